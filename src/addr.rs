@@ -1,0 +1,444 @@
+//! `Addr`: where a socket is, and the very bytes in which Linux says so.
+//!
+//! The layouts of `sockaddr_in`, `sockaddr_in6` and `sockaddr_un` are written down by hand, byte by
+//! byte (`linux/numbers.rs` holds them against libc's when it compiles). It makes no call and asks
+//! no resolver: a host name is refused, not looked up. `addr/unix.rs` has the Unix names,
+//! `addr/text.rs` how people write all this.
+//!
+//! ```text
+//!            0        2       4            8                          24        28
+//! AF_INET    | family | port  | IPv4       | eight zeros              |16
+//! AF_INET6   | family | port  | flowinfo   | IPv6                     | scope   |
+//! AF_UNIX    | family | path, NUL when it fits  |  or  NUL, abstract name         | at most 110
+//! ```
+//!
+//! Family and scope are in the machine's byte order; port, flowinfo and IP in the network's.
+
+mod text;
+mod unix;
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+pub use unix::UnixAddr;
+pub(crate) use unix::{SUN_PATH_BYTES, SUN_PATH_OFFSET};
+
+pub(crate) const AF_UNSPEC: u16 = 0;
+pub(crate) const AF_UNIX: u16 = 1;
+pub(crate) const AF_INET: u16 = 2;
+pub(crate) const AF_INET6: u16 = 10;
+
+pub(crate) const SOCKADDR_IN_BYTES: usize = 16;
+pub(crate) const SOCKADDR_IN6_BYTES: usize = 28;
+
+/// Says where a socket is.
+///
+/// Man page: ip(7), ipv6(7), unix(7)
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Addr {
+    /// An IPv4 address and a port.
+    V4(SocketAddrV4),
+    /// An IPv6 address and a port, with flowinfo and scope.
+    ///
+    /// `flowinfo()` is a number: 1 is the flow label 1, whatever the machine's byte order.
+    V6(SocketAddrV6),
+    /// A Unix socket's name.
+    Unix(UnixAddr),
+    /// No address: `AF_UNSPEC`, or no bytes at all. `connect` to it dissolves an association.
+    Unspec,
+}
+
+/// Says which kind of socket an address is for.
+///
+/// Man page: address_families(7)
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Family {
+    /// IPv4, `AF_INET`.
+    Inet,
+    /// IPv6, `AF_INET6`.
+    Inet6,
+    /// Sockets within the machine, `AF_UNIX`.
+    Unix,
+}
+
+impl Family {
+    /// Gives the number that socket(2) and `sa_family` know it by.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Inet => AF_INET,
+            Self::Inet6 => AF_INET6,
+            Self::Unix => AF_UNIX,
+        }
+    }
+}
+
+impl Addr {
+    /// Reads an address out of the bytes that the kernel gave, or that are meant for it.
+    ///
+    /// Takes any bytes of any length. No bytes are [`Addr::Unspec`], as when `recvfrom` has no
+    /// sender to tell. Bytes after an IP address are not looked at, as in the kernel; a Unix path
+    /// ends at the first NUL or where the bytes end. Work: O(1).
+    ///
+    /// # Errors
+    /// * [`AddrError::TooShort`]: the family is not whole, or its address is not.
+    /// * [`AddrError::TooLong`]: a Unix name beyond `sun_path`.
+    /// * [`AddrError::Family`]: a family that is not spoken here.
+    ///
+    /// Man page: ip(7), ipv6(7), unix(7)
+    pub fn decode(bytes: &[u8]) -> Result<Self, AddrError> {
+        if bytes.is_empty() {
+            return Ok(Self::Unspec);
+        }
+        let mut rest = bytes;
+        match u16::from_ne_bytes(take(&mut rest)?) {
+            AF_UNSPEC => Ok(Self::Unspec),
+            AF_UNIX => UnixAddr::from_sun_path(rest).map(Self::Unix),
+            AF_INET => decode_v4(rest).map(Self::V4),
+            AF_INET6 => decode_v6(rest).map(Self::V6),
+            other => Err(AddrError::Family(other)),
+        }
+    }
+
+    /// Writes the address down as the kernel wants it.
+    ///
+    /// [`Addr::decode`] reads the same address out of it again. Work: O(1).
+    #[must_use]
+    pub fn encode(&self) -> SockAddr {
+        let mut out = SockAddr::EMPTY;
+        match self {
+            Self::V4(v4) => {
+                out.push(&AF_INET.to_ne_bytes());
+                out.push(&v4.port().to_be_bytes());
+                out.push(&v4.ip().octets());
+                out.push(&[0; 8]);
+            }
+            Self::V6(v6) => {
+                out.push(&AF_INET6.to_ne_bytes());
+                out.push(&v6.port().to_be_bytes());
+                out.push(&v6.flowinfo().to_be_bytes());
+                out.push(&v6.ip().octets());
+                out.push(&v6.scope_id().to_ne_bytes());
+            }
+            Self::Unix(unix) => {
+                out.push(&AF_UNIX.to_ne_bytes());
+                out.push(unix.sun_path());
+                if unix
+                    .as_path()
+                    .is_some_and(|path| path.len() < SUN_PATH_BYTES)
+                {
+                    out.push(&[0]);
+                }
+            }
+            Self::Unspec => out.push(&AF_UNSPEC.to_ne_bytes()),
+        }
+        out
+    }
+
+    /// Gives the same address at another port; a Unix name has no port and stays as it is.
+    #[must_use]
+    pub const fn with_port(mut self, port: u16) -> Self {
+        match &mut self {
+            Self::V4(v4) => v4.set_port(port),
+            Self::V6(v6) => v6.set_port(port),
+            Self::Unix(_) | Self::Unspec => {}
+        }
+        self
+    }
+
+    /// Says which kind of socket this address is for; [`Addr::Unspec`] is for none.
+    #[must_use]
+    pub const fn family(&self) -> Option<Family> {
+        match self {
+            Self::V4(_) => Some(Family::Inet),
+            Self::V6(_) => Some(Family::Inet6),
+            Self::Unix(_) => Some(Family::Unix),
+            Self::Unspec => None,
+        }
+    }
+
+    /// Gives the IP address, when it has one.
+    #[must_use]
+    pub const fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::V4(v4) => Some(IpAddr::V4(*v4.ip())),
+            Self::V6(v6) => Some(IpAddr::V6(*v6.ip())),
+            Self::Unix(_) | Self::Unspec => None,
+        }
+    }
+
+    /// Gives the port, when it has one.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        match self {
+            Self::V4(v4) => Some(v4.port()),
+            Self::V6(v6) => Some(v6.port()),
+            Self::Unix(_) | Self::Unspec => None,
+        }
+    }
+}
+
+/// Cuts a field of `N` bytes off the front.
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], AddrError> {
+    let (field, after) = rest.split_first_chunk().ok_or(AddrError::TooShort)?;
+    *rest = after;
+    Ok(*field)
+}
+
+fn decode_v4(mut rest: &[u8]) -> Result<SocketAddrV4, AddrError> {
+    let port = u16::from_be_bytes(take(&mut rest)?);
+    let ip = Ipv4Addr::from(take::<4>(&mut rest)?);
+    // They say nothing, but the kernel insists that they are there.
+    let _zeros: [u8; 8] = take(&mut rest)?;
+    Ok(SocketAddrV4::new(ip, port))
+}
+
+fn decode_v6(mut rest: &[u8]) -> Result<SocketAddrV6, AddrError> {
+    let port = u16::from_be_bytes(take(&mut rest)?);
+    let flowinfo = u32::from_be_bytes(take(&mut rest)?);
+    let ip = Ipv6Addr::from(take::<16>(&mut rest)?);
+    let scope = u32::from_ne_bytes(take(&mut rest)?);
+    Ok(SocketAddrV6::new(ip, port, flowinfo, scope))
+}
+
+impl From<SocketAddr> for Addr {
+    fn from(addr: SocketAddr) -> Self {
+        match addr {
+            SocketAddr::V4(v4) => Self::V4(v4),
+            SocketAddr::V6(v6) => Self::V6(v6),
+        }
+    }
+}
+
+impl From<UnixAddr> for Addr {
+    fn from(unix: UnixAddr) -> Self {
+        Self::Unix(unix)
+    }
+}
+
+impl TryFrom<Addr> for SocketAddr {
+    type Error = AddrError;
+
+    fn try_from(addr: Addr) -> Result<Self, AddrError> {
+        match addr {
+            Addr::V4(v4) => Ok(Self::V4(v4)),
+            Addr::V6(v6) => Ok(Self::V6(v6)),
+            Addr::Unix(_) => Err(AddrError::Family(AF_UNIX)),
+            Addr::Unspec => Err(AddrError::Family(AF_UNSPEC)),
+        }
+    }
+}
+
+/// Holds an address as the kernel reads and writes it: the bytes, and how many of them count.
+///
+/// As large and as aligned as C's `sockaddr_storage`, so every address fits, and so does the
+/// kernel's answer about a path that fills `sun_path`: with its NUL it is longer than `sockaddr_un`.
+#[doc(alias = "sockaddr_storage")]
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+pub struct SockAddr {
+    bytes: [u8; Self::CAPACITY],
+    len: u32,
+}
+
+impl SockAddr {
+    /// The bytes there is room for.
+    pub const CAPACITY: usize = Self::LEN_MAX as usize;
+    /// The same, as the kernel counts it: the size of `sockaddr_storage`.
+    pub const LEN_MAX: u32 = 128;
+
+    /// Holds no bytes yet, for a kernel to fill. It decodes to [`Addr::Unspec`].
+    pub const EMPTY: Self = Self {
+        bytes: [0; Self::CAPACITY],
+        len: 0,
+    };
+
+    /// Lends the whole room to a kernel; [`SockAddr::set_len`] says afterwards what it wrote.
+    #[doc(hidden)]
+    pub const fn buffer_mut(&mut self) -> &mut [u8; Self::CAPACITY] {
+        &mut self.bytes
+    }
+
+    /// Says how many bytes count. A kernel that had more to say than fits says so: it is clamped.
+    #[doc(hidden)]
+    pub const fn set_len(&mut self, len: u32) {
+        self.len = if len < Self::LEN_MAX {
+            len
+        } else {
+            Self::LEN_MAX
+        };
+    }
+
+    fn push(&mut self, field: &[u8]) {
+        let start = self.as_bytes().len();
+        let end = start + field.len();
+        self.bytes[start..end].copy_from_slice(field);
+        self.set_len(u32::try_from(end).unwrap_or(u32::MAX));
+    }
+
+    /// Gives the number of bytes that count as the kernel's verbs take it.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn socklen(&self) -> u32 {
+        self.len
+    }
+
+    /// Reads the address out of the bytes.
+    ///
+    /// # Errors
+    /// As [`Addr::decode`].
+    pub fn decode(&self) -> Result<Addr, AddrError> {
+        Addr::decode(self.as_bytes())
+    }
+
+    /// Lends the bytes that count.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len as usize]
+    }
+}
+
+impl fmt::Debug for SockAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SockAddr").field(&self.as_bytes()).finish()
+    }
+}
+
+/// Says why bytes or a text are no address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum AddrError {
+    /// There is nothing where an address or a path should be.
+    Empty,
+    /// The bytes end before the address does.
+    TooShort,
+    /// A Unix name is longer than the kernel has room for.
+    TooLong,
+    /// An address family that is not spoken here, or not the one that was asked for.
+    Family(u16),
+    /// A Unix path holds a NUL, at which the kernel would cut it.
+    NulInPath,
+    /// A backslash that is not followed by `x` and two hexadecimal digits.
+    Escape,
+    /// Not an IP address. Host names are not resolved here.
+    Host,
+    /// The port is missing, or not a number up to 65535.
+    Port,
+    /// The scope after `%` is not a number. Names of interfaces are not resolved here.
+    Scope,
+}
+
+impl fmt::Display for AddrError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "the address or path is empty",
+            Self::TooShort => "the address is cut short",
+            Self::TooLong => "the Unix socket name is too long",
+            Self::Family(number) => return write!(f, "address family {number} does not fit here"),
+            Self::NulInPath => "a Unix socket path cannot hold a NUL",
+            Self::Escape => "a backslash must begin \\xNN",
+            Self::Host => "the host is not an IP address (IPv6 goes in brackets)",
+            Self::Port => "the port must be a number from 0 to 65535 after a colon",
+            Self::Scope => "the scope after % must be a number",
+        })
+    }
+}
+
+impl core::error::Error for AddrError {}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    fn v6(flowinfo: u32, scope: u32) -> Addr {
+        Addr::V6(SocketAddrV6::new(Ipv6Addr::LOCALHOST, 443, flowinfo, scope))
+    }
+
+    #[test]
+    fn an_ipv4_address_is_16_bytes() {
+        let addr = Addr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 7), 0x1f90));
+        let mut expected = [0, 0, 0x1f, 0x90, 192, 0, 2, 7, 0, 0, 0, 0, 0, 0, 0, 0];
+        expected[..2].copy_from_slice(&2_u16.to_ne_bytes());
+        assert_eq!(addr.encode().as_bytes(), expected);
+        assert_eq!(addr.encode().as_bytes().len(), SOCKADDR_IN_BYTES);
+        assert_eq!(Addr::decode(&expected), Ok(addr));
+    }
+
+    #[test]
+    fn an_ipv6_address_is_28_bytes() {
+        let mut expected = Vec::from(10_u16.to_ne_bytes());
+        expected.extend([0x01, 0xbb, 0, 0, 0x12, 0x34]);
+        expected.extend([0; 15]);
+        expected.push(1);
+        expected.extend(2_u32.to_ne_bytes());
+        assert_eq!(v6(0x1234, 2).encode().as_bytes(), expected);
+        assert_eq!(expected.len(), SOCKADDR_IN6_BYTES);
+        assert_eq!(Addr::decode(&expected), Ok(v6(0x1234, 2)));
+    }
+
+    #[test]
+    fn no_address_is_the_family_zero_or_no_bytes() {
+        assert_eq!(Addr::Unspec.encode().as_bytes(), [0, 0]);
+        assert_eq!(Addr::decode(&[]), Ok(Addr::Unspec));
+        assert_eq!(Addr::decode(&[0; 16]), Ok(Addr::Unspec));
+        assert_eq!(SockAddr::EMPTY.decode(), Ok(Addr::Unspec));
+    }
+
+    #[test]
+    fn an_address_cut_short_is_refused_at_every_length() {
+        for whole in [Addr::from(SocketAddr::from(([127, 0, 0, 1], 80))), v6(0, 0)] {
+            let encoded = whole.encode();
+            let bytes = encoded.as_bytes();
+            for len in 1..bytes.len() {
+                assert_eq!(
+                    Addr::decode(&bytes[..len]),
+                    Err(AddrError::TooShort),
+                    "{len} bytes"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_after_an_ip_address_are_not_looked_at() {
+        let mut bytes = Vec::from(v6(0, 0).encode().as_bytes());
+        bytes.extend([0xff; 172]);
+        assert_eq!(Addr::decode(&bytes), Ok(v6(0, 0)));
+    }
+
+    #[test]
+    fn a_family_that_is_not_spoken_here_is_named() {
+        assert_eq!(
+            Addr::decode(&16_u16.to_ne_bytes()),
+            Err(AddrError::Family(16))
+        );
+        assert_eq!(
+            SocketAddr::try_from(Addr::Unspec),
+            Err(AddrError::Family(0))
+        );
+    }
+
+    #[test]
+    fn a_length_beyond_the_room_is_clamped() {
+        let mut sockaddr = SockAddr::EMPTY;
+        sockaddr.set_len(u32::MAX);
+        assert_eq!(sockaddr.as_bytes().len(), SockAddr::CAPACITY);
+    }
+
+    #[test]
+    fn every_kind_says_what_it_has() {
+        let v4 = Addr::from(SocketAddr::from(([10, 0, 0, 1], 80))).with_port(81);
+        assert_eq!((v4.family(), v4.port()), (Some(Family::Inet), Some(81)));
+        assert_eq!(v4.ip(), Some(IpAddr::from([10, 0, 0, 1])));
+        assert_eq!(v6(0, 0).with_port(1).port(), Some(1));
+        assert_eq!(v6(0, 0).family().map(Family::number), Some(10));
+        let unix = Addr::from(UnixAddr::unnamed());
+        assert_eq!(
+            (unix.family(), unix.port(), unix.ip()),
+            (Some(Family::Unix), None, None)
+        );
+        assert_eq!(unix.with_port(80), unix);
+        assert_eq!(Addr::Unspec.family(), None);
+    }
+}

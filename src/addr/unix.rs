@@ -1,0 +1,265 @@
+//! `UnixAddr`: the three kinds of name that a Unix socket can have.
+//!
+//! Unnamed, a path in the file system, or an abstract name: any bytes, known to one network
+//! namespace, gone with the socket. It opens no file and does not know whether a path exists.
+
+use core::fmt;
+
+use super::AddrError;
+
+/// Where `sun_path` begins in `sockaddr_un`: after the family.
+pub(crate) const SUN_PATH_OFFSET: usize = 2;
+/// How long `sun_path` is.
+pub(crate) const SUN_PATH_BYTES: usize = 108;
+
+/// Names a Unix socket: unnamed, by path, or abstract.
+///
+/// Man page: unix(7)
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UnixAddr {
+    /// What stands in `sun_path`, without the NUL after a path. An abstract name begins with its
+    /// NUL, a path never does, so the bytes say which kind it is. Unused bytes are zero, so that
+    /// equal names are equal values.
+    sun_path: [u8; SUN_PATH_BYTES],
+    len: u8,
+}
+
+impl UnixAddr {
+    /// Makes the name of a socket that has none: a client, or one half of a socket pair.
+    #[must_use]
+    pub const fn unnamed() -> Self {
+        Self {
+            sun_path: [0; SUN_PATH_BYTES],
+            len: 0,
+        }
+    }
+
+    /// Names a socket in the file system, by 1 to 108 bytes.
+    ///
+    /// A path of 108 bytes leaves no room for the NUL in `sun_path`. Linux takes it all the same,
+    /// so it is taken here; other systems refuse it and many C programs misread it.
+    ///
+    /// # Errors
+    /// * [`AddrError::Empty`]: no bytes; that would be [`UnixAddr::unnamed`].
+    /// * [`AddrError::TooLong`]: more than 108 bytes; give a shorter path, or a relative one.
+    /// * [`AddrError::NulInPath`]: the kernel would cut the path there.
+    ///
+    /// Man page: unix(7), "Pathname sockets"
+    pub fn path(path: &[u8]) -> Result<Self, AddrError> {
+        if path.is_empty() {
+            return Err(AddrError::Empty);
+        }
+        if path.contains(&0) {
+            return Err(AddrError::NulInPath);
+        }
+        Self::unnamed().extend(path)
+    }
+
+    /// Names a socket by 0 to 107 bytes of any value, without the leading NUL.
+    ///
+    /// # Errors
+    /// * [`AddrError::TooLong`]: more than 107 bytes.
+    ///
+    /// Man page: unix(7), "Abstract sockets"
+    pub fn abstract_name(name: &[u8]) -> Result<Self, AddrError> {
+        Self::unnamed().extend(&[0])?.extend(name)
+    }
+
+    /// Reads what follows the family. The kernel ends a path with a NUL, which may be the 109th
+    /// byte; a program that filled `sun_path` to the brim has none.
+    pub(super) fn from_sun_path(bytes: &[u8]) -> Result<Self, AddrError> {
+        match bytes {
+            [] => Ok(Self::unnamed()),
+            [0, name @ ..] => Self::abstract_name(name),
+            _ => {
+                let end = bytes
+                    .iter()
+                    .position(|byte| *byte == 0)
+                    .unwrap_or(bytes.len());
+                Self::path(&bytes[..end])
+            }
+        }
+    }
+
+    fn extend(mut self, bytes: &[u8]) -> Result<Self, AddrError> {
+        for byte in bytes {
+            let room = self
+                .sun_path
+                .get_mut(usize::from(self.len))
+                .ok_or(AddrError::TooLong)?;
+            *room = *byte;
+            self.len += 1;
+        }
+        Ok(self)
+    }
+
+    pub(super) fn sun_path(&self) -> &[u8] {
+        &self.sun_path[..usize::from(self.len)]
+    }
+
+    /// Gives the path, without a NUL, when it is named by one.
+    #[must_use]
+    pub fn as_path(&self) -> Option<&[u8]> {
+        match self.sun_path() {
+            [] | [0, ..] => None,
+            path => Some(path),
+        }
+    }
+
+    /// Gives the abstract name, without the leading NUL, when it has one.
+    #[must_use]
+    pub fn as_abstract(&self) -> Option<&[u8]> {
+        match self.sun_path() {
+            [0, name @ ..] => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Has it no name at all?
+    #[must_use]
+    pub const fn is_unnamed(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl fmt::Debug for UnixAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UnixAddr({self})")
+    }
+}
+
+#[cfg(feature = "std")]
+impl From<&std::os::unix::net::SocketAddr> for super::Addr {
+    fn from(addr: &std::os::unix::net::SocketAddr) -> Self {
+        use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::ffi::OsStrExt;
+
+        let unix = if let Some(path) = addr.as_pathname() {
+            UnixAddr::path(path.as_os_str().as_bytes())
+        } else if let Some(name) = addr.as_abstract_name() {
+            UnixAddr::abstract_name(name)
+        } else {
+            Ok(UnixAddr::unnamed())
+        };
+        Self::Unix(unix.expect("std holds only names that the kernel takes or has given"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec::Vec;
+
+    use super::super::Addr;
+    use super::*;
+
+    fn sockaddr(sun_path: &[u8]) -> Vec<u8> {
+        [&1_u16.to_ne_bytes()[..], sun_path].concat()
+    }
+
+    fn path(path: &[u8]) -> Addr {
+        Addr::Unix(UnixAddr::path(path).unwrap())
+    }
+
+    #[test]
+    fn an_unnamed_socket_is_the_family_alone() {
+        let unnamed = Addr::Unix(UnixAddr::unnamed());
+        assert_eq!(unnamed.encode().as_bytes(), sockaddr(b""));
+        assert_eq!(Addr::decode(&sockaddr(b"")), Ok(unnamed));
+        assert!(UnixAddr::unnamed().is_unnamed());
+    }
+
+    #[test]
+    fn a_path_ends_with_a_nul_and_is_read_without_one_too() {
+        assert_eq!(
+            path(b"/run/echo").encode().as_bytes(),
+            sockaddr(b"/run/echo\0")
+        );
+        assert_eq!(
+            Addr::decode(&sockaddr(b"/run/echo\0")),
+            Ok(path(b"/run/echo"))
+        );
+        assert_eq!(
+            Addr::decode(&sockaddr(b"/run/echo")),
+            Ok(path(b"/run/echo"))
+        );
+        assert_eq!(
+            Addr::decode(&sockaddr(b"/run/echo\0\0junk")),
+            Ok(path(b"/run/echo"))
+        );
+    }
+
+    #[test]
+    fn a_path_that_fills_sun_path_is_sent_without_a_nul_and_read_with_one_more() {
+        let full = [b'p'; SUN_PATH_BYTES];
+        assert_eq!(path(&full).encode().as_bytes(), sockaddr(&full));
+        assert_eq!(path(&full[..107]).encode().as_bytes().len(), 110);
+        assert_eq!(Addr::decode(&sockaddr(&full)), Ok(path(&full)));
+        let as_the_kernel_says_it = sockaddr(&[&full[..], b"\0"].concat());
+        assert_eq!(as_the_kernel_says_it.len(), 111);
+        assert_eq!(Addr::decode(&as_the_kernel_says_it), Ok(path(&full)));
+    }
+
+    #[test]
+    fn an_abstract_name_is_exactly_as_long_as_it_is() {
+        for name in [&b""[..], b"echo", b"\0a\0", &[0; 107]] {
+            let addr = Addr::Unix(UnixAddr::abstract_name(name).unwrap());
+            let bytes = sockaddr(&[b"\0", name].concat());
+            assert_eq!(addr.encode().as_bytes(), bytes);
+            assert_eq!(Addr::decode(&bytes), Ok(addr));
+            assert!(matches!(addr, Addr::Unix(unix) if unix.as_abstract() == Some(name)));
+        }
+    }
+
+    #[test]
+    fn a_name_that_does_not_fit_is_refused() {
+        assert_eq!(UnixAddr::path(b""), Err(AddrError::Empty));
+        assert_eq!(UnixAddr::path(b"a\0b"), Err(AddrError::NulInPath));
+        assert_eq!(UnixAddr::path(&[b'a'; 109]), Err(AddrError::TooLong));
+        assert_eq!(
+            UnixAddr::abstract_name(&[b'a'; 108]),
+            Err(AddrError::TooLong)
+        );
+        assert_eq!(
+            Addr::decode(&sockaddr(&[b'a'; 109])),
+            Err(AddrError::TooLong)
+        );
+        assert_eq!(Addr::decode(&sockaddr(&[0; 109])), Err(AddrError::TooLong));
+    }
+
+    #[test]
+    fn a_kind_of_name_is_only_itself() {
+        let (by_path, by_name) = (
+            UnixAddr::path(b"a").unwrap(),
+            UnixAddr::abstract_name(b"a").unwrap(),
+        );
+        assert_eq!(
+            (by_path.as_path(), by_path.as_abstract()),
+            (Some(&b"a"[..]), None)
+        );
+        assert_eq!(
+            (by_name.as_path(), by_name.as_abstract()),
+            (None, Some(&b"a"[..]))
+        );
+        assert_ne!(by_path, by_name);
+        assert_eq!(format!("{by_name:?}"), "UnixAddr(unix:@a)");
+    }
+
+    #[cfg(feature = "std")]
+    #[test]
+    fn what_std_holds_is_taken_over() {
+        use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::net::{SocketAddr, UnixStream};
+
+        let by_path = SocketAddr::from_pathname("/run/echo").unwrap();
+        assert_eq!(Addr::from(&by_path), path(b"/run/echo"));
+        let by_name = SocketAddr::from_abstract_name(b"echo\0").unwrap();
+        let expected = UnixAddr::abstract_name(b"echo\0").unwrap();
+        assert_eq!(Addr::from(&by_name), Addr::Unix(expected));
+        let (one, _other) = UnixStream::pair().unwrap();
+        assert_eq!(
+            Addr::from(&one.local_addr().unwrap()),
+            Addr::Unix(UnixAddr::unnamed())
+        );
+    }
+}

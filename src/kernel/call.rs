@@ -1,0 +1,120 @@
+//! The name of a system call, as a value.
+//!
+//! Knows the list and nothing of what each does.
+
+/// One of the calls that a [`Kernel`](super::Kernel) makes. The clock is not among them: on
+/// Linux reading it enters no kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+#[expect(
+    missing_docs,
+    reason = "each is the name of a method of `Kernel`, documented there"
+)]
+pub enum Call {
+    Socket,
+    Socketpair,
+    Bind,
+    Listen,
+    Accept4,
+    Connect,
+    Getsockname,
+    Getpeername,
+    Setsockopt,
+    Getsockopt,
+    Recv,
+    Send,
+    Recvfrom,
+    Sendto,
+    Recvmmsg,
+    Sendmmsg,
+    Shutdown,
+    Read,
+    Write,
+    Splice,
+    Pipe2,
+    Eventfd,
+    Signalfd,
+    Sigprocmask,
+    Dup,
+    Close,
+    EpollCreate1,
+    EpollCtl,
+    EpollWait,
+    EpollPwait2,
+    Prlimit,
+}
+
+impl Call {
+    /// Every call, in the order of [`Kernel`](super::Kernel).
+    pub const ALL: [Self; 31] = [
+        Self::Socket,
+        Self::Socketpair,
+        Self::Bind,
+        Self::Listen,
+        Self::Accept4,
+        Self::Connect,
+        Self::Getsockname,
+        Self::Getpeername,
+        Self::Setsockopt,
+        Self::Getsockopt,
+        Self::Recv,
+        Self::Send,
+        Self::Recvfrom,
+        Self::Sendto,
+        Self::Recvmmsg,
+        Self::Sendmmsg,
+        Self::Shutdown,
+        Self::Read,
+        Self::Write,
+        Self::Splice,
+        Self::Pipe2,
+        Self::Eventfd,
+        Self::Signalfd,
+        Self::Sigprocmask,
+        Self::Dup,
+        Self::Close,
+        Self::EpollCreate1,
+        Self::EpollCtl,
+        Self::EpollWait,
+        Self::EpollPwait2,
+        Self::Prlimit,
+    ];
+
+    /// Its name in C. Work: O(1).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Socket => "socket",
+            Self::Socketpair => "socketpair",
+            Self::Bind => "bind",
+            Self::Listen => "listen",
+            Self::Accept4 => "accept4",
+            Self::Connect => "connect",
+            Self::Getsockname => "getsockname",
+            Self::Getpeername => "getpeername",
+            Self::Setsockopt => "setsockopt",
+            Self::Getsockopt => "getsockopt",
+            Self::Recv => "recv",
+            Self::Send => "send",
+            Self::Recvfrom => "recvfrom",
+            Self::Sendto => "sendto",
+            Self::Recvmmsg => "recvmmsg",
+            Self::Sendmmsg => "sendmmsg",
+            Self::Shutdown => "shutdown",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Splice => "splice",
+            Self::Pipe2 => "pipe2",
+            Self::Eventfd => "eventfd",
+            Self::Signalfd => "signalfd",
+            Self::Sigprocmask => "sigprocmask",
+            Self::Dup => "dup",
+            Self::Close => "close",
+            Self::EpollCreate1 => "epoll_create1",
+            Self::EpollCtl => "epoll_ctl",
+            Self::EpollWait => "epoll_wait",
+            Self::EpollPwait2 => "epoll_pwait2",
+            Self::Prlimit => "prlimit",
+        }
+    }
+}

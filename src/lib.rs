@@ -1,0 +1,61 @@
+//! A hand-rolled epoll reactor for Linux: safe, small, and nothing below it but `libc`.
+//!
+//! The house has floors, and uses go down only:
+//!
+//! ```text
+//!  6  bin/epollite                           the program
+//!  5  server::{stream, datagram}             what is built with the reactor
+//!  4  Reactor                                registrations, waiting, timers, stale tokens
+//!  3  Linux   Counted                        the real kernel, and what wraps around one
+//!  2  Kernel, Fd                             the waist: one method, one system call
+//!  1  Slab  Timers  Owed  Echo  Batch        parts: pure data, and the sans-I/O machine
+//!  0  Errno  Token  Interest…  Addr  Instant words
+//! ```
+//!
+//! Start reading at [`Reactor`] to use it, at [`Kernel`] to learn what an operating system is
+//! asked for, at [`server::stream`] to see both at work.
+//!
+//! The crate is `no_std` and needs `alloc`. The feature `std` (on by default) only adds
+//! conversions: `std::io::Error`, `OwnedFd`, `std::net`.
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+// Floor 0: words.
+pub mod addr;
+pub mod errno;
+pub mod event;
+mod instant;
+mod token;
+
+// Floor 1: parts.
+mod batch;
+pub mod echo;
+mod owed;
+mod slab;
+mod timer;
+
+// Floor 2: the waist.
+pub mod kernel;
+
+// Floor 3: kernels.
+mod counted;
+mod linux;
+
+pub use addr::{Addr, AddrError, Family, SockAddr, UnixAddr};
+pub use batch::{Batch, Datagram};
+pub use counted::{Counted, Counts};
+pub use errno::Errno;
+#[cfg(feature = "std")]
+pub use errno::NoErrno;
+pub use event::{Event, Exclusive, Interest, Ready, Refusal, Trigger};
+pub use instant::Instant;
+pub use kernel::{Call, Fd, Kernel, Kind, OptionName, Shut, Signal, SignalSet, SocketOption};
+pub use linux::Linux;
+pub use owed::{Owed, TooMuch};
+pub use slab::{Full, Slab};
+pub use timer::Timers;
+pub use token::Token;

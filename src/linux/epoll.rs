@@ -1,0 +1,86 @@
+//! epoll_create1(2), epoll_ctl(2), epoll_wait(2), epoll_pwait2(2).
+
+use core::ptr::{from_ref, null, null_mut};
+use core::time::Duration;
+
+use super::result::{count, done, made, small_count};
+use crate::errno::Errno;
+use crate::kernel::{Control, EpollEvent, Fd};
+
+pub(super) fn epoll_create1() -> Result<Fd, Errno> {
+    // SAFETY: epoll_create1(2) takes a number and touches no memory of ours.
+    made(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })
+}
+
+pub(super) fn epoll_ctl(epoll: &Fd, control: Control, fd: &Fd) -> Result<(), Errno> {
+    let mut event = EpollEvent::default();
+    let op = match control {
+        Control::Add(wanted) => {
+            event = wanted;
+            libc::EPOLL_CTL_ADD
+        }
+        Control::Modify(wanted) => {
+            event = wanted;
+            libc::EPOLL_CTL_MOD
+        }
+        Control::Delete => libc::EPOLL_CTL_DEL,
+    };
+    // SAFETY: epoll_ctl(2) reads one epoll_event at `event`, whose layout is asserted in
+    // `layout.rs` and which lives until it returns; it keeps a copy, no pointer.
+    done(unsafe { libc::epoll_ctl(epoll.raw(), op, fd.raw(), (&raw mut event).cast()) })
+}
+
+/// How many events fit, as C counts.
+fn room(events: &[EpollEvent]) -> i32 {
+    i32::try_from(events.len()).unwrap_or(i32::MAX)
+}
+
+#[inline]
+pub(super) fn epoll_wait(
+    epoll: &Fd,
+    events: &mut [EpollEvent],
+    timeout_millis: Option<u32>,
+) -> Result<usize, Errno> {
+    let timeout = timeout_millis.map_or(-1, |millis| i32::try_from(millis).unwrap_or(i32::MAX));
+    let (room, into) = (room(events), events.as_mut_ptr().cast());
+    // SAFETY: epoll_wait(2) writes at most `room` events at `into`, of the layout asserted in
+    // `layout.rs`; the slice is borrowed exclusively until it returns.
+    small_count(unsafe { libc::epoll_wait(epoll.raw(), into, room, timeout) })
+}
+
+/// The kernel's own timespec: 64 bits on every machine, whatever the C library says.
+#[repr(C)]
+struct KernelTimespec {
+    seconds: i64,
+    nanos: i64,
+}
+
+pub(super) fn epoll_pwait2(
+    epoll: &Fd,
+    events: &mut [EpollEvent],
+    timeout: Option<Duration>,
+) -> Result<usize, Errno> {
+    let timeout = timeout.map(|timeout| KernelTimespec {
+        seconds: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        nanos: i64::from(timeout.subsec_nanos()),
+    });
+    let timeout = timeout.as_ref().map_or(null(), from_ref);
+    let (room, into) = (room(events), events.as_mut_ptr());
+    let no_mask = null_mut::<u8>();
+    // SAFETY: epoll_pwait2(2) reads the timespec, if any, which lives until the call returns,
+    // and writes at most `room` events at `into`, of the layout asserted in `layout.rs`; the
+    // slice is borrowed exclusively meanwhile. The signal mask is null: none is read. By
+    // number, since C libraries of today do not all name it.
+    let returned = unsafe {
+        libc::syscall(
+            libc::SYS_epoll_pwait2,
+            epoll.raw(),
+            into,
+            room,
+            timeout,
+            no_mask,
+            0,
+        )
+    };
+    count(isize::try_from(returned).unwrap_or(-1))
+}

@@ -1,0 +1,37 @@
+//! What we share with C, proved when compiled: every struct and number that goes through by
+//! layout or by value and not by name.
+
+use core::mem::offset_of;
+
+use crate::event;
+use crate::kernel::{EpollEvent, SIGINFO_BYTES, Signal};
+
+// A slice of ours goes to epoll_wait(2) as a slice of theirs.
+const _: () = assert!(size_of::<EpollEvent>() == size_of::<libc::epoll_event>());
+const _: () = assert!(align_of::<EpollEvent>() == align_of::<libc::epoll_event>());
+const _: () = {
+    let ours = EpollEvent::new(0x0102_0304, 0x0506_0708_090a_0b0c);
+    assert!(ours.events() == 0x0102_0304 && ours.data() == 0x0506_0708_090a_0b0c);
+    assert!(offset_of!(libc::epoll_event, events) == 0);
+    assert!(offset_of!(libc::epoll_event, u64) == size_of::<EpollEvent>() - 8);
+};
+
+const _: () = assert!(event::EPOLLIN == libc::EPOLLIN.cast_unsigned());
+const _: () = assert!(event::EPOLLPRI == libc::EPOLLPRI.cast_unsigned());
+const _: () = assert!(event::EPOLLOUT == libc::EPOLLOUT.cast_unsigned());
+const _: () = assert!(event::EPOLLERR == libc::EPOLLERR.cast_unsigned());
+const _: () = assert!(event::EPOLLHUP == libc::EPOLLHUP.cast_unsigned());
+const _: () = assert!(event::EPOLLRDHUP == libc::EPOLLRDHUP.cast_unsigned());
+const _: () = assert!(event::EPOLLEXCLUSIVE == libc::EPOLLEXCLUSIVE.cast_unsigned());
+const _: () = assert!(event::EPOLLONESHOT == libc::EPOLLONESHOT.cast_unsigned());
+const _: () = assert!(event::EPOLLET == libc::EPOLLET.cast_unsigned());
+
+const fn is(signal: Signal, number: i32) -> bool {
+    signal.number() as i32 == number
+}
+const _: () = assert!(is(Signal::HUP, libc::SIGHUP) && is(Signal::INT, libc::SIGINT));
+const _: () = assert!(is(Signal::USR1, libc::SIGUSR1) && is(Signal::USR2, libc::SIGUSR2));
+const _: () = assert!(is(Signal::TERM, libc::SIGTERM) && is(Signal::CHLD, libc::SIGCHLD));
+
+const _: () = assert!(size_of::<libc::signalfd_siginfo>() == SIGINFO_BYTES);
+const _: () = assert!(offset_of!(libc::signalfd_siginfo, ssi_signo) == 0);

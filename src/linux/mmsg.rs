@@ -1,0 +1,116 @@
+//! recvmmsg(2) and sendmmsg(2): many datagrams, one call.
+//!
+//! The headers that C wants are made anew on the stack for each call: some nanoseconds a
+//! datagram, against microseconds that the kernel spends on it, and nothing to keep valid
+//! between calls.
+
+use core::mem::{MaybeUninit, zeroed};
+use core::ptr::null_mut;
+
+use super::result::small_count;
+use crate::addr::SockAddr;
+use crate::batch::Batch;
+use crate::errno::Errno;
+use crate::kernel::Fd;
+
+/// Datagrams a call. Past this the cost of the call itself has long vanished beside that of
+/// the datagrams, and the headers still fit the stack: 64 times 80 bytes.
+const A_CALL_MAX: usize = 64;
+
+/// What C wants beside the bytes and the addresses: it points to them, and to itself.
+struct Headers {
+    messages: [MaybeUninit<libc::mmsghdr>; A_CALL_MAX],
+    parts: [MaybeUninit<libc::iovec>; A_CALL_MAX],
+    len: usize,
+}
+
+impl Headers {
+    const fn new() -> Self {
+        Self {
+            messages: [const { MaybeUninit::uninit() }; A_CALL_MAX],
+            parts: [const { MaybeUninit::uninit() }; A_CALL_MAX],
+            len: 0,
+        }
+    }
+
+    const fn is_full(&self) -> bool {
+        self.len == A_CALL_MAX
+    }
+
+    /// Adds one message: bytes, and an address of `addr_len` bytes. Only writes pointers
+    /// down; that they are good is the caller's affair when he makes the call.
+    fn push(&mut self, bytes: *mut u8, bytes_len: usize, addr: *mut u8, addr_len: u32) {
+        let part = libc::iovec {
+            iov_base: bytes.cast(),
+            iov_len: bytes_len,
+        };
+        let part: *mut libc::iovec = self.parts[self.len].write(part);
+        // SAFETY: zeroed(3) is a value of mmsghdr: integers and null pointers. (It cannot be
+        // written out: musl pads it with private fields.)
+        let mut message: libc::mmsghdr = unsafe { zeroed() };
+        message.msg_hdr.msg_iov = part;
+        message.msg_hdr.msg_iovlen = 1;
+        message.msg_hdr.msg_name = if addr_len == 0 {
+            null_mut()
+        } else {
+            addr.cast()
+        };
+        message.msg_hdr.msg_namelen = addr_len;
+        self.messages[self.len].write(message);
+        self.len += 1;
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "at most A_CALL_MAX")]
+    const fn count(&self) -> libc::c_uint {
+        self.len as libc::c_uint
+    }
+}
+
+pub(super) fn recvmmsg(socket: &Fd, batch: &mut Batch) -> Result<usize, Errno> {
+    let mut headers = Headers::new();
+    for (bytes, header) in batch.room() {
+        if headers.is_full() {
+            break;
+        }
+        let addr = header.addr.buffer_mut().as_mut_ptr();
+        headers.push(bytes.as_mut_ptr(), bytes.len(), addr, SockAddr::LEN_MAX);
+    }
+    let messages = headers.messages.as_mut_ptr().cast();
+    // SAFETY: recvmmsg(2) writes into the first `count` headers, which are initialised, and
+    // through them into the batch's room, each piece no longer than said; the batch is
+    // borrowed exclusively and nothing touches it until the call returns. No timeout: the
+    // argument of that name is not one.
+    let returned =
+        unsafe { libc::recvmmsg(socket.raw(), messages, headers.count(), 0, null_mut()) };
+    let count = small_count(returned)?;
+    for ((_, header), message) in batch.room().zip(&headers.messages).take(count) {
+        // SAFETY: only the first `len` headers are looked at, `push` has written them all,
+        // and the kernel says it filled `count` of them.
+        let message = unsafe { message.assume_init_ref() };
+        header.addr.set_len(message.msg_hdr.msg_namelen);
+        header.len_bytes = message.msg_len as usize;
+        header.truncated = message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
+    }
+    batch.filled(count);
+    Ok(count)
+}
+
+pub(super) fn sendmmsg(socket: &Fd, batch: &Batch, first: usize) -> Result<usize, Errno> {
+    let mut headers = Headers::new();
+    for datagram in batch.iter().skip(first).take(A_CALL_MAX) {
+        let (bytes, addr) = (datagram.bytes, datagram.addr);
+        headers.push(
+            bytes.as_ptr().cast_mut(),
+            bytes.len(),
+            addr.as_bytes().as_ptr().cast_mut(),
+            addr.socklen(),
+        );
+    }
+    let messages = headers.messages.as_mut_ptr().cast();
+    // SAFETY: sendmmsg(2) reads the first `count` headers, which are initialised, and through
+    // them the batch's bytes and addresses, which are borrowed; it writes only each header's
+    // `msg_len`. It keeps no pointer afterwards.
+    let returned =
+        unsafe { libc::sendmmsg(socket.raw(), messages, headers.count(), libc::MSG_NOSIGNAL) };
+    small_count(returned)
+}

@@ -1,0 +1,120 @@
+//! setsockopt(2) and getsockopt(2): typed options to levels, numbers and bytes, and back.
+//!
+//! Knows where each option lives; what it means is told in `kernel/option.rs`.
+
+use core::ptr::{from_mut, from_ref};
+
+use super::result::done;
+use crate::errno::Errno;
+use crate::kernel::{Fd, OptionName, SocketOption};
+
+/// The level and the number of an option.
+const fn place(name: OptionName) -> (i32, i32) {
+    match name {
+        OptionName::ReuseAddr => (libc::SOL_SOCKET, libc::SO_REUSEADDR),
+        OptionName::ReusePort => (libc::SOL_SOCKET, libc::SO_REUSEPORT),
+        OptionName::Broadcast => (libc::SOL_SOCKET, libc::SO_BROADCAST),
+        OptionName::NoDelay => (libc::IPPROTO_TCP, libc::TCP_NODELAY),
+        OptionName::QuickAck => (libc::IPPROTO_TCP, libc::TCP_QUICKACK),
+        OptionName::KeepAlive => (libc::SOL_SOCKET, libc::SO_KEEPALIVE),
+        OptionName::KeepIdleSeconds => (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE),
+        OptionName::KeepIntervalSeconds => (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL),
+        OptionName::KeepCount => (libc::IPPROTO_TCP, libc::TCP_KEEPCNT),
+        OptionName::LingerSeconds => (libc::SOL_SOCKET, libc::SO_LINGER),
+        OptionName::ReceiveBufferBytes => (libc::SOL_SOCKET, libc::SO_RCVBUF),
+        OptionName::SendBufferBytes => (libc::SOL_SOCKET, libc::SO_SNDBUF),
+        OptionName::ReceiveLowBytes => (libc::SOL_SOCKET, libc::SO_RCVLOWAT),
+        OptionName::NotSentLowBytes => (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT),
+        OptionName::UserTimeoutMillis => (libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT),
+        OptionName::DeferAcceptSeconds => (libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT),
+        OptionName::V6Only => (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY),
+        OptionName::Error => (libc::SOL_SOCKET, libc::SO_ERROR),
+    }
+}
+
+/// The lengths of both kinds of value: an `int`, and `struct linger`.
+const INT_BYTES: libc::socklen_t = 4;
+const LINGER_BYTES: libc::socklen_t = 8;
+const _: () = assert!(size_of::<libc::c_int>() == INT_BYTES as usize);
+const _: () = assert!(size_of::<libc::linger>() == LINGER_BYTES as usize);
+
+pub(super) fn setsockopt(socket: &Fd, option: SocketOption) -> Result<(), Errno> {
+    use SocketOption as O;
+    let value: i32 = match option {
+        O::ReuseAddr(on)
+        | O::ReusePort(on)
+        | O::Broadcast(on)
+        | O::NoDelay(on)
+        | O::QuickAck(on)
+        | O::KeepAlive(on)
+        | O::V6Only(on) => i32::from(on),
+        O::KeepIdleSeconds(amount)
+        | O::KeepIntervalSeconds(amount)
+        | O::KeepCount(amount)
+        | O::ReceiveBufferBytes(amount)
+        | O::SendBufferBytes(amount)
+        | O::ReceiveLowBytes(amount)
+        | O::UserTimeoutMillis(amount)
+        | O::DeferAcceptSeconds(amount) => i32::try_from(amount).unwrap_or(i32::MAX),
+        // The kernel reads this one as unsigned, and its default is u32::MAX.
+        O::NotSentLowBytes(amount) => amount.cast_signed(),
+        O::Error(errno) => errno.map_or(0, Errno::number),
+        O::LingerSeconds(seconds) => return set_linger(socket, seconds),
+    };
+    let (level, number) = place(option.name());
+    let value = from_ref(&value).cast();
+    // SAFETY: setsockopt(2) reads INT_BYTES bytes at `value`, an `int` that lives until the
+    // call returns, and keeps no pointer.
+    done(unsafe { libc::setsockopt(socket.raw(), level, number, value, INT_BYTES) })
+}
+
+fn set_linger(socket: &Fd, seconds: Option<u16>) -> Result<(), Errno> {
+    let value = libc::linger {
+        l_onoff: i32::from(seconds.is_some()),
+        l_linger: seconds.map_or(0, i32::from),
+    };
+    let (level, number) = place(OptionName::LingerSeconds);
+    let value = from_ref(&value).cast();
+    // SAFETY: setsockopt(2) reads LINGER_BYTES bytes at `value`, a `struct linger` that lives
+    // until the call returns, and keeps no pointer.
+    done(unsafe { libc::setsockopt(socket.raw(), level, number, value, LINGER_BYTES) })
+}
+
+pub(super) fn getsockopt(socket: &Fd, name: OptionName) -> Result<SocketOption, Errno> {
+    use OptionName as N;
+    use SocketOption as O;
+    // Both kinds of value fit: an `int` is the first of the two, `struct linger` is both.
+    let mut value = [0i32; 2];
+    let mut len = if matches!(name, N::LingerSeconds) {
+        LINGER_BYTES
+    } else {
+        INT_BYTES
+    };
+    let (level, number) = place(name);
+    let (into, len) = (value.as_mut_ptr().cast(), from_mut(&mut len));
+    // SAFETY: getsockopt(2) writes at most `*len` bytes at `into`, which has eight, and one
+    // number at `len`; both live until the call returns, and it keeps no pointer.
+    done(unsafe { libc::getsockopt(socket.raw(), level, number, into, len) })?;
+    let [first, second] = value;
+    let (on, amount) = (first != 0, first.cast_unsigned());
+    Ok(match name {
+        N::ReuseAddr => O::ReuseAddr(on),
+        N::ReusePort => O::ReusePort(on),
+        N::Broadcast => O::Broadcast(on),
+        N::NoDelay => O::NoDelay(on),
+        N::QuickAck => O::QuickAck(on),
+        N::KeepAlive => O::KeepAlive(on),
+        N::V6Only => O::V6Only(on),
+        N::KeepIdleSeconds => O::KeepIdleSeconds(amount),
+        N::KeepIntervalSeconds => O::KeepIntervalSeconds(amount),
+        N::KeepCount => O::KeepCount(amount),
+        N::ReceiveBufferBytes => O::ReceiveBufferBytes(amount),
+        N::SendBufferBytes => O::SendBufferBytes(amount),
+        N::ReceiveLowBytes => O::ReceiveLowBytes(amount),
+        N::NotSentLowBytes => O::NotSentLowBytes(amount),
+        N::UserTimeoutMillis => O::UserTimeoutMillis(amount),
+        N::DeferAcceptSeconds => O::DeferAcceptSeconds(amount),
+        N::LingerSeconds => O::LingerSeconds(on.then(|| u16::try_from(second).unwrap_or(u16::MAX))),
+        N::Error => O::Error(Errno::new(first)),
+    })
+}

@@ -1,0 +1,171 @@
+//! socket(2) to shutdown(2): one socket, one connection, bytes.
+//!
+//! Options and batches of datagrams have files of their own.
+
+use core::ptr::from_mut;
+
+use super::result::{count, done, made};
+use crate::addr::{Addr, Family, SockAddr};
+use crate::errno::Errno;
+use crate::kernel::{Fd, Kind, Shut};
+
+/// Every descriptor is born non-blocking and closed on exec.
+const BORN: i32 = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+
+const fn domain(family: Family) -> i32 {
+    match family {
+        Family::Inet => libc::AF_INET,
+        Family::Inet6 => libc::AF_INET6,
+        Family::Unix => libc::AF_UNIX,
+    }
+}
+
+const fn kind_bits(kind: Kind) -> i32 {
+    match kind {
+        Kind::Stream => libc::SOCK_STREAM,
+        Kind::Datagram => libc::SOCK_DGRAM,
+    }
+}
+
+pub(super) fn socket(family: Family, kind: Kind) -> Result<Fd, Errno> {
+    // SAFETY: socket(2) takes three numbers and touches no memory of ours.
+    made(unsafe { libc::socket(domain(family), kind_bits(kind) | BORN, 0) })
+}
+
+pub(super) fn socketpair(kind: Kind) -> Result<(Fd, Fd), Errno> {
+    let mut pair = [0; 2];
+    // SAFETY: socketpair(2) writes two `int`s at `pair`, which is two `int`s long and ours
+    // until it returns.
+    let returned =
+        unsafe { libc::socketpair(libc::AF_UNIX, kind_bits(kind) | BORN, 0, pair.as_mut_ptr()) };
+    done(returned)?;
+    Ok((Fd::from_raw(pair[0]), Fd::from_raw(pair[1])))
+}
+
+pub(super) fn bind(socket: &Fd, addr: &Addr) -> Result<(), Errno> {
+    let addr = addr.encode();
+    // SAFETY: bind(2) reads `socklen` bytes at the address, which are initialised and ours
+    // until it returns.
+    done(unsafe {
+        libc::bind(
+            socket.raw(),
+            addr.as_bytes().as_ptr().cast(),
+            addr.socklen(),
+        )
+    })
+}
+
+pub(super) fn listen(socket: &Fd, backlog: u32) -> Result<(), Errno> {
+    let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+    // SAFETY: listen(2) takes two numbers and touches no memory of ours.
+    done(unsafe { libc::listen(socket.raw(), backlog) })
+}
+
+/// Runs a call that writes an address, and decodes what it wrote. A family that we do not
+/// speak comes out as [`Addr::Unspec`]: its name is lost, the socket is not.
+#[inline]
+fn address_from<R>(
+    call: impl FnOnce(*mut libc::sockaddr, *mut libc::socklen_t) -> Result<R, Errno>,
+) -> Result<(R, Addr), Errno> {
+    let mut addr = SockAddr::EMPTY;
+    let mut len = SockAddr::LEN_MAX;
+    let returned = call(addr.buffer_mut().as_mut_ptr().cast(), from_mut(&mut len))?;
+    addr.set_len(len);
+    Ok((returned, addr.decode().unwrap_or(Addr::Unspec)))
+}
+
+pub(super) fn accept4(listener: &Fd) -> Result<(Fd, Addr), Errno> {
+    address_from(|addr, len| {
+        // SAFETY: accept4(2) writes at most `*len` bytes at `addr` and one number at `len`;
+        // `address_from` holds both until the call returns.
+        made(unsafe { libc::accept4(listener.raw(), addr, len, BORN) })
+    })
+}
+
+pub(super) fn connect(socket: &Fd, addr: &Addr) -> Result<(), Errno> {
+    let addr = addr.encode();
+    // SAFETY: connect(2) reads `socklen` bytes at the address, which are initialised and ours
+    // until it returns.
+    done(unsafe {
+        libc::connect(
+            socket.raw(),
+            addr.as_bytes().as_ptr().cast(),
+            addr.socklen(),
+        )
+    })
+}
+
+pub(super) fn getsockname(socket: &Fd) -> Result<Addr, Errno> {
+    let named = address_from(|addr, len| {
+        // SAFETY: getsockname(2) writes at most `*len` bytes at `addr` and one number at
+        // `len`; `address_from` holds both until the call returns.
+        done(unsafe { libc::getsockname(socket.raw(), addr, len) })
+    });
+    named.map(|((), addr)| addr)
+}
+
+pub(super) fn getpeername(socket: &Fd) -> Result<Addr, Errno> {
+    let named = address_from(|addr, len| {
+        // SAFETY: getpeername(2) writes at most `*len` bytes at `addr` and one number at
+        // `len`; `address_from` holds both until the call returns.
+        done(unsafe { libc::getpeername(socket.raw(), addr, len) })
+    });
+    named.map(|((), addr)| addr)
+}
+
+#[inline]
+pub(super) fn recv(socket: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: recv(2) writes at most `buf.len()` bytes at `buf`, which we hold exclusively
+    // until it returns, and it keeps no pointer afterwards.
+    count(unsafe { libc::recv(socket.raw(), buf.as_mut_ptr().cast(), buf.len(), 0) })
+}
+
+#[inline]
+pub(super) fn send(socket: &Fd, buf: &[u8]) -> Result<usize, Errno> {
+    // SAFETY: send(2) reads at most `buf.len()` bytes at `buf`, which is borrowed until it
+    // returns, and it keeps no pointer afterwards.
+    count(unsafe {
+        libc::send(
+            socket.raw(),
+            buf.as_ptr().cast(),
+            buf.len(),
+            libc::MSG_NOSIGNAL,
+        )
+    })
+}
+
+pub(super) fn recvfrom(socket: &Fd, buf: &mut [u8]) -> Result<(usize, Addr), Errno> {
+    address_from(|addr, len| {
+        let (fd, room, buf) = (socket.raw(), buf.len(), buf.as_mut_ptr());
+        // SAFETY: recvfrom(2) writes at most `room` bytes at `buf`, `*len` at `addr` and one
+        // number at `len`; the first is borrowed exclusively and `address_from` holds the
+        // others until the call returns.
+        count(unsafe { libc::recvfrom(fd, buf.cast(), room, libc::MSG_TRUNC, addr, len) })
+    })
+}
+
+pub(super) fn sendto(socket: &Fd, buf: &[u8], addr: &Addr) -> Result<usize, Errno> {
+    let addr = addr.encode();
+    // SAFETY: sendto(2) reads `buf.len()` bytes at `buf` and `socklen` at the address; both
+    // are borrowed until it returns, and it keeps no pointer afterwards.
+    count(unsafe {
+        libc::sendto(
+            socket.raw(),
+            buf.as_ptr().cast(),
+            buf.len(),
+            libc::MSG_NOSIGNAL,
+            addr.as_bytes().as_ptr().cast(),
+            addr.socklen(),
+        )
+    })
+}
+
+pub(super) fn shutdown(socket: &Fd, how: Shut) -> Result<(), Errno> {
+    let how = match how {
+        Shut::Read => libc::SHUT_RD,
+        Shut::Write => libc::SHUT_WR,
+        Shut::Both => libc::SHUT_RDWR,
+    };
+    // SAFETY: shutdown(2) takes two numbers and touches no memory of ours.
+    done(unsafe { libc::shutdown(socket.raw(), how) })
+}

@@ -1,0 +1,70 @@
+//! The laws, each driven by proptest. The functions are in `tests/laws/`, where the fuzzer finds
+//! them too; here are only the plans that drive them.
+
+#[path = "laws/addr.rs"]
+pub mod addr;
+
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+
+use epollite::{Addr, UnixAddr};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+proptest! {
+    #[test]
+    fn hostile_bytes_never_panic_and_what_decodes_reencodes(bytes in sockaddr_bytes()) {
+        addr::hostile_bytes_never_panic_and_reencode(&bytes);
+    }
+
+    #[test]
+    fn every_address_reads_back_from_its_bytes_and_its_text(addr in any_addr()) {
+        addr::bytes_round_trip(addr);
+        addr::text_round_trip(addr);
+    }
+
+    #[test]
+    fn hostile_text_never_panics_and_what_parses_reprints(text in addr_text()) {
+        addr::hostile_text_never_panics(&text);
+    }
+}
+
+/// Any bytes, mostly behind a family that is spoken here, or an address and something after it, so
+/// that most of them get somewhere.
+fn sockaddr_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let family = prop_oneof![Just(0_u16), Just(1), Just(2), Just(10), any::<u16>()];
+    let behind_a_family = (family, vec(byte(), 0..200))
+        .prop_map(|(family, rest)| [&family.to_ne_bytes()[..], &rest].concat());
+    let behind_an_address = (any_addr(), vec(byte(), 0..4))
+        .prop_map(|(addr, rest)| [addr.encode().as_bytes(), &rest].concat());
+    prop_oneof![4 => behind_a_family, 4 => behind_an_address, 1 => vec(any::<u8>(), 0..200)]
+}
+
+fn byte() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => any::<u8>(), 1 => Just(0)]
+}
+
+fn any_addr() -> impl Strategy<Value = Addr> {
+    let v4 = (any::<Ipv4Addr>(), any::<u16>())
+        .prop_map(|(ip, port)| Addr::V4(SocketAddrV4::new(ip, port)));
+    let v6 = (any::<Ipv6Addr>(), any::<u16>(), any::<u32>(), any::<u32>()).prop_map(
+        |(ip, port, flowinfo, scope)| Addr::V6(SocketAddrV6::new(ip, port, flowinfo, scope)),
+    );
+    let path_byte = prop_oneof![8 => 1..=u8::MAX, 1 => Just(b'@'), 1 => Just(b'\\')];
+    let path = vec(path_byte, 1..=108).prop_map(|path| UnixAddr::path(&path));
+    let name = vec(byte(), 0..=107).prop_map(|name| UnixAddr::abstract_name(&name));
+    let unix = prop_oneof![8 => path, 8 => name, 1 => Just(Ok(UnixAddr::unnamed()))]
+        .prop_map(|unix| Addr::Unix(unix.expect("the plan keeps to the limits of unix(7)")));
+    prop_oneof![4 => v4, 4 => v6, 8 => unix, 1 => Just(Addr::Unspec)]
+}
+
+/// Any text, mostly one that nearly is an address.
+fn addr_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        1 => any::<String>(),
+        2 => "unix:@?(\\\\x[0-9a-fA-F]{2}|.){0,20}\\\\?.{0,4}",
+        2 => "unix:@?(\\\\x[1-9a-fA-F]{2}|[0-9a-z@]){100,112}",
+        2 => "\\[?[0-9a-f:.%]{0,24}\\]?:?[+0-9]{0,6}",
+        1 => "[0-9]{1,3}(\\.[0-9]{1,3}){3}:[0-9]{1,5}",
+        1 => "\\[([0-9a-f]{1,4}:){7}[0-9a-f]{1,4}(%[0-9]{1,11})?\\]:[0-9]{1,5}",
+    ]
+}
