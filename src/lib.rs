@@ -45,6 +45,9 @@ pub mod kernel;
 mod counted;
 mod linux;
 
+// Floor 4: the reactor.
+pub mod reactor;
+
 pub use addr::{Addr, AddrError, Family, SockAddr, UnixAddr};
 pub use batch::{Batch, Datagram};
 pub use counted::{Counted, Counts};
@@ -56,6 +59,7 @@ pub use instant::Instant;
 pub use kernel::{Call, Fd, Kernel, Kind, OptionName, Shut, Signal, SignalSet, SocketOption};
 pub use linux::Linux;
 pub use owed::{Owed, TooMuch};
+pub use reactor::{Reactor, Received, Sent, Waker};
 pub use slab::{Full, Slab};
 pub use timer::Timers;
 pub use token::Token;

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everyone_has_every_turn_and_every_neighbour() {
+    fn everyone_has_every_turn_equally_often() {
         let rounds = 24;
         for count in [2, 3, 4] {
             let mut turns = vec![vec![0; count]; count];

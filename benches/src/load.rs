@@ -1,9 +1,9 @@
 //! The load generator: one thread, a closed loop, every byte checked. It knows nothing of processes
 //! or statistics: it is given an address and a time, and says how many echoes came back.
 //!
-//! A slice is *closed*: at the deadline no new message leaves, but every answer still owed is waited
-//! for, and counted, and the clock stops at the last one. So messages, time and the server's CPU
-//! belong to each other, and the next slice starts with nothing under way.
+//! A slice is *closed*: at the deadline no new message leaves, but every answer still owed is
+//! waited for and counted, and the clock stops at the last one. So messages, time and the server's
+//! CPU belong to each other, and the next slice starts with nothing under way.
 
 mod churn;
 mod pattern;
@@ -22,7 +22,7 @@ use pattern::Pattern;
 use steady::Steady;
 
 /// How long a server may leave us without a single event before we call it stuck. Far above any
-/// hiccup of a shared machine: the longest lawful wait is one lost SYN, which comes again after 1 s.
+/// hiccup of a shared machine: the longest lawful wait is one lost SYN, sent again after 1 s.
 const STALL_MS: u16 = 5_000;
 
 /// How long past its deadline a slice may take to collect the answers it is owed. Catches a server

@@ -29,7 +29,7 @@ struct Finding {
 pub fn legend(rounds: usize) -> String {
     format!(
         "Ratios to the reference: median of {rounds} paired rounds [95% interval].\n\
-         CPU is the server's own time per message. Rate higher and CPU lower are better; when both\n\
+         CPU is the server's own time per message. High rate and low CPU are good; when both\n\
          cores are saturated, the CPU ratio is the one to read. A/A is a second copy of the\n\
          reference: what it shows is noise, and nothing tighter means anything.\n"
     )

@@ -22,6 +22,9 @@ const START_MAX: Duration = Duration::from_secs(5);
 /// How long it may take to end after SIGTERM; then it is killed.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
+/// How long after a lost connection we look for the crash behind it: interpreters take their time.
+const CRASH_MAX: Duration = Duration::from_millis(200);
+
 /// How often we look whether it has come up or gone down.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -127,11 +130,14 @@ impl Server {
     /// than the connection that was lost by it.
     pub fn explain(&mut self, failure: impl std::error::Error) -> anyhow::Error {
         // A crash closes the connections a moment before the process can be waited for.
-        thread::sleep(LOOK_EVERY);
-        match self.child.try_wait() {
-            Ok(Some(status)) => anyhow::anyhow!("{}: {failure}; it ended: {status}", self.name),
-            _ => anyhow::anyhow!("{}: {failure}", self.name),
+        let deadline = Instant::now() + CRASH_MAX;
+        while Instant::now() < deadline {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return anyhow::anyhow!("{}: {failure}; it ended: {status}", self.name);
+            }
+            thread::sleep(LOOK_EVERY);
         }
+        anyhow::anyhow!("{}: {failure}", self.name)
     }
 
     fn wait_until_up(&mut self) -> Result<()> {

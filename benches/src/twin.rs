@@ -1,4 +1,4 @@
-//! The C twin: the yardstick, compiled on the spot. It knows where a program may be put, and no more.
+//! The C twin: the yardstick, compiled on the spot. It knows where a program may be put, no more.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

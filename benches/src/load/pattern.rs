@@ -1,6 +1,6 @@
 //! The bytes that are sent, and the check of those that come back. It knows no sockets.
 //!
-//! A connection's stream is one endless repetition of a block of noise, begun at a place of its own.
+//! A connection's stream repeats one block of noise for ever, begun at a place of its own.
 //! The length of the block is a prime, so no buffer or message size divides it: a lost, doubled or
 //! swapped buffer, or another connection's bytes, land on noise that does not fit.
 

@@ -1,0 +1,609 @@
+//! The reactor: descriptors with their state, one place to wait, and events that name only
+//! the living.
+//!
+//! Knows a [`Kernel`] and the parts; it has never heard of a server. What can be done to one
+//! registration is in `source.rs`, waking from another thread in `waker.rs`.
+
+mod source;
+mod waker;
+
+pub use source::{Io, Received, Sent, Source};
+pub use waker::Waker;
+
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use core::num::NonZeroU32;
+use core::time::Duration;
+
+use crate::errno::Errno;
+use crate::event::{Event, Exclusive, Interest, Ready, Refusal, Trigger, Watch};
+use crate::instant::Instant;
+use crate::kernel::{Control, EpollEvent, Fd, Kernel};
+use crate::linux::Linux;
+use crate::slab::Slab;
+use crate::timer::Timers;
+use crate::token::Token;
+
+/// How much a reactor may hold and how much it takes at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Registrations at once. Further ones are refused with [`Reason::Full`].
+    pub registrations_max: u32,
+    /// Events that one wait brings at most. More come with the next wait: the kernel hands
+    /// them out in turn, so that a small number is fair and a large one is cheap.
+    pub events_max: NonZeroU32,
+}
+
+impl Default for Limits {
+    /// As many registrations as there are descriptors on the largest of machines, and 256
+    /// events: 3 KiB, past which the call's own cost does not show any more.
+    fn default() -> Self {
+        Self {
+            registrations_max: 1 << 30,
+            events_max: const { NonZeroU32::new(256).expect("256 is not zero") },
+        }
+    }
+}
+
+/// How often in a row [`Reactor::next`] waits again after a wait that brought nothing: an
+/// interruption, or stale events only. Far more than any burst of signals; and a bound all
+/// the same, so that a descriptor haunting the epoll cannot hold its caller for ever.
+const FRUITLESS_MAX: u32 = 1_000;
+
+/// The registration's own bit among the bits of its watch: it stands on the list of those to
+/// be reported again. The kernel has no such bit.
+const STANDS_AGAIN: u32 = 1 << 27;
+
+/// The waker's place in `epoll_event.data`. No slab grows to that slot.
+const WAKER: u64 = u64::MAX;
+
+/// What the slab holds for one registration.
+struct Registration<T> {
+    fd: Fd,
+    /// What the kernel was told, and [`STANDS_AGAIN`].
+    watch: u32,
+    state: T,
+}
+
+/// Waits on many descriptors at once and owns them, each beside a state of the user's.
+///
+/// It is *pulled*: [`next`](Self::next) returns one event, and the loop around it is yours.
+/// No callback, nothing boxed, no thread, no global. A [`Token`] names a registration; one
+/// that has ended is never named again, so that an event which comes too late ends here and
+/// is counted ([`stale`](Self::stale)), never delivered to whoever has the descriptor's
+/// number now.
+///
+/// ```
+/// # #[cfg(feature = "std")] fn main() -> Result<(), epollite::Errno> {
+/// use epollite::{Event, Interest, Kernel, Kind, Reactor, Received, Trigger};
+///
+/// let mut reactor = Reactor::new()?;
+/// let (near, far) = reactor.kernel().socketpair(Kind::Stream)?;
+/// let far = reactor.register_or_close(far, Interest::NONE, Trigger::Level, "far").unwrap();
+/// let near = reactor.register_or_close(near, Interest::READABLE, Trigger::Level, "near").unwrap();
+///
+/// reactor.source(far).unwrap().io.send(b"hello")?;
+/// let Some(Event::Io { token, ready }) = reactor.next(None)? else { panic!() };
+/// assert!(token == near && ready.is_readable());
+///
+/// let mut source = reactor.source(token).unwrap();
+/// let mut buf = [0; 16];
+/// assert_eq!(source.io.recv(&mut buf)?, Received::Bytes(5));
+/// assert_eq!(*source.state, "near");
+/// # Ok(()) }
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// ```
+///
+/// Dropping it closes everything it owns.
+pub struct Reactor<T, K: Kernel = Linux> {
+    kernel: K,
+    epoll: Fd,
+    waker: Option<Waker>,
+    registrations: Slab<Registration<T>>,
+    timers: Timers,
+    /// What the last wait brought; `batch[at..len]` has not been looked at yet.
+    batch: Vec<EpollEvent>,
+    at: usize,
+    len: usize,
+    /// To be reported without the kernel's word; only the first `again_now` in this round, so
+    /// that one who asks again and again stands behind what the kernel reports meanwhile.
+    again: VecDeque<(Token, Ready)>,
+    again_now: usize,
+    /// How many deadlines may still be reported in this round, for the same reason.
+    timers_now: usize,
+    now: Instant,
+    has_pwait2: bool,
+    stale: u64,
+}
+
+/// Why a registration or a change of one did not come to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// `registrations_max` are here already.
+    Full,
+    /// A mix that Linux does not take; no call was made.
+    Mix(Refusal),
+    /// epoll_ctl(2) said no.
+    Kernel(Errno),
+}
+
+/// A registration that did not come to be: everything is handed back.
+#[must_use = "the descriptor is yours again: close it or keep it"]
+pub struct Refused<T> {
+    /// Why.
+    pub reason: Reason,
+    /// Open, and not registered.
+    pub fd: Fd,
+    /// As it was given.
+    pub state: T,
+}
+
+impl<T> Reactor<T> {
+    /// A reactor on the real kernel. Work: one system call.
+    ///
+    /// # Errors
+    /// As [`on`](Self::on).
+    pub fn new() -> Result<Self, Errno> {
+        Self::on(Linux)
+    }
+}
+
+impl<T, K: Kernel> Reactor<T, K> {
+    /// A reactor on `kernel`, with the usual limits. Work: one system call.
+    ///
+    /// # Errors
+    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: out of something.
+    ///
+    /// Man page: epoll_create1(2)
+    #[doc(alias = "epoll_create1")]
+    pub fn on(kernel: K) -> Result<Self, Errno> {
+        Self::with_limits(kernel, Limits::default())
+    }
+
+    /// A reactor on `kernel`, with limits of your own. Work: one system call and one
+    /// allocation, 12 bytes an event.
+    ///
+    /// # Errors
+    /// As [`on`](Self::on).
+    pub fn with_limits(mut kernel: K, limits: Limits) -> Result<Self, Errno> {
+        let epoll = kernel.epoll_create1()?;
+        Ok(Self {
+            kernel,
+            epoll,
+            waker: None,
+            registrations: Slab::new(limits.registrations_max),
+            timers: Timers::new(),
+            batch: vec![EpollEvent::default(); limits.events_max.get() as usize],
+            at: 0,
+            len: 0,
+            again: VecDeque::new(),
+            again_now: 0,
+            timers_now: 0,
+            now: Instant::ZERO,
+            has_pwait2: true,
+            stale: 0,
+        })
+    }
+
+    /// Takes `fd` over and waits on it. Work: one system call, O(1).
+    ///
+    /// In edge mode what is ready already is reported once, as if it had just arrived.
+    ///
+    /// # Errors
+    /// [`Refused`], with the descriptor and the state: the reactor is full, or epoll_ctl(2)
+    /// said no ([`Errno::EPERM`]: a regular file; [`Errno::EEXIST`], [`Errno::ENOSPC`],
+    /// [`Errno::ENOMEM`]).
+    ///
+    /// Man page: epoll_ctl(2)
+    #[doc(alias = "epoll_ctl")]
+    pub fn register(
+        &mut self,
+        fd: Fd,
+        interest: Interest,
+        trigger: Trigger,
+        state: T,
+    ) -> Result<Token, Refused<T>> {
+        self.add(fd, Watch::new(interest, trigger), state)
+    }
+
+    /// As [`register`](Self::register), and closes `fd` when it is refused: for those who
+    /// would do the same. Work: one or two system calls, O(1).
+    ///
+    /// # Errors
+    /// As [`register`](Self::register), without what is closed.
+    pub fn register_or_close(
+        &mut self,
+        fd: Fd,
+        interest: Interest,
+        trigger: Trigger,
+        state: T,
+    ) -> Result<Token, Reason> {
+        self.register(fd, interest, trigger, state)
+            .map_err(|refused| {
+                // Its error would be about a file's data, and there is none.
+                let _ = self.kernel.close(refused.fd);
+                refused.reason
+            })
+    }
+
+    /// Takes `fd` over, shared with other epolls: of those who watch it exclusively one or
+    /// some are woken, not all. Work: one system call, O(1).
+    ///
+    /// # Errors
+    /// As [`register`](Self::register); and [`Refusal::ExclusiveInterest`] for an interest
+    /// that Linux does not take here.
+    ///
+    /// Man page: epoll_ctl(2), `EPOLLEXCLUSIVE`
+    #[doc(alias = "EPOLLEXCLUSIVE")]
+    pub fn register_exclusive(
+        &mut self,
+        fd: Fd,
+        interest: Interest,
+        exclusive: Exclusive,
+        state: T,
+    ) -> Result<Token, Refused<T>> {
+        match Watch::exclusive(interest, exclusive) {
+            Ok(watch) => self.add(fd, watch, state),
+            Err(refusal) => Err(Refused {
+                reason: Reason::Mix(refusal),
+                fd,
+                state,
+            }),
+        }
+    }
+
+    fn add(&mut self, fd: Fd, watch: Watch, state: T) -> Result<Token, Refused<T>> {
+        let registration = Registration {
+            fd,
+            watch: watch.bits(),
+            state,
+        };
+        let token = match self.registrations.insert(registration) {
+            Ok(token) => token,
+            Err(crate::slab::Full(Registration { fd, state, .. })) => {
+                return Err(Refused {
+                    reason: Reason::Full,
+                    fd,
+                    state,
+                });
+            }
+        };
+        let Some(registration) = self.registrations.get(token) else {
+            unreachable!("it was inserted just now")
+        };
+        let control = Control::Add(EpollEvent::new(watch.bits(), token.to_bits()));
+        match self
+            .kernel
+            .epoll_ctl(&self.epoll, control, &registration.fd)
+        {
+            Ok(()) => Ok(token),
+            Err(errno) => {
+                let Some(Registration { fd, state, .. }) = self.registrations.remove(token) else {
+                    unreachable!("it was found just now")
+                };
+                Err(Refused {
+                    reason: Reason::Kernel(errno),
+                    fd,
+                    state,
+                })
+            }
+        }
+    }
+
+    /// Ends a registration and hands everything back; `None` for a stale token. Its deadline
+    /// is taken back too. Work: one system call, O(log deadlines).
+    ///
+    /// The kernel is told *before* the descriptor changes hands: a registration lives as long
+    /// as any duplicate of its descriptor, and afterwards nobody could name it any more.
+    ///
+    /// Man page: epoll_ctl(2), `EPOLL_CTL_DEL`
+    pub fn deregister(&mut self, token: Token) -> Option<(Fd, T)> {
+        let registration = self.registrations.get(token)?;
+        // It can only fail for a descriptor that is not registered; and if a kernel refuses
+        // all the same, what it still reports is stale.
+        let _ = self
+            .kernel
+            .epoll_ctl(&self.epoll, Control::Delete, &registration.fd);
+        let Registration { fd, state, .. } = self.registrations.remove(token)?;
+        self.timers.cancel(token.slot());
+        Some((fd, state))
+    }
+
+    /// Ends a registration and closes its descriptor; `None` for a stale token. Work: one
+    /// system call, O(log deadlines).
+    ///
+    /// It saves the call that [`deregister`](Self::deregister) makes: with the *last*
+    /// duplicate of a descriptor the kernel forgets the registration by itself. That is so
+    /// for a socket that was made or accepted here and never passed on. Where a duplicate may
+    /// live (`dup`, `try_clone`, `fork`), deregister and close: the kernel would go on
+    /// reporting a descriptor that nobody can name.
+    ///
+    /// Man page: close(2)
+    pub fn close(&mut self, token: Token) -> Option<T> {
+        let Registration { fd, state, .. } = self.registrations.remove(token)?;
+        self.timers.cancel(token.slot());
+        // Its error would be about a file's data; the descriptor is gone in any case.
+        let _ = self.kernel.close(fd);
+        Some(state)
+    }
+
+    /// All that can be done to one registration, and its state; `None` for a stale token.
+    /// Work: O(1).
+    pub fn source(&mut self, token: Token) -> Option<Source<'_, T, K>> {
+        let registration = self.registrations.get_mut(token)?;
+        Some(Source {
+            state: &mut registration.state,
+            io: Io {
+                kernel: &mut self.kernel,
+                fd: &registration.fd,
+                token,
+                epoll: &self.epoll,
+                watch: &mut registration.watch,
+                timers: &mut self.timers,
+                again: &mut self.again,
+            },
+        })
+    }
+
+    /// The next event, waiting for one until `deadline`; `None` when that has passed first.
+    /// Without a deadline it waits for ever. Work: at most one wait for each batch of events;
+    /// a stale event is skipped, an interrupted wait begun anew with the time that is left.
+    ///
+    /// A deadline that has passed already asks and does not wait. The order: what the kernel
+    /// reports, then what was to be reported [`again`](Io::again), then deadlines.
+    ///
+    /// # Errors
+    /// * [`Errno::EINTR`]: interrupted a thousand times in a row.
+    /// * [`Errno::ELOOP`]: a thousand times in a row only stale events came: somewhere lives
+    ///   a duplicate of a descriptor that was closed without being deregistered.
+    ///
+    /// Man page: epoll_wait(2), epoll_pwait2(2)
+    #[doc(alias = "epoll_wait")]
+    pub fn next(&mut self, deadline: Option<Instant>) -> Result<Option<Event>, Errno> {
+        let mut fruitless = Errno::ELOOP;
+        for _ in 0..FRUITLESS_MAX {
+            if let Some(event) = self.pending() {
+                return Ok(Some(event));
+            }
+            match self.wait(deadline) {
+                Ok(()) => {
+                    fruitless = Errno::ELOOP;
+                    // Nothing came, so the wait ended by time: whose?
+                    if self.len == 0
+                        && self.again_now == 0
+                        && deadline.is_some_and(|deadline| deadline <= self.now)
+                    {
+                        return Ok(self.pending());
+                    }
+                }
+                Err(errno) if errno.interrupted() => fruitless = errno,
+                Err(errno) => return Err(errno),
+            }
+        }
+        Err(fruitless)
+    }
+
+    /// The next event of those that the last wait brought; never waits, makes no call. With
+    /// it a loop can tell where one turn ends. Work: O(1), and O(1) for each stale event.
+    pub fn pending(&mut self) -> Option<Event> {
+        while self.at < self.len {
+            let event = self.batch[self.at];
+            self.at += 1;
+            if event.data() == WAKER {
+                if let Some(waker) = &self.waker {
+                    waker.hear();
+                }
+                return Some(Event::Woken);
+            }
+            let token = Token::from_bits(event.data());
+            if self.registrations.get(token).is_some() {
+                return Some(Event::Io {
+                    token,
+                    ready: Ready::from_bits(event.events()),
+                });
+            }
+            self.stale += 1;
+        }
+        while self.again_now > 0 {
+            self.again_now -= 1;
+            let (token, ready) = self.again.pop_front()?;
+            // One that has been deregistered since is no stale event: the kernel is innocent.
+            if let Some(registration) = self.registrations.get_mut(token) {
+                registration.watch &= !STANDS_AGAIN;
+                return Some(Event::Io { token, ready });
+            }
+        }
+        if self.timers_now > 0
+            && let Some(slot) = self.timers.expire(self.now)
+        {
+            self.timers_now -= 1;
+            return self
+                .registrations
+                .token_at(slot)
+                .map(|token| Event::Timer { token });
+        }
+        None
+    }
+
+    /// One wait, for the kernel, until the earliest of `deadline` and all deadlines.
+    fn wait(&mut self, deadline: Option<Instant>) -> Result<(), Errno> {
+        (self.at, self.len) = (0, 0);
+        let until = [deadline, self.timers.earliest()]
+            .into_iter()
+            .flatten()
+            .min();
+        let patience = match until {
+            _ if !self.again.is_empty() => Some(Duration::ZERO),
+            Some(until) => Some(until - self.kernel.now()),
+            None => None,
+        };
+        let brought = self.epoll_wait(patience)?;
+        assert!(
+            brought <= self.batch.len(),
+            "a kernel brought more events than there was room"
+        );
+        self.len = brought;
+        self.again_now = self.again.len();
+        self.timers_now = self.timers.len();
+        if until.is_some() {
+            self.now = self.kernel.now();
+        }
+        Ok(())
+    }
+
+    fn epoll_wait(&mut self, patience: Option<Duration>) -> Result<usize, Errno> {
+        // Both ends of patience need no nanoseconds, and so no newer call.
+        let millis = match patience {
+            None => None,
+            Some(Duration::ZERO) => Some(0),
+            Some(patience) if self.has_pwait2 => {
+                match self
+                    .kernel
+                    .epoll_pwait2(&self.epoll, &mut self.batch, Some(patience))
+                {
+                    Err(Errno::ENOSYS) => self.has_pwait2 = false,
+                    result => return result,
+                }
+                Some(millis_up(patience))
+            }
+            Some(patience) => Some(millis_up(patience)),
+        };
+        self.kernel.epoll_wait(&self.epoll, &mut self.batch, millis)
+    }
+
+    /// Something another thread can wake this reactor with. Work: two system calls the first
+    /// time, none after.
+    ///
+    /// # Errors
+    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`], [`Errno::ENOSPC`]: out of
+    ///   something.
+    ///
+    /// Man page: eventfd(2)
+    #[doc(alias = "eventfd")]
+    pub fn waker(&mut self) -> Result<Waker, Errno> {
+        if let Some(waker) = &self.waker {
+            return Ok(waker.clone());
+        }
+        let fd = self.kernel.eventfd(0)?;
+        let watch = Watch::new(Interest::READABLE, Trigger::Edge);
+        let control = Control::Add(EpollEvent::new(watch.bits(), WAKER));
+        if let Err(errno) = self.kernel.epoll_ctl(&self.epoll, control, &fd) {
+            // Its error would be about a file's data, and there is none.
+            let _ = self.kernel.close(fd);
+            return Err(errno);
+        }
+        let waker = Waker::of(fd);
+        self.waker = Some(waker.clone());
+        Ok(waker)
+    }
+
+    /// The kernel below, to make and to set up descriptors with. Work: O(1).
+    pub fn kernel(&mut self) -> &mut K {
+        &mut self.kernel
+    }
+
+    /// The token of the registration in `slot` now: with [`slots`](Self::slots) a walk over
+    /// all of them, during which they may come and go. Work: O(1).
+    #[must_use]
+    pub fn token_at(&self, slot: u32) -> Option<Token> {
+        self.registrations.token_at(slot)
+    }
+
+    /// One more than the highest slot ever used. Work: O(1).
+    #[must_use]
+    pub const fn slots(&self) -> u32 {
+        self.registrations.slots()
+    }
+
+    /// How many registrations there are. Work: O(1).
+    #[must_use]
+    pub const fn len(&self) -> u32 {
+        self.registrations.len()
+    }
+
+    /// Whether nothing is registered. Work: O(1).
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.registrations.is_empty()
+    }
+
+    /// How many events came too late, for a registration that had ended. Work: O(1).
+    #[must_use]
+    pub const fn stale(&self) -> u64 {
+        self.stale
+    }
+
+    /// The epoll itself: readable when an event waits, so that another reactor can wait on
+    /// this one (through a [`dup`](Kernel::dup)). Work: O(1).
+    pub const fn epoll(&self) -> &Fd {
+        &self.epoll
+    }
+
+    /// Bytes that one registration takes. Work: O(1).
+    pub const REGISTRATION_BYTES: usize = Slab::<Registration<T>>::SLOT_BYTES;
+}
+
+/// In whole milliseconds, rounded up: rounded down, the last of a wait would be spent asking
+/// again and again.
+fn millis_up(patience: Duration) -> u32 {
+    u32::try_from(patience.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
+}
+
+impl<T, K: Kernel> Drop for Reactor<T, K> {
+    fn drop(&mut self) {
+        for slot in 0..self.slots() {
+            if let Some(token) = self.token_at(slot) {
+                self.close(token);
+            }
+        }
+        if let Some(waker) = self.waker.take() {
+            waker.retire(&mut self.kernel);
+        }
+        // The last thing this reactor does with it: nobody else can reach it any more.
+        let _ = self.kernel.close(Fd::from_raw(self.epoll.raw()));
+    }
+}
+
+impl<T, K: Kernel> fmt::Debug for Reactor<T, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reactor")
+            .field("epoll", &self.epoll)
+            .field("registrations", &self.len())
+            .field("deadlines", &self.timers.len())
+            .field("stale", &self.stale)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Refused<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Refused({:?}, {:?})", self.reason, self.fd)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("the reactor is full"),
+            Self::Mix(refusal) => refusal.fmt(f),
+            Self::Kernel(errno) => errno.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for Reason {}
+
+impl From<Errno> for Reason {
+    fn from(errno: Errno) -> Self {
+        Self::Kernel(errno)
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T, K: Kernel> std::os::fd::AsFd for Reactor<T, K> {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
