@@ -19,6 +19,12 @@
 //! conversions: `std::io::Error`, `OwnedFd`, `std::net`.
 
 #![no_std]
+// Here and not in Cargo.toml, since tests and the program have `std` and may say so.
+#![warn(
+    clippy::std_instead_of_core,
+    clippy::std_instead_of_alloc,
+    clippy::alloc_instead_of_core
+)]
 
 extern crate alloc;
 #[cfg(any(feature = "std", test))]
@@ -47,6 +53,9 @@ mod linux;
 
 // Floor 4: the reactor.
 pub mod reactor;
+
+// Floor 5: servers.
+pub mod server;
 
 pub use addr::{Addr, AddrError, Family, SockAddr, UnixAddr};
 pub use batch::{Batch, Datagram};

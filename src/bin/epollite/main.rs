@@ -1,2 +1,67 @@
-//! x
-fn main() {}
+//! The program `epollite`: words from the command line to a command, and its end to an exit
+//! code.
+//!
+//! From here to the system call it is five hops: `main`, `stream::Server::turn`,
+//! `Reactor::next`, `Kernel::epoll_wait`, `Linux::epoll_wait`.
+
+mod args;
+mod check;
+mod control;
+mod echo;
+mod help;
+mod listen;
+mod log;
+mod report;
+mod units;
+mod worker;
+
+use std::process::ExitCode;
+
+use args::Command;
+
+/// How a command ends when it does not end well: one line for people, one number for scripts.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The exit code.
+    pub(crate) code: u8,
+    /// What went wrong, in one line.
+    pub(crate) line: String,
+}
+
+impl Failure {
+    /// The run failed.
+    pub(crate) const RUN: u8 = 1;
+    /// The arguments are no good.
+    pub(crate) const USAGE: u8 = 2;
+    /// Cannot bind (`EX_UNAVAILABLE` of sysexits(3)).
+    pub(crate) const UNAVAILABLE: u8 = 69;
+
+    pub(crate) fn new(code: u8, line: impl Into<String>) -> Self {
+        Self {
+            code,
+            line: line.into(),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let result = args::parse(std::env::args_os().skip(1)).and_then(|command| match command {
+        Command::Help(text) => {
+            log::out(text);
+            Ok(())
+        }
+        Command::Version => {
+            log::out(concat!("epollite ", env!("CARGO_PKG_VERSION"), "\n"));
+            Ok(())
+        }
+        Command::Echo(options) => echo::run(&options),
+        Command::Check(target) => check::run(&target),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            log::err(&format!("epollite: {}\n", failure.line));
+            ExitCode::from(failure.code)
+        }
+    }
+}

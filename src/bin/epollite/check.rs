@@ -1,0 +1,130 @@
+//! `epollite echo --check`: a client that asks one question and exits with the answer.
+//!
+//! A health probe is run every few seconds by somebody else's program: it waits for nothing
+//! long, says one line, and uses the standard library's blocking sockets.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr as UnixSocketAddr, UnixStream};
+use std::time::Duration;
+
+use epollite::{Addr, UnixAddr};
+
+use crate::args::Target;
+use crate::{Failure, listen, log};
+
+/// How long each step may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is sent: long enough that nobody answers it by chance.
+const QUESTION: &[u8] = b"epollite --check: are you there? 0123456789abcdef\n";
+
+pub(crate) fn run(target: &Target) -> Result<(), Failure> {
+    let (name, result) = match target {
+        Target::Tcp(text) => (format!("tcp {text}"), address(text)?.and_then(check_tcp)),
+        Target::Udp(text) => (format!("udp {text}"), address(text)?.and_then(check_udp)),
+        Target::Unix(name) => (Addr::Unix(*name).to_string(), check_unix(name)),
+    };
+    match result {
+        Ok(()) => {
+            log::out(&format!("{name} echoes\n"));
+            Ok(())
+        }
+        Err(why) => Err(Failure::new(
+            Failure::RUN,
+            format!("{name} does not echo: {why}"),
+        )),
+    }
+}
+
+fn address(text: &str) -> Result<Result<SocketAddr, String>, Failure> {
+    match listen::resolve(text) {
+        Ok(addr) => Ok(SocketAddr::try_from(addr).map_err(|error| error.to_string())),
+        Err(failure) => Err(Failure {
+            code: Failure::RUN,
+            ..failure
+        }),
+    }
+}
+
+fn check_tcp(addr: SocketAddr) -> Result<(), String> {
+    let stream = TcpStream::connect_timeout(&addr, PATIENCE).map_err(say)?;
+    stream.set_read_timeout(Some(PATIENCE)).map_err(say)?;
+    stream.set_write_timeout(Some(PATIENCE)).map_err(say)?;
+    let end = |stream: &mut TcpStream| stream.shutdown(Shutdown::Write);
+    converse(stream, end)
+}
+
+fn check_unix(name: &UnixAddr) -> Result<(), String> {
+    let addr = match (name.as_path(), name.as_abstract()) {
+        (Some(path), _) => UnixSocketAddr::from_pathname(std::ffi::OsStr::from_bytes(path)),
+        (_, Some(name)) => UnixSocketAddr::from_abstract_name(name),
+        _ => return Err("a socket without a name".into()),
+    };
+    let stream = addr
+        .and_then(|addr| UnixStream::connect_addr(&addr))
+        .map_err(say)?;
+    stream.set_read_timeout(Some(PATIENCE)).map_err(say)?;
+    stream.set_write_timeout(Some(PATIENCE)).map_err(say)?;
+    let end = |stream: &mut UnixStream| stream.shutdown(Shutdown::Write);
+    converse(stream, end)
+}
+
+/// Sends, half-closes, and wants the same back, and then the end.
+fn converse<S: Read + Write>(
+    mut stream: S,
+    end: impl FnOnce(&mut S) -> std::io::Result<()>,
+) -> Result<(), String> {
+    stream.write_all(QUESTION).map_err(say)?;
+    end(&mut stream).map_err(say)?;
+    let mut answer = Vec::new();
+    // One byte more than is wanted tells who says too much.
+    let wanted = QUESTION.len() as u64;
+    stream
+        .take(wanted + 1)
+        .read_to_end(&mut answer)
+        .map_err(say)?;
+    compare(&answer)
+}
+
+fn check_udp(addr: SocketAddr) -> Result<(), String> {
+    let any = if addr.is_ipv4() {
+        "0.0.0.0:0"
+    } else {
+        "[::]:0"
+    };
+    let socket = UdpSocket::bind(any).map_err(say)?;
+    socket.connect(addr).map_err(say)?;
+    socket.set_read_timeout(Some(PATIENCE)).map_err(say)?;
+    socket.send(QUESTION).map_err(say)?;
+    let mut answer = [0; 1 << 16];
+    let count = socket.recv(&mut answer).map_err(say)?;
+    compare(&answer[..count])
+}
+
+fn compare(answer: &[u8]) -> Result<(), String> {
+    if answer == QUESTION {
+        return Ok(());
+    }
+    let same = answer
+        .iter()
+        .zip(QUESTION)
+        .take_while(|(a, b)| a == b)
+        .count();
+    Err(format!(
+        "sent {} bytes, got {} back, the first {same} alike",
+        QUESTION.len(),
+        answer.len()
+    ))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn say(error: std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => "no answer in time".into(),
+        _ => epollite::Errno::try_from(&error)
+            .map_or_else(|_| error.to_string(), |errno| errno.to_string()),
+    }
+}

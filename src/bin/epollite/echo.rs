@@ -1,0 +1,193 @@
+//! `epollite echo`: sockets, threads, signals; and at the end everything put away.
+
+use std::sync::Arc;
+
+use epollite::kernel::{Limit, Resource};
+use epollite::server::{datagram, stream};
+use epollite::{Counted, Errno, Kernel, Linux, Signal, SignalSet};
+
+use crate::Failure;
+use crate::args::Echo;
+use crate::control::Control;
+use crate::listen::{self, Bound, SocketFile};
+use crate::log::{Log, quoted};
+use crate::worker::Worker;
+
+/// Descriptors that are no connection: standard streams, signals, and some to spare for name
+/// resolution and whatever the C library opens for a moment.
+const OTHER_DESCRIPTORS: u64 = 16;
+
+/// Descriptors that each thread has for itself: an epoll and an eventfd.
+const THREAD_DESCRIPTORS: u64 = 2;
+
+pub(crate) fn run(options: &Echo) -> Result<(), Failure> {
+    let log = options.log;
+    let limit = raise_descriptor_limit(&log);
+    // Before any thread is started: they inherit it, and only the signalfd hears.
+    let signals = [Signal::INT, Signal::TERM, Signal::USR1]
+        .into_iter()
+        .fold(SignalSet::EMPTY, |set, signal| set | signal.into());
+    Linux
+        .sigprocmask(signals)
+        .map_err(|errno| failed("sigprocmask", errno))?;
+
+    let mut files = Vec::new();
+    let served = serve(options, limit, signals, &mut files);
+    for file in &files {
+        file.remove();
+    }
+    served
+}
+
+fn serve(
+    options: &Echo,
+    limit: u64,
+    signals: SignalSet,
+    files: &mut Vec<SocketFile>,
+) -> Result<(), Failure> {
+    let mut workers = hire(options, limit)?;
+    let mut announced = Vec::new();
+    for target in &options.targets {
+        let bounds = listen::bind(workers[0].server.kernel(), target, options.threads)?;
+        // What can be shared is one for each thread; what cannot goes to one thread each.
+        let first = if bounds.len() == 1 {
+            announced.len() % workers.len()
+        } else {
+            0
+        };
+        for (at, bound) in bounds.into_iter().enumerate() {
+            if at == 0 {
+                announced.push((bound.transport, bound.address.clone()));
+            }
+            files.extend(bound.file.clone());
+            open(&mut workers[first + at], bound, options)?;
+        }
+    }
+    let signalfd = workers[0]
+        .server
+        .kernel()
+        .signalfd(signals)
+        .map_err(|errno| failed("signalfd", errno))?;
+    workers[0]
+        .open_signals(signalfd)
+        .map_err(|errno| failed("epoll_ctl", errno))?;
+    workers[0].files.clone_from(files);
+
+    for (transport, address) in announced {
+        announce(&options.log, transport, &address);
+    }
+    work(workers)
+}
+
+/// As many workers as threads are wanted, none working yet.
+fn hire(options: &Echo, limit: u64) -> Result<Vec<Worker>, Failure> {
+    let control = Arc::new(Control::default());
+    let threads = u64::from(options.threads);
+    let listeners = options.targets.len() as u64 * threads;
+    let taken = OTHER_DESCRIPTORS + THREAD_DESCRIPTORS * threads + listeners;
+    let room = u32::try_from(limit.saturating_sub(taken)).unwrap_or(u32::MAX);
+    let in_all = options
+        .connections_max
+        .map_or(room, |max| max.min(room))
+        .max(options.threads);
+    let mut workers = Vec::new();
+    for me in 0..options.threads {
+        let share = in_all / options.threads + u32::from(me < in_all % options.threads);
+        let mut config = stream::Config {
+            trigger: options.trigger,
+            connections_max: share,
+            idle: options.idle,
+            drain: options.drain,
+            tell: options.log.is_verbose,
+            ..stream::Config::default()
+        };
+        if let Some(budget_bytes) = options.budget_bytes {
+            config.budget_bytes = budget_bytes;
+        }
+        let kernel = Counted::over(Linux);
+        let server =
+            stream::Server::new(kernel, config).map_err(|errno| failed("epoll_create1", errno))?;
+        workers.push(Worker::new(
+            me as usize,
+            server,
+            Arc::clone(&control),
+            options.log,
+        ));
+    }
+    for at in 1..workers.len() {
+        let waker = workers[at]
+            .server
+            .waker()
+            .map_err(|errno| failed("eventfd", errno))?;
+        workers[0].others.push(waker);
+    }
+    Ok(workers)
+}
+
+fn open(worker: &mut Worker, bound: Bound, options: &Echo) -> Result<(), Failure> {
+    let opened = if bound.transport == "udp" {
+        let config = datagram::Config {
+            trigger: options.trigger,
+            tell: options.log.is_verbose,
+            ..datagram::Config::default()
+        };
+        worker.open_datagrams(bound.fd, config)
+    } else {
+        worker.server.open(bound.fd).map(drop)
+    };
+    opened.map_err(|errno| failed("epoll_ctl", errno))
+}
+
+/// The first worker works here, the others on threads of their own.
+fn work(mut workers: Vec<Worker>) -> Result<(), Failure> {
+    let mut first = workers.remove(0);
+    std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for mut worker in workers {
+            threads.push(scope.spawn(move || worker.run()));
+        }
+        let mut result = first.run();
+        for thread in threads {
+            let other = thread.join().unwrap_or(Err(Errno::ENOTRECOVERABLE));
+            result = result.and_then(|sum| other.map(|_| sum));
+        }
+        result
+            .map(drop)
+            .map_err(|errno| failed("epoll_wait", errno))
+    })
+}
+
+fn failed(call: &str, errno: Errno) -> Failure {
+    Failure::new(Failure::RUN, format!("{call}: {errno}"))
+}
+
+fn announce(log: &Log, transport: &str, address: &str) {
+    if !log.is_quiet {
+        log.result(
+            || format!("listening on {transport} {address}"),
+            || {
+                let address = quoted(address);
+                format!(
+                    "{{\"event\":\"listening\",\"transport\":\"{transport}\",\"address\":{address}}}"
+                )
+            },
+        );
+    }
+}
+
+/// Raises the soft limit of descriptors to the hard one, and returns what holds now.
+fn raise_descriptor_limit(log: &Log) -> u64 {
+    let Ok(Limit { soft, hard }) = Linux.prlimit(Resource::OpenFiles, None) else {
+        // Without a limit known, take POSIX' least.
+        return 20;
+    };
+    let raised = Limit { soft: hard, hard };
+    if soft >= hard || Linux.prlimit(Resource::OpenFiles, Some(raised)).is_err() {
+        return soft;
+    }
+    log.remark(
+        || format!("epollite: raised the descriptor limit from {soft} to {hard}"),
+        || format!("{{\"event\":\"limit\",\"from\":{soft},\"to\":{hard}}}"),
+    );
+    hard
+}

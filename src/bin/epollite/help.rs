@@ -1,0 +1,65 @@
+//! The texts of `--help`.
+
+/// `epollite --help`.
+pub(crate) const MAIN: &str = "\
+epollite - an epoll echo server to measure, to link and to learn from
+
+Usage: epollite COMMAND [OPTIONS]
+
+Commands:
+  echo       serve echo over TCP, UDP and Unix sockets, or check such a server
+
+Options:
+  -h, --help     this text; 'epollite COMMAND --help' for a command's
+  -V, --version  name and version
+
+Examples:
+  epollite echo                                  TCP on 127.0.0.1:7777
+  echo hello | nc -N 127.0.0.1 7777              ... and a client
+";
+
+/// `epollite echo --help`.
+pub(crate) const ECHO: &str = "\
+epollite echo - send back every byte that comes
+
+Usage: epollite echo [OPTIONS]
+       epollite echo --check ADDR
+
+Where (each may be given several times; default: --tcp 127.0.0.1:7777):
+      --tcp ADDR           IP:PORT, [IPV6]:PORT, :PORT or NAME:PORT; port 0 takes a free one
+      --udp ADDR           the same, for datagrams
+      --unix PATH          a Unix stream socket; @NAME for an abstract one
+
+How:
+      --trigger MODE       level, edge or oneshot            [default: edge]
+      --threads N          a reactor a thread, sharing ports [default: 1]
+      --max-connections N  further ones wait      [default: what descriptors allow]
+      --idle-timeout TIME  end silent connections            [default: off]
+      --drain TIME         on SIGTERM or SIGINT, time for connections to take
+                           what they are owed                [default: 5s]
+      --budget BYTES       read from one connection before the others have
+                           their turn (edge)                 [default: 1MiB]
+
+What it says:
+      --log FORM           text, json or off                 [default: text]
+  -v, --verbose            who connected, sent, left
+  -q, --quiet              nothing but errors
+  -h, --help               this text
+
+      --check ADDR         be a client: connect, send, compare; exit 0 or 1.
+                           ADDR as above, or udp:ADDR, or unix:PATH
+
+TIME is 500ms, 5s, 2m, 1h or off; BYTES is 65536, 64KiB or 1MiB.
+
+Signals: SIGTERM and SIGINT stop accepting, pay what is owed and end; a second one ends at
+once. SIGUSR1 prints statistics: connections, bytes, events, system calls of each kind.
+Exit codes: 0 well, 1 the run failed, 2 bad arguments, 69 cannot bind.
+
+Examples:
+  epollite echo                                  TCP on 127.0.0.1:7777, edge-triggered
+  epollite echo --tcp :7777 --udp :7777 -v       both, on all addresses, telling of clients
+  epollite echo --unix /tmp/echo.sock            then: nc -NU /tmp/echo.sock
+  epollite echo --trigger level --threads 2      two reactors, level-triggered
+  epollite echo --check 127.0.0.1:7777           is it alive?
+  kill -USR1 $(pidof epollite)                   statistics
+";

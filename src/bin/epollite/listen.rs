@@ -1,0 +1,201 @@
+//! From a target on the command line to bound sockets: names resolved, stale Unix paths taken
+//! over, live ones left alone.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use epollite::server::{BindError, Sharing, bind_datagram, bind_stream};
+use epollite::{Addr, Errno, Fd, Kernel, UnixAddr};
+
+use crate::Failure;
+use crate::args::Target;
+
+/// A bound socket, and how people call it.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) fd: Fd,
+    pub(crate) transport: &'static str,
+    pub(crate) address: String,
+    /// The file that a Unix socket leaves behind.
+    pub(crate) file: Option<SocketFile>,
+}
+
+/// A Unix socket's file, by name and by identity: another server may have put its own there.
+#[derive(Clone, Debug)]
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+/// The sockets for one target: one, or one for each of `threads` that can share a port.
+pub(crate) fn bind<K: Kernel>(
+    kernel: &mut K,
+    target: &Target,
+    threads: u32,
+) -> Result<Vec<Bound>, Failure> {
+    match target {
+        Target::Tcp(text) => bind_port(kernel, "tcp", resolve(text)?, threads),
+        Target::Udp(text) => bind_port(kernel, "udp", resolve(text)?, threads),
+        Target::Unix(name) => bind_unix(kernel, *name).map(|bound| vec![bound]),
+    }
+}
+
+fn unavailable(address: &str, why: &str) -> Failure {
+    Failure::new(
+        Failure::UNAVAILABLE,
+        format!("cannot listen on {address}: {why}"),
+    )
+}
+
+/// What a failed call means to people.
+fn explain(error: BindError) -> String {
+    match error.errno {
+        Errno::EADDRINUSE => "the address is in use (EADDRINUSE)".into(),
+        Errno::EACCES => "not permitted; ports below 1024 are privileged (EACCES)".into(),
+        Errno::EADDRNOTAVAIL => "no interface here has this address (EADDRNOTAVAIL)".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// The address that a text names; of several the first of IPv4, which is what `127.0.0.1`
+/// finds when the server was given `localhost`.
+pub(crate) fn resolve(text: &str) -> Result<Addr, Failure> {
+    if let Ok(addr) = text.parse::<Addr>() {
+        return Ok(addr);
+    }
+    let found: Vec<SocketAddr> = match text.to_socket_addrs() {
+        Ok(found) => found.collect(),
+        Err(_) => Vec::new(),
+    };
+    let first = found.iter().find(|addr| addr.is_ipv4()).or(found.first());
+    first
+        .map(|&addr| Addr::from(addr))
+        .ok_or_else(|| Failure::new(Failure::UNAVAILABLE, format!("unknown host in '{text}'")))
+}
+
+fn bind_port<K: Kernel>(
+    kernel: &mut K,
+    transport: &'static str,
+    addr: Addr,
+    threads: u32,
+) -> Result<Vec<Bound>, Failure> {
+    let open = |kernel: &mut K, addr: &Addr, sharing| {
+        let opened = match transport {
+            "udp" => bind_datagram(kernel, addr, sharing),
+            _ => bind_stream(kernel, addr, sharing),
+        };
+        opened.map_err(|error| unavailable(&format!("{transport} {addr}"), &explain(error)))
+    };
+    let (fd, actual) = open(kernel, &addr, Sharing::Alone)?;
+    let bound = |fd| Bound {
+        fd,
+        transport,
+        address: actual.to_string(),
+        file: None,
+    };
+    if threads == 1 {
+        return Ok(vec![bound(fd)]);
+    }
+    // Sharing would share with anybody of the same user who shares too, in silence. Having
+    // had the port alone proves that nobody else was there a moment ago.
+    let _ = kernel.close(fd);
+    (0..threads)
+        .map(|_| open(kernel, &actual, Sharing::Shared).map(|(fd, _)| bound(fd)))
+        .collect()
+}
+
+fn bind_unix<K: Kernel>(kernel: &mut K, name: UnixAddr) -> Result<Bound, Failure> {
+    let addr = Addr::Unix(name);
+    let Some(path) = name.as_path() else {
+        let address = addr.to_string().trim_start_matches("unix:").to_owned();
+        let (fd, _) = bind_stream(kernel, &addr, Sharing::Alone)
+            .map_err(|error| unavailable(&format!("unix {address}"), &explain(error)))?;
+        return Ok(Bound {
+            fd,
+            transport: "unix",
+            address,
+            file: None,
+        });
+    };
+    let path = Path::new(std::ffi::OsStr::from_bytes(path));
+    let address = path.display().to_string();
+    let failed = |why: &str| unavailable(&format!("unix {address}"), why);
+    // Of two servers that find the same dead socket, the slower one must not take away what
+    // the faster one has just bound: one at a time.
+    let _turn = take_turn(path).map_err(|why| failed(&why))?;
+    let opened = match bind_stream(kernel, &addr, Sharing::Alone) {
+        Err(BindError {
+            errno: Errno::EADDRINUSE,
+            ..
+        }) => {
+            clear_away(path).map_err(|why| failed(&why))?;
+            bind_stream(kernel, &addr, Sharing::Alone)
+        }
+        opened => opened,
+    };
+    let (fd, _) = opened.map_err(|error| failed(&explain(error)))?;
+    let file = fs::symlink_metadata(path).ok().map(|meta| SocketFile {
+        path: path.to_owned(),
+        device: meta.dev(),
+        inode: meta.ino(),
+    });
+    Ok(Bound {
+        fd,
+        transport: "unix",
+        address,
+        file,
+    })
+}
+
+/// Locks the folder that the socket is in, as long as what is returned lives. Somebody else's
+/// lock is waited for, but not for ever; where locks cannot be had, none is.
+fn take_turn(path: &Path) -> Result<Option<File>, String> {
+    const TRIES: u32 = 100;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) else {
+        return Ok(None);
+    };
+    for _ in 0..TRIES {
+        match folder.try_lock() {
+            Ok(()) => return Ok(Some(folder)),
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+            Err(fs::TryLockError::Error(_)) => return Ok(None),
+        }
+    }
+    Err("another program holds a lock on its folder".into())
+}
+
+/// Removes the socket that a dead server has left at `path`; says why not for anything else.
+fn clear_away(path: &Path) -> Result<(), String> {
+    let meta = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
+    if !meta.file_type().is_socket() {
+        return Err("the file exists and is not a socket".into());
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(|error| format!("a dead server's socket: {error}"))
+        }
+        // It answered, or its queue is full, or it speaks datagrams: it lives.
+        _ => Err("the address is in use (EADDRINUSE)".into()),
+    }
+}
+
+impl SocketFile {
+    /// Removes the file, if it is still ours.
+    pub(crate) fn remove(&self) {
+        let is_ours = fs::symlink_metadata(&self.path)
+            .is_ok_and(|meta| meta.dev() == self.device && meta.ino() == self.inode);
+        if is_ours {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Statistics as people read them, and as programs do.
+
+use std::fmt::Write as _;
+
+use epollite::server::{datagram, stream};
+use epollite::{Call, Counts};
+
+use crate::log::quoted;
+
+/// What one thread has counted, or all of them together.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) open: u64,
+    pub(crate) stream: stream::Stats,
+    pub(crate) datagram: datagram::Stats,
+    pub(crate) calls: Counts,
+}
+
+impl Snapshot {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.open += other.open;
+        self.stream.add(&other.stream);
+        self.datagram.add(&other.datagram);
+        self.calls.add(&other.calls);
+    }
+
+    fn echoes(&self) -> u64 {
+        self.stream.echoes + self.datagram.echoed
+    }
+
+    /// All calls ever made, by all echoes ever made: 0 before the first.
+    #[expect(clippy::cast_precision_loss, reason = "for people, two digits")]
+    fn calls_an_echo(&self) -> f64 {
+        match self.echoes() {
+            0 => 0.0,
+            echoes => self.calls.total() as f64 / echoes as f64,
+        }
+    }
+
+    fn events(&self) -> (u64, u64, u64) {
+        let useful = self.stream.useful + self.datagram.useful;
+        let spurious = self.stream.spurious + self.datagram.spurious;
+        (useful, spurious, self.stream.stale)
+    }
+
+    /// Calls of each kind that was made at all, the most frequent first.
+    fn kinds(&self) -> Vec<(Call, u64)> {
+        let mut kinds: Vec<_> = Call::ALL
+            .into_iter()
+            .map(|call| (call, self.calls.calls(call)))
+            .filter(|&(_, calls)| calls > 0)
+            .collect();
+        kinds.sort_by_key(|&(_, calls)| core::cmp::Reverse(calls));
+        kinds
+    }
+
+    /// A block of lines for people.
+    pub(crate) fn text(&self) -> String {
+        let Self {
+            open,
+            stream: s,
+            datagram: d,
+            ..
+        } = self;
+        let (useful, spurious, stale) = self.events();
+        let mut text = format!(
+            "statistics\n\
+             connections        open {open}, accepted {}, closed {}, of these reset {}, \
+             timed out {}\n\
+             bytes              in {}, out {}\n\
+             echoes             {}\n\
+             datagrams          in {}, out {}, truncated {}, refused {}, dropped {}\n\
+             events             useful {useful}, spurious {spurious}, stale {stale}\n\
+             syscalls           {}\n",
+            s.accepted,
+            s.closed,
+            s.reset,
+            s.timed_out,
+            s.bytes_in + d.bytes_in,
+            s.bytes_out + d.bytes_out,
+            self.echoes(),
+            d.received,
+            d.echoed,
+            d.truncated,
+            d.refused,
+            d.dropped,
+            self.calls.total(),
+        );
+        for (call, calls) in self.kinds() {
+            let name = call.name();
+            let again = self.calls.would_block(call);
+            let errors = self.calls.errors(call);
+            // Writing to a String cannot fail.
+            let _ = write!(text, "  {name:<16} {calls}");
+            if again > 0 {
+                let _ = write!(text, ", EAGAIN {again}");
+            }
+            if errors > 0 {
+                let _ = write!(text, ", errors {errors}");
+            }
+            text.push('\n');
+        }
+        let _ = write!(text, "syscalls per echo  {:.2}", self.calls_an_echo());
+        text
+    }
+
+    /// One line for programs.
+    pub(crate) fn json(&self) -> String {
+        let Self {
+            open,
+            stream: s,
+            datagram: d,
+            ..
+        } = self;
+        let (useful, spurious, stale) = self.events();
+        let mut calls = format!("\"total\":{}", self.calls.total());
+        for (call, number) in self.kinds() {
+            let _ = write!(calls, ",{}:{number}", quoted(call.name()));
+        }
+        format!(
+            "{{\"event\":\"statistics\",\"connections\":{{\"open\":{open},\"accepted\":{},\
+             \"closed\":{},\"reset\":{},\"timed_out\":{},\"aborted\":{},\"pauses\":{}}},\
+             \"bytes\":{{\"in\":{},\"out\":{}}},\"echoes\":{},\
+             \"datagrams\":{{\"in\":{},\"out\":{},\"truncated\":{},\"refused\":{},\
+             \"dropped\":{},\"errors\":{}}},\
+             \"events\":{{\"useful\":{useful},\"spurious\":{spurious},\"stale\":{stale}}},\
+             \"syscalls\":{{{calls}}},\"syscalls_per_echo\":{:.4}}}",
+            s.accepted,
+            s.closed,
+            s.reset,
+            s.timed_out,
+            s.aborted,
+            s.pauses,
+            s.bytes_in + d.bytes_in,
+            s.bytes_out + d.bytes_out,
+            self.echoes(),
+            d.received,
+            d.echoed,
+            d.truncated,
+            d.refused,
+            d.dropped,
+            d.errors,
+            self.calls_an_echo(),
+        )
+    }
+}

@@ -1,0 +1,277 @@
+//! One thread's loop: a stream server, with datagram sockets and signals in the same reactor.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use epollite::kernel::SIGINFO_BYTES;
+use epollite::server::datagram::{self, Service};
+use epollite::server::stream::{Left, Note, Server, Turn};
+use epollite::{
+    Counted, Errno, Event, Fd, Interest, Kernel, Linux, Ready, Signal, Token, Trigger, Waker,
+};
+
+use crate::control::Control;
+use crate::listen::SocketFile;
+use crate::log::{Log, quoted};
+use crate::report::Snapshot;
+
+/// What is in the reactor beside streams.
+pub(crate) enum Mine {
+    Signals,
+    Datagrams(Box<Service>),
+}
+
+/// Everything that one thread has.
+pub(crate) struct Worker {
+    pub(crate) me: usize,
+    pub(crate) server: Server<Counted<Linux>, Mine>,
+    pub(crate) control: Arc<Control>,
+    /// For the one that reads the signals: how to wake the others.
+    pub(crate) others: Vec<Waker>,
+    /// For the one that reads the signals: what to remove when a second one ends us at once.
+    pub(crate) files: Vec<SocketFile>,
+    pub(crate) log: Log,
+    /// Who is connected, and how much each has sent; only when that is told.
+    peers: HashMap<Token, Peer>,
+    datagrams: Vec<Token>,
+    /// When a pause was last told: at a limit, pauses come by the thousand.
+    paused_told: Option<Instant>,
+}
+
+struct Peer {
+    name: String,
+    bytes: u64,
+}
+
+/// How often a pause is told at most.
+const PAUSE_TOLD_EVERY: Duration = Duration::from_secs(10);
+
+impl Worker {
+    pub(crate) fn new(
+        me: usize,
+        server: Server<Counted<Linux>, Mine>,
+        control: Arc<Control>,
+        log: Log,
+    ) -> Self {
+        Self {
+            me,
+            server,
+            control,
+            others: Vec::new(),
+            files: Vec::new(),
+            log,
+            peers: HashMap::new(),
+            datagrams: Vec::new(),
+            paused_told: None,
+        }
+    }
+
+    /// Takes a datagram socket into the loop.
+    pub(crate) fn open_datagrams(
+        &mut self,
+        socket: Fd,
+        config: datagram::Config,
+    ) -> Result<(), Errno> {
+        let service = Service::of(self.server.kernel(), &socket, config)?;
+        let mine = Mine::Datagrams(Box::new(service));
+        let token = self
+            .server
+            .admit(socket, Interest::READABLE, config.trigger, mine)?;
+        self.datagrams.push(token);
+        Ok(())
+    }
+
+    /// Takes the signals into the loop; they must be blocked already.
+    pub(crate) fn open_signals(&mut self, signalfd: Fd) -> Result<(), Errno> {
+        self.server
+            .admit(signalfd, Interest::READABLE, Trigger::Level, Mine::Signals)?;
+        Ok(())
+    }
+
+    /// Serves until it is told to leave, and has left. Whatever ends it ends the others.
+    pub(crate) fn run(&mut self) -> Result<Snapshot, Errno> {
+        let result = self.turns();
+        self.control.leave(&self.others);
+        result.map(|()| self.snapshot())
+    }
+
+    fn turns(&mut self) -> Result<(), Errno> {
+        loop {
+            let turn = self.server.turn(None)?;
+            self.tell();
+            match turn {
+                Turn::Over => return Ok(()),
+                Turn::Foreign(event) => self.foreign(event),
+                Turn::Idle | Turn::Served => {}
+            }
+        }
+    }
+
+    fn foreign(&mut self, event: Event) {
+        match event {
+            Event::Io { token, ready } => self.io(token, ready),
+            Event::Timer { .. } => {}
+            Event::Woken => self.obey(),
+        }
+    }
+
+    fn io(&mut self, token: Token, ready: Ready) {
+        let signal = match self.server.foreign(token) {
+            Some((Mine::Datagrams(service), mut io)) => {
+                service.serve(&mut io, ready);
+                None
+            }
+            Some((Mine::Signals, io)) => {
+                let mut record = [0; SIGINFO_BYTES];
+                let read = io.kernel.read(io.fd, &mut record);
+                read.ok()
+                    .and_then(|count| Signal::from_siginfo(&record[..count]))
+            }
+            None => None,
+        };
+        match signal {
+            Some(Signal::USR1) => self.control.ask(self.others.len() + 1, &self.others),
+            Some(signal) if self.control.is_leaving() => self.leave_at_once(signal),
+            Some(_) => self.control.leave(&self.others),
+            None => return,
+        }
+        self.obey();
+    }
+
+    /// Does what everybody was asked to do.
+    fn obey(&mut self) {
+        let (me, control) = (self.me, Arc::clone(&self.control));
+        if let Some(sum) = control.tell(me, || self.snapshot()) {
+            self.log.result(|| sum.text(), || sum.json());
+        }
+        if control.is_leaving() {
+            for at in 0..self.datagrams.len() {
+                // What has arrived is answered; then nothing more does.
+                if let Some((Mine::Datagrams(service), mut io)) =
+                    self.server.foreign(self.datagrams[at])
+                {
+                    service.serve(&mut io, Ready::READABLE);
+                }
+            }
+            self.server.stop();
+        }
+    }
+
+    /// A second signal: the user means it. The exit code is the shell's for that signal.
+    fn leave_at_once(&self, signal: Signal) -> ! {
+        for file in &self.files {
+            file.remove();
+        }
+        std::process::exit(128 + i32::from(signal.number()))
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        let mut datagram = datagram::Stats::default();
+        for at in 0..self.datagrams.len() {
+            if let Some((Mine::Datagrams(service), _)) = self.server.foreign(self.datagrams[at]) {
+                datagram.add(&service.stats());
+            }
+        }
+        Snapshot {
+            open: self.server.connections().into(),
+            stream: self.server.stats(),
+            datagram,
+            calls: self.server.kernel().tap,
+        }
+    }
+
+    /// Tells what the servers noted.
+    fn tell(&mut self) {
+        while let Some(note) = self.server.note() {
+            match note {
+                Note::Connected { token, peer } => {
+                    let name = match peer {
+                        epollite::Addr::Unix(_) => format!("unix client {token}"),
+                        peer => format!("tcp {peer}"),
+                    };
+                    self.say(&name, "connected", None, "connected");
+                    self.peers.insert(token, Peer { name, bytes: 0 });
+                }
+                Note::Said { token, bytes } => {
+                    if let Some(peer) = self.peers.get_mut(&token) {
+                        peer.bytes += bytes as u64;
+                        let name = peer.name.clone();
+                        self.say(
+                            &name,
+                            "sent",
+                            Some(bytes as u64),
+                            &format!("sent {bytes} bytes"),
+                        );
+                    }
+                }
+                Note::Left { token, why } => {
+                    if let Some(Peer { name, bytes }) = self.peers.remove(&token) {
+                        let why = reason(why);
+                        let text = format!("left after {bytes} bytes: {why}");
+                        self.say(&name, "left", Some(bytes), &text);
+                    }
+                }
+                Note::Paused { errno } => self.tell_pause(errno),
+            }
+        }
+        for at in 0..self.datagrams.len() {
+            while let Some((Mine::Datagrams(service), _)) = self.server.foreign(self.datagrams[at])
+            {
+                let Some(turned) = service.note() else { break };
+                let fate = match turned.served {
+                    datagram::Served::Echoed => "",
+                    datagram::Served::Truncated => ", truncated: not echoed",
+                    datagram::Served::Refused => ", not echoed: its port would answer the echo",
+                };
+                let text = format!("sent {} bytes{fate}", turned.bytes);
+                self.say(
+                    &format!("udp {}", turned.from),
+                    "sent",
+                    Some(turned.bytes as u64),
+                    &text,
+                );
+            }
+        }
+    }
+
+    fn say(&self, who: &str, event: &str, bytes: Option<u64>, text: &str) {
+        let json = || {
+            let bytes = bytes.map_or_else(String::new, |bytes| format!(",\"bytes\":{bytes}"));
+            let (who, text) = (quoted(who), quoted(text));
+            format!("{{\"event\":\"{event}\",\"peer\":{who}{bytes},\"text\":{text}}}")
+        };
+        self.log.remark(|| format!("{who} {text}"), json);
+    }
+
+    fn tell_pause(&mut self, errno: Option<Errno>) {
+        if self
+            .paused_told
+            .is_some_and(|told| told.elapsed() < PAUSE_TOLD_EVERY)
+        {
+            return;
+        }
+        self.paused_told = Some(Instant::now());
+        let why = match errno {
+            Some(errno) => format!("{errno}; it goes on when something comes free"),
+            None => format!(
+                "{} connections are the limit; it goes on when one leaves",
+                self.server.connections()
+            ),
+        };
+        self.log.remark(
+            || format!("epollite: accepting pauses: {why}"),
+            || format!("{{\"event\":\"paused\",\"why\":{}}}", quoted(&why)),
+        );
+    }
+}
+
+fn reason(why: Left) -> String {
+    match why {
+        Left::Closed => "closed".into(),
+        Left::Failed(Errno::ECONNRESET | Errno::EPIPE) => "reset".into(),
+        Left::Failed(errno) => errno.to_string(),
+        Left::Idle => "idle".into(),
+        Left::Expired => "did not leave in time".into(),
+    }
+}

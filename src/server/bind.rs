@@ -1,0 +1,156 @@
+//! How a server comes by its socket: the calls from socket(2) to listen(2), in order.
+//!
+//! Knows a kernel, and no reactor: what it returns is not registered anywhere.
+
+use core::fmt;
+
+use crate::addr::{Addr, Family};
+use crate::errno::Errno;
+use crate::kernel::{Call, Fd, Kernel, Kind, SocketOption};
+
+/// Connections that may queue before they are accepted. The system cuts it to its own
+/// `net.core.somaxconn`; asking for its usual value gets all there is.
+const BACKLOG: u32 = 4096;
+
+/// Room for datagrams that wait, asked for; the system cuts it to `net.core.rmem_max`. The
+/// usual 208 KiB is filled by a burst of a few hundred small datagrams, and the rest is lost.
+const DATAGRAM_BUFFER_BYTES: u32 = 4 << 20;
+
+/// Whether other sockets may be bound to the same port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sharing {
+    /// No: a port in use is an error.
+    Alone,
+    /// Yes, with those of the same user that say so too (`SO_REUSEPORT`): the kernel spreads
+    /// connections and datagrams over them.
+    Shared,
+}
+
+/// Which of the calls failed, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BindError {
+    /// The call.
+    pub call: Call,
+    /// How it failed.
+    pub errno: Errno,
+}
+
+/// A listening socket on `addr`, and the address it really has (port 0 becomes a port).
+/// Work: at most nine system calls.
+///
+/// What connections inherit is set here, once: no delay, and probes of silent peers. An IPv6
+/// address means IPv6 alone.
+///
+/// # Errors
+/// [`BindError`]: [`Errno::EADDRINUSE`], [`Errno::EACCES`], [`Errno::EADDRNOTAVAIL`] of bind,
+/// [`Errno::EMFILE`] of socket, … Nothing stays open.
+///
+/// Man page: socket(2), bind(2), listen(2)
+pub fn bind_stream<K: Kernel>(
+    kernel: &mut K,
+    addr: &Addr,
+    sharing: Sharing,
+) -> Result<(Fd, Addr), BindError> {
+    open(kernel, addr, Kind::Stream, |kernel, socket, family| {
+        if family != Family::Unix {
+            // The port of a server that has just ended is free at once; one that is
+            // listened on is still refused.
+            set(kernel, socket, SocketOption::ReuseAddr(true))?;
+            set(kernel, socket, SocketOption::NoDelay(true))?;
+            set(kernel, socket, SocketOption::KeepAlive(true))?;
+        }
+        bind(kernel, socket, addr, family, sharing)?;
+        kernel.listen(socket, BACKLOG).map_err(|errno| BindError {
+            call: Call::Listen,
+            errno,
+        })
+    })
+}
+
+/// A datagram socket on `addr`, and the address it really has. Work: at most seven system
+/// calls.
+///
+/// `SO_REUSEADDR` is left alone: on UDP it would share the port in silence.
+///
+/// # Errors
+/// As [`bind_stream`]. Nothing stays open.
+///
+/// Man page: socket(2), bind(2), udp(7)
+pub fn bind_datagram<K: Kernel>(
+    kernel: &mut K,
+    addr: &Addr,
+    sharing: Sharing,
+) -> Result<(Fd, Addr), BindError> {
+    open(kernel, addr, Kind::Datagram, |kernel, socket, family| {
+        set(
+            kernel,
+            socket,
+            SocketOption::ReceiveBufferBytes(DATAGRAM_BUFFER_BYTES),
+        )?;
+        bind(kernel, socket, addr, family, sharing)
+    })
+}
+
+/// Makes a socket, has `prepare` do the rest, asks for its name; closes it when any fails.
+fn open<K: Kernel>(
+    kernel: &mut K,
+    addr: &Addr,
+    kind: Kind,
+    prepare: impl FnOnce(&mut K, &Fd, Family) -> Result<(), BindError>,
+) -> Result<(Fd, Addr), BindError> {
+    let failed = |call| move |errno| BindError { call, errno };
+    let family = addr
+        .family()
+        .ok_or(Errno::EAFNOSUPPORT)
+        .map_err(failed(Call::Socket))?;
+    let socket = kernel.socket(family, kind).map_err(failed(Call::Socket))?;
+    let named = prepare(kernel, &socket, family).and_then(|()| {
+        kernel
+            .getsockname(&socket)
+            .map_err(failed(Call::Getsockname))
+    });
+    match named {
+        Ok(actual) => Ok((socket, actual)),
+        Err(error) => {
+            // Its error would be about a file's data, and there is none.
+            let _ = kernel.close(socket);
+            Err(error)
+        }
+    }
+}
+
+fn bind<K: Kernel>(
+    kernel: &mut K,
+    socket: &Fd,
+    addr: &Addr,
+    family: Family,
+    sharing: Sharing,
+) -> Result<(), BindError> {
+    if family == Family::Inet6 {
+        set(kernel, socket, SocketOption::V6Only(true))?;
+    }
+    if family != Family::Unix && sharing == Sharing::Shared {
+        set(kernel, socket, SocketOption::ReusePort(true))?;
+    }
+    kernel.bind(socket, addr).map_err(|errno| BindError {
+        call: Call::Bind,
+        errno,
+    })
+}
+
+fn set<K: Kernel>(kernel: &mut K, socket: &Fd, option: SocketOption) -> Result<(), BindError> {
+    kernel
+        .setsockopt(socket, option)
+        .map_err(|errno| BindError {
+            call: Call::Setsockopt,
+            errno,
+        })
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.call.name(), self.errno)
+    }
+}
+
+impl core::error::Error for BindError {}

@@ -1,0 +1,152 @@
+//! The datagram server: UDP echo in batches, safe against loops.
+//!
+//! Knows a kernel and one socket at a time. [`Service`] serves a socket that somebody else
+//! waits on; [`Server`] waits itself.
+
+mod refusal;
+mod service;
+
+pub use service::{Config, Served, Service, Stats, Turned};
+
+use core::fmt;
+
+use crate::errno::Errno;
+use crate::event::{Event, Interest, Ready};
+use crate::instant::Instant;
+use crate::kernel::{Fd, Kernel};
+use crate::linux::Linux;
+use crate::reactor::{Reactor, Waker};
+use crate::token::Token;
+
+/// An echo server for datagrams, with one socket or more.
+///
+/// ```
+/// # #[cfg(feature = "std")] fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use epollite::Linux;
+/// use epollite::server::datagram::{Config, Server};
+/// use std::net::UdpSocket;
+///
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// let addr = socket.local_addr()?;
+/// socket.set_nonblocking(true)?;
+/// let mut server = Server::new(Linux, Config::default())?;
+/// server.open(socket.into())?;
+///
+/// let client = UdpSocket::bind("127.0.0.1:0")?;
+/// client.send_to(b"hello", addr)?;
+/// server.turn(None)?;
+/// let mut buf = [0; 16];
+/// assert_eq!(client.recv_from(&mut buf)?, (5, addr));
+/// assert_eq!(server.stats().echoed, 1);
+/// # Ok(()) }
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// ```
+pub struct Server<K: Kernel = Linux> {
+    reactor: Reactor<Service, K>,
+    config: Config,
+}
+
+impl<K: Kernel> Server<K> {
+    /// A server without a socket yet. Work: one system call.
+    ///
+    /// # Errors
+    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: out of something.
+    pub fn new(kernel: K, config: Config) -> Result<Self, Errno> {
+        Ok(Self {
+            reactor: Reactor::on(kernel)?,
+            config,
+        })
+    }
+
+    /// Takes a bound socket over. Work: two system calls, and the allocation of a batch.
+    ///
+    /// # Errors
+    /// What getsockname(2) or epoll_ctl(2) said; the socket is closed then.
+    pub fn open(&mut self, socket: Fd) -> Result<Token, Errno> {
+        let service = match Service::of(self.reactor.kernel(), &socket, self.config) {
+            Ok(service) => service,
+            Err(errno) => {
+                // Its error would be about a file's data, and there is none.
+                let _ = self.reactor.kernel().close(socket);
+                return Err(errno);
+            }
+        };
+        let (interest, trigger) = (Interest::READABLE, self.config.trigger);
+        match self
+            .reactor
+            .register_or_close(socket, interest, trigger, service)
+        {
+            Ok(token) => Ok(token),
+            Err(crate::reactor::Reason::Kernel(errno)) => Err(errno),
+            Err(_) => Err(Errno::ENOSPC),
+        }
+    }
+
+    /// Waits once, until `deadline` at most, and serves what came. Returns `false` when
+    /// nothing did, or when another thread has [woken](Self::waker) it. Work: one wait, then
+    /// each ready socket within its budget.
+    ///
+    /// # Errors
+    /// What epoll_wait(2) said; the server can go no further then.
+    pub fn turn(&mut self, deadline: Option<Instant>) -> Result<bool, Errno> {
+        let mut event = match self.reactor.next(deadline) {
+            Err(errno) if errno.interrupted() => return Ok(true),
+            event => event?,
+        };
+        let mut served = event.is_some();
+        while let Some(came) = event {
+            match came {
+                Event::Io { token, ready } => self.serve(token, ready),
+                Event::Timer { .. } => {}
+                Event::Woken => served = false,
+            }
+            event = self.reactor.pending();
+        }
+        Ok(served)
+    }
+
+    fn serve(&mut self, token: Token, ready: Ready) {
+        if let Some(mut source) = self.reactor.source(token) {
+            source.state.serve(&mut source.io, ready);
+        }
+    }
+
+    /// Serves until [woken](Self::waker); returns what it counted.
+    ///
+    /// # Errors
+    /// As [`turn`](Self::turn).
+    pub fn run(&mut self) -> Result<Stats, Errno> {
+        while self.turn(None)? {}
+        Ok(self.stats())
+    }
+
+    /// Something another thread can stop this server with. Work: two system calls the first
+    /// time.
+    ///
+    /// # Errors
+    /// As [`Reactor::waker`].
+    pub fn waker(&mut self) -> Result<Waker, Errno> {
+        self.reactor.waker()
+    }
+
+    /// What all its sockets have counted. Work: O(sockets).
+    pub fn stats(&mut self) -> Stats {
+        let mut sum = Stats::default();
+        for slot in 0..self.reactor.slots() {
+            if let Some(token) = self.reactor.token_at(slot)
+                && let Some(source) = self.reactor.source(token)
+            {
+                sum.add(&source.state.stats());
+            }
+        }
+        sum
+    }
+}
+
+impl<K: Kernel> fmt::Debug for Server<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,294 @@
+//! Serving one datagram socket: receive a batch, drop what must not be answered, send the
+//! rest back from where it lies.
+//!
+//! Knows the socket through [`Io`]; who waits on it is somebody else's affair.
+
+use alloc::collections::VecDeque;
+
+use super::refusal::refuses;
+use crate::addr::Addr;
+use crate::batch::Batch;
+use crate::errno::Errno;
+use crate::event::{Interest, Ready, Trigger};
+use crate::kernel::{Fd, Kernel};
+use crate::reactor::Io;
+
+/// How a datagram server serves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// How sockets are watched.
+    pub trigger: Trigger,
+    /// Datagrams a call.
+    pub datagrams_max: usize,
+    /// The longest datagram that is echoed. A longer one is truncated by the kernel: it is
+    /// counted and not answered, since half an echo is none.
+    pub datagram_bytes_max: usize,
+    /// Calls that receive, before the others have their turn.
+    pub batches_max: u32,
+    /// Whether to tell of every datagram ([`Turned`]).
+    pub tell: bool,
+}
+
+impl Default for Config {
+    /// Batches of 32, where the cost of the call has all but vanished; any UDP datagram is
+    /// echoed, the longest being 65,507 bytes over IPv4 and 65,527 over IPv6.
+    fn default() -> Self {
+        Self {
+            trigger: Trigger::Edge,
+            datagrams_max: 32,
+            datagram_bytes_max: 65_536,
+            batches_max: 8,
+            tell: false,
+        }
+    }
+}
+
+/// What a datagram server has counted since it began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    /// Datagrams received.
+    pub received: u64,
+    /// Datagrams sent back.
+    pub echoed: u64,
+    /// Too long, and so not answered.
+    pub truncated: u64,
+    /// From a port that would answer the answer.
+    pub refused: u64,
+    /// Answers that the system would not take.
+    pub dropped: u64,
+    /// Errors that came instead of datagrams: an earlier answer met a closed port.
+    pub errors: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent back.
+    pub bytes_out: u64,
+    /// Events after which something was done.
+    pub useful: u64,
+    /// Events after which there was nothing to do.
+    pub spurious: u64,
+}
+
+impl Stats {
+    /// Adds what another server counted. Work: O(1).
+    pub const fn add(&mut self, other: &Self) {
+        self.received += other.received;
+        self.echoed += other.echoed;
+        self.truncated += other.truncated;
+        self.refused += other.refused;
+        self.dropped += other.dropped;
+        self.errors += other.errors;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.useful += other.useful;
+        self.spurious += other.spurious;
+    }
+}
+
+/// What became of a datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Served {
+    /// It goes back.
+    Echoed,
+    /// It was too long.
+    Truncated,
+    /// Its sender would answer the answer.
+    Refused,
+}
+
+/// A datagram worth telling of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Turned {
+    /// Who sent it.
+    pub from: Addr,
+    /// How many bytes of it came in.
+    pub bytes: usize,
+    /// What became of it.
+    pub served: Served,
+}
+
+/// One datagram socket's side of the server.
+#[derive(Debug)]
+pub struct Service {
+    config: Config,
+    batch: Batch,
+    /// `batch` from here on is still to be sent: the system had no room.
+    unsent: usize,
+    own_port: Option<u16>,
+    stats: Stats,
+    notes: VecDeque<Turned>,
+}
+
+/// Errors in a row that are taken off a socket in one turn. Each is one answer that met a
+/// closed port; past this many the others have their turn.
+const ERRORS_MAX: u32 = 16;
+
+/// Whether the turn goes on.
+enum Next {
+    More,
+    Drained,
+    Full,
+    Later,
+}
+
+impl Service {
+    /// For `socket`, whose own port must be known lest it answer itself. Work: one system
+    /// call, and the allocation of a batch.
+    ///
+    /// # Errors
+    /// What getsockname(2) said.
+    pub fn of<K: Kernel>(kernel: &mut K, socket: &Fd, config: Config) -> Result<Self, Errno> {
+        Ok(Self {
+            config,
+            batch: Batch::new(config.datagrams_max, config.datagram_bytes_max),
+            unsent: 0,
+            own_port: kernel.getsockname(socket)?.port(),
+            stats: Stats::default(),
+            notes: VecDeque::new(),
+        })
+    }
+
+    /// Serves the socket, at most `batches_max` batches. What the system has no room for is
+    /// sent before anything more is received. Work: at most twice `batches_max` system calls,
+    /// one more for each answer that fails, at most one epoll_ctl.
+    pub fn serve<K: Kernel>(&mut self, io: &mut Io<'_, K>, ready: Ready) {
+        let before = (self.stats.received, self.stats.errors, self.unsent);
+        let mut next = self.send(io);
+        let mut rounds = 0;
+        while let Next::More = next {
+            next = if rounds == self.config.batches_max {
+                Next::Later
+            } else {
+                self.round(io, ready)
+            };
+            rounds += 1;
+        }
+        if before == (self.stats.received, self.stats.errors, self.unsent) {
+            self.stats.spurious += 1;
+        } else {
+            self.stats.useful += 1;
+        }
+        self.settle(io, ready, &next);
+    }
+
+    fn round<K: Kernel>(&mut self, io: &mut Io<'_, K>, ready: Ready) -> Next {
+        let Some(received) = self.receive(io) else {
+            return Next::Drained;
+        };
+        // Fewer than there was room for, and no error waiting: the queue was empty.
+        let is_drained = received < self.batch.datagrams_max() && !ready.is_error();
+        self.sift();
+        match self.send(io) {
+            Next::More if is_drained => Next::Drained,
+            next => next,
+        }
+    }
+
+    /// Receives a batch; `None` when nothing is there. An error that comes instead is of an
+    /// earlier answer: taken, counted, gone.
+    fn receive<K: Kernel>(&mut self, io: &mut Io<'_, K>) -> Option<usize> {
+        self.unsent = 0;
+        for _ in 0..ERRORS_MAX {
+            match io.kernel.recvmmsg(io.fd, &mut self.batch) {
+                Ok(received) => return Some(received),
+                Err(errno) => {
+                    self.batch.clear();
+                    if errno.would_block() {
+                        return None;
+                    }
+                    self.stats.errors += u64::from(!errno.interrupted());
+                }
+            }
+        }
+        // Not drained: say that there was as much as could be.
+        Some(self.batch.datagrams_max())
+    }
+
+    /// Keeps what is to be answered, and counts.
+    fn sift(&mut self) {
+        let Self {
+            batch,
+            stats,
+            notes,
+            own_port,
+            config,
+            ..
+        } = self;
+        batch.retain(|datagram| {
+            stats.received += 1;
+            stats.bytes_in += datagram.bytes.len() as u64;
+            let from = datagram.addr.decode().unwrap_or(Addr::Unspec);
+            let served = if datagram.truncated {
+                stats.truncated += 1;
+                Served::Truncated
+            } else if refuses(*own_port, &from) {
+                stats.refused += 1;
+                Served::Refused
+            } else {
+                Served::Echoed
+            };
+            if config.tell {
+                notes.push_back(Turned {
+                    from,
+                    bytes: datagram.bytes.len(),
+                    served,
+                });
+            }
+            served == Served::Echoed
+        });
+    }
+
+    /// Sends what has not been sent. A datagram that the system will not take is dropped, as
+    /// the network would; when there is no room the rest waits.
+    fn send<K: Kernel>(&mut self, io: &mut Io<'_, K>) -> Next {
+        while self.unsent < self.batch.len() {
+            match io.kernel.sendmmsg(io.fd, &self.batch, self.unsent) {
+                Ok(sent) if sent > 0 => {
+                    for at in self.unsent..(self.unsent + sent).min(self.batch.len()) {
+                        self.stats.echoed += 1;
+                        self.stats.bytes_out += self.batch.get(at).bytes.len() as u64;
+                    }
+                    self.unsent += sent;
+                }
+                Err(errno) if errno.would_block() => return Next::Full,
+                // It is skipped even when it was only interrupted: no bound is lost, and a
+                // datagram may be.
+                Ok(_) | Err(_) => {
+                    self.stats.dropped += 1;
+                    self.unsent += 1;
+                }
+            }
+        }
+        self.batch.clear();
+        self.unsent = 0;
+        Next::More
+    }
+
+    /// Waits for what is wanted next: room while answers wait, datagrams otherwise.
+    fn settle<K: Kernel>(&self, io: &mut Io<'_, K>, ready: Ready, next: &Next) {
+        let trigger = self.config.trigger;
+        let interest = match next {
+            Next::Full => Interest::WRITABLE,
+            Next::More | Next::Drained | Next::Later => Interest::READABLE,
+        };
+        let is_disarmed = matches!(trigger, Trigger::OneShot | Trigger::EdgeOneShot);
+        let mut is_armed = true;
+        if is_disarmed || !io.watches(interest, trigger) {
+            is_armed = io.rearm(interest, trigger).is_ok();
+        }
+        let nobody_reminds = matches!(trigger, Trigger::Edge) && matches!(next, Next::Later);
+        if nobody_reminds || !is_armed {
+            io.again(ready | Ready::READABLE);
+        }
+    }
+
+    /// The oldest datagram worth telling of that has not been told. Work: O(1).
+    pub fn note(&mut self) -> Option<Turned> {
+        self.notes.pop_front()
+    }
+
+    /// What it has counted. Work: O(1).
+    #[must_use]
+    pub const fn stats(&self) -> Stats {
+        self.stats
+    }
+}

@@ -1,0 +1,203 @@
+//! Letting connections in, and not letting them in when there is no room.
+//!
+//! The one rule: a listener that cannot be served is not asked again until there is hope, or
+//! a level-triggered one would spin. Hope is a connection that ends, or some time gone by.
+
+use core::time::Duration;
+
+use super::config::Note;
+use super::guest::{Guest, Mode, wrapped_millis};
+use super::{Role, Server};
+use crate::addr::{Addr, Family};
+use crate::echo::Want;
+use crate::errno::Errno;
+use crate::event::{Interest, Ready, Trigger};
+use crate::kernel::{Fd, Kernel};
+use crate::token::Token;
+
+/// When nothing of ours ends, somebody else's descriptor or memory may come free: so long
+/// until we look. Long enough to cost nothing, short enough for the one who waits.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// A listener.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Door {
+    /// Whether it is a Unix socket.
+    pub(super) local: bool,
+}
+
+/// What trying to accept once came to.
+enum Entry {
+    Entered,
+    Gone,
+    Nobody,
+    NoRoom(Option<Errno>),
+}
+
+impl<K: Kernel, X> Server<K, X> {
+    /// One-shot is for connections: a door is open or shut.
+    const fn door_trigger(&self) -> Trigger {
+        match self.config.trigger {
+            Trigger::Level | Trigger::OneShot => Trigger::Level,
+            Trigger::Edge | Trigger::EdgeOneShot => Trigger::Edge,
+        }
+    }
+
+    /// Takes a listening socket over, and its connections from now on. Work: two system
+    /// calls.
+    ///
+    /// # Errors
+    /// What getsockname(2) or epoll_ctl(2) said; the socket is closed then.
+    pub fn open(&mut self, listener: Fd) -> Result<Token, Errno> {
+        let local = match self.reactor.kernel().getsockname(&listener) {
+            Ok(name) => name.family() == Some(Family::Unix),
+            Err(errno) => {
+                // Its error would be about a file's data, and there is none.
+                let _ = self.reactor.kernel().close(listener);
+                return Err(errno);
+            }
+        };
+        let (trigger, role) = (self.door_trigger(), Role::Door(Door { local }));
+        let token = self
+            .reactor
+            .register_or_close(listener, Interest::READABLE, trigger, role)
+            .map_err(super::errno_of)?;
+        self.doors.push(token);
+        Ok(token)
+    }
+
+    /// Lets in who waits at `door`, at most `accepts_max`. Returns whether anybody came.
+    pub(super) fn accept(&mut self, door: Token, local: bool) -> bool {
+        if self.is_paused {
+            return false;
+        }
+        let mut came = false;
+        for _ in 0..self.config.accepts_max {
+            match self.accept_one(door, local) {
+                Entry::Entered => came = true,
+                Entry::Gone => self.stats.aborted += 1,
+                Entry::Nobody => return came,
+                Entry::NoRoom(errno) => {
+                    self.pause(errno);
+                    return came;
+                }
+            }
+        }
+        if !came {
+            // Failures only, one after the other: whatever it is, it can wait.
+            self.pause(Some(Errno::ECONNABORTED));
+        } else if self.door_trigger() == Trigger::Edge
+            && let Some(mut source) = self.reactor.source(door)
+        {
+            source.io.again(Ready::READABLE);
+        }
+        came
+    }
+
+    fn accept_one(&mut self, door: Token, local: bool) -> Entry {
+        if self.guests >= self.config.connections_max {
+            return Entry::NoRoom(None);
+        }
+        let Some(mut source) = self.reactor.source(door) else {
+            return Entry::Nobody;
+        };
+        match source.io.accept() {
+            Ok(Some((socket, peer))) => self.welcome(socket, peer, local),
+            Ok(None) => Entry::Nobody,
+            Err(errno) if errno.transient_accept() => Entry::Gone,
+            // Out of something, or a listener that is none: neither gets better by asking.
+            Err(errno) => Entry::NoRoom(Some(errno)),
+        }
+    }
+
+    fn welcome(&mut self, socket: Fd, peer: Addr, local: bool) -> Entry {
+        let now = self
+            .config
+            .idle
+            .map(|idle| (self.reactor.kernel().now(), idle));
+        let guest = Guest::new(local, now.map_or(0, |(now, _)| wrapped_millis(now)));
+        let trigger = self.config.trigger;
+        let interest = Mode { trigger, local }.interest(Want::Read);
+        let role = Role::Guest(guest);
+        let token = match self
+            .reactor
+            .register_or_close(socket, interest, trigger, role)
+        {
+            Ok(token) => token,
+            Err(reason) => {
+                self.stats.aborted += 1;
+                return Entry::NoRoom(Some(super::errno_of(reason)));
+            }
+        };
+        self.guests += 1;
+        self.stats.accepted += 1;
+        if self.config.tell {
+            self.notes.push_back(Note::Connected { token, peer });
+        }
+        if let Some((now, idle)) = now
+            && let Some(mut source) = self.reactor.source(token)
+        {
+            source.io.set_deadline(now + idle);
+        }
+        Entry::Entered
+    }
+
+    /// Stops asking the doors. In edge mode they are merely not listened to.
+    fn pause(&mut self, errno: Option<Errno>) {
+        self.is_paused = true;
+        self.stats.pauses += 1;
+        self.notes.push_back(Note::Paused { errno });
+        self.watch_doors(Interest::NONE);
+        if errno.is_some() {
+            let retry = self.reactor.kernel().now() + RETRY;
+            self.each_door(|source| source.set_deadline(retry));
+        }
+    }
+
+    /// There is hope: asks the doors again.
+    pub(super) fn resume(&mut self) {
+        if core::mem::take(&mut self.is_paused) {
+            self.each_door(|source| {
+                source.cancel_deadline();
+            });
+            self.watch_doors(Interest::READABLE);
+        }
+    }
+
+    fn watch_doors(&mut self, interest: Interest) {
+        let trigger = self.door_trigger();
+        self.each_door(|source| match trigger {
+            // Nobody reminds us of who came meanwhile: look, as if somebody had.
+            Trigger::Edge if interest == Interest::READABLE => source.again(Ready::READABLE),
+            Trigger::Edge => {}
+            // If the kernel has no memory even for that, the door stays as it was: at worst
+            // we are asked again and look in vain, until a connection ends.
+            _ => drop(source.rearm(interest, trigger)),
+        });
+    }
+
+    fn each_door(&mut self, mut act: impl FnMut(&mut crate::reactor::Io<'_, K>)) {
+        for at in 0..self.doors.len() {
+            if let Some(mut source) = self.reactor.source(self.doors[at]) {
+                act(&mut source.io);
+            }
+        }
+    }
+
+    /// Lets in whoever has queued already, then shuts all doors: a queue that is closed is
+    /// reset, with all that was sent into it.
+    pub(super) fn shut_doors(&mut self) {
+        for door in core::mem::take(&mut self.doors) {
+            if let Some(&Role::Door(Door { local })) = self.reactor.source(door).map(|s| &*s.state)
+            {
+                // Every entry is a guest, and of these there are at most `connections_max`;
+                // whoever is gone already leaves the queue too.
+                while let Entry::Entered | Entry::Gone = self.accept_one(door, local) {}
+            }
+            if let Some((listener, _)) = self.reactor.deregister(door) {
+                // Its error would be about a file's data, and there is none.
+                let _ = self.reactor.kernel().close(listener);
+            }
+        }
+    }
+}
