@@ -6,7 +6,7 @@
 //!  6  bin/epollite                           the program
 //!  5  server::{stream, datagram}             what is built with the reactor
 //!  4  Reactor                                registrations, waiting, timers, stale tokens
-//!  3  Linux   Counted                        the real kernel, and what wraps around one
+//!  3  Linux   Counted  Traced                the real kernel, and what wraps around one
 //!  2  Kernel, Fd                             the waist: one method, one system call
 //!  1  Slab  Timers  Owed  Echo  Batch        parts: pure data, and the sans-I/O machine
 //!  0  Errno  Token  Interest…  Addr  Instant words
@@ -50,6 +50,7 @@ pub mod kernel;
 // Floor 3: kernels.
 mod counted;
 mod linux;
+pub mod traced;
 
 // Floor 4: the reactor.
 pub mod reactor;
@@ -72,3 +73,4 @@ pub use reactor::{Reactor, Received, Sent, Waker};
 pub use slab::{Full, Slab};
 pub use timer::Timers;
 pub use token::Token;
+pub use traced::Traced;

@@ -117,4 +117,20 @@ impl Call {
             Self::Prlimit => "prlimit",
         }
     }
+
+    /// Its name where the kernel keeps its table of calls, and so in strace(1) and perf(1):
+    /// the C library has names of its own for some. Work: O(1).
+    #[must_use]
+    pub const fn syscall_name(self) -> &'static str {
+        match self {
+            Self::Recv => "recvfrom",
+            Self::Send => "sendto",
+            Self::Eventfd => "eventfd2",
+            Self::Signalfd => "signalfd4",
+            Self::Sigprocmask => "rt_sigprocmask",
+            Self::Dup => "fcntl",
+            Self::Prlimit => "prlimit64",
+            _ => self.name(),
+        }
+    }
 }

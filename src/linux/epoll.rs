@@ -1,6 +1,6 @@
 //! epoll_create1(2), epoll_ctl(2), epoll_wait(2), epoll_pwait2(2).
 
-use core::ptr::{from_ref, null, null_mut};
+use core::ptr::{from_mut, from_ref, null, null_mut};
 use core::time::Duration;
 
 use super::result::{count, done, made, small_count};
@@ -13,21 +13,16 @@ pub(super) fn epoll_create1() -> Result<Fd, Errno> {
 }
 
 pub(super) fn epoll_ctl(epoll: &Fd, control: Control, fd: &Fd) -> Result<(), Errno> {
-    let mut event = EpollEvent::default();
-    let op = match control {
-        Control::Add(wanted) => {
-            event = wanted;
-            libc::EPOLL_CTL_ADD
-        }
-        Control::Modify(wanted) => {
-            event = wanted;
-            libc::EPOLL_CTL_MOD
-        }
-        Control::Delete => libc::EPOLL_CTL_DEL,
+    let (op, mut wanted) = match control {
+        Control::Add(wanted) => (libc::EPOLL_CTL_ADD, Some(wanted)),
+        Control::Modify(wanted) => (libc::EPOLL_CTL_MOD, Some(wanted)),
+        Control::Delete => (libc::EPOLL_CTL_DEL, None),
     };
+    let event = wanted.as_mut().map_or(null_mut(), from_mut).cast();
     // SAFETY: epoll_ctl(2) reads one epoll_event at `event`, whose layout is asserted in
-    // `layout.rs` and which lives until it returns; it keeps a copy, no pointer.
-    done(unsafe { libc::epoll_ctl(epoll.raw(), op, fd.raw(), (&raw mut event).cast()) })
+    // `layout.rs` and which lives until it returns, or none to delete; it keeps a copy, no
+    // pointer.
+    done(unsafe { libc::epoll_ctl(epoll.raw(), op, fd.raw(), event) })
 }
 
 /// How many events fit, as C counts.
