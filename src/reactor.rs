@@ -1,12 +1,15 @@
 //! The reactor: descriptors with their state, one place to wait, and events that name only
 //! the living.
 //!
-//! Knows a [`Kernel`] and the parts; it has never heard of a server. What can be done to one
-//! registration is in `source.rs`, waking from another thread in `waker.rs`.
+//! Knows a [`Kernel`] and the parts; it has never heard of a server. Here is waiting; coming
+//! and going is in `register.rs`, what can be done to one registration in `source.rs`, waking
+//! from another thread in `waker.rs`.
 
+mod register;
 mod source;
 mod waker;
 
+pub use register::{Reason, Refused};
 pub use source::{Io, Received, Sent, Source};
 pub use waker::Waker;
 
@@ -18,7 +21,7 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 
 use crate::errno::Errno;
-use crate::event::{Event, Exclusive, Interest, Ready, Refusal, Trigger, Watch};
+use crate::event::{Event, Interest, Ready, Trigger, Watch};
 use crate::instant::Instant;
 use crate::kernel::{Control, EpollEvent, Fd, Kernel};
 use crate::linux::Linux;
@@ -118,28 +121,6 @@ pub struct Reactor<T, K: Kernel = Linux> {
     stale: u64,
 }
 
-/// Why a registration or a change of one did not come to be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reason {
-    /// `registrations_max` are here already.
-    Full,
-    /// A mix that Linux does not take; no call was made.
-    Mix(Refusal),
-    /// epoll_ctl(2) said no.
-    Kernel(Errno),
-}
-
-/// A registration that did not come to be: everything is handed back.
-#[must_use = "the descriptor is yours again: close it or keep it"]
-pub struct Refused<T> {
-    /// Why.
-    pub reason: Reason,
-    /// Open, and not registered.
-    pub fd: Fd,
-    /// As it was given.
-    pub state: T,
-}
-
 impl<T> Reactor<T> {
     /// A reactor on the real kernel. Work: one system call.
     ///
@@ -185,148 +166,6 @@ impl<T, K: Kernel> Reactor<T, K> {
             has_pwait2: true,
             stale: 0,
         })
-    }
-
-    /// Takes `fd` over and waits on it. Work: one system call, O(1).
-    ///
-    /// In edge mode what is ready already is reported once, as if it had just arrived.
-    ///
-    /// # Errors
-    /// [`Refused`], with the descriptor and the state: the reactor is full, or epoll_ctl(2)
-    /// said no ([`Errno::EPERM`]: a regular file; [`Errno::EEXIST`], [`Errno::ENOSPC`],
-    /// [`Errno::ENOMEM`]).
-    ///
-    /// Man page: epoll_ctl(2)
-    #[doc(alias = "epoll_ctl")]
-    pub fn register(
-        &mut self,
-        fd: Fd,
-        interest: Interest,
-        trigger: Trigger,
-        state: T,
-    ) -> Result<Token, Refused<T>> {
-        self.add(fd, Watch::new(interest, trigger), state)
-    }
-
-    /// As [`register`](Self::register), and closes `fd` when it is refused: for those who
-    /// would do the same. Work: one or two system calls, O(1).
-    ///
-    /// # Errors
-    /// As [`register`](Self::register), without what is closed.
-    pub fn register_or_close(
-        &mut self,
-        fd: Fd,
-        interest: Interest,
-        trigger: Trigger,
-        state: T,
-    ) -> Result<Token, Reason> {
-        self.register(fd, interest, trigger, state)
-            .map_err(|refused| {
-                // Its error would be about a file's data, and there is none.
-                let _ = self.kernel.close(refused.fd);
-                refused.reason
-            })
-    }
-
-    /// Takes `fd` over, shared with other epolls: of those who watch it exclusively one or
-    /// some are woken, not all. Work: one system call, O(1).
-    ///
-    /// # Errors
-    /// As [`register`](Self::register); and [`Refusal::ExclusiveInterest`] for an interest
-    /// that Linux does not take here.
-    ///
-    /// Man page: epoll_ctl(2), `EPOLLEXCLUSIVE`
-    #[doc(alias = "EPOLLEXCLUSIVE")]
-    pub fn register_exclusive(
-        &mut self,
-        fd: Fd,
-        interest: Interest,
-        exclusive: Exclusive,
-        state: T,
-    ) -> Result<Token, Refused<T>> {
-        match Watch::exclusive(interest, exclusive) {
-            Ok(watch) => self.add(fd, watch, state),
-            Err(refusal) => Err(Refused {
-                reason: Reason::Mix(refusal),
-                fd,
-                state,
-            }),
-        }
-    }
-
-    fn add(&mut self, fd: Fd, watch: Watch, state: T) -> Result<Token, Refused<T>> {
-        let registration = Registration {
-            fd,
-            watch: watch.bits(),
-            state,
-        };
-        let token = match self.registrations.insert(registration) {
-            Ok(token) => token,
-            Err(crate::slab::Full(Registration { fd, state, .. })) => {
-                return Err(Refused {
-                    reason: Reason::Full,
-                    fd,
-                    state,
-                });
-            }
-        };
-        let Some(registration) = self.registrations.get(token) else {
-            unreachable!("it was inserted just now")
-        };
-        let control = Control::Add(EpollEvent::new(watch.bits(), token.to_bits()));
-        match self
-            .kernel
-            .epoll_ctl(&self.epoll, control, &registration.fd)
-        {
-            Ok(()) => Ok(token),
-            Err(errno) => {
-                let Some(Registration { fd, state, .. }) = self.registrations.remove(token) else {
-                    unreachable!("it was found just now")
-                };
-                Err(Refused {
-                    reason: Reason::Kernel(errno),
-                    fd,
-                    state,
-                })
-            }
-        }
-    }
-
-    /// Ends a registration and hands everything back; `None` for a stale token. Its deadline
-    /// is taken back too. Work: one system call, O(log deadlines).
-    ///
-    /// The kernel is told *before* the descriptor changes hands: a registration lives as long
-    /// as any duplicate of its descriptor, and afterwards nobody could name it any more.
-    ///
-    /// Man page: epoll_ctl(2), `EPOLL_CTL_DEL`
-    pub fn deregister(&mut self, token: Token) -> Option<(Fd, T)> {
-        let registration = self.registrations.get(token)?;
-        // It can only fail for a descriptor that is not registered; and if a kernel refuses
-        // all the same, what it still reports is stale.
-        let _ = self
-            .kernel
-            .epoll_ctl(&self.epoll, Control::Delete, &registration.fd);
-        let Registration { fd, state, .. } = self.registrations.remove(token)?;
-        self.timers.cancel(token.slot());
-        Some((fd, state))
-    }
-
-    /// Ends a registration and closes its descriptor; `None` for a stale token. Work: one
-    /// system call, O(log deadlines).
-    ///
-    /// It saves the call that [`deregister`](Self::deregister) makes: with the *last*
-    /// duplicate of a descriptor the kernel forgets the registration by itself. That is so
-    /// for a socket that was made or accepted here and never passed on. Where a duplicate may
-    /// live (`dup`, `try_clone`, `fork`), deregister and close: the kernel would go on
-    /// reporting a descriptor that nobody can name.
-    ///
-    /// Man page: close(2)
-    pub fn close(&mut self, token: Token) -> Option<T> {
-        let Registration { fd, state, .. } = self.registrations.remove(token)?;
-        self.timers.cancel(token.slot());
-        // Its error would be about a file's data; the descriptor is gone in any case.
-        let _ = self.kernel.close(fd);
-        Some(state)
     }
 
     /// All that can be done to one registration, and its state; `None` for a stale token.
@@ -574,30 +413,6 @@ impl<T, K: Kernel> fmt::Debug for Reactor<T, K> {
             .field("deadlines", &self.timers.len())
             .field("stale", &self.stale)
             .finish_non_exhaustive()
-    }
-}
-
-impl<T> fmt::Debug for Refused<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Refused({:?}, {:?})", self.reason, self.fd)
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full => f.write_str("the reactor is full"),
-            Self::Mix(refusal) => refusal.fmt(f),
-            Self::Kernel(errno) => errno.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for Reason {}
-
-impl From<Errno> for Reason {
-    fn from(errno: Errno) -> Self {
-        Self::Kernel(errno)
     }
 }
 

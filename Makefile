@@ -1,0 +1,81 @@
+# epollite: `make` lists what there is to make. Every target installs by itself what it needs.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CARGO   ?= cargo
+PROGRAM := target/release/epollite
+
+# What the tests talk to, and with what they look: Debian's packages, by command.
+TOOLS    := nc socat ncat python3 strace perf cc setpriv
+PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc libc6-dev util-linux
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@printf 'Targets of epollite:\n'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14 | sed 's/^/  /'
+
+.PHONY: tools
+tools: ## install the Debian packages that tests need, where a command is missing
+	@for tool in $(TOOLS); do \
+		command -v $$tool > /dev/null || missing="$$missing $$tool"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		echo "installing for:$$missing"; \
+		sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
+		$$sudo apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -qq -y $(PACKAGES) > /dev/null; \
+	fi
+
+.PHONY: build
+build: ## build the program, optimised: target/release/epollite
+	$(CARGO) build --release --locked
+
+.PHONY: run
+run: build ## build it and serve echo on 127.0.0.1:7777, telling of clients; Ctrl-C ends it
+	$(PROGRAM) echo -v
+
+.PHONY: test
+test: tools ## every test: facts, laws, real clients, bad input
+	$(CARGO) test --locked --lib --bins --tests --examples
+	$(CARGO) test --locked --no-default-features --lib
+	$(CARGO) test --locked --doc
+
+.PHONY: check
+check: ## format, lints, documentation, dependencies; no test
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
+	$(CARGO) fmt --check --manifest-path benches/Cargo.toml
+	$(CARGO) clippy --locked --manifest-path benches/Cargo.toml --all-targets -- -D warnings
+	@test "$$($(CARGO) tree --locked -e normal --prefix none | sed 's/ .*//' | sort -u | xargs)" = \
+		"epollite libc" || { echo 'the crate depends on more than libc'; exit 1; }
+
+.PHONY: doc
+doc: ## the library's documentation: target/doc/epollite/index.html
+	$(CARGO) doc --locked --no-deps --lib
+
+.PHONY: twin
+twin: build ## paired comparison with a tight C twin: CPU and rate, with an A/A control
+	$(CARGO) run --release --locked --manifest-path benches/Cargo.toml --bin twin -- \
+		--server 'epollite edge=$(PROGRAM) echo --tcp 127.0.0.1:{port} -q' \
+		--server 'epollite level=$(PROGRAM) echo --tcp 127.0.0.1:{port} -q --trigger level'
+
+.PHONY: install
+install: build ## install the program and its licences under $(DESTDIR)$(PREFIX)
+	install -Dm755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/epollite
+	install -Dm644 README.md $(DESTDIR)$(PREFIX)/share/doc/epollite/README.md
+	install -Dm644 LICENSE-MIT $(DESTDIR)$(PREFIX)/share/doc/epollite/LICENSE-MIT
+	install -Dm644 LICENSE-APACHE $(DESTDIR)$(PREFIX)/share/doc/epollite/LICENSE-APACHE
+
+.PHONY: uninstall
+uninstall: ## take away what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/epollite
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/epollite
+
+.PHONY: clean
+clean: ## remove what was built
+	$(CARGO) clean
+	$(CARGO) clean --manifest-path benches/Cargo.toml

@@ -1,0 +1,103 @@
+//! What the pages show is what runs: each marked block is compared with the thing itself.
+//!
+//! A mark is an HTML comment on the line before a fenced block:
+//! `<!-- shows: FILE -->` wants the file; `<!-- runs: COMMAND -->` wants what the command
+//! prints, where COMMAND is `epollite …` or `cargo run --example NAME -- …`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The pages that show something.
+const PAGES: [&str; 2] = ["README.md", "ARCHITECTURE.md"];
+
+#[test]
+fn every_marked_block_is_what_it_says() {
+    let mut compared = 0;
+    for page in PAGES {
+        let text = fs::read_to_string(page).unwrap();
+        for (mark, block) in marked_blocks(&text) {
+            let real = match mark.split_once(": ") {
+                Some(("shows", file)) => fs::read_to_string(file).unwrap(),
+                Some(("runs", command)) => run(command),
+                _ => panic!("{page}: no such mark: {mark}"),
+            };
+            assert!(
+                block.trim_end() == real.trim_end(),
+                "{page} shows something else than {mark}\n--- the page\n{block}\n--- real\n{real}"
+            );
+            compared += 1;
+        }
+    }
+    assert!(
+        compared >= 4,
+        "only {compared} blocks were found: did the marks change?"
+    );
+}
+
+#[test]
+fn commands_on_the_pages_are_targets_of_the_makefile() {
+    let makefile = fs::read_to_string("Makefile").unwrap();
+    for page in PAGES {
+        let text = fs::read_to_string(page).unwrap();
+        for target in text
+            .split("`make ")
+            .skip(1)
+            .filter_map(|rest| rest.split('`').next())
+        {
+            let target = target.split(' ').next().unwrap();
+            assert!(
+                makefile.contains(&format!("\n{target}:")),
+                "{page} says `make {target}`, and the Makefile does not know it"
+            );
+        }
+    }
+}
+
+/// The marks of a page, each with the block behind it.
+fn marked_blocks(text: &str) -> Vec<(String, String)> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(mark) = line
+            .strip_prefix("<!-- ")
+            .and_then(|rest| rest.strip_suffix(" -->"))
+        else {
+            continue;
+        };
+        if !mark.starts_with("shows: ") && !mark.starts_with("runs: ") {
+            continue;
+        }
+        assert!(
+            lines.next().is_some_and(|fence| fence.starts_with("```")),
+            "{mark}: no block"
+        );
+        let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        blocks.push((mark.to_owned(), block.join("\n") + "\n"));
+    }
+    blocks
+}
+
+fn run(command: &str) -> String {
+    let mut words = command.split_whitespace();
+    let mut process = match words.next() {
+        Some("epollite") => Command::new(env!("CARGO_BIN_EXE_epollite")),
+        Some("cargo") => {
+            let name = words.nth(2).unwrap_or_default();
+            let mut process = Command::new(example(name));
+            process.args(words.by_ref().skip_while(|word| *word == "--"));
+            process
+        }
+        _ => panic!("{command}: not a command that a page may show"),
+    };
+    let output = process.args(words).output().unwrap();
+    assert!(output.status.success(), "{command}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// An example that cargo has built beside this test.
+fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().and_then(Path::parent).unwrap();
+    folder.join("examples").join(name)
+}

@@ -1,0 +1,246 @@
+//! The house rules, checked: floors, the one unsafe place, heads, lengths, man pages.
+//!
+//! Each message says what to do. The table below is the one of ARCHITECTURE.md.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every module of the library and its floor. Uses go down only; within floors 0 and 1 a
+/// module may use those that stand before it, on floor 3 none.
+const FLOORS: [(u8, &[&str]); 6] = [
+    (0, &["errno", "token", "event", "instant", "addr"]),
+    (1, &["slab", "timer", "owed", "batch", "echo"]),
+    (2, &["kernel"]),
+    (3, &["linux", "sim", "faulty", "counted", "traced"]),
+    (4, &["reactor"]),
+    (5, &["server", "task", "study", "ffi"]),
+];
+
+/// Where `unsafe` and `libc::` may be said.
+const UNSAFE: [&str; 3] = ["src/linux/", "src/ffi", "src/bin/epollite/models/sys.rs"];
+
+/// Lines of code a file may have: more than one idea needs more than one file.
+const CODE_LINES_MAX: usize = 300;
+
+#[test]
+fn uses_go_down_only() {
+    let mut broken = Vec::new();
+    for file in library() {
+        let text = code(&file);
+        let me = module(&file);
+        if me == "lib" {
+            continue;
+        }
+        for used in used_modules(&text) {
+            if used != me && !may_use(&me, &used) {
+                broken.push(format!("{}: `{me}` uses `{used}`", file.display()));
+            }
+        }
+    }
+    assert!(
+        broken.is_empty(),
+        "uses go down only (see FLOORS): move the code, or pass a value up\n{}",
+        broken.join("\n")
+    );
+}
+
+#[test]
+fn every_module_has_a_floor() {
+    for file in library() {
+        let me = module(&file);
+        assert!(
+            me == "lib" || place(&me).is_some(),
+            "{}: give `{me}` a floor in tests/tidy.rs and ARCHITECTURE.md",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn unsafe_is_said_where_the_system_calls_are_made() {
+    for file in rust("src") {
+        let name = file.to_str().unwrap();
+        let is_its_place = UNSAFE.iter().any(|place| name.starts_with(place));
+        for (at, line) in code(&file).lines().enumerate() {
+            let says = line.contains("unsafe ") && !line.contains("unsafe_code");
+            assert!(
+                is_its_place || !(says || line.contains("libc::")),
+                "{name}:{}: unsafe code and libc belong into src/linux",
+                at + 1
+            );
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    for file in all_rust() {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(
+            text.starts_with("//! "),
+            "{}: begin with `//! ` and a sentence: what it is, what it does not know",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn a_file_is_one_idea() {
+    for file in all_rust() {
+        let lines = code(&file)
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .count();
+        assert!(
+            lines <= CODE_LINES_MAX,
+            "{}: {lines} lines of code; over {CODE_LINES_MAX} there are two ideas in it",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn every_call_of_the_waist_names_its_man_page() {
+    let text = fs::read_to_string("src/kernel.rs").unwrap();
+    let body = text.split_once("pub trait Kernel {").unwrap().1;
+    let mut doc = String::new();
+    let mut methods = 0;
+    for line in body.lines().map(str::trim) {
+        if line.starts_with("///") {
+            doc.push_str(line);
+        } else if let Some(method) = line.strip_prefix("fn ") {
+            assert!(
+                doc.contains("/// Man page: "),
+                "fn {method}: name its man page"
+            );
+            assert!(doc.contains("Work: "), "fn {method}: say what it costs");
+            doc.clear();
+            methods += 1;
+        }
+    }
+    assert!(methods > 30, "the trait was not found where it should be");
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    const MARKS: [&str; 6] = [
+        "FIXME",
+        "TODO",
+        "XXX",
+        "todo!",
+        "unimplemented!",
+        "#[ignore",
+    ];
+    for file in all_rust() {
+        if file.ends_with("tests/tidy.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        for mark in MARKS {
+            assert!(
+                !text.contains(mark),
+                "{}: says {mark}: do it now",
+                file.display()
+            );
+        }
+    }
+}
+
+fn may_use(user: &str, used: &str) -> bool {
+    let (Some((high, at)), Some((low, before))) = (place(user), place(used)) else {
+        return false;
+    };
+    high > low || (high == low && high < 2 && at > before)
+}
+
+fn place(module: &str) -> Option<(u8, usize)> {
+    FLOORS.iter().find_map(|(floor, modules)| {
+        modules
+            .iter()
+            .position(|&name| name == module)
+            .map(|at| (*floor, at))
+    })
+}
+
+/// The top-level module a file of the library belongs to.
+fn module(file: &Path) -> String {
+    let below = file.strip_prefix("src").unwrap();
+    let first = below
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_str()
+        .unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The modules named as `crate::module`, or by a type that lib.rs gives out at the root.
+fn used_modules(text: &str) -> Vec<String> {
+    let names = text.split("crate::").skip(1);
+    let name = |rest: &str| {
+        rest.chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect::<String>()
+    };
+    names
+        .map(name)
+        .filter(|name| !name.is_empty())
+        .map(|name| module_of(&name))
+        .collect()
+}
+
+fn module_of(name: &str) -> String {
+    if name.starts_with(char::is_lowercase) {
+        return name.to_owned();
+    }
+    let lib = fs::read_to_string("src/lib.rs").unwrap();
+    let given = lib
+        .lines()
+        .find(|line| line.starts_with("pub use ") && line.contains(name));
+    given
+        .and_then(|line| line["pub use ".len()..].split("::").next())
+        .unwrap_or(name)
+        .to_owned()
+}
+
+fn library() -> Vec<PathBuf> {
+    rust("src")
+        .into_iter()
+        .filter(|file| !file.starts_with("src/bin"))
+        .collect()
+}
+
+fn all_rust() -> Vec<PathBuf> {
+    ["src", "tests", "examples", "benches", "fuzz"]
+        .into_iter()
+        .flat_map(rust)
+        .collect()
+}
+
+/// Every Rust file below `folder`, built ones left out.
+fn rust(folder: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![PathBuf::from(folder)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.is_dir() && !path.ends_with("target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files
+}
+
+/// A file without its comments and without its tests.
+fn code(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    let text = text.split("\n#[cfg(test)]\n").next().unwrap().to_owned();
+    let is_code = |line: &&str| !line.trim_start().starts_with("//");
+    text.lines().filter(is_code).collect::<Vec<_>>().join("\n")
+}
