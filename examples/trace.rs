@@ -20,10 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let addr = listener.local_addr()?;
-    let config = Config {
-        trigger,
-        ..Config::default()
-    };
+    let config = Config { trigger, ..Config::default() };
     let mut server = Server::<Traced<Linux>>::new(Traced::over(Linux), config)?;
     server.open(listener.into())?;
     show("the door", &mut server);

@@ -123,10 +123,7 @@ impl Addr {
             Self::Unix(unix) => {
                 out.push(&AF_UNIX.to_ne_bytes());
                 out.push(unix.sun_path());
-                if unix
-                    .as_path()
-                    .is_some_and(|path| path.len() < SUN_PATH_BYTES)
-                {
+                if unix.as_path().is_some_and(|path| path.len() < SUN_PATH_BYTES) {
                     out.push(&[0]);
                 }
             }
@@ -248,10 +245,7 @@ impl SockAddr {
     pub const LEN_MAX: u32 = 128;
 
     /// Holds no bytes yet, for a kernel to fill. It decodes to [`Addr::Unspec`].
-    pub const EMPTY: Self = Self {
-        bytes: [0; Self::CAPACITY],
-        len: 0,
-    };
+    pub const EMPTY: Self = Self { bytes: [0; Self::CAPACITY], len: 0 };
 
     /// Lends the whole room to a kernel; [`SockAddr::set_len`] says afterwards what it wrote.
     #[doc(hidden)]
@@ -262,11 +256,7 @@ impl SockAddr {
     /// Says how many bytes count. A kernel that had more to say than fits says so: it is clamped.
     #[doc(hidden)]
     pub const fn set_len(&mut self, len: u32) {
-        self.len = if len < Self::LEN_MAX {
-            len
-        } else {
-            Self::LEN_MAX
-        };
+        self.len = if len < Self::LEN_MAX { len } else { Self::LEN_MAX };
     }
 
     fn push(&mut self, field: &[u8]) {
@@ -391,11 +381,7 @@ mod tests {
             let encoded = whole.encode();
             let bytes = encoded.as_bytes();
             for len in 1..bytes.len() {
-                assert_eq!(
-                    Addr::decode(&bytes[..len]),
-                    Err(AddrError::TooShort),
-                    "{len} bytes"
-                );
+                assert_eq!(Addr::decode(&bytes[..len]), Err(AddrError::TooShort), "{len} bytes");
             }
         }
     }
@@ -409,14 +395,8 @@ mod tests {
 
     #[test]
     fn a_family_that_is_not_spoken_here_is_named() {
-        assert_eq!(
-            Addr::decode(&16_u16.to_ne_bytes()),
-            Err(AddrError::Family(16))
-        );
-        assert_eq!(
-            SocketAddr::try_from(Addr::Unspec),
-            Err(AddrError::Family(0))
-        );
+        assert_eq!(Addr::decode(&16_u16.to_ne_bytes()), Err(AddrError::Family(16)));
+        assert_eq!(SocketAddr::try_from(Addr::Unspec), Err(AddrError::Family(0)));
     }
 
     #[test]
@@ -434,10 +414,7 @@ mod tests {
         assert_eq!(v6(0, 0).with_port(1).port(), Some(1));
         assert_eq!(v6(0, 0).family().map(Family::number), Some(10));
         let unix = Addr::from(UnixAddr::unnamed());
-        assert_eq!(
-            (unix.family(), unix.port(), unix.ip()),
-            (Some(Family::Unix), None, None)
-        );
+        assert_eq!((unix.family(), unix.port(), unix.ip()), (Some(Family::Unix), None, None));
         assert_eq!(unix.with_port(80), unix);
         assert_eq!(Addr::Unspec.family(), None);
     }

@@ -59,12 +59,8 @@ impl Batch {
     /// allocation.
     #[must_use]
     pub fn new(datagrams_max: usize, datagram_bytes_max: usize) -> Self {
-        let header = |place| Header {
-            addr: SockAddr::EMPTY,
-            len_bytes: 0,
-            truncated: false,
-            place,
-        };
+        let header =
+            |place| Header { addr: SockAddr::EMPTY, len_bytes: 0, truncated: false, place };
         Self {
             bytes: vec![0; datagrams_max * datagram_bytes_max],
             datagram_bytes_max,
@@ -111,9 +107,7 @@ impl Batch {
         for (place, header) in self.headers.iter_mut().enumerate() {
             header.place = place;
         }
-        self.bytes
-            .chunks_exact_mut(self.datagram_bytes_max.max(1))
-            .zip(&mut self.headers)
+        self.bytes.chunks_exact_mut(self.datagram_bytes_max.max(1)).zip(&mut self.headers)
     }
 
     /// For kernels: the first `count` places hold datagrams now. Work: O(1).
@@ -121,11 +115,7 @@ impl Batch {
     /// # Panics
     /// There are not so many places.
     pub fn filled(&mut self, count: usize) {
-        assert!(
-            count <= self.headers.len(),
-            "{count} datagrams in {} places",
-            self.headers.len()
-        );
+        assert!(count <= self.headers.len(), "{count} datagrams in {} places", self.headers.len());
         self.len = count;
     }
 
@@ -192,9 +182,6 @@ mod tests {
         // And the room is whole again for the next one.
         assert_eq!(batch.room().count(), 5);
         batch.filled(0);
-        assert!(
-            !batch.push(b"12345", &SockAddr::EMPTY),
-            "too long is refused whole"
-        );
+        assert!(!batch.push(b"12345", &SockAddr::EMPTY), "too long is refused whole");
     }
 }

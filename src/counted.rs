@@ -33,10 +33,7 @@ pub type Counted<K> = Tapped<K, Counts>;
 impl<K> Counted<K> {
     /// `kernel`, counted from now on. Work: O(1).
     pub const fn over(kernel: K) -> Self {
-        Self {
-            kernel,
-            tap: Counts::ZERO,
-        }
+        Self { kernel, tap: Counts::ZERO }
     }
 }
 

@@ -124,11 +124,7 @@ impl Echo {
     /// A fresh conversation. Work: O(1), no allocation.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            owed: Owed::new(),
-            state: State::Open,
-            shut: false,
-        }
+        Self { owed: Owed::new(), state: State::Open, shut: false }
     }
 
     /// `bytes` arrived, and the first `sent` of them have gone straight back; the rest is

@@ -262,10 +262,7 @@ impl Errno {
     /// Man page: accept(2)
     #[must_use]
     pub const fn exhausted(self) -> bool {
-        matches!(
-            self,
-            Self::EMFILE | Self::ENFILE | Self::ENOBUFS | Self::ENOMEM
-        )
+        matches!(self, Self::EMFILE | Self::ENFILE | Self::ENOBUFS | Self::ENOMEM)
     }
 
     /// Is it the failure of the one connection that `accept` was about to hand over?
@@ -356,10 +353,7 @@ mod tests {
 
     #[test]
     fn a_named_errno_prints_its_name_and_its_meaning() {
-        assert_eq!(
-            Errno::ECONNREFUSED.to_string(),
-            "ECONNREFUSED: connection refused"
-        );
+        assert_eq!(Errno::ECONNREFUSED.to_string(), "ECONNREFUSED: connection refused");
         assert_eq!(format!("{:?}", Errno::ECONNREFUSED), "ECONNREFUSED");
         assert_eq!(Errno::ECONNREFUSED.name(), Some("ECONNREFUSED"));
         assert_eq!(Errno::ECONNREFUSED.number(), 111);
@@ -396,18 +390,10 @@ mod tests {
         for number in 1..=i32::from(NUMBER_MAX) {
             let errno = Errno::new(number).unwrap();
             let expected = number <= 133 && number != 41 && number != 58;
-            assert_eq!(
-                errno.name().is_some(),
-                expected,
-                "wrong about a name for {number}"
-            );
+            assert_eq!(errno.name().is_some(), expected, "wrong about a name for {number}");
             if let Some(name) = errno.name() {
                 assert!(names.insert(name), "{name} has two numbers");
-                assert!(
-                    meanings.insert(errno.meaning()),
-                    "{} is said twice",
-                    errno.meaning()
-                );
+                assert!(meanings.insert(errno.meaning()), "{} is said twice", errno.meaning());
             }
         }
         assert_eq!(names.len(), 131);

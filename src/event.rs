@@ -349,10 +349,7 @@ mod tests {
 
     #[test]
     fn masks_print_as_the_man_page_names_them() {
-        let mask = Watch::new(
-            Interest::READABLE | Interest::READ_CLOSED,
-            Trigger::EdgeOneShot,
-        );
+        let mask = Watch::new(Interest::READABLE | Interest::READ_CLOSED, Trigger::EdgeOneShot);
         assert_eq!(format!("{mask:?}"), "Watch(IN|RDHUP|ONESHOT|ET)");
         assert_eq!(format!("{}", Ready::from_bits(0)), "0x0");
         assert_eq!(format!("{}", Ready::from_bits(0x101)), "IN|0x100");

@@ -20,11 +20,7 @@
 
 #![no_std]
 // Here and not in Cargo.toml, since tests and the program have `std` and may say so.
-#![warn(
-    clippy::std_instead_of_core,
-    clippy::std_instead_of_alloc,
-    clippy::alloc_instead_of_core
-)]
+#![warn(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 
 extern crate alloc;
 #[cfg(any(feature = "std", test))]

@@ -29,10 +29,7 @@ struct Queue {
     paid: usize,
 }
 
-const _: () = assert!(
-    size_of::<Owed>() == size_of::<usize>(),
-    "a debtless connection is a word"
-);
+const _: () = assert!(size_of::<Owed>() == size_of::<usize>(), "a debtless connection is a word");
 
 /// What was to be owed went over the bound. Nothing of it was taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,11 +75,7 @@ impl Owed {
     /// # Panics
     /// More was paid than was owed.
     pub fn paid(&mut self, count: usize) {
-        assert!(
-            count <= self.len(),
-            "paid {count} bytes of {} owed",
-            self.len()
-        );
+        assert!(count <= self.len(), "paid {count} bytes of {} owed", self.len());
         if count == self.len() {
             self.0 = None;
         } else if let Some(queue) = &mut self.0 {
@@ -93,9 +86,7 @@ impl Owed {
     /// All that is owed, in order. Work: O(1).
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.0
-            .as_ref()
-            .map_or(&[], |queue| &queue.bytes[queue.paid..])
+        self.0.as_ref().map_or(&[], |queue| &queue.bytes[queue.paid..])
     }
 
     /// How many bytes are owed. Work: O(1).

@@ -238,10 +238,7 @@ impl<T, K: Kernel> Reactor<T, K> {
             }
             let token = Token::from_bits(event.data());
             if self.registrations.get(token).is_some() {
-                return Some(Event::Io {
-                    token,
-                    ready: Ready::from_bits(event.events()),
-                });
+                return Some(Event::Io { token, ready: Ready::from_bits(event.events()) });
             }
             self.stale += 1;
         }
@@ -258,10 +255,7 @@ impl<T, K: Kernel> Reactor<T, K> {
             && let Some(slot) = self.timers.expire(self.now)
         {
             self.timers_now -= 1;
-            return self
-                .registrations
-                .token_at(slot)
-                .map(|token| Event::Timer { token });
+            return self.registrations.token_at(slot).map(|token| Event::Timer { token });
         }
         None
     }
@@ -269,20 +263,14 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// One wait, for the kernel, until the earliest of `deadline` and all deadlines.
     fn wait(&mut self, deadline: Option<Instant>) -> Result<(), Errno> {
         (self.at, self.len) = (0, 0);
-        let until = [deadline, self.timers.earliest()]
-            .into_iter()
-            .flatten()
-            .min();
+        let until = [deadline, self.timers.earliest()].into_iter().flatten().min();
         let patience = match until {
             _ if !self.again.is_empty() => Some(Duration::ZERO),
             Some(until) => Some(until - self.kernel.now()),
             None => None,
         };
         let brought = self.epoll_wait(patience)?;
-        assert!(
-            brought <= self.batch.len(),
-            "a kernel brought more events than there was room"
-        );
+        assert!(brought <= self.batch.len(), "a kernel brought more events than there was room");
         self.len = brought;
         self.again_now = self.again.len();
         self.timers_now = self.timers.len();
@@ -298,10 +286,7 @@ impl<T, K: Kernel> Reactor<T, K> {
             None => None,
             Some(Duration::ZERO) => Some(0),
             Some(patience) if self.has_pwait2 => {
-                match self
-                    .kernel
-                    .epoll_pwait2(&self.epoll, &mut self.batch, Some(patience))
-                {
+                match self.kernel.epoll_pwait2(&self.epoll, &mut self.batch, Some(patience)) {
                     Err(Errno::ENOSYS) => self.has_pwait2 = false,
                     result => return result,
                 }

@@ -81,14 +81,7 @@ impl<T> Slab<T> {
     /// For tests of what happens then: the real bound cannot be reached in one.
     #[must_use]
     pub const fn with_generations(len_max: u32, generation_max: u32) -> Self {
-        Self {
-            slots: Vec::new(),
-            free: NONE,
-            len: 0,
-            len_max,
-            generation_max,
-            retired: 0,
-        }
+        Self { slots: Vec::new(), free: NONE, len: 0, len_max, generation_max, retired: 0 }
     }
 
     /// Puts `value` in a slot and names it. Work: O(1), amortised over growth.
@@ -115,10 +108,7 @@ impl<T> Slab<T> {
             return Err(Full(value));
         }
         self.grow();
-        self.slots.push(Slot {
-            generation: 0,
-            content: Content::Taken(value),
-        });
+        self.slots.push(Slot { generation: 0, content: Content::Taken(value) });
         self.len += 1;
         Ok(Token::new(slot, 0))
     }
@@ -146,10 +136,11 @@ impl<T> Slab<T> {
     /// The value that `token` names. Work: O(1).
     pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
         match self.slots.get_mut(token.slot() as usize) {
-            Some(Slot {
-                generation,
-                content: Content::Taken(value),
-            }) if *generation == token.generation() => Some(value),
+            Some(Slot { generation, content: Content::Taken(value) })
+                if *generation == token.generation() =>
+            {
+                Some(value)
+            }
             _ => None,
         }
     }
@@ -158,10 +149,11 @@ impl<T> Slab<T> {
     #[must_use]
     pub fn get(&self, token: Token) -> Option<&T> {
         match self.slots.get(token.slot() as usize) {
-            Some(Slot {
-                generation,
-                content: Content::Taken(value),
-            }) if *generation == token.generation() => Some(value),
+            Some(Slot { generation, content: Content::Taken(value) })
+                if *generation == token.generation() =>
+            {
+                Some(value)
+            }
             _ => None,
         }
     }
@@ -170,20 +162,16 @@ impl<T> Slab<T> {
     #[must_use]
     pub fn token_at(&self, slot: u32) -> Option<Token> {
         match self.slots.get(slot as usize) {
-            Some(Slot {
-                generation,
-                content: Content::Taken(_),
-            }) => Some(Token::new(slot, *generation)),
+            Some(Slot { generation, content: Content::Taken(_) }) => {
+                Some(Token::new(slot, *generation))
+            }
             _ => None,
         }
     }
 
     /// One more than the highest slot ever used: `0..slots()` walks them all. Work: O(1).
     #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "insert stops at u32::MAX slots"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "insert stops at u32::MAX slots")]
     pub const fn slots(&self) -> u32 {
         self.slots.len() as u32
     }
@@ -216,8 +204,7 @@ impl<T> Slab<T> {
     /// has just grown.
     fn grow(&mut self) {
         if self.slots.len() == self.slots.capacity() {
-            self.slots
-                .reserve_exact((self.slots.len() / 2).max(FIRST_SLOTS));
+            self.slots.reserve_exact((self.slots.len() / 2).max(FIRST_SLOTS));
         }
     }
 }

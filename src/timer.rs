@@ -47,10 +47,7 @@ impl Timers {
     /// No deadlines. Work: O(1), no allocation.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            heap: Vec::new(),
-            places: Vec::new(),
-        }
+        Self { heap: Vec::new(), places: Vec::new() }
     }
 
     /// Sets or moves the deadline of `key`. Work: O(log n), amortised over growth.
@@ -156,10 +153,7 @@ impl Timers {
         Some(2 * at + 1 + usize::from(right.is_some_and(|right| right < left)))
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "at most one entry for each u32 key"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "at most one entry for each u32 key")]
     fn put(&mut self, at: usize, entry: Entry) {
         self.heap[at] = entry;
         self.places[entry.key as usize] = at as u32;
@@ -176,10 +170,7 @@ mod tests {
         for n in 0..10_000 {
             timers.set(3, Instant::from_nanos(n));
         }
-        assert_eq!(
-            (timers.len(), timers.get(3)),
-            (1, Some(Instant::from_nanos(9_999)))
-        );
+        assert_eq!((timers.len(), timers.get(3)), (1, Some(Instant::from_nanos(9_999))));
         assert!(timers.cancel(3));
         assert!(!timers.cancel(3));
         assert!(timers.is_empty());

@@ -31,15 +31,9 @@ impl Token {
 
     /// Reads a token back from the 64 bits of `epoll_event.data`. Work: O(1).
     #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the two halves are cut out on purpose"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves are cut out on purpose")]
     pub const fn from_bits(bits: u64) -> Self {
-        Self {
-            slot: bits as u32,
-            generation: (bits >> 32) as u32,
-        }
+        Self { slot: bits as u32, generation: (bits >> 32) as u32 }
     }
 
     /// The 64 bits that ride in `epoll_event.data`. Work: O(1).

@@ -44,10 +44,7 @@ pub struct Traced<K> {
 impl<K: Kernel> Traced<K> {
     /// `kernel`, traced from now on. Work: O(1).
     pub const fn over(kernel: K) -> Self {
-        Self {
-            kernel,
-            records: VecDeque::new(),
-        }
+        Self { kernel, records: VecDeque::new() }
     }
 
     /// Takes the records out, the oldest first. They are kept until then: take them now and
@@ -60,13 +57,7 @@ impl<K: Kernel> Traced<K> {
     fn timed<R>(&mut self, make: impl FnOnce(&mut K) -> R) -> (Span, R) {
         let start = self.kernel.now();
         let result = make(&mut self.kernel);
-        (
-            Span {
-                start,
-                duration: self.kernel.now() - start,
-            },
-            result,
-        )
+        (Span { start, duration: self.kernel.now() - start }, result)
     }
 
     /// Writes a call down.
@@ -77,13 +68,7 @@ impl<K: Kernel> Traced<K> {
         arguments: Vec<Argument>,
         result: Result<Returned, Errno>,
     ) {
-        self.records.push_back(Record {
-            call,
-            arguments,
-            result,
-            start,
-            duration,
-        });
+        self.records.push_back(Record { call, arguments, result, start, duration });
     }
 }
 
@@ -95,10 +80,7 @@ struct Span {
 
 /// Nothing but success.
 fn done<R>(result: &Result<R, Errno>) -> Result<Returned, Errno> {
-    result
-        .as_ref()
-        .map(|_| Returned::Number(0))
-        .map_err(|errno| *errno)
+    result.as_ref().map(|_| Returned::Number(0)).map_err(|errno| *errno)
 }
 
 /// A count.
@@ -108,10 +90,7 @@ fn count(result: Result<usize, Errno>) -> Result<Returned, Errno> {
 
 /// A descriptor.
 fn made(result: &Result<Fd, Errno>) -> Result<Returned, Errno> {
-    result
-        .as_ref()
-        .map(|fd| Returned::Fd(fd.number()))
-        .map_err(|errno| *errno)
+    result.as_ref().map(|fd| Returned::Fd(fd.number())).map_err(|errno| *errno)
 }
 
 fn fd(fd: &Fd) -> Argument {
@@ -146,11 +125,7 @@ fn messages(batch: &Batch, first: usize, count: usize, is_sent: bool) -> Argumen
         addr_room: (!is_sent).then_some(SockAddr::LEN_MAX),
         addr_len: datagram.addr.socklen(),
         bytes: Bytes::of(datagram.bytes),
-        room: if is_sent {
-            datagram.bytes.len()
-        } else {
-            batch.datagram_bytes_max()
-        },
+        room: if is_sent { datagram.bytes.len() } else { batch.datagram_bytes_max() },
         truncated: datagram.truncated,
     };
     A::Messages(batch.iter().skip(first).take(count).map(message).collect())

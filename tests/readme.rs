@@ -29,10 +29,7 @@ fn every_marked_block_is_what_it_says() {
             compared += 1;
         }
     }
-    assert!(
-        compared >= 4,
-        "only {compared} blocks were found: did the marks change?"
-    );
+    assert!(compared >= 4, "only {compared} blocks were found: did the marks change?");
 }
 
 #[test]
@@ -40,11 +37,7 @@ fn commands_on_the_pages_are_targets_of_the_makefile() {
     let makefile = fs::read_to_string("Makefile").unwrap();
     for page in PAGES {
         let text = fs::read_to_string(page).unwrap();
-        for target in text
-            .split("`make ")
-            .skip(1)
-            .filter_map(|rest| rest.split('`').next())
-        {
+        for target in text.split("`make ").skip(1).filter_map(|rest| rest.split('`').next()) {
             let target = target.split(' ').next().unwrap();
             assert!(
                 makefile.contains(&format!("\n{target}:")),
@@ -59,19 +52,14 @@ fn marked_blocks(text: &str) -> Vec<(String, String)> {
     let mut blocks = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
-        let Some(mark) = line
-            .strip_prefix("<!-- ")
-            .and_then(|rest| rest.strip_suffix(" -->"))
+        let Some(mark) = line.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"))
         else {
             continue;
         };
         if !mark.starts_with("shows: ") && !mark.starts_with("runs: ") {
             continue;
         }
-        assert!(
-            lines.next().is_some_and(|fence| fence.starts_with("```")),
-            "{mark}: no block"
-        );
+        assert!(lines.next().is_some_and(|fence| fence.starts_with("```")), "{mark}: no block");
         let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
         blocks.push((mark.to_owned(), block.join("\n") + "\n"));
     }

@@ -87,10 +87,7 @@ fn every_file_says_what_it_is() {
 #[test]
 fn a_file_is_one_idea() {
     for file in all_rust() {
-        let lines = code(&file)
-            .lines()
-            .filter(|line| !line.trim().is_empty())
-            .count();
+        let lines = code(&file).lines().filter(|line| !line.trim().is_empty()).count();
         assert!(
             lines <= CODE_LINES_MAX,
             "{}: {lines} lines of code; over {CODE_LINES_MAX} there are two ideas in it",
@@ -109,10 +106,7 @@ fn every_call_of_the_waist_names_its_man_page() {
         if line.starts_with("///") {
             doc.push_str(line);
         } else if let Some(method) = line.strip_prefix("fn ") {
-            assert!(
-                doc.contains("/// Man page: "),
-                "fn {method}: name its man page"
-            );
+            assert!(doc.contains("/// Man page: "), "fn {method}: name its man page");
             assert!(doc.contains("Work: "), "fn {method}: say what it costs");
             doc.clear();
             methods += 1;
@@ -123,25 +117,14 @@ fn every_call_of_the_waist_names_its_man_page() {
 
 #[test]
 fn nothing_is_left_for_later() {
-    const MARKS: [&str; 6] = [
-        "FIXME",
-        "TODO",
-        "XXX",
-        "todo!",
-        "unimplemented!",
-        "#[ignore",
-    ];
+    const MARKS: [&str; 6] = ["FIXME", "TODO", "XXX", "todo!", "unimplemented!", "#[ignore"];
     for file in all_rust() {
         if file.ends_with("tests/tidy.rs") {
             continue;
         }
         let text = fs::read_to_string(&file).unwrap();
         for mark in MARKS {
-            assert!(
-                !text.contains(mark),
-                "{}: says {mark}: do it now",
-                file.display()
-            );
+            assert!(!text.contains(mark), "{}: says {mark}: do it now", file.display());
         }
     }
 }
@@ -155,23 +138,14 @@ fn may_use(user: &str, used: &str) -> bool {
 
 fn place(module: &str) -> Option<(u8, usize)> {
     FLOORS.iter().find_map(|(floor, modules)| {
-        modules
-            .iter()
-            .position(|&name| name == module)
-            .map(|at| (*floor, at))
+        modules.iter().position(|&name| name == module).map(|at| (*floor, at))
     })
 }
 
 /// The top-level module a file of the library belongs to.
 fn module(file: &Path) -> String {
     let below = file.strip_prefix("src").unwrap();
-    let first = below
-        .components()
-        .next()
-        .unwrap()
-        .as_os_str()
-        .to_str()
-        .unwrap();
+    let first = below.components().next().unwrap().as_os_str().to_str().unwrap();
     first.trim_end_matches(".rs").to_owned()
 }
 
@@ -179,15 +153,9 @@ fn module(file: &Path) -> String {
 fn used_modules(text: &str) -> Vec<String> {
     let names = text.split("crate::").skip(1);
     let name = |rest: &str| {
-        rest.chars()
-            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-            .collect::<String>()
+        rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>()
     };
-    names
-        .map(name)
-        .filter(|name| !name.is_empty())
-        .map(|name| module_of(&name))
-        .collect()
+    names.map(name).filter(|name| !name.is_empty()).map(|name| module_of(&name)).collect()
 }
 
 fn module_of(name: &str) -> String {
@@ -195,27 +163,16 @@ fn module_of(name: &str) -> String {
         return name.to_owned();
     }
     let lib = fs::read_to_string("src/lib.rs").unwrap();
-    let given = lib
-        .lines()
-        .find(|line| line.starts_with("pub use ") && line.contains(name));
-    given
-        .and_then(|line| line["pub use ".len()..].split("::").next())
-        .unwrap_or(name)
-        .to_owned()
+    let given = lib.lines().find(|line| line.starts_with("pub use ") && line.contains(name));
+    given.and_then(|line| line["pub use ".len()..].split("::").next()).unwrap_or(name).to_owned()
 }
 
 fn library() -> Vec<PathBuf> {
-    rust("src")
-        .into_iter()
-        .filter(|file| !file.starts_with("src/bin"))
-        .collect()
+    rust("src").into_iter().filter(|file| !file.starts_with("src/bin")).collect()
 }
 
 fn all_rust() -> Vec<PathBuf> {
-    ["src", "tests", "examples", "benches", "fuzz"]
-        .into_iter()
-        .flat_map(rust)
-        .collect()
+    ["src", "tests", "examples", "benches", "fuzz"].into_iter().flat_map(rust).collect()
 }
 
 /// Every Rust file below `folder`, built ones left out.

@@ -22,26 +22,11 @@ pub const CASES: [Case; 7] = [
     steady("ping", "one connection, 64 bytes to and fro", 1, 1, 64),
     steady("c64", "64 connections, 64 bytes", 64, 1, 64),
     steady("c1000", "1000 connections, 64 bytes", 1000, 1, 64),
-    steady(
-        "p16",
-        "64 connections, 16 messages of 64 bytes under way in each",
-        64,
-        16,
-        64,
-    ),
+    steady("p16", "64 connections, 16 messages of 64 bytes under way in each", 64, 16, 64),
     steady("16k", "64 connections, 16 KiB", 64, 1, 16 * 1024),
     // Two under way, so that the pipe does not run dry at the end of a message.
-    steady(
-        "stream",
-        "4 connections, 1 MiB, two under way in each",
-        4,
-        2,
-        1024 * 1024,
-    ),
-    Case {
-        churn: true,
-        ..steady("churn", "16 at once: connect, 64 bytes, close", 16, 1, 64)
-    },
+    steady("stream", "4 connections, 1 MiB, two under way in each", 4, 2, 1024 * 1024),
+    Case { churn: true, ..steady("churn", "16 at once: connect, 64 bytes, close", 16, 1, 64) },
 ];
 
 impl Case {
@@ -59,12 +44,5 @@ const fn steady(
     depth: usize,
     size_bytes: usize,
 ) -> Case {
-    Case {
-        name,
-        what,
-        connections,
-        depth,
-        size_bytes,
-        churn: false,
-    }
+    Case { name, what, connections, depth, size_bytes, churn: false }
 }

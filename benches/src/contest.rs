@@ -54,14 +54,7 @@ pub fn run(case: Case, servers: &mut [Server], rounds: usize, slice: Duration) -
             Load::open(&case, server.address()).map_err(|failure| server.explain(failure))?;
         let left_at = (server.cpu()?, Instant::now());
         let (samples, zero) = (Vec::with_capacity(rounds + 1), Duration::ZERO);
-        entrants.push(Entrant {
-            server,
-            load,
-            samples,
-            left_at,
-            idle_cpu: zero,
-            idle_wall: zero,
-        });
+        entrants.push(Entrant { server, load, samples, left_at, idle_cpu: zero, idle_wall: zero });
     }
     for round in 0..=rounds {
         for index in order(round, entrants.len()) {
@@ -71,10 +64,7 @@ pub fn run(case: Case, servers: &mut [Server], rounds: usize, slice: Duration) -
     Ok(Outcome {
         case,
         idle_share: entrants.iter().map(Entrant::idle_share).collect(),
-        samples: entrants
-            .into_iter()
-            .map(|entrant| entrant.samples[1..].to_vec())
-            .collect(),
+        samples: entrants.into_iter().map(|entrant| entrant.samples[1..].to_vec()).collect(),
         wall: start.elapsed(),
     })
 }
@@ -83,11 +73,7 @@ pub fn run(case: Case, servers: &mut [Server], rounds: usize, slice: Duration) -
 /// round goes backwards, so that nobody always follows the same neighbour and inherits its caches.
 fn order(round: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |turn| {
-        let turn = if round.is_multiple_of(2) {
-            turn
-        } else {
-            count - 1 - turn
-        };
+        let turn = if round.is_multiple_of(2) { turn } else { count - 1 - turn };
         (turn + round / 2) % count
     })
 }
@@ -99,10 +85,7 @@ impl Entrant<'_> {
             self.idle_cpu += cpu.saturating_sub(self.left_at.0);
             self.idle_wall += now - self.left_at.1;
         }
-        let slice = self
-            .load
-            .slice(length)
-            .map_err(|failure| self.server.explain(failure))?;
+        let slice = self.load.slice(length).map_err(|failure| self.server.explain(failure))?;
         thread::sleep(SETTLE);
         self.left_at = (self.server.cpu()?, Instant::now());
         self.samples.push(Sample {
@@ -131,21 +114,11 @@ mod tests {
                 let order: Vec<usize> = order(round, count).collect();
                 let mut sorted = order.clone();
                 sorted.sort_unstable();
-                assert_eq!(
-                    sorted,
-                    (0..count).collect::<Vec<_>>(),
-                    "a round is everyone once"
-                );
-                order
-                    .iter()
-                    .enumerate()
-                    .for_each(|(turn, &who)| turns[who][turn] += 1);
+                assert_eq!(sorted, (0..count).collect::<Vec<_>>(), "a round is everyone once");
+                order.iter().enumerate().for_each(|(turn, &who)| turns[who][turn] += 1);
             }
             let fair = rounds / count;
-            assert!(
-                turns.iter().flatten().all(|&times| times == fair),
-                "{count}: {turns:?}"
-            );
+            assert!(turns.iter().flatten().all(|&times| times == fair), "{count}: {turns:?}");
         }
         assert_eq!(order(0, 3).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(order(1, 3).collect::<Vec<_>>(), [2, 1, 0]);

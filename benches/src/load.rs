@@ -70,31 +70,14 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mismatch {
-                offset,
-                expected: Some(expected),
-                got,
-            } => {
-                write!(
-                    f,
-                    "byte {offset} came back as {got:#04x} instead of {expected:#04x}"
-                )
+            Self::Mismatch { offset, expected: Some(expected), got } => {
+                write!(f, "byte {offset} came back as {got:#04x} instead of {expected:#04x}")
             }
-            Self::Mismatch {
-                offset,
-                expected: None,
-                got,
-            } => {
-                write!(
-                    f,
-                    "byte {offset} ({got:#04x}) came back although nothing was sent there"
-                )
+            Self::Mismatch { offset, expected: None, got } => {
+                write!(f, "byte {offset} ({got:#04x}) came back although nothing was sent there")
             }
             Self::Ended { offset } => {
-                write!(
-                    f,
-                    "closed a connection after {offset} bytes, with answers still owed"
-                )
+                write!(f, "closed a connection after {offset} bytes, with answers still owed")
             }
             Self::Stalled => write!(f, "answers are owed and none comes"),
             Self::Io(error) => write!(f, "{error}"),
@@ -136,11 +119,7 @@ impl Load {
         } else {
             Kind::Steady(Steady::open(case, address, &ready)?)
         };
-        Ok(Self {
-            ready,
-            pattern: Pattern::new(),
-            kind,
-        })
+        Ok(Self { ready, pattern: Pattern::new(), kind })
     }
 
     /// Keeps the server busy for `length`, then waits for the answers still owed.
@@ -154,10 +133,7 @@ impl Load {
             Kind::Steady(steady) => steady.slice(deadline, &self.pattern, &mut self.ready)?,
             Kind::Churn(churn) => churn.slice(deadline, &self.pattern, &mut self.ready)?,
         };
-        Ok(Slice {
-            messages,
-            elapsed: start.elapsed(),
-        })
+        Ok(Slice { messages, elapsed: start.elapsed() })
     }
 }
 
@@ -187,10 +163,7 @@ impl Ready {
     /// Waits for the next batch; says whether new messages may still leave.
     fn wait(&mut self, deadline: Instant) -> Result<(&[EpollEvent], bool), Failure> {
         let count = loop {
-            match self
-                .epoll
-                .wait(&mut self.events, EpollTimeout::from(STALL_MS))
-            {
+            match self.epoll.wait(&mut self.events, EpollTimeout::from(STALL_MS)) {
                 Ok(0) => return Err(Failure::Stalled),
                 Ok(count) => break count,
                 Err(nix::errno::Errno::EINTR) => {}
@@ -207,9 +180,7 @@ impl Ready {
 
 impl fmt::Debug for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ready")
-            .field("epoll", &self.epoll)
-            .finish_non_exhaustive()
+        f.debug_struct("Ready").field("epoll", &self.epoll).finish_non_exhaustive()
     }
 }
 
@@ -220,9 +191,7 @@ fn index_of(event: &EpollEvent) -> usize {
 
 /// True when the peer has closed or the connection is dead: then a short read proves nothing.
 fn has_ended(event: &EpollEvent) -> bool {
-    event
-        .events()
-        .intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR)
+    event.events().intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR)
 }
 
 #[cfg(test)]
@@ -238,10 +207,7 @@ mod tests {
     fn every_case_is_answered_by_an_honest_server() {
         for case in crate::case::CASES {
             // The naive server has a thread a connection: enough of them to mix, not a thousand.
-            let case = Case {
-                connections: case.connections.min(8),
-                ..case
-            };
+            let case = Case { connections: case.connections.min(8), ..case };
             let address = serve(usize::MAX, |bytes| bytes.to_vec());
             let mut load = Load::open(&case, address).expect("the server listens");
             for _ in 0..2 {
@@ -261,16 +227,7 @@ mod tests {
                 bytes[middle] ^= 1;
                 bytes
             });
-            assert!(
-                matches!(
-                    failure,
-                    Failure::Mismatch {
-                        expected: Some(_),
-                        ..
-                    }
-                ),
-                "{failure}"
-            );
+            assert!(matches!(failure, Failure::Mismatch { expected: Some(_), .. }), "{failure}");
         }
     }
 
@@ -278,10 +235,7 @@ mod tests {
     fn a_byte_too_many_is_found() {
         for name in ["ping", "churn"] {
             let failure = fails(name, usize::MAX, |bytes| [bytes, b"!"].concat());
-            assert!(
-                matches!(failure, Failure::Mismatch { expected: None, .. }),
-                "{failure}"
-            );
+            assert!(matches!(failure, Failure::Mismatch { expected: None, .. }), "{failure}");
         }
     }
 
@@ -289,18 +243,14 @@ mod tests {
     fn an_early_end_is_found() {
         for name in ["c64", "churn"] {
             let failure = fails(name, 1, |_| Vec::new());
-            assert!(
-                matches!(failure, Failure::Ended { .. } | Failure::Io(_)),
-                "{failure}"
-            );
+            assert!(matches!(failure, Failure::Ended { .. } | Failure::Io(_)), "{failure}");
         }
     }
 
     fn fails(name: &str, answers: usize, answer: fn(&[u8]) -> Vec<u8>) -> Failure {
         let case = Case::named(name).expect("a case of ours");
         let mut load = Load::open(&case, serve(answers, answer)).expect("the server listens");
-        load.slice(LENGTH)
-            .expect_err("a dishonest server must be found out")
+        load.slice(LENGTH).expect_err("a dishonest server must be found out")
     }
 
     /// A server of threads; each connection gives `answers` answers, then it is closed.

@@ -62,19 +62,12 @@ impl Estimate {
     pub fn of(figures: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = figures.into_iter().collect();
         assert!(!sorted.is_empty(), "no rounds, no estimate");
-        assert!(
-            sorted.iter().all(|figure| !figure.is_nan()),
-            "0 by 0 is not a ratio"
-        );
+        assert!(sorted.iter().all(|figure| !figure.is_nan()), "0 by 0 is not a ratio");
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len() - 1;
         let cut = cut(sorted.len());
         let median = f64::midpoint(sorted[last / 2], sorted[last.div_ceil(2)]);
-        Self {
-            median,
-            low: sorted[cut],
-            high: sorted[last - cut],
-        }
+        Self { median, low: sorted[cut], high: sorted[last - cut] }
     }
 
     /// Of the ratios of `mine` to `reference`, round by round.
@@ -83,16 +76,8 @@ impl Estimate {
     /// When the two have not the same number of rounds.
     #[must_use]
     pub fn of_ratios(mine: &[Sample], reference: &[Sample], what: fn(&Sample) -> f64) -> Self {
-        assert_eq!(
-            mine.len(),
-            reference.len(),
-            "a round without its partner is not paired"
-        );
-        Self::of(
-            mine.iter()
-                .zip(reference)
-                .map(|(mine, other)| what(mine) / what(other)),
-        )
+        assert_eq!(mine.len(), reference.len(), "a round without its partner is not paired");
+        Self::of(mine.iter().zip(reference).map(|(mine, other)| what(mine) / what(other)))
     }
 
     /// The verdict on a ratio, given the same ratio of the yardstick's copy to the yardstick.
@@ -156,11 +141,7 @@ mod tests {
             assert_eq!(cut(count) + 1, rank, "of {count} rounds");
         }
         for count in 1..6 {
-            assert_eq!(
-                cut(count),
-                0,
-                "with {count} rounds only the whole range is left"
-            );
+            assert_eq!(cut(count), 0, "with {count} rounds only the whole range is left");
         }
     }
 
@@ -172,12 +153,8 @@ mod tests {
 
     #[test]
     fn one_stolen_slice_moves_nothing() {
-        let calm = Estimate::of([
-            0.98, 0.99, 0.99, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.01, 1.01, 1.02,
-        ]);
-        let rough = Estimate::of([
-            0.1, 0.99, 0.99, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.01, 1.01, 9.0,
-        ]);
+        let calm = Estimate::of([0.98, 0.99, 0.99, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.01, 1.01, 1.02]);
+        let rough = Estimate::of([0.1, 0.99, 0.99, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.01, 1.01, 9.0]);
         assert_eq!(calm, rough);
         assert_eq!((calm.low, calm.median, calm.high), (0.99, 1.0, 1.01));
     }
@@ -186,40 +163,24 @@ mod tests {
     fn an_even_number_of_rounds_has_its_median_between_two() {
         assert_eq!(Estimate::of([4.0, 1.0, 2.0, 3.0]).median, 2.5);
         assert_eq!(Estimate::of([3.0, 1.0, 2.0]).median, 2.0);
-        assert_eq!(
-            Estimate::of([7.0]),
-            Estimate {
-                median: 7.0,
-                low: 7.0,
-                high: 7.0
-            }
-        );
+        assert_eq!(Estimate::of([7.0]), Estimate { median: 7.0, low: 7.0, high: 7.0 });
     }
 
     #[test]
     fn drift_cancels_within_a_round() {
         // The machine becomes three times slower; the second server is always 10% slower.
         let slices = |factor: f64| -> Vec<Sample> {
-            (0..12)
-                .map(|round| sample(1000, factor * (1.0 + f64::from(round) / 6.0)))
-                .collect()
+            (0..12).map(|round| sample(1000, factor * (1.0 + f64::from(round) / 6.0))).collect()
         };
         let ratio = Estimate::of_ratios(&slices(1.1), &slices(1.0), Sample::cpu_per_message);
-        assert!(
-            (ratio.median - 1.1).abs() < 1e-6 && ratio.high - ratio.low < 1e-6,
-            "{ratio:?}"
-        );
+        assert!((ratio.median - 1.1).abs() < 1e-6 && ratio.high - ratio.low < 1e-6, "{ratio:?}");
         let rate = Estimate::of_ratios(&slices(1.1), &slices(1.0), Sample::rate);
         assert!((rate.median - 1.0 / 1.1).abs() < 1e-6, "{rate:?}");
     }
 
     #[test]
     fn nothing_tighter_than_the_control_is_a_difference() {
-        let estimate = |low, high| Estimate {
-            median: f64::midpoint(low, high),
-            low,
-            high,
-        };
+        let estimate = |low, high| Estimate { median: f64::midpoint(low, high), low, high };
         let control = estimate(0.95, 1.01);
         // The control reaches 5% below, so 5% above is noise too.
         for (low, high, verdict) in [
@@ -230,21 +191,13 @@ mod tests {
             (0.90, 0.94, Verdict::Lower),
             (0.50, 2.00, Verdict::NoDifference),
         ] {
-            assert_eq!(
-                estimate(low, high).against(&control),
-                verdict,
-                "{low}..{high}"
-            );
+            assert_eq!(estimate(low, high).against(&control), verdict, "{low}..{high}");
         }
         assert_eq!(control.against(&control), Verdict::NoDifference);
     }
 
     fn sample(messages: u64, seconds: f64) -> Sample {
         let time = Duration::from_secs_f64(seconds);
-        Sample {
-            messages,
-            elapsed: time,
-            cpu: time,
-        }
+        Sample { messages, elapsed: time, cpu: time }
     }
 }

@@ -49,19 +49,9 @@ pub fn table(outcome: &Outcome, names: &[String]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", line.trim_end());
     };
-    row([
-        "server",
-        "msg/s",
-        "µs/msg",
-        "rate ratio",
-        "CPU ratio",
-        "verdict",
-    ]);
+    row(["server", "msg/s", "µs/msg", "rate ratio", "CPU ratio", "verdict"]);
     for (index, (name, samples)) in names.iter().zip(&outcome.samples).enumerate() {
-        let rate = format!(
-            "{:.0}",
-            Estimate::of(samples.iter().map(Sample::rate)).median
-        );
+        let rate = format!("{:.0}", Estimate::of(samples.iter().map(Sample::rate)).median);
         let cpu = Estimate::of(samples.iter().map(Sample::cpu_per_message)).median;
         let cpu = format!("{:.3}", cpu * 1e6);
         if index == REFERENCE {
@@ -69,19 +59,8 @@ pub fn table(outcome: &Outcome, names: &[String]) -> String {
             continue;
         }
         let finding = finding(outcome, index);
-        let verdict = if index == CONTROL {
-            "the noise".to_owned()
-        } else {
-            finding.verdict()
-        };
-        row([
-            name,
-            &rate,
-            &cpu,
-            &interval(&finding.rate),
-            &interval(&finding.cpu),
-            &verdict,
-        ]);
+        let verdict = if index == CONTROL { "the noise".to_owned() } else { finding.verdict() };
+        row([name, &rate, &cpu, &interval(&finding.rate), &interval(&finding.cpu), &verdict]);
     }
     for (name, share) in names.iter().zip(&outcome.idle_share) {
         if *share > IDLE_SHARE_MAX {
@@ -97,10 +76,7 @@ pub fn table(outcome: &Outcome, names: &[String]) -> String {
 /// Everything that was measured, round by round, so that others may count again.
 #[must_use]
 pub fn json(outcomes: &[Outcome], names: &[String]) -> Value {
-    let cases: Vec<Value> = outcomes
-        .iter()
-        .map(|outcome| case_json(outcome, names))
-        .collect();
+    let cases: Vec<Value> = outcomes.iter().map(|outcome| case_json(outcome, names)).collect();
     json!({ "reference": names[REFERENCE], "control": names[CONTROL], "cases": cases })
 }
 
@@ -109,12 +85,7 @@ fn case_json(outcome: &Outcome, names: &[String]) -> Value {
     let servers: Vec<Value> = (0..names.len())
         .map(|index| {
             let samples = &outcome.samples[index];
-            let Finding {
-                rate,
-                cpu,
-                rate_verdict,
-                cpu_verdict,
-            } = finding(outcome, index);
+            let Finding { rate, cpu, rate_verdict, cpu_verdict } = finding(outcome, index);
             json!({
                 "name": names[index],
                 "rate_ratio": estimate_json(&rate),
@@ -145,10 +116,7 @@ fn finding(outcome: &Outcome, index: usize) -> Finding {
     let ratio = |index: usize, what| {
         Estimate::of_ratios(&outcome.samples[index], &outcome.samples[REFERENCE], what)
     };
-    let (rate, cpu) = (
-        ratio(index, Sample::rate),
-        ratio(index, Sample::cpu_per_message),
-    );
+    let (rate, cpu) = (ratio(index, Sample::rate), ratio(index, Sample::cpu_per_message));
     Finding {
         rate_verdict: rate.against(&ratio(CONTROL, Sample::rate)),
         cpu_verdict: cpu.against(&ratio(CONTROL, Sample::cpu_per_message)),
@@ -180,10 +148,7 @@ impl Verdict {
 }
 
 fn interval(estimate: &Estimate) -> String {
-    format!(
-        "{:.2} [{:.2}, {:.2}]",
-        estimate.median, estimate.low, estimate.high
-    )
+    format!("{:.2} [{:.2}, {:.2}]", estimate.median, estimate.low, estimate.high)
 }
 
 fn estimate_json(estimate: &Estimate) -> Value {

@@ -91,22 +91,15 @@ impl Server {
     /// # Errors
     /// When it cannot be started, ends, or accepts nothing within five seconds.
     pub fn start(name: &str, command: &str, cores: Cores) -> Result<Self> {
-        ensure!(
-            command.contains("{port}"),
-            "{name}: the command has no {{port}} in it"
-        );
+        ensure!(command.contains("{port}"), "{name}: the command has no {{port}} in it");
         let address = free_address().context("no free port")?;
         let command = command.replace("{port}", &address.port().to_string());
         let words = shlex::split(&command)
             .with_context(|| format!("{name}: a quote is left open in `{command}`"))?;
-        let (program, arguments) = words
-            .split_first()
-            .with_context(|| format!("{name}: the command is empty"))?;
+        let (program, arguments) =
+            words.split_first().with_context(|| format!("{name}: the command is empty"))?;
         let mut child = Command::new(program);
-        child
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
+        child.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
         end_with_us(&mut child);
         // Affinity is inherited: every thread the server will ever have is on its core from the
         // first instruction, and no foreign program is needed to put it there.
@@ -116,12 +109,7 @@ impl Server {
         let child = child.with_context(|| format!("{name}: cannot start `{program}`"))?;
         let pid = pid_of(&child);
         let clock = clock_getcpuclockid(pid).with_context(|| format!("{name}: no CPU clock"))?;
-        let mut server = Self {
-            name: name.to_owned(),
-            child,
-            address,
-            clock,
-        };
+        let mut server = Self { name: name.to_owned(), child, address, clock };
         server.wait_until_up()?;
         Ok(server)
     }
@@ -144,11 +132,7 @@ impl Server {
         let name = &self.name;
         let deadline = Instant::now() + START_MAX;
         while TcpStream::connect_timeout(&self.address, START_MAX).is_err() {
-            if let Some(status) = self
-                .child
-                .try_wait()
-                .context("cannot wait for the server")?
-            {
+            if let Some(status) = self.child.try_wait().context("cannot wait for the server")? {
                 bail!("{name}: did not come up; it ended: {status}");
             }
             ensure!(
@@ -208,10 +192,7 @@ impl Drop for Server {
 }
 
 /// Makes the kernel end the child when we end, however we end.
-#[expect(
-    unsafe_code,
-    reason = "std offers no other way to make a call between fork and exec"
-)]
+#[expect(unsafe_code, reason = "std offers no other way to make a call between fork and exec")]
 fn end_with_us(command: &mut Command) {
     let end = || prctl::set_pdeathsig(Signal::SIGTERM).map_err(std::io::Error::from);
     // SAFETY: the closure runs between fork and exec, where only async-signal-safe work is allowed:
@@ -241,10 +222,7 @@ mod tests {
     #[test]
     fn a_server_that_ends_is_told_from_one_that_is_slow() {
         let error = Server::start("gone", "false {port}", cores()).expect_err("it ends at once");
-        assert!(
-            error.to_string().contains("did not come up; it ended"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("did not come up; it ended"), "{error}");
     }
 
     #[test]

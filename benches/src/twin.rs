@@ -42,9 +42,6 @@ fn compile_to(path: &Path) -> Result<()> {
     let written = source.write_all(SOURCE.as_bytes());
     drop(source);
     let status = child.wait().context("the compiler is lost")?;
-    ensure!(
-        status.success(),
-        "`{compiler}` refused the C twin: {status}"
-    );
+    ensure!(status.success(), "`{compiler}` refused the C twin: {status}");
     written.context("cannot hand the C twin to the compiler")
 }

@@ -86,12 +86,7 @@ fn parse_v6(bracketed: &str) -> Result<SocketAddrV6, AddrError> {
         None => (host, 0),
     };
     let ip: Ipv6Addr = ip.parse().map_err(|_| AddrError::Host)?;
-    Ok(SocketAddrV6::new(
-        ip,
-        number(port).ok_or(AddrError::Port)?,
-        0,
-        scope,
-    ))
+    Ok(SocketAddrV6::new(ip, number(port).ok_or(AddrError::Port)?, 0, scope))
 }
 
 fn parse_v4(text: &str) -> Result<SocketAddrV4, AddrError> {

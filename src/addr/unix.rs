@@ -28,10 +28,7 @@ impl UnixAddr {
     /// Makes the name of a socket that has none: a client, or one half of a socket pair.
     #[must_use]
     pub const fn unnamed() -> Self {
-        Self {
-            sun_path: [0; SUN_PATH_BYTES],
-            len: 0,
-        }
+        Self { sun_path: [0; SUN_PATH_BYTES], len: 0 }
     }
 
     /// Names a socket in the file system, by 1 to 108 bytes.
@@ -72,10 +69,7 @@ impl UnixAddr {
             [] => Ok(Self::unnamed()),
             [0, name @ ..] => Self::abstract_name(name),
             _ => {
-                let end = bytes
-                    .iter()
-                    .position(|byte| *byte == 0)
-                    .unwrap_or(bytes.len());
+                let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
                 Self::path(&bytes[..end])
             }
         }
@@ -83,10 +77,7 @@ impl UnixAddr {
 
     fn extend(mut self, bytes: &[u8]) -> Result<Self, AddrError> {
         for byte in bytes {
-            let room = self
-                .sun_path
-                .get_mut(usize::from(self.len))
-                .ok_or(AddrError::TooLong)?;
+            let room = self.sun_path.get_mut(usize::from(self.len)).ok_or(AddrError::TooLong)?;
             *room = *byte;
             self.len += 1;
         }
@@ -171,22 +162,10 @@ mod tests {
 
     #[test]
     fn a_path_ends_with_a_nul_and_is_read_without_one_too() {
-        assert_eq!(
-            path(b"/run/echo").encode().as_bytes(),
-            sockaddr(b"/run/echo\0")
-        );
-        assert_eq!(
-            Addr::decode(&sockaddr(b"/run/echo\0")),
-            Ok(path(b"/run/echo"))
-        );
-        assert_eq!(
-            Addr::decode(&sockaddr(b"/run/echo")),
-            Ok(path(b"/run/echo"))
-        );
-        assert_eq!(
-            Addr::decode(&sockaddr(b"/run/echo\0\0junk")),
-            Ok(path(b"/run/echo"))
-        );
+        assert_eq!(path(b"/run/echo").encode().as_bytes(), sockaddr(b"/run/echo\0"));
+        assert_eq!(Addr::decode(&sockaddr(b"/run/echo\0")), Ok(path(b"/run/echo")));
+        assert_eq!(Addr::decode(&sockaddr(b"/run/echo")), Ok(path(b"/run/echo")));
+        assert_eq!(Addr::decode(&sockaddr(b"/run/echo\0\0junk")), Ok(path(b"/run/echo")));
     }
 
     #[test]
@@ -216,31 +195,17 @@ mod tests {
         assert_eq!(UnixAddr::path(b""), Err(AddrError::Empty));
         assert_eq!(UnixAddr::path(b"a\0b"), Err(AddrError::NulInPath));
         assert_eq!(UnixAddr::path(&[b'a'; 109]), Err(AddrError::TooLong));
-        assert_eq!(
-            UnixAddr::abstract_name(&[b'a'; 108]),
-            Err(AddrError::TooLong)
-        );
-        assert_eq!(
-            Addr::decode(&sockaddr(&[b'a'; 109])),
-            Err(AddrError::TooLong)
-        );
+        assert_eq!(UnixAddr::abstract_name(&[b'a'; 108]), Err(AddrError::TooLong));
+        assert_eq!(Addr::decode(&sockaddr(&[b'a'; 109])), Err(AddrError::TooLong));
         assert_eq!(Addr::decode(&sockaddr(&[0; 109])), Err(AddrError::TooLong));
     }
 
     #[test]
     fn a_kind_of_name_is_only_itself() {
-        let (by_path, by_name) = (
-            UnixAddr::path(b"a").unwrap(),
-            UnixAddr::abstract_name(b"a").unwrap(),
-        );
-        assert_eq!(
-            (by_path.as_path(), by_path.as_abstract()),
-            (Some(&b"a"[..]), None)
-        );
-        assert_eq!(
-            (by_name.as_path(), by_name.as_abstract()),
-            (None, Some(&b"a"[..]))
-        );
+        let (by_path, by_name) =
+            (UnixAddr::path(b"a").unwrap(), UnixAddr::abstract_name(b"a").unwrap());
+        assert_eq!((by_path.as_path(), by_path.as_abstract()), (Some(&b"a"[..]), None));
+        assert_eq!((by_name.as_path(), by_name.as_abstract()), (None, Some(&b"a"[..])));
         assert_ne!(by_path, by_name);
         assert_eq!(format!("{by_name:?}"), "UnixAddr(unix:@a)");
     }
@@ -257,9 +222,6 @@ mod tests {
         let expected = UnixAddr::abstract_name(b"echo\0").unwrap();
         assert_eq!(Addr::from(&by_name), Addr::Unix(expected));
         let (one, _other) = UnixStream::pair().unwrap();
-        assert_eq!(
-            Addr::from(&one.local_addr().unwrap()),
-            Addr::Unix(UnixAddr::unnamed())
-        );
+        assert_eq!(Addr::from(&one.local_addr().unwrap()), Addr::Unix(UnixAddr::unnamed()));
     }
 }

@@ -6,10 +6,7 @@
 /// Linux reading it enters no kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[repr(u8)]
-#[expect(
-    missing_docs,
-    reason = "each is the name of a method of `Kernel`, documented there"
-)]
+#[expect(missing_docs, reason = "each is the name of a method of `Kernel`, documented there")]
 pub enum Call {
     Socket,
     Socketpair,

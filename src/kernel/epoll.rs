@@ -40,12 +40,7 @@ impl EpollEvent {
 
 impl fmt::Debug for EpollEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{{{}, {:#x}}}",
-            Ready::from_bits(self.events()),
-            self.data()
-        )
+        write!(f, "{{{}, {:#x}}}", Ready::from_bits(self.events()), self.data())
     }
 }
 

@@ -28,10 +28,7 @@ impl Fd {
     /// # Panics
     /// `number` is over `i32::MAX`.
     pub const fn simulated(number: u32) -> Self {
-        assert!(
-            number <= i32::MAX.cast_unsigned(),
-            "descriptors are non-negative numbers"
-        );
+        assert!(number <= i32::MAX.cast_unsigned(), "descriptors are non-negative numbers");
         Self(!number.cast_signed())
     }
 
@@ -44,11 +41,7 @@ impl Fd {
     /// Its number, as the kernel that made it counts. Work: O(1).
     #[must_use]
     pub const fn number(&self) -> u32 {
-        if self.0 < 0 {
-            !self.0.cast_unsigned()
-        } else {
-            self.0.cast_unsigned()
-        }
+        if self.0 < 0 { !self.0.cast_unsigned() } else { self.0.cast_unsigned() }
     }
 
     /// For the real kernel: what to pass to a call. Negative, and so `EBADF`, when simulated.

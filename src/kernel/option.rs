@@ -47,10 +47,7 @@ pub enum SocketOption {
 
 /// The name of a socket option, to ask for its value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[expect(
-    missing_docs,
-    reason = "each is the name of the `SocketOption` it asks for"
-)]
+#[expect(missing_docs, reason = "each is the name of the `SocketOption` it asks for")]
 pub enum OptionName {
     ReuseAddr,
     ReusePort,

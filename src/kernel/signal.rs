@@ -31,10 +31,7 @@ impl Signal {
     #[must_use]
     pub fn from_siginfo(record: &[u8]) -> Option<Self> {
         let number = u32::from_ne_bytes(*record.first_chunk()?);
-        u8::try_from(number)
-            .ok()
-            .filter(|number| (1..=64).contains(number))
-            .map(Self)
+        u8::try_from(number).ok().filter(|number| (1..=64).contains(number)).map(Self)
     }
 
     /// Its number. Work: O(1).

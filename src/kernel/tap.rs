@@ -134,9 +134,7 @@ impl<K: Kernel, T: Tap> Kernel for Tapped<K, T> {
 
     #[inline]
     fn sendmmsg(&mut self, socket: &Fd, batch: &Batch, first: usize) -> Result<usize, Errno> {
-        self.through(Call::Sendmmsg, |kernel| {
-            kernel.sendmmsg(socket, batch, first)
-        })
+        self.through(Call::Sendmmsg, |kernel| kernel.sendmmsg(socket, batch, first))
     }
 
     #[inline]
@@ -199,9 +197,7 @@ impl<K: Kernel, T: Tap> Kernel for Tapped<K, T> {
 
     #[inline]
     fn epoll_ctl(&mut self, epoll: &Fd, control: Control, fd: &Fd) -> Result<(), Errno> {
-        self.through(Call::EpollCtl, |kernel| {
-            kernel.epoll_ctl(epoll, control, fd)
-        })
+        self.through(Call::EpollCtl, |kernel| kernel.epoll_ctl(epoll, control, fd))
     }
 
     #[inline]
@@ -211,9 +207,7 @@ impl<K: Kernel, T: Tap> Kernel for Tapped<K, T> {
         events: &mut [EpollEvent],
         timeout_millis: Option<u32>,
     ) -> Result<usize, Errno> {
-        self.through(Call::EpollWait, |kernel| {
-            kernel.epoll_wait(epoll, events, timeout_millis)
-        })
+        self.through(Call::EpollWait, |kernel| kernel.epoll_wait(epoll, events, timeout_millis))
     }
 
     #[inline]
@@ -223,9 +217,7 @@ impl<K: Kernel, T: Tap> Kernel for Tapped<K, T> {
         events: &mut [EpollEvent],
         timeout: Option<Duration>,
     ) -> Result<usize, Errno> {
-        self.through(Call::EpollPwait2, |kernel| {
-            kernel.epoll_pwait2(epoll, events, timeout)
-        })
+        self.through(Call::EpollPwait2, |kernel| kernel.epoll_pwait2(epoll, events, timeout))
     }
 
     #[inline]

@@ -67,15 +67,7 @@ pub(super) fn epoll_pwait2(
     // slice is borrowed exclusively meanwhile. The signal mask is null: none is read. By
     // number, since C libraries of today do not all name it.
     let returned = unsafe {
-        libc::syscall(
-            libc::SYS_epoll_pwait2,
-            epoll.raw(),
-            into,
-            room,
-            timeout,
-            no_mask,
-            0,
-        )
+        libc::syscall(libc::SYS_epoll_pwait2, epoll.raw(), into, room, timeout, no_mask, 0)
     };
     count(isize::try_from(returned).unwrap_or(-1))
 }

@@ -24,14 +24,7 @@ pub(super) fn splice(from: &Fd, into: &Fd, len_bytes: usize) -> Result<usize, Er
     // SAFETY: splice(2) moves bytes inside the kernel; both offsets are null, so it touches
     // no memory of ours.
     count(unsafe {
-        libc::splice(
-            from,
-            null_mut(),
-            into,
-            null_mut(),
-            len_bytes,
-            libc::SPLICE_F_NONBLOCK,
-        )
+        libc::splice(from, null_mut(), into, null_mut(), len_bytes, libc::SPLICE_F_NONBLOCK)
     })
 }
 

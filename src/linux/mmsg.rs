@@ -40,21 +40,14 @@ impl Headers {
     /// Adds one message: bytes, and an address of `addr_len` bytes. Only writes pointers
     /// down; that they are good is the caller's affair when he makes the call.
     fn push(&mut self, bytes: *mut u8, bytes_len: usize, addr: *mut u8, addr_len: u32) {
-        let part = libc::iovec {
-            iov_base: bytes.cast(),
-            iov_len: bytes_len,
-        };
+        let part = libc::iovec { iov_base: bytes.cast(), iov_len: bytes_len };
         let part: *mut libc::iovec = self.parts[self.len].write(part);
         // SAFETY: zeroed(3) is a value of mmsghdr: integers and null pointers. (It cannot be
         // written out: musl pads it with private fields.)
         let mut message: libc::mmsghdr = unsafe { zeroed() };
         message.msg_hdr.msg_iov = part;
         message.msg_hdr.msg_iovlen = 1;
-        message.msg_hdr.msg_name = if addr_len == 0 {
-            null_mut()
-        } else {
-            addr.cast()
-        };
+        message.msg_hdr.msg_name = if addr_len == 0 { null_mut() } else { addr.cast() };
         message.msg_hdr.msg_namelen = addr_len;
         self.messages[self.len].write(message);
         self.len += 1;

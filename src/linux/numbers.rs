@@ -11,10 +11,7 @@ use crate::addr::{SOCKADDR_IN_BYTES, SOCKADDR_IN6_BYTES, SUN_PATH_OFFSET};
 use crate::errno::Errno;
 
 const fn same(ours: Errno, theirs: i32) {
-    assert!(
-        ours.number() == theirs,
-        "libc has another number for this errno"
-    );
+    assert!(ours.number() == theirs, "libc has another number for this errno");
 }
 
 const _: () = {

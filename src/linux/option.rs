@@ -85,11 +85,7 @@ pub(super) fn getsockopt(socket: &Fd, name: OptionName) -> Result<SocketOption, 
     use SocketOption as O;
     // Both kinds of value fit: an `int` is the first of the two, `struct linger` is both.
     let mut value = [0i32; 2];
-    let mut len = if matches!(name, N::LingerSeconds) {
-        LINGER_BYTES
-    } else {
-        INT_BYTES
-    };
+    let mut len = if matches!(name, N::LingerSeconds) { LINGER_BYTES } else { INT_BYTES };
     let (level, number) = place(name);
     let (into, len) = (value.as_mut_ptr().cast(), from_mut(&mut len));
     // SAFETY: getsockopt(2) writes at most `*len` bytes at `into`, which has eight, and one

@@ -51,29 +51,17 @@ pub(super) fn sigprocmask(signals: SignalSet) -> Result<SignalSet, Errno> {
 
 pub(super) fn prlimit(resource: Resource, new: Option<Limit>) -> Result<Limit, Errno> {
     let Resource::OpenFiles = resource;
-    let new = new.map(|limit| libc::rlimit64 {
-        rlim_cur: limit.soft,
-        rlim_max: limit.hard,
-    });
-    let mut old = libc::rlimit64 {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let new = new.map(|limit| libc::rlimit64 { rlim_cur: limit.soft, rlim_max: limit.hard });
+    let mut old = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     let new = new.as_ref().map_or(core::ptr::null(), from_ref);
     // SAFETY: prlimit(2) on ourselves (pid 0) reads one rlimit at `new` unless it is null and
     // writes one at `old`; both live until it returns, and it keeps no pointer.
     done(unsafe { libc::prlimit64(0, libc::RLIMIT_NOFILE, new, &raw mut old) })?;
-    Ok(Limit {
-        soft: old.rlim_cur,
-        hard: old.rlim_max,
-    })
+    Ok(Limit { soft: old.rlim_cur, hard: old.rlim_max })
 }
 
 pub(super) fn now() -> Instant {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: clock_gettime(2) writes one timespec at `time`, which lives until it returns.
     // CLOCK_MONOTONIC always exists, so that it cannot fail.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };

@@ -37,9 +37,5 @@ pub(super) fn done(returned: i32) -> Result<(), Errno> {
 /// For calls that make a descriptor, which is ours from here on.
 #[inline]
 pub(super) fn made(returned: i32) -> Result<Fd, Errno> {
-    if returned < 0 {
-        Err(last())
-    } else {
-        Ok(Fd::from_raw(returned))
-    }
+    if returned < 0 { Err(last()) } else { Ok(Fd::from_raw(returned)) }
 }

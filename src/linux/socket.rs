@@ -46,13 +46,7 @@ pub(super) fn bind(socket: &Fd, addr: &Addr) -> Result<(), Errno> {
     let addr = addr.encode();
     // SAFETY: bind(2) reads `socklen` bytes at the address, which are initialised and ours
     // until it returns.
-    done(unsafe {
-        libc::bind(
-            socket.raw(),
-            addr.as_bytes().as_ptr().cast(),
-            addr.socklen(),
-        )
-    })
+    done(unsafe { libc::bind(socket.raw(), addr.as_bytes().as_ptr().cast(), addr.socklen()) })
 }
 
 pub(super) fn listen(socket: &Fd, backlog: u32) -> Result<(), Errno> {
@@ -86,13 +80,7 @@ pub(super) fn connect(socket: &Fd, addr: &Addr) -> Result<(), Errno> {
     let addr = addr.encode();
     // SAFETY: connect(2) reads `socklen` bytes at the address, which are initialised and ours
     // until it returns.
-    done(unsafe {
-        libc::connect(
-            socket.raw(),
-            addr.as_bytes().as_ptr().cast(),
-            addr.socklen(),
-        )
-    })
+    done(unsafe { libc::connect(socket.raw(), addr.as_bytes().as_ptr().cast(), addr.socklen()) })
 }
 
 pub(super) fn getsockname(socket: &Fd) -> Result<Addr, Errno> {
@@ -124,14 +112,7 @@ pub(super) fn recv(socket: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
 pub(super) fn send(socket: &Fd, buf: &[u8]) -> Result<usize, Errno> {
     // SAFETY: send(2) reads at most `buf.len()` bytes at `buf`, which is borrowed until it
     // returns, and it keeps no pointer afterwards.
-    count(unsafe {
-        libc::send(
-            socket.raw(),
-            buf.as_ptr().cast(),
-            buf.len(),
-            libc::MSG_NOSIGNAL,
-        )
-    })
+    count(unsafe { libc::send(socket.raw(), buf.as_ptr().cast(), buf.len(), libc::MSG_NOSIGNAL) })
 }
 
 pub(super) fn recvfrom(socket: &Fd, buf: &mut [u8]) -> Result<(usize, Addr), Errno> {

@@ -67,12 +67,11 @@ impl<T, K: Kernel> Reactor<T, K> {
         trigger: Trigger,
         state: T,
     ) -> Result<Token, Reason> {
-        self.register(fd, interest, trigger, state)
-            .map_err(|refused| {
-                // Its error would be about a file's data, and there is none.
-                let _ = self.kernel.close(refused.fd);
-                refused.reason
-            })
+        self.register(fd, interest, trigger, state).map_err(|refused| {
+            // Its error would be about a file's data, and there is none.
+            let _ = self.kernel.close(refused.fd);
+            refused.reason
+        })
     }
 
     /// Takes `fd` over, shared with other epolls: of those who watch it exclusively one or
@@ -93,48 +92,29 @@ impl<T, K: Kernel> Reactor<T, K> {
     ) -> Result<Token, Refused<T>> {
         match Watch::exclusive(interest, exclusive) {
             Ok(watch) => self.add(fd, watch, state),
-            Err(refusal) => Err(Refused {
-                reason: Reason::Mix(refusal),
-                fd,
-                state,
-            }),
+            Err(refusal) => Err(Refused { reason: Reason::Mix(refusal), fd, state }),
         }
     }
 
     fn add(&mut self, fd: Fd, watch: Watch, state: T) -> Result<Token, Refused<T>> {
-        let registration = Registration {
-            fd,
-            watch: watch.bits(),
-            state,
-        };
+        let registration = Registration { fd, watch: watch.bits(), state };
         let token = match self.registrations.insert(registration) {
             Ok(token) => token,
             Err(Full(Registration { fd, state, .. })) => {
-                return Err(Refused {
-                    reason: Reason::Full,
-                    fd,
-                    state,
-                });
+                return Err(Refused { reason: Reason::Full, fd, state });
             }
         };
         let Some(registration) = self.registrations.get(token) else {
             unreachable!("it was inserted just now")
         };
         let control = Control::Add(EpollEvent::new(watch.bits(), token.to_bits()));
-        match self
-            .kernel
-            .epoll_ctl(&self.epoll, control, &registration.fd)
-        {
+        match self.kernel.epoll_ctl(&self.epoll, control, &registration.fd) {
             Ok(()) => Ok(token),
             Err(errno) => {
                 let Some(Registration { fd, state, .. }) = self.registrations.remove(token) else {
                     unreachable!("it was found just now")
                 };
-                Err(Refused {
-                    reason: Reason::Kernel(errno),
-                    fd,
-                    state,
-                })
+                Err(Refused { reason: Reason::Kernel(errno), fd, state })
             }
         }
     }
@@ -150,9 +130,7 @@ impl<T, K: Kernel> Reactor<T, K> {
         let registration = self.registrations.get(token)?;
         // It can only fail for a descriptor that is not registered; and if a kernel refuses
         // all the same, what it still reports is stale.
-        let _ = self
-            .kernel
-            .epoll_ctl(&self.epoll, Control::Delete, &registration.fd);
+        let _ = self.kernel.epoll_ctl(&self.epoll, Control::Delete, &registration.fd);
         let Registration { fd, state, .. } = self.registrations.remove(token)?;
         self.timers.cancel(token.slot());
         Some((fd, state))

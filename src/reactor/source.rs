@@ -198,21 +198,12 @@ impl<K: Kernel> Io<'_, K> {
 
 impl<T: fmt::Debug, K: Kernel> fmt::Debug for Source<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source")
-            .field("io", &self.io)
-            .field("state", &self.state)
-            .finish()
+        f.debug_struct("Source").field("io", &self.io).field("state", &self.state).finish()
     }
 }
 
 impl<K: Kernel> fmt::Debug for Io<'_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Io({}, {:?}, watches {})",
-            self.token,
-            self.fd,
-            Ready::from_bits(*self.watch)
-        )
+        write!(f, "Io({}, {:?}, watches {})", self.token, self.fd, Ready::from_bits(*self.watch))
     }
 }

@@ -46,11 +46,7 @@ const RETIRED: u32 = 1 << 31;
 impl Waker {
     pub(super) fn of(eventfd: Fd) -> Self {
         let (pending, inside) = (AtomicBool::new(false), AtomicU32::new(0));
-        Self(Arc::new(Shared {
-            eventfd,
-            pending,
-            inside,
-        }))
+        Self(Arc::new(Shared { eventfd, pending, inside }))
     }
 
     /// Has the reactor's [`next`](crate::Reactor::next) return `Woken`. Work: one system
@@ -67,17 +63,9 @@ impl Waker {
             return Ok(());
         }
         let enter = |inside| {
-            if inside & RETIRED == 0 {
-                Some(inside + 1)
-            } else {
-                None
-            }
+            if inside & RETIRED == 0 { Some(inside + 1) } else { None }
         };
-        if shared
-            .inside
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, enter)
-            .is_err()
-        {
+        if shared.inside.fetch_update(Ordering::AcqRel, Ordering::Acquire, enter).is_err() {
             return Err(Errno::EPIPE);
         }
         let written = knock(kernel, &shared.eventfd);

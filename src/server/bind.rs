@@ -60,10 +60,7 @@ pub fn bind_stream<K: Kernel>(
             set(kernel, socket, SocketOption::KeepAlive(true))?;
         }
         bind(kernel, socket, addr, family, sharing)?;
-        kernel.listen(socket, BACKLOG).map_err(|errno| BindError {
-            call: Call::Listen,
-            errno,
-        })
+        kernel.listen(socket, BACKLOG).map_err(|errno| BindError { call: Call::Listen, errno })
     })
 }
 
@@ -82,11 +79,7 @@ pub fn bind_datagram<K: Kernel>(
     sharing: Sharing,
 ) -> Result<(Fd, Addr), BindError> {
     open(kernel, addr, Kind::Datagram, |kernel, socket, family| {
-        set(
-            kernel,
-            socket,
-            SocketOption::ReceiveBufferBytes(DATAGRAM_BUFFER_BYTES),
-        )?;
+        set(kernel, socket, SocketOption::ReceiveBufferBytes(DATAGRAM_BUFFER_BYTES))?;
         bind(kernel, socket, addr, family, sharing)
     })
 }
@@ -99,16 +92,10 @@ fn open<K: Kernel>(
     prepare: impl FnOnce(&mut K, &Fd, Family) -> Result<(), BindError>,
 ) -> Result<(Fd, Addr), BindError> {
     let failed = |call| move |errno| BindError { call, errno };
-    let family = addr
-        .family()
-        .ok_or(Errno::EAFNOSUPPORT)
-        .map_err(failed(Call::Socket))?;
+    let family = addr.family().ok_or(Errno::EAFNOSUPPORT).map_err(failed(Call::Socket))?;
     let socket = kernel.socket(family, kind).map_err(failed(Call::Socket))?;
-    let named = prepare(kernel, &socket, family).and_then(|()| {
-        kernel
-            .getsockname(&socket)
-            .map_err(failed(Call::Getsockname))
-    });
+    let named = prepare(kernel, &socket, family)
+        .and_then(|()| kernel.getsockname(&socket).map_err(failed(Call::Getsockname)));
     match named {
         Ok(actual) => Ok((socket, actual)),
         Err(error) => {
@@ -132,19 +119,11 @@ fn bind<K: Kernel>(
     if family != Family::Unix && sharing == Sharing::Shared {
         set(kernel, socket, SocketOption::ReusePort(true))?;
     }
-    kernel.bind(socket, addr).map_err(|errno| BindError {
-        call: Call::Bind,
-        errno,
-    })
+    kernel.bind(socket, addr).map_err(|errno| BindError { call: Call::Bind, errno })
 }
 
 fn set<K: Kernel>(kernel: &mut K, socket: &Fd, option: SocketOption) -> Result<(), BindError> {
-    kernel
-        .setsockopt(socket, option)
-        .map_err(|errno| BindError {
-            call: Call::Setsockopt,
-            errno,
-        })
+    kernel.setsockopt(socket, option).map_err(|errno| BindError { call: Call::Setsockopt, errno })
 }
 
 impl fmt::Display for BindError {

@@ -52,10 +52,7 @@ impl<K: Kernel> Server<K> {
     /// # Errors
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: out of something.
     pub fn new(kernel: K, config: Config) -> Result<Self, Errno> {
-        Ok(Self {
-            reactor: Reactor::on(kernel)?,
-            config,
-        })
+        Ok(Self { reactor: Reactor::on(kernel)?, config })
     }
 
     /// Takes a bound socket over. Work: two system calls, and the allocation of a batch.
@@ -72,10 +69,7 @@ impl<K: Kernel> Server<K> {
             }
         };
         let (interest, trigger) = (Interest::READABLE, self.config.trigger);
-        match self
-            .reactor
-            .register_or_close(socket, interest, trigger, service)
-        {
+        match self.reactor.register_or_close(socket, interest, trigger, service) {
             Ok(token) => Ok(token),
             Err(crate::reactor::Reason::Kernel(errno)) => Err(errno),
             Err(_) => Err(Errno::ENOSPC),
@@ -145,8 +139,6 @@ impl<K: Kernel> Server<K> {
 
 impl<K: Kernel> fmt::Debug for Server<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Server").field("config", &self.config).finish_non_exhaustive()
     }
 }

@@ -121,23 +121,11 @@ impl<K: Kernel, X> Server<K, X> {
     /// # Panics
     /// A bound of `config` is zero, or `config.idle` is over [`IDLE_MAX`].
     pub fn new(kernel: K, config: Config) -> Result<Self, Errno> {
-        assert!(
-            config.buffer_bytes > 0,
-            "reading into nothing tells nothing"
-        );
-        assert!(
-            config.budget_bytes > 0 && config.accepts_max > 0,
-            "no turn without a budget"
-        );
-        assert!(
-            config.idle.is_none_or(|idle| idle <= IDLE_MAX),
-            "idle times are under 24 days"
-        );
+        assert!(config.buffer_bytes > 0, "reading into nothing tells nothing");
+        assert!(config.budget_bytes > 0 && config.accepts_max > 0, "no turn without a budget");
+        assert!(config.idle.is_none_or(|idle| idle <= IDLE_MAX), "idle times are under 24 days");
         let registrations_max = config.connections_max.saturating_add(OTHERS_MAX);
-        let limits = Limits {
-            registrations_max,
-            ..Limits::default()
-        };
+        let limits = Limits { registrations_max, ..Limits::default() };
         Ok(Self {
             reactor: Reactor::with_limits(kernel, limits)?,
             config,
@@ -164,9 +152,7 @@ impl<K: Kernel, X> Server<K, X> {
         state: X,
     ) -> Result<Token, Errno> {
         let role = Role::Foreign(state);
-        self.reactor
-            .register_or_close(fd, interest, trigger, role)
-            .map_err(errno_of)
+        self.reactor.register_or_close(fd, interest, trigger, role).map_err(errno_of)
     }
 
     /// What was admitted under `token`. Work: O(1).
@@ -204,11 +190,7 @@ impl<K: Kernel, X> Server<K, X> {
             Err(errno) => return Err(errno),
         };
         if event.is_none() {
-            return Ok(if self.is_over() {
-                Turn::Over
-            } else {
-                Turn::Idle
-            });
+            return Ok(if self.is_over() { Turn::Over } else { Turn::Idle });
         }
         while let Some(came) = event {
             if let Some(foreign) = self.serve(came) {
@@ -265,13 +247,8 @@ impl<K: Kernel, X> Server<K, X> {
             return false;
         };
         let before = self.stats.bytes_in;
-        let served = guest.serve(
-            &mut source.io,
-            ready,
-            &mut self.buf,
-            &self.config,
-            &mut self.stats,
-        );
+        let served =
+            guest.serve(&mut source.io, ready, &mut self.buf, &self.config, &mut self.stats);
         if self.config.idle.is_some() && served != Served::Spurious {
             guest.active_millis = wrapped_millis(source.io.kernel.now());
         }
@@ -381,10 +358,7 @@ impl<K: Kernel, X> Server<K, X> {
     /// What it has counted. Work: O(1).
     #[must_use]
     pub const fn stats(&self) -> Stats {
-        Stats {
-            stale: self.reactor.stale(),
-            ..self.stats
-        }
+        Stats { stale: self.reactor.stale(), ..self.stats }
     }
 
     /// How many connections there are. Work: O(1).

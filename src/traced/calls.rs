@@ -24,17 +24,8 @@ const NULL: A = A::Name("NULL");
 impl<K: Kernel> Kernel for Traced<K> {
     fn socket(&mut self, of: Family, sort: Kind) -> Result<Fd, Errno> {
         let (span, result) = self.timed(|kernel| kernel.socket(of, sort));
-        let protocol = if of == Family::Unix {
-            A::Number(0)
-        } else {
-            A::Name("IPPROTO_IP")
-        };
-        self.write_down(
-            Call::Socket,
-            span,
-            vec![family(of), kind(sort), protocol],
-            made(&result),
-        );
+        let protocol = if of == Family::Unix { A::Number(0) } else { A::Name("IPPROTO_IP") };
+        self.write_down(Call::Socket, span, vec![family(of), kind(sort), protocol], made(&result));
         result
     }
 
@@ -55,34 +46,17 @@ impl<K: Kernel> Kernel for Traced<K> {
 
     fn listen(&mut self, socket: &Fd, backlog: u32) -> Result<(), Errno> {
         let (span, result) = self.timed(|kernel| kernel.listen(socket, backlog));
-        self.write_down(
-            Call::Listen,
-            span,
-            vec![fd(socket), number(backlog)],
-            done(&result),
-        );
+        self.write_down(Call::Listen, span, vec![fd(socket), number(backlog)], done(&result));
         result
     }
 
     fn accept4(&mut self, listener: &Fd) -> Result<(Fd, Addr), Errno> {
         let (span, result) = self.timed(|kernel| kernel.accept4(listener));
-        let [addr, len] = name(
-            result
-                .as_ref()
-                .map(|(_, addr)| *addr)
-                .map_err(|errno| *errno),
-        );
+        let [addr, len] = name(result.as_ref().map(|(_, addr)| *addr).map_err(|errno| *errno));
         let flags = A::Name("SOCK_CLOEXEC|SOCK_NONBLOCK");
-        let returned = result
-            .as_ref()
-            .map(|(socket, _)| Returned::Fd(socket.number()));
+        let returned = result.as_ref().map(|(socket, _)| Returned::Fd(socket.number()));
         let returned = returned.map_err(|errno| *errno);
-        self.write_down(
-            Call::Accept4,
-            span,
-            vec![fd(listener), addr, len, flags],
-            returned,
-        );
+        self.write_down(Call::Accept4, span, vec![fd(listener), addr, len, flags], returned);
         result
     }
 
@@ -96,24 +70,14 @@ impl<K: Kernel> Kernel for Traced<K> {
     fn getsockname(&mut self, socket: &Fd) -> Result<Addr, Errno> {
         let (span, result) = self.timed(|kernel| kernel.getsockname(socket));
         let [addr, len] = name(result);
-        self.write_down(
-            Call::Getsockname,
-            span,
-            vec![fd(socket), addr, len],
-            done(&result),
-        );
+        self.write_down(Call::Getsockname, span, vec![fd(socket), addr, len], done(&result));
         result
     }
 
     fn getpeername(&mut self, socket: &Fd) -> Result<Addr, Errno> {
         let (span, result) = self.timed(|kernel| kernel.getpeername(socket));
         let [addr, len] = name(result);
-        self.write_down(
-            Call::Getpeername,
-            span,
-            vec![fd(socket), addr, len],
-            done(&result),
-        );
+        self.write_down(Call::Getpeername, span, vec![fd(socket), addr, len], done(&result));
         result
     }
 
@@ -121,13 +85,7 @@ impl<K: Kernel> Kernel for Traced<K> {
         let (span, result) = self.timed(|kernel| kernel.setsockopt(socket, option));
         let (level, name) = option_name(option.name());
         let (value, len) = option_value(option);
-        let arguments = vec![
-            fd(socket),
-            A::Name(level),
-            A::Name(name),
-            value,
-            A::Number(len),
-        ];
+        let arguments = vec![fd(socket), A::Name(level), A::Name(name), value, A::Number(len)];
         self.write_down(Call::Setsockopt, span, arguments, done(&result));
         result
     }
@@ -136,13 +94,7 @@ impl<K: Kernel> Kernel for Traced<K> {
         let (span, result) = self.timed(|kernel| kernel.getsockopt(socket, of));
         let (level, name) = option_name(of);
         let (value, len) = result.map_or((A::Name("..."), 4), option_value);
-        let arguments = vec![
-            fd(socket),
-            A::Name(level),
-            A::Name(name),
-            value,
-            A::Value(len),
-        ];
+        let arguments = vec![fd(socket), A::Name(level), A::Name(name), value, A::Value(len)];
         self.write_down(Call::Getsockopt, span, arguments, done(&result));
         result
     }
@@ -158,14 +110,7 @@ impl<K: Kernel> Kernel for Traced<K> {
     fn send(&mut self, socket: &Fd, buf: &[u8]) -> Result<usize, Errno> {
         let (span, result) = self.timed(|kernel| kernel.send(socket, buf));
         let (bytes, len) = (A::Bytes(Bytes::of(buf)), number(buf.len()));
-        let arguments = vec![
-            fd(socket),
-            bytes,
-            len,
-            A::Name("MSG_NOSIGNAL"),
-            NULL,
-            A::Number(0),
-        ];
+        let arguments = vec![fd(socket), bytes, len, A::Name("MSG_NOSIGNAL"), NULL, A::Number(0)];
         self.write_down(Call::Send, span, arguments, count(result));
         result
     }
@@ -215,12 +160,7 @@ impl<K: Kernel> Kernel for Traced<K> {
             Shut::Write => "SHUT_WR",
             Shut::Both => "SHUT_RDWR",
         };
-        self.write_down(
-            Call::Shutdown,
-            span,
-            vec![fd(socket), A::Name(how)],
-            done(&result),
-        );
+        self.write_down(Call::Shutdown, span, vec![fd(socket), A::Name(how)], done(&result));
         result
     }
 
@@ -292,12 +232,7 @@ impl<K: Kernel> Kernel for Traced<K> {
 
     fn epoll_create1(&mut self) -> Result<Fd, Errno> {
         let (span, result) = self.timed(Kernel::epoll_create1);
-        self.write_down(
-            Call::EpollCreate1,
-            span,
-            vec![A::Name("EPOLL_CLOEXEC")],
-            made(&result),
-        );
+        self.write_down(Call::EpollCreate1, span, vec![A::Name("EPOLL_CLOEXEC")], made(&result));
         result
     }
 
@@ -321,12 +256,7 @@ impl<K: Kernel> Kernel for Traced<K> {
     ) -> Result<usize, Errno> {
         let (span, result) = self.timed(|kernel| kernel.epoll_wait(epoll, events, timeout_millis));
         let timeout = timeout_millis.map_or(A::Number(-1), number);
-        let arguments = vec![
-            fd(epoll),
-            brought(events, result),
-            number(events.len()),
-            timeout,
-        ];
+        let arguments = vec![fd(epoll), brought(events, result), number(events.len()), timeout];
         self.write_down(Call::EpollWait, span, arguments, count(result));
         result
     }
@@ -362,9 +292,7 @@ impl<K: Kernel> Kernel for Traced<K> {
 
 /// Two descriptors that were made.
 fn pair(result: &Result<(Fd, Fd), Errno>) -> A {
-    result
-        .as_ref()
-        .map_or(A::Name("..."), |(a, b)| A::Pair([a.number(), b.number()]))
+    result.as_ref().map_or(A::Name("..."), |(a, b)| A::Pair([a.number(), b.number()]))
 }
 
 /// What a wait brought, or where it would have gone.

@@ -106,10 +106,7 @@ impl Bytes {
     /// Of `bytes`. Work: O(1), they may be many.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self {
-            shown: bytes[..bytes.len().min(SHOWN_MAX)].to_vec(),
-            len: bytes.len(),
-        }
+        Self { shown: bytes[..bytes.len().min(SHOWN_MAX)].to_vec(), len: bytes.len() }
     }
 
     /// How many there were. Work: O(1).
@@ -183,20 +180,10 @@ impl fmt::Display for Argument {
             Self::Messages(messages) => list(f, messages, message),
             Self::Signals(signals) => signal_set(f, *signals),
             Self::Timespec(time) => {
-                write!(
-                    f,
-                    "{{tv_sec={}, tv_nsec={}}}",
-                    time.as_secs(),
-                    time.subsec_nanos()
-                )
+                write!(f, "{{tv_sec={}, tv_nsec={}}}", time.as_secs(), time.subsec_nanos())
             }
             Self::Limit(limit) => {
-                write!(
-                    f,
-                    "{{rlim_cur={}, rlim_max={}}}",
-                    Rlim(limit.soft),
-                    Rlim(limit.hard)
-                )
+                write!(f, "{{rlim_cur={}, rlim_max={}}}", Rlim(limit.soft), Rlim(limit.hard))
             }
             Self::Address(address) => write!(f, "{address:#x}"),
         }
@@ -238,11 +225,7 @@ impl fmt::Display for Bytes {
             }
         }
         f.write_char('"')?;
-        if self.len > self.shown.len() {
-            f.write_str("...")
-        } else {
-            Ok(())
-        }
+        if self.len > self.shown.len() { f.write_str("...") } else { Ok(()) }
     }
 }
 
@@ -279,10 +262,7 @@ fn unix(f: &mut fmt::Formatter<'_>, name: &UnixAddr) -> fmt::Result {
 impl Bytes {
     /// Names are never cut short.
     fn whole(bytes: &[u8]) -> Self {
-        Self {
-            shown: bytes.to_vec(),
-            len: bytes.len(),
-        }
+        Self { shown: bytes.to_vec(), len: bytes.len() }
     }
 }
 

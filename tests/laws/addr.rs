@@ -24,16 +24,8 @@ pub fn hostile_bytes_never_panic_and_reencode(bytes: &[u8]) {
     if let Some(room) = filled.buffer_mut().get_mut(..bytes.len()) {
         room.copy_from_slice(bytes);
         filled.set_len(u32::try_from(bytes.len()).expect("128 bytes at most fit"));
-        assert_eq!(
-            filled.as_bytes(),
-            bytes,
-            "law: a kernel's buffer holds what was written"
-        );
-        assert_eq!(
-            filled.decode(),
-            decoded,
-            "law: a buffer decodes as its bytes do"
-        );
+        assert_eq!(filled.as_bytes(), bytes, "law: a kernel's buffer holds what was written");
+        assert_eq!(filled.decode(), decoded, "law: a buffer decodes as its bytes do");
     }
 }
 
@@ -43,11 +35,7 @@ pub fn hostile_bytes_never_panic_and_reencode(bytes: &[u8]) {
 /// When a law is broken, with its name.
 pub fn bytes_round_trip(addr: Addr) {
     let bytes = addr.encode();
-    assert_eq!(
-        bytes.decode(),
-        Ok(addr),
-        "law: an address decodes from its own bytes: {bytes:?}"
-    );
+    assert_eq!(bytes.decode(), Ok(addr), "law: an address decodes from its own bytes: {bytes:?}");
 }
 
 /// Prints an address and reads it back. Flowinfo alone is lost: nobody writes it, so neither do we.
@@ -57,10 +45,7 @@ pub fn bytes_round_trip(addr: Addr) {
 pub fn text_round_trip(addr: Addr) {
     let text = addr.to_string();
     let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    assert!(
-        printable,
-        "law: an address prints as printable ASCII: {text:?}"
-    );
+    assert!(printable, "law: an address prints as printable ASCII: {text:?}");
     assert_eq!(
         text.parse(),
         Ok(without_flowinfo(addr)),
@@ -75,11 +60,7 @@ pub fn text_round_trip(addr: Addr) {
 /// When a law is broken, with its name.
 pub fn hostile_text_never_panics(text: &str) {
     if let Ok(addr) = text.parse::<Addr>() {
-        assert_eq!(
-            addr,
-            without_flowinfo(addr),
-            "law: a text has no flowinfo: {text:?}"
-        );
+        assert_eq!(addr, without_flowinfo(addr), "law: a text has no flowinfo: {text:?}");
         bytes_round_trip(addr);
         text_round_trip(addr);
     }

@@ -50,44 +50,26 @@ fn run(args: &Args) -> Result<()> {
     let cores = Cores::choose()?;
     server::raise_file_limit()?;
     let twin = twin::compile()?;
-    let twin = twin
-        .to_str()
-        .context("the path of this program is not text")?;
+    let twin = twin.to_str().context("the path of this program is not text")?;
     let twin = shlex::try_quote(twin).context("the path of this program cannot be quoted")?;
     server::pin(cores.load)?;
 
     let edge = "{twin} {port} edge".to_owned();
-    let mut commands = vec![
-        ("C edge".to_owned(), edge.clone()),
-        ("A/A".to_owned(), edge),
-    ];
+    let mut commands = vec![("C edge".to_owned(), edge.clone()), ("A/A".to_owned(), edge)];
     commands.extend(args.servers.iter().cloned());
     let (names, commands): (Vec<String>, Vec<String>) = commands.into_iter().unzip();
     let mut servers = Vec::with_capacity(names.len());
     for (name, command) in names.iter().zip(commands) {
-        servers.push(Server::start(
-            name,
-            &command.replace("{twin}", &twin),
-            cores,
-        )?);
+        servers.push(Server::start(name, &command.replace("{twin}", &twin), cores)?);
     }
 
-    let cases = if args.cases.is_empty() {
-        CASES.to_vec()
-    } else {
-        args.cases.clone()
-    };
+    let cases = if args.cases.is_empty() { CASES.to_vec() } else { args.cases.clone() };
     let rounds = usize::from(args.rounds);
     let start = Instant::now();
     print!("{}", report::legend(rounds));
     let mut outcomes = Vec::with_capacity(cases.len());
     for case in cases {
-        eprintln!(
-            "{}: {rounds} rounds, {} servers, {:?} each",
-            case.name,
-            names.len(),
-            args.slice
-        );
+        eprintln!("{}: {rounds} rounds, {} servers, {:?} each", case.name, names.len(), args.slice);
         let outcome = contest::run(case, &mut servers, rounds, args.slice)
             .with_context(|| format!("case {}", case.name))?;
         eprintln!("{}: done in {:.1} s", case.name, outcome.wall.as_secs_f64());

@@ -55,12 +55,7 @@ enum Step {
 impl Churn {
     pub(super) fn new(case: &Case, address: SocketAddr) -> Self {
         let lives = (0..case.connections).map(|_| None).collect();
-        Self {
-            address,
-            lives,
-            born: 0,
-            size: case.size_bytes as u64,
-        }
+        Self { address, lives, born: 0, size: case.size_bytes as u64 }
     }
 
     /// Returns how many connections lived a whole life.
@@ -100,9 +95,7 @@ impl Churn {
     ) -> Result<Vec<usize>, Failure> {
         let mut over = Vec::new();
         for index in indices {
-            let life = self.lives[index]
-                .as_mut()
-                .expect("only the living have events");
+            let life = self.lives[index].as_mut().expect("only the living have events");
             if life.advance(index, self.size, pattern)? == Step::Over {
                 over.push(index);
             }
@@ -115,12 +108,7 @@ impl Churn {
         let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 1, 1)) + self.born);
         let stream = connecting(source, self.address)?;
         ready.watch(&stream, index)?;
-        self.lives[index] = Some(Life {
-            stream,
-            step: Step::Sending,
-            sent: 0,
-            got: 0,
-        });
+        self.lives[index] = Some(Life { stream, step: Step::Sending, sent: 0, got: 0 });
         Ok(())
     }
 }
@@ -143,11 +131,7 @@ impl Life {
         if self.step == Step::Sending {
             let piece = pattern.piece(index, self.sent, size - self.sent);
             self.sent += (&self.stream).write(piece)? as u64;
-            return Ok(if self.sent < size {
-                Step::Sending
-            } else {
-                Step::Receiving
-            });
+            return Ok(if self.sent < size { Step::Sending } else { Step::Receiving });
         }
         // One byte more than is owed would be enough to see a byte too many.
         let mut buf = [0; 4096];
@@ -175,10 +159,7 @@ fn connecting(source: Ipv4Addr, address: SocketAddr) -> io::Result<TcpStream> {
     // The port is chosen at connect(2), where only the whole pair of addresses must be unique.
     setsockopt(&fd, sockopt::IpBindAddressNoPort, &true)?;
     setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
-    bind(
-        fd.as_raw_fd(),
-        &SockaddrIn::from(std::net::SocketAddrV4::new(source, 0)),
-    )?;
+    bind(fd.as_raw_fd(), &SockaddrIn::from(std::net::SocketAddrV4::new(source, 0)))?;
     match connect(fd.as_raw_fd(), &SockaddrStorage::from(address)) {
         Ok(()) | Err(Errno::EINPROGRESS) => Ok(TcpStream::from(fd)),
         Err(errno) => Err(errno.into()),

@@ -31,12 +31,7 @@ impl Pattern {
                 noise.to_le_bytes()[0]
             })
             .collect();
-        let bytes = block
-            .iter()
-            .copied()
-            .cycle()
-            .take(PERIOD_BYTES + PIECE_BYTES)
-            .collect();
+        let bytes = block.iter().copied().cycle().take(PERIOD_BYTES + PIECE_BYTES).collect();
         Self { bytes }
     }
 
@@ -63,11 +58,7 @@ impl Pattern {
         }
         let same = owed.iter().zip(got).take_while(|(a, b)| a == b).count();
         let offset = offset + same as u64;
-        Err(Failure::Mismatch {
-            offset,
-            expected: owed.get(same).copied(),
-            got: got[same],
-        })
+        Err(Failure::Mismatch { offset, expected: owed.get(same).copied(), got: got[same] })
     }
 }
 
@@ -88,11 +79,8 @@ mod tests {
     fn a_shifted_or_foreign_stream_does_not_fit() {
         let pattern = Pattern::new();
         let mine = pattern.piece(0, 0, 64);
-        for foreign in [
-            pattern.piece(1, 0, 64),
-            pattern.piece(0, 1, 64),
-            pattern.piece(0, 64, 64),
-        ] {
+        for foreign in [pattern.piece(1, 0, 64), pattern.piece(0, 1, 64), pattern.piece(0, 64, 64)]
+        {
             assert!(pattern.check(0, 0, 64, foreign).is_err());
         }
         assert!(pattern.check(0, 0, 64, mine).is_ok());
@@ -103,33 +91,15 @@ mod tests {
         let pattern = Pattern::new();
         let mut bytes = pattern.piece(0, 100, 64).to_vec();
         bytes[7] ^= 0xff;
-        let failure = pattern
-            .check(0, 100, 164, &bytes)
-            .expect_err("a byte is wrong");
-        assert!(matches!(
-            failure,
-            Failure::Mismatch {
-                offset: 107,
-                expected: Some(_),
-                ..
-            }
-        ));
+        let failure = pattern.check(0, 100, 164, &bytes).expect_err("a byte is wrong");
+        assert!(matches!(failure, Failure::Mismatch { offset: 107, expected: Some(_), .. }));
     }
 
     #[test]
     fn a_byte_that_was_never_sent_is_named() {
         let pattern = Pattern::new();
         let bytes = pattern.piece(0, 0, 65).to_vec();
-        let failure = pattern
-            .check(0, 0, 64, &bytes)
-            .expect_err("a byte too many");
-        assert!(matches!(
-            failure,
-            Failure::Mismatch {
-                offset: 64,
-                expected: None,
-                ..
-            }
-        ));
+        let failure = pattern.check(0, 0, 64, &bytes).expect_err("a byte too many");
+        assert!(matches!(failure, Failure::Mismatch { offset: 64, expected: None, .. }));
     }
 }

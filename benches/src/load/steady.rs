@@ -40,21 +40,10 @@ impl Steady {
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
             ready.watch(&stream, index)?;
-            connections.push(Connection {
-                stream,
-                index,
-                goal: 0,
-                sent: 0,
-                got: 0,
-            });
+            connections.push(Connection { stream, index, goal: 0, sent: 0, got: 0 });
         }
         let (size, depth) = (case.size_bytes as u64, case.depth as u64);
-        Ok(Self {
-            connections,
-            size,
-            depth,
-            buf: vec![0; PIECE_BYTES],
-        })
+        Ok(Self { connections, size, depth, buf: vec![0; PIECE_BYTES] })
     }
 
     /// Returns how many messages were echoed. Bytes are counted, so a message is whole or an error.
@@ -65,11 +54,7 @@ impl Steady {
         ready: &mut Ready,
     ) -> Result<u64, Failure> {
         let (size, depth) = (self.size, self.depth);
-        let before: u64 = self
-            .connections
-            .iter()
-            .map(|connection| connection.got)
-            .sum();
+        let before: u64 = self.connections.iter().map(|connection| connection.got).sum();
         let mut busy = self.connections.len();
         for connection in &mut self.connections {
             connection.aim(size, depth);
@@ -88,11 +73,7 @@ impl Steady {
                 busy = busy + usize::from(connection.is_busy()) - usize::from(was_busy);
             }
         }
-        let after: u64 = self
-            .connections
-            .iter()
-            .map(|connection| connection.got)
-            .sum();
+        let after: u64 = self.connections.iter().map(|connection| connection.got).sum();
         Ok((after - before) / size)
     }
 }

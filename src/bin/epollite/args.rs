@@ -49,11 +49,7 @@ const THREADS_MAX: u32 = 1024;
 
 /// Reads a command line, without the program's own name.
 pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Failure> {
-    let mut words = Words {
-        rest: words.collect(),
-        hint: "epollite --help",
-        flag: String::new(),
-    };
+    let mut words = Words { rest: words.collect(), hint: "epollite --help", flag: String::new() };
     let command = match words.next()? {
         None => return Err(words.usage("no command")),
         Some(Word::Flag(flag)) => match flag.as_str() {
@@ -82,11 +78,7 @@ fn echo(words: &mut Words) -> Result<Command, Failure> {
         idle: None,
         drain: Duration::from_secs(5),
         budget_bytes: None,
-        log: Log {
-            format: Format::Text,
-            is_verbose: false,
-            is_quiet: false,
-        },
+        log: Log { format: Format::Text, is_verbose: false, is_quiet: false },
     };
     let mut check = None;
     while let Some(word) = words.next()? {
@@ -99,12 +91,8 @@ fn echo(words: &mut Words) -> Result<Command, Failure> {
         };
         match flag.as_str() {
             "-h" | "--help" => return Ok(Command::Help(help::ECHO)),
-            "--tcp" => options
-                .targets
-                .push(words.take(|text| host(text).map(Target::Tcp))?),
-            "--udp" => options
-                .targets
-                .push(words.take(|text| host(text).map(Target::Udp))?),
+            "--tcp" => options.targets.push(words.take(|text| host(text).map(Target::Tcp))?),
+            "--udp" => options.targets.push(words.take(|text| host(text).map(Target::Udp))?),
             "--unix" => options.targets.push(Target::Unix(words.unix_path()?)),
             "--trigger" => options.trigger = words.take(trigger)?,
             "--threads" => options.threads = words.take(|n| units::number(n, 1, THREADS_MAX))?,
@@ -142,9 +130,7 @@ fn host(text: &str) -> Result<String, String> {
     let bad = || format!("'{text}' is no address, such as 127.0.0.1:7777, [::1]:7777 or :7777");
     let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
     if !port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().is_err() {
-        return Err(format!(
-            "'{text}': the port is not a number from 0 to 65535"
-        ));
+        return Err(format!("'{text}': the port is not a number from 0 to 65535"));
     }
     let is_bracketed = host.starts_with('[') && host.ends_with(']');
     let has_odd = host.chars().any(|c| c.is_whitespace() || c.is_control());
@@ -227,8 +213,7 @@ impl Words {
             && bytes.starts_with(b"--")
         {
             // `--flag=value` is `--flag value`.
-            self.rest
-                .push_front(OsString::from_vec(bytes[at + 1..].to_vec()));
+            self.rest.push_front(OsString::from_vec(bytes[at + 1..].to_vec()));
             self.flag = String::from_utf8_lossy(&bytes[..at]).into_owned();
             return Ok(Some(Word::Flag(self.flag.clone())));
         }
@@ -245,9 +230,7 @@ impl Words {
 
     /// The value of the flag just read, as bytes.
     fn value(&mut self) -> Result<OsString, Failure> {
-        self.rest
-            .pop_front()
-            .ok_or_else(|| self.usage(&format!("{} needs a value", self.flag)))
+        self.rest.pop_front().ok_or_else(|| self.usage(&format!("{} needs a value", self.flag)))
     }
 
     /// The value of the flag just read, as `read` reads it.
@@ -264,10 +247,7 @@ impl Words {
 
     fn usage(&self, why: &str) -> Failure {
         // What people typed may hold anything; an error is one line.
-        let why: String = why
-            .chars()
-            .map(|c| if c.is_control() { '?' } else { c })
-            .collect();
+        let why: String = why.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         Failure::new(Failure::USAGE, format!("{why}; try '{}'", self.hint))
     }
 }

@@ -32,20 +32,14 @@ pub(crate) fn run(target: &Target) -> Result<(), Failure> {
             log::out(&format!("{name} echoes\n"));
             Ok(())
         }
-        Err(why) => Err(Failure::new(
-            Failure::RUN,
-            format!("{name} does not echo: {why}"),
-        )),
+        Err(why) => Err(Failure::new(Failure::RUN, format!("{name} does not echo: {why}"))),
     }
 }
 
 fn address(text: &str) -> Result<Result<SocketAddr, String>, Failure> {
     match listen::resolve(text) {
         Ok(addr) => Ok(SocketAddr::try_from(addr).map_err(|error| error.to_string())),
-        Err(failure) => Err(Failure {
-            code: Failure::RUN,
-            ..failure
-        }),
+        Err(failure) => Err(Failure { code: Failure::RUN, ..failure }),
     }
 }
 
@@ -63,9 +57,7 @@ fn check_unix(name: &UnixAddr) -> Result<(), String> {
         (_, Some(name)) => UnixSocketAddr::from_abstract_name(name),
         _ => return Err("a socket without a name".into()),
     };
-    let stream = addr
-        .and_then(|addr| UnixStream::connect_addr(&addr))
-        .map_err(say)?;
+    let stream = addr.and_then(|addr| UnixStream::connect_addr(&addr)).map_err(say)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(say)?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(say)?;
     let end = |stream: &mut UnixStream| stream.shutdown(Shutdown::Write);
@@ -82,19 +74,12 @@ fn converse<S: Read + Write>(
     let mut answer = Vec::new();
     // One byte more than is wanted tells who says too much.
     let wanted = QUESTION.len() as u64;
-    stream
-        .take(wanted + 1)
-        .read_to_end(&mut answer)
-        .map_err(say)?;
+    stream.take(wanted + 1).read_to_end(&mut answer).map_err(say)?;
     compare(&answer)
 }
 
 fn check_udp(addr: SocketAddr) -> Result<(), String> {
-    let any = if addr.is_ipv4() {
-        "0.0.0.0:0"
-    } else {
-        "[::]:0"
-    };
+    let any = if addr.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any).map_err(say)?;
     socket.connect(addr).map_err(say)?;
     socket.set_read_timeout(Some(PATIENCE)).map_err(say)?;
@@ -108,16 +93,8 @@ fn compare(answer: &[u8]) -> Result<(), String> {
     if answer == QUESTION {
         return Ok(());
     }
-    let same = answer
-        .iter()
-        .zip(QUESTION)
-        .take_while(|(a, b)| a == b)
-        .count();
-    Err(format!(
-        "sent {} bytes, got {} back, the first {same} alike",
-        QUESTION.len(),
-        answer.len()
-    ))
+    let same = answer.iter().zip(QUESTION).take_while(|(a, b)| a == b).count();
+    Err(format!("sent {} bytes, got {} back, the first {same} alike", QUESTION.len(), answer.len()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

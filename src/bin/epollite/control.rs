@@ -43,10 +43,7 @@ impl Control {
             if !report.awaited.is_empty() {
                 return;
             }
-            *report = Report {
-                sum: Snapshot::default(),
-                awaited: (0..threads).collect(),
-            };
+            *report = Report { sum: Snapshot::default(), awaited: (0..threads).collect() };
         }
         wake(others);
     }
@@ -62,9 +59,7 @@ impl Control {
 
     /// A thread that panicked while it held the lock left a sum that is whole, or not begun.
     fn lock(&self) -> std::sync::MutexGuard<'_, Report> {
-        self.report
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.report.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -27,9 +27,7 @@ pub(crate) fn run(options: &Echo) -> Result<(), Failure> {
     let signals = [Signal::INT, Signal::TERM, Signal::USR1]
         .into_iter()
         .fold(SignalSet::EMPTY, |set, signal| set | signal.into());
-    Linux
-        .sigprocmask(signals)
-        .map_err(|errno| failed("sigprocmask", errno))?;
+    Linux.sigprocmask(signals).map_err(|errno| failed("sigprocmask", errno))?;
 
     let mut files = Vec::new();
     let served = serve(options, limit, signals, &mut files);
@@ -50,11 +48,7 @@ fn serve(
     for target in &options.targets {
         let bounds = listen::bind(workers[0].server.kernel(), target, options.threads)?;
         // What can be shared is one for each thread; what cannot goes to one thread each.
-        let first = if bounds.len() == 1 {
-            announced.len() % workers.len()
-        } else {
-            0
-        };
+        let first = if bounds.len() == 1 { announced.len() % workers.len() } else { 0 };
         for (at, bound) in bounds.into_iter().enumerate() {
             if at == 0 {
                 announced.push((bound.transport, bound.address.clone()));
@@ -63,14 +57,9 @@ fn serve(
             open(&mut workers[first + at], bound, options)?;
         }
     }
-    let signalfd = workers[0]
-        .server
-        .kernel()
-        .signalfd(signals)
-        .map_err(|errno| failed("signalfd", errno))?;
-    workers[0]
-        .open_signals(signalfd)
-        .map_err(|errno| failed("epoll_ctl", errno))?;
+    let signalfd =
+        workers[0].server.kernel().signalfd(signals).map_err(|errno| failed("signalfd", errno))?;
+    workers[0].open_signals(signalfd).map_err(|errno| failed("epoll_ctl", errno))?;
     workers[0].files.clone_from(files);
 
     for (transport, address) in announced {
@@ -86,10 +75,7 @@ fn hire(options: &Echo, limit: u64) -> Result<Vec<Worker>, Failure> {
     let listeners = options.targets.len() as u64 * threads;
     let taken = OTHER_DESCRIPTORS + THREAD_DESCRIPTORS * threads + listeners;
     let room = u32::try_from(limit.saturating_sub(taken)).unwrap_or(u32::MAX);
-    let in_all = options
-        .connections_max
-        .map_or(room, |max| max.min(room))
-        .max(options.threads);
+    let in_all = options.connections_max.map_or(room, |max| max.min(room)).max(options.threads);
     let mut workers = Vec::new();
     for me in 0..options.threads {
         let share = in_all / options.threads + u32::from(me < in_all % options.threads);
@@ -107,18 +93,10 @@ fn hire(options: &Echo, limit: u64) -> Result<Vec<Worker>, Failure> {
         let kernel = Counted::over(Linux);
         let server =
             stream::Server::new(kernel, config).map_err(|errno| failed("epoll_create1", errno))?;
-        workers.push(Worker::new(
-            me as usize,
-            server,
-            Arc::clone(&control),
-            options.log,
-        ));
+        workers.push(Worker::new(me as usize, server, Arc::clone(&control), options.log));
     }
     for at in 1..workers.len() {
-        let waker = workers[at]
-            .server
-            .waker()
-            .map_err(|errno| failed("eventfd", errno))?;
+        let waker = workers[at].server.waker().map_err(|errno| failed("eventfd", errno))?;
         workers[0].others.push(waker);
     }
     Ok(workers)
@@ -151,9 +129,7 @@ fn work(mut workers: Vec<Worker>) -> Result<(), Failure> {
             let other = thread.join().unwrap_or(Err(Errno::ENOTRECOVERABLE));
             result = result.and_then(|sum| other.map(|_| sum));
         }
-        result
-            .map(drop)
-            .map_err(|errno| failed("epoll_wait", errno))
+        result.map(drop).map_err(|errno| failed("epoll_wait", errno))
     })
 }
 

@@ -48,10 +48,7 @@ pub(crate) fn bind<K: Kernel>(
 }
 
 fn unavailable(address: &str, why: &str) -> Failure {
-    Failure::new(
-        Failure::UNAVAILABLE,
-        format!("cannot listen on {address}: {why}"),
-    )
+    Failure::new(Failure::UNAVAILABLE, format!("cannot listen on {address}: {why}"))
 }
 
 /// What a failed call means to people.
@@ -94,21 +91,14 @@ fn bind_port<K: Kernel>(
         opened.map_err(|error| unavailable(&format!("{transport} {addr}"), &explain(error)))
     };
     let (fd, actual) = open(kernel, &addr, Sharing::Alone)?;
-    let bound = |fd| Bound {
-        fd,
-        transport,
-        address: actual.to_string(),
-        file: None,
-    };
+    let bound = |fd| Bound { fd, transport, address: actual.to_string(), file: None };
     if threads == 1 {
         return Ok(vec![bound(fd)]);
     }
     // Sharing would share with anybody of the same user who shares too, in silence. Having
     // had the port alone proves that nobody else was there a moment ago.
     let _ = kernel.close(fd);
-    (0..threads)
-        .map(|_| open(kernel, &actual, Sharing::Shared).map(|(fd, _)| bound(fd)))
-        .collect()
+    (0..threads).map(|_| open(kernel, &actual, Sharing::Shared).map(|(fd, _)| bound(fd))).collect()
 }
 
 fn bind_unix<K: Kernel>(kernel: &mut K, name: UnixAddr) -> Result<Bound, Failure> {
@@ -117,12 +107,7 @@ fn bind_unix<K: Kernel>(kernel: &mut K, name: UnixAddr) -> Result<Bound, Failure
         let address = addr.to_string().trim_start_matches("unix:").to_owned();
         let (fd, _) = bind_stream(kernel, &addr, Sharing::Alone)
             .map_err(|error| unavailable(&format!("unix {address}"), &explain(error)))?;
-        return Ok(Bound {
-            fd,
-            transport: "unix",
-            address,
-            file: None,
-        });
+        return Ok(Bound { fd, transport: "unix", address, file: None });
     };
     let path = Path::new(std::ffi::OsStr::from_bytes(path));
     let address = path.display().to_string();
@@ -131,10 +116,7 @@ fn bind_unix<K: Kernel>(kernel: &mut K, name: UnixAddr) -> Result<Bound, Failure
     // the faster one has just bound: one at a time.
     let _turn = take_turn(path).map_err(|why| failed(&why))?;
     let opened = match bind_stream(kernel, &addr, Sharing::Alone) {
-        Err(BindError {
-            errno: Errno::EADDRINUSE,
-            ..
-        }) => {
+        Err(BindError { errno: Errno::EADDRINUSE, .. }) => {
             clear_away(path).map_err(|why| failed(&why))?;
             bind_stream(kernel, &addr, Sharing::Alone)
         }
@@ -146,21 +128,14 @@ fn bind_unix<K: Kernel>(kernel: &mut K, name: UnixAddr) -> Result<Bound, Failure
         device: meta.dev(),
         inode: meta.ino(),
     });
-    Ok(Bound {
-        fd,
-        transport: "unix",
-        address,
-        file,
-    })
+    Ok(Bound { fd, transport: "unix", address, file })
 }
 
 /// Locks the folder that the socket is in, as long as what is returned lives. Somebody else's
 /// lock is waited for, but not for ever; where locks cannot be had, none is.
 fn take_turn(path: &Path) -> Result<Option<File>, String> {
     const TRIES: u32 = 100;
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) else {
         return Ok(None);
     };

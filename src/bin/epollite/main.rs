@@ -4,6 +4,8 @@
 //! From here to the system call it is five hops: `main`, `stream::Server::turn`,
 //! `Reactor::next`, `Kernel::epoll_wait`, `Linux::epoll_wait`.
 
+#![warn(clippy::unwrap_used)]
+
 mod args;
 mod check;
 mod control;
@@ -37,10 +39,7 @@ impl Failure {
     pub(crate) const UNAVAILABLE: u8 = 69;
 
     pub(crate) fn new(code: u8, line: impl Into<String>) -> Self {
-        Self {
-            code,
-            line: line.into(),
-        }
+        Self { code, line: line.into() }
     }
 }
 

@@ -56,12 +56,7 @@ impl Snapshot {
 
     /// A block of lines for people.
     pub(crate) fn text(&self) -> String {
-        let Self {
-            open,
-            stream: s,
-            datagram: d,
-            ..
-        } = self;
+        let Self { open, stream: s, datagram: d, .. } = self;
         let (useful, spurious, stale) = self.events();
         let mut text = format!(
             "statistics\n\
@@ -106,12 +101,7 @@ impl Snapshot {
 
     /// One line for programs.
     pub(crate) fn json(&self) -> String {
-        let Self {
-            open,
-            stream: s,
-            datagram: d,
-            ..
-        } = self;
+        let Self { open, stream: s, datagram: d, .. } = self;
         let (useful, spurious, stale) = self.events();
         let mut calls = format!("\"total\":{}", self.calls.total());
         for (call, number) in self.kinds() {

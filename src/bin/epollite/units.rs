@@ -8,9 +8,7 @@ pub(crate) fn duration(text: &str) -> Result<Option<Duration>, String> {
         return Ok(None);
     }
     let bad = || format!("'{text}' is no duration, such as 500ms, 5s, 2m, 1h or off");
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let seconds: f64 = match unit {
         "us" => 1e-6,
@@ -32,9 +30,7 @@ pub(crate) fn duration(text: &str) -> Result<Option<Duration>, String> {
 /// `65536`, `64k`, `64KiB`, `1M`, `1MiB`, `1G`: powers of 1024, at least one byte.
 pub(crate) fn bytes(text: &str) -> Result<usize, String> {
     let bad = || format!("'{text}' is no size, such as 65536, 64KiB or 1MiB");
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor: usize = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1,
@@ -44,10 +40,7 @@ pub(crate) fn bytes(text: &str) -> Result<usize, String> {
         _ => return Err(bad()),
     };
     let number: usize = number.parse().map_err(|_| bad())?;
-    number
-        .checked_mul(factor)
-        .filter(|&bytes| bytes > 0)
-        .ok_or_else(bad)
+    number.checked_mul(factor).filter(|&bytes| bytes > 0).ok_or_else(bad)
 }
 
 /// A whole number from `min` to `max`.
@@ -65,55 +58,27 @@ mod tests {
     #[test]
     fn durations_read_as_people_write_them() {
         let millis = |text| duration(text).map(|d| d.map_or(0, |d| d.as_millis()));
-        for (text, wanted) in [
-            ("500ms", 500),
-            ("5s", 5_000),
-            ("5", 5_000),
-            ("1.5s", 1_500),
-            ("2m", 120_000),
-        ] {
+        for (text, wanted) in
+            [("500ms", 500), ("5s", 5_000), ("5", 5_000), ("1.5s", 1_500), ("2m", 120_000)]
+        {
             assert_eq!(millis(text), Ok(wanted), "{text}");
         }
-        assert_eq!(
-            (millis("off"), millis("0"), millis("0s")),
-            (Ok(0), Ok(0), Ok(0))
-        );
-        for text in [
-            "",
-            "s",
-            "5x",
-            "-1s",
-            "1e99",
-            "inf",
-            "nan",
-            ".",
-            "1.2.3s",
-            "99999999999999999999h",
-        ] {
+        assert_eq!((millis("off"), millis("0"), millis("0s")), (Ok(0), Ok(0), Ok(0)));
+        for text in
+            ["", "s", "5x", "-1s", "1e99", "inf", "nan", ".", "1.2.3s", "99999999999999999999h"]
+        {
             assert!(duration(text).is_err(), "{text} was taken");
         }
     }
 
     #[test]
     fn sizes_read_as_people_write_them() {
-        for (text, wanted) in [
-            ("65536", 65_536),
-            ("64k", 65_536),
-            ("64KiB", 65_536),
-            ("1M", 1 << 20),
-        ] {
+        for (text, wanted) in
+            [("65536", 65_536), ("64k", 65_536), ("64KiB", 65_536), ("1M", 1 << 20)]
+        {
             assert_eq!(bytes(text), Ok(wanted), "{text}");
         }
-        for text in [
-            "",
-            "k",
-            "0",
-            "-1",
-            "1.5k",
-            "99999999999999999999",
-            "17179869184G",
-            "5q",
-        ] {
+        for text in ["", "k", "0", "-1", "1.5k", "99999999999999999999", "17179869184G", "5q"] {
             assert!(bytes(text).is_err(), "{text} was taken");
         }
     }

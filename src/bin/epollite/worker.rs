@@ -75,17 +75,14 @@ impl Worker {
     ) -> Result<(), Errno> {
         let service = Service::of(self.server.kernel(), &socket, config)?;
         let mine = Mine::Datagrams(Box::new(service));
-        let token = self
-            .server
-            .admit(socket, Interest::READABLE, config.trigger, mine)?;
+        let token = self.server.admit(socket, Interest::READABLE, config.trigger, mine)?;
         self.datagrams.push(token);
         Ok(())
     }
 
     /// Takes the signals into the loop; they must be blocked already.
     pub(crate) fn open_signals(&mut self, signalfd: Fd) -> Result<(), Errno> {
-        self.server
-            .admit(signalfd, Interest::READABLE, Trigger::Level, Mine::Signals)?;
+        self.server.admit(signalfd, Interest::READABLE, Trigger::Level, Mine::Signals)?;
         Ok(())
     }
 
@@ -125,8 +122,7 @@ impl Worker {
             Some((Mine::Signals, io)) => {
                 let mut record = [0; SIGINFO_BYTES];
                 let read = io.kernel.read(io.fd, &mut record);
-                read.ok()
-                    .and_then(|count| Signal::from_siginfo(&record[..count]))
+                read.ok().and_then(|count| Signal::from_siginfo(&record[..count]))
             }
             None => None,
         };
@@ -197,12 +193,7 @@ impl Worker {
                     if let Some(peer) = self.peers.get_mut(&token) {
                         peer.bytes += bytes as u64;
                         let name = peer.name.clone();
-                        self.say(
-                            &name,
-                            "sent",
-                            Some(bytes as u64),
-                            &format!("sent {bytes} bytes"),
-                        );
+                        self.say(&name, "sent", Some(bytes as u64), &format!("sent {bytes} bytes"));
                     }
                 }
                 Note::Left { token, why } => {
@@ -225,12 +216,7 @@ impl Worker {
                     datagram::Served::Refused => ", not echoed: its port would answer the echo",
                 };
                 let text = format!("sent {} bytes{fate}", turned.bytes);
-                self.say(
-                    &format!("udp {}", turned.from),
-                    "sent",
-                    Some(turned.bytes as u64),
-                    &text,
-                );
+                self.say(&format!("udp {}", turned.from), "sent", Some(turned.bytes as u64), &text);
             }
         }
     }
@@ -245,10 +231,7 @@ impl Worker {
     }
 
     fn tell_pause(&mut self, errno: Option<Errno>) {
-        if self
-            .paused_told
-            .is_some_and(|told| told.elapsed() < PAUSE_TOLD_EVERY)
-        {
+        if self.paused_told.is_some_and(|told| told.elapsed() < PAUSE_TOLD_EVERY) {
             return;
         }
         self.paused_told = Some(Instant::now());

@@ -49,21 +49,12 @@ mod tests {
     #[test]
     fn reflectors_ourselves_and_nobody_are_not_answered() {
         let from = |text: &str| text.parse::<Addr>().unwrap();
-        for sender in [
-            "10.0.0.1:7",
-            "10.0.0.1:19",
-            "[::1]:53",
-            "127.0.0.1:7777",
-            "10.0.0.1:0",
-        ] {
+        for sender in ["10.0.0.1:7", "10.0.0.1:19", "[::1]:53", "127.0.0.1:7777", "10.0.0.1:0"] {
             assert!(refuses(Some(7777), &from(sender)), "{sender} was answered");
         }
         for sender in ["10.0.0.1:40000", "[::1]:5000", "unix:/tmp/peer"] {
             assert!(!refuses(Some(7777), &from(sender)), "{sender} was refused");
         }
-        assert!(
-            refuses(None, &from("unix:")),
-            "an unnamed sender cannot be answered"
-        );
+        assert!(refuses(None, &from("unix:")), "an unnamed sender cannot be answered");
     }
 }

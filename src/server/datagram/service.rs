@@ -155,11 +155,8 @@ impl Service {
         let mut next = self.send(io);
         let mut rounds = 0;
         while let Next::More = next {
-            next = if rounds == self.config.batches_max {
-                Next::Later
-            } else {
-                self.round(io, ready)
-            };
+            next =
+                if rounds == self.config.batches_max { Next::Later } else { self.round(io, ready) };
             rounds += 1;
         }
         if before == (self.stats.received, self.stats.errors, self.unsent) {
@@ -205,14 +202,7 @@ impl Service {
 
     /// Keeps what is to be answered, and counts.
     fn sift(&mut self) {
-        let Self {
-            batch,
-            stats,
-            notes,
-            own_port,
-            config,
-            ..
-        } = self;
+        let Self { batch, stats, notes, own_port, config, .. } = self;
         batch.retain(|datagram| {
             stats.received += 1;
             stats.bytes_in += datagram.bytes.len() as u64;
@@ -227,11 +217,7 @@ impl Service {
                 Served::Echoed
             };
             if config.tell {
-                notes.push_back(Turned {
-                    from,
-                    bytes: datagram.bytes.len(),
-                    served,
-                });
+                notes.push_back(Turned { from, bytes: datagram.bytes.len(), served });
             }
             served == Served::Echoed
         });

@@ -111,18 +111,12 @@ impl<K: Kernel, X> Server<K, X> {
     }
 
     fn welcome(&mut self, socket: Fd, peer: Addr, local: bool) -> Entry {
-        let now = self
-            .config
-            .idle
-            .map(|idle| (self.reactor.kernel().now(), idle));
+        let now = self.config.idle.map(|idle| (self.reactor.kernel().now(), idle));
         let guest = Guest::new(local, now.map_or(0, |(now, _)| wrapped_millis(now)));
         let trigger = self.config.trigger;
         let interest = Mode { trigger, local }.interest(Want::Read);
         let role = Role::Guest(guest);
-        let token = match self
-            .reactor
-            .register_or_close(socket, interest, trigger, role)
-        {
+        let token = match self.reactor.register_or_close(socket, interest, trigger, role) {
             Ok(token) => token,
             Err(reason) => {
                 self.stats.aborted += 1;

@@ -74,12 +74,7 @@ impl Mode {
 
 impl Guest {
     pub(super) const fn new(local: bool, active_millis: u32) -> Self {
-        Self {
-            echo: Echo::new(),
-            active_millis,
-            local,
-            idled: false,
-        }
+        Self { echo: Echo::new(), active_millis, local, idled: false }
     }
 
     /// Does what the conversation wants until the socket or the budget says stop; then waits
@@ -92,10 +87,7 @@ impl Guest {
         config: &Config,
         stats: &mut Stats,
     ) -> Served {
-        let mode = Mode {
-            trigger: config.trigger,
-            local: self.local,
-        };
+        let mode = Mode { trigger: config.trigger, local: self.local };
         let did = match self.converse(io, ready, buf, mode, config, stats) {
             Ok(did) => did,
             Err(errno) => {
@@ -193,9 +185,7 @@ impl Guest {
             }
         }
         // We read only when nothing is owed, and no more than this bound: it is never crossed.
-        self.echo
-            .received(bytes, sent, owed_max_bytes)
-            .map_err(|_| Errno::ENOBUFS)
+        self.echo.received(bytes, sent, owed_max_bytes).map_err(|_| Errno::ENOBUFS)
     }
 
     /// Tells the kernel what we wait for now, when it does not know. Nothing to do in steady
@@ -224,11 +214,7 @@ impl Guest {
     ) -> Option<Left> {
         let Some(idle) = config.idle.filter(|_| self.echo.state() != State::Closing) else {
             self.echo.expired();
-            return Some(if self.idled {
-                Left::Idle
-            } else {
-                Left::Expired
-            });
+            return Some(if self.idled { Left::Idle } else { Left::Expired });
         };
         let silent_millis = u64::from(wrapped_millis(now).wrapping_sub(self.active_millis));
         let idle_millis = u64::try_from(idle.as_millis()).unwrap_or(u64::MAX);
@@ -248,10 +234,7 @@ impl Guest {
 }
 
 /// Milliseconds in 32 bits: they wrap after 49 days, and only differences are looked at.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the low half is what is wanted"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
 pub(super) const fn wrapped_millis(now: Instant) -> u32 {
     now.millis() as u32
 }
