@@ -1,0 +1,54 @@
+//! A reactor inside a reactor: an epoll is a descriptor too, readable while an event waits in it.
+//!
+//! Good for putting one library's loop inside another's, and for priorities: the outer loop
+//! looks at the urgent ones first, and at the others when it likes.
+//!
+//! ```text
+//! cargo run --example nested
+//! ```
+
+use core::error::Error;
+
+use epollite::reactor::Reason;
+use epollite::{Event, Instant, Interest, Kernel, Reactor, Trigger};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut inner = Reactor::new()?;
+    for name in ["first leaf", "second leaf"] {
+        ready(&mut inner, name)?;
+    }
+
+    let mut outer = Reactor::new()?;
+    ready(&mut outer, "urgent")?;
+    // The inner reactor keeps its own epoll; what the outer one takes over is a duplicate.
+    let epoll = outer.kernel().dup(inner.epoll())?;
+    let nest = outer.register_or_close(epoll, Interest::READABLE, Trigger::Level, "nest")?;
+
+    while !outer.is_empty() {
+        let Some(Event::Io { token, .. }) = outer.next(None)? else {
+            break;
+        };
+        if token != nest {
+            println!("outer: {}", outer.close(token).unwrap_or_default());
+            continue;
+        }
+        // One event of the inner reactor. A deadline long past: ask, do not wait.
+        match inner.next(Some(Instant::ZERO))? {
+            Some(Event::Io { token, .. }) => {
+                println!("inner: {}", inner.close(token).unwrap_or_default());
+            }
+            _ => break,
+        }
+        if inner.is_empty() {
+            println!("outer: the {} is empty", outer.close(nest).unwrap_or_default());
+        }
+    }
+    Ok(())
+}
+
+/// Registers something that is ready already: a counter that is not at zero.
+fn ready(reactor: &mut Reactor<&'static str>, name: &'static str) -> Result<(), Reason> {
+    let counter = reactor.kernel().eventfd(1)?;
+    reactor.register_or_close(counter, Interest::READABLE, Trigger::Level, name)?;
+    Ok(())
+}
