@@ -6,7 +6,7 @@
 //!  6  bin/epollite                           the program
 //!  5  server::{stream, datagram}             what is built with the reactor
 //!  4  Reactor                                registrations, waiting, timers, stale tokens
-//!  3  Linux   Counted  Traced                the real kernel, and what wraps around one
+//!  3  Linux   Faulty  Counted  Traced        the real kernel, and what wraps around one
 //!  2  Kernel, Fd                             the waist: one method, one system call
 //!  1  Slab  Timers  Owed  Echo  Batch        parts: pure data, and the sans-I/O machine
 //!  0  Errno  Token  Interest…  Addr  Instant words
@@ -45,6 +45,7 @@ pub mod kernel;
 
 // Floor 3: kernels.
 mod counted;
+mod faulty;
 mod linux;
 pub mod traced;
 
@@ -61,6 +62,7 @@ pub use errno::Errno;
 #[cfg(feature = "std")]
 pub use errno::NoErrno;
 pub use event::{Event, Exclusive, Interest, Ready, Refusal, Trigger};
+pub use faulty::{Faults, Faulty};
 pub use instant::Instant;
 pub use kernel::{Call, Fd, Kernel, Kind, OptionName, Shut, Signal, SignalSet, SocketOption};
 pub use linux::Linux;
