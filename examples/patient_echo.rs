@@ -30,9 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let Event::Io { token, .. } = event else {
             continue;
         };
-        let Some(mut source) = reactor.source(token) else {
-            continue;
-        };
+        let Some(mut source) = reactor.source(token) else { continue };
         if token == door {
             // One a turn is enough: level-triggered, we are told again while more wait.
             if let Some((client, _)) = source.io.accept()? {

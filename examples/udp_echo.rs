@@ -28,9 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let Event::Io { token, .. } = event else {
             continue;
         };
-        let Some(source) = reactor.source(token) else {
-            continue;
-        };
+        let Some(source) = reactor.source(token) else { continue };
         // `recv` would not say who sent it, so this asks the kernel below.
         let io = source.io;
         let Ok((count, peer)) = io.kernel.recvfrom(io.fd, &mut buf) else {

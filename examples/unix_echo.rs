@@ -34,9 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let Event::Io { token, ready } = event else {
             continue;
         };
-        let Some(mut source) = reactor.source(token) else {
-            continue;
-        };
+        let Some(mut source) = reactor.source(token) else { continue };
         if token == door {
             if let Some((client, _)) = source.io.accept()? {
                 // Both directions, once and for all: an edge comes only when something changes.

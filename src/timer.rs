@@ -72,9 +72,7 @@ impl Timers {
 
     /// Takes the deadline of `key` back. Returns whether there was one. Work: O(log n).
     pub fn cancel(&mut self, key: u32) -> bool {
-        let Some(at) = self.place(key) else {
-            return false;
-        };
+        let Some(at) = self.place(key) else { return false };
         self.remove(at);
         true
     }

@@ -130,9 +130,7 @@ fn nothing_is_left_for_later() {
 }
 
 fn may_use(user: &str, used: &str) -> bool {
-    let (Some((high, at)), Some((low, before))) = (place(user), place(used)) else {
-        return false;
-    };
+    let (Some((high, at)), Some((low, before))) = (place(user), place(used)) else { return false };
     high > low || (high == low && high < 2 && at > before)
 }
 
@@ -180,9 +178,7 @@ fn rust(folder: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![PathBuf::from(folder)];
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else {
-            continue;
-        };
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
         for path in entries.map(|entry| entry.unwrap().path()) {
             if path.is_dir() && !path.ends_with("target") {
                 folders.push(path);

@@ -204,9 +204,7 @@ impl<K: Kernel, X> Server<K, X> {
     /// Whether we were leaving and have left. Who is still here when patience ends is shown
     /// out, busy or not.
     fn is_over(&mut self) -> bool {
-        let Some(leaving) = self.leaving else {
-            return false;
-        };
+        let Some(leaving) = self.leaving else { return false };
         if self.guests > 0 && self.reactor.kernel().now() >= leaving {
             self.each_guest(|server, token| server.farewell(token, Left::Expired));
         }
@@ -240,12 +238,8 @@ impl<K: Kernel, X> Server<K, X> {
 
     /// Serves one connection. Returns whether anything was done.
     fn attend(&mut self, token: Token, ready: Ready) -> bool {
-        let Some(mut source) = self.reactor.source(token) else {
-            return false;
-        };
-        let Role::Guest(guest) = source.state else {
-            return false;
-        };
+        let Some(mut source) = self.reactor.source(token) else { return false };
+        let Role::Guest(guest) = source.state else { return false };
         let before = self.stats.bytes_in;
         let served =
             guest.serve(&mut source.io, ready, &mut self.buf, &self.config, &mut self.stats);
@@ -264,12 +258,8 @@ impl<K: Kernel, X> Server<K, X> {
 
     fn check_patience(&mut self, token: Token) -> bool {
         let now = self.reactor.kernel().now();
-        let Some(mut source) = self.reactor.source(token) else {
-            return false;
-        };
-        let Role::Guest(guest) = source.state else {
-            return false;
-        };
+        let Some(mut source) = self.reactor.source(token) else { return false };
+        let Role::Guest(guest) = source.state else { return false };
         let was_idled = guest.idled;
         let left = guest.time_passed(&mut source.io, now, &self.config);
         let is_idled = guest.idled;
@@ -314,12 +304,8 @@ impl<K: Kernel, X> Server<K, X> {
         self.each_guest(|server, token| {
             // What the kernel holds already was sent before we left: it is answered.
             server.attend(token, Ready::READABLE);
-            let Some(source) = server.reactor.source(token) else {
-                return;
-            };
-            let Role::Guest(guest) = source.state else {
-                return;
-            };
+            let Some(source) = server.reactor.source(token) else { return };
+            let Role::Guest(guest) = source.state else { return };
             guest.echo.stop();
             server.attend(token, Ready::READABLE);
         });

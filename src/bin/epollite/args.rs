@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use epollite::{Trigger, UnixAddr};
@@ -39,6 +40,10 @@ pub(crate) struct Echo {
     pub(crate) drain: Duration,
     pub(crate) budget_bytes: Option<usize>,
     pub(crate) log: Log,
+    /// Whether every call is printed, and where; `None` inside is stderr.
+    pub(crate) trace: Option<Option<PathBuf>>,
+    /// Whether calls are summed up in a table.
+    pub(crate) is_counted: bool,
 }
 
 /// Where `epollite echo` serves when it is not told.
@@ -49,7 +54,8 @@ const THREADS_MAX: u32 = 1024;
 
 /// Reads a command line, without the program's own name.
 pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Failure> {
-    let mut words = Words { rest: words.collect(), hint: "epollite --help", flag: String::new() };
+    let mut words =
+        Words { rest: words.collect(), hint: "epollite --help", flag: String::new(), inline: None };
     let command = match words.next()? {
         None => return Err(words.usage("no command")),
         Some(Word::Flag(flag)) => match flag.as_str() {
@@ -79,6 +85,8 @@ fn echo(words: &mut Words) -> Result<Command, Failure> {
         drain: Duration::from_secs(5),
         budget_bytes: None,
         log: Log { format: Format::Text, is_verbose: false, is_quiet: false },
+        trace: None,
+        is_counted: false,
     };
     let mut check = None;
     while let Some(word) = words.next()? {
@@ -105,6 +113,8 @@ fn echo(words: &mut Words) -> Result<Command, Failure> {
             "--log" => options.log.format = words.take(format)?,
             "-v" | "--verbose" => options.log.is_verbose = true,
             "-q" | "--quiet" => options.log.is_quiet = true,
+            "--trace" => options.trace = Some(words.inline.take().map(PathBuf::from)),
+            "--count" => options.is_counted = true,
             "--check" => check = Some(words.take(target)?),
             _ => return Err(words.usage(&format!("unknown option '{flag}'"))),
         }
@@ -198,13 +208,16 @@ struct Words {
     hint: &'static str,
     /// The flag whose value is wanted next.
     flag: String,
+    /// What stood behind the `=` of that flag, until somebody takes it.
+    inline: Option<OsString>,
 }
 
 impl Words {
     fn next(&mut self) -> Result<Option<Word>, Failure> {
-        let Some(word) = self.rest.pop_front() else {
-            return Ok(None);
-        };
+        if self.inline.is_some() {
+            return Err(self.usage(&format!("{} takes no value", self.flag)));
+        }
+        let Some(word) = self.rest.pop_front() else { return Ok(None) };
         let bytes = word.as_bytes();
         if !bytes.starts_with(b"-") || bytes == b"-" {
             return Ok(Some(Word::Plain(word)));
@@ -212,8 +225,7 @@ impl Words {
         if let Some(at) = bytes.iter().position(|&byte| byte == b'=')
             && bytes.starts_with(b"--")
         {
-            // `--flag=value` is `--flag value`.
-            self.rest.push_front(OsString::from_vec(bytes[at + 1..].to_vec()));
+            self.inline = Some(OsString::from_vec(bytes[at + 1..].to_vec()));
             self.flag = String::from_utf8_lossy(&bytes[..at]).into_owned();
             return Ok(Some(Word::Flag(self.flag.clone())));
         }
@@ -230,7 +242,8 @@ impl Words {
 
     /// The value of the flag just read, as bytes.
     fn value(&mut self) -> Result<OsString, Failure> {
-        self.rest.pop_front().ok_or_else(|| self.usage(&format!("{} needs a value", self.flag)))
+        let value = self.inline.take().or_else(|| self.rest.pop_front());
+        value.ok_or_else(|| self.usage(&format!("{} needs a value", self.flag)))
     }
 
     /// The value of the flag just read, as `read` reads it.

@@ -1,16 +1,18 @@
 //! `epollite echo`: sockets, threads, signals; and at the end everything put away.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use epollite::kernel::{Limit, Resource};
 use epollite::server::{datagram, stream};
-use epollite::{Counted, Errno, Kernel, Linux, Signal, SignalSet};
+use epollite::{Counted, Errno, Kernel, Linux, Signal, SignalSet, Traced};
 
 use crate::Failure;
 use crate::args::Echo;
 use crate::control::Control;
 use crate::listen::{self, Bound, SocketFile};
 use crate::log::{Log, quoted};
+use crate::meter::{Meter, Tally, Trace};
 use crate::worker::Worker;
 
 /// Descriptors that are no connection: standard streams, signals, and some to spare for name
@@ -30,20 +32,25 @@ pub(crate) fn run(options: &Echo) -> Result<(), Failure> {
     Linux.sigprocmask(signals).map_err(|errno| failed("sigprocmask", errno))?;
 
     let mut files = Vec::new();
-    let served = serve(options, limit, signals, &mut files);
+    let is_traced = options.trace.is_some() || options.is_counted;
+    let served = if is_traced {
+        serve::<Traced<Counted<Linux>>>(options, limit, signals, &mut files)
+    } else {
+        serve::<Counted<Linux>>(options, limit, signals, &mut files)
+    };
     for file in &files {
         file.remove();
     }
     served
 }
 
-fn serve(
+fn serve<K: Meter>(
     options: &Echo,
     limit: u64,
     signals: SignalSet,
     files: &mut Vec<SocketFile>,
 ) -> Result<(), Failure> {
-    let mut workers = hire(options, limit)?;
+    let mut workers = hire::<K>(options, limit)?;
     let mut announced = Vec::new();
     for target in &options.targets {
         let bounds = listen::bind(workers[0].server.kernel(), target, options.threads)?;
@@ -69,8 +76,9 @@ fn serve(
 }
 
 /// As many workers as threads are wanted, none working yet.
-fn hire(options: &Echo, limit: u64) -> Result<Vec<Worker>, Failure> {
+fn hire<K: Meter>(options: &Echo, limit: u64) -> Result<Vec<Worker<K>>, Failure> {
     let control = Arc::new(Control::default());
+    let trace = open_trace(options)?;
     let threads = u64::from(options.threads);
     let listeners = options.targets.len() as u64 * threads;
     let taken = OTHER_DESCRIPTORS + THREAD_DESCRIPTORS * threads + listeners;
@@ -90,10 +98,12 @@ fn hire(options: &Echo, limit: u64) -> Result<Vec<Worker>, Failure> {
         if let Some(budget_bytes) = options.budget_bytes {
             config.budget_bytes = budget_bytes;
         }
-        let kernel = Counted::over(Linux);
-        let server =
-            stream::Server::new(kernel, config).map_err(|errno| failed("epoll_create1", errno))?;
-        workers.push(Worker::new(me as usize, server, Arc::clone(&control), options.log));
+        let server = stream::Server::new(K::fresh(), config)
+            .map_err(|errno| failed("epoll_create1", errno))?;
+        let mut worker = Worker::new(me as usize, server, Arc::clone(&control), options.log);
+        worker.trace = trace.clone();
+        worker.tally = options.is_counted.then(Tally::default);
+        workers.push(worker);
     }
     for at in 1..workers.len() {
         let waker = workers[at].server.waker().map_err(|errno| failed("eventfd", errno))?;
@@ -102,7 +112,7 @@ fn hire(options: &Echo, limit: u64) -> Result<Vec<Worker>, Failure> {
     Ok(workers)
 }
 
-fn open(worker: &mut Worker, bound: Bound, options: &Echo) -> Result<(), Failure> {
+fn open<K: Meter>(worker: &mut Worker<K>, bound: Bound, options: &Echo) -> Result<(), Failure> {
     let opened = if bound.transport == "udp" {
         let config = datagram::Config {
             trigger: options.trigger,
@@ -117,7 +127,7 @@ fn open(worker: &mut Worker, bound: Bound, options: &Echo) -> Result<(), Failure
 }
 
 /// The first worker works here, the others on threads of their own.
-fn work(mut workers: Vec<Worker>) -> Result<(), Failure> {
+fn work<K: Meter>(mut workers: Vec<Worker<K>>) -> Result<(), Failure> {
     let mut first = workers.remove(0);
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
@@ -127,10 +137,33 @@ fn work(mut workers: Vec<Worker>) -> Result<(), Failure> {
         let mut result = first.run();
         for thread in threads {
             let other = thread.join().unwrap_or(Err(Errno::ENOTRECOVERABLE));
-            result = result.and_then(|sum| other.map(|_| sum));
+            result = result.and_then(|mut sum| {
+                sum.add(&other?);
+                Ok(sum)
+            });
         }
-        result.map(drop).map_err(|errno| failed("epoll_wait", errno))
+        let sum = result.map_err(|errno| failed("epoll_wait", errno))?;
+        if let Some(tally) = &sum.tally {
+            first.log.table(|| tally.text(sum.echoes()));
+        }
+        Ok(())
     })
+}
+
+/// Where `--trace` prints to. A file is opened before anything else is: no name is resolved
+/// and no port taken for a command line that cannot work.
+fn open_trace(options: &Echo) -> Result<Trace, Failure> {
+    match &options.trace {
+        None => Ok(Trace::Nowhere),
+        Some(None) => Ok(Trace::Stderr),
+        Some(Some(path)) => match File::create(path) {
+            Ok(file) => Ok(Trace::File(Arc::new(file))),
+            Err(error) => {
+                let line = format!("--trace: {}: {error}", path.display());
+                Err(Failure::new(Failure::RUN, line))
+            }
+        },
+    }
 }
 
 fn failed(call: &str, errno: Errno) -> Failure {

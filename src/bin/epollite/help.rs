@@ -44,6 +44,8 @@ What it says:
       --log FORM           text, json or off                 [default: text]
   -v, --verbose            who connected, sent, left
   -q, --quiet              nothing but errors
+      --trace[=FILE]       every system call, as strace -T prints it, to stderr or FILE
+      --count              a table of them, as strace -c, on SIGUSR1 and at the end
   -h, --help               this text
 
       --check ADDR         be a client: connect, send, compare; exit 0 or 1.
@@ -61,5 +63,6 @@ Examples:
   epollite echo --unix /tmp/echo.sock            then: nc -NU /tmp/echo.sock
   epollite echo --trigger level --threads 2      two reactors, level-triggered
   epollite echo --check 127.0.0.1:7777           is it alive?
+  epollite echo --trace=calls.txt --count        see what it asks of the kernel
   kill -USR1 $(pidof epollite)                   statistics
 ";

@@ -136,9 +136,7 @@ fn bind_unix<K: Kernel>(kernel: &mut K, name: UnixAddr) -> Result<Bound, Failure
 fn take_turn(path: &Path) -> Result<Option<File>, String> {
     const TRIES: u32 = 100;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) else {
-        return Ok(None);
-    };
+    let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) else { return Ok(None) };
     for _ in 0..TRIES {
         match folder.try_lock() {
             Ok(()) => return Ok(Some(folder)),

@@ -32,6 +32,11 @@ impl Log {
         }
     }
 
+    /// A table that was asked for: to stdout, for people whatever the form of the log.
+    pub(crate) fn table(&self, text: impl FnOnce() -> String) {
+        out(&(text() + "\n"));
+    }
+
     /// A remark: to stderr, unless quiet.
     pub(crate) fn remark(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) {
         match self.format {

@@ -13,6 +13,7 @@ mod echo;
 mod help;
 mod listen;
 mod log;
+mod meter;
 mod report;
 mod units;
 mod worker;

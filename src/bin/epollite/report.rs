@@ -6,6 +6,7 @@ use epollite::server::{datagram, stream};
 use epollite::{Call, Counts};
 
 use crate::log::quoted;
+use crate::meter::Tally;
 
 /// What one thread has counted, or all of them together.
 #[derive(Clone, Copy, Default, Debug)]
@@ -14,6 +15,8 @@ pub(crate) struct Snapshot {
     pub(crate) stream: stream::Stats,
     pub(crate) datagram: datagram::Stats,
     pub(crate) calls: Counts,
+    /// Only with `--count`.
+    pub(crate) tally: Option<Tally>,
 }
 
 impl Snapshot {
@@ -22,9 +25,12 @@ impl Snapshot {
         self.stream.add(&other.stream);
         self.datagram.add(&other.datagram);
         self.calls.add(&other.calls);
+        if let Some(tally) = &other.tally {
+            self.tally.get_or_insert_default().add(tally);
+        }
     }
 
-    fn echoes(&self) -> u64 {
+    pub(crate) fn echoes(&self) -> u64 {
         self.stream.echoes + self.datagram.echoed
     }
 

@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 use epollite::kernel::SIGINFO_BYTES;
 use epollite::server::datagram::{self, Service};
 use epollite::server::stream::{Left, Note, Server, Turn};
-use epollite::{
-    Counted, Errno, Event, Fd, Interest, Kernel, Linux, Ready, Signal, Token, Trigger, Waker,
-};
+use epollite::{Errno, Event, Fd, Interest, Ready, Signal, Token, Trigger, Waker};
 
 use crate::control::Control;
 use crate::listen::SocketFile;
 use crate::log::{Log, quoted};
+use crate::meter::{Meter, Tally, Trace};
 use crate::report::Snapshot;
 
 /// What is in the reactor beside streams.
@@ -23,9 +22,9 @@ pub(crate) enum Mine {
 }
 
 /// Everything that one thread has.
-pub(crate) struct Worker {
+pub(crate) struct Worker<K: Meter> {
     pub(crate) me: usize,
-    pub(crate) server: Server<Counted<Linux>, Mine>,
+    pub(crate) server: Server<K, Mine>,
     pub(crate) control: Arc<Control>,
     /// For the one that reads the signals: how to wake the others.
     pub(crate) others: Vec<Waker>,
@@ -37,6 +36,10 @@ pub(crate) struct Worker {
     datagrams: Vec<Token>,
     /// When a pause was last told: at a limit, pauses come by the thousand.
     paused_told: Option<Instant>,
+    /// Where the calls are printed.
+    pub(crate) trace: Trace,
+    /// With `--count`, what they sum up to.
+    pub(crate) tally: Option<Tally>,
 }
 
 struct Peer {
@@ -47,13 +50,8 @@ struct Peer {
 /// How often a pause is told at most.
 const PAUSE_TOLD_EVERY: Duration = Duration::from_secs(10);
 
-impl Worker {
-    pub(crate) fn new(
-        me: usize,
-        server: Server<Counted<Linux>, Mine>,
-        control: Arc<Control>,
-        log: Log,
-    ) -> Self {
+impl<K: Meter> Worker<K> {
+    pub(crate) fn new(me: usize, server: Server<K, Mine>, control: Arc<Control>, log: Log) -> Self {
         Self {
             me,
             server,
@@ -64,6 +62,8 @@ impl Worker {
             peers: HashMap::new(),
             datagrams: Vec::new(),
             paused_told: None,
+            trace: Trace::Nowhere,
+            tally: None,
         }
     }
 
@@ -90,12 +90,14 @@ impl Worker {
     pub(crate) fn run(&mut self) -> Result<Snapshot, Errno> {
         let result = self.turns();
         self.control.leave(&self.others);
+        self.look();
         result.map(|()| self.snapshot())
     }
 
     fn turns(&mut self) -> Result<(), Errno> {
         loop {
             let turn = self.server.turn(None)?;
+            self.look();
             self.tell();
             match turn {
                 Turn::Over => return Ok(()),
@@ -103,6 +105,18 @@ impl Worker {
                 Turn::Idle | Turn::Served => {}
             }
         }
+    }
+
+    /// Shows and sums up the calls that were made, if that is wanted.
+    pub(crate) fn look(&mut self) {
+        let Self { server, trace, tally, others, me, .. } = self;
+        let thread = (*me > 0 || !others.is_empty()).then_some(*me);
+        server.kernel().look(|record| {
+            trace.line(thread, &record);
+            if let Some(tally) = tally {
+                tally.see(&record);
+            }
+        });
     }
 
     fn foreign(&mut self, event: Event) {
@@ -139,7 +153,7 @@ impl Worker {
     fn obey(&mut self) {
         let (me, control) = (self.me, Arc::clone(&self.control));
         if let Some(sum) = control.tell(me, || self.snapshot()) {
-            self.log.result(|| sum.text(), || sum.json());
+            self.report(&sum);
         }
         if control.is_leaving() {
             for at in 0..self.datagrams.len() {
@@ -151,6 +165,13 @@ impl Worker {
                 }
             }
             self.server.stop();
+        }
+    }
+
+    fn report(&self, sum: &Snapshot) {
+        self.log.result(|| sum.text(), || sum.json());
+        if let Some(tally) = &sum.tally {
+            self.log.table(|| tally.text(sum.echoes()));
         }
     }
 
@@ -173,7 +194,8 @@ impl Worker {
             open: self.server.connections().into(),
             stream: self.server.stats(),
             datagram,
-            calls: self.server.kernel().tap,
+            calls: self.server.kernel().counts(),
+            tally: self.tally,
         }
     }
 

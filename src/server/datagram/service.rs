@@ -168,9 +168,7 @@ impl Service {
     }
 
     fn round<K: Kernel>(&mut self, io: &mut Io<'_, K>, ready: Ready) -> Next {
-        let Some(received) = self.receive(io) else {
-            return Next::Drained;
-        };
+        let Some(received) = self.receive(io) else { return Next::Drained };
         // Fewer than there was room for, and no error waiting: the queue was empty.
         let is_drained = received < self.batch.datagrams_max() && !ready.is_error();
         self.sift();

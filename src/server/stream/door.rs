@@ -98,9 +98,7 @@ impl<K: Kernel, X> Server<K, X> {
         if self.guests >= self.config.connections_max {
             return Entry::NoRoom(None);
         }
-        let Some(mut source) = self.reactor.source(door) else {
-            return Entry::Nobody;
-        };
+        let Some(mut source) = self.reactor.source(door) else { return Entry::Nobody };
         match source.io.accept() {
             Ok(Some((socket, peer))) => self.welcome(socket, peer, local),
             Ok(None) => Entry::Nobody,

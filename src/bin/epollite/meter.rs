@@ -1,0 +1,168 @@
+//! What the program can look into while it serves: how often each call was made, and, when
+//! somebody wants to see them, the calls themselves.
+//!
+//! Two kernels, chosen when the program starts: who asks for no trace runs code that has
+//! never heard of one.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use epollite::traced::{Record, Returned};
+use epollite::{Call, Counted, Counts, Errno, Kernel, Linux, Traced};
+
+use crate::log;
+
+/// A kernel that counts, and may write down.
+pub(crate) trait Meter: Kernel + Send {
+    /// A fresh one.
+    fn fresh() -> Self;
+
+    /// How often each call was made.
+    fn counts(&self) -> Counts;
+
+    /// Hands every call that was written down to `see`.
+    fn look(&mut self, see: impl FnMut(Record));
+}
+
+impl Meter for Counted<Linux> {
+    fn fresh() -> Self {
+        Self::over(Linux)
+    }
+
+    fn counts(&self) -> Counts {
+        self.tap
+    }
+
+    fn look(&mut self, _: impl FnMut(Record)) {}
+}
+
+impl Meter for Traced<Counted<Linux>> {
+    fn fresh() -> Self {
+        Self::over(Counted::over(Linux))
+    }
+
+    fn counts(&self) -> Counts {
+        self.kernel.tap
+    }
+
+    fn look(&mut self, mut see: impl FnMut(Record)) {
+        self.take().for_each(&mut see);
+    }
+}
+
+/// Where the lines of `--trace` go.
+#[derive(Clone, Debug)]
+pub(crate) enum Trace {
+    Nowhere,
+    Stderr,
+    File(Arc<File>),
+}
+
+impl Trace {
+    /// One line as strace -T prints it, with the thread's number when there are several.
+    pub(crate) fn line(&self, thread: Option<usize>, record: &Record) {
+        let mut line = thread.map_or_else(String::new, |thread| format!("[thread {thread}] "));
+        // Writing to a String cannot fail.
+        let _ = writeln!(line, "{record:#}");
+        match self {
+            Self::Nowhere => {}
+            Self::Stderr => log::err(&line),
+            // A full disk is no reason to stop serving.
+            Self::File(file) => drop((&**file).write_all(line.as_bytes())),
+        }
+    }
+}
+
+/// The sums of `--count`, a row a kind of call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tally([Row; Call::ALL.len()]);
+
+#[derive(Clone, Copy, Default, Debug)]
+struct Row {
+    calls: u64,
+    again: u64,
+    errors: u64,
+    bytes: u64,
+    time: Duration,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self([Row::default(); Call::ALL.len()])
+    }
+}
+
+impl Row {
+    fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.again += other.again;
+        self.errors += other.errors;
+        self.bytes += other.bytes;
+        self.time += other.time;
+    }
+}
+
+impl Tally {
+    pub(crate) fn see(&mut self, record: &Record) {
+        let row = &mut self.0[record.call as usize];
+        row.calls += 1;
+        row.time += record.duration;
+        match record.result {
+            Ok(Returned::Number(number)) if moves_bytes(record.call) => row.bytes += number as u64,
+            Ok(_) => {}
+            Err(Errno::EAGAIN) => row.again += 1,
+            Err(_) => row.errors += 1,
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (row, other) in self.0.iter_mut().zip(&other.0) {
+            row.add(other);
+        }
+    }
+
+    /// A table as `strace -c` prints it, with a column for `EAGAIN` and one for bytes; the
+    /// most time first.
+    #[expect(clippy::cast_precision_loss, reason = "for people, a few digits")]
+    pub(crate) fn text(&self, echoes: u64) -> String {
+        let mut rows: Vec<(Call, Row)> = Call::ALL.into_iter().zip(self.0).collect();
+        rows.retain(|(_, row)| row.calls > 0);
+        rows.sort_by_key(|(_, row)| core::cmp::Reverse(row.time));
+        let mut sum = Row::default();
+        rows.iter().for_each(|(_, row)| sum.add(row));
+        let rule = "------ ----------- ----------- --------- --------- --------- ----------- ";
+        let rule = format!("{rule}----------------\n");
+        let mut text = format!(
+            "% time     seconds  usecs/call     calls    EAGAIN    errors  bytes/call syscall\n{rule}"
+        );
+        let line = |row: &Row, name: &str| {
+            let seconds = row.time.as_secs_f64();
+            let share = 100.0 * seconds / sum.time.as_secs_f64().max(1e-9);
+            let usecs = seconds * 1e6 / row.calls.max(1) as f64;
+            let bytes = row.bytes as f64 / row.calls.max(1) as f64;
+            format!(
+                "{share:6.2} {seconds:11.6} {usecs:11.1} {:9} {:9} {:9} {bytes:11.1} {name}\n",
+                row.calls, row.again, row.errors
+            )
+        };
+        for (call, row) in &rows {
+            text += &line(row, call.syscall_name());
+        }
+        text += &rule;
+        text += &line(&sum, "total");
+        let an_echo = if echoes == 0 { 0.0 } else { sum.calls as f64 / echoes as f64 };
+        let _ = write!(text, "{echoes} echoes, {an_echo:.2} calls each");
+        text
+    }
+}
+
+/// Whether the call returns a number of bytes.
+const fn moves_bytes(call: Call) -> bool {
+    matches!(
+        call,
+        Call::Recv | Call::Send | Call::Recvfrom | Call::Sendto | Call::Read | Call::Write
+    )
+}
