@@ -207,16 +207,11 @@ impl<T, K: Kernel> Reactor<T, K> {
                 return Ok(Some(event));
             }
             match self.wait(deadline) {
-                Ok(()) => {
-                    fruitless = Errno::ELOOP;
-                    // Nothing came, so the wait ended by time: whose?
-                    if self.len == 0
-                        && self.again_now == 0
-                        && deadline.is_some_and(|deadline| deadline <= self.now)
-                    {
-                        return Ok(self.pending());
-                    }
+                // Time is up, whatever this wait has brought: that still goes out.
+                Ok(()) if deadline.is_some_and(|deadline| deadline <= self.now) => {
+                    return Ok(self.pending());
                 }
+                Ok(()) => fruitless = Errno::ELOOP,
                 Err(errno) if errno.interrupted() => fruitless = errno,
                 Err(errno) => return Err(errno),
             }
