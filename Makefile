@@ -38,9 +38,8 @@ run: build ## build it and serve echo on 127.0.0.1:7777, telling of clients; Ctr
 
 .PHONY: test
 test: tools ## every test: facts, laws, real clients, bad input
-	$(CARGO) test --locked --lib --bins --tests --examples
 	$(CARGO) test --locked --no-default-features --lib
-	$(CARGO) test --locked --doc
+	$(CARGO) test --locked
 
 .PHONY: check
 check: ## format, lints, documentation, dependencies; no test

@@ -58,6 +58,12 @@ impl Faults {
         Self { only: Some(call), ..self }
     }
 
+    /// Whether calls fail from some point on for ever. Work: O(1).
+    #[must_use]
+    pub const fn lasts(&self) -> bool {
+        self.lasts
+    }
+
     /// Whether any call was made to fail. Work: O(1).
     #[must_use]
     pub const fn has_struck(&self) -> bool {

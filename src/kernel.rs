@@ -194,7 +194,8 @@ pub trait Kernel {
     fn send(&mut self, socket: &Fd, buf: &[u8]) -> Result<usize, Errno>;
 
     /// Reads one datagram and who sent it. Returns its *whole* length: more than `buf` has
-    /// means that the rest is lost. Work: one system call.
+    /// means that the rest is lost. For datagrams only: of a stream, Linux counts the bytes
+    /// and throws them away (`MSG_TRUNC`). Work: one system call.
     ///
     /// # Errors
     /// * [`Errno::EAGAIN`]: nothing is there now.

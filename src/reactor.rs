@@ -21,7 +21,7 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 
 use crate::errno::Errno;
-use crate::event::{Event, Interest, Ready, Trigger, Watch};
+use crate::event::{EPOLLRDHUP, Event, Interest, Ready, Trigger, Watch};
 use crate::instant::Instant;
 use crate::kernel::{Control, EpollEvent, Fd, Kernel};
 use crate::linux::Linux;
@@ -55,9 +55,11 @@ impl Default for Limits {
 /// the same, so that a descriptor haunting the epoll cannot hold its caller for ever.
 const FRUITLESS_MAX: u32 = 1_000;
 
-/// The registration's own bit among the bits of its watch: it stands on the list of those to
-/// be reported again. The kernel has no such bit.
+/// The registration's own bits among those of its watch: whether it stands on the list of
+/// those to be reported again, and with what. The kernel has no such bits.
 const STANDS_AGAIN: u32 = 1 << 27;
+const AGAIN: u32 = STANDS_AGAIN | 0x3f << AGAIN_SHIFT;
+const AGAIN_SHIFT: u32 = 16;
 
 /// The waker's place in `epoll_event.data`. No slab grows to that slot.
 const WAKER: u64 = u64::MAX;
@@ -65,7 +67,7 @@ const WAKER: u64 = u64::MAX;
 /// What the slab holds for one registration.
 struct Registration<T> {
     fd: Fd,
-    /// What the kernel was told, and [`STANDS_AGAIN`].
+    /// What the kernel was told, and [`AGAIN`].
     watch: u32,
     state: T,
 }
@@ -112,7 +114,7 @@ pub struct Reactor<T, K: Kernel = Linux> {
     len: usize,
     /// To be reported without the kernel's word; only the first `again_now` in this round, so
     /// that one who asks again and again stands behind what the kernel reports meanwhile.
-    again: VecDeque<(Token, Ready)>,
+    again: VecDeque<Token>,
     again_now: usize,
     /// How many deadlines may still be reported in this round, for the same reason.
     timers_now: usize,
@@ -182,6 +184,7 @@ impl<T, K: Kernel> Reactor<T, K> {
                 watch: &mut registration.watch,
                 timers: &mut self.timers,
                 again: &mut self.again,
+                now: self.now,
             },
         })
     }
@@ -216,7 +219,8 @@ impl<T, K: Kernel> Reactor<T, K> {
                 Err(errno) => return Err(errno),
             }
         }
-        Err(fruitless)
+        // The last wait has not been looked at.
+        self.pending().map(Some).ok_or(fruitless)
     }
 
     /// The next event of those that the last wait brought; never waits, makes no call. With
@@ -239,10 +243,11 @@ impl<T, K: Kernel> Reactor<T, K> {
         }
         while self.again_now > 0 {
             self.again_now -= 1;
-            let (token, ready) = self.again.pop_front()?;
+            let token = self.again.pop_front()?;
             // One that has been deregistered since is no stale event: the kernel is innocent.
             if let Some(registration) = self.registrations.get_mut(token) {
-                registration.watch &= !STANDS_AGAIN;
+                let ready = again_ready(registration.watch);
+                registration.watch &= !AGAIN;
                 return Some(Event::Io { token, ready });
             }
         }
@@ -362,6 +367,19 @@ impl<T, K: Kernel> Reactor<T, K> {
 
     /// Bytes that one registration takes. Work: O(1).
     pub const REGISTRATION_BYTES: usize = Slab::<Registration<T>>::SLOT_BYTES;
+}
+
+/// The six facts of a [`Ready`], packed into [`AGAIN`]: five stand side by side already.
+const fn again_bits(ready: Ready) -> u32 {
+    let beside = (ready.is_read_closed() as u32) << 5;
+    STANDS_AGAIN | (ready.bits() & 0x1f | beside) << AGAIN_SHIFT
+}
+
+/// And back.
+const fn again_ready(watch: u32) -> Ready {
+    let packed = watch >> AGAIN_SHIFT & 0x3f;
+    let read_closed = if packed & 0x20 != 0 { EPOLLRDHUP } else { 0 };
+    Ready::from_bits(packed & 0x1f | read_closed)
 }
 
 /// In whole milliseconds, rounded up: rounded down, the last of a wait would be spent asking

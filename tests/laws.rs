@@ -3,6 +3,16 @@
 
 #[path = "laws/addr.rs"]
 pub mod addr;
+#[path = "laws/batch.rs"]
+pub mod batch;
+#[path = "laws/echo.rs"]
+pub mod echo;
+#[path = "laws/owed.rs"]
+pub mod owed;
+#[path = "laws/slab.rs"]
+pub mod slab;
+#[path = "laws/timer.rs"]
+pub mod timer;
 
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
@@ -26,6 +36,36 @@ proptest! {
     fn hostile_text_never_panics_and_what_parses_reprints(text in addr_text()) {
         addr::hostile_text_never_panics(&text);
     }
+
+    #[test]
+    fn a_slab_names_whom_a_map_names(plan in plan()) {
+        slab::agrees_with_a_map(&plan);
+    }
+
+    #[test]
+    fn deadlines_expire_as_a_sorted_list_would(plan in plan()) {
+        timer::agrees_with_a_sorted_list(&plan);
+    }
+
+    #[test]
+    fn what_is_owed_is_a_queue_within_its_bound(plan in plan()) {
+        owed::agrees_with_a_queue(&plan);
+    }
+
+    #[test]
+    fn a_batch_holds_what_a_list_holds(plan in plan()) {
+        batch::agrees_with_a_list(&plan);
+    }
+
+    #[test]
+    fn an_echo_is_a_prefix_and_whole_at_the_end(plan in plan()) {
+        echo::echoes_a_prefix(&plan);
+    }
+}
+
+/// Operations, as each law reads them.
+fn plan() -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), 0..400)
 }
 
 /// Any bytes, mostly behind a family that is spoken here, or an address and something after it, so

@@ -6,7 +6,7 @@
 use alloc::collections::VecDeque;
 use core::fmt;
 
-use super::{Reason, STANDS_AGAIN};
+use super::{AGAIN, Reason, STANDS_AGAIN, again_bits};
 use crate::addr::Addr;
 use crate::errno::Errno;
 use crate::event::{EPOLLEXCLUSIVE, Interest, Ready, Refusal, Trigger, Watch};
@@ -38,7 +38,9 @@ pub struct Io<'a, K: Kernel> {
     pub(super) epoll: &'a Fd,
     pub(super) watch: &'a mut u32,
     pub(super) timers: &'a mut Timers,
-    pub(super) again: &'a mut VecDeque<(Token, Ready)>,
+    pub(super) again: &'a mut VecDeque<Token>,
+    /// When the reactor last looked at the clock.
+    pub(super) now: Instant,
 }
 
 /// What a `recv` brought.
@@ -62,7 +64,10 @@ pub enum Sent {
 }
 
 impl<K: Kernel> Io<'_, K> {
-    /// Reads bytes. Work: one system call.
+    /// Reads bytes of a stream. Work: one system call.
+    ///
+    /// A datagram may be empty, and looks like an end here: for those there is
+    /// [`recvfrom`](Kernel::recvfrom).
     ///
     /// # Errors
     /// * [`Errno::ECONNRESET`]: the peer broke the connection. And others as rare.
@@ -141,32 +146,35 @@ impl<K: Kernel> Io<'_, K> {
         let bits = Watch::new(interest, trigger).bits();
         let control = Control::Modify(EpollEvent::new(bits, self.token.to_bits()));
         self.patiently(|kernel, fd| kernel.epoll_ctl(self.epoll, control, fd))?;
-        *self.watch = bits | (*self.watch & STANDS_AGAIN);
+        *self.watch = bits | (*self.watch & AGAIN);
         Ok(())
     }
 
     /// Whether exactly this is waited for already. Work: O(1).
     #[must_use]
     pub const fn watches(&self, interest: Interest, trigger: Trigger) -> bool {
-        *self.watch & !STANDS_AGAIN == Watch::new(interest, trigger).bits()
+        *self.watch & !AGAIN == Watch::new(interest, trigger).bits()
     }
 
     /// Has `ready` reported again after whatever the kernel reports next, as if it had come
     /// from there. Work: O(1).
     ///
     /// For edge mode: who stops before the kernel said "nothing", because his turn was over,
-    /// is not reminded by anybody. A registration stands at most once on that list.
+    /// is not reminded by anybody. A registration stands at most once on that list; what is
+    /// asked for twice adds up.
     pub fn again(&mut self, ready: Ready) {
         if *self.watch & STANDS_AGAIN == 0 {
-            *self.watch |= STANDS_AGAIN;
-            self.again.push_back((self.token, ready));
+            self.again.push_back(self.token);
         }
+        *self.watch |= again_bits(ready);
     }
 
     /// Sets or moves the deadline: one [`Event::Timer`](crate::Event::Timer) when it has
-    /// passed. Work: O(log deadlines).
+    /// passed. One in the past counts as of now: behind all that were due before it, so that
+    /// nobody who sets his deadline back again and again keeps the others waiting.
+    /// Work: O(log deadlines).
     pub fn set_deadline(&mut self, deadline: Instant) {
-        self.timers.set(self.token.slot(), deadline);
+        self.timers.set(self.token.slot(), deadline.max(self.now));
     }
 
     /// Takes the deadline back. Returns whether there was one. Work: O(log deadlines).
@@ -204,6 +212,12 @@ impl<T: fmt::Debug, K: Kernel> fmt::Debug for Source<'_, T, K> {
 
 impl<K: Kernel> fmt::Debug for Io<'_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Io({}, {:?}, watches {})", self.token, self.fd, Ready::from_bits(*self.watch))
+        write!(
+            f,
+            "Io({}, {:?}, watches {})",
+            self.token,
+            self.fd,
+            Ready::from_bits(*self.watch & !AGAIN)
+        )
     }
 }

@@ -59,6 +59,10 @@ impl Waker {
     /// Man page: eventfd(2)
     pub fn wake<K: Kernel>(&self, kernel: &mut K) -> Result<(), Errno> {
         let shared = &*self.0;
+        // First of all: a wake that nobody heard stands for ever when the reactor has gone.
+        if shared.inside.load(Ordering::Acquire) & RETIRED != 0 {
+            return Err(Errno::EPIPE);
+        }
         if shared.pending.swap(true, Ordering::AcqRel) {
             return Ok(());
         }

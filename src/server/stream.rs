@@ -347,6 +347,20 @@ impl<K: Kernel, X> Server<K, X> {
         Stats { stale: self.reactor.stale(), ..self.stats }
     }
 
+    /// How many bytes are owed to all connections together: the memory that they make us
+    /// hold beside their slots. Work: O(connections).
+    pub fn owed_bytes(&mut self) -> u64 {
+        let mut sum = 0;
+        self.each_guest(|server, token| {
+            if let Some(source) = server.reactor.source(token)
+                && let Role::Guest(guest) = source.state
+            {
+                sum += guest.echo.owed().len() as u64;
+            }
+        });
+        sum
+    }
+
     /// How many connections there are. Work: O(1).
     #[must_use]
     pub const fn connections(&self) -> u32 {

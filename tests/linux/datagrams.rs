@@ -1,0 +1,191 @@
+//! Datagrams, one by one and in batches.
+
+use epollite::{
+    Addr, Batch, Datagram, Errno, Family, Fd, Kernel, Kind, Linux, OptionName, SocketOption,
+};
+
+use super::world::{bound, close, readable, ready};
+
+#[test]
+fn a_datagram_comes_with_its_sender_and_its_whole_length() {
+    let (here, here_addr, there, there_addr) = two();
+    assert_eq!(Linux.recvfrom(&there, &mut [0; 8]), Err(Errno::EAGAIN));
+    for (sent, room) in [(5, 8), (8, 8), (0, 8), (300, 8), (5, 0)] {
+        let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(sent).collect();
+        assert_eq!(Linux.sendto(&here, &bytes, &there_addr), Ok(sent));
+        readable(&there);
+        let mut buf = vec![0xee; room];
+        let got = Linux.recvfrom(&there, &mut buf);
+        assert_eq!(got, Ok((sent, here_addr)), "law: the whole length, {sent} into {room}");
+        let kept = sent.min(room);
+        assert_eq!(buf[..kept], bytes[..kept]);
+    }
+    assert_eq!(Linux.recvfrom(&there, &mut [0; 8]), Err(Errno::EAGAIN));
+    close([here, there]);
+}
+
+#[test]
+fn a_datagram_too_long_is_refused_whole() {
+    let (here, _, there, there_addr) = two();
+    let refused = Linux.sendto(&here, &vec![0; 65_508], &there_addr);
+    assert_eq!(refused, Err(Errno::EMSGSIZE));
+    assert_eq!(Linux.sendto(&here, &vec![0; 65_507], &there_addr), Ok(65_507));
+    close([here, there]);
+}
+
+#[test]
+fn broadcasting_wants_to_be_allowed() {
+    let (here, _) = bound(Family::Inet, Kind::Datagram);
+    let everyone: Addr = "255.255.255.255:9".parse().unwrap();
+    let refused = Linux.sendto(&here, b"hello?", &everyone);
+    // A box without any route says so first.
+    assert!(matches!(refused, Err(Errno::EACCES | Errno::ENETUNREACH)), "{refused:?}");
+    close([here]);
+}
+
+#[test]
+fn a_default_peer_can_be_set_refuses_once_and_can_be_dissolved() {
+    let (here, _, nobody, nowhere) = two();
+    close([nobody]);
+    assert_eq!(Linux.connect(&here, &nowhere), Ok(()));
+    assert_eq!(Linux.getpeername(&here), Ok(nowhere));
+    assert_eq!(Linux.send(&here, b"anyone?"), Ok(7));
+    let bits = ready(&here);
+    // The answer may be here already or still on its way: taking it is what counts.
+    if bits & epollite::event::EPOLLERR != 0 {
+        let refused = Linux.recvfrom(&here, &mut [0; 8]);
+        assert_eq!(refused, Err(Errno::ECONNREFUSED));
+        let none = Ok(SocketOption::Error(None));
+        assert_eq!(Linux.getsockopt(&here, OptionName::Error), none);
+    }
+    assert_eq!(Linux.connect(&here, &Addr::Unspec), Ok(()));
+    assert_eq!(Linux.getpeername(&here), Err(Errno::ENOTCONN));
+    assert_eq!(Linux.send(&here, b"anyone?"), Err(Errno::EDESTADDRREQ));
+    close([here]);
+}
+
+#[test]
+fn a_batch_goes_out_and_comes_in_by_one_call_each() {
+    let (here, here_addr, there, there_addr) = two();
+    let mut batch = Batch::new(4, 8);
+    for bytes in [&b"one"[..], b"", b"eighteen", b"too"] {
+        assert!(batch.push(bytes, &there_addr.encode()));
+    }
+    assert_eq!(Linux.sendmmsg(&here, &batch, 0), Ok(4));
+    let mut got = Vec::new();
+    receive(&there, &mut Batch::new(8, 8), 4, |datagram| {
+        assert_eq!(datagram.addr.decode(), Ok(here_addr));
+        assert!(!datagram.truncated);
+        got.push(datagram.bytes.to_vec());
+    });
+    assert_eq!(got, [&b"one"[..], b"", b"eighteen", b"too"]);
+    close([here, there]);
+}
+
+#[test]
+fn what_arrived_can_be_sent_back_as_it_is_from_any_place_on() {
+    let (here, here_addr, there, there_addr) = two();
+    let mut batch = Batch::new(8, 16);
+    for bytes in [&b"first"[..], b"second", b"third"] {
+        batch.push(bytes, &there_addr.encode());
+    }
+    assert_eq!(Linux.sendmmsg(&here, &batch, 1), Ok(2));
+    readable(&there);
+    assert_eq!(Linux.recvfrom(&there, &mut [0; 8]), Ok((6, here_addr)));
+    readable(&there);
+    assert_eq!(Linux.recvmmsg(&there, &mut batch), Ok(1));
+    assert_eq!(batch.get(0).bytes, b"third");
+    assert_eq!(Linux.sendmmsg(&there, &batch, 0), Ok(1), "back as it is");
+    readable(&here);
+    assert_eq!(Linux.recvfrom(&here, &mut [0; 8]), Ok((5, there_addr)));
+    assert_eq!(Linux.sendmmsg(&there, &batch, 1), Ok(0), "past the end is nothing");
+    close([here, there]);
+}
+
+#[test]
+fn a_datagram_longer_than_its_place_is_cut_and_says_so() {
+    let (here, _, there, there_addr) = two();
+    let wholes = [&b"123456789"[..], b"12345678", b"1234567"];
+    for bytes in wholes {
+        Linux.sendto(&here, bytes, &there_addr).unwrap();
+    }
+    let mut got = Vec::new();
+    receive(&there, &mut Batch::new(4, 8), 3, |datagram| {
+        got.push((datagram.bytes.to_vec(), datagram.truncated));
+    });
+    let cut = wholes.map(|whole| (whole[..whole.len().min(8)].to_vec(), whole.len() > 8));
+    assert_eq!(got, cut);
+    close([here, there]);
+}
+
+#[test]
+fn an_empty_socket_empties_the_batch() {
+    let (here, addr) = bound(Family::Inet, Kind::Datagram);
+    let mut batch = Batch::new(4, 8);
+    batch.push(b"old", &addr.encode());
+    assert_eq!(Linux.recvmmsg(&here, &mut batch), Err(Errno::EAGAIN));
+    assert!(batch.is_empty(), "law: what was there is forgotten");
+    close([here]);
+}
+
+#[test]
+fn a_call_takes_sixty_four_and_the_next_one_the_rest() {
+    let (here, _, there, there_addr) = two();
+    let mut batch = Batch::new(100, 1);
+    for number in 0..100 {
+        assert!(batch.push(&[number], &there_addr.encode()));
+    }
+    assert_eq!(Linux.sendmmsg(&here, &batch, 0), Ok(64));
+    assert_eq!(Linux.sendmmsg(&here, &batch, 64), Ok(36));
+    let (mut batch, mut seen) = (Batch::new(100, 1), Vec::new());
+    receive(&there, &mut batch, 100, |datagram| seen.push(datagram.bytes[0]));
+    assert_eq!(seen, (0..100).collect::<Vec<u8>>());
+    close([here, there]);
+}
+
+#[test]
+fn a_batch_stops_at_the_first_that_fails() {
+    let (here, _, there, there_addr) = two();
+    let unreachable: Addr = "127.0.0.1:0".parse().unwrap();
+    let mut batch = Batch::new(3, 8);
+    for addr in [there_addr, unreachable, there_addr] {
+        batch.push(b"x", &addr.encode());
+    }
+    assert_eq!(Linux.sendmmsg(&here, &batch, 0), Ok(1));
+    assert_eq!(Linux.sendmmsg(&here, &batch, 1), Err(Errno::EINVAL));
+    assert_eq!(Linux.sendmmsg(&here, &batch, 2), Ok(1));
+    close([here, there]);
+}
+
+#[test]
+fn unix_datagrams_of_nobody_go_in_batches_to_a_default_peer() {
+    let (near, far) = Linux.socketpair(Kind::Datagram).unwrap();
+    let mut batch = Batch::new(2, 4);
+    let nobody = epollite::SockAddr::EMPTY;
+    for bytes in [b"a", b"b"] {
+        batch.push(bytes, &nobody);
+    }
+    assert_eq!(Linux.sendmmsg(&near, &batch, 0), Ok(2));
+    assert_eq!(Linux.recvmmsg(&far, &mut batch), Ok(2));
+    assert_eq!(batch.get(1).bytes, b"b");
+    close([near, far]);
+}
+
+fn two() -> (Fd, Addr, Fd, Addr) {
+    let (here, here_addr) = bound(Family::Inet, Kind::Datagram);
+    let (there, there_addr) = bound(Family::Inet, Kind::Datagram);
+    (here, here_addr, there, there_addr)
+}
+
+/// Receives so many datagrams, in as many batches as it takes, and hands each on.
+fn receive(socket: &Fd, batch: &mut Batch, total: usize, mut each: impl FnMut(Datagram<'_>)) {
+    let mut left = total;
+    while left > 0 {
+        readable(socket);
+        let count = Linux.recvmmsg(socket, batch).expect("it said so");
+        assert_eq!(count, batch.len(), "law: what is returned is what is there");
+        assert!(0 < count && count <= 64.min(left), "{count} of {left} in one call");
+        batch.iter().for_each(&mut each);
+        left -= count;
+    }
+}

@@ -1,0 +1,126 @@
+//! Pipes, eventfds, duplicates: reading, writing, splicing, and how every descriptor is born.
+
+use epollite::{Errno, Family, Fd, Kernel, Kind, Linux, SignalSet};
+
+use super::world::{close, connected, listening, readable, ready};
+
+/// `O_NONBLOCK` and `O_CLOEXEC`, as the folder fdinfo of proc(5) prints them, in octal.
+const NONBLOCK: u32 = 0o4_000;
+const CLOEXEC: u32 = 0o2_000_000;
+
+#[test]
+fn every_descriptor_is_born_non_blocking_and_closed_on_exec() {
+    let (listener, addr) = listening();
+    let client = Linux.socket(Family::Inet, Kind::Stream).unwrap();
+    let _ = Linux.connect(&client, &addr);
+    ready(&listener);
+    let (accepted, _) = Linux.accept4(&listener).unwrap();
+    let (left, right) = Linux.socketpair(Kind::Datagram).unwrap();
+    let (reader, writer) = Linux.pipe2().unwrap();
+    let eventfd = Linux.eventfd(0).unwrap();
+    let signalfd = Linux.signalfd(SignalSet::EMPTY).unwrap();
+    let dup = Linux.dup(&eventfd).unwrap();
+    let born = [listener, client, accepted, left, right, reader, writer, eventfd, signalfd, dup];
+    for fd in &born {
+        assert_eq!(flags(fd), NONBLOCK | CLOEXEC, "law: {fd:?} is so from birth");
+    }
+    // Of an epoll nothing is read: whether it blocks is no question.
+    let epoll = Linux.epoll_create1().unwrap();
+    assert_eq!(flags(&epoll), CLOEXEC);
+    close(born.into_iter().chain([epoll]));
+}
+
+#[test]
+fn a_pipe_carries_bytes_one_way() {
+    let (reader, writer) = Linux.pipe2().unwrap();
+    let mut buf = [0; 8];
+    assert_eq!(Linux.read(&reader, &mut buf), Err(Errno::EAGAIN));
+    assert_eq!(Linux.write(&writer, b"hello"), Ok(5));
+    assert_eq!(Linux.write(&reader, b"hello"), Err(Errno::EBADF));
+    assert_eq!(Linux.read(&reader, &mut buf), Ok(5));
+    assert_eq!(&buf[..5], b"hello");
+    close([writer]);
+    assert_eq!(Linux.read(&reader, &mut buf), Ok(0));
+    close([reader]);
+}
+
+#[test]
+fn writing_to_a_pipe_without_a_reader_is_epipe() {
+    // Rust's runtime ignores SIGPIPE, and so does this test.
+    let (reader, writer) = Linux.pipe2().unwrap();
+    close([reader]);
+    assert_eq!(Linux.write(&writer, b"x"), Err(Errno::EPIPE));
+    close([writer]);
+}
+
+#[test]
+fn an_eventfd_sums_up_and_is_emptied_by_reading() {
+    let eventfd = Linux.eventfd(3).unwrap();
+    assert_eq!(Linux.write(&eventfd, &4u64.to_ne_bytes()), Ok(8));
+    let mut sum = [0; 8];
+    assert_eq!(Linux.read(&eventfd, &mut sum), Ok(8));
+    assert_eq!(u64::from_ne_bytes(sum), 7);
+    assert_eq!(Linux.read(&eventfd, &mut sum), Err(Errno::EAGAIN));
+    assert_eq!(Linux.read(&eventfd, &mut [0; 7]), Err(Errno::EINVAL));
+    close([eventfd]);
+}
+
+#[test]
+fn an_eventfd_at_its_maximum_takes_no_more() {
+    let eventfd = Linux.eventfd(0).unwrap();
+    let maximum = u64::MAX - 1;
+    assert_eq!(Linux.write(&eventfd, &maximum.to_ne_bytes()), Ok(8));
+    assert_eq!(Linux.write(&eventfd, &1u64.to_ne_bytes()), Err(Errno::EAGAIN));
+    assert_eq!(Linux.write(&eventfd, &u64::MAX.to_ne_bytes()), Err(Errno::EINVAL));
+    let mut sum = [0; 8];
+    assert_eq!(Linux.read(&eventfd, &mut sum), Ok(8));
+    assert_eq!(u64::from_ne_bytes(sum), maximum);
+    close([eventfd]);
+}
+
+#[test]
+fn splice_moves_bytes_from_a_socket_through_a_pipe_to_a_socket() {
+    let (from, source) = connected();
+    let (into, sink) = connected();
+    let (reader, writer) = Linux.pipe2().unwrap();
+    assert_eq!(Linux.splice(&source, &writer, 64), Err(Errno::EAGAIN));
+    assert_eq!(Linux.send(&from, b"no copy of ours"), Ok(15));
+    readable(&source);
+    assert_eq!(Linux.splice(&source, &writer, 64), Ok(15));
+    assert_eq!(Linux.splice(&reader, &into, 2), Ok(2));
+    assert_eq!(Linux.splice(&reader, &into, 64), Ok(13));
+    assert_eq!(Linux.splice(&reader, &into, 64), Err(Errno::EAGAIN));
+    let (mut got, mut buf) = (Vec::new(), [0; 64]);
+    while got.len() < 15 {
+        readable(&sink);
+        let count = Linux.recv(&sink, &mut buf).unwrap();
+        got.extend_from_slice(&buf[..count]);
+    }
+    assert_eq!(got, b"no copy of ours");
+    assert_eq!(Linux.splice(&source, &into, 64), Err(Errno::EINVAL), "no pipe");
+    close([from, source, into, sink, reader, writer]);
+}
+
+#[test]
+fn a_duplicate_is_the_same_file_and_outlives_the_other() {
+    let eventfd = Linux.eventfd(0).unwrap();
+    let dup = Linux.dup(&eventfd).unwrap();
+    assert_ne!(dup.number(), eventfd.number());
+    assert_eq!(Linux.write(&eventfd, &5u64.to_ne_bytes()), Ok(8));
+    close([eventfd]);
+    let mut sum = [0; 8];
+    assert_eq!(Linux.read(&dup, &mut sum), Ok(8));
+    assert_eq!(u64::from_ne_bytes(sum), 5);
+    close([dup]);
+}
+
+/// What proc(5) says of an open descriptor: how it was opened, without the access mode and what
+/// only some kinds have.
+fn flags(fd: &Fd) -> u32 {
+    let path = format!("/proc/self/fdinfo/{fd}");
+    let info = std::fs::read_to_string(path).expect("proc is mounted");
+    let line = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    let octal = line.expect("every descriptor has flags").trim();
+    let bits = u32::from_str_radix(octal, 8).expect("they are octal");
+    bits & (NONBLOCK | CLOEXEC)
+}

@@ -1,0 +1,83 @@
+//! What the types promise, held while compiling: who may be sent, shared, copied, made into an
+//! object, and how large each is. Whoever breaks one of these breaks a user's program or a bound
+//! of the design, so it does not build.
+
+use epollite::echo::Echo;
+use epollite::kernel::{Control, EpollEvent};
+use epollite::reactor::{Io, Limits, Reason, Source};
+use epollite::{
+    Addr, Batch, Counted, Counts, Errno, Event, Fd, Instant, Interest, Kernel, Linux, Owed,
+    Reactor, Ready, Received, Sent, SignalSet, Slab, SockAddr, SocketOption, Timers, Token,
+    Trigger, Waker,
+};
+use static_assertions::{
+    assert_eq_size, assert_impl_all, assert_not_impl_any, assert_obj_safe, const_assert,
+    const_assert_eq,
+};
+
+// The waist can be chosen at run time, lent, and wrapped.
+assert_obj_safe!(Kernel);
+assert_impl_all!(Linux: Kernel, Copy, Send, Sync);
+assert_impl_all!(&mut Linux: Kernel);
+assert_impl_all!(&mut dyn Kernel: Kernel);
+assert_impl_all!(Counted<Counted<Linux>>: Kernel, Send, Sync);
+assert_impl_all!(Reactor<(), &'static mut dyn Kernel>: Drop);
+const_assert_eq!(size_of::<Linux>(), 0);
+
+// A descriptor has one owner.
+assert_impl_all!(Fd: Send, Sync);
+assert_not_impl_any!(Fd: Clone, Copy, Default, Drop);
+assert_eq_size!(Fd, i32);
+
+// A waker goes anywhere; a reactor goes where its states may go.
+assert_impl_all!(Waker: Send, Sync, Clone);
+assert_impl_all!(Reactor<Vec<u8>>: Send);
+assert_not_impl_any!(Reactor<()>: Clone);
+assert_not_impl_any!(Reactor<*const ()>: Send);
+assert_not_impl_any!(Source<'static, *const (), Linux>: Send);
+assert_impl_all!(Io<'static, Linux>: Send);
+assert_eq_size!(Waker, usize);
+
+/// For every state and kernel that may be sent, not only for those named above.
+#[expect(dead_code, reason = "that it compiles is the test")]
+const fn a_reactor_may_be_sent_when_its_states_may<T: Send, K: Kernel + Send>() {
+    const fn sent<S: Send>() {}
+    sent::<Reactor<T, K>>();
+    sent::<Slab<T>>();
+}
+
+// What is said is a plain value.
+assert_impl_all!(Event: Copy, Eq, Send, Sync);
+assert_impl_all!(Errno: Copy, Eq, Ord, core::hash::Hash, core::error::Error, Send, Sync);
+assert_impl_all!(Reason: Copy, Eq, core::error::Error, From<Errno>, Send, Sync);
+assert_impl_all!(Interest: Copy, Eq, Default, core::ops::BitOr);
+assert_impl_all!(Ready: Copy, Eq, Default, core::ops::BitOrAssign);
+assert_impl_all!(Token: Copy, Eq, Ord, core::hash::Hash, Send, Sync);
+assert_impl_all!(Trigger: Copy, Eq, Default);
+assert_impl_all!(SocketOption: Copy, Eq);
+assert_impl_all!(Counts: Copy, Eq, Default);
+assert_impl_all!(Limits: Copy, Default);
+assert_impl_all!((Timers, Batch, Owed, Echo): Send, Sync);
+
+// Sizes that somebody counts on.
+const_assert_eq!(size_of::<Errno>(), 2);
+assert_eq_size!(Errno, Option<Errno>, Result<(), Errno>);
+const_assert_eq!(size_of::<Token>(), 8);
+assert_eq_size!(Token, u64);
+assert_eq_size!(Instant, u64);
+assert_eq_size!(SignalSet, u64);
+assert_eq_size!(Interest, Ready, u32);
+assert_eq_size!(Owed, usize);
+assert_eq_size!(Received, Sent, [usize; 2]);
+const_assert!(size_of::<Event>() <= 16);
+const_assert!(size_of::<Control>() <= 24);
+const_assert!(size_of::<Addr>() <= 128);
+const_assert_eq!(size_of::<SockAddr>(), 136);
+#[cfg(target_arch = "x86_64")]
+const_assert_eq!(size_of::<EpollEvent>(), 12);
+
+// An idle connection costs at most 64 bytes: its slot, a slack of one half for growth, and its
+// deadline (16 bytes and 4). On 64-bit machines, where pointers are as large as they get.
+const_assert!(Reactor::<Echo>::REGISTRATION_BYTES * 3 / 2 + 16 + 4 <= 68);
+const_assert!(Reactor::<Echo>::REGISTRATION_BYTES + 16 + 4 <= 64);
+const_assert_eq!(Reactor::<()>::REGISTRATION_BYTES, 16);
