@@ -19,6 +19,10 @@ use crate::token::Token;
 /// until we look. Long enough to cost nothing, short enough for the one who waits.
 const RETRY: Duration = Duration::from_millis(250);
 
+/// Connections that are let in when the doors shut, and may have queued. More than a listener's
+/// queue holds on any system; the bound is for kernels that say "gone" for ever.
+const QUEUED_MAX: u32 = 1 << 16;
+
 /// A listener.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Door {
@@ -139,33 +143,44 @@ impl<K: Kernel, X> Server<K, X> {
         self.is_paused = true;
         self.stats.pauses += 1;
         self.notes.push_back(Note::Paused { errno });
+        // If the kernel has no memory even for that, the doors stay as they were: at worst we
+        // are asked again and look away, until a connection ends.
         self.watch_doors(Interest::NONE);
         if errno.is_some() {
-            let retry = self.reactor.kernel().now() + RETRY;
-            self.each_door(|source| source.set_deadline(retry));
+            self.retry_later();
         }
     }
 
-    /// There is hope: asks the doors again.
+    /// There is hope: asks the doors again. Should the kernel have no memory for that, hope
+    /// comes back later; a door that nobody asks any more would be shut for ever.
     pub(super) fn resume(&mut self) {
-        if core::mem::take(&mut self.is_paused) {
-            self.each_door(|source| {
-                source.cancel_deadline();
-            });
-            self.watch_doors(Interest::READABLE);
+        if !core::mem::take(&mut self.is_paused) {
+            return;
+        }
+        if self.watch_doors(Interest::READABLE) {
+            self.each_door(|io| _ = io.cancel_deadline());
+        } else {
+            self.is_paused = true;
+            self.retry_later();
         }
     }
 
-    fn watch_doors(&mut self, interest: Interest) {
+    fn retry_later(&mut self) {
+        let retry = self.reactor.kernel().now() + RETRY;
+        self.each_door(|io| io.set_deadline(retry));
+    }
+
+    /// Returns whether every door is watched so now.
+    fn watch_doors(&mut self, interest: Interest) -> bool {
         let trigger = self.door_trigger();
-        self.each_door(|source| match trigger {
+        let mut are_watched = true;
+        self.each_door(|io| match trigger {
             // Nobody reminds us of who came meanwhile: look, as if somebody had.
-            Trigger::Edge if interest == Interest::READABLE => source.again(Ready::READABLE),
+            Trigger::Edge if interest == Interest::READABLE => io.again(Ready::READABLE),
             Trigger::Edge => {}
-            // If the kernel has no memory even for that, the door stays as it was: at worst
-            // we are asked again and look in vain, until a connection ends.
-            _ => drop(source.rearm(interest, trigger)),
+            _ => are_watched &= io.rearm(interest, trigger).is_ok(),
         });
+        are_watched
     }
 
     fn each_door(&mut self, mut act: impl FnMut(&mut crate::reactor::Io<'_, K>)) {
@@ -182,9 +197,12 @@ impl<K: Kernel, X> Server<K, X> {
         for door in core::mem::take(&mut self.doors) {
             if let Some(&Role::Door(Door { local })) = self.reactor.source(door).map(|s| &*s.state)
             {
-                // Every entry is a guest, and of these there are at most `connections_max`;
-                // whoever is gone already leaves the queue too.
-                while let Entry::Entered | Entry::Gone = self.accept_one(door, local) {}
+                // Every entry leaves the queue, whoever is gone already too.
+                for _ in 0..QUEUED_MAX {
+                    let (Entry::Entered | Entry::Gone) = self.accept_one(door, local) else {
+                        break;
+                    };
+                }
             }
             if let Some((listener, _)) = self.reactor.deregister(door) {
                 // Its error would be about a file's data, and there is none.
