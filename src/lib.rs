@@ -6,7 +6,7 @@
 //!  6  bin/epollite                           the program
 //!  5  server::{stream, datagram}             what is built with the reactor
 //!  4  Reactor                                registrations, waiting, timers, stale tokens
-//!  3  Linux   Faulty  Counted  Traced        the real kernel, and what wraps around one
+//!  3  Linux  Sim  Faulty  Counted  Traced    the real kernel, and what wraps around one
 //!  2  Kernel, Fd                             the waist: one method, one system call
 //!  1  Slab  Timers  Owed  Echo  Batch        parts: pure data, and the sans-I/O machine
 //!  0  Errno  Token  Interest…  Addr  Instant words
@@ -47,6 +47,7 @@ pub mod kernel;
 mod counted;
 mod faulty;
 mod linux;
+pub mod sim;
 pub mod traced;
 
 // Floor 4: the reactor.
@@ -68,6 +69,7 @@ pub use kernel::{Call, Fd, Kernel, Kind, OptionName, Shut, Signal, SignalSet, So
 pub use linux::Linux;
 pub use owed::{Owed, TooMuch};
 pub use reactor::{Reactor, Received, Sent, Waker};
+pub use sim::Sim;
 pub use slab::{Full, Slab};
 pub use timer::Timers;
 pub use token::Token;

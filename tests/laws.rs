@@ -9,6 +9,8 @@ pub mod batch;
 pub mod echo;
 #[path = "laws/owed.rs"]
 pub mod owed;
+#[path = "laws/server.rs"]
+pub mod server;
 #[path = "laws/slab.rs"]
 pub mod slab;
 #[path = "laws/timer.rs"]
@@ -60,6 +62,21 @@ proptest! {
     #[test]
     fn an_echo_is_a_prefix_and_whole_at_the_end(plan in plan()) {
         echo::echoes_a_prefix(&plan);
+    }
+}
+
+proptest! {
+    // A day is long: fewer of them, each with hundreds of decisions.
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_server_keeps_its_promises_whatever_the_day(plan in vec(any::<u8>(), 0..3_000)) {
+        server::keeps_its_promises(&plan);
+    }
+
+    #[test]
+    fn a_server_keeps_its_promises_when_a_call_fails(plan in vec(any::<u8>(), 0..3_000)) {
+        server::keeps_its_promises_under_faults(&plan);
     }
 }
 

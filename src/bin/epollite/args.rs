@@ -18,6 +18,7 @@ pub(crate) enum Command {
     Help(&'static str),
     Version,
     Echo(Echo),
+    Sim(Sim),
     Check(Target),
 }
 
@@ -46,6 +47,17 @@ pub(crate) struct Echo {
     pub(crate) is_counted: bool,
 }
 
+/// `epollite sim`.
+#[derive(Clone, Debug)]
+pub(crate) struct Sim {
+    pub(crate) seed: u64,
+    pub(crate) steps: u64,
+    /// `None` takes another one each day.
+    pub(crate) trigger: Option<Trigger>,
+    pub(crate) has_faults: bool,
+    pub(crate) is_quiet: bool,
+}
+
 /// Where `epollite echo` serves when it is not told.
 const DEFAULT_TCP: &str = "127.0.0.1:7777";
 
@@ -65,6 +77,7 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Fa
         },
         Some(Word::Plain(word)) => match word.as_bytes() {
             b"echo" => echo(&mut words)?,
+            b"sim" => sim(&mut words)?,
             b"help" => Command::Help(help::MAIN),
             _ => {
                 return Err(words.usage(&format!("unknown command '{}'", word.to_string_lossy())));
@@ -133,6 +146,33 @@ fn echo(words: &mut Words) -> Result<Command, Failure> {
         options.targets.push(Target::Tcp(DEFAULT_TCP.into()));
     }
     Ok(Command::Echo(options))
+}
+
+fn sim(words: &mut Words) -> Result<Command, Failure> {
+    words.hint = "epollite sim --help";
+    let mut seed = None;
+    let mut options =
+        Sim { seed: 0, steps: 1_000_000, trigger: None, has_faults: false, is_quiet: false };
+    while let Some(word) = words.next()? {
+        let flag = match word {
+            Word::Flag(flag) => flag,
+            Word::Plain(word) => {
+                let word = word.to_string_lossy();
+                return Err(words.usage(&format!("unexpected argument '{word}'")));
+            }
+        };
+        match flag.as_str() {
+            "-h" | "--help" => return Ok(Command::Help(help::SIM)),
+            "--seed" => seed = Some(words.take(|text| units::big_number(text, 0))?),
+            "--steps" => options.steps = words.take(|text| units::big_number(text, 1))?,
+            "--trigger" => options.trigger = Some(words.take(trigger)?),
+            "--faults" => options.has_faults = true,
+            "-q" | "--quiet" => options.is_quiet = true,
+            _ => return Err(words.usage(&format!("unknown option '{flag}'"))),
+        }
+    }
+    options.seed = seed.ok_or_else(|| words.usage("--seed is missing: which day?"))?;
+    Ok(Command::Sim(options))
 }
 
 /// `HOST:PORT`, looked at only so far that a typing error is told apart from an unknown host.

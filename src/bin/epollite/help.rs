@@ -8,6 +8,7 @@ Usage: epollite COMMAND [OPTIONS]
 
 Commands:
   echo       serve echo over TCP, UDP and Unix sockets, or check such a server
+  sim        days of the server in a simulated world, from a seed; laws checked
 
 Options:
   -h, --help     this text; 'epollite COMMAND --help' for a command's
@@ -16,6 +17,29 @@ Options:
 Examples:
   epollite echo                                  TCP on 127.0.0.1:7777
   echo hello | nc -N 127.0.0.1 7777              ... and a client
+";
+
+/// `epollite sim --help`.
+pub(crate) const SIM: &str = "\
+epollite sim - days of the echo server in a simulated world, its laws checked at every step
+
+Usage: epollite sim --seed N [OPTIONS]
+
+      --seed N        which days; the same number gives the same days
+      --steps M       decisions in all, 20000 a day     [default: 1000000]
+      --trigger MODE  level, edge or oneshot            [default: another one each day]
+      --faults        in each day a system call fails, once or for ever
+  -q, --quiet         no progress
+  -h, --help          this text
+
+Clients come, talk, fall silent, half-close, vanish and come back; the simulated kernel reads
+and sends short, interrupts, reorders. What must hold: what goes out is a prefix of what came
+in, nobody waits for ever, memory and turns are bounded, every descriptor is closed.
+A law that breaks is named, with the words that show it again. Exit codes: 0, 1, 2.
+
+Examples:
+  epollite sim --seed 1                     fifty days
+  epollite sim --seed 1 --faults            fifty bad ones
 ";
 
 /// `epollite echo --help`.

@@ -9,12 +9,14 @@
 mod args;
 mod check;
 mod control;
+mod day;
 mod echo;
 mod help;
 mod listen;
 mod log;
 mod meter;
 mod report;
+mod sim;
 mod units;
 mod worker;
 
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Echo(options) => echo::run(&options),
+        Command::Sim(options) => sim::run(&options),
         Command::Check(target) => check::run(&target),
     });
     match result {

@@ -51,6 +51,14 @@ pub(crate) fn number(text: &str, min: u32, max: u32) -> Result<u32, String> {
     }
 }
 
+/// A whole number from `min` on, `_` allowed between digits.
+pub(crate) fn big_number(text: &str, min: u64) -> Result<u64, String> {
+    match text.replace('_', "").parse::<u64>() {
+        Ok(number) if number >= min => Ok(number),
+        _ => Err(format!("'{text}' is not a number from {min} on")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,49 @@
+//! Sizes and limits of a simulated world.
+//!
+//! Values only.
+
+use super::chance::{Chance, Odds};
+
+/// What a simulated world is made of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Bytes that a TCP socket holds unread (`SO_RCVBUF` of sockets that do not set it).
+    pub receive_buffer_bytes: usize,
+    /// Bytes that a stream holds on their way (`SO_SNDBUF` of sockets that do not set it).
+    pub send_buffer_bytes: usize,
+    /// The longest queue that listen(2) grants (`net.core.somaxconn`).
+    pub backlog_max: u32,
+    /// A process' descriptors (`RLIMIT_NOFILE`, soft and hard). At most 100,000.
+    pub descriptors_max: u32,
+    /// Open files in the whole world; one more is `ENFILE` (`fs.file-max`).
+    pub files_max: usize,
+    /// Bytes that a UDP socket holds unread; what is more is lost.
+    pub datagram_queue_bytes: usize,
+    /// Datagrams that a Unix socket holds of senders it is not connected to
+    /// (`net.unix.max_dgram_qlen`).
+    pub datagrams_queued_max: usize,
+    /// Whether epoll_pwait2(2) exists. Linux before 5.11 says `ENOSYS`.
+    pub has_pwait2: bool,
+    /// Where the dice fall.
+    pub chance: Chance,
+    /// How they are loaded.
+    pub odds: Odds,
+}
+
+impl Default for Config {
+    /// Linux' own sizes, and no chance.
+    fn default() -> Self {
+        Self {
+            receive_buffer_bytes: 131_072,
+            send_buffer_bytes: 212_992,
+            backlog_max: 4_096,
+            descriptors_max: 1_024,
+            files_max: 100_000,
+            datagram_queue_bytes: 212_992,
+            datagrams_queued_max: 10,
+            has_pwait2: true,
+            chance: Chance::none(),
+            odds: Odds::default(),
+        }
+    }
+}

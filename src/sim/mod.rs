@@ -1,0 +1,58 @@
+//! `Sim`: a small, faithful, deterministic kernel in memory.
+//!
+//! It makes no system call and knows nothing above the waist. Whoever wants to understand
+//! epoll reads `epoll.rs`: it explains readiness alone, and every other file only says what is
+//! so ([`poll`]) and when something happens ([`wake`]).
+//!
+//! ```text
+//!  calls       the thirty verbs, each to the part that knows it
+//!  view        Sim: one process looking at the world, and what a test can do to that world
+//!  world       open files, their wait queues, opening and closing
+//!  process     descriptors, lowest first, and how many there may be
+//!  epoll       interest list, ready list: who is told what, when
+//!  socket      what all sockets have; names: bind, who is found where
+//!  meet        listen, connect, accept
+//!  stream      the bytes on their way, what TCP and Unix streams have in common
+//!  tcp  unix   and what they have not: two sets of rules for the same verbs
+//!  datagram    datagrams; and, apart, the rules of udp and unix_datagram
+//!  pipe  eventfd  signal  options
+//!  config      sizes and limits
+//!  chance      what a kernel may do or leave, drawn from a plan
+//! ```
+//!
+//! The references name the sources of Linux 6.18, `fs/eventpoll.c: ep_insert` say: the rule is
+//! there, the words are ours. That the model does what Linux does is checked: `conformance` and
+//! `conformance_random` in `tests/` run the same programs on both.
+//!
+//! What it leaves out: regular files (there is one that is always empty, since epoll refuses
+//! them), routing (every address is this machine's or nobody's), IPv4 through IPv6 sockets,
+//! acknowledgements and windows (what is sent has arrived), probes and time-outs of TCP,
+//! `TCP_DEFER_ACCEPT`, several threads waiting at once, and with them the one thing that
+//! `EPOLLEXCLUSIVE` is for.
+//!
+//! [`poll`]: world::World::poll
+//! [`wake`]: world::World::wake
+
+mod calls;
+mod chance;
+mod config;
+mod datagram;
+mod epoll;
+mod eventfd;
+mod meet;
+mod options;
+mod pipe;
+mod process;
+mod signal;
+mod socket;
+mod stream;
+mod tcp;
+mod udp;
+mod unix;
+mod unix_datagram;
+mod view;
+mod world;
+
+pub use chance::{Chance, Odds};
+pub use config::Config;
+pub use view::Sim;

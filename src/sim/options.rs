@@ -1,0 +1,165 @@
+//! Socket options: which socket knows which, what they are unless set, and what a set one says.
+//!
+//! Knows the values; what an option changes stands where it is asked for.
+
+use alloc::vec::Vec;
+
+use super::world::{FileId, Node, World};
+use crate::addr::Family;
+use crate::errno::Errno;
+use crate::kernel::{OptionName, SocketOption};
+
+/// The options that were set. What is not here has its default.
+#[derive(Clone, Default)]
+pub(super) struct Options(Vec<SocketOption>);
+
+/// The least that `SO_RCVBUF` and `SO_SNDBUF` come to.
+///
+/// Reference: include/net/sock.h: `SOCK_MIN_RCVBUF`, `SOCK_MIN_SNDBUF`
+const RECEIVE_BYTES_MIN: u32 = 2_304;
+const SEND_BYTES_MIN: u32 = 4_608;
+
+impl Options {
+    fn find(&self, name: OptionName) -> Option<SocketOption> {
+        self.0.iter().copied().find(|option| option.name() == name)
+    }
+
+    fn set(&mut self, option: SocketOption) {
+        self.0.retain(|other| other.name() != option.name());
+        self.0.push(option);
+    }
+
+    pub(super) fn receive_bytes(&self, default: usize) -> usize {
+        match self.find(OptionName::ReceiveBufferBytes) {
+            Some(SocketOption::ReceiveBufferBytes(bytes)) => bytes as usize,
+            _ => default,
+        }
+    }
+
+    pub(super) fn send_bytes(&self, default: usize) -> usize {
+        match self.find(OptionName::SendBufferBytes) {
+            Some(SocketOption::SendBufferBytes(bytes)) => bytes as usize,
+            _ => default,
+        }
+    }
+
+    /// `SO_RCVLOWAT`, at least 1.
+    pub(super) fn low_bytes(&self) -> usize {
+        match self.find(OptionName::ReceiveLowBytes) {
+            Some(SocketOption::ReceiveLowBytes(bytes)) => bytes as usize,
+            _ => 1,
+        }
+    }
+
+    /// Whether close(2) is to break the connection.
+    pub(super) fn lingers_zero(&self) -> bool {
+        let linger = self.find(OptionName::LingerSeconds);
+        linger == Some(SocketOption::LingerSeconds(Some(0)))
+    }
+
+    pub(super) fn reuse_addr(&self) -> bool {
+        self.0.contains(&SocketOption::ReuseAddr(true))
+    }
+
+    pub(super) fn reuse_port(&self) -> bool {
+        self.0.contains(&SocketOption::ReusePort(true))
+    }
+
+    pub(super) fn may_broadcast(&self) -> bool {
+        self.0.contains(&SocketOption::Broadcast(true))
+    }
+}
+
+impl World {
+    /// Reference: net/core/sock.c: `sk_setsockopt`; man page: socket(7), tcp(7)
+    pub(super) fn setsockopt(&mut self, file: FileId, option: SocketOption) -> Result<(), Errno> {
+        self.knows(file, option.name())?;
+        let stored = match option {
+            SocketOption::Error(_) => return Err(Errno::ENOPROTOOPT),
+            // The kernel doubles what is set, to have room for its own bookkeeping.
+            SocketOption::ReceiveBufferBytes(bytes) => {
+                SocketOption::ReceiveBufferBytes(bytes.saturating_mul(2).max(RECEIVE_BYTES_MIN))
+            }
+            SocketOption::SendBufferBytes(bytes) => {
+                SocketOption::SendBufferBytes(bytes.saturating_mul(2).max(SEND_BYTES_MIN))
+            }
+            SocketOption::ReceiveLowBytes(bytes) => SocketOption::ReceiveLowBytes(bytes.max(1)),
+            SocketOption::KeepIdleSeconds(0)
+            | SocketOption::KeepIntervalSeconds(0)
+            | SocketOption::KeepCount(0) => return Err(Errno::EINVAL),
+            other => other,
+        };
+        self.socket(file)?.options.set(stored);
+        let is_low = matches!(stored, SocketOption::ReceiveLowBytes(_));
+        if let Some(stream) = self.find_stream(file)
+            && is_low
+            && !stream.is_unix()
+            && (stream.is_worth_reading() || stream.ended)
+        {
+            // Reference: net/ipv4/tcp.c: `tcp_set_rcvlowat`
+            self.wake(file, super::stream::BYTES_CAME);
+        }
+        Ok(())
+    }
+
+    /// Reference: net/core/sock.c: `sk_getsockopt`; man page: socket(7), tcp(7)
+    pub(super) fn getsockopt(
+        &mut self,
+        file: FileId,
+        name: OptionName,
+    ) -> Result<SocketOption, Errno> {
+        self.knows(file, name)?;
+        if name == OptionName::Error {
+            // One slot: whoever asks first takes it.
+            return Ok(SocketOption::Error(self.socket(file)?.error.take()));
+        }
+        let (receive, send) = (self.config.receive_buffer_bytes, self.config.send_buffer_bytes);
+        let number = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let known = self.socket(file)?.options.find(name);
+        Ok(known.unwrap_or(match name {
+            OptionName::ReuseAddr => SocketOption::ReuseAddr(false),
+            OptionName::ReusePort => SocketOption::ReusePort(false),
+            OptionName::Broadcast => SocketOption::Broadcast(false),
+            OptionName::NoDelay => SocketOption::NoDelay(false),
+            OptionName::QuickAck => SocketOption::QuickAck(true),
+            OptionName::KeepAlive => SocketOption::KeepAlive(false),
+            OptionName::KeepIdleSeconds => SocketOption::KeepIdleSeconds(7_200),
+            OptionName::KeepIntervalSeconds => SocketOption::KeepIntervalSeconds(75),
+            OptionName::KeepCount => SocketOption::KeepCount(9),
+            OptionName::LingerSeconds => SocketOption::LingerSeconds(None),
+            OptionName::ReceiveBufferBytes => SocketOption::ReceiveBufferBytes(number(receive)),
+            OptionName::SendBufferBytes => SocketOption::SendBufferBytes(number(send)),
+            OptionName::ReceiveLowBytes => SocketOption::ReceiveLowBytes(1),
+            OptionName::NotSentLowBytes => SocketOption::NotSentLowBytes(u32::MAX),
+            OptionName::UserTimeoutMillis => SocketOption::UserTimeoutMillis(0),
+            OptionName::DeferAcceptSeconds => SocketOption::DeferAcceptSeconds(0),
+            OptionName::V6Only => SocketOption::V6Only(false),
+            OptionName::Error => SocketOption::Error(None),
+        }))
+    }
+
+    /// Whether this socket knows the option: those of TCP are TCP's, one is IPv6's, the rest
+    /// is everybody's.
+    fn knows(&mut self, file: FileId, name: OptionName) -> Result<(), Errno> {
+        let family = self.socket(file)?.family;
+        let is_stream = matches!(self.at(file).node, Node::Stream(_));
+        let is_at_home = match name {
+            OptionName::NoDelay
+            | OptionName::QuickAck
+            | OptionName::KeepIdleSeconds
+            | OptionName::KeepIntervalSeconds
+            | OptionName::KeepCount
+            | OptionName::NotSentLowBytes
+            | OptionName::UserTimeoutMillis
+            | OptionName::DeferAcceptSeconds => is_stream && family != Family::Unix,
+            OptionName::V6Only => family == Family::Inet6,
+            _ => return Ok(()),
+        };
+        match (is_at_home, family) {
+            (true, _) => Ok(()),
+            // Unix sockets know one level only: net/unix/af_unix.c: `unix_setsockopt`.
+            (false, Family::Unix) => Err(Errno::EOPNOTSUPP),
+            (false, _) => Err(Errno::ENOPROTOOPT),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Pipes, and splice(2), which moves bytes from a pipe or into one.
+//!
+//! Knows the two ends and the buffer between: sixteen pages, each filled by one write and
+//! topped up by the next, so that many small writes lie close together and large ones do not.
+
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::stream::bit;
+use super::world::{ANYTHING, FileId, Node, World};
+use crate::errno::Errno;
+use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT};
+use crate::kernel::Fd;
+
+/// Man page: pipe(7), "Pipe capacity"
+const PAGES: usize = 16;
+const PAGE_BYTES: usize = 4_096;
+
+#[derive(Default)]
+pub(super) struct Pipe {
+    pages: VecDeque<Page>,
+    reader: Option<FileId>,
+    writer: Option<FileId>,
+}
+
+struct Page {
+    bytes: VecDeque<u8>,
+    /// How far it has been written to; what is read from its front does not come free.
+    filled: usize,
+    /// Bytes that were spliced in lie in a page of somebody else's.
+    is_ours: bool,
+}
+
+/// One end, as a file.
+pub(super) struct End {
+    buffer: FileId,
+    pub(super) is_writer: bool,
+}
+
+impl Pipe {
+    fn is_full(&self) -> bool {
+        self.pages.len() == PAGES
+    }
+
+    /// Takes from the front; returns how many bytes, and whether a page came free.
+    fn take(&mut self, buf: &mut [u8]) -> (usize, bool) {
+        let before = self.pages.len();
+        let mut count = 0;
+        while count < buf.len()
+            && let Some(page) = self.pages.front_mut()
+        {
+            let len = page.bytes.len().min(buf.len() - count);
+            for (place, byte) in buf[count..].iter_mut().zip(page.bytes.drain(..len)) {
+                *place = byte;
+            }
+            count += len;
+            if page.bytes.is_empty() {
+                self.pages.pop_front();
+            }
+        }
+        (count, self.pages.len() < before)
+    }
+
+    /// Puts at the end as much as there is room for. A write of up to a page goes whole or not
+    /// at all: its odd bytes top up the last page or take a page of their own.
+    ///
+    /// Reference: fs/pipe.c: `anon_pipe_write`
+    fn put(&mut self, buf: &[u8]) -> usize {
+        let odd = buf.len() % PAGE_BYTES;
+        let mut rest = buf;
+        if odd > 0
+            && let Some(last) = self.pages.back_mut()
+            && last.is_ours
+            && last.filled + odd <= PAGE_BYTES
+        {
+            last.bytes.extend(&buf[..odd]);
+            last.filled += odd;
+            rest = &buf[odd..];
+        }
+        while !rest.is_empty() && !self.is_full() {
+            let (page, after) = rest.split_at(rest.len().min(PAGE_BYTES));
+            self.pages.push_back(Page {
+                bytes: page.iter().copied().collect(),
+                filled: page.len(),
+                is_ours: true,
+            });
+            rest = after;
+        }
+        buf.len() - rest.len()
+    }
+}
+
+impl World {
+    pub(super) fn pipe2(&mut self, process: usize) -> Result<(Fd, Fd), Errno> {
+        self.room_for(process, 2)?;
+        let buffer = self.add(Node::PipeBuffer(Pipe::default()));
+        let [reader, writer] =
+            [false, true].map(|is_writer| self.add(Node::Pipe(End { buffer, is_writer })));
+        let pipe = self.pipe(buffer);
+        (pipe.reader, pipe.writer) = (Some(reader), Some(writer));
+        Ok((self.install(process, reader), self.install(process, writer)))
+    }
+
+    /// Reference: fs/pipe.c: `pipe_poll`
+    pub(super) fn poll_pipe(&mut self, file: FileId) -> u32 {
+        let Some((buffer, is_writer)) = self.end(file) else {
+            return 0;
+        };
+        let pipe = self.pipe(buffer);
+        if is_writer {
+            bit(!pipe.is_full(), EPOLLOUT) | bit(pipe.reader.is_none(), EPOLLERR)
+        } else {
+            bit(!pipe.pages.is_empty(), EPOLLIN) | bit(pipe.writer.is_none(), EPOLLHUP)
+        }
+    }
+
+    /// The writer is told of room only when there was none.
+    ///
+    /// Reference: fs/pipe.c: `anon_pipe_read`
+    pub(super) fn read_pipe(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize, Errno> {
+        let (buffer, is_writer) = self.end(file).ok_or(Errno::EINVAL)?;
+        if is_writer {
+            return Err(Errno::EBADF);
+        }
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        let pipe = self.pipe(buffer);
+        if pipe.pages.is_empty() {
+            return if pipe.writer.is_some() { Err(Errno::EAGAIN) } else { Ok(0) };
+        }
+        let (writer, was_full) = (pipe.writer, pipe.is_full());
+        let (count, came_free) = pipe.take(buf);
+        if let Some(writer) = writer
+            && was_full
+            && came_free
+        {
+            self.wake(writer, EPOLLOUT);
+        }
+        Ok(count)
+    }
+
+    /// The reader is told of every write, once somebody has waited for it.
+    ///
+    /// Reference: fs/pipe.c: `anon_pipe_write`
+    pub(super) fn write_pipe(&mut self, file: FileId, buf: &[u8]) -> Result<usize, Errno> {
+        let (buffer, is_writer) = self.end(file).ok_or(Errno::EINVAL)?;
+        if !is_writer {
+            return Err(Errno::EBADF);
+        }
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        let pipe = self.pipe(buffer);
+        let Some(reader) = pipe.reader else {
+            return Err(Errno::EPIPE);
+        };
+        let count = pipe.put(buf);
+        if count == 0 {
+            return Err(Errno::EAGAIN);
+        }
+        self.wake(reader, EPOLLIN);
+        Ok(count)
+    }
+
+    /// Moves bytes between a pipe and a socket or another pipe. A pipe that has nothing to give
+    /// says so before anybody looks at the other side.
+    ///
+    /// Reference: fs/splice.c: `do_splice`, `ipipe_prep`, `wait_for_space`
+    pub(super) fn splice(
+        &mut self,
+        from: FileId,
+        into: FileId,
+        len: usize,
+    ) -> Result<usize, Errno> {
+        if len == 0 {
+            return Ok(0);
+        }
+        let (source, target) = match (self.end(from), self.end(into)) {
+            (None, None) => return Err(Errno::EINVAL),
+            (Some((_, true)), _) | (_, Some((_, false))) => return Err(Errno::EBADF),
+            (Some((one, _)), Some((other, _))) if one == other => return Err(Errno::EINVAL),
+            (source, target) => (source.map(|end| end.0), target.map(|end| end.0)),
+        };
+        let mut bytes: Vec<u8> = Vec::new();
+        if let Some(source) = source {
+            let pipe = self.pipe(source);
+            bytes.extend(pipe.pages.iter().flat_map(|page| &page.bytes).take(len));
+            if bytes.is_empty() && pipe.writer.is_some() {
+                return Err(Errno::EAGAIN);
+            }
+        }
+        let room = match target {
+            Some(target) => self.room_to_splice(target)?,
+            None => usize::MAX,
+        };
+        if source.is_none() {
+            bytes.resize(len.min(room), 0);
+            let count = self.read_any(from, &mut bytes)?;
+            bytes.truncate(count);
+        }
+        let bytes = &bytes[..bytes.len().min(room)];
+        let count = match target {
+            _ if bytes.is_empty() => 0,
+            Some(target) => self.splice_in(target, bytes),
+            None => self.write_any(into, bytes)?,
+        };
+        if let Some(source) = source {
+            self.spliced_out(source, count);
+        }
+        Ok(count)
+    }
+
+    fn room_to_splice(&mut self, buffer: FileId) -> Result<usize, Errno> {
+        let pipe = self.pipe(buffer);
+        if pipe.reader.is_none() {
+            return Err(Errno::EPIPE);
+        }
+        if pipe.is_full() {
+            return Err(Errno::EAGAIN);
+        }
+        Ok((PAGES - pipe.pages.len()) * PAGE_BYTES)
+    }
+
+    /// Reference: fs/splice.c: `splice_to_pipe`
+    fn splice_in(&mut self, buffer: FileId, bytes: &[u8]) -> usize {
+        let pipe = self.pipe(buffer);
+        pipe.pages.extend(bytes.chunks(PAGE_BYTES).map(|page| Page {
+            bytes: page.iter().copied().collect(),
+            filled: page.len(),
+            is_ours: false,
+        }));
+        if let Some(reader) = pipe.reader {
+            self.wake(reader, ANYTHING);
+        }
+        bytes.len()
+    }
+
+    /// Unlike a read, it tells the writer of each page that comes free.
+    ///
+    /// Reference: fs/splice.c: `splice_from_pipe_feed`
+    fn spliced_out(&mut self, buffer: FileId, count: usize) {
+        let pipe = self.pipe(buffer);
+        let writer = pipe.writer;
+        let (_, came_free) = pipe.take(&mut vec![0; count]);
+        if let Some(writer) = writer
+            && came_free
+        {
+            self.wake(writer, ANYTHING);
+        }
+    }
+
+    /// Reference: fs/pipe.c: `pipe_release`
+    pub(super) fn close_pipe(&mut self, file: FileId) {
+        let Some((buffer, is_writer)) = self.end(file) else {
+            return;
+        };
+        self.files.remove(&file);
+        let pipe = self.pipe(buffer);
+        let gone = if is_writer { &mut pipe.writer } else { &mut pipe.reader };
+        *gone = None;
+        match pipe.reader.or(pipe.writer) {
+            Some(left) => self.wake(left, ANYTHING),
+            None => _ = self.files.remove(&buffer),
+        }
+    }
+
+    fn end(&mut self, file: FileId) -> Option<(FileId, bool)> {
+        match &self.at(file).node {
+            Node::Pipe(end) => Some((end.buffer, end.is_writer)),
+            _ => None,
+        }
+    }
+
+    fn pipe(&mut self, buffer: FileId) -> &mut Pipe {
+        match &mut self.at(buffer).node {
+            Node::PipeBuffer(pipe) => pipe,
+            _ => unreachable!("an end names its own buffer"),
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! What all sockets have, and names: bind(2), and who is found under which name.
+//!
+//! Knows addresses; what is done with who was found stands elsewhere.
+
+use alloc::format;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::options::Options;
+use super::stream::State;
+use super::world::{FileId, Node, World};
+use crate::addr::{Addr, Family, UnixAddr};
+use crate::errno::Errno;
+use crate::kernel::Kind;
+
+/// What streams and datagram sockets have in common.
+pub(super) struct Common {
+    pub(super) family: Family,
+    pub(super) local: Option<Addr>,
+    pub(super) remote: Option<Addr>,
+    /// Others find it under its name. An accepted socket has the name of its listener, and is
+    /// not found under it.
+    pub(super) is_bound: bool,
+    /// The error that the next to ask is told: one slot.
+    pub(super) error: Option<Errno>,
+    /// `RCV_SHUTDOWN`: the peer has ended, or we have.
+    pub(super) read_shut: bool,
+    /// `SEND_SHUTDOWN`.
+    pub(super) write_shut: bool,
+    pub(super) options: Options,
+}
+
+impl Common {
+    pub(super) fn new(family: Family) -> Self {
+        Self {
+            family,
+            local: None,
+            remote: None,
+            is_bound: false,
+            error: None,
+            read_shut: false,
+            write_shut: false,
+            options: Options::default(),
+        }
+    }
+
+    fn is_shared_with(&self, other: &Self) -> bool {
+        self.options.reuse_port() && other.options.reuse_port()
+    }
+}
+
+/// The first port given to who does not ask for one, as on Linux.
+const PORTS_FROM: u16 = 32_768;
+/// And the last, which makes a count of 2^14 and keeps the arithmetic in 16 bits.
+const PORTS: u16 = 16_384;
+
+impl World {
+    /// Reference: net/ipv4/af_inet.c: `__inet_bind`, net/unix/af_unix.c: `unix_bind`
+    pub(super) fn bind(&mut self, file: FileId, addr: &Addr) -> Result<(), Errno> {
+        let family = self.socket(file)?.family;
+        fits(family, addr)?;
+        if self.socket(file)?.is_bound {
+            return Err(Errno::EINVAL);
+        }
+        let addr = match addr {
+            Addr::Unix(name) if name.is_unnamed() => self.unused_name(),
+            Addr::Unix(name) => self.take_name(file, *name)?,
+            _ if !addr.ip().is_some_and(is_ours) => return Err(Errno::EADDRNOTAVAIL),
+            _ if addr.port() == Some(0) => self.unused_port(file, addr)?,
+            _ if self.is_taken(file, addr) => return Err(Errno::EADDRINUSE),
+            _ => *addr,
+        };
+        let socket = self.socket(file)?;
+        (socket.local, socket.is_bound) = (Some(addr), true);
+        Ok(())
+    }
+
+    /// A Unix path is a file on the disk, which stays there until it is unlinked.
+    fn take_name(&mut self, file: FileId, name: UnixAddr) -> Result<Addr, Errno> {
+        if let Some(path) = name.as_path() {
+            if self.paths.contains_key(path) {
+                return Err(Errno::EADDRINUSE);
+            }
+            self.paths.insert(path.into(), file);
+        } else if self.find_unix(&name, None).is_ok() {
+            return Err(Errno::EADDRINUSE);
+        }
+        Ok(Addr::Unix(name))
+    }
+
+    /// Five hexadecimal digits, abstract.
+    ///
+    /// Man page: unix(7), "Autobind feature"
+    fn unused_name(&mut self) -> Addr {
+        self.names_given += 1;
+        let name = format!("{:05x}", self.names_given);
+        let name = UnixAddr::abstract_name(name.as_bytes()).expect("five bytes fit");
+        Addr::Unix(name)
+    }
+
+    fn unused_port(&mut self, file: FileId, addr: &Addr) -> Result<Addr, Errno> {
+        for _ in 0..PORTS {
+            self.names_given = self.names_given.wrapping_add(1);
+            let named = addr.with_port(PORTS_FROM + self.names_given % PORTS);
+            if !self.is_taken(file, &named) {
+                return Ok(named);
+            }
+        }
+        Err(Errno::EADDRINUSE)
+    }
+
+    /// Gives a name to an IP socket that sends or listens before it was bound.
+    pub(super) fn bind_any(&mut self, file: FileId, ip: Option<IpAddr>) -> Result<(), Errno> {
+        let socket = self.socket(file)?;
+        if socket.local.is_some() {
+            return Ok(());
+        }
+        let ip = ip.unwrap_or(any_ip(socket.family));
+        let named = self.unused_port(file, &SocketAddr::new(ip, 0).into())?;
+        let socket = self.socket(file)?;
+        (socket.local, socket.is_bound) = (Some(named), true);
+        Ok(())
+    }
+
+    /// Whether another socket has the name and does not share it. Streams that both say
+    /// `SO_REUSEADDR` share it unless one listens; datagram sockets share it in silence.
+    ///
+    /// Reference: net/ipv4/inet_connection_sock.c: `inet_bind_conflict`
+    pub(super) fn is_taken(&self, file: FileId, addr: &Addr) -> bool {
+        let (mine, kind, _) = self.socket_at(file).expect("only sockets are bound");
+        self.files.keys().filter(|id| **id != file).any(|id| {
+            let Some((other, other_kind, state)) = self.socket_at(*id) else {
+                return false;
+            };
+            let reuse = mine.options.reuse_addr() && other.options.reuse_addr();
+            other_kind == kind
+                && other.is_bound
+                && other.local.is_some_and(|local| overlap(&local, addr))
+                && !mine.is_shared_with(other)
+                && !(reuse && state != Some(State::Listening))
+        })
+    }
+
+    /// What of the kernel's tables is a socket: what it has, its kind, its state as a stream.
+    fn socket_at(&self, file: FileId) -> Option<(&Common, Kind, Option<State>)> {
+        match &self.files.get(&file)?.node {
+            Node::Stream(stream) => Some((&stream.common, Kind::Stream, Some(stream.state))),
+            Node::Datagram(datagram) => Some((&datagram.common, Kind::Datagram, None)),
+            _ => None,
+        }
+    }
+
+    /// Who is bound to a Unix name. A path without a file is ENOENT, a file or a name without
+    /// a socket is ECONNREFUSED, a socket of the wrong kind is EPROTOTYPE.
+    ///
+    /// Reference: net/unix/af_unix.c: `unix_find_other`
+    pub(super) fn find_unix(&self, name: &UnixAddr, kind: Option<Kind>) -> Result<FileId, Errno> {
+        let found = match name.as_path() {
+            Some(path) => *self.paths.get(path).ok_or(Errno::ENOENT)?,
+            None => self
+                .files
+                .keys()
+                .copied()
+                .find(|id| self.has_name(*id, &Addr::Unix(*name)))
+                .ok_or(Errno::ECONNREFUSED)?,
+        };
+        let (_, found_kind, _) = self.socket_at(found).ok_or(Errno::ECONNREFUSED)?;
+        if kind.is_some_and(|kind| kind != found_kind) {
+            return Err(Errno::EPROTOTYPE);
+        }
+        Ok(found)
+    }
+
+    fn has_name(&self, file: FileId, name: &Addr) -> bool {
+        self.socket_at(file)
+            .is_some_and(|(socket, ..)| socket.is_bound && socket.local == Some(*name))
+    }
+
+    /// Who takes what is sent to an IP address: a listener, or a datagram socket (one that is
+    /// connected takes only what its peer sends, and goes before the others). When several
+    /// share the port it is spread among them.
+    ///
+    /// Reference: net/ipv4/inet_hashtables.c: `__inet_lookup_listener`,
+    /// net/ipv4/udp.c: `udp4_lib_lookup2`
+    pub(super) fn find_inet(
+        &mut self,
+        addr: &Addr,
+        kind: Kind,
+        from: Option<Addr>,
+    ) -> Option<FileId> {
+        let candidates = self.files.keys().filter_map(|id| {
+            let (socket, found, state) = self.socket_at(*id)?;
+            let is_it = found == kind
+                && state.is_none_or(|state| state == State::Listening)
+                && socket.is_bound
+                && socket.local.is_some_and(|local| covers(&local, addr))
+                && (kind == Kind::Stream || socket.remote.is_none_or(|peer| Some(peer) == from));
+            let exact = (socket.remote.is_some(), socket.local?.ip() == addr.ip());
+            is_it.then_some((exact, *id))
+        });
+        let candidates: Vec<_> = candidates.collect();
+        let best = candidates.iter().map(|(exact, _)| *exact).max()?;
+        let sharing = candidates.iter().filter(|(exact, _)| *exact == best);
+        let sharing: Vec<FileId> = sharing.map(|(_, id)| *id).collect();
+        let drawn = self.chance.below(sharing.len());
+        Some(sharing[drawn])
+    }
+
+    pub(super) fn getsockname(&mut self, file: FileId) -> Result<Addr, Errno> {
+        let socket = self.socket(file)?;
+        Ok(socket.local.unwrap_or_else(|| nameless(socket.family)))
+    }
+
+    /// Reference: net/ipv4/af_inet.c: `inet_getname`: of a closed TCP connection nobody
+    /// remembers the peer.
+    pub(super) fn getpeername(&mut self, file: FileId) -> Result<Addr, Errno> {
+        let is_over = self.find_stream(file).is_some_and(|stream| {
+            !stream.is_unix() && matches!(stream.state, State::Closed | State::Connecting)
+        });
+        let socket = self.socket(file)?;
+        socket.remote.filter(|_| !is_over).ok_or(Errno::ENOTCONN)
+    }
+}
+
+/// Whether an address is of the family that a socket wants.
+pub(super) fn fits(family: Family, addr: &Addr) -> Result<(), Errno> {
+    match (family, addr.family()) {
+        (_, Some(given)) if given == family => Ok(()),
+        // Long enough to be looked at, and then the family is wrong.
+        (Family::Inet, Some(Family::Inet6 | Family::Unix)) => Err(Errno::EAFNOSUPPORT),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// This machine has the loopback addresses and no others.
+pub(super) fn is_ours(ip: IpAddr) -> bool {
+    ip.is_loopback() || ip.is_unspecified()
+}
+
+/// The address of a socket that has none.
+pub(super) fn nameless(family: Family) -> Addr {
+    match family {
+        Family::Unix => Addr::Unix(UnixAddr::unnamed()),
+        Family::Inet | Family::Inet6 => SocketAddr::new(any_ip(family), 0).into(),
+    }
+}
+
+fn any_ip(family: Family) -> IpAddr {
+    match family {
+        Family::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
+        Family::Inet | Family::Unix => Ipv4Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// Where to look for the peer: "any address" means this machine.
+pub(super) fn destination(addr: &Addr) -> Addr {
+    match (addr, addr.ip()) {
+        (Addr::V4(v4), Some(ip)) if ip.is_unspecified() => {
+            SocketAddr::new(Ipv4Addr::LOCALHOST.into(), v4.port()).into()
+        }
+        (Addr::V6(v6), Some(ip)) if ip.is_unspecified() => {
+            SocketAddr::new(Ipv6Addr::LOCALHOST.into(), v6.port()).into()
+        }
+        _ => *addr,
+    }
+}
+
+/// The address that a connection to `ip` comes from.
+pub(super) fn source(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    }
+}
+
+fn is_any(addr: &Addr) -> bool {
+    addr.ip().is_some_and(|ip| ip.is_unspecified())
+}
+
+/// Whether what is sent to `addr` is for who is bound to `local`.
+fn covers(local: &Addr, addr: &Addr) -> bool {
+    local.family() == addr.family()
+        && local.port() == addr.port()
+        && (is_any(local) || local.ip() == addr.ip())
+}
+
+fn overlap(one: &Addr, other: &Addr) -> bool {
+    covers(one, other) || covers(other, one)
+}

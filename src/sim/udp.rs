@@ -1,0 +1,87 @@
+//! UDP's rules: nobody waits for room, and what finds none is lost.
+//!
+//! Knows datagram sockets and names.
+
+use super::socket::{destination, fits, is_ours, source};
+use super::world::{FileId, World};
+use crate::addr::{Addr, Family};
+use crate::errno::Errno;
+use crate::event::{EPOLLERR, EPOLLOUT};
+use crate::kernel::Kind;
+
+/// The longest datagrams: 65,535 less the headers of UDP and, over IPv4, of IP.
+///
+/// Man page: udp(7)
+const V4_BYTES_MAX: usize = 65_507;
+const V6_BYTES_MAX: usize = 65_527;
+
+impl World {
+    /// Reference: net/ipv4/udp.c: `udp_sendmsg`
+    pub(super) fn send_udp(
+        &mut self,
+        file: FileId,
+        buf: &[u8],
+        addr: Option<&Addr>,
+    ) -> Result<usize, Errno> {
+        let common = &mut self.datagram(file).common;
+        let is_v4 = common.family == Family::Inet;
+        if buf.len() > if is_v4 { V4_BYTES_MAX } else { V6_BYTES_MAX } {
+            return Err(Errno::EMSGSIZE);
+        }
+        let to = match (addr, common.remote) {
+            (Some(addr), _) => {
+                fits(common.family, addr)?;
+                destination(addr)
+            }
+            (None, Some(remote)) => remote,
+            (None, None) => return Err(Errno::EDESTADDRREQ),
+        };
+        let (Some(ip), Some(port)) = (to.ip(), to.port()) else {
+            return Err(Errno::EINVAL);
+        };
+        if port == 0 {
+            return Err(Errno::EINVAL);
+        }
+        let is_broadcast = matches!(ip, core::net::IpAddr::V4(ip) if ip.is_broadcast());
+        if is_broadcast && !common.options.may_broadcast() {
+            return Err(Errno::EACCES);
+        }
+        if !is_ours(ip) {
+            return Err(Errno::ENETUNREACH);
+        }
+        let has_error = common.error.take();
+        let write_shut = common.write_shut;
+        self.bind_any(file, None)?;
+        if let Some(errno) = has_error {
+            return Err(errno);
+        }
+        if write_shut {
+            return Err(Errno::EPIPE);
+        }
+        self.transmit(file, buf, &to);
+        Ok(buf.len())
+    }
+
+    fn transmit(&mut self, file: FileId, buf: &[u8], to: &Addr) {
+        let local = self.datagram(file).common.local;
+        let from = local.map(|local| match (local.ip(), to.ip()) {
+            (Some(mine), Some(theirs)) if mine.is_unspecified() => {
+                core::net::SocketAddr::new(source(theirs), local.port().unwrap_or(0)).into()
+            }
+            _ => local,
+        });
+        match self.find_inet(to, Kind::Datagram, from) {
+            Some(found) => self.post(file, found, buf, from.unwrap_or(Addr::Unspec)),
+            // The answer says that the port is closed. Only a connected socket hears of it.
+            // Reference: net/ipv4/udp.c: `__udp4_lib_err`
+            None if self.datagram(file).common.remote == Some(*to) => {
+                self.datagram(file).common.error = Some(Errno::ECONNREFUSED);
+                self.wake(file, EPOLLERR);
+            }
+            None => {}
+        }
+        // It has left our buffer: there is room again, and that is an edge each time.
+        // Reference: net/core/sock.c: `sock_def_write_space_wfree`
+        self.wake(file, EPOLLOUT);
+    }
+}

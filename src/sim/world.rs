@@ -1,0 +1,227 @@
+//! The world: open files, who waits on each, and how they come and go.
+//!
+//! Knows what kinds of file there are and asks each what is so; the rules of each kind are in
+//! the file of its name.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
+
+use super::chance::Chance;
+use super::config::Config;
+use super::datagram::Datagram;
+use super::epoll::Epoll;
+use super::eventfd::Counter;
+use super::pipe::{End, Pipe};
+use super::process::Process;
+use super::signal::Signals;
+use super::socket::Common;
+use super::stream::Stream;
+use crate::errno::Errno;
+use crate::instant::Instant;
+
+/// An open file (description), whichever descriptors name it. Never used twice.
+pub(super) type FileId = u64;
+
+/// The key of a wake-up that says no more than "something happened": it passes every interest.
+pub(super) const ANYTHING: u32 = 0;
+
+pub(super) struct World {
+    pub(super) config: Config,
+    pub(super) chance: Chance,
+    pub(super) now: Instant,
+    pub(super) files: BTreeMap<FileId, File>,
+    pub(super) processes: Vec<Process>,
+    /// Unix socket files, by path. One outlives its socket, as on a disk.
+    pub(super) paths: BTreeMap<Vec<u8>, FileId>,
+    /// What is on its way and arrives at the next wait.
+    pub(super) later: VecDeque<Later>,
+    pub(super) names_given: u16,
+    files_made: FileId,
+}
+
+pub(super) struct File {
+    pub(super) node: Node,
+    /// How many descriptors name it. None do while a connection waits to be accepted, and
+    /// while a closed one still has bytes to deliver.
+    pub(super) descriptors: usize,
+    /// The wait queue: registrations to be told when something happens.
+    pub(super) watchers: VecDeque<Watcher>,
+}
+
+/// A registration, seen from the file: `(this file, number)` in `epoll`'s interest list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Watcher {
+    pub(super) epoll: FileId,
+    pub(super) number: u32,
+}
+
+pub(super) enum Node {
+    Epoll(Epoll),
+    Stream(Stream),
+    Datagram(Datagram),
+    Pipe(End),
+    /// What both ends of a pipe share. No descriptor names it.
+    PipeBuffer(Pipe),
+    Counter(Counter),
+    Signals(Signals),
+    /// A regular file. It is always empty and takes everything.
+    Regular,
+}
+
+/// Something that chance has put off.
+#[derive(Clone, Copy)]
+pub(super) enum Later {
+    Readable(FileId),
+    Writable(FileId),
+    Connect(FileId),
+}
+
+impl World {
+    pub(super) fn new(config: Config) -> Self {
+        Self {
+            chance: config.chance.clone(),
+            // Not zero, which would hide who forgets to ask for the time.
+            now: Instant::from_nanos(1_000_000_000),
+            config,
+            files: BTreeMap::new(),
+            processes: Vec::new(),
+            paths: BTreeMap::new(),
+            later: VecDeque::new(),
+            names_given: 0,
+            files_made: 0,
+        }
+    }
+
+    /// Opens a file that no descriptor names yet.
+    pub(super) fn add(&mut self, node: Node) -> FileId {
+        self.files_made += 1;
+        let file = File { node, descriptors: 0, watchers: VecDeque::new() };
+        self.files.insert(self.files_made, file);
+        self.files_made
+    }
+
+    /// Something happened to `file`: tells each registration, in the order of the wait queue.
+    /// `key` says what may be so now; who is not interested in it is passed over.
+    ///
+    /// Reference: kernel/sched/wait.c: `__wake_up_common`
+    pub(super) fn wake(&mut self, file: FileId, key: u32) {
+        let mut at = 0;
+        while let Some(&Watcher { epoll, number }) =
+            self.files.get(&file).and_then(|found| found.watchers.get(at))
+        {
+            self.arrived(epoll, (file, number), key);
+            at += 1;
+        }
+    }
+
+    /// What is so now, as poll(2) would say it.
+    pub(super) fn poll(&mut self, file: FileId) -> u32 {
+        let send_bytes = self.config.send_buffer_bytes;
+        match &mut self.at(file).node {
+            Node::Epoll(_) => self.poll_epoll(file),
+            Node::Stream(stream) => stream.poll(send_bytes),
+            Node::Datagram(_) => self.poll_datagram(file),
+            Node::Pipe(_) => self.poll_pipe(file),
+            Node::Counter(counter) => counter.poll(),
+            Node::Signals(signals) => {
+                let signals = *signals;
+                self.poll_signals(signals)
+            }
+            Node::PipeBuffer(_) | Node::Regular => 0,
+        }
+    }
+
+    /// One descriptor fewer. With the last the file is closed: first every epoll forgets it,
+    /// then its kind has its say.
+    ///
+    /// Reference: fs/file_table.c: `__fput`
+    pub(super) fn release(&mut self, file: FileId) {
+        let found = self.at(file);
+        found.descriptors -= 1;
+        if found.descriptors > 0 {
+            return;
+        }
+        self.forget_everywhere(file);
+        match &self.at(file).node {
+            Node::Epoll(_) => self.close_epoll(file),
+            Node::Stream(stream) if stream.is_unix() => self.close_unix(file),
+            Node::Stream(_) => self.close_tcp(file),
+            Node::Datagram(_) => self.close_datagram(file),
+            Node::Pipe(_) => self.close_pipe(file),
+            Node::PipeBuffer(_) | Node::Counter(_) | Node::Signals(_) | Node::Regular => {
+                self.files.remove(&file);
+            }
+        }
+    }
+
+    /// Lets arrive what was on its way. Called by every wait.
+    pub(super) fn catch_up(&mut self) {
+        for _ in 0..self.later.len() {
+            match self.later.pop_front() {
+                Some(Later::Readable(file)) => self.wake(file, crate::event::EPOLLIN),
+                Some(Later::Writable(file)) => self.room_came_free(file),
+                Some(Later::Connect(file)) => self.try_to_connect(file),
+                None => {}
+            }
+        }
+    }
+
+    /// The file, which the caller knows to be open.
+    pub(super) fn at(&mut self, file: FileId) -> &mut File {
+        self.files.get_mut(&file).expect("whoever holds the id of a file keeps it open")
+    }
+
+    pub(super) fn stream(&mut self, file: FileId) -> &mut Stream {
+        self.find_stream(file).expect("whoever calls has seen that it is a stream")
+    }
+
+    /// The stream at the other end say, which may be gone.
+    pub(super) fn find_stream(&mut self, file: FileId) -> Option<&mut Stream> {
+        match &mut self.files.get_mut(&file)?.node {
+            Node::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// What all sockets have.
+    pub(super) fn socket(&mut self, file: FileId) -> Result<&mut Common, Errno> {
+        match &mut self.at(file).node {
+            Node::Stream(stream) => Ok(&mut stream.common),
+            Node::Datagram(datagram) => Ok(&mut datagram.common),
+            _ => Err(Errno::ENOTSOCK),
+        }
+    }
+
+    /// How many files the system counts: those that are, or will be, in somebody's hand.
+    pub(super) fn files_open(&self) -> usize {
+        self.files.values().filter(|file| file.descriptors > 0).count()
+    }
+
+    /// For people: what kind of file this is.
+    pub(super) fn describe(&self, file: FileId) -> String {
+        let mut text = String::new();
+        let kind = match self.files.get(&file).map(|file| &file.node) {
+            Some(Node::Epoll(_)) => "epoll",
+            Some(Node::Stream(stream)) if stream.is_unix() => "unix stream socket",
+            Some(Node::Stream(_)) => "tcp socket",
+            Some(Node::Datagram(datagram)) if datagram.is_unix() => "unix datagram socket",
+            Some(Node::Datagram(_)) => "udp socket",
+            Some(Node::Pipe(end)) if end.is_writer => "pipe, writing end",
+            Some(Node::Pipe(_)) => "pipe, reading end",
+            Some(Node::Counter(_)) => "eventfd",
+            Some(Node::Signals(_)) => "signalfd",
+            Some(Node::Regular) => "regular file",
+            Some(Node::PipeBuffer(_)) | None => "nothing",
+        };
+        text.push_str(kind);
+        if let Some(Node::Stream(Stream { common, .. }) | Node::Datagram(Datagram { common, .. })) =
+            self.files.get(&file).map(|file| &file.node)
+            && let Some(local) = &common.local
+        {
+            let _ = write!(text, " at {local}");
+        }
+        text
+    }
+}
