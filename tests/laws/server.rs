@@ -3,10 +3,10 @@
 //!
 //! The day is the very one that `epollite sim` lives; here its decisions come from bytes.
 
-#[path = "../../src/bin/epollite/day.rs"]
+#[path = "../../src/bin/epollite/day/mod.rs"]
 mod day;
 
-use day::{Dice, Weather};
+use day::weather::{Dice, Weather};
 use epollite::sim::Chance;
 
 /// Lives a day as `plan` says: its weather, what clients do, what the kernel does.

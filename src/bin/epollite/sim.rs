@@ -8,7 +8,8 @@ use std::panic::{self, AssertUnwindSafe};
 use epollite::sim::Chance;
 
 use crate::args::Sim;
-use crate::day::{self, Broken, Dice, Report, Weather};
+use crate::day;
+use crate::day::weather::{Broken, Dice, Report, Weather};
 use crate::{Failure, log};
 
 /// Steps of one day: enough that everything happens, few enough to look at.

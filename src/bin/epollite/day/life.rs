@@ -1,127 +1,32 @@
-//! A simulated day of the stream server: clients come, talk, fall silent, half-close, vanish
-//! and come back, the kernel does what a kernel may do, and the laws are checked at each step.
-//!
-//! Knows the library's public face only: the tests and the fuzzer use this very file, with
-//! plans of their own.
+//! Living a day, decision by decision.
 
-use std::fmt;
 use std::time::Duration;
 
 use epollite::kernel::{Limit, Resource};
 use epollite::server::stream::{Config, Left, Note, Server, Stats, Turn};
 use epollite::server::{Sharing, bind_stream};
-use epollite::sim::{Chance, Config as World, Odds, Sim};
-use epollite::{
-    Addr, Call, Counted, Errno, Faults, Faulty, Fd, Kernel, Kind, Shut, SocketOption, Trigger,
-};
+use epollite::sim::{Chance, Config as World, Sim};
+use epollite::{Addr, Counted, Errno, Faults, Faulty, Fd, Kernel, Kind, Shut, SocketOption};
 
-/// What kind of day it is.
-#[derive(Clone, Debug)]
-pub(crate) struct Weather {
-    /// How the server watches.
-    pub(crate) trigger: Trigger,
-    /// Whether clients come over Unix sockets instead of TCP.
-    pub(crate) local: bool,
-    /// Clients at once.
-    pub(crate) clients_max: usize,
-    /// Connections the server takes at once.
-    pub(crate) connections_max: u32,
-    /// Descriptors the server may have.
-    pub(crate) descriptors_max: u32,
-    /// The server's buffer, and so the bound of what one connection makes it hold.
-    pub(crate) buffer_bytes: usize,
-    /// What one connection may read in one turn.
-    pub(crate) budget_bytes: usize,
-    /// Room in each direction of a connection.
-    pub(crate) socket_bytes: usize,
-    /// How often the kernel does what it may.
-    pub(crate) odds: Odds,
-    /// Which of the server's calls fails.
-    pub(crate) faults: Option<Faults>,
-}
-
-impl Weather {
-    /// Draws a day's weather, before anything else; `trigger` when it is wished for. With
-    /// `has_faults`, one kind of call fails, once or for ever.
-    pub(crate) fn draw(dice: &mut impl Dice, trigger: Option<Trigger>, has_faults: bool) -> Self {
-        let mut pick = |end| dice.pick(end).unwrap_or(0);
-        let triggers = [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];
-        let drawn = triggers[pick(triggers.len())];
-        let faults = has_faults.then(|| {
-            let call = Call::ALL[pick(Call::ALL.len())];
-            let errnos = Faults::of(call);
-            let errno = errnos.get(pick(errnos.len().max(1))).copied().unwrap_or(Errno::EINTR);
-            let at = pick(2_000) as u64;
-            let lasts = pick(4) == 0;
-            let faults = if lasts { Faults::for_ever(at, errno) } else { Faults::once(at, errno) };
-            faults.only(call)
-        });
-        Self {
-            trigger: trigger.unwrap_or(drawn),
-            local: pick(2) == 0,
-            clients_max: 1 + pick(200),
-            connections_max: 1 + u32::try_from(pick(200)).unwrap_or(0),
-            descriptors_max: 8 + u32::try_from(pick(200)).unwrap_or(0),
-            buffer_bytes: 1 + pick(2_000),
-            budget_bytes: 1 + pick(2_000),
-            socket_bytes: 256 + pick(4_000),
-            odds: if pick(2) == 0 { Odds::SOME } else { Odds::default() },
-            faults,
-        }
-    }
-}
-
-/// Where a day's decisions come from.
-pub(crate) trait Dice {
-    /// A number under `end`, which is not 0; `None` when there are no more decisions.
-    fn pick(&mut self, end: usize) -> Option<usize>;
-}
-
-/// A law that does not hold.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Broken {
-    /// Which, in a sentence.
-    pub(crate) law: String,
-    /// After how many steps.
-    pub(crate) step: u64,
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "law broken at step {}: {}", self.step, self.law)
-    }
-}
-
-/// What a day came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Report {
-    /// Decisions taken.
-    pub(crate) steps: u64,
-    /// What the server counted.
-    pub(crate) stats: Stats,
-    /// Calls it made.
-    pub(crate) calls: u64,
-    /// Calls that were made to fail.
-    pub(crate) faults: u64,
-}
+use super::weather::{Broken, Dice, Report, Weather};
 
 type Served = Counted<Faulty<Sim>>;
 
 /// One client, and what it knows of its connection.
-struct Client {
-    socket: Fd,
+pub(super) struct Client {
+    pub(super) socket: Fd,
     /// Which client of the day: its bytes are its own.
-    id: u64,
-    said: u64,
-    heard: u64,
+    pub(super) id: u64,
+    pub(super) said: u64,
+    pub(super) heard: u64,
     /// Whether it has said its last byte.
-    has_ended: bool,
+    pub(super) has_ended: bool,
     /// Whether it reads.
-    listens: bool,
+    pub(super) listens: bool,
     /// Whether it has heard the server's end.
-    was_ended: bool,
+    pub(super) was_ended: bool,
     /// How the connection broke, if it did.
-    broken: Option<Errno>,
+    pub(super) broken: Option<Errno>,
 }
 
 /// The byte that client `id` says at `offset`: alike neither between clients nor along one.
@@ -132,19 +37,19 @@ const fn byte(id: u64, offset: u64) -> u8 {
 
 /// Rounds without any progress after which somebody waits in vain. One is enough in a world
 /// without chance; an interruption may cost a few.
-const FRUITLESS_MAX: u32 = 64;
+pub(super) const FRUITLESS_MAX: u32 = 64;
 
 /// A day that is being lived.
-struct Day<'a> {
-    weather: &'a Weather,
-    sim: Sim,
-    server: Server<Served>,
-    addr: Addr,
-    clients: Vec<Client>,
-    born: u64,
-    step: u64,
+pub(super) struct Day<'a> {
+    pub(super) weather: &'a Weather,
+    pub(super) sim: Sim,
+    pub(super) server: Server<Served>,
+    pub(super) addr: Addr,
+    pub(super) clients: Vec<Client>,
+    pub(super) born: u64,
+    pub(super) step: u64,
     /// Why the server last gave a connection up.
-    gave_up: Option<Errno>,
+    pub(super) gave_up: Option<Errno>,
 }
 
 /// Lives a day of at most `steps_max` steps, and its evening: everybody says what he had to
@@ -223,7 +128,7 @@ impl<'a> Day<'a> {
         self.evening()
     }
 
-    fn broken(&self, law: impl Into<String>) -> Broken {
+    pub(super) fn broken(&self, law: impl Into<String>) -> Broken {
         Broken { law: law.into(), step: self.step }
     }
 
@@ -257,7 +162,7 @@ impl<'a> Day<'a> {
     }
 
     /// The server has its turn; it asks, and does not wait.
-    fn turn(&mut self) -> Result<Turn, Broken> {
+    pub(super) fn turn(&mut self) -> Result<Turn, Broken> {
         let now = self.server.kernel().now();
         let before = self.server.kernel().tap.total();
         let turn = self.server.turn(Some(now)).map_err(|errno| {
@@ -290,7 +195,7 @@ impl<'a> Day<'a> {
         Ok(())
     }
 
-    fn arrive(&mut self) {
+    pub(super) fn arrive(&mut self) {
         let family = self.addr.family().expect("it was bound to it");
         let Ok(socket) = self.sim.socket(family, Kind::Stream) else { return };
         match self.sim.connect(&socket, &self.addr) {
@@ -314,7 +219,7 @@ impl<'a> Day<'a> {
         });
     }
 
-    fn say(&mut self, who: usize, bytes: usize) {
+    pub(super) fn say(&mut self, who: usize, bytes: usize) {
         let client = &mut self.clients[who];
         if client.has_ended || client.broken.is_some() {
             return;
@@ -336,7 +241,7 @@ impl<'a> Day<'a> {
         Ok(())
     }
 
-    fn listen(&mut self, who: usize, bytes: usize) -> Result<bool, Broken> {
+    pub(super) fn listen(&mut self, who: usize, bytes: usize) -> Result<bool, Broken> {
         let client = &mut self.clients[who];
         if client.was_ended || client.broken.is_some() {
             return Ok(false);
@@ -369,7 +274,7 @@ impl<'a> Day<'a> {
         Ok(true)
     }
 
-    fn end(&mut self, who: usize) {
+    pub(super) fn end(&mut self, who: usize) {
         let client = &mut self.clients[who];
         // To shut a socket that is still connecting is to give the connection up.
         let is_connected = self.sim.getpeername(&client.socket).is_ok();
@@ -378,134 +283,11 @@ impl<'a> Day<'a> {
         }
     }
 
-    fn leave(&mut self, who: usize, in_anger: bool) {
+    pub(super) fn leave(&mut self, who: usize, in_anger: bool) {
         let client = self.clients.swap_remove(who);
         if in_anger {
             let _ = self.sim.setsockopt(&client.socket, SocketOption::LingerSeconds(Some(0)));
         }
         let _ = self.sim.close(client.socket);
-    }
-
-    /// Everybody who is still here ends, hears, and goes home; then the server does.
-    fn evening(&mut self) -> Result<Report, Broken> {
-        self.settle()?;
-        let excused = self.weather.faults.is_some();
-        // The kernel may abort a connection before it is accepted; nobody else is thrown out.
-        let mut aborted = self.server.stats().aborted;
-        for at in 0..self.clients.len() {
-            let Client { id, said, heard, was_ended, broken, .. } = self.clients[at];
-            if excused {
-                continue;
-            }
-            let is_lost = broken.is_some() || (was_ended && said > 0);
-            if is_lost && heard == 0 && aborted > 0 {
-                aborted -= 1;
-                continue;
-            }
-            if let Some(errno) = broken {
-                return Err(self.broken(format!(
-                    "nobody is thrown out, but client {id}, who said {said} bytes and heard {heard}, \
-                     met {errno} (the server last gave up for {:?})",
-                    self.gave_up
-                )));
-            }
-            if heard != said || !was_ended {
-                return Err(self.broken(format!(
-                    "nobody waits for ever, but client {id} said {said} bytes, heard {heard} back, \
-                     and was {} the end",
-                    if was_ended { "told" } else { "not told" }
-                )));
-            }
-        }
-        while !self.clients.is_empty() {
-            self.leave(0, false);
-        }
-        self.serve_one_more()?;
-        self.go_home()
-    }
-
-    /// Until nothing happens any more. Everybody listens now, and half-closes.
-    fn settle(&mut self) -> Result<(), Broken> {
-        let mut fruitless = 0;
-        while fruitless < FRUITLESS_MAX {
-            let mut progress = false;
-            let before = (self.server.stats(), self.server.connections());
-            self.turn()?;
-            // Pauses end by time, too.
-            self.sim.advance(Duration::from_millis(10));
-            for who in 0..self.clients.len() {
-                if !self.clients[who].has_ended {
-                    self.end(who);
-                }
-                while self.listen(who, 4096)? {
-                    progress = true;
-                    if self.clients[who].was_ended || self.clients[who].broken.is_some() {
-                        break;
-                    }
-                }
-            }
-            let after = (self.server.stats(), self.server.connections());
-            progress |= (before.0.bytes_in, before.0.bytes_out, before.0.closed, before.1)
-                != (after.0.bytes_in, after.0.bytes_out, after.0.closed, after.1);
-            fruitless = if progress { 0 } else { fruitless + 1 };
-        }
-        Ok(())
-    }
-
-    /// Whatever the day was like: who comes now is served. (A fault that lasts excuses.)
-    fn serve_one_more(&mut self) -> Result<(), Broken> {
-        /// The kernel may abort one connection, even two; and the one fault of the day may
-        /// have waited for this very client.
-        const TRIES: u32 = 8;
-
-        self.settle()?;
-        if self.weather.faults.is_some_and(|faults| faults.lasts()) {
-            return Ok(());
-        }
-        let mut last = (0, 0);
-        for _ in 0..TRIES {
-            self.arrive();
-            if self.clients.is_empty() {
-                continue;
-            }
-            for _ in 0..FRUITLESS_MAX {
-                self.turn()?;
-                if self.clients[0].said == 0 {
-                    self.say(0, 100);
-                }
-                self.sim.advance(Duration::from_millis(10));
-            }
-            self.settle()?;
-            let Client { said, heard, was_ended, .. } = self.clients[0];
-            self.leave(0, false);
-            self.settle()?;
-            if said > 0 && said == heard && was_ended {
-                return Ok(());
-            }
-            last = (said, heard);
-        }
-        let (said, heard) = last;
-        Err(self.broken(format!(
-            "service resumes, but the last of {TRIES} said {said} bytes and heard {heard} back"
-        )))
-    }
-
-    fn go_home(&mut self) -> Result<Report, Broken> {
-        let left = self.server.connections();
-        let lasts = self.weather.faults.is_some_and(|faults| faults.lasts());
-        if left > 0 && !lasts {
-            return Err(self.broken(format!("who left is forgotten, but {left} are still known")));
-        }
-        self.server.stop();
-        for _ in 0..FRUITLESS_MAX {
-            if self.turn()? == Turn::Over {
-                let calls = self.server.kernel().tap.total();
-                let faults = self.server.kernel().kernel.tap.struck();
-                let stats = self.server.stats();
-                return Ok(Report { steps: self.step, stats, calls, faults });
-            }
-            self.sim.advance(Duration::from_millis(500));
-        }
-        Err(self.broken("the server leaves within its drain time, but it did not"))
     }
 }
