@@ -95,6 +95,8 @@ pub struct Server<K: Kernel = Linux, X = Infallible> {
     is_paused: bool,
     /// Set while leaving: when patience ends.
     leaving: Option<Instant>,
+    /// Whether [`Turn::Over`] has been said.
+    has_left: bool,
 }
 
 /// What a turn came to.
@@ -107,7 +109,8 @@ pub enum Turn {
     /// This event is the caller's: [`Event::Woken`], or of a registration made with
     /// [`admit`](Server::admit). The turn goes on with the next call.
     Foreign(Event),
-    /// The server was stopped, and the last connection has left.
+    /// The server was stopped, and the last connection has left. Said once: further turns
+    /// wait for the caller's own events only.
     Over,
 }
 
@@ -136,6 +139,7 @@ impl<K: Kernel, X> Server<K, X> {
             guests: 0,
             is_paused: false,
             leaving: None,
+            has_left: false,
         })
     }
 
@@ -183,7 +187,8 @@ impl<K: Kernel, X> Server<K, X> {
         if self.is_over() {
             return Ok(Turn::Over);
         }
-        let until = [deadline, self.leaving].into_iter().flatten().min();
+        let leaving = self.leaving.filter(|_| !self.has_left);
+        let until = [deadline, leaving].into_iter().flatten().min();
         let mut event = match self.reactor.next(until) {
             Ok(event) => event,
             Err(errno) if errno.interrupted() => return Ok(Turn::Served),
@@ -204,11 +209,12 @@ impl<K: Kernel, X> Server<K, X> {
     /// Whether we were leaving and have left. Who is still here when patience ends is shown
     /// out, busy or not.
     fn is_over(&mut self) -> bool {
-        let Some(leaving) = self.leaving else { return false };
+        let Some(leaving) = self.leaving.filter(|_| !self.has_left) else { return false };
         if self.guests > 0 && self.reactor.kernel().now() >= leaving {
             self.each_guest(|server, token| server.farewell(token, Left::Expired));
         }
-        self.guests == 0
+        self.has_left = self.guests == 0;
+        self.has_left
     }
 
     /// Serves one event, or hands it out.

@@ -64,7 +64,7 @@ impl World {
         if name.is_unnamed() {
             return Err(Errno::EINVAL);
         }
-        let listener = self.find_unix(name, Some(Kind::Stream))?;
+        let listener = self.find_unix(name, Kind::Stream)?;
         let door = self.stream(listener);
         if door.state != State::Listening || door.common.read_shut {
             return Err(Errno::ECONNREFUSED);

@@ -73,7 +73,13 @@ impl Options {
 impl World {
     /// Reference: net/core/sock.c: `sk_setsockopt`; man page: socket(7), tcp(7)
     pub(super) fn setsockopt(&mut self, file: FileId, option: SocketOption) -> Result<(), Errno> {
-        self.knows(file, option.name())?;
+        if !self.knows(file, option.name())? {
+            return Err(match self.socket(file)?.family {
+                // Unix sockets know one level only: net/unix/af_unix.c: `unix_setsockopt`.
+                Family::Unix => Errno::EOPNOTSUPP,
+                Family::Inet | Family::Inet6 => Errno::ENOPROTOOPT,
+            });
+        }
         let stored = match option {
             SocketOption::Error(_) => return Err(Errno::ENOPROTOOPT),
             // The kernel doubles what is set, to have room for its own bookkeeping.
@@ -108,7 +114,13 @@ impl World {
         file: FileId,
         name: OptionName,
     ) -> Result<SocketOption, Errno> {
-        self.knows(file, name)?;
+        if !self.knows(file, name)? {
+            return Err(match self.socket(file)?.family {
+                Family::Inet6 => Errno::ENOPROTOOPT,
+                // Reference: net/ipv4/ip_sockglue.c: `do_ip_getsockopt`
+                Family::Inet | Family::Unix => Errno::EOPNOTSUPP,
+            });
+        }
         if name == OptionName::Error {
             // One slot: whoever asks first takes it.
             return Ok(SocketOption::Error(self.socket(file)?.error.take()));
@@ -130,7 +142,7 @@ impl World {
             OptionName::ReceiveBufferBytes => SocketOption::ReceiveBufferBytes(number(receive)),
             OptionName::SendBufferBytes => SocketOption::SendBufferBytes(number(send)),
             OptionName::ReceiveLowBytes => SocketOption::ReceiveLowBytes(1),
-            OptionName::NotSentLowBytes => SocketOption::NotSentLowBytes(u32::MAX),
+            OptionName::NotSentLowBytes => SocketOption::NotSentLowBytes(0),
             OptionName::UserTimeoutMillis => SocketOption::UserTimeoutMillis(0),
             OptionName::DeferAcceptSeconds => SocketOption::DeferAcceptSeconds(0),
             OptionName::V6Only => SocketOption::V6Only(false),
@@ -140,10 +152,10 @@ impl World {
 
     /// Whether this socket knows the option: those of TCP are TCP's, one is IPv6's, the rest
     /// is everybody's.
-    fn knows(&mut self, file: FileId, name: OptionName) -> Result<(), Errno> {
+    fn knows(&mut self, file: FileId, name: OptionName) -> Result<bool, Errno> {
         let family = self.socket(file)?.family;
         let is_stream = matches!(self.at(file).node, Node::Stream(_));
-        let is_at_home = match name {
+        Ok(match name {
             OptionName::NoDelay
             | OptionName::QuickAck
             | OptionName::KeepIdleSeconds
@@ -153,13 +165,7 @@ impl World {
             | OptionName::UserTimeoutMillis
             | OptionName::DeferAcceptSeconds => is_stream && family != Family::Unix,
             OptionName::V6Only => family == Family::Inet6,
-            _ => return Ok(()),
-        };
-        match (is_at_home, family) {
-            (true, _) => Ok(()),
-            // Unix sockets know one level only: net/unix/af_unix.c: `unix_setsockopt`.
-            (false, Family::Unix) => Err(Errno::EOPNOTSUPP),
-            (false, _) => Err(Errno::ENOPROTOOPT),
-        }
+            _ => true,
+        })
     }
 }

@@ -82,8 +82,11 @@ impl World {
                 return Err(Errno::EADDRINUSE);
             }
             self.paths.insert(path.into(), file);
-        } else if self.find_unix(&name, None).is_ok() {
-            return Err(Errno::EADDRINUSE);
+        } else {
+            let (_, kind, _) = self.socket_at(file).expect("only sockets are bound");
+            if self.find_unix(&name, kind).is_ok() {
+                return Err(Errno::EADDRINUSE);
+            }
         }
         Ok(Addr::Unix(name))
     }
@@ -150,30 +153,27 @@ impl World {
         }
     }
 
-    /// Who is bound to a Unix name. A path without a file is ENOENT, a file or a name without
-    /// a socket is ECONNREFUSED, a socket of the wrong kind is EPROTOTYPE.
+    /// Who is bound to a Unix name. A path without a file is ENOENT, one without a socket is
+    /// ECONNREFUSED, one with a socket of the wrong kind is EPROTOTYPE; abstract names are
+    /// kept apart by kind.
     ///
     /// Reference: net/unix/af_unix.c: `unix_find_other`
-    pub(super) fn find_unix(&self, name: &UnixAddr, kind: Option<Kind>) -> Result<FileId, Errno> {
-        let found = match name.as_path() {
-            Some(path) => *self.paths.get(path).ok_or(Errno::ENOENT)?,
-            None => self
-                .files
-                .keys()
-                .copied()
-                .find(|id| self.has_name(*id, &Addr::Unix(*name)))
-                .ok_or(Errno::ECONNREFUSED)?,
+    pub(super) fn find_unix(&self, name: &UnixAddr, kind: Kind) -> Result<FileId, Errno> {
+        let Some(path) = name.as_path() else {
+            let name = Some(Addr::Unix(*name));
+            let is_it = |id: &FileId| {
+                self.socket_at(*id).is_some_and(|(socket, found, _)| {
+                    socket.is_bound && socket.local == name && found == kind
+                })
+            };
+            return self.files.keys().copied().find(is_it).ok_or(Errno::ECONNREFUSED);
         };
-        let (_, found_kind, _) = self.socket_at(found).ok_or(Errno::ECONNREFUSED)?;
-        if kind.is_some_and(|kind| kind != found_kind) {
-            return Err(Errno::EPROTOTYPE);
+        let found = *self.paths.get(path).ok_or(Errno::ENOENT)?;
+        match self.socket_at(found) {
+            Some((_, its_kind, _)) if its_kind == kind => Ok(found),
+            Some(_) => Err(Errno::EPROTOTYPE),
+            None => Err(Errno::ECONNREFUSED),
         }
-        Ok(found)
-    }
-
-    fn has_name(&self, file: FileId, name: &Addr) -> bool {
-        self.socket_at(file)
-            .is_some_and(|(socket, ..)| socket.is_bound && socket.local == Some(*name))
     }
 
     /// Who takes what is sent to an IP address: a listener, or a datagram socket (one that is

@@ -257,8 +257,8 @@ impl World {
             }
         }
         if ends {
-            self.end_delivered(file);
             self.end_came(peer);
+            self.end_delivered(file);
         }
     }
 

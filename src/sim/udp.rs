@@ -70,6 +70,9 @@ impl World {
             }
             _ => local,
         });
+        // It leaves our buffer before it arrives: there is room again, and that is an edge each time.
+        // Reference: net/core/sock.c: `sock_def_write_space_wfree`
+        self.wake(file, EPOLLOUT);
         match self.find_inet(to, Kind::Datagram, from) {
             Some(found) => self.post(file, found, buf, from.unwrap_or(Addr::Unspec)),
             // The answer says that the port is closed. Only a connected socket hears of it.
@@ -80,8 +83,5 @@ impl World {
             }
             None => {}
         }
-        // It has left our buffer: there is room again, and that is an edge each time.
-        // Reference: net/core/sock.c: `sock_def_write_space_wfree`
-        self.wake(file, EPOLLOUT);
     }
 }

@@ -115,6 +115,11 @@ impl World {
                 break;
             }
         }
+        let stream = self.stream(file);
+        if stream.inbox.is_empty() && count < stream.common.options.low_bytes().min(buf.len()) {
+            // It went on to look for more, met the error, and tells the bytes instead.
+            stream.common.error = None;
+        }
         Ok(count)
     }
 

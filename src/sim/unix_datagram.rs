@@ -111,7 +111,7 @@ impl World {
     fn receiver(&mut self, file: FileId, addr: Option<&Addr>) -> Result<FileId, Errno> {
         let peer = self.datagram(file).peer;
         let to = match addr {
-            Some(addr) => self.find_unix(&named(addr)?, Some(Kind::Datagram))?,
+            Some(addr) => self.find_unix(&named(addr)?, Kind::Datagram)?,
             None => peer.ok_or(Errno::ENOTCONN)?,
         };
         let Some(other) = self.find_datagram(to) else {
@@ -134,7 +134,7 @@ impl World {
 
     /// Reference: net/unix/af_unix.c: `unix_dgram_connect`
     pub(super) fn connect_unix_datagram(&mut self, file: FileId, addr: &Addr) -> Result<(), Errno> {
-        let peer = self.find_unix(&named(addr)?, Some(Kind::Datagram))?;
+        let peer = self.find_unix(&named(addr)?, Kind::Datagram)?;
         if self.datagram(peer).peer.is_some_and(|his| his != file) {
             return Err(Errno::EPERM);
         }

@@ -2,8 +2,8 @@
 //!
 //! One thread reads the signals and asks; each answers for itself when it is woken.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use epollite::{Linux, Waker};
 
@@ -13,6 +13,8 @@ use crate::report::Snapshot;
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     leaving: AtomicBool,
+    /// Threads that have not left yet, the one that reads the signals not counted.
+    working: AtomicUsize,
     report: Mutex<Report>,
 }
 
@@ -29,6 +31,18 @@ impl Control {
     pub(crate) fn leave(&self, others: &[Waker]) {
         self.leaving.store(true, Ordering::Release);
         wake(others);
+    }
+
+    /// A thread begins to work. It has left when what is returned is dropped, by a panic even.
+    /// Then `first` is told, which stays as long as anybody may be signalled.
+    pub(crate) fn begin(self: &Arc<Self>, first: &Waker) -> Working {
+        self.working.fetch_add(1, Ordering::AcqRel);
+        Working { control: Arc::clone(self), first: first.clone() }
+    }
+
+    /// Whether nobody works any more.
+    pub(crate) fn is_deserted(&self) -> bool {
+        self.working.load(Ordering::Acquire) == 0
     }
 
     pub(crate) fn is_leaving(&self) -> bool {
@@ -60,6 +74,23 @@ impl Control {
     /// A thread that panicked while it held the lock left a sum that is whole, or not begun.
     fn lock(&self) -> std::sync::MutexGuard<'_, Report> {
         self.report.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// A thread that works.
+#[derive(Debug)]
+pub(crate) struct Working {
+    control: Arc<Control>,
+    first: Waker,
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.control.leave(&[]);
+        }
+        self.control.working.fetch_sub(1, Ordering::AcqRel);
+        wake(core::slice::from_ref(&self.first));
     }
 }
 

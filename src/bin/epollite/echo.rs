@@ -129,10 +129,18 @@ fn open<K: Meter>(worker: &mut Worker<K>, bound: Bound, options: &Echo) -> Resul
 /// The first worker works here, the others on threads of their own.
 fn work<K: Meter>(mut workers: Vec<Worker<K>>) -> Result<(), Failure> {
     let mut first = workers.remove(0);
+    let control = Arc::clone(&first.control);
+    let waker = first.server.waker().map_err(|errno| failed("eventfd", errno))?;
+    // All are counted before any can have ended.
+    let workers: Vec<_> =
+        workers.into_iter().map(|worker| (worker, control.begin(&waker))).collect();
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
-        for mut worker in workers {
-            threads.push(scope.spawn(move || worker.run()));
+        for (mut worker, working) in workers {
+            threads.push(scope.spawn(move || {
+                let _working = working;
+                worker.run()
+            }));
         }
         let mut result = first.run();
         for thread in threads {

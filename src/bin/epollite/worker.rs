@@ -36,6 +36,8 @@ pub(crate) struct Worker<K: Meter> {
     datagrams: Vec<Token>,
     /// When a pause was last told: at a limit, pauses come by the thousand.
     paused_told: Option<Instant>,
+    /// Whether its server has left.
+    has_left: bool,
     /// Where the calls are printed.
     pub(crate) trace: Trace,
     /// With `--count`, what they sum up to.
@@ -62,6 +64,7 @@ impl<K: Meter> Worker<K> {
             peers: HashMap::new(),
             datagrams: Vec::new(),
             paused_told: None,
+            has_left: false,
             trace: Trace::Nowhere,
             tally: None,
         }
@@ -89,20 +92,25 @@ impl<K: Meter> Worker<K> {
     /// Serves until it is told to leave, and has left. Whatever ends it ends the others.
     pub(crate) fn run(&mut self) -> Result<Snapshot, Errno> {
         let result = self.turns();
-        self.control.leave(&self.others);
+        if result.is_err() {
+            self.control.leave(&self.others);
+        }
         self.look();
         result.map(|()| self.snapshot())
     }
 
     fn turns(&mut self) -> Result<(), Errno> {
         loop {
-            let turn = self.server.turn(None)?;
-            self.look();
-            self.tell();
-            match turn {
-                Turn::Over => return Ok(()),
+            match self.server.turn(None)? {
+                Turn::Over => self.has_left = true,
                 Turn::Foreign(event) => self.foreign(event),
                 Turn::Idle | Turn::Served => {}
+            }
+            self.look();
+            self.tell();
+            // Who reads the signals leaves last: a second one ends everybody at once.
+            if self.has_left && (self.me > 0 || self.control.is_deserted()) {
+                return Ok(());
             }
         }
     }
@@ -156,6 +164,8 @@ impl<K: Meter> Worker<K> {
             self.report(&sum);
         }
         if control.is_leaving() {
+            // When it was another thread that began, it could not wake them all.
+            control.leave(&self.others);
             for at in 0..self.datagrams.len() {
                 // What has arrived is answered; then nothing more does.
                 if let Some((Mine::Datagrams(service), mut io)) =
