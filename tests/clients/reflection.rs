@@ -1,0 +1,107 @@
+//! Datagrams that must not be answered: each answer would be a question, and so for ever.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, UdpSocket};
+
+use crate::support::TRIGGERS;
+use crate::support::client::datagrams_to;
+use crate::support::procfs::we_are_root;
+use crate::support::program::Program;
+
+#[test]
+fn a_datagram_from_its_own_port_is_not_answered() {
+    for trigger in TRIGGERS {
+        let server = on_udp(trigger);
+        let port = server.udp().rsplit_once(':').unwrap().1.parse().unwrap();
+        // An echo server of another address would send from the same port, and answer ours.
+        let twin = from(Ipv4Addr::new(127, 0, 0, 2), port).unwrap();
+        is_not_answered(&server, &twin);
+    }
+}
+
+#[test]
+fn two_echo_servers_do_not_answer_each_other() {
+    for trigger in TRIGGERS {
+        let first = on_udp(trigger);
+        let port = first.udp().rsplit_once(':').unwrap().1.to_owned();
+        let address = format!("127.0.0.3:{port}");
+        let second = Program::serving(&["--udp", &address, "--log", "json"]);
+        // Whoever can send from a false address can set them on each other.
+        let mut spoof = crate::support::tool::python("spoof.py", &[&first.udp(), &address]);
+        let ending = spoof.end();
+        if ending.code() == Some(77) {
+            assert!(!we_are_root(), "law: root may forge; {}", ending.stderr);
+            return;
+        }
+        ending.expect_code(0);
+        is_served(&first);
+        is_served(&second);
+        assert_eq!(first.statistics().number("datagrams.refused"), 1);
+        assert_eq!(second.statistics().number("datagrams.in"), 1, "law: no answer, no loop");
+    }
+}
+
+#[test]
+fn a_datagram_that_claims_to_be_its_own_is_not_answered() {
+    for trigger in TRIGGERS {
+        let server = on_udp(trigger);
+        let mut spoof = crate::support::tool::python("spoof.py", &[&server.udp(), &server.udp()]);
+        let ending = spoof.end();
+        if ending.code() == Some(77) {
+            assert!(!we_are_root(), "law: root may forge; {}", ending.stderr);
+            return;
+        }
+        ending.expect_code(0);
+        is_served(&server);
+        let statistics = server.statistics();
+        assert_eq!(statistics.number("datagrams.refused"), 1, "law: refused and counted");
+        assert_eq!(statistics.number("datagrams.out"), 1, "law: not one answer to itself");
+    }
+}
+
+#[test]
+fn a_datagram_from_a_port_that_answers_everything_is_not_answered() {
+    for trigger in TRIGGERS {
+        let server = on_udp(trigger);
+        for port in [7, 19, 53] {
+            // An address that nobody else binds, on a port that somebody might.
+            match from(Ipv4Addr::new(127, 41, 7, 19), port) {
+                Ok(socket) => is_not_answered(&server, &socket),
+                // These ports are root's; the law is shown by the port of our own above.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied && !we_are_root() => {
+                    return;
+                }
+                Err(error) => panic!("cannot send from port {port}: {error}"),
+            }
+        }
+        assert_eq!(server.statistics().number("datagrams.refused"), 3);
+    }
+}
+
+fn on_udp(trigger: &str) -> Program {
+    Program::serving(&["--udp", "127.0.0.1:0", "--trigger", trigger, "--log", "json"])
+}
+
+fn from(address: Ipv4Addr, port: u16) -> std::io::Result<UdpSocket> {
+    UdpSocket::bind((address, port))
+}
+
+/// What `socket` sends is counted as refused; a datagram behind it is answered first.
+#[track_caller]
+fn is_not_answered(server: &Program, socket: &UdpSocket) {
+    let before = server.statistics().number("datagrams.refused");
+    socket.send_to(b"ping?", server.udp()).unwrap();
+    is_served(server);
+    socket.set_nonblocking(true).unwrap();
+    let answer = socket.recv(&mut [0; 16]).unwrap_err();
+    assert_eq!(answer.kind(), ErrorKind::WouldBlock, "law: no answer to a reflector");
+    let after = server.statistics().number("datagrams.refused");
+    assert_eq!(after, before + 1, "law: what is refused is counted");
+}
+
+#[track_caller]
+fn is_served(server: &Program) {
+    let socket = datagrams_to(&server.udp());
+    socket.send(b"ping").unwrap();
+    assert_eq!(socket.recv(&mut [0; 16]).unwrap(), 4);
+}

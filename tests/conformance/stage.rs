@@ -1,0 +1,117 @@
+//! A stage: a kernel, real or simulated, and a log of what was seen on it.
+//!
+//! Knows nothing of what is played. A scenario is a function over a stage; played on both
+//! kernels it must see the same. Descriptors never show up in a log, labels do.
+
+use std::net::UdpSocket;
+
+use epollite::event::{EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT};
+use epollite::kernel::EpollEvent;
+use epollite::{Addr, Errno, Family, Fd, Kernel, Kind, Linux, Ready, SocketOption};
+
+pub(crate) const IN: u32 = epollite::event::EPOLLIN;
+pub(crate) const PRI: u32 = epollite::event::EPOLLPRI;
+pub(crate) const OUT: u32 = epollite::event::EPOLLOUT;
+pub(crate) const RDHUP: u32 = epollite::event::EPOLLRDHUP;
+pub(crate) const ET: u32 = EPOLLET;
+pub(crate) const ONESHOT: u32 = EPOLLONESHOT;
+pub(crate) const EXCLUSIVE: u32 = EPOLLEXCLUSIVE;
+/// All that can be asked for.
+pub(crate) const ALL: u32 = IN | OUT | RDHUP | PRI;
+
+/// Rounds of [`Stage::settle`]: connecting takes three segments, closing two more.
+const ROUNDS: usize = 4;
+
+pub(crate) struct Stage<'k> {
+    pub(crate) k: &'k mut dyn Kernel,
+    /// The real kernel's loopback hands packets on behind our back.
+    probe: Option<UdpSocket>,
+    pub(crate) log: Vec<String>,
+}
+
+impl<'k> Stage<'k> {
+    pub(crate) fn real(kernel: &'k mut Linux) -> Self {
+        let probe = UdpSocket::bind("127.0.0.1:0").unwrap();
+        probe.connect(probe.local_addr().unwrap()).unwrap();
+        Self { k: kernel, probe: Some(probe), log: Vec::new() }
+    }
+
+    pub(crate) fn simulated(kernel: &'k mut dyn Kernel) -> Self {
+        Self { k: kernel, probe: None, log: Vec::new() }
+    }
+
+    /// Waits until what was sent has arrived. Loopback packets of one processor stand in one
+    /// queue, so that a packet of our own that has come back has seen all others through.
+    pub(crate) fn settle(&mut self) {
+        if let Some(probe) = &self.probe {
+            for _ in 0..ROUNDS {
+                probe.send(b"?").unwrap();
+                probe.recv(&mut [0; 1]).unwrap();
+            }
+        }
+    }
+
+    pub(crate) fn note(&mut self, what: impl Into<String>) {
+        self.log.push(what.into());
+    }
+
+    pub(crate) fn epoll(&mut self) -> Fd {
+        self.k.epoll_create1().unwrap()
+    }
+
+    pub(crate) fn poll_now(&mut self, epoll: &Fd, max: usize) -> String {
+        let mut events = vec![EpollEvent::default(); max];
+        match self.k.epoll_wait(epoll, &mut events, Some(0)) {
+            Err(errno) => format!("{errno:?}"),
+            Ok(count) => events[..count]
+                .iter()
+                .map(|event| format!("{} {}", event.data(), Ready::from_bits(event.events())))
+                .collect::<Vec<_>>()
+                .join(", "),
+        }
+    }
+
+    pub(crate) fn close_all(&mut self, fds: impl IntoIterator<Item = Fd>) {
+        for fd in fds {
+            self.k.close(fd).unwrap();
+        }
+    }
+
+    pub(crate) fn unix_pair(&mut self) -> (Fd, Fd) {
+        self.k.socketpair(Kind::Stream).unwrap()
+    }
+
+    /// A TCP listener and its address.
+    pub(crate) fn listener(&mut self, backlog: u32) -> (Fd, Addr) {
+        let listener = self.k.socket(Family::Inet, Kind::Stream).unwrap();
+        self.k.bind(&listener, &anywhere()).unwrap();
+        self.k.listen(&listener, backlog).unwrap();
+        let addr = self.k.getsockname(&listener).unwrap();
+        (listener, addr)
+    }
+
+    /// A TCP socket that has connected.
+    pub(crate) fn client(&mut self, addr: &Addr) -> Fd {
+        let socket = self.k.socket(Family::Inet, Kind::Stream).unwrap();
+        self.k.setsockopt(&socket, SocketOption::NoDelay(true)).unwrap();
+        assert_eq!(self.k.connect(&socket, addr), Err(Errno::EINPROGRESS));
+        self.settle();
+        assert_eq!(self.k.connect(&socket, addr), Ok(()));
+        socket
+    }
+
+    /// Two ends of a TCP connection; small segments go at once.
+    pub(crate) fn tcp_pair(&mut self) -> (Fd, Fd) {
+        let (listener, addr) = self.listener(1);
+        let client = self.client(&addr);
+        let (server, _) = self.k.accept4(&listener).unwrap();
+        self.k.setsockopt(&server, SocketOption::NoDelay(true)).unwrap();
+        self.k.close(listener).unwrap();
+        (client, server)
+    }
+}
+
+/// Any port of this machine.
+pub(crate) fn anywhere() -> Addr {
+    "127.0.0.1:0".parse().unwrap()
+}

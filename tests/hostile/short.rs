@@ -1,0 +1,150 @@
+//! Short of descriptors: nobody is lost, nothing spins, and it recovers.
+
+use core::time::Duration;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+
+use crate::support::TRIGGERS;
+use crate::support::client::{Duplex, connect, echo, expect, is_served};
+use crate::support::procfs::descriptors as open_descriptors;
+use crate::support::program::{Program, descriptors};
+use crate::support::wait::{PATIENCE, until, until_still};
+
+const CLIENTS: usize = 200;
+const LIMIT: usize = 64;
+
+#[test]
+fn two_hundred_clients_on_sixty_four_descriptors_are_all_served_in_turn() {
+    for trigger in TRIGGERS {
+        for threads in ["1", "2"] {
+            let address = ["--tcp", "127.0.0.1:0", "--trigger", trigger, "--threads", threads];
+            let arguments = [&address[..], &["--log", "json"]].concat();
+            let server = Program::serving_under(&descriptors("-n 64"), &arguments);
+            all_are_served_in_turn(&server);
+        }
+    }
+}
+
+fn all_are_served_in_turn(server: &Program) {
+    let mut waiting: Vec<TcpStream> = (0..CLIENTS).map(|_| connect(&server.tcp())).collect();
+    for client in &mut waiting {
+        client.write_all(b"me too").unwrap();
+        client.set_nonblocking(true).unwrap();
+    }
+    let mut served = Vec::new();
+    until_still("as many to be served as there are descriptors", 100, || {
+        move_the_served(&mut waiting, &mut served);
+        served.len()
+    });
+    assert!(!served.is_empty(), "law: as many are served as there are descriptors");
+    assert!(served.len() < LIMIT, "the limit holds");
+    assert!(open_descriptors(server.pid()) <= LIMIT, "the limit holds");
+    super::stuck::does_not_spin(server);
+    for client in &mut served {
+        echo(client, b"those inside are served as ever");
+    }
+
+    // One at a time: each one that leaves makes room.
+    while !waiting.is_empty() {
+        drop(served.pop().expect("law: whoever leaves makes room for the next"));
+        if served.is_empty() {
+            until("the next to be served", || {
+                move_the_served(&mut waiting, &mut served);
+                !served.is_empty()
+            });
+        } else {
+            move_the_served(&mut waiting, &mut served);
+        }
+    }
+    drop(served);
+    is_served(&server.tcp());
+    until("all to be closed", || server.statistics().number("connections.open") == 0);
+    let complaints = server.stderr.count_with("");
+    assert!(complaints < 50, "law: said once, not for each; got {complaints} lines");
+}
+
+#[test]
+fn silent_clients_at_the_limit_do_not_make_it_spin_and_leave_it_whole() {
+    for trigger in TRIGGERS {
+        let arguments = ["--tcp", "127.0.0.1:0", "--trigger", trigger, "--log", "json"];
+        let server = Program::serving_under(&descriptors("-n 64"), &arguments);
+        let silent: Vec<TcpStream> = (0..CLIENTS).map(|_| connect(&server.tcp())).collect();
+        until_still("the server to be full", 50, || open_descriptors(server.pid()));
+        super::stuck::does_not_spin(&server);
+        drop(silent);
+        is_served(&server.tcp());
+        until("all to be closed", || server.statistics().number("connections.open") == 0);
+    }
+}
+
+#[test]
+fn short_of_descriptors_it_still_ends_in_order() {
+    for trigger in TRIGGERS {
+        let arguments = ["--tcp", "127.0.0.1:0", "--trigger", trigger];
+        let server = Program::serving_under(&descriptors("-n 32"), &arguments);
+        let clients: Vec<TcpStream> = (0..100).map(|_| connect(&server.tcp())).collect();
+        until_still("the server to be full", 50, || open_descriptors(server.pid()));
+        server.stop().expect_code(0);
+        drop(clients);
+    }
+}
+
+#[test]
+fn too_few_descriptors_to_start_is_a_clear_line_and_no_panic() {
+    for limit in 3..12 {
+        let wrapper = descriptors(&format!("-n {limit}"));
+        let mut program = Program::start_under(&wrapper, &["echo", "--tcp", "127.0.0.1:0"]);
+        until("it to start or to give up", || {
+            program.ended().is_some() || program.stdout.count_with("listening") == 1
+        });
+        if program.ended().is_none() {
+            // Enough to listen, too few to accept perhaps: then it must at least end when told.
+            program.signal("TERM");
+            program.end().expect_code(0);
+            continue;
+        }
+        let ending = program.end();
+        let refused = [Some(1), Some(69), Some(127)].contains(&ending.code());
+        assert!(refused, "law: a start that fails has its exit code; got {ending:?}");
+        assert!(!ending.stderr.contains("panicked"), "law: no panic; got {}", ending.stderr);
+        // 127 is the loader's: it could not open the libraries, and the program never ran.
+        if ending.code() != Some(127) {
+            ending.one_complaint();
+        }
+    }
+}
+
+/// Whoever has an answer goes over to the served.
+fn move_the_served(waiting: &mut Vec<TcpStream>, served: &mut Vec<TcpStream>) {
+    let has_answer = |client: &mut TcpStream| match client.peek(&mut [0; 16]) {
+        Ok(count) => count == 6,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::WouldBlock, "law: whoever waits is not cut off");
+            false
+        }
+    };
+    for mut client in waiting.extract_if(.., has_answer) {
+        client.set_nonblocking(false).unwrap();
+        expect(&mut client, b"me too");
+        served.push(client);
+    }
+}
+
+#[test]
+fn a_limit_reached_by_paths_and_ports_together_frees_for_both() {
+    let scratch = crate::support::scratch::Scratch::new();
+    let path = scratch.file("short");
+    let arguments = ["--tcp", "127.0.0.1:0", "--unix", &path, "--log", "json"];
+    let server = Program::serving_under(&descriptors("-n 40"), &arguments);
+    let many: Vec<TcpStream> = (0..100).map(|_| connect(&server.tcp())).collect();
+    until_still("the server to be full", 50, || open_descriptors(server.pid()));
+    let mut late = crate::support::client::connect_unix(&path);
+    late.write_all(b"by path").unwrap();
+    late.set_patience(Duration::from_millis(200));
+    let silence = late.read(&mut [0; 1]).unwrap_err();
+    assert_eq!(silence.kind(), ErrorKind::WouldBlock, "there is no descriptor for it");
+    drop(many);
+    late.set_patience(PATIENCE);
+    expect(&mut late, b"by path");
+    is_served(&server.tcp());
+}

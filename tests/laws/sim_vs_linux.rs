@@ -1,0 +1,64 @@
+//! The law that the model obeys: any program sees on `Sim` what it sees on Linux.
+//!
+//! A plan of bytes is a program of system calls on a handful of descriptors; it is run on both
+//! kernels, and the two logs must be equal, line by line. Whoever has a plan calls
+//! [`any_program_sees_the_same`]: proptest, the long run, the fuzzer.
+//!
+//! What a program does not do, because Linux leaves the answer open:
+//!
+//! * fill a TCP buffer, or leave more than a few bytes in one (sizes grow as Linux likes;
+//!   Unix buffers are filled, their arithmetic is the model's too);
+//! * see the acknowledgement of its own end: see `TELLS_ITS_END`.
+
+#[path = "sim_program.rs"]
+mod program;
+#[path = "../conformance/stage.rs"]
+mod stage;
+
+use epollite::{Linux, Sim};
+use program::Program;
+use stage::Stage;
+
+/// How often Linux is asked again before it counts as another answer: loopback packets are
+/// handed on by a softirq, which now and then runs late.
+const LINUX_TRIES: usize = 5;
+
+/// Runs the program of `plan` on both kernels.
+///
+/// # Panics
+/// They see different things.
+pub fn any_program_sees_the_same(plan: &[u8]) {
+    if let Some(difference) = difference(plan) {
+        panic!("the model is not Linux\nplan: {plan:?}\n{difference}");
+    }
+}
+
+/// What the two kernels see differently in the program of `plan`, and all before it.
+pub fn difference(plan: &[u8]) -> Option<String> {
+    let expected = on_sim(plan);
+    let mut seen = Vec::new();
+    for _ in 0..LINUX_TRIES {
+        seen = on_linux(plan);
+        if seen == expected {
+            return None;
+        }
+    }
+    let same = seen.iter().zip(&expected).take_while(|(one, other)| one == other).count();
+    let line = |log: &[String]| log.get(same).cloned().unwrap_or_else(|| "(nothing)".into());
+    Some(format!(
+        "{}\n  Linux: {}\n  Sim:   {}",
+        expected[..same].join("\n"),
+        line(&seen),
+        line(&expected)
+    ))
+}
+
+fn on_linux(plan: &[u8]) -> Vec<String> {
+    let mut kernel = Linux;
+    Program::new(Stage::real(&mut kernel), plan).run()
+}
+
+fn on_sim(plan: &[u8]) -> Vec<String> {
+    let mut sim = Sim::default();
+    Program::new(Stage::simulated(&mut sim), plan).run()
+}

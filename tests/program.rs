@@ -1,0 +1,21 @@
+//! The program as its user meets it: arguments, listeners, what it says, how it ends.
+
+#[expect(dead_code, reason = "each test of the program uses its own part of the support")]
+mod support;
+
+#[path = "program/arguments.rs"]
+mod arguments;
+#[path = "program/binding.rs"]
+mod binding;
+#[path = "program/check.rs"]
+mod check;
+#[path = "program/ending.rs"]
+mod ending;
+#[path = "program/limits.rs"]
+mod limits;
+#[path = "program/refused.rs"]
+mod refused;
+#[path = "program/streams.rs"]
+mod streams;
+#[path = "program/telling.rs"]
+mod telling;

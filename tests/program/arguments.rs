@@ -1,0 +1,171 @@
+//! Arguments: help, version, and one line for each mistake.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::support::process::{Ending, Process};
+use crate::support::program::{Program, command};
+
+const FLAGS: [&str; 14] = [
+    "--tcp",
+    "--udp",
+    "--unix",
+    "--trigger",
+    "--threads",
+    "--max-connections",
+    "--idle-timeout",
+    "--drain",
+    "--budget",
+    "--log",
+    "--verbose",
+    "--quiet",
+    "--check",
+    "--help",
+];
+
+/// What is wrong, and the word by which the complaint must name it.
+const MISTAKES: [(&[&str], &str); 43] = [
+    (&["echo", "--frobnicate"], "--frobnicate"),
+    (&["echo", "-x"], "-x"),
+    (&["echo", "stray"], "stray"),
+    (&["echo", ""], "''"),
+    (&["shout"], "shout"),
+    (&["--frobnicate"], "--frobnicate"),
+    (&["echo", "--tcp"], "--tcp"),
+    (&["echo", "--tcp", "127.0.0.1"], "127.0.0.1"),
+    (&["echo", "--tcp", "127.0.0.1:"], "127.0.0.1:"),
+    (&["echo", "--tcp", "127.0.0.1:65536"], "127.0.0.1:65536"),
+    (&["echo", "--tcp", "127.0.0.1:-1"], "127.0.0.1:-1"),
+    (&["echo", "--tcp", "127.0.0.1:+80"], "127.0.0.1:+80"),
+    (&["echo", "--tcp", "[::1:80"], "[::1:80"),
+    (&["echo", "--tcp", "::1:80:"], "::1:80:"),
+    (&["echo", "--udp", "127.0.0.1:port"], "127.0.0.1:port"),
+    (&["echo", "--udp"], "--udp"),
+    (&["echo", "--unix"], "--unix"),
+    (&["echo", "--unix", ""], "--unix"),
+    (&["echo", "--trigger"], "--trigger"),
+    (&["echo", "--trigger", "sideways"], "sideways"),
+    (&["echo", "--trigger", "Edge "], "Edge "),
+    (&["echo", "--threads", "0"], "0"),
+    (&["echo", "--threads", "-1"], "-1"),
+    (&["echo", "--threads", "many"], "many"),
+    (&["echo", "--threads", "99999999999999999999"], "99999999999999999999"),
+    (&["echo", "--max-connections", "0"], "0"),
+    (&["echo", "--max-connections", "2.5"], "2.5"),
+    (&["echo", "--idle-timeout", "5parsecs"], "5parsecs"),
+    (&["echo", "--idle-timeout", "s"], "s"),
+    (&["echo", "--idle-timeout", "-5s"], "-5s"),
+    (&["echo", "--idle-timeout", "99999999999999999999h"], "99999999999999999999h"),
+    (&["echo", "--idle-timeout", "18446744073709551615h"], "18446744073709551615h"),
+    (&["echo", "--idle-timeout", "1000h"], "1000h"),
+    (&["echo", "--drain", "soon"], "soon"),
+    (&["echo", "--drain", ""], "--drain"),
+    (&["echo", "--budget", "0"], "0"),
+    (&["echo", "--budget", "3XB"], "3XB"),
+    (&["echo", "--budget", "-1"], "-1"),
+    (&["echo", "--budget", "99999999999GiB"], "99999999999GiB"),
+    (&["echo", "--log", "xml"], "xml"),
+    (&["echo", "--log"], "--log"),
+    (&["echo", "--check"], "--check"),
+    (&["echo", "--check", "nowhere"], "nowhere"),
+];
+
+#[test]
+fn help_names_every_flag_and_gives_examples() {
+    for asked in [&["echo", "--help"], &["echo", "-h"]] {
+        let help = Program::run(asked);
+        help.expect_code(0);
+        assert!(help.stderr.is_empty(), "law: help that was asked for goes to stdout");
+        for flag in FLAGS {
+            assert!(help.stdout.contains(flag), "law: help names {flag}");
+        }
+        for short in ["-v", "-q"] {
+            assert!(help.stdout.contains(short), "law: help names {short}");
+        }
+        let is_example = |line: &&str| line.trim_start().starts_with("epollite echo --");
+        let examples = help.stdout.lines().filter(is_example).count();
+        assert!(examples >= 2, "law: help shows how it is used; got {examples} examples");
+    }
+}
+
+#[test]
+fn help_stands_wherever_it_is_asked_for() {
+    let late = Program::run(&["echo", "--tcp", "127.0.0.1:0", "--help"]);
+    late.expect_code(0);
+    assert!(late.stdout.contains("--trigger"), "law: --help helps behind other arguments");
+}
+
+#[test]
+fn help_of_the_program_names_its_command() {
+    for asked in ["--help", "-h"] {
+        let help = Program::run(&[asked]);
+        help.expect_code(0);
+        assert!(help.stdout.contains("epollite echo"), "law: help names the command");
+        assert!(help.stderr.is_empty(), "law: help that was asked for goes to stdout");
+    }
+}
+
+#[test]
+fn the_version_is_one_line_of_name_and_number() {
+    for asked in ["--version", "-V"] {
+        let version = Program::run(&[asked]);
+        version.expect_code(0);
+        let expected = concat!("epollite ", env!("CARGO_PKG_VERSION"), "\n");
+        assert_eq!(version.stdout, expected, "law: name, number, nothing else");
+    }
+}
+
+#[test]
+fn a_mistake_is_one_line_that_names_it_and_exit_2() {
+    for (arguments, named) in MISTAKES {
+        is_a_usage_error(arguments, &Program::run(arguments), named);
+    }
+}
+
+#[test]
+fn a_value_may_follow_an_equals_sign_and_is_judged_the_same() {
+    let arguments = ["echo", "--trigger=sideways"];
+    is_a_usage_error(&arguments, &Program::run(&arguments), "sideways");
+}
+
+#[test]
+fn a_path_too_long_for_a_socket_is_a_mistake_and_not_cut() {
+    let path = format!("/tmp/{}", "x".repeat(104));
+    let arguments = ["echo", "--unix", &path];
+    let ending = Program::run(&arguments);
+    assert!(
+        [Some(2), Some(69)].contains(&ending.code()),
+        "law: a path of 109 bytes fits no socket; got {ending:?}"
+    );
+    ending.one_complaint();
+}
+
+#[test]
+fn an_argument_that_is_no_text_is_a_mistake_and_no_panic() {
+    for before in [&["echo"][..], &["echo", "--tcp"], &["echo", "--trigger"], &[]] {
+        let mut program = command(&[] as &[&str], before);
+        program.arg(OsStr::from_bytes(b"\xFF\xFE"));
+        let ending = Process::start(program).end();
+        is_a_usage_error(before, &ending, "");
+    }
+}
+
+#[test]
+fn a_line_break_in_an_argument_does_not_make_two_lines() {
+    let arguments = ["echo", "--trigger", "one\ntwo\x1b[31m"];
+    let ending = Program::run(&arguments);
+    is_a_usage_error(&arguments, &ending, "one");
+    assert!(!ending.stderr.contains('\x1b'), "law: an argument cannot paint the terminal");
+}
+
+#[track_caller]
+fn is_a_usage_error(arguments: &[&str], ending: &Ending, named: &str) {
+    ending.expect_code(2);
+    let complaint = ending.one_complaint();
+    assert!(complaint.contains(named), "law: {arguments:?} is named; got {complaint:?}");
+    assert!(
+        complaint.contains("try 'epollite") && complaint.ends_with("--help'"),
+        "law: {arguments:?} is told where help is; got {complaint:?}"
+    );
+    assert!(ending.stdout.is_empty(), "law: an error says nothing on stdout");
+}

@@ -1,0 +1,100 @@
+//! `--check`: a health probe that believes only its own echo.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::UnixListener;
+use std::thread;
+
+use crate::support::TRIGGERS;
+use crate::support::program::Program;
+use crate::support::scratch::Scratch;
+
+#[test]
+fn a_server_that_echoes_is_well() {
+    let scratch = Scratch::new();
+    for trigger in TRIGGERS {
+        let path = scratch.file(trigger);
+        let listeners = ["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--unix", &path];
+        let server = Program::serving(&[&listeners[..], &["--trigger", trigger]].concat());
+        let well = |address: &str| {
+            Program::run(&["echo", "--check", address]).expect_code(0);
+        };
+        well(&server.tcp());
+        well(&format!("tcp:{}", server.tcp()));
+        well(&format!("udp:{}", server.udp()));
+        well(&format!("unix:{path}"));
+    }
+}
+
+#[test]
+fn nobody_there_is_not_well() {
+    let scratch = Scratch::new();
+    let gone = Program::serving(&["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"]);
+    let (tcp, udp) = (gone.tcp(), gone.udp());
+    drop(gone);
+    is_not_well(&tcp);
+    is_not_well(&format!("udp:{udp}"));
+    is_not_well(&format!("unix:{}", scratch.file("nothing")));
+}
+
+#[test]
+fn a_server_that_echoes_wrongly_is_not_well() {
+    // Whatever comes, the answer is one byte off.
+    let (address, _server) = tcp_server(|bytes| bytes.iter().map(|byte| byte ^ 1).collect());
+    is_not_well(&address);
+}
+
+#[test]
+fn a_server_that_echoes_too_little_or_too_much_is_not_well() {
+    let (address, _server) = tcp_server(|bytes| bytes[..bytes.len() / 2].to_vec());
+    is_not_well(&address);
+    let (address, _server) = tcp_server(|_| Vec::new());
+    is_not_well(&address);
+}
+
+#[test]
+fn a_server_that_never_answers_is_not_well() {
+    // It is never accepted either: the kernel's queue connects it.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mute = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // Both at once: each waits as long as it thinks right.
+    thread::scope(|scope| {
+        scope.spawn(|| is_not_well(&silent.local_addr().unwrap().to_string()));
+        scope.spawn(|| is_not_well(&format!("udp:{}", mute.local_addr().unwrap())));
+    });
+}
+
+#[test]
+fn a_path_that_echoes_wrongly_is_not_well() {
+    let scratch = Scratch::new();
+    let path = scratch.file("wrong");
+    let listener = UnixListener::bind(&path).unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let count = stream.read(&mut [0; 4096]).unwrap();
+        stream.write_all(&vec![b'?'; count]).unwrap();
+    });
+    is_not_well(&format!("unix:{path}"));
+}
+
+fn is_not_well(address: &str) {
+    let ending = Program::run(&["echo", "--check", address]);
+    ending.expect_code(1);
+    ending.one_complaint();
+}
+
+/// A server that takes one message, answers with `answer`, and hangs up.
+fn tcp_server(
+    answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static,
+) -> (String, thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut buf = [0; 65536];
+        let count = stream.read(&mut buf).unwrap();
+        // It may have hung up on us already.
+        let _ = stream.write_all(&answer(&buf[..count]));
+    });
+    (address, server)
+}

@@ -1,0 +1,189 @@
+//! How it ends: what is owed is paid, nobody new comes in, nobody holds it up.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::thread;
+
+use crate::support::TRIGGERS;
+use crate::support::client::{
+    Duplex, connect, connect_unix, echo, expect_end, is_served, read_to_end, stuff, until_refused,
+};
+use crate::support::program::Program;
+use crate::support::scratch::Scratch;
+
+/// More than any server holds for one client, with the kernel's buffers on both sides.
+const TOO_MUCH: usize = 64 << 20;
+
+#[test]
+fn a_signal_to_end_is_obeyed_with_an_idle_client() {
+    for trigger in TRIGGERS {
+        for signal in ["TERM", "INT"] {
+            let mut server = Program::on_tcp(trigger);
+            let mut client = connect(&server.tcp());
+            echo(&mut client, b"then silence");
+            server.signal(signal);
+            expect_end(&mut client);
+            drop(client);
+            server.end().expect_code(0);
+        }
+    }
+}
+
+#[test]
+fn it_ends_at_once_with_nobody_there() {
+    let scratch = Scratch::new();
+    let path = scratch.file("lonely");
+    let arguments = ["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--unix", &path];
+    let server = Program::serving(&[&arguments[..], &["--drain", "1h"]].concat());
+    server.stop().expect_code(0);
+    assert!(!scratch.path().join("lonely").exists(), "law: the path goes with the server");
+}
+
+#[test]
+fn what_is_owed_is_paid_before_the_end() {
+    for trigger in TRIGGERS {
+        let mut server = Program::on_tcp(trigger);
+        let client = connect(&server.tcp());
+        pays_before_the_end(&mut server, client);
+    }
+}
+
+#[test]
+fn what_is_owed_over_a_path_is_paid_before_the_end() {
+    let scratch = Scratch::new();
+    for trigger in TRIGGERS {
+        let path = scratch.file(trigger);
+        let mut server =
+            Program::serving(&["--unix", &path, "--trigger", trigger, "--log", "json"]);
+        pays_before_the_end(&mut server, connect_unix(&path));
+    }
+}
+
+fn pays_before_the_end(server: &mut Program, mut client: impl Duplex) {
+    let sent = stuff(&mut client, TOO_MUCH);
+    assert!(sent < TOO_MUCH, "law: a client that never reads is slowed down");
+    let owed = server.statistics().number("bytes.in");
+    assert!(owed > 0 && server.statistics().number("bytes.out") < owed, "it owes something");
+
+    server.signal("TERM");
+    let paid = read_to_end(&mut client);
+    drop(client);
+    assert!(
+        u64::try_from(paid).unwrap() >= owed,
+        "law: what was taken in is paid before the end; it took {owed} and paid {paid}"
+    );
+    server.end().expect_code(0);
+}
+
+#[test]
+fn a_client_that_takes_nothing_does_not_hold_up_the_end() {
+    for trigger in TRIGGERS {
+        let arguments = ["--tcp", "127.0.0.1:0", "--drain", "300ms", "--trigger", trigger];
+        let server = Program::serving(&arguments);
+        let mut client = connect(&server.tcp());
+        stuff(&mut client, TOO_MUCH);
+        server.stop().expect_code(0);
+    }
+}
+
+#[test]
+fn nobody_new_is_let_in_while_it_ends() {
+    let mut server = Program::serving(&["--tcp", "127.0.0.1:0", "--drain", "1h"]);
+    let mut owed = connect(&server.tcp());
+    stuff(&mut owed, TOO_MUCH);
+    server.signal("TERM");
+    until_refused(&server.tcp());
+    assert!(server.ended().is_none(), "law: it ends when what is owed is paid");
+    read_to_end(&mut owed);
+    drop(owed);
+    server.end().expect_code(0);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        // The client is one thread's, whose is chance: once it will be that of a thread which
+        // does not hear the signals, while the one that does has nothing left to wait for.
+        for threads in ["1", "3", "3", "3", "3", "3"] {
+            let arguments = ["--tcp", "127.0.0.1:0", "--drain", "1h", "--threads", threads];
+            let mut server = Program::serving(&arguments);
+            let mut owed = connect(&server.tcp());
+            stuff(&mut owed, TOO_MUCH);
+            server.signal(signal);
+            until_refused(&server.tcp());
+            assert!(server.ended().is_none(), "law: the first signal drains");
+            server.signal(signal);
+            server.end().expect_code(code);
+        }
+    }
+}
+
+#[test]
+fn a_second_signal_leaves_no_path_behind() {
+    let scratch = Scratch::new();
+    let path = scratch.file("left");
+    let mut server = Program::serving(&["--unix", &path, "--drain", "1h"]);
+    let mut owed = connect_unix(&path);
+    stuff(&mut owed, TOO_MUCH);
+    server.signal("TERM");
+    crate::support::wait::until("the listener to be closed", || {
+        std::os::unix::net::UnixStream::connect(&path).is_err()
+    });
+    server.signal("TERM");
+    server.end().expect_code(143);
+    assert!(!scratch.path().join("left").exists(), "law: the path goes with the server");
+}
+
+#[test]
+fn many_threads_and_many_clients_end_together() {
+    let mut server = Program::serving(&["--tcp", "127.0.0.1:0", "--threads", "4"]);
+    let mut clients: Vec<_> = (0..60).map(|_| connect(&server.tcp())).collect();
+    for client in &mut clients {
+        echo(client, b"here");
+    }
+    server.signal("TERM");
+    for mut client in clients {
+        expect_end(&mut client);
+    }
+    server.end().expect_code(0);
+}
+
+#[test]
+fn clients_that_talk_while_it_ends_get_a_prefix_and_no_garbage() {
+    for trigger in TRIGGERS {
+        let mut server = Program::on_tcp(trigger);
+        let address = server.tcp();
+        is_served(&address);
+        let talkers: Vec<_> = (0..8)
+            .map(|_| {
+                let mut stream = connect(&address);
+                echo(&mut stream, b"warm");
+                thread::spawn(move || talk_until_it_is_over(&mut stream))
+            })
+            .collect();
+        server.signal("TERM");
+        for talker in talkers {
+            talker.join().expect("law: bytes out are a prefix of bytes in");
+        }
+        server.end().expect_code(0);
+    }
+}
+
+fn talk_until_it_is_over(stream: &mut TcpStream) {
+    let mut back = [0; 9];
+    for number in 100_000_000_u32.. {
+        let word = number.to_string();
+        let written = std::io::Write::write_all(stream, word.as_bytes());
+        if written.is_err() {
+            return;
+        }
+        let mut got = 0;
+        while got < back.len() {
+            match stream.read(&mut back[got..]) {
+                Ok(count @ 1..) => got += count,
+                Ok(0) | Err(_) => return,
+            }
+            assert!(word.as_bytes().starts_with(&back[..got]), "a prefix of what was sent");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The limits its user sets: descriptors, connections, idleness.
+
+use core::time::Duration;
+use std::io::{ErrorKind, Read, Write};
+
+use crate::support::TRIGGERS;
+use crate::support::client::{Duplex, connect, echo, exchange, expect, expect_end, stuff};
+use crate::support::procfs::descriptor_limits;
+use crate::support::program::{Program, descriptors};
+use crate::support::scratch::Scratch;
+use crate::support::wait::{PATIENCE, until};
+
+#[test]
+fn the_descriptor_limit_is_raised_and_said() {
+    let (_, hard) = descriptor_limits("self");
+    let server = Program::serving_under(&descriptors("-Sn 256"), &["--tcp", "127.0.0.1:0"]);
+    let said = server.stderr.line_with("descriptor limit");
+    assert_eq!(said, format!("epollite: raised the descriptor limit from 256 to {hard}"));
+    assert_eq!(descriptor_limits(&server.pid().to_string()), (hard, hard));
+}
+
+#[test]
+fn a_descriptor_limit_that_cannot_be_raised_is_not_mentioned() {
+    let server = Program::serving_under(&descriptors("-n 256"), &["--tcp", "127.0.0.1:0"]);
+    let ending = server.stop();
+    assert!(ending.stderr.is_empty(), "law: nothing raised, nothing said; got {}", ending.stderr);
+}
+
+#[test]
+fn quiet_raises_the_descriptor_limit_without_a_word() {
+    let (_, hard) = descriptor_limits("self");
+    let scratch = Scratch::new();
+    let path = scratch.file("quiet");
+    let arguments = ["echo", "--unix", &path, "-q"];
+    let mut server = Program::start_under(&descriptors("-Sn 256"), &arguments);
+    server.until_it_serves(&path);
+    assert_eq!(descriptor_limits(&server.pid().to_string()), (hard, hard));
+    let ending = server.stop();
+    assert!(ending.stderr.is_empty(), "law: -q leaves errors only; got {}", ending.stderr);
+}
+
+#[test]
+fn an_idle_client_is_shown_out_and_a_busy_one_is_not() {
+    for trigger in TRIGGERS {
+        let limits = ["--idle-timeout", "1500ms", "--log", "json"];
+        let address = ["--tcp", "127.0.0.1:0", "--trigger", trigger];
+        let server = Program::serving(&[&address[..], &limits].concat());
+        let mut busy = connect(&server.tcp());
+        let mut idle = connect(&server.tcp());
+        echo(&mut idle, b"then nothing more");
+        idle.set_blocking(false);
+        loop {
+            echo(&mut busy, b"still here");
+            match idle.read(&mut [0; 16]) {
+                Ok(0) => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                other => panic!("law: an idle client gets an orderly end; got {other:?}"),
+            }
+        }
+        echo(&mut busy, b"and still");
+        drop(idle);
+        until("the idle one to be gone", || server.statistics().number("connections.open") == 1);
+        assert_eq!(server.statistics().number("connections.timed_out"), 1);
+        echo(&mut busy, b"and still");
+    }
+}
+
+#[test]
+fn a_client_that_never_says_a_word_is_idle_too() {
+    for trigger in TRIGGERS {
+        let address = ["--tcp", "127.0.0.1:0", "--trigger", trigger];
+        let server = Program::serving(&[&address[..], &["--idle-timeout", "200ms", "-v"]].concat());
+        let mut silent = connect(&server.tcp());
+        expect_end(&mut silent);
+        drop(silent);
+        server.stderr.line_with("left after 0 bytes: idle");
+    }
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_idle_too() {
+    let arguments = ["--tcp", "127.0.0.1:0", "--idle-timeout", "1s", "--log", "json"];
+    let server = Program::serving(&arguments);
+    let mut client = connect(&server.tcp());
+    stuff_until_cut_off(&mut client);
+    until("the stuck client to be shown out", || {
+        let statistics = server.statistics();
+        statistics.number("connections.timed_out") == 1
+            && statistics.number("connections.open") == 0
+    });
+}
+
+fn stuff_until_cut_off(client: &mut impl Duplex) {
+    client.set_blocking(false);
+    until("the server to cut us off", || {
+        loop {
+            if let Err(error) = client.write_all(&[0; 4096]) {
+                return error.kind() != ErrorKind::WouldBlock;
+            }
+        }
+    });
+}
+
+#[test]
+fn no_idle_timeout_by_any_of_its_names_lets_everybody_stay() {
+    for off in ["0", "off"] {
+        let server = Program::serving(&["--tcp", "127.0.0.1:0", "--idle-timeout", off]);
+        let mut client = connect(&server.tcp());
+        client.set_patience(Duration::from_millis(200));
+        let silence = client.read(&mut [0; 1]).unwrap_err();
+        assert_eq!(silence.kind(), ErrorKind::WouldBlock, "law: {off} is no timeout");
+        client.set_patience(PATIENCE);
+        echo(&mut client, b"still here");
+    }
+}
+
+#[test]
+fn the_third_of_two_connections_waits_until_one_leaves() {
+    for trigger in TRIGGERS {
+        let limits = ["--max-connections", "2", "--log", "json"];
+        let address = ["--tcp", "127.0.0.1:0", "--trigger", trigger];
+        let server = Program::serving(&[&address[..], &limits].concat());
+        let mut first = connect(&server.tcp());
+        let mut second = connect(&server.tcp());
+        echo(&mut first, b"one");
+        echo(&mut second, b"two");
+
+        let mut third = connect(&server.tcp());
+        third.write_all(b"three").unwrap();
+        third.set_patience(Duration::from_millis(200));
+        let silence = third.read(&mut [0; 8]).unwrap_err();
+        assert_eq!(silence.kind(), ErrorKind::WouldBlock, "law: the third waits");
+        echo(&mut first, b"one again");
+        assert_eq!(server.statistics().number("connections.open"), 2);
+
+        drop(second);
+        third.set_patience(PATIENCE);
+        expect(&mut third, b"three");
+        echo(&mut first, b"one still");
+    }
+}
+
+#[test]
+fn a_budget_of_any_size_changes_no_byte() {
+    for trigger in TRIGGERS {
+        for (budget, total) in
+            [("1", 5000), ("100", 200_000), ("64k", 2_000_000), ("1MiB", 5_000_000)]
+        {
+            let arguments = ["--tcp", "127.0.0.1:0", "--trigger", trigger, "--budget", budget];
+            let server = Program::serving(&arguments);
+            for _ in 0..5 {
+                exchange(connect(&server.tcp()), total);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_limit_of_connections_holds_with_stuck_clients_and_frees_with_them() {
+    let arguments = ["--tcp", "127.0.0.1:0", "--max-connections", "1"];
+    let server = Program::serving(&arguments);
+    let mut stuck = connect(&server.tcp());
+    stuff(&mut stuck, 64 << 20);
+    let mut waiting = connect(&server.tcp());
+    waiting.write_all(b"my turn").unwrap();
+    drop(stuck);
+    expect(&mut waiting, b"my turn");
+}

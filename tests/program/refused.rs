@@ -1,0 +1,182 @@
+//! Where it may not listen: exit 69 and one line that names the address.
+
+use std::fs;
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+
+use crate::support::client::{connect_unix, echo, is_served};
+use crate::support::process::{Ending, Process};
+use crate::support::procfs::{sysctl, we_are_root};
+use crate::support::program::{PROGRAM, Program};
+use crate::support::scratch::Scratch;
+use crate::support::tool::tool;
+
+#[test]
+fn a_port_in_use_is_refused() {
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = tcp.local_addr().unwrap().to_string();
+    cannot_bind(&Program::run(&["echo", "--tcp", &address]), &address);
+    cannot_bind(&Program::run(&["echo", "--tcp", &address, "--threads", "3"]), &address);
+
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = udp.local_addr().unwrap().to_string();
+    cannot_bind(&Program::run(&["echo", "--udp", &address]), &address);
+}
+
+#[test]
+fn a_port_of_another_of_us_is_never_shared_silently() {
+    let first = Program::serving(&["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"]);
+    cannot_bind(&Program::run(&["echo", "--tcp", &first.tcp()]), &first.tcp());
+    cannot_bind(&Program::run(&["echo", "--udp", &first.udp()]), &first.udp());
+    is_served(&first.tcp());
+}
+
+#[test]
+fn the_same_port_twice_is_refused() {
+    let free = Program::serving(&["--tcp", "127.0.0.1:0"]).tcp();
+    cannot_bind(&Program::run(&["echo", "--tcp", &free, "--tcp", &free]), &free);
+}
+
+#[test]
+fn one_listener_refused_is_all_refused() {
+    let scratch = Scratch::new();
+    let path = scratch.file("first");
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap().to_string();
+    cannot_bind(&Program::run(&["echo", "--unix", &path, "--tcp", &address]), &address);
+    assert!(!scratch.path().join("first").exists(), "law: a start that failed leaves nothing");
+}
+
+#[test]
+fn an_unknown_host_is_refused() {
+    let address = "no-such-host.invalid:7777";
+    cannot_bind(&Program::run(&["echo", "--tcp", address]), address);
+}
+
+#[test]
+fn an_address_of_others_is_refused() {
+    // 192.0.2.0/24 is for documentation (RFC 5737): it is nobody's.
+    let address = "192.0.2.1:7777";
+    cannot_bind(&Program::run(&["echo", "--tcp", address]), address);
+    cannot_bind(&Program::run(&["echo", "--udp", address]), address);
+}
+
+#[test]
+fn a_privileged_port_is_refused_to_nobody() {
+    // Containers often let everybody have every port. Then nothing is privileged, and this machine
+    // cannot show the refusal: `an_address_of_others_is_refused` shows the same path for EADDRNOTAVAIL.
+    if sysctl("net/ipv4/ip_unprivileged_port_start").is_some_and(|first| first <= 7) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let mut command = if we_are_root() {
+        // Nobody may not look into the folder the program was built in.
+        let copy = scratch.file("epollite");
+        fs::copy(PROGRAM, &copy).unwrap();
+        fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = tool("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", &copy]);
+        command
+    } else {
+        std::process::Command::new(PROGRAM)
+    };
+    command.args(["echo", "--tcp", "127.0.0.1:7"]);
+    cannot_bind(&Process::start(command).end(), "127.0.0.1:7");
+}
+
+#[test]
+fn a_live_unix_socket_is_refused_and_stays_alive() {
+    let scratch = Scratch::new();
+    let path = scratch.file("live");
+    let first = Program::serving(&["--unix", &path]);
+    cannot_bind(&Program::run(&["echo", "--unix", &path]), &path);
+    echo(&mut connect_unix(&path), b"still the first one");
+    first.stop().expect_code(0);
+}
+
+#[test]
+fn a_live_socket_of_a_stranger_is_refused_even_when_its_queue_is_full() {
+    let scratch = Scratch::new();
+    let path = scratch.file("strange");
+    let stranger = UnixListener::bind(&path).unwrap();
+    cannot_bind(&Program::run(&["echo", "--unix", &path]), &path);
+    drop(stranger);
+}
+
+#[test]
+fn an_ordinary_file_is_refused_and_untouched() {
+    let scratch = Scratch::new();
+    let path = scratch.file("letter");
+    fs::write(&path, "dear reader").unwrap();
+    cannot_bind(&Program::run(&["echo", "--unix", &path]), &path);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "dear reader");
+}
+
+#[test]
+fn a_folder_a_link_and_a_missing_folder_are_refused_and_untouched() {
+    let scratch = Scratch::new();
+    let folder = scratch.file("folder");
+    fs::create_dir(&folder).unwrap();
+    cannot_bind(&Program::run(&["echo", "--unix", &folder]), &folder);
+
+    let target = scratch.file("target");
+    let link = scratch.file("link");
+    fs::write(&target, "precious").unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    cannot_bind(&Program::run(&["echo", "--unix", &link]), &link);
+    assert_eq!(fs::read_to_string(&link).unwrap(), "precious");
+
+    let nowhere = scratch.file("nowhere/socket");
+    cannot_bind(&Program::run(&["echo", "--unix", &nowhere]), &nowhere);
+}
+
+#[test]
+fn the_path_of_a_dead_server_is_taken_over() {
+    let scratch = Scratch::new();
+    let path = scratch.file("orphan");
+    let mut first = Program::serving(&["--unix", &path]);
+    first.signal("KILL");
+    first.end();
+    assert!(fs::exists(&path).unwrap(), "a killed server cannot tidy up");
+
+    let second = Program::serving(&["--unix", &path]);
+    echo(&mut connect_unix(&path), b"the heir");
+    second.stop().expect_code(0);
+    assert!(!fs::exists(&path).unwrap(), "law: the path goes with an orderly end");
+}
+
+#[test]
+fn of_eight_heirs_of_a_path_one_serves_and_seven_are_refused() {
+    let scratch = Scratch::new();
+    let path = scratch.file("heritage");
+    for _ in 0..5 {
+        drop(UnixListener::bind(&path).unwrap());
+        let mut heirs: Vec<_> =
+            (0..8).map(|_| Program::start(&["echo", "--unix", &path])).collect();
+        crate::support::wait::until("seven heirs to give up", || {
+            heirs.iter_mut().filter_map(|heir| heir.ended()).count() == 7
+        });
+        let mut serving = 0;
+        for heir in heirs.iter_mut() {
+            if heir.ended().is_some() {
+                cannot_bind(&heir.end(), &path);
+            } else {
+                heir.stdout.line_with("listening on unix");
+                echo(&mut connect_unix(&path), b"who is it?");
+                heir.signal("TERM");
+                heir.end().expect_code(0);
+                serving += 1;
+            }
+        }
+        assert_eq!(serving, 1, "law: a path has one owner");
+        assert!(!fs::exists(&path).unwrap(), "law: the path goes with an orderly end");
+    }
+}
+
+#[track_caller]
+fn cannot_bind(ending: &Ending, address: &str) {
+    ending.expect_code(69);
+    let complaint = ending.one_complaint();
+    assert!(complaint.contains(address), "law: {address} is named; got {complaint:?}");
+}

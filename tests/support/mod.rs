@@ -1,0 +1,17 @@
+//! What the tests of the running program share: the program as a process, clients, tools, figures.
+//!
+//! Knows nothing of the library: everything here sees the program from outside.
+
+pub(crate) mod calls;
+pub(crate) mod client;
+pub(crate) mod json;
+pub(crate) mod pattern;
+pub(crate) mod process;
+pub(crate) mod procfs;
+pub(crate) mod program;
+pub(crate) mod scratch;
+pub(crate) mod tool;
+pub(crate) mod wait;
+
+/// The three ways to serve. What holds in one must hold in all.
+pub(crate) const TRIGGERS: [&str; 3] = ["level", "edge", "oneshot"];

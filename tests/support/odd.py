@@ -1,0 +1,92 @@
+"""Clients that do what few do.
+
+    odd.py urgent HOST PORT    sends urgent data between, before and behind normal data
+    odd.py passing PATH        passes descriptors along with its bytes
+"""
+
+import array
+import os
+import socket
+import sys
+
+
+def expect(client, bytes_due, why):
+    back = b""
+    while len(back) < len(bytes_due):
+        piece = client.recv(65536)
+        assert piece, f"{why}: the end after {back!r}, {bytes_due!r} are due"
+        back += piece
+    assert back == bytes_due, f"{why}: {back!r} is not {bytes_due!r}"
+
+
+def one_mark(host, port, before, behind, urgent=b"!"):
+    """Normal bytes, an urgent one, normal bytes, all before the first echo is read, and the end."""
+    with socket.create_connection((host, port), timeout=60) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        why = f"{len(before)} bytes, urgent {urgent!r}, {len(behind)} bytes"
+        if before:
+            client.sendall(before)
+        client.send(urgent, socket.MSG_OOB)
+        if behind:
+            client.sendall(behind)
+        # Only the last byte of an urgent send is urgent; what stands before it is normal.
+        expect(client, before + urgent[:-1] + behind, why)
+        client.sendall(b"and on")
+        expect(client, b"and on", why + ", and then more")
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1) == b"", why + ": an orderly end"
+
+
+def mark_then_end(host, port, before):
+    """Normal bytes, an urgent one and the end in one go: the end stands right behind the mark."""
+    with socket.create_connection((host, port), timeout=60) as client:
+        client.sendall(before)
+        client.send(b"!", socket.MSG_OOB)
+        client.shutdown(socket.SHUT_WR)
+        expect(client, before, "a mark and the end")
+        assert client.recv(1) == b"", "a mark and the end: an orderly end"
+
+
+def many_marks(host, port):
+    """One connection, one mark after the other."""
+    with socket.create_connection((host, port), timeout=60) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for number in range(200):
+            text = b"%d" % number
+            client.sendall(text)
+            client.send(b"!", socket.MSG_OOB)
+            client.sendall(text)
+            expect(client, text + text, f"mark {number} of one connection")
+
+
+def urgent(host, port):
+    port = int(port)
+    for _ in range(10):
+        for before in (b"", b"abc", b"x" * 5000, b"y" * 200_000):
+            for behind in (b"", b"def", b"z" * 5000):
+                one_mark(host, port, before, behind)
+            mark_then_end(host, port, before)
+        one_mark(host, port, b"abc", b"def", urgent=b"several!")
+    many_marks(host, port)
+
+
+def passing(path):
+    """A read stops where descriptors come along, however many bytes wait behind them."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(60)
+        client.connect(path)
+        for number in range(100):
+            pieces = [b"%d-%d" % (number, piece) for piece in range(5)]
+            for piece in pieces:
+                reader, writer = os.pipe()
+                gift = array.array("i", [reader, writer])
+                rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, gift)]
+                client.sendmsg([piece], rights)
+                os.close(reader)
+                os.close(writer)
+            expect(client, b"".join(pieces), f"round {number} with descriptors")
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1) == b"", "an orderly end"
+
+
+{"urgent": urgent, "passing": passing}[sys.argv[1]](*sys.argv[2:])

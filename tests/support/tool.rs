@@ -1,0 +1,56 @@
+//! The programs of others that the tests call. One that is missing fails the test and says what
+//! to install: a test that skips itself tests nothing.
+
+use std::process::Command;
+use std::{env, fs};
+
+use super::process::{Ending, Process};
+
+/// Every tool and the Debian package it comes in.
+const PACKAGES: [(&str, &str); 7] = [
+    ("nc", "netcat-openbsd"),
+    ("ncat", "ncat"),
+    ("perf", "linux-perf"),
+    ("python3", "python3"),
+    ("setpriv", "util-linux"),
+    ("socat", "socat"),
+    ("strace", "strace"),
+];
+
+/// The command of this name, which is there.
+#[track_caller]
+pub(crate) fn tool(name: &str) -> Command {
+    let package = PACKAGES.iter().find(|(tool, _)| *tool == name);
+    let (_, package) = package.expect("the table knows every tool the tests call");
+    assert!(
+        is_installed(name),
+        "this test needs `{name}`: install it with `apt-get install {package}`"
+    );
+    Command::new(name)
+}
+
+/// A Python script of `tests/support/`, started with these arguments.
+pub(crate) fn python(script: &str, arguments: &[&str]) -> Process {
+    let path = format!("{}/tests/support/{script}", env!("CARGO_MANIFEST_DIR"));
+    let mut command = tool("python3");
+    command.arg(path).args(arguments);
+    Process::start(command)
+}
+
+/// The same, run to its end, which must be a good one.
+#[track_caller]
+pub(crate) fn python_succeeds(script: &str, arguments: &[&str]) -> Ending {
+    let ending = python(script, arguments).end();
+    assert!(
+        ending.status.success(),
+        "{script} {arguments:?} failed\nstdout: {}\nstderr: {}",
+        ending.stdout,
+        ending.stderr
+    );
+    ending
+}
+
+fn is_installed(name: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| fs::metadata(folder.join(name)).is_ok())
+}

@@ -1,0 +1,175 @@
+//! Counted by the program itself: tracing slows it down, and a slow server makes fewer calls.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use crate::support::calls::{Calls, during};
+use crate::support::client::{connect, connect_unix, datagrams_to, echo, expect, expect_end};
+use crate::support::program::Program;
+use crate::support::scratch::Scratch;
+
+const ECHOES: u64 = 2000;
+
+/// Looking at the statistics is a wait, a read of the signal, and a wait: not part of an echo.
+const LOOKING: u64 = 5;
+
+#[test]
+fn an_echo_takes_three_calls_in_level_mode() {
+    let server = Program::on_tcp("level");
+    takes_three_calls(&server, &mut connect(&server.tcp()));
+}
+
+#[test]
+fn an_echo_takes_three_calls_in_edge_mode() {
+    let server = Program::on_tcp("edge");
+    takes_three_calls(&server, &mut connect(&server.tcp()));
+}
+
+#[test]
+fn an_echo_takes_three_calls_over_a_path_in_level_mode() {
+    let scratch = Scratch::new();
+    let path = scratch.file("level");
+    let server = Program::serving(&["--unix", &path, "--trigger", "level", "--log", "json"]);
+    takes_three_calls(&server, &mut connect_unix(&path));
+}
+
+#[test]
+fn an_echo_of_many_sizes_takes_three_calls_as_long_as_one_read_takes_it() {
+    for trigger in ["level", "edge"] {
+        let server = Program::on_tcp(trigger);
+        let mut client = connect(&server.tcp());
+        for size in [1, 64, 1000, 16_000] {
+            let counted = during(&server, || echo_times(&mut client, size, 200));
+            at_most_three(&counted, 200, trigger);
+        }
+    }
+}
+
+#[test]
+fn an_echo_takes_no_control_call_in_one_shot_mode_but_its_own() {
+    // One-shot has to be armed again each time: one epoll_ctl, and no second.
+    let server = Program::on_tcp("oneshot");
+    let mut client = connect(&server.tcp());
+    let counted = during(&server, || echo_times(&mut client, 64, ECHOES));
+    assert!(counted.of("epoll_ctl") <= ECHOES + LOOKING, "law: armed once an echo");
+    assert!(counted.total() <= 5 * ECHOES + LOOKING, "law: at most five; got {counted:?}");
+}
+
+#[test]
+fn sixty_four_ready_connections_take_two_calls_each_and_little_more() {
+    for trigger in ["level", "edge"] {
+        let server = Program::on_tcp(trigger);
+        let mut clients: Vec<TcpStream> = (0..64).map(|_| connect(&server.tcp())).collect();
+        for client in &mut clients {
+            echo(client, b"warm");
+        }
+        let rounds = 50;
+        let counted = during(&server, || {
+            for _ in 0..rounds {
+                // Stopped, it cannot answer the first before the last has spoken: busy for certain.
+                server.signal("STOP");
+                for client in &mut clients {
+                    client.write_all(&[7; 64]).unwrap();
+                }
+                server.signal("CONT");
+                for client in &mut clients {
+                    expect(client, &[7; 64]);
+                }
+            }
+        });
+        let echoes = rounds * 64;
+        let total = counted.total();
+        assert!(
+            total * 10 <= echoes * 21,
+            "law: at most 2.1 calls an echo with 64 busy; {total} calls for {echoes} echoes in \
+             {trigger} mode: {counted:?}"
+        );
+        assert_eq!(counted.of("epoll_ctl"), 0, "law: no epoll_ctl in steady {trigger} mode");
+    }
+}
+
+#[test]
+fn idle_connections_take_no_calls() {
+    for trigger in ["level", "edge", "oneshot"] {
+        let server = Program::on_tcp(trigger);
+        let mut clients: Vec<TcpStream> = (0..100).map(|_| connect(&server.tcp())).collect();
+        for client in &mut clients {
+            echo(client, b"then idle");
+        }
+        let counted = during(&server, || {});
+        assert!(counted.total() <= LOOKING, "law: no call for an idle one; got {counted:?}");
+    }
+}
+
+#[test]
+fn a_connection_takes_few_calls_from_its_beginning_to_its_end() {
+    for trigger in ["level", "edge"] {
+        let server = Program::on_tcp(trigger);
+        echo(&mut connect(&server.tcp()), b"warm");
+        nobody_is_open(&server);
+        let counted = during(&server, || {
+            for _ in 0..100 {
+                let mut client = connect(&server.tcp());
+                echo(&mut client, &[7; 64]);
+                client.shutdown(std::net::Shutdown::Write).unwrap();
+                expect_end(&mut client);
+            }
+            nobody_is_open(&server);
+        });
+        let of = |kind: &str| counted.of(kind);
+        assert_eq!((of("send"), of("close")), (100, 100), "law: one of each; got {counted:?}");
+        assert!(of("accept4") <= 200, "law: accept once, and once in vain; got {counted:?}");
+        assert!(of("epoll_ctl") <= 200, "law: in and out, no more; got {counted:?}");
+    }
+}
+
+#[test]
+fn datagrams_that_wait_together_are_read_together() {
+    let server = Program::serving(&["--udp", "127.0.0.1:0", "--log", "json"]);
+    let socket = datagrams_to(&server.udp());
+    let counted = during(&server, || {
+        for _ in 0..20 {
+            server.signal("STOP");
+            for _ in 0..32 {
+                socket.send(&[7; 64]).unwrap();
+            }
+            server.signal("CONT");
+            for _ in 0..32 {
+                socket.recv(&mut [0; 128]).unwrap();
+            }
+        }
+    });
+    let total = counted.total();
+    assert!(total <= 20 * 32, "law: less than a call a datagram; {total} calls: {counted:?}");
+}
+
+#[track_caller]
+fn takes_three_calls(server: &Program, client: &mut (impl std::io::Read + Write)) {
+    let counted = during(server, || echo_times(client, 64, ECHOES));
+    assert_eq!(counted.of("send"), ECHOES, "law: one send an echo");
+    assert_eq!(counted.of("recv"), ECHOES, "law: one recv an echo");
+    assert_eq!(counted.of("epoll_ctl"), 0, "law: no epoll_ctl in a steady state");
+    at_most_three(&counted, ECHOES, "any");
+    assert!(counted.waits() >= ECHOES, "law: it waits between two echoes");
+}
+
+#[track_caller]
+fn at_most_three(counted: &Calls, echoes: u64, trigger: &str) {
+    assert!(
+        counted.total() <= 3 * echoes + LOOKING,
+        "law: at most three calls an echo in {trigger} mode; for {echoes} echoes {counted:?}"
+    );
+}
+
+fn echo_times(client: &mut (impl std::io::Read + Write), size: usize, times: u64) {
+    let bytes = vec![7; size];
+    for _ in 0..times {
+        echo(client, &bytes);
+    }
+}
+
+fn nobody_is_open(server: &Program) {
+    crate::support::wait::until("every connection to be closed", || {
+        server.statistics().number("connections.open") == 0
+    });
+}

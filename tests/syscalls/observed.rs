@@ -1,0 +1,191 @@
+//! Counted by others on the same run: what the program tells is what the kernel was asked.
+
+use std::fs;
+use std::io::{Read, Write};
+
+use crate::support::TRIGGERS;
+use crate::support::calls::{Calls, during};
+use crate::support::client::{connect, datagrams_to, echo, expect_end};
+use crate::support::process::Process;
+use crate::support::procfs::{state, tracer};
+use crate::support::program::Program;
+use crate::support::scratch::Scratch;
+use crate::support::tool::tool;
+use crate::support::wait::until;
+
+const ECHOES: u64 = 500;
+
+/// What stands in a trace where the program answers a question for statistics.
+const ANSWER: &str = r#"write(1, "{\"event\":\"statistics\""#;
+
+#[test]
+fn what_it_counts_is_what_strace_counts_kind_by_kind() {
+    let scratch = Scratch::new();
+    for trigger in TRIGGERS {
+        let path = scratch.file(trigger);
+        let listeners = ["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"];
+        let server =
+            Program::serving(&[&listeners[..], &["--log", "json", "--trigger", trigger]].concat());
+        let strace = attach(&server, &path);
+        let told = during(&server, || {
+            let mut client = connect(&server.tcp());
+            for _ in 0..ECHOES {
+                echo(&mut client, &[7; 64]);
+            }
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+            expect_end(&mut client);
+            let socket = datagrams_to(&server.udp());
+            for _ in 0..20 {
+                socket.send(b"and datagrams").unwrap();
+                socket.recv(&mut [0; 64]).unwrap();
+            }
+        });
+        detach(strace);
+        let seen = between_two_answers(&fs::read_to_string(&path).unwrap());
+        assert_eq!(told.of("send"), ECHOES, "law: one send an echo");
+        assert_eq!(told, seen, "law: the program tells what the kernel saw, in {trigger} mode");
+    }
+}
+
+#[test]
+fn what_it_counts_is_what_perf_counts_in_all() {
+    if !perf_may_look() {
+        return;
+    }
+    let scratch = Scratch::new();
+    for trigger in TRIGGERS {
+        let server = Program::on_tcp(trigger);
+        let mut client = connect(&server.tcp());
+        echo(&mut client, b"warm");
+        let looking = during(&server, || {}).total();
+
+        let mut seen = 0;
+        let told = during(&server, || {
+            is_asleep(&server);
+            let mut perf = Perf::on(&server, &scratch);
+            perf.ask("enable");
+            for _ in 0..ECHOES {
+                echo(&mut client, &[7; 64]);
+            }
+            is_asleep(&server);
+            perf.ask("disable");
+            seen = perf.counted();
+        });
+        let told = told.total() - looking;
+        assert_eq!(told, seen, "law: the program tells what the kernel saw, in {trigger} mode");
+        let most = if trigger == "oneshot" { 5 } else { 3 };
+        assert!(seen <= most * ECHOES, "law: at most {most} calls an echo; perf saw {seen}");
+    }
+}
+
+/// Follows the server from now on, into a file.
+fn attach(server: &Program, path: &str) -> Process {
+    let mut strace = tool("strace");
+    strace.args(["-f", "-qq", "-s", "40", "-e", "signal=none", "-o", path]);
+    strace.args(["-p", &server.pid().to_string()]);
+    let mut strace = Process::start(strace);
+    until("strace to be attached", || {
+        if strace.ended().is_some() {
+            panic!("strace may not trace its own user's processes here: {:?}", strace.end());
+        }
+        tracer(server.pid()) != 0
+    });
+    strace
+}
+
+fn detach(mut strace: Process) {
+    strace.signal("INT");
+    strace.end();
+}
+
+/// The calls of a trace from behind one answer to just before the next, by the names that the
+/// program gives them.
+fn between_two_answers(trace: &str) -> Calls {
+    let mut calls = Calls::default();
+    let behind_first = trace.lines().skip_while(|line| !line.contains(ANSWER)).skip(1);
+    for line in behind_first {
+        if line.contains(ANSWER) {
+            return calls;
+        }
+        // "1234 recvfrom(7, ...) = 64"; what is resumed was counted when it began.
+        let call = line.split_once(' ').map_or("", |(_pid, call)| call.trim_start());
+        let name = call.split(['(', ' ']).next().unwrap_or_default();
+        if !name.is_empty() && !call.starts_with(['<', '-', '+', '[']) {
+            *calls.0.entry(library_name(name).to_owned()).or_default() += 1;
+        }
+    }
+    panic!("the trace holds fewer than two answers:\n{trace}");
+}
+
+/// The C library's name of a call, where the kernel's is another.
+fn library_name(name: &str) -> &str {
+    match name {
+        "recvfrom" => "recv",
+        "sendto" => "send",
+        "epoll_pwait" => "epoll_wait",
+        same => same,
+    }
+}
+
+fn is_asleep(server: &Program) {
+    until("the server to wait", || state(server.pid()) == 'S');
+}
+
+/// Whether this machine lets us count. It is a matter of permission, not of what is installed.
+fn perf_may_look() -> bool {
+    let mut perf = tool("perf");
+    perf.args(["stat", "-e", "raw_syscalls:sys_enter", "true"]);
+    let probe = Process::start(perf).end();
+    if !probe.status.success() {
+        eprintln!("perf may not count system calls here:\n{}", probe.stderr);
+    }
+    probe.status.success()
+}
+
+/// A `perf stat` that counts one process between "enable" and "disable".
+struct Perf {
+    process: Process,
+    control: fs::File,
+    answers: fs::File,
+}
+
+impl Perf {
+    fn on(server: &Program, scratch: &Scratch) -> Self {
+        let [control, answers] = ["control", "answers"].map(|name| {
+            let path = scratch.file(&format!("{name}-{}", server.pid()));
+            let made = std::process::Command::new("mkfifo").arg(&path).status();
+            assert!(made.unwrap().success(), "a pipe with a name can be made");
+            path
+        });
+        let mut perf = tool("perf");
+        perf.args(["stat", "-x", ",", "-D", "-1", "-e", "raw_syscalls:sys_enter"]);
+        perf.args(["--control", &format!("fifo:{control},{answers}")]);
+        perf.args(["-p", &server.pid().to_string()]);
+        // Open for both, a pipe waits for nobody at the other end.
+        let open = |path: &str| fs::File::options().read(true).write(true).open(path).unwrap();
+        Self { control: open(&control), answers: open(&answers), process: Process::start(perf) }
+    }
+
+    /// Asks it something and waits until it has been done.
+    fn ask(&mut self, what: &str) {
+        self.control.write_all(format!("{what}\n").as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\n") {
+            let mut byte = [0];
+            self.answers.read_exact(&mut byte).unwrap();
+            // Some versions end an answer with a zero, behind the line.
+            answer.extend_from_slice(byte.strip_prefix(&[0]).unwrap_or(&byte));
+        }
+        assert_eq!(answer, b"ack\n", "perf does what it is asked");
+    }
+
+    /// Ends it and reads what it counted.
+    fn counted(mut self) -> u64 {
+        self.process.signal("INT");
+        let ending = self.process.end();
+        let mut lines = ending.stderr.lines();
+        let line = lines.find(|line| line.contains("raw_syscalls:sys_enter"));
+        let count = line.and_then(|line| line.split(',').next()?.parse().ok());
+        count.unwrap_or_else(|| panic!("perf tells a number; it told {ending:?}"))
+    }
+}
