@@ -9,7 +9,7 @@ use sim_vs_linux::{any_program_sees_the_same, difference};
 
 /// Programs in one run of the suite; `SIM_PROGRAMS` asks for another number, `SIM_SEED` for
 /// other ones.
-const PROGRAMS: u64 = 5_000;
+const PROGRAMS: u64 = 4_000;
 const PLAN_BYTES: usize = 160;
 
 #[test]

@@ -174,7 +174,7 @@ impl Stream {
     pub(super) fn has_room(&self, send_bytes_default: usize) -> bool {
         let send_bytes = self.common.options.send_bytes(send_bytes_default);
         if self.is_unix() {
-            self.state != State::Listening && self.unread_cost * 4 <= send_bytes
+            self.state != State::Listening && (self.unread_cost + 1) * 4 <= send_bytes
         } else {
             self.outbox.len() * 3 <= send_bytes * 2
         }

@@ -59,7 +59,14 @@ impl World {
             if stream.unread_cost >= send_bytes {
                 break;
             }
+            if self.stream(peer).common.read_shut {
+                // He shut his reading before we met. The piece was in our buffer for a moment:
+                // that there is room again is an edge.
+                self.room_came_free(file);
+                return if sent > 0 { Ok(sent) } else { Err(Errno::EPIPE) };
+            }
             let cost = cost(piece.len());
+            let stream = self.stream(file);
             stream.unread_cost += cost;
             let peer_stream = self.stream(peer);
             peer_stream.inbox.extend(piece);

@@ -22,7 +22,7 @@ impl World {
             return true;
         }
         let send_bytes = datagram.common.options.send_bytes(send_bytes);
-        if datagram.unread_cost * 4 > send_bytes {
+        if (datagram.unread_cost + 1) * 4 > send_bytes {
             return false;
         }
         let is_full = datagram.peer.is_some_and(|peer| self.is_full_for(file, peer));
@@ -61,7 +61,7 @@ impl World {
         let send_bytes = self.config.send_buffer_bytes;
         if let Some(datagram) = self.find_datagram(sender) {
             datagram.unread_cost -= cost;
-            if datagram.unread_cost * 4 <= datagram.common.options.send_bytes(send_bytes) {
+            if (datagram.unread_cost + 1) * 4 <= datagram.common.options.send_bytes(send_bytes) {
                 self.wake(sender, EPOLLOUT);
             }
         }

@@ -4,7 +4,7 @@
 //! made.
 
 use epollite::kernel::{Control, EpollEvent};
-use epollite::{Addr, Family, Fd, Kind, OptionName, Shut, SocketOption};
+use epollite::{Addr, Family, Fd, Kind, OptionName, Shut, SocketOption, UnixAddr};
 
 use super::stage::{ALL, ET, EXCLUSIVE, IN, ONESHOT, OUT, RDHUP, Stage, anywhere};
 
@@ -129,7 +129,7 @@ impl<'k, 'p> Program<'k, 'p> {
             12 => self.make_single(Family::Inet, Kind::Stream, Sort::Tcp),
             13 => self.make_single(Family::Unix, Kind::Stream, Sort::Unix),
             14 => self.make_listener(),
-            _ => self.make_udp(),
+            _ => self.make_datagram(),
         }
     }
 
@@ -144,7 +144,7 @@ impl<'k, 'p> Program<'k, 'p> {
             (self.stage.listener(backlog + 8).0, Sort::Listener)
         } else {
             let fd = self.stage.k.socket(Family::Unix, Kind::Stream).unwrap();
-            let unnamed = Addr::Unix(epollite::UnixAddr::unnamed());
+            let unnamed = Addr::Unix(UnixAddr::unnamed());
             self.stage.k.bind(&fd, &unnamed).unwrap();
             self.stage.k.listen(&fd, backlog).unwrap();
             (fd, Sort::UnixListener)
@@ -153,10 +153,15 @@ impl<'k, 'p> Program<'k, 'p> {
         self.keep(fd, sort);
     }
 
-    fn make_udp(&mut self) {
-        let fd = self.stage.k.socket(Family::Inet, Kind::Datagram).unwrap();
-        self.stage.k.bind(&fd, &anywhere()).unwrap();
-        self.keep(fd, Sort::Udp);
+    fn make_datagram(&mut self) {
+        let (family, addr, sort) = if self.byte().is_multiple_of(2) {
+            (Family::Inet, anywhere(), Sort::Udp)
+        } else {
+            (Family::Unix, Addr::Unix(UnixAddr::unnamed()), Sort::UnixDatagram)
+        };
+        let fd = self.stage.k.socket(family, Kind::Datagram).unwrap();
+        self.stage.k.bind(&fd, &addr).unwrap();
+        self.keep(fd, sort);
     }
 
     fn pick(&mut self) -> Option<usize> {
@@ -299,11 +304,14 @@ impl<'k, 'p> Program<'k, 'p> {
 
     fn set(&mut self) {
         let choice = self.byte();
-        if let Some(at) = self.pick_of(|sort| sort == Sort::Udp)
-            && choice.is_multiple_of(2)
+        let is_datagram = |sort| matches!(sort, Sort::Udp | Sort::UnixDatagram);
+        if choice.is_multiple_of(2)
+            && let Some(at) = self.pick_of(is_datagram)
         {
-            let Some(to) = self.pick_of(|sort| sort == Sort::Udp) else { return };
+            let sort = self.slots[at].sort;
+            let Some(to) = self.pick_of(|other| other == sort) else { return };
             let addr = self.stage.k.getsockname(&self.slots[to].fd).unwrap();
+            let addr = if choice == 0 { Addr::Unspec } else { addr };
             let done = self.stage.k.connect(&self.slots[at].fd, &addr);
             let (from, to) = (self.slots[at].name, self.slots[to].name);
             self.stage.note(format!("connect {from} to {to}: {done:?}"));

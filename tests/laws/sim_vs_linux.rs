@@ -4,11 +4,16 @@
 //! kernels, and the two logs must be equal, line by line. Whoever has a plan calls
 //! [`any_program_sees_the_same`]: proptest, the long run, the fuzzer.
 //!
-//! What a program does not do, because Linux leaves the answer open:
+//! What a program does not do, because Linux leaves the answer open or to somebody else. This
+//! is the list of exceptions; there are no others:
 //!
-//! * fill a TCP buffer, or leave more than a few bytes in one (sizes grow as Linux likes;
-//!   Unix buffers are filled, their arithmetic is the model's too);
-//! * see the acknowledgement of its own end: see `TELLS_ITS_END`.
+//! * It fills no TCP buffer and no UDP queue: how much goes in is Linux' affair, and grows.
+//!   (Unix buffers and pipes are filled: their arithmetic is the model's too.)
+//! * It does not take 40 ms, after which TCP would answer an end that nothing else answered.
+//! * It raises no signal and sets no limit: those are the whole test process'.
+//! * It sees no number and no name: not which descriptor, not which port.
+//! * When the two differ Linux is asked again, [`LINUX_TRIES`] times in all: its loopback hands
+//!   packets on in a softirq, which now and then runs late. One equal answer counts.
 
 #[path = "sim_program.rs"]
 mod program;

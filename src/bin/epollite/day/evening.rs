@@ -55,7 +55,7 @@ impl Day<'_> {
             let before = (self.server.stats(), self.server.connections());
             self.turn()?;
             // Pauses end by time, too.
-            self.sim.advance(Duration::from_millis(10));
+            self.sim.advance(Duration::from_millis(50));
             for who in 0..self.clients.len() {
                 if !self.clients[who].has_ended {
                     self.end(who);
@@ -96,7 +96,7 @@ impl Day<'_> {
                 if self.clients[0].said == 0 {
                     self.say(0, 100);
                 }
-                self.sim.advance(Duration::from_millis(10));
+                self.sim.advance(Duration::from_millis(50));
             }
             self.settle()?;
             let Client { said, heard, was_ended, .. } = self.clients[0];

@@ -37,7 +37,7 @@ const fn byte(id: u64, offset: u64) -> u8 {
 
 /// Rounds without any progress after which somebody waits in vain. One is enough in a world
 /// without chance; an interruption may cost a few.
-pub(super) const FRUITLESS_MAX: u32 = 64;
+pub(super) const FRUITLESS_MAX: u32 = 16;
 
 /// A day that is being lived.
 pub(super) struct Day<'a> {
