@@ -8,6 +8,10 @@ use alloc::vec::Vec;
 
 use crate::addr::SockAddr;
 
+/// Datagrams a call, at most. Past this the cost of the call itself has long vanished beside
+/// that of the datagrams, and what C wants of headers still fits the stack.
+pub const DATAGRAMS_A_CALL_MAX: usize = 64;
+
 /// Room for a fixed number of datagrams of bounded size.
 ///
 /// Memory: `datagrams_max` times (`datagram_bytes_max` + 144) bytes, taken at once and never
@@ -57,12 +61,17 @@ pub struct Datagram<'a> {
 impl Batch {
     /// Room for `datagrams_max` datagrams of `datagram_bytes_max` bytes. Work: one zeroed
     /// allocation.
+    ///
+    /// # Panics
+    /// So many bytes there are not.
     #[must_use]
     pub fn new(datagrams_max: usize, datagram_bytes_max: usize) -> Self {
         let header =
             |place| Header { addr: SockAddr::EMPTY, len_bytes: 0, truncated: false, place };
+        let bytes = datagrams_max.checked_mul(datagram_bytes_max);
+        let bytes = bytes.expect("a batch fits into memory");
         Self {
-            bytes: vec![0; datagrams_max * datagram_bytes_max],
+            bytes: vec![0; bytes],
             datagram_bytes_max,
             headers: (0..datagrams_max).map(header).collect(),
             len: 0,

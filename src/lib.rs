@@ -57,7 +57,7 @@ pub mod reactor;
 pub mod server;
 
 pub use addr::{Addr, AddrError, Family, SockAddr, UnixAddr};
-pub use batch::{Batch, Datagram};
+pub use batch::{Batch, DATAGRAMS_A_CALL_MAX, Datagram};
 pub use counted::{Counted, Counts};
 pub use errno::Errno;
 #[cfg(feature = "std")]

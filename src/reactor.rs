@@ -10,6 +10,7 @@ mod source;
 mod waker;
 
 pub use register::{Reason, Refused};
+pub(crate) use source::patiently;
 pub use source::{Io, Received, Sent, Source};
 pub use waker::Waker;
 
@@ -287,7 +288,8 @@ impl<T, K: Kernel> Reactor<T, K> {
             Some(Duration::ZERO) => Some(0),
             Some(patience) if self.has_pwait2 => {
                 match self.kernel.epoll_pwait2(&self.epoll, &mut self.batch, Some(patience)) {
-                    Err(Errno::ENOSYS) => self.has_pwait2 = false,
+                    // Old kernels do not know it, and old sandboxes forbid what they do not.
+                    Err(Errno::ENOSYS | Errno::EPERM) => self.has_pwait2 = false,
                     result => return result,
                 }
                 Some(millis_up(patience))

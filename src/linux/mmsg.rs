@@ -9,13 +9,9 @@ use core::ptr::null_mut;
 
 use super::result::small_count;
 use crate::addr::SockAddr;
-use crate::batch::Batch;
+use crate::batch::{Batch, DATAGRAMS_A_CALL_MAX as A_CALL_MAX};
 use crate::errno::Errno;
 use crate::kernel::Fd;
-
-/// Datagrams a call. Past this the cost of the call itself has long vanished beside that of
-/// the datagrams, and the headers still fit the stack: 64 times 80 bytes.
-const A_CALL_MAX: usize = 64;
 
 /// What C wants beside the bytes and the addresses: it points to them, and to itself.
 struct Headers {

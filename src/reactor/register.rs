@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-use super::{Reactor, Registration};
+use super::{Reactor, Registration, patiently};
 use crate::errno::Errno;
 use crate::event::{Exclusive, Interest, Refusal, Trigger, Watch};
 use crate::kernel::{Control, EpollEvent, Fd, Kernel};
@@ -108,7 +108,7 @@ impl<T, K: Kernel> Reactor<T, K> {
             unreachable!("it was inserted just now")
         };
         let control = Control::Add(EpollEvent::new(watch.bits(), token.to_bits()));
-        match self.kernel.epoll_ctl(&self.epoll, control, &registration.fd) {
+        match patiently(|| self.kernel.epoll_ctl(&self.epoll, control, &registration.fd)) {
             Ok(()) => Ok(token),
             Err(errno) => {
                 let Some(Registration { fd, state, .. }) = self.registrations.remove(token) else {

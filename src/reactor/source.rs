@@ -194,14 +194,20 @@ impl<K: Kernel> Io<'_, K> {
         &mut self,
         mut call: impl FnMut(&mut K, &Fd) -> Result<R, Errno>,
     ) -> Result<R, Errno> {
-        for _ in 1..INTERRUPTS_MAX {
-            match call(self.kernel, self.fd) {
-                Err(errno) if errno.interrupted() => {}
-                result => return result,
-            }
-        }
-        call(self.kernel, self.fd)
+        patiently(|| call(self.kernel, self.fd))
     }
+}
+
+/// Makes a call again when a signal interrupted it.
+#[inline]
+pub(crate) fn patiently<R>(mut call: impl FnMut() -> Result<R, Errno>) -> Result<R, Errno> {
+    for _ in 1..INTERRUPTS_MAX {
+        match call() {
+            Err(errno) if errno.interrupted() => {}
+            result => return result,
+        }
+    }
+    call()
 }
 
 impl<T: fmt::Debug, K: Kernel> fmt::Debug for Source<'_, T, K> {

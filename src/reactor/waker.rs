@@ -6,6 +6,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use super::patiently;
 use crate::errno::Errno;
 use crate::kernel::{Fd, Kernel};
 
@@ -107,10 +108,10 @@ impl Shared {
 /// Adds one to the counter. A full one is emptied first: then only the write is an edge.
 fn knock<K: Kernel>(kernel: &mut K, eventfd: &Fd) -> Result<(), Errno> {
     let one = 1u64.to_ne_bytes();
-    match kernel.write(eventfd, &one) {
+    match patiently(|| kernel.write(eventfd, &one)) {
         Err(errno) if errno.would_block() => {
-            kernel.read(eventfd, &mut [0; 8])?;
-            kernel.write(eventfd, &one).map(drop)
+            patiently(|| kernel.read(eventfd, &mut [0; 8]))?;
+            patiently(|| kernel.write(eventfd, &one)).map(drop)
         }
         written => written.map(drop),
     }

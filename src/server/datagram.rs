@@ -60,7 +60,7 @@ impl<K: Kernel> Server<K> {
     /// # Errors
     /// What getsockname(2) or epoll_ctl(2) said; the socket is closed then.
     pub fn open(&mut self, socket: Fd) -> Result<Token, Errno> {
-        let service = match Service::of(self.reactor.kernel(), &socket, self.config) {
+        let mut service = match Service::of(self.reactor.kernel(), &socket, self.config) {
             Ok(service) => service,
             Err(errno) => {
                 // Its error would be about a file's data, and there is none.
@@ -68,6 +68,11 @@ impl<K: Kernel> Server<K> {
                 return Err(errno);
             }
         };
+        let port = service.port();
+        self.each(|other| {
+            port.into_iter().for_each(|port| other.refuse(port));
+            other.port().into_iter().for_each(|port| service.refuse(port));
+        });
         let (interest, trigger) = (Interest::READABLE, self.config.trigger);
         match self.reactor.register_or_close(socket, interest, trigger, service) {
             Ok(token) => Ok(token),
@@ -91,7 +96,7 @@ impl<K: Kernel> Server<K> {
         while let Some(came) = event {
             match came {
                 Event::Io { token, ready } => self.serve(token, ready),
-                Event::Timer { .. } => {}
+                Event::Timer { token } => self.serve(token, Ready::READABLE),
                 Event::Woken => served = false,
             }
             event = self.reactor.pending();
@@ -110,7 +115,9 @@ impl<K: Kernel> Server<K> {
     /// # Errors
     /// As [`turn`](Self::turn).
     pub fn run(&mut self) -> Result<Stats, Errno> {
-        while self.turn(None)? {}
+        while self.turn(None)? {
+            self.each(|service| while service.note().is_some() {});
+        }
         Ok(self.stats())
     }
 
@@ -126,14 +133,26 @@ impl<K: Kernel> Server<K> {
     /// What all its sockets have counted. Work: O(sockets).
     pub fn stats(&mut self) -> Stats {
         let mut sum = Stats::default();
+        self.each(|service| sum.add(&service.stats()));
+        sum
+    }
+
+    /// A datagram worth telling of that has not been told ([`Config::tell`]); to be taken now
+    /// and again, since only some 65,000 a socket are kept. Work: O(sockets).
+    pub fn note(&mut self) -> Option<Turned> {
+        let mut note = None;
+        self.each(|service| note = note.or_else(|| service.note()));
+        note
+    }
+
+    fn each(&mut self, mut act: impl FnMut(&mut Service)) {
         for slot in 0..self.reactor.slots() {
             if let Some(token) = self.reactor.token_at(slot)
                 && let Some(source) = self.reactor.source(token)
             {
-                sum.add(&source.state.stats());
+                act(source.state);
             }
         }
-        sum
     }
 }
 

@@ -42,6 +42,9 @@ const _: () = assert!(
     "an idle connection costs at most 64 bytes of ours"
 );
 
+/// Notes that are kept for who takes them; what happens while so many wait is not noted.
+const NOTES_MAX: usize = 1 << 16;
+
 /// Registrations that are not connections: listeners, and what the caller adds.
 const OTHERS_MAX: u32 = 1 << 10;
 
@@ -254,7 +257,7 @@ impl<K: Kernel, X> Server<K, X> {
         }
         if self.config.tell && self.stats.bytes_in > before {
             let bytes = usize::try_from(self.stats.bytes_in - before).unwrap_or(usize::MAX);
-            self.notes.push_back(Note::Said { token, bytes });
+            self.tell(Note::Said { token, bytes });
         }
         if let Served::Over(left) = served {
             self.farewell(token, left);
@@ -291,28 +294,28 @@ impl<K: Kernel, X> Server<K, X> {
             self.stats.reset += 1;
         }
         if self.config.tell {
-            self.notes.push_back(Note::Left { token, why });
+            self.tell(Note::Left { token, why });
         }
         self.resume();
     }
 
-    /// Begins to leave: lets in who has queued already, shuts the doors, answers what has
-    /// arrived, and asks everybody to go. [`turn`](Self::turn) is [`Turn::Over`] when they
-    /// have, or when `Config::drain` has passed. Work: O(connections), each within its
-    /// budget; once.
+    /// Begins to leave: lets in who has queued already, shuts the doors, and asks everybody to
+    /// go as soon as what has arrived is answered. [`turn`](Self::turn) is [`Turn::Over`] when
+    /// they have gone, or when `Config::drain` has passed. Work: O(connections), each within
+    /// its budget; once.
     pub fn stop(&mut self) {
         if self.leaving.is_some() {
             return;
         }
         self.is_paused = true;
-        self.shut_doors();
         self.leaving = Some(self.reactor.kernel().now() + self.config.drain);
+        self.shut_doors();
         self.each_guest(|server, token| {
-            // What the kernel holds already was sent before we left: it is answered.
-            server.attend(token, Ready::READABLE);
-            let Some(source) = server.reactor.source(token) else { return };
+            let Some(mut source) = server.reactor.source(token) else { return };
             let Role::Guest(guest) = source.state else { return };
-            guest.echo.stop();
+            guest.is_leaving = true;
+            // From here on patience is the drain's, not that of silence.
+            source.io.cancel_deadline();
             server.attend(token, Ready::READABLE);
         });
     }
@@ -342,7 +345,14 @@ impl<K: Kernel, X> Server<K, X> {
         self.reactor.kernel()
     }
 
-    /// The oldest thing worth telling that has not been told. Work: O(1).
+    fn tell(&mut self, note: Note) {
+        if self.notes.len() < NOTES_MAX {
+            self.notes.push_back(note);
+        }
+    }
+
+    /// The oldest thing worth telling that has not been told; to be taken now and again, since
+    /// only some 65,000 are kept. Work: O(1).
     pub fn note(&mut self) -> Option<Note> {
         self.notes.pop_front()
     }

@@ -89,7 +89,13 @@ impl World {
             SocketOption::SendBufferBytes(bytes) => {
                 SocketOption::SendBufferBytes(bytes.saturating_mul(2).max(SEND_BYTES_MIN))
             }
-            SocketOption::ReceiveLowBytes(bytes) => SocketOption::ReceiveLowBytes(bytes.max(1)),
+            // More than half a buffer might never come. Reference: `tcp_set_rcvlowat`.
+            SocketOption::ReceiveLowBytes(bytes) => {
+                let receive_bytes = self.config.receive_buffer_bytes;
+                let half = self.socket(file)?.options.receive_bytes(receive_bytes) / 2;
+                let most = u32::try_from(half).unwrap_or(u32::MAX).max(1);
+                SocketOption::ReceiveLowBytes(bytes.clamp(1, most))
+            }
             SocketOption::KeepIdleSeconds(0)
             | SocketOption::KeepIntervalSeconds(0)
             | SocketOption::KeepCount(0) => return Err(Errno::EINVAL),

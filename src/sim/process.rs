@@ -47,7 +47,7 @@ impl World {
     /// Reference: fs/file.c: `alloc_fd`, fs/file_table.c: `alloc_empty_file`
     pub(super) fn room_for(&self, process: usize, count: usize) -> Result<(), Errno> {
         self.descriptors_for(process, count)?;
-        if self.files_open() + count > self.config.files_max {
+        if self.files_open + count > self.config.files_max {
             return Err(Errno::ENFILE);
         }
         Ok(())
@@ -70,7 +70,9 @@ impl World {
 
     /// Gives `file` the lowest free number. The caller has asked whether there is room.
     pub(super) fn install(&mut self, process: usize, file: FileId) -> Fd {
-        self.at(file).descriptors += 1;
+        let found = self.at(file);
+        found.descriptors += 1;
+        self.files_open += usize::from(found.descriptors == 1);
         let table = &mut self.processes[process].table;
         let free = table[FIRST..].iter().position(Option::is_none);
         let slot = free.map_or(table.len(), |free| FIRST + free);

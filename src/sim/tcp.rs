@@ -3,7 +3,9 @@
 //! Knows streams. Between two sockets there is no network: a segment, an end (FIN) or a reset
 //! (RST) has arrived when the call that sent it returns.
 
-use super::stream::{Attempt, BYTES_CAME, Far, State};
+use alloc::vec::Vec;
+
+use super::stream::{Attempt, BYTES_CAME, Far, State, Stream};
 use super::world::{ANYTHING, FileId, World};
 use crate::errno::Errno;
 use crate::event::EPOLLERR;
@@ -18,15 +20,13 @@ impl World {
         let send_bytes = self.config.send_buffer_bytes;
         let stream = self.stream(file);
         let common = &mut stream.common;
-        match stream.state {
-            State::Connecting => return Err(common.error.take().unwrap_or(Errno::EAGAIN)),
-            State::Closed | State::Listening => {
-                return Err(common.error.take().unwrap_or(Errno::EPIPE));
-            }
-            State::Open if common.error.is_some() || common.write_shut => {
-                return Err(common.error.take().unwrap_or(Errno::EPIPE));
-            }
-            State::Open => {}
+        let refusal = match stream.state {
+            State::Open if common.error.is_none() && !common.write_shut => None,
+            State::Connecting => Some(Errno::EAGAIN),
+            State::Open | State::Closed | State::Listening => Some(Errno::EPIPE),
+        };
+        if let Some(errno) = refusal {
+            return Err(common.error.take().unwrap_or(errno));
         }
         let far = stream.far;
         let send_bytes = stream.common.options.send_bytes(send_bytes);
@@ -51,18 +51,14 @@ impl World {
         if stream.state == State::Listening {
             return Err(Errno::ENOTCONN);
         }
-        let mut read_on = None;
         if stream.urgent_at == Some(0) && !buf.is_empty() {
             // The urgent byte itself is no part of what is read plainly.
             stream.inbox.pop_front();
             stream.urgent_at = None;
-            read_on = Some(());
+            self.pull(file);
         }
+        let stream = self.stream(file);
         if stream.inbox.is_empty() {
-            if read_on.is_some() {
-                self.pull(file);
-                return Err(Errno::EAGAIN);
-            }
             return end_of_tcp(stream);
         }
         // A read stops short at the urgent byte.
@@ -230,7 +226,7 @@ impl World {
             return;
         };
         let len = room.min(stream.outbox.len());
-        let bytes: alloc::vec::Vec<u8> = stream.outbox.drain(..len).collect();
+        let bytes: Vec<u8> = stream.outbox.drain(..len).collect();
         let ends = stream.end_follows && stream.outbox.is_empty();
         let Some(peer_stream) = self.find_stream(peer) else {
             if len > 0 {
@@ -240,8 +236,9 @@ impl World {
             }
             return;
         };
-        if len > 0 && peer_stream.end_sent && peer_stream.common.read_shut && !peer_stream.ended {
-            // He has ended and shut his reading too: nobody there will ever read this.
+        let has_left = peer_stream.common.read_shut && !peer_stream.ended;
+        if len > 0 && has_left && (peer_stream.end_sent || peer_stream.end_follows) {
+            // He has ended, and shut his reading too: nobody there will ever read this.
             self.reset(peer);
             self.reset(file);
             return;
@@ -327,7 +324,7 @@ impl World {
 }
 
 /// What a reader is told when no byte is there.
-fn end_of_tcp(stream: &mut super::stream::Stream) -> Result<usize, Errno> {
+fn end_of_tcp(stream: &mut Stream) -> Result<usize, Errno> {
     if stream.ended {
         return Ok(0);
     }

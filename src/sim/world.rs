@@ -38,6 +38,8 @@ pub(super) struct World {
     /// What is on its way and arrives at the next wait.
     pub(super) later: VecDeque<Later>,
     pub(super) names_given: u16,
+    /// How many files the system counts: those that are in somebody's hand.
+    pub(super) files_open: usize,
     files_made: FileId,
 }
 
@@ -90,6 +92,7 @@ impl World {
             paths: BTreeMap::new(),
             later: VecDeque::new(),
             names_given: 0,
+            files_open: 0,
             files_made: 0,
         }
     }
@@ -143,6 +146,7 @@ impl World {
         if found.descriptors > 0 {
             return;
         }
+        self.files_open -= 1;
         self.forget_everywhere(file);
         match &self.at(file).node {
             Node::Epoll(_) => self.close_epoll(file),
@@ -192,11 +196,6 @@ impl World {
             Node::Datagram(datagram) => Ok(&mut datagram.common),
             _ => Err(Errno::ENOTSOCK),
         }
-    }
-
-    /// How many files the system counts: those that are, or will be, in somebody's hand.
-    pub(super) fn files_open(&self) -> usize {
-        self.files.values().filter(|file| file.descriptors > 0).count()
     }
 
     /// For people: what kind of file this is.

@@ -30,13 +30,13 @@ const REFLECTORS: [u16; 19] = [
 
 /// Whether a datagram from `sender` is not to be answered by a server on `own_port`.
 ///
-/// The server's own port is refused on *any* address: on one of ours it is ourselves, on
-/// another's it is most likely an echo server like us.
-pub(super) fn refuses(own_port: Option<u16>, sender: &Addr) -> bool {
+/// The server's own ports, of all its sockets, are refused on *any* address: on one of ours it
+/// is ourselves, on another's it is most likely an echo server like us.
+pub(super) fn refuses(own_ports: &[u16], sender: &Addr) -> bool {
     match sender.port() {
         // Nobody can be answered at port 0.
         Some(0) => true,
-        Some(port) => Some(port) == own_port || REFLECTORS.contains(&port),
+        Some(port) => own_ports.contains(&port) || REFLECTORS.contains(&port),
         // A Unix datagram socket without a name has nowhere to be answered.
         None => matches!(sender, Addr::Unix(name) if name.is_unnamed()) || *sender == Addr::Unspec,
     }
@@ -50,11 +50,11 @@ mod tests {
     fn reflectors_ourselves_and_nobody_are_not_answered() {
         let from = |text: &str| text.parse::<Addr>().unwrap();
         for sender in ["10.0.0.1:7", "10.0.0.1:19", "[::1]:53", "127.0.0.1:7777", "10.0.0.1:0"] {
-            assert!(refuses(Some(7777), &from(sender)), "{sender} was answered");
+            assert!(refuses(&[7777], &from(sender)), "{sender} was answered");
         }
         for sender in ["10.0.0.1:40000", "[::1]:5000", "unix:/tmp/peer"] {
-            assert!(!refuses(Some(7777), &from(sender)), "{sender} was refused");
+            assert!(!refuses(&[7777], &from(sender)), "{sender} was refused");
         }
-        assert!(refuses(None, &from("unix:")), "an unnamed sender cannot be answered");
+        assert!(refuses(&[], &from("unix:")), "an unnamed sender cannot be answered");
     }
 }

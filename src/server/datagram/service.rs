@@ -4,14 +4,16 @@
 //! Knows the socket through [`Io`]; who waits on it is somebody else's affair.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::refusal::refuses;
 use crate::addr::Addr;
-use crate::batch::Batch;
+use crate::batch::{Batch, DATAGRAMS_A_CALL_MAX};
 use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
 use crate::kernel::{Fd, Kernel};
-use crate::reactor::Io;
+use crate::reactor::{Io, patiently};
 
 /// How a datagram server serves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,10 +115,16 @@ pub struct Service {
     batch: Batch,
     /// `batch` from here on is still to be sent: the system had no room.
     unsent: usize,
-    own_port: Option<u16>,
+    own_ports: Vec<u16>,
     stats: Stats,
     notes: VecDeque<Turned>,
 }
+
+/// Notes that are kept for who takes them.
+const NOTES_MAX: usize = 1 << 16;
+
+/// When a socket gives nothing but errors: so long until we look again.
+const RETRY: Duration = Duration::from_millis(250);
 
 /// Errors in a row that are taken off a socket in one turn. Each is one answer that met a
 /// closed port; past this many the others have their turn.
@@ -128,26 +136,48 @@ enum Next {
     Drained,
     Full,
     Later,
+    Broken,
 }
 
 impl Service {
     /// For `socket`, whose own port must be known lest it answer itself. Work: one system
-    /// call, and the allocation of a batch.
+    /// call, and the allocation of a batch. Of `datagrams_max` no more are taken than go into
+    /// a call, [`DATAGRAMS_A_CALL_MAX`].
     ///
     /// # Errors
     /// What getsockname(2) said.
+    ///
+    /// # Panics
+    /// A bound of `config` is zero.
     pub fn of<K: Kernel>(kernel: &mut K, socket: &Fd, config: Config) -> Result<Self, Errno> {
+        assert!(config.datagrams_max > 0 && config.batches_max > 0, "no turn without a budget");
+        assert!(config.datagram_bytes_max > 0, "reading into nothing tells nothing");
+        let datagrams_max = config.datagrams_max.min(DATAGRAMS_A_CALL_MAX);
         Ok(Self {
             config,
-            batch: Batch::new(config.datagrams_max, config.datagram_bytes_max),
+            batch: Batch::new(datagrams_max, config.datagram_bytes_max),
             unsent: 0,
-            own_port: kernel.getsockname(socket)?.port(),
+            own_ports: kernel.getsockname(socket)?.port().into_iter().collect(),
             stats: Stats::default(),
             notes: VecDeque::new(),
         })
     }
 
-    /// Serves the socket, at most `batches_max` batches. What the system has no room for is
+    /// The port of its own socket. Work: O(1).
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.own_ports.first().copied()
+    }
+
+    /// Another socket of the same server is bound to `port`: datagrams from there are not
+    /// answered, or the two would answer each other for ever. Work: O(ports).
+    pub fn refuse(&mut self, port: u16) {
+        if !self.own_ports.contains(&port) {
+            self.own_ports.push(port);
+        }
+    }
+
+    /// Serves the socket, for an event or a deadline of it, at most `batches_max` batches. What the system has no room for is
     /// sent before anything more is received. Work: at most twice `batches_max` system calls,
     /// one more for each answer that fails, at most one epoll_ctl.
     pub fn serve<K: Kernel>(&mut self, io: &mut Io<'_, K>, ready: Ready) {
@@ -168,7 +198,10 @@ impl Service {
     }
 
     fn round<K: Kernel>(&mut self, io: &mut Io<'_, K>, ready: Ready) -> Next {
-        let Some(received) = self.receive(io) else { return Next::Drained };
+        let received = match self.receive(io) {
+            Ok(received) => received,
+            Err(next) => return next,
+        };
         // Fewer than there was room for, and no error waiting: the queue was empty.
         let is_drained = received < self.batch.datagrams_max() && !ready.is_error();
         self.sift();
@@ -178,29 +211,28 @@ impl Service {
         }
     }
 
-    /// Receives a batch; `None` when nothing is there. An error that comes instead is of an
-    /// earlier answer: taken, counted, gone.
-    fn receive<K: Kernel>(&mut self, io: &mut Io<'_, K>) -> Option<usize> {
+    /// Receives a batch. An error that comes instead is of an earlier answer: taken, counted,
+    /// gone. When nothing but errors comes, it is something worse, and can wait.
+    fn receive<K: Kernel>(&mut self, io: &mut Io<'_, K>) -> Result<usize, Next> {
         self.unsent = 0;
         for _ in 0..ERRORS_MAX {
             match io.kernel.recvmmsg(io.fd, &mut self.batch) {
-                Ok(received) => return Some(received),
+                Ok(received) => return Ok(received),
                 Err(errno) => {
                     self.batch.clear();
                     if errno.would_block() {
-                        return None;
+                        return Err(Next::Drained);
                     }
                     self.stats.errors += u64::from(!errno.interrupted());
                 }
             }
         }
-        // Not drained: say that there was as much as could be.
-        Some(self.batch.datagrams_max())
+        Err(Next::Broken)
     }
 
     /// Keeps what is to be answered, and counts.
     fn sift(&mut self) {
-        let Self { batch, stats, notes, own_port, config, .. } = self;
+        let Self { batch, stats, notes, own_ports, config, .. } = self;
         batch.retain(|datagram| {
             stats.received += 1;
             stats.bytes_in += datagram.bytes.len() as u64;
@@ -208,13 +240,13 @@ impl Service {
             let served = if datagram.truncated {
                 stats.truncated += 1;
                 Served::Truncated
-            } else if refuses(*own_port, &from) {
+            } else if refuses(own_ports, &from) {
                 stats.refused += 1;
                 Served::Refused
             } else {
                 Served::Echoed
             };
-            if config.tell {
+            if config.tell && notes.len() < NOTES_MAX {
                 notes.push_back(Turned { from, bytes: datagram.bytes.len(), served });
             }
             served == Served::Echoed
@@ -225,7 +257,7 @@ impl Service {
     /// the network would; when there is no room the rest waits.
     fn send<K: Kernel>(&mut self, io: &mut Io<'_, K>) -> Next {
         while self.unsent < self.batch.len() {
-            match io.kernel.sendmmsg(io.fd, &self.batch, self.unsent) {
+            match patiently(|| io.kernel.sendmmsg(io.fd, &self.batch, self.unsent)) {
                 Ok(sent) if sent > 0 => {
                     for at in self.unsent..(self.unsent + sent).min(self.batch.len()) {
                         self.stats.echoed += 1;
@@ -234,8 +266,6 @@ impl Service {
                     self.unsent += sent;
                 }
                 Err(errno) if errno.would_block() => return Next::Full,
-                // It is skipped even when it was only interrupted: no bound is lost, and a
-                // datagram may be.
                 Ok(_) | Err(_) => {
                     self.stats.dropped += 1;
                     self.unsent += 1;
@@ -252,8 +282,13 @@ impl Service {
         let trigger = self.config.trigger;
         let interest = match next {
             Next::Full => Interest::WRITABLE,
+            Next::Broken => Interest::NONE,
             Next::More | Next::Drained | Next::Later => Interest::READABLE,
         };
+        if let Next::Broken = next {
+            let retry = io.kernel.now() + RETRY;
+            io.set_deadline(retry);
+        }
         let is_disarmed = matches!(trigger, Trigger::OneShot | Trigger::EdgeOneShot);
         let mut is_armed = true;
         if is_disarmed || !io.watches(interest, trigger) {

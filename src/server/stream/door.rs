@@ -128,7 +128,7 @@ impl<K: Kernel, X> Server<K, X> {
         self.guests += 1;
         self.stats.accepted += 1;
         if self.config.tell {
-            self.notes.push_back(Note::Connected { token, peer });
+            self.tell(Note::Connected { token, peer });
         }
         if let Some((now, idle)) = now
             && let Some(mut source) = self.reactor.source(token)
@@ -142,7 +142,10 @@ impl<K: Kernel, X> Server<K, X> {
     fn pause(&mut self, errno: Option<Errno>) {
         self.is_paused = true;
         self.stats.pauses += 1;
-        self.notes.push_back(Note::Paused { errno });
+        // One that has not been taken says the same.
+        if self.config.tell || self.notes.is_empty() {
+            self.tell(Note::Paused { errno });
+        }
         // If the kernel has no memory even for that, the doors stay as they were: at worst we
         // are asked again and look away, until a connection ends.
         self.watch_doors(Interest::NONE);

@@ -21,6 +21,8 @@ pub(super) struct Guest {
     pub(super) local: bool,
     /// Whether it was asked to leave for its silence.
     pub(super) idled: bool,
+    /// Whether the server leaves: what has arrived is answered, and then no more.
+    pub(super) is_leaving: bool,
 }
 
 /// What serving a connection came to.
@@ -74,7 +76,7 @@ impl Mode {
 
 impl Guest {
     pub(super) const fn new(local: bool, active_millis: u32) -> Self {
-        Self { echo: Echo::new(), active_millis, local, idled: false }
+        Self { echo: Echo::new(), active_millis, local, idled: false, is_leaving: false }
     }
 
     /// Does what the conversation wants until the socket or the budget says stop; then waits
@@ -146,6 +148,11 @@ impl Guest {
                 Want::Read | Want::Discard => {
                     let room = buf.len().min(budget_bytes);
                     let count = match io.recv(&mut buf[..room])? {
+                        // Only now is it known that nothing stands unread, and so unanswered.
+                        Received::Nothing if self.stops_now() => {
+                            did = true;
+                            continue;
+                        }
                         Received::Nothing => return Ok(did),
                         Received::End => {
                             self.echo.ended();
@@ -157,13 +164,23 @@ impl Guest {
                     budget_bytes -= count;
                     self.answer(io, &buf[..count], buf.len(), stats)?;
                     let is_paid = self.echo.owed().is_empty();
-                    if is_paid && (mode.reminds() || mode.is_drained(ready, count, room)) {
+                    let is_enough = mode.reminds() || mode.is_drained(ready, count, room);
+                    if is_paid && is_enough && !self.is_leaving {
                         return Ok(true);
                     }
                 }
             }
             did = true;
         }
+    }
+
+    /// Stops the conversation, if that was waited for. Returns whether it was.
+    fn stops_now(&mut self) -> bool {
+        let stops = self.is_leaving && self.echo.state() == State::Open;
+        if stops {
+            self.echo.stop();
+        }
+        stops
     }
 
     /// Sends what has just been read straight back; what is not taken is owed.
