@@ -142,6 +142,13 @@ fn echo(words: &mut Words) -> Result<Command, Failure> {
     if options.log.is_verbose && options.log.is_quiet {
         return Err(words.usage("--verbose and --quiet at once"));
     }
+    if let Some(max) = options.connections_max
+        && max < options.threads
+    {
+        let why =
+            format!("--max-connections {max} with --threads {}: each serves", options.threads);
+        return Err(words.usage(&format!("{why} at least one")));
+    }
     if options.targets.is_empty() {
         options.targets.push(Target::Tcp(DEFAULT_TCP.into()));
     }

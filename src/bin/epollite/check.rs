@@ -5,17 +5,16 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{SocketAddr as UnixSocketAddr, UnixStream};
-use std::time::Duration;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
-use epollite::{Addr, UnixAddr};
+use epollite::{Addr, Errno, Family, Kernel, Kind, Linux, UnixAddr};
 
 use crate::args::Target;
 use crate::{Failure, listen, log};
 
-/// How long each step may take.
+/// How long each step may take, and listening to the answer in all.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is sent: long enough that nobody answers it by chance.
@@ -52,12 +51,15 @@ fn check_tcp(addr: SocketAddr) -> Result<(), String> {
 }
 
 fn check_unix(name: &UnixAddr) -> Result<(), String> {
-    let addr = match (name.as_path(), name.as_abstract()) {
-        (Some(path), _) => UnixSocketAddr::from_pathname(std::ffi::OsStr::from_bytes(path)),
-        (_, Some(name)) => UnixSocketAddr::from_abstract_name(name),
-        _ => return Err("a socket without a name".into()),
-    };
-    let stream = addr.and_then(|addr| UnixStream::connect_addr(&addr)).map_err(say)?;
+    // The standard library's connect waits as long as the queue is full; ours does not wait.
+    let socket = Linux.socket(Family::Unix, Kind::Stream).map_err(|errno| errno.to_string())?;
+    let connected = Linux.connect(&socket, &Addr::Unix(*name));
+    let stream = UnixStream::from(OwnedFd::from(socket));
+    connected.map_err(|errno| match errno {
+        Errno::EAGAIN => "its queue is full".into(),
+        errno => errno.to_string(),
+    })?;
+    stream.set_nonblocking(false).map_err(say)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(say)?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(say)?;
     let end = |stream: &mut UnixStream| stream.shutdown(Shutdown::Write);
@@ -73,8 +75,18 @@ fn converse<S: Read + Write>(
     end(&mut stream).map_err(say)?;
     let mut answer = Vec::new();
     // One byte more than is wanted tells who says too much.
-    let wanted = QUESTION.len() as u64;
-    stream.take(wanted + 1).read_to_end(&mut answer).map_err(say)?;
+    let patience = Instant::now() + PATIENCE;
+    let mut buf = [0; QUESTION.len() + 1];
+    while answer.len() <= QUESTION.len() {
+        match stream.read(&mut buf).map_err(say)? {
+            0 => break,
+            count => answer.extend_from_slice(&buf[..count]),
+        }
+        // Each read has a bound of its own; a trickle of bytes has this one.
+        if Instant::now() > patience {
+            return Err("no answer in time".into());
+        }
+    }
     compare(&answer)
 }
 

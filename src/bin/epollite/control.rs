@@ -1,9 +1,9 @@
 //! What the threads of one server say to each other: "leave", "tell what you have counted".
 //!
-//! One thread reads the signals and asks; each answers for itself when it is woken.
+//! Whoever asks wakes the others; each answers for itself.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use epollite::{Linux, Waker};
 
@@ -15,6 +15,8 @@ pub(crate) struct Control {
     leaving: AtomicBool,
     /// Threads that have not left yet, the one that reads the signals not counted.
     working: AtomicUsize,
+    /// How to wake each thread. Known before any of them works.
+    wakers: OnceLock<Vec<Waker>>,
     report: Mutex<Report>,
 }
 
@@ -24,42 +26,46 @@ struct Report {
     sum: Snapshot,
     /// Which threads have yet to answer.
     awaited: Vec<usize>,
+    /// Threads that have left, and what they had counted together.
+    departed: Vec<usize>,
+    departed_sum: Snapshot,
 }
 
 impl Control {
-    /// Everybody is to leave.
-    pub(crate) fn leave(&self, others: &[Waker]) {
-        self.leaving.store(true, Ordering::Release);
-        wake(others);
+    /// Says how each thread is woken; once, before any works.
+    pub(crate) fn introduce(&self, wakers: Vec<Waker>) {
+        assert!(self.wakers.set(wakers).is_ok(), "threads are introduced once");
     }
 
-    /// A thread begins to work. It has left when what is returned is dropped, by a panic even.
-    /// Then `first` is told, which stays as long as anybody may be signalled.
-    pub(crate) fn begin(self: &Arc<Self>, first: &Waker) -> Working {
-        self.working.fetch_add(1, Ordering::AcqRel);
-        Working { control: Arc::clone(self), first: first.clone() }
+    /// How many threads there are.
+    pub(crate) fn threads(&self) -> usize {
+        self.wakers.get().map_or(0, Vec::len)
     }
 
-    /// Whether nobody works any more.
-    pub(crate) fn is_deserted(&self) -> bool {
-        self.working.load(Ordering::Acquire) == 0
+    /// Thread `me` wants everybody to leave.
+    pub(crate) fn leave(&self, me: usize) {
+        if !self.leaving.swap(true, Ordering::AcqRel) {
+            self.wake_others(me);
+        }
     }
 
     pub(crate) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Acquire)
     }
 
-    /// Everybody of `threads` is to tell what he has counted. A report that is still being
+    /// Thread `me` wants everybody to tell what he has counted. A report that is still being
     /// collected is not begun anew.
-    pub(crate) fn ask(&self, threads: usize, others: &[Waker]) {
+    pub(crate) fn ask(&self, me: usize) {
         {
             let mut report = self.lock();
             if !report.awaited.is_empty() {
                 return;
             }
-            *report = Report { sum: Snapshot::default(), awaited: (0..threads).collect() };
+            report.sum = report.departed_sum;
+            let is_here = |thread: &usize| !report.departed.contains(thread);
+            report.awaited = (0..self.threads()).filter(is_here).collect();
         }
-        wake(others);
+        self.wake_others(me);
     }
 
     /// Thread `me` tells, if it was asked. The last to tell gets the sum, to print it.
@@ -69,6 +75,34 @@ impl Control {
         report.awaited.swap_remove(at);
         report.sum.add(&count());
         report.awaited.is_empty().then_some(report.sum)
+    }
+
+    /// Thread `me` leaves and will tell nothing more: this is what it has counted.
+    pub(crate) fn depart(&self, me: usize, counted: &Snapshot) {
+        let mut report = self.lock();
+        report.departed.push(me);
+        report.departed_sum.add(counted);
+    }
+
+    /// A thread begins to work. It has left when what is returned is dropped, by a panic even.
+    /// Then the first thread is told, which stays as long as anybody may be signalled.
+    pub(crate) fn begin(self: &Arc<Self>, me: usize) -> Working {
+        self.working.fetch_add(1, Ordering::AcqRel);
+        Working { control: Arc::clone(self), me }
+    }
+
+    /// Whether nobody works any more.
+    pub(crate) fn is_deserted(&self) -> bool {
+        self.working.load(Ordering::Acquire) == 0
+    }
+
+    fn wake_others(&self, me: usize) {
+        for (thread, waker) in self.wakers.get().into_iter().flatten().enumerate() {
+            if thread != me {
+                // A thread that has left already needs no waking.
+                let _ = waker.wake(&mut Linux);
+            }
+        }
     }
 
     /// A thread that panicked while it held the lock left a sum that is whole, or not begun.
@@ -81,22 +115,15 @@ impl Control {
 #[derive(Debug)]
 pub(crate) struct Working {
     control: Arc<Control>,
-    first: Waker,
+    me: usize,
 }
 
 impl Drop for Working {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.control.leave(&[]);
+            self.control.leave(self.me);
         }
         self.control.working.fetch_sub(1, Ordering::AcqRel);
-        wake(core::slice::from_ref(&self.first));
-    }
-}
-
-fn wake(others: &[Waker]) {
-    for other in others {
-        // A thread that has left already needs no waking.
-        let _ = other.wake(&mut Linux);
+        self.control.wake_others(self.me);
     }
 }

@@ -1,6 +1,7 @@
 //! `epollite echo`: sockets, threads, signals; and at the end everything put away.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use epollite::kernel::{Limit, Resource};
@@ -10,9 +11,10 @@ use epollite::{Counted, Errno, Kernel, Linux, Signal, SignalSet, Traced};
 use crate::Failure;
 use crate::args::Echo;
 use crate::control::Control;
-use crate::listen::{self, Bound, SocketFile};
+use crate::listen::{self, Bound};
 use crate::log::{Log, quoted};
 use crate::meter::{Meter, Tally, Trace};
+use crate::report::Snapshot;
 use crate::worker::Worker;
 
 /// Descriptors that are no connection: standard streams, signals, and some to spare for name
@@ -23,33 +25,15 @@ const OTHER_DESCRIPTORS: u64 = 16;
 const THREAD_DESCRIPTORS: u64 = 2;
 
 pub(crate) fn run(options: &Echo) -> Result<(), Failure> {
-    let log = options.log;
-    let limit = raise_descriptor_limit(&log);
-    // Before any thread is started: they inherit it, and only the signalfd hears.
-    let signals = [Signal::INT, Signal::TERM, Signal::USR1]
-        .into_iter()
-        .fold(SignalSet::EMPTY, |set, signal| set | signal.into());
-    Linux.sigprocmask(signals).map_err(|errno| failed("sigprocmask", errno))?;
-
-    let mut files = Vec::new();
-    let is_traced = options.trace.is_some() || options.is_counted;
-    let served = if is_traced {
-        serve::<Traced<Counted<Linux>>>(options, limit, signals, &mut files)
+    let limit = raise_descriptor_limit(&options.log);
+    if options.trace.is_some() || options.is_counted {
+        serve::<Traced<Counted<Linux>>>(options, limit)
     } else {
-        serve::<Counted<Linux>>(options, limit, signals, &mut files)
-    };
-    for file in &files {
-        file.remove();
+        serve::<Counted<Linux>>(options, limit)
     }
-    served
 }
 
-fn serve<K: Meter>(
-    options: &Echo,
-    limit: u64,
-    signals: SignalSet,
-    files: &mut Vec<SocketFile>,
-) -> Result<(), Failure> {
+fn serve<K: Meter>(options: &Echo, limit: u64) -> Result<(), Failure> {
     let mut workers = hire::<K>(options, limit)?;
     let mut announced = Vec::new();
     for target in &options.targets {
@@ -60,19 +44,29 @@ fn serve<K: Meter>(
             if at == 0 {
                 announced.push((bound.transport, bound.address.clone()));
             }
-            files.extend(bound.file.clone());
-            open(&mut workers[first + at], bound, options)?;
+            open(&mut workers, first + at, bound, options)?;
         }
     }
-    let signalfd =
-        workers[0].server.kernel().signalfd(signals).map_err(|errno| failed("signalfd", errno))?;
-    workers[0].open_signals(signalfd).map_err(|errno| failed("epoll_ctl", errno))?;
-    workers[0].files.clone_from(files);
+    let ports: Vec<u16> = workers.iter_mut().flat_map(Worker::datagram_ports).collect();
+    workers.iter_mut().for_each(|worker| worker.refuse(&ports));
+    hear_signals(&mut workers[0])?;
+    work(workers, || {
+        for (transport, address) in &announced {
+            announce(&options.log, transport, address);
+        }
+    })
+}
 
-    for (transport, address) in announced {
-        announce(&options.log, transport, &address);
-    }
-    work(workers)
+/// From here on signals are read, not suffered: after all that may take its time, and before
+/// any thread is started, since threads inherit what is blocked.
+fn hear_signals<K: Meter>(worker: &mut Worker<K>) -> Result<(), Failure> {
+    let signals = [Signal::INT, Signal::TERM, Signal::USR1]
+        .into_iter()
+        .fold(SignalSet::EMPTY, |set, signal| set | signal.into());
+    let kernel = worker.server.kernel();
+    kernel.sigprocmask(signals).map_err(|errno| failed("sigprocmask", errno))?;
+    let signalfd = kernel.signalfd(signals).map_err(|errno| failed("signalfd", errno))?;
+    worker.open_signals(signalfd).map_err(|errno| failed("epoll_ctl", errno))
 }
 
 /// As many workers as threads are wanted, none working yet.
@@ -105,14 +99,21 @@ fn hire<K: Meter>(options: &Echo, limit: u64) -> Result<Vec<Worker<K>>, Failure>
         worker.tally = options.is_counted.then(Tally::default);
         workers.push(worker);
     }
-    for at in 1..workers.len() {
-        let waker = workers[at].server.waker().map_err(|errno| failed("eventfd", errno))?;
-        workers[0].others.push(waker);
-    }
+    let wakers = workers.iter_mut().map(|worker| worker.server.waker());
+    let wakers: Result<Vec<_>, Errno> = wakers.collect();
+    control.introduce(wakers.map_err(|errno| failed("eventfd", errno))?);
     Ok(workers)
 }
 
-fn open<K: Meter>(worker: &mut Worker<K>, bound: Bound, options: &Echo) -> Result<(), Failure> {
+/// Gives a bound socket to worker `at`, and its file to the one that reads the signals.
+fn open<K: Meter>(
+    workers: &mut [Worker<K>],
+    at: usize,
+    bound: Bound,
+    options: &Echo,
+) -> Result<(), Failure> {
+    workers[0].files.extend(bound.file);
+    let worker = &mut workers[at];
     let opened = if bound.transport == "udp" {
         let config = datagram::Config {
             trigger: options.trigger,
@@ -126,31 +127,48 @@ fn open<K: Meter>(worker: &mut Worker<K>, bound: Bound, options: &Echo) -> Resul
     opened.map_err(|errno| failed("epoll_ctl", errno))
 }
 
-/// The first worker works here, the others on threads of their own.
-fn work<K: Meter>(mut workers: Vec<Worker<K>>) -> Result<(), Failure> {
+/// The first worker works here, the others on threads of their own. `ready` is told when all
+/// of them do.
+fn work<K: Meter>(mut workers: Vec<Worker<K>>, ready: impl FnOnce()) -> Result<(), Failure> {
     let mut first = workers.remove(0);
     let control = Arc::clone(&first.control);
-    let waker = first.server.waker().map_err(|errno| failed("eventfd", errno))?;
     // All are counted before any can have ended.
-    let workers: Vec<_> =
-        workers.into_iter().map(|worker| (worker, control.begin(&waker))).collect();
+    let workers: Vec<_> = workers
+        .into_iter()
+        .map(|worker| {
+            let working = control.begin(worker.me);
+            (worker, working)
+        })
+        .collect();
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
+        let mut result = Ok(Snapshot::default());
         for (mut worker, working) in workers {
-            threads.push(scope.spawn(move || {
+            let run = move || {
                 let _working = working;
                 worker.run()
-            }));
+            };
+            match std::thread::Builder::new().spawn_scoped(scope, run) {
+                Ok(thread) => threads.push(thread),
+                Err(_) => result = Err(failed("clone", Errno::EAGAIN)),
+            }
         }
-        let mut result = first.run();
+        if result.is_ok() {
+            ready();
+            // A panic must not leave the others waiting for a signal that nobody reads.
+            let run = AssertUnwindSafe(|| first.run());
+            let ran = catch_unwind(run).unwrap_or(Err(Errno::ENOTRECOVERABLE));
+            result = ran.map_err(|errno| failed("epoll_wait", errno));
+        }
+        control.leave(first.me);
         for thread in threads {
             let other = thread.join().unwrap_or(Err(Errno::ENOTRECOVERABLE));
             result = result.and_then(|mut sum| {
-                sum.add(&other?);
+                sum.add(&other.map_err(|errno| failed("epoll_wait", errno))?);
                 Ok(sum)
             });
         }
-        let sum = result.map_err(|errno| failed("epoll_wait", errno))?;
+        let sum = result?;
         if let Some(tally) = &sum.tally {
             first.log.table(|| tally.text(sum.echoes()));
         }

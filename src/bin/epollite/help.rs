@@ -77,6 +77,8 @@ What it says:
 
 TIME is 500ms, 5s, 2m, 1h or off; BYTES is 65536, 64KiB or 1MiB.
 
+A log that nobody reads is dropped, not waited for.
+
 Signals: SIGTERM and SIGINT stop accepting, pay what is owed and end; a second one ends at
 once. SIGUSR1 prints statistics: connections, bytes, events, system calls of each kind.
 Exit codes: 0 well, 1 the run failed, 2 bad arguments, 69 cannot bind.

@@ -2,16 +2,14 @@
 //! over, live ones left alone.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use epollite::server::{BindError, Sharing, bind_datagram, bind_stream};
-use epollite::{Addr, Errno, Fd, Kernel, UnixAddr};
+use epollite::{Addr, Errno, Family, Fd, Kernel, Kind, UnixAddr};
 
 use crate::Failure;
 use crate::args::Target;
@@ -27,7 +25,7 @@ pub(crate) struct Bound {
 }
 
 /// A Unix socket's file, by name and by identity: another server may have put its own there.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
     device: u64,
@@ -64,7 +62,7 @@ fn explain(error: BindError) -> String {
 /// The address that a text names; of several the first of IPv4, which is what `127.0.0.1`
 /// finds when the server was given `localhost`.
 pub(crate) fn resolve(text: &str) -> Result<Addr, Failure> {
-    if let Ok(addr) = text.parse::<Addr>() {
+    if let Ok(addr @ (Addr::V4(_) | Addr::V6(_))) = text.parse() {
         return Ok(addr);
     }
     let found: Vec<SocketAddr> = match text.to_socket_addrs() {
@@ -114,10 +112,13 @@ fn bind_unix<K: Kernel>(kernel: &mut K, name: UnixAddr) -> Result<Bound, Failure
     let failed = |why: &str| unavailable(&format!("unix {address}"), why);
     // Of two servers that find the same dead socket, the slower one must not take away what
     // the faster one has just bound: one at a time.
-    let _turn = take_turn(path).map_err(|why| failed(&why))?;
+    let turn = take_turn(path);
     let opened = match bind_stream(kernel, &addr, Sharing::Alone) {
+        Err(BindError { errno: Errno::EADDRINUSE, .. }) if turn.is_err() => {
+            return Err(failed("it exists, and another program holds a lock on its folder"));
+        }
         Err(BindError { errno: Errno::EADDRINUSE, .. }) => {
-            clear_away(path).map_err(|why| failed(&why))?;
+            clear_away(kernel, path, &addr).map_err(|why| failed(&why))?;
             bind_stream(kernel, &addr, Sharing::Alone)
         }
         opened => opened,
@@ -132,8 +133,8 @@ fn bind_unix<K: Kernel>(kernel: &mut K, name: UnixAddr) -> Result<Bound, Failure
 }
 
 /// Locks the folder that the socket is in, as long as what is returned lives. Somebody else's
-/// lock is waited for, but not for ever; where locks cannot be had, none is.
-fn take_turn(path: &Path) -> Result<Option<File>, String> {
+/// lock is waited for, but not for ever; where locks cannot be had at all, none is.
+fn take_turn(path: &Path) -> Result<Option<File>, Locked> {
     const TRIES: u32 = 100;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) else { return Ok(None) };
@@ -144,17 +145,23 @@ fn take_turn(path: &Path) -> Result<Option<File>, String> {
             Err(fs::TryLockError::Error(_)) => return Ok(None),
         }
     }
-    Err("another program holds a lock on its folder".into())
+    Err(Locked)
 }
 
+/// Somebody else holds the lock.
+struct Locked;
+
 /// Removes the socket that a dead server has left at `path`; says why not for anything else.
-fn clear_away(path: &Path) -> Result<(), String> {
+fn clear_away<K: Kernel>(kernel: &mut K, path: &Path, addr: &Addr) -> Result<(), String> {
     let meta = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
     if !meta.file_type().is_socket() {
         return Err("the file exists and is not a socket".into());
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+    let probe = kernel.socket(Family::Unix, Kind::Stream).map_err(|errno| errno.to_string())?;
+    let answer = kernel.connect(&probe, addr);
+    let _ = kernel.close(probe);
+    match answer {
+        Err(Errno::ECONNREFUSED) => {
             fs::remove_file(path).map_err(|error| format!("a dead server's socket: {error}"))
         }
         // It answered, or its queue is full, or it speaks datagrams: it lives.
@@ -162,9 +169,30 @@ fn clear_away(path: &Path) -> Result<(), String> {
     }
 }
 
+/// The files of a server. They are removed when it begins to leave, while its listeners are
+/// still open: as long as they are, nobody else's file can have the identity of ours.
+#[derive(Default, Debug)]
+pub(crate) struct SocketFiles(Vec<SocketFile>);
+
+impl SocketFiles {
+    pub(crate) fn extend(&mut self, file: Option<SocketFile>) {
+        self.0.extend(file);
+    }
+
+    pub(crate) fn remove(&mut self) {
+        self.0.drain(..).for_each(SocketFile::remove);
+    }
+}
+
+impl Drop for SocketFiles {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
 impl SocketFile {
     /// Removes the file, if it is still ours.
-    pub(crate) fn remove(&self) {
+    fn remove(self) {
         let is_ours = fs::symlink_metadata(&self.path)
             .is_ok_and(|meta| meta.dev() == self.device && meta.ino() == self.inode);
         if is_ours {

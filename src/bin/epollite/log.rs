@@ -1,10 +1,13 @@
 //! What the program says, and where: results on stdout, remarks on stderr, as text or JSON.
 //!
-//! A stream that nobody reads is no reason to end: failures to write are ignored. A line goes
-//! out in one piece, so that threads do not mix theirs.
+//! A stream that nobody reads is no reason to end, nor to wait: failures to write are ignored,
+//! and what would wait is dropped. A line goes out in one piece, so that threads do not mix
+//! theirs.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+
+use crate::gate::Gate;
 
 /// In which form lines are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,13 +53,21 @@ impl Log {
 
 /// Writes to stdout as it is.
 pub(crate) fn out(text: &str) {
+    static GATE: Gate = Gate::new();
     let mut stdout = std::io::stdout().lock();
+    if !GATE.is_open(&stdout) {
+        return;
+    }
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Writes to stderr as it is.
 pub(crate) fn err(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    static GATE: Gate = Gate::new();
+    let mut stderr = std::io::stderr().lock();
+    if GATE.is_open(&stderr) {
+        let _ = stderr.write_all(text.as_bytes());
+    }
 }
 
 /// A string as JSON wants it, with its quotes.

@@ -11,6 +11,7 @@ mod check;
 mod control;
 mod day;
 mod echo;
+mod gate;
 mod help;
 mod listen;
 mod log;

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use epollite::kernel::SIGINFO_BYTES;
 use epollite::server::datagram::{self, Service};
 use epollite::server::stream::{Left, Note, Server, Turn};
-use epollite::{Errno, Event, Fd, Interest, Ready, Signal, Token, Trigger, Waker};
+use epollite::{Errno, Event, Fd, Interest, Ready, Signal, Token, Trigger};
 
 use crate::control::Control;
-use crate::listen::SocketFile;
+use crate::listen::SocketFiles;
 use crate::log::{Log, quoted};
 use crate::meter::{Meter, Tally, Trace};
 use crate::report::Snapshot;
@@ -26,10 +26,8 @@ pub(crate) struct Worker<K: Meter> {
     pub(crate) me: usize,
     pub(crate) server: Server<K, Mine>,
     pub(crate) control: Arc<Control>,
-    /// For the one that reads the signals: how to wake the others.
-    pub(crate) others: Vec<Waker>,
-    /// For the one that reads the signals: what to remove when a second one ends us at once.
-    pub(crate) files: Vec<SocketFile>,
+    /// For the one that reads the signals: what is to be removed when we leave.
+    pub(crate) files: SocketFiles,
     pub(crate) log: Log,
     /// Who is connected, and how much each has sent; only when that is told.
     peers: HashMap<Token, Peer>,
@@ -38,6 +36,8 @@ pub(crate) struct Worker<K: Meter> {
     paused_told: Option<Instant>,
     /// Whether its server has left.
     has_left: bool,
+    /// Whether a signal has asked us to leave.
+    is_signalled: bool,
     /// Where the calls are printed.
     pub(crate) trace: Trace,
     /// With `--count`, what they sum up to.
@@ -58,13 +58,13 @@ impl<K: Meter> Worker<K> {
             me,
             server,
             control,
-            others: Vec::new(),
-            files: Vec::new(),
+            files: SocketFiles::default(),
             log,
             peers: HashMap::new(),
             datagrams: Vec::new(),
             paused_told: None,
             has_left: false,
+            is_signalled: false,
             trace: Trace::Nowhere,
             tally: None,
         }
@@ -83,6 +83,26 @@ impl<K: Meter> Worker<K> {
         Ok(())
     }
 
+    /// The ports of its datagram sockets.
+    pub(crate) fn datagram_ports(&mut self) -> Vec<u16> {
+        let mut ports = Vec::new();
+        for &token in &self.datagrams {
+            if let Some((Mine::Datagrams(service), _)) = self.server.foreign(token) {
+                ports.extend(service.port());
+            }
+        }
+        ports
+    }
+
+    /// No datagram from any of `ports` is answered: they are our own.
+    pub(crate) fn refuse(&mut self, ports: &[u16]) {
+        for &token in &self.datagrams {
+            if let Some((Mine::Datagrams(service), _)) = self.server.foreign(token) {
+                ports.iter().for_each(|&port| service.refuse(port));
+            }
+        }
+    }
+
     /// Takes the signals into the loop; they must be blocked already.
     pub(crate) fn open_signals(&mut self, signalfd: Fd) -> Result<(), Errno> {
         self.server.admit(signalfd, Interest::READABLE, Trigger::Level, Mine::Signals)?;
@@ -93,10 +113,12 @@ impl<K: Meter> Worker<K> {
     pub(crate) fn run(&mut self) -> Result<Snapshot, Errno> {
         let result = self.turns();
         if result.is_err() {
-            self.control.leave(&self.others);
+            self.control.leave(self.me);
         }
         self.look();
-        result.map(|()| self.snapshot())
+        let counted = self.snapshot();
+        self.control.depart(self.me, &counted);
+        result.map(|()| counted)
     }
 
     fn turns(&mut self) -> Result<(), Errno> {
@@ -117,8 +139,8 @@ impl<K: Meter> Worker<K> {
 
     /// Shows and sums up the calls that were made, if that is wanted.
     pub(crate) fn look(&mut self) {
-        let Self { server, trace, tally, others, me, .. } = self;
-        let thread = (*me > 0 || !others.is_empty()).then_some(*me);
+        let Self { server, trace, tally, control, me, .. } = self;
+        let thread = (control.threads() > 1).then_some(*me);
         server.kernel().look(|record| {
             trace.line(thread, &record);
             if let Some(tally) = tally {
@@ -130,7 +152,7 @@ impl<K: Meter> Worker<K> {
     fn foreign(&mut self, event: Event) {
         match event {
             Event::Io { token, ready } => self.io(token, ready),
-            Event::Timer { .. } => {}
+            Event::Timer { token } => self.io(token, Ready::READABLE),
             Event::Woken => self.obey(),
         }
     }
@@ -149,9 +171,12 @@ impl<K: Meter> Worker<K> {
             None => None,
         };
         match signal {
-            Some(Signal::USR1) => self.control.ask(self.others.len() + 1, &self.others),
-            Some(signal) if self.control.is_leaving() => self.leave_at_once(signal),
-            Some(_) => self.control.leave(&self.others),
+            Some(Signal::USR1) => self.control.ask(self.me),
+            Some(signal) if self.is_signalled => self.leave_at_once(signal),
+            Some(_) => {
+                self.is_signalled = true;
+                self.control.leave(self.me);
+            }
             None => return,
         }
         self.obey();
@@ -164,8 +189,7 @@ impl<K: Meter> Worker<K> {
             self.report(&sum);
         }
         if control.is_leaving() {
-            // When it was another thread that began, it could not wake them all.
-            control.leave(&self.others);
+            self.files.remove();
             for at in 0..self.datagrams.len() {
                 // What has arrived is answered; then nothing more does.
                 if let Some((Mine::Datagrams(service), mut io)) =
@@ -186,10 +210,8 @@ impl<K: Meter> Worker<K> {
     }
 
     /// A second signal: the user means it. The exit code is the shell's for that signal.
-    fn leave_at_once(&self, signal: Signal) -> ! {
-        for file in &self.files {
-            file.remove();
-        }
+    fn leave_at_once(&mut self, signal: Signal) -> ! {
+        self.files.remove();
         std::process::exit(128 + i32::from(signal.number()))
     }
 
