@@ -1,15 +1,16 @@
 //! Streams: netcats and asyncio over TCP and Unix sockets, in every mode.
 
-use std::io::{Read, Write};
-use std::process::Command;
+use std::io::Write;
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 
 use crate::support::TRIGGERS;
-use crate::support::client::{connect, connect_unix, exchange};
+use crate::support::client::{connect, connect_unix, exchange, read_to_end};
 use crate::support::pattern::Pattern;
 use crate::support::program::Program;
 use crate::support::scratch::Scratch;
 use crate::support::tool::{python_succeeds, tool};
+use crate::support::wait::{eventually, until};
 
 const MUCH: usize = 64 << 20;
 
@@ -111,43 +112,44 @@ fn host_and_port(server: &Program) -> (String, String) {
 #[track_caller]
 fn gets_everything_back(client: &mut Command) {
     let mut client = Child(client.stdin(piped()).stdout(piped()).spawn().unwrap());
-    let mut stdin = client.0.stdin.take().unwrap();
-    let mut stdout = client.0.stdout.take().unwrap();
-    let writer = thread::spawn(move || {
-        let mut sent = Pattern::new();
-        while sent.passed() < MUCH {
-            // A reader that gave up is judged by what it gave back.
-            if stdin.write_all(sent.next(MUCH - sent.passed())).is_err() {
-                return;
-            }
-        }
-    });
-    let mut back = Pattern::new();
-    let mut buf = vec![0; 256 * 1024];
-    loop {
-        match stdout.read(&mut buf).unwrap() {
-            0 => break,
-            count => back.confirm(&buf[..count]),
+    let stdin = client.0.stdin.take().unwrap();
+    let stdout = client.0.stdout.take().unwrap();
+    let writer = thread::spawn(|| send_much(stdin));
+    let reader = thread::spawn(|| read_much(stdout));
+    // Whoever gives up here kills the client, and that ends both threads.
+    until("the client to get everything back", || reader.is_finished());
+    reader.join().expect("law: bytes out are bytes in");
+    writer.join().unwrap();
+    let status = eventually("the client to end", || client.0.try_wait().unwrap());
+    assert!(status.success(), "law: the client is content");
+}
+
+fn send_much(mut stdin: ChildStdin) {
+    let mut sent = Pattern::new();
+    while sent.passed() < MUCH {
+        // A client that gave up is judged by what it gave back.
+        if stdin.write_all(sent.next(MUCH - sent.passed())).is_err() {
+            return;
         }
     }
-    assert_eq!(back.passed(), MUCH, "law: all that is sent comes back before the end");
-    writer.join().unwrap();
-    assert!(client.0.wait().unwrap().success(), "law: the client is content");
+}
+
+fn read_much(mut stdout: ChildStdout) {
+    let back = read_to_end(&mut stdout);
+    assert_eq!(back, MUCH, "law: all that is sent comes back before the end");
 }
 
 /// The server has seen them all off, in order.
 #[track_caller]
 fn nobody_is_left(server: &Program) {
-    crate::support::wait::until("the connection to be closed", || {
-        server.statistics().number("connections.open") == 0
-    });
+    until("the connection to be closed", || server.statistics().number("connections.open") == 0);
     let statistics = server.statistics();
     assert_eq!(statistics.number("connections.reset"), 0, "law: a full echo ends in order");
     assert_eq!(statistics.number("bytes.in"), statistics.number("bytes.out"));
 }
 
-fn piped() -> std::process::Stdio {
-    std::process::Stdio::piped()
+fn piped() -> Stdio {
+    Stdio::piped()
 }
 
 /// Killed by its pid when the test gives up on it.

@@ -61,7 +61,8 @@ impl Duplex for UnixStream {
 /// A TCP connection that waits for nothing longer than [`PATIENCE`].
 #[track_caller]
 pub(crate) fn connect(address: &str) -> TcpStream {
-    let stream = TcpStream::connect(address)
+    let parsed = address.parse().expect("the program prints addresses as numbers");
+    let stream = TcpStream::connect_timeout(&parsed, PATIENCE)
         .unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));
     stream.set_patience(PATIENCE);
     stream.set_nodelay(true).expect("TCP has the option");

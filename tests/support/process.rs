@@ -82,20 +82,21 @@ impl Process {
     /// Runs a line of shell that signals this process as `$0`: the shell's own `kill` sends
     /// thousands a second.
     pub(crate) fn signals(&self, line: &str) {
-        let status = Command::new("sh")
-            .args(["-c", line, &self.pid().to_string()])
-            .status()
-            .expect("every Unix has a shell");
-        assert!(status.success(), "`{line}` failed: {status}");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line, &self.pid().to_string()]);
+        let ending = Self::start(shell).end();
+        assert!(ending.status.success(), "`{line}` failed: {}", ending.stderr);
     }
 
     /// Stops it and lets it go on, so many times, and looks each time that it has stood still: a
-    /// stop that is taken back before it was noticed interrupts nothing.
+    /// stop that is taken back before it was noticed interrupts nothing. Whoever has ended
+    /// meanwhile stands still for ever.
     pub(crate) fn stop_and_go(&self, times: u32) {
-        let stands_still = "until read -r _ _ state _ </proc/$0/stat && [ \"$state\" = T ]";
         self.signals(&format!(
-            "for i in $(seq {times}); do \
-             kill -s STOP $0; {stands_still}; do :; done; kill -s CONT $0; done"
+            "for i in $(seq {times}); do kill -s STOP $0; \
+             while read -r _ _ state _ </proc/$0/stat; do \
+             case $state in T|Z|X) break;; esac; done; \
+             kill -s CONT $0; done"
         ));
     }
 

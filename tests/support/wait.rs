@@ -6,7 +6,7 @@ use std::time::Instant;
 
 /// How long anything may take before it counts as hung. It bounds, it does not measure: a busy
 /// machine takes seconds for what takes milliseconds.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two looks. Short against everything that is waited for, long against the look itself.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(3);

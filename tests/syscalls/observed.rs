@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 
 use crate::support::TRIGGERS;
 use crate::support::calls::{Calls, during};
@@ -162,21 +163,26 @@ impl Perf {
         perf.args(["--control", &format!("fifo:{control},{answers}")]);
         perf.args(["-p", &server.pid().to_string()]);
         // Open for both, a pipe waits for nobody at the other end.
-        let open = |path: &str| fs::File::options().read(true).write(true).open(path).unwrap();
+        let mut options = fs::File::options();
+        options.read(true).write(true).custom_flags(libc::O_NONBLOCK);
+        let open = |path: &str| options.open(path).unwrap();
         Self { control: open(&control), answers: open(&answers), process: Process::start(perf) }
     }
 
     /// Asks it something and waits until it has been done.
     fn ask(&mut self, what: &str) {
         self.control.write_all(format!("{what}\n").as_bytes()).unwrap();
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\n") {
-            let mut byte = [0];
-            self.answers.read_exact(&mut byte).unwrap();
-            // Some versions end an answer with a zero, behind the line.
-            answer.extend_from_slice(byte.strip_prefix(&[0]).unwrap_or(&byte));
-        }
-        assert_eq!(answer, b"ack\n", "perf does what it is asked");
+        let mut answer = String::new();
+        until("perf to do what it is asked", || {
+            if self.process.ended().is_some() {
+                panic!("perf does not count: {:?}", self.process.end());
+            }
+            let mut buf = [0; 64];
+            let count = self.answers.read(&mut buf).unwrap_or(0);
+            answer += &String::from_utf8_lossy(&buf[..count]);
+            // Some versions put a zero behind the line, where the next answer begins.
+            answer.trim_start_matches('\0').starts_with("ack\n")
+        });
     }
 
     /// Ends it and reads what it counted.
