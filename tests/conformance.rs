@@ -23,6 +23,10 @@ mod others;
 mod room;
 #[path = "conformance/stage.rs"]
 mod stage;
+#[path = "conformance/unasked.rs"]
+mod unasked;
+#[path = "conformance/wirings.rs"]
+mod wirings;
 
 use epollite::{Linux, Sim};
 use stage::Stage;

@@ -3,12 +3,18 @@
 
 #[path = "laws/addr.rs"]
 pub mod addr;
+#[path = "laws/args.rs"]
+pub mod args;
 #[path = "laws/batch.rs"]
 pub mod batch;
+#[path = "laws/datagram.rs"]
+pub mod datagram;
 #[path = "laws/echo.rs"]
 pub mod echo;
 #[path = "laws/owed.rs"]
 pub mod owed;
+#[path = "laws/reactor.rs"]
+pub mod reactor;
 #[path = "laws/server.rs"]
 pub mod server;
 #[path = "laws/slab.rs"]
@@ -57,6 +63,21 @@ proptest! {
     #[test]
     fn a_batch_holds_what_a_list_holds(plan in plan()) {
         batch::agrees_with_a_list(&plan);
+    }
+
+    #[test]
+    fn any_words_are_read_or_refused_in_one_line(plan in vec(0..128u8, 0..60)) {
+        args::are_read_or_refused_in_one_line(&plan);
+    }
+
+    #[test]
+    fn a_datagram_comes_back_once_or_not_at_all(plan in plan()) {
+        datagram::keeps_its_promises(&plan);
+    }
+
+    #[test]
+    fn a_reactor_brings_what_a_naive_one_would(plan in plan()) {
+        reactor::agrees_with_a_naive_one(&plan);
     }
 
     #[test]

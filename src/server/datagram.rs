@@ -130,6 +130,11 @@ impl<K: Kernel> Server<K> {
         self.reactor.waker()
     }
 
+    /// The kernel below, to make sockets with. Work: O(1).
+    pub fn kernel(&mut self) -> &mut K {
+        self.reactor.kernel()
+    }
+
     /// What all its sockets have counted. Work: O(sockets).
     pub fn stats(&mut self) -> Stats {
         let mut sum = Stats::default();

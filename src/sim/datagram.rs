@@ -133,8 +133,11 @@ impl World {
     pub(super) fn connect_datagram(&mut self, file: FileId, addr: &Addr) -> Result<(), Errno> {
         let family = self.datagram(file).common.family;
         if *addr == Addr::Unspec {
-            self.datagram(file).common.remote = None;
-            self.part(file, None);
+            if family == Family::Unix {
+                self.part(file, None);
+            } else {
+                self.datagram(file).common.part();
+            }
             return Ok(());
         }
         fits(family, addr)?;

@@ -3,7 +3,8 @@
 //! Knows streams and names. In both families the connection is complete, and can be written
 //! to, before it is accepted.
 
-use super::socket::{destination, fits, source};
+use super::options::Options;
+use super::socket::{destination, fits, is_ours, nameless, source};
 use super::stream::{Attempt, BYTES_CAME, Far, State, Stream};
 use super::world::{ANYTHING, FileId, Later, Node, World};
 use crate::addr::{Addr, Family};
@@ -111,14 +112,11 @@ impl World {
         fits(stream.common.family, addr)?;
         let target = destination(addr);
         let ip = target.ip().ok_or(Errno::EINVAL)?;
-        if !super::socket::is_ours(ip) {
+        if !is_ours(ip) {
             return Err(Errno::ENETUNREACH);
         }
-        let is_bound = stream.common.local.is_some();
         self.bind_any(file, Some(source(ip)))?;
         let stream = self.stream(file);
-        // A name given here is given back with the connection.
-        stream.common.is_bound = is_bound;
         stream.common.remote = Some(target);
         (stream.attempt, stream.state) = (Attempt::Begun, State::Connecting);
         if self.chance.happens(self.config.odds.late_connect) {
@@ -157,7 +155,10 @@ impl World {
     /// Makes the other end, and puts it in the listener's queue.
     fn join(&mut self, file: FileId, listener: FileId) {
         let door = &self.stream(listener).common;
-        let (family, name, options) = (door.family, door.local, door.options.clone());
+        let (family, name) = (door.family, door.local);
+        // Only TCP hands a listener's options down.
+        let is_heir = family != Family::Unix;
+        let options = if is_heir { door.options.clone() } else { Options::default() };
         let near = &self.stream(file).common;
         let (local, remote) = (near.local, near.remote.or(name));
         let mut child = Stream::new(family);
@@ -165,7 +166,7 @@ impl World {
         child.far = Far::Peer(file);
         child.common.local = remote;
         // A Unix socket without a name is a peer all the same.
-        child.common.remote = Some(local.unwrap_or_else(|| super::socket::nameless(family)));
+        child.common.remote = Some(local.unwrap_or_else(|| nameless(family)));
         child.common.options = options;
         let child = self.add(Node::Stream(child));
         let stream = self.stream(file);
@@ -215,7 +216,7 @@ impl World {
                 let ends = [(), ()].map(|()| {
                     let mut stream = Stream::new(Family::Unix);
                     stream.state = State::Open;
-                    stream.common.remote = Some(super::socket::nameless(Family::Unix));
+                    stream.common.remote = Some(nameless(Family::Unix));
                     self.add(Node::Stream(stream))
                 });
                 self.stream(ends[0]).far = Far::Peer(ends[1]);

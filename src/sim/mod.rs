@@ -2,7 +2,7 @@
 //!
 //! It makes no system call and knows nothing above the waist. Whoever wants to understand
 //! epoll reads `epoll.rs`: it explains readiness alone, and every other file only says what is
-//! so ([`poll`]) and when something happens ([`wake`]).
+//! so (`World::poll`) and when something happens (`World::wake`).
 //!
 //! ```text
 //!  calls       the thirty verbs, each to the part that knows it
@@ -29,9 +29,6 @@
 //! acknowledgements and windows (what is sent has arrived), probes and time-outs of TCP,
 //! `TCP_DEFER_ACCEPT`, several threads waiting at once, and with them the one thing that
 //! `EPOLLEXCLUSIVE` is for.
-//!
-//! [`poll`]: world::World::poll
-//! [`wake`]: world::World::wake
 
 mod calls;
 mod chance;

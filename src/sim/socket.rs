@@ -21,6 +21,11 @@ pub(super) struct Common {
     /// Others find it under its name. An accepted socket has the name of its listener, and is
     /// not found under it.
     pub(super) is_bound: bool,
+    /// Whether bind(2) asked for this very address, and for this very port.
+    ///
+    /// Reference: include/net/sock.h: `SOCK_BINDADDR_LOCK`, `SOCK_BINDPORT_LOCK`
+    keeps_ip: bool,
+    keeps_port: bool,
     /// The error that the next to ask is told: one slot.
     pub(super) error: Option<Errno>,
     /// `RCV_SHUTDOWN`: the peer has ended, or we have.
@@ -37,10 +42,24 @@ impl Common {
             local: None,
             remote: None,
             is_bound: false,
+            keeps_ip: false,
+            keeps_port: false,
             error: None,
             read_shut: false,
             write_shut: false,
             options: Options::default(),
+        }
+    }
+
+    /// Gives back, with the peer, what bind(2) did not ask for.
+    ///
+    /// Reference: net/ipv4/udp.c: `__udp_disconnect`, net/ipv4/tcp.c: `tcp_disconnect`
+    pub(super) fn part(&mut self) {
+        self.remote = None;
+        if !self.keeps_port {
+            self.is_bound = false;
+            let ip = self.local.filter(|_| self.keeps_ip);
+            self.local = ip.map(|local| local.with_port(0));
         }
     }
 
@@ -62,6 +81,7 @@ impl World {
         if self.socket(file)?.is_bound {
             return Err(Errno::EINVAL);
         }
+        let asked = (addr.ip().is_some_and(|ip| !ip.is_unspecified()), addr.port() != Some(0));
         let addr = match addr {
             Addr::Unix(name) if name.is_unnamed() => self.unused_name(),
             Addr::Unix(name) => self.take_name(file, *name)?,
@@ -72,6 +92,7 @@ impl World {
         };
         let socket = self.socket(file)?;
         (socket.local, socket.is_bound) = (Some(addr), true);
+        (socket.keeps_ip, socket.keeps_port) = asked;
         Ok(())
     }
 
@@ -115,10 +136,11 @@ impl World {
     /// Gives a name to an IP socket that sends or listens before it was bound.
     pub(super) fn bind_any(&mut self, file: FileId, ip: Option<IpAddr>) -> Result<(), Errno> {
         let socket = self.socket(file)?;
-        if socket.local.is_some() {
+        if socket.is_bound {
             return Ok(());
         }
-        let ip = ip.unwrap_or(any_ip(socket.family));
+        let mine = socket.local.and_then(|local| local.ip());
+        let ip = mine.or(ip).unwrap_or(any_ip(socket.family));
         let named = self.unused_port(file, &SocketAddr::new(ip, 0).into())?;
         let socket = self.socket(file)?;
         (socket.local, socket.is_bound) = (Some(named), true);
@@ -194,7 +216,7 @@ impl World {
                 && state.is_none_or(|state| state == State::Listening)
                 && socket.is_bound
                 && socket.local.is_some_and(|local| covers(&local, addr))
-                && (kind == Kind::Stream || socket.remote.is_none_or(|peer| Some(peer) == from));
+                && (kind == Kind::Stream || socket.remote.is_none_or(|peer| is_from(&peer, from)));
             let exact = (socket.remote.is_some(), socket.local?.ip() == addr.ip());
             is_it.then_some((exact, *id))
         });
@@ -218,7 +240,9 @@ impl World {
             !stream.is_unix() && matches!(stream.state, State::Closed | State::Connecting)
         });
         let socket = self.socket(file)?;
-        socket.remote.filter(|_| !is_over).ok_or(Errno::ENOTCONN)
+        // A UDP socket may be connected to port 0, which counts as nobody.
+        let peer = socket.remote.filter(|peer| !is_over && peer.port() != Some(0));
+        peer.ok_or(Errno::ENOTCONN)
     }
 }
 
@@ -275,6 +299,12 @@ pub(super) fn source(ip: IpAddr) -> IpAddr {
 
 fn is_any(addr: &Addr) -> bool {
     addr.ip().is_some_and(|ip| ip.is_unspecified())
+}
+
+/// Whether who is connected to `peer` takes what comes from there.
+fn is_from(peer: &Addr, from: Option<Addr>) -> bool {
+    let any_port = peer.port().filter(|port| *port == 0);
+    from.map(|from| any_port.map_or(from, |port| from.with_port(port))) == Some(*peer)
 }
 
 /// Whether what is sent to `addr` is for who is bound to `local`.

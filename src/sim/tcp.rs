@@ -120,17 +120,17 @@ impl World {
         self.reset_queue(file);
         self.break_off(file);
         let stream = self.stream(file);
-        let is_bound = stream.common.is_bound;
         stream.state = State::Closed;
         stream.far = Far::Nobody;
         (stream.common.read_shut, stream.common.write_shut) = (false, false);
-        (stream.common.error, stream.common.remote) = (None, None);
-        stream.common.local = stream.common.local.filter(|_| is_bound);
+        stream.common.error = None;
+        stream.common.part();
         (stream.ended, stream.end_sent, stream.end_follows) = (false, false, false);
         stream.end_unanswered = false;
         (stream.attempt, stream.urgent_at) = (Attempt::None, None);
         stream.inbox.clear();
         stream.outbox.clear();
+        self.wake(file, EPOLLERR);
     }
 
     /// The owner is gone. Unread bytes, or a linger of zero, break the connection; else our

@@ -36,10 +36,8 @@ impl World {
             (None, Some(remote)) => remote,
             (None, None) => return Err(Errno::EDESTADDRREQ),
         };
-        let (Some(ip), Some(port)) = (to.ip(), to.port()) else {
-            return Err(Errno::EINVAL);
-        };
-        if port == 0 {
+        let ip = to.ip().ok_or(Errno::EINVAL)?;
+        if addr.is_some() && to.port() == Some(0) {
             return Err(Errno::EINVAL);
         }
         let is_broadcast = matches!(ip, core::net::IpAddr::V4(ip) if ip.is_broadcast());

@@ -3,7 +3,7 @@
 //! Knows nothing of a scenario.
 
 use epollite::kernel::{Control, EpollEvent};
-use epollite::{Errno, Fd};
+use epollite::{Addr, Errno, Family, Fd, Kind, UnixAddr};
 
 use super::stage::Stage;
 
@@ -93,5 +93,15 @@ impl Stage<'_> {
     /// Two ends of a stream of either family.
     pub(crate) fn pair(&mut self, is_tcp: bool) -> (Fd, Fd) {
         if is_tcp { self.tcp_pair() } else { self.unix_pair() }
+    }
+
+    /// A Unix listener and its name, which the kernel chose.
+    pub(crate) fn unix_listener(&mut self, backlog: u32) -> (Fd, Addr) {
+        let listener = self.k.socket(Family::Unix, Kind::Stream).unwrap();
+        let unnamed = Addr::Unix(UnixAddr::unnamed());
+        self.k.bind(&listener, &unnamed).unwrap();
+        self.k.listen(&listener, backlog).unwrap();
+        let addr = self.k.getsockname(&listener).unwrap();
+        (listener, addr)
     }
 }

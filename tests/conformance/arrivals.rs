@@ -262,3 +262,22 @@ fn what_it_was_asked_for_counts_at_the_wait() {
         &["OUT is not wanted any more: [2 IN]", "nothing is: []"],
     );
 }
+
+#[test]
+fn what_was_read_before_the_wait_leaves_no_edge_above() {
+    same(
+        |stage| {
+            let (near, far) = stage.unix_pair();
+            let (top, below) = (stage.epoll(), stage.epoll());
+            stage.add(&below, &near, IN, 1);
+            stage.add(&top, &below, IN | ET, 10);
+            stage.send(&far, b"w");
+            stage.recv(&near, 8).unwrap();
+            stage.wait(&top, "read before the wait");
+            stage.send(&far, b"w");
+            stage.wait(&top, "another");
+            stage.close_all([near, far, top, below]);
+        },
+        &["recv 8: Ok(\"w\")", "read before the wait: []", "another: [10 IN]"],
+    );
+}

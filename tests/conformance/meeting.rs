@@ -116,7 +116,7 @@ fn a_reset_in_the_queue_is_accepted_and_fails_then() {
 
 /// The listener goes while somebody waits in its queue.
 fn abandoned(stage: &mut Stage<'_>, is_tcp: bool) {
-    let (listener, addr) = if is_tcp { stage.listener(8) } else { unix_listener(stage, 8) };
+    let (listener, addr) = if is_tcp { stage.listener(8) } else { stage.unix_listener(8) };
     let client = if is_tcp {
         stage.client(&addr)
     } else {
@@ -139,20 +139,11 @@ fn closing_a_listener_resets_its_queue() {
     same(|stage| abandoned(stage, false), &log);
 }
 
-fn unix_listener(stage: &mut Stage<'_>, backlog: u32) -> (epollite::Fd, Addr) {
-    let listener = stage.k.socket(Family::Unix, Kind::Stream).unwrap();
-    let unnamed = Addr::Unix(UnixAddr::unnamed());
-    stage.k.bind(&listener, &unnamed).unwrap();
-    stage.k.listen(&listener, backlog).unwrap();
-    let addr = stage.k.getsockname(&listener).unwrap();
-    (listener, addr)
-}
-
 #[test]
 fn a_full_unix_queue_says_eagain() {
     same(
         |stage| {
-            let (listener, addr) = unix_listener(stage, 1);
+            let (listener, addr) = stage.unix_listener(1);
             let mut clients = Vec::new();
             for _ in 0..3 {
                 let client = stage.k.socket(Family::Unix, Kind::Stream).unwrap();
@@ -174,7 +165,7 @@ fn a_full_unix_queue_says_eagain() {
 fn names_and_their_owners() {
     same(
         |stage| {
-            let (listener, addr) = unix_listener(stage, 1);
+            let (listener, addr) = stage.unix_listener(1);
             let other = stage.k.socket(Family::Unix, Kind::Stream).unwrap();
             let datagram = stage.k.socket(Family::Unix, Kind::Datagram).unwrap();
             let bound = stage.k.bind(&other, &addr);

@@ -4,7 +4,7 @@
 //! made.
 
 use epollite::kernel::{Control, EpollEvent};
-use epollite::{Addr, Family, Fd, Kind, OptionName, Shut, SocketOption, UnixAddr};
+use epollite::{Addr, Family, Fd, Kind, OptionName, Ready, Shut, SocketOption, UnixAddr};
 
 use super::stage::{ALL, ET, EXCLUSIVE, IN, ONESHOT, OUT, RDHUP, Stage, anywhere};
 
@@ -57,8 +57,7 @@ impl<'k, 'p> Program<'k, 'p> {
         for at in 0..self.slots.len() {
             self.wait_at(at, 16);
         }
-        let fds = self.slots.drain(..).map(|slot| slot.fd).collect::<Vec<_>>();
-        self.stage.close_all(fds);
+        self.stage.close_all(self.slots.into_iter().map(|slot| slot.fd));
         self.stage.log
     }
 
@@ -83,7 +82,8 @@ impl<'k, 'p> Program<'k, 'p> {
             30 => self.set(),
             _ => self.splice(),
         }
-        if self.slots.iter().any(|slot| is_network(slot.sort)) {
+        let is_network = |slot: &Slot| matches!(slot.sort, Sort::Tcp | Sort::Listener | Sort::Udp);
+        if self.slots.iter().any(is_network) {
             self.stage.settle();
         }
     }
@@ -126,15 +126,15 @@ impl<'k, 'p> Program<'k, 'p> {
                 let fd = self.stage.epoll();
                 self.keep(fd, Sort::Epoll);
             }
-            12 => self.make_single(Family::Inet, Kind::Stream, Sort::Tcp),
-            13 => self.make_single(Family::Unix, Kind::Stream, Sort::Unix),
+            12 => self.make_single(Family::Inet, Sort::Tcp),
+            13 => self.make_single(Family::Unix, Sort::Unix),
             14 => self.make_listener(),
             _ => self.make_datagram(),
         }
     }
 
-    fn make_single(&mut self, family: Family, kind: Kind, sort: Sort) {
-        let fd = self.stage.k.socket(family, kind).unwrap();
+    fn make_single(&mut self, family: Family, sort: Sort) {
+        let fd = self.stage.k.socket(family, Kind::Stream).unwrap();
         self.keep(fd, sort);
     }
 
@@ -185,13 +185,11 @@ impl<'k, 'p> Program<'k, 'p> {
     }
 
     fn dup(&mut self) {
-        let Some(at) = self.pick() else { return };
-        if self.slots.len() < SLOTS {
-            let (sort, name) = (self.slots[at].sort, self.slots[at].name);
-            let fd = self.stage.k.dup(&self.slots[at].fd).unwrap();
-            self.stage.note(format!("dup {name}"));
-            self.keep(fd, sort);
-        }
+        let Some(at) = self.pick().filter(|_| self.slots.len() < SLOTS) else { return };
+        let Slot { ref fd, sort, name } = self.slots[at];
+        let fd = self.stage.k.dup(fd).unwrap();
+        self.stage.note(format!("dup {name}"));
+        self.keep(fd, sort);
     }
 
     fn control(&mut self, how: u8) {
@@ -205,7 +203,7 @@ impl<'k, 'p> Program<'k, 'p> {
             _ => ("del", Control::Delete),
         };
         let made = self.stage.k.epoll_ctl(&self.slots[epoll].fd, control, &self.slots[at].fd);
-        let (epoll, events) = (self.slots[epoll].name, epollite::Ready::from_bits(events));
+        let (epoll, events) = (self.slots[epoll].name, Ready::from_bits(events));
         self.stage.note(format!("{epoll} {word} {name} {events}: {made:?}"));
     }
 
@@ -253,8 +251,7 @@ impl<'k, 'p> Program<'k, 'p> {
             Sort::Counter | Sort::Pipe | Sort::Epoll => kernel.read(fd, &mut buf),
             _ => kernel.recv(fd, &mut buf),
         };
-        let sum = buf.iter().map(|byte| u32::from(*byte)).sum::<u32>();
-        self.stage.note(format!("recv {} {len}: {read:?} {sum}", self.slots[at].name));
+        self.stage.note(format!("recv {} {len}: {read:?}", self.slots[at].name));
     }
 
     fn shutdown(&mut self) {
@@ -265,8 +262,7 @@ impl<'k, 'p> Program<'k, 'p> {
     }
 
     fn ask(&mut self) {
-        let Some(at) = self.pick() else { return };
-        let (name, fd) = (self.slots[at].name, &self.slots[at].fd);
+        let Some(Slot { name, fd, .. }) = self.pick().map(|at| &self.slots[at]) else { return };
         let error = self.stage.k.getsockopt(fd, OptionName::Error);
         let peer = self.stage.k.getpeername(fd).map(|_| ());
         self.stage.note(format!("ask {name}: {error:?} {peer:?}"));
@@ -289,10 +285,8 @@ impl<'k, 'p> Program<'k, 'p> {
             }
             return;
         }
-        if self.doors.is_empty() {
-            return;
-        }
-        let door = usize::from(choice / 2) % self.doors.len();
+        let door = usize::from(choice / 2).checked_rem(self.doors.len());
+        let Some(door) = door else { return };
         let addr = self.doors[door];
         let wanted = if addr.port().is_some() { Sort::Tcp } else { Sort::Unix };
         if let Some(at) = self.pick_of(|sort| sort == wanted) {
@@ -311,10 +305,12 @@ impl<'k, 'p> Program<'k, 'p> {
             let sort = self.slots[at].sort;
             let Some(to) = self.pick_of(|other| other == sort) else { return };
             let addr = self.stage.k.getsockname(&self.slots[to].fd).unwrap();
-            let addr = if choice == 0 { Addr::Unspec } else { addr };
+            let (addr, to) = match choice {
+                0 => (Addr::Unspec, 0),
+                _ => (addr, self.slots[to].name),
+            };
             let done = self.stage.k.connect(&self.slots[at].fd, &addr);
-            let (from, to) = (self.slots[at].name, self.slots[to].name);
-            self.stage.note(format!("connect {from} to {to}: {done:?}"));
+            self.stage.note(format!("connect {} to {to}: {done:?}", self.slots[at].name));
             return;
         }
         let Some(at) = self.pick() else { return };
@@ -336,10 +332,6 @@ impl<'k, 'p> Program<'k, 'p> {
         let (from, into) = (self.slots[from].name, self.slots[into].name);
         self.stage.note(format!("splice {from} to {into} {len}: {moved:?}"));
     }
-}
-
-fn is_network(sort: Sort) -> bool {
-    matches!(sort, Sort::Tcp | Sort::Listener | Sort::Udp)
 }
 
 fn mask(drawn: u8) -> u32 {

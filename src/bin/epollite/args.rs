@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use epollite::{Trigger, UnixAddr};
 
-use crate::log::{Format, Log};
-use crate::{Failure, help, units};
+use super::failure::Failure;
+use super::log::{Format, Log};
+use super::{help, units};
 
 /// What is to be done.
 #[derive(Debug)]

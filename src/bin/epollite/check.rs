@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use epollite::{Addr, Errno, Family, Kernel, Kind, Linux, UnixAddr};
 
 use crate::args::Target;
-use crate::{Failure, listen, log};
+use crate::failure::Failure;
+use crate::{listen, log};
 
 /// How long each step may take, and listening to the answer in all.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -8,9 +8,9 @@ use epollite::kernel::{Limit, Resource};
 use epollite::server::{datagram, stream};
 use epollite::{Counted, Errno, Kernel, Linux, Signal, SignalSet, Traced};
 
-use crate::Failure;
 use crate::args::Echo;
 use crate::control::Control;
+use crate::failure::Failure;
 use crate::listen::{self, Bound};
 use crate::log::{Log, quoted};
 use crate::meter::{Meter, Tally, Trace};

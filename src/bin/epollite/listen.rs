@@ -11,8 +11,8 @@ use std::time::Duration;
 use epollite::server::{BindError, Sharing, bind_datagram, bind_stream};
 use epollite::{Addr, Errno, Family, Fd, Kernel, Kind, UnixAddr};
 
-use crate::Failure;
 use crate::args::Target;
+use crate::failure::Failure;
 
 /// A bound socket, and how people call it.
 #[derive(Debug)]

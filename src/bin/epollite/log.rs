@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use crate::gate::Gate;
+use super::gate::Gate;
 
 /// In which form lines are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -10,7 +10,8 @@ use epollite::sim::Chance;
 use crate::args::Sim;
 use crate::day;
 use crate::day::weather::{Broken, Dice, Report, Weather};
-use crate::{Failure, log};
+use crate::failure::Failure;
+use crate::log;
 
 /// Steps of one day: enough that everything happens, few enough to look at.
 const DAY_STEPS: u64 = 20_000;

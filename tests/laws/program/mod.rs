@@ -1,0 +1,14 @@
+//! The program's own files that read words, as its `main.rs` has them.
+
+#[path = "../../../src/bin/epollite/args.rs"]
+pub(crate) mod args;
+#[path = "../../../src/bin/epollite/failure.rs"]
+pub(crate) mod failure;
+#[path = "../../../src/bin/epollite/gate.rs"]
+mod gate;
+#[path = "../../../src/bin/epollite/help.rs"]
+mod help;
+#[path = "../../../src/bin/epollite/log.rs"]
+mod log;
+#[path = "../../../src/bin/epollite/units.rs"]
+mod units;
