@@ -41,6 +41,58 @@ test: tools ## every test: facts, laws, real clients, bad input
 	$(CARGO) test --locked --no-default-features --lib
 	$(CARGO) test --locked
 
+# The long runs. They take their tools from crates.io and the nightly that is installed.
+NIGHTLY  := $(CARGO) +nightly
+TARGET   ?= server
+SECONDS  ?= 60
+FUZZ     := slab timer owed addr args echo server datagram reactor sim_vs_linux
+TRIPLE   := x86_64-unknown-linux-gnu
+
+.PHONY: fuzz
+fuzz: cargo-fuzz ## fuzz one law: make fuzz TARGET=server SECONDS=60
+	cd fuzz && mkdir -p artifacts scratch/$(TARGET) && \
+		$(NIGHTLY) fuzz run $(TARGET) scratch/$(TARGET) corpus/$(TARGET) -- \
+		-max_total_time=$(SECONDS) -max_len=4096 -print_final_stats=1 -rss_limit_mb=4096
+
+.PHONY: fuzz-smoke
+fuzz-smoke: ## a few seconds of every fuzz target
+	@for target in $(FUZZ); do \
+		echo "fuzz $$target"; \
+		$(MAKE) --no-print-directory fuzz TARGET=$$target SECONDS=5 2>&1 | tail -n 400 > target/fuzz.log \
+			|| { cat target/fuzz.log; exit 1; }; \
+		grep -E 'stat::number_of_executed_units' target/fuzz.log; \
+	done
+
+.PHONY: cargo-fuzz
+cargo-fuzz:
+	@command -v cargo-fuzz > /dev/null || $(CARGO) install --locked --quiet cargo-fuzz
+
+.PHONY: mutants
+mutants: ## mutate slab, timer, owed, echo, reactor, servers; every mutant must be caught
+	@command -v cargo-mutants > /dev/null || $(CARGO) install --locked --quiet cargo-mutants
+	$(CARGO) mutants --no-shuffle --jobs 2 --output target/mutants
+
+.PHONY: asan
+asan: ## the suite under the address sanitizer
+	RUSTFLAGS='-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer' $(NIGHTLY) test --locked \
+		--target $(TRIPLE) --target-dir target/asan --lib --test laws --test linux --test reactor \
+		--test stale --test faults --test conformance --test clients
+
+.PHONY: tsan
+tsan: ## what uses threads, under the thread sanitizer
+	RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer' \
+	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.suppressions $(NIGHTLY) test --locked \
+		--target $(TRIPLE) --target-dir target/tsan --lib --test reactor --test program
+
+.PHONY: nightly
+nightly: tools ## the long runs, under an hour: programs, days, plans, sanitizers, fuzz
+	SIM_PROGRAMS=100000 $(CARGO) test --locked --release --test conformance_random -- --nocapture
+	$(CARGO) run --locked --release -- sim --seed $$(date +%s) --steps 20_000_000
+	$(CARGO) run --locked --release -- sim --seed $$(date +%s) --steps 20_000_000 --faults
+	PROPTEST_CASES=20000 $(CARGO) test --locked --release --test laws
+	$(MAKE) asan tsan
+	for target in $(FUZZ); do $(MAKE) fuzz TARGET=$$target SECONDS=120 || exit 1; done
+
 .PHONY: check
 check: ## format, lints, documentation, dependencies; no test
 	$(CARGO) fmt --check

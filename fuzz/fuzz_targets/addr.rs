@@ -4,7 +4,6 @@
 #![no_main]
 
 #[path = "../../tests/laws/addr.rs"]
-#[expect(dead_code, reason = "round trips of made-up addresses are proptest's")]
 mod law;
 
 libfuzzer_sys::fuzz_target!(|plan: &[u8]| {
