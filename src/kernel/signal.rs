@@ -17,6 +17,9 @@ impl Signal {
     pub const USR1: Self = Self(10);
     /// Free for the program's own use.
     pub const USR2: Self = Self(12);
+    /// A write to a pipe that nobody reads. The standard library ignores it; a program without
+    /// it blocks it, and gets `EPIPE`.
+    pub const PIPE: Self = Self(13);
     /// A request to end.
     pub const TERM: Self = Self(15);
     /// A child has ended.

@@ -31,6 +31,7 @@ const fn is(signal: Signal, number: i32) -> bool {
 }
 const _: () = assert!(is(Signal::HUP, libc::SIGHUP) && is(Signal::INT, libc::SIGINT));
 const _: () = assert!(is(Signal::USR1, libc::SIGUSR1) && is(Signal::USR2, libc::SIGUSR2));
+const _: () = assert!(is(Signal::PIPE, libc::SIGPIPE));
 const _: () = assert!(is(Signal::TERM, libc::SIGTERM) && is(Signal::CHLD, libc::SIGCHLD));
 
 const _: () = assert!(size_of::<libc::signalfd_siginfo>() == SIGINFO_BYTES);

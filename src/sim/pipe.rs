@@ -157,11 +157,9 @@ impl World {
             return Err(Errno::EPIPE);
         };
         let count = pipe.put(buf);
-        if count == 0 {
-            return Err(Errno::EAGAIN);
-        }
+        // Even when there was no room for a byte.
         self.wake(reader, EPOLLIN);
-        Ok(count)
+        if count == 0 { Err(Errno::EAGAIN) } else { Ok(count) }
     }
 
     /// Moves bytes between a pipe and a socket or another pipe. A pipe that has nothing to give

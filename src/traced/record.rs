@@ -313,11 +313,12 @@ fn message(f: &mut fmt::Formatter<'_>, message: &Message) -> fmt::Result {
 }
 
 fn signal_set(f: &mut fmt::Formatter<'_>, signals: SignalSet) -> fmt::Result {
-    const NAMES: [(Signal, &str); 6] = [
+    const NAMES: [(Signal, &str); 7] = [
         (Signal::HUP, "HUP"),
         (Signal::INT, "INT"),
         (Signal::USR1, "USR1"),
         (Signal::USR2, "USR2"),
+        (Signal::PIPE, "PIPE"),
         (Signal::TERM, "TERM"),
         (Signal::CHLD, "CHLD"),
     ];
