@@ -3,8 +3,11 @@
 //! Knows no kernel in particular. Its log names descriptors in the order in which they were
 //! made.
 
+#[path = "sim_meeting.rs"]
+mod meeting;
+
 use epollite::kernel::{Control, EpollEvent};
-use epollite::{Addr, Family, Fd, Kind, OptionName, Ready, Shut, SocketOption, UnixAddr};
+use epollite::{Addr, Family, Fd, Kind, OptionName, Ready, Shut, UnixAddr};
 
 use super::stage::{ALL, ET, EXCLUSIVE, IN, ONESHOT, OUT, RDHUP, Stage, anywhere};
 
@@ -34,6 +37,7 @@ pub(crate) struct Program<'k, 'p> {
     slots: Vec<Slot>,
     doors: Vec<Addr>,
     made: usize,
+    has_spliced: bool,
 }
 
 struct Slot {
@@ -44,7 +48,14 @@ struct Slot {
 
 impl<'k, 'p> Program<'k, 'p> {
     pub(crate) fn new(stage: Stage<'k>, plan: &'p [u8]) -> Self {
-        Self { stage, plan: plan.iter(), slots: Vec::new(), doors: Vec::new(), made: 0 }
+        Self {
+            stage,
+            plan: plan.iter(),
+            slots: Vec::new(),
+            doors: Vec::new(),
+            made: 0,
+            has_spliced: false,
+        }
     }
 
     pub(crate) fn run(mut self) -> Vec<String> {
@@ -228,7 +239,9 @@ impl<'k, 'p> Program<'k, 'p> {
         let (kernel, fd) = (&mut self.stage.k, &slot.fd);
         let (len, sent) = match slot.sort {
             Sort::Counter => (8, kernel.write(fd, &(drawn as u64 % 3).to_ne_bytes())),
-            Sort::Pipe if drawn > 200 => (30_000, kernel.write(fd, &[7; 30_000])),
+            Sort::Pipe if drawn > 200 && !self.has_spliced => {
+                (30_000, kernel.write(fd, &[7; 30_000]))
+            }
             Sort::Pipe => (drawn % 8, kernel.write(fd, &[7; 8][..drawn % 8])),
             Sort::Unix if drawn > 200 => {
                 let len = (drawn - 200) * 1_000;
@@ -266,71 +279,6 @@ impl<'k, 'p> Program<'k, 'p> {
         let error = self.stage.k.getsockopt(fd, OptionName::Error);
         let peer = self.stage.k.getpeername(fd).map(|_| ());
         self.stage.note(format!("ask {name}: {error:?} {peer:?}"));
-    }
-
-    /// Connects, to a door that was made (it may be closed by now), or accepts.
-    fn meet(&mut self) {
-        let choice = self.byte();
-        let is_door = |sort| matches!(sort, Sort::Listener | Sort::UnixListener);
-        if choice.is_multiple_of(2) {
-            let Some(at) = self.pick_of(is_door) else { return };
-            let (name, sort) = (self.slots[at].name, self.slots[at].sort);
-            if self.slots.len() >= SLOTS {
-                return;
-            }
-            match self.stage.k.accept4(&self.slots[at].fd) {
-                Ok((fd, _)) if sort == Sort::Listener => self.keep(fd, Sort::Tcp),
-                Ok((fd, _)) => self.keep(fd, Sort::Unix),
-                Err(errno) => self.stage.note(format!("accept {name}: {errno:?}")),
-            }
-            return;
-        }
-        let door = usize::from(choice / 2).checked_rem(self.doors.len());
-        let Some(door) = door else { return };
-        let addr = self.doors[door];
-        let wanted = if addr.port().is_some() { Sort::Tcp } else { Sort::Unix };
-        if let Some(at) = self.pick_of(|sort| sort == wanted) {
-            let connected = self.stage.k.connect(&self.slots[at].fd, &addr);
-            let name = self.slots[at].name;
-            self.stage.note(format!("connect {name} to door {door}: {connected:?}"));
-        }
-    }
-
-    fn set(&mut self) {
-        let choice = self.byte();
-        let is_datagram = |sort| matches!(sort, Sort::Udp | Sort::UnixDatagram);
-        if choice.is_multiple_of(2)
-            && let Some(at) = self.pick_of(is_datagram)
-        {
-            let sort = self.slots[at].sort;
-            let Some(to) = self.pick_of(|other| other == sort) else { return };
-            let addr = self.stage.k.getsockname(&self.slots[to].fd).unwrap();
-            let (addr, to) = match choice {
-                0 => (Addr::Unspec, 0),
-                _ => (addr, self.slots[to].name),
-            };
-            let done = self.stage.k.connect(&self.slots[at].fd, &addr);
-            self.stage.note(format!("connect {} to {to}: {done:?}", self.slots[at].name));
-            return;
-        }
-        let Some(at) = self.pick() else { return };
-        let option = match choice % 3 {
-            0 => SocketOption::LingerSeconds(Some(0)),
-            1 => SocketOption::ReceiveLowBytes(u32::from(choice % 5)),
-            _ => SocketOption::LingerSeconds(None),
-        };
-        let done = self.stage.k.setsockopt(&self.slots[at].fd, option);
-        self.stage.note(format!("set {} {option:?}: {done:?}", self.slots[at].name));
-    }
-
-    fn splice(&mut self) {
-        let is_fine = |sort| matches!(sort, Sort::Pipe | Sort::Unix | Sort::Tcp);
-        let Some(from) = self.pick_of(is_fine) else { return };
-        let Some(into) = self.pick_of(is_fine) else { return };
-        let len = usize::from(self.byte() % 12);
-        let moved = self.stage.k.splice(&self.slots[from].fd, &self.slots[into].fd, len);
-        let (from, into) = (self.slots[from].name, self.slots[into].name);
-        self.stage.note(format!("splice {from} to {into} {len}: {moved:?}"));
     }
 }
 

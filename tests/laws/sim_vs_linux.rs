@@ -9,6 +9,8 @@
 //!
 //! * It fills no TCP buffer and no UDP queue: how much goes in is Linux' affair, and grows.
 //!   (Unix buffers and pipes are filled: their arithmetic is the model's too.)
+//! * It fills no pipe after a splice: how many pages that takes depends on the segments that
+//!   the bytes came in.
 //! * It does not take 40 ms, after which TCP would answer an end that nothing else answered.
 //! * It raises no signal and sets no limit: those are the whole test process'.
 //! * It sees no number and no name: not which descriptor, not which port.
