@@ -1,7 +1,8 @@
 //! Whether a write to stdout or stderr would wait for somebody who does not read.
 //!
 //! A server that waits for the reader of its log serves nobody meanwhile, and hears no signal.
-//! So a pipe is asked first, and what would wait is dropped.
+//! So a pipe is asked first, and what would wait is dropped. The question is an epoll_wait of
+//! the log's own, which statistics and traces of the server do not count.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
