@@ -7,3 +7,5 @@ mod support;
 mod counted;
 #[path = "syscalls/observed.rs"]
 mod observed;
+#[path = "syscalls/traced.rs"]
+mod traced;

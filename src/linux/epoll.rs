@@ -61,13 +61,14 @@ pub(super) fn epoll_pwait2(
     });
     let timeout = timeout.as_ref().map_or(null(), from_ref);
     let (room, into) = (room(events), events.as_mut_ptr());
-    let no_mask = null_mut::<u8>();
+    let (no_mask, no_size) = (null_mut::<u8>(), 0usize);
     // SAFETY: epoll_pwait2(2) reads the timespec, if any, which lives until the call returns,
     // and writes at most `room` events at `into`, of the layout asserted in `layout.rs`; the
     // slice is borrowed exclusively meanwhile. The signal mask is null: none is read. By
-    // number, since C libraries of today do not all name it.
+    // number, since C libraries of today do not all name it; so each argument must be as wide
+    // as the kernel reads it.
     let returned = unsafe {
-        libc::syscall(libc::SYS_epoll_pwait2, epoll.raw(), into, room, timeout, no_mask, 0)
+        libc::syscall(libc::SYS_epoll_pwait2, epoll.raw(), into, room, timeout, no_mask, no_size)
     };
     count(isize::try_from(returned).unwrap_or(-1))
 }

@@ -1,0 +1,85 @@
+//! What `--trace` shows is what strace(1) shows of the same run, call by call and letter by
+//! letter, addresses of memory and times apart.
+
+use std::fs;
+use std::io::Write;
+use std::net::Shutdown;
+
+use crate::support::TRIGGERS;
+use crate::support::client::{connect, connect_unix, datagrams_to, echo, expect_end};
+use crate::support::program::Program;
+use crate::support::scratch::Scratch;
+
+#[test]
+fn a_trace_is_what_strace_prints_of_the_same_run() {
+    let scratch = Scratch::new();
+    for trigger in TRIGGERS {
+        let (ours, theirs) = (scratch.file(trigger), scratch.file(&format!("{trigger}.strace")));
+        let path = scratch.file(&format!("{trigger}.sock"));
+        // As a grandchild, so that the process we started is the server itself.
+        let strace = ["strace", "-D", "-qq", "-e", "signal=none", "-o", &theirs];
+        let trace = format!("--trace={ours}");
+        let arguments = [
+            "--tcp",
+            "127.0.0.1:0",
+            "--udp",
+            "127.0.0.1:0",
+            "--unix",
+            &path,
+            "--trigger",
+            trigger,
+            "--idle-timeout",
+            "100ms",
+            &trace,
+        ];
+        let server = Program::serving_under(&strace, &arguments);
+        visit(&server, &path);
+        server.stop().expect_code(0);
+        let (ours, theirs) = (lines(&ours), lines(&theirs));
+        assert!(ours.len() > 40, "law: every call is there; only {} are", ours.len());
+        let mut rest = theirs.iter();
+        for line in &ours {
+            let name = line.split('(').next().unwrap();
+            let near: Vec<_> = rest.clone().filter(|s| s.starts_with(name)).take(2).collect();
+            assert!(
+                rest.any(|seen| seen == line),
+                "law: strace prints this too, in {trigger} mode\n ours {line}\ntheirs {near:#?}"
+            );
+        }
+    }
+}
+
+/// Something of everything: bytes of all kinds, an end, silence, datagrams.
+fn visit(server: &Program, path: &str) {
+    let mut client = connect(&server.tcp());
+    echo(&mut client, b"hello\n\t\x01\x002\xff\"\\");
+    echo(&mut client, &[b'x'; 100]);
+    client.shutdown(Shutdown::Write).unwrap();
+    expect_end(&mut client);
+    let mut local = connect_unix(path);
+    local.write_all(b"by path").unwrap();
+    let socket = datagrams_to(&server.udp());
+    socket.send(b"a datagram").unwrap();
+    socket.recv(&mut [0; 64]).unwrap();
+    // Silence ends this one.
+    expect_end(&mut connect(&server.tcp()));
+}
+
+/// The lines of a trace, without what differs: how long it took, where memory lies, and the
+/// blanks before the result that strace uses to make a column.
+fn lines(path: &str) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap();
+    let plain = |line: &str| {
+        let line = match line.rsplit_once(" <") {
+            Some((line, time)) if time.ends_with('>') => line,
+            _ => line,
+        };
+        let mut words: Vec<String> = Vec::new();
+        for word in line.split_whitespace() {
+            let is_address = word.trim_start_matches("0x") != word;
+            words.push(if is_address { "...,".into() } else { word.to_owned() });
+        }
+        words.join(" ")
+    };
+    text.lines().map(plain).collect()
+}
