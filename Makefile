@@ -1,4 +1,5 @@
-# epollite: `make` lists what there is to make. Every target installs by itself what it needs.
+# epollite: `make` lists what there is to make. `make test` installs the Debian packages it needs;
+# Rust is yours to install.
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -25,7 +26,7 @@ tools: ## install the Debian packages that tests need, where a command is missin
 		echo "installing for:$$missing"; \
 		sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
 		$$sudo apt-get update -qq && \
-		DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -qq -y $(PACKAGES) > /dev/null; \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $(PACKAGES) > /dev/null; \
 	fi
 
 .PHONY: build
@@ -56,11 +57,11 @@ fuzz: cargo-fuzz ## fuzz one law: make fuzz TARGET=server SECONDS=60
 
 .PHONY: fuzz-smoke
 fuzz-smoke: ## a few seconds of every fuzz target
-	@for target in $(FUZZ); do \
+	@mkdir -p target; for target in $(FUZZ); do \
 		echo "fuzz $$target"; \
-		$(MAKE) --no-print-directory fuzz TARGET=$$target SECONDS=5 2>&1 | tail -n 400 > target/fuzz.log \
-			|| { cat target/fuzz.log; exit 1; }; \
-		grep -E 'stat::number_of_executed_units' target/fuzz.log; \
+		$(MAKE) --no-print-directory fuzz TARGET=$$target SECONDS=5 > target/fuzz.log 2>&1 \
+			|| { tail -n 400 target/fuzz.log; exit 1; }; \
+		grep -E 'stat::number_of_executed_units' target/fuzz.log || exit 1; \
 	done
 
 .PHONY: cargo-fuzz
@@ -94,7 +95,7 @@ nightly: tools ## the long runs, under an hour: programs, days, plans, sanitizer
 	for target in $(FUZZ); do $(MAKE) fuzz TARGET=$$target SECONDS=120 || exit 1; done
 
 .PHONY: check
-check: ## format, lints, documentation, dependencies; no test
+check: tools ## format, lints, documentation, dependencies; no test
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
@@ -111,6 +112,7 @@ doc: ## the library's documentation: target/doc/epollite/index.html
 .PHONY: twin
 twin: build ## paired comparison with a tight C twin: CPU and rate, with an A/A control
 	$(CARGO) run --release --locked --manifest-path benches/Cargo.toml --bin twin -- \
+		--rounds 36 \
 		--server 'epollite edge=$(PROGRAM) echo --tcp 127.0.0.1:{port} -q' \
 		--server 'epollite level=$(PROGRAM) echo --tcp 127.0.0.1:{port} -q --trigger level'
 

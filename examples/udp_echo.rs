@@ -34,8 +34,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let Ok((count, peer)) = io.kernel.recvfrom(io.fd, &mut buf) else {
             continue; // Gone again, or an answer of ours met a closed port.
         };
-        // Answering another server would make the two of them talk for ever: echo, chargen and
-        // their like live below port 1024, and a sender can be forged.
+        // Answering another server would make the two of them talk for ever, and a sender can be
+        // forged. This keeps off echo, chargen and their like, below port 1024, and no more; see
+        // `epollite::server::datagram` for our own ports and others.
         if peer.port().is_some_and(|port| port >= 1024) {
             // A datagram may be lost, and this is one way: there was no room to send it.
             let _ = io.kernel.sendto(io.fd, &buf[..count], &peer);

@@ -94,6 +94,12 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// Whether one report disarms it until it is armed again. Work: O(1).
+    #[must_use]
+    pub const fn disarms(self) -> bool {
+        matches!(self, Self::OneShot | Self::EdgeOneShot)
+    }
+
     /// The bits of epoll_ctl(2). Work: O(1).
     #[must_use]
     pub const fn bits(self) -> u32 {

@@ -45,6 +45,12 @@ fn unix_echo_echoes_more_than_any_buffer_holds() {
 }
 
 #[test]
+fn sim_tests_a_handler_without_a_network() {
+    let said = run("sim");
+    assert!(said.contains("shown out") && said.contains("no memory: ENOMEM"), "{said}");
+}
+
+#[test]
 fn udp_echo_answers_each_datagram_to_its_sender() {
     let (_server, addr) = serve("udp_echo", "127.0.0.1:0");
     let clients = [(); 3].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());

@@ -15,6 +15,8 @@ mod ending;
 mod limits;
 #[path = "program/refused.rs"]
 mod refused;
+#[path = "program/regressions.rs"]
+mod regressions;
 #[path = "program/streams.rs"]
 mod streams;
 #[path = "program/telling.rs"]

@@ -41,6 +41,16 @@ pub enum Call {
     Prlimit,
 }
 
+// A call that is missing here would be counted out of bounds.
+const _: () = {
+    assert!(Call::ALL.len() == Call::Prlimit as usize + 1, "a call is missing from `ALL`");
+    let mut at = 0;
+    while at < Call::ALL.len() {
+        assert!(Call::ALL[at] as usize == at, "`ALL` is in the order of the enum");
+        at += 1;
+    }
+};
+
 impl Call {
     /// Every call, in the order of [`Kernel`](super::Kernel).
     pub const ALL: [Self; 31] = [

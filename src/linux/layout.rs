@@ -1,5 +1,5 @@
-//! What we share with C, proved when compiled: every struct and number that goes through by
-//! layout or by value and not by name.
+//! What we share with C, proved when compiled: structs and numbers that go through by layout or
+//! by value and not by name. (Errors and addresses: `numbers.rs`.)
 
 use core::mem::offset_of;
 

@@ -38,7 +38,7 @@ impl Headers {
     fn push(&mut self, bytes: *mut u8, bytes_len: usize, addr: *mut u8, addr_len: u32) {
         let part = libc::iovec { iov_base: bytes.cast(), iov_len: bytes_len };
         let part: *mut libc::iovec = self.parts[self.len].write(part);
-        // SAFETY: zeroed(3) is a value of mmsghdr: integers and null pointers. (It cannot be
+        // SAFETY: `mem::zeroed` makes a value of mmsghdr: integers and null pointers. (It cannot be
         // written out: musl pads it with private fields.)
         let mut message: libc::mmsghdr = unsafe { zeroed() };
         message.msg_hdr.msg_iov = part;
@@ -65,7 +65,8 @@ pub(super) fn recvmmsg(socket: &Fd, batch: &mut Batch) -> Result<usize, Errno> {
         headers.push(bytes.as_mut_ptr(), bytes.len(), addr, SockAddr::LEN_MAX);
     }
     let messages = headers.messages.as_mut_ptr().cast();
-    // SAFETY: recvmmsg(2) writes into the first `count` headers, which are initialised, and
+    // SAFETY: the messages point into `headers.parts`, which stays where it is until the call
+    // returns. recvmmsg(2) writes into the first `count` headers, which are initialised, and
     // through them into the batch's room, each piece no longer than said; the batch is
     // borrowed exclusively and nothing touches it until the call returns. No timeout: the
     // argument of that name is not one.
@@ -96,7 +97,8 @@ pub(super) fn sendmmsg(socket: &Fd, batch: &Batch, first: usize) -> Result<usize
         );
     }
     let messages = headers.messages.as_mut_ptr().cast();
-    // SAFETY: sendmmsg(2) reads the first `count` headers, which are initialised, and through
+    // SAFETY: the messages point into `headers.parts`, which stays where it is until the call
+    // returns. sendmmsg(2) reads the first `count` headers, which are initialised, and through
     // them the batch's bytes and addresses, which are borrowed; it writes only each header's
     // `msg_len`. It keeps no pointer afterwards.
     let returned =

@@ -1,7 +1,6 @@
 //! The real kernel: Linux, by its system calls.
 //!
-//! The one place of the library that says `unsafe` or `libc::` (beside the C boundary). This
-//! file is its table of contents: which call is made in which file. Nothing here retries,
+//! The one place of the library that says `unsafe` or `libc::`. This file is its table of contents: which call is made in which file. Nothing here retries,
 //! remembers or decides.
 
 #![expect(unsafe_code, reason = "this is where the system calls are made")]

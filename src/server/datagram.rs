@@ -1,4 +1,4 @@
-//! The datagram server: UDP echo in batches, safe against loops.
+//! The datagram server: UDP echo in batches; known reflectors are not answered.
 //!
 //! Knows a kernel and one socket at a time. [`Service`] serves a socket that somebody else
 //! waits on; [`Server`] waits itself.
@@ -59,6 +59,9 @@ impl<K: Kernel> Server<K> {
     ///
     /// # Errors
     /// What getsockname(2) or epoll_ctl(2) said; the socket is closed then.
+    ///
+    /// # Panics
+    /// A bound of the configuration is zero.
     pub fn open(&mut self, socket: Fd) -> Result<Token, Errno> {
         let mut service = match Service::of(self.reactor.kernel(), &socket, self.config) {
             Ok(service) => service,
@@ -110,7 +113,7 @@ impl<K: Kernel> Server<K> {
         }
     }
 
-    /// Serves until [woken](Self::waker); returns what it counted.
+    /// Serves until [woken](Self::waker); returns what it counted. Work: turn after turn.
     ///
     /// # Errors
     /// As [`turn`](Self::turn).

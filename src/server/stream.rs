@@ -11,6 +11,7 @@ mod guest;
 
 pub use config::{Config, IDLE_MAX, Left, Note, Stats};
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -38,7 +39,8 @@ enum Role<X> {
 // An idle connection is a slot of the slab and nothing else: no buffer, no box. The slab
 // grows by half, so this bound holds even when it has just grown.
 const _: () = assert!(
-    Reactor::<Role<Infallible>, Linux>::REGISTRATION_BYTES * 3 / 2 <= 64,
+    Reactor::<Role<Box<u8>>, Linux>::REGISTRATION_BYTES * 3 / 2 <= 64
+        && Reactor::<Role<Infallible>, Linux>::REGISTRATION_BYTES * 3 / 2 <= 64,
     "an idle connection costs at most 64 bytes of ours"
 );
 
@@ -180,8 +182,9 @@ impl<K: Kernel, X> Server<K, X> {
         }
     }
 
-    /// Waits once, until `deadline` at most, and serves what came. Work: one wait, then at
-    /// most `events_max` events, each within its budget.
+    /// Waits until an event comes, `deadline` at most, and serves what came. Work: one wait (more
+    /// when they are interrupted), then at most `events_max` events, those that stand again,
+    /// and the deadlines that have passed, each within its budget.
     ///
     /// # Errors
     /// What epoll_wait(2) said; the server can go no further then. An interrupted wait is no
@@ -386,6 +389,7 @@ impl<K: Kernel, X> Server<K, X> {
 
 impl<K: Kernel> Server<K> {
     /// Serves until [woken](Self::waker), then leaves in order; returns what it counted.
+    /// Work: turn after turn.
     ///
     /// # Errors
     /// As [`turn`](Self::turn).
@@ -400,8 +404,7 @@ impl<K: Kernel> Server<K> {
     }
 }
 
-/// A server's registrations are within its limits and never exclusive, so that only the
-/// kernel can refuse one; should that change, `ENOSPC` is the honest word.
+/// A server's registrations are never exclusive; past its limits, `ENOSPC` is the honest word.
 const fn errno_of(reason: Reason) -> Errno {
     match reason {
         Reason::Kernel(errno) => errno,

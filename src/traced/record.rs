@@ -1,6 +1,6 @@
 //! One call as a value, and how strace(1) would print it.
 //!
-//! Knows what arguments look like; which call has which is in `traced.rs`.
+//! Knows what arguments look like; which call has which is in `traced/calls.rs`.
 
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
@@ -14,7 +14,7 @@ use crate::kernel::{Call, EpollEvent, Limit, Signal, SignalSet};
 
 /// A call that was made: its name, its arguments in C's order, how it went, and when.
 ///
-/// Its `Display` is one line of `strace -T`: `recvfrom(7, "hello", 65536, 0, NULL, NULL) = 5`.
+/// Its `Display` is one line of strace, with `{:#}` of `strace -T`: `recvfrom(7, "hello", 65536, 0, NULL, NULL) = 5`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Record {
     /// Which call.

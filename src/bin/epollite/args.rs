@@ -243,7 +243,7 @@ fn idle(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
-/// A word: `-x` and `--xyz` are flags, `--` ends them.
+/// A word: `-x` and `--xyz` are flags.
 enum Word {
     Flag(String),
     Plain(OsString),

@@ -2,7 +2,7 @@
 
 /// `epollite --help`.
 pub(crate) const MAIN: &str = "\
-epollite - an epoll echo server to measure, to link and to learn from
+epollite - an epoll echo server to measure and to learn from
 
 Usage: epollite COMMAND [OPTIONS]
 
@@ -27,7 +27,7 @@ Usage: epollite sim --seed N [OPTIONS]
 
       --seed N        which days; the same number gives the same days
       --steps M       decisions in all, 20000 a day     [default: 1000000]
-      --trigger MODE  level, edge or oneshot            [default: another one each day]
+      --trigger MODE  level, edge or oneshot            [default: another each day]
       --faults        in each day a system call fails, once or for ever
   -q, --quiet         no progress
   -h, --help          this text
@@ -35,7 +35,8 @@ Usage: epollite sim --seed N [OPTIONS]
 Clients come, talk, fall silent, half-close, vanish and come back; the simulated kernel reads
 and sends short, interrupts, reorders. What must hold: what goes out is a prefix of what came
 in, nobody waits for ever, memory and turns are bounded, every descriptor is closed.
-A law that breaks is named, with the words that show it again. Exit codes: 0, 1, 2.
+A law that breaks is named, with the words that show it again. Exit codes: 0 all held, 1 one
+broke, 2 bad arguments.
 
 Examples:
   epollite sim --seed 1                     fifty days
@@ -56,32 +57,36 @@ Where (each may be given several times; default: --tcp 127.0.0.1:7777):
 
 How:
       --trigger MODE       level, edge or oneshot            [default: edge]
-      --threads N          a reactor a thread, sharing ports [default: 1]
-      --max-connections N  further ones wait      [default: what descriptors allow]
+      --threads N          a reactor per thread; TCP and UDP ports are shared, a Unix
+                           socket belongs to one thread      [default: 1]
+      --max-connections N  in all, divided evenly among threads; further ones wait
+                                                  [default: what descriptors allow]
       --idle-timeout TIME  end silent connections            [default: off]
       --drain TIME         on SIGTERM or SIGINT, time for connections to take
-                           what they are owed                [default: 5s]
+                           what they are owed; off cuts them [default: 5s]
       --budget BYTES       read from one connection before the others have
                            their turn (edge)                 [default: 1MiB]
 
 What it says:
       --log FORM           text, json or off                 [default: text]
   -v, --verbose            who connected, sent, left
-  -q, --quiet              nothing but errors
-      --trace[=FILE]       every system call, as strace -T prints it, to stderr or FILE
+  -q, --quiet              no remarks, no listening line
+      --trace[=FILE]       every system call of the server (not of its log), as strace -T
+                           prints it, to stderr or FILE
       --count              a table of them, as strace -c, on SIGUSR1 and at the end
   -h, --help               this text
 
       --check ADDR         be a client: connect, send, compare; exit 0 or 1.
-                           ADDR as above, or udp:ADDR, or unix:PATH
+                           ADDR as above, tcp:ADDR, udp:ADDR or unix:PATH
 
-TIME is 500ms, 5s, 2m, 1h or off; BYTES is 65536, 64KiB or 1MiB.
+TIME is 500ms, 5s, 2m, 1h or off, a bare number is seconds; BYTES is 65536, 64KiB or 1MiB.
 
 A log that nobody reads is dropped, not waited for.
 
 Signals: SIGTERM and SIGINT stop accepting, pay what is owed and end; a second one ends at
 once. SIGUSR1 prints statistics: connections, bytes, events, system calls of each kind.
-Exit codes: 0 well, 1 the run failed, 2 bad arguments, 69 cannot bind.
+Exit codes: 0 well, 1 the run failed, 2 bad arguments, 69 cannot bind or unknown host, 130 and
+143 a second SIGINT or SIGTERM.
 
 Examples:
   epollite echo                                  TCP on 127.0.0.1:7777, edge-triggered

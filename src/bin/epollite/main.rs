@@ -1,8 +1,8 @@
 //! The program `epollite`: words from the command line to a command, and its end to an exit
 //! code.
 //!
-//! From here to the system call it is five hops: `main`, `stream::Server::turn`,
-//! `Reactor::next`, `Kernel::epoll_wait`, `Linux::epoll_wait`.
+//! From here to the system call: `echo::run` binds and hires, `Worker::turns` is the loop,
+//! `Server::turn`, `Reactor::next`, and `linux/epoll.rs`.
 
 #![warn(clippy::unwrap_used)]
 

@@ -13,6 +13,11 @@ use crate::day::weather::{Broken, Dice, Report, Weather};
 use crate::failure::Failure;
 use crate::log;
 
+std::thread_local! {
+    /// Where the last panic happened.
+    static PLACE: std::cell::Cell<String> = const { std::cell::Cell::new(String::new()) };
+}
+
 /// Steps of one day: enough that everything happens, few enough to look at.
 const DAY_STEPS: u64 = 20_000;
 
@@ -21,7 +26,10 @@ const PROGRESS_DAYS: u64 = 10;
 
 pub(crate) fn run(options: &Sim) -> Result<(), Failure> {
     // A panic of the simulated kernel is a law broken: it is told as one, below.
-    panic::set_hook(Box::new(|_| {}));
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        PLACE.set(place);
+    }));
     let days = options.steps.div_ceil(DAY_STEPS);
     let mut sum = Sum::default();
     for day in 0..days {
@@ -48,7 +56,7 @@ fn live(seed: u64, steps: u64, options: &Sim) -> Result<Report, Broken> {
     lived.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
-        Err(Broken { law: format!("nothing panics, but: {text}"), step: steps })
+        Err(Broken { law: format!("nothing panics, but at {}: {text}", PLACE.take()), step: steps })
     })
 }
 

@@ -292,7 +292,7 @@ impl<K: Meter> Worker<K> {
         let why = match errno {
             Some(errno) => format!("{errno}; it goes on when something comes free"),
             None => format!(
-                "{} connections are the limit; it goes on when one leaves",
+                "{} connections are this thread's limit; it goes on when one leaves",
                 self.server.connections()
             ),
         };

@@ -115,6 +115,8 @@ pub struct Service {
     batch: Batch,
     /// `batch` from here on is still to be sent: the system had no room.
     unsent: usize,
+    port: Option<u16>,
+    /// Of this socket and of others of the same server.
     own_ports: Vec<u16>,
     stats: Stats,
     notes: VecDeque<Turned>,
@@ -153,11 +155,13 @@ impl Service {
         assert!(config.datagrams_max > 0 && config.batches_max > 0, "no turn without a budget");
         assert!(config.datagram_bytes_max > 0, "reading into nothing tells nothing");
         let datagrams_max = config.datagrams_max.min(DATAGRAMS_A_CALL_MAX);
+        let port = kernel.getsockname(socket)?.port();
         Ok(Self {
             config,
             batch: Batch::new(datagrams_max, config.datagram_bytes_max),
             unsent: 0,
-            own_ports: kernel.getsockname(socket)?.port().into_iter().collect(),
+            port,
+            own_ports: port.into_iter().collect(),
             stats: Stats::default(),
             notes: VecDeque::new(),
         })
@@ -165,8 +169,8 @@ impl Service {
 
     /// The port of its own socket. Work: O(1).
     #[must_use]
-    pub fn port(&self) -> Option<u16> {
-        self.own_ports.first().copied()
+    pub const fn port(&self) -> Option<u16> {
+        self.port
     }
 
     /// Another socket of the same server is bound to `port`: datagrams from there are not
@@ -289,9 +293,8 @@ impl Service {
             let retry = io.kernel.now() + RETRY;
             io.set_deadline(retry);
         }
-        let is_disarmed = matches!(trigger, Trigger::OneShot | Trigger::EdgeOneShot);
         let mut is_armed = true;
-        if is_disarmed || !io.watches(interest, trigger) {
+        if trigger.disarms() || !io.watches(interest, trigger) {
             is_armed = io.rearm(interest, trigger).is_ok();
         }
         let nobody_reminds = matches!(trigger, Trigger::Edge) && matches!(next, Next::Later);

@@ -65,7 +65,7 @@ pub struct Stats {
     pub closed: u64,
     /// Of these: broken by the peer.
     pub reset: u64,
-    /// Of these: ended for their silence.
+    /// Connections asked to leave for their silence.
     pub timed_out: u64,
     /// Connections that were gone before they could be served.
     pub aborted: u64,

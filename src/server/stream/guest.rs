@@ -209,8 +209,7 @@ impl Guest {
     /// level and edge mode; one-shot has to be armed again each time.
     fn settle<K: Kernel>(&self, io: &mut Io<'_, K>, mode: Mode) -> Result<(), Errno> {
         let interest = mode.interest(self.echo.want());
-        let is_disarmed = matches!(mode.trigger, Trigger::OneShot | Trigger::EdgeOneShot);
-        if !is_disarmed && io.watches(interest, mode.trigger) {
+        if !mode.trigger.disarms() && io.watches(interest, mode.trigger) {
             return Ok(());
         }
         match io.rearm(interest, mode.trigger) {

@@ -234,7 +234,6 @@ impl<'a> Day<'a> {
         }
     }
 
-    /// Returns whether anything came.
     fn hear(&mut self, who: usize, bytes: usize) -> Result<(), Broken> {
         if self.clients[who].listens {
             self.listen(who, bytes)?;
@@ -242,6 +241,7 @@ impl<'a> Day<'a> {
         Ok(())
     }
 
+    /// Returns whether anything came.
     pub(super) fn listen(&mut self, who: usize, bytes: usize) -> Result<bool, Broken> {
         let client = &mut self.clients[who];
         if client.was_ended || client.broken.is_some() {
