@@ -140,7 +140,8 @@ impl Guest {
                     io.set_deadline(patience);
                 }
                 Want::Read | Want::Discard if budget_bytes == 0 => {
-                    if !mode.reminds() {
+                    // Nobody reminds us of what is left; nor, when we leave, of there being none.
+                    if !mode.reminds() || self.is_leaving {
                         io.again(ready);
                     }
                     return Ok(did);
