@@ -13,8 +13,12 @@ use core::cell::Cell;
 use core::hint::black_box;
 use core::time::Duration;
 use std::alloc::System;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use epollite::Trigger;
+use epollite::server::stream::{Config, Server};
+use epollite::server::{Sharing, bind_stream};
 use epollite::{Event, Interest, Kernel, Kind, Linux, Reactor, Ready, Received, Sent, Token};
 
 struct Counting;
@@ -60,6 +64,40 @@ fn a_steady_turn_allocates_nothing() {
         world.turn();
     }
     assert_eq!(allocations() - warm, 0, "law: no allocation in a steady turn");
+}
+
+#[test]
+fn an_echo_of_the_server_allocates_nothing() {
+    for trigger in [Trigger::Level, Trigger::Edge, Trigger::OneShot] {
+        let config = Config { trigger, ..Config::default() };
+        let mut server = Server::<Linux>::new(Linux, config).expect("one descriptor is to be had");
+        let any = "127.0.0.1:0".parse().expect("it is an address");
+        let bound = bind_stream(server.kernel(), &any, Sharing::Alone);
+        let (listener, addr) = bound.expect("a port is to be had");
+        server.open(listener).expect("there is room");
+        let addr = std::net::SocketAddr::try_from(addr).expect("it is of the internet");
+        let mut clients: Vec<TcpStream> =
+            (0..8).map(|_| TcpStream::connect(addr).expect("the queue has room")).collect();
+        let mut echo = |rounds: u32| {
+            for _ in 0..rounds {
+                for client in &mut clients {
+                    client.write_all(&[7; 512]).expect("it fits");
+                    let mut back = [0; 512];
+                    let mut got = 0;
+                    client.set_nonblocking(true).expect("it lives");
+                    while got < back.len() {
+                        server.turn(Some(Linux.now())).expect("nothing is wrong");
+                        got += client.read(&mut back[got..]).unwrap_or(0);
+                    }
+                    client.set_nonblocking(false).expect("it lives");
+                }
+            }
+        };
+        echo(3);
+        let warm = allocations();
+        echo(200);
+        assert_eq!(allocations() - warm, 0, "law: no allocation per echo, {trigger:?}");
+    }
 }
 
 /// Four streams of which every end echoes, in level and in edge mode.

@@ -1,10 +1,7 @@
 //! Datagrams: every size comes back, none is made up, none ends the server.
 
-use std::io::ErrorKind;
-use std::net::UdpSocket;
-
 use crate::support::TRIGGERS;
-use crate::support::client::datagrams_to;
+use crate::support::datagram::Datagrams;
 use crate::support::pattern::bytes;
 use crate::support::procfs::has_ipv6_loopback;
 use crate::support::program::Program;
@@ -17,10 +14,10 @@ const BIGGEST: usize = 65_507;
 fn an_empty_datagram_comes_back_empty() {
     for trigger in TRIGGERS {
         let server = on_udp("127.0.0.1:0", trigger);
-        let socket = datagrams_to(&server.udp());
+        let client = Datagrams::to(&server.udp());
         for _ in 0..3 {
-            comes_back(&socket, b"");
-            comes_back(&socket, b"and after it");
+            client.echo(b"");
+            client.echo(b"and after it");
         }
         assert_eq!(server.statistics().number("datagrams.in"), 6);
     }
@@ -30,9 +27,9 @@ fn an_empty_datagram_comes_back_empty() {
 fn a_datagram_of_any_size_comes_back_whole() {
     for trigger in TRIGGERS {
         let server = on_udp("127.0.0.1:0", trigger);
-        let socket = datagrams_to(&server.udp());
+        let client = Datagrams::to(&server.udp());
         for size in [1, 2, 511, 512, 1472, 1473, 2048, 4096, 9000, 16_384, 32_768, BIGGEST] {
-            comes_back(&socket, &bytes(size));
+            client.echo(&bytes(size));
         }
         assert_eq!(server.statistics().number("datagrams.truncated"), 0);
     }
@@ -45,10 +42,10 @@ fn a_datagram_of_the_biggest_size_comes_back_over_ipv6() {
     }
     for trigger in TRIGGERS {
         let server = on_udp("[::1]:0", trigger);
-        let socket = datagrams_to(&server.udp());
+        let client = Datagrams::to(&server.udp());
         // IPv6 does not count its own header: 65,535 less 8 for UDP.
         for size in [0, 1, 1452, 65_527] {
-            comes_back(&socket, &bytes(size));
+            client.echo(&bytes(size));
         }
     }
 }
@@ -59,15 +56,13 @@ fn a_thousand_datagrams_in_flights_come_back_in_order() {
     const FLIGHT: u32 = 50;
     for trigger in TRIGGERS {
         let server = on_udp("127.0.0.1:0", trigger);
-        let socket = datagrams_to(&server.udp());
+        let client = Datagrams::to(&server.udp());
         for flight in 0..20 {
             for number in 0..FLIGHT {
-                socket.send(&named(flight * FLIGHT + number)).unwrap();
+                client.send(&named(flight * FLIGHT + number));
             }
             for number in 0..FLIGHT {
-                let mut back = [0; 256];
-                let count = socket.recv(&mut back).unwrap();
-                assert_eq!(back[..count], named(flight * FLIGHT + number));
+                client.expect(&named(flight * FLIGHT + number));
             }
         }
         let statistics = server.statistics();
@@ -81,18 +76,33 @@ fn a_thousand_datagrams_in_flights_come_back_in_order() {
 fn each_of_many_senders_gets_its_own_back() {
     for trigger in TRIGGERS {
         let server = on_udp("127.0.0.1:0", trigger);
-        let sockets: Vec<_> = (0..64).map(|_| datagrams_to(&server.udp())).collect();
-        for (number, socket) in (0..).zip(&sockets) {
-            socket.send(&named(number)).unwrap();
+        let clients: Vec<_> = (0..64).map(|_| Datagrams::to(&server.udp())).collect();
+        for (number, client) in (0..).zip(&clients) {
+            client.send(&named(number));
         }
-        for (number, socket) in (0..).zip(&sockets) {
-            let mut back = [0; 256];
-            let count = socket.recv(&mut back).unwrap();
-            assert_eq!(back[..count], named(number), "law: an echo goes to its sender");
-            socket.set_nonblocking(true).unwrap();
-            let more = socket.recv(&mut back).unwrap_err();
-            assert_eq!(more.kind(), ErrorKind::WouldBlock, "law: one echo a datagram");
+        for (number, client) in (0..).zip(&clients) {
+            client.expect(&named(number));
+            client.expect_nothing();
         }
+    }
+}
+
+#[test]
+fn hundreds_that_wait_at_once_all_come_back() {
+    // More than any turn takes, and less than the kernel keeps for a socket.
+    const EACH: u32 = 20;
+    for trigger in TRIGGERS {
+        let server = on_udp("127.0.0.1:0", trigger);
+        let clients: Vec<_> = (0..20).map(|_| Datagrams::to(&server.udp())).collect();
+        server.signal("STOP");
+        for client in &clients {
+            (0..EACH).for_each(|number| client.send(&number.to_le_bytes()));
+        }
+        server.signal("CONT");
+        for client in &clients {
+            (0..EACH).for_each(|number| client.expect(&number.to_le_bytes()));
+        }
+        assert_eq!(server.statistics().number("datagrams.out"), 400);
     }
 }
 
@@ -102,11 +112,9 @@ fn senders_that_are_gone_do_not_end_it() {
         let server = on_udp("127.0.0.1:0", trigger);
         for _ in 0..200 {
             // The echo finds nobody: the kernel answers it with ICMP, port unreachable.
-            let socket = datagrams_to(&server.udp());
-            socket.send(b"farewell").unwrap();
-            drop(socket);
+            Datagrams::to(&server.udp()).send(b"farewell");
         }
-        comes_back(&datagrams_to(&server.udp()), b"still here");
+        Datagrams::to(&server.udp()).echo(b"still here");
         assert_eq!(server.statistics().number("datagrams.in"), 201);
     }
 }
@@ -140,14 +148,6 @@ fn openbsd_nc_gets_its_datagram_back() {
 
 fn on_udp(address: &str, trigger: &str) -> Program {
     Program::serving(&["--udp", address, "--trigger", trigger, "--log", "json"])
-}
-
-#[track_caller]
-fn comes_back(socket: &UdpSocket, datagram: &[u8]) {
-    socket.send(datagram).unwrap();
-    let mut back = vec![0; 66_000];
-    let count = socket.recv(&mut back).unwrap();
-    assert!(back[..count] == *datagram, "law: {} bytes come back whole", datagram.len());
 }
 
 fn named(number: u32) -> Vec<u8> {

@@ -1,10 +1,9 @@
 //! Datagrams that must not be answered: each answer would be a question, and so for ever.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, UdpSocket};
 
 use crate::support::TRIGGERS;
-use crate::support::client::datagrams_to;
+use crate::support::datagram::Datagrams;
 use crate::support::procfs::we_are_root;
 use crate::support::program::Program;
 
@@ -12,9 +11,9 @@ use crate::support::program::Program;
 fn a_datagram_from_its_own_port_is_not_answered() {
     for trigger in TRIGGERS {
         let server = on_udp(trigger);
-        let port = server.udp().rsplit_once(':').unwrap().1.parse().unwrap();
+        let port = server.udp().rsplit_once(':').unwrap().1.to_owned();
         // An echo server of another address would send from the same port, and answer ours.
-        let twin = from(Ipv4Addr::new(127, 0, 0, 2), port).unwrap();
+        let twin = Datagrams::from(&format!("127.0.0.2:{port}"), &server.udp()).unwrap();
         is_not_answered(&server, &twin);
     }
 }
@@ -65,8 +64,8 @@ fn a_datagram_from_a_port_that_answers_everything_is_not_answered() {
         let server = on_udp(trigger);
         for port in [7, 19, 53] {
             // An address that nobody else binds, on a port that somebody might.
-            match from(Ipv4Addr::new(127, 41, 7, 19), port) {
-                Ok(socket) => is_not_answered(&server, &socket),
+            match Datagrams::from(&format!("127.41.7.19:{port}"), &server.udp()) {
+                Ok(client) => is_not_answered(&server, &client),
                 // These ports are root's; the law is shown by the port of our own above.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied && !we_are_root() => {
                     return;
@@ -82,26 +81,18 @@ fn on_udp(trigger: &str) -> Program {
     Program::serving(&["--udp", "127.0.0.1:0", "--trigger", trigger, "--log", "json"])
 }
 
-fn from(address: Ipv4Addr, port: u16) -> std::io::Result<UdpSocket> {
-    UdpSocket::bind((address, port))
-}
-
-/// What `socket` sends is counted as refused; a datagram behind it is answered first.
+/// What `client` sends is counted as refused; a datagram behind it is answered first.
 #[track_caller]
-fn is_not_answered(server: &Program, socket: &UdpSocket) {
+fn is_not_answered(server: &Program, client: &Datagrams) {
     let before = server.statistics().number("datagrams.refused");
-    socket.send_to(b"ping?", server.udp()).unwrap();
+    client.send(b"ping?");
     is_served(server);
-    socket.set_nonblocking(true).unwrap();
-    let answer = socket.recv(&mut [0; 16]).unwrap_err();
-    assert_eq!(answer.kind(), ErrorKind::WouldBlock, "law: no answer to a reflector");
+    client.expect_nothing();
     let after = server.statistics().number("datagrams.refused");
     assert_eq!(after, before + 1, "law: what is refused is counted");
 }
 
 #[track_caller]
 fn is_served(server: &Program) {
-    let socket = datagrams_to(&server.udp());
-    socket.send(b"ping").unwrap();
-    assert_eq!(socket.recv(&mut [0; 16]).unwrap(), 4);
+    Datagrams::to(&server.udp()).echo(b"ping");
 }

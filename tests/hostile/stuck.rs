@@ -8,6 +8,7 @@ use crate::support::TRIGGERS;
 use crate::support::calls::during;
 use crate::support::client::{
     Duplex, connect, connect_unix, echo, exchange, expect_end, is_served, read_to_end, stuff,
+    uninterrupted,
 };
 use crate::support::pattern::Pattern;
 use crate::support::procfs::{cpu_ticks, resident_kib};
@@ -125,7 +126,7 @@ fn a_client_that_reads_a_byte_at_a_time_gets_everything() {
         client.half_close();
         let mut buf = vec![0; 1 << 20];
         while back.passed() < sent {
-            let count = client.read(&mut buf).unwrap();
+            let count = uninterrupted(|| client.read(&mut buf)).unwrap();
             assert!(count > 0, "law: the end comes after everything");
             back.confirm(&buf[..count]);
         }

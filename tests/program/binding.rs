@@ -4,7 +4,8 @@ use std::net::TcpListener;
 use std::thread;
 
 use crate::support::TRIGGERS;
-use crate::support::client::{connect, connect_unix, datagrams_to, echo, is_served};
+use crate::support::client::{connect, connect_unix, echo, is_served};
+use crate::support::datagram::Datagrams;
 use crate::support::procfs::has_ipv6_loopback;
 use crate::support::program::Program;
 use crate::support::scratch::Scratch;
@@ -51,9 +52,7 @@ fn an_address_without_a_host_is_every_ipv4_address() {
 fn a_name_is_resolved_by_the_program() {
     let server = Program::serving(&["--tcp", "localhost:0", "--udp", "localhost:0"]);
     is_served(&server.tcp());
-    let socket = datagrams_to(&server.udp());
-    socket.send(b"by name").unwrap();
-    assert_eq!(socket.recv(&mut [0; 16]).unwrap(), 7);
+    Datagrams::to(&server.udp()).echo(b"by name");
 }
 
 #[test]
@@ -81,9 +80,7 @@ fn every_listener_of_several_is_served() {
         echo(&mut connect_unix(&path), b"over a path");
     }
     for address in udp {
-        let socket = datagrams_to(&address);
-        socket.send(b"a datagram").unwrap();
-        assert_eq!(socket.recv(&mut [0; 16]).unwrap(), 10);
+        Datagrams::to(&address).echo(b"a datagram");
     }
 }
 
@@ -127,9 +124,7 @@ fn four_threads_serve_a_path_and_datagrams_too() {
         echo(client, b"by one path");
     }
     for _ in 0..40 {
-        let socket = datagrams_to(&server.udp());
-        socket.send(b"by one port").unwrap();
-        assert_eq!(socket.recv(&mut [0; 16]).unwrap(), 11);
+        Datagrams::to(&server.udp()).echo(b"by one port");
     }
     server.stop().expect_code(0);
     assert!(!scratch.path().join("shared").exists(), "law: the path goes with the server");

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::thread;
 
 use crate::support::TRIGGERS;
+use crate::support::client::uninterrupted;
 use crate::support::program::Program;
 use crate::support::scratch::Scratch;
 
@@ -70,8 +71,8 @@ fn a_path_that_echoes_wrongly_is_not_well() {
     let path = scratch.file("wrong");
     let listener = UnixListener::bind(&path).unwrap();
     thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let count = stream.read(&mut [0; 4096]).unwrap();
+        let (mut stream, _) = uninterrupted(|| listener.accept()).unwrap();
+        let count = uninterrupted(|| stream.read(&mut [0; 4096])).unwrap();
         stream.write_all(&vec![b'?'; count]).unwrap();
     });
     is_not_well(&format!("unix:{path}"));
@@ -90,9 +91,9 @@ fn tcp_server(
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let server = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+        let (mut stream, _) = uninterrupted(|| listener.accept()).unwrap();
         let mut buf = [0; 65536];
-        let count = stream.read(&mut buf).unwrap();
+        let count = uninterrupted(|| stream.read(&mut buf)).unwrap();
         // It may have hung up on us already.
         let _ = stream.write_all(&answer(&buf[..count]));
     });

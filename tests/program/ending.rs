@@ -6,7 +6,8 @@ use std::thread;
 
 use crate::support::TRIGGERS;
 use crate::support::client::{
-    Duplex, connect, connect_unix, echo, expect_end, is_served, read_to_end, stuff, until_refused,
+    Duplex, connect, connect_unix, echo, expect_end, is_served, read_to_end, stuff, uninterrupted,
+    until_refused,
 };
 use crate::support::program::Program;
 use crate::support::scratch::Scratch;
@@ -179,7 +180,7 @@ fn talk_until_it_is_over(stream: &mut TcpStream) {
         }
         let mut got = 0;
         while got < back.len() {
-            match stream.read(&mut back[got..]) {
+            match uninterrupted(|| stream.read(&mut back[got..])) {
                 Ok(count @ 1..) => got += count,
                 Ok(0) | Err(_) => return,
             }

@@ -1,14 +1,15 @@
 //! The limits its user sets: descriptors, connections, idleness.
 
-use core::time::Duration;
 use std::io::{ErrorKind, Read, Write};
 
 use crate::support::TRIGGERS;
-use crate::support::client::{Duplex, connect, echo, exchange, expect, expect_end, stuff};
+use crate::support::client::{
+    Duplex, connect, echo, exchange, expect, expect_end, expect_silence, stuff,
+};
 use crate::support::procfs::descriptor_limits;
 use crate::support::program::{Program, descriptors};
 use crate::support::scratch::Scratch;
-use crate::support::wait::{PATIENCE, until};
+use crate::support::wait::until;
 
 #[test]
 fn the_descriptor_limit_is_raised_and_said() {
@@ -106,10 +107,7 @@ fn no_idle_timeout_by_any_of_its_names_lets_everybody_stay() {
     for off in ["0", "off"] {
         let server = Program::serving(&["--tcp", "127.0.0.1:0", "--idle-timeout", off]);
         let mut client = connect(&server.tcp());
-        client.set_patience(Duration::from_millis(200));
-        let silence = client.read(&mut [0; 1]).unwrap_err();
-        assert_eq!(silence.kind(), ErrorKind::WouldBlock, "law: {off} is no timeout");
-        client.set_patience(PATIENCE);
+        expect_silence(&mut client);
         echo(&mut client, b"still here");
     }
 }
@@ -127,14 +125,11 @@ fn the_third_of_two_connections_waits_until_one_leaves() {
 
         let mut third = connect(&server.tcp());
         third.write_all(b"three").unwrap();
-        third.set_patience(Duration::from_millis(200));
-        let silence = third.read(&mut [0; 8]).unwrap_err();
-        assert_eq!(silence.kind(), ErrorKind::WouldBlock, "law: the third waits");
+        expect_silence(&mut third);
         echo(&mut first, b"one again");
         assert_eq!(server.statistics().number("connections.open"), 2);
 
         drop(second);
-        third.set_patience(PATIENCE);
         expect(&mut third, b"three");
         echo(&mut first, b"one still");
     }

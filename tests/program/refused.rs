@@ -150,7 +150,7 @@ fn the_path_of_a_dead_server_is_taken_over() {
 fn of_eight_heirs_of_a_path_one_serves_and_seven_are_refused() {
     let scratch = Scratch::new();
     let path = scratch.file("heritage");
-    for _ in 0..5 {
+    for _ in 0..40 {
         drop(UnixListener::bind(&path).unwrap());
         let mut heirs: Vec<_> =
             (0..8).map(|_| Program::start(&["echo", "--unix", &path])).collect();

@@ -9,9 +9,8 @@ use std::process::Stdio;
 use epollite::{Addr, Errno, Family, Fd, Kernel, Kind, Linux};
 
 use crate::support::TRIGGERS;
-use crate::support::client::{
-    connect, connect_unix, datagrams_to, echo, expect_end, read_to_end, stuff,
-};
+use crate::support::client::{connect, connect_unix, echo, expect_end, read_to_end, stuff};
+use crate::support::datagram::Datagrams;
 use crate::support::program::{Program, command};
 use crate::support::scratch::Scratch;
 use crate::support::wait::until;
@@ -33,9 +32,7 @@ fn two_datagram_sockets_of_one_server_do_not_answer_each_other() {
                 server.statistics().number("datagrams.refused") == 1
             });
             for address in [first, second] {
-                let socket = datagrams_to(&address);
-                socket.send(b"ping").unwrap();
-                assert_eq!(socket.recv(&mut [0; 16]).unwrap(), 4);
+                Datagrams::to(&address).echo(b"ping");
             }
             let statistics = server.statistics();
             assert_eq!(statistics.number("datagrams.in"), 3);

@@ -1,9 +1,8 @@
 //! What it says: on stdout where it listens and its statistics, on stderr the rest.
 
-use std::net::UdpSocket;
-
 use crate::support::TRIGGERS;
-use crate::support::client::{connect, connect_unix, datagrams_to, echo, expect_end};
+use crate::support::client::{connect, connect_unix, echo, expect_end};
+use crate::support::datagram::Datagrams;
 use crate::support::json::Json;
 use crate::support::program::Program;
 use crate::support::scratch::Scratch;
@@ -42,11 +41,10 @@ fn verbose_tells_of_paths_and_datagrams_too() {
     let path = scratch.file("told");
     let server = Program::serving(&["--unix", &path, "--udp", "127.0.0.1:0", "-v"]);
     echo(&mut connect_unix(&path), b"anonymous");
-    let socket = datagrams_to(&server.udp());
-    socket.send(b"word").unwrap();
-    socket.recv(&mut [0; 16]).unwrap();
+    let client = Datagrams::to(&server.udp());
+    client.echo(b"word");
     server.stderr.line_with("unix ");
-    server.stderr.line_with(&socket.local_addr().unwrap().to_string());
+    server.stderr.line_with(&client.socket.local_addr().unwrap().to_string());
 }
 
 #[test]
@@ -139,10 +137,9 @@ fn statistics_of_threads_are_told_as_one() {
 #[test]
 fn datagrams_are_counted() {
     let server = Program::serving(&["--udp", "127.0.0.1:0", "--log", "json"]);
-    let socket: UdpSocket = datagrams_to(&server.udp());
+    let client = Datagrams::to(&server.udp());
     for _ in 0..5 {
-        socket.send(b"12345678").unwrap();
-        socket.recv(&mut [0; 16]).unwrap();
+        client.echo(b"12345678");
     }
     let statistics = server.statistics();
     assert_eq!(statistics.number("datagrams.in"), 5);

@@ -1,8 +1,8 @@
 //! Our own clients: small, strict about every byte, never waiting for ever.
 
 use core::time::Duration;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream, UdpSocket};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::thread;
 
@@ -78,14 +78,15 @@ pub(crate) fn connect_unix(path: &str) -> UnixStream {
     stream
 }
 
-/// A UDP socket of its own port that speaks to `server`.
-#[track_caller]
-pub(crate) fn datagrams_to(server: &str) -> UdpSocket {
-    let any = if server.starts_with('[') { "[::1]:0" } else { "127.0.0.1:0" };
-    let socket = UdpSocket::bind(any).expect("there are ports left");
-    socket.connect(server).expect("a UDP connect asks nobody");
-    socket.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
-    socket
+/// Makes a call again that a signal has interrupted. A machine that is frozen for a moment
+/// interrupts whoever waits with a timeout, handler or not: socket(7).
+pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
 
 /// Sends `bytes` and reads them back.
@@ -107,8 +108,19 @@ pub(crate) fn expect(stream: &mut impl Read, bytes: &[u8]) {
 /// Reads the orderly end, with nothing before it.
 #[track_caller]
 pub(crate) fn expect_end(stream: &mut impl Read) {
-    let read = stream.read(&mut [0; 16]);
+    let read = uninterrupted(|| stream.read(&mut [0; 16]));
     assert!(matches!(read, Ok(0)), "law: an orderly end and nothing more; got {read:?}");
+}
+
+/// Nothing comes, neither bytes nor an end. A moment is looked at, no more: what comes too late
+/// for it is not noticed, and what must not come never does.
+#[track_caller]
+pub(crate) fn expect_silence(stream: &mut impl Duplex) {
+    stream.set_patience(Duration::from_millis(200));
+    let read = uninterrupted(|| stream.read(&mut [0; 16]));
+    stream.set_patience(PATIENCE);
+    let kind = read.map_err(|error| error.kind());
+    assert_eq!(kind, Err(ErrorKind::WouldBlock), "law: nothing comes that is not due");
 }
 
 /// A new client is served.
@@ -140,10 +152,9 @@ pub(crate) fn read_to_end(stream: &mut impl Read) -> usize {
     let mut back = Pattern::new();
     let mut buf = vec![0; 64 * 1024];
     loop {
-        match stream.read(&mut buf) {
+        match uninterrupted(|| stream.read(&mut buf)) {
             Ok(0) => return back.passed(),
             Ok(count) => back.confirm(&buf[..count]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => panic!("law: an orderly end; got {error} after {}", back.passed()),
         }
     }

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::net::TcpStream;
 
 use crate::support::calls::{Calls, during};
-use crate::support::client::{connect, connect_unix, datagrams_to, echo, expect, expect_end};
+use crate::support::client::{connect, connect_unix, echo, expect, expect_end};
+use crate::support::datagram::Datagrams;
 use crate::support::program::Program;
 use crate::support::scratch::Scratch;
 
@@ -126,16 +127,16 @@ fn a_connection_takes_few_calls_from_its_beginning_to_its_end() {
 #[test]
 fn datagrams_that_wait_together_are_read_together() {
     let server = Program::serving(&["--udp", "127.0.0.1:0", "--log", "json"]);
-    let socket = datagrams_to(&server.udp());
+    let client = Datagrams::to(&server.udp());
     let counted = during(&server, || {
         for _ in 0..20 {
             server.signal("STOP");
             for _ in 0..32 {
-                socket.send(&[7; 64]).unwrap();
+                client.send(&[7; 64]);
             }
             server.signal("CONT");
             for _ in 0..32 {
-                socket.recv(&mut [0; 128]).unwrap();
+                client.expect(&[7; 64]);
             }
         }
     });

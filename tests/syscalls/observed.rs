@@ -6,7 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use crate::support::TRIGGERS;
 use crate::support::calls::{Calls, during};
-use crate::support::client::{connect, datagrams_to, echo, expect_end};
+use crate::support::client::{connect, echo, expect_end};
+use crate::support::datagram::Datagrams;
 use crate::support::process::Process;
 use crate::support::procfs::{state, tracer};
 use crate::support::program::Program;
@@ -39,10 +40,9 @@ fn what_it_counts_is_what_strace_counts_kind_by_kind() {
             }
             client.shutdown(std::net::Shutdown::Write).unwrap();
             expect_end(&mut client);
-            let socket = datagrams_to(&server.udp());
+            let client = Datagrams::to(&server.udp());
             for _ in 0..20 {
-                socket.send(b"and datagrams").unwrap();
-                socket.recv(&mut [0; 64]).unwrap();
+                client.echo(b"and datagrams");
             }
         });
         detach(strace);

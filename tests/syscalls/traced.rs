@@ -6,7 +6,8 @@ use std::io::Write;
 use std::net::Shutdown;
 
 use crate::support::TRIGGERS;
-use crate::support::client::{connect, connect_unix, datagrams_to, echo, expect_end};
+use crate::support::client::{connect, connect_unix, echo, expect_end};
+use crate::support::datagram::Datagrams;
 use crate::support::program::Program;
 use crate::support::scratch::Scratch;
 
@@ -58,9 +59,7 @@ fn visit(server: &Program, path: &str) {
     expect_end(&mut client);
     let mut local = connect_unix(path);
     local.write_all(b"by path").unwrap();
-    let socket = datagrams_to(&server.udp());
-    socket.send(b"a datagram").unwrap();
-    socket.recv(&mut [0; 64]).unwrap();
+    Datagrams::to(&server.udp()).echo(b"a datagram");
     // Silence ends this one.
     expect_end(&mut connect(&server.tcp()));
 }
