@@ -11,14 +11,10 @@ use super::stream::{BYTES_CAME, bit};
 use super::unix::cost;
 use super::world::{ANYTHING, FileId, Node, World};
 use crate::addr::{Addr, Family};
-use crate::batch::Batch;
+use crate::batch::{Batch, DATAGRAMS_A_CALL_MAX as A_CALL_MAX};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP};
 use crate::kernel::Shut;
-
-/// Datagrams that one recvmmsg(2) or sendmmsg(2) of ours moves; the real kernel's side of this
-/// crate has the same bound.
-const A_CALL_MAX: usize = 64;
 
 pub(super) struct Datagram {
     pub(super) common: Common,
@@ -203,6 +199,11 @@ impl World {
     ) -> Result<usize, Errno> {
         let mut count = 0;
         for datagram in batch.iter().skip(first).take(A_CALL_MAX) {
+            // What goes wrong behind the first one only ends the call: a signal, say.
+            let odds = self.config.odds.interrupted;
+            if count > 0 && self.chance.happens(odds) {
+                break;
+            }
             let addr = datagram.addr.decode().map_err(|_| Errno::EAFNOSUPPORT)?;
             let addr = Some(&addr).filter(|_| !datagram.addr.as_bytes().is_empty());
             match self.send_datagram(file, datagram.bytes, addr) {
