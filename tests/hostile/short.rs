@@ -5,9 +5,11 @@ use std::net::TcpStream;
 
 use crate::support::TRIGGERS;
 use crate::support::client::{connect, connect_unix, echo, expect, expect_silence, is_served};
+use crate::support::process::Process;
 use crate::support::procfs::descriptors as open_descriptors;
 use crate::support::program::{Program, descriptors};
 use crate::support::scratch::Scratch;
+use crate::support::tool::tool;
 use crate::support::wait::{until, until_still};
 
 const CLIENTS: usize = 200;
@@ -116,6 +118,31 @@ fn too_few_descriptors_to_start_is_a_clear_line_and_no_panic() {
             ending.one_complaint();
         }
     }
+}
+
+#[test]
+fn a_limit_that_others_lift_is_noticed_with_nobody_connected() {
+    for trigger in TRIGGERS {
+        let server = Program::on_tcp(trigger);
+        is_served(&server.tcp());
+        until("the first to be closed", || server.statistics().number("connections.open") == 0);
+        // It keeps what it has and gets no more, and nobody is there who could give any back.
+        limit_to(&server, 3);
+        let mut waiting = connect(&server.tcp());
+        waiting.write_all(b"patience").unwrap();
+        expect_silence(&mut waiting);
+        super::stuck::does_not_spin(&server);
+        limit_to(&server, LIMIT);
+        expect(&mut waiting, b"patience");
+    }
+}
+
+/// Sets the limit of a process that runs already.
+fn limit_to(server: &Program, limit: usize) {
+    let mut prlimit = tool("prlimit");
+    prlimit.args(["--pid", &server.pid().to_string(), &format!("--nofile={limit}:")]);
+    let ending = Process::start(prlimit).end();
+    assert!(ending.status.success(), "a soft limit can be set: {}", ending.stderr);
 }
 
 /// Waits until no more of `limit` descriptors are taken than are.

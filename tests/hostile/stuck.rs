@@ -69,27 +69,32 @@ fn a_hundred_clients_that_never_read_cost_bounded_memory_and_harm_nobody() {
         let server = Program::on_tcp(trigger);
         is_served(&server.tcp());
         let before = resident_kib(server.pid());
-        let stuck: Vec<TcpStream> = thread::scope(|scope| {
-            let one = || {
-                let mut client = connect(&server.tcp());
-                stuff(&mut client, TOO_MUCH);
-                client
-            };
-            let all: Vec<_> = (0..100).map(|_| scope.spawn(one)).collect();
-            all.into_iter().map(|one| one.join().unwrap()).collect()
-        });
-        let grown = resident_kib(server.pid()).saturating_sub(before);
-        assert!(grown < BOUND_KIB, "law: bounded memory each; grown by {grown} KiB for 100");
-        does_not_spin(&server);
-        exchange(connect(&server.tcp()), 1 << 20);
-
-        drop(stuck);
-        until("the stuck clients to be closed", || {
-            server.statistics().number("connections.open") == 0
-        });
-        let after = resident_kib(server.pid()).saturating_sub(before);
-        assert!(after < BOUND_KIB / 4, "law: memory is given back; still {after} KiB of {grown}");
+        // The allocator need not give back what is freed, but it must be used again: a second and
+        // a third hundred cost no more than the first.
+        for _ in 0..3 {
+            let stuck = a_hundred_stuck(&server);
+            let grown = resident_kib(server.pid()).saturating_sub(before);
+            assert!(grown < BOUND_KIB, "law: bounded memory; grown by {grown} KiB for 100");
+            does_not_spin(&server);
+            exchange(connect(&server.tcp()), 1 << 20);
+            drop(stuck);
+            until("the stuck clients to be closed", || {
+                server.statistics().number("connections.open") == 0
+            });
+        }
     }
+}
+
+fn a_hundred_stuck(server: &Program) -> Vec<TcpStream> {
+    let one = || {
+        let mut client = connect(&server.tcp());
+        stuff(&mut client, TOO_MUCH);
+        client
+    };
+    thread::scope(|scope| {
+        let all: Vec<_> = (0..100).map(|_| scope.spawn(one)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    })
 }
 
 #[test]
@@ -175,12 +180,13 @@ fn a_flood_does_not_starve_the_others() {
     }
 }
 
-/// With everybody stuck there is nothing to do: no processor time but for the looks themselves.
+/// With everybody stuck there is nothing to do, so there comes a stretch of time with no work but
+/// our own looks. A server that spins never has one; a busy machine may take a while to get there.
 #[track_caller]
 pub(crate) fn does_not_spin(server: &Program) {
-    let ticks = cpu_ticks(server.pid());
-    let calls = during(server, a_while);
-    let used = cpu_ticks(server.pid()) - ticks;
-    assert!(used < 20, "law: no spinning; {used} hundredths of a second with nothing to do");
-    assert!(calls.total() < 100, "law: no spinning; with nothing to do {calls:?}");
+    until("no work when nothing is to be done: it spins", || {
+        let ticks = cpu_ticks(server.pid());
+        let calls = during(server, a_while);
+        cpu_ticks(server.pid()) - ticks < 10 && calls.total() < 50
+    });
 }

@@ -1,7 +1,7 @@
 //! How it ends: what is owed is paid, nobody new comes in, nobody holds it up.
 
-use std::io::Read;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::thread;
 
 use crate::support::TRIGGERS;
@@ -170,11 +170,30 @@ fn clients_that_talk_while_it_ends_get_a_prefix_and_no_garbage() {
     }
 }
 
+#[test]
+fn a_client_that_talks_on_while_it_is_shown_out_gets_an_orderly_end() {
+    for trigger in TRIGGERS {
+        let mut server = Program::on_tcp(trigger);
+        let mut client = connect(&server.tcp());
+        stuff(&mut client, TOO_MUCH);
+        server.signal("TERM");
+        until_refused(&server.tcp());
+        // To close over what it says now would send a reset, and that eats the echo on its way.
+        let mut writing = client.twin();
+        let talker = thread::spawn(move || while writing.write_all(b"one more thing").is_ok() {});
+        let mut buf = [0; 65536];
+        while uninterrupted(|| client.read(&mut buf)).expect("law: an orderly end") > 0 {}
+        drop(client.shutdown(Shutdown::Both));
+        talker.join().unwrap();
+        server.end().expect_code(0);
+    }
+}
+
 fn talk_until_it_is_over(stream: &mut TcpStream) {
     let mut back = [0; 9];
     for number in 100_000_000_u32.. {
         let word = number.to_string();
-        let written = std::io::Write::write_all(stream, word.as_bytes());
+        let written = stream.write_all(word.as_bytes());
         if written.is_err() {
             return;
         }

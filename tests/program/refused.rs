@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 
 use crate::support::client::{connect_unix, echo, is_served};
@@ -11,6 +11,7 @@ use crate::support::procfs::{sysctl, we_are_root};
 use crate::support::program::{PROGRAM, Program};
 use crate::support::scratch::Scratch;
 use crate::support::tool::tool;
+use crate::support::wait::until;
 
 #[test]
 fn a_port_in_use_is_refused() {
@@ -147,14 +148,37 @@ fn the_path_of_a_dead_server_is_taken_over() {
 }
 
 #[test]
+fn an_heir_who_is_about_to_listen_is_not_robbed() {
+    let scratch = Scratch::new();
+    let path = scratch.file("heritage");
+    drop(UnixListener::bind(&path).unwrap());
+    // The second name keeps the orphan's number from being given to its heir.
+    fs::hard_link(&path, scratch.file("orphan")).unwrap();
+    let orphan = fs::metadata(&path).unwrap().ino();
+    // Bound and not yet listening, a socket looks like a dead server's. The first heir stays like
+    // that for half a second; strace as a grandchild leaves its pid to it.
+    drop(tool("strace"));
+    let slowly = ["strace", "-D", "-qq", "-o", "/dev/null", "-e", "trace=listen"];
+    let wrapper = [&slowly[..], &["-e", "inject=listen:delay_enter=500000"]].concat();
+    let first = Program::start_under(&wrapper, &["echo", "--unix", &path]);
+    until("the first heir to have bound", || {
+        fs::metadata(&path).is_ok_and(|now| now.ino() != orphan)
+    });
+    cannot_bind(&Program::run(&["echo", "--unix", &path]), &path);
+    first.stdout.line_with("listening on unix");
+    echo(&mut connect_unix(&path), b"the one heir");
+    first.stop().expect_code(0);
+}
+
+#[test]
 fn of_eight_heirs_of_a_path_one_serves_and_seven_are_refused() {
     let scratch = Scratch::new();
     let path = scratch.file("heritage");
-    for _ in 0..40 {
+    for _ in 0..10 {
         drop(UnixListener::bind(&path).unwrap());
         let mut heirs: Vec<_> =
             (0..8).map(|_| Program::start(&["echo", "--unix", &path])).collect();
-        crate::support::wait::until("seven heirs to give up", || {
+        until("seven heirs to give up", || {
             heirs.iter_mut().filter_map(|heir| heir.ended()).count() == 7
         });
         let mut serving = 0;

@@ -7,10 +7,11 @@ use std::{env, fs};
 use super::process::{Ending, Process};
 
 /// Every tool and the Debian package it comes in.
-const PACKAGES: [(&str, &str); 7] = [
+const PACKAGES: [(&str, &str); 8] = [
     ("nc", "netcat-openbsd"),
     ("ncat", "ncat"),
     ("perf", "linux-perf"),
+    ("prlimit", "util-linux"),
     ("python3", "python3"),
     ("setpriv", "util-linux"),
     ("socat", "socat"),

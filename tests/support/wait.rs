@@ -14,7 +14,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(3);
 /// Lets a stretch of time pass to measure over. Nothing is waited for: a busy machine makes the
 /// stretch longer, and what is measured must hold over any.
 pub(crate) fn a_while() {
-    thread::sleep(Duration::from_millis(400));
+    thread::sleep(Duration::from_millis(200));
 }
 
 /// Looks until `look` has an answer.
