@@ -195,7 +195,8 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// a stale event is skipped, an interrupted wait begun anew with the time that is left.
     ///
     /// A deadline that has passed already asks and does not wait. The order: what the kernel
-    /// reports, then what was to be reported [`again`](Io::again), then deadlines.
+    /// reports, then what was to be reported [`again`](Io::again), together with what the
+    /// kernel reports of it, then deadlines.
     ///
     /// # Errors
     /// * [`Errno::EINTR`]: interrupted a thousand times in a row.
@@ -237,10 +238,16 @@ impl<T, K: Kernel> Reactor<T, K> {
                 return Some(Event::Woken);
             }
             let token = Token::from_bits(event.data());
-            if self.registrations.get(token).is_some() {
-                return Some(Event::Io { token, ready: Ready::from_bits(event.events()) });
+            let Some(registration) = self.registrations.get_mut(token) else {
+                self.stale += 1;
+                continue;
+            };
+            let ready = Ready::from_bits(event.events());
+            if registration.watch & STANDS_AGAIN == 0 {
+                return Some(Event::Io { token, ready });
             }
-            self.stale += 1;
+            // Its turn comes in this round anyway, and one turn is enough for both.
+            registration.watch |= again_bits(ready);
         }
         while self.again_now > 0 {
             self.again_now -= 1;

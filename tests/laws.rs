@@ -11,6 +11,8 @@ pub mod batch;
 pub mod datagram;
 #[path = "laws/echo.rs"]
 pub mod echo;
+#[path = "laws/fairness.rs"]
+pub mod fairness;
 #[path = "laws/owed.rs"]
 pub mod owed;
 #[path = "laws/reactor.rs"]
@@ -73,6 +75,11 @@ proptest! {
     #[test]
     fn a_datagram_comes_back_once_or_not_at_all(plan in plan()) {
         datagram::keeps_its_promises(&plan);
+    }
+
+    #[test]
+    fn one_does_not_wait_for_many(plan in vec(any::<u8>(), 0..60)) {
+        fairness::one_does_not_wait_for_many(&plan);
     }
 
     #[test]

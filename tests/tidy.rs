@@ -140,6 +140,28 @@ fn nothing_is_left_for_later() {
     }
 }
 
+#[test]
+fn every_law_is_fuzzed_too() {
+    let laws = fs::read_to_string("tests/laws.rs").unwrap();
+    let names = laws.split("#[path = \"laws/").skip(1);
+    let names: Vec<&str> = names.filter_map(|rest| rest.split(".rs").next()).collect();
+    assert!(names.len() >= 10, "tests/laws.rs names its laws as it used to");
+    let manifest = fs::read_to_string("fuzz/Cargo.toml").unwrap();
+    let makefile = fs::read_to_string("Makefile").unwrap();
+    let targets = makefile.lines().find(|line| line.starts_with("FUZZ ")).unwrap();
+    for name in names {
+        let target = fs::read_to_string(format!("fuzz/fuzz_targets/{name}.rs")).unwrap_or_default();
+        assert!(
+            target.contains(&format!("tests/laws/{name}.rs"))
+                && manifest.contains(&format!("name = \"{name}\""))
+                && targets.split_whitespace().any(|target| target == name)
+                && fs::read_dir(format!("fuzz/corpus/{name}")).is_ok_and(|seeds| seeds.count() > 0),
+            "law {name}: give it a target in fuzz/fuzz_targets, fuzz/Cargo.toml and FUZZ of the \
+             Makefile, and seeds in fuzz/corpus"
+        );
+    }
+}
+
 fn may_use(user: &str, used: &str) -> bool {
     let (Some((high, at)), Some((low, before))) = (place(user), place(used)) else { return false };
     high > low || (high == low && high < 2 && at > before)

@@ -1,4 +1,5 @@
-//! Command lines, with plans of the fuzzer's: the law is `tests/laws/args.rs`, the one proptest drives too.
+//! Command lines, with plans of the fuzzer's: the law is
+//! `tests/laws/args.rs`, the one proptest drives too.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! The datagram server in a simulated world, with plans of the fuzzer's: the law is `tests/laws/datagram.rs`, the one proptest drives too.
+//! The datagram server in a simulated world, with plans of the fuzzer's: the law is
+//! `tests/laws/datagram.rs`, the one proptest drives too.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! The echo machine under any split, with plans of the fuzzer's: the law is `tests/laws/echo.rs`, the one proptest drives too.
+//! The echo machine under any split, with plans of the fuzzer's: the law is
+//! `tests/laws/echo.rs`, the one proptest drives too.
 
 #![no_main]
 

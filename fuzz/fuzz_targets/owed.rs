@@ -1,4 +1,5 @@
-//! What is owed against a queue, with plans of the fuzzer's: the law is `tests/laws/owed.rs`, the one proptest drives too.
+//! What is owed against a queue, with plans of the fuzzer's: the law is
+//! `tests/laws/owed.rs`, the one proptest drives too.
 
 #![no_main]
 

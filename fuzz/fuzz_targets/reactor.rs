@@ -1,4 +1,5 @@
-//! The reactor against a naive one, in a simulated world, with plans of the fuzzer's: the law is `tests/laws/reactor.rs`, the one proptest drives too.
+//! The reactor against a naive one, in a simulated world, with plans of the fuzzer's: the law is
+//! `tests/laws/reactor.rs`, the one proptest drives too.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! The slab against a map, with plans of the fuzzer's: the law is `tests/laws/slab.rs`, the one proptest drives too.
+//! The slab against a map, with plans of the fuzzer's: the law is
+//! `tests/laws/slab.rs`, the one proptest drives too.
 
 #![no_main]
 

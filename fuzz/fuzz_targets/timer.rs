@@ -1,4 +1,5 @@
-//! Deadlines against a sorted list, with plans of the fuzzer's: the law is `tests/laws/timer.rs`, the one proptest drives too.
+//! Deadlines against a sorted list, with plans of the fuzzer's: the law is
+//! `tests/laws/timer.rs`, the one proptest drives too.
 
 #![no_main]
 

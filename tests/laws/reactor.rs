@@ -161,13 +161,14 @@ impl World {
         let mut wanted: Vec<Token> = Vec::new();
         let mut wanted_timers = BTreeSet::new();
         for guest in &mut self.guests {
-            if guest.is_due() {
-                wanted.push(guest.token);
+            let is_due = guest.is_due();
+            if is_due {
                 let is_oneshot = matches!(guest.trigger, Trigger::OneShot | Trigger::EdgeOneShot);
                 guest.is_armed = !is_oneshot;
             }
             guest.is_new = false;
-            if core::mem::take(&mut guest.is_again) {
+            // Once, even for two reasons.
+            if core::mem::take(&mut guest.is_again) || is_due {
                 wanted.push(guest.token);
             }
             if guest.deadline.is_some_and(|deadline| deadline <= now) {

@@ -49,6 +49,18 @@ fn a_reminder_of_one_direction_does_not_swallow_that_of_the_other() {
 }
 
 #[test]
+fn the_kernels_word_and_ones_own_come_as_one_event() {
+    let mut reactor = Reactor::new().unwrap();
+    let token = counter(&mut reactor, 1);
+    let other = counter(&mut reactor, 1);
+    reactor.source(token).unwrap().io.again(Ready::WRITABLE);
+    assert_eq!(ask(&mut reactor), io(other, EPOLLIN));
+    let both = io(token, EPOLLIN | EPOLLOUT);
+    assert_eq!(ask(&mut reactor), both, "law: one turn for one registration, for all reasons");
+    assert_eq!(ask(&mut reactor), None);
+}
+
+#[test]
 fn nobody_waits_while_somebody_is_to_be_reminded() {
     let mut reactor = Reactor::on(Counted::over(Linux)).unwrap();
     let fd = reactor.kernel().eventfd(0).unwrap();
