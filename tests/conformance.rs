@@ -23,33 +23,47 @@ mod others;
 mod room;
 #[path = "conformance/stage.rs"]
 mod stage;
+#[path = "conformance/trace.rs"]
+mod trace;
 #[path = "conformance/unasked.rs"]
 mod unasked;
 #[path = "conformance/wirings.rs"]
 mod wirings;
 
-use epollite::{Linux, Sim};
+use epollite::{Linux, Sim, Traced};
 use stage::Stage;
 
 /// How often Linux is asked: its loopback now and then hands a packet on too late to be seen.
 const LINUX_TRIES: usize = 5;
 
-/// Plays a scenario on both kernels. Both see `expected`.
+/// Plays a scenario on both kernels. Both see `expected`, and every call comes out the same: the
+/// traces are equal, but for the names that a kernel is free to choose.
 fn same(play: impl Fn(&mut Stage<'_>), expected: &[&str]) {
     let mut sim = Sim::default();
-    let mut stage = Stage::simulated(&mut sim);
-    play(&mut stage);
-    let on_sim = stage.log;
-    let mut on_linux = Vec::new();
+    let mut model = Traced::over(&mut sim);
+    let seen = played(Stage::simulated(&mut model), &play);
+    let trace = trace::renamed(model.take());
+    let (mut on_linux, mut linux_trace) = (Vec::new(), Vec::new());
     for _ in 0..LINUX_TRIES {
-        let mut linux = Linux;
-        let mut stage = Stage::real(&mut linux);
-        play(&mut stage);
-        on_linux = stage.log;
-        if on_linux == on_sim {
+        let mut real = Linux;
+        let mut linux = Traced::over(&mut real);
+        on_linux = played(Stage::real(&mut linux), &play);
+        linux_trace = trace::renamed(linux.take());
+        if on_linux == seen && linux_trace == trace {
             break;
         }
     }
-    assert_eq!(on_sim, on_linux, "the model (left) is not Linux (right)");
-    assert_eq!(on_sim, expected, "both kernels see the left, the scenario says the right");
+    assert_eq!(seen, on_linux, "the model (left) is not Linux (right)");
+    for (at, (model, linux)) in trace.iter().zip(&linux_trace).enumerate() {
+        let before = &trace[at.saturating_sub(8)..at];
+        assert_eq!(model, linux, "the model (left) is not Linux (right), after {before:#?}");
+    }
+    assert_eq!(trace.len(), linux_trace.len(), "the model makes more or fewer calls than Linux");
+    assert_eq!(seen, expected, "both kernels see the left, the scenario says the right");
+}
+
+/// What is seen on `stage`.
+fn played(mut stage: Stage<'_>, play: impl Fn(&mut Stage<'_>)) -> Vec<String> {
+    play(&mut stage);
+    stage.log
 }

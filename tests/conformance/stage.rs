@@ -7,7 +7,7 @@ use std::net::UdpSocket;
 
 use epollite::event::{EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT};
 use epollite::kernel::EpollEvent;
-use epollite::{Addr, Errno, Family, Fd, Kernel, Kind, Linux, Ready, SocketOption};
+use epollite::{Addr, Errno, Family, Fd, Kernel, Kind, Ready, SocketOption};
 
 pub(crate) const IN: u32 = epollite::event::EPOLLIN;
 pub(crate) const PRI: u32 = epollite::event::EPOLLPRI;
@@ -30,7 +30,7 @@ pub(crate) struct Stage<'k> {
 }
 
 impl<'k> Stage<'k> {
-    pub(crate) fn real(kernel: &'k mut Linux) -> Self {
+    pub(crate) fn real(kernel: &'k mut dyn Kernel) -> Self {
         let probe = UdpSocket::bind("127.0.0.1:0").unwrap();
         probe.connect(probe.local_addr().unwrap()).unwrap();
         Self { k: kernel, probe: Some(probe), log: Vec::new() }

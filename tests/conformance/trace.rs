@@ -1,0 +1,107 @@
+//! Two traces of one scenario, made comparable: what each kernel names as it likes has one name.
+//!
+//! Knows records of calls, and no scenario.
+
+use std::collections::HashMap;
+
+use epollite::traced::{Argument, Record, Returned};
+use epollite::{Addr, Call, UnixAddr};
+
+/// Calls with that many bytes fill a buffer or drain it. How many it takes is left open to a
+/// kernel, and so is how much each moves.
+const BLOCK_BYTES: usize = 4_096;
+
+/// What the trace says, call by call, with the n-th descriptor that was made as descriptor n,
+/// the n-th port as port n, and a name that the kernel chose by its place, too.
+pub(crate) fn renamed(records: impl Iterator<Item = Record>) -> Vec<String> {
+    let mut names = Names::default();
+    records.filter(|record| !moves_a_block(record)).map(|record| names.rename(record)).collect()
+}
+
+fn moves_a_block(record: &Record) -> bool {
+    let is_bytes = |argument: &Argument| match argument {
+        Argument::Number(room) => usize::try_from(*room).is_ok_and(|room| room >= BLOCK_BYTES),
+        _ => false,
+    };
+    matches!(record.call, Call::Recv | Call::Send | Call::Read | Call::Write)
+        && record.arguments.iter().any(is_bytes)
+}
+
+/// The usual size of a buffer is a setting of the machine.
+fn is_size_of_buffer(record: &Record) -> bool {
+    let sizes = [Argument::Name("SO_SNDBUF"), Argument::Name("SO_RCVBUF")];
+    record.call == Call::Getsockopt && record.arguments.get(2).is_some_and(|it| sizes.contains(it))
+}
+
+#[derive(Default)]
+struct Names {
+    /// The descriptors that are open, by number.
+    fds: HashMap<u32, u32>,
+    made: u32,
+    ports: Vec<u16>,
+    chosen: Vec<UnixAddr>,
+}
+
+impl Names {
+    fn rename(&mut self, mut record: Record) -> String {
+        for argument in &mut record.arguments {
+            match argument {
+                Argument::Fd(number) => *number = self.fd(*number),
+                Argument::Pair(pair) => *pair = pair.map(|number| self.make(number)),
+                Argument::Addr(addr) => *addr = self.addr(*addr),
+                Argument::Messages(messages) => {
+                    messages.iter_mut().for_each(|message| message.addr = self.addr(message.addr));
+                }
+                // Where a buffer lies that was not touched.
+                Argument::Address(at) => *at = 0,
+                _ => {}
+            }
+        }
+        if is_size_of_buffer(&record) {
+            record.arguments.truncate(3);
+        }
+        if let Ok(Returned::Fd(number)) = &mut record.result {
+            *number = self.make(*number);
+        }
+        if record.call == Call::Close
+            && let Some(Argument::Fd(serial)) = record.arguments.first()
+        {
+            self.fds.retain(|_, open| open != serial);
+        }
+        record.to_string()
+    }
+
+    fn make(&mut self, number: u32) -> u32 {
+        self.made += 1;
+        self.fds.insert(number, self.made);
+        self.made
+    }
+
+    /// A descriptor that nobody made in this scenario keeps its number: there should be none.
+    fn fd(&self, number: u32) -> u32 {
+        self.fds.get(&number).copied().unwrap_or(number)
+    }
+
+    fn addr(&mut self, addr: Addr) -> Addr {
+        match addr {
+            Addr::Unix(name) if name.as_abstract().is_some() => {
+                let place = place(&mut self.chosen, name);
+                let name = UnixAddr::abstract_name(format!("name {place}").as_bytes());
+                Addr::Unix(name.expect("it is short"))
+            }
+            _ => match addr.port() {
+                None | Some(0) => addr,
+                Some(port) => addr.with_port(place(&mut self.ports, port)),
+            },
+        }
+    }
+}
+
+/// The place of `item`, from 1, at the end if it is new.
+fn place<T: PartialEq>(list: &mut Vec<T>, item: T) -> u16 {
+    let at = list.iter().position(|known| *known == item).unwrap_or_else(|| {
+        list.push(item);
+        list.len() - 1
+    });
+    u16::try_from(at + 1).expect("a scenario is short")
+}
