@@ -15,6 +15,8 @@ mod interest;
 mod meeting;
 #[path = "conformance/messages.rs"]
 mod messages;
+#[path = "conformance/misuse.rs"]
+mod misuse;
 #[path = "conformance/nested.rs"]
 mod nested;
 #[path = "conformance/others.rs"]

@@ -126,11 +126,8 @@ impl Kernel for Sim {
     fn recv(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
         self.unless_interrupted(socket, |world, file| {
             world.socket(file)?;
-            if world.find_stream(file).is_some() {
-                return world.recv_stream(file, buf);
-            }
             let room = buf.len();
-            world.recv_datagram(file, buf).map(|(len, _)| len.min(room))
+            world.recv_message(file, buf).map(|(len, _)| len.min(room))
         })
     }
 
@@ -144,24 +141,14 @@ impl Kernel for Sim {
     fn recvfrom(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<(usize, Addr), Errno> {
         self.unless_interrupted(socket, |world, file| {
             world.socket(file)?;
-            if world.find_stream(file).is_some() {
-                let count = world.recv_stream(file, buf)?;
-                return Ok((count, Addr::Unspec));
-            }
-            world.recv_datagram(file, buf)
+            world.recv_message(file, buf)
         })
     }
 
     fn sendto(&mut self, socket: &Fd, buf: &[u8], addr: &Addr) -> Result<usize, Errno> {
         self.unless_interrupted(socket, |world, file| {
             world.socket(file)?;
-            match world.find_stream(file).map(|stream| (stream.is_unix(), stream.far)) {
-                None => world.send_datagram(file, buf, Some(addr)),
-                // A stream has one peer: TCP ignores the address, Unix minds it.
-                Some((false, _)) => world.send_stream(file, buf),
-                Some((true, super::stream::Far::Nobody)) => Err(Errno::EOPNOTSUPP),
-                Some((true, _)) => Err(Errno::EISCONN),
-            }
+            world.send_message(file, buf, Some(addr))
         })
     }
 

@@ -11,7 +11,6 @@ use super::stream::{BYTES_CAME, bit};
 use super::unix::cost;
 use super::world::{ANYTHING, FileId, Node, World};
 use crate::addr::{Addr, Family};
-use crate::batch::{Batch, DATAGRAMS_A_CALL_MAX as A_CALL_MAX};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP};
 use crate::kernel::Shut;
@@ -166,53 +165,6 @@ impl World {
     pub(super) fn close_datagram(&mut self, file: FileId) {
         self.purge(file);
         self.files.remove(&file);
-    }
-
-    /// Reference: net/socket.c: `do_recvmmsg`
-    pub(super) fn recvmmsg(&mut self, file: FileId, batch: &mut Batch) -> Result<usize, Errno> {
-        let mut count = 0;
-        for (bytes, header) in batch.room().take(A_CALL_MAX) {
-            match self.recv_datagram(file, bytes) {
-                Ok((len, from)) => {
-                    header.addr = match from {
-                        Addr::Unspec => crate::addr::SockAddr::EMPTY,
-                        from => from.encode(),
-                    };
-                    header.truncated = len > bytes.len();
-                    header.len_bytes = len.min(bytes.len());
-                    count += 1;
-                }
-                Err(errno) if count == 0 => return Err(errno),
-                Err(_) => break,
-            }
-        }
-        batch.filled(count);
-        Ok(count)
-    }
-
-    /// Reference: net/socket.c: `__sys_sendmmsg`
-    pub(super) fn sendmmsg(
-        &mut self,
-        file: FileId,
-        batch: &Batch,
-        first: usize,
-    ) -> Result<usize, Errno> {
-        let mut count = 0;
-        for datagram in batch.iter().skip(first).take(A_CALL_MAX) {
-            // What goes wrong behind the first one only ends the call: a signal, say.
-            let odds = self.config.odds.interrupted;
-            if count > 0 && self.chance.happens(odds) {
-                break;
-            }
-            let addr = datagram.addr.decode().map_err(|_| Errno::EAFNOSUPPORT)?;
-            let addr = Some(&addr).filter(|_| !datagram.addr.as_bytes().is_empty());
-            match self.send_datagram(file, datagram.bytes, addr) {
-                Ok(_) => count += 1,
-                Err(errno) if count == 0 => return Err(errno),
-                Err(_) => break,
-            }
-        }
-        Ok(count)
     }
 
     pub(super) fn datagram(&mut self, file: FileId) -> &mut Datagram {

@@ -37,6 +37,7 @@ mod datagram;
 mod epoll;
 mod eventfd;
 mod meet;
+mod message;
 mod options;
 mod pipe;
 mod process;

@@ -80,7 +80,12 @@ impl World {
                 Family::Inet | Family::Inet6 => Errno::ENOPROTOOPT,
             });
         }
+        let family = self.socket(file)?.family;
         let stored = match option {
+            // Reference: net/core/sock.c: `sk_setsockopt`, since Linux 6.13
+            SocketOption::ReusePort(true) if family == Family::Unix => {
+                return Err(Errno::EOPNOTSUPP);
+            }
             SocketOption::Error(_) => return Err(Errno::ENOPROTOOPT),
             // The kernel doubles what is set, to have room for its own bookkeeping.
             SocketOption::ReceiveBufferBytes(bytes) => {

@@ -78,14 +78,20 @@ impl World {
     pub(super) fn bind(&mut self, file: FileId, addr: &Addr) -> Result<(), Errno> {
         let family = self.socket(file)?.family;
         fits(family, addr)?;
-        if self.socket(file)?.is_bound {
+        if addr.ip().is_some_and(|ip| !is_ours(ip)) {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
+        // What was accepted has its address from the listener.
+        let has_begun = self
+            .find_stream(file)
+            .is_some_and(|stream| !stream.is_unix() && stream.state != State::Closed);
+        if self.socket(file)?.is_bound || has_begun {
             return Err(Errno::EINVAL);
         }
         let asked = (addr.ip().is_some_and(|ip| !ip.is_unspecified()), addr.port() != Some(0));
         let addr = match addr {
             Addr::Unix(name) if name.is_unnamed() => self.unused_name(),
             Addr::Unix(name) => self.take_name(file, *name)?,
-            _ if !addr.ip().is_some_and(is_ours) => return Err(Errno::EADDRNOTAVAIL),
             _ if addr.port() == Some(0) => self.unused_port(file, addr)?,
             _ if self.is_taken(file, addr) => return Err(Errno::EADDRINUSE),
             _ => *addr,
@@ -246,12 +252,17 @@ impl World {
     }
 }
 
+/// Bytes of a `sockaddr_in`.
+const V4_LEN: u32 = 16;
+
 /// Whether an address is of the family that a socket wants.
+///
+/// Reference: net/ipv4/udp.c: `udp_sendmsg`
 pub(super) fn fits(family: Family, addr: &Addr) -> Result<(), Errno> {
     match (family, addr.family()) {
         (_, Some(given)) if given == family => Ok(()),
-        // Long enough to be looked at, and then the family is wrong.
-        (Family::Inet, Some(Family::Inet6 | Family::Unix)) => Err(Errno::EAFNOSUPPORT),
+        // Only one that is long enough is looked at, and then the family is wrong.
+        (Family::Inet, Some(_)) if addr.encode().socklen() >= V4_LEN => Err(Errno::EAFNOSUPPORT),
         _ => Err(Errno::EINVAL),
     }
 }

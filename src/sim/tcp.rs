@@ -120,10 +120,13 @@ impl World {
         self.reset_queue(file);
         self.break_off(file);
         let stream = self.stream(file);
+        // The reset that goes to the peer is an error here, too.
+        if stream.state == State::Open {
+            stream.common.error = Some(Errno::ECONNRESET);
+        }
         stream.state = State::Closed;
         stream.far = Far::Nobody;
         (stream.common.read_shut, stream.common.write_shut) = (false, false);
-        stream.common.error = None;
         stream.common.part();
         (stream.ended, stream.end_sent, stream.end_follows) = (false, false, false);
         stream.end_unanswered = false;
