@@ -249,9 +249,13 @@ mod tests {
     #[test]
     fn growth_leaves_at_most_a_third_unused() {
         let mut slab = Slab::new(u32::MAX - 1);
+        let (mut capacity, mut grown) = (0, 0);
         for n in 0..10_000u32 {
             slab.insert(n).unwrap();
             assert!(slab.slots.capacity() <= slab.slots.len() * 3 / 2 + FIRST_SLOTS);
+            grown += u32::from(slab.slots.capacity() != capacity);
+            capacity = slab.slots.capacity();
         }
+        assert!(grown < 30, "by half each time, not bit by bit: it grew {grown} times");
     }
 }

@@ -17,8 +17,12 @@ mod meeting;
 mod messages;
 #[path = "conformance/misuse.rs"]
 mod misuse;
+#[path = "conformance/names.rs"]
+mod names;
 #[path = "conformance/nested.rs"]
 mod nested;
+#[path = "conformance/options.rs"]
+mod options;
 #[path = "conformance/others.rs"]
 mod others;
 #[path = "conformance/room.rs"]

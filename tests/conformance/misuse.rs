@@ -2,12 +2,10 @@
 //! refuses what Linux refuses, in the same words.
 
 use epollite::kernel::{Control, EpollEvent};
-use epollite::{
-    Addr, Batch, Errno, Family, Fd, Kind, OptionName, Shut, Signal, SocketOption, UnixAddr,
-};
+use epollite::{Addr, Batch, Family, Fd, Kind, OptionName, Shut, Signal, UnixAddr};
 
 use crate::same;
-use crate::stage::{IN, OUT, Stage, anywhere};
+use crate::stage::{IN, OUT, Stage};
 
 /// One of each, with what it is.
 fn one_of_each(stage: &mut Stage<'_>) -> Vec<(&'static str, Fd)> {
@@ -46,7 +44,7 @@ fn one_of_each(stage: &mut Stage<'_>) -> Vec<(&'static str, Fd)> {
 }
 
 /// Makes `call` on a fresh one of each, from a stage of its own.
-fn on_each(call: impl Fn(&mut Stage<'_>, &Fd)) {
+pub(crate) fn on_each(call: impl Fn(&mut Stage<'_>, &Fd)) {
     same(
         |stage| {
             let each = one_of_each(stage);
@@ -200,58 +198,6 @@ fn shutting() {
 }
 
 #[test]
-fn options() {
-    const NAMES: [OptionName; 16] = [
-        OptionName::ReuseAddr,
-        OptionName::ReusePort,
-        OptionName::Broadcast,
-        OptionName::NoDelay,
-        OptionName::KeepAlive,
-        OptionName::KeepIdleSeconds,
-        OptionName::KeepIntervalSeconds,
-        OptionName::KeepCount,
-        OptionName::LingerSeconds,
-        OptionName::ReceiveBufferBytes,
-        OptionName::SendBufferBytes,
-        OptionName::ReceiveLowBytes,
-        OptionName::UserTimeoutMillis,
-        OptionName::DeferAcceptSeconds,
-        OptionName::V6Only,
-        OptionName::Error,
-    ];
-    for name in NAMES {
-        on_each(|stage, fd| {
-            let _ = stage.k.getsockopt(fd, name);
-        });
-    }
-    const SET: [SocketOption; 17] = [
-        SocketOption::ReuseAddr(true),
-        SocketOption::ReusePort(true),
-        SocketOption::Broadcast(true),
-        SocketOption::NoDelay(false),
-        SocketOption::KeepAlive(true),
-        SocketOption::KeepIdleSeconds(0),
-        SocketOption::KeepIdleSeconds(40),
-        SocketOption::KeepIntervalSeconds(0),
-        SocketOption::KeepIntervalSeconds(50),
-        SocketOption::KeepCount(0),
-        SocketOption::KeepCount(7),
-        SocketOption::LingerSeconds(Some(3)),
-        SocketOption::LingerSeconds(None),
-        SocketOption::UserTimeoutMillis(500),
-        SocketOption::ReceiveLowBytes(2),
-        SocketOption::V6Only(true),
-        SocketOption::Error(None),
-    ];
-    for option in SET {
-        on_each(|stage, fd| {
-            let _ = stage.k.setsockopt(fd, option);
-            let _ = stage.k.getsockopt(fd, option.name());
-        });
-    }
-}
-
-#[test]
 fn watching() {
     same(
         |stage| {
@@ -294,60 +240,6 @@ fn splicing() {
             }
             stage.close_all(each.into_iter().map(|(_, fd)| fd));
             stage.close_all([reader, writer]);
-        },
-        &[],
-    );
-}
-
-#[test]
-fn a_datagram_socket_that_changes_its_peer() {
-    same(
-        |stage| {
-            let near = stage.k.socket(Family::Inet, Kind::Datagram).unwrap();
-            let far = stage.k.socket(Family::Inet, Kind::Datagram).unwrap();
-            stage.k.bind(&far, &anywhere()).unwrap();
-            let addr = stage.k.getsockname(&far).unwrap();
-            stage.k.connect(&near, &addr).unwrap();
-            stage.send(&near, b"one");
-            let _ = stage.k.getpeername(&near);
-            stage.k.connect(&near, &Addr::Unspec).unwrap();
-            let _ = stage.k.getpeername(&near);
-            let _ = stage.k.send(&near, b"two");
-            stage.k.sendto(&near, b"three", &addr).unwrap();
-            stage.settle();
-            for _ in 0..3 {
-                let _ = stage.k.recvfrom(&far, &mut [0; 16]);
-            }
-            stage.close_all([near, far]);
-        },
-        &[],
-    );
-}
-
-#[test]
-fn names_in_version_six() {
-    same(
-        |stage| {
-            let listener = stage.k.socket(Family::Inet6, Kind::Stream).unwrap();
-            let any: Addr = "[::]:0".parse().unwrap();
-            stage.k.bind(&listener, &any).unwrap();
-            stage.k.listen(&listener, 2).unwrap();
-            let port = stage.k.getsockname(&listener).unwrap().port().unwrap();
-            let home: Addr = "[::1]:0".parse().unwrap();
-            let client = stage.k.socket(Family::Inet6, Kind::Stream).unwrap();
-            assert_eq!(stage.k.connect(&client, &home.with_port(port)), Err(Errno::EINPROGRESS));
-            stage.settle();
-            let (server, _) = stage.k.accept4(&listener).unwrap();
-            let _ = stage.k.getpeername(&client);
-            let _ = stage.k.getsockname(&server);
-            let near = stage.k.socket(Family::Inet6, Kind::Datagram).unwrap();
-            let far = stage.k.socket(Family::Inet6, Kind::Datagram).unwrap();
-            stage.k.bind(&far, &any).unwrap();
-            let port = stage.k.getsockname(&far).unwrap().port().unwrap();
-            stage.k.sendto(&near, b"six", &home.with_port(port)).unwrap();
-            stage.settle();
-            let _ = stage.k.recvfrom(&far, &mut [0; 16]);
-            stage.close_all([listener, client, server, near, far]);
         },
         &[],
     );

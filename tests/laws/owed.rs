@@ -54,7 +54,7 @@ fn agree(owed: &Owed, queue: &[u8], bytes_max: usize) {
     assert_eq!(owed.len(), queue.len(), "law: len counts the bytes");
     assert_eq!(owed.is_empty(), queue.is_empty(), "law: empty is len 0");
     assert!(
-        owed.capacity() <= bytes_max,
+        owed.len() <= owed.capacity() && owed.capacity() <= bytes_max,
         "law: the memory behind it keeps to the bound: {} of {bytes_max}",
         owed.capacity()
     );

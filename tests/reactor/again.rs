@@ -61,6 +61,21 @@ fn the_kernels_word_and_ones_own_come_as_one_event() {
 }
 
 #[test]
+fn what_is_to_be_reported_again_outlives_a_change_of_the_watch() {
+    let mut reactor = Reactor::new().unwrap();
+    let token = counter(&mut reactor, 0);
+    let mut source = reactor.source(token).unwrap();
+    source.io.again(Ready::WRITABLE);
+    source.io.rearm(Interest::READABLE, Trigger::Level).unwrap();
+    assert!(source.io.watches(Interest::READABLE, Trigger::Level), "law: the list is no watch");
+    assert_eq!(ask(&mut reactor), io(token, EPOLLOUT), "law: asked for is reported");
+    let mut source = reactor.source(token).unwrap();
+    assert!(source.io.watches(Interest::READABLE, Trigger::Level));
+    source.io.again(Ready::READABLE);
+    assert_eq!(ask(&mut reactor), io(token, EPOLLIN), "law: told once, it is forgotten");
+}
+
+#[test]
 fn nobody_waits_while_somebody_is_to_be_reminded() {
     let mut reactor = Reactor::on(Counted::over(Linux)).unwrap();
     let fd = reactor.kernel().eventfd(0).unwrap();

@@ -1,0 +1,60 @@
+//! Names: a peer that changes, and those of version six.
+
+use epollite::{Addr, Errno, Family, Kind};
+
+use crate::same;
+use crate::stage::anywhere;
+
+#[test]
+fn a_datagram_socket_that_changes_its_peer() {
+    same(
+        |stage| {
+            let near = stage.k.socket(Family::Inet, Kind::Datagram).unwrap();
+            let far = stage.k.socket(Family::Inet, Kind::Datagram).unwrap();
+            stage.k.bind(&far, &anywhere()).unwrap();
+            let addr = stage.k.getsockname(&far).unwrap();
+            stage.k.connect(&near, &addr).unwrap();
+            stage.send(&near, b"one");
+            let _ = stage.k.getpeername(&near);
+            stage.k.connect(&near, &Addr::Unspec).unwrap();
+            let _ = stage.k.getpeername(&near);
+            let _ = stage.k.send(&near, b"two");
+            stage.k.sendto(&near, b"three", &addr).unwrap();
+            stage.settle();
+            for _ in 0..3 {
+                let _ = stage.k.recvfrom(&far, &mut [0; 16]);
+            }
+            stage.close_all([near, far]);
+        },
+        &[],
+    );
+}
+
+#[test]
+fn names_in_version_six() {
+    same(
+        |stage| {
+            let listener = stage.k.socket(Family::Inet6, Kind::Stream).unwrap();
+            let any: Addr = "[::]:0".parse().unwrap();
+            stage.k.bind(&listener, &any).unwrap();
+            stage.k.listen(&listener, 2).unwrap();
+            let port = stage.k.getsockname(&listener).unwrap().port().unwrap();
+            let home: Addr = "[::1]:0".parse().unwrap();
+            let client = stage.k.socket(Family::Inet6, Kind::Stream).unwrap();
+            assert_eq!(stage.k.connect(&client, &home.with_port(port)), Err(Errno::EINPROGRESS));
+            stage.settle();
+            let (server, _) = stage.k.accept4(&listener).unwrap();
+            let _ = stage.k.getpeername(&client);
+            let _ = stage.k.getsockname(&server);
+            let near = stage.k.socket(Family::Inet6, Kind::Datagram).unwrap();
+            let far = stage.k.socket(Family::Inet6, Kind::Datagram).unwrap();
+            stage.k.bind(&far, &any).unwrap();
+            let port = stage.k.getsockname(&far).unwrap().port().unwrap();
+            stage.k.sendto(&near, b"six", &home.with_port(port)).unwrap();
+            stage.settle();
+            let _ = stage.k.recvfrom(&far, &mut [0; 16]);
+            stage.close_all([listener, client, server, near, far]);
+        },
+        &[],
+    );
+}

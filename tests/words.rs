@@ -1,0 +1,79 @@
+//! Words: what each says of itself, since people read that in a log and nowhere else.
+
+use core::net::{SocketAddr, SocketAddrV6};
+use core::time::Duration;
+
+use epollite::event::Refusal;
+use epollite::kernel::EpollEvent;
+use epollite::reactor::Reason;
+use epollite::{Addr, AddrError, Call, Errno, Instant, Interest, Kernel, Ready, Sim, UnixAddr};
+
+#[test]
+fn every_error_is_one_line_that_says_what_to_mend() {
+    let words = [
+        AddrError::TooShort.to_string(),
+        AddrError::TooLong.to_string(),
+        AddrError::Family(16).to_string(),
+        AddrError::NulInPath.to_string(),
+        AddrError::Escape.to_string(),
+        AddrError::Host.to_string(),
+        AddrError::Port.to_string(),
+        AddrError::Scope.to_string(),
+        Refusal::ExclusiveInterest.to_string(),
+        Refusal::ExclusiveIsFixed.to_string(),
+        Reason::Full.to_string(),
+        Reason::Mix(Refusal::ExclusiveIsFixed).to_string(),
+        Reason::Kernel(Errno::ENOSPC).to_string(),
+        epollite::TooMuch.to_string(),
+        epollite::Full(()).to_string(),
+    ];
+    for (at, word) in words.iter().enumerate() {
+        assert!(word.len() > 10 && !word.contains('\n'), "{word:?}");
+        let earlier = words[..at].iter().filter(|other| *other == word).count();
+        // A mix says what the refusal in it says.
+        assert!(earlier == 0 || at == 11, "{word:?} is said twice");
+    }
+    assert!(words[2].contains("16"));
+    assert!(words[12].contains("ENOSPC"), "{}", words[12]);
+}
+
+#[test]
+fn every_call_has_a_name_and_a_name_in_the_kernel() {
+    for call in Call::ALL {
+        let (name, syscall) = (call.name(), call.syscall_name());
+        assert!(!name.is_empty() && !syscall.is_empty());
+        let is_other = ["recv", "send", "eventfd", "signalfd", "sigprocmask", "dup", "prlimit"];
+        let differs = is_other.contains(&name);
+        assert_eq!(differs, name != syscall, "{name} is {syscall} to the kernel");
+    }
+}
+
+#[test]
+fn a_version_six_address_goes_through_the_standard_library_and_back() {
+    let v6: SocketAddrV6 = "[::1]:7777".parse().unwrap();
+    let addr = Addr::from(SocketAddr::V6(v6));
+    assert_eq!(SocketAddr::try_from(addr), Ok(SocketAddr::V6(v6)));
+    let unix = Addr::Unix(UnixAddr::abstract_name(b"x").unwrap());
+    assert_eq!(SocketAddr::try_from(unix), Err(AddrError::Family(1)));
+    assert_eq!(epollite::Family::Unix.number(), 1);
+    assert!(format!("{:?}", addr.encode()).starts_with("SockAddr("));
+}
+
+#[test]
+fn what_is_debugged_says_what_it_is() {
+    let mut sim = Sim::default();
+    let fd = sim.eventfd(0).unwrap();
+    assert_eq!(format!("{fd:?}"), format!("Fd(~{})", fd.number()));
+    assert!(format!("{sim:?}").contains("open"));
+    assert_eq!(sim.open_descriptors(), 1);
+    sim.close(fd).unwrap();
+    let event = EpollEvent::new(1, 0xabc);
+    assert_eq!(format!("{event:?}"), "{IN, 0xabc}");
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    assert_eq!(format!("{interest:?}"), "Interest(IN|OUT)");
+    assert!(interest.contains(Interest::WRITABLE) && !Interest::NONE.contains(interest));
+    let ready = Ready::from_bits(6);
+    assert!(ready.is_writable() && ready.is_priority() && !ready.is_readable());
+    let later = Instant::ZERO + Duration::new(3, 40);
+    assert_eq!(format!("{later}"), "3.000000040");
+}
