@@ -73,6 +73,27 @@ mutants: ## mutate slab, timer, owed, echo, reactor, servers; every mutant must 
 	@command -v cargo-mutants > /dev/null || $(CARGO) install --locked --quiet cargo-mutants
 	$(CARGO) mutants --no-shuffle --jobs 2 --output target/mutants
 
+# By the LLVM that made the compiler, as Debian has it. A few tests that watch the bare process
+# mind being instrumented: what they reach counts all the same, `make test` is who judges them.
+LLVM     := 22
+COVERED  := target/coverage
+UNASKED  := '/(tests|bin|examples|registry|rustc)/'
+
+.PHONY: coverage
+coverage: tools ## which lines of the library tests reach: a table, and target/coverage/lines.txt
+	@command -v llvm-cov-$(LLVM) > /dev/null || apt-get install -qq -y llvm-$(LLVM) > /dev/null
+	rm -rf $(COVERED)/profiles
+	-RUSTFLAGS='-C instrument-coverage' LLVM_PROFILE_FILE='$(CURDIR)/$(COVERED)/profiles/%m-%p.profraw' \
+		$(CARGO) test --locked --no-fail-fast --target-dir $(COVERED) --lib --bins --tests \
+		> $(COVERED).log 2>&1
+	llvm-profdata-$(LLVM) merge -sparse -failure-mode=all $(COVERED)/profiles -o $(COVERED)/all.profdata
+	@find $(COVERED)/debug/deps $(COVERED)/debug/epollite -maxdepth 1 -type f -executable \
+		! -name '*.so' -printf '-object\n%p\n' > $(COVERED)/objects
+	xargs -a $(COVERED)/objects llvm-cov-$(LLVM) show -instr-profile=$(COVERED)/all.profdata \
+		-ignore-filename-regex=$(UNASKED) > $(COVERED)/lines.txt
+	xargs -a $(COVERED)/objects llvm-cov-$(LLVM) report -instr-profile=$(COVERED)/all.profdata \
+		-ignore-filename-regex=$(UNASKED) -show-region-summary=false -show-branch-summary=false
+
 .PHONY: asan
 asan: ## the suite under the address sanitizer
 	RUSTFLAGS='-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer' $(NIGHTLY) test --locked \
