@@ -93,6 +93,36 @@ proptest! {
     }
 }
 
+/// A property of a plan: it panics with the name of the law that does not hold.
+type Law = fn(&[u8]);
+
+/// The fuzzer's seeds, and with them whatever it once found: a plan that broke a law stays in
+/// its corpus.
+#[test]
+fn every_seed_of_the_fuzzer_keeps_its_law() {
+    let laws: [(&str, Law); 12] = [
+        ("addr", addr::hostile_bytes_never_panic_and_reencode),
+        ("args", args::are_read_or_refused_in_one_line),
+        ("batch", batch::agrees_with_a_list),
+        ("datagram", datagram::keeps_its_promises),
+        ("echo", echo::echoes_a_prefix),
+        ("fairness", fairness::one_does_not_wait_for_many),
+        ("owed", owed::agrees_with_a_queue),
+        ("reactor", reactor::agrees_with_a_naive_one),
+        ("server", server::keeps_its_promises),
+        ("server", server::keeps_its_promises_under_faults),
+        ("slab", slab::agrees_with_a_map),
+        ("timer", timer::agrees_with_a_sorted_list),
+    ];
+    for (name, law) in laws {
+        let seeds = std::fs::read_dir(format!("fuzz/corpus/{name}"));
+        let seeds = seeds.unwrap_or_else(|error| panic!("the corpus of {name}: {error}"));
+        for seed in seeds {
+            law(&std::fs::read(seed.unwrap().path()).unwrap());
+        }
+    }
+}
+
 proptest! {
     // A day is long: fewer of them, each with hundreds of decisions.
     #![proptest_config(ProptestConfig::with_cases(200))]

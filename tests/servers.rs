@@ -209,6 +209,13 @@ fn what_is_printed_of_a_server_or_a_reactor_is_one_line_and_no_state_of_the_user
     let token = reactor.register_or_close(fd, Interest::READABLE, Trigger::Edge, "mine").unwrap();
     let source = format!("{:?}", reactor.source(token).unwrap());
     assert!(source.contains("mine") && source.contains("watches IN|"), "{source}");
+    assert_eq!(reactor.source(token).unwrap().io.token(), token);
+    let fd = reactor.kernel().eventfd(0).unwrap();
+    let exclusive = epollite::Exclusive::Level;
+    let refused = reactor.register_exclusive(fd, Interest::PRIORITY, exclusive, "mine");
+    let refused = refused.expect_err("an exclusive watch takes no priority");
+    assert!(format!("{refused:?}").starts_with("Refused(Mix("), "{refused:?}");
+    reactor.kernel().close(refused.fd).unwrap();
     for text in [format!("{server:?}"), format!("{datagrams:?}"), format!("{reactor:?}")] {
         assert!(!text.contains('\n') && !text.contains("mine"), "{text}");
     }

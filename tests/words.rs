@@ -38,6 +38,13 @@ fn every_error_is_one_line_that_says_what_to_mend() {
 }
 
 #[test]
+fn a_reason_passed_on_as_an_errno_is_the_nearest() {
+    assert_eq!(Errno::from(Reason::Full), Errno::ENOSPC);
+    assert_eq!(Errno::from(Reason::Mix(Refusal::ExclusiveInterest)), Errno::EINVAL);
+    assert_eq!(Errno::from(Reason::from(Errno::EPERM)), Errno::EPERM);
+}
+
+#[test]
 fn every_call_has_a_name_and_a_name_in_the_kernel() {
     for call in Call::ALL {
         let (name, syscall) = (call.name(), call.syscall_name());

@@ -178,3 +178,15 @@ impl From<Errno> for Reason {
         Self::Kernel(errno)
     }
 }
+
+/// For those who pass an errno on: `ENOSPC` is the honest word for a full reactor, as it is
+/// for a full epoll, and `EINVAL` what Linux says to a mix it does not take.
+impl From<Reason> for Errno {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Full => Self::ENOSPC,
+            Reason::Mix(_) => Self::EINVAL,
+            Reason::Kernel(errno) => errno,
+        }
+    }
+}

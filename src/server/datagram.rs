@@ -77,11 +77,7 @@ impl<K: Kernel> Server<K> {
             other.port().into_iter().for_each(|port| service.refuse(port));
         });
         let (interest, trigger) = (Interest::READABLE, self.config.trigger);
-        match self.reactor.register_or_close(socket, interest, trigger, service) {
-            Ok(token) => Ok(token),
-            Err(crate::reactor::Reason::Kernel(errno)) => Err(errno),
-            Err(_) => Err(Errno::ENOSPC),
-        }
+        self.reactor.register_or_close(socket, interest, trigger, service).map_err(Errno::from)
     }
 
     /// Waits once, until `deadline` at most, and serves what came. Returns `false` when

@@ -23,7 +23,7 @@ use crate::event::{Event, Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::{Fd, Kernel};
 use crate::linux::Linux;
-use crate::reactor::{Io, Limits, Reactor, Reason, Waker};
+use crate::reactor::{Io, Limits, Reactor, Waker};
 use crate::token::Token;
 use door::Door;
 use guest::{Guest, Served, wrapped_millis};
@@ -161,7 +161,7 @@ impl<K: Kernel, X> Server<K, X> {
         state: X,
     ) -> Result<Token, Errno> {
         let role = Role::Foreign(state);
-        self.reactor.register_or_close(fd, interest, trigger, role).map_err(errno_of)
+        self.reactor.register_or_close(fd, interest, trigger, role).map_err(Errno::from)
     }
 
     /// What was admitted under `token`. Work: O(1).
@@ -401,14 +401,6 @@ impl<K: Kernel> Server<K> {
                 Turn::Idle | Turn::Served => self.notes.clear(),
             }
         }
-    }
-}
-
-/// A server's registrations are never exclusive; past its limits, `ENOSPC` is the honest word.
-const fn errno_of(reason: Reason) -> Errno {
-    match reason {
-        Reason::Kernel(errno) => errno,
-        Reason::Full | Reason::Mix(_) => Errno::ENOSPC,
     }
 }
 

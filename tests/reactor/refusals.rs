@@ -36,10 +36,10 @@ fn a_full_reactor_makes_no_call_and_hands_everything_back() {
     let refused = reactor.register(far, Interest::READABLE, Trigger::Level, 2).unwrap_err();
     assert_eq!((refused.reason, refused.state), (Reason::Full, 2));
     assert_eq!(reactor.kernel().tap, before, "law: no call for who has no place");
-    assert!(reactor.len() == 1 && !reactor.is_empty());
+    assert_eq!((reactor.len(), reactor.is_empty()), (1, false));
     // When one goes there is room again.
     reactor.close(near);
-    assert!(reactor.len() == 0 && reactor.is_empty());
+    assert_eq!((reactor.len(), reactor.is_empty()), (0, true));
     watch(&mut reactor, refused.fd, Interest::READABLE, Trigger::Level, 3);
 }
 

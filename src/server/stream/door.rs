@@ -65,7 +65,7 @@ impl<K: Kernel, X> Server<K, X> {
         let token = self
             .reactor
             .register_or_close(listener, Interest::READABLE, trigger, role)
-            .map_err(super::errno_of)?;
+            .map_err(Errno::from)?;
         self.doors.push(token);
         Ok(token)
     }
@@ -122,7 +122,7 @@ impl<K: Kernel, X> Server<K, X> {
             Ok(token) => token,
             Err(reason) => {
                 self.stats.aborted += 1;
-                return Entry::NoRoom(Some(super::errno_of(reason)));
+                return Entry::NoRoom(Some(reason.into()));
             }
         };
         self.guests += 1;

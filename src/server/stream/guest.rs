@@ -9,7 +9,7 @@ use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::{Kernel, Shut};
-use crate::reactor::{Io, Reason, Received, Sent};
+use crate::reactor::{Io, Received, Sent};
 
 /// A connection's state: what an idle one costs beside its slot.
 #[derive(Debug)]
@@ -213,11 +213,7 @@ impl Guest {
         if !mode.trigger.disarms() && io.watches(interest, mode.trigger) {
             return Ok(());
         }
-        match io.rearm(interest, mode.trigger) {
-            Ok(()) => Ok(()),
-            Err(Reason::Kernel(errno)) => Err(errno),
-            Err(Reason::Full | Reason::Mix(_)) => unreachable!("no guest is exclusive"),
-        }
+        io.rearm(interest, mode.trigger).map_err(Errno::from)
     }
 
     /// Its deadline has passed. `Some` when it is to be closed now; otherwise the deadline is
