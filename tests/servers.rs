@@ -6,8 +6,8 @@ use core::time::Duration;
 use epollite::server::stream::{Config, Left, Note, Server, Turn};
 use epollite::server::{Sharing, bind_datagram, bind_stream, datagram};
 use epollite::{
-    Addr, Call, Errno, Event, Family, Faults, Faulty, Fd, Instant, Interest, Kernel, Kind, Shut,
-    Sim, Trigger, UnixAddr,
+    Addr, Call, Errno, Event, Family, Faults, Faulty, Fd, Instant, Interest, Kernel, Kind,
+    OptionName, Shut, Sim, SocketOption, Trigger, UnixAddr,
 };
 
 const TRIGGERS: [Trigger; 4] =
@@ -190,13 +190,21 @@ fn a_server_is_stopped_once() {
 }
 
 #[test]
-fn a_name_for_version_six_alone_is_bound_for_it_alone() {
+fn a_socket_is_shared_only_when_that_is_asked_for() {
     let mut sim = Sim::default();
-    let any6: Addr = "[::]:7777".parse().unwrap();
-    let (six, _) = bind_stream(&mut sim, &any6, Sharing::Alone).unwrap();
-    let only = sim.getsockopt(&six, epollite::OptionName::V6Only).unwrap();
-    assert_eq!(only, epollite::SocketOption::V6Only(true));
-    sim.close(six).unwrap();
+    for (wanted, port) in [("127.0.0.1:7777", true), ("[::]:7778", true), ("unix:@shared", false)] {
+        let wanted: Addr = wanted.parse().unwrap();
+        for (sharing, is_shared) in [(Sharing::Alone, false), (Sharing::Shared, port)] {
+            let (socket, _) = bind_stream(&mut sim, &wanted, sharing).unwrap();
+            let shared = sim.getsockopt(&socket, OptionName::ReusePort);
+            assert_eq!(shared, Ok(SocketOption::ReusePort(is_shared)), "{wanted} {sharing:?}");
+            if wanted.family() == Some(Family::Inet6) {
+                let alone = sim.getsockopt(&socket, OptionName::V6Only);
+                assert_eq!(alone, Ok(SocketOption::V6Only(true)), "law: [::] is version six");
+            }
+            sim.close(socket).unwrap();
+        }
+    }
 }
 
 #[test]

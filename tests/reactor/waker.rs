@@ -4,6 +4,7 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 
 use epollite::event::EPOLLIN;
+use epollite::kernel::{Tap, Tapped};
 use epollite::{Call, Counted, Counts, Errno, Event, Instant, Interest, Kernel, Linux, Reactor};
 use epollite::{Trigger, Waker};
 
@@ -180,6 +181,36 @@ fn a_reactor_that_goes_while_threads_wake_it_closes_the_eventfd_exactly_once() {
         let closes = counts.calls(Call::Close);
         assert_eq!(closes, 2, "law: the eventfd is closed once, and the epoll");
         assert_eq!(counts.errors(Call::Close) + counts.errors(Call::Write), 0);
+    }
+}
+
+#[test]
+fn the_last_who_writes_closes_for_a_reactor_that_has_gone() {
+    let mut reactor = Reactor::<()>::new().unwrap();
+    let waker = reactor.waker().unwrap();
+    let mut kernel =
+        Tapped { kernel: Linux, tap: GoesAtTheWrite { reactor: Some(reactor), closes: 0 } };
+    assert_eq!(waker.wake(&mut kernel), Ok(()), "it had begun in time");
+    assert_eq!(kernel.tap.closes, 1, "law: the eventfd is closed by the last who can reach it");
+    assert_eq!(waker.wake(&mut kernel), Err(Errno::EPIPE));
+}
+
+/// Ends the reactor while a wake is on its way to it.
+struct GoesAtTheWrite {
+    reactor: Option<Reactor<()>>,
+    closes: u32,
+}
+
+impl Tap for GoesAtTheWrite {
+    fn enter(&mut self, call: Call) -> Result<(), Errno> {
+        if call == Call::Write {
+            self.reactor = None;
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, call: Call, _: Option<Errno>) {
+        self.closes += u32::from(call == Call::Close);
     }
 }
 
