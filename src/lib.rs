@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  6  bin/epollite                           the program
-//!  5  server::{stream, datagram}             what is built with the reactor
+//!  5  server::{stream, datagram}  task       what is built with the reactor
 //!  4  Reactor                                registrations, waiting, timers, stale tokens
 //!  3  Linux  Sim  Faulty  Counted  Traced    the real kernel, and what wraps around one
 //!  2  Kernel, Fd                             the waist: one method, one system call
@@ -13,7 +13,8 @@
 //! ```
 //!
 //! Start reading at [`Reactor`] to use it, at [`Kernel`] to learn what an operating system is
-//! asked for, at [`server::stream`] to see both at work.
+//! asked for, at [`server::stream`] to see both at work, at [`task`] to write straight-line
+//! code for each client.
 //!
 //! The crate is `no_std` and needs `alloc`. The feature `std` (on by default) only adds
 //! conversions: `std::io::Error`, `OwnedFd`, `std::net`.
@@ -53,8 +54,9 @@ pub mod traced;
 // Floor 4: the reactor.
 pub mod reactor;
 
-// Floor 5: servers.
+// Floor 5: servers, and coroutines.
 pub mod server;
+pub mod task;
 
 pub use addr::{Addr, AddrError, Family, SockAddr, UnixAddr};
 pub use batch::{Batch, DATAGRAMS_A_CALL_MAX, Datagram};

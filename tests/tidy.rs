@@ -13,7 +13,7 @@ const FLOORS: [(u8, &[&str]); 6] = [
     (2, &["kernel"]),
     (3, &["linux", "sim", "faulty", "counted", "traced"]),
     (4, &["reactor"]),
-    (5, &["server"]),
+    (5, &["server", "task"]),
 ];
 
 /// Where `unsafe` and `libc::` may be said.

@@ -1,0 +1,202 @@
+//! What can be awaited: streams, listeners, datagrams, and any other descriptor; in the
+//! simulated world and on the real kernel alike.
+
+use std::rc::Rc;
+
+use epollite::server::{Sharing, bind_datagram};
+use epollite::task::{Handle, Side, Tasks};
+use epollite::{Addr, Errno, Interest, Kernel, Kind, Linux, Reactor, Shut, Sim, Trigger};
+
+use crate::world::{door, pair, settle, tasks};
+
+/// A kernel chosen at run time. It lives as long as the tests do, since tasks that are spawned
+/// own what they use.
+type Either = &'static mut dyn Kernel;
+
+/// What is awaited goes the same way on both kernels.
+fn on_both(scene: impl AsyncFn(&Handle<Either>)) {
+    let kernels: [Either; 2] = [Box::leak(Box::new(Linux)), Box::leak(Box::new(Sim::default()))];
+    for kernel in kernels {
+        let mut tasks = Tasks::on(kernel).expect("one descriptor is to be had");
+        let handle = tasks.handle();
+        tasks.block_on(scene(&handle)).expect("nothing is wrong");
+        drop(tasks);
+        assert_eq!(handle.descriptors(), 0, "leak");
+    }
+}
+
+#[test]
+fn who_connects_is_accepted_and_echoed() {
+    on_both(async |handle| {
+        for addr in ["127.0.0.1:0", "[::1]:0", "unix:@epollite task test"] {
+            let (mut listener, addr) = door(handle, addr);
+            let serves = handle.spawn(async move {
+                let (mut client, peer) = listener.accept().await.expect("it listens");
+                while let Some(bytes) = client.bytes().await.expect("it is whole") {
+                    client.send_all(&bytes).await.expect("it is whole");
+                }
+                peer.family()
+            });
+            let mut client = handle.connect(&addr).await.expect("somebody listens");
+            client.send_all(b"hello").await.expect("it is whole");
+            client.shutdown(Shut::Write).expect("it is connected");
+            let (mut heard, mut buf) = (Vec::new(), [0; 3]);
+            while let Ok(count @ 1..) = client.recv(&mut buf).await {
+                heard.extend_from_slice(&buf[..count]);
+            }
+            assert_eq!(heard, b"hello", "over {addr}");
+            assert_eq!(serves.await, Ok(addr.family()));
+        }
+    });
+}
+
+#[test]
+fn more_than_the_socket_holds_goes_through_halves_of_a_stream() {
+    const BYTES: usize = 3_000_000;
+    on_both(async |handle| {
+        for addr in ["127.0.0.1:0", "unix:@epollite task halves"] {
+            let (mut listener, addr) = door(handle, addr);
+            drop(handle.spawn(async move {
+                let (mut client, _) = listener.accept().await.expect("it listens");
+                while let Some(bytes) = client.bytes().await.expect("it is whole") {
+                    client.send_all(&bytes).await.expect("it is whole");
+                }
+            }));
+            let client = handle.connect(&addr).await.expect("somebody listens");
+            let (mut receiver, mut sender) = client.split();
+            let bytes: Rc<[u8]> = (0..BYTES).map(|at| (at / 7).to_le_bytes()[0]).collect();
+            let sent = Rc::clone(&bytes);
+            drop(handle.spawn(async move {
+                sender.send_all(&sent).await.expect("it is read");
+                sender.shutdown(Shut::Write).expect("it is connected");
+            }));
+            let mut heard = Vec::new();
+            while let Some(bytes) = receiver.bytes().await.expect("it is whole") {
+                heard.extend_from_slice(&bytes);
+            }
+            assert!(heard == *bytes, "law: output equals input at the end, over {addr}");
+        }
+    });
+}
+
+#[test]
+fn a_connection_that_nobody_wants_is_refused_and_nothing_stays_open() {
+    on_both(async |handle| {
+        // Bound, so that nobody else has the port; and not listening.
+        let any: Addr = "127.0.0.1:0".parse().unwrap();
+        let (taken, addr) = handle.kernel(|kernel| {
+            let socket = kernel.socket(any.family().unwrap(), Kind::Stream).unwrap();
+            kernel.bind(&socket, &any).unwrap();
+            let addr = kernel.getsockname(&socket).unwrap();
+            (socket, addr)
+        });
+        let refused = handle.connect(&addr).await.map(drop);
+        assert_eq!(refused, Err(Errno::ECONNREFUSED));
+        let unix: Addr = "unix:@epollite nobody is here".parse().unwrap();
+        assert_eq!(handle.connect(&unix).await.map(drop), Err(Errno::ECONNREFUSED));
+        assert_eq!(handle.connect(&Addr::Unspec).await.map(drop), Err(Errno::EAFNOSUPPORT));
+        assert_eq!(handle.descriptors(), 0);
+        handle.kernel(|kernel| kernel.close(taken)).unwrap();
+    });
+}
+
+#[test]
+fn a_datagram_comes_back_to_who_sent_it() {
+    on_both(async |handle| {
+        let any: Addr = "127.0.0.1:0".parse().unwrap();
+        let bound = |_| {
+            let bound = handle.kernel(|kernel| bind_datagram(kernel, &any, Sharing::Alone));
+            let (socket, addr) = bound.expect("a port is free");
+            (handle.datagram(socket).expect("there is room"), addr)
+        };
+        let [(mut server, at), (mut client, from)] = [0, 1].map(bound);
+        let echoes = handle.spawn(async move {
+            let mut buf = [0; 4];
+            let mut lens = Vec::new();
+            while lens.len() < 3 {
+                let (len, peer) = server.recvfrom(&mut buf).await.expect("it is whole");
+                server.sendto(&buf[..len.min(4)], &peer).await.expect("there is room");
+                lens.push((len, peer));
+            }
+            lens
+        });
+        for len in [0, 4, 9] {
+            client.sendto(&[7; 9][..len], &at).await.expect("there is room");
+            let mut buf = [0; 16];
+            let (count, peer) = client.recvfrom(&mut buf).await.expect("it is whole");
+            assert_eq!((count, peer), (len.min(4), at));
+        }
+        let wanted = vec![(0, from), (4, from), (9, from)];
+        assert_eq!(echoes.await, Ok(wanted), "the whole length is told");
+    });
+}
+
+#[test]
+fn any_descriptor_can_be_awaited() {
+    on_both(async |handle| {
+        let (pipe, into) = handle.kernel(Kernel::pipe2).expect("two descriptors are to be had");
+        let (mut pipe, mut into) = (handle.watch(pipe).unwrap(), handle.watch(into).unwrap());
+        let reads = handle.spawn(async move {
+            let mut buf = [0; 9];
+            let first = pipe.attempt(Side::Read, |kernel, fd| kernel.read(fd, &mut buf)).await;
+            (first, pipe.attempt(Side::Read, |kernel, fd| kernel.read(fd, &mut buf)).await)
+        });
+        handle.yield_now().await;
+        let written = into.attempt(Side::Write, |kernel, fd| kernel.write(fd, b"hello")).await;
+        assert_eq!(written, Ok(5));
+        handle.yield_now().await;
+        drop(into);
+        assert_eq!(reads.await, Ok((Ok(5), Ok(0))));
+    });
+}
+
+#[test]
+fn what_cannot_be_waited_for_is_refused_and_closed() {
+    let mut sim = Sim::default();
+    let file = sim.regular_file().unwrap();
+    let tasks = Tasks::on(&mut sim).unwrap();
+    assert_eq!(tasks.handle().watch(file).map(drop), Err(Errno::EPERM));
+    let pipe = tasks.handle().kernel(|sim| sim.pipe2()).unwrap();
+    assert_eq!(tasks.handle().stream(pipe.0).map(drop), Err(Errno::ENOTSOCK));
+    assert_eq!(tasks.handle().listener(pipe.1).map(drop), Err(Errno::ENOTSOCK));
+}
+
+#[test]
+fn a_duplicate_that_lives_on_does_not_haunt_the_tasks() {
+    let mut sim = Sim::default();
+    let (near, far) = sim.socketpair(Kind::Stream).unwrap();
+    let twin = sim.dup(&near).unwrap();
+    {
+        let mut tasks = Tasks::on(&mut sim).unwrap();
+        let handle = tasks.handle();
+        drop(handle.stream(near).unwrap());
+        handle.kernel(|sim| sim.send(&far, b"boo")).unwrap();
+        settle(&mut tasks);
+        // A ghost would end this wait again and again, which is an error of the reactor's.
+        let (bell, heard) = handle.kernel(|sim| sim.pipe2()).unwrap();
+        let mut bell = handle.watch(bell).unwrap();
+        handle.kernel(|sim| sim.write(&heard, b"!").and(sim.close(heard))).unwrap();
+        let read = tasks.block_on(bell.attempt(Side::Read, |sim, fd| sim.read(fd, &mut [0; 9])));
+        assert_eq!(read, Ok(Ok(1)));
+    }
+    let mut reactor = Reactor::on(&mut sim).unwrap();
+    reactor.register_or_close(twin, Interest::READABLE, Trigger::Level, ()).unwrap();
+    assert!(reactor.next(None).unwrap().is_some(), "it could have: there is something to hear");
+    reactor.kernel().close(far).unwrap();
+}
+
+#[test]
+fn an_end_is_heard_again_by_who_asks_again() {
+    let (mut tasks, _sim) = tasks();
+    let handle = tasks.handle();
+    let (mut near, far) = pair(&handle);
+    drop(far);
+    let heard = tasks.block_on(async {
+        let mut heard = Vec::new();
+        for _ in 0..100 {
+            heard.push(near.recv(&mut [0; 9]).await.expect("it is whole"));
+        }
+        heard
+    });
+    assert_eq!(heard, Ok(vec![0; 100]));
+}
