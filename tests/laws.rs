@@ -21,6 +21,8 @@ pub mod reactor;
 pub mod server;
 #[path = "laws/slab.rs"]
 pub mod slab;
+#[path = "laws/task.rs"]
+pub mod task;
 #[path = "laws/timer.rs"]
 pub mod timer;
 
@@ -134,6 +136,16 @@ proptest! {
     #[test]
     fn a_server_keeps_its_promises_when_a_call_fails(plan in vec(any::<u8>(), 0..3_000)) {
         server::keeps_its_promises_under_faults(&plan);
+    }
+
+    #[test]
+    fn tasks_keep_their_promises_whatever_the_day(plan in vec(any::<u8>(), 0..3_000)) {
+        task::keeps_its_promises(&plan);
+    }
+
+    #[test]
+    fn tasks_keep_their_promises_when_a_call_fails(plan in vec(any::<u8>(), 0..3_000)) {
+        task::keeps_its_promises_under_faults(&plan);
     }
 }
 

@@ -65,7 +65,7 @@ impl<K: Kernel> Listener<K> {
     ///
     /// Man page: accept4(2)
     pub async fn accept(&mut self) -> Result<(Stream<K>, Addr), Errno> {
-        let mut gone = 0;
+        let mut gone = 0u32;
         loop {
             let accepted = self.watched.attempt(Side::Read, |kernel, fd| kernel.accept4(fd)).await;
             match accepted {
@@ -76,10 +76,13 @@ impl<K: Kernel> Listener<K> {
                     }
                     self.pause().await;
                 }
-                Err(errno) if errno.transient_accept() && gone < GONE_MAX => gone += 1,
-                Err(errno) if errno.transient_accept() || errno.exhausted() => {
-                    gone = 0;
-                    self.pause().await;
+                Err(errno) if errno.exhausted() => self.pause().await,
+                // An interruption is one only after sixteen in a row.
+                Err(errno) if errno.transient_accept() || errno.interrupted() => {
+                    gone = gone.wrapping_add(1);
+                    if gone % GONE_MAX == 0 {
+                        self.pause().await;
+                    }
                 }
                 Err(errno) => return Err(errno),
             }
