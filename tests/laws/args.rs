@@ -1,7 +1,7 @@
 //! The laws of the command line: any words are read, or refused in one line that helps.
 
 #[path = "program/mod.rs"]
-#[expect(dead_code, reason = "only what reads words is wanted of it")]
+#[expect(dead_code, unused_imports, reason = "only what reads words is wanted of it")]
 mod program;
 
 use std::ffi::OsString;

@@ -1,6 +1,6 @@
 //! The program's own files that read words, as its `main.rs` has them.
 
-#[path = "../../../src/bin/epollite/args.rs"]
+#[path = "../../../src/bin/epollite/args/mod.rs"]
 pub(crate) mod args;
 #[path = "../../../src/bin/epollite/failure.rs"]
 pub(crate) mod failure;
