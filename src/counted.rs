@@ -69,6 +69,20 @@ impl Counts {
         self.calls.iter().sum()
     }
 
+    /// How often `call` was made, failed, and said `EAGAIN`: to be told to another process.
+    /// Work: O(1).
+    #[must_use]
+    pub const fn row(&self, call: Call) -> [u64; 3] {
+        [self.calls(call), self.errors(call), self.would_block(call)]
+    }
+
+    /// Adds such a row. Work: O(1).
+    pub const fn add_row(&mut self, call: Call, [calls, errors, would_block]: [u64; 3]) {
+        self.calls[call as usize] += calls;
+        self.errors[call as usize] += errors;
+        self.would_block[call as usize] += would_block;
+    }
+
     /// Adds what another thread counted. Work: one pass over the kinds.
     pub fn add(&mut self, other: &Self) {
         let ours = [&mut self.calls, &mut self.errors, &mut self.would_block];

@@ -2,11 +2,12 @@
 //!
 //! Knows the list and nothing of what each does.
 
-/// One of the calls that a [`Kernel`](super::Kernel) makes. The clock is not among them: on
-/// Linux reading it enters no kernel.
+/// One of the calls that a [`Kernel`](super::Kernel) makes; and, behind those, the few that a
+/// program may make beside one and wants counted and written down alike: the older ways to wait,
+/// and processes. The clock is not among them: on Linux reading it enters no kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[repr(u8)]
-#[expect(missing_docs, reason = "each is the name of a method of `Kernel`, documented there")]
+#[expect(missing_docs, reason = "each is the name of a man page, or of a method of `Kernel`")]
 pub enum Call {
     Socket,
     Socketpair,
@@ -39,11 +40,17 @@ pub enum Call {
     EpollWait,
     EpollPwait2,
     Prlimit,
+    Poll,
+    Select,
+    Ioctl,
+    Fork,
+    Waitpid,
+    Kill,
 }
 
 // A call that is missing here would be counted out of bounds.
 const _: () = {
-    assert!(Call::ALL.len() == Call::Prlimit as usize + 1, "a call is missing from `ALL`");
+    assert!(Call::ALL.len() == Call::Kill as usize + 1, "a call is missing from `ALL`");
     let mut at = 0;
     while at < Call::ALL.len() {
         assert!(Call::ALL[at] as usize == at, "`ALL` is in the order of the enum");
@@ -52,8 +59,8 @@ const _: () = {
 };
 
 impl Call {
-    /// Every call, in the order of [`Kernel`](super::Kernel).
-    pub const ALL: [Self; 31] = [
+    /// Every call, in the order of [`Kernel`](super::Kernel), then those that are none of its.
+    pub const ALL: [Self; 37] = [
         Self::Socket,
         Self::Socketpair,
         Self::Bind,
@@ -85,7 +92,19 @@ impl Call {
         Self::EpollWait,
         Self::EpollPwait2,
         Self::Prlimit,
+        Self::Poll,
+        Self::Select,
+        Self::Ioctl,
+        Self::Fork,
+        Self::Waitpid,
+        Self::Kill,
     ];
+
+    /// Those that a [`Kernel`](super::Kernel) makes: the others it never sees. Work: O(1).
+    #[must_use]
+    pub fn of_kernel() -> &'static [Self] {
+        &Self::ALL[..=Self::Prlimit as usize]
+    }
 
     /// Its name in C. Work: O(1).
     #[must_use]
@@ -122,6 +141,12 @@ impl Call {
             Self::EpollWait => "epoll_wait",
             Self::EpollPwait2 => "epoll_pwait2",
             Self::Prlimit => "prlimit",
+            Self::Poll => "poll",
+            Self::Select => "select",
+            Self::Ioctl => "ioctl",
+            Self::Fork => "fork",
+            Self::Waitpid => "waitpid",
+            Self::Kill => "kill",
         }
     }
 
@@ -137,6 +162,8 @@ impl Call {
             Self::Sigprocmask => "rt_sigprocmask",
             Self::Dup => "fcntl",
             Self::Prlimit => "prlimit64",
+            Self::Fork => "clone",
+            Self::Waitpid => "wait4",
             _ => self.name(),
         }
     }

@@ -6,6 +6,7 @@
 mod refusal;
 mod service;
 
+pub use refusal::refuses;
 pub use service::{Config, Served, Service, Stats, Turned};
 
 use core::fmt;

@@ -2,6 +2,7 @@
 //!
 //! Knows what arguments look like; which call has which is in `traced/calls.rs`.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 use core::time::Duration;
@@ -73,6 +74,8 @@ pub enum Argument {
     Limit(Limit),
     /// Where memory that the call did not touch lies.
     Address(usize),
+    /// What has a form of its own: the descriptors of a poll, a set of them.
+    Text(String),
 }
 
 /// The first of some bytes, as many as strace prints, and how many there were.
@@ -186,6 +189,7 @@ impl fmt::Display for Argument {
                 write!(f, "{{rlim_cur={}, rlim_max={}}}", Rlim(limit.soft), Rlim(limit.hard))
             }
             Self::Address(address) => write!(f, "{address:#x}"),
+            Self::Text(text) => f.write_str(text),
         }
     }
 }

@@ -14,12 +14,14 @@ use crate::failure::Failure;
 use crate::listen::{self, Bound};
 use crate::log::{Log, quoted};
 use crate::meter::{Meter, Tally, Trace};
+use crate::model::Model;
+use crate::models;
 use crate::report::Snapshot;
 use crate::worker::Worker;
 
 /// Descriptors that are no connection: standard streams, signals, and some to spare for name
 /// resolution and whatever the C library opens for a moment.
-const OTHER_DESCRIPTORS: u64 = 16;
+pub(crate) const OTHER_DESCRIPTORS: u64 = 16;
 
 /// Descriptors that each thread has for itself: an epoll and an eventfd.
 const THREAD_DESCRIPTORS: u64 = 2;
@@ -27,9 +29,16 @@ const THREAD_DESCRIPTORS: u64 = 2;
 pub(crate) fn run(options: &Echo) -> Result<(), Failure> {
     let limit = raise_descriptor_limit(&options.log);
     if options.trace.is_some() || options.is_counted {
-        serve::<Traced<Counted<Linux>>>(options, limit)
+        serve_as::<Traced<Counted<Linux>>>(options, limit)
     } else {
-        serve::<Counted<Linux>>(options, limit)
+        serve_as::<Counted<Linux>>(options, limit)
+    }
+}
+
+fn serve_as<K: Meter>(options: &Echo, limit: u64) -> Result<(), Failure> {
+    match options.model {
+        Model::Epoll(_) => serve::<K>(options, limit),
+        _ => models::run::<K>(options, limit),
     }
 }
 
@@ -169,16 +178,14 @@ fn work<K: Meter>(mut workers: Vec<Worker<K>>, ready: impl FnOnce()) -> Result<(
             });
         }
         let sum = result?;
-        if let Some(tally) = &sum.tally {
-            first.log.table(|| tally.text(sum.echoes()));
-        }
+        sum.tell_calls(&first.log);
         Ok(())
     })
 }
 
 /// Where `--trace` prints to. A file is opened before anything else is: no name is resolved
 /// and no port taken for a command line that cannot work.
-fn open_trace(options: &Echo) -> Result<Trace, Failure> {
+pub(crate) fn open_trace(options: &Echo) -> Result<Trace, Failure> {
     match &options.trace {
         None => Ok(Trace::Nowhere),
         Some(None) => Ok(Trace::Stderr),
@@ -192,11 +199,11 @@ fn open_trace(options: &Echo) -> Result<Trace, Failure> {
     }
 }
 
-fn failed(call: &str, errno: Errno) -> Failure {
+pub(crate) fn failed(call: &str, errno: Errno) -> Failure {
     Failure::new(Failure::RUN, format!("{call}: {errno}"))
 }
 
-fn announce(log: &Log, transport: &str, address: &str) {
+pub(crate) fn announce(log: &Log, transport: &str, address: &str) {
     if !log.is_quiet {
         log.result(
             || format!("listening on {transport} {address}"),

@@ -56,6 +56,10 @@ Where (each may be given several times; default: --tcp 127.0.0.1:7777):
       --unix PATH          a Unix stream socket; @NAME for an abstract one
 
 How:
+      --model NAME         how clients are served: blocking, thread, nonblocking, select,
+                           poll, epoll-level, epoll-edge or epoll-oneshot; what follows
+                           is epoll's, and what a model cannot do it refuses
+                                                             [default: epoll-edge]
       --trigger MODE       level, edge or oneshot            [default: edge]
       --threads N          a reactor per thread; TCP and UDP ports are shared, a Unix
                            socket belongs to one thread      [default: 1]
@@ -93,6 +97,7 @@ Examples:
   epollite echo --tcp :7777 --udp :7777 -v       both, on all addresses, telling of clients
   epollite echo --unix /tmp/echo.sock            then: nc -NU /tmp/echo.sock
   epollite echo --trigger level --threads 2      two reactors, level-triggered
+  epollite echo --model select --trace           the same echo, with select(2)
   epollite echo --check 127.0.0.1:7777           is it alive?
   epollite echo --trace=calls.txt --count        see what it asks of the kernel
   kill -USR1 $(pidof epollite)                   statistics

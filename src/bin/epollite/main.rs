@@ -17,8 +17,11 @@ mod help;
 mod listen;
 mod log;
 mod meter;
+mod model;
+mod models;
 mod report;
 mod sim;
+mod tell;
 mod units;
 mod worker;
 

@@ -4,19 +4,21 @@
 //! Two kernels, chosen when the program starts: who asks for no trace runs code that has
 //! never heard of one.
 
+use std::fmt;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use epollite::traced::{Record, Returned};
+use epollite::kernel::Tap;
+use epollite::traced::{Argument, Record, Returned};
 use epollite::{Call, Counted, Counts, Errno, Kernel, Linux, Traced};
 
 use crate::log;
 
 /// A kernel that counts, and may write down.
-pub(crate) trait Meter: Kernel + Send {
+pub(crate) trait Meter: Kernel + Send + 'static {
     /// A fresh one.
     fn fresh() -> Self;
 
@@ -25,6 +27,15 @@ pub(crate) trait Meter: Kernel + Send {
 
     /// Hands every call that was written down to `see`.
     fn look(&mut self, see: impl FnMut(Record));
+
+    /// Makes a call that no `Kernel` has. It is counted like any other, and where calls are
+    /// written down, with the arguments that `show` says.
+    fn beside<R>(
+        &mut self,
+        call: Call,
+        make: impl FnOnce() -> Result<R, Errno>,
+        show: impl FnOnce(&Result<R, Errno>) -> (Vec<Argument>, Returned),
+    ) -> Result<R, Errno>;
 }
 
 impl Meter for Counted<Linux> {
@@ -37,6 +48,17 @@ impl Meter for Counted<Linux> {
     }
 
     fn look(&mut self, _: impl FnMut(Record)) {}
+
+    fn beside<R>(
+        &mut self,
+        call: Call,
+        make: impl FnOnce() -> Result<R, Errno>,
+        _: impl FnOnce(&Result<R, Errno>) -> (Vec<Argument>, Returned),
+    ) -> Result<R, Errno> {
+        let result = make();
+        self.tap.leave(call, result.as_ref().err().copied());
+        result
+    }
 }
 
 impl Meter for Traced<Counted<Linux>> {
@@ -51,6 +73,21 @@ impl Meter for Traced<Counted<Linux>> {
     fn look(&mut self, mut see: impl FnMut(Record)) {
         self.take().for_each(&mut see);
     }
+
+    fn beside<R>(
+        &mut self,
+        call: Call,
+        make: impl FnOnce() -> Result<R, Errno>,
+        show: impl FnOnce(&Result<R, Errno>) -> (Vec<Argument>, Returned),
+    ) -> Result<R, Errno> {
+        let start = self.now();
+        let result = self.kernel.beside(call, make, |_| (Vec::new(), Returned::Number(0)));
+        let duration = self.now() - start;
+        let (arguments, returned) = show(&result);
+        let outcome = result.as_ref().map(|_| returned).map_err(|errno| *errno);
+        self.push(Record { call, arguments, result: outcome, start, duration });
+        result
+    }
 }
 
 /// Where the lines of `--trace` go.
@@ -61,10 +98,28 @@ pub(crate) enum Trace {
     File(Arc<File>),
 }
 
+/// Who makes calls, where several do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Maker {
+    Thread(u64),
+
+    Porter,
+}
+
+impl fmt::Display for Maker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Thread(number) => write!(f, "thread {number}"),
+
+            Self::Porter => f.write_str("porter"),
+        }
+    }
+}
+
 impl Trace {
-    /// One line as strace -T prints it, with the thread's number when there are several.
-    pub(crate) fn line(&self, thread: Option<usize>, record: &Record) {
-        let mut line = thread.map_or_else(String::new, |thread| format!("[thread {thread}] "));
+    /// One line as strace -T prints it, with its maker's number when there are several.
+    pub(crate) fn line(&self, maker: Option<Maker>, record: &Record) {
+        let mut line = maker.map_or_else(String::new, |maker| format!("[{maker}] "));
         // Writing to a String cannot fail.
         let _ = writeln!(line, "{record:#}");
         match self {
@@ -115,6 +170,16 @@ impl Tally {
             Ok(_) => {}
             Err(Errno::EAGAIN) => row.again += 1,
             Err(_) => row.errors += 1,
+        }
+    }
+
+    /// Goes through all figures, in an order that is always the same.
+    pub(crate) fn each(&mut self, mut visit: impl FnMut(&mut u64)) {
+        for Row { calls, again, errors, bytes, time } in &mut self.0 {
+            [calls, again, errors, bytes].into_iter().for_each(&mut visit);
+            let mut nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            visit(&mut nanos);
+            *time = Duration::from_nanos(nanos);
         }
     }
 

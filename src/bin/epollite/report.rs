@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use epollite::server::{datagram, stream};
 use epollite::{Call, Counts};
 
-use crate::log::quoted;
+use crate::log::{Log, quoted};
 use crate::meter::Tally;
 
 /// What one thread has counted, or all of them together.
@@ -27,6 +27,37 @@ impl Snapshot {
         self.calls.add(&other.calls);
         if let Some(tally) = &other.tally {
             self.tally.get_or_insert_default().add(tally);
+        }
+    }
+
+    /// Goes through all figures, in an order that is always the same: those of `--count` last.
+    pub(crate) fn each(&mut self, mut visit: impl FnMut(&mut u64)) {
+        let Self { open, stream: s, datagram: d, calls, tally } = self;
+        visit(open);
+        [&mut s.accepted, &mut s.closed, &mut s.reset, &mut s.timed_out]
+            .into_iter()
+            .for_each(&mut visit);
+        [&mut s.aborted, &mut s.pauses, &mut s.bytes_in, &mut s.bytes_out]
+            .into_iter()
+            .for_each(&mut visit);
+        [&mut s.echoes, &mut s.useful, &mut s.spurious, &mut s.stale]
+            .into_iter()
+            .for_each(&mut visit);
+        [&mut d.received, &mut d.echoed, &mut d.truncated, &mut d.refused]
+            .into_iter()
+            .for_each(&mut visit);
+        [&mut d.dropped, &mut d.errors, &mut d.bytes_in, &mut d.bytes_out]
+            .into_iter()
+            .for_each(&mut visit);
+        [&mut d.useful, &mut d.spurious].into_iter().for_each(&mut visit);
+        for call in Call::ALL {
+            let before = calls.row(call);
+            let mut row = before;
+            row.iter_mut().for_each(&mut visit);
+            calls.add_row(call, std::array::from_fn(|at| row[at].wrapping_sub(before[at])));
+        }
+        if let Some(tally) = tally {
+            tally.each(visit);
         }
     }
 
@@ -58,6 +89,19 @@ impl Snapshot {
             .collect();
         kinds.sort_by_key(|&(_, calls)| core::cmp::Reverse(calls));
         kinds
+    }
+
+    /// Says it all, and the table of calls where one is kept.
+    pub(crate) fn tell(&self, log: &Log) {
+        log.result(|| self.text(), || self.json());
+        self.tell_calls(log);
+    }
+
+    /// Says the table of calls, where one is kept.
+    pub(crate) fn tell_calls(&self, log: &Log) {
+        if let Some(tally) = &self.tally {
+            log.table(|| tally.text(self.echoes()));
+        }
     }
 
     /// A block of lines for people.

@@ -2,18 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use epollite::kernel::SIGINFO_BYTES;
 use epollite::server::datagram::{self, Service};
-use epollite::server::stream::{Left, Note, Server, Turn};
+use epollite::server::stream::{Note, Server, Turn};
 use epollite::{Errno, Event, Fd, Interest, Ready, Signal, Token, Trigger};
 
 use crate::control::Control;
 use crate::listen::SocketFiles;
-use crate::log::{Log, quoted};
-use crate::meter::{Meter, Tally, Trace};
+use crate::log::Log;
+use crate::meter::{Maker, Meter, Tally, Trace};
 use crate::report::Snapshot;
+use crate::tell;
 
 /// What is in the reactor beside streams.
 pub(crate) enum Mine {
@@ -48,9 +49,6 @@ struct Peer {
     name: String,
     bytes: u64,
 }
-
-/// How often a pause is told at most.
-const PAUSE_TOLD_EVERY: Duration = Duration::from_secs(10);
 
 impl<K: Meter> Worker<K> {
     pub(crate) fn new(me: usize, server: Server<K, Mine>, control: Arc<Control>, log: Log) -> Self {
@@ -140,9 +138,9 @@ impl<K: Meter> Worker<K> {
     /// Shows and sums up the calls that were made, if that is wanted.
     pub(crate) fn look(&mut self) {
         let Self { server, trace, tally, control, me, .. } = self;
-        let thread = (control.threads() > 1).then_some(*me);
+        let maker = (control.threads() > 1).then_some(Maker::Thread(*me as u64));
         server.kernel().look(|record| {
-            trace.line(thread, &record);
+            trace.line(maker, &record);
             if let Some(tally) = tally {
                 tally.see(&record);
             }
@@ -203,10 +201,7 @@ impl<K: Meter> Worker<K> {
     }
 
     fn report(&self, sum: &Snapshot) {
-        self.log.result(|| sum.text(), || sum.json());
-        if let Some(tally) = &sum.tally {
-            self.log.table(|| tally.text(sum.echoes()));
-        }
+        sum.tell(&self.log);
     }
 
     /// A second signal: the user means it. The exit code is the shell's for that signal.
@@ -233,82 +228,36 @@ impl<K: Meter> Worker<K> {
 
     /// Tells what the servers noted.
     fn tell(&mut self) {
+        let log = self.log;
         while let Some(note) = self.server.note() {
             match note {
                 Note::Connected { token, peer } => {
-                    let name = match peer {
-                        epollite::Addr::Unix(_) => format!("unix client {token}"),
-                        peer => format!("tcp {peer}"),
-                    };
-                    self.say(&name, "connected", None, "connected");
+                    let name = tell::name(&peer, token);
+                    tell::connected(&log, &name);
                     self.peers.insert(token, Peer { name, bytes: 0 });
                 }
                 Note::Said { token, bytes } => {
                     if let Some(peer) = self.peers.get_mut(&token) {
                         peer.bytes += bytes as u64;
-                        let name = peer.name.clone();
-                        self.say(&name, "sent", Some(bytes as u64), &format!("sent {bytes} bytes"));
+                        tell::said(&log, &peer.name, bytes);
                     }
                 }
                 Note::Left { token, why } => {
                     if let Some(Peer { name, bytes }) = self.peers.remove(&token) {
-                        let why = reason(why);
-                        let text = format!("left after {bytes} bytes: {why}");
-                        self.say(&name, "left", Some(bytes), &text);
+                        tell::left(&log, &name, bytes, why);
                     }
                 }
-                Note::Paused { errno } => self.tell_pause(errno),
+                Note::Paused { errno } => {
+                    tell::paused(&log, &mut self.paused_told, errno, self.server.connections());
+                }
             }
         }
         for at in 0..self.datagrams.len() {
             while let Some((Mine::Datagrams(service), _)) = self.server.foreign(self.datagrams[at])
             {
                 let Some(turned) = service.note() else { break };
-                let fate = match turned.served {
-                    datagram::Served::Echoed => "",
-                    datagram::Served::Truncated => ", truncated: not echoed",
-                    datagram::Served::Refused => ", not echoed: its port would answer the echo",
-                };
-                let text = format!("sent {} bytes{fate}", turned.bytes);
-                self.say(&format!("udp {}", turned.from), "sent", Some(turned.bytes as u64), &text);
+                tell::datagram(&log, &turned);
             }
         }
-    }
-
-    fn say(&self, who: &str, event: &str, bytes: Option<u64>, text: &str) {
-        let json = || {
-            let bytes = bytes.map_or_else(String::new, |bytes| format!(",\"bytes\":{bytes}"));
-            let (who, text) = (quoted(who), quoted(text));
-            format!("{{\"event\":\"{event}\",\"peer\":{who}{bytes},\"text\":{text}}}")
-        };
-        self.log.remark(|| format!("{who} {text}"), json);
-    }
-
-    fn tell_pause(&mut self, errno: Option<Errno>) {
-        if self.paused_told.is_some_and(|told| told.elapsed() < PAUSE_TOLD_EVERY) {
-            return;
-        }
-        self.paused_told = Some(Instant::now());
-        let why = match errno {
-            Some(errno) => format!("{errno}; it goes on when something comes free"),
-            None => format!(
-                "{} connections are this thread's limit; it goes on when one leaves",
-                self.server.connections()
-            ),
-        };
-        self.log.remark(
-            || format!("epollite: accepting pauses: {why}"),
-            || format!("{{\"event\":\"paused\",\"why\":{}}}", quoted(&why)),
-        );
-    }
-}
-
-fn reason(why: Left) -> String {
-    match why {
-        Left::Closed => "closed".into(),
-        Left::Failed(Errno::ECONNRESET | Errno::EPIPE) => "reset".into(),
-        Left::Failed(errno) => errno.to_string(),
-        Left::Idle => "idle".into(),
-        Left::Expired => "did not leave in time".into(),
     }
 }

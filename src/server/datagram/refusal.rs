@@ -31,8 +31,9 @@ const REFLECTORS: [u16; 19] = [
 /// Whether a datagram from `sender` is not to be answered by a server on `own_port`.
 ///
 /// The server's own ports, of all its sockets, are refused on *any* address: on one of ours it
-/// is ourselves, on another's it is most likely an echo server like us.
-pub(super) fn refuses(own_ports: &[u16], sender: &Addr) -> bool {
+/// is ourselves, on another's it is most likely an echo server like us. Work: O(ports).
+#[must_use]
+pub fn refuses(own_ports: &[u16], sender: &Addr) -> bool {
     match sender.port() {
         // Nobody can be answered at port 0.
         Some(0) => true,

@@ -10,5 +10,7 @@ mod gate;
 mod help;
 #[path = "../../../src/bin/epollite/log.rs"]
 mod log;
+#[path = "../../../src/bin/epollite/model.rs"]
+mod model;
 #[path = "../../../src/bin/epollite/units.rs"]
 mod units;

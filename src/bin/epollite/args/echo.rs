@@ -7,6 +7,7 @@ use epollite::Trigger;
 
 use super::super::failure::Failure;
 use super::super::log::{Format, Log};
+use super::super::model::{self, Model};
 use super::super::{help, units};
 use super::command::Command;
 use super::target::{Target, host, target};
@@ -16,6 +17,7 @@ use super::words::{Word, Words};
 #[derive(Clone, Debug)]
 pub(crate) struct Echo {
     pub(crate) targets: Vec<Target>,
+    pub(crate) model: Model,
     pub(crate) trigger: Trigger,
     pub(crate) threads: u32,
     pub(crate) connections_max: Option<u32>,
@@ -39,6 +41,7 @@ pub(super) fn echo(words: &mut Words) -> Result<Command, Failure> {
     words.hint = "epollite echo --help";
     let mut options = Echo {
         targets: Vec::new(),
+        model: Model::Epoll(Trigger::Edge),
         trigger: Trigger::Edge,
         threads: 1,
         connections_max: None,
@@ -49,7 +52,7 @@ pub(super) fn echo(words: &mut Words) -> Result<Command, Failure> {
         trace: None,
         is_counted: false,
     };
-    let mut check = None;
+    let (mut check, mut model, mut given) = (None, None, Vec::new());
     while let Some(word) = words.next()? {
         let flag = match word {
             Word::Flag(flag) => flag,
@@ -58,11 +61,13 @@ pub(super) fn echo(words: &mut Words) -> Result<Command, Failure> {
                 return Err(words.usage(&format!("unexpected argument '{word}'")));
             }
         };
+        given.push(flag.clone());
         match flag.as_str() {
             "-h" | "--help" => return Ok(Command::Help(help::ECHO)),
             "--tcp" => options.targets.push(words.take(|text| host(text).map(Target::Tcp))?),
             "--udp" => options.targets.push(words.take(|text| host(text).map(Target::Udp))?),
             "--unix" => options.targets.push(Target::Unix(words.unix_path()?)),
+            "--model" => model = Some(words.take(Model::named)?),
             "--trigger" => options.trigger = words.take(trigger)?,
             "--threads" => options.threads = words.take(|n| units::number(n, 1, THREADS_MAX))?,
             "--max-connections" => {
@@ -100,6 +105,7 @@ pub(super) fn echo(words: &mut Words) -> Result<Command, Failure> {
     if options.targets.is_empty() {
         options.targets.push(Target::Tcp(DEFAULT_TCP.into()));
     }
+    model::settle(&mut options, model, &given).map_err(|why| words.usage(&why))?;
     Ok(Command::Echo(options))
 }
 

@@ -41,7 +41,7 @@ impl Weather {
         let triggers = [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];
         let drawn = triggers[pick(triggers.len())];
         let faults = has_faults.then(|| {
-            let call = Call::ALL[pick(Call::ALL.len())];
+            let call = Call::of_kernel()[pick(Call::of_kernel().len())];
             let errnos = Faults::of(call);
             let errno = errnos.get(pick(errnos.len().max(1))).copied().unwrap_or(Errno::EINTR);
             let at = pick(2_000) as u64;

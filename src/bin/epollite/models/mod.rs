@@ -1,0 +1,24 @@
+//! The server models of the tutorials, one file each, all serving the same echo.
+//!
+//! Read them in this order: `blocking`, `thread`, `nonblocking`, `select`, `poll`; then the
+//! library's own `server::stream`, which is what `--model epoll-edge` and its siblings run. What
+//! the blocking ones share is `straight` and `porter`; what the others share, everything but the
+//! waiting, is `crowd` and `guest`. `sys` is the one
+//! file of the program that says `unsafe`.
+
+mod blocking;
+mod crowd;
+mod guest;
+mod ledger;
+mod nonblocking;
+mod poll;
+mod porter;
+mod select;
+mod sockets;
+mod stage;
+mod start;
+mod straight;
+mod sys;
+mod thread;
+
+pub(crate) use start::run;

@@ -1,0 +1,57 @@
+//! What is done with one socket in one go, whatever the model: a datagram answered, a client
+//! turned away.
+
+use epollite::server::datagram::{Served, Turned, refuses};
+use epollite::{Addr, Errno, Fd, Kernel, Shut};
+
+use super::stage::Stage;
+use crate::meter::Meter;
+use crate::tell;
+
+/// Reads one datagram and sends it back; says who sent it. What is too long, or comes from a
+/// port that would answer the answer, is not answered; nor what the system has no room for, as
+/// the network would not.
+pub(super) fn answer<K: Meter>(
+    stage: &mut Stage<K>,
+    socket: &Fd,
+    own_ports: &[u16],
+    buf: &mut [u8],
+) -> Result<Addr, Errno> {
+    let stats = &mut stage.datagrams;
+    let (length, from) = match stage.kernel.recvfrom(socket, buf) {
+        Ok(came) => came,
+        Err(errno) => {
+            stats.errors += u64::from(!errno.would_block() && !errno.interrupted());
+            return Err(errno);
+        }
+    };
+    stats.received += 1;
+    let bytes = length.min(buf.len());
+    stats.bytes_in += bytes as u64;
+    let served = if length > buf.len() {
+        stats.truncated += 1;
+        Served::Truncated
+    } else if refuses(own_ports, &from) {
+        stats.refused += 1;
+        Served::Refused
+    } else if stage.kernel.sendto(socket, &buf[..bytes], &from).is_ok() {
+        stats.echoed += 1;
+        stats.bytes_out += bytes as u64;
+        Served::Echoed
+    } else {
+        stats.dropped += 1;
+        Served::Echoed
+    };
+    if stage.log.is_verbose {
+        tell::datagram(&stage.log, &Turned { from, bytes, served });
+    }
+    Ok(from)
+}
+
+/// Ends a client that cannot be served. What it has said already is read first: to close over
+/// unread input sends a reset, and it is to see an orderly end.
+pub(super) fn turn_away<K: Kernel>(kernel: &mut K, socket: Fd, buf: &mut [u8]) {
+    let _ = kernel.shutdown(&socket, Shut::Write);
+    let _ = kernel.recv(&socket, buf);
+    let _ = kernel.close(socket);
+}

@@ -1,0 +1,70 @@
+//! From options to a model: sockets bound, signals heard, addresses announced, and then the
+//! one that was asked for.
+
+use epollite::{Fd, Signal};
+
+use super::crowd::{Crowd, Rules};
+use super::ledger::Ledger;
+use super::porter::House;
+use super::stage::Stage;
+use super::{blocking, nonblocking, poll, porter, select, thread};
+use crate::args::Echo;
+use crate::echo::{OTHER_DESCRIPTORS, announce, failed, open_trace};
+use crate::failure::Failure;
+use crate::listen::{self, Bound, SocketFiles};
+use crate::meter::{Maker, Meter};
+use crate::model::Model;
+use crate::report::Snapshot;
+
+/// Serves by the model that `options` name, until a signal ends it. `limit` is of descriptors.
+pub(crate) fn run<K: Meter>(options: &Echo, limit: u64) -> Result<(), Failure> {
+    let mut stage = Stage::<K>::new(options, open_trace(options)?, None);
+    let mut bounds = Vec::new();
+    for target in &options.targets {
+        bounds.extend(listen::bind(&mut stage.kernel, target, 1)?);
+    }
+    let taken = OTHER_DESCRIPTORS + bounds.len() as u64;
+    let room = u32::try_from(limit.saturating_sub(taken)).unwrap_or(u32::MAX).max(1);
+    let rules = Rules {
+        guests_max: options.connections_max.map_or(room, |max| max.min(room)),
+        wall: (options.model == Model::Select).then_some(select::WALL),
+        idle: options.idle,
+        drain: options.drain,
+    };
+    let told: Vec<_> =
+        bounds.iter().map(|bound| (bound.transport, bound.address.clone())).collect();
+    let signals = [Signal::INT, Signal::TERM, Signal::USR1];
+    let signals = stage.hear(&signals).map_err(|errno| failed("signalfd", errno))?;
+    told.iter().for_each(|(transport, address)| announce(&options.log, transport, address));
+    let sum = match options.model {
+        Model::Blocking | Model::Thread => wait_in_calls(options, stage, signals, bounds, rules),
+        Model::Nonblocking => nonblocking::run(Crowd::new(stage, signals, bounds, rules)),
+        Model::Select => select::run(Crowd::new(stage, signals, bounds, rules)),
+        Model::Poll => poll::run(Crowd::new(stage, signals, bounds, rules)),
+        Model::Epoll(_) => unreachable!("the reactor's own server has no model here"),
+    };
+    sum?.tell_calls(&options.log);
+    Ok(())
+}
+
+/// For those who wait inside a call: a porter, one door, and the model.
+fn wait_in_calls<K: Meter>(
+    options: &Echo,
+    mut stage: Stage<K>,
+    signals: Fd,
+    mut bounds: Vec<Bound>,
+    rules: Rules,
+) -> Result<Snapshot, Failure> {
+    let Bound { fd, transport, file, .. } = bounds.remove(0);
+    let ledger = Ledger::new(1, options.is_counted).map_err(|errno| failed("mmap", errno))?;
+    stage.keep(&ledger);
+    let (house, mut files) = (House::new(fd, ledger), SocketFiles::default());
+    files.extend(file);
+    let own = stage.another(Maker::Porter, &house.ledger);
+    porter::start(&house, own, signals, files, rules.drain)?;
+    match options.model {
+        Model::Thread => thread::run(&house, stage, rules.guests_max.min(thread::GUESTS_MAX)),
+        _ if transport == "udp" => blocking::run_datagrams(&house, stage),
+        _ => blocking::run(&house, stage),
+    }
+}

@@ -1,0 +1,241 @@
+//! The system calls that only the models make.
+//!
+//! The one file of the program that says `unsafe` or `libc::`. Each call is counted and shown
+//! beside those of the kernel; nothing here retries, remembers or decides.
+
+#![expect(
+    unsafe_code,
+    reason = "these calls are the program's own, and no kernel of the library's"
+)]
+
+use std::fmt::Write as _;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use epollite::traced::{Argument as A, Returned};
+use epollite::{Call, Errno, Fd, Interest};
+
+use crate::meter::Meter;
+
+/// One line of poll(2)'s list.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct PollFd(libc::pollfd);
+
+impl PollFd {
+    /// Of `fd`, to hear of `interest`. Errors and hang-ups come unasked.
+    pub(super) fn new(fd: &Fd, interest: Interest) -> Self {
+        let mut events = 0;
+        if interest.contains(Interest::READABLE) {
+            events |= libc::POLLIN;
+        }
+        if interest.contains(Interest::WRITABLE) {
+            events |= libc::POLLOUT;
+        }
+        // What nothing is wanted of is left out: a negative number stands for nobody. A door that
+        // has hung up would otherwise be reported for ever.
+        let fd = if events == 0 { -1 } else { fd.as_raw_fd() };
+        Self(libc::pollfd { fd, events, revents: 0 })
+    }
+
+    /// Whether the kernel wrote anything into it.
+    pub(super) const fn is_ready(&self) -> bool {
+        self.0.revents != 0
+    }
+}
+
+/// Waits until one of `list` is ready, or `timeout` has passed; `None` is for ever. Returns how
+/// many are. Work: one system call, O(list).
+///
+/// Man page: poll(2)
+pub(super) fn poll<K: Meter>(
+    kernel: &mut K,
+    list: &mut [PollFd],
+    timeout: Option<Duration>,
+) -> Result<usize, Errno> {
+    // To the millisecond, rounded up: to wake too early is to turn in vain.
+    let millis = timeout.map_or(-1, |timeout| {
+        i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+    });
+    let (at, len) = (list.as_mut_ptr(), list.len());
+    let make = || {
+        // SAFETY: poll(2) reads and writes `len` pollfds at `at`, which is what a PollFd is; the
+        // slice is borrowed exclusively until it returns, and it keeps no pointer. What the
+        // numbers in it stand for is the kernel's to check.
+        count(unsafe { libc::poll(at.cast(), len as libc::nfds_t, millis) })
+    };
+    kernel.beside(Call::Poll, make, |result| {
+        let number = i64::try_from(len).unwrap_or(i64::MAX);
+        let returned = Returned::Number(*result.as_ref().unwrap_or(&0));
+        (vec![A::Text(lines(list)), A::Number(number), A::Number(millis.into())], returned)
+    })
+}
+
+/// The list as strace(1) prints it; what came back stands beside what was asked for.
+fn lines(list: &[PollFd]) -> String {
+    let mut text = String::from("[");
+    for (at, PollFd(line)) in list.iter().enumerate() {
+        let between = if at == 0 { "" } else { ", " };
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{between}{{fd={}, events={}", line.fd, bits(line.events));
+        if line.revents != 0 {
+            let _ = write!(text, ", revents={}", bits(line.revents));
+        }
+        text.push('}');
+    }
+    text + "]"
+}
+
+fn bits(mask: i16) -> String {
+    const NAMES: [(i16, &str); 5] = [
+        (libc::POLLIN, "POLLIN"),
+        (libc::POLLOUT, "POLLOUT"),
+        (libc::POLLERR, "POLLERR"),
+        (libc::POLLHUP, "POLLHUP"),
+        (libc::POLLNVAL, "POLLNVAL"),
+    ];
+    let names = NAMES.iter().filter(|(bit, _)| mask & bit != 0).map(|(_, name)| *name);
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { "0".into() } else { names.join("|") }
+}
+
+/// A set of descriptors as select(2) wants it: bit n stands for descriptor n.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct FdSet([libc::c_ulong; Self::WORDS]);
+
+const _: () = assert!(size_of::<FdSet>() == size_of::<libc::fd_set>(), "select(2) knows no end");
+const _: () = assert!(align_of::<FdSet>() == align_of::<libc::fd_set>());
+
+impl FdSet {
+    /// How many bits there are.
+    pub(super) const SIZE: u32 = libc::FD_SETSIZE as u32;
+    const WORDS: usize = (Self::SIZE / libc::c_ulong::BITS) as usize;
+    pub(super) const EMPTY: Self = Self([0; Self::WORDS]);
+
+    /// Where the bit of `fd` is: which word, and the bit in it.
+    const fn place(fd: &Fd) -> (usize, libc::c_ulong) {
+        let number = fd.number();
+        assert!(number < Self::SIZE, "behind the set is somebody else's memory");
+        ((number / libc::c_ulong::BITS) as usize, 1 << (number % libc::c_ulong::BITS))
+    }
+
+    /// Sets the bit of `fd`.
+    ///
+    /// # Panics
+    /// It has none: its number is [`SIZE`](Self::SIZE) or more.
+    pub(super) const fn insert(&mut self, fd: &Fd) {
+        let (word, bit) = Self::place(fd);
+        self.0[word] |= bit;
+    }
+
+    /// Whether the bit of `fd` is set; no bit is none.
+    pub(super) const fn contains(&self, fd: &Fd) -> bool {
+        if fd.number() >= Self::SIZE {
+            return false;
+        }
+        let (word, bit) = Self::place(fd);
+        self.0[word] & bit != 0
+    }
+
+    /// One more than the highest number in it.
+    fn end(&self) -> i32 {
+        let last = self.0.iter().rposition(|&word| word != 0);
+        let bits = libc::c_ulong::BITS;
+        let end = last.map_or(0, |word| (word as u32 + 1) * bits - self.0[word].leading_zeros());
+        end.cast_signed()
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = u32> {
+        let bits = libc::c_ulong::BITS;
+        (0..Self::SIZE).filter(move |n| self.0[(n / bits) as usize] >> (n % bits) & 1 == 1)
+    }
+
+    /// As strace(1) prints it.
+    fn text(&self) -> String {
+        let numbers: Vec<String> = self.numbers().map(|number| number.to_string()).collect();
+        format!("[{}]", numbers.join(" "))
+    }
+}
+
+/// Waits until one of `readers` is readable or one of `writers` writable, or `timeout` has
+/// passed, and leaves those bits set. Returns how many there are. Work: one system call,
+/// O(highest number).
+///
+/// Man page: select(2)
+pub(super) fn select<K: Meter>(
+    kernel: &mut K,
+    readers: &mut FdSet,
+    writers: &mut FdSet,
+    timeout: Option<Duration>,
+) -> Result<usize, Errno> {
+    let end = readers.end().max(writers.end());
+    let asked = [*readers, *writers];
+    let mut time = timeout.map(|timeout| libc::timeval {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        // To the microsecond, rounded up, and always under a million.
+        tv_usec: libc::suseconds_t::from((timeout.subsec_nanos() / 1000 + 1).min(999_999)),
+    });
+    let time = time.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
+    let (read, write) = (std::ptr::from_mut(readers), std::ptr::from_mut(writers));
+    let make = || {
+        // SAFETY: select(2) reads and writes the two sets, each of the size and alignment of an
+        // fd_set (asserted above) and longer than `end` bits, and the timeval, if any; all three
+        // are ours alone until it returns, and it keeps no pointer.
+        count(unsafe { libc::select(end, read.cast(), write.cast(), std::ptr::null_mut(), time) })
+    };
+    kernel.beside(Call::Select, make, |result| {
+        let [readers, writers] = asked.map(|set| A::Text(set.text()));
+        let timeout = timeout.map_or(A::Name("NULL"), A::Timespec);
+        let returned = Returned::Number(*result.as_ref().unwrap_or(&0));
+        (vec![A::Number(end.into()), readers, writers, A::Name("NULL"), timeout], returned)
+    })
+}
+
+/// Has the calls on `fd` wait from now on, instead of saying `EAGAIN`: the kernels of the library
+/// know no descriptor that blocks. Work: one system call.
+///
+/// Man page: ioctl(2), `FIONBIO`
+pub(super) fn set_blocking<K: Meter>(kernel: &mut K, fd: &Fd) -> Result<(), Errno> {
+    let make = || {
+        let mut is_nonblocking: libc::c_int = 0;
+        // SAFETY: ioctl(2) with FIONBIO reads one `int` at the address given, which is ours until
+        // it returns, and keeps no pointer.
+        count(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut is_nonblocking) })
+    };
+    let made = kernel.beside(Call::Ioctl, make, |_| {
+        (vec![A::Fd(fd.number()), A::Name("FIONBIO"), A::Value(0)], Returned::Number(0))
+    });
+    made.map(drop)
+}
+
+/// `count` words, all zero, that children see too: in them and here they are the same memory.
+/// Work: one system call.
+///
+/// Man page: mmap(2), `MAP_SHARED`
+pub(super) fn shared_words(count: usize) -> Result<&'static [AtomicU64], Errno> {
+    let bytes = count * size_of::<AtomicU64>();
+    let (access, kind) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    // SAFETY: mmap(2) without an address of ours touches no memory that we have: it gives us
+    // `bytes` new bytes, zeroed, page-aligned.
+    let at = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, kind, -1, 0) };
+    if at == libc::MAP_FAILED {
+        return Err(last());
+    }
+    // SAFETY: from_raw_parts reads nothing. `at` holds `count` zeroed words, aligned to a page; they
+    // are never unmapped, and only looked at as atomics, by whichever thread or process.
+    Ok(unsafe { std::slice::from_raw_parts(at.cast(), count) })
+}
+
+/// -1 and errno become `Err`.
+fn count(returned: i32) -> Result<usize, Errno> {
+    usize::try_from(returned).map_err(|_| last())
+}
+
+/// Why the last call of this thread failed.
+fn last() -> Errno {
+    let error = std::io::Error::last_os_error();
+    Errno::try_from(&error).unwrap_or(Errno::EIO)
+}

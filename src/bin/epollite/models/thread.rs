@@ -1,0 +1,106 @@
+//! **thread**: a thread per client, each of which runs the straight-line code of `blocking`.
+//!
+//! What it teaches: to wait for many by having many who wait. The scheduler of the kernel does
+//! what a loop does in the other models; the code of one client stays two calls, recv and send.
+//!
+//! What it costs: a thread is 20 µs to start, a stack (128 KiB of addresses, some 20 KiB of memory
+//! once used) and here a buffer of 64 KiB; and each echo is a switch from one thread to another.
+//! With 64 busy clients that is half as much processor time again as with epoll. Everything that
+//! threads share has to be locked: here the list of open sockets.
+//!
+//! Where it breaks: at the number of threads that the system allows (`ulimit -u`, `pids.max`,
+//! memory for stacks). Then clone(2) says `EAGAIN`, the client is turned away with an orderly end,
+//! and the log says so. At `--max-connections` nobody is turned away: further clients wait in the
+//! queue. A client that never reads keeps its thread in send(2), and harms nobody else.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use epollite::{Addr, Errno, Fd};
+
+use super::porter::{House, Pass};
+use super::stage::{BUFFER_BYTES, Stage};
+use super::{sockets, straight, sys};
+use crate::echo::failed;
+use crate::failure::Failure;
+use crate::meter::{Maker, Meter};
+use crate::report::Snapshot;
+use crate::tell;
+
+/// Bytes of stack a thread is given. The deepest it gets is a log line.
+const STACK_BYTES: usize = 128 << 10;
+
+/// Threads at once, when the user sets no limit: more do not get faster.
+pub(super) const GUESTS_MAX: u32 = 8192;
+
+/// Out of descriptors or memory: so long until we accept again.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// Serves a listener until the porter has shut it and the last client has left.
+pub(super) fn run<K: Meter>(
+    house: &Arc<House>,
+    mut stage: Stage<K>,
+    guests_max: u32,
+) -> Result<Snapshot, Failure> {
+    let (mut paused, mut turned, mut number) = (None, None, 0);
+    sys::set_blocking(&mut stage.kernel, &house.door).map_err(|errno| failed("ioctl", errno))?;
+    while !house.is_leaving() {
+        stage.settle();
+        if house.guests() >= guests_max as usize {
+            stage.stats.pauses += 1;
+            tell::paused(&stage.log, &mut paused, None, guests_max);
+            house.wait_for_room(guests_max as usize);
+            continue;
+        }
+        match stage.kernel.accept4(&house.door) {
+            Ok((socket, peer)) => {
+                number += 1;
+                if let Some(socket) = begin(house, &mut stage, socket, peer, number) {
+                    let (name, why) = (tell::name(&peer, number), "no thread for it (EAGAIN)");
+                    tell::turned_away(&stage.log, &mut turned, &name, why);
+                    sockets::turn_away(&mut stage.kernel, socket, &mut [0; 4096]);
+                }
+            }
+            // It says EINVAL when the porter has shut the door.
+            Err(_) if house.is_leaving() => break,
+            Err(errno) if errno.interrupted() => {}
+            Err(errno) if errno.transient_accept() => stage.stats.aborted += 1,
+            Err(errno @ (Errno::EINVAL | Errno::EBADF)) => return Err(failed("accept4", errno)),
+            Err(errno) => {
+                stage.stats.pauses += 1;
+                tell::paused(&stage.log, &mut paused, Some(errno), guests_max);
+                std::thread::sleep(RETRY);
+            }
+        }
+    }
+    stage.settle();
+    house.wait_for_the_last();
+    Ok(house.ledger.sum())
+}
+
+/// Starts a thread for the client; gives its socket back when there is none to be had.
+fn begin<K: Meter>(
+    house: &Arc<House>,
+    stage: &mut Stage<K>,
+    socket: Fd,
+    peer: Addr,
+    number: u64,
+) -> Option<Fd> {
+    let mut own = stage.another(Maker::Thread(number), &house.ledger);
+    // Handed over through a slot: what a thread that does not start would have owned falls.
+    let slot = Arc::new(Mutex::new(Some(house.enter(&mut stage.kernel, socket))));
+    let taken = Arc::clone(&slot);
+    let serve = move || {
+        if let Some(pass) = take(&taken) {
+            straight::serve(&mut own, pass, &peer, number, &mut vec![0; BUFFER_BYTES]);
+        }
+    };
+    match std::thread::Builder::new().stack_size(STACK_BYTES).spawn(serve) {
+        Ok(_) => None,
+        Err(_) => take(&slot).and_then(|mut pass| pass.release()),
+    }
+}
+
+fn take(slot: &Mutex<Option<Pass>>) -> Option<Pass> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+}

@@ -1,0 +1,13 @@
+//! Every server model through the same black-box suite, and the table of what each can do.
+
+#[expect(dead_code, reason = "each test of the program uses its own part of the support")]
+mod support;
+
+#[path = "models/limits.rs"]
+mod limits;
+#[path = "models/refused.rs"]
+mod refused;
+#[path = "models/suite.rs"]
+mod suite;
+#[path = "models/table.rs"]
+mod table;

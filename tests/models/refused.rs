@@ -1,0 +1,33 @@
+//! A model asked for what it cannot do: exit 2, and one line that says why.
+
+use crate::support::program::Program;
+
+#[test]
+fn what_a_model_cannot_do_is_refused_in_one_line() {
+    for (words, why) in [
+        ("--model nothing", "there are blocking, thread"),
+        ("--model epoll-level --trigger edge", "which of them?"),
+        ("--trigger edge --model epoll-oneshot", "which of them?"),
+        ("--model poll --trigger edge", "only epoll has triggers"),
+        ("--model select --threads 2", "one thread"),
+        ("--model thread --threads 2", "a thread for each client"),
+        ("--model poll --budget 1", "reads once"),
+        ("--model thread --udp :0", "cannot do --udp"),
+        ("--model blocking --idle-timeout 1s", "waits for ever"),
+        ("--model thread --idle-timeout 1s", "waits for ever"),
+        ("--model blocking --max-connections 2", "one at a time"),
+        ("--model blocking --tcp :0 --udp :0", "one address only"),
+        ("--model thread --tcp :0 --tcp :0", "one address only"),
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let ending = Program::run(&[&["echo"], &words[..]].concat());
+        let complaint = ending.expect_code(2).one_complaint();
+        assert!(complaint.contains(why), "{words:?}: {complaint}");
+    }
+}
+
+#[test]
+fn the_same_trigger_twice_is_no_contradiction() {
+    let words = ["--tcp", "127.0.0.1:0", "--model", "epoll-edge", "--trigger", "edge"];
+    Program::serving(&words).stop().expect_code(0);
+}
