@@ -3,6 +3,9 @@
 
 #![cfg(feature = "std")]
 
+#[path = "examples/dns.rs"]
+mod dns;
+
 use core::time::Duration;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream, UdpSocket};
