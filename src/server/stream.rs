@@ -10,6 +10,7 @@ mod door;
 mod guest;
 
 pub use config::{Config, IDLE_MAX, Left, Note, Stats};
+pub use door::Herd;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -232,7 +233,7 @@ impl<K: Kernel, X> Server<K, X> {
         };
         let did = match (self.reactor.source(token)?.state, ready) {
             (Role::Foreign(_), _) => return Some(event),
-            (&mut Role::Door(Door { local }), Some(_)) => self.accept(token, local),
+            (&mut Role::Door(Door { local, .. }), Some(_)) => self.accept(token, local),
             (Role::Door(_), None) => {
                 self.resume();
                 true

@@ -179,6 +179,11 @@ impl SocketFiles {
         self.0.extend(file);
     }
 
+    /// Leaves them to somebody else: after a fork they are the parent's.
+    pub(crate) fn disown(&mut self) {
+        self.0.clear();
+    }
+
     pub(crate) fn remove(&mut self) {
         self.0.drain(..).for_each(SocketFile::remove);
     }

@@ -102,6 +102,7 @@ pub(crate) enum Trace {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Maker {
     Thread(u64),
+    Process(u32),
 
     Porter,
 }
@@ -110,6 +111,7 @@ impl fmt::Display for Maker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Thread(number) => write!(f, "thread {number}"),
+            Self::Process(pid) => write!(f, "process {pid}"),
 
             Self::Porter => f.write_str("porter"),
         }

@@ -10,17 +10,21 @@ use super::args::Echo;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Model {
     Blocking,
+    Process,
     Thread,
     Nonblocking,
     Select,
     Poll,
+    Prefork,
+    Reuseport,
     /// The reactor, triggered as `--trigger` says.
     Epoll(Trigger),
 }
 
 /// Every model by its name.
-const NAMES: [(&str, Model); 8] = [
+const NAMES: [(&str, Model); 11] = [
     ("blocking", Model::Blocking),
+    ("process", Model::Process),
     ("thread", Model::Thread),
     ("nonblocking", Model::Nonblocking),
     ("select", Model::Select),
@@ -28,7 +32,47 @@ const NAMES: [(&str, Model); 8] = [
     ("epoll-level", Model::Epoll(Trigger::Level)),
     ("epoll-edge", Model::Epoll(Trigger::Edge)),
     ("epoll-oneshot", Model::Epoll(Trigger::OneShot)),
+    ("prefork", Model::Prefork),
+    ("reuseport", Model::Reuseport),
 ];
+
+/// How workers share one listener.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Share {
+    Plain,
+    Exclusive,
+    Rotate,
+}
+
+impl Share {
+    pub(crate) fn named(text: &str) -> Result<Self, String> {
+        match text {
+            "plain" => Ok(Self::Plain),
+            "exclusive" => Ok(Self::Exclusive),
+            "rotate" => Ok(Self::Rotate),
+            _ => Err(format!("'{text}' is not plain, exclusive or rotate")),
+        }
+    }
+}
+
+/// How the kernel chooses among the listeners of one port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Steer {
+    Hash,
+    Cpu,
+    Random,
+}
+
+impl Steer {
+    pub(crate) fn named(text: &str) -> Result<Self, String> {
+        match text {
+            "hash" => Ok(Self::Hash),
+            "cpu" => Ok(Self::Cpu),
+            "random" => Ok(Self::Random),
+            _ => Err(format!("'{text}' is not hash, cpu or random")),
+        }
+    }
+}
 
 impl Model {
     pub(crate) fn named(text: &str) -> Result<Self, String> {
@@ -50,17 +94,27 @@ impl Model {
 
     /// Why this model has no use for an option, if it has none.
     fn lacks(self, flag: &str) -> Option<&'static str> {
+        use Model::{Blocking, Epoll, Prefork, Process, Reuseport, Thread};
         match (self, flag) {
-            (Self::Epoll(_), _) => None,
+            (Prefork, "--share" | "--workers") | (Reuseport, "--steer" | "--workers") => None,
+            (_, "--share") => Some("only prefork shares a listener"),
+            (_, "--steer") => Some("only reuseport has listeners to choose from"),
+            (_, "--workers") => Some("only prefork and reuseport have workers"),
+            (Epoll(_), _) => None,
+            (Prefork | Reuseport, "--trigger") => Some("its workers are edge-triggered"),
+            (Prefork | Reuseport, "--threads") => Some("it has processes: say --workers"),
+            (Prefork | Reuseport, "--udp") => Some("it spreads connections"),
+            (Reuseport, "--unix") => Some("only ports can be shared so"),
+            (Prefork | Reuseport, "--budget") => Some("its workers have the usual one"),
             (_, "--trigger") => Some("only epoll has triggers"),
-            (Self::Thread, "--threads") => Some("it has a thread for each client"),
+            (Thread, "--threads") => Some("it has a thread for each client"),
+            (Process, "--threads") => Some("it has a process for each client"),
             (_, "--threads") => Some("it has one thread"),
             (_, "--budget") => Some("it reads once, then others have their turn"),
-            (Self::Blocking, "--max-connections") => Some("it serves one at a time"),
-            (Self::Thread, "--udp") => {
-                Some("a datagram is no client that a thread could stay with")
-            }
-            (Self::Blocking | Self::Thread, "--idle-timeout") => Some("its recv(2) waits for ever"),
+            (Blocking, "--max-connections") => Some("it serves one at a time"),
+            (Thread, "--udp") => Some("a datagram is no client that a thread could stay with"),
+            (Process, "--udp") => Some("a datagram is no client that a process could stay with"),
+            (Blocking | Thread | Process, "--idle-timeout") => Some("its wait has no end"),
             _ => None,
         }
     }

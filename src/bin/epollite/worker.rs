@@ -13,6 +13,7 @@ use crate::control::Control;
 use crate::listen::SocketFiles;
 use crate::log::Log;
 use crate::meter::{Maker, Meter, Tally, Trace};
+use crate::models::Account;
 use crate::report::Snapshot;
 use crate::tell;
 
@@ -43,6 +44,8 @@ pub(crate) struct Worker<K: Meter> {
     pub(crate) trace: Trace,
     /// With `--count`, what they sum up to.
     pub(crate) tally: Option<Tally>,
+    /// In a process of its own: which it is, and where its parent sees what it counts.
+    pub(crate) parent: Option<(Maker, Account)>,
 }
 
 struct Peer {
@@ -65,6 +68,7 @@ impl<K: Meter> Worker<K> {
             is_signalled: false,
             trace: Trace::Nowhere,
             tally: None,
+            parent: None,
         }
     }
 
@@ -137,14 +141,22 @@ impl<K: Meter> Worker<K> {
 
     /// Shows and sums up the calls that were made, if that is wanted.
     pub(crate) fn look(&mut self) {
-        let Self { server, trace, tally, control, me, .. } = self;
-        let maker = (control.threads() > 1).then_some(Maker::Thread(*me as u64));
+        let Self { server, trace, tally, control, me, parent, .. } = self;
+        let process = parent.as_ref().map(|(maker, _)| *maker);
+        let thread = (control.threads() > 1).then_some(Maker::Thread(*me as u64));
+        let maker = process.or(thread);
         server.kernel().look(|record| {
             trace.line(maker, &record);
             if let Some(tally) = tally {
                 tally.see(&record);
             }
         });
+        if self.parent.is_some() {
+            let counted = self.snapshot();
+            if let Some((_, account)) = &mut self.parent {
+                account.settle(counted);
+            }
+        }
     }
 
     fn foreign(&mut self, event: Event) {

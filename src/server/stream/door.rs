@@ -2,6 +2,8 @@
 //!
 //! The one rule: a listener that cannot be served is not asked again until there is hope, or
 //! a level-triggered one would spin. Hope is a connection that ends, or some time gone by.
+//!
+//! A listener may be shared with other servers, each with an epoll of its own: [`Herd`].
 
 use core::time::Duration;
 
@@ -11,8 +13,9 @@ use super::{Role, Server};
 use crate::addr::{Addr, Family};
 use crate::echo::Want;
 use crate::errno::Errno;
-use crate::event::{Interest, Ready, Trigger};
+use crate::event::{Exclusive, Interest, Ready, Trigger};
 use crate::kernel::{Fd, Kernel};
+use crate::reactor::Reason;
 use crate::token::Token;
 
 /// When nothing of ours ends, somebody else's descriptor or memory may come free: so long
@@ -23,11 +26,25 @@ const RETRY: Duration = Duration::from_millis(250);
 /// queue holds on any system; the bound is for kernels that say "gone" for ever.
 const QUEUED_MAX: u32 = 1 << 16;
 
+/// How those are woken who watch the same listener, each through an epoll of its own. Without
+/// any of this all of them are, for each connection: one gets it, the others have run in vain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Herd {
+    /// `EPOLLEXCLUSIVE`: the first in the kernel's list that waits, which is the one that began
+    /// to watch last. Most connections go to that one.
+    Exclusive,
+    /// The same; and who has accepted goes to the other end of the list, by `EPOLL_CTL_DEL` and
+    /// `EPOLL_CTL_ADD`. All get the same share, for two system calls a connection.
+    Rotating,
+}
+
 /// A listener.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Door {
     /// Whether it is a Unix socket.
     pub(super) local: bool,
+    /// Whether it is shared, and how.
+    herd: Option<Herd>,
 }
 
 /// What trying to accept once came to.
@@ -53,6 +70,24 @@ impl<K: Kernel, X> Server<K, X> {
     /// # Errors
     /// What getsockname(2) or epoll_ctl(2) said; the socket is closed then.
     pub fn open(&mut self, listener: Fd) -> Result<Token, Errno> {
+        self.open_as(listener, None)
+    }
+
+    /// As [`open`](Self::open), for a listener that others watch too: duplicates of it, in
+    /// other threads or processes, with servers of their own. Who is to be woken in turn should
+    /// accept one connection at a time (`Config::accepts_max`). Work: two system calls.
+    ///
+    /// When an exclusive door has to be watched anew, it is taken out and put in again, since the
+    /// kernel changes none; should it then find no memory to put it in, the door is closed: the
+    /// others have theirs.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_shared(&mut self, listener: Fd, herd: Herd) -> Result<Token, Errno> {
+        self.open_as(listener, Some(herd))
+    }
+
+    fn open_as(&mut self, listener: Fd, herd: Option<Herd>) -> Result<Token, Errno> {
         let local = match self.reactor.kernel().getsockname(&listener) {
             Ok(name) => name.family() == Some(Family::Unix),
             Err(errno) => {
@@ -61,17 +96,69 @@ impl<K: Kernel, X> Server<K, X> {
                 return Err(errno);
             }
         };
-        let (trigger, role) = (self.door_trigger(), Role::Door(Door { local }));
-        let token = self
-            .reactor
-            .register_or_close(listener, Interest::READABLE, trigger, role)
-            .map_err(Errno::from)?;
+        let token = self.hang(listener, Door { local, herd }).map_err(Errno::from)?;
         self.doors.push(token);
         Ok(token)
     }
 
+    /// Has a listener watched for connections; closes it when that is refused.
+    fn hang(&mut self, listener: Fd, door: Door) -> Result<Token, Reason> {
+        let (trigger, role) = (self.door_trigger(), Role::Door(door));
+        if door.herd.is_none() {
+            return self.reactor.register_or_close(listener, Interest::READABLE, trigger, role);
+        }
+        let trigger = match trigger {
+            Trigger::Edge => Exclusive::Edge,
+            _ => Exclusive::Level,
+        };
+        let hung = self.reactor.register_exclusive(listener, Interest::READABLE, trigger, role);
+        hung.map_err(|refused| {
+            // Its error would be about a file's data, and there is none.
+            let _ = self.reactor.kernel().close(refused.fd);
+            refused.reason
+        })
+    }
+
+    /// Takes a shared door out and puts it in again: watched for connections, or for nothing.
+    /// Returns whether it is.
+    fn rehang(&mut self, old: Token, interest: Interest) -> bool {
+        let Some((listener, role)) = self.reactor.deregister(old) else { return true };
+        let Role::Door(door) = role else { unreachable!("it was a door just now") };
+        let hung = if interest == Interest::NONE {
+            self.reactor.register_or_close(listener, interest, Trigger::Level, Role::Door(door))
+        } else {
+            self.hang(listener, door)
+        };
+        match hung {
+            Ok(new) => {
+                self.doors.iter_mut().filter(|door| **door == old).for_each(|door| *door = new);
+                true
+            }
+            Err(reason) => {
+                self.doors.retain(|&door| door != old);
+                self.tell(Note::Paused { errno: Some(Errno::from(reason)) });
+                false
+            }
+        }
+    }
+
+    fn herd(&mut self, door: Token) -> Option<Herd> {
+        match self.reactor.source(door)?.state {
+            Role::Door(door) => door.herd,
+            Role::Guest(_) | Role::Foreign(_) => None,
+        }
+    }
+
     /// Lets in who waits at `door`, at most `accepts_max`. Returns whether anybody came.
     pub(super) fn accept(&mut self, door: Token, local: bool) -> bool {
+        let came = self.accept_some(door, local);
+        if came && !self.is_paused && self.herd(door) == Some(Herd::Rotating) {
+            self.rehang(door, Interest::READABLE);
+        }
+        came
+    }
+
+    fn accept_some(&mut self, door: Token, local: bool) -> bool {
         if self.is_paused {
             return false;
         }
@@ -175,15 +262,24 @@ impl<K: Kernel, X> Server<K, X> {
 
     /// Returns whether every door is watched so now.
     fn watch_doors(&mut self, interest: Interest) -> bool {
-        let trigger = self.door_trigger();
         let mut are_watched = true;
-        self.each_door(|io| match trigger {
-            // Nobody reminds us of who came meanwhile: look, as if somebody had.
-            Trigger::Edge if interest == Interest::READABLE => io.again(Ready::READABLE),
-            Trigger::Edge => {}
-            _ => are_watched &= io.rearm(interest, trigger).is_ok(),
-        });
+        for door in self.doors.clone() {
+            are_watched &= self.watch_door(door, interest);
+        }
         are_watched
+    }
+
+    fn watch_door(&mut self, door: Token, interest: Interest) -> bool {
+        let (trigger, herd) = (self.door_trigger(), self.herd(door));
+        let Some(mut source) = self.reactor.source(door) else { return true };
+        match trigger {
+            // Nobody reminds us of who came meanwhile: look, as if somebody had.
+            Trigger::Edge if interest == Interest::READABLE => source.io.again(Ready::READABLE),
+            Trigger::Edge => {}
+            _ if herd.is_some() => return self.rehang(door, interest),
+            _ => return source.io.rearm(interest, trigger).is_ok(),
+        }
+        true
     }
 
     fn each_door(&mut self, mut act: impl FnMut(&mut crate::reactor::Io<'_, K>)) {
@@ -198,7 +294,8 @@ impl<K: Kernel, X> Server<K, X> {
     /// reset, with all that was sent into it.
     pub(super) fn shut_doors(&mut self) {
         for door in core::mem::take(&mut self.doors) {
-            if let Some(&Role::Door(Door { local })) = self.reactor.source(door).map(|s| &*s.state)
+            if let Some(&Role::Door(Door { local, .. })) =
+                self.reactor.source(door).map(|s| &*s.state)
             {
                 // Every entry leaves the queue, whoever is gone already too.
                 for _ in 0..QUEUED_MAX {

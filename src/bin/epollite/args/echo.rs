@@ -7,7 +7,7 @@ use epollite::Trigger;
 
 use super::super::failure::Failure;
 use super::super::log::{Format, Log};
-use super::super::model::{self, Model};
+use super::super::model::{self, Model, Share, Steer};
 use super::super::{help, units};
 use super::command::Command;
 use super::target::{Target, host, target};
@@ -18,6 +18,9 @@ use super::words::{Word, Words};
 pub(crate) struct Echo {
     pub(crate) targets: Vec<Target>,
     pub(crate) model: Model,
+    pub(crate) workers: u32,
+    pub(crate) share: Share,
+    pub(crate) steer: Steer,
     pub(crate) trigger: Trigger,
     pub(crate) threads: u32,
     pub(crate) connections_max: Option<u32>,
@@ -42,6 +45,9 @@ pub(super) fn echo(words: &mut Words) -> Result<Command, Failure> {
     let mut options = Echo {
         targets: Vec::new(),
         model: Model::Epoll(Trigger::Edge),
+        workers: 4,
+        share: Share::Exclusive,
+        steer: Steer::Hash,
         trigger: Trigger::Edge,
         threads: 1,
         connections_max: None,
@@ -68,6 +74,9 @@ pub(super) fn echo(words: &mut Words) -> Result<Command, Failure> {
             "--udp" => options.targets.push(words.take(|text| host(text).map(Target::Udp))?),
             "--unix" => options.targets.push(Target::Unix(words.unix_path()?)),
             "--model" => model = Some(words.take(Model::named)?),
+            "--workers" => options.workers = words.take(|n| units::number(n, 1, THREADS_MAX))?,
+            "--share" => options.share = words.take(Share::named)?,
+            "--steer" => options.steer = words.take(Steer::named)?,
             "--trigger" => options.trigger = words.take(trigger)?,
             "--threads" => options.threads = words.take(|n| units::number(n, 1, THREADS_MAX))?,
             "--max-connections" => {

@@ -38,6 +38,11 @@ impl Ledger {
         Account { part: self.slice(part), added: vec![0; part_words()] }
     }
 
+    /// How many parts there are.
+    pub(super) fn parts(&self) -> usize {
+        self.words.len() / part_words()
+    }
+
     /// What has been added to one part.
     pub(super) fn part(&self, part: usize) -> Snapshot {
         let tally = self.is_tallied.then(Tally::default);
@@ -52,7 +57,7 @@ impl Ledger {
     /// What has been added to all.
     pub(super) fn sum(&self) -> Snapshot {
         let mut sum = Snapshot::default();
-        (0..self.words.len() / part_words()).for_each(|part| sum.add(&self.part(part)));
+        (0..self.parts()).for_each(|part| sum.add(&self.part(part)));
         sum
     }
 

@@ -1,18 +1,23 @@
 //! The server models of the tutorials, one file each, all serving the same echo.
 //!
-//! Read them in this order: `blocking`, `thread`, `nonblocking`, `select`, `poll`; then the
+//! Read them in this order: `blocking`, `process`, `thread`, `nonblocking`, `select`, `poll`; then the
 //! library's own `server::stream`, which is what `--model epoll-edge` and its siblings run. What
 //! the blocking ones share is `straight` and `porter`; what the others share, everything but the
-//! waiting, is `crowd` and `guest`. `sys` is the one
+//! waiting, is `crowd` and `guest`. `prefork` and `reuseport` run the library's server in several
+//! processes; whoever has children has a `family`. `sys` is the one
 //! file of the program that says `unsafe`.
 
 mod blocking;
 mod crowd;
+mod family;
 mod guest;
 mod ledger;
 mod nonblocking;
 mod poll;
 mod porter;
+mod prefork;
+mod process;
+mod reuseport;
 mod select;
 mod sockets;
 mod stage;
@@ -21,4 +26,5 @@ mod straight;
 mod sys;
 mod thread;
 
+pub(crate) use ledger::Account;
 pub(crate) use start::run;

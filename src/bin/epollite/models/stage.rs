@@ -23,7 +23,7 @@ pub(super) struct Stage<K: Meter> {
     pub(super) open: u32,
     pub(super) stats: stream::Stats,
     pub(super) datagrams: datagram::Stats,
-    trace: Trace,
+    pub(super) trace: Trace,
     maker: Option<Maker>,
     tally: Option<Tally>,
     account: Option<Account>,

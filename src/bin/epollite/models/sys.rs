@@ -210,6 +210,130 @@ pub(super) fn set_blocking<K: Meter>(kernel: &mut K, fd: &Fd) -> Result<(), Errn
     made.map(drop)
 }
 
+/// How a child ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    Exited(i32),
+    Killed(i32),
+}
+
+/// Makes a second process that is a copy of this one: returns the child's number in the parent,
+/// and nothing in the child. Work: one system call, O(memory that is mapped).
+///
+/// Only for a process of one thread, which the models that call it are: of several, the child
+/// would have one, and the locks of the others for ever.
+///
+/// Man page: fork(2)
+pub(super) fn fork<K: Meter>(kernel: &mut K) -> Result<Option<u32>, Errno> {
+    let make = || {
+        // SAFETY: fork(2) touches no memory of ours. The child goes on with copies of everything,
+        // and as no other thread has been started, no lock is held and nothing is half done.
+        count(unsafe { libc::fork() })
+    };
+    let number = kernel.beside(Call::Fork, make, |result| {
+        (vec![A::Name("SIGCHLD")], Returned::Number(*result.as_ref().unwrap_or(&0)))
+    })?;
+    Ok(u32::try_from(number).ok().filter(|&number| number > 0))
+}
+
+/// Reaps a child that has ended, if one has: until then it is a zombie, a line in the table of
+/// processes that nobody else may use. Does not wait. Work: one system call.
+///
+/// # Errors
+/// * [`Errno::ECHILD`]: there are no children.
+///
+/// Man page: waitpid(2), `WNOHANG`
+pub(super) fn waitpid<K: Meter>(kernel: &mut K) -> Result<Option<(u32, End)>, Errno> {
+    let mut status = 0;
+    let make = || {
+        // SAFETY: waitpid(2) writes one `int` at `status`, which is ours until it returns.
+        count(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) })
+    };
+    let number = kernel.beside(Call::Waitpid, make, |result| {
+        let arguments = vec![A::Number(-1), A::Name("..."), A::Name("WNOHANG"), A::Name("NULL")];
+        (arguments, Returned::Number(*result.as_ref().unwrap_or(&0)))
+    })?;
+    let end = if libc::WIFSIGNALED(status) {
+        End::Killed(libc::WTERMSIG(status))
+    } else {
+        End::Exited(libc::WEXITSTATUS(status))
+    };
+    Ok(u32::try_from(number).ok().filter(|&number| number > 0).map(|number| (number, end)))
+}
+
+/// Sends a signal to the child `number`, which has not been reaped: so its number is still its
+/// own. Work: one system call.
+///
+/// Man page: kill(2)
+pub(super) fn kill<K: Meter>(kernel: &mut K, number: u32, signal: i32) -> Result<(), Errno> {
+    let target = number.cast_signed();
+    let make = || {
+        // SAFETY: kill(2) takes two numbers and touches no memory of ours.
+        count(unsafe { libc::kill(target, signal) })
+    };
+    let made = kernel.beside(Call::Kill, make, |_| {
+        let arguments = vec![A::Number(number.into()), A::Number(signal.into())];
+        (arguments, Returned::Number(0))
+    });
+    made.map(drop)
+}
+
+/// The signals that [`kill`] is used with.
+pub(super) const SIGTERM: i32 = libc::SIGTERM;
+pub(super) const SIGKILL: i32 = libc::SIGKILL;
+
+/// What a program of three instructions steers by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ancillary {
+    /// The processor that the packet came in on.
+    Cpu,
+    /// A number drawn by the kernel.
+    Random,
+}
+
+/// Has a program choose, for each new connection, which of the `count` sockets of a port gets it.
+/// Work: one system call.
+///
+/// Man page: socket(7), `SO_ATTACH_REUSEPORT_CBPF`
+pub(super) fn attach_reuseport_cbpf<K: Meter>(
+    kernel: &mut K,
+    socket: &Fd,
+    by: Ancillary,
+    count_of_sockets: u32,
+) -> Result<(), Errno> {
+    let offset = match by {
+        Ancillary::Cpu => libc::SKF_AD_CPU,
+        Ancillary::Random => libc::SKF_AD_RANDOM,
+    };
+    let line = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let mut program = [
+        // A = what is steered by; A = A % sockets; return A: the number of a socket.
+        line(
+            libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
+            (libc::SKF_AD_OFF + offset).cast_unsigned(),
+        ),
+        line(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, count_of_sockets),
+        line(libc::BPF_RET | libc::BPF_A, 0),
+    ];
+    let header = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF);
+    let bytes = size_of::<libc::sock_fprog>() as libc::socklen_t;
+    let make = || {
+        let header = (&raw const header).cast();
+        // SAFETY: setsockopt(2) reads `bytes` bytes at `header`, a sock_fprog, and through it the
+        // instructions of `program`; both live until it returns, and it keeps a copy, no pointer.
+        count(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, header, bytes) })
+    };
+    let made = kernel.beside(Call::Setsockopt, make, |_| {
+        let names = ["SOL_SOCKET", "SO_ATTACH_REUSEPORT_CBPF", "{len=3, filter=...}"].map(A::Name);
+        let mut arguments = vec![A::Fd(socket.number())];
+        arguments.extend(names);
+        arguments.push(A::Number(bytes.into()));
+        (arguments, Returned::Number(0))
+    });
+    made.map(drop)
+}
+
 /// `count` words, all zero, that children see too: in them and here they are the same memory.
 /// Work: one system call.
 ///
