@@ -46,7 +46,7 @@ test: tools ## every test: facts, laws, real clients, bad input
 NIGHTLY  := $(CARGO) +nightly
 TARGET   ?= server
 SECONDS  ?= 60
-FUZZ     := slab timer owed batch addr args echo server fairness datagram reactor sim_vs_linux
+FUZZ     := slab timer owed batch addr args echo server fairness datagram task reactor sim_vs_linux
 TRIPLE   := x86_64-unknown-linux-gnu
 
 .PHONY: fuzz

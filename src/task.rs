@@ -28,7 +28,7 @@
 //! | scheduling | cooperative | cooperative: who computes for a second makes all wait |
 //!
 //! Bytes for an echo client that is idle, all of ours together (the task, its future, its wake-up,
-//! the registration of its socket): about 330, and at most 512; `tests/allocation.rs` counts. A
+//! the registration of its socket): 335, and at most 512; `tests/allocation.rs` counts. A
 //! buffer would be more than all that, so an idle client has none: [`Stream::bytes`] borrows one
 //! when there is something to put in it.
 //!

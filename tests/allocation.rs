@@ -1,4 +1,4 @@
-//! No allocation in a steady turn, counted by an allocator that counts.
+//! No allocation in a steady turn, and bytes of a coroutine, counted by an allocator that counts.
 //!
 //! Alone in its process, since there is one global allocator. It counts by thread, so that the
 //! test harness may do as it likes.
@@ -16,9 +16,10 @@ use std::alloc::System;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use epollite::Trigger;
 use epollite::server::stream::{Config, Server};
 use epollite::server::{Sharing, bind_stream};
+use epollite::task::Tasks;
+use epollite::{Errno, Trigger};
 use epollite::{Event, Interest, Kernel, Kind, Linux, Reactor, Ready, Received, Sent, Token};
 
 struct Counting;
@@ -28,10 +29,16 @@ static COUNTING: Counting = Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static HELD_BYTES: Cell<i64> = const { Cell::new(0) };
 }
 
 fn allocations() -> u64 {
     ALLOCATIONS.get()
+}
+
+fn hold(layout: Layout, sign: i64) {
+    let bytes = i64::try_from(layout.size()).expect("no layout is larger than isize::MAX");
+    HELD_BYTES.set(HELD_BYTES.get() + sign * bytes);
 }
 
 // SAFETY: every call is passed on to `System` as it came, and the counter neither allocates (it
@@ -39,11 +46,13 @@ fn allocations() -> u64 {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        hold(layout, 1);
         // SAFETY: `layout` is the caller's, who keeps to the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        hold(layout, -1);
         // SAFETY: `place` came from `System.alloc` with this `layout`, as the caller promises.
         unsafe { System.dealloc(place, layout) }
     }
@@ -98,6 +107,71 @@ fn an_echo_of_the_server_allocates_nothing() {
         echo(200);
         assert_eq!(allocations() - warm, 0, "law: no allocation per echo, {trigger:?}");
     }
+}
+
+#[test]
+fn a_coroutine_that_echoes_costs_at_most_512_bytes_when_it_is_idle_and_allocates_nothing() {
+    /// More than a page of slots, and few enough descriptors for any machine.
+    const CLIENTS: usize = 400;
+
+    let mut tasks = Tasks::new().expect("one descriptor is to be had");
+    let handle = tasks.handle();
+    let any = "127.0.0.1:0".parse().expect("it is an address");
+    let bound = handle.kernel(|kernel| bind_stream(kernel, &any, Sharing::Alone));
+    let (listener, addr) = bound.expect("a port is to be had");
+    let mut door = handle.listener(listener).expect("there is room");
+    drop(handle.clone().spawn(async move {
+        while let Ok((mut client, _)) = door.accept().await {
+            drop(handle.spawn(async move {
+                while let Some(bytes) = client.bytes().await? {
+                    client.send_all(&bytes).await?;
+                }
+                Ok::<_, Errno>(())
+            }));
+        }
+    }));
+    let addr = std::net::SocketAddr::try_from(addr).expect("it is of the internet");
+    let come = |tasks: &mut Tasks| {
+        let mut client = TcpStream::connect(addr).expect("the queue has room");
+        echo(tasks, &mut client);
+        client
+    };
+    // The first pays for what all share: the buffer, the loop's own lists.
+    let first = come(&mut tasks);
+    let before = HELD_BYTES.get();
+    let mut clients = Vec::with_capacity(CLIENTS);
+    let list = HELD_BYTES.get() - before;
+    clients.extend((0..CLIENTS).map(|_| come(&mut tasks)));
+    let held = HELD_BYTES.get() - before - list;
+    let each = held / i64::try_from(CLIENTS).expect("it is small");
+    println!("{each} bytes a client");
+    assert!((100..=512).contains(&each), "law: {each} bytes for an idle client");
+
+    let warm = allocations();
+    for _ in 0..20 {
+        for client in &mut clients {
+            echo(&mut tasks, client);
+        }
+    }
+    assert_eq!(allocations() - warm, 0, "law: no allocation per echo");
+    drop((first, clients));
+    while tasks.handle().tasks() > 1 {
+        tasks.turn(None).expect("nothing is wrong");
+    }
+    let left = HELD_BYTES.get() - before + list;
+    println!("{left} bytes are kept for those who come");
+}
+
+/// Sends something and has it sent back.
+fn echo(tasks: &mut Tasks, client: &mut TcpStream) {
+    client.write_all(&[7; 512]).expect("it fits");
+    client.set_nonblocking(true).expect("it lives");
+    let (mut back, mut got) = ([0; 512], 0);
+    while got < back.len() {
+        tasks.turn(Some(Linux.now())).expect("nothing is wrong");
+        got += client.read(&mut back[got..]).unwrap_or(0);
+    }
+    client.set_nonblocking(false).expect("it lives");
 }
 
 /// Four streams of which every end echoes, in level and in edge mode.

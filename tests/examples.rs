@@ -17,7 +17,7 @@ use std::thread;
 
 #[test]
 fn echo_echoes_many_clients_until_each_has_read_to_the_end() {
-    for (name, len) in [("echo", 3_000), ("patient_echo", 3_000_000)] {
+    for (name, len) in [("echo", 3_000), ("patient_echo", 3_000_000), ("coroutine", 3_000_000)] {
         let (_server, addr) = serve(name, "127.0.0.1:0");
         let clients = [(); 3].map(|()| TcpStream::connect(&addr).unwrap());
         for (number, client) in (0..).zip(&clients) {
@@ -96,7 +96,7 @@ fn nested_hears_the_inner_reactor_through_the_outer_one() {
 
 #[test]
 fn an_address_that_is_none_ends_a_server_with_an_error() {
-    for name in ["echo", "patient_echo", "udp_echo", "unix_echo"] {
+    for name in ["echo", "patient_echo", "coroutine", "udp_echo", "unix_echo"] {
         let output = command(name).arg("nowhere").output().unwrap();
         assert!(!output.status.success(), "{name} has nowhere to listen");
         assert!(!output.stderr.is_empty(), "{name} says why");

@@ -28,7 +28,7 @@ pub mod timer;
 
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
-use epollite::{Addr, UnixAddr};
+use epollite::{Addr, Call, Faults, UnixAddr};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -102,7 +102,7 @@ type Law = fn(&[u8]);
 /// its corpus.
 #[test]
 fn every_seed_of_the_fuzzer_keeps_its_law() {
-    let laws: [(&str, Law); 12] = [
+    let laws: [(&str, Law); 13] = [
         ("addr", addr::hostile_bytes_never_panic_and_reencode),
         ("args", args::are_read_or_refused_in_one_line),
         ("batch", batch::agrees_with_a_list),
@@ -114,6 +114,7 @@ fn every_seed_of_the_fuzzer_keeps_its_law() {
         ("server", server::keeps_its_promises),
         ("server", server::keeps_its_promises_under_faults),
         ("slab", slab::agrees_with_a_map),
+        ("task", task::keeps_its_promises),
         ("timer", timer::agrees_with_a_sorted_list),
     ];
     for (name, law) in laws {
@@ -153,6 +154,36 @@ proptest! {
 fn some_days() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases * 4 / 5, ..usual }
+}
+
+/// Call 0 fails, call 1, … of each kind, with each errno its man page allows, once and for ever,
+/// until a day that no fault reached.
+#[test]
+fn any_one_call_of_tasks_may_fail_and_they_keep_their_promises() {
+    let mut struck = 0;
+    for day in [task_day(0), task_day(8)] {
+        for call in Call::ALL {
+            for &errno in Faults::of(call) {
+                for faults in [Faults::once, Faults::for_ever] {
+                    let strikes = |&at: &u64| task::live(&day, Some(faults(at, errno).only(call)));
+                    struck += (0..).take_while(strikes).count();
+                }
+            }
+        }
+    }
+    println!("{struck} faults");
+    assert!(struck > 3_000, "only {struck} faults struck: the day has become a quiet one");
+}
+
+/// The day of tasks that every fault meets: the first byte says over what, the next third is
+/// chance, and nothing is left to that; then decisions.
+fn task_day(first: u8) -> Vec<u8> {
+    let mut state = 7_u32;
+    let decisions = (0..240).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    });
+    [first].into_iter().chain([0; 120]).chain(decisions).collect()
 }
 
 /// Operations, as each law reads them.
