@@ -7,7 +7,7 @@ use std::{env, fs};
 use super::process::{Ending, Process};
 
 /// Every tool and the Debian package it comes in.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("nc", "netcat-openbsd"),
     ("ncat", "ncat"),
     ("perf", "linux-perf"),
@@ -16,6 +16,7 @@ const PACKAGES: [(&str, &str); 8] = [
     ("setpriv", "util-linux"),
     ("socat", "socat"),
     ("strace", "strace"),
+    ("unshare", "util-linux"),
 ];
 
 /// The command of this name, which is there.

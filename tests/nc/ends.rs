@@ -1,0 +1,250 @@
+//! How it ends: with which exit code, and when.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use super::scene::{HOST, closed_port, our_command, our_listener, ours, theirs};
+use crate::support::client::{connect, expect, expect_end, expect_silence};
+use crate::support::procfs::state;
+use crate::support::program::Program;
+use crate::support::scratch::Scratch;
+use crate::support::wait::until;
+
+#[test]
+fn with_n_the_end_of_the_input_is_passed_on() {
+    let listener = TcpListener::bind((HOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let mut client = ours(&["-N", HOST, &port]);
+    let (mut guest, _) = listener.accept().unwrap();
+    client.tell(b"all there is");
+    drop(client.take_stdin());
+    expect(&mut guest, b"all there is");
+    expect_end(&mut guest);
+    // The other direction is still open.
+    guest.write_all(b"and back\n").unwrap();
+    client.stdout.line_with("and back");
+    drop(guest);
+    client.end().expect_code(0);
+}
+
+#[test]
+fn without_n_the_connection_stays_open_until_the_other_side_ends() {
+    let listener = TcpListener::bind((HOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let mut client = ours(&[HOST, &port]);
+    let (mut guest, _) = listener.accept().unwrap();
+    client.tell(b"all there is");
+    drop(client.take_stdin());
+    expect(&mut guest, b"all there is");
+    expect_silence(&mut guest);
+    drop(guest);
+    client.end().expect_code(0);
+}
+
+#[test]
+fn a_client_sends_on_when_the_other_side_has_only_half_closed() {
+    let listener = TcpListener::bind((HOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let mut client = ours(&["-N", HOST, &port]);
+    let (mut guest, _) = listener.accept().unwrap();
+    guest.write_all(b"last words\n").unwrap();
+    guest.shutdown(std::net::Shutdown::Write).unwrap();
+    client.stdout.line_with("last words");
+    client.tell(b"an answer");
+    drop(client.take_stdin());
+    expect(&mut guest, b"an answer");
+    expect_end(&mut guest);
+    client.end().expect_code(0);
+}
+
+#[test]
+fn q_quits_so_long_after_the_input_has_ended() {
+    let listener = TcpListener::bind((HOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    for quits in ["0", "300ms"] {
+        let mut client = ours(&["-q", quits, HOST, &port]);
+        let (mut guest, _) = listener.accept().unwrap();
+        client.tell(b"all there is");
+        let start = Instant::now();
+        client.end().expect_code(0);
+        let least = Duration::from_millis(if quits == "0" { 0 } else { 300 });
+        assert!(start.elapsed() >= least, "law: -q {quits} waits as long");
+        expect(&mut guest, b"all there is");
+        expect_end(&mut guest);
+    }
+}
+
+#[test]
+fn w_ends_what_is_idle_and_gives_up_what_does_not_connect() {
+    let listener = TcpListener::bind((HOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    // Nobody closes its input: it ends by itself, and well, as nc does.
+    let mut client = ours(&["-w", "200ms", HOST, &port]);
+    let _guest = listener.accept().unwrap();
+    until("the idle client to end", || client.ended().is_some());
+    client.end().expect_code(0);
+
+    // 192.0.2.0/24 answers nobody; a machine without a route says so at once.
+    let client = ours(&["-w200ms", "192.0.2.1", "9"]).end();
+    client.expect_code(1);
+    assert!(client.one_complaint().contains("connect to 192.0.2.1 port 9 (tcp) failed: "));
+}
+
+#[test]
+fn received_reads_are_counted_and_the_last_one_ends_it() {
+    let listener = TcpListener::bind((HOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let mut client = ours(&["-W", "2", HOST, &port]);
+    let (mut guest, _) = listener.accept().unwrap();
+    guest.write_all(b"one\n").unwrap();
+    client.stdout.line_with("one");
+    guest.write_all(b"two\n").unwrap();
+    until("the client to end", || client.ended().is_some());
+    let ending = client.end();
+    ending.expect_code(0);
+    assert_eq!(ending.stdout, "one\ntwo\n");
+}
+
+#[test]
+fn who_cannot_connect_says_why_in_one_line_and_exits_1() {
+    let port = closed_port();
+    let ending = ours(&[HOST, &port]).end();
+    ending.expect_code(1);
+    let expected = format!(
+        "epollite: connect to {HOST} port {port} (tcp) failed: Connection refused (ECONNREFUSED)"
+    );
+    assert_eq!(ending.one_complaint(), expected);
+
+    let ending = ours(&["nobody.invalid", "80"]).end();
+    ending.expect_code(1);
+    assert_eq!(
+        ending.one_complaint(),
+        "epollite: getaddrinfo for host \"nobody.invalid\" port 80: Name or service not known"
+    );
+    for (arguments, named) in [
+        (["-n", "localhost", "80"], "getaddrinfo for host \"localhost\""),
+        (["-4", "::1", "80"], "Address family for hostname not supported"),
+        (["-N", "-U", "/nowhere/at/all"], "No such file or directory (ENOENT)"),
+        (["-l", "192.0.2.1", "80"], "cannot listen on 192.0.2.1 80"),
+    ] {
+        let ending = ours(&arguments).end();
+        ending.expect_code(1);
+        let complaint = ending.one_complaint();
+        assert!(complaint.contains(named), "law: {arguments:?} is explained; got {complaint}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_refused() {
+    let (_listener, port) = our_listener(&[]);
+    let second = ours(&["-l", HOST, &port]).end();
+    second.expect_code(1);
+    assert!(second.one_complaint().contains("Address already in use (EADDRINUSE)"));
+}
+
+#[test]
+fn a_reset_ends_it_as_it_ends_nc() {
+    let listener = TcpListener::bind((HOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let mut client = ours(&[HOST, &port]);
+    let (mut guest, _) = listener.accept().unwrap();
+    guest.write_all(b"abc\n").unwrap();
+    client.stdout.line_with("abc");
+    // What is closed with input unread is reset.
+    client.tell(b"never read");
+    until("the bytes to arrive", || guest.peek(&mut [0; 10]).is_ok_and(|len| len == 10));
+    drop(guest);
+    until("the client to end", || client.ended().is_some());
+    client.end().expect_code(0);
+}
+
+#[test]
+fn nobody_reading_the_output_ends_it_quietly() {
+    let (mut listener, port) = our_listener(&["-N"]);
+    let mut client = our_command(&[HOST, &port]);
+    client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = client.spawn().unwrap();
+    drop(child.stdout.take());
+    listener.tell(b"nobody reads this\n");
+    until("the client to end", || child.try_wait().unwrap().is_some());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "law: no death by SIGPIPE: {output:?}");
+    assert!(output.stderr.is_empty(), "law: quietly: {output:?}");
+}
+
+#[test]
+fn closed_streams_are_like_dev_null() {
+    let (mut listener, port) = our_listener(&["-N"]);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "exec \"$0\" nc -N \"$1\" \"$2\" <&- >&-"]);
+    shell.args([crate::support::program::PROGRAM, HOST, &port]);
+    let mut client = crate::support::process::Process::start(shell);
+    listener.tell(b"into nothing\n");
+    drop(listener.take_stdin());
+    client.end().expect_code(0);
+    listener.end().expect_code(0);
+}
+
+#[test]
+fn ctrl_c_ends_it_at_once_as_it_ends_nc() {
+    let (listener, _) = our_listener(&["-k"]);
+    died_of("INT", 2, listener);
+    let (listener, _) = our_listener(&["-k", "--echo"]);
+    died_of("TERM", 15, listener);
+}
+
+fn died_of(name: &str, number: i32, mut listener: Program) {
+    use std::os::unix::process::ExitStatusExt;
+    listener.signal(name);
+    let ending = listener.end();
+    assert_eq!(ending.status.signal(), Some(number), "law: as if it had never been caught");
+}
+
+#[test]
+fn ctrl_c_removes_the_file_of_a_unix_socket_first() {
+    let scratch = Scratch::new();
+    let path = scratch.file("socket");
+    let mut listener = ours(&["-lkvU", &path]);
+    listener.stderr.line_with("Listening on");
+    // It says so before it reads signals; asleep, it does.
+    until("it to sleep", || state(listener.pid()) == 'S');
+    listener.signal("INT");
+    listener.end().expect_code(130);
+    assert!(std::fs::metadata(&path).is_err(), "law: the socket's file goes with the socket");
+}
+
+#[test]
+fn the_terminal_of_the_shell_is_left_as_it_was() {
+    // Whoever shares our streams must not find them non-blocking.
+    let (mut listener, port) = our_listener(&["-N"]);
+    let mut shell = std::process::Command::new("sh");
+    let line = "\"$0\" nc -N \"$1\" \"$2\"; grep flags /proc/self/fdinfo/0 /proc/self/fdinfo/1";
+    shell.args(["-c", line, crate::support::program::PROGRAM, HOST, &port]);
+    let mut client = crate::support::process::Process::start(shell);
+    drop(listener.take_stdin());
+    drop(client.take_stdin());
+    let ending = client.end();
+    let flags: Vec<u32> = ending.stdout.lines().map(open_flags).collect();
+    assert_eq!(flags.len(), 2, "{ending:?}");
+    const O_NONBLOCK: u32 = 0o4000;
+    assert!(flags.iter().all(|flags| flags & O_NONBLOCK == 0), "law: no mark is left: {flags:?}");
+}
+
+fn open_flags(line: &str) -> u32 {
+    u32::from_str_radix(line.rsplit(char::is_whitespace).next().unwrap(), 8).unwrap()
+}
+
+#[test]
+fn a_reset_of_a_crowd_member_does_not_end_the_others() {
+    let (listener, port) = our_listener(&["-k", "--echo"]);
+    let mut stays = connect(&format!("{HOST}:{port}"));
+    let mut leaves = theirs("nc", &[HOST, &port]);
+    leaves.tell(b"hello\n");
+    leaves.stdout.line_with("hello");
+    leaves.signal("KILL");
+    stays.write_all(b"still here").unwrap();
+    expect(&mut stays, b"still here");
+    drop(listener);
+}

@@ -1,0 +1,103 @@
+//! Flags: help, mistakes in one line, and `-z`.
+
+use std::net::TcpListener;
+
+use super::scene::{HOST, closed_port, closed_udp_port, our_listener, ours};
+
+/// What is wrong, and the word by which the complaint must name it.
+const MISTAKES: [(&[&str], &str); 27] = [
+    (&[], "missing port number"),
+    (&["host"], "missing port number"),
+    (&["host", "70000"], "port number too large: 70000"),
+    (&["host", "http"], "port number invalid: 'http'"),
+    (&["host", "1-3"], "range of ports is for -z"),
+    (&["host", "1", "2"], "unexpected argument '2'"),
+    (&["-l"], "missing port number"),
+    (&["-lp"], "-p needs a value"),
+    (&["-k", "host", "1"], "must use -l with -k"),
+    (&["-lz", "1"], "cannot use -z and -l"),
+    (&["-lzv", "1"], "cannot use -z and -l"),
+    (&["-z", "-U", "path"], "cannot use -z and -U"),
+    (&["-U"], "missing path"),
+    (&["-U", "one", "two"], "unexpected argument 'two'"),
+    (&["-U", "-p", "1", "path"], "cannot use -p and -U"),
+    (&["-4U", "path"], "cannot use -4 or -6 and -U"),
+    (&["-U", "-s", "from", "path"], "it wants -u and no -l"),
+    (&["-b", "host", "1"], "-b is for UDP"),
+    (&["--echo", "host", "1"], "must use -l with --echo"),
+    (&["-l", "--echo", "--chat", "1"], "one of --echo, --discard and --chat"),
+    (&["-w", "soon", "host", "1"], "-w: 'soon' is no duration"),
+    (&["-q", "-x", "host", "1"], "-q: 'x' is no duration"),
+    (&["-W", "0", "host", "1"], "-W: '0' is not a number from 1 on"),
+    (&["-l", "-e", "sh", "1"], "-e would run a program for whoever connects"),
+    (&["-lc", "sh", "1"], "-c would run a program for whoever connects"),
+    (&["-x", "proxy", "host", "1"], "unknown option '-x'"),
+    (&["-lp", "1", "-p", "2", "3", "4"], "said twice"),
+];
+
+#[test]
+fn a_mistake_is_one_line_that_names_it_and_exit_2() {
+    for (arguments, named) in MISTAKES {
+        let ending = ours(arguments).end();
+        ending.expect_code(2);
+        let complaint = ending.one_complaint();
+        assert!(complaint.contains(named), "law: {arguments:?} is named; got {complaint:?}");
+        assert!(complaint.ends_with("; try 'epollite nc --help'"), "got {complaint:?}");
+    }
+}
+
+#[test]
+fn help_names_every_flag() {
+    for asked in ["-h", "--help"] {
+        let help = ours(&[asked]).end();
+        help.expect_code(0);
+        for letter in "lkuU46npsbzvwWNqiCh".chars() {
+            let is_named = help.stdout.contains(&format!("-{letter}"));
+            assert!(is_named, "law: help names -{letter}");
+        }
+        for flag in ["--echo", "--discard", "--chat"] {
+            assert!(help.stdout.contains(flag), "law: help names {flag}");
+        }
+    }
+}
+
+#[test]
+fn z_tells_which_ports_are_open() {
+    let open = TcpListener::bind((HOST, 0)).unwrap();
+    let port = open.local_addr().unwrap().port();
+    let range = format!("{}-{}", port.saturating_sub(1), port);
+    let ending = ours(&["-zv", HOST, &range]).end();
+    ending.expect_code(0);
+    let succeeded = format!("Connection to {HOST} {port} port [tcp/*] succeeded!\n");
+    assert!(ending.stderr.contains(&succeeded), "{ending:?}");
+    assert!(ours(&["-z", HOST, &range]).end().stderr.is_empty(), "law: no -v, no word");
+
+    let closed = closed_port();
+    let ending = ours(&["-z", HOST, &closed]).end();
+    ending.expect_code(1);
+    assert!(ending.one_complaint().contains(&format!("port {closed} (tcp) failed: ")));
+}
+
+#[test]
+fn z_of_a_range_of_closed_ports_is_exit_1_and_one_line() {
+    let closed = closed_port();
+    let range = format!("{closed}-{closed}");
+    ours(&["-z", HOST, &range]).end().expect_code(1);
+    // These need no listener, and nobody has one there.
+    let ending = ours(&["-z", HOST, "1-3"]).end();
+    ending.expect_code(1);
+    assert_eq!(
+        ending.one_complaint(),
+        format!("epollite: none of the ports 1-3 of {HOST} (tcp) is open")
+    );
+}
+
+#[test]
+fn z_of_udp_tells_a_closed_port_from_a_silent_one() {
+    let (_listener, port) = our_listener(&["-u"]);
+    let ending = ours(&["-uzv", "-w100ms", HOST, &port]).end();
+    ending.expect_code(0);
+    let expected = format!("Connection to {HOST} {port} port [udp/*] succeeded!\n");
+    assert_eq!(ending.stderr, expected);
+    ours(&["-uz", HOST, &closed_udp_port()]).end().expect_code(1);
+}

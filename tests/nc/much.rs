@@ -1,0 +1,172 @@
+//! Much, both ways at once, through pipes and through files: every byte, in bounded memory.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use super::scene::{HOST, our_command, our_listener, ours, told_port};
+use crate::support::client::stuff;
+use crate::support::pattern::{Pattern, bytes};
+use crate::support::process::Process;
+use crate::support::procfs::resident_kib;
+use crate::support::scratch::Scratch;
+use crate::support::tool::tool;
+use crate::support::wait::{until, until_still};
+
+const MUCH: usize = 64 << 20;
+
+/// So much that one direction ends long before the other.
+const LESS: usize = 24 << 20;
+
+#[test]
+fn files_are_exchanged_byte_for_byte_by_two_of_ours() {
+    for (theirs_bytes, ours_bytes) in [(MUCH, LESS), (LESS, MUCH)] {
+        let scratch = Scratch::new();
+        let [a, b] = [("a", ours_bytes), ("b", theirs_bytes)].map(|(name, len)| {
+            fs::write(scratch.file(name), bytes(len)).unwrap();
+            scratch.file(name)
+        });
+        let [a_out, b_out] = ["a.out", "b.out"].map(|name| scratch.file(name));
+        let mut listener = our_command(&["-lvN", HOST, "0"]);
+        listener.stdin(open(&a)).stdout(create(&b_out)).stderr(Stdio::piped());
+        let mut listener = Process::start_as_is(listener);
+        let port = told_port(&listener);
+        let mut client = our_command(&["-N", HOST, &port]);
+        client.stdin(open(&b)).stdout(create(&a_out));
+        Process::start_as_is(client).end().expect_code(0);
+        listener.end().expect_code(0);
+        is_the_pattern(&a_out, ours_bytes);
+        is_the_pattern(&b_out, theirs_bytes);
+    }
+}
+
+#[test]
+fn pipes_are_exchanged_byte_for_byte_with_each_of_the_others() {
+    let echo = ["-d", "-d", "TCP-LISTEN:0,bind=127.0.0.1", "PIPE"];
+    let mut listener = tool("socat");
+    listener.args(echo);
+    let listener = Process::start(listener);
+    let line = listener.stderr.line_with("listening on");
+    let port = line.rsplit(':').next().unwrap().to_owned();
+    comes_back_whole(our_command(&["-N", HOST, &port]));
+
+    for (name, flags) in [("nc", &["-N"][..]), ("ncat", &[]), ("socat", &[])] {
+        let (listener, port) = our_listener(&["--echo"]);
+        let mut client = tool(name);
+        match name {
+            "socat" => client.args(["-t", "60", "STDIO", &format!("TCP:{HOST}:{port}")]),
+            _ => client.args(flags).args([HOST, &port]),
+        };
+        comes_back_whole(client);
+        drop(listener);
+    }
+}
+
+#[test]
+fn a_file_goes_to_a_listener_that_nobody_sends_anything() {
+    let scratch = Scratch::new();
+    let path = scratch.file("much");
+    fs::write(&path, bytes(MUCH)).unwrap();
+    // Without -N, and the client ends its side at once: a file is sent whole all the same.
+    let mut listener = our_command(&["-lv", HOST, "0"]);
+    listener.stdin(open(&path)).stdout(Stdio::null()).stderr(Stdio::piped());
+    let listener = Process::start_as_is(listener);
+    let port = told_port(&listener);
+    let out = scratch.file("out");
+    let mut client = tool("nc");
+    client.args(["-N", HOST, &port]).stdin(Stdio::null()).stdout(create(&out));
+    Process::start_as_is(client).end().expect_code(0);
+    is_the_pattern(&out, MUCH);
+}
+
+#[test]
+fn a_reader_that_does_not_read_costs_nothing_and_stops_only_its_own_direction() {
+    let listener = TcpListener::bind((HOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let mut client = our_command(&["-N", HOST, &port]);
+    client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut client = Killed(client.spawn().unwrap());
+    let (mut guest, _) = listener.accept().unwrap();
+    let pid = client.0.id();
+    let before = resident_kib(pid);
+    // Its output is not read: what comes from the network backs up.
+    let taken = stuff(&mut guest, 1 << 30);
+    assert!(taken < 64 << 20, "law: it reads only what it can pass on; took {taken}");
+    let more = until_still("its memory to settle", 20, || resident_kib(pid)).saturating_sub(before);
+    assert!(more < 4 << 10, "law: bounded memory; grew by {more} KiB");
+    // The other direction does not mind.
+    client.0.stdin.as_mut().unwrap().write_all(b"the other way").unwrap();
+    crate::support::client::expect(&mut guest, b"the other way");
+}
+
+#[test]
+fn the_slowest_of_a_crowd_sets_the_pace_of_the_input() {
+    let (mut listener, port) = our_listener(&["-k"]);
+    let mut reads = ours(&[HOST, &port]);
+    let sleeps = std::net::TcpStream::connect(format!("{HOST}:{port}")).unwrap();
+    until("both to be there", || listener.stderr.count_with("Connection received") == 2);
+    let mut stdin = listener.take_stdin();
+    let writer = thread::spawn(move || {
+        let mut sent = Pattern::new();
+        // Ends when the listener is killed.
+        while stdin.write_all(sent.next(1 << 20)).is_ok() {}
+        sent.passed()
+    });
+    let pid = listener.pid();
+    let before = resident_kib(pid);
+    until_still("it to be still", 60, || resident_kib(pid));
+    let more = resident_kib(pid).saturating_sub(before);
+    assert!(more < 4 << 10, "law: bounded memory; grew by {more} KiB");
+    drop((listener, sleeps));
+    writer.join().unwrap();
+    reads.signal("TERM");
+    reads.end();
+}
+
+/// `client` sends the pattern from a pipe, and gets all of it back into one.
+fn comes_back_whole(mut client: Command) {
+    let mut client = Killed(client.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+    let mut stdin = client.0.stdin.take().unwrap();
+    let mut stdout = client.0.stdout.take().unwrap();
+    let writer = thread::spawn(move || {
+        let mut sent = Pattern::new();
+        while sent.passed() < MUCH {
+            if stdin.write_all(sent.next(MUCH - sent.passed())).is_err() {
+                return;
+            }
+        }
+    });
+    let reader = thread::spawn(move || crate::support::client::read_to_end(&mut stdout));
+    until("everything to come back", || reader.is_finished());
+    assert_eq!(reader.join().unwrap(), MUCH, "law: every byte, before the end");
+    writer.join().unwrap();
+    until("the client to end", || client.0.try_wait().unwrap().is_some());
+    assert!(client.0.wait().unwrap().success(), "law: the client is content");
+}
+
+#[track_caller]
+fn is_the_pattern(path: &str, len: usize) {
+    let content = fs::read(path).unwrap();
+    assert_eq!(content.len(), len, "law: every byte arrives: {path}");
+    Pattern::new().confirm(&content);
+}
+
+fn open(path: &str) -> File {
+    File::open(path).unwrap()
+}
+
+fn create(path: &str) -> File {
+    File::create(path).unwrap()
+}
+
+/// Killed by its pid when the test is done with it.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
