@@ -179,11 +179,11 @@ fn any_one_call_of_tasks_may_fail_and_they_keep_their_promises() {
 /// chance, and nothing is left to that; then decisions.
 fn task_day(first: u8) -> Vec<u8> {
     let mut state = 7_u32;
-    let decisions = (0..240).map(|_| {
+    let decisions = (0..160).map(|_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         state.to_be_bytes()[0]
     });
-    [first].into_iter().chain([0; 120]).chain(decisions).collect()
+    [first].into_iter().chain([0; 80]).chain(decisions).collect()
 }
 
 /// Operations, as each law reads them.

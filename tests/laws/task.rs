@@ -2,22 +2,24 @@
 //! them tasks themselves; tasks are cancelled when it suits them least; and the kernel does and
 //! leaves whatever a kernel may.
 
+#[path = "task/evening.rs"]
+mod evening;
+#[path = "task/guests.rs"]
+mod guests;
+
 use core::time::Duration;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use epollite::SocketOption;
 use epollite::kernel::{Limit, Resource};
 use epollite::server::{Sharing, bind_stream};
 use epollite::sim::{Chance, Config as World, Odds, Sim};
-use epollite::task::{Config, Handle, JoinHandle, Listener, Stream, Tasks};
+use epollite::task::{Config, JoinHandle, Tasks};
 use epollite::{Addr, Call, Counted, Errno, Faults, Faulty, Fd, Instant, Kernel, Kind, Shut};
-use epollite::{Received, SocketOption};
+use guests::{byte, converse, serve};
 
 type Served = Counted<Faulty<Sim>>;
-
-/// Rounds without any progress after which somebody waits in vain: as many as interruptions and
-/// a paused listener may cost.
-const FRUITLESS_MAX: u32 = 16;
 
 /// What one task may do at a time, and how much it is lent for it: little, so that every bound
 /// is met.
@@ -69,12 +71,6 @@ pub fn live(plan: &[u8], faults: Option<Faults>) -> bool {
         day.evening();
     }
     day.end()
-}
-
-/// The byte that `who` says at `offset`: alike neither between clients nor along one.
-fn byte(who: usize, offset: usize) -> u8 {
-    (who.wrapping_mul(151) ^ offset.wrapping_mul(31) ^ (offset >> 8).wrapping_mul(7)).to_le_bytes()
-        [0]
 }
 
 struct Client {
@@ -292,218 +288,4 @@ impl Day {
             self.cancelled += 1;
         }
     }
-
-    /// Until nothing happens any more. Everybody listens now, and has said his last.
-    fn settle(&mut self) {
-        let (mut fruitless, mut rounds) = (0, 0);
-        while fruitless < FRUITLESS_MAX {
-            rounds += 1;
-            assert!(rounds < 20_000, "law: a day ends");
-            let state = |day: &Self| {
-                let handle = day.tasks.handle();
-                let over = day.calls.iter().filter(|call| call.is_over()).count();
-                (day.echoed.get(), handle.tasks(), handle.descriptors(), over)
-            };
-            let before = state(self);
-            self.turn();
-            self.sim.advance(Duration::from_millis(50));
-            let mut progress = false;
-            for who in 0..self.clients.len() {
-                if !self.clients[who].has_ended {
-                    self.say_the_last(who);
-                }
-                while self.listen(who, 4_096) {
-                    progress = true;
-                }
-            }
-            progress |= state(self) != before;
-            fruitless = if progress { 0 } else { fruitless + 1 };
-        }
-    }
-
-    /// Everybody hears what he is owed and goes home; who comes then is served; and it is
-    /// counted whether that came true.
-    fn evening(&mut self) {
-        self.settle();
-        let lasts = self.faults.is_some_and(|faults| faults.lasts());
-        let aborted = self.tasks.handle().kernel(|kernel| kernel.tap.errors(Call::Accept4));
-        let mut lost = 0;
-        for Client { said, heard, was_ended, broken, .. } in &self.clients {
-            lost += u64::from(broken.is_some() || !was_ended || heard != said);
-        }
-        for call in self.calls.drain(..) {
-            assert!(call.is_over() || self.faults.is_some(), "law: nobody waits for ever");
-            let heard = self.callers.block_on(async {
-                // Of one who still waits, a fault's victim, nothing is to be heard.
-                if call.is_over() { call.await } else { Ok(Ok(())) }
-            });
-            lost += u64::from(matches!(heard, Ok(Ok(Err(_)))));
-        }
-        let excused = self.cancelled + aborted;
-        assert!(
-            lost <= excused || self.faults.is_some(),
-            "law: everybody is served to the end, but {lost} were not, and {excused} are excused"
-        );
-        while !self.clients.is_empty() {
-            self.leave(0, false);
-        }
-        self.settle();
-        if !lasts {
-            self.serve_one_more();
-            let handle = self.tasks.handle();
-            let left = (handle.tasks(), handle.descriptors());
-            assert_eq!(left, (1, 1), "law: who has left is forgotten, and the door is there");
-        }
-    }
-
-    /// Whatever the day was like: who comes now is served.
-    fn serve_one_more(&mut self) {
-        // The kernel may abort one connection, even two; and the fault may have waited for this.
-        for _ in 0..8 {
-            self.arrive();
-            for _ in 0..FRUITLESS_MAX {
-                if self.clients[0].said == 0 {
-                    self.say(0, 100);
-                }
-                self.turn();
-                self.sim.advance(Duration::from_millis(50));
-            }
-            self.settle();
-            let Client { said, heard, was_ended, .. } = self.clients[0];
-            self.leave(0, false);
-            self.settle();
-            if said > 0 && said == heard && was_ended {
-                return;
-            }
-        }
-        panic!("law: service resumes");
-    }
-
-    /// The world says if a descriptor is left open, when its processes end.
-    fn end(mut self) -> bool {
-        let handle = self.tasks.handle();
-        let has_struck = handle.kernel(|kernel| kernel.kernel.tap.has_struck());
-        drop(self.tasks);
-        assert_eq!((handle.tasks(), handle.descriptors()), (0, 0), "law: everything falls");
-        assert!(self.guests.borrow().iter().all(JoinHandle::is_over), "law: everybody is told");
-        for client in self.clients.drain(..) {
-            // Who had connected hears an end, or that it broke; it is not left waiting.
-            let heard = drain(&mut self.sim, &client.socket);
-            assert!(heard != Some(Received::Nothing), "law: nobody waits for ever");
-            let _ = self.sim.close(client.socket);
-        }
-        has_struck
-    }
-}
-
-/// Reads to the end, and says what that was; `None` when the connection broke or never was.
-fn drain(sim: &mut Sim, socket: &Fd) -> Option<Received> {
-    for _ in 0..10_000 {
-        match sim.recv(socket, &mut [0; 4_096]) {
-            Ok(0) => return Some(Received::End),
-            Err(Errno::EAGAIN) if sim.getpeername(socket).is_ok() => {
-                return Some(Received::Nothing);
-            }
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(_) => return None,
-        }
-    }
-    panic!("law: what is on its way is bounded")
-}
-
-async fn serve(
-    handle: Handle<Served>,
-    mut door: Listener<Served>,
-    guests: Rc<RefCell<Vec<JoinHandle<()>>>>,
-    echoed: Rc<Cell<usize>>,
-) {
-    let mut kind = 0;
-    while let Ok((client, _)) = door.accept().await {
-        kind += 1;
-        let (handle, echoed) = (handle.clone(), Rc::clone(&echoed));
-        let guest = handle.clone().spawn(async move {
-            // Its errors end it and concern nobody else.
-            let _ = match kind % 3 {
-                0 => echo_what_is_lent(client, &echoed).await,
-                1 => echo_from_a_buffer(client, &echoed).await,
-                _ => echo_impatiently(&handle, client, &echoed).await,
-            };
-        });
-        guests.borrow_mut().push(guest);
-    }
-}
-
-async fn echo_what_is_lent(mut client: Stream<Served>, echoed: &Cell<usize>) -> Result<(), Errno> {
-    while let Some(bytes) = client.bytes().await? {
-        client.send_all(&bytes).await?;
-        echoed.set(echoed.get() + bytes.len());
-    }
-    Ok(())
-}
-
-async fn echo_from_a_buffer(mut client: Stream<Served>, echoed: &Cell<usize>) -> Result<(), Errno> {
-    let mut buf = [0; 7];
-    loop {
-        let count = client.recv(&mut buf).await?;
-        if count == 0 {
-            return client.shutdown(Shut::Write);
-        }
-        client.send_all(&buf[..count]).await?;
-        echoed.set(echoed.get() + count);
-    }
-}
-
-/// Gives up receiving again and again, and begins anew: no byte may be lost by that.
-async fn echo_impatiently(
-    handle: &Handle<Served>,
-    mut client: Stream<Served>,
-    echoed: &Cell<usize>,
-) -> Result<(), Errno> {
-    loop {
-        let patience = Duration::from_millis(70);
-        match handle.timeout(patience, client.bytes()).await {
-            Ok(Ok(Some(bytes))) => {
-                let mut rest = &bytes[..];
-                while !rest.is_empty() {
-                    let Ok(sent) = handle.timeout(patience, client.send(rest)).await else {
-                        continue;
-                    };
-                    let count = sent?;
-                    rest = &rest[count..];
-                    echoed.set(echoed.get() + count);
-                }
-            }
-            Ok(end) => return end.map(drop),
-            Err(_) => {}
-        }
-    }
-}
-
-/// A task that ends with the one who has spawned it. (Else a client who has gone would still
-/// talk, and never listen.)
-struct Child<T>(JoinHandle<T>);
-
-impl<T> Drop for Child<T> {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
-}
-
-/// Says so many bytes in one task and hears them in another.
-async fn converse(handle: Handle<Sim>, addr: Addr, who: usize, bytes: usize) -> Result<(), Errno> {
-    let (mut receiver, mut sender) = handle.connect(&addr).await?.split();
-    let words: Vec<u8> = (0..bytes).map(|at| byte(who, at)).collect();
-    let wanted = words.clone();
-    let mut says = Child(handle.spawn(async move {
-        sender.send_all(&words).await?;
-        sender.shutdown(Shut::Write)
-    }));
-    let mut heard = 0;
-    while let Some(bytes) = receiver.bytes().await? {
-        let is_so = wanted[heard..].starts_with(&bytes);
-        assert!(is_so, "law: output is a prefix of input, at {heard}");
-        heard += bytes.len();
-    }
-    (&mut says.0).await.expect("nobody cancels it")?;
-    if heard == wanted.len() { Ok(()) } else { Err(Errno::ECONNABORTED) }
 }
