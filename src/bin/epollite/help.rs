@@ -8,6 +8,7 @@ Usage: epollite COMMAND [OPTIONS]
 
 Commands:
   echo       serve echo over TCP, UDP and Unix sockets, or check such a server
+  nc         netcat: TCP, UDP and Unix sockets to stdin and stdout, many clients at once
   sim        days of the server in a simulated world, from a seed; laws checked
 
 Options:
@@ -17,6 +18,53 @@ Options:
 Examples:
   epollite echo                                  TCP on 127.0.0.1:7777
   echo hello | nc -N 127.0.0.1 7777              ... and a client
+";
+
+/// `epollite nc --help`.
+pub(crate) const NC: &str = "\
+epollite nc - netcat on the reactor: a socket's bytes to stdout, stdin's bytes to the socket
+
+Usage: epollite nc [OPTIONS] HOST PORT           connect
+       epollite nc -l [OPTIONS] [HOST] PORT      listen
+       epollite nc -U [OPTIONS] PATH             a Unix socket; @NAME for an abstract one
+       epollite nc -z [OPTIONS] HOST PORT[-PORT] look who listens
+
+Flags mean what they mean to OpenBSD's nc, and may stand together (-lkv, -w5):
+  -l          listen; the port 0 takes a free one (-v tells which)
+  -k          after one connection the next; many at once, unlike there
+  -u          datagrams: UDP, with -U Unix ones; -lu talks to everybody it has heard of
+  -U          Unix sockets
+  -4, -6      only IPv4, only IPv6
+  -n          ask no resolver
+  -p PORT     from this port                     -s ADDR     from this address or path
+  -b          datagrams may be broadcast
+  -z          connect, send nothing, tell
+  -v          tell who and where; -vv: each event, with token and epoll bits
+  -w TIME     give up connecting, or when idle   -i TIME     wait between lines
+  -W N        end after N reads                  -C          send CR LF for LF
+  -N          shut the socket when stdin ends    -q TIME     so long after that, end (-1: never)
+
+With -l, what comes goes to stdout and stdin goes to everybody; or instead:
+  --echo      everybody gets his own back
+  --discard   what comes is dropped
+  --chat      everybody gets each line of the others, with <number> in front; so does stdout
+  -h, --help  this text
+
+Without -N a connection stays open when stdin ends, until the other side ends it. A client ends
+when both sides have; a listener when the other side has. -k goes on until it is killed.
+The slowest reader sets the pace; in a chat, who falls 1 MiB behind is cut off.
+Multicast: listening on a group joins it, on the interface that has -s ADDR.
+-e and -c, which run a program, are not here.
+
+TIME is 500ms, 5s, 2m, 1h; a bare number is seconds.
+Exit codes: 0 well, 1 cannot connect, bind or resolve, 2 bad arguments.
+
+Examples:
+  epollite nc 127.0.0.1 7777                     talk to the echo server
+  epollite nc -lk --chat 7777                    a chat room; guests come with any nc
+  epollite nc -N host 7777 <in.tar >out.tar      both ways at once
+  epollite nc -zv 127.0.0.1 20-30                who listens?
+  epollite nc -ub 127.255.255.255 7777           to everybody here
 ";
 
 /// `epollite sim --help`.

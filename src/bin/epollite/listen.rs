@@ -99,7 +99,8 @@ fn bind_port<K: Kernel>(
     (0..threads).map(|_| open(kernel, &actual, Sharing::Shared).map(|(fd, _)| bound(fd))).collect()
 }
 
-fn bind_unix<K: Kernel>(kernel: &mut K, name: UnixAddr) -> Result<Bound, Failure> {
+/// A stream socket on a Unix name; a dead server's file is taken over.
+pub(crate) fn bind_unix<K: Kernel>(kernel: &mut K, name: UnixAddr) -> Result<Bound, Failure> {
     let addr = Addr::Unix(name);
     let Some(path) = name.as_path() else {
         let address = addr.to_string().trim_start_matches("unix:").to_owned();
@@ -124,12 +125,15 @@ fn bind_unix<K: Kernel>(kernel: &mut K, name: UnixAddr) -> Result<Bound, Failure
         opened => opened,
     };
     let (fd, _) = opened.map_err(|error| failed(&explain(error)))?;
-    let file = fs::symlink_metadata(path).ok().map(|meta| SocketFile {
-        path: path.to_owned(),
-        device: meta.dev(),
-        inode: meta.ino(),
-    });
+    let file = socket_file(&name);
     Ok(Bound { fd, transport: "unix", address, file })
+}
+
+/// The file of a bound socket, if its name is a path.
+pub(crate) fn socket_file(name: &UnixAddr) -> Option<SocketFile> {
+    let path = Path::new(std::ffi::OsStr::from_bytes(name.as_path()?));
+    let meta = fs::symlink_metadata(path).ok()?;
+    Some(SocketFile { path: path.to_owned(), device: meta.dev(), inode: meta.ino() })
 }
 
 /// Locks the folder that the socket is in, as long as what is returned lives. Somebody else's
@@ -182,6 +186,10 @@ impl SocketFiles {
     /// Leaves them to somebody else: after a fork they are the parent's.
     pub(crate) fn disown(&mut self) {
         self.0.clear();
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn remove(&mut self) {

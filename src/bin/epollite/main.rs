@@ -19,6 +19,7 @@ mod log;
 mod meter;
 mod model;
 mod models;
+mod nc;
 mod report;
 mod sim;
 mod tell;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Echo(options) => echo::run(&options),
+        Command::Nc(options) => nc::run(&options),
         Command::Sim(options) => sim::run(&options),
         Command::Check(target) => check::run(&target),
     });

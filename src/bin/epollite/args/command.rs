@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::super::failure::Failure;
 use super::super::help;
 use super::echo::{Echo, echo};
+use super::nc::{Nc, nc};
 use super::sim::{Sim, sim};
 use super::target::Target;
 use super::words::{Word, Words};
@@ -16,6 +17,7 @@ pub(crate) enum Command {
     Help(&'static str),
     Version,
     Echo(Echo),
+    Nc(Nc),
     Sim(Sim),
     Check(Target),
 }
@@ -32,6 +34,7 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Fa
         },
         Some(Word::Plain(word)) => match word.as_bytes() {
             b"echo" => echo(&mut words)?,
+            b"nc" => nc(&mut words)?,
             b"sim" => sim(&mut words)?,
             b"help" => Command::Help(help::MAIN),
             _ => {

@@ -5,11 +5,13 @@
 
 mod command;
 mod echo;
+mod nc;
 mod sim;
 mod target;
 mod words;
 
 pub(crate) use command::{Command, parse};
 pub(crate) use echo::Echo;
+pub(crate) use nc::{Mode, Nc, Place};
 pub(crate) use sim::Sim;
 pub(crate) use target::Target;

@@ -1,0 +1,419 @@
+//! The loop of datagrams: from one socket to stdout, from stdin to one address or to everybody
+//! who has been heard of.
+//!
+//! A datagram has no end and no connection: what is read at once from the input is one datagram,
+//! and what comes is written as it comes.
+
+use std::collections::VecDeque;
+use std::os::unix::ffi::OsStrExt;
+
+use epollite::{
+    Addr, Errno, Event, Fd, Instant, Interest, Kernel, Reactor, Ready, Signal, SocketOption, Token,
+    UnixAddr,
+};
+
+use super::desk::{Desk, Entry, Read, Role};
+use super::{End, dial, name, say};
+use crate::args::{Mode, Nc, Place};
+use crate::failure::Failure;
+use crate::listen::{self, SocketFiles};
+
+/// The input's bytes that make a datagram at most: what nc takes, and what UDP always holds.
+const LETTER_BYTES: usize = 16 << 10;
+
+/// Senders that are remembered; the one not heard of for longest is forgotten.
+const SENDERS_MAX: usize = 1_024;
+
+/// Datagrams read before the input has its turn.
+const ROUNDS: u32 = 32;
+
+/// Where a client's datagrams go.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum To {
+    /// Where the socket is connected to: only from there they come back.
+    Connected,
+    /// Many may answer, from addresses of their own.
+    Anyone(Addr),
+}
+
+struct Letters<'a, K: Kernel> {
+    desk: Desk<'a, K>,
+    mode: Mode,
+    socket: Token,
+    /// `None` for a listener.
+    to: Option<To>,
+    /// Whom a listener has heard of.
+    senders: VecDeque<Addr>,
+    /// Datagrams that found no room yet.
+    waiting: VecDeque<(Vec<u8>, Addr)>,
+    own_port: Option<u16>,
+    idle_at: Option<Instant>,
+    is_over: bool,
+    signalled: Option<Signal>,
+}
+
+/// A client's socket. One that asks many (broadcast, multicast) is not connected, or it would
+/// hear none of them.
+pub(super) fn socket<K: Kernel>(
+    options: &Nc,
+    reactor: &mut Reactor<Entry, K>,
+    files: &mut SocketFiles,
+) -> Result<(Fd, To), Failure> {
+    if let Place::Unix(name) = &options.place {
+        return unix_socket(options, reactor, name, files).map(|fd| (fd, To::Connected));
+    }
+    let (host, addrs) = name::targets(options)?;
+    let mut failed = String::new();
+    for addr in addrs {
+        let is_group = addr.ip().is_some_and(|ip| ip.is_multicast());
+        let opened = if options.may_broadcast || is_group {
+            dial::unconnected(options, reactor.kernel(), &addr).map(|fd| (fd, To::Anyone(addr)))
+        } else {
+            dial::dial(options, reactor, &addr).map(|fd| (fd, To::Connected))
+        };
+        match opened {
+            Ok(opened) => {
+                say::succeeded(options, &host, &addr);
+                return Ok(opened);
+            }
+            Err(why) => failed = say::failed(options, &host, &addr, &why),
+        }
+    }
+    Err(Failure::new(Failure::RUN, failed))
+}
+
+/// A Unix client needs a name of its own to be answered at: that of `-s`, or an abstract one
+/// that the kernel makes up, which leaves no file behind.
+fn unix_socket<K: Kernel>(
+    options: &Nc,
+    reactor: &mut Reactor<Entry, K>,
+    name: &UnixAddr,
+    files: &mut SocketFiles,
+) -> Result<Fd, Failure> {
+    let kernel = reactor.kernel();
+    let own = match &options.source {
+        Some(path) => unix_name(path)?,
+        None => UnixAddr::unnamed(),
+    };
+    let socket = kernel
+        .socket(epollite::Family::Unix, options.kind)
+        .map_err(|errno| say::broken("socket", errno))?;
+    let bound = kernel.bind(&socket, &Addr::Unix(own)).map_err(|errno| (own, errno));
+    if bound.is_ok() {
+        files.extend(listen::socket_file(&own));
+    }
+    let connected =
+        bound.and_then(|()| kernel.connect(&socket, &Addr::Unix(*name)).map_err(|e| (*name, e)));
+    match connected {
+        Ok(()) => Ok(socket),
+        Err((name, errno)) => {
+            let _ = kernel.close(socket);
+            let line = say::failed(options, "", &Addr::Unix(name), &errno);
+            Err(Failure::new(Failure::RUN, line))
+        }
+    }
+}
+
+/// A path, or an abstract name behind an `@`.
+fn unix_name(path: &std::ffi::OsStr) -> Result<UnixAddr, Failure> {
+    let name = match path.as_bytes() {
+        [b'@', name @ ..] => UnixAddr::abstract_name(name),
+        path => UnixAddr::path(path),
+    };
+    name.map_err(|error| Failure::new(Failure::RUN, format!("{}: {error}", path.display())))
+}
+
+/// Serves `socket` until it is over.
+pub(super) fn run<K: Kernel>(
+    mut desk: Desk<'_, K>,
+    socket: Fd,
+    to: Option<To>,
+) -> Result<End, Failure> {
+    let mode = desk.options.mode;
+    if matches!(mode, Mode::Echo | Mode::Discard) {
+        desk.close_input();
+    }
+    if to.is_none() {
+        let broadcast = SocketOption::Broadcast(desk.options.may_broadcast);
+        let set = desk.reactor.kernel().setsockopt(&socket, broadcast);
+        set.map_err(|errno| say::broken("setsockopt", errno))?;
+    }
+    let own = desk.reactor.kernel().getsockname(&socket);
+    let own_port = own.ok().and_then(|own| own.port());
+    let socket = desk.watch(socket, Interest::NONE, Role::Letters)?;
+    let mut letters = Letters {
+        desk,
+        mode,
+        socket,
+        to,
+        senders: VecDeque::new(),
+        waiting: VecDeque::new(),
+        own_port,
+        idle_at: None,
+        is_over: false,
+        signalled: None,
+    };
+    letters.is_alive();
+    while !letters.is_over || (letters.desk.owes_output() && letters.signalled.is_none()) {
+        letters.turn()?;
+    }
+    match letters.signalled {
+        Some(signal) => Ok(End::Signalled(signal)),
+        None => {
+            letters.desk.reactor.close(socket);
+            letters.desk.leave()
+        }
+    }
+}
+
+impl<K: Kernel> Letters<'_, K> {
+    fn turn(&mut self) -> Result<(), Failure> {
+        let is_ready = self.wants_input() && self.desk.arm_input()?;
+        self.arm()?;
+        let deadline = if is_ready { Some(Instant::ZERO) } else { self.earliest() };
+        match self.desk.next(deadline)? {
+            Some(Event::Io { token, ready }) => self.serve(token, ready)?,
+            Some(Event::Timer { .. } | Event::Woken) | None => {}
+        }
+        if is_ready && self.wants_input() {
+            self.read_input()?;
+        }
+        self.look_at_the_clock()
+    }
+
+    fn serve(&mut self, token: Token, ready: Ready) -> Result<(), Failure> {
+        let Some(role) = self.desk.role(token) else { return Ok(()) };
+        match role {
+            Role::Input if self.wants_input() => self.read_input(),
+            Role::Letters => {
+                self.deliver()?;
+                self.receive()
+            }
+            Role::Output if self.desk.owes_output() => {
+                self.is_over |= !self.desk.pay_output()?;
+                Ok(())
+            }
+            Role::Output => {
+                self.is_over |= ready.is_error() && self.mode == Mode::Talk;
+                Ok(())
+            }
+            Role::Signals => {
+                self.signalled = self.desk.signal(token)?;
+                self.is_over |= self.signalled.is_some();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn earliest(&self) -> Option<Instant> {
+        let desk = &self.desk;
+        [self.idle_at, desk.line_at, desk.receive_at, desk.quit_at].into_iter().flatten().min()
+    }
+
+    fn look_at_the_clock(&mut self) -> Result<(), Failure> {
+        if self.earliest().is_none() {
+            return Ok(());
+        }
+        let now = self.desk.now();
+        let due = |at: &mut Option<Instant>| at.take_if(|at| *at <= now).is_some();
+        self.is_over |= due(&mut self.desk.quit_at) || due(&mut self.idle_at);
+        due(&mut self.desk.receive_at);
+        if due(&mut self.desk.line_at) { self.send_lines() } else { Ok(()) }
+    }
+
+    fn is_alive(&mut self) {
+        if let Some(patience) = self.desk.options.patience {
+            self.idle_at = Some(self.desk.after(patience));
+        }
+    }
+
+    fn arm(&mut self) -> Result<(), Failure> {
+        let reads = !self.desk.owes_output()
+            && self.desk.receive_at.is_none()
+            && !self.is_over
+            && (self.mode != Mode::Echo || self.waiting.is_empty());
+        let wanted = match (reads, self.waiting.is_empty()) {
+            (true, true) => Interest::READABLE,
+            (true, false) => Interest::READABLE | Interest::WRITABLE,
+            (false, false) => Interest::WRITABLE,
+            (false, true) => Interest::NONE,
+        };
+        self.desk.arm(self.socket, wanted)
+    }
+
+    // Out.
+
+    /// Whether there is somebody to send to, and room.
+    fn wants_input(&self) -> bool {
+        let has_somebody = self.to.is_some() || !self.senders.is_empty();
+        has_somebody
+            && self.waiting.is_empty()
+            && !self.is_over
+            && !self.desk.input_is_gone()
+            && self.desk.line_at.is_none()
+    }
+
+    fn read_input(&mut self) -> Result<(), Failure> {
+        match self.desk.read_input(LETTER_BYTES) {
+            Read::Bytes(count) if self.desk.lines.are_plain() => {
+                let letter = self.desk.buf[..count].to_vec();
+                self.send_to_all(&letter, None)
+            }
+            Read::Bytes(count) => {
+                let desk = &mut self.desk;
+                desk.lines.push(&desk.buf[..count]);
+                self.send_lines()
+            }
+            Read::Nothing => Ok(()),
+            Read::End => {
+                self.desk.close_input();
+                self.send_lines()
+            }
+        }
+    }
+
+    fn send_lines(&mut self) -> Result<(), Failure> {
+        let is_last = self.desk.input_is_gone();
+        if let Some(line) = self.desk.lines.take(is_last) {
+            self.send_to_all(&line, None)?;
+            if let Some(interval) = self.desk.options.interval {
+                self.desk.line_at = Some(self.desk.after(interval));
+            }
+        }
+        let is_everything_sent = self.desk.lines.is_empty() && self.desk.line_at.is_none();
+        if let Some(quits) = self.desk.options.quits
+            && is_last
+            && is_everything_sent
+        {
+            self.desk.quit_at = Some(self.desk.after(quits));
+        }
+        Ok(())
+    }
+
+    fn send_to_all(&mut self, letter: &[u8], but: Option<Addr>) -> Result<(), Failure> {
+        match self.to {
+            Some(To::Connected) => self.waiting.push_back((letter.to_vec(), Addr::Unspec)),
+            Some(To::Anyone(addr)) => self.waiting.push_back((letter.to_vec(), addr)),
+            None => {
+                let others = self.senders.iter().filter(|&&sender| Some(sender) != but);
+                self.waiting.extend(others.map(|&sender| (letter.to_vec(), sender)));
+            }
+        }
+        self.deliver()
+    }
+
+    /// Sends what waits, as far as there is room.
+    fn deliver(&mut self) -> Result<(), Failure> {
+        while let Some((letter, addr)) = self.waiting.front() {
+            let Some(mut source) = self.desk.reactor.source(self.socket) else { return Ok(()) };
+            let sent = match addr {
+                Addr::Unspec => source.io.send(letter).map(|sent| match sent {
+                    epollite::Sent::Bytes(_) => true,
+                    epollite::Sent::Nothing => false,
+                }),
+                addr => match source.io.kernel.sendto(source.io.fd, letter, addr) {
+                    Ok(_) => Ok(true),
+                    Err(errno) if errno.would_block() || errno.interrupted() => Ok(false),
+                    Err(errno) => Err(errno),
+                },
+            };
+            match sent {
+                Ok(true) => self.is_alive(),
+                Ok(false) => return Ok(()),
+                Err(errno) => self.mind(errno, "send")?,
+            }
+            self.waiting.pop_front();
+        }
+        Ok(())
+    }
+
+    /// An error of a datagram: a listener goes on, since it is one sender's affair.
+    fn mind(&mut self, errno: Errno, call: &str) -> Result<(), Failure> {
+        if self.to.is_none() {
+            say::remark(self.desk.options, &format!("{call}: {}", say::errno(errno)));
+            return Ok(());
+        }
+        let explained = match errno {
+            Errno::EACCES => {
+                format!("{}: to a broadcast address only with -b", say::errno(errno))
+            }
+            errno => say::errno(errno),
+        };
+        Err(Failure::new(Failure::RUN, format!("{call}: {explained}")))
+    }
+
+    // In.
+
+    fn receive(&mut self) -> Result<(), Failure> {
+        for _ in 0..ROUNDS {
+            if self.desk.owes_output() || self.is_over || self.desk.receive_at.is_some() {
+                return Ok(());
+            }
+            if self.mode == Mode::Echo && !self.waiting.is_empty() {
+                return Ok(());
+            }
+            let desk = &mut self.desk;
+            let Some(source) = desk.reactor.source(self.socket) else { return Ok(()) };
+            let (len, sender) = match source.io.kernel.recvfrom(source.io.fd, &mut desk.buf) {
+                Ok((len, sender)) => (len.min(desk.buf.len()), sender),
+                Err(errno) if errno.would_block() => return Ok(()),
+                Err(errno) if errno.interrupted() => continue,
+                Err(errno) => return self.mind(errno, "receive"),
+            };
+            self.is_alive();
+            self.is_over |= self.desk.count_received();
+            self.remember(sender);
+            let letter = self.desk.buf[..len].to_vec();
+            self.pass_on(&letter, sender)?;
+        }
+        Ok(())
+    }
+
+    fn pass_on(&mut self, letter: &[u8], sender: Addr) -> Result<(), Failure> {
+        match self.mode {
+            Mode::Discard => return Ok(()),
+            Mode::Echo if self.may_answer(&sender) => {
+                self.waiting.push_back((letter.to_vec(), sender));
+                return self.deliver();
+            }
+            Mode::Echo => return Ok(()),
+            Mode::Chat if self.may_answer(&sender) => {
+                self.send_to_all(letter, Some(sender))?;
+            }
+            Mode::Chat | Mode::Talk => {}
+        }
+        self.is_over |= !self.desk.put(letter)?;
+        Ok(())
+    }
+
+    /// Whether an answer could not come back for ever: a datagram's sender can be forged.
+    fn may_answer(&self, sender: &Addr) -> bool {
+        let own: Vec<u16> = self.own_port.into_iter().collect();
+        !epollite::server::datagram::refuses(&own, sender)
+    }
+
+    /// A listener's new sender is told of, and answered from now on.
+    fn remember(&mut self, sender: Addr) {
+        if self.to.is_some() {
+            return;
+        }
+        let known = self.senders.iter().position(|&other| other == sender);
+        match known {
+            Some(at) if at + 1 == self.senders.len() => return,
+            Some(at) => drop(self.senders.remove(at)),
+            None => {
+                let place = say::place(&sender);
+                say::remark(self.desk.options, &format!("Connection received on {place}"));
+            }
+        }
+        let is_nobody = matches!(sender, Addr::Unix(name) if name.is_unnamed());
+        if is_nobody || sender == Addr::Unspec {
+            return;
+        }
+        if self.senders.len() == SENDERS_MAX {
+            self.senders.pop_front();
+        }
+        self.senders.push_back(sender);
+    }
+}

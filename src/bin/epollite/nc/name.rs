@@ -1,0 +1,51 @@
+//! From a host and a port, as given, to addresses to try. The one place that asks a resolver.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+
+use epollite::{Addr, Family};
+
+use crate::args::{Nc, Place};
+use crate::failure::Failure;
+
+/// The name to say, and the addresses of the first port, best first; there is at least one.
+pub(super) fn targets(options: &Nc) -> Result<(String, Vec<Addr>), Failure> {
+    match &options.place {
+        Place::Unix(name) => Ok((String::new(), vec![Addr::Unix(*name)])),
+        Place::Ports { host: Some(host), first, .. } => {
+            lookup(options, host, *first).map(|addrs| (host.clone(), addrs))
+        }
+        Place::Ports { host: None, first, .. } => {
+            let any = match options.family {
+                Some(Family::Inet6) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+                _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            };
+            Ok((any.to_string(), vec![SocketAddr::new(any, *first).into()]))
+        }
+    }
+}
+
+/// The addresses of `host`, of the family that is wanted.
+pub(super) fn lookup(options: &Nc, host: &str, port: u16) -> Result<Vec<Addr>, Failure> {
+    let failed = |why: &str| {
+        let line = format!("getaddrinfo for host \"{host}\" port {port}: {why}");
+        Failure::new(Failure::RUN, line)
+    };
+    let unknown = || failed("Name or service not known");
+    let found: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+        Ok(ip) => vec![SocketAddr::new(ip, port)],
+        // What has a colon is an address with a scope (fe80::1%eth0), which needs no resolver.
+        Err(_) if options.is_numeric && !host.contains(':') => return Err(unknown()),
+        Err(_) => (host, port).to_socket_addrs().map_err(|_| unknown())?.collect(),
+    };
+    let mut addrs: Vec<Addr> = Vec::new();
+    for addr in found.into_iter().map(Addr::from) {
+        let is_wanted = options.family.is_none() || addr.family() == options.family;
+        if is_wanted && !addrs.contains(&addr) {
+            addrs.push(addr);
+        }
+    }
+    if addrs.is_empty() {
+        return Err(failed("Address family for hostname not supported"));
+    }
+    Ok(addrs)
+}
