@@ -5,7 +5,7 @@ use crate::support::program::Program;
 #[test]
 fn what_a_model_cannot_do_is_refused_in_one_line() {
     for (words, why) in [
-        ("--model nothing", "there are blocking, thread"),
+        ("--model nothing", "there are blocking, process"),
         ("--model epoll-level --trigger edge", "which of them?"),
         ("--trigger edge --model epoll-oneshot", "which of them?"),
         ("--model poll --trigger edge", "only epoll has triggers"),

@@ -1,0 +1,157 @@
+//! The tutorial, played: every command on its pages is run, and what it prints is what stands
+//! there, in both languages.
+//!
+//! A block of kind `console` is one shell session: `$ ` begins a command, the lines behind it are
+//! its output. `COMMAND &` is a job, whose first line is waited for; `kill %1` ends it and shows
+//! the rest. The ports 7777 to 7779 stand for free ones. What differs from run to run (ports that
+//! the kernel chose, times) stands as `…`.
+//!
+//! `BLESS=1 cargo test --test tutorial` writes what is real into the pages: look at the diff.
+
+#![cfg(feature = "std")]
+
+#[expect(dead_code, unused_imports, reason = "what is shared by all tests is not used by each")]
+mod support;
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use support::process::Process;
+use support::program::PROGRAM;
+use support::scratch::Scratch;
+use support::tool::tool;
+
+const PAGES: [&str; 2] = ["docs/tutorial.md", "docs/tutorial.zh-CN.md"];
+
+/// The ports that the pages speak of.
+const PORTS: [&str; 3] = ["7777", "7778", "7779"];
+
+/// A foreground command that takes longer hangs.
+const SECONDS_MAX: &str = "30";
+
+#[test]
+fn every_session_of_the_tutorial_goes_as_it_says() {
+    // What the pages talk with.
+    drop(["nc", "socat"].map(tool));
+    let page = fs::read_to_string(PAGES[0]).unwrap();
+    let sessions = sessions(&page);
+    assert!(sessions.len() >= 10, "only {} sessions were found", sessions.len());
+    let played: Vec<String> = sessions.iter().map(|session| play(session)).collect();
+    if std::env::var_os("BLESS").is_some() {
+        for name in PAGES {
+            let mut text = fs::read_to_string(name).unwrap();
+            for (session, played) in sessions.iter().zip(&played) {
+                text = text.replace(&block(session), &block(played));
+            }
+            fs::write(name, text).unwrap();
+        }
+        return;
+    }
+    for (session, played) in sessions.iter().zip(&played) {
+        assert!(session == played, "the page says\n\n{session}\nand what happens is\n\n{played}");
+    }
+}
+
+#[test]
+fn both_languages_show_the_same() {
+    let [english, chinese] = PAGES.map(|page| sessions(&fs::read_to_string(page).unwrap()));
+    assert_eq!(english, chinese, "the sessions of both pages are one");
+}
+
+fn block(session: &str) -> String {
+    format!("```console\n{session}```\n")
+}
+
+fn sessions(page: &str) -> Vec<String> {
+    let blocks = page.split("```console\n").skip(1);
+    blocks.map(|rest| rest.split("```\n").next().unwrap().to_owned()).collect()
+}
+
+/// The session with what its commands really print.
+fn play(session: &str) -> String {
+    let scratch = Scratch::new();
+    let ports = free_ports();
+    let mut jobs: Vec<(Process, usize)> = Vec::new();
+    let mut played = String::new();
+    for command in session.lines().filter_map(|line| line.strip_prefix("$ ")) {
+        let real = real_ports(command, &ports);
+        let said = match (real.strip_suffix(" &"), real.strip_prefix("kill %")) {
+            (Some(job), _) => {
+                let process = Process::start(shell(&format!("exec {job}"), &scratch));
+                let first = process.stdout.wait_for("a job to be ready", |lines| {
+                    lines.first().map(|line| vec![line.clone()])
+                });
+                jobs.push((process, 1));
+                first
+            }
+            (_, Some(number)) => {
+                let (job, shown) = &mut jobs[number.parse::<usize>().unwrap() - 1];
+                job.signal("TERM");
+                let ending = job.end();
+                ending.stdout.lines().skip(*shown).map(str::to_owned).collect()
+            }
+            _ => {
+                let output = shell(&format!("timeout {SECONDS_MAX} {real}"), &scratch).output();
+                let output = output.unwrap();
+                assert_ne!(output.status.code(), Some(124), "it hangs: {command}");
+                let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                text.lines().map(str::to_owned).collect()
+            }
+        };
+        played += &format!("$ {command}\n");
+        for line in said {
+            played += &steady(&page_ports(&line, &ports));
+            played.push('\n');
+        }
+    }
+    played
+}
+
+/// A shell line in a folder of its own, with the program at hand, and both streams one.
+fn shell(line: &str, scratch: &Scratch) -> Command {
+    let folder = Path::new(PROGRAM).parent().unwrap();
+    let example = |name: &str| folder.join("examples").join(name).display().to_string();
+    let mut line = line.to_owned();
+    while let Some((before, rest)) = line.clone().split_once("cargo run --example ") {
+        let (name, rest) = rest.split_once(" -- ").unwrap();
+        line = format!("{before}{} {rest}", example(name));
+    }
+    let mut bash = Command::new("bash");
+    bash.args(["-c", &format!("exec 2>&1; {line}")]).current_dir(scratch.path());
+    let path = std::env::var("PATH").unwrap();
+    bash.env("PATH", format!("{}:{path}", folder.display()));
+    bash
+}
+
+fn free_ports() -> [String; 3] {
+    let listeners = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port().to_string())
+}
+
+fn real_ports(text: &str, ports: &[String; 3]) -> String {
+    PORTS.iter().zip(ports).fold(text.to_owned(), |text, (page, real)| text.replace(page, real))
+}
+
+fn page_ports(text: &str, ports: &[String; 3]) -> String {
+    PORTS.iter().zip(ports).fold(text.to_owned(), |text, (page, real)| text.replace(real, page))
+}
+
+/// A line without what differs from run to run: a port of five digits, a time.
+fn steady(line: &str) -> String {
+    let mut steady = String::new();
+    let mut rest = line;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        let end = rest[at..].find(|c: char| !c.is_ascii_digit() && c != '.');
+        let (before, number) = (&rest[..at], &rest[at..end.map_or(rest.len(), |end| at + end)]);
+        let is_port = number.len() == 5
+            && !number.contains('.')
+            && (before.ends_with(':') || before.ends_with("htons("));
+        let is_time = before.ends_with('<') && number.contains('.');
+        steady += before;
+        steady += if is_port || is_time { "…" } else { number };
+        rest = &rest[at + number.len()..];
+    }
+    steady + rest
+}
