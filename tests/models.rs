@@ -3,6 +3,8 @@
 #[expect(dead_code, reason = "each test of the program uses its own part of the support")]
 mod support;
 
+#[path = "models/children.rs"]
+mod children;
 #[path = "models/limits.rs"]
 mod limits;
 #[path = "models/refused.rs"]

@@ -9,8 +9,9 @@ use std::thread;
 use super::suite::{COLUMNS, Model, Word};
 
 /// Every row.
-const ROWS: [Model; 8] = [
+const ROWS: [Model; 15] = [
     &["blocking"],
+    &["process"],
     &["thread"],
     &["nonblocking"],
     &["select"],
@@ -18,6 +19,12 @@ const ROWS: [Model; 8] = [
     &["epoll-level"],
     &["epoll-edge"],
     &["epoll-oneshot"],
+    &["prefork", "--share", "plain"],
+    &["prefork", "--share", "exclusive"],
+    &["prefork", "--share", "rotate"],
+    &["reuseport", "--steer", "hash"],
+    &["reuseport", "--steer", "cpu"],
+    &["reuseport", "--steer", "random"],
 ];
 
 const PAGE: &str = "docs/models.md";

@@ -104,10 +104,23 @@ Where (each may be given several times; default: --tcp 127.0.0.1:7777):
       --unix PATH          a Unix stream socket; @NAME for an abstract one
 
 How:
-      --model NAME         how clients are served: blocking, thread, nonblocking, select,
-                           poll, epoll-level, epoll-edge or epoll-oneshot; what follows
-                           is epoll's, and what a model cannot do it refuses
-                                                             [default: epoll-edge]
+      --model NAME         how clients are served           [default: epoll-edge]
+                             blocking     one client at a time
+                             process      a process for each, forked
+                             thread       a thread for each
+                             nonblocking  one thread that asks all, over and over
+                             select       one thread that waits, for 1024 at most
+                             poll         one thread that waits for all
+                             epoll-level, epoll-edge, epoll-oneshot
+                                          our reactor, as with --trigger
+                             prefork      processes that share one listener
+                             reuseport    processes with a listener each
+                           What a model cannot do it refuses.
+      --workers N          processes of prefork and reuseport           [default: 4]
+      --share HOW          who of prefork is woken: plain is all, exclusive is one,
+                           rotate is one in turn             [default: exclusive]
+      --steer HOW          which listener of reuseport gets it: by hash, by cpu or
+                           random                            [default: hash]
       --trigger MODE       level, edge or oneshot            [default: edge]
       --threads N          a reactor per thread; TCP and UDP ports are shared, a Unix
                            socket belongs to one thread      [default: 1]

@@ -165,7 +165,7 @@ impl<K: Meter> Parent<K> {
             is_leaving = is_leaving || !wait(own, &socket, &self.family.signals);
         });
         if is_leaving {
-            straight::show_out(&mut own.kernel, &socket, &mut buf);
+            straight::wind_up(&mut own, &socket, &mut buf);
         }
         let _ = own.kernel.close(socket);
         own.settle();

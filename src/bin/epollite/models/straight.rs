@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use epollite::server::stream::Left;
-use epollite::{Addr, Errno, Fd, Kernel, Shut};
+use epollite::{Addr, Errno, Fd, Shut};
 
 use super::porter::Pass;
 use super::stage::Stage;
@@ -17,8 +17,11 @@ use crate::tell;
 /// How long a client that *we* end has to end its side.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Between two looks whether it has.
+/// Between two looks at it.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
+/// Looks at which nothing came, after which we take it that nothing is on its way.
+const QUIET_LOOKS: u32 = 5;
 
 /// Serves the client of `pass` to its end, and closes its socket. Two system calls an echo, both
 /// of which may wait: recv(2) for the client to speak, send(2) for it to listen.
@@ -32,7 +35,7 @@ pub(super) fn serve<K: Meter>(
     if let Some(socket) = pass.socket() {
         attend(stage, socket, peer, number, buf, Stage::settle);
         if pass.is_leaving() {
-            show_out(&mut stage.kernel, socket, buf);
+            wind_up(stage, socket, buf);
         }
     }
     // Off the list first, then closed: the porter shuts what is on the list.
@@ -74,15 +77,34 @@ pub(super) fn attend<K: Meter>(
     }
 }
 
-/// We end it: our direction is shut, and what still comes is read and thrown away until the
-/// client has ended too. To close over unread input would send a reset, and destroy the echo
-/// that is on its way. A socket that was shut for reading cannot be waited on, since it is
-/// always ready; so we look now and again, and that the peer has gone is told by its name.
-pub(super) fn show_out<K: Kernel>(kernel: &mut K, socket: &Fd, buf: &mut [u8]) {
-    let _ = kernel.shutdown(socket, Shut::Write);
-    let deadline = kernel.now() + LINGER;
-    while kernel.now() < deadline && kernel.getpeername(socket).is_ok() {
-        match kernel.recv(socket, buf) {
+/// We end it. The socket was shut for reading, which woke us; what the client has sent still
+/// comes, and is answered until nothing more does for a moment. Then our direction is shut, and
+/// we stay until the client has ended too: to close over what it says would send a reset, and
+/// destroy the echo that is on its way.
+///
+/// A socket that is shut for reading cannot be waited on, since it is always ready; so we look
+/// now and again, and that the client has gone is told by its name.
+pub(super) fn wind_up<K: Meter>(stage: &mut Stage<K>, socket: &Fd, buf: &mut [u8]) {
+    let (mut quiet, deadline) = (0, stage.kernel.now() + LINGER);
+    while quiet < QUIET_LOOKS && stage.kernel.now() < deadline {
+        match stage.kernel.recv(socket, buf) {
+            Ok(0) => {
+                quiet += 1;
+                std::thread::sleep(BETWEEN_LOOKS);
+            }
+            Ok(count) => {
+                quiet = 0;
+                if answer(stage, socket, &buf[..count]).is_err() {
+                    return;
+                }
+            }
+            Err(_) => return,
+        }
+    }
+    let _ = stage.kernel.shutdown(socket, Shut::Write);
+    let deadline = stage.kernel.now() + LINGER;
+    while stage.kernel.now() < deadline && stage.kernel.getpeername(socket).is_ok() {
+        match stage.kernel.recv(socket, buf) {
             Ok(0) => std::thread::sleep(BETWEEN_LOOKS),
             Ok(_) => {}
             Err(_) => return,
@@ -107,18 +129,19 @@ fn converse<K: Meter>(
             Err(errno) if errno.interrupted() => continue,
             Err(errno) => return Err(errno),
         };
-        stage.stats.bytes_in += count as u64;
-        stage.stats.echoes += 1;
-        send_all(stage, socket, &buf[..count])?;
+        answer(stage, socket, &buf[..count])?;
         if stage.log.is_verbose {
             tell::said(&stage.log, name, count);
         }
     }
 }
 
-/// One call, as a rule: a blocking send(2) returns when the kernel has taken everything. A
-/// signal may cut it short.
-fn send_all<K: Meter>(stage: &mut Stage<K>, socket: &Fd, mut rest: &[u8]) -> Result<(), Errno> {
+/// Sends what has been read straight back. One call, as a rule: a blocking send(2) returns when
+/// the kernel has taken everything. A signal may cut it short.
+fn answer<K: Meter>(stage: &mut Stage<K>, socket: &Fd, bytes: &[u8]) -> Result<(), Errno> {
+    stage.stats.bytes_in += bytes.len() as u64;
+    stage.stats.echoes += 1;
+    let mut rest = bytes;
     while !rest.is_empty() {
         match stage.kernel.send(socket, rest) {
             Ok(count) => {

@@ -106,11 +106,12 @@ fn bits(mask: i16) -> String {
 pub(super) struct FdSet([libc::c_ulong; Self::WORDS]);
 
 const _: () = assert!(size_of::<FdSet>() == size_of::<libc::fd_set>(), "select(2) knows no end");
+const _: () = assert!(libc::FD_SETSIZE == FdSet::SIZE as usize);
 const _: () = assert!(align_of::<FdSet>() == align_of::<libc::fd_set>());
 
 impl FdSet {
     /// How many bits there are.
-    pub(super) const SIZE: u32 = libc::FD_SETSIZE as u32;
+    pub(super) const SIZE: u32 = 1024;
     const WORDS: usize = (Self::SIZE / libc::c_ulong::BITS) as usize;
     pub(super) const EMPTY: Self = Self([0; Self::WORDS]);
 
@@ -141,9 +142,13 @@ impl FdSet {
 
     /// One more than the highest number in it.
     fn end(&self) -> i32 {
-        let last = self.0.iter().rposition(|&word| word != 0);
-        let bits = libc::c_ulong::BITS;
-        let end = last.map_or(0, |word| (word as u32 + 1) * bits - self.0[word].leading_zeros());
+        let (mut first, mut end) = (0, 0);
+        for word in self.0 {
+            if word != 0 {
+                end = first + libc::c_ulong::BITS - word.leading_zeros();
+            }
+            first += libc::c_ulong::BITS;
+        }
         end.cast_signed()
     }
 
@@ -175,7 +180,7 @@ pub(super) fn select<K: Meter>(
     let mut time = timeout.map(|timeout| libc::timeval {
         tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
         // To the microsecond, rounded up, and always under a million.
-        tv_usec: libc::suseconds_t::from((timeout.subsec_nanos() / 1000 + 1).min(999_999)),
+        tv_usec: libc::suseconds_t::from((timeout.subsec_micros() + 1).min(999_999)),
     });
     let time = time.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
     let (read, write) = (std::ptr::from_mut(readers), std::ptr::from_mut(writers));
@@ -244,21 +249,27 @@ pub(super) fn fork<K: Meter>(kernel: &mut K) -> Result<Option<u32>, Errno> {
 ///
 /// Man page: waitpid(2), `WNOHANG`
 pub(super) fn waitpid<K: Meter>(kernel: &mut K) -> Result<Option<(u32, End)>, Errno> {
-    let mut status = 0;
     let make = || {
+        let mut status = 0;
         // SAFETY: waitpid(2) writes one `int` at `status`, which is ours until it returns.
-        count(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) })
+        let number = count(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) })?;
+        let end = if libc::WIFSIGNALED(status) {
+            End::Killed(libc::WTERMSIG(status))
+        } else {
+            End::Exited(libc::WEXITSTATUS(status))
+        };
+        Ok(u32::try_from(number).ok().filter(|&number| number > 0).map(|number| (number, end)))
     };
-    let number = kernel.beside(Call::Waitpid, make, |result| {
-        let arguments = vec![A::Number(-1), A::Name("..."), A::Name("WNOHANG"), A::Name("NULL")];
-        (arguments, Returned::Number(*result.as_ref().unwrap_or(&0)))
-    })?;
-    let end = if libc::WIFSIGNALED(status) {
-        End::Killed(libc::WTERMSIG(status))
-    } else {
-        End::Exited(libc::WEXITSTATUS(status))
-    };
-    Ok(u32::try_from(number).ok().filter(|&number| number > 0).map(|number| (number, end)))
+    kernel.beside(Call::Waitpid, make, |result| {
+        let (number, end) = result.ok().flatten().map_or((0, A::Name("...")), |(number, end)| {
+            let text = match end {
+                End::Exited(code) => format!("[{{WIFEXITED(s) && WEXITSTATUS(s) == {code}}}]"),
+                End::Killed(signal) => format!("[{{WIFSIGNALED(s) && WTERMSIG(s) == {signal}}}]"),
+            };
+            (number as usize, A::Text(text))
+        });
+        (vec![A::Number(-1), end, A::Name("WNOHANG"), A::Name("NULL")], Returned::Number(number))
+    })
 }
 
 /// Sends a signal to the child `number`, which has not been reaped: so its number is still its
@@ -305,8 +316,13 @@ pub(super) fn attach_reuseport_cbpf<K: Meter>(
         Ancillary::Cpu => libc::SKF_AD_CPU,
         Ancillary::Random => libc::SKF_AD_RANDOM,
     };
-    let line = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
-    let mut program = [
+    let line = |code: u32, k: u32| libc::sock_filter {
+        code: u16::try_from(code).unwrap_or(u16::MAX),
+        jt: 0,
+        jf: 0,
+        k,
+    };
+    let mut program: [_; 3] = [
         // A = what is steered by; A = A % sockets; return A: the number of a socket.
         line(
             libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
@@ -315,9 +331,10 @@ pub(super) fn attach_reuseport_cbpf<K: Meter>(
         line(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, count_of_sockets),
         line(libc::BPF_RET | libc::BPF_A, 0),
     ];
-    let header = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    let header = libc::sock_fprog { len: 3, filter: program.as_mut_ptr() };
     let (level, name) = (libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF);
-    let bytes = size_of::<libc::sock_fprog>() as libc::socklen_t;
+    let bytes = libc::socklen_t::try_from(size_of::<libc::sock_fprog>())
+        .expect("a length and a pointer are a few bytes");
     let make = || {
         let header = (&raw const header).cast();
         // SAFETY: setsockopt(2) reads `bytes` bytes at `header`, a sock_fprog, and through it the
