@@ -42,22 +42,7 @@ const THREADS_MAX: u32 = 1024;
 
 pub(super) fn echo(words: &mut Words) -> Result<Command, Failure> {
     words.hint = "epollite echo --help";
-    let mut options = Echo {
-        targets: Vec::new(),
-        model: Model::Epoll(Trigger::Edge),
-        workers: 4,
-        share: Share::Exclusive,
-        steer: Steer::Hash,
-        trigger: Trigger::Edge,
-        threads: 1,
-        connections_max: None,
-        idle: None,
-        drain: Duration::from_secs(5),
-        budget_bytes: None,
-        log: Log { format: Format::Text, is_verbose: false, is_quiet: false },
-        trace: None,
-        is_counted: false,
-    };
+    let mut options = usual();
     let (mut check, mut model, mut given) = (None, None, Vec::new());
     while let Some(word) = words.next()? {
         let flag = match word {
@@ -116,6 +101,26 @@ pub(super) fn echo(words: &mut Words) -> Result<Command, Failure> {
     }
     model::settle(&mut options, model, &given).map_err(|why| words.usage(&why))?;
     Ok(Command::Echo(options))
+}
+
+/// How echo is served when nothing else is said.
+fn usual() -> Echo {
+    Echo {
+        targets: Vec::new(),
+        model: Model::Epoll(Trigger::Edge),
+        workers: 4,
+        share: Share::Exclusive,
+        steer: Steer::Hash,
+        trigger: Trigger::Edge,
+        threads: 1,
+        connections_max: None,
+        idle: None,
+        drain: Duration::from_secs(5),
+        budget_bytes: None,
+        log: Log { format: Format::Text, is_verbose: false, is_quiet: false },
+        trace: None,
+        is_counted: false,
+    }
 }
 
 pub(super) fn trigger(text: &str) -> Result<Trigger, String> {

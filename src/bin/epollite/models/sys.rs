@@ -283,7 +283,8 @@ pub(super) fn kill<K: Meter>(kernel: &mut K, number: u32, signal: i32) -> Result
         count(unsafe { libc::kill(target, signal) })
     };
     let made = kernel.beside(Call::Kill, make, |_| {
-        let arguments = vec![A::Number(number.into()), A::Number(signal.into())];
+        let name = if signal == SIGKILL { "SIGKILL" } else { "SIGTERM" };
+        let arguments = vec![A::Number(number.into()), A::Name(name)];
         (arguments, Returned::Number(0))
     });
     made.map(drop)
