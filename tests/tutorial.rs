@@ -10,7 +10,7 @@
 
 #![cfg(feature = "std")]
 
-#[expect(dead_code, unused_imports, reason = "what is shared by all tests is not used by each")]
+#[expect(dead_code, reason = "what is shared by all tests is not used by each")]
 mod support;
 
 use std::fs;

@@ -52,10 +52,9 @@ impl<K: Kernel> Listener<K> {
     /// comes.
     ///
     /// A connection that is gone before it is accepted is passed over. Out of descriptors or of
-    /// memory it does not fail, and does not spin: it waits until something of ours is closed,
-    /// or for a quarter of a second, and tries again; the connection waits in the queue.
-    /// [`pauses`](Self::pauses) tells. (Should epoll have no memory for it when it is accepted
-    /// already, it is closed.)
+    /// memory it does not fail, and does not spin: it [pauses](Self::pause), and the connection
+    /// waits in the queue. (Should epoll have no room for it when it is accepted already, it is
+    /// closed.)
     ///
     /// Dropped before it is done, it has accepted nothing.
     ///
@@ -67,20 +66,13 @@ impl<K: Kernel> Listener<K> {
     pub async fn accept(&mut self) -> Result<(Stream<K>, Addr), Errno> {
         let mut gone = 0u32;
         loop {
-            let accepted = self.watched.attempt(Side::Read, |kernel, fd| kernel.accept4(fd)).await;
-            match accepted {
-                Ok((socket, peer)) => {
-                    let handle = Handle(Rc::clone(self.watched.shared()));
-                    if let Ok(stream) = handle.stream_of(socket, self.is_tcp, true, true) {
-                        return Ok((stream, peer));
-                    }
-                    self.pause().await;
-                }
-                Err(errno) if errno.exhausted() => self.pause().await,
+            match self.accept_once().await {
+                Ok(accepted) => return Ok(accepted),
+                Err(errno) if errno.exhausted() || errno == Errno::ENOSPC => self.pause().await,
                 // An interruption is one only after sixteen in a row.
                 Err(errno) if errno.transient_accept() || errno.interrupted() => {
                     gone = gone.wrapping_add(1);
-                    if gone % GONE_MAX == 0 {
+                    if gone.is_multiple_of(GONE_MAX) {
                         self.pause().await;
                     }
                 }
@@ -89,24 +81,25 @@ impl<K: Kernel> Listener<K> {
         }
     }
 
-    /// How often it has paused for want of something. Work: O(1).
-    #[must_use]
-    pub const fn pauses(&self) -> u64 {
-        self.pauses
+    /// Waits for a connection, and tells of every failure: for those who count or log them, and
+    /// then do what [`accept`](Self::accept) does. Work: at most two system calls.
+    ///
+    /// # Errors
+    /// * those of [`Errno::exhausted`], and [`Errno::ENOSPC`] of epoll: [`pause`](Self::pause).
+    /// * those of [`Errno::transient_accept`]: that one connection is gone; go on, but not for
+    ///   ever.
+    ///
+    /// Man page: accept4(2)
+    pub async fn accept_once(&mut self) -> Result<(Stream<K>, Addr), Errno> {
+        let accept = self.watched.attempt(Side::Read, |kernel, fd| kernel.accept4(fd));
+        let (socket, peer) = accept.await?;
+        let handle = Handle(Rc::clone(self.watched.shared()));
+        Ok((handle.stream_of(socket, self.is_tcp, true, true)?, peer))
     }
 
-    /// The descriptor, for calls that have no verb here. Work: O(1).
-    pub const fn watched(&mut self) -> &mut Watched<K> {
-        &mut self.watched
-    }
-
-    /// Gives the descriptor back, open. Work: one system call.
-    pub fn into_fd(self) -> Fd {
-        self.watched.into_fd()
-    }
-
-    /// Until something of ours is closed, or some time has gone by.
-    async fn pause(&mut self) {
+    /// Waits until there may be room again: something of ours is closed, or a quarter of a second
+    /// has gone by. Work: O(1).
+    pub async fn pause(&mut self) {
         self.pauses += 1;
         let shared: &Rc<Shared<K>> = self.watched.shared();
         let closed = shared.closed.get();
@@ -123,6 +116,22 @@ impl<K: Kernel> Listener<K> {
             Pin::new(&mut sleep).poll(cx)
         })
         .await;
+    }
+
+    /// How often it has paused for want of something. Work: O(1).
+    #[must_use]
+    pub const fn pauses(&self) -> u64 {
+        self.pauses
+    }
+
+    /// The descriptor, for calls that have no verb here. Work: O(1).
+    pub const fn watched(&mut self) -> &mut Watched<K> {
+        &mut self.watched
+    }
+
+    /// Gives the descriptor back, open. Work: one system call.
+    pub fn into_fd(self) -> Fd {
+        self.watched.into_fd()
     }
 }
 

@@ -42,7 +42,8 @@ fn is_served_after_room(address: &str) {
 
 #[test]
 fn the_third_of_two_waits_until_one_leaves() {
-    let models: [Model; 5] = [&["process"], &["thread"], &["nonblocking"], &["select"], &["poll"]];
+    let models: [Model; 6] =
+        [&["process"], &["thread"], &["nonblocking"], &["select"], &["poll"], &["coroutine"]];
     for model in models {
         let server = serving(model, &["--max-connections", "2"]);
         let mut first = connect(&server.tcp());

@@ -9,13 +9,14 @@ use std::thread;
 use super::suite::{COLUMNS, Model, Word};
 
 /// Every row.
-const ROWS: [Model; 15] = [
+const ROWS: [Model; 16] = [
     &["blocking"],
     &["process"],
     &["thread"],
     &["nonblocking"],
     &["select"],
     &["poll"],
+    &["coroutine"],
     &["epoll-level"],
     &["epoll-edge"],
     &["epoll-oneshot"],

@@ -7,7 +7,7 @@ use epollite::server::{Sharing, bind_datagram};
 use epollite::task::{Handle, Side, Tasks};
 use epollite::{Addr, Errno, Interest, Kernel, Kind, Linux, Reactor, Shut, Sim, Trigger};
 
-use crate::world::{door, pair, settle, tasks};
+use crate::world::{Diary, client, door, pair, settle, tasks};
 
 /// A kernel chosen at run time. It lives as long as the tests do, since tasks that are spawned
 /// own what they use.
@@ -199,4 +199,36 @@ fn an_end_is_heard_again_by_who_asks_again() {
         heard
     });
     assert_eq!(heard, Ok(vec![0; 100]));
+}
+
+/// Where a read may stop short though there is more: at an urgent mark, at the end of bytes that
+/// came with descriptors. Nobody reminds of what stands behind.
+#[test]
+fn a_read_that_stops_short_at_a_mark_is_not_taken_for_the_end() {
+    for addr in ["127.0.0.1:0", "unix:@short"] {
+        let (mut tasks, mut sim) = tasks();
+        let handle = tasks.handle();
+        let (mut listener, addr) = door(&handle, addr);
+        let diary = Diary::default();
+        let noted = diary.clone();
+        drop(handle.spawn(async move {
+            let (mut client, _) = listener.accept().await.expect("it listens");
+            while let Some(bytes) = client.bytes().await.expect("it is whole") {
+                noted.note(String::from_utf8_lossy(&bytes));
+            }
+        }));
+        let client = client(&mut sim, &addr);
+        settle(&mut tasks);
+        if addr.port().is_some() {
+            sim.send(&client, b"before").unwrap();
+            sim.send_urgent(&client, b'!').unwrap();
+        } else {
+            sim.send_with_rights(&client, b"before").unwrap();
+        }
+        sim.send(&client, b"behind").unwrap();
+        settle(&mut tasks);
+        assert_eq!(diary.read(), ["before", "behind"], "over {addr}");
+        sim.close(client).unwrap();
+        settle(&mut tasks);
+    }
 }

@@ -111,6 +111,7 @@ How:
                              nonblocking  one thread that asks all, over and over
                              select       one thread that waits, for 1024 at most
                              poll         one thread that waits for all
+                             coroutine    straight-line code for each, on our reactor
                              epoll-level, epoll-edge, epoll-oneshot
                                           our reactor, as with --trigger
                              prefork      processes that share one listener

@@ -15,6 +15,7 @@ pub(crate) enum Model {
     Nonblocking,
     Select,
     Poll,
+    Coroutine,
     Prefork,
     Reuseport,
     /// The reactor, triggered as `--trigger` says.
@@ -22,7 +23,7 @@ pub(crate) enum Model {
 }
 
 /// Every model by its name.
-const NAMES: [(&str, Model); 11] = [
+const NAMES: [(&str, Model); 12] = [
     ("blocking", Model::Blocking),
     ("process", Model::Process),
     ("thread", Model::Thread),
@@ -32,6 +33,7 @@ const NAMES: [(&str, Model); 11] = [
     ("epoll-level", Model::Epoll(Trigger::Level)),
     ("epoll-edge", Model::Epoll(Trigger::Edge)),
     ("epoll-oneshot", Model::Epoll(Trigger::OneShot)),
+    ("coroutine", Model::Coroutine),
     ("prefork", Model::Prefork),
     ("reuseport", Model::Reuseport),
 ];
@@ -110,6 +112,7 @@ impl Model {
             (Thread, "--threads") => Some("it has a thread for each client"),
             (Process, "--threads") => Some("it has a process for each client"),
             (_, "--threads") => Some("it has one thread"),
+            (Self::Coroutine, "--budget") => Some("its clients take turns by calls, not by bytes"),
             (_, "--budget") => Some("it reads once, then others have their turn"),
             (Blocking, "--max-connections") => Some("it serves one at a time"),
             (Thread, "--udp") => Some("a datagram is no client that a thread could stay with"),

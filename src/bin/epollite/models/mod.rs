@@ -8,10 +8,12 @@
 //! file of the program that says `unsafe`.
 
 mod blocking;
+mod coroutine;
 mod crowd;
 mod family;
 mod guest;
 mod ledger;
+mod lodge;
 mod nonblocking;
 mod poll;
 mod porter;

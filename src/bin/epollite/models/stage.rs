@@ -90,6 +90,13 @@ impl<K: Meter> Stage<K> {
         });
     }
 
+    /// The same, of a kernel that somebody else has.
+    pub(super) fn look_into(&mut self, kernel: &mut K) {
+        std::mem::swap(&mut self.kernel, kernel);
+        self.look();
+        std::mem::swap(&mut self.kernel, kernel);
+    }
+
     pub(super) fn snapshot(&mut self) -> Snapshot {
         self.look();
         Snapshot {

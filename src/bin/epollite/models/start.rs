@@ -8,7 +8,9 @@ use super::family::Family;
 use super::ledger::Ledger;
 use super::porter::House;
 use super::stage::Stage;
-use super::{blocking, nonblocking, poll, porter, prefork, process, reuseport, select, thread};
+use super::{
+    blocking, coroutine, nonblocking, poll, porter, prefork, process, reuseport, select, thread,
+};
 use crate::args::Echo;
 use crate::echo::{OTHER_DESCRIPTORS, announce, failed, open_trace};
 use crate::failure::Failure;
@@ -49,6 +51,7 @@ pub(crate) fn run<K: Meter>(options: &Echo, limit: u64) -> Result<(), Failure> {
         Model::Nonblocking => nonblocking::run(Crowd::new(stage, signals, bounds, rules)),
         Model::Select => select::run(Crowd::new(stage, signals, bounds, rules)),
         Model::Poll => poll::run(Crowd::new(stage, signals, bounds, rules)),
+        Model::Coroutine => coroutine::run(stage, signals, bounds, rules),
         Model::Epoll(_) => unreachable!("the reactor's own server has no model here"),
     };
     sum?.tell_calls(&options.log);

@@ -1,0 +1,256 @@
+//! **coroutine**: one thread, and straight-line code for each client: receive, send, again.
+//!
+//! What it teaches: that the code of `blocking` can serve everybody at once. Look at `converse`:
+//! it is the same two calls in the same loop, as if the client were alone. Only where it would
+//! have to wait stands an `.await`, and there it hands the thread on; a reactor goes on with
+//! whoever can. Threads without threads: nobody is interrupted, so nothing is locked.
+//!
+//! What it costs: an echo is three calls as with `epoll-edge`, plus some hundreds of instructions
+//! for finding the task and going on in its middle: a percent or two. Memory is what the code
+//! keeps across an `.await`, some hundred bytes a client; a thread keeps a stack.
+//!
+//! Where it breaks: whoever computes for a second, or calls something that waits in the kernel,
+//! makes all wait, since nobody takes the thread away from it. And each function on the way to an
+//! `.await` must be `async` too. What a coroutine is, and how this kind differs from one with a
+//! stack of its own, is told in the library's `task`.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use epollite::server::stream::Left;
+use epollite::task::{Datagram, Listener, Stream, Tasks};
+use epollite::{Addr, Errno, Fd, Shut};
+
+use super::crowd::Rules;
+use super::lodge::{Lodge, hear};
+use super::stage::{BUFFER_BYTES, Stage};
+use crate::echo::failed;
+use crate::failure::Failure;
+use crate::listen::Bound;
+use crate::meter::Meter;
+use crate::report::Snapshot;
+use crate::tell;
+
+/// How long a client that *we* end has to end its side.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Serves until a signal has ended it.
+pub(super) fn run<K: Meter>(
+    mut stage: Stage<K>,
+    signals: Fd,
+    bounds: Vec<Bound>,
+    rules: Rules,
+) -> Result<Snapshot, Failure> {
+    // From here on the calls are made by the tasks' reactor.
+    let kernel = std::mem::replace(&mut stage.kernel, K::fresh());
+    let mut tasks = Tasks::on(kernel).map_err(|errno| failed("epoll_create1", errno))?;
+    let handle = tasks.handle();
+    let lodge = Lodge::new(stage, handle.clone(), rules);
+    let refused = |errno| failed("epoll_ctl", errno);
+    for bound in bounds {
+        if bound.transport == "udp" {
+            let name = handle.kernel(|kernel| kernel.getsockname(&bound.fd));
+            lodge.own_port(name.ok().and_then(|name| name.port()));
+            let socket = handle.datagram(bound.fd).map_err(refused)?;
+            handle.spawn(answer_datagrams(Rc::clone(&lodge), socket));
+        } else {
+            let door = handle.listener(bound.fd).map_err(refused)?;
+            handle.spawn(keep_door(Rc::clone(&lodge), door));
+        }
+        lodge.own_file(bound.file);
+    }
+    let signals = handle.watch(signals).map_err(refused)?;
+    handle.spawn(hear(Rc::clone(&lodge), signals));
+    // Who hears the signals never leaves; when all others have, it is over.
+    while handle.tasks() > 1 && !lodge.has_lost_patience() {
+        tasks.turn(lodge.patience()).map_err(|errno| failed("epoll_wait", errno))?;
+        lodge.look();
+    }
+    // Whoever is still here is cut off: dropped, and so closed.
+    drop(tasks);
+    lodge.look();
+    Ok(lodge.snapshot())
+}
+
+/// A listener: lets in whoever comes, and begins a task for each.
+async fn keep_door<K: Meter>(lodge: Rc<Lodge<K>>, mut door: Listener<K>) {
+    lodge.register_door().await;
+    loop {
+        lodge.room().await;
+        let came = lodge.unless_leaving(door.accept_once()).await;
+        match came {
+            Some(Ok((client, peer))) => begin(&lodge, client, peer),
+            // That one is gone: on with the next.
+            Some(Err(errno)) if errno.transient_accept() => {
+                lodge.stage().stats.aborted += 1;
+                // If they are gone one after the other, the others are to have their turn.
+                lodge.handle.yield_now().await;
+            }
+            Some(Err(errno)) => {
+                lodge.tell_pause(Some(errno));
+                lodge.unless_leaving(door.pause()).await;
+            }
+            None => break,
+        }
+    }
+    // Who has queued by now is let in; then the door is dropped, and so closed.
+    while let Some(came) = lodge.at_once(door.accept_once()).await {
+        match came {
+            Ok((client, peer)) => begin(&lodge, client, peer),
+            Err(errno) if errno.transient_accept() => {}
+            Err(_) => break,
+        }
+    }
+}
+
+fn begin<K: Meter>(lodge: &Rc<Lodge<K>>, client: Stream<K>, peer: Addr) {
+    let number = lodge.enter();
+    lodge.handle.spawn(attend(Rc::clone(lodge), client, peer, number));
+}
+
+/// One client, from the first word to the last.
+async fn attend<K: Meter>(lodge: Rc<Lodge<K>>, mut client: Stream<K>, peer: Addr, number: u64) {
+    lodge.register(number).await;
+    let name = lodge.log.is_verbose.then(|| Box::new((tell::name(&peer, number), 0)));
+    let mut visit = Visit { lodge, name };
+    if let Some(named) = &visit.name {
+        tell::connected(&visit.lodge.log, &named.0);
+    }
+    let why = match converse(&mut visit, &mut client).await {
+        Ok(why) => why,
+        Err(errno) => Left::Failed(errno),
+    };
+    // Dropped, and so closed, before anybody hears that there is room again.
+    drop(client);
+    visit.lodge.left(number, why);
+    if let Some((name, bytes)) = visit.name.as_deref() {
+        tell::left(&visit.lodge.log, name, *bytes, why);
+    }
+}
+
+/// What is known of a client while it is here.
+struct Visit<K: Meter> {
+    lodge: Rc<Lodge<K>>,
+    /// What it is called, and what it has sent; only when that is told.
+    name: Option<Box<(String, u64)>>,
+}
+
+async fn converse<K: Meter>(visit: &mut Visit<K>, client: &mut Stream<K>) -> Result<Left, Errno> {
+    let idle = visit.lodge.rules.idle;
+    loop {
+        let lodge = &visit.lodge;
+        let heard = match idle {
+            None => Ok(lodge.unless_leaving(client.bytes()).await),
+            // Boxed, so that those who need no patience need no room for it.
+            Some(idle) => {
+                let next = lodge.unless_leaving(client.bytes());
+                Box::pin(lodge.handle.timeout(idle, next)).await
+            }
+        };
+        match heard {
+            Ok(Some(bytes)) => match bytes? {
+                Some(bytes) => {
+                    visit.count(bytes.len());
+                    match idle {
+                        None => client.send_all(&bytes).await?,
+                        Some(idle) => {
+                            let all = visit.lodge.handle.timeout(idle, client.send_all(&bytes));
+                            // It does not read what it is owed: that is not said politely.
+                            let Ok(sent) = Box::pin(all).await else { return Ok(Left::Idle) };
+                            sent?;
+                        }
+                    }
+                    visit.lodge.stage().stats.bytes_out += bytes.len() as u64;
+                }
+                None => return Ok(Left::Closed),
+            },
+            // We leave: what has arrived by now is answered.
+            Ok(None) => {
+                while let Some(bytes) = visit.lodge.at_once(client.bytes()).await {
+                    let Some(bytes) = bytes? else { return Ok(Left::Closed) };
+                    visit.count(bytes.len());
+                    client.send_all(&bytes).await?;
+                    visit.lodge.stage().stats.bytes_out += bytes.len() as u64;
+                }
+                show_out(&visit.lodge, client).await?;
+                return Ok(Left::Closed);
+            }
+            Err(_) => {
+                show_out(&visit.lodge, client).await?;
+                return Ok(Left::Idle);
+            }
+        }
+    }
+}
+
+impl<K: Meter> Visit<K> {
+    fn count(&mut self, bytes: usize) {
+        let mut stage = self.lodge.stage();
+        stage.stats.bytes_in += bytes as u64;
+        stage.stats.echoes += 1;
+        if let Some(named) = &mut self.name {
+            named.1 += bytes as u64;
+            tell::said(&self.lodge.log, &named.0, bytes);
+        }
+    }
+}
+
+/// We end it: our direction is shut, and what still comes is read and thrown away until the
+/// client has ended too. To close over unread input would send a reset, and destroy the echo
+/// that is on its way.
+async fn show_out<K: Meter>(lodge: &Lodge<K>, client: &mut Stream<K>) -> Result<(), Errno> {
+    client.shutdown(Shut::Write)?;
+    let discard = async { while let Ok(Some(_)) = client.bytes().await {} };
+    // In time or not: that was its chance.
+    let _ = Box::pin(lodge.handle.timeout(LINGER, discard)).await;
+    Ok(())
+}
+
+/// A datagram socket: one task for all who send, since nobody stays.
+async fn answer_datagrams<K: Meter>(lodge: Rc<Lodge<K>>, mut socket: Datagram<K>) {
+    lodge.register_door().await;
+    let mut buf = vec![0; BUFFER_BYTES];
+    loop {
+        // An error here is of an earlier answer: it is counted, and gone.
+        let came = match lodge.unless_leaving(socket.recvfrom(&mut buf)).await {
+            Some(came) => came,
+            // We leave: what has arrived by now is answered.
+            None => match lodge.at_once(socket.recvfrom(&mut buf)).await {
+                Some(came) => came,
+                None => return,
+            },
+        };
+        if let Some((bytes, from)) = lodge.answers(came, buf.len()) {
+            let sent = socket.sendto(&buf[..bytes], &from).await;
+            lodge.answered(sent.map(|_| bytes));
+        }
+    }
+}
+
+impl<K: Meter> Lodge<K> {
+    /// What `future` gives; nothing, if we leave before that.
+    async fn unless_leaving<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if self.is_leaving() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// What `future` gives without waiting; nothing, if it would have to. The kernel is asked
+    /// once more before, by letting the others have their turn.
+    async fn at_once<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        self.handle.yield_now().await;
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+}
