@@ -69,8 +69,7 @@ impl<K: Kernel> Listener<K> {
             match self.accept_once().await {
                 Ok(accepted) => return Ok(accepted),
                 Err(errno) if errno.exhausted() || errno == Errno::ENOSPC => self.pause().await,
-                // An interruption is one only after sixteen in a row.
-                Err(errno) if errno.transient_accept() || errno.interrupted() => {
+                Err(errno) if errno.transient_accept() => {
                     gone = gone.wrapping_add(1);
                     if gone.is_multiple_of(GONE_MAX) {
                         self.pause().await;

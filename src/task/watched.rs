@@ -203,6 +203,13 @@ impl<K: Kernel> Watched<K> {
         if state.has(side.fact()) {
             match patiently(|| call(io.kernel, io.fd)) {
                 Err(errno) if errno.would_block() => state.facts &= !side.fact(),
+                // Interrupted again and again: no failure of the call's, so it is made in the
+                // next turn.
+                Err(errno) if errno.interrupted() => {
+                    drop(reactor);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 result => {
                     if state.facts & (TCP | ODD) == TCP && result.as_ref().is_ok_and(is_short) {
                         state.facts &= !side.fact();
