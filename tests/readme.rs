@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The pages that show something.
-const PAGES: [&str; 2] = ["README.md", "ARCHITECTURE.md"];
+const PAGES: [&str; 4] =
+    ["README.md", "ARCHITECTURE.md", "docs/tutorial.md", "docs/tutorial.zh-CN.md"];
 
 #[test]
 fn every_marked_block_is_what_it_says() {

@@ -4,7 +4,7 @@
 //! A block of kind `console` is one shell session: `$ ` begins a command, the lines behind it are
 //! its output. `COMMAND &` is a job, whose first line is waited for; `kill %1` ends it and shows
 //! the rest. The ports 7777 to 7779 stand for free ones. What differs from run to run (ports that
-//! the kernel chose, times) stands as `…`.
+//! the kernel chose, processes, times) stands as `…`.
 //!
 //! `BLESS=1 cargo test --test tutorial` writes what is real into the pages: look at the diff.
 
@@ -76,7 +76,7 @@ fn play(session: &str) -> String {
     let mut jobs: Vec<(Process, usize)> = Vec::new();
     let mut played = String::new();
     for command in session.lines().filter_map(|line| line.strip_prefix("$ ")) {
-        let real = real_ports(command, &ports);
+        let real = real_ports(&with_default(command), &ports);
         let said = match (real.strip_suffix(" &"), real.strip_prefix("kill %")) {
             (Some(job), _) => {
                 let process = Process::start(shell(&format!("exec {job}"), &scratch));
@@ -125,9 +125,25 @@ fn shell(line: &str, scratch: &Scratch) -> Command {
     bash
 }
 
+/// Three that follow each other, as those of the page do.
 fn free_ports() -> [String; 3] {
-    let listeners = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port().to_string())
+    loop {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        let others = [port.checked_add(1), port.checked_add(2)]
+            .map(|port| port.and_then(|port| TcpListener::bind(("127.0.0.1", port)).ok()));
+        if others.iter().all(Option::is_some) {
+            return [port, port + 1, port + 2].map(|port| port.to_string());
+        }
+    }
+}
+
+/// The port that is taken when none is given is given: it may not be free here.
+fn with_default(command: &str) -> String {
+    if command.contains("--tcp") || command.contains("--udp") {
+        return command.to_owned();
+    }
+    command.replace("epollite echo", "epollite echo --tcp 127.0.0.1:7777")
 }
 
 fn real_ports(text: &str, ports: &[String; 3]) -> String {
@@ -145,12 +161,12 @@ fn steady(line: &str) -> String {
     while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
         let end = rest[at..].find(|c: char| !c.is_ascii_digit() && c != '.');
         let (before, number) = (&rest[..at], &rest[at..end.map_or(rest.len(), |end| at + end)]);
-        let is_port = number.len() == 5
-            && !number.contains('.')
-            && (before.ends_with(':') || before.ends_with("htons("));
-        let is_time = before.ends_with('<') && number.contains('.');
         steady += before;
-        steady += if is_port || is_time { "…" } else { number };
+        let is_behind = |ends: &[&str]| ends.iter().any(|end| steady.ends_with(end));
+        let is_port = number.len() == 5 && is_behind(&[":", "htons(", " on 127.0.0.1 "]);
+        let is_process = is_behind(&["[process ", "clone(SIGCHLD) = ", "WNOHANG, NULL) = "]);
+        let is_time = is_behind(&["<"]) && number.contains('.');
+        steady += if is_port || is_process || is_time { "…" } else { number };
         rest = &rest[at + number.len()..];
     }
     steady + rest
