@@ -4,7 +4,7 @@
 //! A block of kind `console` is one shell session: `$ ` begins a command, the lines behind it are
 //! its output. `COMMAND &` is a job, whose first line is waited for; `kill %1` ends it and shows
 //! the rest. The ports 7777 to 7779 stand for free ones. What differs from run to run (ports that
-//! the kernel chose, processes, times) stands as `…`.
+//! the kernel chose, processes, times) stands as `…`, and so does all of an output that is left open.
 //!
 //! `BLESS=1 cargo test --test tutorial` writes what is real into the pages: look at the diff.
 
@@ -75,7 +75,9 @@ fn play(session: &str) -> String {
     let ports = free_ports();
     let mut jobs: Vec<(Process, usize)> = Vec::new();
     let mut played = String::new();
-    for command in session.lines().filter_map(|line| line.strip_prefix("$ ")) {
+    for (at, line) in session.lines().enumerate() {
+        let Some(command) = line.strip_prefix("$ ") else { continue };
+        let is_left_open = session.lines().nth(at + 1) == Some("…");
         let real = real_ports(&with_default(command), &ports);
         let said = match (real.strip_suffix(" &"), real.strip_prefix("kill %")) {
             (Some(job), _) => {
@@ -101,6 +103,10 @@ fn play(session: &str) -> String {
             }
         };
         played += &format!("$ {command}\n");
+        if is_left_open {
+            played += "…\n";
+            continue;
+        }
         for line in said {
             played += &steady(&page_ports(&line, &ports));
             played.push('\n');
