@@ -262,17 +262,17 @@ impl Service {
     fn send<K: Kernel>(&mut self, io: &mut Io<'_, K>) -> Next {
         while self.unsent < self.batch.len() {
             match patiently(|| io.kernel.sendmmsg(io.fd, &self.batch, self.unsent)) {
-                Ok(sent) if sent > 0 => {
+                Err(errno) if errno.would_block() => return Next::Full,
+                Ok(0) | Err(_) => {
+                    self.stats.dropped += 1;
+                    self.unsent += 1;
+                }
+                Ok(sent) => {
                     for at in self.unsent..(self.unsent + sent).min(self.batch.len()) {
                         self.stats.echoed += 1;
                         self.stats.bytes_out += self.batch.get(at).bytes.len() as u64;
                     }
                     self.unsent += sent;
-                }
-                Err(errno) if errno.would_block() => return Next::Full,
-                Ok(_) | Err(_) => {
-                    self.stats.dropped += 1;
-                    self.unsent += 1;
                 }
             }
         }
