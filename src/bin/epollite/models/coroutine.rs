@@ -15,13 +15,14 @@
 //! stack of its own, is told in the library's `task`.
 
 use std::future::poll_fn;
+use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 use epollite::server::stream::Left;
-use epollite::task::{Datagram, Listener, Stream, Tasks};
+use epollite::task::{Config, Datagram, Listener, Stream, Tasks};
 use epollite::{Addr, Errno, Fd, Shut};
 
 use super::crowd::Rules;
@@ -37,6 +38,10 @@ use crate::tell;
 /// How long a client that *we* end has to end its side.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Bytes that are read at once, and so the most that one client can make us hold: as many as the
+/// reactor's own server reads. Lent while there is something in them, so an idle client has none.
+const LENT_BYTES: NonZeroUsize = const { NonZeroUsize::new(256 << 10).expect("it is not zero") };
+
 /// Serves until a signal has ended it.
 pub(super) fn run<K: Meter>(
     mut stage: Stage<K>,
@@ -46,7 +51,9 @@ pub(super) fn run<K: Meter>(
 ) -> Result<Snapshot, Failure> {
     // From here on the calls are made by the tasks' reactor.
     let kernel = std::mem::replace(&mut stage.kernel, K::fresh());
-    let mut tasks = Tasks::on(kernel).map_err(|errno| failed("epoll_create1", errno))?;
+    let config = Config { buffer_bytes: LENT_BYTES, ..Config::default() };
+    let mut tasks =
+        Tasks::with_config(kernel, config).map_err(|errno| failed("epoll_create1", errno))?;
     let handle = tasks.handle();
     let lodge = Lodge::new(stage, handle.clone(), rules);
     let refused = |errno| failed("epoll_ctl", errno);

@@ -4,7 +4,8 @@
 //! library's own `server::stream`, which is what `--model epoll-edge` and its siblings run. What
 //! the blocking ones share is `straight` and `porter`; what the others share, everything but the
 //! waiting, is `crowd` and `guest`. `prefork` and `reuseport` run the library's server in several
-//! processes; whoever has children has a `family`. `sys` is the one
+//! processes; whoever has children has a `family`. `coroutine` is `blocking` again, for all at
+//! once, on the library's tasks; what those share is `lodge`. `sys` is the one
 //! file of the program that says `unsafe`.
 
 mod blocking;

@@ -82,19 +82,13 @@ impl<K: Meter> Stage<K> {
     /// Shows and sums up the calls that were made, if that is wanted.
     pub(super) fn look(&mut self) {
         let Self { kernel, trace, maker, tally, .. } = self;
-        kernel.look(|record| {
-            trace.line(*maker, &record);
-            if let Some(tally) = tally {
-                tally.see(&record);
-            }
-        });
+        show(kernel, trace, *maker, tally);
     }
 
     /// The same, of a kernel that somebody else has.
     pub(super) fn look_into(&mut self, kernel: &mut K) {
-        std::mem::swap(&mut self.kernel, kernel);
-        self.look();
-        std::mem::swap(&mut self.kernel, kernel);
+        let Self { trace, maker, tally, .. } = self;
+        show(kernel, trace, *maker, tally);
     }
 
     pub(super) fn snapshot(&mut self) -> Snapshot {
@@ -107,4 +101,13 @@ impl<K: Meter> Stage<K> {
             tally: self.tally,
         }
     }
+}
+
+fn show<K: Meter>(kernel: &mut K, trace: &Trace, maker: Option<Maker>, tally: &mut Option<Tally>) {
+    kernel.look(|record| {
+        trace.line(maker, &record);
+        if let Some(tally) = tally {
+            tally.see(&record);
+        }
+    });
 }
