@@ -86,7 +86,7 @@
 //!   turn goes on with them.
 //! * Out of descriptors, a [`Listener`] waits until one comes free. It does not spin, and its
 //!   `accept` does not fail for that.
-//! * A [`Waker`](core::task::Waker) may be sent to another thread and rung there. If the loop
+//! * A [`Waker`] may be sent to another thread and rung there. If the loop
 //!   is waiting it does not notice: ring first, then wake the reactor with [`Handle::waker`].
 
 mod bells;
@@ -227,7 +227,7 @@ impl<K: Kernel> Handle<K> {
     }
 
     /// Something another thread can end the waiting with, after it has rung a task's
-    /// [`Waker`](core::task::Waker). Work: two system calls the first time, none after.
+    /// [`Waker`]. Work: two system calls the first time, none after.
     ///
     /// # Errors
     /// As [`Reactor::waker`](crate::Reactor::waker).
