@@ -13,7 +13,7 @@ use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
 use crate::event::{Interest, Ready, Trigger};
 use crate::kernel::{Fd, Kernel};
-use crate::reactor::{Reason, Source, patiently};
+use crate::reactor::{Source, patiently};
 use crate::token::Token;
 
 /// A direction, and what a call waits for when it says `EAGAIN`.
@@ -145,7 +145,7 @@ impl<K: Kernel> Handle<K> {
         let mut reactor = self.0.reactor.borrow_mut();
         match reactor.register_or_close(fd, interest, Trigger::Edge, waits) {
             Ok(token) => Ok(Watched { shared: Rc::clone(&self.0), token }),
-            Err(reason) => Err(errno_of(reason)),
+            Err(reason) => Err(reason.into()),
         }
     }
 }
@@ -221,7 +221,7 @@ impl<K: Kernel> Watched<K> {
         // Where a reader's pace would be an edge of room each time, room is not watched before
         // it is wanted. To change the mask reports what is so by now.
         if side == Side::Write && !io.watches(everything(), Trigger::Edge) {
-            io.rearm(everything(), Trigger::Edge).map_err(errno_of)?;
+            io.rearm(everything(), Trigger::Edge).map_err(Errno::from)?;
         }
         let old = state.wait(side, cx.waker().clone());
         drop(reactor);
@@ -236,14 +236,6 @@ impl<K: Kernel> Watched<K> {
 }
 
 const LIVES: &str = "a registration lives as long as who owns its token";
-
-/// Reactor's refusals as errnos. A full reactor is as full as an epoll can be.
-fn errno_of(reason: Reason) -> Errno {
-    match reason {
-        Reason::Kernel(errno) => errno,
-        Reason::Full | Reason::Mix(_) => Errno::ENOSPC,
-    }
-}
 
 impl<K: Kernel> Drop for Watched<K> {
     fn drop(&mut self) {
