@@ -392,3 +392,12 @@ pub trait Kernel {
     /// Man page: clock_gettime(2), `CLOCK_MONOTONIC`
     fn now(&mut self) -> Instant;
 }
+
+/// Closes what is no file with data on a disk: a socket, an epoll, an eventfd. How it went says
+/// nothing then: an error could only be about such data, and the descriptor is gone in any case.
+/// Work: one system call.
+///
+/// Man page: close(2)
+pub fn release<K: Kernel + ?Sized>(kernel: &mut K, fd: Fd) {
+    let _ = kernel.close(fd);
+}

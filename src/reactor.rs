@@ -24,6 +24,7 @@ use core::time::Duration;
 use crate::errno::Errno;
 use crate::event::{EPOLLRDHUP, Event, Interest, Ready, Trigger, Watch};
 use crate::instant::Instant;
+use crate::kernel::release;
 use crate::kernel::{Control, EpollEvent, Fd, Kernel};
 use crate::linux::Linux;
 use crate::slab::Slab;
@@ -323,8 +324,7 @@ impl<T, K: Kernel> Reactor<T, K> {
         let watch = Watch::new(Interest::READABLE, Trigger::Edge);
         let control = Control::Add(EpollEvent::new(watch.bits(), WAKER));
         if let Err(errno) = self.kernel.epoll_ctl(&self.epoll, control, &fd) {
-            // Its error would be about a file's data, and there is none.
-            let _ = self.kernel.close(fd);
+            release(&mut self.kernel, fd);
             return Err(errno);
         }
         let waker = Waker::of(fd);
@@ -408,7 +408,7 @@ impl<T, K: Kernel> Drop for Reactor<T, K> {
             waker.retire(&mut self.kernel);
         }
         // The last thing this reactor does with it: nobody else can reach it any more.
-        let _ = self.kernel.close(Fd::from_raw(self.epoll.raw()));
+        release(&mut self.kernel, Fd::from_raw(self.epoll.raw()));
     }
 }
 

@@ -7,6 +7,7 @@ use core::fmt;
 use super::{Reactor, Registration, patiently};
 use crate::errno::Errno;
 use crate::event::{Exclusive, Interest, Refusal, Trigger, Watch};
+use crate::kernel::release;
 use crate::kernel::{Control, EpollEvent, Fd, Kernel};
 use crate::slab::Full;
 use crate::token::Token;
@@ -68,8 +69,7 @@ impl<T, K: Kernel> Reactor<T, K> {
         state: T,
     ) -> Result<Token, Reason> {
         self.register(fd, interest, trigger, state).map_err(|refused| {
-            // Its error would be about a file's data, and there is none.
-            let _ = self.kernel.close(refused.fd);
+            release(&mut self.kernel, refused.fd);
             refused.reason
         })
     }
@@ -149,8 +149,7 @@ impl<T, K: Kernel> Reactor<T, K> {
     pub fn close(&mut self, token: Token) -> Option<T> {
         let Registration { fd, state, .. } = self.registrations.remove(token)?;
         self.timers.cancel(token.slot());
-        // Its error would be about a file's data; the descriptor is gone in any case.
-        let _ = self.kernel.close(fd);
+        release(&mut self.kernel, fd);
         Some(state)
     }
 }

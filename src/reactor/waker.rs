@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::patiently;
 use crate::errno::Errno;
+use crate::kernel::release;
 use crate::kernel::{Fd, Kernel};
 
 /// Wakes the reactor that made it; clone it, send it, use it from any thread.
@@ -100,8 +101,7 @@ impl Waker {
 impl Shared {
     /// Exactly one thread comes here, once, and none that could still write.
     fn close<K: Kernel>(&self, kernel: &mut K) {
-        // Its error would be about a file's data, and there is none.
-        let _ = kernel.close(Fd::from_raw(self.eventfd.raw()));
+        release(kernel, Fd::from_raw(self.eventfd.raw()));
     }
 }
 

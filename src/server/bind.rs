@@ -6,6 +6,7 @@ use core::fmt;
 
 use crate::addr::{Addr, Family};
 use crate::errno::Errno;
+use crate::kernel::release;
 use crate::kernel::{Call, Fd, Kernel, Kind, SocketOption};
 
 /// Connections that may queue before they are accepted. The system cuts it to its own
@@ -99,8 +100,7 @@ fn open<K: Kernel>(
     match named {
         Ok(actual) => Ok((socket, actual)),
         Err(error) => {
-            // Its error would be about a file's data, and there is none.
-            let _ = kernel.close(socket);
+            release(kernel, socket);
             Err(error)
         }
     }

@@ -14,6 +14,7 @@ use core::fmt;
 use crate::errno::Errno;
 use crate::event::{Event, Interest, Ready};
 use crate::instant::Instant;
+use crate::kernel::release;
 use crate::kernel::{Fd, Kernel};
 use crate::linux::Linux;
 use crate::reactor::{Reactor, Waker};
@@ -67,8 +68,7 @@ impl<K: Kernel> Server<K> {
         let mut service = match Service::of(self.reactor.kernel(), &socket, self.config) {
             Ok(service) => service,
             Err(errno) => {
-                // Its error would be about a file's data, and there is none.
-                let _ = self.reactor.kernel().close(socket);
+                release(self.reactor.kernel(), socket);
                 return Err(errno);
             }
         };

@@ -12,6 +12,7 @@ use super::lent::Lent;
 use super::watched::{Origin, Side, Watched};
 use crate::addr::{Addr, Family};
 use crate::errno::Errno;
+use crate::kernel::release;
 use crate::kernel::{Fd, Kernel, Kind, Shut};
 use crate::reactor::patiently;
 
@@ -73,8 +74,7 @@ impl<K: Kernel> Handle<K> {
         self.kernel(|kernel| match patiently(|| kernel.getsockname(&socket)) {
             Ok(name) => Ok((socket, name.family())),
             Err(errno) => {
-                // Its error would be about a file's data, and there is none.
-                let _ = kernel.close(socket);
+                release(kernel, socket);
                 Err(errno)
             }
         })
@@ -90,8 +90,7 @@ fn begin<K: Kernel>(kernel: &mut K, family: Family, addr: &Addr) -> Result<(Fd, 
         Err(Errno::EINPROGRESS | Errno::EALREADY) => Ok((socket, false)),
         Ok(()) | Err(Errno::EISCONN) => Ok((socket, true)),
         Err(errno) => {
-            // Its error would be about a file's data, and there is none.
-            let _ = kernel.close(socket);
+            release(kernel, socket);
             Err(errno)
         }
     }

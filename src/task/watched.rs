@@ -12,6 +12,7 @@ use super::{Handle, Shared};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
 use crate::event::{Interest, Ready, Trigger};
+use crate::kernel::release;
 use crate::kernel::{Fd, Kernel};
 use crate::reactor::{Source, patiently};
 use crate::token::Token;
@@ -247,8 +248,7 @@ impl<K: Kernel> Drop for Watched<K> {
         } else {
             // A duplicate may live, and would haunt the epoll.
             reactor.deregister(self.token).map(|(fd, waits)| {
-                // Its error would be about a file's data; the descriptor is gone in any case.
-                let _ = reactor.kernel().close(fd);
+                release(reactor.kernel(), fd);
                 waits
             })
         };

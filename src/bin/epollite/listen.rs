@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use epollite::kernel::release;
 use epollite::server::{BindError, Sharing, bind_datagram, bind_stream};
 use epollite::{Addr, Errno, Family, Fd, Kernel, Kind, UnixAddr};
 
@@ -95,7 +96,7 @@ fn bind_port<K: Kernel>(
     }
     // Sharing would share with anybody of the same user who shares too, in silence. Having
     // had the port alone proves that nobody else was there a moment ago.
-    let _ = kernel.close(fd);
+    release(kernel, fd);
     (0..threads).map(|_| open(kernel, &actual, Sharing::Shared).map(|(fd, _)| bound(fd))).collect()
 }
 
@@ -163,7 +164,7 @@ fn clear_away<K: Kernel>(kernel: &mut K, path: &Path, addr: &Addr) -> Result<(),
     }
     let probe = kernel.socket(Family::Unix, Kind::Stream).map_err(|errno| errno.to_string())?;
     let answer = kernel.connect(&probe, addr);
-    let _ = kernel.close(probe);
+    release(kernel, probe);
     match answer {
         Err(Errno::ECONNREFUSED) => {
             fs::remove_file(path).map_err(|error| format!("a dead server's socket: {error}"))

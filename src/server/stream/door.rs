@@ -14,6 +14,7 @@ use crate::addr::{Addr, Family};
 use crate::echo::Want;
 use crate::errno::Errno;
 use crate::event::{Exclusive, Interest, Ready, Trigger};
+use crate::kernel::release;
 use crate::kernel::{Fd, Kernel};
 use crate::reactor::Reason;
 use crate::token::Token;
@@ -91,8 +92,7 @@ impl<K: Kernel, X> Server<K, X> {
         let local = match self.reactor.kernel().getsockname(&listener) {
             Ok(name) => name.family() == Some(Family::Unix),
             Err(errno) => {
-                // Its error would be about a file's data, and there is none.
-                let _ = self.reactor.kernel().close(listener);
+                release(self.reactor.kernel(), listener);
                 return Err(errno);
             }
         };
@@ -113,8 +113,7 @@ impl<K: Kernel, X> Server<K, X> {
         };
         let hung = self.reactor.register_exclusive(listener, Interest::READABLE, trigger, role);
         hung.map_err(|refused| {
-            // Its error would be about a file's data, and there is none.
-            let _ = self.reactor.kernel().close(refused.fd);
+            release(self.reactor.kernel(), refused.fd);
             refused.reason
         })
     }
@@ -305,8 +304,7 @@ impl<K: Kernel, X> Server<K, X> {
                 }
             }
             if let Some((listener, _)) = self.reactor.deregister(door) {
-                // Its error would be about a file's data, and there is none.
-                let _ = self.reactor.kernel().close(listener);
+                release(self.reactor.kernel(), listener);
             }
         }
     }

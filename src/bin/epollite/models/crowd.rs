@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use epollite::kernel::SIGINFO_BYTES;
+use epollite::kernel::release;
 use epollite::server::stream::Left;
 use epollite::{Addr, Errno, Fd, Instant, Interest, Signal};
 
@@ -195,8 +196,7 @@ impl<K: Meter> Crowd<K> {
                 continue;
             }
             let Entry { fd, role } = self.entries.swap_remove(at);
-            // Its error would be about a file's data, and there is none.
-            let _ = self.stage.kernel.close(fd);
+            release(&mut self.stage.kernel, fd);
             if let Role::Over(guest, why) = role {
                 self.stage.open -= 1;
                 self.stage.stats.closed += 1;
@@ -328,7 +328,7 @@ impl<K: Meter> Crowd<K> {
                 }
             }
             let Entry { fd, .. } = self.entries.swap_remove(at);
-            let _ = self.stage.kernel.close(fd);
+            release(&mut self.stage.kernel, fd);
         }
         for at in 0..self.entries.len() {
             if let Role::Guest(guest) = &mut self.entries[at].role {

@@ -23,6 +23,7 @@
 
 use std::sync::Arc;
 
+use epollite::kernel::release;
 use epollite::server::stream::{self, Herd};
 use epollite::{Errno, Fd, Interest, Signal, SignalSet};
 
@@ -60,7 +61,7 @@ pub(super) fn run<K: Meter>(
     }
     // A listener that we held would take connections that nobody accepts.
     for (_, door) in doors.drain(..) {
-        let _ = stage.kernel.close(door);
+        release(&mut stage.kernel, door);
     }
     while family.len() > 0 {
         stage.settle();
@@ -144,7 +145,7 @@ impl Child<'_> {
         for (owner, door) in doors {
             let server = &mut worker.server;
             if owner.is_some_and(|owner| owner != self.me) {
-                let _ = server.kernel().close(door);
+                release(server.kernel(), door);
                 continue;
             }
             match self.options.share {

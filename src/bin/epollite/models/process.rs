@@ -24,6 +24,7 @@
 use std::time::Duration;
 
 use epollite::kernel::SIGINFO_BYTES;
+use epollite::kernel::release;
 use epollite::{Addr, Errno, Fd, Instant, Interest, Shut, Signal};
 
 use super::family::Family;
@@ -140,8 +141,7 @@ impl<K: Meter> Parent<K> {
         match self.family.fork(&mut self.stage, 0) {
             Ok(true) => self.be_child(socket, peer, number),
             Ok(false) => {
-                // The child has it now. Its error would be about a file's data.
-                let _ = self.stage.kernel.close(socket);
+                release(&mut self.stage.kernel, socket);
             }
             Err(errno) => {
                 let (name, why) =
@@ -158,7 +158,7 @@ impl<K: Meter> Parent<K> {
         let maker = Maker::Process(std::process::id());
         let mut own = self.stage.another(maker, &self.family.ledger);
         for door in self.doors.drain(..) {
-            let _ = own.kernel.close(door);
+            release(&mut own.kernel, door);
         }
         let (mut is_leaving, mut buf) = (false, vec![0; BUFFER_BYTES]);
         straight::attend(&mut own, &socket, &peer, number, &mut buf, |own| {
@@ -168,7 +168,7 @@ impl<K: Meter> Parent<K> {
         if is_leaving {
             straight::wind_up(&mut own, &socket, &mut buf);
         }
-        let _ = own.kernel.close(socket);
+        release(&mut own.kernel, socket);
         own.settle();
         std::process::exit(0)
     }
@@ -179,7 +179,7 @@ impl<K: Meter> Parent<K> {
             while self.family.len() < self.guests_max && self.admit(at) {}
         }
         for door in self.doors.drain(..) {
-            let _ = self.stage.kernel.close(door);
+            release(&mut self.stage.kernel, door);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is done with one socket in one go, whatever the model: a datagram answered, a client
 //! turned away.
 
+use epollite::kernel::release;
 use epollite::server::datagram::{Served, Turned, refuses};
 use epollite::{Addr, Errno, Fd, Kernel, Shut};
 
@@ -53,5 +54,5 @@ pub(super) fn answer<K: Meter>(
 pub(super) fn turn_away<K: Kernel>(kernel: &mut K, socket: Fd, buf: &mut [u8]) {
     let _ = kernel.shutdown(&socket, Shut::Write);
     let _ = kernel.recv(&socket, buf);
-    let _ = kernel.close(socket);
+    release(kernel, socket);
 }

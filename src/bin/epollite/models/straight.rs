@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use epollite::kernel::release;
 use epollite::server::stream::Left;
 use epollite::{Addr, Errno, Fd, Shut};
 
@@ -40,8 +41,7 @@ pub(super) fn serve<K: Meter>(
     }
     // Off the list first, then closed: the porter shuts what is on the list.
     if let Some(socket) = pass.release() {
-        // Its error would be about a file's data, and there is none.
-        let _ = stage.kernel.close(socket);
+        release(&mut stage.kernel, socket);
     }
     stage.settle();
 }
