@@ -53,7 +53,7 @@ impl World {
         }
         let send_bytes = stream.common.options.send_bytes(send_bytes);
         let piece_max =
-            (send_bytes / 2).saturating_sub(64).max(1).min(LINEAR_BYTES_MAX + PAGED_BYTES_MAX);
+            (send_bytes / 2).saturating_sub(64).clamp(1, LINEAR_BYTES_MAX + PAGED_BYTES_MAX);
         let mut sent = 0;
         for piece in buf.chunks(piece_max) {
             let stream = self.stream(file);
