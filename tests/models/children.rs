@@ -74,6 +74,28 @@ fn a_child_that_is_stuck_is_ended_when_patience_is_over() {
 }
 
 #[test]
+fn workers_that_cannot_all_be_forked_are_not_left_behind() {
+    drop(tool("strace"));
+    let wrapper = ["strace", "-f", "-D", "-qq", "-o", "/dev/null", "-e", "trace=clone"];
+    let wrapper = [&wrapper[..], &["-e", "inject=clone:error=EAGAIN:when=3"]].concat();
+    for model in ["prefork", "reuseport"] {
+        // A word by which all of them are known, whoever their parent is.
+        let known = format!("--drain={}s", std::process::id());
+        let words = ["echo", "--model", model, "--tcp", "127.0.0.1:0", &known];
+        let mut server = Program::start_under(&wrapper, &words);
+        let complaint = server.end().expect_code(1).one_complaint().to_owned();
+        assert!(complaint.contains("fork"), "{complaint}");
+        until("those who were forked to be gone", || {
+            let mut processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+            processes.all(|path| {
+                let words = fs::read(path.join("cmdline")).unwrap_or_default();
+                !String::from_utf8_lossy(&words).contains(&known)
+            })
+        });
+    }
+}
+
+#[test]
 fn who_gets_no_process_or_thread_is_turned_away_in_order() {
     let models: [Model; 2] = [&["process"], &["thread"]];
     for model in models {

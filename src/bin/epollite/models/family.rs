@@ -77,8 +77,13 @@ impl Family {
     pub(super) fn pass_time<K: Meter>(&mut self, stage: &mut Stage<K>) {
         if self.leaving.flatten().is_some_and(|deadline| deadline <= stage.kernel.now()) {
             self.leaving = Some(None);
-            self.signal(stage, sys::SIGKILL);
+            self.end_at_once(stage);
         }
+    }
+
+    /// Ends those who are still here, whatever they are doing.
+    pub(super) fn end_at_once<K: Meter>(&self, stage: &mut Stage<K>) {
+        self.signal(stage, sys::SIGKILL);
     }
 
     /// Reads one signal and does what it asks for.
@@ -91,7 +96,7 @@ impl Family {
             Some(Signal::USR1) => self.tell(stage),
             Some(signal) if self.is_leaving() => {
                 // A second one: the user means it. The exit code is the shell's for it.
-                self.signal(stage, sys::SIGKILL);
+                self.end_at_once(stage);
                 self.files.remove();
                 std::process::exit(128 + i32::from(signal.number()))
             }

@@ -56,7 +56,11 @@ pub(super) fn run<K: Meter>(
                 let child = Child { options, me, guests_max: guests_max / options.workers };
                 be_child(child.work(stage, &family, doors));
             }
-            Err(errno) => return Err(failed("fork", errno)),
+            Err(errno) => {
+                // All or nobody: those who are here already would serve on without us.
+                family.end_at_once(&mut stage);
+                return Err(failed("fork", errno));
+            }
         }
     }
     // A listener that we held would take connections that nobody accepts.
