@@ -6,14 +6,18 @@ use super::scene::{HOST, closed_udp_port, our_listener, ours, theirs, told_port}
 use crate::support::datagram::Datagrams;
 use crate::support::process::Process;
 use crate::support::procfs::we_are_root;
+use crate::support::program::PROGRAM;
 use crate::support::scratch::Scratch;
 use crate::support::tool::tool;
 use crate::support::wait::until;
 
+/// Waits until the second was heard, and then says the first.
+type Listener = Box<dyn FnMut(&[u8], &str)>;
+
 #[test]
 fn datagrams_go_to_and_fro_between_ours_and_theirs() {
     for (listener, client) in [("ours", "nc"), ("ours", "socat"), ("nc", "ours")] {
-        let (mut listener, port): (Box<dyn FnMut(&[u8], &str)>, String) = match listener {
+        let (mut listener, port): (Listener, String) = match listener {
             "ours" => {
                 let (mut listener, port) = our_listener(&["-u"]);
                 (Box::new(move |said, heard| says(&mut listener, said, heard)), port)
@@ -112,7 +116,6 @@ fn a_broadcast_needs_b_and_reaches_a_listener() {
     let any = UdpSocket::bind("0.0.0.0:0").unwrap();
     let port = any.local_addr().unwrap().port().to_string();
     let mut refused = ours(&["-u", "127.255.255.255", &port]);
-    refused.tell(b"to everybody");
     until("it to end", || refused.ended().is_some());
     let ending = refused.end();
     ending.expect_code(1);
@@ -138,22 +141,23 @@ fn a_broadcast_goes_from_one_network_namespace_to_another() {
         println!("skipped: network namespaces are made by root");
         return;
     }
+    // The other end of the pair of interfaces is in a namespace that a sleeper holds open. All
+    // of them end with the shell, which is the first process of its own namespace of processes.
     let script = "\
-        ip link set lo up; ip link add left type veth peer name right; \
-        unshare -n sleep 60 & other=$!; \
-        until [ \"$(readlink /proc/$other/ns/net)\" != \"$(readlink /proc/$$/ns/net)\" ]; do :; done; \
-        ip link set right netns $other; ip addr add 10.9.8.1/24 brd + dev left; \
-        ip link set left up; \
-        nsenter -t $other -n ip addr add 10.9.8.2/24 brd + dev right; \
-        nsenter -t $other -n ip link set right up; \
-        nsenter -t $other -n \"$0\" nc -luv -W 1 0.0.0.0 4242 & heard=$!; \
-        until nsenter -t $other -n grep -q :1092 /proc/$heard/net/udp; do :; done; \
-        until ping -c 1 -W 1 10.9.8.2 >/dev/null 2>&1 || grep -q up /sys/class/net/left/operstate; \
-        do :; done; \
+        ip link add left type veth peer name right; \
+        unshare -n sleep 60 & there=$!; \
+        until [ \"$(readlink /proc/$there/ns/net)\" != \"$(readlink /proc/$$/ns/net)\" ]; do :; done; \
+        ip link set right netns $there; \
+        ip addr add 10.9.8.1/24 brd + dev left; ip link set left up; \
+        nsenter -t $there -n ip addr add 10.9.8.2/24 brd + dev right; \
+        nsenter -t $there -n ip link set right up; \
+        until ip link show left | grep -q LOWER_UP; do :; done; \
+        nsenter -t $there -n \"$0\" nc -lu -W 1 0.0.0.0 4242 & hears=$!; \
+        until grep -q :1092 /proc/$hears/net/udp; do :; done; \
         echo across | \"$0\" nc -ub -q 0 10.9.8.255 4242; \
-        wait $heard; code=$?; kill $other; exit $code";
+        wait $hears";
     let mut shell = tool("unshare");
-    shell.args(["-n", "sh", "-c", script, crate::support::program::PROGRAM]);
+    shell.args(["-n", "-p", "-f", "--kill-child", "--mount-proc", "sh", "-c", script, PROGRAM]);
     let ending = Process::start(shell).end();
     assert_eq!(ending.stdout, "across\n", "{ending:?}");
     ending.expect_code(0);

@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use epollite::{Addr, Errno, Family, Fd, Kernel, Kind, Linux};
+
 use super::scene::{HOST, closed_port, our_command, our_listener, ours, theirs};
 use crate::support::client::{connect, expect, expect_end, expect_silence};
 use crate::support::procfs::state;
@@ -86,10 +88,33 @@ fn w_ends_what_is_idle_and_gives_up_what_does_not_connect() {
     until("the idle client to end", || client.ended().is_some());
     client.end().expect_code(0);
 
-    // 192.0.2.0/24 answers nobody; a machine without a route says so at once.
-    let client = ours(&["-w200ms", "192.0.2.1", "9"]).end();
+    // A listener whose queue is full answers nobody: the connection never comes to be.
+    let (full, addr) = full_listener();
+    let port = addr.port().unwrap().to_string();
+    let client = ours(&["-w200ms", HOST, &port]).end();
     client.expect_code(1);
-    assert!(client.one_complaint().contains("connect to 192.0.2.1 port 9 (tcp) failed: "));
+    let expected = format!("connect to {HOST} port {port} (tcp) failed: ");
+    assert!(client.one_complaint().contains(&expected), "{client:?}");
+    assert!(client.one_complaint().ends_with("(ETIMEDOUT)"), "{client:?}");
+    for fd in full {
+        Linux.close(fd).unwrap();
+    }
+}
+
+/// A listener, and as many connections as it lets queue.
+fn full_listener() -> (Vec<Fd>, Addr) {
+    let any: Addr = "127.0.0.1:0".parse().unwrap();
+    let door = Linux.socket(Family::Inet, Kind::Stream).unwrap();
+    Linux.bind(&door, &any).unwrap();
+    Linux.listen(&door, 0).unwrap();
+    let addr = Linux.getsockname(&door).unwrap();
+    let mut full = vec![door];
+    for _ in 0..4 {
+        let client = Linux.socket(Family::Inet, Kind::Stream).unwrap();
+        assert_eq!(Linux.connect(&client, &addr), Err(Errno::EINPROGRESS));
+        full.push(client);
+    }
+    (full, addr)
 }
 
 #[test]
@@ -216,7 +241,7 @@ fn ctrl_c_removes_the_file_of_a_unix_socket_first() {
 }
 
 #[test]
-fn the_terminal_of_the_shell_is_left_as_it_was() {
+fn the_streams_of_the_shell_are_left_as_they_were() {
     // Whoever shares our streams must not find them non-blocking.
     let (mut listener, port) = our_listener(&["-N"]);
     let mut shell = std::process::Command::new("sh");

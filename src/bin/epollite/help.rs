@@ -53,7 +53,6 @@ With -l, what comes goes to stdout and stdin goes to everybody; or instead:
 Without -N a connection stays open when stdin ends, until the other side ends it. A client ends
 when both sides have; a listener when the other side has. -k goes on until it is killed.
 The slowest reader sets the pace; in a chat, who falls 1 MiB behind is cut off.
-Multicast: listening on a group joins it, on the interface that has -s ADDR.
 -e and -c, which run a program, are not here.
 
 TIME is 500ms, 5s, 2m, 1h; a bare number is seconds.

@@ -2,7 +2,8 @@
 //! code.
 //!
 //! From here to the system call: `echo::run` binds and hires, `Worker::turns` is the loop,
-//! `Server::turn`, `Reactor::next`, and `linux/epoll.rs`.
+//! `Server::turn`, `Reactor::next`, and `linux/epoll.rs`. Netcat's way is shorter: `nc::run`,
+//! its loop in `nc/relay.rs`, and the same `Reactor::next`.
 
 #![warn(clippy::unwrap_used)]
 

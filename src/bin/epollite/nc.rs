@@ -7,6 +7,7 @@ mod desk;
 mod dial;
 mod letters;
 mod lines;
+mod mailbox;
 mod name;
 mod relay;
 mod say;
@@ -59,7 +60,7 @@ fn serve<K: Kernel>(
     let socket = match (options.is_listening, is_datagram) {
         (true, _) => dial::bound(options, &mut desk.reactor, files)?,
         (false, true) => {
-            let (socket, to) = letters::socket(options, &mut desk.reactor, files)?;
+            let (socket, to) = mailbox::client(options, &mut desk.reactor, files)?;
             hear_signals(&mut desk, files)?;
             return letters::run(desk, socket, Some(to));
         }

@@ -5,11 +5,11 @@
 use std::net::IpAddr;
 
 use epollite::kernel::OptionName;
-use epollite::server::{BindError, Sharing, bind_datagram, bind_stream};
-use epollite::{Addr, Errno, Fd, Interest, Kernel, Kind, Reactor, SocketOption, Trigger};
+use epollite::server::{Sharing, bind_stream};
+use epollite::{Addr, Errno, Event, Fd, Interest, Kernel, Kind, Reactor, SocketOption, Trigger};
 
 use super::desk::Entry;
-use super::{name, say};
+use super::{mailbox, name, say};
 use crate::args::{Nc, Place};
 use crate::failure::Failure;
 use crate::listen::{self, SocketFiles};
@@ -33,7 +33,7 @@ pub(super) fn bound<K: Kernel>(
     let addr = *addrs.iter().find(|addr| matches!(addr, Addr::V4(_))).unwrap_or(&addrs[0]);
     let opened = match options.kind {
         Kind::Stream => bind_stream(kernel, &addr, Sharing::Alone),
-        Kind::Datagram => letter_box(options, kernel, &addr, files),
+        Kind::Datagram => mailbox::bound(kernel, &addr, files),
     };
     let (socket, actual) = opened.map_err(|error| {
         let why = say::errno(error.errno);
@@ -42,22 +42,6 @@ pub(super) fn bound<K: Kernel>(
     let verb = if options.kind == Kind::Stream { "Listening on" } else { "Bound on" };
     say::remark(options, &format!("{verb} {}", say::place(&actual)));
     Ok(socket)
-}
-
-/// A datagram socket to listen with. A multicast group is joined and bound to: so only what
-/// is sent to the group arrives.
-fn letter_box<K: Kernel>(
-    options: &Nc,
-    kernel: &mut K,
-    addr: &Addr,
-    files: &mut SocketFiles,
-) -> Result<(Fd, Addr), BindError> {
-    let (socket, actual) = bind_datagram(kernel, addr, Sharing::Alone)?;
-    if let Addr::Unix(name) = addr {
-        files.extend(listen::socket_file(name));
-    }
-    let _ = options;
-    Ok((socket, actual))
 }
 
 /// A connection to `addr`, from where `-s` and `-p` say, or why not.
@@ -81,25 +65,13 @@ pub(super) fn dial<K: Kernel>(
     }
 }
 
-/// A socket that is connected to nobody, to send to `addr` and hear whoever answers.
-pub(super) fn unconnected<K: Kernel>(
+/// What is to be set before connecting.
+pub(super) fn prepare<K: Kernel>(
     options: &Nc,
     kernel: &mut K,
+    socket: &Fd,
     addr: &Addr,
-) -> Result<Fd, Errno> {
-    let family = addr.family().ok_or(Errno::EAFNOSUPPORT)?;
-    let socket = kernel.socket(family, options.kind)?;
-    match prepare(options, kernel, &socket, addr) {
-        Ok(()) => Ok(socket),
-        Err(errno) => {
-            let _ = kernel.close(socket);
-            Err(errno)
-        }
-    }
-}
-
-/// What is to be set before connecting.
-fn prepare<K: Kernel>(options: &Nc, kernel: &mut K, socket: &Fd, addr: &Addr) -> Result<(), Errno> {
+) -> Result<(), Errno> {
     if options.may_broadcast {
         kernel.setsockopt(socket, SocketOption::Broadcast(true))?;
     }
@@ -150,7 +122,13 @@ fn await_connection<K: Kernel>(
             _ => Errno::ENOSPC,
         })?;
     let deadline = options.patience.map(|patience| reactor.kernel().now() + patience);
-    let event = reactor.next(deadline);
+    // Standard streams that have hung up say so meanwhile, unasked.
+    let event = loop {
+        match reactor.next(deadline) {
+            Ok(Some(Event::Io { token: other, .. })) if other != token => {}
+            event => break event,
+        }
+    };
     let answer = match (event, reactor.source(token)) {
         (Ok(Some(_)), Some(source)) => {
             match source.io.kernel.getsockopt(source.io.fd, OptionName::Error) {

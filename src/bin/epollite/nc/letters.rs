@@ -5,18 +5,16 @@
 //! and what comes is written as it comes.
 
 use std::collections::VecDeque;
-use std::os::unix::ffi::OsStrExt;
 
 use epollite::{
-    Addr, Errno, Event, Fd, Instant, Interest, Kernel, Reactor, Ready, Signal, SocketOption, Token,
-    UnixAddr,
+    Addr, Errno, Event, Fd, Instant, Interest, Kernel, Ready, Signal, SocketOption, Token,
 };
 
-use super::desk::{Desk, Entry, Read, Role};
-use super::{End, dial, name, say};
-use crate::args::{Mode, Nc, Place};
+use super::desk::{Desk, Read, Role};
+use super::mailbox::To;
+use super::{End, say};
+use crate::args::Mode;
 use crate::failure::Failure;
-use crate::listen::{self, SocketFiles};
 
 /// The input's bytes that make a datagram at most: what nc takes, and what UDP always holds.
 const LETTER_BYTES: usize = 16 << 10;
@@ -26,15 +24,6 @@ const SENDERS_MAX: usize = 1_024;
 
 /// Datagrams read before the input has its turn.
 const ROUNDS: u32 = 32;
-
-/// Where a client's datagrams go.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum To {
-    /// Where the socket is connected to: only from there they come back.
-    Connected,
-    /// Many may answer, from addresses of their own.
-    Anyone(Addr),
-}
 
 struct Letters<'a, K: Kernel> {
     desk: Desk<'a, K>,
@@ -50,77 +39,6 @@ struct Letters<'a, K: Kernel> {
     idle_at: Option<Instant>,
     is_over: bool,
     signalled: Option<Signal>,
-}
-
-/// A client's socket. One that asks many (broadcast, multicast) is not connected, or it would
-/// hear none of them.
-pub(super) fn socket<K: Kernel>(
-    options: &Nc,
-    reactor: &mut Reactor<Entry, K>,
-    files: &mut SocketFiles,
-) -> Result<(Fd, To), Failure> {
-    if let Place::Unix(name) = &options.place {
-        return unix_socket(options, reactor, name, files).map(|fd| (fd, To::Connected));
-    }
-    let (host, addrs) = name::targets(options)?;
-    let mut failed = String::new();
-    for addr in addrs {
-        let is_group = addr.ip().is_some_and(|ip| ip.is_multicast());
-        let opened = if options.may_broadcast || is_group {
-            dial::unconnected(options, reactor.kernel(), &addr).map(|fd| (fd, To::Anyone(addr)))
-        } else {
-            dial::dial(options, reactor, &addr).map(|fd| (fd, To::Connected))
-        };
-        match opened {
-            Ok(opened) => {
-                say::succeeded(options, &host, &addr);
-                return Ok(opened);
-            }
-            Err(why) => failed = say::failed(options, &host, &addr, &why),
-        }
-    }
-    Err(Failure::new(Failure::RUN, failed))
-}
-
-/// A Unix client needs a name of its own to be answered at: that of `-s`, or an abstract one
-/// that the kernel makes up, which leaves no file behind.
-fn unix_socket<K: Kernel>(
-    options: &Nc,
-    reactor: &mut Reactor<Entry, K>,
-    name: &UnixAddr,
-    files: &mut SocketFiles,
-) -> Result<Fd, Failure> {
-    let kernel = reactor.kernel();
-    let own = match &options.source {
-        Some(path) => unix_name(path)?,
-        None => UnixAddr::unnamed(),
-    };
-    let socket = kernel
-        .socket(epollite::Family::Unix, options.kind)
-        .map_err(|errno| say::broken("socket", errno))?;
-    let bound = kernel.bind(&socket, &Addr::Unix(own)).map_err(|errno| (own, errno));
-    if bound.is_ok() {
-        files.extend(listen::socket_file(&own));
-    }
-    let connected =
-        bound.and_then(|()| kernel.connect(&socket, &Addr::Unix(*name)).map_err(|e| (*name, e)));
-    match connected {
-        Ok(()) => Ok(socket),
-        Err((name, errno)) => {
-            let _ = kernel.close(socket);
-            let line = say::failed(options, "", &Addr::Unix(name), &errno);
-            Err(Failure::new(Failure::RUN, line))
-        }
-    }
-}
-
-/// A path, or an abstract name behind an `@`.
-fn unix_name(path: &std::ffi::OsStr) -> Result<UnixAddr, Failure> {
-    let name = match path.as_bytes() {
-        [b'@', name @ ..] => UnixAddr::abstract_name(name),
-        path => UnixAddr::path(path),
-    };
-    name.map_err(|error| Failure::new(Failure::RUN, format!("{}: {error}", path.display())))
 }
 
 /// Serves `socket` until it is over.
