@@ -117,8 +117,8 @@ impl<'a, K: Kernel> Desk<'a, K> {
         };
         desk.input = desk.hold(stdio.input, Role::Input)?;
         desk.output = desk.hold(stdio.output, Role::Output)?;
-        if let Held::Waited { is_nonblocking, .. } = desk.output {
-            desk.output_bytes = if is_nonblocking { PIPE_BYTES } else { PIPE_BUF };
+        if let Held::Waited { .. } = desk.output {
+            desk.output_bytes = PIPE_BYTES;
         }
         Ok(desk)
     }

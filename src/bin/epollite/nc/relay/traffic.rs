@@ -210,7 +210,9 @@ impl<K: Kernel> Relay<'_, K> {
     }
 
     pub(super) fn serve_peer(&mut self, token: Token, ready: Ready) -> Result<(), Failure> {
-        self.pay(token)?;
+        if ready.is_writable() || ready.is_hup() || ready.is_error() {
+            self.pay(token)?;
+        }
         for _ in 0..ROUNDS {
             if !self.may_read(token) || !self.receive(token, ready)? {
                 break;
