@@ -171,6 +171,9 @@ const fn option_name(name: OptionName) -> (&'static str, &'static str) {
         OptionName::UserTimeoutMillis => ("SOL_TCP", "TCP_USER_TIMEOUT"),
         OptionName::DeferAcceptSeconds => ("SOL_TCP", "TCP_DEFER_ACCEPT"),
         OptionName::V6Only => ("SOL_IPV6", "IPV6_V6ONLY"),
+        OptionName::JoinV4 => ("SOL_IP", "IP_ADD_MEMBERSHIP"),
+        OptionName::JoinV6 => ("SOL_IPV6", "IPV6_ADD_MEMBERSHIP"),
+        OptionName::GroupInterfaceV4 => ("SOL_IP", "IP_MULTICAST_IF"),
         OptionName::Error => ("SOL_SOCKET", "SO_ERROR"),
     }
 }
@@ -196,6 +199,10 @@ fn option_value(option: SocketOption) -> (Argument, i64) {
         | O::UserTimeoutMillis(amount)
         | O::DeferAcceptSeconds(amount) => i64::from(amount),
         O::LingerSeconds(seconds) => return (A::Linger(seconds), 8),
+        O::JoinV4 { group, interface } => return (A::Group(group, interface), 8),
+        O::JoinV6 { group, interface } => return (A::GroupV6(group, interface), 20),
+        // strace shows the address as the number that it is in memory.
+        O::GroupInterfaceV4(interface) => i64::from(i32::from_ne_bytes(interface.octets())),
         O::Error(errno) => errno.map_or(0, |errno| i64::from(errno.number())),
     };
     (A::Value(value), 4)

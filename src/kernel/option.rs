@@ -2,6 +2,8 @@
 //!
 //! Knows names and units; which level and number each has is the real kernel's affair.
 
+use core::net::{Ipv4Addr, Ipv6Addr};
+
 use crate::errno::Errno;
 
 /// A socket option with its value; units are in the names.
@@ -41,6 +43,23 @@ pub enum SocketOption {
     DeferAcceptSeconds(u32),
     /// `IPV6_V6ONLY`: no IPv4 through this IPv6 socket.
     V6Only(bool),
+    /// `IP_ADD_MEMBERSHIP`: hears what is sent to a group, on the interface that has this
+    /// address (`UNSPECIFIED` leaves that to the kernel). There is no value to ask for.
+    JoinV4 {
+        /// Which group: 224.0.0.0 to 239.255.255.255.
+        group: Ipv4Addr,
+        /// An address of the interface.
+        interface: Ipv4Addr,
+    },
+    /// `IPV6_ADD_MEMBERSHIP`: the same, on the interface of this number (0: the kernel's choice).
+    JoinV6 {
+        /// Which group: `ff00::/8`.
+        group: Ipv6Addr,
+        /// The interface, by its number.
+        interface: u32,
+    },
+    /// `IP_MULTICAST_IF`: sends to groups from the interface that has this address.
+    GroupInterfaceV4(Ipv4Addr),
     /// `SO_ERROR`: the pending error. Reading takes it; it cannot be set.
     Error(Option<Errno>),
 }
@@ -66,12 +85,15 @@ pub enum OptionName {
     UserTimeoutMillis,
     DeferAcceptSeconds,
     V6Only,
+    JoinV4,
+    JoinV6,
+    GroupInterfaceV4,
     Error,
 }
 
 impl OptionName {
     /// Every name there is, for those who go through them all.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::ReuseAddr,
         Self::ReusePort,
         Self::Broadcast,
@@ -89,6 +111,9 @@ impl OptionName {
         Self::UserTimeoutMillis,
         Self::DeferAcceptSeconds,
         Self::V6Only,
+        Self::JoinV4,
+        Self::JoinV6,
+        Self::GroupInterfaceV4,
         Self::Error,
     ];
 }
@@ -115,6 +140,9 @@ impl SocketOption {
             Self::UserTimeoutMillis(_) => OptionName::UserTimeoutMillis,
             Self::DeferAcceptSeconds(_) => OptionName::DeferAcceptSeconds,
             Self::V6Only(_) => OptionName::V6Only,
+            Self::JoinV4 { .. } => OptionName::JoinV4,
+            Self::JoinV6 { .. } => OptionName::JoinV6,
+            Self::GroupInterfaceV4(_) => OptionName::GroupInterfaceV4,
             Self::Error(_) => OptionName::Error,
         }
     }

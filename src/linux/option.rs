@@ -2,6 +2,7 @@
 //!
 //! Knows where each option lives; what it means is told in `kernel/option.rs`.
 
+use core::net::{Ipv4Addr, Ipv6Addr};
 use core::ptr::{from_mut, from_ref};
 
 use super::result::done;
@@ -28,15 +29,21 @@ const fn place(name: OptionName) -> (i32, i32) {
         OptionName::UserTimeoutMillis => (libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT),
         OptionName::DeferAcceptSeconds => (libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT),
         OptionName::V6Only => (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY),
+        OptionName::JoinV4 => (libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP),
+        OptionName::JoinV6 => (libc::IPPROTO_IPV6, libc::IPV6_ADD_MEMBERSHIP),
+        OptionName::GroupInterfaceV4 => (libc::IPPROTO_IP, libc::IP_MULTICAST_IF),
         OptionName::Error => (libc::SOL_SOCKET, libc::SO_ERROR),
     }
 }
 
-/// The lengths of both kinds of value: an `int`, and `struct linger`.
+/// The lengths of values: an `int`, and `struct linger`, which a `struct ip_mreq` is as long as.
 const INT_BYTES: libc::socklen_t = 4;
 const LINGER_BYTES: libc::socklen_t = 8;
+const GROUP_V6_BYTES: libc::socklen_t = 20;
 const _: () = assert!(size_of::<libc::c_int>() == INT_BYTES as usize);
 const _: () = assert!(size_of::<libc::linger>() == LINGER_BYTES as usize);
+const _: () = assert!(size_of::<libc::ip_mreq>() == LINGER_BYTES as usize);
+const _: () = assert!(size_of::<libc::ipv6_mreq>() == GROUP_V6_BYTES as usize);
 
 pub(super) fn setsockopt(socket: &Fd, option: SocketOption) -> Result<(), Errno> {
     use SocketOption as O;
@@ -59,7 +66,11 @@ pub(super) fn setsockopt(socket: &Fd, option: SocketOption) -> Result<(), Errno>
         // The kernel reads this one as unsigned, and its default is u32::MAX.
         O::NotSentLowBytes(amount) => amount.cast_signed(),
         O::Error(errno) => errno.map_or(0, Errno::number),
+        // An address lies in memory as it goes over the wire.
+        O::GroupInterfaceV4(interface) => i32::from_ne_bytes(interface.octets()),
         O::LingerSeconds(seconds) => return set_linger(socket, seconds),
+        O::JoinV4 { group, interface } => return join_v4(socket, group, interface),
+        O::JoinV6 { group, interface } => return join_v6(socket, group, interface),
     };
     let (level, number) = place(option.name());
     let value = from_ref(&value).cast();
@@ -78,6 +89,28 @@ fn set_linger(socket: &Fd, seconds: Option<u16>) -> Result<(), Errno> {
     // SAFETY: setsockopt(2) reads LINGER_BYTES bytes at `value`, a `struct linger` that lives
     // until the call returns, and keeps no pointer.
     done(unsafe { libc::setsockopt(socket.raw(), level, number, value, LINGER_BYTES) })
+}
+
+fn join_v4(socket: &Fd, group: Ipv4Addr, interface: Ipv4Addr) -> Result<(), Errno> {
+    // `struct ip_mreq`: two addresses, as they go over the wire.
+    let value = [group.octets(), interface.octets()];
+    let (level, number) = place(OptionName::JoinV4);
+    let value = from_ref(&value).cast();
+    // SAFETY: setsockopt(2) reads LINGER_BYTES bytes at `value`, twice four of them, which live
+    // until the call returns, and keeps no pointer.
+    done(unsafe { libc::setsockopt(socket.raw(), level, number, value, LINGER_BYTES) })
+}
+
+fn join_v6(socket: &Fd, group: Ipv6Addr, interface: u32) -> Result<(), Errno> {
+    // `struct ipv6_mreq`: an address, and the number of an interface.
+    let mut value = [0; GROUP_V6_BYTES as usize];
+    value[..16].copy_from_slice(&group.octets());
+    value[16..].copy_from_slice(&interface.to_ne_bytes());
+    let (level, number) = place(OptionName::JoinV6);
+    let value = from_ref(&value).cast();
+    // SAFETY: setsockopt(2) reads GROUP_V6_BYTES bytes at `value`, an array of as many, which
+    // lives until the call returns, and keeps no pointer.
+    done(unsafe { libc::setsockopt(socket.raw(), level, number, value, GROUP_V6_BYTES) })
 }
 
 pub(super) fn getsockopt(socket: &Fd, name: OptionName) -> Result<SocketOption, Errno> {
@@ -111,6 +144,9 @@ pub(super) fn getsockopt(socket: &Fd, name: OptionName) -> Result<SocketOption, 
         N::UserTimeoutMillis => O::UserTimeoutMillis(amount),
         N::DeferAcceptSeconds => O::DeferAcceptSeconds(amount),
         N::LingerSeconds => O::LingerSeconds(on.then(|| u16::try_from(second).unwrap_or(u16::MAX))),
+        N::GroupInterfaceV4 => O::GroupInterfaceV4(Ipv4Addr::from(first.to_ne_bytes())),
+        // The kernel has said so already; a membership has no value.
+        N::JoinV4 | N::JoinV6 => return Err(Errno::ENOPROTOOPT),
         N::Error => O::Error(Errno::new(first)),
     })
 }

@@ -141,7 +141,7 @@ impl World {
         }
         let to = destination(addr);
         let ip = to.ip().ok_or(Errno::EINVAL)?;
-        if !is_ours(ip) {
+        if !is_ours(ip) && !(ip.is_multicast() && self.reaches_groups(file, &to)) {
             return Err(Errno::ENETUNREACH);
         }
         self.bind_any(file, Some(source(ip)))?;

@@ -36,6 +36,7 @@ mod config;
 mod datagram;
 mod epoll;
 mod eventfd;
+mod group;
 mod meet;
 mod message;
 mod options;

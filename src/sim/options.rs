@@ -3,6 +3,7 @@
 //! Knows the values; what an option changes stands where it is asked for.
 
 use alloc::vec::Vec;
+use core::net::Ipv4Addr;
 
 use super::world::{FileId, Node, World};
 use crate::addr::Family;
@@ -22,6 +23,15 @@ const SEND_BYTES_MIN: u32 = 4_608;
 impl Options {
     fn find(&self, name: OptionName) -> Option<SocketOption> {
         self.0.iter().copied().find(|option| option.name() == name)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = SocketOption> {
+        self.0.iter().copied()
+    }
+
+    /// Beside those of the same name, as memberships are.
+    pub(super) fn add(&mut self, option: SocketOption) {
+        self.0.push(option);
     }
 
     fn set(&mut self, option: SocketOption) {
@@ -73,6 +83,9 @@ impl Options {
 impl World {
     /// Reference: net/core/sock.c: `sk_setsockopt`; man page: socket(7), tcp(7)
     pub(super) fn setsockopt(&mut self, file: FileId, option: SocketOption) -> Result<(), Errno> {
+        if matches!(option.name(), OptionName::JoinV4 | OptionName::JoinV6) {
+            return self.join_group(file, option);
+        }
         if !self.knows(file, option.name())? {
             return Err(match self.socket(file)?.family {
                 // Unix sockets know one level only: net/unix/af_unix.c: `unix_setsockopt`.
@@ -87,6 +100,10 @@ impl World {
                 return Err(Errno::EOPNOTSUPP);
             }
             SocketOption::Error(_) => return Err(Errno::ENOPROTOOPT),
+            // Reference: net/ipv4/ip_sockglue.c: `do_ip_setsockopt`
+            SocketOption::GroupInterfaceV4(_) if self.find_stream(file).is_some() => {
+                return Err(Errno::EINVAL);
+            }
             // The kernel doubles what is set, to have room for its own bookkeeping.
             SocketOption::ReceiveBufferBytes(bytes) => {
                 SocketOption::ReceiveBufferBytes(bytes.saturating_mul(2).max(RECEIVE_BYTES_MIN))
@@ -157,6 +174,9 @@ impl World {
             OptionName::UserTimeoutMillis => SocketOption::UserTimeoutMillis(0),
             OptionName::DeferAcceptSeconds => SocketOption::DeferAcceptSeconds(0),
             OptionName::V6Only => SocketOption::V6Only(false),
+            OptionName::GroupInterfaceV4 => SocketOption::GroupInterfaceV4(Ipv4Addr::UNSPECIFIED),
+            // Memberships have no value.
+            OptionName::JoinV4 | OptionName::JoinV6 => return Err(Errno::ENOPROTOOPT),
             OptionName::Error => SocketOption::Error(None),
         }))
     }
@@ -175,7 +195,8 @@ impl World {
             | OptionName::NotSentLowBytes
             | OptionName::UserTimeoutMillis
             | OptionName::DeferAcceptSeconds => is_stream && family != Family::Unix,
-            OptionName::V6Only => family == Family::Inet6,
+            OptionName::V6Only | OptionName::JoinV6 => family == Family::Inet6,
+            OptionName::JoinV4 | OptionName::GroupInterfaceV4 => family != Family::Unix,
             _ => true,
         })
     }

@@ -78,7 +78,7 @@ impl World {
     pub(super) fn bind(&mut self, file: FileId, addr: &Addr) -> Result<(), Errno> {
         let family = self.socket(file)?.family;
         fits(family, addr)?;
-        if addr.ip().is_some_and(|ip| !is_ours(ip)) {
+        if addr.ip().is_some_and(|ip| !is_ours(ip) && !ip.is_multicast()) {
             return Err(Errno::EADDRNOTAVAIL);
         }
         // What was accepted has its address from the listener.
@@ -220,9 +220,7 @@ impl World {
             let (socket, found, state) = self.socket_at(*id)?;
             let is_it = found == kind
                 && state.is_none_or(|state| state == State::Listening)
-                && socket.is_bound
-                && socket.local.is_some_and(|local| covers(&local, addr))
-                && (kind == Kind::Stream || socket.remote.is_none_or(|peer| is_from(&peer, from)));
+                && self.is_addressed(*id, addr, from);
             let exact = (socket.remote.is_some(), socket.local?.ip() == addr.ip());
             is_it.then_some((exact, *id))
         });
@@ -232,6 +230,16 @@ impl World {
         let sharing: Vec<FileId> = sharing.map(|(_, id)| *id).collect();
         let drawn = self.chance.below(sharing.len());
         Some(sharing[drawn])
+    }
+
+    /// Whether a socket is bound to where `addr` leads, and hears those who come `from` there: a
+    /// datagram socket that is connected hears its peer only.
+    pub(super) fn is_addressed(&self, file: FileId, addr: &Addr, from: Option<Addr>) -> bool {
+        self.socket_at(file).is_some_and(|(socket, kind, _)| {
+            socket.is_bound
+                && socket.local.is_some_and(|local| covers(&local, addr))
+                && (kind == Kind::Stream || socket.remote.is_none_or(|peer| is_from(&peer, from)))
+        })
     }
 
     pub(super) fn getsockname(&mut self, file: FileId) -> Result<Addr, Errno> {

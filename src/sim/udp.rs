@@ -44,9 +44,10 @@ impl World {
         if is_broadcast && !common.options.may_broadcast() {
             return Err(Errno::EACCES);
         }
-        if !is_ours(ip) {
+        if !is_ours(ip) && !(ip.is_multicast() && self.reaches_groups(file, &to)) {
             return Err(Errno::ENETUNREACH);
         }
+        let common = &mut self.datagram(file).common;
         let has_error = common.error.take();
         let write_shut = common.write_shut;
         self.bind_any(file, None)?;
@@ -71,6 +72,12 @@ impl World {
         // It leaves our buffer before it arrives: there is room again, and that is an edge each time.
         // Reference: net/core/sock.c: `sock_def_write_space_wfree`
         self.wake(file, EPOLLOUT);
+        if to.ip().is_some_and(|ip| ip.is_multicast()) {
+            for found in self.who_hears(to, from) {
+                self.post(file, found, buf, from.unwrap_or(Addr::Unspec));
+            }
+            return;
+        }
         match self.find_inet(to, Kind::Datagram, from) {
             Some(found) => self.post(file, found, buf, from.unwrap_or(Addr::Unspec)),
             // The answer says that the port is closed. Only a connected socket hears of it.

@@ -5,6 +5,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
+use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 use crate::addr::{Addr, UnixAddr};
@@ -52,6 +53,10 @@ pub enum Argument {
     Value(i64),
     /// `SO_LINGER`'s value.
     Linger(Option<u16>),
+    /// A multicast group, and an address of the interface.
+    Group(Ipv4Addr, Ipv4Addr),
+    /// A multicast group of version six, and the number of the interface.
+    GroupV6(Ipv6Addr, u32),
     /// Names of C: flags, levels, `NULL`.
     Name(&'static str),
     /// Bytes; of many only the first are kept.
@@ -173,6 +178,15 @@ impl fmt::Display for Argument {
                 let (on, seconds) = (u8::from(seconds.is_some()), seconds.unwrap_or(0));
                 write!(f, "{{l_onoff={on}, l_linger={seconds}}}")
             }
+            Self::Group(group, interface) => write!(
+                f,
+                "{{imr_multiaddr=inet_addr(\"{group}\"), imr_interface=inet_addr(\"{interface}\")}}"
+            ),
+            // strace looks the interface's name up; here is its number.
+            Self::GroupV6(group, interface) => write!(
+                f,
+                "{{inet_pton(AF_INET6, \"{group}\", &ipv6mr_multiaddr), ipv6mr_interface={interface}}}"
+            ),
             Self::Name(name) => f.write_str(name),
             Self::Bytes(bytes) => bytes.fmt(f),
             Self::Addr(addr) => sockaddr(f, addr),

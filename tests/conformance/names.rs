@@ -1,6 +1,8 @@
 //! Names: a peer that changes, and those of version six.
 
-use epollite::{Addr, Errno, Family, Kind};
+use core::net::Ipv4Addr;
+
+use epollite::{Addr, Errno, Family, Kind, SocketOption};
 
 use crate::same;
 use crate::stage::anywhere;
@@ -54,6 +56,45 @@ fn names_in_version_six() {
             stage.settle();
             let _ = stage.k.recvfrom(&far, &mut [0; 16]);
             stage.close_all([listener, client, server, near, far]);
+        },
+        &[],
+    );
+}
+
+#[test]
+fn what_is_sent_to_a_group_is_heard_by_all_who_are_bound_there() {
+    same(
+        |stage| {
+            let group: Addr = "239.1.2.3:0".parse().unwrap();
+            let [member, bystander, elsewhere, sender] =
+                [(); 4].map(|()| stage.k.socket(Family::Inet, Kind::Datagram).unwrap());
+            stage.k.setsockopt(&member, SocketOption::ReuseAddr(true)).unwrap();
+            stage.k.setsockopt(&bystander, SocketOption::ReuseAddr(true)).unwrap();
+            stage.k.bind(&member, &group).unwrap();
+            let group = stage.k.getsockname(&member).unwrap();
+            let any: Addr = "0.0.0.0:0".parse().unwrap();
+            stage.k.bind(&bystander, &any.with_port(group.port().unwrap())).unwrap();
+            stage.k.bind(&elsewhere, &anywhere()).unwrap();
+            let here = Ipv4Addr::LOCALHOST;
+            stage.k.setsockopt(&sender, SocketOption::GroupInterfaceV4(here)).unwrap();
+            // Nobody has joined yet.
+            let _ = stage.k.sendto(&sender, b"to nobody", &group);
+            stage.settle();
+            let _ = stage.k.recvfrom(&member, &mut [0; 16]);
+            let group_ip = Ipv4Addr::new(239, 1, 2, 3);
+            let join = SocketOption::JoinV4 { group: group_ip, interface: here };
+            stage.k.setsockopt(&member, join).unwrap();
+            let _ = stage.k.setsockopt(&member, join);
+            let _ = stage.k.sendto(&sender, b"to all", &group);
+            stage.settle();
+            for socket in [&member, &bystander, &elsewhere, &sender] {
+                let _ = stage.k.recvfrom(socket, &mut [0; 16]);
+            }
+            stage.close_all([member]);
+            let _ = stage.k.sendto(&sender, b"to nobody again", &group);
+            stage.settle();
+            let _ = stage.k.recvfrom(&bystander, &mut [0; 16]);
+            stage.close_all([bystander, elsewhere, sender]);
         },
         &[],
     );

@@ -2,11 +2,16 @@
 
 use epollite::{OptionName, SocketOption};
 
+use core::net::{Ipv4Addr, Ipv6Addr};
+
 use crate::misuse::on_each;
+
+const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 2, 3);
+const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x1234);
 
 #[test]
 fn options() {
-    const NAMES: [OptionName; 16] = [
+    const NAMES: [OptionName; 19] = [
         OptionName::ReuseAddr,
         OptionName::ReusePort,
         OptionName::Broadcast,
@@ -22,6 +27,9 @@ fn options() {
         OptionName::UserTimeoutMillis,
         OptionName::DeferAcceptSeconds,
         OptionName::V6Only,
+        OptionName::JoinV4,
+        OptionName::JoinV6,
+        OptionName::GroupInterfaceV4,
         OptionName::Error,
     ];
     for name in NAMES {
@@ -29,7 +37,7 @@ fn options() {
             let _ = stage.k.getsockopt(fd, name);
         });
     }
-    const SET: [SocketOption; 17] = [
+    const SET: [SocketOption; 24] = [
         SocketOption::ReuseAddr(true),
         SocketOption::ReusePort(true),
         SocketOption::Broadcast(true),
@@ -46,6 +54,13 @@ fn options() {
         SocketOption::UserTimeoutMillis(500),
         SocketOption::ReceiveLowBytes(2),
         SocketOption::V6Only(true),
+        SocketOption::GroupInterfaceV4(Ipv4Addr::LOCALHOST),
+        SocketOption::JoinV4 { group: GROUP, interface: Ipv4Addr::LOCALHOST },
+        SocketOption::JoinV4 { group: Ipv4Addr::LOCALHOST, interface: Ipv4Addr::LOCALHOST },
+        SocketOption::JoinV4 { group: GROUP, interface: Ipv4Addr::new(192, 0, 2, 1) },
+        SocketOption::JoinV6 { group: GROUP_V6, interface: 1 },
+        SocketOption::JoinV6 { group: GROUP_V6, interface: 9_999 },
+        SocketOption::JoinV6 { group: Ipv6Addr::LOCALHOST, interface: 1 },
         SocketOption::Error(None),
     ];
     for option in SET {

@@ -135,6 +135,28 @@ fn a_broadcast_needs_b_and_reaches_a_listener() {
 }
 
 #[test]
+fn a_group_is_heard_by_all_who_listen_to_it_and_by_nobody_else() {
+    let port = closed_udp_port();
+    let group = "239.1.2.3";
+    let hears = || ours(&["-lukv", "-s", HOST, group, &port]);
+    let members = [hears(), hears()];
+    for member in &members {
+        member.stderr.line_with("Bound on 239.1.2.3");
+    }
+    let other = ours(&["-lukv", "-s", HOST, "239.1.2.4", &port]);
+    other.stderr.line_with("Bound on 239.1.2.4");
+    let mut speaks = ours(&["-u", "-s", HOST, group, &port]);
+    speaks.tell(b"to the group\n");
+    for member in &members {
+        member.stdout.line_with("to the group");
+    }
+    let mut apart = ours(&["-u", "-s", HOST, "239.1.2.4", &port]);
+    apart.tell(b"apart\n");
+    other.stdout.line_with("apart");
+    assert_eq!(other.stdout.count_with("to the group"), 0, "law: another group is another");
+}
+
+#[test]
 fn a_broadcast_goes_from_one_network_namespace_to_another() {
     if !we_are_root() || tool("unshare").arg("-n").arg("true").status().is_ok_and(|s| !s.success())
     {

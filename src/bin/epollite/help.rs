@@ -53,6 +53,7 @@ With -l, what comes goes to stdout and stdin goes to everybody; or instead:
 Without -N a connection stays open when stdin ends, until the other side ends it. A client ends
 when both sides have; a listener when the other side has. -k goes on until it is killed.
 The slowest reader sets the pace; in a chat, who falls 1 MiB behind is cut off.
+To listen on a multicast group is to join it; -s ADDR says by which interface, here and there.
 -e and -c, which run a program, are not here.
 
 TIME is 500ms, 5s, 2m, 1h; a bare number is seconds.
@@ -64,6 +65,7 @@ Examples:
   epollite nc -N host 7777 <in.tar >out.tar      both ways at once
   epollite nc -zv 127.0.0.1 20-30                who listens?
   epollite nc -ub 127.255.255.255 7777           to everybody here
+  epollite nc -lu -s 127.0.0.1 239.1.2.3 7777    hear a multicast group
 ";
 
 /// `epollite sim --help`.

@@ -5,6 +5,7 @@
 
 mod desk;
 mod dial;
+mod group;
 mod letters;
 mod lines;
 mod mailbox;

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use epollite::kernel::release;
 use epollite::reactor::Reason;
 use epollite::{Event, Fd, Instant, Interest, Kernel, Owed, Reactor, Token, Trigger};
 
@@ -133,7 +134,7 @@ impl<'a, K: Kernel> Desk<'a, K> {
                 Ok(Held::Always(refused.fd))
             }
             Err(refused) => {
-                let _ = self.reactor.kernel().close(refused.fd);
+                release(self.reactor.kernel(), refused.fd);
                 let line = format!("epoll_ctl: {}", refused.reason);
                 Err(Failure::new(Failure::RUN, line))
             }
@@ -266,7 +267,7 @@ impl<'a, K: Kernel> Desk<'a, K> {
         };
         if let Some(fd) = fd {
             // A file's last write may fail here; the output says so when it is closed by name.
-            let _ = self.reactor.kernel().close(fd);
+            release(self.reactor.kernel(), fd);
         }
     }
 

@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use epollite::kernel::OptionName;
+use epollite::kernel::release;
 use epollite::server::{Sharing, bind_stream};
 use epollite::{Addr, Errno, Event, Fd, Interest, Kernel, Kind, Reactor, SocketOption, Trigger};
 
@@ -33,7 +34,7 @@ pub(super) fn bound<K: Kernel>(
     let addr = *addrs.iter().find(|addr| matches!(addr, Addr::V4(_))).unwrap_or(&addrs[0]);
     let opened = match options.kind {
         Kind::Stream => bind_stream(kernel, &addr, Sharing::Alone),
-        Kind::Datagram => mailbox::bound(kernel, &addr, files),
+        Kind::Datagram => mailbox::bound(options, kernel, &addr, files),
     };
     let (socket, actual) = opened.map_err(|error| {
         let why = say::errno(error.errno);
@@ -59,7 +60,7 @@ pub(super) fn dial<K: Kernel>(
         Ok(()) => Ok(socket),
         Err(Errno::EINPROGRESS) => await_connection(options, reactor, socket),
         Err(errno) => {
-            let _ = reactor.kernel().close(socket);
+            release(reactor.kernel(), socket);
             Err(errno)
         }
     }
@@ -89,7 +90,7 @@ pub(super) fn prepare<K: Kernel>(
 }
 
 /// Where `-s` and `-p` say that it comes from, in the family of `addr`.
-fn source(options: &Nc, addr: &Addr) -> Result<Option<Addr>, Errno> {
+pub(super) fn source(options: &Nc, addr: &Addr) -> Result<Option<Addr>, Errno> {
     if options.source.is_none() && options.source_port.is_none() {
         return Ok(None);
     }
@@ -143,7 +144,7 @@ fn await_connection<K: Kernel>(
     match answer {
         Ok(()) => Ok(socket),
         Err(errno) => {
-            let _ = reactor.kernel().close(socket);
+            release(reactor.kernel(), socket);
             Err(errno)
         }
     }

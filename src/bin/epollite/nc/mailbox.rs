@@ -5,11 +5,12 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use epollite::kernel::release;
 use epollite::server::{BindError, Sharing, bind_datagram};
 use epollite::{Addr, Errno, Family, Fd, Kernel, Reactor, UnixAddr};
 
 use super::desk::Entry;
-use super::{dial, name, say};
+use super::{dial, group, name, say};
 use crate::args::{Nc, Place};
 use crate::failure::Failure;
 use crate::listen::{self, SocketFiles};
@@ -25,10 +26,14 @@ pub(super) enum To {
 
 /// A datagram socket to listen with.
 pub(super) fn bound<K: Kernel>(
+    options: &Nc,
     kernel: &mut K,
     addr: &Addr,
     files: &mut SocketFiles,
 ) -> Result<(Fd, Addr), BindError> {
+    if group::is_group(addr) {
+        return group::listen(options, kernel, addr);
+    }
     let bound = bind_datagram(kernel, addr, Sharing::Alone)?;
     if let Addr::Unix(name) = addr {
         files.extend(listen::socket_file(name));
@@ -49,8 +54,7 @@ pub(super) fn client<K: Kernel>(
     let (host, addrs) = name::targets(options)?;
     let mut failed = String::new();
     for addr in addrs {
-        let is_group = addr.ip().is_some_and(|ip| ip.is_multicast());
-        let opened = if options.may_broadcast || is_group {
+        let opened = if options.may_broadcast || group::is_group(&addr) {
             unconnected(options, reactor.kernel(), &addr).map(|fd| (fd, To::Anyone(addr)))
         } else {
             dial::dial(options, reactor, &addr).map(|fd| (fd, To::Connected))
@@ -90,7 +94,7 @@ fn unix_socket<K: Kernel>(
     match connected {
         Ok(()) => Ok(socket),
         Err((name, errno)) => {
-            let _ = kernel.close(socket);
+            release(kernel, socket);
             let line = say::failed(options, "", &Addr::Unix(name), &errno);
             Err(Failure::new(Failure::RUN, line))
         }
@@ -110,10 +114,12 @@ fn unix_name(path: &OsStr) -> Result<UnixAddr, Failure> {
 fn unconnected<K: Kernel>(options: &Nc, kernel: &mut K, addr: &Addr) -> Result<Fd, Errno> {
     let family = addr.family().ok_or(Errno::EAFNOSUPPORT)?;
     let socket = kernel.socket(family, options.kind)?;
-    match dial::prepare(options, kernel, &socket, addr) {
+    let prepared = dial::prepare(options, kernel, &socket, addr)
+        .and_then(|()| group::speak(options, kernel, &socket, addr));
+    match prepared {
         Ok(()) => Ok(socket),
         Err(errno) => {
-            let _ = kernel.close(socket);
+            release(kernel, socket);
             Err(errno)
         }
     }

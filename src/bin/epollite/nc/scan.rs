@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use epollite::kernel::release;
 use epollite::{Addr, Errno, Event, Interest, Kernel, Kind, Reactor, Trigger};
 
 use super::desk::Entry;
@@ -69,7 +70,7 @@ fn probe<K: Kernel>(
         Kind::Datagram => reactor.kernel().send(&socket, b"X").map(drop),
     };
     if options.kind == Kind::Stream || answer.is_err() {
-        let _ = reactor.kernel().close(socket);
+        release(reactor.kernel(), socket);
         return answer;
     }
     let registered =
