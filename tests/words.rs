@@ -49,7 +49,17 @@ fn every_call_has_a_name_and_a_name_in_the_kernel() {
     for call in Call::ALL {
         let (name, syscall) = (call.name(), call.syscall_name());
         assert!(!name.is_empty() && !syscall.is_empty());
-        let is_other = ["recv", "send", "eventfd", "signalfd", "sigprocmask", "dup", "prlimit"];
+        let is_other = [
+            "recv",
+            "send",
+            "eventfd",
+            "signalfd",
+            "sigprocmask",
+            "dup",
+            "prlimit",
+            "fork",
+            "waitpid",
+        ];
         let differs = is_other.contains(&name);
         assert_eq!(differs, name != syscall, "{name} is {syscall} to the kernel");
     }

@@ -6,7 +6,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::socket::{Common, destination, fits, is_ours, source};
+use super::socket::{Common, destination, fits, source};
 use super::stream::{BYTES_CAME, bit};
 use super::unix::cost;
 use super::world::{ANYTHING, FileId, Node, World};
@@ -141,7 +141,7 @@ impl World {
         }
         let to = destination(addr);
         let ip = to.ip().ok_or(Errno::EINVAL)?;
-        if !is_ours(ip) && !(ip.is_multicast() && self.reaches_groups(file, &to)) {
+        if !self.reaches(file, &to) {
             return Err(Errno::ENETUNREACH);
         }
         self.bind_any(file, Some(source(ip)))?;

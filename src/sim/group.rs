@@ -5,6 +5,7 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use super::socket::is_ours;
 use super::world::{FileId, Node, World};
 use crate::addr::{Addr, Family};
 use crate::errno::Errno;
@@ -54,9 +55,17 @@ impl World {
         })
     }
 
-    /// Whether this socket has a way to a group: there is no route, so that it must have said
-    /// from which interface it sends.
-    pub(super) fn reaches_groups(&mut self, file: FileId, to: &Addr) -> bool {
+    /// Whether this socket has a way there. To a group there is no route, so that it must have
+    /// said from which interface it sends.
+    pub(super) fn reaches(&mut self, file: FileId, to: &Addr) -> bool {
+        match to.ip() {
+            Some(ip) if ip.is_multicast() => self.reaches_group(file, to),
+            Some(ip) => is_ours(ip),
+            None => false,
+        }
+    }
+
+    fn reaches_group(&mut self, file: FileId, to: &Addr) -> bool {
         let from = self.socket(file).ok().and_then(|socket| {
             socket.options.iter().find(|option| option.name() == OptionName::GroupInterfaceV4)
         });

@@ -2,7 +2,7 @@
 //!
 //! Knows datagram sockets and names.
 
-use super::socket::{destination, fits, is_ours, source};
+use super::socket::{destination, fits, source};
 use super::world::{FileId, World};
 use crate::addr::{Addr, Family};
 use crate::errno::Errno;
@@ -44,7 +44,7 @@ impl World {
         if is_broadcast && !common.options.may_broadcast() {
             return Err(Errno::EACCES);
         }
-        if !is_ours(ip) && !(ip.is_multicast() && self.reaches_groups(file, &to)) {
+        if !self.reaches(file, &to) {
             return Err(Errno::ENETUNREACH);
         }
         let common = &mut self.datagram(file).common;
