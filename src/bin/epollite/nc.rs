@@ -5,6 +5,7 @@
 
 mod desk;
 mod dial;
+mod door;
 mod group;
 mod letters;
 mod lines;
@@ -59,7 +60,7 @@ fn serve<K: Kernel>(
     let mut desk = Desk::new(options, kernel, stdio)?;
     let is_datagram = options.kind == Kind::Datagram;
     let socket = match (options.is_listening, is_datagram) {
-        (true, _) => dial::bound(options, &mut desk.reactor, files)?,
+        (true, _) => door::bound(options, &mut desk.reactor, files)?,
         (false, true) => {
             let (socket, to) = mailbox::client(options, &mut desk.reactor, files)?;
             hear_signals(&mut desk, files)?;

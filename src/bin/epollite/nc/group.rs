@@ -9,7 +9,7 @@ use epollite::kernel::release;
 use epollite::server::BindError;
 use epollite::{Addr, Call, Errno, Fd, Kernel, Kind, SocketOption};
 
-use super::dial;
+use super::name;
 use crate::args::Nc;
 
 pub(super) fn is_group(addr: &Addr) -> bool {
@@ -70,7 +70,7 @@ pub(super) fn speak<K: Kernel>(
 }
 
 fn interface(options: &Nc, addr: &Addr) -> Result<Option<Ipv4Addr>, Errno> {
-    let source = if options.source.is_some() { dial::source(options, addr)? } else { None };
+    let source = if options.source.is_some() { name::source(options, addr)? } else { None };
     match source.and_then(|source| source.ip()) {
         Some(IpAddr::V4(ip)) => Ok(Some(ip)),
         _ => Ok(None),

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
-use epollite::{Addr, Family};
+use epollite::{Addr, Errno, Family};
 
 use crate::args::{Nc, Place};
 use crate::failure::Failure;
@@ -48,4 +48,24 @@ pub(super) fn lookup(options: &Nc, host: &str, port: u16) -> Result<Vec<Addr>, F
         return Err(failed("Address family for hostname not supported"));
     }
     Ok(addrs)
+}
+
+/// Where `-s` and `-p` say that it comes from, in the family of `addr`.
+pub(super) fn source(options: &Nc, addr: &Addr) -> Result<Option<Addr>, Errno> {
+    if options.source.is_none() && options.source_port.is_none() {
+        return Ok(None);
+    }
+    let port = options.source_port.unwrap_or(0);
+    let any: IpAddr = match addr {
+        Addr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        Addr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        Addr::Unix(_) | Addr::Unspec => return Ok(None),
+    };
+    let Some(host) = &options.source else {
+        return Ok(Some(SocketAddr::new(any, port).into()));
+    };
+    let found = lookup(options, &host.to_string_lossy(), port);
+    let found = found.map_err(|_| Errno::EADDRNOTAVAIL)?;
+    let fits = found.into_iter().find(|source| source.family() == addr.family());
+    fits.map(Some).ok_or(Errno::EAFNOSUPPORT)
 }
