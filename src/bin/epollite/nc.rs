@@ -11,6 +11,7 @@ mod letters;
 mod lines;
 mod mailbox;
 mod name;
+mod peer;
 mod relay;
 mod say;
 mod scan;

@@ -13,7 +13,7 @@ use epollite::{Event, Fd, Instant, Interest, Kernel, Owed, Reactor, Token, Trigg
 
 use super::End;
 use super::lines::Lines;
-use super::relay::Peer;
+use super::peer::Peer;
 use super::say;
 use super::stdio::{PIPE_BUF, Stdio, Stream};
 use crate::args::Nc;

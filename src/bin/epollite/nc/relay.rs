@@ -12,6 +12,7 @@ use std::time::Duration;
 use epollite::{Addr, Event, Fd, Instant, Interest, Kernel, Owed, Ready, Signal, Token};
 
 use super::desk::{Desk, Role};
+use super::peer::Peer;
 use super::{End, say};
 use crate::args::Mode;
 use crate::failure::Failure;
@@ -21,25 +22,6 @@ const ACCEPTS_MAX: u32 = 64;
 
 /// Out of descriptors, nobody is let in for so long.
 const DOOR_PAUSE: Duration = Duration::from_millis(250);
-
-/// One connection.
-#[derive(Debug)]
-pub(super) struct Peer {
-    pub(super) addr: Addr,
-    /// In a chat.
-    number: u64,
-    owed: Owed,
-    /// Whether something may still come.
-    reads: bool,
-    /// Whether something may still be sent.
-    writes: bool,
-    /// Whether nothing is sent behind what is owed.
-    ends: bool,
-    /// Whether it has ended its side and stays until the input falls silent.
-    lingers: bool,
-    /// What it has said of a line, in a chat.
-    line: Vec<u8>,
-}
 
 struct Relay<'a, K: Kernel> {
     desk: Desk<'a, K>,
