@@ -98,14 +98,15 @@ coverage: tools ## which lines of the library tests reach: a table, and target/c
 asan: ## the suite under the address sanitizer
 	RUSTFLAGS='-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer' $(NIGHTLY) test --locked \
 		--target $(TRIPLE) --target-dir target/asan --lib --test laws --test linux --test reactor \
-		--test stale --test faults --test conformance --test clients
+		--test stale --test faults --test conformance --test clients --test task \
+		--test servers --test herd --test models --test nc
 
 .PHONY: tsan
 # A second signal ends the process at once, threads and all: that leak is meant.
 tsan: ## what uses threads, under the thread sanitizer
 	RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer' \
 	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.suppressions:report_thread_leaks=0 $(NIGHTLY) test --locked \
-		--target $(TRIPLE) --target-dir target/tsan --lib --test reactor --test program
+		--target $(TRIPLE) --target-dir target/tsan --lib --test reactor --test program --test task
 
 .PHONY: nightly
 nightly: tools ## the long runs, under an hour: programs, days, plans, sanitizers, fuzz

@@ -95,7 +95,8 @@ fn a_hundred_at_once(model: Model) -> Word {
 
 /// Whether the client, who has spoken, gets no answer while others are served.
 fn waits_its_turn(client: &mut TcpStream) -> bool {
-    client.set_patience(Duration::from_millis(500));
+    // Only who is really made to wait is waited for so long.
+    client.set_patience(Duration::from_secs(4));
     let mut buf = [0; 11];
     let read = client.read_exact(&mut buf);
     client.set_patience(PATIENCE);
