@@ -13,6 +13,9 @@ use crate::support::tool::tool;
 use crate::support::wait::{until, until_still};
 
 const CLIENTS: usize = 200;
+
+/// All that open other descriptors than each other.
+const MODELS: [&str; 6] = ["epoll-edge", "poll", "thread", "process", "coroutine", "prefork"];
 const LIMIT: usize = 64;
 
 #[test]
@@ -97,14 +100,18 @@ fn short_of_descriptors_it_still_ends_in_order() {
 
 #[test]
 fn too_few_descriptors_to_start_is_a_clear_line_and_no_panic() {
-    for limit in 3..12 {
+    // A server that listens serves; one that cannot serve does not listen.
+    for (limit, model) in (3..24).flat_map(|limit| MODELS.map(|model| (limit, model))) {
         let wrapper = descriptors(&format!("-n {limit}"));
-        let mut program = Program::start_under(&wrapper, &["echo", "--tcp", "127.0.0.1:0"]);
+        let words = ["echo", "--model", model, "--tcp", "127.0.0.1:0"];
+        let mut program = Program::start_under(&wrapper, &words);
         until("it to start or to give up", || {
             program.ended().is_some() || program.stdout.count_with("listening") == 1
         });
         if program.ended().is_none() {
-            // Enough to listen, too few to accept perhaps: then it must at least end when told.
+            let address = program.tcp();
+            is_served(&address);
+            is_served(&address);
             program.signal("TERM");
             program.end().expect_code(0);
             continue;

@@ -62,6 +62,21 @@ fn a_killed_parent_leaves_children_that_serve_and_a_port_that_is_free() {
 }
 
 #[test]
+fn a_killed_parent_takes_its_workers_along() {
+    for model in ["prefork", "reuseport"] {
+        let model: Model = if model == "prefork" { &["prefork"] } else { &["reuseport"] };
+        let mut server = serving(model, &[]);
+        let address = server.tcp();
+        is_served(&address);
+        server.signal("KILL");
+        until("the parent to be gone", || server.ended().is_some());
+        // Each says good-bye to its clients first, and then the port is free.
+        until_refused(&address);
+        Program::serving(&["--tcp", &address]).stop().expect_code(0);
+    }
+}
+
+#[test]
 fn a_child_that_is_stuck_is_ended_when_patience_is_over() {
     let server = serving(&["process"], &["--drain", "300ms"]);
     let mut client = connect(&server.tcp());

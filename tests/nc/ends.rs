@@ -46,6 +46,38 @@ fn without_n_the_connection_stays_open_until_the_other_side_ends() {
 }
 
 #[test]
+fn a_reader_who_goes_away_while_he_is_owed_ends_it() {
+    // More than a pipe holds has to wait for the reader, who then is there no more.
+    for listens in [false, true] {
+        let listener = TcpListener::bind((HOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let (reader, writer) = std::io::pipe().unwrap();
+        let words: &[&str] = if listens { &["-lv", HOST, "0"] } else { &[HOST, &port] };
+        let mut command = our_command(words);
+        command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped());
+        let mut nc = crate::support::process::Process::start_as_is(command);
+        let mut guest = if listens {
+            let line = nc.stderr.line_with("Listening on");
+            connect(&format!("{HOST}:{}", line.rsplit(' ').next().unwrap()))
+        } else {
+            listener.accept().unwrap().0
+        };
+        guest.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        until("all buffers to be full", || {
+            let before = sent;
+            while let Ok(count) = guest.write(&[b'x'; 65_536]) {
+                sent += count;
+            }
+            sent > 0 && sent == before
+        });
+        drop(reader);
+        until("it to end", || nc.ended().is_some());
+        nc.end();
+    }
+}
+
+#[test]
 fn a_client_sends_on_when_the_other_side_has_only_half_closed() {
     let listener = TcpListener::bind((HOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();

@@ -5,12 +5,14 @@ use std::net::TcpListener;
 use super::scene::{HOST, closed_port, closed_udp_port, our_listener, ours};
 
 /// What is wrong, and the word by which the complaint must name it.
-const MISTAKES: [(&[&str], &str); 27] = [
+const MISTAKES: [(&[&str], &str); 29] = [
     (&[], "missing port number"),
     (&["host"], "missing port number"),
     (&["host", "70000"], "port number too large: 70000"),
     (&["host", "http"], "port number invalid: 'http'"),
     (&["host", "1-3"], "range of ports is for -z"),
+    (&["host", "0"], "port number too small: 0"),
+    (&["--", "-host", "0"], "port number too small: 0"),
     (&["host", "1", "2"], "unexpected argument '2'"),
     (&["-l"], "missing port number"),
     (&["-lp"], "-p needs a value"),

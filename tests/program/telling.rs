@@ -1,7 +1,7 @@
 //! What it says: on stdout where it listens and its statistics, on stderr the rest.
 
 use crate::support::TRIGGERS;
-use crate::support::client::{connect, connect_unix, echo, expect_end};
+use crate::support::client::{connect, connect_unix, echo, expect_end, is_served};
 use crate::support::datagram::Datagrams;
 use crate::support::json::Json;
 use crate::support::program::Program;
@@ -162,6 +162,29 @@ fn json_is_json_on_every_line_of_stdout() {
     for line in ending.stdout.lines() {
         assert!(!Json::parse(line).text("event").is_empty(), "law: every line is an event");
     }
+}
+
+#[test]
+fn a_trace_that_is_not_whole_says_so_once() {
+    let server = Program::serving(&["--trace=/dev/full", "--tcp", "127.0.0.1:0"]);
+    is_served(&server.tcp());
+    is_served(&server.tcp());
+    let ending = server.stop();
+    ending.expect_code(0);
+    assert_eq!(ending.stderr.matches("the trace is not whole").count(), 1, "{}", ending.stderr);
+}
+
+#[test]
+fn a_result_that_nobody_gets_is_no_success() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = crate::support::program::command(
+        &[] as &[&str],
+        &["sim", "--seed", "1", "--steps", "100", "-q"],
+    );
+    command.stdout(full).stderr(std::process::Stdio::piped());
+    let ending = Program::start_as_is(command).end();
+    ending.expect_code(1);
+    assert!(ending.stderr.contains("stdout: No space left"), "{}", ending.stderr);
 }
 
 #[track_caller]

@@ -4,15 +4,15 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use epollite::kernel::{Limit, Resource};
+use epollite::kernel::{Limit, Resource, release};
 use epollite::server::{datagram, stream};
-use epollite::{Counted, Errno, Kernel, Linux, Signal, SignalSet, Traced};
+use epollite::{Counted, Errno, Fd, Kernel, Linux, Signal, SignalSet, Traced};
 
 use crate::args::Echo;
 use crate::control::Control;
 use crate::failure::Failure;
 use crate::listen::{self, Bound};
-use crate::log::{Log, quoted};
+use crate::log::{self, Log, quoted};
 use crate::meter::{Meter, Tally, Trace};
 use crate::model::Model;
 use crate::models;
@@ -27,6 +27,7 @@ pub(crate) const OTHER_DESCRIPTORS: u64 = 16;
 const THREAD_DESCRIPTORS: u64 = 2;
 
 pub(crate) fn run(options: &Echo) -> Result<(), Failure> {
+    log::prepare();
     let limit = raise_descriptor_limit(&options.log);
     if options.trace.is_some() || options.is_counted {
         serve_as::<Traced<Counted<Linux>>>(options, limit)
@@ -59,11 +60,30 @@ fn serve<K: Meter>(options: &Echo, limit: u64) -> Result<(), Failure> {
     let ports: Vec<u16> = workers.iter_mut().flat_map(Worker::datagram_ports).collect();
     workers.iter_mut().for_each(|worker| worker.refuse(&ports));
     hear_signals(&mut workers[0])?;
+    leave_room(1)?;
     work(workers, || {
         for (transport, address) in &announced {
             announce(&options.log, transport, address);
         }
     })
+}
+
+/// Whether so many descriptors are to be had, now that all others are open. A server that has
+/// none for a client would listen and never serve.
+///
+/// # Errors
+/// They are not.
+pub(crate) fn leave_room(wanted: usize) -> Result<(), Failure> {
+    // Beside the trace: this is no part of the service.
+    let found: Vec<Fd> = (0..wanted).map_while(|_| Linux.eventfd(0).ok()).collect();
+    let is_room = found.len() == wanted;
+    found.into_iter().for_each(|fd| release(&mut Linux, fd));
+    if is_room {
+        return Ok(());
+    }
+    let limit = Linux.prlimit(Resource::OpenFiles, None).map_or(0, |limit| limit.soft);
+    let line = format!("no descriptor is left for a client: there may be {limit} (ulimit -n)");
+    Err(Failure::new(Failure::RUN, line))
 }
 
 /// From here on signals are read, not suffered: after all that may take its time, and before

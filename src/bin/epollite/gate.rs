@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use epollite::kernel::{Control, EpollEvent};
 use epollite::{Fd, Interest, Kernel, Linux};
 
-/// Asks about one stream. Made at the first question.
+/// Asks about one stream. Made at the first question, or before there is one.
 pub(crate) struct Gate(OnceLock<Option<Asked>>);
 
 /// An epoll that watches one stream for room.

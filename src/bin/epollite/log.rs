@@ -51,11 +51,28 @@ impl Log {
     }
 }
 
+static STDOUT_GATE: Gate = Gate::new();
+static STDERR_GATE: Gate = Gate::new();
+
+/// Takes the descriptors that lines will need, before others are counted on.
+pub(crate) fn prepare() {
+    STDOUT_GATE.is_open(&std::io::stdout());
+    STDERR_GATE.is_open(&std::io::stderr());
+}
+
+/// Writes to stdout what is the whole result of a command: there, a failure is one.
+///
+/// # Errors
+/// What write(2) said.
+pub(crate) fn deliver(text: &str) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+}
+
 /// Writes to stdout as it is.
 pub(crate) fn out(text: &str) {
-    static GATE: Gate = Gate::new();
     let mut stdout = std::io::stdout().lock();
-    if !GATE.is_open(&stdout) {
+    if !STDOUT_GATE.is_open(&stdout) {
         return;
     }
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
@@ -63,9 +80,8 @@ pub(crate) fn out(text: &str) {
 
 /// Writes to stderr as it is.
 pub(crate) fn err(text: &str) {
-    static GATE: Gate = Gate::new();
     let mut stderr = std::io::stderr().lock();
-    if GATE.is_open(&stderr) {
+    if STDERR_GATE.is_open(&stderr) {
         let _ = stderr.write_all(text.as_bytes());
     }
 }

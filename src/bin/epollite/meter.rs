@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use epollite::kernel::Tap;
@@ -103,7 +104,6 @@ pub(crate) enum Trace {
 pub(crate) enum Maker {
     Thread(u64),
     Process(u32),
-
     Porter,
 }
 
@@ -112,7 +112,6 @@ impl fmt::Display for Maker {
         match self {
             Self::Thread(number) => write!(f, "thread {number}"),
             Self::Process(pid) => write!(f, "process {pid}"),
-
             Self::Porter => f.write_str("porter"),
         }
     }
@@ -127,9 +126,20 @@ impl Trace {
         match self {
             Self::Nowhere => {}
             Self::Stderr => log::err(&line),
-            // A full disk is no reason to stop serving.
-            Self::File(file) => drop((&**file).write_all(line.as_bytes())),
+            Self::File(file) => {
+                if let Err(error) = (&**file).write_all(line.as_bytes()) {
+                    tell_cut(&error);
+                }
+            }
         }
+    }
+}
+
+/// A full disk is no reason to stop serving; but a trace that is not whole says so, once.
+fn tell_cut(error: &std::io::Error) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if !TOLD.swap(true, Ordering::Relaxed) {
+        log::err(&format!("epollite: the trace is not whole: {error}\n"));
     }
 }
 

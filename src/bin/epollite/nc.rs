@@ -39,6 +39,7 @@ pub(crate) fn run(options: &Nc) -> Result<(), Failure> {
     if options.scans {
         return scan::run(options, Linux);
     }
+    name::know_source(options)?;
     let stdio = Stdio::of_the_process().map_err(|error| {
         Failure::new(Failure::RUN, format!("stdin or stdout cannot be duplicated: {error}"))
     })?;

@@ -228,6 +228,9 @@ fn ports(plain: &[OsString], options: &mut Nc) -> Result<Place, String> {
     if host.is_none() && !options.is_listening {
         return Err("missing host".into());
     }
+    if first == 0 && !options.is_listening {
+        return Err("port number too small: 0".into());
+    }
     Ok(Place::Ports { host, first, last })
 }
 

@@ -20,6 +20,8 @@ pub(super) enum Word {
 /// The words that are left, and for the sake of errors where we are.
 pub(super) struct Words {
     rest: VecDeque<OsString>,
+    /// Whether `--` has been seen: no flag comes behind it.
+    are_plain: bool,
     /// Where to send people.
     pub(super) hint: &'static str,
     /// The flag whose value is wanted next.
@@ -34,6 +36,7 @@ impl Words {
     pub(super) fn new(words: impl Iterator<Item = OsString>) -> Self {
         Self {
             rest: words.collect(),
+            are_plain: false,
             hint: "epollite --help",
             flag: String::new(),
             cluster: Vec::new(),
@@ -51,7 +54,11 @@ impl Words {
         }
         let Some(word) = self.rest.pop_front() else { return Ok(None) };
         let bytes = word.as_bytes();
-        if !bytes.starts_with(b"-") || bytes == b"-" {
+        if bytes == b"--" && !self.are_plain {
+            self.are_plain = true;
+            return self.next();
+        }
+        if self.are_plain || !bytes.starts_with(b"-") || bytes == b"-" {
             return Ok(Some(Word::Plain(word)));
         }
         if let Some(at) = bytes.iter().position(|&byte| byte == b'=')

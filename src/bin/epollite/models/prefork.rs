@@ -19,7 +19,8 @@
 //! beside one that is full.
 //!
 //! Where it breaks: a child that dies takes its clients with it; the others go on, and nobody is
-//! forked in its place. The parent serves nobody: when the last child has gone it ends.
+//! forked in its place. The parent serves nobody: when the last child has gone it ends, and when
+//! it is killed its children leave in order (`PR_SET_PDEATHSIG`).
 
 use std::sync::Arc;
 
@@ -49,10 +50,16 @@ pub(super) fn run<K: Meter>(
     guests_max: u32,
 ) -> Result<Snapshot, Failure> {
     family.is_split = true;
+    let parent = std::process::id();
     for me in 0..options.workers as usize {
         match family.fork(&mut stage, me) {
             Ok(false) => {}
             Ok(true) => {
+                // Without the parent nobody could end it, and its port would stay taken.
+                sys::end_with_parent(sys::SIGTERM);
+                if std::os::unix::process::parent_id() != parent {
+                    std::process::exit(0);
+                }
                 let child = Child { options, me, guests_max: guests_max / options.workers };
                 be_child(child.work(stage, &family, doors));
             }

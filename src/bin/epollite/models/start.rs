@@ -12,7 +12,7 @@ use super::{
     blocking, coroutine, nonblocking, poll, porter, prefork, process, reuseport, select, thread,
 };
 use crate::args::Echo;
-use crate::echo::{OTHER_DESCRIPTORS, announce, failed, open_trace};
+use crate::echo::{OTHER_DESCRIPTORS, announce, failed, leave_room, open_trace};
 use crate::failure::Failure;
 use crate::listen::{self, Bound, SocketFiles};
 use crate::meter::{Maker, Meter};
@@ -42,6 +42,12 @@ pub(crate) fn run<K: Meter>(options: &Echo, limit: u64) -> Result<(), Failure> {
     let signals = [Signal::INT, Signal::TERM, Signal::USR1, Signal::CHLD];
     let signals = &signals[..if has_children { 4 } else { 3 }];
     let signals = stage.hear(signals).map_err(|errno| failed("signalfd", errno))?;
+    // Beside the client: a worker's epoll, its waker and its signals; a coroutine's are as many.
+    let wanted = match options.model {
+        Model::Prefork | Model::Reuseport | Model::Coroutine => 4,
+        _ => 1,
+    };
+    leave_room(wanted)?;
     told.iter().for_each(|(transport, address)| announce(&options.log, transport, address));
     let sum = match options.model {
         Model::Blocking | Model::Thread => wait_in_calls(options, stage, signals, bounds, rules),

@@ -241,6 +241,17 @@ pub(super) fn fork<K: Meter>(kernel: &mut K) -> Result<Option<u32>, Errno> {
     Ok(u32::try_from(number).ok().filter(|&number| number > 0))
 }
 
+/// Has the kernel send us `signal` when our parent ends, however it does. Work: one system call.
+///
+/// A parent that has ended before is not noticed: whoever asks looks for it afterwards.
+///
+/// Man page: prctl(2), `PR_SET_PDEATHSIG`
+pub(super) fn end_with_parent(signal: i32) {
+    // SAFETY: prctl(2) takes two numbers here, and touches no memory. It refuses only a signal
+    // that is none.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) };
+}
+
 /// Reaps a child that has ended, if one has: until then it is a zombie, a line in the table of
 /// processes that nobody else may use. Does not wait. Work: one system call.
 ///

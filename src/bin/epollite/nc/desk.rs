@@ -294,9 +294,9 @@ impl<'a, K: Kernel> Desk<'a, K> {
         let owed = std::mem::take(&mut self.owed);
         let is_waited = matches!(self.output, Held::Waited { is_nonblocking: false, .. });
         let len = if is_waited { owed.len().min(PIPE_BUF) } else { owed.len() };
-        let paid = self.write(&owed.bytes()[..len]);
+        // Who does not read any more is owed nothing any more: the debt goes with what was taken.
+        let Some(paid) = self.write(&owed.bytes()[..len])? else { return Ok(false) };
         self.owed = owed;
-        let Some(paid) = paid? else { return Ok(false) };
         self.owed.paid(paid);
         self.arm_output()?;
         Ok(true)

@@ -24,6 +24,17 @@ pub(super) fn targets(options: &Nc) -> Result<(String, Vec<Addr>), Failure> {
     }
 }
 
+/// Whether `-s` names an address at all: told before anything is opened.
+///
+/// # Errors
+/// It does not.
+pub(super) fn know_source(options: &Nc) -> Result<(), Failure> {
+    match (&options.source, &options.place) {
+        (Some(host), Place::Ports { .. }) => lookup(options, &host.to_string_lossy(), 0).map(drop),
+        _ => Ok(()),
+    }
+}
+
 /// The addresses of `host`, of the family that is wanted.
 pub(super) fn lookup(options: &Nc, host: &str, port: u16) -> Result<Vec<Addr>, Failure> {
     let failed = |why: &str| {
