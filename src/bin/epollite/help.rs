@@ -140,7 +140,7 @@ What it says:
   -q, --quiet              no remarks, no listening line
       --trace[=FILE]       every system call of the server (not of its log), as strace -T
                            prints it, to stderr or FILE
-      --count              a table of them, as strace -c, on SIGUSR1 and at the end
+      --count              a table of them, as strace -c, to stdout, on SIGUSR1 and at the end
   -h, --help               this text
 
       --check ADDR         be a client: connect, send, compare; exit 0 or 1.
