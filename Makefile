@@ -81,7 +81,9 @@ UNASKED  := '/(tests|bin|examples|registry|rustc)/'
 
 .PHONY: coverage
 coverage: tools ## which lines of the library tests reach: a table, and target/coverage/lines.txt
-	@command -v llvm-cov-$(LLVM) > /dev/null || apt-get install -qq -y llvm-$(LLVM) > /dev/null
+	@command -v llvm-cov-$(LLVM) > /dev/null || { \
+		sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
+		$$sudo apt-get update -qq && $$sudo apt-get install -qq -y llvm-$(LLVM) > /dev/null; }
 	rm -rf $(COVERED)/profiles
 	-RUSTFLAGS='-C instrument-coverage' LLVM_PROFILE_FILE='$(CURDIR)/$(COVERED)/profiles/%m-%p.profraw' \
 		$(CARGO) test --locked --no-fail-fast --target-dir $(COVERED) --lib --bins --tests \
@@ -123,10 +125,16 @@ check: tools ## format, lints, documentation, dependencies; no test
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path benches/Cargo.toml
 	$(CARGO) clippy --locked --manifest-path benches/Cargo.toml --all-targets -- -D warnings
 	@test "$$($(CARGO) tree --locked -e normal --prefix none | sed 's/ .*//' | sort -u | xargs)" = \
 		"epollite libc" || { echo 'the crate depends on more than libc'; exit 1; }
+
+.PHONY: bless
+bless: ## write what really runs into the pages: look at the diff
+	$(CARGO) build --locked --examples --bins
+	BLESS=1 $(CARGO) test --locked --test readme --test tutorial --test models
 
 .PHONY: doc
 doc: ## the library's documentation: target/doc/epollite/index.html

@@ -4,7 +4,7 @@
 //! `<!-- shows: FILE -->` wants the file; `<!-- runs: COMMAND -->` wants what the command
 //! prints, where COMMAND is `epollite …` or `cargo run --example NAME -- …`.
 //!
-//! `BLESS=1 cargo test --test readme` writes what is real into the pages: look at the diff.
+//! `make bless` builds the examples and writes what is real into the pages: look at the diff.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@
 //! the rest. The ports 7777 to 7779 stand for free ones. What differs from run to run (ports that
 //! the kernel chose, processes, times) stands as `…`, and so does all of an output that is left open.
 //!
-//! `BLESS=1 cargo test --test tutorial` writes what is real into the pages: look at the diff.
+//! `make bless` writes what is real into the pages: look at the diff.
 
 #![cfg(feature = "std")]
 
@@ -21,7 +21,6 @@ use std::process::Command;
 use support::process::Process;
 use support::program::PROGRAM;
 use support::scratch::Scratch;
-use support::tool::tool;
 
 const PAGES: [&str; 2] = ["docs/tutorial.md", "docs/tutorial.zh-CN.md"];
 
@@ -33,8 +32,6 @@ const SECONDS_MAX: &str = "30";
 
 #[test]
 fn every_session_of_the_tutorial_goes_as_it_says() {
-    // What the pages talk with.
-    drop(["nc", "socat"].map(tool));
     let page = fs::read_to_string(PAGES[0]).unwrap();
     let sessions = sessions(&page);
     assert!(sessions.len() >= 10, "only {} sessions were found", sessions.len());
@@ -118,12 +115,6 @@ fn play(session: &str) -> String {
 /// A shell line in a folder of its own, with the program at hand, and both streams one.
 fn shell(line: &str, scratch: &Scratch) -> Command {
     let folder = Path::new(PROGRAM).parent().unwrap();
-    let example = |name: &str| folder.join("examples").join(name).display().to_string();
-    let mut line = line.to_owned();
-    while let Some((before, rest)) = line.clone().split_once("cargo run --example ") {
-        let (name, rest) = rest.split_once(" -- ").unwrap();
-        line = format!("{before}{} {rest}", example(name));
-    }
     let mut bash = Command::new("bash");
     bash.args(["-c", &format!("exec 2>&1; {line}")]).current_dir(scratch.path());
     let path = std::env::var("PATH").unwrap();

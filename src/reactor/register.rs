@@ -37,6 +37,9 @@ pub struct Refused<T> {
 impl<T, K: Kernel> Reactor<T, K> {
     /// Takes `fd` over and waits on it. Work: one system call, O(1).
     ///
+    /// It must be non-blocking, as all that a [`Kernel`] makes is; one from elsewhere
+    /// (`set_nonblocking`) that is not stops the whole loop at the first call that waits.
+    ///
     /// In edge mode what is ready already is reported once, as if it had just arrived.
     ///
     /// # Errors

@@ -57,7 +57,8 @@ impl<K: Kernel> Server<K> {
         Ok(Self { reactor: Reactor::on(kernel)?, config })
     }
 
-    /// Takes a bound socket over. Work: two system calls, and the allocation of a batch.
+    /// Takes a bound socket over; it must be non-blocking. Work: two system calls, and the
+    /// allocation of a batch.
     ///
     /// # Errors
     /// What getsockname(2) or epoll_ctl(2) said; the socket is closed then.

@@ -149,8 +149,8 @@ impl<K: Kernel, X> Server<K, X> {
         })
     }
 
-    /// Has the caller's own descriptor waited on in this loop: its events come out of
-    /// [`turn`](Self::turn). Work: one system call.
+    /// Has the caller's own descriptor, a non-blocking one, waited on in this loop: its events
+    /// come out of [`turn`](Self::turn). Work: one system call.
     ///
     /// # Errors
     /// What epoll_ctl(2) said; the descriptor is closed then.

@@ -5,7 +5,7 @@
 //! so (`World::poll`) and when something happens (`World::wake`).
 //!
 //! ```text
-//!  calls       the thirty verbs, each to the part that knows it
+//!  calls       the 31 verbs and the clock, each to the part that knows it
 //!  view        Sim: one process looking at the world, and what a test can do to that world
 //!  world       open files, their wait queues, opening and closing
 //!  process     descriptors, lowest first, and how many there may be

@@ -55,7 +55,7 @@ fn every_model_does_what_the_table_says() {
     compare(&table);
 }
 
-/// What the model does in each column. Two at a time: the tests wait more than they work.
+/// What the model does in each column. Three at a time: the tests wait more than they work.
 fn row_of(model: Model) -> Vec<(&'static str, Option<Word>)> {
     let run = |(head, test): super::suite::Column| {
         (head, catch_unwind(AssertUnwindSafe(|| test(model))).ok())

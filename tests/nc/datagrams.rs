@@ -205,8 +205,14 @@ fn unix_datagrams_go_to_and_fro_and_leave_no_file() {
 }
 
 #[test]
-fn w_ends_a_listener_of_datagrams_that_hears_nothing() {
-    let mut listener = ours(&["-lu", "-w", "100ms", HOST, "0"]);
+fn w_counts_for_a_listener_from_the_first_datagram_on() {
+    let (mut listener, port) = our_listener(&["-u", "-w", "100ms"]);
+    crate::support::wait::a_while();
+    assert!(listener.ended().is_none(), "law: a listener waits for the first, as nc's does");
+    let sender = UdpSocket::bind((HOST, 0)).unwrap();
+    sender.send_to(b"the first", format!("{HOST}:{port}")).unwrap();
     until("it to end", || listener.ended().is_some());
-    listener.end().expect_code(0);
+    let ending = listener.end();
+    ending.expect_code(0);
+    assert_eq!(ending.stdout, "the first");
 }

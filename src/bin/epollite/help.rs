@@ -110,7 +110,7 @@ How:
                              process      a process for each, forked
                              thread       a thread for each
                              nonblocking  one thread that asks all, over and over
-                             select       one thread that waits, for 1024 at most
+                             select       one thread that waits, up to descriptor 1023
                              poll         one thread that waits for all
                              coroutine    straight-line code for each, on our reactor
                              epoll-level, epoll-edge, epoll-oneshot

@@ -65,8 +65,8 @@ impl<K: Kernel, X> Server<K, X> {
         }
     }
 
-    /// Takes a listening socket over, and its connections from now on. Work: two system
-    /// calls.
+    /// Takes a listening socket over, and its connections from now on. It must be non-blocking,
+    /// or the server waits in accept4(2) for ever. Work: two system calls.
     ///
     /// # Errors
     /// What getsockname(2) or epoll_ctl(2) said; the socket is closed then.

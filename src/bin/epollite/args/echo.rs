@@ -80,10 +80,9 @@ pub(super) fn echo(words: &mut Words) -> Result<Command, Failure> {
         }
     }
     if let Some(target) = check {
-        return if options.targets.is_empty() {
-            Ok(Command::Check(target))
-        } else {
-            Err(words.usage("--check is a client: it takes no --tcp, --udp or --unix"))
+        return match given.iter().find(|flag| *flag != "--check") {
+            None => Ok(Command::Check(target)),
+            Some(flag) => Err(words.usage(&format!("--check is a client: it takes no {flag}"))),
         };
     }
     if options.log.is_verbose && options.log.is_quiet {

@@ -30,7 +30,15 @@ pub(crate) fn run<K: Meter>(options: &Echo, limit: u64) -> Result<(), Failure> {
     let taken = OTHER_DESCRIPTORS + bounds.len() as u64;
     let room = u32::try_from(limit.saturating_sub(taken)).unwrap_or(u32::MAX).max(1);
     let rules = Rules {
-        guests_max: options.connections_max.map_or(room, |max| max.min(room)),
+        // What a model bears is a default: who says more means it.
+        guests_max: options
+            .connections_max
+            .unwrap_or(match options.model {
+                Model::Thread => thread::GUESTS_MAX,
+                Model::Process => process::GUESTS_MAX,
+                _ => room,
+            })
+            .min(room),
         wall: (options.model == Model::Select).then_some(select::WALL),
         idle: options.idle,
         drain: options.drain,
@@ -80,7 +88,7 @@ fn wait_in_calls<K: Meter>(
     let own = stage.another(Maker::Porter, &house.ledger);
     porter::start(&house, own, signals, files, rules.drain)?;
     match options.model {
-        Model::Thread => thread::run(&house, stage, rules.guests_max.min(thread::GUESTS_MAX)),
+        Model::Thread => thread::run(&house, stage, rules.guests_max),
         _ if transport == "udp" => blocking::run_datagrams(&house, stage),
         _ => blocking::run(&house, stage),
     }

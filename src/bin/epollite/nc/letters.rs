@@ -71,7 +71,10 @@ pub(super) fn run<K: Kernel>(
         is_over: false,
         signalled: None,
     };
-    letters.is_alive();
+    // A listener waits for the first as long as it takes, and so does nc's.
+    if letters.to.is_some() {
+        letters.is_alive();
+    }
     while !letters.is_over || (letters.desk.owes_output() && letters.signalled.is_none()) {
         letters.turn()?;
     }
@@ -252,13 +255,8 @@ impl<K: Kernel> Letters<'_, K> {
             say::remark(self.desk.options, &format!("{call}: {}", say::errno(errno)));
             return Ok(());
         }
-        let explained = match errno {
-            Errno::EACCES => {
-                format!("{}: to a broadcast address only with -b", say::errno(errno))
-            }
-            errno => say::errno(errno),
-        };
-        Err(Failure::new(Failure::RUN, format!("{call}: {explained}")))
+        let why = say::why(self.desk.options, errno);
+        Err(Failure::new(Failure::RUN, format!("{call}: {why}")))
     }
 
     // In.

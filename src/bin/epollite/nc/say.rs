@@ -2,7 +2,7 @@
 
 use epollite::{Addr, Errno, Kind};
 
-use crate::args::Nc;
+use crate::args::{Nc, Place};
 use crate::failure::Failure;
 use crate::log;
 
@@ -67,14 +67,19 @@ pub(super) fn succeeded(options: &Nc, name: &str, addr: &Addr) {
     remark(options, &line);
 }
 
+/// An errno, and what can be done about it: for UDP this one has one cause mostly.
+pub(super) fn why(options: &Nc, why: Errno) -> String {
+    let is_udp = options.kind == Kind::Datagram && matches!(options.place, Place::Ports { .. });
+    if why == Errno::EACCES && is_udp && !options.may_broadcast {
+        format!("{}: to a broadcast address only with -b", errno(why))
+    } else {
+        errno(why)
+    }
+}
+
 /// A connection that did not come to be.
 pub(super) fn failed(options: &Nc, name: &str, addr: &Addr, why: &Errno) -> String {
-    let reason = match *why {
-        Errno::EACCES if options.kind == Kind::Datagram && !options.may_broadcast => {
-            format!("{}: to a broadcast address only with -b", errno(*why))
-        }
-        why => errno(why),
-    };
+    let reason = self::why(options, *why);
     match addr.port() {
         Some(port) => {
             let (host, protocol) = (host(name, addr), protocol(options));
