@@ -214,5 +214,5 @@ fn w_counts_for_a_listener_from_the_first_datagram_on() {
     until("it to end", || listener.ended().is_some());
     let ending = listener.end();
     ending.expect_code(0);
-    assert_eq!(ending.stdout, "the first");
+    assert_eq!(ending.stdout.trim_end(), "the first");
 }
