@@ -1,5 +1,7 @@
 //! The named loads: what is asked of an echo server. It does not know how the asking is done.
 
+use crate::load::{Config, Sizes, Target};
+
 /// One kind of load: a closed loop, so a new message leaves only when an answer has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Case {
@@ -8,11 +10,11 @@ pub struct Case {
     /// One line for the help text and the report.
     pub what: &'static str,
     /// How many connections are busy at once.
-    pub connections: usize,
+    pub connections: u32,
     /// How many messages of one connection may be under way at once.
-    pub depth: usize,
+    pub depth: u32,
     /// Bytes in one message.
-    pub size_bytes: usize,
+    pub size_bytes: u32,
     /// A new connection for every message: connect, one message, half-close, wait for the end.
     pub churn: bool,
 }
@@ -35,14 +37,26 @@ impl Case {
     pub fn named(name: &str) -> Option<Self> {
         CASES.into_iter().find(|case| case.name == name)
     }
+
+    /// The load of this case on `target`.
+    #[must_use]
+    pub fn config(&self, target: Target) -> Config {
+        Config {
+            connections: self.connections,
+            depth: Some(self.depth),
+            sizes: Sizes::Fixed(self.size_bytes),
+            churn: self.churn,
+            ..Config::new(target)
+        }
+    }
 }
 
 const fn steady(
     name: &'static str,
     what: &'static str,
-    connections: usize,
-    depth: usize,
-    size_bytes: usize,
+    connections: u32,
+    depth: u32,
+    size_bytes: u32,
 ) -> Case {
     Case { name, what, connections, depth, size_bytes, churn: false }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::case::Case;
-use crate::load::Load;
+use crate::load::{Length, Load, Target};
 use crate::paired::Sample;
 use crate::server::Server;
 
@@ -50,8 +50,8 @@ pub fn run(case: Case, servers: &mut [Server], rounds: usize, slice: Duration) -
     let start = Instant::now();
     let mut entrants = Vec::with_capacity(servers.len());
     for server in servers {
-        let load =
-            Load::open(&case, server.address()).map_err(|failure| server.explain(failure))?;
+        let load = Load::open(&case.config(Target::Tcp(server.address().into())))
+            .map_err(|failure| server.explain(failure))?;
         let left_at = (server.cpu()?, Instant::now());
         let (samples, zero) = (Vec::with_capacity(rounds + 1), Duration::ZERO);
         entrants.push(Entrant { server, load, samples, left_at, idle_cpu: zero, idle_wall: zero });
@@ -85,7 +85,10 @@ impl Entrant<'_> {
             self.idle_cpu += cpu.saturating_sub(self.left_at.0);
             self.idle_wall += now - self.left_at.1;
         }
-        let slice = self.load.slice(length).map_err(|failure| self.server.explain(failure))?;
+        let slice = self
+            .load
+            .slice(Length::For(length), &mut ())
+            .map_err(|failure| self.server.explain(failure))?;
         thread::sleep(SETTLE);
         self.left_at = (self.server.cpu()?, Instant::now());
         self.samples.push(Sample {

@@ -1,280 +1,278 @@
-//! The load generator: one thread, a closed loop, every byte checked. It knows nothing of processes
-//! or statistics: it is given an address and a time, and says how many echoes came back.
+//! The load generator: one thread on epollite's reactor, closed and open loop, every byte checked.
+//! It knows nothing of processes or of tables: it is given a [`Config`] and says what it measured.
 //!
-//! A slice is *closed*: at the deadline no new message leaves, but every answer still owed is
-//! waited for and counted, and the clock stops at the last one. So messages, time and the server's
-//! CPU belong to each other, and the next slice starts with nothing under way.
+//! ```text
+//!   run      warm-up, then what is measured, a report         the way in for most
+//!   Load     opened once, then slice by slice                 the way in for comparisons
+//!    slice    the loop: schedule, events, the end              knows who, not what
+//!    stream, life, datagram   one connection                   sends, receives, checks
+//!     desk     what they share     noise  the bytes    autopsy  names what is wrong
+//!    meter    latencies and counts
+//!   config  sizes  pace  failure  mismatch                    words
+//! ```
+//!
+//! A slice is *closed*: when its time is over no new message begins, but every answer still owed
+//! is waited for and counted, and the clock stops at the last one. So messages, time and CPU of
+//! a slice belong to each other, and the next one starts with nothing under way.
+//!
+//! With a rate, a latency counts from when the message was *meant* to leave. A server that stops
+//! for a while is so charged with every message that should have been sent meanwhile.
 
-mod churn;
-mod pattern;
-mod steady;
+mod autopsy;
+mod config;
+mod datagram;
+mod desk;
+mod failure;
+mod life;
+mod meter;
+mod mismatch;
+mod noise;
+mod open;
+mod pace;
+mod run;
+mod sizes;
+mod slice;
+mod stream;
 
 use std::fmt;
-use std::io;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use epollite::kernel::SIGINFO_BYTES;
+use epollite::{
+    Errno, Event, Instant, Interest, Kernel, OptionName, Reactor, Signal, SocketOption, Token,
+    Trigger,
+};
+use hdrhistogram::Histogram;
+use rand::TryRng;
 
-use crate::case::Case;
-use churn::Churn;
-use pattern::Pattern;
-use steady::Steady;
+pub use config::{Config, Length, Target};
+pub use failure::Failure;
+pub use meter::{Counts, LATENCY_NANOS_MAX, Meter, Progress, histogram};
+pub use mismatch::{Mismatch, Wrong};
+pub use noise::HEADER_BYTES;
+pub use pace::Pace;
+pub use run::{Cpu, Ending, Latency, Report, run};
+pub use sizes::Sizes;
+pub use slice::Slice;
 
-/// How long a server may leave us without a single event before we call it stuck. Far above any
-/// hiccup of a shared machine: the longest lawful wait is one lost SYN, sent again after 1 s.
-const STALL_MS: u16 = 5_000;
+use datagram::Socket;
+use desk::Desk;
+use life::Life;
+use stream::Stream;
 
-/// How long past its deadline a slice may take to collect the answers it is owed. Catches a server
-/// that trickles, which `STALL_MS` never would.
-const TAIL_MAX: Duration = Duration::from_secs(10);
+/// Connections that are being established at the same time: below the shortest queue that a
+/// server may have, nearly.
+const CONNECTING_MAX: u32 = 64;
 
-/// How long one `connect` may take while a case is set up.
+/// How long one may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
-/// Events taken at a time. More than any case has connections, so that a turn sees all of them.
-const EVENTS_MAX: usize = 1024;
+/// Whom a running load shows itself to. Every method does nothing unless you say otherwise.
+pub trait Observer {
+    /// About ten times a second: what has been measured so far.
+    fn tick(&mut self, _elapsed: Duration, _meter: &Meter) {}
 
-/// What a slice of load brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slice {
-    /// Messages echoed in full, byte for byte.
-    pub messages: u64,
-    /// From the first byte sent to the last one answered.
-    pub elapsed: Duration,
+    /// Once a second, and for the rest at the end: the latencies of that interval.
+    fn interval(&mut self, _start: Duration, _length: Duration, _latencies: &Histogram<u64>) {}
 }
 
-/// Why a slice came to nothing.
-#[derive(Debug)]
-pub enum Failure {
-    /// A byte came back that was not sent, or out of place.
-    Mismatch {
-        /// Where in the connection's stream.
-        offset: u64,
-        /// The byte that should have come; `None` when nothing more was owed.
-        expected: Option<u8>,
-        /// The byte that came.
-        got: u8,
-    },
-    /// The server closed a connection that was still owed an answer.
-    Ended {
-        /// How many bytes of that connection had come back.
-        offset: u64,
-    },
-    /// Answers are owed and none comes.
-    Stalled,
-    /// A call of ours failed.
-    Io(io::Error),
-}
+/// Nobody watches.
+impl Observer for () {}
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Mismatch { offset, expected: Some(expected), got } => {
-                write!(f, "byte {offset} came back as {got:#04x} instead of {expected:#04x}")
-            }
-            Self::Mismatch { offset, expected: None, got } => {
-                write!(f, "byte {offset} ({got:#04x}) came back although nothing was sent there")
-            }
-            Self::Ended { offset } => {
-                write!(f, "closed a connection after {offset} bytes, with answers still owed")
-            }
-            Self::Stalled => write!(f, "answers are owed and none comes"),
-            Self::Io(error) => write!(f, "{error}"),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-/// The load of one case on one server: opened once, then run slice by slice.
-#[derive(Debug)]
+/// A load on one server: opened once, then run slice by slice.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use epollite_bench::load::{Config, Length, Load, Target};
+/// let target = Target::Tcp("127.0.0.1:7777".parse().unwrap());
+/// let mut load = Load::open(&Config { connections: 64, ..Config::new(target) })?;
+/// let slice = load.slice(Length::For(Duration::from_millis(50)), &mut ())?;
+/// println!("{} messages in {:?}", slice.messages, slice.elapsed);
+/// # Ok::<(), epollite_bench::load::Failure>(())
+/// ```
 pub struct Load {
-    ready: Ready,
-    pattern: Pattern,
-    kind: Kind,
+    config: Config,
+    reactor: Reactor<Guest>,
+    desk: Desk,
+    /// Who has each index; with churn, who is alive.
+    tokens: Vec<Option<Token>>,
+    /// Messages whose time has come and for which no life was free.
+    queue: std::collections::VecDeque<Instant>,
+    /// Lives so far, of all indices.
+    born: u64,
+    /// Indices without a life.
+    free: Vec<u32>,
+    slices: u64,
+    is_interrupted: bool,
 }
 
-#[derive(Debug)]
-enum Kind {
-    Steady(Steady),
-    Churn(Churn),
+/// Who is registered.
+enum Guest {
+    Stream(Stream),
+    Life { index: u32, life: Life },
+    Socket(Socket),
+    Signals,
 }
 
 impl Load {
-    /// Opens the case's connections to `address` and leaves them idle.
+    /// Opens the connections and leaves them idle; raises the limit of open files if need be.
     ///
     /// # Errors
-    /// [`Failure::Io`] when a connection is refused or takes too long.
-    pub fn open(case: &Case, address: SocketAddr) -> Result<Self, Failure> {
-        let ready = Ready::new()?;
-        let kind = if case.churn {
-            Kind::Churn(Churn::new(case, address))
+    /// * [`Failure::Absent`]: nobody is there.
+    /// * [`Failure::Descriptors`], [`Failure::Ports`]: too many connections.
+    ///
+    /// # Panics
+    /// The configuration cannot be meant: see [`Config::check`].
+    pub fn open(config: &Config) -> Result<Self, Failure> {
+        assert_eq!(config.check(), Ok(()), "a configuration is checked before");
+        open::raise_limit(config.connections)?;
+        // The schedule is in microseconds; without this the kernel wakes us up to 50 µs late.
+        // Best effort: then the report says how late we were.
+        let _ = nix::sys::prctl::set_timerslack(1);
+        let reactor = Reactor::new().map_err(Failure::call("epoll_create1"))?;
+        let run = run_number();
+        let mut load = Self {
+            desk: Desk::new(config, run),
+            tokens: (0..config.connections).map(|_| None).collect(),
+            config: config.clone(),
+            reactor,
+            queue: std::collections::VecDeque::new(),
+            born: 0,
+            free: Vec::new(),
+            slices: 0,
+            is_interrupted: false,
+        };
+        if config.churn {
+            // Whether anybody is there is told before the first slice, as it is without churn.
+            load.probe()?;
+            load.free = (0..config.connections).rev().collect();
         } else {
-            Kind::Steady(Steady::open(case, address, &ready)?)
-        };
-        Ok(Self { ready, pattern: Pattern::new(), kind })
+            load.connect_all()?;
+        }
+        Ok(load)
     }
 
-    /// Keeps the server busy for `length`, then waits for the answers still owed.
+    /// From now on SIGINT and SIGTERM end the slice that runs, in order: what is under way is
+    /// still waited for. The calling thread does not get them any more.
     ///
     /// # Errors
-    /// The first [`Failure`]; the load is of no use after it.
-    pub fn slice(&mut self, length: Duration) -> Result<Slice, Failure> {
-        let start = Instant::now();
-        let deadline = start + length;
-        let messages = match &mut self.kind {
-            Kind::Steady(steady) => steady.slice(deadline, &self.pattern, &mut self.ready)?,
-            Kind::Churn(churn) => churn.slice(deadline, &self.pattern, &mut self.ready)?,
-        };
-        Ok(Slice { messages, elapsed: start.elapsed() })
-    }
-}
-
-/// The load's own epoll: edge-triggered, registered once, bounded waits.
-struct Ready {
-    epoll: Epoll,
-    events: Vec<EpollEvent>,
-}
-
-impl Ready {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
-            events: vec![EpollEvent::empty(); EVENTS_MAX],
-        })
+    /// [`Failure::Call`]: the kernel refuses.
+    pub fn heed_signals(&mut self) -> Result<(), Failure> {
+        let signals = epollite::SignalSet::from(Signal::INT) | Signal::TERM.into();
+        let kernel = self.reactor.kernel();
+        kernel.sigprocmask(signals).map_err(Failure::call("sigprocmask"))?;
+        let fd = kernel.signalfd(signals).map_err(Failure::call("signalfd"))?;
+        self.register(fd, Guest::Signals).map(drop)
     }
 
-    /// Watches for everything, once and for all. Closing the socket is what ends it.
-    fn watch(&self, socket: impl std::os::fd::AsFd, index: usize) -> io::Result<()> {
-        let all = EpollFlags::EPOLLIN
-            | EpollFlags::EPOLLOUT
-            | EpollFlags::EPOLLRDHUP
-            | EpollFlags::EPOLLET;
-        Ok(self.epoll.add(socket, EpollEvent::new(all, index as u64))?)
+    /// What has been measured since the last slice began.
+    #[must_use]
+    pub const fn meter(&self) -> &Meter {
+        &self.desk.meter
     }
 
-    /// Waits for the next batch; says whether new messages may still leave.
-    fn wait(&mut self, deadline: Instant) -> Result<(&[EpollEvent], bool), Failure> {
-        let count = loop {
-            match self.epoll.wait(&mut self.events, EpollTimeout::from(STALL_MS)) {
-                Ok(0) => return Err(Failure::Stalled),
-                Ok(count) => break count,
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(errno) => return Err(Failure::Io(errno.into())),
+    /// Whether a signal has asked for the end.
+    #[must_use]
+    pub const fn is_interrupted(&self) -> bool {
+        self.is_interrupted
+    }
+
+    fn connect_all(&mut self) -> Result<(), Failure> {
+        let mut opened = 0;
+        while opened < self.config.connections {
+            let end = self.config.connections.min(opened + CONNECTING_MAX);
+            for index in opened..end {
+                let fd = open::connecting(&self.config, u64::from(index))?;
+                let guest = if self.config.target.is_datagrams() {
+                    Guest::Socket(Socket::new(index))
+                } else {
+                    Guest::Stream(Stream::new(index, 0))
+                };
+                self.tokens[index as usize] = Some(self.register(fd, guest)?);
             }
-        };
-        let now = Instant::now();
-        if now > deadline + TAIL_MAX {
-            return Err(Failure::Stalled);
+            self.await_connected(opened..end)?;
+            opened = end;
         }
-        Ok((&self.events[..count], now < deadline))
+        Ok(())
+    }
+
+    /// Waits until those are connected. The first event of each says that it is, or why not.
+    fn await_connected(&mut self, indices: std::ops::Range<u32>) -> Result<(), Failure> {
+        let target = self.config.target;
+        let mut awaited: std::collections::HashSet<Token> =
+            indices.filter_map(|index| self.tokens[index as usize]).collect();
+        let deadline = self.reactor.kernel().now() + CONNECT_MAX;
+        while !awaited.is_empty() {
+            let event = self.reactor.next(Some(deadline)).map_err(Failure::call("epoll_wait"))?;
+            let Some(Event::Io { token, ready }) = event else {
+                return Err(Failure::Absent { target, errno: Errno::ETIMEDOUT });
+            };
+            if ready.is_error()
+                && let Some(source) = self.reactor.source(token)
+                && let Ok(SocketOption::Error(Some(errno))) =
+                    source.io.kernel.getsockopt(source.io.fd, OptionName::Error)
+            {
+                return Err(Failure::Absent { target, errno });
+            }
+            awaited.remove(&token);
+        }
+        Ok(())
+    }
+
+    /// Opens one connection and closes it again.
+    fn probe(&mut self) -> Result<(), Failure> {
+        let fd = open::connecting(&self.config, 0)?;
+        let guest = Guest::Stream(Stream::new(0, 0));
+        let token = self.register(fd, guest)?;
+        self.tokens[0] = Some(token);
+        let result = self.await_connected(0..1);
+        self.tokens[0] = None;
+        self.reactor.close(token);
+        result
+    }
+
+    /// A connection for one message, which is meant to leave at `intended`.
+    fn bear(&mut self, index: u32, intended: Instant) -> Result<(), Failure> {
+        let fd = open::connecting(&self.config, self.born)?;
+        let mut stream = Stream::new(index, self.born);
+        stream.begin(intended);
+        let guest = Guest::Life { index, life: Life::new(stream) };
+        self.tokens[index as usize] = Some(self.register(fd, guest)?);
+        self.born += 1;
+        Ok(())
+    }
+
+    fn register(&mut self, fd: epollite::Fd, guest: Guest) -> Result<Token, Failure> {
+        let interest = Interest::READABLE | Interest::WRITABLE | Interest::READ_CLOSED;
+        self.reactor
+            .register_or_close(fd, interest, Trigger::Edge, guest)
+            .map_err(|reason| Failure::Call { call: "epoll_ctl", errno: reason.into() })
+    }
+
+    /// Takes the signals that have come; any of them means the end.
+    fn hear_signals(&mut self, token: Token) {
+        let Some(source) = self.reactor.source(token) else {
+            return;
+        };
+        let mut record = [0; SIGINFO_BYTES];
+        while source.io.kernel.read(source.io.fd, &mut record).is_ok() {
+            if self.is_interrupted {
+                // Asked twice, we do not wait for anybody.
+                self.desk.owed = 0;
+            }
+            self.is_interrupted = true;
+            self.desk.close();
+        }
     }
 }
 
-impl fmt::Debug for Ready {
+/// A number that the run before did not have, nor one beside it.
+fn run_number() -> u32 {
+    rand::rngs::SysRng.try_next_u32().unwrap_or_else(|_| std::process::id())
+}
+
+impl fmt::Debug for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ready").field("epoll", &self.epoll).finish_non_exhaustive()
-    }
-}
-
-/// The connection an event speaks of.
-fn index_of(event: &EpollEvent) -> usize {
-    usize::try_from(event.data()).expect("we registered it as a usize")
-}
-
-/// True when the peer has closed or the connection is dead: then a short read proves nothing.
-fn has_ended(event: &EpollEvent) -> bool {
-    event.events().intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::{Read, Write};
-    use std::net::{Shutdown, TcpListener, TcpStream};
-    use std::thread;
-
-    const LENGTH: Duration = Duration::from_millis(20);
-
-    #[test]
-    fn every_case_is_answered_by_an_honest_server() {
-        for case in crate::case::CASES {
-            // The naive server has a thread a connection: enough of them to mix, not a thousand.
-            let case = Case { connections: case.connections.min(8), ..case };
-            let address = serve(usize::MAX, |bytes| bytes.to_vec());
-            let mut load = Load::open(&case, address).expect("the server listens");
-            for _ in 0..2 {
-                let slice = load.slice(LENGTH).expect(case.name);
-                assert!(slice.messages > 0, "{}: a slice brings messages", case.name);
-                assert!(slice.elapsed >= LENGTH, "{}: a slice lasts", case.name);
-            }
-        }
-    }
-
-    #[test]
-    fn one_wrong_byte_is_found() {
-        for name in ["ping", "stream", "churn"] {
-            let failure = fails(name, usize::MAX, |bytes| {
-                let mut bytes = bytes.to_vec();
-                let middle = bytes.len() / 2;
-                bytes[middle] ^= 1;
-                bytes
-            });
-            assert!(matches!(failure, Failure::Mismatch { expected: Some(_), .. }), "{failure}");
-        }
-    }
-
-    #[test]
-    fn a_byte_too_many_is_found() {
-        for name in ["ping", "churn"] {
-            let failure = fails(name, usize::MAX, |bytes| [bytes, b"!"].concat());
-            assert!(matches!(failure, Failure::Mismatch { expected: None, .. }), "{failure}");
-        }
-    }
-
-    #[test]
-    fn an_early_end_is_found() {
-        for name in ["c64", "churn"] {
-            let failure = fails(name, 1, |_| Vec::new());
-            assert!(matches!(failure, Failure::Ended { .. } | Failure::Io(_)), "{failure}");
-        }
-    }
-
-    fn fails(name: &str, answers: usize, answer: fn(&[u8]) -> Vec<u8>) -> Failure {
-        let case = Case::named(name).expect("a case of ours");
-        let mut load = Load::open(&case, serve(answers, answer)).expect("the server listens");
-        load.slice(LENGTH).expect_err("a dishonest server must be found out")
-    }
-
-    /// A server of threads; each connection gives `answers` answers, then it is closed.
-    fn serve(answers: usize, answer: fn(&[u8]) -> Vec<u8>) -> SocketAddr {
-        let door = TcpListener::bind("127.0.0.1:0").expect("loopback");
-        let address = door.local_addr().expect("bound");
-        thread::spawn(move || {
-            for stream in door.incoming() {
-                let stream = stream.expect("accepted");
-                thread::spawn(move || converse(&stream, answers, answer));
-            }
-        });
-        address
-    }
-
-    fn converse(mut stream: &TcpStream, answers: usize, answer: fn(&[u8]) -> Vec<u8>) {
-        let mut buf = [0; 64 * 1024];
-        for _ in 0..answers {
-            match stream.read(&mut buf) {
-                Ok(0) | Err(_) => return,
-                // The client may hang up on a liar before it has heard everything.
-                Ok(n) => drop(stream.write_all(&answer(&buf[..n]))),
-            }
-        }
-        drop(stream.shutdown(Shutdown::Write));
+        f.debug_struct("Load").field("config", &self.config).finish_non_exhaustive()
     }
 }

@@ -1,0 +1,73 @@
+//! The command line: which subcommand, and how a run ends. Each subcommand has its own file.
+//!
+//! Exit codes: 0; 1 a wrong echo, or a condition of `--fail-if` that holds; 2 bad arguments; 69
+//! (`EX_UNAVAILABLE`) no server, or one that went away, or a limit of this machine.
+
+mod condition;
+mod live;
+mod load;
+mod merge;
+mod rank;
+mod show;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// No server, or no means to load it.
+const UNAVAILABLE: u8 = 69;
+
+/// Bad arguments, as clap has it.
+const USAGE: u8 = 2;
+
+/// Measures echo servers, and tells the truth about them.
+#[derive(Debug, Parser)]
+#[command(name = "epollite-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Loads one echo server and checks every byte that comes back.
+    Load(Box<load::Args>),
+    /// Adds up the results of several ranks of `load --out DIR`.
+    Merge(merge::Args),
+    /// Writes a completion script for a shell to standard output.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+/// The program.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Load(args) => load::main(&args),
+        Command::Merge(args) => merge::main(&args),
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "epollite-bench", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// One clear line on standard error.
+fn complain(why: impl std::fmt::Display) {
+    eprintln!("epollite-bench: {why}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        Cli::command().debug_assert();
+    }
+}

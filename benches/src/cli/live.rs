@@ -1,0 +1,115 @@
+//! What is seen while a load runs: a line on the terminal, and the log of intervals in a file.
+
+use std::io::Write;
+use std::time::{Duration, SystemTime};
+
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::IntervalLogWriterBuilder;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::load::{Meter, Observer};
+use crate::units;
+
+/// How often the line changes: as fast as one can read it.
+const LINE_EVERY: Duration = Duration::from_millis(250);
+
+/// Writes one interval: when it began, how long it was, its latencies.
+type Write1<'a> = dyn FnMut(Duration, Duration, &Histogram<u64>) + 'a;
+
+/// The interval log, if one is wanted.
+pub(super) struct Log<'a>(Option<&'a mut Write1<'a>>);
+
+impl Log<'_> {
+    /// Begins the log, lends it to `run`, and says whether all could be written.
+    pub(super) fn with<R>(
+        file: Option<&mut impl Write>,
+        run: impl FnOnce(Log<'_>) -> R,
+    ) -> (R, Result<(), String>) {
+        let Some(mut file) = file else {
+            return (run(Log(None)), Ok(()));
+        };
+        let mut serializer = V2DeflateSerializer::new();
+        let base = SystemTime::now();
+        let mut failed = None;
+        let mut builder = IntervalLogWriterBuilder::new();
+        // The column of maxima in milliseconds; the histograms are in nanoseconds.
+        builder.with_base_time(base).with_start_time(base).with_max_value_divisor(1e6);
+        builder.add_comment("[Latencies in nanoseconds; the column of maxima in milliseconds]");
+        let result = match builder.begin_log_with(&mut file, &mut serializer) {
+            Err(error) => {
+                failed = Some(error.to_string());
+                run(Log(None))
+            }
+            Ok(mut log) => {
+                let mut write = |_, length: Duration, latencies: &Histogram<u64>| {
+                    let end = base.elapsed().unwrap_or_default();
+                    let start = end.saturating_sub(length);
+                    if let Err(error) = log.write_histogram(latencies, start, length, None) {
+                        failed.get_or_insert_with(|| format!("{error:?}"));
+                    }
+                };
+                run(Log(Some(&mut write)))
+            }
+        };
+        if let Err(error) = file.flush() {
+            failed.get_or_insert_with(|| error.to_string());
+        }
+        (result, failed.map_or(Ok(()), |why| Err(format!("--hlog: {why}"))))
+    }
+}
+
+/// Watches a load.
+pub(super) struct Watcher<'a> {
+    line: ProgressBar,
+    log: Log<'a>,
+    last: (Duration, u64),
+}
+
+impl<'a> Watcher<'a> {
+    /// With a line on standard error, if that is a terminal.
+    pub(super) fn new(is_terminal: bool, log: Log<'a>) -> Self {
+        let target =
+            if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let line = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            line.set_style(style);
+        }
+        line.set_message("warming up");
+        Self { line, log, last: (Duration::ZERO, 0) }
+    }
+
+    /// Takes the line away.
+    pub(super) fn finish(&self) {
+        self.line.finish_and_clear();
+    }
+}
+
+impl Observer for Watcher<'_> {
+    fn tick(&mut self, elapsed: Duration, meter: &Meter) {
+        let (then, before) = self.last;
+        if self.line.is_hidden() || elapsed.saturating_sub(then) < LINE_EVERY {
+            return;
+        }
+        let messages = meter.counts.messages;
+        let rate = (messages - before) as f64 / (elapsed - then).as_secs_f64();
+        self.last = (elapsed, messages);
+        let latencies =
+            if meter.interval().is_empty() { meter.latencies() } else { meter.interval() };
+        let at = |percent| units::time(latencies.value_at_percentile(percent) as f64);
+        let (p50, p99, counts) = (at(50.0), at(99.0), &meter.counts);
+        let lost = if counts.lost > 0 { format!("   lost {}", counts.lost) } else { String::new() };
+        self.line.set_message(format!(
+            "{:5.1} s   {rate:.0}/s   p50 {p50}   p99 {p99}   errors {}{lost}",
+            elapsed.as_secs_f64(),
+            counts.errors(),
+        ));
+        self.line.tick();
+    }
+
+    fn interval(&mut self, start: Duration, length: Duration, latencies: &Histogram<u64>) {
+        if let Some(write) = &mut self.log.0 {
+            write(start, length, latencies);
+        }
+    }
+}

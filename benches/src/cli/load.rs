@@ -1,0 +1,270 @@
+//! `epollite-bench load`: arguments to a configuration, a run, and how it is told.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use jiff::Timestamp;
+
+use super::condition::Condition;
+use super::live::{Log, Watcher};
+use super::rank::Rank;
+use super::target::{self, Way};
+use super::{UNAVAILABLE, USAGE, complain, show};
+use crate::hgrm;
+use crate::load::{self, Config, Failure, Length, Load, Pace, Report, Sizes};
+use crate::record::Record;
+use crate::units;
+
+/// Why a run did not come to an end of its own.
+const EXIT_CODES: &str = "\
+Exit codes: 0; 1 a wrong echo, or --fail-if; 2 bad arguments; 69 no server, or it went away, or a
+limit of this machine. Whatever was measured by then is printed.
+
+Ranks: an engine that starts several says who is who, in EPL_RANK and EPL_SIZE,
+OMPI_COMM_WORLD_RANK and _SIZE, SLURM_PROCID and SLURM_NTASKS, or JOB_COMPLETION_INDEX and EPL_SIZE.
+Each takes the whole load that is said; --out DIR leaves a file for `epollite-bench merge DIR`.";
+
+/// Loads one echo server and checks every byte that comes back.
+#[derive(Debug, Parser)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct Args {
+    /// The server: 127.0.0.1:7777, [::1]:7777, or a Unix socket's path or @name.
+    #[arg(env = "EPL_ADDR")]
+    addr: String,
+    /// Datagrams instead of TCP.
+    #[arg(long, conflicts_with = "unix")]
+    udp: bool,
+    /// A Unix stream socket.
+    #[arg(long)]
+    unix: bool,
+    /// How many connections; for UDP, sockets with a port each.
+    #[arg(short, long, default_value_t = 1, env = "EPL_CONNECTIONS", value_name = "N")]
+    connections: u32,
+    /// Messages under way in each connection: 1, or with --rate as many as it takes.
+    #[arg(short, long, env = "EPL_DEPTH", value_name = "D")]
+    depth: Option<u32>,
+    /// How long messages are: 64, 16k, uniform:64-4096, exp:1000, list:64,1500,9000.
+    #[arg(short, long, default_value = "64", env = "EPL_MESSAGE_SIZE", value_name = "BYTES|DIST")]
+    size: Sizes,
+    /// Messages a second over all connections, whatever comes back: 5000, 100k. Latencies count
+    /// from when a message was meant to leave.
+    #[arg(short, long, env = "EPL_RATE", value_name = "R", value_parser = units::amount)]
+    rate: Option<f64>,
+    /// Random distances between messages instead of equal ones.
+    #[arg(long, requires = "rate")]
+    poisson: bool,
+    /// How long to measure.
+    #[arg(short = 't', long, default_value = "10s", env = "EPL_DURATION", value_name = "TIME",
+          value_parser = units::some_duration, conflicts_with = "count")]
+    duration: Duration,
+    /// How many messages to measure, instead of a duration.
+    #[arg(short = 'n', long, value_name = "N", value_parser = count)]
+    count: Option<u64>,
+    /// What is not measured yet.
+    #[arg(long, default_value = "1s", env = "EPL_WARMUP", value_name = "TIME",
+          value_parser = units::duration)]
+    warmup: Duration,
+    /// A connection for each message: connect, one message, half-close, wait for the end.
+    #[arg(long)]
+    churn: bool,
+    /// UDP: messages that leave together leave in one call and are cut by the kernel.
+    #[arg(long, requires = "udp")]
+    gso: bool,
+    /// The server is gone when nothing has come back for so long.
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = units::some_duration)]
+    stall: Duration,
+    /// UDP: a datagram is lost when it has not come back after so long.
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = units::some_duration)]
+    loss_after: Duration,
+    /// Of all chance: the same seed, the same sizes and distances.
+    #[arg(long, default_value_t = 1, env = "EPL_SEED")]
+    seed: u64,
+    /// Stays on this CPU.
+    #[arg(long, env = "EPL_PIN", value_name = "CPU")]
+    pin: Option<usize>,
+    /// The server's process on this machine: its CPU is told too.
+    #[arg(long, value_name = "PID")]
+    server_pid: Option<i32>,
+    /// The result as JSON instead of a table.
+    #[arg(long, conflicts_with = "hgrm")]
+    json: bool,
+    /// Writes the latencies second by second, as an HdrHistogram interval log.
+    #[arg(long, value_name = "FILE")]
+    hlog: Option<PathBuf>,
+    /// Adds the whole distribution, as HdrHistogram's tools print it, in microseconds.
+    #[arg(long)]
+    hgrm: bool,
+    /// Exits 1 if this holds: p99>2ms, rate<100k, errors>0, lost>0. May be given more than once.
+    #[arg(long = "fail-if", value_name = "EXPR")]
+    fail_if: Vec<Condition>,
+    /// Begins at this time: 2026-01-31T12:00:00Z, or seconds since 1970 as @1800000000.
+    #[arg(long, env = "EPL_START_AT", value_name = "TIME", value_parser = start_at)]
+    start_at: Option<Timestamp>,
+    /// Writes the result to a file of its rank in this folder.
+    #[arg(long, env = "EPL_OUT", value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// The subcommand.
+pub(super) fn main(args: &Args) -> ExitCode {
+    let (config, rank) = match args.config().and_then(|config| Ok((config, args.rank()?))) {
+        Ok(it) => it,
+        Err(why) => {
+            complain(why);
+            return ExitCode::from(USAGE);
+        }
+    };
+    let mut file = match args.hlog.as_ref().map(|path| File::create(path).map(BufWriter::new)) {
+        None => None,
+        Some(Ok(file)) => Some(file),
+        Some(Err(error)) => {
+            complain(format!("--hlog: {error}"));
+            return ExitCode::from(USAGE);
+        }
+    };
+    let (result, logged) = Log::with(file.as_mut(), |log| {
+        let mut watcher = Watcher::new(std::io::stderr().is_terminal(), log);
+        let result = load::run(&config, &mut watcher, |load| args.prepare(load));
+        watcher.finish();
+        result
+    });
+    let report = match result {
+        Ok(report) => report,
+        Err(failure) => {
+            complain(failure);
+            return ExitCode::from(failure.exit_code());
+        }
+    };
+    let told = args.tell(&report, rank).and(logged);
+    let code = args.judge(&report);
+    match told {
+        Ok(()) => ExitCode::from(code),
+        Err(why) => {
+            complain(why);
+            ExitCode::from(if code == 0 { UNAVAILABLE } else { code })
+        }
+    }
+}
+
+impl Args {
+    fn config(&self) -> Result<Config, String> {
+        let way = match (self.udp, self.unix) {
+            (true, _) => Way::Udp,
+            (_, true) => Way::Unix,
+            _ => Way::Tcp,
+        };
+        let target = target::parse(&self.addr, way)?;
+        let config = Config {
+            target,
+            connections: self.connections,
+            depth: self.depth,
+            sizes: self.size.clone(),
+            pace: match self.rate {
+                None => Pace::Answers,
+                Some(rate) if self.poisson => Pace::Poisson(rate),
+                Some(rate) => Pace::Uniform(rate),
+            },
+            churn: self.churn,
+            gso: self.gso,
+            warmup: self.warmup,
+            length: self.count.map_or(Length::For(self.duration), Length::Count),
+            stall: self.stall,
+            loss_after: self.loss_after,
+            seed: self.seed,
+            pin: self.pin,
+            server_pid: self.server_pid,
+        };
+        config.check()?;
+        if let Some(core) = self.pin {
+            crate::server::pin(core).map_err(|error| format!("--pin: {error:#}"))?;
+        }
+        if let Some(start) = self.start_at
+            && start < Timestamp::now()
+        {
+            return Err(format!("--start-at: {start} is over"));
+        }
+        Ok(config)
+    }
+
+    fn rank(&self) -> Result<Rank, String> {
+        if let Some(dir) = &self.out {
+            fs::create_dir_all(dir).map_err(|error| format!("--out: {error}"))?;
+        }
+        Rank::find(|name| std::env::var(name).ok())
+    }
+
+    /// Connections are open; nothing is sent yet.
+    fn prepare(&self, load: &mut Load) -> Result<(), Failure> {
+        if let Some(start) = self.start_at {
+            // Not heeding signals yet, so that Ctrl-C ends the wait as it ends any program.
+            let left = start.duration_since(Timestamp::now());
+            std::thread::sleep(left.try_into().unwrap_or(Duration::ZERO));
+        }
+        load.heed_signals()
+    }
+
+    /// Prints the result and writes it down.
+    fn tell(&self, report: &Report, rank: Rank) -> Result<(), String> {
+        let mut text = if self.json {
+            let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
+            json + "\n"
+        } else {
+            show::report(report)
+        };
+        if self.hgrm {
+            text += "\n";
+            text += &hgrm::of(report.latencies());
+        }
+        std::io::stdout()
+            .write_all(text.as_bytes())
+            .map_err(|error| format!("standard output: {error}"))?;
+        if let Some(dir) = &self.out {
+            let record = Record::of(report, rank.rank, rank.size);
+            record.write(dir).map_err(|error| format!("--out: {error:#}"))?;
+        }
+        Ok(())
+    }
+
+    /// The exit code, and the lines that say why.
+    fn judge(&self, report: &Report) -> u8 {
+        if let Some(failure) = &report.failure {
+            complain(failure);
+        } else if report.counts.errors() > 0 {
+            let (errors, first) = (report.counts.errors(), report.wrong.first());
+            complain(format!("{errors} echoes were wrong; {}", first.map_or("", String::as_str)));
+        }
+        let mut code = report.exit_code();
+        for condition in &self.fail_if {
+            if condition.holds(report) {
+                complain(format!("--fail-if {condition}: it is {}", condition.figure(report)));
+                code = code.max(1);
+            }
+        }
+        code
+    }
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    let amount = units::amount(text)?;
+    if (1.0..=1e15).contains(&amount) && amount.fract() == 0.0 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a whole number in range"
+        )]
+        return Ok(amount as u64);
+    }
+    Err(format!("'{text}' is no number of messages"))
+}
+
+fn start_at(text: &str) -> Result<Timestamp, String> {
+    let result = match text.strip_prefix('@') {
+        Some(seconds) => units::duration(seconds)?.try_into().and_then(Timestamp::from_duration),
+        None => text.parse(),
+    };
+    result.map_err(|error| format!("'{text}' is no time such as 2026-01-31T12:00:00Z: {error}"))
+}

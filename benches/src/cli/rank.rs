@@ -1,0 +1,94 @@
+//! Who of how many this process is, when an engine has started several. It starts nobody.
+
+/// Where engines tell the rank and the size, the first that is there counting.
+const PLACES: [(&str, &str); 3] = [
+    ("EPL_RANK", "EPL_SIZE"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("SLURM_PROCID", "SLURM_NTASKS"),
+];
+
+/// Kubernetes tells the rank alone; the size is said beside it.
+const INDEX: &str = "JOB_COMPLETION_INDEX";
+
+/// One of several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rank {
+    /// From 0.
+    pub(super) rank: u32,
+    /// How many there are.
+    pub(super) size: u32,
+}
+
+impl Rank {
+    /// As the environment tells; alone, when it does not.
+    pub(super) fn find(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        for (rank, size) in PLACES {
+            match (variable(rank), variable(size)) {
+                (Some(rank_is), Some(size_is)) => {
+                    return Self::new(number(rank, &rank_is)?, number(size, &size_is)?);
+                }
+                // The size alone may be meant for the index below.
+                (Some(_), None) => return Err(format!("{rank} is set and {size} is not")),
+                (None, _) => {}
+            }
+        }
+        let Some(index) = variable(INDEX) else {
+            return Ok(Self { rank: 0, size: 1 });
+        };
+        let size = variable("EPL_SIZE")
+            .ok_or_else(|| format!("{INDEX} is set: say in EPL_SIZE how many completions"))?;
+        Self::new(number(INDEX, &index)?, number("EPL_SIZE", &size)?)
+    }
+
+    fn new(rank: u32, size: u32) -> Result<Self, String> {
+        if rank < size {
+            Ok(Self { rank, size })
+        } else {
+            Err(format!("rank {rank} of {size}: ranks count from 0"))
+        }
+    }
+}
+
+fn number(name: &str, text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("{name}: '{text}' is no number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(variables: &[(&str, &str)]) -> Result<(u32, u32), String> {
+        let get = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        Rank::find(get).map(|rank| (rank.rank, rank.size))
+    }
+
+    #[test]
+    fn every_engine_is_understood() {
+        assert_eq!(find(&[]), Ok((0, 1)));
+        assert_eq!(find(&[("EPL_RANK", "1"), ("EPL_SIZE", "3")]), Ok((1, 3)));
+        assert_eq!(
+            find(&[("OMPI_COMM_WORLD_RANK", "2"), ("OMPI_COMM_WORLD_SIZE", "4")]),
+            Ok((2, 4))
+        );
+        assert_eq!(find(&[("SLURM_PROCID", "0"), ("SLURM_NTASKS", "2")]), Ok((0, 2)));
+        assert_eq!(find(&[("JOB_COMPLETION_INDEX", "1"), ("EPL_SIZE", "2")]), Ok((1, 2)));
+        let ours_first =
+            [("EPL_RANK", "1"), ("EPL_SIZE", "3"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "2")];
+        assert_eq!(find(&ours_first), Ok((1, 3)));
+    }
+
+    #[test]
+    fn half_a_rank_is_refused() {
+        for variables in [
+            &[("EPL_RANK", "1")][..],
+            &[("EPL_RANK", "3"), ("EPL_SIZE", "3")],
+            &[("EPL_RANK", "x"), ("EPL_SIZE", "3")],
+            &[("JOB_COMPLETION_INDEX", "1")],
+            &[("SLURM_PROCID", "1")],
+        ] {
+            assert!(find(variables).is_err(), "{variables:?}");
+        }
+    }
+}

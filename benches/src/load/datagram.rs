@@ -1,0 +1,254 @@
+//! One UDP socket: datagrams out, and back in whatever order, every byte checked. It does not know
+//! when its messages are meant to leave.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use epollite::reactor::Io;
+use epollite::{Errno, Instant, Kernel, Linux};
+
+use super::desk::Desk;
+use super::failure::Failure;
+use super::mismatch::{Mismatch, Wrong};
+use super::noise::Name;
+
+/// Datagrams that are over and done with are remembered so far back, to know a duplicate.
+const REMEMBERED: usize = 256;
+
+/// Datagrams in one call, at most: the kernel's own bound (`UDP_MAX_SEGMENTS`, once 64).
+const SEGMENTS_MAX: usize = 64;
+
+/// Bytes in one call, at most: one IP packet's worth before it is cut.
+const SEGMENTED_BYTES_MAX: usize = 65_000;
+
+/// One socket, connected to the server.
+#[derive(Debug)]
+pub(super) struct Socket {
+    index: u32,
+    /// The number of the message at the front of `slots`.
+    first: u64,
+    slots: VecDeque<Slot>,
+    /// Of the slots, those whose answer is waited for.
+    out: usize,
+    /// The highest number that came back.
+    newest: Option<u64>,
+    waiting: VecDeque<Instant>,
+    is_full: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    intended: Instant,
+    sent: Instant,
+    size: u32,
+    fate: Fate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Out,
+    Back,
+    Lost,
+}
+
+impl Socket {
+    pub(super) fn new(index: u32) -> Self {
+        let (slots, waiting) = (VecDeque::new(), VecDeque::new());
+        Self { index, first: 0, slots, out: 0, newest: None, waiting, is_full: false }
+    }
+
+    /// One more message, which is meant to leave at `intended`.
+    pub(super) fn begin(&mut self, intended: Instant) {
+        self.waiting.push_back(intended);
+    }
+
+    /// Gives up those that wait; says since when they do.
+    pub(super) fn give_up(&mut self) -> impl Iterator<Item = Instant> {
+        self.waiting.drain(..)
+    }
+
+    /// There is room again.
+    pub(super) fn writable(&mut self) {
+        self.is_full = false;
+    }
+
+    /// Sends what may be sent; with segmentation, many in a call.
+    pub(super) fn send(&mut self, io: &mut Io<'_, Linux>, desk: &mut Desk) -> Result<(), Failure> {
+        while !self.is_full {
+            let may = self.waiting.len().min(desk.window.saturating_sub(self.out));
+            if may == 0 {
+                return Ok(());
+            }
+            let (count, length) = self.compose(may, desk);
+            match io.send(&desk.outbox[..length]) {
+                Ok(epollite::Sent::Bytes(_)) => {}
+                Ok(epollite::Sent::Nothing) => {
+                    self.is_full = true;
+                    return Ok(());
+                }
+                // The interface has thrown it away: lost, and found to be in due time.
+                Err(Errno::ENOBUFS) => {}
+                Err(errno) => return Err(self.closed(errno)),
+            }
+            for _ in 0..count {
+                self.commit(desk);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes and checks what has come. It stops when nothing more is owed, which saves the call
+    /// that would say so; or, to find duplicates, only when the socket is empty.
+    pub(super) fn receive(
+        &mut self,
+        io: &mut Io<'_, Linux>,
+        desk: &mut Desk,
+        until_empty: bool,
+    ) -> Result<(), Failure> {
+        let mut inbox = std::mem::take(&mut desk.inbox);
+        let mut result = Ok(());
+        while self.out > 0 || until_empty {
+            match io.kernel.recv(io.fd, &mut inbox) {
+                Ok(count) => {
+                    desk.now = io.kernel.now();
+                    self.take(&inbox[..count], desk);
+                }
+                Err(errno) if errno.would_block() => break,
+                Err(errno) if errno.interrupted() => {}
+                Err(errno) => {
+                    result = Err(self.closed(errno));
+                    break;
+                }
+            }
+        }
+        desk.inbox = inbox;
+        result
+    }
+
+    /// Gives up what has been waited for too long. In a closed loop the next ones may leave.
+    pub(super) fn expire(&mut self, loss_after: Duration, desk: &mut Desk) {
+        if self.out == 0 {
+            return;
+        }
+        for slot in &mut self.slots {
+            if desk.now - slot.sent < loss_after {
+                break;
+            }
+            if slot.fate == Fate::Out {
+                slot.fate = Fate::Lost;
+                self.out -= 1;
+                desk.owed -= 1;
+                desk.meter.counts.lost += 1;
+                if desk.answers_pace && desk.may_begin(desk.now) {
+                    self.waiting.push_back(desk.now);
+                }
+            }
+        }
+        self.forget();
+    }
+
+    /// Checks one datagram.
+    fn take(&mut self, got: &[u8], desk: &mut Desk) {
+        let note = |desk: &mut Desk, message, wrong| {
+            let connection = self.index;
+            desk.meter.note(Mismatch { connection, offset: None, message, wrong });
+        };
+        let name = match desk.noise.read_header(got) {
+            Some(name) if name.connection == self.index => name,
+            Some(name) => return note(desk, name.number, Wrong::Foreign(name.connection)),
+            None => return note(desk, self.first, self.unreadable(got, desk)),
+        };
+        let Some(at) = name.number.checked_sub(self.first) else {
+            return note(desk, name.number, Wrong::Duplicated);
+        };
+        let Some(slot) = usize::try_from(at).ok().and_then(|at| self.slots.get_mut(at)) else {
+            return note(desk, name.number, Wrong::Surplus(got.len() as u64));
+        };
+        if got.len() != slot.size as usize {
+            let wrong = Wrong::Length(got.len() as u64, u64::from(slot.size));
+            note(desk, name.number, wrong);
+        } else if let Some(place) = desk.noise.differs(name, 0, got) {
+            let mut expected = [0];
+            desk.noise.write(name, place, &mut expected);
+            let wrong = Wrong::Altered { expected: expected[0], got: got[place] };
+            note(desk, name.number, wrong);
+        }
+        match std::mem::replace(&mut slot.fate, Fate::Back) {
+            Fate::Back => return note(desk, name.number, Wrong::Duplicated),
+            Fate::Lost => {
+                desk.meter.counts.late += 1;
+                return;
+            }
+            Fate::Out => {}
+        }
+        if let Some(newest) = self.newest.filter(|&newest| newest > name.number) {
+            note(desk, name.number, Wrong::Reordered(newest));
+        }
+        let Slot { intended, size, .. } = *slot;
+        self.newest = self.newest.max(Some(name.number));
+        self.out -= 1;
+        desk.answered(intended, size);
+        if desk.answers_pace && desk.may_begin(desk.now) {
+            self.waiting.push_back(desk.now);
+        }
+        self.forget();
+    }
+
+    /// What is wrong with a datagram that does not say who it is: the first byte that is not that
+    /// of the oldest one owed, which it most likely is.
+    fn unreadable(&self, got: &[u8], desk: &Desk) -> Wrong {
+        let Some(at) = self.slots.iter().position(|slot| slot.fate == Fate::Out) else {
+            return Wrong::Surplus(got.len() as u64);
+        };
+        let name = Name { connection: self.index, number: self.first + at as u64 };
+        let place = desk.noise.differs(name, 0, got);
+        let mut expected = [0];
+        match place {
+            Some(place) => {
+                desk.noise.write(name, place, &mut expected);
+                Wrong::Altered { expected: expected[0], got: got[place] }
+            }
+            None => Wrong::Length(got.len() as u64, u64::from(self.slots[at].size)),
+        }
+    }
+
+    fn closed(&self, errno: Errno) -> Failure {
+        let owed = (self.out + self.waiting.len()) as u64;
+        Failure::Closed { connection: self.index, offset: 0, owed, errno: Some(errno) }
+    }
+
+    /// Writes the next datagrams into the outbox: one, or with segmentation as many as one call
+    /// takes.
+    fn compose(&self, may: usize, desk: &mut Desk) -> (usize, usize) {
+        let next = self.first + self.slots.len() as u64;
+        let name = |at: usize| Name { connection: self.index, number: next + at as u64 };
+        let size = desk.size(name(0)) as usize;
+        let count =
+            if desk.gso { may.min(SEGMENTS_MAX).min(SEGMENTED_BYTES_MAX / size).max(1) } else { 1 };
+        if desk.outbox.len() < size {
+            desk.outbox.resize(size, 0);
+        }
+        for at in 0..count {
+            desk.noise.write(name(at), 0, &mut desk.outbox[at * size..(at + 1) * size]);
+        }
+        (count, count * size)
+    }
+
+    fn commit(&mut self, desk: &mut Desk) {
+        let Some(intended) = self.waiting.pop_front() else {
+            return;
+        };
+        desk.leaves(intended);
+        let number = self.first + self.slots.len() as u64;
+        let size = desk.size(Name { connection: self.index, number });
+        self.slots.push_back(Slot { intended, sent: desk.now, size, fate: Fate::Out });
+        self.out += 1;
+    }
+
+    fn forget(&mut self) {
+        while self.slots.len() > REMEMBERED && self.slots[0].fate != Fate::Out {
+            self.slots.pop_front();
+            self.first += 1;
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What all connections share: the clock of the slice, the budget of messages, buffers, the meter.
+//! It knows no connection.
+
+use epollite::Instant;
+
+use super::config::{Config, Length};
+use super::meter::Meter;
+use super::noise::{Name, Noise, PIECE_BYTES};
+use super::sizes::Sizes;
+
+/// Bytes of small messages that leave in one call. Larger ones are sent from where they lie.
+const OUT_BYTES: usize = 64 * 1024;
+
+/// The desk.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) noise: Noise,
+    pub(super) sizes: Sizes,
+    pub(super) seed: u64,
+    /// Messages that may be under way in each connection.
+    pub(super) window: usize,
+    /// Whether an answer makes the next message leave.
+    pub(super) answers_pace: bool,
+    /// Whether a short read means that nothing more is there: of TCP, not of a Unix socket.
+    pub(super) short_means_empty: bool,
+    pub(super) gso: bool,
+    /// When the clock was last looked at.
+    pub(super) now: Instant,
+    /// No message begins after this.
+    pub(super) end: Instant,
+    /// So many may still begin.
+    pub(super) left: u64,
+    /// Begun, waiting or under way, and not answered.
+    pub(super) owed: u64,
+    /// Of those, not yet on their way.
+    pub(super) waiting: u64,
+    /// Connections in which something is wrong that has no name yet.
+    pub(super) suspects: u32,
+    pub(super) last_answer: Instant,
+    /// Whether any answer came since the load was opened.
+    pub(super) has_answers: bool,
+    pub(super) meter: Meter,
+    pub(super) inbox: Vec<u8>,
+    pub(super) outbox: Vec<u8>,
+}
+
+impl Desk {
+    pub(super) fn new(config: &Config, run: u32) -> Self {
+        Self {
+            noise: Noise::new(run),
+            sizes: config.sizes.clone(),
+            seed: config.seed,
+            window: config.window(),
+            answers_pace: config.pace.rate().is_none(),
+            short_means_empty: matches!(config.target, super::Target::Tcp(_)),
+            gso: config.gso,
+            now: Instant::ZERO,
+            end: Instant::ZERO,
+            left: 0,
+            owed: 0,
+            waiting: 0,
+            suspects: 0,
+            last_answer: Instant::ZERO,
+            has_answers: false,
+            meter: Meter::new(),
+            inbox: vec![0; PIECE_BYTES],
+            outbox: vec![0; OUT_BYTES],
+        }
+    }
+
+    /// A slice begins: nothing is measured yet.
+    pub(super) fn begin(&mut self, now: Instant, length: Length) {
+        (self.end, self.left) = match length {
+            Length::For(time) => (now + time, u64::MAX),
+            Length::Count(count) => (Instant::NEVER, count),
+        };
+        (self.now, self.last_answer) = (now, now);
+        self.meter = Meter::new();
+    }
+
+    /// Takes one message off the budget; says whether there was one, and time for it.
+    pub(super) fn may_begin(&mut self, at: Instant) -> bool {
+        if self.left == 0 || at >= self.end {
+            return false;
+        }
+        self.left -= 1;
+        self.owed += 1;
+        self.waiting += 1;
+        true
+    }
+
+    /// A message leaves the queue for its way out.
+    pub(super) fn leaves(&mut self, intended: Instant) {
+        self.waiting -= 1;
+        if !self.answers_pace {
+            self.meter.lagged(self.now - intended);
+        }
+    }
+
+    pub(super) fn answered(&mut self, intended: Instant, size: u32) {
+        self.owed -= 1;
+        self.has_answers = true;
+        self.last_answer = self.now;
+        self.meter.answered(self.now - intended, size);
+    }
+
+    pub(super) fn size(&self, name: Name) -> u32 {
+        self.sizes.of(self.seed, name)
+    }
+
+    /// No message begins any more.
+    pub(super) fn close(&mut self) {
+        self.left = 0;
+    }
+}

@@ -1,0 +1,130 @@
+//! Why a load ends before its time. Each is one line for the reader and one exit code.
+
+use std::fmt;
+
+use epollite::Errno;
+
+use super::config::Target;
+use super::mismatch::Mismatch;
+
+/// What ended a load. The results so far are kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Failure {
+    /// Nobody answers where the server should be.
+    Absent {
+        /// Where that is.
+        target: Target,
+        /// What the kernel says.
+        errno: Errno,
+    },
+    /// The server closed a connection that is still wanted.
+    Closed {
+        /// Which.
+        connection: u32,
+        /// After so many bytes had come back.
+        offset: u64,
+        /// How many messages were still owed.
+        owed: u64,
+        /// How, when not in peace.
+        errno: Option<Errno>,
+    },
+    /// Answers are owed and none comes, on any connection.
+    Stalled {
+        /// How long none came.
+        seconds: f64,
+        /// How many are owed.
+        owed: u64,
+        /// The connection that has waited longest.
+        connection: u32,
+    },
+    /// Something came back other than it was sent.
+    Mismatch(Mismatch),
+    /// More descriptors are needed than there may be.
+    Descriptors {
+        /// So many.
+        needed: u64,
+        /// The hard limit.
+        limit: u64,
+    },
+    /// No free port is left to connect from.
+    Ports {
+        /// How many connections there were.
+        connections: u32,
+    },
+    /// A rate so far above what the server can do that the messages that wait fill the memory.
+    Backlog {
+        /// How many wait.
+        waiting: u64,
+    },
+    /// A call of ours failed.
+    Call {
+        /// Which.
+        call: &'static str,
+        /// How.
+        errno: Errno,
+    },
+}
+
+impl Failure {
+    /// 1 when the echo was wrong; 69 (`EX_UNAVAILABLE`) when there was none to judge.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Mismatch(_) => 1,
+            _ => 69,
+        }
+    }
+
+    /// A call of ours that failed, for `map_err`.
+    pub(super) const fn call(call: &'static str) -> impl Fn(Errno) -> Self {
+        move |errno| Self::Call { call, errno }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent { target, errno } => {
+                write!(f, "no server at {target}: {}", errno.meaning())
+            }
+            Self::Closed { connection, offset, owed, errno } => {
+                let how = if errno.is_some() { "broke" } else { "closed" };
+                write!(
+                    f,
+                    "the server {how} connection {connection} after {offset} bytes, \
+                     with {owed} messages owed"
+                )?;
+                errno.map_or(Ok(()), |errno| write!(f, ": {}", errno.meaning()))
+            }
+            Self::Stalled { seconds, owed, connection } => write!(
+                f,
+                "the server stopped echoing: {owed} messages are owed and none has come for \
+                 {seconds:.1} s; connection {connection} waits longest"
+            ),
+            Self::Mismatch(mismatch) => mismatch.fmt(f),
+            Self::Descriptors { needed, limit } => write!(
+                f,
+                "{needed} descriptors are needed and the limit is {limit}; raise it (ulimit -Hn) \
+                 or take fewer connections"
+            ),
+            Self::Ports { connections } => write!(
+                f,
+                "no free port is left to connect from, after {connections} connections; widen \
+                 net.ipv4.ip_local_port_range or take fewer"
+            ),
+            Self::Backlog { waiting } => write!(
+                f,
+                "{waiting} messages wait to be sent: the server is far too slow for this rate"
+            ),
+            Self::Call { call, errno } => write!(f, "{call}: {}", errno.meaning()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<Mismatch> for Failure {
+    fn from(mismatch: Mismatch) -> Self {
+        Self::Mismatch(mismatch)
+    }
+}

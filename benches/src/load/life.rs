@@ -1,0 +1,51 @@
+//! A connection that lives for one message: connect, send, hear the echo, half-close, wait for the
+//! end. It does not know who comes next.
+
+use epollite::reactor::Io;
+use epollite::{Linux, Ready, Shut};
+
+use super::desk::Desk;
+use super::failure::Failure;
+use super::stream::Stream;
+
+/// One short life. Each step may have to wait; an event brings us back to the same step.
+///
+/// ```text
+///   Talking --all is back, shutdown(WR)--> Leaving --end of stream--> over
+///   (a connection that is not established yet is one that cannot send yet)
+/// ```
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) stream: Stream,
+    is_leaving: bool,
+}
+
+impl Life {
+    pub(super) const fn new(stream: Stream) -> Self {
+        Self { stream, is_leaving: false }
+    }
+
+    /// Takes it as far as it goes. Returns whether it is over.
+    pub(super) fn advance(
+        &mut self,
+        io: &mut Io<'_, Linux>,
+        ready: Ready,
+        desk: &mut Desk,
+    ) -> Result<bool, Failure> {
+        self.stream.writable();
+        self.stream.send(io, desk)?;
+        if !(ready.is_readable() || ready.is_hup() || ready.is_error()) {
+            return Ok(false);
+        }
+        let has_ended = self.stream.receive(io, ready, desk)?;
+        if self.stream.owed() > 0 {
+            return if has_ended { Err(self.stream.closed(None)) } else { Ok(false) };
+        }
+        if !self.is_leaving {
+            self.is_leaving = true;
+            // A server that has ended first has nobody to tell.
+            let _ = io.shutdown(Shut::Write);
+        }
+        Ok(has_ended)
+    }
+}

@@ -1,0 +1,168 @@
+//! The bytes of a message, and the check of those that come back. It knows no sockets.
+//!
+//! ```text
+//!   0        8            12       16
+//!   | number | connection |  run   | noise, begun at a place of this message's own ...
+//! ```
+//!
+//! A message says who it is in its first bytes (a shorter one as far as it goes), and every byte
+//! after that is noise: one block, repeated for ever, whose length is a prime, so that no buffer
+//! or message size divides it. A lost, doubled, swapped or foreign piece never fits by accident.
+
+/// Where the noise of a message begins.
+pub const HEADER_BYTES: u32 = 16;
+
+/// The same, for slices.
+const HEADER: usize = HEADER_BYTES as usize;
+
+/// The block's length. The largest prime below 64 KiB; small enough to stay in a cache.
+const PERIOD_BYTES: usize = 65_521;
+
+/// The longest piece lent or checked at once. The block is stored this much longer than its
+/// period, so that a piece that wraps around is contiguous too.
+pub(super) const PIECE_BYTES: usize = 256 * 1024;
+
+/// Which message: the number counts up in each connection, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Name {
+    pub(super) connection: u32,
+    pub(super) number: u64,
+}
+
+/// The block, and which run this is: a server may still hold datagrams of the run before.
+#[derive(Debug)]
+pub(super) struct Noise {
+    bytes: Vec<u8>,
+    run: u32,
+}
+
+impl Noise {
+    pub(super) fn new(run: u32) -> Self {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let block: Vec<u8> = (0..PERIOD_BYTES)
+            .map(|_| {
+                // xorshift64: any noise without a short period will do.
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state.to_le_bytes()[0]
+            })
+            .collect();
+        let bytes = block.iter().copied().cycle().take(PERIOD_BYTES + PIECE_BYTES).collect();
+        Self { bytes, run }
+    }
+
+    /// What the first bytes of a message say.
+    pub(super) fn header(&self, name: Name) -> [u8; HEADER] {
+        let mut header = [0; HEADER];
+        header[..8].copy_from_slice(&name.number.to_le_bytes());
+        header[8..12].copy_from_slice(&name.connection.to_le_bytes());
+        header[12..].copy_from_slice(&self.run.to_le_bytes());
+        header
+    }
+
+    /// Whose header this is; `None` when it is cut short or not one of this run.
+    pub(super) fn read_header(&self, bytes: &[u8]) -> Option<Name> {
+        let header: &[u8; HEADER] = bytes.first_chunk()?;
+        let number = u64::from_le_bytes(*header.first_chunk()?);
+        let connection = u32::from_le_bytes(*header[8..].first_chunk()?);
+        let name = Name { connection, number };
+        (self.header(name) == *header).then_some(name)
+    }
+
+    /// At most [`PIECE_BYTES`] of what a message has from `offset` on, which is past its header.
+    pub(super) fn piece(&self, name: Name, offset: usize, length: usize) -> &[u8] {
+        let place = mix(u64::from(name.connection) << 40 ^ name.number);
+        let place = usize::try_from(place % PERIOD_BYTES as u64).unwrap_or(0);
+        let start = (place + offset) % PERIOD_BYTES;
+        &self.bytes[start..start + length.min(PIECE_BYTES)]
+    }
+
+    /// Writes what a message has from `offset` on over all of `out`.
+    pub(super) fn write(&self, name: Name, offset: usize, out: &mut [u8]) {
+        let mut at = 0;
+        if offset < HEADER {
+            at = out.len().min(HEADER - offset);
+            out[..at].copy_from_slice(&self.header(name)[offset..offset + at]);
+        }
+        while at < out.len() {
+            let piece = self.piece(name, offset + at, out.len() - at);
+            out[at..at + piece.len()].copy_from_slice(piece);
+            at += piece.len();
+        }
+    }
+
+    /// The first of the `got` bytes that is not what the message has there, from `offset` on.
+    pub(super) fn differs(&self, name: Name, offset: usize, got: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        if offset < HEADER {
+            at = got.len().min(HEADER - offset);
+            let owed = &self.header(name)[offset..offset + at];
+            if owed != &got[..at] {
+                return owed.iter().zip(got).position(|(a, b)| a != b);
+            }
+        }
+        while at < got.len() {
+            let owed = self.piece(name, offset + at, got.len() - at);
+            let part = &got[at..at + owed.len()];
+            if owed != part {
+                return owed.iter().zip(part).position(|(a, b)| a != b).map(|more| at + more);
+            }
+            at += owed.len();
+        }
+        None
+    }
+}
+
+/// The finaliser of splitmix64: neighbours end far from each other.
+pub(super) const fn mix(seed: u64) -> u64 {
+    let mut x = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: Name = Name { connection: 3, number: 7 };
+
+    #[test]
+    fn a_message_in_pieces_is_the_message() {
+        let noise = Noise::new(1);
+        let mut whole = vec![0; 300_000];
+        noise.write(NAME, 0, &mut whole);
+        for cut in [1, 8, 15, 16, 17, 64, PERIOD_BYTES, PIECE_BYTES + 20] {
+            let mut piece = vec![0; 1000];
+            noise.write(NAME, cut, &mut piece);
+            assert_eq!(piece, whole[cut..cut + 1000], "from {cut}");
+            assert_eq!(noise.differs(NAME, cut, &whole[cut..]), None, "from {cut}");
+        }
+        assert_eq!(noise.read_header(&whole), Some(NAME));
+        assert_eq!(Noise::new(2).read_header(&whole), None, "another run's message");
+    }
+
+    #[test]
+    fn every_wrong_byte_is_found_where_it_is() {
+        let noise = Noise::new(1);
+        let mut whole = vec![0; 100];
+        noise.write(NAME, 0, &mut whole);
+        for at in 0..100 {
+            whole[at] ^= 1;
+            assert_eq!(noise.differs(NAME, 0, &whole), Some(at));
+            whole[at] ^= 1;
+        }
+    }
+
+    #[test]
+    fn no_other_message_fits() {
+        let noise = Noise::new(1);
+        let mut other = [0; 100];
+        for name in [Name { number: 8, ..NAME }, Name { connection: 4, ..NAME }] {
+            noise.write(name, 0, &mut other);
+            assert!(noise.differs(NAME, 0, &other).is_some());
+            assert!(noise.differs(NAME, 16, &other[16..]).is_some(), "nor its noise alone");
+        }
+    }
+}

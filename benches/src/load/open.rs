@@ -1,0 +1,138 @@
+//! Sockets on their way to the server, and the means for them: descriptors, source addresses. It
+//! sends nothing.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use epollite::kernel::{Limit, Resource};
+use epollite::{Addr, Errno, Family, Fd, Kernel, Kind, Linux, SocketOption};
+use nix::sys::socket::{setsockopt, sockopt};
+
+use super::config::{Config, Target};
+use super::failure::Failure;
+
+/// Descriptors beside those of the connections: standard streams, epoll, signals, files.
+const DESCRIPTORS_BESIDE: u64 = 32;
+
+/// A pair of addresses and a port of the server allow some 28,000 connections; from this many on
+/// they come from several addresses, where there are several.
+const ONE_SOURCE_MAX: u32 = 20_000;
+
+/// Loopback has 16 million addresses. So many of them hold the TIME_WAITs of an hour of churn.
+const SOURCES: u32 = 200;
+
+/// What a UDP socket should hold for us while we are not looking.
+const RECEIVE_BUFFER_BYTES: u32 = 4 << 20;
+
+/// How long to wait when a Unix server's queue is full, and how often.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_micros(200);
+const QUEUE_FULL_MAX: u32 = 25_000;
+
+/// Sees to it that so many connections may be open.
+pub(super) fn raise_limit(connections: u32) -> Result<(), Failure> {
+    let needed = u64::from(connections) + DESCRIPTORS_BESIDE;
+    let limit = Linux.prlimit(Resource::OpenFiles, None).map_err(Failure::call("prlimit"))?;
+    if limit.soft >= needed {
+        return Ok(());
+    }
+    if limit.hard < needed {
+        return Err(Failure::Descriptors { needed, limit: limit.hard });
+    }
+    let raised = Limit { soft: needed, ..limit };
+    Linux.prlimit(Resource::OpenFiles, Some(raised)).map_err(Failure::call("prlimit")).map(drop)
+}
+
+/// A socket for the `born`-th connection, connecting or connected.
+pub(super) fn connecting(config: &Config, born: u64) -> Result<Fd, Failure> {
+    let target = config.target;
+    let addr = target.addr();
+    let absent = |errno| Failure::Absent { target, errno };
+    let (family, kind) = match target {
+        Target::Unix(_) => (Family::Unix, Kind::Stream),
+        Target::Tcp(_) => (addr.family().ok_or_else(|| absent(Errno::EDESTADDRREQ))?, Kind::Stream),
+        Target::Udp(_) => {
+            (addr.family().ok_or_else(|| absent(Errno::EDESTADDRREQ))?, Kind::Datagram)
+        }
+    };
+    let fd = Linux.socket(family, kind).map_err(|errno| exhausted(errno, config, born))?;
+    let result = prepare(&fd, config, born).and_then(|()| connect(&fd, &addr));
+    match result {
+        Ok(()) => Ok(fd),
+        Err(errno) => {
+            // Its error would be about a file's data, and there is none.
+            let _ = Linux.close(fd);
+            Err(match errno {
+                Errno::EADDRNOTAVAIL | Errno::EADDRINUSE => {
+                    Failure::Ports { connections: u32::try_from(born).unwrap_or(u32::MAX) }
+                }
+                errno => absent(errno),
+            })
+        }
+    }
+}
+
+fn prepare(fd: &Fd, config: &Config, born: u64) -> Result<(), Errno> {
+    let failed = |errno: nix::errno::Errno| Errno::new(errno as i32).unwrap_or(Errno::EIO);
+    match config.target {
+        Target::Tcp(addr) => {
+            Linux.setsockopt(fd, SocketOption::NoDelay(true))?;
+            if let Some(source) = source(config, &addr, born) {
+                // The port is chosen at connect(2), where only the whole pair must be unique.
+                setsockopt(fd, sockopt::IpBindAddressNoPort, &true).map_err(failed)?;
+                Linux.bind(fd, &source)?;
+            }
+        }
+        Target::Udp(_) => {
+            // As much as we may; what is dropped here would be our loss, not the server's.
+            let bytes = RECEIVE_BUFFER_BYTES as usize;
+            if setsockopt(fd, sockopt::RcvBufForce, &bytes).is_err() {
+                let _ =
+                    Linux.setsockopt(fd, SocketOption::ReceiveBufferBytes(RECEIVE_BUFFER_BYTES));
+            }
+            if config.gso {
+                let size = i32::try_from(config.sizes.max()).unwrap_or(i32::MAX);
+                setsockopt(fd, sockopt::UdpGsoSegment, &size).map_err(failed)?;
+            }
+        }
+        Target::Unix(_) => {}
+    }
+    Ok(())
+}
+
+fn connect(fd: &Fd, addr: &Addr) -> Result<(), Errno> {
+    for _ in 0..QUEUE_FULL_MAX {
+        match Linux.connect(fd, addr) {
+            Ok(()) | Err(Errno::EINPROGRESS) => return Ok(()),
+            // A Unix server's queue is full, and no event tells when it is not; a TCP socket finds
+            // no port.
+            Err(Errno::EAGAIN) if addr.family() == Some(Family::Unix) => {
+                std::thread::sleep(QUEUE_FULL_PAUSE);
+            }
+            Err(Errno::EAGAIN) => return Err(Errno::EADDRNOTAVAIL),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::ETIMEDOUT)
+}
+
+/// Which of loopback's addresses a connection comes from, when one is not enough.
+fn source(config: &Config, addr: &Addr, born: u64) -> Option<Addr> {
+    let is_loopback = matches!(addr, Addr::V4(v4) if v4.ip().is_loopback());
+    if !is_loopback || !(config.churn || config.connections > ONE_SOURCE_MAX) {
+        return None;
+    }
+    let number = u32::try_from(born % u64::from(SOURCES)).unwrap_or(0);
+    let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 1, 1)) + number);
+    Some(Addr::V4(std::net::SocketAddrV4::new(source, 0)))
+}
+
+fn exhausted(errno: Errno, config: &Config, born: u64) -> Failure {
+    if errno == Errno::EMFILE {
+        return Failure::Descriptors {
+            needed: u64::from(config.connections) + DESCRIPTORS_BESIDE,
+            limit: born,
+        };
+    }
+    Failure::Call { call: "socket", errno }
+}

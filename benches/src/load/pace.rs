@@ -1,0 +1,112 @@
+//! When messages are meant to leave. It knows no sockets, and no answer makes it wait: that is
+//! what an open loop is.
+
+use epollite::Instant;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
+use rand_distr::Exp1;
+use serde::Serialize;
+
+/// What decides when the next message leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pace {
+    /// An answer: closed loop.
+    Answers,
+    /// The clock, at equal distances; so many a second over all connections.
+    Uniform(f64),
+    /// The clock, at random distances, as if from many clients who know nothing of each other.
+    Poisson(f64),
+}
+
+impl Pace {
+    /// Messages a second, when the clock decides.
+    #[must_use]
+    pub const fn rate(self) -> Option<f64> {
+        match self {
+            Self::Answers => None,
+            Self::Uniform(rate) | Self::Poisson(rate) => Some(rate),
+        }
+    }
+}
+
+/// The clock's list of sending times, one after the other, without end.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    pace: Pace,
+    start: Instant,
+    /// How many have been handed out.
+    count: u64,
+    /// When the next one is due, in nanoseconds since the start.
+    next_nanos: f64,
+    random: Xoshiro256PlusPlus,
+}
+
+impl Schedule {
+    pub(super) fn new(pace: Pace, start: Instant, seed: u64) -> Self {
+        let random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let next_nanos = if pace.rate().is_some() { 0.0 } else { f64::INFINITY };
+        Self { pace, start, count: 0, next_nanos, random }
+    }
+
+    /// When the next message is meant to leave.
+    pub(super) fn next(&self) -> Instant {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "not negative, and the cast stops at the largest: that is never"
+        )]
+        let nanos = self.next_nanos as u64;
+        Instant::from_nanos(self.start.nanos().saturating_add(nanos))
+    }
+
+    /// Goes on to the one after it.
+    pub(super) fn advance(&mut self) {
+        self.count += 1;
+        match self.pace {
+            Pace::Answers => {}
+            // From the start each time, so that no rounding adds up.
+            Pace::Uniform(rate) => self.next_nanos = self.count as f64 * 1e9 / rate,
+            Pace::Poisson(rate) => {
+                self.next_nanos += self.random.sample::<f64, _>(Exp1) * 1e9 / rate;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(pace: Pace, count: usize) -> Vec<u64> {
+        let mut schedule = Schedule::new(pace, Instant::ZERO, 1);
+        (0..count)
+            .map(|_| {
+                let next = schedule.next();
+                schedule.advance();
+                next.nanos()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn uniform_is_equal_distances() {
+        assert_eq!(times(Pace::Uniform(1000.0), 3), [0, 1_000_000, 2_000_000]);
+        assert_eq!(times(Pace::Uniform(3.0), 4)[3], 1_000_000_000, "no rounding adds up");
+    }
+
+    #[test]
+    fn poisson_has_the_mean_and_the_spread_of_its_kind() {
+        let times = times(Pace::Poisson(1000.0), 100_001);
+        let gaps: Vec<f64> = times.windows(2).map(|pair| (pair[1] - pair[0]) as f64).collect();
+        let mean = gaps.iter().sum::<f64>() / 1e5;
+        let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / 1e5;
+        assert!((mean / 1e6 - 1.0).abs() < 0.02, "the mean is {mean}");
+        assert!((variance.sqrt() / mean - 1.0).abs() < 0.03, "an exponential spreads by its mean");
+    }
+
+    #[test]
+    fn a_closed_loop_has_no_times() {
+        assert_eq!(times(Pace::Answers, 1), [Instant::NEVER.nanos()]);
+    }
+}

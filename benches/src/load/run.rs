@@ -1,0 +1,230 @@
+//! A whole run: warm-up, what is measured, and the report of it. It does not know how a report is
+//! shown.
+
+use std::time::{Duration, SystemTime};
+
+use hdrhistogram::Histogram;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
+use serde::{Serialize, Serializer};
+
+use super::config::{Config, Length};
+use super::failure::Failure;
+use super::meter::{Counts, Meter};
+use super::{Load, Observer};
+
+/// The percentiles of a report.
+const PERCENTILES: [f64; 7] = [50.0, 75.0, 90.0, 99.0, 99.9, 99.99, 100.0];
+
+/// CPU time of one side.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Cpu {
+    /// Seconds in user mode; of a server, `None`: only the sum is known to the nanosecond.
+    pub user_seconds: Option<f64>,
+    /// Seconds in the kernel.
+    pub system_seconds: Option<f64>,
+    /// Both.
+    pub seconds: f64,
+    /// Nanoseconds for each message.
+    pub nanos_per_message: f64,
+    /// The share of the time that was measured; 1 is one core busy.
+    pub busy: f64,
+}
+
+/// Latencies in nanoseconds, as one reads them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Latency {
+    /// The shortest.
+    pub min: u64,
+    /// The mean.
+    pub mean: f64,
+    /// How far from it they lie.
+    pub stdev: f64,
+    /// The longest.
+    pub max: u64,
+    /// Percentiles: so many per cent are not longer than that.
+    pub percentiles: Vec<(f64, u64)>,
+}
+
+impl Latency {
+    /// Of a histogram.
+    #[must_use]
+    pub fn of(histogram: &Histogram<u64>) -> Self {
+        let at = |percent| (percent, histogram.value_at_percentile(percent));
+        Self {
+            min: histogram.min(),
+            mean: histogram.mean(),
+            stdev: histogram.stdev(),
+            max: histogram.max(),
+            percentiles: PERCENTILES.map(at).to_vec(),
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Ending {
+    /// When it was meant to.
+    Complete,
+    /// By a signal; what is measured is right as far as it goes.
+    Interrupted,
+    /// Before its time; what is measured is right as far as it goes.
+    Failed(Failure),
+}
+
+impl Serialize for Ending {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            Self::Complete => "complete",
+            Self::Interrupted => "interrupted",
+            Self::Failed(_) => "failed",
+        })
+    }
+}
+
+/// What a run measured.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// What was asked.
+    pub config: Config,
+    /// How it ended.
+    pub ending: Ending,
+    /// Why, when it failed: one line.
+    pub failure: Option<String>,
+    /// When the measuring began, in nanoseconds since 1970.
+    pub start_unix_nanos: u64,
+    /// How long it took, to the last answer.
+    pub elapsed_seconds: f64,
+    /// Messages a second.
+    pub rate: f64,
+    /// Bytes a second, one way.
+    pub bytes_per_second: f64,
+    /// What was counted.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// The first things that were wrong, by name.
+    pub wrong: Vec<String>,
+    /// Latencies, in nanoseconds.
+    pub latency_nanos: Latency,
+    /// With a rate: how late messages left for which the server was not to blame. If that is not
+    /// far below the latencies, the generator measured itself.
+    pub lag_nanos: Option<Latency>,
+    /// The generator's own CPU.
+    pub own_cpu: Cpu,
+    /// The server's, when its process was named.
+    pub server_cpu: Option<Cpu>,
+    /// Everything it is made of.
+    #[serde(skip)]
+    pub meter: Meter,
+}
+
+impl Report {
+    /// All latencies.
+    #[must_use]
+    pub const fn latencies(&self) -> &Histogram<u64> {
+        self.meter.latencies()
+    }
+
+    /// 0; 1 when an echo was wrong; 69 when the server went away.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self.ending {
+            Ending::Failed(failure) => failure.exit_code(),
+            _ if self.counts.errors() > 0 => 1,
+            _ => 0,
+        }
+    }
+}
+
+/// Opens a load, warms up, measures, reports. The calling thread does it all, and stays on the CPU
+/// it is told to.
+///
+/// `prepare` is called once the connections are open and before anything is sent: to heed signals,
+/// to wait for a common start.
+///
+/// # Errors
+/// [`Failure`] when it did not come to measuring. What fails later is in the report, beside what
+/// had been measured by then.
+pub fn run(
+    config: &Config,
+    observer: &mut dyn Observer,
+    prepare: impl FnOnce(&mut Load) -> Result<(), Failure>,
+) -> Result<Report, Failure> {
+    if let Some(core) = config.pin {
+        crate::server::pin(core).map_err(|_| Failure::Call {
+            call: "sched_setaffinity",
+            errno: epollite::Errno::EINVAL,
+        })?;
+    }
+    let mut load = Load::open(config)?;
+    prepare(&mut load)?;
+    if !config.warmup.is_zero() {
+        load.slice(Length::For(config.warmup), &mut ())?;
+        if let Some(mismatch) = load.meter().wrong.first() {
+            return Err(Failure::Mismatch(*mismatch));
+        }
+    }
+    let start = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let before = Bill::now(config.server_pid);
+    let result = load.slice(config.length, observer);
+    let after = Bill::now(config.server_pid);
+    let meter = load.meter().clone();
+    let nanos = meter.progress.last().map_or(0, |progress| progress.nanos);
+    let elapsed = Duration::from_nanos(nanos).as_secs_f64().max(1e-9);
+    let counts = meter.counts;
+    let cpu = |spent: f64| Cpu {
+        user_seconds: None,
+        system_seconds: None,
+        seconds: spent,
+        nanos_per_message: spent * 1e9 / counts.messages.max(1) as f64,
+        busy: spent / elapsed,
+    };
+    let (user, system) = (after.user - before.user, after.system - before.system);
+    Ok(Report {
+        config: config.clone(),
+        ending: match result {
+            Err(failure) => Ending::Failed(failure),
+            Ok(_) if load.is_interrupted() => Ending::Interrupted,
+            Ok(_) => Ending::Complete,
+        },
+        failure: result.err().map(|failure| failure.to_string()),
+        start_unix_nanos: u64::try_from(start.as_nanos()).unwrap_or(u64::MAX),
+        elapsed_seconds: elapsed,
+        rate: counts.messages as f64 / elapsed,
+        bytes_per_second: counts.bytes as f64 / elapsed,
+        counts,
+        wrong: meter.wrong.iter().map(ToString::to_string).collect(),
+        latency_nanos: Latency::of(meter.latencies()),
+        lag_nanos: config.pace.rate().map(|_| Latency::of(meter.lags())),
+        own_cpu: Cpu {
+            user_seconds: Some(user),
+            system_seconds: Some(system),
+            ..cpu(user + system)
+        },
+        server_cpu: after.server.zip(before.server).map(|(after, before)| cpu(after - before)),
+        meter,
+    })
+}
+
+/// CPU time so far, in seconds.
+struct Bill {
+    user: f64,
+    system: f64,
+    server: Option<f64>,
+}
+
+impl Bill {
+    fn now(server_pid: Option<i32>) -> Self {
+        let seconds = |micros: i64| Duration::from_micros(micros.unsigned_abs()).as_secs_f64();
+        let (user, system) = getrusage(UsageWho::RUSAGE_THREAD).map_or((0, 0), |usage| {
+            (usage.user_time().num_microseconds(), usage.system_time().num_microseconds())
+        });
+        let server = server_pid.and_then(|pid| {
+            let clock = clock_getcpuclockid(Pid::from_raw(pid)).ok()?;
+            Some(Duration::from(clock_gettime(clock).ok()?).as_secs_f64())
+        });
+        Self { user: seconds(user), system: seconds(system), server }
+    }
+}

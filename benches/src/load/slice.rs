@@ -1,0 +1,377 @@
+//! One slice of a load: the loop. It knows when messages are meant to leave, whom events are for,
+//! and when it is over; what a connection does with an event is its own affair.
+
+use std::time::Duration;
+
+use epollite::{Errno, Event, Instant, Kernel, Ready, Token};
+
+use super::failure::Failure;
+use super::life::Life;
+use super::pace::Schedule;
+use super::{Guest, Length, Load, Observer};
+
+/// How often we look around: at watchers, at losses, at stalls.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often an interval of latencies is shown.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long after the end messages that could not even be sent are kept: at a rate that is too
+/// high there would be as many as there were before.
+const UNSENT_MAX: Duration = Duration::from_secs(2);
+
+/// How long after a signal answers are waited for.
+const LEAVE_MAX: Duration = Duration::from_secs(1);
+
+/// More messages than this do not wait to be sent: at 16 bytes each it is memory that ends.
+const WAITING_MAX: u64 = 1 << 26;
+
+/// UDP: so many datagrams in a row are lost before silence counts as a stall; one or two may be.
+const LOST_IN_A_ROW: u64 = 3;
+
+/// What a slice of load brought. All of it is in [`Load::meter`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slice {
+    /// Messages echoed in full, byte for byte.
+    pub messages: u64,
+    /// From the first byte sent to the last one answered.
+    pub elapsed: Duration,
+}
+
+/// The times of the slice that runs.
+struct Times<'a> {
+    start: Instant,
+    tick: Instant,
+    interval: Instant,
+    /// Since when no message begins.
+    over: Option<Instant>,
+    /// Datagrams that were lost when the last answer came.
+    lost_before: (Instant, u64),
+    observer: &'a mut dyn Observer,
+}
+
+impl Load {
+    /// Keeps the server busy for `length`, then waits for the answers still owed.
+    ///
+    /// # Errors
+    /// The first [`Failure`]; the load is of no use after it, but what was measured is kept in
+    /// [`Load::meter`].
+    pub fn slice(&mut self, length: Length, observer: &mut dyn Observer) -> Result<Slice, Failure> {
+        let start = self.reactor.kernel().now();
+        let mut times = Times {
+            start,
+            tick: start + TICK,
+            interval: start,
+            over: None,
+            lost_before: (start, 0),
+            observer,
+        };
+        self.slices += 1;
+        self.desk.begin(start, length);
+        if self.is_interrupted {
+            self.desk.close();
+        }
+        let mut schedule = Schedule::new(self.config.pace, start, self.config.seed + self.slices);
+        let result = self.turns(&mut schedule, &mut times);
+        let desk = &mut self.desk;
+        let elapsed = desk.now - start;
+        desk.meter.reached(elapsed);
+        let rest = (times.interval - start, desk.now - times.interval);
+        desk.meter.turn(|latencies| times.observer.interval(rest.0, rest.1, latencies));
+        result.map_err(|failure| self.plain(failure))?;
+        Ok(Slice { messages: self.desk.meter.counts.messages, elapsed })
+    }
+
+    fn turns(&mut self, schedule: &mut Schedule, times: &mut Times<'_>) -> Result<(), Failure> {
+        if self.desk.answers_pace {
+            self.prime()?;
+        }
+        loop {
+            if let Some(event) = self.reactor.pending() {
+                self.heed(event)?;
+                continue;
+            }
+            self.desk.now = self.reactor.kernel().now();
+            if self.desk.now >= times.tick {
+                self.look_around(times)?;
+            }
+            let next = self.release(schedule)?;
+            if self.is_over(times) {
+                return self.listen_once_more();
+            }
+            let event = self.reactor.next(Some(next.min(times.tick)));
+            if let Some(event) = event.map_err(Failure::call("epoll_wait"))? {
+                self.heed(event)?;
+            }
+        }
+    }
+
+    /// In a closed loop the first messages leave by themselves.
+    fn prime(&mut self) -> Result<(), Failure> {
+        let (now, depth) = (self.desk.now, self.desk.window);
+        for index in 0..self.config.connections {
+            for _ in 0..depth {
+                if self.desk.may_begin(now) {
+                    self.assign(index, now)?;
+                }
+            }
+            self.flush(index)?;
+        }
+        Ok(())
+    }
+
+    /// Begins all messages whose time has come. Returns when the next one is due, or the
+    /// end of those; never, when that is over.
+    fn release(&mut self, schedule: &mut Schedule) -> Result<Instant, Failure> {
+        let connections = u64::from(self.config.connections);
+        let (first, mut count) = (self.born, 0);
+        while schedule.next() <= self.desk.now && self.desk.may_begin(schedule.next()) {
+            // Each connection in its turn.
+            let index = u32::try_from((first + count) % connections).unwrap_or(0);
+            self.assign(index, schedule.next())?;
+            count += 1;
+            schedule.advance();
+        }
+        if !self.config.churn {
+            for turn in first..first + count.min(connections) {
+                self.flush(u32::try_from(turn % connections).unwrap_or(0))?;
+            }
+            self.born += count;
+        }
+        if self.desk.waiting > WAITING_MAX {
+            return Err(Failure::Backlog { waiting: self.desk.waiting });
+        }
+        let none_begins = self.desk.left == 0 || self.desk.now >= self.desk.end;
+        Ok(if none_begins { Instant::NEVER } else { schedule.next().min(self.desk.end) })
+    }
+
+    /// Hands a message to a connection; with churn, to a new one.
+    fn assign(&mut self, index: u32, intended: Instant) -> Result<(), Failure> {
+        if self.config.churn {
+            return match self.free.pop() {
+                Some(free) => self.bear(free, intended),
+                None => {
+                    self.queue.push_back(intended);
+                    Ok(())
+                }
+            };
+        }
+        if let Some(source) = self.tokens[index as usize].and_then(|it| self.reactor.source(it)) {
+            match source.state {
+                Guest::Stream(stream) => stream.begin(intended),
+                Guest::Socket(socket) => socket.begin(intended),
+                Guest::Life { .. } | Guest::Signals => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what a connection has to send.
+    fn flush(&mut self, index: u32) -> Result<(), Failure> {
+        let token = self.tokens[index as usize];
+        let Some(mut source) = token.and_then(|token| self.reactor.source(token)) else {
+            return Ok(());
+        };
+        match source.state {
+            Guest::Stream(stream) => stream.send(&mut source.io, &mut self.desk),
+            Guest::Socket(socket) => socket.send(&mut source.io, &mut self.desk),
+            Guest::Life { .. } | Guest::Signals => Ok(()),
+        }
+    }
+
+    fn heed(&mut self, event: Event) -> Result<(), Failure> {
+        let Event::Io { token, ready } = event else {
+            return Ok(());
+        };
+        let Some(mut source) = self.reactor.source(token) else {
+            return Ok(());
+        };
+        let (io, desk) = (&mut source.io, &mut self.desk);
+        match source.state {
+            Guest::Stream(stream) => {
+                if ready.is_writable() {
+                    stream.writable();
+                }
+                let has_news = ready != Ready::WRITABLE;
+                if has_news && stream.receive(io, ready, desk)? {
+                    return Err(stream.closed(None));
+                }
+                stream.send(io, desk)
+            }
+            Guest::Socket(socket) => {
+                if ready.is_writable() {
+                    socket.writable();
+                }
+                socket.receive(io, desk, ready.is_error())?;
+                socket.send(io, desk)
+            }
+            Guest::Life { index, life } => {
+                let index = *index;
+                if life.advance(io, ready, desk)? {
+                    self.bury(token, index)?;
+                }
+                Ok(())
+            }
+            Guest::Signals => {
+                self.hear_signals(token);
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends a life, and begins the next one if there is a message for it.
+    fn bury(&mut self, token: Token, index: u32) -> Result<(), Failure> {
+        self.reactor.close(token);
+        self.tokens[index as usize] = None;
+        let now = self.desk.now;
+        if let Some(intended) = self.queue.pop_front() {
+            return self.bear(index, intended);
+        }
+        if self.desk.answers_pace && self.desk.may_begin(now) {
+            return self.bear(index, now);
+        }
+        self.free.push(index);
+        Ok(())
+    }
+
+    fn is_over(&self, times: &Times<'_>) -> bool {
+        let desk = &self.desk;
+        let none_begins = desk.left == 0 || desk.now >= desk.end;
+        let lives_on = self.config.churn && self.free.len() < self.tokens.len();
+        let is_impatient =
+            self.is_interrupted && times.over.is_some_and(|over| desk.now - over > LEAVE_MAX);
+        none_begins && (desk.owed == 0 && !lives_on || is_impatient)
+    }
+
+    /// Ten times a second.
+    fn look_around(&mut self, times: &mut Times<'_>) -> Result<(), Failure> {
+        let now = self.desk.now;
+        // Missed ticks are not made up for.
+        times.tick = now + TICK;
+        self.desk.meter.reached(now - times.start);
+        if now - times.interval >= INTERVAL {
+            let (start, length) = (times.interval - times.start, now - times.interval);
+            let observer = &mut times.observer;
+            self.desk.meter.turn(|latencies| observer.interval(start, length, latencies));
+            times.interval = now;
+        }
+        times.observer.tick(now - times.start, &self.desk.meter);
+        let none_begins = self.desk.left == 0 || now >= self.desk.end;
+        if none_begins && times.over.is_none() {
+            times.over = Some(now);
+        }
+        if times.over.is_some_and(|over| now - over > UNSENT_MAX || self.is_interrupted) {
+            self.give_up_unsent();
+        }
+        if self.config.target.is_datagrams() { self.expire(times) } else { self.look_for_silence() }
+    }
+
+    /// Messages that wait to be sent are not sent any more; they have waited, and that counts.
+    fn give_up_unsent(&mut self) {
+        let (desk, mut gone): (_, Vec<Instant>) = (&mut self.desk, self.queue.drain(..).collect());
+        for token in self.tokens.iter().flatten() {
+            match self.reactor.source(*token).map(|source| source.state) {
+                Some(Guest::Stream(stream)) => gone.extend(stream.give_up()),
+                Some(Guest::Socket(socket)) => gone.extend(socket.give_up()),
+                _ => {}
+            }
+        }
+        for intended in gone {
+            desk.waiting -= 1;
+            desk.owed -= 1;
+            desk.meter.unsent(desk.now - intended);
+        }
+    }
+
+    /// Streams: is anybody waiting for too long?
+    fn look_for_silence(&mut self) -> Result<(), Failure> {
+        let (now, stall) = (self.desk.now, self.config.stall);
+        let mut longest: Option<(Instant, u32)> = None;
+        for (token, at) in self.tokens.iter().zip(0..) {
+            let source = token.and_then(|token| self.reactor.source(token));
+            let Some(stream) = source.and_then(|source| match source.state {
+                Guest::Stream(stream) | Guest::Life { life: Life { stream, .. }, .. } => {
+                    Some(stream)
+                }
+                _ => None,
+            }) else {
+                continue;
+            };
+            if self.desk.suspects > 0 {
+                stream.conclude(&mut self.desk, false)?;
+            }
+            if let Some(since) = stream.silent_since()
+                && longest.is_none_or(|(before, _)| since < before)
+            {
+                longest = Some((since, at));
+            }
+        }
+        let Some((since, connection)) = longest.filter(|(since, _)| now - *since > stall) else {
+            return Ok(());
+        };
+        let quiet = now - self.desk.last_answer.max(since);
+        if quiet < stall / 2
+            && let Some(source) =
+                self.tokens[connection as usize].and_then(|token| self.reactor.source(token))
+            && let Guest::Stream(stream) = source.state
+        {
+            return Err(stream.missing().into());
+        }
+        Err(Failure::Stalled { seconds: quiet.as_secs_f64(), owed: self.desk.owed, connection })
+    }
+
+    /// Datagrams: what has not come back by now is lost; and if nothing comes at all?
+    fn expire(&mut self, times: &mut Times<'_>) -> Result<(), Failure> {
+        for token in self.tokens.iter().flatten() {
+            if let Some(mut source) = self.reactor.source(*token)
+                && let Guest::Socket(socket) = source.state
+            {
+                socket.expire(self.config.loss_after, &mut self.desk);
+                socket.send(&mut source.io, &mut self.desk)?;
+            }
+        }
+        let (last, lost) = (self.desk.last_answer, self.desk.meter.counts.lost);
+        if times.lost_before.0 != last {
+            times.lost_before = (last, lost);
+        }
+        let quiet = self.desk.now - last;
+        if quiet > self.config.stall && lost - times.lost_before.1 >= LOST_IN_A_ROW {
+            let owed = self.desk.owed;
+            return Err(Failure::Stalled { seconds: quiet.as_secs_f64(), owed, connection: 0 });
+        }
+        Ok(())
+    }
+
+    /// Datagrams that nobody waits for are read too: they may be duplicates.
+    fn listen_once_more(&mut self) -> Result<(), Failure> {
+        if !self.config.target.is_datagrams() {
+            return Ok(());
+        }
+        let end = self.desk.now;
+        for token in self.tokens.iter().flatten() {
+            if let Some(mut source) = self.reactor.source(*token)
+                && let Guest::Socket(socket) = source.state
+            {
+                socket.receive(&mut source.io, &mut self.desk, true)?;
+            }
+        }
+        self.desk.now = end;
+        Ok(())
+    }
+
+    /// Calls a connection that was refused before anything came back what it is.
+    fn plain(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Closed { errno: Some(errno), .. }
+                if !self.desk.has_answers
+                    && matches!(
+                        errno,
+                        Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH
+                    ) =>
+            {
+                Failure::Absent { target: self.config.target, errno }
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! One connection of a stream: messages out, in order, and back, in order, every byte checked.
+//! It does not know how it was connected, nor when its messages are meant to leave.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use epollite::reactor::Io;
+use epollite::{Errno, Instant, Kernel, Linux, Ready, Received, Sent};
+
+use super::autopsy;
+use super::desk::Desk;
+use super::failure::Failure;
+use super::mismatch::Mismatch;
+use super::noise::{HEADER_BYTES, Name};
+
+/// From this many bytes on a message is sent from where it lies; below, copying it beside others
+/// is cheaper than a call of its own.
+const DIRECT_BYTES_MIN: usize = 16 * 1024;
+
+/// What has come instead of a message is looked at as soon as there is this much of it,
+const EVIDENCE_BYTES: usize = 256 * 1024;
+
+/// or after this time: a wrong echo may be the last one.
+const EVIDENCE_TIME: Duration = Duration::from_millis(50);
+
+/// One connection.
+///
+/// ```text
+///   first                first + unsent                             begun, not yet committed
+///     | under_way: sent ... | being sent, to_send_of of it | to send |  waiting: when meant
+///     got_of of it is back
+/// ```
+#[derive(Debug)]
+pub(super) struct Stream {
+    index: u32,
+    /// The number of the message at the front of `under_way`.
+    first: u64,
+    under_way: VecDeque<Message>,
+    /// The first of `under_way` that is not sent whole, and how much of it is.
+    unsent: usize,
+    sent_of: usize,
+    got_of: usize,
+    /// Bytes that have come back.
+    offset: u64,
+    waiting: VecDeque<Instant>,
+    /// The socket takes nothing now; an edge will tell.
+    is_full: bool,
+    /// When it last made progress while something was under way.
+    since: Instant,
+    suspect: Option<Suspect>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Message {
+    intended: Instant,
+    size: u32,
+}
+
+/// Something does not fit; what comes is kept until it has a name.
+#[derive(Debug)]
+struct Suspect {
+    /// From the beginning of the message that was due.
+    came: Vec<u8>,
+    until: Instant,
+}
+
+impl Stream {
+    /// The connection of this index; its first message has this number.
+    pub(super) fn new(index: u32, first: u64) -> Self {
+        Self {
+            index,
+            first,
+            under_way: VecDeque::new(),
+            unsent: 0,
+            sent_of: 0,
+            got_of: 0,
+            offset: 0,
+            waiting: VecDeque::new(),
+            is_full: false,
+            since: Instant::ZERO,
+            suspect: None,
+        }
+    }
+
+    /// One more message, which is meant to leave at `intended`.
+    pub(super) fn begin(&mut self, intended: Instant) {
+        self.waiting.push_back(intended);
+    }
+
+    /// Messages that are owed an answer, or wait.
+    pub(super) fn owed(&self) -> usize {
+        self.under_way.len() + self.waiting.len()
+    }
+
+    /// Since when answers are owed and nothing has come; `None` when nothing is owed.
+    pub(super) fn silent_since(&self) -> Option<Instant> {
+        if self.under_way.is_empty() { None } else { Some(self.since) }
+    }
+
+    /// The name of the message that is due next, and where it begins.
+    pub(super) fn due(&self) -> (Name, u64) {
+        (self.name(0), self.offset - self.got_of as u64)
+    }
+
+    /// Gives up those that wait; says since when they do.
+    pub(super) fn give_up(&mut self) -> impl Iterator<Item = Instant> {
+        self.waiting.drain(..)
+    }
+
+    /// There is room again.
+    pub(super) fn writable(&mut self) {
+        self.is_full = false;
+    }
+
+    /// Sends what may be sent, until the socket is full: its next OUT brings us back.
+    pub(super) fn send(&mut self, io: &mut Io<'_, Linux>, desk: &mut Desk) -> Result<(), Failure> {
+        while !self.is_full && self.suspect.is_none() {
+            self.commit(desk);
+            let Some(&Message { size, .. }) = self.under_way.get(self.unsent) else {
+                return Ok(());
+            };
+            let rest = size as usize - self.sent_of;
+            let (wanted, sent) =
+                if self.sent_of >= HEADER_BYTES as usize && rest >= DIRECT_BYTES_MIN {
+                    let piece = desk.noise.piece(self.name(self.unsent), self.sent_of, rest);
+                    (piece.len(), io.send(piece))
+                } else {
+                    let length = self.compose(desk);
+                    (length, io.send(&desk.outbox[..length]))
+                };
+            match sent {
+                Ok(Sent::Bytes(count)) => {
+                    self.sent(count);
+                    self.is_full = count < wanted;
+                }
+                Ok(Sent::Nothing) => self.is_full = true,
+                Err(errno) => return Err(self.closed(Some(errno))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes and checks what has come. Returns whether the peer has ended.
+    pub(super) fn receive(
+        &mut self,
+        io: &mut Io<'_, Linux>,
+        ready: Ready,
+        desk: &mut Desk,
+    ) -> Result<bool, Failure> {
+        let mut inbox = std::mem::take(&mut desk.inbox);
+        let result = self.receive_into(&mut inbox, io, ready, desk);
+        desk.inbox = inbox;
+        result
+    }
+
+    fn receive_into(
+        &mut self,
+        inbox: &mut [u8],
+        io: &mut Io<'_, Linux>,
+        ready: Ready,
+        desk: &mut Desk,
+    ) -> Result<bool, Failure> {
+        let short_is_last = desk.short_means_empty && ready.short_read_means_empty();
+        loop {
+            match io.recv(inbox) {
+                Ok(Received::Bytes(count)) => {
+                    desk.now = io.kernel.now();
+                    self.since = desk.now;
+                    self.take(&inbox[..count], desk);
+                    if short_is_last && count < inbox.len() {
+                        break;
+                    }
+                }
+                Ok(Received::Nothing) => break,
+                Ok(Received::End) => {
+                    self.conclude(desk, true)?;
+                    return Ok(true);
+                }
+                Err(errno) => {
+                    self.conclude(desk, true)?;
+                    return Err(self.closed(Some(errno)));
+                }
+            }
+        }
+        self.conclude(desk, false)?;
+        Ok(false)
+    }
+
+    /// Checks bytes that came; each message that is whole is counted, and may bring the next.
+    fn take(&mut self, mut got: &[u8], desk: &mut Desk) {
+        while !got.is_empty() {
+            if let Some(suspect) = &mut self.suspect {
+                suspect.came.extend_from_slice(got);
+                return;
+            }
+            let name = self.name(0);
+            let Some(&Message { intended, size }) = self.under_way.front() else {
+                self.suspect(Vec::new(), got, desk);
+                return;
+            };
+            let rest = size as usize - self.got_of;
+            let (mine, others) = got.split_at(got.len().min(rest));
+            if desk.noise.differs(name, self.got_of, mine).is_some() {
+                let mut before = vec![0; self.got_of];
+                desk.noise.write(name, 0, &mut before);
+                self.suspect(before, got, desk);
+                return;
+            }
+            self.got_of += mine.len();
+            self.offset += mine.len() as u64;
+            got = others;
+            if self.got_of == size as usize {
+                self.answered(intended, size, desk);
+            }
+        }
+    }
+
+    fn answered(&mut self, intended: Instant, size: u32, desk: &mut Desk) {
+        self.under_way.pop_front();
+        self.first += 1;
+        self.got_of = 0;
+        // Bytes that fit although they were not sent yet: chance alone could do that, with a
+        // message of a byte or two. Then the rest of it is not sent.
+        match self.unsent.checked_sub(1) {
+            Some(unsent) => self.unsent = unsent,
+            None => self.sent_of = 0,
+        }
+        desk.answered(intended, size);
+        if desk.answers_pace && desk.may_begin(desk.now) {
+            self.begin(desk.now);
+        }
+    }
+
+    fn suspect(&mut self, mut came: Vec<u8>, got: &[u8], desk: &mut Desk) {
+        came.extend_from_slice(got);
+        desk.suspects += 1;
+        self.suspect = Some(Suspect { came, until: desk.now + EVIDENCE_TIME });
+    }
+
+    /// Gives what is wrong its name, when there is enough of it or nothing more will come.
+    pub(super) fn conclude(&mut self, desk: &mut Desk, is_last: bool) -> Result<(), Failure> {
+        let Some(Suspect { came, until }) = &self.suspect else {
+            return Ok(());
+        };
+        if !is_last && desk.now < *until && came.len() < EVIDENCE_BYTES {
+            return Ok(());
+        }
+        let (due, offset) = self.due();
+        let sent = self.first + self.under_way.len() as u64;
+        let (noise, sizes, seed) = (&desk.noise, &desk.sizes, desk.seed);
+        let case = autopsy::Case { noise, sizes, seed, due, sent, offset };
+        let found = case.name(came);
+        let found = found.expect("what made it suspicious is still there");
+        self.suspect = None;
+        desk.suspects -= 1;
+        Err(Failure::Mismatch(found))
+    }
+
+    /// The end, while more is wanted.
+    pub(super) fn closed(&self, errno: Option<Errno>) -> Failure {
+        let (offset, owed) = (self.offset, self.owed() as u64);
+        Failure::Closed { connection: self.index, offset, owed, errno }
+    }
+
+    /// Its oldest message did not come back although others did.
+    pub(super) fn missing(&self) -> Mismatch {
+        let (name, offset) = self.due();
+        let wrong = super::mismatch::Wrong::Lost(1);
+        let connection = name.connection;
+        Mismatch { connection, offset: Some(offset), message: name.number, wrong }
+    }
+
+    /// Lets messages from the queue out, as many as may be under way.
+    fn commit(&mut self, desk: &mut Desk) {
+        while self.under_way.len() < desk.window {
+            let Some(intended) = self.waiting.pop_front() else {
+                return;
+            };
+            desk.leaves(intended);
+            if self.under_way.is_empty() {
+                self.since = desk.now;
+            }
+            let size = desk.size(self.name(self.under_way.len()));
+            self.under_way.push_back(Message { intended, size });
+        }
+    }
+
+    /// Writes what is to be sent next into the outbox, as much as fits.
+    fn compose(&self, desk: &mut Desk) -> usize {
+        let mut length = 0;
+        let mut from = self.sent_of;
+        for at in self.unsent..self.under_way.len() {
+            let room = &mut desk.outbox[length..];
+            let rest = self.under_way[at].size as usize - from;
+            let fits = rest.min(room.len());
+            desk.noise.write(self.name(at), from, &mut room[..fits]);
+            length += fits;
+            from = 0;
+            if fits < rest || length == desk.outbox.len() {
+                break;
+            }
+        }
+        length
+    }
+
+    fn sent(&mut self, mut count: usize) {
+        while count > 0 {
+            let rest = self.under_way[self.unsent].size as usize - self.sent_of;
+            if count < rest {
+                self.sent_of += count;
+                return;
+            }
+            count -= rest;
+            self.unsent += 1;
+            self.sent_of = 0;
+        }
+    }
+
+    /// The name of the message at this place of `under_way`.
+    fn name(&self, at: usize) -> Name {
+        Name { connection: self.index, number: self.first + at as u64 }
+    }
+}

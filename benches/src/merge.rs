@@ -1,0 +1,193 @@
+//! Several ranks' results as one: histograms added exactly, rates summed over the time that all of
+//! them were at work. It refuses what does not belong together.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::load::{Counts, Latency, Progress, histogram};
+use crate::record::Record;
+
+/// What all ranks did together.
+#[derive(Debug, Clone, Serialize)]
+pub struct Merged {
+    /// How many there were.
+    pub ranks: u32,
+    /// What each was asked.
+    pub parameters: Value,
+    /// What they counted.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// How long all of them were at work at the same time.
+    pub window_seconds: f64,
+    /// Messages a second in that time, of all.
+    pub rate: f64,
+    /// Of each rank in that time.
+    pub rates: Vec<f64>,
+    /// Latencies of all messages, in nanoseconds.
+    pub latency_nanos: Latency,
+    /// Ranks that ended before their time, and why.
+    pub failures: Vec<String>,
+    /// What was wrong, by name.
+    pub wrong: Vec<String>,
+    /// All latencies.
+    #[serde(skip)]
+    pub latencies: Histogram<u64>,
+}
+
+/// Reads all results of a folder.
+///
+/// # Errors
+/// When there is none, or one is damaged.
+pub fn read(dir: &Path) -> Result<Vec<Record>> {
+    let mut records = Vec::new();
+    let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with("rank-") && name.ends_with(".json") {
+            records.push(Record::read(&path).with_context(|| path.display().to_string())?);
+        }
+    }
+    ensure!(!records.is_empty(), "{}: there are no results (rank-N.json)", dir.display());
+    Ok(records)
+}
+
+/// Adds them up.
+///
+/// # Errors
+/// When ranks are missing or there twice, were asked different things, or were never at work at
+/// the same time.
+pub fn merge(mut records: Vec<Record>) -> Result<Merged> {
+    records.sort_by_key(|record| record.rank);
+    belong_together(&records)?;
+    let (start, end) = window(&records)?;
+    let mut latencies = histogram();
+    let mut counts = Counts::default();
+    for record in &records {
+        latencies.add(record.latencies()?).context("histograms of different bounds")?;
+        counts = counts + record.counts;
+    }
+    let window_seconds = (end - start) as f64 / 1e9;
+    let rate = |record: &Record| {
+        let at = |time: u64| messages_by(&record.progress, time - record.start_unix_nanos);
+        (at(end) - at(start)) / window_seconds
+    };
+    let rates: Vec<f64> = records.iter().map(rate).collect();
+    let failure = |record: &Record| {
+        record.failure.as_ref().map(|failure| format!("rank {}: {failure}", record.rank))
+    };
+    let wrong = |record: &Record| {
+        let rank = record.rank;
+        record.wrong.iter().map(|wrong| format!("rank {rank}: {wrong}")).collect::<Vec<_>>()
+    };
+    Ok(Merged {
+        ranks: records[0].size,
+        parameters: records[0].parameters.clone(),
+        counts,
+        window_seconds,
+        rate: rates.iter().sum(),
+        rates,
+        latency_nanos: Latency::of(&latencies),
+        failures: records.iter().filter_map(failure).collect(),
+        wrong: records.iter().flat_map(wrong).collect(),
+        latencies,
+    })
+}
+
+/// Sorted by rank: is everybody here once, and was asked the same?
+fn belong_together(records: &[Record]) -> Result<()> {
+    let Some(first) = records.first() else { bail!("there are no results") };
+    for record in records {
+        let (rank, size) = (record.rank, record.size);
+        ensure!(
+            size == first.size,
+            "rank {rank} is one of {size}, rank {} of {}",
+            first.rank,
+            first.size
+        );
+    }
+    for pair in records.windows(2) {
+        ensure!(pair[0].rank != pair[1].rank, "rank {} is there twice", pair[0].rank);
+    }
+    let missing: Vec<String> = (0..first.size)
+        .filter(|rank| records.iter().all(|record| record.rank != *rank))
+        .map(|rank| rank.to_string())
+        .collect();
+    ensure!(
+        missing.is_empty(),
+        "of {} ranks these are missing: {}",
+        first.size,
+        missing.join(", ")
+    );
+    for record in &records[1..] {
+        if let Some(name) = differs(&first.parameters, &record.parameters) {
+            let of = |record: &Record| record.parameters.get(&name).map(Value::to_string);
+            bail!(
+                "rank {} was asked something else than rank {}: {name} is {} and not {}",
+                record.rank,
+                first.rank,
+                of(record).unwrap_or_default(),
+                of(first).unwrap_or_default(),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A parameter in which two differ.
+fn differs(one: &Value, other: &Value) -> Option<String> {
+    let empty = serde_json::Map::new();
+    let fields = |value| Value::as_object(value).unwrap_or(&empty);
+    let (one, other) = (fields(one), fields(other));
+    let mut names = one.keys().chain(other.keys());
+    names.find(|name| one.get(*name) != other.get(*name)).cloned()
+}
+
+/// When all were at work, in nanoseconds since 1970.
+fn window(records: &[Record]) -> Result<(u64, u64)> {
+    let end = |record: &Record| {
+        record.start_unix_nanos + record.progress.last().map_or(0, |progress| progress.nanos)
+    };
+    let start = records.iter().map(|record| record.start_unix_nanos).max().unwrap_or(0);
+    let end = records.iter().map(end).min().unwrap_or(0);
+    ensure!(
+        start < end,
+        "the ranks were never at work at the same time: start them together \
+        (--start-at)"
+    );
+    Ok((start, end))
+}
+
+/// How many messages there were by some time, in a straight line between two points known.
+fn messages_by(progress: &[Progress], nanos: u64) -> f64 {
+    let after = progress.partition_point(|point| point.nanos < nanos);
+    let zero = Progress { nanos: 0, messages: 0 };
+    let before = after.checked_sub(1).map_or(zero, |at| progress[at]);
+    let Some(next) = progress.get(after) else {
+        return before.messages as f64;
+    };
+    let span = (next.nanos - before.nanos).max(1) as f64;
+    let share = (nanos - before.nanos) as f64 / span;
+    before.messages as f64 + (next.messages - before.messages) as f64 * share
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn between_two_points_is_a_straight_line() {
+        let progress = [(10, 100), (20, 300)].map(|(nanos, messages)| Progress { nanos, messages });
+        for (nanos, messages) in
+            [(0, 0.0), (5, 50.0), (10, 100.0), (15, 200.0), (20, 300.0), (99, 300.0)]
+        {
+            let got = messages_by(&progress, nanos);
+            assert!((got - messages).abs() < 1e-9, "at {nanos}: {got}");
+        }
+    }
+}

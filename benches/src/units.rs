@@ -1,0 +1,143 @@
+//! Times, sizes, rates as people write them, and as they read them. It measures nothing.
+
+use std::time::Duration;
+
+/// A duration: `10s`, `500ms`, `1.5s`, `2m`; a bare number is seconds.
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let bad = || format!("'{text}' is no duration, such as 500us, 200ms, 1.5s, 2m or 1h");
+    let (number, unit) = split(text);
+    let seconds = match unit {
+        "ns" => 1e-9,
+        "us" | "µs" => 1e-6,
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(bad()),
+    };
+    let number: f64 = number.parse().map_err(|_| bad())?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| bad())
+}
+
+/// A duration that is not zero.
+///
+/// # Errors
+/// As [`duration`].
+pub fn some_duration(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|duration| {
+        if duration.is_zero() { Err("it must be longer than nothing".into()) } else { Ok(duration) }
+    })
+}
+
+/// A number of bytes: `64`, `16k`, `16KiB`, `1M`; powers of 1024.
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
+pub fn bytes(text: &str) -> Result<u32, String> {
+    let bad = || format!("'{text}' is no size, such as 64, 16k or 1M (up to 1G)");
+    let (number, unit) = split(text);
+    let factor: u32 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        _ => return Err(bad()),
+    };
+    let number: u32 = number.parse().map_err(|_| bad())?;
+    let bytes = number.checked_mul(factor).ok_or_else(bad)?;
+    if (1..=1 << 30).contains(&bytes) { Ok(bytes) } else { Err(bad()) }
+}
+
+/// An amount a second, or simply an amount: `5000`, `100k`, `1.5M`; powers of 1000.
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
+pub fn amount(text: &str) -> Result<f64, String> {
+    let bad = || format!("'{text}' is no amount, such as 5000, 100k or 1.5M");
+    let (number, unit) = split(text);
+    let factor = match unit {
+        "" | "/s" => 1.0,
+        "k" | "K" => 1e3,
+        "m" | "M" => 1e6,
+        _ => return Err(bad()),
+    };
+    let number: f64 = number.parse().map_err(|_| bad())?;
+    Ok(number * factor)
+}
+
+/// A time as it is read: three digits that matter and the unit that suits it.
+#[must_use]
+pub fn time(nanos: f64) -> String {
+    let (value, unit) = match nanos {
+        _ if nanos < 1e3 => (nanos, "ns"),
+        _ if nanos < 1e6 => (nanos / 1e3, "µs"),
+        _ if nanos < 1e9 => (nanos / 1e6, "ms"),
+        _ => (nanos / 1e9, "s"),
+    };
+    let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    format!("{value:.digits$} {unit}")
+}
+
+/// A number of bytes as it is read.
+#[must_use]
+pub fn size(bytes: f64) -> String {
+    let (value, unit) = match bytes {
+        _ if bytes < 1e3 => return format!("{bytes:.0} B"),
+        _ if bytes < 1e6 => (bytes / 1e3, "kB"),
+        _ if bytes < 1e9 => (bytes / 1e6, "MB"),
+        _ => (bytes / 1e9, "GB"),
+    };
+    format!("{value:.1} {unit}")
+}
+
+/// A whole number with a space between thousands.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Where the number ends and the unit begins.
+fn split(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    text.split_at(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_write_is_read() {
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("250us"), Ok(Duration::from_micros(250)));
+        assert_eq!((bytes("64"), bytes("16k"), bytes("1MiB")), (Ok(64), Ok(16384), Ok(1 << 20)));
+        assert_eq!((amount("100k"), amount("1.5M")), (Ok(100e3), Ok(1.5e6)));
+        for text in ["", "s", "-1s", "1x", "1.2.3s", "inf", "1e9s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        for text in ["", "0", "-1", "1.5k", "4G", "64x"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+        assert!(some_duration("0").is_err());
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        assert_eq!((time(999.0), time(1_234.0)), ("999 ns".into(), "1.23 µs".into()));
+        assert_eq!((time(12_340_000.0), time(2e9)), ("12.3 ms".into(), "2.00 s".into()));
+        assert_eq!((grouped(1_234_567), grouped(12)), ("1 234 567".into(), "12".into()));
+        assert_eq!(size(1_500_000.0), "1.5 MB");
+    }
+}
