@@ -21,6 +21,8 @@ pub(super) struct Desk {
     pub(super) window: usize,
     /// Whether an answer makes the next message leave.
     pub(super) answers_pace: bool,
+    /// Whether a connection has but one message.
+    pub(super) churn: bool,
     /// Whether a short read means that nothing more is there: of TCP, not of a Unix socket.
     pub(super) short_means_empty: bool,
     pub(super) gso: bool,
@@ -34,8 +36,6 @@ pub(super) struct Desk {
     pub(super) owed: u64,
     /// Of those, not yet on their way.
     pub(super) waiting: u64,
-    /// Connections in which something is wrong that has no name yet.
-    pub(super) suspects: u32,
     pub(super) last_answer: Instant,
     /// Whether any answer came since the load was opened.
     pub(super) has_answers: bool,
@@ -52,6 +52,7 @@ impl Desk {
             seed: config.seed,
             window: config.window(),
             answers_pace: config.pace.rate().is_none(),
+            churn: config.churn,
             short_means_empty: matches!(config.target, super::Target::Tcp(_)),
             gso: config.gso,
             now: Instant::ZERO,
@@ -59,7 +60,6 @@ impl Desk {
             left: 0,
             owed: 0,
             waiting: 0,
-            suspects: 0,
             last_answer: Instant::ZERO,
             has_answers: false,
             meter: Meter::new(),

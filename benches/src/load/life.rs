@@ -2,7 +2,7 @@
 //! end. It does not know who comes next.
 
 use epollite::reactor::Io;
-use epollite::{Linux, Ready, Shut};
+use epollite::{Instant, Linux, Ready, Shut};
 
 use super::desk::Desk;
 use super::failure::Failure;
@@ -17,12 +17,17 @@ use super::stream::Stream;
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) stream: Stream,
-    is_leaving: bool,
+    leaving_since: Option<Instant>,
 }
 
 impl Life {
     pub(super) const fn new(stream: Stream) -> Self {
-        Self { stream, is_leaving: false }
+        Self { stream, leaving_since: None }
+    }
+
+    /// Since when it waits: for its connection, an answer, or the end.
+    pub(super) fn silent_since(&self) -> Option<Instant> {
+        self.leaving_since.or_else(|| self.stream.silent_since())
     }
 
     /// Takes it as far as it goes. Returns whether it is over.
@@ -41,8 +46,8 @@ impl Life {
         if self.stream.owed() > 0 {
             return if has_ended { Err(self.stream.closed(None)) } else { Ok(false) };
         }
-        if !self.is_leaving {
-            self.is_leaving = true;
+        if self.leaving_since.is_none() {
+            self.leaving_since = Some(desk.now);
             // A server that has ended first has nobody to tell.
             let _ = io.shutdown(Shut::Write);
         }

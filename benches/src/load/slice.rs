@@ -6,7 +6,6 @@ use std::time::Duration;
 use epollite::{Errno, Event, Instant, Kernel, Ready, Token};
 
 use super::failure::Failure;
-use super::life::Life;
 use super::pace::Schedule;
 use super::{Guest, Length, Load, Observer};
 
@@ -288,19 +287,18 @@ impl Load {
         let (now, stall) = (self.desk.now, self.config.stall);
         let mut longest: Option<(Instant, u32)> = None;
         for (token, at) in self.tokens.iter().zip(0..) {
-            let source = token.and_then(|token| self.reactor.source(token));
-            let Some(stream) = source.and_then(|source| match source.state {
-                Guest::Stream(stream) | Guest::Life { life: Life { stream, .. }, .. } => {
-                    Some(stream)
+            let since = match token.and_then(|it| self.reactor.source(it)).map(|it| it.state) {
+                Some(Guest::Stream(stream)) => {
+                    stream.conclude(&mut self.desk, false)?;
+                    stream.silent_since()
+                }
+                Some(Guest::Life { life, .. }) => {
+                    life.stream.conclude(&mut self.desk, false)?;
+                    life.silent_since()
                 }
                 _ => None,
-            }) else {
-                continue;
             };
-            if self.desk.suspects > 0 {
-                stream.conclude(&mut self.desk, false)?;
-            }
-            if let Some(since) = stream.silent_since()
+            if let Some(since) = since
                 && longest.is_none_or(|(before, _)| since < before)
             {
                 longest = Some((since, at));

@@ -226,14 +226,13 @@ impl Stream {
             None => self.sent_of = 0,
         }
         desk.answered(intended, size);
-        if desk.answers_pace && desk.may_begin(desk.now) {
+        if desk.answers_pace && !desk.churn && desk.may_begin(desk.now) {
             self.begin(desk.now);
         }
     }
 
     fn suspect(&mut self, mut came: Vec<u8>, got: &[u8], desk: &mut Desk) {
         came.extend_from_slice(got);
-        desk.suspects += 1;
         self.suspect = Some(Suspect { came, until: desk.now + EVIDENCE_TIME });
     }
 
@@ -252,7 +251,6 @@ impl Stream {
         let found = case.name(came);
         let found = found.expect("what made it suspicious is still there");
         self.suspect = None;
-        desk.suspects -= 1;
         Err(Failure::Mismatch(found))
     }
 
