@@ -7,7 +7,7 @@ CARGO   ?= cargo
 PROGRAM := target/release/epollite
 
 # What the tests talk to, and with what they look: Debian's packages, by command.
-TOOLS    := nc socat ncat python3 strace perf cc setpriv
+TOOLS    := nc socat ncat python3 strace perf cc setpriv prlimit
 PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc libc6-dev util-linux
 
 .DEFAULT_GOAL := help
@@ -40,6 +40,7 @@ run: build ## build it and serve echo on 127.0.0.1:7777, telling of clients; Ctr
 .PHONY: test
 test: tools ## every test: facts, laws, real clients, bad input
 	$(CARGO) test --locked --no-default-features --lib
+	$(CARGO) test --locked --manifest-path benches/Cargo.toml
 	$(CARGO) test --locked
 
 # The long runs. They take their tools from crates.io and the nightly that is installed.

@@ -1,0 +1,14 @@
+//! The program as its users meet it, against servers that are honest and others that are not.
+
+#[path = "program/errors.rs"]
+mod errors;
+#[path = "program/honest.rs"]
+mod honest;
+#[path = "program/merging.rs"]
+mod merging;
+#[path = "program/stall.rs"]
+mod stall;
+#[path = "program/support.rs"]
+mod support;
+#[path = "program/wrong.rs"]
+mod wrong;

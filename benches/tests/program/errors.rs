@@ -1,0 +1,146 @@
+//! What goes wrong is one clear line and an exit code, and what was measured by then is kept.
+
+use std::process::Command;
+
+use crate::support::{Run, bench, echo, run, tcp, udp};
+
+#[test]
+fn nobody_is_there() {
+    let door = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = door.local_addr().unwrap();
+    drop(door);
+    for how in ["", "--churn", "--rate 100"] {
+        let run = run(&format!("load {address} {how} -t 1s"));
+        run.ended(69, &format!("no server at tcp {address}: connection refused"));
+        assert_eq!(run.out, "", "there is nothing to show");
+    }
+    run(&format!("load {address} --udp -t 1s")).ended(69, &format!("no server at udp {address}"));
+    run("load unix:@nobody-is-here -t 1s").ended(69, "no server at unix:@nobody-is-here");
+    run("load /nowhere/at/all --unix -t 1s").ended(69, "no such file");
+}
+
+#[test]
+fn arguments_that_cannot_be_meant() {
+    for arguments in [
+        "load",
+        "load 127.0.0.1",
+        "load 127.0.0.1:0",
+        "load 127.0.0.1:7 -c 0",
+        "load 127.0.0.1:7 -d 0",
+        "load 127.0.0.1:7 -s 0",
+        "load 127.0.0.1:7 -s uniform:9-3",
+        "load 127.0.0.1:7 --rate 0",
+        "load 127.0.0.1:7 --rate x",
+        "load 127.0.0.1:7 --poisson",
+        "load 127.0.0.1:7 -t 0s",
+        "load 127.0.0.1:7 -t 1s -n 5",
+        "load 127.0.0.1:7 -n 0",
+        "load 127.0.0.1:7 --udp -s 15",
+        "load 127.0.0.1:7 --udp -s 64k",
+        "load 127.0.0.1:7 --udp --churn",
+        "load 127.0.0.1:7 --udp --unix",
+        "load 127.0.0.1:7 --gso",
+        "load 127.0.0.1:7 --churn -d 2",
+        "load 127.0.0.1:7 --pin 99999",
+        "load 127.0.0.1:7 --fail-if p99=2ms",
+        "load 127.0.0.1:7 --fail-if p101>2ms",
+        "load 127.0.0.1:7 --start-at @1",
+        "load 127.0.0.1:7 --start-at tomorrow",
+        "load 127.0.0.1:7 --hlog /nowhere/at/all",
+        "load 127.0.0.1:7 --json --hgrm",
+        "merge /nowhere/at/all",
+        "completions no-shell",
+        "nothing",
+    ] {
+        let run = run(arguments);
+        assert_eq!(run.code, Some(2), "{arguments}: {run:?}");
+        assert!(!run.err.is_empty() && run.out.is_empty(), "{arguments}: {run:?}");
+    }
+    let mut half = bench("load 127.0.0.1:7");
+    let run: Run = half.env("EPL_RANK", "1").output().unwrap().into();
+    run.ended(2, "EPL_RANK is set and EPL_SIZE is not");
+}
+
+#[test]
+fn it_closes_the_connection_in_the_middle() {
+    let address = tcp(|number, message| (number < 50).then(|| message.to_vec()));
+    let run = run(&format!("load {address} -c 2 -t 5s --warmup 0 --json"));
+    run.ended(69, "after 3200 bytes, with 1 messages owed");
+    assert_eq!(run.json()["ending"], "failed");
+    assert!(run.json()["messages"].as_u64() >= Some(50), "what was measured is kept: {run:?}");
+}
+
+#[test]
+fn it_stops_echoing() {
+    let address =
+        tcp(|number, message| Some(if number < 50 { message.to_vec() } else { Vec::new() }));
+    let run = run(&format!("load {address} -c 2 -t 5s --warmup 0 --stall 300ms"));
+    run.ended(69, "the server stopped echoing: 2 messages are owed");
+    assert!(run.out.contains("100 messages in"), "what was measured is shown: {run:?}");
+}
+
+#[test]
+fn one_connection_starves_while_others_go_on() {
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let address = tcp(move |number, message| {
+        let is_mine = number == 50 && first.swap(false, std::sync::atomic::Ordering::Relaxed);
+        Some(if is_mine { Vec::new() } else { message.to_vec() })
+    });
+    let run = run(&format!("load {address} -c 2 -t 5s --warmup 0 --stall 500ms"));
+    run.ended(1, "byte 3200: lost: message 50");
+}
+
+#[test]
+fn datagrams_that_nobody_answers() {
+    let address = udp(|_, _| Vec::new());
+    let run = run(&format!(
+        "load {address} --udp -d 4 -t 5s --warmup 0 --loss-after 100ms --stall 400ms --json"
+    ));
+    run.ended(69, "the server stopped echoing");
+    assert!(run.json()["lost"].as_u64() >= Some(4), "{run:?}");
+}
+
+/// Limits of open files, soft and hard.
+fn limited(limits: &str, arguments: &str) -> Run {
+    let bench = bench(arguments);
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--nofile={limits}")).arg(bench.get_program()).args(bench.get_args());
+    command.output().unwrap().into()
+}
+
+#[test]
+fn the_limit_of_descriptors_is_raised_as_far_as_it_goes() {
+    let address = tcp(echo);
+    let arguments = format!("load {address} -c 200 -n 1000 --warmup 0");
+    assert_eq!(limited("64:1024", &arguments).code, Some(0));
+    let run = limited("64:128", &arguments);
+    run.ended(69, "232 descriptors are needed and the limit is 128");
+}
+
+#[test]
+fn interrupted_it_still_reports() {
+    use std::io::Read;
+    let address = tcp(echo);
+    let mut child = bench(&format!("load {address} -t 60s --warmup 0 --hlog /dev/stderr --json"))
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Its log shows that it is at work: signals are heeded by then.
+    let mut log = child.stderr.take().unwrap();
+    let mut seen = String::new();
+    while !seen.contains("\n0.") && !seen.contains("\n1.") {
+        let mut byte = [0; 256];
+        let count = log.read(&mut byte).unwrap();
+        assert!(count > 0, "it ended by itself: {seen}");
+        seen += std::str::from_utf8(&byte[..count]).unwrap();
+    }
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+    let run = Run::from(child.wait_with_output().unwrap());
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(run.json()["ending"], "interrupted");
+    assert!(run.json()["messages"].as_u64() > Some(0));
+}

@@ -1,0 +1,93 @@
+//! A server that stops for a while is charged with every message that should have been sent.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use epollite_bench::load::{Config, Length, Load, Meter, Observer, Pace, Target};
+use epollite_bench::twin;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Messages a second; so many should leave in each millisecond of the stall, and none does well.
+const RATE: f64 = 1000.0;
+
+/// When the server stops, and when it goes on; in ticks of the observer, each a tenth of a second.
+const STOPPED_AT: u64 = 400;
+const GOES_ON_AT: u64 = 600;
+
+struct Freezer {
+    server: Pid,
+    stopped: Option<Duration>,
+    length: Duration,
+}
+
+impl Observer for Freezer {
+    fn tick(&mut self, elapsed: Duration, _: &Meter) {
+        let millis = u64::try_from(elapsed.as_millis()).unwrap();
+        if self.stopped.is_none() && millis >= STOPPED_AT {
+            kill(self.server, Signal::SIGSTOP).unwrap();
+            self.stopped = Some(elapsed);
+        } else if let Some(stopped) = self.stopped
+            && self.length.is_zero()
+            && millis >= GOES_ON_AT
+        {
+            kill(self.server, Signal::SIGCONT).unwrap();
+            self.length = elapsed - stopped;
+        }
+    }
+}
+
+struct Reaper(Child);
+
+impl Drop for Reaper {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn percentiles_carry_the_whole_stall() {
+    let door = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = door.local_addr().unwrap();
+    drop(door);
+    let program = twin::compile().unwrap();
+    let port = address.port().to_string();
+    let child = Command::new(program).args([&port, "edge"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Reaper(child);
+    // It says when it listens.
+    let mut said = std::io::BufReader::new(child.0.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut said, &mut String::new()).unwrap();
+    let server = Pid::from_raw(i32::try_from(child.0.id()).unwrap());
+
+    let config = Config {
+        connections: 4,
+        pace: Pace::Uniform(RATE),
+        ..Config::new(Target::Tcp(address.into()))
+    };
+    let mut load = Load::open(&config).unwrap();
+    let mut freezer = Freezer { server, stopped: None, length: Duration::ZERO };
+    let slice = load.slice(Length::For(Duration::from_secs(2)), &mut freezer).unwrap();
+    let stall = freezer.length;
+    assert!(stall >= Duration::from_millis(100), "the server stood still: {stall:?}");
+    assert_eq!(slice.messages, 2000, "all that were meant to leave did");
+
+    // Every millisecond of the stall a message was meant to leave, and waited for its rest. A
+    // closed loop would have seen four slow answers.
+    let latencies = load.meter().latencies();
+    let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap();
+    let longer = |share: u32| {
+        let bound = stall * share / 10;
+        (latencies.count_between(nanos(bound), u64::MAX), (stall - bound).as_secs_f64() * RATE)
+    };
+    for share in [1, 3, 5, 7] {
+        let (count, meant) = longer(share);
+        assert!(
+            count as f64 >= meant * 0.9 - 5.0,
+            "of a stall of {stall:?}, {count} messages waited longer than {share} tenths, and \
+             {meant:.0} were meant to leave before"
+        );
+    }
+    assert!(latencies.max() >= nanos(stall * 9 / 10), "the longest: {}", latencies.max());
+    assert!(latencies.value_at_percentile(99.0) >= nanos(stall * 7 / 10));
+}

@@ -1,0 +1,139 @@
+//! The world of the tests: echo servers, honest and otherwise, in threads; and the program.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::thread;
+
+/// What a server does with the message of this number: what it sends, or `None` to hang up.
+pub(crate) type Answer = dyn Fn(u64, &[u8]) -> Option<Vec<u8>> + Send + Sync;
+
+/// Bytes in a message of a test.
+pub(crate) const SIZE: usize = 64;
+
+/// An honest answer.
+pub(crate) fn echo(_: u64, message: &[u8]) -> Option<Vec<u8>> {
+    Some(message.to_vec())
+}
+
+/// A TCP server that answers message by message, of [`SIZE`] bytes each, counted in each
+/// connection from 0.
+pub(crate) fn tcp(
+    answer: impl Fn(u64, &[u8]) -> Option<Vec<u8>> + Send + Sync + 'static,
+) -> SocketAddr {
+    let door = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = door.local_addr().unwrap();
+    let answer: Arc<Answer> = Arc::new(answer);
+    thread::spawn(move || {
+        for stream in door.incoming() {
+            let (stream, answer) = (stream.unwrap(), Arc::clone(&answer));
+            thread::spawn(move || converse(stream, &*answer));
+        }
+    });
+    address
+}
+
+fn converse(mut stream: TcpStream, answer: &Answer) {
+    stream.set_nodelay(true).unwrap();
+    let mut message = [0; SIZE];
+    let mut number = 0;
+    while stream.read_exact(&mut message).is_ok() {
+        let Some(bytes) = answer(number, &message) else { return };
+        if stream.write_all(&bytes).is_err() {
+            return;
+        }
+        number += 1;
+    }
+}
+
+/// A TCP server that echoes whatever comes, of any size.
+pub(crate) fn plain_tcp() -> SocketAddr {
+    let door = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = door.local_addr().unwrap();
+    thread::spawn(move || door.incoming().for_each(|stream| pour(stream.unwrap())));
+    address
+}
+
+/// The same, on a Unix socket.
+pub(crate) fn plain_unix(path: &Path) {
+    let door = UnixListener::bind(path).unwrap();
+    thread::spawn(move || door.incoming().for_each(|stream| pour(stream.unwrap())));
+}
+
+fn pour(mut stream: impl Read + Write + Send + 'static) {
+    thread::spawn(move || {
+        let mut buf = vec![0; 65_536];
+        while let Ok(count @ 1..) = stream.read(&mut buf) {
+            if stream.write_all(&buf[..count]).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// A UDP server; datagrams are counted over all clients.
+pub(crate) fn udp(answer: impl Fn(u64, &[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut buf = vec![0; 65_536];
+        for number in 0.. {
+            let (count, from) = socket.recv_from(&mut buf).unwrap();
+            for reply in answer(number, &buf[..count]) {
+                socket.send_to(&reply, from).unwrap();
+            }
+        }
+    });
+    address
+}
+
+/// The program with these arguments, a space between two, and with nothing of our environment
+/// that it would heed.
+pub(crate) fn bench(arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_epollite-bench"));
+    command.args(arguments.split_whitespace()).stdin(Stdio::null());
+    for (name, _) in std::env::vars() {
+        if ["EPL_", "OMPI_", "SLURM_", "JOB_"].iter().any(|start| name.starts_with(start)) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Run {
+    /// The result as JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// That it ended so, with one line that says so.
+    #[track_caller]
+    pub(crate) fn ended(&self, code: i32, line: &str) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert!(self.err.contains(line), "'{line}' is not said: {self:?}");
+        assert_eq!(self.err.lines().count(), 1, "one clear line: {self:?}");
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+/// Runs it to its end.
+pub(crate) fn run(arguments: &str) -> Run {
+    bench(arguments).output().unwrap().into()
+}
