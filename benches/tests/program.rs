@@ -1,5 +1,7 @@
 //! The program as its users meet it, against servers that are honest and others that are not.
 
+#![expect(clippy::unwrap_used, reason = "in a test, what fails should stop it")]
+
 #[path = "program/errors.rs"]
 mod errors;
 #[path = "program/honest.rs"]
