@@ -144,7 +144,7 @@ fn datagrams_altered_duplicated_and_reordered_are_named() {
         bytes[50] ^= u8::from(number == BAD);
         vec![bytes]
     })
-    .ended(1, &format!("connection 0: altered: "));
+    .ended(1, "connection 0: altered: ");
     load_udp(|number, message| vec![message.to_vec(); 1 + usize::from(number == BAD)])
         .ended(1, &format!("connection 0: duplicated: message {BAD} came again"));
     load_udp(|number, message| {
