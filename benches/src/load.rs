@@ -5,6 +5,7 @@
 //!   run      warm-up, then what is measured, a report         the way in for most
 //!   Load     opened once, then slice by slice                 the way in for comparisons
 //!    slice    the loop: schedule, events, the end              knows who, not what
+//!    watch    ten times a second: observers, losses, silence
 //!    stream, life, datagram   one connection                   sends, receives, checks
 //!     desk     what they share     noise  the bytes    autopsy  names what is wrong
 //!    meter    latencies and counts
@@ -33,6 +34,7 @@ mod run;
 mod sizes;
 mod slice;
 mod stream;
+mod watch;
 
 use std::fmt;
 use std::time::Duration;

@@ -54,32 +54,31 @@ pub(super) fn connecting(config: &Config, born: u64) -> Result<Fd, Failure> {
             (addr.family().ok_or_else(|| absent(Errno::EDESTADDRREQ))?, Kind::Datagram)
         }
     };
-    let fd = Linux.socket(family, kind).map_err(|errno| exhausted(errno, config, born))?;
-    let result = prepare(&fd, config, born).and_then(|()| connect(&fd, &addr));
-    match result {
-        Ok(()) => Ok(fd),
-        Err(errno) => {
-            // Its error would be about a file's data, and there is none.
-            let _ = Linux.close(fd);
-            Err(match errno {
-                Errno::EADDRNOTAVAIL | Errno::EADDRINUSE => {
-                    Failure::Ports { connections: u32::try_from(born).unwrap_or(u32::MAX) }
-                }
-                errno => absent(errno),
-            })
+    let many = config.churn || config.connections > ONE_SOURCE_MAX;
+    let spread = source(&addr, born);
+    let first = if many { spread } else { None };
+    let sources = [Some(first), (spread != first).then_some(spread)].into_iter().flatten();
+    for source in sources {
+        let fd = Linux.socket(family, kind).map_err(|errno| exhausted(errno, config, born))?;
+        let result = prepare(&fd, config, source).and_then(|()| connect(&fd, &addr));
+        let Err(errno) = result else { return Ok(fd) };
+        // Its error would be about a file's data, and there is none.
+        let _ = Linux.close(fd);
+        if !matches!(errno, Errno::EADDRNOTAVAIL | Errno::EADDRINUSE) {
+            return Err(absent(errno));
         }
     }
+    Err(Failure::Ports { connections: u32::try_from(born).unwrap_or(u32::MAX) })
 }
 
-fn prepare(fd: &Fd, config: &Config, born: u64) -> Result<(), Errno> {
+fn prepare(fd: &Fd, config: &Config, source: Option<Addr>) -> Result<(), Errno> {
     let failed = |errno: nix::errno::Errno| Errno::new(errno as i32).unwrap_or(Errno::EIO);
     match config.target {
-        Target::Tcp(addr) => {
+        Target::Tcp(_) => {
             Linux.setsockopt(fd, SocketOption::NoDelay(true))?;
-            if let Some(source) = source(config, &addr, born) {
-                // The port is chosen at connect(2), where only the whole pair must be unique.
+            // The port is chosen at connect(2), where only the whole pair must be unique.
+            if source.is_some() {
                 setsockopt(fd, sockopt::IpBindAddressNoPort, &true).map_err(failed)?;
-                Linux.bind(fd, &source)?;
             }
         }
         Target::Udp(_) => {
@@ -96,7 +95,7 @@ fn prepare(fd: &Fd, config: &Config, born: u64) -> Result<(), Errno> {
         }
         Target::Unix(_) => {}
     }
-    Ok(())
+    source.map_or(Ok(()), |source| Linux.bind(fd, &source))
 }
 
 fn connect(fd: &Fd, addr: &Addr) -> Result<(), Errno> {
@@ -116,15 +115,12 @@ fn connect(fd: &Fd, addr: &Addr) -> Result<(), Errno> {
     Err(Errno::ETIMEDOUT)
 }
 
-/// Which of loopback's addresses a connection comes from, when one is not enough.
-fn source(config: &Config, addr: &Addr, born: u64) -> Option<Addr> {
+/// Which of loopback's addresses the `born`-th connection comes from, when one is not enough.
+fn source(addr: &Addr, born: u64) -> Option<Addr> {
     let is_loopback = matches!(addr, Addr::V4(v4) if v4.ip().is_loopback());
-    if !is_loopback || !(config.churn || config.connections > ONE_SOURCE_MAX) {
-        return None;
-    }
     let number = u32::try_from(born % u64::from(SOURCES)).unwrap_or(0);
     let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 1, 1)) + number);
-    Some(Addr::V4(std::net::SocketAddrV4::new(source, 0)))
+    is_loopback.then_some(Addr::V4(std::net::SocketAddrV4::new(source, 0)))
 }
 
 fn exhausted(errno: Errno, config: &Config, born: u64) -> Failure {

@@ -7,26 +7,14 @@ use epollite::{Errno, Event, Instant, Kernel, Ready, Token};
 
 use super::failure::Failure;
 use super::pace::Schedule;
+use super::watch::Times;
 use super::{Guest, Length, Load, Observer};
-
-/// How often we look around: at watchers, at losses, at stalls.
-const TICK: Duration = Duration::from_millis(100);
-
-/// How often an interval of latencies is shown.
-const INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long after the end messages that could not even be sent are kept: at a rate that is too
-/// high there would be as many as there were before.
-const UNSENT_MAX: Duration = Duration::from_secs(2);
 
 /// How long after a signal answers are waited for.
 const LEAVE_MAX: Duration = Duration::from_secs(1);
 
 /// More messages than this do not wait to be sent: at 16 bytes each it is memory that ends.
 const WAITING_MAX: u64 = 1 << 26;
-
-/// UDP: so many datagrams in a row are lost before silence counts as a stall; one or two may be.
-const LOST_IN_A_ROW: u64 = 3;
 
 /// What a slice of load brought. All of it is in [`Load::meter`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,18 +25,6 @@ pub struct Slice {
     pub elapsed: Duration,
 }
 
-/// The times of the slice that runs.
-struct Times<'a> {
-    start: Instant,
-    tick: Instant,
-    interval: Instant,
-    /// Since when no message begins.
-    over: Option<Instant>,
-    /// Datagrams that were lost when the last answer came.
-    lost_before: (Instant, u64),
-    observer: &'a mut dyn Observer,
-}
-
 impl Load {
     /// Keeps the server busy for `length`, then waits for the answers still owed.
     ///
@@ -57,14 +33,7 @@ impl Load {
     /// [`Load::meter`].
     pub fn slice(&mut self, length: Length, observer: &mut dyn Observer) -> Result<Slice, Failure> {
         let start = self.reactor.kernel().now();
-        let mut times = Times {
-            start,
-            tick: start + TICK,
-            interval: start,
-            over: None,
-            lost_before: (start, 0),
-            observer,
-        };
+        let mut times = Times::new(start, observer);
         self.slices += 1;
         self.desk.begin(start, length);
         if self.is_interrupted {
@@ -240,104 +209,6 @@ impl Load {
         let is_impatient =
             self.is_interrupted && times.over.is_some_and(|over| desk.now - over > LEAVE_MAX);
         none_begins && (desk.owed == 0 && !lives_on || is_impatient)
-    }
-
-    /// Ten times a second.
-    fn look_around(&mut self, times: &mut Times<'_>) -> Result<(), Failure> {
-        let now = self.desk.now;
-        // Missed ticks are not made up for.
-        times.tick = now + TICK;
-        self.desk.meter.reached(now - times.start);
-        if now - times.interval >= INTERVAL {
-            let (start, length) = (times.interval - times.start, now - times.interval);
-            let observer = &mut times.observer;
-            self.desk.meter.turn(|latencies| observer.interval(start, length, latencies));
-            times.interval = now;
-        }
-        times.observer.tick(now - times.start, &self.desk.meter);
-        let none_begins = self.desk.left == 0 || now >= self.desk.end;
-        if none_begins && times.over.is_none() {
-            times.over = Some(now);
-        }
-        if times.over.is_some_and(|over| now - over > UNSENT_MAX || self.is_interrupted) {
-            self.give_up_unsent();
-        }
-        if self.config.target.is_datagrams() { self.expire(times) } else { self.look_for_silence() }
-    }
-
-    /// Messages that wait to be sent are not sent any more; they have waited, and that counts.
-    fn give_up_unsent(&mut self) {
-        let (desk, mut gone): (_, Vec<Instant>) = (&mut self.desk, self.queue.drain(..).collect());
-        for token in self.tokens.iter().flatten() {
-            match self.reactor.source(*token).map(|source| source.state) {
-                Some(Guest::Stream(stream)) => gone.extend(stream.give_up()),
-                Some(Guest::Socket(socket)) => gone.extend(socket.give_up()),
-                _ => {}
-            }
-        }
-        for intended in gone {
-            desk.waiting -= 1;
-            desk.owed -= 1;
-            desk.meter.unsent(desk.now - intended);
-        }
-    }
-
-    /// Streams: is anybody waiting for too long?
-    fn look_for_silence(&mut self) -> Result<(), Failure> {
-        let (now, stall) = (self.desk.now, self.config.stall);
-        let mut longest: Option<(Instant, u32)> = None;
-        for (token, at) in self.tokens.iter().zip(0..) {
-            let since = match token.and_then(|it| self.reactor.source(it)).map(|it| it.state) {
-                Some(Guest::Stream(stream)) => {
-                    stream.conclude(&mut self.desk, false)?;
-                    stream.silent_since()
-                }
-                Some(Guest::Life { life, .. }) => {
-                    life.stream.conclude(&mut self.desk, false)?;
-                    life.silent_since()
-                }
-                _ => None,
-            };
-            if let Some(since) = since
-                && longest.is_none_or(|(before, _)| since < before)
-            {
-                longest = Some((since, at));
-            }
-        }
-        let Some((since, connection)) = longest.filter(|(since, _)| now - *since > stall) else {
-            return Ok(());
-        };
-        let quiet = now - self.desk.last_answer.max(since);
-        if quiet < stall / 2
-            && let Some(source) =
-                self.tokens[connection as usize].and_then(|token| self.reactor.source(token))
-            && let Guest::Stream(stream) = source.state
-        {
-            return Err(stream.missing().into());
-        }
-        Err(Failure::Stalled { seconds: quiet.as_secs_f64(), owed: self.desk.owed, connection })
-    }
-
-    /// Datagrams: what has not come back by now is lost; and if nothing comes at all?
-    fn expire(&mut self, times: &mut Times<'_>) -> Result<(), Failure> {
-        for token in self.tokens.iter().flatten() {
-            if let Some(mut source) = self.reactor.source(*token)
-                && let Guest::Socket(socket) = source.state
-            {
-                socket.expire(self.config.loss_after, &mut self.desk);
-                socket.send(&mut source.io, &mut self.desk)?;
-            }
-        }
-        let (last, lost) = (self.desk.last_answer, self.desk.meter.counts.lost);
-        if times.lost_before.0 != last {
-            times.lost_before = (last, lost);
-        }
-        let quiet = self.desk.now - last;
-        if quiet > self.config.stall && lost - times.lost_before.1 >= LOST_IN_A_ROW {
-            let owed = self.desk.owed;
-            return Err(Failure::Stalled { seconds: quiet.as_secs_f64(), owed, connection: 0 });
-        }
-        Ok(())
     }
 
     /// Datagrams that nobody waits for are read too: they may be duplicates.
