@@ -7,8 +7,8 @@ CARGO   ?= cargo
 PROGRAM := target/release/epollite
 
 # What the tests talk to, and with what they look: Debian's packages, by command.
-TOOLS    := nc socat ncat python3 strace perf cc setpriv prlimit
-PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc libc6-dev util-linux
+TOOLS    := nc socat ncat python3 strace perf cc setpriv prlimit unshare ip
+PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc libc6-dev util-linux iproute2
 
 .DEFAULT_GOAL := help
 

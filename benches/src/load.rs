@@ -53,7 +53,7 @@ pub use meter::{Counts, LATENCY_NANOS_MAX, Meter, Progress, histogram};
 pub use mismatch::{Mismatch, Wrong};
 pub use noise::HEADER_BYTES;
 pub use pace::Pace;
-pub use run::{Cpu, Ending, Latency, Report, run};
+pub use run::{Cpu, Ending, Latency, Report, has_process, run};
 pub use sizes::Sizes;
 pub use slice::Slice;
 
@@ -106,6 +106,7 @@ pub struct Load {
     free: Vec<u32>,
     slices: u64,
     is_interrupted: bool,
+    is_hurried: bool,
 }
 
 /// Who is registered.
@@ -143,6 +144,7 @@ impl Load {
             free: Vec::new(),
             slices: 0,
             is_interrupted: false,
+            is_hurried: false,
         };
         if config.churn {
             // Whether anybody is there is told before the first slice, as it is without churn.
@@ -258,10 +260,8 @@ impl Load {
         };
         let mut record = [0; SIGINFO_BYTES];
         while source.io.kernel.read(source.io.fd, &mut record).is_ok() {
-            if self.is_interrupted {
-                // Asked twice, we do not wait for anybody.
-                self.desk.owed = 0;
-            }
+            // Asked twice, we do not wait for anybody.
+            self.is_hurried = self.is_interrupted;
             self.is_interrupted = true;
             self.desk.close();
         }

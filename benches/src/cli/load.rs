@@ -182,6 +182,11 @@ impl Args {
         if let Some(core) = self.pin {
             crate::server::pin(core).map_err(|error| format!("--pin: {error:#}"))?;
         }
+        if let Some(pid) = self.server_pid
+            && !load::has_process(pid)
+        {
+            return Err(format!("--server-pid: there is no process {pid}"));
+        }
         if let Some(start) = self.start_at
             && start < Timestamp::now()
         {

@@ -221,10 +221,19 @@ impl Bill {
         let (user, system) = getrusage(UsageWho::RUSAGE_THREAD).map_or((0, 0), |usage| {
             (usage.user_time().num_microseconds(), usage.system_time().num_microseconds())
         });
-        let server = server_pid.and_then(|pid| {
-            let clock = clock_getcpuclockid(Pid::from_raw(pid)).ok()?;
-            Some(Duration::from(clock_gettime(clock).ok()?).as_secs_f64())
-        });
+        let server = server_pid.and_then(process_cpu).map(|cpu| cpu.as_secs_f64());
         Self { user: seconds(user), system: seconds(system), server }
     }
+}
+
+/// Whether a process can be billed: see [`Config::server_pid`].
+#[must_use]
+pub fn has_process(pid: i32) -> bool {
+    process_cpu(pid).is_some()
+}
+
+/// CPU time of all threads of a process.
+fn process_cpu(pid: i32) -> Option<Duration> {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid)).ok()?;
+    Some(Duration::from(clock_gettime(clock).ok()?))
 }

@@ -206,8 +206,8 @@ impl Load {
         let desk = &self.desk;
         let none_begins = desk.left == 0 || desk.now >= desk.end;
         let lives_on = self.config.churn && self.free.len() < self.tokens.len();
-        let is_impatient =
-            self.is_interrupted && times.over.is_some_and(|over| desk.now - over > LEAVE_MAX);
+        let left_long_ago = times.over.is_some_and(|over| desk.now - over > LEAVE_MAX);
+        let is_impatient = self.is_hurried || self.is_interrupted && left_long_ago;
         none_begins && (desk.owed == 0 && !lives_on || is_impatient)
     }
 

@@ -42,6 +42,7 @@ fn arguments_that_cannot_be_meant() {
         "load 127.0.0.1:7 --gso",
         "load 127.0.0.1:7 --churn -d 2",
         "load 127.0.0.1:7 --pin 99999",
+        "load 127.0.0.1:7 --server-pid 999999999",
         "load 127.0.0.1:7 --fail-if p99=2ms",
         "load 127.0.0.1:7 --fail-if p101>2ms",
         "load 127.0.0.1:7 --start-at @1",
@@ -115,6 +116,32 @@ fn the_limit_of_descriptors_is_raised_as_far_as_it_goes() {
     assert_eq!(limited("64:1024", &arguments).code, Some(0));
     let run = limited("64:128", &arguments);
     run.ended(69, "232 descriptors are needed and the limit is 128");
+}
+
+/// In a network of its own, with 31 ports, and a server that lets everybody queue.
+const FEW_PORTS: &str = r#"
+    ip link set lo up
+    echo 40000 40030 > /proc/sys/net/ipv4/ip_local_port_range
+    exec python3 -c "
+import socket, subprocess, sys
+family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
+door = socket.create_server((sys.argv[1], 7001), family=family, backlog=512)
+sys.exit(subprocess.run(sys.argv[2:]).returncode)
+" "$@"
+"#;
+
+#[test]
+fn ports_run_out_where_there_is_but_one_address() {
+    let load = |address: &str, arguments: &str| -> Run {
+        let bench = bench(&format!("load {arguments} -c 100 -n 100 --warmup 0 --stall 200ms"));
+        let mut command = Command::new("unshare");
+        command.args(["-rn", "sh", "-c", FEW_PORTS, "sh", address]);
+        command.arg(bench.get_program()).args(bench.get_args());
+        command.output().unwrap().into()
+    };
+    load("::1", "[::1]:7001").ended(69, "no free port is left to connect from, after 3");
+    // Loopback has more addresses than one; here it comes as far as loading a server that sleeps.
+    load("127.0.0.1", "127.0.0.1:7001").ended(69, "the server stopped echoing: 100 messages");
 }
 
 #[test]
