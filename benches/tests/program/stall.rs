@@ -1,7 +1,7 @@
 //! A server that stops for a while is charged with every message that should have been sent.
 
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use epollite_bench::load::{Config, Length, Load, Meter, Observer, Pace, Target};
 use epollite_bench::twin;
@@ -11,13 +11,14 @@ use nix::unistd::Pid;
 /// Messages a second; so many should leave in each millisecond of the stall, and none does well.
 const RATE: f64 = 1000.0;
 
-/// When the server stops, and when it goes on; in ticks of the observer, each a tenth of a second.
+/// When the server stops, and when it goes on, in milliseconds of the slice; the observer is asked
+/// ten times a second.
 const STOPPED_AT: u64 = 400;
 const GOES_ON_AT: u64 = 600;
 
 struct Freezer {
     server: Pid,
-    stopped: Option<Duration>,
+    stopped: Option<Instant>,
     length: Duration,
 }
 
@@ -26,13 +27,13 @@ impl Observer for Freezer {
         let millis = u64::try_from(elapsed.as_millis()).unwrap();
         if self.stopped.is_none() && millis >= STOPPED_AT {
             kill(self.server, Signal::SIGSTOP).unwrap();
-            self.stopped = Some(elapsed);
+            self.stopped = Some(Instant::now());
         } else if let Some(stopped) = self.stopped
             && self.length.is_zero()
             && millis >= GOES_ON_AT
         {
+            self.length = stopped.elapsed();
             kill(self.server, Signal::SIGCONT).unwrap();
-            self.length = elapsed - stopped;
         }
     }
 }
