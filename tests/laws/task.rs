@@ -48,6 +48,18 @@ pub fn keeps_its_promises_under_faults(plan: &[u8]) {
     live(plan, Some(faults(u64::from(*at), errno).only(call)));
 }
 
+/// Either of the two, as the first byte says: for the fuzzer, and for what it has found.
+///
+/// # Panics
+/// When a law is broken, with its name.
+pub fn keeps_its_promises_either_way(plan: &[u8]) {
+    match plan.split_first() {
+        Some((first, rest)) if first % 2 == 1 => keeps_its_promises_under_faults(rest),
+        Some((_, rest)) => keeps_its_promises(rest),
+        None => {}
+    }
+}
+
 /// Lives a day; returns whether the fault has struck.
 ///
 /// # Panics

@@ -92,6 +92,11 @@ impl Guest {
         let mode = Mode { trigger: config.trigger, local: self.local };
         let did = match self.converse(io, ready, buf, mode, config, stats) {
             Ok(did) => did,
+            // Signal upon signal: that is nobody's fault here, and what was to be done still is.
+            Err(errno) if errno.interrupted() => {
+                io.again(ready);
+                true
+            }
             Err(errno) => {
                 self.echo.failed();
                 return Served::Over(Left::Failed(errno));
@@ -103,6 +108,10 @@ impl Guest {
         match self.settle(io, mode) {
             Ok(()) if did => Served::Useful,
             Ok(()) => Served::Spurious,
+            Err(errno) if errno.interrupted() => {
+                io.again(ready);
+                Served::Useful
+            }
             Err(errno) => Served::Over(Left::Failed(errno)),
         }
     }
@@ -197,9 +206,15 @@ impl Guest {
         let mut sent = 0;
         if self.echo.state() == State::Open {
             stats.echoes += 1;
-            if let Sent::Bytes(count) = io.send(bytes)? {
-                sent = count;
-                stats.bytes_out += count as u64;
+            match io.send(bytes) {
+                Ok(Sent::Bytes(count)) => {
+                    sent = count;
+                    stats.bytes_out += count as u64;
+                }
+                Ok(Sent::Nothing) => {}
+                // They have been read: whatever hinders us, they are owed.
+                Err(errno) if errno.interrupted() => {}
+                Err(errno) => return Err(errno),
             }
         }
         // We read only when nothing is owed, and no more than this bound: it is never crossed.
