@@ -33,14 +33,31 @@ tools: ## install the Debian packages that tests need, where a command is missin
 build: ## build the program, optimised: target/release/epollite
 	$(CARGO) build --release --locked
 
+BENCH    := benches/target/release/epollite-bench
+COMPARED := benches/target/compare.json
+
 .PHONY: run
 run: build ## build it and serve echo on 127.0.0.1:7777, telling of clients; Ctrl-C ends it
 	$(PROGRAM) echo -v
 
+.PHONY: compare
+compare: build bench ## compare it with a C twin and other people's servers; a table, and JSON
+	@$(BENCH) compare --program $(PROGRAM) --cases ping,c64,stream --rounds 12 --slice 30ms --idle 1000 \
+		--json $(COMPARED); code=$$?; echo; echo 'Everything measured: $(COMPARED)'; exit $$code
+
+.PHONY: bench
+bench: ## build the measuring program, optimised: benches/target/release/epollite-bench
+	$(CARGO) build --release --locked --manifest-path benches/Cargo.toml
+
+.PHONY: models
+models: build bench ## every server model by number of connections, and where each breaks
+	$(BENCH) models --program $(PROGRAM) --json benches/target/models.json
+
 .PHONY: test
 test: tools ## every test: facts, laws, real clients, bad input
 	$(CARGO) test --locked --no-default-features --lib
-	$(CARGO) test --locked --manifest-path benches/Cargo.toml
+	$(CARGO) test --locked --manifest-path benches/Cargo.toml --lib --test program --test compare \
+		--test record
 	$(CARGO) test --locked
 
 # The long runs. They take their tools from crates.io and the nightly that is installed.
@@ -118,6 +135,7 @@ nightly: tools ## the long runs, under an hour: programs, days, plans, sanitizer
 	$(CARGO) run --locked --release -- sim --seed $$(date +%s) --steps 20_000_000 --faults
 	PROPTEST_CASES=20000 $(CARGO) test --locked --release --test laws
 	$(MAKE) asan tsan
+	$(CARGO) test --locked --manifest-path benches/Cargo.toml --test peers
 	for target in $(FUZZ); do $(MAKE) fuzz TARGET=$$target SECONDS=120 || exit 1; done
 
 .PHONY: check
@@ -129,6 +147,7 @@ check: tools ## format, lints, documentation, dependencies; no test
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path benches/Cargo.toml
 	$(CARGO) clippy --locked --manifest-path benches/Cargo.toml --all-targets -- -D warnings
+	$(CARGO) fmt --check --all --manifest-path benches/peers/Cargo.toml
 	@test "$$($(CARGO) tree --locked -e normal --prefix none | sed 's/ .*//' | sort -u | xargs)" = \
 		"epollite libc" || { echo 'the crate depends on more than libc'; exit 1; }
 
@@ -142,11 +161,9 @@ doc: ## the library's documentation: target/doc/epollite/index.html
 	$(CARGO) doc --locked --no-deps --lib
 
 .PHONY: twin
-twin: build ## paired comparison with a tight C twin: CPU and rate, with an A/A control
-	$(CARGO) run --release --locked --manifest-path benches/Cargo.toml --bin twin -- \
-		--rounds 36 \
-		--server 'epollite edge=$(PROGRAM) echo --tcp 127.0.0.1:{port} -q' \
-		--server 'epollite level=$(PROGRAM) echo --tcp 127.0.0.1:{port} -q --trigger level'
+twin: build bench ## the same at length: edge and level against the C twin, every case, 36 rounds
+	$(BENCH) compare --program $(PROGRAM) --servers epoll-edge,epoll-level --rounds 36 \
+		--json benches/target/twin.json
 
 .PHONY: install
 install: build ## install the program and its licences under $(DESTDIR)$(PREFIX)

@@ -1,7 +1,7 @@
 /*
- * epoll_echo PORT level|edge: the C twin, the YARDSTICK every server here is measured against.
+ * epoll_echo PORT|/PATH level|edge: the C twin, the YARDSTICK every server here is measured against.
  *
- * A TCP echo server on 127.0.0.1: one thread, one epoll, the fewest system calls we know of and
+ * A TCP echo server on 127.0.0.1, or one on a Unix stream socket: one thread, one epoll, the fewest system calls we know of and
  * no layer between them and the reader. What a reactor costs is what it adds to this file.
  *
  *   a message, both modes       recv, send, and a share of one epoll_wait; never an epoll_ctl
@@ -26,6 +26,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* One buffer for everybody: between two events no byte stays in it, so an idle connection needs
@@ -152,9 +153,10 @@ static void serve(int fd, uint32_t events)
             if (!edge)
                 return;
             /* Edge mode: nobody will remind us, so the socket must be left empty. A short read
-             * from TCP means that it is, and saves the recv that would only say EAGAIN. But a FIN
-             * may stand behind the data, and its edge is the very event we are handling: when the
-             * event carries it, read on until the end. If it comes later, so does an edge. */
+             * from TCP (or from a Unix socket that no descriptors are passed through) means that
+             * it is, and saves the recv that would only say EAGAIN. But a FIN may stand behind the
+             * data, and its edge is the very event we are handling: when the event carries it, read
+             * on until the end. If it comes later, so does an edge. */
             if (n < BUFFER_BYTES && !(events & ENDED))
                 return;
             continue;
@@ -193,6 +195,22 @@ static void welcome(int door)
     }
 }
 
+static int listen_at(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    if (strlen(path) >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        die("cannot listen");
+    }
+    strcpy(address.sun_path, path);
+    int door = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (door < 0)
+        die("socket");
+    if (bind(door, (struct sockaddr *)&address, sizeof address) < 0 || listen(door, SOMAXCONN) < 0)
+        die("cannot listen");
+    return door;
+}
+
 static int listen_on(uint16_t port)
 {
     int on = 1;
@@ -216,10 +234,12 @@ static int listen_on(uint16_t port)
 int main(int argc, char **argv)
 {
     char *end = NULL;
-    long port = argc == 3 ? strtol(argv[1], &end, 10) : -1;
+    bool unix_socket = argc == 3 && argv[1][0] == '/';
+    long port = argc != 3 ? -1 : unix_socket ? 0 : strtol(argv[1], &end, 10);
     edge = argc == 3 && strcmp(argv[2], "edge") == 0;
-    if (port < 0 || port > 65535 || *end != '\0' || (!edge && strcmp(argv[2], "level") != 0)) {
-        fprintf(stderr, "usage: epoll_echo PORT level|edge\n");
+    if (port < 0 || port > 65535 || (end != NULL && *end != '\0') ||
+        (!edge && strcmp(argv[2], "level") != 0)) {
+        fprintf(stderr, "usage: epoll_echo PORT|/PATH level|edge\n");
         return 2;
     }
     struct rlimit files; /* thousands of clients are the point; the soft limit is often 1024 */
@@ -230,7 +250,7 @@ int main(int argc, char **argv)
     epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0)
         die("epoll_create1");
-    int door = listen_on((uint16_t)port);
+    int door = unix_socket ? listen_at(argv[1]) : listen_on((uint16_t)port);
     struct epoll_event event = { .events = edge ? EPOLLIN | EPOLLET : EPOLLIN, .data.fd = door };
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, door, &event) < 0)
         die("epoll_ctl ADD");

@@ -36,6 +36,12 @@ enum Command {
     Load(Box<load::Args>),
     /// Adds up the results of several ranks of `load --out DIR`.
     Merge(merge::Args),
+    /// Compares echo servers with a C yardstick, paired, with an A/A control.
+    Compare(Box<crate::compare::Args>),
+    /// Compares the server models by number of connections: the tutorial's comparison, measured.
+    Models(Box<crate::models::Args>),
+    #[command(name = crate::worker::NAME, hide = true)]
+    Worker(crate::worker::Order),
     /// Writes a completion script for a shell to standard output.
     Completions {
         /// Which shell.
@@ -49,6 +55,9 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Load(args) => load::main(&args),
         Command::Merge(args) => merge::main(&args),
+        Command::Compare(args) => crate::compare::main(&args),
+        Command::Models(args) => crate::models::main(&args),
+        Command::Worker(order) => crate::worker::main(&order),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "epollite-bench", &mut std::io::stdout());

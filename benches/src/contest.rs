@@ -1,5 +1,7 @@
 //! One case, several servers, slice by slice in turn. It knows the order of things and collects
-//! samples; what they mean is for `paired` to say.
+//! samples; what they mean is for `paired` to say, and what a reader sees for `result`.
+//!
+//! A server that fails is out, with the rounds it had; the others go on.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,66 +9,105 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::case::Case;
-use crate::load::{Length, Load, Target};
+use crate::meter::{self, Cpu};
 use crate::paired::Sample;
-use crate::server::Server;
+use crate::result::{Latency, Round, Status, Syscalls};
+use crate::roster::Recipe;
+use crate::server::{Cores, Server};
+use crate::syscalls;
+use crate::worker::Worker;
 
 /// A pause after each slice before the bill is read: a server that has answered still has to find
 /// out that nothing more has come, and to go to sleep. That belongs to its own bill, and must not
 /// be in the way of the next.
 const SETTLE: Duration = Duration::from_millis(1);
 
-/// How one case went for all servers.
+/// How long all are left alone after the round that does not count, to see who does not sleep.
+const SILENCE: Duration = Duration::from_millis(50);
+
+/// Above this share of a core, a server that is asked nothing is called busy. A reactor's timers
+/// and a runtime's housekeeping stay far below; whoever polls is far above.
+const IDLE_SHARE_MAX: f64 = 0.02;
+
+/// How a contest is held.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Rounds that count, after one that does not.
+    pub rounds: usize,
+    /// How long one server is busy in one round.
+    pub slice: Duration,
+    /// Who runs where.
+    pub cores: Cores,
+    /// Whether system calls are counted at the end.
+    pub count_syscalls: bool,
+}
+
+/// One server in one case: what was measured, and what went wrong.
 #[derive(Debug)]
-pub struct Outcome {
-    /// What was asked.
-    pub case: Case,
-    /// Per server, in the order they were given: one sample a round.
-    pub samples: Vec<Vec<Sample>>,
-    /// Per server: the share of a core it used while it was *not* asked anything. Servers share a
-    /// core, so one that is busy while idle spoils the others' figures.
-    pub idle_share: Vec<f64>,
-    /// How long the whole case took.
-    pub wall: Duration,
+pub struct Entrant {
+    /// Its name.
+    pub name: String,
+    /// One for each round that counts and that it finished.
+    pub rounds: Vec<Round>,
+    /// CPU time over those, by its parts.
+    pub cpu: Cpu,
+    /// Round-trip times over those.
+    pub latency: Option<Latency>,
+    /// System calls, counted at the end.
+    pub syscalls: Option<Syscalls>,
+    /// Its memory at the end.
+    pub peak_rss_bytes: Option<u64>,
+    /// The share of a core it used while it was *not* asked anything. Servers share a core, so
+    /// one that is busy while idle would spoil the others' figures.
+    pub idle_share: f64,
+    /// Whether it was stopped between its slices, for that reason.
+    pub paused: bool,
+    /// Why it is out, if it is.
+    pub failure: Option<Failure>,
+    running: Option<(Server, Worker)>,
 }
 
-/// One server with its load, and its bills.
-struct Entrant<'a> {
-    server: &'a mut Server,
-    load: Load,
-    samples: Vec<Sample>,
-    /// Its CPU clock, and ours, when its last slice was over.
-    left_at: (Duration, Instant),
-    idle_cpu: Duration,
-    idle_wall: Duration,
+/// Why a server is out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// In words.
+    pub why: String,
+    /// How far it came: `Absent`, `NotAsked` or `Broke`.
+    pub status: Status,
 }
 
-/// Runs `rounds` rounds, in each of them one slice of every server, after one round that does not
-/// count: new connections still have windows to open, and programs pages to touch.
+/// Runs a case. `tell` is called after every slice.
 ///
-/// # Errors
-/// When a server stops serving, or echoes something else than what it was sent.
-pub fn run(case: Case, servers: &mut [Server], rounds: usize, slice: Duration) -> Result<Outcome> {
-    let start = Instant::now();
-    let mut entrants = Vec::with_capacity(servers.len());
-    for server in servers {
-        let load = Load::open(&case.config(Target::Tcp(server.address().into())))
-            .map_err(|failure| server.explain(failure))?;
-        let left_at = (server.cpu()?, Instant::now());
-        let (samples, zero) = (Vec::with_capacity(rounds + 1), Duration::ZERO);
-        entrants.push(Entrant { server, load, samples, left_at, idle_cpu: zero, idle_wall: zero });
-    }
-    for round in 0..=rounds {
+/// Each server is started anew, so its memory is that of this case, and nobody profits from what an
+/// earlier case left behind.
+pub fn run(
+    case: &Case,
+    recipes: &[&Recipe],
+    rules: &Rules,
+    tell: &mut dyn FnMut(),
+) -> Vec<Entrant> {
+    let mut entrants: Vec<Entrant> =
+        recipes.iter().map(|recipe| Entrant::start(recipe, case, rules.cores)).collect();
+    for round in 0..=rules.rounds {
         for index in order(round, entrants.len()) {
-            entrants[index].slice(slice)?;
+            entrants[index].turn(rules.slice, round > 0);
+            tell();
+        }
+        if round == 0 {
+            look_who_is_busy(&mut entrants);
         }
     }
-    Ok(Outcome {
-        case,
-        idle_share: entrants.iter().map(Entrant::idle_share).collect(),
-        samples: entrants.into_iter().map(|entrant| entrant.samples[1..].to_vec()).collect(),
-        wall: start.elapsed(),
-    })
+    for entrant in &mut entrants {
+        entrant.finish(rules);
+        tell();
+    }
+    entrants
+}
+
+/// How many times `tell` is called at most.
+#[must_use]
+pub fn steps(servers: usize, rounds: usize) -> u64 {
+    (servers * (rounds + 2)) as u64
 }
 
 /// Who comes when in a round. Everyone is first, second and last equally often, and every other
@@ -78,30 +119,146 @@ fn order(round: usize, count: usize) -> impl Iterator<Item = usize> {
     })
 }
 
-impl Entrant<'_> {
-    fn slice(&mut self, length: Duration) -> Result<()> {
-        let (cpu, now) = (self.server.cpu()?, Instant::now());
-        if !self.samples.is_empty() {
-            self.idle_cpu += cpu.saturating_sub(self.left_at.0);
-            self.idle_wall += now - self.left_at.1;
+/// Asks nobody anything for a while. Who is busy all the same is stopped, and from then on runs in
+/// its own slices only.
+fn look_who_is_busy(entrants: &mut [Entrant]) {
+    let bills = |entrants: &[Entrant]| -> Vec<Option<Duration>> {
+        let bill = |entrant: &Entrant| Some(meter::cpu(entrant.running.as_ref()?.0.pid())?.total);
+        entrants.iter().map(bill).collect()
+    };
+    let (before, start) = (bills(entrants), Instant::now());
+    thread::sleep(SILENCE);
+    let (after, wall) = (bills(entrants), start.elapsed());
+    for ((entrant, before), after) in entrants.iter_mut().zip(before).zip(after) {
+        let (Some(before), Some(after)) = (before, after) else { continue };
+        entrant.idle_share = after.saturating_sub(before).as_secs_f64() / wall.as_secs_f64();
+        entrant.paused = entrant.idle_share > IDLE_SHARE_MAX;
+        if let (true, Some((server, _))) = (entrant.paused, &entrant.running) {
+            server.pause();
         }
-        let slice = self
-            .load
-            .slice(Length::For(length), &mut ())
-            .map_err(|failure| self.server.explain(failure))?;
-        thread::sleep(SETTLE);
-        self.left_at = (self.server.cpu()?, Instant::now());
-        self.samples.push(Sample {
-            messages: slice.messages,
-            elapsed: slice.elapsed,
-            cpu: self.left_at.0.saturating_sub(cpu),
-        });
-        Ok(())
+    }
+}
+
+impl Entrant {
+    /// Nothing known yet.
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            rounds: Vec::new(),
+            cpu: Cpu::default(),
+            latency: None,
+            syscalls: None,
+            peak_rss_bytes: None,
+            idle_share: 0.0,
+            paused: false,
+            failure: None,
+            running: None,
+        }
     }
 
-    fn idle_share(&self) -> f64 {
-        self.idle_cpu.as_secs_f64() / self.idle_wall.as_secs_f64().max(f64::MIN_POSITIVE)
+    fn start(recipe: &Recipe, case: &Case, cores: Cores) -> Self {
+        let mut entrant = Self::named(&recipe.about.name);
+        let command = match recipe.command(case) {
+            Ok(command) => command,
+            Err(why) => return entrant.out(why, Status::NotAsked),
+        };
+        let server = match Server::start(&recipe.about.name, command, case.transport, cores) {
+            Ok(server) => server,
+            Err(error) => return entrant.out(format!("{error:#}"), Status::Absent),
+        };
+        match Worker::start(case, server.place()) {
+            Ok(worker) => entrant.running = Some((server, worker)),
+            Err(error) => return entrant.out(explained(server, &error), Status::Broke),
+        }
+        entrant
     }
+
+    /// Its slice of a round, if it is still in.
+    fn turn(&mut self, length: Duration, counts: bool) {
+        let Some((server, worker)) = &mut self.running else { return };
+        if self.paused {
+            server.resume();
+        }
+        match slice(server, worker, length) {
+            Ok((round, cpu)) if counts => {
+                self.rounds.push(round);
+                self.cpu.user += cpu.user;
+                self.cpu.system += cpu.system;
+                self.cpu.total += cpu.total;
+            }
+            Ok(_) => drop(worker.forget()),
+            Err(error) => self.fail(&error),
+        }
+        if let (true, Some((server, _))) = (self.paused, &self.running) {
+            server.pause();
+        }
+    }
+
+    /// What is looked at once, at the end; then it is stopped.
+    fn finish(&mut self, rules: &Rules) {
+        let Some((server, worker)) = &mut self.running else { return };
+        self.latency = worker.latency().ok().flatten();
+        self.peak_rss_bytes = meter::peak_rss_bytes(server.pid());
+        if self.paused {
+            server.resume();
+        }
+        if rules.count_syscalls {
+            let counted = syscalls::count(server.pid(), || Ok(worker.slice(rules.slice)?.messages));
+            // Best effort: perf is a guest here, and no figure but its own depends on it.
+            self.syscalls = counted.ok().flatten();
+        }
+        self.running = None;
+    }
+
+    fn fail(&mut self, error: &anyhow::Error) {
+        if let Some((server, mut worker)) = self.running.take() {
+            self.latency = worker.latency().ok().flatten();
+            let why = explained(server, error);
+            self.failure = Some(Failure { why, status: Status::Broke });
+        }
+    }
+
+    fn out(mut self, why: String, status: Status) -> Self {
+        self.failure = Some(Failure { why, status });
+        self
+    }
+
+    /// Its rounds, in the form that ratios are made of.
+    #[must_use]
+    pub fn samples(&self) -> Vec<Sample> {
+        let sample = |round: &Round| Sample {
+            messages: round.messages,
+            elapsed: Duration::from_secs_f64(round.elapsed_seconds),
+            cpu: Duration::from_secs_f64(round.cpu_seconds),
+            p99: Duration::from_nanos(round.p99_ns),
+        };
+        self.rounds.iter().map(sample).collect()
+    }
+}
+
+fn explained(mut server: Server, error: &anyhow::Error) -> String {
+    server.explain(format!("{error:#}"))
+}
+
+fn slice(server: &Server, worker: &mut Worker, length: Duration) -> Result<(Round, Cpu)> {
+    let gone = || anyhow::anyhow!("it is gone");
+    let before = meter::cpu(server.pid()).ok_or_else(gone)?;
+    let slice = worker.slice(length)?;
+    thread::sleep(SETTLE);
+    let after = meter::cpu(server.pid()).ok_or_else(gone)?;
+    let cpu = Cpu {
+        total: after.total.saturating_sub(before.total),
+        user: after.user.saturating_sub(before.user),
+        system: after.system.saturating_sub(before.system),
+    };
+    anyhow::ensure!(slice.messages > 0, "not one message came back in a slice");
+    let round = Round {
+        messages: slice.messages,
+        elapsed_seconds: slice.elapsed.as_secs_f64(),
+        cpu_seconds: cpu.total.as_secs_f64(),
+        p99_ns: slice.p99_ns,
+    };
+    Ok((round, cpu))
 }
 
 #[cfg(test)]

@@ -2,11 +2,19 @@
 //!
 //! ```text
 //!   main, cli   arguments, order of events, what is printed
-//!   contest     interleaves slices of several servers          knows load and server
-//!   report      the table and the JSON                         knows contest and paired
+//!   compare, models, session   who is compared, with what, when
+//!   table       the tables for people                          knows the record
+//!   result      the record: what a run found, as data          pure data
+//!   contest     interleaves slices of several servers          knows worker and server
+//!   verdicts    from what a contest brought to the record       arithmetic
+//!   weigh       memory with silent connections                 the same
+//!   worker      a load in a process of its own                 knows load
 //!   load        keeps a server busy, checks every byte         knows sockets, not processes
-//!   server      starts, pins, bills and stops a process        knows processes, not echo
-//!   twin        the C yardstick, compiled on the spot
+//!   server      starts, pins, pauses and stops a process       knows processes, not echo
+//!   meter       bills processes: CPU, memory                   knows /proc
+//!   syscalls    counts their system calls, by perf
+//!   roster      who there is, and how each is built            knows peers and the twin
+//!   machine     what it ran on
 //!   paired      from slices to ratios, intervals, verdicts     pure arithmetic
 //!   case        what is asked: connections, depth, size        pure data
 //!   record      one rank's result as a file                    knows load's words
@@ -22,13 +30,23 @@
 
 pub mod case;
 pub mod cli;
+pub mod compare;
 pub mod contest;
 pub mod hgrm;
 pub mod load;
+pub mod machine;
 pub mod merge;
+pub mod meter;
+pub mod models;
 pub mod paired;
 pub mod record;
-pub mod report;
+pub mod result;
+pub mod roster;
 pub mod server;
-pub mod twin;
+pub mod session;
+pub mod syscalls;
+pub mod table;
 pub mod units;
+pub mod verdicts;
+pub mod weigh;
+pub mod worker;

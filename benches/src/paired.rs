@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// How often an interval may miss the true median.
 const MISS_MAX: f64 = 0.05;
 
@@ -20,6 +22,8 @@ pub struct Sample {
     pub elapsed: Duration,
     /// With this much CPU time of the server.
     pub cpu: Duration,
+    /// The 99th percentile of the round-trip times.
+    pub p99: Duration,
 }
 
 impl Sample {
@@ -35,14 +39,22 @@ impl Sample {
         self.cpu.as_secs_f64() / self.count()
     }
 
-    fn count(&self) -> f64 {
+    /// The 99th percentile of the round-trip times, in seconds.
+    #[must_use]
+    pub fn p99_seconds(&self) -> f64 {
+        self.p99.as_secs_f64()
+    }
+
+    /// Messages, as a number to reckon with.
+    #[must_use]
+    pub fn count(&self) -> f64 {
         // A slice has far fewer than 2^32 messages; that many would be one every 12 picoseconds.
         f64::from(u32::try_from(self.messages).unwrap_or(u32::MAX))
     }
 }
 
 /// A median and the interval that holds the true one in 95 of 100 runs.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The middle of the rounds.
     pub median: f64,
@@ -80,13 +92,19 @@ impl Estimate {
         Self::of(mine.iter().zip(reference).map(|(mine, other)| what(mine) / what(other)))
     }
 
+    /// How far from 1 this ratio reaches on either side, as a factor of at least 1.
+    #[must_use]
+    pub fn noise(&self) -> f64 {
+        self.high.max(1.0 / self.low).max(1.0)
+    }
+
     /// The verdict on a ratio, given the same ratio of the yardstick's copy to the yardstick.
     ///
     /// What the copy's interval reaches on either side of 1, this run makes of no difference at
     /// all; a server's interval that touches that band shows nothing.
     #[must_use]
     pub fn against(&self, control: &Self) -> Verdict {
-        let noise = control.high.max(1.0 / control.low).max(1.0);
+        let noise = control.noise();
         if self.low > noise {
             Verdict::Higher
         } else if self.high < 1.0 / noise {
@@ -98,7 +116,8 @@ impl Estimate {
 }
 
 /// What may be said about a ratio.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Above what the control shows.
     Higher,
@@ -198,6 +217,6 @@ mod tests {
 
     fn sample(messages: u64, seconds: f64) -> Sample {
         let time = Duration::from_secs_f64(seconds);
-        Sample { messages, elapsed: time, cpu: time }
+        Sample { messages, elapsed: time, cpu: time, p99: time }
     }
 }

@@ -1,9 +1,12 @@
-//! A server under test as a process: started on its core, billed for its CPU, stopped. It knows
-//! nothing of what the server serves, only that it accepts TCP connections on a port.
+//! A server under test as a process: started on its core, paused, stopped. It knows nothing of what
+//! the server serves, only that it is to be reached through a port or a path.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,9 +14,12 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{Signal, kill};
-use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+
+use serde::{Deserialize, Serialize};
+
+use crate::case::Transport;
 
 /// How long a server may take until it accepts a connection. A debug build on a busy machine
 /// starts in well under a second.
@@ -73,33 +79,45 @@ pub fn raise_file_limit() -> Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")
 }
 
+/// Where a server is to be found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// UDP.
+    Udp(SocketAddr),
+    /// A Unix stream socket.
+    Unix(PathBuf),
+}
+
 /// A running server. Dropping it stops it.
 #[derive(Debug)]
 pub struct Server {
     name: String,
     child: Child,
-    address: SocketAddr,
-    clock: ClockId,
+    place: Place,
 }
 
 impl Server {
-    /// Starts `command` on its core, with a free port for `{port}`, and waits until it accepts.
+    /// Starts `command` on its core and waits until it serves. A free port stands for `{port}`, for
+    /// `{path}` a path where nothing is.
     ///
     /// The command is split like a shell would, but no shell runs. Its standard output is thrown
-    /// away; what it says on standard error is seen.
+    /// away; what it says on standard error is seen. It leads a process group of its own.
     ///
     /// # Errors
-    /// When it cannot be started, ends, or accepts nothing within five seconds.
-    pub fn start(name: &str, command: &str, cores: Cores) -> Result<Self> {
-        ensure!(command.contains("{port}"), "{name}: the command has no {{port}} in it");
-        let address = free_address().context("no free port")?;
-        let command = command.replace("{port}", &address.port().to_string());
+    /// When it cannot be started, ends, or serves nothing within five seconds.
+    pub fn start(name: &str, command: &str, transport: Transport, cores: Cores) -> Result<Self> {
+        let slot = if transport == Transport::Unix { "{path}" } else { "{port}" };
+        ensure!(command.contains(slot), "{name}: the command has no {slot} in it");
+        let (place, text) = free_place(transport).context("no free place to listen")?;
+        let command = command.replace(slot, &text);
         let words = shlex::split(&command)
             .with_context(|| format!("{name}: a quote is left open in `{command}`"))?;
         let (program, arguments) =
             words.split_first().with_context(|| format!("{name}: the command is empty"))?;
         let mut child = Command::new(program);
-        child.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+        child.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
         end_with_us(&mut child);
         // Affinity is inherited: every thread the server will ever have is on its core from the
         // first instruction, and no foreign program is needed to put it there.
@@ -107,38 +125,36 @@ impl Server {
         let child = child.spawn();
         pin(cores.load)?;
         let child = child.with_context(|| format!("{name}: cannot start `{program}`"))?;
-        let pid = pid_of(&child);
-        let clock = clock_getcpuclockid(pid).with_context(|| format!("{name}: no CPU clock"))?;
-        let mut server = Self { name: name.to_owned(), child, address, clock };
+        let mut server = Self { name: name.to_owned(), child, place };
         server.wait_until_up()?;
         Ok(server)
     }
 
     /// Adds what became of the process to an error of the load: a server that crashed is more news
     /// than the connection that was lost by it.
-    pub fn explain(&mut self, failure: impl std::error::Error) -> anyhow::Error {
+    pub fn explain(&mut self, failure: impl std::fmt::Display) -> String {
         // A crash closes the connections a moment before the process can be waited for.
         let deadline = Instant::now() + CRASH_MAX;
         while Instant::now() < deadline {
             if let Ok(Some(status)) = self.child.try_wait() {
-                return anyhow::anyhow!("{}: {failure}; it ended: {status}", self.name);
+                return format!("{failure}; it ended: {status}");
             }
             thread::sleep(LOOK_EVERY);
         }
-        anyhow::anyhow!("{}: {failure}", self.name)
+        failure.to_string()
     }
 
     fn wait_until_up(&mut self) -> Result<()> {
         let name = &self.name;
         let deadline = Instant::now() + START_MAX;
-        while TcpStream::connect_timeout(&self.address, START_MAX).is_err() {
+        while !serves(&self.place) {
             if let Some(status) = self.child.try_wait().context("cannot wait for the server")? {
                 bail!("{name}: did not come up; it ended: {status}");
             }
             ensure!(
                 Instant::now() < deadline,
-                "{name}: did not come up: nothing accepts on {} after {} s",
-                self.address,
+                "{name}: did not come up: nothing serves at {:?} after {} s",
+                self.place,
                 START_MAX.as_secs(),
             );
             thread::sleep(LOOK_EVERY);
@@ -152,23 +168,27 @@ impl Server {
         &self.name
     }
 
-    /// Where it accepts.
+    /// Where it serves.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
-    /// The CPU time of all its threads since it was started, user and system together, to the
-    /// nanosecond. Work that the kernel does for a loopback peer in the server's own calls is part
-    /// of it. Child processes are not: a server that forks for every client needs another bill.
-    ///
-    /// Man page: `clock_getcpuclockid(3)`
-    ///
-    /// # Errors
-    /// When the process is gone.
-    pub fn cpu(&self) -> Result<Duration> {
-        let spent = clock_gettime(self.clock).with_context(|| format!("{}: gone", self.name))?;
-        Ok(Duration::from(spent))
+    /// The process, the eldest of its family.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        pid_of(&self.child)
+    }
+
+    /// Takes the core away from it: one that never sleeps would be in everybody's way.
+    pub fn pause(&self) {
+        // Best effort: one that has ended is in nobody's way.
+        let _ = killpg(self.pid(), Signal::SIGSTOP);
+    }
+
+    /// Gives the core back.
+    pub fn resume(&self) {
+        let _ = killpg(self.pid(), Signal::SIGCONT);
     }
 }
 
@@ -177,18 +197,30 @@ impl Drop for Server {
         // A child that has not been waited for keeps its pid, so this can hit nobody else. All of
         // this is best effort: a server that has ended already has nothing to be told.
         if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = kill(pid_of(&self.child), Signal::SIGTERM);
+            let _ = kill(self.pid(), Signal::SIGTERM);
+            self.resume();
         }
         let deadline = Instant::now() + STOP_MAX;
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
-                drop(self.child.kill());
+                let _ = killpg(self.pid(), Signal::SIGKILL);
                 drop(self.child.wait());
-                return;
+                break;
             }
             thread::sleep(LOOK_EVERY);
         }
+        if let Place::Unix(path) = &self.place {
+            drop(std::fs::remove_file(path));
+        }
     }
+}
+
+/// Asks the kernel to end this process when its parent ends.
+///
+/// # Errors
+/// When the kernel refuses, which it should not.
+pub fn end_with_parent() -> Result<()> {
+    prctl::set_pdeathsig(Signal::SIGTERM).context("prctl")
 }
 
 /// Makes the kernel end the child when we end, however we end.
@@ -200,10 +232,45 @@ fn end_with_us(command: &mut Command) {
     unsafe { command.pre_exec(end) };
 }
 
-/// A port nobody listens on. Somebody else could take it before the server does; then the server
-/// says so and the run ends, which is rare enough.
-fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+/// Where nobody listens, and how that is said in a command. Somebody else could take it before the
+/// server does; then the server says so, which is rare enough.
+fn free_place(transport: Transport) -> std::io::Result<(Place, String)> {
+    let any = (Ipv4Addr::LOCALHOST, 0);
+    Ok(match transport {
+        Transport::Tcp => {
+            let address = TcpListener::bind(any)?.local_addr()?;
+            (Place::Tcp(address), address.port().to_string())
+        }
+        Transport::Udp => {
+            let address = UdpSocket::bind(any)?.local_addr()?;
+            (Place::Udp(address), address.port().to_string())
+        }
+        Transport::Unix => {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let nth = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("epollite-bench-{}-{nth}.sock", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            let text = path.to_string_lossy().into_owned();
+            (Place::Unix(path), text)
+        }
+    })
+}
+
+/// Whether somebody answers there; for a datagram socket that takes an echo.
+fn serves(place: &Place) -> bool {
+    match place {
+        Place::Tcp(address) => TcpStream::connect_timeout(address, START_MAX).is_ok(),
+        Place::Unix(path) => UnixStream::connect(path).is_ok(),
+        Place::Udp(address) => echoes(*address).unwrap_or(false),
+    }
+}
+
+fn echoes(address: SocketAddr) -> std::io::Result<bool> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.connect(address)?;
+    socket.set_read_timeout(Some(LOOK_EVERY))?;
+    socket.send(b"?")?;
+    Ok(socket.recv(&mut [0; 8])? == 1)
 }
 
 fn pid_of(child: &Child) -> Pid {
@@ -221,7 +288,8 @@ mod tests {
 
     #[test]
     fn a_server_that_ends_is_told_from_one_that_is_slow() {
-        let error = Server::start("gone", "false {port}", cores()).expect_err("it ends at once");
+        let error = Server::start("gone", "false {port}", Transport::Tcp, cores())
+            .expect_err("it ends at once");
         assert!(error.to_string().contains("did not come up; it ended"), "{error}");
     }
 
@@ -232,7 +300,7 @@ mod tests {
             ("'true {port}", "a quote is left open"),
             ("no-such-program-here {port}", "cannot start"),
         ] {
-            let error = Server::start("x", command, cores()).expect_err(command);
+            let error = Server::start("x", command, Transport::Tcp, cores()).expect_err(command);
             assert!(error.to_string().contains(why), "{error}");
         }
     }

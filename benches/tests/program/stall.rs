@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use epollite_bench::load::{Config, Length, Load, Meter, Observer, Pace, Target};
-use epollite_bench::twin;
+use epollite_bench::roster::Builder;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -52,7 +52,7 @@ fn percentiles_carry_the_whole_stall() {
     let door = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = door.local_addr().unwrap();
     drop(door);
-    let program = twin::compile().unwrap();
+    let program = Builder::new(None).and_then(|builder| builder.yardstick()).unwrap();
     let port = address.port().to_string();
     let child = Command::new(program).args([&port, "edge"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut child = Reaper(child);

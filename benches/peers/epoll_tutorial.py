@@ -1,0 +1,44 @@
+"""epoll_tutorial.py PORT: the loop that tutorials teach, with select.epoll, level-triggered."""
+
+import select
+import socket
+import sys
+
+
+def main():
+    door = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=4096)
+    door.setblocking(False)
+    epoll = select.epoll()
+    epoll.register(door.fileno(), select.EPOLLIN)
+    clients, owed = {}, {}
+    while True:
+        for fd, event in epoll.poll():
+            if fd == door.fileno():
+                client, _ = door.accept()
+                client.setblocking(False)
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                clients[client.fileno()] = client
+                epoll.register(client.fileno(), select.EPOLLIN)
+                continue
+            client = clients[fd]
+            data = owed.pop(fd, None)
+            try:
+                data = data or client.recv(65536)
+                taken = client.send(data) if data else 0
+            except BlockingIOError:
+                taken = 0
+            except OSError:
+                data = b""
+            if data is None:
+                continue
+            if not data:
+                epoll.unregister(fd)
+                clients.pop(fd).close()
+            elif taken < len(data):
+                owed[fd] = data[taken:]
+                epoll.modify(fd, select.EPOLLOUT)
+            elif event & select.EPOLLOUT:
+                epoll.modify(fd, select.EPOLLIN)
+
+
+main()

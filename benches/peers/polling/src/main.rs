@@ -1,0 +1,95 @@
+//! `polling PORT`: one thread on polling, in its own one-shot way: after each event, say again what
+//! is wanted next.
+#![expect(
+    unsafe_code,
+    reason = "polling asks its user to promise that a source outlives its place"
+)]
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+use polling::{Event, Events, Poller};
+
+const DOOR: usize = 0;
+
+struct Client {
+    stream: TcpStream,
+    /// What the socket did not take yet; while there is any, nothing is read.
+    owed: Vec<u8>,
+}
+
+fn main() -> io::Result<()> {
+    let port: u16 =
+        std::env::args().nth(1).and_then(|port| port.parse().ok()).expect("usage: PORT");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    listener.set_nonblocking(true)?;
+    let poller = Poller::new()?;
+    // SAFETY: the listener lives as long as the poller.
+    unsafe { poller.add(&listener, Event::readable(DOOR))? };
+    let mut events = Events::new();
+    let mut clients: HashMap<usize, Client> = HashMap::new();
+    let mut buf = vec![0; 64 * 1024];
+    let mut next = DOOR + 1;
+    loop {
+        events.clear();
+        match poller.wait(&mut events, None) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            result => result?,
+        };
+        for event in events.iter() {
+            if event.key == DOOR {
+                while let Ok((stream, _)) = listener.accept() {
+                    stream.set_nonblocking(true)?;
+                    drop(stream.set_nodelay(true));
+                    // SAFETY: a client is deleted from the poller before its stream is dropped.
+                    unsafe { poller.add(&stream, Event::readable(next))? };
+                    clients.insert(next, Client { stream, owed: Vec::new() });
+                    next += 1;
+                }
+                poller.modify(&listener, Event::readable(DOOR))?;
+                continue;
+            }
+            let Some(client) = clients.get_mut(&event.key) else { continue };
+            match client.serve(&mut buf) {
+                Ok(true) if client.owed.is_empty() => {
+                    poller.modify(&client.stream, Event::readable(event.key))?;
+                }
+                Ok(true) => poller.modify(&client.stream, Event::writable(event.key))?,
+                Ok(false) | Err(_) => {
+                    poller.delete(&client.stream)?;
+                    clients.remove(&event.key);
+                }
+            }
+        }
+    }
+}
+
+impl Client {
+    /// One turn: pays, or reads once and answers. False at the end of the stream.
+    fn serve(&mut self, buf: &mut [u8]) -> io::Result<bool> {
+        if !self.owed.is_empty() {
+            let n = attempt(self.stream.write(&self.owed))?.unwrap_or(0);
+            self.owed.drain(..n);
+            return Ok(true);
+        }
+        let Some(n) = attempt(self.stream.read(buf))? else { return Ok(true) };
+        if n == 0 {
+            return Ok(false);
+        }
+        let sent = attempt(self.stream.write(&buf[..n]))?.unwrap_or(0);
+        self.owed.extend_from_slice(&buf[sent..n]);
+        Ok(true)
+    }
+}
+
+/// `None` when it is to be tried again at the next event.
+fn attempt(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(n) => Ok(Some(n)),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

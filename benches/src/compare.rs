@@ -1,0 +1,95 @@
+//! `compare`: echo servers against a reference, slice by slice in turn. Here are its arguments and
+//! what it prints when; each piece of the work has its own file.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::case::{self, Case};
+use crate::result::Kind;
+use crate::roster::{self, Entry};
+use crate::session::{self, Options, Session, UNAVAILABLE};
+use crate::table;
+
+/// Compares echo servers with a hand-written C epoll server, the yardstick.
+///
+/// All servers share one core and are busy one at a time; the load has another core to itself. Each
+/// round gives every server one slice, so a machine that drifts does so for all of them. What the
+/// yardstick's second copy shows is noise, and what the noise covers is no difference.
+#[derive(Debug, clap::Args)]
+#[command(after_help = cases_help())]
+pub struct Args {
+    /// Whom to compare, separated by commas: names, or models, peers, all [default: ours by epoll,
+    /// C, and the peers that are here]
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    servers: Vec<String>,
+    /// Another server; {port} becomes a free port
+    #[arg(long, value_name = "NAME=COMMAND", value_parser = roster::extra)]
+    extra: Vec<Entry>,
+    /// Which cases, separated by commas [default: all of them]
+    #[arg(long, value_delimiter = ',', value_name = "CASE", value_parser = named)]
+    cases: Vec<Case>,
+    /// Prints whom and what there is, and measures nothing
+    #[arg(long)]
+    list: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// The subcommand.
+#[must_use]
+pub fn main(args: &Args) -> ExitCode {
+    if args.list {
+        print!("{}", list());
+        return ExitCode::SUCCESS;
+    }
+    match run(args) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("epollite-bench: {error:#}");
+            ExitCode::from(UNAVAILABLE)
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<u8> {
+    let mut entries = match roster::select(&args.servers) {
+        Ok(entries) => entries,
+        Err(error) => return Ok(session::usage(&error)),
+    };
+    if args.servers.is_empty() && !args.extra.is_empty() {
+        // Who names one server wants to see that one, beside what is compared to.
+        entries.retain(|entry| entry.name == roster::REFERENCE);
+    }
+    entries.extend(args.extra.iter().cloned());
+    let mut session = Session::open(Kind::Compare, &args.options, &entries, &args.servers)?;
+    session.weigh();
+    print!("{}", table::legend(session.record.run.rounds));
+    let cases = if args.cases.is_empty() { case::all() } else { args.cases.clone() };
+    for case in &cases {
+        let ran = session.run(case, usize::MAX, true);
+        if let Some(case) = session.record.cases.last() {
+            print!("{}", table::case(case, &session.record));
+        }
+        ran.with_context(|| format!("case {}", case.name))?;
+    }
+    print!("{}", table::servers(&session.record));
+    session.write()?;
+    Ok(session.code())
+}
+
+fn named(text: &str) -> Result<Case, String> {
+    let known = || case::all().into_iter().map(|case| case.name).collect::<Vec<_>>().join(", ");
+    Case::named(text).ok_or_else(|| format!("the cases are {}", known()))
+}
+
+fn cases_help() -> String {
+    let line = |case: &Case| format!("  {:10}{}\n", case.name, case.what);
+    format!("Cases:\n{}", case::all().iter().map(line).collect::<String>())
+}
+
+fn list() -> String {
+    let line = |entry: &Entry| format!("  {:14}{}\n", entry.name, entry.what);
+    let servers: String = roster::all().iter().map(line).collect();
+    format!("Servers:\n{servers}{}", cases_help())
+}

@@ -1,0 +1,72 @@
+//! `models`: the tutorial's comparison, measured: every server model by number of connections, and
+//! where each one breaks. Here are its arguments and the order of events.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::case::Case;
+use crate::result::Kind;
+use crate::roster;
+use crate::session::{self, Options, Session, UNAVAILABLE};
+use crate::table;
+
+/// Connections that are open at once in one contest, all servers together: each is two sockets of
+/// the kernel's, and a process or a thread in some models.
+const AT_ONCE_MAX: usize = 50_000;
+
+/// Compares the server models by number of connections, and says where each one breaks.
+///
+/// Each is `epollite echo --model NAME`, measured as `compare` does it. That a model breaks is a
+/// finding, not a failure.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which models, separated by commas [default: all of them]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NAME",
+        default_value = "models",
+        hide_default_value = true
+    )]
+    models: Vec<String>,
+    /// How many connections, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "N", default_value = "1,10,100,1000,10000",
+          value_parser = clap::value_parser!(u32).range(1..=19_000))]
+    connections: Vec<u32>,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// The subcommand.
+#[must_use]
+pub fn main(args: &Args) -> ExitCode {
+    match run(args) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("epollite-bench: {error:#}");
+            ExitCode::from(UNAVAILABLE)
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<u8> {
+    let entries = match roster::select(&args.models) {
+        Ok(entries) => entries,
+        Err(error) => return Ok(session::usage(&error)),
+    };
+    let mut session = Session::open(Kind::Models, &args.options, &entries, &args.models)?;
+    for &connections in &args.connections {
+        let connections = usize::try_from(connections)?;
+        let at_once = (AT_ONCE_MAX / connections).saturating_sub(2);
+        let ran = session.run(&Case::of_connections(connections), at_once, false);
+        if ran.is_err() {
+            // What was found before is worth a look all the same.
+            print!("{}", table::models(&session.record));
+        }
+        ran.with_context(|| format!("{connections} connections"))?;
+    }
+    print!("{}{}", table::legend(session.record.run.rounds), table::models(&session.record));
+    session.write()?;
+    Ok(session.code())
+}

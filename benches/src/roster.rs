@@ -1,0 +1,209 @@
+//! Who there is to compare: our models, the C yardsticks, the peers. It knows their names and how
+//! they are called; how each is built is told in `roster/build.rs`, how it is run in `server`.
+
+mod build;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::case::{Case, Transport};
+use crate::result::{self, Origin};
+pub use build::Builder;
+use build::Kit;
+
+/// The yardstick, unless another is chosen.
+pub const REFERENCE: &str = "C edge";
+
+/// The name of its second copy.
+pub const CONTROL: &str = "A/A";
+
+/// Compared when nobody says whom: the rest are the models that the tutorial warns of.
+const USUAL_MODELS: [&str; 3] = ["epoll-edge", "epoll-level", "coroutine"];
+
+/// The models of `epollite echo --model`, what each is, and whether it does UDP and Unix sockets.
+const MODELS: [(&str, &str, bool, bool); 12] = [
+    ("blocking", "one client at a time", true, true),
+    ("process", "a process for each client, forked", false, true),
+    ("thread", "a thread for each client", false, true),
+    ("nonblocking", "one thread that asks all, over and over", true, true),
+    ("select", "one thread that waits, for 1024 at most", true, true),
+    ("poll", "one thread that waits for all", true, true),
+    ("coroutine", "straight-line code for each client, on our reactor", true, true),
+    ("epoll-level", "our reactor, level-triggered", true, true),
+    ("epoll-edge", "our reactor, edge-triggered", true, true),
+    ("epoll-oneshot", "our reactor, one-shot", true, true),
+    ("prefork", "four processes that share one listener", false, true),
+    ("reuseport", "four processes with a listener each", false, false),
+];
+
+/// The others: name, what, language, how it is built, arguments for TCP.
+const OTHERS: [(&str, &str, &str, Kit, &str); 18] = [
+    ("C edge", "tight epoll in C, edge-triggered", "c", Kit::Yardstick, "{port} edge"),
+    ("C level", "tight epoll in C, level-triggered", "c", Kit::Yardstick, "{port} level"),
+    ("libuv", "libuv, uv_try_write", "c", Kit::Cc("uv"), "{port}"),
+    ("libev", "libev", "c", Kit::Cc("ev"), "{port}"),
+    ("libevent", "libevent's bufferevents", "c", Kit::Cc("event"), "{port}"),
+    ("mio", "mio, edge-triggered", "rust", Kit::Cargo("mio"), "{port}"),
+    ("polling", "polling, one-shot", "rust", Kit::Cargo("polling"), "{port}"),
+    ("tokio", "tokio, current thread", "rust", Kit::Cargo("tokio"), "{port} current"),
+    ("tokio multi", "tokio, as many threads as cores", "rust", Kit::Cargo("tokio"), "{port} multi"),
+    ("smol", "smol, local executor", "rust", Kit::Cargo("smol"), "{port}"),
+    ("monoio", "monoio on epoll", "rust", Kit::Cargo("monoio"), "{port} epoll"),
+    ("monoio uring", "monoio on io_uring", "rust", Kit::Cargo("monoio"), "{port} uring"),
+    ("threads", "std, a thread for each client", "rust", Kit::Cargo("threads"), "{port}"),
+    ("python epoll", "the tutorial's select.epoll", "python", Kit::Python("select"), "{port}"),
+    ("asyncio", "asyncio, a protocol", "python", Kit::Python("asyncio"), "{port} asyncio"),
+    ("uvloop", "asyncio on uvloop", "python", Kit::Python("uvloop"), "{port} uvloop"),
+    ("go", "a goroutine for each client", "go", Kit::Go, "{port}"),
+    ("node", "a stream piped into itself", "javascript", Kit::Node, "{port}"),
+];
+
+/// What can be compared, before it is built.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The name on the command line and in the table.
+    pub name: String,
+    /// One line.
+    pub what: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    language: Option<&'static str>,
+    kit: Kit,
+    /// Commands: `{program}` and `{datagrams}` are what is built for it, the rest as in `server`.
+    tcp: String,
+    udp: Option<String>,
+    unix: Option<String>,
+}
+
+/// One that is here and can be started.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// As a record has it, but for what it weighs.
+    pub about: result::Server,
+    tcp: String,
+    udp: Option<String>,
+    unix: Option<String>,
+}
+
+/// Everybody we know: C, models, peers.
+#[must_use]
+pub fn all() -> Vec<Entry> {
+    let others = || {
+        OTHERS.iter().map(|&(name, what, language, kit, arguments)| {
+            let origin = if kit == Kit::Yardstick { Origin::C } else { Origin::Peer };
+            let udp = match name {
+                "C edge" => Some("{datagrams} {port}".to_owned()),
+                "tokio" => Some("{program} {port} current udp".to_owned()),
+                _ => None,
+            };
+            let unix = (origin == Origin::C)
+                .then(|| format!("{{program}} {}", arguments.replace("{port}", "{path}")));
+            let tcp = format!("{{program}} {arguments}");
+            let (name, what, language) = (name.to_owned(), what.to_owned(), Some(language));
+            Entry { name, what, origin, language, kit, tcp, udp, unix }
+        })
+    };
+    let models = MODELS.iter().map(|&(name, what, udp, unix)| Entry {
+        name: name.to_owned(),
+        what: what.to_owned(),
+        origin: Origin::Model,
+        language: Some("rust"),
+        kit: Kit::Epollite,
+        tcp: format!("{{program}} echo -q --model {name} --tcp 127.0.0.1:{{port}}"),
+        udp: udp.then(|| format!("{{program}} echo -q --model {name} --udp 127.0.0.1:{{port}}")),
+        unix: unix.then(|| format!("{{program}} echo -q --model {name} --unix {{path}}")),
+    });
+    let c = others().filter(|entry| entry.origin == Origin::C);
+    let peers = others().filter(|entry| entry.origin == Origin::Peer);
+    c.chain(models).chain(peers).collect()
+}
+
+/// Those meant by `names`: names, or `models`, `peers`, `all`. Without names, the usual ones.
+///
+/// # Errors
+/// A name that nobody has.
+pub fn select(names: &[String]) -> Result<Vec<Entry>> {
+    let mut chosen: Vec<Entry> = Vec::new();
+    let mut add = |is_meant: &dyn Fn(&Entry) -> bool| {
+        let before = chosen.len();
+        let mut meant = 0;
+        for entry in all().into_iter().filter(|entry| is_meant(entry)) {
+            meant += 1;
+            if !chosen.iter().any(|other| other.name == entry.name) {
+                chosen.push(entry);
+            }
+        }
+        meant > 0 || chosen.len() > before
+    };
+    if names.is_empty() {
+        add(&|entry| entry.origin != Origin::Model || USUAL_MODELS.contains(&entry.name.as_str()));
+    }
+    for name in names {
+        let found = match name.as_str() {
+            "all" => add(&|_| true),
+            "models" => add(&|entry| entry.origin == Origin::Model),
+            "peers" => add(&|entry| entry.origin == Origin::Peer),
+            name => add(&|entry| entry.name == name),
+        };
+        if !found {
+            let known: Vec<String> = all().into_iter().map(|entry| entry.name).collect();
+            bail!(
+                "no server is called '{name}'; there are models, peers, all, {}",
+                known.join(", ")
+            );
+        }
+    }
+    Ok(chosen)
+}
+
+/// Somebody else's server: `NAME=COMMAND`, with `{port}` in the command.
+///
+/// # Errors
+/// When it is not of that form.
+pub fn extra(text: &str) -> Result<Entry, String> {
+    let (name, command) = text.split_once('=').unwrap_or_default();
+    if name.is_empty() || !command.contains("{port}") {
+        return Err("it takes NAME=COMMAND, and the command must contain {port}".to_owned());
+    }
+    Ok(Entry {
+        name: name.to_owned(),
+        what: "given by --extra".to_owned(),
+        origin: Origin::Extra,
+        language: None,
+        kit: Kit::None,
+        tcp: command.to_owned(),
+        udp: None,
+        unix: None,
+    })
+}
+
+impl Recipe {
+    /// Its second copy, under another name.
+    #[must_use]
+    pub fn again(&self, name: &str) -> Self {
+        let mut again = self.clone();
+        name.clone_into(&mut again.about.name);
+        again.about.what = format!("a second copy of {}: the noise", self.about.name);
+        again
+    }
+
+    /// The command for a case, or why there is none.
+    ///
+    /// # Errors
+    /// What it cannot do, in words.
+    pub fn command(&self, case: &Case) -> Result<&str, String> {
+        match case.transport {
+            Transport::Tcp => Ok(&self.tcp),
+            Transport::Udp => self.udp.as_deref().ok_or_else(|| "it has no UDP".to_owned()),
+            Transport::Unix => {
+                self.unix.as_deref().ok_or_else(|| "it has no Unix sockets".to_owned())
+            }
+        }
+    }
+}
+
+/// Where the sources of the peers are.
+fn peers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
+}

@@ -1,0 +1,288 @@
+//! One run, from the servers that are there to the record: what `compare` and `models` share. It
+//! knows the order of events; what is asked is for them to say.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::case::Case;
+use crate::contest::{self, Rules};
+use crate::result::{Absent, Kind, Record, Run, SCHEMA, Status};
+use crate::roster::{self, Builder, Entry, Recipe};
+use crate::server::{self, Cores};
+use crate::{machine, syscalls, verdicts, weigh};
+
+/// No server, or no means to ask it.
+pub const UNAVAILABLE: u8 = 69;
+
+/// A server failed while it was asked.
+pub const BROKE: u8 = 1;
+
+/// Bad arguments, as clap has it: says so, and is the exit code.
+pub(crate) fn usage(error: &anyhow::Error) -> u8 {
+    eprintln!("epollite-bench: {error:#}");
+    2
+}
+
+/// Options that both have.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// The server that ratios are taken to; a second copy of it is the A/A control
+    #[arg(long, value_name = "NAME", default_value = roster::REFERENCE)]
+    pub reference: String,
+    /// How many rounds count, after one that does not
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub rounds: u16,
+    /// How long one server is busy in one round: 50ms, 1s
+    #[arg(long, default_value = "50ms", value_parser = slice)]
+    pub slice: Duration,
+    /// Silent connections to weigh memory by; 0 weighs nothing
+    #[arg(long, value_name = "N", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(0..=19_000))]
+    pub idle: u32,
+    /// Do not count system calls
+    #[arg(long)]
+    pub no_syscalls: bool,
+    /// The epollite program, when it is not to be built
+    #[arg(long, value_name = "PATH")]
+    pub program: Option<PathBuf>,
+    /// Writes everything that was measured to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub struct Session {
+    /// What has been found so far.
+    pub record: Record,
+    /// Who takes part: the reference, its copy, the others.
+    recipes: Vec<Recipe>,
+    rules: Rules,
+    json: Option<PathBuf>,
+    start: Instant,
+    /// The exit code so far.
+    code: u8,
+}
+
+impl Session {
+    /// Chooses cores, builds everybody, and leaves out who cannot be had: with a line on stderr
+    /// when somebody asked for them by name.
+    ///
+    /// # Errors
+    /// When there is no second core, or the reference cannot be had.
+    pub fn open(
+        kind: Kind,
+        options: &Options,
+        entries: &[Entry],
+        asked: &[String],
+    ) -> Result<Self> {
+        let cores = Cores::choose()?;
+        server::raise_file_limit()?;
+        server::pin(cores.load)?;
+        let obstacle = if options.no_syscalls {
+            Some("not counted: --no-syscalls".to_owned())
+        } else {
+            syscalls::obstacle()
+        };
+        let rules = Rules {
+            rounds: usize::from(options.rounds),
+            slice: options.slice,
+            cores,
+            count_syscalls: obstacle.is_none(),
+        };
+        let record = Record {
+            schema: SCHEMA,
+            kind,
+            machine: machine::look(cores),
+            run: Run {
+                date: machine::date(),
+                commit: machine::commit(),
+                command: std::env::args().skip(1).collect(),
+                rounds: rules.rounds,
+                slice_seconds: rules.slice.as_secs_f64(),
+                wall_seconds: 0.0,
+                cpu_read_by: "the CPU clock of each process, and /proc/PID/stat for its parts and \
+                              for children that have ended"
+                    .to_owned(),
+                syscalls_counted_by: obstacle.unwrap_or_else(|| {
+                    "perf stat on the kernel's tracepoints, in a slice of its own".to_owned()
+                }),
+                idle_connections: usize::try_from(options.idle)?,
+                failures: Vec::new(),
+            },
+            reference: options.reference.clone(),
+            control: roster::CONTROL.to_owned(),
+            servers: Vec::new(),
+            absent: Vec::new(),
+            cases: Vec::new(),
+        };
+        let (json, start) = (options.json.clone(), Instant::now());
+        let mut session = Self { record, recipes: Vec::new(), rules, json, start, code: 0 };
+        session.gather(options, entries, asked)?;
+        Ok(session)
+    }
+
+    fn gather(&mut self, options: &Options, entries: &[Entry], asked: &[String]) -> Result<()> {
+        let mut builder = Builder::new(options.program.clone())?;
+        let name = &options.reference;
+        let everybody = entries.iter().cloned().chain(roster::all()).find(|it| it.name == *name);
+        let reference = everybody.with_context(|| format!("no server is called '{name}'"))?;
+        let reference = builder
+            .build(&reference)
+            .map_err(|why| anyhow::anyhow!("the reference {name} cannot be had: {why}"))?;
+        self.recipes = vec![reference.again(roster::CONTROL)];
+        self.recipes.insert(0, reference);
+        let bar = bar(entries.len() as u64, "building");
+        for entry in entries.iter().filter(|entry| entry.name != *name) {
+            bar.set_message(entry.name.clone());
+            match builder.build(entry) {
+                Ok(recipe) => self.recipes.push(recipe),
+                Err(why) => {
+                    if asked.contains(&entry.name) {
+                        self.fail(UNAVAILABLE, format!("{}: {why}", entry.name), &bar);
+                    }
+                    self.record.absent.push(Absent { name: entry.name.clone(), why });
+                }
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        self.record.servers = self.recipes.iter().map(|recipe| recipe.about.clone()).collect();
+        Ok(())
+    }
+
+    /// Weighs everybody with silent connections. Who does not let them in is not weighed, and that
+    /// is said.
+    pub fn weigh(&mut self) {
+        let count = self.record.run.idle_connections;
+        if count == 0 {
+            return;
+        }
+        let bar = bar(self.recipes.len() as u64, "weighing");
+        for (recipe, server) in self.recipes.iter().zip(&mut self.record.servers) {
+            bar.set_message(server.name.clone());
+            match weigh::weigh(recipe, count, self.rules.cores) {
+                Ok(idle) => server.idle = Some(idle),
+                Err(why) => {
+                    bar.suspend(|| eprintln!("{} is not weighed: {why}", server.name));
+                }
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+    }
+
+    /// Runs a case with everybody, `at_once` servers at a time beside the reference and its copy,
+    /// and keeps what was found. Failures of servers are part of that; `is_failure` says whether
+    /// they are failures of the run too.
+    ///
+    /// # Errors
+    /// When the record cannot be written, or the reference failed: nothing can be compared to it.
+    pub fn run(&mut self, case: &Case, at_once: usize, is_failure: bool) -> Result<()> {
+        let start = Instant::now();
+        let mut found: Option<crate::result::Case> = None;
+        let others: Vec<&Recipe> = self.recipes[2..].iter().collect();
+        let groups: Vec<&[&Recipe]> =
+            if others.is_empty() { vec![&[]] } else { others.chunks(at_once.max(1)).collect() };
+        let bar = bar(
+            groups.iter().map(|group| contest::steps(group.len() + 2, self.rules.rounds)).sum(),
+            &case.name,
+        );
+        for group in groups {
+            let recipes: Vec<&Recipe> =
+                self.recipes[..2].iter().chain(group.iter().copied()).collect();
+            let entrants = contest::run(case, &recipes, &self.rules, &mut || bar.inc(1));
+            let part = verdicts::case(case, &entrants, start.elapsed().as_secs_f64());
+            found = Some(match found {
+                None => part,
+                Some(before) => joined(before, part),
+            });
+        }
+        bar.finish_and_clear();
+        eprintln!("{}: {:.0} s", case.name, start.elapsed().as_secs_f64());
+        let Some(found) = found else { return Ok(()) };
+        let lines: HashSet<String> = self.record.run.failures.iter().cloned().collect();
+        for outcome in &found.results {
+            let code = match outcome.status {
+                Status::Broke => BROKE,
+                Status::Absent => UNAVAILABLE,
+                Status::Whole | Status::NotAsked => continue,
+            };
+            let why = outcome.why.as_deref().unwrap_or("it failed");
+            let line = format!("{}: {}: {why}", case.name, outcome.server);
+            if is_failure && !lines.contains(&line) {
+                self.fail(code, line, &bar);
+            }
+        }
+        let reference = &found.results[verdicts::REFERENCE];
+        let lost = reference.measured.is_none().then(|| reference.why.clone().unwrap_or_default());
+        self.record.cases.push(found);
+        self.write()?;
+        match lost {
+            Some(why) => anyhow::bail!("the reference failed: {why}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what there is by now.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&mut self) -> Result<()> {
+        self.record.run.wall_seconds = self.start.elapsed().as_secs_f64();
+        self.json.as_deref().map_or(Ok(()), |path| self.record.write(path))
+    }
+
+    /// How the run ends: a server that broke counts more than one that was not there.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        self.code
+    }
+
+    fn fail(&mut self, code: u8, line: String, bar: &ProgressBar) {
+        bar.suspend(|| eprintln!("epollite-bench: {line}"));
+        self.record.run.failures.push(line);
+        self.code = if self.code == BROKE { BROKE } else { code };
+    }
+}
+
+/// Two groups of one case. The noise is the worse of both; the reference's figures are those of the
+/// first.
+fn joined(mut one: crate::result::Case, mut two: crate::result::Case) -> crate::result::Case {
+    one.noise = match (one.noise, two.noise) {
+        (Some(a), Some(b)) => {
+            Some(crate::result::Noise { rate: a.rate.max(b.rate), cpu: a.cpu.max(b.cpu) })
+        }
+        _ => None,
+    };
+    one.results.extend(two.results.drain(2..));
+    one.wall_seconds = two.wall_seconds;
+    one
+}
+
+/// Progress on stderr, when that is a terminal.
+fn bar(steps: u64, what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:>10} {wide_bar} {pos}/{len} {eta} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(steps).with_style(style).with_prefix(what.to_owned())
+}
+
+fn slice(text: &str) -> Result<Duration, String> {
+    let millis = match text.strip_suffix("ms") {
+        Some(millis) => millis.parse::<u64>().ok(),
+        None => text
+            .strip_suffix('s')
+            .and_then(|seconds| seconds.parse::<u64>().ok())
+            .and_then(|seconds| seconds.checked_mul(1000)),
+    };
+    match millis {
+        // Shorter, and starting and ending a slice is all there is; longer, and drift creeps in.
+        Some(millis @ 5..=10_000) => Ok(Duration::from_millis(millis)),
+        _ => Err("it takes a time from 5ms to 10s".to_owned()),
+    }
+}

@@ -1,0 +1,205 @@
+//! How many system calls a server makes, counted by the kernel's own tracepoints through perf: no
+//! ptrace, which slows a server down until it makes fewer of them. It knows perf, not servers.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, pipe};
+
+use crate::meter;
+use crate::result::{Calls, Syscalls};
+
+/// Those that echo servers make, by the name of their tracepoint.
+const NAMED: [&str; 26] = [
+    "epoll_wait",
+    "epoll_pwait",
+    "epoll_pwait2",
+    "epoll_ctl",
+    "poll",
+    "ppoll",
+    "select",
+    "pselect6",
+    "recvfrom",
+    "sendto",
+    "recvmsg",
+    "sendmsg",
+    "recvmmsg",
+    "sendmmsg",
+    "read",
+    "write",
+    "readv",
+    "writev",
+    "accept",
+    "accept4",
+    "close",
+    "shutdown",
+    "setsockopt",
+    "futex",
+    "io_uring_enter",
+    "ioctl",
+];
+
+/// One of the events above for each thread is a descriptor of perf's. With more threads than this
+/// only the sum is counted, and with more than `COUNTED_THREADS_MAX` nothing.
+const NAMED_THREADS_MAX: usize = 64;
+
+/// See above.
+const COUNTED_THREADS_MAX: usize = 2_000;
+
+/// Where the kernel offers its tracepoints.
+const TRACEPOINTS: &str = "/sys/kernel/tracing/events";
+
+/// Why system calls cannot be counted here, if they cannot.
+#[must_use]
+pub fn obstacle() -> Option<String> {
+    if std::fs::read_dir(TRACEPOINTS).is_err() {
+        return Some(format!("not counted: {TRACEPOINTS} is not to be read (it takes root)"));
+    }
+    let perf = Command::new("perf")
+        .args(["stat", "-x,", "-e", "raw_syscalls:sys_enter", "true"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    match perf {
+        Ok(status) if status.success() => None,
+        Ok(_) => Some("not counted: perf may not count system calls here".to_owned()),
+        Err(_) => Some("not counted: perf is not installed".to_owned()),
+    }
+}
+
+/// Counts what the family of `root` does while `work` runs, which returns how many messages that
+/// was. `Ok(None)` when it has too many threads for that.
+///
+/// # Errors
+/// When perf fails, or `work` does.
+pub fn count(root: Pid, work: impl FnOnce() -> Result<u64>) -> Result<Option<Syscalls>> {
+    let threads = meter::threads(root);
+    if threads > COUNTED_THREADS_MAX {
+        return Ok(None);
+    }
+    let mut events = vec!["raw_syscalls:sys_enter".to_owned()];
+    if threads <= NAMED_THREADS_MAX {
+        let known = |name: &&&str| {
+            Path::new(TRACEPOINTS).join(format!("syscalls/sys_enter_{name}")).exists()
+        };
+        events.extend(NAMED.iter().filter(known).map(|name| format!("syscalls:sys_enter_{name}")));
+    }
+    let pids: Vec<String> = meter::family(root).iter().map(Pid::to_string).collect();
+    let mut perf = Perf::attach(&events.join(","), &pids.join(","))?;
+    perf.say("enable")?;
+    let messages = work();
+    perf.say("disable")?;
+    let counts = perf.finish()?;
+    Ok(Some(per_message(&counts, messages?)))
+}
+
+struct Perf {
+    child: Child,
+    control: std::fs::File,
+    acknowledged: BufReader<std::fs::File>,
+}
+
+impl Perf {
+    /// Starts perf with its counters off, and returns when they are in place.
+    fn attach(events: &str, pids: &str) -> Result<Self> {
+        let (theirs, control) = pipe().context("no pipe")?;
+        let (acknowledged, theirs_too) = pipe().context("no pipe")?;
+        // perf inherits its two ends and is told their numbers. Ours must not be in it.
+        fcntl(&control, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).context("fcntl")?;
+        fcntl(&acknowledged, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).context("fcntl")?;
+        let fds = format!("fd:{},{}", theirs.as_raw_fd(), theirs_too.as_raw_fd());
+        let child = Command::new("perf")
+            .args(["stat", "-x,", "-D", "-1", "--control", &fds, "-e", events, "-p", pids])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start perf")?;
+        drop((theirs, theirs_too));
+        let acknowledged = BufReader::new(std::fs::File::from(acknowledged));
+        Ok(Self { child, control: std::fs::File::from(control), acknowledged })
+    }
+
+    /// Tells it something, and waits until it has done so.
+    fn say(&mut self, word: &str) -> Result<()> {
+        writeln!(self.control, "{word}").context("perf has ended")?;
+        let mut answer = String::new();
+        self.acknowledged.read_line(&mut answer).context("perf is lost")?;
+        ensure!(answer.contains("ack"), "perf did not {word}: {answer:?}");
+        Ok(())
+    }
+
+    /// Ends it, and reads its counts: event and number.
+    fn finish(mut self) -> Result<Vec<(String, u64)>> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).context("no pid")?);
+        kill(pid, Signal::SIGINT).context("perf has ended")?;
+        let mut text = String::new();
+        let mut output = self.child.stderr.take().context("perf has no output")?;
+        output.read_to_string(&mut text).context("perf says nothing")?;
+        self.child.wait().context("perf is lost")?;
+        let counts: Vec<_> = text.lines().filter_map(parse).collect();
+        if counts.is_empty() {
+            bail!("perf counted nothing: {}", text.lines().next().unwrap_or("not a word"));
+        }
+        Ok(counts)
+    }
+}
+
+/// A line of `perf stat -x,`: count, unit, event, and what we do not need.
+fn parse(line: &str) -> Option<(String, u64)> {
+    let mut fields = line.split(',');
+    let count = fields.next()?.parse().ok()?;
+    Some((fields.nth(1)?.to_owned(), count))
+}
+
+fn per_message(counts: &[(String, u64)], messages: u64) -> Syscalls {
+    let by = |count: u64| float(count) / float(messages.max(1));
+    let mut all = 0;
+    let mut named = 0;
+    let mut kinds = Vec::new();
+    for (event, count) in counts {
+        match event.strip_prefix("syscalls:sys_enter_") {
+            None => all = *count,
+            Some(_) if *count == 0 => {}
+            Some(name) => {
+                named += count;
+                kinds.push(Calls { name: name.to_owned(), per_message: by(*count) });
+            }
+        }
+    }
+    kinds.sort_by(|a, b| b.per_message.total_cmp(&a.per_message));
+    if !kinds.is_empty() && all > named {
+        kinds.push(Calls { name: "other".to_owned(), per_message: by(all - named) });
+    }
+    Syscalls { per_message: by(all), messages, kinds }
+}
+
+fn float(count: u64) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read_and_shared_out() {
+        let text = "300,,raw_syscalls:sys_enter,1,100.00,,\n\
+                    100,,syscalls:sys_enter_sendto,1,100.00,,\n\
+                    150,,syscalls:sys_enter_recvfrom,1,100.00,,\n\
+                    0,,syscalls:sys_enter_poll,1,100.00,,\n\
+                    <not counted>,,syscalls:sys_enter_read,0,0.00,,\n";
+        let counts: Vec<_> = text.lines().filter_map(parse).collect();
+        let syscalls = per_message(&counts, 100);
+        assert_eq!((syscalls.per_message, syscalls.messages), (3.0, 100));
+        let kinds: Vec<_> =
+            syscalls.kinds.iter().map(|kind| (kind.name.as_str(), kind.per_message)).collect();
+        assert_eq!(kinds, [("recvfrom", 1.5), ("sendto", 1.0), ("other", 0.5)]);
+    }
+}

@@ -1,0 +1,260 @@
+//! What a reader at a terminal gets: a record as tables. It measures nothing and judges nothing.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::paired::Verdict;
+use crate::result::{Case, Idle, Measured, Outcome, Ratio, Record, Server, Status};
+
+/// The explanation that stands above the tables.
+#[must_use]
+pub fn legend(rounds: usize) -> String {
+    format!(
+        "Ratios to the reference: median of {rounds} paired rounds [95% interval].\n\
+         CPU is the server's own time a message. High rate and low CPU are good; when both cores\n\
+         are saturated, the CPU ratio is the one to read. A/A is a second copy of the reference:\n\
+         what it shows is noise, and nothing tighter means anything. Absolute figures are for this\n\
+         run only. p99 is of the closed loop.\n"
+    )
+}
+
+/// The table of one case.
+#[must_use]
+pub fn case(case: &Case, record: &Record) -> String {
+    let mut table = plain(&[
+        "server",
+        "msg/s",
+        "rate ratio",
+        "CPU ns/msg",
+        "user",
+        "CPU ratio",
+        "p99 µs",
+        "calls/msg",
+        "peak MB",
+        "verdict",
+    ]);
+    for outcome in &case.results {
+        if let Some(measured) = &outcome.measured {
+            table.add_row(row(outcome, measured, record));
+        }
+    }
+    align(&mut table);
+    let mut text = format!("\n{}: {}\n{table}\n", case.name, case.what);
+    // Writing to a String cannot fail.
+    match &case.noise {
+        Some(noise) => {
+            let (rate, cpu) = ((noise.rate - 1.0) * 100.0, (noise.cpu - 1.0) * 100.0);
+            let _ = writeln!(text, "  A/A noise: rate {rate:.1}%, CPU {cpu:.1}%");
+        }
+        None => text.push_str("  the A/A control failed: there are no ratios, and no verdicts\n"),
+    }
+    for outcome in case.results.iter().filter(|outcome| outcome.status != Status::Whole) {
+        let why = outcome.why.as_deref().unwrap_or_default();
+        let what = match outcome.status {
+            Status::NotAsked => "not asked: ",
+            _ => "",
+        };
+        let _ = writeln!(text, "  {}: {what}{why}", outcome.server);
+    }
+    for outcome in &case.results {
+        if let Some(measured) = outcome.measured.as_ref().filter(|it| it.paused_between) {
+            let percent = measured.idle_share * 100.0;
+            let name = &outcome.server;
+            let _ = writeln!(
+                text,
+                "  {name} used {percent:.0}% of its core while idle; stopped between slices"
+            );
+        }
+    }
+    text
+}
+
+fn row(outcome: &Outcome, measured: &Measured, record: &Record) -> Vec<String> {
+    let number = |figure: Option<String>| figure.unwrap_or_else(|| "-".to_owned());
+    let is_reference = outcome.server == record.reference;
+    let ratio = |ratio: &Option<Ratio>| match ratio {
+        Some(ratio) => interval(ratio),
+        None if is_reference => "1".to_owned(),
+        None => "-".to_owned(),
+    };
+    let user = measured.cpu_user_ns.map(|user| user / measured.cpu_ns.median.max(1.0) * 100.0);
+    vec![
+        outcome.server.clone(),
+        format!("{:.0}", measured.rate.median),
+        ratio(&measured.rate_ratio),
+        format!("{:.0}", measured.cpu_ns.median),
+        number(user.map(|percent| format!("{percent:.0}%"))),
+        ratio(&measured.cpu_ratio),
+        number(measured.latency.as_ref().map(|latency| micros(latency.p99_ns))),
+        number(measured.syscalls.as_ref().map(|calls| format!("{:.2}", calls.per_message))),
+        number(measured.peak_rss_bytes.map(megabytes)),
+        verdict(outcome, measured, record),
+    ]
+}
+
+fn verdict(outcome: &Outcome, measured: &Measured, record: &Record) -> String {
+    if outcome.server == record.reference {
+        return "the reference".to_owned();
+    }
+    if outcome.server == record.control {
+        return "the noise".to_owned();
+    }
+    let word = |ratio: &Option<Ratio>, higher: &str, lower: &str| {
+        let verdict = ratio.map_or(Verdict::NoDifference, |ratio| ratio.verdict);
+        match verdict {
+            Verdict::Higher => Some(higher.to_owned()),
+            Verdict::Lower => Some(lower.to_owned()),
+            Verdict::NoDifference => None,
+        }
+    };
+    let rate = word(&measured.rate_ratio, "faster", "slower");
+    let cpu = word(&measured.cpu_ratio, "more CPU", "less CPU");
+    let said: Vec<String> = rate.into_iter().chain(cpu).collect();
+    if said.is_empty() { "no difference shown".to_owned() } else { said.join(", ") }
+}
+
+/// What does not depend on a case: memory with silent connections, sizes, packages, versions.
+#[must_use]
+pub fn servers(record: &Record) -> String {
+    let silent = format!("B/idle ({})", record.run.idle_connections);
+    let mut table =
+        plain(&["server", &silent, "empty MB", "binary kB", "packages", "version", "what"]);
+    for server in &record.servers {
+        table.add_row(about(server));
+    }
+    align(&mut table);
+    let mut text = format!("\nthe servers\n{table}\n");
+    for absent in &record.absent {
+        let _ = writeln!(text, "  not here: {}: {}", absent.name, absent.why);
+    }
+    text
+}
+
+fn about(server: &Server) -> Vec<String> {
+    let dash = || "-".to_owned();
+    let idle = |show: &dyn Fn(&Idle) -> String| server.idle.as_ref().map_or_else(dash, show);
+    vec![
+        server.name.clone(),
+        idle(&|idle| format!("{:.0}", idle.bytes_per_connection)),
+        idle(&|idle| megabytes(idle.empty_bytes)),
+        server.binary_bytes.map_or_else(dash, |bytes| (bytes / 1000).to_string()),
+        server.crates.map_or_else(dash, |crates| crates.to_string()),
+        server.version.clone().unwrap_or_else(dash),
+        server.what.clone(),
+    ]
+}
+
+/// The models: a row for each, a column for each number of connections, a table for each figure.
+#[must_use]
+pub fn models(record: &Record) -> String {
+    let mut text = String::new();
+    type Figure = fn(&Measured) -> Option<String>;
+    let figures: [(&str, Figure); 6] = [
+        ("rate by the reference's", |it| it.rate_ratio.as_ref().map(interval)),
+        ("CPU a message by the reference's", |it| it.cpu_ratio.as_ref().map(interval)),
+        ("CPU a message, ns (this run only)", |it| Some(format!("{:.0}", it.cpu_ns.median))),
+        ("p99 of the round trips, µs (this run only)", |it| {
+            Some(micros(it.latency.as_ref()?.p99_ns))
+        }),
+        ("system calls a message", |it| Some(format!("{:.2}", it.syscalls.as_ref()?.per_message))),
+        ("most memory, MB", |it| it.peak_rss_bytes.map(megabytes)),
+    ];
+    for (title, figure) in figures {
+        let mut header = vec!["model".to_owned()];
+        header.extend(record.cases.iter().map(|case| case.connections.to_string()));
+        let mut table = plain(&header.iter().map(String::as_str).collect::<Vec<_>>());
+        for server in &record.servers {
+            let mut row = vec![server.name.clone()];
+            row.extend(record.cases.iter().map(|case| {
+                let outcome = case.results.iter().find(|result| result.server == server.name);
+                let measured = outcome.and_then(|outcome| outcome.measured.as_ref());
+                match (measured.and_then(figure), outcome.map(|outcome| outcome.status)) {
+                    (Some(figure), Some(Status::Whole)) => figure,
+                    (_, Some(Status::Broke | Status::Absent)) => "broke".to_owned(),
+                    _ if server.name == record.reference => "1".to_owned(),
+                    _ => "-".to_owned(),
+                }
+            }));
+            table.add_row(row);
+        }
+        align(&mut table);
+        let _ = writeln!(text, "\n{title}, by connections\n{table}");
+    }
+    text + &breaks(record)
+}
+
+/// A model is called too slow when it is shown to be slower, and this much.
+const TOO_SLOW: f64 = 0.1;
+
+/// Where each breaks, in words.
+fn breaks(record: &Record) -> String {
+    let mut text = "\nwhere they break\n".to_owned();
+    let mut whole = Vec::new();
+    for server in record
+        .servers
+        .iter()
+        .filter(|server| server.name != record.reference && server.name != record.control)
+    {
+        let mut is_whole = true;
+        for case in &record.cases {
+            let outcome = case.results.iter().find(|result| result.server == server.name);
+            let Some(outcome) = outcome else { continue };
+            let slow = outcome.measured.as_ref().and_then(|measured| measured.rate_ratio);
+            let slow = slow.filter(|ratio| {
+                ratio.verdict == Verdict::Lower && ratio.estimate.median < TOO_SLOW
+            });
+            let why = match (&outcome.why, slow) {
+                (Some(why), _) => why.clone(),
+                (None, Some(ratio)) => {
+                    let times = 1.0 / ratio.estimate.median;
+                    format!("too slow: {times:.0} times fewer messages than {}", record.reference)
+                }
+                (None, None) => continue,
+            };
+            is_whole = false;
+            let _ = writeln!(text, "  {} at {}: {why}", server.name, case.connections);
+        }
+        if is_whole {
+            whole.push(server.name.as_str());
+        }
+    }
+    if !whole.is_empty() {
+        let _ = writeln!(text, "  nowhere up to here: {}", whole.join(", "));
+    }
+    text
+}
+
+fn plain(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.to_vec());
+    table
+}
+
+/// Figures stand to the right, the first column and the last ones, words, to the left.
+fn align(table: &mut Table) {
+    let words = ["server", "model", "verdict", "version", "what"];
+    let header: Vec<String> = table
+        .header()
+        .map(|header| header.cell_iter().map(comfy_table::Cell::content).collect())
+        .unwrap_or_default();
+    for (column, title) in table.column_iter_mut().zip(header) {
+        if !words.contains(&title.as_str()) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+fn interval(ratio: &Ratio) -> String {
+    let estimate = &ratio.estimate;
+    format!("{:.2} [{:.2}, {:.2}]", estimate.median, estimate.low, estimate.high)
+}
+
+fn micros(nanos: u64) -> String {
+    format!("{:.1}", std::time::Duration::from_nanos(nanos).as_secs_f64() * 1e6)
+}
+
+fn megabytes(bytes: u64) -> String {
+    let tenths = bytes / 100_000;
+    format!("{}.{}", tenths / 10, tenths % 10)
+}

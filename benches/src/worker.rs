@@ -1,0 +1,271 @@
+//! A load in a process of its own, told line by line what to do: so that each load has its own
+//! descriptors (a process may have 20,000 and no more), and none disturbs the other. It knows how
+//! the two sides talk, and how a case becomes a load.
+//!
+//! ```text
+//!   we say            it answers, as JSON
+//!   (start)           {"Ok": null}              connections are open
+//!   slice MICROS      {"Ok": slice}
+//!   forget            (nothing)               round-trip times so far were for warming up
+//!   latency           {"Ok": latency or null}
+//!   any               {"Err": "in words"}       and then it ends
+//!   (end of input)                              it ends
+//! ```
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use epollite::{Addr, UnixAddr};
+use hdrhistogram::Histogram;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::case::Case;
+use crate::load::{self, Config, Failure, Length, Load, Sizes, Target};
+use crate::result::Latency;
+use crate::server::Place;
+
+/// The name of the subcommand.
+pub const NAME: &str = "worker";
+
+/// What the other process is started with.
+#[derive(Debug, Args)]
+pub struct Order {
+    /// The case, as JSON.
+    case: String,
+    /// Where the server is, as JSON.
+    place: String,
+}
+
+/// What a slice of load brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// Messages echoed in full, byte for byte.
+    pub messages: u64,
+    /// Datagrams that did not come back.
+    pub lost: u64,
+    /// From the first byte sent to the last one answered.
+    pub elapsed: Duration,
+    /// The 99th percentile of their round-trip times.
+    pub p99_ns: u64,
+}
+
+/// How long answers may be owed and none come, on any connection, before a server counts as stuck.
+/// Far above any hiccup: the longest lawful wait is one lost SYN, sent again after a second.
+const STALL: Duration = Duration::from_secs(3);
+
+/// How long a datagram is waited for. Loopback delivers at once or drops.
+const LOSS_AFTER: Duration = Duration::from_millis(200);
+
+/// Parts of all messages, at which the curve of round-trip times has a point.
+const CURVE: [f64; 18] = [
+    0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.9975, 0.999, 0.9995, 0.9999,
+    0.999_95, 0.999_99, 0.999_999, 1.0,
+];
+
+/// Our side: the other process, which is ended with this.
+#[derive(Debug)]
+pub struct Worker {
+    child: Child,
+    orders: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    /// Starts one and waits until its connections are open. It inherits the core we are on.
+    ///
+    /// # Errors
+    /// When it cannot be started, and what it says when the server does not let it in.
+    pub fn start(case: &Case, place: &Place) -> Result<Self> {
+        let program = std::env::current_exe().context("where is this program?")?;
+        let mut child = Command::new(program)
+            .args([NAME, &serde_json::to_string(case)?, &serde_json::to_string(place)?])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start another process of this program")?;
+        let orders = child.stdin.take();
+        let answers = BufReader::new(child.stdout.take().context("it has no output")?);
+        let mut worker = Self { child, orders, answers };
+        worker.answer::<()>()?;
+        Ok(worker)
+    }
+
+    /// Keeps the server busy for `length`, then waits for the answers still owed.
+    ///
+    /// # Errors
+    /// What went wrong, in words; the worker is of no use after it.
+    pub fn slice(&mut self, length: Duration) -> Result<Slice> {
+        self.order(&format!("slice {}", length.as_micros()))?;
+        self.answer()
+    }
+
+    /// Forgets the round-trip times so far: they were for warming up.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn forget(&mut self) -> Result<()> {
+        self.order("forget")
+    }
+
+    /// The round-trip times of all slices since.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn latency(&mut self) -> Result<Option<Latency>> {
+        self.order("latency")?;
+        self.answer()
+    }
+
+    fn order(&mut self, line: &str) -> Result<()> {
+        let orders = self.orders.as_mut().context("the load has ended")?;
+        writeln!(orders, "{line}").context("the load has ended")
+    }
+
+    fn answer<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).context("the load is lost")?;
+        let answer: Result<T, String> = serde_json::from_str(&line)
+            .with_context(|| format!("the load ended without a word ({line:?})"))?;
+        answer.map_err(|why| anyhow!(why))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // The end of its input is its end; if it is in a slice, it is told more firmly.
+        drop(self.orders.take());
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The other side: the subcommand.
+#[must_use]
+pub fn main(order: &Order) -> ExitCode {
+    // Nobody reads what cannot be said: the other side is gone, and so are we.
+    let _ = work(order);
+    ExitCode::SUCCESS
+}
+
+fn work(order: &Order) -> Result<()> {
+    let case: Case = serde_json::from_str(&order.case).context("no case")?;
+    let place: Place = serde_json::from_str(&order.place).context("no place")?;
+    crate::server::end_with_parent()?;
+    let mut asking = match Asking::open(&case, &place) {
+        Ok(asking) => asking,
+        Err(error) => return say(&Err::<(), _>(format!("{error:#}"))),
+    };
+    say(&Ok::<_, String>(()))?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        match line.split_once(' ').unwrap_or((&line, "")) {
+            ("slice", micros) => {
+                let slice = asking.slice(Duration::from_micros(micros.parse()?));
+                say(&slice.map_err(|failure| worded(&failure)))?;
+            }
+            ("forget", _) => asking.times.reset(),
+            ("latency", _) => say(&Ok::<_, String>(latency(&asking.times)))?,
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// The load of a case, and those that are silent beside it.
+struct Asking {
+    load: Load,
+    times: Histogram<u64>,
+    /// They are held, and never looked at again.
+    _silent: Option<Load>,
+}
+
+impl Asking {
+    fn open(case: &Case, place: &Place) -> Result<Self> {
+        let silent = match case.idle {
+            0 => None,
+            count => Some(silent(count, place)?),
+        };
+        let config = Config {
+            connections: u32::try_from(case.connections)?,
+            depth: Some(u32::try_from(case.depth)?),
+            sizes: Sizes::Fixed(u32::try_from(case.size_bytes)?),
+            churn: case.churn,
+            gso: case.segmented,
+            ..config(place)?
+        };
+        let load = open(&config)?;
+        Ok(Self { load, times: load::histogram(), _silent: silent })
+    }
+
+    fn slice(&mut self, length: Duration) -> Result<Slice, Failure> {
+        let slice = self.load.slice(Length::For(length), &mut ())?;
+        let meter = self.load.meter();
+        let times = meter.latencies();
+        self.times.add(times).expect("both have the same bounds");
+        if let Some(&wrong) = meter.wrong.first() {
+            return Err(wrong.into());
+        }
+        let (lost, p99_ns) = (meter.counts.lost, times.value_at_quantile(0.99));
+        Ok(Slice { messages: slice.messages, lost, elapsed: slice.elapsed, p99_ns })
+    }
+}
+
+/// Connections that speak once each, so that the server has surely let them in, and are silent.
+fn silent(count: usize, place: &Place) -> Result<Load> {
+    let connections = u32::try_from(count)?;
+    let mut load = open(&Config { connections, depth: Some(1), ..config(place)? })?;
+    let once = Length::Count(u64::from(connections));
+    load.slice(once, &mut ()).map_err(|failure| anyhow!(worded(&failure)))?;
+    Ok(load)
+}
+
+fn open(config: &Config) -> Result<Load> {
+    config.check().map_err(|why| anyhow!(why))?;
+    Load::open(config).map_err(|failure| anyhow!(worded(&failure)))
+}
+
+fn config(place: &Place) -> Result<Config> {
+    let target = match place {
+        Place::Tcp(address) => Target::Tcp(Addr::from(*address)),
+        Place::Udp(address) => Target::Udp(Addr::from(*address)),
+        Place::Unix(path) => {
+            let path = UnixAddr::path(path.as_os_str().as_bytes());
+            Target::Unix(path.map_err(|error| anyhow!("no path for a socket: {error}"))?)
+        }
+    };
+    Ok(Config { stall: STALL, loss_after: LOSS_AFTER, ..Config::new(target) })
+}
+
+/// What became of a server, in a word, and then how.
+fn worded(failure: &Failure) -> String {
+    match failure {
+        Failure::Absent { .. } => format!("refused: {failure}"),
+        Failure::Closed { .. } => format!("ended: {failure}"),
+        Failure::Stalled { .. } => format!("starved: {failure}"),
+        Failure::Mismatch(_) => format!("wrong: {failure}"),
+        _ => failure.to_string(),
+    }
+}
+
+fn latency(times: &Histogram<u64>) -> Option<Latency> {
+    let at = |quantile| times.value_at_quantile(quantile);
+    (!times.is_empty()).then(|| Latency {
+        count: times.len(),
+        p50_ns: at(0.5),
+        p90_ns: at(0.9),
+        p99_ns: at(0.99),
+        p999_ns: at(0.999),
+        max_ns: times.max(),
+        curve: CURVE.iter().map(|&quantile| (quantile, at(quantile))).collect(),
+    })
+}
+
+fn say<T: serde::Serialize>(answer: &Result<T, String>) -> Result<()> {
+    println!("{}", serde_json::to_string(answer)?);
+    std::io::stdout().flush().context("nobody listens")
+}

@@ -1,0 +1,197 @@
+//! `compare` from outside: what it prints and writes, and what each failure gets. The servers are
+//! small Python scripts that fail on purpose; how fast anybody is, is not looked at.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use epollite_bench::result::{Record, Status};
+
+/// An echo server that does `deed` with its `count`-th piece of data.
+const NAUGHTY: &str = "
+import os, select, socket, sys
+count, deed = int(sys.argv[2]), sys.argv[3]
+door = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+clients, seen = {door.fileno(): door}, 0
+while True:
+    for fd in select.select(list(clients), [], [])[0]:
+        if fd == door.fileno():
+            client = door.accept()[0]
+            clients[client.fileno()] = client
+            continue
+        data = clients[fd].recv(65536)
+        if not data:
+            clients.pop(fd).close()
+            continue
+        seen += 1
+        if seen >= count:
+            if deed == 'die':
+                os._exit(7)
+            if deed == 'silent':
+                continue
+            if deed == 'lie':
+                data = data[:-1] + b'!'
+        clients[fd].sendall(data)
+";
+
+#[test]
+fn a_whole_run_ends_well_and_is_written_down() {
+    let stage = Stage::new();
+    let output = stage.run(&["--servers", "C level", "--cases", "ping,udp"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let record = stage.record();
+    assert!(record.is_whole(), "{:?}", record.run.failures);
+    assert_eq!(names(&record), ["C edge", "A/A", "C level"]);
+    let ping = &record.cases[0];
+    assert!(ping.noise.is_some() && ping.results.iter().all(|it| it.status == Status::Whole));
+    let level = ping.results[2].measured.as_ref().expect("measured");
+    assert_eq!(level.rounds.len(), record.run.rounds);
+    assert!(level.cpu_ratio.is_some() && level.peak_rss_bytes.is_some());
+    assert_eq!(record.cases[1].results[2].status, Status::NotAsked, "C level has no UDP");
+    let text = String::from_utf8_lossy(&output.stdout);
+    for said in ["A/A noise", "the noise", "the reference", "not asked: it has no UDP"] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_come_up_is_one_line_and_69() {
+    let stage = Stage::new();
+    let output = stage.run(&["--cases", "ping", "--extra", "broken=false {port}"]);
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+    assert_eq!(
+        complaints(&output),
+        ["epollite-bench: ping: broken: broken: did not come up; it \
+                                      ended: exit status: 1"]
+    );
+    let record = stage.record();
+    assert_eq!(record.cases[0].results[2].status, Status::Absent);
+    assert!(record.cases[0].results[1].measured.is_some(), "the others are measured all the same");
+    assert_eq!(record.run.failures.len(), 1);
+}
+
+#[test]
+fn a_server_that_dies_is_one_line_and_1_and_its_rounds_are_kept() {
+    let (record, line) = failing("die", 1_500);
+    assert!(line.contains("it ended: exit status: 7"), "{line}");
+    let broke = &record.cases[0].results[2];
+    assert_eq!(broke.status, Status::Broke);
+    assert!(broke.why.as_ref().is_some_and(|why| why.starts_with("ended: ")), "{broke:?}");
+    assert!(record.cases[0].results[0].measured.is_some(), "the others go on");
+}
+
+#[test]
+fn a_server_that_falls_silent_is_starved_of() {
+    let (_, line) = failing("silent", 500);
+    assert!(line.contains("starved: "), "{line}");
+}
+
+#[test]
+fn a_wrong_echo_is_found() {
+    let (_, line) = failing("lie", 500);
+    assert!(line.contains("wrong: "), "{line}");
+}
+
+#[test]
+fn bad_arguments_are_one_line_and_2() {
+    let stage = Stage::new();
+    for (arguments, why) in [
+        (["--extra", "broken=sleep 9"], "must contain {port}"),
+        (["--servers", "nobody"], "no server is called 'nobody'"),
+        (["--cases", "nothing"], "the cases are ping"),
+        (["--slice", "1ms"], "5ms to 10s"),
+        (["--rounds", "0"], "1..=10000"),
+    ] {
+        let output = stage.run(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(why), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn without_a_compiler_there_is_no_reference() {
+    let stage = Stage::new();
+    let output = stage.command(&["--cases", "ping"]).env("CC", "false").output().expect("it runs");
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+    assert_eq!(complaints(&output).len(), 1, "{output:?}");
+    assert!(complaints(&output)[0].contains("the reference C edge cannot be had"), "{output:?}");
+}
+
+#[test]
+fn who_is_asked_for_by_name_and_is_not_here_is_missed() {
+    use std::os::unix::fs::PermissionsExt;
+    let stage = Stage::new();
+    let node = stage.folder.path().join("node");
+    std::fs::write(&node, "#!/bin/sh\nexit 1\n").expect("written");
+    std::fs::set_permissions(&node, std::fs::Permissions::from_mode(0o755)).expect("allowed");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", stage.folder.path().display());
+    let mut command = stage.command(&["--servers", "node", "--cases", "ping"]);
+    let output = command.env("PATH", path).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+    assert_eq!(complaints(&output).len(), 1, "{output:?}");
+    let record = stage.record();
+    assert_eq!(record.absent[0].name, "node");
+    assert_eq!(names(&record), ["C edge", "A/A"]);
+}
+
+/// Runs a server that fails, and returns the record and the one line about it.
+fn failing(deed: &str, count: usize) -> (Record, String) {
+    let stage = Stage::new();
+    let script = stage.folder.path().join("naughty.py");
+    std::fs::write(&script, NAUGHTY).expect("written");
+    let extra = format!("naughty=python3 {} {{port}} {count} {deed}", script.display());
+    let rounds = if count > 1000 { "200" } else { "6" };
+    let output = stage.run(&["--cases", "ping", "--rounds", rounds, "--extra", &extra]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let lines = complaints(&output);
+    assert_eq!(lines.len(), 1, "one line for one failure: {lines:?}");
+    (stage.record(), lines[0].clone())
+}
+
+/// The lines of this program; servers have standard error too.
+fn complaints(output: &Output) -> Vec<String> {
+    let text = String::from_utf8_lossy(&output.stderr);
+    text.lines().filter(|line| line.starts_with("epollite-bench: ")).map(str::to_owned).collect()
+}
+
+fn names(record: &Record) -> Vec<&str> {
+    record.servers.iter().map(|server| server.name.as_str()).collect()
+}
+
+struct Stage {
+    folder: tempfile::TempDir,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn json(&self) -> PathBuf {
+        self.folder.path().join("run.json")
+    }
+
+    fn record(&self) -> Record {
+        Record::read(Path::new(&self.json())).expect("what was found is written down")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_epollite-bench"));
+        command.args(["compare", "--idle", "0", "--no-syscalls"]).arg("--json").arg(self.json());
+        for (name, value) in [("--rounds", "6"), ("--slice", "10ms")] {
+            if !arguments.contains(&name) {
+                command.args([name, value]);
+            }
+        }
+        if !arguments.contains(&"--servers") && !arguments.contains(&"--extra") {
+            command.args(["--servers", "C level"]);
+        }
+        command.args(arguments);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("it runs")
+    }
+}
