@@ -82,7 +82,8 @@ impl World {
             Some(found) => self.post(file, found, buf, from.unwrap_or(Addr::Unspec)),
             // The answer says that the port is closed. Only a connected socket hears of it.
             // Reference: net/ipv4/udp.c: `__udp4_lib_err`
-            None if self.datagram(file).common.remote == Some(*to) => {
+            // Of port 0 nobody says that it is closed.
+            None if self.datagram(file).common.remote == Some(*to) && to.port() != Some(0) => {
                 self.datagram(file).common.error = Some(Errno::ECONNREFUSED);
                 self.wake(file, EPOLLERR);
             }

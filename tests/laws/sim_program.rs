@@ -38,7 +38,14 @@ pub(crate) struct Program<'k, 'p> {
     doors: Vec<Addr>,
     made: usize,
     has_spliced: bool,
+    /// Pieces sent over TCP.
+    segments: usize,
 }
+
+/// Pieces that one program sends over TCP at most. However small, each takes a packet's memory
+/// on Linux; with some twenty unread the window is full, and the rest stays with the sender, which
+/// a model that counts bytes knows nothing of. How much a connection holds is left open.
+const SEGMENTS_MAX: usize = 12;
 
 struct Slot {
     fd: Fd,
@@ -55,6 +62,7 @@ impl<'k, 'p> Program<'k, 'p> {
             doors: Vec::new(),
             made: 0,
             has_spliced: false,
+            segments: 0,
         }
     }
 
@@ -236,6 +244,12 @@ impl<'k, 'p> Program<'k, 'p> {
         let Some(at) = self.pick() else { return };
         let drawn = usize::from(self.byte());
         let slot = &self.slots[at];
+        if matches!(slot.sort, Sort::Tcp) {
+            if self.segments == SEGMENTS_MAX {
+                return;
+            }
+            self.segments += 1;
+        }
         let (kernel, fd) = (&mut self.stage.k, &slot.fd);
         let (len, sent) = match slot.sort {
             Sort::Counter => (8, kernel.write(fd, &(drawn as u64 % 3).to_ne_bytes())),
