@@ -23,6 +23,9 @@ impl World {
         buf: &[u8],
         addr: Option<&Addr>,
     ) -> Result<usize, Errno> {
+        // Whatever comes of it, who sends has a port from here on.
+        // Reference: net/ipv4/af_inet.c: `inet_send_prepare`
+        self.bind_any(file, None)?;
         let common = &mut self.datagram(file).common;
         let is_v4 = common.family == Family::Inet;
         if buf.len() > if is_v4 { V4_BYTES_MAX } else { V6_BYTES_MAX } {
@@ -50,7 +53,6 @@ impl World {
         let common = &mut self.datagram(file).common;
         let has_error = common.error.take();
         let write_shut = common.write_shut;
-        self.bind_any(file, None)?;
         if let Some(errno) = has_error {
             return Err(errno);
         }
@@ -82,8 +84,7 @@ impl World {
             Some(found) => self.post(file, found, buf, from.unwrap_or(Addr::Unspec)),
             // The answer says that the port is closed. Only a connected socket hears of it.
             // Reference: net/ipv4/udp.c: `__udp4_lib_err`
-            // Of port 0 nobody says that it is closed.
-            None if self.datagram(file).common.remote == Some(*to) && to.port() != Some(0) => {
+            None if self.datagram(file).common.remote == Some(*to) => {
                 self.datagram(file).common.error = Some(Errno::ECONNREFUSED);
                 self.wake(file, EPOLLERR);
             }
