@@ -44,7 +44,8 @@ fn files_are_exchanged_byte_for_byte_by_two_of_ours() {
 
 #[test]
 fn pipes_are_exchanged_byte_for_byte_with_each_of_the_others() {
-    let echo = ["-d", "-d", "TCP-LISTEN:0,bind=127.0.0.1", "PIPE"];
+    // Not its PIPE: socat writes to that one as if it always had room, and may stop for ever.
+    let echo = ["-d", "-d", "-t", "60", "TCP-LISTEN:0,bind=127.0.0.1", "EXEC:cat"];
     let mut listener = tool("socat");
     listener.args(echo);
     let listener = Process::start(listener);
