@@ -36,6 +36,9 @@ pub struct Record {
     pub absent: Vec<Absent>,
     /// What was asked and how it went, in the order it was asked.
     pub cases: Vec<Case>,
+    /// What became of the latency as more was offered; absent when that was not asked.
+    #[serde(default)]
+    pub knee: Option<Knee>,
 }
 
 /// Which subcommand wrote a record. They differ in what they ask, not in the shape of the answer.
@@ -268,6 +271,55 @@ pub struct Ratio {
     pub estimate: Estimate,
     /// Against the noise of the same case.
     pub verdict: Verdict,
+}
+
+/// Open loop: the same rates offered to every server, from little to more than it can take.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Knee {
+    /// One line: what was asked.
+    pub what: String,
+    /// Connections busy at once.
+    pub connections: usize,
+    /// Bytes in a message.
+    pub size_bytes: usize,
+    /// How many slices stand behind every step.
+    pub rounds: usize,
+    /// Longer than this at the 99th percentile, or less answered than offered, is past the knee.
+    pub bound_p99_ns: u64,
+    /// One for each server that was asked, in the order of [`Record::servers`].
+    pub curves: Vec<Curve>,
+}
+
+/// How one server took it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// Its name.
+    pub server: String,
+    /// In words, when it did not go to the end.
+    pub why: Option<String>,
+    /// From the lowest rate to the highest that it was asked.
+    pub steps: Vec<Step>,
+    /// The highest rate offered up to which every step stayed within the bound, messages a second.
+    pub knee: Option<f64>,
+}
+
+/// One rate offered to one server. Latencies count from when a message was *meant* to leave, in
+/// nanoseconds; each is the median over the slices.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Messages a second that were meant to leave.
+    pub offered: f64,
+    /// Messages a second that came back while the clock ran.
+    pub answered: f64,
+    /// The half of them were no slower.
+    pub p50_ns: u64,
+    /// 99 of 100.
+    pub p99_ns: u64,
+    /// How late the generator itself sent, at the 99th percentile. Where this is not far below the
+    /// latency, the generator is what was measured.
+    pub late_p99_ns: u64,
+    /// The share of its core that the server was busy.
+    pub busy: f64,
 }
 
 /// Round-trip times, nanoseconds.

@@ -120,6 +120,7 @@ impl Session {
             servers: Vec::new(),
             absent: Vec::new(),
             cases: Vec::new(),
+            knee: None,
         };
         let (json, start) = (options.json.clone(), Instant::now());
         let mut session = Self { record, recipes: Vec::new(), rules, json, start, code: 0 };
