@@ -6,6 +6,7 @@
 //!   table       the tables for people                          knows the record
 //!   result      the record: what a run found, as data          pure data
 //!   contest     interleaves slices of several servers          knows worker and server
+//!   knee        offers more and more, until it is too much      the same
 //!   verdicts    from what a contest brought to the record       arithmetic
 //!   weigh       memory with silent connections                 the same
 //!   worker      a load in a process of its own                 knows load
@@ -33,6 +34,7 @@ pub mod cli;
 pub mod compare;
 pub mod contest;
 pub mod hgrm;
+pub mod knee;
 pub mod load;
 pub mod machine;
 pub mod merge;

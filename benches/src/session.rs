@@ -14,7 +14,7 @@ use crate::contest::{self, Rules};
 use crate::result::{Absent, Kind, Record, Run, SCHEMA, Status};
 use crate::roster::{self, Builder, Entry, Recipe};
 use crate::server::{self, Cores};
-use crate::{machine, syscalls, verdicts, weigh};
+use crate::{knee, machine, syscalls, verdicts, weigh};
 
 /// No server, or no means to ask it.
 pub const UNAVAILABLE: u8 = 69;
@@ -228,6 +228,27 @@ impl Session {
             Some(why) => anyhow::bail!("the reference failed: {why}"),
             None => Ok(()),
         }
+    }
+
+    /// Offers more and more to everybody, and keeps what was found.
+    ///
+    /// # Errors
+    /// When the record cannot be written, or the reference failed.
+    pub fn climb(&mut self) -> Result<()> {
+        let start = Instant::now();
+        let rules = knee::Rules::beside(self.rules.rounds, self.rules.slice, self.rules.cores);
+        let recipes: Vec<&Recipe> = self.recipes.iter().collect();
+        let bar = bar(knee::steps(recipes.len(), &rules), knee::NAME);
+        let found = knee::run(&recipes, &rules, &mut || bar.inc(1))?;
+        bar.finish_and_clear();
+        eprintln!("{}: {:.0} s", knee::NAME, start.elapsed().as_secs_f64());
+        for curve in &found.curves {
+            if let Some(why) = &curve.why {
+                self.fail(BROKE, format!("{}: {}: {why}", knee::NAME, curve.server), &bar);
+            }
+        }
+        self.record.knee = Some(found);
+        self.write()
     }
 
     /// Writes what there is by now.
