@@ -126,7 +126,8 @@ How:
       --trigger MODE       level, edge or oneshot            [default: edge]
       --threads N          a reactor per thread; TCP and UDP ports are shared, a Unix
                            socket belongs to one thread      [default: 1]
-      --max-connections N  in all, divided evenly among threads; further ones wait
+      --max-connections N  in all, divided evenly among threads or workers; further
+                           ones wait
                                                   [default: what descriptors allow]
       --idle-timeout TIME  end silent connections            [default: off]
       --drain TIME         on SIGTERM or SIGINT, time for connections to take

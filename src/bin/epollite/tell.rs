@@ -60,7 +60,7 @@ pub(crate) fn paused(log: &Log, told: &mut Option<Instant>, errno: Option<Errno>
     let why = match errno {
         Some(errno) => format!("{errno}; it goes on when something comes free"),
         None => {
-            format!("{open} connections are this thread's limit; it goes on when one leaves")
+            format!("{open} connections are the limit here; it goes on when one leaves")
         }
     };
     log.remark(
