@@ -21,7 +21,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use core::mem;
 use core::time::Duration;
 
-use super::world::{ANYTHING, FileId, Node, Watcher, World};
+use super::world::{ANYTHING, FileId, Node, Result, Watcher, World};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLOUT};
 use crate::kernel::{Control, EpollEvent};
@@ -70,7 +70,7 @@ impl World {
         epoll: FileId,
         control: Control,
         (file, number): Key,
-    ) -> Result<(), Errno> {
+    ) -> Result<()> {
         // Regular files are always ready and have no wait queue.
         if matches!(self.at(file).node, Node::Regular) {
             return Err(Errno::EPERM);
@@ -268,7 +268,7 @@ impl World {
         epoll: FileId,
         events: &mut [EpollEvent],
         timeout: Option<Duration>,
-    ) -> Result<usize, Errno> {
+    ) -> Result<usize> {
         if events.is_empty() || self.find_epoll(epoll).is_none() {
             return Err(Errno::EINVAL);
         }

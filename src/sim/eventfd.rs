@@ -2,8 +2,7 @@
 //!
 //! Knows itself only.
 
-use super::stream::bit;
-use super::world::{FileId, Node, World};
+use super::world::{FileId, Node, Result, World, bit};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLIN, EPOLLOUT};
 
@@ -26,7 +25,7 @@ impl World {
     /// Gives the whole count and sets it to zero.
     ///
     /// Reference: fs/eventfd.c: `eventfd_read`
-    pub(super) fn read_counter(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize, Errno> {
+    pub(super) fn read_counter(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize> {
         let Node::Counter(Counter(count)) = &mut self.at(file).node else {
             return Err(Errno::EINVAL);
         };
@@ -42,7 +41,7 @@ impl World {
     /// Adds. Every write is an edge, whether or not the last was read: a waker needs no read.
     ///
     /// Reference: fs/eventfd.c: `eventfd_write`
-    pub(super) fn write_counter(&mut self, file: FileId, buf: &[u8]) -> Result<usize, Errno> {
+    pub(super) fn write_counter(&mut self, file: FileId, buf: &[u8]) -> Result<usize> {
         let Node::Counter(Counter(count)) = &mut self.at(file).node else {
             return Err(Errno::EINVAL);
         };

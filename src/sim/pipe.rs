@@ -7,8 +7,7 @@ use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::stream::bit;
-use super::world::{ANYTHING, FileId, Node, World};
+use super::world::{ANYTHING, FileId, Node, Result, World, bit, take};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT};
 use crate::kernel::Fd;
@@ -50,11 +49,7 @@ impl Pipe {
         while count < buf.len()
             && let Some(page) = self.pages.front_mut()
         {
-            let len = page.bytes.len().min(buf.len() - count);
-            for (place, byte) in buf[count..].iter_mut().zip(page.bytes.drain(..len)) {
-                *place = byte;
-            }
-            count += len;
+            count += take(&mut page.bytes, &mut buf[count..]);
             if page.bytes.is_empty() {
                 self.pages.pop_front();
             }
@@ -92,7 +87,7 @@ impl Pipe {
 }
 
 impl World {
-    pub(super) fn pipe2(&mut self, process: usize) -> Result<(Fd, Fd), Errno> {
+    pub(super) fn pipe2(&mut self, process: usize) -> Result<(Fd, Fd)> {
         self.room_for(process, 2)?;
         let buffer = self.add(Node::PipeBuffer(Pipe::default()));
         let [reader, writer] =
@@ -118,7 +113,7 @@ impl World {
     /// The writer is told of room only when there was none.
     ///
     /// Reference: fs/pipe.c: `anon_pipe_read`
-    pub(super) fn read_pipe(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize, Errno> {
+    pub(super) fn read_pipe(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize> {
         let (buffer, is_writer) = self.end(file).ok_or(Errno::EINVAL)?;
         if is_writer {
             return Err(Errno::EBADF);
@@ -144,7 +139,7 @@ impl World {
     /// The reader is told of every write, once somebody has waited for it.
     ///
     /// Reference: fs/pipe.c: `anon_pipe_write`
-    pub(super) fn write_pipe(&mut self, file: FileId, buf: &[u8]) -> Result<usize, Errno> {
+    pub(super) fn write_pipe(&mut self, file: FileId, buf: &[u8]) -> Result<usize> {
         let (buffer, is_writer) = self.end(file).ok_or(Errno::EINVAL)?;
         if !is_writer {
             return Err(Errno::EBADF);
@@ -166,12 +161,7 @@ impl World {
     /// says so before anybody looks at the other side.
     ///
     /// Reference: fs/splice.c: `do_splice`, `ipipe_prep`, `wait_for_space`
-    pub(super) fn splice(
-        &mut self,
-        from: FileId,
-        into: FileId,
-        len: usize,
-    ) -> Result<usize, Errno> {
+    pub(super) fn splice(&mut self, from: FileId, into: FileId, len: usize) -> Result<usize> {
         if len == 0 {
             return Ok(0);
         }
@@ -210,7 +200,7 @@ impl World {
         Ok(count)
     }
 
-    fn room_to_splice(&mut self, buffer: FileId) -> Result<usize, Errno> {
+    fn room_to_splice(&mut self, buffer: FileId) -> Result<usize> {
         let pipe = self.pipe(buffer);
         if pipe.reader.is_none() {
             return Err(Errno::EPIPE);
