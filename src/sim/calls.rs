@@ -13,6 +13,7 @@ use super::world::{FileId, Node, Result, World};
 use crate::addr::{Addr, Family};
 use crate::batch::Batch;
 use crate::errno::Errno;
+use crate::event::{EPOLLIN, EPOLLOUT};
 use crate::instant::Instant;
 use crate::kernel::{
     Control, EpollEvent, Fd, Kernel, Kind, Limit, OptionName, Resource, Shut, SignalSet,
@@ -53,26 +54,24 @@ impl World {
     }
 
     pub(super) fn read_any(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize> {
-        match &self.at(file).node {
+        match &mut self.at(file).node {
             // Reference: net/socket.c: `sock_read_iter`
             Node::Socket(_) if buf.is_empty() => Ok(0),
             Node::Socket(_) => self.recv_bytes(file, buf),
-            Node::Pipe(_) => self.read_pipe(file, buf),
-            Node::Counter(_) => self.read_counter(file, buf),
-            Node::Signals(signals) => {
-                let signals = *signals;
-                self.read_signals(signals, buf)
-            }
+            &mut Node::Pipe(end) => self.read_pipe(end, buf),
+            Node::Counter(counter) => counter.read(buf).inspect(|_| self.wake(file, EPOLLOUT)),
+            &mut Node::Signals(signals) => self.read_signals(signals, buf),
             Node::Regular => Ok(0),
             Node::Epoll(_) | Node::PipeBuffer(_) => Err(Errno::EINVAL),
         }
     }
 
     pub(super) fn write_any(&mut self, file: FileId, buf: &[u8]) -> Result<usize> {
-        match &self.at(file).node {
+        match &mut self.at(file).node {
             Node::Socket(_) => self.send(file, buf, None),
-            Node::Pipe(_) => self.write_pipe(file, buf),
-            Node::Counter(_) => self.write_counter(file, buf),
+            &mut Node::Pipe(end) => self.write_pipe(end, buf),
+            // An edge each time, whether or not the last was read: a waker needs no read.
+            Node::Counter(counter) => counter.write(buf).inspect(|_| self.wake(file, EPOLLIN)),
             Node::Regular => Ok(buf.len()),
             Node::Epoll(_) | Node::Signals(_) | Node::PipeBuffer(_) => Err(Errno::EINVAL),
         }

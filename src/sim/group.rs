@@ -37,19 +37,14 @@ impl World {
     /// Whether this socket has a way there. To a group there is no route, so that it must have
     /// said from which interface it sends.
     pub(super) fn reaches(&mut self, file: FileId, to: &Addr) -> bool {
-        match to.ip() {
-            Some(ip) if ip.is_multicast() => self.reaches_group(file, to),
-            Some(ip) => is_ours(ip),
-            None => false,
-        }
-    }
-
-    fn reaches_group(&mut self, file: FileId, to: &Addr) -> bool {
-        let from = self.socket(file).options.find(OptionName::GroupInterfaceV4);
-        match (to, from) {
-            (Addr::V4(_), Some(SocketOption::GroupInterfaceV4(ip))) => ip.is_loopback(),
+        match (to, to.ip()) {
+            (_, Some(ip)) if !ip.is_multicast() => is_ours(ip),
+            (Addr::V4(_), _) => {
+                let from = self.socket(file).options.find(OptionName::GroupInterfaceV4);
+                matches!(from, Some(SocketOption::GroupInterfaceV4(ip)) if ip.is_loopback())
+            }
             (Addr::V6(v6), _) => v6.scope_id() == LOOPBACK,
-            _ => false,
+            (Addr::Unix(_) | Addr::Unspec, _) => false,
         }
     }
 

@@ -106,7 +106,7 @@ impl World {
         socket.remote = Some(target);
         (socket.tcp.attempt, socket.state) = (Attempt::Begun, State::Connecting);
         if self.chance.happens(self.config.odds.late_connect) {
-            self.later.push_back(Later::Connect(file));
+            self.later.push(Later::Connect(file));
         } else {
             self.try_to_connect(file);
         }
@@ -130,7 +130,7 @@ impl World {
         };
         let door = self.socket(listener);
         if door.queue.len() > door.backlog {
-            self.later.push_back(Later::Connect(file));
+            self.later.push(Later::Connect(file));
             return;
         }
         self.join(file, listener);

@@ -176,9 +176,9 @@ impl World {
             let is_exact = socket.local.is_some_and(|local| local.ip() == addr.ip());
             (socket.remote.is_some(), is_exact)
         };
-        let candidates: Vec<_> = candidates.map(|(id, socket)| (exact(socket), id)).collect();
-        let best = candidates.iter().map(|(exact, _)| *exact).max()?;
-        let sharing: Vec<_> = candidates.iter().filter(|(exact, _)| *exact == best).collect();
+        let mut sharing: Vec<_> = candidates.map(|(id, socket)| (exact(socket), id)).collect();
+        let best = sharing.iter().map(|(exact, _)| *exact).max()?;
+        sharing.retain(|(exact, _)| *exact == best);
         let drawn = self.chance.below(sharing.len());
         Some(sharing[drawn].1)
     }

@@ -56,16 +56,8 @@ impl World {
     fn descriptors_for(&self, process: usize, count: usize) -> Result<()> {
         let process = &self.processes[process];
         let limit = usize::try_from(process.limit.soft).unwrap_or(usize::MAX);
-        let free_below = process.table[FIRST..]
-            .iter()
-            .take(limit.saturating_sub(FIRST))
-            .filter(|slot| slot.is_none())
-            .count();
-        let free_above = limit.saturating_sub(process.table.len());
-        if free_below.saturating_add(free_above) < count {
-            return Err(Errno::EMFILE);
-        }
-        Ok(())
+        let taken = FIRST + process.table.iter().take(limit).flatten().count();
+        if limit.saturating_sub(taken) < count { Err(Errno::EMFILE) } else { Ok(()) }
     }
 
     /// Gives `file` the lowest free number. The caller has asked whether there is room.
@@ -76,9 +68,7 @@ impl World {
         let table = &mut self.processes[process].table;
         let free = table[FIRST..].iter().position(Option::is_none);
         let slot = free.map_or(table.len(), |free| FIRST + free);
-        if slot == table.len() {
-            table.push(None);
-        }
+        table.resize(table.len().max(slot + 1), None);
         table[slot] = Some(file);
         Fd::simulated(number(process, slot))
     }

@@ -219,7 +219,7 @@ impl World {
         let mut room = buf.len();
         if there > 1 && self.chance.happens(self.config.odds.short_recv) {
             room = 1 + self.chance.below(there - 1);
-            self.later.push_back(Later::Readable(file));
+            self.later.push(Later::Readable(file));
         }
         let buf = &mut buf[..room];
         let count = match protocol {
@@ -253,7 +253,7 @@ impl World {
             len = 1 + self.chance.below(len - 1);
             // As if the buffer had been full just now: the writer is to be told of room.
             self.socket(file).wants_room = true;
-            self.later.push_back(Later::Writable(file));
+            self.later.push(Later::Writable(file));
         }
         match protocol {
             Protocol::Tcp => self.send_tcp(file, &buf[..len]),

@@ -9,6 +9,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem;
 
 use super::chance::Chance;
 use super::config::Config;
@@ -19,6 +20,7 @@ use super::process::Process;
 use super::signal::Signals;
 use super::socket::{Protocol, Socket};
 use crate::errno::Errno;
+use crate::event::EPOLLIN;
 use crate::instant::Instant;
 
 /// What a call answers.
@@ -39,7 +41,7 @@ pub(super) struct World {
     /// Unix socket files, by path. One outlives its socket, as on a disk.
     pub(super) paths: BTreeMap<Vec<u8>, FileId>,
     /// What is on its way and arrives at the next wait.
-    pub(super) later: VecDeque<Later>,
+    pub(super) later: Vec<Later>,
     pub(super) names_given: u16,
     /// How many files the system counts: those that are in somebody's hand.
     pub(super) files_open: usize,
@@ -92,7 +94,7 @@ impl World {
             files: BTreeMap::new(),
             processes: Vec::new(),
             paths: BTreeMap::new(),
-            later: VecDeque::new(),
+            later: Vec::new(),
             names_given: 0,
             files_open: 0,
             files_made: 0,
@@ -126,12 +128,9 @@ impl World {
         match &self.at(file).node {
             Node::Epoll(_) => self.poll_epoll(file),
             Node::Socket(_) => self.poll_socket(file),
-            Node::Pipe(_) => self.poll_pipe(file),
+            &Node::Pipe(end) => self.poll_pipe(end),
             Node::Counter(counter) => counter.poll(),
-            Node::Signals(signals) => {
-                let signals = *signals;
-                self.poll_signals(signals)
-            }
+            &Node::Signals(signals) => self.poll_signals(signals),
             Node::PipeBuffer(_) | Node::Regular => 0,
         }
     }
@@ -151,7 +150,7 @@ impl World {
         match &self.at(file).node {
             Node::Epoll(_) => self.close_epoll(file),
             Node::Socket(_) => self.close_socket(file),
-            Node::Pipe(_) => self.close_pipe(file),
+            &Node::Pipe(end) => self.close_pipe(file, end),
             Node::PipeBuffer(_) | Node::Counter(_) | Node::Signals(_) | Node::Regular => {
                 self.files.remove(&file);
             }
@@ -160,12 +159,11 @@ impl World {
 
     /// Lets arrive what was on its way. Called by every wait.
     pub(super) fn catch_up(&mut self) {
-        for _ in 0..self.later.len() {
-            match self.later.pop_front() {
-                Some(Later::Readable(file)) => self.wake(file, crate::event::EPOLLIN),
-                Some(Later::Writable(file)) => self.room_came_free(file),
-                Some(Later::Connect(file)) => self.try_to_connect(file),
-                None => {}
+        for arriving in mem::take(&mut self.later) {
+            match arriving {
+                Later::Readable(file) => self.wake(file, EPOLLIN),
+                Later::Writable(file) => self.room_came_free(file),
+                Later::Connect(file) => self.try_to_connect(file),
             }
         }
     }
