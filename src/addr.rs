@@ -363,6 +363,7 @@ impl fmt::Debug for SockAddr {
 }
 
 /// Says why bytes or a text are no address.
+#[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum AddrError {
     /// There is nothing where an address or a path should be.
