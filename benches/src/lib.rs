@@ -4,6 +4,7 @@
 //!   main, cli   arguments, order of events, what is printed
 //!   compare, models, session   who is compared, with what, when
 //!   table       the tables for people                          knows the record
+//!   report      a page and its plots from records              knows the record
 //!   result      the record: what a run found, as data          pure data
 //!   contest     interleaves slices of several servers          knows worker and server
 //!   knee        offers more and more, until it is too much      the same
@@ -42,6 +43,7 @@ pub mod meter;
 pub mod models;
 pub mod paired;
 pub mod record;
+pub mod report;
 pub mod result;
 pub mod roster;
 pub mod server;
