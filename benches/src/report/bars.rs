@@ -49,7 +49,7 @@ pub(super) fn cpu(view: View<'_>, case: &Case) -> Plot {
 /// What may be said about its CPU time.
 fn verdict(view: View<'_>, server: &str, measured: &Measured) -> String {
     match measured.cpu_ratio {
-        _ if view.is_reference(server) => "the reference".to_owned(),
+        _ if view.is_reference(server) => "reference".to_owned(),
         _ if view.is_control(server) => "the noise".to_owned(),
         Some(ratio) => match ratio.verdict {
             Verdict::NoDifference => "no difference".to_owned(),
@@ -63,13 +63,13 @@ fn verdict(view: View<'_>, server: &str, measured: &Measured) -> String {
 }
 
 /// Letters of a verdict, and of a time.
-const VERDICT: f64 = 92.0;
+const VERDICT: f64 = 106.0;
 const TIME: f64 = 54.0;
 
 fn draw_cpu(view: View<'_>, rows: &[(&str, &Measured)], room: Room) -> Picture {
     let is_narrow = room == Room::Narrow;
     let names =
-        view::names_width(rows.iter().map(|row| row.0), if is_narrow { 92.0 } else { 112.0 });
+        view::names_width(rows.iter().map(|row| row.0), if is_narrow { 84.0 } else { 112.0 });
     let right = room.width() - VERDICT - TIME;
     let most = rows.iter().flat_map(|(_, it)| {
         [it.cpu_ns.high, it.cpu_user_ns.unwrap_or(0.0) + it.cpu_system_ns.unwrap_or(0.0)]

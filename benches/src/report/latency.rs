@@ -17,7 +17,7 @@ pub(super) fn plot(view: View<'_>, case: &Case) -> Plot {
     let drawn = if curves.is_empty() {
         Err("No round-trip times were kept in this case.".to_owned())
     } else {
-        Ok(Drawn::half(|room| draw(view, &curves, room)))
+        Ok(Drawn::wide(|room| draw(view, &curves, room)))
     };
     let mut table = Table::new(&["server", "50 %", "90 %", "99 %", "99.9 %", "slowest"]);
     for (server, latency) in &curves {

@@ -141,8 +141,10 @@ fn section(section: &Section<'_>) -> String {
     let record = view.record;
     let mut text = format!("<section class=\"record\" id=\"{place}\">\n");
     text += &html::element("h2", "", &title(record));
-    for failure in &record.run.failures {
-        text += &html::element("p", "alert", failure);
+    let failures: String =
+        record.run.failures.iter().map(|failure| html::element("li", "", failure)).collect();
+    if !failures.is_empty() {
+        text += &format!("<ul class=\"alerts\">\n{failures}</ul>\n");
     }
     text += &facts::matrix(*view);
     if let Some((_, _, plots)) = cases.first() {
