@@ -64,7 +64,7 @@ fn verdict(view: View<'_>, server: &str, measured: &Measured) -> String {
 
 /// Letters of a verdict, and of a time.
 const VERDICT: f64 = 106.0;
-const TIME: f64 = 54.0;
+const TIME: f64 = 58.0;
 
 fn draw_cpu(view: View<'_>, rows: &[(&str, &Measured)], room: Room) -> Picture {
     let is_narrow = room == Room::Narrow;
@@ -98,7 +98,7 @@ fn draw_cpu(view: View<'_>, rows: &[(&str, &Measured)], room: Room) -> Picture {
         }
         canvas.line("whisker", (scale.at(cpu.low), y), (scale.at(cpu.high), y));
         let time = (right + TIME, y + 4.0);
-        canvas.text("value", time, Anchor::End, &view::tick_time(cpu.median));
+        canvas.text("value", time, Anchor::End, &units::time(cpu.median));
         let words = labels::fit(&said, TEXT, VERDICT - 8.0);
         canvas.text("verdict", (right + TIME + 10.0, y + 4.0), Anchor::Start, &words);
         canvas.close();
@@ -135,7 +135,7 @@ pub(super) fn syscalls(view: View<'_>, case: &Case, kinds: &[String]) -> Plot {
 }
 
 /// Kinds that have a colour in `plot.css`; the rest are grey together.
-const KINDS: usize = 7;
+const KINDS: usize = 9;
 
 /// Every kind of system call that anybody made, most frequent first.
 pub(super) fn kinds(view: View<'_>) -> Vec<String> {
@@ -159,7 +159,7 @@ fn draw_calls(view: View<'_>, rows: &[(&str, &Syscalls)], kinds: &[String], room
     let top = key(&mut canvas, rows, kinds, room.width());
     let bottom = top + ROW * count(rows.len());
     canvas.open("axes", None);
-    ticks(&mut canvas, &scale, bottom, |tick| format!("{tick}"));
+    ticks(&mut canvas, &scale, bottom, view::amount);
     canvas.close();
     for (index, (server, calls)) in rows.iter().enumerate() {
         let y = top + ROW * (count(index) + 0.5);

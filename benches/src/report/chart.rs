@@ -10,6 +10,12 @@ use super::view::{View, count};
 /// From one name to the next, at the ends of lines.
 const LABEL: f64 = 13.5;
 
+/// More lines than these, and their bands are only just seen.
+const CROWD: usize = 6;
+
+/// How far a line runs on to its name.
+const LEADER: f64 = 20.0;
+
 /// Room for the figures beside the axis that goes up.
 const BESIDE: f64 = 54.0;
 
@@ -49,9 +55,10 @@ pub(super) struct Line<'a> {
 /// A frame with room for these names at its right; as high as all of them need.
 pub(super) fn frame<'a>(room: Room, names: impl Iterator<Item = &'a str>) -> Frame {
     let names: Vec<&str> = names.collect();
-    let widest = names.iter().map(|name| labels::width(name, TEXT)).fold(30.0, f64::max) + 16.0;
+    let widest =
+        names.iter().map(|name| labels::width(name, TEXT)).fold(30.0, f64::max) + LEADER + 4.0;
     let width = room.width();
-    let right = width - widest.min(if room == Room::Narrow { 96.0 } else { 124.0 });
+    let right = width - widest.min(if room == Room::Narrow { 104.0 } else { 136.0 });
     let least = if room == Room::Wide { 300.0 } else { 236.0 };
     let height = (LABEL * count(names.len())).max(least);
     Frame { left: BESIDE, right, top: ROW + 6.0, bottom: ROW + 6.0 + height, width }
@@ -71,6 +78,7 @@ pub(super) fn draw(
     let ends: Vec<Point> = lines.iter().map(|line| end(line, across, up)).collect();
     let heights: Vec<f64> = ends.iter().map(|end| end.1).collect();
     let heights = labels::spread(&heights, LABEL, frame.top, frame.bottom);
+    canvas.open(if lines.len() > CROWD { "crowd" } else { "few" }, None);
     for ((line, &end), height) in lines.iter().zip(&ends).zip(heights) {
         let points: Vec<Point> = line.points.iter().map(place).collect();
         view.open(&mut canvas, "series", line.server);
@@ -92,11 +100,13 @@ pub(super) fn draw(
             canvas.line("cross", (end.0 - 4.0, end.1 - 4.0), (end.0 + 4.0, end.1 + 4.0));
             canvas.line("cross", (end.0 - 4.0, end.1 + 4.0), (end.0 + 4.0, end.1 - 4.0));
         }
-        canvas.line("leader", (end.0 + 4.0, end.1), (frame.right + 8.0, height));
-        let name = labels::fit(line.server, TEXT, frame.width - frame.right - 11.0);
-        canvas.text("label", (frame.right + 11.0, height + 4.0), Anchor::Start, &name);
+        let (edge, beside) = ((frame.right + 2.0, end.1), (frame.right + LEADER, height));
+        canvas.path("leader", &[(end.0 + 4.0, end.1), edge, beside]);
+        let name = labels::fit(line.server, TEXT, frame.width - frame.right - LEADER - 3.0);
+        canvas.text("label", (beside.0 + 3.0, height + 4.0), Anchor::Start, &name);
         canvas.close();
     }
+    canvas.close();
     Picture::new(frame.width, frame.bottom + 42.0, canvas)
 }
 

@@ -133,7 +133,7 @@ fn draw(view: View<'_>, dots: &[Dot], show: fn(f64) -> String, room: Room) -> Pi
     let left = view::names_width(dots.iter().map(|dot| dot.server.as_str()), 112.0);
     let right = room.width() - VALUE;
     let span = scale::span(dots.iter().map(|dot| dot.figure)).unwrap_or((1.0, 10.0));
-    let scale = Scale::log(span, left + 4.0, right - 4.0);
+    let scale = Scale::log(span, left + 8.0, right - 4.0);
     let mut canvas = Canvas::default();
     let bottom = 6.0 + ROW * count(dots.len());
     let mut free = left - 20.0;
@@ -148,14 +148,18 @@ fn draw(view: View<'_>, dots: &[Dot], show: fn(f64) -> String, room: Room) -> Pi
     }
     for (index, dot) in dots.iter().enumerate() {
         let y = 6.0 + ROW * (count(index) + 0.5);
-        view.open(&mut canvas, "row shown", &dot.server);
+        // Nothing at all has no place on such an axis: a hollow dot before its beginning.
+        let is_something = dot.figure > 0.0;
+        let class = if is_something { "row shown" } else { "row none" };
+        view.open(&mut canvas, class, &dot.server);
         let note = if dot.note.is_empty() { String::new() } else { format!(", {}", dot.note) };
         canvas.tip(&format!("{}: {}{note}", dot.server, show(dot.figure)));
         canvas.rect("hit", (0.0, y - 9.5), (room.width(), y + 9.5));
         let name = labels::fit(&dot.server, TEXT, left - 10.0);
         canvas.text("name", (0.0, y + 4.0), Anchor::Start, &name);
         canvas.line("guide", (left, y), (scale.at(dot.figure), y));
-        canvas.dot("mark", (scale.at(dot.figure), y), 3.8);
+        let x = if is_something { scale.at(dot.figure) } else { left - 3.0 };
+        canvas.dot("mark", (x, y), 3.8);
         canvas.text("value", (room.width(), y + 4.0), Anchor::End, &show(dot.figure));
         canvas.close();
     }

@@ -162,8 +162,8 @@ pub(super) fn measured(record: &Record) -> Vec<Fact> {
 fn noise(record: &Record) -> String {
     let of = |case: &crate::result::Case| match &case.noise {
         Some(noise) => {
-            let (rate, cpu) = ((noise.rate - 1.0) * 100.0, (noise.cpu - 1.0) * 100.0);
-            format!("{}: rate ±{rate:.1} %, CPU ±{cpu:.1} %", case.name)
+            let (rate, cpu) = (view::noise(noise.rate), view::noise(noise.cpu));
+            format!("{}: rate {rate}, CPU {cpu}", case.name)
         }
         None => format!("{}: the control failed", case.name),
     };

@@ -22,27 +22,35 @@ pub(super) fn element(tag: &str, class: &str, text: &str) -> String {
     format!("<{tag}{class}>{}</{tag}>\n", escape(text))
 }
 
-/// Figures in columns; words, wherever there are many of them, may take several lines.
+/// Figures stand to the right, words to the left; where there are many words they take several lines.
 pub(super) fn table(table: &Table) -> String {
-    const WORDS: usize = 30;
-    let is_wordy = |column: usize| {
-        column > 0 && table.rows.iter().any(|row| row[column].chars().count() > WORDS)
-    };
-    let class = |column: usize| if is_wordy(column) { " class=\"words\"" } else { "" };
-    let head = table.head.iter().enumerate();
+    let classes: Vec<&str> = (0..table.head.len()).map(|column| class(table, column)).collect();
+    let head = table.head.iter().zip(&classes);
     let head: String = head
-        .map(|(column, text)| format!("<th scope=\"col\"{}>{}</th>", class(column), escape(text)))
+        .map(|(text, class)| format!("<th scope=\"col\"{class}>{}</th>", escape(text)))
         .collect();
     let mut text = format!("<div class=\"scroll\"><table><thead><tr>{head}</tr></thead><tbody>\n");
     for row in &table.rows {
         text += "<tr>";
-        for (column, cell) in row.iter().enumerate() {
+        for (column, (cell, class)) in row.iter().zip(&classes).enumerate() {
             let (tag, scope) = if column == 0 { ("th", " scope=\"row\"") } else { ("td", "") };
-            text += &format!("<{tag}{scope}{}>{}</{tag}>", class(column), escape(cell));
+            text += &format!("<{tag}{scope}{class}>{}</{tag}>", escape(cell));
         }
         text += "</tr>\n";
     }
     text + "</tbody></table></div>\n"
+}
+
+fn class(table: &Table, column: usize) -> &'static str {
+    const MANY: usize = 30;
+    let mut cells = table.rows.iter().map(|row| row[column].as_str());
+    if cells.clone().any(|cell| cell.chars().count() > MANY) {
+        " class=\"words\""
+    } else if column == 0 || cells.any(|cell| cell.starts_with(|c: char| c.is_ascii_digit())) {
+        ""
+    } else {
+        " class=\"left\""
+    }
 }
 
 /// A plot: its title, its pictures or why there are none, its figures to unfold.
@@ -52,7 +60,7 @@ pub(super) fn figure(plot: &Plot, title: &str, with_lead: bool, prefix: &str) ->
     let class = if is_half { "half" } else { "wide" };
     let mut text = format!("<figure class=\"{class}\" id=\"{id}\">\n<figcaption>");
     text += &element("h4", "", title);
-    if with_lead {
+    if with_lead && plot.drawn.is_ok() {
         text += &element("p", "", &plot.lead);
     }
     text += "</figcaption>\n";

@@ -18,8 +18,8 @@ fn curves(knee: &Knee) -> Vec<&Curve> {
     knee.curves.iter().filter(|curve| !curve.steps.is_empty()).collect()
 }
 
-/// Both plots of a record.
-pub(super) fn plots(view: View<'_>) -> [Plot; 2] {
+/// Both plots of a record; or the first of them, which says why there is none.
+pub(super) fn plots(view: View<'_>) -> Vec<Plot> {
     let asked = view.record.knee.as_ref();
     let drawn = |draw: fn(View<'_>, &Knee, Room) -> Picture| match asked {
         None => Err(NOT_ASKED.to_owned()),
@@ -48,7 +48,7 @@ pub(super) fn plots(view: View<'_>) -> [Plot; 2] {
         drawn: drawn(draw_each),
         table: asked.map(table_each).unwrap_or_default(),
     };
-    [all, each]
+    if all.drawn.is_ok() { vec![all, each] } else { vec![all] }
 }
 
 fn table_all(knee: &Knee) -> Table {

@@ -11,6 +11,9 @@ use crate::units;
 /// The tail of more messages than these is not drawn: nobody has so many.
 const RARE_MAX: f64 = 1e7;
 
+/// The quickest few are not drawn: the tail is what matters.
+const COMMON_MIN: f64 = 0.1;
+
 /// The plot of one case.
 pub(super) fn plot(view: View<'_>, case: &Case) -> Plot {
     let curves = curves(view, case);
@@ -89,7 +92,8 @@ fn points(latency: &Latency) -> Vec<(f64, f64)> {
     ];
     let curve = if latency.curve.len() > 1 { &latency.curve[..] } else { &given[..] };
     let rare = |part: f64| (1.0 / (1.0 - part.clamp(0.0, 1.0))).min(all).min(RARE_MAX);
-    curve.iter().map(|&(part, nanos)| (rare(part), number(nanos))).collect()
+    let shown = curve.iter().filter(|(part, _)| *part >= COMMON_MIN);
+    shown.map(|&(part, nanos)| (rare(part), number(nanos))).collect()
 }
 
 fn time(nanos: u64) -> String {

@@ -128,11 +128,12 @@ fn title(record: &Record) -> String {
     let number =
         |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let cases = number(record.cases.len(), "case");
-    // The control is no server of its own.
-    let others = record.servers.iter().filter(|it| it.name != record.control).count();
+    // The control is no server of its own, and the reference is no model.
+    let others = record.servers.iter().filter(|it| it.name != record.control);
+    let models = others.clone().filter(|it| it.name != record.reference);
     match record.kind {
-        Kind::Compare => format!("{} in {cases}", number(others, "server")),
-        Kind::Models => format!("{} by connections", number(others, "server model")),
+        Kind::Compare => format!("{} in {cases}", number(others.count(), "server")),
+        Kind::Models => format!("{} by connections", number(models.count(), "server model")),
     }
 }
 
@@ -147,10 +148,10 @@ fn section(section: &Section<'_>) -> String {
         text += &format!("<ul class=\"alerts\">\n{failures}</ul>\n");
     }
     text += &facts::matrix(*view);
-    if let Some((_, _, plots)) = cases.first() {
+    if let Some((case, _, plots)) = cases.first() {
         text += "<h3>How to read the cases</h3>\n<dl>";
         for plot in plots {
-            let (term, what) = (escape(bare(&plot.title)), escape(&plot.lead));
+            let (term, what) = (escape(&bare(plot, case)), escape(&plot.lead));
             text += &format!("<dt>{term}</dt><dd>{what}</dd>\n");
         }
         text += "</dl>\n<nav class=\"chooser\" aria-label=\"cases\" hidden></nav>\n";
@@ -163,7 +164,7 @@ fn section(section: &Section<'_>) -> String {
         text += &html::element("p", "what", &case.what);
         text += "<div class=\"figures\">\n";
         for plot in plots {
-            text += &html::figure(plot, bare(&plot.title), false, place);
+            text += &html::figure(plot, &bare(plot, case), false, place);
         }
         text += "</div></section>\n";
     }
@@ -176,8 +177,11 @@ fn section(section: &Section<'_>) -> String {
 }
 
 /// The title without the name of the case, which stands above it anyway.
-fn bare(title: &str) -> &str {
-    title.rsplit_once(": ").map_or(title, |(_, rest)| rest)
+fn bare(plot: &Plot, case: &Case) -> String {
+    let title = plot.title.strip_prefix(&format!("{}: ", case.name)).unwrap_or(&plot.title);
+    let mut letters = title.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 fn ending(record: &Record, place: &str) -> String {

@@ -11,7 +11,7 @@ use crate::result::{Case, Measured, Outcome, Ratio, Status};
 
 /// Further from 1 than this factor is beside the sheet: an arrow points there, and the figure
 /// stands beside it. One slow server must not squeeze all others together.
-const REACH_MAX: f64 = 4.0;
+const REACH_MAX: f64 = 3.0;
 
 /// An axis is at least this wide to both sides of 1, or noise would look like news.
 const REACH_MIN: f64 = 1.12;
@@ -100,7 +100,7 @@ struct Columns {
 }
 
 /// Letters of a value: `0.98 [0.95, 1.02]`.
-const VALUE: f64 = 122.0;
+const VALUE: f64 = 112.0;
 
 fn draw(view: View<'_>, case: &Case, room: Room) -> Picture {
     let rows = rows(case);
@@ -147,13 +147,13 @@ fn draw_panel(
     canvas.text("head", (from, top + 12.0), Anchor::Start, panel.title);
     if let Some(noise) = noise(view, case, panel) {
         canvas.open("band", None);
-        canvas.tip(&format!("A/A noise: a factor of {}", view::factor(noise)));
+        canvas.tip(&format!("A/A noise: {}", view::noise(noise)));
         canvas.rect("fill", (scale.at(1.0 / noise), first - 4.0), (scale.at(noise), last));
         canvas.close();
-        let percent = format!("A/A ±{:.1} %", (noise - 1.0) * 100.0);
+        let reach = format!("A/A {}", view::noise(noise));
         let middle = f64::midpoint(scale.at(1.0 / noise), scale.at(noise));
-        let middle = middle.clamp(from + 36.0, to - 36.0);
-        canvas.text("quiet", (middle, first - 10.0), Anchor::Middle, &percent);
+        let middle = middle.clamp(from + 45.0, to - 45.0);
+        canvas.text("quiet", (middle, first - 10.0), Anchor::Middle, &reach);
     }
     canvas.line("one", (scale.at(1.0), first - 4.0), (scale.at(1.0), last));
     axis(canvas, &scale, panel, columns.track, last);

@@ -62,6 +62,15 @@ pub(super) fn interval(estimate: &Estimate) -> String {
     format!("{} [{}, {}]", factor(median), factor(low), factor(high))
 }
 
+/// How far noise reaches: `±3.1 %`, or a factor when it is much.
+pub(super) fn noise(factor: f64) -> String {
+    if factor < 1.5 {
+        format!("±{:.1} %", (factor - 1.0) * 100.0)
+    } else {
+        format!("a factor of {}", self::factor(factor))
+    }
+}
+
 /// An amount: `950`, `12.3k`, `1.50M`.
 pub(super) fn amount(figure: f64) -> String {
     let (value, unit) = match figure {
@@ -74,7 +83,8 @@ pub(super) fn amount(figure: f64) -> String {
     let digits = match value {
         _ if value >= 99.5 => 0,
         _ if value >= 9.95 => 1,
-        _ => 2,
+        _ if value >= 0.0995 || value <= 0.0 => 2,
+        _ => 4,
     };
     let text = format!("{value:.digits$}");
     let text =
