@@ -72,12 +72,12 @@ fn draw_cpu(view: View<'_>, rows: &[(&str, &Measured)], room: Room) -> Picture {
         view::names_width(rows.iter().map(|row| row.0), if is_narrow { 84.0 } else { 112.0 });
     let right = room.width() - VERDICT - TIME;
     let most = rows.iter().flat_map(|(_, it)| {
-        [it.cpu_ns.high, it.cpu_user_ns.unwrap_or(0.0) + it.cpu_system_ns.unwrap_or(0.0)]
+        [it.cpu_ns.median * 1.1, it.cpu_user_ns.unwrap_or(0.0) + it.cpu_system_ns.unwrap_or(0.0)]
     });
     let scale = Scale::linear(scale::greatest(most), names, right);
     let mut canvas = Canvas::default();
     let bottom = 6.0 + ROW * count(rows.len());
-    ticks(&mut canvas, &scale, bottom, view::tick_time);
+    ticks(&mut canvas, &scale, (2.0, bottom), view::tick_time);
     for (index, (server, measured)) in rows.iter().enumerate() {
         let y = 6.0 + ROW * (count(index) + 0.5);
         let none = measured.cpu_ratio.is_some_and(|it| it.verdict == Verdict::NoDifference);
@@ -159,7 +159,7 @@ fn draw_calls(view: View<'_>, rows: &[(&str, &Syscalls)], kinds: &[String], room
     let top = key(&mut canvas, rows, kinds, room.width());
     let bottom = top + ROW * count(rows.len());
     canvas.open("axes", None);
-    ticks(&mut canvas, &scale, bottom, view::amount);
+    ticks(&mut canvas, &scale, (top - 4.0, bottom), view::amount);
     canvas.close();
     for (index, (server, calls)) in rows.iter().enumerate() {
         let y = top + ROW * (count(index) + 0.5);
@@ -239,11 +239,16 @@ fn name(canvas: &mut Canvas, server: &str, room: f64, y: f64) {
     canvas.text("name", (0.0, y + 4.0), Anchor::Start, &name);
 }
 
-fn ticks(canvas: &mut Canvas, scale: &Scale, bottom: f64, text: impl Fn(f64) -> String) {
+fn ticks(
+    canvas: &mut Canvas,
+    scale: &Scale,
+    (top, bottom): (f64, f64),
+    text: impl Fn(f64) -> String,
+) {
     let mut free = f64::NEG_INFINITY;
     for tick in scale.ticks() {
         let x = scale.at(tick);
-        canvas.line("grid", (x, 2.0), (x, bottom));
+        canvas.line("grid", (x, top), (x, bottom));
         let text = if tick > 0.0 { text(tick) } else { "0".to_owned() };
         let half = labels::width(&text, TEXT) / 2.0;
         if x - half > free {

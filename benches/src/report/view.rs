@@ -67,7 +67,7 @@ pub(super) fn noise(factor: f64) -> String {
     if factor < 1.5 {
         format!("±{:.1} %", (factor - 1.0) * 100.0)
     } else {
-        format!("a factor of {}", self::factor(factor))
+        format!("×{}", self::factor(factor))
     }
 }
 
