@@ -63,13 +63,13 @@ fn verdict(view: View<'_>, server: &str, measured: &Measured) -> String {
 }
 
 /// Letters of a verdict, and of a time.
-const VERDICT: f64 = 106.0;
-const TIME: f64 = 58.0;
+const VERDICT: f64 = 100.0;
+const TIME: f64 = 52.0;
 
 fn draw_cpu(view: View<'_>, rows: &[(&str, &Measured)], room: Room) -> Picture {
     let is_narrow = room == Room::Narrow;
     let names =
-        view::names_width(rows.iter().map(|row| row.0), if is_narrow { 84.0 } else { 112.0 });
+        view::names_width(rows.iter().map(|row| row.0), if is_narrow { 100.0 } else { 118.0 });
     let right = room.width() - VERDICT - TIME;
     let most = rows.iter().flat_map(|(_, it)| {
         [it.cpu_ns.median * 1.1, it.cpu_user_ns.unwrap_or(0.0) + it.cpu_system_ns.unwrap_or(0.0)]
@@ -100,7 +100,7 @@ fn draw_cpu(view: View<'_>, rows: &[(&str, &Measured)], room: Room) -> Picture {
         let time = (right + TIME, y + 4.0);
         canvas.text("value", time, Anchor::End, &units::time(cpu.median));
         let words = labels::fit(&said, TEXT, VERDICT - 8.0);
-        canvas.text("verdict", (right + TIME + 10.0, y + 4.0), Anchor::Start, &words);
+        canvas.text("verdict", (right + TIME + 8.0, y + 4.0), Anchor::Start, &words);
         canvas.close();
     }
     Picture::new(room.width(), bottom + FOOT - 14.0, canvas)

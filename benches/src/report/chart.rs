@@ -58,7 +58,7 @@ pub(super) fn frame<'a>(room: Room, names: impl Iterator<Item = &'a str>) -> Fra
     let widest =
         names.iter().map(|name| labels::width(name, TEXT)).fold(30.0, f64::max) + LEADER + 4.0;
     let width = room.width();
-    let right = width - widest.min(if room == Room::Narrow { 104.0 } else { 136.0 });
+    let right = width - widest.min(if room == Room::Narrow { 112.0 } else { 144.0 });
     let least = if room == Room::Wide { 300.0 } else { 236.0 };
     let height = (LABEL * count(names.len())).max(least);
     Frame { left: BESIDE, right, top: ROW + 6.0, bottom: ROW + 6.0 + height, width }
