@@ -42,13 +42,15 @@ pub(super) struct Axis<'a> {
 pub(super) struct Line<'a> {
     pub(super) server: &'a str,
     pub(super) points: Vec<(f64, f64)>,
+    /// What is said of each point when somebody points at it, if anything.
+    pub(super) says: Vec<String>,
     /// How far each point could as well be down and up, if that is known.
     pub(super) spread: Vec<(f64, f64)>,
     /// Where it ended before its time: so far across, and whether it had begun.
     pub(super) broke: Option<f64>,
     /// A point to mark with a ring.
     pub(super) ring: Option<(f64, f64)>,
-    /// What is said when somebody points at it.
+    /// What is said of the line.
     pub(super) tip: String,
 }
 
@@ -84,7 +86,7 @@ pub(super) fn draw(
         view.open(&mut canvas, "series", line.server);
         canvas.tip(&line.tip);
         band(&mut canvas, line, across, up);
-        canvas.path("hit", &points);
+        canvas.spoken(&points, &line.says);
         canvas.path("line", &points);
         if points.len() < 12 {
             for &point in &points {

@@ -127,6 +127,7 @@ fn draw(view: View<'_>, cases: &[&Case], courses: &[Course<'_>], room: Room) -> 
     let lines = courses.iter().map(|course| Line {
         server: course.server,
         points: course.rates.iter().map(|(at, rate)| (*at, rate.median)).collect(),
+        says: course.rates.iter().map(|(at, rate)| said(*at, rate)).collect(),
         spread: course.rates.iter().map(|(_, rate)| (rate.low, rate.high)).collect(),
         broke: course.broke.map(|(at, _)| at),
         tip: match course.broke {
@@ -136,4 +137,10 @@ fn draw(view: View<'_>, cases: &[&Case], courses: &[Course<'_>], room: Room) -> 
         ..Line::default()
     });
     chart::draw(view, &frame, &across, &up, &lines.collect::<Vec<_>>())
+}
+
+/// `64 connections: 45.2k/s [44.1k, 46.0k]`.
+fn said(at: f64, rate: &Estimate) -> String {
+    let [median, low, high] = [rate.median, rate.low, rate.high].map(view::amount);
+    format!("{at} connections: {median}/s [{low}, {high}]")
 }

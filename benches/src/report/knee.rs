@@ -113,6 +113,7 @@ fn draw_all(view: View<'_>, knee: &Knee, room: Room) -> Picture {
     let lines = curves.iter().map(|curve| Line {
         server: &curve.server,
         points: curve.steps.iter().map(|step| (step.offered, number(step.p99_ns))).collect(),
+        says: curve.steps.iter().map(said).collect(),
         ring: ring(curve).map(|step| (step.offered, number(step.p99_ns))),
         tip: match curve.knee {
             Some(at) => format!("{}: the knee is at {}/s", curve.server, view::amount(at)),
@@ -121,6 +122,14 @@ fn draw_all(view: View<'_>, knee: &Knee, room: Room) -> Picture {
         ..Line::default()
     });
     chart::draw(view, &frame, &across, &up, &lines.collect::<Vec<_>>())
+}
+
+/// What is said of a step.
+fn said(step: &Step) -> String {
+    let [p50, p99, late] =
+        [step.p50_ns, step.p99_ns, step.late_p99_ns].map(|it| units::time(number(it)));
+    let (offered, busy) = (view::amount(step.offered), step.busy * 100.0);
+    format!("{offered}/s offered: p50 {p50}, p99 {p99}, sent late {late}, {busy:.0} % busy")
 }
 
 /// One small plot: room for its name above and for its axis below.
@@ -170,6 +179,8 @@ fn draw_one(
         canvas.line("knee", (place, top), (place, bottom));
         canvas.dot("ring", (place, y.at(number(step.p99_ns))), 5.0);
     }
+    let says: Vec<String> = curve.steps.iter().map(said).collect();
+    canvas.spoken(&course(|step| step.p99_ns), &says);
     canvas.path("late", &course(|step| step.late_p99_ns));
     canvas.path("thin", &course(|step| step.p50_ns));
     canvas.path("line solid", &course(|step| step.p99_ns));

@@ -67,6 +67,7 @@ fn draw(view: View<'_>, curves: &[(&str, &Latency)], room: Room) -> Picture {
     let lines = curves.iter().zip(&points).map(|(&(server, latency), points)| Line {
         server,
         points: points.clone(),
+        says: shown(latency).into_iter().map(said).collect(),
         tip: format!(
             "{server}: 50 % {}, 99 % {}, 99.9 % {}",
             time(latency.p50_ns),
@@ -80,9 +81,8 @@ fn draw(view: View<'_>, curves: &[(&str, &Latency)], room: Room) -> Picture {
     chart::draw(view, &frame, &across, &up, &lines.collect::<Vec<_>>())
 }
 
-/// Of a part of all messages, how rare are those beyond it: 99 % is 100. The slowest is one of all.
-fn points(latency: &Latency) -> Vec<(f64, f64)> {
-    let all = number(latency.count).max(2.0);
+/// The curve, or the few points of it that are always known, without the quickest.
+fn shown(latency: &Latency) -> Vec<(f64, u64)> {
     let given = [
         (0.5, latency.p50_ns),
         (0.9, latency.p90_ns),
@@ -91,9 +91,23 @@ fn points(latency: &Latency) -> Vec<(f64, f64)> {
         (1.0, latency.max_ns),
     ];
     let curve = if latency.curve.len() > 1 { &latency.curve[..] } else { &given[..] };
+    curve.iter().copied().filter(|(part, _)| *part >= COMMON_MIN).collect()
+}
+
+/// How rare those beyond a part of all messages are: for 99 % one in 100. The slowest is one of all.
+fn points(latency: &Latency) -> Vec<(f64, f64)> {
+    let all = number(latency.count).max(2.0);
     let rare = |part: f64| (1.0 / (1.0 - part.clamp(0.0, 1.0))).min(all).min(RARE_MAX);
-    let shown = curve.iter().filter(|(part, _)| *part >= COMMON_MIN);
-    shown.map(|&(part, nanos)| (rare(part), number(nanos))).collect()
+    shown(latency).into_iter().map(|(part, nanos)| (rare(part), number(nanos))).collect()
+}
+
+/// `99.9 %: 1.20 ms`.
+fn said((part, nanos): (f64, u64)) -> String {
+    if part >= 1.0 {
+        return format!("slowest: {}", time(nanos));
+    }
+    let percent = format!("{:.5}", part * 100.0);
+    format!("{} %: {}", percent.trim_end_matches('0').trim_end_matches('.'), time(nanos))
 }
 
 fn time(nanos: u64) -> String {

@@ -20,7 +20,7 @@ document.addEventListener("pointermove", (event) => {
   const said = target && target.closest("[data-tip]");
   tip.hidden = !said;
   if (said) {
-    tip.textContent = said.dataset.tip;
+    tip.textContent = spoken(target, event) ?? said.dataset.tip;
     const { width, height } = tip.getBoundingClientRect();
     tip.style.left = `${Math.max(4, Math.min(event.clientX + 14, innerWidth - width - 8))}px`;
     const under = event.clientY + 18 + height < innerHeight;
@@ -38,6 +38,18 @@ document.addEventListener("pointermove", (event) => {
     }
   }
 });
+
+// What is to be said of the point of a line that is nearest to the pointer.
+function spoken(path, event) {
+  if (!path.dataset.says) return null;
+  const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(path.getScreenCTM().inverse());
+  const away = path.getAttribute("d").slice(1).split("L").map((pair) => {
+    const [x, y] = pair.split(" ").map(Number);
+    return Math.hypot(x - at.x, y - at.y);
+  });
+  const name = path.closest("[data-tip]").dataset.tip.split(": ")[0];
+  return `${name}, ${path.dataset.says.split("|")[away.indexOf(Math.min(...away))]}`;
+}
 
 for (const record of document.querySelectorAll("section.record")) {
   chooseCases(record);

@@ -56,6 +56,13 @@ impl Canvas {
         self.put(format_args!("<path class=\"{class}\" d=\"{}\"/>", course(points)));
     }
 
+    /// A line that nobody sees, to be pointed at; of each point it is known what is to be said.
+    pub(super) fn spoken(&mut self, points: &[Point], says: &[String]) {
+        let (course, says) = (course(points), escape(&says.join("|")));
+        let says = if says.is_empty() { says } else { format!(" data-says=\"{says}\"") };
+        self.put(format_args!("<path class=\"hit\"{says} d=\"{course}\"/>"));
+    }
+
     /// What points enclose.
     pub(super) fn area(&mut self, class: &str, points: &[Point]) {
         self.put(format_args!("<path class=\"{class}\" d=\"{}Z\"/>", course(points)));

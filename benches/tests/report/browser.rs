@@ -35,6 +35,9 @@ struct Findings {
     /// Whether a server went when it was sent away, and came back.
     hidden: Option<bool>,
     back: Option<bool>,
+    /// What was said at the end of a line, and whether nothing was beside it.
+    said: Option<String>,
+    silent: Option<bool>,
     errors: Vec<String>,
 }
 
@@ -69,6 +72,9 @@ fn every_plot_shows_its_data_by_day_and_by_night_on_a_screen_and_on_a_telephone(
         assert_eq!((found.records, found.cases), (2, 2), "everything is there");
         assert_eq!((found.chosen, found.again), (Some(1), Some(2)), "a case can be chosen");
         assert_eq!((found.hidden, found.back), (Some(true), Some(true)), "a server can be hidden");
+        let (server, slowest) = slowest(&records[0]);
+        assert_eq!(found.said, Some(format!("{server}, slowest: {slowest}")), "at the pointer");
+        assert_eq!(found.silent, Some(true), "beside it nothing is said");
         for (number, record) in records.iter().enumerate() {
             has_every_plot(&found, number, record);
         }
@@ -148,6 +154,13 @@ fn has_every_plot(found: &Findings, number: usize, record: &Record) {
         tells(figure("knee-servers"), "mio", "knee 120k/s");
     }
     tells(figure("memory-idle"), "mio", "160 B");
+}
+
+/// The first server of the first case, and the longest it ever took.
+fn slowest(record: &Record) -> (&str, String) {
+    let outcome = &record.cases[0].results[0];
+    let latency = outcome.measured.as_ref().unwrap().latency.as_ref().unwrap();
+    (&outcome.server, units::time(f64::from(u32::try_from(latency.max_ns).unwrap())))
 }
 
 /// Opens a page and looks at it.

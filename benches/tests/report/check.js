@@ -63,6 +63,17 @@ function play(isShown) {
     who.click();
     played.back = isShown(line);
   }
+  const course = [...record.querySelectorAll('figure[id$="latency-ping"] path.hit')].find(isShown);
+  if (course) {
+    course.scrollIntoView({ block: "center" });
+    const end = course.getPointAtLength(course.getTotalLength()).matrixTransform(course.getScreenCTM());
+    const place = { bubbles: true, clientX: end.x, clientY: end.y };
+    course.dispatchEvent(new PointerEvent("pointermove", place));
+    const tip = document.getElementById("tip");
+    played.said = isShown(tip) ? tip.textContent : "";
+    document.body.dispatchEvent(new PointerEvent("pointermove", { bubbles: true }));
+    played.silent = !isShown(tip);
+  }
   return played;
 }
 
