@@ -3,17 +3,17 @@
 //!
 //! ```text
 //!   page        the order of things                 knows every plot
-//!   ratios latency bars connections knee dots       one plot each: what is drawn where
+//!   ratios latency cpu syscalls connections knee dots       one plot each: what is drawn where
 //!   facts       what is said in words
-//!   chart       lines over two axes, names at their ends
+//!   chart       lines over two axes, names at their ends      rows   a row for each server
 //!   view        who is who, figures as people read them         knows the record
 //!   palette     which server has which colour
 //!   html svg    elements, escaped      labels, scale   pure arithmetic      plot   pure data
 //! ```
 
-mod bars;
 mod chart;
 mod connections;
+mod cpu;
 mod dots;
 mod facts;
 mod html;
@@ -24,8 +24,10 @@ mod page;
 mod palette;
 mod plot;
 mod ratios;
+mod rows;
 mod scale;
 mod svg;
+mod syscalls;
 mod view;
 
 use std::path::{Path, PathBuf};

@@ -81,7 +81,8 @@ pub(super) fn draw(
     let heights: Vec<f64> = ends.iter().map(|end| end.1).collect();
     let heights = labels::spread(&heights, LABEL, frame.top, frame.bottom);
     canvas.open(if lines.len() > CROWD { "crowd" } else { "few" }, None);
-    for ((line, &end), height) in lines.iter().zip(&ends).zip(heights) {
+    // The first of them, the reference, is drawn last and lies on top.
+    for ((line, &end), height) in lines.iter().zip(&ends).zip(heights).rev() {
         let points: Vec<Point> = line.points.iter().map(place).collect();
         view.open(&mut canvas, "series", line.server);
         canvas.tip(&line.tip);

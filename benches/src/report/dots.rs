@@ -1,8 +1,8 @@
 //! One figure for each server as a dot on a line: memory and sizes. Dots and not bars, for the
 //! axes are logarithmic and have no zero to begin a bar at.
 
-use super::labels;
-use super::plot::{Drawn, Plot, ROW, Room, TEXT, Table};
+use super::plot::{Drawn, Plot, ROW, Room, Table};
+use super::rows;
 use super::scale::{self, Scale};
 use super::svg::{Anchor, Canvas, Picture};
 use super::view::{self, View, count, number};
@@ -136,16 +136,7 @@ fn draw(view: View<'_>, dots: &[Dot], show: fn(f64) -> String, room: Room) -> Pi
     let scale = Scale::log(span, left + 8.0, right - 4.0);
     let mut canvas = Canvas::default();
     let bottom = 6.0 + ROW * count(dots.len());
-    let mut free = left - 20.0;
-    for tick in scale.ticks() {
-        let (x, text) = (scale.at(tick), show(tick).replace(".0 ", " "));
-        let half = labels::width(&text, TEXT) / 2.0;
-        canvas.line("grid", (x, 2.0), (x, bottom));
-        if x - half > free {
-            canvas.text("tick", (x, bottom + 15.0), Anchor::Middle, &text);
-            free = x + half + 6.0;
-        }
-    }
+    rows::ticks(&mut canvas, &scale, (2.0, bottom), |tick| show(tick).replace(".0 ", " "));
     for (index, dot) in dots.iter().enumerate() {
         let y = 6.0 + ROW * (count(index) + 0.5);
         // Nothing at all has no place on such an axis: a hollow dot before its beginning.
@@ -155,13 +146,12 @@ fn draw(view: View<'_>, dots: &[Dot], show: fn(f64) -> String, room: Room) -> Pi
         let note = if dot.note.is_empty() { String::new() } else { format!(", {}", dot.note) };
         canvas.tip(&format!("{}: {}{note}", dot.server, show(dot.figure)));
         canvas.rect("hit", (0.0, y - 9.5), (room.width(), y + 9.5));
-        let name = labels::fit(&dot.server, TEXT, left - 10.0);
-        canvas.text("name", (0.0, y + 4.0), Anchor::Start, &name);
+        rows::name(&mut canvas, &dot.server, left, y);
         canvas.line("guide", (left, y), (scale.at(dot.figure), y));
         let x = if is_something { scale.at(dot.figure) } else { left - 3.0 };
         canvas.dot("mark", (x, y), 3.8);
         canvas.text("value", (room.width(), y + 4.0), Anchor::End, &show(dot.figure));
         canvas.close();
     }
-    Picture::new(room.width(), bottom + 22.0, canvas)
+    Picture::new(room.width(), bottom + rows::FOOT, canvas)
 }

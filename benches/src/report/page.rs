@@ -9,7 +9,7 @@ use super::palette::Palette;
 use super::plot::{Plot, slug};
 use super::svg::escape;
 use super::view::View;
-use super::{bars, connections, dots, facts, html, knee, latency, ratios};
+use super::{connections, cpu, dots, facts, html, knee, latency, ratios, syscalls};
 use crate::result::{Case, Kind, Record};
 
 const PAGE: &str = include_str!("page.html");
@@ -79,7 +79,7 @@ fn sections<'a>(records: &'a [Record], palette: &'a Palette) -> Vec<Section<'a>>
         *count += 1;
         let again = if *count > 1 { format!("{count}-") } else { String::new() };
         let view = View { record, palette };
-        let kinds = bars::kinds(view);
+        let kinds = syscalls::kinds(view);
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         let cases = record.cases.iter().map(|case| {
             let name = slug(&case.name);
@@ -89,8 +89,8 @@ fn sections<'a>(records: &'a [Record], palette: &'a Palette) -> Vec<Section<'a>>
             let mut plots = vec![
                 ratios::plot(view, case),
                 latency::plot(view, case),
-                bars::cpu(view, case),
-                bars::syscalls(view, case, &kinds),
+                cpu::plot(view, case),
+                syscalls::plot(view, case, &kinds),
             ];
             plots.iter_mut().for_each(|plot| plot.name += &suffix);
             (case, name + &suffix, plots)

@@ -1,113 +1,18 @@
-//! A row for each server: what a message costs it in CPU time, and in which system calls.
+//! In which system calls a message costs a server what: a bar for each, by kind. It knows no kind by
+//! name; which has which colour is decided by how frequent they are.
 
 use std::collections::HashMap;
 
 use super::labels;
 use super::plot::{Drawn, Plot, ROW, Room, TEXT, Table, slug};
+use super::rows;
 use super::scale::{self, Scale};
 use super::svg::{Anchor, Canvas, Picture};
 use super::view::{self, View, count};
-use crate::paired::Verdict;
-use crate::result::{Case, Measured, Syscalls};
-use crate::units;
-
-/// Below the rows: the axis.
-const FOOT: f64 = 38.0;
-
-/// CPU time a message, in one case.
-pub(super) fn cpu(view: View<'_>, case: &Case) -> Plot {
-    let rows = view.measured(case);
-    let drawn = if rows.is_empty() {
-        Err("Nobody was measured in this case.".to_owned())
-    } else {
-        Ok(Drawn::half(|room| draw_cpu(view, &rows, room)))
-    };
-    let mut table = Table::new(&["server", "CPU", "95 %", "user", "system", "verdict"]);
-    for (server, measured) in &rows {
-        let cpu = &measured.cpu_ns;
-        let part = |part: Option<f64>| part.map_or("not known".to_owned(), units::time);
-        table.rows.push(vec![
-            (*server).to_owned(),
-            units::time(cpu.median),
-            format!("{} to {}", units::time(cpu.low), units::time(cpu.high)),
-            part(measured.cpu_user_ns),
-            part(measured.cpu_system_ns),
-            verdict(view, server, measured),
-        ]);
-    }
-    Plot {
-        name: format!("cpu-{}", slug(&case.name)),
-        title: format!("{}: CPU a message", case.name),
-        lead: "The server's own time: in its code (full) and in the kernel (pale), where they are \
-               known apart. The line is the 95 % interval of the whole."
-            .to_owned(),
-        drawn,
-        table,
-    }
-}
-
-/// What may be said about its CPU time.
-fn verdict(view: View<'_>, server: &str, measured: &Measured) -> String {
-    match measured.cpu_ratio {
-        _ if view.is_reference(server) => "reference".to_owned(),
-        _ if view.is_control(server) => "the noise".to_owned(),
-        Some(ratio) => match ratio.verdict {
-            Verdict::NoDifference => "no difference".to_owned(),
-            found => {
-                let word = view::verdict(found, "more", "less");
-                format!("{word}, ×{}", view::factor(ratio.estimate.median))
-            }
-        },
-        None => "no verdict".to_owned(),
-    }
-}
-
-/// Letters of a verdict, and of a time.
-const VERDICT: f64 = 100.0;
-const TIME: f64 = 52.0;
-
-fn draw_cpu(view: View<'_>, rows: &[(&str, &Measured)], room: Room) -> Picture {
-    let is_narrow = room == Room::Narrow;
-    let names =
-        view::names_width(rows.iter().map(|row| row.0), if is_narrow { 100.0 } else { 118.0 });
-    let right = room.width() - VERDICT - TIME;
-    let most = rows.iter().flat_map(|(_, it)| {
-        [it.cpu_ns.median * 1.1, it.cpu_user_ns.unwrap_or(0.0) + it.cpu_system_ns.unwrap_or(0.0)]
-    });
-    let scale = Scale::linear(scale::greatest(most), names, right);
-    let mut canvas = Canvas::default();
-    let bottom = 6.0 + ROW * count(rows.len());
-    ticks(&mut canvas, &scale, (2.0, bottom), view::tick_time);
-    for (index, (server, measured)) in rows.iter().enumerate() {
-        let y = 6.0 + ROW * (count(index) + 0.5);
-        let none = measured.cpu_ratio.is_some_and(|it| it.verdict == Verdict::NoDifference);
-        view.open(&mut canvas, if none { "row bars none" } else { "row bars shown" }, server);
-        let (cpu, said) = (&measured.cpu_ns, verdict(view, server, measured));
-        canvas.tip(&format!("{server}: {} a message; {said}", units::time(cpu.median)));
-        canvas.rect("hit", (0.0, y - 9.5), (room.width(), y + 9.5));
-        name(&mut canvas, server, names, y);
-        let (top, low) = (y - 5.5, y + 5.5);
-        let zero = scale.at(0.0);
-        match (measured.cpu_user_ns, measured.cpu_system_ns) {
-            (Some(user), Some(system)) => {
-                let (user, both) = (scale.at(user), scale.at(user + system));
-                canvas.rect("user", (zero, top), (user, low));
-                canvas.rect("system", (user, top), (both, low));
-            }
-            _ => canvas.rect("unknown", (zero, top), (scale.at(cpu.median), low)),
-        }
-        canvas.line("whisker", (scale.at(cpu.low), y), (scale.at(cpu.high), y));
-        let time = (right + TIME, y + 4.0);
-        canvas.text("value", time, Anchor::End, &units::time(cpu.median));
-        let words = labels::fit(&said, TEXT, VERDICT - 8.0);
-        canvas.text("verdict", (right + TIME + 8.0, y + 4.0), Anchor::Start, &words);
-        canvas.close();
-    }
-    Picture::new(room.width(), bottom + FOOT - 14.0, canvas)
-}
+use crate::result::{Case, Syscalls};
 
 /// System calls a message, in one case. `kinds` are those of the whole record, most frequent first.
-pub(super) fn syscalls(view: View<'_>, case: &Case, kinds: &[String]) -> Plot {
+pub(super) fn plot(view: View<'_>, case: &Case, kinds: &[String]) -> Plot {
     let counted = view.measured(case).into_iter();
     let rows: Vec<(&str, &Syscalls)> =
         counted.filter_map(|(server, it)| Some((server, it.syscalls.as_ref()?))).collect();
@@ -117,7 +22,7 @@ pub(super) fn syscalls(view: View<'_>, case: &Case, kinds: &[String]) -> Plot {
             view.record.run.syscalls_counted_by.trim_end_matches('.')
         ))
     } else {
-        Ok(Drawn::half(|room| draw_calls(view, &rows, kinds, room)))
+        Ok(Drawn::half(|room| draw(view, &rows, kinds, room)))
     };
     let mut table = Table::new(&["server", "all", "by name"]);
     for (server, calls) in &rows {
@@ -150,7 +55,7 @@ pub(super) fn kinds(view: View<'_>) -> Vec<String> {
     kinds.into_iter().take(KINDS).map(|(name, _)| name.to_owned()).collect()
 }
 
-fn draw_calls(view: View<'_>, rows: &[(&str, &Syscalls)], kinds: &[String], room: Room) -> Picture {
+fn draw(view: View<'_>, rows: &[(&str, &Syscalls)], kinds: &[String], room: Room) -> Picture {
     let names = view::names_width(rows.iter().map(|row| row.0), 112.0);
     let right = room.width() - 40.0;
     let most = scale::greatest(rows.iter().map(|(_, it)| it.per_message));
@@ -159,14 +64,14 @@ fn draw_calls(view: View<'_>, rows: &[(&str, &Syscalls)], kinds: &[String], room
     let top = key(&mut canvas, rows, kinds, room.width());
     let bottom = top + ROW * count(rows.len());
     canvas.open("axes", None);
-    ticks(&mut canvas, &scale, (top - 4.0, bottom), view::amount);
+    rows::ticks(&mut canvas, &scale, (top - 4.0, bottom), view::amount);
     canvas.close();
     for (index, (server, calls)) in rows.iter().enumerate() {
         let y = top + ROW * (count(index) + 0.5);
         view.open(&mut canvas, "row calls", server);
         canvas.tip(&format!("{server}: {:.3} calls a message", calls.per_message));
         canvas.rect("hit", (0.0, y - 9.5), (room.width(), y + 9.5));
-        name(&mut canvas, server, names, y);
+        rows::name(&mut canvas, server, names, y);
         let mut from = 0.0;
         for (class, label, per_message) in segments(calls, kinds) {
             let (start, end) = (scale.at(from), scale.at(from + per_message));
@@ -184,7 +89,7 @@ fn draw_calls(view: View<'_>, rows: &[(&str, &Syscalls)], kinds: &[String], room
         canvas.text("value", (room.width(), y + 4.0), Anchor::End, &all);
         canvas.close();
     }
-    Picture::new(room.width(), bottom + FOOT - 14.0, canvas)
+    Picture::new(room.width(), bottom + rows::FOOT, canvas)
 }
 
 /// Class, name and number of each part of a bar: the kinds in their order, the rest together.
@@ -232,28 +137,4 @@ fn key(canvas: &mut Canvas, rows: &[(&str, &Syscalls)], kinds: &[String], width:
     }
     canvas.close();
     y + 14.0
-}
-
-fn name(canvas: &mut Canvas, server: &str, room: f64, y: f64) {
-    let name = labels::fit(server, TEXT, room - 10.0);
-    canvas.text("name", (0.0, y + 4.0), Anchor::Start, &name);
-}
-
-fn ticks(
-    canvas: &mut Canvas,
-    scale: &Scale,
-    (top, bottom): (f64, f64),
-    text: impl Fn(f64) -> String,
-) {
-    let mut free = f64::NEG_INFINITY;
-    for tick in scale.ticks() {
-        let x = scale.at(tick);
-        canvas.line("grid", (x, top), (x, bottom));
-        let text = if tick > 0.0 { text(tick) } else { "0".to_owned() };
-        let half = labels::width(&text, TEXT) / 2.0;
-        if x - half > free {
-            canvas.text("tick", (x, bottom + 15.0), Anchor::Middle, &text);
-            free = x + half + 4.0;
-        }
-    }
 }
