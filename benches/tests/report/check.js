@@ -63,7 +63,7 @@ function play(isShown) {
     who.click();
     played.back = isShown(line);
   }
-  const course = [...record.querySelectorAll('figure[id$="latency-ping"] path.hit')].find(isShown);
+  const course = [...record.querySelectorAll('figure[id$="latency-ping"] [data-server="0"] path.hit')].find(isShown);
   if (course) {
     course.scrollIntoView({ block: "center" });
     const end = course.getPointAtLength(course.getTotalLength()).matrixTransform(course.getScreenCTM());
