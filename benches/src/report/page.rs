@@ -138,7 +138,7 @@ fn title(record: &Record) -> String {
 }
 
 fn section(section: &Section<'_>) -> String {
-    let Section { view, place, cases, whole, .. } = section;
+    let Section { view, place, .. } = section;
     let record = view.record;
     let mut text = format!("<section class=\"record\" id=\"{place}\">\n");
     text += &html::element("h2", "", &title(record));
@@ -148,7 +148,19 @@ fn section(section: &Section<'_>) -> String {
         text += &format!("<ul class=\"alerts\">\n{failures}</ul>\n");
     }
     text += &facts::matrix(*view);
-    if let Some((case, _, plots)) = cases.first() {
+    // By connections is what the models are asked; of others each case is news of its own.
+    text += &match record.kind {
+        Kind::Compare => cases(section) + &whole(section),
+        Kind::Models => whole(section) + &cases(section),
+    };
+    text + &ending(record, place)
+}
+
+/// Case by case.
+fn cases(section: &Section<'_>) -> String {
+    let place = &section.place;
+    let mut text = String::new();
+    if let Some((case, _, plots)) = section.cases.first() {
         text += "<h3>How to read the cases</h3>\n<dl>";
         for plot in plots {
             let (term, what) = (escape(&bare(plot, case)), escape(&plot.lead));
@@ -156,7 +168,7 @@ fn section(section: &Section<'_>) -> String {
         }
         text += "</dl>\n<nav class=\"chooser\" aria-label=\"cases\" hidden></nav>\n";
     }
-    for (case, name, plots) in cases {
+    for (case, name, plots) in &section.cases {
         let shown = escape(&case.name);
         text +=
             &format!("<section class=\"case\" id=\"{place}-case-{name}\" data-case=\"{shown}\">");
@@ -168,12 +180,20 @@ fn section(section: &Section<'_>) -> String {
         }
         text += "</div></section>\n";
     }
-    text += "<section class=\"whole\"><h3>Over all cases</h3>\n<div class=\"figures\">\n";
-    for plot in whole {
-        text += &html::figure(plot, &plot.title, true, place);
-    }
-    text += "</div></section>\n";
-    text + &ending(record, place)
+    text
+}
+
+/// What is of all cases together; what there is no picture of stands last.
+fn whole(section: &Section<'_>) -> String {
+    let (drawn, missing): (Vec<&Plot>, Vec<&Plot>) =
+        section.whole.iter().partition(|plot| plot.drawn.is_ok());
+    let figures = drawn.into_iter().chain(missing);
+    let figures: String =
+        figures.map(|plot| html::figure(plot, &plot.title, true, &section.place)).collect();
+    format!(
+        "<section class=\"whole\"><h3>Over all cases</h3>\n<div class=\"figures\">\n{figures}\
+         </div></section>\n"
+    )
 }
 
 /// The title without the name of the case, which stands above it anyway.
