@@ -26,14 +26,13 @@ pub(super) fn plots(view: View<'_>) -> Vec<Plot> {
         Some(knee) if curves(knee).is_empty() => Err(NOTHING.to_owned()),
         Some(knee) => Ok(Drawn::wide(|room| draw(view, knee, room))),
     };
-    let what = asked.map(|knee| format!("{}. ", knee.what.trim_end_matches('.')));
-    let what = what.unwrap_or_default();
+    let what = asked.map_or(String::new(), |knee| sentence(&knee.what));
     let bound = asked.map_or(String::new(), |knee| units::time(number(knee.bound_p99_ns)));
     let all = Plot {
         name: "knee".to_owned(),
         title: "Latency by offered load: p99, all servers".to_owned(),
         lead: format!(
-            "{what}Open loop: latency counts from when a message was meant to leave. A ring marks \
+            "{what}Latency counts from when a message was meant to leave. A ring marks \
              the knee, the highest rate up to which p99 stayed within {bound} and all was answered."
         ),
         drawn: drawn(draw_all),
@@ -49,6 +48,13 @@ pub(super) fn plots(view: View<'_>) -> Vec<Plot> {
         table: asked.map(table_each).unwrap_or_default(),
     };
     if all.drawn.is_ok() { vec![all, each] } else { vec![all] }
+}
+
+/// What was asked, as a sentence before others.
+fn sentence(what: &str) -> String {
+    let mut letters = what.trim_end_matches('.').chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}. ", letters.as_str())
 }
 
 fn table_all(knee: &Knee) -> Table {
