@@ -83,15 +83,8 @@ pub fn count(root: Pid, work: impl FnOnce() -> Result<u64>) -> Result<Option<Sys
     if threads > COUNTED_THREADS_MAX {
         return Ok(None);
     }
-    let mut events = vec!["raw_syscalls:sys_enter".to_owned()];
-    if threads <= NAMED_THREADS_MAX {
-        let known = |name: &&&str| {
-            Path::new(TRACEPOINTS).join(format!("syscalls/sys_enter_{name}")).exists()
-        };
-        events.extend(NAMED.iter().filter(known).map(|name| format!("syscalls:sys_enter_{name}")));
-    }
     let pids: Vec<String> = meter::family(root).iter().map(Pid::to_string).collect();
-    let mut perf = Perf::attach(&events.join(","), &pids.join(","))?;
+    let mut perf = Perf::attach(&events(threads <= NAMED_THREADS_MAX), &pids.join(","))?;
     perf.say("enable")?;
     let messages = work();
     perf.say("disable")?;
@@ -99,6 +92,44 @@ pub fn count(root: Pid, work: impl FnOnce() -> Result<u64>) -> Result<Option<Sys
     Ok(Some(per_message(&counts, messages?)))
 }
 
+/// Raw and, if wanted, each by its name.
+fn events(are_named: bool) -> String {
+    let mut events = vec!["raw_syscalls:sys_enter".to_owned()];
+    if are_named {
+        let known = |name: &&&str| {
+            Path::new(TRACEPOINTS).join(format!("syscalls/sys_enter_{name}")).exists()
+        };
+        events.extend(NAMED.iter().filter(known).map(|name| format!("syscalls:sys_enter_{name}")));
+    }
+    events.join(",")
+}
+
+/// Keeps the tracepoints open while this lives. The last to close one waits until no core is
+/// inside it, a second for all of them; so many servers after each other are counted in the time
+/// of one.
+#[derive(Debug)]
+pub struct Hold(Perf);
+
+impl Hold {
+    /// Begins. It counts what we ourselves do, which nobody reads.
+    ///
+    /// # Errors
+    /// When perf fails.
+    pub fn begin() -> Result<Self> {
+        let mut perf = Perf::attach(&events(true), &std::process::id().to_string())?;
+        perf.say("disable")?;
+        Ok(Self(perf))
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        drop(self.0.child.kill());
+        drop(self.0.child.wait());
+    }
+}
+
+#[derive(Debug)]
 struct Perf {
     child: Child,
     control: std::fs::File,
