@@ -34,17 +34,23 @@ tools: ## install the Debian packages that tests need, where a command is missin
 build: ## build the program, optimised: target/release/epollite
 	$(CARGO) build --release --locked
 
-BENCH    := benches/target/release/epollite-bench
-COMPARED := benches/target/compare.json
-
-.PHONY: run
-run: build ## build it and serve echo on 127.0.0.1:7777, telling of clients; Ctrl-C ends it
+.PHONY: serve
+serve: build ## build it and serve echo on 127.0.0.1:7777, telling of clients; Ctrl-C ends it
 	$(PROGRAM) echo -v
 
+# What is measured is kept, and drawn, whatever becomes of the run.
+BENCH   := benches/target/release/epollite-bench
+COMPARE  = $(BENCH) compare --program $(PROGRAM) --json benches/target/$@.json
+REPORT   = $(BENCH) report benches/target/$@.json -o benches/target/$@.html
+
+.PHONY: run
+run: build bench ## build, and compare for a minute with a C server and the peers that are here: a table, a page
+	@$(COMPARE) --cases ping,c64,c1000 --rounds 10 --slice 30ms --idle 1000; code=$$?; echo; \
+		$(REPORT) && exit $$code
+
 .PHONY: compare
-compare: build bench ## compare it with a C twin and other people's servers; a table, and JSON
-	@$(BENCH) compare --program $(PROGRAM) --cases ping,c64,stream --rounds 12 --slice 30ms --idle 1000 \
-		--json $(COMPARED); code=$$?; echo; echo 'Everything measured: $(COMPARED)'; exit $$code
+compare: build bench ## the same with every case, in a quarter of an hour
+	@$(COMPARE); code=$$?; echo; $(REPORT) && exit $$code
 
 .PHONY: bench
 bench: ## build the measuring program, optimised: benches/target/release/epollite-bench
@@ -52,7 +58,8 @@ bench: ## build the measuring program, optimised: benches/target/release/epollit
 
 .PHONY: models
 models: build bench ## every server model by number of connections, and where each breaks
-	$(BENCH) models --program $(PROGRAM) --json benches/target/models.json
+	@$(BENCH) models --program $(PROGRAM) --json benches/target/$@.json; code=$$?; echo; \
+		$(REPORT) && exit $$code
 
 .PHONY: test
 test: tools ## every test: facts, laws, real clients, bad input
