@@ -7,8 +7,8 @@ CARGO   ?= cargo
 PROGRAM := target/release/epollite
 
 # What the tests talk to, and with what they look: Debian's packages, by command.
-TOOLS    := nc socat ncat python3 strace perf cc setpriv prlimit unshare ip
-PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc libc6-dev util-linux iproute2
+TOOLS    := nc socat ncat python3 strace perf cc setpriv prlimit unshare ip valgrind
+PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc libc6-dev util-linux iproute2 valgrind
 
 .DEFAULT_GOAL := help
 
@@ -49,6 +49,10 @@ compare: build bench ## compare it with a C twin and other people's servers; a t
 bench: ## build the measuring program, optimised: benches/target/release/epollite-bench
 	$(CARGO) build --release --locked --manifest-path benches/Cargo.toml
 
+.PHONY: instructions
+instructions: build bench tools ## instructions for each echo, by callgrind, held to a baseline; BLESS=1 renews it
+	$(BENCH) instructions --program $(PROGRAM) $(if $(BLESS),--bless)
+
 .PHONY: models
 models: build bench ## every server model by number of connections, and where each breaks
 	$(BENCH) models --program $(PROGRAM) --json benches/target/models.json
@@ -57,7 +61,7 @@ models: build bench ## every server model by number of connections, and where ea
 test: tools ## every test: facts, laws, real clients, bad input
 	$(CARGO) test --locked --no-default-features --lib
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --lib --test program --test compare \
-		--test record
+		--test record --test instructions
 	$(CARGO) test --locked
 
 # The long runs. They take their tools from crates.io and the nightly that is installed.

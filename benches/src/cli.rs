@@ -40,6 +40,8 @@ enum Command {
     Compare(Box<crate::compare::Args>),
     /// Compares the server models by number of connections: the tutorial's comparison, measured.
     Models(Box<crate::models::Args>),
+    /// Counts a server's instructions for each echo, and compares them with a baseline.
+    Instructions(crate::instructions::Args),
     #[command(name = crate::worker::NAME, hide = true)]
     Worker(crate::worker::Order),
     /// Writes a completion script for a shell to standard output.
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Merge(args) => merge::main(&args),
         Command::Compare(args) => crate::compare::main(&args),
         Command::Models(args) => crate::models::main(&args),
+        Command::Instructions(args) => crate::instructions::main(&args),
         Command::Worker(order) => crate::worker::main(&order),
         Command::Completions { shell } => {
             let mut command = Cli::command();
