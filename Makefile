@@ -53,6 +53,10 @@ bench: ## build the measuring program, optimised: benches/target/release/epollit
 instructions: build bench tools ## instructions for each echo, by callgrind, held to a baseline; BLESS=1 renews it
 	$(BENCH) instructions --program $(PROGRAM) $(if $(BLESS),--bless)
 
+.PHONY: micro
+micro: ## the parts one by one (slab, timers, a turn on the model kernel, ...): ratios, by criterion
+	$(CARGO) bench --locked --manifest-path benches/Cargo.toml --bench micro
+
 .PHONY: models
 models: build bench ## every server model by number of connections, and where each breaks
 	$(BENCH) models --program $(PROGRAM) --json benches/target/models.json
@@ -61,7 +65,7 @@ models: build bench ## every server model by number of connections, and where ea
 test: tools ## every test: facts, laws, real clients, bad input
 	$(CARGO) test --locked --no-default-features --lib
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --lib --test program --test compare \
-		--test record --test instructions
+		--test record --test instructions --bench micro
 	$(CARGO) test --locked
 
 # The long runs. They take their tools from crates.io and the nightly that is installed.
