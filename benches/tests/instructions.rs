@@ -25,7 +25,7 @@ fn two_counts_agree_and_growth_fails() {
     }
 
     let (code, lines) = stage.judged(|it| it.figures[1].instructions *= 0.9);
-    assert_eq!((code, lines.len()), (Some(1), 1), "one line for what has grown: {lines:?}");
+    assert_eq!((code, lines.len()), (Some(1), 1), "one line for what has grown: {lines:#?}");
     assert!(
         lines[0].contains("busy64, C edge: it was ") && lines[0].contains(", +11."),
         "{lines:?}"

@@ -57,7 +57,7 @@ impl Patient {
         let sums = folder.path().join("sums");
         let mut counted = Command::new("valgrind");
         counted
-            .args(["-q", "--tool=callgrind"])
+            .args(["-q", "--tool=callgrind", "--vgdb=no"])
             .arg(format!("--callgrind-out-file={}", sums.display()))
             .args(words)
             .stdin(Stdio::null())
