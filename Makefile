@@ -7,8 +7,10 @@ CARGO   ?= cargo
 PROGRAM := target/release/epollite
 
 # What the tests talk to, and with what they look: Debian's packages, by command.
-TOOLS    := nc socat ncat python3 strace perf cc setpriv prlimit unshare ip valgrind
-PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc libc6-dev util-linux iproute2 valgrind
+TOOLS    := nc socat ncat python3 strace perf cc setpriv prlimit unshare ip valgrind \
+            sshd ssh parallel rsync mpirun
+PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc libc6-dev util-linux iproute2 valgrind \
+            openssh-server openssh-client parallel rsync openmpi-bin
 
 .DEFAULT_GOAL := help
 
@@ -17,6 +19,8 @@ help: ## list the targets
 	@printf 'Targets of epollite:\n'
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14 | sed 's/^/  /'
 
+# A daemon among them (sshd) is not to be started: the policy of Debian that says so is there only
+# while they are installed.
 .PHONY: tools
 tools: ## install the Debian packages that tests need, where a command is missing
 	@for tool in $(TOOLS); do \
@@ -25,7 +29,13 @@ tools: ## install the Debian packages that tests need, where a command is missin
 	if [ -n "$$missing" ]; then \
 		echo "installing for:$$missing"; \
 		sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
-		$$sudo apt-get update -qq && \
+		$$sudo apt-get update -qq || exit 1; \
+		policy=/usr/sbin/policy-rc.d; \
+		if [ ! -e $$policy ]; then \
+			trap "$$sudo rm -f $$policy" EXIT; \
+			printf '#!/bin/sh\nexit 101\n' | $$sudo tee $$policy > /dev/null; \
+			$$sudo chmod +x $$policy; \
+		fi; \
 		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $(PACKAGES) > /dev/null; \
 	fi
 
@@ -65,7 +75,7 @@ models: build bench ## every server model by number of connections, and where ea
 test: tools ## every test: facts, laws, real clients, bad input
 	$(CARGO) test --locked --no-default-features --lib
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --lib --test program --test compare \
-		--test record --test instructions --bench micro
+		--test record --test instructions --test hosts --bench micro
 	$(CARGO) test --locked
 
 # The long runs. They take their tools from crates.io and the nightly that is installed.

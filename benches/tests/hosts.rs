@@ -50,6 +50,21 @@ fn a_host_that_is_not_there_is_a_rank_that_is_missing() {
     assert!(error.contains("of 3 ranks these are missing: "), "{error}");
 }
 
+#[test]
+fn the_manifest_is_yaml_and_its_numbers_agree() {
+    let documents = yaml_rust2::YamlLoader::load_from_str(page::manifest()).unwrap();
+    let spec = &documents[0]["spec"];
+    let completions = spec["completions"].as_i64().unwrap();
+    assert_eq!(spec["parallelism"].as_i64(), Some(completions), "all run at the same time");
+    let container = &spec["template"]["spec"]["containers"][0];
+    let variables = container["env"].as_vec().unwrap();
+    let size = variables.iter().find(|it| it["name"].as_str() == Some("EPL_SIZE")).unwrap();
+    assert_eq!(size["value"].as_str(), Some(completions.to_string().as_str()), "EPL_SIZE");
+    let arguments: Vec<&str> =
+        container["args"].as_vec().unwrap().iter().filter_map(|it| it.as_str()).collect();
+    assert_eq!(arguments[..2], ["load", "10.77.0.1:7777"], "words that load understands");
+}
+
 /// That `merge` said three ranks, and as many messages as they have.
 #[track_caller]
 fn adds_up(said: &str, folder: &Path) {

@@ -7,3 +7,9 @@ pub(crate) fn block(name: &str) -> String {
     let (_, rest) = page.split_once(&mark).unwrap_or_else(|| panic!("the page has no {mark}"));
     rest.split_once("```").unwrap().0.to_owned()
 }
+
+/// Its manifest.
+pub(crate) fn manifest() -> &'static str {
+    let (_, rest) = include_str!("../../../docs/machines.md").split_once("```yaml\n").unwrap();
+    rest.split_once("```").unwrap().0
+}
