@@ -7,10 +7,10 @@ CARGO   ?= cargo
 PROGRAM := target/release/epollite
 
 # What the tests talk to, and with what they look: Debian's packages, by command.
-TOOLS    := nc socat ncat python3 strace perf cc setpriv prlimit unshare ip valgrind \
-            sshd ssh parallel rsync mpirun
-PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc libc6-dev util-linux iproute2 valgrind \
-            openssh-server openssh-client parallel rsync openmpi-bin
+TOOLS    := nc socat ncat python3 strace perf cc setpriv prlimit unshare ip chromium \
+            valgrind sshd ssh parallel rsync mpirun
+PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc libc6-dev util-linux iproute2 \
+            chromium valgrind openssh-server openssh-client parallel rsync openmpi-bin
 
 .DEFAULT_GOAL := help
 
@@ -75,7 +75,7 @@ models: build bench ## every server model by number of connections, and where ea
 test: tools ## every test: facts, laws, real clients, bad input
 	$(CARGO) test --locked --no-default-features --lib
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --lib --test program --test compare \
-		--test record --test instructions --test hosts --bench micro
+		--test record --test report --test instructions --test hosts --bench micro
 	$(CARGO) test --locked
 
 # The long runs. They take their tools from crates.io and the nightly that is installed.

@@ -62,7 +62,14 @@ pub enum Family {
 }
 
 impl Family {
-    /// Gives the number that socket(2) and `sa_family` know it by.
+    /// Gives the number that socket(2) and `sa_family` know it by. Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::Family;
+    /// assert_eq!(Family::Inet.number(), 2);
+    /// ```
+    ///
+    /// Man page: address_families(7)
     #[must_use]
     pub const fn number(self) -> u16 {
         match self {
@@ -79,6 +86,15 @@ impl Addr {
     /// Takes any bytes of any length. No bytes are [`Addr::Unspec`], as when `recvfrom` has no
     /// sender to tell. Bytes after an IP address are not looked at, as in the kernel; a Unix path
     /// ends at the first NUL or where the bytes end. Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::Addr;
+    /// let v4 = [2, 0, 0, 80, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    /// # if cfg!(target_endian = "little") {
+    /// assert_eq!(Addr::decode(&v4)?, "127.0.0.1:80".parse()?);
+    /// # }
+    /// # Ok::<(), epollite::AddrError>(())
+    /// ```
     ///
     /// # Errors
     /// * [`AddrError::TooShort`]: the family is not whole, or its address is not.
@@ -103,6 +119,14 @@ impl Addr {
     /// Writes the address down as the kernel wants it.
     ///
     /// [`Addr::decode`] reads the same address out of it again. Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::Addr;
+    /// let addr: Addr = "[::1]:80".parse()?;
+    /// assert_eq!(addr.encode().as_bytes().len(), 28);
+    /// assert_eq!(addr.encode().decode()?, addr);
+    /// # Ok::<(), epollite::AddrError>(())
+    /// ```
     #[must_use]
     pub fn encode(&self) -> SockAddr {
         let mut out = SockAddr::EMPTY;
@@ -133,6 +157,14 @@ impl Addr {
     }
 
     /// Gives the same address at another port; a Unix name has no port and stays as it is.
+    /// Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::Addr;
+    /// let addr: Addr = "127.0.0.1:0".parse()?;
+    /// assert_eq!(addr.with_port(7).to_string(), "127.0.0.1:7");
+    /// # Ok::<(), epollite::AddrError>(())
+    /// ```
     #[must_use]
     pub const fn with_port(mut self, port: u16) -> Self {
         match &mut self {
@@ -143,7 +175,14 @@ impl Addr {
         self
     }
 
-    /// Says which kind of socket this address is for; [`Addr::Unspec`] is for none.
+    /// Says which kind of socket this address is for; [`Addr::Unspec`] is for none. Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::{Addr, Family};
+    /// assert_eq!("unix:/run/echo".parse::<Addr>()?.family(), Some(Family::Unix));
+    /// assert_eq!(Addr::Unspec.family(), None);
+    /// # Ok::<(), epollite::AddrError>(())
+    /// ```
     #[must_use]
     pub const fn family(&self) -> Option<Family> {
         match self {
@@ -154,7 +193,14 @@ impl Addr {
         }
     }
 
-    /// Gives the IP address, when it has one.
+    /// Gives the IP address, when it has one. Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::Addr;
+    /// let addr: Addr = "127.0.0.1:7".parse()?;
+    /// assert!(addr.ip().is_some_and(|ip| ip.is_loopback()));
+    /// # Ok::<(), epollite::AddrError>(())
+    /// ```
     #[must_use]
     pub const fn ip(&self) -> Option<IpAddr> {
         match self {
@@ -164,7 +210,14 @@ impl Addr {
         }
     }
 
-    /// Gives the port, when it has one.
+    /// Gives the port, when it has one. Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::Addr;
+    /// assert_eq!("127.0.0.1:7".parse::<Addr>()?.port(), Some(7));
+    /// assert_eq!("unix:/run/echo".parse::<Addr>()?.port(), None);
+    /// # Ok::<(), epollite::AddrError>(())
+    /// ```
     #[must_use]
     pub const fn port(&self) -> Option<u16> {
         match self {
@@ -248,12 +301,14 @@ impl SockAddr {
     pub const EMPTY: Self = Self { bytes: [0; Self::CAPACITY], len: 0 };
 
     /// Lends the whole room to a kernel; [`SockAddr::set_len`] says afterwards what it wrote.
+    /// Work: O(1).
     #[doc(hidden)]
     pub const fn buffer_mut(&mut self) -> &mut [u8; Self::CAPACITY] {
         &mut self.bytes
     }
 
     /// Says how many bytes count. A kernel that had more to say than fits says so: it is clamped.
+    /// Work: O(1).
     #[doc(hidden)]
     pub const fn set_len(&mut self, len: u32) {
         self.len = if len < Self::LEN_MAX { len } else { Self::LEN_MAX };
@@ -266,14 +321,20 @@ impl SockAddr {
         self.set_len(u32::try_from(end).unwrap_or(u32::MAX));
     }
 
-    /// Gives the number of bytes that count as the kernel's verbs take it.
+    /// Gives the number of bytes that count as the kernel's verbs take it. Work: O(1).
     #[doc(hidden)]
     #[must_use]
     pub const fn socklen(&self) -> u32 {
         self.len
     }
 
-    /// Reads the address out of the bytes.
+    /// Reads the address out of the bytes. Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::{Addr, SockAddr};
+    /// assert_eq!(SockAddr::EMPTY.decode()?, Addr::Unspec);
+    /// # Ok::<(), epollite::AddrError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Addr::decode`].
@@ -281,7 +342,14 @@ impl SockAddr {
         Addr::decode(self.as_bytes())
     }
 
-    /// Lends the bytes that count.
+    /// Lends the bytes that count. Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::{Addr, UnixAddr};
+    /// let name = Addr::from(UnixAddr::path(b"/a")?).encode();
+    /// assert_eq!(name.as_bytes()[2..], *b"/a\0");
+    /// # Ok::<(), epollite::AddrError>(())
+    /// ```
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len as usize]
@@ -295,6 +363,7 @@ impl fmt::Debug for SockAddr {
 }
 
 /// Says why bytes or a text are no address.
+#[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum AddrError {
     /// There is nothing where an address or a path should be.

@@ -188,6 +188,13 @@ impl Errno {
     /// Takes an error number as the kernel or C gives it: positive, 1 to 4095.
     ///
     /// `None` for every other number; zero is not an error. A number without a name is welcome.
+    /// Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::Errno;
+    /// assert_eq!(Errno::new(11), Some(Errno::EAGAIN));
+    /// assert_eq!(Errno::new(0), None);
+    /// ```
     #[must_use]
     pub const fn new(number: i32) -> Option<Self> {
         if number < 1 || number > NUMBER_MAX as i32 {
@@ -206,7 +213,12 @@ impl Errno {
         Self(NonZeroU16::new(number).expect("an error number is never zero"))
     }
 
-    /// Gives the number back as C holds it.
+    /// Gives the number back as C holds it. Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::Errno;
+    /// assert_eq!(Errno::EPIPE.number(), 32);
+    /// ```
     #[must_use]
     pub const fn number(self) -> i32 {
         self.0.get() as i32
@@ -214,7 +226,12 @@ impl Errno {
 
     /// Gives the C name, as `"ECONNREFUSED"`; `None` when Linux has not named this number.
     ///
-    /// Where two names share a number it is `EAGAIN`, `EDEADLK` or `EOPNOTSUPP`.
+    /// Where two names share a number it is `EAGAIN`, `EDEADLK` or `EOPNOTSUPP`. Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::Errno;
+    /// assert_eq!(Errno::EWOULDBLOCK.name(), Some("EAGAIN"));
+    /// ```
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {
         match words(self.0.get()) {
@@ -223,7 +240,12 @@ impl Errno {
         }
     }
 
-    /// Says in a short phrase what the error means; `"unknown"` when it has no name.
+    /// Says in a short phrase what the error means; `"unknown"` when it has no name. Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::Errno;
+    /// assert_eq!(Errno::ECONNREFUSED.meaning(), "connection refused");
+    /// ```
     #[must_use]
     #[doc(alias = "strerror")]
     pub const fn meaning(self) -> &'static str {
@@ -235,7 +257,13 @@ impl Errno {
 
     /// Is it only that nothing can be done now? (`EAGAIN`, which is also `EWOULDBLOCK`.)
     ///
-    /// Wait for readiness, then call again.
+    /// Wait for readiness, then call again. Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::Errno;
+    /// assert!(Errno::EAGAIN.would_block());
+    /// assert!(!Errno::EINPROGRESS.would_block());
+    /// ```
     ///
     /// Man page: recv(2), send(2), accept(2)
     #[must_use]
@@ -245,7 +273,12 @@ impl Errno {
 
     /// Did a signal come before the call had done anything? (`EINTR`.)
     ///
-    /// Call again at once; but never `close`, which has closed all the same.
+    /// Call again at once; but never `close`, which has closed all the same. Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::Errno;
+    /// assert!(Errno::EINTR.interrupted());
+    /// ```
     ///
     /// Man page: signal(7), close(2)
     #[must_use]
@@ -258,6 +291,12 @@ impl Errno {
     ///
     /// The connection that `accept` could not take stays in the queue and the listener stays
     /// readable, so calling again at once is a busy loop: pause until something is closed.
+    /// Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::Errno;
+    /// assert!(Errno::EMFILE.exhausted());
+    /// ```
     ///
     /// Man page: accept(2)
     #[must_use]
@@ -270,6 +309,13 @@ impl Errno {
     /// Linux passes the pending network error of the queued connection on, and a firewall adds
     /// `EPERM`. The listener is in order: count it and accept the next. Count against a bound all
     /// the same, for `EOPNOTSUPP` is also what a socket says that can never accept.
+    /// Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::Errno;
+    /// assert!(Errno::ECONNABORTED.transient_accept());
+    /// assert!(!Errno::EMFILE.transient_accept(), "that one is to be waited for");
+    /// ```
     ///
     /// Man page: accept(2), "Error handling"
     #[must_use]

@@ -174,6 +174,7 @@ impl fmt::Debug for Watch {
 }
 
 /// A mix that the kernel would refuse, named before the call is made.
+#[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Refusal {
     /// Exclusive watches hear of `READABLE` and `WRITABLE` only.

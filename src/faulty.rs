@@ -85,6 +85,7 @@ impl Faults {
     /// How the call may fail when its caller has made no mistake: what the network, other
     /// processes, signals or want of resources do. `EAGAIN` is not among them: it is a fact
     /// about the descriptor, and a kernel that lies about it breaks edge triggering.
+    /// Work: O(1).
     #[must_use]
     pub const fn of(call: Call) -> &'static [Errno] {
         type E = Errno;

@@ -46,6 +46,7 @@ pub enum Shut {
 }
 
 /// A resource that a process has only so much of.
+#[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Resource {
     /// `RLIMIT_NOFILE`: one more than the highest descriptor.

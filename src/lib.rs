@@ -16,6 +16,10 @@
 //! asked for, at [`server::stream`] to see both at work, at [`task`] to write straight-line
 //! code for each client.
 //!
+//! Every public type of floors 0 to 4 stands at the root; `echo`, `sim`, `traced`, `server` and
+//! `task`, each of which has words of its own (a `Config`, a `State`), keep theirs, and of the
+//! first three the root has the one type that all others serve.
+//!
 //! The crate is `no_std` and needs `alloc`. The feature `std` (on by default) only adds
 //! conversions: `std::io::Error`, `OwnedFd`, `std::net`.
 
@@ -59,18 +63,20 @@ pub mod server;
 pub mod task;
 
 pub use addr::{Addr, AddrError, Family, SockAddr, UnixAddr};
-pub use batch::{Batch, DATAGRAMS_A_CALL_MAX, Datagram};
+pub use batch::{Batch, DATAGRAMS_A_CALL_MAX, Datagram, Header};
 pub use counted::{Counted, Counts};
+pub use echo::Echo;
 pub use errno::Errno;
 #[cfg(feature = "std")]
 pub use errno::NoErrno;
-pub use event::{Event, Exclusive, Interest, Ready, Refusal, Trigger};
+pub use event::{Event, Exclusive, Interest, Ready, Refusal, Trigger, Watch};
 pub use faulty::{Faults, Faulty};
 pub use instant::Instant;
-pub use kernel::{Call, Fd, Kernel, Kind, OptionName, Shut, Signal, SignalSet, SocketOption};
+pub use kernel::{Call, Control, EpollEvent, Fd, Kernel, Kind, Limit, OptionName};
+pub use kernel::{Resource, Shut, Signal, SignalSet, SocketOption, Tap, Tapped};
 pub use linux::Linux;
 pub use owed::{Owed, TooMuch};
-pub use reactor::{Reactor, Received, Sent, Waker};
+pub use reactor::{Io, Limits, Reactor, Reason, Received, Refused, Sent, Source, Waker};
 pub use sim::Sim;
 pub use slab::{Full, Slab};
 pub use timer::Timers;

@@ -78,7 +78,8 @@ impl<T> Slab<T> {
     }
 
     /// As [`new`](Self::new), with slots that retire after generation `generation_max`.
-    /// For tests of what happens then: the real bound cannot be reached in one.
+    /// For tests of what happens then: the real bound cannot be reached in one. Work: O(1), no
+    /// allocation.
     #[must_use]
     pub const fn with_generations(len_max: u32, generation_max: u32) -> Self {
         Self { slots: Vec::new(), free: NONE, len: 0, len_max, generation_max, retired: 0 }

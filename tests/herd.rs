@@ -2,9 +2,11 @@
 //!
 //! Who of several is woken is the kernel's affair, and seen in `tests/models/children.rs`.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
 
 use epollite::server::stream::{Config, Herd, Server, Turn};
 use epollite::{Call, Counted, Errno, Faults, Faulty, Kernel, Linux, Trigger};
@@ -53,6 +55,54 @@ fn a_shared_door_opens_again_after_a_pause() {
             drop(served(&mut server, addr));
         }
     }
+}
+
+/// Who began to watch last is woken first; when it can take no more, the others must hear of those
+/// who come all the same.
+#[test]
+fn who_is_full_does_not_keep_the_others_from_hearing() {
+    for trigger in TRIGGERS {
+        for herd in [Herd::Exclusive, Herd::Rotating] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let addr = listener.local_addr().unwrap();
+            let is_over = AtomicBool::new(false);
+            let serve = |connections_max| {
+                let listener = listener.try_clone().unwrap();
+                let config =
+                    Config { trigger, connections_max, accepts_max: 1, ..Config::default() };
+                let mut server = Server::<_>::new(Linux, config).unwrap();
+                server.open_shared(listener.into(), herd).unwrap();
+                let is_over = &is_over;
+                move || {
+                    while !is_over.load(Ordering::Relaxed) {
+                        turns(&mut server, 1);
+                    }
+                    server.stats().accepted
+                }
+            };
+            let (roomy, small) = (serve(100), serve(1));
+            let accepted = thread::scope(|scope| {
+                let workers = [scope.spawn(roomy), scope.spawn(small)];
+                let clients: std::io::Result<Vec<_>> = (0..20).map(|_| answered(addr)).collect();
+                is_over.store(true, Ordering::Relaxed);
+                let accepted = workers.map(|worker| worker.join().unwrap());
+                clients.expect("law: who comes is let in");
+                accepted
+            });
+            assert_eq!(accepted[0] + accepted[1], 20, "{trigger:?} {herd:?}");
+            assert!(accepted[1] <= 1, "law: the limit holds");
+        }
+    }
+}
+
+/// A client that has been answered.
+fn answered(addr: SocketAddr) -> std::io::Result<TcpStream> {
+    let mut client = TcpStream::connect(addr)?;
+    client.set_read_timeout(Some(Duration::from_secs(20)))?;
+    client.write_all(b"?")?;
+    client.read_exact(&mut [0; 1])?;
+    Ok(client)
 }
 
 #[test]

@@ -126,6 +126,59 @@ fn every_call_of_the_waist_names_its_man_page() {
     assert!(methods > 30, "the trait was not found where it should be");
 }
 
+/// What cannot be called from outside is no `pub fn`: the lint `unreachable_pub` sees to it.
+#[test]
+fn every_public_function_says_what_it_costs() {
+    let mut functions = 0;
+    for file in library() {
+        let text = fs::read_to_string(&file).unwrap();
+        let mut doc = String::new();
+        for line in text.lines().map(str::trim) {
+            if line.starts_with("///") {
+                doc.push_str(line);
+            } else if let Some(function) = public_function(line) {
+                assert!(
+                    doc.contains("Work: "),
+                    "{}: fn {function}: say what it costs, in a line with `Work:`",
+                    file.display()
+                );
+                functions += 1;
+                doc.clear();
+            } else if !line.starts_with("#[") {
+                doc.clear();
+            }
+        }
+    }
+    assert!(functions > 200, "public functions look different now: {functions} were found");
+}
+
+#[test]
+fn the_root_gives_out_every_type_of_the_lower_floors() {
+    // They have words of their own, and the root has their chief type only.
+    const KEEP_THEIRS: [&str; 3] = ["echo", "sim", "traced"];
+    let lib = fs::read_to_string("src/lib.rs").unwrap();
+    let given: Vec<&str> = lib.lines().filter(|line| line.starts_with("pub use ")).collect();
+    let is_given = |name: &str| {
+        let mut words = given.iter().flat_map(|line| line.split(|c: char| !c.is_alphanumeric()));
+        words.any(|word| word == name)
+    };
+    for file in library() {
+        let me = module(&file);
+        let is_low = place(&me).is_some_and(|(floor, _)| floor <= 4);
+        if !is_low || KEEP_THEIRS.contains(&me.as_str()) {
+            continue;
+        }
+        for line in code(&file).lines() {
+            let kinds = ["pub struct ", "pub enum ", "pub trait ", "pub type "];
+            let Some(rest) = kinds.iter().find_map(|kind| line.strip_prefix(kind)) else {
+                continue;
+            };
+            let name = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap();
+            assert!(is_given(name), "{}: give `{name}` out in src/lib.rs", file.display());
+        }
+    }
+}
+
 #[test]
 fn nothing_is_left_for_later() {
     const MARKS: [&str; 6] = ["FIXME", "TODO", "XXX", "todo!", "unimplemented!", "#[ignore"];
@@ -160,6 +213,13 @@ fn every_law_is_fuzzed_too() {
              Makefile, and seeds in fuzz/corpus"
         );
     }
+}
+
+/// The rest of the line behind `pub fn`, when there is one.
+fn public_function(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("pub ")?;
+    let rest = rest.strip_prefix("const ").unwrap_or(rest);
+    rest.strip_prefix("async ").unwrap_or(rest).strip_prefix("fn ")
 }
 
 fn may_use(user: &str, used: &str) -> bool {

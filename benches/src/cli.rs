@@ -42,6 +42,8 @@ enum Command {
     Models(Box<crate::models::Args>),
     /// Counts a server's instructions for each echo, and compares them with a baseline.
     Instructions(crate::instructions::Args),
+    /// Draws what compare and models wrote with --json: one HTML page, and its plots as SVG.
+    Report(crate::report::Args),
     #[command(name = crate::worker::NAME, hide = true)]
     Worker(crate::worker::Order),
     /// Writes a completion script for a shell to standard output.
@@ -60,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => crate::compare::main(&args),
         Command::Models(args) => crate::models::main(&args),
         Command::Instructions(args) => crate::instructions::main(&args),
+        Command::Report(args) => crate::report::main(&args),
         Command::Worker(order) => crate::worker::main(&order),
         Command::Completions { shell } => {
             let mut command = Cli::command();

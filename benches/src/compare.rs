@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::case::{self, Case};
+use crate::knee;
 use crate::result::Kind;
 use crate::roster::{self, Entry};
 use crate::session::{self, Options, Session, UNAVAILABLE};
@@ -28,12 +29,21 @@ pub struct Args {
     extra: Vec<Entry>,
     /// Which cases, separated by commas [default: all of them]
     #[arg(long, value_delimiter = ',', value_name = "CASE", value_parser = named)]
-    cases: Vec<Case>,
+    cases: Vec<Asked>,
     /// Prints whom and what there is, and measures nothing
     #[arg(long)]
     list: bool,
     #[command(flatten)]
     options: Options,
+}
+
+/// What may be asked by name.
+#[derive(Debug, Clone)]
+enum Asked {
+    /// A closed loop.
+    Case(Case),
+    /// The open loop that asks more and more.
+    Knee,
 }
 
 /// The subcommand.
@@ -65,27 +75,54 @@ fn run(args: &Args) -> Result<u8> {
     let mut session = Session::open(Kind::Compare, &args.options, &entries, &args.servers)?;
     session.weigh();
     print!("{}", table::legend(session.record.run.rounds));
-    let cases = if args.cases.is_empty() { case::all() } else { args.cases.clone() };
-    for case in &cases {
-        let ran = session.run(case, usize::MAX, true);
-        if let Some(case) = session.record.cases.last() {
-            print!("{}", table::case(case, &session.record));
+    let asked = if args.cases.is_empty() { everything() } else { args.cases.clone() };
+    for asked in &asked {
+        match asked {
+            Asked::Case(case) => ask(&mut session, case)?,
+            Asked::Knee => {
+                session.climb().context("open loop")?;
+                print!("{}", table::knee(&session.record));
+            }
         }
-        ran.with_context(|| format!("case {}", case.name))?;
     }
     print!("{}", table::servers(&session.record));
     session.write()?;
     Ok(session.code())
 }
 
-fn named(text: &str) -> Result<Case, String> {
-    let known = || case::all().into_iter().map(|case| case.name).collect::<Vec<_>>().join(", ");
-    Case::named(text).ok_or_else(|| format!("the cases are {}", known()))
+fn ask(session: &mut Session, case: &Case) -> Result<()> {
+    let ran = session.run(case, usize::MAX, true);
+    if let Some(case) = session.record.cases.last() {
+        print!("{}", table::case(case, &session.record));
+    }
+    ran.with_context(|| format!("case {}", case.name))
+}
+
+fn everything() -> Vec<Asked> {
+    case::all().into_iter().map(Asked::Case).chain([Asked::Knee]).collect()
+}
+
+impl Asked {
+    fn about(&self) -> (&str, &str) {
+        match self {
+            Self::Case(case) => (&case.name, &case.what),
+            Self::Knee => (knee::NAME, knee::WHAT),
+        }
+    }
+}
+
+fn named(text: &str) -> Result<Asked, String> {
+    let known = everything();
+    let names = || known.iter().map(|asked| asked.about().0).collect::<Vec<_>>().join(", ");
+    let asked = known.iter().find(|asked| asked.about().0 == text);
+    asked.cloned().ok_or_else(|| format!("the cases are {}", names()))
 }
 
 fn cases_help() -> String {
-    let line = |case: &Case| format!("  {:10}{}\n", case.name, case.what);
-    format!("Cases:\n{}", case::all().iter().map(line).collect::<String>())
+    let everything = everything();
+    let lines =
+        everything.iter().map(Asked::about).map(|(name, what)| format!("  {name:10}{what}\n"));
+    format!("Cases:\n{}", lines.collect::<String>())
 }
 
 fn list() -> String {

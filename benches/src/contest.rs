@@ -15,7 +15,7 @@ use crate::result::{Latency, Round, Status, Syscalls};
 use crate::roster::Recipe;
 use crate::server::{Cores, Server};
 use crate::syscalls;
-use crate::worker::Worker;
+use crate::worker::{Slice, Worker};
 
 /// A pause after each slice before the bill is read: a server that has answered still has to find
 /// out that nothing more has come, and to go to sleep. That belongs to its own bill, and must not
@@ -94,7 +94,7 @@ pub fn run(
             tell();
         }
         if round == 0 {
-            look_who_is_busy(&mut entrants);
+            look_who_is_busy(entrants.iter_mut());
         }
     }
     for entrant in &mut entrants {
@@ -112,7 +112,7 @@ pub fn steps(servers: usize, rounds: usize) -> u64 {
 
 /// Who comes when in a round. Everyone is first, second and last equally often, and every other
 /// round goes backwards, so that nobody always follows the same neighbour and inherits its caches.
-fn order(round: usize, count: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn order(round: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |turn| {
         let turn = if round.is_multiple_of(2) { turn } else { count - 1 - turn };
         (turn + round / 2) % count
@@ -121,14 +121,15 @@ fn order(round: usize, count: usize) -> impl Iterator<Item = usize> {
 
 /// Asks nobody anything for a while. Who is busy all the same is stopped, and from then on runs in
 /// its own slices only.
-fn look_who_is_busy(entrants: &mut [Entrant]) {
-    let bills = |entrants: &[Entrant]| -> Vec<Option<Duration>> {
-        let bill = |entrant: &Entrant| Some(meter::cpu(entrant.running.as_ref()?.0.pid())?.total);
+pub(crate) fn look_who_is_busy<'a>(entrants: impl Iterator<Item = &'a mut Entrant>) {
+    let mut entrants: Vec<&mut Entrant> = entrants.collect();
+    let bills = |entrants: &[&mut Entrant]| -> Vec<Option<Duration>> {
+        let bill = |it: &&mut Entrant| Some(meter::cpu(it.running.as_ref()?.0.pid())?.total);
         entrants.iter().map(bill).collect()
     };
-    let (before, start) = (bills(entrants), Instant::now());
+    let (before, start) = (bills(&entrants), Instant::now());
     thread::sleep(SILENCE);
-    let (after, wall) = (bills(entrants), start.elapsed());
+    let (after, wall) = (bills(&entrants), start.elapsed());
     for ((entrant, before), after) in entrants.iter_mut().zip(before).zip(after) {
         let (Some(before), Some(after)) = (before, after) else { continue };
         entrant.idle_share = after.saturating_sub(before).as_secs_f64() / wall.as_secs_f64();
@@ -156,7 +157,8 @@ impl Entrant {
         }
     }
 
-    fn start(recipe: &Recipe, case: &Case, cores: Cores) -> Self {
+    /// Started and asked nothing; or out, with the reason.
+    pub(crate) fn start(recipe: &Recipe, case: &Case, cores: Cores) -> Self {
         let mut entrant = Self::named(&recipe.about.name);
         let command = match recipe.command(case) {
             Ok(command) => command,
@@ -175,23 +177,41 @@ impl Entrant {
 
     /// Its slice of a round, if it is still in.
     fn turn(&mut self, length: Duration, counts: bool) {
-        let Some((server, worker)) = &mut self.running else { return };
+        let took = self.asked(|server, worker| {
+            let (slice, cpu) = billed(server, || worker.slice(length))?;
+            if !counts {
+                worker.forget()?;
+            }
+            Ok((slice, cpu))
+        });
+        let Some((slice, cpu)) = took.filter(|_| counts) else { return };
+        self.rounds.push(Round {
+            messages: slice.messages,
+            elapsed_seconds: slice.elapsed.as_secs_f64(),
+            cpu_seconds: cpu.total.as_secs_f64(),
+            p99_ns: slice.p99_ns,
+            lost: slice.lost,
+        });
+        self.cpu.user += cpu.user;
+        self.cpu.system += cpu.system;
+        self.cpu.total += cpu.total;
+    }
+
+    /// Gives it the core, asks it something, and takes the core back. `None` when it is out, or
+    /// fails and is out from then on.
+    pub(crate) fn asked<T>(
+        &mut self,
+        ask: impl FnOnce(&Server, &mut Worker) -> Result<T>,
+    ) -> Option<T> {
+        let (server, worker) = self.running.as_mut()?;
         if self.paused {
             server.resume();
         }
-        match slice(server, worker, length) {
-            Ok((round, cpu)) if counts => {
-                self.rounds.push(round);
-                self.cpu.user += cpu.user;
-                self.cpu.system += cpu.system;
-                self.cpu.total += cpu.total;
-            }
-            Ok(_) => drop(worker.forget()),
-            Err(error) => self.fail(&error),
-        }
-        if let (true, Some((server, _))) = (self.paused, &self.running) {
+        let answer = ask(server, worker);
+        if self.paused {
             server.pause();
         }
+        answer.map_err(|error| self.fail(&error)).ok()
     }
 
     /// What is looked at once, at the end; then it is stopped.
@@ -240,10 +260,14 @@ fn explained(mut server: Server, error: &anyhow::Error) -> String {
     server.explain(format!("{error:#}"))
 }
 
-fn slice(server: &Server, worker: &mut Worker, length: Duration) -> Result<(Round, Cpu)> {
+/// Runs a slice, and the server's bill for it.
+pub(crate) fn billed(
+    server: &Server,
+    slice: impl FnOnce() -> Result<Slice>,
+) -> Result<(Slice, Cpu)> {
     let gone = || anyhow::anyhow!("it is gone");
     let before = meter::cpu(server.pid()).ok_or_else(gone)?;
-    let slice = worker.slice(length)?;
+    let slice = slice()?;
     thread::sleep(SETTLE);
     let after = meter::cpu(server.pid()).ok_or_else(gone)?;
     let cpu = Cpu {
@@ -252,13 +276,7 @@ fn slice(server: &Server, worker: &mut Worker, length: Duration) -> Result<(Roun
         system: after.system.saturating_sub(before.system),
     };
     anyhow::ensure!(slice.messages > 0, "not one message came back in a slice");
-    let round = Round {
-        messages: slice.messages,
-        elapsed_seconds: slice.elapsed.as_secs_f64(),
-        cpu_seconds: cpu.total.as_secs_f64(),
-        p99_ns: slice.p99_ns,
-    };
-    Ok((round, cpu))
+    Ok((slice, cpu))
 }
 
 #[cfg(test)]

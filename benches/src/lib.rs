@@ -4,8 +4,10 @@
 //!   main, cli   arguments, order of events, what is printed
 //!   compare, models, session   who is compared, with what, when
 //!   table       the tables for people                          knows the record
+//!   report      a page and its plots from records              knows the record
 //!   result      the record: what a run found, as data          pure data
 //!   contest     interleaves slices of several servers          knows worker and server
+//!   knee        offers more and more, until it is too much      the same
 //!   verdicts    from what a contest brought to the record       arithmetic
 //!   weigh       memory with silent connections                 the same
 //!   worker      a load in a process of its own                 knows load
@@ -35,6 +37,7 @@ pub mod compare;
 pub mod contest;
 pub mod hgrm;
 pub mod instructions;
+pub mod knee;
 pub mod load;
 pub mod machine;
 pub mod merge;
@@ -42,6 +45,7 @@ pub mod meter;
 pub mod models;
 pub mod paired;
 pub mod record;
+pub mod report;
 pub mod result;
 pub mod roster;
 pub mod server;

@@ -169,6 +169,16 @@ impl Load {
         self.register(fd, Guest::Signals).map(drop)
     }
 
+    /// From the next slice on, this decides when messages leave.
+    ///
+    /// # Panics
+    /// The configuration cannot be meant then: see [`Config::check`].
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.config.pace = pace;
+        assert_eq!(self.config.check(), Ok(()), "a configuration is checked before");
+        (self.desk.answers_pace, self.desk.window) = (pace.rate().is_none(), self.config.window());
+    }
+
     /// What has been measured since the last slice began.
     #[must_use]
     pub const fn meter(&self) -> &Meter {

@@ -284,7 +284,7 @@ pub struct Knee {
     pub size_bytes: usize,
     /// How many slices stand behind every step.
     pub rounds: usize,
-    /// Longer than this at the 99th percentile, or less answered than offered, is past the knee.
+    /// What takes longer than this at the 99th percentile is past the knee.
     pub bound_p99_ns: u64,
     /// One for each server that was asked, in the order of [`Record::servers`].
     pub curves: Vec<Curve>,
@@ -309,7 +309,7 @@ pub struct Curve {
 pub struct Step {
     /// Messages a second that were meant to leave.
     pub offered: f64,
-    /// Messages a second that came back while the clock ran.
+    /// Messages a second that came back, until the last of them.
     pub answered: f64,
     /// The half of them were no slower.
     pub p50_ns: u64,
@@ -374,6 +374,9 @@ pub struct Round {
     pub cpu_seconds: f64,
     /// The 99th percentile of the slice's round-trip times.
     pub p99_ns: u64,
+    /// Datagrams that did not come back.
+    #[serde(default)]
+    pub lost: u64,
 }
 
 impl Record {

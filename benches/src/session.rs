@@ -14,7 +14,7 @@ use crate::contest::{self, Rules};
 use crate::result::{Absent, Kind, Record, Run, SCHEMA, Status};
 use crate::roster::{self, Builder, Entry, Recipe};
 use crate::server::{self, Cores};
-use crate::{machine, syscalls, verdicts, weigh};
+use crate::{knee, machine, syscalls, verdicts, weigh};
 
 /// No server, or no means to ask it.
 pub const UNAVAILABLE: u8 = 69;
@@ -34,9 +34,9 @@ pub struct Options {
     /// The server that ratios are taken to; a second copy of it is the A/A control
     #[arg(long, value_name = "NAME", default_value = roster::REFERENCE)]
     pub reference: String,
-    /// How many rounds count, after one that does not
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    pub rounds: u16,
+    /// How many rounds count, after one that does not [default: 24; of models 12]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub rounds: Option<u16>,
     /// How long one server is busy in one round: 50ms, 1s
     #[arg(long, default_value = "50ms", value_parser = slice)]
     pub slice: Duration,
@@ -90,7 +90,7 @@ impl Session {
             syscalls::obstacle()
         };
         let rules = Rules {
-            rounds: usize::from(options.rounds),
+            rounds: usize::from(options.rounds.unwrap_or(usual_rounds(kind))),
             slice: options.slice,
             cores,
             count_syscalls: obstacle.is_none(),
@@ -230,6 +230,27 @@ impl Session {
         }
     }
 
+    /// Offers more and more to everybody, and keeps what was found.
+    ///
+    /// # Errors
+    /// When the record cannot be written, or the reference failed.
+    pub fn climb(&mut self) -> Result<()> {
+        let start = Instant::now();
+        let rules = knee::Rules::beside(self.rules.rounds, self.rules.slice, self.rules.cores);
+        let recipes: Vec<&Recipe> = self.recipes.iter().collect();
+        let bar = bar(knee::steps(recipes.len(), &rules), knee::NAME);
+        let found = knee::run(&recipes, &rules, &mut || bar.inc(1))?;
+        bar.finish_and_clear();
+        eprintln!("{}: {:.0} s", knee::NAME, start.elapsed().as_secs_f64());
+        for curve in &found.curves {
+            if let Some(why) = &curve.why {
+                self.fail(BROKE, format!("{}: {}: {why}", knee::NAME, curve.server), &bar);
+            }
+        }
+        self.record.knee = Some(found);
+        self.write()
+    }
+
     /// Writes what there is by now.
     ///
     /// # Errors
@@ -264,6 +285,14 @@ fn joined(mut one: crate::result::Case, mut two: crate::result::Case) -> crate::
     one.results.extend(two.results.drain(2..));
     one.wall_seconds = two.wall_seconds;
     one
+}
+
+/// Twelve tell differences of a tenth, which is fine enough for models that differ by factors.
+const fn usual_rounds(kind: Kind) -> u16 {
+    match kind {
+        Kind::Compare => 24,
+        Kind::Models => 12,
+    }
 }
 
 /// Progress on stderr, when that is a terminal.

@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use crate::paired::Verdict;
 use crate::result::{Case, Idle, Measured, Outcome, Ratio, Record, Server, Status};
+use crate::units::time;
 
 /// The explanation that stands above the tables.
 #[must_use]
@@ -58,6 +59,12 @@ pub fn case(case: &Case, record: &Record) -> String {
         let _ = writeln!(text, "  {}: {what}{why}", outcome.server);
     }
     for outcome in &case.results {
+        let rounds = outcome.measured.iter().flat_map(|measured| &measured.rounds);
+        let (lost, echoed) = rounds
+            .fold((0, 0), |(lost, echoed), round| (lost + round.lost, echoed + round.messages));
+        if lost > 0 {
+            let _ = writeln!(text, "  {}: {lost} of {} were lost", outcome.server, lost + echoed);
+        }
         if let Some(measured) = outcome.measured.as_ref().filter(|it| it.paused_between) {
             let percent = measured.idle_share * 100.0;
             let name = &outcome.server;
@@ -112,6 +119,48 @@ fn verdict(outcome: &Outcome, measured: &Measured, record: &Record) -> String {
     let cpu = word(&measured.cpu_ratio, "more CPU", "less CPU");
     let said: Vec<String> = rate.into_iter().chain(cpu).collect();
     if said.is_empty() { "no difference shown".to_owned() } else { said.join(", ") }
+}
+
+/// The open loop: a row for each server, a column for each rate that was offered.
+#[must_use]
+pub fn knee(record: &Record) -> String {
+    let Some(knee) = &record.knee else { return String::new() };
+    let longest = knee.curves.iter().max_by_key(|curve| curve.steps.len());
+    let rates: Vec<f64> = longest
+        .map(|curve| curve.steps.iter().map(|step| step.offered).collect())
+        .unwrap_or_default();
+    let mut header = vec!["server".to_owned(), "knee".to_owned()];
+    header.extend(rates.iter().map(|rate| thousands(*rate)));
+    let mut table = plain(&header.iter().map(String::as_str).collect::<Vec<_>>());
+    for curve in &knee.curves {
+        let mut row = vec![curve.server.clone(), curve.knee.map_or("-".to_owned(), thousands)];
+        row.extend(rates.iter().map(|rate| {
+            let step = curve.steps.iter().find(|step| step.offered >= *rate);
+            step.map_or("-".to_owned(), |step| time(step.p99_ns as f64))
+        }));
+        table.add_row(row);
+    }
+    align(&mut table);
+    let bound = time(knee.bound_p99_ns as f64);
+    let late = knee.curves.iter().flat_map(|curve| &curve.steps).map(|step| step.late_p99_ns);
+    let late = time(late.max().unwrap_or_default() as f64);
+    let mut text = format!(
+        "\nknee: {}\n\
+         p99 from when a message was meant to leave, by messages a second offered, median of {} \
+         slices.\n{table}\n  the knee is the last rate before a p99 above {bound}; the generator \
+         itself was never later than {late} at its own\n",
+        knee.what, knee.rounds,
+    );
+    for curve in &knee.curves {
+        if let Some(why) = &curve.why {
+            let _ = writeln!(text, "  {}: {why}", curve.server);
+        }
+    }
+    text
+}
+
+fn thousands(rate: f64) -> String {
+    format!("{:.1}k", rate / 1000.0)
 }
 
 /// What does not depend on a case: memory with silent connections, sizes, packages, versions.

@@ -195,7 +195,13 @@ mod tests {
             .map(|round| {
                 let drift = 1.0 + f64::from(u32::try_from(round).expect("few")) / 20.0;
                 let seconds = 0.05 * cost * drift * uneven();
-                Round { messages: 1000, elapsed_seconds: seconds, cpu_seconds: seconds, p99_ns: 9 }
+                Round {
+                    messages: 1000,
+                    elapsed_seconds: seconds,
+                    cpu_seconds: seconds,
+                    p99_ns: 9,
+                    lost: 0,
+                }
             })
             .collect();
         entrant

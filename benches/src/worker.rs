@@ -5,7 +5,8 @@
 //! ```text
 //!   we say            it answers, as JSON
 //!   (start)           {"Ok": null}              connections are open
-//!   slice MICROS      {"Ok": slice}
+//!   slice MICROS      {"Ok": slice}           closed loop
+//!   offer RATE MICROS {"Ok": slice}           open loop, so many messages a second
 //!   forget            (nothing)               round-trip times so far were for warming up
 //!   latency           {"Ok": latency or null}
 //!   any               {"Err": "in words"}       and then it ends
@@ -13,19 +14,22 @@
 //! ```
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use epollite::{Addr, UnixAddr};
 use hdrhistogram::Histogram;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::case::Case;
-use crate::load::{self, Config, Failure, Length, Load, Sizes, Target};
+use crate::load::{self, Config, Failure, Length, Load, Pace, Sizes, Target};
 use crate::result::Latency;
 use crate::server::Place;
 
@@ -50,8 +54,12 @@ pub struct Slice {
     pub lost: u64,
     /// From the first byte sent to the last one answered.
     pub elapsed: Duration,
-    /// The 99th percentile of their round-trip times.
+    /// The median of their round-trip times.
+    pub p50_ns: u64,
+    /// The 99th percentile of them.
     pub p99_ns: u64,
+    /// Open loop: how late messages left by our own fault, at the 99th percentile.
+    pub late_p99_ns: u64,
 }
 
 /// How long answers may be owed and none come, on any connection, before a server counts as stuck.
@@ -60,6 +68,10 @@ const STALL: Duration = Duration::from_secs(3);
 
 /// How long a datagram is waited for. Loopback delivers at once or drops.
 const LOSS_AFTER: Duration = Duration::from_millis(200);
+
+/// How long a word of the other process may take beyond what it was told to do. It notices by
+/// itself when a server is stuck, and says so; this is for the load that is stuck itself.
+const ANSWER_MAX: Duration = Duration::from_secs(120);
 
 /// Parts of all messages, at which the curve of round-trip times has a point.
 const CURVE: [f64; 18] = [
@@ -104,6 +116,17 @@ impl Worker {
         self.answer()
     }
 
+    /// Offers `rate` messages a second for `length`, at random distances, whether answers come or
+    /// not, then waits for those still owed. Round-trip times count from when a message was meant
+    /// to leave.
+    ///
+    /// # Errors
+    /// As [`Worker::slice`].
+    pub fn offer(&mut self, rate: f64, length: Duration) -> Result<Slice> {
+        self.order(&format!("offer {rate} {}", length.as_micros()))?;
+        self.answer()
+    }
+
     /// Forgets the round-trip times so far: they were for warming up.
     ///
     /// # Errors
@@ -128,10 +151,26 @@ impl Worker {
 
     fn answer<T: DeserializeOwned>(&mut self) -> Result<T> {
         let mut line = String::new();
+        self.await_answer()?;
         self.answers.read_line(&mut line).context("the load is lost")?;
         let answer: Result<T, String> = serde_json::from_str(&line)
             .with_context(|| format!("the load ended without a word ({line:?})"))?;
         answer.map_err(|why| anyhow!(why))
+    }
+
+    /// An answer is one line, written at once: when the first of it is here, so is the rest.
+    fn await_answer(&self) -> Result<()> {
+        if !self.answers.buffer().is_empty() {
+            return Ok(());
+        }
+        let mut answer = [PollFd::new(self.answers.get_ref().as_fd(), PollFlags::POLLIN)];
+        let limit = PollTimeout::try_from(ANSWER_MAX).unwrap_or(PollTimeout::MAX);
+        match poll(&mut answer, limit) {
+            Ok(0) => bail!("the load says nothing after {} s", ANSWER_MAX.as_secs()),
+            // An interrupted wait is as good as an answer: reading waits for the rest.
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(error) => Err(error).context("cannot wait for the load"),
+        }
     }
 }
 
@@ -165,7 +204,13 @@ fn work(order: &Order) -> Result<()> {
         let line = line?;
         match line.split_once(' ').unwrap_or((&line, "")) {
             ("slice", micros) => {
-                let slice = asking.slice(Duration::from_micros(micros.parse()?));
+                let slice = asking.slice(Pace::Answers, Duration::from_micros(micros.parse()?));
+                say(&slice.map_err(|failure| worded(&failure)))?;
+            }
+            ("offer", what) => {
+                let (rate, micros) = what.split_once(' ').context("a rate and a time")?;
+                let (pace, micros) = (Pace::Poisson(rate.parse()?), micros.parse()?);
+                let slice = asking.slice(pace, Duration::from_micros(micros));
                 say(&slice.map_err(|failure| worded(&failure)))?;
             }
             ("forget", _) => asking.times.reset(),
@@ -202,7 +247,10 @@ impl Asking {
         Ok(Self { load, times: load::histogram(), _silent: silent })
     }
 
-    fn slice(&mut self, length: Duration) -> Result<Slice, Failure> {
+    fn slice(&mut self, pace: Pace, length: Duration) -> Result<Slice, Failure> {
+        // No deeper with a rate: messages that pile up in a connection would be echoed together,
+        // and the more of them the cheaper, so that no rate would ever be too high.
+        self.load.set_pace(pace);
         let slice = self.load.slice(Length::For(length), &mut ())?;
         let meter = self.load.meter();
         let times = meter.latencies();
@@ -210,8 +258,14 @@ impl Asking {
         if let Some(&wrong) = meter.wrong.first() {
             return Err(wrong.into());
         }
-        let (lost, p99_ns) = (meter.counts.lost, times.value_at_quantile(0.99));
-        Ok(Slice { messages: slice.messages, lost, elapsed: slice.elapsed, p99_ns })
+        Ok(Slice {
+            messages: slice.messages,
+            lost: meter.counts.lost,
+            elapsed: slice.elapsed,
+            p50_ns: times.value_at_quantile(0.5),
+            p99_ns: times.value_at_quantile(0.99),
+            late_p99_ns: meter.lags().value_at_quantile(0.99),
+        })
     }
 }
 

@@ -54,6 +54,39 @@ fn a_whole_run_ends_well_and_is_written_down() {
 }
 
 #[test]
+fn more_and_more_is_offered_to_everybody() {
+    let stage = Stage::new();
+    let output = stage.run(&["--servers", "C level", "--cases", "knee"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let knee = stage.record().knee.expect("it was asked for");
+    let names: Vec<&str> = knee.curves.iter().map(|curve| curve.server.as_str()).collect();
+    assert_eq!(names, ["C edge", "A/A", "C level"]);
+    for curve in &knee.curves {
+        assert!(curve.why.is_none() && !curve.steps.is_empty(), "{curve:?}");
+        for (one, other) in curve.steps.iter().zip(&knee.curves[0].steps) {
+            assert!((one.offered - other.offered).abs() < 1.0, "everybody is offered the same");
+            assert!(one.p50_ns > 0 && one.p50_ns <= one.p99_ns && one.answered > 0.0, "{one:?}");
+        }
+        assert!(curve.steps.windows(2).all(|pair| pair[0].offered < pair[1].offered));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("knee: open loop"), "{text}");
+}
+
+#[test]
+fn who_dies_on_the_way_up_keeps_the_steps_it_had() {
+    let stage = Stage::new();
+    let naughty = stage.naughty("die", 3000);
+    let output = stage.run(&["--cases", "knee", "--slice", "50ms", "--extra", &naughty]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let record = stage.record();
+    let curves = record.knee.expect("the others go on").curves;
+    assert!(curves[2].why.as_ref().is_some_and(|why| why.contains("exit status: 7")), "{curves:?}");
+    assert!(curves[2].steps.len() < curves[0].steps.len(), "the reference goes to the end");
+    assert_eq!(record.run.failures.len(), 1, "{:?}", record.run.failures);
+}
+
+#[test]
 fn a_server_that_does_not_come_up_is_one_line_and_69() {
     let stage = Stage::new();
     let output = stage.run(&["--cases", "ping", "--extra", "broken=false {port}"]);
@@ -81,13 +114,13 @@ fn a_server_that_dies_is_one_line_and_1_and_its_rounds_are_kept() {
 
 #[test]
 fn a_server_that_falls_silent_is_starved_of() {
-    let (_, line) = failing("silent", 500);
+    let (_, line) = failing("silent", 50);
     assert!(line.contains("starved: "), "{line}");
 }
 
 #[test]
 fn a_wrong_echo_is_found() {
-    let (_, line) = failing("lie", 500);
+    let (_, line) = failing("lie", 50);
     assert!(line.contains("wrong: "), "{line}");
 }
 
@@ -138,10 +171,8 @@ fn who_is_asked_for_by_name_and_is_not_here_is_missed() {
 /// Runs a server that fails, and returns the record and the one line about it.
 fn failing(deed: &str, count: usize) -> (Record, String) {
     let stage = Stage::new();
-    let script = stage.folder.path().join("naughty.py");
-    std::fs::write(&script, NAUGHTY).expect("written");
-    let extra = format!("naughty=python3 {} {{port}} {count} {deed}", script.display());
-    let rounds = if count > 1000 { "200" } else { "6" };
+    let extra = stage.naughty(deed, count);
+    let rounds = if count > 1000 { "200" } else { "12" };
     let output = stage.run(&["--cases", "ping", "--rounds", rounds, "--extra", &extra]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let lines = complaints(&output);
@@ -166,6 +197,13 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    /// The server that does `deed` with its `count`-th piece of data, for `--extra`.
+    fn naughty(&self, deed: &str, count: usize) -> String {
+        let script = self.folder.path().join("naughty.py");
+        std::fs::write(&script, NAUGHTY).expect("written");
+        format!("naughty=python3 {} {{port}} {count} {deed}", script.display())
     }
 
     fn json(&self) -> PathBuf {

@@ -26,6 +26,12 @@ pub struct UnixAddr {
 
 impl UnixAddr {
     /// Makes the name of a socket that has none: a client, or one half of a socket pair.
+    /// Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::UnixAddr;
+    /// assert!(UnixAddr::unnamed().is_unnamed());
+    /// ```
     #[must_use]
     pub const fn unnamed() -> Self {
         Self { sun_path: [0; SUN_PATH_BYTES], len: 0 }
@@ -35,6 +41,14 @@ impl UnixAddr {
     ///
     /// A path of 108 bytes leaves no room for the NUL in `sun_path`. Linux takes it all the same,
     /// so it is taken here; other systems refuse it and many C programs misread it.
+    /// Work: O(bytes).
+    ///
+    /// ```
+    /// # use epollite::UnixAddr;
+    /// assert_eq!(UnixAddr::path(b"/run/echo")?.as_path(), Some(&b"/run/echo"[..]));
+    /// assert!(UnixAddr::path(&[b'a'; 109]).is_err());
+    /// # Ok::<(), epollite::AddrError>(())
+    /// ```
     ///
     /// # Errors
     /// * [`AddrError::Empty`]: no bytes; that would be [`UnixAddr::unnamed`].
@@ -52,7 +66,13 @@ impl UnixAddr {
         Self::unnamed().extend(path)
     }
 
-    /// Names a socket by 0 to 107 bytes of any value, without the leading NUL.
+    /// Names a socket by 0 to 107 bytes of any value, without the leading NUL. Work: O(bytes).
+    ///
+    /// ```
+    /// # use epollite::UnixAddr;
+    /// assert_eq!(UnixAddr::abstract_name(b"echo")?.to_string(), "unix:@echo");
+    /// # Ok::<(), epollite::AddrError>(())
+    /// ```
     ///
     /// # Errors
     /// * [`AddrError::TooLong`]: more than 107 bytes.
@@ -88,7 +108,14 @@ impl UnixAddr {
         &self.sun_path[..usize::from(self.len)]
     }
 
-    /// Gives the path, without a NUL, when it is named by one.
+    /// Gives the path, without a NUL, when it is named by one. Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::UnixAddr;
+    /// assert_eq!(UnixAddr::path(b"echo")?.as_path(), Some(&b"echo"[..]));
+    /// assert_eq!(UnixAddr::abstract_name(b"echo")?.as_path(), None);
+    /// # Ok::<(), epollite::AddrError>(())
+    /// ```
     #[must_use]
     pub fn as_path(&self) -> Option<&[u8]> {
         match self.sun_path() {
@@ -97,7 +124,14 @@ impl UnixAddr {
         }
     }
 
-    /// Gives the abstract name, without the leading NUL, when it has one.
+    /// Gives the abstract name, without the leading NUL, when it has one. Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::UnixAddr;
+    /// assert_eq!(UnixAddr::abstract_name(b"echo")?.as_abstract(), Some(&b"echo"[..]));
+    /// assert_eq!(UnixAddr::path(b"echo")?.as_abstract(), None);
+    /// # Ok::<(), epollite::AddrError>(())
+    /// ```
     #[must_use]
     pub fn as_abstract(&self) -> Option<&[u8]> {
         match self.sun_path() {
@@ -106,7 +140,13 @@ impl UnixAddr {
         }
     }
 
-    /// Has it no name at all?
+    /// Has it no name at all? Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::UnixAddr;
+    /// assert!(!UnixAddr::abstract_name(b"")?.is_unnamed(), "an empty name is one");
+    /// # Ok::<(), epollite::AddrError>(())
+    /// ```
     #[must_use]
     pub const fn is_unnamed(&self) -> bool {
         self.len == 0

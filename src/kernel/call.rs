@@ -5,6 +5,7 @@
 /// One of the calls that a [`Kernel`](super::Kernel) makes; and, behind those, the few that a
 /// program may make beside one and wants counted and written down alike: the older ways to wait,
 /// and processes. The clock is not among them: on Linux reading it enters no kernel.
+#[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 #[expect(missing_docs, reason = "each is the name of a man page, or of a method of `Kernel`")]

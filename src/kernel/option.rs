@@ -7,6 +7,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use crate::errno::Errno;
 
 /// A socket option with its value; units are in the names.
+#[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SocketOption {
     /// `SO_REUSEADDR`: bind although connections of an earlier server linger.
@@ -65,6 +66,7 @@ pub enum SocketOption {
 }
 
 /// The name of a socket option, to ask for its value.
+#[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[expect(missing_docs, reason = "each is the name of the `SocketOption` it asks for")]
 pub enum OptionName {

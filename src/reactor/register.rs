@@ -13,6 +13,7 @@ use crate::slab::Full;
 use crate::token::Token;
 
 /// Why a registration or a change of one did not come to be.
+#[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reason {
     /// `registrations_max` are here already.

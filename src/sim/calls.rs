@@ -4,16 +4,16 @@
 
 use core::time::Duration;
 
-use super::datagram::Datagram;
 use super::epoll::Epoll;
 use super::eventfd::Counter;
 use super::signal::Signals;
-use super::stream::Stream;
+use super::socket::Socket;
 use super::view::Sim;
-use super::world::{FileId, Node, World};
+use super::world::{FileId, Node, Result, World};
 use crate::addr::{Addr, Family};
 use crate::batch::Batch;
 use crate::errno::Errno;
+use crate::event::{EPOLLIN, EPOLLOUT};
 use crate::instant::Instant;
 use crate::kernel::{
     Control, EpollEvent, Fd, Kernel, Kind, Limit, OptionName, Resource, Shut, SignalSet,
@@ -28,49 +28,50 @@ impl Sim {
         use_it(&mut world, file)
     }
 
-    /// As [`with`](Self::with), for the calls that a signal may interrupt.
-    fn unless_interrupted<R>(
+    /// As [`with`](Self::with), for what can be done to sockets only.
+    fn with_socket<R>(
         &mut self,
         fd: &Fd,
-        use_it: impl FnOnce(&mut World, FileId) -> Result<R, Errno>,
-    ) -> Result<R, Errno> {
+        use_it: impl FnOnce(&mut World, FileId) -> Result<R>,
+    ) -> Result<R> {
         self.with(fd, |world, file| {
-            let odds = world.config.odds.interrupted;
-            if world.chance.happens(odds) {
-                return Err(Errno::EINTR);
-            }
+            world.find_socket(file).ok_or(Errno::ENOTSOCK)?;
             use_it(world, file)
         })
+    }
+
+    /// A file is made, and gets a descriptor.
+    fn open(&mut self, node: Node) -> Result<Fd> {
+        self.world.borrow_mut().open(self.process, node)
     }
 }
 
 impl World {
-    pub(super) fn read_any(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize, Errno> {
-        match &self.at(file).node {
+    /// A signal may interrupt the calls that move bytes, before anything was done.
+    fn unless_interrupted(&mut self) -> Result<&mut Self> {
+        let odds = self.config.odds.interrupted;
+        if self.chance.happens(odds) { Err(Errno::EINTR) } else { Ok(self) }
+    }
+
+    pub(super) fn read_any(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize> {
+        match &mut self.at(file).node {
             // Reference: net/socket.c: `sock_read_iter`
-            Node::Stream(_) | Node::Datagram(_) if buf.is_empty() => Ok(0),
-            Node::Stream(_) => self.recv_stream(file, buf),
-            Node::Datagram(_) => {
-                let room = buf.len();
-                self.recv_datagram(file, buf).map(|(len, _)| len.min(room))
-            }
-            Node::Pipe(_) => self.read_pipe(file, buf),
-            Node::Counter(_) => self.read_counter(file, buf),
-            Node::Signals(signals) => {
-                let signals = *signals;
-                self.read_signals(signals, buf)
-            }
+            Node::Socket(_) if buf.is_empty() => Ok(0),
+            Node::Socket(_) => self.recv_bytes(file, buf),
+            &mut Node::Pipe(end) => self.read_pipe(end, buf),
+            Node::Counter(counter) => counter.read(buf).inspect(|_| self.wake(file, EPOLLOUT)),
+            &mut Node::Signals(signals) => self.read_signals(signals, buf),
             Node::Regular => Ok(0),
             Node::Epoll(_) | Node::PipeBuffer(_) => Err(Errno::EINVAL),
         }
     }
 
-    pub(super) fn write_any(&mut self, file: FileId, buf: &[u8]) -> Result<usize, Errno> {
-        match &self.at(file).node {
-            Node::Stream(_) => self.send_stream(file, buf),
-            Node::Datagram(_) => self.send_datagram(file, buf, None),
-            Node::Pipe(_) => self.write_pipe(file, buf),
-            Node::Counter(_) => self.write_counter(file, buf),
+    pub(super) fn write_any(&mut self, file: FileId, buf: &[u8]) -> Result<usize> {
+        match &mut self.at(file).node {
+            Node::Socket(_) => self.send(file, buf, None),
+            &mut Node::Pipe(end) => self.write_pipe(end, buf),
+            // An edge each time, whether or not the last was read: a waker needs no read.
+            Node::Counter(counter) => counter.write(buf).inspect(|_| self.wake(file, EPOLLIN)),
             Node::Regular => Ok(buf.len()),
             Node::Epoll(_) | Node::Signals(_) | Node::PipeBuffer(_) => Err(Errno::EINVAL),
         }
@@ -78,157 +79,125 @@ impl World {
 }
 
 impl Kernel for Sim {
-    fn socket(&mut self, family: Family, kind: Kind) -> Result<Fd, Errno> {
-        let node = match kind {
-            Kind::Stream => Node::Stream(Stream::new(family)),
-            Kind::Datagram => Node::Datagram(Datagram::new(family)),
-        };
-        self.world.borrow_mut().open(self.process, node)
+    fn socket(&mut self, family: Family, kind: Kind) -> Result<Fd> {
+        let socket = Socket::new(family, kind, &self.world.borrow().config);
+        self.open(Node::Socket(socket.into()))
     }
 
-    fn socketpair(&mut self, kind: Kind) -> Result<(Fd, Fd), Errno> {
+    fn socketpair(&mut self, kind: Kind) -> Result<(Fd, Fd)> {
         self.world.borrow_mut().socketpair(self.process, kind)
     }
 
-    fn bind(&mut self, socket: &Fd, addr: &Addr) -> Result<(), Errno> {
-        self.with(socket, |world, file| world.bind(file, addr))
+    fn bind(&mut self, socket: &Fd, addr: &Addr) -> Result<()> {
+        self.with_socket(socket, |world, file| world.bind(file, addr))
     }
 
-    fn listen(&mut self, socket: &Fd, backlog: u32) -> Result<(), Errno> {
-        self.with(socket, |world, file| world.listen(file, backlog))
+    fn listen(&mut self, socket: &Fd, backlog: u32) -> Result<()> {
+        self.with_socket(socket, |world, file| world.listen(file, backlog))
     }
 
-    fn accept4(&mut self, listener: &Fd) -> Result<(Fd, Addr), Errno> {
+    fn accept4(&mut self, listener: &Fd) -> Result<(Fd, Addr)> {
         let process = self.process;
-        self.unless_interrupted(listener, |world, file| world.accept(process, file))
+        self.with(listener, |world, file| world.unless_interrupted()?.accept(process, file))
     }
 
-    fn connect(&mut self, socket: &Fd, addr: &Addr) -> Result<(), Errno> {
-        self.with(socket, |world, file| world.connect(file, addr))
+    fn connect(&mut self, socket: &Fd, addr: &Addr) -> Result<()> {
+        self.with_socket(socket, |world, file| world.connect(file, addr))
     }
 
-    fn getsockname(&mut self, socket: &Fd) -> Result<Addr, Errno> {
-        self.with(socket, World::getsockname)
+    fn getsockname(&mut self, socket: &Fd) -> Result<Addr> {
+        self.with_socket(socket, World::getsockname)
     }
 
-    fn getpeername(&mut self, socket: &Fd) -> Result<Addr, Errno> {
-        self.with(socket, World::getpeername)
+    fn getpeername(&mut self, socket: &Fd) -> Result<Addr> {
+        self.with_socket(socket, World::getpeername)
     }
 
-    fn setsockopt(&mut self, socket: &Fd, option: SocketOption) -> Result<(), Errno> {
-        self.with(socket, |world, file| world.setsockopt(file, option))
+    fn setsockopt(&mut self, socket: &Fd, option: SocketOption) -> Result<()> {
+        self.with_socket(socket, |world, file| world.setsockopt(file, option))
     }
 
-    fn getsockopt(&mut self, socket: &Fd, name: OptionName) -> Result<SocketOption, Errno> {
-        self.with(socket, |world, file| world.getsockopt(file, name))
+    fn getsockopt(&mut self, socket: &Fd, name: OptionName) -> Result<SocketOption> {
+        self.with_socket(socket, |world, file| world.getsockopt(file, name))
     }
 
-    fn recv(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
-        self.unless_interrupted(socket, |world, file| {
-            world.socket(file)?;
-            let room = buf.len();
-            world.recv_message(file, buf).map(|(len, _)| len.min(room))
+    fn recv(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<usize> {
+        self.with_socket(socket, |world, file| world.unless_interrupted()?.recv_bytes(file, buf))
+    }
+
+    fn send(&mut self, socket: &Fd, buf: &[u8]) -> Result<usize> {
+        self.with_socket(socket, |world, file| world.unless_interrupted()?.send(file, buf, None))
+    }
+
+    fn recvfrom(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<(usize, Addr)> {
+        self.with_socket(socket, |world, file| world.unless_interrupted()?.recv(file, buf))
+    }
+
+    fn sendto(&mut self, socket: &Fd, buf: &[u8], addr: &Addr) -> Result<usize> {
+        let addr = Some(addr);
+        self.with_socket(socket, |world, file| world.unless_interrupted()?.send(file, buf, addr))
+    }
+
+    fn recvmmsg(&mut self, socket: &Fd, batch: &mut Batch) -> Result<usize> {
+        self.with_socket(socket, |world, file| world.unless_interrupted()?.recvmmsg(file, batch))
+    }
+
+    fn sendmmsg(&mut self, socket: &Fd, batch: &Batch, first: usize) -> Result<usize> {
+        self.with_socket(socket, |world, file| {
+            world.unless_interrupted()?.sendmmsg(file, batch, first)
         })
     }
 
-    fn send(&mut self, socket: &Fd, buf: &[u8]) -> Result<usize, Errno> {
-        self.unless_interrupted(socket, |world, file| {
-            world.socket(file)?;
-            world.write_any(file, buf)
-        })
+    fn shutdown(&mut self, socket: &Fd, how: Shut) -> Result<()> {
+        self.with_socket(socket, |world, file| world.shutdown(file, how))
     }
 
-    fn recvfrom(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<(usize, Addr), Errno> {
-        self.unless_interrupted(socket, |world, file| {
-            world.socket(file)?;
-            world.recv_message(file, buf)
-        })
+    fn read(&mut self, fd: &Fd, buf: &mut [u8]) -> Result<usize> {
+        self.with(fd, |world, file| world.unless_interrupted()?.read_any(file, buf))
     }
 
-    fn sendto(&mut self, socket: &Fd, buf: &[u8], addr: &Addr) -> Result<usize, Errno> {
-        self.unless_interrupted(socket, |world, file| {
-            world.socket(file)?;
-            world.send_message(file, buf, Some(addr))
-        })
+    fn write(&mut self, fd: &Fd, buf: &[u8]) -> Result<usize> {
+        self.with(fd, |world, file| world.unless_interrupted()?.write_any(file, buf))
     }
 
-    fn recvmmsg(&mut self, socket: &Fd, batch: &mut Batch) -> Result<usize, Errno> {
-        self.unless_interrupted(socket, |world, file| {
-            world.socket(file)?;
-            world.recvmmsg(file, batch)
-        })
-    }
-
-    fn sendmmsg(&mut self, socket: &Fd, batch: &Batch, first: usize) -> Result<usize, Errno> {
-        self.unless_interrupted(socket, |world, file| {
-            world.socket(file)?;
-            world.sendmmsg(file, batch, first)
-        })
-    }
-
-    fn shutdown(&mut self, socket: &Fd, how: Shut) -> Result<(), Errno> {
-        self.with(socket, |world, file| {
-            world.socket(file)?;
-            match world.find_stream(file).map(|stream| stream.is_unix()) {
-                None => world.shutdown_datagram(file, how),
-                Some(false) => world.shutdown_tcp(file, how),
-                Some(true) => {
-                    world.shutdown_unix(file, how);
-                    Ok(())
-                }
-            }
-        })
-    }
-
-    fn read(&mut self, fd: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
-        self.unless_interrupted(fd, |world, file| world.read_any(file, buf))
-    }
-
-    fn write(&mut self, fd: &Fd, buf: &[u8]) -> Result<usize, Errno> {
-        self.unless_interrupted(fd, |world, file| world.write_any(file, buf))
-    }
-
-    fn splice(&mut self, from: &Fd, into: &Fd, len_bytes: usize) -> Result<usize, Errno> {
+    fn splice(&mut self, from: &Fd, into: &Fd, len_bytes: usize) -> Result<usize> {
         let process = self.process;
-        self.unless_interrupted(from, |world, from| {
+        self.with(from, |world, from| {
             let into = world.file(process, into);
-            world.splice(from, into, len_bytes)
+            world.unless_interrupted()?.splice(from, into, len_bytes)
         })
     }
 
-    fn pipe2(&mut self) -> Result<(Fd, Fd), Errno> {
+    fn pipe2(&mut self) -> Result<(Fd, Fd)> {
         self.world.borrow_mut().pipe2(self.process)
     }
 
-    fn eventfd(&mut self, initial: u32) -> Result<Fd, Errno> {
-        let counter = Node::Counter(Counter(initial.into()));
-        self.world.borrow_mut().open(self.process, counter)
+    fn eventfd(&mut self, initial: u32) -> Result<Fd> {
+        self.open(Node::Counter(Counter(initial.into())))
     }
 
-    fn signalfd(&mut self, signals: SignalSet) -> Result<Fd, Errno> {
-        let signals = Node::Signals(Signals { process: self.process, wanted: signals });
-        self.world.borrow_mut().open(self.process, signals)
+    fn signalfd(&mut self, signals: SignalSet) -> Result<Fd> {
+        self.open(Node::Signals(Signals { process: self.process, wanted: signals }))
     }
 
-    fn sigprocmask(&mut self, signals: SignalSet) -> Result<SignalSet, Errno> {
+    fn sigprocmask(&mut self, signals: SignalSet) -> Result<SignalSet> {
         Ok(self.world.borrow_mut().block(self.process, signals))
     }
 
-    fn dup(&mut self, fd: &Fd) -> Result<Fd, Errno> {
+    fn dup(&mut self, fd: &Fd) -> Result<Fd> {
         self.world.borrow_mut().dup(self.process, fd)
     }
 
-    fn close(&mut self, fd: Fd) -> Result<(), Errno> {
+    fn close(&mut self, fd: Fd) -> Result<()> {
         self.world.borrow_mut().close(self.process, &fd);
         Ok(())
     }
 
-    fn epoll_create1(&mut self) -> Result<Fd, Errno> {
-        let epoll = Node::Epoll(Epoll::default());
-        self.world.borrow_mut().open(self.process, epoll)
+    fn epoll_create1(&mut self) -> Result<Fd> {
+        self.open(Node::Epoll(Epoll::default()))
     }
 
-    fn epoll_ctl(&mut self, epoll: &Fd, control: Control, fd: &Fd) -> Result<(), Errno> {
+    fn epoll_ctl(&mut self, epoll: &Fd, control: Control, fd: &Fd) -> Result<()> {
         let process = self.process;
         self.with(epoll, |world, epoll| {
             let file = world.file(process, fd);
@@ -241,7 +210,7 @@ impl Kernel for Sim {
         epoll: &Fd,
         events: &mut [EpollEvent],
         timeout_millis: Option<u32>,
-    ) -> Result<usize, Errno> {
+    ) -> Result<usize> {
         let timeout = timeout_millis.map(|millis| Duration::from_millis(millis.into()));
         let process = self.process;
         self.with(epoll, |world, epoll| world.epoll_wait(process, epoll, events, timeout))
@@ -252,7 +221,7 @@ impl Kernel for Sim {
         epoll: &Fd,
         events: &mut [EpollEvent],
         timeout: Option<Duration>,
-    ) -> Result<usize, Errno> {
+    ) -> Result<usize> {
         let process = self.process;
         self.with(epoll, |world, epoll| {
             if !world.config.has_pwait2 {
@@ -262,7 +231,7 @@ impl Kernel for Sim {
         })
     }
 
-    fn prlimit(&mut self, resource: Resource, new: Option<Limit>) -> Result<Limit, Errno> {
+    fn prlimit(&mut self, resource: Resource, new: Option<Limit>) -> Result<Limit> {
         let Resource::OpenFiles = resource;
         self.world.borrow_mut().prlimit(self.process, new)
     }

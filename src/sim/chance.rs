@@ -5,29 +5,31 @@
 
 use alloc::vec::Vec;
 
-/// Where the dice fall: a plan of bytes, a seed, or nowhere.
+/// Where the dice fall: a plan of bytes, or a seed.
 ///
 /// The same plan gives the same world. A zero byte is always "no", so that a plan shrinks
 /// towards a calm world.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Chance(Source);
 
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 enum Source {
-    #[default]
-    Never,
-    Plan {
-        bytes: Vec<u8>,
-        at: usize,
-    },
+    Plan { bytes: Vec<u8>, at: usize },
     Seed(u64),
+}
+
+impl Default for Chance {
+    /// Nothing happens that need not.
+    fn default() -> Self {
+        Self::none()
+    }
 }
 
 impl Chance {
     /// Nothing happens that need not. Work: O(1).
     #[must_use]
     pub const fn none() -> Self {
-        Self(Source::Never)
+        Self::from_bytes(Vec::new())
     }
 
     /// A fuzzer's plan: one byte a draw, and nothing happens any more when it is used up.
@@ -45,7 +47,6 @@ impl Chance {
 
     fn byte(&mut self) -> u8 {
         match &mut self.0 {
-            Source::Never => 0,
             Source::Plan { bytes, at } => {
                 *at += 1;
                 bytes.get(*at - 1).copied().unwrap_or(0)

@@ -21,7 +21,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use core::mem;
 use core::time::Duration;
 
-use super::world::{ANYTHING, FileId, Node, Watcher, World};
+use super::world::{ANYTHING, FileId, Node, Result, Watcher, World};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLOUT};
 use crate::kernel::{Control, EpollEvent};
@@ -65,12 +65,8 @@ struct Item {
 
 impl World {
     /// Reference: fs/eventpoll.c: `do_epoll_ctl`; man page: epoll_ctl(2)
-    pub(super) fn epoll_ctl(
-        &mut self,
-        epoll: FileId,
-        control: Control,
-        (file, number): Key,
-    ) -> Result<(), Errno> {
+    pub(super) fn epoll_ctl(&mut self, epoll: FileId, control: Control, key: Key) -> Result<()> {
+        let (file, _) = key;
         // Regular files are always ready and have no wait queue.
         if matches!(self.at(file).node, Node::Regular) {
             return Err(Errno::EPERM);
@@ -93,25 +89,17 @@ impl World {
         if is_new && is_nested && self.would_nest_too_deep(epoll, file) {
             return Err(Errno::ELOOP);
         }
-        let known = self.epoll(epoll).items.get(&(file, number));
+        let known = self.epoll(epoll).items.get(&key);
         let was_exclusive = known.map(|item| item.events & EPOLLEXCLUSIVE != 0);
         match (control, was_exclusive) {
-            (Control::Add(_), Some(_)) => Err(Errno::EEXIST),
-            (Control::Modify(_) | Control::Delete, None) => Err(Errno::ENOENT),
-            (Control::Modify(_), Some(true)) => Err(Errno::EINVAL),
-            (Control::Add(event), None) => {
-                self.insert(epoll, (file, number), event);
-                Ok(())
-            }
-            (Control::Modify(event), Some(false)) => {
-                self.change(epoll, (file, number), event);
-                Ok(())
-            }
-            (Control::Delete, Some(_)) => {
-                self.remove(epoll, (file, number));
-                Ok(())
-            }
+            (Control::Add(_), Some(_)) => return Err(Errno::EEXIST),
+            (Control::Modify(_) | Control::Delete, None) => return Err(Errno::ENOENT),
+            (Control::Modify(_), Some(true)) => return Err(Errno::EINVAL),
+            (Control::Add(event), None) => self.insert(epoll, key, event),
+            (Control::Modify(event), Some(false)) => self.change(epoll, key, event),
+            (Control::Delete, Some(_)) => self.remove(epoll, key),
         }
+        Ok(())
     }
 
     /// A new item stands in the file's wait queue, and in the ready list at once when what it
@@ -139,9 +127,8 @@ impl World {
     ///
     /// Reference: fs/eventpoll.c: `ep_modify`
     fn change(&mut self, epoll: FileId, key: Key, event: EpollEvent) {
-        if let Some(item) = self.epoll(epoll).items.get_mut(&key) {
-            (item.events, item.data) = (asked(event), event.data());
-        }
+        let item = self.item(epoll, key);
+        (item.events, item.data) = (asked(event), event.data());
         self.arrived_if_so(epoll, key);
     }
 
@@ -171,11 +158,9 @@ impl World {
     ///
     /// Reference: fs/eventpoll.c: `ep_poll_callback`
     pub(super) fn arrived(&mut self, epoll: FileId, key: Key, what: u32) {
-        let Some(item) = self.epoll(epoll).items.get(&key) else {
-            return;
-        };
-        let is_armed = item.events & !PRIVATE != 0;
-        if is_armed && (what == ANYTHING || what & item.events != 0) {
+        let events = self.item(epoll, key).events;
+        let is_armed = events & !PRIVATE != 0;
+        if is_armed && (what == ANYTHING || what & events != 0) {
             self.make_ready(epoll, key);
             self.wake(epoll, EPOLLIN);
         }
@@ -183,23 +168,18 @@ impl World {
 
     /// To the end of the ready list, unless it is there already: returns which.
     fn make_ready(&mut self, epoll: FileId, key: Key) -> bool {
-        let found = self.epoll(epoll);
-        match found.items.get_mut(&key) {
-            Some(item) if !item.is_ready => {
-                item.is_ready = true;
-                found.ready.push_back(key);
-                true
-            }
-            _ => false,
+        let was_ready = mem::replace(&mut self.item(epoll, key).is_ready, true);
+        if !was_ready {
+            self.epoll(epoll).ready.push_back(key);
         }
+        !was_ready
     }
 
     /// What of that which the item asked for is so now.
     ///
     /// Reference: fs/eventpoll.c: `ep_item_poll`
     fn poll_item(&mut self, epoll: FileId, key: Key) -> u32 {
-        let events = self.epoll(epoll).items[&key].events;
-        self.poll(key.0) & events
+        self.poll(key.0) & self.item(epoll, key).events
     }
 
     /// Takes the ready list from the front: asks each item again, reports what is so, and
@@ -214,10 +194,7 @@ impl World {
             && let Some(key) = waiting.pop_front()
         {
             let so = self.poll_item(epoll, key);
-            let found = self.epoll(epoll);
-            let Some(item) = found.items.get_mut(&key) else {
-                continue;
-            };
+            let item = self.item(epoll, key);
             item.is_ready = false;
             if so == 0 {
                 continue;
@@ -227,8 +204,7 @@ impl World {
             if item.events & EPOLLONESHOT != 0 {
                 item.events &= PRIVATE;
             } else if item.events & EPOLLET == 0 {
-                item.is_ready = true;
-                found.ready.push_back(key);
+                self.make_ready(epoll, key);
             }
         }
         let found = self.epoll(epoll);
@@ -246,11 +222,8 @@ impl World {
             if self.poll_item(epoll, key) != 0 {
                 return EPOLLIN;
             }
-            let found = self.epoll(epoll);
-            found.ready.pop_front();
-            if let Some(item) = found.items.get_mut(&key) {
-                item.is_ready = false;
-            }
+            self.epoll(epoll).ready.pop_front();
+            self.item(epoll, key).is_ready = false;
         }
         0
     }
@@ -268,7 +241,7 @@ impl World {
         epoll: FileId,
         events: &mut [EpollEvent],
         timeout: Option<Duration>,
-    ) -> Result<usize, Errno> {
+    ) -> Result<usize> {
         if events.is_empty() || self.find_epoll(epoll).is_none() {
             return Err(Errno::EINVAL);
         }
@@ -358,6 +331,11 @@ impl World {
         let above = self.at(epoll).watchers.clone();
         let heights = above.iter().map(|watcher| self.height_above(watcher.epoll, height + 1) + 1);
         heights.max().unwrap_or(0)
+    }
+
+    fn item(&mut self, epoll: FileId, key: Key) -> &mut Item {
+        let item = self.epoll(epoll).items.get_mut(&key);
+        item.expect("who stands in a wait queue or a ready list is registered")
     }
 
     fn epoll(&mut self, file: FileId) -> &mut Epoll {

@@ -2,8 +2,7 @@
 //!
 //! Knows itself only.
 
-use super::stream::bit;
-use super::world::{FileId, Node, World};
+use super::world::{Result, bit};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLIN, EPOLLOUT};
 
@@ -20,39 +19,29 @@ impl Counter {
         let Self(count) = *self;
         bit(count > 0, EPOLLIN) | bit(count == u64::MAX, EPOLLERR) | bit(count < MAX, EPOLLOUT)
     }
-}
-
-impl World {
     /// Gives the whole count and sets it to zero.
     ///
     /// Reference: fs/eventfd.c: `eventfd_read`
-    pub(super) fn read_counter(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize, Errno> {
-        let Node::Counter(Counter(count)) = &mut self.at(file).node else {
-            return Err(Errno::EINVAL);
-        };
+    pub(super) fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
         let place = buf.first_chunk_mut().ok_or(Errno::EINVAL)?;
-        if *count == 0 {
+        if self.0 == 0 {
             return Err(Errno::EAGAIN);
         }
-        *place = core::mem::take(count).to_ne_bytes();
-        self.wake(file, EPOLLOUT);
+        *place = core::mem::take(&mut self.0).to_ne_bytes();
         Ok(place.len())
     }
 
-    /// Adds. Every write is an edge, whether or not the last was read: a waker needs no read.
+    /// Adds.
     ///
     /// Reference: fs/eventfd.c: `eventfd_write`
-    pub(super) fn write_counter(&mut self, file: FileId, buf: &[u8]) -> Result<usize, Errno> {
-        let Node::Counter(Counter(count)) = &mut self.at(file).node else {
-            return Err(Errno::EINVAL);
-        };
+    pub(super) fn write(&mut self, buf: &[u8]) -> Result<usize> {
         let bytes = buf.first_chunk().ok_or(Errno::EINVAL)?;
         let more = u64::from_ne_bytes(*bytes);
         if more == u64::MAX {
             return Err(Errno::EINVAL);
         }
-        *count = count.checked_add(more).filter(|sum| *sum <= MAX).ok_or(Errno::EAGAIN)?;
-        self.wake(file, EPOLLIN);
+        let sum = self.0.checked_add(more).filter(|sum| *sum <= MAX);
+        self.0 = sum.ok_or(Errno::EAGAIN)?;
         Ok(bytes.len())
     }
 }

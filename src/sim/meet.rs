@@ -3,53 +3,47 @@
 //! Knows streams and names. In both families the connection is complete, and can be written
 //! to, before it is accepted.
 
+use super::name::{destination, fits, is_ours, named, nameless, source};
 use super::options::Options;
-use super::socket::{destination, fits, is_ours, nameless, source};
-use super::stream::{Attempt, BYTES_CAME, Far, State, Stream};
-use super::world::{ANYTHING, FileId, Later, Node, World};
+use super::socket::{BYTES_CAME, Protocol, Socket, State};
+use super::tcp::Attempt;
+use super::world::{ANYTHING, FileId, Later, Node, Result, World};
 use crate::addr::{Addr, Family};
 use crate::errno::Errno;
 use crate::kernel::{Fd, Kind};
 
 impl World {
+    /// Two that share a port by `SO_REUSEADDR` cannot both listen.
+    ///
     /// Reference: net/ipv4/af_inet.c: `inet_listen`, net/unix/af_unix.c: `unix_listen`
-    pub(super) fn listen(&mut self, file: FileId, backlog: u32) -> Result<(), Errno> {
-        self.socket(file)?;
+    pub(super) fn listen(&mut self, file: FileId, backlog: u32) -> Result<()> {
         let backlog = backlog.min(self.config.backlog_max);
-        let Some(stream) = self.find_stream(file) else {
+        let socket = self.socket(file);
+        if socket.kind == Kind::Datagram {
             return Err(Errno::EOPNOTSUPP);
-        };
-        if stream.is_unix() && stream.common.local.is_none() {
+        }
+        let is_nameless = socket.is_unix() && socket.local.is_none();
+        if is_nameless || !matches!(socket.state, State::Closed | State::Listening) {
             return Err(Errno::EINVAL);
         }
-        if !matches!(stream.state, State::Closed | State::Listening) {
-            return Err(Errno::EINVAL);
-        }
-        if !stream.is_unix() {
+        if !socket.is_unix() {
             self.bind_any(file, None)?;
-            self.only_listener(file)?;
+            let local = self.socket(file).local;
+            if local.is_some_and(|local| self.is_taken(file, &local)) {
+                return Err(Errno::EADDRINUSE);
+            }
         }
-        let stream = self.stream(file);
-        stream.state = State::Listening;
-        stream.backlog = backlog as usize;
+        let socket = self.socket(file);
+        (socket.state, socket.backlog) = (State::Listening, backlog as usize);
         Ok(())
     }
 
-    /// Two that share a port by `SO_REUSEADDR` cannot both listen.
-    fn only_listener(&mut self, file: FileId) -> Result<(), Errno> {
-        let local = self.stream(file).common.local;
-        match local {
-            Some(local) if self.is_taken(file, &local) => Err(Errno::EADDRINUSE),
-            _ => Ok(()),
-        }
-    }
-
-    pub(super) fn connect(&mut self, file: FileId, addr: &Addr) -> Result<(), Errno> {
-        self.socket(file)?;
-        match self.find_stream(file).map(|stream| stream.is_unix()) {
-            None => self.connect_datagram(file, addr),
-            Some(true) => self.connect_unix(file, addr),
-            Some(false) => self.connect_tcp(file, addr),
+    pub(super) fn connect(&mut self, file: FileId, addr: &Addr) -> Result<()> {
+        match self.socket(file).protocol() {
+            Protocol::Tcp => self.connect_tcp(file, addr),
+            Protocol::Udp => self.connect_udp(file, addr),
+            Protocol::UnixStream => self.connect_unix(file, addr),
+            Protocol::UnixDatagram => self.connect_unix_datagram(file, addr),
         }
     }
 
@@ -57,23 +51,16 @@ impl World {
     /// made here, and stands in the queue with what is sent meanwhile.
     ///
     /// Reference: net/unix/af_unix.c: `unix_stream_connect`
-    fn connect_unix(&mut self, file: FileId, addr: &Addr) -> Result<(), Errno> {
-        fits(Family::Unix, addr)?;
-        let Addr::Unix(name) = addr else {
-            return Err(Errno::EINVAL);
-        };
-        if name.is_unnamed() {
-            return Err(Errno::EINVAL);
-        }
-        let listener = self.find_unix(name, Kind::Stream)?;
-        let door = self.stream(listener);
-        if door.state != State::Listening || door.common.read_shut {
+    fn connect_unix(&mut self, file: FileId, addr: &Addr) -> Result<()> {
+        let listener = self.find_unix(&named(addr)?, Kind::Stream)?;
+        let door = self.socket(listener);
+        if door.state != State::Listening || door.read_shut {
             return Err(Errno::ECONNREFUSED);
         }
         if door.queue.len() > door.backlog {
             return Err(Errno::EAGAIN);
         }
-        match self.stream(file).state {
+        match self.socket(file).state {
             State::Closed => self.join(file, listener),
             State::Open => return Err(Errno::EISCONN),
             State::Listening | State::Connecting => return Err(Errno::EINVAL),
@@ -85,42 +72,41 @@ impl World {
     /// `SO_ERROR` how. To ask again tells that too.
     ///
     /// Reference: net/ipv4/af_inet.c: `__inet_stream_connect`
-    fn connect_tcp(&mut self, file: FileId, addr: &Addr) -> Result<(), Errno> {
+    fn connect_tcp(&mut self, file: FileId, addr: &Addr) -> Result<()> {
         if *addr == Addr::Unspec {
             self.disconnect(file);
             return Ok(());
         }
-        let stream = self.stream(file);
-        let state = stream.state;
-        match (stream.attempt, state) {
+        let socket = self.socket(file);
+        match (socket.tcp.attempt, socket.state) {
             (Attempt::None, _) => {}
             (Attempt::Spoilt, _) => return Err(Errno::EINVAL),
             (Attempt::Begun, State::Connecting) => return Err(Errno::EALREADY),
             (Attempt::Begun, State::Open) => {
-                stream.attempt = Attempt::None;
+                socket.tcp.attempt = Attempt::None;
                 return Ok(());
             }
             (Attempt::Begun, State::Closed | State::Listening) => {
-                let errno = stream.common.error.take().unwrap_or(Errno::ECONNABORTED);
+                let errno = socket.error.take().unwrap_or(Errno::ECONNABORTED);
                 self.disconnect(file);
                 return Err(errno);
             }
         }
-        if state != State::Closed || stream.far != Far::Nobody {
+        if socket.state != State::Closed || socket.peer.is_some() {
             return Err(Errno::EISCONN);
         }
-        fits(stream.common.family, addr)?;
+        fits(socket.family, addr)?;
         let target = destination(addr);
         let ip = target.ip().ok_or(Errno::EINVAL)?;
         if !is_ours(ip) {
             return Err(Errno::ENETUNREACH);
         }
         self.bind_any(file, Some(source(ip)))?;
-        let stream = self.stream(file);
-        stream.common.remote = Some(target);
-        (stream.attempt, stream.state) = (Attempt::Begun, State::Connecting);
+        let socket = self.socket(file);
+        socket.remote = Some(target);
+        (socket.tcp.attempt, socket.state) = (Attempt::Begun, State::Connecting);
         if self.chance.happens(self.config.odds.late_connect) {
-            self.later.push_back(Later::Connect(file));
+            self.later.push(Later::Connect(file));
         } else {
             self.try_to_connect(file);
         }
@@ -132,21 +118,19 @@ impl World {
     ///
     /// Reference: net/ipv4/tcp_input.c: `tcp_conn_request`, `tcp_rcv_synsent_state_process`
     pub(super) fn try_to_connect(&mut self, file: FileId) {
-        let Some(stream) = self.find_stream(file) else {
+        let connecting = self.find_socket(file).filter(|it| it.state == State::Connecting);
+        let Some(socket) = connecting else {
             return;
         };
-        if stream.state != State::Connecting {
-            return;
-        }
-        let (target, from) = (stream.common.remote, stream.common.local);
+        let (target, from) = (socket.remote, socket.local);
         let target = target.expect("a socket that connects knows where to");
         let Some(listener) = self.find_inet(&target, Kind::Stream, from) else {
             self.reset(file);
             return;
         };
-        let door = self.stream(listener);
+        let door = self.socket(listener);
         if door.queue.len() > door.backlog {
-            self.later.push_back(Later::Connect(file));
+            self.later.push(Later::Connect(file));
             return;
         }
         self.join(file, listener);
@@ -154,29 +138,25 @@ impl World {
 
     /// Makes the other end, and puts it in the listener's queue.
     fn join(&mut self, file: FileId, listener: FileId) {
-        let door = &self.stream(listener).common;
+        let door = self.socket(listener);
         let (family, name) = (door.family, door.local);
         // Only TCP hands a listener's options down.
-        let is_heir = family != Family::Unix;
-        let options = if is_heir { door.options.clone() } else { Options::default() };
-        let near = &self.stream(file).common;
+        let heirloom = Some(door.options.clone()).filter(|_| family != Family::Unix);
+        let near = self.socket(file);
         let (local, remote) = (near.local, near.remote.or(name));
-        let mut child = Stream::new(family);
-        child.state = State::Open;
-        child.far = Far::Peer(file);
-        child.common.local = remote;
+        let options = heirloom.unwrap_or_else(|| Options::new(&self.config));
+        let mut child = Socket::new(family, Kind::Stream, &self.config);
+        (child.state, child.peer, child.options) = (State::Open, Some(file), options);
+        child.local = remote;
         // A Unix socket without a name is a peer all the same.
-        child.common.remote = Some(local.unwrap_or_else(|| nameless(family)));
-        child.common.options = options;
-        let child = self.add(Node::Stream(child));
-        let stream = self.stream(file);
-        stream.state = State::Open;
-        stream.far = Far::Peer(child);
-        stream.common.remote = remote;
-        if !stream.is_unix() {
+        child.remote = Some(local.unwrap_or_else(|| nameless(family)));
+        let child = self.add(Node::Socket(child.into()));
+        let near = self.socket(file);
+        (near.state, near.peer, near.remote) = (State::Open, Some(child), remote);
+        if !near.is_unix() {
             self.wake(file, ANYTHING);
         }
-        self.stream(listener).queue.push_back(child);
+        self.socket(listener).queue.push_back(child);
         self.wake(listener, BYTES_CAME);
     }
 
@@ -185,45 +165,39 @@ impl World {
     ///
     /// Reference: net/socket.c: `__sys_accept4_file`, net/ipv4/inet_connection_sock.c:
     /// `inet_csk_accept`, net/unix/af_unix.c: `unix_accept`
-    pub(super) fn accept(&mut self, process: usize, file: FileId) -> Result<(Fd, Addr), Errno> {
+    pub(super) fn accept(&mut self, process: usize, file: FileId) -> Result<(Fd, Addr)> {
         self.room_for(process, 1)?;
-        self.socket(file)?;
         let is_aborted = self.chance.happens(self.config.odds.aborted);
-        let Some(stream) = self.find_stream(file) else {
+        let socket = self.find_socket(file).ok_or(Errno::ENOTSOCK)?;
+        if socket.kind == Kind::Datagram {
             return Err(Errno::EOPNOTSUPP);
-        };
-        if stream.state != State::Listening {
+        }
+        if socket.state != State::Listening {
             return Err(Errno::EINVAL);
         }
-        let child = stream.queue.pop_front().ok_or(Errno::EAGAIN)?;
+        let child = socket.queue.pop_front().ok_or(Errno::EAGAIN)?;
         let fd = self.install(process, child);
         if is_aborted {
             self.close(process, &fd);
             return Err(Errno::ECONNABORTED);
         }
-        let remote = self.stream(child).common.remote;
+        let remote = self.socket(child).remote;
         Ok((fd, remote.expect("who was joined knows its peer")))
     }
 
     /// Two Unix sockets back to back. Neither has a name.
     ///
     /// Reference: net/unix/af_unix.c: `unix_socketpair`
-    pub(super) fn socketpair(&mut self, process: usize, kind: Kind) -> Result<(Fd, Fd), Errno> {
+    pub(super) fn socketpair(&mut self, process: usize, kind: Kind) -> Result<(Fd, Fd)> {
         self.room_for(process, 2)?;
-        let pair = match kind {
-            Kind::Datagram => self.datagram_pair(),
-            Kind::Stream => {
-                let ends = [(), ()].map(|()| {
-                    let mut stream = Stream::new(Family::Unix);
-                    stream.state = State::Open;
-                    stream.common.remote = Some(nameless(Family::Unix));
-                    self.add(Node::Stream(stream))
-                });
-                self.stream(ends[0]).far = Far::Peer(ends[1]);
-                self.stream(ends[1]).far = Far::Peer(ends[0]);
-                ends
-            }
-        };
-        Ok((self.install(process, pair[0]), self.install(process, pair[1])))
+        let [one, other] = [(), ()].map(|()| {
+            let mut socket = Socket::new(Family::Unix, kind, &self.config);
+            socket.state = State::Open;
+            socket.remote = Some(nameless(Family::Unix));
+            self.add(Node::Socket(socket.into()))
+        });
+        self.socket(one).peer = Some(other);
+        self.socket(other).peer = Some(one);
+        Ok((self.install(process, one), self.install(process, other)))
     }
 }

@@ -10,11 +10,13 @@
 //!  world       open files, their wait queues, opening and closing
 //!  process     descriptors, lowest first, and how many there may be
 //!  epoll       interest list, ready list: who is told what, when
-//!  socket      what all sockets have; names: bind, who is found where
+//!  socket      what all sockets have, what is so of one, and each verb to its protocol
+//!  name        bind, and who is found where
 //!  meet        listen, connect, accept
-//!  stream      the bytes on their way, what TCP and Unix streams have in common
-//!  tcp  unix   and what they have not: two sets of rules for the same verbs
-//!  datagram    datagrams; and, apart, the rules of udp and unix_datagram
+//!  tcp  udp  unix  unix_datagram   four sets of rules for the same verbs
+//!  group       multicast: who joins, who hears
+//!  letter      what lies unread in the pieces it was sent in, and what that costs
+//!  message     many messages in one call
 //!  pipe  eventfd  signal  options
 //!  config      sizes and limits
 //!  chance      what a kernel may do or leave, drawn from a plan
@@ -33,18 +35,18 @@
 mod calls;
 mod chance;
 mod config;
-mod datagram;
 mod epoll;
 mod eventfd;
 mod group;
+mod letter;
 mod meet;
 mod message;
+mod name;
 mod options;
 mod pipe;
 mod process;
 mod signal;
 mod socket;
-mod stream;
 mod tcp;
 mod udp;
 mod unix;

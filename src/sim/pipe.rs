@@ -7,8 +7,7 @@ use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::stream::bit;
-use super::world::{ANYTHING, FileId, Node, World};
+use super::world::{ANYTHING, FileId, Node, Result, World, bit, take};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT};
 use crate::kernel::Fd;
@@ -33,9 +32,16 @@ struct Page {
 }
 
 /// One end, as a file.
+#[derive(Clone, Copy)]
 pub(super) struct End {
     buffer: FileId,
     pub(super) is_writer: bool,
+}
+
+impl Page {
+    fn new(bytes: &[u8], is_ours: bool) -> Self {
+        Self { bytes: bytes.iter().copied().collect(), filled: bytes.len(), is_ours }
+    }
 }
 
 impl Pipe {
@@ -50,11 +56,7 @@ impl Pipe {
         while count < buf.len()
             && let Some(page) = self.pages.front_mut()
         {
-            let len = page.bytes.len().min(buf.len() - count);
-            for (place, byte) in buf[count..].iter_mut().zip(page.bytes.drain(..len)) {
-                *place = byte;
-            }
-            count += len;
+            count += take(&mut page.bytes, &mut buf[count..]);
             if page.bytes.is_empty() {
                 self.pages.pop_front();
             }
@@ -80,19 +82,27 @@ impl Pipe {
         }
         while !rest.is_empty() && !self.is_full() {
             let (page, after) = rest.split_at(rest.len().min(PAGE_BYTES));
-            self.pages.push_back(Page {
-                bytes: page.iter().copied().collect(),
-                filled: page.len(),
-                is_ours: true,
-            });
+            self.pages.push_back(Page::new(page, true));
             rest = after;
         }
         buf.len() - rest.len()
     }
 }
 
+impl End {
+    /// The buffer, which this end is to read from.
+    fn reads(self) -> Result<FileId> {
+        if self.is_writer { Err(Errno::EBADF) } else { Ok(self.buffer) }
+    }
+
+    /// The buffer, which this end is to write to.
+    fn writes(self) -> Result<FileId> {
+        if self.is_writer { Ok(self.buffer) } else { Err(Errno::EBADF) }
+    }
+}
+
 impl World {
-    pub(super) fn pipe2(&mut self, process: usize) -> Result<(Fd, Fd), Errno> {
+    pub(super) fn pipe2(&mut self, process: usize) -> Result<(Fd, Fd)> {
         self.room_for(process, 2)?;
         let buffer = self.add(Node::PipeBuffer(Pipe::default()));
         let [reader, writer] =
@@ -103,10 +113,7 @@ impl World {
     }
 
     /// Reference: fs/pipe.c: `pipe_poll`
-    pub(super) fn poll_pipe(&mut self, file: FileId) -> u32 {
-        let Some((buffer, is_writer)) = self.end(file) else {
-            return 0;
-        };
+    pub(super) fn poll_pipe(&mut self, End { buffer, is_writer }: End) -> u32 {
         let pipe = self.pipe(buffer);
         if is_writer {
             bit(!pipe.is_full(), EPOLLOUT) | bit(pipe.reader.is_none(), EPOLLERR)
@@ -118,15 +125,11 @@ impl World {
     /// The writer is told of room only when there was none.
     ///
     /// Reference: fs/pipe.c: `anon_pipe_read`
-    pub(super) fn read_pipe(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize, Errno> {
-        let (buffer, is_writer) = self.end(file).ok_or(Errno::EINVAL)?;
-        if is_writer {
-            return Err(Errno::EBADF);
-        }
+    pub(super) fn read_pipe(&mut self, end: End, buf: &mut [u8]) -> Result<usize> {
+        let pipe = self.pipe(end.reads()?);
         if buf.is_empty() {
             return Ok(0);
         }
-        let pipe = self.pipe(buffer);
         if pipe.pages.is_empty() {
             return if pipe.writer.is_some() { Err(Errno::EAGAIN) } else { Ok(0) };
         }
@@ -144,18 +147,12 @@ impl World {
     /// The reader is told of every write, once somebody has waited for it.
     ///
     /// Reference: fs/pipe.c: `anon_pipe_write`
-    pub(super) fn write_pipe(&mut self, file: FileId, buf: &[u8]) -> Result<usize, Errno> {
-        let (buffer, is_writer) = self.end(file).ok_or(Errno::EINVAL)?;
-        if !is_writer {
-            return Err(Errno::EBADF);
-        }
+    pub(super) fn write_pipe(&mut self, end: End, buf: &[u8]) -> Result<usize> {
+        let pipe = self.pipe(end.writes()?);
         if buf.is_empty() {
             return Ok(0);
         }
-        let pipe = self.pipe(buffer);
-        let Some(reader) = pipe.reader else {
-            return Err(Errno::EPIPE);
-        };
+        let reader = pipe.reader.ok_or(Errno::EPIPE)?;
         let count = pipe.put(buf);
         // Even when there was no room for a byte.
         self.wake(reader, EPOLLIN);
@@ -166,21 +163,16 @@ impl World {
     /// says so before anybody looks at the other side.
     ///
     /// Reference: fs/splice.c: `do_splice`, `ipipe_prep`, `wait_for_space`
-    pub(super) fn splice(
-        &mut self,
-        from: FileId,
-        into: FileId,
-        len: usize,
-    ) -> Result<usize, Errno> {
+    pub(super) fn splice(&mut self, from: FileId, into: FileId, len: usize) -> Result<usize> {
         if len == 0 {
             return Ok(0);
         }
-        let (source, target) = match (self.end(from), self.end(into)) {
-            (None, None) => return Err(Errno::EINVAL),
-            (Some((_, true)), _) | (_, Some((_, false))) => return Err(Errno::EBADF),
-            (Some((one, _)), Some((other, _))) if one == other => return Err(Errno::EINVAL),
-            (source, target) => (source.map(|end| end.0), target.map(|end| end.0)),
-        };
+        let source = self.end(from).map(End::reads).transpose()?;
+        let target = self.end(into).map(End::writes).transpose()?;
+        // Neither is a pipe, or both are the same one.
+        if source == target {
+            return Err(Errno::EINVAL);
+        }
         let mut bytes: Vec<u8> = Vec::new();
         if let Some(source) = source {
             let pipe = self.pipe(source);
@@ -210,7 +202,7 @@ impl World {
         Ok(count)
     }
 
-    fn room_to_splice(&mut self, buffer: FileId) -> Result<usize, Errno> {
+    fn room_to_splice(&mut self, buffer: FileId) -> Result<usize> {
         let pipe = self.pipe(buffer);
         if pipe.reader.is_none() {
             return Err(Errno::EPIPE);
@@ -224,11 +216,7 @@ impl World {
     /// Reference: fs/splice.c: `splice_to_pipe`
     fn splice_in(&mut self, buffer: FileId, bytes: &[u8]) -> usize {
         let pipe = self.pipe(buffer);
-        pipe.pages.extend(bytes.chunks(PAGE_BYTES).map(|page| Page {
-            bytes: page.iter().copied().collect(),
-            filled: page.len(),
-            is_ours: false,
-        }));
+        pipe.pages.extend(bytes.chunks(PAGE_BYTES).map(|page| Page::new(page, false)));
         if let Some(reader) = pipe.reader {
             self.wake(reader, ANYTHING);
         }
@@ -250,10 +238,7 @@ impl World {
     }
 
     /// Reference: fs/pipe.c: `pipe_release`
-    pub(super) fn close_pipe(&mut self, file: FileId) {
-        let Some((buffer, is_writer)) = self.end(file) else {
-            return;
-        };
+    pub(super) fn close_pipe(&mut self, file: FileId, End { buffer, is_writer }: End) {
         self.files.remove(&file);
         let pipe = self.pipe(buffer);
         let gone = if is_writer { &mut pipe.writer } else { &mut pipe.reader };
@@ -264,9 +249,9 @@ impl World {
         }
     }
 
-    fn end(&mut self, file: FileId) -> Option<(FileId, bool)> {
-        match &self.at(file).node {
-            Node::Pipe(end) => Some((end.buffer, end.is_writer)),
+    fn end(&mut self, file: FileId) -> Option<End> {
+        match self.at(file).node {
+            Node::Pipe(end) => Some(end),
             _ => None,
         }
     }

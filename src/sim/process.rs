@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::world::{FileId, Node, World};
+use super::world::{FileId, Node, Result, World};
 use crate::errno::Errno;
 use crate::kernel::{Fd, Limit, SignalSet};
 
@@ -45,7 +45,7 @@ impl World {
     /// Whether `count` more descriptors, each of a file of its own, can be had.
     ///
     /// Reference: fs/file.c: `alloc_fd`, fs/file_table.c: `alloc_empty_file`
-    pub(super) fn room_for(&self, process: usize, count: usize) -> Result<(), Errno> {
+    pub(super) fn room_for(&self, process: usize, count: usize) -> Result<()> {
         self.descriptors_for(process, count)?;
         if self.files_open + count > self.config.files_max {
             return Err(Errno::ENFILE);
@@ -53,19 +53,11 @@ impl World {
         Ok(())
     }
 
-    fn descriptors_for(&self, process: usize, count: usize) -> Result<(), Errno> {
+    fn descriptors_for(&self, process: usize, count: usize) -> Result<()> {
         let process = &self.processes[process];
         let limit = usize::try_from(process.limit.soft).unwrap_or(usize::MAX);
-        let free_below = process.table[FIRST..]
-            .iter()
-            .take(limit.saturating_sub(FIRST))
-            .filter(|slot| slot.is_none())
-            .count();
-        let free_above = limit.saturating_sub(process.table.len());
-        if free_below.saturating_add(free_above) < count {
-            return Err(Errno::EMFILE);
-        }
-        Ok(())
+        let taken = FIRST + process.table.iter().take(limit).flatten().count();
+        if limit.saturating_sub(taken) < count { Err(Errno::EMFILE) } else { Ok(()) }
     }
 
     /// Gives `file` the lowest free number. The caller has asked whether there is room.
@@ -76,21 +68,19 @@ impl World {
         let table = &mut self.processes[process].table;
         let free = table[FIRST..].iter().position(Option::is_none);
         let slot = free.map_or(table.len(), |free| FIRST + free);
-        if slot == table.len() {
-            table.push(None);
-        }
+        table.resize(table.len().max(slot + 1), None);
         table[slot] = Some(file);
         Fd::simulated(number(process, slot))
     }
 
     /// Makes a file and gives it a number; for the calls that do only that.
-    pub(super) fn open(&mut self, process: usize, node: Node) -> Result<Fd, Errno> {
+    pub(super) fn open(&mut self, process: usize, node: Node) -> Result<Fd> {
         self.room_for(process, 1)?;
         let file = self.add(node);
         Ok(self.install(process, file))
     }
 
-    pub(super) fn dup(&mut self, process: usize, fd: &Fd) -> Result<Fd, Errno> {
+    pub(super) fn dup(&mut self, process: usize, fd: &Fd) -> Result<Fd> {
         self.descriptors_for(process, 1)?;
         let file = self.file(process, fd);
         Ok(self.install(process, file))
@@ -141,7 +131,7 @@ impl World {
         }
     }
 
-    pub(super) fn prlimit(&mut self, process: usize, new: Option<Limit>) -> Result<Limit, Errno> {
+    pub(super) fn prlimit(&mut self, process: usize, new: Option<Limit>) -> Result<Limit> {
         let limit = &mut self.processes[process].limit;
         let old = *limit;
         if let Some(new) = new {

@@ -3,8 +3,7 @@
 //! Knows processes. No signal kills here: one that is not blocked meets a handler that does
 //! nothing, and ends a wait.
 
-use super::stream::bit;
-use super::world::{ANYTHING, FileId, Node, World};
+use super::world::{ANYTHING, FileId, Node, Result, World, bit};
 use crate::errno::Errno;
 use crate::event::EPOLLIN;
 use crate::kernel::{SIGINFO_BYTES, Signal, SignalSet};
@@ -56,11 +55,7 @@ impl World {
     /// As many records as fit, lowest numbers first. Only the number is filled in.
     ///
     /// Reference: fs/signalfd.c: `signalfd_read_iter`
-    pub(super) fn read_signals(
-        &mut self,
-        signals: Signals,
-        buf: &mut [u8],
-    ) -> Result<usize, Errno> {
+    pub(super) fn read_signals(&mut self, signals: Signals, buf: &mut [u8]) -> Result<usize> {
         if buf.len() < SIGINFO_BYTES {
             return Err(Errno::EINVAL);
         }

@@ -1,21 +1,55 @@
-//! What all sockets have, and names: bind(2), and who is found under which name.
+//! Sockets: what all have, what is so of one, and each verb handed to the protocol that knows it.
 //!
-//! Knows addresses; what is done with who was found stands elsewhere.
+//! Knows four protocols by name; their rules stand in `tcp.rs`, `udp.rs`, `unix.rs` and
+//! `unix_datagram.rs`.
+//!
+//! ```text
+//!   Closed ── listen ──> Listening
+//!     │ ^
+//!     │ └─ refused ─┐
+//!     └─ connect ─> Connecting ─> Open ── both ends said (TCP), or reset ──> Closed
+//! ```
 
-use alloc::format;
-use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use alloc::collections::VecDeque;
 
+use super::config::Config;
+use super::letter::Letter;
 use super::options::Options;
-use super::stream::State;
-use super::world::{FileId, Node, World};
-use crate::addr::{Addr, Family, UnixAddr};
+use super::tcp::Tcp;
+use super::world::{ANYTHING, FileId, Later, Node, Result, World, bit};
+use crate::addr::{Addr, Family};
 use crate::errno::Errno;
-use crate::kernel::Kind;
+use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
+use crate::kernel::{Kind, Shut};
 
-/// What streams and datagram sockets have in common.
-pub(super) struct Common {
+/// The key of the wake-up for bytes: it says nothing to who waits for an end only.
+///
+/// Reference: net/core/sock.c: `sock_def_readable`
+pub(super) const BYTES_CAME: u32 = EPOLLIN | EPOLLPRI;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Tcp,
+    Udp,
+    UnixStream,
+    UnixDatagram,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// New, or over.
+    Closed,
+    Listening,
+    /// `SYN_SENT`.
+    Connecting,
+    /// Datagram sockets always are.
+    Open,
+}
+
+pub(super) struct Socket {
     pub(super) family: Family,
+    pub(super) kind: Kind,
+    pub(super) state: State,
     pub(super) local: Option<Addr>,
     pub(super) remote: Option<Addr>,
     /// Others find it under its name. An accepted socket has the name of its listener, and is
@@ -24,21 +58,37 @@ pub(super) struct Common {
     /// Whether bind(2) asked for this very address, and for this very port.
     ///
     /// Reference: include/net/sock.h: `SOCK_BINDADDR_LOCK`, `SOCK_BINDPORT_LOCK`
-    keeps_ip: bool,
-    keeps_port: bool,
+    pub(super) keeps_ip: bool,
+    pub(super) keeps_port: bool,
     /// The error that the next to ask is told: one slot.
     pub(super) error: Option<Errno>,
     /// `RCV_SHUTDOWN`: the peer has ended, or we have.
     pub(super) read_shut: bool,
     /// `SEND_SHUTDOWN`.
     pub(super) write_shut: bool,
+    /// Somebody found no room, and is to be told of it (`SOCK_NOSPACE`).
+    pub(super) wants_room: bool,
     pub(super) options: Options,
+    /// Whom it is connected to. UDP knows an address only, and a cut cable leads to nobody.
+    pub(super) peer: Option<FileId>,
+    /// What has arrived and is unread; TCP's lies in `tcp.inbox`.
+    pub(super) letters: VecDeque<Letter>,
+    /// Unix only: what our letters cost us that others have not read.
+    pub(super) unread_cost: usize,
+    /// Unix datagrams only: our peer's queue was full, and we are to be told when it is not.
+    pub(super) waits_for_peer: bool,
+    pub(super) tcp: Tcp,
+    /// Of a listener: who waits to be accepted, and how many may besides the first.
+    pub(super) queue: VecDeque<FileId>,
+    pub(super) backlog: usize,
 }
 
-impl Common {
-    pub(super) fn new(family: Family) -> Self {
+impl Socket {
+    pub(super) fn new(family: Family, kind: Kind, config: &Config) -> Self {
         Self {
             family,
+            kind,
+            state: if kind == Kind::Stream { State::Closed } else { State::Open },
             local: None,
             remote: None,
             is_bound: false,
@@ -47,292 +97,222 @@ impl Common {
             error: None,
             read_shut: false,
             write_shut: false,
-            options: Options::default(),
+            wants_room: false,
+            options: Options::new(config),
+            peer: None,
+            letters: VecDeque::new(),
+            unread_cost: 0,
+            waits_for_peer: false,
+            tcp: Tcp::default(),
+            queue: VecDeque::new(),
+            backlog: 0,
         }
     }
 
-    /// Gives back, with the peer, what bind(2) did not ask for.
+    pub(super) fn shut(&mut self, read: bool, write: bool) {
+        self.read_shut |= read;
+        self.write_shut |= write;
+    }
+
+    pub(super) fn is_unix(&self) -> bool {
+        self.family == Family::Unix
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        match (self.kind, self.is_unix()) {
+            (Kind::Stream, false) => Protocol::Tcp,
+            (Kind::Stream, true) => Protocol::UnixStream,
+            (Kind::Datagram, false) => Protocol::Udp,
+            (Kind::Datagram, true) => Protocol::UnixDatagram,
+        }
+    }
+
+    pub(super) fn unread_bytes(&self) -> usize {
+        let letters = self.letters.iter().map(|letter| letter.bytes.len()).sum::<usize>();
+        self.tcp.inbox.len() + letters
+    }
+
+    /// Whether there is as much as a reader wants to be woken for. Only TCP minds
+    /// `SO_RCVLOWAT`.
     ///
-    /// Reference: net/ipv4/udp.c: `__udp_disconnect`, net/ipv4/tcp.c: `tcp_disconnect`
-    pub(super) fn part(&mut self) {
-        self.remote = None;
-        if !self.keeps_port {
-            self.is_bound = false;
-            let ip = self.local.filter(|_| self.keeps_ip);
-            self.local = ip.map(|local| local.with_port(0));
+    /// Reference: net/ipv4/tcp_input.c: `tcp_data_ready`
+    pub(super) fn is_worth_reading(&self) -> bool {
+        if self.protocol() != Protocol::Tcp {
+            return !self.letters.is_empty();
         }
+        // The urgent byte at the very front is not there for who reads plainly.
+        let urgent = usize::from(self.tcp.urgent_at == Some(0));
+        self.tcp.inbox.len() >= self.options.low_bytes + urgent
     }
 
-    fn is_shared_with(&self, other: &Self) -> bool {
-        self.options.reuse_port() && other.options.reuse_port()
+    /// Whether there is as much room as a writer wants to be woken for: of TCP's buffer a
+    /// third, of a Unix socket's three quarters. UDP has always room.
+    ///
+    /// Reference: include/net/sock.h: `sk_stream_is_writeable`,
+    /// net/unix/af_unix.c: `unix_writable`
+    fn has_room(&self) -> bool {
+        match self.protocol() {
+            Protocol::Tcp => self.tcp.outbox.len() * 3 <= self.options.send_bytes * 2,
+            Protocol::Udp => true,
+            Protocol::UnixStream | Protocol::UnixDatagram => {
+                let is_listener = self.state == State::Listening;
+                !is_listener && (self.unread_cost + 1) * 4 <= self.options.send_bytes
+            }
+        }
     }
 }
 
-/// The first port given to who does not ask for one, as on Linux.
-const PORTS_FROM: u16 = 32_768;
-/// And the last, which makes a count of 2^14 and keeps the arithmetic in 16 bits.
-const PORTS: u16 = 16_384;
-
 impl World {
-    /// Reference: net/ipv4/af_inet.c: `__inet_bind`, net/unix/af_unix.c: `unix_bind`
-    pub(super) fn bind(&mut self, file: FileId, addr: &Addr) -> Result<(), Errno> {
-        let family = self.socket(file)?.family;
-        fits(family, addr)?;
-        if addr.ip().is_some_and(|ip| !is_ours(ip) && !ip.is_multicast()) {
-            return Err(Errno::EADDRNOTAVAIL);
+    /// What is so now. A stream that was never connected hangs up; a TCP listener knows nothing
+    /// but its queue, and TCP's writing end stays "room" when shut, so that the writer meets the
+    /// error.
+    ///
+    /// Reference: net/ipv4/tcp.c: `tcp_poll`, net/core/datagram.c: `datagram_poll`,
+    /// net/unix/af_unix.c: `unix_poll`, `unix_dgram_poll`
+    pub(super) fn poll_socket(&mut self, file: FileId) -> u32 {
+        let is_peer_full = self.is_peer_full(file);
+        let socket = self.socket(file);
+        let is_tcp = socket.protocol() == Protocol::Tcp;
+        if socket.state == State::Listening && is_tcp {
+            return bit(!socket.queue.is_empty(), EPOLLIN);
         }
-        // What was accepted has its address from the listener.
-        let has_begun = self
-            .find_stream(file)
-            .is_some_and(|stream| !stream.is_unix() && stream.state != State::Closed);
-        if self.socket(file)?.is_bound || has_begun {
-            return Err(Errno::EINVAL);
+        let (read_shut, write_shut) = (socket.read_shut, socket.write_shut);
+        let mut so = bit(socket.error.is_some(), EPOLLERR);
+        so |= bit(read_shut, EPOLLIN | EPOLLRDHUP);
+        so |= bit(read_shut && write_shut || socket.state == State::Closed, EPOLLHUP);
+        if socket.state == State::Connecting {
+            return so;
         }
-        let asked = (addr.ip().is_some_and(|ip| !ip.is_unspecified()), addr.port() != Some(0));
-        let addr = match addr {
-            Addr::Unix(name) if name.is_unnamed() => self.unused_name(),
-            Addr::Unix(name) => self.take_name(file, *name)?,
-            _ if addr.port() == Some(0) => self.unused_port(file, addr)?,
-            _ if self.is_taken(file, addr) => return Err(Errno::EADDRINUSE),
-            _ => *addr,
+        so |= bit(socket.is_worth_reading() || !socket.queue.is_empty(), EPOLLIN);
+        so |= bit(socket.tcp.urgent_at.is_some(), EPOLLPRI);
+        let has_room = socket.has_room() && !is_peer_full;
+        // Who was told that there is no room is to be told when there is.
+        socket.wants_room |= !has_room && !write_shut;
+        so |= bit(has_room || write_shut && is_tcp, EPOLLOUT);
+        so
+    }
+
+    /// Tells who found no room that there is some, once there is enough of it. A Unix socket
+    /// is told each time that a letter of his is read, whether or not he was ever short of room.
+    ///
+    /// Reference: net/ipv4/tcp_input.c: `tcp_check_space`,
+    /// net/unix/af_unix.c: `unix_write_space`
+    pub(super) fn room_came_free(&mut self, file: FileId) {
+        if let Some(socket) = self.find_socket(file)
+            && socket.has_room()
+            && (socket.is_unix() || socket.wants_room)
+        {
+            socket.wants_room = false;
+            self.wake(file, EPOLLOUT);
+        }
+    }
+
+    /// Reads one message: how much of it there was, and who sent it. A stream says no names.
+    pub(super) fn recv(&mut self, file: FileId, buf: &mut [u8]) -> Result<(usize, Addr)> {
+        let socket = self.socket(file);
+        let protocol = socket.protocol();
+        if socket.kind == Kind::Datagram {
+            return self.recv_datagram(file, buf);
+        }
+        // What chance withholds arrives later.
+        let there = socket.unread_bytes().min(buf.len());
+        let mut room = buf.len();
+        if there > 1 && self.chance.happens(self.config.odds.short_recv) {
+            room = 1 + self.chance.below(there - 1);
+            self.later.push(Later::Readable(file));
+        }
+        let buf = &mut buf[..room];
+        let count = match protocol {
+            Protocol::Tcp => self.recv_tcp(file, buf)?,
+            _ => self.recv_unix(file, buf)?,
         };
-        let socket = self.socket(file)?;
-        (socket.local, socket.is_bound) = (Some(addr), true);
-        (socket.keeps_ip, socket.keeps_port) = asked;
-        Ok(())
+        Ok((count, Addr::Unspec))
     }
 
-    /// A Unix path is a file on the disk, which stays there until it is unlinked.
-    fn take_name(&mut self, file: FileId, name: UnixAddr) -> Result<Addr, Errno> {
-        if let Some(path) = name.as_path() {
-            if self.paths.contains_key(path) {
-                return Err(Errno::EADDRINUSE);
+    /// Reads what `buf` has room for.
+    pub(super) fn recv_bytes(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize> {
+        self.recv(file, buf).map(|(len, _)| len.min(buf.len()))
+    }
+
+    /// Sends one message, to `addr` if there is one, or to the peer.
+    pub(super) fn send(&mut self, file: FileId, buf: &[u8], addr: Option<&Addr>) -> Result<usize> {
+        let socket = self.socket(file);
+        let protocol = socket.protocol();
+        match protocol {
+            Protocol::Udp => return self.send_udp(file, buf, addr),
+            Protocol::UnixDatagram => return self.send_unix_datagram(file, buf, addr),
+            // A stream has one peer: TCP ignores the address, Unix minds it.
+            Protocol::UnixStream if addr.is_some() => {
+                let is_connected = socket.peer.is_some();
+                return Err(if is_connected { Errno::EISCONN } else { Errno::EOPNOTSUPP });
             }
-            self.paths.insert(path.into(), file);
-        } else {
-            let (_, kind, _) = self.socket_at(file).expect("only sockets are bound");
-            if self.find_unix(&name, kind).is_ok() {
-                return Err(Errno::EADDRINUSE);
-            }
+            Protocol::Tcp | Protocol::UnixStream => {}
         }
-        Ok(Addr::Unix(name))
+        let mut len = buf.len();
+        if len > 1 && self.chance.happens(self.config.odds.short_send) {
+            len = 1 + self.chance.below(len - 1);
+            // As if the buffer had been full just now: the writer is to be told of room.
+            self.socket(file).wants_room = true;
+            self.later.push(Later::Writable(file));
+        }
+        match protocol {
+            Protocol::Tcp => self.send_tcp(file, &buf[..len]),
+            _ => self.send_unix(file, &buf[..len], false),
+        }
     }
 
-    /// Five hexadecimal digits, abstract.
+    /// UDP minds being unconnected, and shuts all the same. Of a Unix stream both ends know at
+    /// once; one without a peer can be shut too.
     ///
-    /// Man page: unix(7), "Autobind feature"
-    fn unused_name(&mut self) -> Addr {
-        self.names_given += 1;
-        let name = format!("{:05x}", self.names_given);
-        let name = UnixAddr::abstract_name(name.as_bytes()).expect("five bytes fit");
-        Addr::Unix(name)
+    /// Reference: net/ipv4/af_inet.c: `inet_shutdown`, net/unix/af_unix.c: `unix_shutdown`
+    pub(super) fn shutdown(&mut self, file: FileId, how: Shut) -> Result<()> {
+        let (read, write) = (how != Shut::Write, how != Shut::Read);
+        let socket = self.socket(file);
+        let protocol = socket.protocol();
+        if protocol == Protocol::Tcp {
+            return self.shutdown_tcp(file, read, write);
+        }
+        socket.shut(read, write);
+        let (peer, is_connected) = (socket.peer, socket.remote.is_some());
+        self.wake(file, ANYTHING);
+        if protocol == Protocol::UnixStream
+            && let Some(peer) = peer
+            && let Some(far) = self.find_socket(peer)
+        {
+            far.shut(write, read);
+            self.wake(peer, ANYTHING);
+        }
+        if protocol == Protocol::Udp && !is_connected { Err(Errno::ENOTCONN) } else { Ok(()) }
     }
 
-    fn unused_port(&mut self, file: FileId, addr: &Addr) -> Result<Addr, Errno> {
-        for _ in 0..PORTS {
-            self.names_given = self.names_given.wrapping_add(1);
-            let named = addr.with_port(PORTS_FROM + self.names_given % PORTS);
-            if !self.is_taken(file, &named) {
-                return Ok(named);
+    pub(super) fn close_socket(&mut self, file: FileId) {
+        match self.socket(file).protocol() {
+            Protocol::Tcp => self.close_tcp(file),
+            Protocol::UnixStream => self.close_unix(file, false),
+            Protocol::Udp | Protocol::UnixDatagram => {
+                self.purge(file);
+                self.files.remove(&file);
             }
         }
-        Err(Errno::EADDRINUSE)
     }
 
-    /// Gives a name to an IP socket that sends or listens before it was bound.
-    pub(super) fn bind_any(&mut self, file: FileId, ip: Option<IpAddr>) -> Result<(), Errno> {
-        let socket = self.socket(file)?;
-        if socket.is_bound {
-            return Ok(());
-        }
-        let mine = socket.local.and_then(|local| local.ip());
-        let ip = mine.or(ip).unwrap_or(any_ip(socket.family));
-        let named = self.unused_port(file, &SocketAddr::new(ip, 0).into())?;
-        let socket = self.socket(file)?;
-        (socket.local, socket.is_bound) = (Some(named), true);
-        Ok(())
+    /// The socket, which the caller has seen to be one.
+    pub(super) fn socket(&mut self, file: FileId) -> &mut Socket {
+        self.find_socket(file).expect("whoever calls has seen that it is a socket")
     }
 
-    /// Whether another socket has the name and does not share it. Streams that both say
-    /// `SO_REUSEADDR` share it unless one listens; datagram sockets share it in silence.
-    ///
-    /// Reference: net/ipv4/inet_connection_sock.c: `inet_bind_conflict`
-    pub(super) fn is_taken(&self, file: FileId, addr: &Addr) -> bool {
-        let (mine, kind, _) = self.socket_at(file).expect("only sockets are bound");
-        self.files.keys().filter(|id| **id != file).any(|id| {
-            let Some((other, other_kind, state)) = self.socket_at(*id) else {
-                return false;
-            };
-            let reuse = mine.options.reuse_addr() && other.options.reuse_addr();
-            other_kind == kind
-                && other.is_bound
-                && other.local.is_some_and(|local| overlap(&local, addr))
-                && !mine.is_shared_with(other)
-                && !(reuse && state != Some(State::Listening))
-        })
-    }
-
-    /// What of the kernel's tables is a socket: what it has, its kind, its state as a stream.
-    fn socket_at(&self, file: FileId) -> Option<(&Common, Kind, Option<State>)> {
-        match &self.files.get(&file)?.node {
-            Node::Stream(stream) => Some((&stream.common, Kind::Stream, Some(stream.state))),
-            Node::Datagram(datagram) => Some((&datagram.common, Kind::Datagram, None)),
+    /// The socket at the other end say, which may be gone.
+    pub(super) fn find_socket(&mut self, file: FileId) -> Option<&mut Socket> {
+        match &mut self.files.get_mut(&file)?.node {
+            Node::Socket(socket) => Some(socket),
             _ => None,
         }
     }
 
-    /// Who is bound to a Unix name. A path without a file is ENOENT, one without a socket is
-    /// ECONNREFUSED, one with a socket of the wrong kind is EPROTOTYPE; abstract names are
-    /// kept apart by kind.
-    ///
-    /// Reference: net/unix/af_unix.c: `unix_find_other`
-    pub(super) fn find_unix(&self, name: &UnixAddr, kind: Kind) -> Result<FileId, Errno> {
-        let Some(path) = name.as_path() else {
-            let name = Some(Addr::Unix(*name));
-            let is_it = |id: &FileId| {
-                self.socket_at(*id).is_some_and(|(socket, found, _)| {
-                    socket.is_bound && socket.local == name && found == kind
-                })
-            };
-            return self.files.keys().copied().find(is_it).ok_or(Errno::ECONNREFUSED);
-        };
-        let found = *self.paths.get(path).ok_or(Errno::ENOENT)?;
-        match self.socket_at(found) {
-            Some((_, its_kind, _)) if its_kind == kind => Ok(found),
-            Some(_) => Err(Errno::EPROTOTYPE),
-            None => Err(Errno::ECONNREFUSED),
-        }
-    }
-
-    /// Who takes what is sent to an IP address: a listener, or a datagram socket (one that is
-    /// connected takes only what its peer sends, and goes before the others). When several
-    /// share the port it is spread among them.
-    ///
-    /// Reference: net/ipv4/inet_hashtables.c: `__inet_lookup_listener`,
-    /// net/ipv4/udp.c: `udp4_lib_lookup2`
-    pub(super) fn find_inet(
-        &mut self,
-        addr: &Addr,
-        kind: Kind,
-        from: Option<Addr>,
-    ) -> Option<FileId> {
-        let candidates = self.files.keys().filter_map(|id| {
-            let (socket, found, state) = self.socket_at(*id)?;
-            let is_it = found == kind
-                && state.is_none_or(|state| state == State::Listening)
-                && self.is_addressed(*id, addr, from);
-            let exact = (socket.remote.is_some(), socket.local?.ip() == addr.ip());
-            is_it.then_some((exact, *id))
-        });
-        let candidates: Vec<_> = candidates.collect();
-        let best = candidates.iter().map(|(exact, _)| *exact).max()?;
-        let sharing = candidates.iter().filter(|(exact, _)| *exact == best);
-        let sharing: Vec<FileId> = sharing.map(|(_, id)| *id).collect();
-        let drawn = self.chance.below(sharing.len());
-        Some(sharing[drawn])
-    }
-
-    /// Whether a socket is bound to where `addr` leads, and hears those who come `from` there: a
-    /// datagram socket that is connected hears its peer only.
-    pub(super) fn is_addressed(&self, file: FileId, addr: &Addr, from: Option<Addr>) -> bool {
-        self.socket_at(file).is_some_and(|(socket, kind, _)| {
-            socket.is_bound
-                && socket.local.is_some_and(|local| covers(&local, addr))
-                && (kind == Kind::Stream || socket.remote.is_none_or(|peer| is_from(&peer, from)))
+    pub(super) fn sockets(&self) -> impl Iterator<Item = (FileId, &Socket)> {
+        self.files.iter().filter_map(|(id, file)| match &file.node {
+            Node::Socket(socket) => Some((*id, &**socket)),
+            _ => None,
         })
     }
-
-    pub(super) fn getsockname(&mut self, file: FileId) -> Result<Addr, Errno> {
-        let socket = self.socket(file)?;
-        Ok(socket.local.unwrap_or_else(|| nameless(socket.family)))
-    }
-
-    /// Reference: net/ipv4/af_inet.c: `inet_getname`: of a closed TCP connection nobody
-    /// remembers the peer.
-    pub(super) fn getpeername(&mut self, file: FileId) -> Result<Addr, Errno> {
-        let is_over = self.find_stream(file).is_some_and(|stream| {
-            !stream.is_unix() && matches!(stream.state, State::Closed | State::Connecting)
-        });
-        let socket = self.socket(file)?;
-        // A UDP socket may be connected to port 0, which counts as nobody.
-        let peer = socket.remote.filter(|peer| !is_over && peer.port() != Some(0));
-        peer.ok_or(Errno::ENOTCONN)
-    }
-}
-
-/// Bytes of a `sockaddr_in`.
-const V4_LEN: u32 = 16;
-
-/// Whether an address is of the family that a socket wants.
-///
-/// Reference: net/ipv4/udp.c: `udp_sendmsg`
-pub(super) fn fits(family: Family, addr: &Addr) -> Result<(), Errno> {
-    match (family, addr.family()) {
-        (_, Some(given)) if given == family => Ok(()),
-        // Only one that is long enough is looked at, and then the family is wrong.
-        (Family::Inet, Some(_)) if addr.encode().socklen() >= V4_LEN => Err(Errno::EAFNOSUPPORT),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-/// This machine has the loopback addresses and no others.
-pub(super) fn is_ours(ip: IpAddr) -> bool {
-    ip.is_loopback() || ip.is_unspecified()
-}
-
-/// The address of a socket that has none.
-pub(super) fn nameless(family: Family) -> Addr {
-    match family {
-        Family::Unix => Addr::Unix(UnixAddr::unnamed()),
-        Family::Inet | Family::Inet6 => SocketAddr::new(any_ip(family), 0).into(),
-    }
-}
-
-fn any_ip(family: Family) -> IpAddr {
-    match family {
-        Family::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
-        Family::Inet | Family::Unix => Ipv4Addr::UNSPECIFIED.into(),
-    }
-}
-
-/// Where to look for the peer: "any address" means this machine.
-pub(super) fn destination(addr: &Addr) -> Addr {
-    match (addr, addr.ip()) {
-        (Addr::V4(v4), Some(ip)) if ip.is_unspecified() => {
-            SocketAddr::new(Ipv4Addr::LOCALHOST.into(), v4.port()).into()
-        }
-        (Addr::V6(v6), Some(ip)) if ip.is_unspecified() => {
-            SocketAddr::new(Ipv6Addr::LOCALHOST.into(), v6.port()).into()
-        }
-        _ => *addr,
-    }
-}
-
-/// The address that a connection to `ip` comes from.
-pub(super) fn source(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    }
-}
-
-fn is_any(addr: &Addr) -> bool {
-    addr.ip().is_some_and(|ip| ip.is_unspecified())
-}
-
-/// Whether who is connected to `peer` takes what comes from there.
-fn is_from(peer: &Addr, from: Option<Addr>) -> bool {
-    let any_port = peer.port().filter(|port| *port == 0);
-    from.map(|from| any_port.map_or(from, |port| from.with_port(port))) == Some(*peer)
-}
-
-/// Whether what is sent to `addr` is for who is bound to `local`.
-fn covers(local: &Addr, addr: &Addr) -> bool {
-    local.family() == addr.family()
-        && local.port() == addr.port()
-        && (is_any(local) || local.ip() == addr.ip())
-}
-
-fn overlap(one: &Addr, other: &Addr) -> bool {
-    covers(one, other) || covers(other, one)
 }

@@ -3,38 +3,72 @@
 //! Knows streams. Between two sockets there is no network: a segment, an end (FIN) or a reset
 //! (RST) has arrived when the call that sent it returns.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::mem;
 
-use super::stream::{Attempt, BYTES_CAME, Far, State, Stream};
-use super::world::{ANYTHING, FileId, World};
+use super::socket::{BYTES_CAME, Socket, State};
+use super::world::{ANYTHING, FileId, Result, World, take};
 use crate::errno::Errno;
 use crate::event::EPOLLERR;
-use crate::kernel::Shut;
+use crate::kernel::SocketOption;
+
+/// What the caller of connect(2) knows of it.
+///
+/// Reference: include/uapi/linux/net.h: `socket_state`
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Attempt {
+    /// There was none, or its end is known.
+    #[default]
+    None,
+    /// It has begun: to ask again tells how it ended.
+    Begun,
+    /// It failed, and the socket was shut before anybody asked: it connects no more.
+    Spoilt,
+}
+
+/// What TCP sockets alone have.
+#[derive(Default)]
+pub(super) struct Tcp {
+    pub(super) inbox: VecDeque<u8>,
+    /// Taken from the sender, without room at the receiver.
+    pub(super) outbox: VecDeque<u8>,
+    /// Where in the inbox the urgent byte stands.
+    pub(super) urgent_at: Option<usize>,
+    pub(super) attempt: Attempt,
+    /// Our end is to follow the outbox.
+    end_follows: bool,
+    /// Our end has been delivered.
+    end_sent: bool,
+    /// The peer's kernel has not answered our end yet (`FIN_WAIT1`).
+    end_unanswered: bool,
+    /// The peer's end has come (`SOCK_DONE`).
+    pub(super) ended: bool,
+    /// Closed by its owner, with bytes still to deliver.
+    is_orphan: bool,
+}
 
 impl World {
     /// Takes as many bytes as the peer and then our own buffer have room for.
     ///
     /// Reference: net/ipv4/tcp.c: `tcp_sendmsg_locked`, net/core/stream.c:
     /// `sk_stream_wait_connect`, `sk_stream_error`
-    pub(super) fn send_tcp(&mut self, file: FileId, buf: &[u8]) -> Result<usize, Errno> {
-        let send_bytes = self.config.send_buffer_bytes;
-        let stream = self.stream(file);
-        let common = &mut stream.common;
-        let refusal = match stream.state {
-            State::Open if common.error.is_none() && !common.write_shut => None,
+    pub(super) fn send_tcp(&mut self, file: FileId, buf: &[u8]) -> Result<usize> {
+        let socket = self.socket(file);
+        let refusal = match socket.state {
+            State::Open if socket.error.is_none() && !socket.write_shut => None,
             State::Connecting => Some(Errno::EAGAIN),
             State::Open | State::Closed | State::Listening => Some(Errno::EPIPE),
         };
         if let Some(errno) = refusal {
-            return Err(common.error.take().unwrap_or(errno));
+            return Err(socket.error.take().unwrap_or(errno));
         }
-        let far = stream.far;
-        let send_bytes = stream.common.options.send_bytes(send_bytes);
-        let room_here = send_bytes.saturating_sub(stream.outbox.len());
-        let len = buf.len().min(room_here + self.room_at(far));
-        let stream = self.stream(file);
-        stream.outbox.extend(&buf[..len]);
-        stream.wants_room |= len < buf.len();
+        let room_here = socket.options.send_bytes.saturating_sub(socket.tcp.outbox.len());
+        let peer = socket.peer;
+        let len = buf.len().min(room_here + self.room_at(peer));
+        let socket = self.socket(file);
+        socket.tcp.outbox.extend(&buf[..len]);
+        socket.wants_room |= len < buf.len();
         if len == 0 && !buf.is_empty() {
             return Err(Errno::EAGAIN);
         }
@@ -46,65 +80,66 @@ impl World {
     /// bytes. An end that came before the error hides it.
     ///
     /// Reference: net/ipv4/tcp.c: `tcp_recvmsg_locked`
-    pub(super) fn recv_tcp(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize, Errno> {
-        let stream = self.stream(file);
-        if stream.state == State::Listening {
+    pub(super) fn recv_tcp(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize> {
+        let socket = self.socket(file);
+        if socket.state == State::Listening {
             return Err(Errno::ENOTCONN);
         }
-        if stream.urgent_at == Some(0) && !buf.is_empty() {
+        if socket.tcp.urgent_at == Some(0) && !buf.is_empty() {
             // The urgent byte itself is no part of what is read plainly.
-            stream.inbox.pop_front();
-            stream.urgent_at = None;
+            socket.tcp.inbox.pop_front();
+            socket.tcp.urgent_at = None;
             self.pull(file);
         }
-        let stream = self.stream(file);
-        if stream.inbox.is_empty() {
-            return end_of_tcp(stream);
+        let socket = self.socket(file);
+        if socket.tcp.inbox.is_empty() {
+            return end_of_tcp(socket);
         }
         // A read stops short at the urgent byte.
-        let there = stream.urgent_at.unwrap_or(stream.inbox.len());
-        let len = buf.len().min(there);
-        stream.take(&mut buf[..len]);
-        stream.urgent_at = stream.urgent_at.map(|at| at - len);
+        let there = socket.tcp.urgent_at.unwrap_or(usize::MAX);
+        let room = buf.len().min(there);
+        let len = take(&mut socket.tcp.inbox, &mut buf[..room]);
+        socket.tcp.urgent_at = socket.tcp.urgent_at.map(|at| at - len);
         self.pull(file);
         Ok(len)
     }
 
     /// Reference: net/ipv4/tcp_input.c: `tcp_urg`, `tcp_check_urg`
-    pub(super) fn send_urgent(&mut self, file: FileId, byte: u8) -> Result<(), Errno> {
+    pub(super) fn send_urgent(&mut self, file: FileId, byte: u8) -> Result<()> {
         self.send_tcp(file, &[byte])?;
-        if let Far::Peer(peer) = self.stream(file).far
-            && let Some(peer_stream) = self.find_stream(peer)
-            && !peer_stream.inbox.is_empty()
+        if let Some(peer) = self.socket(file).peer
+            && let Some(far) = self.find_socket(peer)
+            && let Some(last) = far.tcp.inbox.len().checked_sub(1)
         {
-            peer_stream.urgent_at = Some(peer_stream.inbox.len() - 1);
+            far.tcp.urgent_at = Some(last);
             self.wake(peer, BYTES_CAME);
         }
         Ok(())
     }
 
     /// Reference: net/ipv4/af_inet.c: `inet_shutdown`, net/ipv4/tcp.c: `tcp_shutdown`
-    pub(super) fn shutdown_tcp(&mut self, file: FileId, how: Shut) -> Result<(), Errno> {
-        let stream = self.stream(file);
-        let (read, write) = (how != Shut::Write, how != Shut::Read);
+    pub(super) fn shutdown_tcp(&mut self, file: FileId, read: bool, write: bool) -> Result<()> {
+        let socket = self.socket(file);
         let mut result = Ok(());
-        match stream.state {
+        match socket.state {
             State::Connecting => self.disconnect(file),
             State::Listening if read => self.disconnect(file),
             State::Listening => {}
-            State::Closed | State::Open => {
-                stream.attempt = match (stream.attempt, stream.state) {
-                    (Attempt::Begun, State::Closed) => Attempt::Spoilt,
-                    (Attempt::Begun, _) => Attempt::None,
-                    (attempt, _) => attempt,
-                };
-                stream.common.read_shut |= read;
-                let is_first = write && !stream.common.write_shut;
-                stream.common.write_shut |= write;
-                if stream.state == State::Closed {
-                    result = Err(Errno::ENOTCONN);
-                } else if is_first {
-                    stream.end_follows = true;
+            State::Closed => {
+                if socket.tcp.attempt == Attempt::Begun {
+                    socket.tcp.attempt = Attempt::Spoilt;
+                }
+                socket.shut(read, write);
+                result = Err(Errno::ENOTCONN);
+            }
+            State::Open => {
+                if socket.tcp.attempt == Attempt::Begun {
+                    socket.tcp.attempt = Attempt::None;
+                }
+                let is_first = write && !socket.write_shut;
+                socket.shut(read, write);
+                if is_first {
+                    socket.tcp.end_follows = true;
                     self.deliver(file);
                 }
             }
@@ -119,20 +154,15 @@ impl World {
     pub(super) fn disconnect(&mut self, file: FileId) {
         self.reset_queue(file);
         self.break_off(file);
-        let stream = self.stream(file);
+        let socket = self.socket(file);
         // The reset that goes to the peer is an error here, too.
-        if stream.state == State::Open {
-            stream.common.error = Some(Errno::ECONNRESET);
+        if socket.state == State::Open {
+            socket.error = Some(Errno::ECONNRESET);
         }
-        stream.state = State::Closed;
-        stream.far = Far::Nobody;
-        (stream.common.read_shut, stream.common.write_shut) = (false, false);
-        stream.common.part();
-        (stream.ended, stream.end_sent, stream.end_follows) = (false, false, false);
-        stream.end_unanswered = false;
-        (stream.attempt, stream.urgent_at) = (Attempt::None, None);
-        stream.inbox.clear();
-        stream.outbox.clear();
+        socket.part();
+        (socket.state, socket.peer) = (State::Closed, None);
+        (socket.read_shut, socket.write_shut) = (false, false);
+        socket.tcp = Tcp::default();
         self.wake(file, EPOLLERR);
     }
 
@@ -142,19 +172,26 @@ impl World {
     /// Reference: net/ipv4/tcp.c: `__tcp_close`
     pub(super) fn close_tcp(&mut self, file: FileId) {
         self.reset_queue(file);
-        let stream = self.stream(file);
-        let is_rude = !stream.inbox.is_empty() || stream.common.options.lingers_zero();
-        if stream.state != State::Open || is_rude {
+        let socket = self.socket(file);
+        let is_rude = !socket.tcp.inbox.is_empty()
+            || socket.options.has(SocketOption::LingerSeconds(Some(0)));
+        if socket.state != State::Open || is_rude {
             self.break_off(file);
             self.files.remove(&file);
             return;
         }
-        stream.is_orphan = true;
-        (stream.common.read_shut, stream.common.write_shut) = (true, true);
-        stream.end_follows |= !stream.end_sent;
+        socket.shut(true, true);
+        socket.tcp.is_orphan = true;
+        socket.tcp.end_follows |= !socket.tcp.end_sent;
         self.deliver(file);
         // Later bytes of the peer find nobody and are answered by a reset.
-        if self.find_stream(file).is_some_and(|stream| stream.outbox.is_empty()) {
+        self.bury(file);
+    }
+
+    /// Removes an orphan that has nothing more to say.
+    fn bury(&mut self, file: FileId) {
+        let has_said_all = |tcp: &Tcp| tcp.is_orphan && tcp.outbox.is_empty();
+        if self.find_socket(file).is_some_and(|socket| has_said_all(&socket.tcp)) {
             self.files.remove(&file);
         }
     }
@@ -163,7 +200,7 @@ impl World {
     ///
     /// Reference: net/ipv4/inet_connection_sock.c: `inet_csk_listen_stop`
     fn reset_queue(&mut self, file: FileId) {
-        while let Some(child) = self.stream(file).queue.pop_front() {
+        while let Some(child) = self.socket(file).queue.pop_front() {
             self.break_off(child);
             self.files.remove(&child);
         }
@@ -171,9 +208,9 @@ impl World {
 
     /// Sends a reset, when there is a connection to break.
     pub(super) fn break_off(&mut self, file: FileId) {
-        let stream = self.stream(file);
-        if stream.state == State::Open
-            && let Far::Peer(peer) = stream.far
+        let socket = self.socket(file);
+        if socket.state == State::Open
+            && let Some(peer) = socket.peer
         {
             self.reset(peer);
         }
@@ -184,21 +221,21 @@ impl World {
     ///
     /// Reference: net/ipv4/tcp_input.c: `tcp_reset`, net/ipv4/tcp.c: `tcp_done`
     pub(super) fn reset(&mut self, file: FileId) {
-        let Some(stream) = self.find_stream(file) else {
+        let Some(socket) = self.find_socket(file) else {
             return;
         };
-        if stream.is_orphan {
+        if socket.tcp.is_orphan {
             self.files.remove(&file);
             return;
         }
-        stream.common.error = Some(match stream.state {
+        socket.error = Some(match socket.state {
             State::Closed | State::Listening => return,
             State::Connecting => Errno::ECONNREFUSED,
-            State::Open if stream.ended && !stream.end_follows => Errno::EPIPE,
+            State::Open if socket.tcp.ended && !socket.tcp.end_follows => Errno::EPIPE,
             State::Open => Errno::ECONNRESET,
         });
-        stream.outbox.clear();
-        stream.end_follows = false;
+        socket.tcp.outbox.clear();
+        socket.tcp.end_follows = false;
         self.finish(file);
         self.wake(file, EPOLLERR);
     }
@@ -207,31 +244,27 @@ impl World {
     ///
     /// Reference: net/ipv4/tcp.c: `tcp_done`
     fn finish(&mut self, file: FileId) {
-        let stream = self.stream(file);
-        stream.state = State::Closed;
-        (stream.common.read_shut, stream.common.write_shut) = (true, true);
+        let socket = self.socket(file);
+        socket.state = State::Closed;
+        socket.shut(true, true);
         self.wake(file, ANYTHING);
     }
 
     /// Moves what waits in the outbox to the peer as far as he has room, and our end behind
-    /// it. Who speaks to nobody, or to one that has left, is answered by a reset.
+    /// it. Who speaks to one that has left is answered by a reset.
     ///
     /// Reference: net/ipv4/tcp_input.c: `tcp_data_queue`, `tcp_rcv_state_process`
     pub(super) fn deliver(&mut self, file: FileId) {
-        let far = self.stream(file).far;
-        let room = self.room_at(far);
-        let stream = self.stream(file);
-        let Far::Peer(peer) = far else {
-            stream.end_follows &= far == Far::Void;
-            if far == Far::Nobody && !stream.outbox.is_empty() {
-                self.reset(file);
-            }
+        let Some(peer) = self.socket(file).peer else {
+            // The cable is cut.
             return;
         };
-        let len = room.min(stream.outbox.len());
-        let bytes: Vec<u8> = stream.outbox.drain(..len).collect();
-        let ends = stream.end_follows && stream.outbox.is_empty();
-        let Some(peer_stream) = self.find_stream(peer) else {
+        let room = self.room_at(Some(peer));
+        let tcp = &mut self.socket(file).tcp;
+        let len = room.min(tcp.outbox.len());
+        let bytes: Vec<u8> = tcp.outbox.drain(..len).collect();
+        let ends = tcp.end_follows && tcp.outbox.is_empty();
+        let Some(far) = self.find_socket(peer) else {
             if len > 0 {
                 self.reset(file);
             } else if ends {
@@ -239,17 +272,17 @@ impl World {
             }
             return;
         };
-        let has_left = peer_stream.common.read_shut && !peer_stream.ended;
-        if len > 0 && has_left && (peer_stream.end_sent || peer_stream.end_follows) {
+        let has_left = far.read_shut && !far.tcp.ended;
+        if len > 0 && has_left && (far.tcp.end_sent || far.tcp.end_follows) {
             // He has ended, and shut his reading too: nobody there will ever read this.
             self.reset(peer);
             self.reset(file);
             return;
         }
         if len > 0 {
-            peer_stream.inbox.extend(bytes);
-            let is_worth_it = peer_stream.is_worth_reading();
-            if core::mem::take(&mut peer_stream.end_unanswered) {
+            far.tcp.inbox.extend(bytes);
+            let is_worth_it = far.is_worth_reading();
+            if mem::take(&mut far.tcp.end_unanswered) {
                 // With the bytes comes the answer to his end.
                 self.wake(peer, ANYTHING);
             } else if is_worth_it {
@@ -268,10 +301,10 @@ impl World {
     ///
     /// Reference: net/ipv4/tcp_input.c: `tcp_rcv_state_process`, `TCP_FIN_WAIT1`
     fn end_delivered(&mut self, file: FileId) {
-        let stream = self.stream(file);
-        (stream.end_follows, stream.end_sent) = (false, true);
-        stream.end_unanswered = !stream.ended;
-        if stream.ended {
+        let tcp = &mut self.socket(file).tcp;
+        (tcp.end_follows, tcp.end_sent) = (false, true);
+        tcp.end_unanswered = !tcp.ended;
+        if tcp.ended {
             self.finish(file);
         }
     }
@@ -280,12 +313,12 @@ impl World {
     ///
     /// Reference: net/ipv4/tcp_input.c: `tcp_fin`
     fn end_came(&mut self, file: FileId) {
-        let stream = self.stream(file);
-        stream.ended = true;
-        stream.common.read_shut = true;
-        if stream.is_orphan && stream.outbox.is_empty() {
+        let socket = self.socket(file);
+        socket.tcp.ended = true;
+        socket.read_shut = true;
+        if socket.tcp.is_orphan && socket.tcp.outbox.is_empty() {
             self.files.remove(&file);
-        } else if stream.end_sent {
+        } else if socket.tcp.end_sent {
             self.finish(file);
         } else {
             self.wake(file, ANYTHING);
@@ -294,46 +327,33 @@ impl World {
 
     /// Bytes were read: there is room for those that the peer has waiting.
     fn pull(&mut self, file: FileId) {
-        let Far::Peer(peer) = self.stream(file).far else {
-            return;
-        };
-        let Some(peer_stream) = self.find_stream(peer) else {
-            return;
-        };
-        if peer_stream.outbox.is_empty() {
-            return;
-        }
-        self.deliver(peer);
-        self.room_came_free(peer);
-        if self.find_stream(peer).is_some_and(|peer| peer.is_orphan && peer.outbox.is_empty()) {
-            self.files.remove(&peer);
+        if let Some(peer) = self.socket(file).peer
+            && self.find_socket(peer).is_some_and(|peer| !peer.tcp.outbox.is_empty())
+        {
+            self.deliver(peer);
+            self.room_came_free(peer);
+            self.bury(peer);
         }
     }
 
-    fn room_at(&mut self, far: Far) -> usize {
-        let default = self.config.receive_buffer_bytes;
-        match far {
-            Far::Peer(peer) => match self.find_stream(peer) {
-                Some(peer) => {
-                    let most = peer.common.options.receive_bytes(default);
-                    most.saturating_sub(peer.inbox.len())
-                }
-                // It goes out all the same, and the answer comes from his kernel.
-                None => usize::MAX / 2,
-            },
-            Far::Nobody | Far::Void => 0,
+    fn room_at(&mut self, peer: Option<FileId>) -> usize {
+        let Some(peer) = peer else { return 0 };
+        match self.find_socket(peer) {
+            Some(peer) => peer.options.receive_bytes.saturating_sub(peer.tcp.inbox.len()),
+            // It goes out all the same, and the answer comes from his kernel.
+            None => usize::MAX / 2,
         }
     }
 }
 
 /// What a reader is told when no byte is there.
-fn end_of_tcp(stream: &mut Stream) -> Result<usize, Errno> {
-    if stream.ended {
+fn end_of_tcp(socket: &mut Socket) -> Result<usize> {
+    if socket.tcp.ended {
         return Ok(0);
     }
-    match (stream.common.error.take(), stream.state) {
+    match (socket.error.take(), socket.state) {
         (Some(errno), _) => Err(errno),
-        (None, _) if stream.common.read_shut => Ok(0),
+        (None, _) if socket.read_shut => Ok(0),
         (None, State::Closed) => Err(Errno::ENOTCONN),
         (None, _) => Err(Errno::EAGAIN),
     }

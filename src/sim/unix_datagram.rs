@@ -1,43 +1,40 @@
 //! Unix datagrams' rules: nothing is ever lost, so who sends may find no room.
 //!
-//! Knows datagram sockets. Room has two ends: what the sender has unread everywhere, and how
-//! much the receiver's queue holds of strangers.
+//! Knows letters. Room has two ends: what the sender has unread everywhere, and how much the
+//! receiver's queue holds of strangers.
 
 use alloc::vec::Vec;
+use core::mem;
 
-use super::datagram::Datagram;
-use super::socket::nameless;
-use super::unix::cost;
-use super::world::{FileId, Node, World};
-use crate::addr::{Addr, Family, UnixAddr};
+use super::letter::Letter;
+use super::name::named;
+use super::socket::Protocol;
+use super::world::{FileId, Result, World};
+use crate::addr::Addr;
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLOUT};
 use crate::kernel::Kind;
 
 impl World {
-    pub(super) fn has_datagram_room(&mut self, file: FileId) -> bool {
-        let send_bytes = self.config.send_buffer_bytes;
-        let datagram = self.datagram(file);
-        if !datagram.is_unix() {
-            return true;
-        }
-        let send_bytes = datagram.common.options.send_bytes(send_bytes);
-        if (datagram.unread_cost + 1) * 4 > send_bytes {
-            return false;
-        }
-        let is_full = datagram.peer.is_some_and(|peer| self.is_full_for(file, peer));
-        self.datagram(file).waits_for_peer |= is_full;
-        !is_full
+    /// Whether the peer of a datagram socket has no room for it; then it waits to be told.
+    pub(super) fn is_peer_full(&mut self, file: FileId) -> bool {
+        let Some(peer) = self.socket(file).peer else { return false };
+        let is_full = self.is_full_for(file, peer);
+        self.socket(file).waits_for_peer |= is_full;
+        is_full
     }
 
-    /// Whether a Unix socket has as many datagrams unread as it takes of strangers: of those
+    /// Whether a datagram socket has as many letters unread as it takes of strangers: of those
     /// that it is not connected to itself.
     ///
     /// Reference: net/unix/af_unix.c: `unix_recvq_full`
     fn is_full_for(&mut self, sender: FileId, file: FileId) -> bool {
         let max = self.config.datagrams_queued_max;
-        self.find_datagram(file).is_some_and(|datagram| {
-            datagram.peer != Some(sender) && datagram.inbox.len() > max && file != sender
+        self.find_socket(file).is_some_and(|socket| {
+            socket.protocol() == Protocol::UnixDatagram
+                && socket.peer != Some(sender)
+                && socket.letters.len() > max
+                && file != sender
         })
     }
 
@@ -45,25 +42,14 @@ impl World {
     ///
     /// Reference: net/unix/af_unix.c: `unix_dgram_peer_wake_relay`
     pub(super) fn wake_waiting(&mut self, file: FileId) {
-        let waiting: Vec<FileId> = self.files.keys().copied().collect();
+        let waiting = self.sockets().filter(|(_, other)| {
+            let waits = other.waits_for_peer;
+            waits && other.peer == Some(file)
+        });
+        let waiting: Vec<FileId> = waiting.map(|(other, _)| other).collect();
         for other in waiting {
-            if let Some(datagram) = self.find_datagram(other)
-                && datagram.waits_for_peer
-                && datagram.peer == Some(file)
-            {
-                datagram.waits_for_peer = false;
-                self.wake(other, EPOLLOUT);
-            }
-        }
-    }
-
-    pub(super) fn refund_datagram(&mut self, sender: FileId, cost: usize) {
-        let send_bytes = self.config.send_buffer_bytes;
-        if let Some(datagram) = self.find_datagram(sender) {
-            datagram.unread_cost -= cost;
-            if (datagram.unread_cost + 1) * 4 <= datagram.common.options.send_bytes(send_bytes) {
-                self.wake(sender, EPOLLOUT);
-            }
+            self.socket(other).waits_for_peer = false;
+            self.wake(other, EPOLLOUT);
         }
     }
 
@@ -73,126 +59,99 @@ impl World {
         file: FileId,
         buf: &[u8],
         addr: Option<&Addr>,
-    ) -> Result<usize, Errno> {
-        let send_bytes = self.config.send_buffer_bytes;
-        let datagram = self.datagram(file);
-        let send_bytes = datagram.common.options.send_bytes(send_bytes);
-        if let Some(addr) = addr {
-            named(addr)?;
-        }
+    ) -> Result<usize> {
+        let name = addr.map(named).transpose()?;
+        let socket = self.socket(file);
+        let send_bytes = socket.options.send_bytes;
         if buf.len() > send_bytes - 32 {
             return Err(Errno::EMSGSIZE);
         }
-        if let Some(errno) = datagram.common.error.take() {
+        if let Some(errno) = socket.error.take() {
             return Err(errno);
         }
-        if datagram.common.write_shut {
+        if socket.write_shut {
             return Err(Errno::EPIPE);
         }
-        if datagram.unread_cost >= send_bytes {
+        if socket.unread_cost >= send_bytes {
             return Err(Errno::EAGAIN);
         }
-        let mine = datagram.common.local;
-        let to = match self.receiver(file, addr) {
-            Ok(to) => to,
+        // Who has no name tells none.
+        let from = socket.local.unwrap_or(Addr::Unspec);
+        let to = match name {
+            Some(name) => self.find_unix(&name, Kind::Datagram),
+            None => self.socket(file).peer.ok_or(Errno::ENOTCONN),
+        };
+        match to.and_then(|to| self.may_send(file, to).map(|()| to)) {
+            Ok(to) => self.post(to, Letter::new(file, from, buf)),
             Err(errno) => {
                 // It was in our buffer for a moment: that there is room again is an edge.
-                self.refund_datagram(file, 0);
+                self.room_came_free(file);
                 return Err(errno);
             }
-        };
-        self.datagram(file).unread_cost += cost(buf.len());
-        // Who has no name tells none.
-        self.post(file, to, buf, mine.unwrap_or(Addr::Unspec));
+        }
         Ok(buf.len())
     }
 
-    /// Who takes a datagram now.
-    fn receiver(&mut self, file: FileId, addr: Option<&Addr>) -> Result<FileId, Errno> {
-        let peer = self.datagram(file).peer;
-        let to = match addr {
-            Some(addr) => self.find_unix(&named(addr)?, Kind::Datagram)?,
-            None => peer.ok_or(Errno::ENOTCONN)?,
-        };
-        let Some(other) = self.find_datagram(to) else {
+    /// Whether `to` takes a datagram now.
+    fn may_send(&mut self, file: FileId, to: FileId) -> Result<()> {
+        let Some(other) = self.find_socket(to) else {
             // The peer is gone, and now we know it.
-            self.part(file, None);
+            self.set_peer(file, None);
             return Err(Errno::ECONNREFUSED);
         };
         if other.peer.is_some_and(|his| his != file) {
             return Err(Errno::EPERM);
         }
-        if other.common.read_shut {
+        if other.read_shut {
             return Err(Errno::EPIPE);
         }
         if self.is_full_for(file, to) {
-            self.datagram(file).waits_for_peer |= peer == Some(to);
+            let socket = self.socket(file);
+            socket.waits_for_peer |= socket.peer == Some(to);
             return Err(Errno::EAGAIN);
         }
-        Ok(to)
-    }
-
-    /// Reference: net/unix/af_unix.c: `unix_dgram_connect`
-    pub(super) fn connect_unix_datagram(&mut self, file: FileId, addr: &Addr) -> Result<(), Errno> {
-        let peer = self.find_unix(&named(addr)?, Kind::Datagram)?;
-        if self.datagram(peer).peer.is_some_and(|his| his != file) {
-            return Err(Errno::EPERM);
-        }
-        self.part(file, Some(peer));
-        self.datagram(file).common.remote = Some(*addr);
         Ok(())
     }
 
-    /// A Unix socket gets another peer, or none. What the old one has sent is lost, and he
-    /// is told so when he is connected to us still.
+    /// Gives it a default peer, from whom alone it takes datagrams then.
+    ///
+    /// Reference: net/unix/af_unix.c: `unix_dgram_connect`
+    pub(super) fn connect_unix_datagram(&mut self, file: FileId, addr: &Addr) -> Result<()> {
+        if *addr == Addr::Unspec {
+            self.set_peer(file, None);
+            return Ok(());
+        }
+        let peer = self.find_unix(&named(addr)?, Kind::Datagram)?;
+        if self.socket(peer).peer.is_some_and(|his| his != file) {
+            return Err(Errno::EPERM);
+        }
+        self.set_peer(file, Some(peer));
+        self.socket(file).remote = Some(*addr);
+        Ok(())
+    }
+
+    /// Another peer, or none. What the old one has sent is lost, and he is told so when he is
+    /// connected to us still.
     ///
     /// Reference: net/unix/af_unix.c: `unix_dgram_disconnected`
-    pub(super) fn part(&mut self, file: FileId, new: Option<FileId>) {
-        let Some(old) = core::mem::replace(&mut self.datagram(file).peer, new) else {
+    fn set_peer(&mut self, file: FileId, new: Option<FileId>) {
+        let socket = self.socket(file);
+        let Some(old) = mem::replace(&mut socket.peer, new) else {
             return;
         };
-        self.datagram(file).common.remote = None;
-        self.datagram(file).waits_for_peer = false;
+        socket.remote = None;
+        socket.waits_for_peer = false;
+        let has_unread = !socket.letters.is_empty();
         self.wake(file, EPOLLOUT);
-        if new == Some(old) || self.datagram(file).inbox.is_empty() {
+        if new == Some(old) || !has_unread {
             return;
         }
         self.purge(file);
-        if let Some(left) = self.find_datagram(old)
+        if let Some(left) = self.find_socket(old)
             && left.peer == Some(file)
         {
-            left.common.error = Some(Errno::ECONNRESET);
+            left.error = Some(Errno::ECONNRESET);
             self.wake(old, EPOLLERR);
         }
-    }
-
-    /// What is unread is lost, and its senders have room again.
-    pub(super) fn purge(&mut self, file: FileId) {
-        let datagram = self.datagram(file);
-        let inbox = core::mem::take(&mut datagram.inbox);
-        datagram.inbox_cost = 0;
-        let is_unix = datagram.is_unix();
-        for letter in inbox.into_iter().filter(|_| is_unix) {
-            self.refund_datagram(letter.sender, letter.cost);
-        }
-        self.wake_waiting(file);
-    }
-
-    pub(super) fn datagram_pair(&mut self) -> [FileId; 2] {
-        let ends = [(), ()].map(|()| {
-            let mut datagram = Datagram::new(Family::Unix);
-            datagram.common.remote = Some(nameless(Family::Unix));
-            self.add(Node::Datagram(datagram))
-        });
-        self.datagram(ends[0]).peer = Some(ends[1]);
-        self.datagram(ends[1]).peer = Some(ends[0]);
-        ends
-    }
-}
-
-pub(super) fn named(addr: &Addr) -> Result<UnixAddr, Errno> {
-    match addr {
-        Addr::Unix(name) if !name.is_unnamed() => Ok(*name),
-        _ => Err(Errno::EINVAL),
     }
 }

@@ -8,8 +8,8 @@ use core::fmt;
 use core::time::Duration;
 
 use super::config::Config;
-use super::stream::Far;
-use super::world::{Node, World};
+use super::socket::{Protocol, Socket};
+use super::world::{FileId, Node, World};
 use crate::errno::Errno;
 use crate::kernel::{Fd, Signal};
 
@@ -92,11 +92,9 @@ impl Sim {
     pub fn vanish(&mut self, socket: &Fd) {
         let mut world = self.world.borrow_mut();
         let file = world.file(self.process, socket);
-        let far = core::mem::replace(&mut tcp(&mut world, file).far, Far::Void);
-        if let Far::Peer(peer) = far
-            && let Some(peer) = world.find_stream(peer)
-        {
-            peer.far = Far::Void;
+        let peer = tcp(&mut world, file).peer.take();
+        if let Some(far) = peer.and_then(|peer| world.find_socket(peer)) {
+            far.peer = None;
         }
     }
 
@@ -131,8 +129,8 @@ impl Sim {
     pub fn send_with_rights(&mut self, socket: &Fd, buf: &[u8]) -> Result<usize, Errno> {
         let mut world = self.world.borrow_mut();
         let file = world.file(self.process, socket);
-        let is_unix = world.find_stream(file).is_some_and(|stream| stream.is_unix());
-        assert!(is_unix, "only Unix sockets pass descriptors");
+        let protocol = world.find_socket(file).map(|socket| socket.protocol());
+        assert!(protocol == Some(Protocol::UnixStream), "only Unix sockets pass descriptors");
         world.send_unix(file, buf, true)
     }
 
@@ -165,12 +163,10 @@ impl Sim {
     }
 }
 
-/// The stream, which is to be TCP's.
-fn tcp(world: &mut World, file: super::world::FileId) -> &mut super::stream::Stream {
-    world
-        .find_stream(file)
-        .filter(|stream| !stream.is_unix())
-        .expect("only TCP sockets have urgent bytes and cables")
+/// The socket, which is to be TCP's.
+fn tcp(world: &mut World, file: FileId) -> &mut Socket {
+    let tcp = world.find_socket(file).filter(|socket| socket.protocol() == Protocol::Tcp);
+    tcp.expect("only TCP sockets have urgent bytes and cables")
 }
 
 impl Default for Sim {

@@ -3,23 +3,28 @@
 //! Knows what kinds of file there are and asks each what is so; the rules of each kind are in
 //! the file of its name.
 
+use alloc::borrow::ToOwned as _;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write as _;
+use core::mem;
 
 use super::chance::Chance;
 use super::config::Config;
-use super::datagram::Datagram;
 use super::epoll::Epoll;
 use super::eventfd::Counter;
 use super::pipe::{End, Pipe};
 use super::process::Process;
 use super::signal::Signals;
-use super::socket::Common;
-use super::stream::Stream;
+use super::socket::{Protocol, Socket};
 use crate::errno::Errno;
+use crate::event::EPOLLIN;
 use crate::instant::Instant;
+
+/// What a call answers.
+pub(super) type Result<T> = core::result::Result<T, Errno>;
 
 /// An open file (description), whichever descriptors name it. Never used twice.
 pub(super) type FileId = u64;
@@ -36,7 +41,7 @@ pub(super) struct World {
     /// Unix socket files, by path. One outlives its socket, as on a disk.
     pub(super) paths: BTreeMap<Vec<u8>, FileId>,
     /// What is on its way and arrives at the next wait.
-    pub(super) later: VecDeque<Later>,
+    pub(super) later: Vec<Later>,
     pub(super) names_given: u16,
     /// How many files the system counts: those that are in somebody's hand.
     pub(super) files_open: usize,
@@ -61,8 +66,7 @@ pub(super) struct Watcher {
 
 pub(super) enum Node {
     Epoll(Epoll),
-    Stream(Stream),
-    Datagram(Datagram),
+    Socket(Box<Socket>),
     Pipe(End),
     /// What both ends of a pipe share. No descriptor names it.
     PipeBuffer(Pipe),
@@ -90,7 +94,7 @@ impl World {
             files: BTreeMap::new(),
             processes: Vec::new(),
             paths: BTreeMap::new(),
-            later: VecDeque::new(),
+            later: Vec::new(),
             names_given: 0,
             files_open: 0,
             files_made: 0,
@@ -121,17 +125,12 @@ impl World {
 
     /// What is so now, as poll(2) would say it.
     pub(super) fn poll(&mut self, file: FileId) -> u32 {
-        let send_bytes = self.config.send_buffer_bytes;
-        match &mut self.at(file).node {
+        match &self.at(file).node {
             Node::Epoll(_) => self.poll_epoll(file),
-            Node::Stream(stream) => stream.poll(send_bytes),
-            Node::Datagram(_) => self.poll_datagram(file),
-            Node::Pipe(_) => self.poll_pipe(file),
+            Node::Socket(_) => self.poll_socket(file),
+            &Node::Pipe(end) => self.poll_pipe(end),
             Node::Counter(counter) => counter.poll(),
-            Node::Signals(signals) => {
-                let signals = *signals;
-                self.poll_signals(signals)
-            }
+            &Node::Signals(signals) => self.poll_signals(signals),
             Node::PipeBuffer(_) | Node::Regular => 0,
         }
     }
@@ -150,10 +149,8 @@ impl World {
         self.forget_everywhere(file);
         match &self.at(file).node {
             Node::Epoll(_) => self.close_epoll(file),
-            Node::Stream(stream) if stream.is_unix() => self.close_unix(file),
-            Node::Stream(_) => self.close_tcp(file),
-            Node::Datagram(_) => self.close_datagram(file),
-            Node::Pipe(_) => self.close_pipe(file),
+            Node::Socket(_) => self.close_socket(file),
+            &Node::Pipe(end) => self.close_pipe(file, end),
             Node::PipeBuffer(_) | Node::Counter(_) | Node::Signals(_) | Node::Regular => {
                 self.files.remove(&file);
             }
@@ -162,12 +159,11 @@ impl World {
 
     /// Lets arrive what was on its way. Called by every wait.
     pub(super) fn catch_up(&mut self) {
-        for _ in 0..self.later.len() {
-            match self.later.pop_front() {
-                Some(Later::Readable(file)) => self.wake(file, crate::event::EPOLLIN),
-                Some(Later::Writable(file)) => self.room_came_free(file),
-                Some(Later::Connect(file)) => self.try_to_connect(file),
-                None => {}
+        for arriving in mem::take(&mut self.later) {
+            match arriving {
+                Later::Readable(file) => self.wake(file, EPOLLIN),
+                Later::Writable(file) => self.room_came_free(file),
+                Later::Connect(file) => self.try_to_connect(file),
             }
         }
     }
@@ -177,50 +173,40 @@ impl World {
         self.files.get_mut(&file).expect("whoever holds the id of a file keeps it open")
     }
 
-    pub(super) fn stream(&mut self, file: FileId) -> &mut Stream {
-        self.find_stream(file).expect("whoever calls has seen that it is a stream")
-    }
-
-    /// The stream at the other end say, which may be gone.
-    pub(super) fn find_stream(&mut self, file: FileId) -> Option<&mut Stream> {
-        match &mut self.files.get_mut(&file)?.node {
-            Node::Stream(stream) => Some(stream),
-            _ => None,
-        }
-    }
-
-    /// What all sockets have.
-    pub(super) fn socket(&mut self, file: FileId) -> Result<&mut Common, Errno> {
-        match &mut self.at(file).node {
-            Node::Stream(stream) => Ok(&mut stream.common),
-            Node::Datagram(datagram) => Ok(&mut datagram.common),
-            _ => Err(Errno::ENOTSOCK),
-        }
-    }
-
     /// For people: what kind of file this is.
     pub(super) fn describe(&self, file: FileId) -> String {
-        let mut text = String::new();
-        let kind = match self.files.get(&file).map(|file| &file.node) {
-            Some(Node::Epoll(_)) => "epoll",
-            Some(Node::Stream(stream)) if stream.is_unix() => "unix stream socket",
-            Some(Node::Stream(_)) => "tcp socket",
-            Some(Node::Datagram(datagram)) if datagram.is_unix() => "unix datagram socket",
-            Some(Node::Datagram(_)) => "udp socket",
-            Some(Node::Pipe(end)) if end.is_writer => "pipe, writing end",
-            Some(Node::Pipe(_)) => "pipe, reading end",
-            Some(Node::Counter(_)) => "eventfd",
-            Some(Node::Signals(_)) => "signalfd",
-            Some(Node::Regular) => "regular file",
-            Some(Node::PipeBuffer(_)) | None => "nothing",
-        };
-        text.push_str(kind);
-        if let Some(Node::Stream(Stream { common, .. }) | Node::Datagram(Datagram { common, .. })) =
-            self.files.get(&file).map(|file| &file.node)
-            && let Some(local) = &common.local
-        {
-            let _ = write!(text, " at {local}");
+        match self.files.get(&file).map(|file| &file.node) {
+            Some(Node::Epoll(_)) => "epoll".into(),
+            Some(Node::Socket(socket)) => {
+                let name = match socket.protocol() {
+                    Protocol::Tcp => "tcp socket",
+                    Protocol::Udp => "udp socket",
+                    Protocol::UnixStream => "unix stream socket",
+                    Protocol::UnixDatagram => "unix datagram socket",
+                };
+                let at = socket.local.map(|local| format!(" at {local}"));
+                name.to_owned() + &at.unwrap_or_default()
+            }
+            Some(Node::Pipe(end)) if end.is_writer => "pipe, writing end".into(),
+            Some(Node::Pipe(_)) => "pipe, reading end".into(),
+            Some(Node::Counter(_)) => "eventfd".into(),
+            Some(Node::Signals(_)) => "signalfd".into(),
+            Some(Node::Regular) => "regular file".into(),
+            Some(Node::PipeBuffer(_)) | None => "nothing".into(),
         }
-        text
     }
+}
+
+/// `bit` when it `is` so.
+pub(super) fn bit(is: bool, bit: u32) -> u32 {
+    if is { bit } else { 0 }
+}
+
+/// Moves what `buf` has room for from the front of `bytes`; returns how much.
+pub(super) fn take(bytes: &mut VecDeque<u8>, buf: &mut [u8]) -> usize {
+    let count = bytes.len().min(buf.len());
+    for (place, byte) in buf.iter_mut().zip(bytes.drain(..count)) {
+        *place = byte;
+    }
+    count
 }

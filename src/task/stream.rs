@@ -240,7 +240,7 @@ impl<K: Kernel> Stream<K> {
 }
 
 impl<K: Kernel> Receiver<K> {
-    /// As [`Stream::recv`].
+    /// As [`Stream::recv`]. Work: as there.
     ///
     /// # Errors
     /// As there.
@@ -251,7 +251,7 @@ impl<K: Kernel> Receiver<K> {
         poll_fn(move |cx| poll_recv(&self.0, cx, buf))
     }
 
-    /// As [`Stream::bytes`].
+    /// As [`Stream::bytes`]. Work: as there.
     ///
     /// # Errors
     /// As there.
@@ -261,7 +261,7 @@ impl<K: Kernel> Receiver<K> {
 }
 
 impl<K: Kernel> Sender<K> {
-    /// As [`Stream::send`].
+    /// As [`Stream::send`]. Work: as there.
     ///
     /// # Errors
     /// As there.
@@ -269,7 +269,7 @@ impl<K: Kernel> Sender<K> {
         poll_fn(move |cx| poll_send(&self.0, cx, bytes))
     }
 
-    /// As [`Stream::send_all`].
+    /// As [`Stream::send_all`]. Work: as there.
     ///
     /// # Errors
     /// As there.
@@ -278,7 +278,7 @@ impl<K: Kernel> Sender<K> {
         poll_fn(move |cx| poll_send_all(&self.0, cx, &mut rest))
     }
 
-    /// As [`Stream::shutdown`].
+    /// As [`Stream::shutdown`]. Work: as there.
     ///
     /// # Errors
     /// As there.

@@ -32,6 +32,7 @@ pub struct Record {
 }
 
 /// What a call returned.
+#[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Returned {
     /// A number: of bytes, of events, or the zero of success.
@@ -41,6 +42,7 @@ pub enum Returned {
 }
 
 /// One argument of a call.
+#[non_exhaustive]
 #[derive(Clone, PartialEq, Debug)]
 pub enum Argument {
     /// A descriptor.

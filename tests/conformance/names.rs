@@ -75,6 +75,10 @@ fn what_is_sent_to_a_group_is_heard_by_all_who_are_bound_there() {
             let any: Addr = "0.0.0.0:0".parse().unwrap();
             stage.k.bind(&bystander, &any.with_port(group.port().unwrap())).unwrap();
             stage.k.bind(&elsewhere, &anywhere()).unwrap();
+            // Listens at the same port, and hears nothing of it: it is TCP's.
+            let listener = stage.k.socket(Family::Inet, Kind::Stream).unwrap();
+            stage.k.bind(&listener, &any.with_port(group.port().unwrap())).unwrap();
+            stage.k.listen(&listener, 1).unwrap();
             let here = Ipv4Addr::LOCALHOST;
             stage.k.setsockopt(&sender, SocketOption::GroupInterfaceV4(here)).unwrap();
             // Nobody has joined yet.
@@ -94,7 +98,7 @@ fn what_is_sent_to_a_group_is_heard_by_all_who_are_bound_there() {
             let _ = stage.k.sendto(&sender, b"to nobody again", &group);
             stage.settle();
             let _ = stage.k.recvfrom(&bystander, &mut [0; 16]);
-            stage.close_all([bystander, elsewhere, sender]);
+            stage.close_all([bystander, elsewhere, sender, listener]);
         },
         &[],
     );

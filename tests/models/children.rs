@@ -156,6 +156,28 @@ fn exclusive_gives_most_to_one_and_rotation_gives_all_the_same() {
 }
 
 #[test]
+fn workers_have_as_many_clients_as_they_may_before_anybody_waits() {
+    for share in ["plain", "exclusive", "rotate"] {
+        let model: Model = match share {
+            "plain" => &["prefork", "--share", "plain"],
+            "exclusive" => &["prefork", "--share", "exclusive"],
+            _ => &["prefork", "--share", "rotate"],
+        };
+        // Two each. Whoever is woken first is soon full, and then the others are woken.
+        let server = serving(model, &["--max-connections", "8"]);
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                let mut client = connect(&server.tcp());
+                echo(&mut client, b"here");
+                client
+            })
+            .collect();
+        drop(clients);
+        server.stop().expect_code(0);
+    }
+}
+
+#[test]
 fn a_port_of_many_is_spread_by_hash_and_by_lot_and_by_processor() {
     for steer in ["hash", "random"] {
         let steered: Model = if steer == "hash" {

@@ -32,6 +32,17 @@ fn the_client_past_the_wall_of_select_gets_a_clean_end_and_the_log_a_line() {
     server.stop().expect_code(0);
 }
 
+#[test]
+fn each_worker_has_the_descriptors_of_a_process() {
+    // Some fifty each, where a quarter of the descriptors would be some thirty.
+    let arguments = ["--tcp", "127.0.0.1:0", "--model", "reuseport", "--steer", "hash"];
+    let server =
+        Program::serving_under(&crate::support::program::descriptors("-n 128"), &arguments);
+    let mut clients: Vec<_> = (0..200).map(|_| connect(&server.tcp())).collect();
+    clients.iter_mut().for_each(|client| echo(client, b"served"));
+    server.stop().expect_code(0);
+}
+
 /// The one who left may not have been seen off yet: until then the next has no bit either.
 fn is_served_after_room(address: &str) {
     until("a bit to be free", || {

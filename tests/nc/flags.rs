@@ -5,11 +5,13 @@ use std::net::TcpListener;
 use super::scene::{HOST, closed_port, closed_udp_port, our_listener, ours};
 
 /// What is wrong, and the word by which the complaint must name it.
-const MISTAKES: [(&[&str], &str); 29] = [
+const MISTAKES: [(&[&str], &str); 31] = [
     (&[], "missing port number"),
     (&["host"], "missing port number"),
     (&["host", "70000"], "port number too large: 70000"),
-    (&["host", "http"], "port number invalid: 'http'"),
+    (&["host", "8+0"], "port number invalid: '8+0'"),
+    (&["host", "ht tp"], "port number invalid: 'ht tp'"),
+    (&["-z", "host", "1-http"], "port number invalid: 'http'"),
     (&["host", "1-3"], "range of ports is for -z"),
     (&["host", "0"], "port number too small: 0"),
     (&["--", "-host", "0"], "port number too small: 0"),
@@ -61,6 +63,28 @@ fn help_names_every_flag() {
             assert!(help.stdout.contains(flag), "law: help names {flag}");
         }
     }
+}
+
+#[test]
+fn a_port_may_have_the_name_of_a_service() {
+    // A bare machine has no such file, and then no such name.
+    let services = std::fs::read_to_string("/etc/services").unwrap_or_default();
+    let is_http = |line: &str| line.split_ascii_whitespace().take(2).eq(["http", "80/tcp"]);
+    let named = if services.lines().any(is_http) { " 80 " } else { "port number invalid: http" };
+    for arguments in [&["-zv", HOST, "http"][..], &["-nzv", HOST, "http"]] {
+        // Whether somebody listens there is not our affair.
+        let told = ours(arguments).end().stderr;
+        assert!(told.contains(named), "law: {arguments:?} is port 80; got {told:?}");
+    }
+    for arguments in [&[HOST, "no-such-1"][..], &["-lu", "no-such-1"], &["-lp", "no-such-1"]] {
+        let ending = ours(arguments).end();
+        ending.expect_code(1);
+        let complaint = ending.one_complaint();
+        assert!(complaint.ends_with("port number invalid: no-such-1"), "got {complaint:?}");
+    }
+    let ending = ours(&["-p", "no-such-1", HOST, "1"]).end();
+    ending.expect_code(1);
+    assert!(ending.one_complaint().ends_with("port number invalid: no-such-1"));
 }
 
 #[test]

@@ -93,15 +93,19 @@ fn who_leaves_late_takes_no_path_away_from_who_came_after() {
 }
 
 #[test]
-fn fewer_connections_than_threads_is_a_mistake() {
-    let arguments = ["--max-connections", "1", "--threads", "4"];
-    let ending = Program::run(&[&["echo", "--tcp", "127.0.0.1:0"], &arguments[..]].concat());
-    ending.expect_code(2);
-    let complaint = ending.one_complaint();
-    for named in ["--max-connections 1", "--threads 4"] {
-        assert!(complaint.contains(named), "law: {named} is named; got {complaint:?}");
+fn fewer_connections_than_who_serve_them_is_a_mistake() {
+    for (among, flag) in
+        [(&["--threads", "4"][..], "--threads 4"), (&["--model", "prefork"], "--workers 4")]
+    {
+        let arguments = [&["echo", "--tcp", "127.0.0.1:0", "--max-connections", "1"], among];
+        let ending = Program::run(&arguments.concat());
+        ending.expect_code(2);
+        let complaint = ending.one_complaint();
+        for named in ["--max-connections 1", flag] {
+            assert!(complaint.contains(named), "law: {named} is named; got {complaint:?}");
+        }
+        assert!(ending.stdout.is_empty(), "law: an error says nothing on stdout");
     }
-    assert!(ending.stdout.is_empty(), "law: an error says nothing on stdout");
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub(super) struct Socket {
     out: usize,
     /// The highest number that came back.
     newest: Option<u64>,
+    /// Since when another message may be under way.
+    free: Instant,
     waiting: VecDeque<Instant>,
     is_full: bool,
 }
@@ -54,7 +56,8 @@ enum Fate {
 impl Socket {
     pub(super) fn new(index: u32) -> Self {
         let (slots, waiting) = (VecDeque::new(), VecDeque::new());
-        Self { index, first: 0, slots, out: 0, newest: None, waiting, is_full: false }
+        let free = Instant::ZERO;
+        Self { index, first: 0, slots, out: 0, newest: None, free, waiting, is_full: false }
     }
 
     /// One more message, which is meant to leave at `intended`.
@@ -136,6 +139,9 @@ impl Socket {
             }
             if slot.fate == Fate::Out {
                 slot.fate = Fate::Lost;
+                if self.out == desk.window {
+                    self.free = desk.now;
+                }
                 self.out -= 1;
                 desk.owed -= 1;
                 desk.meter.counts.lost += 1;
@@ -186,6 +192,9 @@ impl Socket {
         }
         let Slot { intended, size, .. } = *slot;
         self.newest = self.newest.max(Some(name.number));
+        if self.out == desk.window {
+            self.free = desk.now;
+        }
         self.out -= 1;
         desk.answered(intended, size);
         if desk.answers_pace && desk.may_begin(desk.now) {
@@ -238,7 +247,7 @@ impl Socket {
         let Some(intended) = self.waiting.pop_front() else {
             return;
         };
-        desk.leaves(intended);
+        desk.leaves(intended.max(self.free));
         let number = self.first + self.slots.len() as u64;
         let size = desk.size(Name { connection: self.index, number });
         self.slots.push_back(Slot { intended, sent: desk.now, size, fate: Fate::Out });

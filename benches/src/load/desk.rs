@@ -89,11 +89,12 @@ impl Desk {
         true
     }
 
-    /// A message leaves the queue for its way out.
-    pub(super) fn leaves(&mut self, intended: Instant) {
+    /// A message leaves the queue for its way out. `due` is when it was meant to leave, or, if it
+    /// had to wait for an earlier one's answer, when that came.
+    pub(super) fn leaves(&mut self, due: Instant) {
         self.waiting -= 1;
         if !self.answers_pace {
-            self.meter.lagged(self.now - intended);
+            self.meter.lagged(self.now - due);
         }
     }
 

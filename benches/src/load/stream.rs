@@ -45,6 +45,8 @@ pub(super) struct Stream {
     waiting: VecDeque<Instant>,
     /// The socket takes nothing now; an edge will tell.
     is_full: bool,
+    /// Since when another message may be under way: the oldest one came back.
+    free: Instant,
     /// When it last made progress while something was under way.
     since: Instant,
     suspect: Option<Suspect>,
@@ -77,6 +79,7 @@ impl Stream {
             offset: 0,
             waiting: VecDeque::new(),
             is_full: false,
+            free: Instant::ZERO,
             since: Instant::ZERO,
             suspect: None,
         }
@@ -216,6 +219,9 @@ impl Stream {
     }
 
     fn answered(&mut self, intended: Instant, size: u32, desk: &mut Desk) {
+        if self.under_way.len() == desk.window {
+            self.free = desk.now;
+        }
         self.under_way.pop_front();
         self.first += 1;
         self.got_of = 0;
@@ -274,7 +280,7 @@ impl Stream {
             let Some(intended) = self.waiting.pop_front() else {
                 return;
             };
-            desk.leaves(intended);
+            desk.leaves(intended.max(self.free));
             if self.under_way.is_empty() {
                 self.since = desk.now;
             }

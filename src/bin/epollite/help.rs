@@ -35,7 +35,7 @@ Flags mean what they mean to OpenBSD's nc, and may stand together (-lkv, -w5):
   -u          datagrams: UDP, with -U Unix ones; -lu talks to everybody it has heard of
   -U          Unix sockets
   -4, -6      only IPv4, only IPv6
-  -n          ask no resolver
+  -n          ask no resolver (PORT may be a name all the same: /etc/services)
   -p PORT     from this port                     -s ADDR     from this address or path
   -b          datagrams may be broadcast
   -z          connect, send nothing, tell
@@ -126,7 +126,8 @@ How:
       --trigger MODE       level, edge or oneshot            [default: edge]
       --threads N          a reactor per thread; TCP and UDP ports are shared, a Unix
                            socket belongs to one thread      [default: 1]
-      --max-connections N  in all, divided evenly among threads; further ones wait
+      --max-connections N  in all, divided evenly among threads or workers; further
+                           ones wait
                                                   [default: what descriptors allow]
       --idle-timeout TIME  end silent connections            [default: off]
       --drain TIME         on SIGTERM or SIGINT, time for connections to take

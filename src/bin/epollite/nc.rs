@@ -15,6 +15,7 @@ mod peer;
 mod relay;
 mod say;
 mod scan;
+mod service;
 mod stdio;
 
 use epollite::{Fd, Kernel, Kind, Linux, Signal, SignalSet};
@@ -36,6 +37,7 @@ enum End {
 
 /// Runs it to its end. What the process has open ends with it.
 pub(crate) fn run(options: &Nc) -> Result<(), Failure> {
+    let options = &service::looked_up(options.clone())?;
     if options.scans {
         return scan::run(options, Linux);
     }

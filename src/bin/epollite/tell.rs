@@ -37,6 +37,7 @@ pub(crate) fn left(log: &Log, name: &str, bytes: u64, why: Left) {
         Left::Failed(errno) => errno.to_string(),
         Left::Idle => "idle".into(),
         Left::Expired => "did not leave in time".into(),
+        other => format!("{other:?}"),
     };
     say(log, name, "left", Some(bytes), &format!("left after {bytes} bytes: {why}"));
 }
@@ -46,6 +47,7 @@ pub(crate) fn datagram(log: &Log, turned: &Turned) {
         Served::Echoed => "",
         Served::Truncated => ", truncated: not echoed",
         Served::Refused => ", not echoed: its port would answer the echo",
+        _ => ", not echoed",
     };
     let text = format!("sent {} bytes{fate}", turned.bytes);
     say(log, &format!("udp {}", turned.from), "sent", Some(turned.bytes as u64), &text);
@@ -60,7 +62,7 @@ pub(crate) fn paused(log: &Log, told: &mut Option<Instant>, errno: Option<Errno>
     let why = match errno {
         Some(errno) => format!("{errno}; it goes on when something comes free"),
         None => {
-            format!("{open} connections are this thread's limit; it goes on when one leaves")
+            format!("{open} connections are the limit here; it goes on when one leaves")
         }
     };
     log.remark(

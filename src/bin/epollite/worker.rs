@@ -262,6 +262,8 @@ impl<K: Meter> Worker<K> {
                 Note::Paused { errno } => {
                     tell::paused(&log, &mut self.paused_told, errno, self.server.connections());
                 }
+                // What the server may tell one day, and nobody has words for here.
+                _ => {}
             }
         }
         for at in 0..self.datagrams.len() {

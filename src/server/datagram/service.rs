@@ -87,6 +87,7 @@ impl Stats {
 }
 
 /// What became of a datagram.
+#[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Served {
     /// It goes back.

@@ -104,6 +104,7 @@ impl Stats {
 }
 
 /// Something worth telling.
+#[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Note {
     /// A connection was accepted.
@@ -135,6 +136,7 @@ pub enum Note {
 }
 
 /// Why a connection ended.
+#[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Left {
     /// The peer had said its last byte and got everything back; or we left, and it agreed.

@@ -151,10 +151,19 @@ impl<K: Kernel, X> Server<K, X> {
     /// Lets in who waits at `door`, at most `accepts_max`. Returns whether anybody came.
     pub(super) fn accept(&mut self, door: Token, local: bool) -> bool {
         let came = self.accept_some(door, local);
-        if came && !self.is_paused && self.herd(door) == Some(Herd::Rotating) {
+        let herd = self.herd(door);
+        if came && herd.is_some() && self.is_full() {
+            // Before the next one comes, not after: a wake-up that we get the others do not.
+            self.pause(None);
+        }
+        if came && !self.is_paused && herd == Some(Herd::Rotating) {
             self.rehang(door, Interest::READABLE);
         }
         came
+    }
+
+    const fn is_full(&self) -> bool {
+        self.guests >= self.config.connections_max
     }
 
     fn accept_some(&mut self, door: Token, local: bool) -> bool {
@@ -185,7 +194,7 @@ impl<K: Kernel, X> Server<K, X> {
     }
 
     fn accept_one(&mut self, door: Token, local: bool) -> Entry {
-        if self.guests >= self.config.connections_max {
+        if self.is_full() {
             return Entry::NoRoom(None);
         }
         let Some(mut source) = self.reactor.source(door) else { return Entry::Nobody };
@@ -224,7 +233,8 @@ impl<K: Kernel, X> Server<K, X> {
         Entry::Entered
     }
 
-    /// Stops asking the doors. In edge mode they are merely not listened to.
+    /// Stops asking the doors. In edge mode they are merely not listened to, unless others watch
+    /// them too.
     fn pause(&mut self, errno: Option<Errno>) {
         self.is_paused = true;
         self.stats.pauses += 1;
@@ -272,10 +282,11 @@ impl<K: Kernel, X> Server<K, X> {
         let (trigger, herd) = (self.door_trigger(), self.herd(door));
         let Some(mut source) = self.reactor.source(door) else { return true };
         match trigger {
+            // A watch that we ignore would still be woken in the place of another.
+            _ if herd.is_some() => return self.rehang(door, interest),
             // Nobody reminds us of who came meanwhile: look, as if somebody had.
             Trigger::Edge if interest == Interest::READABLE => source.io.again(Ready::READABLE),
             Trigger::Edge => {}
-            _ if herd.is_some() => return self.rehang(door, interest),
             _ => return source.io.rearm(interest, trigger).is_ok(),
         }
         true

@@ -88,17 +88,18 @@ pub(super) fn echo(words: &mut Words) -> Result<Command, Failure> {
     if options.log.is_verbose && options.log.is_quiet {
         return Err(words.usage("--verbose and --quiet at once"));
     }
-    if let Some(max) = options.connections_max
-        && max < options.threads
-    {
-        let why =
-            format!("--max-connections {max} with --threads {}: each serves", options.threads);
-        return Err(words.usage(&format!("{why} at least one")));
-    }
     if options.targets.is_empty() {
         options.targets.push(Target::Tcp(DEFAULT_TCP.into()));
     }
     model::settle(&mut options, model, &given).map_err(|why| words.usage(&why))?;
+    let (among, flag) = match options.model {
+        Model::Prefork | Model::Reuseport => (options.workers, "--workers"),
+        _ => (options.threads, "--threads"),
+    };
+    if let Some(max) = options.connections_max.filter(|&max| max < among) {
+        let why = format!("--max-connections {max} with {flag} {among}: each serves at least one");
+        return Err(words.usage(&why));
+    }
     Ok(Command::Echo(options))
 }
 

@@ -29,6 +29,10 @@ pub(crate) struct Nc {
     pub(crate) source: Option<OsString>,
     /// Where from: the port (`-p`).
     pub(crate) source_port: Option<u16>,
+    /// Ports given by the name of a service, to be looked up: what is in `place`, and the source
+    /// port, is 0 until then.
+    pub(crate) service: Option<String>,
+    pub(crate) source_service: Option<String>,
     pub(crate) may_broadcast: bool,
     /// Only looks who listens (`-z`).
     pub(crate) scans: bool,
@@ -89,6 +93,8 @@ pub(super) fn nc(words: &mut Words) -> Result<Command, Failure> {
         is_numeric: false,
         source: None,
         source_port: None,
+        service: None,
+        source_service: None,
         may_broadcast: false,
         scans: false,
         verbosity: 0,
@@ -135,7 +141,10 @@ fn set(options: &mut Nc, flag: &str, words: &mut Words) -> Result<(), Failure> {
         "-N" => options.shuts = true,
         "-C" => options.crlf = true,
         "-s" => options.source = Some(words.value()?),
-        "-p" => options.source_port = Some(words.take(port)?),
+        "-p" => {
+            let (port, service) = words.take(port)?;
+            (options.source_port, options.source_service) = (Some(port), service);
+        }
         "-w" => options.patience = words.take(time)?,
         "-i" => options.interval = words.take(time)?,
         "-W" => options.received_max = Some(words.take(|text| units::big_number(text, 1))?),
@@ -210,9 +219,12 @@ fn ports(plain: &[OsString], options: &mut Nc) -> Result<Place, String> {
         if options.is_listening && options.source_port.is_some() {
             return Err("the port to listen on is said twice".into());
         }
-        range(&port, options.scans)?
+        let (first, last, service) = range(&port, options.scans)?;
+        options.service = service;
+        (first, last)
     } else if let Some(own) = options.source_port.take().filter(|_| options.is_listening) {
         // -l takes its own address from -s and -p as well.
+        options.service = options.source_service.take();
         (own, own)
     } else {
         return Err("missing port number".into());
@@ -228,25 +240,35 @@ fn ports(plain: &[OsString], options: &mut Nc) -> Result<Place, String> {
     if host.is_none() && !options.is_listening {
         return Err("missing host".into());
     }
-    if first == 0 && !options.is_listening {
+    if first == 0 && options.service.is_none() && !options.is_listening {
         return Err("port number too small: 0".into());
     }
     Ok(Place::Ports { host, first, last })
 }
 
-/// `22`, or `20-30` for a scan.
-fn range(text: &str, scans: bool) -> Result<(u16, u16), String> {
-    match text.split_once('-') {
+/// `22`, or `20-30` for a scan, or `http`; a service's name may have a hyphen, too.
+fn range(text: &str, scans: bool) -> Result<(u16, u16, Option<String>), String> {
+    let begins_with_digit = text.starts_with(|c: char| c.is_ascii_digit());
+    match text.split_once('-').filter(|_| begins_with_digit) {
         Some(_) if !scans => Err(format!("'{text}': a range of ports is for -z")),
         Some((first, last)) => {
-            let (first, last) = (port(first)?, port(last)?);
-            Ok((first.min(last), first.max(last)))
+            let (first, last) = (number(first)?, number(last)?);
+            Ok((first.min(last), first.max(last), None))
         }
-        None => port(text).map(|port| (port, port)),
+        None => port(text).map(|(port, service)| (port, port, service)),
     }
 }
 
-fn port(text: &str) -> Result<u16, String> {
+/// A number; or 0, and the name that is to be looked up.
+fn port(text: &str) -> Result<(u16, Option<String>), String> {
+    let is_word = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_word && text.bytes().any(|byte| byte.is_ascii_alphabetic()) {
+        return Ok((0, Some(text.to_owned())));
+    }
+    number(text).map(|port| (port, None))
+}
+
+fn number(text: &str) -> Result<u16, String> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse::<u16>() {
         Ok(port) if is_number => Ok(port),

@@ -113,34 +113,31 @@ async fn keep_door<K: Meter>(lodge: Rc<Lodge<K>>, mut door: Listener<K>) {
     }
 }
 
-fn begin<K: Meter>(lodge: &Rc<Lodge<K>>, client: Stream<K>, peer: Addr) {
+/// Begins one client's task: from the first word to the last. A block, not an `async fn`: that
+/// would keep its arguments twice, as they came and as they are used.
+fn begin<K: Meter>(lodge: &Rc<Lodge<K>>, mut client: Stream<K>, peer: Addr) {
     let number = lodge.enter();
-    lodge.handle.spawn(attend(Rc::clone(lodge), client, peer, number));
-}
-
-/// One client, from the first word to the last.
-async fn attend<K: Meter>(lodge: Rc<Lodge<K>>, mut client: Stream<K>, peer: Addr, number: u64) {
-    lodge.register(number).await;
     let name = lodge.log.is_verbose.then(|| Box::new((tell::name(&peer, number), 0)));
-    let mut visit = Visit { lodge, name };
-    if let Some(named) = &visit.name {
-        tell::connected(&visit.lodge.log, &named.0);
+    if let Some(named) = &name {
+        tell::connected(&lodge.log, &named.0);
     }
-    let why = match converse(&mut visit, &mut client).await {
-        Ok(why) => why,
-        Err(errno) => Left::Failed(errno),
-    };
-    // Dropped, and so closed, before anybody hears that there is room again.
-    drop(client);
-    visit.lodge.left(number, why);
-    if let Some((name, bytes)) = visit.name.as_deref() {
-        tell::left(&visit.lodge.log, name, *bytes, why);
-    }
+    let mut visit = Visit { lodge: Rc::clone(lodge), number, name };
+    lodge.handle.spawn(async move {
+        visit.lodge.register(visit.number).await;
+        let why = converse(&mut visit, &mut client).await.unwrap_or_else(Left::Failed);
+        // Closed before anybody hears that there is room again.
+        drop(client);
+        visit.lodge.left(visit.number, why);
+        if let Some((name, bytes)) = visit.name.as_deref() {
+            tell::left(&visit.lodge.log, name, *bytes, why);
+        }
+    });
 }
 
 /// What is known of a client while it is here.
 struct Visit<K: Meter> {
     lodge: Rc<Lodge<K>>,
+    number: u64,
     /// What it is called, and what it has sent; only when that is told.
     name: Option<Box<(String, u64)>>,
 }
@@ -174,23 +171,26 @@ async fn converse<K: Meter>(visit: &mut Visit<K>, client: &mut Stream<K>) -> Res
                 }
                 None => return Ok(Left::Closed),
             },
-            // We leave: what has arrived by now is answered.
-            Ok(None) => {
-                while let Some(bytes) = visit.lodge.at_once(client.bytes()).await {
-                    let Some(bytes) = bytes? else { return Ok(Left::Closed) };
-                    visit.count(bytes.len());
-                    client.send_all(&bytes).await?;
-                    visit.lodge.stage().stats.bytes_out += bytes.len() as u64;
-                }
-                show_out(&visit.lodge, client).await?;
-                return Ok(Left::Closed);
-            }
+            // Boxed too: it comes once, and room for it would be kept all the time.
+            Ok(None) => return Box::pin(take_leave(visit, client)).await,
             Err(_) => {
-                show_out(&visit.lodge, client).await?;
+                Box::pin(show_out(&visit.lodge, client)).await?;
                 return Ok(Left::Idle);
             }
         }
     }
+}
+
+/// We leave: what has arrived by now is answered.
+async fn take_leave<K: Meter>(visit: &mut Visit<K>, client: &mut Stream<K>) -> Result<Left, Errno> {
+    while let Some(bytes) = visit.lodge.at_once(client.bytes()).await {
+        let Some(bytes) = bytes? else { return Ok(Left::Closed) };
+        visit.count(bytes.len());
+        client.send_all(&bytes).await?;
+        visit.lodge.stage().stats.bytes_out += bytes.len() as u64;
+    }
+    show_out(&visit.lodge, client).await?;
+    Ok(Left::Closed)
 }
 
 impl<K: Meter> Visit<K> {

@@ -51,6 +51,9 @@ pub(super) fn run<K: Meter>(
 ) -> Result<Snapshot, Failure> {
     family.is_split = true;
     let parent = std::process::id();
+    // What is asked for is for all of them; descriptors each has for itself.
+    let asked = options.connections_max.unwrap_or(u32::MAX) / options.workers;
+    let guests_max = guests_max.min(asked);
     for me in 0..options.workers as usize {
         match family.fork(&mut stage, me) {
             Ok(false) => {}
@@ -60,7 +63,7 @@ pub(super) fn run<K: Meter>(
                 if std::os::unix::process::parent_id() != parent {
                     std::process::exit(0);
                 }
-                let child = Child { options, me, guests_max: guests_max / options.workers };
+                let child = Child { options, me, guests_max };
                 be_child(child.work(stage, &family, doors));
             }
             Err(errno) => {

@@ -1,0 +1,231 @@
+//! Open loop to the knee: the same rates offered to several servers in turn, from little to more
+//! than they can take. It knows the order of things; the rates it takes from the reference itself.
+//!
+//! A closed loop asks a slow server less, so its latencies flatter it. Here the clock asks, and a
+//! latency counts from when a message was *meant* to leave: below the knee it is the server's own,
+//! beyond it is the queue, which grows for as long as one looks.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::case::Case;
+use crate::contest::{self, Entrant};
+use crate::result::{Curve, Knee, Step};
+use crate::roster::Recipe;
+use crate::server::Cores;
+use crate::worker::Slice;
+
+/// The name on the command line.
+pub const NAME: &str = "knee";
+
+/// One line for the help text and the report.
+pub const WHAT: &str = "open loop, 64 connections, 64 bytes, one under way in each, more and more";
+
+/// The rates, as parts of what the reference answers in a closed loop of as many connections. There
+/// it is never without work, so nearly all it can do; the last rates are more than that.
+const LADDER: [f64; 12] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3];
+
+/// The part of a slice that a message may take at the 99th percentile. If a twentieth more is offered
+/// than can be answered, the last ones of the slice wait so long; hiccups of a shared machine are
+/// mostly shorter, and a queue that is emptied again and again is far below.
+const BOUND: u32 = 20;
+
+/// Who answers less than this part of what is offered is asked no more: each slice would end only
+/// when all of it is answered.
+const DROWNED: f64 = 0.6;
+
+/// How it is done.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Slices behind every step of every server.
+    pub rounds: usize,
+    /// How long a rate is offered in one slice.
+    pub slice: Duration,
+    /// Who runs where.
+    pub cores: Cores,
+}
+
+impl Rules {
+    /// For a run whose closed loops have `rounds` of `slice`: a quarter of the rounds, twice as
+    /// long, since a low rate has few messages to take a percentile of.
+    #[must_use]
+    pub fn beside(rounds: usize, slice: Duration, cores: Cores) -> Self {
+        Self { rounds: (rounds / 4).max(2), slice: slice * 2, cores }
+    }
+}
+
+/// Offers the rates. `tell` is called after every slice. The first recipe is the reference.
+///
+/// # Errors
+/// When the reference itself does not come up or fails while its rate is taken.
+pub fn run(recipes: &[&Recipe], rules: &Rules, tell: &mut dyn FnMut()) -> Result<Knee> {
+    let case = Case::named("c64").context("the case that the rates are taken from")?;
+    let mut climbers: Vec<Climber> = recipes
+        .iter()
+        .map(|recipe| Climber::new(Entrant::start(recipe, &case, rules.cores)))
+        .collect();
+    let capacity = capacity(&mut climbers, rules)?;
+    for round in 0..rules.rounds {
+        climbers.iter_mut().for_each(|climber| climber.ceiling = LADDER.len());
+        for (step, part) in LADDER.iter().enumerate() {
+            for index in contest::order(round + step, climbers.len()) {
+                climbers[index].climb(step, part * capacity, rules.slice);
+                tell();
+            }
+        }
+    }
+    let bound = nanos(rules.slice / BOUND);
+    Ok(Knee {
+        what: WHAT.to_owned(),
+        connections: case.connections,
+        size_bytes: case.size_bytes,
+        rounds: rules.rounds,
+        bound_p99_ns: bound,
+        curves: climbers.into_iter().map(|climber| climber.curve(bound)).collect(),
+    })
+}
+
+/// How many times `tell` is called.
+#[must_use]
+pub fn steps(servers: usize, rules: &Rules) -> u64 {
+    (servers * rules.rounds * LADDER.len()) as u64
+}
+
+/// Messages a second that the reference answers in a closed loop. The others have the same slices,
+/// to warm up; who is busy without being asked is stopped from then on.
+fn capacity(climbers: &mut [Climber], rules: &Rules) -> Result<f64> {
+    let mut rates = Vec::new();
+    for round in 0..4 {
+        for (index, climber) in climbers.iter_mut().enumerate() {
+            let took = climber.entrant.asked(|_, worker| {
+                let slice = worker.slice(rules.slice / 2)?;
+                worker.forget()?;
+                Ok(slice)
+            });
+            if let (0, 1.., Some(slice)) = (index, round, took) {
+                rates.push(answered(&slice));
+            }
+        }
+    }
+    contest::look_who_is_busy(climbers.iter_mut().map(|climber| &mut climber.entrant));
+    rates.sort_by(f64::total_cmp);
+    let why = climbers[0].entrant.failure.as_ref().map(|failure| failure.why.clone());
+    rates.get(rates.len() / 2).copied().with_context(|| why.unwrap_or_default())
+}
+
+/// A server on its way up.
+struct Climber {
+    entrant: Entrant,
+    /// What each slice brought, by step.
+    slices: [Vec<Step>; LADDER.len()],
+    /// The first step that is too high for it altogether, in this round.
+    ceiling: usize,
+}
+
+impl Climber {
+    fn new(entrant: Entrant) -> Self {
+        Self { entrant, slices: Default::default(), ceiling: LADDER.len() }
+    }
+
+    fn climb(&mut self, step: usize, rate: f64, length: Duration) {
+        if step >= self.ceiling {
+            return;
+        }
+        let took = self.entrant.asked(|server, worker| {
+            let billed = contest::billed(server, || worker.offer(rate, length))?;
+            worker.forget()?;
+            Ok(billed)
+        });
+        let Some((slice, cpu)) = took else { return };
+        let answered = answered(&slice);
+        if answered < DROWNED * rate {
+            self.ceiling = step + 1;
+        }
+        self.slices[step].push(Step {
+            offered: rate,
+            answered,
+            p50_ns: slice.p50_ns,
+            p99_ns: slice.p99_ns,
+            late_p99_ns: slice.late_p99_ns,
+            busy: cpu.total.as_secs_f64() / slice.elapsed.as_secs_f64(),
+        });
+    }
+
+    fn curve(self, bound_ns: u64) -> Curve {
+        let steps: Vec<Step> = self.slices.iter().filter_map(|slices| middle(slices)).collect();
+        let within = steps.iter().take_while(|step| step.p99_ns <= bound_ns);
+        Curve {
+            server: self.entrant.name,
+            why: self.entrant.failure.map(|failure| failure.why),
+            knee: within.last().map(|step| step.offered),
+            steps,
+        }
+    }
+}
+
+/// Figure by figure the median of the slices; none, when there are no slices.
+fn middle(slices: &[Step]) -> Option<Step> {
+    let offered = slices.first()?.offered;
+    let time = |what: fn(&Step) -> u64| {
+        let mut sorted: Vec<u64> = slices.iter().map(what).collect();
+        sorted.sort_unstable();
+        sorted[sorted.len() / 2]
+    };
+    let figure = |what: fn(&Step) -> f64| {
+        let mut sorted: Vec<f64> = slices.iter().map(what).collect();
+        sorted.sort_by(f64::total_cmp);
+        sorted[sorted.len() / 2]
+    };
+    Some(Step {
+        offered,
+        answered: figure(|step| step.answered),
+        p50_ns: time(|step| step.p50_ns),
+        p99_ns: time(|step| step.p99_ns),
+        late_p99_ns: time(|step| step.late_p99_ns),
+        busy: figure(|step| step.busy),
+    })
+}
+
+fn answered(slice: &Slice) -> f64 {
+    // Far fewer than 2^32 messages; that many would be one every 12 picoseconds.
+    f64::from(u32::try_from(slice.messages).unwrap_or(u32::MAX)) / slice.elapsed.as_secs_f64()
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_knee_is_before_the_first_step_that_takes_too_long() {
+        for (p99s, knee) in [
+            (&[10_u64, 20, 900, 5_000, 90_000][..], Some(0.3)),
+            (&[10, 2_000, 30], Some(0.1)),
+            (&[2_000, 10], None),
+            (&[10], Some(0.1)),
+            (&[], None),
+        ] {
+            let mut climber = Climber::new(Entrant::named("x"));
+            for (at, &p99) in p99s.iter().enumerate() {
+                climber.slices[at] = vec![step(LADDER[at], p99)];
+            }
+            assert_eq!(climber.curve(1_000_000).knee, knee, "{p99s:?}");
+        }
+    }
+
+    #[test]
+    fn one_bad_slice_of_three_moves_nothing() {
+        let slices = [step(0.5, 100), step(0.5, 9_000), step(0.5, 110)];
+        assert_eq!(middle(&slices).map(|step| step.p99_ns), Some(110_000));
+        assert_eq!(middle(&[]), None);
+    }
+
+    fn step(offered: f64, p99_micros: u64) -> Step {
+        let p99_ns = p99_micros * 1000;
+        Step { offered, answered: offered, p50_ns: 1, p99_ns, late_p99_ns: 1, busy: 0.5 }
+    }
+}

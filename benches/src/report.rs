@@ -1,0 +1,105 @@
+//! `report`: the record of a run as one page to look at, and its plots as files. Here are its
+//! arguments and what is written where; each plot and the page have their own files.
+//!
+//! ```text
+//!   page        the order of things                 knows every plot
+//!   ratios latency cpu syscalls connections knee dots       one plot each: what is drawn where
+//!   facts       what is said in words
+//!   chart       lines over two axes, names at their ends      rows   a row for each server
+//!   view        who is who, figures as people read them         knows the record
+//!   palette     which server has which colour
+//!   html svg    elements, escaped      labels, scale   pure arithmetic      plot   pure data
+//! ```
+
+mod chart;
+mod connections;
+mod cpu;
+mod dots;
+mod facts;
+mod html;
+mod knee;
+mod labels;
+mod latency;
+mod page;
+mod palette;
+mod plot;
+mod ratios;
+mod rows;
+mod scale;
+mod svg;
+mod syscalls;
+mod view;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::result::Record;
+
+/// Bad arguments, files that are no records, places that cannot be written to.
+const USAGE: u8 = 2;
+
+/// Draws the records of `compare --json` and `models --json` as one HTML page.
+///
+/// The page needs nothing but itself: pictures, data and script are in it, and it asks no network.
+/// Each record becomes a section. Exit codes: 0; 2 no record, or nothing can be written there.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What compare or models wrote with --json
+    #[arg(required = true, value_name = "RESULT.json")]
+    results: Vec<PathBuf>,
+    /// Where the page goes
+    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
+    output: PathBuf,
+    /// Writes each plot to a file of its own in this folder too: ratios-c64.svg, latency-c64.svg, ...
+    #[arg(long, value_name = "DIR")]
+    svg: Option<PathBuf>,
+}
+
+/// The subcommand.
+#[must_use]
+pub fn main(args: &Args) -> ExitCode {
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("epollite-bench: {error:#}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    let read = |path: &PathBuf| Record::read(path);
+    let records: Vec<Record> = args.results.iter().map(read).collect::<Result<_>>()?;
+    put(&args.output, &html(&records)?)?;
+    println!("the page: {}", args.output.display());
+    if let Some(folder) = &args.svg {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+        let pictures = pictures(&records);
+        for (name, picture) in &pictures {
+            put(&folder.join(name), picture)?;
+        }
+        println!("the plots: {} files in {}", pictures.len(), folder.display());
+    }
+    Ok(())
+}
+
+/// The page of some records, in their order.
+///
+/// # Errors
+/// When a record has a figure that JSON cannot hold.
+pub fn html(records: &[Record]) -> Result<String> {
+    page::write(records)
+}
+
+/// Every plot of some records that has something to show, as an SVG file: its name, its text.
+#[must_use]
+pub fn pictures(records: &[Record]) -> Vec<(String, String)> {
+    page::pictures(records)
+}
+
+fn put(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}

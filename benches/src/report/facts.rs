@@ -1,0 +1,174 @@
+//! What is said in words: who there is, who was missing and what failed, and how it was measured.
+
+use super::html;
+use super::plot::Table;
+use super::svg::escape;
+use super::view::{self, View};
+use crate::paired::Verdict;
+use crate::result::{Measured, Ratio, Record, Status};
+use crate::units;
+
+/// One word and what it is.
+type Fact = (&'static str, String);
+
+/// The ratios of all cases at a glance: a table for the rate, one for CPU.
+pub(super) fn matrix(view: View<'_>) -> String {
+    let record = view.record;
+    if record.cases.is_empty() || record.servers.is_empty() {
+        return html::element("p", "missing", "This run has no case that came to its end.");
+    }
+    let rate = one_matrix(view, "Messages a second", |it| it.rate_ratio, Verdict::Higher);
+    let cpu = one_matrix(view, "CPU a message", |it| it.cpu_ratio, Verdict::Lower);
+    let how = format!(
+        "Ratios to {}. Blue is better, orange is worse, grey shows no difference beyond the noise. \
+         Where both cores are saturated, the CPU ratio is the one to read.",
+        record.reference
+    );
+    format!("{}<div class=\"matrix\">{rate}{cpu}</div>\n", html::element("p", "note", &how))
+}
+
+fn one_matrix(
+    view: View<'_>,
+    title: &str,
+    figure: fn(&Measured) -> Option<Ratio>,
+    good: Verdict,
+) -> String {
+    let cases = &view.record.cases;
+    let head: String =
+        cases.iter().map(|case| format!("<th scope=\"col\">{}</th>", escape(&case.name))).collect();
+    let title = html::element("h4", "", title);
+    let mut text = format!(
+        "<div>{title}<div class=\"scroll\"><table><thead><tr><th scope=\"col\">server</th>{head}\
+         </tr></thead><tbody>\n"
+    );
+    for (number, server) in view.record.servers.iter().enumerate() {
+        let (look, name) = (view.palette.look(&server.name), escape(&server.name));
+        text += &format!(
+            "<tr><th scope=\"row\"><span class=\"who\" data-who=\"{number}\"><i class=\"plot\">\
+             <i class=\"swatch {look}\"></i></i>{name}</span></th>"
+        );
+        for case in cases {
+            let outcome = case.results.iter().find(|it| it.server == server.name);
+            let ratio = outcome.and_then(|it| figure(it.measured.as_ref()?));
+            let (class, said) = match ratio {
+                Some(ratio) => {
+                    let class = match ratio.verdict {
+                        Verdict::NoDifference => "none",
+                        found if found == good => "better",
+                        _ => "worse",
+                    };
+                    (class, view::factor(ratio.estimate.median))
+                }
+                None if view.is_reference(&server.name) => ("none", "1".to_owned()),
+                None => match outcome.map(|it| it.status) {
+                    Some(Status::Broke) => ("none", "broke".to_owned()),
+                    _ => ("none", "–".to_owned()),
+                },
+            };
+            text += &format!("<td class=\"{class}\">{said}</td>");
+        }
+        text += "</tr>\n";
+    }
+    text + "</tbody></table></div></div>\n"
+}
+
+/// Who took part.
+pub(super) fn servers(record: &Record) -> Table {
+    let mut table = Table::new(&["server", "what it is", "language", "version", "started by"]);
+    for server in &record.servers {
+        let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "–".to_owned());
+        table.rows.push(vec![
+            server.name.clone(),
+            server.what.clone(),
+            dash(&server.language),
+            dash(&server.version),
+            server.command.clone(),
+        ]);
+    }
+    table
+}
+
+/// Who was not there, who broke, who was not asked, and why.
+pub(super) fn absences(record: &Record) -> Table {
+    let mut table = Table::new(&["who", "where", "what", "why"]);
+    let mut add = |who: &str, place: &str, what: &str, why: &str| {
+        table.rows.push([who, place, what, why].map(str::to_owned).to_vec());
+    };
+    for absent in &record.absent {
+        add(&absent.name, "everywhere", "not here", &absent.why);
+    }
+    for case in &record.cases {
+        for outcome in case.results.iter().filter(|it| it.status != Status::Whole) {
+            let why = outcome.why.as_deref().unwrap_or("it did not say");
+            add(&outcome.server, &case.name, view::status(outcome.status), why);
+        }
+        for outcome in &case.results {
+            if let Some(busy) = outcome.measured.as_ref().filter(|it| it.paused_between) {
+                let why = format!("used {:.0} % of its core while idle", busy.idle_share * 100.0);
+                add(&outcome.server, &case.name, "stopped between its slices", &why);
+            }
+        }
+    }
+    for curve in record.knee.iter().flat_map(|knee| &knee.curves) {
+        if let Some(why) = &curve.why {
+            add(&curve.server, "open loop", "not to the end", why);
+        }
+    }
+    table
+}
+
+/// How it was measured.
+pub(super) fn measured(record: &Record) -> Vec<Fact> {
+    let (machine, run) = (&record.machine, &record.run);
+    let virtual_machine =
+        machine.virtual_machine.clone().map_or("none that says so".to_owned(), |it| {
+            format!("{it}: what it shares with others is not known")
+        });
+    let cores = format!(
+        "{}: servers on core {}, one at a time; load on core {}",
+        machine.cores, machine.server_core, machine.load_core
+    );
+    let rounds = format!(
+        "{} that count, after one that does not; slices of {} a server, interleaved",
+        run.rounds,
+        units::time(run.slice_seconds * 1e9)
+    );
+    vec![
+        ("date", run.date.clone()),
+        ("commit", run.commit.clone().unwrap_or_else(|| "not known".to_owned())),
+        ("command", run.command.join(" ")),
+        ("kernel", machine.kernel.clone()),
+        ("processor", machine.cpu.clone()),
+        ("cores, pinning", cores),
+        ("virtual machine", virtual_machine),
+        ("load before", format!("{:.2}, average of a minute", machine.load_average)),
+        ("rounds", rounds),
+        ("took", units::time(run.wall_seconds * 1e9)),
+        ("A/A noise", noise(record)),
+        (
+            "reference, control",
+            format!("{}; its second copy is {}", record.reference, record.control),
+        ),
+        ("CPU read by", run.cpu_read_by.clone()),
+        ("system calls", run.syscalls_counted_by.clone()),
+        (
+            "idle connections",
+            units::grouped(u64::try_from(run.idle_connections).unwrap_or_default()),
+        ),
+        ("schema", record.schema.to_string()),
+    ]
+}
+
+fn noise(record: &Record) -> String {
+    let of = |case: &crate::result::Case| match &case.noise {
+        Some(noise) => {
+            let (rate, cpu) = (view::noise(noise.rate), view::noise(noise.cpu));
+            format!("{}: rate {rate}, CPU {cpu}", case.name)
+        }
+        None => format!("{}: the control failed", case.name),
+    };
+    if record.cases.is_empty() {
+        return "no case came to its end".to_owned();
+    }
+    record.cases.iter().map(of).collect::<Vec<_>>().join("; ")
+}

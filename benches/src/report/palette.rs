@@ -1,0 +1,68 @@
+//! Which server has which colour: one, in every plot of the page. It knows names and origins; the
+//! colours themselves are in `plot.css`.
+//!
+//! Twenty servers cannot have twenty colours that anybody tells apart. So a hue says which family a
+//! server is of, the shade and the dashes who it is in there, and its name stands beside the line.
+
+use std::collections::HashMap;
+
+use crate::result::{Origin, Record, Server};
+
+/// Shades of a hue in `plot.css`.
+const SHADES: usize = 3;
+
+/// Patterns of a line in `plot.css`: whole, dashed, dotted.
+const PATTERNS: usize = 3;
+
+/// Models on our own reactor; the others are what the tutorial compares it to.
+const REACTOR: [&str; 4] = ["epoll-edge", "epoll-level", "coroutine", "epoll-oneshot"];
+
+/// Models in which one thread asks or waits for all by older means.
+const WAITING: [&str; 3] = ["nonblocking", "select", "poll"];
+
+/// The look of every server.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Palette {
+    looks: HashMap<String, String>,
+}
+
+impl Palette {
+    /// Of all servers in all records of a page.
+    pub(super) fn of(records: &[Record]) -> Self {
+        let mut looks = HashMap::new();
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for record in records {
+            looks.insert(record.reference.clone(), "reference".to_owned());
+            looks.insert(record.control.clone(), "control".to_owned());
+        }
+        for server in records.iter().flat_map(|record| &record.servers) {
+            if looks.contains_key(&server.name) {
+                continue;
+            }
+            let family = family(server);
+            let count = counts.entry(family).or_default();
+            let (shade, pattern) = (*count % SHADES, (*count / SHADES) % PATTERNS);
+            looks.insert(server.name.clone(), format!("{family} shade-{shade} dash-{pattern}"));
+            *count += 1;
+        }
+        Self { looks }
+    }
+
+    /// The classes of a server.
+    pub(super) fn look(&self, server: &str) -> &str {
+        self.looks.get(server).map_or("other", String::as_str)
+    }
+}
+
+fn family(server: &Server) -> &'static str {
+    let name = server.name.as_str();
+    match (server.origin, server.language.as_deref()) {
+        (Origin::Model, _) if REACTOR.contains(&name) => "ours",
+        (Origin::Model, _) if WAITING.contains(&name) => "other",
+        (Origin::Model, _) => "many",
+        (_, Some("c")) => "c",
+        (_, Some("rust")) => "rust",
+        (_, Some("python")) => "python",
+        _ => "other",
+    }
+}

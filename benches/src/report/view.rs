@@ -1,0 +1,133 @@
+//! What every plot asks of a record: who is who, in which look, and figures as people read them. It
+//! draws nothing.
+
+use super::labels;
+use super::palette::Palette;
+use super::plot::TEXT;
+use super::svg::Canvas;
+use crate::paired::{Estimate, Verdict};
+use crate::result::{Case, Measured, Outcome, Record, Status};
+
+/// A record and its looks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) record: &'a Record,
+    pub(super) palette: &'a Palette,
+}
+
+impl<'a> View<'a> {
+    /// Begins a group that belongs to a server.
+    pub(super) fn open(&self, canvas: &mut Canvas, class: &str, server: &str) {
+        let number = self.record.servers.iter().position(|it| it.name == server);
+        canvas.open(&format!("{class} {}", self.palette.look(server)), number);
+    }
+
+    /// What was measured in a case, by server.
+    pub(super) fn measured(&self, case: &'a Case) -> Vec<(&'a str, &'a Measured)> {
+        let of = |it: &'a Outcome| Some((it.server.as_str(), it.measured.as_ref()?));
+        case.results.iter().filter_map(of).collect()
+    }
+
+    /// Whether a server is the one that ratios are taken to.
+    pub(super) fn is_reference(&self, server: &str) -> bool {
+        self.record.reference == server
+    }
+
+    /// Whether it is that one's second copy.
+    pub(super) fn is_control(&self, server: &str) -> bool {
+        self.record.control == server
+    }
+}
+
+/// The room that names need at the left, at most `most`.
+pub(super) fn names_width<'a>(names: impl IntoIterator<Item = &'a str>, most: f64) -> f64 {
+    let widest = names.into_iter().map(|name| labels::width(name, TEXT)).fold(0.0, f64::max);
+    (widest + 12.0).min(most)
+}
+
+/// A factor, with as many digits as matter.
+pub(super) fn factor(ratio: f64) -> String {
+    match ratio {
+        _ if ratio < 0.095 && ratio > 0.0 => format!("{ratio:.3}"),
+        _ if ratio < 9.995 => format!("{ratio:.2}"),
+        _ if ratio < 99.95 => format!("{ratio:.1}"),
+        _ if ratio < 1e6 => format!("{ratio:.0}"),
+        _ => format!("{ratio:.1e}"),
+    }
+}
+
+/// A ratio and its interval.
+pub(super) fn interval(estimate: &Estimate) -> String {
+    let Estimate { median, low, high } = *estimate;
+    format!("{} [{}, {}]", factor(median), factor(low), factor(high))
+}
+
+/// How far noise reaches: `±3.1 %`, or a factor when it is much.
+pub(super) fn noise(factor: f64) -> String {
+    if factor < 1.5 {
+        format!("±{:.1} %", (factor - 1.0) * 100.0)
+    } else {
+        format!("×{}", self::factor(factor))
+    }
+}
+
+/// An amount: `950`, `12.3k`, `1.50M`.
+pub(super) fn amount(figure: f64) -> String {
+    let (value, unit) = match figure {
+        _ if figure < 999.5 => (figure, ""),
+        _ if figure < 999.5e3 => (figure / 1e3, "k"),
+        _ if figure < 999.5e6 => (figure / 1e6, "M"),
+        _ if figure < 1e12 => (figure / 1e9, "G"),
+        _ => return format!("{figure:.1e}"),
+    };
+    let digits = match value {
+        _ if value >= 99.5 => 0,
+        _ if value >= 9.95 => 1,
+        _ if value >= 0.0995 || value <= 0.0 => 2,
+        _ => 4,
+    };
+    let text = format!("{value:.digits$}");
+    let text =
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text}{unit}")
+}
+
+/// What a verdict is called, given the words for more and for less.
+pub(super) fn verdict(verdict: Verdict, higher: &str, lower: &str) -> String {
+    match verdict {
+        Verdict::Higher => higher.to_owned(),
+        Verdict::Lower => lower.to_owned(),
+        Verdict::NoDifference => "no difference shown".to_owned(),
+    }
+}
+
+/// How it went, in a word, where there is no figure.
+pub(super) fn status(status: Status) -> &'static str {
+    match status {
+        Status::Whole => "not measured",
+        Status::Broke => "broke",
+        Status::Absent => "did not come up",
+        Status::NotAsked => "not asked",
+    }
+}
+
+/// A round time beside an axis: `10 µs`.
+pub(super) fn tick_time(nanos: f64) -> String {
+    let (value, unit) = match nanos {
+        _ if nanos < 999.5 => (nanos, "ns"),
+        _ if nanos < 999.5e3 => (nanos / 1e3, "µs"),
+        _ if nanos < 999.5e6 => (nanos / 1e6, "ms"),
+        _ => (nanos / 1e9, "s"),
+    };
+    format!("{} {unit}", amount(value))
+}
+
+/// A count or a time of the record, to draw with: so near to it as a plot cannot show.
+pub(super) fn number(figure: u64) -> f64 {
+    figure as f64
+}
+
+/// How many, to reckon with.
+pub(super) fn count(things: usize) -> f64 {
+    u32::try_from(things).map_or(f64::from(u32::MAX), f64::from)
+}
