@@ -7,9 +7,10 @@ CARGO   ?= cargo
 PROGRAM := target/release/epollite
 
 # What the tests talk to, and with what they look: Debian's packages, by command.
-TOOLS    := nc socat ncat python3 strace perf cc setpriv prlimit unshare ip chromium
+TOOLS    := nc socat ncat python3 strace perf cc setpriv prlimit unshare ip chromium \
+            valgrind sshd ssh parallel rsync mpirun
 PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc libc6-dev util-linux iproute2 \
-            chromium
+            chromium valgrind openssh-server openssh-client parallel rsync openmpi-bin
 
 .DEFAULT_GOAL := help
 
@@ -18,6 +19,8 @@ help: ## list the targets
 	@printf 'Targets of epollite:\n'
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14 | sed 's/^/  /'
 
+# A daemon among them (sshd) is not to be started: the policy of Debian that says so is there only
+# while they are installed.
 .PHONY: tools
 tools: ## install the Debian packages that tests need, where a command is missing
 	@for tool in $(TOOLS); do \
@@ -26,7 +29,13 @@ tools: ## install the Debian packages that tests need, where a command is missin
 	if [ -n "$$missing" ]; then \
 		echo "installing for:$$missing"; \
 		sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
-		$$sudo apt-get update -qq && \
+		$$sudo apt-get update -qq || exit 1; \
+		policy=/usr/sbin/policy-rc.d; \
+		if [ ! -e $$policy ]; then \
+			trap "$$sudo rm -f $$policy" EXIT; \
+			printf '#!/bin/sh\nexit 101\n' | $$sudo tee $$policy > /dev/null; \
+			$$sudo chmod +x $$policy; \
+		fi; \
 		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $(PACKAGES) > /dev/null; \
 	fi
 
@@ -56,6 +65,14 @@ compare: build bench ## the same with every case, in a quarter of an hour
 bench: ## build the measuring program, optimised: benches/target/release/epollite-bench
 	$(CARGO) build --release --locked --manifest-path benches/Cargo.toml
 
+.PHONY: instructions
+instructions: build bench tools ## instructions for each echo, by callgrind, held to a baseline; BLESS=1 renews it
+	$(BENCH) instructions --program $(PROGRAM) $(if $(BLESS),--bless)
+
+.PHONY: micro
+micro: ## the parts one by one (slab, timers, a turn on the model kernel, ...): ratios, by criterion
+	$(CARGO) bench --locked --manifest-path benches/Cargo.toml --bench micro
+
 .PHONY: models
 models: build bench ## every server model by number of connections, and where each breaks
 	@$(BENCH) models --program $(PROGRAM) --json benches/target/$@.json; code=$$?; echo; \
@@ -65,7 +82,7 @@ models: build bench ## every server model by number of connections, and where ea
 test: tools ## every test: facts, laws, real clients, bad input
 	$(CARGO) test --locked --no-default-features --lib
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --lib --test program --test compare \
-		--test record --test report
+		--test record --test report --test instructions --test hosts --bench micro
 	$(CARGO) test --locked
 
 # The long runs. They take their tools from crates.io and the nightly that is installed.

@@ -36,8 +36,11 @@ int main(int argc, char **argv)
     if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0)
         die("epoll");
     for (;;) {
-        if (epoll_wait(epoll, &event, 1, -1) < 0 && errno != EINTR)
-            die("epoll_wait");
+        if (epoll_wait(epoll, &event, 1, -1) < 0) {
+            if (errno != EINTR)
+                die("epoll_wait");
+            continue; /* interrupted: that says nothing of datagrams */
+        }
         for (;;) {
             struct sockaddr_in from;
             socklen_t length = sizeof from;

@@ -40,6 +40,8 @@ enum Command {
     Compare(Box<crate::compare::Args>),
     /// Compares the server models by number of connections: the tutorial's comparison, measured.
     Models(Box<crate::models::Args>),
+    /// Counts a server's instructions for each echo, and compares them with a baseline.
+    Instructions(crate::instructions::Args),
     /// Draws what compare and models wrote with --json: one HTML page, and its plots as SVG.
     Report(crate::report::Args),
     #[command(name = crate::worker::NAME, hide = true)]
@@ -59,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Merge(args) => merge::main(&args),
         Command::Compare(args) => crate::compare::main(&args),
         Command::Models(args) => crate::models::main(&args),
+        Command::Instructions(args) => crate::instructions::main(&args),
         Command::Report(args) => crate::report::main(&args),
         Command::Worker(order) => crate::worker::main(&order),
         Command::Completions { shell } => {

@@ -18,6 +18,7 @@
 //!   roster      who there is, and how each is built            knows peers and the twin
 //!   machine     what it ran on
 //!   paired      from slices to ratios, intervals, verdicts     pure arithmetic
+//!   instructions   counts a server's instructions, by callgrind
 //!   case        what is asked: connections, depth, size        pure data
 //!   record      one rank's result as a file                    knows load's words
 //!   merge       several ranks' results as one                  pure arithmetic
@@ -35,6 +36,7 @@ pub mod cli;
 pub mod compare;
 pub mod contest;
 pub mod hgrm;
+pub mod instructions;
 pub mod knee;
 pub mod load;
 pub mod machine;

@@ -225,7 +225,7 @@ pub fn end_with_parent() -> Result<()> {
 
 /// Makes the kernel end the child when we end, however we end.
 #[expect(unsafe_code, reason = "std offers no other way to make a call between fork and exec")]
-fn end_with_us(command: &mut Command) {
+pub(crate) fn end_with_us(command: &mut Command) {
     let end = || prctl::set_pdeathsig(Signal::SIGTERM).map_err(std::io::Error::from);
     // SAFETY: the closure runs between fork and exec, where only async-signal-safe work is allowed:
     // it makes one prctl(2) call, allocates nothing, takes no lock and touches no memory of ours.
@@ -273,7 +273,7 @@ fn echoes(address: SocketAddr) -> std::io::Result<bool> {
     Ok(socket.recv(&mut [0; 8])? == 1)
 }
 
-fn pid_of(child: &Child) -> Pid {
+pub(crate) fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).expect("the kernel's pids are positive ints"))
 }
 

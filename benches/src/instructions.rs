@@ -1,0 +1,194 @@
+//! `instructions`: how many instructions of its own a server spends on one echo, counted by
+//! callgrind, and held to a baseline. Here are its arguments, the order of events and what is said;
+//! it knows no clock: how fast anybody is, is not asked.
+//!
+//! ```text
+//!   questions   what is counted, and of whom                pure data
+//!   count       two runs, and the difference between them
+//!   patient     a server under callgrind, stopped and woken knows processes
+//!   visitor     who speaks with it, round by round          knows sockets
+//!   baseline    the figures of before, and the verdict      pure
+//! ```
+
+mod baseline;
+mod count;
+mod patient;
+mod questions;
+mod visitor;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::thread;
+
+use anyhow::{Context, Result};
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::roster::{self, Builder, Recipe};
+use crate::session::{self, UNAVAILABLE};
+pub use baseline::{Baseline, Figure, Finding, Verdict};
+use questions::Question;
+
+/// Something costs more than it did.
+const GREW: u8 = 1;
+
+/// Where the figures of before are, unless somebody says otherwise.
+const BASELINE: &str = "instructions.txt";
+
+/// How many servers may be counted at a time: more processors than that have other things to do.
+const COUNTERS_MAX: usize = 8;
+
+/// Counts user-space instructions for each echo, by callgrind, and compares them with a baseline.
+///
+/// The figure is the difference between two runs that differ in nothing but the number of messages,
+/// so that starting and ending cost nothing. Each message, or each lot of 64, arrives while the
+/// server is stopped: how much it finds ready never depends on timing, and two counts agree on any
+/// machine, however busy. The kernel's part is not in it.
+///
+/// Exit codes: 0; 1 a figure has grown by more than 5 %, or the baseline has other cases; 2 bad
+/// arguments; 69 no valgrind, or a server that cannot be had.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Whom to ask, separated by commas [default: our epoll modes, coroutines, C]
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    servers: Vec<String>,
+    /// Which cases, separated by commas [default: all of them]
+    #[arg(long, value_delimiter = ',', value_name = "CASE", value_parser = questions::named)]
+    cases: Vec<Question>,
+    /// The figures of before [default: instructions.txt beside the sources]
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Writes what is counted into the baseline, instead of judging by it
+    #[arg(long)]
+    bless: bool,
+    /// The epollite program, when it is not to be built
+    #[arg(long, value_name = "PATH")]
+    program: Option<PathBuf>,
+}
+
+/// The subcommand.
+#[must_use]
+pub fn main(args: &Args) -> ExitCode {
+    match run(args) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("epollite-bench: {error:#}");
+            ExitCode::from(UNAVAILABLE)
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<u8> {
+    let names: Vec<String> = if args.servers.is_empty() {
+        questions::SERVERS.map(str::to_owned).to_vec()
+    } else {
+        args.servers.clone()
+    };
+    let entries = match roster::select(&names) {
+        Ok(entries) => entries,
+        Err(error) => return Ok(session::usage(&error)),
+    };
+    let path = args.baseline.clone().unwrap_or_else(usual_baseline);
+    let before = match Baseline::read(&path) {
+        Ok(before) => before,
+        // There is none yet, or not one that is understood: a new one can be written all the same.
+        Err(_) if args.bless => Baseline::default(),
+        Err(error) => return Ok(session::usage(&error)),
+    };
+    let tools = count::tools()?;
+    let mut builder = Builder::new(args.program.clone())?;
+    let mut recipes = Vec::new();
+    for entry in &entries {
+        let recipe = builder.build(entry);
+        recipes.push(recipe.map_err(|why| anyhow::anyhow!("{}: {why}", entry.name))?);
+    }
+    let cases = if args.cases.is_empty() { questions::all() } else { args.cases.clone() };
+    let now = Baseline { tools, figures: figures(&recipes, &cases)? };
+    let is_everything = args.servers.is_empty() && args.cases.is_empty();
+    let findings = before.judge(&now, is_everything);
+    print!("{}", table(&findings));
+    if args.bless {
+        let kept = if is_everything { now } else { before.with(now) };
+        kept.write(&path)?;
+        println!("written: {}", path.display());
+        return Ok(0);
+    }
+    Ok(verdict(&before, &now, &findings))
+}
+
+/// Says what is to be said about each finding, and how it ends.
+fn verdict(before: &Baseline, now: &Baseline, findings: &[Finding]) -> u8 {
+    let others = before.other_tools(now);
+    for (name, was, is) in &others {
+        eprintln!("epollite-bench: the baseline was counted with {name} {was}, this is {is}");
+    }
+    let mut code = 0;
+    for finding in findings.iter().filter(|finding| finding.verdict != Verdict::Same) {
+        let is_failure = finding.verdict.is_failure() && others.is_empty();
+        let weight = if is_failure || finding.verdict == Verdict::Fell { "" } else { "warning: " };
+        eprintln!("epollite-bench: {weight}{finding}");
+        if is_failure {
+            code = GREW;
+        }
+    }
+    code
+}
+
+/// Counts all of it, as many at a time as there are processors: what is counted does not know how
+/// fast it goes.
+fn figures(recipes: &[Recipe], cases: &[Question]) -> Result<Vec<Figure>> {
+    let asked: Vec<(&Recipe, &Question)> = cases
+        .iter()
+        .flat_map(|case| recipes.iter().map(move |recipe| (recipe, case)))
+        .filter(|(recipe, case)| recipe.command(&case.load()).is_ok())
+        .collect();
+    let queue: Mutex<VecDeque<usize>> = Mutex::new((0..asked.len()).collect());
+    let found = Mutex::new(Vec::new());
+    let counters = thread::available_parallelism().map_or(1, usize::from).min(COUNTERS_MAX);
+    let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
+    thread::scope(|scope| {
+        for _ in 0..counters {
+            scope.spawn(|| {
+                while let Some(at) = next() {
+                    let (recipe, case) = asked[at];
+                    let counted = count::echo(recipe, case)
+                        .with_context(|| format!("{}: {}", case.name, recipe.about.name));
+                    if let Ok(mut found) = found.lock() {
+                        found.push((at, counted));
+                    }
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().unwrap_or_default();
+    found.sort_by_key(|(at, _)| *at);
+    let figure = |(at, counted): (usize, Result<f64>)| {
+        let (recipe, case) = asked[at];
+        let (case, server) = (case.name.to_owned(), recipe.about.name.clone());
+        Ok(Figure { case, server, instructions: counted? })
+    };
+    found.into_iter().map(figure).collect()
+}
+
+fn table(findings: &[Finding]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["case", "server", "was", "is", "change"]);
+    for finding in findings {
+        let figure = |value: Option<f64>| value.map_or("-".to_owned(), |it| format!("{it:.1}"));
+        let change = finding.change().map_or(String::new(), |it| format!("{:+.1} %", it * 100.0));
+        let (case, server) = (&finding.case, &finding.server);
+        table.add_row([case, server, &figure(finding.was), &figure(finding.is), &change]);
+    }
+    for column in 2..5 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    format!("User-space instructions of the server for each echo:\n\n{table}\n")
+}
+
+fn usual_baseline() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(BASELINE)
+}

@@ -1,0 +1,207 @@
+//! Three hosts, a desk and a server, each a network namespace, on one bridge. It knows ip(8),
+//! unshare(1) and sshd(8), and nothing of loads.
+//!
+//! ```text
+//!   10.77.0.1 the bridge, and the server on it
+//!       ├── desk   10.77.0.9    whence everything is started
+//!       ├── alpha  10.77.0.11   sshd, a /var/tmp of its own
+//!       ├── beta   10.77.0.12   the same
+//!       └── gamma  10.77.0.13   the same
+//! ```
+//!
+//! All of it lives in a process, a mount and a network namespace of its own. The first process of
+//! that waits for its standard input to end: when the test goes, however it goes, the first process
+//! ends, and the kernel ends everything else with it, mounts and networks too.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use epollite_bench::case::Case;
+use epollite_bench::roster::{Builder, select};
+
+/// Where ranks run.
+pub(crate) const HOSTS: [&str; 3] = ["alpha", "beta", "gamma"];
+
+/// Builds the network, in a shell that has it all to itself. `$1` is a folder of ours.
+///
+/// /etc/ssh, /etc/hosts, /run and /usr/local/bin are laid over: ssh finds our keys, names are
+/// known, sshd has a place for its own, and programs are on every PATH, without a flag or a file
+/// outside.
+const WORLD: &str = r#"
+set -eu
+cd "$1"
+mount --make-rprivate /
+mount -t tmpfs tmpfs /run && mkdir /run/sshd
+mount -t tmpfs tmpfs /usr/local/bin
+cp bin/* /usr/local/bin
+mount --bind etc /etc/ssh
+mount --bind hosts /etc/hosts
+ip link set lo up
+ip link add lane type bridge
+ip address add 10.77.0.1/24 dev lane
+ip link set lane up
+host() {
+    ip netns add "$1"
+    ip link add "$1" type veth peer name eth0 netns "$1"
+    ip link set "$1" master lane up
+    ip -n "$1" link set lo up
+    ip -n "$1" address add "$2/24" dev eth0
+    ip -n "$1" link set eth0 up
+}
+host desk 10.77.0.9
+while read -r address name; do
+    host "$name" "$address"
+    ip netns exec "$name" unshare --uts sh -c "hostname $name; mount -t tmpfs tmpfs /var/tmp
+        exec /usr/sbin/sshd -D -e -o PidFile=/run/$name.pid" 2> "$name.log" &
+done < login
+/usr/local/bin/epollite echo -q --tcp 10.77.0.1:7777 &
+for _ in $(seq 100); do
+    ready=yes
+    for place in 10.77.0.11/22 10.77.0.12/22 10.77.0.13/22 10.77.0.1/7777; do
+        timeout 1 bash -c ": < /dev/tcp/$place" 2> /dev/null || ready=no
+    done
+    [ $ready = no ] || break
+    sleep 0.05
+done
+echo $ready
+cat > /dev/null
+"#;
+
+const SSHD: &str = "\
+HostKey /etc/ssh/host_key
+AuthorizedKeysFile /etc/ssh/user_key.pub
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+StrictModes no
+UsePAM no
+MaxStartups 100
+";
+
+const SSH: &str = "\
+Host *
+    IdentityFile /etc/ssh/user_key
+    IdentitiesOnly yes
+    StrictHostKeyChecking accept-new
+    UserKnownHostsFile /run/known_hosts
+    BatchMode yes
+    ConnectTimeout 3
+    LogLevel ERROR
+";
+
+/// The network. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Network {
+    keeper: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Network {
+    /// Builds it.
+    pub(crate) fn new() -> Self {
+        assert!(
+            nix::unistd::geteuid().is_root(),
+            "this test makes network namespaces: run as root"
+        );
+        for tool in ["unshare", "nsenter", "ip", "parallel", "rsync", "mpirun", "ssh-keygen"] {
+            let found = Command::new("which").arg(tool).stdout(Stdio::null()).status();
+            assert!(found.is_ok_and(|found| found.success()), "{tool} is missing: make tools");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        prepare(folder.path());
+        let log = fs::File::create(folder.path().join("world.log")).unwrap();
+        let mut keeper = Command::new("unshare")
+            .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"])
+            .args(["sh", "-c", WORLD, "sh"])
+            .arg(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let network = Self { keeper, folder };
+        let log = || fs::read_to_string(network.folder.path().join("world.log")).unwrap();
+        assert_eq!(line.trim(), "yes", "no network of namespaces could be made here: {}", log());
+        network
+    }
+
+    /// The folder in which [`Self::at_the_desk`] works.
+    pub(crate) fn desk(&self) -> PathBuf {
+        self.folder.path().join("desk")
+    }
+
+    /// Runs commands where a person would: what they say, or all of it when they fail.
+    pub(crate) fn at_the_desk(&self, commands: &str) -> Result<String, String> {
+        self.on("desk", &format!("cd {}; set -eu\n{commands}", self.desk().display()))
+    }
+
+    /// Runs commands on a host.
+    pub(crate) fn on(&self, host: &str, commands: &str) -> Result<String, String> {
+        let keeper = self.keeper.id();
+        // The first process of the namespaces is the only child of unshare(1).
+        let first = fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).unwrap();
+        let home = self.folder.path().join("home");
+        let mut command = Command::new("nsenter");
+        command.args(["--mount", "--net", "--pid", "--target", first.trim()]);
+        if HOSTS.contains(&host) {
+            // Into its mounts too, where its own /var/tmp is.
+            command.args([
+                "sh",
+                "-c",
+                "exec nsenter --mount --net --target $(cat /run/$0.pid) \"$@\"",
+            ]);
+            command.arg(host);
+        } else {
+            command.args(["ip", "netns", "exec", host]);
+        }
+        command.args(["timeout", "60", "bash", "-c", commands]).env("HOME", home);
+        for (name, _) in std::env::vars() {
+            if ["EPL_", "OMPI_", "SLURM_", "JOB_"].iter().any(|start| name.starts_with(start)) {
+                command.env_remove(name);
+            }
+        }
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (said, complained) = (text(&output.stdout), text(&output.stderr));
+        if output.status.success() { Ok(said) } else { Err(said + &complained) }
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        // The shell reads to the end of its input, which is now; the rest goes with it.
+        drop(self.keeper.stdin.take());
+        drop(self.keeper.wait());
+    }
+}
+
+/// Keys, programs, names: all that the shell needs.
+fn prepare(folder: &Path) {
+    for name in ["bin", "etc", "desk", "home"] {
+        fs::create_dir(folder.join(name)).unwrap();
+    }
+    let mut builder = Builder::new(None).unwrap();
+    let entry = &select(&["epoll-edge".to_owned()]).unwrap()[0];
+    let recipe = builder.build(entry).unwrap();
+    let command = recipe.command(&Case::of_connections(1)).unwrap();
+    let program = shlex::split(command).unwrap().remove(0);
+    fs::copy(program, folder.join("bin/epollite")).unwrap();
+    let bench = env!("CARGO_BIN_EXE_epollite-bench");
+    fs::copy(bench, folder.join("bin/epollite-bench")).unwrap();
+    for key in ["host_key", "user_key"] {
+        let path = folder.join("etc").join(key);
+        let mut command = Command::new("ssh-keygen");
+        let made = command.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path);
+        assert!(made.status().unwrap().success(), "no key");
+    }
+    fs::write(folder.join("etc/sshd_config"), SSHD).unwrap();
+    fs::write(folder.join("etc/ssh_config"), SSH).unwrap();
+    let lines = (11..).zip(HOSTS).map(|(last, host)| format!("10.77.0.{last} {host}\n"));
+    let login: String = lines.collect();
+    fs::write(folder.join("login"), &login).unwrap();
+    fs::write(folder.join("hosts"), format!("127.0.0.1 localhost\n10.77.0.9 desk\n{login}"))
+        .unwrap();
+}
