@@ -86,7 +86,8 @@ impl<K: Kernel> Tasks<K> {
     /// Tasks that have not ended by then stand still; another call goes on with them.
     ///
     /// # Errors
-    /// What epoll_wait(2) said, as [`Reactor::next`](crate::Reactor::next). No task is lost.
+    /// What epoll_wait(2) said, as [`Reactor::next`](crate::Reactor::next), but that an interrupted
+    /// wait is no error: it was a turn without news. No task is lost.
     ///
     /// # Panics
     /// A task has panicked.
@@ -114,7 +115,8 @@ impl<K: Kernel> Tasks<K> {
     /// asks and does not wait.
     ///
     /// # Errors
-    /// What epoll_wait(2) said, as [`Reactor::next`](crate::Reactor::next). No task is lost.
+    /// What epoll_wait(2) said, as [`Reactor::next`](crate::Reactor::next), but that an interrupted
+    /// wait is no error: it was a turn without news. No task is lost.
     ///
     /// # Panics
     /// A task has panicked.
@@ -147,7 +149,11 @@ impl<K: Kernel> Tasks<K> {
 impl<K: Kernel> Shared<K> {
     /// Asks the kernel once, and rings whomever it has news for.
     fn listen(&self, deadline: Option<Instant>) -> Result<(), Errno> {
-        let mut next = self.reactor.borrow_mut().next(deadline)?;
+        let mut next = match self.reactor.borrow_mut().next(deadline) {
+            // Interrupted again and again: no news, but somebody may have been rung meanwhile.
+            Err(errno) if errno.interrupted() => None,
+            next => next?,
+        };
         while let Some(event) = next {
             // Woken has nothing to say but that somebody has rung, and that is looked at anyway.
             if let Event::Io { token, ready } = event {

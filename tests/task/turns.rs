@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::thread;
 
 use epollite::task::Tasks;
-use epollite::{Call, Instant, Kernel, Linux};
+use epollite::{Call, Errno, Faults, Faulty, Instant, Kernel, Linux};
 
 use crate::world::{Diary, pair, settle, tasks};
 
@@ -27,6 +27,18 @@ fn tasks_take_turns_in_the_order_of_their_coming() {
     settle(&mut tasks);
     assert_eq!(diary.read(), ["a0", "b0", "c0", "a1", "b1", "c1", "a2", "b2", "c2"]);
     assert_eq!(handle.tasks(), 0, "who has ended is forgotten");
+}
+
+#[test]
+fn who_is_interrupted_again_and_again_goes_on() {
+    let faults = Faults::for_ever(0, Errno::EINTR).only(Call::EpollWait);
+    let mut tasks = Tasks::on(Faulty::over(Linux, faults)).expect("room");
+    let diary = Diary::default();
+    let (handle, noted) = (tasks.handle(), diary.clone());
+    drop(handle.spawn(async move { noted.note("ran".to_owned()) }));
+    assert_eq!(tasks.turn(None), Ok(1), "law: an interruption is no error, and keeps nobody");
+    assert_eq!(tasks.turn(None), Ok(0), "law: a turn without news");
+    assert_eq!(diary.read(), ["ran"]);
 }
 
 #[test]
