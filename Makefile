@@ -78,6 +78,12 @@ models: build bench ## every server model by number of connections, and where ea
 	@$(BENCH) models --program $(PROGRAM) --json benches/target/$@.json; code=$$?; echo; \
 		$(REPORT) && exit $$code
 
+.PHONY: bench-page
+bench-page: bench ## write docs/bench.md and its plots again, of the data in docs/bench
+	rm -f docs/bench/*.svg
+	$(BENCH) report docs/bench/compare.json docs/bench/models.json -o benches/target/bench.html \
+		--svg docs/bench --markdown docs/bench.md
+
 .PHONY: test
 test: tools ## every test: facts, laws, real clients, bad input
 	$(CARGO) test --locked --no-default-features --lib

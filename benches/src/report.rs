@@ -4,6 +4,7 @@
 //! ```text
 //!   page        the order of things                 knows every plot
 //!   ratios latency cpu syscalls connections knee dots       one plot each: what is drawn where
+//!   markdown    the same page, for a repository
 //!   facts       what is said in words
 //!   chart       lines over two axes, names at their ends      rows   a row for each server
 //!   view        who is who, figures as people read them         knows the record
@@ -20,6 +21,7 @@ mod html;
 mod knee;
 mod labels;
 mod latency;
+mod markdown;
 mod page;
 mod palette;
 mod plot;
@@ -55,6 +57,9 @@ pub struct Args {
     /// Writes each plot to a file of its own in this folder too: ratios-c64.svg, latency-c64.svg, ...
     #[arg(long, value_name = "DIR")]
     svg: Option<PathBuf>,
+    /// Writes the page as Markdown too, with the plots of --svg, which are in a folder beside it
+    #[arg(long, value_name = "FILE", requires = "svg")]
+    markdown: Option<PathBuf>,
 }
 
 /// The subcommand.
@@ -83,7 +88,22 @@ fn run(args: &Args) -> Result<()> {
         }
         println!("the plots: {} files in {}", pictures.len(), folder.display());
     }
+    if let (Some(page), Some(folder)) = (&args.markdown, &args.svg) {
+        let beside = folder.strip_prefix(page.parent().unwrap_or(Path::new("")));
+        let beside = beside.map_err(|_| {
+            let (folder, page) = (folder.display(), page.display());
+            anyhow::anyhow!("{folder} is not in the folder of {page}: no link would lead there")
+        })?;
+        put(page, &markdown(&records, &beside.to_string_lossy()))?;
+        println!("the page in Markdown: {}", page.display());
+    }
     Ok(())
+}
+
+/// The page of some records as Markdown; its pictures are in `folder`, as seen from it.
+#[must_use]
+pub fn markdown(records: &[Record], folder: &str) -> String {
+    markdown::write(records, folder)
 }
 
 /// The page of some records, in their order.

@@ -21,13 +21,13 @@ const PLOT_STYLE: &str = include_str!("plot.css");
 
 /// A record with its plots, ready to be put on a page or into files.
 #[derive(Debug)]
-struct Section<'a> {
-    view: View<'a>,
+pub(super) struct Section<'a> {
+    pub(super) view: View<'a>,
     /// Its own place in the page, and what the names of its files begin with.
     place: String,
-    files: String,
-    cases: Vec<(&'a Case, String, Vec<Plot>)>,
-    whole: Vec<Plot>,
+    pub(super) files: String,
+    pub(super) cases: Vec<(&'a Case, String, Vec<Plot>)>,
+    pub(super) whole: Vec<Plot>,
 }
 
 /// The whole page.
@@ -69,7 +69,7 @@ pub(super) fn pictures(records: &[Record]) -> Vec<(String, String)> {
     files
 }
 
-fn sections<'a>(records: &'a [Record], palette: &'a Palette) -> Vec<Section<'a>> {
+pub(super) fn sections<'a>(records: &'a [Record], palette: &'a Palette) -> Vec<Section<'a>> {
     let mut counts = [0; 2];
     let section = |(index, record): (usize, &'a Record)| {
         let (count, kind) = match record.kind {
@@ -104,7 +104,7 @@ fn sections<'a>(records: &'a [Record], palette: &'a Palette) -> Vec<Section<'a>>
     records.iter().enumerate().map(section).collect()
 }
 
-fn lead(records: &[Record]) -> String {
+pub(super) fn lead(records: &[Record]) -> String {
     let Some(first) = records.first() else { return String::new() };
     format!(
         "{} on {}, {}. Ratios are paired, slice by slice; absolute figures are for this run only.",
@@ -124,7 +124,7 @@ fn contents(sections: &[Section<'_>]) -> String {
     format!("<nav>{}</nav>", lines.join(" · "))
 }
 
-fn title(record: &Record) -> String {
+pub(super) fn title(record: &Record) -> String {
     let number =
         |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let cases = number(record.cases.len(), "case");

@@ -1,7 +1,11 @@
 //! `report` as its users meet it: what it writes where, and what bad input gets.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
+
+use epollite_bench::report;
+use epollite_bench::result::Record;
 
 use super::support::data;
 
@@ -9,15 +13,48 @@ use super::support::data;
 fn the_page_and_the_pictures_are_where_it_says() {
     let folder = tempfile::tempdir().unwrap();
     let sample = data("sample.json");
-    let run = report(folder.path(), &[sample.to_str().unwrap(), "--svg", "pictures/of/it"]);
-    let said = String::from_utf8(run.stdout).unwrap();
-    assert!(run.status.success() && said.starts_with("the page: report.html\n"), "{said}");
+    let output = run(folder.path(), &[sample.to_str().unwrap(), "--svg", "pictures/of/it"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.starts_with("the page: report.html\n"), "{said}");
     let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
     let pictures = folder.path().join("pictures/of/it");
     let count = std::fs::read_dir(&pictures).unwrap().count();
     assert!(pictures.join("ratios-c64.svg").is_file() && count >= 13, "{count} pictures");
     assert!(said.contains(&format!("the plots: {count} files in pictures/of/it")), "{said}");
+}
+
+#[test]
+fn the_page_in_markdown_leads_to_every_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = data("sample.json");
+    let arguments = [sample.to_str().unwrap(), "--svg", "docs/plots", "--markdown", "docs/bench.md"];
+    assert!(run(folder.path(), &arguments).status.success());
+    let page = std::fs::read_to_string(folder.path().join("docs/bench.md")).unwrap();
+    let linked: BTreeSet<&str> = page
+        .split("](")
+        .skip(1)
+        .map(|rest| rest.split(')').next().unwrap().strip_prefix("plots/").unwrap())
+        .collect();
+    let pictures = std::fs::read_dir(folder.path().join("docs/plots")).unwrap();
+    let pictures: Vec<_> =
+        pictures.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(linked, pictures.iter().map(String::as_str).collect());
+}
+
+/// What is committed is what was measured: nobody has touched a figure since.
+#[test]
+fn the_page_of_this_project_says_what_its_data_say() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let read = |name: &str| std::fs::read_to_string(docs.join(name)).unwrap();
+    let records = ["compare", "models"].map(|name| {
+        Record::read(&docs.join(format!("bench/{name}.json"))).expect("docs/bench has the data")
+    });
+    let again = "make bench-page writes it again";
+    assert_eq!(report::markdown(&records, "bench"), read("bench.md"), "{again}");
+    for (name, picture) in report::pictures(&records) {
+        assert_eq!(picture, read(&format!("bench/{name}")), "{name}: {again}");
+    }
 }
 
 #[test]
@@ -39,10 +76,11 @@ fn bad_input_gets_one_line() {
         (vec![sample, "-o", "no/such/place.html"], "cannot write no/such/place.html"),
         (vec![sample, "-o", "."], "cannot write ."),
         (vec![sample, "--svg", "other.json"], "cannot make other.json"),
+        (vec![sample, "--svg", "a", "--markdown", "b/c.md"], "a is not in the folder of b/c.md"),
     ] {
-        let run = report(folder.path(), &arguments);
-        let said = String::from_utf8(run.stderr).unwrap();
-        assert_eq!(run.status.code(), Some(2), "{arguments:?}: {said}");
+        let output = run(folder.path(), &arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
         assert!(said.contains(why) && said.lines().count() == 1, "{arguments:?}: {said}");
     }
 }
@@ -50,13 +88,13 @@ fn bad_input_gets_one_line() {
 #[test]
 fn nothing_is_asked_for_without_a_record() {
     let folder = tempfile::tempdir().unwrap();
-    let run = report(folder.path(), &[]);
-    assert_eq!(run.status.code(), Some(2));
-    assert!(String::from_utf8(run.stderr).unwrap().contains("<RESULT.json>..."));
+    let output = run(folder.path(), &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("<RESULT.json>..."));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "and nothing is written");
 }
 
-fn report(folder: &Path, arguments: &[&str]) -> Output {
+fn run(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_epollite-bench"));
     command.arg("report").args(arguments).current_dir(folder).output().unwrap()
 }

@@ -1,0 +1,121 @@
+//! The page once more, as Markdown with its pictures in files: for a repository, where people read
+//! before they run. It knows the order of things there, and how Markdown escapes.
+
+use super::facts;
+use super::page::{self, Section};
+use super::palette::Palette;
+use super::plot::{Plot, Table};
+use super::view;
+use crate::paired::Verdict;
+use crate::result::{Measured, Ratio, Record};
+
+/// Writes the page; its pictures are in `folder`, as seen from it.
+pub(super) fn write(records: &[Record], folder: &str) -> String {
+    let palette = Palette::of(records);
+    let sections = page::sections(records, &palette);
+    let body: String = sections.iter().map(|it| section(it, folder)).collect();
+    format!(
+        "# Echo servers, measured\n\n{}\n\nEvery figure here is from the JSON beside the pictures; \
+         `epollite-bench report` makes this page of it, and one in HTML with more.\n{body}",
+        escape(&page::lead(records))
+    )
+}
+
+fn section(section: &Section<'_>, folder: &str) -> String {
+    let record = section.view.record;
+    let mut text = format!("\n## {}\n\n", escape(&page::title(record)));
+    for failure in &record.run.failures {
+        text += &format!("- failed: {}\n", escape(failure));
+    }
+    text += &format!(
+        "Ratios to {}: the median of {} paired rounds. **Bold** is a difference that the noise of the \
+         same run does not cover; the rest is *no difference shown*. Where both cores are saturated \
+         the CPU ratio is the one to read.\n",
+        escape(&record.reference),
+        record.run.rounds
+    );
+    text += "\n### CPU a message\n\n";
+    text += &table(&matrix(record, |it| it.cpu_ratio));
+    text += "\n### Messages a second\n\n";
+    text += &table(&matrix(record, |it| it.rate_ratio));
+    for plot in &section.whole {
+        text += &picture(plot, section, folder, "###");
+    }
+    for (case, _, plots) in &section.cases {
+        text += &format!("\n### {}\n\n{}\n", escape(&case.name), escape(&case.what));
+        for plot in plots {
+            text += &picture(plot, section, folder, "####");
+        }
+    }
+    let absences = facts::absences(record);
+    if !absences.rows.is_empty() {
+        text += &format!("\n### Who was not there, and what failed\n\n{}", table(&absences));
+    }
+    text += "\n### How it was measured\n\n";
+    for (word, what) in facts::measured(record) {
+        text += &format!("- **{word}**: {}\n", escape(&what));
+    }
+    text
+}
+
+fn picture(plot: &Plot, section: &Section<'_>, folder: &str, level: &str) -> String {
+    let title = escape(&plot.title);
+    match &plot.drawn {
+        Ok(_) => format!(
+            "\n{level} {title}\n\n![{title}]({folder}/{}{}.svg)\n\n{}\n",
+            section.files,
+            plot.name,
+            escape(&plot.lead)
+        ),
+        Err(why) => format!("\n{level} {title}\n\n{}\n", escape(why)),
+    }
+}
+
+/// The ratios of all cases at a glance.
+fn matrix(record: &Record, figure: fn(&Measured) -> Option<Ratio>) -> Table {
+    let mut head = vec!["server"];
+    head.extend(record.cases.iter().map(|case| case.name.as_str()));
+    let mut table = Table::new(&head);
+    for server in record.servers.iter().filter(|it| it.name != record.reference) {
+        let mut row = vec![server.name.clone()];
+        row.extend(record.cases.iter().map(|case| {
+            let outcome = case.results.iter().find(|it| it.server == server.name);
+            let ratio = outcome.and_then(|it| figure(it.measured.as_ref()?));
+            match (ratio, outcome) {
+                (Some(ratio), _) => {
+                    let said = view::factor(ratio.estimate.median);
+                    let is_shown = ratio.verdict != Verdict::NoDifference;
+                    if is_shown { format!("**{said}**") } else { said }
+                }
+                (None, Some(outcome)) => view::status(outcome.status).to_owned(),
+                (None, None) => "–".to_owned(),
+            }
+        }));
+        table.rows.push(row);
+    }
+    table
+}
+
+fn table(table: &Table) -> String {
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let rule: String = table.head.iter().map(|_| "---|").collect();
+    let rows: String = table.rows.iter().map(|row| line(row)).collect();
+    format!("{}|{rule}\n{rows}", line(&table.head))
+}
+
+/// What is not ours may look like Markdown, or like HTML.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => escaped.push_str("&lt;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '#' => escaped.extend(['\\', c]),
+            '\n' => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
