@@ -50,13 +50,12 @@ pub fn case(case: &Case, record: &Record) -> String {
         }
         None => text.push_str("  the A/A control failed: there are no ratios, and no verdicts\n"),
     }
-    for outcome in case.results.iter().filter(|outcome| outcome.status != Status::Whole) {
-        let why = outcome.why.as_deref().unwrap_or_default();
-        let what = match outcome.status {
+    for ((status, why), names) in failed(case) {
+        let what = match status {
             Status::NotAsked => "not asked: ",
             _ => "",
         };
-        let _ = writeln!(text, "  {}: {what}{why}", outcome.server);
+        let _ = writeln!(text, "  {}: {what}{why}", names.join(", "));
     }
     for outcome in &case.results {
         let rounds = outcome.measured.iter().flat_map(|measured| &measured.rounds);
@@ -75,6 +74,19 @@ pub fn case(case: &Case, record: &Record) -> String {
         }
     }
     text
+}
+
+/// Who did not go to the end, together with those of whom the same is to be said.
+fn failed(case: &Case) -> Vec<((Status, &str), Vec<&str>)> {
+    let mut said: Vec<((Status, &str), Vec<&str>)> = Vec::new();
+    for outcome in case.results.iter().filter(|outcome| outcome.status != Status::Whole) {
+        let what = (outcome.status, outcome.why.as_deref().unwrap_or_default());
+        match said.iter_mut().find(|(other, _)| *other == what) {
+            Some((_, names)) => names.push(&outcome.server),
+            None => said.push((what, vec![&outcome.server])),
+        }
+    }
+    said
 }
 
 fn row(outcome: &Outcome, measured: &Measured, record: &Record) -> Vec<String> {

@@ -92,7 +92,12 @@ pub(super) fn servers(record: &Record) -> Table {
 pub(super) fn absences(record: &Record) -> Table {
     let mut table = Table::new(&["who", "where", "what", "why"]);
     let mut add = |who: &str, place: &str, what: &str, why: &str| {
-        table.rows.push([who, place, what, why].map(str::to_owned).to_vec());
+        let row = [who, place, what, why].map(str::to_owned).to_vec();
+        // Of whom the same is to be said stand together.
+        match table.rows.iter_mut().find(|other| other[1..] == row[1..]) {
+            Some(other) => other[0] += &format!(", {who}"),
+            None => table.rows.push(row),
+        }
     };
     for absent in &record.absent {
         add(&absent.name, "everywhere", "not here", &absent.why);

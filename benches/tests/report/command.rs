@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use epollite_bench::paired::{Estimate, Verdict};
 use epollite_bench::report;
 use epollite_bench::result::Record;
 
@@ -28,7 +29,8 @@ fn the_page_and_the_pictures_are_where_it_says() {
 fn the_page_in_markdown_leads_to_every_picture() {
     let folder = tempfile::tempdir().unwrap();
     let sample = data("sample.json");
-    let arguments = [sample.to_str().unwrap(), "--svg", "docs/plots", "--markdown", "docs/bench.md"];
+    let arguments =
+        [sample.to_str().unwrap(), "--svg", "docs/plots", "--markdown", "docs/bench.md"];
     assert!(run(folder.path(), &arguments).status.success());
     let page = std::fs::read_to_string(folder.path().join("docs/bench.md")).unwrap();
     let linked: BTreeSet<&str> = page
@@ -92,6 +94,27 @@ fn nothing_is_asked_for_without_a_record() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("<RESULT.json>..."));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "and nothing is written");
+}
+
+/// The table of the README is of the same run.
+#[test]
+fn the_readme_says_what_was_measured() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let record = Record::read(&root.join("docs/bench/compare.json")).unwrap();
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    for case in &record.cases {
+        let cells = ["A/A", "epoll-edge", "epoll-level", "coroutine"].map(|server| {
+            let outcome = case.results.iter().find(|it| it.server == server).unwrap();
+            let ratio = outcome.measured.as_ref().unwrap().cpu_ratio.unwrap();
+            let Estimate { median, low, high } = ratio.estimate;
+            let text = format!("{median:.2} [{low:.2}, {high:.2}]");
+            if ratio.verdict == Verdict::NoDifference { text } else { format!("**{text}**") }
+        });
+        let figures = format!(" | {} |", cells.join(" | "));
+        let is_line =
+            |line: &str| line.starts_with(&format!("| {}:", case.name)) && line.ends_with(&figures);
+        assert!(readme.lines().any(is_line), "{}:{figures}", case.name);
+    }
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {
