@@ -53,7 +53,7 @@ COMPARE  = $(BENCH) compare --program $(PROGRAM) --json benches/target/$@.json
 REPORT   = $(BENCH) report benches/target/$@.json -o benches/target/$@.html
 
 .PHONY: run
-run: build bench ## build, and compare for a minute with a C server and the peers that are here: a table, a page
+run: build bench ## build it, compare it for a minute with C and with its peers: a table, a page
 	@$(COMPARE) --cases ping,c64,c1000 --rounds 10 --slice 30ms --idle 1000; code=$$?; echo; \
 		$(REPORT) && exit $$code
 
@@ -66,11 +66,11 @@ bench: ## build the measuring program, optimised: benches/target/release/epollit
 	$(CARGO) build --release --locked --manifest-path benches/Cargo.toml
 
 .PHONY: instructions
-instructions: build bench tools ## instructions for each echo, by callgrind, held to a baseline; BLESS=1 renews it
+instructions: build bench tools ## instructions of an echo, held to a baseline; BLESS=1 renews that
 	$(BENCH) instructions --program $(PROGRAM) $(if $(BLESS),--bless)
 
 .PHONY: micro
-micro: ## the parts one by one (slab, timers, a turn on the model kernel, ...): ratios, by criterion
+micro: ## the parts one by one, by criterion: ratios to other ways of doing the same
 	$(CARGO) bench --locked --manifest-path benches/Cargo.toml --bench micro
 
 .PHONY: models
