@@ -1,7 +1,8 @@
 //! The command line: which subcommand, and how a run ends. Each subcommand has its own file.
 //!
-//! Exit codes: 0; 1 a wrong echo, or a condition of `--fail-if` that holds; 2 bad arguments; 69
-//! (`EX_UNAVAILABLE`) no server, or one that went away, or a limit of this machine.
+//! Exit codes: 0; 1 a wrong echo, a condition of `--fail-if` that holds, a server that broke in
+//! `compare`, a count of instructions that grew; 2 bad arguments, or files that are not what they
+//! should be; 69 (`EX_UNAVAILABLE`) no server, or one that went away, or a limit of this machine.
 
 mod condition;
 mod live;

@@ -7,18 +7,18 @@
 //!   report      a page and its plots from records              knows the record
 //!   result      the record: what a run found, as data          pure data
 //!   contest     interleaves slices of several servers          knows worker and server
-//!   knee        offers more and more, until it is too much      the same
-//!   verdicts    from what a contest brought to the record       arithmetic
-//!   weigh       memory with silent connections                 the same
+//!   knee        the open loop: rising rates, until too much    knows contest
+//!   weigh       memory with silent connections                 knows worker and server
+//!   verdicts    from what a contest brought to the record      pure arithmetic
 //!   worker      a load in a process of its own                 knows load
 //!   load        keeps a server busy, checks every byte         knows sockets, not processes
 //!   server      starts, pins, pauses and stops a process       knows processes, not echo
 //!   meter       bills processes: CPU, memory                   knows /proc
 //!   syscalls    counts their system calls, by perf
-//!   roster      who there is, and how each is built            knows peers and the twin
+//!   roster      who there is, and how each is built            knows peers and the C yardstick
 //!   machine     what it ran on
 //!   paired      from slices to ratios, intervals, verdicts     pure arithmetic
-//!   instructions   counts a server's instructions, by callgrind
+//!   instructions   counts a server's instructions, by callgrind    knows roster; its parts stand there
 //!   case        what is asked: connections, depth, size        pure data
 //!   record      one rank's result as a file                    knows load's words
 //!   merge       several ranks' results as one                  pure arithmetic

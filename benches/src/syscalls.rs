@@ -111,7 +111,7 @@ fn events(are_named: bool) -> String {
 pub struct Hold(Perf);
 
 impl Hold {
-    /// Begins. It counts what we ourselves do, which nobody reads.
+    /// Begins, and returns when they are open. They are those of this process, and count nothing.
     ///
     /// # Errors
     /// When perf fails.
@@ -137,7 +137,7 @@ struct Perf {
 }
 
 impl Perf {
-    /// Starts perf with its counters off, and returns when they are in place.
+    /// Starts perf with its counters off. They are in place when it has answered the first word.
     fn attach(events: &str, pids: &str) -> Result<Self> {
         let (theirs, control) = pipe().context("no pipe")?;
         let (acknowledged, theirs_too) = pipe().context("no pipe")?;

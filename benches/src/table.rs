@@ -16,7 +16,7 @@ pub fn legend(rounds: usize) -> String {
          CPU is the server's own time a message. High rate and low CPU are good; when both cores\n\
          are saturated, the CPU ratio is the one to read. A/A is a second copy of the reference:\n\
          what it shows is noise, and nothing tighter means anything. Absolute figures are for this\n\
-         run only. p99 is of the closed loop.\n"
+         run only. p99 is of the closed loop, but for the knee.\n"
     )
 }
 

@@ -3,13 +3,13 @@
 //! the two sides talk, and how a case becomes a load.
 //!
 //! ```text
-//!   we say            it answers, as JSON
-//!   (start)           {"Ok": null}              connections are open
-//!   slice MICROS      {"Ok": slice}           closed loop
-//!   offer RATE MICROS {"Ok": slice}           open loop, so many messages a second
-//!   forget            (nothing)               round-trip times so far were for warming up
-//!   latency           {"Ok": latency or null}
-//!   any               {"Err": "in words"}       and then it ends
+//!   we say             it answers, as JSON
+//!   (start)            {"Ok": null}             connections are open
+//!   slice MICROS       {"Ok": slice}            closed loop
+//!   offer RATE MICROS  {"Ok": slice}            open loop, so many messages a second
+//!   forget             (nothing)                round-trip times so far were for warming up
+//!   latency            {"Ok": latency or null}
+//!   any                {"Err": "in words"}      and then it ends
 //!   (end of input)                              it ends
 //! ```
 
@@ -69,8 +69,9 @@ const STALL: Duration = Duration::from_secs(3);
 /// How long a datagram is waited for. Loopback delivers at once or drops.
 const LOSS_AFTER: Duration = Duration::from_millis(200);
 
-/// How long a word of the other process may take beyond what it was told to do. It notices by
-/// itself when a server is stuck, and says so; this is for the load that is stuck itself.
+/// How long a word of the other process may take, what it was told to do included: the longest
+/// slice is 20 s (of an open loop), and then it waits for what is owed. It notices by itself when a
+/// server is stuck, and says so; this is for the load that is stuck itself.
 const ANSWER_MAX: Duration = Duration::from_secs(120);
 
 /// Parts of all messages, at which the curve of round-trip times has a point.
