@@ -195,7 +195,7 @@ doc: ## the library's documentation: target/doc/epollite/index.html
 	$(CARGO) doc --locked --no-deps --lib
 
 .PHONY: twin
-twin: build bench ## the same at length: edge and level against the C twin, every case, 36 rounds
+twin: build bench ## compare at length: edge and level against the C server, every case, 36 rounds
 	$(BENCH) compare --program $(PROGRAM) --servers epoll-edge,epoll-level --rounds 36 \
 		--json benches/target/twin.json
 
