@@ -26,9 +26,9 @@ pub const WHAT: &str = "open loop, 64 connections, 64 bytes, one under way in ea
 /// it is never without work, so nearly all it can do; the last rates are more than that.
 const LADDER: [f64; 12] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3];
 
-/// The part of a slice that a message may take at the 99th percentile. If a twentieth more is offered
-/// than can be answered, the last ones of the slice wait so long; hiccups of a shared machine are
-/// mostly shorter, and a queue that is emptied again and again is far below.
+/// The part of a slice that a message may take at the 99th percentile. If a twentieth more is
+/// offered than can be answered, the last ones of the slice wait so long; hiccups of a shared
+/// machine are mostly shorter, and a queue that is emptied again and again is far below.
 const BOUND: u32 = 20;
 
 /// Who answers less than this part of what is offered is asked no more: each slice would end only

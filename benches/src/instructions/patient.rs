@@ -1,8 +1,8 @@
 //! A server under callgrind, and when it is looked at: it is stopped while it sleeps, something is
 //! laid at its door, and it is let go. It knows processes and /proc, not what is laid there.
 //!
-//! What makes a count exact: whether a server finds one message ready or ten must not depend on who
-//! is faster. It is stopped only when it sleeps (so it has nothing left to do), and whatever arrives
+//! What makes a count exact: whether a server finds one message ready or ten must not depend on
+//! who is faster. It is stopped only when it sleeps (so it has nothing left to do), and whatever arrives
 //! while it is stopped is there at once when it looks.
 
 use std::fs;

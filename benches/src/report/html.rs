@@ -1,4 +1,4 @@
-//! The few pieces of HTML that a page is put together from, escaped. It has never heard of a server.
+//! The few pieces of HTML that a page is put together from, escaped. It has never heard of servers.
 
 use super::plot::{Plot, Table};
 use super::svg::escape;
@@ -22,7 +22,8 @@ pub(super) fn element(tag: &str, class: &str, text: &str) -> String {
     format!("<{tag}{class}>{}</{tag}>\n", escape(text))
 }
 
-/// Figures stand to the right, words to the left; where there are many words they take several lines.
+/// Figures stand to the right, words to the left; where there are many words they take several
+/// lines.
 pub(super) fn table(table: &Table) -> String {
     let classes: Vec<&str> = (0..table.head.len()).map(|column| class(table, column)).collect();
     let head = table.head.iter().zip(&classes);

@@ -1,5 +1,5 @@
-//! What plots with a row for each server share: names at the left, an axis below. It knows nothing of
-//! what is in the rows.
+//! What plots with a row for each server share: names at the left, an axis below. It knows nothing
+//! of what is in the rows.
 
 use super::labels;
 use super::plot::TEXT;

@@ -1,5 +1,5 @@
-//! In which system calls a message costs a server what: a bar for each, by kind. It knows no kind by
-//! name; which has which colour is decided by how frequent they are.
+//! Which system calls a message costs a server, and how many of each: a bar for each server, by
+//! kind. It knows no kind by name; which has which colour is decided by how frequent they are.
 
 use std::collections::HashMap;
 
