@@ -18,7 +18,7 @@
 //!   roster      who there is, and how each is built            knows peers and the C yardstick
 //!   machine     what it ran on
 //!   paired      from slices to ratios, intervals, verdicts     pure arithmetic
-//!   instructions   counts a server's instructions, by callgrind    knows roster; its parts stand there
+//!   instructions   counts a server's instructions, by callgrind
 //!   case        what is asked: connections, depth, size        pure data
 //!   record      one rank's result as a file                    knows load's words
 //!   merge       several ranks' results as one                  pure arithmetic

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// What is no difference. A count is exact to a per mille; but a compiler that lays out one function
-/// differently is nobody's fault, and a call more is 20 instructions of 80.
+/// What is no difference. A count is exact to a per mille; but a compiler that lays out one
+/// function differently is nobody's fault, and a call more is 20 instructions of 80.
 const TOLERANCE: f64 = 0.05;
 
 /// What stands above the figures in the file.

@@ -2,8 +2,8 @@
 //! laid at its door, and it is let go. It knows processes and /proc, not what is laid there.
 //!
 //! What makes a count exact: whether a server finds one message ready or ten must not depend on
-//! who is faster. It is stopped only when it sleeps (so it has nothing left to do), and whatever arrives
-//! while it is stopped is there at once when it looks.
+//! who is faster. It is stopped only when it sleeps (so it has nothing left to do), and whatever
+//! arrives while it is stopped is there at once when it looks.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
