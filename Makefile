@@ -138,7 +138,7 @@ coverage: tools ## which lines of the library tests reach: a table, and target/c
 		$$sudo apt-get update -qq && $$sudo apt-get install -qq -y llvm-$(LLVM) > /dev/null; }
 	rm -rf $(COVERED)/profiles
 	-RUSTFLAGS='-C instrument-coverage' LLVM_PROFILE_FILE='$(CURDIR)/$(COVERED)/profiles/%m-%p.profraw' \
-		$(CARGO) test --locked --no-fail-fast --target-dir $(COVERED) --lib --bins --tests \
+		$(CARGO) test --locked --no-fail-fast --target-dir $(COVERED) --lib --bins --tests --examples \
 		> $(COVERED).log 2>&1
 	llvm-profdata-$(LLVM) merge -sparse -failure-mode=all $(COVERED)/profiles -o $(COVERED)/all.profdata
 	@find $(COVERED)/debug/deps $(COVERED)/debug/epollite -maxdepth 1 -type f -executable \

@@ -74,13 +74,15 @@ fn run(args: &Args) -> Result<u8> {
     entries.extend(args.extra.iter().cloned());
     let mut session = Session::open(Kind::Compare, &args.options, &entries, &args.servers)?;
     session.weigh();
-    print!("{}", table::legend(session.record.run.rounds));
     let asked = if args.cases.is_empty() { everything() } else { args.cases.clone() };
+    if asked.iter().any(|asked| matches!(asked, Asked::Case(_))) {
+        print!("{}", table::legend(session.record.run.rounds));
+    }
     for asked in &asked {
         match asked {
             Asked::Case(case) => ask(&mut session, case)?,
             Asked::Knee => {
-                session.climb().context("open loop")?;
+                session.knee().context("case knee")?;
                 print!("{}", table::knee(&session.record));
             }
         }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::case::Case;
 use crate::contest::{self, Entrant};
-use crate::result::{Curve, Knee, Step};
+use crate::result::{Curve, Knee, Status, Step};
 use crate::roster::Recipe;
 use crate::server::Cores;
 use crate::worker::Slice;
@@ -154,14 +154,23 @@ impl Climber {
 
     fn curve(self, bound_ns: u64) -> Curve {
         let steps: Vec<Step> = self.slices.iter().filter_map(|slices| middle(slices)).collect();
-        let within = steps.iter().take_while(|step| step.p99_ns <= bound_ns);
+        let failure = self.entrant.failure;
         Curve {
             server: self.entrant.name,
-            why: self.entrant.failure.map(|failure| failure.why),
-            knee: within.last().map(|step| step.offered),
+            status: failure.as_ref().map_or(Status::Whole, |failure| failure.status),
+            why: failure.map(|failure| failure.why),
+            knee: bend(&steps, bound_ns),
             steps,
         }
     }
+}
+
+/// The last rate before two in a row, or the very last, that take too long: one alone is a hiccup of
+/// the machine, since with more to do it went well again.
+fn bend(steps: &[Step], bound_ns: u64) -> Option<f64> {
+    let is_late = |at: usize| steps.get(at).is_none_or(|step| step.p99_ns > bound_ns);
+    let end = (0..steps.len()).find(|&at| is_late(at) && is_late(at + 1)).unwrap_or(steps.len());
+    end.checked_sub(1).map(|at| steps[at].offered)
 }
 
 /// Figure by figure the median of the slices; none, when there are no slices.
@@ -201,11 +210,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_knee_is_before_the_first_step_that_takes_too_long() {
+    fn the_knee_is_before_the_first_two_steps_that_take_too_long() {
         for (p99s, knee) in [
             (&[10_u64, 20, 900, 5_000, 90_000][..], Some(0.3)),
-            (&[10, 2_000, 30], Some(0.1)),
-            (&[2_000, 10], None),
+            (&[10, 2_000, 30], Some(0.3)),
+            (&[10, 2_000, 30, 2_000, 2_000], Some(0.3)),
+            (&[2_000, 10], Some(0.2)),
+            (&[10, 2_000], Some(0.1)),
+            (&[2_000, 2_000, 10], None),
             (&[10], Some(0.1)),
             (&[], None),
         ] {

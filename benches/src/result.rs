@@ -282,7 +282,7 @@ pub struct Knee {
     pub connections: usize,
     /// Bytes in a message.
     pub size_bytes: usize,
-    /// How many slices stand behind every step.
+    /// How many slices stand behind every step; fewer where a server could take no more.
     pub rounds: usize,
     /// What takes longer than this at the 99th percentile is past the knee.
     pub bound_p99_ns: u64,
@@ -295,12 +295,20 @@ pub struct Knee {
 pub struct Curve {
     /// Its name.
     pub server: String,
+    /// How it went.
+    #[serde(default = "whole")]
+    pub status: Status,
     /// In words, when it did not go to the end.
     pub why: Option<String>,
     /// From the lowest rate to the highest that it was asked.
     pub steps: Vec<Step>,
-    /// The highest rate offered up to which every step stayed within the bound, messages a second.
+    /// The last rate before two in a row that went past the bound, messages a second.
     pub knee: Option<f64>,
+}
+
+/// Records from before it was written down are of curves that went well.
+const fn whole() -> Status {
+    Status::Whole
 }
 
 /// One rate offered to one server. Latencies count from when a message was *meant* to leave, in

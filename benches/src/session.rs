@@ -209,11 +209,7 @@ impl Session {
         let Some(found) = found else { return Ok(()) };
         let lines: HashSet<String> = self.record.run.failures.iter().cloned().collect();
         for outcome in &found.results {
-            let code = match outcome.status {
-                Status::Broke => BROKE,
-                Status::Absent => UNAVAILABLE,
-                Status::Whole | Status::NotAsked => continue,
-            };
+            let Some(code) = code_of(outcome.status) else { continue };
             let why = outcome.why.as_deref().unwrap_or("it failed");
             let line = format!("{}: {}: {why}", case.name, outcome.server);
             if is_failure && !lines.contains(&line) {
@@ -234,7 +230,7 @@ impl Session {
     ///
     /// # Errors
     /// When the record cannot be written, or the reference failed.
-    pub fn climb(&mut self) -> Result<()> {
+    pub fn knee(&mut self) -> Result<()> {
         let start = Instant::now();
         let rules = knee::Rules::beside(self.rules.rounds, self.rules.slice, self.rules.cores);
         let recipes: Vec<&Recipe> = self.recipes.iter().collect();
@@ -243,8 +239,8 @@ impl Session {
         bar.finish_and_clear();
         eprintln!("{}: {:.0} s", knee::NAME, start.elapsed().as_secs_f64());
         for curve in &found.curves {
-            if let Some(why) = &curve.why {
-                self.fail(BROKE, format!("{}: {}: {why}", knee::NAME, curve.server), &bar);
+            if let (Some(code), Some(why)) = (code_of(curve.status), &curve.why) {
+                self.fail(code, format!("{}: {}: {why}", knee::NAME, curve.server), &bar);
             }
         }
         self.record.knee = Some(found);
@@ -270,6 +266,15 @@ impl Session {
         bar.suspend(|| eprintln!("epollite-bench: {line}"));
         self.record.run.failures.push(line);
         self.code = if self.code == BROKE { BROKE } else { code };
+    }
+}
+
+/// How the run ends for that, if that is a failure at all.
+const fn code_of(status: Status) -> Option<u8> {
+    match status {
+        Status::Broke => Some(BROKE),
+        Status::Absent => Some(UNAVAILABLE),
+        Status::Whole | Status::NotAsked => None,
     }
 }
 

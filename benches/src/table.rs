@@ -154,15 +154,27 @@ pub fn knee(record: &Record) -> String {
     }
     align(&mut table);
     let bound = time(knee.bound_p99_ns as f64);
-    let late = knee.curves.iter().flat_map(|curve| &curve.steps).map(|step| step.late_p99_ns);
-    let late = time(late.max().unwrap_or_default() as f64);
+    let late = knee.curves.iter().flat_map(|curve| &curve.steps).map(|step| step.late_p99_ns).max();
+    let late = late.unwrap_or_default();
     let mut text = format!(
         "\nknee: {}\n\
          p99 from when a message was meant to leave, by messages a second offered, median of {} \
-         slices.\n{table}\n  the knee is the last rate before a p99 above {bound}; the generator \
-         itself was never later than {late} at its own\n",
+         slices.\n{table}\n  the knee is the last rate before two in a row with a p99 above {bound}\n",
         knee.what, knee.rounds,
     );
+    let knee_of = |name: &str| knee.curves.iter().find(|curve| curve.server == name)?.knee;
+    if let (Some(one), Some(other)) = (knee_of(&record.reference), knee_of(&record.control)) {
+        let (low, high) = (thousands(one.min(other)), thousands(one.max(other)));
+        let _ = writeln!(
+            text,
+            "  A/A noise: two copies of one server came to {low} and {high}; a step of the ladder, or \
+             less apart than these two, is no difference shown"
+        );
+    }
+    let _ = writeln!(text, "  the generator itself was at most {} late at p99", time(late as f64));
+    if late > knee.bound_p99_ns {
+        text.push_str("  that is past the bound: the generator is what was measured\n");
+    }
     for curve in &knee.curves {
         if let Some(why) = &curve.why {
             let _ = writeln!(text, "  {}: {why}", curve.server);

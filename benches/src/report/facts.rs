@@ -116,7 +116,7 @@ pub(super) fn absences(record: &Record) -> Table {
     }
     for curve in record.knee.iter().flat_map(|knee| &knee.curves) {
         if let Some(why) = &curve.why {
-            add(&curve.server, "open loop", "not to the end", why);
+            add(&curve.server, crate::knee::NAME, view::status(curve.status), why);
         }
     }
     table

@@ -33,7 +33,8 @@ pub(super) fn plots(view: View<'_>) -> Vec<Plot> {
         title: "Latency by offered load: p99, all servers".to_owned(),
         lead: format!(
             "{what}Latency counts from when a message was meant to leave. A ring marks \
-             the knee, the highest rate up to which p99 stayed within {bound} and all was answered."
+             the knee, the last rate before two in a row whose p99 was above {bound}; as far as the \
+             A/A control is from the reference, no difference is shown."
         ),
         drawn: drawn(draw_all),
         table: asked.map(table_all).unwrap_or_default(),

@@ -27,17 +27,9 @@ fn section(section: &Section<'_>, folder: &str) -> String {
     for failure in &record.run.failures {
         text += &format!("- failed: {}\n", escape(failure));
     }
-    text += &format!(
-        "Ratios to {}: the median of {} paired rounds. **Bold** is a difference that the noise of the \
-         same run does not cover; the rest is *no difference shown*. Where both cores are saturated \
-         the CPU ratio is the one to read.\n",
-        escape(&record.reference),
-        record.run.rounds
-    );
-    text += "\n### CPU a message\n\n";
-    text += &table(&matrix(record, |it| it.cpu_ratio));
-    text += "\n### Messages a second\n\n";
-    text += &table(&matrix(record, |it| it.rate_ratio));
+    if !record.cases.is_empty() {
+        text += &ratios(record);
+    }
     for plot in &section.whole {
         text += &picture(plot, section, folder, "###");
     }
@@ -56,6 +48,20 @@ fn section(section: &Section<'_>, folder: &str) -> String {
         text += &format!("- **{word}**: {}\n", escape(&what));
     }
     text
+}
+
+/// How the servers stand to the reference, over all cases.
+fn ratios(record: &Record) -> String {
+    let [cpu, rate] = [matrix(record, |it| it.cpu_ratio), matrix(record, |it| it.rate_ratio)];
+    format!(
+        "Ratios to {}: the median of {} paired rounds. **Bold** is a difference that the noise of the \
+         same run does not cover; the rest is *no difference shown*. Where both cores are saturated \
+         the CPU ratio is the one to read.\n\n### CPU a message\n\n{}\n### Messages a second\n\n{}",
+        escape(&record.reference),
+        record.run.rounds,
+        table(&cpu),
+        table(&rate)
+    )
 }
 
 fn picture(plot: &Plot, section: &Section<'_>, folder: &str, level: &str) -> String {
