@@ -71,7 +71,13 @@ fn run(args: &Args) -> Result<u8> {
         // Who names one server wants to see that one, beside what is compared to.
         entries.retain(|entry| entry.name == roster::REFERENCE);
     }
-    entries.extend(args.extra.iter().cloned());
+    for extra in &args.extra {
+        if is_taken(&extra.name, &entries) {
+            let error = anyhow::anyhow!("--extra: '{}' is the name of another server", extra.name);
+            return Ok(session::usage(&error));
+        }
+        entries.push(extra.clone());
+    }
     let mut session = Session::open(Kind::Compare, &args.options, &entries, &args.servers)?;
     session.weigh();
     let asked = if args.cases.is_empty() { everything() } else { args.cases.clone() };
@@ -98,6 +104,13 @@ fn ask(session: &mut Session, case: &Case) -> Result<()> {
         print!("{}", table::case(case, &session.record));
     }
     ran.with_context(|| format!("case {}", case.name))
+}
+
+/// Two of one name could not be told apart, in no table and on no page.
+fn is_taken(name: &str, entries: &[Entry]) -> bool {
+    name == roster::CONTROL
+        || entries.iter().any(|entry| entry.name == name)
+        || roster::all().iter().any(|entry| entry.name == name)
 }
 
 fn everything() -> Vec<Asked> {

@@ -166,6 +166,9 @@ pub fn extra(text: &str) -> Result<Entry, String> {
     if name.is_empty() || !command.contains("{port}") {
         return Err("it takes NAME=COMMAND, and the command must contain {port}".to_owned());
     }
+    if shlex::split(command).is_none() {
+        return Err(format!("a quote is left open in `{command}`"));
+    }
     Ok(Entry {
         name: name.to_owned(),
         what: "given by --extra".to_owned(),

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use serde::{Deserialize, Serialize};
@@ -136,7 +137,7 @@ impl Server {
         // A crash closes the connections a moment before the process can be waited for.
         let deadline = Instant::now() + CRASH_MAX;
         while Instant::now() < deadline {
-            if let Ok(Some(status)) = self.child.try_wait() {
+            if let Some(status) = self.ended() {
                 return format!("{failure}; it ended: {status}");
             }
             thread::sleep(LOOK_EVERY);
@@ -145,10 +146,10 @@ impl Server {
     }
 
     fn wait_until_up(&mut self) -> Result<()> {
-        let name = &self.name;
+        let name = self.name.clone();
         let deadline = Instant::now() + START_MAX;
         while !serves(&self.place) {
-            if let Some(status) = self.child.try_wait().context("cannot wait for the server")? {
+            if let Some(status) = self.ended() {
                 bail!("{name}: did not come up; it ended: {status}");
             }
             ensure!(
@@ -158,6 +159,10 @@ impl Server {
                 START_MAX.as_secs(),
             );
             thread::sleep(LOOK_EVERY);
+        }
+        // Whose bill would it be? What serves there has left us, or was there before.
+        if self.ended().is_some() {
+            bail!("{name}: it ended, and something serves all the same: keep it in the foreground");
         }
         Ok(())
     }
@@ -190,25 +195,42 @@ impl Server {
     pub fn resume(&self) {
         let _ = killpg(self.pid(), Signal::SIGCONT);
     }
+
+    /// How it ended, if it has. Whom it left behind in its group ends too: a shell that was told to
+    /// start the server goes, and the server would stay.
+    fn ended(&mut self) -> Option<ExitStatus> {
+        if self.is_running() != Some(false) {
+            return None;
+        }
+        // It has not been waited for, so its pid and its group are its own, and this hits nobody
+        // else. Best effort: mostly nobody is left.
+        let _ = killpg(self.pid(), Signal::SIGKILL);
+        self.child.wait().ok()
+    }
+
+    /// Looks without taking notice; `None` when its end has been taken notice of.
+    fn is_running(&self) -> Option<bool> {
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let status = waitid(Id::Pid(self.pid()), look).ok()?;
+        Some(status == WaitStatus::StillAlive)
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // A child that has not been waited for keeps its pid, so this can hit nobody else. All of
-        // this is best effort: a server that has ended already has nothing to be told.
-        if matches!(self.child.try_wait(), Ok(None)) {
+        // All of this is best effort: a server that has ended already has nothing to be told.
+        if self.is_running() == Some(true) {
             let _ = kill(self.pid(), Signal::SIGTERM);
             self.resume();
         }
         let deadline = Instant::now() + STOP_MAX;
-        while matches!(self.child.try_wait(), Ok(None)) {
+        while self.is_running() == Some(true) {
             if Instant::now() > deadline {
                 let _ = killpg(self.pid(), Signal::SIGKILL);
-                drop(self.child.wait());
-                break;
             }
             thread::sleep(LOOK_EVERY);
         }
+        self.ended();
         if let Place::Unix(path) = &self.place {
             drop(std::fs::remove_file(path));
         }

@@ -7,12 +7,18 @@ use comfy_table::{CellAlignment, Table, presets};
 use crate::paired::Verdict;
 use crate::result::{Case, Idle, Measured, Outcome, Ratio, Record, Server, Status};
 use crate::units::time;
+use crate::verdicts::ROUNDS_MIN;
 
 /// The explanation that stands above the tables.
 #[must_use]
 pub fn legend(rounds: usize) -> String {
+    let interval = if rounds < ROUNDS_MIN {
+        "[least, greatest]:\ntoo few for an interval, and so for any verdict"
+    } else {
+        "[95% interval]"
+    };
     format!(
-        "Ratios to the reference: median of {rounds} paired rounds [95% interval].\n\
+        "Ratios to the reference: median of {rounds} paired rounds {interval}.\n\
          CPU is the server's own time a message. High rate and low CPU are good; when both cores\n\
          are saturated, the CPU ratio is the one to read. A/A is a second copy of the reference:\n\
          what it shows is noise, and nothing tighter means anything. Absolute figures are for this\n\

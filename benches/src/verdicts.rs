@@ -3,7 +3,7 @@
 
 use crate::case::Case;
 use crate::contest::Entrant;
-use crate::paired::{Estimate, Sample};
+use crate::paired::{Estimate, Sample, Verdict};
 use crate::result::{self, Measured, Noise, Outcome, Ratio, Status};
 
 /// With fewer rounds than this no interval holds the median in 95 of 100 runs.
@@ -84,7 +84,11 @@ fn judge(samples: &[Vec<Sample>], index: usize, what: fn(&Sample) -> f64) -> Opt
         return None;
     }
     let (control, estimate) = (ratio(samples, CONTROL, what)?, ratio(samples, index, what)?);
-    Some(Ratio { estimate, verdict: estimate.against(&control) })
+    let rounds = |index: usize| samples[index].len().min(samples[REFERENCE].len());
+    // Two rounds that agree by chance are no interval.
+    let enough = rounds(index).min(rounds(CONTROL)) >= ROUNDS_MIN;
+    let verdict = if enough { estimate.against(&control) } else { Verdict::NoDifference };
+    Some(Ratio { estimate, verdict })
 }
 
 /// Over the rounds that both have: a server that broke has only its first ones.
@@ -101,7 +105,6 @@ fn ratio(samples: &[Vec<Sample>], index: usize, what: fn(&Sample) -> f64) -> Opt
 mod tests {
     use super::*;
     use crate::contest::Failure;
-    use crate::paired::Verdict;
     use crate::result::Round;
 
     const ROUNDS: usize = 24;
@@ -116,6 +119,17 @@ mod tests {
         assert_eq!(rates, verdicts, "who costs more answers less");
         let noise = found.noise.expect("there is a control");
         assert!((1.0..1.05).contains(&noise.cpu), "{noise:?}");
+    }
+
+    #[test]
+    fn too_few_rounds_show_nothing() {
+        for (rounds, verdict) in [(1, Verdict::NoDifference), (5, Verdict::NoDifference)]
+            .into_iter()
+            .chain([(6, Verdict::Higher)])
+        {
+            let found = contest(&[1.0, 1.0, 2.0], 0.01, rounds);
+            assert_eq!(cpu_verdicts(&found)[1], verdict, "{rounds} rounds");
+        }
     }
 
     #[test]

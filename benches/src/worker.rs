@@ -321,6 +321,7 @@ fn latency(times: &Histogram<u64>) -> Option<Latency> {
 }
 
 fn say<T: serde::Serialize>(answer: &Result<T, String>) -> Result<()> {
-    println!("{}", serde_json::to_string(answer)?);
-    std::io::stdout().flush().context("nobody listens")
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(answer)?).context("nobody listens")?;
+    out.flush().context("nobody listens")
 }

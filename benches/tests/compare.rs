@@ -2,7 +2,7 @@
 //! small Python scripts that fail on purpose; how fast anybody is, is not looked at.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use epollite_bench::result::{Record, Status};
 
@@ -123,6 +123,52 @@ fn a_server_that_falls_silent_is_starved_of() {
 }
 
 #[test]
+fn whom_a_shell_left_behind_ends_too() {
+    let stage = Stage::new();
+    let naughty = stage.naughty("nothing", 1);
+    let (_, command) = naughty.split_once('=').expect("NAME=COMMAND");
+    let script = stage.folder.path().join("naughty.py");
+    for (after, code) in [("wait", 0), ("", 69)] {
+        let extra = format!("left=sh -c '{command} & {after}'");
+        let mut command = stage.command(&["--cases", "ping", "--extra", &extra]);
+        // No pipe: who is left behind would hold it open, and we would wait for ever.
+        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("it runs");
+        assert_eq!(status.code(), Some(code), "{extra}");
+        let left: Vec<String> =
+            running().filter(|it| it.contains(&*script.to_string_lossy())).collect();
+        assert_eq!(left, [""; 0], "{extra}");
+    }
+}
+
+/// The command lines of all processes.
+fn running() -> impl Iterator<Item = String> {
+    let all = std::fs::read_dir("/proc").expect("processes").flatten();
+    all.filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok())
+}
+
+#[test]
+fn two_of_one_name_are_refused() {
+    let stage = Stage::new();
+    for names in [&["C edge"][..], &["A/A"], &["x", "x"]] {
+        let extras =
+            names.iter().flat_map(|name| ["--extra".to_owned(), format!("{name}=a {{port}}")]);
+        let output = stage.command(&["--cases", "ping"]).args(extras).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert_eq!(complaints(&output).len(), 1, "{output:?}");
+        assert!(complaints(&output)[0].contains("name of another server"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_program_that_is_not_there_is_missed_before_anything_is_built() {
+    let stage = Stage::new();
+    let output = stage.run(&["--cases", "ping", "--program", "/nowhere/epollite"]);
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+    assert_eq!(complaints(&output), ["epollite-bench: --program: /nowhere/epollite is no program"]);
+    assert!(!stage.json().exists());
+}
+
+#[test]
 fn a_wrong_echo_is_found() {
     let (_, line) = failing("lie", 50);
     assert!(line.contains("wrong: "), "{line}");
@@ -133,6 +179,7 @@ fn bad_arguments_are_one_line_and_2() {
     let stage = Stage::new();
     for (arguments, why) in [
         (["--extra", "broken=sleep 9"], "must contain {port}"),
+        (["--extra", "broken=true {port} 'x"], "a quote is left open"),
         (["--servers", "nobody"], "no server is called 'nobody'"),
         (["--cases", "nothing"], "the cases are ping"),
         (["--slice", "1ms"], "5ms to 10s"),

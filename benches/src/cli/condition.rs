@@ -37,8 +37,12 @@ const KNOWN: &str = "p50, p99.9 and so on, min, mean, max (2ms); rate (100k); \
                      messages, errors, lost, late, unsent (0)";
 
 impl Condition {
-    /// Whether it holds of that.
+    /// Whether it holds of that. A bound on latencies is not kept when there were none: a server
+    /// that answers nothing must not pass.
     pub(super) fn holds(&self, report: &Report) -> bool {
+        if self.is_void(report) {
+            return true;
+        }
         let figure = self.figure.of(report);
         match self.compare {
             Compare::Above => figure > self.bound,
@@ -50,8 +54,15 @@ impl Condition {
 
     /// What it holds of, for the reader.
     pub(super) fn figure(&self, report: &Report) -> String {
+        if self.is_void(report) {
+            return "not known: nothing came back".to_owned();
+        }
         let figure = self.figure.of(report);
         if self.figure.is_time() { units::time(figure) } else { format!("{figure:.0}") }
+    }
+
+    fn is_void(&self, report: &Report) -> bool {
+        self.figure.is_time() && report.latencies().is_empty()
     }
 }
 

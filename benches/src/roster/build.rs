@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use super::{Entry, Recipe, peers};
 use crate::result;
@@ -53,9 +53,14 @@ impl Builder {
     /// compare, when it is not to be built.
     ///
     /// # Errors
-    /// When there is no such place.
+    /// When there is no such place, or no such program.
     pub fn new(epollite: Option<PathBuf>) -> Result<Self> {
         let folder = target("..").join("peers");
+        let epollite = epollite.map(|program| {
+            let found = program.canonicalize().ok().filter(|program| program.is_file());
+            found.with_context(|| format!("--program: {} is no program", program.display()))
+        });
+        let epollite = epollite.transpose()?;
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Self { folder, epollite, done: HashMap::new() })
@@ -136,7 +141,6 @@ impl Builder {
 
     fn epollite(&self) -> Result<Built> {
         if let Some(program) = &self.epollite {
-            ensure!(program.is_file(), "{} is not there", program.display());
             return Built::of(program.clone());
         }
         let root = peers().join("../../Cargo.toml");

@@ -97,6 +97,15 @@ fn a_condition_fails_a_run() {
 }
 
 #[test]
+fn a_bound_on_latencies_is_not_kept_by_who_answers_nothing() {
+    let hole = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = hole.local_addr().unwrap();
+    let how = "--udp -t 50ms --loss-after 50ms --warmup 0 --fail-if p99>2ms";
+    run(&format!("load {address} {how}"))
+        .ended(1, "--fail-if p99>2ms: it is not known: nothing came back");
+}
+
+#[test]
 fn the_interval_log_holds_every_message() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let address = plain_tcp();
