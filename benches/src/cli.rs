@@ -67,8 +67,15 @@ pub fn main() -> ExitCode {
         Command::Worker(order) => crate::worker::main(&order),
         Command::Completions { shell } => {
             let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "epollite-bench", &mut std::io::stdout());
-            ExitCode::SUCCESS
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "epollite-bench", &mut script);
+            match crate::session::write_out(&String::from_utf8_lossy(&script)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    complain(format!("{error:#}"));
+                    ExitCode::from(UNAVAILABLE)
+                }
+            }
         }
     }
 }

@@ -50,8 +50,13 @@ enum Asked {
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
     if args.list {
-        print!("{}", list());
-        return ExitCode::SUCCESS;
+        return match session::write_out(&list()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("epollite-bench: {error:#}");
+                ExitCode::from(UNAVAILABLE)
+            }
+        };
     }
     match run(args) {
         Ok(code) => ExitCode::from(code),
@@ -78,30 +83,40 @@ fn run(args: &Args) -> Result<u8> {
         }
         entries.push(extra.clone());
     }
+    if let Err(error) = session::is_writable(args.options.json.as_deref()) {
+        return Ok(session::usage(&error));
+    }
     let mut session = Session::open(Kind::Compare, &args.options, &entries, &args.servers)?;
     session.weigh();
     let asked = if args.cases.is_empty() { everything() } else { args.cases.clone() };
     if asked.iter().any(|asked| matches!(asked, Asked::Case(_))) {
-        print!("{}", table::legend(session.record.run.rounds));
+        session.show(&table::legend(session.record.run.rounds))?;
     }
     for asked in &asked {
+        if session.is_interrupted() {
+            break;
+        }
         match asked {
             Asked::Case(case) => ask(&mut session, case)?,
             Asked::Knee => {
                 session.knee().context("case knee")?;
-                print!("{}", table::knee(&session.record));
+                let shown = table::knee(&session.record);
+                session.show(&shown)?;
             }
         }
     }
-    print!("{}", table::servers(&session.record));
+    session.is_interrupted();
+    let shown = table::servers(&session.record);
+    session.show(&shown)?;
     session.write()?;
     Ok(session.code())
 }
 
 fn ask(session: &mut Session, case: &Case) -> Result<()> {
     let ran = session.run(case, usize::MAX, true);
-    if let Some(case) = session.record.cases.last() {
-        print!("{}", table::case(case, &session.record));
+    if let Some(shown) = session.record.cases.last().map(|case| table::case(case, &session.record))
+    {
+        session.show(&shown)?;
     }
     ran.with_context(|| format!("case {}", case.name))
 }

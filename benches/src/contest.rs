@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::case::Case;
+use crate::interrupt;
 use crate::meter::{self, Cpu};
 use crate::paired::Sample;
 use crate::result::{Latency, Round, Status, Syscalls};
@@ -90,6 +91,10 @@ pub fn run(
         recipes.iter().map(|recipe| Entrant::start(recipe, case, rules.cores)).collect();
     for round in 0..=rules.rounds {
         for index in order(round, entrants.len()) {
+            if interrupt::is_asked() {
+                // What they have is kept; nobody is asked anything more.
+                return entrants;
+            }
             entrants[index].turn(rules.slice, round > 0);
             tell();
         }

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::case::Case;
 use crate::contest::{self, Entrant};
+use crate::interrupt;
 use crate::result::{Curve, Knee, Status, Step};
 use crate::roster::Recipe;
 use crate::server::Cores;
@@ -70,6 +71,9 @@ pub fn run(recipes: &[&Recipe], rules: &Rules, tell: &mut dyn FnMut()) -> Result
         climbers.iter_mut().for_each(|climber| climber.ceiling = LADDER.len());
         for (step, part) in LADDER.iter().enumerate() {
             for index in contest::order(round + step, climbers.len()) {
+                if interrupt::is_asked() {
+                    break;
+                }
                 climbers[index].climb(step, part * capacity, rules.slice);
                 tell();
             }

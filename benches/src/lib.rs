@@ -17,6 +17,7 @@
 //!   syscalls    counts their system calls, by perf
 //!   roster      who there is, and how each is built            knows peers and the C yardstick
 //!   machine     what it ran on
+//!   interrupt   whether somebody has asked for the end
 //!   paired      from slices to ratios, intervals, verdicts     pure arithmetic
 //!   instructions   counts a server's instructions, by callgrind
 //!   case        what is asked: connections, depth, size        pure data
@@ -37,6 +38,7 @@ pub mod compare;
 pub mod contest;
 pub mod hgrm;
 pub mod instructions;
+pub mod interrupt;
 pub mod knee;
 pub mod load;
 pub mod machine;

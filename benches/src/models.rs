@@ -55,18 +55,27 @@ fn run(args: &Args) -> Result<u8> {
         Ok(entries) => entries,
         Err(error) => return Ok(session::usage(&error)),
     };
+    if let Err(error) = session::is_writable(args.options.json.as_deref()) {
+        return Ok(session::usage(&error));
+    }
     let mut session = Session::open(Kind::Models, &args.options, &entries, &args.models)?;
     for &connections in &args.connections {
+        if session.is_interrupted() {
+            break;
+        }
         let connections = usize::try_from(connections)?;
         let at_once = (AT_ONCE_MAX / connections).saturating_sub(2);
         let ran = session.run(&Case::of_connections(connections), at_once, false);
         if ran.is_err() {
             // What was found before is worth a look all the same.
-            print!("{}", table::models(&session.record));
+            let shown = table::models(&session.record);
+            session.show(&shown)?;
         }
         ran.with_context(|| format!("{connections} connections"))?;
     }
-    print!("{}{}", table::legend(session.record.run.rounds), table::models(&session.record));
+    session.is_interrupted();
+    let shown = table::legend(session.record.run.rounds) + &table::models(&session.record);
+    session.show(&shown)?;
     session.write()?;
     Ok(session.code())
 }

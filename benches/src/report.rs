@@ -77,6 +77,12 @@ pub fn main(args: &Args) -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     let read = |path: &PathBuf| Record::read(path);
     let records: Vec<Record> = args.results.iter().map(read).collect::<Result<_>>()?;
+    let is_same = |path: &PathBuf| {
+        path.canonicalize().is_ok_and(|it| args.output.canonicalize().is_ok_and(|out| out == it))
+    };
+    if let Some(path) = args.results.iter().find(|path| is_same(path)) {
+        anyhow::bail!("{} is what is read: the page would take its place", path.display());
+    }
     put(&args.output, &html(&records)?)?;
     println!("the page: {}", args.output.display());
     if let Some(folder) = &args.svg {

@@ -2,7 +2,8 @@
 //! knows the order of events; what is asked is for them to say.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -11,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::case::Case;
 use crate::contest::{self, Rules};
+use crate::interrupt;
 use crate::result::{Absent, Kind, Record, Run, SCHEMA, Status};
 use crate::roster::{self, Builder, Entry, Recipe};
 use crate::server::{self, Cores};
@@ -26,6 +28,29 @@ pub const BROKE: u8 = 1;
 pub(crate) fn usage(error: &anyhow::Error) -> u8 {
     eprintln!("epollite-bench: {error:#}");
     2
+}
+
+/// Prints to standard output, at once.
+///
+/// # Errors
+/// When nobody reads it, or there is no room for it.
+pub(crate) fn write_out(text: &str) -> Result<()> {
+    let mut out = std::io::stdout();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output")
+}
+
+/// Whether the record can be written where it is to go: better known before than after an hour.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn is_writable(json: Option<&Path>) -> Result<()> {
+    let Some(path) = json else { return Ok(()) };
+    let name = path.file_name().with_context(|| format!("{} is no file", path.display()))?;
+    let name = format!(".{}.{}", name.to_string_lossy(), std::process::id());
+    let attempt = path.with_file_name(name);
+    std::fs::write(&attempt, "")
+        .and_then(|()| std::fs::remove_file(&attempt))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Options that both have.
@@ -67,6 +92,8 @@ pub struct Session {
     start: Instant,
     /// The exit code so far.
     code: u8,
+    /// Whether nobody reads what is printed.
+    is_unread: bool,
 }
 
 impl Session {
@@ -81,6 +108,7 @@ impl Session {
         entries: &[Entry],
         asked: &[String],
     ) -> Result<Self> {
+        interrupt::heed()?;
         let cores = Cores::choose()?;
         server::raise_file_limit()?;
         server::pin(cores.load)?;
@@ -123,7 +151,8 @@ impl Session {
             knee: None,
         };
         let (json, start) = (options.json.clone(), Instant::now());
-        let mut session = Self { record, recipes: Vec::new(), rules, json, start, code: 0 };
+        let mut session =
+            Self { record, recipes: Vec::new(), rules, json, start, code: 0, is_unread: false };
         session.gather(options, entries, asked)?;
         Ok(session)
     }
@@ -140,6 +169,8 @@ impl Session {
         self.recipes.insert(0, reference);
         let bar = bar(entries.len() as u64, "building");
         for entry in entries.iter().filter(|entry| entry.name != *name) {
+            // Whatever builds hears a Ctrl-C too, and says that it failed.
+            anyhow::ensure!(!interrupt::is_asked(), "interrupted while building");
             bar.set_message(entry.name.clone());
             match builder.build(entry) {
                 Ok(recipe) => self.recipes.push(recipe),
@@ -166,6 +197,9 @@ impl Session {
         }
         let bar = bar(self.recipes.len() as u64, "weighing");
         for (recipe, server) in self.recipes.iter().zip(&mut self.record.servers) {
+            if interrupt::is_asked() {
+                break;
+            }
             bar.set_message(server.name.clone());
             match weigh::weigh(recipe, count, self.rules.cores) {
                 Ok(idle) => server.idle = Some(idle),
@@ -195,6 +229,9 @@ impl Session {
             &case.name,
         );
         for group in groups {
+            if interrupt::is_asked() {
+                break;
+            }
             let recipes: Vec<&Recipe> =
                 self.recipes[..2].iter().chain(group.iter().copied()).collect();
             let entrants = contest::run(case, &recipes, &self.rules, &mut || bar.inc(1));
@@ -217,7 +254,7 @@ impl Session {
             }
         }
         let reference = &found.results[verdicts::REFERENCE];
-        let lost = reference.measured.is_none().then(|| reference.why.clone().unwrap_or_default());
+        let lost = reference.measured.is_none().then(|| reference.why.clone()).flatten();
         self.record.cases.push(found);
         self.write()?;
         match lost {
@@ -254,6 +291,32 @@ impl Session {
     pub fn write(&mut self) -> Result<()> {
         self.record.run.wall_seconds = self.start.elapsed().as_secs_f64();
         self.json.as_deref().map_or(Ok(()), |path| self.record.write(path))
+    }
+
+    /// Prints something for people. With a record to be written the run goes on when nobody reads.
+    ///
+    /// # Errors
+    /// When it cannot be printed, and nothing else would be left of the run.
+    pub fn show(&mut self, text: &str) -> Result<()> {
+        let shown = write_out(text);
+        if let (Err(error), Some(_)) = (&shown, &self.json) {
+            if !self.is_unread {
+                eprintln!("epollite-bench: {error:#}; the run goes on, for its record");
+            }
+            self.is_unread = true;
+            return Ok(());
+        }
+        shown
+    }
+
+    /// Whether somebody has asked for the end; then that is written down, and is how the run ends.
+    pub fn is_interrupted(&mut self) -> bool {
+        if interrupt::is_asked() && self.code != interrupt::CODE {
+            eprintln!("epollite-bench: interrupted; what was found until then is kept");
+            self.record.run.failures.push("interrupted by a signal".to_owned());
+            self.code = interrupt::CODE;
+        }
+        interrupt::is_asked()
     }
 
     /// How the run ends: a server that broke counts more than one that was not there.

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -146,6 +147,7 @@ impl Perf {
         fcntl(&acknowledged, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).context("fcntl")?;
         let fds = format!("fd:{},{}", theirs.as_raw_fd(), theirs_too.as_raw_fd());
         let child = Command::new("perf")
+            .process_group(0)
             .args(["stat", "-x,", "-D", "-1", "--control", &fds, "-e", events, "-p", pids])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

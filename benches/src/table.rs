@@ -185,6 +185,14 @@ pub fn knee(record: &Record) -> String {
         if let Some(why) = &curve.why {
             let _ = writeln!(text, "  {}: {why}", curve.server);
         }
+        if let (None, Some(first)) = (curve.knee, curve.steps.first()) {
+            let (offered, answered) = (thousands(first.offered), thousands(first.answered));
+            let _ = writeln!(
+                text,
+                "  {}: past its knee from the first rate on: of {offered} it answered {answered}",
+                curve.server
+            );
+        }
     }
     text
 }

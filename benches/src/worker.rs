@@ -16,6 +16,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -95,7 +96,9 @@ impl Worker {
     /// When it cannot be started, and what it says when the server does not let it in.
     pub fn start(case: &Case, place: &Place) -> Result<Self> {
         let program = std::env::current_exe().context("where is this program?")?;
+        // In a process group of its own: Ctrl-C is for us to hear, and for the worker to be told.
         let mut child = Command::new(program)
+            .process_group(0)
             .args([NAME, &serde_json::to_string(case)?, &serde_json::to_string(place)?])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -3,8 +3,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use epollite_bench::meter;
 use epollite_bench::result::{Record, Status};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// An echo server that does `deed` with its `count`-th piece of data.
 const NAUGHTY: &str = "
@@ -193,6 +197,56 @@ fn bad_arguments_are_one_line_and_2() {
 }
 
 #[test]
+fn who_is_interrupted_tells_what_was_found_until_then() {
+    let stage = Stage::new();
+    let mut command = stage.command(&["--cases", "ping,c64", "--rounds", "2000"]);
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let pid = Pid::from_raw(i32::try_from(run.id()).expect("a pid"));
+    let before = Instant::now();
+    // Three servers, three loads: the case is under way.
+    while meter::family(pid).len() < 7 {
+        assert!(before.elapsed() < Duration::from_secs(100), "the case never began");
+        std::thread::yield_now();
+    }
+    let family = meter::family(pid);
+    kill(pid, Signal::SIGINT).expect("it runs");
+    let output = run.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let lines = complaints(&output);
+    assert_eq!(lines, ["epollite-bench: interrupted; what was found until then is kept"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("the servers"), "{output:?}");
+    let record = stage.record();
+    assert_eq!(record.run.failures, ["interrupted by a signal"]);
+    assert_eq!(record.cases.len(), 1, "the next case was not begun");
+    let alive = |pid: &&Pid| kill(**pid, None).is_ok();
+    assert_eq!(family[1..].iter().filter(alive).count(), 0, "nobody is left behind");
+}
+
+#[test]
+fn what_nobody_reads_is_no_panic() {
+    let stage = Stage::new();
+    let full = || std::fs::File::create("/dev/full").expect("every Linux has it");
+    let output = stage.command(&["--list"]).stdout(full()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+    assert!(complaints(&output)[0].contains("standard output: No space left"), "{output:?}");
+    // The record is what such a run is for.
+    let output = stage.command(&["--cases", "ping"]).stdout(full()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(complaints(&output).len(), 1, "{output:?}");
+    assert!(stage.record().is_whole());
+}
+
+#[test]
+fn a_record_that_cannot_be_written_is_known_before_anything_is_built() {
+    let stage = Stage::new();
+    let nowhere = stage.folder.path().join("no/such/run.json");
+    let output = stage.run(&["--cases", "ping", "--json", nowhere.to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(complaints(&output)[0].contains("cannot write"), "{output:?}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
 fn without_a_compiler_there_is_no_reference() {
     let stage = Stage::new();
     let output = stage.command(&["--cases", "ping"]).env("CC", "false").output().expect("it runs");
@@ -267,7 +321,10 @@ impl Stage {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_epollite-bench"));
-        command.args(["compare", "--idle", "0", "--no-syscalls"]).arg("--json").arg(self.json());
+        command.args(["compare", "--idle", "0", "--no-syscalls"]);
+        if !arguments.contains(&"--json") {
+            command.arg("--json").arg(self.json());
+        }
         for (name, value) in [("--rounds", "6"), ("--slice", "10ms")] {
             if !arguments.contains(&name) {
                 command.args([name, value]);

@@ -104,7 +104,8 @@ fn matrix(record: &Record, figure: fn(&Measured) -> Option<Ratio>) -> Table {
 
 fn table(table: &Table) -> String {
     let line = |cells: &[String]| {
-        let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        let cells: Vec<String> =
+            cells.iter().map(|cell| cell.replace('|', "\\|").replace('<', "&lt;")).collect();
         format!("| {} |\n", cells.join(" | "))
     };
     let rule: String = table.head.iter().map(|_| "---|").collect();

@@ -77,6 +77,7 @@ fn bad_input_gets_one_line() {
         (vec![sample, "other.json"], "other.json: schema 99, and this program reads 1"),
         (vec![sample, "-o", "no/such/place.html"], "cannot write no/such/place.html"),
         (vec![sample, "-o", "."], "cannot write ."),
+        (vec![sample, "-o", sample], "is what is read"),
         (vec![sample, "--svg", "other.json"], "cannot make other.json"),
         (vec![sample, "--svg", "a", "--markdown", "b/c.md"], "a is not in the folder of b/c.md"),
     ] {
@@ -115,6 +116,27 @@ fn the_readme_says_what_was_measured() {
             |line: &str| line.starts_with(&format!("| {}:", case.name)) && line.ends_with(&figures);
         assert!(readme.lines().any(is_line), "{}:{figures}", case.name);
     }
+}
+
+/// And so are the instructions that it speaks of.
+#[test]
+fn the_readme_says_what_was_counted() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    let baseline = read("benches/instructions.txt");
+    let figure = |case: &str, server: &str| -> f64 {
+        let is_line = |line: &&str| line.starts_with(case) && line.ends_with(server);
+        let line = baseline.lines().find(is_line).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let [ours, ours_busy] = ["ping", "busy64"].map(|case| figure(case, "  epoll-edge"));
+    let [theirs, theirs_busy] = ["ping", "busy64"].map(|case| figure(case, "  C edge"));
+    let said = format!(
+        "{ours:.0} at one connection, {ours_busy:.0} at 64, where the C server has {theirs:.0} and \
+         {theirs_busy:.0}"
+    );
+    let readme = read("README.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(readme.contains(&said), "{said}");
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {

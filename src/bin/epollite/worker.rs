@@ -262,7 +262,7 @@ impl<K: Meter> Worker<K> {
                 Note::Paused { errno } => {
                     tell::paused(&log, &mut self.paused_told, errno, self.server.connections());
                 }
-                // What the server may tell one day, and nobody has words for here.
+                // A note of a later library: this program has no words for it yet.
                 _ => {}
             }
         }
