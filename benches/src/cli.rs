@@ -69,7 +69,7 @@ pub fn main() -> ExitCode {
             let mut command = Cli::command();
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "epollite-bench", &mut script);
-            match crate::session::write_out(&String::from_utf8_lossy(&script)) {
+            match crate::outlet::write_out(&String::from_utf8_lossy(&script)) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     complain(format!("{error:#}"));

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::case::{self, Case};
 use crate::knee;
+use crate::outlet;
 use crate::result::Kind;
 use crate::roster::{self, Entry};
 use crate::session::{self, Options, Session, UNAVAILABLE};
@@ -50,7 +51,7 @@ enum Asked {
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
     if args.list {
-        return match session::write_out(&list()) {
+        return match outlet::write_out(&list()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("epollite-bench: {error:#}");
@@ -83,7 +84,7 @@ fn run(args: &Args) -> Result<u8> {
         }
         entries.push(extra.clone());
     }
-    if let Err(error) = session::is_writable(args.options.json.as_deref()) {
+    if let Err(error) = outlet::is_writable(args.options.json.as_deref()) {
         return Ok(session::usage(&error));
     }
     let mut session = Session::open(Kind::Compare, &args.options, &entries, &args.servers)?;

@@ -17,6 +17,7 @@
 //!   syscalls    counts their system calls, by perf
 //!   roster      who there is, and how each is built            knows peers and the C yardstick
 //!   machine     what it ran on
+//!   outlet      where what was found goes
 //!   interrupt   whether somebody has asked for the end
 //!   paired      from slices to ratios, intervals, verdicts     pure arithmetic
 //!   instructions   counts a server's instructions, by callgrind
@@ -45,6 +46,7 @@ pub mod machine;
 pub mod merge;
 pub mod meter;
 pub mod models;
+pub mod outlet;
 pub mod paired;
 pub mod record;
 pub mod report;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::case::Case;
+use crate::outlet;
 use crate::result::Kind;
 use crate::roster;
 use crate::session::{self, Options, Session, UNAVAILABLE};
@@ -55,7 +56,7 @@ fn run(args: &Args) -> Result<u8> {
         Ok(entries) => entries,
         Err(error) => return Ok(session::usage(&error)),
     };
-    if let Err(error) = session::is_writable(args.options.json.as_deref()) {
+    if let Err(error) = outlet::is_writable(args.options.json.as_deref()) {
         return Ok(session::usage(&error));
     }
     let mut session = Session::open(Kind::Models, &args.options, &entries, &args.models)?;

@@ -2,8 +2,7 @@
 //! knows the order of events; what is asked is for them to say.
 
 use std::collections::HashSet;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -12,10 +11,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::case::Case;
 use crate::contest::{self, Rules};
-use crate::interrupt;
 use crate::result::{Absent, Kind, Record, Run, SCHEMA, Status};
 use crate::roster::{self, Builder, Entry, Recipe};
 use crate::server::{self, Cores};
+use crate::{interrupt, outlet};
 use crate::{knee, machine, syscalls, verdicts, weigh};
 
 /// No server, or no means to ask it.
@@ -28,29 +27,6 @@ pub const BROKE: u8 = 1;
 pub(crate) fn usage(error: &anyhow::Error) -> u8 {
     eprintln!("epollite-bench: {error:#}");
     2
-}
-
-/// Prints to standard output, at once.
-///
-/// # Errors
-/// When nobody reads it, or there is no room for it.
-pub(crate) fn write_out(text: &str) -> Result<()> {
-    let mut out = std::io::stdout();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output")
-}
-
-/// Whether the record can be written where it is to go: better known before than after an hour.
-///
-/// # Errors
-/// Why not.
-pub(crate) fn is_writable(json: Option<&Path>) -> Result<()> {
-    let Some(path) = json else { return Ok(()) };
-    let name = path.file_name().with_context(|| format!("{} is no file", path.display()))?;
-    let name = format!(".{}.{}", name.to_string_lossy(), std::process::id());
-    let attempt = path.with_file_name(name);
-    std::fs::write(&attempt, "")
-        .and_then(|()| std::fs::remove_file(&attempt))
-        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Options that both have.
@@ -298,7 +274,7 @@ impl Session {
     /// # Errors
     /// When it cannot be printed, and nothing else would be left of the run.
     pub fn show(&mut self, text: &str) -> Result<()> {
-        let shown = write_out(text);
+        let shown = outlet::write_out(text);
         if let (Err(error), Some(_)) = (&shown, &self.json) {
             if !self.is_unread {
                 eprintln!("epollite-bench: {error:#}; the run goes on, for its record");

@@ -1,0 +1,69 @@
+//! The open loop as a table: who keeps up with how much.
+
+use std::fmt::Write;
+
+use super::{align, plain};
+use crate::result::Record;
+use crate::units::time;
+
+/// The open loop: a row for each server, a column for each rate that was offered.
+#[must_use]
+pub fn knee(record: &Record) -> String {
+    let Some(knee) = &record.knee else { return String::new() };
+    let longest = knee.curves.iter().max_by_key(|curve| curve.steps.len());
+    let rates: Vec<f64> = longest
+        .map(|curve| curve.steps.iter().map(|step| step.offered).collect())
+        .unwrap_or_default();
+    let mut header = vec!["server".to_owned(), "knee".to_owned()];
+    header.extend(rates.iter().map(|rate| thousands(*rate)));
+    let mut table = plain(&header.iter().map(String::as_str).collect::<Vec<_>>());
+    for curve in &knee.curves {
+        let mut row = vec![curve.server.clone(), curve.knee.map_or("-".to_owned(), thousands)];
+        row.extend(rates.iter().map(|rate| {
+            let step = curve.steps.iter().find(|step| step.offered >= *rate);
+            step.map_or("-".to_owned(), |step| time(step.p99_ns as f64))
+        }));
+        table.add_row(row);
+    }
+    align(&mut table);
+    let bound = time(knee.bound_p99_ns as f64);
+    let late = knee.curves.iter().flat_map(|curve| &curve.steps).map(|step| step.late_p99_ns).max();
+    let late = late.unwrap_or_default();
+    let mut text = format!(
+        "\nknee: {}\n\
+         p99 from when a message was meant to leave, by messages a second offered, median of {} \
+         slices.\n{table}\n  the knee is the last rate before two in a row with a p99 above {bound}\n",
+        knee.what, knee.rounds,
+    );
+    let knee_of = |name: &str| knee.curves.iter().find(|curve| curve.server == name)?.knee;
+    if let (Some(one), Some(other)) = (knee_of(&record.reference), knee_of(&record.control)) {
+        let (low, high) = (thousands(one.min(other)), thousands(one.max(other)));
+        let _ = writeln!(
+            text,
+            "  A/A noise: two copies of one server came to {low} and {high}; a step of the ladder, or \
+             less apart than these two, is no difference shown"
+        );
+    }
+    let _ = writeln!(text, "  the generator itself was at most {} late at p99", time(late as f64));
+    if late > knee.bound_p99_ns {
+        text.push_str("  that is past the bound: the generator is what was measured\n");
+    }
+    for curve in &knee.curves {
+        if let Some(why) = &curve.why {
+            let _ = writeln!(text, "  {}: {why}", curve.server);
+        }
+        if let (None, Some(first)) = (curve.knee, curve.steps.first()) {
+            let (offered, answered) = (thousands(first.offered), thousands(first.answered));
+            let _ = writeln!(
+                text,
+                "  {}: past its knee from the first rate on: of {offered} it answered {answered}",
+                curve.server
+            );
+        }
+    }
+    text
+}
+
+fn thousands(rate: f64) -> String {
+    format!("{:.1}k", rate / 1000.0)
+}

@@ -1,0 +1,60 @@
+//! How a run ends before its end: interrupted, unread, or with nowhere to write.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use epollite_bench::meter;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{Stage, complaints};
+
+#[test]
+fn who_is_interrupted_tells_what_was_found_until_then() {
+    let stage = Stage::new();
+    let mut command = stage.command(&["--cases", "ping,c64", "--rounds", "2000"]);
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let pid = Pid::from_raw(i32::try_from(run.id()).expect("a pid"));
+    let before = Instant::now();
+    // Three servers, three loads: the case is under way.
+    while meter::family(pid).len() < 7 {
+        assert!(before.elapsed() < Duration::from_secs(100), "the case never began");
+        std::thread::yield_now();
+    }
+    let family = meter::family(pid);
+    kill(pid, Signal::SIGINT).expect("it runs");
+    let output = run.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let lines = complaints(&output);
+    assert_eq!(lines, ["epollite-bench: interrupted; what was found until then is kept"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("the servers"), "{output:?}");
+    let record = stage.record();
+    assert_eq!(record.run.failures, ["interrupted by a signal"]);
+    assert_eq!(record.cases.len(), 1, "the next case was not begun");
+    let alive = |pid: &&Pid| kill(**pid, None).is_ok();
+    assert_eq!(family[1..].iter().filter(alive).count(), 0, "nobody is left behind");
+}
+
+#[test]
+fn what_nobody_reads_is_no_panic() {
+    let stage = Stage::new();
+    let full = || std::fs::File::create("/dev/full").expect("every Linux has it");
+    let output = stage.command(&["--list"]).stdout(full()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+    assert!(complaints(&output)[0].contains("standard output: No space left"), "{output:?}");
+    // The record is what such a run is for.
+    let output = stage.command(&["--cases", "ping"]).stdout(full()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(complaints(&output).len(), 1, "{output:?}");
+    assert!(stage.record().is_whole());
+}
+
+#[test]
+fn a_record_that_cannot_be_written_is_known_before_anything_is_built() {
+    let stage = Stage::new();
+    let nowhere = stage.folder.path().join("no/such/run.json");
+    let output = stage.run(&["--cases", "ping", "--json", nowhere.to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(complaints(&output)[0].contains("cannot write"), "{output:?}");
+    assert!(output.stdout.is_empty());
+}
