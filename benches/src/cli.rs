@@ -69,13 +69,8 @@ pub fn main() -> ExitCode {
             let mut command = Cli::command();
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "epollite-bench", &mut script);
-            match crate::outlet::write_out(&String::from_utf8_lossy(&script)) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    complain(format!("{error:#}"));
-                    ExitCode::from(UNAVAILABLE)
-                }
-            }
+            let written = crate::outlet::write_out(&String::from_utf8_lossy(&script));
+            crate::session::ended(written.map(|()| 0))
         }
     }
 }

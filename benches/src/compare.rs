@@ -10,7 +10,7 @@ use crate::knee;
 use crate::outlet;
 use crate::result::Kind;
 use crate::roster::{self, Entry};
-use crate::session::{self, Options, Session, UNAVAILABLE};
+use crate::session::{self, Options, Session};
 use crate::table;
 
 /// Compares echo servers with a hand-written C epoll server, the yardstick.
@@ -51,21 +51,9 @@ enum Asked {
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
     if args.list {
-        return match outlet::write_out(&list()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("epollite-bench: {error:#}");
-                ExitCode::from(UNAVAILABLE)
-            }
-        };
+        return session::ended(outlet::write_out(&list()).map(|()| 0));
     }
-    match run(args) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            eprintln!("epollite-bench: {error:#}");
-            ExitCode::from(UNAVAILABLE)
-        }
-    }
+    session::ended(run(args))
 }
 
 fn run(args: &Args) -> Result<u8> {

@@ -26,7 +26,7 @@ use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::roster::{self, Builder, Recipe};
-use crate::session::{self, UNAVAILABLE};
+use crate::session;
 pub use baseline::{Baseline, Figure, Finding, Verdict};
 use questions::Question;
 
@@ -70,13 +70,7 @@ pub struct Args {
 /// The subcommand.
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
-    match run(args) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            eprintln!("epollite-bench: {error:#}");
-            ExitCode::from(UNAVAILABLE)
-        }
-    }
+    session::ended(run(args))
 }
 
 fn run(args: &Args) -> Result<u8> {

@@ -9,7 +9,7 @@ use crate::case::Case;
 use crate::outlet;
 use crate::result::Kind;
 use crate::roster;
-use crate::session::{self, Options, Session, UNAVAILABLE};
+use crate::session::{self, Options, Session};
 use crate::table;
 
 /// Connections that are open at once in one contest, all servers together: each is two sockets of
@@ -42,13 +42,7 @@ pub struct Args {
 /// The subcommand.
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
-    match run(args) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            eprintln!("epollite-bench: {error:#}");
-            ExitCode::from(UNAVAILABLE)
-        }
-    }
+    session::ended(run(args))
 }
 
 fn run(args: &Args) -> Result<u8> {

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -22,6 +23,14 @@ pub const UNAVAILABLE: u8 = 69;
 
 /// A server failed while it was asked.
 pub const BROKE: u8 = 1;
+
+/// How the program ends: by its own code, or with the reason why it could not go on.
+pub(crate) fn ended(result: Result<u8>) -> ExitCode {
+    ExitCode::from(result.unwrap_or_else(|error| {
+        eprintln!("epollite-bench: {error:#}");
+        UNAVAILABLE
+    }))
+}
 
 /// Bad arguments, as clap has it: says so, and is the exit code.
 pub(crate) fn usage(error: &anyhow::Error) -> u8 {
