@@ -88,6 +88,10 @@ pub struct Meter {
     total: Histogram<u64>,
     /// Latencies of the interval that runs; [`Meter::turn`] adds them to the total.
     interval: Histogram<u64>,
+    /// The last latency, so many times in a row: messages that leave together often come back
+    /// together, and are one entry then.
+    last_nanos: u64,
+    last_count: u64,
     lag: Histogram<u64>,
 }
 
@@ -101,26 +105,44 @@ impl Meter {
             progress: Vec::new(),
             total: histogram(),
             interval: histogram(),
+            last_nanos: 0,
+            last_count: 0,
             lag: histogram(),
         }
     }
 
     /// A message is back.
-    pub(super) fn answered(&mut self, latency: Duration, bytes: u32) {
+    #[inline]
+    pub(super) fn answered(&mut self, latency_nanos: u64, bytes: u32) {
         self.counts.messages += 1;
         self.counts.bytes += u64::from(bytes);
-        self.interval.saturating_record(nanos(latency));
+        self.latency(latency_nanos);
     }
 
     /// A message has waited so long, and is not sent any more.
-    pub(super) fn unsent(&mut self, latency: Duration) {
+    pub(super) fn unsent(&mut self, latency_nanos: u64) {
         self.counts.unsent += 1;
-        self.interval.saturating_record(nanos(latency));
+        self.latency(latency_nanos);
+    }
+
+    #[inline]
+    fn latency(&mut self, nanos: u64) {
+        if nanos != self.last_nanos {
+            self.settle();
+            self.last_nanos = nanos;
+        }
+        self.last_count += 1;
+    }
+
+    /// Enters the last latencies.
+    fn settle(&mut self) {
+        self.interval.saturating_record_n(self.last_nanos, self.last_count);
+        self.last_count = 0;
     }
 
     /// A message was sent so long after its time.
-    pub(super) fn lagged(&mut self, lag: Duration) {
-        self.lag.saturating_record(nanos(lag));
+    pub(super) fn lagged(&mut self, lag_nanos: u64) {
+        self.lag.saturating_record(lag_nanos);
     }
 
     /// Something is wrong.
@@ -139,8 +161,9 @@ impl Meter {
     }
 
     pub(super) fn reached(&mut self, since_start: Duration) {
-        let (nanos, messages) = (nanos(since_start), self.counts.messages);
-        self.progress.push(Progress { nanos, messages });
+        self.settle();
+        let nanos = u64::try_from(since_start.as_nanos()).unwrap_or(u64::MAX);
+        self.progress.push(Progress { nanos, messages: self.counts.messages });
     }
 
     /// Ends an interval: its latencies are shown, added to the total and forgotten.
@@ -148,12 +171,13 @@ impl Meter {
     /// # Panics
     /// Never: both have the same bounds.
     pub(super) fn turn(&mut self, show: impl FnOnce(&Histogram<u64>)) {
+        self.settle();
         show(&self.interval);
         self.total.add(&self.interval).expect("both have the same bounds");
         self.interval.reset();
     }
 
-    /// Latencies of the interval that runs.
+    /// Latencies of the interval that runs, as far as progress is written down.
     #[must_use]
     pub const fn interval(&self) -> &Histogram<u64> {
         &self.interval
@@ -185,8 +209,4 @@ impl Default for Meter {
 #[must_use]
 pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, DIGITS).expect("the bounds are good")
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

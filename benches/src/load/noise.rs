@@ -15,11 +15,14 @@ pub const HEADER_BYTES: u32 = 16;
 /// The same, for slices.
 const HEADER: usize = HEADER_BYTES as usize;
 
-/// The block's length. The largest prime below 64 KiB; small enough to stay in a cache.
-const PERIOD_BYTES: usize = 65_521;
+/// The block's length: the largest prime below 8 KiB, so that it stays in the first cache.
+const PERIOD_BYTES: usize = 8191;
+
+/// So many places are there for a message to begin at.
+const PLACES: usize = 8192;
 
 /// The longest piece lent or checked at once. The block is stored this much longer than its
-/// period, so that a piece that wraps around is contiguous too.
+/// last place, and a header more, so that a piece that wraps around is contiguous too.
 pub(super) const PIECE_BYTES: usize = 256 * 1024;
 
 /// Which message: the number counts up in each connection, from 0.
@@ -48,17 +51,16 @@ impl Noise {
                 state.to_le_bytes()[0]
             })
             .collect();
-        let bytes = block.iter().copied().cycle().take(PERIOD_BYTES + PIECE_BYTES).collect();
+        let length = PLACES + HEADER + PIECE_BYTES;
+        let bytes = block.iter().copied().cycle().take(length).collect();
         Self { bytes, run }
     }
 
     /// What the first bytes of a message say.
     pub(super) fn header(&self, name: Name) -> [u8; HEADER] {
-        let mut header = [0; HEADER];
-        header[..8].copy_from_slice(&name.number.to_le_bytes());
-        header[8..12].copy_from_slice(&name.connection.to_le_bytes());
-        header[12..].copy_from_slice(&self.run.to_le_bytes());
-        header
+        let Name { connection, number } = name;
+        (u128::from(number) | u128::from(connection) << 64 | u128::from(self.run) << 96)
+            .to_le_bytes()
     }
 
     /// Whose header this is; `None` when it is cut short or not one of this run.
@@ -70,16 +72,54 @@ impl Noise {
         (self.header(name) == *header).then_some(name)
     }
 
+    /// Lends what a message has from `offset` on, at most [`PIECE_BYTES`] of it, without a copy:
+    /// the header is laid over the block for so long.
+    pub(super) fn lend<R>(
+        &mut self,
+        name: Name,
+        offset: usize,
+        length: usize,
+        send: impl FnOnce(&[u8]) -> R,
+    ) -> R {
+        if offset >= HEADER {
+            return send(self.piece(name, offset, length));
+        }
+        let (header, place) = (self.header(name), place(name));
+        let message = &mut self.bytes[place..][..HEADER + PIECE_BYTES];
+        let (head, _) = message.split_first_chunk_mut().expect("it is longer than a header");
+        let block = std::mem::replace(head, header);
+        let result = send(&message[offset..][..length.min(PIECE_BYTES)]);
+        message[..HEADER].copy_from_slice(&block);
+        result
+    }
+
+    /// What follows the header, in a message that is short enough for one piece.
+    fn body(&self, name: Name, length: usize) -> &[u8] {
+        &self.bytes[place(name) + HEADER..][..length]
+    }
+
     /// At most [`PIECE_BYTES`] of what a message has from `offset` on, which is past its header.
-    pub(super) fn piece(&self, name: Name, offset: usize, length: usize) -> &[u8] {
-        let place = mix(u64::from(name.connection) << 40 ^ name.number);
-        let place = usize::try_from(place % PERIOD_BYTES as u64).unwrap_or(0);
-        let start = (place + offset) % PERIOD_BYTES;
+    fn piece(&self, name: Name, offset: usize, length: usize) -> &[u8] {
+        let start = (place(name) + offset) % PERIOD_BYTES;
         &self.bytes[start..start + length.min(PIECE_BYTES)]
     }
 
     /// Writes what a message has from `offset` on over all of `out`.
+    #[inline]
     pub(super) fn write(&self, name: Name, offset: usize, out: &mut [u8]) {
+        // Nearly always a whole message.
+        if offset == 0
+            && let Some((head, body)) = out.split_first_chunk_mut()
+            && body.len() <= PIECE_BYTES
+        {
+            *head = self.header(name);
+            body.copy_from_slice(self.body(name, body.len()));
+            return;
+        }
+        self.write_part(name, offset, out);
+    }
+
+    fn write_part(&self, name: Name, offset: usize, out: &mut [u8]) {
         let mut at = 0;
         if offset < HEADER {
             at = out.len().min(HEADER - offset);
@@ -93,7 +133,21 @@ impl Noise {
     }
 
     /// The first of the `got` bytes that is not what the message has there, from `offset` on.
+    #[inline]
     pub(super) fn differs(&self, name: Name, offset: usize, got: &[u8]) -> Option<usize> {
+        // Nearly always a whole message, and right.
+        if offset == 0
+            && let Some((head, body)) = got.split_first_chunk()
+            && body.len() <= PIECE_BYTES
+            && *head == self.header(name)
+            && body == self.body(name, body.len())
+        {
+            return None;
+        }
+        self.part_differs(name, offset, got)
+    }
+
+    fn part_differs(&self, name: Name, offset: usize, got: &[u8]) -> Option<usize> {
         let mut at = 0;
         if offset < HEADER {
             at = got.len().min(HEADER - offset);
@@ -112,6 +166,13 @@ impl Noise {
         }
         None
     }
+}
+
+/// Where in the block a message begins: neighbours far from each other. Below `PLACES`.
+const fn place(name: Name) -> usize {
+    let seed = (name.connection as u64) << 40 ^ name.number;
+    // Fibonacci hashing: the upper bits of the product depend on all lower ones.
+    (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES.ilog2())) as usize
 }
 
 /// The finaliser of splitmix64: neighbours end far from each other.

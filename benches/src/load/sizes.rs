@@ -30,10 +30,12 @@ pub enum Sizes {
 
 impl Sizes {
     /// The size of one message of a run with this seed.
+    #[inline]
     pub(super) fn of(&self, seed: u64, name: Name) -> u32 {
-        if let Self::Fixed(size) = self {
-            return *size;
-        }
+        if let Self::Fixed(size) = self { *size } else { self.drawn(seed, name) }
+    }
+
+    fn drawn(&self, seed: u64, name: Name) -> u32 {
         let seed = mix(seed ^ mix(u64::from(name.connection))) ^ name.number;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         match self {

@@ -11,7 +11,7 @@ use super::autopsy;
 use super::desk::Desk;
 use super::failure::Failure;
 use super::mismatch::Mismatch;
-use super::noise::{HEADER_BYTES, Name};
+use super::noise::Name;
 
 /// From this many bytes on a message is sent from where it lies; below, copying it beside others
 /// is cheaper than a call of its own.
@@ -26,23 +26,24 @@ const EVIDENCE_TIME: Duration = Duration::from_millis(50);
 /// One connection.
 ///
 /// ```text
-///   first                first + unsent                             begun, not yet committed
-///     | under_way: sent ... | being sent, to_send_of of it | to send |  waiting: when meant
-///     got_of of it is back
+///   messages:  under way: sent ... | being sent, sent_of of it | to send | waiting: when meant
+///              first               + unsent                              + under_way
+///              got_of of it is back
 /// ```
 #[derive(Debug)]
 pub(super) struct Stream {
     index: u32,
-    /// The number of the message at the front of `under_way`.
+    /// The number of the message at the front.
     first: u64,
-    under_way: VecDeque<Message>,
-    /// The first of `under_way` that is not sent whole, and how much of it is.
+    messages: VecDeque<Message>,
+    /// So many of them are on their way: to be sent at once, or sent.
+    under_way: usize,
+    /// The first that is not sent whole, and how much of it is.
     unsent: usize,
     sent_of: usize,
     got_of: usize,
     /// Bytes that have come back.
     offset: u64,
-    waiting: VecDeque<Instant>,
     /// The socket takes nothing now; an edge will tell.
     is_full: bool,
     /// Since when another message may be under way: the oldest one came back.
@@ -55,6 +56,7 @@ pub(super) struct Stream {
 #[derive(Debug, Clone, Copy)]
 struct Message {
     intended: Instant,
+    /// Known once it is under way.
     size: u32,
 }
 
@@ -72,12 +74,12 @@ impl Stream {
         Self {
             index,
             first,
-            under_way: VecDeque::new(),
+            messages: VecDeque::new(),
+            under_way: 0,
             unsent: 0,
             sent_of: 0,
             got_of: 0,
             offset: 0,
-            waiting: VecDeque::new(),
             is_full: false,
             free: Instant::ZERO,
             since: Instant::ZERO,
@@ -87,17 +89,17 @@ impl Stream {
 
     /// One more message, which is meant to leave at `intended`.
     pub(super) fn begin(&mut self, intended: Instant) {
-        self.waiting.push_back(intended);
+        self.messages.push_back(Message { intended, size: 0 });
     }
 
     /// Messages that are owed an answer, or wait.
     pub(super) fn owed(&self) -> usize {
-        self.under_way.len() + self.waiting.len()
+        self.messages.len()
     }
 
     /// Since when answers are owed and nothing has come; `None` when nothing is owed.
     pub(super) fn silent_since(&self) -> Option<Instant> {
-        if self.under_way.is_empty() { None } else { Some(self.since) }
+        if self.under_way == 0 { None } else { Some(self.since) }
     }
 
     /// The name of the message that is due next, and where it begins.
@@ -107,7 +109,7 @@ impl Stream {
 
     /// Gives up those that wait; says since when they do.
     pub(super) fn give_up(&mut self) -> impl Iterator<Item = Instant> {
-        self.waiting.drain(..)
+        self.messages.drain(self.under_way..).map(|message| message.intended)
     }
 
     /// There is room again.
@@ -117,20 +119,20 @@ impl Stream {
 
     /// Sends what may be sent, until the socket is full: its next OUT brings us back.
     pub(super) fn send(&mut self, io: &mut Io<'_, Linux>, desk: &mut Desk) -> Result<(), Failure> {
-        while !self.is_full && self.suspect.is_none() {
-            self.commit(desk);
-            let Some(&Message { size, .. }) = self.under_way.get(self.unsent) else {
-                return Ok(());
+        if self.is_full || self.suspect.is_some() {
+            return Ok(());
+        }
+        self.commit(desk);
+        while self.unsent < self.under_way && !self.is_full {
+            let rest = self.messages[self.unsent].size as usize - self.sent_of;
+            let is_alone = self.unsent + 1 == self.under_way;
+            let (wanted, sent) = if is_alone || rest >= DIRECT_BYTES_MIN {
+                let (name, from) = (self.name(self.unsent), self.sent_of);
+                desk.noise.lend(name, from, rest, |piece| (piece.len(), io.send(piece)))
+            } else {
+                let length = self.compose(desk);
+                (length, io.send(&desk.outbox[..length]))
             };
-            let rest = size as usize - self.sent_of;
-            let (wanted, sent) =
-                if self.sent_of >= HEADER_BYTES as usize && rest >= DIRECT_BYTES_MIN {
-                    let piece = desk.noise.piece(self.name(self.unsent), self.sent_of, rest);
-                    (piece.len(), io.send(piece))
-                } else {
-                    let length = self.compose(desk);
-                    (length, io.send(&desk.outbox[..length]))
-                };
             match sent {
                 Ok(Sent::Bytes(count)) => {
                     self.sent(count);
@@ -185,7 +187,9 @@ impl Stream {
                 }
             }
         }
-        self.conclude(desk, false)?;
+        if self.suspect.is_some() {
+            self.conclude(desk, false)?;
+        }
         Ok(false)
     }
 
@@ -197,7 +201,8 @@ impl Stream {
                 return;
             }
             let name = self.name(0);
-            let Some(&Message { intended, size }) = self.under_way.front() else {
+            let under_way = self.messages.front().filter(|_| self.under_way > 0);
+            let Some(&Message { intended, size }) = under_way else {
                 self.suspect(Vec::new(), got, desk);
                 return;
             };
@@ -219,10 +224,11 @@ impl Stream {
     }
 
     fn answered(&mut self, intended: Instant, size: u32, desk: &mut Desk) {
-        if self.under_way.len() == desk.window {
+        if self.under_way == desk.window {
             self.free = desk.now;
         }
-        self.under_way.pop_front();
+        self.messages.pop_front();
+        self.under_way -= 1;
         self.first += 1;
         self.got_of = 0;
         // Bytes that fit although they were not sent yet: chance alone could do that, with a
@@ -251,7 +257,7 @@ impl Stream {
             return Ok(());
         }
         let (due, offset) = self.due();
-        let sent = self.first + self.under_way.len() as u64;
+        let sent = self.first + self.under_way as u64;
         let (noise, sizes, seed) = (&desk.noise, &desk.sizes, desk.seed);
         let case = autopsy::Case { noise, sizes, seed, due, sent, offset };
         let found = case.name(came);
@@ -276,40 +282,45 @@ impl Stream {
 
     /// Lets messages from the queue out, as many as may be under way.
     fn commit(&mut self, desk: &mut Desk) {
-        while self.under_way.len() < desk.window {
-            let Some(intended) = self.waiting.pop_front() else {
-                return;
-            };
-            desk.leaves(intended.max(self.free));
-            if self.under_way.is_empty() {
-                self.since = desk.now;
-            }
-            let size = desk.size(self.name(self.under_way.len()));
-            self.under_way.push_back(Message { intended, size });
+        let end = self.messages.len().min(desk.window);
+        if self.under_way >= end {
+            return;
         }
+        if self.under_way == 0 {
+            self.since = desk.now;
+        }
+        let mut name = self.name(self.under_way);
+        for message in self.messages.range_mut(self.under_way..end) {
+            message.size = desk.size(name);
+            desk.leaves(message.intended.max(self.free));
+            name.number += 1;
+        }
+        self.under_way = end;
     }
 
     /// Writes what is to be sent next into the outbox, as much as fits.
     fn compose(&self, desk: &mut Desk) -> usize {
-        let mut length = 0;
+        let length = desk.outbox.len();
+        let mut room = &mut desk.outbox[..];
         let mut from = self.sent_of;
-        for at in self.unsent..self.under_way.len() {
-            let room = &mut desk.outbox[length..];
-            let rest = self.under_way[at].size as usize - from;
-            let fits = rest.min(room.len());
-            desk.noise.write(self.name(at), from, &mut room[..fits]);
-            length += fits;
-            from = 0;
-            if fits < rest || length == desk.outbox.len() {
+        let mut name = self.name(self.unsent);
+        for message in self.messages.range(self.unsent..self.under_way) {
+            let rest = message.size as usize - from;
+            let (piece, others) = room.split_at_mut(rest.min(room.len()));
+            desk.noise.write(name, from, piece);
+            room = others;
+            if room.is_empty() {
                 break;
             }
+            from = 0;
+            name.number += 1;
         }
-        length
+        length - room.len()
     }
 
     fn sent(&mut self, mut count: usize) {
-        while count > 0 {
-            let rest = self.under_way[self.unsent].size as usize - self.sent_of;
+        for message in self.messages.range(self.unsent..self.under_way) {
+            let rest = message.size as usize - self.sent_of;
             if count < rest {
                 self.sent_of += count;
                 return;
@@ -320,7 +331,7 @@ impl Stream {
         }
     }
 
-    /// The name of the message at this place of `under_way`.
+    /// The name of the message at this place of the queue.
     fn name(&self, at: usize) -> Name {
         Name { connection: self.index, number: self.first + at as u64 }
     }

@@ -78,7 +78,7 @@ impl Load {
         for intended in gone {
             desk.waiting -= 1;
             desk.owed -= 1;
-            desk.meter.unsent(desk.now - intended);
+            desk.meter.unsent(desk.nanos_since(intended));
         }
     }
 
