@@ -193,57 +193,64 @@ impl Stream {
         Ok(false)
     }
 
-    /// Checks bytes that came; each message that is whole is counted, and may bring the next.
+    /// Checks bytes that came; messages that are whole are counted, and may bring the next.
     fn take(&mut self, mut got: &[u8], desk: &mut Desk) {
-        while !got.is_empty() {
-            if let Some(suspect) = &mut self.suspect {
-                suspect.came.extend_from_slice(got);
-                return;
-            }
-            let name = self.name(0);
-            let under_way = self.messages.front().filter(|_| self.under_way > 0);
-            let Some(&Message { intended, size }) = under_way else {
-                self.suspect(Vec::new(), got, desk);
-                return;
-            };
-            let rest = size as usize - self.got_of;
+        if let Some(suspect) = &mut self.suspect {
+            suspect.came.extend_from_slice(got);
+            return;
+        }
+        let (mut name, mut whole) = (self.name(0), 0);
+        for message in self.messages.iter().take(self.under_way) {
+            let rest = message.size as usize - self.got_of;
             let (mine, others) = got.split_at(got.len().min(rest));
-            if desk.noise.differs(name, self.got_of, mine).is_some() {
-                let mut before = vec![0; self.got_of];
-                desk.noise.write(name, 0, &mut before);
-                self.suspect(before, got, desk);
-                return;
+            if mine.is_empty() || desk.noise.differs(name, self.got_of, mine).is_some() {
+                break;
             }
-            self.got_of += mine.len();
-            self.offset += mine.len() as u64;
             got = others;
-            if self.got_of == size as usize {
-                self.answered(intended, size, desk);
+            self.offset += mine.len() as u64;
+            if mine.len() < rest {
+                self.got_of += mine.len();
+                break;
             }
+            self.got_of = 0;
+            desk.answered(message.intended, message.size);
+            (name.number, whole) = (name.number + 1, whole + 1);
+        }
+        self.answered(whole, desk);
+        if !got.is_empty() {
+            self.suspect(got, desk);
         }
     }
 
-    fn answered(&mut self, intended: Instant, size: u32, desk: &mut Desk) {
+    /// The first `count` are over and done with.
+    fn answered(&mut self, count: usize, desk: &mut Desk) {
+        if count == 0 {
+            return;
+        }
         if self.under_way == desk.window {
             self.free = desk.now;
         }
-        self.messages.pop_front();
-        self.under_way -= 1;
-        self.first += 1;
-        self.got_of = 0;
+        self.under_way -= count;
+        self.first += count as u64;
         // Bytes that fit although they were not sent yet: chance alone could do that, with a
         // message of a byte or two. Then the rest of it is not sent.
-        match self.unsent.checked_sub(1) {
-            Some(unsent) => self.unsent = unsent,
-            None => self.sent_of = 0,
+        if self.unsent < count {
+            self.sent_of = 0;
         }
-        desk.answered(intended, size);
-        if desk.answers_pace && !desk.churn && desk.may_begin(desk.now) {
-            self.begin(desk.now);
+        self.unsent = self.unsent.saturating_sub(count);
+        self.messages.drain(..count);
+        if desk.answers_pace && !desk.churn {
+            for _ in 0..count {
+                if desk.may_begin(desk.now) {
+                    self.begin(desk.now);
+                }
+            }
         }
     }
 
-    fn suspect(&mut self, mut came: Vec<u8>, got: &[u8], desk: &mut Desk) {
+    fn suspect(&mut self, got: &[u8], desk: &mut Desk) {
+        let mut came = vec![0; self.got_of];
+        desk.noise.write(self.name(0), 0, &mut came);
         came.extend_from_slice(got);
         self.suspect = Some(Suspect { came, until: desk.now + EVIDENCE_TIME });
     }
