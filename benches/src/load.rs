@@ -7,8 +7,9 @@
 //!    slice    the loop: schedule, events, the end              knows who, not what
 //!    watch    ten times a second: observers, losses, silence
 //!    stream, life, datagram   one connection                   sends, receives, checks
+//!     room     who is told of it
 //!     desk     what they share     noise  the bytes    autopsy  names what is wrong
-//!    meter    latencies and counts
+//!    meter    latencies and counts     alarm  the time, when it is far away
 //!   config  sizes  pace  failure  mismatch                    words
 //! ```
 //!
@@ -19,6 +20,7 @@
 //! With a rate, a latency counts from when the message was *meant* to leave. A server that stops
 //! for a while is so charged with every message that should have been sent meanwhile.
 
+mod alarm;
 mod autopsy;
 mod config;
 mod datagram;
@@ -30,6 +32,7 @@ mod mismatch;
 mod noise;
 mod open;
 mod pace;
+mod room;
 mod run;
 mod sizes;
 mod slice;
@@ -41,7 +44,7 @@ use std::time::Duration;
 
 use epollite::kernel::SIGINFO_BYTES;
 use epollite::{
-    Errno, Event, Instant, Interest, Kernel, OptionName, Reactor, Signal, SocketOption, Token,
+    Errno, Event, Instant, Kernel, OptionName, Reactor, Signal, SocketOption, Token,
     Trigger,
 };
 use hdrhistogram::Histogram;
@@ -57,6 +60,7 @@ pub use run::{Cpu, Ending, Latency, Report, has_process, run};
 pub use sizes::Sizes;
 pub use slice::Slice;
 
+use alarm::Alarm;
 use datagram::Socket;
 use desk::Desk;
 use life::Life;
@@ -96,6 +100,7 @@ pub struct Load {
     config: Config,
     reactor: Reactor<Guest>,
     desk: Desk,
+    alarm: Alarm,
     /// Who has each index; with churn, who is alive.
     tokens: Vec<Option<Token>>,
     /// Messages whose time has come and for which no life was free.
@@ -114,6 +119,7 @@ enum Guest {
     Stream(Stream),
     Life { index: u32, life: Life },
     Socket(Socket),
+    Alarm,
     Signals,
 }
 
@@ -133,9 +139,11 @@ impl Load {
         // Best effort: then the report says how late we were.
         let _ = nix::sys::prctl::set_timerslack(1);
         let reactor = Reactor::new().map_err(Failure::call("epoll_create1"))?;
+        let (alarm, watched) = Alarm::new().map_err(Failure::call("timerfd_create"))?;
         let run = run_number();
         let mut load = Self {
             desk: Desk::new(config, run),
+            alarm,
             tokens: (0..config.connections).map(|_| None).collect(),
             config: config.clone(),
             reactor,
@@ -146,6 +154,7 @@ impl Load {
             is_interrupted: false,
             is_hurried: false,
         };
+        load.register(watched.into(), Guest::Alarm)?;
         if config.churn {
             // Whether anybody is there is told before the first slice, as it is without churn.
             load.probe()?;
@@ -229,6 +238,11 @@ impl Load {
                 return Err(Failure::Absent { target, errno });
             }
             awaited.remove(&token);
+            if !matches!(target, Target::Tcp(_))
+                && let Some(mut source) = self.reactor.source(token)
+            {
+                room::hush(&mut source.io)?;
+            }
         }
         Ok(())
     }
@@ -257,9 +271,8 @@ impl Load {
     }
 
     fn register(&mut self, fd: epollite::Fd, guest: Guest) -> Result<Token, Failure> {
-        let interest = Interest::READABLE | Interest::WRITABLE | Interest::READ_CLOSED;
         self.reactor
-            .register_or_close(fd, interest, Trigger::Edge, guest)
+            .register_or_close(fd, room::watched(), Trigger::Edge, guest)
             .map_err(|reason| Failure::Call { call: "epoll_ctl", errno: reason.into() })
     }
 

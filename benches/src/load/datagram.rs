@@ -11,6 +11,7 @@ use super::desk::Desk;
 use super::failure::Failure;
 use super::mismatch::{Mismatch, Wrong};
 use super::noise::Name;
+use super::room;
 
 /// Datagrams that are over and done with are remembered so far back, to know a duplicate.
 const REMEMBERED: usize = 256;
@@ -87,7 +88,7 @@ impl Socket {
                 Ok(epollite::Sent::Bytes(_)) => {}
                 Ok(epollite::Sent::Nothing) => {
                     self.is_full = true;
-                    return Ok(());
+                    return room::await_room(io);
                 }
                 // The interface has thrown it away: lost, and found to be in due time.
                 Err(Errno::ENOBUFS) => {}

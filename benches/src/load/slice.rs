@@ -67,11 +67,21 @@ impl Load {
             if self.is_over(times) {
                 return self.listen_once_more();
             }
-            let event = self.reactor.next(Some(next.min(times.tick)));
-            if let Some(event) = event.map_err(Failure::call("epoll_wait"))? {
+            if let Some(event) = self.wait(next.min(times.tick))? {
                 self.heed(event)?;
             }
         }
+    }
+
+    /// The next event; `None` when it is time.
+    fn wait(&mut self, deadline: Instant) -> Result<Option<Event>, Failure> {
+        let timeout = if self.desk.answers_pace {
+            self.alarm.set(deadline).map_err(Failure::call("timerfd_settime"))?;
+            None
+        } else {
+            Some(deadline)
+        };
+        self.reactor.next(timeout).map_err(Failure::call("epoll_wait"))
     }
 
     /// In a closed loop the first messages leave by themselves.
@@ -128,7 +138,7 @@ impl Load {
             match source.state {
                 Guest::Stream(stream) => stream.begin(intended),
                 Guest::Socket(socket) => socket.begin(intended),
-                Guest::Life { .. } | Guest::Signals => {}
+                Guest::Life { .. } | Guest::Alarm | Guest::Signals => {}
             }
         }
         Ok(())
@@ -143,7 +153,7 @@ impl Load {
         match source.state {
             Guest::Stream(stream) => stream.send(&mut source.io, &mut self.desk),
             Guest::Socket(socket) => socket.send(&mut source.io, &mut self.desk),
-            Guest::Life { .. } | Guest::Signals => Ok(()),
+            Guest::Life { .. } | Guest::Alarm | Guest::Signals => Ok(()),
         }
     }
 
@@ -155,12 +165,12 @@ impl Load {
             return Ok(());
         };
         let (io, desk) = (&mut source.io, &mut self.desk);
+        let has_news = ready != Ready::WRITABLE;
         match source.state {
             Guest::Stream(stream) => {
                 if ready.is_writable() {
                     stream.writable();
                 }
-                let has_news = ready != Ready::WRITABLE;
                 if has_news && stream.receive(io, ready, desk)? {
                     return Err(stream.closed(None));
                 }
@@ -170,7 +180,9 @@ impl Load {
                 if ready.is_writable() {
                     socket.writable();
                 }
-                socket.receive(io, desk, ready.is_error())?;
+                if has_news {
+                    socket.receive(io, desk, ready.is_error())?;
+                }
                 socket.send(io, desk)
             }
             Guest::Life { index, life } => {
@@ -180,6 +192,7 @@ impl Load {
                 }
                 Ok(())
             }
+            Guest::Alarm => Ok(()),
             Guest::Signals => {
                 self.hear_signals(token);
                 Ok(())

@@ -12,6 +12,7 @@ use super::desk::Desk;
 use super::failure::Failure;
 use super::mismatch::Mismatch;
 use super::noise::Name;
+use super::room;
 
 /// From this many bytes on a message is sent from where it lies; below, copying it beside others
 /// is cheaper than a call of its own.
@@ -142,7 +143,7 @@ impl Stream {
                 Err(errno) => return Err(self.closed(Some(errno))),
             }
         }
-        Ok(())
+        if self.is_full { room::await_room(io) } else { Ok(()) }
     }
 
     /// Takes and checks what has come. Returns whether the peer has ended.
@@ -165,14 +166,16 @@ impl Stream {
         ready: Ready,
         desk: &mut Desk,
     ) -> Result<bool, Failure> {
-        let short_is_last = desk.short_means_empty && ready.short_read_means_empty();
+        let is_plain = ready.short_read_means_empty();
         loop {
             match io.recv(inbox) {
                 Ok(Received::Bytes(count)) => {
                     desk.now = io.kernel.now();
                     self.since = desk.now;
                     self.take(&inbox[..count], desk);
-                    if short_is_last && count < inbox.len() {
+                    // What comes after this comes with an edge of its own.
+                    let is_empty = desk.short_means_empty || self.under_way == 0;
+                    if is_plain && is_empty && count < inbox.len() {
                         break;
                     }
                 }

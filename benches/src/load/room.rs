@@ -1,0 +1,31 @@
+//! Room to send: who is told of it, and who would rather not be. It knows no messages.
+//!
+//! TCP tells of room only after it has been short of it. A datagram or Unix socket tells each time
+//! that the other side has taken something, which for a small message is a wake-up for nothing. So
+//! those are watched for room only from the first time on that they were full.
+
+use epollite::reactor::Io;
+use epollite::{Interest, Linux, Trigger};
+
+use super::failure::Failure;
+
+/// What everybody watches for: an answer, the end, and room.
+pub(super) fn watched() -> Interest {
+    Interest::READABLE | Interest::READ_CLOSED | Interest::WRITABLE
+}
+
+/// It is connected, and need not hear of room. Work: one system call.
+pub(super) fn hush(io: &mut Io<'_, Linux>) -> Result<(), Failure> {
+    watch(io, Interest::READABLE | Interest::READ_CLOSED)
+}
+
+/// It is full: if there is room already, that is told at once. Work: one system call, or none if
+/// it is watched for room.
+pub(super) fn await_room(io: &mut Io<'_, Linux>) -> Result<(), Failure> {
+    if io.watches(watched(), Trigger::Edge) { Ok(()) } else { watch(io, watched()) }
+}
+
+fn watch(io: &mut Io<'_, Linux>, interest: Interest) -> Result<(), Failure> {
+    io.rearm(interest, Trigger::Edge)
+        .map_err(|reason| Failure::Call { call: "epoll_ctl", errno: reason.into() })
+}
