@@ -199,6 +199,7 @@ impl Entrant {
             cpu_seconds: cpu.total.as_secs_f64(),
             p99_ns: slice.p99_ns,
             lost: slice.lost,
+            load_cpu_seconds: Some(slice.own_cpu.as_secs_f64()),
         });
         self.cpu.user += cpu.user;
         self.cpu.system += cpu.system;

@@ -44,8 +44,7 @@ use std::time::Duration;
 
 use epollite::kernel::SIGINFO_BYTES;
 use epollite::{
-    Errno, Event, Instant, Kernel, OptionName, Reactor, Signal, SocketOption, Token,
-    Trigger,
+    Errno, Event, Instant, Kernel, OptionName, Reactor, Signal, SocketOption, Token, Trigger,
 };
 use hdrhistogram::Histogram;
 use rand::TryRng;

@@ -248,6 +248,9 @@ pub struct Measured {
     pub cpu_ratio: Option<Ratio>,
     /// 99th percentile of the round-trip times by that of the reference, paired.
     pub p99_ratio: Option<Ratio>,
+    /// CPU of the load by that of this server, for the same messages: where it is well above 1,
+    /// the load is the bottleneck.
+    pub load_cpu_ratio: Option<Estimate>,
     /// Round-trip times. In a closed loop: a server that stalls is asked less meanwhile.
     pub latency: Option<Latency>,
     /// System calls, counted in a slice of its own that is in no other figure.
@@ -385,6 +388,8 @@ pub struct Round {
     /// Datagrams that did not come back.
     #[serde(default)]
     pub lost: u64,
+    /// CPU time of the load itself; not known of records from before it was written down.
+    pub load_cpu_seconds: Option<f64>,
 }
 
 impl Record {

@@ -4,7 +4,7 @@
 use crate::case::Case;
 use crate::contest::Entrant;
 use crate::paired::{Estimate, Sample, Verdict};
-use crate::result::{self, Measured, Noise, Outcome, Ratio, Status};
+use crate::result::{self, Measured, Noise, Outcome, Ratio, Round, Status};
 
 /// With fewer rounds than this no interval holds the median in 95 of 100 runs.
 pub const ROUNDS_MIN: usize = 6;
@@ -69,6 +69,7 @@ fn measured(index: usize, entrant: &Entrant, samples: &[Vec<Sample>]) -> Measure
         rate_ratio: judged(Sample::rate),
         cpu_ratio: judged(Sample::cpu_per_message),
         p99_ratio: judged(Sample::p99_seconds),
+        load_cpu_ratio: load_cpu(&entrant.rounds),
         latency: entrant.latency.clone(),
         syscalls: entrant.syscalls.clone(),
         peak_rss_bytes: entrant.peak_rss_bytes,
@@ -76,6 +77,13 @@ fn measured(index: usize, entrant: &Entrant, samples: &[Vec<Sample>]) -> Measure
         paused_between: entrant.paused,
         rounds: entrant.rounds.clone(),
     }
+}
+
+/// The load's own CPU by the server's, in the same rounds.
+fn load_cpu(rounds: &[Round]) -> Option<Estimate> {
+    let ratios =
+        rounds.iter().filter_map(|round| Some(round.load_cpu_seconds? / round.cpu_seconds));
+    estimate(ratios)
 }
 
 /// A ratio, with a verdict that its noise allows. Without a control there is none, and so no ratio.
@@ -96,7 +104,11 @@ fn ratio(samples: &[Vec<Sample>], index: usize, what: fn(&Sample) -> f64) -> Opt
     let (mine, reference) = (samples.get(index)?, samples.get(REFERENCE)?);
     let both = mine.len().min(reference.len());
     let ratios = mine[..both].iter().zip(&reference[..both]).map(|(a, b)| what(a) / what(b));
-    // A slice in which a server used no CPU that could be measured has no ratio to offer.
+    estimate(ratios)
+}
+
+/// A slice in which a server used no CPU that could be measured has no ratio to offer.
+fn estimate(ratios: impl Iterator<Item = f64>) -> Option<Estimate> {
     let ratios: Vec<f64> = ratios.filter(|ratio| ratio.is_finite() && *ratio > 0.0).collect();
     (!ratios.is_empty()).then(|| Estimate::of(ratios))
 }
@@ -105,7 +117,6 @@ fn ratio(samples: &[Vec<Sample>], index: usize, what: fn(&Sample) -> f64) -> Opt
 mod tests {
     use super::*;
     use crate::contest::Failure;
-    use crate::result::Round;
 
     const ROUNDS: usize = 24;
 
@@ -215,6 +226,7 @@ mod tests {
                     cpu_seconds: seconds,
                     p99_ns: 9,
                     lost: 0,
+                    load_cpu_seconds: None,
                 }
             })
             .collect();

@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::case::Case;
 use crate::load::{self, Config, Failure, Length, Load, Pace, Sizes, Target};
+use crate::meter;
 use crate::result::Latency;
 use crate::server::Place;
 
@@ -61,6 +62,8 @@ pub struct Slice {
     pub p99_ns: u64,
     /// Open loop: how late messages left by our own fault, at the 99th percentile.
     pub late_p99_ns: u64,
+    /// CPU time of the load itself.
+    pub own_cpu: Duration,
 }
 
 /// How long answers may be owed and none come, on any connection, before a server counts as stuck.
@@ -255,7 +258,10 @@ impl Asking {
         // No deeper with a rate: messages that pile up in a connection would be echoed together,
         // and the more of them the cheaper, so that no rate would ever be too high.
         self.load.set_pace(pace);
+        let spent = || meter::own_cpu().unwrap_or_default();
+        let before = spent();
         let slice = self.load.slice(Length::For(length), &mut ())?;
+        let own_cpu = spent().saturating_sub(before);
         let meter = self.load.meter();
         let times = meter.latencies();
         self.times.add(times).expect("both have the same bounds");
@@ -269,6 +275,7 @@ impl Asking {
             p50_ns: times.value_at_quantile(0.5),
             p99_ns: times.value_at_quantile(0.99),
             late_p99_ns: meter.lags().value_at_quantile(0.99),
+            own_cpu,
         })
     }
 }

@@ -36,7 +36,9 @@ impl Alarm {
             return Ok(());
         }
         let time = TimeSpec::from_duration(Duration::from_nanos(rings.nanos()));
-        self.timer.set(Expiration::OneShot(time), TimerSetTimeFlags::TFD_TIMER_ABSTIME).map_err(ours)?;
+        self.timer
+            .set(Expiration::OneShot(time), TimerSetTimeFlags::TFD_TIMER_ABSTIME)
+            .map_err(ours)?;
         self.rings = rings;
         Ok(())
     }

@@ -75,7 +75,7 @@ impl Desk {
             Length::Count(count) => (Instant::NEVER, count),
         };
         (self.now, self.last_answer) = (now, now);
-        self.meter = Meter::new();
+        self.meter.forget();
     }
 
     /// Takes one message off the budget; says whether there was one, and time for it.

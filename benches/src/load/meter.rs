@@ -111,6 +111,20 @@ impl Meter {
         }
     }
 
+    /// Nothing seen any more. What it has of memory it keeps: short slices would else pay for it
+    /// again and again, beside the server that they measure.
+    pub(super) fn forget(&mut self) {
+        self.counts = Counts::default();
+        self.wrong.clear();
+        self.progress.clear();
+        self.last_count = 0;
+        for histogram in [&mut self.total, &mut self.interval, &mut self.lag] {
+            if !histogram.is_empty() {
+                histogram.reset();
+            }
+        }
+    }
+
     /// A message is back.
     #[inline]
     pub(super) fn answered(&mut self, latency_nanos: u64, bytes: u32) {

@@ -150,6 +150,7 @@ pub(super) fn measured(record: &Record) -> Vec<Fact> {
         ("rounds", rounds),
         ("took", units::time(run.wall_seconds * 1e9)),
         ("A/A noise", noise(record)),
+        ("load's own CPU", load_cpu(record)),
         (
             "reference, control",
             format!("{}; its second copy is {}", record.reference, record.control),
@@ -162,6 +163,22 @@ pub(super) fn measured(record: &Record) -> Vec<Fact> {
         ),
         ("schema", record.schema.to_string()),
     ]
+}
+
+/// By that of the reference, which says whether the load was in the way.
+fn load_cpu(record: &Record) -> String {
+    let of = |case: &crate::result::Case| {
+        let reference = case.results.iter().find(|it| it.server == record.reference)?;
+        let ratio = reference.measured.as_ref()?.load_cpu_ratio?;
+        let factor = view::factor;
+        let (median, low, high) = (factor(ratio.median), factor(ratio.low), factor(ratio.high));
+        Some(format!("{} {median} [{low}, {high}]", case.name))
+    };
+    let said: Vec<String> = record.cases.iter().filter_map(of).collect();
+    if said.is_empty() {
+        return "not written down".to_owned();
+    }
+    format!("by that of {}, for the same messages: {}", record.reference, said.join("; "))
 }
 
 fn noise(record: &Record) -> String {
