@@ -197,7 +197,7 @@ impl Socket {
             self.free = desk.now;
         }
         self.out -= 1;
-        desk.answered(intended, size);
+        desk.answered(1, intended, size);
         if desk.answers_pace && desk.may_begin(desk.now) {
             self.waiting.push_back(desk.now);
         }

@@ -80,13 +80,19 @@ impl Desk {
 
     /// Takes one message off the budget; says whether there was one, and time for it.
     pub(super) fn may_begin(&mut self, at: Instant) -> bool {
-        if self.left == 0 || at >= self.end {
-            return false;
+        self.may_begin_some(at, 1) == 1
+    }
+
+    /// Takes so many messages off the budget, or as many as there are; none when time is over.
+    pub(super) fn may_begin_some(&mut self, at: Instant, wanted: u64) -> u64 {
+        if at >= self.end {
+            return 0;
         }
-        self.left -= 1;
-        self.owed += 1;
-        self.waiting += 1;
-        true
+        let count = wanted.min(self.left);
+        self.left -= count;
+        self.owed += count;
+        self.waiting += count;
+        count
     }
 
     /// A message leaves the queue for its way out. `due` is when it was meant to leave, or, if it
@@ -103,11 +109,12 @@ impl Desk {
         self.now.nanos().saturating_sub(then.nanos())
     }
 
-    pub(super) fn answered(&mut self, intended: Instant, size: u32) {
-        self.owed -= 1;
+    /// So many messages are back that were meant to leave at the same time and are equally long.
+    pub(super) fn answered(&mut self, count: u64, intended: Instant, size: u32) {
+        self.owed -= count;
         self.has_answers = true;
         self.last_answer = self.now;
-        self.meter.answered(self.nanos_since(intended), size);
+        self.meter.answered(count, self.nanos_since(intended), size);
     }
 
     pub(super) fn size(&self, name: Name) -> u32 {

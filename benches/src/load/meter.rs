@@ -88,10 +88,6 @@ pub struct Meter {
     total: Histogram<u64>,
     /// Latencies of the interval that runs; [`Meter::turn`] adds them to the total.
     interval: Histogram<u64>,
-    /// The last latency, so many times in a row: messages that leave together often come back
-    /// together, and are one entry then.
-    last_nanos: u64,
-    last_count: u64,
     lag: Histogram<u64>,
 }
 
@@ -105,8 +101,6 @@ impl Meter {
             progress: Vec::new(),
             total: histogram(),
             interval: histogram(),
-            last_nanos: 0,
-            last_count: 0,
             lag: histogram(),
         }
     }
@@ -117,7 +111,6 @@ impl Meter {
         self.counts = Counts::default();
         self.wrong.clear();
         self.progress.clear();
-        self.last_count = 0;
         for histogram in [&mut self.total, &mut self.interval, &mut self.lag] {
             if !histogram.is_empty() {
                 histogram.reset();
@@ -125,33 +118,17 @@ impl Meter {
         }
     }
 
-    /// A message is back.
-    #[inline]
-    pub(super) fn answered(&mut self, latency_nanos: u64, bytes: u32) {
-        self.counts.messages += 1;
-        self.counts.bytes += u64::from(bytes);
-        self.latency(latency_nanos);
+    /// So many messages are back, all of this latency and this long.
+    pub(super) fn answered(&mut self, count: u64, latency_nanos: u64, bytes: u32) {
+        self.counts.messages += count;
+        self.counts.bytes += count * u64::from(bytes);
+        self.interval.saturating_record_n(latency_nanos, count);
     }
 
     /// A message has waited so long, and is not sent any more.
     pub(super) fn unsent(&mut self, latency_nanos: u64) {
         self.counts.unsent += 1;
-        self.latency(latency_nanos);
-    }
-
-    #[inline]
-    fn latency(&mut self, nanos: u64) {
-        if nanos != self.last_nanos {
-            self.settle();
-            self.last_nanos = nanos;
-        }
-        self.last_count += 1;
-    }
-
-    /// Enters the last latencies.
-    fn settle(&mut self) {
-        self.interval.saturating_record_n(self.last_nanos, self.last_count);
-        self.last_count = 0;
+        self.interval.saturating_record(latency_nanos);
     }
 
     /// A message was sent so long after its time.
@@ -175,7 +152,6 @@ impl Meter {
     }
 
     pub(super) fn reached(&mut self, since_start: Duration) {
-        self.settle();
         let nanos = u64::try_from(since_start.as_nanos()).unwrap_or(u64::MAX);
         self.progress.push(Progress { nanos, messages: self.counts.messages });
     }
@@ -185,13 +161,12 @@ impl Meter {
     /// # Panics
     /// Never: both have the same bounds.
     pub(super) fn turn(&mut self, show: impl FnOnce(&Histogram<u64>)) {
-        self.settle();
         show(&self.interval);
         self.total.add(&self.interval).expect("both have the same bounds");
         self.interval.reset();
     }
 
-    /// Latencies of the interval that runs, as far as progress is written down.
+    /// Latencies of the interval that runs.
     #[must_use]
     pub const fn interval(&self) -> &Histogram<u64> {
         &self.interval

@@ -54,7 +54,7 @@ pub(super) struct Stream {
     suspect: Option<Suspect>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Message {
     intended: Instant,
     /// Known once it is under way.
@@ -202,7 +202,9 @@ impl Stream {
             suspect.came.extend_from_slice(got);
             return;
         }
-        let (mut name, mut whole) = (self.name(0), 0);
+        let mut name = self.name(0);
+        // Messages that left together often come back together: such are one entry.
+        let (mut alike, mut count) = (Message { intended: desk.now, size: 0 }, 0);
         for message in self.messages.iter().take(self.under_way) {
             let rest = message.size as usize - self.got_of;
             let (mine, others) = got.split_at(got.len().min(rest));
@@ -216,25 +218,35 @@ impl Stream {
                 break;
             }
             self.got_of = 0;
-            desk.answered(message.intended, message.size);
-            (name.number, whole) = (name.number + 1, whole + 1);
+            name.number += 1;
+            if count > 0 && alike != *message {
+                desk.answered(count, alike.intended, alike.size);
+                count = 0;
+            }
+            (alike, count) = (*message, count + 1);
         }
-        self.answered(whole, desk);
+        if count > 0 {
+            desk.answered(count, alike.intended, alike.size);
+            self.answered(name.number - self.first, desk);
+        }
         if !got.is_empty() {
             self.suspect(got, desk);
         }
     }
 
     /// The first `count` are over and done with.
-    fn answered(&mut self, count: usize, desk: &mut Desk) {
-        if count == 0 {
-            return;
-        }
+    fn answered(&mut self, count: u64, desk: &mut Desk) {
+        self.first += count;
+        let more = if desk.answers_pace && !desk.churn {
+            desk.may_begin_some(desk.now, count)
+        } else {
+            0
+        };
+        let count = usize::try_from(count).expect("they were in the queue");
         if self.under_way == desk.window {
             self.free = desk.now;
         }
         self.under_way -= count;
-        self.first += count as u64;
         // Bytes that fit although they were not sent yet: chance alone could do that, with a
         // message of a byte or two. Then the rest of it is not sent.
         if self.unsent < count {
@@ -242,12 +254,8 @@ impl Stream {
         }
         self.unsent = self.unsent.saturating_sub(count);
         self.messages.drain(..count);
-        if desk.answers_pace && !desk.churn {
-            for _ in 0..count {
-                if desk.may_begin(desk.now) {
-                    self.begin(desk.now);
-                }
-            }
+        for _ in 0..more {
+            self.begin(desk.now);
         }
     }
 
