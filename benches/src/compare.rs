@@ -72,7 +72,9 @@ fn run(args: &Args) -> Result<u8> {
         }
         entries.push(extra.clone());
     }
-    if let Err(error) = outlet::is_writable(args.options.json.as_deref()) {
+    let may_begin = session::check_reference(&args.options, &entries)
+        .and_then(|()| outlet::is_writable(args.options.json.as_deref()));
+    if let Err(error) = may_begin {
         return Ok(session::usage(&error));
     }
     let mut session = Session::open(Kind::Compare, &args.options, &entries, &args.servers)?;

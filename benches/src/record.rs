@@ -19,6 +19,12 @@ const FORMAT: &str = "epollite-bench load 1";
 /// Parameters that may differ between ranks: they say where a rank is, not what it does.
 const OWN_PARAMETERS: [&str; 2] = ["pin", "server_pid"];
 
+/// More than any load counts: three million a second for three years.
+const COUNT_MAX: u64 = 1 << 48;
+
+/// Later than any load runs: in nanoseconds since 1970, the year 2262.
+const TIME_MAX_NANOS: u64 = i64::MAX.unsigned_abs();
+
 /// What a file of results is called.
 #[must_use]
 pub fn file_name(rank: u32) -> String {
@@ -114,12 +120,17 @@ impl Record {
     fn check(&self) -> Result<()> {
         ensure!(self.format == FORMAT, "its format is '{}', not '{FORMAT}'", self.format);
         ensure!(self.rank < self.size, "it is rank {} of {}", self.rank, self.size);
+        let most = self.counts.largest();
+        ensure!(most <= COUNT_MAX, "it counts to {most}, which no load does");
         let latencies = self.latencies()?.len();
         let (messages, unsent) = (self.counts.messages, self.counts.unsent);
         ensure!(
             Some(latencies) == messages.checked_add(unsent),
             "it has {latencies} latencies for {messages} messages and {unsent} unsent"
         );
+        let times = self.progress.iter().map(|progress| progress.nanos);
+        let latest = times.fold(self.start_unix_nanos, u64::max);
+        ensure!(latest <= TIME_MAX_NANOS, "its times go to {latest} ns, past all calendars");
         let ascends = |pair: &[Progress]| {
             pair[0].nanos <= pair[1].nanos && pair[0].messages <= pair[1].messages
         };

@@ -38,6 +38,17 @@ pub(crate) fn usage(error: &anyhow::Error) -> u8 {
     2
 }
 
+/// Whether anybody is called as `--reference` says, which is no question of what is here.
+///
+/// # Errors
+/// Nobody is.
+pub(crate) fn check_reference(options: &Options, entries: &[Entry]) -> Result<()> {
+    let name = &options.reference;
+    let is_known = entries.iter().chain(&roster::all()).any(|entry| entry.name == *name);
+    anyhow::ensure!(is_known, "--reference: no server is called '{name}'");
+    Ok(())
+}
+
 /// Options that both have.
 #[derive(Debug, Clone, Args)]
 pub struct Options {

@@ -184,6 +184,7 @@ fn bad_arguments_are_one_line_and_2() {
         (["--extra", "broken=sleep 9"], "must contain {port}"),
         (["--extra", "broken=true {port} 'x"], "a quote is left open"),
         (["--servers", "nobody"], "no server is called 'nobody'"),
+        (["--reference", "nobody"], "--reference: no server is called 'nobody'"),
         (["--cases", "nothing"], "the cases are ping"),
         (["--slice", "1ms"], "5ms to 10s"),
         (["--rounds", "0"], "1..=10000"),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, Table};
 
-use crate::load::{Config, Cpu, Ending, Latency, Length, Pace, Report};
+use crate::load::{Config, Cpu, Ending, Failure, Latency, Length, Pace, Report};
 use crate::units::{grouped, size, time};
 
 /// What was asked, what was counted, how long it took.
@@ -20,7 +20,7 @@ pub(super) fn report(report: &Report) -> String {
         whole(*rate),
         size(*bytes_per_second),
     );
-    if report.ending != Ending::Complete {
+    if !matches!(report.ending, Ending::Complete | Ending::Failed(Failure::Silent { .. })) {
         let _ = writeln!(text, "it did not run to its end");
     }
     text += &latencies(&report.latency_nanos, report.lag_nanos.as_ref());
@@ -110,7 +110,10 @@ fn asked(config: &Config) -> String {
 
 fn cpu(cpu: &Cpu) -> String {
     let Cpu { user_seconds, system_seconds, nanos_per_message, busy, .. } = cpu;
-    let mut text = format!("{} a message, {:.0} % busy", time(*nanos_per_message), busy * 100.0);
+    let mut text = format!("{:.0} % busy", busy * 100.0);
+    if let Some(nanos) = nanos_per_message {
+        text = format!("{} a message, {text}", time(*nanos));
+    }
     if let (Some(user), Some(system)) = (user_seconds, system_seconds) {
         let _ = write!(text, " ({user:.2} s user, {system:.2} s system)");
     }

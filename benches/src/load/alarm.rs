@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn it_rings_when_it_is_set_to_and_not_before() {
         let (mut alarm, watched) = Alarm::new().expect("a timer");
-        let mut rings_within = |wait: PollTimeout| {
+        let rings_within = |wait: PollTimeout| {
             let mut fds = [PollFd::new(watched.as_fd(), PollFlags::POLLIN)];
             poll(&mut fds, wait).expect("it can be waited for") == 1
         };

@@ -37,6 +37,11 @@ pub enum Failure {
         /// The connection that has waited longest.
         connection: u32,
     },
+    /// All datagrams were lost: not one came back, in a run too short to call it a stall.
+    Silent {
+        /// How many were sent.
+        lost: u64,
+    },
     /// Something came back other than it was sent.
     Mismatch(Mismatch),
     /// More descriptors are needed than there may be.
@@ -101,6 +106,9 @@ impl fmt::Display for Failure {
                 "the server stopped echoing: {owed} messages are owed and none has come for \
                  {seconds:.1} s; connection {connection} waits longest"
             ),
+            Self::Silent { lost } => {
+                write!(f, "nothing came back: {lost} of {lost} messages are lost")
+            }
             Self::Mismatch(mismatch) => mismatch.fmt(f),
             Self::Descriptors { needed, limit } => write!(
                 f,

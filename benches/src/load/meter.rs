@@ -47,6 +47,16 @@ impl Counts {
     pub const fn errors(&self) -> u64 {
         self.altered + self.duplicated + self.reordered + self.missing
     }
+
+    /// The largest count of messages among these.
+    #[must_use]
+    pub fn largest(&self) -> u64 {
+        let Self { messages, lost, late, altered, duplicated, reordered, missing, unsent, .. } =
+            *self;
+        [messages, lost, late, altered, duplicated, reordered, missing, unsent]
+            .into_iter()
+            .fold(0, u64::max)
+    }
 }
 
 impl std::ops::Add for Counts {
@@ -55,7 +65,7 @@ impl std::ops::Add for Counts {
     fn add(self, other: Self) -> Self {
         Self {
             messages: self.messages + other.messages,
-            bytes: self.bytes + other.bytes,
+            bytes: self.bytes.saturating_add(other.bytes),
             lost: self.lost + other.lost,
             late: self.late + other.late,
             altered: self.altered + other.altered,

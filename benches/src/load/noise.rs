@@ -7,7 +7,8 @@
 //!
 //! A message says who it is in its first bytes (a shorter one as far as it goes), and every byte
 //! after that is noise: one block, repeated for ever, whose length is a prime, so that no buffer
-//! or message size divides it. A lost, doubled, swapped or foreign piece never fits by accident.
+//! or message size divides it. Where a piece is lost or doubled, what follows does not fit, at the
+//! latest the next header; of pieces from the midst of another message one in 8,192 would fit.
 
 /// Where the noise of a message begins.
 pub const HEADER_BYTES: u32 = 16;
@@ -172,7 +173,10 @@ impl Noise {
 const fn place(name: Name) -> usize {
     let seed = (name.connection as u64) << 40 ^ name.number;
     // Fibonacci hashing: the upper bits of the product depend on all lower ones.
-    (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES.ilog2())) as usize
+    let hash = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES.ilog2());
+    #[expect(clippy::cast_possible_truncation, reason = "it is below PLACES")]
+    let place = hash as usize;
+    place
 }
 
 /// The finaliser of splitmix64: neighbours end far from each other.
@@ -202,6 +206,23 @@ mod tests {
         }
         assert_eq!(noise.read_header(&whole), Some(NAME));
         assert_eq!(Noise::new(2).read_header(&whole), None, "another run's message");
+    }
+
+    #[test]
+    fn what_is_lent_is_the_message_and_comes_back_unharmed() {
+        let mut noise = Noise::new(1);
+        let before = noise.bytes.clone();
+        let mut whole = vec![0; PIECE_BYTES];
+        for number in 0..1000 {
+            let name = Name { number, ..NAME };
+            noise.write(name, 0, &mut whole);
+            for from in [0, 1, 15, 16, 17, PERIOD_BYTES - 1] {
+                let length = if number < 10 { PIECE_BYTES - from } else { 100 };
+                let is_it = |lent: &[u8]| lent == &whole[from..][..length];
+                assert!(noise.lend(name, from, length, is_it), "{name:?} from {from}");
+            }
+        }
+        assert_eq!(noise.bytes, before);
     }
 
     #[test]

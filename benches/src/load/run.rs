@@ -27,8 +27,8 @@ pub struct Cpu {
     pub system_seconds: Option<f64>,
     /// Both.
     pub seconds: f64,
-    /// Nanoseconds for each message.
-    pub nanos_per_message: f64,
+    /// Nanoseconds for each message, if there was any.
+    pub nanos_per_message: Option<f64>,
     /// The share of the time that was measured; 1 is one core busy.
     pub busy: f64,
 }
@@ -168,17 +168,22 @@ pub fn run(
     }
     let start = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let before = Bill::now(config.server_pid);
-    let result = load.slice(config.length, observer);
+    let result = load.slice(config.length, observer).map(drop);
     let after = Bill::now(config.server_pid);
     let meter = load.meter().clone();
     let nanos = meter.progress.last().map_or(0, |progress| progress.nanos);
     let elapsed = Duration::from_nanos(nanos).as_secs_f64().max(1e-9);
     let counts = meter.counts;
+    let is_silent = counts.messages == 0 && counts.lost > 0 && !load.is_interrupted();
+    let result = match result {
+        Ok(()) if is_silent => Err(Failure::Silent { lost: counts.lost }),
+        result => result,
+    };
     let cpu = |spent: f64| Cpu {
         user_seconds: None,
         system_seconds: None,
         seconds: spent,
-        nanos_per_message: spent * 1e9 / counts.messages.max(1) as f64,
+        nanos_per_message: (counts.messages > 0).then(|| spent * 1e9 / counts.messages as f64),
         busy: spent / elapsed,
     };
     let (user, system) = (after.user - before.user, after.system - before.system);
@@ -186,8 +191,8 @@ pub fn run(
         config: config.clone(),
         ending: match result {
             Err(failure) => Ending::Failed(failure),
-            Ok(_) if load.is_interrupted() => Ending::Interrupted,
-            Ok(_) => Ending::Complete,
+            Ok(()) if load.is_interrupted() => Ending::Interrupted,
+            Ok(()) => Ending::Complete,
         },
         failure: result.err().map(|failure| failure.to_string()),
         start_unix_nanos: u64::try_from(start.as_nanos()).unwrap_or(u64::MAX),

@@ -227,21 +227,18 @@ impl Stream {
         }
         if count > 0 {
             desk.answered(count, alike.intended, alike.size);
-            self.answered(name.number - self.first, desk);
+            self.over(name.number - self.first, desk);
         }
         if !got.is_empty() {
             self.suspect(got, desk);
         }
     }
 
-    /// The first `count` are over and done with.
-    fn answered(&mut self, count: u64, desk: &mut Desk) {
+    /// The first `count` are over and done with; as many others may begin.
+    fn over(&mut self, count: u64, desk: &mut Desk) {
+        let brings_others = desk.answers_pace && !desk.churn;
+        let others = if brings_others { desk.may_begin_some(desk.now, count) } else { 0 };
         self.first += count;
-        let more = if desk.answers_pace && !desk.churn {
-            desk.may_begin_some(desk.now, count)
-        } else {
-            0
-        };
         let count = usize::try_from(count).expect("they were in the queue");
         if self.under_way == desk.window {
             self.free = desk.now;
@@ -254,7 +251,7 @@ impl Stream {
         }
         self.unsent = self.unsent.saturating_sub(count);
         self.messages.drain(..count);
-        for _ in 0..more {
+        for _ in 0..others {
             self.begin(desk.now);
         }
     }

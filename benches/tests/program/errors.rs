@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::support::{Run, bench, echo, run, tcp, udp};
 
 #[test]
@@ -99,6 +101,18 @@ fn datagrams_that_nobody_answers() {
     ));
     run.ended(69, "the server stopped echoing");
     assert!(run.json()["lost"].as_u64() >= Some(4), "{run:?}");
+}
+
+#[test]
+fn datagrams_that_nobody_answers_in_a_short_run() {
+    let address = udp(|_, _| Vec::new());
+    let load = format!("load {address} --udp -d 4 -n 4 --warmup 0 --loss-after 100ms");
+    let run = run(&format!("{load} --json"));
+    run.ended(69, "nothing came back: 4 of 4 messages are lost");
+    let json = run.json();
+    assert_eq!((&json["lost"], &json["own_cpu"]["nanos_per_message"]), (&4.into(), &Value::Null));
+    let run = self::run(&load);
+    assert!(!run.out.contains("a message"), "none came back to share the CPU: {run:?}");
 }
 
 /// Limits of open files, soft and hard.

@@ -101,8 +101,11 @@ fn a_bound_on_latencies_is_not_kept_by_who_answers_nothing() {
     let hole = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = hole.local_addr().unwrap();
     let how = "--udp -t 50ms --loss-after 50ms --warmup 0 --fail-if p99>2ms";
-    run(&format!("load {address} {how}"))
-        .ended(1, "--fail-if p99>2ms: it is not known: nothing came back");
+    let run = run(&format!("load {address} {how}"));
+    assert_eq!(run.code, Some(69), "{run:?}");
+    let whys: Vec<&str> = run.err.lines().collect();
+    let unknown = "epollite-bench: --fail-if p99>2ms: it is not known: nothing came back";
+    assert_eq!(whys, ["epollite-bench: nothing came back: 1 of 1 messages are lost", unknown]);
 }
 
 #[test]

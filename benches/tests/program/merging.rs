@@ -92,6 +92,10 @@ fn histograms_are_added_exactly_and_refusals_are_plain() {
     refused("its progress ends at None");
     change(path, 0, |value| value["histogram"] = json!("AAAA"));
     refused("the histogram is damaged");
+    change(path, 0, |value| value["counts"]["lost"] = json!(u64::MAX));
+    refused("it counts to 18446744073709551615, which no load does");
+    change(path, 0, |value| value["start_unix_nanos"] = json!(u64::MAX));
+    refused("its times go to 18446744073709551615 ns, past all calendars");
     change(path, 0, |value| value["format"] = json!("something else"));
     refused("its format is 'something else'");
     change(path, 1, |value| value["start_unix_nanos"] = json!(1));
