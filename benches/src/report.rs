@@ -22,6 +22,7 @@ mod knee;
 mod labels;
 mod latency;
 mod markdown;
+mod matrix;
 mod page;
 mod palette;
 mod plot;

@@ -1,76 +1,12 @@
 //! What is said in words: who there is, who was missing and what failed, and how it was measured.
 
-use super::html;
 use super::plot::Table;
-use super::svg::escape;
-use super::view::{self, View};
-use crate::paired::Verdict;
-use crate::result::{Measured, Ratio, Record, Status};
+use super::view;
+use crate::result::{Record, Status};
 use crate::units;
 
 /// One word and what it is.
 type Fact = (&'static str, String);
-
-/// The ratios of all cases at a glance: a table for the rate, one for CPU.
-pub(super) fn matrix(view: View<'_>) -> String {
-    let record = view.record;
-    if record.cases.is_empty() || record.servers.is_empty() {
-        return html::element("p", "missing", "This run has no case that came to its end.");
-    }
-    let rate = one_matrix(view, "Messages a second", |it| it.rate_ratio, Verdict::Higher);
-    let cpu = one_matrix(view, "CPU a message", |it| it.cpu_ratio, Verdict::Lower);
-    let how = format!(
-        "Ratios to {}. Blue is better, orange is worse, grey shows no difference beyond the noise. \
-         Where both cores are saturated, the CPU ratio is the one to read.",
-        record.reference
-    );
-    format!("{}<div class=\"matrix\">{rate}{cpu}</div>\n", html::element("p", "note", &how))
-}
-
-fn one_matrix(
-    view: View<'_>,
-    title: &str,
-    figure: fn(&Measured) -> Option<Ratio>,
-    good: Verdict,
-) -> String {
-    let cases = &view.record.cases;
-    let head: String =
-        cases.iter().map(|case| format!("<th scope=\"col\">{}</th>", escape(&case.name))).collect();
-    let title = html::element("h4", "", title);
-    let mut text = format!(
-        "<div>{title}<div class=\"scroll\"><table><thead><tr><th scope=\"col\">server</th>{head}\
-         </tr></thead><tbody>\n"
-    );
-    for (number, server) in view.record.servers.iter().enumerate() {
-        let (look, name) = (view.palette.look(&server.name), escape(&server.name));
-        text += &format!(
-            "<tr><th scope=\"row\"><span class=\"who\" data-who=\"{number}\"><i class=\"plot\">\
-             <i class=\"swatch {look}\"></i></i>{name}</span></th>"
-        );
-        for case in cases {
-            let outcome = case.results.iter().find(|it| it.server == server.name);
-            let ratio = outcome.and_then(|it| figure(it.measured.as_ref()?));
-            let (class, said) = match ratio {
-                Some(ratio) => {
-                    let class = match ratio.verdict {
-                        Verdict::NoDifference => "none",
-                        found if found == good => "better",
-                        _ => "worse",
-                    };
-                    (class, view::factor(ratio.estimate.median))
-                }
-                None if view.is_reference(&server.name) => ("none", "1".to_owned()),
-                None => match outcome.map(|it| it.status) {
-                    Some(Status::Broke) => ("none", "broke".to_owned()),
-                    _ => ("none", "–".to_owned()),
-                },
-            };
-            text += &format!("<td class=\"{class}\">{said}</td>");
-        }
-        text += "</tr>\n";
-    }
-    text + "</tbody></table></div></div>\n"
-}
 
 /// Who took part.
 pub(super) fn servers(record: &Record) -> Table {
@@ -170,9 +106,7 @@ fn load_cpu(record: &Record) -> String {
     let of = |case: &crate::result::Case| {
         let reference = case.results.iter().find(|it| it.server == record.reference)?;
         let ratio = reference.measured.as_ref()?.load_cpu_ratio?;
-        let factor = view::factor;
-        let (median, low, high) = (factor(ratio.median), factor(ratio.low), factor(ratio.high));
-        Some(format!("{} {median} [{low}, {high}]", case.name))
+        Some(format!("{} {}", case.name, view::interval(&ratio)))
     };
     let said: Vec<String> = record.cases.iter().filter_map(of).collect();
     if said.is_empty() {

@@ -2,12 +2,12 @@
 //! before they run. It knows the order of things there, and how Markdown escapes.
 
 use super::facts;
+use super::matrix::{self, Figure};
 use super::page::{self, Section};
 use super::palette::Palette;
 use super::plot::{Plot, Table};
-use super::view;
 use crate::paired::Verdict;
-use crate::result::{Measured, Ratio, Record};
+use crate::result::Record;
 
 /// Writes the page; its pictures are in `folder`, as seen from it.
 pub(super) fn write(records: &[Record], folder: &str) -> String {
@@ -78,26 +78,16 @@ fn picture(plot: &Plot, section: &Section<'_>, folder: &str, level: &str) -> Str
 }
 
 /// The ratios of all cases at a glance.
-fn matrix(record: &Record, figure: fn(&Measured) -> Option<Ratio>) -> Table {
+fn matrix(record: &Record, figure: Figure) -> Table {
     let mut head = vec!["server"];
     head.extend(record.cases.iter().map(|case| case.name.as_str()));
     let mut table = Table::new(&head);
     for server in record.servers.iter().filter(|it| it.name != record.reference) {
-        let mut row = vec![server.name.clone()];
-        row.extend(record.cases.iter().map(|case| {
-            let outcome = case.results.iter().find(|it| it.server == server.name);
-            let ratio = outcome.and_then(|it| figure(it.measured.as_ref()?));
-            match (ratio, outcome) {
-                (Some(ratio), _) => {
-                    let said = view::factor(ratio.estimate.median);
-                    let is_shown = ratio.verdict != Verdict::NoDifference;
-                    if is_shown { format!("**{said}**") } else { said }
-                }
-                (None, Some(outcome)) => view::status(outcome.status).to_owned(),
-                (None, None) => "–".to_owned(),
-            }
-        }));
-        table.rows.push(row);
+        let cells = matrix::cells(record, server, figure).into_iter().map(|cell| {
+            let is_shown = cell.verdict.is_some_and(|verdict| verdict != Verdict::NoDifference);
+            if is_shown { format!("**{}**", cell.text) } else { cell.text }
+        });
+        table.rows.push(std::iter::once(server.name.clone()).chain(cells).collect());
     }
     table
 }

@@ -9,7 +9,7 @@ use super::palette::Palette;
 use super::plot::{Plot, slug};
 use super::svg::escape;
 use super::view::View;
-use super::{connections, cpu, dots, facts, html, knee, latency, ratios, syscalls};
+use super::{connections, cpu, dots, facts, html, knee, latency, matrix, ratios, syscalls};
 use crate::result::{Case, Kind, Record};
 
 const PAGE: &str = include_str!("page.html");
@@ -147,7 +147,7 @@ fn section(section: &Section<'_>) -> String {
     if !failures.is_empty() {
         text += &format!("<ul class=\"alerts\">\n{failures}</ul>\n");
     }
-    text += &facts::matrix(*view);
+    text += &matrix::tables(*view);
     // By connections is what the models are asked; of others each case is news of its own.
     text += &match record.kind {
         Kind::Compare => cases(section) + &whole(section),
