@@ -1,0 +1,77 @@
+//! How the servers stand to the reference, all cases at a glance: a table for the rate, one for CPU.
+//! What stands in a cell is the same on the page and in Markdown.
+
+use super::html;
+use super::svg::escape;
+use super::view::{self, View};
+use crate::paired::Verdict;
+use crate::result::{Measured, Ratio, Record, Server, Status};
+
+/// A figure of a server that is a ratio to the reference.
+pub(super) type Figure = fn(&Measured) -> Option<Ratio>;
+
+/// What stands in one cell, and the verdict if there is one.
+pub(super) struct Cell {
+    pub(super) text: String,
+    pub(super) verdict: Option<Verdict>,
+}
+
+/// The cells of one server, case by case. Why there is no figure is told where the absent are.
+pub(super) fn cells(record: &Record, server: &Server, figure: Figure) -> Vec<Cell> {
+    let cell = |case: &crate::result::Case| {
+        let outcome = case.results.iter().find(|it| it.server == server.name);
+        let ratio = outcome.and_then(|it| figure(it.measured.as_ref()?));
+        let text = match (ratio, outcome.map(|it| it.status)) {
+            (Some(ratio), _) => view::factor(ratio.estimate.median),
+            (None, _) if server.name == record.reference => "1".to_owned(),
+            (None, Some(Status::Broke)) => "broke".to_owned(),
+            (None, _) => "–".to_owned(),
+        };
+        Cell { text, verdict: ratio.map(|ratio| ratio.verdict) }
+    };
+    record.cases.iter().map(cell).collect()
+}
+
+/// Both tables, for the page.
+pub(super) fn tables(view: View<'_>) -> String {
+    let record = view.record;
+    if record.cases.is_empty() || record.servers.is_empty() {
+        return html::element("p", "missing", "This run has no case that came to its end.");
+    }
+    let rate = table(view, "Messages a second", |it| it.rate_ratio, Verdict::Higher);
+    let cpu = table(view, "CPU a message", |it| it.cpu_ratio, Verdict::Lower);
+    let how = format!(
+        "Ratios to {}. Blue is better, orange is worse, grey shows no difference beyond the noise. \
+         Where both cores are saturated, the CPU ratio is the one to read.",
+        record.reference
+    );
+    format!("{}<div class=\"matrix\">{rate}{cpu}</div>\n", html::element("p", "note", &how))
+}
+
+fn table(view: View<'_>, title: &str, figure: Figure, good: Verdict) -> String {
+    let cases = &view.record.cases;
+    let head: String =
+        cases.iter().map(|case| format!("<th scope=\"col\">{}</th>", escape(&case.name))).collect();
+    let title = html::element("h4", "", title);
+    let mut text = format!(
+        "<div>{title}<div class=\"scroll\"><table><thead><tr><th scope=\"col\">server</th>{head}\
+         </tr></thead><tbody>\n"
+    );
+    for (number, server) in view.record.servers.iter().enumerate() {
+        let (look, name) = (view.palette.look(&server.name), escape(&server.name));
+        text += &format!(
+            "<tr><th scope=\"row\"><span class=\"who\" data-who=\"{number}\"><i class=\"plot\">\
+             <i class=\"swatch {look}\"></i></i>{name}</span></th>"
+        );
+        for Cell { text: said, verdict } in cells(view.record, server, figure) {
+            let class = match verdict {
+                None | Some(Verdict::NoDifference) => "none",
+                Some(found) if found == good => "better",
+                Some(_) => "worse",
+            };
+            text += &format!("<td class=\"{class}\">{said}</td>");
+        }
+        text += "</tr>\n";
+    }
+    text + "</tbody></table></div></div>\n"
+}
