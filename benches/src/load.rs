@@ -7,14 +7,14 @@
 //!    slice    the loop: schedule, events, the end              knows who, not what
 //!    watch    ten times a second: observers, losses, silence
 //!    stream, life, datagram   one connection                   sends, receives, checks
-//!     room     who is told of it
+//!     room     who is told when there is room to send
 //!     desk     what they share     noise  the bytes    autopsy  names what is wrong
-//!    meter    latencies and counts     alarm  the time, when it is far away
+//!    meter    latencies and counts     alarm  wakes a closed loop
 //!   config  sizes  pace  failure  mismatch                    words
 //! ```
 //!
 //! A slice is *closed*: when its time is over no new message begins, but every answer still owed
-//! is waited for and counted, and the clock stops at the last one. So messages, time and CPU of
+//! is waited for and counted, and the clock stops when the last one is there or given up. So messages, time and CPU of
 //! a slice belong to each other, and the next one starts with nothing under way.
 //!
 //! With a rate, a latency counts from when the message was *meant* to leave. A server that stops
@@ -263,7 +263,7 @@ impl Load {
         let fd = open::connecting(&self.config, self.born)?;
         let mut stream = Stream::new(index, self.born);
         stream.begin(intended);
-        let guest = Guest::Life { index, life: Life::new(stream) };
+        let guest = Guest::Life { index, life: Life::new(stream, self.desk.now) };
         self.tokens[index as usize] = Some(self.register(fd, guest)?);
         self.born += 1;
         Ok(())
@@ -272,7 +272,7 @@ impl Load {
     fn register(&mut self, fd: epollite::Fd, guest: Guest) -> Result<Token, Failure> {
         self.reactor
             .register_or_close(fd, room::watched(), Trigger::Edge, guest)
-            .map_err(|reason| Failure::Call { call: "epoll_ctl", errno: reason.into() })
+            .map_err(Failure::epoll_ctl)
     }
 
     /// Takes the signals that have come; any of them means the end.

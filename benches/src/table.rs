@@ -54,7 +54,8 @@ pub fn case(case: &Case, record: &Record) -> String {
     match &case.noise {
         Some(noise) => {
             let (rate, cpu) = ((noise.rate - 1.0) * 100.0, (noise.cpu - 1.0) * 100.0);
-            let _ = writeln!(text, "  A/A noise: rate {rate:.1}%, CPU {cpu:.1}%{}", load(case));
+            let _ =
+                writeln!(text, "  A/A noise: rate {rate:.1}%, CPU {cpu:.1}%{}", load(case, record));
         }
         None => text.push_str("  the A/A control failed: there are no ratios, and no verdicts\n"),
     }
@@ -85,9 +86,10 @@ pub fn case(case: &Case, record: &Record) -> String {
 }
 
 /// What the load itself took beside the reference, which says whether it was in the way.
-fn load(case: &Case) -> String {
-    let reference = case.results.first().and_then(|outcome| outcome.measured.as_ref());
-    let ratio = reference.and_then(|measured| measured.load_cpu_ratio);
+fn load(case: &Case, record: &Record) -> String {
+    let reference = case.results.iter().find(|outcome| outcome.server == record.reference);
+    let measured = reference.and_then(|outcome| outcome.measured.as_ref());
+    let ratio = measured.and_then(|measured| measured.load_cpu_ratio);
     ratio.map_or_else(String::new, |it| {
         let (median, low, high) = (it.median, it.low, it.high);
         format!("; the load's own CPU by the reference's: {median:.2} [{low:.2}, {high:.2}]")

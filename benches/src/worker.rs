@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::case::Case;
 use crate::load::{self, Config, Failure, Length, Load, Pace, Sizes, Target};
-use crate::meter;
+use crate::meter::own_cpu;
 use crate::result::Latency;
 use crate::server::Place;
 
@@ -50,11 +50,11 @@ pub struct Order {
 /// What a slice of load brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
-    /// Messages echoed in full, byte for byte.
+    /// Messages echoed.
     pub messages: u64,
     /// Datagrams that did not come back.
     pub lost: u64,
-    /// From the first byte sent to the last one answered.
+    /// From the first byte sent until time was over and every message answered or given up.
     pub elapsed: Duration,
     /// The median of their round-trip times.
     pub p50_ns: u64,
@@ -62,7 +62,7 @@ pub struct Slice {
     pub p99_ns: u64,
     /// Open loop: how late messages left by our own fault, at the 99th percentile.
     pub late_p99_ns: u64,
-    /// CPU time of the load itself.
+    /// CPU time of the whole process of the load.
     pub own_cpu: Duration,
 }
 
@@ -258,10 +258,9 @@ impl Asking {
         // No deeper with a rate: messages that pile up in a connection would be echoed together,
         // and the more of them the cheaper, so that no rate would ever be too high.
         self.load.set_pace(pace);
-        let spent = || meter::own_cpu().unwrap_or_default();
-        let before = spent();
+        let before = own_cpu();
         let slice = self.load.slice(Length::For(length), &mut ())?;
-        let own_cpu = spent().saturating_sub(before);
+        let spent = own_cpu().unwrap_or_default().saturating_sub(before.unwrap_or_default());
         let meter = self.load.meter();
         let times = meter.latencies();
         self.times.add(times).expect("both have the same bounds");
@@ -275,7 +274,7 @@ impl Asking {
             p50_ns: times.value_at_quantile(0.5),
             p99_ns: times.value_at_quantile(0.99),
             late_p99_ns: meter.lags().value_at_quantile(0.99),
-            own_cpu,
+            own_cpu: spent,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! An alarm clock: one descriptor that becomes readable at a time. It knows no reactor.
+//! An alarm clock: a descriptor that becomes readable when a set time comes. It knows no reactor.
 //!
 //! A wait with a timeout starts a timer of the kernel and stops it again, each time. Where answers
 //! pace the load, the next deadline is far away and thousands of waits end before it: an alarm is
@@ -10,6 +10,8 @@ use std::time::Duration;
 use epollite::{Errno, Instant};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+
+use super::failure::ours;
 
 /// The clock.
 #[derive(Debug)]
@@ -31,6 +33,9 @@ impl Alarm {
 
     /// Has it ring at this time, and at no other. Work: one system call, or none if that is so
     /// already.
+    ///
+    /// A time that has rung is never to be asked for again: who waits looks at the clock in
+    /// between, and the next deadline is later.
     pub(super) fn set(&mut self, rings: Instant) -> Result<(), Errno> {
         if rings == self.rings {
             return Ok(());
@@ -42,10 +47,6 @@ impl Alarm {
         self.rings = rings;
         Ok(())
     }
-}
-
-fn ours(errno: nix::errno::Errno) -> Errno {
-    Errno::new(errno as i32).expect("an error has a number")
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use epollite::reactor::Io;
 use epollite::{Errno, Instant, Kernel, Linux};
 
-use super::desk::Desk;
+use super::desk::{Desk, OUT_BYTES};
 use super::failure::Failure;
 use super::mismatch::{Mismatch, Wrong};
 use super::noise::Name;
@@ -21,6 +21,7 @@ const SEGMENTS_MAX: usize = 64;
 
 /// Bytes in one call, at most: one IP packet's worth before it is cut.
 const SEGMENTED_BYTES_MAX: usize = 65_000;
+const _: () = assert!(SEGMENTED_BYTES_MAX <= OUT_BYTES);
 
 /// One socket, connected to the server.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use super::meter::Meter;
 use super::noise::{Name, Noise, PIECE_BYTES};
 use super::sizes::Sizes;
 
-/// Bytes of small messages that leave in one call. Larger ones are sent from where they lie.
-const OUT_BYTES: usize = 64 * 1024;
+/// Bytes of messages that leave together in one call, copied beside each other.
+pub(super) const OUT_BYTES: usize = 64 * 1024;
 
 /// The desk.
 #[derive(Debug)]

@@ -1,13 +1,13 @@
-//! Why a load ends before its time. Each is one line for the reader and one exit code.
+//! Why a load failed: before its time, or because its time brought nothing. Each is one line for the reader and one exit code.
 
 use std::fmt;
 
-use epollite::Errno;
+use epollite::{Errno, Reason};
 
 use super::config::Target;
 use super::mismatch::Mismatch;
 
-/// What ended a load. The results so far are kept.
+/// What a load failed of. The results so far are kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Failure {
     /// Nobody answers where the server should be.
@@ -37,9 +37,9 @@ pub enum Failure {
         /// The connection that has waited longest.
         connection: u32,
     },
-    /// All datagrams were lost: not one came back, in a run too short to call it a stall.
+    /// All datagrams were lost, in a run too short to call it a stall.
     Silent {
-        /// How many were sent.
+        /// How many were given up.
         lost: u64,
     },
     /// Something came back other than it was sent.
@@ -80,6 +80,11 @@ impl Failure {
         }
     }
 
+    /// A registration that the reactor refused, for `map_err`.
+    pub(super) fn epoll_ctl(reason: Reason) -> Self {
+        Self::Call { call: "epoll_ctl", errno: reason.into() }
+    }
+
     /// A call of ours that failed, for `map_err`.
     pub(super) const fn call(call: &'static str) -> impl Fn(Errno) -> Self {
         move |errno| Self::Call { call, errno }
@@ -101,13 +106,16 @@ impl fmt::Display for Failure {
                 )?;
                 errno.map_or(Ok(()), |errno| write!(f, ": {}", errno.meaning()))
             }
+            Self::Stalled { seconds, owed: 0, connection } => {
+                write!(f, "the server does not close connection {connection} for {seconds:.1} s")
+            }
             Self::Stalled { seconds, owed, connection } => write!(
                 f,
                 "the server stopped echoing: {owed} messages are owed and none has come for \
                  {seconds:.1} s; connection {connection} waits longest"
             ),
             Self::Silent { lost } => {
-                write!(f, "nothing came back: {lost} of {lost} messages are lost")
+                write!(f, "nothing came back in time: {lost} of {lost} messages are lost")
             }
             Self::Mismatch(mismatch) => mismatch.fmt(f),
             Self::Descriptors { needed, limit } => write!(
@@ -130,6 +138,11 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// An error of a call that the library has no verb for.
+pub(super) fn ours(errno: nix::errno::Errno) -> Errno {
+    Errno::new(errno as i32).unwrap_or(Errno::EIO)
+}
 
 impl From<Mismatch> for Failure {
     fn from(mismatch: Mismatch) -> Self {

@@ -17,17 +17,18 @@ use super::stream::Stream;
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) stream: Stream,
+    born: Instant,
     leaving_since: Option<Instant>,
 }
 
 impl Life {
-    pub(super) const fn new(stream: Stream) -> Self {
-        Self { stream, leaving_since: None }
+    pub(super) const fn new(stream: Stream, born: Instant) -> Self {
+        Self { stream, born, leaving_since: None }
     }
 
     /// Since when it waits: for its connection, an answer, or the end.
-    pub(super) fn silent_since(&self) -> Option<Instant> {
-        self.leaving_since.or_else(|| self.stream.silent_since())
+    pub(super) fn silent_since(&self) -> Instant {
+        self.leaving_since.or_else(|| self.stream.silent_since()).unwrap_or(self.born)
     }
 
     /// Takes it as far as it goes. Returns whether it is over.

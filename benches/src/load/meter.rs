@@ -20,7 +20,8 @@ const NAMED_MAX: usize = 16;
 /// What has been counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
-    /// Messages that came back whole and right.
+    /// Messages that came back; of datagrams also those that were altered, which `altered` counts
+    /// too.
     pub messages: u64,
     /// Their bytes, one way.
     pub bytes: u64,

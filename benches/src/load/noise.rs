@@ -6,9 +6,10 @@
 //! ```
 //!
 //! A message says who it is in its first bytes (a shorter one as far as it goes), and every byte
-//! after that is noise: one block, repeated for ever, whose length is a prime, so that no buffer
-//! or message size divides it. Where a piece is lost or doubled, what follows does not fit, at the
-//! latest the next header; of pieces from the midst of another message one in 8,192 would fit.
+//! after that is noise: one block, repeated for ever. Its length is a prime, which divides no usual
+//! size of buffers or messages: who loses or doubles one of those shifts every byte after it. At the
+//! latest the next header does not fit. Of pieces from the midst of another message one in 8,191
+//! would.
 
 /// Where the noise of a message begins.
 pub const HEADER_BYTES: u32 = 16;
@@ -19,8 +20,10 @@ const HEADER: usize = HEADER_BYTES as usize;
 /// The block's length: the largest prime below 8 KiB, so that it stays in the first cache.
 const PERIOD_BYTES: usize = 8191;
 
-/// So many places are there for a message to begin at.
+/// So many places are there for a message to begin at, of which the last is the first again. A
+/// power of two: a place is the upper bits of a hash.
 const PLACES: usize = 8192;
+const _: () = assert!(PLACES.is_power_of_two() && PLACES >= PERIOD_BYTES);
 
 /// The longest piece lent or checked at once. The block is stored this much longer than its
 /// last place, and a header more, so that a piece that wraps around is contiguous too.

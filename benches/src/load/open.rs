@@ -9,9 +9,9 @@ use epollite::{Addr, Errno, Family, Fd, Kernel, Kind, Linux, SocketOption};
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::config::{Config, Target};
-use super::failure::Failure;
+use super::failure::{Failure, ours};
 
-/// Descriptors beside those of the connections: standard streams, epoll, signals, files.
+/// Descriptors beside those of the connections: standard streams, epoll, the alarm, signals, files.
 const DESCRIPTORS_BESIDE: u64 = 32;
 
 /// A pair of addresses and a port of the server allow some 28,000 connections; from this many on
@@ -72,13 +72,12 @@ pub(super) fn connecting(config: &Config, born: u64) -> Result<Fd, Failure> {
 }
 
 fn prepare(fd: &Fd, config: &Config, source: Option<Addr>) -> Result<(), Errno> {
-    let failed = |errno: nix::errno::Errno| Errno::new(errno as i32).unwrap_or(Errno::EIO);
     match config.target {
         Target::Tcp(_) => {
             Linux.setsockopt(fd, SocketOption::NoDelay(true))?;
             // The port is chosen at connect(2), where only the whole pair must be unique.
             if source.is_some() {
-                setsockopt(fd, sockopt::IpBindAddressNoPort, &true).map_err(failed)?;
+                setsockopt(fd, sockopt::IpBindAddressNoPort, &true).map_err(ours)?;
             }
         }
         Target::Udp(_) => {
@@ -90,7 +89,7 @@ fn prepare(fd: &Fd, config: &Config, source: Option<Addr>) -> Result<(), Errno> 
             }
             if config.gso {
                 let size = i32::try_from(config.sizes.max()).unwrap_or(i32::MAX);
-                setsockopt(fd, sockopt::UdpGsoSegment, &size).map_err(failed)?;
+                setsockopt(fd, sockopt::UdpGsoSegment, &size).map_err(ours)?;
             }
         }
         Target::Unix(_) => {}

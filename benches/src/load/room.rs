@@ -2,21 +2,27 @@
 //!
 //! TCP tells of room only after it has been short of it. A datagram or Unix socket tells each time
 //! that the other side has taken something, which for a small message is a wake-up for nothing. So
-//! those are watched for room only from the first time on that they were full.
+//! those are watched for room only from the first time on that they were full. A life, which has
+//! but one message, is watched all along: hushing it would cost more than it saves.
 
 use epollite::reactor::Io;
 use epollite::{Interest, Linux, Trigger};
 
 use super::failure::Failure;
 
-/// What everybody watches for: an answer, the end, and room.
+/// An answer, the end, and an urgent mark: without that, a short read would prove nothing.
+fn answers() -> Interest {
+    Interest::READABLE | Interest::READ_CLOSED | Interest::PRIORITY
+}
+
+/// What everybody begins with: these, and room.
 pub(super) fn watched() -> Interest {
-    Interest::READABLE | Interest::READ_CLOSED | Interest::WRITABLE
+    answers() | Interest::WRITABLE
 }
 
 /// It is connected, and need not hear of room. Work: one system call.
 pub(super) fn hush(io: &mut Io<'_, Linux>) -> Result<(), Failure> {
-    watch(io, Interest::READABLE | Interest::READ_CLOSED)
+    watch(io, answers())
 }
 
 /// It is full: if there is room already, that is told at once. Work: one system call, or none if
@@ -26,6 +32,5 @@ pub(super) fn await_room(io: &mut Io<'_, Linux>) -> Result<(), Failure> {
 }
 
 fn watch(io: &mut Io<'_, Linux>, interest: Interest) -> Result<(), Failure> {
-    io.rearm(interest, Trigger::Edge)
-        .map_err(|reason| Failure::Call { call: "epoll_ctl", errno: reason.into() })
+    io.rearm(interest, Trigger::Edge).map_err(Failure::epoll_ctl)
 }

@@ -70,7 +70,7 @@ pub enum Ending {
     Complete,
     /// By a signal; what is measured is right as far as it goes.
     Interrupted,
-    /// Before its time; what is measured is right as far as it goes.
+    /// Before its time, or with nothing to show for it; what is measured is right as far as it goes.
     Failed(Failure),
 }
 
@@ -127,12 +127,12 @@ impl Report {
         self.meter.latencies()
     }
 
-    /// 0; 1 when an echo was wrong; 69 when the server went away.
+    /// 0; 1 when an echo was wrong; 69 when the server went away, or nothing came back.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self.ending {
-            Ending::Failed(failure) => failure.exit_code(),
             _ if self.counts.errors() > 0 => 1,
+            Ending::Failed(failure) => failure.exit_code(),
             _ => 0,
         }
     }
@@ -174,9 +174,9 @@ pub fn run(
     let nanos = meter.progress.last().map_or(0, |progress| progress.nanos);
     let elapsed = Duration::from_nanos(nanos).as_secs_f64().max(1e-9);
     let counts = meter.counts;
-    let is_silent = counts.messages == 0 && counts.lost > 0 && !load.is_interrupted();
+    let is_silent = counts.messages == 0 && counts.errors() == 0 && counts.lost > 0;
     let result = match result {
-        Ok(()) if is_silent => Err(Failure::Silent { lost: counts.lost }),
+        Ok(()) if is_silent && !load.is_interrupted() => Err(Failure::Silent { lost: counts.lost }),
         result => result,
     };
     let cpu = |spent: f64| Cpu {

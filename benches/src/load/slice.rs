@@ -19,9 +19,9 @@ const WAITING_MAX: u64 = 1 << 26;
 /// What a slice of load brought. All of it is in [`Load::meter`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slice {
-    /// Messages echoed in full, byte for byte.
+    /// Messages that came back; of datagrams also those that were altered, which are counted apart.
     pub messages: u64,
-    /// From the first byte sent to the last one answered.
+    /// From the first byte sent until time was over and every message answered or given up.
     pub elapsed: Duration,
 }
 
@@ -73,7 +73,8 @@ impl Load {
         }
     }
 
-    /// The next event; `None` when it is time.
+    /// The next event. When it is time, that is `None`, or, where answers pace the load, the
+    /// alarm's.
     fn wait(&mut self, deadline: Instant) -> Result<Option<Event>, Failure> {
         let timeout = if self.desk.answers_pace {
             self.alarm.set(deadline).map_err(Failure::call("timerfd_settime"))?;
@@ -192,6 +193,7 @@ impl Load {
                 }
                 Ok(())
             }
+            // It has woken the loop, which looks at the clock: no more was wanted.
             Guest::Alarm => Ok(()),
             Guest::Signals => {
                 self.hear_signals(token);
@@ -224,17 +226,16 @@ impl Load {
         none_begins && (desk.owed == 0 && !lives_on || is_impatient)
     }
 
-    /// Datagrams that nobody waits for are read too: they may be duplicates.
+    /// What nobody waits for has its say too: datagrams, which may be duplicates, and what came
+    /// behind the last answer of a stream.
     fn listen_once_more(&mut self) -> Result<(), Failure> {
-        if !self.config.target.is_datagrams() {
-            return Ok(());
-        }
         let end = self.desk.now;
         for token in self.tokens.iter().flatten() {
-            if let Some(mut source) = self.reactor.source(*token)
-                && let Guest::Socket(socket) = source.state
-            {
-                socket.receive(&mut source.io, &mut self.desk, true)?;
+            let Some(mut source) = self.reactor.source(*token) else { continue };
+            match source.state {
+                Guest::Socket(socket) => socket.receive(&mut source.io, &mut self.desk, true)?,
+                Guest::Stream(stream) => stream.conclude(&mut self.desk, true)?,
+                Guest::Life { .. } | Guest::Alarm | Guest::Signals => {}
             }
         }
         self.desk.now = end;

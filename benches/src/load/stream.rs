@@ -14,8 +14,8 @@ use super::mismatch::Mismatch;
 use super::noise::Name;
 use super::room;
 
-/// From this many bytes on a message is sent from where it lies; below, copying it beside others
-/// is cheaper than a call of its own.
+/// From this many bytes on a message is sent from where it lies, as is one that is alone; else
+/// copying it beside others is cheaper than a call of its own.
 const DIRECT_BYTES_MIN: usize = 16 * 1024;
 
 /// What has come instead of a message is looked at as soon as there is this much of it,
@@ -45,9 +45,9 @@ pub(super) struct Stream {
     got_of: usize,
     /// Bytes that have come back.
     offset: u64,
-    /// The socket takes nothing now; an edge will tell.
+    /// The socket takes nothing now; an edge will tell: see `room`.
     is_full: bool,
-    /// Since when another message may be under way: the oldest one came back.
+    /// Since when another message may be under way: the oldest ones came back.
     free: Instant,
     /// When it last made progress while something was under way.
     since: Instant,
@@ -166,16 +166,17 @@ impl Stream {
         ready: Ready,
         desk: &mut Desk,
     ) -> Result<bool, Failure> {
-        let is_plain = ready.short_read_means_empty();
+        let hides_nothing = ready.short_read_means_empty();
         loop {
             match io.recv(inbox) {
                 Ok(Received::Bytes(count)) => {
                     desk.now = io.kernel.now();
                     self.since = desk.now;
                     self.take(&inbox[..count], desk);
-                    // What comes after this comes with an edge of its own.
-                    let is_empty = desk.short_means_empty || self.under_way == 0;
-                    if is_plain && is_empty && count < inbox.len() {
+                    // A short read of TCP has emptied the socket; of a Unix socket we need not
+                    // know when nothing is owed. What comes later comes with an edge of its own.
+                    let may_stop = desk.short_means_empty || self.under_way == 0;
+                    if hides_nothing && may_stop && count < inbox.len() {
                         break;
                     }
                 }

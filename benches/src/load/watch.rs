@@ -94,7 +94,7 @@ impl Load {
                 }
                 Some(Guest::Life { life, .. }) => {
                     life.stream.conclude(&mut self.desk, false)?;
-                    life.silent_since()
+                    Some(life.silent_since())
                 }
                 _ => None,
             };
@@ -108,14 +108,16 @@ impl Load {
             return Ok(());
         };
         let quiet = now - self.desk.last_answer.max(since);
-        if quiet < stall / 2
-            && let Some(source) =
-                self.tokens[connection as usize].and_then(|token| self.reactor.source(token))
-            && let Guest::Stream(stream) = source.state
-        {
-            return Err(stream.missing().into());
-        }
-        Err(Failure::Stalled { seconds: quiet.as_secs_f64(), owed: self.desk.owed, connection })
+        let token = self.tokens[connection as usize];
+        let (quiet, owed) = match token.and_then(|it| self.reactor.source(it)).map(|it| it.state) {
+            Some(Guest::Stream(stream)) if quiet < stall / 2 => {
+                return Err(stream.missing().into());
+            }
+            // Others may be answered meanwhile: a life waits for itself.
+            Some(Guest::Life { life, .. }) => (now - since, life.stream.owed() as u64),
+            _ => (quiet, self.desk.owed),
+        };
+        Err(Failure::Stalled { seconds: quiet.as_secs_f64(), owed, connection })
     }
 
     /// Datagrams: what has not come back by now is lost; and if nothing comes at all?

@@ -108,7 +108,7 @@ fn datagrams_that_nobody_answers_in_a_short_run() {
     let address = udp(|_, _| Vec::new());
     let load = format!("load {address} --udp -d 4 -n 4 --warmup 0 --loss-after 100ms");
     let run = run(&format!("{load} --json"));
-    run.ended(69, "nothing came back: 4 of 4 messages are lost");
+    run.ended(69, "nothing came back in time: 4 of 4 messages are lost");
     let json = run.json();
     assert_eq!((&json["lost"], &json["own_cpu"]["nanos_per_message"]), (&4.into(), &Value::Null));
     let run = self::run(&load);

@@ -105,7 +105,10 @@ fn a_bound_on_latencies_is_not_kept_by_who_answers_nothing() {
     assert_eq!(run.code, Some(69), "{run:?}");
     let whys: Vec<&str> = run.err.lines().collect();
     let unknown = "epollite-bench: --fail-if p99>2ms: it is not known: nothing came back";
-    assert_eq!(whys, ["epollite-bench: nothing came back: 1 of 1 messages are lost", unknown]);
+    assert_eq!(
+        whys,
+        ["epollite-bench: nothing came back in time: 1 of 1 messages are lost", unknown]
+    );
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! Dishonest servers are found out, and what they did is named: which connection, where, what.
 
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::sync::Mutex;
+
+use nix::sys::socket::{MsgFlags, send};
 
 use crate::support::{Run, SIZE, echo, run, tcp, udp};
 
@@ -65,6 +69,37 @@ fn one_message_twice() {
         Some(if number == BAD { message.repeat(2) } else { message.to_vec() })
     }));
     run.ended(1, &format!("duplicated: message {BAD} came again"));
+}
+
+#[test]
+fn what_comes_behind_the_last_answer() {
+    for (count, behind, why) in
+        [(1, &[][..], "duplicated: message 0 came again"), (7, b"!", "byte 448")]
+    {
+        let address = tcp(move |number, message| {
+            let more = if behind.is_empty() { message } else { behind };
+            Some(if number + 1 == count { [message, more].concat() } else { message.to_vec() })
+        });
+        run(&format!("load {address} -n {count} --warmup 0")).ended(1, why);
+    }
+}
+
+/// Half of a message, an urgent byte, the rest: a read stops at the mark.
+#[test]
+fn an_urgent_byte_does_not_hide_what_follows_it() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut message = [0; 64];
+        while stream.read_exact(&mut message).is_ok() {
+            stream.write_all(&message[..32]).unwrap();
+            send(stream.as_raw_fd(), b"!", MsgFlags::MSG_OOB).unwrap();
+            stream.write_all(&message[32..]).unwrap();
+        }
+    });
+    let run = run(&format!("load {address} -n 2000 --warmup 0 --stall 1s"));
+    assert_eq!(run.code, Some(0), "{run:?}");
 }
 
 #[test]
@@ -161,6 +196,13 @@ fn datagrams_altered_duplicated_and_reordered_are_named() {
         _ => vec![message.to_vec()],
     });
     run.ended(1, &format!("connection 0: reordered: message {BAD} came after message {}", BAD + 1));
+}
+
+#[test]
+fn datagrams_of_which_none_says_who_it_is_are_wrong_and_not_lost() {
+    let address = udp(|_, message| vec![message.iter().map(|byte| !byte).collect()]);
+    run(&format!("load {address} --udp -n 4 --warmup 0 --loss-after 50ms"))
+        .ended(1, "4 echoes were wrong");
 }
 
 #[test]
