@@ -23,8 +23,9 @@ pub(super) struct Case<'a> {
     pub(super) seed: u64,
     /// The message that was due.
     pub(super) due: Name,
-    /// One more than the last message that was sent.
+    /// The first message that was not sent whole, and so many bytes of it were.
     pub(super) sent: u64,
+    pub(super) sent_of: usize,
     /// Where in the stream the message that was due begins.
     pub(super) offset: u64,
 }
@@ -40,9 +41,6 @@ impl Case<'_> {
             let Name { connection, number } = self.due;
             Some(Mismatch { connection, offset, message: number, wrong })
         };
-        if self.due.number >= self.sent && self.noise.read_header(came).is_none() {
-            return mismatch(Wrong::Surplus(came.len() as u64));
-        }
         if let Some(name) = self.noise.read_header(came)
             && name.connection != self.due.connection
         {
@@ -61,6 +59,9 @@ impl Case<'_> {
         if let Some(earlier) = self.earlier(came) {
             return mismatch(Wrong::Duplicated).map(|found| Mismatch { message: earlier, ..found });
         }
+        if self.due.number >= self.sent && at >= self.sent_of {
+            return mismatch(Wrong::Surplus((came.len() - at) as u64));
+        }
         let due = self.message(self.due.number);
         if let Some(wrong) = shifted(&due, came, at) {
             return mismatch(wrong);
@@ -69,11 +70,10 @@ impl Case<'_> {
     }
 
     fn first_wrong(&self, came: &[u8]) -> Option<usize> {
-        if self.due.number >= self.sent {
-            return if came.is_empty() { None } else { Some(0) };
-        }
-        let size = self.size(self.due.number).min(came.len());
-        self.noise.differs(self.due, 0, &came[..size])
+        let was_sent = self.due.number < self.sent;
+        let size = if was_sent { self.size(self.due.number) } else { self.sent_of };
+        let unasked = || (!was_sent && came.len() > size).then_some(size);
+        self.noise.differs(self.due, 0, &came[..size.min(came.len())]).or_else(unasked)
     }
 
     /// The message after the one that was due that came in its place.
@@ -141,7 +141,15 @@ mod tests {
         };
         let mut messages: Vec<Vec<u8>> = (10..14).map(message).collect();
         change(&mut messages);
-        let case = Case { noise: &noise, sizes: &sizes, seed: 1, due: DUE, sent: 14, offset: 640 };
+        let case = Case {
+            noise: &noise,
+            sizes: &sizes,
+            seed: 1,
+            due: DUE,
+            sent: 14,
+            sent_of: 0,
+            offset: 640,
+        };
         case.name(&messages.concat()).map(|mismatch| mismatch.wrong)
     }
 
@@ -167,7 +175,15 @@ mod tests {
         let (noise, sizes) = (Noise::new(9), Sizes::Fixed(64));
         let mut bytes = vec![0; 64];
         noise.write(Name { number: 9, ..DUE }, 0, &mut bytes);
-        let case = Case { noise: &noise, sizes: &sizes, seed: 1, due: DUE, sent: 14, offset: 640 };
+        let case = Case {
+            noise: &noise,
+            sizes: &sizes,
+            seed: 1,
+            due: DUE,
+            sent: 14,
+            sent_of: 0,
+            offset: 640,
+        };
         let found = case.name(&bytes).expect("it does not fit");
         assert_eq!((found.wrong, found.message), (Wrong::Duplicated, 9));
         // Also when nothing more is owed.
@@ -178,6 +194,14 @@ mod tests {
         assert_eq!((found.wrong, found.message), (Wrong::Foreign(1), 9));
         let found = Case { sent: 10, ..case }.name(b"hello").expect("nothing is owed");
         assert_eq!((found.wrong, found.offset), (Wrong::Surplus(5), Some(640)));
+        // Right, and before it was asked for: all of it, or the end of what is half sent.
+        noise.write(DUE, 0, &mut bytes);
+        for (sent_of, surplus) in [(0, 64), (16, 48), (63, 1)] {
+            let found = Case { sent: 10, sent_of, ..case }.name(&bytes).expect("it came too soon");
+            let place = Some(640 + sent_of as u64);
+            assert_eq!((found.wrong, found.offset), (Wrong::Surplus(surplus), place));
+        }
+        assert_eq!(Case { sent: 10, sent_of: 16, ..case }.name(&bytes[..16]), None);
     }
 
     #[test]
@@ -186,7 +210,15 @@ mod tests {
         let mut bytes = vec![0; 64];
         noise.write(DUE, 0, &mut bytes);
         bytes[40] ^= 1;
-        let case = Case { noise: &noise, sizes: &sizes, seed: 1, due: DUE, sent: 14, offset: 640 };
+        let case = Case {
+            noise: &noise,
+            sizes: &sizes,
+            seed: 1,
+            due: DUE,
+            sent: 14,
+            sent_of: 0,
+            offset: 640,
+        };
         let found = case.name(&bytes).expect("it does not fit");
         assert_eq!((found.offset, found.message), (Some(680), 10));
     }

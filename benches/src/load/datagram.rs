@@ -32,6 +32,8 @@ pub(super) struct Socket {
     slots: VecDeque<Slot>,
     /// Of the slots, those whose answer is waited for.
     out: usize,
+    /// Of those that are forgotten, so many were lost, and have not come late.
+    forgotten_lost: u64,
     /// The highest number that came back.
     newest: Option<u64>,
     /// Since when another message may be under way.
@@ -59,7 +61,8 @@ impl Socket {
     pub(super) fn new(index: u32) -> Self {
         let (slots, waiting) = (VecDeque::new(), VecDeque::new());
         let free = Instant::ZERO;
-        Self { index, first: 0, slots, out: 0, newest: None, free, waiting, is_full: false }
+        let (out, forgotten_lost, newest, is_full) = (0, 0, None, false);
+        Self { index, first: 0, slots, out, forgotten_lost, newest, free, waiting, is_full }
     }
 
     /// One more message, which is meant to leave at `intended`.
@@ -73,8 +76,10 @@ impl Socket {
     }
 
     /// There is room again.
-    pub(super) fn writable(&mut self) {
-        self.is_full = false;
+    pub(super) fn writable(&mut self, desk: &Desk) {
+        if self.is_full {
+            (self.is_full, self.free) = (false, desk.now);
+        }
     }
 
     /// Sends what may be sent; with segmentation, many in a call.
@@ -167,11 +172,19 @@ impl Socket {
             None => return note(desk, self.first, self.unreadable(got, desk)),
         };
         let Some(at) = name.number.checked_sub(self.first) else {
-            return note(desk, name.number, Wrong::Duplicated);
+            // Who it was is not known any more: as long as one of those is missed, it is that one.
+            if self.forgotten_lost == 0 {
+                return note(desk, name.number, Wrong::Duplicated);
+            }
+            self.forgotten_lost -= 1;
+            desk.meter.counts.late += 1;
+            return;
         };
-        let Some(slot) = usize::try_from(at).ok().and_then(|at| self.slots.get_mut(at)) else {
-            return note(desk, name.number, Wrong::Surplus(got.len() as u64));
+        let slots = self.slots.len() as u64;
+        let Some(at) = usize::try_from(at).ok().filter(|_| at < slots) else {
+            return note(desk, self.first, self.unreadable(got, desk));
         };
+        let slot = &mut self.slots[at];
         if got.len() != slot.size as usize {
             let wrong = Wrong::Length(got.len() as u64, u64::from(slot.size));
             note(desk, name.number, wrong);
@@ -258,7 +271,8 @@ impl Socket {
 
     fn forget(&mut self) {
         while self.slots.len() > REMEMBERED && self.slots[0].fate != Fate::Out {
-            self.slots.pop_front();
+            let gone = self.slots.pop_front();
+            self.forgotten_lost += u64::from(gone.is_some_and(|slot| slot.fate == Fate::Lost));
             self.first += 1;
         }
     }

@@ -95,6 +95,11 @@ impl Desk {
         count
     }
 
+    /// Whether no message begins any more: all have, or time is over.
+    pub(super) fn none_begins(&self) -> bool {
+        self.left == 0 || self.now >= self.end
+    }
+
     /// A message leaves the queue for its way out. `due` is when it was meant to leave, or, if it
     /// had to wait for an earlier one's answer, when that came.
     pub(super) fn leaves(&mut self, due: Instant) {

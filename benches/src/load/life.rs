@@ -38,7 +38,7 @@ impl Life {
         ready: Ready,
         desk: &mut Desk,
     ) -> Result<bool, Failure> {
-        self.stream.writable();
+        self.stream.writable(desk);
         self.stream.send(io, desk)?;
         if !(ready.is_readable() || ready.is_hup() || ready.is_error()) {
             return Ok(false);

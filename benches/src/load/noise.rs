@@ -8,8 +8,8 @@
 //! A message says who it is in its first bytes (a shorter one as far as it goes), and every byte
 //! after that is noise: one block, repeated for ever. Its length is a prime, which divides no usual
 //! size of buffers or messages: who loses or doubles one of those shifts every byte after it. At the
-//! latest the next header does not fit. Of pieces from the midst of another message one in 8,191
-//! would.
+//! latest the next header does not fit, or there is too little or too much at the end. Of pieces
+//! from the midst of another message one in 8,192 would fit.
 
 /// Where the noise of a message begins.
 pub const HEADER_BYTES: u32 = 16;
@@ -17,16 +17,16 @@ pub const HEADER_BYTES: u32 = 16;
 /// The same, for slices.
 const HEADER: usize = HEADER_BYTES as usize;
 
-/// The block's length: the largest prime below 8 KiB, so that it stays in the first cache.
-const PERIOD_BYTES: usize = 8191;
+/// The block's length: the largest prime below 64 KiB.
+const PERIOD_BYTES: usize = 65_521;
 
-/// So many places are there for a message to begin at, of which the last is the first again. A
-/// power of two: a place is the upper bits of a hash.
+/// So many places are there for a message to begin at: no more, so that short messages stay in
+/// the first cache. A power of two, since a place is the upper bits of a hash.
 const PLACES: usize = 8192;
-const _: () = assert!(PLACES.is_power_of_two() && PLACES >= PERIOD_BYTES);
+const _: () = assert!(PLACES.is_power_of_two() && PLACES + HEADER <= PERIOD_BYTES);
 
 /// The longest piece lent or checked at once. The block is stored this much longer than its
-/// last place, and a header more, so that a piece that wraps around is contiguous too.
+/// period, so that a piece that wraps around is contiguous too.
 pub(super) const PIECE_BYTES: usize = 256 * 1024;
 
 /// Which message: the number counts up in each connection, from 0.
@@ -55,8 +55,7 @@ impl Noise {
                 state.to_le_bytes()[0]
             })
             .collect();
-        let length = PLACES + HEADER + PIECE_BYTES;
-        let bytes = block.iter().copied().cycle().take(length).collect();
+        let bytes = block.iter().copied().cycle().take(PERIOD_BYTES + PIECE_BYTES).collect();
         Self { bytes, run }
     }
 

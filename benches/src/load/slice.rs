@@ -37,6 +37,8 @@ impl Load {
         self.slices += 1;
         self.desk.begin(start, length);
         if self.is_interrupted {
+            // What is owed was waited for already.
+            self.is_hurried = true;
             self.desk.close();
         }
         let mut schedule = Schedule::new(self.config.pace, start, self.config.seed + self.slices);
@@ -120,8 +122,11 @@ impl Load {
         if self.desk.waiting > WAITING_MAX {
             return Err(Failure::Backlog { waiting: self.desk.waiting });
         }
-        let none_begins = self.desk.left == 0 || self.desk.now >= self.desk.end;
-        Ok(if none_begins { Instant::NEVER } else { schedule.next().min(self.desk.end) })
+        Ok(if self.desk.none_begins() {
+            Instant::NEVER
+        } else {
+            schedule.next().min(self.desk.end)
+        })
     }
 
     /// Hands a message to a connection; with churn, to a new one.
@@ -170,16 +175,18 @@ impl Load {
         match source.state {
             Guest::Stream(stream) => {
                 if ready.is_writable() {
-                    stream.writable();
+                    stream.writable(desk);
                 }
                 if has_news && stream.receive(io, ready, desk)? {
-                    return Err(stream.closed(None));
+                    // Who has all answers and will not ask again has lost nothing.
+                    let is_done = stream.owed() == 0 && desk.none_begins();
+                    return if is_done { Ok(()) } else { Err(stream.closed(None)) };
                 }
                 stream.send(io, desk)
             }
             Guest::Socket(socket) => {
                 if ready.is_writable() {
-                    socket.writable();
+                    socket.writable(desk);
                 }
                 if has_news {
                     socket.receive(io, desk, ready.is_error())?;
@@ -219,11 +226,10 @@ impl Load {
 
     fn is_over(&self, times: &Times<'_>) -> bool {
         let desk = &self.desk;
-        let none_begins = desk.left == 0 || desk.now >= desk.end;
         let lives_on = self.config.churn && self.free.len() < self.tokens.len();
         let left_long_ago = times.over.is_some_and(|over| desk.now - over > LEAVE_MAX);
         let is_impatient = self.is_hurried || self.is_interrupted && left_long_ago;
-        none_begins && (desk.owed == 0 && !lives_on || is_impatient)
+        desk.none_begins() && (desk.owed == 0 && !lives_on || is_impatient)
     }
 
     /// What nobody waits for has its say too: datagrams, which may be duplicates, and what came

@@ -47,7 +47,7 @@ pub(super) struct Stream {
     offset: u64,
     /// The socket takes nothing now; an edge will tell: see `room`.
     is_full: bool,
-    /// Since when another message may be under way: the oldest ones came back.
+    /// Since when another message may leave: the oldest ones came back, or there was room.
     free: Instant,
     /// When it last made progress while something was under way.
     since: Instant,
@@ -114,8 +114,10 @@ impl Stream {
     }
 
     /// There is room again.
-    pub(super) fn writable(&mut self) {
-        self.is_full = false;
+    pub(super) fn writable(&mut self, desk: &Desk) {
+        if self.is_full {
+            (self.is_full, self.free) = (false, desk.now);
+        }
     }
 
     /// Sends what may be sent, until the socket is full: its next OUT brings us back.
@@ -206,9 +208,11 @@ impl Stream {
         let mut name = self.name(0);
         // Messages that left together often come back together: such are one entry.
         let (mut alike, mut count) = (Message { intended: desk.now, size: 0 }, 0);
-        for message in self.messages.iter().take(self.under_way) {
+        for (at, message) in self.messages.iter().take(self.under_way).enumerate() {
             let rest = message.size as usize - self.got_of;
-            let (mine, others) = got.split_at(got.len().min(rest));
+            // What was not sent yet cannot be an answer, whatever it says.
+            let sent = if at < self.unsent { rest } else { self.sent_of - self.got_of };
+            let (mine, others) = got.split_at(got.len().min(sent));
             if mine.is_empty() || desk.noise.differs(name, self.got_of, mine).is_some() {
                 break;
             }
@@ -245,12 +249,7 @@ impl Stream {
             self.free = desk.now;
         }
         self.under_way -= count;
-        // Bytes that fit although they were not sent yet: chance alone could do that, with a
-        // message of a byte or two. Then the rest of it is not sent.
-        if self.unsent < count {
-            self.sent_of = 0;
-        }
-        self.unsent = self.unsent.saturating_sub(count);
+        self.unsent -= count;
         self.messages.drain(..count);
         for _ in 0..others {
             self.begin(desk.now);
@@ -273,9 +272,9 @@ impl Stream {
             return Ok(());
         }
         let (due, offset) = self.due();
-        let sent = self.first + self.under_way as u64;
+        let (sent, sent_of) = (self.first + self.unsent as u64, self.sent_of);
         let (noise, sizes, seed) = (&desk.noise, &desk.sizes, desk.seed);
-        let case = autopsy::Case { noise, sizes, seed, due, sent, offset };
+        let case = autopsy::Case { noise, sizes, seed, due, sent, sent_of, offset };
         let found = case.name(came);
         let found = found.expect("what made it suspicious is still there");
         self.suspect = None;

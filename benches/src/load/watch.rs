@@ -55,8 +55,7 @@ impl Load {
             times.interval = now;
         }
         times.observer.tick(now - times.start, &self.desk.meter);
-        let none_begins = self.desk.left == 0 || now >= self.desk.end;
-        if none_begins && times.over.is_none() {
+        if self.desk.none_begins() && times.over.is_none() {
             times.over = Some(now);
         }
         if times.over.is_some_and(|over| now - over > UNSENT_MAX || self.is_interrupted) {
@@ -126,6 +125,8 @@ impl Load {
             if let Some(mut source) = self.reactor.source(*token)
                 && let Guest::Socket(socket) = source.state
             {
+                // What came while nothing was owed is not read yet, and no edge tells of it again.
+                socket.receive(&mut source.io, &mut self.desk, false)?;
                 socket.expire(self.config.loss_after, &mut self.desk);
                 socket.send(&mut source.io, &mut self.desk)?;
             }

@@ -160,3 +160,22 @@ fn the_environment_and_the_shell_are_heeded() {
     let script = run("completions bash");
     assert!(script.code == Some(0) && script.out.contains("--fail-if"), "{script:?}");
 }
+
+#[test]
+fn who_closes_after_the_last_answer_has_done_all() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut message) = (stream.unwrap(), [0; 64]);
+            for _ in 0..5 {
+                std::io::Read::read_exact(&mut stream, &mut message).unwrap();
+                std::io::Write::write_all(&mut stream, &message).unwrap();
+            }
+        }
+    });
+    for _ in 0..10 {
+        let run = run(&format!("load {address} -n 5 --warmup 0"));
+        assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
+    }
+}

@@ -24,21 +24,29 @@ pub(crate) fn echo(_: u64, message: &[u8]) -> Option<Vec<u8>> {
 pub(crate) fn tcp(
     answer: impl Fn(u64, &[u8]) -> Option<Vec<u8>> + Send + Sync + 'static,
 ) -> SocketAddr {
+    tcp_of(SIZE, answer)
+}
+
+/// The same, for messages of another size.
+pub(crate) fn tcp_of(
+    size: usize,
+    answer: impl Fn(u64, &[u8]) -> Option<Vec<u8>> + Send + Sync + 'static,
+) -> SocketAddr {
     let door = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = door.local_addr().unwrap();
     let answer: Arc<Answer> = Arc::new(answer);
     thread::spawn(move || {
         for stream in door.incoming() {
             let (stream, answer) = (stream.unwrap(), Arc::clone(&answer));
-            thread::spawn(move || converse(stream, &*answer));
+            thread::spawn(move || converse(stream, size, &*answer));
         }
     });
     address
 }
 
-fn converse(mut stream: TcpStream, answer: &Answer) {
+fn converse(mut stream: TcpStream, size: usize, answer: &Answer) {
     stream.set_nodelay(true).unwrap();
-    let mut message = [0; SIZE];
+    let mut message = vec![0; size];
     let mut number = 0;
     while stream.read_exact(&mut message).is_ok() {
         let Some(bytes) = answer(number, &message) else { return };

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use nix::sys::socket::{MsgFlags, send};
 
-use crate::support::{Run, SIZE, echo, run, tcp, udp};
+use crate::support::{Run, SIZE, echo, run, tcp, tcp_of, udp};
 
 /// The message that is tampered with.
 const BAD: u64 = 20;
@@ -100,6 +100,39 @@ fn an_urgent_byte_does_not_hide_what_follows_it() {
     });
     let run = run(&format!("load {address} -n 2000 --warmup 0 --stall 1s"));
     assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+/// A piece as long as many a buffer, or as the noise's own numbers, is cut out of a long message or
+/// doubled in it.
+#[test]
+fn a_piece_of_a_long_message_lost_or_doubled() {
+    for (size, piece) in [(20_000, 4096), (262_160, 8191), (1 << 20, 8192), (1 << 20, 16_382)] {
+        for depth in [1, 3] {
+            for doubled in [false, true] {
+                let at = size / 3;
+                let address = tcp_of(size, move |number, message| {
+                    let rest = if doubled { at - piece } else { at + piece };
+                    let wrong = || [&message[..at], &message[rest..]].concat();
+                    Some(if number == 2 { wrong() } else { message.to_vec() })
+                });
+                let how = format!("-n 3 -d {depth} -s {size} --warmup 0 --stall 1s");
+                let run = run(&format!("load {address} {how}"));
+                let place = format!("byte {}", size * 2 + at);
+                assert_eq!(run.code, Some(1), "{size}, {piece}, {doubled}: {run:?}");
+                assert!(run.err.contains(&place), "{size}, {piece}, {doubled}: {run:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_before_the_question() {
+    let address = tcp(|number, message| {
+        let mut next = message.to_vec();
+        next[0] += 1;
+        Some(if number == 3 { [message, &next[..8]].concat() } else { message.to_vec() })
+    });
+    run(&format!("load {address} -n 9 --warmup 0")).ended(1, "surplus: 8 bytes");
 }
 
 #[test]
@@ -196,6 +229,23 @@ fn datagrams_altered_duplicated_and_reordered_are_named() {
         _ => vec![message.to_vec()],
     });
     run.ended(1, &format!("connection 0: reordered: message {BAD} came after message {}", BAD + 1));
+}
+
+#[test]
+fn many_datagrams_that_come_late_are_late_and_not_doubled() {
+    let slow = |number, message: &[u8]| {
+        if number == 0 {
+            std::thread::sleep(std::time::Duration::from_millis(700));
+        }
+        vec![message.to_vec()]
+    };
+    let address = udp(slow);
+    let how = "--udp -r 1000 -t 1s --warmup 0 --loss-after 100ms --json";
+    let run = run(&format!("load {address} {how}"));
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
+    let json = run.json();
+    let (lost, late) = (json["lost"].as_u64().unwrap(), json["late"].as_u64().unwrap());
+    assert!(late > 256 && late <= lost, "{lost} lost, {late} late: {run:?}");
 }
 
 #[test]
