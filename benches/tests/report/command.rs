@@ -111,7 +111,10 @@ fn the_readme_says_what_was_measured() {
             let text = format!("{median:.2} [{low:.2}, {high:.2}]");
             if ratio.verdict == Verdict::NoDifference { text } else { format!("**{text}**") }
         });
-        let figures = format!(" | {} |", cells.join(" | "));
+        let reference = case.results.iter().find(|it| it.server == record.reference).unwrap();
+        let load = reference.measured.as_ref().unwrap().load_cpu_ratio.unwrap();
+        let load = format!("{:.2} [{:.2}, {:.2}]", load.median, load.low, load.high);
+        let figures = format!(" | {} | {load} |", cells.join(" | "));
         let is_line =
             |line: &str| line.starts_with(&format!("| {}:", case.name)) && line.ends_with(&figures);
         assert!(readme.lines().any(is_line), "{}:{figures}", case.name);
