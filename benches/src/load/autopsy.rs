@@ -131,6 +131,11 @@ mod tests {
 
     const DUE: Name = Name { connection: 2, number: 10 };
 
+    /// Message 10 is due, of 14 that were sent.
+    fn case<'a>(noise: &'a Noise, sizes: &'a Sizes) -> Case<'a> {
+        Case { noise, sizes, seed: 1, due: DUE, sent: 14, sent_of: 0, offset: 640 }
+    }
+
     /// What is found when these messages come, of 14 that were sent.
     fn found(size: u32, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Option<Wrong> {
         let (noise, sizes) = (Noise::new(9), Sizes::Fixed(size));
@@ -141,15 +146,7 @@ mod tests {
         };
         let mut messages: Vec<Vec<u8>> = (10..14).map(message).collect();
         change(&mut messages);
-        let case = Case {
-            noise: &noise,
-            sizes: &sizes,
-            seed: 1,
-            due: DUE,
-            sent: 14,
-            sent_of: 0,
-            offset: 640,
-        };
+        let case = case(&noise, &sizes);
         case.name(&messages.concat()).map(|mismatch| mismatch.wrong)
     }
 
@@ -175,15 +172,7 @@ mod tests {
         let (noise, sizes) = (Noise::new(9), Sizes::Fixed(64));
         let mut bytes = vec![0; 64];
         noise.write(Name { number: 9, ..DUE }, 0, &mut bytes);
-        let case = Case {
-            noise: &noise,
-            sizes: &sizes,
-            seed: 1,
-            due: DUE,
-            sent: 14,
-            sent_of: 0,
-            offset: 640,
-        };
+        let case = case(&noise, &sizes);
         let found = case.name(&bytes).expect("it does not fit");
         assert_eq!((found.wrong, found.message), (Wrong::Duplicated, 9));
         // Also when nothing more is owed.
@@ -210,15 +199,7 @@ mod tests {
         let mut bytes = vec![0; 64];
         noise.write(DUE, 0, &mut bytes);
         bytes[40] ^= 1;
-        let case = Case {
-            noise: &noise,
-            sizes: &sizes,
-            seed: 1,
-            due: DUE,
-            sent: 14,
-            sent_of: 0,
-            offset: 640,
-        };
+        let case = case(&noise, &sizes);
         let found = case.name(&bytes).expect("it does not fit");
         assert_eq!((found.offset, found.message), (Some(680), 10));
     }
