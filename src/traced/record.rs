@@ -231,7 +231,8 @@ impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
         for (at, &byte) in self.shown.iter().enumerate() {
-            let digit_follows = self.shown.get(at + 1).is_some_and(u8::is_ascii_digit);
+            // 8 and 9 are no octal digits, and end the number by themselves.
+            let digit_follows = matches!(self.shown.get(at + 1), Some(b'0'..=b'7'));
             match byte {
                 b'"' | b'\\' => write!(f, "\\{}", char::from(byte))?,
                 b'\n' => f.write_str("\\n")?,

@@ -54,6 +54,7 @@ fn a_trace_is_what_strace_prints_of_the_same_run() {
 fn visit(server: &Program, path: &str) {
     let mut client = connect(&server.tcp());
     echo(&mut client, b"hello\n\t\x01\x002\xff\"\\");
+    echo(&mut client, b"\x007\x008\x009");
     echo(&mut client, &[b'x'; 100]);
     client.shutdown(Shutdown::Write).unwrap();
     expect_end(&mut client);
