@@ -5,6 +5,7 @@
 //!   run      warm-up, then what is measured, a report         the way in for most
 //!   Load     opened once, then slice by slice                 the way in for comparisons
 //!    slice    the loop: schedule, events, the end              knows who, not what
+//!    churn    a connection for each message            who comes after whom
 //!    watch    ten times a second: observers, losses, silence
 //!    stream, life, datagram   one connection                   sends, receives, checks
 //!     room     who is told when there is room to send
@@ -22,6 +23,7 @@
 
 mod alarm;
 mod autopsy;
+mod churn;
 mod config;
 mod datagram;
 mod desk;
@@ -256,17 +258,6 @@ impl Load {
         self.tokens[0] = None;
         self.reactor.close(token);
         result
-    }
-
-    /// A connection for one message, which is meant to leave at `intended`.
-    fn bear(&mut self, index: u32, intended: Instant) -> Result<(), Failure> {
-        let fd = open::connecting(&self.config, self.born)?;
-        let mut stream = Stream::new(index, self.born);
-        stream.begin(intended);
-        let guest = Guest::Life { index, life: Life::new(stream, self.desk.now) };
-        self.tokens[index as usize] = Some(self.register(fd, guest)?);
-        self.born += 1;
-        Ok(())
     }
 
     fn register(&mut self, fd: epollite::Fd, guest: Guest) -> Result<Token, Failure> {

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what fails should stop it")]
 
+#[path = "program/churn.rs"]
+mod churn;
 #[path = "program/errors.rs"]
 mod errors;
 #[path = "program/honest.rs"]

@@ -1,5 +1,5 @@
 //! A connection that lives for one message: connect, send, hear the echo, half-close, wait for the
-//! end. It does not know who comes next.
+//! end. It does not know who comes next, only whether that may have the same socket.
 
 use epollite::reactor::Io;
 use epollite::{Instant, Linux, Ready, Shut};
@@ -7,6 +7,9 @@ use epollite::{Instant, Linux, Ready, Shut};
 use super::desk::Desk;
 use super::failure::Failure;
 use super::stream::Stream;
+
+/// So many lives one socket has. With the next socket comes the next source address: see `open`.
+const LIVES_MAX: u32 = 64;
 
 /// One short life. Each step may have to wait; an event brings us back to the same step.
 ///
@@ -19,11 +22,22 @@ pub(super) struct Life {
     pub(super) stream: Stream,
     born: Instant,
     leaving_since: Option<Instant>,
+    /// Its end was heard after it had left: both FINs are acknowledged, nothing is under way.
+    has_left: bool,
+    /// Which life of its socket it is.
+    number: u32,
 }
 
 impl Life {
     pub(super) const fn new(stream: Stream, born: Instant) -> Self {
-        Self { stream, born, leaving_since: None }
+        Self { stream, born, leaving_since: None, has_left: false, number: 1 }
+    }
+
+    /// The next life, when this one is over. `None` when it needs a socket of its own: this one
+    /// has lived often enough, or the other side ended first and our FIN may still be under way.
+    pub(super) fn next(&self, stream: Stream, born: Instant) -> Option<Self> {
+        let is_gone = self.has_left && self.number < LIVES_MAX;
+        is_gone.then(|| Self { number: self.number + 1, ..Self::new(stream, born) })
     }
 
     /// Since when it waits: for its connection, an answer, or the end.
@@ -47,7 +61,8 @@ impl Life {
         if self.stream.owed() > 0 {
             return if has_ended { Err(self.stream.closed(None)) } else { Ok(false) };
         }
-        if self.leaving_since.is_none() {
+        self.has_left = self.leaving_since.is_some();
+        if !self.has_left {
             self.leaving_since = Some(desk.now);
             // A server that has ended first has nobody to tell.
             let _ = io.shutdown(Shut::Write);

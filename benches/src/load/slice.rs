@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use epollite::{Errno, Event, Instant, Kernel, Ready, Token};
+use epollite::{Errno, Event, Instant, Kernel, Ready};
 
 use super::failure::Failure;
 use super::pace::Schedule;
@@ -151,7 +151,7 @@ impl Load {
     }
 
     /// Sends what a connection has to send.
-    fn flush(&mut self, index: u32) -> Result<(), Failure> {
+    pub(super) fn flush(&mut self, index: u32) -> Result<(), Failure> {
         let token = self.tokens[index as usize];
         let Some(mut source) = token.and_then(|token| self.reactor.source(token)) else {
             return Ok(());
@@ -159,7 +159,8 @@ impl Load {
         match source.state {
             Guest::Stream(stream) => stream.send(&mut source.io, &mut self.desk),
             Guest::Socket(socket) => socket.send(&mut source.io, &mut self.desk),
-            Guest::Life { .. } | Guest::Alarm | Guest::Signals => Ok(()),
+            Guest::Life { life, .. } => life.stream.send(&mut source.io, &mut self.desk),
+            Guest::Alarm | Guest::Signals => Ok(()),
         }
     }
 
@@ -207,21 +208,6 @@ impl Load {
                 Ok(())
             }
         }
-    }
-
-    /// Ends a life, and begins the next one if there is a message for it.
-    fn bury(&mut self, token: Token, index: u32) -> Result<(), Failure> {
-        self.reactor.close(token);
-        self.tokens[index as usize] = None;
-        let now = self.desk.now;
-        if let Some(intended) = self.queue.pop_front() {
-            return self.bear(index, intended);
-        }
-        if self.desk.answers_pace && self.desk.may_begin(now) {
-            return self.bear(index, now);
-        }
-        self.free.push(index);
-        Ok(())
     }
 
     fn is_over(&self, times: &Times<'_>) -> bool {
