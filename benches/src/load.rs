@@ -35,6 +35,7 @@ mod noise;
 mod open;
 mod pace;
 mod room;
+mod row;
 mod run;
 mod sizes;
 mod slice;
@@ -115,10 +116,10 @@ pub struct Load {
     is_hurried: bool,
 }
 
-/// Who is registered.
+/// Who is registered. A life is a stream and more; its box lasts as long as its socket.
 enum Guest {
     Stream(Stream),
-    Life { index: u32, life: Life },
+    Life { index: u32, life: Box<Life> },
     Socket(Socket),
     Alarm,
     Signals,

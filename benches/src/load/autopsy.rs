@@ -138,7 +138,7 @@ mod tests {
 
     /// What is found when these messages come, of 14 that were sent.
     fn found(size: u32, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Option<Wrong> {
-        let (noise, sizes) = (Noise::new(9), Sizes::Fixed(size));
+        let (noise, sizes) = (Noise::new(9, size), Sizes::Fixed(size));
         let message = |number| {
             let mut bytes = vec![0; size as usize];
             noise.write(Name { number, ..DUE }, 0, &mut bytes);
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_message_that_had_come_before_is_a_duplicate() {
-        let (noise, sizes) = (Noise::new(9), Sizes::Fixed(64));
+        let (noise, sizes) = (Noise::new(9, 64), Sizes::Fixed(64));
         let mut bytes = vec![0; 64];
         noise.write(Name { number: 9, ..DUE }, 0, &mut bytes);
         let case = case(&noise, &sizes);
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_place_is_that_of_the_first_wrong_byte() {
-        let (noise, sizes) = (Noise::new(9), Sizes::Fixed(64));
+        let (noise, sizes) = (Noise::new(9, 64), Sizes::Fixed(64));
         let mut bytes = vec![0; 64];
         noise.write(DUE, 0, &mut bytes);
         bytes[40] ^= 1;

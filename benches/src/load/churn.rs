@@ -12,7 +12,7 @@ impl Load {
     /// A connection for one message, which is meant to leave at `intended`.
     pub(super) fn bear(&mut self, index: u32, intended: Instant) -> Result<(), Failure> {
         let fd = open::connecting(&self.config, self.born)?;
-        let life = Life::new(self.next_stream(index, intended), self.desk.now);
+        let life = Box::new(Life::new(self.next_stream(index, intended), self.desk.now));
         self.tokens[index as usize] = Some(self.register(fd, Guest::Life { index, life })?);
         self.born += 1;
         // On loopback it is connected by now, and need not be told so.
@@ -21,7 +21,7 @@ impl Load {
 
     fn next_stream(&self, index: u32, intended: Instant) -> Stream {
         let mut stream = Stream::new(index, self.born);
-        stream.begin(intended);
+        stream.begin(intended, 1);
         stream
     }
 
@@ -31,7 +31,7 @@ impl Load {
         let Some(source) = self.reactor.source(token) else { return Ok(false) };
         let Guest::Life { life, .. } = source.state else { return Ok(false) };
         match life.next(stream, self.desk.now) {
-            Some(next) if open::again(source.io.fd, self.config.target).is_ok() => *life = next,
+            Some(next) if open::again(source.io.fd, self.config.target).is_ok() => **life = next,
             _ => return Ok(false),
         }
         self.born += 1;

@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::mismatch::{Mismatch, Wrong};
 use super::noise::Name;
 use super::room;
+use super::row::Row;
 
 /// Datagrams that are over and done with are remembered so far back, to know a duplicate.
 const REMEMBERED: usize = 256;
@@ -246,15 +247,14 @@ impl Socket {
     fn compose(&self, may: usize, desk: &mut Desk) -> (usize, usize) {
         let next = self.first + self.slots.len() as u64;
         let name = |at: usize| Name { connection: self.index, number: next + at as u64 };
-        let size = desk.size(name(0)) as usize;
+        let size = desk.size(name(0)).0 as usize;
         let count =
             if desk.gso { may.min(SEGMENTS_MAX).min(SEGMENTED_BYTES_MAX / size).max(1) } else { 1 };
         if desk.outbox.len() < size {
             desk.outbox.resize(size, 0);
         }
-        for at in 0..count {
-            desk.noise.write(name(at), 0, &mut desk.outbox[at * size..(at + 1) * size]);
-        }
+        let row = Row { first: name(0), size };
+        desk.noise.write_row(row, 0, &mut desk.outbox[..count * size]);
         (count, count * size)
     }
 
@@ -262,9 +262,9 @@ impl Socket {
         let Some(intended) = self.waiting.pop_front() else {
             return;
         };
-        desk.leaves(intended.max(self.free));
+        desk.leaves(1, intended.max(self.free));
         let number = self.first + self.slots.len() as u64;
-        let size = desk.size(Name { connection: self.index, number });
+        let (size, _) = desk.size(Name { connection: self.index, number });
         self.slots.push_back(Slot { intended, sent: desk.now, size, fate: Fate::Out });
         self.out += 1;
     }

@@ -47,7 +47,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(config: &Config, run: u32) -> Self {
         Self {
-            noise: Noise::new(run),
+            noise: Noise::new(run, config.sizes.max()),
             sizes: config.sizes.clone(),
             seed: config.seed,
             window: config.window(),
@@ -84,14 +84,14 @@ impl Desk {
     }
 
     /// Takes so many messages off the budget, or as many as there are; none when time is over.
-    pub(super) fn may_begin_some(&mut self, at: Instant, wanted: u64) -> u64 {
+    pub(super) fn may_begin_some(&mut self, at: Instant, wanted: u32) -> u32 {
         if at >= self.end {
             return 0;
         }
-        let count = wanted.min(self.left);
-        self.left -= count;
-        self.owed += count;
-        self.waiting += count;
+        let count = wanted.min(u32::try_from(self.left).unwrap_or(u32::MAX));
+        self.left -= u64::from(count);
+        self.owed += u64::from(count);
+        self.waiting += u64::from(count);
         count
     }
 
@@ -100,12 +100,12 @@ impl Desk {
         self.left == 0 || self.now >= self.end
     }
 
-    /// A message leaves the queue for its way out. `due` is when it was meant to leave, or, if it
-    /// had to wait for an earlier one's answer, when that came.
-    pub(super) fn leaves(&mut self, due: Instant) {
-        self.waiting -= 1;
+    /// So many messages leave the queue for their way out. `due` is when they were meant to leave,
+    /// or, if they had to wait for an earlier one's answer, when that came.
+    pub(super) fn leaves(&mut self, count: u64, due: Instant) {
+        self.waiting -= count;
         if !self.answers_pace {
-            self.meter.lagged(self.nanos_since(due));
+            self.meter.lagged(count, self.nanos_since(due));
         }
     }
 
@@ -122,8 +122,10 @@ impl Desk {
         self.meter.answered(count, self.nanos_since(intended), size);
     }
 
-    pub(super) fn size(&self, name: Name) -> u32 {
-        self.sizes.of(self.seed, name)
+    /// The size of a message, and how many from it on are known to have the same.
+    pub(super) fn size(&self, name: Name) -> (u32, u32) {
+        let alike = if matches!(self.sizes, Sizes::Fixed(_)) { u32::MAX } else { 1 };
+        (self.sizes.of(self.seed, name), alike)
     }
 
     /// No message begins any more.

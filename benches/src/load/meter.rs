@@ -142,9 +142,9 @@ impl Meter {
         self.interval.saturating_record(latency_nanos);
     }
 
-    /// A message was sent so long after its time.
-    pub(super) fn lagged(&mut self, lag_nanos: u64) {
-        self.lag.saturating_record(lag_nanos);
+    /// So many messages were sent so long after their time.
+    pub(super) fn lagged(&mut self, count: u64, lag_nanos: u64) {
+        self.lag.saturating_record_n(lag_nanos, count);
     }
 
     /// Something is wrong.

@@ -8,8 +8,11 @@
 //! A message says who it is in its first bytes (a shorter one as far as it goes), and every byte
 //! after that is noise: one block, repeated for ever. Its length is a prime, which divides no usual
 //! size of buffers or messages: who loses or doubles one of those shifts every byte after it. At the
-//! latest the next header does not fit, or there is too little or too much at the end. Of pieces
-//! from the midst of another message one in 8,192 would fit.
+//! latest the next header does not fit, or there is too little or too much at the end.
+//!
+//! Where messages are all equally long, the noise of one goes on where that of the one before it
+//! ended: see `row.rs`. No two of 65,521 messages of a connection begin at the same place; of pieces
+//! from the midst of another connection's message one in as many would fit.
 
 /// Where the noise of a message begins.
 pub const HEADER_BYTES: u32 = 16;
@@ -20,13 +23,8 @@ const HEADER: usize = HEADER_BYTES as usize;
 /// The block's length: the largest prime below 64 KiB.
 const PERIOD_BYTES: usize = 65_521;
 
-/// So many places are there for a message to begin at: no more, so that short messages stay in
-/// the first cache. A power of two, since a place is the upper bits of a hash.
-const PLACES: usize = 8192;
-const _: () = assert!(PLACES.is_power_of_two() && PLACES + HEADER <= PERIOD_BYTES);
-
 /// The longest piece lent or checked at once. The block is stored this much longer than its
-/// period, so that a piece that wraps around is contiguous too.
+/// period, and a header, so that a piece that wraps around is contiguous too.
 pub(super) const PIECE_BYTES: usize = 256 * 1024;
 
 /// Which message: the number counts up in each connection, from 0.
@@ -41,10 +39,13 @@ pub(super) struct Name {
 pub(super) struct Noise {
     bytes: Vec<u8>,
     run: u32,
+    /// How far behind one message of a connection the next one begins.
+    pub(super) stride: usize,
 }
 
 impl Noise {
-    pub(super) fn new(run: u32) -> Self {
+    /// Messages of this run are mostly of this size.
+    pub(super) fn new(run: u32, size: u32) -> Self {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let block: Vec<u8> = (0..PERIOD_BYTES)
             .map(|_| {
@@ -55,8 +56,11 @@ impl Noise {
                 state.to_le_bytes()[0]
             })
             .collect();
-        let bytes = block.iter().copied().cycle().take(PERIOD_BYTES + PIECE_BYTES).collect();
-        Self { bytes, run }
+        let stored = PERIOD_BYTES + HEADER + PIECE_BYTES;
+        let bytes = block.iter().copied().cycle().take(stored).collect();
+        // All would begin at the same place.
+        let stride = if size as usize % PERIOD_BYTES == 0 { size + 1 } else { size } as usize;
+        Self { bytes, run, stride }
     }
 
     /// What the first bytes of a message say.
@@ -87,7 +91,7 @@ impl Noise {
         if offset >= HEADER {
             return send(self.piece(name, offset, length));
         }
-        let (header, place) = (self.header(name), place(name));
+        let (header, place) = (self.header(name), self.place(name));
         let message = &mut self.bytes[place..][..HEADER + PIECE_BYTES];
         let (head, _) = message.split_first_chunk_mut().expect("it is longer than a header");
         let block = std::mem::replace(head, header);
@@ -96,14 +100,26 @@ impl Noise {
         result
     }
 
-    /// What follows the header, in a message that is short enough for one piece.
-    fn body(&self, name: Name, length: usize) -> &[u8] {
-        &self.bytes[place(name) + HEADER..][..length]
+    /// Where in the block a message begins.
+    #[inline]
+    fn place(&self, name: Name) -> usize {
+        // Fibonacci hashing: the upper bits of the product depend on all lower ones.
+        let track = name.connection.wrapping_mul(0x9e37_79b9) >> 16;
+        let ahead = name.number.wrapping_mul(self.stride as u64).wrapping_add(u64::from(track));
+        #[expect(clippy::cast_possible_truncation, reason = "it is below PERIOD_BYTES")]
+        let place = (ahead % PERIOD_BYTES as u64) as usize;
+        place
     }
 
-    /// At most [`PIECE_BYTES`] of what a message has from `offset` on, which is past its header.
-    fn piece(&self, name: Name, offset: usize, length: usize) -> &[u8] {
-        let start = (place(name) + offset) % PERIOD_BYTES;
+    /// What follows the header, in a message that is short enough for one piece.
+    fn body(&self, name: Name, length: usize) -> &[u8] {
+        &self.bytes[self.place(name) + HEADER..][..length]
+    }
+
+    /// At most [`PIECE_BYTES`] of a message's noise from `offset` on: what it has there, if that is
+    /// past its header.
+    pub(super) fn piece(&self, name: Name, offset: usize, length: usize) -> &[u8] {
+        let start = (self.place(name) + offset) % PERIOD_BYTES;
         &self.bytes[start..start + length.min(PIECE_BYTES)]
     }
 
@@ -171,16 +187,6 @@ impl Noise {
     }
 }
 
-/// Where in the block a message begins: neighbours far from each other. Below `PLACES`.
-const fn place(name: Name) -> usize {
-    let seed = (name.connection as u64) << 40 ^ name.number;
-    // Fibonacci hashing: the upper bits of the product depend on all lower ones.
-    let hash = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES.ilog2());
-    #[expect(clippy::cast_possible_truncation, reason = "it is below PLACES")]
-    let place = hash as usize;
-    place
-}
-
 /// The finaliser of splitmix64: neighbours end far from each other.
 pub(super) const fn mix(seed: u64) -> u64 {
     let mut x = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -197,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_message_in_pieces_is_the_message() {
-        let noise = Noise::new(1);
+        let noise = Noise::new(1, 100);
         let mut whole = vec![0; 300_000];
         noise.write(NAME, 0, &mut whole);
         for cut in [1, 8, 15, 16, 17, 64, PERIOD_BYTES, PIECE_BYTES + 20] {
@@ -207,12 +213,12 @@ mod tests {
             assert_eq!(noise.differs(NAME, cut, &whole[cut..]), None, "from {cut}");
         }
         assert_eq!(noise.read_header(&whole), Some(NAME));
-        assert_eq!(Noise::new(2).read_header(&whole), None, "another run's message");
+        assert_eq!(Noise::new(2, 100).read_header(&whole), None, "another run's message");
     }
 
     #[test]
     fn what_is_lent_is_the_message_and_comes_back_unharmed() {
-        let mut noise = Noise::new(1);
+        let mut noise = Noise::new(1, 100);
         let before = noise.bytes.clone();
         let mut whole = vec![0; PIECE_BYTES];
         for number in 0..1000 {
@@ -229,7 +235,7 @@ mod tests {
 
     #[test]
     fn every_wrong_byte_is_found_where_it_is() {
-        let noise = Noise::new(1);
+        let noise = Noise::new(1, 100);
         let mut whole = vec![0; 100];
         noise.write(NAME, 0, &mut whole);
         for at in 0..100 {
@@ -241,7 +247,7 @@ mod tests {
 
     #[test]
     fn no_other_message_fits() {
-        let noise = Noise::new(1);
+        let noise = Noise::new(1, 100);
         let mut other = [0; 100];
         for name in [Name { number: 8, ..NAME }, Name { connection: 4, ..NAME }] {
             noise.write(name, 0, &mut other);

@@ -142,7 +142,7 @@ impl Load {
         }
         if let Some(source) = self.tokens[index as usize].and_then(|it| self.reactor.source(it)) {
             match source.state {
-                Guest::Stream(stream) => stream.begin(intended),
+                Guest::Stream(stream) => stream.begin(intended, 1),
                 Guest::Socket(socket) => socket.begin(intended),
                 Guest::Life { .. } | Guest::Alarm | Guest::Signals => {}
             }

@@ -113,7 +113,7 @@ impl Load {
                 return Err(stream.missing().into());
             }
             // Others may be answered meanwhile: a life waits for itself.
-            Some(Guest::Life { life, .. }) => (now - since, life.stream.owed() as u64),
+            Some(Guest::Life { life, .. }) => (now - since, life.stream.owed()),
             _ => (quiet, self.desk.owed),
         };
         Err(Failure::Stalled { seconds: quiet.as_secs_f64(), owed, connection })

@@ -1,0 +1,130 @@
+//! Rows: messages of one size, one behind another, written and compared as one. Where their noise
+//! is one stretch of the block, that is a copy with headers laid over it.
+
+use super::noise::{Name, Noise};
+
+/// Where messages are longer, each is looked at by itself: that costs less than a copy.
+const SHORT_BYTES_MAX: usize = 1024;
+
+/// So much of a row is compared at once.
+const CHUNK_BYTES: usize = 2048;
+
+/// A row without an end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    pub(super) first: Name,
+    pub(super) size: usize,
+}
+
+impl Row {
+    /// Which message this byte of the row belongs to, and where in it.
+    #[inline]
+    pub(super) fn at(self, offset: usize) -> (Name, usize) {
+        let (ahead, offset) = if offset == 0 || offset < self.size {
+            (0, offset)
+        } else {
+            (offset / self.size, offset % self.size)
+        };
+        (Name { number: self.first.number + ahead as u64, ..self.first }, offset)
+    }
+
+    /// The parts of `bytes`, which begin at `offset`, that belong to one message each.
+    fn lengths(self, offset: usize, bytes: usize) -> impl Iterator<Item = (Name, usize, usize)> {
+        let mut done = 0;
+        std::iter::from_fn(move || {
+            let (name, from) = self.at(offset + done);
+            let length = (self.size - from).min(bytes - done);
+            done += length;
+            (length > 0).then_some((name, from, length))
+        })
+    }
+}
+
+impl Noise {
+    /// Whether a message of this size ends where the noise of the next one begins.
+    const fn is_seamless(&self, size: usize) -> bool {
+        size == self.stride
+    }
+
+    /// Writes what a row has from `offset` on over all of `out`.
+    #[inline]
+    pub(super) fn write_row(&self, row: Row, offset: usize, out: &mut [u8]) {
+        if self.is_seamless(row.size) && row.size <= SHORT_BYTES_MAX {
+            return self.write_stretch(row, offset, out);
+        }
+        let mut rest = out;
+        for (name, from, length) in row.lengths(offset, rest.len()) {
+            let (piece, others) = rest.split_at_mut(length);
+            self.write(name, from, piece);
+            rest = others;
+        }
+    }
+
+    fn write_stretch(&self, row: Row, offset: usize, out: &mut [u8]) {
+        let mut at = 0;
+        while at < out.len() {
+            let piece = self.piece(row.first, offset + at, out.len() - at);
+            out[at..at + piece.len()].copy_from_slice(piece);
+            at += piece.len();
+        }
+        let (mut name, from) = row.at(offset);
+        let mut rest = out;
+        if from > 0 {
+            // The end of a message, and perhaps of its header.
+            let (piece, others) = rest.split_at_mut(rest.len().min(row.size - from));
+            self.write_header(name, from, piece);
+            name.number += 1;
+            rest = others;
+        }
+        for message in rest.chunks_mut(row.size) {
+            self.write_header(name, 0, message);
+            name.number += 1;
+        }
+    }
+
+    #[inline]
+    fn write_header(&self, name: Name, from: usize, piece: &mut [u8]) {
+        let header = self.header(name);
+        if from == 0
+            && let Some(head) = piece.first_chunk_mut()
+        {
+            *head = header;
+        } else if let Some(header) = header.get(from..) {
+            let length = header.len().min(piece.len());
+            piece[..length].copy_from_slice(&header[..length]);
+        }
+    }
+
+    /// The first of the `got` bytes that is not what the row has there, from `offset` on.
+    #[inline]
+    pub(super) fn row_differs(&self, row: Row, offset: usize, got: &[u8]) -> Option<usize> {
+        if offset == 0 && got.len() <= row.size {
+            return self.differs(row.first, 0, got);
+        }
+        if self.is_seamless(row.size) && row.size <= SHORT_BYTES_MAX {
+            return self.stretch_differs(row, offset, got);
+        }
+        let mut done = 0;
+        for (name, from, length) in row.lengths(offset, got.len()) {
+            if let Some(at) = self.differs(name, from, &got[done..done + length]) {
+                return Some(done + at);
+            }
+            done += length;
+        }
+        None
+    }
+
+    fn stretch_differs(&self, row: Row, offset: usize, got: &[u8]) -> Option<usize> {
+        let mut owed = [0; CHUNK_BYTES];
+        let mut done = 0;
+        for chunk in got.chunks(CHUNK_BYTES) {
+            let owed = &mut owed[..chunk.len()];
+            self.write_stretch(row, offset + done, owed);
+            if owed != chunk {
+                return owed.iter().zip(chunk).position(|(a, b)| a != b).map(|at| done + at);
+            }
+            done += chunk.len();
+        }
+        None
+    }
+}
