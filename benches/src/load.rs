@@ -34,6 +34,7 @@ mod mismatch;
 mod noise;
 mod open;
 mod pace;
+mod queue;
 mod room;
 mod row;
 mod run;

@@ -59,7 +59,7 @@ impl Noise {
         let stored = PERIOD_BYTES + HEADER + PIECE_BYTES;
         let bytes = block.iter().copied().cycle().take(stored).collect();
         // All would begin at the same place.
-        let stride = if size as usize % PERIOD_BYTES == 0 { size + 1 } else { size } as usize;
+        let stride = size as usize + usize::from((size as usize).is_multiple_of(PERIOD_BYTES));
         Self { bytes, run, stride }
     }
 

@@ -49,6 +49,9 @@ impl Noise {
     /// Writes what a row has from `offset` on over all of `out`.
     #[inline]
     pub(super) fn write_row(&self, row: Row, offset: usize, out: &mut [u8]) {
+        if offset == 0 && out.len() <= row.size {
+            return self.write(row.first, 0, out);
+        }
         if self.is_seamless(row.size) && row.size <= SHORT_BYTES_MAX {
             return self.write_stretch(row, offset, out);
         }
