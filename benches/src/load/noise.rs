@@ -255,4 +255,16 @@ mod tests {
             assert!(noise.differs(NAME, 16, &other[16..]).is_some(), "nor its noise alone");
         }
     }
+
+    #[test]
+    fn no_two_messages_begin_at_the_same_place() {
+        for size in [1, 64, 16_384, 65_520, 65_521, 65_522, 65_536, 2 * 65_521, 1 << 30] {
+            let noise = Noise::new(1, size);
+            let mut is_taken = vec![false; PERIOD_BYTES];
+            for number in 1 << 40..(1 << 40) + PERIOD_BYTES as u64 {
+                let place = noise.place(Name { number, ..NAME });
+                assert!(!std::mem::replace(&mut is_taken[place], true), "{size}: {number}");
+            }
+        }
+    }
 }

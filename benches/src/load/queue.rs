@@ -231,3 +231,127 @@ impl Queue {
         Row { first, size: batch.size as usize }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    /// The same, message by message.
+    #[derive(Debug, Default)]
+    struct Model {
+        first: u64,
+        /// When each was meant to leave.
+        messages: VecDeque<Instant>,
+        under_way: usize,
+        /// Of the bytes that are under way, so many are sent, and so many are back.
+        sent: usize,
+        back: usize,
+        offset: u64,
+    }
+
+    impl Model {
+        /// The message in which this byte of those under way is, and where in it.
+        fn at(&self, byte: usize, size: impl Fn(u64) -> u32) -> (u64, usize) {
+            let (mut number, mut rest) = (self.first, byte);
+            while rest >= size(number) as usize && number < self.first + self.under_way as u64 {
+                rest -= size(number) as usize;
+                number += 1;
+            }
+            (number, rest)
+        }
+
+        fn bytes(&self, size: impl Fn(u64) -> u32) -> usize {
+            let numbers = self.first..self.first + self.under_way as u64;
+            numbers.map(|number| size(number) as usize).sum()
+        }
+    }
+
+    #[track_caller]
+    fn agree(queue: &Queue, model: &Model, size: impl Fn(u64) -> u32 + Copy) {
+        assert_eq!(queue.owed(), model.messages.len() as u64);
+        assert_eq!(queue.under_way() as usize, model.under_way);
+        assert_eq!((queue.offset(), queue.outside()), (model.offset, model.sent - model.back));
+        let place = |(name, of): (Name, usize)| (name.number, of);
+        assert_eq!(place(queue.next()), model.at(model.back, size));
+        assert_eq!(place(queue.next_unsent()), model.at(model.sent, size));
+        let mut byte = model.sent;
+        for Part { row, offset, bytes } in queue.to_send() {
+            assert_eq!(place(row.at(offset)), model.at(byte, size));
+            byte += bytes;
+        }
+        assert_eq!(byte, model.bytes(size), "all that is under way and not sent is to be sent");
+        let parts = queue.to_send().count();
+        assert_eq!(
+            queue.next_to_send().map(|(_, is_last)| is_last),
+            (parts > 0).then_some(parts == 1)
+        );
+    }
+
+    #[test]
+    fn it_is_a_queue_of_messages() {
+        for seed in 0..400 {
+            let mut random = StdRng::seed_from_u64(seed);
+            let is_fixed = seed % 2 == 0;
+            let size = |number: u64| if is_fixed { 10 } else { 1 + (number * 7 % 23) as u32 };
+            let alike = if is_fixed { u32::MAX } else { 1 };
+            let window = random.random_range(1..20);
+            let (mut queue, mut model) = (Queue::new(5, 3), Model { first: 3, ..Model::default() });
+            for step in 0..400 {
+                match random.random_range(0..4) {
+                    0 => {
+                        let intended = Instant::from_nanos(step / 3);
+                        let count = random.random_range(1..8);
+                        queue.begin(intended, count);
+                        model.messages.extend((0..count).map(|_| intended));
+                    }
+                    1 => {
+                        while let Some(batch) =
+                            queue.commit(window, |name| (size(name.number), alike))
+                        {
+                            let end = model.under_way + batch.count as usize;
+                            for at in model.under_way..end {
+                                assert_eq!(model.messages[at], batch.intended);
+                                assert_eq!(size(model.first + at as u64), batch.size);
+                            }
+                            model.under_way = end;
+                        }
+                        assert_eq!(model.under_way, window.min(model.messages.len()));
+                    }
+                    2 => {
+                        let bytes = random.random_range(0..=model.bytes(size) - model.sent);
+                        queue.sent(bytes);
+                        model.sent += bytes;
+                    }
+                    _ => {
+                        let mut bytes = random.random_range(0..=queue.outside());
+                        while bytes > 0 {
+                            let due = queue.due().expect("something is outside");
+                            let mine = bytes.min(due.bytes);
+                            bytes -= mine;
+                            (model.back, model.offset) =
+                                (model.back + mine, model.offset + mine as u64);
+                            let whole = queue.back(mine);
+                            let (number, back) = model.at(model.back, size);
+                            let count = number - model.first;
+                            assert_eq!(whole.map_or(0, |batch| u64::from(batch.count)), count);
+                            let gone = model.back - back;
+                            for _ in 0..count {
+                                let intended = model.messages.pop_front();
+                                assert_eq!(intended, whole.map(|batch| batch.intended));
+                            }
+                            model.first = number;
+                            model.under_way -= usize::try_from(count).expect("they were in it");
+                            (model.sent, model.back) = (model.sent - gone, back);
+                        }
+                    }
+                }
+                agree(&queue, &model, size);
+            }
+            let waiting: Vec<Instant> = queue.give_up().collect();
+            assert_eq!(waiting, model.messages.make_contiguous()[model.under_way..]);
+        }
+    }
+}

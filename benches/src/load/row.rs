@@ -131,3 +131,82 @@ impl Noise {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Name = Name { connection: 3, number: 70_000 };
+
+    /// Sizes around every bound, and how many messages of each are looked at.
+    const SIZES: [(usize, usize); 11] = [
+        (1, 200),
+        (7, 200),
+        (15, 200),
+        (16, 200),
+        (17, 200),
+        (64, 200),
+        (1000, 40),
+        (SHORT_BYTES_MAX, 40),
+        (SHORT_BYTES_MAX + 1, 20),
+        (16_384, 5),
+        (65_521, 3),
+    ];
+
+    /// A noise for messages of this size and one for others, and what a row of them is.
+    fn rows() -> impl Iterator<Item = (Noise, Row, Vec<u8>)> {
+        SIZES.into_iter().flat_map(|(size, count)| {
+            let strides = [size, size + 1];
+            strides.map(|stride| {
+                let noise = Noise::new(1, u32::try_from(stride).expect("it is short"));
+                let row = Row { first: FIRST, size };
+                let mut whole = vec![0; size * count];
+                for (message, number) in whole.chunks_mut(size).zip(FIRST.number..) {
+                    noise.write(Name { number, ..FIRST }, 0, message);
+                }
+                (noise, row, whole)
+            })
+        })
+    }
+
+    /// Places in a row where something may go wrong, and some more.
+    fn offsets(row: Row, end: usize) -> impl Iterator<Item = usize> {
+        let near = |at: usize| [at.saturating_sub(1), at, at + 1];
+        [0, 8, 15, row.size, 2 * row.size, CHUNK_BYTES, row.size + 15, end / 2, end - 1]
+            .into_iter()
+            .flat_map(near)
+            .filter(move |&at| at < end)
+    }
+
+    #[test]
+    fn a_row_is_its_messages_one_behind_another() {
+        for (noise, row, whole) in rows() {
+            for from in offsets(row, whole.len()) {
+                for to in offsets(row, whole.len()).filter(|&to| to > from) {
+                    let mut piece = vec![0; to - from];
+                    noise.write_row(row, from, &mut piece);
+                    assert!(piece == whole[from..to], "{row:?} from {from} to {to}");
+                    let differs = noise.row_differs(row, from, &piece);
+                    assert_eq!(differs, None, "{row:?} from {from} to {to}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_wrong_byte_of_a_row_is_found() {
+        for (noise, row, mut whole) in rows() {
+            let end = whole.len();
+            for from in offsets(row, end) {
+                for at in offsets(row, end).filter(|&at| at >= from) {
+                    whole[at] ^= 0x20;
+                    whole[end - 1] ^= 0x40;
+                    let differs = noise.row_differs(row, from, &whole[from..]);
+                    assert_eq!(differs, Some(at - from), "{row:?} from {from}");
+                    whole[end - 1] ^= 0x40;
+                    whole[at] ^= 0x20;
+                }
+            }
+        }
+    }
+}
