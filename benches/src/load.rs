@@ -5,18 +5,20 @@
 //!   run      warm-up, then what is measured, a report         the way in for most
 //!   Load     opened once, then slice by slice                 the way in for comparisons
 //!    slice    the loop: schedule, events, the end              knows who, not what
-//!    churn    a connection for each message            who comes after whom
+//!    churn    a connection for each message                    who comes after whom
 //!    watch    ten times a second: observers, losses, silence
 //!    stream, life, datagram   one connection                   sends, receives, checks
-//!     room     who is told when there is room to send
-//!     desk     what they share     noise  the bytes    autopsy  names what is wrong
+//!     queue    a stream's messages on their way   room  who is told when there is room to send
+//!     desk     what they share    noise  the bytes    row  those of many messages
+//!     autopsy  names what is wrong
 //!    meter    latencies and counts     alarm  wakes a closed loop
 //!   config  sizes  pace  failure  mismatch                    words
 //! ```
 //!
 //! A slice is *closed*: when its time is over no new message begins, but every answer still owed
-//! is waited for and counted, and the clock stops when the last one is there or given up. So messages, time and CPU of
-//! a slice belong to each other, and the next one starts with nothing under way.
+//! is waited for and counted, and the clock stops when the last one is there or given up. So
+//! messages, time and CPU of a slice belong to each other, and the next one starts with nothing
+//! under way.
 //!
 //! With a rate, a latency counts from when the message was *meant* to leave. A server that stops
 //! for a while is so charged with every message that should have been sent meanwhile.
@@ -106,10 +108,12 @@ pub struct Load {
     alarm: Alarm,
     /// Who has each index; with churn, who is alive.
     tokens: Vec<Option<Token>>,
-    /// Messages whose time has come and for which no life was free.
-    queue: std::collections::VecDeque<Instant>,
-    /// Lives so far, of all indices.
+    /// When those were meant to leave for which no life was free.
+    unborn: std::collections::VecDeque<Instant>,
+    /// Lives so far, of all indices; without churn, messages that the schedule has handed out.
     born: u64,
+    /// Sockets opened for lives so far.
+    sockets: u64,
     /// Indices without a life.
     free: Vec<u32>,
     slices: u64,
@@ -150,8 +154,9 @@ impl Load {
             tokens: (0..config.connections).map(|_| None).collect(),
             config: config.clone(),
             reactor,
-            queue: std::collections::VecDeque::new(),
+            unborn: std::collections::VecDeque::new(),
             born: 0,
+            sockets: 0,
             free: Vec::new(),
             slices: 0,
             is_interrupted: false,

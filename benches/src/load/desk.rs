@@ -100,7 +100,7 @@ impl Desk {
         self.left == 0 || self.now >= self.end
     }
 
-    /// So many messages leave the queue for their way out. `due` is when they were meant to leave,
+    /// So many messages that waited are now on their way. `due` is when they were meant to leave,
     /// or, if they had to wait for an earlier one's answer, when that came.
     pub(super) fn leaves(&mut self, count: u64, due: Instant) {
         self.waiting -= count;

@@ -8,7 +8,8 @@ use super::desk::Desk;
 use super::failure::Failure;
 use super::stream::Stream;
 
-/// So many lives one socket has. With the next socket comes the next source address: see `open`.
+/// One socket has at most so many lives: a new one then adds little, and since each comes from the
+/// next source address (see `open`), the ports are those of many.
 const LIVES_MAX: u32 = 64;
 
 /// One short life. Each step may have to wait; an event brings us back to the same step.
@@ -20,29 +21,29 @@ const LIVES_MAX: u32 = 64;
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) stream: Stream,
-    born: Instant,
     leaving_since: Option<Instant>,
-    /// Its end was heard after it had left: both FINs are acknowledged, nothing is under way.
-    has_left: bool,
+    /// It had half-closed before the event at hand. If that is the end, our FIN is mostly
+    /// acknowledged; only not where the other side's crossed it.
+    had_left: bool,
     /// Which life of its socket it is.
     number: u32,
 }
 
 impl Life {
-    pub(super) const fn new(stream: Stream, born: Instant) -> Self {
-        Self { stream, born, leaving_since: None, has_left: false, number: 1 }
+    pub(super) const fn new(stream: Stream) -> Self {
+        Self { stream, leaving_since: None, had_left: false, number: 1 }
     }
 
     /// The next life, when this one is over. `None` when it needs a socket of its own: this one
-    /// has lived often enough, or the other side ended first and our FIN may still be under way.
-    pub(super) fn next(&self, stream: Stream, born: Instant) -> Option<Self> {
-        let is_gone = self.has_left && self.number < LIVES_MAX;
-        is_gone.then(|| Self { number: self.number + 1, ..Self::new(stream, born) })
+    /// has lived often enough, or the other side ended first and our FIN has only just left.
+    pub(super) fn next(&self, stream: Stream) -> Option<Self> {
+        let may_return = self.had_left && self.number < LIVES_MAX;
+        may_return.then(|| Self { number: self.number + 1, ..Self::new(stream) })
     }
 
     /// Since when it waits: for its connection, an answer, or the end.
-    pub(super) fn silent_since(&self) -> Instant {
-        self.leaving_since.or_else(|| self.stream.silent_since()).unwrap_or(self.born)
+    pub(super) fn silent_since(&self) -> Option<Instant> {
+        self.leaving_since.or_else(|| self.stream.silent_since())
     }
 
     /// Takes it as far as it goes. Returns whether it is over.
@@ -61,8 +62,8 @@ impl Life {
         if self.stream.owed() > 0 {
             return if has_ended { Err(self.stream.closed(None)) } else { Ok(false) };
         }
-        self.has_left = self.leaving_since.is_some();
-        if !self.has_left {
+        self.had_left = self.leaving_since.is_some();
+        if !self.had_left {
             self.leaving_since = Some(desk.now);
             // A server that has ended first has nobody to tell.
             let _ = io.shutdown(Shut::Write);

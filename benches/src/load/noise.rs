@@ -6,13 +6,13 @@
 //! ```
 //!
 //! A message says who it is in its first bytes (a shorter one as far as it goes), and every byte
-//! after that is noise: one block, repeated for ever. Its length is a prime, which divides no usual
-//! size of buffers or messages: who loses or doubles one of those shifts every byte after it. At the
-//! latest the next header does not fit, or there is too little or too much at the end.
+//! after that is noise: one block, repeated for ever. Its length is a prime, which divides no
+//! usual size of buffers or messages: who loses or doubles one of those shifts every byte after
+//! it. At the latest the next header does not fit, or there is too little or too much at the end.
 //!
 //! Where messages are all equally long, the noise of one goes on where that of the one before it
-//! ended: see `row.rs`. No two of 65,521 messages of a connection begin at the same place; of pieces
-//! from the midst of another connection's message one in as many would fit.
+//! ended: see `row.rs`. No two of 65,521 messages in a row of one connection begin at the same
+//! place; of pieces from the midst of another connection's messages one in as many would fit.
 
 /// Where the noise of a message begins.
 pub const HEADER_BYTES: u32 = 16;
@@ -27,7 +27,8 @@ const PERIOD_BYTES: usize = 65_521;
 /// period, and a header, so that a piece that wraps around is contiguous too.
 pub(super) const PIECE_BYTES: usize = 256 * 1024;
 
-/// Which message: the number counts up in each connection, from 0.
+/// Which message: the number counts up in each connection, from 0; with churn over all
+/// connections, so that each has one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name {
     pub(super) connection: u32,
@@ -44,8 +45,9 @@ pub(super) struct Noise {
 }
 
 impl Noise {
-    /// Messages of this run are mostly of this size.
-    pub(super) fn new(run: u32, size: u32) -> Self {
+    /// The longest message of this run has so many bytes. Where all have, the noise of one goes on
+    /// where that of the one before it ended; else that is but a distance between beginnings.
+    pub(super) fn new(run: u32, size_max: u32) -> Self {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let block: Vec<u8> = (0..PERIOD_BYTES)
             .map(|_| {
@@ -58,8 +60,9 @@ impl Noise {
             .collect();
         let stored = PERIOD_BYTES + HEADER + PIECE_BYTES;
         let bytes = block.iter().copied().cycle().take(stored).collect();
-        // All would begin at the same place.
-        let stride = size as usize + usize::from((size as usize).is_multiple_of(PERIOD_BYTES));
+        // With a multiple of the period all would begin at the same place.
+        let stride =
+            size_max as usize + usize::from((size_max as usize).is_multiple_of(PERIOD_BYTES));
         Self { bytes, run, stride }
     }
 

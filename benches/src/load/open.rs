@@ -18,7 +18,8 @@ const DESCRIPTORS_BESIDE: u64 = 32;
 /// they come from several addresses, where there are several.
 const ONE_SOURCE_MAX: u32 = 20_000;
 
-/// Loopback has 16 million addresses. So many of them hold the TIME_WAITs of an hour of churn.
+/// Loopback has 16 million addresses. A TIME_WAIT lasts a minute: so many addresses have ports for
+/// those of 90,000 connections a second.
 const SOURCES: u32 = 200;
 
 /// What a UDP socket should hold for us while we are not looking.
@@ -42,8 +43,8 @@ pub(super) fn raise_limit(connections: u32) -> Result<(), Failure> {
     Linux.prlimit(Resource::OpenFiles, Some(raised)).map_err(Failure::call("prlimit")).map(drop)
 }
 
-/// A socket for the `born`-th connection, connecting or connected.
-pub(super) fn connecting(config: &Config, born: u64) -> Result<Fd, Failure> {
+/// The `number`-th socket, connecting or connected.
+pub(super) fn connecting(config: &Config, number: u64) -> Result<Fd, Failure> {
     let target = config.target;
     let addr = target.addr();
     let absent = |errno| Failure::Absent { target, errno };
@@ -55,11 +56,11 @@ pub(super) fn connecting(config: &Config, born: u64) -> Result<Fd, Failure> {
         }
     };
     let many = config.churn || config.connections > ONE_SOURCE_MAX;
-    let spread = source(&addr, born);
+    let spread = source(&addr, number);
     let first = if many { spread } else { None };
     let sources = [Some(first), (spread != first).then_some(spread)].into_iter().flatten();
     for source in sources {
-        let fd = Linux.socket(family, kind).map_err(|errno| exhausted(errno, config, born))?;
+        let fd = Linux.socket(family, kind).map_err(|errno| exhausted(errno, config, number))?;
         let result = prepare(&fd, config, source).and_then(|()| connect(&fd, &addr));
         let Err(errno) = result else { return Ok(fd) };
         // Its error would be about a file's data, and there is none.
@@ -68,7 +69,7 @@ pub(super) fn connecting(config: &Config, born: u64) -> Result<Fd, Failure> {
             return Err(absent(errno));
         }
     }
-    Err(Failure::Ports { connections: u32::try_from(born).unwrap_or(u32::MAX) })
+    Err(Failure::Ports { connections: u32::try_from(number).unwrap_or(u32::MAX) })
 }
 
 fn prepare(fd: &Fd, config: &Config, source: Option<Addr>) -> Result<(), Errno> {
@@ -100,12 +101,23 @@ fn prepare(fd: &Fd, config: &Config, source: Option<Addr>) -> Result<(), Errno> 
 /// Connects a socket of TCP anew whose connection is over on both sides: connecting it to nothing
 /// dissolves what is left. Its options and its source address it keeps, and its place in an epoll.
 /// Work: two system calls, where another socket takes seven.
+///
+/// Only on loopback: elsewhere our FIN may have been lost, and nobody would send it again.
 pub(super) fn again(fd: &Fd, target: Target) -> Result<(), Errno> {
-    if !matches!(target, Target::Tcp(_)) {
+    let addr = target.addr();
+    if !matches!(target, Target::Tcp(_)) || !is_loopback(&addr) {
         return Err(Errno::EOPNOTSUPP);
     }
     Linux.connect(fd, &Addr::Unspec)?;
-    connect(fd, &target.addr())
+    connect(fd, &addr)
+}
+
+fn is_loopback(addr: &Addr) -> bool {
+    match addr {
+        Addr::V4(addr) => addr.ip().is_loopback(),
+        Addr::V6(addr) => addr.ip().is_loopback(),
+        Addr::Unix(_) | Addr::Unspec => false,
+    }
 }
 
 fn connect(fd: &Fd, addr: &Addr) -> Result<(), Errno> {
@@ -125,19 +137,19 @@ fn connect(fd: &Fd, addr: &Addr) -> Result<(), Errno> {
     Err(Errno::ETIMEDOUT)
 }
 
-/// Which of loopback's addresses the `born`-th connection comes from, when one is not enough.
-fn source(addr: &Addr, born: u64) -> Option<Addr> {
-    let is_loopback = matches!(addr, Addr::V4(v4) if v4.ip().is_loopback());
-    let number = u32::try_from(born % u64::from(SOURCES)).unwrap_or(0);
+/// Which of loopback's addresses the `number`-th socket comes from, when one is not enough.
+fn source(addr: &Addr, number: u64) -> Option<Addr> {
+    let is_v4 = matches!(addr, Addr::V4(_));
+    let number = u32::try_from(number % u64::from(SOURCES)).unwrap_or(0);
     let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 1, 1)) + number);
-    is_loopback.then_some(Addr::V4(std::net::SocketAddrV4::new(source, 0)))
+    (is_v4 && is_loopback(addr)).then_some(Addr::V4(std::net::SocketAddrV4::new(source, 0)))
 }
 
-fn exhausted(errno: Errno, config: &Config, born: u64) -> Failure {
+fn exhausted(errno: Errno, config: &Config, number: u64) -> Failure {
     if errno == Errno::EMFILE {
         return Failure::Descriptors {
             needed: u64::from(config.connections) + DESCRIPTORS_BESIDE,
-            limit: born,
+            limit: number,
         };
     }
     Failure::Call { call: "socket", errno }

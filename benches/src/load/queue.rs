@@ -80,8 +80,12 @@ impl Queue {
         }
     }
 
-    /// So many messages more, which are meant to leave at `intended`. They wait.
+    /// So many messages more, which are meant to leave at `intended`; none is no batch. They
+    /// wait.
     pub(super) fn begin(&mut self, intended: Instant, count: u32) {
+        if count == 0 {
+            return;
+        }
         let waits = (self.batches_under_way as usize) < self.batches.len();
         match self.batches.back_mut() {
             Some(last) if waits && last.intended == intended => last.count += count,
@@ -158,7 +162,7 @@ impl Queue {
 
     /// What is to come back next. Of it, only [`outside`](Self::outside) can be an answer.
     #[inline]
-    pub(super) fn due(&self) -> Option<Part> {
+    pub(super) fn next_to_come_back(&self) -> Option<Part> {
         let batch = self.batches.front()?;
         let (row, offset) = (self.row(self.first, batch), self.back_of);
         Some(Part { row, offset, bytes: batch.bytes() - offset })
@@ -168,6 +172,8 @@ impl Queue {
     /// if it does.
     #[inline]
     pub(super) fn back(&mut self, bytes: usize) -> Option<Batch> {
+        let due = self.next_to_come_back().map_or(0, |due| due.bytes);
+        debug_assert!(bytes <= self.outside && bytes <= due, "it was sent, and is of that batch");
         self.offset += bytes as u64;
         self.outside -= bytes;
         self.back_of += bytes;
@@ -214,16 +220,17 @@ impl Queue {
         self.outside
     }
 
-    /// The message that is due next, and how much of it is back.
-    pub(super) fn next(&self) -> (Name, usize) {
-        let nobody = (Name { connection: self.connection, number: self.first }, 0);
-        self.due().map_or(nobody, |due| due.row.at(due.offset))
+    /// The message that is due, and how much of it is back.
+    pub(super) fn due(&self) -> (Name, usize) {
+        let not_begun = (Name { connection: self.connection, number: self.first }, 0);
+        self.next_to_come_back().map_or(not_begun, |due| due.row.at(due.offset))
     }
 
-    /// The first message that is not sent whole, and how much of it is sent.
+    /// The first message that is not sent whole, and how much of it is sent. It may still wait, or
+    /// not be there yet.
     pub(super) fn next_unsent(&self) -> (Name, usize) {
-        let nobody = (Name { connection: self.connection, number: self.unsent.first }, 0);
-        self.to_send().next().map_or(nobody, |part| part.row.at(part.offset))
+        let not_begun = (Name { connection: self.connection, number: self.unsent.first }, 0);
+        self.to_send().next().map_or(not_begun, |part| part.row.at(part.offset))
     }
 
     fn row(&self, first: u64, batch: &Batch) -> Row {
@@ -275,7 +282,7 @@ mod tests {
         assert_eq!(queue.under_way() as usize, model.under_way);
         assert_eq!((queue.offset(), queue.outside()), (model.offset, model.sent - model.back));
         let place = |(name, of): (Name, usize)| (name.number, of);
-        assert_eq!(place(queue.next()), model.at(model.back, size));
+        assert_eq!(place(queue.due()), model.at(model.back, size));
         assert_eq!(place(queue.next_unsent()), model.at(model.sent, size));
         let mut byte = model.sent;
         for Part { row, offset, bytes } in queue.to_send() {
@@ -328,7 +335,7 @@ mod tests {
                     _ => {
                         let mut bytes = random.random_range(0..=queue.outside());
                         while bytes > 0 {
-                            let due = queue.due().expect("something is outside");
+                            let due = queue.next_to_come_back().expect("something is outside");
                             let mine = bytes.min(due.bytes);
                             bytes -= mine;
                             (model.back, model.offset) =

@@ -3,10 +3,11 @@
 
 use super::noise::{Name, Noise};
 
-/// Where messages are longer, each is looked at by itself: that costs less than a copy.
+/// Longer messages are written and compared one by one: with so few headers among the bytes, a
+/// copy to compare with costs more than it saves.
 const SHORT_BYTES_MAX: usize = 1024;
 
-/// So much of a row is compared at once.
+/// So much of a row is laid out and compared at once: it stays in the first cache.
 const CHUNK_BYTES: usize = 2048;
 
 /// A row without an end.
@@ -20,6 +21,7 @@ impl Row {
     /// Which message this byte of the row belongs to, and where in it.
     #[inline]
     pub(super) fn at(self, offset: usize) -> (Name, usize) {
+        // A batch that waits has no size yet, and is only asked for its beginning.
         let (ahead, offset) = if offset == 0 || offset < self.size {
             (0, offset)
         } else {

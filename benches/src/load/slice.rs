@@ -96,7 +96,9 @@ impl Load {
                     self.assign(index, now)?;
                 }
             }
-            self.flush(index)?;
+            if !self.config.churn {
+                self.flush(index)?;
+            }
         }
         Ok(())
     }
@@ -135,7 +137,7 @@ impl Load {
             return match self.free.pop() {
                 Some(free) => self.bear(free, intended),
                 None => {
-                    self.queue.push_back(intended);
+                    self.unborn.push_back(intended);
                     Ok(())
                 }
             };

@@ -71,7 +71,7 @@ impl Stream {
 
     /// The name of the message that is due next, and where it begins.
     pub(super) fn due(&self) -> (Name, u64) {
-        let (name, back) = self.queue.next();
+        let (name, back) = self.queue.due();
         (name, self.queue.offset() - back as u64)
     }
 
@@ -178,7 +178,7 @@ impl Stream {
         let (mut answers, mut wrong) = got.split_at(got.len().min(self.queue.outside()));
         let mut count = 0;
         while !answers.is_empty()
-            && let Some(Part { row, offset, bytes }) = self.queue.due()
+            && let Some(Part { row, offset, bytes }) = self.queue.next_to_come_back()
         {
             let (mine, others) = answers.split_at(answers.len().min(bytes));
             let differs = desk.noise.row_differs(row, offset, mine);
@@ -207,14 +207,12 @@ impl Stream {
         }
         if desk.answers_pace && !desk.churn {
             let others = desk.may_begin_some(desk.now, count);
-            if others > 0 {
-                self.queue.begin(desk.now, others);
-            }
+            self.begin(desk.now, others);
         }
     }
 
     fn suspect(&mut self, got: &[u8], desk: &mut Desk) {
-        let (name, back) = self.queue.next();
+        let (name, back) = self.queue.due();
         let mut came = vec![0; back];
         desk.noise.write(name, 0, &mut came);
         came.extend_from_slice(got);

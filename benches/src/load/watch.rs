@@ -66,7 +66,7 @@ impl Load {
 
     /// Messages that wait to be sent are not sent any more; they have waited, and that counts.
     fn give_up_unsent(&mut self) {
-        let (desk, mut gone): (_, Vec<Instant>) = (&mut self.desk, self.queue.drain(..).collect());
+        let (desk, mut gone): (_, Vec<Instant>) = (&mut self.desk, self.unborn.drain(..).collect());
         for token in self.tokens.iter().flatten() {
             match self.reactor.source(*token).map(|source| source.state) {
                 Some(Guest::Stream(stream)) => gone.extend(stream.give_up()),
@@ -93,7 +93,7 @@ impl Load {
                 }
                 Some(Guest::Life { life, .. }) => {
                     life.stream.conclude(&mut self.desk, false)?;
-                    Some(life.silent_since())
+                    life.silent_since()
                 }
                 _ => None,
             };

@@ -84,3 +84,14 @@ fn each_message_has_a_connection_of_its_own_and_each_ends_in_order() {
         assert!(sources.len() > 4, "{how}: they come from several addresses: {sources:?}");
     }
 }
+
+#[test]
+fn one_connection_at_a_time_comes_from_many_addresses_too() {
+    let (address, seen) = one_message(false);
+    let run = run(&format!("load {address} --churn -c 1 -n 2000 --warmup 0"));
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let seen = seen.lock().unwrap();
+    let sources: HashSet<_> = seen.whole.iter().map(SocketAddr::ip).collect();
+    // A new one every 64 lives; the last of them may not have ended yet.
+    assert!(sources.len() >= 2000 / 64 - 1, "{sources:?}");
+}
