@@ -127,9 +127,14 @@ fn shifted(due: &[u8], came: &[u8], at: usize) -> Option<Wrong> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::row::stride;
     use super::*;
 
     const DUE: Name = Name { connection: 2, number: 10 };
+
+    fn noise_of(size: u32) -> Noise {
+        Noise::new(9, stride(&Sizes::Fixed(size)))
+    }
 
     /// Message 10 is due, of 14 that were sent.
     fn case<'a>(noise: &'a Noise, sizes: &'a Sizes) -> Case<'a> {
@@ -138,7 +143,7 @@ mod tests {
 
     /// What is found when these messages come, of 14 that were sent.
     fn found(size: u32, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Option<Wrong> {
-        let (noise, sizes) = (Noise::new(9, size), Sizes::Fixed(size));
+        let (noise, sizes) = (noise_of(size), Sizes::Fixed(size));
         let message = |number| {
             let mut bytes = vec![0; size as usize];
             noise.write(Name { number, ..DUE }, 0, &mut bytes);
@@ -168,8 +173,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_buffer_still_held_of_another_is_altered_not_shifted() {
+        for size in [64, 1024, 1025, 16_384, 65_521, 65_536, 131_042, 131_072, 1 << 20] {
+            let (noise, tail) = (noise_of(size), size as usize / 2);
+            for other in (1..DUE.number).chain(11..14) {
+                let mut stale = vec![0; size as usize];
+                noise.write(Name { number: other, ..DUE }, 0, &mut stale);
+                let found = found(size, |all| all[0][tail..].copy_from_slice(&stale[tail..]));
+                assert!(matches!(found, Some(Wrong::Altered { .. })), "{size}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_message_that_had_come_before_is_a_duplicate() {
-        let (noise, sizes) = (Noise::new(9, 64), Sizes::Fixed(64));
+        let (noise, sizes) = (noise_of(64), Sizes::Fixed(64));
         let mut bytes = vec![0; 64];
         noise.write(Name { number: 9, ..DUE }, 0, &mut bytes);
         let case = case(&noise, &sizes);
@@ -195,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_place_is_that_of_the_first_wrong_byte() {
-        let (noise, sizes) = (Noise::new(9, 64), Sizes::Fixed(64));
+        let (noise, sizes) = (noise_of(64), Sizes::Fixed(64));
         let mut bytes = vec![0; 64];
         noise.write(DUE, 0, &mut bytes);
         bytes[40] ^= 1;

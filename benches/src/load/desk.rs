@@ -6,6 +6,7 @@ use epollite::Instant;
 use super::config::{Config, Length};
 use super::meter::Meter;
 use super::noise::{Name, Noise, PIECE_BYTES};
+use super::row::stride;
 use super::sizes::Sizes;
 
 /// Bytes of messages that leave together in one call, copied beside each other.
@@ -47,7 +48,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(config: &Config, run: u32) -> Self {
         Self {
-            noise: Noise::new(run, config.sizes.max()),
+            noise: Noise::new(run, stride(&config.sizes)),
             sizes: config.sizes.clone(),
             seed: config.seed,
             window: config.window(),

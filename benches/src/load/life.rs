@@ -22,23 +22,18 @@ const LIVES_MAX: u32 = 64;
 pub(super) struct Life {
     pub(super) stream: Stream,
     leaving_since: Option<Instant>,
-    /// It had half-closed before the event at hand. If that is the end, our FIN is mostly
-    /// acknowledged; only not where the other side's crossed it.
-    had_left: bool,
     /// Which life of its socket it is.
     number: u32,
 }
 
 impl Life {
     pub(super) const fn new(stream: Stream) -> Self {
-        Self { stream, leaving_since: None, had_left: false, number: 1 }
+        Self { stream, leaving_since: None, number: 1 }
     }
 
-    /// The next life, when this one is over. `None` when it needs a socket of its own: this one
-    /// has lived often enough, or the other side ended first and our FIN has only just left.
+    /// The next life of this one's socket; `None` when that has lived often enough.
     pub(super) fn next(&self, stream: Stream) -> Option<Self> {
-        let may_return = self.had_left && self.number < LIVES_MAX;
-        may_return.then(|| Self { number: self.number + 1, ..Self::new(stream) })
+        (self.number < LIVES_MAX).then(|| Self { number: self.number + 1, ..Self::new(stream) })
     }
 
     /// Since when it waits: for its connection, an answer, or the end.
@@ -62,8 +57,7 @@ impl Life {
         if self.stream.owed() > 0 {
             return if has_ended { Err(self.stream.closed(None)) } else { Ok(false) };
         }
-        self.had_left = self.leaving_since.is_some();
-        if !self.had_left {
+        if self.leaving_since.is_none() {
             self.leaving_since = Some(desk.now);
             // A server that has ended first has nobody to tell.
             let _ = io.shutdown(Shut::Write);

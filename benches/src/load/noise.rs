@@ -10,8 +10,8 @@
 //! usual size of buffers or messages: who loses or doubles one of those shifts every byte after
 //! it. At the latest the next header does not fit, or there is too little or too much at the end.
 //!
-//! Where messages are all equally long, the noise of one goes on where that of the one before it
-//! ended: see `row.rs`. No two of 65,521 messages in a row of one connection begin at the same
+//! Where messages are short and all equally long, the noise of one goes on where that of the one
+//! before it ended: see `row.rs`. No two of 65,521 messages in a row of one connection begin at the same
 //! place; of pieces from the midst of another connection's messages one in as many would fit.
 
 /// Where the noise of a message begins.
@@ -45,9 +45,8 @@ pub(super) struct Noise {
 }
 
 impl Noise {
-    /// The longest message of this run has so many bytes. Where all have, the noise of one goes on
-    /// where that of the one before it ended; else that is but a distance between beginnings.
-    pub(super) fn new(run: u32, size_max: u32) -> Self {
+    /// The noise of a run in which a message begins so far behind the one before it: see `row.rs`.
+    pub(super) fn new(run: u32, stride: usize) -> Self {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let block: Vec<u8> = (0..PERIOD_BYTES)
             .map(|_| {
@@ -60,9 +59,7 @@ impl Noise {
             .collect();
         let stored = PERIOD_BYTES + HEADER + PIECE_BYTES;
         let bytes = block.iter().copied().cycle().take(stored).collect();
-        // With a multiple of the period all would begin at the same place.
-        let stride =
-            size_max as usize + usize::from((size_max as usize).is_multiple_of(PERIOD_BYTES));
+        assert!(!stride.is_multiple_of(PERIOD_BYTES), "all would begin at the same place");
         Self { bytes, run, stride }
     }
 
@@ -106,9 +103,8 @@ impl Noise {
     /// Where in the block a message begins.
     #[inline]
     fn place(&self, name: Name) -> usize {
-        // Fibonacci hashing: the upper bits of the product depend on all lower ones.
-        let track = name.connection.wrapping_mul(0x9e37_79b9) >> 16;
-        let ahead = name.number.wrapping_mul(self.stride as u64).wrapping_add(u64::from(track));
+        let track = mix(u64::from(name.connection)) >> 48;
+        let ahead = name.number.wrapping_mul(self.stride as u64).wrapping_add(track);
         #[expect(clippy::cast_possible_truncation, reason = "it is below PERIOD_BYTES")]
         let place = (ahead % PERIOD_BYTES as u64) as usize;
         place
@@ -261,12 +257,12 @@ mod tests {
 
     #[test]
     fn no_two_messages_begin_at_the_same_place() {
-        for size in [1, 64, 16_384, 65_520, 65_521, 65_522, 65_536, 2 * 65_521, 1 << 30] {
-            let noise = Noise::new(1, size);
+        for stride in [1, 64, 1024, 40_493, 65_520, 65_522] {
+            let noise = Noise::new(1, stride);
             let mut is_taken = vec![false; PERIOD_BYTES];
             for number in 1 << 40..(1 << 40) + PERIOD_BYTES as u64 {
                 let place = noise.place(Name { number, ..NAME });
-                assert!(!std::mem::replace(&mut is_taken[place], true), "{size}: {number}");
+                assert!(!std::mem::replace(&mut is_taken[place], true), "{stride}: {number}");
             }
         }
     }

@@ -56,10 +56,10 @@ pub(super) fn connecting(config: &Config, number: u64) -> Result<Fd, Failure> {
         }
     };
     let many = config.churn || config.connections > ONE_SOURCE_MAX;
-    let spread = source(&addr, number);
-    let first = if many { spread } else { None };
-    let sources = [Some(first), (spread != first).then_some(spread)].into_iter().flatten();
-    for source in sources {
+    // One address may have no port left where others have.
+    let spread = (0..u64::from(SOURCES)).map_while(|more| source(&addr, number + more));
+    let any = if many && spread.clone().next().is_some() { None } else { Some(None) };
+    for source in any.into_iter().chain(spread.map(Some)) {
         let fd = Linux.socket(family, kind).map_err(|errno| exhausted(errno, config, number))?;
         let result = prepare(&fd, config, source).and_then(|()| connect(&fd, &addr));
         let Err(errno) = result else { return Ok(fd) };
@@ -98,26 +98,24 @@ fn prepare(fd: &Fd, config: &Config, source: Option<Addr>) -> Result<(), Errno> 
     source.map_or(Ok(()), |source| Linux.bind(fd, &source))
 }
 
-/// Connects a socket of TCP anew whose connection is over on both sides: connecting it to nothing
-/// dissolves what is left. Its options and its source address it keeps, and its place in an epoll.
-/// Work: two system calls, where another socket takes seven.
+/// Connects a socket of TCP anew if its connection is over: connecting it to nothing dissolves
+/// what is left. Its options and its source address it keeps, and its place in an epoll. Work:
+/// three system calls, where another socket takes up to seven.
 ///
-/// Only on loopback: elsewhere our FIN may have been lost, and nobody would send it again.
+/// Who has read the end may still have a FIN of its own under way, if the other side ended first.
+/// Dissolved, it would not send that again, and would answer what comes with a reset. Only when
+/// both are acknowledged the socket has no peer any more.
 pub(super) fn again(fd: &Fd, target: Target) -> Result<(), Errno> {
-    let addr = target.addr();
-    if !matches!(target, Target::Tcp(_)) || !is_loopback(&addr) {
+    if !matches!(target, Target::Tcp(_)) {
         return Err(Errno::EOPNOTSUPP);
     }
-    Linux.connect(fd, &Addr::Unspec)?;
-    connect(fd, &addr)
-}
-
-fn is_loopback(addr: &Addr) -> bool {
-    match addr {
-        Addr::V4(addr) => addr.ip().is_loopback(),
-        Addr::V6(addr) => addr.ip().is_loopback(),
-        Addr::Unix(_) | Addr::Unspec => false,
+    match Linux.getpeername(fd) {
+        Err(Errno::ENOTCONN) => {}
+        Err(errno) => return Err(errno),
+        Ok(_) => return Err(Errno::EALREADY),
     }
+    Linux.connect(fd, &Addr::Unspec)?;
+    connect(fd, &target.addr())
 }
 
 fn connect(fd: &Fd, addr: &Addr) -> Result<(), Errno> {
@@ -139,10 +137,10 @@ fn connect(fd: &Fd, addr: &Addr) -> Result<(), Errno> {
 
 /// Which of loopback's addresses the `number`-th socket comes from, when one is not enough.
 fn source(addr: &Addr, number: u64) -> Option<Addr> {
-    let is_v4 = matches!(addr, Addr::V4(_));
+    let is_loopback = matches!(addr, Addr::V4(addr) if addr.ip().is_loopback());
     let number = u32::try_from(number % u64::from(SOURCES)).unwrap_or(0);
     let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 1, 1)) + number);
-    (is_v4 && is_loopback(addr)).then_some(Addr::V4(std::net::SocketAddrV4::new(source, 0)))
+    is_loopback.then_some(Addr::V4(std::net::SocketAddrV4::new(source, 0)))
 }
 
 fn exhausted(errno: Errno, config: &Config, number: u64) -> Failure {
@@ -153,4 +151,33 @@ fn exhausted(errno: Errno, config: &Config, number: u64) -> Failure {
         };
     }
     Failure::Call { call: "socket", errno }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    use epollite::Shut;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_serves_again_only_when_both_ends_are_acknowledged() {
+        let door = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let target = Target::Tcp(Addr::from(door.local_addr().expect("it is bound")));
+        let config = Config { churn: true, ..Config::new(target) };
+        let fd = connecting(&config, 0).expect("somebody listens");
+        let (mut peer, _) = door.accept().expect("it is connected");
+        assert_eq!(again(&fd, target), Err(Errno::EALREADY), "it is in use");
+        Linux.shutdown(&fd, Shut::Write).expect("it is connected");
+        assert_eq!(peer.read(&mut [0]).expect("the end"), 0);
+        assert_eq!(again(&fd, target), Err(Errno::EALREADY), "the other side has not ended");
+        drop(peer);
+        assert_eq!(again(&fd, target), Ok(()), "it is over");
+        let (peer, _) = door.accept().expect("it is connected again");
+        drop(peer);
+        assert_eq!(again(&fd, target), Err(Errno::EALREADY), "only the other side has ended");
+        Linux.close(fd).expect("it is ours");
+    }
 }
