@@ -53,8 +53,8 @@ pub enum Failure {
     },
     /// No free port is left to connect from.
     Ports {
-        /// How many connections there were.
-        connections: u32,
+        /// How many sockets there were.
+        sockets: u32,
     },
     /// A rate so far above what the server can do that the messages that wait fill the memory.
     Backlog {
@@ -123,9 +123,9 @@ impl fmt::Display for Failure {
                 "{needed} descriptors are needed and the limit is {limit}; raise it (ulimit -Hn) \
                  or take fewer connections"
             ),
-            Self::Ports { connections } => write!(
+            Self::Ports { sockets } => write!(
                 f,
-                "no free port is left to connect from, after {connections} connections; widen \
+                "no free port is left to connect from, after {sockets} sockets; widen \
                  net.ipv4.ip_local_port_range or take fewer"
             ),
             Self::Backlog { waiting } => write!(

@@ -69,7 +69,7 @@ pub(super) fn connecting(config: &Config, number: u64) -> Result<Fd, Failure> {
             return Err(absent(errno));
         }
     }
-    Err(Failure::Ports { connections: u32::try_from(number).unwrap_or(u32::MAX) })
+    Err(Failure::Ports { sockets: u32::try_from(number).unwrap_or(u32::MAX) })
 }
 
 fn prepare(fd: &Fd, config: &Config, source: Option<Addr>) -> Result<(), Errno> {
