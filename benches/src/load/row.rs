@@ -9,7 +9,8 @@ use super::sizes::Sizes;
 const SHORT_BYTES_MAX: u32 = 1024;
 
 /// So far apart other messages of a connection begin in the block: what a buffer still held of one
-/// is never another shifted a little, which would look like bytes lost or added.
+/// of the eighty before is never the right one shifted a little, which would look like bytes lost
+/// or added.
 const APART_BYTES: usize = 40_493;
 
 /// So much of a row is laid out and compared at once: it stays in the first cache.

@@ -173,7 +173,7 @@ impl Stream {
             suspect.came.extend_from_slice(got);
             return;
         }
-        let was_full = self.queue.under_way() as usize == desk.window;
+        let window_was_full = self.queue.under_way() as usize == desk.window;
         // What was not sent yet cannot be an answer, whatever it says.
         let (mut answers, mut wrong) = got.split_at(got.len().min(self.queue.outside()));
         let mut count = 0;
@@ -193,7 +193,7 @@ impl Stream {
             answers = others;
         }
         if count > 0 {
-            self.over(count, was_full, desk);
+            self.over(count, window_was_full, desk);
         }
         if !wrong.is_empty() {
             self.suspect(wrong, desk);
@@ -201,8 +201,8 @@ impl Stream {
     }
 
     /// So many messages are over and done with; as many others may begin.
-    fn over(&mut self, count: u32, was_full: bool, desk: &mut Desk) {
-        if was_full {
+    fn over(&mut self, count: u32, window_was_full: bool, desk: &mut Desk) {
+        if window_was_full {
             self.free = desk.now;
         }
         if desk.answers_pace && !desk.churn {
