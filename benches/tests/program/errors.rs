@@ -132,7 +132,8 @@ fn the_limit_of_descriptors_is_raised_as_far_as_it_goes() {
     run.ended(69, "232 descriptors are needed and the limit is 128");
 }
 
-/// In a network of its own, with 31 ports, and a server that lets everybody queue.
+/// In a network of its own, with 31 ports, and a server that lets everybody queue. Somebody holds
+/// all ports of some sources.
 const FEW_PORTS: &str = r#"
     ip link set lo up
     echo 40000 40030 > /proc/sys/net/ipv4/ip_local_port_range
@@ -140,22 +141,39 @@ const FEW_PORTS: &str = r#"
 import socket, subprocess, sys
 family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
 door = socket.create_server((sys.argv[1], 7001), family=family, backlog=512)
-sys.exit(subprocess.run(sys.argv[2:]).returncode)
+held = []
+for number in range(int(sys.argv[2]) * 31):
+    one = socket.socket()
+    one.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
+    one.bind((f'127.0.1.{1 + number // 31}', 0))
+    one.connect((sys.argv[1], 7001))
+    held.append(one)
+sys.exit(subprocess.run(sys.argv[3:]).returncode)
 " "$@"
 "#;
 
+/// Loads that server, while all ports of so many of loopback's sources are in use.
+fn with_few_ports(address: &str, full_sources: u32, arguments: &str) -> Run {
+    let bench = bench(&format!("load {arguments} --warmup 0 --stall 200ms"));
+    let mut command = Command::new("unshare");
+    command.args(["-rn", "sh", "-c", FEW_PORTS, "sh", address, &full_sources.to_string()]);
+    command.arg(bench.get_program()).args(bench.get_args());
+    command.output().unwrap().into()
+}
+
 #[test]
 fn ports_run_out_where_there_is_but_one_address() {
-    let load = |address: &str, arguments: &str| -> Run {
-        let bench = bench(&format!("load {arguments} -c 100 -n 100 --warmup 0 --stall 200ms"));
-        let mut command = Command::new("unshare");
-        command.args(["-rn", "sh", "-c", FEW_PORTS, "sh", address]);
-        command.arg(bench.get_program()).args(bench.get_args());
-        command.output().unwrap().into()
-    };
-    load("::1", "[::1]:7001").ended(69, "no free port is left to connect from, after 3");
+    with_few_ports("::1", 0, "[::1]:7001 -c 100 -n 100")
+        .ended(69, "no free port is left to connect from, after 3");
     // Loopback has more addresses than one; here it comes as far as loading a server that sleeps.
-    load("127.0.0.1", "127.0.0.1:7001").ended(69, "the server stopped echoing: 100 messages");
+    with_few_ports("127.0.0.1", 0, "127.0.0.1:7001 -c 100 -n 100")
+        .ended(69, "the server stopped echoing: 100 messages");
+}
+
+#[test]
+fn where_a_source_has_no_port_left_the_next_one_serves() {
+    with_few_ports("127.0.0.1", 5, "127.0.0.1:7001 --churn -c 1 -n 1")
+        .ended(69, "the server stopped echoing: 1 messages");
 }
 
 #[test]
