@@ -52,10 +52,23 @@ impl Default for Limits {
     }
 }
 
-/// How often in a row [`Reactor::next`] waits again after a wait that brought nothing: an
-/// interruption, or stale events only. Far more than any burst of signals; and a bound all
-/// the same, so that a descriptor haunting the epoll cannot hold its caller for ever.
-const FRUITLESS_MAX: u32 = 1_000;
+/// Waits in a row that [`Reactor::next`] repeats because a signal interrupted them, or because
+/// they returned stale events only and there was no descriptor to sleep with. Far more than any
+/// burst of signals; and a bound all the same, so that `next` always returns.
+const REPEATS_MAX: u32 = 1_000;
+
+/// Waits in a row that may return stale events only before the reactor sleeps between them. A few
+/// stale events are ordinary: a batch holds them whenever one handler closes another's descriptor.
+const STALE_WAITS_MAX: u32 = 8;
+
+/// How long it sleeps then. One millisecond is the shortest sleep of epoll_wait(2): it keeps a
+/// stale level-triggered registration below one percent of a core, and delays others by no more.
+const STALE_SLEEP_MILLIS: u32 = 1;
+
+/// Events after which a look at the kernel that found its batch full again and again counts as
+/// complete, although stale events may hide some registrations: more than there are descriptors
+/// in any process here, so that only a crowd of stale registrations meets it.
+const SWEEP_EVENTS_MAX: usize = 1 << 16;
 
 /// The registration's own bits among those of its watch: whether it stands on the list of
 /// those to be reported again, and with what. The kernel has no such bits.
@@ -120,9 +133,26 @@ pub struct Reactor<T, K: Kernel = Linux> {
     again_now: usize,
     /// How many deadlines may still be reported in this round, for the same reason.
     timers_now: usize,
-    now: Instant,
+    /// Whatever was ready at this time has been reported. Deadlines are judged by it.
+    reported_until: Instant,
+    /// A look at the kernel that has not seen everything yet, since its batch was full.
+    sweep: Option<Sweep>,
     has_pwait2: bool,
     stale: u64,
+    /// An epoll that watches nothing: what the reactor sleeps with. Made when it is needed.
+    sleeper: Option<Fd>,
+}
+
+/// Several waits that together ask the kernel for everything that was ready at one time.
+///
+/// The kernel's ready list is a queue: what was reported and still is ready goes to its end. So
+/// after as many events as there are registrations each of them has had its place.
+#[derive(Clone, Copy, Debug)]
+struct Sweep {
+    since: Instant,
+    /// Events of living registrations.
+    living: usize,
+    events: usize,
 }
 
 impl<T> Reactor<T> {
@@ -166,9 +196,11 @@ impl<T, K: Kernel> Reactor<T, K> {
             again: VecDeque::new(),
             again_now: 0,
             timers_now: 0,
-            now: Instant::ZERO,
+            reported_until: Instant::ZERO,
+            sweep: None,
             has_pwait2: true,
             stale: 0,
+            sleeper: None,
         })
     }
 
@@ -186,7 +218,7 @@ impl<T, K: Kernel> Reactor<T, K> {
                 watch: &mut registration.watch,
                 timers: &mut self.timers,
                 again: &mut self.again,
-                now: self.now,
+                now: self.reported_until,
             },
         })
     }
@@ -199,31 +231,52 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// reports, then what was to be reported [`again`](Io::again), together with what the
     /// kernel reports of it, then deadlines.
     ///
+    /// Neither `deadline` nor a registration's own counts as passed before the kernel has
+    /// reported everything that was ready at that time, however late this is called and however
+    /// much there is: what arrived in time is reported first
+    /// ([`reported_until`](Self::reported_until)).
+    ///
+    /// Stale events never end the loop. When waits return nothing else, which takes a
+    /// level-triggered registration whose descriptor was closed while a duplicate lives, the
+    /// reactor sleeps for a millisecond between them.
+    ///
     /// # Errors
-    /// * [`Errno::EINTR`]: interrupted a thousand times in a row.
-    /// * [`Errno::ELOOP`]: a thousand times in a row only stale events came: somewhere lives
-    ///   a duplicate of a descriptor that was closed without being deregistered.
+    /// * [`Errno::EINTR`]: interrupted a thousand times in a row; or stale events only, a thousand
+    ///   times, and no descriptor left to sleep with. Nothing is lost: call again.
     ///
     /// Man page: epoll_wait(2), epoll_pwait2(2)
     #[doc(alias = "epoll_wait")]
     pub fn next(&mut self, deadline: Option<Instant>) -> Result<Option<Event>, Errno> {
-        let mut fruitless = Errno::ELOOP;
-        for _ in 0..FRUITLESS_MAX {
+        let (mut repeats, mut stale_waits) = (0, 0);
+        loop {
             if let Some(event) = self.pending() {
                 return Ok(Some(event));
             }
+            if repeats == REPEATS_MAX {
+                return Err(Errno::EINTR);
+            }
+            let stale = self.stale;
             match self.wait(deadline) {
-                // Time is up, whatever this wait has brought: that still goes out.
-                Ok(()) if deadline.is_some_and(|deadline| deadline <= self.now) => {
-                    return Ok(self.pending());
+                Ok(()) => {}
+                Err(errno) if errno.interrupted() => {
+                    repeats += 1;
+                    continue;
                 }
-                Ok(()) => fruitless = Errno::ELOOP,
-                Err(errno) if errno.interrupted() => fruitless = errno,
                 Err(errno) => return Err(errno),
             }
+            if let Some(event) = self.pending() {
+                return Ok(Some(event));
+            }
+            if deadline.is_some_and(|deadline| deadline <= self.reported_until) {
+                return Ok(None);
+            }
+            if self.stale > stale {
+                stale_waits += 1;
+                if stale_waits > STALE_WAITS_MAX && !self.sleep() {
+                    repeats += 1;
+                }
+            }
         }
-        // The last wait has not been looked at.
-        self.pending().map(Some).ok_or(fruitless)
     }
 
     /// The next event of those that the last wait brought; never waits, makes no call. With
@@ -261,7 +314,7 @@ impl<T, K: Kernel> Reactor<T, K> {
             }
         }
         if self.timers_now > 0
-            && let Some(slot) = self.timers.expire(self.now)
+            && let Some(slot) = self.timers.expire(self.reported_until)
         {
             self.timers_now -= 1;
             return self.registrations.token_at(slot).map(|token| Event::Timer { token });
@@ -273,9 +326,10 @@ impl<T, K: Kernel> Reactor<T, K> {
     fn wait(&mut self, deadline: Option<Instant>) -> Result<(), Errno> {
         (self.at, self.len) = (0, 0);
         let until = [deadline, self.timers.earliest()].into_iter().flatten().min();
-        let patience = match until {
+        let asked_at = until.map(|_| self.kernel.now());
+        let patience = match until.zip(asked_at) {
             _ if !self.again.is_empty() => Some(Duration::ZERO),
-            Some(until) => Some(until - self.kernel.now()),
+            Some((until, now)) => Some(until - now),
             None => None,
         };
         let brought = self.epoll_wait(patience)?;
@@ -283,10 +337,50 @@ impl<T, K: Kernel> Reactor<T, K> {
         self.len = brought;
         self.again_now = self.again.len();
         self.timers_now = self.timers.len();
-        if until.is_some() {
-            self.now = self.kernel.now();
+        match until.zip(asked_at) {
+            // The time was up and nothing was ready; and a kernel that returns too early gains
+            // nobody a deadline.
+            Some((until, asked_at)) if brought == 0 && self.again.is_empty() => {
+                self.sweep = None;
+                self.reported_until = until.min(self.kernel.now()).max(asked_at);
+            }
+            Some((_, asked_at)) => self.sweep(asked_at),
+            None => self.sweep = None,
         }
         Ok(())
+    }
+
+    /// Counts what a wait begun at `asked_at` brought. A batch that is not full holds all that
+    /// was ready; a full one may not, so that the kernel is to be asked again.
+    fn sweep(&mut self, asked_at: Instant) {
+        let mut sweep = self.sweep.unwrap_or(Sweep { since: asked_at, living: 0, events: 0 });
+        if self.len < self.batch.len() {
+            self.sweep = None;
+            self.reported_until = asked_at;
+            return;
+        }
+        let names_someone =
+            |event: &&EpollEvent| self.registrations.get(Token::from_bits(event.data())).is_some();
+        sweep.living += self.batch.iter().filter(names_someone).count();
+        sweep.events += self.len;
+        // Beside the registrations there is the waker.
+        let places = self.registrations.len() as usize + 1;
+        if sweep.living > places || sweep.events > 2 * places + SWEEP_EVENTS_MAX {
+            self.reported_until = sweep.since;
+            self.sweep = None;
+        } else {
+            self.sweep = Some(sweep);
+        }
+    }
+
+    /// Sleeps for a moment, since the epoll itself would not let us. Returns whether it could.
+    fn sleep(&mut self) -> bool {
+        if self.sleeper.is_none() {
+            self.sleeper = self.kernel.epoll_create1().ok();
+        }
+        let Some(sleeper) = &self.sleeper else { return false };
+        let slept = self.kernel.epoll_wait(sleeper, &mut self.batch, Some(STALE_SLEEP_MILLIS));
+        slept.is_ok()
     }
 
     fn epoll_wait(&mut self, patience: Option<Duration>) -> Result<usize, Errno> {
@@ -368,6 +462,18 @@ impl<T, K: Kernel> Reactor<T, K> {
         self.stale
     }
 
+    /// The time by which deadlines are judged: whatever was ready then has been reported. As
+    /// libuv's `uv_now` and libev's `ev_now` it lags behind the clock: it moves when the kernel
+    /// is asked, and only while there is a deadline. Work: O(1).
+    ///
+    /// A handler that looks itself whether a connection was silent for too long must judge by
+    /// this and not by the clock: what arrived while the process stood still has not been
+    /// reported yet.
+    #[must_use]
+    pub const fn reported_until(&self) -> Instant {
+        self.reported_until
+    }
+
     /// The epoll itself: readable when an event waits, so that another reactor can wait on
     /// this one (through a [`dup`](Kernel::dup)). Work: O(1).
     pub const fn epoll(&self) -> &Fd {
@@ -400,12 +506,18 @@ fn millis_up(patience: Duration) -> u32 {
 impl<T, K: Kernel> Drop for Reactor<T, K> {
     fn drop(&mut self) {
         for slot in 0..self.slots() {
-            if let Some(token) = self.token_at(slot) {
-                self.close(token);
+            if let Some(token) = self.token_at(slot)
+                && let Some(Registration { fd, .. }) = self.registrations.remove(token)
+            {
+                // The epoll goes too, and with it what a duplicate would keep registered.
+                release(&mut self.kernel, fd);
             }
         }
         if let Some(waker) = self.waker.take() {
             waker.retire(&mut self.kernel);
+        }
+        if let Some(sleeper) = self.sleeper.take() {
+            release(&mut self.kernel, sleeper);
         }
         // The last thing this reactor does with it: nobody else can reach it any more.
         release(&mut self.kernel, Fd::from_raw(self.epoll.raw()));

@@ -6,7 +6,7 @@ use core::fmt;
 
 use super::{Reactor, Registration, patiently};
 use crate::errno::Errno;
-use crate::event::{Exclusive, Interest, Refusal, Trigger, Watch};
+use crate::event::{EPOLLET, EPOLLONESHOT, Exclusive, Interest, Refusal, Trigger, Watch};
 use crate::kernel::release;
 use crate::kernel::{Control, EpollEvent, Fd, Kernel};
 use crate::slab::Full;
@@ -141,18 +141,24 @@ impl<T, K: Kernel> Reactor<T, K> {
     }
 
     /// Ends a registration and closes its descriptor; `None` for a stale token. Work: one
-    /// system call, O(log deadlines).
+    /// system call, two for a level-triggered one, O(log deadlines).
     ///
-    /// It saves the call that [`deregister`](Self::deregister) makes: with the *last*
-    /// duplicate of a descriptor the kernel forgets the registration by itself. That is so
-    /// for a socket that was made or accepted here and never passed on. Where a duplicate may
-    /// live (`dup`, `try_clone`, `fork`), deregister and close: the kernel would go on
-    /// reporting a descriptor that nobody can name.
+    /// With the *last* duplicate of a descriptor the kernel forgets the registration by itself.
+    /// But a duplicate may live that nobody here made: another thread's child process has them
+    /// all between its fork and its exec. What is closed then goes on being reported. In edge
+    /// and one-shot mode that is one stale event for each thing that happens to it, which
+    /// [`next`](Self::next) skips; in level mode it is one in every wait, for as long as the
+    /// duplicate lives. So a level-triggered registration is deregistered before its descriptor
+    /// is closed.
     ///
-    /// Man page: close(2)
+    /// Man page: close(2), epoll(7) (questions 6 and 7)
     pub fn close(&mut self, token: Token) -> Option<T> {
-        let Registration { fd, state, .. } = self.registrations.remove(token)?;
+        let Registration { fd, state, watch } = self.registrations.remove(token)?;
         self.timers.cancel(token.slot());
+        if watch & (EPOLLET | EPOLLONESHOT) == 0 {
+            // Refused or not, the descriptor goes; what is reported of it after that is stale.
+            let _ = self.kernel.epoll_ctl(&self.epoll, Control::Delete, &fd);
+        }
         release(&mut self.kernel, fd);
         Some(state)
     }

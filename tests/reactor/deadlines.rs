@@ -1,9 +1,10 @@
 //! Deadlines of registrations: their order, moving and taking back, and who starves whom.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use epollite::event::EPOLLIN;
-use epollite::{Event, Instant, Interest, Kernel, Linux, Reactor, Token, Trigger};
+use epollite::{Event, Instant, Interest, Kernel, Limits, Linux, Reactor, Token, Trigger};
 
 use super::world::{ask, io, watch};
 
@@ -145,6 +146,77 @@ fn the_earlier_of_both_deadlines_ends_the_wait() {
     assert_eq!(reactor.next(Some(later)), Ok(Some(Event::Timer { token })));
     set(&mut reactor, token, later);
     assert_eq!(reactor.next(Some(soon)), Ok(None));
+}
+
+/// A wait brings 256 events at most. Whoever is not among them is not late for that.
+#[test]
+fn what_arrived_in_time_is_reported_before_its_deadline() {
+    const PAIRS: usize = 600;
+    for trigger in [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot] {
+        let mut reactor = Reactor::new().unwrap();
+        let ready: Vec<Token> = (0..PAIRS)
+            .map(|_| {
+                let fd = Linux.eventfd(1).expect("so many descriptors are to be had");
+                let token = watch(&mut reactor, fd, Interest::READABLE, trigger, ());
+                set(&mut reactor, token, Instant::from_nanos(5));
+                token
+            })
+            .collect();
+        let mut reported = Vec::new();
+        while reported.len() < PAIRS {
+            match reactor.next(None).unwrap() {
+                Some(Event::Io { token, .. }) => {
+                    reported.push(token);
+                    let source = reactor.source(token).unwrap();
+                    source.io.kernel.read(source.io.fd, &mut [0; 8]).unwrap();
+                    reactor.source(token).unwrap().io.cancel_deadline();
+                }
+                other => panic!("{trigger:?}: {other:?} before {} events", PAIRS - reported.len()),
+            }
+        }
+        reported.sort_unstable();
+        assert_eq!(reported, ready, "{trigger:?}: each once");
+        assert_eq!(ask(&mut reactor), None);
+    }
+}
+
+/// A batch that is always full never says that there is nothing more.
+#[test]
+fn deadlines_come_although_every_batch_is_full() {
+    let limits = Limits { events_max: NonZeroU32::new(4).unwrap(), ..Limits::default() };
+    let mut reactor = Reactor::with_limits(Linux, limits).unwrap();
+    let timer = silent(&mut reactor, Some(1));
+    for _ in 0..9 {
+        let busy = Linux.eventfd(1).unwrap();
+        watch(&mut reactor, busy, Interest::READABLE, Trigger::Level, ());
+    }
+    let events =
+        (0..100).position(|_| reactor.next(None).unwrap() == Some(Event::Timer { token: timer }));
+    let events = events.expect("invariant: no crowd of the ready starves a deadline");
+    assert!(events >= 9, "each of the nine had its place before: {events}");
+}
+
+#[test]
+fn a_deadline_of_the_caller_is_not_passed_before_what_is_ready_has_been_reported() {
+    let mut reactor = Reactor::new().unwrap();
+    for _ in 0..300 {
+        let ready = Linux.eventfd(1).unwrap();
+        watch(&mut reactor, ready, Interest::READABLE, Trigger::Edge, ());
+    }
+    let events = (0..=300).position(|_| ask(&mut reactor).is_none());
+    assert_eq!(events, Some(300), "invariant: all that is ready comes before `None`");
+}
+
+#[test]
+fn the_time_of_deadlines_lags_behind_the_clock_and_never_runs_ahead() {
+    let mut reactor = Reactor::<()>::new().unwrap();
+    assert_eq!(reactor.reported_until(), Instant::ZERO);
+    let soon = Linux.now() + Duration::from_micros(300);
+    assert_eq!(reactor.next(Some(soon)), Ok(None));
+    assert_eq!(reactor.reported_until(), soon, "the wait for it found nothing");
+    let before = Linux.now();
+    assert_eq!(ask(&mut reactor), None);
+    assert!((before..=Linux.now()).contains(&reactor.reported_until()));
 }
 
 /// A registration of which no event comes; its deadline is long past, if it has one.
