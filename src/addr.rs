@@ -14,12 +14,14 @@
 //!
 //! Family and scope are in the machine's byte order; port, flowinfo and IP in the network's.
 
+mod packet_info;
 mod text;
 mod unix;
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+pub use packet_info::PacketInfo;
 pub use unix::UnixAddr;
 pub(crate) use unix::{SUN_PATH_BYTES, SUN_PATH_OFFSET};
 

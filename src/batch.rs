@@ -6,7 +6,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::addr::SockAddr;
+use crate::addr::{PacketInfo, SockAddr};
 
 /// Datagrams a call, at most. Past this the cost of the call itself has long vanished beside
 /// that of the datagrams, and what C wants of headers still fits the stack.
@@ -33,6 +33,7 @@ pub struct Batch {
     /// In the order of the batch; each knows its place in `bytes`. Only the first `len` count.
     headers: Vec<Header>,
     len: usize,
+    has_packet_info: bool,
 }
 
 /// What stands beside the bytes of one datagram. A kernel fills it in.
@@ -44,6 +45,8 @@ pub struct Header {
     pub len_bytes: usize,
     /// Whether it was longer than there was room, and the rest is lost (`MSG_TRUNC`).
     pub truncated: bool,
+    /// The address of ours that it came to, or leaves from.
+    pub packet_info: Option<PacketInfo>,
     place: usize,
 }
 
@@ -56,6 +59,8 @@ pub struct Datagram<'a> {
     pub addr: &'a SockAddr,
     /// Whether the rest of it is lost.
     pub truncated: bool,
+    /// The address of ours that it came to, or leaves from.
+    pub packet_info: Option<PacketInfo>,
 }
 
 impl Batch {
@@ -66,8 +71,13 @@ impl Batch {
     /// So many bytes there are not.
     #[must_use]
     pub fn new(datagrams_max: usize, datagram_bytes_max: usize) -> Self {
-        let header =
-            |place| Header { addr: SockAddr::EMPTY, len_bytes: 0, truncated: false, place };
+        let header = |place| Header {
+            addr: SockAddr::EMPTY,
+            len_bytes: 0,
+            truncated: false,
+            packet_info: None,
+            place,
+        };
         let bytes = datagrams_max.checked_mul(datagram_bytes_max);
         let bytes = bytes.expect("a batch fits into memory");
         Self {
@@ -75,7 +85,40 @@ impl Batch {
             datagram_bytes_max,
             headers: (0..datagrams_max).map(header).collect(),
             len: 0,
+            has_packet_info: false,
         }
+    }
+
+    /// Has what is received come with its [`PacketInfo`], and what is sent leave with it. The
+    /// socket must have been told too ([`SocketOption::PacketInfoV4`] and `V6`). Work: O(1).
+    ///
+    /// [`SocketOption::PacketInfoV4`]: crate::SocketOption::PacketInfoV4
+    pub const fn with_packet_info(mut self) -> Self {
+        self.has_packet_info = true;
+        self
+    }
+
+    /// Whether datagrams here have a [`PacketInfo`]. Work: O(1).
+    #[must_use]
+    pub const fn has_packet_info(&self) -> bool {
+        self.has_packet_info
+    }
+
+    /// Makes answers of what was received: each leaves from the address that it came to, where
+    /// that is possible ([`PacketInfo::reply`]). Work: O(n).
+    pub fn reply_from_where_asked(&mut self) {
+        for header in &mut self.headers[..self.len] {
+            header.packet_info = header.packet_info.and_then(PacketInfo::reply);
+        }
+    }
+
+    /// Lets the datagram at `index` leave from whatever address the routing table prefers.
+    /// Returns whether that changes anything. Work: O(1).
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn forget_packet_info(&mut self, index: usize) -> bool {
+        self.headers[..self.len][index].packet_info.take().is_some()
     }
 
     /// Forgets every datagram. Work: O(1).
@@ -91,6 +134,7 @@ impl Batch {
         }
         let header = &mut self.headers[self.len];
         (header.addr, header.len_bytes, header.truncated) = (*to, bytes.len(), false);
+        header.packet_info = None;
         let start = header.place * self.datagram_bytes_max;
         self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
         self.len += 1;
@@ -141,6 +185,7 @@ impl Batch {
             bytes: &self.bytes[start..start + len_bytes],
             addr: &header.addr,
             truncated: header.truncated,
+            packet_info: header.packet_info,
         }
     }
 

@@ -114,7 +114,7 @@ impl Faults {
             }
             Call::Getsockname | Call::Getpeername => &[E::ENOBUFS, E::ENOTCONN],
             Call::Setsockopt | Call::Getsockopt => &[E::ENOMEM, E::ENOPROTOOPT],
-            Call::Recv | Call::Recvfrom | Call::Recvmmsg => &[
+            Call::Recv | Call::Recvfrom | Call::Recvmmsg | Call::Recvmsg => &[
                 E::EINTR,
                 E::ECONNRESET,
                 E::ECONNREFUSED,
@@ -123,7 +123,7 @@ impl Faults {
                 E::ENOMEM,
                 E::ENOBUFS,
             ],
-            Call::Send | Call::Sendto | Call::Sendmmsg => &[
+            Call::Send | Call::Sendto | Call::Sendmmsg | Call::Sendmsg => &[
                 E::EINTR,
                 E::ECONNRESET,
                 E::EPIPE,
@@ -135,6 +135,8 @@ impl Faults {
                 E::ENOBUFS,
                 E::EMSGSIZE,
             ],
+            // A sandbox that knows no such request.
+            Call::Ioctl => &[E::EPERM, E::ENOSYS],
             Call::Shutdown => &[E::ENOTCONN],
             Call::Read | Call::Write | Call::Splice => &[E::EINTR, E::EIO, E::ENOMEM],
             Call::Pipe2 | Call::Eventfd | Call::Signalfd | Call::Dup => {
@@ -148,9 +150,7 @@ impl Faults {
             Call::EpollPwait2 => &[E::EINTR, E::ENOSYS],
             Call::Prlimit => &[E::EPERM],
             // No kernel of ours makes these: there is nothing to refuse.
-            Call::Poll | Call::Select | Call::Ioctl | Call::Fork | Call::Waitpid | Call::Kill => {
-                &[]
-            }
+            Call::Poll | Call::Select | Call::Fork | Call::Waitpid | Call::Kill => &[],
         }
     }
 }

@@ -7,6 +7,7 @@ mod call;
 mod epoll;
 mod fd;
 mod lend;
+mod message;
 mod option;
 mod signal;
 mod tap;
@@ -14,13 +15,14 @@ mod tap;
 pub use call::Call;
 pub use epoll::{Control, EpollEvent};
 pub use fd::Fd;
+pub use message::Message;
 pub use option::{OptionName, SocketOption};
 pub use signal::{SIGINFO_BYTES, Signal, SignalSet};
 pub use tap::{Tap, Tapped};
 
 use core::time::Duration;
 
-use crate::addr::{Addr, Family};
+use crate::addr::{Addr, Family, PacketInfo};
 use crate::batch::Batch;
 use crate::errno::Errno;
 use crate::instant::Instant;
@@ -233,6 +235,55 @@ pub trait Kernel {
     ///
     /// Man page: sendmmsg(2)
     fn sendmmsg(&mut self, socket: &Fd, batch: &Batch, first: usize) -> Result<usize, Errno>;
+
+    /// Reads one datagram, with who sent it and which of our addresses it came to. As
+    /// [`recvfrom`](Self::recvfrom) otherwise. Work: one system call.
+    ///
+    /// # Errors
+    /// As [`recvfrom`](Self::recvfrom).
+    ///
+    /// Man page: recvmsg(2), ip(7), ipv6(7)
+    fn recvmsg(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<Message, Errno> {
+        let _ = (socket, buf);
+        Err(Errno::ENOSYS)
+    }
+
+    /// Sends one datagram to `addr`, from the address of ours that `packet_info` names; never
+    /// raises SIGPIPE. Work: one system call.
+    ///
+    /// # Errors
+    /// As [`sendto`](Self::sendto); and
+    /// * [`Errno::ENETUNREACH`] over IPv4, [`Errno::EINVAL`] over IPv6: `packet_info` names no
+    ///   address of this machine.
+    ///
+    /// Man page: sendmsg(2), ip(7), ipv6(7)
+    fn sendmsg(
+        &mut self,
+        socket: &Fd,
+        buf: &[u8],
+        addr: &Addr,
+        packet_info: Option<PacketInfo>,
+    ) -> Result<usize, Errno> {
+        let _ = (socket, buf, addr, packet_info);
+        Err(Errno::ENOSYS)
+    }
+
+    /// How much of what was sent is still on our side: of TCP the bytes that the peer's kernel
+    /// has not acknowledged, of a Unix socket the memory of what the peer has not read, its
+    /// bookkeeping included. That it falls is how a sender sees that the peer reads.
+    /// Work: one system call.
+    ///
+    /// # Errors
+    /// * [`Errno::EINVAL`]: a TCP listener.
+    /// * [`Errno::ENOTTY`]: no socket.
+    ///
+    /// Man page: ioctl(2), tcp(7) and unix(7), `SIOCOUTQ`
+    #[doc(alias = "SIOCOUTQ")]
+    #[doc(alias = "TIOCOUTQ")]
+    fn ioctl_outq(&mut self, socket: &Fd) -> Result<usize, Errno> {
+        let _ = socket;
+        Err(Errno::ENOSYS)
+    }
 
     /// Ends one direction or both. Work: one system call.
     ///

@@ -62,7 +62,7 @@ pub mod reactor;
 pub mod server;
 pub mod task;
 
-pub use addr::{Addr, AddrError, Family, SockAddr, UnixAddr};
+pub use addr::{Addr, AddrError, Family, PacketInfo, SockAddr, UnixAddr};
 pub use batch::{Batch, DATAGRAMS_A_CALL_MAX, Datagram, Header};
 pub use counted::{Counted, Counts};
 pub use echo::Echo;
@@ -72,7 +72,7 @@ pub use errno::NoErrno;
 pub use event::{Event, Exclusive, Interest, Ready, Refusal, Trigger, Watch};
 pub use faulty::{Faults, Faulty};
 pub use instant::Instant;
-pub use kernel::{Call, Control, EpollEvent, Fd, Kernel, Kind, Limit, OptionName};
+pub use kernel::{Call, Control, EpollEvent, Fd, Kernel, Kind, Limit, Message, OptionName};
 pub use kernel::{Resource, Shut, Signal, SignalSet, SocketOption, Tap, Tapped};
 pub use linux::Linux;
 pub use owed::{Owed, TooMuch};

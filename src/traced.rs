@@ -132,6 +132,7 @@ fn messages(batch: &Batch, first: usize, count: usize, is_sent: bool) -> Argumen
         bytes: Bytes::of(datagram.bytes),
         room: if is_sent { datagram.bytes.len() } else { batch.datagram_bytes_max() },
         truncated: datagram.truncated,
+        packet_info: datagram.packet_info,
     };
     A::Messages(batch.iter().skip(first).take(count).map(message).collect())
 }
@@ -174,6 +175,9 @@ const fn option_name(name: OptionName) -> (&'static str, &'static str) {
         OptionName::JoinV4 => ("SOL_IP", "IP_ADD_MEMBERSHIP"),
         OptionName::JoinV6 => ("SOL_IPV6", "IPV6_ADD_MEMBERSHIP"),
         OptionName::GroupInterfaceV4 => ("SOL_IP", "IP_MULTICAST_IF"),
+        OptionName::PacketInfoV4 => ("SOL_IP", "IP_PKTINFO"),
+        OptionName::PacketInfoV6 => ("SOL_IPV6", "IPV6_RECVPKTINFO"),
+        OptionName::OutOfBandInline => ("SOL_SOCKET", "SO_OOBINLINE"),
         OptionName::Error => ("SOL_SOCKET", "SO_ERROR"),
     }
 }
@@ -188,6 +192,9 @@ fn option_value(option: SocketOption) -> (Argument, i64) {
         | O::NoDelay(on)
         | O::QuickAck(on)
         | O::KeepAlive(on)
+        | O::PacketInfoV4(on)
+        | O::PacketInfoV6(on)
+        | O::OutOfBandInline(on)
         | O::V6Only(on) => i64::from(on),
         O::KeepIdleSeconds(amount)
         | O::KeepIntervalSeconds(amount)

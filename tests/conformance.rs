@@ -11,6 +11,8 @@ mod arrivals;
 mod ends;
 #[path = "conformance/interest.rs"]
 mod interest;
+#[path = "conformance/local_addresses.rs"]
+mod local_addresses;
 #[path = "conformance/meeting.rs"]
 mod meeting;
 #[path = "conformance/messages.rs"]
@@ -27,6 +29,8 @@ mod options;
 mod others;
 #[path = "conformance/room.rs"]
 mod room;
+#[path = "conformance/send_queue.rs"]
+mod send_queue;
 #[path = "conformance/stage.rs"]
 mod stage;
 #[path = "conformance/trace.rs"]

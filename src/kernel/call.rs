@@ -26,6 +26,9 @@ pub enum Call {
     Sendto,
     Recvmmsg,
     Sendmmsg,
+    Recvmsg,
+    Sendmsg,
+    Ioctl,
     Shutdown,
     Read,
     Write,
@@ -43,7 +46,6 @@ pub enum Call {
     Prlimit,
     Poll,
     Select,
-    Ioctl,
     Fork,
     Waitpid,
     Kill,
@@ -61,7 +63,7 @@ const _: () = {
 
 impl Call {
     /// Every call, in the order of [`Kernel`](super::Kernel), then those that are none of its.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::Socket,
         Self::Socketpair,
         Self::Bind,
@@ -78,6 +80,9 @@ impl Call {
         Self::Sendto,
         Self::Recvmmsg,
         Self::Sendmmsg,
+        Self::Recvmsg,
+        Self::Sendmsg,
+        Self::Ioctl,
         Self::Shutdown,
         Self::Read,
         Self::Write,
@@ -95,7 +100,6 @@ impl Call {
         Self::Prlimit,
         Self::Poll,
         Self::Select,
-        Self::Ioctl,
         Self::Fork,
         Self::Waitpid,
         Self::Kill,
@@ -127,6 +131,9 @@ impl Call {
             Self::Sendto => "sendto",
             Self::Recvmmsg => "recvmmsg",
             Self::Sendmmsg => "sendmmsg",
+            Self::Recvmsg => "recvmsg",
+            Self::Sendmsg => "sendmsg",
+            Self::Ioctl => "ioctl",
             Self::Shutdown => "shutdown",
             Self::Read => "read",
             Self::Write => "write",
@@ -144,7 +151,6 @@ impl Call {
             Self::Prlimit => "prlimit",
             Self::Poll => "poll",
             Self::Select => "select",
-            Self::Ioctl => "ioctl",
             Self::Fork => "fork",
             Self::Waitpid => "waitpid",
             Self::Kill => "kill",

@@ -5,10 +5,10 @@
 use core::time::Duration;
 
 use super::{
-    Control, EpollEvent, Fd, Kernel, Kind, Limit, OptionName, Resource, Shut, SignalSet,
+    Control, EpollEvent, Fd, Kernel, Kind, Limit, Message, OptionName, Resource, Shut, SignalSet,
     SocketOption,
 };
-use crate::addr::{Addr, Family};
+use crate::addr::{Addr, Family, PacketInfo};
 use crate::batch::Batch;
 use crate::errno::Errno;
 use crate::instant::Instant;
@@ -92,6 +92,27 @@ impl<K: Kernel + ?Sized> Kernel for &mut K {
     #[inline]
     fn sendmmsg(&mut self, socket: &Fd, batch: &Batch, first: usize) -> Result<usize, Errno> {
         (**self).sendmmsg(socket, batch, first)
+    }
+
+    #[inline]
+    fn recvmsg(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<Message, Errno> {
+        (**self).recvmsg(socket, buf)
+    }
+
+    #[inline]
+    fn sendmsg(
+        &mut self,
+        socket: &Fd,
+        buf: &[u8],
+        addr: &Addr,
+        packet_info: Option<PacketInfo>,
+    ) -> Result<usize, Errno> {
+        (**self).sendmsg(socket, buf, addr, packet_info)
+    }
+
+    #[inline]
+    fn ioctl_outq(&mut self, socket: &Fd) -> Result<usize, Errno> {
+        (**self).ioctl_outq(socket)
     }
 
     #[inline]

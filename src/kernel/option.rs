@@ -61,6 +61,14 @@ pub enum SocketOption {
     },
     /// `IP_MULTICAST_IF`: sends to groups from the interface that has this address.
     GroupInterfaceV4(Ipv4Addr),
+    /// `IP_PKTINFO`: each datagram comes with the address that it was sent to
+    /// ([`PacketInfo`](crate::PacketInfo)).
+    PacketInfoV4(bool),
+    /// `IPV6_RECVPKTINFO`: the same; on a dual-stack socket of IPv4 datagrams too.
+    PacketInfoV6(bool),
+    /// `SO_OOBINLINE`: urgent bytes stay where they stand among the others. Without it a plain
+    /// read leaves them out. TCP inherits it from the listener, a Unix socket does not.
+    OutOfBandInline(bool),
     /// `SO_ERROR`: the pending error. Reading takes it; it cannot be set.
     Error(Option<Errno>),
 }
@@ -90,12 +98,15 @@ pub enum OptionName {
     JoinV4,
     JoinV6,
     GroupInterfaceV4,
+    PacketInfoV4,
+    PacketInfoV6,
+    OutOfBandInline,
     Error,
 }
 
 impl OptionName {
     /// Every name there is, for those who go through them all.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::ReuseAddr,
         Self::ReusePort,
         Self::Broadcast,
@@ -116,6 +127,9 @@ impl OptionName {
         Self::JoinV4,
         Self::JoinV6,
         Self::GroupInterfaceV4,
+        Self::PacketInfoV4,
+        Self::PacketInfoV6,
+        Self::OutOfBandInline,
         Self::Error,
     ];
 }
@@ -145,6 +159,9 @@ impl SocketOption {
             Self::JoinV4 { .. } => OptionName::JoinV4,
             Self::JoinV6 { .. } => OptionName::JoinV6,
             Self::GroupInterfaceV4(_) => OptionName::GroupInterfaceV4,
+            Self::PacketInfoV4(_) => OptionName::PacketInfoV4,
+            Self::PacketInfoV6(_) => OptionName::PacketInfoV6,
+            Self::OutOfBandInline(_) => OptionName::OutOfBandInline,
             Self::Error(_) => OptionName::Error,
         }
     }

@@ -6,10 +6,10 @@
 use core::time::Duration;
 
 use super::{
-    Call, Control, EpollEvent, Fd, Kernel, Kind, Limit, OptionName, Resource, Shut, SignalSet,
-    SocketOption,
+    Call, Control, EpollEvent, Fd, Kernel, Kind, Limit, Message, OptionName, Resource, Shut,
+    SignalSet, SocketOption,
 };
-use crate::addr::{Addr, Family};
+use crate::addr::{Addr, Family, PacketInfo};
 use crate::batch::Batch;
 use crate::errno::Errno;
 use crate::instant::Instant;
@@ -135,6 +135,27 @@ impl<K: Kernel, T: Tap> Kernel for Tapped<K, T> {
     #[inline]
     fn sendmmsg(&mut self, socket: &Fd, batch: &Batch, first: usize) -> Result<usize, Errno> {
         self.through(Call::Sendmmsg, |kernel| kernel.sendmmsg(socket, batch, first))
+    }
+
+    #[inline]
+    fn recvmsg(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<Message, Errno> {
+        self.through(Call::Recvmsg, |kernel| kernel.recvmsg(socket, buf))
+    }
+
+    #[inline]
+    fn sendmsg(
+        &mut self,
+        socket: &Fd,
+        buf: &[u8],
+        addr: &Addr,
+        packet_info: Option<PacketInfo>,
+    ) -> Result<usize, Errno> {
+        self.through(Call::Sendmsg, |kernel| kernel.sendmsg(socket, buf, addr, packet_info))
+    }
+
+    #[inline]
+    fn ioctl_outq(&mut self, socket: &Fd) -> Result<usize, Errno> {
+        self.through(Call::Ioctl, |kernel| kernel.ioctl_outq(socket))
     }
 
     #[inline]

@@ -7,6 +7,7 @@
 use core::mem::{MaybeUninit, zeroed};
 use core::ptr::null_mut;
 
+use super::control::{CONTROL_BYTES, Control};
 use super::result::small_count;
 use crate::addr::SockAddr;
 use crate::batch::{Batch, DATAGRAMS_A_CALL_MAX as A_CALL_MAX};
@@ -17,6 +18,8 @@ use crate::kernel::Fd;
 struct Headers {
     messages: [MaybeUninit<libc::mmsghdr>; A_CALL_MAX],
     parts: [MaybeUninit<libc::iovec>; A_CALL_MAX],
+    /// Of the messages that have any.
+    controls: [MaybeUninit<Control>; A_CALL_MAX],
     len: usize,
 }
 
@@ -25,6 +28,7 @@ impl Headers {
         Self {
             messages: [const { MaybeUninit::uninit() }; A_CALL_MAX],
             parts: [const { MaybeUninit::uninit() }; A_CALL_MAX],
+            controls: [const { MaybeUninit::uninit() }; A_CALL_MAX],
             len: 0,
         }
     }
@@ -49,6 +53,16 @@ impl Headers {
         self.len += 1;
     }
 
+    /// Gives the message that was added last a control message of `len` bytes.
+    fn control(&mut self, control: Control, len: usize) {
+        let at = self.len - 1;
+        let control: *mut Control = self.controls[at].write(control);
+        // SAFETY: only the first `len` headers are looked at, and `push` has written them all.
+        let message = unsafe { self.messages[at].assume_init_mut() };
+        message.msg_hdr.msg_control = control.cast();
+        message.msg_hdr.msg_controllen = len as _;
+    }
+
     #[expect(clippy::cast_possible_truncation, reason = "at most A_CALL_MAX")]
     const fn count(&self) -> libc::c_uint {
         self.len as libc::c_uint
@@ -57,29 +71,40 @@ impl Headers {
 
 pub(super) fn recvmmsg(socket: &Fd, batch: &mut Batch) -> Result<usize, Errno> {
     let mut headers = Headers::new();
+    let has_packet_info = batch.has_packet_info();
     for (bytes, header) in batch.room() {
         if headers.is_full() {
             break;
         }
         let addr = header.addr.buffer_mut().as_mut_ptr();
         headers.push(bytes.as_mut_ptr(), bytes.len(), addr, SockAddr::LEN_MAX);
+        if has_packet_info {
+            headers.control(Control::EMPTY, CONTROL_BYTES);
+        }
     }
     let messages = headers.messages.as_mut_ptr().cast();
-    // SAFETY: the messages point into `headers.parts`, which stays where it is until the call
-    // returns. recvmmsg(2) writes into the first `count` headers, which are initialised, and
+    // SAFETY: the messages point into `headers.parts` and `controls`, which stay where they are
+    // until the call returns. recvmmsg(2) writes into the first `count` headers, which are initialised, and
     // through them into the batch's room, each piece no longer than said; the batch is
     // borrowed exclusively and nothing touches it until the call returns. No timeout: the
     // argument of that name is not one.
     let returned =
         unsafe { libc::recvmmsg(socket.raw(), messages, headers.count(), 0, null_mut()) };
     let count = small_count(returned)?;
-    for ((_, header), message) in batch.room().zip(&headers.messages).take(count) {
+    let came = headers.messages.iter().zip(&headers.controls);
+    for ((_, header), (message, control)) in batch.room().zip(came).take(count) {
         // SAFETY: only the first `len` headers are looked at, `push` has written them all,
         // and the kernel says it filled `count` of them.
         let message = unsafe { message.assume_init_ref() };
         header.addr.set_len(message.msg_hdr.msg_namelen);
         header.len_bytes = message.msg_len as usize;
         header.truncated = message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
+        header.packet_info = if has_packet_info {
+            // SAFETY: each of the first `len` has been written then, beside its header.
+            unsafe { control.assume_init_ref() }.packet_info()
+        } else {
+            None
+        };
     }
     batch.filled(count);
     Ok(count)
@@ -95,11 +120,15 @@ pub(super) fn sendmmsg(socket: &Fd, batch: &Batch, first: usize) -> Result<usize
             addr.as_bytes().as_ptr().cast_mut(),
             addr.socklen(),
         );
+        if let Some(info) = datagram.packet_info {
+            let (control, len) = Control::of(info);
+            headers.control(control, len);
+        }
     }
     let messages = headers.messages.as_mut_ptr().cast();
-    // SAFETY: the messages point into `headers.parts`, which stays where it is until the call
-    // returns. sendmmsg(2) reads the first `count` headers, which are initialised, and through
-    // them the batch's bytes and addresses, which are borrowed; it writes only each header's
+    // SAFETY: the messages point into `headers.parts` and `controls`, which stay where they are
+    // until the call returns. sendmmsg(2) reads the first `count` headers, which are initialised,
+    // and through them the batch's bytes and addresses, which are borrowed; it writes only each header's
     // `msg_len`. It keeps no pointer afterwards.
     let returned =
         unsafe { libc::sendmmsg(socket.raw(), messages, headers.count(), libc::MSG_NOSIGNAL) };

@@ -5,9 +5,11 @@
 
 #![expect(unsafe_code, reason = "this is where the system calls are made")]
 
+mod control;
 mod epoll;
 mod file;
 mod layout;
+mod message;
 mod mmsg;
 mod numbers;
 mod option;
@@ -19,12 +21,12 @@ mod socket;
 
 use core::time::Duration;
 
-use crate::addr::{Addr, Family};
+use crate::addr::{Addr, Family, PacketInfo};
 use crate::batch::Batch;
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::kernel::{
-    Control, EpollEvent, Fd, Kernel, Kind, Limit, OptionName, Resource, Shut, SignalSet,
+    Control, EpollEvent, Fd, Kernel, Kind, Limit, Message, OptionName, Resource, Shut, SignalSet,
     SocketOption,
 };
 
@@ -131,6 +133,27 @@ impl Kernel for Linux {
     #[inline]
     fn sendmmsg(&mut self, socket: &Fd, batch: &Batch, first: usize) -> Result<usize, Errno> {
         mmsg::sendmmsg(socket, batch, first)
+    }
+
+    #[inline]
+    fn recvmsg(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<Message, Errno> {
+        message::recvmsg(socket, buf)
+    }
+
+    #[inline]
+    fn sendmsg(
+        &mut self,
+        socket: &Fd,
+        buf: &[u8],
+        addr: &Addr,
+        packet_info: Option<PacketInfo>,
+    ) -> Result<usize, Errno> {
+        message::sendmsg(socket, buf, addr, packet_info)
+    }
+
+    #[inline]
+    fn ioctl_outq(&mut self, socket: &Fd) -> Result<usize, Errno> {
+        socket::ioctl_outq(socket)
     }
 
     #[inline]

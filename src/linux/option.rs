@@ -32,6 +32,9 @@ const fn place(name: OptionName) -> (i32, i32) {
         OptionName::JoinV4 => (libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP),
         OptionName::JoinV6 => (libc::IPPROTO_IPV6, libc::IPV6_ADD_MEMBERSHIP),
         OptionName::GroupInterfaceV4 => (libc::IPPROTO_IP, libc::IP_MULTICAST_IF),
+        OptionName::PacketInfoV4 => (libc::IPPROTO_IP, libc::IP_PKTINFO),
+        OptionName::PacketInfoV6 => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+        OptionName::OutOfBandInline => (libc::SOL_SOCKET, libc::SO_OOBINLINE),
         OptionName::Error => (libc::SOL_SOCKET, libc::SO_ERROR),
     }
 }
@@ -54,6 +57,9 @@ pub(super) fn setsockopt(socket: &Fd, option: SocketOption) -> Result<(), Errno>
         | O::NoDelay(on)
         | O::QuickAck(on)
         | O::KeepAlive(on)
+        | O::PacketInfoV4(on)
+        | O::PacketInfoV6(on)
+        | O::OutOfBandInline(on)
         | O::V6Only(on) => i32::from(on),
         O::KeepIdleSeconds(amount)
         | O::KeepIntervalSeconds(amount)
@@ -134,6 +140,9 @@ pub(super) fn getsockopt(socket: &Fd, name: OptionName) -> Result<SocketOption, 
         N::QuickAck => O::QuickAck(on),
         N::KeepAlive => O::KeepAlive(on),
         N::V6Only => O::V6Only(on),
+        N::PacketInfoV4 => O::PacketInfoV4(on),
+        N::PacketInfoV6 => O::PacketInfoV6(on),
+        N::OutOfBandInline => O::OutOfBandInline(on),
         N::KeepIdleSeconds => O::KeepIdleSeconds(amount),
         N::KeepIntervalSeconds => O::KeepIntervalSeconds(amount),
         N::KeepCount => O::KeepCount(amount),

@@ -150,3 +150,11 @@ pub(super) fn shutdown(socket: &Fd, how: Shut) -> Result<(), Errno> {
     // SAFETY: shutdown(2) takes two numbers and touches no memory of ours.
     done(unsafe { libc::shutdown(socket.raw(), how) })
 }
+
+pub(super) fn ioctl_outq(socket: &Fd) -> Result<usize, Errno> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: ioctl(2) with TIOCOUTQ (which SIOCOUTQ is another name of) writes one `int` at
+    // `bytes`, which lives until it returns, and keeps no pointer.
+    done(unsafe { libc::ioctl(socket.raw(), libc::TIOCOUTQ, &raw mut bytes) })?;
+    Ok(usize::try_from(bytes).unwrap_or(0))
+}

@@ -10,13 +10,13 @@ use super::signal::Signals;
 use super::socket::Socket;
 use super::view::Sim;
 use super::world::{FileId, Node, Result, World};
-use crate::addr::{Addr, Family};
+use crate::addr::{Addr, Family, PacketInfo};
 use crate::batch::Batch;
 use crate::errno::Errno;
 use crate::event::{EPOLLIN, EPOLLOUT};
 use crate::instant::Instant;
 use crate::kernel::{
-    Control, EpollEvent, Fd, Kernel, Kind, Limit, OptionName, Resource, Shut, SignalSet,
+    Control, EpollEvent, Fd, Kernel, Kind, Limit, Message, OptionName, Resource, Shut, SignalSet,
     SocketOption,
 };
 
@@ -146,6 +146,26 @@ impl Kernel for Sim {
         self.with_socket(socket, |world, file| {
             world.unless_interrupted()?.sendmmsg(file, batch, first)
         })
+    }
+
+    fn recvmsg(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<Message> {
+        self.with_socket(socket, |world, file| world.unless_interrupted()?.recvmsg(file, buf))
+    }
+
+    fn sendmsg(
+        &mut self,
+        socket: &Fd,
+        buf: &[u8],
+        addr: &Addr,
+        packet_info: Option<PacketInfo>,
+    ) -> Result<usize> {
+        self.with_socket(socket, |world, file| {
+            world.unless_interrupted()?.sendmsg(file, buf, Some(addr), packet_info)
+        })
+    }
+
+    fn ioctl_outq(&mut self, socket: &Fd) -> Result<usize> {
+        self.with(socket, World::outq)
     }
 
     fn shutdown(&mut self, socket: &Fd, how: Shut) -> Result<()> {

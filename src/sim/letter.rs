@@ -5,11 +5,13 @@
 
 use alloc::collections::VecDeque;
 use core::mem;
+use core::net::IpAddr;
 
 use super::socket::{BYTES_CAME, Protocol};
 use super::world::{FileId, Result, World, take};
 use crate::addr::Addr;
 use crate::errno::Errno;
+use crate::kernel::Message;
 
 /// The longest piece without pages of its own.
 ///
@@ -29,6 +31,8 @@ pub(super) struct Letter {
     pub(super) bytes: VecDeque<u8>,
     /// Who sent it; `Unspec` is somebody without a name.
     pub(super) from: Addr,
+    /// UDP only: where it was sent to.
+    pub(super) to: Option<IpAddr>,
     pub(super) sender: FileId,
     /// What it costs: a Unix socket's sender until its last byte is read, UDP's receiver.
     pub(super) cost: usize,
@@ -39,7 +43,8 @@ pub(super) struct Letter {
 impl Letter {
     pub(super) fn new(sender: FileId, from: Addr, bytes: &[u8]) -> Self {
         let cost = cost(bytes.len());
-        Self { bytes: bytes.iter().copied().collect(), from, sender, cost, has_rights: false }
+        let bytes = bytes.iter().copied().collect();
+        Self { bytes, from, to: None, sender, cost, has_rights: false }
     }
 }
 
@@ -84,10 +89,10 @@ impl World {
         }
     }
 
-    /// Reads one datagram: how much of it there was, and who sent it.
+    /// Reads one datagram: how much of it there was, who sent it, and where to.
     ///
     /// Reference: net/ipv4/udp.c: `udp_recvmsg`, net/unix/af_unix.c: `__unix_dgram_recvmsg`
-    pub(super) fn recv_datagram(&mut self, file: FileId, buf: &mut [u8]) -> Result<(usize, Addr)> {
+    pub(super) fn recv_datagram(&mut self, file: FileId, buf: &mut [u8]) -> Result<Message> {
         let socket = self.socket(file);
         if let Some(errno) = socket.error.take() {
             return Err(errno);
@@ -97,7 +102,8 @@ impl World {
         take(&mut letter.bytes, buf);
         self.wake_waiting(file);
         self.refund(letter.sender, letter.cost);
-        Ok((len, letter.from))
+        let packet_info = letter.to.and_then(|to| self.packet_info(file, to));
+        Ok(Message { len_bytes: len, from: letter.from, packet_info })
     }
 
     /// What is unread is lost, and its senders have room again.

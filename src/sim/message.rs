@@ -6,14 +6,17 @@ use super::world::{FileId, Result, World};
 use crate::addr::{Addr, SockAddr};
 use crate::batch::{Batch, DATAGRAMS_A_CALL_MAX as A_CALL_MAX};
 use crate::errno::Errno;
+use crate::kernel::Message;
 
 impl World {
     /// Reference: net/socket.c: `do_recvmmsg`
     pub(super) fn recvmmsg(&mut self, file: FileId, batch: &mut Batch) -> Result<usize> {
         let mut count = 0;
+        let has_packet_info = batch.has_packet_info();
         for (bytes, header) in batch.room().take(A_CALL_MAX) {
-            match self.recv(file, bytes) {
-                Ok((len, from)) => {
+            match self.recvmsg(file, bytes) {
+                Ok(Message { len_bytes: len, from, packet_info }) => {
+                    header.packet_info = packet_info.filter(|_| has_packet_info);
                     header.addr = match from {
                         Addr::Unspec => SockAddr::EMPTY,
                         from => from.encode(),
@@ -41,7 +44,7 @@ impl World {
             }
             let addr = datagram.addr.decode().map_err(|_| Errno::EAFNOSUPPORT)?;
             let addr = Some(&addr).filter(|_| !datagram.addr.as_bytes().is_empty());
-            match self.send(file, datagram.bytes, addr) {
+            match self.sendmsg(file, datagram.bytes, addr, datagram.packet_info) {
                 Ok(_) => count += 1,
                 Err(errno) if count == 0 => return Err(errno),
                 Err(_) => break,

@@ -26,7 +26,7 @@ pub(super) struct Options {
 }
 
 /// What an option is unless it is set.
-const DEFAULTS: [SocketOption; 15] = [
+const DEFAULTS: [SocketOption; 18] = [
     SocketOption::ReuseAddr(false),
     SocketOption::ReusePort(false),
     SocketOption::Broadcast(false),
@@ -42,6 +42,9 @@ const DEFAULTS: [SocketOption; 15] = [
     SocketOption::DeferAcceptSeconds(0),
     SocketOption::V6Only(false),
     SocketOption::GroupInterfaceV4(Ipv4Addr::UNSPECIFIED),
+    SocketOption::PacketInfoV4(false),
+    SocketOption::PacketInfoV6(false),
+    SocketOption::OutOfBandInline(false),
 ];
 
 /// The least that `SO_RCVBUF` and `SO_SNDBUF` come to.
@@ -85,8 +88,12 @@ impl Socket {
             | OptionName::NotSentLowBytes
             | OptionName::UserTimeoutMillis
             | OptionName::DeferAcceptSeconds => self.protocol() == Protocol::Tcp,
-            OptionName::V6Only | OptionName::JoinV6 => self.family == Family::Inet6,
-            OptionName::JoinV4 | OptionName::GroupInterfaceV4 => !self.is_unix(),
+            OptionName::V6Only | OptionName::JoinV6 | OptionName::PacketInfoV6 => {
+                self.family == Family::Inet6
+            }
+            OptionName::JoinV4 | OptionName::GroupInterfaceV4 | OptionName::PacketInfoV4 => {
+                !self.is_unix()
+            }
             _ => true,
         }
     }

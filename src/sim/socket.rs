@@ -17,10 +17,10 @@ use super::letter::Letter;
 use super::options::Options;
 use super::tcp::Tcp;
 use super::world::{ANYTHING, FileId, Later, Node, Result, World, bit};
-use crate::addr::{Addr, Family};
+use crate::addr::{Addr, Family, PacketInfo};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
-use crate::kernel::{Kind, Shut};
+use crate::kernel::{Kind, Message, Shut, SocketOption};
 
 /// The key of the wake-up for bytes: it says nothing to who waits for an end only.
 ///
@@ -141,7 +141,8 @@ impl Socket {
             return !self.letters.is_empty();
         }
         // The urgent byte at the very front is not there for who reads plainly.
-        let urgent = usize::from(self.tcp.urgent_at == Some(0));
+        let is_inline = self.options.has(SocketOption::OutOfBandInline(true));
+        let urgent = usize::from(self.tcp.urgent_at == Some(0) && !is_inline);
         self.tcp.inbox.len() >= self.options.low_bytes + urgent
     }
 
@@ -207,8 +208,9 @@ impl World {
         }
     }
 
-    /// Reads one message: how much of it there was, and who sent it. A stream says no names.
-    pub(super) fn recv(&mut self, file: FileId, buf: &mut [u8]) -> Result<(usize, Addr)> {
+    /// Reads one message: how much of it there was, who sent it, and where to. A stream says no
+    /// names.
+    pub(super) fn recvmsg(&mut self, file: FileId, buf: &mut [u8]) -> Result<Message> {
         let socket = self.socket(file);
         let protocol = socket.protocol();
         if socket.kind == Kind::Datagram {
@@ -226,7 +228,12 @@ impl World {
             Protocol::Tcp => self.recv_tcp(file, buf)?,
             _ => self.recv_unix(file, buf)?,
         };
-        Ok((count, Addr::Unspec))
+        Ok(Message { len_bytes: count, from: Addr::Unspec, packet_info: None })
+    }
+
+    /// As [`recvmsg`](Self::recvmsg), without the address it was sent to.
+    pub(super) fn recv(&mut self, file: FileId, buf: &mut [u8]) -> Result<(usize, Addr)> {
+        self.recvmsg(file, buf).map(|message| (message.len_bytes, message.from))
     }
 
     /// Reads what `buf` has room for.
@@ -236,10 +243,21 @@ impl World {
 
     /// Sends one message, to `addr` if there is one, or to the peer.
     pub(super) fn send(&mut self, file: FileId, buf: &[u8], addr: Option<&Addr>) -> Result<usize> {
+        self.sendmsg(file, buf, addr, None)
+    }
+
+    /// As [`send`](Self::send); a UDP datagram leaves from where `info` says. Others pass it over.
+    pub(super) fn sendmsg(
+        &mut self,
+        file: FileId,
+        buf: &[u8],
+        addr: Option<&Addr>,
+        info: Option<PacketInfo>,
+    ) -> Result<usize> {
         let socket = self.socket(file);
         let protocol = socket.protocol();
         match protocol {
-            Protocol::Udp => return self.send_udp(file, buf, addr),
+            Protocol::Udp => return self.send_udp(file, buf, addr, info),
             Protocol::UnixDatagram => return self.send_unix_datagram(file, buf, addr),
             // A stream has one peer: TCP ignores the address, Unix minds it.
             Protocol::UnixStream if addr.is_some() => {
@@ -283,6 +301,24 @@ impl World {
             self.wake(peer, ANYTHING);
         }
         if protocol == Protocol::Udp && !is_connected { Err(Errno::ENOTCONN) } else { Ok(()) }
+    }
+
+    /// What was sent and is still on our side.
+    ///
+    /// Reference: net/ipv4/tcp.c: `tcp_ioctl`, net/unix/af_unix.c: `unix_ioctl`,
+    /// net/ipv4/udp.c: `udp_ioctl`
+    pub(super) fn outq(&mut self, file: FileId) -> Result<usize> {
+        match &self.at(file).node {
+            Node::Socket(socket) => match (socket.protocol(), socket.state) {
+                (Protocol::Tcp, State::Listening) => Err(Errno::EINVAL),
+                (Protocol::Tcp, _) => Ok(socket.tcp.unanswered()),
+                (Protocol::UnixStream | Protocol::UnixDatagram, _) => Ok(socket.unread_cost),
+                // It has left when the call that sent it returns.
+                (Protocol::Udp, _) => Ok(0),
+            },
+            Node::Epoll(_) => Err(Errno::EINVAL),
+            _ => Err(Errno::ENOTTY),
+        }
     }
 
     pub(super) fn close_socket(&mut self, file: FileId) {

@@ -48,6 +48,13 @@ pub(super) struct Tcp {
     is_orphan: bool,
 }
 
+impl Tcp {
+    /// Bytes that the peer's kernel has not acknowledged; our end counts as one.
+    pub(super) fn unanswered(&self) -> usize {
+        self.outbox.len() + usize::from(self.end_follows || self.end_unanswered)
+    }
+}
+
 impl World {
     /// Takes as many bytes as the peer and then our own buffer have room for.
     ///
@@ -86,10 +93,12 @@ impl World {
             return Err(Errno::ENOTCONN);
         }
         if socket.tcp.urgent_at == Some(0) && !buf.is_empty() {
-            // The urgent byte itself is no part of what is read plainly.
-            socket.tcp.inbox.pop_front();
             socket.tcp.urgent_at = None;
-            self.pull(file);
+            // The urgent byte itself is no part of what is read plainly, unless it was asked for.
+            if !socket.options.has(SocketOption::OutOfBandInline(true)) {
+                socket.tcp.inbox.pop_front();
+                self.pull(file);
+            }
         }
         let socket = self.socket(file);
         if socket.tcp.inbox.is_empty() {

@@ -4,10 +4,11 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+use super::group::LOOPBACK;
 use super::letter::Letter;
-use super::name::{destination, fits, source};
+use super::name::{destination, fits, is_ours, source};
 use super::world::{FileId, Result, World};
-use crate::addr::{Addr, Family};
+use crate::addr::{Addr, Family, PacketInfo};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLOUT};
 use crate::kernel::{Kind, SocketOption};
@@ -45,6 +46,7 @@ impl World {
         file: FileId,
         buf: &[u8],
         addr: Option<&Addr>,
+        info: Option<PacketInfo>,
     ) -> Result<usize> {
         // Whatever comes of it, who sends has a port from here on.
         // Reference: net/ipv4/af_inet.c: `inet_send_prepare`
@@ -66,6 +68,11 @@ impl World {
         if addr.is_some() && to.port() == Some(0) {
             return Err(Errno::EINVAL);
         }
+        // Reference: net/ipv4/route.c: `ip_route_output_key_hash`,
+        // net/ipv6/datagram.c: `ip6_datagram_send_ctl`
+        if info.is_some_and(|info| !is_ours(info.addr.to_canonical())) {
+            return Err(if is_v4 { Errno::ENETUNREACH } else { Errno::EINVAL });
+        }
         let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
         if is_broadcast && !socket.options.has(SocketOption::Broadcast(true)) {
             return Err(Errno::EACCES);
@@ -80,13 +87,40 @@ impl World {
         if socket.write_shut {
             return Err(Errno::EPIPE);
         }
-        self.transmit(file, buf, &to, ip);
+        self.transmit(file, buf, &to, ip, info.map(|info| info.addr));
         Ok(buf.len())
     }
 
-    fn transmit(&mut self, file: FileId, buf: &[u8], to: &Addr, ip: IpAddr) {
+    /// What the socket was told to say of a datagram that was sent to `to`: the address that an
+    /// answer leaves from.
+    ///
+    /// Reference: net/ipv4/ip_sockglue.c: `ipv4_pktinfo_prepare`,
+    /// net/ipv6/datagram.c: `ip6_datagram_recv_common_ctl`
+    pub(super) fn packet_info(&mut self, file: FileId, to: IpAddr) -> Option<PacketInfo> {
+        let options = &self.socket(file).options;
+        let interface = LOOPBACK;
+        match to {
+            IpAddr::V4(ip) if options.has(SocketOption::PacketInfoV4(true)) => {
+                let is_many = ip.is_multicast() || ip.is_broadcast();
+                let addr = if is_many { source(to) } else { to };
+                Some(PacketInfo { addr, interface })
+            }
+            IpAddr::V4(ip) if options.has(SocketOption::PacketInfoV6(true)) => {
+                Some(PacketInfo { addr: ip.to_ipv6_mapped().into(), interface })
+            }
+            IpAddr::V6(_) if options.has(SocketOption::PacketInfoV6(true)) => {
+                Some(PacketInfo { addr: to, interface })
+            }
+            _ => None,
+        }
+    }
+
+    fn transmit(&mut self, file: FileId, buf: &[u8], to: &Addr, ip: IpAddr, mine: Option<IpAddr>) {
         let local = self.socket(file).local;
-        let from = local.map(|local| match local.ip() {
+        let from = local.map(|local| match mine.or(local.ip()) {
+            Some(chosen) if mine.is_some() => {
+                SocketAddr::new(chosen.to_canonical(), local.port().unwrap_or(0)).into()
+            }
             Some(mine) if mine.is_unspecified() => {
                 SocketAddr::new(source(ip), local.port().unwrap_or(0)).into()
             }
@@ -95,7 +129,8 @@ impl World {
         // It leaves our buffer before it arrives: there is room again, and that is an edge each time.
         // Reference: net/core/sock.c: `sock_def_write_space_wfree`
         self.wake(file, EPOLLOUT);
-        let letter = || Letter::new(file, from.unwrap_or(Addr::Unspec), buf);
+        let letter =
+            || Letter { to: Some(ip), ..Letter::new(file, from.unwrap_or(Addr::Unspec), buf) };
         if ip.is_multicast() {
             for found in self.who_hears(to, from) {
                 self.post(found, letter());

@@ -10,13 +10,13 @@ use super::{
     Argument as A, Returned, Traced, count, done, family, fd, kind, made, messages, name, number,
     option_name, option_value, read_bytes,
 };
-use crate::addr::{Addr, Family};
+use crate::addr::{Addr, Family, PacketInfo, SockAddr};
 use crate::batch::Batch;
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::kernel::{
-    Call, Control, EpollEvent, Fd, Kernel, Kind, Limit, OptionName, Resource, Shut, SignalSet,
-    SocketOption,
+    Call, Control, EpollEvent, Fd, Kernel, Kind, Limit, Message, OptionName, Resource, Shut,
+    SignalSet, SocketOption,
 };
 
 const NULL: A = A::Name("NULL");
@@ -150,6 +150,45 @@ impl<K: Kernel> Kernel for Traced<K> {
         let len = number(batch.len().saturating_sub(first));
         let arguments = vec![fd(socket), went, len, A::Name("MSG_NOSIGNAL")];
         self.write_down(Call::Sendmmsg, span, arguments, count(result));
+        result
+    }
+
+    fn recvmsg(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<Message, Errno> {
+        let (span, result) = self.timed(|kernel| kernel.recvmsg(socket, buf));
+        let came = result.map_or(A::Name("..."), |message| came(buf, &message));
+        let length = result.map(|message| message.len_bytes);
+        let arguments = vec![fd(socket), came, A::Name("MSG_TRUNC")];
+        self.write_down(Call::Recvmsg, span, arguments, count(length));
+        result
+    }
+
+    fn sendmsg(
+        &mut self,
+        socket: &Fd,
+        buf: &[u8],
+        addr: &Addr,
+        packet_info: Option<PacketInfo>,
+    ) -> Result<usize, Errno> {
+        let (span, result) = self.timed(|kernel| kernel.sendmsg(socket, buf, addr, packet_info));
+        let went = A::Message(super::Message {
+            addr: *addr,
+            addr_room: None,
+            addr_len: addr.encode().socklen(),
+            bytes: Bytes::of(buf),
+            room: buf.len(),
+            truncated: false,
+            packet_info,
+        });
+        let arguments = vec![fd(socket), went, A::Name("MSG_NOSIGNAL")];
+        self.write_down(Call::Sendmsg, span, arguments, count(result));
+        result
+    }
+
+    fn ioctl_outq(&mut self, socket: &Fd) -> Result<usize, Errno> {
+        let (span, result) = self.timed(|kernel| kernel.ioctl_outq(socket));
+        let value = |bytes: usize| A::Value(bytes.try_into().unwrap_or(i64::MAX));
+        let arguments = vec![fd(socket), A::Name("TIOCOUTQ"), result.map_or(A::Name("..."), value)];
+        self.write_down(Call::Ioctl, span, arguments, done(&result));
         result
     }
 
@@ -288,6 +327,19 @@ impl<K: Kernel> Kernel for Traced<K> {
     fn now(&mut self) -> Instant {
         self.kernel.now()
     }
+}
+
+/// A datagram that was received into `buf`.
+fn came(buf: &[u8], message: &Message) -> A {
+    A::Message(super::Message {
+        addr: message.from,
+        addr_room: Some(SockAddr::LEN_MAX),
+        addr_len: message.from.encode().socklen(),
+        bytes: Bytes::of(&buf[..message.len_bytes.min(buf.len())]),
+        room: buf.len(),
+        truncated: message.len_bytes > buf.len(),
+        packet_info: message.packet_info,
+    })
 }
 
 /// Two descriptors that were made.

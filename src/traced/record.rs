@@ -5,10 +5,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
-use crate::addr::{Addr, UnixAddr};
+use crate::addr::{Addr, PacketInfo, UnixAddr};
 use crate::errno::Errno;
 use crate::event;
 use crate::instant::Instant;
@@ -73,6 +73,8 @@ pub enum Argument {
     Events(Vec<EpollEvent>),
     /// Datagrams, each with its address, the room it had or its length, and its length.
     Messages(Vec<Message>),
+    /// One datagram, of recvmsg or sendmsg.
+    Message(Message),
     /// A set of signals.
     Signals(SignalSet),
     /// A duration as a timespec.
@@ -107,6 +109,8 @@ pub struct Message {
     pub room: usize,
     /// Whether it was longer than its room.
     pub truncated: bool,
+    /// The address of ours that it came to, or leaves from.
+    pub packet_info: Option<PacketInfo>,
 }
 
 /// Bytes that strace prints of a string.
@@ -196,7 +200,12 @@ impl fmt::Display for Argument {
             Self::AddrLen(room, len) => write!(f, "[{room} => {len}]"),
             Self::Event(event) => epoll_event(f, *event),
             Self::Events(events) => list(f, events, |f, event| epoll_event(f, *event)),
-            Self::Messages(messages) => list(f, messages, message),
+            Self::Messages(messages) => list(f, messages, |f, message| {
+                f.write_str("{msg_hdr=")?;
+                header(f, message)?;
+                write!(f, ", msg_len={}}}", message.bytes.len())
+            }),
+            Self::Message(message) => header(f, message),
             Self::Signals(signals) => signal_set(f, *signals),
             Self::Timespec(time) => {
                 write!(f, "{{tv_sec={}, tv_nsec={}}}", time.as_secs(), time.subsec_nanos())
@@ -314,23 +323,44 @@ fn epoll_event(f: &mut fmt::Formatter<'_>, event: EpollEvent) -> fmt::Result {
     write!(f, ", data={{u32={low}, u64={}}}}}", event.data())
 }
 
-fn message(f: &mut fmt::Formatter<'_>, message: &Message) -> fmt::Result {
-    f.write_str("{msg_hdr={msg_name=")?;
+/// A `struct msghdr`.
+fn header(f: &mut fmt::Formatter<'_>, message: &Message) -> fmt::Result {
+    f.write_str("{msg_name=")?;
     sockaddr(f, &message.addr)?;
     f.write_str(", msg_namelen=")?;
     if let Some(room) = message.addr_room {
         write!(f, "{room} => ")?;
     }
-    let flags = if message.truncated { "MSG_TRUNC" } else { "0" };
-    write!(
-        f,
-        "{}, msg_iov=[{{iov_base={}, iov_len={}}}], msg_iovlen=1, msg_controllen=0, \
-         msg_flags={flags}}}, msg_len={}}}",
-        message.addr_len,
-        message.bytes,
-        message.room,
-        message.bytes.len()
-    )
+    let (addr_len, bytes, room) = (message.addr_len, &message.bytes, message.room);
+    write!(f, "{addr_len}, msg_iov=[{{iov_base={bytes}, iov_len={room}}}], msg_iovlen=1, ")?;
+    match message.packet_info {
+        None => f.write_str("msg_controllen=0")?,
+        Some(info) => control(f, info, message.addr_room.is_some())?,
+    }
+    write!(f, ", msg_flags={}}}", if message.truncated { "MSG_TRUNC" } else { "0" })
+}
+
+/// The control message that carries a [`PacketInfo`]. The interface is its number, where strace
+/// looks its name up. Of an IPv4 datagram that came, the second address is not known here.
+fn control(f: &mut fmt::Formatter<'_>, info: PacketInfo, is_received: bool) -> fmt::Result {
+    let PacketInfo { addr, interface } = info;
+    match addr {
+        IpAddr::V4(ip) => {
+            let to = if is_received { "..." } else { "inet_addr(\"0.0.0.0\")" };
+            write!(
+                f,
+                "msg_control=[{{cmsg_len=28, cmsg_level=SOL_IP, cmsg_type=IP_PKTINFO, \
+                 cmsg_data={{ipi_ifindex={interface}, ipi_spec_dst=inet_addr(\"{ip}\"), \
+                 ipi_addr={to}}}}}], msg_controllen=32"
+            )
+        }
+        IpAddr::V6(ip) => write!(
+            f,
+            "msg_control=[{{cmsg_len=36, cmsg_level=SOL_IPV6, cmsg_type=IPV6_PKTINFO, \
+             cmsg_data={{inet_pton(AF_INET6, \"{ip}\"), ipi6_ifindex={interface}}}}}], \
+             msg_controllen=40"
+        ),
+    }
 }
 
 fn signal_set(f: &mut fmt::Formatter<'_>, signals: SignalSet) -> fmt::Result {

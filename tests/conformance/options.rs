@@ -11,7 +11,7 @@ const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x1234);
 
 #[test]
 fn options() {
-    const NAMES: [OptionName; 19] = [
+    const NAMES: [OptionName; 22] = [
         OptionName::ReuseAddr,
         OptionName::ReusePort,
         OptionName::Broadcast,
@@ -30,6 +30,9 @@ fn options() {
         OptionName::JoinV4,
         OptionName::JoinV6,
         OptionName::GroupInterfaceV4,
+        OptionName::PacketInfoV4,
+        OptionName::PacketInfoV6,
+        OptionName::OutOfBandInline,
         OptionName::Error,
     ];
     for name in NAMES {
@@ -37,7 +40,7 @@ fn options() {
             let _ = stage.k.getsockopt(fd, name);
         });
     }
-    const SET: [SocketOption; 24] = [
+    const SET: [SocketOption; 27] = [
         SocketOption::ReuseAddr(true),
         SocketOption::ReusePort(true),
         SocketOption::Broadcast(true),
@@ -61,6 +64,9 @@ fn options() {
         SocketOption::JoinV6 { group: GROUP_V6, interface: 1 },
         SocketOption::JoinV6 { group: GROUP_V6, interface: 9_999 },
         SocketOption::JoinV6 { group: Ipv6Addr::LOCALHOST, interface: 1 },
+        SocketOption::PacketInfoV4(true),
+        SocketOption::PacketInfoV6(true),
+        SocketOption::OutOfBandInline(true),
         SocketOption::Error(None),
     ];
     for option in SET {

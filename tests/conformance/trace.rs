@@ -52,6 +52,9 @@ impl Names {
                 Argument::Messages(messages) => {
                     messages.iter_mut().for_each(|message| message.addr = self.addr(message.addr));
                 }
+                Argument::Message(message) => message.addr = self.addr(message.addr),
+                // How much fills a queue is a setting of the machine.
+                Argument::Value(bytes) if record.call == Call::Ioctl => *bytes = (*bytes).min(1),
                 // Where a buffer lies that was not touched.
                 Argument::Address(at) => *at = 0,
                 _ => {}

@@ -1,0 +1,42 @@
+//! What was sent and is still on our side (`SIOCOUTQ`): how a sender sees that the peer reads.
+
+use crate::misuse::on_each;
+use crate::same;
+
+#[test]
+fn the_send_queue_of_each() {
+    on_each(|stage, fd| {
+        let _ = stage.k.ioctl_outq(fd);
+    });
+}
+
+#[test]
+fn the_send_queue_falls_when_the_peer_reads_and_not_before() {
+    for is_tcp in [true, false] {
+        same(
+            |stage| {
+                let (near, far) = stage.pair(is_tcp);
+                let fresh = stage.k.ioctl_outq(&near);
+                stage.see("fresh", fresh);
+                let sent = stage.fill(&near);
+                let full = stage.k.ioctl_outq(&near).unwrap();
+                let again = stage.k.ioctl_outq(&near).unwrap();
+                stage.see("full, and stays so", full > 0 && full == again);
+                stage.drain(&far, sent / 2);
+                let half = stage.k.ioctl_outq(&near).unwrap();
+                stage.see("half is read", half < full);
+                stage.drain(&far, sent);
+                let empty = stage.k.ioctl_outq(&near);
+                stage.see("all is read", empty);
+                stage.close_all([near, far]);
+            },
+            &[
+                "fresh: Ok(0)",
+                "no room: true",
+                "full, and stays so: true",
+                "half is read: true",
+                "all is read: Ok(0)",
+            ],
+        );
+    }
+}
