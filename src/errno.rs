@@ -336,6 +336,21 @@ impl Errno {
                 | Self::ETIMEDOUT
         )
     }
+
+    /// Does `accept` say that the descriptor is no listener, or none any more? A TCP listener that
+    /// was shut (`shutdown` on a duplicate of it, `ss -K`) is ready for ever and says `EINVAL`
+    /// each time: asking again does not heal it. Close it. Work: O(1).
+    ///
+    /// ```
+    /// # use epollite::Errno;
+    /// assert!(Errno::EINVAL.never_accepts() && !Errno::EMFILE.never_accepts());
+    /// ```
+    ///
+    /// Man page: accept(2)
+    #[must_use]
+    pub const fn never_accepts(self) -> bool {
+        matches!(self, Self::EBADF | Self::EINVAL | Self::ENOTSOCK)
+    }
 }
 
 impl fmt::Display for Errno {
@@ -454,6 +469,7 @@ mod tests {
                 errno.interrupted(),
                 errno.exhausted(),
                 errno.transient_accept(),
+                errno.never_accepts(),
             ];
             let asked = policies.iter().filter(|asked| **asked).count();
             assert!(asked <= 1, "{errno} asks for {asked} policies");

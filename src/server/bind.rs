@@ -3,6 +3,7 @@
 //! Knows a kernel, and no reactor: what it returns is not registered anywhere.
 
 use core::fmt;
+use core::net::IpAddr;
 
 use crate::addr::{Addr, Family};
 use crate::errno::Errno;
@@ -37,9 +38,11 @@ pub struct BindError {
 }
 
 /// A listening socket on `addr`, and the address it really has (port 0 becomes a port).
-/// Work: at most nine system calls.
+/// Work: at most ten system calls.
 ///
-/// What connections inherit is set here, once: no delay, and probes of silent peers. An IPv6
+/// What connections inherit is set here, once: no delay, probes of silent peers, and that urgent
+/// bytes are read where they stand among the others (RFC 862 echoes whatever it receives). A Unix
+/// connection inherits nothing: out-of-band bytes are left out of what is read there. An IPv6
 /// address means IPv6 alone.
 ///
 /// # Errors
@@ -59,14 +62,18 @@ pub fn bind_stream<K: Kernel>(
             set(kernel, socket, SocketOption::ReuseAddr(true))?;
             set(kernel, socket, SocketOption::NoDelay(true))?;
             set(kernel, socket, SocketOption::KeepAlive(true))?;
+            set(kernel, socket, SocketOption::OutOfBandInline(true))?;
         }
         bind(kernel, socket, addr, family, sharing)?;
         kernel.listen(socket, BACKLOG).map_err(|errno| BindError { call: Call::Listen, errno })
     })
 }
 
-/// A datagram socket on `addr`, and the address it really has. Work: at most seven system
+/// A datagram socket on `addr`, and the address it really has. Work: at most eight system
 /// calls.
+///
+/// On a wildcard address it tells of each datagram which address it came to
+/// ([`PacketInfo`](crate::PacketInfo)): an answer must leave from there.
 ///
 /// `SO_REUSEADDR` is left alone: on UDP it would share the port in silence.
 ///
@@ -81,8 +88,28 @@ pub fn bind_datagram<K: Kernel>(
 ) -> Result<(Fd, Addr), BindError> {
     open(kernel, addr, Kind::Datagram, |kernel, socket, family| {
         set(kernel, socket, SocketOption::ReceiveBufferBytes(DATAGRAM_BUFFER_BYTES))?;
-        bind(kernel, socket, addr, family, sharing)
+        bind(kernel, socket, addr, family, sharing)?;
+        tell_local_addresses(kernel, socket, addr)
+            .map_err(|errno| BindError { call: Call::Setsockopt, errno })
     })
+}
+
+/// Has a datagram socket that is bound to `addr` tell of each datagram which address of ours it
+/// came to, when there may be several. Work: at most one system call.
+pub(super) fn tell_local_addresses<K: Kernel>(
+    kernel: &mut K,
+    socket: &Fd,
+    addr: &Addr,
+) -> Result<(), Errno> {
+    match addr.ip() {
+        Some(IpAddr::V4(ip)) if ip.is_unspecified() => {
+            kernel.setsockopt(socket, SocketOption::PacketInfoV4(true))
+        }
+        Some(IpAddr::V6(ip)) if ip.is_unspecified() => {
+            kernel.setsockopt(socket, SocketOption::PacketInfoV6(true))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes a socket, has `prepare` do the rest, asks for its name; closes it when any fails.

@@ -27,7 +27,7 @@ use crate::linux::Linux;
 use crate::reactor::{Io, Limits, Reactor, Waker};
 use crate::token::Token;
 use door::Door;
-use guest::{Guest, Served, wrapped_millis};
+use guest::{Guest, Served};
 
 /// What a registration is to this server.
 #[derive(Debug)]
@@ -191,18 +191,29 @@ impl<K: Kernel, X> Server<K, X> {
     /// What epoll_wait(2) said; the server can go no further then. An interrupted wait is no
     /// error.
     pub fn turn(&mut self, deadline: Option<Instant>) -> Result<Turn, Errno> {
-        if self.is_over() {
-            return Ok(Turn::Over);
-        }
-        let leaving = self.leaving.filter(|_| !self.has_left);
-        let until = [deadline, leaving].into_iter().flatten().min();
-        let mut event = match self.reactor.next(until) {
-            Ok(event) => event,
-            Err(errno) if errno.interrupted() => return Ok(Turn::Served),
-            Err(errno) => return Err(errno),
-        };
+        // What an earlier turn left when it handed an event out is served first: until then
+        // nobody is late.
+        let mut event = self.reactor.pending();
         if event.is_none() {
-            return Ok(if self.is_over() { Turn::Over } else { Turn::Idle });
+            let now = self.reactor.reported_until();
+            if self.is_over(now) {
+                return Ok(Turn::Over);
+            }
+            let leaving = self.leaving.filter(|_| !self.has_left);
+            let until = [deadline, leaving].into_iter().flatten().min();
+            event = match self.reactor.next(until) {
+                Ok(event) => event,
+                Err(errno) if errno.interrupted() => {
+                    // Again and again: the kernel tells nothing, and the end cannot wait for it.
+                    let now = self.reactor.kernel().now();
+                    return Ok(if self.is_over(now) { Turn::Over } else { Turn::Served });
+                }
+                Err(errno) => return Err(errno),
+            };
+        }
+        if event.is_none() {
+            let now = self.reactor.reported_until();
+            return Ok(if self.is_over(now) { Turn::Over } else { Turn::Idle });
         }
         while let Some(came) = event {
             if let Some(foreign) = self.serve(came) {
@@ -214,10 +225,11 @@ impl<K: Kernel, X> Server<K, X> {
     }
 
     /// Whether we were leaving and have left. Who is still here when patience ends is shown
-    /// out, busy or not.
-    fn is_over(&mut self) -> bool {
+    /// out, busy or not; but not before all that had arrived by then has been served, which is
+    /// so of what had arrived by `now`.
+    fn is_over(&mut self, now: Instant) -> bool {
         let Some(leaving) = self.leaving.filter(|_| !self.has_left) else { return false };
-        if self.guests > 0 && self.reactor.kernel().now() >= leaving {
+        if self.guests > 0 && now >= leaving {
             self.each_guest(|server, token| server.farewell(token, Left::Expired));
         }
         self.has_left = self.guests == 0;
@@ -257,7 +269,7 @@ impl<K: Kernel, X> Server<K, X> {
         let served =
             guest.serve(&mut source.io, ready, &mut self.buf, &self.config, &mut self.stats);
         if self.config.idle.is_some() && served != Served::Spurious {
-            guest.active_millis = wrapped_millis(source.io.kernel.now());
+            guest.was_active(source.io.kernel.now());
         }
         if self.config.tell && self.stats.bytes_in > before {
             let bytes = usize::try_from(self.stats.bytes_in - before).unwrap_or(usize::MAX);
@@ -270,7 +282,7 @@ impl<K: Kernel, X> Server<K, X> {
     }
 
     fn check_patience(&mut self, token: Token) -> bool {
-        let now = self.reactor.kernel().now();
+        let now = self.reactor.reported_until();
         let Some(mut source) = self.reactor.source(token) else { return false };
         let Role::Guest(guest) = source.state else { return false };
         let was_idled = guest.idled;

@@ -49,9 +49,10 @@ pub(super) struct Tcp {
 }
 
 impl Tcp {
-    /// Bytes that the peer's kernel has not acknowledged; our end counts as one.
+    /// Bytes that the peer's kernel has not acknowledged; our end counts as one until it has gone.
+    /// (Linux counts it until it is acknowledged, some 40 ms later.)
     pub(super) fn unanswered(&self) -> usize {
-        self.outbox.len() + usize::from(self.end_follows || self.end_unanswered)
+        self.outbox.len() + usize::from(self.end_follows)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What was sent and is still on our side (`SIOCOUTQ`): how a sender sees that the peer reads.
 
+use epollite::Shut;
+
 use crate::misuse::on_each;
 use crate::same;
 
@@ -8,6 +10,27 @@ fn the_send_queue_of_each() {
     on_each(|stage, fd| {
         let _ = stage.k.ioctl_outq(fd);
     });
+}
+
+#[test]
+fn an_end_that_has_arrived_is_in_no_send_queue() {
+    for is_tcp in [true, false] {
+        same(
+            |stage| {
+                let (near, far) = stage.pair(is_tcp);
+                stage.send(&near, b"last words");
+                stage.recv(&far, 10).unwrap();
+                // Of TCP the end counts as a byte until it is acknowledged, which the peer puts off.
+                stage.k.shutdown(&near, Shut::Write).unwrap();
+                stage.settle();
+                stage.close(far);
+                let left = stage.k.ioctl_outq(&near);
+                stage.see("the peer has closed", left);
+                stage.close(near);
+            },
+            &["recv 10: Ok(\"last words\")", "the peer has closed: Ok(0)"],
+        );
+    }
 }
 
 #[test]

@@ -128,6 +128,14 @@ pub enum Note {
         /// Why.
         why: Left,
     },
+    /// A listener can accept no more, and has been closed: it was shut by somebody who has a
+    /// duplicate of it. The others go on. Told whatever [`Config::tell`] says.
+    ListenerFailed {
+        /// What [`open`](super::Server::open) had returned.
+        token: Token,
+        /// What accept4(2) said.
+        errno: Errno,
+    },
     /// Nothing is accepted for now. Told whatever [`Config::tell`] says.
     Paused {
         /// Why: what accept4(2) said, or `None` at the limit of connections.

@@ -51,9 +51,11 @@ pub(super) struct Door {
 /// What trying to accept once came to.
 enum Entry {
     Entered,
-    Gone,
+    Gone(Errno),
     Nobody,
     NoRoom(Option<Errno>),
+    /// It accepts no more.
+    Dead(Errno),
 }
 
 impl<K: Kernel, X> Server<K, X> {
@@ -69,7 +71,8 @@ impl<K: Kernel, X> Server<K, X> {
     /// or the server waits in accept4(2) for ever. Work: two system calls.
     ///
     /// # Errors
-    /// What getsockname(2) or epoll_ctl(2) said; the socket is closed then.
+    /// What getsockname(2) or epoll_ctl(2) said; [`Errno::ESHUTDOWN`] after
+    /// [`stop`](Self::stop). The socket is closed then.
     pub fn open(&mut self, listener: Fd) -> Result<Token, Errno> {
         self.open_as(listener, None)
     }
@@ -89,6 +92,10 @@ impl<K: Kernel, X> Server<K, X> {
     }
 
     fn open_as(&mut self, listener: Fd, herd: Option<Herd>) -> Result<Token, Errno> {
+        if self.leaving.is_some() {
+            release(self.reactor.kernel(), listener);
+            return Err(Errno::ESHUTDOWN);
+        }
         let local = match self.reactor.kernel().getsockname(&listener) {
             Ok(name) => name.family() == Some(Family::Unix),
             Err(errno) => {
@@ -96,8 +103,21 @@ impl<K: Kernel, X> Server<K, X> {
                 return Err(errno);
             }
         };
-        let token = self.hang(listener, Door { local, herd }).map_err(Errno::from)?;
+        let door = Door { local, herd };
+        let has_to_wait =
+            self.is_paused && (herd.is_some() || self.door_trigger() != Trigger::Edge);
+        let hung = if has_to_wait {
+            let role = Role::Door(door);
+            self.reactor.register_or_close(listener, Interest::NONE, Trigger::Edge, role)
+        } else {
+            self.hang(listener, door)
+        };
+        let token = hung.map_err(Errno::from)?;
         self.doors.push(token);
+        if self.is_paused {
+            // Should there be no other, somebody has to end the pause.
+            self.retry_later();
+        }
         Ok(token)
     }
 
@@ -124,7 +144,7 @@ impl<K: Kernel, X> Server<K, X> {
         let Some((listener, role)) = self.reactor.deregister(old) else { return true };
         let Role::Door(door) = role else { unreachable!("it was a door just now") };
         let hung = if interest == Interest::NONE {
-            self.reactor.register_or_close(listener, interest, Trigger::Level, Role::Door(door))
+            self.reactor.register_or_close(listener, interest, Trigger::Edge, Role::Door(door))
         } else {
             self.hang(listener, door)
         };
@@ -170,21 +190,28 @@ impl<K: Kernel, X> Server<K, X> {
         if self.is_paused {
             return false;
         }
-        let mut came = false;
+        let (mut came, mut gone) = (false, None);
         for _ in 0..self.config.accepts_max {
             match self.accept_one(door, local) {
                 Entry::Entered => came = true,
-                Entry::Gone => self.stats.aborted += 1,
+                Entry::Gone(errno) => {
+                    gone = Some(errno);
+                    self.stats.aborted += 1;
+                }
                 Entry::Nobody => return came,
                 Entry::NoRoom(errno) => {
                     self.pause(errno);
                     return came;
                 }
+                Entry::Dead(errno) => {
+                    self.bury(door, errno);
+                    return true;
+                }
             }
         }
-        if !came {
+        if !came && gone.is_some() {
             // Failures only, one after the other: whatever it is, it can wait.
-            self.pause(Some(Errno::ECONNABORTED));
+            self.pause(gone);
         } else if self.door_trigger() == Trigger::Edge
             && let Some(mut source) = self.reactor.source(door)
         {
@@ -201,10 +228,18 @@ impl<K: Kernel, X> Server<K, X> {
         match source.io.accept() {
             Ok(Some((socket, peer))) => self.welcome(socket, peer, local),
             Ok(None) => Entry::Nobody,
-            Err(errno) if errno.transient_accept() => Entry::Gone,
-            // Out of something, or a listener that is none: neither gets better by asking.
+            Err(errno) if errno.transient_accept() => Entry::Gone(errno),
+            Err(errno) if errno.never_accepts() => Entry::Dead(errno),
+            // Out of something: that gets no better by asking.
             Err(errno) => Entry::NoRoom(Some(errno)),
         }
+    }
+
+    /// Closes a listener that accepts no more: it would be ready for ever.
+    fn bury(&mut self, door: Token, errno: Errno) {
+        self.doors.retain(|&other| other != door);
+        self.reactor.close(door);
+        self.tell(Note::ListenerFailed { token: door, errno });
     }
 
     fn welcome(&mut self, socket: Fd, peer: Addr, local: bool) -> Entry {
@@ -287,6 +322,10 @@ impl<K: Kernel, X> Server<K, X> {
             // Nobody reminds us of who came meanwhile: look, as if somebody had.
             Trigger::Edge if interest == Interest::READABLE => source.io.again(Ready::READABLE),
             Trigger::Edge => {}
+            // A hang-up or an error cannot be masked: by level it would be told for ever.
+            _ if interest == Interest::NONE => {
+                return source.io.rearm(interest, Trigger::Edge).is_ok();
+            }
             _ => return source.io.rearm(interest, trigger).is_ok(),
         }
         true
@@ -309,7 +348,7 @@ impl<K: Kernel, X> Server<K, X> {
             {
                 // Every entry leaves the queue, whoever is gone already too.
                 for _ in 0..QUEUED_MAX {
-                    let (Entry::Entered | Entry::Gone) = self.accept_one(door, local) else {
+                    let (Entry::Entered | Entry::Gone(_)) = self.accept_one(door, local) else {
                         break;
                     };
                 }
