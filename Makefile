@@ -95,7 +95,7 @@ test: tools ## every test: facts, laws, real clients, bad input
 NIGHTLY  := $(CARGO) +nightly
 TARGET   ?= server
 SECONDS  ?= 60
-FUZZ     := slab timer owed batch addr args echo server fairness datagram task reactor sim_vs_linux
+FUZZ     := slab timer owed batch addr args echo server fairness idle datagram task reactor sim_vs_linux
 TRIPLE   := x86_64-unknown-linux-gnu
 
 .PHONY: fuzz

@@ -13,6 +13,8 @@ pub mod datagram;
 pub mod echo;
 #[path = "laws/fairness.rs"]
 pub mod fairness;
+#[path = "laws/idle.rs"]
+pub mod idle;
 #[path = "laws/owed.rs"]
 pub mod owed;
 #[path = "laws/reactor.rs"]
@@ -85,6 +87,11 @@ proptest! {
     }
 
     #[test]
+    fn only_the_silent_are_idle(plan in vec(any::<u8>(), 8..20)) {
+        idle::only_the_silent_are_idle(&plan);
+    }
+
+    #[test]
     fn a_reactor_brings_what_a_naive_one_would(plan in plan()) {
         reactor::agrees_with_a_naive_one(&plan);
     }
@@ -102,13 +109,14 @@ type Law = fn(&[u8]);
 /// its corpus.
 #[test]
 fn every_seed_of_the_fuzzer_keeps_its_law() {
-    let laws: [(&str, Law); 12] = [
+    let laws: [(&str, Law); 13] = [
         ("addr", addr::hostile_bytes_never_panic_and_reencode),
         ("args", args::are_read_or_refused_in_one_line),
         ("batch", batch::agrees_with_a_list),
         ("datagram", datagram::keeps_its_promises),
         ("echo", echo::echoes_a_prefix),
         ("fairness", fairness::one_does_not_wait_for_many),
+        ("idle", idle::only_the_silent_are_idle),
         ("owed", owed::agrees_with_a_queue),
         ("reactor", reactor::agrees_with_a_naive_one),
         ("server", server::keeps_its_promises_either_way),

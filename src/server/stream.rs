@@ -134,7 +134,7 @@ impl<K: Kernel, X> Server<K, X> {
         assert!(config.budget_bytes > 0 && config.accepts_max > 0, "no turn without a budget");
         assert!(config.idle.is_none_or(|idle| idle <= IDLE_MAX), "idle times are under 24 days");
         let registrations_max = config.connections_max.saturating_add(OTHERS_MAX);
-        let limits = Limits { registrations_max, ..Limits::default() };
+        let limits = Limits { registrations_max, events_max: config.events_max };
         Ok(Self {
             reactor: Reactor::with_limits(kernel, limits)?,
             config,

@@ -2,11 +2,13 @@
 //!
 //! Values only.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use crate::addr::Addr;
 use crate::errno::Errno;
 use crate::event::Trigger;
+use crate::reactor::Limits;
 use crate::token::Token;
 
 /// How a stream server serves.
@@ -22,6 +24,8 @@ pub struct Config {
     /// Bytes read from one connection before the others have their turn (edge mode; in the
     /// other modes it is one `recv`, and the kernel reminds).
     pub budget_bytes: usize,
+    /// Events that one wait brings at most ([`Limits::events_max`](crate::Limits::events_max)).
+    pub events_max: NonZeroU32,
     /// Connections accepted from one listener before the others have their turn.
     pub accepts_max: u32,
     /// Silence after which a connection is ended; `None` for never.
@@ -43,6 +47,7 @@ impl Default for Config {
             connections_max: 1 << 20,
             buffer_bytes: 256 << 10,
             budget_bytes: 1 << 20,
+            events_max: Limits::default().events_max,
             accepts_max: 64,
             idle: None,
             drain: Duration::from_secs(5),

@@ -20,6 +20,10 @@ impl Day<'_> {
             if excused {
                 continue;
             }
+            // For its silence: whether that was so is checked when it is told.
+            if self.weather.idle.is_some() && (was_ended || broken.is_some()) {
+                continue;
+            }
             let is_lost = broken.is_some() || (was_ended && said > 0);
             if is_lost && heard == 0 && aborted > 0 {
                 aborted -= 1;
@@ -102,7 +106,12 @@ impl Day<'_> {
             let Client { said, heard, was_ended, .. } = self.clients[0];
             self.leave(0, false);
             self.settle()?;
-            if said > 0 && said == heard && was_ended {
+            // It reads late here, which may be too late for the server's idle time.
+            let is_served = match self.weather.idle {
+                None => said == heard && was_ended,
+                Some(_) => heard > 0,
+            };
+            if said > 0 && is_served {
                 return Ok(());
             }
             last = (said, heard);

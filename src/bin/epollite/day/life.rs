@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use epollite::SocketOption;
 use epollite::kernel::{Limit, Resource};
 use epollite::server::stream::{Config, Left, Note, Server, Stats, Turn};
 use epollite::server::{Sharing, bind_stream};
 use epollite::sim::{Chance, Config as World, Sim};
-use epollite::{Addr, Counted, Errno, Faults, Faulty, Fd, Kernel, Kind, Shut, SocketOption};
+use epollite::{Addr, Counted, Errno, Faults, Faulty, Fd, Instant, Kernel, Kind, Shut};
 
 use super::weather::{Broken, Dice, Report, Weather};
 
@@ -27,6 +28,11 @@ pub(super) struct Client {
     pub(super) was_ended: bool,
     /// How the connection broke, if it did.
     pub(super) broken: Option<Errno>,
+    /// When it came, and when it said what: how many bytes by then.
+    spoke: Vec<(u64, Instant)>,
+    /// Since when there may be bytes for it that it has not read, and the longest such time.
+    behind: Option<Instant>,
+    longest_behind: Duration,
 }
 
 /// The byte that client `id` says at `offset`: alike neither between clients nor along one.
@@ -101,6 +107,8 @@ impl<'a> Day<'a> {
             buffer_bytes: weather.buffer_bytes,
             budget_bytes: weather.budget_bytes,
             accepts_max: 4,
+            events_max: weather.events_max,
+            idle: weather.idle,
             tell: true,
             ..Config::default()
         };
@@ -156,6 +164,8 @@ impl<'a> Day<'a> {
             28 => self.leave(who, true),
             29 => self.leave(who, false),
             30 => self.clients[who].listens ^= true,
+            // The server's process stands still for as long as it lets others be silent.
+            _ if much > 180 => self.sim.advance(self.weather.idle.unwrap_or_default()),
             _ => self.sim.advance(Duration::from_millis(much as u64)),
         }
         Ok(Some(()))
@@ -172,6 +182,9 @@ impl<'a> Day<'a> {
             if let Note::Left { why: Left::Failed(errno), .. } = note {
                 self.gave_up = Some(errno);
             }
+        }
+        for client in self.clients.iter_mut().filter(|client| client.heard < client.said) {
+            client.behind.get_or_insert(now);
         }
         let calls = self.server.kernel().tap.total() - before;
         let connections = u64::from(self.server.connections()) + self.weather.clients_max as u64;
@@ -208,6 +221,7 @@ impl<'a> Day<'a> {
             }
         }
         self.born += 1;
+        let now = self.sim.now();
         self.clients.push(Client {
             socket,
             id: self.born,
@@ -217,6 +231,9 @@ impl<'a> Day<'a> {
             listens: true,
             was_ended: false,
             broken: None,
+            spoke: vec![(0, now)],
+            behind: None,
+            longest_behind: Duration::ZERO,
         });
     }
 
@@ -225,10 +242,14 @@ impl<'a> Day<'a> {
         if client.has_ended || client.broken.is_some() {
             return;
         }
+        let now = self.sim.now();
         let words: Vec<u8> =
             (client.said..).take(bytes).map(|offset| byte(client.id, offset)).collect();
         match self.sim.send(&client.socket, &words) {
-            Ok(count) => client.said += count as u64,
+            Ok(count) => {
+                client.said += count as u64;
+                client.spoke.push((client.said, now));
+            }
             Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOTCONN) => {}
             Err(errno) => client.broken = Some(errno),
         }
@@ -251,10 +272,16 @@ impl<'a> Day<'a> {
         let count = match self.sim.recv(&client.socket, &mut buf) {
             Ok(0) => {
                 client.was_ended = true;
+                let now = self.sim.now();
+                self.check_silence(&self.clients[who], now)?;
                 return Ok(true);
             }
             Ok(count) => count,
-            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(false),
+            Err(Errno::EAGAIN) => {
+                client.behind = None;
+                return Ok(false);
+            }
+            Err(Errno::EINTR) => return Ok(false),
             // Not yet connected; who has ended was.
             Err(Errno::ENOTCONN) if !client.has_ended => return Ok(false),
             Err(errno) => {
@@ -271,8 +298,45 @@ impl<'a> Day<'a> {
                 )));
             }
         }
-        self.clients[who].heard += count as u64;
+        let now = self.sim.now();
+        let client = &mut self.clients[who];
+        client.heard += count as u64;
+        if let Some(since) = client.behind {
+            client.longest_behind = client.longest_behind.max(now - since);
+        }
+        client.behind = client.behind.map(|_| now);
         Ok(true)
+    }
+
+    /// A client that was ended, for its silence if at all: what it had said while it was not silent
+    /// came back. (What it says when it has been asked to leave does not; nor does anything that
+    /// it leaves unread for as long as the server takes to see that nobody reads.)
+    fn check_silence(&self, client: &Client, now: Instant) -> Result<(), Broken> {
+        let Some(idle) = self.weather.idle else { return Ok(()) };
+        // A call that fails, and a connection that the kernel aborts, end one for other reasons.
+        let aborted = self.server.stats().aborted > 0 && client.heard == 0;
+        if self.weather.faults.is_some() || aborted {
+            return Ok(());
+        }
+        let lost = client.spoke.iter().position(|&(said, _)| said > client.heard);
+        let Some(at) = lost.filter(|_| client.was_ended && client.broken.is_none()) else {
+            return Ok(());
+        };
+        let silence = client.spoke[at].1 - client.spoke[at - 1].1;
+        let behind = client.behind.map_or(Duration::ZERO, |since| now - since);
+        let reads = client.longest_behind.max(behind) < idle / 4;
+        if reads && silence < idle {
+            return Err(self.broken(format!(
+                "what arrives before a deadline is served before it, but client {} said {} bytes \
+                 after {silence:?} of silence, heard {} of {} back and was told the end (idle time \
+                 {idle:?})",
+                client.id,
+                client.spoke[at].0 - client.spoke[at - 1].0,
+                client.heard,
+                client.said
+            )));
+        }
+        Ok(())
     }
 
     pub(super) fn end(&mut self, who: usize) {

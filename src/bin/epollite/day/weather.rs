@@ -3,6 +3,8 @@
 //! Values only.
 
 use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use epollite::server::stream::Stats;
 use epollite::sim::Odds;
@@ -25,6 +27,10 @@ pub(crate) struct Weather {
     pub(crate) buffer_bytes: usize,
     /// What one connection may read in one turn.
     pub(crate) budget_bytes: usize,
+    /// Events that one wait of the server brings.
+    pub(crate) events_max: NonZeroU32,
+    /// Silence after which the server ends a connection.
+    pub(crate) idle: Option<Duration>,
     /// Room in each direction of a connection.
     pub(crate) socket_bytes: usize,
     /// How often the kernel does what it may.
@@ -57,6 +63,8 @@ impl Weather {
             descriptors_max: 8 + u32::try_from(pick(200)).unwrap_or(0),
             buffer_bytes: 1 + pick(2_000),
             budget_bytes: 1 + pick(2_000),
+            events_max: NonZeroU32::MIN.saturating_add(u32::try_from(pick(20)).unwrap_or(0)),
+            idle: (pick(3) == 0).then(|| Duration::from_millis(20 + pick(2_000) as u64)),
             socket_bytes: 256 + pick(4_000),
             odds: if pick(2) == 0 { Odds::SOME } else { Odds::default() },
             faults,
