@@ -4,6 +4,7 @@
 //! happened, `EINTR` and `EAGAIN` included; what to do about it is decided once, one floor up.
 
 mod call;
+mod datagram;
 mod epoll;
 mod fd;
 mod lend;
@@ -13,6 +14,8 @@ mod signal;
 mod tap;
 
 pub use call::Call;
+pub(crate) use datagram::{is_elsewhere, is_refused};
+pub use datagram::{recv_datagram, reply_datagram};
 pub use epoll::{Control, EpollEvent};
 pub use fd::Fd;
 pub use message::Message;

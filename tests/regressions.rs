@@ -2,8 +2,12 @@
 
 #[path = "regressions/datagrams.rs"]
 mod datagrams;
+#[path = "regressions/idle.rs"]
+mod idle;
 #[path = "regressions/leaving.rs"]
 mod leaving;
+#[path = "regressions/listeners.rs"]
+mod listeners;
 #[path = "regressions/refusing.rs"]
 mod refusing;
 #[path = "regressions/waits.rs"]

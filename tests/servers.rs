@@ -122,7 +122,7 @@ fn an_answer_waits_for_room_and_no_question_is_taken_meanwhile() {
 #[test]
 fn an_answer_that_cannot_be_sent_is_dropped_and_the_next_is_not() {
     let mut sim = Sim::default();
-    let faults = Faults::once(0, Errno::EPERM).only(Call::Sendmmsg);
+    let faults = Faults::once(0, Errno::ENOBUFS).only(Call::Sendmmsg);
     let kernel = Faulty::over(sim.process(), faults);
     let mut server = datagram::Server::new(kernel, datagram::Config::default()).unwrap();
     let (socket, addr) = bind_datagram(server.kernel(), &tcp(), Sharing::Alone).unwrap();

@@ -1,4 +1,5 @@
-//! The datagram server: UDP echo in batches; known reflectors are not answered.
+//! The datagram server: UDP echo in batches, answered from the address that was asked; known
+//! reflectors are not answered.
 //!
 //! Knows a kernel and one socket at a time. [`Service`] serves a socket that somebody else
 //! waits on; [`Server`] waits itself.
@@ -57,11 +58,11 @@ impl<K: Kernel> Server<K> {
         Ok(Self { reactor: Reactor::on(kernel)?, config })
     }
 
-    /// Takes a bound socket over; it must be non-blocking. Work: two system calls, and the
-    /// allocation of a batch.
+    /// Takes a bound socket over; it must be non-blocking. Work: two system calls, three for one
+    /// on a wildcard address, and the allocation of a batch.
     ///
     /// # Errors
-    /// What getsockname(2) or epoll_ctl(2) said; the socket is closed then.
+    /// What getsockname(2), setsockopt(2) or epoll_ctl(2) said; the socket is closed then.
     ///
     /// # Panics
     /// A bound of the configuration is zero.

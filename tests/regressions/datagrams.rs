@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 
 use epollite::server::datagram::{Config, Server};
 use epollite::server::{Sharing, bind_datagram};
-use epollite::{Addr, Call, Errno, Family, Fd, Kernel, Kind, Linux, Sim, Trigger};
+use epollite::{Addr, Call, Errno, Family, Fd, Kernel, Kind, Linux, Shut, Sim, Trigger};
 
 use crate::refusing::{Orders, Refusing};
 
@@ -108,6 +108,151 @@ fn a_socket_that_gives_nothing_but_errors_is_asked_now_and_then_and_recovers() {
     }
 }
 
+/// A sandbox that has never heard of recvmmsg or sendmmsg says ENOSYS or EPERM.
+#[test]
+fn where_a_batch_is_refused_datagrams_go_one_by_one() {
+    for call in [Call::Recvmmsg, Call::Sendmmsg] {
+        for errno in [Errno::ENOSYS, Errno::EPERM] {
+            for trigger in TRIGGERS {
+                let mut scene = Scene::new(Config { trigger, ..Config::default() });
+                scene.orders.refuse(call, errno, u64::MAX);
+                for _ in 0..3 {
+                    (0..40).for_each(|_| scene.ask());
+                    (0..4).for_each(|_| scene.turn());
+                    assert_eq!(scene.answers(), 40, "{call:?} {errno:?} {trigger:?}");
+                }
+                assert_eq!(scene.orders.count(call), 1, "refused once is refused for good");
+                let stats = scene.server.stats();
+                assert_eq!((stats.dropped, stats.errors), (0, 0), "{call:?} {errno:?}");
+                scene.over();
+            }
+        }
+    }
+}
+
+/// A firewall says EPERM of one datagram: whatever call sends it.
+#[test]
+fn a_firewall_that_refuses_a_datagram_costs_that_one_only() {
+    let mut scene = Scene::new(Config::default());
+    scene.orders.refuse_both([Call::Sendmmsg, Call::Sendto], Errno::EPERM, 2);
+    (0..3).for_each(|_| scene.ask());
+    (0..3).for_each(|_| scene.turn());
+    let stats = scene.server.stats();
+    assert_eq!((stats.dropped, stats.echoed), (2, 1));
+    assert_eq!(scene.answers(), 1);
+    let batches = scene.orders.count(Call::Sendmmsg);
+    scene.ask();
+    scene.turn();
+    assert_eq!(scene.orders.count(Call::Sendmmsg), batches + 1, "batches go on being sent");
+    scene.over();
+}
+
+/// Each way to ask a server on a wildcard address at another address of the machine.
+#[test]
+fn an_answer_comes_from_the_address_that_was_asked() {
+    for trigger in TRIGGERS {
+        for refused in [None, Some(Call::Recvmmsg), Some(Call::Sendmmsg)] {
+            for (bound, asked) in [
+                ("0.0.0.0:5001", "127.0.0.1:5001"),
+                ("0.0.0.0:5001", "127.0.0.2:5001"),
+                ("0.0.0.0:5001", "127.200.3.4:5001"),
+                ("127.0.0.9:5001", "127.0.0.9:5001"),
+                ("[::]:5001", "[::1]:5001"),
+            ] {
+                let (mut sim, orders) = (Sim::default(), Orders::default());
+                let mut kernel = orders.over(sim.process());
+                let (socket, _) = bind(&mut kernel, bound);
+                let config = Config { trigger, ..Config::default() };
+                let mut server = Server::new(kernel, config).unwrap();
+                server.open(socket).unwrap();
+                if let Some(call) = refused {
+                    orders.refuse(call, Errno::ENOSYS, u64::MAX);
+                }
+                let asked: Addr = asked.parse().unwrap();
+                let client = sim.socket(asked.family().unwrap(), Kind::Datagram).unwrap();
+                for _ in 0..2 {
+                    sim.sendto(&client, b"ask", &asked).unwrap();
+                    server.turn(Some(sim.now())).unwrap();
+                    let answer = sim.recvfrom(&client, &mut [0; 8]);
+                    assert_eq!(answer, Ok((3, asked)), "{bound} {refused:?} {trigger:?}");
+                }
+                sim.close(client).unwrap();
+            }
+        }
+    }
+}
+
+/// The same on the real kernel, over every address of the loopback network.
+#[test]
+fn linux_takes_the_answer_from_the_address_that_was_asked() {
+    let (socket, addr) = bind(&mut Linux, "0.0.0.0:0");
+    let mut server = Server::new(Linux, Config::default()).unwrap();
+    server.open(socket).unwrap();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    for ip in ["127.0.0.1", "127.0.0.2", "127.1.2.3"] {
+        let asked = std::net::SocketAddr::new(ip.parse().unwrap(), addr.port().unwrap());
+        client.send_to(b"ask", asked).unwrap();
+        server.turn(Some(Linux.now() + Duration::from_secs(10))).unwrap();
+        assert_eq!(client.recv_from(&mut [0; 8]).unwrap(), (3, asked));
+    }
+}
+
+/// Its queue is full and stays so: it loses its answers, and nobody else notices.
+#[test]
+fn a_unix_client_that_reads_nothing_costs_itself_only() {
+    for trigger in TRIGGERS {
+        let (mut sim, orders) = (Sim::default(), Orders::default());
+        let mut kernel = orders.over(sim.process());
+        let (socket, addr) = bind(&mut kernel, "unix:@server");
+        let mut server = Server::new(kernel, Config { trigger, ..Config::default() }).unwrap();
+        server.open(socket).unwrap();
+        let clients = ["unix:@mute", "unix:@good"].map(|name| {
+            let client = sim.socket(Family::Unix, Kind::Datagram).unwrap();
+            sim.bind(&client, &name.parse().unwrap()).unwrap();
+            client
+        });
+        let [mute, good] = clients;
+        for _ in 0..40 {
+            let _ = sim.sendto(&mute, b"m", &addr);
+            server.turn(Some(sim.now())).unwrap();
+        }
+        assert!(server.stats().dropped > 0, "its queue is full");
+        for _ in 0..3 {
+            sim.sendto(&good, b"hello", &addr).unwrap();
+            server.turn(Some(sim.now())).unwrap();
+            assert_eq!(sim.recv(&good, &mut [0; 8]), Ok(5), "{trigger:?}: others are answered");
+        }
+        let calls = orders.count(Call::Sendmmsg);
+        let end = sim.now() + Duration::from_secs(5);
+        assert_eq!(server.turn(Some(end)), Ok(false), "{trigger:?}: nothing is left to do");
+        assert_eq!(orders.count(Call::Sendmmsg), calls);
+        sim.close(mute).unwrap();
+        sim.close(good).unwrap();
+    }
+}
+
+/// Readable and hung up for ever, with nothing to be read: by a duplicate that somebody shut.
+#[test]
+fn a_datagram_socket_that_was_shut_is_asked_now_and_then() {
+    for trigger in TRIGGERS {
+        let (mut sim, orders) = (Sim::default(), Orders::default());
+        let mut kernel = orders.over(sim.process());
+        let (socket, _) = bind(&mut kernel, "127.0.0.1:5001");
+        let _ = kernel.shutdown(&socket, Shut::Both);
+        let mut server = Server::new(kernel, Config { trigger, ..Config::default() }).unwrap();
+        server.open(socket).unwrap();
+        let end = sim.now() + Duration::from_secs(10);
+        let mut turns = 0;
+        while sim.now() < end && turns < TURNS_MAX {
+            server.turn(Some(end)).unwrap();
+            turns += 1;
+        }
+        assert!(turns <= 10 * 20, "invariant: no spin, but {trigger:?} took {turns} turns");
+        sim.advance(Duration::ZERO);
+    }
+}
+
 #[test]
 fn a_signal_while_sending_loses_no_datagram() {
     for trigger in TRIGGERS {
@@ -133,7 +278,7 @@ fn a_signal_while_a_socket_is_opened_is_no_refusal() {
     assert!(orders.are_carried_out());
 }
 
-fn bind(kernel: &mut Refusing, addr: &str) -> (Fd, Addr) {
+fn bind(kernel: &mut impl Kernel, addr: &str) -> (Fd, Addr) {
     bind_datagram(kernel, &addr.parse().unwrap(), Sharing::Alone).unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! The stream server: leaving, pausing, and what it tells.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use epollite::server::stream::{Config, Note, Server, Turn};
@@ -166,11 +167,12 @@ fn a_signal_at_the_door_turns_nobody_away() {
 }
 
 /// A server of bounds that are never in the way.
-const SMALL: Config = Config {
+pub(crate) const SMALL: Config = Config {
     trigger: Trigger::Level,
     connections_max: 10,
     buffer_bytes: 4_096,
     budget_bytes: 4_096,
+    events_max: NonZeroU32::new(256).unwrap(),
     accepts_max: 4,
     idle: None,
     drain: Duration::from_secs(5),
@@ -179,17 +181,17 @@ const SMALL: Config = Config {
 };
 
 /// A server, its clients, and what the kernel refuses.
-struct Scene {
-    sim: Sim,
-    orders: Orders,
-    server: Server<Refusing>,
-    addr: Addr,
+pub(crate) struct Scene {
+    pub(crate) sim: Sim,
+    pub(crate) orders: Orders,
+    pub(crate) server: Server<Refusing>,
+    pub(crate) addr: Addr,
     /// It is said once only.
     is_over: bool,
 }
 
 impl Scene {
-    fn at(wanted: &str, config: Config) -> Self {
+    pub(crate) fn at(wanted: &str, config: Config) -> Self {
         let (sim, orders) = (Sim::default(), Orders::default());
         let mut server = Server::new(orders.over(sim.process()), config).unwrap();
         let wanted = wanted.parse().unwrap();
@@ -198,7 +200,7 @@ impl Scene {
         Self { sim, orders, server, addr, is_over: false }
     }
 
-    fn connect(&mut self) -> Fd {
+    pub(crate) fn connect(&mut self) -> Fd {
         let socket = self.sim.socket(self.addr.family().unwrap(), Kind::Stream).unwrap();
         let connected = self.sim.connect(&socket, &self.addr);
         assert!(matches!(connected, Ok(()) | Err(Errno::EINPROGRESS)));
@@ -206,12 +208,12 @@ impl Scene {
     }
 
     /// Says as many of `bytes` as there is room for; returns how many.
-    fn say(&mut self, client: &Fd, bytes: usize) -> usize {
+    pub(crate) fn say(&mut self, client: &Fd, bytes: usize) -> usize {
         self.sim.send(client, &vec![7; bytes]).unwrap_or(0)
     }
 
     /// One turn that does not wait.
-    fn turn(&mut self) -> Turn {
+    pub(crate) fn turn(&mut self) -> Turn {
         let now = self.server.kernel().now();
         let turn = self.server.turn(Some(now)).unwrap();
         self.is_over |= turn == Turn::Over;
@@ -236,7 +238,7 @@ impl Scene {
     }
 
     /// The server goes, in time.
-    fn leaves(mut self) {
+    pub(crate) fn leaves(mut self) {
         self.server.stop();
         for _ in 0..TURNS_MAX {
             if self.is_over {

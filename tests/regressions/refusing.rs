@@ -15,7 +15,7 @@ pub(crate) struct Orders(Rc<RefCell<Book>>);
 
 #[derive(Debug, Default)]
 struct Book {
-    refused: Option<(Call, Errno, u64)>,
+    refused: Vec<(Call, Errno, u64)>,
     calls: Vec<Call>,
 }
 
@@ -29,7 +29,12 @@ impl Orders {
 
     /// From now on `call` fails so many times; nothing else does.
     pub(crate) fn refuse(&self, call: Call, errno: Errno, times: u64) {
-        self.0.borrow_mut().refused = Some((call, errno, times));
+        self.0.borrow_mut().refused = vec![(call, errno, times)];
+    }
+
+    /// As [`refuse`](Self::refuse), each of two calls.
+    pub(crate) fn refuse_both(&self, calls: [Call; 2], errno: Errno, times: u64) {
+        self.0.borrow_mut().refused = calls.map(|call| (call, errno, times)).to_vec();
     }
 
     /// How often `call` was made.
@@ -39,7 +44,7 @@ impl Orders {
 
     /// Whether all that was to be refused has been.
     pub(crate) fn are_carried_out(&self) -> bool {
-        matches!(self.0.borrow().refused, Some((_, _, 0)))
+        self.0.borrow().refused.iter().all(|(_, _, times)| *times == 0)
     }
 }
 
@@ -47,13 +52,13 @@ impl Tap for Orders {
     fn enter(&mut self, call: Call) -> Result<(), Errno> {
         let mut book = self.0.borrow_mut();
         book.calls.push(call);
-        match &mut book.refused {
-            Some((refused, errno, times)) if *refused == call && *times > 0 => {
+        for (refused, errno, times) in &mut book.refused {
+            if *refused == call && *times > 0 {
                 *times -= 1;
-                Err(*errno)
+                return Err(*errno);
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     fn leave(&mut self, _: Call, _: Option<Errno>) {}

@@ -219,7 +219,9 @@ fn a_read_that_stops_short_at_a_mark_is_not_taken_for_the_end() {
         }
         sim.send(&client, b"behind").unwrap();
         settle(&mut tasks);
-        assert_eq!(diary.read(), ["before", "behind"], "over {addr}");
+        // The urgent byte is read where it stands, since the listener said so.
+        let rest = if addr.port().is_some() { "!behind" } else { "behind" };
+        assert_eq!(diary.read(), ["before", rest], "over {addr}");
         sim.close(client).unwrap();
         settle(&mut tasks);
     }

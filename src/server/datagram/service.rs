@@ -8,12 +8,13 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::refusal::refuses;
-use crate::addr::Addr;
+use crate::addr::{Addr, Family};
 use crate::batch::{Batch, DATAGRAMS_A_CALL_MAX};
 use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
-use crate::kernel::{Fd, Kernel};
+use crate::kernel::{Fd, Kernel, is_elsewhere, is_refused, recv_datagram, reply_datagram};
 use crate::reactor::{Io, patiently};
+use crate::server::bind::tell_local_addresses;
 
 /// How a datagram server serves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,6 +118,9 @@ pub struct Service {
     /// `batch` from here on is still to be sent: the system had no room.
     unsent: usize,
     port: Option<u16>,
+    is_unix: bool,
+    /// Whether recvmmsg(2) and sendmmsg(2) may be called.
+    has_mmsg: bool,
     /// Of this socket and of others of the same server.
     own_ports: Vec<u16>,
     stats: Stats,
@@ -143,12 +147,12 @@ enum Next {
 }
 
 impl Service {
-    /// For `socket`, whose own port must be known lest it answer itself. Work: one system
-    /// call, and the allocation of a batch. Of `datagrams_max` no more are taken than go into
+    /// For `socket`, whose own port must be known, so that it does not answer itself. Work: one
+    /// system call, two for one on a wildcard address, and the allocation of a batch. Of `datagrams_max` no more are taken than go into
     /// a call, [`DATAGRAMS_A_CALL_MAX`].
     ///
     /// # Errors
-    /// What getsockname(2) said.
+    /// What getsockname(2) or setsockopt(2) said.
     ///
     /// # Panics
     /// A bound of `config` is zero.
@@ -156,12 +160,20 @@ impl Service {
         assert!(config.datagrams_max > 0 && config.batches_max > 0, "no turn without a budget");
         assert!(config.datagram_bytes_max > 0, "reading into nothing tells nothing");
         let datagrams_max = config.datagrams_max.min(DATAGRAMS_A_CALL_MAX);
-        let port = kernel.getsockname(socket)?.port();
+        let name = kernel.getsockname(socket)?;
+        tell_local_addresses(kernel, socket, &name)?;
+        let mut batch = Batch::new(datagrams_max, config.datagram_bytes_max);
+        if name.ip().is_some_and(|ip| ip.is_unspecified()) {
+            batch = batch.with_packet_info();
+        }
+        let port = name.port();
         Ok(Self {
             config,
-            batch: Batch::new(datagrams_max, config.datagram_bytes_max),
+            batch,
             unsent: 0,
             port,
+            is_unix: name.family() == Some(Family::Unix),
+            has_mmsg: true,
             own_ports: port.into_iter().collect(),
             stats: Stats::default(),
             notes: VecDeque::new(),
@@ -205,11 +217,15 @@ impl Service {
     fn round<K: Kernel>(&mut self, io: &mut Io<'_, K>, ready: Ready) -> Next {
         let received = match self.receive(io) {
             Ok(received) => received,
+            // Shut for reading by somebody who has a duplicate: readable for ever, and nothing is
+            // there to be read.
+            Err(Next::Drained) if ready.is_hup() => return Next::Broken,
             Err(next) => return next,
         };
         // Fewer than there was room for, and no error waiting: the queue was empty.
         let is_drained = received < self.batch.datagrams_max() && !ready.is_error();
         self.sift();
+        self.batch.reply_from_where_asked();
         match self.send(io) {
             Next::More if is_drained => Next::Drained,
             next => next,
@@ -221,18 +237,47 @@ impl Service {
     fn receive<K: Kernel>(&mut self, io: &mut Io<'_, K>) -> Result<usize, Next> {
         self.unsent = 0;
         for _ in 0..ERRORS_MAX {
-            match io.kernel.recvmmsg(io.fd, &mut self.batch) {
+            let received = if self.has_mmsg {
+                io.kernel.recvmmsg(io.fd, &mut self.batch)
+            } else {
+                self.receive_one_by_one(io)
+            };
+            match received {
                 Ok(received) => return Ok(received),
                 Err(errno) => {
                     self.batch.clear();
                     if errno.would_block() {
                         return Err(Next::Drained);
                     }
+                    if self.has_mmsg && is_refused(errno) {
+                        self.has_mmsg = false;
+                        continue;
+                    }
                     self.stats.errors += u64::from(!errno.interrupted());
                 }
             }
         }
         Err(Next::Broken)
+    }
+
+    /// Fills the batch as recvmmsg(2) would, where that is refused.
+    fn receive_one_by_one<K: Kernel>(&mut self, io: &mut Io<'_, K>) -> Result<usize, Errno> {
+        let mut received = 0;
+        for (bytes, header) in self.batch.room() {
+            match recv_datagram(io.kernel, io.fd, bytes) {
+                Ok(message) => {
+                    header.addr = message.from.encode();
+                    header.truncated = message.len_bytes > bytes.len();
+                    header.len_bytes = message.len_bytes.min(bytes.len());
+                    header.packet_info = message.packet_info;
+                    received += 1;
+                }
+                Err(errno) if received == 0 => return Err(errno),
+                Err(_) => break,
+            }
+        }
+        self.batch.filled(received);
+        Ok(received)
     }
 
     /// Keeps what is to be answered, and counts.
@@ -259,22 +304,29 @@ impl Service {
     }
 
     /// Sends what has not been sent. A datagram that the system will not take is dropped, as
-    /// the network would; when there is no room the rest waits.
+    /// the network would; when there is no room the rest waits. A Unix peer whose queue is full
+    /// loses its answer: no event tells when it reads again, and nobody else waits for it.
     fn send<K: Kernel>(&mut self, io: &mut Io<'_, K>) -> Next {
         while self.unsent < self.batch.len() {
-            match patiently(|| io.kernel.sendmmsg(io.fd, &self.batch, self.unsent)) {
-                Err(errno) if errno.would_block() => return Next::Full,
-                Ok(0) | Err(_) => {
-                    self.stats.dropped += 1;
-                    self.unsent += 1;
-                }
-                Ok(sent) => {
-                    for at in self.unsent..(self.unsent + sent).min(self.batch.len()) {
-                        self.stats.echoed += 1;
-                        self.stats.bytes_out += self.batch.get(at).bytes.len() as u64;
+            let sent = if self.has_mmsg {
+                patiently(|| io.kernel.sendmmsg(io.fd, &self.batch, self.unsent))
+            } else {
+                self.send_one(io).map(|()| 1)
+            };
+            match sent {
+                Err(errno) if errno.would_block() && !self.is_unix => return Next::Full,
+                // A firewall says EPERM too, of one datagram: then the other call hears the same.
+                Err(errno) if self.has_mmsg && is_refused(errno) => match self.send_one(io) {
+                    Ok(()) => {
+                        self.has_mmsg = false;
+                        self.count_sent(1);
                     }
-                    self.unsent += sent;
+                    Err(_) => self.drop_one(),
+                },
+                Err(errno) if is_elsewhere(errno) && self.batch.forget_packet_info(self.unsent) => {
                 }
+                Ok(0) | Err(_) => self.drop_one(),
+                Ok(sent) => self.count_sent(sent),
             }
         }
         self.batch.clear();
@@ -282,13 +334,34 @@ impl Service {
         Next::More
     }
 
+    fn send_one<K: Kernel>(&self, io: &mut Io<'_, K>) -> Result<(), Errno> {
+        let datagram = self.batch.get(self.unsent);
+        let to = datagram.addr.decode().unwrap_or(Addr::Unspec);
+        let info = datagram.packet_info;
+        patiently(|| reply_datagram(io.kernel, io.fd, datagram.bytes, &to, info)).map(drop)
+    }
+
+    const fn drop_one(&mut self) {
+        self.stats.dropped += 1;
+        self.unsent += 1;
+    }
+
+    fn count_sent(&mut self, sent: usize) {
+        for at in self.unsent..(self.unsent + sent).min(self.batch.len()) {
+            self.stats.echoed += 1;
+            self.stats.bytes_out += self.batch.get(at).bytes.len() as u64;
+        }
+        self.unsent += sent;
+    }
+
     /// Waits for what is wanted next: room while answers wait, datagrams otherwise.
     fn settle<K: Kernel>(&self, io: &mut Io<'_, K>, ready: Ready, next: &Next) {
         let trigger = self.config.trigger;
-        let interest = match next {
-            Next::Full => Interest::WRITABLE,
-            Next::Broken => Interest::NONE,
-            Next::More | Next::Drained | Next::Later => Interest::READABLE,
+        let (interest, trigger) = match next {
+            Next::Full => (Interest::WRITABLE, trigger),
+            // An error cannot be masked: by level it would be told for ever.
+            Next::Broken => (Interest::NONE, Trigger::Edge),
+            Next::More | Next::Drained | Next::Later => (Interest::READABLE, trigger),
         };
         if let Next::Broken = next {
             let retry = io.kernel.now() + RETRY;
