@@ -178,6 +178,8 @@ const fn option_name(name: OptionName) -> (&'static str, &'static str) {
         OptionName::PacketInfoV4 => ("SOL_IP", "IP_PKTINFO"),
         OptionName::PacketInfoV6 => ("SOL_IPV6", "IPV6_RECVPKTINFO"),
         OptionName::OutOfBandInline => ("SOL_SOCKET", "SO_OOBINLINE"),
+        OptionName::GroupAllV4 => ("SOL_IP", "IP_MULTICAST_ALL"),
+        OptionName::GroupAllV6 => ("SOL_IPV6", "IPV6_MULTICAST_ALL"),
         OptionName::Error => ("SOL_SOCKET", "SO_ERROR"),
     }
 }
@@ -195,7 +197,9 @@ fn option_value(option: SocketOption) -> (Argument, i64) {
         | O::PacketInfoV4(on)
         | O::PacketInfoV6(on)
         | O::OutOfBandInline(on)
-        | O::V6Only(on) => i64::from(on),
+        | O::V6Only(on)
+        | O::GroupAllV4(on)
+        | O::GroupAllV6(on) => i64::from(on),
         O::KeepIdleSeconds(amount)
         | O::KeepIntervalSeconds(amount)
         | O::KeepCount(amount)

@@ -69,6 +69,11 @@ pub enum SocketOption {
     /// `SO_OOBINLINE`: urgent bytes stay where they stand among the others. Without it a plain
     /// read leaves them out. TCP inherits it from the listener, a Unix socket does not.
     OutOfBandInline(bool),
+    /// `IP_MULTICAST_ALL`: receives what any socket of this machine has joined for, not only what
+    /// this one has. It is so unless it is unset.
+    GroupAllV4(bool),
+    /// `IPV6_MULTICAST_ALL`: the same for IPv6. Since Linux 4.20.
+    GroupAllV6(bool),
     /// `SO_ERROR`: the pending error. Reading takes it; it cannot be set.
     Error(Option<Errno>),
 }
@@ -101,12 +106,14 @@ pub enum OptionName {
     PacketInfoV4,
     PacketInfoV6,
     OutOfBandInline,
+    GroupAllV4,
+    GroupAllV6,
     Error,
 }
 
 impl OptionName {
     /// Every name there is, for those who go through them all.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::ReuseAddr,
         Self::ReusePort,
         Self::Broadcast,
@@ -130,6 +137,8 @@ impl OptionName {
         Self::PacketInfoV4,
         Self::PacketInfoV6,
         Self::OutOfBandInline,
+        Self::GroupAllV4,
+        Self::GroupAllV6,
         Self::Error,
     ];
 }
@@ -162,6 +171,8 @@ impl SocketOption {
             Self::PacketInfoV4(_) => OptionName::PacketInfoV4,
             Self::PacketInfoV6(_) => OptionName::PacketInfoV6,
             Self::OutOfBandInline(_) => OptionName::OutOfBandInline,
+            Self::GroupAllV4(_) => OptionName::GroupAllV4,
+            Self::GroupAllV6(_) => OptionName::GroupAllV6,
             Self::Error(_) => OptionName::Error,
         }
     }

@@ -35,6 +35,8 @@ const fn place(name: OptionName) -> (i32, i32) {
         OptionName::PacketInfoV4 => (libc::IPPROTO_IP, libc::IP_PKTINFO),
         OptionName::PacketInfoV6 => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
         OptionName::OutOfBandInline => (libc::SOL_SOCKET, libc::SO_OOBINLINE),
+        OptionName::GroupAllV4 => (libc::IPPROTO_IP, libc::IP_MULTICAST_ALL),
+        OptionName::GroupAllV6 => (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_ALL),
         OptionName::Error => (libc::SOL_SOCKET, libc::SO_ERROR),
     }
 }
@@ -60,7 +62,9 @@ pub(super) fn setsockopt(socket: &Fd, option: SocketOption) -> Result<(), Errno>
         | O::PacketInfoV4(on)
         | O::PacketInfoV6(on)
         | O::OutOfBandInline(on)
-        | O::V6Only(on) => i32::from(on),
+        | O::V6Only(on)
+        | O::GroupAllV4(on)
+        | O::GroupAllV6(on) => i32::from(on),
         O::KeepIdleSeconds(amount)
         | O::KeepIntervalSeconds(amount)
         | O::KeepCount(amount)
@@ -143,6 +147,8 @@ pub(super) fn getsockopt(socket: &Fd, name: OptionName) -> Result<SocketOption, 
         N::PacketInfoV4 => O::PacketInfoV4(on),
         N::PacketInfoV6 => O::PacketInfoV6(on),
         N::OutOfBandInline => O::OutOfBandInline(on),
+        N::GroupAllV4 => O::GroupAllV4(on),
+        N::GroupAllV6 => O::GroupAllV6(on),
         N::KeepIdleSeconds => O::KeepIdleSeconds(amount),
         N::KeepIntervalSeconds => O::KeepIntervalSeconds(amount),
         N::KeepCount => O::KeepCount(amount),

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::name::is_ours;
+use super::options::Options;
 use super::world::{FileId, Result, World};
 use crate::addr::Addr;
 use crate::errno::Errno;
@@ -49,16 +50,26 @@ impl World {
     }
 
     /// Everybody who hears what is sent to this group. Linux lets all hear who are bound to the
-    /// port, once anybody of the machine has joined (`IP_MULTICAST_ALL`).
+    /// port, once anybody of the machine has joined, unless they have said that they hear only
+    /// what they have joined themselves (`IP_MULTICAST_ALL`, `IPV6_MULTICAST_ALL`).
     ///
-    /// Reference: net/ipv4/udp.c: `__udp4_lib_mcast_deliver`, net/ipv4/igmp.c: `ip_mc_sf_allow`
+    /// Reference: net/ipv4/udp.c: `__udp4_lib_mcast_deliver`, net/ipv4/igmp.c: `ip_mc_sf_allow`,
+    /// net/ipv6/mcast.c: `inet6_mc_check`
     pub(super) fn who_hears(&mut self, to: &Addr, from: Option<Addr>) -> Vec<FileId> {
         let has_joined = |group| self.sockets().any(|(_, it)| it.options.groups.contains(&group));
         if !to.ip().is_some_and(has_joined) {
             return Vec::new();
         }
         let datagrams = self.sockets().filter(|(_, socket)| socket.kind == Kind::Datagram);
-        let hearers = datagrams.filter(|(_, socket)| socket.is_addressed(to, from));
+        let wants = |options: &Options| {
+            let hears_all = match to {
+                Addr::V6(_) => SocketOption::GroupAllV6(true),
+                _ => SocketOption::GroupAllV4(true),
+            };
+            options.has(hears_all) || to.ip().is_some_and(|ip| options.groups.contains(&ip))
+        };
+        let hearers =
+            datagrams.filter(|(_, socket)| socket.is_addressed(to, from) && wants(&socket.options));
         hearers.map(|(file, _)| file).collect()
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Options {
 }
 
 /// What an option is unless it is set.
-const DEFAULTS: [SocketOption; 18] = [
+const DEFAULTS: [SocketOption; 20] = [
     SocketOption::ReuseAddr(false),
     SocketOption::ReusePort(false),
     SocketOption::Broadcast(false),
@@ -45,6 +45,8 @@ const DEFAULTS: [SocketOption; 18] = [
     SocketOption::PacketInfoV4(false),
     SocketOption::PacketInfoV6(false),
     SocketOption::OutOfBandInline(false),
+    SocketOption::GroupAllV4(true),
+    SocketOption::GroupAllV6(true),
 ];
 
 /// The least that `SO_RCVBUF` and `SO_SNDBUF` come to.
@@ -88,12 +90,14 @@ impl Socket {
             | OptionName::NotSentLowBytes
             | OptionName::UserTimeoutMillis
             | OptionName::DeferAcceptSeconds => self.protocol() == Protocol::Tcp,
-            OptionName::V6Only | OptionName::JoinV6 | OptionName::PacketInfoV6 => {
-                self.family == Family::Inet6
-            }
-            OptionName::JoinV4 | OptionName::GroupInterfaceV4 | OptionName::PacketInfoV4 => {
-                !self.is_unix()
-            }
+            OptionName::V6Only
+            | OptionName::JoinV6
+            | OptionName::PacketInfoV6
+            | OptionName::GroupAllV6 => self.family == Family::Inet6,
+            OptionName::JoinV4
+            | OptionName::GroupInterfaceV4
+            | OptionName::PacketInfoV4
+            | OptionName::GroupAllV4 => !self.is_unix(),
             _ => true,
         }
     }

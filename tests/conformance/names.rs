@@ -92,10 +92,17 @@ fn what_is_sent_to_a_group_is_heard_by_all_who_are_bound_there() {
             let join = SocketOption::JoinV4 { group: group_ip, interface: here };
             stage.k.setsockopt(&member, join).unwrap();
             let _ = stage.k.setsockopt(&member, join);
-            let _ = stage.k.sendto(&sender, b"to all", &group);
-            stage.settle();
-            for socket in [&member, &bystander, &elsewhere, &sender] {
-                let _ = stage.k.recvfrom(socket, &mut [0; 16]);
+            for hears_all in [true, false] {
+                // Who has joined hears it all the same.
+                for socket in [&bystander, &member] {
+                    let all = SocketOption::GroupAllV4(hears_all);
+                    stage.k.setsockopt(socket, all).unwrap();
+                }
+                let _ = stage.k.sendto(&sender, b"to all", &group);
+                stage.settle();
+                for socket in [&member, &bystander, &elsewhere, &sender] {
+                    let _ = stage.k.recvfrom(socket, &mut [0; 16]);
+                }
             }
             stage.close_all([member]);
             let _ = stage.k.sendto(&sender, b"to nobody again", &group);

@@ -11,7 +11,7 @@ const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x1234);
 
 #[test]
 fn options() {
-    const NAMES: [OptionName; 22] = [
+    const NAMES: [OptionName; 24] = [
         OptionName::ReuseAddr,
         OptionName::ReusePort,
         OptionName::Broadcast,
@@ -33,6 +33,8 @@ fn options() {
         OptionName::PacketInfoV4,
         OptionName::PacketInfoV6,
         OptionName::OutOfBandInline,
+        OptionName::GroupAllV4,
+        OptionName::GroupAllV6,
         OptionName::Error,
     ];
     for name in NAMES {
@@ -40,7 +42,7 @@ fn options() {
             let _ = stage.k.getsockopt(fd, name);
         });
     }
-    const SET: [SocketOption; 27] = [
+    const SET: [SocketOption; 29] = [
         SocketOption::ReuseAddr(true),
         SocketOption::ReusePort(true),
         SocketOption::Broadcast(true),
@@ -58,6 +60,8 @@ fn options() {
         SocketOption::ReceiveLowBytes(2),
         SocketOption::V6Only(true),
         SocketOption::GroupInterfaceV4(Ipv4Addr::LOCALHOST),
+        SocketOption::GroupAllV4(false),
+        SocketOption::GroupAllV6(false),
         SocketOption::JoinV4 { group: GROUP, interface: Ipv4Addr::LOCALHOST },
         SocketOption::JoinV4 { group: Ipv4Addr::LOCALHOST, interface: Ipv4Addr::LOCALHOST },
         SocketOption::JoinV4 { group: GROUP, interface: Ipv4Addr::new(192, 0, 2, 1) },
