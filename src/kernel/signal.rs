@@ -13,6 +13,8 @@ impl Signal {
     pub const HUP: Self = Self(1);
     /// Ctrl-C.
     pub const INT: Self = Self(2);
+    /// Ctrl-\.
+    pub const QUIT: Self = Self(3);
     /// Free for the program's own use: the echo server prints statistics.
     pub const USR1: Self = Self(10);
     /// Free for the program's own use.
@@ -24,6 +26,8 @@ impl Signal {
     pub const TERM: Self = Self(15);
     /// A child has ended.
     pub const CHLD: Self = Self(17);
+    /// A file would grow past `RLIMIT_FSIZE`. A program that ignores it gets `EFBIG`.
+    pub const XFSZ: Self = Self(25);
 
     /// The signal that a record read from a signalfd names. Work: O(1).
     ///

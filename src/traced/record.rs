@@ -364,14 +364,16 @@ fn control(f: &mut fmt::Formatter<'_>, info: PacketInfo, is_received: bool) -> f
 }
 
 fn signal_set(f: &mut fmt::Formatter<'_>, signals: SignalSet) -> fmt::Result {
-    const NAMES: [(Signal, &str); 7] = [
+    const NAMES: [(Signal, &str); 9] = [
         (Signal::HUP, "HUP"),
         (Signal::INT, "INT"),
+        (Signal::QUIT, "QUIT"),
         (Signal::USR1, "USR1"),
         (Signal::USR2, "USR2"),
         (Signal::PIPE, "PIPE"),
         (Signal::TERM, "TERM"),
         (Signal::CHLD, "CHLD"),
+        (Signal::XFSZ, "XFSZ"),
     ];
     f.write_char('[')?;
     let mut between = "";
