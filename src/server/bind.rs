@@ -3,7 +3,7 @@
 //! Knows a kernel, and no reactor: what it returns is not registered anywhere.
 
 use core::fmt;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::addr::{Addr, Family};
 use crate::errno::Errno;
@@ -55,6 +55,62 @@ pub fn bind_stream<K: Kernel>(
     addr: &Addr,
     sharing: Sharing,
 ) -> Result<(Fd, Addr), BindError> {
+    stream(kernel, addr, sharing, true)
+}
+
+/// A listening socket on `port` of every address of this machine, of IPv6 and of IPv4: one
+/// socket that takes both, or where there is no IPv6 one for IPv4 alone. Work: as
+/// [`bind_stream`], twice where there is no IPv6.
+///
+/// A client of IPv4 has an address in `::ffff:0:0/96` then.
+///
+/// # Errors
+/// As [`bind_stream`]. Nothing stays open.
+///
+/// Man page: ipv6(7), `IPV6_V6ONLY`
+pub fn bind_stream_everywhere<K: Kernel>(
+    kernel: &mut K,
+    port: u16,
+    sharing: Sharing,
+) -> Result<(Fd, Addr), BindError> {
+    everywhere(port, |addr, is_v6_only| stream(kernel, addr, sharing, is_v6_only))
+}
+
+/// A datagram socket on `port` of every address of this machine, as [`bind_stream_everywhere`].
+/// Work: as [`bind_datagram`], twice where there is no IPv6.
+///
+/// # Errors
+/// As [`bind_stream`]. Nothing stays open.
+///
+/// Man page: ipv6(7), `IPV6_V6ONLY`
+pub fn bind_datagram_everywhere<K: Kernel>(
+    kernel: &mut K,
+    port: u16,
+    sharing: Sharing,
+) -> Result<(Fd, Addr), BindError> {
+    everywhere(port, |addr, is_v6_only| datagram(kernel, addr, sharing, is_v6_only))
+}
+
+/// Both families with one socket; IPv4 where the other is not there.
+fn everywhere(
+    port: u16,
+    mut bind: impl FnMut(&Addr, bool) -> Result<(Fd, Addr), BindError>,
+) -> Result<(Fd, Addr), BindError> {
+    let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into();
+    match bind(&both, false) {
+        Err(BindError { errno: Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL, .. }) => {
+            bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into(), true)
+        }
+        bound => bound,
+    }
+}
+
+fn stream<K: Kernel>(
+    kernel: &mut K,
+    addr: &Addr,
+    sharing: Sharing,
+    is_v6_only: bool,
+) -> Result<(Fd, Addr), BindError> {
     open(kernel, addr, Kind::Stream, |kernel, socket, family| {
         if family != Family::Unix {
             // The port of a server that has just ended is free at once; one that is
@@ -64,7 +120,7 @@ pub fn bind_stream<K: Kernel>(
             set(kernel, socket, SocketOption::KeepAlive(true))?;
             set(kernel, socket, SocketOption::OutOfBandInline(true))?;
         }
-        bind(kernel, socket, addr, family, sharing)?;
+        bind(kernel, socket, addr, sharing, is_v6_only)?;
         kernel.listen(socket, BACKLOG).map_err(|errno| BindError { call: Call::Listen, errno })
     })
 }
@@ -86,9 +142,18 @@ pub fn bind_datagram<K: Kernel>(
     addr: &Addr,
     sharing: Sharing,
 ) -> Result<(Fd, Addr), BindError> {
-    open(kernel, addr, Kind::Datagram, |kernel, socket, family| {
+    datagram(kernel, addr, sharing, true)
+}
+
+fn datagram<K: Kernel>(
+    kernel: &mut K,
+    addr: &Addr,
+    sharing: Sharing,
+    is_v6_only: bool,
+) -> Result<(Fd, Addr), BindError> {
+    open(kernel, addr, Kind::Datagram, |kernel, socket, _| {
         set(kernel, socket, SocketOption::ReceiveBufferBytes(DATAGRAM_BUFFER_BYTES))?;
-        bind(kernel, socket, addr, family, sharing)?;
+        bind(kernel, socket, addr, sharing, is_v6_only)?;
         tell_local_addresses(kernel, socket, addr)
             .map_err(|errno| BindError { call: Call::Setsockopt, errno })
     })
@@ -137,13 +202,13 @@ fn bind<K: Kernel>(
     kernel: &mut K,
     socket: &Fd,
     addr: &Addr,
-    family: Family,
     sharing: Sharing,
+    is_v6_only: bool,
 ) -> Result<(), BindError> {
-    if family == Family::Inet6 {
-        set(kernel, socket, SocketOption::V6Only(true))?;
+    if matches!(addr, Addr::V6(_)) {
+        set(kernel, socket, SocketOption::V6Only(is_v6_only))?;
     }
-    if family != Family::Unix && sharing == Sharing::Shared {
+    if !matches!(addr, Addr::Unix(_)) && sharing == Sharing::Shared {
         set(kernel, socket, SocketOption::ReusePort(true))?;
     }
     kernel.bind(socket, addr).map_err(|errno| BindError { call: Call::Bind, errno })

@@ -4,4 +4,7 @@ mod bind;
 pub mod datagram;
 pub mod stream;
 
-pub use bind::{BindError, Sharing, bind_datagram, bind_stream};
+pub use bind::{
+    BindError, Sharing, bind_datagram, bind_datagram_everywhere, bind_stream,
+    bind_stream_everywhere,
+};
