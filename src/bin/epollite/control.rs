@@ -77,11 +77,15 @@ impl Control {
         report.awaited.is_empty().then_some(report.sum)
     }
 
-    /// Thread `me` leaves and will tell nothing more: this is what it has counted.
-    pub(crate) fn depart(&self, me: usize, counted: &Snapshot) {
+    /// Thread `me` leaves and will tell nothing more: this is what it has counted. If it was
+    /// asked, that is its answer; and if it was the last that was awaited, it gets the sum, to
+    /// print it.
+    pub(crate) fn depart(&self, me: usize, counted: &Snapshot) -> Option<Snapshot> {
+        let sum = self.tell(me, || *counted);
         let mut report = self.lock();
         report.departed.push(me);
         report.departed_sum.add(counted);
+        sum
     }
 
     /// A thread begins to work. It has left when what is returned is dropped, by a panic even.

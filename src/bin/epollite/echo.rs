@@ -1,53 +1,79 @@
 //! `epollite echo`: sockets, threads, signals; and at the end everything put away.
 
-use std::fs::File;
+use std::ffi::OsStr;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use epollite::kernel::{Limit, Resource, release};
+use epollite::kernel::{Limit, Resource};
 use epollite::server::{datagram, stream};
-use epollite::{Counted, Errno, Fd, Kernel, Linux, Signal, SignalSet, Traced};
+use epollite::{Counted, Errno, Kernel, Linux, Signal, Traced};
 
 use crate::args::Echo;
 use crate::control::Control;
 use crate::failure::Failure;
-use crate::listen::{self, Bound};
-use crate::log::{self, Log, quoted};
+use crate::listen::{self, Bound, Place};
+use crate::log::{self, Log, named, quoted};
 use crate::meter::{Meter, Tally, Trace};
 use crate::model::Model;
 use crate::models;
 use crate::report::Snapshot;
+use crate::signals;
+use crate::sink::Sink;
 use crate::worker::Worker;
 
 /// Descriptors that are no connection: standard streams, signals, and some to spare for name
 /// resolution and whatever the C library opens for a moment.
 pub(crate) const OTHER_DESCRIPTORS: u64 = 16;
 
+/// What is taken for the limit of descriptors where it cannot be asked for: the kernel's own
+/// highest, `fs.nr_open` as it comes.
+const LIMIT_UNKNOWN: u64 = 1 << 20;
+
 /// Descriptors that each thread has for itself: an epoll and an eventfd.
 const THREAD_DESCRIPTORS: u64 = 2;
 
 pub(crate) fn run(options: &Echo) -> Result<(), Failure> {
     log::prepare();
-    let limit = raise_descriptor_limit(&options.log);
-    if options.trace.is_some() || options.is_counted {
-        serve_as::<Traced<Counted<Linux>>>(options, limit)
+    let start = Start {
+        limit: raise_descriptor_limit(&options.log),
+        trace: open_trace(options)?,
+        places: listen::look_up(&options.targets)?,
+    };
+    let trace = start.trace.clone();
+    let served = if options.trace.is_some() || options.is_counted {
+        serve_as::<Traced<Counted<Linux>>>(options, start)
     } else {
-        serve_as::<Counted<Linux>>(options, limit)
-    }
+        serve_as::<Counted<Linux>>(options, start)
+    };
+    trace.tell_dropped();
+    served
 }
 
-fn serve_as<K: Meter>(options: &Echo, limit: u64) -> Result<(), Failure> {
+/// What is known before the first socket is made.
+pub(crate) struct Start {
+    /// Of descriptors.
+    pub(crate) limit: u64,
+    pub(crate) trace: Trace,
+    pub(crate) places: Vec<Place>,
+}
+
+fn serve_as<K: Meter>(options: &Echo, start: Start) -> Result<(), Failure> {
     match options.model {
-        Model::Epoll(_) => serve::<K>(options, limit),
-        _ => models::run::<K>(options, limit),
+        Model::Epoll(_) => serve::<K>(options, start),
+        _ => models::run::<K>(options, start),
     }
 }
 
-fn serve<K: Meter>(options: &Echo, limit: u64) -> Result<(), Failure> {
-    let mut workers = hire::<K>(options, limit)?;
+fn serve<K: Meter>(options: &Echo, start: Start) -> Result<(), Failure> {
+    let mut workers = hire::<K>(options, &start)?;
+    let signals = signals::read_by_server(false);
+    block(workers[0].server.kernel(), &signals)?;
     let mut announced = Vec::new();
-    for target in &options.targets {
-        let bounds = listen::bind(workers[0].server.kernel(), target, options.threads)?;
+    let has_connections = start.places.iter().any(Place::has_connections);
+    for place in start.places {
+        let bounds = listen::bind(workers[0].server.kernel(), place, options.threads)?;
         // What can be shared is one for each thread; what cannot goes to one thread each.
         let first = if bounds.len() == 1 { announced.len() % workers.len() } else { 0 };
         for (at, bound) in bounds.into_iter().enumerate() {
@@ -59,13 +85,24 @@ fn serve<K: Meter>(options: &Echo, limit: u64) -> Result<(), Failure> {
     }
     let ports: Vec<u16> = workers.iter_mut().flat_map(Worker::datagram_ports).collect();
     workers.iter_mut().for_each(|worker| worker.refuse(&ports));
-    hear_signals(&mut workers[0])?;
-    leave_room(1)?;
+    let worker = &mut workers[0];
+    let signalfd = worker.server.kernel().signalfd(signals::set(&signals));
+    let signalfd = signalfd.map_err(|errno| failed("signalfd", errno))?;
+    worker.open_signals(signalfd).map_err(|errno| failed("epoll_ctl", errno))?;
+    leave_room(usize::from(has_connections))?;
     work(workers, || {
         for (transport, address) in &announced {
             announce(&options.log, transport, address);
         }
     })
+}
+
+/// From here on these signals wait until they are read. Before the first socket is bound, or a
+/// signal would leave its file behind; and before any thread is started, since threads inherit
+/// what is blocked.
+pub(crate) fn block<K: Kernel>(kernel: &mut K, signals: &[Signal]) -> Result<(), Failure> {
+    let blocked = kernel.sigprocmask(signals::set(signals));
+    blocked.map(drop).map_err(|errno| failed("sigprocmask", errno))
 }
 
 /// Whether so many descriptors are to be had, now that all others are open. A server that has
@@ -74,38 +111,25 @@ fn serve<K: Meter>(options: &Echo, limit: u64) -> Result<(), Failure> {
 /// # Errors
 /// They are not.
 pub(crate) fn leave_room(wanted: usize) -> Result<(), Failure> {
-    // Beside the trace: this is no part of the service.
-    let found: Vec<Fd> = (0..wanted).map_while(|_| Linux.eventfd(0).ok()).collect();
-    let is_room = found.len() == wanted;
-    found.into_iter().for_each(|fd| release(&mut Linux, fd));
-    if is_room {
-        return Ok(());
-    }
-    let limit = Linux.prlimit(Resource::OpenFiles, None).map_or(0, |limit| limit.soft);
-    let line = format!("no descriptor is left for a client: there may be {limit} (ulimit -n)");
-    Err(Failure::new(Failure::RUN, line))
-}
-
-/// From here on signals are read, not suffered: after all that may take its time, and before
-/// any thread is started, since threads inherit what is blocked.
-fn hear_signals<K: Meter>(worker: &mut Worker<K>) -> Result<(), Failure> {
-    let signals = [Signal::INT, Signal::TERM, Signal::USR1]
-        .into_iter()
-        .fold(SignalSet::EMPTY, |set, signal| set | signal.into());
-    let kernel = worker.server.kernel();
-    kernel.sigprocmask(signals).map_err(|errno| failed("sigprocmask", errno))?;
-    let signalfd = kernel.signalfd(signals).map_err(|errno| failed("signalfd", errno))?;
-    worker.open_signals(signalfd).map_err(|errno| failed("epoll_ctl", errno))
+    // Beside the trace: this is no part of the service. A duplicate needs nothing but a number.
+    let stream = std::io::stderr();
+    let taken: std::io::Result<Vec<_>> =
+        (0..wanted).map(|_| stream.as_fd().try_clone_to_owned()).collect();
+    let Err(error) = taken else { return Ok(()) };
+    let line = match Linux.prlimit(Resource::OpenFiles, None) {
+        Ok(Limit { soft, .. }) => format!("there may be {soft} (ulimit -n)"),
+        Err(_) => error.to_string(),
+    };
+    Err(Failure::new(Failure::RUN, format!("no descriptor is left for a client: {line}")))
 }
 
 /// As many workers as threads are wanted, none working yet.
-fn hire<K: Meter>(options: &Echo, limit: u64) -> Result<Vec<Worker<K>>, Failure> {
+fn hire<K: Meter>(options: &Echo, start: &Start) -> Result<Vec<Worker<K>>, Failure> {
     let control = Arc::new(Control::default());
-    let trace = open_trace(options)?;
     let threads = u64::from(options.threads);
     let listeners = options.targets.len() as u64 * threads;
     let taken = OTHER_DESCRIPTORS + THREAD_DESCRIPTORS * threads + listeners;
-    let room = u32::try_from(limit.saturating_sub(taken)).unwrap_or(u32::MAX);
+    let room = u32::try_from(start.limit.saturating_sub(taken)).unwrap_or(u32::MAX);
     let in_all = options.connections_max.map_or(room, |max| max.min(room)).max(options.threads);
     let mut workers = Vec::new();
     for me in 0..options.threads {
@@ -124,7 +148,7 @@ fn hire<K: Meter>(options: &Echo, limit: u64) -> Result<Vec<Worker<K>>, Failure>
         let server = stream::Server::new(K::fresh(), config)
             .map_err(|errno| failed("epoll_create1", errno))?;
         let mut worker = Worker::new(me as usize, server, Arc::clone(&control), options.log);
-        worker.trace = trace.clone();
+        worker.trace = start.trace.clone();
         worker.tally = options.is_counted.then(Tally::default);
         workers.push(worker);
     }
@@ -179,7 +203,7 @@ fn work<K: Meter>(mut workers: Vec<Worker<K>>, ready: impl FnOnce()) -> Result<(
             };
             match std::thread::Builder::new().spawn_scoped(scope, run) {
                 Ok(thread) => threads.push(thread),
-                Err(_) => result = Err(failed("clone", Errno::EAGAIN)),
+                Err(error) => result = Err(failed_by("clone", &error)),
             }
         }
         if result.is_ok() {
@@ -198,24 +222,23 @@ fn work<K: Meter>(mut workers: Vec<Worker<K>>, ready: impl FnOnce()) -> Result<(
             });
         }
         let sum = result?;
-        sum.tell_calls(&first.log);
+        sum.tell_calls(&first.log, true);
         Ok(())
     })
 }
 
 /// Where `--trace` prints to. A file is opened before anything else is: no name is resolved
 /// and no port taken for a command line that cannot work.
-pub(crate) fn open_trace(options: &Echo) -> Result<Trace, Failure> {
-    match &options.trace {
-        None => Ok(Trace::Nowhere),
-        Some(None) => Ok(Trace::Stderr),
-        Some(Some(path)) => match File::create(path) {
-            Ok(file) => Ok(Trace::File(Arc::new(file))),
-            Err(error) => {
-                let line = format!("--trace: {}: {error}", path.display());
-                Err(Failure::new(Failure::RUN, line))
-            }
-        },
+fn open_trace(options: &Echo) -> Result<Trace, Failure> {
+    let Some(path) = &options.trace else { return Ok(Trace::Nowhere) };
+    let dropped = models::shared_words(1).map_err(|errno| failed("mmap", errno))?;
+    let Some(path) = path else { return Ok(Trace::Stderr(&dropped[0])) };
+    match Sink::create(path) {
+        Ok(sink) => Ok(Trace::File(Arc::new(sink), &dropped[0])),
+        Err(error) => {
+            let line = format!("--trace: {}: {error}", path.display());
+            Err(Failure::new(Failure::RUN, line))
+        }
     }
 }
 
@@ -223,15 +246,21 @@ pub(crate) fn failed(call: &str, errno: Errno) -> Failure {
     Failure::new(Failure::RUN, format!("{call}: {errno}"))
 }
 
-pub(crate) fn announce(log: &Log, transport: &str, address: &str) {
+/// The same for a call that the standard library made.
+pub(crate) fn failed_by(call: &str, error: &std::io::Error) -> Failure {
+    match Errno::try_from(error) {
+        Ok(errno) => failed(call, errno),
+        Err(_) => Failure::new(Failure::RUN, format!("{call}: {error}")),
+    }
+}
+
+pub(crate) fn announce(log: &Log, transport: &str, address: &OsStr) {
     if !log.is_quiet {
         log.result(
-            || format!("listening on {transport} {address}"),
+            || [b"listening on ", transport.as_bytes(), b" ", address.as_bytes()].concat(),
             || {
-                let address = quoted(address);
-                format!(
-                    "{{\"event\":\"listening\",\"transport\":\"{transport}\",\"address\":{address}}}"
-                )
+                let address = named("address", address);
+                format!("{{\"event\":\"listening\",\"transport\":\"{transport}\",{address}}}")
             },
         );
     }
@@ -239,9 +268,16 @@ pub(crate) fn announce(log: &Log, transport: &str, address: &str) {
 
 /// Raises the soft limit of descriptors to the hard one, and returns what holds now.
 fn raise_descriptor_limit(log: &Log) -> u64 {
-    let Ok(Limit { soft, hard }) = Linux.prlimit(Resource::OpenFiles, None) else {
-        // Without a limit known, take POSIX' least.
-        return 20;
+    let Limit { soft, hard } = match Linux.prlimit(Resource::OpenFiles, None) {
+        Ok(limit) => limit,
+        Err(errno) => {
+            // Without a limit known, accept4(2) says when there is one: accepting pauses then.
+            log.remark(
+                || format!("epollite: the descriptor limit is not known: prlimit: {errno}"),
+                || format!("{{\"event\":\"limit\",\"why\":{}}}", quoted(&errno.to_string())),
+            );
+            return LIMIT_UNKNOWN;
+        }
     };
     let raised = Limit { soft: hard, hard };
     if soft >= hard || Linux.prlimit(Resource::OpenFiles, Some(raised)).is_err() {

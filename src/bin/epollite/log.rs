@@ -1,13 +1,18 @@
 //! What the program says, and where: results on stdout, remarks on stderr, as text or JSON.
 //!
 //! A stream that nobody reads is no reason to end, nor to wait: failures to write are ignored,
-//! and what would wait is dropped. A line goes out in one piece, so that threads do not mix
-//! theirs.
+//! and what would wait is dropped. Results wait a moment, since somebody asked for them; the
+//! result of a command that does nothing else waits as long as it takes. A line goes out in one
+//! piece, so that threads do not mix theirs.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
-use super::gate::Gate;
+use super::failure::Failure;
+use super::sink::{Put, Sink};
 
 /// In which form lines are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,63 +32,89 @@ pub(crate) struct Log {
 
 impl Log {
     /// A result: to stdout. Both forms are given as functions, since only one is wanted.
-    pub(crate) fn result(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) {
-        match self.format {
-            Format::Text => out(&(text() + "\n")),
-            Format::Json => out(&(json() + "\n")),
-            Format::Off => {}
-        }
+    pub(crate) fn result<T: Into<Vec<u8>>>(
+        &self,
+        text: impl FnOnce() -> T,
+        json: impl FnOnce() -> String,
+    ) {
+        let mut line = match self.format {
+            Format::Text => text().into(),
+            Format::Json => json().into_bytes(),
+            Format::Off => return,
+        };
+        line.push(b'\n');
+        out(&line, RESULT_PATIENCE);
     }
 
     /// A table that was asked for: to stdout, for people whatever the form of the log.
-    pub(crate) fn table(&self, text: impl FnOnce() -> String) {
-        out(&(text() + "\n"));
+    pub(crate) fn table(&self, text: String, is_last: bool) {
+        let patience = if is_last { LAST_PATIENCE } else { RESULT_PATIENCE };
+        out((text + "\n").as_bytes(), patience);
     }
 
     /// A remark: to stderr, unless quiet.
     pub(crate) fn remark(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) {
         match self.format {
             _ if self.is_quiet => {}
-            Format::Text => err(&(text() + "\n")),
-            Format::Json => err(&(json() + "\n")),
+            Format::Text => _ = err(&(text() + "\n")),
+            Format::Json => _ = err(&(json() + "\n")),
             Format::Off => {}
         }
     }
 }
 
-static STDOUT_GATE: Gate = Gate::new();
-static STDERR_GATE: Gate = Gate::new();
+static STDOUT: Sink = Sink::new();
+static STDERR: Sink = Sink::new();
+
+/// What was asked for waits for room so long, if its reader is slow.
+const RESULT_PATIENCE: Duration = Duration::from_millis(100);
+
+/// What is said at the end waits longer: nobody else waits for us any more.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Takes the descriptors that lines will need, before others are counted on.
 pub(crate) fn prepare() {
-    STDOUT_GATE.is_open(&std::io::stdout());
-    STDERR_GATE.is_open(&std::io::stderr());
+    STDOUT.prepare(&std::io::stdout());
+    STDERR.prepare(&std::io::stderr());
 }
 
-/// Writes to stdout what is the whole result of a command: there, a failure is one.
+/// Writes to stdout what is the whole result of a command, however long its reader takes: there,
+/// a failure is one.
 ///
 /// # Errors
-/// What write(2) said.
-pub(crate) fn deliver(text: &str) -> std::io::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+/// What write(2) said, but for a reader that wants no more.
+pub(crate) fn deliver(text: &str) -> Result<(), Failure> {
+    match STDOUT.put(&std::io::stdout(), text.as_bytes(), Duration::MAX) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::new(Failure::RUN, format!("stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
-/// Writes to stdout as it is.
-pub(crate) fn out(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    if !STDOUT_GATE.is_open(&stdout) {
-        return;
-    }
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+fn out(text: &[u8], patience: Duration) {
+    let _ = STDOUT.put(&std::io::stdout(), text, patience);
 }
 
-/// Writes to stderr as it is.
-pub(crate) fn err(text: &str) {
-    let mut stderr = std::io::stderr().lock();
-    if STDERR_GATE.is_open(&stderr) {
-        let _ = stderr.write_all(text.as_bytes());
+/// Writes to stderr as it is. Returns what became of it, if it could be tried at all.
+pub(crate) fn err(text: &str) -> Option<Put> {
+    STDERR.put(&std::io::stderr(), text.as_bytes(), Duration::ZERO).ok()
+}
+
+/// The same for what would be missed: it waits a moment.
+pub(crate) fn err_last(text: &str) {
+    let _ = STDERR.put(&std::io::stderr(), text.as_bytes(), RESULT_PATIENCE);
+}
+
+/// A name as JSON wants it: one that is no text has its bytes beside it, in a field of their own.
+pub(crate) fn named(field: &str, name: &OsStr) -> String {
+    let bytes = name.as_bytes();
+    if let Ok(text) = str::from_utf8(bytes) {
+        return format!("\"{field}\":{}", quoted(text));
     }
+    let text = quoted(&bytes.escape_ascii().to_string());
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{field}\":{text},\"{field}_hex\":\"{hex}\"")
 }
 
 /// A string as JSON wants it, with its quotes.

@@ -22,7 +22,9 @@ mod model;
 mod models;
 mod nc;
 mod report;
+mod signals;
 mod sim;
+mod sink;
 mod tell;
 mod units;
 mod worker;
@@ -30,27 +32,27 @@ mod worker;
 use std::process::ExitCode;
 
 use args::Command;
+use failure::Failure;
 
 fn main() -> ExitCode {
-    let result = args::parse(std::env::args_os().skip(1)).and_then(|command| match command {
-        Command::Help(text) => {
-            log::out(text);
-            Ok(())
+    let result = args::parse(std::env::args_os().skip(1)).and_then(run);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            log::err_last(&format!("epollite: {}\n", failure.line));
+            ExitCode::from(failure.code)
         }
-        Command::Version => {
-            log::out(concat!("epollite ", env!("CARGO_PKG_VERSION"), "\n"));
-            Ok(())
-        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    signals::prepare(matches!(command, Command::Echo(_)));
+    match command {
+        Command::Help(text) => log::deliver(text),
+        Command::Version => log::deliver(concat!("epollite ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Echo(options) => echo::run(&options),
         Command::Nc(options) => nc::run(&options),
         Command::Sim(options) => sim::run(&options),
         Command::Check(target) => check::run(&target),
-    });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            log::err(&format!("epollite: {}\n", failure.line));
-            ExitCode::from(failure.code)
-        }
     }
 }

@@ -6,10 +6,8 @@
 
 use std::fmt;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use epollite::kernel::Tap;
@@ -17,6 +15,7 @@ use epollite::traced::{Argument, Record, Returned};
 use epollite::{Call, Counted, Counts, Errno, Kernel, Linux, Traced};
 
 use crate::log;
+use crate::sink::{Put, Sink};
 
 /// A kernel that counts, and may write down.
 pub(crate) trait Meter: Kernel + Send + 'static {
@@ -91,12 +90,13 @@ impl Meter for Traced<Counted<Linux>> {
     }
 }
 
-/// Where the lines of `--trace` go.
-#[derive(Clone, Debug)]
+/// Where the lines of `--trace` go. Those that find no room are dropped, and counted by all
+/// threads and processes together.
+#[derive(Clone)]
 pub(crate) enum Trace {
     Nowhere,
-    Stderr,
-    File(Arc<File>),
+    Stderr(&'static AtomicU64),
+    File(Arc<Sink>, &'static AtomicU64),
 }
 
 /// Who makes calls, where several do.
@@ -123,23 +123,36 @@ impl Trace {
         let mut line = maker.map_or_else(String::new, |maker| format!("[{maker}] "));
         // Writing to a String cannot fail.
         let _ = writeln!(line, "{record:#}");
-        match self {
-            Self::Nowhere => {}
-            Self::Stderr => log::err(&line),
-            Self::File(file) => {
-                if let Err(error) = (&**file).write_all(line.as_bytes()) {
-                    tell_cut(&error);
-                }
+        let (put, dropped) = match self {
+            Self::Nowhere => return,
+            Self::Stderr(dropped) => (log::err(&line), dropped),
+            Self::File(sink, dropped) => {
+                let put = sink.put_now(line.as_bytes());
+                (put.map_err(|error| tell_cut(dropped, &error)).ok(), dropped)
             }
+        };
+        if put == Some(Put::Dropped) {
+            dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Says how many lines are missing, if any are: at the end, by the one that ends last.
+    pub(crate) fn tell_dropped(&self) {
+        let (Self::Stderr(dropped) | Self::File(_, dropped)) = self else { return };
+        let lines = dropped.load(Ordering::Relaxed) & !TOLD;
+        if lines > 0 {
+            tell_cut(dropped, &format_args!("{lines} lines were dropped, since nobody read them"));
         }
     }
 }
 
+/// Set in the number of dropped lines when somebody has been told: no number gets so far.
+const TOLD: u64 = 1 << 63;
+
 /// A full disk is no reason to stop serving; but a trace that is not whole says so, once.
-fn tell_cut(error: &std::io::Error) {
-    static TOLD: AtomicBool = AtomicBool::new(false);
-    if !TOLD.swap(true, Ordering::Relaxed) {
-        log::err(&format!("epollite: the trace is not whole: {error}\n"));
+fn tell_cut(dropped: &AtomicU64, why: &dyn fmt::Display) {
+    if dropped.fetch_or(TOLD, Ordering::Relaxed) & TOLD == 0 {
+        log::err_last(&format!("epollite: the trace is not whole: {why}\n"));
     }
 }
 

@@ -18,11 +18,14 @@ mod scan;
 mod service;
 mod stdio;
 
-use epollite::{Fd, Kernel, Kind, Linux, Signal, SignalSet};
+use std::os::unix::ffi::OsStrExt;
 
-use crate::args::Nc;
+use epollite::{Fd, Kernel, Kind, Linux, Signal, UnixAddr};
+
+use crate::args::{Nc, Place};
 use crate::failure::Failure;
 use crate::listen::SocketFiles;
+use crate::signals;
 
 use desk::Desk;
 use stdio::Stdio;
@@ -62,17 +65,19 @@ fn serve<K: Kernel>(
     files: &mut SocketFiles,
 ) -> Result<End, Failure> {
     let mut desk = Desk::new(options, kernel, stdio)?;
+    let signals = if leaves_a_file(options) { signals::ending() } else { Vec::new() };
+    block(&mut desk, &signals)?;
     let is_datagram = options.kind == Kind::Datagram;
     let socket = match (options.is_listening, is_datagram) {
         (true, _) => door::bound(options, &mut desk.reactor, files)?,
         (false, true) => {
             let (socket, to) = mailbox::client(options, &mut desk.reactor, files)?;
-            hear_signals(&mut desk, files)?;
+            hear_signals(&mut desk, &signals)?;
             return letters::run(desk, socket, Some(to));
         }
         (false, false) => connected(options, &mut desk)?,
     };
-    hear_signals(&mut desk, files)?;
+    hear_signals(&mut desk, &signals)?;
     if is_datagram { letters::run(desk, socket, None) } else { relay::run(desk, socket) }
 }
 
@@ -97,14 +102,28 @@ fn connected<K: Kernel>(options: &Nc, desk: &mut Desk<'_, K>) -> Result<Fd, Fail
     Err(Failure::new(Failure::RUN, failed.unwrap_or_default()))
 }
 
+/// Whether there is a socket's file to be removed at the end.
+fn leaves_a_file(options: &Nc) -> bool {
+    let is_path = |name: &UnixAddr| name.as_path().is_some();
+    let is_own = options.source.as_ref().is_some_and(|path| !path.as_bytes().starts_with(b"@"));
+    matches!(&options.place, Place::Unix(name) if options.is_listening && is_path(name) || is_own)
+}
+
 /// By default a signal ends us, as it ends nc. Only when a socket's file must be removed first
-/// are SIGINT and SIGTERM read instead.
-fn hear_signals<K: Kernel>(desk: &mut Desk<'_, K>, files: &SocketFiles) -> Result<(), Failure> {
-    if files.is_empty() {
+/// are signals read instead: they wait from before there is such a file.
+fn block<K: Kernel>(desk: &mut Desk<'_, K>, signals: &[Signal]) -> Result<(), Failure> {
+    if signals.is_empty() {
         return Ok(());
     }
-    let signals = SignalSet::from(Signal::INT) | Signal::TERM.into();
-    let kernel = desk.reactor.kernel();
-    let signalfd = kernel.sigprocmask(signals).and_then(|_| kernel.signalfd(signals));
+    let blocked = desk.reactor.kernel().sigprocmask(signals::set(signals));
+    blocked.map(drop).map_err(|errno| say::broken("sigprocmask", errno))
+}
+
+/// Reads those signals from now on.
+fn hear_signals<K: Kernel>(desk: &mut Desk<'_, K>, signals: &[Signal]) -> Result<(), Failure> {
+    if signals.is_empty() {
+        return Ok(());
+    }
+    let signalfd = desk.reactor.kernel().signalfd(signals::set(signals));
     desk.watch_signals(signalfd.map_err(|errno| say::broken("signalfd", errno))?)
 }

@@ -94,13 +94,13 @@ impl Snapshot {
     /// Says it all, and the table of calls where one is kept.
     pub(crate) fn tell(&self, log: &Log) {
         log.result(|| self.text(), || self.json());
-        self.tell_calls(log);
+        self.tell_calls(log, false);
     }
 
-    /// Says the table of calls, where one is kept.
-    pub(crate) fn tell_calls(&self, log: &Log) {
+    /// Says the table of calls, where one is kept; it may be the last thing that is said.
+    pub(crate) fn tell_calls(&self, log: &Log, is_last: bool) {
         if let Some(tally) = &self.tally {
-            log.table(|| tally.text(self.echoes()));
+            log.table(tally.text(self.echoes()), is_last);
         }
     }
 

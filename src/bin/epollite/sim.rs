@@ -46,7 +46,6 @@ pub(crate) fn run(options: &Sim) -> Result<(), Failure> {
     let days = if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
     // It is all that was wanted: who does not get it must not think that all is well.
     log::deliver(&format!("{days}, no law broken: {sum}\n"))
-        .map_err(|error| Failure::new(Failure::RUN, format!("stdout: {error}")))
 }
 
 fn live(seed: u64, steps: u64, options: &Sim) -> Result<Report, Broken> {

@@ -3,6 +3,7 @@
 //! Knows the words, and nothing of who serves: every model says the same of the same.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use epollite::server::datagram::{Served, Turned};
@@ -18,8 +19,17 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 pub(crate) fn name(peer: &Addr, number: impl Display) -> String {
     match peer {
         Addr::Unix(_) => format!("unix client {number}"),
-        peer => format!("tcp {peer}"),
+        peer => format!("tcp {}", plain(peer)),
     }
+}
+
+/// An address of IPv4 that came in through a socket of both families, as what it is.
+fn plain(addr: &Addr) -> Addr {
+    let mapped = match addr {
+        Addr::V6(v6) => v6.ip().to_ipv4_mapped().map(|ip| SocketAddr::from((ip, v6.port()))),
+        _ => None,
+    };
+    mapped.map_or(*addr, Addr::from)
 }
 
 pub(crate) fn connected(log: &Log, name: &str) {
@@ -50,7 +60,7 @@ pub(crate) fn datagram(log: &Log, turned: &Turned) {
         _ => ", not echoed",
     };
     let text = format!("sent {} bytes{fate}", turned.bytes);
-    say(log, &format!("udp {}", turned.from), "sent", Some(turned.bytes as u64), &text);
+    say(log, &format!("udp {}", plain(&turned.from)), "sent", Some(turned.bytes as u64), &text);
 }
 
 /// Accepting pauses, for `errno` or at the limit of connections. `told` is when that was last

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use epollite::kernel::SIGINFO_BYTES;
+use epollite::kernel::{SIGINFO_BYTES, release};
 use epollite::server::datagram::{self, Service};
 use epollite::server::stream::{Note, Server, Turn};
 use epollite::{Errno, Event, Fd, Interest, Ready, Signal, Token, Trigger};
@@ -34,6 +34,8 @@ pub(crate) struct Worker<K: Meter> {
     /// Who is connected, and how much each has sent; only when that is told.
     peers: HashMap<Token, Peer>,
     datagrams: Vec<Token>,
+    /// What those had counted that are closed.
+    datagrams_closed: datagram::Stats,
     /// When a pause was last told: at a limit, pauses come by the thousand.
     paused_told: Option<Instant>,
     /// Whether its server has left.
@@ -63,6 +65,7 @@ impl<K: Meter> Worker<K> {
             log,
             peers: HashMap::new(),
             datagrams: Vec::new(),
+            datagrams_closed: datagram::Stats::default(),
             paused_told: None,
             has_left: false,
             is_signalled: false,
@@ -119,7 +122,9 @@ impl<K: Meter> Worker<K> {
         }
         self.look();
         let counted = self.snapshot();
-        self.control.depart(self.me, &counted);
+        if let Some(sum) = self.control.depart(self.me, &counted) {
+            self.report(&sum);
+        }
         result.map(|()| counted)
     }
 
@@ -200,15 +205,24 @@ impl<K: Meter> Worker<K> {
         }
         if control.is_leaving() {
             self.files.remove();
-            for at in 0..self.datagrams.len() {
-                // What has arrived is answered; then nothing more does.
-                if let Some((Mine::Datagrams(service), mut io)) =
-                    self.server.foreign(self.datagrams[at])
-                {
-                    service.serve(&mut io, Ready::READABLE);
+            self.close_datagrams();
+            self.server.stop();
+        }
+    }
+
+    /// What has arrived is answered, as far as one turn goes; then nothing more does.
+    fn close_datagrams(&mut self) {
+        for token in std::mem::take(&mut self.datagrams) {
+            if let Some((Mine::Datagrams(service), mut io)) = self.server.foreign(token) {
+                service.serve(&mut io, Ready::READABLE);
+                self.datagrams_closed.add(&service.stats());
+                while let Some(turned) = service.note() {
+                    tell::datagram(&self.log, &turned);
                 }
             }
-            self.server.stop();
+            if let Some((socket, _)) = self.server.dismiss(token) {
+                release(self.server.kernel(), socket);
+            }
         }
     }
 
@@ -223,7 +237,7 @@ impl<K: Meter> Worker<K> {
     }
 
     fn snapshot(&mut self) -> Snapshot {
-        let mut datagram = datagram::Stats::default();
+        let mut datagram = self.datagrams_closed;
         for at in 0..self.datagrams.len() {
             if let Some((Mine::Datagrams(service), _)) = self.server.foreign(self.datagrams[at]) {
                 datagram.add(&service.stats());

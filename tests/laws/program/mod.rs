@@ -12,5 +12,12 @@ mod help;
 mod log;
 #[path = "../../../src/bin/epollite/model.rs"]
 mod model;
+#[path = "../../../src/bin/epollite/sink.rs"]
+mod sink;
 #[path = "../../../src/bin/epollite/units.rs"]
 mod units;
+
+/// What reads words opens nothing.
+mod models {
+    pub(crate) const OPEN_NONBLOCKING: i32 = 0;
+}

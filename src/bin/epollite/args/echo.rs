@@ -75,7 +75,7 @@ pub(super) fn echo(words: &mut Words) -> Result<Command, Failure> {
             "-q" | "--quiet" => options.log.is_quiet = true,
             "--trace" => options.trace = Some(words.inline.take().map(PathBuf::from)),
             "--count" => options.is_counted = true,
-            "--check" => check = Some(words.take(target)?),
+            "--check" => check = Some(words.take_bytes(target)?),
             _ => return Err(words.usage(&format!("unknown option '{flag}'"))),
         }
     }

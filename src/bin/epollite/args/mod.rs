@@ -14,4 +14,4 @@ pub(crate) use command::{Command, parse};
 pub(crate) use echo::Echo;
 pub(crate) use nc::{Mode, Nc, Place};
 pub(crate) use sim::Sim;
-pub(crate) use target::Target;
+pub(crate) use target::{Target, unix};

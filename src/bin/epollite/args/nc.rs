@@ -118,6 +118,11 @@ pub(super) fn nc(words: &mut Words) -> Result<Command, Failure> {
             },
         }
     }
+    if options.kind == Kind::Stream && options.quits == Some(Duration::ZERO) {
+        // To OpenBSD's nc too: the other end is told, and its answer is waited for. Datagrams have
+        // no end to wait for.
+        options.quits = None;
+    }
     if let Some(why) = contradiction(&options, is_unix) {
         return Err(words.usage(why));
     }

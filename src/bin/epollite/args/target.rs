@@ -25,19 +25,69 @@ pub(super) fn host(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-pub(super) fn target(text: &str) -> Result<Target, String> {
+/// A path is bytes, not text.
+pub(super) fn target(bytes: &[u8]) -> Result<Target, String> {
+    if let Some(path) = bytes.strip_prefix(b"unix:") {
+        return unix(path).map(Target::Unix);
+    }
+    let text = &*String::from_utf8_lossy(bytes);
     match text.split_once(':') {
-        Some(("unix", path)) => unix(path.as_bytes()).map(Target::Unix),
         Some(("udp", rest)) if rest.contains(':') => host(rest).map(Target::Udp),
         Some(("tcp", rest)) if rest.contains(':') => host(rest).map(Target::Tcp),
         _ => host(text).map(Target::Tcp),
     }
 }
 
-pub(super) fn unix(path: &[u8]) -> Result<UnixAddr, String> {
+/// A path, or an abstract name behind an `@`. A path is taken as it is. An abstract name may hold
+/// any byte, NUL too, which no argument can: there `\xNN` is a byte, as the name is printed.
+pub(crate) fn unix(path: &[u8]) -> Result<UnixAddr, String> {
     let name = match path {
-        [b'@', name @ ..] => UnixAddr::abstract_name(name),
+        [b'@', name @ ..] => UnixAddr::abstract_name(&unescaped(name)),
         path => UnixAddr::path(path),
     };
     name.map_err(|error| format!("'{}': {error}", String::from_utf8_lossy(path)))
+}
+
+fn unescaped(mut text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let digit =
+        |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    while let [first, rest @ ..] = text {
+        let (mut byte, mut after) = (*first, rest);
+        if let [b'x', high, low, behind @ ..] = rest
+            && byte == b'\\'
+            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
+        {
+            (byte, after) = (high << 4 | low, behind);
+        }
+        bytes.push(byte);
+        text = after;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_abstract_name_is_read_as_it_is_printed() {
+        for name in [&b"a\0b"[..], b"\xff\\x41", b"", b"\\", b"plain"] {
+            let name = UnixAddr::abstract_name(name).unwrap();
+            let printed = name.to_string();
+            assert_eq!(unix(printed.trim_start_matches("unix:").as_bytes()), Ok(name), "{printed}");
+        }
+        assert_eq!(unix(b"@a\\b\\x4"), Ok(UnixAddr::abstract_name(b"a\\b\\x4").unwrap()));
+    }
+
+    #[test]
+    fn a_path_is_taken_as_it_is() {
+        for path in [&b"s\xff"[..], b"s\\x41", b"plain"] {
+            assert_eq!(unix(path), Ok(UnixAddr::path(path).unwrap()));
+            let Ok(Target::Unix(name)) = target(&[b"unix:", path].concat()) else {
+                panic!("{path:?}")
+            };
+            assert_eq!(name.as_path(), Some(path));
+        }
+    }
 }

@@ -105,10 +105,18 @@ impl Words {
         read(&value.to_string_lossy()).map_err(|why| self.usage(&format!("{}: {why}", self.flag)))
     }
 
+    /// The same for what may hold a path, which is bytes and not text.
+    pub(super) fn take_bytes<T>(
+        &mut self,
+        read: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Result<T, Failure> {
+        let value = self.value()?;
+        read(value.as_bytes()).map_err(|why| self.usage(&format!("{}: {why}", self.flag)))
+    }
+
     /// A path is bytes, not text.
     pub(super) fn unix_path(&mut self) -> Result<UnixAddr, Failure> {
-        let value = self.value()?;
-        unix(value.as_bytes()).map_err(|why| self.usage(&format!("{}: {why}", self.flag)))
+        self.take_bytes(unix)
     }
 
     pub(super) fn usage(&self, why: &str) -> Failure {

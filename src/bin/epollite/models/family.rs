@@ -137,11 +137,16 @@ impl Family {
     /// One signal may stand for several children: signals that wait are not counted.
     fn reap<K: Meter>(&mut self, stage: &mut Stage<K>) {
         while let Ok(Some((child, end))) = sys::waitpid(&mut stage.kernel) {
-            self.children.remove(&child);
+            // Others may be ours too: those that were inherited through exec(2), and with the
+            // first process of a container all that have lost their parent.
+            let Some(number) = self.children.remove(&child) else { continue };
             if end == End::Exited(0) {
                 continue;
             }
             self.lost += 1;
+            if self.is_split {
+                self.ledger.close_open(number + 1);
+            }
             // After the end of patience it was us.
             if self.leaving != Some(None) {
                 tell_end(&stage.log, child, end);

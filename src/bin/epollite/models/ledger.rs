@@ -54,6 +54,19 @@ impl Ledger {
         snapshot
     }
 
+    /// The process that a part belongs to has been killed: what it had open is closed. Nobody
+    /// else adds to its part.
+    pub(super) fn close_open(&self, part: usize) {
+        let mut snapshot = self.part(part);
+        snapshot.stream.closed += std::mem::take(&mut snapshot.open);
+        let mut words = self.slice(part).iter();
+        snapshot.each(|figure| {
+            if let Some(word) = words.next() {
+                word.store(*figure, Ordering::Relaxed);
+            }
+        });
+    }
+
     /// What has been added to all.
     pub(super) fn sum(&self) -> Snapshot {
         let mut sum = Snapshot::default();

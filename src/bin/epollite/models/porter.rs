@@ -13,12 +13,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use epollite::kernel::SIGINFO_BYTES;
-use epollite::{Errno, Fd, Interest, Kernel, Shut, Signal};
+use epollite::{Fd, Interest, Kernel, Shut, Signal};
 
 use super::ledger::Ledger;
 use super::stage::Stage;
 use super::sys::{self, PollFd};
-use crate::echo::failed;
+use crate::echo::{failed, failed_by};
 use crate::failure::Failure;
 use crate::listen::SocketFiles;
 use crate::meter::Meter;
@@ -143,7 +143,7 @@ pub(super) fn start<K: Meter>(
     let house = Arc::clone(house);
     let watch = move || Porter { house, stage, signals, files, drain }.watch();
     let started = std::thread::Builder::new().name("porter".into()).spawn(watch);
-    started.map(drop).map_err(|_| failed("clone", Errno::EAGAIN))
+    started.map(drop).map_err(|error| failed_by("clone", &error))
 }
 
 struct Porter<K: Meter> {

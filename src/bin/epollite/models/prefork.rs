@@ -51,9 +51,6 @@ pub(super) fn run<K: Meter>(
 ) -> Result<Snapshot, Failure> {
     family.is_split = true;
     let parent = std::process::id();
-    // What is asked for is for all of them; descriptors each has for itself.
-    let asked = options.connections_max.unwrap_or(u32::MAX) / options.workers;
-    let guests_max = guests_max.min(asked);
     for me in 0..options.workers as usize {
         match family.fork(&mut stage, me) {
             Ok(false) => {}
@@ -63,6 +60,11 @@ pub(super) fn run<K: Meter>(
                 if std::os::unix::process::parent_id() != parent {
                     std::process::exit(0);
                 }
+                // What is asked for is for all of them, and the first get what remains;
+                // descriptors each has for itself.
+                let asked = options.connections_max.unwrap_or(u32::MAX);
+                let remains = u32::from((me as u64) < u64::from(asked % options.workers));
+                let guests_max = guests_max.min(asked / options.workers + remains);
                 let child = Child { options, me, guests_max };
                 be_child(child.work(stage, &family, doors));
             }

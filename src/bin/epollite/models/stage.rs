@@ -2,9 +2,7 @@
 //!
 //! Knows neither sockets nor clients: how they are waited for is the model's affair.
 
-use epollite::kernel::Fd;
 use epollite::server::{datagram, stream};
-use epollite::{Errno, Signal, SignalSet};
 
 use super::ledger::{Account, Ledger};
 use crate::args::Echo;
@@ -70,13 +68,6 @@ impl<K: Meter> Stage<K> {
         if let Some(account) = &mut self.account {
             account.settle(snapshot);
         }
-    }
-
-    /// From here on these signals are read from what is returned, and not suffered.
-    pub(super) fn hear(&mut self, signals: &[Signal]) -> Result<Fd, Errno> {
-        let set = signals.iter().fold(SignalSet::EMPTY, |set, &signal| set | signal.into());
-        self.kernel.sigprocmask(set)?;
-        self.kernel.signalfd(set)
     }
 
     /// Shows and sums up the calls that were made, if that is wanted.

@@ -1,7 +1,7 @@
 //! From options to a model: sockets bound, signals heard, addresses announced, and then the
 //! one that was asked for.
 
-use epollite::{Fd, Signal};
+use epollite::Fd;
 
 use super::crowd::{Crowd, Rules};
 use super::family::Family;
@@ -12,23 +12,28 @@ use super::{
     blocking, coroutine, nonblocking, poll, porter, prefork, process, reuseport, select, thread,
 };
 use crate::args::Echo;
-use crate::echo::{OTHER_DESCRIPTORS, announce, failed, leave_room, open_trace};
+use crate::echo::{OTHER_DESCRIPTORS, Start, announce, block, failed, leave_room};
 use crate::failure::Failure;
-use crate::listen::{self, Bound, SocketFiles};
+use crate::listen::{self, Bound, Place, SocketFiles};
 use crate::meter::{Maker, Meter};
 use crate::model::Model;
 use crate::report::Snapshot;
+use crate::signals;
 
-/// Serves by the model that `options` name, until a signal ends it. `limit` is of descriptors.
-pub(crate) fn run<K: Meter>(options: &Echo, limit: u64) -> Result<(), Failure> {
-    let mut stage = Stage::<K>::new(options, open_trace(options)?, None);
+/// Serves by the model that `options` name, until a signal ends it.
+pub(crate) fn run<K: Meter>(options: &Echo, start: Start) -> Result<(), Failure> {
+    let mut stage = Stage::<K>::new(options, start.trace, None);
+    let has_children = matches!(options.model, Model::Process | Model::Prefork | Model::Reuseport);
+    let signals = signals::read_by_server(has_children);
+    block(&mut stage.kernel, &signals)?;
+    let has_connections = start.places.iter().any(Place::has_connections);
     let mut bounds = Vec::new();
-    for target in &options.targets {
+    for place in start.places {
         let sockets = if options.model == Model::Reuseport { options.workers } else { 1 };
-        bounds.extend(listen::bind(&mut stage.kernel, target, sockets)?);
+        bounds.extend(listen::bind(&mut stage.kernel, place, sockets)?);
     }
     let taken = OTHER_DESCRIPTORS + bounds.len() as u64;
-    let room = u32::try_from(limit.saturating_sub(taken)).unwrap_or(u32::MAX).max(1);
+    let room = u32::try_from(start.limit.saturating_sub(taken)).unwrap_or(u32::MAX).max(1);
     let rules = Rules {
         // What a model bears is a default: who says more means it.
         guests_max: options
@@ -46,16 +51,14 @@ pub(crate) fn run<K: Meter>(options: &Echo, limit: u64) -> Result<(), Failure> {
     let mut told: Vec<_> =
         bounds.iter().map(|bound| (bound.transport, bound.address.clone())).collect();
     told.dedup();
-    let has_children = matches!(options.model, Model::Process | Model::Prefork | Model::Reuseport);
-    let signals = [Signal::INT, Signal::TERM, Signal::USR1, Signal::CHLD];
-    let signals = &signals[..if has_children { 4 } else { 3 }];
-    let signals = stage.hear(signals).map_err(|errno| failed("signalfd", errno))?;
-    // Beside the client: a worker's epoll, its waker and its signals; a coroutine's are as many.
-    let wanted = match options.model {
-        Model::Prefork | Model::Reuseport | Model::Coroutine => 4,
-        _ => 1,
+    let signals = stage.kernel.signalfd(signals::set(&signals));
+    let signals = signals.map_err(|errno| failed("signalfd", errno))?;
+    // A worker's epoll, its waker and its signals; a coroutine's are as many.
+    let own = match options.model {
+        Model::Prefork | Model::Reuseport | Model::Coroutine => 3,
+        _ => 0,
     };
-    leave_room(wanted)?;
+    leave_room(own + usize::from(has_connections))?;
     told.iter().for_each(|(transport, address)| announce(&options.log, transport, address));
     let sum = match options.model {
         Model::Blocking | Model::Thread => wait_in_calls(options, stage, signals, bounds, rules),
@@ -68,7 +71,7 @@ pub(crate) fn run<K: Meter>(options: &Echo, limit: u64) -> Result<(), Failure> {
         Model::Coroutine => coroutine::run(stage, signals, bounds, rules),
         Model::Epoll(_) => unreachable!("the reactor's own server has no model here"),
     };
-    sum?.tell_calls(&options.log);
+    sum?.tell_calls(&options.log, true);
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use epollite::traced::{Argument as A, Returned};
-use epollite::{Call, Errno, Fd, Interest};
+use epollite::{Call, Errno, Fd, Interest, Signal};
 
 use crate::meter::Meter;
 
@@ -215,6 +215,59 @@ pub(super) fn set_blocking<K: Meter>(kernel: &mut K, fd: &Fd) -> Result<(), Errn
     made.map(drop)
 }
 
+/// What a signal that is not blocked does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Disposition {
+    Default,
+    Ignored,
+    /// Ends the process at once, with the exit code that a shell gives to this death.
+    Exit,
+}
+
+/// Sets what `signal` does. Work: one system call.
+///
+/// Man page: signal(2)
+pub(crate) fn set_disposition(signal: Signal, to: Disposition) {
+    let handler = match to {
+        Disposition::Default => libc::SIG_DFL,
+        Disposition::Ignored => libc::SIG_IGN,
+        Disposition::Exit => exit_by as extern "C" fn(libc::c_int) as libc::sighandler_t,
+    };
+    // SAFETY: signal(2) takes two numbers and touches no memory of ours. The one handler that is
+    // ever set, `exit_by`, makes a single call that may be made in a handler.
+    unsafe { libc::signal(signal.number().into(), handler) };
+}
+
+extern "C" fn exit_by(signal: libc::c_int) {
+    // SAFETY: _exit(2) takes a number, touches no memory and does not return.
+    unsafe { libc::_exit(128 + signal) };
+}
+
+/// Whether `signal` is ignored. Work: one system call.
+///
+/// Man page: sigaction(2)
+pub(crate) fn is_ignored(signal: Signal) -> bool {
+    let mut now = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    let at = now.as_mut_ptr();
+    // SAFETY: sigaction(2) with no new action only writes one at `at`, which is ours.
+    let asked = unsafe { libc::sigaction(signal.number().into(), std::ptr::null(), at) };
+    // SAFETY: zeroes are a sigaction: numbers, and a pointer that may be null.
+    asked == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+/// From here on no signal is blocked. Work: one system call.
+///
+/// Man page: sigprocmask(2), `SIG_SETMASK`
+pub(crate) fn unblock_signals() {
+    let none = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: sigprocmask(2) reads one sigset_t, of which zeroes are one with no signal in it,
+    // and keeps no pointer.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()) };
+}
+
+/// For a file that is opened only to be written to: nobody waits for its other end, nor for room.
+pub(crate) const OPEN_NONBLOCKING: i32 = libc::O_NONBLOCK | libc::O_NOCTTY;
+
 /// How a child ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum End {
@@ -367,7 +420,7 @@ pub(super) fn attach_reuseport_cbpf<K: Meter>(
 /// Work: one system call.
 ///
 /// Man page: mmap(2), `MAP_SHARED`
-pub(super) fn shared_words(count: usize) -> Result<&'static [AtomicU64], Errno> {
+pub(crate) fn shared_words(count: usize) -> Result<&'static [AtomicU64], Errno> {
     let bytes = count * size_of::<AtomicU64>();
     let (access, kind) =
         (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);

@@ -22,7 +22,7 @@ use epollite::{Addr, Errno, Fd};
 use super::porter::{House, Pass};
 use super::stage::{BUFFER_BYTES, Stage};
 use super::{sockets, straight, sys};
-use crate::echo::failed;
+use crate::echo::{failed, failed_by};
 use crate::failure::Failure;
 use crate::meter::{Maker, Meter};
 use crate::report::Snapshot;
@@ -56,9 +56,10 @@ pub(super) fn run<K: Meter>(
         match stage.kernel.accept4(&house.door) {
             Ok((socket, peer)) => {
                 number += 1;
-                if let Some(socket) = begin(house, &mut stage, socket, peer, number) {
-                    let (name, why) = (tell::name(&peer, number), "no thread for it (EAGAIN)");
-                    tell::turned_away(&stage.log, &mut turned, &name, why);
+                if let Err((socket, error)) = begin(house, &mut stage, socket, peer, number) {
+                    let name = tell::name(&peer, number);
+                    let why = failed_by("no thread for it", &error).line;
+                    tell::turned_away(&stage.log, &mut turned, &name, &why);
                     sockets::turn_away(&mut stage.kernel, socket, &mut [0; 4096]);
                 }
             }
@@ -79,14 +80,17 @@ pub(super) fn run<K: Meter>(
     Ok(house.ledger.sum())
 }
 
-/// Starts a thread for the client; gives its socket back when there is none to be had.
+/// Starts a thread for the client.
+///
+/// # Errors
+/// There is none to be had: the socket comes back, with what clone(2) said.
 fn begin<K: Meter>(
     house: &Arc<House>,
     stage: &mut Stage<K>,
     socket: Fd,
     peer: Addr,
     number: u64,
-) -> Option<Fd> {
+) -> Result<(), (Fd, std::io::Error)> {
     let mut own = stage.another(Maker::Thread(number), &house.ledger);
     // Handed over through a slot: what a thread that does not start would have owned falls.
     let slot = Arc::new(Mutex::new(Some(house.enter(&mut stage.kernel, socket))));
@@ -97,8 +101,11 @@ fn begin<K: Meter>(
         }
     };
     match std::thread::Builder::new().stack_size(STACK_BYTES).spawn(serve) {
-        Ok(_) => None,
-        Err(_) => take(&slot).and_then(|mut pass| pass.release()),
+        Ok(_) => Ok(()),
+        Err(error) => match take(&slot).and_then(|mut pass| pass.release()) {
+            Some(socket) => Err((socket, error)),
+            None => Ok(()),
+        },
     }
 }
 

@@ -2,13 +2,21 @@
 //!
 //! Knows a reactor on which nothing else is registered yet: while it dials, nothing else happens.
 
+use std::time::Duration;
+
 use epollite::kernel::OptionName;
 use epollite::kernel::release;
-use epollite::{Addr, Errno, Event, Fd, Interest, Kernel, Kind, Reactor, SocketOption, Trigger};
+use epollite::{
+    Addr, Errno, Event, Family, Fd, Instant, Interest, Kernel, Kind, Reactor, SocketOption, Trigger,
+};
 
 use super::desk::Entry;
 use super::name;
 use crate::args::Nc;
+
+/// A Unix listener whose queue is full does not say when it has room: so long until it is asked
+/// again.
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
 /// A connection to `addr`, from where `-s` and `-p` say, or why not.
 pub(super) fn dial<K: Kernel>(
@@ -17,18 +25,56 @@ pub(super) fn dial<K: Kernel>(
     addr: &Addr,
 ) -> Result<Fd, Errno> {
     let kernel = reactor.kernel();
+    let deadline = options.patience.map(|patience| kernel.now() + patience);
     let family = addr.family().ok_or(Errno::EAFNOSUPPORT)?;
     let socket = kernel.socket(family, options.kind)?;
-    let begun =
+    let mut begun =
         prepare(options, kernel, &socket, addr).and_then(|()| kernel.connect(&socket, addr));
-    match begun {
-        Ok(()) => Ok(socket),
-        Err(Errno::EINPROGRESS) => await_connection(options, reactor, socket),
+    while begun == Err(Errno::EAGAIN) && family == Family::Unix {
+        begun = match pause(reactor, deadline) {
+            Ok(()) => reactor.kernel().connect(&socket, addr),
+            Err(errno) => Err(errno),
+        };
+    }
+    let socket = match begun {
+        Ok(()) => socket,
+        Err(Errno::EINPROGRESS) => await_connection(reactor, socket, deadline)?,
         Err(errno) => {
             release(reactor.kernel(), socket);
-            Err(errno)
+            return Err(errno);
         }
+    };
+    if is_to_itself(options, reactor.kernel(), &socket) {
+        release(reactor.kernel(), socket);
+        return Err(Errno::ECONNREFUSED);
     }
+    Ok(socket)
+}
+
+/// A client on the same machine may be given, by chance, the very port that it connects to, if
+/// nobody else has it, and then talks to itself. Nobody listens there: it was refused. Who says
+/// `-p` has chosen that port.
+fn is_to_itself<K: Kernel>(options: &Nc, kernel: &mut K, socket: &Fd) -> bool {
+    let (own, peer) = (kernel.getsockname(socket), kernel.getpeername(socket));
+    let is_named = own.is_ok_and(|own| own.port().is_some());
+    options.source_port.is_none() && is_named && own == peer
+}
+
+/// Lets a moment pass.
+///
+/// # Errors
+/// * [`Errno::ETIMEDOUT`]: the time of `-w` is over.
+fn pause<K: Kernel>(
+    reactor: &mut Reactor<Entry, K>,
+    deadline: Option<Instant>,
+) -> Result<(), Errno> {
+    let until = reactor.kernel().now() + BETWEEN_TRIES;
+    if deadline.is_some_and(|deadline| deadline <= until) {
+        return Err(Errno::ETIMEDOUT);
+    }
+    // Standard streams that have hung up say so meanwhile, unasked, and only once.
+    while reactor.next(Some(until))?.is_some() {}
+    Ok(())
 }
 
 /// What is to be set before connecting.
@@ -56,18 +102,14 @@ pub(super) fn prepare<K: Kernel>(
 
 /// Waits until the connection is there, or will not be.
 fn await_connection<K: Kernel>(
-    options: &Nc,
     reactor: &mut Reactor<Entry, K>,
     socket: Fd,
+    deadline: Option<Instant>,
 ) -> Result<Fd, Errno> {
     let entry = Entry::dialling();
     let token = reactor
         .register_or_close(socket, Interest::WRITABLE, Trigger::Level, entry)
-        .map_err(|reason| match reason {
-            epollite::reactor::Reason::Kernel(errno) => errno,
-            _ => Errno::ENOSPC,
-        })?;
-    let deadline = options.patience.map(|patience| reactor.kernel().now() + patience);
+        .map_err(Errno::from)?;
     // Standard streams that have hung up say so meanwhile, unasked.
     let event = loop {
         match reactor.next(deadline) {

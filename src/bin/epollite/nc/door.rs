@@ -2,6 +2,8 @@
 //!
 //! Knows names and sockets; who comes in is somebody else's affair.
 
+use std::path::Path;
+
 use epollite::server::{Sharing, bind_stream};
 use epollite::{Addr, Fd, Kernel, Kind, Reactor};
 
@@ -21,7 +23,10 @@ pub(super) fn bound<K: Kernel>(
     if let (Place::Unix(name), Kind::Stream) = (&options.place, options.kind) {
         let bound = listen::bind_unix(kernel, *name)
             .map_err(|failure| Failure { code: Failure::RUN, ..failure })?;
-        say::remark(options, &format!("Listening on {}", bound.address));
+        say::remark(
+            options,
+            &format!("Listening on {}", listen::path_text(Path::new(&bound.address))),
+        );
         files.extend(bound.file);
         return Ok(bound.fd);
     }

@@ -28,6 +28,7 @@ pub(super) fn listen<K: Kernel>(
     let socket = kernel.socket(family, Kind::Datagram).map_err(failed(Call::Socket))?;
     let opened = kernel
         .setsockopt(&socket, SocketOption::ReuseAddr(true))
+        .and_then(|()| hear_own_only(kernel, &socket, addr))
         .and_then(|()| membership(options, addr))
         .and_then(|membership| kernel.setsockopt(&socket, membership))
         .map_err(failed(Call::Setsockopt))
@@ -39,6 +40,19 @@ pub(super) fn listen<K: Kernel>(
             release(kernel, socket);
             Err(error)
         }
+    }
+}
+
+/// What others have joined, on other interfaces too, is not for this socket: unless this is said,
+/// Linux gives everything for the group to all who are bound to it.
+fn hear_own_only<K: Kernel>(kernel: &mut K, socket: &Fd, addr: &Addr) -> Result<(), Errno> {
+    match addr {
+        Addr::V6(_) => match kernel.setsockopt(socket, SocketOption::GroupAllV6(false)) {
+            // Before Linux 4.20: it hears more than it should then.
+            Err(Errno::ENOPROTOOPT) => Ok(()),
+            set => set,
+        },
+        _ => kernel.setsockopt(socket, SocketOption::GroupAllV4(false)),
     }
 }
 

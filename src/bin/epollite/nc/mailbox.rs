@@ -2,7 +2,6 @@
 //!
 //! Knows names and sockets; what is sent through them is `letters.rs`' affair.
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use epollite::kernel::release;
@@ -11,7 +10,7 @@ use epollite::{Addr, Errno, Family, Fd, Kernel, Reactor, UnixAddr};
 
 use super::desk::Entry;
 use super::{dial, group, name, say};
-use crate::args::{Nc, Place};
+use crate::args::{self, Nc, Place};
 use crate::failure::Failure;
 use crate::listen::{self, SocketFiles};
 
@@ -80,7 +79,7 @@ fn unix_socket<K: Kernel>(
 ) -> Result<Fd, Failure> {
     let kernel = reactor.kernel();
     let own = match &options.source {
-        Some(path) => unix_name(path)?,
+        Some(path) => args::unix(path.as_bytes()).map_err(|why| Failure::new(Failure::RUN, why))?,
         None => UnixAddr::unnamed(),
     };
     let socket =
@@ -99,15 +98,6 @@ fn unix_socket<K: Kernel>(
             Err(Failure::new(Failure::RUN, line))
         }
     }
-}
-
-/// A path, or an abstract name behind an `@`.
-fn unix_name(path: &OsStr) -> Result<UnixAddr, Failure> {
-    let name = match path.as_bytes() {
-        [b'@', name @ ..] => UnixAddr::abstract_name(name),
-        path => UnixAddr::path(path),
-    };
-    name.map_err(|error| Failure::new(Failure::RUN, format!("{}: {error}", path.display())))
 }
 
 /// A socket that is connected to nobody, to send to `addr` and hear whoever answers.

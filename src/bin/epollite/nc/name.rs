@@ -42,11 +42,12 @@ pub(super) fn lookup(options: &Nc, host: &str, port: u16) -> Result<Vec<Addr>, F
         Failure::new(Failure::RUN, line)
     };
     let unknown = || failed("Name or service not known");
-    let found: Vec<SocketAddr> = match host.parse::<IpAddr>() {
-        Ok(ip) => vec![SocketAddr::new(ip, port)],
+    let number = host.parse().ok().or_else(|| numbers_and_dots(host).map(IpAddr::V4));
+    let found: Vec<SocketAddr> = match number {
+        Some(ip) => vec![SocketAddr::new(ip, port)],
         // What has a colon is an address with a scope (fe80::1%eth0), which needs no resolver.
-        Err(_) if options.is_numeric && !host.contains(':') => return Err(unknown()),
-        Err(_) => (host, port).to_socket_addrs().map_err(|_| unknown())?.collect(),
+        None if options.is_numeric && !host.contains(':') => return Err(unknown()),
+        None => (host, port).to_socket_addrs().map_err(|_| unknown())?.collect(),
     };
     let mut addrs: Vec<Addr> = Vec::new();
     for addr in found.into_iter().map(Addr::from) {
@@ -79,4 +80,71 @@ pub(super) fn source(options: &Nc, addr: &Addr) -> Result<Option<Addr>, Errno> {
     let found = found.map_err(|_| Errno::EADDRNOTAVAIL)?;
     let fits = found.into_iter().find(|source| source.family() == addr.family());
     fits.map(Some).ok_or(Errno::EAFNOSUPPORT)
+}
+
+/// An address of IPv4 as inet_aton(3) reads it: one to four numbers, decimal, octal (`0`) or
+/// hexadecimal (`0x`), of which the last fills the bytes that are left. `127.1` is `127.0.0.1`.
+fn numbers_and_dots(text: &str) -> Option<Ipv4Addr> {
+    let numbers: Option<Vec<u32>> = text.split('.').map(number).collect();
+    let numbers = numbers.filter(|numbers| numbers.len() <= 4)?;
+    let (last, first) = numbers.split_last()?;
+    let mut ip: u32 = 0;
+    for &byte in first {
+        ip = ip << 8 | u32::from(u8::try_from(byte).ok()?);
+    }
+    let bits = 32 - 8 * u32::try_from(first.len()).ok()?;
+    let is_small = bits == 32 || *last < 1 << bits;
+    is_small.then(|| Ipv4Addr::from(ip.checked_shl(bits).unwrap_or(0) | last))
+}
+
+fn number(text: &str) -> Option<u32> {
+    let (digits, radix) = match text.as_bytes() {
+        [b'0', b'x' | b'X', _, ..] => (&text[2..], 16),
+        [b'0', _, ..] => (&text[1..], 8),
+        _ => (text, 10),
+    };
+    // A sign, which from_str_radix takes, is no digit.
+    digits.bytes().all(|byte| byte.is_ascii_alphanumeric()).then_some(())?;
+    u32::from_str_radix(digits, radix).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_dots_are_read_as_the_c_library_reads_them() {
+        for (text, ip) in [
+            ("127.1", [127, 0, 0, 1]),
+            ("0x7f.1", [127, 0, 0, 1]),
+            ("2130706433", [127, 0, 0, 1]),
+            ("0", [0, 0, 0, 0]),
+            ("127.0.258", [127, 0, 1, 2]),
+            ("0177.0.0.1", [127, 0, 0, 1]),
+            ("1.2.3.0xFF", [1, 2, 3, 255]),
+            ("0xffffffff", [255, 255, 255, 255]),
+        ] {
+            assert_eq!(numbers_and_dots(text), Some(Ipv4Addr::from(ip)), "{text}");
+        }
+        for text in [
+            "",
+            ".",
+            "127.",
+            "256.1",
+            "1.2.3.256",
+            "1.2.3.4.5",
+            "4294967296",
+            "127.16777216",
+            "0x",
+            "08",
+            "+1",
+            "1.-2",
+            "0x+1",
+            "localhost",
+            "1.2.3.4 ",
+            "::1",
+        ] {
+            assert_eq!(numbers_and_dots(text), None, "{text:?}");
+        }
+    }
 }

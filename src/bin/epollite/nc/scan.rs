@@ -73,9 +73,8 @@ fn probe<K: Kernel>(
         release(reactor.kernel(), socket);
         return answer;
     }
-    let registered =
-        reactor.register_or_close(socket, Interest::READABLE, Trigger::Level, Entry::dialling());
-    let Ok(token) = registered else { return Err(Errno::ENOMEM) };
+    let token =
+        reactor.register_or_close(socket, Interest::READABLE, Trigger::Level, Entry::dialling())?;
     let deadline = reactor.kernel().now() + options.patience.unwrap_or(SILENCE);
     let event = reactor.next(Some(deadline));
     let answer = match (event, reactor.source(token)) {
