@@ -6,6 +6,7 @@ use alloc::rc::Rc;
 use core::fmt;
 use core::future::poll_fn;
 use core::task::{Context, Poll, ready};
+use core::time::Duration;
 
 use super::Handle;
 use super::lent::Lent;
@@ -15,6 +16,9 @@ use crate::errno::Errno;
 use crate::kernel::release;
 use crate::kernel::{Fd, Kernel, Kind, Shut};
 use crate::reactor::patiently;
+
+/// A Unix listener whose queue is full is asked again after so long.
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
 /// A connection. Dropping it closes it.
 pub struct Stream<K: Kernel>(Watched<K>);
@@ -39,9 +43,11 @@ impl<K: Kernel> Handle<K> {
 
     /// Connects to `addr`, and waits until that is done. Work: at most five system calls.
     ///
+    /// A Unix listener whose queue is full does not tell when it has room: it is asked again
+    /// every 10 ms, three calls each time. Bound it with [`timeout`](Self::timeout).
+    ///
     /// # Errors
     /// * [`Errno::ECONNREFUSED`], [`Errno::ETIMEDOUT`], …: what connect(2) says, now or later.
-    /// * [`Errno::EAGAIN`]: a Unix listener's queue is full, and nobody tells when it is not.
     /// * [`Errno::EMFILE`], …: no socket is to be had.
     ///
     /// Nothing stays open then, nor when the future is dropped.
@@ -49,7 +55,12 @@ impl<K: Kernel> Handle<K> {
     /// Man page: socket(2), connect(2)
     pub async fn connect(&self, addr: &Addr) -> Result<Stream<K>, Errno> {
         let family = addr.family().ok_or(Errno::EAFNOSUPPORT)?;
-        let (socket, is_done) = self.kernel(|kernel| begin(kernel, family, addr))?;
+        let (socket, is_done) = loop {
+            match self.kernel(|kernel| begin(kernel, family, addr)) {
+                Err(Errno::EAGAIN) if family == Family::Unix => self.sleep(BETWEEN_TRIES).await,
+                begun => break begun?,
+            }
+        };
         let mut stream = self.stream_of(socket, family != Family::Unix, true, is_done)?;
         if !is_done {
             let Stream(watched) = &mut stream;
