@@ -31,19 +31,20 @@ const RETRY: Duration = Duration::from_millis(250);
 /// Serves a listener until the porter has shut it.
 pub(super) fn run<K: Meter>(house: &Arc<House>, mut stage: Stage<K>) -> Result<Snapshot, Failure> {
     let mut buf = vec![0; BUFFER_BYTES];
-    let mut told = None;
+    let (mut told, mut gone) = (None, sockets::Gone::default());
     sys::set_blocking(&mut stage.kernel, &house.door).map_err(|errno| failed("ioctl", errno))?;
     for number in 1.. {
         stage.settle();
         match stage.kernel.accept4(&house.door) {
             Ok((socket, peer)) => {
+                gone.over();
                 let pass = house.enter(&mut stage.kernel, socket);
                 straight::serve(&mut stage, pass, &peer, number, &mut buf);
             }
             // It says EINVAL when the porter has shut the door.
             Err(_) if house.is_leaving() => break,
             Err(errno) if errno.interrupted() => {}
-            Err(errno) if errno.transient_accept() => stage.stats.aborted += 1,
+            Err(errno) if errno.transient_accept() && !gone.again() => stage.stats.aborted += 1,
             Err(errno @ (Errno::EINVAL | Errno::EBADF)) => return Err(failed("accept4", errno)),
             Err(errno) => {
                 stage.stats.pauses += 1;

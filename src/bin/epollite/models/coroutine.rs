@@ -27,6 +27,7 @@ use epollite::{Addr, Errno, Fd, Shut};
 
 use super::crowd::Rules;
 use super::lodge::{Lodge, hear};
+use super::sockets::Gone;
 use super::stage::{BUFFER_BYTES, Stage};
 use crate::echo::failed;
 use crate::failure::Failure;
@@ -41,6 +42,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Bytes that are read at once, and so the most that one client can make us hold: as many as the
 /// reactor's own server reads. Lent while there is something in them, so an idle client has none.
 const LENT_BYTES: NonZeroUsize = const { NonZeroUsize::new(256 << 10).expect("it is not zero") };
+
+/// Datagrams that are answered after we have begun to leave: they may have arrived before.
+const DRAINED_MAX: u32 = 64;
 
 /// Serves until a signal has ended it.
 pub(super) fn run<K: Meter>(
@@ -85,13 +89,17 @@ pub(super) fn run<K: Meter>(
 /// A listener: lets in whoever comes, and begins a task for each.
 async fn keep_door<K: Meter>(lodge: Rc<Lodge<K>>, mut door: Listener<K>) {
     lodge.register_door().await;
+    let mut gone = Gone::default();
     loop {
         lodge.room().await;
         let came = lodge.unless_leaving(door.accept_once()).await;
         match came {
-            Some(Ok((client, peer))) => begin(&lodge, client, peer),
+            Some(Ok((client, peer))) => {
+                gone.over();
+                begin(&lodge, client, peer);
+            }
             // That one is gone: on with the next.
-            Some(Err(errno)) if errno.transient_accept() => {
+            Some(Err(errno)) if errno.transient_accept() && !gone.again() => {
                 lodge.stage().stats.aborted += 1;
                 // If they are gone one after the other, the others are to have their turn.
                 lodge.handle.yield_now().await;
@@ -107,7 +115,7 @@ async fn keep_door<K: Meter>(lodge: Rc<Lodge<K>>, mut door: Listener<K>) {
     while let Some(came) = lodge.at_once(door.accept_once()).await {
         match came {
             Ok((client, peer)) => begin(&lodge, client, peer),
-            Err(errno) if errno.transient_accept() => {}
+            Err(errno) if errno.transient_accept() && !gone.again() => {}
             Err(_) => break,
         }
     }
@@ -220,7 +228,12 @@ async fn show_out<K: Meter>(lodge: &Lodge<K>, client: &mut Stream<K>) -> Result<
 async fn answer_datagrams<K: Meter>(lodge: Rc<Lodge<K>>, mut socket: Datagram<K>) {
     lodge.register_door().await;
     let mut buf = vec![0; BUFFER_BYTES];
+    let mut drained = 0;
     loop {
+        drained += u32::from(lodge.is_leaving());
+        if drained > DRAINED_MAX {
+            return;
+        }
         // An error here is of an earlier answer: it is counted, and gone.
         let came = match lodge.unless_leaving(socket.recvfrom(&mut buf)).await {
             Some(came) => came,

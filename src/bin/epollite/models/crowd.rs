@@ -63,6 +63,7 @@ pub(super) struct Crowd<K: Meter> {
     ports: Vec<u16>,
     /// How many clients there have ever been: the number of the next.
     guests: u64,
+    gone: sockets::Gone,
     /// Set while no listener is asked; inside, until when at most.
     paused: Option<Option<Instant>>,
     told: Told,
@@ -89,6 +90,7 @@ impl<K: Meter> Crowd<K> {
             files: SocketFiles::default(),
             ports: Vec::new(),
             guests: 0,
+            gone: sockets::Gone::default(),
             paused: None,
             told: Told::default(),
             leaving: None,
@@ -242,10 +244,15 @@ impl<K: Meter> Crowd<K> {
                 break;
             }
             match self.stage.kernel.accept4(&self.entries[at].fd) {
-                Ok((fd, peer)) => self.welcome(fd, &peer),
+                Ok((fd, peer)) => {
+                    self.gone.over();
+                    self.welcome(fd, &peer);
+                }
                 Err(errno) if errno.would_block() || errno.interrupted() => break,
                 // That one is gone: on with the next.
-                Err(errno) if errno.transient_accept() => self.stage.stats.aborted += 1,
+                Err(errno) if errno.transient_accept() && !self.gone.again() => {
+                    self.stage.stats.aborted += 1;
+                }
                 Err(errno) => self.pause(Some(errno)),
             }
             came += 1;

@@ -164,21 +164,24 @@ impl<K: Meter> Porter<K> {
         let _ = self.stage.kernel.shutdown(&self.house.door, Shut::Read);
         self.house.shut_guests(&mut self.stage.kernel, Shut::Read);
         self.stage.settle();
-        let deadline = self.stage.kernel.now() + self.drain;
+        let mut deadline = Some(self.stage.kernel.now() + self.drain);
         loop {
-            let rest = deadline - self.stage.kernel.now();
-            let mut list = [PollFd::new(&self.signals, Interest::READABLE)];
             let kernel = &mut self.stage.kernel;
-            if rest.is_zero() || sys::poll(kernel, &mut list, Some(rest)) == Ok(0) {
-                break;
+            let rest = deadline.map(|deadline| deadline - kernel.now());
+            let mut list = [PollFd::new(&self.signals, Interest::READABLE)];
+            if rest.is_some_and(|rest| rest.is_zero())
+                || sys::poll(kernel, &mut list, rest) == Ok(0)
+            {
+                // Patience is over: whoever waits in send(2) returns too.
+                self.house.shut_guests(kernel, Shut::Both);
+                deadline = None;
+                continue;
             }
             if let Some(signal) = self.next().filter(|&signal| signal != Signal::USR1) {
                 // A second one: the user means it. The exit code is the shell's for it.
                 std::process::exit(128 + i32::from(signal.number()));
             }
         }
-        // Patience is over: whoever waits in send(2) returns too.
-        self.house.shut_guests(&mut self.stage.kernel, Shut::Both);
     }
 
     /// Waits for a signal; to tell the statistics is done with it.

@@ -51,6 +51,7 @@ struct Parent<K: Meter> {
     guests_max: usize,
     /// The number of the next client.
     next: u64,
+    gone: sockets::Gone,
     /// Set while nobody is let in for want of something: until when.
     paused: Option<Instant>,
     pause_told: Option<std::time::Instant>,
@@ -66,8 +67,8 @@ pub(super) fn run<K: Meter>(
 ) -> Result<Snapshot, Failure> {
     let guests_max = guests_max as usize;
     let (paused, pause_told, turned_told) = (None, None, None);
-    let next = 1;
-    Parent { stage, family, doors, guests_max, next, paused, pause_told, turned_told }.run()
+    let (next, gone) = (1, sockets::Gone::default());
+    Parent { stage, family, doors, guests_max, next, gone, paused, pause_told, turned_told }.run()
 }
 
 impl<K: Meter> Parent<K> {
@@ -121,9 +122,14 @@ impl<K: Meter> Parent<K> {
     fn admit(&mut self, at: usize) -> bool {
         let stage = &mut self.stage;
         match stage.kernel.accept4(&self.doors[at]) {
-            Ok((socket, peer)) => self.begin(socket, peer),
+            Ok((socket, peer)) => {
+                self.gone.over();
+                self.begin(socket, peer);
+            }
             Err(errno) if errno.would_block() || errno.interrupted() => return false,
-            Err(errno) if errno.transient_accept() => stage.stats.aborted += 1,
+            Err(errno) if errno.transient_accept() && !self.gone.again() => {
+                stage.stats.aborted += 1;
+            }
             Err(errno) => {
                 stage.stats.pauses += 1;
                 self.paused = Some(stage.kernel.now() + RETRY);

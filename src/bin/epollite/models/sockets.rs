@@ -49,6 +49,28 @@ pub(super) fn answer<K: Meter>(
     Ok(from)
 }
 
+/// Clients that were gone when they were to be accepted, one after the other. A firewall that
+/// refuses them all says so for ever, and a listener stays readable: after some of them it is left
+/// alone for a while.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Gone(u32);
+
+impl Gone {
+    /// Failures in a row that cost nothing worth speaking of.
+    const MAX: u32 = 64;
+
+    /// Another one. Returns whether there have been so many that it is time for a pause.
+    pub(super) fn again(&mut self) -> bool {
+        self.0 = (self.0 + 1) % Self::MAX;
+        self.0 == 0
+    }
+
+    /// One has come in.
+    pub(super) fn over(&mut self) {
+        self.0 = 0;
+    }
+}
+
 /// Ends a client that cannot be served. What it has said already is read first: to close over
 /// unread input sends a reset, and it is to see an orderly end.
 pub(super) fn turn_away<K: Kernel>(kernel: &mut K, socket: Fd, buf: &mut [u8]) {

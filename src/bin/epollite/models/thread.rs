@@ -44,6 +44,7 @@ pub(super) fn run<K: Meter>(
     guests_max: u32,
 ) -> Result<Snapshot, Failure> {
     let (mut paused, mut turned, mut number) = (None, None, 0);
+    let mut gone = sockets::Gone::default();
     sys::set_blocking(&mut stage.kernel, &house.door).map_err(|errno| failed("ioctl", errno))?;
     while !house.is_leaving() {
         stage.settle();
@@ -56,6 +57,7 @@ pub(super) fn run<K: Meter>(
         match stage.kernel.accept4(&house.door) {
             Ok((socket, peer)) => {
                 number += 1;
+                gone.over();
                 if let Err((socket, error)) = begin(house, &mut stage, socket, peer, number) {
                     let name = tell::name(&peer, number);
                     let why = failed_by("no thread for it", &error).line;
@@ -66,7 +68,7 @@ pub(super) fn run<K: Meter>(
             // It says EINVAL when the porter has shut the door.
             Err(_) if house.is_leaving() => break,
             Err(errno) if errno.interrupted() => {}
-            Err(errno) if errno.transient_accept() => stage.stats.aborted += 1,
+            Err(errno) if errno.transient_accept() && !gone.again() => stage.stats.aborted += 1,
             Err(errno @ (Errno::EINVAL | Errno::EBADF)) => return Err(failed("accept4", errno)),
             Err(errno) => {
                 stage.stats.pauses += 1;

@@ -146,7 +146,8 @@ impl<K: Kernel> Relay<'_, K> {
     // Connections come and go.
 
     fn accept(&mut self, door: Token) -> Result<(), Failure> {
-        for _ in 0..ACCEPTS_MAX {
+        for came in 1..=ACCEPTS_MAX {
+            let is_last = came == ACCEPTS_MAX;
             let Some(mut source) = self.desk.reactor.source(door) else { return Ok(()) };
             match source.io.accept() {
                 Ok(Some((socket, addr))) => {
@@ -160,13 +161,14 @@ impl<K: Kernel> Relay<'_, K> {
                     self.welcome(socket, addr)?;
                 }
                 Ok(None) => break,
-                Err(errno) if errno.exhausted() => {
+                // A firewall that refuses them all says so for ever.
+                Err(errno) if errno.transient_accept() && !is_last => {}
+                Err(errno) if errno.exhausted() || errno.transient_accept() => {
                     let line = format!("nobody is let in for a while: {}", say::errno(errno));
                     say::remark(self.desk.options, &line);
                     self.door_at = Some(self.desk.after(DOOR_PAUSE));
                     return Ok(());
                 }
-                Err(errno) if errno.transient_accept() => {}
                 Err(errno) => return Err(say::broken("accept", errno)),
             }
         }
