@@ -131,3 +131,30 @@ impl Drop for Working {
         self.control.wake_others(self.me);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use epollite::Reactor;
+
+    use super::*;
+
+    fn counted(open: u64) -> Snapshot {
+        Snapshot { open, ..Snapshot::default() }
+    }
+
+    #[test]
+    fn a_thread_that_leaves_after_it_was_asked_has_answered() {
+        let mut reactors = [(); 3].map(|()| Reactor::<(), Linux>::on(Linux).unwrap());
+        let control = Control::default();
+        let wakers = reactors.iter_mut().map(|reactor| reactor.waker().unwrap());
+        control.introduce(wakers.collect());
+        control.depart(2, &counted(4));
+        control.ask(0);
+        assert!(control.tell(0, || counted(1)).is_none(), "one is awaited");
+        let sum = control.depart(1, &counted(2));
+        assert_eq!(sum.map(|sum| sum.open), Some(7), "law: the last of the awaited has the sum");
+        control.ask(0);
+        let sum = control.tell(0, || counted(1));
+        assert_eq!(sum.map(|sum| sum.open), Some(7), "law: who has left is counted once");
+    }
+}

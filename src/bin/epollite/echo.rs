@@ -210,14 +210,13 @@ fn work<K: Meter>(mut workers: Vec<Worker<K>>, ready: impl FnOnce()) -> Result<(
             ready();
             // A panic must not leave the others waiting for a signal that nobody reads.
             let run = AssertUnwindSafe(|| first.run());
-            let ran = catch_unwind(run).unwrap_or(Err(Errno::ENOTRECOVERABLE));
-            result = ran.map_err(|errno| failed("epoll_wait", errno));
+            result = ended(catch_unwind(run));
         }
         control.leave(first.me);
         for thread in threads {
-            let other = thread.join().unwrap_or(Err(Errno::ENOTRECOVERABLE));
+            let other = ended(thread.join());
             result = result.and_then(|mut sum| {
-                sum.add(&other.map_err(|errno| failed("epoll_wait", errno))?);
+                sum.add(&other?);
                 Ok(sum)
             });
         }
@@ -225,6 +224,14 @@ fn work<K: Meter>(mut workers: Vec<Worker<K>>, ready: impl FnOnce()) -> Result<(
         sum.tell_calls(&first.log, true);
         Ok(())
     })
+}
+
+/// How a thread ended.
+fn ended(run: std::thread::Result<Result<Snapshot, Errno>>) -> Result<Snapshot, Failure> {
+    match run {
+        Ok(run) => run.map_err(|errno| failed("epoll_wait", errno)),
+        Err(_) => Err(Failure::new(Failure::RUN, "a thread has panicked")),
+    }
 }
 
 /// Where `--trace` prints to. A file is opened before anything else is: no name is resolved

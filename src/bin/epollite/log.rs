@@ -70,7 +70,7 @@ static STDERR: Sink = Sink::new();
 const RESULT_PATIENCE: Duration = Duration::from_millis(100);
 
 /// What is said at the end waits longer: nobody else waits for us any more.
-const LAST_PATIENCE: Duration = Duration::from_secs(1);
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Takes the descriptors that lines will need, before others are counted on.
 pub(crate) fn prepare() {
