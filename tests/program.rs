@@ -11,8 +11,14 @@ mod binding;
 mod check;
 #[path = "program/ending.rs"]
 mod ending;
+#[path = "program/errnos.rs"]
+mod errnos;
+#[path = "program/inherited.rs"]
+mod inherited;
 #[path = "program/limits.rs"]
 mod limits;
+#[path = "program/reach.rs"]
+mod reach;
 #[path = "program/refused.rs"]
 mod refused;
 #[path = "program/regressions.rs"]
@@ -21,3 +27,5 @@ mod regressions;
 mod streams;
 #[path = "program/telling.rs"]
 mod telling;
+#[path = "program/unread.rs"]
+mod unread;

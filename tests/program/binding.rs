@@ -39,12 +39,30 @@ fn port_zero_prints_the_port_it_got() {
 }
 
 #[test]
-fn an_address_without_a_host_is_every_ipv4_address() {
-    let server = Program::serving(&["--tcp", ":0"]);
-    let port = server.tcp().replace("0.0.0.0", "");
-    assert!(port.starts_with(':'), "law: no host is 0.0.0.0; got {}", server.tcp());
-    for host in ["127.0.0.1", "127.0.0.2"] {
-        is_served(&format!("{host}{port}"));
+fn an_address_without_a_host_is_every_address_of_both_families() {
+    for model in ["epoll-edge", "blocking", "thread", "poll", "coroutine", "reuseport"] {
+        let server = Program::serving(&["--tcp", ":0", "--model", model]);
+        let port = server.tcp().rsplit(':').next().unwrap().to_owned();
+        let mut hosts = vec!["127.0.0.1", "127.0.0.2"];
+        hosts.extend(has_ipv6_loopback().then_some("[::1]"));
+        for host in hosts {
+            is_served(&format!("{host}:{port}"));
+        }
+        server.stop().expect_code(0);
+    }
+}
+
+#[test]
+fn datagrams_without_a_host_are_answered_in_both_families() {
+    for arguments in [&["--udp", ":0"][..], &["--udp", ":0", "--threads", "2"]] {
+        let server = Program::serving(&[arguments, &["-v"]].concat());
+        let port = server.udp().rsplit(':').next().unwrap().to_owned();
+        Datagrams::to(&format!("127.0.0.1:{port}")).echo(b"four");
+        // Its address is told as what it is.
+        server.stderr.line_with("udp 127.0.0.1:");
+        if has_ipv6_loopback() {
+            Datagrams::to(&format!("[::1]:{port}")).echo(b"six");
+        }
     }
 }
 

@@ -1,14 +1,16 @@
 //! How it ends: what is owed is paid, nobody new comes in, nobody holds it up.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::thread;
+use std::time::Duration;
 
 use crate::support::TRIGGERS;
 use crate::support::client::{
     Duplex, connect, connect_unix, echo, expect_end, is_served, read_to_end, stuff, uninterrupted,
     until_refused,
 };
+use crate::support::datagram::Datagrams;
 use crate::support::program::Program;
 use crate::support::scratch::Scratch;
 
@@ -204,6 +206,63 @@ fn talk_until_it_is_over(stream: &mut TcpStream) {
                 Ok(0) | Err(_) => return,
             }
             assert!(word.as_bytes().starts_with(&back[..got]), "a prefix of what was sent");
+        }
+    }
+}
+
+#[test]
+fn datagrams_are_not_answered_while_it_ends() {
+    for model in ["epoll-edge", "epoll-level", "select", "poll", "nonblocking", "coroutine"] {
+        let listeners = ["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--drain", "1h"];
+        let server =
+            Program::serving(&[&listeners[..], &["--log", "json", "--model", model]].concat());
+        let datagrams = Datagrams::to(&server.udp());
+        datagrams.echo(b"before");
+        let mut owed = connect(&server.tcp());
+        stuff(&mut owed, TOO_MUCH);
+        server.signal("TERM");
+        // Of a socket that is closed a client that is connected to it is told.
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(server.udp()).unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        crate::support::wait::until("the socket to be closed", || {
+            let _ = client.send(b"too late");
+            client.recv(&mut [0; 16]).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused)
+        });
+        let counted = server.statistics().number("datagrams.in");
+        assert!(counted >= 1, "law: what it counted before is told; got {counted}, {model}");
+        read_to_end(&mut owed);
+        drop(owed);
+        server.stop().expect_code(0);
+    }
+}
+
+#[test]
+fn a_signal_that_comes_before_it_listens_is_obeyed_when_it_does() {
+    drop(crate::support::tool::tool("strace"));
+    let scratch = Scratch::new();
+    let slowly = ["env", "ASAN_OPTIONS=detect_leaks=0", "strace", "-f", "-D", "-qq"];
+    let listen =
+        ["-o", "/dev/null", "-e", "trace=listen", "-e", "inject=listen:delay_enter=300000"];
+    let wrapper = [&slowly[..], &listen].concat();
+    for (words, code) in [
+        (&["echo", "--unix"][..], 0),
+        (&["echo", "--model", "poll", "--unix"], 0),
+        (&["echo", "--model", "prefork", "--unix"], 0),
+        (&["nc", "-lkU"], 143),
+    ] {
+        for signals in [&["TERM"][..], &["USR1", "TERM"]] {
+            if words[0] == "nc" && signals.len() > 1 {
+                continue;
+            }
+            let path = scratch.file("early");
+            let mut program = Program::start_under(&wrapper, &[words, &[&path]].concat());
+            crate::support::wait::until("the file of the socket", || {
+                std::fs::metadata(&path).is_ok()
+            });
+            signals.iter().for_each(|signal| program.signal(signal));
+            program.end().expect_code(code);
+            assert!(std::fs::metadata(&path).is_err(), "law: no file is left by {words:?}");
         }
     }
 }

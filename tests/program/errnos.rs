@@ -1,0 +1,124 @@
+//! Calls that the system refuses: what is told is the errno that came, and what can go on does.
+
+use std::io::Write;
+
+use crate::support::client::{connect, expect_end, is_served};
+use crate::support::datagram::Datagrams;
+use crate::support::procfs::cpu_ticks;
+use crate::support::program::{Program, descriptors};
+use crate::support::scratch::Scratch;
+use crate::support::tool::tool;
+use crate::support::wait::{a_while, until};
+
+/// A command that becomes the program with these calls refused; its process is the program's.
+fn refusing(calls: &str, errno: &str) -> Vec<String> {
+    drop(tool("strace"));
+    let inject = format!("inject={calls}:error={errno}");
+    let trace = format!("trace={calls}");
+    let strace = ["strace", "-f", "-D", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+    let no_leaks = ["env", "ASAN_OPTIONS=detect_leaks=0"];
+    [&no_leaks[..], &strace].concat().into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn threads_that_cannot_be_started_are_refused_with_the_errno_that_came() {
+    for words in [&["--threads", "2"][..], &["--model", "blocking"], &["--model", "thread"]] {
+        let words = [&["echo", "--tcp", "127.0.0.1:0"], words].concat();
+        let mut server = Program::start_under(&refusing("clone3", "EPERM"), &words);
+        let ending = server.end();
+        assert!(ending.expect_code(1).one_complaint().contains("clone: EPERM"), "{ending:?}");
+    }
+}
+
+#[test]
+fn clients_that_a_firewall_refuses_pause_accepting_with_its_errno() {
+    for model in ["epoll-edge", "epoll-level", "blocking", "thread", "process", "poll", "coroutine"]
+    {
+        let words = ["--tcp", "127.0.0.1:0", "--model", model];
+        let server = Program::serving_under(&refusing("accept4", "EPERM"), &words);
+        let mut client = connect(&server.tcp());
+        client.write_all(b"let me in").unwrap();
+        let said = server.stderr.line_with("accepting pauses");
+        assert!(said.contains("EPERM"), "law: {model} says what came; got {said}");
+        // It looks again four times a second, and sleeps between.
+        until("no work when nothing is to be done: it spins", || {
+            let before = cpu_ticks(server.pid());
+            a_while();
+            cpu_ticks(server.pid()) - before < 10
+        });
+        server.stop().expect_code(0);
+    }
+}
+
+#[test]
+fn a_refused_eventfd_is_no_want_of_descriptors() {
+    for model in ["blocking", "process", "thread", "nonblocking", "select", "poll"] {
+        let words = ["--tcp", "127.0.0.1:0", "--model", model];
+        let server = Program::serving_under(&refusing("eventfd2", "EPERM"), &words);
+        is_served(&server.tcp());
+        server.stop().expect_code(0);
+    }
+    let mut server =
+        Program::start_under(&refusing("eventfd2", "EPERM"), &["echo", "--tcp", "127.0.0.1:0"]);
+    let ending = server.end();
+    assert!(ending.expect_code(1).one_complaint().contains("eventfd: EPERM"), "{ending:?}");
+}
+
+#[test]
+fn a_limit_that_is_not_known_limits_nobody() {
+    for model in ["epoll-edge", "poll", "prefork"] {
+        let words = ["--tcp", "127.0.0.1:0", "--model", model];
+        let server = Program::serving_under(&refusing("prlimit64", "EPERM"), &words);
+        assert!(server.stderr.line_with("descriptor limit").contains("prlimit: EPERM"));
+        let mut clients: Vec<_> = (0..50).map(|_| connect(&server.tcp())).collect();
+        for client in &mut clients {
+            crate::support::client::echo(client, b"served");
+        }
+        drop(clients);
+        server.stop().expect_code(0);
+    }
+}
+
+#[test]
+fn a_server_of_datagrams_wants_no_descriptor_for_clients() {
+    for model in ["epoll-edge", "poll", "select", "nonblocking", "blocking"] {
+        // As few as it can be: one fewer is refused.
+        let serves = (3..40).find_map(|limit| {
+            let limit = descriptors(&format!("-n {limit}"));
+            let words = ["echo", "--udp", "127.0.0.1:0", "--model", model];
+            let mut server = Program::start_under(&limit, &words);
+            until("it to serve or to end", || {
+                server.ended().is_some() || server.stdout.count_with("listening") > 0
+            });
+            if server.ended().is_some() {
+                let complaint = server.end().stderr;
+                assert!(!complaint.contains("for a client"), "law: there are none; {complaint}");
+                return None;
+            }
+            Some(server)
+        });
+        let server = serves.expect("some limit is enough");
+        Datagrams::to(&server.udp()).echo(b"served");
+        server.stop().expect_code(0);
+    }
+}
+
+#[test]
+fn a_folder_that_may_not_be_written_is_no_privileged_port() {
+    let scratch = Scratch::new();
+    let path = scratch.file("socket");
+    let words = ["echo", "--unix", &path];
+    let mut server = Program::start_under(&refusing("bind", "EACCES"), &words);
+    let ending = server.end();
+    let complaint = ending.expect_code(69).one_complaint();
+    assert!(complaint.contains("EACCES") && !complaint.contains("ports"), "{complaint}");
+}
+
+#[test]
+fn a_client_without_a_thread_is_turned_away_with_the_errno_that_came() {
+    let words = ["--tcp", "127.0.0.1:0", "--model", "process"];
+    let server = Program::serving_under(&refusing("clone,fork", "EPERM"), &words);
+    expect_end(&mut connect(&server.tcp()));
+    assert!(server.stderr.line_with("is turned away").contains("EPERM"));
+    server.stop().expect_code(0);
+}
