@@ -1,10 +1,12 @@
 //! Models that fork: no zombie is left, who is killed harms nobody, and shares are what is said.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 
 use super::suite::{Model, serving};
-use crate::support::client::{connect, echo, expect_end, is_served, stuff, until_refused};
+use crate::support::client::{
+    connect, echo, expect, expect_end, expect_silence, is_served, stuff, until_refused,
+};
 use crate::support::process::Process;
 use crate::support::procfs::tracer;
 use crate::support::program::Program;
@@ -233,6 +235,48 @@ fn a_worker_that_is_killed_leaves_the_others_serving() {
         let ending = server.end();
         ending.expect_code(1);
         assert!(ending.stderr.contains("every worker has ended"), "{}", ending.stderr);
+    }
+}
+
+#[test]
+fn every_place_that_is_promised_is_there_when_workers_do_not_divide_it() {
+    let models: [Model; 2] =
+        [&["prefork", "--share", "exclusive"], &["prefork", "--share", "plain"]];
+    for model in models {
+        let server = serving(model, &["--max-connections", "7", "--workers", "3"]);
+        let mut clients: Vec<_> = (0..7).map(|_| connect(&server.tcp())).collect();
+        clients.iter_mut().for_each(|client| echo(client, b"here"));
+        let mut eighth = connect(&server.tcp());
+        eighth.write_all(b"my turn").unwrap();
+        expect_silence(&mut eighth);
+        drop(clients);
+        expect(&mut eighth, b"my turn");
+        drop(eighth);
+        server.stop().expect_code(0);
+    }
+}
+
+#[test]
+fn what_a_killed_worker_had_open_is_closed() {
+    let models: [Model; 2] = [&["prefork"], &["reuseport"]];
+    for model in models {
+        let server = serving(model, &["--workers", "2"]);
+        let mut clients: Vec<_> = (0..20).map(|_| connect(&server.tcp())).collect();
+        clients.iter_mut().for_each(|client| echo(client, b"here"));
+        assert_eq!(server.statistics().number("connections.open"), 20);
+        kill(children(&server)[0]);
+        let mut alive = 0;
+        for client in &mut clients {
+            let answered =
+                client.write_all(b"?").is_ok() && matches!(client.read(&mut [0; 1]), Ok(1));
+            alive += u64::from(answered);
+        }
+        until("the worker to be reaped", || children(&server).len() == 1);
+        let statistics = server.statistics();
+        assert_eq!(statistics.number("connections.open"), alive, "law: open is what is open");
+        assert_eq!(statistics.number("connections.closed"), 20 - alive);
+        drop(clients);
+        server.stop().expect_code(0);
     }
 }
 
