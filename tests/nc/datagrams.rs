@@ -186,6 +186,33 @@ fn a_broadcast_goes_from_one_network_namespace_to_another() {
 }
 
 #[test]
+fn a_group_is_heard_on_the_interface_that_was_named_whoever_else_has_joined() {
+    let flags = ["--user", "--map-root-user", "-n", "-p", "-f", "--kill-child", "--mount-proc"];
+    if tool("unshare").args(flags).arg("true").status().is_ok_and(|status| !status.success()) {
+        println!("skipped: namespaces cannot be made here");
+        return;
+    }
+    // Two interfaces; each has a listener that names it. What is sent comes back to the machine's
+    // own members, on the interface that it is sent from.
+    let script = "\
+        ip link set lo up; \
+        for at in 1 2; do ip link add v$at type veth peer name w$at; \
+        ip addr add 10.$at.0.1/24 dev v$at; ip link set v$at up; ip link set w$at up; \
+        until ip link show v$at | grep -q LOWER_UP; do :; done; done; \
+        for at in 1 2; do \"$0\" nc -lu -s 10.$at.0.1 239.1.2.3 7820 >$at & done; \
+        until [ $(grep -c :1E8C /proc/net/udp) = 2 ]; do :; done; \
+        for at in 2 1; do echo via $at | \"$0\" nc -u -q 0 -s 10.$at.0.1 239.1.2.3 7820; done; \
+        until grep -q 'via 1' 1 && grep -q 'via 2' 2; do :; done; \
+        cat 1 2";
+    let scratch = Scratch::new();
+    let script = format!("cd {}; {script}", scratch.path().display());
+    let mut shell = tool("unshare");
+    shell.args(flags).args(["sh", "-c", &script, PROGRAM]);
+    let ending = Process::start(shell).end();
+    assert_eq!(ending.stdout, "via 1\nvia 2\n", "law: each hears its own; {ending:?}");
+}
+
+#[test]
 fn unix_datagrams_go_to_and_fro_and_leave_no_file() {
     let scratch = Scratch::new();
     let path = scratch.file("letters");

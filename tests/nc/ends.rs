@@ -97,17 +97,53 @@ fn a_client_sends_on_when_the_other_side_has_only_half_closed() {
 fn q_quits_so_long_after_the_input_has_ended() {
     let listener = TcpListener::bind((HOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
-    for quits in ["0", "300ms"] {
-        let mut client = ours(&["-q", quits, HOST, &port]);
+    let mut client = ours(&["-q", "300ms", HOST, &port]);
+    let (mut guest, _) = listener.accept().unwrap();
+    client.tell(b"all there is");
+    let start = Instant::now();
+    client.end().expect_code(0);
+    assert!(start.elapsed() >= Duration::from_millis(300), "law: -q waits as long");
+    expect(&mut guest, b"all there is");
+    expect_end(&mut guest);
+}
+
+#[test]
+fn q_0_passes_the_end_on_and_shows_the_answer_as_it_does_for_nc() {
+    let listener = TcpListener::bind((HOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    for mut client in
+        [ours(&["-q", "0", HOST, &port]).into(), theirs("nc", &["-q", "0", HOST, &port])]
+    {
         let (mut guest, _) = listener.accept().unwrap();
         client.tell(b"all there is");
-        let start = Instant::now();
-        client.end().expect_code(0);
-        let least = Duration::from_millis(if quits == "0" { 0 } else { 300 });
-        assert!(start.elapsed() >= least, "law: -q {quits} waits as long");
+        drop(client.take_stdin());
         expect(&mut guest, b"all there is");
         expect_end(&mut guest);
+        guest.write_all(b"and the answer").unwrap();
+        drop(guest);
+        let ending = client.end();
+        ending.expect_code(0);
+        assert_eq!(ending.stdout.trim_end(), "and the answer");
     }
+}
+
+#[test]
+fn q_0_of_a_listener_and_of_a_unix_client_waits_for_the_answer_too() {
+    let (mut nc, port) = our_listener(&["-q", "0"]);
+    drop(nc.take_stdin());
+    let mut guest = connect(&format!("{HOST}:{port}"));
+    expect_end(&mut guest);
+    guest.write_all(b"and the answer").unwrap();
+    drop(guest);
+    assert_eq!(nc.end().stdout.trim_end(), "and the answer");
+
+    let scratch = Scratch::new();
+    let path = scratch.file("echo");
+    let server = Program::serving(&["--unix", &path]);
+    let mut nc = ours(&["-q", "0", "-U", &path]);
+    nc.tell(b"comes back\n");
+    assert_eq!(nc.end().stdout, "comes back\n");
+    server.stop().expect_code(0);
 }
 
 #[test]

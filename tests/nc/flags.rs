@@ -127,3 +127,24 @@ fn z_of_udp_tells_a_closed_port_from_a_silent_one() {
     assert_eq!(ending.stderr, expected);
     ours(&["-uz", HOST, &closed_udp_port()]).end().expect_code(1);
 }
+
+#[test]
+fn numbers_and_dots_are_addresses_with_n_and_without() {
+    let server = crate::support::program::Program::serving(&["--tcp", "127.0.0.1:0"]);
+    let port = server.tcp().rsplit(':').next().unwrap().to_owned();
+    for host in ["127.1", "0x7f.1", "2130706433", "0"] {
+        for flags in ["-nz", "-z"] {
+            ours(&[flags, host, &port]).end().expect_code(0);
+        }
+    }
+    let (listener, port) = {
+        let listener = ours(&["-lvn", "127.1", "0"]);
+        let port = super::scene::told_port(&listener);
+        (listener, port)
+    };
+    ours(&["-nz", "-s", "127.2", "127.1", &port]).end().expect_code(0);
+    drop(listener);
+    for host in ["127.0.0.256", "127.", "08"] {
+        ours(&["-nz", host, &port]).end().expect_code(1);
+    }
+}

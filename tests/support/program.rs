@@ -115,6 +115,12 @@ impl Program {
     }
 }
 
+impl From<Program> for Process {
+    fn from(program: Program) -> Self {
+        program.process
+    }
+}
+
 impl Deref for Program {
     type Target = Process;
 
