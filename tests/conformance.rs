@@ -13,6 +13,8 @@ mod ends;
 mod interest;
 #[path = "conformance/local_addresses.rs"]
 mod local_addresses;
+#[path = "conformance/machine.rs"]
+mod machine;
 #[path = "conformance/meeting.rs"]
 mod meeting;
 #[path = "conformance/messages.rs"]
@@ -37,10 +39,12 @@ mod stage;
 mod trace;
 #[path = "conformance/unasked.rs"]
 mod unasked;
+#[path = "conformance/versions.rs"]
+mod versions;
 #[path = "conformance/wirings.rs"]
 mod wirings;
 
-use epollite::{Linux, Sim, Traced};
+use epollite::{Linux, Traced};
 use stage::Stage;
 
 /// How often Linux is asked: its loopback now and then hands a packet on too late to be seen.
@@ -49,7 +53,7 @@ const LINUX_TRIES: usize = 5;
 /// Plays a scenario on both kernels. Both see `expected`, and every call comes out the same: the
 /// traces are equal, but for the names that a kernel is free to choose.
 fn same(play: impl Fn(&mut Stage<'_>), expected: &[&str]) {
-    let mut sim = Sim::default();
+    let mut sim = machine::model();
     let mut model = Traced::over(&mut sim);
     let seen = played(Stage::simulated(&mut model), &play);
     let trace = trace::renamed(model.take());

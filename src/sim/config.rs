@@ -3,10 +3,13 @@
 //! Values only.
 
 use super::chance::{Chance, Odds};
+use super::version::Version;
 
 /// What a simulated world is made of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
+    /// Whose rules hold, where versions of Linux differ.
+    pub version: Version,
     /// Bytes that a TCP socket holds unread (`SO_RCVBUF` of sockets that do not set it).
     pub receive_buffer_bytes: usize,
     /// Bytes that a stream holds on their way (`SO_SNDBUF` of sockets that do not set it).
@@ -31,9 +34,10 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// Linux' own sizes, and no chance.
+    /// Linux' own sizes, the newest rules, and no chance.
     fn default() -> Self {
         Self {
+            version: Version::NEWEST,
             receive_buffer_bytes: 131_072,
             send_buffer_bytes: 212_992,
             backlog_max: 4_096,

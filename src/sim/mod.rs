@@ -19,12 +19,15 @@
 //!  message     many messages in one call
 //!  pipe  eventfd  signal  options
 //!  config      sizes and limits
+//!  version     versions of Linux, where a rule changed
 //!  chance      what a kernel may do or leave, drawn from a plan
 //! ```
 //!
 //! The references name the sources of Linux 6.18, `fs/eventpoll.c: ep_insert` say: the rule is
-//! there, the words are ours. That the model does what Linux does is checked: `conformance` and
-//! `conformance_random` in `tests/` run the same programs on both.
+//! there, the words are ours. Where an older Linux has another rule, it compares the configured
+//! [`Version`] with the one that changed it. That the model does what Linux does is checked:
+//! `conformance` and `conformance_random` in `tests/` run the same programs on both, and
+//! `make test-kernels` does so on 6.1, 6.12 and the running kernel.
 //!
 //! What it leaves out: regular files (there is one that is always empty, since epoll refuses
 //! them), routing (every address is this machine's or nobody's), IPv4 through IPv6 sockets,
@@ -51,9 +54,11 @@ mod tcp;
 mod udp;
 mod unix;
 mod unix_datagram;
+mod version;
 mod view;
 mod world;
 
 pub use chance::{Chance, Odds};
 pub use config::Config;
+pub use version::Version;
 pub use view::Sim;

@@ -9,6 +9,7 @@ use core::mem;
 use super::letter::Letter;
 use super::name::named;
 use super::socket::Protocol;
+use super::version::Version;
 use super::world::{FileId, Result, World};
 use crate::addr::Addr;
 use crate::errno::Errno;
@@ -53,7 +54,12 @@ impl World {
         }
     }
 
-    /// Reference: net/unix/af_unix.c: `unix_dgram_sendmsg`
+    /// Sends to `addr`, or to the default peer. Before Linux 6.14 a missing default peer is told
+    /// first; since then last, behind every error that the socket itself has, and as the message
+    /// was in our buffer by then, with an edge for the room.
+    ///
+    /// Reference: net/unix/af_unix.c: `unix_dgram_sendmsg`; changed by "af_unix: Move !sunaddr
+    /// case in unix_dgram_sendmsg()"
     pub(super) fn send_unix_datagram(
         &mut self,
         file: FileId,
@@ -61,7 +67,11 @@ impl World {
         addr: Option<&Addr>,
     ) -> Result<usize> {
         let name = addr.map(named).transpose()?;
+        let is_peer_first = self.config.version < Version::LINUX_6_14;
         let socket = self.socket(file);
+        if is_peer_first && name.is_none() && socket.peer.is_none() {
+            return Err(Errno::ENOTCONN);
+        }
         let send_bytes = socket.options.send_bytes;
         if buf.len() > send_bytes - 32 {
             return Err(Errno::EMSGSIZE);

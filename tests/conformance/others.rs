@@ -84,7 +84,7 @@ fn a_full_pipe_is_sixteen_pages() {
             stage.wait(&epoll, "no edge, it was not full");
             stage.close_all([reader, writer, epoll]);
         };
-        let mut sim = epollite::Sim::default();
+        let mut sim = crate::machine::model();
         let mut stage = crate::stage::Stage::simulated(&mut sim);
         play(&mut stage);
         let log = stage.log;

@@ -17,12 +17,14 @@
 //! * When the two differ Linux is asked again, [`LINUX_TRIES`] times in all: its loopback hands
 //!   packets on in a softirq, which now and then runs late. One equal answer counts.
 
+#[path = "../conformance/machine.rs"]
+mod machine;
 #[path = "sim_program.rs"]
 mod program;
 #[path = "../conformance/stage.rs"]
 mod stage;
 
-use epollite::{Linux, Sim};
+use epollite::Linux;
 use program::Program;
 use stage::Stage;
 
@@ -66,6 +68,6 @@ fn on_linux(plan: &[u8]) -> Vec<String> {
 }
 
 fn on_sim(plan: &[u8]) -> Vec<String> {
-    let mut sim = Sim::default();
+    let mut sim = machine::model();
     Program::new(Stage::simulated(&mut sim), plan).run()
 }

@@ -1,0 +1,84 @@
+//! Versions of Linux, as far as a rule of the model depends on them.
+//!
+//! Values only. Each constant names what changed there; the rules ask `config.version`.
+
+/// A release series of Linux, such as 6.12: the newest release of it, with all that was backported
+/// to it.
+///
+/// What a version compares with is the series in which mainline changed.
+///
+/// ```
+/// use epollite::sim::{Config, Version};
+/// use epollite::{Errno, Kernel, Kind, Sim};
+/// let mut old = Sim::new(Config { version: Version::LINUX_6_1, ..Config::default() });
+/// let socket = old.socket(epollite::Family::Unix, Kind::Datagram)?;
+/// old.shutdown(&socket, epollite::Shut::Write)?;
+/// // The newest says EPIPE.
+/// assert_eq!(old.send(&socket, b"to whom?"), Err(Errno::ENOTCONN));
+/// old.close(socket)?;
+/// # Ok::<(), Errno>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Version {
+    major: u16,
+    minor: u16,
+}
+
+impl Version {
+    /// The oldest version that the model is compared with.
+    pub const LINUX_6_1: Self = Self::new(6, 1);
+    /// The other long-term series that the model is compared with.
+    pub const LINUX_6_12: Self = Self::new(6, 12);
+    /// A send on a Unix datagram socket looks for its default peer last, and no longer first.
+    pub const LINUX_6_14: Self = Self::new(6, 14);
+    /// The newest version that the model is compared with; the default.
+    pub const NEWEST: Self = Self::new(6, 18);
+
+    /// A version by its two numbers. Work: O(1).
+    #[must_use]
+    pub const fn new(major: u16, minor: u16) -> Self {
+        Self { major, minor }
+    }
+
+    /// The version in the release of a kernel, as uname(2) tells it: `6.12.117+deb12-cloud-amd64`.
+    /// `None` when it does not begin with two numbers. Work: O(length).
+    #[must_use]
+    pub fn from_release(release: &str) -> Option<Self> {
+        let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+        let mut number = || numbers.next()?.parse().ok();
+        Some(Self::new(number()?, number()?))
+    }
+}
+
+impl Default for Version {
+    fn default() -> Self {
+        Self::NEWEST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_begins_with_its_version() {
+        for (release, version) in [
+            ("6.1.0-56-cloud-amd64", Some(Version::LINUX_6_1)),
+            ("6.12.117+deb12-cloud-amd64", Some(Version::LINUX_6_12)),
+            ("7.0-rc1", Some(Version::new(7, 0))),
+            ("6", None),
+            ("", None),
+            ("v6.1", None),
+        ] {
+            assert_eq!(Version::from_release(release), version, "release {release:?}");
+        }
+    }
+
+    #[test]
+    fn versions_are_ordered_by_number_and_not_by_text() {
+        assert!(Version::new(5, 19) < Version::LINUX_6_1);
+        assert!(Version::LINUX_6_1 < Version::LINUX_6_12);
+        assert!(Version::LINUX_6_12 < Version::LINUX_6_14);
+        assert!(Version::LINUX_6_14 < Version::NEWEST);
+    }
+}

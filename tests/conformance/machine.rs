@@ -1,0 +1,51 @@
+//! The model of the running kernel: its version, and what this machine's settings make of it.
+//!
+//! Knows no scenario. What a program can set for one socket, a scenario sets; here is the rest.
+
+use std::fs;
+use std::sync::LazyLock;
+
+use epollite::sim::{Config, Version};
+use epollite::{Kernel, Kind, Linux, OptionName, Sim, SocketOption};
+
+/// What is read of this machine, once.
+pub(crate) struct Machine {
+    pub(crate) version: Version,
+    /// `net.unix.max_dgram_qlen`, which the network namespace sets.
+    pub(crate) datagrams_queued_max: usize,
+    /// `net.core.wmem_default`, as a socket tells it: a namespace may not show the file.
+    unix_send_bytes: usize,
+}
+
+pub(crate) static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
+    let release = read("kernel/osrelease");
+    let (one, other) = Linux.socketpair(Kind::Stream).expect("two descriptors are to be had");
+    let send_bytes = Linux.getsockopt(&one, OptionName::SendBufferBytes);
+    let Ok(SocketOption::SendBufferBytes(send_bytes)) = send_bytes else {
+        panic!("SO_SNDBUF of a new socket: {send_bytes:?}");
+    };
+    for fd in [one, other] {
+        Linux.close(fd).expect("it was open");
+    }
+    Machine {
+        version: Version::from_release(&release).expect("a release begins with two numbers"),
+        datagrams_queued_max: read("net/unix/max_dgram_qlen").parse().expect("it is a number"),
+        unix_send_bytes: send_bytes as usize,
+    }
+});
+
+/// A model of the kernel that runs here.
+pub(crate) fn model() -> Sim {
+    Sim::new(Config {
+        version: MACHINE.version,
+        datagrams_queued_max: MACHINE.datagrams_queued_max,
+        send_buffer_bytes: MACHINE.unix_send_bytes,
+        ..Config::default()
+    })
+}
+
+fn read(name: &str) -> String {
+    let path = format!("/proc/sys/{name}");
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    text.trim().to_owned()
+}

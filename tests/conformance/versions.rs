@@ -1,0 +1,164 @@
+//! What differs between versions of Linux: each scenario says what each of them sees.
+//!
+//! Every test has its row in docs/kernels.md.
+
+use epollite::sim::Version;
+use epollite::{Addr, Fd, Shut, SocketOption};
+
+use crate::machine::MACHINE;
+use crate::messages::unix;
+use crate::same;
+use crate::stage::{ALL, ET, Stage};
+
+/// What is seen where the running kernel is older than `changed`, and otherwise.
+fn before<'t>(changed: Version, old: &'t [&'t str], new: &'t [&'t str]) -> &'t [&'t str] {
+    if MACHINE.version < changed { old } else { new }
+}
+
+/// A datagram socket, watched for edges, that another one has named.
+fn watched(stage: &mut Stage<'_>) -> (Fd, Fd) {
+    let (socket, _) = unix(stage);
+    let epoll = stage.epoll();
+    stage.add(&epoll, &socket, ALL | ET, 1);
+    stage.wait(&epoll, "registered");
+    (socket, epoll)
+}
+
+fn send(stage: &mut Stage<'_>, socket: &Fd, len: usize, epoll: &Fd) {
+    let sent = stage.k.send(socket, &vec![b'x'; len]);
+    stage.see("send", sent);
+    stage.wait(epoll, "after it");
+}
+
+#[test]
+fn a_send_without_a_peer_is_an_edge_since_6_14() {
+    same(
+        |stage| {
+            let (socket, epoll) = watched(stage);
+            send(stage, &socket, 1, &epoll);
+            stage.close_all([socket, epoll]);
+        },
+        before(
+            Version::LINUX_6_14,
+            &["registered: [1 OUT]", "send: Err(ENOTCONN)", "after it: []"],
+            &["registered: [1 OUT]", "send: Err(ENOTCONN)", "after it: [1 OUT]"],
+        ),
+    );
+}
+
+#[test]
+fn a_send_without_a_peer_on_a_shut_socket_is_epipe_since_6_14() {
+    same(
+        |stage| {
+            let (socket, epoll) = watched(stage);
+            stage.k.shutdown(&socket, Shut::Write).unwrap();
+            send(stage, &socket, 1, &epoll);
+            stage.close_all([socket, epoll]);
+        },
+        before(
+            Version::LINUX_6_14,
+            &["registered: [1 OUT]", "send: Err(ENOTCONN)", "after it: [1 OUT]"],
+            &["registered: [1 OUT]", "send: Err(EPIPE)", "after it: [1 OUT]"],
+        ),
+    );
+}
+
+#[test]
+fn a_send_without_a_peer_that_is_too_long_is_emsgsize_since_6_14() {
+    same(
+        |stage| {
+            let (socket, epoll) = watched(stage);
+            stage.k.setsockopt(&socket, SocketOption::SendBufferBytes(4_608)).unwrap();
+            stage.k.shutdown(&socket, Shut::Write).unwrap();
+            send(stage, &socket, 9_216 - 31, &epoll);
+            stage.close_all([socket, epoll]);
+        },
+        before(
+            Version::LINUX_6_14,
+            &["registered: [1 OUT]", "send: Err(ENOTCONN)", "after it: [1 OUT]"],
+            &["registered: [1 OUT]", "send: Err(EMSGSIZE)", "after it: [1 OUT]"],
+        ),
+    );
+}
+
+/// The peer dissolved the connection with our datagram unread: ECONNRESET is pending. To dissolve
+/// our side too leaves the error where it is.
+#[test]
+fn a_send_without_a_peer_takes_the_pending_error_since_6_14() {
+    same(
+        |stage| {
+            let (near, here) = unix(stage);
+            let (far, there) = unix(stage);
+            stage.k.connect(&near, &there).unwrap();
+            stage.k.connect(&far, &here).unwrap();
+            stage.send(&near, b"unread");
+            stage.k.connect(&far, &Addr::Unspec).unwrap();
+            stage.k.connect(&near, &Addr::Unspec).unwrap();
+            for _ in 0..2 {
+                let sent = stage.k.send(&near, b"x");
+                stage.see("send", sent);
+            }
+            let error = stage.k.getsockopt(&near, epollite::OptionName::Error);
+            stage.see("SO_ERROR", error);
+            stage.close_all([near, far]);
+        },
+        before(
+            Version::LINUX_6_14,
+            &[
+                "send: Err(ENOTCONN)",
+                "send: Err(ENOTCONN)",
+                "SO_ERROR: Ok(Error(Some(ECONNRESET)))",
+            ],
+            &["send: Err(ECONNRESET)", "send: Err(ENOTCONN)", "SO_ERROR: Ok(Error(None))"],
+        ),
+    );
+}
+
+#[test]
+fn a_send_without_a_peer_and_without_room_is_eagain_since_6_14() {
+    same(
+        |stage| {
+            let (near, _) = unix(stage);
+            let (far, there) = unix(stage);
+            stage.k.setsockopt(&near, SocketOption::SendBufferBytes(4_608)).unwrap();
+            let mut sent = 0;
+            // Few and large ones: the buffer is full before the receiver's queue is.
+            while stage.k.sendto(&near, &[b'x'; 3_000], &there).is_ok() {
+                sent += 1;
+            }
+            stage.see("some were sent", sent > 0);
+            let more = stage.k.send(&near, b"x");
+            stage.see("send", more);
+            stage.close_all([near, far]);
+        },
+        before(
+            Version::LINUX_6_14,
+            &["some were sent: true", "send: Err(ENOTCONN)"],
+            &["some were sent: true", "send: Err(EAGAIN)"],
+        ),
+    );
+}
+
+/// What holds on every version: a peer that is gone, and one that was there when we shut.
+#[test]
+fn a_peer_that_is_gone_is_told_once() {
+    same(
+        |stage| {
+            let (near, _) = unix(stage);
+            let (far, there) = unix(stage);
+            stage.k.connect(&near, &there).unwrap();
+            stage.close(far);
+            for _ in 0..2 {
+                let sent = stage.k.send(&near, b"x");
+                stage.see("send", sent);
+            }
+            let (far, there) = unix(stage);
+            stage.k.connect(&near, &there).unwrap();
+            stage.k.shutdown(&near, Shut::Write).unwrap();
+            let sent = stage.k.send(&near, b"x");
+            stage.see("connected, then shut", sent);
+            stage.close_all([near, far]);
+        },
+        &["send: Err(ECONNREFUSED)", "send: Err(ENOTCONN)", "connected, then shut: Err(EPIPE)"],
+    );
+}
