@@ -4,6 +4,7 @@
 
 use core::time::Duration;
 
+use super::config::Ipv6;
 use super::epoll::Epoll;
 use super::eventfd::Counter;
 use super::signal::Signals;
@@ -80,7 +81,12 @@ impl World {
 
 impl Kernel for Sim {
     fn socket(&mut self, family: Family, kind: Kind) -> Result<Fd> {
-        let socket = Socket::new(family, kind, &self.world.borrow().config);
+        let world = self.world.borrow();
+        if family == Family::Inet6 && world.config.ipv6 == Ipv6::Absent {
+            return Err(Errno::EAFNOSUPPORT);
+        }
+        let socket = Socket::new(family, kind, &world.config);
+        drop(world);
         self.open(Node::Socket(socket.into()))
     }
 

@@ -5,6 +5,18 @@
 use super::chance::{Chance, Odds};
 use super::version::Version;
 
+/// What a machine has of IPv6.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ipv6 {
+    /// Sockets, and the address `::1`.
+    Present,
+    /// Sockets without any address (`net.ipv6.conf.all.disable_ipv6`): `::` can be bound, and there
+    /// is no way from there.
+    Disabled,
+    /// No sockets either: `EAFNOSUPPORT` (`ipv6.disable=1` at boot).
+    Absent,
+}
+
 /// What a simulated world is made of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -25,6 +37,13 @@ pub struct Config {
     /// Datagrams that a Unix socket holds of senders it is not connected to
     /// (`net.unix.max_dgram_qlen`).
     pub datagrams_queued_max: usize,
+    /// What there is of IPv6.
+    pub ipv6: Ipv6,
+    /// Whether IPv6 sockets are of IPv6 only unless they say otherwise (`net.ipv6.bindv6only`).
+    pub is_v6_only: bool,
+    /// Whether IPv4 addresses that the machine does not have can be bound
+    /// (`net.ipv4.ip_nonlocal_bind`).
+    pub binds_nonlocal: bool,
     /// Whether epoll_pwait2(2) exists. Linux before 5.11 says `ENOSYS`.
     pub has_pwait2: bool,
     /// Where the dice fall.
@@ -45,6 +64,9 @@ impl Default for Config {
             files_max: 100_000,
             datagram_queue_bytes: 212_992,
             datagrams_queued_max: 10,
+            ipv6: Ipv6::Present,
+            is_v6_only: false,
+            binds_nonlocal: false,
             has_pwait2: true,
             chance: Chance::none(),
             odds: Odds::default(),

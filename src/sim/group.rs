@@ -5,7 +5,6 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::name::is_ours;
 use super::options::Options;
 use super::world::{FileId, Result, World};
 use crate::addr::Addr;
@@ -39,7 +38,7 @@ impl World {
     /// said from which interface it sends.
     pub(super) fn reaches(&mut self, file: FileId, to: &Addr) -> bool {
         match (to, to.ip()) {
-            (_, Some(ip)) if !ip.is_multicast() => is_ours(ip),
+            (_, Some(ip)) if !ip.is_multicast() => self.has_address(ip),
             (Addr::V4(_), _) => {
                 let from = self.socket(file).options.find(OptionName::GroupInterfaceV4);
                 matches!(from, Some(SocketOption::GroupInterfaceV4(ip)) if ip.is_loopback())

@@ -3,7 +3,7 @@
 //! Knows streams and names. In both families the connection is complete, and can be written
 //! to, before it is accepted.
 
-use super::name::{destination, fits, is_ours, named, nameless, source};
+use super::name::{destination, fits, named, nameless, source};
 use super::options::Options;
 use super::socket::{BYTES_CAME, Protocol, Socket, State};
 use super::tcp::Attempt;
@@ -98,8 +98,8 @@ impl World {
         fits(socket.family, addr)?;
         let target = destination(addr);
         let ip = target.ip().ok_or(Errno::EINVAL)?;
-        if !is_ours(ip) {
-            return Err(Errno::ENETUNREACH);
+        if !self.has_address(ip) {
+            return Err(self.no_way_to(ip));
         }
         self.bind_any(file, Some(source(ip)))?;
         let socket = self.socket(file);

@@ -59,6 +59,6 @@ mod view;
 mod world;
 
 pub use chance::{Chance, Odds};
-pub use config::Config;
+pub use config::{Config, Ipv6};
 pub use version::Version;
 pub use view::Sim;

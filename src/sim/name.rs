@@ -6,6 +6,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::config::Ipv6;
 use super::socket::{Protocol, Socket, State};
 use super::world::{FileId, Result, World};
 use crate::addr::{Addr, Family, UnixAddr};
@@ -59,9 +60,10 @@ impl World {
     pub(super) fn bind(&mut self, file: FileId, addr: &Addr) -> Result<()> {
         let socket = self.socket(file);
         fits(socket.family, addr)?;
-        if addr.ip().is_some_and(|ip| !is_ours(ip) && !ip.is_multicast()) {
+        if addr.ip().is_some_and(|ip| !self.can_be_bound(ip)) {
             return Err(Errno::EADDRNOTAVAIL);
         }
+        let socket = self.socket(file);
         // What was accepted has its address from the listener.
         let has_begun = socket.protocol() == Protocol::Tcp && socket.state != State::Closed;
         if socket.is_bound || has_begun {
@@ -80,6 +82,27 @@ impl World {
         (socket.local, socket.is_bound) = (Some(addr), true);
         (socket.keeps_ip, socket.keeps_port) = asked;
         Ok(())
+    }
+
+    /// Reference: net/ipv4/af_inet.c: `inet_addr_valid_or_nonlocal`
+    fn can_be_bound(&self, ip: IpAddr) -> bool {
+        let is_nonlocal_allowed = ip.is_ipv4() && self.config.binds_nonlocal;
+        let is_local = ip.is_unspecified() || self.has_address(ip) || ip.is_multicast();
+        is_local || is_nonlocal_allowed
+    }
+
+    /// Whether the machine has this address, so that something can be sent there.
+    pub(super) fn has_address(&self, ip: IpAddr) -> bool {
+        is_ours(ip) && (ip.is_ipv4() || self.config.ipv6 == Ipv6::Present)
+    }
+
+    /// What a send or a connect to an address is told to which there is no way.
+    ///
+    /// Reference: net/ipv6/ip6_output.c: `ip6_dst_lookup_tail`
+    pub(super) fn no_way_to(&self, ip: IpAddr) -> Errno {
+        // There is a route; what is missing is an address to come from.
+        let lacks_source = is_ours(ip) && !self.has_address(ip);
+        if lacks_source { Errno::EADDRNOTAVAIL } else { Errno::ENETUNREACH }
     }
 
     /// A Unix path is a file on the disk, which stays there until it is unlinked.

@@ -61,7 +61,7 @@ impl Options {
             receive_bytes: config.receive_buffer_bytes,
             send_bytes: config.send_buffer_bytes,
             low_bytes: 1,
-            set: Vec::new(),
+            set: config.is_v6_only.then_some(SocketOption::V6Only(true)).into_iter().collect(),
             groups: Vec::new(),
         }
     }

@@ -33,7 +33,9 @@ impl World {
         let to = destination(addr);
         let ip = to.ip().ok_or(Errno::EINVAL)?;
         if !self.reaches(file, &to) {
-            return Err(Errno::ENETUNREACH);
+            // It was given a port before the way was looked for.
+            self.bind_any(file, None)?;
+            return Err(self.no_way_to(ip));
         }
         self.bind_any(file, Some(source(ip)))?;
         self.socket(file).remote = Some(to);
@@ -78,7 +80,7 @@ impl World {
             return Err(Errno::EACCES);
         }
         if !self.reaches(file, &to) {
-            return Err(Errno::ENETUNREACH);
+            return Err(self.no_way_to(ip));
         }
         let socket = self.socket(file);
         if let Some(errno) = socket.error.take() {

@@ -5,14 +5,17 @@
 use std::fs;
 use std::sync::LazyLock;
 
-use epollite::sim::{Config, Version};
-use epollite::{Kernel, Kind, Linux, OptionName, Sim, SocketOption};
+use epollite::sim::{Config, Ipv6, Version};
+use epollite::{Addr, Family, Kernel, Kind, Linux, OptionName, Sim, SocketOption};
 
 /// What is read of this machine, once.
 pub(crate) struct Machine {
     pub(crate) version: Version,
     /// `net.unix.max_dgram_qlen`, which the network namespace sets.
     pub(crate) datagrams_queued_max: usize,
+    pub(crate) ipv6: Ipv6,
+    is_v6_only: bool,
+    pub(crate) binds_nonlocal: bool,
     /// `net.core.wmem_default`, as a socket tells it: a namespace may not show the file.
     unix_send_bytes: usize,
 }
@@ -30,6 +33,10 @@ pub(crate) static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
     Machine {
         version: Version::from_release(&release).expect("a release begins with two numbers"),
         datagrams_queued_max: read("net/unix/max_dgram_qlen").parse().expect("it is a number"),
+        ipv6: ipv6(),
+        is_v6_only: fs::exists("/proc/sys/net/ipv6").unwrap_or(false)
+            && read("net/ipv6/bindv6only") == "1",
+        binds_nonlocal: read("net/ipv4/ip_nonlocal_bind") == "1",
         unix_send_bytes: send_bytes as usize,
     }
 });
@@ -39,9 +46,20 @@ pub(crate) fn model() -> Sim {
     Sim::new(Config {
         version: MACHINE.version,
         datagrams_queued_max: MACHINE.datagrams_queued_max,
+        ipv6: MACHINE.ipv6,
+        is_v6_only: MACHINE.is_v6_only,
+        binds_nonlocal: MACHINE.binds_nonlocal,
         send_buffer_bytes: MACHINE.unix_send_bytes,
         ..Config::default()
     })
+}
+
+fn ipv6() -> Ipv6 {
+    let Ok(socket) = Linux.socket(Family::Inet6, Kind::Datagram) else { return Ipv6::Absent };
+    let home: Addr = "[::1]:0".parse().expect("it is an address");
+    let bound = Linux.bind(&socket, &home);
+    Linux.close(socket).expect("it was open");
+    if bound.is_ok() { Ipv6::Present } else { Ipv6::Disabled }
 }
 
 fn read(name: &str) -> String {

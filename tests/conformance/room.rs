@@ -185,7 +185,8 @@ fn every_option_of_every_socket() {
             (Family::Unix, Kind::Stream),
             (Family::Unix, Kind::Datagram),
         ] {
-            let socket = stage.k.socket(family, kind).unwrap();
+            // There may be no IPv6.
+            let Ok(socket) = stage.k.socket(family, kind) else { continue };
             for name in OptionName::ALL {
                 // Sizes of buffers are Linux' own affair and the model's configuration.
                 let told = stage.k.getsockopt(&socket, name).map(|told| match told {

@@ -7,7 +7,7 @@
 mod meeting;
 
 use epollite::kernel::{Control, EpollEvent};
-use epollite::{Addr, Family, Fd, Kind, OptionName, Ready, Shut, UnixAddr};
+use epollite::{Addr, Family, Fd, Kind, OptionName, Ready, Shut, SocketOption, UnixAddr};
 
 use super::stage::{ALL, ET, EXCLUSIVE, IN, ONESHOT, OUT, RDHUP, Stage, anywhere};
 
@@ -75,6 +75,11 @@ impl<'k, 'p> Program<'k, 'p> {
         }
         for at in 0..self.slots.len() {
             self.wait_at(at, 16);
+        }
+        // A reset leaves no TIME_WAIT behind. Of those Linux keeps a number for a minute, which
+        // depends on its memory; beyond it a closed end is forgotten, and answers with a reset.
+        for slot in self.slots.iter().filter(|slot| slot.sort == Sort::Tcp) {
+            let _ = self.stage.k.setsockopt(&slot.fd, SocketOption::LingerSeconds(Some(0)));
         }
         self.stage.close_all(self.slots.into_iter().map(|slot| slot.fd));
         self.stage.log
