@@ -91,6 +91,17 @@ test: tools ## every test: facts, laws, real clients, bad input
 		--test record --test report --test instructions --test hosts --bench micro
 	$(CARGO) test --locked
 
+# What conformance_random runs in each place: random programs, compared with the model.
+PROGRAMS ?= 20000
+
+.PHONY: test-kernels
+test-kernels: tools ## the model on Linux 6.1 and 6.12 (Debian's, under QEMU) and on this one
+	python3 tests/kernels/run.py --programs $(PROGRAMS) $(KERNELFLAGS) kernels
+
+.PHONY: test-settings
+test-settings: tools ## the same suites with other sysctls: congestion control, queues, no IPv6
+	python3 tests/kernels/run.py --programs $(PROGRAMS) $(KERNELFLAGS) settings
+
 # The long runs. They take their tools from crates.io and the nightly that is installed.
 NIGHTLY  := $(CARGO) +nightly
 TARGET   ?= server

@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+"""Runs the suites that compare the model with Linux on other kernels and under other settings.
+
+    run.py [--programs N] [--optional] PLACE...
+
+A PLACE is a kernel, a setting, or both as `6.1/bbr`. A kernel is `running` (the one that runs here,
+and the default) or a series of Debian's, `6.1` or `6.12`, that runs under QEMU; the settings stand
+in SETTINGS, and on the running kernel they are those of a network namespace. `kernels` is every
+kernel, `settings` is every setting once.
+
+Kernels come from the Debian archive through apt, and are unpacked below target/kernels, not
+installed. A guest has two processors, no KVM and no disk: the test programs and the libraries they
+load lie in its initramfs under the names they have here. What it prints on the serial console is
+read until a deadline.
+
+Exits 0 when every suite passed, 1 when one failed, and 3 when QEMU, a kernel or a namespace cannot
+be had; with --optional that is one line and no failure.
+"""
+
+import argparse
+import gzip
+import json
+import lzma
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+# Names of Debian's packages, by series; the newest that the archive has is taken.
+SERIES = {
+    "6.1": r"linux-image-6\.1\.0-[0-9]+-cloud-amd64",
+    "6.12": r"linux-image-6\.12\.[0-9]+\+deb[0-9]+-cloud-amd64",
+}
+# Settings by which one ordinary machine differs from another, as sysctl(8) takes them.
+SETTINGS = {
+    "cubic": ["net.ipv4.tcp_congestion_control=cubic"],
+    "reno": ["net.ipv4.tcp_congestion_control=reno"],
+    "bbr": ["net.ipv4.tcp_congestion_control=bbr"],
+    "queue-10": ["net.unix.max_dgram_qlen=10"],
+    "queue-512": ["net.unix.max_dgram_qlen=512"],
+    "small-tcp-wmem": ["net.ipv4.tcp_wmem=4096 4096 16384"],
+    "small-tcp-rmem": ["net.ipv4.tcp_rmem=4096 4096 16384"],
+    "disable-ipv6": ["net.ipv6.conf.all.disable_ipv6=1"],
+    "bindv6only": ["net.ipv6.bindv6only=1"],
+    "nonlocal-bind": ["net.ipv4.ip_nonlocal_bind=1", "net.ipv6.ip_nonlocal_bind=1"],
+    "without-ipv6": [],
+}
+# Those that are given to a guest at boot, and those for which it loads a module.
+BOOT_OPTIONS = {"without-ipv6": " ipv6.disable=1"}
+MODULES = {"bbr": "kernel/net/ipv4/tcp_bbr.ko"}
+# A namespace may not choose any congestion control: two of three are chosen in a guest.
+IN_GUEST = {"cubic": "6.12/cubic", "bbr": "6.1/bbr", "without-ipv6": "6.12/without-ipv6"}
+GROUPS = {
+    "kernels": ["running", *SERIES],
+    "settings": [IN_GUEST.get(setting, setting) for setting in SETTINGS],
+}
+TESTS = ["conformance", "conformance_random", "linux", "reactor", "servers", "faults"]
+# What suites.sh and the tests call.
+COMMANDS = "sh mount ip timeout cut grep tail paste basename sed cat rm sleep"
+FOLDER = Path("target/kernels")
+SUITES = Path(__file__).with_name("suites.sh")
+# A guest with 20,000 programs takes a third of it.
+BOOT_SECONDS = 900
+
+INIT = """#!/bin/sh
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin {environment}
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+ip link set lo up
+cd {here}
+{set} && sh {suites} {programs}
+echo "guest exits with $?"
+echo b > /proc/sysrq-trigger
+sleep 60
+"""
+
+
+class Unavailable(Exception):
+    """Something that is not of this repository cannot be had."""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--programs", type=int, default=20_000, help="of conformance_random")
+    parser.add_argument("--optional", action="store_true", help="without QEMU: go on")
+    parser.add_argument("places", nargs="+", metavar="PLACE")
+    args = parser.parse_args()
+    places = [place for word in args.places for place in GROUPS.get(word, [word])]
+    programs = built()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    codes = []
+    for place in places:
+        try:
+            name, code = run(place, programs, args.programs)
+            print(f"{name}: {'FAILED' if code else 'ok'}", flush=True)
+            codes.append(1 if code else 0)
+        except Unavailable as why:
+            print(f"{place}: not run: {why}", flush=True)
+            codes.append(0 if args.optional else 3)
+    sys.exit(1 if 1 in codes else max(codes))
+
+
+def run(place, programs, count):
+    """Runs every suite in one place; returns the name to print and the exit code."""
+    series, _, setting = place.rpartition("/") if place in SETTINGS else place.partition("/")
+    if series not in {"", "running", *SERIES} or setting not in {"", *SETTINGS}:
+        raise SystemExit(f"run.py: there is no place {place!r}")
+    with_setting = f" with {setting}" if setting else ""
+    environment = {"SIM_PROGRAMS": str(count)}
+    if series not in SERIES:
+        enter = namespace(setting) if setting else []
+        _, code = output([*enter, "sh", str(SUITES), *map(str, programs)], environment)
+        return f"kernel {os.uname().release}{with_setting}", code
+    qemu = emulator()
+    name, folder = kernel(series)
+    initramfs = FOLDER / f"initramfs-{place.replace('/', '-')}.gz"
+    pack(initramfs, folder, programs, environment, setting)
+    lines, _ = output([
+        qemu, "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024", "-nodefaults",
+        "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", str(image(folder)),
+        "-initrd", str(initramfs),
+        "-append", "console=ttyS0 quiet panic=-1" + BOOT_OPTIONS.get(setting, ""),
+    ], {})
+    ends = [re.match(r"guest exits with (\d+)", line) for line in lines]
+    return f"kernel {name}{with_setting}", next((int(end[1]) for end in ends if end), 1)
+
+
+def namespace(setting):
+    """The words that run a command in a network namespace of its own, with a setting."""
+    # Without privileges, root of a user namespace sets them all the same.
+    unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-root-user"]
+    script = f"ip link set lo up && {sysctl(setting)}"
+    done = subprocess.run([*unshare, "sh", "-c", script], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Unavailable(done.stderr.strip())
+    return [*unshare, "sh", "-c", script + ' && exec "$@"', "sh"]
+
+
+def sysctl(setting):
+    """The shell commands for a setting."""
+    pairs = [word.split("=") for word in SETTINGS.get(setting, [])]
+    files = [(value, "/proc/sys/" + key.replace(".", "/")) for key, value in pairs]
+    return " && ".join(["true", *(f"echo {shlex.quote(value)} > {path}" for value, path in files)])
+
+
+def output(command, settings):
+    """Runs a command with a deadline, prints its lines as they come, and returns them."""
+    child = subprocess.Popen(
+        command, env={**os.environ, **settings}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
+    )
+    def give_up():
+        print(f"no end after {BOOT_SECONDS} s: killed", flush=True)
+        os.killpg(child.pid, signal.SIGKILL)
+    timer = threading.Timer(BOOT_SECONDS, give_up)
+    timer.start()
+    lines = []
+    for line in child.stdout:
+        lines.append(line.rstrip())
+        print("  " + lines[-1], flush=True)
+    timer.cancel()
+    return lines, child.wait()
+
+
+def built():
+    """Builds the program and the tests, and returns their paths: cargo tells them."""
+    command = ["cargo", "test", "--locked", "--no-run", "--message-format=json", "--bins"]
+    for test in TESTS:
+        command += ["--test", test]
+    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    paths = {}
+    for message in map(json.loads, told.splitlines()):
+        if message.get("executable"):
+            is_test = message["profile"]["test"]
+            paths[message["target"]["name"], is_test] = Path(message["executable"])
+    return [paths["epollite", False], *(paths[test, True] for test in TESTS)]
+
+
+def emulator():
+    if os.uname().machine != "x86_64":
+        raise Unavailable("the kernels are for x86-64")
+    return command("qemu-system-x86_64", "qemu-system-x86")
+
+
+def command(name, package):
+    """A command, whose package is installed when it is missing."""
+    if not shutil.which(name):
+        apt("apt-get update -qq", package)
+        apt(f"apt-get install -qq -y --no-install-recommends {package}", package)
+    return shutil.which(name)
+
+
+def kernel(series):
+    """The newest kernel of a series: its name and its unpacked package, fetched once."""
+    found = apt(f"apt-cache search --names-only ^{SERIES[series]}$", "a list of kernels")
+    names = re.findall(rf"^({SERIES[series]}) ", found, re.M) or [path.name for path in unpacked(series)]
+    if not names:
+        raise Unavailable(f"the archive has no kernel {series}")
+    name = max(names, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+    folder = FOLDER / name
+    if not folder.exists():
+        print(f"fetching {name}", flush=True)
+        apt(f"apt-get download -qq {name}", name, cwd=FOLDER)
+        package = next(FOLDER.glob(f"{name}_*.deb"))
+        unpacking = FOLDER / "unpacking"
+        shutil.rmtree(unpacking, ignore_errors=True)
+        subprocess.run(["dpkg-deb", "-x", package, unpacking], check=True)
+        unpacking.rename(folder)
+        package.unlink()
+    return name.removeprefix("linux-image-"), folder
+
+
+def image(folder):
+    return next(folder.glob("boot/vmlinuz-*"))
+
+
+def unpacked(series):
+    return [path for path in FOLDER.glob("linux-image-*") if re.fullmatch(SERIES[series], path.name)]
+
+
+def apt(command, what, **where):
+    words = shlex.split(command)
+    if os.geteuid() != 0 and words[1] in ("update", "install"):
+        words.insert(0, "sudo")
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        done = subprocess.run(words, env=quiet, capture_output=True, text=True, check=True, **where)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Unavailable(f"{what} cannot be had: {command}: {error}") from error
+    return done.stdout
+
+
+def pack(initramfs, folder, programs, environment, setting):
+    """Writes an initramfs: programs, commands, all libraries that they load, and modules."""
+    names = COMMANDS.split()
+    if setting in MODULES:
+        command("insmod", "kmod")
+        names.append("insmod")
+    commands = [Path(shutil.which(name)).resolve() for name in names]
+    files = {Path("/usr/bin") / name: path for name, path in zip(names, commands)}
+    files |= {path: path for path in programs}
+    files[SUITES.resolve()] = SUITES
+    for path in [*commands, *programs]:
+        for library in re.findall(r"(/\S+) \(0x", subprocess.check_output(["ldd", path], text=True)):
+            files[Path(library)] = Path(library).resolve()
+    files[Path("/bin/sh")] = Path(shutil.which("sh")).resolve()
+    init = INIT.format(
+        environment=" ".join(f"{key}={value}" for key, value in environment.items()),
+        set="insmod /module.ko && " * (setting in MODULES) + sysctl(setting),
+        here=shlex.quote(os.getcwd()),
+        suites=SUITES.resolve(),
+        programs=" ".join(map(str, programs)),
+    )
+    folders = {Path("/proc"), Path("/sys"), Path("/dev"), Path("/tmp"), Path.cwd()}
+    for path in [*files, *folders.copy()]:
+        folders |= set(path.parents)
+    with gzip.open(initramfs, "wb", compresslevel=1) as archive:
+        for path in sorted(folders - {Path("/")}):
+            entry(archive, path, 0o41777, b"")
+        for name, path in files.items():
+            entry(archive, name, 0o100755, path.read_bytes())
+        if setting in MODULES:
+            entry(archive, Path("/module.ko"), 0o100644, module(folder, MODULES[setting]))
+        entry(archive, Path("/init"), 0o100755, init.encode())
+        entry(archive, Path("/TRAILER!!!"), 0, b"")
+
+
+def module(folder, name):
+    """A module of a kernel, which may be packed."""
+    path = next(folder.glob(f"lib/modules/*/{name}*"))
+    data = path.read_bytes()
+    return lzma.decompress(data) if path.suffix == ".xz" else data
+
+
+def entry(archive, path, mode, data):
+    """One file of a cpio archive, format newc: 13 numbers of 8 hexadecimal digits, name, bytes."""
+    name = str(path).lstrip("/").encode() + b"\0"
+    numbers = [0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name), 0]
+    head = b"070701" + b"".join(b"%08x" % number for number in numbers) + name
+    for part in (head, data):
+        archive.write(part + b"\0" * (-len(part) % 4))
+
+
+if __name__ == "__main__":
+    main()
