@@ -68,11 +68,14 @@ impl World {
     }
 
     pub(super) fn write_any(&mut self, file: FileId, buf: &[u8]) -> Result<usize> {
+        let version = self.config.version;
         match &mut self.at(file).node {
             Node::Socket(_) => self.send(file, buf, None),
             &mut Node::Pipe(end) => self.write_pipe(end, buf),
             // An edge each time, whether or not the last was read: a waker needs no read.
-            Node::Counter(counter) => counter.write(buf).inspect(|_| self.wake(file, EPOLLIN)),
+            Node::Counter(counter) => {
+                counter.write(buf, version).inspect(|_| self.wake(file, EPOLLIN))
+            }
             Node::Regular => Ok(buf.len()),
             Node::Epoll(_) | Node::Signals(_) | Node::PipeBuffer(_) => Err(Errno::EINVAL),
         }

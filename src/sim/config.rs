@@ -26,6 +26,11 @@ pub struct Config {
     pub receive_buffer_bytes: usize,
     /// Bytes that a stream holds on their way (`SO_SNDBUF` of sockets that do not set it).
     pub send_buffer_bytes: usize,
+    /// The most that `SO_RCVBUF` and `SO_SNDBUF` take (`net.core.rmem_max`, `net.core.wmem_max`),
+    /// before the kernel doubles it. Before Linux 6.18 the default was 212,992.
+    pub receive_buffer_bytes_max: u32,
+    /// See `receive_buffer_bytes_max`.
+    pub send_buffer_bytes_max: u32,
     /// The longest queue that listen(2) grants (`net.core.somaxconn`).
     pub backlog_max: u32,
     /// A process' descriptors (`RLIMIT_NOFILE`, soft and hard). At most 100,000.
@@ -59,6 +64,8 @@ impl Default for Config {
             version: Version::NEWEST,
             receive_buffer_bytes: 131_072,
             send_buffer_bytes: 212_992,
+            receive_buffer_bytes_max: 4_194_304,
+            send_buffer_bytes_max: 4_194_304,
             backlog_max: 4_096,
             descriptors_max: 1_024,
             files_max: 100_000,

@@ -1,7 +1,8 @@
 //! Eventfd: a counter that can be waited for.
 //!
-//! Knows itself only.
+//! Knows itself only, and versions.
 
+use super::version::Version;
 use super::world::{Result, bit};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLIN, EPOLLOUT};
@@ -19,6 +20,7 @@ impl Counter {
         let Self(count) = *self;
         bit(count > 0, EPOLLIN) | bit(count == u64::MAX, EPOLLERR) | bit(count < MAX, EPOLLOUT)
     }
+
     /// Gives the whole count and sets it to zero.
     ///
     /// Reference: fs/eventfd.c: `eventfd_read`
@@ -31,11 +33,15 @@ impl Counter {
         Ok(place.len())
     }
 
-    /// Adds.
+    /// Adds. Before Linux 6.9 bytes beyond the eighth were ignored; since then they are refused.
     ///
-    /// Reference: fs/eventfd.c: `eventfd_write`
-    pub(super) fn write(&mut self, buf: &[u8]) -> Result<usize> {
+    /// Reference: fs/eventfd.c: `eventfd_write`; changed by "eventfd: strictly check the count
+    /// parameter of eventfd_write to avoid inputting illegal strings"
+    pub(super) fn write(&mut self, buf: &[u8], version: Version) -> Result<usize> {
         let bytes = buf.first_chunk().ok_or(Errno::EINVAL)?;
+        if buf.len() > bytes.len() && version >= Version::LINUX_6_9 {
+            return Err(Errno::EINVAL);
+        }
         let more = u64::from_ne_bytes(*bytes);
         if more == u64::MAX {
             return Err(Errno::EINVAL);

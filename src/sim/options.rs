@@ -106,6 +106,8 @@ impl Socket {
 impl World {
     /// Reference: net/core/sock.c: `sk_setsockopt`; man page: socket(7), tcp(7)
     pub(super) fn setsockopt(&mut self, file: FileId, option: SocketOption) -> Result<()> {
+        let receive_max = self.config.receive_buffer_bytes_max;
+        let send_max = self.config.send_buffer_bytes_max;
         let socket = self.socket(file);
         let (protocol, is_unix) = (socket.protocol(), socket.is_unix());
         if !socket.knows(option.name()) {
@@ -132,10 +134,12 @@ impl World {
             | SocketOption::KeepCount(0) => return Err(Errno::EINVAL),
             // The kernel doubles what is set, to have room for its own bookkeeping.
             SocketOption::ReceiveBufferBytes(bytes) => {
-                options.receive_bytes = bytes.saturating_mul(2).max(RECEIVE_BYTES_MIN) as usize;
+                let doubled = bytes.min(receive_max).saturating_mul(2);
+                options.receive_bytes = doubled.max(RECEIVE_BYTES_MIN) as usize;
             }
             SocketOption::SendBufferBytes(bytes) => {
-                options.send_bytes = bytes.saturating_mul(2).max(SEND_BYTES_MIN) as usize;
+                let doubled = bytes.min(send_max).saturating_mul(2);
+                options.send_bytes = doubled.max(SEND_BYTES_MIN) as usize;
             }
             // More than half a buffer might never come.
             // Reference: net/ipv4/tcp.c: `tcp_set_rcvlowat`

@@ -7,6 +7,7 @@ use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::version::Version;
 use super::world::{ANYTHING, FileId, Node, Result, World, bit, take};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT};
@@ -191,10 +192,11 @@ impl World {
             bytes.truncate(count);
         }
         let bytes = &bytes[..bytes.len().min(room)];
-        let count = match target {
+        let count = match (source, target) {
             _ if bytes.is_empty() => 0,
-            Some(target) => self.splice_in(target, bytes),
-            None => self.write_any(into, bytes)?,
+            (_, Some(target)) => self.splice_in(target, bytes),
+            (Some(source), None) => self.splice_out(source, into, bytes)?,
+            (None, None) => unreachable!("one of the two is a pipe"),
         };
         if let Some(source) = source {
             self.spliced_out(source, count);
@@ -221,6 +223,32 @@ impl World {
             self.wake(reader, ANYTHING);
         }
         bytes.len()
+    }
+
+    /// Sends what a pipe gives. Before Linux 6.5 each of its pages was sent by itself, which a
+    /// datagram socket shows.
+    ///
+    /// Reference: fs/splice.c: `splice_to_socket`, and before Linux 6.5
+    /// `generic_splice_sendpage`
+    fn splice_out(&mut self, source: FileId, into: FileId, bytes: &[u8]) -> Result<usize> {
+        if self.config.version >= Version::LINUX_6_5 || self.find_socket(into).is_none() {
+            return self.write_any(into, bytes);
+        }
+        let pages: Vec<usize> = self.pipe(source).pages.iter().map(|it| it.bytes.len()).collect();
+        let (mut rest, mut count) = (bytes, 0);
+        for len in pages {
+            let (page, after) = rest.split_at(len.min(rest.len()));
+            if page.is_empty() {
+                break;
+            }
+            match self.send_page(into, page) {
+                Ok(sent) => count += sent,
+                Err(errno) if count == 0 => return Err(errno),
+                Err(_) => break,
+            }
+            rest = after;
+        }
+        Ok(count)
     }
 
     /// Unlike a read, it tells the writer of each page that comes free.

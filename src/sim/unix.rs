@@ -4,7 +4,7 @@
 //! until it is read; an end or a close changes both sockets at once.
 
 use super::letter::{LINEAR_BYTES_MAX, Letter};
-use super::socket::State;
+use super::socket::{BYTES_CAME, Protocol, State};
 use super::world::{ANYTHING, FileId, Result, World, take};
 use crate::addr::Addr;
 use crate::errno::Errno;
@@ -54,6 +54,29 @@ impl World {
             return Err(Errno::EAGAIN);
         }
         Ok(sent)
+    }
+
+    /// Sends a page of a pipe, as Linux before 6.5 does. A Unix stream appends it to the last piece
+    /// of ours that the peer has unread, whether or not there is room.
+    ///
+    /// Reference: net/unix/af_unix.c: `unix_stream_sendpage`; net/core/sock.c: `sock_no_sendpage`
+    pub(super) fn send_page(&mut self, file: FileId, page: &[u8]) -> Result<usize> {
+        let socket = self.socket(file);
+        let is_stream = socket.protocol() == Protocol::UnixStream;
+        let peer = socket.peer.filter(|_| is_stream && !socket.write_shut);
+        if let Some(peer) = peer
+            && let Some(far) = self.find_socket(peer).filter(|far| !far.read_shut)
+            && let Some(last) = far.letters.back_mut()
+            && last.sender == file
+            && !last.has_rights
+        {
+            last.bytes.extend(page);
+            last.cost += page.len();
+            self.socket(file).unread_cost += page.len();
+            self.wake(peer, BYTES_CAME);
+            return Ok(page.len());
+        }
+        self.write_any(file, page)
     }
 
     /// Reads across pieces, not past one that descriptors came with. The sender is told of

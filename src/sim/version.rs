@@ -27,6 +27,10 @@ pub struct Version {
 impl Version {
     /// The oldest version that the model is compared with.
     pub const LINUX_6_1: Self = Self::new(6, 1);
+    /// A splice from a pipe to a socket is one send, and no longer one for each page.
+    pub const LINUX_6_5: Self = Self::new(6, 5);
+    /// A write of more than eight bytes to an eventfd is refused.
+    pub const LINUX_6_9: Self = Self::new(6, 9);
     /// The other long-term series that the model is compared with.
     pub const LINUX_6_12: Self = Self::new(6, 12);
     /// A send on a Unix datagram socket looks for its default peer last, and no longer first.

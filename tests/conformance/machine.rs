@@ -6,7 +6,7 @@ use std::fs;
 use std::sync::LazyLock;
 
 use epollite::sim::{Config, Ipv6, Version};
-use epollite::{Addr, Family, Kernel, Kind, Linux, OptionName, Sim, SocketOption};
+use epollite::{Addr, Family, Fd, Kernel, Kind, Linux, OptionName, Sim, SocketOption};
 
 /// What is read of this machine, once.
 pub(crate) struct Machine {
@@ -16,30 +16,46 @@ pub(crate) struct Machine {
     pub(crate) ipv6: Ipv6,
     is_v6_only: bool,
     pub(crate) binds_nonlocal: bool,
-    /// `net.core.wmem_default`, as a socket tells it: a namespace may not show the file.
+    /// `net.core.wmem_default` and so on, as a socket tells them: a namespace may not show them.
     unix_send_bytes: usize,
+    pub(crate) send_bytes_max: u32,
+    pub(crate) receive_bytes_max: u32,
 }
 
 pub(crate) static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
     let release = read("kernel/osrelease");
+    let has_ipv6 = fs::exists("/proc/sys/net/ipv6").is_ok_and(|exists| exists);
     let (one, other) = Linux.socketpair(Kind::Stream).expect("two descriptors are to be had");
-    let send_bytes = Linux.getsockopt(&one, OptionName::SendBufferBytes);
-    let Ok(SocketOption::SendBufferBytes(send_bytes)) = send_bytes else {
-        panic!("SO_SNDBUF of a new socket: {send_bytes:?}");
+    let unix_send_bytes = size(&one, OptionName::SendBufferBytes) as usize;
+    let largest = |option: SocketOption| {
+        Linux.setsockopt(&one, option).expect("any size may be asked for");
+        size(&one, option.name()) / 2
+    };
+    let machine = Machine {
+        version: Version::from_release(&release).expect("a release begins with two numbers"),
+        datagrams_queued_max: read("net/unix/max_dgram_qlen").parse().expect("it is a number"),
+        ipv6: ipv6(),
+        is_v6_only: has_ipv6 && read("net/ipv6/bindv6only") == "1",
+        binds_nonlocal: read("net/ipv4/ip_nonlocal_bind") == "1",
+        unix_send_bytes,
+        send_bytes_max: largest(SocketOption::SendBufferBytes(HUGE)),
+        receive_bytes_max: largest(SocketOption::ReceiveBufferBytes(HUGE)),
     };
     for fd in [one, other] {
         Linux.close(fd).expect("it was open");
     }
-    Machine {
-        version: Version::from_release(&release).expect("a release begins with two numbers"),
-        datagrams_queued_max: read("net/unix/max_dgram_qlen").parse().expect("it is a number"),
-        ipv6: ipv6(),
-        is_v6_only: fs::exists("/proc/sys/net/ipv6").unwrap_or(false)
-            && read("net/ipv6/bindv6only") == "1",
-        binds_nonlocal: read("net/ipv4/ip_nonlocal_bind") == "1",
-        unix_send_bytes: send_bytes as usize,
-    }
+    machine
 });
+
+/// More than any machine grants, and not so much that twice of it is none.
+pub(crate) const HUGE: u32 = 1 << 30;
+
+fn size(socket: &Fd, name: OptionName) -> u32 {
+    match Linux.getsockopt(socket, name) {
+        Ok(SocketOption::SendBufferBytes(bytes) | SocketOption::ReceiveBufferBytes(bytes)) => bytes,
+        other => panic!("{name:?} of a socket: {other:?}"),
+    }
+}
 
 /// A model of the kernel that runs here.
 pub(crate) fn model() -> Sim {
@@ -50,6 +66,8 @@ pub(crate) fn model() -> Sim {
         is_v6_only: MACHINE.is_v6_only,
         binds_nonlocal: MACHINE.binds_nonlocal,
         send_buffer_bytes: MACHINE.unix_send_bytes,
+        send_buffer_bytes_max: MACHINE.send_bytes_max,
+        receive_buffer_bytes_max: MACHINE.receive_bytes_max,
         ..Config::default()
     })
 }

@@ -2,6 +2,7 @@
 
 use epollite::{OptionName, SocketOption};
 
+use crate::machine::{HUGE, MACHINE};
 use crate::same;
 use crate::stage::{ET, IN, OUT, Stage};
 
@@ -138,6 +139,33 @@ fn buffers_are_doubled_and_asked_for() {
             "set: (SendBufferBytes(1), SendBufferBytes(4608))",
             "set: (ReceiveBufferBytes(1), ReceiveBufferBytes(2304))",
         ],
+    );
+}
+
+/// `net.core.wmem_max` and `net.core.rmem_max` are the limits: 212,992 until Linux 6.12 at least,
+/// 4,194,304 on 6.18, unless they were set.
+#[test]
+fn no_buffer_is_larger_than_the_machine_allows() {
+    let send = format!("SendBufferBytes: {}", MACHINE.send_bytes_max * 2);
+    let receive = format!("ReceiveBufferBytes: {}", MACHINE.receive_bytes_max * 2);
+    same(
+        |stage| {
+            let (near, far) = stage.tcp_pair();
+            for option in
+                [SocketOption::SendBufferBytes(HUGE), SocketOption::ReceiveBufferBytes(HUGE)]
+            {
+                stage.k.setsockopt(&near, option).unwrap();
+                match stage.k.getsockopt(&near, option.name()).unwrap() {
+                    SocketOption::SendBufferBytes(told)
+                    | SocketOption::ReceiveBufferBytes(told) => {
+                        stage.see(&format!("{:?}", option.name()), told);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            stage.close_all([near, far]);
+        },
+        &[&send, &receive],
     );
 }
 

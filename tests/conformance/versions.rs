@@ -3,7 +3,7 @@
 //! Every test has its row in docs/kernels.md.
 
 use epollite::sim::Version;
-use epollite::{Addr, Fd, Shut, SocketOption};
+use epollite::{Addr, Fd, Kind, Shut, SocketOption};
 
 use crate::machine::MACHINE;
 use crate::messages::unix;
@@ -160,5 +160,119 @@ fn a_peer_that_is_gone_is_told_once() {
             stage.close_all([near, far]);
         },
         &["send: Err(ECONNREFUSED)", "send: Err(ENOTCONN)", "connected, then shut: Err(EPIPE)"],
+    );
+}
+
+#[test]
+fn an_eventfd_refuses_more_than_eight_bytes_since_6_9() {
+    same(
+        |stage| {
+            let eventfd = stage.k.eventfd(0).unwrap();
+            let mut bytes = [0; 9];
+            bytes[..8].copy_from_slice(&5_u64.to_ne_bytes());
+            let written = stage.k.write(&eventfd, &bytes);
+            stage.see("nine bytes", written);
+            let read = stage.k.read(&eventfd, &mut bytes);
+            stage.see("read nine", read);
+            stage.close_all([eventfd]);
+        },
+        before(
+            Version::LINUX_6_9,
+            &["nine bytes: Ok(8)", "read nine: Ok(8)"],
+            &["nine bytes: Err(EINVAL)", "read nine: Err(EAGAIN)"],
+        ),
+    );
+}
+
+/// A pipe that holds `len` bytes.
+fn pipe_with(stage: &mut Stage<'_>, len: usize) -> (Fd, Fd) {
+    let (reader, writer) = stage.k.pipe2().unwrap();
+    assert_eq!(stage.k.write(&writer, &vec![b'p'; len]), Ok(len), "a pipe holds 16 pages");
+    (reader, writer)
+}
+
+#[test]
+fn a_splice_into_a_datagram_socket_is_one_message_since_6_5() {
+    same(
+        |stage| {
+            let (near, far) = stage.k.socketpair(Kind::Datagram).unwrap();
+            let (reader, writer) = pipe_with(stage, 6_000);
+            let moved = stage.k.splice(&reader, &near, 6_000);
+            stage.see("moved", moved);
+            for _ in 0..3 {
+                let read = stage.k.recv(&far, &mut [0; 8_000]);
+                stage.see("message", read);
+            }
+            stage.close_all([near, far, reader, writer]);
+        },
+        before(
+            Version::LINUX_6_5,
+            &["moved: Ok(6000)", "message: Ok(4096)", "message: Ok(1904)", "message: Err(EAGAIN)"],
+            &[
+                "moved: Ok(6000)",
+                "message: Ok(6000)",
+                "message: Err(EAGAIN)",
+                "message: Err(EAGAIN)",
+            ],
+        ),
+    );
+}
+
+#[test]
+fn a_splice_into_a_full_unix_stream_is_refused_since_6_5() {
+    same(
+        |stage| {
+            let (near, far) = stage.unix_pair();
+            stage.fill(&near);
+            let (reader, writer) = pipe_with(stage, 8);
+            let moved = stage.k.splice(&reader, &near, 8);
+            stage.see("moved", moved);
+            stage.close_all([near, far, reader, writer]);
+        },
+        before(
+            Version::LINUX_6_5,
+            &["no room: true", "moved: Ok(8)"],
+            &["no room: true", "moved: Err(EAGAIN)"],
+        ),
+    );
+}
+
+#[test]
+fn spliced_bytes_are_a_piece_of_their_own_since_6_5() {
+    same(
+        |stage| {
+            let (near, far) = stage.unix_pair();
+            let epoll = stage.epoll();
+            stage.add(&epoll, &near, ALL | ET, 1);
+            stage.wait(&epoll, "registered");
+            stage.send(&near, b"one");
+            let (reader, writer) = pipe_with(stage, 3);
+            let moved = stage.k.splice(&reader, &near, 3);
+            stage.see("moved", moved);
+            stage.recv(&far, 3).unwrap();
+            stage.wait(&epoll, "the first piece was read");
+            stage.recv(&far, 3).unwrap();
+            stage.wait(&epoll, "all was read");
+            stage.close_all([near, far, reader, writer, epoll]);
+        },
+        before(
+            Version::LINUX_6_5,
+            &[
+                "registered: [1 OUT]",
+                "moved: Ok(3)",
+                "recv 3: Ok(\"one\")",
+                "the first piece was read: []",
+                "recv 3: Ok(\"ppp\")",
+                "all was read: [1 OUT]",
+            ],
+            &[
+                "registered: [1 OUT]",
+                "moved: Ok(3)",
+                "recv 3: Ok(\"one\")",
+                "the first piece was read: [1 OUT]",
+                "recv 3: Ok(\"ppp\")",
+                "all was read: [1 OUT]",
+            ],
+        ),
     );
 }

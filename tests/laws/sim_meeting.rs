@@ -63,7 +63,8 @@ impl Program<'_, '_> {
     }
 
     pub(super) fn splice(&mut self) {
-        let is_fine = |sort| matches!(sort, Sort::Pipe | Sort::Unix | Sort::Tcp);
+        let is_fine =
+            |sort| matches!(sort, Sort::Pipe | Sort::Unix | Sort::Tcp | Sort::UnixDatagram);
         let Some(from) = self.pick_of(is_fine) else { return };
         let Some(into) = self.pick_of(is_fine) else { return };
         let len = usize::from(self.byte() % 12);

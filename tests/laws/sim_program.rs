@@ -257,6 +257,7 @@ impl<'k, 'p> Program<'k, 'p> {
         }
         let (kernel, fd) = (&mut self.stage.k, &slot.fd);
         let (len, sent) = match slot.sort {
+            Sort::Counter if drawn > 240 => (9, kernel.write(fd, &[0; 9])),
             Sort::Counter => (8, kernel.write(fd, &(drawn as u64 % 3).to_ne_bytes())),
             Sort::Pipe if drawn > 200 && !self.has_spliced => {
                 (30_000, kernel.write(fd, &[7; 30_000]))
