@@ -46,9 +46,11 @@ pub struct Config {
     pub ipv6: Ipv6,
     /// Whether IPv6 sockets are of IPv6 only unless they say otherwise (`net.ipv6.bindv6only`).
     pub is_v6_only: bool,
-    /// Whether IPv4 addresses that the machine does not have can be bound
+    /// Whether addresses can be bound that the machine does not have
     /// (`net.ipv4.ip_nonlocal_bind`).
-    pub binds_nonlocal: bool,
+    pub binds_nonlocal_v4: bool,
+    /// The same of IPv6 (`net.ipv6.ip_nonlocal_bind`).
+    pub binds_nonlocal_v6: bool,
     /// Whether epoll_pwait2(2) exists. Linux before 5.11 says `ENOSYS`.
     pub has_pwait2: bool,
     /// Where the dice fall.
@@ -73,7 +75,8 @@ impl Default for Config {
             datagrams_queued_max: 10,
             ipv6: Ipv6::Present,
             is_v6_only: false,
-            binds_nonlocal: false,
+            binds_nonlocal_v4: false,
+            binds_nonlocal_v6: false,
             has_pwait2: true,
             chance: Chance::none(),
             odds: Odds::default(),

@@ -86,9 +86,18 @@ impl World {
 
     /// Reference: net/ipv4/af_inet.c: `inet_addr_valid_or_nonlocal`
     fn can_be_bound(&self, ip: IpAddr) -> bool {
-        let is_nonlocal_allowed = ip.is_ipv4() && self.config.binds_nonlocal;
-        let is_local = ip.is_unspecified() || self.has_address(ip) || ip.is_multicast();
-        is_local || is_nonlocal_allowed
+        let config = &self.config;
+        let is_any_allowed =
+            if ip.is_ipv4() { config.binds_nonlocal_v4 } else { config.binds_nonlocal_v6 };
+        is_any_allowed || ip.is_unspecified() || ip.is_multicast() || self.has_address(ip)
+    }
+
+    /// Whether a datagram may say that it comes from this address. Only IPv6 asks whether foreign
+    /// ones may be bound.
+    ///
+    /// Reference: net/ipv6/datagram.c: `ip6_datagram_send_ctl`
+    pub(super) fn may_leave_from(&self, ip: IpAddr) -> bool {
+        self.has_address(ip) || ip.is_ipv6() && self.config.binds_nonlocal_v6
     }
 
     /// Whether the machine has this address, so that something can be sent there.
@@ -238,7 +247,7 @@ pub(super) fn fits(family: Family, addr: &Addr) -> Result<()> {
 }
 
 /// This machine has the loopback addresses and no others.
-pub(super) fn is_ours(ip: IpAddr) -> bool {
+fn is_ours(ip: IpAddr) -> bool {
     ip.is_loopback() || ip.is_unspecified()
 }
 

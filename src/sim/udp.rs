@@ -6,7 +6,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use super::group::LOOPBACK;
 use super::letter::Letter;
-use super::name::{destination, fits, is_ours, source};
+use super::name::{destination, fits, source};
 use super::world::{FileId, Result, World};
 use crate::addr::{Addr, Family, PacketInfo};
 use crate::errno::Errno;
@@ -72,9 +72,10 @@ impl World {
         }
         // Reference: net/ipv4/route.c: `ip_route_output_key_hash`,
         // net/ipv6/datagram.c: `ip6_datagram_send_ctl`
-        if info.is_some_and(|info| !is_ours(info.addr.to_canonical())) {
+        if info.is_some_and(|info| !self.may_leave_from(info.addr.to_canonical())) {
             return Err(if is_v4 { Errno::ENETUNREACH } else { Errno::EINVAL });
         }
+        let socket = self.socket(file);
         let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
         if is_broadcast && !socket.options.has(SocketOption::Broadcast(true)) {
             return Err(Errno::EACCES);

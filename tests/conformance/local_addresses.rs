@@ -1,7 +1,9 @@
 //! Local addresses of datagrams: which of ours one came to, and which one leaves from.
 
+use epollite::sim::Ipv6;
 use epollite::{Addr, Batch, Family, Fd, Kind, PacketInfo, SocketOption};
 
+use crate::machine::MACHINE;
 use crate::misuse::on_each;
 use crate::same;
 use crate::stage::Stage;
@@ -23,15 +25,23 @@ fn at(ip: &str, port: u16) -> Addr {
     core::net::SocketAddr::new(ip.parse().unwrap(), port).into()
 }
 
-const ASKED: [(Family, &str, SocketOption); 3] = [
-    (Family::Inet, "127.0.0.1", SocketOption::PacketInfoV4(true)),
-    (Family::Inet, "127.0.0.77", SocketOption::PacketInfoV4(true)),
-    (Family::Inet6, "::1", SocketOption::PacketInfoV6(true)),
-];
+/// Addresses of this machine.
+fn asked() -> impl Iterator<Item = (Family, &'static str, SocketOption)> {
+    let asked = [
+        (Family::Inet, "127.0.0.1", SocketOption::PacketInfoV4(true)),
+        (Family::Inet, "127.0.0.77", SocketOption::PacketInfoV4(true)),
+        (Family::Inet6, "::1", SocketOption::PacketInfoV6(true)),
+    ];
+    asked.into_iter().filter(|(family, ..)| exists(*family))
+}
+
+fn exists(family: Family) -> bool {
+    family == Family::Inet || MACHINE.ipv6 == Ipv6::Present
+}
 
 #[test]
 fn a_datagram_tells_the_address_that_it_came_to() {
-    for (family, ip, option) in ASKED {
+    for (family, ip, option) in asked() {
         same(
             |stage| {
                 let (server, port, client) = wildcard(stage, family);
@@ -53,7 +63,7 @@ fn a_datagram_tells_the_address_that_it_came_to() {
 
 #[test]
 fn an_answer_leaves_from_the_address_that_was_asked() {
-    for (family, ip, option) in ASKED {
+    for (family, ip, option) in asked() {
         same(
             |stage| {
                 let (server, port, client) = wildcard(stage, family);
@@ -104,10 +114,13 @@ fn a_batch_goes_back_from_where_each_was_asked() {
 
 #[test]
 fn nothing_leaves_from_an_address_of_somebody_else() {
-    for (family, to, ip, seen) in [
+    let of_version_six =
+        if MACHINE.binds_nonlocal_v6 { "sent: Ok(6)" } else { "sent: Err(EINVAL)" };
+    let foreign = [
         (Family::Inet, "127.0.0.1", "192.0.2.7", "sent: Err(ENETUNREACH)"),
-        (Family::Inet6, "::1", "2001:db8::7", "sent: Err(EINVAL)"),
-    ] {
+        (Family::Inet6, "::1", "2001:db8::7", of_version_six),
+    ];
+    for (family, to, ip, seen) in foreign.into_iter().filter(|(family, ..)| exists(*family)) {
         same(
             |stage| {
                 let (server, port, client) = wildcard(stage, family);

@@ -231,7 +231,7 @@ fn ports_and_their_owners() {
             "a listener's port: Err(EADDRINUSE)",
             "a listener's port: Err(EADDRINUSE)",
             "bound twice: Err(EINVAL)",
-            if MACHINE.binds_nonlocal {
+            if MACHINE.binds_nonlocal_v4 {
                 "somebody else's address: Ok(())"
             } else {
                 "somebody else's address: Err(EADDRNOTAVAIL)"

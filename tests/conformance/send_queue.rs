@@ -1,6 +1,6 @@
 //! What was sent and is still on our side (`SIOCOUTQ`): how a sender sees that the peer reads.
 
-use epollite::Shut;
+use epollite::{Shut, SocketOption};
 
 use crate::misuse::on_each;
 use crate::same;
@@ -39,6 +39,8 @@ fn the_send_queue_falls_when_the_peer_reads_and_not_before() {
         same(
             |stage| {
                 let (near, far) = stage.pair(is_tcp);
+                // A size that was set stays: what is full now is full at the next look.
+                stage.k.setsockopt(&near, SocketOption::SendBufferBytes(100_000)).unwrap();
                 let fresh = stage.k.ioctl_outq(&near);
                 stage.see("fresh", fresh);
                 let sent = stage.fill(&near);
