@@ -47,9 +47,10 @@ fn the_send_queue_falls_when_the_peer_reads_and_not_before() {
                 let full = stage.k.ioctl_outq(&near).unwrap();
                 let again = stage.k.ioctl_outq(&near).unwrap();
                 stage.see("full, and stays so", full > 0 && full == again);
-                stage.drain(&far, sent / 2);
-                let half = stage.k.ioctl_outq(&near).unwrap();
-                stage.see("half is read", half < full);
+                // Little enough that some is left, wherever Linux draws the line between the two buffers.
+                stage.drain(&far, sent / 8);
+                let some = stage.k.ioctl_outq(&near).unwrap();
+                stage.see("some is read", some < full);
                 stage.drain(&far, sent);
                 let empty = stage.k.ioctl_outq(&near);
                 stage.see("all is read", empty);
@@ -59,7 +60,7 @@ fn the_send_queue_falls_when_the_peer_reads_and_not_before() {
                 "fresh: Ok(0)",
                 "no room: true",
                 "full, and stays so: true",
-                "half is read: true",
+                "some is read: true",
                 "all is read: Ok(0)",
             ],
         );
