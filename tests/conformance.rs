@@ -58,10 +58,10 @@ fn same(play: impl Fn(&mut Stage<'_>), expected: &[&str]) {
     let seen = played(Stage::simulated(&mut model), &play);
     let trace = trace::renamed(model.take());
     let (mut on_linux, mut linux_trace) = (Vec::new(), Vec::new());
-    for _ in 0..LINUX_TRIES {
+    for attempt in 0..LINUX_TRIES {
         let mut real = Linux;
         let mut linux = Traced::over(&mut real);
-        on_linux = played(Stage::real(&mut linux), &play);
+        on_linux = played(Stage::real(&mut linux, attempt), &play);
         linux_trace = trace::renamed(linux.take());
         if on_linux == seen && linux_trace == trace {
             break;

@@ -16,6 +16,7 @@ use super::config::Config;
 use super::letter::Letter;
 use super::options::Options;
 use super::tcp::Tcp;
+use super::version::Version;
 use super::world::{ANYTHING, FileId, Later, Node, Result, World, bit};
 use crate::addr::{Addr, Family, PacketInfo};
 use crate::errno::Errno;
@@ -308,6 +309,7 @@ impl World {
     /// Reference: net/ipv4/tcp.c: `tcp_ioctl`, net/unix/af_unix.c: `unix_ioctl`,
     /// net/ipv4/udp.c: `udp_ioctl`
     pub(super) fn outq(&mut self, file: FileId) -> Result<usize> {
+        let version = self.config.version;
         match &self.at(file).node {
             Node::Socket(socket) => match (socket.protocol(), socket.state) {
                 (Protocol::Tcp, State::Listening) => Err(Errno::EINVAL),
@@ -316,7 +318,9 @@ impl World {
                 // It has left when the call that sent it returns.
                 (Protocol::Udp, _) => Ok(0),
             },
-            Node::Epoll(_) => Err(Errno::EINVAL),
+            // Since Linux 6.9 an epoll knows requests, and refuses others in its own words.
+            // Reference: fs/eventpoll.c: `ep_eventpoll_ioctl`
+            Node::Epoll(_) if version >= Version::LINUX_6_9 => Err(Errno::EINVAL),
             _ => Err(Errno::ENOTTY),
         }
     }

@@ -29,7 +29,7 @@ impl Version {
     pub const LINUX_6_1: Self = Self::new(6, 1);
     /// A splice from a pipe to a socket is one send, and no longer one for each page.
     pub const LINUX_6_5: Self = Self::new(6, 5);
-    /// A write of more than eight bytes to an eventfd is refused.
+    /// A write of more than eight bytes to an eventfd is refused; an epoll has ioctls of its own.
     pub const LINUX_6_9: Self = Self::new(6, 9);
     /// The other long-term series that the model is compared with.
     pub const LINUX_6_12: Self = Self::new(6, 12);

@@ -184,6 +184,19 @@ fn an_eventfd_refuses_more_than_eight_bytes_since_6_9() {
     );
 }
 
+#[test]
+fn an_epoll_refuses_other_ioctls_with_einval_since_6_9() {
+    same(
+        |stage| {
+            let epoll = stage.epoll();
+            let queued = stage.k.ioctl_outq(&epoll);
+            stage.see("SIOCOUTQ", queued);
+            stage.close_all([epoll]);
+        },
+        before(Version::LINUX_6_9, &["SIOCOUTQ: Err(ENOTTY)"], &["SIOCOUTQ: Err(EINVAL)"]),
+    );
+}
+
 /// A pipe that holds `len` bytes.
 fn pipe_with(stage: &mut Stage<'_>, len: usize) -> (Fd, Fd) {
     let (reader, writer) = stage.k.pipe2().unwrap();

@@ -46,8 +46,8 @@ pub fn any_program_sees_the_same(plan: &[u8]) {
 pub fn difference(plan: &[u8]) -> Option<String> {
     let expected = on_sim(plan);
     let mut seen = Vec::new();
-    for _ in 0..LINUX_TRIES {
-        seen = on_linux(plan);
+    for attempt in 0..LINUX_TRIES {
+        seen = on_linux(plan, attempt);
         if seen == expected {
             return None;
         }
@@ -62,9 +62,9 @@ pub fn difference(plan: &[u8]) -> Option<String> {
     ))
 }
 
-fn on_linux(plan: &[u8]) -> Vec<String> {
+fn on_linux(plan: &[u8], attempt: usize) -> Vec<String> {
     let mut kernel = Linux;
-    Program::new(Stage::real(&mut kernel), plan).run()
+    Program::new(Stage::real(&mut kernel, attempt), plan).run()
 }
 
 fn on_sim(plan: &[u8]) -> Vec<String> {
