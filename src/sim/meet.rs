@@ -144,7 +144,7 @@ impl World {
         let heirloom = Some(door.options.clone()).filter(|_| family != Family::Unix);
         let near = self.socket(file);
         let (local, remote) = (near.local, near.remote.or(name));
-        let options = heirloom.unwrap_or_else(|| Options::new(&self.config));
+        let options = heirloom.unwrap_or_else(|| Options::new(family, &self.config));
         let mut child = Socket::new(family, Kind::Stream, &self.config);
         (child.state, child.peer, child.options) = (State::Open, Some(file), options);
         child.local = remote;

@@ -56,12 +56,19 @@ const RECEIVE_BYTES_MIN: u32 = 2_304;
 const SEND_BYTES_MIN: u32 = 4_608;
 
 impl Options {
-    pub(super) fn new(config: &Config) -> Self {
+    /// Reference: net/ipv6/af_inet6.c: `inet6_create`, which leaves IPv4's `IP_MULTICAST_ALL` off
+    pub(super) fn new(family: Family, config: &Config) -> Self {
+        let unlike_the_default = [
+            (config.is_v6_only, SocketOption::V6Only(true)),
+            (family == Family::Inet6, SocketOption::GroupAllV4(false)),
+        ];
+        let set =
+            unlike_the_default.into_iter().filter_map(|(is_so, option)| is_so.then_some(option));
         Self {
             receive_bytes: config.receive_buffer_bytes,
             send_bytes: config.send_buffer_bytes,
             low_bytes: 1,
-            set: config.is_v6_only.then_some(SocketOption::V6Only(true)).into_iter().collect(),
+            set: set.collect(),
             groups: Vec::new(),
         }
     }

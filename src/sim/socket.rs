@@ -99,7 +99,7 @@ impl Socket {
             read_shut: false,
             write_shut: false,
             wants_room: false,
-            options: Options::new(config),
+            options: Options::new(family, config),
             peer: None,
             letters: VecDeque::new(),
             unread_cost: 0,

@@ -18,7 +18,7 @@ use crate::support::wait::until;
 const ECHOES: u64 = 500;
 
 /// What stands in a trace where the program answers a question for statistics.
-const ANSWER: &str = r#"write(1, "{\"event\":\"statistics\""#;
+const ANSWER: &str = r#", "{\"event\":\"statistics\""#;
 
 /// Before a line goes out, its pipe is asked whether it has room. That is the log's call, not
 /// the server's, which asks for many events at once.
