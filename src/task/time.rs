@@ -86,6 +86,11 @@ impl<K: Kernel> Handle<K> {
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
             }
+            if self.0.calls_left.get() == 0 {
+                // It may have had its turn before it could look.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Pin::new(&mut sleep).poll(cx).map(|()| Err(Late))
         })
         .await
@@ -112,7 +117,8 @@ impl<K: Kernel> Future for Sleep<K> {
             };
         }
         ready!(self.shared.poll_turn(cx));
-        if self.deadline <= self.shared.now() {
+        // Not by the clock: what had arrived by then is to be reported first.
+        if self.deadline <= self.shared.reactor.borrow().reported_until() {
             return Poll::Ready(());
         }
         let waker = cx.waker().clone();

@@ -174,7 +174,7 @@ impl<K: Kernel> Shared<K> {
         if sleepers == 0 {
             return;
         }
-        let now = self.now();
+        let now = self.reactor.borrow().reported_until();
         for _ in 0..sleepers {
             let Some(waker) = self.sleepers.borrow_mut().expire(now) else { break };
             waker.wake();

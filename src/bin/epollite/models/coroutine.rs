@@ -22,11 +22,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use epollite::server::stream::Left;
-use epollite::task::{Config, Datagram, Listener, Stream, Tasks};
-use epollite::{Addr, Errno, Fd, Shut};
+use epollite::task::{Config, Datagram, Late, Lent, Listener, Stream, Tasks};
+use epollite::{Addr, Errno, Fd, Kernel, Shut};
 
 use super::crowd::Rules;
 use super::lodge::{Lodge, hear};
+use super::patience::{LOOKS, SendQueue};
 use super::sockets::Gone;
 use super::stage::{BUFFER_BYTES, Stage};
 use crate::echo::failed;
@@ -155,23 +156,20 @@ async fn converse<K: Meter>(visit: &mut Visit<K>, client: &mut Stream<K>) -> Res
     loop {
         let lodge = &visit.lodge;
         let heard = match idle {
-            None => Ok(lodge.unless_leaving(client.bytes()).await),
-            // Boxed, so that those who need no patience need no room for it.
-            Some(idle) => {
-                let next = lodge.unless_leaving(client.bytes());
-                Box::pin(lodge.handle.timeout(idle, next)).await
-            }
+            None => Some(lodge.unless_leaving(client.bytes()).await),
+            // Boxed, so that clients without an idle time need no room for it.
+            Some(idle) => Box::pin(hear_in_time(lodge, client, idle)).await,
         };
         match heard {
-            Ok(Some(bytes)) => match bytes? {
+            Some(Some(bytes)) => match bytes? {
                 Some(bytes) => {
                     visit.count(bytes.len());
                     match idle {
                         None => client.send_all(&bytes).await?,
                         Some(idle) => {
-                            let all = visit.lodge.handle.timeout(idle, client.send_all(&bytes));
-                            // It does not read what it is owed: that is not said politely.
-                            let Ok(sent) = Box::pin(all).await else { return Ok(Left::Idle) };
+                            let all = send_in_time(&visit.lodge, client, &bytes, idle);
+                            // It reads nothing: then there is no orderly end.
+                            let Some(sent) = Box::pin(all).await else { return Ok(Left::Idle) };
                             sent?;
                         }
                     }
@@ -180,13 +178,61 @@ async fn converse<K: Meter>(visit: &mut Visit<K>, client: &mut Stream<K>) -> Res
                 None => return Ok(Left::Closed),
             },
             // Boxed too: it comes once, and room for it would be kept all the time.
-            Ok(None) => return Box::pin(take_leave(visit, client)).await,
-            Err(_) => {
+            Some(None) => return Box::pin(take_leave(visit, client)).await,
+            None => {
                 Box::pin(show_out(&visit.lodge, client)).await?;
                 return Ok(Left::Idle);
             }
         }
     }
+}
+
+/// The next bytes of a client, or that the server leaves; `None` when it has been silent for
+/// `idle`, and takes nothing of what was sent to it either.
+async fn hear_in_time<K: Meter>(
+    lodge: &Lodge<K>,
+    client: &mut Stream<K>,
+    idle: Duration,
+) -> Option<Option<Result<Option<Lent>, Errno>>> {
+    let (mut queue, mut span) = (SendQueue::default(), idle);
+    loop {
+        let next = lodge.unless_leaving(client.bytes());
+        if let Ok(heard) = lodge.handle.timeout(span, next).await {
+            return Some(heard);
+        }
+        if queue.is_stuck(unsent_bytes(client), LOOKS) {
+            return None;
+        }
+        span = SendQueue::pause(idle);
+    }
+}
+
+/// Sends all of `bytes`; `None` when the client has taken nothing for `idle`.
+async fn send_in_time<K: Meter>(
+    lodge: &Lodge<K>,
+    client: &mut Stream<K>,
+    bytes: &[u8],
+    idle: Duration,
+) -> Option<Result<(), Errno>> {
+    let mut rest = bytes;
+    let mut queue = SendQueue::default();
+    while !rest.is_empty() {
+        match lodge.handle.timeout(SendQueue::pause(idle), client.send(rest)).await {
+            Ok(Ok(count)) => {
+                rest = &rest[count..];
+                queue = SendQueue::default();
+            }
+            Ok(Err(errno)) => return Some(Err(errno)),
+            Err(Late) if queue.is_stuck(unsent_bytes(client) + rest.len(), LOOKS) => return None,
+            Err(Late) => {}
+        }
+    }
+    Some(Ok(()))
+}
+
+/// What is left in a client's send queue; nothing where the kernel does not tell.
+fn unsent_bytes<K: Meter>(client: &mut Stream<K>) -> usize {
+    client.watched().with(Kernel::ioctl_outq).unwrap_or(0)
 }
 
 /// We leave: what has arrived by now is answered.
@@ -218,10 +264,16 @@ impl<K: Meter> Visit<K> {
 /// that is on its way.
 async fn show_out<K: Meter>(lodge: &Lodge<K>, client: &mut Stream<K>) -> Result<(), Errno> {
     client.shutdown(Shut::Write)?;
-    let discard = async { while let Ok(Some(_)) = client.bytes().await {} };
-    // In time or not: that was its chance.
-    let _ = Box::pin(lodge.handle.timeout(LINGER, discard)).await;
-    Ok(())
+    let mut queue = SendQueue::default();
+    queue.is_stuck(unsent_bytes(client), 1);
+    loop {
+        let discard = async { while let Ok(Some(_)) = client.bytes().await {} };
+        let ended = Box::pin(lodge.handle.timeout(LINGER, discard)).await;
+        // As long as it takes what was sent to it; and a second more.
+        if ended.is_ok() || queue.is_stuck(unsent_bytes(client), 1) {
+            return Ok(());
+        }
+    }
 }
 
 /// A datagram socket: one task for all who send, since nobody stays.
@@ -235,16 +287,16 @@ async fn answer_datagrams<K: Meter>(lodge: Rc<Lodge<K>>, mut socket: Datagram<K>
             return;
         }
         // An error here is of an earlier answer: it is counted, and gone.
-        let came = match lodge.unless_leaving(socket.recvfrom(&mut buf)).await {
+        let came = match lodge.unless_leaving(socket.recvmsg(&mut buf)).await {
             Some(came) => came,
             // We leave: what has arrived by now is answered.
-            None => match lodge.at_once(socket.recvfrom(&mut buf)).await {
+            None => match lodge.at_once(socket.recvmsg(&mut buf)).await {
                 Some(came) => came,
                 None => return,
             },
         };
-        if let Some((bytes, from)) = lodge.answers(came, buf.len()) {
-            let sent = socket.sendto(&buf[..bytes], &from).await;
+        if let (Some(bytes), Ok(message)) = (lodge.answers(&came, buf.len()), came) {
+            let sent = socket.reply(&buf[..bytes], &message).await;
             lodge.answered(sent.map(|_| bytes));
         }
     }

@@ -10,7 +10,7 @@ use epollite::kernel::release;
 use epollite::server::stream::Left;
 use epollite::{Addr, Errno, Fd, Instant, Interest, Signal};
 
-use super::guest::{Guest, Served};
+use super::guest::{Guest, Passed, Served};
 use super::sockets;
 use super::stage::{BUFFER_BYTES, Stage};
 use crate::listen::{Bound, SocketFiles};
@@ -174,13 +174,22 @@ impl<K: Meter> Crowd<K> {
             self.paused = None;
         }
         for at in 0..self.entries.len() {
-            let Role::Guest(guest) = &mut self.entries[at].role else { continue };
-            if has_passed(self.leaving, now) {
+            let Role::Guest(guest) = &self.entries[at].role else { continue };
+            let is_leaving = has_passed(self.leaving, now);
+            if !is_leaving && !has_passed(guest.deadline, now) {
+                continue;
+            }
+            // We may look too late, and not have been told of everybody: what it has sent in time
+            // is served first, and then it may have time again.
+            self.attend(at);
+            let Entry { fd, role: Role::Guest(guest) } = &mut self.entries[at] else { continue };
+            if is_leaving {
                 self.end(at, Left::Expired);
             } else if has_passed(guest.deadline, now) {
-                match guest.time_passed() {
-                    Some(why) => self.end(at, why),
-                    None => {
+                match guest.time_passed(fd, &mut self.stage.kernel) {
+                    Passed::Over(why) => self.end(at, why),
+                    Passed::Reads => {}
+                    Passed::Idle => {
                         self.stage.stats.timed_out += 1;
                         self.attend(at);
                     }

@@ -9,6 +9,7 @@ use epollite::echo::{Echo, State, Want};
 use epollite::server::stream::Left;
 use epollite::{Errno, Fd, Instant, Interest, Shut};
 
+use super::patience::{LOOKS, SendQueue};
 use super::stage::Stage;
 use crate::meter::Meter;
 
@@ -32,6 +33,18 @@ pub(super) struct Guest {
     idle: Option<Duration>,
     is_idled: bool,
     is_leaving: bool,
+    queue: SendQueue,
+}
+
+/// What a deadline that has passed means for a client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Passed {
+    /// It still takes what was sent to it: not silent.
+    Reads,
+    /// It was silent for too long: it has been asked to leave.
+    Idle,
+    /// It is to be closed.
+    Over(Left),
 }
 
 /// What serving it came to.
@@ -46,7 +59,16 @@ impl Guest {
     pub(super) fn new(name: String, idle: Option<Duration>, now: Instant) -> Self {
         let deadline = idle.map(|idle| now + idle);
         let echo = Echo::new();
-        Self { name, bytes: 0, echo, deadline, idle, is_idled: false, is_leaving: false }
+        Self {
+            name,
+            bytes: 0,
+            echo,
+            deadline,
+            idle,
+            is_idled: false,
+            is_leaving: false,
+            queue: SendQueue::default(),
+        }
     }
 
     /// What it waits for. Never both: while it owes, nothing more is read.
@@ -73,6 +95,7 @@ impl Guest {
             Ok(true) => {
                 if let Some(idle) = self.idle.filter(|_| !self.is_leaving && !self.is_idled) {
                     self.deadline = Some(stage.kernel.now() + idle);
+                    self.queue = SendQueue::default();
                 }
                 Served::Useful
             }
@@ -100,6 +123,7 @@ impl Guest {
                 Want::Shutdown => {
                     stage.kernel.shutdown(fd, Shut::Write)?;
                     self.echo.shut();
+                    self.queue.is_stuck(stage.kernel.ioctl_outq(fd).unwrap_or(0), 1);
                     self.deadline = Some(stage.kernel.now() + LINGER);
                 }
                 Want::Read | Want::Discard if budget_bytes == 0 => return Ok(did),
@@ -145,18 +169,26 @@ impl Guest {
         self.deadline = None;
     }
 
-    /// Its deadline has passed. A silent client is first asked to leave; one that was asked, or
-    /// owes us the reading of what we owe it, is over.
-    pub(super) fn time_passed(&mut self) -> Option<Left> {
+    /// Its deadline has passed, and what it had sent by then has been read.
+    pub(super) fn time_passed<K: Meter>(&mut self, fd: &Fd, kernel: &mut K) -> Passed {
+        let (span, looks) = match self.idle {
+            Some(idle) if !self.is_idled && !self.is_leaving => (SendQueue::pause(idle), LOOKS),
+            _ => (LINGER, 1),
+        };
+        let unsent_bytes = kernel.ioctl_outq(fd).unwrap_or(0) + self.echo.owed().len();
+        if !self.queue.is_stuck(unsent_bytes, looks) {
+            self.deadline = Some(kernel.now() + span);
+            return Passed::Reads;
+        }
         self.deadline = None;
         let is_first = !self.is_idled && !self.is_leaving;
         self.is_idled |= is_first;
         if is_first && self.echo.want() == Want::Read {
             self.echo.stop();
-            return None;
+            return Passed::Idle;
         }
         self.echo.expired();
-        Some(if self.is_idled { Left::Idle } else { Left::Expired })
+        Passed::Over(if self.is_idled { Left::Idle } else { Left::Expired })
     }
 }
 

@@ -13,7 +13,7 @@ use epollite::kernel::SIGINFO_BYTES;
 use epollite::server::datagram::{Served, Turned, refuses};
 use epollite::server::stream::Left;
 use epollite::task::{Handle, Side, Watched};
-use epollite::{Addr, Errno, Instant, Signal};
+use epollite::{Errno, Instant, Message, Signal};
 
 use super::crowd::Rules;
 use super::stage::Stage;
@@ -158,15 +158,11 @@ impl<K: Meter> Lodge<K> {
         self.pause_told.set(told);
     }
 
-    /// Counts what recvfrom(2) brought, and says whom to answer with how many bytes of it.
-    pub(super) fn answers(
-        &self,
-        came: Result<(usize, Addr), Errno>,
-        room: usize,
-    ) -> Option<(usize, Addr)> {
+    /// Counts what recvmsg(2) brought, and says how many bytes of it are to be sent back.
+    pub(super) fn answers(&self, came: &Result<Message, Errno>, room: usize) -> Option<usize> {
         let mut stage = self.stage();
         let stats = &mut stage.datagrams;
-        let Ok((length, from)) = came else {
+        let &Ok(Message { len_bytes: length, from, .. }) = came else {
             stats.errors += 1;
             return None;
         };
@@ -185,7 +181,7 @@ impl<K: Meter> Lodge<K> {
         if self.log.is_verbose {
             tell::datagram(&self.log, &Turned { from, bytes, served });
         }
-        (served == Served::Echoed).then_some((bytes, from))
+        (served == Served::Echoed).then_some(bytes)
     }
 
     /// Counts what became of an answer.

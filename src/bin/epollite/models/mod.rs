@@ -16,6 +16,7 @@ mod guest;
 mod ledger;
 mod lodge;
 mod nonblocking;
+mod patience;
 mod poll;
 mod porter;
 mod prefork;

@@ -1,7 +1,7 @@
 //! What is done with one socket in one go, whatever the model: a datagram answered, a client
 //! turned away.
 
-use epollite::kernel::release;
+use epollite::kernel::{Message, recv_datagram, release, reply_datagram};
 use epollite::server::datagram::{Served, Turned, refuses};
 use epollite::{Addr, Errno, Fd, Kernel, Shut};
 
@@ -19,13 +19,14 @@ pub(super) fn answer<K: Meter>(
     buf: &mut [u8],
 ) -> Result<Addr, Errno> {
     let stats = &mut stage.datagrams;
-    let (length, from) = match stage.kernel.recvfrom(socket, buf) {
-        Ok(came) => came,
-        Err(errno) => {
-            stats.errors += u64::from(!errno.would_block() && !errno.interrupted());
-            return Err(errno);
-        }
-    };
+    let Message { len_bytes: length, from, packet_info } =
+        match recv_datagram(&mut stage.kernel, socket, buf) {
+            Ok(came) => came,
+            Err(errno) => {
+                stats.errors += u64::from(!errno.would_block() && !errno.interrupted());
+                return Err(errno);
+            }
+        };
     stats.received += 1;
     let bytes = length.min(buf.len());
     stats.bytes_in += bytes as u64;
@@ -35,7 +36,7 @@ pub(super) fn answer<K: Meter>(
     } else if refuses(own_ports, &from) {
         stats.refused += 1;
         Served::Refused
-    } else if stage.kernel.sendto(socket, &buf[..bytes], &from).is_ok() {
+    } else if reply_datagram(&mut stage.kernel, socket, &buf[..bytes], &from, packet_info).is_ok() {
         stats.echoed += 1;
         stats.bytes_out += bytes as u64;
         Served::Echoed

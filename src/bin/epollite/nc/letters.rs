@@ -6,8 +6,10 @@
 
 use std::collections::VecDeque;
 
+use epollite::kernel::{recv_datagram, reply_datagram};
 use epollite::{
-    Addr, Errno, Event, Fd, Instant, Interest, Kernel, Ready, Signal, SocketOption, Token,
+    Addr, Errno, Event, Fd, Instant, Interest, Kernel, Message, PacketInfo, Ready, Signal,
+    SocketOption, Token,
 };
 
 use super::desk::{Desk, Read, Role};
@@ -25,6 +27,23 @@ const SENDERS_MAX: usize = 1_024;
 /// Datagrams read before the input has its turn.
 const ROUNDS: u32 = 32;
 
+/// The most datagrams that wait for room. More are lost, as they are on any network.
+const WAITING_MAX: usize = 4_096;
+
+/// Where a datagram goes to, and from which address of ours: the one that the other has asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Sender {
+    /// `Unspec` is the peer that the socket is connected to.
+    addr: Addr,
+    asked: Option<PacketInfo>,
+}
+
+impl Sender {
+    const fn at(addr: Addr) -> Self {
+        Self { addr, asked: None }
+    }
+}
+
 struct Letters<'a, K: Kernel> {
     desk: Desk<'a, K>,
     mode: Mode,
@@ -32,9 +51,9 @@ struct Letters<'a, K: Kernel> {
     /// `None` for a listener.
     to: Option<To>,
     /// Whom a listener has heard of.
-    senders: VecDeque<Addr>,
+    senders: VecDeque<Sender>,
     /// Datagrams that found no room yet.
-    waiting: VecDeque<(Vec<u8>, Addr)>,
+    waiting: VecDeque<(Vec<u8>, Sender)>,
     own_port: Option<u16>,
     idle_at: Option<Instant>,
     is_over: bool,
@@ -212,12 +231,17 @@ impl<K: Kernel> Letters<'_, K> {
         Ok(())
     }
 
-    fn send_to_all(&mut self, letter: &[u8], but: Option<Addr>) -> Result<(), Failure> {
+    fn send_to_all(&mut self, letter: &[u8], but: Option<Sender>) -> Result<(), Failure> {
         match self.to {
-            Some(To::Connected) => self.waiting.push_back((letter.to_vec(), Addr::Unspec)),
-            Some(To::Anyone(addr)) => self.waiting.push_back((letter.to_vec(), addr)),
+            Some(To::Connected) => {
+                self.waiting.push_back((letter.to_vec(), Sender::at(Addr::Unspec)))
+            }
+            Some(To::Anyone(addr)) => self.waiting.push_back((letter.to_vec(), Sender::at(addr))),
             None => {
-                let others = self.senders.iter().filter(|&&sender| Some(sender) != but);
+                let room = WAITING_MAX.saturating_sub(self.waiting.len());
+                let but = but.map(|sender| sender.addr);
+                let others =
+                    self.senders.iter().filter(|sender| Some(sender.addr) != but).take(room);
                 self.waiting.extend(others.map(|&sender| (letter.to_vec(), sender)));
             }
         }
@@ -226,18 +250,24 @@ impl<K: Kernel> Letters<'_, K> {
 
     /// Sends what waits, as far as there is room.
     fn deliver(&mut self) -> Result<(), Failure> {
-        while let Some((letter, addr)) = self.waiting.front() {
+        while let Some((letter, to)) = self.waiting.front() {
             let Some(mut source) = self.desk.reactor.source(self.socket) else { return Ok(()) };
-            let sent = match addr {
+            let sent = match &to.addr {
                 Addr::Unspec => source.io.send(letter).map(|sent| match sent {
                     epollite::Sent::Bytes(_) => true,
                     epollite::Sent::Nothing => false,
                 }),
-                addr => match source.io.kernel.sendto(source.io.fd, letter, addr) {
-                    Ok(_) => Ok(true),
-                    Err(errno) if errno.would_block() || errno.interrupted() => Ok(false),
-                    Err(errno) => Err(errno),
-                },
+                addr => {
+                    let (kernel, fd) = (source.io.kernel, source.io.fd);
+                    match reply_datagram(kernel, fd, letter, addr, to.asked) {
+                        Ok(_) => Ok(true),
+                        // Its queue is full, which no event tells the end of: it loses this one,
+                        // and nobody else waits for it.
+                        Err(errno) if errno.would_block() && is_unix(addr) => Ok(true),
+                        Err(errno) if errno.would_block() || errno.interrupted() => Ok(false),
+                        Err(errno) => Err(errno),
+                    }
+                }
             };
             match sent {
                 Ok(true) => self.is_alive(),
@@ -271,8 +301,12 @@ impl<K: Kernel> Letters<'_, K> {
             }
             let desk = &mut self.desk;
             let Some(source) = desk.reactor.source(self.socket) else { return Ok(()) };
-            let (len, sender) = match source.io.kernel.recvfrom(source.io.fd, &mut desk.buf) {
-                Ok((len, sender)) => (len.min(desk.buf.len()), sender),
+            let came = recv_datagram(source.io.kernel, source.io.fd, &mut desk.buf);
+            let (len, sender) = match came {
+                Ok(Message { len_bytes, from, packet_info }) => {
+                    let sender = Sender { addr: from, asked: packet_info };
+                    (len_bytes.min(desk.buf.len()), sender)
+                }
                 Err(errno) if errno.would_block() => return Ok(()),
                 Err(errno) if errno.interrupted() => continue,
                 Err(errno) => return self.mind(errno, "receive"),
@@ -286,15 +320,15 @@ impl<K: Kernel> Letters<'_, K> {
         Ok(())
     }
 
-    fn pass_on(&mut self, letter: &[u8], sender: Addr) -> Result<(), Failure> {
+    fn pass_on(&mut self, letter: &[u8], sender: Sender) -> Result<(), Failure> {
         match self.mode {
             Mode::Discard => return Ok(()),
-            Mode::Echo if self.may_answer(&sender) => {
+            Mode::Echo if self.may_answer(&sender.addr) => {
                 self.waiting.push_back((letter.to_vec(), sender));
                 return self.deliver();
             }
             Mode::Echo => return Ok(()),
-            Mode::Chat if self.may_answer(&sender) => {
+            Mode::Chat if self.may_answer(&sender.addr) => {
                 self.send_to_all(letter, Some(sender))?;
             }
             Mode::Chat | Mode::Talk => {}
@@ -310,21 +344,21 @@ impl<K: Kernel> Letters<'_, K> {
     }
 
     /// A listener's new sender is told of, and answered from now on.
-    fn remember(&mut self, sender: Addr) {
+    fn remember(&mut self, sender: Sender) {
         if self.to.is_some() {
             return;
         }
-        let known = self.senders.iter().position(|&other| other == sender);
+        let known = self.senders.iter().position(|other| other.addr == sender.addr);
         match known {
-            Some(at) if at + 1 == self.senders.len() => return,
+            Some(at) if self.senders[at] == sender && at + 1 == self.senders.len() => return,
             Some(at) => drop(self.senders.remove(at)),
             None => {
-                let place = say::place(&sender);
+                let place = say::place(&sender.addr);
                 say::remark(self.desk.options, &format!("Connection received on {place}"));
             }
         }
-        let is_nobody = matches!(sender, Addr::Unix(name) if name.is_unnamed());
-        if is_nobody || sender == Addr::Unspec {
+        let is_nobody = matches!(sender.addr, Addr::Unix(name) if name.is_unnamed());
+        if is_nobody || sender.addr == Addr::Unspec {
             return;
         }
         if self.senders.len() == SENDERS_MAX {
@@ -332,4 +366,8 @@ impl<K: Kernel> Letters<'_, K> {
         }
         self.senders.push_back(sender);
     }
+}
+
+const fn is_unix(addr: &Addr) -> bool {
+    matches!(addr, Addr::Unix(_))
 }
