@@ -79,6 +79,22 @@ fn a_trace_and_a_log_to_a_stderr_that_nobody_reads_stop_nobody() {
     }
 }
 
+#[test]
+fn a_trace_to_a_socket_that_nobody_reads_stops_nobody() {
+    for model in ["epoll-edge", "poll", "prefork"] {
+        let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
+        let words = ["echo", "--tcp", "127.0.0.1:0", "--model", model, "--trace"];
+        let mut server = command(&[] as &[&str], &words);
+        let writer = std::os::fd::OwnedFd::from(writer);
+        server.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(writer);
+        let server = Program::start_as_is(server);
+        server.stdout.line_with("listening on");
+        serves_more_than_a_pipe_holds(&server);
+        server.stop().expect_code(0);
+        drop(reader);
+    }
+}
+
 /// A terminal that has been stopped, with Ctrl-S, takes nothing.
 #[test]
 fn a_stopped_terminal_stops_nobody() {

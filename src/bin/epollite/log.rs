@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use super::failure::Failure;
-use super::sink::{Put, Sink};
+use super::sink::{Put, Sink, Standard};
 
 /// In which form lines are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,8 +74,8 @@ const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Takes the descriptors that lines will need, before others are counted on.
 pub(crate) fn prepare() {
-    STDOUT.prepare(&std::io::stdout());
-    STDERR.prepare(&std::io::stderr());
+    STDOUT.prepare(Standard::Output);
+    STDERR.prepare(Standard::Error);
 }
 
 /// Writes to stdout what is the whole result of a command, however long its reader takes: there,
@@ -84,7 +84,7 @@ pub(crate) fn prepare() {
 /// # Errors
 /// What write(2) said, but for a reader that wants no more.
 pub(crate) fn deliver(text: &str) -> Result<(), Failure> {
-    match STDOUT.put(&std::io::stdout(), text.as_bytes(), Duration::MAX) {
+    match STDOUT.put(Standard::Output, text.as_bytes(), Duration::MAX) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::new(Failure::RUN, format!("stdout: {error}")))
         }
@@ -93,17 +93,17 @@ pub(crate) fn deliver(text: &str) -> Result<(), Failure> {
 }
 
 fn out(text: &[u8], patience: Duration) {
-    let _ = STDOUT.put(&std::io::stdout(), text, patience);
+    let _ = STDOUT.put(Standard::Output, text, patience);
 }
 
 /// Writes to stderr as it is. Returns what became of it, if it could be tried at all.
 pub(crate) fn err(text: &str) -> Option<Put> {
-    STDERR.put(&std::io::stderr(), text.as_bytes(), Duration::ZERO).ok()
+    STDERR.put(Standard::Error, text.as_bytes(), Duration::ZERO).ok()
 }
 
 /// The same for what would be missed: it waits a moment.
 pub(crate) fn err_last(text: &str) {
-    let _ = STDERR.put(&std::io::stderr(), text.as_bytes(), RESULT_PATIENCE);
+    let _ = STDERR.put(Standard::Error, text.as_bytes(), RESULT_PATIENCE);
 }
 
 /// A name as JSON wants it: one that is no text has its bytes beside it, in a field of their own.

@@ -4,24 +4,26 @@
 //! So what finds no room is dropped, and its writer is told. How a write is kept from waiting
 //! depends on the stream:
 //!
-//! * a pipe or a terminal is opened a second time through `/proc`, non-blocking: the same pipe,
-//!   but a flag of our own, since the flags of the first belong to everybody who shares it;
-//! * a socket, and what cannot be opened again, is asked for room by a [`Gate`] before each piece;
-//! * a regular file takes every write.
+//! * standard error, if it is a pipe or a terminal, is opened a second time through `/proc`,
+//!   non-blocking: the same pipe, but a flag of our own, since the flags of the first belong to
+//!   everybody who shares it. Several processes may write at once there: a trace of workers;
+//! * standard output, a socket, and what cannot be opened again, is asked for room by a [`Gate`]
+//!   before each piece;
+//! * a regular file takes every write, and what is non-blocking already refuses by itself.
 //!
 //! It knows bytes, and nothing of lines but where they end: what was taken in part is completed
 //! before anything else is written.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::AsFd;
+use std::mem::ManuallyDrop;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::gate::Gate;
-use super::models::OPEN_NONBLOCKING;
+use super::models::{OPEN_NONBLOCKING, standard_stream};
 
 /// What a pipe that has room takes at once: `PIPE_BUF` of pipe(7).
 const PIECE_BYTES: usize = 4096;
@@ -30,13 +32,25 @@ const PIECE_BYTES: usize = 4096;
 pub(crate) struct Sink(OnceLock<Mutex<State>>);
 
 struct State {
-    /// None when there is no such stream.
-    file: Option<File>,
+    file: Handle,
     room: Gate,
     /// Whether a write to it waits when there is no room.
     may_wait: bool,
     /// The end of a text of which only the beginning has been taken.
     rest: Vec<u8>,
+}
+
+enum Handle {
+    Own(File),
+    /// One of the standard streams, which is not closed.
+    Standard(ManuallyDrop<File>),
+}
+
+/// Which of the standard streams.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standard {
+    Output = 1,
+    Error = 2,
 }
 
 /// What became of a text.
@@ -65,12 +79,12 @@ impl Sink {
             opened => opened?,
         };
         let sink = Self::new();
-        sink.state(|| State::new(Some(file), false));
+        sink.state(|| State::new(Handle::Own(file), false));
         Ok(sink)
     }
 
     /// Looks at the stream now, so that its descriptors are taken before others are counted on.
-    pub(crate) fn prepare(&self, stream: &impl AsFd) {
+    pub(crate) fn prepare(&self, stream: Standard) {
         self.state(|| State::of(stream));
     }
 
@@ -78,12 +92,7 @@ impl Sink {
     ///
     /// # Errors
     /// What write(2) said.
-    pub(crate) fn put(
-        &self,
-        stream: &impl AsFd,
-        text: &[u8],
-        patience: Duration,
-    ) -> io::Result<Put> {
+    pub(crate) fn put(&self, stream: Standard, text: &[u8], patience: Duration) -> io::Result<Put> {
         let state = self.state(|| State::of(stream));
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         let start = Instant::now();
@@ -103,7 +112,7 @@ impl Sink {
 
     /// The same for one that was [created](Self::create).
     pub(crate) fn put_now(&self, text: &[u8]) -> io::Result<Put> {
-        let state = self.state(|| State::new(None, false));
+        let state = self.state(|| State::of(Standard::Error));
         state.lock().unwrap_or_else(PoisonError::into_inner).put(text)
     }
 
@@ -112,25 +121,44 @@ impl Sink {
     }
 }
 
+/// Whether the stream was given to us non-blocking.
+fn is_nonblocking(stream: Standard) -> bool {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", stream as i32));
+    let info = info.unwrap_or_default();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    flags
+        .and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok())
+        .is_some_and(|flags| flags & OPEN_NONBLOCKING != 0)
+}
+
 impl State {
-    const fn new(file: Option<File>, may_wait: bool) -> Self {
+    const fn new(file: Handle, may_wait: bool) -> Self {
         Self { file, room: Gate::new(), may_wait, rest: Vec::new() }
     }
 
-    fn of(stream: &impl AsFd) -> Self {
-        let number = std::os::fd::AsRawFd::as_raw_fd(&stream.as_fd());
-        let path = format!("/proc/self/fd/{number}");
+    fn of(stream: Standard) -> Self {
+        let path = format!("/proc/self/fd/{}", stream as i32);
         let kind = fs::metadata(&path).map(|meta| meta.file_type());
-        if kind.as_ref().is_ok_and(|kind| kind.is_fifo() || kind.is_char_device())
+        let is = |ask: fn(&fs::FileType) -> bool| kind.as_ref().is_ok_and(ask);
+        let is_pipe = is(FileTypeExt::is_fifo) || is(FileTypeExt::is_char_device);
+        if stream == Standard::Error
+            && is_pipe
             && let Ok(file) = File::options().write(true).custom_flags(OPEN_NONBLOCKING).open(&path)
         {
-            return Self::new(Some(file), false);
+            return Self::new(Handle::Own(file), false);
         }
-        let file = stream.as_fd().try_clone_to_owned().ok().map(File::from);
-        let state = Self::new(file, !kind.is_ok_and(|kind| kind.is_file()));
+        let file = Handle::Standard(standard_stream(stream as i32));
+        let state = Self::new(file, !is(fs::FileType::is_file) && !is_nonblocking(stream));
         // The gate takes its descriptors now.
         state.is_open();
         state
+    }
+
+    fn file(&self) -> &File {
+        match &self.file {
+            Handle::Own(file) => file,
+            Handle::Standard(file) => file,
+        }
     }
 
     /// All of it, or nothing; or its beginning, and the rest is written before anything else.
@@ -151,14 +179,13 @@ impl State {
 
     /// Writes as much as there is room for.
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(file) = &self.file else { return Ok(bytes.len()) };
-        let mut gone = 0;
+        let (mut file, mut gone) = (self.file(), 0);
         while gone < bytes.len() && (!self.may_wait || self.is_open()) {
             let piece = match &bytes[gone..] {
                 rest if self.may_wait => &rest[..rest.len().min(PIECE_BYTES)],
                 rest => rest,
             };
-            match (&*file).write(piece) {
+            match file.write(piece) {
                 Ok(count) => gone += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -186,12 +213,10 @@ impl State {
     }
 
     fn is_open(&self) -> bool {
-        self.file.as_ref().is_none_or(|file| self.room.is_open(file))
+        self.room.is_open(self.file())
     }
 
     fn wait(&self, patience: Duration) {
-        if let Some(file) = &self.file {
-            self.room.wait(file, patience);
-        }
+        self.room.wait(self.file(), patience);
     }
 }

@@ -33,5 +33,6 @@ mod thread;
 pub(crate) use ledger::Account;
 pub(crate) use start::run;
 pub(crate) use sys::{
-    Disposition, OPEN_NONBLOCKING, is_ignored, set_disposition, shared_words, unblock_signals,
+    Disposition, OPEN_NONBLOCKING, is_ignored, set_disposition, shared_words, standard_stream,
+    unblock_signals,
 };

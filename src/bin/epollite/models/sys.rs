@@ -9,7 +9,9 @@
 )]
 
 use std::fmt::Write as _;
-use std::os::fd::AsRawFd;
+use std::fs::File;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -247,7 +249,7 @@ extern "C" fn exit_by(signal: libc::c_int) {
 ///
 /// Man page: sigaction(2)
 pub(crate) fn is_ignored(signal: Signal) -> bool {
-    let mut now = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    let mut now = MaybeUninit::<libc::sigaction>::zeroed();
     let at = now.as_mut_ptr();
     // SAFETY: sigaction(2) with no new action only writes one at `at`, which is ours.
     let asked = unsafe { libc::sigaction(signal.number().into(), std::ptr::null(), at) };
@@ -259,10 +261,18 @@ pub(crate) fn is_ignored(signal: Signal) -> bool {
 ///
 /// Man page: sigprocmask(2), `SIG_SETMASK`
 pub(crate) fn unblock_signals() {
-    let none = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    let none = MaybeUninit::<libc::sigset_t>::zeroed();
     // SAFETY: sigprocmask(2) reads one sigset_t, of which zeroes are one with no signal in it,
     // and keeps no pointer.
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()) };
+}
+
+/// Standard input, output or error, by its number (0 to 2), as a file that stays open when it is
+/// dropped.
+pub(crate) fn standard_stream(number: i32) -> ManuallyDrop<File> {
+    // SAFETY: from_raw_fd makes no call. The standard library has seen to it that the three are
+    // open, and nothing in the program closes them.
+    ManuallyDrop::new(unsafe { File::from_raw_fd(number) })
 }
 
 /// For a file that is opened only to be written to: nobody waits for its other end, nor for room.
