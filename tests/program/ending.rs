@@ -214,7 +214,7 @@ fn talk_until_it_is_over(stream: &mut TcpStream) {
 fn datagrams_are_not_answered_while_it_ends() {
     for model in ["epoll-edge", "epoll-level", "select", "poll", "nonblocking", "coroutine"] {
         let listeners = ["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--drain", "1h"];
-        let server =
+        let mut server =
             Program::serving(&[&listeners[..], &["--log", "json", "--model", model]].concat());
         let datagrams = Datagrams::to(&server.udp());
         datagrams.echo(b"before");
@@ -233,7 +233,7 @@ fn datagrams_are_not_answered_while_it_ends() {
         assert!(counted >= 1, "law: what it counted before is told; got {counted}, {model}");
         read_to_end(&mut owed);
         drop(owed);
-        server.stop().expect_code(0);
+        server.end().expect_code(0);
     }
 }
 

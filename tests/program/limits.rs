@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 
 use crate::support::TRIGGERS;
 use crate::support::client::{
-    Duplex, connect, echo, exchange, expect, expect_end, expect_silence, stuff,
+    Duplex, connect, connect_unix, echo, exchange, expect, expect_end, expect_silence, stuff,
 };
 use crate::support::procfs::descriptor_limits;
 use crate::support::program::{Program, descriptors};
@@ -163,4 +163,31 @@ fn a_limit_of_connections_holds_with_stuck_clients_and_frees_with_them() {
     waiting.write_all(b"my turn").unwrap();
     drop(stuck);
     expect(&mut waiting, b"my turn");
+}
+
+#[test]
+fn no_client_waits_for_a_thread_that_is_full_while_another_has_room() {
+    let scratch = Scratch::new();
+    for trigger in TRIGGERS {
+        let path = scratch.file(trigger);
+        let limits = ["--threads", "3", "--max-connections", "7", "--trigger", trigger];
+        let server = Program::serving(&[&["--unix", &path][..], &limits].concat());
+        all_places_are_used(|| connect_unix(&path));
+        server.stop().expect_code(0);
+        let server = Program::serving(&[&["--tcp", "127.0.0.1:0"][..], &limits].concat());
+        all_places_are_used(|| connect(&server.tcp()));
+        server.stop().expect_code(0);
+    }
+}
+
+/// Seven are served at once, whoever accepts them, and the eighth when one of them has left.
+fn all_places_are_used<S: Duplex>(connect: impl Fn() -> S) {
+    let mut clients: Vec<S> = (0..7).map(|_| connect()).collect();
+    clients.iter_mut().for_each(|client| echo(client, b"here"));
+    let mut eighth = connect();
+    eighth.write_all(b"my turn").unwrap();
+    expect_silence(&mut eighth);
+    drop(clients.remove(3));
+    expect(&mut eighth, b"my turn");
+    clients.iter_mut().for_each(|client| echo(client, b"still here"));
 }

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use epollite::kernel::{Limit, Resource};
+use epollite::server::stream::Herd;
 use epollite::server::{datagram, stream};
 use epollite::{Counted, Errno, Kernel, Linux, Signal, Traced};
 
@@ -72,8 +73,18 @@ fn serve<K: Meter>(options: &Echo, start: Start) -> Result<(), Failure> {
     block(workers[0].server.kernel(), &signals)?;
     let mut announced = Vec::new();
     let has_connections = start.places.iter().any(Place::has_connections);
+    // Where there is a limit, a client of a thread that is full must not wait while another has
+    // room: all of them have the same listener then.
+    let is_limited = options.connections_max.is_some() && options.threads > 1;
     for place in start.places {
-        let bounds = listen::bind(workers[0].server.kernel(), place, options.threads)?;
+        let is_shared = is_limited && place.has_connections();
+        let sockets = if is_shared { 1 } else { options.threads };
+        let mut bounds = listen::bind(workers[0].server.kernel(), place, sockets)?;
+        if is_shared {
+            let bound = bounds.remove(0);
+            announced.push((bound.transport, bound.address.clone()));
+            open_shared(&mut workers, bound)?;
+        }
         // What can be shared is one for each thread; what cannot goes to one thread each.
         let first = if bounds.len() == 1 { announced.len() % workers.len() } else { 0 };
         for (at, bound) in bounds.into_iter().enumerate() {
@@ -178,6 +189,20 @@ fn open<K: Meter>(
         worker.server.open(bound.fd).map(drop)
     };
     opened.map_err(|errno| failed("epoll_ctl", errno))
+}
+
+/// Gives a listener to all workers: those that are full do not watch it.
+fn open_shared<K: Meter>(workers: &mut [Worker<K>], bound: Bound) -> Result<(), Failure> {
+    workers[0].files.extend(bound.file);
+    let (first, others) = workers.split_at_mut(1);
+    for worker in others {
+        let listener = worker.server.kernel().dup(&bound.fd);
+        let listener = listener.map_err(|errno| failed("dup", errno))?;
+        let opened = worker.server.open_shared(listener, Herd::Exclusive);
+        opened.map_err(|errno| failed("epoll_ctl", errno))?;
+    }
+    let opened = first[0].server.open_shared(bound.fd, Herd::Exclusive);
+    opened.map(drop).map_err(|errno| failed("epoll_ctl", errno))
 }
 
 /// The first worker works here, the others on threads of their own. `ready` is told when all
