@@ -187,6 +187,29 @@ fn a_result_that_nobody_gets_is_no_success() {
     assert!(ending.stderr.contains("stdout: No space left"), "{}", ending.stderr);
 }
 
+#[test]
+fn statistics_and_the_table_name_the_same_calls_alike() {
+    for model in ["epoll-edge", "blocking", "process", "poll"] {
+        let server = Program::serving(&["--tcp", "127.0.0.1:0", "--count", "--model", model]);
+        is_served(&server.tcp());
+        server.signal("USR1");
+        server.stdout.line_with("calls each");
+        let said = server.stop().stdout;
+        let listed = said.lines().filter_map(|line| line.strip_prefix("  "));
+        let listed = listed.filter(|line| line.starts_with(char::is_lowercase));
+        let listed = listed.filter_map(|line| line.split_whitespace().next());
+        let mut listed: Vec<&str> = listed.collect();
+        let table = said.split("syscall\n").nth(1).unwrap().split("total").next().unwrap();
+        let rows = table.lines().filter(|line| !line.starts_with('-') && line.contains('.'));
+        let mut rows: Vec<&str> = rows.filter_map(|row| row.rsplit(' ').next()).collect();
+        rows.retain(|name| !name.is_empty());
+        listed.sort_unstable();
+        rows.sort_unstable();
+        assert_eq!(listed, rows, "law: one name a call; {said}");
+        assert!(rows.contains(&"recvfrom"), "law: as strace has it; got {rows:?}");
+    }
+}
+
 #[track_caller]
 fn total_is_the_sum(statistics: &Json) {
     let kinds = statistics.names("syscalls").into_iter().filter(|name| name != "total");

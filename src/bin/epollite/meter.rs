@@ -223,10 +223,10 @@ impl Tally {
         rows.sort_by_key(|(_, row)| core::cmp::Reverse(row.time));
         let mut sum = Row::default();
         rows.iter().for_each(|(_, row)| sum.add(row));
-        let rule = "------ ----------- ----------- --------- --------- --------- ----------- ";
-        let rule = format!("{rule}----------------\n");
+        let rule =
+            "------ ---------- ---------- --------- ------- ------- ---------- ------------\n";
         let mut text = format!(
-            "% time     seconds  usecs/call     calls    EAGAIN    errors  bytes/call syscall\n{rule}"
+            "% time    seconds usecs/call     calls  EAGAIN  errors bytes/call syscall\n{rule}"
         );
         let line = |row: &Row, name: &str| {
             let seconds = row.time.as_secs_f64();
@@ -234,7 +234,7 @@ impl Tally {
             let usecs = seconds * 1e6 / row.calls.max(1) as f64;
             let bytes = row.bytes as f64 / row.calls.max(1) as f64;
             format!(
-                "{share:6.2} {seconds:11.6} {usecs:11.1} {:9} {:9} {:9} {bytes:11.1} {name}\n",
+                "{share:6.2} {seconds:10.6} {usecs:10.1} {:9} {:7} {:7} {bytes:10.1} {name}\n",
                 row.calls, row.again, row.errors
             )
         };
@@ -255,4 +255,23 @@ const fn moves_bytes(call: Call) -> bool {
         call,
         Call::Recv | Call::Send | Call::Recvfrom | Call::Sendto | Call::Read | Call::Write
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_calls_fits_on_a_terminal() {
+        let mut tally = Tally::default();
+        for call in Call::ALL {
+            let result = Ok(Returned::Number(1 << 20));
+            let start = epollite::Instant::ZERO;
+            let duration = Duration::from_secs(99);
+            tally.see(&Record { call, arguments: Vec::new(), result, start, duration });
+        }
+        for line in tally.text(1_000_000).lines() {
+            assert!(line.len() <= 80, "{} columns: {line}", line.len());
+        }
+    }
 }

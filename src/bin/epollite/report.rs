@@ -91,6 +91,21 @@ impl Snapshot {
         kinds
     }
 
+    /// The same by the names of the system calls, as `--count` and `--trace` have them: recv and
+    /// recvfrom are one. With each how often it said `EAGAIN`, and how often it failed.
+    fn system_calls(&self) -> Vec<(&'static str, [u64; 3])> {
+        let mut sums: Vec<(&'static str, [u64; 3])> = Vec::new();
+        for (call, calls) in self.kinds() {
+            let row = [calls, self.calls.would_block(call), self.calls.errors(call)];
+            match sums.iter_mut().find(|(name, _)| *name == call.syscall_name()) {
+                Some((_, sum)) => sum.iter_mut().zip(row).for_each(|(sum, more)| *sum += more),
+                None => sums.push((call.syscall_name(), row)),
+            }
+        }
+        sums.sort_by_key(|&(_, [calls, ..])| core::cmp::Reverse(calls));
+        sums
+    }
+
     /// Says it all, and the table of calls where one is kept.
     pub(crate) fn tell(&self, log: &Log) {
         log.result(|| self.text(), || self.json());
@@ -131,10 +146,7 @@ impl Snapshot {
             d.dropped,
             self.calls.total(),
         );
-        for (call, calls) in self.kinds() {
-            let name = call.name();
-            let again = self.calls.would_block(call);
-            let errors = self.calls.errors(call);
+        for (name, [calls, again, errors]) in self.system_calls() {
             // Writing to a String cannot fail.
             let _ = write!(text, "  {name:<16} {calls}");
             if again > 0 {

@@ -144,8 +144,18 @@ impl<K: Meter> Worker<K> {
         }
     }
 
-    /// Shows and sums up the calls that were made, if that is wanted.
+    /// Shows and sums up the calls that were made, if that is wanted; a parent sees the figures.
     pub(crate) fn look(&mut self) {
+        self.show();
+        if self.parent.is_some() {
+            let counted = self.snapshot();
+            if let Some((_, account)) = &mut self.parent {
+                account.settle(counted);
+            }
+        }
+    }
+
+    fn show(&mut self) {
         let Self { server, trace, tally, control, me, parent, .. } = self;
         let process = parent.as_ref().map(|(maker, _)| *maker);
         let thread = (control.threads() > 1).then_some(Maker::Thread(*me as u64));
@@ -156,12 +166,6 @@ impl<K: Meter> Worker<K> {
                 tally.see(&record);
             }
         });
-        if self.parent.is_some() {
-            let counted = self.snapshot();
-            if let Some((_, account)) = &mut self.parent {
-                account.settle(counted);
-            }
-        }
     }
 
     fn foreign(&mut self, event: Event) {
@@ -237,6 +241,8 @@ impl<K: Meter> Worker<K> {
     }
 
     fn snapshot(&mut self) -> Snapshot {
+        // The table holds the calls that the figures hold.
+        self.show();
         let mut datagram = self.datagrams_closed;
         for at in 0..self.datagrams.len() {
             if let Some((Mine::Datagrams(service), _)) = self.server.foreign(self.datagrams[at]) {
