@@ -148,3 +148,12 @@ fn numbers_and_dots_are_addresses_with_n_and_without() {
         ours(&["-nz", host, &port]).end().expect_code(1);
     }
 }
+
+#[test]
+fn a_source_of_another_family_is_told_as_what_it_is() {
+    let port = closed_port();
+    let ending = ours(&["-s", "::1", HOST, &port]).end();
+    ending.expect_code(1);
+    let complaint = ending.one_complaint();
+    assert!(complaint.contains("-s ::1"), "law: no errno that was not the kernel's; {complaint}");
+}

@@ -12,7 +12,8 @@ pub(super) fn targets(options: &Nc) -> Result<(String, Vec<Addr>), Failure> {
     match &options.place {
         Place::Unix(name) => Ok((String::new(), vec![Addr::Unix(*name)])),
         Place::Ports { host: Some(host), first, .. } => {
-            lookup(options, host, *first).map(|addrs| (host.clone(), addrs))
+            let addrs = lookup(options, host, *first)?;
+            with_source(options, addrs).map(|addrs| (host.clone(), addrs))
         }
         Place::Ports { host: None, first, .. } => {
             let any = match options.family {
@@ -22,6 +23,19 @@ pub(super) fn targets(options: &Nc) -> Result<(String, Vec<Addr>), Failure> {
             Ok((any.to_string(), vec![SocketAddr::new(any, *first).into()]))
         }
     }
+}
+
+/// Those addresses that what `-s` names can be used with.
+fn with_source(options: &Nc, addrs: Vec<Addr>) -> Result<Vec<Addr>, Failure> {
+    let Some(host) = &options.source else { return Ok(addrs) };
+    let sources = lookup(options, &host.to_string_lossy(), 0)?;
+    let has_source = |addr: &Addr| sources.iter().any(|source| source.family() == addr.family());
+    let fit: Vec<Addr> = addrs.into_iter().filter(has_source).collect();
+    if fit.is_empty() {
+        let line = format!("-s {}: no address of the same family", host.display());
+        return Err(Failure::new(Failure::RUN, line));
+    }
+    Ok(fit)
 }
 
 /// Whether `-s` names an address at all: told before anything is opened.
