@@ -225,13 +225,14 @@ impl World {
         bytes.len()
     }
 
-    /// Sends what a pipe gives. Before Linux 6.5 each of its pages was sent by itself, which a
-    /// datagram socket shows.
+    /// Sends what a pipe gives. Before Linux 6.5 each of its pages was sent by itself: TCP and UDP
+    /// held them back until the last (`MSG_MORE`), Unix sockets did not.
     ///
     /// Reference: fs/splice.c: `splice_to_socket`, and before Linux 6.5
     /// `generic_splice_sendpage`
     fn splice_out(&mut self, source: FileId, into: FileId, bytes: &[u8]) -> Result<usize> {
-        if self.config.version >= Version::LINUX_6_5 || self.find_socket(into).is_none() {
+        let is_unix = self.find_socket(into).is_some_and(|socket| socket.is_unix());
+        if self.config.version >= Version::LINUX_6_5 || !is_unix {
             return self.write_any(into, bytes);
         }
         let pages: Vec<usize> = self.pipe(source).pages.iter().map(|it| it.bytes.len()).collect();

@@ -289,3 +289,22 @@ fn spliced_bytes_are_a_piece_of_their_own_since_6_5() {
         ),
     );
 }
+
+/// On every version: the pages of a pipe leave together, and the reset that answers comes after.
+#[test]
+fn a_splice_of_two_pages_into_tcp_is_not_stopped_by_the_reset_in_between() {
+    same(
+        |stage| {
+            let (near, far) = stage.tcp_pair();
+            stage.close(far);
+            let (reader, writer) = pipe_with(stage, 6_000);
+            let moved = stage.k.splice(&reader, &near, 6_000);
+            stage.see("moved", moved);
+            stage.settle();
+            let sent = stage.k.send(&near, b"x");
+            stage.see("send", sent);
+            stage.close_all([near, reader, writer]);
+        },
+        &["moved: Ok(6000)", "send: Err(EPIPE)"],
+    );
+}
