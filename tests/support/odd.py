@@ -10,6 +10,19 @@ import socket
 import sys
 
 
+# What is sent before anything is read, and more: the echo of it waits here, whatever the usual
+# buffers of this machine are.
+RECEIVE_BYTES = 1 << 20
+
+
+def connect(host, port):
+    client = socket.socket()
+    client.settimeout(60)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+    client.connect((host, port))
+    return client
+
+
 def expect(client, bytes_due, why):
     back = b""
     while len(back) < len(bytes_due):
@@ -21,7 +34,7 @@ def expect(client, bytes_due, why):
 
 def one_mark(host, port, before, behind, urgent=b"!"):
     """Normal bytes, an urgent one, normal bytes, all before the first echo is read, and the end."""
-    with socket.create_connection((host, port), timeout=60) as client:
+    with connect(host, port) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         why = f"{len(before)} bytes, urgent {urgent!r}, {len(behind)} bytes"
         if before:
@@ -39,7 +52,7 @@ def one_mark(host, port, before, behind, urgent=b"!"):
 
 def mark_then_end(host, port, before):
     """Normal bytes, an urgent one and the end in one go: the end stands right behind the mark."""
-    with socket.create_connection((host, port), timeout=60) as client:
+    with connect(host, port) as client:
         client.sendall(before)
         client.send(b"!", socket.MSG_OOB)
         client.shutdown(socket.SHUT_WR)
@@ -49,7 +62,7 @@ def mark_then_end(host, port, before):
 
 def many_marks(host, port):
     """One connection, one mark after the other."""
-    with socket.create_connection((host, port), timeout=60) as client:
+    with connect(host, port) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for number in range(200):
             text = b"%d" % number

@@ -48,6 +48,11 @@ pub(crate) fn sysctl(name: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
+/// Whether addresses of others can be bound here (`net.ipv4.ip_nonlocal_bind`).
+pub(crate) fn binds_nonlocal() -> bool {
+    sysctl("net/ipv4/ip_nonlocal_bind") == Some(1)
+}
+
 /// Whether this machine speaks IPv6 to itself: containers often do not.
 pub(crate) fn has_ipv6_loopback() -> bool {
     let addresses = fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();

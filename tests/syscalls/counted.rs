@@ -36,10 +36,13 @@ fn an_echo_takes_three_calls_over_a_path_in_level_mode() {
 
 #[test]
 fn an_echo_of_many_sizes_takes_three_calls_as_long_as_one_read_takes_it() {
+    let sizes = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_rmem").unwrap();
+    let room: usize = sizes.split_whitespace().nth(1).unwrap().parse().unwrap();
     for trigger in ["level", "edge"] {
         let server = Program::on_tcp(trigger);
         let mut client = connect(&server.tcp());
-        for size in [1, 64, 1000, 16_000] {
+        // More than half a buffer may take two reads.
+        for size in [1, 64, 1000, 16_000].into_iter().filter(|size| size * 2 <= room) {
             let counted = during(&server, || echo_times(&mut client, size, 200));
             at_most_three(&counted, 200, trigger);
         }

@@ -28,7 +28,9 @@ fn on_both(scene: impl AsyncFn(&Handle<Either>)) {
 #[test]
 fn who_connects_is_accepted_and_echoed() {
     on_both(async |handle| {
-        for addr in ["127.0.0.1:0", "[::1]:0", "unix:@epollite task test"] {
+        let has_ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
+        let addrs = ["127.0.0.1:0", "[::1]:0", "unix:@epollite task test"];
+        for addr in addrs.into_iter().filter(|addr| has_ipv6 || !addr.starts_with('[')) {
             let (mut listener, addr) = door(handle, addr);
             let serves = handle.spawn(async move {
                 let (mut client, peer) = listener.accept().await.expect("it listens");
