@@ -6,7 +6,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
 use base64::Engine;
 
-use crate::support::{Run, bench, echo, plain_tcp, plain_unix, run, tcp, udp};
+use crate::support::{Run, bench, echo, finish, plain_tcp, plain_unix, run, tcp, udp};
 
 /// So many messages in each of these.
 const COUNT: u64 = 2000;
@@ -154,7 +154,7 @@ fn the_environment_and_the_shell_are_heeded() {
     let mut command = bench("load -n 300 --warmup 0 --json");
     command.env("EPL_ADDR", address.to_string()).env("EPL_CONNECTIONS", "3");
     command.env("EPL_MESSAGE_SIZE", "uniform:5-9");
-    let json = Run::from(command.output().unwrap()).json();
+    let json = finish(command).json();
     assert_eq!((&json["config"]["connections"], &json["messages"]), (&3.into(), &300.into()));
     assert_eq!(json["config"]["sizes"], "uniform:5-9");
     let script = run("completions bash");

@@ -1,5 +1,7 @@
 //! A server that stops for a while is charged with every message that should have been sent.
 
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -47,6 +49,25 @@ impl Drop for Reaper {
     }
 }
 
+/// The C server, listening. Between our look for a free port and its bind(2) another process may take
+/// the port; then the server ends without a word, and the next port is tried.
+fn yardstick() -> (Reaper, SocketAddr) {
+    let program = Builder::new(None).and_then(|builder| builder.yardstick()).unwrap();
+    for _ in 0..10 {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let mut command = Command::new(&program);
+        command.args([&address.port().to_string(), "edge"]).stdout(Stdio::piped());
+        let mut child = Reaper(command.spawn().unwrap());
+        let mut said = BufReader::new(child.0.stdout.take().unwrap());
+        if said.read_line(&mut String::new()).unwrap() > 0 {
+            return (child, address);
+        }
+    }
+    panic!("the C server found no port in ten attempts");
+}
+
 #[test]
 fn percentiles_carry_the_whole_stall() {
     // However many may be under way: those that wait for an answer first wait by the server's doing.
@@ -56,16 +77,7 @@ fn percentiles_carry_the_whole_stall() {
 }
 
 fn the_whole_stall_is_carried(depth: Option<u32>) {
-    let door = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = door.local_addr().unwrap();
-    drop(door);
-    let program = Builder::new(None).and_then(|builder| builder.yardstick()).unwrap();
-    let port = address.port().to_string();
-    let child = Command::new(program).args([&port, "edge"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut child = Reaper(child);
-    // It says when it listens.
-    let mut said = std::io::BufReader::new(child.0.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut said, &mut String::new()).unwrap();
+    let (child, address) = yardstick();
     let server = Pid::from_raw(i32::try_from(child.0.id()).unwrap());
 
     let config = Config {

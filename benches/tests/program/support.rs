@@ -1,18 +1,28 @@
 //! The world of the tests: echo servers, honest and otherwise, in threads; and the program.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, socket};
+use nix::unistd::Pid;
 
 /// What a server does with the message of this number: what it sends, or `None` to hang up.
 pub(crate) type Answer = dyn Fn(u64, &[u8]) -> Option<Vec<u8>> + Send + Sync;
 
 /// Bytes in a message of a test.
 pub(crate) const SIZE: usize = 64;
+
+/// How long the program may take. No test needs a tenth of it on a machine that is busy with others.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// An honest answer.
 pub(crate) fn echo(_: u64, message: &[u8]) -> Option<Vec<u8>> {
@@ -143,5 +153,40 @@ impl From<Output> for Run {
 
 /// Runs it to its end.
 pub(crate) fn run(arguments: &str) -> Run {
-    bench(arguments).output().unwrap().into()
+    finish(bench(arguments))
+}
+
+/// Runs a command to its end. At the deadline it is killed, with all that it started.
+#[track_caller]
+pub(crate) fn finish(mut command: Command) -> Run {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let child = command.spawn().unwrap();
+    let group = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let (ended, wait) = mpsc::channel();
+    thread::spawn(move || ended.send(child.wait_with_output()));
+    match wait.recv_timeout(DEADLINE) {
+        Ok(output) => output.unwrap().into(),
+        Err(_) => {
+            // It has not been waited for, so the group is still its own.
+            let _ = killpg(group, Signal::SIGKILL);
+            panic!("{command:?} has not ended after {DEADLINE:?}");
+        }
+    }
+}
+
+/// An address that refuses connections. No other process is given its port while the socket lives:
+/// it is bound, and does not listen.
+pub(crate) fn refusing_tcp() -> (OwnedFd, SocketAddr) {
+    let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    bind(fd.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
+    let address: SockaddrIn = getsockname(fd.as_raw_fd()).unwrap();
+    (fd, SocketAddrV4::from(address).into())
+}
+
+/// The same for datagrams: connected to itself, the socket takes none from others.
+pub(crate) fn refusing_udp() -> (UdpSocket, SocketAddr) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    socket.connect(address).unwrap();
+    (socket, address)
 }
