@@ -49,9 +49,7 @@ use std::fmt;
 use std::time::Duration;
 
 use epollite::kernel::SIGINFO_BYTES;
-use epollite::{
-    Errno, Event, Instant, Kernel, OptionName, Reactor, Signal, SocketOption, Token, Trigger,
-};
+use epollite::{Event, Instant, Kernel, OptionName, Reactor, Signal, SocketOption, Token, Trigger};
 use hdrhistogram::Histogram;
 use rand::TryRng;
 
@@ -134,13 +132,18 @@ impl Load {
     /// Opens the connections and leaves them idle; raises the limit of open files if need be.
     ///
     /// # Errors
-    /// * [`Failure::Absent`]: nobody is there.
+    /// * [`Failure::Absent`], [`Failure::Itself`], [`Failure::Unanswered`]: nobody is there.
     /// * [`Failure::Descriptors`], [`Failure::Ports`]: too many connections.
     ///
     /// # Panics
     /// The configuration cannot be meant: see [`Config::check`].
     pub fn open(config: &Config) -> Result<Self, Failure> {
         assert_eq!(config.check(), Ok(()), "a configuration is checked before");
+        open::anywhere(config, Self::open_at)
+    }
+
+    /// Opens it at the target, and nowhere else.
+    fn open_at(config: &Config) -> Result<Self, Failure> {
         open::raise_limit(config.connections)?;
         // The schedule is in microseconds; without this the kernel wakes us up to 50 µs late.
         // Best effort: then the report says how late we were.
@@ -196,6 +199,12 @@ impl Load {
         (self.desk.answers_pace, self.desk.window) = (pace.rate().is_none(), self.config.window());
     }
 
+    /// What it was asked; the target is the one of several addresses that answered.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// What has been measured since the last slice began.
     #[must_use]
     pub const fn meter(&self) -> &Meter {
@@ -236,7 +245,7 @@ impl Load {
         while !awaited.is_empty() {
             let event = self.reactor.next(Some(deadline)).map_err(Failure::call("epoll_wait"))?;
             let Some(Event::Io { token, ready }) = event else {
-                return Err(Failure::Absent { target, errno: Errno::ETIMEDOUT });
+                return Err(Failure::Unanswered { target, seconds: CONNECT_MAX.as_secs_f64() });
             };
             if ready.is_error()
                 && let Some(source) = self.reactor.source(token)

@@ -35,6 +35,10 @@ const CRASH_MAX: Duration = Duration::from_millis(200);
 /// How often we look whether it has come up or gone down.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// How long the path of a folder for sockets may be: a socket's own is at most 107 bytes long, and our
+/// names take some 35 of them.
+const SOCKET_FOLDER_MAX: usize = 64;
+
 /// Who runs where: the server must not feel the load generator, nor the other way round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cores {
@@ -271,9 +275,11 @@ fn free_place(transport: Transport) -> std::io::Result<(Place, String)> {
             static NEXT: AtomicU32 = AtomicU32::new(0);
             let nth = NEXT.fetch_add(1, Ordering::Relaxed);
             let name = format!("epollite-bench-{}-{nth}.sock", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            let text = path.to_string_lossy().into_owned();
-            (Place::Unix(path), text)
+            // A command is text, and the name of a socket is short.
+            let folder = std::env::temp_dir();
+            let folder = folder.to_str().filter(|it| it.len() <= SOCKET_FOLDER_MAX);
+            let text = format!("{}/{name}", folder.unwrap_or("/tmp"));
+            (Place::Unix(PathBuf::from(&text)), text)
         }
     })
 }
@@ -281,7 +287,8 @@ fn free_place(transport: Transport) -> std::io::Result<(Place, String)> {
 /// Whether somebody answers there; for a datagram socket that takes an echo.
 fn serves(place: &Place) -> bool {
     match place {
-        Place::Tcp(address) => TcpStream::connect_timeout(address, START_MAX).is_ok(),
+        Place::Tcp(address) => TcpStream::connect_timeout(address, START_MAX)
+            .is_ok_and(|stream| !is_itself(stream.local_addr(), stream.peer_addr())),
         Place::Unix(path) => UnixStream::connect(path).is_ok(),
         Place::Udp(address) => echoes(*address).unwrap_or(false),
     }
@@ -290,9 +297,18 @@ fn serves(place: &Place) -> bool {
 fn echoes(address: SocketAddr) -> std::io::Result<bool> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect(address)?;
+    if is_itself(socket.local_addr(), socket.peer_addr()) {
+        return Ok(false);
+    }
     socket.set_read_timeout(Some(LOOK_EVERY))?;
     socket.send(b"?")?;
     Ok(socket.recv(&mut [0; 8])? == 1)
+}
+
+/// Whether a socket is connected with itself: our own end was given the very port where the server is
+/// not listening yet.
+fn is_itself(own: std::io::Result<SocketAddr>, peer: std::io::Result<SocketAddr>) -> bool {
+    own.is_ok_and(|own| peer.is_ok_and(|peer| own == peer))
 }
 
 pub(crate) fn pid_of(child: &Child) -> Pid {

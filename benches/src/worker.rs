@@ -308,7 +308,9 @@ fn config(place: &Place) -> Result<Config> {
 /// What became of a server, in a word, and then how.
 fn worded(failure: &Failure) -> String {
     match failure {
-        Failure::Absent { .. } => format!("refused: {failure}"),
+        Failure::Absent { .. } | Failure::Itself { .. } | Failure::Unanswered { .. } => {
+            format!("refused: {failure}")
+        }
         Failure::Closed { .. } => format!("ended: {failure}"),
         Failure::Stalled { .. } => format!("starved: {failure}"),
         Failure::Mismatch(_) => format!("wrong: {failure}"),

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what fails should stop it")]
 
+#[path = "program/addresses.rs"]
+mod addresses;
 #[path = "program/churn.rs"]
 mod churn;
 #[path = "program/errors.rs"]
@@ -10,6 +12,8 @@ mod errors;
 mod honest;
 #[path = "program/merging.rs"]
 mod merging;
+#[path = "program/refused.rs"]
+mod refused;
 #[path = "program/stall.rs"]
 mod stall;
 #[path = "program/support.rs"]

@@ -34,7 +34,7 @@ enum Compare {
 }
 
 const KNOWN: &str = "p50, p99.9 and so on, min, mean, max (2ms); rate (100k); \
-                     messages, errors, lost, late, unsent (0)";
+                     messages, errors, lost, late, refused, unsent (0)";
 
 impl Condition {
     /// Whether it holds of that. A bound on latencies is not kept when there were none: a server
@@ -93,6 +93,7 @@ impl Figure {
             "errors" => Self::Count(|report| report.counts.errors()),
             "lost" => Self::Count(|report| report.counts.lost),
             "late" => Self::Count(|report| report.counts.late),
+            "refused" => Self::Count(|report| report.counts.refused),
             "unsent" => Self::Count(|report| report.counts.unsent),
             _ => {
                 let percent: f64 = name.strip_prefix('p')?.parse().ok()?;

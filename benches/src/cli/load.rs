@@ -1,5 +1,6 @@
 //! `epollite-bench load`: arguments to a configuration, a run, and how it is told.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
@@ -34,7 +35,7 @@ Each takes the whole load that is said; --out DIR leaves a file for `epollite-be
 pub(super) struct Args {
     /// The server: 127.0.0.1:7777, [::1]:7777, or a Unix socket's path or @name.
     #[arg(env = "EPL_ADDR")]
-    addr: String,
+    addr: OsString,
     /// Datagrams instead of TCP.
     #[arg(long, conflicts_with = "unix")]
     udp: bool,
@@ -157,9 +158,10 @@ impl Args {
             (_, true) => Way::Unix,
             _ => Way::Tcp,
         };
-        let target = target::parse(&self.addr, way)?;
+        let mut targets = target::parse(&self.addr, way)?;
         let config = Config {
-            target,
+            target: targets.remove(0),
+            alternatives: targets,
             connections: self.connections,
             depth: self.depth,
             sizes: self.size.clone(),

@@ -71,6 +71,10 @@ fn table(merged: &Merged) -> String {
     }
     if counts.lost > 0 {
         let _ = writeln!(text, "lost        {}", grouped(counts.lost));
+        if counts.refused > 0 {
+            let refused = grouped(counts.refused);
+            let _ = writeln!(text, "            {refused} their own machines refused to send");
+        }
     }
     text
 }

@@ -44,14 +44,20 @@ pub(super) fn report(report: &Report) -> String {
         let share = counts.lost as f64 * 100.0 / (counts.lost + counts.messages).max(1) as f64;
         let (lost, late) = (grouped(counts.lost), grouped(counts.late));
         let _ = writeln!(text, "lost        {lost} ({share:.3} %), {late} of them came late");
+        if counts.refused > 0 {
+            let refused = grouped(counts.refused);
+            let _ = writeln!(text, "            {refused} this machine refused to send");
+        }
     }
     if counts.unsent > 0 {
         let unsent = grouped(counts.unsent);
         let _ = writeln!(text, "unsent      {unsent}: the server is too slow for this rate");
     }
     let _ = writeln!(text, "own CPU     {}", cpu(&report.own_cpu));
-    if let Some(server) = &report.server_cpu {
-        let _ = writeln!(text, "server CPU  {}", cpu(server));
+    match (&report.server_cpu, report.config.server_pid) {
+        (Some(server), _) => _ = writeln!(text, "server CPU  {}", cpu(server)),
+        (None, Some(pid)) => _ = writeln!(text, "server CPU  not known: process {pid} has ended"),
+        (None, None) => {}
     }
     text
 }

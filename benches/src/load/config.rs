@@ -94,6 +94,10 @@ pub enum Length {
 pub struct Config {
     /// The server.
     pub target: Target,
+    /// Where it is looked for when nobody answers at `target`, in this order: the other addresses of a
+    /// name.
+    #[serde(skip)]
+    pub alternatives: Vec<Target>,
     /// How many connections (UDP: sockets, each with a port of its own).
     pub connections: u32,
     /// How many messages of one connection may be under way at once. In a closed loop so many
@@ -130,6 +134,7 @@ impl Config {
     pub const fn new(target: Target) -> Self {
         Self {
             target,
+            alternatives: Vec::new(),
             connections: 1,
             depth: None,
             sizes: Sizes::Fixed(64),
@@ -183,6 +188,9 @@ impl Config {
         if self.churn && self.depth.unwrap_or(1) != 1 {
             return refuse("with churn a connection has one message");
         }
+        if let Some(pid) = self.server_pid.filter(|pid| *pid < 1) {
+            return Err(format!("there is no process {pid}"));
+        }
         if self.gso && !matches!(self.sizes, Sizes::Fixed(_)) {
             return refuse("the kernel cuts into equal pieces: all messages must have one size");
         }
@@ -212,6 +220,8 @@ mod tests {
             Config { pace: Pace::Uniform(f64::NAN), ..tcp.clone() },
             Config { length: Length::Count(0), ..tcp.clone() },
             Config { gso: true, ..tcp.clone() },
+            Config { server_pid: Some(0), ..tcp.clone() },
+            Config { server_pid: Some(-1), ..udp.clone() },
             Config { churn: true, depth: Some(2), ..tcp },
             Config { churn: true, ..udp.clone() },
             Config { sizes: Sizes::Fixed(15), ..udp.clone() },

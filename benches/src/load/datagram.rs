@@ -8,7 +8,7 @@ use epollite::reactor::Io;
 use epollite::{Errno, Instant, Kernel, Linux};
 
 use super::desk::{Desk, OUT_BYTES};
-use super::failure::Failure;
+use super::failure::{Failure, is_ours};
 use super::mismatch::{Mismatch, Wrong};
 use super::noise::Name;
 use super::room;
@@ -23,6 +23,23 @@ const SEGMENTS_MAX: usize = 64;
 /// Bytes in one call, at most: one IP packet's worth before it is cut.
 const SEGMENTED_BYTES_MAX: usize = 65_000;
 const _: () = assert!(SEGMENTED_BYTES_MAX <= OUT_BYTES);
+
+/// Whether another datagram may be sent although this one was not: a firewall of this machine drops
+/// some, a route comes back, memory becomes free.
+const fn may_pass(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::EPERM
+            | Errno::EACCES
+            | Errno::ENETUNREACH
+            | Errno::EHOSTUNREACH
+            | Errno::ENETDOWN
+            | Errno::EHOSTDOWN
+            | Errno::EADDRNOTAVAIL
+            | Errno::ENOMEM
+            | Errno::ENOBUFS
+    )
+}
 
 /// One socket, connected to the server.
 #[derive(Debug)]
@@ -97,8 +114,16 @@ impl Socket {
                     self.is_full = true;
                     return room::await_room(io);
                 }
-                // The interface has thrown it away: lost, and found to be in due time.
-                Err(Errno::ENOBUFS) => {}
+                // Thrown away on this machine: lost, and found to be in due time.
+                Err(errno) if may_pass(errno) => desk.refused(count as u64, errno),
+                // Linux before 6.14 says EINVAL where a segment does not fit into a packet.
+                Err(errno) if errno == Errno::EMSGSIZE || desk.gso && errno == Errno::EINVAL => {
+                    let bytes = length / count;
+                    return Err(Failure::TooLong { bytes, is_segmented: desk.gso });
+                }
+                Err(errno) if is_ours(errno) => {
+                    return Err(Failure::Call { call: "sendto", errno });
+                }
                 Err(errno) => return Err(self.closed(errno)),
             }
             for _ in 0..count {
@@ -127,7 +152,11 @@ impl Socket {
                 Err(errno) if errno.would_block() => break,
                 Err(errno) if errno.interrupted() => {}
                 Err(errno) => {
-                    result = Err(self.closed(errno));
+                    result = Err(if is_ours(errno) {
+                        Failure::Call { call: "recvfrom", errno }
+                    } else {
+                        self.closed(errno)
+                    });
                     break;
                 }
             }

@@ -1,7 +1,7 @@
 //! What all connections share: the clock of the slice, the budget of messages, buffers, the meter.
 //! It knows no connection.
 
-use epollite::Instant;
+use epollite::{Errno, Instant};
 
 use super::config::{Config, Length};
 use super::meter::Meter;
@@ -40,6 +40,8 @@ pub(super) struct Desk {
     pub(super) last_answer: Instant,
     /// Whether any answer came since the load was opened.
     pub(super) has_answers: bool,
+    /// Why this machine last refused to send a datagram, in the slice that runs.
+    pub(super) refusal: Option<Errno>,
     pub(super) meter: Meter,
     pub(super) inbox: Vec<u8>,
     pub(super) outbox: Vec<u8>,
@@ -63,6 +65,7 @@ impl Desk {
             waiting: 0,
             last_answer: Instant::ZERO,
             has_answers: false,
+            refusal: None,
             meter: Meter::new(),
             inbox: vec![0; PIECE_BYTES],
             outbox: vec![0; OUT_BYTES],
@@ -76,6 +79,7 @@ impl Desk {
             Length::Count(count) => (Instant::NEVER, count),
         };
         (self.now, self.last_answer) = (now, now);
+        self.refusal = None;
         self.meter.forget();
     }
 
@@ -121,6 +125,12 @@ impl Desk {
         self.has_answers = true;
         self.last_answer = self.now;
         self.meter.answered(count, self.nanos_since(intended), size);
+    }
+
+    /// So many datagrams were not sent: the call failed. They count as lost when their time is over.
+    pub(super) fn refused(&mut self, count: u64, errno: Errno) {
+        self.refusal = Some(errno);
+        self.meter.counts.refused += count;
     }
 
     /// The size of a message, and how many from it on are known to have the same.

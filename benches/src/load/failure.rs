@@ -17,6 +17,19 @@ pub enum Failure {
         /// What the kernel says.
         errno: Errno,
     },
+    /// The connection would be one of a socket with itself: our own port is the one that was asked
+    /// for, so no server has it.
+    Itself {
+        /// Where the server should be.
+        target: Target,
+    },
+    /// A connection is neither established nor refused.
+    Unanswered {
+        /// Where the server should be.
+        target: Target,
+        /// How long that was waited for.
+        seconds: f64,
+    },
     /// The server closed a connection that is still wanted.
     Closed {
         /// Which.
@@ -41,6 +54,20 @@ pub enum Failure {
     Silent {
         /// How many were given up.
         lost: u64,
+    },
+    /// This machine refused to send any datagram for so long, or all of a short run.
+    Unsendable {
+        /// How many.
+        refused: u64,
+        /// What the kernel says of the last one.
+        errno: Errno,
+    },
+    /// Datagrams of this length cannot be sent from here.
+    TooLong {
+        /// Bytes of one.
+        bytes: usize,
+        /// Whether the kernel was to cut them (`UDP_SEGMENT`), which it does into whole packets only.
+        is_segmented: bool,
     },
     /// Something came back other than it was sent.
     Mismatch(Mismatch),
@@ -80,6 +107,11 @@ impl Failure {
         }
     }
 
+    /// Whether nobody was there at all: another address may have somebody.
+    pub(super) const fn is_absence(&self) -> bool {
+        matches!(self, Self::Absent { .. } | Self::Itself { .. } | Self::Unanswered { .. })
+    }
+
     /// A registration that the reactor refused, for `map_err`.
     pub(super) fn epoll_ctl(reason: Reason) -> Self {
         Self::Call { call: "epoll_ctl", errno: reason.into() }
@@ -96,6 +128,12 @@ impl fmt::Display for Failure {
         match self {
             Self::Absent { target, errno } => {
                 write!(f, "no server at {target}: {}", errno.meaning())
+            }
+            Self::Itself { target } => {
+                write!(f, "no server at {target}: connected to itself")
+            }
+            Self::Unanswered { target, seconds } => {
+                write!(f, "no server at {target}: no connection after {seconds:.1} s")
             }
             Self::Closed { connection, offset, owed, errno } => {
                 let how = if errno.is_some() { "broke" } else { "closed" };
@@ -116,6 +154,19 @@ impl fmt::Display for Failure {
             ),
             Self::Silent { lost } => {
                 write!(f, "nothing came back in time: {lost} of {lost} messages are lost")
+            }
+            Self::Unsendable { refused, errno } => write!(
+                f,
+                "this machine refused to send {refused} datagrams, and none came back: {}",
+                errno.meaning()
+            ),
+            Self::TooLong { bytes, is_segmented: true } => write!(
+                f,
+                "with --gso a datagram must fit into one packet, and {bytes} bytes do not: take \
+                 fewer, or leave out --gso"
+            ),
+            Self::TooLong { bytes, is_segmented: false } => {
+                write!(f, "datagrams of {bytes} bytes are too long to be sent from here")
             }
             Self::Mismatch(mismatch) => mismatch.fmt(f),
             Self::Descriptors { needed, limit } => write!(
@@ -138,6 +189,21 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// Whether an error of a socket is of this machine: no other one, nor the way there, has a part in it.
+pub(super) const fn is_ours(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::EPERM
+            | Errno::ENOMEM
+            | Errno::ENOBUFS
+            | Errno::EINVAL
+            | Errno::EMSGSIZE
+            | Errno::EAFNOSUPPORT
+            | Errno::EOPNOTSUPP
+            | Errno::EIO
+    )
+}
 
 /// An error of a call that the library has no verb for.
 pub(super) fn ours(errno: nix::errno::Errno) -> Errno {

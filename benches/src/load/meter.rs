@@ -29,6 +29,9 @@ pub struct Counts {
     pub lost: u64,
     /// Of those, how many came after all.
     pub late: u64,
+    /// Datagrams that this machine refused to send. They are lost, and no server has seen them.
+    #[serde(default)]
+    pub refused: u64,
     /// Bytes or messages that were altered, foreign, or came unasked.
     pub altered: u64,
     /// Messages that came again.
@@ -52,9 +55,9 @@ impl Counts {
     /// The largest count of messages among these.
     #[must_use]
     pub fn largest(&self) -> u64 {
-        let Self { messages, lost, late, altered, duplicated, reordered, missing, unsent, .. } =
-            *self;
-        [messages, lost, late, altered, duplicated, reordered, missing, unsent]
+        let Self { messages, lost, late, refused, altered, duplicated, .. } = *self;
+        let Self { reordered, missing, unsent, .. } = *self;
+        [messages, lost, late, refused, altered, duplicated, reordered, missing, unsent]
             .into_iter()
             .fold(0, u64::max)
     }
@@ -69,6 +72,7 @@ impl std::ops::Add for Counts {
             bytes: self.bytes.saturating_add(other.bytes),
             lost: self.lost + other.lost,
             late: self.late + other.late,
+            refused: self.refused + other.refused,
             altered: self.altered + other.altered,
             duplicated: self.duplicated + other.duplicated,
             reordered: self.reordered + other.reordered,

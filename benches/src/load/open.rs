@@ -1,7 +1,7 @@
 //! Sockets on their way to the server, and the means for them: descriptors, source addresses. It
 //! sends nothing.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use epollite::kernel::{Limit, Resource};
@@ -9,7 +9,7 @@ use epollite::{Addr, Errno, Family, Fd, Kernel, Kind, Linux, SocketOption};
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::config::{Config, Target};
-use super::failure::{Failure, ours};
+use super::failure::{Failure, is_ours, ours};
 
 /// Descriptors beside those of the connections: standard streams, epoll, the alarm, signals, files.
 const DESCRIPTORS_BESIDE: u64 = 32;
@@ -21,6 +21,10 @@ const ONE_SOURCE_MAX: u32 = 20_000;
 /// Loopback has 16 million addresses. A TIME_WAIT lasts a minute: so many addresses have ports for
 /// those of 90,000 connections a second.
 const SOURCES: u32 = 200;
+const FIRST_SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 1);
+
+/// How long a datagram's answer is waited for, where a name has several addresses.
+const ASK_MAX: Duration = Duration::from_secs(1);
 
 /// What a UDP socket should hold for us while we are not looking.
 const RECEIVE_BUFFER_BYTES: u32 = 4 << 20;
@@ -28,6 +32,60 @@ const RECEIVE_BUFFER_BYTES: u32 = 4 << 20;
 /// How long to wait when a Unix server's queue is full, and how often.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_micros(200);
 const QUEUE_FULL_MAX: u32 = 25_000;
+
+/// Why a socket is not connecting.
+enum Unconnected {
+    /// Its own address is the server's: see [`Failure::Itself`].
+    Itself,
+    /// A Unix server's queue is full, and stays so.
+    QueueFull,
+    /// Our side refuses: the call, and its error.
+    Ours(&'static str, Errno),
+    /// The other side does, or the way there.
+    Theirs(Errno),
+}
+
+/// Opens a load at the first address of a configuration where somebody answers.
+///
+/// A datagram socket is connected whoever is there or not: where there is a choice, a datagram asks.
+/// When no address answers it is the first one's failure, or its losses, that are told.
+pub(super) fn anywhere<T>(
+    config: &Config,
+    open: impl Fn(&Config) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut first = None;
+    let targets = [config.target].into_iter().chain(config.alternatives.iter().copied());
+    for target in targets {
+        if !config.alternatives.is_empty() && target.is_datagrams() && !answers(target) {
+            continue;
+        }
+        match open(&Config { target, ..config.clone() }) {
+            Err(failure) if failure.is_absence() => _ = first.get_or_insert(failure),
+            result => return result,
+        }
+    }
+    first.map_or_else(|| open(config), Err)
+}
+
+/// Whether a datagram is answered there.
+fn answers(target: Target) -> bool {
+    let Ok(address) = SocketAddr::try_from(target.addr()) else { return false };
+    let ask = || -> std::io::Result<usize> {
+        let any: IpAddr = match address {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect(address)?;
+        if socket.local_addr()? == address {
+            return Ok(0);
+        }
+        socket.set_read_timeout(Some(ASK_MAX))?;
+        socket.send(b"?")?;
+        socket.recv(&mut [0; 8])
+    };
+    ask().is_ok_and(|count| count > 0)
+}
 
 /// Sees to it that so many connections may be open.
 pub(super) fn raise_limit(connections: u32) -> Result<(), Failure> {
@@ -61,24 +119,35 @@ pub(super) fn connecting(config: &Config, number: u64) -> Result<Fd, Failure> {
     let any = if many && spread.clone().next().is_some() { None } else { Some(None) };
     for source in any.into_iter().chain(spread.map(Some)) {
         let fd = Linux.socket(family, kind).map_err(|errno| exhausted(errno, config, number))?;
-        let result = prepare(&fd, config, source).and_then(|()| connect(&fd, &addr));
-        let Err(errno) = result else { return Ok(fd) };
+        let result =
+            prepare(&fd, config, source).and_then(|()| connect(&fd, &addr, source.is_some()));
+        let Err(why) = result else { return Ok(fd) };
         // Its error would be about a file's data, and there is none.
         let _ = Linux.close(fd);
-        if !matches!(errno, Errno::EADDRNOTAVAIL | Errno::EADDRINUSE) {
-            return Err(absent(errno));
+        match why {
+            Unconnected::Itself => return Err(Failure::Itself { target }),
+            Unconnected::QueueFull => {
+                let seconds = (QUEUE_FULL_PAUSE * QUEUE_FULL_MAX).as_secs_f64();
+                return Err(Failure::Unanswered { target, seconds });
+            }
+            Unconnected::Theirs(Errno::EADDRNOTAVAIL | Errno::EADDRINUSE) => {}
+            Unconnected::Ours(call, errno) => return Err(Failure::Call { call, errno }),
+            Unconnected::Theirs(errno) => return Err(absent(errno)),
         }
     }
     Err(Failure::Ports { sockets: u32::try_from(number).unwrap_or(u32::MAX) })
 }
 
-fn prepare(fd: &Fd, config: &Config, source: Option<Addr>) -> Result<(), Errno> {
+fn prepare(fd: &Fd, config: &Config, source: Option<Addr>) -> Result<(), Unconnected> {
+    let refused = |errno| Unconnected::Ours("setsockopt", errno);
     match config.target {
         Target::Tcp(_) => {
-            Linux.setsockopt(fd, SocketOption::NoDelay(true))?;
+            Linux.setsockopt(fd, SocketOption::NoDelay(true)).map_err(refused)?;
             // The port is chosen at connect(2), where only the whole pair must be unique.
             if source.is_some() {
-                setsockopt(fd, sockopt::IpBindAddressNoPort, &true).map_err(ours)?;
+                setsockopt(fd, sockopt::IpBindAddressNoPort, &true)
+                    .map_err(ours)
+                    .map_err(refused)?;
             }
         }
         Target::Udp(_) => {
@@ -90,12 +159,16 @@ fn prepare(fd: &Fd, config: &Config, source: Option<Addr>) -> Result<(), Errno> 
             }
             if config.gso {
                 let size = i32::try_from(config.sizes.max()).unwrap_or(i32::MAX);
-                setsockopt(fd, sockopt::UdpGsoSegment, &size).map_err(ours)?;
+                setsockopt(fd, sockopt::UdpGsoSegment, &size).map_err(ours).map_err(refused)?;
             }
         }
         Target::Unix(_) => {}
     }
-    source.map_or(Ok(()), |source| Linux.bind(fd, &source))
+    source.map_or(Ok(()), |source| Linux.bind(fd, &source)).map_err(|errno| match errno {
+        // Another source may do.
+        Errno::EADDRNOTAVAIL | Errno::EADDRINUSE => Unconnected::Theirs(errno),
+        errno => Unconnected::Ours("bind", errno),
+    })
 }
 
 /// Connects a socket of TCP anew if its connection is over: connecting it to nothing dissolves
@@ -115,31 +188,60 @@ pub(super) fn again(fd: &Fd, target: Target) -> Result<(), Errno> {
         Ok(_) => return Err(Errno::EALREADY),
     }
     Linux.connect(fd, &Addr::Unspec)?;
-    connect(fd, &target.addr())
+    let addr = target.addr();
+    connect(fd, &addr, source(&addr, 0).is_some()).map_err(|why| match why {
+        Unconnected::Theirs(errno) | Unconnected::Ours(_, errno) => errno,
+        Unconnected::Itself | Unconnected::QueueFull => Errno::ECONNREFUSED,
+    })
 }
 
-fn connect(fd: &Fd, addr: &Addr) -> Result<(), Errno> {
+/// Connects; `has_source` says whether it is bound to one of our sources.
+fn connect(fd: &Fd, addr: &Addr, has_source: bool) -> Result<(), Unconnected> {
     for _ in 0..QUEUE_FULL_MAX {
         match Linux.connect(fd, addr) {
+            Ok(()) | Err(Errno::EINPROGRESS) if is_itself(fd, addr, has_source) => {
+                return Err(Unconnected::Itself);
+            }
             Ok(()) | Err(Errno::EINPROGRESS) => return Ok(()),
             // A Unix server's queue is full, and no event tells when it is not; a TCP socket finds
             // no port.
             Err(Errno::EAGAIN) if addr.family() == Some(Family::Unix) => {
                 std::thread::sleep(QUEUE_FULL_PAUSE);
             }
-            Err(Errno::EAGAIN) => return Err(Errno::EADDRNOTAVAIL),
+            Err(Errno::EAGAIN) => return Err(Unconnected::Theirs(Errno::EADDRNOTAVAIL)),
             Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
+            Err(errno) if is_ours(errno) => return Err(Unconnected::Ours("connect", errno)),
+            Err(errno) => return Err(Unconnected::Theirs(errno)),
         }
     }
-    Err(Errno::ETIMEDOUT)
+    Err(Unconnected::QueueFull)
+}
+
+/// Whether the kernel chose the server's port for our own end of the connection: where nobody
+/// listens at a port of the local range, TCP then connects the socket with itself, and it echoes.
+/// UDP does the same. Work: a system call, or none where the source is another address.
+///
+/// Man page: tcp(7), of simultaneous open: RFC 9293, 3.5.
+fn is_itself(fd: &Fd, addr: &Addr, has_source: bool) -> bool {
+    if addr.port().is_none() || has_source && !is_a_source(addr) {
+        return false;
+    }
+    let Ok(own) = Linux.getsockname(fd) else { return false };
+    // Asked for the address of all interfaces, the kernel connects to one of them.
+    own.port() == addr.port() && Linux.getpeername(fd).map_or(own.ip() == addr.ip(), |it| it == own)
+}
+
+/// Whether it is one of the addresses that [`source`] gives.
+fn is_a_source(addr: &Addr) -> bool {
+    let Addr::V4(addr) = addr else { return false };
+    u32::from(*addr.ip()).checked_sub(u32::from(FIRST_SOURCE)).is_some_and(|it| it < SOURCES)
 }
 
 /// Which of loopback's addresses the `number`-th socket comes from, when one is not enough.
 fn source(addr: &Addr, number: u64) -> Option<Addr> {
     let is_loopback = matches!(addr, Addr::V4(addr) if addr.ip().is_loopback());
     let number = u32::try_from(number % u64::from(SOURCES)).unwrap_or(0);
-    let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 1, 1)) + number);
+    let source = Ipv4Addr::from(u32::from(FIRST_SOURCE) + number);
     is_loopback.then_some(Addr::V4(std::net::SocketAddrV4::new(source, 0)))
 }
 

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use serde::{Serialize, Serializer};
 
 use super::config::{Config, Length};
-use super::failure::Failure;
+use super::failure::{Failure, ours};
 use super::meter::{Counts, Meter};
 use super::{Load, Observer};
 
@@ -153,9 +153,9 @@ pub fn run(
     prepare: impl FnOnce(&mut Load) -> Result<(), Failure>,
 ) -> Result<Report, Failure> {
     if let Some(core) = config.pin {
-        crate::server::pin(core).map_err(|_| Failure::Call {
+        crate::server::pin(core).map_err(|error| Failure::Call {
             call: "sched_setaffinity",
-            errno: epollite::Errno::EINVAL,
+            errno: error.downcast_ref().map_or(epollite::Errno::EINVAL, |errno| ours(*errno)),
         })?;
     }
     let mut load = Load::open(config)?;
@@ -176,7 +176,14 @@ pub fn run(
     let counts = meter.counts;
     let is_silent = counts.messages == 0 && counts.errors() == 0 && counts.lost > 0;
     let result = match result {
-        Ok(()) if is_silent && !load.is_interrupted() => Err(Failure::Silent { lost: counts.lost }),
+        Ok(()) if is_silent && !load.is_interrupted() => Err(match load.desk.refusal {
+            Some(errno) if counts.refused >= counts.lost => {
+                Failure::Unsendable { refused: counts.refused, errno }
+            }
+            _ => Failure::Silent { lost: counts.lost },
+        }),
+        // Nothing has left, so there is nothing to tell but that.
+        Err(failure @ Failure::TooLong { .. }) => return Err(failure),
         result => result,
     };
     let cpu = |spent: f64| Cpu {
@@ -188,7 +195,7 @@ pub fn run(
     };
     let (user, system) = (after.user - before.user, after.system - before.system);
     Ok(Report {
-        config: config.clone(),
+        config: load.config().clone(),
         ending: match result {
             Err(failure) => Ending::Failed(failure),
             Ok(()) if load.is_interrupted() => Ending::Interrupted,
@@ -239,6 +246,8 @@ pub fn has_process(pid: i32) -> bool {
 
 /// CPU time of all threads of a process.
 fn process_cpu(pid: i32) -> Option<Duration> {
-    let clock = clock_getcpuclockid(Pid::from_raw(pid)).ok()?;
+    // To the kernel 0 is who asks, and of negative numbers some are other clocks: clock_getcpuclockid(3).
+    let pid = (pid > 0).then(|| Pid::from_raw(pid))?;
+    let clock = clock_getcpuclockid(pid).ok()?;
     Some(Duration::from(clock_gettime(clock).ok()?))
 }

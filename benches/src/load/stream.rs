@@ -8,7 +8,7 @@ use epollite::{Errno, Instant, Kernel, Linux, Ready, Received, Sent};
 
 use super::autopsy;
 use super::desk::Desk;
-use super::failure::Failure;
+use super::failure::{Failure, is_ours};
 use super::mismatch::Mismatch;
 use super::noise::Name;
 use super::queue::{Part, Queue};
@@ -110,7 +110,7 @@ impl Stream {
                     self.is_full = count < wanted;
                 }
                 Ok(Sent::Nothing) => self.is_full = true,
-                Err(errno) => return Err(self.closed(Some(errno))),
+                Err(errno) => return Err(self.broken("sendto", errno)),
             }
         }
         if self.is_full { room::await_room(io) } else { Ok(()) }
@@ -157,7 +157,7 @@ impl Stream {
                 }
                 Err(errno) => {
                     self.conclude(desk, true)?;
-                    return Err(self.closed(Some(errno)));
+                    return Err(self.broken("recvfrom", errno));
                 }
             }
         }
@@ -236,6 +236,11 @@ impl Stream {
         let found = found.expect("what made it suspicious is still there");
         self.suspect = None;
         Err(Failure::Mismatch(found))
+    }
+
+    /// A call on its socket failed: by the peer's deed, or by this machine's.
+    fn broken(&self, call: &'static str, errno: Errno) -> Failure {
+        if is_ours(errno) { Failure::Call { call, errno } } else { self.closed(Some(errno)) }
     }
 
     /// The end, while more is wanted.

@@ -28,15 +28,15 @@ pub(super) struct Times<'a> {
     pub(super) interval: Instant,
     /// Since when no message begins.
     pub(super) over: Option<Instant>,
-    /// Datagrams that were lost when the last answer came.
-    lost_before: (Instant, u64),
+    /// Datagrams that were lost when the last answer came, and those that were refused.
+    lost_before: (Instant, u64, u64),
     pub(super) observer: &'a mut dyn Observer,
 }
 
 impl<'a> Times<'a> {
     /// Of a slice that begins.
     pub(super) fn new(start: Instant, observer: &'a mut dyn Observer) -> Self {
-        let (tick, lost_before) = (start + TICK, (start, 0));
+        let (tick, lost_before) = (start + TICK, (start, 0, 0));
         Self { start, tick, interval: start, over: None, lost_before, observer }
     }
 }
@@ -131,12 +131,18 @@ impl Load {
                 socket.send(&mut source.io, &mut self.desk)?;
             }
         }
-        let (last, lost) = (self.desk.last_answer, self.desk.meter.counts.lost);
+        let (last, counts) = (self.desk.last_answer, &self.desk.meter.counts);
+        let (lost, refused) = (counts.lost, counts.refused);
         if times.lost_before.0 != last {
-            times.lost_before = (last, lost);
+            times.lost_before = (last, lost, refused);
         }
         let quiet = self.desk.now - last;
         if quiet > self.config.stall && lost - times.lost_before.1 >= LOST_IN_A_ROW {
+            let (_, lost_before, refused_before) = times.lost_before;
+            let (lost, refused) = (lost - lost_before, refused - refused_before);
+            if let Some(errno) = self.desk.refusal.filter(|_| refused >= lost) {
+                return Err(Failure::Unsendable { refused, errno });
+            }
             let owed = self.desk.owed;
             return Err(Failure::Stalled { seconds: quiet.as_secs_f64(), owed, connection: 0 });
         }

@@ -144,6 +144,15 @@ impl Run {
     }
 }
 
+impl Run {
+    /// That the arguments were refused, and why.
+    #[track_caller]
+    pub(crate) fn ended_with_usage(&self, why: &str) {
+        assert_eq!(self.code, Some(2), "{self:?}");
+        assert!(self.err.contains(why) && self.out.is_empty(), "'{why}' is not said: {self:?}");
+    }
+}
+
 impl From<Output> for Run {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -172,6 +181,45 @@ pub(crate) fn finish(mut command: Command) -> Run {
             panic!("{command:?} has not ended after {DEADLINE:?}");
         }
     }
+}
+
+/// In a network of its own: an echo server, or none, and then the program.
+const SERVED: &str = "
+import socket, subprocess, sys, threading
+what, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+def echo(client):
+    while data := client.recv(65536):
+        client.sendall(data)
+def streams():
+    while True:
+        threading.Thread(target=echo, args=(door.accept()[0],), daemon=True).start()
+def datagrams():
+    while True:
+        data, peer = door.recvfrom(65536)
+        door.sendto(data, peer)
+if what != 'nothing':
+    kind = socket.SOCK_DGRAM if what == 'udp' else socket.SOCK_STREAM
+    family, _, _, _, place = socket.getaddrinfo(address, port, type=kind)[0]
+    door = socket.socket(family, kind)
+    door.bind(place)
+    if what == 'tcp':
+        door.listen(512)
+    serve = datagrams if what == 'udp' else streams
+    threading.Thread(target=serve, daemon=True).start()
+sys.exit(subprocess.run(sys.argv[4:]).returncode)
+";
+
+/// Loads an echo server of this kind (`tcp`, `udp` or `nothing`) at an address in a network of its own,
+/// which `setup`, a shell script, completes. There is no other process in it.
+#[track_caller]
+pub(crate) fn in_network(setup: &str, server: (&str, &str, u16), arguments: &str) -> Run {
+    let (what, address, port) = server;
+    let script = format!("set -e; ip link set lo up; {setup}\nexec python3 -c \"$0\" \"$@\"");
+    let program = bench(&format!("load {arguments} --warmup 0"));
+    let mut command = Command::new("unshare");
+    command.args(["-rn", "--mount", "sh", "-c", &script, SERVED, what, address]);
+    command.arg(port.to_string()).arg(program.get_program()).args(program.get_args());
+    finish(command)
 }
 
 /// An address that refuses connections. No other process is given its port while the socket lives:

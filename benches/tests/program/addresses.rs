@@ -1,0 +1,95 @@
+//! Where the server is: names with several addresses, interfaces by name, paths of any bytes, and the
+//! port where nobody is but ourselves.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::support::{bench, finish, in_network, plain_unix};
+
+/// The kernel has one port to give, and gives it to whoever connects.
+const ONE_PORT: &str = "echo 40004 40004 > /proc/sys/net/ipv4/ip_local_port_range";
+
+#[test]
+fn a_connection_to_itself_is_no_server() {
+    let nobody = ("nothing", "", 0);
+    for address in ["127.0.0.1:40004", "[::1]:40004", "0.0.0.0:40004"] {
+        in_network(ONE_PORT, nobody, &format!("{address} -n 5"))
+            .ended(69, &format!("no server at tcp {address}: connected to itself"));
+    }
+    // Each message has a connection of its own; here all of them would meet themselves.
+    for address in ["[::1]:40004", "127.0.1.1:40004"] {
+        in_network(ONE_PORT, nobody, &format!("{address} --churn -n 5"))
+            .ended(69, &format!("no server at tcp {address}: connected to itself"));
+    }
+}
+
+#[test]
+fn a_datagram_socket_connected_to_itself_is_no_server() {
+    for address in ["127.0.0.1:40004", "[::1]:40004"] {
+        in_network(ONE_PORT, ("nothing", "", 0), &format!("{address} --udp -n 5"))
+            .ended(69, &format!("no server at udp {address}: connected to itself"));
+    }
+}
+
+#[test]
+fn a_server_at_a_port_of_the_local_range_is_one() {
+    let setup = "echo 40004 40007 > /proc/sys/net/ipv4/ip_local_port_range";
+    for what in ["tcp", "udp"] {
+        let how = format!("127.0.0.1:40004 -n 5 {}", if what == "udp" { "--udp" } else { "" });
+        let run = in_network(setup, (what, "127.0.0.1", 40004), &how);
+        assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
+    }
+}
+
+#[test]
+fn every_address_of_a_name_is_tried() {
+    let hosts = tempfile::NamedTempFile::new().unwrap();
+    // The first of them has nobody.
+    std::fs::write(hosts.path(), "::1 two\n127.0.0.1 two\n").unwrap();
+    let setup = format!("mount --bind {} /etc/hosts", hosts.path().display());
+    for (what, how) in [("tcp", "-c 3"), ("tcp", "--churn"), ("udp", "--udp")] {
+        let run =
+            in_network(&setup, (what, "127.0.0.1", 7002), &format!("two:7002 -n 9 {how} --json"));
+        assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{what} {how}: {run:?}");
+        let target = format!("{what} 127.0.0.1:7002");
+        assert_eq!(run.json()["config"]["target"], target, "the one that answered is told");
+    }
+    // With nobody at any of them it is the first that is told.
+    in_network(&setup, ("nothing", "", 0), "two:7002 -n 9")
+        .ended(69, "no server at tcp [::1]:7002");
+    in_network(&setup, ("nothing", "", 0), "two:7002 -n 9 --udp")
+        .ended(69, "no server at udp [::1]:7002");
+}
+
+#[test]
+fn an_interface_is_known_by_its_name() {
+    let setup = "ip link add eth0 type veth peer name eth1
+        ip address add fe80::7/64 dev eth0 nodad
+        ip link set eth0 up; ip link set eth1 up";
+    for (what, how) in [("tcp", "-c 2"), ("udp", "--udp")] {
+        let how = format!("[fe80::7%eth0]:7003 -n 9 {how}");
+        let run = in_network(setup, (what, "fe80::7%eth0", 7003), &how);
+        assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
+    }
+    in_network(setup, ("nothing", "", 0), "[fe80::7%eth9]:7003 -n 9")
+        .ended(2, "there is no interface 'eth9'");
+}
+
+#[test]
+fn a_path_is_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(OsStr::from_bytes(b"s\xff\\x41"));
+    plain_unix(&path);
+    let mut command = bench("load --unix -n 9 --warmup 0 --json");
+    command.arg(&path);
+    let run = finish(command);
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
+    let target = format!("unix:{}/s\\xff\\x5cx41", dir.path().display());
+    assert_eq!(run.json()["config"]["target"], target, "and is told so that it can be given back");
+    let again = finish({
+        let mut command = bench("load -n 9 --warmup 0 --json");
+        command.arg(&target);
+        command
+    });
+    assert_eq!((again.code, &again.json()["messages"]), (Some(0), &9.into()), "{again:?}");
+}
