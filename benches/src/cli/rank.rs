@@ -20,8 +20,9 @@ pub(super) struct Rank {
 }
 
 impl Rank {
-    /// As the environment tells; alone, when it does not.
+    /// As the environment tells; alone, when it does not. What is empty is not set.
     pub(super) fn find(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         for (rank, size) in PLACES {
             match (variable(rank), variable(size)) {
                 (Some(rank_is), Some(size_is)) => {
@@ -77,6 +78,9 @@ mod tests {
         let ours_first =
             [("EPL_RANK", "1"), ("EPL_SIZE", "3"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "2")];
         assert_eq!(find(&ours_first), Ok((1, 3)));
+        let none_of_ours =
+            [("EPL_RANK", ""), ("EPL_SIZE", ""), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "2")];
+        assert_eq!(find(&none_of_ours), Ok((0, 2)), "what is empty is not set");
     }
 
     #[test]
@@ -87,6 +91,7 @@ mod tests {
             &[("EPL_RANK", "x"), ("EPL_SIZE", "3")],
             &[("JOB_COMPLETION_INDEX", "1")],
             &[("SLURM_PROCID", "1")],
+            &[("EPL_RANK", "1"), ("EPL_SIZE", "")],
         ] {
             assert!(find(variables).is_err(), "{variables:?}");
         }

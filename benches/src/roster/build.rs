@@ -165,7 +165,8 @@ impl Builder {
     }
 
     fn cc(&self, name: &str, library: Option<&str>) -> Result<PathBuf> {
-        let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+        let compiler = std::env::var("CC").ok().filter(|it| !it.is_empty());
+        let compiler = compiler.unwrap_or_else(|| "cc".to_owned());
         let (source, program) = (peers().join(format!("{name}.c")), self.folder.join(name));
         // Under a name of our own first: a program that another run is using cannot be written
         // to, but it can be replaced.
@@ -197,6 +198,7 @@ impl Built {
 /// Where cargo puts what it builds from the manifest in `folder`, which is beside the peers.
 fn target(folder: &str) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")
+        .filter(|folder| !folder.is_empty())
         .map_or_else(|| peers().join(folder).join("target"), PathBuf::from)
 }
 
