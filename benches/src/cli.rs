@@ -5,6 +5,7 @@
 //! should be; 69 (`EX_UNAVAILABLE`) no server, or one that went away, or a limit of this machine.
 
 mod condition;
+mod hgrm;
 mod live;
 mod load;
 mod merge;
@@ -12,10 +13,16 @@ mod rank;
 mod show;
 mod target;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::error::ErrorKind;
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
+use nix::sys::signal::{SigSet, Signal};
+
+use crate::outlet;
 
 /// No server, or no means to load it.
 const UNAVAILABLE: u8 = 69;
@@ -57,7 +64,59 @@ enum Command {
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    // A file that may not grow any more is an error of write(2), and no reason to die with what was
+    // measured. Servers do not inherit it: the mask of a child is empty.
+    let _ = SigSet::from(Signal::SIGXFSZ).thread_block();
+    match parse() {
+        Ok(cli) => run(cli),
+        Err(error) => {
+            let text = error.render();
+            let written = if error.use_stderr() {
+                let has_colour = std::io::stderr().is_terminal();
+                outlet::write_err(&if has_colour {
+                    text.ansi().to_string()
+                } else {
+                    text.to_string()
+                });
+                Ok(())
+            } else {
+                let has_colour = std::io::stdout().is_terminal();
+                outlet::write_out(&if has_colour {
+                    text.ansi().to_string()
+                } else {
+                    text.to_string()
+                })
+            };
+            let code = u8::try_from(error.exit_code()).unwrap_or(USAGE);
+            crate::session::ended(written.map(|()| code))
+        }
+    }
+}
+
+/// The arguments, completed by the environment.
+fn parse() -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    if let (Command::Load(args), Some((_, load))) = (&mut cli.command, matches.subcommand())
+        && let Err(why) = args.settle(load)
+    {
+        return Err(command.error(ErrorKind::ArgumentConflict, why));
+    }
+    Ok(cli)
+}
+
+/// The command line, without variables of the environment that are empty: those are not set.
+fn command() -> clap::Command {
+    let without_empty = |arg: Arg| {
+        let value = arg.get_env().and_then(std::env::var_os);
+        if value.is_some_and(|value| value.is_empty()) { arg.env(Resettable::Reset) } else { arg }
+    };
+    Cli::command().mut_subcommand("load", |load| load.mut_args(without_empty))
+}
+
+fn run(cli: Cli) -> ExitCode {
+    match cli.command {
         Command::Load(args) => load::main(&args),
         Command::Merge(args) => merge::main(&args),
         Command::Compare(args) => crate::compare::main(&args),
@@ -69,7 +128,7 @@ pub fn main() -> ExitCode {
             let mut command = Cli::command();
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "epollite-bench", &mut script);
-            let written = crate::outlet::write_out(&String::from_utf8_lossy(&script));
+            let written = outlet::write_out(&String::from_utf8_lossy(&script));
             crate::session::ended(written.map(|()| 0))
         }
     }
@@ -77,7 +136,7 @@ pub fn main() -> ExitCode {
 
 /// One clear line on standard error.
 fn complain(why: impl std::fmt::Display) {
-    eprintln!("epollite-bench: {why}");
+    outlet::write_err(&format!("epollite-bench: {why}\n"));
 }
 
 #[cfg(test)]

@@ -27,15 +27,45 @@ pub fn of(histogram: &Histogram<u64>) -> String {
     }
     let (mean, stdev) = (micros(histogram.mean()), micros(histogram.stdev()));
     let (max, total) = (micros(histogram.max() as f64), histogram.len());
-    let (buckets, each) = (histogram.buckets(), histogram.distinct_values());
+    let (buckets, each) = (histogram.buckets(), sub_buckets(histogram));
     let _ = writeln!(text, "#[Mean    = {mean:12.3}, StdDeviation   = {stdev:12.3}]");
     let _ = writeln!(text, "#[Max     = {max:12.3}, Total count    = {total:12}]");
     let _ = writeln!(text, "#[Buckets = {buckets:12}, SubBuckets     = {each:12}]");
     text
 }
 
+/// The reference's word: how many values of one magnitude are told apart. Half of them are shared with
+/// the magnitude below, which is how the array of counts comes to its length.
+fn sub_buckets(histogram: &Histogram<u64>) -> usize {
+    histogram.distinct_values() / (usize::from(histogram.buckets()) + 1) * 2
+}
+
 #[cfg(test)]
 mod tests {
+    use hdrhistogram::Histogram;
+
+    /// As HdrHistogram 2.1.11 for Java prints them for 1 ns to 60 s and 3 digits.
+    #[test]
+    fn the_head_and_the_foot_are_the_references() {
+        let text = super::of(&crate::load::histogram());
+        let head = "       Value     Percentile TotalCount 1/(1-Percentile)\n\n";
+        assert!(text.starts_with(head), "{text}");
+        let foot = "#[Mean    =        0.000, StdDeviation   =        0.000]\n\
+                    #[Max     =        0.000, Total count    =            0]\n\
+                    #[Buckets =           26, SubBuckets     =         2048]\n";
+        assert!(text.ends_with(foot), "{text}");
+    }
+
+    /// A sub-bucket is a power of two that holds the digits: 2 * 10^digits, rounded up.
+    #[test]
+    fn sub_buckets_follow_the_digits() {
+        for (digits, count) in [(1, 32), (2, 256), (3, 2048), (4, 32_768)] {
+            let histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, digits);
+            let histogram = histogram.expect("the bounds are good");
+            assert_eq!(super::sub_buckets(&histogram), count, "{digits} digits");
+        }
+    }
+
     #[test]
     fn the_last_line_holds_everything() {
         let mut histogram = crate::load::histogram();

@@ -25,6 +25,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table, presets};
 
+use crate::outlet;
 use crate::roster::{self, Builder, Recipe};
 use crate::session;
 pub use baseline::{Baseline, Figure, Finding, Verdict};
@@ -101,13 +102,14 @@ fn run(args: &Args) -> Result<u8> {
     let now = Baseline { tools, figures: figures(&recipes, &cases)? };
     let is_everything = args.servers.is_empty() && args.cases.is_empty();
     let findings = before.judge(&now, is_everything);
-    print!("{}", table(&findings));
+    let shown = table(&findings);
     if args.bless {
         let kept = if is_everything { now } else { before.with(now) };
         kept.write(&path)?;
-        println!("written: {}", path.display());
+        outlet::write_out(&format!("{shown}written: {}\n", path.display()))?;
         return Ok(0);
     }
+    outlet::write_out(&shown)?;
     Ok(verdict(&before, &now, &findings))
 }
 
@@ -115,13 +117,13 @@ fn run(args: &Args) -> Result<u8> {
 fn verdict(before: &Baseline, now: &Baseline, findings: &[Finding]) -> u8 {
     let others = before.other_tools(now);
     for (name, was, is) in &others {
-        eprintln!("epollite-bench: the baseline was counted with {name} {was}, this is {is}");
+        session::complain(&format!("the baseline was counted with {name} {was}, this is {is}"));
     }
     let mut code = 0;
     for finding in findings.iter().filter(|finding| finding.verdict != Verdict::Same) {
         let is_failure = finding.verdict.is_failure() && others.is_empty();
         let weight = if is_failure || finding.verdict == Verdict::Fell { "" } else { "warning: " };
-        eprintln!("epollite-bench: {weight}{finding}");
+        session::complain(&format!("{weight}{finding}"));
         if is_failure {
             code = GREW;
         }

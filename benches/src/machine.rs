@@ -58,6 +58,13 @@ pub fn commit() -> Option<String> {
     Some(if changed.is_empty() { commit } else { commit + "+" })
 }
 
+/// The command line, word by word, without the path of the program. A byte that is no text is shown
+/// as U+FFFD.
+#[must_use]
+pub fn command() -> Vec<String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
 /// Now, RFC 3339, UTC, to the second.
 #[must_use]
 pub fn date() -> String {

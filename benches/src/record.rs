@@ -92,8 +92,12 @@ impl Record {
         let path = dir.join(file_name(self.rank));
         let fresh = dir.join(format!(".{}.{}", file_name(self.rank), std::process::id()));
         let text = serde_json::to_string_pretty(self)? + "\n";
-        fs::write(&fresh, text).with_context(|| format!("cannot write {}", fresh.display()))?;
-        fs::rename(&fresh, &path).with_context(|| format!("cannot write {}", path.display()))
+        let written = fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, &path));
+        if written.is_err() {
+            // What there is of it is no result.
+            let _ = fs::remove_file(&fresh);
+        }
+        written.with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Reads one, and checks that it agrees with itself.

@@ -38,6 +38,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
+use crate::outlet;
 use crate::result::Record;
 
 /// Bad arguments, files that are no records, places that cannot be written to.
@@ -69,7 +70,7 @@ pub fn main(args: &Args) -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("epollite-bench: {error:#}");
+            outlet::write_err(&format!("epollite-bench: {error:#}\n"));
             ExitCode::from(USAGE)
         }
     }
@@ -85,7 +86,7 @@ fn run(args: &Args) -> Result<()> {
         anyhow::bail!("{} is what is read: the page would take its place", path.display());
     }
     put(&args.output, &html(&records)?)?;
-    println!("the page: {}", args.output.display());
+    let mut told = format!("the page: {}\n", args.output.display());
     if let Some(folder) = &args.svg {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
@@ -93,7 +94,7 @@ fn run(args: &Args) -> Result<()> {
         for (name, picture) in &pictures {
             put(&folder.join(name), picture)?;
         }
-        println!("the plots: {} files in {}", pictures.len(), folder.display());
+        told += &format!("the plots: {} files in {}\n", pictures.len(), folder.display());
     }
     if let (Some(page), Some(folder)) = (&args.markdown, &args.svg) {
         let beside = folder.strip_prefix(page.parent().unwrap_or(Path::new("")));
@@ -102,9 +103,9 @@ fn run(args: &Args) -> Result<()> {
             anyhow::anyhow!("{folder} is not in the folder of {page}: no link would lead there")
         })?;
         put(page, &markdown(&records, &beside.to_string_lossy()))?;
-        println!("the page in Markdown: {}", page.display());
+        told += &format!("the page in Markdown: {}\n", page.display());
     }
-    Ok(())
+    outlet::write_out(&told)
 }
 
 /// The page of some records as Markdown; its pictures are in `folder`, as seen from it.

@@ -401,9 +401,13 @@ impl Record {
         let text = serde_json::to_string_pretty(self).context("a figure that JSON cannot hold")?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let fresh = path.with_file_name(format!(".{name}.{}", std::process::id()));
-        std::fs::write(&fresh, text + "\n")
-            .and_then(|()| std::fs::rename(&fresh, path))
-            .with_context(|| format!("cannot write {}", path.display()))
+        let written =
+            std::fs::write(&fresh, text + "\n").and_then(|()| std::fs::rename(&fresh, path));
+        if written.is_err() {
+            // What there is of it is no record.
+            let _ = std::fs::remove_file(&fresh);
+        }
+        written.with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Reads one back.

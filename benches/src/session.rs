@@ -27,15 +27,20 @@ pub const BROKE: u8 = 1;
 /// How the program ends: by its own code, or with the reason why it could not go on.
 pub(crate) fn ended(result: Result<u8>) -> ExitCode {
     ExitCode::from(result.unwrap_or_else(|error| {
-        eprintln!("epollite-bench: {error:#}");
+        complain(&format!("{error:#}"));
         UNAVAILABLE
     }))
 }
 
 /// Bad arguments, as clap has it: says so, and is the exit code.
 pub(crate) fn usage(error: &anyhow::Error) -> u8 {
-    eprintln!("epollite-bench: {error:#}");
+    complain(&format!("{error:#}"));
     2
+}
+
+/// One line on standard error.
+pub(crate) fn complain(why: &str) {
+    outlet::write_err(&format!("epollite-bench: {why}\n"));
 }
 
 /// Whether anybody is called as `--reference` says, which is no question of what is here.
@@ -126,7 +131,7 @@ impl Session {
             run: Run {
                 date: machine::date(),
                 commit: machine::commit(),
-                command: std::env::args().skip(1).collect(),
+                command: machine::command(),
                 rounds: rules.rounds,
                 slice_seconds: rules.slice.as_secs_f64(),
                 wall_seconds: 0.0,
@@ -200,7 +205,7 @@ impl Session {
             match weigh::weigh(recipe, count, self.rules.cores) {
                 Ok(idle) => server.idle = Some(idle),
                 Err(why) => {
-                    bar.suspend(|| eprintln!("{} is not weighed: {why}", server.name));
+                    bar.suspend(|| complain(&format!("{} is not weighed: {why}", server.name)));
                 }
             }
             bar.inc(1);
@@ -238,7 +243,7 @@ impl Session {
             });
         }
         bar.finish_and_clear();
-        eprintln!("{}: {:.0} s", case.name, start.elapsed().as_secs_f64());
+        took(&case.name, start);
         let Some(found) = found else { return Ok(()) };
         let lines: HashSet<String> = self.record.run.failures.iter().cloned().collect();
         for outcome in &found.results {
@@ -270,7 +275,7 @@ impl Session {
         let bar = bar(knee::steps(recipes.len(), &rules), knee::NAME);
         let found = knee::run(&recipes, &rules, &mut || bar.inc(1))?;
         bar.finish_and_clear();
-        eprintln!("{}: {:.0} s", knee::NAME, start.elapsed().as_secs_f64());
+        took(knee::NAME, start);
         for curve in &found.curves {
             if let (Some(code), Some(why)) = (code_of(curve.status), &curve.why) {
                 self.fail(code, format!("{}: {}: {why}", knee::NAME, curve.server), &bar);
@@ -297,7 +302,7 @@ impl Session {
         let shown = outlet::write_out(text);
         if let (Err(error), Some(_)) = (&shown, &self.json) {
             if !self.is_unread {
-                eprintln!("epollite-bench: {error:#}; the run goes on, for its record");
+                complain(&format!("{error:#}; the run goes on, for its record"));
             }
             self.is_unread = true;
             return Ok(());
@@ -308,7 +313,7 @@ impl Session {
     /// Whether somebody has asked for the end; then that is written down, and is how the run ends.
     pub fn is_interrupted(&mut self) -> bool {
         if interrupt::is_asked() && self.code != interrupt::CODE {
-            eprintln!("epollite-bench: interrupted; what was found until then is kept");
+            complain("interrupted; what was found until then is kept");
             self.record.run.failures.push("interrupted by a signal".to_owned());
             self.code = interrupt::CODE;
         }
@@ -322,7 +327,7 @@ impl Session {
     }
 
     fn fail(&mut self, code: u8, line: String, bar: &ProgressBar) {
-        bar.suspend(|| eprintln!("epollite-bench: {line}"));
+        bar.suspend(|| complain(&line));
         self.record.run.failures.push(line);
         self.code = if self.code == BROKE { BROKE } else { code };
     }
@@ -357,6 +362,11 @@ const fn usual_rounds(kind: Kind) -> u16 {
         Kind::Compare => 24,
         Kind::Models => 12,
     }
+}
+
+/// How long something took, for whoever waits.
+fn took(what: &str, start: Instant) {
+    outlet::write_err(&format!("{what}: {:.0} s\n", start.elapsed().as_secs_f64()));
 }
 
 /// Progress on stderr, when that is a terminal.

@@ -12,6 +12,8 @@ mod errors;
 mod honest;
 #[path = "program/merging.rs"]
 mod merging;
+#[path = "program/outputs.rs"]
+mod outputs;
 #[path = "program/refused.rs"]
 mod refused;
 #[path = "program/stall.rs"]

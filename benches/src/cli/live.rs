@@ -1,11 +1,12 @@
 //! What is seen while a load runs: a line on the terminal, and the log of intervals in a file.
 
-use std::io::Write;
+use std::cell::RefCell;
+use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
-use hdrhistogram::serialization::interval_log::IntervalLogWriterBuilder;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, IntervalLogWriterError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::load::{Meter, Observer};
@@ -13,6 +14,16 @@ use crate::units;
 
 /// How often the line changes: as fast as one can read it.
 const LINE_EVERY: Duration = Duration::from_millis(250);
+
+/// The first line of a log of HdrHistogram's reference, behind its `#`.
+const VERSION: &str = "[Histogram log format version 1.3]";
+
+/// What the columns are, as the reference has it. The library that writes the intervals leaves it out.
+const LEGEND: &[u8] = b"\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\
+    \"Interval_Compressed_Histogram\"\n";
+
+/// The column of maxima is in milliseconds, as the reference's; the histograms are in nanoseconds.
+const MAX_DIVISOR: f64 = 1e6;
 
 /// Writes one interval: when it began, how long it was, its latencies.
 type Write1<'a> = dyn FnMut(Duration, Duration, &Histogram<u64>) + 'a;
@@ -26,36 +37,63 @@ impl Log<'_> {
         file: Option<&mut impl Write>,
         run: impl FnOnce(Log<'_>) -> R,
     ) -> (R, Result<(), String>) {
-        let Some(mut file) = file else {
+        let Some(file) = file else {
             return (run(Log(None)), Ok(()));
         };
         let mut serializer = V2DeflateSerializer::new();
         let base = SystemTime::now();
-        let mut failed = None;
+        let mut failed;
         let mut builder = IntervalLogWriterBuilder::new();
-        // The column of maxima in milliseconds; the histograms are in nanoseconds.
-        builder.with_base_time(base).with_start_time(base).with_max_value_divisor(1e6);
-        builder.add_comment("[Latencies in nanoseconds; the column of maxima in milliseconds]");
-        let result = match builder.begin_log_with(&mut file, &mut serializer) {
+        builder.add_comment(VERSION).add_comment(concat!(
+            "[Logged with epollite-bench ",
+            env!("CARGO_PKG_VERSION"),
+            "; latencies in nanoseconds, the column of maxima in milliseconds]"
+        ));
+        builder.with_base_time(base).with_start_time(base).with_max_value_divisor(MAX_DIVISOR);
+        let file = RefCell::new(file);
+        let mut writer = Shared(&file);
+        let result = match builder.begin_log_with(&mut writer, &mut serializer) {
             Err(error) => {
                 failed = Some(error.to_string());
                 run(Log(None))
             }
             Ok(mut log) => {
+                failed = Shared(&file).write_all(LEGEND).err().map(|error| error.to_string());
                 let mut write = |_, length: Duration, latencies: &Histogram<u64>| {
                     let end = base.elapsed().unwrap_or_default();
                     let start = end.saturating_sub(length);
                     if let Err(error) = log.write_histogram(latencies, start, length, None) {
-                        failed.get_or_insert_with(|| format!("{error:?}"));
+                        failed.get_or_insert_with(|| said(&error));
                     }
                 };
                 run(Log(Some(&mut write)))
             }
         };
-        if let Err(error) = file.flush() {
+        if let Err(error) = file.borrow_mut().flush() {
             failed.get_or_insert_with(|| error.to_string());
         }
         (result, failed.map_or(Ok(()), |why| Err(format!("--hlog: {why}"))))
+    }
+}
+
+/// Why an interval could not be written, without the words around it.
+fn said<E: std::fmt::Debug>(error: &IntervalLogWriterError<E>) -> String {
+    match error {
+        IntervalLogWriterError::IoError(error) => error.to_string(),
+        IntervalLogWriterError::SerializeError(error) => format!("{error:?}"),
+    }
+}
+
+/// The file of a log, for the log's writer and for us.
+struct Shared<'a, W>(&'a RefCell<W>);
+
+impl<W: Write> Write for Shared<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.borrow_mut().flush()
     }
 }
 

@@ -2,21 +2,23 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Parser};
 use jiff::Timestamp;
 
 use super::condition::Condition;
+use super::hgrm::Hgrm;
 use super::live::{Log, Watcher};
 use super::rank::Rank;
 use super::target::{self, Way};
 use super::{UNAVAILABLE, USAGE, complain, show};
-use crate::hgrm;
 use crate::load::{self, Config, Failure, Length, Load, Pace, Report, Sizes};
+use crate::outlet;
 use crate::record::Record;
 use crate::units;
 
@@ -60,7 +62,7 @@ pub(super) struct Args {
     poisson: bool,
     /// How long to measure.
     #[arg(short = 't', long, default_value = "10s", env = "EPL_DURATION", value_name = "TIME",
-          value_parser = units::some_duration, conflicts_with = "count")]
+          value_parser = units::some_duration)]
     duration: Duration,
     /// How many messages to measure, instead of a duration.
     #[arg(short = 'n', long, value_name = "N", value_parser = count)]
@@ -91,14 +93,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "PID")]
     server_pid: Option<i32>,
     /// The result as JSON instead of a table.
-    #[arg(long, conflicts_with = "hgrm")]
+    #[arg(long)]
     json: bool,
     /// Writes the latencies second by second, as an HdrHistogram interval log.
     #[arg(long, value_name = "FILE")]
     hlog: Option<PathBuf>,
-    /// Adds the whole distribution, as HdrHistogram's tools print it, in microseconds.
-    #[arg(long)]
-    hgrm: bool,
+    #[command(flatten)]
+    hgrm: Hgrm,
     /// Exits 1 if this holds: p99>2ms, rate<100k, errors>0, lost>0. May be given more than once.
     #[arg(long = "fail-if", value_name = "EXPR")]
     fail_if: Vec<Condition>,
@@ -152,6 +153,19 @@ pub(super) fn main(args: &Args) -> ExitCode {
 }
 
 impl Args {
+    /// Where the environment asks for one thing and the command line for another that cannot be had
+    /// with it, the command line counts. Returns what the command line itself cannot mean.
+    pub(super) fn settle(&mut self, matches: &ArgMatches) -> Result<(), &'static str> {
+        let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        if typed("count") && typed("duration") {
+            return Err("the argument '--count <N>' cannot be used with '--duration <TIME>'");
+        }
+        if typed("churn") && !typed("depth") {
+            self.depth = None;
+        }
+        Ok(())
+    }
+
     fn config(&self) -> Result<Config, String> {
         let way = match (self.udp, self.unix) {
             (true, _) => Way::Udp,
@@ -181,6 +195,7 @@ impl Args {
             server_pid: self.server_pid,
         };
         config.check()?;
+        self.hgrm.check(self.json)?;
         if let Some(core) = self.pin {
             crate::server::pin(core).map_err(|error| format!("--pin: {error:#}"))?;
         }
@@ -201,7 +216,8 @@ impl Args {
         if let Some(dir) = &self.out {
             fs::create_dir_all(dir).map_err(|error| format!("--out: {error}"))?;
         }
-        Rank::find(|name| std::env::var(name).ok())
+        // What is no text is no number either, and is refused as that.
+        Rank::find(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
     }
 
     /// Connections are open; nothing is sent yet.
@@ -222,18 +238,14 @@ impl Args {
         } else {
             show::report(report)
         };
-        if self.hgrm {
-            text += "\n";
-            text += &hgrm::of(report.latencies());
-        }
-        std::io::stdout()
-            .write_all(text.as_bytes())
-            .map_err(|error| format!("standard output: {error}"))?;
-        if let Some(dir) = &self.out {
+        let filed = self.hgrm.add(&mut text, report.latencies());
+        let told = outlet::write_out(&text).map_err(|error| format!("{error:#}"));
+        let recorded = self.out.as_ref().map_or(Ok(()), |dir| {
             let record = Record::of(report, rank.rank, rank.size);
-            record.write(dir).map_err(|error| format!("--out: {error:#}"))?;
-        }
-        Ok(())
+            record.write(dir).map_err(|error| format!("--out: {error:#}"))
+        });
+        // Where one of them cannot be written the others are all the same.
+        told.and(filed).and(recorded)
     }
 
     /// The exit code, and the lines that say why.

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use super::{USAGE, complain, show};
-use crate::hgrm;
+use super::hgrm::Hgrm;
+use super::{UNAVAILABLE, USAGE, complain, show};
 use crate::merge::{Merged, merge, read};
+use crate::outlet;
 use crate::units::grouped;
 
 /// Adds up the results of several ranks of `load --out DIR`.
@@ -21,41 +22,41 @@ pub(super) struct Args {
     /// The folder with the files rank-0.json, rank-1.json, ...
     dir: PathBuf,
     /// The result as JSON instead of a table.
-    #[arg(long, conflicts_with = "hgrm")]
-    json: bool,
-    /// Adds the whole distribution, as HdrHistogram's tools print it, in microseconds.
     #[arg(long)]
-    hgrm: bool,
+    json: bool,
+    #[command(flatten)]
+    hgrm: Hgrm,
 }
 
 /// The subcommand.
 pub(super) fn main(args: &Args) -> ExitCode {
-    match run(args) {
-        Ok(merged) => {
-            for failure in &merged.failures {
-                complain(failure);
-            }
-            let is_whole = merged.failures.is_empty() && merged.counts.errors() == 0;
-            if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
+    let merged = read(&args.dir)
+        .and_then(merge)
+        .and_then(|merged| args.hgrm.check(args.json).map(|()| merged).map_err(anyhow::Error::msg));
+    let merged = match merged {
+        Ok(merged) => merged,
         Err(error) => {
             complain(format!("{error:#}"));
-            ExitCode::from(USAGE)
+            return ExitCode::from(USAGE);
         }
+    };
+    let told = tell(args, &merged);
+    for failure in &merged.failures {
+        complain(failure);
     }
+    let is_whole = merged.failures.is_empty() && merged.counts.errors() == 0;
+    if let Err(error) = told {
+        complain(format!("{error:#}"));
+        return ExitCode::from(if is_whole { UNAVAILABLE } else { 1 });
+    }
+    if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn run(args: &Args) -> Result<Merged> {
-    let merged = merge(read(&args.dir)?)?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&merged)?);
-    } else {
-        print!("{}", table(&merged));
-    }
-    if args.hgrm {
-        print!("\n{}", hgrm::of(&merged.latencies));
-    }
-    Ok(merged)
+fn tell(args: &Args, merged: &Merged) -> Result<()> {
+    let mut text =
+        if args.json { serde_json::to_string_pretty(merged)? + "\n" } else { table(merged) };
+    let filed = args.hgrm.add(&mut text, &merged.latencies).map_err(anyhow::Error::msg);
+    outlet::write_out(&text).and(filed)
 }
 
 fn table(merged: &Merged) -> String {

@@ -1,0 +1,184 @@
+//! Where results go: files that may not grow, pipes that do not block, formats of others. And what the
+//! environment has a say in.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::support::{Run, bench, finish, plain_tcp, run};
+
+/// With files that may be so long and no longer.
+fn with_file_limit(bytes: u32, arguments: &str) -> Run {
+    let program = bench(arguments);
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--fsize={bytes}")).arg(program.get_program()).args(program.get_args());
+    finish(command)
+}
+
+#[test]
+fn a_limit_of_file_size_costs_the_log_and_not_the_result() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let how = format!("-n 3000 --warmup 0 --json --hlog {}", log.display());
+    let run = with_file_limit(0, &format!("load {} {how}", plain_tcp()));
+    run.ended(69, "--hlog: File too large");
+    assert_eq!(run.json()["messages"], 3000, "what was measured is told");
+}
+
+#[test]
+fn a_limit_of_file_size_leaves_no_half_of_a_result() {
+    let dir = tempfile::tempdir().unwrap();
+    let (out, hgrm) = (dir.path().join("out"), dir.path().join("it.hgrm"));
+    let address = plain_tcp();
+    let how = format!("-n 3000 --warmup 0 --json --out {}", out.display());
+    let run = with_file_limit(64, &format!("load {address} {how}"));
+    run.ended(69, "--out: ");
+    assert_eq!(run.json()["messages"], 3000, "what was measured is told");
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0, "half a result is none");
+    let how = format!("-n 3000 --warmup 0 --json --hgrm={}", hgrm.display());
+    let run = with_file_limit(64, &format!("load {address} {how}"));
+    run.ended(69, "--hgrm: ");
+    assert_eq!(run.json()["messages"], 3000, "what was measured is told");
+}
+
+#[test]
+fn a_full_output_does_not_cost_the_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let hgrm = dir.path().join("it.hgrm");
+    let how = format!("--out {} --hgrm={}", dir.path().display(), hgrm.display());
+    let mut command = Command::new("sh");
+    let program = bench(&format!("load {} -n 30 --warmup 0 {how}", plain_tcp()));
+    command.args(["-c", "exec \"$0\" \"$@\" > /dev/full"]);
+    command.arg(program.get_program()).args(program.get_args());
+    finish(command).ended(69, "standard output: No space left on device");
+    assert!(dir.path().join("rank-0.json").exists(), "the result of the rank");
+    assert!(std::fs::read_to_string(hgrm).unwrap().contains("= "), "the distribution");
+}
+
+/// What comes through a pipe of one page that does not block. It is read only when it is full, or
+/// when the program has ended.
+fn through_a_full_pipe(arguments: &str) -> (Option<i32>, String) {
+    let (theirs, ours) = nix::unistd::pipe().unwrap();
+    let (mut read, write): (File, OwnedFd) = (theirs.into(), ours);
+    fcntl(&write, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    let watched = write.try_clone().unwrap();
+    let mut command = bench(arguments);
+    let mut child = command.stdout(write).stderr(Stdio::null()).spawn().unwrap();
+    drop(command);
+    let deadline = Instant::now() + Duration::from_secs(100);
+    loop {
+        let mut room = [PollFd::new(watched.as_fd(), PollFlags::POLLOUT)];
+        if poll(&mut room, PollTimeout::ZERO).unwrap() == 0 || child.try_wait().unwrap().is_some() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{arguments}: it writes nothing and does not end");
+        thread::yield_now();
+    }
+    drop(watched);
+    let mut text = String::new();
+    read.read_to_string(&mut text).unwrap();
+    (child.wait().unwrap().code(), text)
+}
+
+#[test]
+fn an_output_that_does_not_block_gets_it_all() {
+    let (code, text) =
+        through_a_full_pipe(&format!("load {} -n 3000 --warmup 0 --hgrm", plain_tcp()));
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.len() > 4096 && text.contains("Total count    =         3000]"), "{text}");
+    for arguments in ["completions bash", "load --help", "compare --help"] {
+        let (code, text) = through_a_full_pipe(arguments);
+        assert_eq!((code, text), (Some(0), run(arguments).out), "{arguments}");
+    }
+}
+
+#[test]
+fn the_distribution_can_be_had_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("it.hgrm");
+    let how = format!("-n 1000 --warmup 0 --json --hgrm={}", path.display());
+    let run = run(&format!("load {} {how}", plain_tcp()));
+    assert_eq!((run.code, &run.json()["messages"]), (Some(0), &1000.into()), "{run:?}");
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(
+        text.starts_with("       Value     Percentile TotalCount 1/(1-Percentile)\n\n"),
+        "{text}"
+    );
+    assert!(text.ends_with("#[Buckets =           26, SubBuckets     =         2048]\n"), "{text}");
+    crate::support::run("load 127.0.0.1:7 --hgrm=/nowhere/at/all").ended(2, "--hgrm: /nowhere");
+}
+
+#[test]
+fn the_interval_log_begins_as_the_references() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let how = format!("-n 1000 --warmup 0 --hlog {}", path.display());
+    assert_eq!(run(&format!("load {} {how}", plain_tcp())).code, Some(0));
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "#[Histogram log format version 1.3]");
+    let legend =
+        "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"";
+    let at = lines.iter().position(|line| *line == legend).expect("the legend");
+    assert!(lines[..at].iter().all(|line| line.starts_with('#')), "comments before it: {text}");
+    assert_eq!(lines.len(), at + 2, "one interval behind it: {text}");
+    for told in ["#[StartTime: ", "#[BaseTime: "] {
+        assert!(lines[..at].iter().any(|line| line.starts_with(told)), "{told}: {text}");
+    }
+}
+
+const VARIABLES: [&str; 13] = [
+    "EPL_CONNECTIONS",
+    "EPL_DEPTH",
+    "EPL_MESSAGE_SIZE",
+    "EPL_RATE",
+    "EPL_DURATION",
+    "EPL_WARMUP",
+    "EPL_SEED",
+    "EPL_PIN",
+    "EPL_START_AT",
+    "EPL_OUT",
+    "EPL_RANK",
+    "EPL_SIZE",
+    "JOB_COMPLETION_INDEX",
+];
+
+fn with(variables: &[(&str, &str)], arguments: &str) -> Run {
+    let mut command = bench(arguments);
+    command.envs(variables.iter().copied());
+    finish(command)
+}
+
+#[test]
+fn a_variable_that_is_empty_is_not_set() {
+    let load = format!("load {} -n 10 --warmup 0 --json", plain_tcp());
+    for name in VARIABLES {
+        let run = with(&[(name, "")], &load);
+        assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{name}: {run:?}");
+    }
+    let all: Vec<(&str, &str)> = VARIABLES.map(|name| (name, "")).to_vec();
+    assert_eq!(with(&all, &load).code, Some(0));
+    with(&[("EPL_ADDR", "")], "load -n 10").ended_with_usage("<ADDR>");
+    with(&[("EPL_RATE", "")], &format!("{load} --poisson")).ended_with_usage("--rate <R>");
+    with(&[("EPL_RATE", "x")], &load).ended_with_usage("'x' is no amount");
+}
+
+#[test]
+fn the_command_line_wins_over_the_environment() {
+    let address = plain_tcp();
+    let run = with(&[("EPL_DURATION", "60s")], &format!("load {address} -n 10 --warmup 0 --json"));
+    assert_eq!((run.code, &run.json()["messages"]), (Some(0), &10.into()), "{run:?}");
+    let variables = [("EPL_DEPTH", "4"), ("EPL_CONNECTIONS", "7")];
+    let run = with(&variables, &format!("load {address} --churn -c 2 -n 10 --warmup 0 --json"));
+    assert_eq!((run.code, &run.json()["config"]["connections"]), (Some(0), &2.into()), "{run:?}");
+    with(&[], &format!("load {address} -n 10 -t 1s")).ended_with_usage("cannot be used with");
+    with(&[], &format!("load {address} -n 10 --churn -d 4"))
+        .ended(2, "with churn a connection has");
+}
