@@ -9,7 +9,7 @@ use crate::case::{self, Case};
 use crate::knee;
 use crate::outlet;
 use crate::result::Kind;
-use crate::roster::{self, Entry};
+use crate::roster::{self, Entry, Extra};
 use crate::session::{self, Options, Session};
 use crate::table;
 
@@ -21,13 +21,15 @@ use crate::table;
 #[derive(Debug, clap::Args)]
 #[command(after_help = cases_help())]
 pub struct Args {
-    /// Whom to compare, separated by commas: names, or models, peers, all [default: ours by epoll,
-    /// C, and the peers that are here]
+    /// Servers to compare, separated by commas: names, models, peers, all [default: ours by epoll, C,
+    /// and the peers that are installed]
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     servers: Vec<String>,
-    /// Another server; {port} becomes a free port
-    #[arg(long, value_name = "NAME=COMMAND", value_parser = roster::extra)]
-    extra: Vec<Entry>,
+    /// A server of your own, beside those of --servers; {port} becomes a free port. For the cases of
+    /// UDP NAME=udp:COMMAND, for those of Unix sockets a command with {path}; of one NAME they are
+    /// one server
+    #[arg(long, value_name = "NAME=COMMAND")]
+    extra: Vec<Extra>,
     /// Which cases, separated by commas [default: all of them]
     #[arg(long, value_delimiter = ',', value_name = "CASE", value_parser = named)]
     cases: Vec<Asked>,
@@ -57,21 +59,12 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<u8> {
-    let mut entries = match roster::select(&args.servers) {
+    let extras = roster::gathered(&args.extra);
+    let entries = extras.and_then(|extras| roster::select_of(&args.servers, &extras));
+    let entries = match entries {
         Ok(entries) => entries,
         Err(error) => return Ok(session::usage(&error)),
     };
-    if args.servers.is_empty() && !args.extra.is_empty() {
-        // Who names one server wants to see that one, beside what is compared to.
-        entries.retain(|entry| entry.name == roster::REFERENCE);
-    }
-    for extra in &args.extra {
-        if is_taken(&extra.name, &entries) {
-            let error = anyhow::anyhow!("--extra: '{}' is the name of another server", extra.name);
-            return Ok(session::usage(&error));
-        }
-        entries.push(extra.clone());
-    }
     let may_begin = session::check_reference(&args.options, &entries)
         .and_then(|()| outlet::is_writable(args.options.json.as_deref()));
     if let Err(error) = may_begin {
@@ -112,13 +105,6 @@ fn ask(session: &mut Session, case: &Case) -> Result<()> {
     ran.with_context(|| format!("case {}", case.name))
 }
 
-/// Two of one name could not be told apart, in no table and on no page.
-fn is_taken(name: &str, entries: &[Entry]) -> bool {
-    name == roster::CONTROL
-        || entries.iter().any(|entry| entry.name == name)
-        || roster::all().iter().any(|entry| entry.name == name)
-}
-
 fn everything() -> Vec<Asked> {
     case::all().into_iter().map(Asked::Case).chain([Asked::Knee]).collect()
 }
@@ -147,7 +133,10 @@ fn cases_help() -> String {
 }
 
 fn list() -> String {
-    let line = |entry: &Entry| format!("  {:14}{}\n", entry.name, entry.what);
+    let line = |entry: &Entry| {
+        let missing = entry.missing().map(|missing| format!("  {:14}- {missing}\n", ""));
+        format!("  {:14}{}\n{}", entry.name, entry.what, missing.unwrap_or_default())
+    };
     let servers: String = roster::all().iter().map(line).collect();
     format!("Servers:\n{servers}{}", cases_help())
 }

@@ -30,6 +30,9 @@ const SILENCE: Duration = Duration::from_millis(50);
 /// and a runtime's housekeeping stay far below; whoever polls is far above.
 const IDLE_SHARE_MAX: f64 = 0.02;
 
+/// So many slices in a row may pass without an answer; one more, and the server has none to give.
+const SILENT_SLICES_MAX: u32 = 5;
+
 /// How a contest is held.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
@@ -56,6 +59,8 @@ pub struct Entrant {
     pub latency: Option<Latency>,
     /// System calls, counted at the end.
     pub syscalls: Option<Syscalls>,
+    /// Why they were not, although they were to be.
+    pub syscalls_why: Option<String>,
     /// Its memory at the end.
     pub peak_rss_bytes: Option<u64>,
     /// The share of a core it used while it was *not* asked anything. Servers share a core, so
@@ -157,6 +162,7 @@ impl Entrant {
             cpu: Cpu::default(),
             latency: None,
             syscalls: None,
+            syscalls_why: None,
             peak_rss_bytes: None,
             idle_share: 0.0,
             paused: false,
@@ -234,7 +240,10 @@ impl Entrant {
         if rules.count_syscalls {
             let counted = syscalls::count(server.pid(), || Ok(worker.slice(rules.slice)?.messages));
             // Best effort: perf is a guest here, and no figure but its own depends on it.
-            self.syscalls = counted.ok().flatten();
+            match counted {
+                Ok(syscalls) => self.syscalls = Some(syscalls),
+                Err(error) => self.syscalls_why = Some(format!("{error:#}")),
+            }
         }
         self.running = None;
     }
@@ -269,28 +278,73 @@ fn explained(mut server: Server, error: &anyhow::Error) -> String {
     server.explain(format!("{error:#}"))
 }
 
-/// Runs a slice, and the server's bill for it.
+/// Runs a slice, and the server's bill for it. One in which nothing comes back is run again: a machine
+/// that is busy elsewhere may take the core away for longer than a datagram is waited for.
 pub(crate) fn billed(
     server: &Server,
-    slice: impl FnOnce() -> Result<Slice>,
+    mut slice: impl FnMut() -> Result<Slice>,
 ) -> Result<(Slice, Cpu)> {
-    let gone = || anyhow::anyhow!("it is gone");
-    let before = meter::cpu(server.pid()).ok_or_else(gone)?;
-    let slice = slice()?;
-    thread::sleep(SETTLE);
-    let after = meter::cpu(server.pid()).ok_or_else(gone)?;
-    let cpu = Cpu {
-        total: after.total.saturating_sub(before.total),
-        user: after.user.saturating_sub(before.user),
-        system: after.system.saturating_sub(before.system),
-    };
-    anyhow::ensure!(slice.messages > 0, "not one message came back in a slice");
-    Ok((slice, cpu))
+    answered(|| {
+        let gone = || anyhow::anyhow!("it is gone");
+        let before = meter::cpu(server.pid()).ok_or_else(gone)?;
+        let slice = slice()?;
+        thread::sleep(SETTLE);
+        let after = meter::cpu(server.pid()).ok_or_else(gone)?;
+        let cpu = Cpu {
+            total: after.total.saturating_sub(before.total),
+            user: after.user.saturating_sub(before.user),
+            system: after.system.saturating_sub(before.system),
+        };
+        Ok((slice, cpu))
+    })
+}
+
+/// The first of a few slices in which anything came back.
+fn answered(mut slice: impl FnMut() -> Result<(Slice, Cpu)>) -> Result<(Slice, Cpu)> {
+    for _ in 0..SILENT_SLICES_MAX {
+        let took = slice()?;
+        if took.0.messages > 0 {
+            return Ok(took);
+        }
+    }
+    anyhow::bail!("not one message came back in {SILENT_SLICES_MAX} slices")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slice_without_an_answer_is_run_again() {
+        let slice = |messages| Slice {
+            messages,
+            lost: 1,
+            elapsed: SETTLE,
+            p50_ns: 1,
+            p99_ns: 1,
+            late_p99_ns: 0,
+            own_cpu: SETTLE,
+        };
+        let mut left = 3;
+        let found = answered(|| {
+            left -= 1;
+            Ok((slice(u64::from(left == 0)), Cpu::default()))
+        });
+        assert_eq!(found.expect("the third is answered").0.messages, 1);
+        let mut asked = 0;
+        let none = answered(|| {
+            asked += 1;
+            Ok((slice(0), Cpu::default()))
+        });
+        assert!(none.is_err_and(|why| why.to_string().starts_with("not one message came back")));
+        assert_eq!(asked, SILENT_SLICES_MAX, "nobody is asked for ever");
+        let mut asked = 0;
+        let failed = answered(|| {
+            asked += 1;
+            anyhow::bail!("it broke")
+        });
+        assert!(failed.is_err() && asked == 1, "what failed is not asked again");
+    }
 
     #[test]
     fn everyone_has_every_turn_equally_often() {

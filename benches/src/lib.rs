@@ -22,6 +22,7 @@
 //!   paired      from slices to ratios, intervals, verdicts     pure arithmetic
 //!   instructions   counts a server's instructions, by callgrind
 //!   case        what is asked: connections, depth, size        pure data
+//!   redact      what a record does not tell others         pure
 //!   record      one rank's result as a file                    knows load's words
 //!   merge       several ranks' results as one                  pure arithmetic
 //!   hgrm        a distribution as HdrHistogram's tools plot it
@@ -49,6 +50,7 @@ pub mod models;
 pub mod outlet;
 pub mod paired;
 pub mod record;
+pub mod redact;
 pub mod report;
 pub mod result;
 pub mod roster;

@@ -255,6 +255,9 @@ pub struct Measured {
     pub latency: Option<Latency>,
     /// System calls, counted in a slice of its own that is in no other figure.
     pub syscalls: Option<Syscalls>,
+    /// Why they are not counted, where it was not for all servers: see [`Run::syscalls_counted_by`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syscalls_why: Option<String>,
     /// The most memory it ever had resident in this case, all its processes together; pages shared
     /// between them count once for each.
     pub peak_rss_bytes: Option<u64>,
@@ -393,12 +396,13 @@ pub struct Round {
 }
 
 impl Record {
-    /// Writes it, so that a reader never sees half of it.
+    /// Writes it, so that a reader never sees half of it, and without the paths of this machine.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).context("a figure that JSON cannot hold")?;
+        let text = serde_json::to_string_pretty(&crate::redact::record(self))
+            .context("a figure that JSON cannot hold")?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let fresh = path.with_file_name(format!(".{name}.{}", std::process::id()));
         let written =

@@ -2,6 +2,8 @@
 //! they are called; how each is built is told in `roster/build.rs`, how it is run in `server`.
 
 mod build;
+mod extra;
+mod installed;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,7 @@ use crate::case::{Case, Transport};
 use crate::result::{self, Origin};
 pub use build::Builder;
 use build::Kit;
+pub use extra::{Extra, gathered};
 
 /// The yardstick, unless another is chosen.
 pub const REFERENCE: &str = "C edge";
@@ -71,7 +74,7 @@ pub struct Entry {
     language: Option<&'static str>,
     kit: Kit,
     /// Commands: `{program}` and `{datagrams}` are what is built for it, the rest as in `server`.
-    tcp: String,
+    tcp: Option<String>,
     udp: Option<String>,
     unix: Option<String>,
 }
@@ -81,7 +84,7 @@ pub struct Entry {
 pub struct Recipe {
     /// As a record has it, but for what it weighs.
     pub about: result::Server,
-    tcp: String,
+    tcp: Option<String>,
     udp: Option<String>,
     unix: Option<String>,
 }
@@ -99,7 +102,7 @@ pub fn all() -> Vec<Entry> {
             };
             let unix = (origin == Origin::C)
                 .then(|| format!("{{program}} {}", arguments.replace("{port}", "{path}")));
-            let tcp = format!("{{program}} {arguments}");
+            let tcp = Some(format!("{{program}} {arguments}"));
             let (name, what, language) = (name.to_owned(), what.to_owned(), Some(language));
             Entry { name, what, origin, language, kit, tcp, udp, unix }
         })
@@ -110,7 +113,7 @@ pub fn all() -> Vec<Entry> {
         origin: Origin::Model,
         language: Some("rust"),
         kit: Kit::Epollite,
-        tcp: format!("{{program}} echo -q --model {name} --tcp 127.0.0.1:{{port}}"),
+        tcp: Some(format!("{{program}} echo -q --model {name} --tcp 127.0.0.1:{{port}}")),
         udp: udp.then(|| format!("{{program}} echo -q --model {name} --udp 127.0.0.1:{{port}}")),
         unix: unix.then(|| format!("{{program}} echo -q --model {name} --unix {{path}}")),
     });
@@ -124,11 +127,21 @@ pub fn all() -> Vec<Entry> {
 /// # Errors
 /// A name that nobody has.
 pub fn select(names: &[String]) -> Result<Vec<Entry>> {
+    select_of(names, &[])
+}
+
+/// The same, where some of the names may be those of `extras`. All of these take part: those that are
+/// not named come last.
+///
+/// # Errors
+/// A name that nobody has.
+pub fn select_of(names: &[String], extras: &[Entry]) -> Result<Vec<Entry>> {
+    let all = || all().into_iter().chain(extras.iter().cloned());
     let mut chosen: Vec<Entry> = Vec::new();
     let mut add = |is_meant: &dyn Fn(&Entry) -> bool| {
         let before = chosen.len();
         let mut meant = 0;
-        for entry in all().into_iter().filter(|entry| is_meant(entry)) {
+        for entry in all().filter(|entry| is_meant(entry)) {
             meant += 1;
             if !chosen.iter().any(|other| other.name == entry.name) {
                 chosen.push(entry);
@@ -139,6 +152,7 @@ pub fn select(names: &[String]) -> Result<Vec<Entry>> {
     if names.is_empty() {
         add(&|entry| entry.origin != Origin::Model || USUAL_MODELS.contains(&entry.name.as_str()));
     }
+    let unnamed = extras.iter().filter(|extra| !names.contains(&extra.name));
     for name in names {
         let found = match name.as_str() {
             "all" => add(&|_| true),
@@ -147,38 +161,30 @@ pub fn select(names: &[String]) -> Result<Vec<Entry>> {
             name => add(&|entry| entry.name == name),
         };
         if !found {
-            let known: Vec<String> = all().into_iter().map(|entry| entry.name).collect();
+            let known: Vec<String> = all().map(|entry| entry.name).collect();
             bail!(
                 "no server is called '{name}'; there are models, peers, all, {}",
                 known.join(", ")
             );
         }
     }
+    chosen.retain(|entry| !unnamed.clone().any(|extra| extra.name == entry.name));
+    chosen.extend(unnamed.cloned());
     Ok(chosen)
 }
 
-/// Somebody else's server: `NAME=COMMAND`, with `{port}` in the command.
-///
-/// # Errors
-/// When it is not of that form.
-pub fn extra(text: &str) -> Result<Entry, String> {
-    let (name, command) = text.split_once('=').unwrap_or_default();
-    if name.is_empty() || !command.contains("{port}") {
-        return Err("it takes NAME=COMMAND, and the command must contain {port}".to_owned());
+impl Entry {
+    /// Its commands, as a reader may see them: the one for TCP, or whichever there are.
+    fn commands(&self) -> String {
+        let others = || [&self.udp, &self.unix].into_iter().flatten().cloned().collect::<Vec<_>>();
+        self.tcp.clone().unwrap_or_else(|| others().join("; "))
     }
-    if shlex::split(command).is_none() {
-        return Err(format!("a quote is left open in `{command}`"));
+
+    /// What of its tools is missing here, in one line, if something is.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        installed::missing(self.kit)
     }
-    Ok(Entry {
-        name: name.to_owned(),
-        what: "given by --extra".to_owned(),
-        origin: Origin::Extra,
-        language: None,
-        kit: Kit::None,
-        tcp: command.to_owned(),
-        udp: None,
-        unix: None,
-    })
 }
 
 impl Recipe {
@@ -196,14 +202,23 @@ impl Recipe {
     /// # Errors
     /// What it cannot do, in words.
     pub fn command(&self, case: &Case) -> Result<&str, String> {
-        match case.transport {
-            Transport::Tcp => Ok(&self.tcp),
-            Transport::Udp => self.udp.as_deref().ok_or_else(|| "it has no UDP".to_owned()),
-            Transport::Unix => {
-                self.unix.as_deref().ok_or_else(|| "it has no Unix sockets".to_owned())
-            }
-        }
+        let (command, what) = match case.transport {
+            Transport::Tcp => (&self.tcp, "TCP"),
+            Transport::Udp => (&self.udp, "UDP"),
+            Transport::Unix => (&self.unix, "Unix sockets"),
+        };
+        command.as_deref().ok_or_else(|| match (self.about.origin, case.transport) {
+            (Origin::Extra, Transport::Tcp) => said_by_extra("TCP", "COMMAND {port}"),
+            (Origin::Extra, Transport::Udp) => said_by_extra("UDP", "udp:COMMAND {port}"),
+            (Origin::Extra, Transport::Unix) => said_by_extra("Unix sockets", "COMMAND {path}"),
+            _ => format!("it has no {what}"),
+        })
     }
+}
+
+/// Why a server of `--extra` is not asked: not what it cannot do, but what we were not told.
+fn said_by_extra(what: &str, how: &str) -> String {
+    format!("--extra has no command for {what}: NAME='{how}' would be one")
 }
 
 /// Where the sources of the peers are.

@@ -1,7 +1,7 @@
 //! How many system calls a server makes, counted by the kernel's own tracepoints through perf: no
 //! ptrace, which slows a server down until it makes fewer of them. It knows perf, not servers.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -58,8 +58,8 @@ const TRACEPOINTS: &str = "/sys/kernel/tracing/events";
 /// Why system calls cannot be counted here, if they cannot.
 #[must_use]
 pub fn obstacle() -> Option<String> {
-    if std::fs::read_dir(TRACEPOINTS).is_err() {
-        return Some(format!("not counted: {TRACEPOINTS} is not to be read (it takes root)"));
+    if let Err(error) = std::fs::read_dir(TRACEPOINTS) {
+        return Some(unreadable(&error));
     }
     let perf = Command::new("perf")
         .args(["stat", "-x,", "-e", "raw_syscalls:sys_enter", "true"])
@@ -74,23 +74,38 @@ pub fn obstacle() -> Option<String> {
     }
 }
 
+/// What the kernel's tracepoints being out of reach comes from.
+fn unreadable(error: &std::io::Error) -> String {
+    match error.kind() {
+        // The folder is there on every kernel that has them, and empty until it is mounted.
+        ErrorKind::NotFound => "not counted: tracefs is not mounted \
+                                (mount -t tracefs tracefs /sys/kernel/tracing)"
+            .to_owned(),
+        ErrorKind::PermissionDenied => {
+            format!("not counted: {TRACEPOINTS} is not to be read (it takes root)")
+        }
+        _ => format!("not counted: {TRACEPOINTS}: {error}"),
+    }
+}
+
 /// Counts what the family of `root` does while `work` runs, which returns how many messages that
-/// was. `Ok(None)` when it has too many threads for that.
+/// was.
 ///
 /// # Errors
-/// When perf fails, or `work` does.
-pub fn count(root: Pid, work: impl FnOnce() -> Result<u64>) -> Result<Option<Syscalls>> {
+/// When it has too many threads for that, perf fails, or `work` does.
+pub fn count(root: Pid, work: impl FnOnce() -> Result<u64>) -> Result<Syscalls> {
     let threads = meter::threads(root);
-    if threads > COUNTED_THREADS_MAX {
-        return Ok(None);
-    }
+    ensure!(
+        threads <= COUNTED_THREADS_MAX,
+        "it has {threads} threads, and perf counts those of {COUNTED_THREADS_MAX}"
+    );
     let pids: Vec<String> = meter::family(root).iter().map(Pid::to_string).collect();
     let mut perf = Perf::attach(&events(threads <= NAMED_THREADS_MAX), &pids.join(","))?;
     perf.say("enable")?;
     let messages = work();
     perf.say("disable")?;
     let counts = perf.finish()?;
-    Ok(Some(per_message(&counts, messages?)))
+    Ok(per_message(&counts, messages?))
 }
 
 /// Raw and, if wanted, each by its name.
@@ -220,6 +235,17 @@ fn float(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_keeps_the_tracepoints_out_of_reach_is_told_apart() {
+        for (kind, why) in [
+            (ErrorKind::NotFound, "tracefs is not mounted"),
+            (ErrorKind::PermissionDenied, "it takes root"),
+        ] {
+            let said = unreadable(&kind.into());
+            assert!(said.starts_with("not counted: ") && said.contains(why), "{said}");
+        }
+    }
 
     #[test]
     fn counts_are_read_and_shared_out() {

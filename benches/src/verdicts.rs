@@ -72,6 +72,7 @@ fn measured(index: usize, entrant: &Entrant, samples: &[Vec<Sample>]) -> Measure
         load_cpu_ratio: load_cpu(&entrant.rounds),
         latency: entrant.latency.clone(),
         syscalls: entrant.syscalls.clone(),
+        syscalls_why: entrant.syscalls_why.clone(),
         peak_rss_bytes: entrant.peak_rss_bytes,
         idle_share: entrant.idle_share,
         paused_between: entrant.paused,

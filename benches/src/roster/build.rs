@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Entry, Recipe, peers};
+use super::{Entry, Recipe, installed, peers};
 use crate::result;
 
 /// What a server is made with.
@@ -90,14 +90,14 @@ impl Builder {
         let fill = |command: &String| {
             command.replace("{program}", &built.program).replace("{datagrams}", &built.datagrams)
         };
-        let tcp = fill(&entry.tcp);
+        let tcp = entry.tcp.as_ref().map(fill);
         let about = result::Server {
             name: entry.name.clone(),
             origin: entry.origin,
             what: entry.what.clone(),
             language: entry.language.map(str::to_owned),
             version: built.version.clone(),
-            command: entry.tcp.replace("{program}", shown(&built)),
+            command: entry.commands().replace("{program}", shown(&built)),
             binary_bytes: built.binary.as_deref().and_then(|path| self.stripped_bytes(path)),
             crates: built.crates,
             idle: None,
@@ -107,6 +107,9 @@ impl Builder {
     }
 
     fn make(&self, kit: Kit) -> Result<Built> {
+        if let Some(missing) = installed::missing(kit).filter(|_| self.is_to_be_built(kit)) {
+            bail!(missing);
+        }
         match kit {
             Kit::Epollite => self.epollite(),
             Kit::Yardstick => {
@@ -139,9 +142,15 @@ impl Builder {
         }
     }
 
+    /// Whether tools are needed: the program to compare may be there.
+    fn is_to_be_built(&self, kit: Kit) -> bool {
+        kit != Kit::Epollite || self.epollite.is_none()
+    }
+
     fn epollite(&self) -> Result<Built> {
         if let Some(program) = &self.epollite {
-            return Built::of(program.clone());
+            let version = says(&text(program)?, &["--version"]).ok();
+            return Ok(Built { version, ..Built::of(program.clone())? });
         }
         let root = peers().join("../../Cargo.toml");
         let root = text(&root)?;
@@ -165,8 +174,6 @@ impl Builder {
     }
 
     fn cc(&self, name: &str, library: Option<&str>) -> Result<PathBuf> {
-        let compiler = std::env::var("CC").ok().filter(|it| !it.is_empty());
-        let compiler = compiler.unwrap_or_else(|| "cc".to_owned());
         let (source, program) = (peers().join(format!("{name}.c")), self.folder.join(name));
         // Under a name of our own first: a program that another run is using cannot be written
         // to, but it can be replaced.
@@ -175,7 +182,7 @@ impl Builder {
         let (source, fresh_text) = (text(&source)?, text(&fresh)?);
         let mut arguments = vec!["-O2", "-Wall", "-Wextra", "-o", &fresh_text, &source];
         arguments.extend(library.as_deref());
-        run(&compiler, &arguments)?;
+        run(&compiler(), &arguments)?;
         std::fs::rename(&fresh, &program).context("cannot put it in its place")?;
         Ok(program)
     }
@@ -195,6 +202,11 @@ impl Built {
     }
 }
 
+/// The C compiler: `cc`, or what `CC` names.
+pub(super) fn compiler() -> String {
+    std::env::var("CC").ok().filter(|it| !it.is_empty()).unwrap_or_else(|| "cc".to_owned())
+}
+
 /// Where cargo puts what it builds from the manifest in `folder`, which is beside the peers.
 fn target(folder: &str) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")
@@ -209,8 +221,7 @@ fn shown(built: &Built) -> &str {
 
 fn python(module: &str) -> Result<Built> {
     let version = if module == "uvloop" {
-        says("python3", &["-c", "import uvloop; print('uvloop', uvloop.__version__)"])
-            .context("python3 has no uvloop")?
+        says("python3", &["-c", "import uvloop; print('uvloop', uvloop.__version__)"])?
     } else {
         says("python3", &["--version"])?
     };
