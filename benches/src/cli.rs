@@ -23,6 +23,7 @@ use clap_complete::Shell;
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::outlet;
+use crate::table::WIDTH;
 
 /// No server, or no means to load it.
 const UNAVAILABLE: u8 = 69;
@@ -32,7 +33,7 @@ const USAGE: u8 = 2;
 
 /// Measures echo servers, and tells the truth about them.
 #[derive(Debug, Parser)]
-#[command(name = "epollite-bench", version)]
+#[command(name = "epollite-bench", version, term_width = WIDTH)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -136,7 +137,7 @@ fn run(cli: Cli) -> ExitCode {
 
 /// One clear line on standard error.
 fn complain(why: impl std::fmt::Display) {
-    outlet::write_err(&format!("epollite-bench: {why}\n"));
+    outlet::complain(&why.to_string());
 }
 
 #[cfg(test)]

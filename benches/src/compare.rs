@@ -90,7 +90,7 @@ fn run(args: &Args) -> Result<u8> {
         }
     }
     session.is_interrupted();
-    let shown = table::servers(&session.record);
+    let shown = table::servers(&session.record) + &table::concluded(&session.record);
     session.show(&shown)?;
     session.write()?;
     Ok(session.code())
@@ -138,5 +138,5 @@ fn list() -> String {
         format!("  {:14}{}\n{}", entry.name, entry.what, missing.unwrap_or_default())
     };
     let servers: String = roster::all().iter().map(line).collect();
-    format!("Servers:\n{servers}{}", cases_help())
+    table::folded(&format!("Servers:\n{servers}{}", cases_help()))
 }

@@ -23,11 +23,11 @@ use std::sync::Mutex;
 use std::thread;
 
 use anyhow::{Context, Result};
-use comfy_table::{CellAlignment, Table, presets};
 
 use crate::outlet;
 use crate::roster::{self, Builder, Recipe};
 use crate::session;
+use crate::table::Grid;
 pub use baseline::{Baseline, Figure, Finding, Verdict};
 use questions::Question;
 
@@ -117,13 +117,13 @@ fn run(args: &Args) -> Result<u8> {
 fn verdict(before: &Baseline, now: &Baseline, findings: &[Finding]) -> u8 {
     let others = before.other_tools(now);
     for (name, was, is) in &others {
-        session::complain(&format!("the baseline was counted with {name} {was}, this is {is}"));
+        outlet::complain(&format!("the baseline was counted with {name} {was}, this is {is}"));
     }
     let mut code = 0;
     for finding in findings.iter().filter(|finding| finding.verdict != Verdict::Same) {
         let is_failure = finding.verdict.is_failure() && others.is_empty();
         let weight = if is_failure || finding.verdict == Verdict::Fell { "" } else { "warning: " };
-        session::complain(&format!("{weight}{finding}"));
+        outlet::complain(&format!("{weight}{finding}"));
         if is_failure {
             code = GREW;
         }
@@ -168,21 +168,14 @@ fn figures(recipes: &[Recipe], cases: &[Question]) -> Result<Vec<Figure>> {
 }
 
 fn table(findings: &[Finding]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["case", "server", "was", "is", "change"]);
+    let mut table = Grid::new(["case", "server", "was", "is", "change"]);
     for finding in findings {
         let figure = |value: Option<f64>| value.map_or("-".to_owned(), |it| format!("{it:.1}"));
         let change = finding.change().map_or(String::new(), |it| format!("{:+.1} %", it * 100.0));
-        let (case, server) = (&finding.case, &finding.server);
-        table.add_row([case, server, &figure(finding.was), &figure(finding.is), &change]);
+        let (case, server) = (finding.case.clone(), finding.server.clone());
+        table.add(vec![case, server, figure(finding.was), figure(finding.is), change]);
     }
-    for column in 2..5 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    format!("User-space instructions of the server for each echo:\n\n{table}\n")
+    format!("User-space instructions of the server for each echo:\n\n{}\n", table.render())
 }
 
 fn usual_baseline() -> PathBuf {

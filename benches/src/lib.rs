@@ -4,6 +4,7 @@
 //!   main, cli   arguments, order of events, what is printed
 //!   compare, models, session   who is compared, with what, when
 //!   table       the tables for people                          knows the record
+//!   conclusion  what it comes to, in a few sentences           knows the record
 //!   report      a page and its plots from records              knows the record
 //!   result      the record: what a run found, as data          pure data
 //!   contest     interleaves slices of several servers          knows worker and server
@@ -18,6 +19,7 @@
 //!   roster      who there is, and how each is built            knows peers and the C yardstick
 //!   machine     what it ran on
 //!   outlet      where what was found goes
+//!   progress    what is shown while one waits
 //!   interrupt   whether somebody has asked for the end
 //!   paired      from slices to ratios, intervals, verdicts     pure arithmetic
 //!   instructions   counts a server's instructions, by callgrind
@@ -37,6 +39,7 @@
 pub mod case;
 pub mod cli;
 pub mod compare;
+pub mod conclusion;
 pub mod contest;
 pub mod hgrm;
 pub mod instructions;
@@ -49,6 +52,7 @@ pub mod meter;
 pub mod models;
 pub mod outlet;
 pub mod paired;
+mod progress;
 pub mod record;
 pub mod redact;
 pub mod report;

@@ -71,7 +71,9 @@ fn run(args: &Args) -> Result<u8> {
         ran.with_context(|| format!("{connections} connections"))?;
     }
     session.is_interrupted();
-    let shown = table::legend(session.record.run.rounds) + &table::models(&session.record);
+    let shown = table::legend(session.record.run.rounds)
+        + &table::models(&session.record)
+        + &table::concluded(&session.record);
     session.show(&shown)?;
     session.write()?;
     Ok(session.code())

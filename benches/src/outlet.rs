@@ -22,6 +22,11 @@ pub(crate) fn write_err(text: &str) {
     let _ = write_all(io::stderr().as_fd(), text.as_bytes());
 }
 
+/// One line on standard error.
+pub(crate) fn complain(why: &str) {
+    write_err(&format!("epollite-bench: {why}\n"));
+}
+
 /// Writes it all. Whether a descriptor blocks is for whoever opened it to say, and others may share
 /// it: where one does not, room is waited for.
 fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {

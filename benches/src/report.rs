@@ -7,6 +7,7 @@
 //!   markdown    the same page, for a repository
 //!   facts       what is said in words
 //!   chart       lines over two axes, names at their ends      rows   a row for each server
+//!   multiples   many of them, each in a small plot
 //!   view        who is who, figures as people read them         knows the record
 //!   palette     which server has which colour
 //!   html svg    elements, escaped      labels, scale   pure arithmetic      plot   pure data
@@ -23,6 +24,7 @@ mod labels;
 mod latency;
 mod markdown;
 mod matrix;
+mod multiples;
 mod page;
 mod palette;
 mod plot;
@@ -70,7 +72,7 @@ pub fn main(args: &Args) -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            outlet::write_err(&format!("epollite-bench: {error:#}\n"));
+            outlet::complain(&format!("{error:#}"));
             ExitCode::from(USAGE)
         }
     }

@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::case::Case;
 use crate::contest::{self, Rules};
+use crate::interrupt;
+use crate::outlet::{self, complain};
+use crate::progress::{bar, took};
 use crate::result::{Absent, Kind, Record, Run, SCHEMA, Status};
 use crate::roster::{self, Builder, Entry, Recipe};
 use crate::server::{self, Cores};
-use crate::{interrupt, outlet};
 use crate::{knee, machine, syscalls, verdicts, weigh};
 
 /// No server, or no means to ask it.
@@ -36,11 +38,6 @@ pub(crate) fn ended(result: Result<u8>) -> ExitCode {
 pub(crate) fn usage(error: &anyhow::Error) -> u8 {
     complain(&format!("{error:#}"));
     2
-}
-
-/// One line on standard error.
-pub(crate) fn complain(why: &str) {
-    outlet::write_err(&format!("epollite-bench: {why}\n"));
 }
 
 /// Whether anybody is called as `--reference` says, which is no question of what is here.
@@ -362,18 +359,6 @@ const fn usual_rounds(kind: Kind) -> u16 {
         Kind::Compare => 24,
         Kind::Models => 12,
     }
-}
-
-/// How long something took, for whoever waits.
-fn took(what: &str, start: Instant) {
-    outlet::write_err(&format!("{what}: {:.0} s\n", start.elapsed().as_secs_f64()));
-}
-
-/// Progress on stderr, when that is a terminal.
-fn bar(steps: u64, what: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:>10} {wide_bar} {pos}/{len} {eta} {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(steps).with_style(style).with_prefix(what.to_owned())
 }
 
 fn slice(text: &str) -> Result<Duration, String> {

@@ -1,55 +1,57 @@
 //! What a reader at a terminal gets: a record as tables. It measures nothing and judges nothing.
 
+mod grid;
 mod knee;
 
 use std::fmt::Write;
 
-use comfy_table::{CellAlignment, Table, presets};
-
+use crate::conclusion;
 use crate::paired::Verdict;
 use crate::result::{Case, Idle, Measured, Outcome, Ratio, Record, Server, Status};
 use crate::verdicts::ROUNDS_MIN;
+pub(crate) use grid::{Grid, WIDTH, folded};
 pub use knee::knee;
 
 /// The explanation that stands above the tables.
 #[must_use]
 pub fn legend(rounds: usize) -> String {
     let interval = if rounds < ROUNDS_MIN {
-        "[least, greatest]:\ntoo few for an interval, and so for any verdict"
+        "[least, greatest]:\ntoo few for an interval, and so for any verdict; it takes 6"
     } else {
         "[95% interval]"
     };
     format!(
         "Ratios to the reference: median of {rounds} paired rounds {interval}.\n\
-         CPU is the server's own time a message. High rate and low CPU are good; when both cores\n\
-         are saturated, the CPU ratio is the one to read. A/A is a second copy of the reference:\n\
-         what it shows is noise, and nothing tighter means anything. Absolute figures are for this\n\
-         run only. p99 is of the closed loop, but for the knee.\n"
+         CPU is the server's own time a message. High rate and low CPU are good; when\n\
+         both cores are saturated, the CPU ratio is the one to read. A/A is a second\n\
+         copy of the reference: what it shows is noise, and nothing tighter means\n\
+         anything. Absolute figures are for this run only. p99 is of the closed loop,\n\
+         but for the knee.\n"
     )
 }
 
 /// The table of one case.
 #[must_use]
 pub fn case(case: &Case, record: &Record) -> String {
-    let mut table = plain(&[
+    let mut table = Grid::new([
         "server",
         "msg/s",
         "rate ratio",
+        "CPU ratio",
+        "verdict",
         "CPU ns/msg",
         "user",
-        "CPU ratio",
         "p99 µs",
         "calls/msg",
         "peak MB",
-        "verdict",
-    ]);
+    ])
+    .with_below("CPU ns/msg");
     for outcome in &case.results {
         if let Some(measured) = &outcome.measured {
-            table.add_row(row(outcome, measured, record));
+            table.add(row(outcome, measured, record));
         }
     }
-    align(&mut table);
-    let mut text = format!("\n{}: {}\n{table}\n", case.name, case.what);
+    let mut text = format!("\n{}: {}\n{}\n", case.name, case.what, table.render());
     // Writing to a String cannot fail.
     match &case.noise {
         Some(noise) => {
@@ -59,6 +61,10 @@ pub fn case(case: &Case, record: &Record) -> String {
         }
         None => text.push_str("  the A/A control failed: there are no ratios, and no verdicts\n"),
     }
+    if let Some(warning) = conclusion::warning(case) {
+        let _ = writeln!(text, "  warning: {warning}");
+    }
+    text += &uncounted(case, record);
     for ((status, why), names) in failed(case) {
         let what = match status {
             Status::NotAsked => "not asked: ",
@@ -81,6 +87,22 @@ pub fn case(case: &Case, record: &Record) -> String {
                 "  {name} used {percent:.0}% of its core while idle; stopped between slices"
             );
         }
+    }
+    folded(&text)
+}
+
+/// Why there are no calls in a table, or not of all servers.
+fn uncounted(case: &Case, record: &Record) -> String {
+    let without = case.results.iter().filter_map(|it| Some((it, it.measured.as_ref()?)));
+    let mut text = String::new();
+    for (outcome, measured) in without.filter(|(_, measured)| measured.syscalls.is_none()) {
+        // Writing to a String cannot fail.
+        let _ = match &measured.syscalls_why {
+            Some(why) => writeln!(text, "  calls/msg: {} was not counted: {why}", outcome.server),
+            // Who failed before the end was not counted, and no more is to be said of that.
+            None if outcome.status != Status::Whole => Ok(()),
+            None => return format!("  calls/msg: {}\n", record.run.syscalls_counted_by),
+        };
     }
     text
 }
@@ -122,13 +144,13 @@ fn row(outcome: &Outcome, measured: &Measured, record: &Record) -> Vec<String> {
         outcome.server.clone(),
         format!("{:.0}", measured.rate.median),
         ratio(&measured.rate_ratio),
+        ratio(&measured.cpu_ratio),
+        verdict(outcome, measured, record),
         format!("{:.0}", measured.cpu_ns.median),
         number(user.map(|percent| format!("{percent:.0}%"))),
-        ratio(&measured.cpu_ratio),
         number(measured.latency.as_ref().map(|latency| micros(latency.p99_ns))),
         number(measured.syscalls.as_ref().map(|calls| format!("{:.2}", calls.per_message))),
         number(measured.peak_rss_bytes.map(megabytes)),
-        verdict(outcome, measured, record),
     ]
 }
 
@@ -138,6 +160,9 @@ fn verdict(outcome: &Outcome, measured: &Measured, record: &Record) -> String {
     }
     if outcome.server == record.control {
         return "the noise".to_owned();
+    }
+    if !conclusion::has_verdicts(record) {
+        return "too few rounds".to_owned();
     }
     let word = |ratio: &Option<Ratio>, higher: &str, lower: &str| {
         let verdict = ratio.map_or(Verdict::NoDifference, |ratio| ratio.verdict);
@@ -150,7 +175,7 @@ fn verdict(outcome: &Outcome, measured: &Measured, record: &Record) -> String {
     let rate = word(&measured.rate_ratio, "faster", "slower");
     let cpu = word(&measured.cpu_ratio, "more CPU", "less CPU");
     let said: Vec<String> = rate.into_iter().chain(cpu).collect();
-    if said.is_empty() { "no difference shown".to_owned() } else { said.join(", ") }
+    if said.is_empty() { "no difference".to_owned() } else { said.join(", ") }
 }
 
 /// What does not depend on a case: memory with silent connections, sizes, packages, versions.
@@ -158,16 +183,22 @@ fn verdict(outcome: &Outcome, measured: &Measured, record: &Record) -> String {
 pub fn servers(record: &Record) -> String {
     let silent = format!("B/idle ({})", record.run.idle_connections);
     let mut table =
-        plain(&["server", &silent, "empty MB", "binary kB", "packages", "version", "what"]);
+        Grid::new(["server", &silent, "empty MB", "binary kB", "packages", "version", "what"])
+            .with_below("what");
     for server in &record.servers {
-        table.add_row(about(server));
+        table.add(about(server));
     }
-    align(&mut table);
-    let mut text = format!("\nthe servers\n{table}\n");
+    let mut text = format!("\nthe servers\n{}\n", table.render());
     for absent in &record.absent {
         let _ = writeln!(text, "  not here: {}: {}", absent.name, absent.why);
     }
-    text
+    folded(&text)
+}
+
+/// What the run comes to, as the page says it too.
+#[must_use]
+pub fn concluded(record: &Record) -> String {
+    folded(&format!("\nconclusion\n  {}\n", conclusion::of(record)))
 }
 
 fn about(server: &Server) -> Vec<String> {
@@ -202,7 +233,7 @@ pub fn models(record: &Record) -> String {
     for (title, figure) in figures {
         let mut header = vec!["model".to_owned()];
         header.extend(record.cases.iter().map(|case| case.connections.to_string()));
-        let mut table = plain(&header.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut table = Grid::new(header);
         for server in &record.servers {
             let mut row = vec![server.name.clone()];
             row.extend(record.cases.iter().map(|case| {
@@ -215,12 +246,12 @@ pub fn models(record: &Record) -> String {
                     _ => "-".to_owned(),
                 }
             }));
-            table.add_row(row);
+            table.add(row);
         }
-        align(&mut table);
-        let _ = writeln!(text, "\n{title}, by connections\n{table}");
+        let _ = write!(text, "\n{title}, by connections\n{}", table.render());
     }
-    text + &breaks(record)
+    let noisy = conclusion::warnings(record).into_iter().map(|it| format!("  warning: {it}\n"));
+    folded(&(text + &noisy.collect::<String>() + &breaks(record)))
 }
 
 /// A model is called too slow when it is shown to be slower, and this much.
@@ -262,26 +293,6 @@ fn breaks(record: &Record) -> String {
         let _ = writeln!(text, "  nowhere up to here: {}", whole.join(", "));
     }
     text
-}
-
-fn plain(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header.to_vec());
-    table
-}
-
-/// Figures stand to the right, the first column and the last ones, words, to the left.
-fn align(table: &mut Table) {
-    let words = ["server", "model", "verdict", "version", "what"];
-    let header: Vec<String> = table
-        .header()
-        .map(|header| header.cell_iter().map(comfy_table::Cell::content).collect())
-        .unwrap_or_default();
-    for (column, title) in table.column_iter_mut().zip(header) {
-        if !words.contains(&title.as_str()) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
 }
 
 fn interval(ratio: &Ratio) -> String {

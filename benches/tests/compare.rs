@@ -3,6 +3,8 @@
 
 #[path = "compare/endings.rs"]
 mod endings;
+#[path = "compare/own.rs"]
+mod own;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -13,3 +13,5 @@ mod hostile;
 mod pictures;
 #[path = "report/support.rs"]
 mod support;
+#[path = "report/words.rs"]
+mod words;

@@ -24,18 +24,24 @@ use crate::units;
 
 /// Why a run did not come to an end of its own.
 const EXIT_CODES: &str = "\
-Exit codes: 0; 1 a wrong echo, or --fail-if; 2 bad arguments; 69 no server, or it went away, or a
-limit of this machine. Whatever was measured by then is printed.
+Exit codes: 0; 1 a wrong echo, or --fail-if; 2 bad arguments; 69 no server, or
+it went away, or a limit of this machine. Whatever was measured by then is
+printed.
 
-Ranks: an engine that starts several says who is who, in EPL_RANK and EPL_SIZE,
-OMPI_COMM_WORLD_RANK and _SIZE, SLURM_PROCID and SLURM_NTASKS, or JOB_COMPLETION_INDEX and EPL_SIZE.
-Each takes the whole load that is said; --out DIR leaves a file for `epollite-bench merge DIR`.";
+Ranks: an engine that starts several sets rank and size in EPL_RANK and
+EPL_SIZE, OMPI_COMM_WORLD_RANK and _SIZE, SLURM_PROCID and SLURM_NTASKS, or
+JOB_COMPLETION_INDEX and EPL_SIZE. Each takes the whole load; --out DIR leaves
+a file for `epollite-bench merge DIR`.
+
+A variable of the environment that is empty is not set, and the command line
+wins over the environment.";
 
 /// Loads one echo server and checks every byte that comes back.
 #[derive(Debug, Parser)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Args {
-    /// The server: 127.0.0.1:7777, [::1]:7777, or a Unix socket's path or @name.
+    /// The server: 127.0.0.1:7777, [::1]:7777, [fe80::1%eth0]:7777, a host name with a port (each of
+    /// its addresses is tried), or a Unix socket's path or @name.
     #[arg(env = "EPL_ADDR")]
     addr: OsString,
     /// Datagrams instead of TCP.
@@ -100,7 +106,8 @@ pub(super) struct Args {
     hlog: Option<PathBuf>,
     #[command(flatten)]
     hgrm: Hgrm,
-    /// Exits 1 if this holds: p99>2ms, rate<100k, errors>0, lost>0. May be given more than once.
+    /// Exits 1 if this holds: p99>2ms, rate<100k, errors>0, lost>0, refused>0. May be given more than
+    /// once.
     #[arg(long = "fail-if", value_name = "EXPR")]
     fail_if: Vec<Condition>,
     /// Begins at this time: 2026-01-31T12:00:00Z, or seconds since 1970 as @1800000000.

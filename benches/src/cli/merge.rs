@@ -11,6 +11,7 @@ use super::hgrm::Hgrm;
 use super::{UNAVAILABLE, USAGE, complain, show};
 use crate::merge::{Merged, merge, read};
 use crate::outlet;
+use crate::table::folded;
 use crate::units::grouped;
 
 /// Adds up the results of several ranks of `load --out DIR`.
@@ -77,5 +78,5 @@ fn table(merged: &Merged) -> String {
             let _ = writeln!(text, "            {refused} their own machines refused to send");
         }
     }
-    text
+    folded(&text)
 }

@@ -2,10 +2,8 @@
 
 use std::fmt::Write;
 
-use comfy_table::presets::UTF8_BORDERS_ONLY;
-use comfy_table::{CellAlignment, Table};
-
 use crate::load::{Config, Cpu, Ending, Failure, Latency, Length, Pace, Report};
+use crate::table::{Grid, folded};
 use crate::units::{grouped, size, time};
 
 /// What was asked, what was counted, how long it took.
@@ -59,34 +57,30 @@ pub(super) fn report(report: &Report) -> String {
         (None, Some(pid)) => _ = writeln!(text, "server CPU  not known: process {pid} has ended"),
         (None, None) => {}
     }
-    text
+    folded(&text)
 }
 
 /// The table of latencies; beside them how late messages left, when it was for us to send them.
 pub(super) fn latencies(latency: &Latency, lag: Option<&Latency>) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
-    let heads = latency.percentiles.iter().filter(|(percent, _)| *percent < 100.0);
-    let heads = heads.map(|(percent, _)| format!("p{percent}"));
+    let within = || latency.percentiles.iter().filter(|(percent, _)| *percent < 100.0);
+    let heads = within().map(|(percent, _)| format!("p{percent}"));
     let edges = |edge: &str| edge.to_owned();
-    table.set_header(
+    let mut table = Grid::new(
         [edges(""), edges("min")].into_iter().chain(heads).chain([edges("max"), edges("mean")]),
-    );
+    )
+    .narrow();
     let mut row = |name: &str, of: &Latency| {
         let within = of.percentiles.iter().filter(|(percent, _)| *percent < 100.0);
         let within = within.map(|(_, nanos)| time(*nanos as f64));
         let ends = [time(of.max as f64), time(of.mean)];
         let begin = [name.to_owned(), time(of.min as f64)];
-        table.add_row(begin.into_iter().chain(within).chain(ends));
+        table.add(begin.into_iter().chain(within).chain(ends).collect());
     };
     row("latency", latency);
     if let Some(lag) = lag {
-        row("sent late", lag);
+        row("send lag", lag);
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    format!("{table}\n")
+    table.render()
 }
 
 fn asked(config: &Config) -> String {

@@ -2,6 +2,7 @@
 //! axes mean.
 
 use super::labels;
+use super::multiples;
 use super::plot::{ROW, Room, TEXT};
 use super::scale::Scale;
 use super::svg::{Anchor, Canvas, Picture, Point};
@@ -12,6 +13,9 @@ const LABEL: f64 = 13.5;
 
 /// More lines than these, and their bands are only just seen.
 const CROWD: usize = 6;
+
+/// More lines than these cannot be told apart, and each has a small plot of its own.
+const TOGETHER_MAX: usize = 8;
 
 /// How far a line runs on to its name.
 const LEADER: f64 = 20.0;
@@ -27,6 +31,7 @@ pub(super) struct Frame {
     pub(super) top: f64,
     pub(super) bottom: f64,
     width: f64,
+    room: Room,
 }
 
 /// An axis: its scale, what stands where, what it is.
@@ -63,11 +68,25 @@ pub(super) fn frame<'a>(room: Room, names: impl Iterator<Item = &'a str>) -> Fra
     let right = width - widest.min(if room == Room::Narrow { 112.0 } else { 144.0 });
     let least = if room == Room::Wide { 300.0 } else { 236.0 };
     let height = (LABEL * count(names.len())).max(least);
-    Frame { left: BESIDE, right, top: ROW + 6.0, bottom: ROW + 6.0 + height, width }
+    Frame { left: BESIDE, right, top: ROW + 6.0, bottom: ROW + 6.0 + height, width, room }
 }
 
-/// Draws it all.
+/// Draws it all: in one plot, or in many where these are too many for one.
 pub(super) fn draw(
+    view: View<'_>,
+    frame: &Frame,
+    across: &Axis<'_>,
+    up: &Axis<'_>,
+    lines: &[Line<'_>],
+) -> Picture {
+    if lines.len() > TOGETHER_MAX {
+        return multiples::draw(view, frame.room, across, up, lines);
+    }
+    together(view, frame, across, up, lines)
+}
+
+/// Draws it all in one plot, however many lines there are.
+pub(super) fn together(
     view: View<'_>,
     frame: &Frame,
     across: &Axis<'_>,
@@ -81,8 +100,10 @@ pub(super) fn draw(
     let heights: Vec<f64> = ends.iter().map(|end| end.1).collect();
     let heights = labels::spread(&heights, LABEL, frame.top, frame.bottom);
     canvas.open(if lines.len() > CROWD { "crowd" } else { "few" }, None);
-    // The first of them, the reference, is drawn last and lies on top.
-    for ((line, &end), height) in lines.iter().zip(&ends).zip(heights).rev() {
+    // The first of them, the reference, lies on top of the others; the reader's own on top of all.
+    let mut order: Vec<_> = lines.iter().zip(&ends).zip(heights).rev().collect();
+    order.sort_by_key(|((line, _), _)| view.is_own(line.server));
+    for ((line, &end), height) in order {
         let points: Vec<Point> = line.points.iter().map(place).collect();
         view.open(&mut canvas, "series", line.server);
         canvas.tip(&line.tip);

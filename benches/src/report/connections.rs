@@ -36,9 +36,11 @@ pub(super) fn plot(view: View<'_>) -> Plot {
     Plot {
         name: "rate-connections".to_owned(),
         title: "Rate by connections".to_owned(),
-        lead: "Messages a second, of this run only; the band is the 95 % interval of the median. \
-               A cross stands where a server broke."
-            .to_owned(),
+        lead: format!(
+            "Messages a second, of this run only; a band is the {} of the median. A cross stands where a \
+             server broke.",
+            view.interval_name()
+        ),
         drawn,
         table: Table { rows: rows(view, &cases), ..Table::new(&head) },
     }

@@ -7,6 +7,7 @@ use super::rows;
 use super::scale::{self, Scale};
 use super::svg::{Anchor, Canvas, Picture};
 use super::view::{self, View, count};
+use crate::conclusion;
 use crate::paired::Verdict;
 use crate::result::{Case, Measured};
 use crate::units;
@@ -19,7 +20,8 @@ pub(super) fn plot(view: View<'_>, case: &Case) -> Plot {
     } else {
         Ok(Drawn::half(|room| draw(view, &rows, room)))
     };
-    let mut table = Table::new(&["server", "CPU", "95 %", "user", "system", "verdict"]);
+    let mut table =
+        Table::new(&["server", "CPU", view.interval_name(), "user", "system", "verdict"]);
     for (server, measured) in &rows {
         let cpu = &measured.cpu_ns;
         let part = |part: Option<f64>| part.map_or("not known".to_owned(), units::time);
@@ -35,9 +37,11 @@ pub(super) fn plot(view: View<'_>, case: &Case) -> Plot {
     Plot {
         name: format!("cpu-{}", slug(&case.name)),
         title: format!("{}: CPU a message", case.name),
-        lead: "The server's own time: in its code (full) and in the kernel (pale), where they are \
-               known apart. The line is the 95 % interval of the whole."
-            .to_owned(),
+        lead: format!(
+            "The server's own time: in its code (full) and in the kernel (pale), where they are known \
+             apart. The line is the {} of the whole.",
+            view.interval_name()
+        ),
         drawn,
         table,
     }
@@ -48,10 +52,11 @@ fn verdict(view: View<'_>, server: &str, measured: &Measured) -> String {
     match measured.cpu_ratio {
         _ if view.is_reference(server) => "reference".to_owned(),
         _ if view.is_control(server) => "the noise".to_owned(),
+        Some(_) if !conclusion::has_verdicts(view.record) => "too few rounds".to_owned(),
         Some(ratio) => match ratio.verdict {
             Verdict::NoDifference => "no difference".to_owned(),
             found => {
-                let word = view::verdict(found, "more", "less");
+                let word = view.verdict(found, "more", "less");
                 format!("{word}, ×{}", view::factor(ratio.estimate.median))
             }
         },

@@ -128,7 +128,8 @@ fn draw_all(view: View<'_>, knee: &Knee, room: Room) -> Picture {
         },
         ..Line::default()
     });
-    chart::draw(view, &frame, &across, &up, &lines.collect::<Vec<_>>())
+    // Each by itself is the next plot.
+    chart::together(view, &frame, &across, &up, &lines.collect::<Vec<_>>())
 }
 
 /// What is said of a step.

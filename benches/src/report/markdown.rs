@@ -6,6 +6,7 @@ use super::matrix::{self, Figure};
 use super::page::{self, Section};
 use super::palette::Palette;
 use super::plot::{Plot, Table};
+use crate::conclusion;
 use crate::paired::Verdict;
 use crate::result::Record;
 
@@ -14,8 +15,10 @@ pub(super) fn write(records: &[Record], folder: &str) -> String {
     let palette = Palette::of(records);
     let sections = page::sections(records, &palette);
     let body: String = sections.iter().map(|it| section(it, folder)).collect();
+    let concluded = records.iter().map(|it| escape(&conclusion::of(it)) + "\n\n");
+    let concluded: String = concluded.collect();
     format!(
-        "# Echo servers, measured\n\n{}\n\nEvery figure here is from the JSON beside the pictures; \
+        "# Echo servers, measured\n\n{}\n\n{concluded}Every figure here is from the JSON beside the pictures; \
          `epollite-bench report` makes this page of it, and one in HTML with more.\n{body}",
         escape(&page::lead(records))
     )
@@ -26,6 +29,12 @@ fn section(section: &Section<'_>, folder: &str) -> String {
     let mut text = format!("\n## {}\n\n", escape(&page::title(record)));
     for failure in &record.run.failures {
         text += &format!("- failed: {}\n", escape(failure));
+    }
+    for warning in conclusion::warnings(record) {
+        text += &format!("- warning: {}\n", escape(&warning));
+    }
+    if text.contains("\n- ") {
+        text.push('\n');
     }
     if !record.cases.is_empty() {
         text += &ratios(record);
@@ -52,11 +61,16 @@ fn section(section: &Section<'_>, folder: &str) -> String {
 
 /// How the servers stand to the reference, over all cases.
 fn ratios(record: &Record) -> String {
+    let shows = if conclusion::has_verdicts(record) {
+        "**Bold** is a difference that the noise of the same run does not cover; the rest is *no \
+         difference shown*."
+    } else {
+        "There are too few rounds for any verdict."
+    };
     let [cpu, rate] = [matrix(record, |it| it.cpu_ratio), matrix(record, |it| it.rate_ratio)];
     format!(
-        "Ratios to {}: the median of {} paired rounds. **Bold** is a difference that the noise of the \
-         same run does not cover; the rest is *no difference shown*. Where both cores are saturated \
-         the CPU ratio is the one to read.\n\n### CPU a message\n\n{}\n### Messages a second\n\n{}",
+        "Ratios to {}: the median of {} paired rounds. {shows} Where both cores are saturated the CPU \
+         ratio is the one to read.\n\n### CPU a message\n\n{}\n### Messages a second\n\n{}",
         escape(&record.reference),
         record.run.rounds,
         table(&cpu),

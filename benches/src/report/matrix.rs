@@ -4,6 +4,7 @@
 use super::html;
 use super::svg::escape;
 use super::view::{self, View};
+use crate::conclusion;
 use crate::paired::Verdict;
 use crate::result::{Measured, Ratio, Record, Server, Status};
 
@@ -40,12 +41,19 @@ pub(super) fn tables(view: View<'_>) -> String {
     }
     let rate = table(view, "Messages a second", |it| it.rate_ratio, Verdict::Higher);
     let cpu = table(view, "CPU a message", |it| it.cpu_ratio, Verdict::Lower);
+    let shows = if conclusion::has_verdicts(record) {
+        "Blue is better, orange is worse, grey shows no difference beyond the noise."
+    } else {
+        "There are too few rounds for any verdict."
+    };
     let how = format!(
-        "Ratios to {}. Blue is better, orange is worse, grey shows no difference beyond the noise. \
-         Where both cores are saturated, the CPU ratio is the one to read.",
+        "Ratios to {}. {shows} Where both cores are saturated, the CPU ratio is the one to read.",
         record.reference
     );
-    format!("{}<div class=\"matrix\">{rate}{cpu}</div>\n", html::element("p", "note", &how))
+    // The script, without which nothing can be hidden, shows it.
+    let hint = "<p class=\"note hint\" hidden>Click the name of a server in these tables to hide it in \
+                every plot, and again to show it.</p>\n";
+    format!("{}{hint}<div class=\"matrix\">{rate}{cpu}</div>\n", html::element("p", "note", &how))
 }
 
 fn table(view: View<'_>, title: &str, figure: Figure, good: Verdict) -> String {
@@ -58,9 +66,10 @@ fn table(view: View<'_>, title: &str, figure: Figure, good: Verdict) -> String {
          </tr></thead><tbody>\n"
     );
     for (number, server) in view.record.servers.iter().enumerate() {
+        let own = if view.is_own(&server.name) { " own" } else { "" };
         let (look, name) = (view.palette.look(&server.name), escape(&server.name));
         text += &format!(
-            "<tr><th scope=\"row\"><span class=\"who\" data-who=\"{number}\"><i class=\"plot\">\
+            "<tr><th scope=\"row\"><span class=\"who{own}\" data-who=\"{number}\"><i class=\"plot\">\
              <i class=\"swatch {look}\"></i></i>{name}</span></th>"
         );
         for Cell { text: said, verdict } in cells(view.record, server, figure) {

@@ -10,6 +10,7 @@ use super::plot::{Plot, slug};
 use super::svg::escape;
 use super::view::View;
 use super::{connections, cpu, dots, facts, html, knee, latency, matrix, ratios, syscalls};
+use crate::conclusion;
 use crate::result::{Case, Kind, Record};
 
 const PAGE: &str = include_str!("page.html");
@@ -43,6 +44,7 @@ pub(super) fn write(records: &[Record]) -> Result<String> {
     let texts = [
         ("title", "Echo servers, measured"),
         ("lead", &escape(&lead(records))),
+        ("conclusion", &concluded(records)),
         ("contents", &contents(&sections)),
         ("style", &style),
         ("body", &body),
@@ -112,6 +114,11 @@ pub(super) fn lead(records: &[Record]) -> String {
     )
 }
 
+/// What it all comes to: a paragraph for each record.
+fn concluded(records: &[Record]) -> String {
+    records.iter().map(|it| html::element("p", "conclusion", &conclusion::of(it))).collect()
+}
+
 fn contents(sections: &[Section<'_>]) -> String {
     if sections.len() < 2 {
         return String::new();
@@ -142,8 +149,9 @@ fn section(section: &Section<'_>) -> String {
     let record = view.record;
     let mut text = format!("<section class=\"record\" id=\"{place}\">\n");
     text += &html::element("h2", "", &title(record));
-    let failures: String =
-        record.run.failures.iter().map(|failure| html::element("li", "", failure)).collect();
+    let warnings = conclusion::warnings(record).into_iter().map(|it| format!("warning: {it}"));
+    let failures = record.run.failures.iter().cloned().chain(warnings);
+    let failures: String = failures.map(|failure| html::element("li", "", &failure)).collect();
     if !failures.is_empty() {
         text += &format!("<ul class=\"alerts\">\n{failures}</ul>\n");
     }

@@ -57,6 +57,7 @@ impl Palette {
 fn family(server: &Server) -> &'static str {
     let name = server.name.as_str();
     match (server.origin, server.language.as_deref()) {
+        (Origin::Extra, _) => "mine",
         (Origin::Model, _) if REACTOR.contains(&name) => "ours",
         (Origin::Model, _) if WAITING.contains(&name) => "other",
         (Origin::Model, _) => "many",

@@ -55,10 +55,17 @@ pub(super) fn plot(view: View<'_>, case: &Case) -> Plot {
         name: format!("ratios-{}", slug(&case.name)),
         title: format!("{}: against {}", case.name, view.record.reference),
         lead: format!(
-            "Ratios to {}: the median of {} paired rounds and its 95 % interval. The grey band is \
-             what its own second copy ({}) shows: an interval that touches the band, hollow and \
-             grey, shows no difference.",
-            view.record.reference, view.record.run.rounds, view.record.control
+            "Ratios to {}: the median of {} paired rounds and its {}. The grey band is what its own \
+             second copy ({}) shows: {}.",
+            view.record.reference,
+            view.record.run.rounds,
+            view.interval_name(),
+            view.record.control,
+            if crate::conclusion::has_verdicts(view.record) {
+                "an interval that touches the band, hollow and grey, shows no difference"
+            } else {
+                "with so few rounds nothing shows a difference, and all is hollow and grey"
+            }
         ),
         drawn,
         table: table(view, case),
@@ -78,7 +85,7 @@ fn table(view: View<'_>, case: &Case) -> Table {
             let ratio = outcome.measured.as_ref().and_then(panel.ratio);
             let said = match ratio {
                 Some(_) if view.is_control(&outcome.server) => "the noise".to_owned(),
-                Some(ratio) => view::verdict(ratio.verdict, panel.higher, panel.lower),
+                Some(ratio) => view.verdict(ratio.verdict, panel.higher, panel.lower),
                 None if view.is_reference(&outcome.server) => "the reference".to_owned(),
                 None => view::status(outcome.status).to_owned(),
             };
@@ -198,7 +205,7 @@ fn draw_row(
         None if view.is_reference(server) => "1, the reference".to_owned(),
         None => view::status(outcome.status).to_owned(),
     };
-    let verdict = ratio.map(|it| view::verdict(it.verdict, panel.higher, panel.lower));
+    let verdict = ratio.map(|it| view.verdict(it.verdict, panel.higher, panel.lower));
     let why = verdict.or(outcome.why.clone()).map(|it| format!("; {it}")).unwrap_or_default();
     canvas.tip(&format!("{server}: {}: {said}{why}", panel.title));
     let right = columns.value;

@@ -28,6 +28,11 @@ impl Scale {
         Self { is_log: false, low: 0.0, high, from, to }
     }
 
+    /// The same figures, from another place to another.
+    pub(super) fn between(&self, from: f64, to: f64) -> Self {
+        Self { from, to, ..*self }
+    }
+
     /// Where a figure is; beyond an end, that end.
     pub(super) fn at(&self, figure: f64) -> f64 {
         let share = if self.is_log {

@@ -83,6 +83,7 @@ function chooseCases(record) {
 
 function chooseServers(record) {
   const off = new Set();
+  for (const hint of record.querySelectorAll(".hint")) hint.hidden = false;
   for (const who of record.querySelectorAll(".who")) {
     const number = who.dataset.who;
     who.setAttribute("role", "button");

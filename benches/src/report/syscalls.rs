@@ -16,11 +16,20 @@ pub(super) fn plot(view: View<'_>, case: &Case, kinds: &[String]) -> Plot {
     let counted = view.measured(case).into_iter();
     let rows: Vec<(&str, &Syscalls)> =
         counted.filter_map(|(server, it)| Some((server, it.syscalls.as_ref()?))).collect();
+    let missed = || {
+        let measured = view.measured(case).into_iter();
+        measured.filter_map(|(server, it)| Some((server, it.syscalls_why.as_deref()?)))
+    };
     let drawn = if rows.is_empty() {
-        Err(format!(
-            "System calls were not counted in this case. How they are read: {}.",
-            view.record.run.syscalls_counted_by.trim_end_matches('.')
-        ))
+        let how = view.record.run.syscalls_counted_by.trim_end_matches('.');
+        Err(match missed().next() {
+            Some((server, why)) => {
+                format!("System calls were not counted in this case: {server}: {why}.")
+            }
+            None => {
+                format!("System calls were not counted in this case. How they are read: {how}.")
+            }
+        })
     } else {
         Ok(Drawn::half(|room| draw(view, &rows, kinds, room)))
     };
@@ -29,6 +38,9 @@ pub(super) fn plot(view: View<'_>, case: &Case, kinds: &[String]) -> Plot {
         let each = calls.kinds.iter().map(|it| format!("{} {:.3}", it.name, it.per_message));
         let each = each.collect::<Vec<_>>().join(", ");
         table.rows.push(vec![(*server).to_owned(), format!("{:.3}", calls.per_message), each]);
+    }
+    for (server, why) in missed() {
+        table.rows.push([server, "–", &format!("not counted: {why}")].map(str::to_owned).to_vec());
     }
     Plot {
         name: format!("syscalls-{}", slug(&case.name)),

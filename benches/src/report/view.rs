@@ -5,8 +5,9 @@ use super::labels;
 use super::palette::Palette;
 use super::plot::TEXT;
 use super::svg::Canvas;
+use crate::conclusion;
 use crate::paired::{Estimate, Verdict};
-use crate::result::{Case, Measured, Outcome, Record, Status};
+use crate::result::{Case, Measured, Origin, Outcome, Record, Status};
 
 /// A record and its looks.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +32,27 @@ impl<'a> View<'a> {
     /// Whether a server is the one that ratios are taken to.
     pub(super) fn is_reference(&self, server: &str) -> bool {
         self.record.reference == server
+    }
+
+    /// Whether it is the reader's own: it stands out in every plot.
+    pub(super) fn is_own(&self, server: &str) -> bool {
+        let mut servers = self.record.servers.iter();
+        servers.any(|it| it.name == server && it.origin == Origin::Extra)
+    }
+
+    /// What a verdict is called, given the words for more and for less.
+    pub(super) fn verdict(&self, verdict: Verdict, higher: &str, lower: &str) -> String {
+        match verdict {
+            _ if !conclusion::has_verdicts(self.record) => "too few rounds".to_owned(),
+            Verdict::Higher => higher.to_owned(),
+            Verdict::Lower => lower.to_owned(),
+            Verdict::NoDifference => "no difference shown".to_owned(),
+        }
+    }
+
+    /// What stands in brackets behind a median.
+    pub(super) fn interval_name(&self) -> &'static str {
+        interval_name(self.record)
     }
 
     /// Whether it is that one's second copy.
@@ -92,13 +114,9 @@ pub(super) fn amount(figure: f64) -> String {
     format!("{text}{unit}")
 }
 
-/// What a verdict is called, given the words for more and for less.
-pub(super) fn verdict(verdict: Verdict, higher: &str, lower: &str) -> String {
-    match verdict {
-        Verdict::Higher => higher.to_owned(),
-        Verdict::Lower => lower.to_owned(),
-        Verdict::NoDifference => "no difference shown".to_owned(),
-    }
+/// What stands in brackets behind a median: with few rounds there is no interval.
+pub(super) fn interval_name(record: &Record) -> &'static str {
+    if conclusion::has_verdicts(record) { "95 % interval" } else { "range from least to greatest" }
 }
 
 /// How it went, in a word, where there is no figure.

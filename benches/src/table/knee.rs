@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{align, plain};
+use super::{Grid, folded};
 use crate::result::Record;
 use crate::units::time;
 
@@ -16,24 +16,25 @@ pub fn knee(record: &Record) -> String {
         .unwrap_or_default();
     let mut header = vec!["server".to_owned(), "knee".to_owned()];
     header.extend(rates.iter().map(|rate| thousands(*rate)));
-    let mut table = plain(&header.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut table = Grid::new(header);
     for curve in &knee.curves {
         let mut row = vec![curve.server.clone(), curve.knee.map_or("-".to_owned(), thousands)];
         row.extend(rates.iter().map(|rate| {
             let step = curve.steps.iter().find(|step| step.offered >= *rate);
             step.map_or("-".to_owned(), |step| time(step.p99_ns as f64))
         }));
-        table.add_row(row);
+        table.add(row);
     }
-    align(&mut table);
     let bound = time(knee.bound_p99_ns as f64);
     let late = knee.curves.iter().flat_map(|curve| &curve.steps).map(|step| step.late_p99_ns).max();
     let late = late.unwrap_or_default();
     let mut text = format!(
         "\nknee: {}\n\
-         p99 from when a message was meant to leave, by messages a second offered, median of {} \
-         slices.\n{table}\n  the knee is the last rate before two in a row with a p99 above {bound}\n",
-        knee.what, knee.rounds,
+         p99 from when a message was meant to leave, by messages a second offered,\n\
+         median of {} slices.\n{}\n  the knee is the last rate before two in a row with a p99 above {bound}\n",
+        knee.what,
+        knee.rounds,
+        table.render(),
     );
     let knee_of = |name: &str| knee.curves.iter().find(|curve| curve.server == name)?.knee;
     if let (Some(one), Some(other)) = (knee_of(&record.reference), knee_of(&record.control)) {
@@ -53,15 +54,16 @@ pub fn knee(record: &Record) -> String {
             let _ = writeln!(text, "  {}: {why}", curve.server);
         }
         if let (None, Some(first)) = (curve.knee, curve.steps.first()) {
-            let (offered, answered) = (thousands(first.offered), thousands(first.answered));
+            let (offered, p99) = (thousands(first.offered), time(first.p99_ns as f64));
             let _ = writeln!(
                 text,
-                "  {}: past its knee from the first rate on: of {offered} it answered {answered}",
+                "  {}: no knee: at the first rate, {offered} messages a second, its p99 was {p99}, \
+                 above {bound} already",
                 curve.server
             );
         }
     }
-    text
+    folded(&text)
 }
 
 fn thousands(rate: f64) -> String {

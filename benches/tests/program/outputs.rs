@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::support::{Run, bench, finish, plain_tcp, run};
+use crate::support::{Run, bench, finish, plain_tcp, run, udp};
 
 /// With files that may be so long and no longer.
 fn with_file_limit(bytes: u32, arguments: &str) -> Run {
@@ -89,10 +89,16 @@ fn through_a_full_pipe(arguments: &str) -> (Option<i32>, String) {
 
 #[test]
 fn an_output_that_does_not_block_gets_it_all() {
-    let (code, text) =
-        through_a_full_pipe(&format!("load {} -n 3000 --warmup 0 --hgrm", plain_tcp()));
-    assert_eq!(code, Some(0), "{text}");
-    assert!(text.len() > 4096 && text.contains("Total count    =         3000]"), "{text}");
+    // With the names of all that is wrong there is more of it than a page holds.
+    let address = udp(|_, message| {
+        let mut bytes = message.to_vec();
+        bytes[50] ^= 1;
+        vec![bytes]
+    });
+    let how = "--udp -d 16 -n 20000 --warmup 0 --hgrm";
+    let (code, text) = through_a_full_pipe(&format!("load {address} {how}"));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.len() > 4096 && text.contains("SubBuckets     =         2048]\n"), "{text}");
     for arguments in ["completions bash", "load --help", "compare --help"] {
         let (code, text) = through_a_full_pipe(arguments);
         assert_eq!((code, text), (Some(0), run(arguments).out), "{arguments}");
@@ -181,4 +187,41 @@ fn the_command_line_wins_over_the_environment() {
     with(&[], &format!("load {address} -n 10 -t 1s")).ended_with_usage("cannot be used with");
     with(&[], &format!("load {address} -n 10 --churn -d 4"))
         .ended(2, "with churn a connection has");
+}
+
+/// How wide a terminal is.
+const WIDTH: usize = 80;
+
+#[track_caller]
+fn fits(text: &str) {
+    for line in text.lines() {
+        assert!(line.chars().count() <= WIDTH, "{} columns: {line}", line.chars().count());
+    }
+}
+
+#[test]
+fn a_terminal_of_eighty_columns_holds_every_help() {
+    let commands =
+        ["", "load", "merge", "compare", "models", "instructions", "report", "completions"];
+    for command in commands {
+        for help in ["--help", "-h"] {
+            let run = run(&format!("{command} {help}"));
+            assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{command} {help}");
+            fits(&run.out);
+        }
+    }
+    fits(&run("load").err);
+}
+
+#[test]
+fn a_terminal_of_eighty_columns_holds_every_result() {
+    let dir = tempfile::tempdir().unwrap();
+    let address = plain_tcp();
+    let how = format!("-c 20 --rate 2k -n 500 --warmup 0 --out {}", dir.path().display());
+    let load = run(&format!("load {address} {how} --server-pid 1"));
+    assert!(load.code == Some(0) && load.out.contains("send lag"), "{load:?}");
+    fits(&load.out);
+    let merged = run(&format!("merge {}", dir.path().display()));
+    assert_eq!(merged.code, Some(0), "{merged:?}");
+    fits(&merged.out);
 }

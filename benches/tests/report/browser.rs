@@ -35,6 +35,8 @@ struct Findings {
     /// Whether a server went when it was sent away, and came back.
     hidden: Option<bool>,
     back: Option<bool>,
+    /// Whether it is told that servers can be sent away.
+    hinted: bool,
     /// What was said at the end of a line, and whether nothing was beside it.
     said: Option<String>,
     silent: Option<bool>,
@@ -72,6 +74,7 @@ fn every_plot_shows_its_data_by_day_and_by_night_on_a_screen_and_on_a_telephone(
         assert_eq!((found.records, found.cases), (2, 2), "everything is there");
         assert_eq!((found.chosen, found.again), (Some(1), Some(2)), "a case can be chosen");
         assert_eq!((found.hidden, found.back), (Some(true), Some(true)), "a server can be hidden");
+        assert!(found.hinted, "and that is told");
         let (server, slowest) = slowest(&records[0]);
         assert_eq!(found.said, Some(format!("{server}, slowest: {slowest}")), "at the pointer");
         assert_eq!(found.silent, Some(true), "beside it nothing is said");

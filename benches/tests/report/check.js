@@ -57,6 +57,7 @@ function play(isShown) {
   }
   const line = [...record.querySelectorAll('.series[data-server="0"]')].find(isShown);
   const who = record.querySelector('.who[data-who="0"]');
+  played.hinted = [...record.querySelectorAll(".hint")].some(isShown);
   if (line && who) {
     who.click();
     played.hidden = !isShown(line);

@@ -1,0 +1,252 @@
+//! What a run comes to, in a few sentences: for the terminal, the page and Markdown alike. It judges
+//! nothing: the verdicts are in the record.
+
+use crate::paired::Verdict;
+use crate::result::{Case, Kind, Measured, Noise, Origin, Ratio, Record, Server, Status};
+use crate::verdicts::ROUNDS_MIN;
+
+/// Two copies of one server that differ by more than this factor differ by as much as servers do, and
+/// the machine was too busy to tell them apart.
+pub const NOISE_MAX: f64 = 1.25;
+
+/// Names in a list, at most; the others are counted.
+const NAMED_MAX: usize = 4;
+
+/// Servers that are spoken of one by one, at most.
+const SERVERS_MAX: usize = 4;
+
+/// Whether a run has rounds enough for intervals, and so for verdicts.
+#[must_use]
+pub const fn has_verdicts(record: &Record) -> bool {
+    record.run.rounds >= ROUNDS_MIN
+}
+
+/// All that was found, as one paragraph.
+#[must_use]
+pub fn of(record: &Record) -> String {
+    let mut sentences = Vec::new();
+    if record.cases.iter().all(|case| case.results.iter().all(|it| it.measured.is_none())) {
+        sentences.push("No case was measured.".to_owned());
+    } else if !has_verdicts(record) {
+        sentences.push(too_few(record));
+    } else {
+        if record.kind == Kind::Compare {
+            let servers = spoken_of(record);
+            let shown = servers.iter().take(SERVERS_MAX);
+            sentences.extend(shown.map(|server| of_server(record, server)));
+        }
+        sentences.extend(noise(record));
+    }
+    if record.kind == Kind::Models {
+        sentences.extend(breaks(record));
+    }
+    let failures = record.run.failures.len();
+    if failures > 0 {
+        let lines = if failures == 1 { "failure is" } else { "failures are" };
+        sentences.push(format!("{failures} {lines} listed."));
+    }
+    sentences.join(" ")
+}
+
+/// What a reader must know before believing any figure, a line each.
+#[must_use]
+pub fn warnings(record: &Record) -> Vec<String> {
+    let few = (!has_verdicts(record) && !record.cases.is_empty()).then(|| too_few(record));
+    let noisy =
+        record.cases.iter().filter_map(|case| Some(format!("{}: {}", case.name, warning(case)?)));
+    few.into_iter().chain(noisy).collect()
+}
+
+/// What a reader must know of a case's noise, if it is too much to conclude anything.
+#[must_use]
+pub fn warning(case: &Case) -> Option<String> {
+    let Noise { rate, cpu } = case.noise?;
+    let percent = |factor: f64| format!("{:.0} %", (factor - 1.0) * 100.0);
+    let what = match (rate > NOISE_MAX, cpu > NOISE_MAX) {
+        (false, false) => return None,
+        (true, false) => format!("of the rate is {}", percent(rate)),
+        (false, true) => format!("of the CPU time is {}", percent(cpu)),
+        (true, true) => {
+            format!("is {} of the rate, {} of the CPU time", percent(rate), percent(cpu))
+        }
+    };
+    Some(format!(
+        "the A/A noise {what}: too much to conclude anything from it; run it again while nothing else \
+         runs here, or with more rounds"
+    ))
+}
+
+fn too_few(record: &Record) -> String {
+    format!(
+        "{} rounds are too few for an interval, and so for any verdict: it takes {ROUNDS_MIN}.",
+        record.run.rounds
+    )
+}
+
+/// The user's own servers; where there are none, ours.
+fn spoken_of(record: &Record) -> Vec<&Server> {
+    let others = || {
+        let servers = record.servers.iter();
+        servers.filter(|it| it.name != record.reference && it.name != record.control)
+    };
+    let own: Vec<&Server> = others().filter(|it| it.origin == Origin::Extra).collect();
+    if own.is_empty() { others().filter(|it| it.origin == Origin::Model).collect() } else { own }
+}
+
+/// Cases by what was found of one figure.
+#[derive(Debug, Default)]
+struct Found<'a> {
+    more: Vec<&'a str>,
+    less: Vec<&'a str>,
+    none: usize,
+}
+
+/// A figure of which there are ratios, and its noise.
+type Figure = (fn(&Measured) -> Option<Ratio>, fn(&Noise) -> f64);
+
+const CPU: Figure = (|it| it.cpu_ratio, |noise| noise.cpu);
+const RATE: Figure = (|it| it.rate_ratio, |noise| noise.rate);
+
+/// Cases whose noise is too much are left out.
+fn found<'a>(record: &'a Record, server: &str, (ratio, noise): Figure) -> Found<'a> {
+    let mut found = Found::default();
+    let is_calm = |case: &&Case| case.noise.as_ref().is_none_or(|it| noise(it) <= NOISE_MAX);
+    for case in record.cases.iter().filter(is_calm) {
+        let outcome = case.results.iter().find(|it| it.server == server);
+        let measured = outcome.and_then(|it| it.measured.as_ref());
+        let Some(ratio) = measured.and_then(ratio) else { continue };
+        match ratio.verdict {
+            Verdict::Higher => found.more.push(&case.name),
+            Verdict::Lower => found.less.push(&case.name),
+            Verdict::NoDifference => found.none += 1,
+        }
+    }
+    found
+}
+
+fn of_server(record: &Record, server: &Server) -> String {
+    let (name, reference) = (&server.name, &record.reference);
+    let cpu = found(record, name, CPU);
+    let rate = found(record, name, RATE);
+    let turned = Found { more: rate.less, less: rate.more, ..rate };
+    let figures = [
+        figure(&cpu, "less CPU a message", "more"),
+        figure(&turned, "more messages a second", "fewer"),
+    ];
+    let figures: Vec<String> = figures.into_iter().flatten().collect();
+    if figures.is_empty() {
+        return format!("Nothing can be said of {name} against {reference}.");
+    }
+    format!("Against {reference}, {name} shows {}.", figures.join(", and "))
+}
+
+/// `less CPU a message in c64, more in ping and no difference in 3 cases`.
+fn figure(found: &Found<'_>, less: &str, more: &str) -> Option<String> {
+    let Found { more: mores, less: lesses, none } = found;
+    let what = less.split_once(' ').map_or("", |(_, what)| what);
+    let cases = |count: usize| if count == 1 { "case" } else { "cases" };
+    Some(match (lesses.is_empty(), mores.is_empty()) {
+        (true, true) if *none == 0 => return None,
+        (true, true) => format!("no difference in {what} in {none} {}", cases(*none)),
+        (false, true) => format!("{less} in {}{}", listed(lesses), rest(*none)),
+        (true, false) => format!("{more} {what} in {}{}", listed(mores), rest(*none)),
+        (false, false) => {
+            format!("{less} in {}, {more} in {}{}", listed(lesses), listed(mores), rest(*none))
+        }
+    })
+}
+
+fn rest(none: usize) -> String {
+    match none {
+        0 => String::new(),
+        1 => " (no difference in 1 case)".to_owned(),
+        none => format!(" (no difference in {none} cases)"),
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`, `a, b, c and 5 more`.
+fn listed(names: &[&str]) -> String {
+    let (shown, more) = names.split_at(names.len().min(NAMED_MAX));
+    match (shown, more.len()) {
+        ([one], 0) => (*one).to_owned(),
+        ([first @ .., last], 0) => format!("{} and {last}", first.join(", ")),
+        (shown, more) => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn noise(record: &Record) -> Option<String> {
+    let noises = || record.cases.iter().filter_map(|case| Some((case, case.noise?)));
+    let cpu = noises().max_by(|a, b| a.1.cpu.total_cmp(&b.1.cpu))?;
+    let rate = noises().max_by(|a, b| a.1.rate.total_cmp(&b.1.rate))?;
+    let percent = |factor: f64| (factor - 1.0) * 100.0;
+    let noisy = record.cases.iter().filter(|case| warning(case).is_some()).count();
+    let noisy = match noisy {
+        0 => String::new(),
+        1 => "; in 1 case that is too much to conclude anything".to_owned(),
+        noisy => format!("; in {noisy} cases that is too much to conclude anything"),
+    };
+    Some(format!(
+        "Two copies of {} differed by up to {:.1} % in CPU a message ({}) and {:.1} % in rate ({}): what \
+         is within that is no difference{noisy}.",
+        record.reference,
+        percent(cpu.1.cpu),
+        cpu.0.name,
+        percent(rate.1.rate),
+        rate.0.name
+    ))
+}
+
+/// How many models went to the end, and which did not.
+fn breaks(record: &Record) -> Option<String> {
+    let most = record.cases.iter().map(|case| case.connections).max()?;
+    let broke = |server: &&Server| {
+        let outcomes = record.cases.iter().flat_map(|case| &case.results);
+        outcomes.filter(|it| it.server == server.name).any(|it| it.status == Status::Broke)
+    };
+    let servers = record.servers.iter();
+    let models =
+        || servers.clone().filter(|it| it.origin == Origin::Model && it.name != record.reference);
+    let broken: Vec<&str> = models().filter(broke).map(|it| it.name.as_str()).collect();
+    let whole = models().count() - broken.len();
+    let end =
+        if broken.is_empty() { String::new() } else { format!("; {} broke", listed(&broken)) };
+    Some(format!("{whole} of {} models served up to {most} connections{end}.", models().count()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_read_as_people_write_them() {
+        for (names, said) in [
+            (&["a"][..], "a"),
+            (&["a", "b"], "a and b"),
+            (&["a", "b", "c"], "a, b and c"),
+            (&["a", "b", "c", "d", "e", "f"], "a, b, c, d and 2 more"),
+        ] {
+            assert_eq!(listed(names), said);
+        }
+    }
+
+    #[test]
+    fn a_figure_says_which_way_and_where() {
+        let found = |less: &[&'static str], more: &[&'static str], none| Found {
+            more: more.to_vec(),
+            less: less.to_vec(),
+            none,
+        };
+        for (found, said) in [
+            (found(&[], &[], 3), "no difference in CPU a message in 3 cases"),
+            (found(&["c64"], &[], 0), "less CPU a message in c64"),
+            (found(&[], &["c64"], 1), "more CPU a message in c64 (no difference in 1 case)"),
+            (
+                found(&["c64"], &["ping", "p16"], 2),
+                "less CPU a message in c64, more in ping and p16 (no difference in 2 cases)",
+            ),
+        ] {
+            assert_eq!(figure(&found, "less CPU a message", "more").as_deref(), Some(said));
+        }
+        assert_eq!(figure(&found(&[], &[], 0), "less CPU a message", "more"), None);
+    }
+}

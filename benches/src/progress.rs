@@ -1,0 +1,19 @@
+//! What somebody who waits for a run is shown. It knows nothing of what is waited for.
+
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::outlet;
+
+/// How long something took, for whoever waits.
+pub(crate) fn took(what: &str, start: Instant) {
+    outlet::write_err(&format!("{what}: {:.0} s\n", start.elapsed().as_secs_f64()));
+}
+
+/// Progress on stderr, when that is a terminal.
+pub(crate) fn bar(steps: u64, what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:>10} {wide_bar} {pos}/{len} {eta} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(steps).with_style(style).with_prefix(what.to_owned())
+}

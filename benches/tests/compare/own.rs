@@ -1,0 +1,138 @@
+//! A server of one's own beside the others: by name, over every transport; and what is not here is told in
+//! a line that says what installs it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use epollite_bench::case::Case;
+use epollite_bench::result::Status;
+use epollite_bench::roster::{Builder, select};
+
+use super::{Stage, complaints, names};
+
+/// The commands of the reference for each transport, as a user would give them for a server of his.
+fn own_server() -> [String; 3] {
+    let mut builder = Builder::new(None).expect("a place");
+    let entry = &select(&["C edge".to_owned()]).expect("it is known")[0];
+    let recipe = builder.build(entry).expect("there is a compiler");
+    ["ping", "udp", "unix"].map(|case| {
+        let case = Case::named(case).expect("a case of ours");
+        recipe.command(&case).expect("it has all transports").to_owned()
+    })
+}
+
+#[test]
+fn ones_own_server_is_asked_for_by_name_and_joins_every_transport() {
+    let stage = Stage::new();
+    let [tcp, udp, unix] = own_server();
+    let extras = [format!("mine={tcp}"), format!("mine=udp:{udp}"), format!("mine={unix}")];
+    let mut command = stage.command(&["--servers", "mine", "--cases", "ping,udp,unix"]);
+    command.args(extras.iter().flat_map(|extra| ["--extra", extra]));
+    let output = command.output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let record = stage.record();
+    assert_eq!(names(&record), ["C edge", "A/A", "mine"]);
+    for case in &record.cases {
+        let mine = &case.results[2];
+        assert_eq!((mine.status, &mine.why), (Status::Whole, &None), "{}", case.name);
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("conclusion\n  Against C edge, mine") || text.contains("of mine"),
+        "{text}"
+    );
+    let is_wide = |line: &&str| line.chars().count() > 80;
+    assert_eq!(text.lines().find(is_wide), None, "80 columns hold it all");
+    assert!(text.contains("calls/msg: not counted: --no-syscalls"), "{text}");
+    // Where things are here is nobody's affair.
+    let written = std::fs::read_to_string(stage.json()).expect("the record");
+    for folder in [env!("CARGO_MANIFEST_DIR"), &*stage.folder.path().to_string_lossy()] {
+        assert!(!written.contains(folder), "{folder} is in the record");
+    }
+}
+
+#[test]
+fn what_ones_own_server_was_not_given_is_not_laid_to_it() {
+    let stage = Stage::new();
+    let [tcp, ..] = own_server();
+    let extra = format!("mine={tcp}");
+    let output = stage.run(&["--cases", "udp,unix", "--rounds", "1", "--extra", &extra]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let whys: Vec<String> = stage
+        .record()
+        .cases
+        .iter()
+        .map(|case| case.results[2].why.clone().expect("it was not asked"))
+        .collect();
+    assert!(whys[0].starts_with("--extra has no command for UDP: NAME='udp:"), "{whys:?}");
+    assert!(whys[1].starts_with("--extra has no command for Unix sockets: NAME='"), "{whys:?}");
+}
+
+/// A program of this name that does `what`, before all others on the path.
+fn with_program(stage: &Stage, name: &str, what: &str, arguments: &[&str]) -> Command {
+    let program: PathBuf = stage.folder.path().join(name);
+    std::fs::write(&program, format!("#!/bin/sh\n{what}\n")).expect("written");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("allowed");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = stage.command(arguments);
+    command.env("PATH", format!("{}:{path}", stage.folder.path().display()));
+    command
+}
+
+#[test]
+fn what_is_not_installed_is_one_line_without_the_words_of_a_compiler() {
+    let stage = Stage::new();
+    // Whatever it is asked about libuv's header, it says what a compiler says.
+    let compiler = "case \"$*\" in *-E*) echo 'uv.c:1:10: fatal error: uv.h' >&2; exit 1;; esac\n\
+                    exec cc \"$@\"";
+    let arguments = ["--servers", "libuv", "--cases", "ping", "--rounds", "1"];
+    let mut command = with_program(&stage, "fake-cc", compiler, &arguments);
+    let output = command.env("CC", "fake-cc").output().expect("it runs");
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+    let why = "libuv is not installed: apt-get install libuv1-dev";
+    assert_eq!(complaints(&output), [format!("epollite-bench: libuv: {why}")]);
+    assert_eq!(stage.record().absent[0].why, why);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(shown.contains(&format!("not here: libuv: {why}")), "{shown}");
+
+    let interpreter = "echo 'Traceback (most recent call last):' >&2; exit 1";
+    let arguments = ["--servers", "asyncio", "--cases", "ping", "--rounds", "1"];
+    let output =
+        with_program(&stage, "python3", interpreter, &arguments).output().expect("it runs");
+    let why = "python3 is not installed: apt-get install python3";
+    assert_eq!(complaints(&output), [format!("epollite-bench: asyncio: {why}")]);
+}
+
+#[test]
+fn the_list_says_what_is_not_installed() {
+    let stage = Stage::new();
+    let output = with_program(&stage, "node", "exit 1", &["--list"]).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (_, node) = text.split_once("  node          a stream piped into itself\n").expect("node");
+    let line = node.lines().next().expect("a line below it").trim();
+    assert_eq!(line, "- node is not installed: apt-get install nodejs", "{text}");
+    let (_, c) = text.split_once("  C edge        ").expect("C edge");
+    let below = c.lines().nth(1).expect("a line below it");
+    assert!(below.starts_with("  C level"), "what is installed has no such line: {text}");
+    let is_wide = |line: &&str| line.chars().count() > 80;
+    assert_eq!(text.lines().find(is_wide), None, "80 columns hold it all");
+}
+
+/// The path of a file of results, and that of the folder of temporary files, may be any bytes.
+#[test]
+fn a_record_may_lie_at_a_path_that_is_no_text() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let stage = Stage::new();
+    let folder = stage.folder.path().join(OsStr::from_bytes(b"f\xff"));
+    std::fs::create_dir(&folder).expect("any bytes");
+    let path = folder.join("run.json");
+    let template = stage.command(&["--cases", "unix", "--rounds", "1", "--json", "x"]);
+    let mut command = Command::new(template.get_program());
+    let path_for = |word| if word == OsStr::new("x") { path.as_os_str() } else { word };
+    command.args(template.get_args().map(path_for)).env("TMPDIR", &folder);
+    let output = command.output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(path.exists());
+}
