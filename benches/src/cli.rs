@@ -15,12 +15,14 @@ mod target;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use nix::sys::signal::{SigSet, Signal};
+use signal_hook::consts::SIGCHLD;
 
 use crate::outlet;
 use crate::table::WIDTH;
@@ -68,6 +70,10 @@ pub fn main() -> ExitCode {
     // A file that may not grow any more is an error of write(2), and no reason to die with what was
     // measured. Servers do not inherit it: the mask of a child is empty.
     let _ = SigSet::from(Signal::SIGXFSZ).thread_block();
+    // Ignored by whoever started us, as a shell's trap does it, SIGCHLD would take the ends of our
+    // children away: exec(3) keeps that, and wait(2) then knows no child. A handler undoes it. Best
+    // effort: without it they are missed, and that is said.
+    let _ = signal_hook::flag::register(SIGCHLD, Arc::default());
     match parse() {
         Ok(cli) => run(cli),
         Err(error) => {

@@ -1,6 +1,6 @@
 //! How a run ends before its end: interrupted, unread, or with nowhere to write.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use epollite_bench::meter;
@@ -33,6 +33,18 @@ fn who_is_interrupted_tells_what_was_found_until_then() {
     assert_eq!(record.cases.len(), 1, "the next case was not begun");
     let alive = |pid: &&Pid| kill(**pid, None).is_ok();
     assert_eq!(family[1..].iter().filter(alive).count(), 0, "nobody is left behind");
+}
+
+/// As after `trap '' CHLD` in the shell that starts it: exec(3) keeps what is ignored.
+#[test]
+fn whoever_ignores_the_ends_of_children_is_no_hindrance() {
+    let stage = Stage::new();
+    let run = stage.command(&["--cases", "ping", "--rounds", "1"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' CHLD; exec \"$0\" \"$@\""]);
+    let output = command.arg(run.get_program()).args(run.get_args()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(stage.record().is_whole());
 }
 
 #[test]
