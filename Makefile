@@ -47,7 +47,8 @@ build: ## build the program, optimised: target/release/epollite
 serve: build ## build it and serve echo on 127.0.0.1:7777, telling of clients; Ctrl-C ends it
 	$(PROGRAM) echo -v
 
-# What is measured is kept, and drawn, whatever becomes of the run.
+# What is measured is kept, and drawn, whatever becomes of the run. Six rounds are the fewest with
+# intervals and verdicts.
 BENCH   := benches/target/release/epollite-bench
 COMPARE  = $(BENCH) compare --program $(PROGRAM) --json benches/target/$@.json
 REPORT   = $(BENCH) report benches/target/$@.json -o benches/target/$@.html
@@ -211,15 +212,16 @@ twin: build bench ## compare at length: edge and level against the C server, eve
 		--json benches/target/twin.json
 
 .PHONY: install
-install: build ## install the program and its licences under $(DESTDIR)$(PREFIX)
+install: build bench ## install both programs and their licences under $(DESTDIR)$(PREFIX)
 	install -Dm755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/epollite
+	install -Dm755 $(BENCH) $(DESTDIR)$(PREFIX)/bin/epollite-bench
 	install -Dm644 README.md $(DESTDIR)$(PREFIX)/share/doc/epollite/README.md
 	install -Dm644 LICENSE-MIT $(DESTDIR)$(PREFIX)/share/doc/epollite/LICENSE-MIT
 	install -Dm644 LICENSE-APACHE $(DESTDIR)$(PREFIX)/share/doc/epollite/LICENSE-APACHE
 
 .PHONY: uninstall
 uninstall: ## take away what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/epollite
+	rm -f $(DESTDIR)$(PREFIX)/bin/epollite $(DESTDIR)$(PREFIX)/bin/epollite-bench
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/epollite
 
 .PHONY: clean

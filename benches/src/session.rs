@@ -57,7 +57,8 @@ pub struct Options {
     /// The server that ratios are taken to; a second copy of it is the A/A control
     #[arg(long, value_name = "NAME", default_value = roster::REFERENCE)]
     pub reference: String,
-    /// How many rounds count, after one that does not [default: 24; of models 12]
+    /// How many rounds count, after one that does not [default: 24; of models 12]; with fewer than 6
+    /// there are no intervals and no verdicts
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub rounds: Option<u16>,
     /// How long one server is busy in one round: 50ms, 1s
