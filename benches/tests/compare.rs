@@ -1,6 +1,7 @@
 //! `compare` from outside: what it prints and writes, and what each failure gets. The servers are
 //! small Python scripts that fail on purpose; how fast anybody is, is not looked at.
 
+mod deadline;
 #[path = "compare/endings.rs"]
 mod endings;
 #[path = "compare/own.rs"]
@@ -275,8 +276,17 @@ impl Stage {
         Record::read(Path::new(&self.json())).expect("what was found is written down")
     }
 
+    /// With a deadline.
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_epollite-bench"));
+        self.with_arguments(deadline::program(), arguments)
+    }
+
+    /// Without one: the process itself, for who has to do with that.
+    fn bare(&self, arguments: &[&str]) -> Command {
+        self.with_arguments(Command::new(env!("CARGO_BIN_EXE_epollite-bench")), arguments)
+    }
+
+    fn with_arguments(&self, mut command: Command, arguments: &[&str]) -> Command {
         command.args(["compare", "--idle", "0", "--no-syscalls"]);
         if !arguments.contains(&"--json") {
             command.arg("--json").arg(self.json());

@@ -12,7 +12,7 @@ use super::{Stage, complaints};
 #[test]
 fn who_is_interrupted_tells_what_was_found_until_then() {
     let stage = Stage::new();
-    let mut command = stage.command(&["--cases", "ping,c64", "--rounds", "2000"]);
+    let mut command = stage.bare(&["--cases", "ping,c64", "--rounds", "2000"]);
     let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
     let pid = Pid::from_raw(i32::try_from(run.id()).expect("a pid"));
     let before = Instant::now();
@@ -39,7 +39,7 @@ fn who_is_interrupted_tells_what_was_found_until_then() {
 #[test]
 fn whoever_ignores_the_ends_of_children_is_no_hindrance() {
     let stage = Stage::new();
-    let run = stage.command(&["--cases", "ping", "--rounds", "1"]);
+    let run = stage.bare(&["--cases", "ping", "--rounds", "1"]);
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' CHLD; exec \"$0\" \"$@\""]);
     let output = command.arg(run.get_program()).args(run.get_args()).output().expect("it runs");
