@@ -41,6 +41,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::outlet;
+use crate::redact;
 use crate::result::Record;
 
 /// Bad arguments, files that are no records, places that cannot be written to.
@@ -79,7 +80,8 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let read = |path: &PathBuf| Record::read(path);
+    // One that was written before may still say where things were.
+    let read = |path: &PathBuf| Record::read(path).map(|record| redact::record(&record));
     let records: Vec<Record> = args.results.iter().map(read).collect::<Result<_>>()?;
     let is_same = |path: &PathBuf| {
         path.canonicalize().is_ok_and(|it| args.output.canonicalize().is_ok_and(|out| out == it))

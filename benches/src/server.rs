@@ -332,6 +332,23 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_that_met_itself_has_found_no_server() {
+        use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn};
+        use nix::sys::socket::{bind, connect, getsockname, socket};
+        use std::os::fd::AsRawFd;
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let fd = socket(AddressFamily::Inet, SockType::Stream, flags, None).expect("a socket");
+        bind(fd.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).expect("a free port");
+        let own: SockaddrIn = getsockname(fd.as_raw_fd()).expect("it is bound");
+        connect(fd.as_raw_fd(), &own).expect("a simultaneous open with itself");
+        let stream = TcpStream::from(fd);
+        assert!(is_itself(stream.local_addr(), stream.peer_addr()));
+        let door = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let stream = TcpStream::connect(door.local_addr().expect("bound")).expect("it listens");
+        assert!(!is_itself(stream.local_addr(), stream.peer_addr()));
+    }
+
+    #[test]
     fn a_command_that_cannot_be_meant_is_refused() {
         for (command, why) in [
             ("true", "has no {port}"),

@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 use crate::case::Case;
 use crate::contest::{self, Rules};
 use crate::interrupt;
-use crate::outlet::{self, complain};
+use crate::outlet::{Outputs, complain};
 use crate::progress::{bar, took};
 use crate::result::{Absent, Kind, Record, Run, SCHEMA, Status};
 use crate::roster::{self, Builder, Entry, Recipe};
@@ -87,12 +87,10 @@ pub struct Session {
     /// Who takes part: the reference, its copy, the others.
     recipes: Vec<Recipe>,
     rules: Rules,
-    json: Option<PathBuf>,
+    outputs: Outputs,
     start: Instant,
     /// The exit code so far.
     code: u8,
-    /// Whether nobody reads what is printed.
-    is_unread: bool,
 }
 
 impl Session {
@@ -149,9 +147,8 @@ impl Session {
             cases: Vec::new(),
             knee: None,
         };
-        let (json, start) = (options.json.clone(), Instant::now());
-        let mut session =
-            Self { record, recipes: Vec::new(), rules, json, start, code: 0, is_unread: false };
+        let (outputs, start) = (Outputs::new(options.json.clone()), Instant::now());
+        let mut session = Self { record, recipes: Vec::new(), rules, outputs, start, code: 0 };
         session.gather(options, entries, asked)?;
         Ok(session)
     }
@@ -286,26 +283,18 @@ impl Session {
     /// Writes what there is by now.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When the file cannot be written, and nothing else would be left of the run.
     pub fn write(&mut self) -> Result<()> {
         self.record.run.wall_seconds = self.start.elapsed().as_secs_f64();
-        self.json.as_deref().map_or(Ok(()), |path| self.record.write(path))
+        self.outputs.keep(&self.record)
     }
 
-    /// Prints something for people. With a record to be written the run goes on when nobody reads.
+    /// Prints something for people.
     ///
     /// # Errors
     /// When it cannot be printed, and nothing else would be left of the run.
     pub fn show(&mut self, text: &str) -> Result<()> {
-        let shown = outlet::write_out(text);
-        if let (Err(error), Some(_)) = (&shown, &self.json) {
-            if !self.is_unread {
-                complain(&format!("{error:#}; the run goes on, for its record"));
-            }
-            self.is_unread = true;
-            return Ok(());
-        }
-        shown
+        self.outputs.show(text)
     }
 
     /// Whether somebody has asked for the end; then that is written down, and is how the run ends.
@@ -318,10 +307,11 @@ impl Session {
         interrupt::is_asked()
     }
 
-    /// How the run ends: a server that broke counts more than one that was not there.
+    /// How the run ends: a server that broke counts more than one that was not there, and that more
+    /// than a record that could not be written.
     #[must_use]
     pub fn code(&self) -> u8 {
-        self.code
+        if self.code == 0 && self.outputs.is_unwritten() { UNAVAILABLE } else { self.code }
     }
 
     fn fail(&mut self, code: u8, line: String, bar: &ProgressBar) {

@@ -62,6 +62,22 @@ fn what_nobody_reads_is_no_panic() {
 }
 
 #[test]
+fn a_record_that_may_not_grow_costs_the_record_and_not_the_run() {
+    let stage = Stage::new();
+    // More than a compiler writes, less than a record of so many rounds.
+    let run = stage.command(&["--cases", "ping,udp", "--rounds", "250", "--slice", "5ms"]);
+    let mut command = Command::new("prlimit");
+    command.arg("--fsize=100000").arg(run.get_program()).args(run.get_args());
+    let limited = command.output().expect("it runs");
+    assert_eq!(limited.status.code(), Some(69), "{limited:?}");
+    let lines = complaints(&limited);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("File too large"), "{lines:?}");
+    let text = String::from_utf8_lossy(&limited.stdout);
+    assert!(text.contains("\nping: ") && text.contains("\nudp: ") && text.contains("\nconclusion"));
+}
+
+#[test]
 fn a_record_that_cannot_be_written_is_known_before_anything_is_built() {
     let stage = Stage::new();
     let nowhere = stage.folder.path().join("no/such/run.json");

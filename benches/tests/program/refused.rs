@@ -19,7 +19,7 @@ fn injected(what: &str, arguments: &str) -> Run {
 #[test]
 fn a_refused_datagram_is_lost_and_counted_apart() {
     let address = udp(|_, message| vec![message.to_vec()]);
-    let load = format!("{address} --udp -n 100 --loss-after 50ms --json");
+    let load = format!("{address} --udp -n 100 --loss-after 500ms --json");
     for errno in ["EPERM", "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN", "ENOMEM", "ENOBUFS"] {
         let run = injected(&format!("sendto:error={errno}:when=20"), &load);
         assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{errno}: {run:?}");

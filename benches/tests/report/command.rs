@@ -59,6 +59,24 @@ fn the_page_of_this_project_says_what_its_data_say() {
     }
 }
 
+/// A record that was written before records were without them may have paths of the machine in it.
+#[test]
+fn a_page_says_nothing_of_where_things_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut record = Record::read(&data("sample.json")).unwrap();
+    record.absent[0].why = "cc: /home/somebody/peers/libuv_echo.c:12:10: fatal error".to_owned();
+    record.run.command.push("--program=/home/somebody/bin/epollite".to_owned());
+    let text = serde_json::to_string(&record).unwrap();
+    std::fs::write(folder.path().join("old.json"), text).unwrap();
+    let output = run(folder.path(), &["old.json", "--svg", "p", "--markdown", "page.md"]);
+    assert!(output.status.success(), "{output:?}");
+    for file in ["report.html", "page.md"] {
+        let page = std::fs::read_to_string(folder.path().join(file)).unwrap();
+        assert!(!page.contains("somebody"), "{file}");
+        assert!(page.contains("cc: libuv") && page.contains("--program=epollite"), "{file}");
+    }
+}
+
 #[test]
 fn bad_input_gets_one_line() {
     let folder = tempfile::tempdir().unwrap();
