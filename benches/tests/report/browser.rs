@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use epollite_bench::report;
-use epollite_bench::result::Record;
+use epollite_bench::result::{Origin, Record};
 use epollite_bench::units;
 use serde::Deserialize;
 
@@ -86,7 +86,12 @@ fn every_plot_shows_its_data_by_day_and_by_night_on_a_screen_and_on_a_telephone(
 
 #[test]
 fn hostile_names_and_crowds_do_not_spoil_the_page() {
-    for record in [hostile::renamed(), hostile::crowded()] {
+    // Servers of the reader's own have a colour of theirs, alone and in a crowd.
+    let mut own = full();
+    own.servers[3].origin = Origin::Extra;
+    let mut own_in_a_crowd = hostile::crowded();
+    own_in_a_crowd.servers[7..11].iter_mut().for_each(|server| server.origin = Origin::Extra);
+    for record in [hostile::renamed(), hostile::crowded(), own, own_in_a_crowd] {
         let page = report::html(&[record]).unwrap();
         is_sound(&look(&page, TELEPHONE, false), TELEPHONE, false);
         is_sound(&look(&page, SCREEN, true), SCREEN, true);
