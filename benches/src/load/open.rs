@@ -135,7 +135,26 @@ pub(super) fn connecting(config: &Config, number: u64) -> Result<Fd, Failure> {
             Unconnected::Theirs(errno) => return Err(absent(errno)),
         }
     }
+    if number == 0 && has_a_port(family, kind) {
+        // Then it is an address to connect from that is missing: IPv6 may be off.
+        return Err(absent(Errno::EADDRNOTAVAIL));
+    }
     Err(Failure::Ports { sockets: u32::try_from(number).unwrap_or(u32::MAX) })
+}
+
+/// Whether a socket can have any port at all. connect(2) has one error for a lack of ports and of
+/// addresses.
+fn has_a_port(family: Family, kind: Kind) -> bool {
+    let any: IpAddr = match family {
+        Family::Inet => Ipv4Addr::UNSPECIFIED.into(),
+        Family::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
+        Family::Unix => return false,
+    };
+    let Ok(fd) = Linux.socket(family, kind) else { return false };
+    let bound = Linux.bind(&fd, &Addr::from(SocketAddr::new(any, 0)));
+    // Its error would be about a file's data, and there is none.
+    let _ = Linux.close(fd);
+    bound.is_ok()
 }
 
 fn prepare(fd: &Fd, config: &Config, source: Option<Addr>) -> Result<(), Unconnected> {
@@ -251,6 +270,10 @@ fn exhausted(errno: Errno, config: &Config, number: u64) -> Failure {
             needed: u64::from(config.connections) + DESCRIPTORS_BESIDE,
             limit: number,
         };
+    }
+    if errno == Errno::EAFNOSUPPORT {
+        // Of a name the other addresses may be of a family that there is.
+        return Failure::Absent { target: config.target, errno };
     }
     Failure::Call { call: "socket", errno }
 }

@@ -4,20 +4,26 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::support::{bench, finish, in_network, plain_unix};
+use crate::support::{bench, finish, has_ipv6, in_network, plain_unix};
 
 /// The kernel has one port to give, and gives it to whoever connects.
 const ONE_PORT: &str = "echo 40004 40004 > /proc/sys/net/ipv4/ip_local_port_range";
 
+/// Those of families that this kernel has: IPv6 may be compiled out, or off from its start.
+fn known(addresses: &[&'static str]) -> Vec<&'static str> {
+    let is_known = |address: &&&str| has_ipv6() || !address.starts_with('[');
+    addresses.iter().filter(is_known).copied().collect()
+}
+
 #[test]
 fn a_connection_to_itself_is_no_server() {
     let nobody = ("nothing", "", 0);
-    for address in ["127.0.0.1:40004", "[::1]:40004", "0.0.0.0:40004"] {
+    for address in known(&["127.0.0.1:40004", "[::1]:40004", "0.0.0.0:40004"]) {
         in_network(ONE_PORT, nobody, &format!("{address} -n 5"))
             .ended(69, &format!("no server at tcp {address}: connected to itself"));
     }
     // Each message has a connection of its own; here all of them would meet themselves.
-    for address in ["[::1]:40004", "127.0.1.1:40004"] {
+    for address in known(&["[::1]:40004", "127.0.1.1:40004"]) {
         in_network(ONE_PORT, nobody, &format!("{address} --churn -n 5"))
             .ended(69, &format!("no server at tcp {address}: connected to itself"));
     }
@@ -25,7 +31,7 @@ fn a_connection_to_itself_is_no_server() {
 
 #[test]
 fn a_datagram_socket_connected_to_itself_is_no_server() {
-    for address in ["127.0.0.1:40004", "[::1]:40004"] {
+    for address in known(&["127.0.0.1:40004", "[::1]:40004"]) {
         in_network(ONE_PORT, ("nothing", "", 0), &format!("{address} --udp -n 5"))
             .ended(69, &format!("no server at udp {address}: connected to itself"));
     }
@@ -61,8 +67,29 @@ fn every_address_of_a_name_is_tried() {
         .ended(69, "no server at udp [::1]:7002");
 }
 
+/// Where IPv6 is off, connect(2) has no address to come from, and the error of a lack of ports.
+#[test]
+fn without_ipv6_the_other_addresses_of_a_name_are_tried_and_ports_are_not_blamed() {
+    let hosts = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(hosts.path(), "::1 two\n127.0.0.1 two\n").unwrap();
+    let off = if has_ipv6() { "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6" } else { "" };
+    let setup = format!("mount --bind {} /etc/hosts; {off}", hosts.path().display());
+    for (what, how) in [("tcp", ""), ("tcp", "--churn"), ("udp", "--udp")] {
+        let run = in_network(&setup, (what, "127.0.0.1", 7002), &format!("two:7002 -n 9 {how}"));
+        assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{what} {how}: {run:?}");
+        if !has_ipv6() {
+            continue;
+        }
+        in_network(off, ("nothing", "", 0), &format!("[::1]:7002 -n 9 {how}"))
+            .ended(69, &format!("no server at {what} [::1]:7002: address not available here"));
+    }
+}
+
 #[test]
 fn an_interface_is_known_by_its_name() {
+    if !has_ipv6() {
+        return;
+    }
     let setup = "ip link add eth0 type veth peer name eth1
         ip address add fe80::7/64 dev eth0 nodad
         ip link set eth0 up; ip link set eth1 up";

@@ -222,6 +222,11 @@ pub(crate) fn in_network(setup: &str, server: (&str, &str, u16), arguments: &str
     finish(command)
 }
 
+/// Whether this kernel has IPv6 at all.
+pub(crate) fn has_ipv6() -> bool {
+    Path::new("/proc/net/if_inet6").exists()
+}
+
 /// An address that refuses connections. No other process is given its port while the socket lives:
 /// it is bound, and does not listen.
 pub(crate) fn refusing_tcp() -> (OwnedFd, SocketAddr) {
