@@ -70,7 +70,9 @@ pub fn obstacle() -> Option<String> {
     match perf {
         Ok(status) if status.success() => None,
         Ok(_) => Some("not counted: perf may not count system calls here".to_owned()),
-        Err(_) => Some("not counted: perf is not installed".to_owned()),
+        Err(_) => {
+            Some("not counted: perf is not installed (apt-get install linux-perf)".to_owned())
+        }
     }
 }
 

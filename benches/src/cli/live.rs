@@ -1,13 +1,18 @@
 //! What is seen while a load runs: a line on the terminal, and the log of intervals in a file.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, IntervalLogWriterError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use nix::sys::signal::SigSet;
 
 use crate::load::{Meter, Observer};
 use crate::units;
@@ -32,9 +37,9 @@ type Write1<'a> = dyn FnMut(Duration, Duration, &Histogram<u64>) + 'a;
 pub(super) struct Log<'a>(Option<&'a mut Write1<'a>>);
 
 impl Log<'_> {
-    /// Begins the log, lends it to `run`, and says whether all could be written.
+    /// Begins the log, lends it to `run`, and says whether all could be encoded. `file` takes it.
     pub(super) fn with<R>(
-        file: Option<&mut impl Write>,
+        file: Option<&LogFile>,
         run: impl FnOnce(Log<'_>) -> R,
     ) -> (R, Result<(), String>) {
         let Some(file) = file else {
@@ -42,7 +47,6 @@ impl Log<'_> {
         };
         let mut serializer = V2DeflateSerializer::new();
         let base = SystemTime::now();
-        let mut failed;
         let mut builder = IntervalLogWriterBuilder::new();
         builder.add_comment(VERSION).add_comment(concat!(
             "[Logged with epollite-bench ",
@@ -50,33 +54,33 @@ impl Log<'_> {
             "; latencies in nanoseconds, the column of maxima in milliseconds]"
         ));
         builder.with_base_time(base).with_start_time(base).with_max_value_divisor(MAX_DIVISOR);
-        let file = RefCell::new(file);
-        let mut writer = Shared(&file);
+        let text = RefCell::new(Vec::new());
+        let mut writer = Shared(&text);
+        let mut failed = None;
         let result = match builder.begin_log_with(&mut writer, &mut serializer) {
             Err(error) => {
                 failed = Some(error.to_string());
                 run(Log(None))
             }
             Ok(mut log) => {
-                failed = Shared(&file).write_all(LEGEND).err().map(|error| error.to_string());
+                text.borrow_mut().extend_from_slice(LEGEND);
+                file.take(text.take());
                 let mut write = |_, length: Duration, latencies: &Histogram<u64>| {
                     let end = base.elapsed().unwrap_or_default();
                     let start = end.saturating_sub(length);
                     if let Err(error) = log.write_histogram(latencies, start, length, None) {
                         failed.get_or_insert_with(|| said(&error));
                     }
+                    file.take(text.take());
                 };
                 run(Log(Some(&mut write)))
             }
         };
-        if let Err(error) = file.borrow_mut().flush() {
-            failed.get_or_insert_with(|| error.to_string());
-        }
         (result, failed.map_or(Ok(()), |why| Err(format!("--hlog: {why}"))))
     }
 }
 
-/// Why an interval could not be written, without the words around it.
+/// Why an interval could not be encoded, without the words around it.
 fn said<E: std::fmt::Debug>(error: &IntervalLogWriterError<E>) -> String {
     match error {
         IntervalLogWriterError::IoError(error) => error.to_string(),
@@ -84,16 +88,57 @@ fn said<E: std::fmt::Debug>(error: &IntervalLogWriterError<E>) -> String {
     }
 }
 
-/// The file of a log, for the log's writer and for us.
-struct Shared<'a, W>(&'a RefCell<W>);
+/// Memory that the log's writer writes to, and from which we take it.
+struct Shared<'a>(&'a RefCell<Vec<u8>>);
 
-impl<W: Write> Write for Shared<'_, W> {
+impl Write for Shared<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().write(bytes)
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.borrow_mut().flush()
+        Ok(())
+    }
+}
+
+/// The file of a log, written by a thread of its own: a slow disk, or a pipe that nobody reads, is no
+/// pause of the load that is measured.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    text: Sender<Vec<u8>>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl LogFile {
+    /// Creates the file.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
+        let mut file = File::create(path)?;
+        let (text, lines) = channel::<Vec<u8>>();
+        let thread = thread::Builder::new().spawn(move || {
+            // Signals are for the load to take. A thread that can be told nothing has none to miss.
+            let _ = SigSet::all().thread_block();
+            lines.iter().try_for_each(|text| file.write_all(&text))
+        })?;
+        Ok(Self { text, thread })
+    }
+
+    /// Takes a piece of the log; whether it could be written is known at the end.
+    fn take(&self, text: Vec<u8>) {
+        let _ = self.text.send(text);
+    }
+
+    /// Waits until all of it is written.
+    ///
+    /// # Errors
+    /// When not all of it could be.
+    pub(super) fn finish(self) -> Result<(), String> {
+        drop(self.text);
+        let written = self.thread.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
+        written.map_err(|error| format!("--hlog: {error}"))
     }
 }
 

@@ -1,8 +1,8 @@
 //! `epollite-bench load`: arguments to a configuration, a run, and how it is told.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{BufWriter, IsTerminal};
+use std::fs;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::condition::Condition;
 use super::hgrm::Hgrm;
-use super::live::{Log, Watcher};
+use super::live::{Log, LogFile, Watcher};
 use super::rank::Rank;
 use super::target::{self, Way};
 use super::{UNAVAILABLE, USAGE, complain, show};
@@ -127,15 +127,14 @@ pub(super) fn main(args: &Args) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let mut file = match args.hlog.as_ref().map(|path| File::create(path).map(BufWriter::new)) {
-        None => None,
-        Some(Ok(file)) => Some(file),
-        Some(Err(error)) => {
+    let file = match args.hlog.as_deref().map(LogFile::create).transpose() {
+        Ok(file) => file,
+        Err(error) => {
             complain(format!("--hlog: {error}"));
             return ExitCode::from(USAGE);
         }
     };
-    let (result, logged) = Log::with(file.as_mut(), |log| {
+    let (result, encoded) = Log::with(file.as_ref(), |log| {
         let mut watcher = Watcher::new(std::io::stderr().is_terminal(), log);
         let result = load::run(&config, &mut watcher, |load| args.prepare(load));
         watcher.finish();
@@ -145,10 +144,15 @@ pub(super) fn main(args: &Args) -> ExitCode {
         Ok(report) => report,
         Err(failure) => {
             complain(failure);
+            // There is no more of it than its head, and the failure is what counts.
+            let _ = file.map(LogFile::finish);
             return ExitCode::from(failure.exit_code());
         }
     };
-    let told = args.tell(&report, rank).and(logged);
+    let told = args.tell(&report, rank);
+    // The result is told by then, whatever the log has to wait for.
+    let logged = file.map_or(Ok(()), LogFile::finish);
+    let told = told.and(encoded).and(logged);
     let code = args.judge(&report);
     match told {
         Ok(()) => ExitCode::from(code),

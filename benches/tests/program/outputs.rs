@@ -2,7 +2,7 @@
 //! environment has a say in.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -103,6 +103,52 @@ fn an_output_that_does_not_block_gets_it_all() {
         let (code, text) = through_a_full_pipe(arguments);
         assert_eq!((code, text), (Some(0), run(arguments).out), "{arguments}");
     }
+}
+
+/// A pipe that is full before the load begins, and is read when the result is there.
+#[test]
+fn a_log_that_nobody_reads_is_no_pause_of_the_load() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut pipe = File::options().read(true).write(true).open(&path).unwrap();
+    fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    pipe.write_all(&[b'#'; 4096]).unwrap();
+    let how = format!("-t 1200ms --warmup 0 --json --hlog {}", path.display());
+    let mut command = bench(&format!("load {} {how}", plain_tcp()));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let (send, result) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let mut text = Vec::new();
+        while !text.ends_with(b"\n}\n") {
+            let mut piece = [0; 4096];
+            match stdout.read(&mut piece) {
+                Ok(count @ 1..) => text.extend_from_slice(&piece[..count]),
+                _ => break,
+            }
+        }
+        send.send(text)
+    });
+    let Ok(text) = result.recv_timeout(Duration::from_secs(60)) else {
+        child.kill().unwrap();
+        panic!("the load waits for its log");
+    };
+    let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    assert!(json["messages"].as_u64() > Some(0), "{json}");
+    // Now it is read, to the end: the last writer but us has gone then.
+    let mut log = Vec::new();
+    while child.try_wait().unwrap().is_none() {
+        let mut room = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut room, 10_u8).unwrap() > 0 {
+            let mut piece = [0; 4096];
+            let count = pipe.read(&mut piece).unwrap();
+            log.extend_from_slice(&piece[..count]);
+        }
+    }
+    assert!(child.wait().unwrap().success());
+    let log = String::from_utf8(log).unwrap();
+    assert!(log.contains("[Histogram log format version 1.3]"), "{log}");
 }
 
 #[test]
