@@ -1,17 +1,19 @@
-//! The examples run and do what they say. They are the binaries that cargo has built beside this
-//! one: `cargo test` does, `cargo test --test examples` does not.
+//! The examples run and do what they say.
 
 #![cfg(feature = "std")]
 
+#[path = "support/deadline.rs"]
+mod deadline;
 #[path = "examples/dns.rs"]
 mod dns;
+#[path = "support/example.rs"]
+mod example;
 
 use core::time::Duration;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 
@@ -142,16 +144,8 @@ fn run(name: &str) -> String {
 }
 
 fn command(name: &str) -> Command {
-    let mut path: PathBuf = std::env::current_exe().expect("a program has a file");
-    path.pop();
-    path.pop();
-    path.extend(["examples", name]);
-    assert!(
-        path.exists(),
-        "{} is not built: say `cargo test`, or `cargo build --examples` first",
-        path.display()
-    );
-    Command::new(path)
+    deadline::arm();
+    Command::new(example::example(name))
 }
 
 /// Sends everything and half-closes, while reading until the end. Returns how many bytes came

@@ -2,6 +2,9 @@
 //!
 //! Who of several is woken is the kernel's affair, and seen in `tests/models/children.rs`.
 
+#[path = "support/deadline.rs"]
+mod deadline;
+
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::io::{Read, Write};
@@ -172,6 +175,7 @@ const fn no_fault() -> Faults {
 
 /// A server whose only door is shared, with nobody else as it happens.
 fn shared(config: Config, herd: Herd, faults: Faults) -> (Server<Watched>, SocketAddr) {
+    deadline::arm();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let addr = listener.local_addr().unwrap();

@@ -5,6 +5,8 @@ mod support;
 
 #[path = "models/children.rs"]
 mod children;
+#[path = "models/late.rs"]
+mod late;
 #[path = "models/limits.rs"]
 mod limits;
 #[path = "models/refused.rs"]

@@ -6,6 +6,8 @@
 
 #[path = "reactor/again.rs"]
 mod again;
+#[path = "support/deadline.rs"]
+mod deadline;
 #[path = "reactor/deadlines.rs"]
 mod deadlines;
 #[path = "reactor/interrupted.rs"]

@@ -6,8 +6,10 @@
 //!
 //! `make bless` builds the examples and writes what is real into the pages: look at the diff.
 
+#[path = "support/example.rs"]
+mod example;
+
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The pages that show something.
@@ -87,7 +89,7 @@ fn run(command: &str) -> String {
         Some("epollite") => Command::new(env!("CARGO_BIN_EXE_epollite")),
         Some("cargo") => {
             let name = words.nth(2).unwrap_or_default();
-            let mut process = Command::new(example(name));
+            let mut process = Command::new(example::example(name));
             process.args(words.by_ref().skip_while(|word| *word == "--"));
             process
         }
@@ -96,11 +98,4 @@ fn run(command: &str) -> String {
     let output = process.args(words).output().unwrap();
     assert!(output.status.success(), "{command}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
-}
-
-/// An example that cargo has built beside this test.
-fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let folder = test.parent().and_then(Path::parent).unwrap();
-    folder.join("examples").join(name)
 }

@@ -2,6 +2,8 @@
 
 #[path = "regressions/datagrams.rs"]
 mod datagrams;
+#[path = "support/deadline.rs"]
+mod deadline;
 #[path = "regressions/idle.rs"]
 mod idle;
 #[path = "regressions/leaving.rs"]

@@ -32,6 +32,7 @@ pub(crate) fn watch<T, K: Kernel>(
     trigger: Trigger,
     state: T,
 ) -> Token {
+    crate::deadline::arm();
     reactor
         .register_or_close(fd, interest, trigger, state)
         .expect("there is room, and the kernel takes it")

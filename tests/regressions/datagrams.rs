@@ -279,6 +279,7 @@ fn a_signal_while_a_socket_is_opened_is_no_refusal() {
 }
 
 fn bind(kernel: &mut impl Kernel, addr: &str) -> (Fd, Addr) {
+    crate::deadline::arm();
     bind_datagram(kernel, &addr.parse().unwrap(), Sharing::Alone).unwrap()
 }
 

@@ -5,6 +5,7 @@
 pub(crate) mod calls;
 pub(crate) mod client;
 pub(crate) mod datagram;
+pub(crate) mod deadline;
 pub(crate) mod json;
 pub(crate) mod pattern;
 pub(crate) mod process;

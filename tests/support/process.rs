@@ -52,6 +52,7 @@ impl Process {
 
     /// Starts `command` with the streams it has been given; collects those that are piped.
     pub(crate) fn start_as_is(mut command: Command) -> Self {
+        super::deadline::arm();
         let mut child =
             command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         Self {
