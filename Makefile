@@ -184,6 +184,12 @@ nightly: tools ## the long runs, under an hour: programs, days, plans, sanitizer
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --test peers
 	for target in $(FUZZ); do $(MAKE) fuzz TARGET=$$target SECONDS=120 || exit 1; done
 
+N ?= 20
+
+.PHONY: flakes
+flakes: tools ## every test N times while all processors are busy: make flakes N=20
+	tests/flakes.sh $(N)
+
 .PHONY: check
 check: tools ## format, lints, documentation, dependencies; no test
 	$(CARGO) fmt --check

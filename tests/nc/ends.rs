@@ -12,7 +12,7 @@ use crate::support::client::{connect, expect, expect_end, expect_silence};
 use crate::support::procfs::{binds_nonlocal, state};
 use crate::support::program::Program;
 use crate::support::scratch::Scratch;
-use crate::support::wait::until;
+use crate::support::wait::{PATIENCE, until};
 
 #[test]
 fn with_n_the_end_of_the_input_is_passed_on() {
@@ -111,10 +111,12 @@ fn q_quits_so_long_after_the_input_has_ended() {
 fn q_0_passes_the_end_on_and_shows_the_answer_as_it_does_for_nc() {
     let listener = TcpListener::bind((HOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
-    for mut client in
-        [ours(&["-q", "0", HOST, &port]).into(), theirs("nc", &["-q", "0", HOST, &port])]
-    {
+    for is_ours in [true, false] {
+        // One after the other: who connects first is who is accepted first.
+        let arguments = ["-q", "0", HOST, &port];
+        let mut client = if is_ours { ours(&arguments).into() } else { theirs("nc", &arguments) };
         let (mut guest, _) = listener.accept().unwrap();
+        guest.set_read_timeout(Some(PATIENCE)).unwrap();
         client.tell(b"all there is");
         drop(client.take_stdin());
         expect(&mut guest, b"all there is");
