@@ -137,7 +137,7 @@ impl Guest {
         let is_for_nothing = match self.echo.want() {
             Want::Read => ready == Ready::WRITABLE,
             Want::Write => {
-                !mode.reminds() && !(ready.is_writable() || ready.is_hup() || ready.is_error())
+                !(mode.reminds() || ready.is_writable() || ready.is_hup() || ready.is_error())
             }
             _ => false,
         };
@@ -337,7 +337,6 @@ fn unsent_bytes<K: Kernel>(io: &mut Io<'_, K>) -> usize {
 
 /// So many bytes in one: 0 for none, and of two other numbers it differs 254 times in 255. Missing
 /// a change now and then is nothing, since a connection ends when four looks in a row see none.
-#[expect(clippy::cast_possible_truncation, reason = "the high bits are what is wanted")]
 const fn trace_of(bytes: usize) -> u8 {
     /// 2^64 by the golden ratio: neighbours and multiples are spread over all of the high bits.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
