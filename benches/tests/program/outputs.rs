@@ -136,14 +136,17 @@ fn a_log_that_nobody_reads_is_no_pause_of_the_load() {
     };
     let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
     assert!(json["messages"].as_u64() > Some(0), "{json}");
-    // Now it is read, to the end: the last writer but us has gone then.
+    // Now it is read, until the program has ended and nothing is left of what it wrote.
     let mut log = Vec::new();
-    while child.try_wait().unwrap().is_none() {
+    loop {
+        let has_ended = child.try_wait().unwrap().is_some();
         let mut room = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
         if poll(&mut room, 10_u8).unwrap() > 0 {
             let mut piece = [0; 4096];
             let count = pipe.read(&mut piece).unwrap();
             log.extend_from_slice(&piece[..count]);
+        } else if has_ended {
+            break;
         }
     }
     assert!(child.wait().unwrap().success());
