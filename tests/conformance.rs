@@ -9,6 +9,8 @@ mod acts;
 mod arrivals;
 #[path = "conformance/ends.rs"]
 mod ends;
+#[path = "conformance/guessed.rs"]
+mod guessed;
 #[path = "conformance/interest.rs"]
 mod interest;
 #[path = "conformance/local_addresses.rs"]

@@ -6,7 +6,7 @@ use crate::machine::MACHINE;
 use crate::same;
 use crate::stage::{ALL, ET, IN, OUT, Stage, anywhere};
 
-fn udp(stage: &mut Stage<'_>) -> (Fd, Addr) {
+pub(crate) fn udp(stage: &mut Stage<'_>) -> (Fd, Addr) {
     let socket = stage.k.socket(Family::Inet, Kind::Datagram).unwrap();
     stage.k.bind(&socket, &anywhere()).unwrap();
     let addr = stage.k.getsockname(&socket).unwrap();
