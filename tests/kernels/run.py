@@ -124,12 +124,16 @@ def run(place, programs, count):
     name, folder = kernel(series)
     initramfs = FOLDER / f"initramfs-{place.replace('/', '-')}.gz"
     pack(initramfs, folder, programs, environment, setting)
-    lines, _ = output([
+    boot = [
         qemu, "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", "1024", "-nodefaults",
         "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", str(image(folder)),
         "-initrd", str(initramfs),
         "-append", "console=ttyS0 quiet panic=-1" + BOOT_OPTIONS.get(setting, ""),
-    ], {})
+    ]
+    lines, _ = output(boot, {})
+    if not any(line.startswith("suite ") for line in lines):
+        print("  it did not boot: once more", flush=True)
+        lines, _ = output(boot, {})
     ends = [re.match(r"guest exits with (\d+)", line) for line in lines]
     return f"kernel {name}{with_setting}", next((int(end[1]) for end in ends if end), 1)
 
