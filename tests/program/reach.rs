@@ -73,6 +73,7 @@ fn every_address_of_a_name_is_tried() {
 fn an_interface_has_a_name_in_an_address() {
     let line = "\
         ip addr add fe80::77/64 dev lo nodad; \
+        until ip -6 route get fe80::77 oif lo >/dev/null 2>&1; do :; done; \
         for model in epoll-edge blocking; do \
         \"$0\" echo --tcp '[fe80::77%lo]:7853' --model $model >said & \
         until grep -q listening said; do :; done; \
