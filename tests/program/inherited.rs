@@ -195,6 +195,34 @@ fn the_first_process_of_a_container_ends_by_signals() {
     }
 }
 
+#[test]
+fn the_first_process_of_a_container_leaves_no_zombie() {
+    if !may_make_a_namespace() {
+        println!("skipped: namespaces of processes cannot be made here");
+        return;
+    }
+    let scratch = Scratch::new();
+    let commands: [&[&str]; 4] = [
+        &["nc", "-lk", "127.0.0.1", "0"],
+        &["echo", "--tcp", "127.0.0.1:0"],
+        &["echo", "--tcp", "127.0.0.1:0", "--model", "thread"],
+        &["echo", "--tcp", "127.0.0.1:0", "--model", "process"],
+    ];
+    for (at, words) in commands.into_iter().enumerate() {
+        // An orphan, which ends when it is told to.
+        let pipe = scratch.file(&at.to_string());
+        let line = format!("mkfifo {pipe}; (sh -c 'read -r _ <{pipe}' &); exec \"$0\" \"$@\"");
+        let flags = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+        let outside = Program::start_under(&[&flags[..], &["sh", "-c", &line]].concat(), words);
+        let first = eventually("the first process to run", || {
+            let first = *children(&outside).first()?;
+            status(first, "SigCgt:").filter(|_| !children_of(first).is_empty()).map(|_| first)
+        });
+        std::fs::write(&pipe, "now\n").unwrap();
+        until("the orphan to be reaped", || children_of(first).is_empty());
+    }
+}
+
 fn may_make_a_namespace() -> bool {
     let mut unshare = crate::support::tool::tool("unshare");
     unshare.args(["--user", "--map-root-user", "--pid", "--fork", "true"]);
@@ -214,7 +242,11 @@ fn status(pid: u32, name: &str) -> Option<u64> {
 
 /// The processes whose parent is this one, zombies too.
 fn children(process: &Process) -> Vec<u32> {
-    let path = format!("/proc/{0}/task/{0}/children", process.pid());
+    children_of(process.pid())
+}
+
+fn children_of(pid: u32) -> Vec<u32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }

@@ -36,7 +36,7 @@ Flags mean what they mean to OpenBSD's nc, and may stand together (-lkv, -w5):
   -u          datagrams: UDP, with -U Unix ones; -lu sends to every sender
               that it has received from
   -U          Unix sockets
-  -4, -6      only IPv4, only IPv6
+  -4, -6      only IPv4, only IPv6; -l without HOST is IPv4 unless it is -6
   -n          ask no resolver; numbers are read as inet_aton(3) does (127.1),
               and PORT may be a name all the same: /etc/services
   -p PORT     from this port

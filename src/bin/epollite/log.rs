@@ -106,6 +106,12 @@ pub(crate) fn err_last(text: &str) {
     let _ = STDERR.put(Standard::Error, text.as_bytes(), RESULT_PATIENCE);
 }
 
+/// Forgets what has been taken in part: after a fork it is the parent's to write.
+pub(crate) fn forget() {
+    STDOUT.forget();
+    STDERR.forget();
+}
+
 /// A name as JSON wants it: one that is no text has its bytes beside it, in a field of their own.
 pub(crate) fn named(field: &str, name: &OsStr) -> String {
     let bytes = name.as_bytes();

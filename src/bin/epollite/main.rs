@@ -46,7 +46,9 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
-    signals::prepare(matches!(command, Command::Echo(_)));
+    let server = if let Command::Echo(options) = &command { Some(options) } else { None };
+    let has_children = server.is_some_and(|options| options.model.has_children());
+    signals::prepare(server.is_some(), has_children);
     match command {
         Command::Help(text) => log::deliver(text),
         Command::Version => log::deliver(concat!("epollite ", env!("CARGO_PKG_VERSION"), "\n")),

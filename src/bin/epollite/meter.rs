@@ -136,6 +136,14 @@ impl Trace {
         }
     }
 
+    /// After a fork: what the parent has written in part is not completed here.
+    pub(crate) fn forget(&self) {
+        log::forget();
+        if let Self::File(sink, _) = self {
+            sink.forget();
+        }
+    }
+
     /// Says how many lines are missing, if any are: at the end, by the one that ends last.
     pub(crate) fn tell_dropped(&self) {
         let (Self::Stderr(dropped) | Self::File(_, dropped)) = self else { return };

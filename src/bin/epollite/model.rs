@@ -89,6 +89,11 @@ impl Model {
         NAMES.iter().find(|(_, model)| *model == self).map_or("epoll", |(name, _)| name)
     }
 
+    /// Whether it forks, and is told when a child ends.
+    pub(crate) const fn has_children(self) -> bool {
+        matches!(self, Self::Process | Self::Prefork | Self::Reuseport)
+    }
+
     /// Whether it waits inside one call, and so for one thing.
     const fn waits_for_one(self) -> bool {
         matches!(self, Self::Blocking | Self::Thread)

@@ -22,15 +22,15 @@ const ENDING: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TER
 const FIRST_PROCESS: u32 = 1;
 
 /// Sets what was inherited to what the program depends on. To be called before all else.
-pub(crate) fn prepare(is_server: bool) {
-    // A parent that ignores it is not told of its children's end, and finds none to wait for.
-    set_disposition(Signal::CHLD, Disposition::Default);
+pub(crate) fn prepare(is_server: bool, has_children: bool) {
+    // A parent that ignores it is not told of its children's end, and finds none to wait for. The
+    // first process is given the orphans of all others: if it waits for none, the kernel is to.
+    let is_first = std::process::id() == FIRST_PROCESS;
+    let reaps = if is_first && !has_children { Disposition::Ignored } else { Disposition::Default };
+    set_disposition(Signal::CHLD, reaps);
     // A write past the limit fails with EFBIG then. A full disk does not end a server either.
     set_disposition(Signal::XFSZ, Disposition::Ignored);
-    let ends = match std::process::id() {
-        FIRST_PROCESS => Disposition::Exit,
-        _ => Disposition::Default,
-    };
+    let ends = if is_first { Disposition::Exit } else { Disposition::Default };
     ending().into_iter().for_each(|signal| set_disposition(signal, ends));
     if is_server {
         // A question that comes before there is anything to tell does not end it.

@@ -116,6 +116,13 @@ impl Sink {
         state.lock().unwrap_or_else(PoisonError::into_inner).put(text)
     }
 
+    /// Forgets the rest of a text: after a fork it is the parent's to write.
+    pub(crate) fn forget(&self) {
+        if let Some(state) = self.0.get() {
+            state.lock().unwrap_or_else(PoisonError::into_inner).rest.clear();
+        }
+    }
+
     fn state(&self, make: impl FnOnce() -> State) -> &Mutex<State> {
         self.0.get_or_init(|| Mutex::new(make()))
     }

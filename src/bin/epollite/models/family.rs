@@ -52,6 +52,7 @@ impl Family {
         match sys::fork(&mut stage.kernel)? {
             None => {
                 self.files.disown();
+                stage.trace.forget();
                 self.children.clear();
                 return Ok(true);
             }

@@ -23,8 +23,7 @@ use crate::signals;
 /// Serves by the model that `options` name, until a signal ends it.
 pub(crate) fn run<K: Meter>(options: &Echo, start: Start) -> Result<(), Failure> {
     let mut stage = Stage::<K>::new(options, start.trace, None);
-    let has_children = matches!(options.model, Model::Process | Model::Prefork | Model::Reuseport);
-    let signals = signals::read_by_server(has_children);
+    let signals = signals::read_by_server(options.model.has_children());
     block(&mut stage.kernel, &signals)?;
     let has_connections = start.places.iter().any(Place::has_connections);
     let mut bounds = Vec::new();
