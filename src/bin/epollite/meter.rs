@@ -249,7 +249,7 @@ impl Tally {
         for (call, row) in &rows {
             text += &line(row, call.syscall_name());
         }
-        text += &rule;
+        text += rule;
         text += &line(&sum, "total");
         let an_echo = if echoes == 0 { 0.0 } else { sum.calls as f64 / echoes as f64 };
         let _ = write!(text, "{echoes} echoes, {an_echo:.2} calls each");

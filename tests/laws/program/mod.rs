@@ -19,7 +19,7 @@ mod units;
 
 /// What reads words opens nothing.
 mod models {
-    pub(crate) const OPEN_NONBLOCKING: i32 = 0;
+    pub(crate) const OPEN_NONBLOCKING: i32 = 0o4000;
 
     pub(crate) fn standard_stream(_: i32) -> core::mem::ManuallyDrop<std::fs::File> {
         unreachable!("nothing is written")
