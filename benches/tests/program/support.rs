@@ -12,7 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, socket};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, setsockopt, socket, sockopt,
+};
 use nix::unistd::Pid;
 
 /// What a server does with the message of this number: what it sends, or `None` to hang up.
@@ -23,6 +25,9 @@ pub(crate) const SIZE: usize = 64;
 
 /// How long the program may take. No test needs a tenth of it on a machine that is busy with others.
 const DEADLINE: Duration = Duration::from_secs(120);
+
+/// What a server of datagrams can hold; 20,000 small ones.
+const RECEIVE_BUFFER_BYTES: usize = 16 << 20;
 
 /// An honest answer.
 pub(crate) fn echo(_: u64, message: &[u8]) -> Option<Vec<u8>> {
@@ -96,6 +101,10 @@ fn pour(mut stream: impl Read + Write + Send + 'static) {
 pub(crate) fn udp(answer: impl Fn(u64, &[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
+    // Room for all that a load sends while this thread has no core: what is dropped is lost.
+    if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER_BYTES).is_err() {
+        setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER_BYTES).unwrap();
+    }
     thread::spawn(move || {
         let mut buf = vec![0; 65_536];
         for number in 0.. {
