@@ -1,5 +1,6 @@
 //! Ends: half-close, close, reset. TCP and Unix differ.
 
+use epollite::event::EPOLLHUP;
 use epollite::{OptionName, Shut, SocketOption};
 
 use crate::same;
@@ -235,6 +236,7 @@ fn sending_into_a_reset_connection_tells_the_error_first() {
             watched(stage, true, |stage, near, far, _| {
                 stage.send(near, b"unread");
                 stage.close(far);
+                stage.arrived(near, EPOLLHUP);
                 for _ in 0..2 {
                     let sent = stage.k.send(near, b"x");
                     stage.see("send", sent);

@@ -7,8 +7,8 @@ use std::net::UdpSocket;
 use std::{fs, thread};
 
 use epollite::event::{EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT};
-use epollite::kernel::EpollEvent;
-use epollite::{Addr, Errno, Family, Fd, Kernel, Kind, Ready, SocketOption};
+use epollite::kernel::{Control, EpollEvent};
+use epollite::{Addr, Errno, Family, Fd, Kernel, Kind, Linux, Ready, SocketOption};
 
 pub(crate) const IN: u32 = epollite::event::EPOLLIN;
 pub(crate) const PRI: u32 = epollite::event::EPOLLPRI;
@@ -19,6 +19,9 @@ pub(crate) const ONESHOT: u32 = EPOLLONESHOT;
 pub(crate) const EXCLUSIVE: u32 = EPOLLEXCLUSIVE;
 /// All that can be asked for.
 pub(crate) const ALL: u32 = IN | OUT | RDHUP | PRI;
+
+/// How long [`Stage::arrived`] waits: a minute is too long on any machine.
+const ARRIVAL_MILLIS: u32 = 60_000;
 
 /// Rounds of [`Stage::settle`]: connecting takes three segments, closing two more.
 const ROUNDS: usize = 4;
@@ -58,6 +61,19 @@ impl<'k> Stage<'k> {
                 probe.recv(&mut [0; 1]).unwrap();
             }
         }
+    }
+
+    /// Waits until the real kernel reports one of `events` of a descriptor. On the model what was
+    /// sent has arrived. The waiting leaves no trace.
+    pub(crate) fn arrived(&mut self, fd: &Fd, events: u32) {
+        if self.probe.is_none() {
+            return;
+        }
+        let epoll = Linux.epoll_create1().unwrap();
+        Linux.epoll_ctl(&epoll, Control::Add(EpollEvent::new(events, 0)), fd).unwrap();
+        let came = Linux.epoll_wait(&epoll, &mut [EpollEvent::default()], Some(ARRIVAL_MILLIS));
+        assert_eq!(came, Ok(1), "what was sent has not arrived after {ARRIVAL_MILLIS} ms");
+        Linux.close(epoll).unwrap();
     }
 
     pub(crate) fn note(&mut self, what: impl Into<String>) {
@@ -105,6 +121,7 @@ impl<'k> Stage<'k> {
         self.k.setsockopt(&socket, SocketOption::NoDelay(true)).unwrap();
         assert_eq!(self.k.connect(&socket, addr), Err(Errno::EINPROGRESS));
         self.settle();
+        self.arrived(&socket, OUT);
         assert_eq!(self.k.connect(&socket, addr), Ok(()));
         socket
     }
@@ -113,6 +130,7 @@ impl<'k> Stage<'k> {
     pub(crate) fn tcp_pair(&mut self) -> (Fd, Fd) {
         let (listener, addr) = self.listener(1);
         let client = self.client(&addr);
+        self.arrived(&listener, IN);
         let (server, _) = self.k.accept4(&listener).unwrap();
         self.k.setsockopt(&server, SocketOption::NoDelay(true)).unwrap();
         self.k.close(listener).unwrap();
