@@ -308,3 +308,13 @@ fn a_splice_of_two_pages_into_tcp_is_not_stopped_by_the_reset_in_between() {
         &["moved: Ok(6000)", "send: Err(EPIPE)"],
     );
 }
+
+#[test]
+fn every_test_here_is_a_row_of_the_page() {
+    let page = include_str!("../../docs/kernels.md");
+    let tests = include_str!("versions.rs").split("#[test]\nfn ").skip(1);
+    for name in tests.filter_map(|rest| rest.split('(').next()) {
+        let is_this = name == "every_test_here_is_a_row_of_the_page";
+        assert!(is_this || page.contains(&format!("`{name}`")), "docs/kernels.md lacks {name}");
+    }
+}
