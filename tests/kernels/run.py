@@ -218,16 +218,21 @@ def emulator():
 
 def command(name, package):
     """A command, whose package is installed when it is missing."""
-    if not shutil.which(name):
+    search = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    if not shutil.which(name, path=search):
         apt("apt-get update -qq", package)
         apt(f"apt-get install -qq -y --no-install-recommends {package}", package)
-    return shutil.which(name)
+    return shutil.which(name, path=search)
 
 
 def kernel(series):
     """The newest kernel of a series: its name and its unpacked package, fetched once."""
-    found = apt(f"apt-cache search --names-only ^{SERIES[series]}$", "a list of kernels")
-    names = re.findall(rf"^({SERIES[series]}) ", found, re.M) or [path.name for path in unpacked(series)]
+    names = listed(series)
+    if not names and not unpacked(series):
+        # A bare machine has no lists yet.
+        apt("apt-get update -qq", "the list of packages")
+        names = listed(series)
+    names = names or unpacked(series)
     if not names:
         raise Unavailable(f"the archive has no kernel {series}")
     name = max(names, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
@@ -248,8 +253,15 @@ def image(folder):
     return next(folder.glob("boot/vmlinuz-*"))
 
 
+def listed(series):
+    pattern = shlex.quote(f"^{SERIES[series]}$")
+    found = apt(f"apt-cache search --names-only {pattern}", "the list of packages")
+    return re.findall(rf"^({SERIES[series]}) ", found, re.M)
+
+
 def unpacked(series):
-    return [path for path in FOLDER.glob("linux-image-*") if re.fullmatch(SERIES[series], path.name)]
+    names = [path.name for path in FOLDER.glob("linux-image-*")]
+    return [name for name in names if re.fullmatch(SERIES[series], name)]
 
 
 def apt(command, what, **where):
@@ -270,14 +282,16 @@ def pack(initramfs, folder, programs, environment, setting):
     if setting in MODULES:
         command("insmod", "kmod")
         names.append("insmod")
-    commands = [Path(shutil.which(name)).resolve() for name in names]
+    # An account that is not root's may leave the second folder out.
+    search = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    commands = [Path(shutil.which(name, path=search)).resolve() for name in names]
     files = {Path("/usr/bin") / name: path for name, path in zip(names, commands)}
     files |= {path: path for path in programs}
     files[SUITES.resolve()] = SUITES
     for path in [*commands, *programs]:
         for library in re.findall(r"(/\S+) \(0x", subprocess.check_output(["ldd", path], text=True)):
             files[Path(library)] = Path(library).resolve()
-    files[Path("/bin/sh")] = Path(shutil.which("sh")).resolve()
+    files[Path("/bin/sh")] = Path("/bin/sh").resolve()
     init = INIT.format(
         environment=" ".join(f"{key}={value}" for key, value in environment.items()),
         set="insmod /module.ko && " * (setting in MODULES) + sysctl(setting),
