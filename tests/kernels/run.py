@@ -271,8 +271,11 @@ def apt(command, what, **where):
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
         done = subprocess.run(words, env=quiet, capture_output=True, text=True, check=True, **where)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise Unavailable(f"{what} cannot be had: {command}: {error}") from error
+    except OSError as error:
+        raise Unavailable(f"{what} cannot be had: {error}") from error
+    except subprocess.CalledProcessError as error:
+        told = (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1]
+        raise Unavailable(f"{what} cannot be had: {words[0]} {words[1]}: {told}") from error
     return done.stdout
 
 
