@@ -209,9 +209,9 @@ fn the_first_process_of_a_container_leaves_no_zombie() {
         &["echo", "--tcp", "127.0.0.1:0", "--model", "process"],
     ];
     for (at, words) in commands.into_iter().enumerate() {
-        // An orphan, which ends when it is told to.
+        // One has ended before the program is there, and an orphan ends when it is told to.
         let pipe = scratch.file(&at.to_string());
-        let line = format!("mkfifo {pipe}; (sh -c 'read -r _ <{pipe}' &); exec \"$0\" \"$@\"");
+        let line = format!("mkfifo {pipe}; (sh -c 'read -r _ <{pipe}' &); : & exec \"$0\" \"$@\"");
         let flags = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
         let outside = Program::start_under(&[&flags[..], &["sh", "-c", &line]].concat(), words);
         let first = eventually("the first process to run", || {

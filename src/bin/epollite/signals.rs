@@ -10,9 +10,10 @@
 //!   alone. `SIGTERM` is always meant for the process that it is sent to.
 //! * Timers (alarm(2)) and limits, which are set on purpose.
 
-use epollite::{Signal, SignalSet};
+use epollite::{Counted, Linux, Signal, SignalSet};
 
-use crate::models::{Disposition, is_ignored, set_disposition, unblock_signals};
+use crate::meter::Meter;
+use crate::models::{Disposition, is_ignored, set_disposition, unblock_signals, waitpid};
 
 /// Signals that ask the program to end.
 const ENDING: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
@@ -28,6 +29,11 @@ pub(crate) fn prepare(is_server: bool, has_children: bool) {
     let is_first = std::process::id() == FIRST_PROCESS;
     let reaps = if is_first && !has_children { Disposition::Ignored } else { Disposition::Default };
     set_disposition(Signal::CHLD, reaps);
+    if reaps == Disposition::Ignored {
+        // Those that have ended before are left to us.
+        let mut kernel = <Counted<Linux> as Meter>::fresh();
+        while let Ok(Some(_)) = waitpid(&mut kernel) {}
+    }
     // A write past the limit fails with EFBIG then. A full disk does not end a server either.
     set_disposition(Signal::XFSZ, Disposition::Ignored);
     let ends = if is_first { Disposition::Exit } else { Disposition::Default };

@@ -34,5 +34,5 @@ pub(crate) use ledger::Account;
 pub(crate) use start::run;
 pub(crate) use sys::{
     Disposition, OPEN_NONBLOCKING, is_ignored, set_disposition, shared_words, standard_stream,
-    unblock_signals,
+    unblock_signals, waitpid,
 };

@@ -280,7 +280,7 @@ pub(crate) const OPEN_NONBLOCKING: i32 = libc::O_NONBLOCK | libc::O_NOCTTY;
 
 /// How a child ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum End {
+pub(crate) enum End {
     Exited(i32),
     Killed(i32),
 }
@@ -322,7 +322,7 @@ pub(super) fn end_with_parent(signal: i32) {
 /// * [`Errno::ECHILD`]: there are no children.
 ///
 /// Man page: waitpid(2), `WNOHANG`
-pub(super) fn waitpid<K: Meter>(kernel: &mut K) -> Result<Option<(u32, End)>, Errno> {
+pub(crate) fn waitpid<K: Meter>(kernel: &mut K) -> Result<Option<(u32, End)>, Errno> {
     let make = || {
         let mut status = 0;
         // SAFETY: waitpid(2) writes one `int` at `status`, which is ours until it returns.
