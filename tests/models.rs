@@ -11,6 +11,8 @@ mod late;
 mod limits;
 #[path = "models/refused.rs"]
 mod refused;
+#[path = "models/shut.rs"]
+mod shut;
 #[path = "models/suite.rs"]
 mod suite;
 #[path = "models/table.rs"]

@@ -20,7 +20,7 @@ use core::convert::Infallible;
 use core::fmt;
 
 use crate::errno::Errno;
-use crate::event::{Event, Interest, Ready, Trigger};
+use crate::event::{EPOLLIN, EPOLLOUT, Event, Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::{Fd, Kernel};
 use crate::linux::Linux;
@@ -47,6 +47,9 @@ const _: () = assert!(
 
 /// Notes that are kept for who takes them; what happens while so many wait is not noted.
 const NOTES_MAX: usize = 1 << 16;
+
+/// What may be so of a connection without our having been told.
+const UNTOLD: Ready = Ready::from_bits(EPOLLIN | EPOLLOUT);
 
 /// Registrations that are not connections: listeners, and what the caller adds.
 const OTHERS_MAX: u32 = 1 << 10;
@@ -195,8 +198,7 @@ impl<K: Kernel, X> Server<K, X> {
         // nobody is late.
         let mut event = self.reactor.pending();
         if event.is_none() {
-            let now = self.reactor.reported_until();
-            if self.is_over(now) {
+            if self.is_over() {
                 return Ok(Turn::Over);
             }
             let leaving = self.leaving.filter(|_| !self.has_left);
@@ -205,15 +207,13 @@ impl<K: Kernel, X> Server<K, X> {
                 Ok(event) => event,
                 Err(errno) if errno.interrupted() => {
                     // Again and again: the kernel tells nothing, and the end cannot wait for it.
-                    let now = self.reactor.kernel().now();
-                    return Ok(if self.is_over(now) { Turn::Over } else { Turn::Served });
+                    return Ok(if self.is_over() { Turn::Over } else { Turn::Served });
                 }
                 Err(errno) => return Err(errno),
             };
         }
         if event.is_none() {
-            let now = self.reactor.reported_until();
-            return Ok(if self.is_over(now) { Turn::Over } else { Turn::Idle });
+            return Ok(if self.is_over() { Turn::Over } else { Turn::Idle });
         }
         while let Some(came) = event {
             if let Some(foreign) = self.serve(came) {
@@ -225,12 +225,15 @@ impl<K: Kernel, X> Server<K, X> {
     }
 
     /// Whether we were leaving and have left. Who is still here when patience ends is shown
-    /// out, busy or not; but not before all that had arrived by then has been served, which is
-    /// so of what had arrived by `now`.
-    fn is_over(&mut self, now: Instant) -> bool {
+    /// out, busy or not; but each is served once more before, since what it has sent in time may
+    /// not have been reported yet.
+    fn is_over(&mut self) -> bool {
         let Some(leaving) = self.leaving.filter(|_| !self.has_left) else { return false };
-        if self.guests > 0 && now >= leaving {
-            self.each_guest(|server, token| server.farewell(token, Left::Expired));
+        if self.guests > 0 && self.reactor.kernel().now() >= leaving {
+            self.each_guest(|server, token| {
+                server.attend(token, UNTOLD);
+                server.farewell(token, Left::Expired);
+            });
         }
         self.has_left = self.guests == 0;
         self.has_left
@@ -283,7 +286,13 @@ impl<K: Kernel, X> Server<K, X> {
 
     fn check_patience(&mut self, token: Token) -> bool {
         let now = self.reactor.reported_until();
-        let Some(mut source) = self.reactor.source(token) else { return false };
+        let Some(source) = self.reactor.source(token) else { return false };
+        let Role::Guest(guest) = source.state else { return false };
+        if guest.is_due(now, &self.config) {
+            // Nothing promises in which order a kernel tells of more than a batch holds.
+            self.attend(token, UNTOLD);
+        }
+        let Some(mut source) = self.reactor.source(token) else { return true };
         let Role::Guest(guest) = source.state else { return false };
         let was_idled = guest.idled;
         let left = guest.time_passed(&mut source.io, now, &self.config);
@@ -391,6 +400,13 @@ impl<K: Kernel, X> Server<K, X> {
             }
         });
         sum
+    }
+
+    /// How many listeners there are: those that were opened, without those that failed or that
+    /// [`stop`](Self::stop) has closed. Work: O(1).
+    #[must_use]
+    pub const fn listeners(&self) -> usize {
+        self.doors.len()
     }
 
     /// How many connections there are. Work: O(1).

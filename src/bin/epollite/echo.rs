@@ -252,9 +252,9 @@ fn work<K: Meter>(mut workers: Vec<Worker<K>>, ready: impl FnOnce()) -> Result<(
 }
 
 /// How a thread ended.
-fn ended(run: std::thread::Result<Result<Snapshot, Errno>>) -> Result<Snapshot, Failure> {
+fn ended(run: std::thread::Result<Result<Snapshot, Failure>>) -> Result<Snapshot, Failure> {
     match run {
-        Ok(run) => run.map_err(|errno| failed("epoll_wait", errno)),
+        Ok(run) => run,
         Err(_) => Err(Failure::new(Failure::RUN, "a thread has panicked")),
     }
 }

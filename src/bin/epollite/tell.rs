@@ -81,6 +81,14 @@ pub(crate) fn paused(log: &Log, told: &mut Option<Instant>, errno: Option<Errno>
     );
 }
 
+/// A listener accepts no more, and has been closed.
+pub(crate) fn listener_failed(log: &Log, errno: Errno) {
+    log.remark(
+        || format!("epollite: listener closed: accept4: {errno}"),
+        || format!("{{\"event\":\"listener_failed\",\"why\":{}}}", quoted(&errno.to_string())),
+    );
+}
+
 /// A client was let in and is turned away at once, since not even waiting would help it. `told`
 /// is when that was last told.
 pub(crate) fn turned_away(log: &Log, told: &mut Option<Instant>, name: &str, why: &str) {

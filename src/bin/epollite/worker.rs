@@ -10,6 +10,8 @@ use epollite::server::stream::{Note, Server, Turn};
 use epollite::{Errno, Event, Fd, Interest, Ready, Signal, Token, Trigger};
 
 use crate::control::Control;
+use crate::echo::failed;
+use crate::failure::Failure;
 use crate::listen::SocketFiles;
 use crate::log::Log;
 use crate::meter::{Maker, Meter, Tally, Trace};
@@ -42,6 +44,8 @@ pub(crate) struct Worker<K: Meter> {
     has_left: bool,
     /// Whether a signal has asked us to leave.
     is_signalled: bool,
+    /// What accept4(2) said when the last listener failed.
+    last_failed: Option<Errno>,
     /// Where the calls are printed.
     pub(crate) trace: Trace,
     /// With `--count`, what they sum up to.
@@ -69,6 +73,7 @@ impl<K: Meter> Worker<K> {
             paused_told: None,
             has_left: false,
             is_signalled: false,
+            last_failed: None,
             trace: Trace::Nowhere,
             tally: None,
             parent: None,
@@ -115,8 +120,12 @@ impl<K: Meter> Worker<K> {
     }
 
     /// Serves until it is told to leave, and has left. Whatever ends it ends the others.
-    pub(crate) fn run(&mut self) -> Result<Snapshot, Errno> {
-        let result = self.turns();
+    pub(crate) fn run(&mut self) -> Result<Snapshot, Failure> {
+        let result = self.turns().map_err(|errno| failed("epoll_wait", errno));
+        let result = result.and_then(|()| match self.last_failed {
+            Some(errno) => Err(failed("accept4", errno)),
+            None => Ok(()),
+        });
         if result.is_err() {
             self.control.leave(self.me);
         }
@@ -281,6 +290,15 @@ impl<K: Meter> Worker<K> {
                 }
                 Note::Paused { errno } => {
                     tell::paused(&log, &mut self.paused_told, errno, self.server.connections());
+                }
+                Note::ListenerFailed { errno, .. } => {
+                    tell::listener_failed(&log, errno);
+                    if self.server.listeners() == 0 && self.datagrams.is_empty() {
+                        // Nobody is served any more when those who are here have left.
+                        self.last_failed = Some(errno);
+                        self.control.leave(self.me);
+                        self.obey();
+                    }
                 }
                 // A note of a later library: this program has no words for it yet.
                 _ => {}

@@ -254,6 +254,12 @@ impl Guest {
         }
     }
 
+    /// Whether its deadline, which has passed, is for more than to look again.
+    pub(super) fn is_due(&self, now: Instant, config: &Config) -> bool {
+        let is_silent = |idle: Duration| u128::from(self.silent_millis(now)) >= idle.as_millis();
+        self.echo.state() == State::Closing || config.idle.is_none_or(is_silent)
+    }
+
     /// Its deadline has passed, and everything that had arrived by `now` has been read. `Some`
     /// when it is to be closed; otherwise the deadline is set anew. When silent too long it is
     /// first asked to leave, unless the peer does not read what we have for it.

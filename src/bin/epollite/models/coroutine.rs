@@ -84,7 +84,10 @@ pub(super) fn run<K: Meter>(
     // Whoever is still here is cut off: dropped, and so closed.
     drop(tasks);
     lodge.look();
-    Ok(lodge.snapshot())
+    match lodge.failed.get().filter(|_| !lodge.is_leaving()) {
+        Some(errno) => Err(failed("accept4", errno)),
+        None => Ok(lodge.snapshot()),
+    }
 }
 
 /// A listener: lets in whoever comes, and begins a task for each.
@@ -104,6 +107,11 @@ async fn keep_door<K: Meter>(lodge: Rc<Lodge<K>>, mut door: Listener<K>) {
                 lodge.stage().stats.aborted += 1;
                 // If they are gone one after the other, the others are to have their turn.
                 lodge.handle.yield_now().await;
+            }
+            Some(Err(errno)) if errno.never_accepts() => {
+                tell::listener_failed(&lodge.log, errno);
+                lodge.failed.set(Some(errno));
+                return;
             }
             Some(Err(errno)) => {
                 lodge.tell_pause(Some(errno));

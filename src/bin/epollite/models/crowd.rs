@@ -13,6 +13,8 @@ use epollite::{Addr, Errno, Fd, Instant, Interest, Signal};
 use super::guest::{Guest, Passed, Served};
 use super::sockets;
 use super::stage::{BUFFER_BYTES, Stage};
+use crate::echo::failed;
+use crate::failure::Failure;
 use crate::listen::{Bound, SocketFiles};
 use crate::meter::Meter;
 use crate::report::Snapshot;
@@ -45,6 +47,8 @@ enum Role {
     Guest(Guest),
     /// It is to be closed, for the reason given.
     Over(Guest, Left),
+    /// A listener that accepts no more.
+    Dead(Errno),
 }
 
 struct Entry {
@@ -69,6 +73,8 @@ pub(super) struct Crowd<K: Meter> {
     told: Told,
     /// Set while leaving: when patience ends.
     leaving: Option<Instant>,
+    /// What accept4(2) said when the last listener failed.
+    failed: Option<Errno>,
     /// Whether the doors are shut.
     has_shut: bool,
 }
@@ -94,6 +100,7 @@ impl<K: Meter> Crowd<K> {
             paused: None,
             told: Told::default(),
             leaving: None,
+            failed: None,
             has_shut: false,
         };
         for bound in bounds {
@@ -122,7 +129,7 @@ impl<K: Meter> Crowd<K> {
             Role::Door if self.paused.is_some() => Interest::NONE,
             Role::Door => Interest::READABLE,
             Role::Guest(guest) => guest.interest(),
-            Role::Over(..) => Interest::NONE,
+            Role::Over(..) | Role::Dead(_) => Interest::NONE,
         };
         (fd, interest)
     }
@@ -135,7 +142,7 @@ impl<K: Meter> Crowd<K> {
             Role::Door => self.admit(at, ROUNDS_MAX) > 0,
             Role::Datagrams => self.answer(at) > 0,
             Role::Guest(_) => self.attend(at),
-            Role::Over(..) => false,
+            Role::Over(..) | Role::Dead(_) => false,
         };
         let stats = &mut self.stage.stats;
         *if did { &mut stats.useful } else { &mut stats.spurious } += 1;
@@ -163,8 +170,21 @@ impl<K: Meter> Crowd<K> {
     }
 
     /// What was counted, at the end.
-    pub(super) fn sum(mut self) -> Snapshot {
-        self.stage.snapshot()
+    pub(super) fn sum(mut self) -> Result<Snapshot, Failure> {
+        match self.failed {
+            Some(errno) => Err(failed("accept4", errno)),
+            None => Ok(self.stage.snapshot()),
+        }
+    }
+
+    /// A listener is gone. Was it the last, nobody is served any more when those who are here have
+    /// left.
+    fn last_failed(&mut self, errno: Errno) {
+        let serves = |entry: &Entry| matches!(entry.role, Role::Door | Role::Datagrams);
+        if self.leaving.is_none() && !self.entries.iter().any(serves) {
+            self.failed = Some(errno);
+            self.leaving = Some(self.stage.kernel.now() + self.rules.drain);
+        }
     }
 
     fn pass_time(&mut self) {
@@ -202,12 +222,15 @@ impl<K: Meter> Crowd<K> {
     fn sweep(&mut self) {
         let mut at = 0;
         while at < self.entries.len() {
-            if !matches!(self.entries[at].role, Role::Over(..)) {
+            if !matches!(self.entries[at].role, Role::Over(..) | Role::Dead(_)) {
                 at += 1;
                 continue;
             }
             let Entry { fd, role } = self.entries.swap_remove(at);
             release(&mut self.stage.kernel, fd);
+            if let Role::Dead(errno) = role {
+                self.last_failed(errno);
+            }
             if let Role::Over(guest, why) = role {
                 self.stage.open -= 1;
                 self.stage.stats.closed += 1;
@@ -261,6 +284,11 @@ impl<K: Meter> Crowd<K> {
                 // That one is gone: on with the next.
                 Err(errno) if errno.transient_accept() && !self.gone.again() => {
                     self.stage.stats.aborted += 1;
+                }
+                Err(errno) if errno.never_accepts() => {
+                    tell::listener_failed(&self.stage.log, errno);
+                    self.entries[at].role = Role::Dead(errno);
+                    break;
                 }
                 Err(errno) => self.pause(Some(errno)),
             }

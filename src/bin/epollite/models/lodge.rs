@@ -40,6 +40,8 @@ pub(super) struct Lodge<K: Meter> {
     born: Cell<u64>,
     /// Set while we leave: when patience ends.
     leaving: Cell<Option<Instant>>,
+    /// What accept4(2) said when a listener failed.
+    pub(super) failed: Cell<Option<Errno>>,
     pause_told: Cell<Option<Moment>>,
 }
 
@@ -56,6 +58,7 @@ impl<K: Meter> Lodge<K> {
             doors: RefCell::default(),
             born: Cell::new(0),
             leaving: Cell::new(None),
+            failed: Cell::new(None),
             pause_told: Cell::new(None),
         })
     }

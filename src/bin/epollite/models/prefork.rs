@@ -149,7 +149,7 @@ impl Child<'_> {
         let signals = worker.server.kernel().signalfd(signals);
         let opened = signals.and_then(|signals| worker.open_signals(signals));
         opened.map_err(|errno| failed("signalfd", errno))?;
-        worker.run().map(drop).map_err(|errno| failed("epoll_wait", errno))
+        worker.run().map(drop)
     }
 
     /// Opens the doors that are ours, and closes those of others.

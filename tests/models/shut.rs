@@ -1,0 +1,36 @@
+//! A listener that somebody shuts from outside is ready for ever and accepts nothing: no model
+//! spins on it, and a server that is left without one ends, with the errno.
+
+use super::suite::Model;
+use crate::support::tool::tool;
+
+/// Those that go on with whoever is connected, and those that end at once.
+const MODELS: [(Model, bool); 10] = [
+    (&["epoll-edge"], true),
+    (&["epoll-level"], true),
+    (&["epoll-oneshot"], true),
+    (&["nonblocking"], true),
+    (&["select"], true),
+    (&["poll"], true),
+    (&["coroutine"], true),
+    (&["thread"], true),
+    (&["process"], false),
+    (&["blocking"], true),
+];
+
+#[test]
+fn a_server_whose_only_listener_was_shut_serves_who_is_there_and_ends() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/shut_listener.py");
+    for (model, _) in MODELS {
+        let mut python = tool("python3");
+        python.args([script, env!("CARGO_BIN_EXE_epollite"), "echo", "--tcp", "127.0.0.1:0"]);
+        let output = python.arg("--model").args(model).output().unwrap();
+        let (said, told) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(said, "before after 1\n", "{model:?}: {told}");
+        assert!(told.contains("accept4: EINVAL"), "{model:?} says the errno: {told}");
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
