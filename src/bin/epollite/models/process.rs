@@ -56,6 +56,9 @@ struct Parent<K: Meter> {
     paused: Option<Instant>,
     pause_told: Option<std::time::Instant>,
     turned_told: Option<std::time::Instant>,
+    /// What accept4(2) said of a listener that accepts no more, and which that is until it is closed.
+    failed: Option<Errno>,
+    dead: Option<usize>,
 }
 
 /// Serves until a signal has ended it, and the last child has left.
@@ -68,12 +71,34 @@ pub(super) fn run<K: Meter>(
     let guests_max = guests_max as usize;
     let (paused, pause_told, turned_told) = (None, None, None);
     let (next, gone) = (1, sockets::Gone::default());
-    Parent { stage, family, doors, guests_max, next, gone, paused, pause_told, turned_told }.run()
+    let (failed, dead) = (None, None);
+    Parent {
+        stage,
+        family,
+        doors,
+        guests_max,
+        next,
+        gone,
+        paused,
+        pause_told,
+        turned_told,
+        failed,
+        dead,
+    }
+    .run()
 }
 
 impl<K: Meter> Parent<K> {
     fn run(mut self) -> Result<Snapshot, Failure> {
         while !self.family.is_leaving() || self.family.len() > 0 {
+            if let Some(errno) = self.failed
+                && self.doors.is_empty()
+                && !self.family.is_leaving()
+                && self.family.len() == 0
+            {
+                self.stage.settle();
+                return Err(failed("accept4", errno));
+            }
             self.stage.settle();
             self.turn()?;
             self.family.pass_time(&mut self.stage);
@@ -115,6 +140,10 @@ impl<K: Meter> Parent<K> {
                 self.admit(at);
             }
         }
+        if let Some(at) = self.dead.take() {
+            let door = self.doors.swap_remove(at);
+            release(&mut self.stage.kernel, door);
+        }
         Ok(())
     }
 
@@ -129,6 +158,11 @@ impl<K: Meter> Parent<K> {
             Err(errno) if errno.would_block() || errno.interrupted() => return false,
             Err(errno) if errno.transient_accept() && !self.gone.again() => {
                 stage.stats.aborted += 1;
+            }
+            Err(errno) if errno.never_accepts() => {
+                tell::listener_failed(&stage.log, errno);
+                (self.failed, self.dead) = (Some(errno), Some(at));
+                return false;
             }
             Err(errno) => {
                 stage.stats.pauses += 1;
