@@ -13,14 +13,25 @@ pub const CODE: u8 = 130;
 
 static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// From now on SIGINT and SIGTERM are remembered; a second one ends the program at once, and the
-/// kernel its children.
+/// Whether a signal was ignored at the start, as a script has it for its background jobs and nohup
+/// for SIGHUP: it stays ignored then. (To heed a signal is to change that: ask before.)
+#[must_use]
+pub fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// From now on SIGTERM, and SIGINT unless it was ignored, are remembered; a second one ends the
+/// program at once, and the kernel its children.
 ///
 /// # Errors
 /// When the kernel refuses, which it should not.
 pub fn heed() -> Result<()> {
     let asked = ASKED.get_or_init(Arc::default);
-    for signal in [SIGINT, SIGTERM] {
+    let signals = [SIGINT, SIGTERM];
+    for signal in signals.into_iter().filter(|&signal| signal == SIGTERM || !is_ignored(signal)) {
         // In this order: the first signal finds that nobody has asked yet.
         flag::register_conditional_shutdown(signal, CODE.into(), Arc::clone(asked))
             .and_then(|_| flag::register(signal, Arc::clone(asked)))

@@ -176,13 +176,17 @@ impl Load {
         Ok(load)
     }
 
-    /// From now on SIGINT and SIGTERM end the slice that runs, in order: what is under way is
-    /// still waited for. The calling thread does not get them any more.
+    /// From now on SIGTERM, and SIGINT unless it was ignored at the start, end the slice that runs,
+    /// in order: what is under way is still waited for. The calling thread does not get them any
+    /// more.
     ///
     /// # Errors
     /// [`Failure::Call`]: the kernel refuses.
     pub fn heed_signals(&mut self) -> Result<(), Failure> {
-        let signals = epollite::SignalSet::from(Signal::INT) | Signal::TERM.into();
+        let mut signals = epollite::SignalSet::from(Signal::TERM);
+        if !crate::interrupt::is_ignored(Signal::INT.number().into()) {
+            signals = signals | Signal::INT.into();
+        }
         let kernel = self.reactor.kernel();
         kernel.sigprocmask(signals).map_err(Failure::call("sigprocmask"))?;
         let fd = kernel.signalfd(signals).map_err(Failure::call("signalfd"))?;

@@ -185,9 +185,28 @@ fn where_a_source_has_no_port_left_the_next_one_serves() {
 
 #[test]
 fn interrupted_it_still_reports() {
+    let run = interrupted("", "60s");
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(run.json()["ending"], "interrupted");
+    assert!(run.json()["messages"].as_u64() > Some(0));
+}
+
+/// A script's background job has SIGINT ignored: the Ctrl-C is for somebody else.
+#[test]
+fn an_interrupt_that_was_ignored_at_the_start_ends_nothing() {
+    let run = interrupted("trap '' INT; ", "3s");
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_ne!(run.json()["ending"], "interrupted");
+}
+
+/// A load that is sent SIGINT while it works, started by a shell that says `first`.
+fn interrupted(first: &str, time: &str) -> Run {
     use std::io::Read;
     let address = tcp(echo);
-    let mut child = bench(&format!("load {address} -t 60s --warmup 0 --hlog /dev/stderr --json"))
+    let arguments = format!("load {address} -t {time} --warmup 0 --hlog /dev/stderr --json");
+    let mut child = std::process::Command::new("bash")
+        .arg("-c")
+        .arg(format!("{first}exec {} {arguments}", env!("CARGO_BIN_EXE_epollite-bench")))
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()
@@ -205,8 +224,5 @@ fn interrupted_it_still_reports() {
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     let mut rest = String::new();
     log.read_to_string(&mut rest).unwrap();
-    let run = Run::from(child.wait_with_output().unwrap());
-    assert_eq!(run.code, Some(0), "{run:?}");
-    assert_eq!(run.json()["ending"], "interrupted");
-    assert!(run.json()["messages"].as_u64() > Some(0));
+    Run::from(child.wait_with_output().unwrap())
 }
