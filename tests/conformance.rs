@@ -41,6 +41,8 @@ mod stage;
 mod trace;
 #[path = "conformance/unasked.rs"]
 mod unasked;
+#[path = "conformance/urgent.rs"]
+mod urgent;
 #[path = "conformance/versions.rs"]
 mod versions;
 #[path = "conformance/wirings.rs"]

@@ -38,13 +38,15 @@ pub(super) struct Letter {
     pub(super) cost: usize,
     /// A descriptor came with it (`SCM_RIGHTS`): a read goes no further.
     pub(super) has_rights: bool,
+    /// One byte out of band (`MSG_OOB`), the last that was sent so: a read stops before it.
+    pub(super) is_urgent: bool,
 }
 
 impl Letter {
     pub(super) fn new(sender: FileId, from: Addr, bytes: &[u8]) -> Self {
         let cost = cost(bytes.len());
         let bytes = bytes.iter().copied().collect();
-        Self { bytes, from, to: None, sender, cost, has_rights: false }
+        Self { bytes, from, to: None, sender, cost, has_rights: false, is_urgent: false }
     }
 }
 

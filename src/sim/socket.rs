@@ -186,7 +186,8 @@ impl World {
             return so;
         }
         so |= bit(socket.is_worth_reading() || !socket.queue.is_empty(), EPOLLIN);
-        so |= bit(socket.tcp.urgent_at.is_some(), EPOLLPRI);
+        let is_urgent = socket.letters.iter().any(|letter| letter.is_urgent);
+        so |= bit(socket.tcp.urgent_at.is_some() || is_urgent, EPOLLPRI);
         let has_room = socket.has_room() && !is_peer_full;
         // Who was told that there is no room is to be told when there is.
         socket.wants_room |= !has_room && !write_shut;

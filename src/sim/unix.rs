@@ -4,15 +4,27 @@
 //! until it is read; an end or a close changes both sockets at once.
 
 use super::letter::{LINEAR_BYTES_MAX, Letter};
-use super::socket::{BYTES_CAME, Protocol, State};
+use super::socket::{BYTES_CAME, Protocol, Socket, State};
 use super::world::{ANYTHING, FileId, Result, World, take};
 use crate::addr::Addr;
 use crate::errno::Errno;
+use crate::kernel::SocketOption;
 
 /// The most that a piece has in pages of its own.
 ///
 /// Reference: net/unix/af_unix.c: `UNIX_SKB_FRAGS_SZ`
 const PAGED_BYTES_MAX: usize = 32_768;
+
+impl Socket {
+    /// What a read finds that finds no byte.
+    fn end_of_unix(&mut self) -> Result<usize> {
+        match self.error.take() {
+            Some(errno) => Err(errno),
+            None if self.read_shut => Ok(0),
+            None => Err(Errno::EAGAIN),
+        }
+    }
+}
 
 impl World {
     /// Sends piece by piece, as long as the pieces unread cost less than the buffer is large:
@@ -56,6 +68,22 @@ impl World {
         Ok(sent)
     }
 
+    /// Sends one byte out of band. Whatever was so before is an ordinary byte from then on.
+    ///
+    /// Reference: net/unix/af_unix.c: `queue_oob`
+    pub(super) fn send_urgent_unix(&mut self, file: FileId, byte: u8) -> Result<()> {
+        self.send_unix(file, &[byte], false)?;
+        if let Some(peer) = self.socket(file).peer
+            && let Some(far) = self.find_socket(peer)
+        {
+            let last = far.letters.len().saturating_sub(1);
+            for (at, letter) in far.letters.iter_mut().enumerate() {
+                letter.is_urgent = at == last;
+            }
+        }
+        Ok(())
+    }
+
     /// Sends a page of a pipe, as Linux before 6.5 does. A Unix stream appends it to the last piece
     /// of ours that the peer has unread, whether or not there is room.
     ///
@@ -69,6 +97,7 @@ impl World {
             && let Some(last) = far.letters.back_mut()
             && last.sender == file
             && !last.has_rights
+            && !last.is_urgent
         {
             last.bytes.extend(page);
             last.cost += page.len();
@@ -90,16 +119,23 @@ impl World {
             return Err(Errno::EINVAL);
         }
         if socket.letters.is_empty() {
-            return match socket.error.take() {
-                Some(errno) => Err(errno),
-                None if socket.read_shut => Ok(0),
-                None => Err(Errno::EAGAIN),
-            };
+            return socket.end_of_unix();
         }
+        let is_inline = socket.options.has(SocketOption::OutOfBandInline(true));
         let mut count = 0;
         while count < buf.len()
             && let Some(mut letter) = self.socket(file).letters.pop_front()
         {
+            if letter.is_urgent && count > 0 {
+                self.socket(file).letters.push_front(letter);
+                break;
+            }
+            if letter.is_urgent && !is_inline {
+                // Reference: net/unix/af_unix.c: `manage_oob`, which throws it away
+                self.refund(letter.sender, letter.cost);
+                continue;
+            }
+            letter.is_urgent = false;
             count += take(&mut letter.bytes, &mut buf[count..]);
             if !letter.bytes.is_empty() {
                 self.socket(file).letters.push_front(letter);
@@ -111,6 +147,9 @@ impl World {
             }
         }
         let socket = self.socket(file);
+        if count == 0 && !buf.is_empty() {
+            return socket.end_of_unix();
+        }
         if socket.letters.is_empty() && count < socket.options.low_bytes.min(buf.len()) {
             // It went on to look for more, met the error, and tells the bytes instead.
             socket.error = None;

@@ -98,19 +98,24 @@ impl Sim {
         }
     }
 
-    /// Sends one urgent byte (`MSG_OOB`) on a TCP socket: the peer has `EPOLLPRI`, and its
-    /// reads stop short at the mark. Work: O(1).
+    /// Sends one urgent byte (`MSG_OOB`) on a TCP or a Unix stream socket: the peer has
+    /// `EPOLLPRI`, and its reads stop short at the mark. A Unix socket with nothing but that byte is
+    /// readable, and a read throws it away and says `EAGAIN`. Work: O(unread pieces).
     ///
     /// # Errors
     /// As [`send`](crate::Kernel::send).
     ///
     /// # Panics
-    /// `socket` is no TCP socket.
+    /// `socket` is no stream socket.
     ///
-    /// Man page: tcp(7), "Sockatmark"
+    /// Man page: tcp(7), "Sockatmark"; unix(7), `MSG_OOB`
     pub fn send_urgent(&mut self, socket: &Fd, byte: u8) -> Result<(), Errno> {
         let mut world = self.world.borrow_mut();
         let file = world.file(self.process, socket);
+        let protocol = world.find_socket(file).map(|socket| socket.protocol());
+        if protocol == Some(Protocol::UnixStream) {
+            return world.send_urgent_unix(file, byte);
+        }
         tcp(&mut world, file);
         world.send_urgent(file, byte)
     }

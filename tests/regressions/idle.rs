@@ -182,3 +182,28 @@ fn urgent_bytes_come_back_where_they_stood() {
         scene.leaves();
     }
 }
+
+/// A Unix stream whose next byte is out of band is readable, and a read finds nothing: once.
+#[test]
+fn a_unix_client_that_sends_urgent_bytes_spins_nobody() {
+    for trigger in TRIGGERS {
+        let mut scene = Scene::at("unix:@urgent", Config { trigger, ..SMALL });
+        let client = scene.connect();
+        (0..2).for_each(|_| _ = scene.turn());
+        for _ in 0..3 {
+            scene.sim.send_urgent(&client, b'!').unwrap();
+            let calls = scene.orders.count(Call::Recv);
+            let end = scene.sim.now() + Duration::from_secs(1);
+            for _ in 0..20 {
+                scene.server.turn(Some(end)).unwrap();
+            }
+            assert!(scene.orders.count(Call::Recv) <= calls + 2, "invariant: no spin, {trigger:?}");
+        }
+        scene.sim.send(&client, b"and on").unwrap();
+        (0..4).for_each(|_| _ = scene.turn());
+        assert_eq!(scene.sim.recv(&client, &mut [0; 16]), Ok(6), "{trigger:?}");
+        scene.sim.close(client).unwrap();
+        (0..4).for_each(|_| _ = scene.turn());
+        scene.leaves();
+    }
+}

@@ -1,0 +1,137 @@
+//! Urgent bytes (`MSG_OOB`), over TCP and Unix streams: what is so while one is there, and what reads
+//! find, with and without `SO_OOBINLINE`.
+//!
+//! No method of `Kernel` sends one, so that these scenarios have a kernel of their own.
+
+use std::os::fd::AsRawFd;
+
+use epollite::kernel::{Control, EpollEvent};
+use epollite::{Fd, Kernel, Linux, Ready, Sim, SocketOption};
+
+use crate::machine::{MACHINE, model};
+use crate::stage::{ALL, ET, Stage};
+use epollite::sim::Version;
+
+/// A kernel that can send a byte out of band.
+trait Urgent: Kernel {
+    fn send_urgent_byte(&mut self, socket: &Fd, byte: u8);
+}
+
+impl Urgent for Sim {
+    fn send_urgent_byte(&mut self, socket: &Fd, byte: u8) {
+        self.send_urgent(socket, byte).expect("there is room");
+    }
+}
+
+impl Urgent for Linux {
+    #[expect(unsafe_code, reason = "no call of the library sends a byte out of band")]
+    fn send_urgent_byte(&mut self, socket: &Fd, byte: u8) {
+        // SAFETY: send(2) reads one byte at `byte`, which lives until it returns, and keeps no
+        // pointer.
+        let sent =
+            unsafe { libc::send(socket.as_raw_fd(), (&raw const byte).cast(), 1, libc::MSG_OOB) };
+        assert_eq!(sent, 1, "there is room");
+    }
+}
+
+/// One act: bytes, or a byte out of band, or a read of so many bytes.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Say(&'static [u8]),
+    Shout(u8),
+    Read(usize),
+}
+
+/// What is seen after each act: what epoll tells, by level and by edge, and what a read finds. On the
+/// real kernel it is some attempt, on the model none.
+fn played(
+    kernel: &mut impl Urgent,
+    attempt: Option<usize>,
+    is_tcp: bool,
+    inline: bool,
+    acts: &[Act],
+) -> Vec<String> {
+    let mut seen = Vec::new();
+    let (near, far) = {
+        let mut stage = match attempt {
+            Some(attempt) => Stage::real(kernel, attempt),
+            None => Stage::simulated(kernel),
+        };
+        stage.pair(is_tcp)
+    };
+    if inline {
+        kernel.setsockopt(&far, SocketOption::OutOfBandInline(true)).expect("all know it");
+    }
+    let epolls = [ALL, ALL | ET].map(|events| {
+        let epoll = kernel.epoll_create1().expect("room");
+        let add = Control::Add(EpollEvent::new(events, 0));
+        kernel.epoll_ctl(&epoll, add, &far).expect("room");
+        epoll
+    });
+    for act in acts {
+        match *act {
+            Act::Say(bytes) => assert_eq!(kernel.send(&near, bytes), Ok(bytes.len())),
+            Act::Shout(byte) => kernel.send_urgent_byte(&near, byte),
+            Act::Read(room) => {
+                let mut buf = vec![0; room];
+                let read = kernel.recv(&far, &mut buf);
+                let read = read.map(|count| String::from_utf8_lossy(&buf[..count]).into_owned());
+                seen.push(format!("{read:?}"));
+            }
+        }
+        if let Some(attempt) = attempt {
+            Stage::real(kernel, attempt).settle();
+        }
+        for epoll in &epolls {
+            let mut events = [EpollEvent::default(); 4];
+            let count = kernel.epoll_wait(epoll, &mut events, Some(0)).expect("nothing is wrong");
+            let told = events[..count].iter().map(|event| Ready::from_bits(event.events()));
+            seen.push(format!("{act:?}: {:?}", told.collect::<Vec<_>>()));
+        }
+    }
+    for fd in epolls.into_iter().chain([near, far]) {
+        kernel.close(fd).expect("it is open");
+    }
+    seen
+}
+
+fn same(is_tcp: bool, inline: bool, acts: &[Act]) {
+    let on_model = played(&mut model(), None, is_tcp, inline, acts);
+    let mut on_linux = Vec::new();
+    for attempt in 0..5 {
+        on_linux = played(&mut Linux, Some(attempt), is_tcp, inline, acts);
+        if on_linux == on_model {
+            return;
+        }
+    }
+    assert_eq!(on_model, on_linux, "the model (left) is not Linux (right): {is_tcp} {inline}");
+}
+
+#[test]
+fn urgent_bytes_stop_a_read_and_are_left_out_or_stay() {
+    use Act::{Read, Say, Shout};
+    for is_tcp in [true, false] {
+        // Before 6.18 a Unix socket kept a byte that was thrown away in mind (docs/kernels.md).
+        if !is_tcp && MACHINE.version < Version::NEWEST {
+            continue;
+        }
+        for inline in [false, true] {
+            same(is_tcp, inline, &[Say(b"ab"), Shout(b'C'), Say(b"d"), Read(9), Read(9), Read(9)]);
+            same(is_tcp, inline, &[Say(b"ab"), Shout(b'C'), Read(1), Read(9), Read(9)]);
+            same(is_tcp, inline, &[Shout(b'C'), Say(b"d"), Read(9), Read(9)]);
+        }
+    }
+}
+
+/// Readable, and a read finds nothing: whoever loops on that spins once, and not for ever.
+#[test]
+fn a_unix_stream_with_nothing_but_an_urgent_byte_is_readable_once() {
+    use Act::{Read, Shout};
+    if MACHINE.version < Version::NEWEST {
+        return;
+    }
+    for inline in [false, true] {
+        same(false, inline, &[Shout(b'C'), Read(9), Read(9)]);
+        same(false, inline, &[Shout(b'C'), Shout(b'D'), Read(9), Read(9)]);
+    }
+}
