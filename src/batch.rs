@@ -163,13 +163,15 @@ impl Batch {
         self.bytes.chunks_exact_mut(self.datagram_bytes_max.max(1)).zip(&mut self.headers)
     }
 
-    /// For kernels: the first `count` places hold datagrams now. Work: O(1).
+    /// For kernels: the first `count` places hold datagrams now. Returns what stands beside them,
+    /// to be filled in if it has not been. Work: O(1).
     ///
     /// # Panics
     /// There are not so many places.
-    pub fn filled(&mut self, count: usize) {
+    pub fn filled(&mut self, count: usize) -> &mut [Header] {
         assert!(count <= self.headers.len(), "{count} datagrams in {} places", self.headers.len());
         self.len = count;
+        &mut self.headers[..count]
     }
 
     /// The datagram at `index`. Work: O(1).

@@ -72,7 +72,9 @@ pub fn main() -> ExitCode {
     let _ = SigSet::from(Signal::SIGXFSZ).thread_block();
     // Ignored by whoever started us, as a shell's trap does it, SIGCHLD would take the ends of our
     // children away: exec(3) keeps that, and wait(2) then knows no child. A handler undoes it. Best
-    // effort: without it they are missed, and that is said.
+    // effort: without it they are missed, and that is said. Blocked, it is never called: a receive
+    // with a time limit would be interrupted by it, whatever the handler asks for (signal(7)).
+    let _ = SigSet::from(Signal::SIGCHLD).thread_block();
     let _ = signal_hook::flag::register(SIGCHLD, Arc::default());
     match parse() {
         Ok(cli) => run(cli),

@@ -53,9 +53,9 @@ impl Headers {
         self.len += 1;
     }
 
-    /// Gives the message that was added last a control message of `len` bytes.
-    fn control(&mut self, control: Control, len: usize) {
-        let at = self.len - 1;
+    /// Gives the message at `at`, which has been added, a control message of `len` bytes.
+    fn control(&mut self, at: usize, control: Control, len: usize) {
+        assert!(at < self.len, "only a message that was added has control messages");
         let control: *mut Control = self.controls[at].write(control);
         // SAFETY: only the first `len` headers are looked at, and `push` has written them all.
         let message = unsafe { self.messages[at].assume_init_mut() };
@@ -78,9 +78,9 @@ pub(super) fn recvmmsg(socket: &Fd, batch: &mut Batch) -> Result<usize, Errno> {
         }
         let addr = header.addr.buffer_mut().as_mut_ptr();
         headers.push(bytes.as_mut_ptr(), bytes.len(), addr, SockAddr::LEN_MAX);
-        if has_packet_info {
-            headers.control(Control::EMPTY, CONTROL_BYTES);
-        }
+    }
+    if has_packet_info {
+        (0..headers.len).for_each(|at| headers.control(at, Control::EMPTY, CONTROL_BYTES));
     }
     let messages = headers.messages.as_mut_ptr().cast();
     // SAFETY: the messages point into `headers.parts` and `controls`, which stay where they are
@@ -92,7 +92,7 @@ pub(super) fn recvmmsg(socket: &Fd, batch: &mut Batch) -> Result<usize, Errno> {
         unsafe { libc::recvmmsg(socket.raw(), messages, headers.count(), 0, null_mut()) };
     let count = small_count(returned)?;
     let came = headers.messages.iter().zip(&headers.controls);
-    for ((_, header), (message, control)) in batch.room().zip(came).take(count) {
+    for (header, (message, control)) in batch.filled(count).iter_mut().zip(came) {
         // SAFETY: only the first `len` headers are looked at, `push` has written them all,
         // and the kernel says it filled `count` of them.
         let message = unsafe { message.assume_init_ref() };
@@ -106,7 +106,6 @@ pub(super) fn recvmmsg(socket: &Fd, batch: &mut Batch) -> Result<usize, Errno> {
             None
         };
     }
-    batch.filled(count);
     Ok(count)
 }
 
@@ -122,7 +121,7 @@ pub(super) fn sendmmsg(socket: &Fd, batch: &Batch, first: usize) -> Result<usize
         );
         if let Some(info) = datagram.packet_info {
             let (control, len) = Control::of(info);
-            headers.control(control, len);
+            headers.control(headers.len - 1, control, len);
         }
     }
     let messages = headers.messages.as_mut_ptr().cast();

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use epollite::server::stream::Left;
 use epollite::task::{Config, Datagram, Late, Lent, Listener, Stream, Tasks};
-use epollite::{Addr, Errno, Fd, Kernel, Shut};
+use epollite::{Addr, Errno, Fd, Kernel, Message, Shut};
 
 use super::crowd::Rules;
 use super::lodge::{Lodge, hear};
@@ -65,9 +65,11 @@ pub(super) fn run<K: Meter>(
     for bound in bounds {
         if bound.transport == "udp" {
             let name = handle.kernel(|kernel| kernel.getsockname(&bound.fd));
+            let is_wildcard =
+                name.is_ok_and(|name| name.ip().is_some_and(|ip| ip.is_unspecified()));
             lodge.own_port(name.ok().and_then(|name| name.port()));
             let socket = handle.datagram(bound.fd).map_err(refused)?;
-            handle.spawn(answer_datagrams(Rc::clone(&lodge), socket));
+            handle.spawn(answer_datagrams(Rc::clone(&lodge), socket, is_wildcard));
         } else {
             let door = handle.listener(bound.fd).map_err(refused)?;
             handle.spawn(keep_door(Rc::clone(&lodge), door));
@@ -285,7 +287,11 @@ async fn show_out<K: Meter>(lodge: &Lodge<K>, client: &mut Stream<K>) -> Result<
 }
 
 /// A datagram socket: one task for all who send, since nobody stays.
-async fn answer_datagrams<K: Meter>(lodge: Rc<Lodge<K>>, mut socket: Datagram<K>) {
+async fn answer_datagrams<K: Meter>(
+    lodge: Rc<Lodge<K>>,
+    mut socket: Datagram<K>,
+    is_wildcard: bool,
+) {
     lodge.register_door().await;
     let mut buf = vec![0; BUFFER_BYTES];
     let mut drained = 0;
@@ -295,19 +301,35 @@ async fn answer_datagrams<K: Meter>(lodge: Rc<Lodge<K>>, mut socket: Datagram<K>
             return;
         }
         // An error here is of an earlier answer: it is counted, and gone.
-        let came = match lodge.unless_leaving(socket.recvmsg(&mut buf)).await {
+        let next = receive(&mut socket, &mut buf, is_wildcard);
+        let came = match lodge.unless_leaving(next).await {
             Some(came) => came,
             // We leave: what has arrived by now is answered.
-            None => match lodge.at_once(socket.recvmsg(&mut buf)).await {
+            None => match lodge.at_once(receive(&mut socket, &mut buf, is_wildcard)).await {
                 Some(came) => came,
                 None => return,
             },
         };
-        if let (Some(bytes), Ok(message)) = (lodge.answers(&came, buf.len()), came) {
-            let sent = socket.reply(&buf[..bytes], &message).await;
+        if let Some(bytes) = lodge.answers(&came, buf.len())
+            && let Ok(message) = &came
+        {
+            let sent = socket.reply(&buf[..bytes], message).await;
             lodge.answered(sent.map(|_| bytes));
         }
     }
+}
+
+/// The next datagram; with the address that it came to when it may have come to several.
+async fn receive<K: Meter>(
+    socket: &mut Datagram<K>,
+    buf: &mut [u8],
+    is_wildcard: bool,
+) -> Result<Message, Errno> {
+    if is_wildcard {
+        return socket.recvmsg(buf).await;
+    }
+    let (len_bytes, from) = socket.recvfrom(buf).await?;
+    Ok(Message { len_bytes, from, packet_info: None })
 }
 
 impl<K: Meter> Lodge<K> {

@@ -165,24 +165,24 @@ impl<K: Meter> Lodge<K> {
     pub(super) fn answers(&self, came: &Result<Message, Errno>, room: usize) -> Option<usize> {
         let mut stage = self.stage();
         let stats = &mut stage.datagrams;
-        let &Ok(Message { len_bytes: length, from, .. }) = came else {
+        let Ok(Message { len_bytes, from, .. }) = came else {
             stats.errors += 1;
             return None;
         };
-        let bytes = length.min(room);
+        let bytes = room.min(*len_bytes);
         stats.received += 1;
         stats.bytes_in += bytes as u64;
-        let served = if length > room {
+        let served = if *len_bytes > room {
             stats.truncated += 1;
             Served::Truncated
-        } else if refuses(&self.ports.borrow(), &from) {
+        } else if refuses(&self.ports.borrow(), from) {
             stats.refused += 1;
             Served::Refused
         } else {
             Served::Echoed
         };
         if self.log.is_verbose {
-            tell::datagram(&self.log, &Turned { from, bytes, served });
+            tell::datagram(&self.log, &Turned { from: *from, bytes, served });
         }
         (served == Served::Echoed).then_some(bytes)
     }
