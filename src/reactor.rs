@@ -52,8 +52,9 @@ impl Default for Limits {
     }
 }
 
-/// Waits in a row that [`Reactor::next`] repeats because a signal interrupted them, or because
-/// they returned stale events only and there was no descriptor to sleep with. Far more than any
+/// Waits in a row that [`Reactor::next`] repeats because a signal interrupted them, because they
+/// returned too early, or because they returned stale events only and there was no descriptor to
+/// sleep with. Far more than any
 /// burst of signals; and a bound all the same, so that `next` always returns.
 const REPEATS_MAX: u32 = 1_000;
 
@@ -150,9 +151,14 @@ pub struct Reactor<T, K: Kernel = Linux> {
 #[derive(Clone, Copy, Debug)]
 struct Sweep {
     since: Instant,
+    /// Registrations when it began, and the waker: whatever was ready then has one of so many
+    /// places; what comes later stands behind.
+    places: usize,
     /// Events of living registrations.
     living: usize,
     events: usize,
+    /// Waits that returned stale events only.
+    stale_waits: u32,
 }
 
 impl<T> Reactor<T> {
@@ -275,6 +281,9 @@ impl<T, K: Kernel> Reactor<T, K> {
                 if stale_waits > STALE_WAITS_MAX && !self.sleep() {
                     repeats += 1;
                 }
+            } else {
+                // A kernel that returns before its time, with nothing.
+                repeats += 1;
             }
         }
     }
@@ -338,8 +347,7 @@ impl<T, K: Kernel> Reactor<T, K> {
         self.again_now = self.again.len();
         self.timers_now = self.timers.len();
         match until.zip(asked_at) {
-            // The time was up and nothing was ready; and a kernel that returns too early gains
-            // nobody a deadline.
+            // The time was up and nothing was ready. (An early return must not expire a deadline.)
             Some((until, asked_at)) if brought == 0 && self.again.is_empty() => {
                 self.sweep = None;
                 self.reported_until = until.min(self.kernel.now()).max(asked_at);
@@ -353,19 +361,22 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// Counts what a wait begun at `asked_at` brought. A batch that is not full holds all that
     /// was ready; a full one may not, so that the kernel is to be asked again.
     fn sweep(&mut self, asked_at: Instant) {
-        let mut sweep = self.sweep.unwrap_or(Sweep { since: asked_at, living: 0, events: 0 });
         if self.len < self.batch.len() {
             self.sweep = None;
             self.reported_until = asked_at;
             return;
         }
+        let places = self.registrations.len() as usize + 1;
+        let fresh = Sweep { since: asked_at, places, living: 0, events: 0, stale_waits: 0 };
+        let mut sweep = self.sweep.unwrap_or(fresh);
         let names_someone =
             |event: &&EpollEvent| self.registrations.get(Token::from_bits(event.data())).is_some();
-        sweep.living += self.batch.iter().filter(names_someone).count();
+        let living = self.batch.iter().filter(names_someone).count();
+        sweep.living += living;
         sweep.events += self.len;
-        // Beside the registrations there is the waker.
-        let places = self.registrations.len() as usize + 1;
-        if sweep.living > places || sweep.events > 2 * places + SWEEP_EVENTS_MAX {
+        sweep.stale_waits += u32::from(living == 0);
+        let is_whole = sweep.living > sweep.places || sweep.stale_waits > STALE_WAITS_MAX;
+        if is_whole || sweep.events > 2 * sweep.places + SWEEP_EVENTS_MAX {
             self.reported_until = sweep.since;
             self.sweep = None;
         } else {
@@ -373,7 +384,8 @@ impl<T, K: Kernel> Reactor<T, K> {
         }
     }
 
-    /// Sleeps for a moment, since the epoll itself would not let us. Returns whether it could.
+    /// Sleeps for a moment: a stale event makes a wait on the epoll itself return at once. Returns
+    /// whether it could.
     fn sleep(&mut self) -> bool {
         if self.sleeper.is_none() {
             self.sleeper = self.kernel.epoll_create1().ok();

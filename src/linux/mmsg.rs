@@ -38,14 +38,12 @@ impl Headers {
     }
 
     /// Adds one message: bytes, and an address of `addr_len` bytes. Only writes pointers
-    /// down; that they are good is the caller's affair when he makes the call.
+    /// down; the caller must keep them valid until the call returns.
     fn push(&mut self, bytes: *mut u8, bytes_len: usize, addr: *mut u8, addr_len: u32) {
-        let part = libc::iovec { iov_base: bytes.cast(), iov_len: bytes_len };
-        let part: *mut libc::iovec = self.parts[self.len].write(part);
+        self.parts[self.len].write(libc::iovec { iov_base: bytes.cast(), iov_len: bytes_len });
         // SAFETY: `mem::zeroed` makes a value of mmsghdr: integers and null pointers. (It cannot be
         // written out: musl pads it with private fields.)
         let mut message: libc::mmsghdr = unsafe { zeroed() };
-        message.msg_hdr.msg_iov = part;
         message.msg_hdr.msg_iovlen = 1;
         message.msg_hdr.msg_name = if addr_len == 0 { null_mut() } else { addr.cast() };
         message.msg_hdr.msg_namelen = addr_len;
@@ -56,11 +54,26 @@ impl Headers {
     /// Gives the message at `at`, which has been added, a control message of `len` bytes.
     fn control(&mut self, at: usize, control: Control, len: usize) {
         assert!(at < self.len, "only a message that was added has control messages");
-        let control: *mut Control = self.controls[at].write(control);
+        self.controls[at].write(control);
         // SAFETY: only the first `len` headers are looked at, and `push` has written them all.
         let message = unsafe { self.messages[at].assume_init_mut() };
-        message.msg_hdr.msg_control = control.cast();
         message.msg_hdr.msg_controllen = len as _;
+    }
+
+    /// The headers, each pointing to its part and its control message: last of all, so that nothing
+    /// of ours is touched any more that they point to.
+    fn linked(&mut self) -> *mut libc::mmsghdr {
+        let parts: *mut libc::iovec = self.parts.as_mut_ptr().cast();
+        let controls: *mut Control = self.controls.as_mut_ptr().cast();
+        for (at, message) in self.messages[..self.len].iter_mut().enumerate() {
+            // SAFETY: `push` has written the first `len` headers.
+            let message = unsafe { message.assume_init_mut() };
+            message.msg_hdr.msg_iov = parts.wrapping_add(at);
+            if message.msg_hdr.msg_controllen > 0 {
+                message.msg_hdr.msg_control = controls.wrapping_add(at).cast();
+            }
+        }
+        self.messages.as_mut_ptr().cast()
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "at most A_CALL_MAX")]
@@ -82,14 +95,13 @@ pub(super) fn recvmmsg(socket: &Fd, batch: &mut Batch) -> Result<usize, Errno> {
     if has_packet_info {
         (0..headers.len).for_each(|at| headers.control(at, Control::EMPTY, CONTROL_BYTES));
     }
-    let messages = headers.messages.as_mut_ptr().cast();
+    let (count, messages) = (headers.count(), headers.linked());
     // SAFETY: the messages point into `headers.parts` and `controls`, which stay where they are
     // until the call returns. recvmmsg(2) writes into the first `count` headers, which are initialised, and
     // through them into the batch's room, each piece no longer than said; the batch is
     // borrowed exclusively and nothing touches it until the call returns. No timeout: the
     // argument of that name is not one.
-    let returned =
-        unsafe { libc::recvmmsg(socket.raw(), messages, headers.count(), 0, null_mut()) };
+    let returned = unsafe { libc::recvmmsg(socket.raw(), messages, count, 0, null_mut()) };
     let count = small_count(returned)?;
     let came = headers.messages.iter().zip(&headers.controls);
     for (header, (message, control)) in batch.filled(count).iter_mut().zip(came) {
@@ -124,12 +136,11 @@ pub(super) fn sendmmsg(socket: &Fd, batch: &Batch, first: usize) -> Result<usize
             headers.control(headers.len - 1, control, len);
         }
     }
-    let messages = headers.messages.as_mut_ptr().cast();
+    let (count, messages) = (headers.count(), headers.linked());
     // SAFETY: the messages point into `headers.parts` and `controls`, which stay where they are
     // until the call returns. sendmmsg(2) reads the first `count` headers, which are initialised,
     // and through them the batch's bytes and addresses, which are borrowed; it writes only each header's
     // `msg_len`. It keeps no pointer afterwards.
-    let returned =
-        unsafe { libc::sendmmsg(socket.raw(), messages, headers.count(), libc::MSG_NOSIGNAL) };
+    let returned = unsafe { libc::sendmmsg(socket.raw(), messages, count, libc::MSG_NOSIGNAL) };
     small_count(returned)
 }

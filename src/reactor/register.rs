@@ -6,7 +6,9 @@ use core::fmt;
 
 use super::{Reactor, Registration, patiently};
 use crate::errno::Errno;
-use crate::event::{EPOLLET, EPOLLONESHOT, Exclusive, Interest, Refusal, Trigger, Watch};
+use crate::event::{
+    EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, Exclusive, Interest, Refusal, Trigger, Watch,
+};
 use crate::kernel::release;
 use crate::kernel::{Control, EpollEvent, Fd, Kernel};
 use crate::slab::Full;
@@ -141,7 +143,7 @@ impl<T, K: Kernel> Reactor<T, K> {
     }
 
     /// Ends a registration and closes its descriptor; `None` for a stale token. Work: one
-    /// system call, two for a level-triggered one, O(log deadlines).
+    /// system call, two for a level-triggered or an exclusive one, O(log deadlines).
     ///
     /// With the *last* duplicate of a descriptor the kernel forgets the registration by itself.
     /// But a duplicate may live that nobody here made: another thread's child process has them
@@ -149,13 +151,14 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// and one-shot mode that is one stale event for each thing that happens to it, which
     /// [`next`](Self::next) skips; in level mode it is one in every wait, for as long as the
     /// duplicate lives. So a level-triggered registration is deregistered before its descriptor
-    /// is closed.
+    /// is closed, and so is an exclusive one, which would take wake-ups from other epolls.
     ///
     /// Man page: close(2), epoll(7) (questions 6 and 7)
     pub fn close(&mut self, token: Token) -> Option<T> {
         let Registration { fd, state, watch } = self.registrations.remove(token)?;
         self.timers.cancel(token.slot());
-        if watch & (EPOLLET | EPOLLONESHOT) == 0 {
+        // One that is exclusive would go on taking wake-ups that are meant for other epolls.
+        if watch & (EPOLLET | EPOLLONESHOT) == 0 || watch & EPOLLEXCLUSIVE != 0 {
             // Refused or not, the descriptor goes; what is reported of it after that is stale.
             let _ = self.kernel.epoll_ctl(&self.epoll, Control::Delete, &fd);
         }

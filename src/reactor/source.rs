@@ -39,7 +39,7 @@ pub struct Io<'a, K: Kernel> {
     pub(super) watch: &'a mut u32,
     pub(super) timers: &'a mut Timers,
     pub(super) again: &'a mut VecDeque<Token>,
-    /// When the reactor last looked at the clock.
+    /// By which deadlines are judged: [`reported_until`](super::Reactor::reported_until).
     pub(super) now: Instant,
 }
 

@@ -153,9 +153,10 @@ fn datagram<K: Kernel>(
 ) -> Result<(Fd, Addr), BindError> {
     open(kernel, addr, Kind::Datagram, |kernel, socket, _| {
         set(kernel, socket, SocketOption::ReceiveBufferBytes(DATAGRAM_BUFFER_BYTES))?;
-        bind(kernel, socket, addr, sharing, is_v6_only)?;
+        // Before the first datagram can come.
         tell_local_addresses(kernel, socket, addr)
-            .map_err(|errno| BindError { call: Call::Setsockopt, errno })
+            .map_err(|errno| BindError { call: Call::Setsockopt, errno })?;
+        bind(kernel, socket, addr, sharing, is_v6_only)
     })
 }
 

@@ -13,7 +13,7 @@ pub use service::{Config, Served, Service, Stats, Turned};
 use core::fmt;
 
 use crate::errno::Errno;
-use crate::event::{Event, Interest, Ready};
+use crate::event::{Event, Ready};
 use crate::instant::Instant;
 use crate::kernel::release;
 use crate::kernel::{Fd, Kernel};
@@ -79,7 +79,7 @@ impl<K: Kernel> Server<K> {
             port.into_iter().for_each(|port| other.refuse(port));
             other.port().into_iter().for_each(|port| service.refuse(port));
         });
-        let (interest, trigger) = (Interest::READABLE, self.config.trigger);
+        let (interest, trigger) = (Service::interest(), self.config.trigger);
         self.reactor.register_or_close(socket, interest, trigger, service).map_err(Errno::from)
     }
 

@@ -188,7 +188,8 @@ impl<K: Kernel, X> Server<K, X> {
 
     /// Waits until an event comes, `deadline` at most, and serves what came. Work: one wait (more
     /// when they are interrupted), then at most `events_max` events, those that stand again,
-    /// and the deadlines that have passed, each within its budget.
+    /// and the deadlines that have passed, each within its budget. Once, when the drain time is
+    /// over: every connection within its budget.
     ///
     /// # Errors
     /// What epoll_wait(2) said; the server can go no further then. An interrupted wait is no
@@ -309,7 +310,6 @@ impl<K: Kernel, X> Server<K, X> {
 
     /// A connection ends: its descriptor is free, and with it perhaps the door.
     fn farewell(&mut self, token: Token, why: Left) {
-        // No duplicate of it lives: it was accepted here and is never handed out.
         if self.reactor.close(token).is_none() {
             return;
         }

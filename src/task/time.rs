@@ -6,7 +6,7 @@ use alloc::rc::Rc;
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::{Pin, pin};
-use core::task::{Context, Poll, Waker, ready};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use super::{Handle, Shared};
@@ -82,12 +82,13 @@ impl<K: Kernel> Handle<K> {
         let mut sleep = self.sleep(span);
         let mut future = pin!(future);
         poll_fn(|cx| {
+            let has_turn = self.0.calls_left.get() > 0;
             // What is there in time counts, even if nobody has looked before.
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
             }
-            if self.0.calls_left.get() == 0 {
-                // It may have had its turn before it could look.
+            if !has_turn {
+                // It had no call left to look with.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -116,10 +117,10 @@ impl<K: Kernel> Future for Sleep<K> {
                 }
             };
         }
-        ready!(self.shared.poll_turn(cx));
         // Not by the clock: what had arrived by then is to be reported first.
         if self.deadline <= self.shared.reactor.borrow().reported_until() {
-            return Poll::Ready(());
+            // A loop of sleeps that are over lets the others have their turn.
+            return self.shared.poll_turn(cx);
         }
         let waker = cx.waker().clone();
         let mut sleepers = self.shared.sleepers.borrow_mut();

@@ -180,6 +180,25 @@ fn what_arrived_in_time_is_reported_before_its_deadline() {
     }
 }
 
+/// Handlers that close what they serve make the crowd smaller while it is gone through.
+#[test]
+fn what_arrived_in_time_is_reported_before_any_deadline_although_others_are_closed() {
+    let limits = Limits { events_max: NonZeroU32::new(64).unwrap(), ..Limits::default() };
+    let mut reactor = Reactor::with_limits(Linux, limits).unwrap();
+    for _ in 0..300 {
+        let fd = Linux.eventfd(1).expect("so many descriptors are to be had");
+        let token = watch(&mut reactor, fd, Interest::READABLE, Trigger::Level, ());
+        set(&mut reactor, token, Instant::from_nanos(5));
+    }
+    for left in (0..300).rev() {
+        match reactor.next(None).unwrap() {
+            Some(Event::Io { token, .. }) => assert!(reactor.close(token).is_some()),
+            other => panic!("{other:?} before {left} events"),
+        }
+    }
+    assert!(reactor.is_empty());
+}
+
 /// A batch that is always full never says that there is nothing more.
 #[test]
 fn deadlines_come_although_every_batch_is_full() {

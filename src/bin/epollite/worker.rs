@@ -88,7 +88,7 @@ impl<K: Meter> Worker<K> {
     ) -> Result<(), Errno> {
         let service = Service::of(self.server.kernel(), &socket, config)?;
         let mine = Mine::Datagrams(Box::new(service));
-        let token = self.server.admit(socket, Interest::READABLE, config.trigger, mine)?;
+        let token = self.server.admit(socket, Service::interest(), config.trigger, mine)?;
         self.datagrams.push(token);
         Ok(())
     }

@@ -180,6 +180,13 @@ impl Service {
         })
     }
 
+    /// What its socket is to be registered for: datagrams, and that somebody shut it for reading,
+    /// which makes it readable for ever. Work: O(1).
+    #[must_use]
+    pub fn interest() -> Interest {
+        Interest::READABLE | Interest::READ_CLOSED
+    }
+
     /// The port of its own socket. Work: O(1).
     #[must_use]
     pub const fn port(&self) -> Option<u16> {
@@ -219,7 +226,7 @@ impl Service {
             Ok(received) => received,
             // Shut for reading by somebody who has a duplicate: readable for ever, and nothing is
             // there to be read.
-            Err(Next::Drained) if ready.is_hup() => return Next::Broken,
+            Err(Next::Drained) if ready.is_hup() || ready.is_read_closed() => return Next::Broken,
             Err(next) => return next,
         };
         // Fewer than there was room for, and no error waiting: the queue was empty.
@@ -321,6 +328,7 @@ impl Service {
                         self.has_mmsg = false;
                         self.count_sent(1);
                     }
+                    Err(errno) if errno.would_block() && !self.is_unix => return Next::Full,
                     Err(_) => self.drop_one(),
                 },
                 Err(errno) if is_elsewhere(errno) && self.batch.forget_packet_info(self.unsent) => {
@@ -361,7 +369,7 @@ impl Service {
             Next::Full => (Interest::WRITABLE, trigger),
             // An error cannot be masked: by level it would be told for ever.
             Next::Broken => (Interest::NONE, Trigger::Edge),
-            Next::More | Next::Drained | Next::Later => (Interest::READABLE, trigger),
+            Next::More | Next::Drained | Next::Later => (Self::interest(), trigger),
         };
         if let Next::Broken = next {
             let retry = io.kernel.now() + RETRY;

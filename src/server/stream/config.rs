@@ -28,13 +28,14 @@ pub struct Config {
     pub events_max: NonZeroU32,
     /// Connections accepted from one listener before the others have their turn.
     pub accepts_max: u32,
-    /// Silence after which a connection is ended; `None` for never.
+    /// Silence after which a connection is ended; `None` for never. That the peer takes what was
+    /// sent to it is no silence; one that takes nothing is ended after one to two such times.
     pub idle: Option<Duration>,
     /// How long, after [`stop`](super::Server::stop), connections have to take what they are
     /// owed.
     pub drain: Duration,
     /// How long a connection that *we* end has to end its side, so that no reset destroys
-    /// what is still on its way.
+    /// what is still on its way. It begins anew as often as the peer takes something of that.
     pub linger: Duration,
     /// Whether to tell of every arrival, departure and message ([`Note`]).
     pub tell: bool,
@@ -138,7 +139,8 @@ pub enum Note {
     ListenerFailed {
         /// What [`open`](super::Server::open) had returned.
         token: Token,
-        /// What accept4(2) said.
+        /// What accept4(2) said; of a shared one, what epoll_ctl(2) said when it was to be watched
+        /// again.
         errno: Errno,
     },
     /// Nothing is accepted for now. Told whatever [`Config::tell`] says.

@@ -8,7 +8,7 @@
 use core::time::Duration;
 
 use super::config::Note;
-use super::guest::{Guest, Mode, wrapped_millis};
+use super::guest::{Guest, Mode, Rounded, wrapped_millis};
 use super::{Role, Server};
 use crate::addr::{Addr, Family};
 use crate::echo::Want;
@@ -46,6 +46,8 @@ pub(super) struct Door {
     pub(super) local: bool,
     /// Whether it is shared, and how.
     herd: Option<Herd>,
+    /// What `open_shared` returned, once it has been registered anew.
+    first: Option<Token>,
 }
 
 /// What trying to accept once came to.
@@ -103,7 +105,7 @@ impl<K: Kernel, X> Server<K, X> {
                 return Err(errno);
             }
         };
-        let door = Door { local, herd };
+        let door = Door { local, herd, first: None };
         let has_to_wait =
             self.is_paused && (herd.is_some() || self.door_trigger() != Trigger::Edge);
         let hung = if has_to_wait {
@@ -143,6 +145,7 @@ impl<K: Kernel, X> Server<K, X> {
     fn rehang(&mut self, old: Token, interest: Interest) -> bool {
         let Some((listener, role)) = self.reactor.deregister(old) else { return true };
         let Role::Door(door) = role else { unreachable!("it was a door just now") };
+        let door = Door { first: door.first.or(Some(old)), ..door };
         let hung = if interest == Interest::NONE {
             self.reactor.register_or_close(listener, interest, Trigger::Edge, Role::Door(door))
         } else {
@@ -155,7 +158,8 @@ impl<K: Kernel, X> Server<K, X> {
             }
             Err(reason) => {
                 self.doors.retain(|&door| door != old);
-                self.tell(Note::Paused { errno: Some(Errno::from(reason)) });
+                let token = door.first.unwrap_or(old);
+                self.tell(Note::ListenerFailed { token, errno: Errno::from(reason) });
                 false
             }
         }
@@ -238,13 +242,13 @@ impl<K: Kernel, X> Server<K, X> {
     /// Closes a listener that accepts no more: it would be ready for ever.
     fn bury(&mut self, door: Token, errno: Errno) {
         self.doors.retain(|&other| other != door);
-        self.reactor.close(door);
-        self.tell(Note::ListenerFailed { token: door, errno });
+        let Some(Role::Door(Door { first, .. })) = self.reactor.close(door) else { return };
+        self.tell(Note::ListenerFailed { token: first.unwrap_or(door), errno });
     }
 
     fn welcome(&mut self, socket: Fd, peer: Addr, local: bool) -> Entry {
         let now = self.config.idle.map(|idle| (self.reactor.kernel().now(), idle));
-        let guest = Guest::new(local, now.map_or(0, |(now, _)| wrapped_millis(now)));
+        let guest = Guest::new(local, now.map_or(0, |(now, _)| wrapped_millis(now, Rounded::Up)));
         let trigger = self.config.trigger;
         let interest = Mode { trigger, local }.interest(Want::Read);
         let role = Role::Guest(guest);

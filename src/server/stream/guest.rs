@@ -248,7 +248,7 @@ impl Guest {
 
     /// Something came or went: it is not silent.
     pub(super) fn was_active(&mut self, now: Instant) {
-        self.active_millis = wrapped_millis(now);
+        self.active_millis = wrapped_millis(now, Rounded::Up);
         if self.echo.state() == State::Open {
             self.unsent = 0;
         }
@@ -277,7 +277,7 @@ impl Guest {
         let Some(idle) = config.idle.filter(|_| self.echo.state() != State::Closing) else {
             return self.lingered(io, now, config);
         };
-        let idle_millis = u64::try_from(idle.as_millis()).unwrap_or(u64::MAX);
+        let idle_millis = u64::try_from(idle.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut silent_millis = self.silent_millis(now);
         let mut look_millis = idle_millis;
         if silent_millis > 0 {
@@ -328,7 +328,7 @@ impl Guest {
     fn silent_millis(&self, now: Instant) -> u64 {
         /// More than any idle time, with as much room for times to come.
         const FUTURE_MILLIS: u32 = 3 << 30;
-        let millis = wrapped_millis(now).wrapping_sub(self.active_millis);
+        let millis = wrapped_millis(now, Rounded::Down).wrapping_sub(self.active_millis);
         if millis < FUTURE_MILLIS { u64::from(millis) } else { 0 }
     }
 }
@@ -355,6 +355,16 @@ const fn trace_of(bytes: usize) -> u8 {
 
 /// Milliseconds in 32 bits: they wrap after 49 days, and only differences are looked at.
 #[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
-pub(super) const fn wrapped_millis(now: Instant) -> u32 {
-    now.millis() as u32
+pub(super) const fn wrapped_millis(now: Instant, rounded: Rounded) -> u32 {
+    match rounded {
+        Rounded::Down => now.millis() as u32,
+        Rounded::Up => now.nanos().div_ceil(1_000_000) as u32,
+    }
+}
+
+/// Activity is written down late and looked at early, so that no idle time ends too soon.
+#[derive(Clone, Copy)]
+pub(super) enum Rounded {
+    Down,
+    Up,
 }

@@ -136,7 +136,7 @@ impl<K: Meter> Parent<K> {
             self.family.hear(&mut self.stage);
         }
         for at in 0..self.doors.len() {
-            if list[at + 1].is_ready() {
+            if list[at + 1].is_ready() && self.dead.is_none() {
                 self.admit(at);
             }
         }
