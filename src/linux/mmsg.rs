@@ -4,32 +4,53 @@
 //! datagram, against microseconds that the kernel spends on it, and nothing to keep valid
 //! between calls.
 
+use core::marker::PhantomData;
 use core::mem::{MaybeUninit, zeroed};
 use core::ptr::null_mut;
 
 use super::control::{CONTROL_BYTES, Control};
 use super::result::small_count;
-use crate::addr::SockAddr;
+use crate::addr::{PacketInfo, SockAddr};
 use crate::batch::{Batch, DATAGRAMS_A_CALL_MAX as A_CALL_MAX};
 use crate::errno::Errno;
 use crate::kernel::Fd;
 
-/// What C wants beside the bytes and the addresses: it points to them, and to itself.
-struct Headers {
+/// Room for what C wants beside the bytes and the addresses: headers that point to parts and to
+/// control messages. It is written and read through the pointers of [`Headers`] only.
+struct Room {
     messages: [MaybeUninit<libc::mmsghdr>; A_CALL_MAX],
     parts: [MaybeUninit<libc::iovec>; A_CALL_MAX],
     /// Of the messages that have any.
     controls: [MaybeUninit<Control>; A_CALL_MAX],
-    len: usize,
 }
 
-impl Headers {
+impl Room {
     const fn new() -> Self {
         Self {
             messages: [const { MaybeUninit::uninit() }; A_CALL_MAX],
             parts: [const { MaybeUninit::uninit() }; A_CALL_MAX],
             controls: [const { MaybeUninit::uninit() }; A_CALL_MAX],
+        }
+    }
+}
+
+/// The headers in a [`Room`], of which the first `len` have been written, each with its part.
+struct Headers<'a> {
+    messages: *mut libc::mmsghdr,
+    parts: *mut libc::iovec,
+    controls: *mut Control,
+    len: usize,
+    room: PhantomData<&'a mut Room>,
+}
+
+impl<'a> Headers<'a> {
+    fn of(room: &'a mut Room) -> Self {
+        Self {
+            messages: room.messages.as_mut_ptr().cast(),
+            parts: room.parts.as_mut_ptr().cast(),
+            controls: room.controls.as_mut_ptr().cast(),
             len: 0,
+            room: PhantomData,
         }
     }
 
@@ -40,40 +61,48 @@ impl Headers {
     /// Adds one message: bytes, and an address of `addr_len` bytes. Only writes pointers
     /// down; the caller must keep them valid until the call returns.
     fn push(&mut self, bytes: *mut u8, bytes_len: usize, addr: *mut u8, addr_len: u32) {
-        self.parts[self.len].write(libc::iovec { iov_base: bytes.cast(), iov_len: bytes_len });
+        assert!(!self.is_full(), "a call takes so many");
+        let part = self.parts.wrapping_add(self.len);
+        // SAFETY: it lies in the room, which is borrowed, for `len` is smaller than its length.
+        unsafe { part.write(libc::iovec { iov_base: bytes.cast(), iov_len: bytes_len }) };
         // SAFETY: `mem::zeroed` makes a value of mmsghdr: integers and null pointers. (It cannot be
         // written out: musl pads it with private fields.)
         let mut message: libc::mmsghdr = unsafe { zeroed() };
+        message.msg_hdr.msg_iov = part;
         message.msg_hdr.msg_iovlen = 1;
         message.msg_hdr.msg_name = if addr_len == 0 { null_mut() } else { addr.cast() };
         message.msg_hdr.msg_namelen = addr_len;
-        self.messages[self.len].write(message);
+        // SAFETY: as the part.
+        unsafe { self.messages.wrapping_add(self.len).write(message) };
         self.len += 1;
     }
 
     /// Gives the message at `at`, which has been added, a control message of `len` bytes.
     fn control(&mut self, at: usize, control: Control, len: usize) {
         assert!(at < self.len, "only a message that was added has control messages");
-        self.controls[at].write(control);
-        // SAFETY: only the first `len` headers are looked at, and `push` has written them all.
-        let message = unsafe { self.messages[at].assume_init_mut() };
+        let place = self.controls.wrapping_add(at);
+        // SAFETY: it lies in the room, which is borrowed, for `at` is smaller than its length.
+        unsafe { place.write(control) };
+        // SAFETY: `push` has written it, and nobody else looks at it meanwhile.
+        let message = unsafe { &mut *self.messages.wrapping_add(at) };
+        message.msg_hdr.msg_control = place.cast();
         message.msg_hdr.msg_controllen = len as _;
     }
 
-    /// The headers, each pointing to its part and its control message: last of all, so that nothing
-    /// of ours is touched any more that they point to.
-    fn linked(&mut self) -> *mut libc::mmsghdr {
-        let parts: *mut libc::iovec = self.parts.as_mut_ptr().cast();
-        let controls: *mut Control = self.controls.as_mut_ptr().cast();
-        for (at, message) in self.messages[..self.len].iter_mut().enumerate() {
-            // SAFETY: `push` has written the first `len` headers.
-            let message = unsafe { message.assume_init_mut() };
-            message.msg_hdr.msg_iov = parts.wrapping_add(at);
-            if message.msg_hdr.msg_controllen > 0 {
-                message.msg_hdr.msg_control = controls.wrapping_add(at).cast();
-            }
+    /// The message at `at`, which has been added, as the kernel has left it.
+    fn message(&self, at: usize) -> &libc::mmsghdr {
+        assert!(at < self.len, "only a message that was added can be looked at");
+        // SAFETY: `push` has written it.
+        unsafe { &*self.messages.wrapping_add(at) }
+    }
+
+    /// What a message was told beside its bytes, when it was given room for that.
+    fn packet_info(&self, at: usize) -> Option<PacketInfo> {
+        if self.message(at).msg_hdr.msg_control.is_null() {
+            return None;
         }
-        self.messages.as_mut_ptr().cast()
+        // SAFETY: `control` has written it, for the header points to it.
+        unsafe { &*self.controls.wrapping_add(at) }.packet_info()
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "at most A_CALL_MAX")]
@@ -83,7 +112,8 @@ impl Headers {
 }
 
 pub(super) fn recvmmsg(socket: &Fd, batch: &mut Batch) -> Result<usize, Errno> {
-    let mut headers = Headers::new();
+    let mut room = Room::new();
+    let mut headers = Headers::of(&mut room);
     let has_packet_info = batch.has_packet_info();
     for (bytes, header) in batch.room() {
         if headers.is_full() {
@@ -95,34 +125,26 @@ pub(super) fn recvmmsg(socket: &Fd, batch: &mut Batch) -> Result<usize, Errno> {
     if has_packet_info {
         (0..headers.len).for_each(|at| headers.control(at, Control::EMPTY, CONTROL_BYTES));
     }
-    let (count, messages) = (headers.count(), headers.linked());
-    // SAFETY: the messages point into `headers.parts` and `controls`, which stay where they are
-    // until the call returns. recvmmsg(2) writes into the first `count` headers, which are initialised, and
-    // through them into the batch's room, each piece no longer than said; the batch is
-    // borrowed exclusively and nothing touches it until the call returns. No timeout: the
-    // argument of that name is not one.
-    let returned = unsafe { libc::recvmmsg(socket.raw(), messages, count, 0, null_mut()) };
+    let (messages, asked) = (headers.messages, headers.count());
+    // SAFETY: the messages point into the room, which is borrowed and stays where it is. recvmmsg(2)
+    // writes into the first `asked` headers, which are initialised, and through them into the
+    // batch's room, each piece no longer than said; the batch is borrowed exclusively and nothing
+    // touches it until the call returns. No timeout: the argument of that name is not one.
+    let returned = unsafe { libc::recvmmsg(socket.raw(), messages, asked, 0, null_mut()) };
     let count = small_count(returned)?;
-    let came = headers.messages.iter().zip(&headers.controls);
-    for (header, (message, control)) in batch.filled(count).iter_mut().zip(came) {
-        // SAFETY: only the first `len` headers are looked at, `push` has written them all,
-        // and the kernel says it filled `count` of them.
-        let message = unsafe { message.assume_init_ref() };
+    for (at, header) in batch.filled(count).iter_mut().enumerate() {
+        let message = headers.message(at);
         header.addr.set_len(message.msg_hdr.msg_namelen);
         header.len_bytes = message.msg_len as usize;
         header.truncated = message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
-        header.packet_info = if has_packet_info {
-            // SAFETY: each of the first `len` has been written then, beside its header.
-            unsafe { control.assume_init_ref() }.packet_info()
-        } else {
-            None
-        };
+        header.packet_info = if has_packet_info { headers.packet_info(at) } else { None };
     }
     Ok(count)
 }
 
 pub(super) fn sendmmsg(socket: &Fd, batch: &Batch, first: usize) -> Result<usize, Errno> {
-    let mut headers = Headers::new();
+    let mut room = Room::new();
+    let mut headers = Headers::of(&mut room);
     for datagram in batch.iter().skip(first).take(A_CALL_MAX) {
         let (bytes, addr) = (datagram.bytes, datagram.addr);
         headers.push(
@@ -136,11 +158,11 @@ pub(super) fn sendmmsg(socket: &Fd, batch: &Batch, first: usize) -> Result<usize
             headers.control(headers.len - 1, control, len);
         }
     }
-    let (count, messages) = (headers.count(), headers.linked());
-    // SAFETY: the messages point into `headers.parts` and `controls`, which stay where they are
-    // until the call returns. sendmmsg(2) reads the first `count` headers, which are initialised,
-    // and through them the batch's bytes and addresses, which are borrowed; it writes only each header's
-    // `msg_len`. It keeps no pointer afterwards.
-    let returned = unsafe { libc::sendmmsg(socket.raw(), messages, count, libc::MSG_NOSIGNAL) };
+    let (messages, asked) = (headers.messages, headers.count());
+    // SAFETY: the messages point into the room, which is borrowed and stays where it is. sendmmsg(2)
+    // reads the first `asked` headers, which are initialised, and through them the batch's bytes and
+    // addresses, which are borrowed; it writes only each header's `msg_len`. It keeps no pointer
+    // afterwards.
+    let returned = unsafe { libc::sendmmsg(socket.raw(), messages, asked, libc::MSG_NOSIGNAL) };
     small_count(returned)
 }

@@ -1,10 +1,11 @@
 //! Much, both ways at once, through pipes and through files: every byte, in bounded memory.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::scene::{HOST, our_command, our_listener, ours, told_port};
 use crate::support::client::stuff;
@@ -170,4 +171,33 @@ impl Drop for Killed {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// `-w` ends who is silent; a reader that takes its time, and goes on taking, is not.
+#[test]
+fn a_steady_reader_is_not_idle() {
+    const TOTAL: usize = 6_000_000;
+    let listener = TcpListener::bind((HOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let mut nc = ours(&["-N", "-w", "2", HOST, &port]);
+    let mut stdin = nc.take_stdin();
+    let writing = thread::spawn(move || {
+        let _ = stdin.write_all(&vec![b's'; TOTAL]);
+    });
+    let (mut peer, _) = listener.accept().unwrap();
+    let (start, mut read) = (Instant::now(), 0);
+    loop {
+        // Slowly for longer than two such times, then as fast as can be.
+        if start.elapsed() < Duration::from_secs(5) {
+            thread::sleep(Duration::from_millis(50));
+        }
+        match peer.read(&mut [0; 20_000]).unwrap() {
+            0 => break,
+            count => read += count,
+        }
+    }
+    writing.join().unwrap();
+    drop(peer);
+    assert_eq!(read, TOTAL);
+    nc.end().expect_code(0);
 }

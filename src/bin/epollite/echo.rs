@@ -127,9 +127,10 @@ pub(crate) fn leave_room(wanted: usize) -> Result<(), Failure> {
     let taken: std::io::Result<Vec<_>> =
         (0..wanted).map(|_| stream.as_fd().try_clone_to_owned()).collect();
     let Err(error) = taken else { return Ok(()) };
+    let is_limit = error.raw_os_error() == Some(Errno::EMFILE.number());
     let line = match Linux.prlimit(Resource::OpenFiles, None) {
-        Ok(Limit { soft, .. }) => format!("there may be {soft} (ulimit -n)"),
-        Err(_) => error.to_string(),
+        Ok(Limit { soft, .. }) if is_limit => format!("there may be {soft} (ulimit -n)"),
+        _ => error.to_string(),
     };
     Err(Failure::new(Failure::RUN, format!("no descriptor is left for a client: {line}")))
 }

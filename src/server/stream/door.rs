@@ -27,6 +27,10 @@ const RETRY: Duration = Duration::from_millis(250);
 /// queue holds on any system; the bound is for kernels that say "gone" for ever.
 const QUEUED_MAX: u32 = 1 << 16;
 
+/// Connections in a row that were gone before they were accepted. More is no accident: a sandbox
+/// that refuses accept4(2) says `EPERM`, as a firewall does of one connection.
+const GONE_MAX: u32 = 64;
+
 /// How those are woken who watch the same listener, each through an epoll of its own. Without
 /// any of this all of them are, for each connection: one gets it, the others have run in vain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -350,11 +354,15 @@ impl<K: Kernel, X> Server<K, X> {
             if let Some(&Role::Door(Door { local, .. })) =
                 self.reactor.source(door).map(|s| &*s.state)
             {
-                // Every entry leaves the queue, whoever is gone already too.
+                // Every entry leaves the queue, whoever is gone already too; but an errno that is
+                // about no entry would be told for ever.
+                let mut gone = 0;
                 for _ in 0..QUEUED_MAX {
-                    let (Entry::Entered | Entry::Gone(_)) = self.accept_one(door, local) else {
-                        break;
-                    };
+                    match self.accept_one(door, local) {
+                        Entry::Entered => gone = 0,
+                        Entry::Gone(_) if gone < GONE_MAX => gone += 1,
+                        _ => break,
+                    }
                 }
             }
             if let Some((listener, _)) = self.reactor.deregister(door) {

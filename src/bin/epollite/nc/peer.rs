@@ -9,6 +9,8 @@ pub(super) struct Peer {
     /// In a chat.
     pub(super) number: u64,
     pub(super) owed: Owed,
+    /// How much it had not taken when it was last found silent.
+    pub(super) unsent_bytes: usize,
     /// Whether something may still come.
     pub(super) reads: bool,
     /// Whether something may still be sent.

@@ -79,7 +79,7 @@ impl<K: Kernel> Relay<'_, K> {
         let deadline = if looks { Some(Instant::ZERO) } else { self.earliest() };
         match self.desk.next(deadline)? {
             Some(Event::Io { token, ready }) => self.serve(token, ready)?,
-            Some(Event::Timer { token }) => self.part(token, "idle for too long")?,
+            Some(Event::Timer { token }) => self.was_silent(token)?,
             Some(Event::Woken) => {}
             None if !is_ready && self.lingering > 0 => self.let_go()?,
             None => {}
@@ -181,6 +181,7 @@ impl<K: Kernel> Relay<'_, K> {
             addr,
             number: self.guests,
             owed: Owed::new(),
+            unsent_bytes: 0,
             reads: true,
             writes: true,
             ends: false,
@@ -206,6 +207,21 @@ impl<K: Kernel> Relay<'_, K> {
                 source.io.set_deadline(deadline);
             }
         }
+    }
+
+    /// It has said nothing for as long as it may. When it still takes what was sent to it, it has as
+    /// long again: its send queue is all that tells.
+    fn was_silent(&mut self, token: Token) -> Result<(), Failure> {
+        let Some(source) = self.desk.reactor.source(token) else { return Ok(()) };
+        let Some(peer) = source.state.peer.as_deref_mut() else { return Ok(()) };
+        let in_queue = source.io.kernel.ioctl_outq(source.io.fd).unwrap_or(0);
+        let unsent_bytes = in_queue + peer.owed.len();
+        if unsent_bytes == 0 || unsent_bytes == peer.unsent_bytes {
+            return self.part(token, "idle for too long");
+        }
+        peer.unsent_bytes = unsent_bytes;
+        self.is_alive(token);
+        Ok(())
     }
 
     /// Ends a connection whatever it is owed.
