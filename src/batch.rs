@@ -14,7 +14,7 @@ pub const DATAGRAMS_A_CALL_MAX: usize = 64;
 
 /// Room for a fixed number of datagrams of bounded size.
 ///
-/// Memory: `datagrams_max` times (`datagram_bytes_max` + 144) bytes, taken at once and never
+/// Memory: `datagrams_max` times (`datagram_bytes_max` + 184) bytes, taken at once and never
 /// again; the system backs only what has been touched.
 ///
 /// ```
@@ -49,6 +49,10 @@ pub struct Header {
     pub packet_info: Option<PacketInfo>,
     place: usize,
 }
+
+// The figure that the documentation of `Batch` gives.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Header>() == 184);
 
 /// One datagram of a batch.
 #[derive(Clone, Copy, Debug)]
@@ -89,10 +93,11 @@ impl Batch {
         }
     }
 
-    /// Has what is received come with its [`PacketInfo`], and what is sent leave with it. The
-    /// socket must have been told too ([`SocketOption::PacketInfoV4`] and `V6`). Work: O(1).
+    /// Has what is received come with its [`PacketInfo`]; what is sent leaves with what it has, or
+    /// without. The socket must have been told too ([`SocketOption::PacketInfoV4`] and `V6`). Work: O(1).
     ///
     /// [`SocketOption::PacketInfoV4`]: crate::SocketOption::PacketInfoV4
+    #[must_use]
     pub const fn with_packet_info(mut self) -> Self {
         self.has_packet_info = true;
         self
@@ -106,7 +111,7 @@ impl Batch {
 
     /// Makes answers of what was received: each leaves from the address that it came to, where
     /// that is possible ([`PacketInfo::reply`]). Work: O(n).
-    pub fn reply_from_where_asked(&mut self) {
+    pub fn set_reply_addresses(&mut self) {
         for header in &mut self.headers[..self.len] {
             header.packet_info = header.packet_info.and_then(PacketInfo::reply);
         }

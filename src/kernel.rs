@@ -14,7 +14,7 @@ mod signal;
 mod tap;
 
 pub use call::Call;
-pub(crate) use datagram::{is_elsewhere, is_refused};
+pub(crate) use datagram::{is_refused, is_source_unusable};
 pub use datagram::{recv_datagram, reply_datagram};
 pub use epoll::{Control, EpollEvent};
 pub use fd::Fd;

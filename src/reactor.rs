@@ -68,7 +68,7 @@ const STALE_SLEEP_MILLIS: u32 = 1;
 
 /// Events after which a look at the kernel that found its batch full again and again counts as
 /// complete, although stale events may hide some registrations: more than there are descriptors
-/// in any process here, so that only a crowd of stale registrations meets it.
+/// in any process here: reached only with very many stale registrations.
 const SWEEP_EVENTS_MAX: usize = 1 << 16;
 
 /// The registration's own bits among those of its watch: whether it stands on the list of
@@ -136,7 +136,7 @@ pub struct Reactor<T, K: Kernel = Linux> {
     timers_now: usize,
     /// Whatever was ready at this time has been reported. Deadlines are judged by it.
     reported_until: Instant,
-    /// A look at the kernel that has not seen everything yet, since its batch was full.
+    /// An unfinished sweep: the last batch was full.
     sweep: Option<Sweep>,
     has_pwait2: bool,
     stale: u64,
@@ -369,9 +369,9 @@ impl<T, K: Kernel> Reactor<T, K> {
         let places = self.registrations.len() as usize + 1;
         let fresh = Sweep { since: asked_at, places, living: 0, events: 0, stale_waits: 0 };
         let mut sweep = self.sweep.unwrap_or(fresh);
-        let names_someone =
+        let is_live =
             |event: &&EpollEvent| self.registrations.get(Token::from_bits(event.data())).is_some();
-        let living = self.batch.iter().filter(names_someone).count();
+        let living = self.batch.iter().filter(is_live).count();
         sweep.living += living;
         sweep.events += self.len;
         sweep.stale_waits += u32::from(living == 0);

@@ -54,12 +54,14 @@ pub fn reply_datagram<K: Kernel>(
     };
     match kernel.sendmsg(socket, buf, to, Some(info)) {
         // The address has gone since, or no answer can come from it.
-        Err(errno) if is_refused(errno) || is_elsewhere(errno) => kernel.sendto(socket, buf, to),
+        Err(errno) if is_refused(errno) || is_source_unusable(errno) => {
+            kernel.sendto(socket, buf, to)
+        }
         result => result,
     }
 }
 
 /// Whether it may be the local address that cannot be sent from.
-pub(crate) const fn is_elsewhere(errno: Errno) -> bool {
+pub(crate) const fn is_source_unusable(errno: Errno) -> bool {
     matches!(errno, Errno::EINVAL | Errno::ENETUNREACH | Errno::EADDRNOTAVAIL)
 }

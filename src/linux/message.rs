@@ -12,7 +12,7 @@ use crate::errno::Errno;
 use crate::kernel::{Fd, Message};
 
 /// A header for one message: bytes, and an address of `addr_len` bytes. Only writes pointers
-/// down; that they are good is the caller's affair when he makes the call.
+/// down; the caller must keep them valid until the call returns.
 fn header(part: &mut libc::iovec, addr: *mut u8, addr_len: u32) -> libc::msghdr {
     // SAFETY: `mem::zeroed` makes a value of msghdr: integers and null pointers. (It cannot be
     // written out: musl pads it with private fields.)

@@ -154,7 +154,7 @@ fn datagram<K: Kernel>(
     open(kernel, addr, Kind::Datagram, |kernel, socket, _| {
         set(kernel, socket, SocketOption::ReceiveBufferBytes(DATAGRAM_BUFFER_BYTES))?;
         // Before the first datagram can come.
-        tell_local_addresses(kernel, socket, addr)
+        enable_packet_info(kernel, socket, addr)
             .map_err(|errno| BindError { call: Call::Setsockopt, errno })?;
         bind(kernel, socket, addr, sharing, is_v6_only)
     })
@@ -162,7 +162,7 @@ fn datagram<K: Kernel>(
 
 /// Has a datagram socket that is bound to `addr` tell of each datagram which address of ours it
 /// came to, when there may be several. Work: at most one system call.
-pub(super) fn tell_local_addresses<K: Kernel>(
+pub(super) fn enable_packet_info<K: Kernel>(
     kernel: &mut K,
     socket: &Fd,
     addr: &Addr,

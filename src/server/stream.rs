@@ -49,7 +49,7 @@ const _: () = assert!(
 const NOTES_MAX: usize = 1 << 16;
 
 /// What may be so of a connection without our having been told.
-const UNTOLD: Ready = Ready::from_bits(EPOLLIN | EPOLLOUT);
+const ASSUMED_READY: Ready = Ready::from_bits(EPOLLIN | EPOLLOUT);
 
 /// Registrations that are not connections: listeners, and what the caller adds.
 const OTHERS_MAX: u32 = 1 << 10;
@@ -225,14 +225,13 @@ impl<K: Kernel, X> Server<K, X> {
         Ok(Turn::Served)
     }
 
-    /// Whether we were leaving and have left. Who is still here when patience ends is shown
-    /// out, busy or not; but each is served once more before, since what it has sent in time may
-    /// not have been reported yet.
+    /// Whether the drain is over. Connections that are still open at its deadline are served once
+    /// more, since what they sent in time may not have been reported yet, and closed.
     fn is_over(&mut self) -> bool {
         let Some(leaving) = self.leaving.filter(|_| !self.has_left) else { return false };
         if self.guests > 0 && self.reactor.kernel().now() >= leaving {
             self.each_guest(|server, token| {
-                server.attend(token, UNTOLD);
+                server.attend(token, ASSUMED_READY);
                 server.farewell(token, Left::Expired);
             });
         }
@@ -291,7 +290,7 @@ impl<K: Kernel, X> Server<K, X> {
         let Role::Guest(guest) = source.state else { return false };
         if guest.is_due(now, &self.config) {
             // Nothing promises in which order a kernel tells of more than a batch holds.
-            self.attend(token, UNTOLD);
+            self.attend(token, ASSUMED_READY);
         }
         let Some(mut source) = self.reactor.source(token) else { return true };
         let Role::Guest(guest) = source.state else { return false };

@@ -1,6 +1,6 @@
 //! Datagrams, one by one.
 //!
-//! Knows recvfrom(2), sendto(2) and recvmsg(2). For thousands at once there is
+//! Knows recvfrom(2), sendto(2), recvmsg(2) and sendmsg(2). For thousands at once there is
 //! [`server::datagram`](crate::server::datagram).
 
 use core::fmt;

@@ -98,7 +98,7 @@ fn a_batch_goes_back_from_where_each_was_asked() {
             let mut batch = Batch::new(4, 16).with_packet_info();
             let came = stage.k.recvmmsg(&server, &mut batch);
             stage.see("came", came);
-            batch.reply_from_where_asked();
+            batch.set_reply_addresses();
             let sent = stage.k.sendmmsg(&server, &batch, 0);
             stage.see("sent", sent);
             stage.settle();

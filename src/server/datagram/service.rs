@@ -12,9 +12,9 @@ use crate::addr::{Addr, Family};
 use crate::batch::{Batch, DATAGRAMS_A_CALL_MAX};
 use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
-use crate::kernel::{Fd, Kernel, is_elsewhere, is_refused, recv_datagram, reply_datagram};
+use crate::kernel::{Fd, Kernel, is_refused, is_source_unusable, recv_datagram, reply_datagram};
 use crate::reactor::{Io, patiently};
-use crate::server::bind::tell_local_addresses;
+use crate::server::bind::enable_packet_info;
 
 /// How a datagram server serves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -161,7 +161,7 @@ impl Service {
         assert!(config.datagram_bytes_max > 0, "reading into nothing tells nothing");
         let datagrams_max = config.datagrams_max.min(DATAGRAMS_A_CALL_MAX);
         let name = kernel.getsockname(socket)?;
-        tell_local_addresses(kernel, socket, &name)?;
+        enable_packet_info(kernel, socket, &name)?;
         let mut batch = Batch::new(datagrams_max, config.datagram_bytes_max);
         if name.ip().is_some_and(|ip| ip.is_unspecified()) {
             batch = batch.with_packet_info();
@@ -232,7 +232,7 @@ impl Service {
         // Fewer than there was room for, and no error waiting: the queue was empty.
         let is_drained = received < self.batch.datagrams_max() && !ready.is_error();
         self.sift();
-        self.batch.reply_from_where_asked();
+        self.batch.set_reply_addresses();
         match self.send(io) {
             Next::More if is_drained => Next::Drained,
             next => next,
@@ -322,7 +322,7 @@ impl Service {
             };
             match sent {
                 Err(errno) if errno.would_block() && !self.is_unix => return Next::Full,
-                // A firewall says EPERM too, of one datagram: then the other call hears the same.
+                // A firewall says EPERM too, of one datagram: then sendmsg fails the same way.
                 Err(errno) if self.has_mmsg && is_refused(errno) => match self.send_one(io) {
                     Ok(()) => {
                         self.has_mmsg = false;
@@ -331,8 +331,8 @@ impl Service {
                     Err(errno) if errno.would_block() && !self.is_unix => return Next::Full,
                     Err(_) => self.drop_one(),
                 },
-                Err(errno) if is_elsewhere(errno) && self.batch.forget_packet_info(self.unsent) => {
-                }
+                Err(errno)
+                    if is_source_unusable(errno) && self.batch.forget_packet_info(self.unsent) => {}
                 Ok(0) | Err(_) => self.drop_one(),
                 Ok(sent) => self.count_sent(sent),
             }

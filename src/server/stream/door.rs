@@ -212,7 +212,7 @@ impl<K: Kernel, X> Server<K, X> {
                     return came;
                 }
                 Entry::Dead(errno) => {
-                    self.bury(door, errno);
+                    self.close_failed_listener(door, errno);
                     return true;
                 }
             }
@@ -244,7 +244,7 @@ impl<K: Kernel, X> Server<K, X> {
     }
 
     /// Closes a listener that accepts no more: it would be ready for ever.
-    fn bury(&mut self, door: Token, errno: Errno) {
+    fn close_failed_listener(&mut self, door: Token, errno: Errno) {
         self.doors.retain(|&other| other != door);
         let Some(Role::Door(Door { first, .. })) = self.reactor.close(door) else { return };
         self.tell(Note::ListenerFailed { token: first.unwrap_or(door), errno });

@@ -19,7 +19,7 @@ pub(super) struct Guest {
     pub(super) echo: Echo,
     /// When it was last active, in milliseconds that wrap. Kept only when somebody asks.
     pub(super) active_millis: u32,
-    /// What was left in the send queue at the last look, as [`trace_of`] has it; 0 for nothing, or
+    /// What was left in the send queue at the last look, as [`hash_unsent`] has it; 0 for nothing, or
     /// for no look since it was last active.
     unsent: u8,
     /// Whether it is a Unix socket.
@@ -159,7 +159,7 @@ impl Guest {
                 Want::Shutdown => {
                     io.shutdown(Shut::Write)?;
                     self.echo.shut();
-                    self.unsent = trace_of(unsent_bytes(io));
+                    self.unsent = hash_unsent(unsent_bytes(io));
                     let patience = io.kernel.now() + config.linger;
                     io.set_deadline(patience);
                 }
@@ -281,7 +281,7 @@ impl Guest {
         let mut silent_millis = self.silent_millis(now);
         let mut look_millis = idle_millis;
         if silent_millis > 0 {
-            let unsent = trace_of(unsent_bytes(io).saturating_add(self.echo.owed().len()));
+            let unsent = hash_unsent(unsent_bytes(io).saturating_add(self.echo.owed().len()));
             if unsent != self.unsent {
                 self.was_active(now);
                 silent_millis = 0;
@@ -313,7 +313,7 @@ impl Guest {
         now: Instant,
         config: &Config,
     ) -> Option<Left> {
-        let unsent = trace_of(unsent_bytes(io));
+        let unsent = hash_unsent(unsent_bytes(io));
         if self.echo.state() == State::Closing && unsent != 0 && unsent != self.unsent {
             self.unsent = unsent;
             io.set_deadline(now + config.linger);
@@ -343,7 +343,7 @@ fn unsent_bytes<K: Kernel>(io: &mut Io<'_, K>) -> usize {
 
 /// So many bytes in one: 0 for none, and of two other numbers it differs 254 times in 255. Missing
 /// a change now and then is nothing, since a connection ends when four looks in a row see none.
-const fn trace_of(bytes: usize) -> u8 {
+const fn hash_unsent(bytes: usize) -> u8 {
     /// 2^64 by the golden ratio: neighbours and multiples are spread over all of the high bits.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
     if bytes == 0 {
