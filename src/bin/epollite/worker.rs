@@ -146,6 +146,11 @@ impl<K: Meter> Worker<K> {
             }
             self.look();
             self.tell();
+            let is_deserted = self.last_failed.is_some() && self.server.connections() == 0;
+            if is_deserted && !self.control.is_leaving() {
+                self.control.leave(self.me);
+                self.obey();
+            }
             // Who reads the signals leaves last: a second one ends everybody at once.
             if self.has_left && (self.me > 0 || self.control.is_deserted()) {
                 return Ok(());
@@ -294,10 +299,8 @@ impl<K: Meter> Worker<K> {
                 Note::ListenerFailed { errno, .. } => {
                     tell::listener_failed(&log, errno);
                     if self.server.listeners() == 0 && self.datagrams.is_empty() {
-                        // Nobody is served any more when those who are here have left.
+                        // Connections are served on; nobody else comes.
                         self.last_failed = Some(errno);
-                        self.control.leave(self.me);
-                        self.obey();
                     }
                 }
                 // A note of a later library: this program has no words for it yet.

@@ -156,6 +156,10 @@ impl<K: Meter> Crowd<K> {
         self.pass_time();
         self.sweep();
         self.stage.look();
+        if self.failed.is_some() && self.stage.open == 0 && self.leaving.is_none() {
+            self.leaving = Some(self.stage.kernel.now());
+            self.leave();
+        }
         self.leaving.is_none() || self.stage.open > 0
     }
 
@@ -183,7 +187,6 @@ impl<K: Meter> Crowd<K> {
         let serves = |entry: &Entry| matches!(entry.role, Role::Door | Role::Datagrams);
         if self.leaving.is_none() && !self.entries.iter().any(serves) {
             self.failed = Some(errno);
-            self.leaving = Some(self.stage.kernel.now() + self.rules.drain);
         }
     }
 

@@ -17,7 +17,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use epollite::{Addr, Errno, Fd};
+use epollite::{Addr, Fd};
 
 use super::porter::{House, Pass};
 use super::stage::{BUFFER_BYTES, Stage};
@@ -46,6 +46,8 @@ pub(super) fn run<K: Meter>(
     let (mut paused, mut turned, mut number) = (None, None, 0);
     let mut gone = sockets::Gone::default();
     sys::set_blocking(&mut stage.kernel, &house.door).map_err(|errno| failed("ioctl", errno))?;
+    // What accept4(2) said when somebody has shut the listener.
+    let mut dead = None;
     while !house.is_leaving() {
         stage.settle();
         if house.guests() >= guests_max as usize {
@@ -69,7 +71,11 @@ pub(super) fn run<K: Meter>(
             Err(_) if house.is_leaving() => break,
             Err(errno) if errno.interrupted() => {}
             Err(errno) if errno.transient_accept() && !gone.again() => stage.stats.aborted += 1,
-            Err(errno @ (Errno::EINVAL | Errno::EBADF)) => return Err(failed("accept4", errno)),
+            Err(errno) if errno.never_accepts() => {
+                tell::listener_failed(&stage.log, errno);
+                dead = Some(errno);
+                break;
+            }
             Err(errno) => {
                 stage.stats.pauses += 1;
                 tell::paused(&stage.log, &mut paused, Some(errno), guests_max);
@@ -79,7 +85,10 @@ pub(super) fn run<K: Meter>(
     }
     stage.settle();
     house.wait_for_the_last();
-    Ok(house.ledger.sum())
+    match dead {
+        Some(errno) => Err(failed("accept4", errno)),
+        None => Ok(house.ledger.sum()),
+    }
 }
 
 /// Starts a thread for the client.
