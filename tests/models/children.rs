@@ -10,6 +10,7 @@ use crate::support::client::{
 use crate::support::process::Process;
 use crate::support::procfs::tracer;
 use crate::support::program::Program;
+use crate::support::scratch::Scratch;
 use crate::support::tool::tool;
 use crate::support::wait::{eventually, until};
 
@@ -194,6 +195,21 @@ fn a_port_of_many_is_spread_by_hash_and_by_lot_and_by_processor() {
     let shares = split(&["reuseport", "--steer", "cpu"]);
     let busy = shares.iter().filter(|&&share| share > 0).count();
     assert!(busy <= processors, "law: a worker a processor; got {shares:?}");
+}
+
+#[test]
+fn a_port_is_steered_before_its_address_is_told() {
+    drop(tool("strace"));
+    let scratch = Scratch::new();
+    let log = scratch.file("strace");
+    let strace = ["strace", "-D", "-qq", "-o", &log, "-e", "trace=setsockopt,write"];
+    let words = ["--tcp", "127.0.0.1:0", "--model", "reuseport", "--steer", "cpu"];
+    let server = Program::serving_under(&strace, &words);
+    server.stop().expect_code(0);
+    let log = fs::read_to_string(&log).unwrap();
+    let at = |what| log.lines().position(|line| line.contains(what)).expect("a call of it");
+    let (steered, told) = (at("SO_ATTACH_REUSEPORT_CBPF"), at("listening on tcp"));
+    assert!(steered < told, "law: the first client is steered too; got\n{log}");
 }
 
 /// How 400 clients, who come one by one and stay, are split among four workers.

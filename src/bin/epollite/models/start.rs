@@ -28,8 +28,15 @@ pub(crate) fn run<K: Meter>(options: &Echo, start: Start) -> Result<(), Failure>
     let has_connections = start.places.iter().any(Place::has_connections);
     let mut bounds = Vec::new();
     for place in start.places {
-        let sockets = if options.model == Model::Reuseport { options.workers } else { 1 };
-        bounds.extend(listen::bind(&mut stage.kernel, place, sockets)?);
+        if options.model == Model::Reuseport {
+            // Before anybody is told the address: who comes first is steered too.
+            let group = listen::bind(&mut stage.kernel, place, options.workers)?;
+            let socket = &group.first().expect("a port of at least one worker").fd;
+            reuseport::steer(&mut stage, socket, options.steer, options.workers)?;
+            bounds.extend(group);
+        } else {
+            bounds.extend(listen::bind(&mut stage.kernel, place, 1)?);
+        }
     }
     let taken = OTHER_DESCRIPTORS + bounds.len() as u64;
     let room = u32::try_from(start.limit.saturating_sub(taken)).unwrap_or(u32::MAX).max(1);
@@ -114,9 +121,6 @@ fn have_children<K: Meter>(
         files.extend(file);
         // Those of a port stand in the order in which the kernel numbers them.
         let owner = at % options.workers as usize;
-        if options.model == Model::Reuseport && owner == 0 {
-            reuseport::steer(&mut stage, &fd, options.steer, options.workers)?;
-        }
         doors.push(((options.model == Model::Reuseport).then_some(owner), fd));
     }
     let family = Family::new(signals, ledger, files, rules.drain);
