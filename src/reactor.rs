@@ -290,28 +290,39 @@ impl<T, K: Kernel> Reactor<T, K> {
 
     /// The next event of those that the last wait brought; never waits, makes no call. With
     /// it a loop can tell where one turn ends. Work: O(1), and O(1) for each stale event.
+    #[inline]
     pub fn pending(&mut self) -> Option<Event> {
+        let is_over = self.at == self.len && self.again_now == 0 && self.timers_now == 0;
+        if is_over { None } else { self.pop() }
+    }
+
+    fn pop(&mut self) -> Option<Event> {
         while self.at < self.len {
             let event = self.batch[self.at];
             self.at += 1;
-            if event.data() == WAKER {
+            let token = Token::from_bits(event.data());
+            if let Some(registration) = self.registrations.get_mut(token) {
+                let ready = Ready::from_bits(event.events());
+                if registration.watch & STANDS_AGAIN == 0 {
+                    return Some(Event::Io { token, ready });
+                }
+                // Its turn comes in this round anyway, and one turn is enough for both.
+                registration.watch |= again_bits(ready);
+            } else if event.data() == WAKER {
                 if let Some(waker) = &self.waker {
                     waker.hear();
                 }
                 return Some(Event::Woken);
-            }
-            let token = Token::from_bits(event.data());
-            let Some(registration) = self.registrations.get_mut(token) else {
+            } else {
                 self.stale += 1;
-                continue;
-            };
-            let ready = Ready::from_bits(event.events());
-            if registration.watch & STANDS_AGAIN == 0 {
-                return Some(Event::Io { token, ready });
             }
-            // Its turn comes in this round anyway, and one turn is enough for both.
-            registration.watch |= again_bits(ready);
         }
+        self.pop_late()
+    }
+
+    /// What is reported after the batch: what stands again, then deadlines.
+    #[inline(never)]
+    fn pop_late(&mut self) -> Option<Event> {
         while self.again_now > 0 {
             self.again_now -= 1;
             let token = self.again.pop_front()?;

@@ -21,8 +21,9 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use epollite::kernel::recv_datagram;
 use epollite::server::stream::Left;
-use epollite::task::{Config, Datagram, Late, Lent, Listener, Stream, Tasks};
+use epollite::task::{Config, Datagram, Late, Lent, Listener, Side, Stream, Tasks};
 use epollite::{Addr, Errno, Fd, Kernel, Message, Shut};
 
 use super::crowd::Rules;
@@ -320,16 +321,17 @@ async fn answer_datagrams<K: Meter>(
 }
 
 /// The next datagram; with the address that it came to when it may have come to several.
-async fn receive<K: Meter>(
+fn receive<K: Meter>(
     socket: &mut Datagram<K>,
     buf: &mut [u8],
     is_wildcard: bool,
-) -> Result<Message, Errno> {
-    if is_wildcard {
-        return socket.recvmsg(buf).await;
-    }
-    let (len_bytes, from) = socket.recvfrom(buf).await?;
-    Ok(Message { len_bytes, from, packet_info: None })
+) -> impl Future<Output = Result<Message, Errno>> {
+    socket.watched().attempt(Side::Read, move |kernel, fd| match is_wildcard {
+        true => recv_datagram(kernel, fd, buf),
+        false => kernel
+            .recvfrom(fd, buf)
+            .map(|(len_bytes, from)| Message { len_bytes, from, packet_info: None }),
+    })
 }
 
 impl<K: Meter> Lodge<K> {
