@@ -328,9 +328,11 @@ fn receive<K: Meter>(
 ) -> impl Future<Output = Result<Message, Errno>> {
     socket.watched().attempt(Side::Read, move |kernel, fd| match is_wildcard {
         true => recv_datagram(kernel, fd, buf),
-        false => kernel
-            .recvfrom(fd, buf)
-            .map(|(len_bytes, from)| Message { len_bytes, from, packet_info: None }),
+        false => kernel.recvfrom(fd, buf).map(|(len_bytes, from)| Message {
+            len_bytes,
+            from,
+            packet_info: None,
+        }),
     })
 }
 
