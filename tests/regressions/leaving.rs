@@ -192,7 +192,11 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn at(wanted: &str, config: Config) -> Self {
-        let (sim, orders) = (Sim::default(), Orders::default());
+        Self::on(Sim::default(), wanted, config)
+    }
+
+    pub(crate) fn on(sim: Sim, wanted: &str, config: Config) -> Self {
+        let orders = Orders::default();
         let mut server = Server::new(orders.over(sim.process()), config).unwrap();
         let wanted = wanted.parse().unwrap();
         let (door, addr) = bind_stream(server.kernel(), &wanted, Sharing::Alone).unwrap();
