@@ -4,7 +4,11 @@
 use core::time::Duration;
 
 use epollite::server::stream::{Config, Left, Note, Server, Turn};
-use epollite::server::{Sharing, bind_datagram, bind_stream, datagram};
+use epollite::server::{
+    BindError, Sharing, bind_datagram, bind_datagram_everywhere, bind_stream,
+    bind_stream_everywhere, datagram,
+};
+use epollite::sim::{Config as SimConfig, Ipv6};
 use epollite::{
     Addr, Call, Errno, Event, Family, Faults, Faulty, Fd, Instant, Interest, Kernel, Kind,
     OptionName, Shut, Sim, SocketOption, Trigger, UnixAddr,
@@ -209,6 +213,58 @@ fn a_socket_is_shared_only_when_that_is_asked_for() {
                 assert_eq!(alone, Ok(SocketOption::V6Only(true)), "law: [::] is version six");
             }
             sim.close(socket).unwrap();
+        }
+    }
+}
+
+/// Binds a port of every address.
+type Everywhere<K> = fn(&mut K, u16, Sharing) -> Result<(Fd, Addr), BindError>;
+
+#[test]
+fn every_address_is_one_of_ipv4_where_there_is_no_ipv6() {
+    let binds: [(Kind, Everywhere<Sim>); 2] =
+        [(Kind::Stream, bind_stream_everywhere), (Kind::Datagram, bind_datagram_everywhere)];
+    for (ipv6, wanted) in [
+        (Ipv6::Present, "[::]:7777"),
+        (Ipv6::Disabled, "[::]:7777"),
+        (Ipv6::Absent, "0.0.0.0:7777"),
+    ] {
+        for (kind, bind) in binds {
+            let mut sim = Sim::new(SimConfig { ipv6, ..SimConfig::default() });
+            let bound = bind(&mut sim, 7_777, Sharing::Alone);
+            let (socket, addr) = bound.expect("law: IPv4 is there");
+            assert_eq!(addr, wanted.parse().unwrap(), "{ipv6:?} {kind:?}");
+            sim.close(socket).unwrap();
+        }
+    }
+}
+
+#[test]
+fn only_the_lack_of_ipv6_has_ipv4_tried() {
+    let binds: [Everywhere<Faulty<Sim>>; 2] = [bind_stream_everywhere, bind_datagram_everywhere];
+    for bind in binds {
+        for (call, errno, is_tried) in [
+            (Call::Socket, Errno::EAFNOSUPPORT, true),
+            (Call::Bind, Errno::EADDRNOTAVAIL, true),
+            (Call::Socket, Errno::EMFILE, false),
+            (Call::Bind, Errno::EADDRINUSE, false),
+            (Call::Bind, Errno::EACCES, false),
+        ] {
+            let faults = Faults::once(0, errno).only(call);
+            let mut kernel = Faulty::over(Sim::default(), faults);
+            match bind(&mut kernel, 7_777, Sharing::Alone) {
+                Ok((socket, addr)) => {
+                    assert!(is_tried, "law: {errno} of {call:?} is told");
+                    assert_eq!(addr, "0.0.0.0:7777".parse().unwrap());
+                    kernel.close(socket).unwrap();
+                }
+                Err(error) => {
+                    assert_eq!(error, BindError { call, errno });
+                    assert!(!is_tried, "law: {errno} of {call:?} says that there is no IPv6");
+                }
+            }
+            // The simulated kernel finds the first socket, if that was left open.
+            assert_eq!(kernel.tap.made(), 1 + u64::from(is_tried), "{errno} of {call:?}");
         }
     }
 }

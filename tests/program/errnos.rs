@@ -31,6 +31,23 @@ fn threads_that_cannot_be_started_are_refused_with_the_errno_that_came() {
 }
 
 #[test]
+fn every_address_is_one_of_ipv4_where_there_is_no_ipv6() {
+    // The first socket of each server is that of IPv6.
+    let without_ipv6 = refusing("socket", "EAFNOSUPPORT:when=1");
+    for model in ["epoll-edge", "blocking", "process", "poll", "coroutine"] {
+        let server = Program::serving_under(&without_ipv6, &["--tcp", ":0", "--model", model]);
+        let port = server.tcp().strip_prefix("0.0.0.0:").map(str::to_owned);
+        let port = port.unwrap_or_else(|| panic!("law: IPv4 alone, in {model}: {}", server.tcp()));
+        is_served(&format!("127.0.0.1:{port}"));
+        server.stop().expect_code(0);
+    }
+    let server = Program::serving_under(&without_ipv6, &["--udp", ":0"]);
+    let port = server.udp().strip_prefix("0.0.0.0:").map(str::to_owned);
+    let port = port.unwrap_or_else(|| panic!("law: IPv4 alone: {}", server.udp()));
+    Datagrams::to(&format!("127.0.0.1:{port}")).echo(b"four");
+}
+
+#[test]
 fn clients_that_a_firewall_refuses_pause_accepting_with_its_errno() {
     for model in ["epoll-edge", "epoll-level", "blocking", "thread", "process", "poll", "coroutine"]
     {
