@@ -11,8 +11,10 @@ use crate::support::client::{
     until_refused,
 };
 use crate::support::datagram::Datagrams;
+use crate::support::json::Json;
 use crate::support::program::Program;
 use crate::support::scratch::Scratch;
+use crate::support::wait::until;
 
 /// More than any server holds for one client, with the kernel's buffers on both sides.
 const TOO_MUCH: usize = 64 << 20;
@@ -100,6 +102,47 @@ fn nobody_new_is_let_in_while_it_ends() {
     read_to_end(&mut owed);
     drop(owed);
     server.end().expect_code(0);
+}
+
+#[test]
+fn statistics_are_told_while_it_ends() {
+    for threads in ["1", "3"] {
+        let arguments = ["--tcp", "127.0.0.1:0", "--drain", "1h", "--threads", threads];
+        let mut server = Program::serving(&[&arguments[..], &["--log", "json"]].concat());
+        let mut owed = connect(&server.tcp());
+        stuff(&mut owed, TOO_MUCH);
+        server.signal("TERM");
+        until_refused(&server.tcp());
+        // Threads that have nobody to wait for have left, and what they counted counts.
+        for _ in 0..3 {
+            let open = server.statistics().number("connections.open");
+            assert_eq!(open, 1, "law: who is owed something is still there, of {threads}");
+        }
+        read_to_end(&mut owed);
+        drop(owed);
+        server.end().expect_code(0);
+    }
+}
+
+/// The question may come at any moment of the end: when the drain time is over, and after.
+#[test]
+fn a_question_at_the_very_end_is_answered_or_does_no_harm() {
+    for model in ["epoll-edge", "blocking", "process", "coroutine"] {
+        let arguments = ["--tcp", "127.0.0.1:0", "--drain", "50ms", "--model", model];
+        let mut server = Program::serving(&[&arguments[..], &["--log", "json"]].concat());
+        let mut owed = connect(&server.tcp());
+        stuff(&mut owed, TOO_MUCH);
+        server.signal("TERM");
+        until("it to end", || {
+            server.signal("USR1");
+            server.ended().is_some()
+        });
+        let ending = server.end();
+        ending.expect_code(0);
+        for line in ending.stdout.lines() {
+            assert!(!Json::parse(line).text("event").is_empty(), "law: whole lines, in {model}");
+        }
+    }
 }
 
 #[test]
