@@ -1,11 +1,15 @@
 //! What can be awaited: streams, listeners, datagrams, and any other descriptor; in the
 //! simulated world and on the real kernel alike.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
 
 use epollite::server::{Sharing, bind_datagram};
 use epollite::task::{Handle, Side, Tasks};
-use epollite::{Addr, Call, Counted, Errno, Kernel, Kind, Linux, Shut, Sim};
+use epollite::{Addr, Call, Counted, Errno, Family, Kernel, Kind, Linux, Shut, Sim};
 
 use crate::world::{Diary, client, door, pair, settle, tasks};
 
@@ -49,6 +53,36 @@ fn who_connects_is_accepted_and_echoed() {
             assert_eq!(heard, b"hello", "over {addr}");
             assert_eq!(serves.await, Ok(addr.family()));
         }
+    });
+}
+
+/// connect(2) says EAGAIN then, and nothing tells of room.
+#[test]
+fn who_connects_to_a_full_unix_queue_waits_until_it_has_room() {
+    on_both(async |handle| {
+        let addr: Addr = "unix:@epollite task queue".parse().expect("it is an address");
+        let listener = handle.kernel(|kernel| {
+            let listener = kernel.socket(Family::Unix, Kind::Stream).expect("room");
+            kernel.bind(&listener, &addr).expect("it is free");
+            kernel.listen(&listener, 0).expect("it is bound");
+            listener
+        });
+        let mut listener = handle.listener(listener).expect("room");
+        let first = handle.connect(&addr).await.expect("it holds one");
+        let mut second = pin!(handle.connect(&addr));
+        let is_waiting = poll_fn(|cx| Poll::Ready(second.as_mut().poll(cx).is_pending())).await;
+        assert!(is_waiting, "law: a full queue is waited for");
+        drop(listener.accept().await.expect("the first is there"));
+        let soon = Duration::from_secs(60);
+        let second = handle.timeout(soon, second).await.expect("law: room is found");
+        second.expect("law: who waited is connected");
+        drop(listener.accept().await.expect("and so the second is there"));
+        drop(first);
+        // And who does not wait any longer leaves nothing open.
+        let first = handle.connect(&addr).await.expect("it holds one");
+        let given_up = handle.timeout(Duration::from_millis(25), handle.connect(&addr)).await;
+        assert!(given_up.is_err(), "law: a full queue is waited for");
+        drop(first);
     });
 }
 
