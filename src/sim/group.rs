@@ -34,8 +34,12 @@ impl World {
         Ok(())
     }
 
-    /// Whether this socket has a way there. To a group there is no route, so that it must have
-    /// said from which interface it sends.
+    /// Whether this socket has a way there. To a group of IPv4 there is no route, so that it must
+    /// have said from which interface it sends; to one of IPv6 there is none over loopback whatever
+    /// it says.
+    ///
+    /// Reference: net/ipv6/addrconf.c: `addrconf_add_dev`, which gives every interface but loopback
+    /// a route to all groups
     pub(super) fn reaches(&mut self, file: FileId, to: &Addr) -> bool {
         match (to, to.ip()) {
             (_, Some(ip)) if !ip.is_multicast() => self.has_address(ip),
@@ -43,17 +47,15 @@ impl World {
                 let from = self.socket(file).options.find(OptionName::GroupInterfaceV4);
                 matches!(from, Some(SocketOption::GroupInterfaceV4(ip)) if ip.is_loopback())
             }
-            (Addr::V6(v6), _) => v6.scope_id() == LOOPBACK,
-            (Addr::Unix(_) | Addr::Unspec, _) => false,
+            (Addr::V6(_) | Addr::Unix(_) | Addr::Unspec, _) => false,
         }
     }
 
-    /// Everybody who hears what is sent to this group. Linux lets all hear who are bound to the
+    /// Everybody who hears what is sent to this group, which is one of IPv4. Linux lets all hear who are bound to the
     /// port, once anybody of the machine has joined, unless they have said that they hear only
-    /// what they have joined themselves (`IP_MULTICAST_ALL`, `IPV6_MULTICAST_ALL`).
+    /// what they have joined themselves (`IP_MULTICAST_ALL`).
     ///
-    /// Reference: net/ipv4/udp.c: `__udp4_lib_mcast_deliver`, net/ipv4/igmp.c: `ip_mc_sf_allow`,
-    /// net/ipv6/mcast.c: `inet6_mc_check`
+    /// Reference: net/ipv4/udp.c: `__udp4_lib_mcast_deliver`, net/ipv4/igmp.c: `ip_mc_sf_allow`
     pub(super) fn who_hears(&mut self, to: &Addr, from: Option<Addr>) -> Vec<FileId> {
         let has_joined = |group| self.sockets().any(|(_, it)| it.options.groups.contains(&group));
         if !to.ip().is_some_and(has_joined) {
@@ -61,11 +63,8 @@ impl World {
         }
         let datagrams = self.sockets().filter(|(_, socket)| socket.kind == Kind::Datagram);
         let wants = |options: &Options| {
-            let hears_all = match to {
-                Addr::V6(_) => SocketOption::GroupAllV6(true),
-                _ => SocketOption::GroupAllV4(true),
-            };
-            options.has(hears_all) || to.ip().is_some_and(|ip| options.groups.contains(&ip))
+            let hears_all = options.has(SocketOption::GroupAllV4(true));
+            hears_all || to.ip().is_some_and(|ip| options.groups.contains(&ip))
         };
         let hearers =
             datagrams.filter(|(_, socket)| socket.is_addressed(to, from) && wants(&socket.options));

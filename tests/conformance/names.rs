@@ -146,3 +146,31 @@ fn what_is_sent_to_a_group_is_heard_by_all_who_are_bound_there() {
         &[],
     );
 }
+
+/// Loopback has no route to groups of IPv6, not even for those who have joined them there.
+#[test]
+fn a_group_of_ipv6_is_not_reached_over_loopback() {
+    same(
+        |stage| {
+            if MACHINE.ipv6 != Ipv6::Present {
+                return;
+            }
+            let [member, sender] =
+                [(); 2].map(|()| stage.k.socket(Family::Inet6, Kind::Datagram).unwrap());
+            let port = 65_250 + u16::try_from(std::process::id() % 250).unwrap();
+            let any: Addr = "[::]:0".parse().unwrap();
+            stage.k.bind(&member, &any.with_port(port)).unwrap();
+            let group = "ff11::1234".parse().unwrap();
+            stage.k.setsockopt(&member, SocketOption::JoinV6 { group, interface: 1 }).unwrap();
+            let group: Addr = format!("[ff11::1234%1]:{port}").parse().unwrap();
+            for hears_all in [true, false] {
+                stage.k.setsockopt(&member, SocketOption::GroupAllV6(hears_all)).unwrap();
+                let _ = stage.k.sendto(&sender, b"to nobody", &group);
+                stage.settle();
+                let _ = stage.k.recvfrom(&member, &mut [0; 16]);
+            }
+            stage.close_all([member, sender]);
+        },
+        &[],
+    );
+}
