@@ -1,5 +1,7 @@
 //! Datagrams, one by one and in batches.
 
+use std::net::Ipv4Addr;
+
 use epollite::{
     Addr, Batch, Datagram, Errno, Family, Fd, Kernel, Kind, Linux, OptionName, SocketOption,
 };
@@ -22,6 +24,42 @@ fn a_datagram_comes_with_its_sender_and_its_whole_length() {
     }
     assert_eq!(Linux.recvfrom(&there, &mut [0; 8]), Err(Errno::EAGAIN));
     close([here, there]);
+}
+
+/// Groups of IPv4 that others have joined: `IP_MULTICAST_ALL` is off for an IPv6 socket.
+#[test]
+fn a_socket_of_both_families_hears_a_group_of_others_only_when_it_asks() {
+    let Ok(both) = Linux.socket(Family::Inet6, Kind::Datagram) else { return };
+    let [member, sender] =
+        [(); 2].map(|()| Linux.socket(Family::Inet, Kind::Datagram).expect("the system has it"));
+    Linux.setsockopt(&both, SocketOption::V6Only(false)).unwrap();
+    Linux.bind(&both, &"[::]:0".parse().unwrap()).unwrap();
+    let port = Linux.getsockname(&both).unwrap().port().expect("it was given one");
+    let group: Addr = format!("239.1.2.4:{port}").parse().unwrap();
+    for socket in [&both, &member] {
+        Linux.setsockopt(socket, SocketOption::ReuseAddr(true)).unwrap();
+    }
+    Linux.bind(&member, &group).unwrap();
+    let interface = Ipv4Addr::LOCALHOST;
+    let join = SocketOption::JoinV4 { group: Ipv4Addr::new(239, 1, 2, 4), interface };
+    Linux.setsockopt(&member, join).unwrap();
+    Linux.setsockopt(&sender, SocketOption::GroupInterfaceV4(interface)).unwrap();
+    let here: Addr = format!("127.0.0.1:{port}").parse().unwrap();
+    for (asks, hears) in [(None, false), (Some(true), true), (Some(false), false)] {
+        if let Some(asks) = asks {
+            Linux.setsockopt(&both, SocketOption::GroupAllV4(asks)).unwrap();
+        }
+        Linux.sendto(&sender, b"group", &group).unwrap();
+        readable(&member);
+        assert_eq!(Linux.recv(&member, &mut [0; 8]), Ok(5), "who has joined hears it");
+        // What is sent to it alone comes behind whatever was before.
+        Linux.sendto(&sender, b"it alone", &here).unwrap();
+        for wanted in hears.then_some(5).into_iter().chain([8]) {
+            readable(&both);
+            assert_eq!(Linux.recv(&both, &mut [0; 8]), Ok(wanted), "asks: {asks:?}");
+        }
+    }
+    close([both, member, sender]);
 }
 
 #[test]

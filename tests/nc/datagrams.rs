@@ -213,6 +213,33 @@ fn a_group_is_heard_on_the_interface_that_was_named_whoever_else_has_joined() {
 }
 
 #[test]
+fn a_group_of_ipv6_is_heard_on_the_interface_behind_its_name() {
+    let flags = ["--user", "--map-root-user", "-n", "-p", "-f", "--kill-child", "--mount-proc"];
+    let can = tool("unshare").args(flags).arg("true").status().is_ok_and(|it| it.success());
+    if !can || !std::fs::exists("/proc/sys/net/ipv6").is_ok_and(|exists| exists) {
+        println!("skipped: namespaces cannot be made here, or there is no IPv6");
+        return;
+    }
+    let script = "\
+        ip link set lo up; \
+        for at in 1 2; do ip link add v$at type veth peer name w$at; \
+        echo 0 >/proc/sys/net/ipv6/conf/v$at/disable_ipv6; \
+        ip addr add fe80::$at/64 dev v$at nodad; ip link set v$at up; ip link set w$at up; \
+        until ip link show v$at | grep -q LOWER_UP; do :; done; done; \
+        for at in 1 2; do \"$0\" nc -lu ff12::1234%v$at 7821 >$at & done; \
+        until [ $(grep -c :1E8D /proc/net/udp6) = 2 ]; do :; done; \
+        for at in 2 1; do echo via $at | \"$0\" nc -u -q 0 ff12::1234%v$at 7821; done; \
+        until grep -q 'via 1' 1 && grep -q 'via 2' 2; do :; done; \
+        cat 1 2";
+    let scratch = Scratch::new();
+    let script = format!("cd {}; {script}", scratch.path().display());
+    let mut shell = tool("unshare");
+    shell.args(flags).args(["sh", "-c", &script, PROGRAM]);
+    let ending = Process::start(shell).end();
+    assert_eq!(ending.stdout, "via 1\nvia 2\n", "law: each hears its own; {ending:?}");
+}
+
+#[test]
 fn unix_datagrams_go_to_and_fro_and_leave_no_file() {
     let scratch = Scratch::new();
     let path = scratch.file("letters");
