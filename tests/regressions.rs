@@ -10,6 +10,8 @@ mod idle;
 mod leaving;
 #[path = "regressions/listeners.rs"]
 mod listeners;
+#[path = "regressions/mute.rs"]
+mod mute;
 #[path = "regressions/passed_over.rs"]
 mod passed_over;
 #[path = "regressions/refusing.rs"]

@@ -23,6 +23,12 @@ use crate::token::Token;
 
 /// An echo server for datagrams, with one socket or more.
 ///
+/// A Unix client that reads nothing can cost others their answers: what lies unread at a peer counts
+/// in the sender's buffer, and no call tells how much of that is whose. The usual 212,992 bytes hold
+/// 4 answers of 60,000 bytes, 26 of 4,000 or 278 of one byte. What finds no room is dropped, and
+/// counted in [`Stats::dropped`]; later answers find room when clients have read. A larger
+/// [`SendBufferBytes`](crate::SocketOption::SendBufferBytes) puts that off.
+///
 /// ```
 /// # #[cfg(feature = "std")] fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use epollite::Linux;
