@@ -280,12 +280,44 @@ fn exhausted(errno: Errno, config: &Config, number: u64) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
     use std::io::Read;
     use std::net::TcpListener;
 
     use epollite::Shut;
 
     use super::*;
+
+    #[test]
+    fn the_addresses_of_a_name_are_tried_in_turn_and_the_first_absence_is_told() {
+        let [one, two, three] = [1, 2, 3]
+            .map(|port| Target::Tcp(Addr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))));
+        let config = Config { alternatives: vec![two, three], ..Config::new(one) };
+        let tried = RefCell::new(Vec::new());
+        let open = |result: &dyn Fn(Target) -> Result<Target, Failure>| {
+            let told = anywhere(&config, |config| {
+                tried.borrow_mut().push(config.target);
+                result(config.target)
+            });
+            (told, tried.take())
+        };
+        let absent = |target| Err(Failure::Absent { target, errno: Errno::ECONNREFUSED });
+
+        let (told, tried) = open(&absent);
+        assert!(matches!(told, Err(Failure::Absent { target, .. }) if target == one), "{told:?}");
+        assert_eq!(tried, [one, two, three], "where nobody answers all are tried");
+
+        let (told, tried) = open(&|target| if target == two { Ok(two) } else { absent(target) });
+        assert!(matches!(told, Ok(target) if target == two), "{told:?}");
+        assert_eq!(tried, [one, two], "who answers is asked alone");
+
+        // That this side cannot open anything is no matter of the address.
+        let exhausted = || Err(Failure::Descriptors { needed: 9, limit: 1 });
+        let (told, tried) =
+            open(&|target| if target == two { exhausted() } else { absent(target) });
+        assert!(matches!(told, Err(Failure::Descriptors { .. })), "{told:?}");
+        assert_eq!(tried, [one, two], "and it is told, before the absence of another");
+    }
 
     #[test]
     fn a_socket_serves_again_only_when_both_ends_are_acknowledged() {
