@@ -2,7 +2,7 @@
 //! less; and what they make of each answer.
 
 use epollite::kernel::{Tap, Tapped};
-use epollite::server::stream::{Config, Note, Server, Turn};
+use epollite::server::stream::{Config, Herd, Note, Server, Turn};
 use epollite::server::{Sharing, bind_datagram, bind_stream, datagram};
 use epollite::{Addr, Call, Errno, Family, Fd, Instant, Kernel, Kind, Sim, Trigger};
 
@@ -49,18 +49,55 @@ fn nothing_comes_of_a_silent_client_over_unix() {
 #[test]
 fn failures_alone_are_no_reason_to_go_on_asking() {
     for trigger in [Trigger::Level, Trigger::Edge] {
-        let config = Config { trigger, accepts_max: 3, ..Config::default() };
-        let mut scene = Scene::begin("127.0.0.1:7777", config);
-        let client = scene.connect();
-        scene.refuse(Call::Accept4, Errno::ECONNABORTED, 3);
-        scene.settle();
-        let stats = scene.server.stats();
-        assert_eq!((stats.aborted, stats.pauses, stats.accepted), (3, 1, 0), "{trigger:?}");
-        scene.sim.advance(core::time::Duration::from_secs(1));
-        scene.settle();
-        assert_eq!(scene.server.stats().accepted, 1, "law: hope comes back ({trigger:?})");
-        scene.sim.close(client).unwrap();
+        for accepts_max in [1, 3, 100] {
+            let config = Config { trigger, accepts_max, ..Config::default() };
+            let mut scene = Scene::begin("127.0.0.1:7777", config);
+            let client = scene.connect();
+            scene.refuse(Call::Accept4, Errno::ECONNABORTED, 64);
+            scene.settle();
+            let stats = scene.server.stats();
+            assert_eq!((stats.aborted, stats.pauses, stats.accepted), (64, 1, 0), "{trigger:?}");
+            scene.sim.advance(core::time::Duration::from_secs(1));
+            scene.settle();
+            assert_eq!(scene.server.stats().accepted, 1, "law: hope comes back ({trigger:?})");
+            scene.sim.close(client).unwrap();
+        }
     }
+}
+
+#[test]
+fn a_connection_that_is_gone_does_not_keep_the_next_one_waiting() {
+    for herd in [None, Some(Herd::Exclusive), Some(Herd::Rotating)] {
+        for trigger in [Trigger::Level, Trigger::Edge] {
+            for gone in [1, 63] {
+                let config = Config { trigger, accepts_max: 1, ..Config::default() };
+                let mut scene = Scene::shared("127.0.0.1:7777", config, herd);
+                let client = scene.connect();
+                scene.refuse(Call::Accept4, Errno::ECONNABORTED, gone);
+                scene.settle();
+                let stats = scene.server.stats();
+                let counted = (stats.aborted, stats.pauses, stats.accepted);
+                assert_eq!(counted, (gone.into(), 0, 1), "{trigger:?} {herd:?}");
+                scene.sim.close(client).unwrap();
+            }
+        }
+    }
+}
+
+/// What the reactor says when it finds no descriptor to sleep with.
+#[test]
+fn a_wait_that_found_no_descriptor_does_not_end_a_server() {
+    let mut scene = Scene::begin("127.0.0.1:7777", Config::default());
+    scene.refuse(Call::EpollWait, Errno::EMFILE, 1);
+    assert_eq!(scene.turn(), Turn::Served, "law: not the end");
+    let client = scene.connect();
+    scene.settle();
+    assert_eq!(scene.server.stats().accepted, 1);
+    scene.sim.close(client).unwrap();
+    let mut post = Post::begin(Trigger::Edge);
+    post.refuse(Call::EpollWait, Errno::EMFILE, 1);
+    assert_eq!(post.server.turn(Some(Instant::ZERO)), Ok(true), "law: not the end");
+    post.go();
 }
 
 #[test]
@@ -225,12 +262,19 @@ struct Scene {
 
 impl Scene {
     fn begin(wanted: &str, config: Config) -> Self {
+        Self::shared(wanted, config, None)
+    }
+
+    fn shared(wanted: &str, config: Config, herd: Option<Herd>) -> Self {
         let sim = Sim::default();
         let kernel = Tapped { kernel: sim.process(), tap: Ear::default() };
         let mut server = Server::new(kernel, config).unwrap();
         let wanted: Addr = wanted.parse().unwrap();
         let (door, addr) = bind_stream(server.kernel(), &wanted, Sharing::Alone).unwrap();
-        server.open(door).unwrap();
+        match herd {
+            None => server.open(door).unwrap(),
+            Some(herd) => server.open_shared(door, herd).unwrap(),
+        };
         Self { sim, server, addr }
     }
 

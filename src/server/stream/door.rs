@@ -27,8 +27,9 @@ const RETRY: Duration = Duration::from_millis(250);
 /// queue holds on any system; the bound is for kernels that say "gone" for ever.
 const QUEUED_MAX: u32 = 1 << 16;
 
-/// Connections in a row that were gone before they were accepted. More is no accident: a sandbox
-/// that refuses accept4(2) says `EPERM`, as a firewall does of one connection.
+/// Connections that were gone before they were accepted, and are passed over in one turn: each is
+/// followed by another accept, whatever `accepts_max` is. So many and nobody else is no accident: a
+/// sandbox that refuses accept4(2) says `EPERM`, as a firewall does of one connection.
 const GONE_MAX: u32 = 64;
 
 /// How those are woken who watch the same listener, each through an epoll of its own. Without
@@ -176,7 +177,8 @@ impl<K: Kernel, X> Server<K, X> {
         }
     }
 
-    /// Lets in who waits at `door`, at most `accepts_max`. Returns whether anybody came.
+    /// Lets in who waits at `door`, at most `accepts_max`, past at most `GONE_MAX` that are gone.
+    /// Returns whether anybody came.
     pub(super) fn accept(&mut self, door: Token, local: bool) -> bool {
         let came = self.accept_some(door, local);
         let herd = self.herd(door);
@@ -198,18 +200,27 @@ impl<K: Kernel, X> Server<K, X> {
         if self.is_paused {
             return false;
         }
-        let (mut came, mut gone) = (false, None);
-        for _ in 0..self.config.accepts_max {
+        let (mut entered, mut gone) = (0, 0);
+        while entered < self.config.accepts_max {
             match self.accept_one(door, local) {
-                Entry::Entered => came = true,
+                Entry::Entered => entered += 1,
                 Entry::Gone(errno) => {
-                    gone = Some(errno);
                     self.stats.aborted += 1;
+                    gone += 1;
+                    if gone < GONE_MAX {
+                        continue;
+                    }
+                    if entered == 0 {
+                        // Failures only, one after the other: whatever it is, it can wait.
+                        self.pause(Some(errno));
+                        return false;
+                    }
+                    break;
                 }
-                Entry::Nobody => return came,
+                Entry::Nobody => return entered > 0,
                 Entry::NoRoom(errno) => {
                     self.pause(errno);
-                    return came;
+                    return entered > 0;
                 }
                 Entry::Dead(errno) => {
                     self.close_failed_listener(door, errno);
@@ -217,15 +228,12 @@ impl<K: Kernel, X> Server<K, X> {
                 }
             }
         }
-        if !came && gone.is_some() {
-            // Failures only, one after the other: whatever it is, it can wait.
-            self.pause(gone);
-        } else if self.door_trigger() == Trigger::Edge
+        if self.door_trigger() == Trigger::Edge
             && let Some(mut source) = self.reactor.source(door)
         {
             source.io.again(Ready::READABLE);
         }
-        came
+        entered > 0
     }
 
     fn accept_one(&mut self, door: Token, local: bool) -> Entry {
