@@ -54,8 +54,8 @@ impl Default for Limits {
 
 /// Waits in a row that [`Reactor::next`] repeats because a signal interrupted them, because they
 /// returned too early, or because they returned stale events only and there was no descriptor to
-/// sleep with. Far more than any
-/// burst of signals; and a bound all the same, so that `next` always returns.
+/// sleep with. Far more than any burst of signals; and a bound all the same, so that `next` always
+/// returns.
 const REPEATS_MAX: u32 = 1_000;
 
 /// Waits in a row that may return stale events only before the reactor sleeps between them. A few
@@ -229,7 +229,8 @@ impl<T, K: Kernel> Reactor<T, K> {
         })
     }
 
-    /// The next event, waiting for one until `deadline`; `None` when that has passed first.
+    /// The next event, waiting for one until `deadline`; `None` when that has passed first, or when
+    /// the kernel has returned a thousand times before it, with nothing (Linux does not).
     /// Without a deadline it waits for ever. Work: at most one wait for each batch of events;
     /// a stale event is skipped, an interrupted wait begun anew with the time that is left.
     ///
@@ -247,24 +248,28 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// reactor sleeps for a millisecond between them.
     ///
     /// # Errors
-    /// * [`Errno::EINTR`]: interrupted a thousand times in a row; or stale events only, a thousand
-    ///   times, and no descriptor left to sleep with. Nothing is lost: call again.
+    /// * [`Errno::EINTR`]: interrupted a thousand times in a row. Nothing is lost: call again.
+    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: stale events only, a thousand
+    ///   times, and epoll_create1(2) gives no descriptor to sleep with. Nothing is lost: call again.
     ///
     /// Man page: epoll_wait(2), epoll_pwait2(2)
     #[doc(alias = "epoll_wait")]
     pub fn next(&mut self, deadline: Option<Instant>) -> Result<Option<Event>, Errno> {
         let (mut repeats, mut stale_waits) = (0, 0);
+        // What the kernel said last, of those after which it is asked again.
+        let mut said = None;
         loop {
             if let Some(event) = self.pending() {
                 return Ok(Some(event));
             }
             if repeats == REPEATS_MAX {
-                return Err(Errno::EINTR);
+                return said.map_or(Ok(None), Err);
             }
             let stale = self.stale;
             match self.wait(deadline) {
                 Ok(()) => {}
                 Err(errno) if errno.interrupted() => {
+                    said = Some(errno);
                     repeats += 1;
                     continue;
                 }
@@ -278,7 +283,10 @@ impl<T, K: Kernel> Reactor<T, K> {
             }
             if self.stale > stale {
                 stale_waits += 1;
-                if stale_waits > STALE_WAITS_MAX && !self.sleep() {
+                if stale_waits > STALE_WAITS_MAX
+                    && let Err(errno) = self.sleep()
+                {
+                    said = Some(errno);
                     repeats += 1;
                 }
             } else {
@@ -395,15 +403,17 @@ impl<T, K: Kernel> Reactor<T, K> {
         }
     }
 
-    /// Sleeps for a moment: a stale event makes a wait on the epoll itself return at once. Returns
-    /// whether it could.
-    fn sleep(&mut self) -> bool {
-        if self.sleeper.is_none() {
-            self.sleeper = self.kernel.epoll_create1().ok();
-        }
-        let Some(sleeper) = &self.sleeper else { return false };
-        let slept = self.kernel.epoll_wait(sleeper, &mut self.batch, Some(STALE_SLEEP_MILLIS));
-        slept.is_ok()
+    /// Sleeps for a moment: a stale event makes a wait on the epoll itself return at once.
+    ///
+    /// # Errors
+    /// What epoll_create1(2) or epoll_wait(2) said: it has not slept.
+    fn sleep(&mut self) -> Result<(), Errno> {
+        let sleeper = match self.sleeper.take() {
+            Some(sleeper) => sleeper,
+            None => self.kernel.epoll_create1()?,
+        };
+        let sleeper = self.sleeper.insert(sleeper);
+        self.kernel.epoll_wait(sleeper, &mut self.batch, Some(STALE_SLEEP_MILLIS)).map(drop)
     }
 
     fn epoll_wait(&mut self, patience: Option<Duration>) -> Result<usize, Errno> {

@@ -97,7 +97,9 @@ impl<K: Kernel> Server<K> {
     /// What epoll_wait(2) said; the server can go no further then.
     pub fn turn(&mut self, deadline: Option<Instant>) -> Result<bool, Errno> {
         let mut event = match self.reactor.next(deadline) {
-            Err(errno) if errno.interrupted() => return Ok(true),
+            Err(errno) if errno.interrupted() || errno.exhausted() => return Ok(true),
+            // Without a deadline none has passed.
+            Ok(None) if deadline.is_none() => return Ok(true),
             event => event?,
         };
         let mut served = event.is_some();

@@ -206,7 +206,7 @@ impl<K: Kernel, X> Server<K, X> {
             let until = [deadline, leaving].into_iter().flatten().min();
             event = match self.reactor.next(until) {
                 Ok(event) => event,
-                Err(errno) if errno.interrupted() => {
+                Err(errno) if errno.interrupted() || errno.exhausted() => {
                     // Again and again: the kernel tells nothing, and the end cannot wait for it.
                     return Ok(if self.is_over() { Turn::Over } else { Turn::Served });
                 }

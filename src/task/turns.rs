@@ -150,8 +150,9 @@ impl<K: Kernel> Shared<K> {
     /// Asks the kernel once, and rings whomever it has news for.
     fn listen(&self, deadline: Option<Instant>) -> Result<(), Errno> {
         let mut next = match self.reactor.borrow_mut().next(deadline) {
-            // Interrupted again and again: no news, but somebody may have been rung meanwhile.
-            Err(errno) if errno.interrupted() => None,
+            // Interrupted again and again, or stale events only: no news, but somebody may have been
+            // rung meanwhile.
+            Err(errno) if errno.interrupted() || errno.exhausted() => None,
             next => next?,
         };
         while let Some(event) = next {
