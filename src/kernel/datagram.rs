@@ -53,8 +53,10 @@ pub fn reply_datagram<K: Kernel>(
         return kernel.sendto(socket, buf, to);
     };
     match kernel.sendmsg(socket, buf, to, Some(info)) {
-        // The address has gone since, or no answer can come from it.
-        Err(errno) if is_refused(errno) || is_source_unusable(errno) => {
+        // The address has gone since, or no answer can come from it; or there is no sendmsg(2). Not
+        // for EPERM: recvmsg(2) was permitted, or `asked` would be missing, so a firewall says it
+        // of an answer from this address. From another one it would pass by what forbids it.
+        Err(errno) if errno == Errno::ENOSYS || is_source_unusable(errno) => {
             kernel.sendto(socket, buf, to)
         }
         result => result,

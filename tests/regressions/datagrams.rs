@@ -147,6 +147,27 @@ fn a_firewall_that_refuses_a_datagram_costs_that_one_only() {
     scene.over();
 }
 
+/// A firewall that forbids answers from one address forbids them; they do not leave from another.
+#[test]
+fn an_answer_that_a_firewall_refuses_is_not_sent_from_another_address() {
+    for (errno, echoed, calls) in [(Errno::EPERM, 0, 0), (Errno::ENOSYS, 1, 1)] {
+        let (mut sim, orders) = (Sim::default(), Orders::default());
+        let mut kernel = orders.over(sim.process());
+        let (socket, _) = bind(&mut kernel, "0.0.0.0:5001");
+        let mut server = Server::new(kernel, Config::default()).unwrap();
+        server.open(socket).unwrap();
+        let client = sim.socket(Family::Inet, Kind::Datagram).unwrap();
+        sim.sendto(&client, b"ask", &"127.0.0.2:5001".parse().unwrap()).unwrap();
+        orders.refuse_both([Call::Sendmmsg, Call::Sendmsg], errno, 1);
+        server.turn(Some(sim.now())).unwrap();
+        assert!(orders.are_carried_out());
+        assert_eq!(orders.count(Call::Sendto), calls, "law: not by another way, after {errno}");
+        let stats = server.stats();
+        assert_eq!((stats.echoed, stats.dropped), (echoed, 1 - echoed), "{errno}");
+        sim.close(client).unwrap();
+    }
+}
+
 /// Each way to ask a server on a wildcard address at another address of the machine.
 #[test]
 fn an_answer_comes_from_the_address_that_was_asked() {
