@@ -5,6 +5,8 @@
 mod ends;
 #[path = "task/limits.rs"]
 mod limits;
+#[path = "task/narrow.rs"]
+mod narrow;
 #[path = "task/sockets.rs"]
 mod sockets;
 #[path = "task/time.rs"]

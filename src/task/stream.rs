@@ -13,8 +13,7 @@ use super::lent::Lent;
 use super::watched::{Origin, Side, Watched};
 use crate::addr::{Addr, Family};
 use crate::errno::Errno;
-use crate::kernel::release;
-use crate::kernel::{Fd, Kernel, Kind, Shut};
+use crate::kernel::{Fd, Kernel, Kind, Shut, is_connected_to_itself, release};
 use crate::reactor::patiently;
 
 /// A Unix listener whose queue is full is asked again after so long.
@@ -41,13 +40,15 @@ impl<K: Kernel> Handle<K> {
         self.stream_of(socket, family != Some(Family::Unix), false, true)
     }
 
-    /// Connects to `addr`, and waits until that is done. Work: at most five system calls.
+    /// Connects to `addr`, and waits until that is done. Work: at most seven system calls.
     ///
     /// A Unix listener whose queue is full does not tell when it has room: it is asked again
     /// every 10 ms, three calls each time. Bound it with [`timeout`](Self::timeout).
     ///
     /// # Errors
     /// * [`Errno::ECONNREFUSED`], [`Errno::ETIMEDOUT`], …: what connect(2) says, now or later.
+    /// * [`Errno::ECONNREFUSED`] too, when the socket has been [connected to
+    ///   itself](crate::kernel::is_connected_to_itself): nobody listens there.
     /// * [`Errno::EMFILE`], …: no socket is to be had.
     ///
     /// Nothing stays open then, nor when the future is dropped.
@@ -65,6 +66,9 @@ impl<K: Kernel> Handle<K> {
         if !is_done {
             let Stream(watched) = &mut stream;
             watched.attempt(Side::Write, |kernel, fd| done(kernel.connect(fd, addr))).await?;
+        }
+        if stream.watched().with(|kernel, fd| is_connected_to_itself(kernel, fd, addr)) {
+            return Err(Errno::ECONNREFUSED);
         }
         Ok(stream)
     }

@@ -7,10 +7,11 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use epollite::server::{Sharing, bind_datagram};
+use epollite::server::{Sharing, bind_datagram, bind_stream};
 use epollite::task::{Handle, Side, Tasks};
 use epollite::{Addr, Call, Counted, Errno, Family, Kernel, Kind, Linux, Shut, Sim};
 
+use crate::narrow::Narrow;
 use crate::world::{Diary, client, door, pair, settle, tasks};
 
 /// A kernel chosen at run time. It lives as long as the tests do, since tasks that are spawned
@@ -134,6 +135,20 @@ fn a_connection_that_nobody_wants_is_refused_and_nothing_stays_open() {
         assert_eq!(handle.descriptors(), 0);
         handle.kernel(|kernel| kernel.close(taken)).unwrap();
     });
+}
+
+/// The kernel may choose, for the client, the very port that it connects to.
+#[test]
+fn a_connection_to_oneself_is_refused_and_closed() {
+    let mut tasks = Tasks::on(Narrow(Linux)).expect("one descriptor is to be had");
+    let handle = tasks.handle();
+    for to in ["127.0.0.1:0", "0.0.0.0:0"] {
+        let (free, addr) = bind_stream(&mut Linux, &to.parse().unwrap(), Sharing::Alone).unwrap();
+        Linux.close(free).unwrap();
+        let connected = tasks.block_on(handle.connect(&addr)).expect("nothing is wrong");
+        assert_eq!(connected.map(drop), Err(Errno::ECONNREFUSED), "nobody listens at {addr}");
+        assert_eq!(handle.descriptors(), 0, "law: nothing stays open");
+    }
 }
 
 #[test]

@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use epollite::kernel::OptionName;
-use epollite::kernel::release;
+use epollite::kernel::{OptionName, is_connected_to_itself, release};
 use epollite::{
     Addr, Errno, Event, Family, Fd, Instant, Interest, Kernel, Kind, Reactor, SocketOption, Trigger,
 };
@@ -44,20 +43,13 @@ pub(super) fn dial<K: Kernel>(
             return Err(errno);
         }
     };
-    if is_to_itself(options, reactor.kernel(), &socket) {
+    // Who says `-p` has chosen that port.
+    let is_chosen = options.source_port.is_some();
+    if !is_chosen && is_connected_to_itself(reactor.kernel(), &socket, addr) {
         release(reactor.kernel(), socket);
         return Err(Errno::ECONNREFUSED);
     }
     Ok(socket)
-}
-
-/// A client on the same machine may be given, by chance, the very port that it connects to, if
-/// nobody else has it, and then talks to itself. Nobody listens there: it was refused. Who says
-/// `-p` has chosen that port.
-fn is_to_itself<K: Kernel>(options: &Nc, kernel: &mut K, socket: &Fd) -> bool {
-    let (own, peer) = (kernel.getsockname(socket), kernel.getpeername(socket));
-    let is_named = own.is_ok_and(|own| own.port().is_some());
-    options.source_port.is_none() && is_named && own == peer
 }
 
 /// Lets a moment pass.
