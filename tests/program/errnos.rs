@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::support::client::{connect, expect_end, is_served};
+use crate::support::client::{connect, echo, expect_end, is_served};
 use crate::support::datagram::Datagrams;
 use crate::support::procfs::cpu_ticks;
 use crate::support::program::{Program, descriptors};
@@ -12,21 +12,32 @@ use crate::support::wait::{a_while, until};
 
 /// A command that becomes the program with these calls refused; its process is the program's.
 fn refusing(calls: &str, errno: &str) -> Vec<String> {
+    injecting(calls, &format!("error={errno}"))
+}
+
+/// The same with these calls made to return something else.
+fn injecting(calls: &str, what: &str) -> Vec<String> {
     drop(tool("strace"));
-    let inject = format!("inject={calls}:error={errno}");
+    let inject = format!("inject={calls}:{what}");
     let trace = format!("trace={calls}");
     let strace = ["strace", "-f", "-D", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
     let no_leaks = ["env", "ASAN_OPTIONS=detect_leaks=0"];
     [&no_leaks[..], &strace].concat().into_iter().map(str::to_owned).collect()
 }
 
+/// The C library starts threads, and says `EAGAIN` when the kernel has said `ENOMEM`.
 #[test]
-fn threads_that_cannot_be_started_are_refused_with_the_errno_that_came() {
-    for words in [&["--threads", "2"][..], &["--model", "blocking"], &["--model", "thread"]] {
-        let words = [&["echo", "--tcp", "127.0.0.1:0"], words].concat();
-        let mut server = Program::start_under(&refusing("clone3", "EPERM"), &words);
-        let ending = server.end();
-        assert!(ending.expect_code(1).one_complaint().contains("clone: EPERM"), "{ending:?}");
+fn threads_that_cannot_be_started_are_refused_without_an_errno_that_no_call_said() {
+    for errno in ["EPERM", "ENOMEM"] {
+        for words in [&["--threads", "2"][..], &["--model", "blocking"], &["--model", "thread"]] {
+            let words = [&["echo", "--tcp", "127.0.0.1:0"], words].concat();
+            let mut server = Program::start_under(&refusing("clone3", errno), &words);
+            let ending = server.end();
+            let complaint = ending.expect_code(1).one_complaint();
+            assert!(complaint.contains("cannot start a thread: "), "{complaint}");
+            let names_one = complaint.contains("clone") || complaint.contains("EAGAIN");
+            assert!(!names_one, "law: an errno is the kernel's own; after {errno}: {complaint}");
+        }
     }
 }
 
@@ -89,7 +100,7 @@ fn a_limit_that_is_not_known_limits_nobody() {
         assert!(server.stderr.line_with("descriptor limit").contains("prlimit: EPERM"));
         let mut clients: Vec<_> = (0..50).map(|_| connect(&server.tcp())).collect();
         for client in &mut clients {
-            crate::support::client::echo(client, b"served");
+            echo(client, b"served");
         }
         drop(clients);
         server.stop().expect_code(0);

@@ -229,7 +229,7 @@ fn work<K: Meter>(mut workers: Vec<Worker<K>>, ready: impl FnOnce()) -> Result<(
             };
             match std::thread::Builder::new().spawn_scoped(scope, run) {
                 Ok(thread) => threads.push(thread),
-                Err(error) => result = Err(failed_by("clone", &error)),
+                Err(error) => result = Err(no_thread(&error)),
             }
         }
         if result.is_ok() {
@@ -279,12 +279,10 @@ pub(crate) fn failed(call: &str, errno: Errno) -> Failure {
     Failure::new(Failure::RUN, format!("{call}: {errno}"))
 }
 
-/// The same for a call that the standard library made.
-pub(crate) fn failed_by(call: &str, error: &std::io::Error) -> Failure {
-    match Errno::try_from(error) {
-        Ok(errno) => failed(call, errno),
-        Err(_) => Failure::new(Failure::RUN, format!("{call}: {error}")),
-    }
+/// No thread is to be had. What the standard library gives is the C library's word, which names no
+/// system call and is not always what one said: `EAGAIN` where the kernel's was `ENOMEM`.
+pub(crate) fn no_thread(error: &std::io::Error) -> Failure {
+    Failure::new(Failure::RUN, format!("cannot start a thread: {error}"))
 }
 
 pub(crate) fn announce(log: &Log, transport: &str, address: &OsStr) {

@@ -18,7 +18,7 @@ use epollite::{Fd, Interest, Kernel, Shut, Signal};
 use super::ledger::Ledger;
 use super::stage::Stage;
 use super::sys::{self, PollFd};
-use crate::echo::{failed, failed_by};
+use crate::echo::{failed, no_thread};
 use crate::failure::Failure;
 use crate::listen::SocketFiles;
 use crate::meter::Meter;
@@ -143,7 +143,7 @@ pub(super) fn start<K: Meter>(
     let house = Arc::clone(house);
     let watch = move || Porter { house, stage, signals, files, drain }.watch();
     let started = std::thread::Builder::new().name("porter".into()).spawn(watch);
-    started.map(drop).map_err(|error| failed_by("clone", &error))
+    started.map(drop).map_err(|error| no_thread(&error))
 }
 
 struct Porter<K: Meter> {

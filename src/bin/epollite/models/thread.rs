@@ -10,8 +10,8 @@
 //! locked: here the list of open sockets.
 //!
 //! Where it breaks: at the number of threads that the system allows (`ulimit -u`, `pids.max`,
-//! memory for stacks). Then clone(2) says `EAGAIN`, the client is turned away with an orderly end,
-//! and the log says so. At `--max-connections` nobody is turned away: further clients wait in the
+//! memory for stacks). Then no thread can be started, the client is turned away with an orderly
+//! end, and the log says so. At `--max-connections` nobody is turned away: further clients wait in the
 //! queue. A client that never reads keeps its thread in send(2), and harms nobody else.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +22,7 @@ use epollite::{Addr, Fd};
 use super::porter::{House, Pass};
 use super::stage::{BUFFER_BYTES, Stage};
 use super::{sockets, straight, sys};
-use crate::echo::{failed, failed_by};
+use crate::echo::failed;
 use crate::failure::Failure;
 use crate::meter::{Maker, Meter};
 use crate::report::Snapshot;
@@ -62,7 +62,7 @@ pub(super) fn run<K: Meter>(
                 gone.over();
                 if let Err((socket, error)) = begin(house, &mut stage, socket, peer, number) {
                     let name = tell::name(&peer, number);
-                    let why = failed_by("no thread for it", &error).line;
+                    let why = format!("no thread for it: {error}");
                     tell::turned_away(&stage.log, &mut turned, &name, &why);
                     sockets::turn_away(&mut stage.kernel, socket, &mut [0; 4096]);
                 }
@@ -94,7 +94,7 @@ pub(super) fn run<K: Meter>(
 /// Starts a thread for the client.
 ///
 /// # Errors
-/// There is none to be had: the socket comes back, with what clone(2) said.
+/// There is none to be had: the socket comes back, with what the standard library said.
 fn begin<K: Meter>(
     house: &Arc<House>,
     stage: &mut Stage<K>,
