@@ -1,6 +1,7 @@
 //! Calls that the system refuses: what is told is the errno that came, and what can go on does.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use crate::support::client::{connect, echo, expect_end, is_served};
 use crate::support::datagram::Datagrams;
@@ -56,6 +57,31 @@ fn every_address_is_one_of_ipv4_where_there_is_no_ipv6() {
     let port = server.udp().strip_prefix("0.0.0.0:").map(str::to_owned);
     let port = port.unwrap_or_else(|| panic!("law: IPv4 alone: {}", server.udp()));
     Datagrams::to(&format!("127.0.0.1:{port}")).echo(b"four");
+}
+
+#[test]
+fn a_parent_that_is_told_that_it_has_no_children_waits_for_none() {
+    for model in ["prefork", "reuseport", "process"] {
+        let words = ["--tcp", "127.0.0.1:0", "--model", model, "--drain", "1h"];
+        let server = Program::serving_under(&refusing("wait4", "ECHILD"), &words);
+        // Connected until the end: the child of `process` ends no sooner.
+        let mut client = connect(&server.tcp());
+        echo(&mut client, b"served");
+        // Long before the hour is over, or this test's own deadline comes.
+        server.stop().expect_code(0);
+    }
+}
+
+/// A sandbox that forbids wait4(2): who is still there cannot be known, and the wait has an end.
+#[test]
+fn a_parent_that_may_not_reap_ends_when_patience_is_over() {
+    for model in ["prefork", "process"] {
+        let words = ["--tcp", "127.0.0.1:0", "--model", model, "--drain", "300ms"];
+        let server = Program::serving_under(&refusing("wait4", "EPERM"), &words);
+        let mut client = connect(&server.tcp());
+        echo(&mut client, b"served");
+        server.stop().expect_code(0);
+    }
 }
 
 #[test]

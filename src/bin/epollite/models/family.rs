@@ -29,13 +29,15 @@ pub(super) struct Family {
     pub(super) is_split: bool,
     /// What those had counted when they ended who did not end in order.
     pub(super) lost: u64,
+    /// Whether wait4(2) is refused: nobody can be seen to end.
+    is_blind: bool,
 }
 
 impl Family {
     pub(super) fn new(signals: Fd, ledger: Ledger, files: SocketFiles, drain: Duration) -> Self {
         let children = HashMap::new();
-        let (leaving, is_split, lost) = (None, false, 0);
-        Self { children, signals, ledger, files, drain, leaving, is_split, lost }
+        let (leaving, is_split, lost, is_blind) = (None, false, 0, false);
+        Self { children, signals, ledger, files, drain, leaving, is_split, lost, is_blind }
     }
 
     /// Forks child `number`. Returns whether this is the child.
@@ -79,6 +81,10 @@ impl Family {
         if self.leaving.flatten().is_some_and(|deadline| deadline <= stage.kernel.now()) {
             self.leaving = Some(None);
             self.end_at_once(stage);
+            if self.is_blind {
+                // They are ended; that they have is not to be learned.
+                self.all_have_ended();
+            }
         }
     }
 
@@ -137,7 +143,18 @@ impl Family {
 
     /// One signal may stand for several children: signals that wait are not counted.
     fn reap<K: Meter>(&mut self, stage: &mut Stage<K>) {
-        while let Ok(Some((child, end))) = sys::waitpid(&mut stage.kernel) {
+        loop {
+            let (child, end) = match sys::waitpid(&mut stage.kernel) {
+                Ok(Some(ended)) => ended,
+                Ok(None) => return,
+                // There are no children, whatever we have on the list: somebody else reaped them.
+                Err(Errno::ECHILD) => return self.all_have_ended(),
+                Err(_) if self.leaving == Some(None) => return self.all_have_ended(),
+                Err(_) => {
+                    self.is_blind = true;
+                    return;
+                }
+            };
             // Others may be ours too: those that were inherited through exec(2), and with the
             // first process of a container all that have lost their parent.
             let Some(number) = self.children.remove(&child) else { continue };
@@ -151,6 +168,15 @@ impl Family {
             // After the end of patience it was us.
             if self.leaving != Some(None) {
                 tell_end(&stage.log, child, end);
+            }
+        }
+    }
+
+    /// Strikes everybody off the list. How they ended is not known: what they had open is closed.
+    fn all_have_ended(&mut self) {
+        for (_, number) in self.children.drain() {
+            if self.is_split {
+                self.ledger.close_open(number + 1);
             }
         }
     }
