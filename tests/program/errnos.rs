@@ -85,6 +85,26 @@ fn a_parent_that_may_not_reap_ends_when_patience_is_over() {
 }
 
 #[test]
+fn a_datagram_socket_that_gives_nothing_but_errors_is_asked_now_and_then() {
+    for model in ["poll", "select", "blocking", "coroutine"] {
+        let words = ["--udp", "127.0.0.1:0", "--model", model, "--log", "json"];
+        let refusal = refusing("recvmsg,recvfrom", "ENOMEM");
+        let server = Program::serving_under(&refusal, &words);
+        let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.send_to(b"for ever there", server.udp()).unwrap();
+        let errors = || server.statistics().number("datagrams.errors");
+        until("errors to come", || errors() > 0);
+        // 64 in a row, four times a second; the fewer, the slower the machine.
+        let (start, before) = (Instant::now(), errors());
+        a_while();
+        let made = errors() - before;
+        let rounds = 2 + u64::try_from(start.elapsed().as_millis() / 250).unwrap();
+        assert!(made <= 64 * rounds, "invariant: {model} does not spin, but had {made} errors");
+        server.stop().expect_code(0);
+    }
+}
+
+#[test]
 fn clients_that_a_firewall_refuses_pause_accepting_with_its_errno() {
     for model in ["epoll-edge", "epoll-level", "blocking", "thread", "process", "poll", "coroutine"]
     {

@@ -25,7 +25,7 @@ use crate::meter::Meter;
 use crate::report::Snapshot;
 use crate::tell;
 
-/// Out of descriptors or memory: so long until we accept again.
+/// Out of descriptors or memory, or nothing but errors: so long until we ask again.
 const RETRY: Duration = Duration::from_millis(250);
 
 /// Serves a listener until the porter has shut it.
@@ -68,10 +68,15 @@ pub(super) fn run_datagrams<K: Meter>(
     sys::set_blocking(&mut stage.kernel, socket).map_err(|errno| failed("ioctl", errno))?;
     let name = stage.kernel.getsockname(socket).map_err(|errno| failed("getsockname", errno))?;
     let own: Vec<u16> = name.port().into_iter().collect();
+    let mut gone = sockets::Gone::default();
     while !house.is_leaving() {
         stage.settle();
-        // An error here is of an earlier answer: it is counted, and gone.
-        let _ = sockets::answer(&mut stage, socket, &own, &mut buf);
+        // An error here is of an earlier answer: it is counted, and gone. So many are not.
+        if sockets::answer(&mut stage, socket, &own, &mut buf) {
+            gone.over();
+        } else if gone.again() {
+            std::thread::sleep(RETRY);
+        }
     }
     stage.settle();
     Ok(house.ledger.sum())

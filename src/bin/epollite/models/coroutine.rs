@@ -38,6 +38,9 @@ use crate::meter::Meter;
 use crate::report::Snapshot;
 use crate::tell;
 
+/// A datagram socket that gives nothing but errors: so long until it is asked again.
+const RETRY: Duration = Duration::from_millis(250);
+
 /// How long a client that *we* end has to end its side.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -295,13 +298,13 @@ async fn answer_datagrams<K: Meter>(
 ) {
     lodge.register_door().await;
     let mut buf = vec![0; BUFFER_BYTES];
-    let mut drained = 0;
+    let (mut drained, mut gone) = (0, Gone::default());
     loop {
         drained += u32::from(lodge.is_leaving());
         if drained > DRAINED_MAX {
             return;
         }
-        // An error here is of an earlier answer: it is counted, and gone.
+        // An error here is of an earlier answer: it is counted, and gone. So many are not.
         let next = receive(&mut socket, &mut buf, is_wildcard);
         let came = match lodge.unless_leaving(next).await {
             Some(came) => came,
@@ -316,6 +319,11 @@ async fn answer_datagrams<K: Meter>(
         {
             let sent = socket.reply(&buf[..bytes], message).await;
             lodge.answered(sent.map(|_| bytes));
+        }
+        if came.is_ok() {
+            gone.over();
+        } else if gone.again() {
+            lodge.unless_leaving(lodge.handle.sleep(RETRY)).await;
         }
     }
 }

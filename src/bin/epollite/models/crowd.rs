@@ -26,7 +26,8 @@ const ROUNDS_MAX: u32 = 64;
 /// Clients that are let in when the doors shut, and may have queued.
 const QUEUED_MAX: u32 = 1 << 16;
 
-/// Out of descriptors or memory: so long until a listener is asked again.
+/// Out of descriptors or memory, or ready and without anything: so long until a socket is asked
+/// again.
 const RETRY: Duration = Duration::from_millis(250);
 
 /// What holds for all clients.
@@ -43,12 +44,21 @@ pub(super) struct Rules {
 enum Role {
     Signals,
     Door,
-    Datagrams,
+    Datagrams(Datagrams),
     Guest(Guest),
     /// It is to be closed, for the reason given.
     Over(Guest, Left),
     /// A listener that accepts no more.
     Dead(Errno),
+}
+
+/// A datagram socket.
+#[derive(Default)]
+struct Datagrams {
+    /// How often it was ready and gave nothing.
+    gone: sockets::Gone,
+    /// Set while it is left alone: until when.
+    rests: Option<Instant>,
 }
 
 struct Entry {
@@ -110,7 +120,7 @@ impl<K: Meter> Crowd<K> {
                 crowd.ports.extend(name.ok().and_then(|name| name.port()));
             }
             crowd.files.extend(bound.file);
-            let role = if is_datagram { Role::Datagrams } else { Role::Door };
+            let role = if is_datagram { Role::Datagrams(Datagrams::default()) } else { Role::Door };
             crowd.entries.push(Entry { fd: bound.fd, role });
         }
         crowd
@@ -125,7 +135,8 @@ impl<K: Meter> Crowd<K> {
     pub(super) fn watched(&self, at: usize) -> (&Fd, Interest) {
         let Entry { fd, role } = &self.entries[at];
         let interest = match role {
-            Role::Signals | Role::Datagrams => Interest::READABLE,
+            Role::Datagrams(Datagrams { rests: Some(_), .. }) => Interest::NONE,
+            Role::Signals | Role::Datagrams(_) => Interest::READABLE,
             Role::Door if self.paused.is_some() => Interest::NONE,
             Role::Door => Interest::READABLE,
             Role::Guest(guest) => guest.interest(),
@@ -140,7 +151,7 @@ impl<K: Meter> Crowd<K> {
         let did = match self.entries[at].role {
             Role::Signals => self.hear(at),
             Role::Door => self.admit(at, ROUNDS_MAX) > 0,
-            Role::Datagrams => self.answer(at) > 0,
+            Role::Datagrams(_) => self.answer(at) > 0,
             Role::Guest(_) => self.attend(at),
             Role::Over(..) | Role::Dead(_) => false,
         };
@@ -165,11 +176,12 @@ impl<K: Meter> Crowd<K> {
 
     /// How long a wait may last: until the first deadline. Work: O(clients) when there are any.
     pub(super) fn timeout(&mut self) -> Option<Duration> {
-        let guests = self.entries.iter().filter_map(|entry| match &entry.role {
+        let entries = self.entries.iter().filter_map(|entry| match &entry.role {
             Role::Guest(guest) => guest.deadline,
+            Role::Datagrams(datagrams) => datagrams.rests,
             _ => None,
         });
-        let first = guests.chain(self.leaving).chain(self.paused.flatten()).min()?;
+        let first = entries.chain(self.leaving).chain(self.paused.flatten()).min()?;
         Some(first - self.stage.kernel.now())
     }
 
@@ -184,7 +196,7 @@ impl<K: Meter> Crowd<K> {
     /// A listener is gone. Was it the last, nobody is served any more when those who are here have
     /// left.
     fn last_failed(&mut self, errno: Errno) {
-        let serves = |entry: &Entry| matches!(entry.role, Role::Door | Role::Datagrams);
+        let serves = |entry: &Entry| matches!(entry.role, Role::Door | Role::Datagrams(_));
         if self.leaving.is_none() && !self.entries.iter().any(serves) {
             self.failed = Some(errno);
         }
@@ -197,6 +209,9 @@ impl<K: Meter> Crowd<K> {
             self.paused = None;
         }
         for at in 0..self.entries.len() {
+            if let Role::Datagrams(datagrams) = &mut self.entries[at].role {
+                datagrams.rests = datagrams.rests.filter(|&until| until > now);
+            }
             let Role::Guest(guest) = &self.entries[at].role else { continue };
             let is_leaving = has_passed(self.leaving, now);
             if !is_leaving && !has_passed(guest.deadline, now) {
@@ -330,14 +345,21 @@ impl<K: Meter> Crowd<K> {
         tell::paused(&stage.log, &mut self.told.pause, errno, stage.open);
     }
 
-    /// Answers the datagrams that are there. Returns how many there were.
+    /// Answers the datagrams that are there. Returns how many there were. A socket that is ready
+    /// again and again and has none (somebody shut it for reading) is left alone for a while.
     fn answer(&mut self, at: usize) -> u32 {
-        let fd = &self.entries[at].fd;
+        let Entry { fd, role: Role::Datagrams(datagrams) } = &mut self.entries[at] else {
+            return 0;
+        };
         let mut came = 0;
-        while came < ROUNDS_MAX
-            && sockets::answer(&mut self.stage, fd, &self.ports, &mut self.buf).is_ok()
+        while came < ROUNDS_MAX && sockets::answer(&mut self.stage, fd, &self.ports, &mut self.buf)
         {
             came += 1;
+        }
+        if came > 0 {
+            datagrams.gone.over();
+        } else if datagrams.gone.again() {
+            datagrams.rests = Some(self.stage.kernel.now() + RETRY);
         }
         came
     }
@@ -368,7 +390,7 @@ impl<K: Meter> Crowd<K> {
         while at < self.entries.len() {
             match self.entries[at].role {
                 Role::Door => _ = self.admit(at, QUEUED_MAX),
-                Role::Datagrams => _ = self.answer(at),
+                Role::Datagrams(_) => _ = self.answer(at),
                 _ => {
                     at += 1;
                     continue;

@@ -3,13 +3,13 @@
 
 use epollite::kernel::{Message, recv_datagram, release, reply_datagram};
 use epollite::server::datagram::{Served, Turned, refuses};
-use epollite::{Addr, Errno, Fd, Kernel, Shut};
+use epollite::{Addr, Fd, Kernel, Shut};
 
 use super::stage::Stage;
 use crate::meter::Meter;
 use crate::tell;
 
-/// Reads one datagram and sends it back; says who sent it. What is too long, or comes from a
+/// Reads one datagram and sends it back. Returns whether there was one. What is too long, or comes from a
 /// port that would answer the answer, is not answered; nor what the system has no room for, as
 /// the network would not.
 pub(super) fn answer<K: Meter>(
@@ -17,16 +17,20 @@ pub(super) fn answer<K: Meter>(
     socket: &Fd,
     own_ports: &[u16],
     buf: &mut [u8],
-) -> Result<Addr, Errno> {
+) -> bool {
     let stats = &mut stage.datagrams;
     let Message { len_bytes: length, from, packet_info } =
         match recv_datagram(&mut stage.kernel, socket, buf) {
             Ok(came) => came,
             Err(errno) => {
                 stats.errors += u64::from(!errno.would_block() && !errno.interrupted());
-                return Err(errno);
+                return false;
             }
         };
+    // This is how a blocking recvmsg(2) says that the socket was shut for reading.
+    if from == Addr::Unspec {
+        return false;
+    }
     stats.received += 1;
     let bytes = length.min(buf.len());
     stats.bytes_in += bytes as u64;
@@ -47,12 +51,13 @@ pub(super) fn answer<K: Meter>(
     if stage.log.is_verbose {
         tell::datagram(&stage.log, &Turned { from, bytes, served });
     }
-    Ok(from)
+    true
 }
 
-/// Clients that were gone when they were to be accepted, one after the other. A firewall that
-/// refuses them all says so for ever, and a listener stays readable: after some of them it is left
-/// alone for a while.
+/// Clients that were gone when they were to be accepted, or times that a datagram socket was ready
+/// and gave nothing, one after the other. A firewall that refuses all clients says so for ever, and
+/// so does a socket that somebody shut for reading; both stay readable: after some of these the
+/// socket is left alone for a while.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Gone(u32);
 
@@ -66,7 +71,7 @@ impl Gone {
         self.0 == 0
     }
 
-    /// One has come in.
+    /// One has come.
     pub(super) fn over(&mut self) {
         self.0 = 0;
     }
