@@ -105,6 +105,17 @@ fn a_datagram_socket_that_gives_nothing_but_errors_is_asked_now_and_then() {
 }
 
 #[test]
+fn a_write_that_takes_nothing_is_an_error_and_not_asked_for_ever() {
+    let wrapper = injecting("write", "retval=0");
+    Program::start_under(&wrapper, &["--version"]).end().expect_code(1);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let mut reader = Program::start_under(&wrapper, &["nc", "127.0.0.1", &port]);
+    listener.accept().unwrap().0.write_all(b"for stdout").unwrap();
+    reader.end().expect_code(1);
+}
+
+#[test]
 fn clients_that_a_firewall_refuses_pause_accepting_with_its_errno() {
     for model in ["epoll-edge", "epoll-level", "blocking", "thread", "process", "poll", "coroutine"]
     {

@@ -185,6 +185,9 @@ impl State {
     }
 
     /// Writes as much as there is room for.
+    ///
+    /// # Errors
+    /// What write(2) said; [`ErrorKind::WriteZero`] when it took nothing and said nothing.
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let (mut file, mut gone) = (self.file(), 0);
         while gone < bytes.len() && (!self.may_wait || self.is_open()) {
@@ -192,7 +195,12 @@ impl State {
                 rest if self.may_wait => &rest[..rest.len().min(PIECE_BYTES)],
                 rest => rest,
             };
-            match file.write(piece) {
+            let taken = match file.write(piece) {
+                // Asked again it would take nothing again.
+                Ok(0) => Err(ErrorKind::WriteZero.into()),
+                taken => taken,
+            };
+            match taken {
                 Ok(count) => gone += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

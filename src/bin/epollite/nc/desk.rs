@@ -323,6 +323,10 @@ impl<'a, K: Kernel> Desk<'a, K> {
                 Held::Gone => return Ok(None),
             };
             match result {
+                Ok(0) => {
+                    // Asked again it would take nothing again.
+                    return Err(Failure::new(Failure::RUN, "write to stdout took nothing"));
+                }
                 Ok(count) => gone += count,
                 Err(errno) if errno.interrupted() => {}
                 Err(errno) if errno.would_block() => break,
