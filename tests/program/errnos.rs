@@ -1,7 +1,7 @@
 //! Calls that the system refuses: what is told is the errno that came, and what can go on does.
 
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::support::client::{connect, echo, expect_end, is_served};
 use crate::support::datagram::Datagrams;

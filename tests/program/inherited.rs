@@ -96,6 +96,24 @@ fn children_that_were_inherited_are_not_counted_as_lost() {
 }
 
 #[test]
+fn a_child_that_was_inherited_and_has_ended_is_reaped_at_the_start() {
+    drop(crate::support::tool::tool("python3"));
+    // It is a zombie when the program begins.
+    let script = "import os, sys\n\
+        child = os.fork() or os._exit(3)\n\
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)\n\
+        os.execvp(sys.argv[1], sys.argv[1:])";
+    for model in ["process", "prefork"] {
+        let words = ["echo", "--tcp", "127.0.0.1:0", "--model", model];
+        let server = Program::start_under(&["python3", "-c", script], &words);
+        server.stdout.line_with("listening on tcp ");
+        let own = if model == "prefork" { 4 } else { 0 };
+        until("the zombie to be reaped", || children(&server).len() == own);
+        server.stop().expect_code(0);
+    }
+}
+
+#[test]
 fn what_was_ignored_at_the_start_stays_ignored_but_for_sigterm() {
     let scratch = Scratch::new();
     let ignored = ["env", "--ignore-signal=INT,HUP,QUIT,TERM"];

@@ -142,7 +142,7 @@ impl Family {
     }
 
     /// One signal may stand for several children: signals that wait are not counted.
-    fn reap<K: Meter>(&mut self, stage: &mut Stage<K>) {
+    pub(super) fn reap<K: Meter>(&mut self, stage: &mut Stage<K>) {
         loop {
             let (child, end) = match sys::waitpid(&mut stage.kernel) {
                 Ok(Some(ended)) => ended,

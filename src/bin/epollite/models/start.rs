@@ -123,7 +123,10 @@ fn have_children<K: Meter>(
         let owner = at % options.workers as usize;
         doors.push(((options.model == Model::Reuseport).then_some(owner), fd));
     }
-    let family = Family::new(signals, ledger, files, rules.drain);
+    let mut family = Family::new(signals, ledger, files, rules.drain);
+    // Children come through exec(2) too, and the first process of a container is given orphans.
+    // Of those that ended before SIGCHLD was blocked no signal tells.
+    family.reap(&mut stage);
     if is_split {
         return prefork::run(options, stage, family, doors, rules.guests_max);
     }
