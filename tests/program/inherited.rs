@@ -205,9 +205,13 @@ fn the_first_process_of_a_container_ends_by_signals() {
                 let caught = status(first, "SigCgt:")? | status(first, "SigBlk:")?;
                 (caught >> 14 & 1 == 1).then_some(first)
             });
+            // The server ends in order, from when it has told its address on.
+            let is_server = words == ["echo", "--tcp", "127.0.0.1:0"];
+            if is_server {
+                outside.stdout.line_with("listening on tcp ");
+            }
             outside.signals(&format!("kill -s {signal} {first}"));
-            // The server ends in order.
-            let code = if words == ["echo", "--tcp", "127.0.0.1:0"] { 0 } else { code };
+            let code = if is_server { 0 } else { code };
             outside.end().expect_code(code);
         }
     }
