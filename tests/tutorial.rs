@@ -18,7 +18,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
-use support::process::Process;
+use support::process::{Process, hearing};
 use support::program::PROGRAM;
 use support::scratch::Scratch;
 
@@ -120,7 +120,7 @@ const CLOSE_INHERITED: &str =
 /// A shell line in a folder of its own, with the program at hand, and both streams one.
 fn shell(line: &str, scratch: &Scratch) -> Command {
     let folder = Path::new(PROGRAM).parent().unwrap();
-    let mut bash = Command::new("bash");
+    let mut bash = hearing("bash");
     bash.args(["-c", &format!("{CLOSE_INHERITED}; exec 2>&1; {line}")]).current_dir(scratch.path());
     let path = std::env::var("PATH").unwrap();
     bash.env("PATH", format!("{}:{path}", folder.display()));

@@ -3,7 +3,7 @@
 use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
 
-use crate::support::process::Process;
+use crate::support::process::{Process, hearing};
 use crate::support::program::{PROGRAM, Program};
 use crate::support::tool::tool;
 
@@ -16,7 +16,7 @@ pub(crate) fn ours(arguments: &[&str]) -> Program {
 
 /// The same, to be given streams by hand.
 pub(crate) fn our_command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
+    let mut command = hearing(PROGRAM);
     command.arg("nc").args(arguments);
     command
 }

@@ -12,7 +12,7 @@ use epollite::{Addr, Family, Kernel, Kind, Linux, UnixAddr};
 
 use crate::support::client::uninterrupted;
 use crate::support::json::Json;
-use crate::support::process::{Ending, Process};
+use crate::support::process::{Ending, Process, hearing};
 use crate::support::program::{PROGRAM, Program};
 use crate::support::scratch::Scratch;
 use crate::support::tool::tool;
@@ -91,7 +91,7 @@ fn an_interface_has_a_name_in_an_address() {
 
 /// The program with words that need not be text.
 fn with(words: &[&OsStr]) -> Command {
-    let mut command = Command::new(PROGRAM);
+    let mut command = hearing(PROGRAM);
     command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -5,9 +5,9 @@ use core::time::Duration;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::time::Instant;
+use std::{fs, thread};
 
 use super::wait::{PATIENCE, eventually};
 
@@ -39,6 +39,24 @@ pub(crate) struct Lines {
 struct Collected {
     lines: Vec<String>,
     closed: bool,
+}
+
+/// A command that hears the signals by which a process is ended. Whoever runs the tests in the
+/// background of a script, or by nohup(1), hands them down as ignored.
+pub(crate) fn hearing(program: &str) -> Command {
+    static ARE_IGNORED: LazyLock<bool> = LazyLock::new(|| {
+        let status = fs::read_to_string("/proc/self/status").expect("proc is mounted");
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let ignored = u64::from_str_radix(ignored.expect("a line of it").trim(), 16).unwrap();
+        // HUP, INT, QUIT and TERM are 1, 2, 3 and 15; the lowest bit is signal 1.
+        ignored & 0x4007 != 0
+    });
+    if !*ARE_IGNORED {
+        return Command::new(program);
+    }
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP,INT,QUIT,TERM", program]);
+    command
 }
 
 impl Process {

@@ -1,13 +1,11 @@
 //! The program under test: started, ready, signalled, asked for its statistics.
 
 use core::ops::{Deref, DerefMut};
-use std::fs;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
-use std::sync::LazyLock;
 
 use super::json::Json;
-use super::process::{Ending, Process};
+use super::process::{Ending, Process, hearing};
 use super::wait::until;
 
 /// The program as it was built for this test.
@@ -139,28 +137,10 @@ impl DerefMut for Program {
 
 /// The command line of the program, by `wrapper` if there is one.
 pub(crate) fn command(wrapper: &[impl AsRef<str>], arguments: &[&str]) -> Command {
-    let heard: &[&str] = if ignores_signals() { &HEARD } else { &[] };
-    let wrapper = heard.iter().copied().chain(wrapper.iter().map(AsRef::as_ref));
-    let mut words = wrapper.chain([PROGRAM]);
-    let mut command = Command::new(words.next().expect("there is at least the program"));
+    let mut words = wrapper.iter().map(AsRef::as_ref).chain([PROGRAM]);
+    let mut command = hearing(words.next().expect("there is at least the program"));
     command.args(words).args(arguments);
     command
-}
-
-/// With this a command hears the signals that it would inherit as ignored.
-const HEARD: [&str; 2] = ["env", "--default-signal=HUP,INT,QUIT,TERM"];
-
-/// Whether the tests were started in the background of a script, or by nohup(1): what they start
-/// would ignore signals that it is to hear.
-fn ignores_signals() -> bool {
-    static IGNORES: LazyLock<bool> = LazyLock::new(|| {
-        let status = fs::read_to_string("/proc/self/status").expect("proc is mounted");
-        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-        let ignored = u64::from_str_radix(ignored.expect("a line of it").trim(), 16).unwrap();
-        // HUP, INT, QUIT and TERM are 1, 2, 3 and 15; the lowest bit is signal 1.
-        ignored & 0x4007 != 0
-    });
-    *IGNORES
 }
 
 /// Transport and address of a line that says a listener is ready, as text or as JSON.

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::{env, fs};
 
-use super::process::{Ending, Process};
+use super::process::{Ending, Process, hearing};
 
 /// Every tool and the Debian package it comes in.
 const PACKAGES: [(&str, &str); 9] = [
@@ -28,7 +28,7 @@ pub(crate) fn tool(name: &str) -> Command {
         is_installed(name),
         "this test needs `{name}`: install it with `apt-get install {package}`"
     );
-    Command::new(name)
+    hearing(name)
 }
 
 /// A Python script of `tests/support/`, started with these arguments.
