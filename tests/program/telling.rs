@@ -192,9 +192,18 @@ fn statistics_and_the_table_name_the_same_calls_alike() {
     for model in ["epoll-edge", "blocking", "process", "poll"] {
         let server = Program::serving(&["--tcp", "127.0.0.1:0", "--count", "--model", model]);
         is_served(&server.tcp());
-        server.signal("USR1");
-        server.stdout.line_with("calls each");
+        // The answer may be here before the call that sent it has been counted.
+        let mut asked = 0;
+        until("the echo to be counted", || {
+            server.signal("USR1");
+            asked += 1;
+            server.stdout.wait_for("the table", |lines| {
+                let told = lines.iter().filter(|line| line.contains("calls each")).count();
+                (told == asked).then(|| lines.iter().any(|line| line.starts_with("  recvfrom")))
+            })
+        });
         let said = server.stop().stdout;
+        let said = said.rsplit("statistics\n").next().unwrap();
         let listed = said.lines().filter_map(|line| line.strip_prefix("  "));
         let listed = listed.filter(|line| line.starts_with(char::is_lowercase));
         let listed = listed.filter_map(|line| line.split_whitespace().next());
