@@ -107,7 +107,7 @@ test-settings: tools ## the same suites with other sysctls: congestion control, 
 NIGHTLY  := $(CARGO) +nightly
 TARGET   ?= server
 SECONDS  ?= 60
-FUZZ     := slab timer owed batch addr args echo server fairness idle datagram task reactor sim_vs_linux
+FUZZ     := slab timer write_buffer batch addr args echo server fairness idle datagram task reactor sim_vs_linux
 TRIPLE   := x86_64-unknown-linux-gnu
 
 .PHONY: fuzz
@@ -163,9 +163,9 @@ coverage: tools ## which lines of the library tests reach: a table, and target/c
 .PHONY: asan
 asan: ## the suite under the address sanitizer
 	RUSTFLAGS='-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer' $(NIGHTLY) test --locked \
-		--target $(TRIPLE) --target-dir target/asan --lib --test laws --test linux --test reactor \
+		--target $(TRIPLE) --target-dir target/asan --lib --test properties --test linux --test reactor \
 		--test stale --test faults --test conformance --test clients --test task \
-		--test servers --test herd --test models --test nc
+		--test servers --test shared_listener --test models --test nc
 
 .PHONY: tsan
 # A second signal ends the process at once, threads and all: that leak is meant.
@@ -179,7 +179,7 @@ nightly: tools ## the long runs, under an hour: programs, days, plans, sanitizer
 	SIM_PROGRAMS=100000 $(CARGO) test --locked --release --test conformance_random -- --nocapture
 	$(CARGO) run --locked --release -- sim --seed $$(date +%s) --steps 20_000_000
 	$(CARGO) run --locked --release -- sim --seed $$(date +%s) --steps 20_000_000 --faults
-	PROPTEST_CASES=20000 $(CARGO) test --locked --release --test laws
+	PROPTEST_CASES=20000 $(CARGO) test --locked --release --test properties
 	$(MAKE) asan tsan
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --test peers
 	for target in $(FUZZ); do $(MAKE) fuzz TARGET=$$target SECONDS=120 || exit 1; done

@@ -1,19 +1,19 @@
-//! One question to a name server, built and read by hand: where is this host?
+//! One query to a name server, built and parsed by hand: the addresses of a host.
 //!
 //! ```text
 //! cargo run --example dns -- 9.9.9.9 example.org
 //! ```
 //!
-//! DNS by UDP is a datagram there and a datagram back, RFC 1035:
+//! DNS over UDP is one datagram each way, RFC 1035:
 //!
 //! ```text
 //!  12 bytes of header:  id | flags | questions | answers | authorities | additional
 //!  the question:        3www7example3org0 | type A = 1 | class IN = 1
-//!  each answer:         name | type | class | seconds it is good for | length | data
+//!  each answer:         name | type | class | time to live in seconds | length | data
 //! ```
 //!
-//! A datagram may be lost, so that the question is asked again; and it may be anybody's, so that
-//! only an answer to the very question counts.
+//! A datagram may be lost, so the query is repeated; and it may be forged, so only a response to
+//! this query counts.
 
 use core::error::Error;
 use core::net::{Ipv4Addr, SocketAddr};
@@ -23,11 +23,11 @@ use std::net::UdpSocket;
 
 use epollite::{Errno, Event, Interest, Kernel, Linux, Reactor, Received, Trigger};
 
-/// How often it is asked, and how long an answer may take each time.
+/// How often the query is sent, and how long to wait for a response each time.
 const TRIES: u32 = 3;
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// An answer without extensions has at most 512 bytes; room for those who send more.
+/// A response without extensions has at most 512 bytes; room for servers that send more.
 const MESSAGE_BYTES_MAX: usize = 4_096;
 
 const TYPE_A: u16 = 1;
@@ -39,11 +39,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [server, name] = &words[..] else {
         return Err("usage: dns SERVER[:PORT] NAME".into());
     };
-    let id = unlikely_number();
+    let id = random_id();
     let query = query(id, name)?;
     let answer = ask(&server_addr(server)?, &query)?;
     let mut found = 0;
-    for record in read(&answer, &query)? {
+    for record in parse_records(&answer, &query)? {
         println!("{record}");
         found += 1;
     }
@@ -59,13 +59,13 @@ fn server_addr(text: &str) -> Result<SocketAddr, Box<dyn Error>> {
     Ok(SocketAddr::new(ip, 53))
 }
 
-/// Whoever forges an answer has to guess this, and our port.
-fn unlikely_number() -> u16 {
-    let nanos = Linux.now().nanos().to_le_bytes();
+/// A forged response has to contain this, and be sent to our port.
+fn random_id() -> u16 {
+    let nanos = Linux.now().as_nanos().to_le_bytes();
     u16::from_le_bytes([nanos[0], nanos[1]]) ^ u16::from_le_bytes([nanos[2], nanos[3]])
 }
 
-/// Header and question.
+/// The header and the question.
 fn query(id: u16, name: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     const RECURSION_DESIRED: u16 = 0x0100;
     let mut query = Vec::new();
@@ -86,32 +86,32 @@ fn query(id: u16, name: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     Ok(query)
 }
 
-/// Sends the question until the answer to it comes.
+/// Sends the query until the response arrives.
 fn ask(server: &SocketAddr, query: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any)?;
-    // Connected, it hears this server only, and of a closed port too.
+    // Connected, the socket receives from this server only, and reports a closed port.
     socket.connect(server)?;
     socket.set_nonblocking(true)?;
     let mut reactor = Reactor::new()?;
     let token = reactor.register_or_close(socket.into(), Interest::READABLE, Trigger::Level, ())?;
     let mut buf = vec![0; MESSAGE_BYTES_MAX];
     for _ in 0..TRIES {
-        reactor.source(token).ok_or("it is registered")?.io.send(query)?;
-        let deadline = reactor.kernel().now() + PATIENCE;
+        reactor.get_mut(token).ok_or("it is registered")?.io.send(query)?;
+        let deadline = reactor.kernel().now() + TIMEOUT;
         while let Some(Event::Io { token, .. }) = reactor.next(Some(deadline))? {
-            let Some(mut source) = reactor.source(token) else { continue };
-            match source.io.recv(&mut buf) {
+            let Some(mut registration) = reactor.get_mut(token) else { continue };
+            match registration.io.recv(&mut buf) {
                 Ok(Received::Bytes(count)) if answers(&buf[..count], query) => {
                     buf.truncate(count);
                     return Ok(buf);
                 }
-                // Another's, or late, or empty: listen on.
+                // From another query, late, or empty: continue.
                 Ok(_) => {}
                 Err(Errno::ECONNREFUSED) => return Err(format!("nobody serves {server}").into()),
                 Err(errno) => return Err(errno.into()),
             }
-            // A flood of what is not for us must not be listened to for ever.
+            // A flood of other datagrams must not extend the wait.
             if reactor.kernel().now() >= deadline {
                 break;
             }
@@ -120,7 +120,7 @@ fn ask(server: &SocketAddr, query: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     Err(format!("no answer from {server}").into())
 }
 
-/// Whether this answers the query: the same number, and the same question word for word.
+/// Whether this is a response to the query: the same id, and the same question.
 fn answers(message: &[u8], query: &[u8]) -> bool {
     message.len() >= query.len()
         && message[..2] == query[..2]
@@ -128,8 +128,8 @@ fn answers(message: &[u8], query: &[u8]) -> bool {
         && message[12..query.len()] == query[12..]
 }
 
-/// The records of an answer, as text.
-fn read(message: &[u8], query: &[u8]) -> Result<Vec<String>, Box<dyn Error>> {
+/// The records of a response, as text.
+fn parse_records(message: &[u8], query: &[u8]) -> Result<Vec<String>, Box<dyn Error>> {
     const TRUNCATED: u8 = 0x02;
     match message[3] & 0x0f {
         0 => {}
@@ -139,12 +139,12 @@ fn read(message: &[u8], query: &[u8]) -> Result<Vec<String>, Box<dyn Error>> {
     if message[2] & TRUNCATED != 0 {
         println!("(the answer was too long for a datagram: here is its beginning)");
     }
-    let mut reader = Reader { message, at: query.len() };
+    let mut reader = Reader { message, offset: query.len() };
     let answers = u16::from_be_bytes([message[6], message[7]]);
     let mut records = Vec::new();
     for _ in 0..answers {
         let Some(record) = record(&mut reader) else {
-            // A datagram cut short between two records is no error if it says so.
+            // A truncated response may end between two records.
             return if message[2] & TRUNCATED != 0 {
                 Ok(records)
             } else {
@@ -160,29 +160,29 @@ fn record(reader: &mut Reader<'_>) -> Option<String> {
     let name = reader.name()?;
     let (kind, class, seconds) = (reader.u16()?, reader.u16()?, reader.u32()?);
     let len = usize::from(reader.u16()?);
-    let data = reader.at;
+    let data = reader.offset;
     let bytes = reader.bytes(len)?;
     let text = match (kind, class, bytes) {
         (TYPE_A, CLASS_IN, &[a, b, c, d]) => format!("A {}", Ipv4Addr::new(a, b, c, d)),
         (TYPE_CNAME, CLASS_IN, _) => {
-            // Its name may point back into the message.
-            format!("CNAME {}", Reader { message: reader.message, at: data }.name()?)
+            // The name may be a pointer into the message.
+            format!("CNAME {}", Reader { message: reader.message, offset: data }.name()?)
         }
         _ => format!("type {kind}, {len} bytes"),
     };
     Some(format!("{name} {seconds} s {text}"))
 }
 
-/// A place in a message. Nothing here trusts what the message says of its own lengths.
+/// A position in a message. Lengths in the message are not trusted.
 struct Reader<'a> {
     message: &'a [u8],
-    at: usize,
+    offset: usize,
 }
 
 impl<'a> Reader<'a> {
     fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
-        let bytes = self.message.get(self.at..self.at.checked_add(len)?)?;
-        self.at += len;
+        let bytes = self.message.get(self.offset..self.offset.checked_add(len)?)?;
+        self.offset += len;
         Some(bytes)
     }
 
@@ -194,29 +194,30 @@ impl<'a> Reader<'a> {
         self.bytes(4)?.try_into().ok().map(u32::from_be_bytes)
     }
 
-    /// A name: labels, and at its end a zero or a pointer to where it goes on. A pointer must go
-    /// back, so that following them has an end.
+    /// A name: labels, and at its end a zero or a pointer to its continuation. A pointer must go
+    /// backwards, so that following pointers terminates.
     fn name(&mut self) -> Option<String> {
-        let (mut name, mut at, mut earliest, mut end) = (String::new(), self.at, self.at, None);
+        let (mut name, mut offset, mut earliest, mut end) =
+            (String::new(), self.offset, self.offset, None);
         loop {
-            let len = *self.message.get(at)?;
+            let len = *self.message.get(offset)?;
             match len {
                 0 => break,
                 1..64 => {
-                    let label = self.message.get(at + 1..at + 1 + usize::from(len))?;
-                    // What is no printable ASCII is shown as what it is in bytes.
+                    let label = self.message.get(offset + 1..offset + 1 + usize::from(len))?;
+                    // Bytes that are not printable ASCII are escaped.
                     name.push_str(&label.escape_ascii().to_string());
                     name.push('.');
-                    at += 1 + usize::from(len);
+                    offset += 1 + usize::from(len);
                 }
                 0xc0.. => {
-                    let low = *self.message.get(at + 1)?;
-                    end = end.or(Some(at + 2));
-                    at = usize::from(u16::from_be_bytes([len & 0x3f, low]));
-                    if at >= earliest {
+                    let low = *self.message.get(offset + 1)?;
+                    end = end.or(Some(offset + 2));
+                    offset = usize::from(u16::from_be_bytes([len & 0x3f, low]));
+                    if offset >= earliest {
                         return None;
                     }
-                    earliest = at;
+                    earliest = offset;
                 }
                 _ => return None,
             }
@@ -224,7 +225,7 @@ impl<'a> Reader<'a> {
                 return None;
             }
         }
-        self.at = end.unwrap_or(at + 1);
+        self.offset = end.unwrap_or(offset + 1);
         Some(if name.is_empty() { ".".into() } else { name })
     }
 }

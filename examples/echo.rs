@@ -1,5 +1,5 @@
-//! A TCP echo server in twenty lines. A client that does not read is cut off;
-//! `patient_echo.rs` waits for it.
+//! A TCP echo server in twenty lines. A client that does not read is disconnected;
+//! `echo_backpressure.rs` waits for it.
 
 use epollite::{Event, Interest, Reactor, Received, Sent, Trigger};
 
@@ -9,20 +9,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     listener.set_nonblocking(true)?;
     println!("listening on {}", listener.local_addr()?);
     let mut reactor = Reactor::new()?;
-    let door =
+    let listener_token =
         reactor.register_or_close(listener.into(), Interest::READABLE, Trigger::Level, ())?;
     let mut buf = [0; 4096];
     while let Some(event) = reactor.next(None)? {
         let Event::Io { token, .. } = event else { continue };
-        let Some(mut source) = reactor.source(token) else { continue };
-        if token == door {
-            if let Some((client, _)) = source.io.accept()? {
+        let Some(mut registration) = reactor.get_mut(token) else { continue };
+        if token == listener_token {
+            if let Some((client, _)) = registration.io.accept()? {
                 reactor.register_or_close(client, Interest::READABLE, Trigger::Level, ())?;
             }
         } else {
-            match source.io.recv(&mut buf) {
-                Ok(Received::Nothing) => {}
-                Ok(Received::Bytes(n)) if source.io.send(&buf[..n]) == Ok(Sent::Bytes(n)) => {}
+            match registration.io.recv(&mut buf) {
+                Ok(Received::WouldBlock) => {}
+                Ok(Received::Bytes(n)) if registration.io.send(&buf[..n]) == Ok(Sent::Bytes(n)) => {
+                }
                 _ => drop(reactor.close(token)),
             }
         }

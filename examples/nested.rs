@@ -1,7 +1,7 @@
-//! A reactor inside a reactor: an epoll is a descriptor too, readable while an event waits in it.
+//! A reactor inside a reactor: an epoll is a descriptor too, readable while it has a ready event.
 //!
-//! Good for putting one library's loop inside another's, and for priorities: the outer loop
-//! looks at the urgent ones first, and at the others when it likes.
+//! Useful for running one library's loop inside another's, and for priorities: the outer loop
+//! handles the urgent events first, and the others when it chooses to.
 //!
 //! ```text
 //! cargo run --example nested
@@ -9,18 +9,18 @@
 
 use core::error::Error;
 
-use epollite::reactor::Reason;
+use epollite::reactor::RegisterErrorKind;
 use epollite::{Event, Instant, Interest, Kernel, Reactor, Trigger};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut inner = Reactor::new()?;
     for name in ["first leaf", "second leaf"] {
-        ready(&mut inner, name)?;
+        register_ready(&mut inner, name)?;
     }
 
     let mut outer = Reactor::new()?;
-    ready(&mut outer, "urgent")?;
-    // The inner reactor keeps its own epoll; what the outer one takes over is a duplicate.
+    register_ready(&mut outer, "urgent")?;
+    // The inner reactor keeps its own epoll; the outer one owns a duplicate.
     let epoll = outer.kernel().dup(inner.epoll())?;
     let nest = outer.register_or_close(epoll, Interest::READABLE, Trigger::Level, "nest")?;
 
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("outer: {}", outer.close(token).unwrap_or_default());
             continue;
         }
-        // One event of the inner reactor. A deadline long past: ask, do not wait.
+        // One event of the inner reactor. A deadline in the past: poll without blocking.
         match inner.next(Some(Instant::ZERO))? {
             Some(Event::Io { token, .. }) => {
                 println!("inner: {}", inner.close(token).unwrap_or_default());
@@ -46,8 +46,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Registers something that is ready already: a counter that is not at zero.
-fn ready(reactor: &mut Reactor<&'static str>, name: &'static str) -> Result<(), Reason> {
+/// Registers a descriptor that is ready already: a counter that is not zero.
+fn register_ready(
+    reactor: &mut Reactor<&'static str>,
+    name: &'static str,
+) -> Result<(), RegisterErrorKind> {
     let counter = reactor.kernel().eventfd(1)?;
     reactor.register_or_close(counter, Interest::READABLE, Trigger::Level, name)?;
     Ok(())

@@ -1,44 +1,47 @@
-//! Testing *your* handler without a network: a kernel in memory, a clock you hold, and calls
-//! that fail when you say.
+//! Testing *your* handler without a network: a kernel in memory, a clock under your control, and
+//! calls that fail on request.
 //!
-//! The handler below is any code over `K: Kernel`. Here it runs on `Sim`; on `Linux` it is the
-//! same code. Run it: `cargo run --example sim`.
+//! The handler below is code generic over `K: Kernel`. Here it runs on `Sim`; on `Linux` the same
+//! code runs unchanged. Run it: `cargo run --example sim`.
 
 use std::error::Error;
 use std::time::Duration;
 
 use epollite::{
-    Errno, Event, Faults, Faulty, Interest, Kernel, Kind, Reactor, Received, Sim, Token, Trigger,
+    Errno, Event, FaultInjector, FaultPlan, Interest, Kernel, Reactor, Received, Sim, SocketType,
+    Token, Trigger,
 };
 
-/// A handler to be tested: a guest may be silent for a second, then it is shown out.
-struct Doorman<K: Kernel>(Reactor<(), K>);
+/// The handler under test: a connection that is idle for a second is closed.
+struct IdleCloser<K: Kernel>(Reactor<(), K>);
 
-impl<K: Kernel> Doorman<K> {
-    fn greet(&mut self, guest: epollite::Fd) -> Result<Token, Box<dyn Error>> {
-        let token = self.0.register_or_close(guest, Interest::READABLE, Trigger::Edge, ())?;
-        self.wait_a_second(token);
+impl<K: Kernel> IdleCloser<K> {
+    fn add_connection(&mut self, socket: epollite::Fd) -> Result<Token, Box<dyn Error>> {
+        let token = self.0.register_or_close(socket, Interest::READABLE, Trigger::Edge, ())?;
+        self.reset_idle_timer(token);
         Ok(token)
     }
 
-    fn wait_a_second(&mut self, token: Token) {
-        let soon = self.0.kernel().now() + Duration::from_secs(1);
-        if let Some(mut source) = self.0.source(token) {
-            source.io.set_deadline(soon);
+    fn reset_idle_timer(&mut self, token: Token) {
+        let deadline = self.0.kernel().now() + Duration::from_secs(1);
+        if let Some(mut registration) = self.0.get_mut(token) {
+            registration.io.set_deadline(deadline);
         }
     }
 
-    /// Serves what is there; waits for nothing.
-    fn turn(&mut self) -> Result<(), Errno> {
+    /// Serves pending events; does not block.
+    fn run_once(&mut self) -> Result<(), Errno> {
         let now = self.0.kernel().now();
         while let Some(event) = self.0.next(Some(now))? {
             match event {
                 Event::Timer { token } => drop(self.0.close(token)),
                 Event::Io { token, .. } => {
-                    let Some(mut source) = self.0.source(token) else { continue };
-                    match source.io.recv(&mut [0; 64]) {
-                        Ok(Received::Bytes(_) | Received::Nothing) => self.wait_a_second(token),
-                        Ok(Received::End) | Err(_) => drop(self.0.close(token)),
+                    let Some(mut registration) = self.0.get_mut(token) else { continue };
+                    match registration.io.recv(&mut [0; 64]) {
+                        Ok(Received::Bytes(_) | Received::WouldBlock) => {
+                            self.reset_idle_timer(token)
+                        }
+                        Ok(Received::Eof) | Err(_) => drop(self.0.close(token)),
                     }
                 }
                 Event::Woken => {}
@@ -49,31 +52,32 @@ impl<K: Kernel> Doorman<K> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // One world; what each process opens is its own, and whatever it leaks is found at the end.
-    let mut world = Sim::default();
-    let mut doorman = Doorman(Reactor::on(world.process())?);
+    // One kernel; each process has its own descriptors, and leaks are reported at the end.
+    let mut sim = Sim::default();
+    let mut closer = IdleCloser(Reactor::with_kernel(sim.new_process())?);
 
-    let (near, far) = doorman.0.kernel().socketpair(Kind::Stream)?;
-    let token = doorman.greet(near)?;
-    world.advance(Duration::from_millis(900));
-    doorman.0.kernel().send(&far, b"still here")?;
-    doorman.turn()?;
-    world.advance(Duration::from_millis(900));
-    doorman.turn()?;
-    assert!(doorman.0.source(token).is_some());
+    let (near, far) = closer.0.kernel().socketpair(SocketType::Stream)?;
+    let token = closer.add_connection(near)?;
+    sim.advance(Duration::from_millis(900));
+    closer.0.kernel().send(&far, b"still here")?;
+    closer.run_once()?;
+    sim.advance(Duration::from_millis(900));
+    closer.run_once()?;
+    assert!(closer.0.get_mut(token).is_some());
     println!("after 1.8 s, with a word between: still in");
 
-    world.advance(Duration::from_millis(200));
-    doorman.turn()?;
-    assert!(doorman.0.source(token).is_none());
+    sim.advance(Duration::from_millis(200));
+    closer.run_once()?;
+    assert!(closer.0.get_mut(token).is_none());
     println!("after 1.1 s of silence: shown out");
-    doorman.0.kernel().close(far)?;
+    closer.0.kernel().close(far)?;
 
     // The same handler on a kernel whose first epoll_ctl fails: nothing may leak.
-    let faults = Faults::once(0, Errno::ENOMEM).only(epollite::Call::EpollCtl);
-    let mut doorman = Doorman(Reactor::on(Faulty::over(world.process(), faults))?);
-    let (near, far) = doorman.0.kernel().socketpair(Kind::Stream)?;
-    println!("no memory: {}", doorman.greet(near).err().ok_or("it should have failed")?);
-    doorman.0.kernel().close(far)?;
+    let faults = FaultPlan::once(0, Errno::ENOMEM).for_syscall(epollite::Syscall::EpollCtl);
+    let mut closer =
+        IdleCloser(Reactor::with_kernel(FaultInjector::new(sim.new_process(), faults))?);
+    let (near, far) = closer.0.kernel().socketpair(SocketType::Stream)?;
+    println!("no memory: {}", closer.add_connection(near).err().ok_or("it should have failed")?);
+    closer.0.kernel().close(far)?;
     Ok(())
 }

@@ -13,14 +13,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut reactor = Reactor::new()?;
     let begin = reactor.kernel().now();
 
-    // A deadline belongs to a descriptor, as the patience with one client does. These are
-    // eventfds to which nobody writes: clients that never say a word.
+    // A deadline belongs to a descriptor, like the idle timeout of one client. These are
+    // eventfds that are never written to: clients that never send.
     for (name, millis) in [("tea", 30), ("eggs", 20), ("toast", 10)] {
         let silent = reactor.kernel().eventfd(0)?;
         let token = reactor.register_or_close(silent, Interest::READABLE, Trigger::Level, name)?;
-        if let Some(mut source) = reactor.source(token) {
-            // A point in time and not a span: it stays true however often a wait is interrupted.
-            source.io.set_deadline(begin + Duration::from_millis(millis));
+        if let Some(mut registration) = reactor.get_mut(token) {
+            // A point in time and not a duration: it stays valid when a wait is interrupted.
+            registration.io.set_deadline(begin + Duration::from_millis(millis));
         }
     }
 
@@ -29,12 +29,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             continue;
         };
         let after = reactor.kernel().now() - begin;
-        // A deadline comes once. Who wants another sets another; this one has waited enough.
+        // A deadline is reported once. To repeat it, set another; this one ends here.
         if let Some(name) = reactor.close(token) {
             println!("{name} after {} ms", after.as_millis());
         }
         if reactor.is_empty() {
-            break; // Nobody is left, and `next` would wait for ever.
+            break; // Nothing is registered, and `next` would wait indefinitely.
         }
     }
     Ok(())

@@ -1,14 +1,14 @@
-//! What the server asks of the kernel for one client, call by call, in each trigger mode.
+//! The server's system calls for one client, call by call, in each trigger mode.
 //!
 //! `cargo run --example trace -- edge` prints what README.md shows; a test keeps them equal.
-//! The kernel is the real one, wrapped in `Traced`, so that these are the very calls made.
+//! The kernel is the real one, wrapped in `Tracer`, so these are the calls really made.
 
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
 use epollite::server::stream::{Config, Server};
-use epollite::{Linux, Traced, Trigger};
+use epollite::{Linux, Tracer, Trigger};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let trigger = match std::env::args().nth(1).as_deref() {
@@ -21,41 +21,41 @@ fn main() -> Result<(), Box<dyn Error>> {
     listener.set_nonblocking(true)?;
     let addr = listener.local_addr()?;
     let config = Config { trigger, ..Config::default() };
-    let mut server = Server::<Traced<Linux>>::new(Traced::over(Linux), config)?;
-    server.open(listener.into())?;
+    let mut server = Server::<Tracer<Linux>>::new(Tracer::new(Linux), config)?;
+    server.add_listener(listener.into())?;
     show("the door", &mut server);
 
     let mut client = TcpStream::connect(addr)?;
-    settle(&mut server)?;
+    run_once(&mut server)?;
     show("a client connects", &mut server);
 
     for word in ["hello", "again"] {
         client.write_all(word.as_bytes())?;
-        settle(&mut server)?;
+        run_once(&mut server)?;
         show(&format!("it sends \"{word}\""), &mut server);
         client.read_exact(&mut [0; 5])?;
     }
 
     client.shutdown(Shutdown::Write)?;
-    settle(&mut server)?;
+    run_once(&mut server)?;
     show("it has nothing more to say", &mut server);
     Ok(())
 }
 
-/// Waits until something has come, and serves it.
-fn settle(server: &mut Server<Traced<Linux>>) -> Result<(), Box<dyn Error>> {
-    server.turn(None)?;
+/// Waits for events, and serves them.
+fn run_once(server: &mut Server<Tracer<Linux>>) -> Result<(), Box<dyn Error>> {
+    server.run_once(None)?;
     Ok(())
 }
 
-fn show(title: &str, server: &mut Server<Traced<Linux>>) {
+fn show(title: &str, server: &mut Server<Tracer<Linux>>) {
     println!("# {title}");
-    for record in server.kernel().take() {
+    for record in server.kernel().drain() {
         println!("{}", without_ports(&record.to_string()));
     }
 }
 
-/// Ports differ from run to run, and a page that shows them cannot be compared.
+/// Removes port numbers, which differ from run to run, so that the output can be compared.
 fn without_ports(line: &str) -> String {
     let mut parts = line.split("htons(");
     let mut text = parts.next().unwrap_or("").to_owned();

@@ -1,4 +1,4 @@
-//! A UDP echo server: one socket, many peers, and no connection anywhere.
+//! A UDP echo server: one socket, many peers, no connections.
 //!
 //! ```text
 //! cargo run --example udp_echo -- 127.0.0.1:7000
@@ -7,7 +7,7 @@
 
 use core::error::Error;
 use epollite::kernel::{recv_datagram, reply_datagram};
-use epollite::server::{Sharing, bind_datagram};
+use epollite::server::{PortSharing, bind_datagram};
 use epollite::{Event, Interest, Reactor, Trigger};
 use std::env;
 
@@ -17,8 +17,8 @@ const DATAGRAM_BYTES_MAX: usize = 65_536;
 fn main() -> Result<(), Box<dyn Error>> {
     let addr = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".into());
     let mut reactor = Reactor::new()?;
-    // On a wildcard address it has the socket tell which address each datagram came to.
-    let (socket, addr) = bind_datagram(reactor.kernel(), &addr.parse()?, Sharing::Alone)?;
+    // On a wildcard address it enables `PacketInfo`: the local destination of each datagram.
+    let (socket, addr) = bind_datagram(reactor.kernel(), &addr.parse()?, PortSharing::Exclusive)?;
     println!("listening on {addr}");
     reactor.register_or_close(socket, Interest::READABLE, Trigger::Level, ())?;
     let mut buf = vec![0; DATAGRAM_BYTES_MAX];
@@ -27,20 +27,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         let Event::Io { token, .. } = event else {
             continue;
         };
-        let Some(source) = reactor.source(token) else { continue };
-        // `recv` would not say who sent it, so this asks the kernel below.
-        let io = source.io;
-        let Ok(asked) = recv_datagram(io.kernel, io.fd, &mut buf) else {
-            continue; // Gone again, or an answer of ours met a closed port.
+        let Some(registration) = reactor.get_mut(token) else { continue };
+        // `recv` does not return the sender, so this calls the kernel directly.
+        let io = registration.io;
+        let Ok(request) = recv_datagram(io.kernel, io.fd, &mut buf) else {
+            continue; // Nothing left, or an earlier reply reached a closed port.
         };
-        // Answering another server would make the two of them talk for ever, and a sender can be
-        // forged. This keeps off echo, chargen and their like, below port 1024, and no more; see
-        // `epollite::server::datagram` for our own ports and others.
-        if asked.from.port().is_some_and(|port| port >= 1024) {
-            // From the address that was asked: the client takes an answer from no other. It may be
-            // lost, and this is one way: there was no room to send it.
-            let bytes = &buf[..asked.len_bytes];
-            let _ = reply_datagram(io.kernel, io.fd, bytes, &asked.from, asked.packet_info);
+        // A reply to another server would be answered in turn, endlessly, and a sender can be
+        // forged. This excludes echo, chargen and the like, below port 1024, and no more; see
+        // `epollite::server::datagram` for the server's own ports and others.
+        if request.from.port().is_some_and(|port| port >= 1024) {
+            // From the request's destination: the client accepts a reply from no other address.
+            // It may be lost, as here when the send buffer is full.
+            let bytes = &buf[..request.len_bytes];
+            let _ = reply_datagram(io.kernel, io.fd, bytes, &request.from, request.packet_info);
         }
     }
     Ok(())

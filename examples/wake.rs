@@ -1,4 +1,4 @@
-//! Waking a reactor from another thread, with a queue beside it.
+//! Waking a reactor from another thread, together with a queue.
 //!
 //! ```text
 //! cargo run --example wake
@@ -17,18 +17,18 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let worker = thread::spawn(move || -> Result<(), Errno> {
         for job in ["wash", "peel", "cut"] {
-            // A waker brings no data: that goes into a queue first, and then we knock.
+            // A waker carries no data: push that to a queue first, then wake.
             if sender.send(job).is_err() {
-                return Ok(()); // The other side has gone home.
+                return Ok(()); // The receiver has been dropped.
             }
             waker.wake(&mut Linux)?;
         }
-        // The end is news too.
+        // Disconnecting the queue needs a wake-up too.
         drop(sender);
         waker.wake(&mut Linux)
     });
 
-    // Wakes that come before we have heard are one: so always empty the whole queue.
+    // Wakes before the reactor has returned one are merged: so always drain the whole queue.
     'jobs: while let Some(Event::Woken) = reactor.next(None)? {
         loop {
             match receiver.try_recv() {

@@ -1,21 +1,21 @@
-//! `Addr`: where a socket is, and the very bytes in which Linux says so.
+//! `Addr`: a socket address, and its encoding as Linux uses it.
 //!
-//! The layouts of `sockaddr_in`, `sockaddr_in6` and `sockaddr_un` are written down by hand, byte by
-//! byte (`linux/numbers.rs` holds them against libc's when it compiles). It makes no call and asks
-//! no resolver: a host name is refused, not looked up. `addr/unix.rs` has the Unix names,
-//! `addr/text.rs` how people write all this.
+//! The layouts of `sockaddr_in`, `sockaddr_in6` and `sockaddr_un` are written by hand, byte by
+//! byte (`linux/constants.rs` checks them against libc's at compile time). It makes no system call
+//! and uses no resolver: a host name is rejected, not resolved. `addr/unix.rs` has the Unix names,
+//! `addr/parse.rs` the textual form.
 //!
 //! ```text
 //!            0        2       4            8                          24        28
 //! AF_INET    | family | port  | IPv4       | eight zeros              |16
 //! AF_INET6   | family | port  | flowinfo   | IPv6                     | scope   |
-//! AF_UNIX    | family | path, NUL when it fits  |  or  NUL, abstract name         | at most 110
+//! AF_UNIX    | family | path, with a NUL if it fits  |  or  NUL, abstract name   | at most 110
 //! ```
 //!
 //! Family and scope are in the machine's byte order; port, flowinfo and IP in the network's.
 
 mod packet_info;
-mod text;
+mod parse;
 mod unix;
 
 use core::fmt;
@@ -33,7 +33,7 @@ pub(crate) const AF_INET6: u16 = 10;
 pub(crate) const SOCKADDR_IN_BYTES: usize = 16;
 pub(crate) const SOCKADDR_IN6_BYTES: usize = 28;
 
-/// Says where a socket is.
+/// A socket address.
 ///
 /// Man page: ip(7), ipv6(7), unix(7)
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -46,15 +46,15 @@ pub enum Addr {
     V6(SocketAddrV6),
     /// A Unix socket's name.
     Unix(UnixAddr),
-    /// No address: `AF_UNSPEC`, or no bytes at all. `connect` to it dissolves an association.
-    Unspec,
+    /// No address: `AF_UNSPEC`, or no bytes at all. `connect` to it removes the default peer.
+    Unspecified,
 }
 
-/// Says which kind of socket an address is for.
+/// An address family.
 ///
 /// Man page: address_families(7)
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Family {
+pub enum AddressFamily {
     /// IPv4, `AF_INET`.
     Inet,
     /// IPv6, `AF_INET6`.
@@ -63,12 +63,12 @@ pub enum Family {
     Unix,
 }
 
-impl Family {
-    /// Gives the number that socket(2) and `sa_family` know it by. Work: O(1).
+impl AddressFamily {
+    /// The number used by socket(2) and in `sa_family`. Cost: O(1).
     ///
     /// ```
-    /// # use epollite::Family;
-    /// assert_eq!(Family::Inet.number(), 2);
+    /// # use epollite::AddressFamily;
+    /// assert_eq!(AddressFamily::Inet.number(), 2);
     /// ```
     ///
     /// Man page: address_families(7)
@@ -83,11 +83,11 @@ impl Family {
 }
 
 impl Addr {
-    /// Reads an address out of the bytes that the kernel gave, or that are meant for it.
+    /// Decodes an address from bytes that come from the kernel, or are meant for it.
     ///
-    /// Takes any bytes of any length. No bytes are [`Addr::Unspec`], as when `recvfrom` has no
-    /// sender to tell. Bytes after an IP address are not looked at, as in the kernel; a Unix path
-    /// ends at the first NUL or where the bytes end. Work: O(1).
+    /// Accepts any bytes of any length. No bytes are [`Addr::Unspecified`], as when `recvfrom`
+    /// returns no sender. Bytes after an IP address are ignored, as in the kernel; a Unix path ends
+    /// at the first NUL or at the end of the bytes. Cost: O(1).
     ///
     /// ```
     /// # use epollite::Addr;
@@ -99,18 +99,18 @@ impl Addr {
     /// ```
     ///
     /// # Errors
-    /// * [`AddrError::TooShort`]: the family is not whole, or its address is not.
-    /// * [`AddrError::TooLong`]: a Unix name beyond `sun_path`.
-    /// * [`AddrError::Family`]: a family that is not spoken here.
+    /// * [`AddrError::TooShort`]: the family or its address is incomplete.
+    /// * [`AddrError::TooLong`]: a Unix name longer than `sun_path`.
+    /// * [`AddrError::Family`]: an unsupported family.
     ///
     /// Man page: ip(7), ipv6(7), unix(7)
     pub fn decode(bytes: &[u8]) -> Result<Self, AddrError> {
         if bytes.is_empty() {
-            return Ok(Self::Unspec);
+            return Ok(Self::Unspecified);
         }
         let mut rest = bytes;
-        match u16::from_ne_bytes(take(&mut rest)?) {
-            AF_UNSPEC => Ok(Self::Unspec),
+        match u16::from_ne_bytes(split_array(&mut rest)?) {
+            AF_UNSPEC => Ok(Self::Unspecified),
             AF_UNIX => UnixAddr::from_sun_path(rest).map(Self::Unix),
             AF_INET => decode_v4(rest).map(Self::V4),
             AF_INET6 => decode_v6(rest).map(Self::V6),
@@ -118,9 +118,9 @@ impl Addr {
         }
     }
 
-    /// Writes the address down as the kernel wants it.
+    /// Encodes the address as the kernel expects it.
     ///
-    /// [`Addr::decode`] reads the same address out of it again. Work: O(1).
+    /// [`Addr::decode`] returns the same address. Cost: O(1).
     ///
     /// ```
     /// # use epollite::Addr;
@@ -153,13 +153,13 @@ impl Addr {
                     out.push(&[0]);
                 }
             }
-            Self::Unspec => out.push(&AF_UNSPEC.to_ne_bytes()),
+            Self::Unspecified => out.push(&AF_UNSPEC.to_ne_bytes()),
         }
         out
     }
 
-    /// Gives the same address at another port; a Unix name has no port and stays as it is.
-    /// Work: O(1).
+    /// The same address with another port; a Unix name has no port and is returned unchanged.
+    /// Cost: O(1).
     ///
     /// ```
     /// # use epollite::Addr;
@@ -172,30 +172,30 @@ impl Addr {
         match &mut self {
             Self::V4(v4) => v4.set_port(port),
             Self::V6(v6) => v6.set_port(port),
-            Self::Unix(_) | Self::Unspec => {}
+            Self::Unix(_) | Self::Unspecified => {}
         }
         self
     }
 
-    /// Says which kind of socket this address is for; [`Addr::Unspec`] is for none. Work: O(1).
+    /// The address family; `None` for [`Addr::Unspecified`]. Cost: O(1).
     ///
     /// ```
-    /// # use epollite::{Addr, Family};
-    /// assert_eq!("unix:/run/echo".parse::<Addr>()?.family(), Some(Family::Unix));
-    /// assert_eq!(Addr::Unspec.family(), None);
+    /// # use epollite::{Addr, AddressFamily};
+    /// assert_eq!("unix:/run/echo".parse::<Addr>()?.family(), Some(AddressFamily::Unix));
+    /// assert_eq!(Addr::Unspecified.family(), None);
     /// # Ok::<(), epollite::AddrError>(())
     /// ```
     #[must_use]
-    pub const fn family(&self) -> Option<Family> {
+    pub const fn family(&self) -> Option<AddressFamily> {
         match self {
-            Self::V4(_) => Some(Family::Inet),
-            Self::V6(_) => Some(Family::Inet6),
-            Self::Unix(_) => Some(Family::Unix),
-            Self::Unspec => None,
+            Self::V4(_) => Some(AddressFamily::Inet),
+            Self::V6(_) => Some(AddressFamily::Inet6),
+            Self::Unix(_) => Some(AddressFamily::Unix),
+            Self::Unspecified => None,
         }
     }
 
-    /// Gives the IP address, when it has one. Work: O(1).
+    /// The IP address, if it has one. Cost: O(1).
     ///
     /// ```
     /// # use epollite::Addr;
@@ -208,11 +208,11 @@ impl Addr {
         match self {
             Self::V4(v4) => Some(IpAddr::V4(*v4.ip())),
             Self::V6(v6) => Some(IpAddr::V6(*v6.ip())),
-            Self::Unix(_) | Self::Unspec => None,
+            Self::Unix(_) | Self::Unspecified => None,
         }
     }
 
-    /// Gives the port, when it has one. Work: O(1).
+    /// The port, if it has one. Cost: O(1).
     ///
     /// ```
     /// # use epollite::Addr;
@@ -225,31 +225,31 @@ impl Addr {
         match self {
             Self::V4(v4) => Some(v4.port()),
             Self::V6(v6) => Some(v6.port()),
-            Self::Unix(_) | Self::Unspec => None,
+            Self::Unix(_) | Self::Unspecified => None,
         }
     }
 }
 
-/// Cuts a field of `N` bytes off the front.
-fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], AddrError> {
+/// Splits a field of `N` bytes off the front.
+fn split_array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], AddrError> {
     let (field, after) = rest.split_first_chunk().ok_or(AddrError::TooShort)?;
     *rest = after;
     Ok(*field)
 }
 
 fn decode_v4(mut rest: &[u8]) -> Result<SocketAddrV4, AddrError> {
-    let port = u16::from_be_bytes(take(&mut rest)?);
-    let ip = Ipv4Addr::from(take::<4>(&mut rest)?);
-    // They say nothing, but the kernel insists that they are there.
-    let _zeros: [u8; 8] = take(&mut rest)?;
+    let port = u16::from_be_bytes(split_array(&mut rest)?);
+    let ip = Ipv4Addr::from(split_array::<4>(&mut rest)?);
+    // Their content is ignored, but the kernel requires them.
+    let _zeros: [u8; 8] = split_array(&mut rest)?;
     Ok(SocketAddrV4::new(ip, port))
 }
 
 fn decode_v6(mut rest: &[u8]) -> Result<SocketAddrV6, AddrError> {
-    let port = u16::from_be_bytes(take(&mut rest)?);
-    let flowinfo = u32::from_be_bytes(take(&mut rest)?);
-    let ip = Ipv6Addr::from(take::<16>(&mut rest)?);
-    let scope = u32::from_ne_bytes(take(&mut rest)?);
+    let port = u16::from_be_bytes(split_array(&mut rest)?);
+    let flowinfo = u32::from_be_bytes(split_array(&mut rest)?);
+    let ip = Ipv6Addr::from(split_array::<16>(&mut rest)?);
+    let scope = u32::from_ne_bytes(split_array(&mut rest)?);
     Ok(SocketAddrV6::new(ip, port, flowinfo, scope))
 }
 
@@ -276,15 +276,15 @@ impl TryFrom<Addr> for SocketAddr {
             Addr::V4(v4) => Ok(Self::V4(v4)),
             Addr::V6(v6) => Ok(Self::V6(v6)),
             Addr::Unix(_) => Err(AddrError::Family(AF_UNIX)),
-            Addr::Unspec => Err(AddrError::Family(AF_UNSPEC)),
+            Addr::Unspecified => Err(AddrError::Family(AF_UNSPEC)),
         }
     }
 }
 
-/// Holds an address as the kernel reads and writes it: the bytes, and how many of them count.
+/// An encoded address as the kernel reads and writes it: a buffer and a length.
 ///
-/// As large and as aligned as C's `sockaddr_storage`, so every address fits, and so does the
-/// kernel's answer about a path that fills `sun_path`: with its NUL it is longer than `sockaddr_un`.
+/// Size and alignment are those of C's `sockaddr_storage`, so every address fits, and so does the
+/// kernel's encoding of a path that fills `sun_path`: with its NUL it is longer than `sockaddr_un`.
 #[doc(alias = "sockaddr_storage")]
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
@@ -294,23 +294,23 @@ pub struct SockAddr {
 }
 
 impl SockAddr {
-    /// The bytes there is room for.
+    /// The size of the buffer.
     pub const CAPACITY: usize = Self::LEN_MAX as usize;
-    /// The same, as the kernel counts it: the size of `sockaddr_storage`.
+    /// The same as the kernel's type: the size of `sockaddr_storage`.
     pub const LEN_MAX: u32 = 128;
 
-    /// Holds no bytes yet, for a kernel to fill. It decodes to [`Addr::Unspec`].
+    /// An empty buffer, for a kernel to fill. It decodes to [`Addr::Unspecified`].
     pub const EMPTY: Self = Self { bytes: [0; Self::CAPACITY], len: 0 };
 
-    /// Lends the whole room to a kernel; [`SockAddr::set_len`] says afterwards what it wrote.
-    /// Work: O(1).
+    /// The whole buffer, for a kernel to fill; then [`SockAddr::set_len`] must be called.
+    /// Cost: O(1).
     #[doc(hidden)]
     pub const fn buffer_mut(&mut self) -> &mut [u8; Self::CAPACITY] {
         &mut self.bytes
     }
 
-    /// Says how many bytes count. A kernel that had more to say than fits says so: it is clamped.
-    /// Work: O(1).
+    /// Sets the length. A kernel reports the full length even if it did not fit: it is clamped.
+    /// Cost: O(1).
     #[doc(hidden)]
     pub const fn set_len(&mut self, len: u32) {
         self.len = if len < Self::LEN_MAX { len } else { Self::LEN_MAX };
@@ -323,18 +323,18 @@ impl SockAddr {
         self.set_len(u32::try_from(end).unwrap_or(u32::MAX));
     }
 
-    /// Gives the number of bytes that count as the kernel's verbs take it. Work: O(1).
+    /// The length, as system calls take it. Cost: O(1).
     #[doc(hidden)]
     #[must_use]
     pub const fn socklen(&self) -> u32 {
         self.len
     }
 
-    /// Reads the address out of the bytes. Work: O(1).
+    /// Decodes the address. Cost: O(1).
     ///
     /// ```
     /// # use epollite::{Addr, SockAddr};
-    /// assert_eq!(SockAddr::EMPTY.decode()?, Addr::Unspec);
+    /// assert_eq!(SockAddr::EMPTY.decode()?, Addr::Unspecified);
     /// # Ok::<(), epollite::AddrError>(())
     /// ```
     ///
@@ -344,7 +344,7 @@ impl SockAddr {
         Addr::decode(self.as_bytes())
     }
 
-    /// Lends the bytes that count. Work: O(1).
+    /// The encoded bytes. Cost: O(1).
     ///
     /// ```
     /// # use epollite::{Addr, UnixAddr};
@@ -364,19 +364,19 @@ impl fmt::Debug for SockAddr {
     }
 }
 
-/// Says why bytes or a text are no address.
+/// Why bytes or a text are not an address.
 #[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum AddrError {
-    /// There is nothing where an address or a path should be.
+    /// An address or a path is empty.
     Empty,
     /// The bytes end before the address does.
     TooShort,
-    /// A Unix name is longer than the kernel has room for.
+    /// A Unix name is longer than `sun_path`.
     TooLong,
-    /// An address family that is not spoken here, or not the one that was asked for.
+    /// An unsupported address family, or not the requested one.
     Family(u16),
-    /// A Unix path holds a NUL, at which the kernel would cut it.
+    /// A Unix path contains a NUL, at which the kernel would truncate it.
     NulInPath,
     /// A backslash that is not followed by `x` and two hexadecimal digits.
     Escape,
@@ -384,7 +384,7 @@ pub enum AddrError {
     Host,
     /// The port is missing, or not a number up to 65535.
     Port,
-    /// The scope after `%` is not a number. Names of interfaces are not resolved here.
+    /// The scope after `%` is not a number. Interface names are not resolved here.
     Scope,
 }
 
@@ -440,14 +440,14 @@ mod tests {
 
     #[test]
     fn no_address_is_the_family_zero_or_no_bytes() {
-        assert_eq!(Addr::Unspec.encode().as_bytes(), [0, 0]);
-        assert_eq!(Addr::decode(&[]), Ok(Addr::Unspec));
-        assert_eq!(Addr::decode(&[0; 16]), Ok(Addr::Unspec));
-        assert_eq!(SockAddr::EMPTY.decode(), Ok(Addr::Unspec));
+        assert_eq!(Addr::Unspecified.encode().as_bytes(), [0, 0]);
+        assert_eq!(Addr::decode(&[]), Ok(Addr::Unspecified));
+        assert_eq!(Addr::decode(&[0; 16]), Ok(Addr::Unspecified));
+        assert_eq!(SockAddr::EMPTY.decode(), Ok(Addr::Unspecified));
     }
 
     #[test]
-    fn an_address_cut_short_is_refused_at_every_length() {
+    fn a_truncated_address_is_rejected_at_every_length() {
         for whole in [Addr::from(SocketAddr::from(([127, 0, 0, 1], 80))), v6(0, 0)] {
             let encoded = whole.encode();
             let bytes = encoded.as_bytes();
@@ -458,16 +458,16 @@ mod tests {
     }
 
     #[test]
-    fn bytes_after_an_ip_address_are_not_looked_at() {
+    fn bytes_after_an_ip_address_are_ignored() {
         let mut bytes = Vec::from(v6(0, 0).encode().as_bytes());
         bytes.extend([0xff; 172]);
         assert_eq!(Addr::decode(&bytes), Ok(v6(0, 0)));
     }
 
     #[test]
-    fn a_family_that_is_not_spoken_here_is_named() {
+    fn an_unsupported_family_is_reported() {
         assert_eq!(Addr::decode(&16_u16.to_ne_bytes()), Err(AddrError::Family(16)));
-        assert_eq!(SocketAddr::try_from(Addr::Unspec), Err(AddrError::Family(0)));
+        assert_eq!(SocketAddr::try_from(Addr::Unspecified), Err(AddrError::Family(0)));
     }
 
     #[test]
@@ -478,15 +478,18 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_says_what_it_has() {
+    fn accessors_match_each_variant() {
         let v4 = Addr::from(SocketAddr::from(([10, 0, 0, 1], 80))).with_port(81);
-        assert_eq!((v4.family(), v4.port()), (Some(Family::Inet), Some(81)));
+        assert_eq!((v4.family(), v4.port()), (Some(AddressFamily::Inet), Some(81)));
         assert_eq!(v4.ip(), Some(IpAddr::from([10, 0, 0, 1])));
         assert_eq!(v6(0, 0).with_port(1).port(), Some(1));
-        assert_eq!(v6(0, 0).family().map(Family::number), Some(10));
+        assert_eq!(v6(0, 0).family().map(AddressFamily::number), Some(10));
         let unix = Addr::from(UnixAddr::unnamed());
-        assert_eq!((unix.family(), unix.port(), unix.ip()), (Some(Family::Unix), None, None));
+        assert_eq!(
+            (unix.family(), unix.port(), unix.ip()),
+            (Some(AddressFamily::Unix), None, None)
+        );
         assert_eq!(unix.with_port(80), unix);
-        assert_eq!(Addr::Unspec.family(), None);
+        assert_eq!(Addr::Unspecified.family(), None);
     }
 }

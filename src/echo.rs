@@ -1,115 +1,115 @@
-//! The echo conversation as a state machine: bytes in, the same bytes out, and an end.
+//! The echo protocol as a state machine: bytes in, the same bytes out, and an end.
 //!
-//! Sans-I/O: it owns no descriptor, makes no call and has never heard of a kernel. It is told
-//! what happened and says what it wants next.
+//! Sans-I/O: it owns no descriptor, makes no system call and does not know the kernel. The caller
+//! reports inputs and performs what the machine wants next.
 
 use core::fmt;
 
-use crate::owed::{Owed, TooMuch};
+use crate::write_buffer::{BufferFull, WriteBuffer};
 
-/// Where a conversation stands.
+/// The state of an echo connection.
 ///
 /// ```text
-///            bytes, paid
+///           Bytes, Flushed
 ///             ┌──────┐
-///             │      ▼        stop (we want to leave)
-///             │   ┌──────┐ ─────────────────────────▶ ┌─────────┐ ┐ bytes (discarded),
-///             └── │ Open │                            │ Closing │ │ paid, stop
-///                 └──────┘         the peer's end     └─────────┘ ◀
-///       the peer's    │     ┌───────────────────────────┘     │
-///       end           ▼     ▼                                 │
+///             │      ▼        Close (by this side)
+///             │   ┌──────┐ ─────────────────────────▶ ┌─────────┐ ┐ Bytes (discarded),
+///             └── │ Open │                            │ Closing │ │ Flushed, Close
+///                 └──────┘            Eof             └─────────┘ ◀
+///                     │     ┌───────────────────────────┘     │
+///                 Eof ▼     ▼                                 │
 ///                ┌──────────┐                                 │
-///                │ Draining │  pays what is owed              │ no more patience,
-///                └──────────┘                                 │ or a failure
-///                     │ paid                                  │ (from anywhere)
+///                │ Draining │  flushes the write buffer       │ TimedOut or Reset
+///                └──────────┘                                 │ (from any state)
+///                     │ Flushed                               │
 ///                     ▼                                       ▼
 ///                ┌──────────────────────────────────────────────┐
-///                │ Over                                         │
+///                │ Closed                                       │
 ///                └──────────────────────────────────────────────┘
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum State {
-    /// Both directions live: what comes is sent back.
+    /// Both directions are open: received bytes are echoed.
     Open,
-    /// The peer has said its last byte: what is owed is paid, then it is over.
+    /// The peer has half-closed: the write buffer is flushed, then the connection closes.
     Draining,
-    /// We want to leave: what is owed is paid, our direction is shut, and what still comes is
-    /// read and thrown away until the peer ends too. Closing at once, over unread input,
+    /// This side closes: the write buffer is flushed, the write side is shut down, and further
+    /// input is read and discarded until the peer closes too. Closing at once, with unread input,
     /// would send a reset and destroy the echo in flight.
     Closing,
-    /// Nothing more is wanted but to close.
-    Over,
+    /// Only close(2) is left to do.
+    Closed,
 }
 
-/// What can happen to a conversation.
+/// An input of the state machine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Happening {
+pub enum Input {
     /// Bytes arrived.
     Bytes,
-    /// The last byte that was owed is paid.
-    Paid,
-    /// The peer has ended its direction.
-    End,
-    /// We want to leave.
-    Stop,
-    /// Patience is over.
-    Expired,
-    /// The connection is broken.
-    Failed,
+    /// The write buffer has become empty.
+    Flushed,
+    /// The peer has shut its write side down.
+    Eof,
+    /// This side wants to close.
+    Close,
+    /// The deadline passed.
+    TimedOut,
+    /// The connection was lost.
+    Reset,
 }
 
 impl State {
-    /// The whole machine: where `happening` leads from here. Work: O(1).
+    /// The transition function: the state after `input`. Cost: O(1).
     #[must_use]
-    pub const fn after(self, happening: Happening) -> Self {
-        use Happening::{Bytes, End, Expired, Failed, Paid, Stop};
-        match (self, happening) {
-            (Self::Over, _) | (_, Expired | Failed) => Self::Over,
-            (Self::Open, Bytes | Paid) => Self::Open,
-            (Self::Open, Stop) | (Self::Closing, Bytes | Paid | Stop) => Self::Closing,
-            (Self::Open | Self::Closing, End) | (Self::Draining, Bytes | End | Stop) => {
+    pub const fn next(self, input: Input) -> Self {
+        use Input::{Bytes, Close, Eof, Flushed, Reset, TimedOut};
+        match (self, input) {
+            (Self::Closed, _) | (_, TimedOut | Reset) => Self::Closed,
+            (Self::Open, Bytes | Flushed) => Self::Open,
+            (Self::Open, Close) | (Self::Closing, Bytes | Flushed | Close) => Self::Closing,
+            (Self::Open | Self::Closing, Eof) | (Self::Draining, Bytes | Eof | Close) => {
                 Self::Draining
             }
-            (Self::Draining, Paid) => Self::Over,
+            (Self::Draining, Flushed) => Self::Closed,
         }
     }
 }
 
-/// What a conversation wants done next.
+/// What the caller is to do next.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Want {
-    /// Read, and tell [`Echo::received`] or [`Echo::ended`].
+    /// Read, and call [`Echo::received`] or [`Echo::received_eof`].
     Read,
-    /// Send [`Echo::owed`], and tell [`Echo::paid`]. Until then nothing more is read: that is
+    /// Send [`Echo::pending`], and call [`Echo::sent`]. Until then nothing more is read: this is
     /// the backpressure.
     Write,
-    /// Shut our direction, and tell [`Echo::shut`].
+    /// Shut the write side down, and call [`Echo::write_shut_down`].
     Shutdown,
-    /// Read and throw away, and tell [`Echo::ended`].
+    /// Read and discard, and call [`Echo::received_eof`] at the end of file.
     Discard,
     /// Close.
     Close,
 }
 
-/// One echo conversation.
+/// The echo state of one connection.
 ///
-/// Law: what it sends is a prefix of what it received, and equal once the peer has ended and
-/// everything owed is paid.
+/// Invariant: the output is a prefix of the input, and equal to it once the peer has half-closed
+/// and the write buffer is flushed.
 ///
 /// ```
 /// # use epollite::echo::{Echo, Want};
 /// let mut echo = Echo::new();
 /// assert_eq!(echo.want(), Want::Read);
-/// echo.received(b"hello", 3, 64)?;              // three bytes could be sent back at once
-/// assert_eq!((echo.want(), echo.owed()), (Want::Write, &b"lo"[..]));
-/// echo.ended();                                 // the peer has half-closed
-/// echo.paid(2);
+/// echo.received(b"hello", 3, 64)?;              // three bytes were sent back at once
+/// assert_eq!((echo.want(), echo.pending()), (Want::Write, &b"lo"[..]));
+/// echo.received_eof();                          // the peer has half-closed
+/// echo.sent(2);
 /// assert_eq!(echo.want(), Want::Close);
-/// # Ok::<(), epollite::TooMuch>(())
+/// # Ok::<(), epollite::BufferFull>(())
 /// ```
 #[derive(Debug)]
 pub struct Echo {
-    owed: Owed,
+    write_buffer: WriteBuffer,
     state: State,
     shut: bool,
 }
@@ -121,105 +121,105 @@ impl Default for Echo {
 }
 
 impl Echo {
-    /// A fresh conversation. Work: O(1), no allocation.
+    /// Creates a machine in state `Open`. Cost: O(1), no allocation.
     #[must_use]
     pub const fn new() -> Self {
-        Self { owed: Owed::new(), state: State::Open, shut: false }
+        Self { write_buffer: WriteBuffer::new(), state: State::Open, shut: false }
     }
 
-    /// `bytes` arrived, and the first `sent` of them have gone straight back; the rest is
-    /// owed. Work: O(rest); no allocation when nothing is left.
+    /// `bytes` were received, and the first `sent` of them have been sent back at once; the rest
+    /// is buffered. Cost: O(rest); no allocation when nothing is left.
     ///
     /// # Errors
-    /// [`TooMuch`]: more than `owed_max_bytes` would be owed. It cannot happen to a caller
-    /// who reads only when the machine wants to read, at most `owed_max_bytes` at once.
+    /// [`BufferFull`]: more than `buffer_max_bytes` would be buffered. It cannot happen to a
+    /// caller that reads only on [`Want::Read`], at most `buffer_max_bytes` at once.
     ///
     /// # Panics
-    /// `sent` is more than arrived.
+    /// `sent` is more than was received.
     pub fn received(
         &mut self,
         bytes: &[u8],
         sent: usize,
-        owed_max_bytes: usize,
-    ) -> Result<(), TooMuch> {
+        buffer_max_bytes: usize,
+    ) -> Result<(), BufferFull> {
         let rest = &bytes[sent..];
         if self.state == State::Open {
-            self.owed.owe(rest, owed_max_bytes)?;
+            self.write_buffer.push(rest, buffer_max_bytes)?;
         }
-        self.state = self.state.after(Happening::Bytes);
+        self.state = self.state.next(Input::Bytes);
         Ok(())
     }
 
-    /// `count` bytes of what is owed have been sent. Work: O(1).
+    /// `count` bytes of the write buffer have been sent. Cost: O(1).
     ///
     /// # Panics
-    /// More was paid than was owed.
-    pub fn paid(&mut self, count: usize) {
-        self.owed.paid(count);
-        self.settle();
+    /// `count` is more than is buffered.
+    pub fn sent(&mut self, count: usize) {
+        self.write_buffer.consume(count);
+        self.check_flushed();
     }
 
-    /// The peer has ended its direction. Work: O(1).
-    pub fn ended(&mut self) {
-        self.state = self.state.after(Happening::End);
-        self.settle();
+    /// The peer has shut its write side down. Cost: O(1).
+    pub fn received_eof(&mut self) {
+        self.state = self.state.next(Input::Eof);
+        self.check_flushed();
     }
 
-    /// We want to leave: nothing more is echoed, what is owed is paid first. Work: O(1).
-    pub fn stop(&mut self) {
-        self.state = self.state.after(Happening::Stop);
+    /// This side closes: nothing more is echoed, the write buffer is flushed first. Cost: O(1).
+    pub fn begin_close(&mut self) {
+        self.state = self.state.next(Input::Close);
     }
 
-    /// Our direction is shut. Work: O(1).
-    pub fn shut(&mut self) {
+    /// The write side has been shut down. Cost: O(1).
+    pub fn write_shut_down(&mut self) {
         self.shut = true;
     }
 
-    /// Patience is over: whatever is owed is given up. Work: O(1).
-    pub fn expired(&mut self) {
-        self.give_up(Happening::Expired);
+    /// The deadline passed: discards the write buffer and closes. Cost: O(1).
+    pub fn timed_out(&mut self) {
+        self.abort(Input::TimedOut);
     }
 
-    /// The connection is broken: whatever is owed is given up. Work: O(1).
-    pub fn failed(&mut self) {
-        self.give_up(Happening::Failed);
+    /// The connection was lost: discards the write buffer and closes. Cost: O(1).
+    pub fn connection_lost(&mut self) {
+        self.abort(Input::Reset);
     }
 
-    /// What to do next. Work: O(1).
+    /// What to do next. Cost: O(1).
     #[must_use]
     pub fn want(&self) -> Want {
-        match (self.state, self.owed.is_empty()) {
-            (State::Over, _) => Want::Close,
+        match (self.state, self.write_buffer.is_empty()) {
+            (State::Closed, _) => Want::Close,
             (_, false) => Want::Write,
             (State::Open, true) => Want::Read,
             (State::Closing, true) if !self.shut => Want::Shutdown,
             (State::Closing, true) => Want::Discard,
-            // Draining with nothing owed is over by `settle`.
+            // Not reached: `check_flushed` closes a draining machine with an empty buffer.
             (State::Draining, true) => Want::Close,
         }
     }
 
-    /// What is owed, in order. Work: O(1).
+    /// The contents of the write buffer, in order. Cost: O(1).
     #[must_use]
-    pub fn owed(&self) -> &[u8] {
-        self.owed.bytes()
+    pub fn pending(&self) -> &[u8] {
+        self.write_buffer.as_slice()
     }
 
-    /// Where it stands. Work: O(1).
+    /// The current state. Cost: O(1).
     #[must_use]
     pub const fn state(&self) -> State {
         self.state
     }
 
-    fn settle(&mut self) {
-        if self.owed.is_empty() {
-            self.state = self.state.after(Happening::Paid);
+    fn check_flushed(&mut self) {
+        if self.write_buffer.is_empty() {
+            self.state = self.state.next(Input::Flushed);
         }
     }
 
-    fn give_up(&mut self, why: Happening) {
-        self.owed = Owed::new();
-        self.state = self.state.after(why);
+    fn abort(&mut self, input: Input) {
+        self.write_buffer = WriteBuffer::new();
+        self.state = self.state.next(input);
     }
 }
 
@@ -229,7 +229,7 @@ impl fmt::Display for State {
             Self::Open => "Open",
             Self::Draining => "Draining",
             Self::Closing => "Closing",
-            Self::Over => "Over",
+            Self::Closed => "Closed",
         })
     }
 }
@@ -240,47 +240,47 @@ mod tests {
     use alloc::{format, string::String};
 
     #[test]
-    fn every_state_and_happening_is_in_the_table() {
-        use Happening::{Bytes, End, Expired, Failed, Paid, Stop};
+    fn every_state_and_input_is_in_the_table() {
+        use Input::{Bytes, Close, Eof, Flushed, Reset, TimedOut};
         let mut table =
-            String::from("          Bytes    Paid     End      Stop     Expired  Failed\n");
-        for state in [State::Open, State::Draining, State::Closing, State::Over] {
+            String::from("          Bytes    Flushed  Eof      Close    TimedOut Reset\n");
+        for state in [State::Open, State::Draining, State::Closing, State::Closed] {
             table += &format!("{state:<9}");
-            for happening in [Bytes, Paid, End, Stop, Expired, Failed] {
-                table += &format!(" {:<8}", format!("{}", state.after(happening)));
+            for input in [Bytes, Flushed, Eof, Close, TimedOut, Reset] {
+                table += &format!(" {:<8}", format!("{}", state.next(input)));
             }
             table = format!("{}\n", table.trim_end());
         }
-        let wanted = "          Bytes    Paid     End      Stop     Expired  Failed
-Open      Open     Open     Draining Closing  Over     Over
-Draining  Draining Over     Draining Draining Over     Over
-Closing   Closing  Closing  Draining Closing  Over     Over
-Over      Over     Over     Over     Over     Over     Over
+        let expected = "          Bytes    Flushed  Eof      Close    TimedOut Reset
+Open      Open     Open     Draining Closing  Closed   Closed
+Draining  Draining Closed   Draining Draining Closed   Closed
+Closing   Closing  Closing  Draining Closing  Closed   Closed
+Closed    Closed   Closed   Closed   Closed   Closed   Closed
 ";
-        assert_eq!(table, wanted);
+        assert_eq!(table, expected);
     }
 
     #[test]
-    fn leaving_pays_first_then_shuts_then_waits_for_the_peer() {
+    fn begin_close_flushes_then_shuts_down_then_waits_for_eof() {
         let mut echo = Echo::new();
         echo.received(b"abc", 1, 8).unwrap();
-        echo.stop();
+        echo.begin_close();
         assert_eq!(echo.want(), Want::Write);
-        echo.paid(2);
+        echo.sent(2);
         assert_eq!(echo.want(), Want::Shutdown);
-        echo.shut();
+        echo.write_shut_down();
         assert_eq!(echo.want(), Want::Discard);
         echo.received(b"too late", 0, 8).unwrap();
-        assert_eq!((echo.want(), echo.owed()), (Want::Discard, &b""[..]));
-        echo.ended();
+        assert_eq!((echo.want(), echo.pending()), (Want::Discard, &b""[..]));
+        echo.received_eof();
         assert_eq!(echo.want(), Want::Close);
     }
 
     #[test]
-    fn a_failure_gives_the_memory_back() {
+    fn connection_lost_frees_the_buffer() {
         let mut echo = Echo::new();
         echo.received(b"abc", 0, 8).unwrap();
-        echo.failed();
-        assert_eq!((echo.want(), echo.owed()), (Want::Close, &b""[..]));
+        echo.connection_lost();
+        assert_eq!((echo.want(), echo.pending()), (Want::Close, &b""[..]));
     }
 }

@@ -1,8 +1,8 @@
-//! `Errno`: the reason why a call failed, as the kernel says it.
+//! `Errno`: why a system call failed.
 //!
-//! One number that is never zero, with its C name, a phrase for people, and the few questions that
-//! a policy asks of it. It knows no libc (`linux/numbers.rs` holds the numbers against libc's when
-//! it compiles) and nothing of who made the call.
+//! A number that is never zero, with its C name, a description, and predicates for error handling.
+//! It does not use libc (`linux/constants.rs` checks the numbers against libc's at compile time)
+//! and does not know which call failed.
 
 use core::fmt;
 use core::num::NonZeroU16;
@@ -10,7 +10,7 @@ use core::num::NonZeroU16;
 /// The kernel's `MAX_ERRNO`: a syscall that returns -1 to -4095 failed, anything else succeeded.
 const NUMBER_MAX: u16 = 4095;
 
-/// Says why a call failed: one of the kernel's error numbers, 1 to 4095.
+/// Why a call failed: one of the kernel's error numbers, 1 to 4095.
 ///
 /// Two bytes, and `Option<Errno>` and `Result<(), Errno>` are no larger. The constants are those
 /// of Linux on x86, ARM and RISC-V (`asm-generic/errno.h`).
@@ -19,10 +19,10 @@ const NUMBER_MAX: u16 = 4095;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Errno(NonZeroU16);
 
-/// Makes one table serve as the constants, their documentation and the lookup by number.
+/// Generates the constants, their documentation and the lookup by number from one table.
 ///
 /// A macro, because no function can declare a constant: without it every number, name and meaning
-/// stands in two places, and nothing would notice when they part.
+/// would be written twice, and nothing would detect a difference.
 macro_rules! errnos {
     ($($number:literal $name:ident $meaning:literal;)*) => {
         impl Errno {
@@ -32,8 +32,8 @@ macro_rules! errnos {
             )*
         }
 
-        /// The name and the meaning of an error number, when Linux has given it one.
-        const fn words(number: u16) -> Option<(&'static str, &'static str)> {
+        /// The name and the meaning of an error number, if Linux defines it.
+        const fn lookup(number: u16) -> Option<(&'static str, &'static str)> {
             match number {
                 $($number => Some((stringify!($name), $meaning)),)*
                 _ => None,
@@ -42,7 +42,7 @@ macro_rules! errnos {
     };
 }
 
-// 41 and 58 are missing because Linux has taken them back: they were EWOULDBLOCK and EDEADLOCK.
+// 41 and 58 are missing because Linux has removed them: they were EWOULDBLOCK and EDEADLOCK.
 errnos! {
     1 EPERM "operation not permitted";
     2 ENOENT "no such file or directory";
@@ -185,10 +185,10 @@ impl Errno {
     /// Another name of [`Errno::EOPNOTSUPP`]
     pub const ENOTSUP: Self = Self::EOPNOTSUPP;
 
-    /// Takes an error number as the kernel or C gives it: positive, 1 to 4095.
+    /// Converts an error number as the kernel or C returns it: positive, 1 to 4095.
     ///
-    /// `None` for every other number; zero is not an error. A number without a name is welcome.
-    /// Work: O(1).
+    /// `None` for every other number; zero is not an error. A number without a name is accepted.
+    /// Cost: O(1).
     ///
     /// ```
     /// # use epollite::Errno;
@@ -207,13 +207,13 @@ impl Errno {
         }
     }
 
-    /// Makes a constant of a number in the table; a wrong one does not compile.
+    /// Makes a constant of a number in the table; an invalid one does not compile.
     const fn listed(number: u16) -> Self {
         assert!(number <= NUMBER_MAX, "an error number is at most 4095");
         Self(NonZeroU16::new(number).expect("an error number is never zero"))
     }
 
-    /// Gives the number back as C holds it. Work: O(1).
+    /// The number, of the type that C uses. Cost: O(1).
     ///
     /// ```
     /// # use epollite::Errno;
@@ -224,9 +224,9 @@ impl Errno {
         self.0.get() as i32
     }
 
-    /// Gives the C name, as `"ECONNREFUSED"`; `None` when Linux has not named this number.
+    /// The C name, such as `"ECONNREFUSED"`; `None` when Linux has not named this number.
     ///
-    /// Where two names share a number it is `EAGAIN`, `EDEADLK` or `EOPNOTSUPP`. Work: O(1).
+    /// Where two names share a number it is `EAGAIN`, `EDEADLK` or `EOPNOTSUPP`. Cost: O(1).
     ///
     /// ```
     /// # use epollite::Errno;
@@ -234,92 +234,92 @@ impl Errno {
     /// ```
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {
-        match words(self.0.get()) {
+        match lookup(self.0.get()) {
             Some((name, _)) => Some(name),
             None => None,
         }
     }
 
-    /// Says in a short phrase what the error means; `"unknown"` when it has no name. Work: O(1).
+    /// A short description of the error; `"unknown"` when it has no name. Cost: O(1).
     ///
     /// ```
     /// # use epollite::Errno;
-    /// assert_eq!(Errno::ECONNREFUSED.meaning(), "connection refused");
+    /// assert_eq!(Errno::ECONNREFUSED.description(), "connection refused");
     /// ```
     #[must_use]
     #[doc(alias = "strerror")]
-    pub const fn meaning(self) -> &'static str {
-        match words(self.0.get()) {
+    pub const fn description(self) -> &'static str {
+        match lookup(self.0.get()) {
             Some((_, meaning)) => meaning,
             None => "unknown",
         }
     }
 
-    /// Is it only that nothing can be done now? (`EAGAIN`, which is also `EWOULDBLOCK`.)
+    /// Whether the call would have blocked (`EAGAIN`, which is also `EWOULDBLOCK`).
     ///
-    /// Wait for readiness, then call again. Work: O(1).
+    /// Wait for readiness, then call again. Cost: O(1).
     ///
     /// ```
     /// # use epollite::Errno;
-    /// assert!(Errno::EAGAIN.would_block());
-    /// assert!(!Errno::EINPROGRESS.would_block());
+    /// assert!(Errno::EAGAIN.is_would_block());
+    /// assert!(!Errno::EINPROGRESS.is_would_block());
     /// ```
     ///
     /// Man page: recv(2), send(2), accept(2)
     #[must_use]
-    pub const fn would_block(self) -> bool {
+    pub const fn is_would_block(self) -> bool {
         matches!(self, Self::EAGAIN)
     }
 
-    /// Did a signal come before the call had done anything? (`EINTR`.)
+    /// Whether a signal interrupted the call before it had done anything (`EINTR`).
     ///
-    /// Call again at once; but never `close`, which has closed all the same. Work: O(1).
+    /// Retry at once; but never `close`, which has closed the descriptor all the same. Cost: O(1).
     ///
     /// ```
     /// # use epollite::Errno;
-    /// assert!(Errno::EINTR.interrupted());
+    /// assert!(Errno::EINTR.is_interrupted());
     /// ```
     ///
     /// Man page: signal(7), close(2)
     #[must_use]
-    pub const fn interrupted(self) -> bool {
+    pub const fn is_interrupted(self) -> bool {
         matches!(self, Self::EINTR)
     }
 
-    /// Has the process or the system run out of descriptors or memory? (`EMFILE`, `ENFILE`,
-    /// `ENOBUFS`, `ENOMEM`.)
+    /// Whether the process or the system has run out of descriptors or memory (`EMFILE`, `ENFILE`,
+    /// `ENOBUFS`, `ENOMEM`).
     ///
     /// The connection that `accept` could not take stays in the queue and the listener stays
-    /// readable, so calling again at once is a busy loop: pause until something is closed.
-    /// Work: O(1).
+    /// readable, so retrying at once is a busy loop: pause until something is closed.
+    /// Cost: O(1).
     ///
     /// ```
     /// # use epollite::Errno;
-    /// assert!(Errno::EMFILE.exhausted());
+    /// assert!(Errno::EMFILE.is_resource_exhausted());
     /// ```
     ///
     /// Man page: accept(2)
     #[must_use]
-    pub const fn exhausted(self) -> bool {
+    pub const fn is_resource_exhausted(self) -> bool {
         matches!(self, Self::EMFILE | Self::ENFILE | Self::ENOBUFS | Self::ENOMEM)
     }
 
-    /// Is it the failure of the one connection that `accept` was about to hand over?
+    /// Whether the error concerns only the connection that `accept` was about to return.
     ///
-    /// Linux passes the pending network error of the queued connection on, and a firewall adds
-    /// `EPERM`. The listener is in order: count it and accept the next. Count against a bound all
-    /// the same, for `EOPNOTSUPP` is also what a socket says that can never accept.
-    /// Work: O(1).
+    /// Linux passes on the pending network error of the queued connection, and a firewall adds
+    /// `EPERM`. The listener is intact: count the error and accept the next. Bound the count all
+    /// the same, because `EOPNOTSUPP` is also the error of a socket that can never accept.
+    /// Cost: O(1).
     ///
     /// ```
     /// # use epollite::Errno;
-    /// assert!(Errno::ECONNABORTED.transient_accept());
-    /// assert!(!Errno::EMFILE.transient_accept(), "that one is to be waited for");
+    /// assert!(Errno::ECONNABORTED.is_transient_accept_error());
+    /// assert!(!Errno::EMFILE.is_transient_accept_error(), "retry after a close");
     /// ```
     ///
     /// Man page: accept(2), "Error handling"
     #[must_use]
-    pub const fn transient_accept(self) -> bool {
+    pub const fn is_transient_accept_error(self) -> bool {
         matches!(
             self,
             Self::ECONNABORTED
@@ -337,9 +337,9 @@ impl Errno {
         )
     }
 
-    /// Does `accept` say that the descriptor is no listener, or none any more? A TCP listener that
-    /// was shut (`shutdown` on a duplicate of it, `ss -K`) is ready for ever and says `EINVAL`
-    /// each time: asking again does not heal it. Close it. Work: O(1).
+    /// Whether an error of `accept` means that the descriptor is no listener, or no longer one. A
+    /// TCP listener that was shut down (`shutdown` on a duplicate, `ss -K`) stays ready and returns
+    /// `EINVAL` each time: retrying does not help. Close it. Cost: O(1).
     ///
     /// ```
     /// # use epollite::Errno;
@@ -356,8 +356,8 @@ impl Errno {
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
-            Some(name) => write!(f, "{name}: {}", self.meaning()),
-            None => write!(f, "errno {}: {}", self.0, self.meaning()),
+            Some(name) => write!(f, "{name}: {}", self.description()),
+            None => write!(f, "errno {}: {}", self.0, self.description()),
         }
     }
 }
@@ -373,20 +373,20 @@ impl fmt::Debug for Errno {
 
 impl core::error::Error for Errno {}
 
-/// Says that an [`std::io::Error`] does not come from the kernel and so carries no [`Errno`].
+/// An [`std::io::Error`] that does not come from the kernel and so has no [`Errno`].
 #[cfg(feature = "std")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoErrno;
+pub struct NotOsError;
 
 #[cfg(feature = "std")]
-impl fmt::Display for NoErrno {
+impl fmt::Display for NotOsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the error does not come from the kernel")
     }
 }
 
 #[cfg(feature = "std")]
-impl core::error::Error for NoErrno {}
+impl core::error::Error for NotOsError {}
 
 #[cfg(feature = "std")]
 impl From<Errno> for std::io::Error {
@@ -397,10 +397,10 @@ impl From<Errno> for std::io::Error {
 
 #[cfg(feature = "std")]
 impl TryFrom<&std::io::Error> for Errno {
-    type Error = NoErrno;
+    type Error = NotOsError;
 
-    fn try_from(error: &std::io::Error) -> Result<Self, NoErrno> {
-        error.raw_os_error().and_then(Self::new).ok_or(NoErrno)
+    fn try_from(error: &std::io::Error) -> Result<Self, NotOsError> {
+        error.raw_os_error().and_then(Self::new).ok_or(NotOsError)
     }
 }
 
@@ -451,37 +451,44 @@ mod tests {
         for number in 1..=i32::from(NUMBER_MAX) {
             let errno = Errno::new(number).unwrap();
             let expected = number <= 133 && number != 41 && number != 58;
-            assert_eq!(errno.name().is_some(), expected, "wrong about a name for {number}");
+            assert_eq!(errno.name().is_some(), expected, "unexpected name for {number}");
             if let Some(name) = errno.name() {
                 assert!(names.insert(name), "{name} has two numbers");
-                assert!(meanings.insert(errno.meaning()), "{} is said twice", errno.meaning());
+                assert!(
+                    meanings.insert(errno.description()),
+                    "{} is used twice",
+                    errno.description()
+                );
             }
         }
         assert_eq!(names.len(), 131);
     }
 
     #[test]
-    fn no_errno_asks_for_two_policies() {
+    fn errno_classes_are_disjoint() {
         for number in 1..=i32::from(NUMBER_MAX) {
             let errno = Errno::new(number).unwrap();
             let policies = [
-                errno.would_block(),
-                errno.interrupted(),
-                errno.exhausted(),
-                errno.transient_accept(),
+                errno.is_would_block(),
+                errno.is_interrupted(),
+                errno.is_resource_exhausted(),
+                errno.is_transient_accept_error(),
                 errno.never_accepts(),
             ];
-            let asked = policies.iter().filter(|asked| **asked).count();
-            assert!(asked <= 1, "{errno} asks for {asked} policies");
+            let matching = policies.iter().filter(|matching| **matching).count();
+            assert!(matching <= 1, "{errno} matches {matching} policies");
         }
     }
 
     #[test]
-    fn the_policies_say_yes_to_what_the_man_pages_name() {
-        assert!(Errno::EWOULDBLOCK.would_block() && !Errno::EINPROGRESS.would_block());
-        assert!(Errno::EINTR.interrupted() && !Errno::ERESTART.interrupted());
-        assert!(Errno::EMFILE.exhausted() && !Errno::EBADF.exhausted());
-        assert!(Errno::ECONNABORTED.transient_accept() && !Errno::EINVAL.transient_accept());
+    fn errno_classes_match_the_man_pages() {
+        assert!(Errno::EWOULDBLOCK.is_would_block() && !Errno::EINPROGRESS.is_would_block());
+        assert!(Errno::EINTR.is_interrupted() && !Errno::ERESTART.is_interrupted());
+        assert!(Errno::EMFILE.is_resource_exhausted() && !Errno::EBADF.is_resource_exhausted());
+        assert!(
+            Errno::ECONNABORTED.is_transient_accept_error()
+                && !Errno::EINVAL.is_transient_accept_error()
+        );
     }
 
     #[test]
@@ -496,7 +503,7 @@ mod tests {
         let error = std::io::Error::from(Errno::EPIPE);
         assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
         assert_eq!(Errno::try_from(&error), Ok(Errno::EPIPE));
-        let homemade = std::io::Error::other("not from the kernel");
-        assert_eq!(Errno::try_from(&homemade), Err(NoErrno));
+        let custom = std::io::Error::other("not from the kernel");
+        assert_eq!(Errno::try_from(&custom), Err(NotOsError));
     }
 }

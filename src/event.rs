@@ -1,33 +1,33 @@
-//! What to watch for, how to be told, and what came: the words of epoll_ctl(2).
+//! Interest, trigger mode and events: the flags of epoll_ctl(2).
 //!
-//! Knows the bits by number and makes no call; that they are the kernel's numbers is
-//! asserted where the kernel is.
+//! Defines the bits by number and makes no system call; `linux/` asserts that they are the
+//! kernel's numbers.
 
 use core::fmt;
 use core::ops::{BitOr, BitOrAssign};
 
 use crate::token::Token;
 
-/// `EPOLLIN`: there is something to read, to accept, or an end to be read.
+/// `EPOLLIN`: data, a connection or an end of file can be read.
 pub const EPOLLIN: u32 = 0x001;
 /// `EPOLLPRI`: urgent data.
 pub const EPOLLPRI: u32 = 0x002;
-/// `EPOLLOUT`: there is room to write.
+/// `EPOLLOUT`: there is room in the send buffer.
 pub const EPOLLOUT: u32 = 0x004;
-/// `EPOLLERR`: an error is pending; reported unasked.
+/// `EPOLLERR`: an error is pending; always reported.
 pub const EPOLLERR: u32 = 0x008;
-/// `EPOLLHUP`: both directions are over; reported unasked.
+/// `EPOLLHUP`: both directions are shut down; always reported.
 pub const EPOLLHUP: u32 = 0x010;
-/// `EPOLLRDHUP`: the peer has ended its direction.
+/// `EPOLLRDHUP`: the peer has shut its write side down.
 pub const EPOLLRDHUP: u32 = 0x2000;
-/// `EPOLLEXCLUSIVE`: wake few of those who watch through different epolls.
+/// `EPOLLEXCLUSIVE`: wake one or some of the epolls that wait for the same file.
 pub const EPOLLEXCLUSIVE: u32 = 1 << 28;
 /// `EPOLLONESHOT`: disarm after one report.
 pub const EPOLLONESHOT: u32 = 1 << 30;
-/// `EPOLLET`: report arrivals, not states.
+/// `EPOLLET`: report changes, not states.
 pub const EPOLLET: u32 = 1 << 31;
 
-/// What a registration wants to hear of. `error` and `hup` come unasked.
+/// What a registration waits for. `error` and `hup` are always reported.
 ///
 /// ```
 /// # use epollite::Interest;
@@ -39,25 +39,25 @@ pub const EPOLLET: u32 = 1 << 31;
 pub struct Interest(u32);
 
 impl Interest {
-    /// Nothing but the unasked `error` and `hup`. They cannot be masked: on a descriptor
-    /// that has hung up, level-triggered, even this interest fires for ever.
+    /// Nothing but `error` and `hup`. They cannot be masked: level-triggered, on a descriptor
+    /// that has hung up, even this interest is reported endlessly.
     pub const NONE: Self = Self(0);
-    /// Bytes, connections, datagrams, or an end to be read (`EPOLLIN`).
+    /// Bytes, connections, datagrams, or an end of file to be read (`EPOLLIN`).
     pub const READABLE: Self = Self(EPOLLIN);
     /// Room to write (`EPOLLOUT`).
     pub const WRITABLE: Self = Self(EPOLLOUT);
     /// Urgent data (`EPOLLPRI`).
     pub const PRIORITY: Self = Self(EPOLLPRI);
-    /// The peer's end, apart from the data before it (`EPOLLRDHUP`).
+    /// The peer's half-close, apart from the data before it (`EPOLLRDHUP`).
     pub const READ_CLOSED: Self = Self(EPOLLRDHUP);
 
-    /// Whether all of `other` is wanted. Work: O(1).
+    /// Whether it contains all of `other`. Cost: O(1).
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// The bits of epoll_ctl(2). Work: O(1).
+    /// The bits of epoll_ctl(2). Cost: O(1).
     #[must_use]
     pub const fn bits(self) -> u32 {
         self.0
@@ -74,33 +74,34 @@ impl BitOr for Interest {
 
 impl fmt::Debug for Interest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Interest({})", Mask(self.0))
+        write!(f, "Interest({})", MaskDisplay(self.0))
     }
 }
 
-/// How a registration wants to be told.
+/// When a registration is reported.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Trigger {
-    /// As long as it is so. Forgiving; a mask that is always true makes a loop spin.
+    /// Level-triggered: reported as long as the condition holds. Interest in a condition that
+    /// always holds makes the loop busy-poll.
     #[default]
     Level,
-    /// When something arrives, once an arrival (`EPOLLET`). Who does not drain must
-    /// remember it himself: nobody reminds him.
+    /// Edge-triggered (`EPOLLET`): reported once per arrival. A caller that stops before `EAGAIN`
+    /// must keep track of the descriptor: the kernel does not report it again.
     Edge,
-    /// Once, then not at all, not even of an error, until re-armed (`EPOLLONESHOT`).
+    /// Reported once, then not at all, not even errors, until re-armed (`EPOLLONESHOT`).
     OneShot,
-    /// Both: one arrival, then nothing until re-armed.
+    /// Both: reported for one arrival, then not until re-armed.
     EdgeOneShot,
 }
 
 impl Trigger {
-    /// Whether one report disarms it until it is armed again. Work: O(1).
+    /// Whether one report disarms it until it is re-armed. Cost: O(1).
     #[must_use]
-    pub const fn disarms(self) -> bool {
+    pub const fn is_oneshot(self) -> bool {
         matches!(self, Self::OneShot | Self::EdgeOneShot)
     }
 
-    /// The bits of epoll_ctl(2). Work: O(1).
+    /// The bits of epoll_ctl(2). Cost: O(1).
     #[must_use]
     pub const fn bits(self) -> u32 {
         match self {
@@ -112,90 +113,93 @@ impl Trigger {
     }
 }
 
-/// How a registration that shares its descriptor with other epolls wants to be told:
-/// one or some of them are woken instead of all (`EPOLLEXCLUSIVE`).
+/// The trigger mode of a registration that shares its file with other epolls: one or some of them
+/// are woken instead of all (`EPOLLEXCLUSIVE`).
 ///
-/// A type of its own because the kernel refuses most mixes: there is no exclusive one-shot
-/// to be written down here, and no re-arming ([`Refusal::ExclusiveIsFixed`]).
+/// A type of its own because the kernel rejects most combinations: an exclusive one-shot mask
+/// cannot be expressed, nor re-arming ([`MaskError::ExclusiveImmutable`]).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Exclusive {
-    /// As long as it is so.
+pub enum ExclusiveTrigger {
+    /// Level-triggered.
     Level,
-    /// When something arrives.
+    /// Edge-triggered.
     Edge,
 }
 
-/// A mask that epoll_ctl(2) will take: interest and trigger, checked.
+/// A mask that epoll_ctl(2) accepts: interest and trigger, validated.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Watch(u32);
+pub struct EventMask(u32);
 
-impl Watch {
-    /// Any interest goes with any trigger. Work: O(1).
+impl EventMask {
+    /// Combines any interest with any trigger. Cost: O(1).
     #[must_use]
     pub const fn new(interest: Interest, trigger: Trigger) -> Self {
         Self(interest.0 | trigger.bits())
     }
 
-    /// An exclusive watch. Work: O(1).
+    /// An exclusive mask. Cost: O(1).
     ///
     /// # Errors
-    /// * [`Refusal::ExclusiveInterest`]: `interest` has `PRIORITY` or `READ_CLOSED`, which
-    ///   the kernel answers with `EINVAL`.
+    /// * [`MaskError::ExclusiveInterest`]: `interest` has `PRIORITY` or `READ_CLOSED`, for which
+    ///   the kernel returns `EINVAL`.
     ///
     /// Man page: epoll_ctl(2)
-    pub const fn exclusive(interest: Interest, exclusive: Exclusive) -> Result<Self, Refusal> {
+    pub const fn exclusive(
+        interest: Interest,
+        exclusive: ExclusiveTrigger,
+    ) -> Result<Self, MaskError> {
         if interest.0 & !(EPOLLIN | EPOLLOUT) != 0 {
-            return Err(Refusal::ExclusiveInterest);
+            return Err(MaskError::ExclusiveInterest);
         }
         let trigger = match exclusive {
-            Exclusive::Level => 0,
-            Exclusive::Edge => EPOLLET,
+            ExclusiveTrigger::Level => 0,
+            ExclusiveTrigger::Edge => EPOLLET,
         };
         Ok(Self(interest.0 | trigger | EPOLLEXCLUSIVE))
     }
 
-    /// Whether `EPOLLEXCLUSIVE` is in it. Work: O(1).
+    /// Whether `EPOLLEXCLUSIVE` is in it. Cost: O(1).
     #[must_use]
     pub const fn is_exclusive(self) -> bool {
         self.0 & EPOLLEXCLUSIVE != 0
     }
 
-    /// The bits of epoll_ctl(2). Work: O(1).
+    /// The bits of epoll_ctl(2). Cost: O(1).
     #[must_use]
     pub const fn bits(self) -> u32 {
         self.0
     }
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for EventMask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Watch({})", Mask(self.0))
+        write!(f, "EventMask({})", MaskDisplay(self.0))
     }
 }
 
-/// A mix that the kernel would refuse, named before the call is made.
+/// A combination that the kernel would reject, detected before the call is made.
 #[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Refusal {
-    /// Exclusive watches hear of `READABLE` and `WRITABLE` only.
+pub enum MaskError {
+    /// Exclusive masks may contain `READABLE` and `WRITABLE` only.
     ExclusiveInterest,
-    /// An exclusive registration cannot be changed, nor another become exclusive:
-    /// deregister it and register it anew.
-    ExclusiveIsFixed,
+    /// An exclusive registration cannot be modified, nor another become exclusive:
+    /// deregister it and register it again.
+    ExclusiveImmutable,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for MaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ExclusiveInterest => "an exclusive watch takes only READABLE and WRITABLE",
-            Self::ExclusiveIsFixed => "an exclusive registration cannot be re-armed",
+            Self::ExclusiveInterest => "an exclusive registration takes only READABLE and WRITABLE",
+            Self::ExclusiveImmutable => "an exclusive registration cannot be re-armed",
         })
     }
 }
 
-impl core::error::Error for Refusal {}
+impl core::error::Error for MaskError {}
 
-/// What came, each fact apart.
+/// What a descriptor is ready for.
 ///
 /// ```
 /// # use epollite::Ready;
@@ -212,60 +216,60 @@ impl Ready {
     /// Writable and nothing else.
     pub const WRITABLE: Self = Self(EPOLLOUT);
 
-    /// Takes the bits as epoll_wait(2) gives them. Work: O(1).
+    /// Takes the bits as epoll_wait(2) returns them. Cost: O(1).
     #[must_use]
     pub const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
-    /// The bits as epoll_wait(2) gives them. Work: O(1).
+    /// The bits as epoll_wait(2) returns them. Cost: O(1).
     #[must_use]
     pub const fn bits(self) -> u32 {
         self.0
     }
 
-    /// Something to read, to accept, or an end to be read. Work: O(1).
+    /// Data, a connection or an end of file can be read. Cost: O(1).
     #[must_use]
     pub const fn is_readable(self) -> bool {
         self.0 & EPOLLIN != 0
     }
 
-    /// Room to write. Work: O(1).
+    /// Room to write. Cost: O(1).
     #[must_use]
     pub const fn is_writable(self) -> bool {
         self.0 & EPOLLOUT != 0
     }
 
-    /// The peer has ended its direction; data may still stand before the end. Work: O(1).
+    /// The peer has half-closed; data before the end may still be unread. Cost: O(1).
     #[must_use]
     pub const fn is_read_closed(self) -> bool {
         self.0 & EPOLLRDHUP != 0
     }
 
-    /// Both directions are over; data may still be there to be read. Work: O(1).
+    /// Both directions are shut down; data may still be unread. Cost: O(1).
     #[must_use]
     pub const fn is_hup(self) -> bool {
         self.0 & EPOLLHUP != 0
     }
 
-    /// An error waits to be taken, by the next call or by `SO_ERROR`. Work: O(1).
+    /// An error is pending, returned by the next call or by `SO_ERROR`. Cost: O(1).
     #[must_use]
     pub const fn is_error(self) -> bool {
         self.0 & EPOLLERR != 0
     }
 
-    /// Urgent data. Work: O(1).
+    /// Urgent data. Cost: O(1).
     #[must_use]
     pub const fn is_priority(self) -> bool {
         self.0 & EPOLLPRI != 0
     }
 
-    /// Whether a short read of a *TCP* socket proves that it is empty: nothing came that a
-    /// read may stop short at (an urgent mark) or that may hide behind the data (an end, an
-    /// error). Work: O(1).
+    /// Whether a short read of a *TCP* socket proves that it is empty: nothing was reported that
+    /// a read may stop at (an urgent mark) or that may follow the data (an end of file, an
+    /// error). Cost: O(1).
     ///
-    /// Only with this may an edge-triggered reader leave out the last `recv`, and only when
-    /// it watches [`Interest::PRIORITY`] and [`Interest::READ_CLOSED`].
+    /// Only then may an edge-triggered reader omit the last `recv`, and only when it is
+    /// registered for [`Interest::PRIORITY`] and [`Interest::READ_CLOSED`].
     #[must_use]
     pub const fn short_read_means_empty(self) -> bool {
         self.0 & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR) == 0
@@ -288,7 +292,7 @@ impl BitOrAssign for Ready {
 
 impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Mask(self.0).fmt(f)
+        MaskDisplay(self.0).fmt(f)
     }
 }
 
@@ -303,24 +307,24 @@ impl fmt::Debug for Ready {
 pub enum Event {
     /// A live registration is ready.
     Io {
-        /// Whose.
+        /// Its token.
         token: Token,
-        /// For what.
+        /// What it is ready for.
         ready: Ready,
     },
-    /// A registration's deadline has passed. It is not set any more.
+    /// A registration's deadline has passed. It is no longer set.
     Timer {
-        /// Whose.
+        /// Its token.
         token: Token,
     },
     /// Another thread has called [`Waker::wake`](crate::Waker::wake), at least once.
     Woken,
 }
 
-/// Prints the bits of a mask by the names of epoll_ctl(2), strangers in hexadecimal.
-struct Mask(u32);
+/// Prints the bits of a mask by the names of epoll_ctl(2), unknown ones in hexadecimal.
+struct MaskDisplay(u32);
 
-impl fmt::Display for Mask {
+impl fmt::Display for MaskDisplay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMES: [(u32, &str); 9] = [
             (EPOLLIN, "IN"),
@@ -356,8 +360,8 @@ mod tests {
 
     #[test]
     fn masks_print_as_the_man_page_names_them() {
-        let mask = Watch::new(Interest::READABLE | Interest::READ_CLOSED, Trigger::EdgeOneShot);
-        assert_eq!(format!("{mask:?}"), "Watch(IN|RDHUP|ONESHOT|ET)");
+        let mask = EventMask::new(Interest::READABLE | Interest::READ_CLOSED, Trigger::EdgeOneShot);
+        assert_eq!(format!("{mask:?}"), "EventMask(IN|RDHUP|ONESHOT|ET)");
         assert_eq!(format!("{}", Ready::from_bits(0)), "0x0");
         assert_eq!(format!("{}", Ready::from_bits(0x101)), "IN|0x100");
     }
@@ -365,10 +369,11 @@ mod tests {
     #[test]
     fn exclusive_refuses_what_the_kernel_would() {
         for bad in [Interest::PRIORITY, Interest::READ_CLOSED] {
-            let mix = Watch::exclusive(Interest::READABLE | bad, Exclusive::Edge);
-            assert_eq!(mix, Err(Refusal::ExclusiveInterest));
+            let mask = EventMask::exclusive(Interest::READABLE | bad, ExclusiveTrigger::Edge);
+            assert_eq!(mask, Err(MaskError::ExclusiveInterest));
         }
-        let mix = Watch::exclusive(Interest::READABLE | Interest::WRITABLE, Exclusive::Level);
-        assert!(mix.is_ok_and(Watch::is_exclusive));
+        let mask =
+            EventMask::exclusive(Interest::READABLE | Interest::WRITABLE, ExclusiveTrigger::Level);
+        assert!(mask.is_ok_and(EventMask::is_exclusive));
     }
 }

@@ -1,151 +1,152 @@
-//! The waist: everything this crate asks of an operating system, one method a system call.
+//! The syscall layer: everything this crate needs of an operating system, one method per system
+//! call.
 //!
-//! Knows the words below it and nothing above: no reactor, no policy. A kernel reports what
-//! happened, `EINTR` and `EAGAIN` included; what to do about it is decided once, one floor up.
+//! Knows the primitive types below it and nothing above: no reactor, no policy. A kernel returns
+//! every result, `EINTR` and `EAGAIN` included; the layer above decides how to handle them.
 
-mod call;
 mod datagram;
 mod epoll;
 mod fd;
+mod forward;
+mod hook;
 mod itself;
-mod lend;
 mod message;
 mod option;
 mod signal;
-mod tap;
+mod syscall;
 
-pub use call::Call;
 pub(crate) use datagram::{is_refused, is_source_unusable};
 pub use datagram::{recv_datagram, reply_datagram};
-pub use epoll::{Control, EpollEvent};
+pub use epoll::{EpollEvent, EpollOp};
 pub use fd::Fd;
+pub use hook::{Hooked, SyscallHook};
 pub use itself::is_connected_to_itself;
 pub use message::Message;
-pub use option::{OptionName, SocketOption};
+pub use option::{SocketOption, SocketOptionName};
 pub use signal::{SIGINFO_BYTES, Signal, SignalSet};
-pub use tap::{Tap, Tapped};
+pub use syscall::Syscall;
 
 use core::time::Duration;
 
-use crate::addr::{Addr, Family, PacketInfo};
-use crate::batch::Batch;
+use crate::addr::{Addr, AddressFamily, PacketInfo};
+use crate::datagram_batch::DatagramBatch;
 use crate::errno::Errno;
 use crate::instant::Instant;
 
-/// What kind of socket.
+/// The type of a socket.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Kind {
+pub enum SocketType {
     /// A stream of bytes: TCP, Unix stream.
     Stream,
     /// Datagrams: UDP, Unix datagram.
     Datagram,
 }
 
-/// Which direction to shut.
+/// Which direction to shut down.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Shut {
+pub enum Shutdown {
     /// `SHUT_RD`.
     Read,
-    /// `SHUT_WR`: the peer reads an end after all that was sent.
+    /// `SHUT_WR`: the peer reads an end of file after all that was sent.
     Write,
     /// `SHUT_RDWR`.
     Both,
 }
 
-/// A resource that a process has only so much of.
+/// A limited resource of a process.
 #[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Resource {
     /// `RLIMIT_NOFILE`: one more than the highest descriptor.
-    OpenFiles,
+    Nofile,
 }
 
-/// A limit: what is enforced, and how far the process may raise it itself.
+/// A limit: the enforced value, and how far the process may raise it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Limit {
-    /// Enforced now.
+pub struct Rlimit {
+    /// The enforced value.
     pub soft: u64,
-    /// The ceiling of `soft`.
+    /// The maximum of `soft`.
     pub hard: u64,
 }
 
-/// An operating system, as far as sockets and epoll need one.
+/// The part of an operating system that sockets and epoll need.
 ///
-/// Three promises hold for every method and every implementation:
+/// Three guarantees hold for every method and every implementation:
 ///
 /// * One method is one system call: its name, its man page, its errors. Nothing is retried.
-/// * Descriptors are close-on-exec and non-blocking from birth.
-/// * Slices in and counts out; nothing is kept after the call returns.
+/// * New descriptors are close-on-exec and non-blocking.
+/// * Arguments are slices and results are counts; nothing is kept after the call returns.
 ///
 /// The trait is object-safe, and `&mut K` is a kernel when `K` is, so that a test can keep
-/// its simulated kernel and lend it. Implementations outside this crate are welcome; nothing
-/// unsafe here trusts one: a kernel that lies can cause a panic, not undefined behaviour.
+/// its simulated kernel and lend it. It may be implemented outside this crate; no unsafe code
+/// here trusts an implementation: a wrong result can cause a panic, not undefined behaviour.
 pub trait Kernel {
-    // Sockets: coming to be.
+    // Sockets: creating and connecting.
 
-    /// Makes a socket. Work: one system call.
+    /// Creates a socket. Cost: one system call.
     ///
     /// # Errors
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`]: out of descriptors.
     /// * [`Errno::EAFNOSUPPORT`]: the system was built without this family.
     ///
     /// Man page: socket(2)
-    fn socket(&mut self, family: Family, kind: Kind) -> Result<Fd, Errno>;
+    fn socket(&mut self, family: AddressFamily, kind: SocketType) -> Result<Fd, Errno>;
 
-    /// Makes two Unix sockets connected to each other. Work: one system call.
+    /// Creates two Unix sockets connected to each other. Cost: one system call.
     ///
     /// # Errors
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`]: out of descriptors.
     ///
     /// Man page: socketpair(2)
-    fn socketpair(&mut self, kind: Kind) -> Result<(Fd, Fd), Errno>;
+    fn socketpair(&mut self, kind: SocketType) -> Result<(Fd, Fd), Errno>;
 
-    /// Gives a socket its own address. Work: one system call.
+    /// Binds a socket to a local address. Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::EADDRINUSE`]: another socket has it; for a Unix path: the file is there.
-    /// * [`Errno::EACCES`]: a privileged port, or a folder that may not be written.
-    /// * [`Errno::EADDRNOTAVAIL`]: no interface of this machine has it.
+    /// * [`Errno::EADDRINUSE`]: another socket is bound to it; for a Unix path: the file exists.
+    /// * [`Errno::EACCES`]: a privileged port, or a directory without write permission.
+    /// * [`Errno::EADDRNOTAVAIL`]: it is not an address of this machine.
     ///
     /// Man page: bind(2)
     fn bind(&mut self, socket: &Fd, addr: &Addr) -> Result<(), Errno>;
 
-    /// Lets connections queue, at most about `backlog` of them. Work: one system call.
+    /// Listens for connections, with an accept queue of about `backlog`. Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::EADDRINUSE`]: another socket listens there.
-    /// * [`Errno::EOPNOTSUPP`]: not a kind of socket that listens.
+    /// * [`Errno::EADDRINUSE`]: another socket listens on the address.
+    /// * [`Errno::EOPNOTSUPP`]: not a type of socket that listens.
     ///
     /// Man page: listen(2)
     fn listen(&mut self, socket: &Fd, backlog: u32) -> Result<(), Errno>;
 
-    /// Takes the first connection off the queue, with its peer's address. Work: one system
-    /// call.
+    /// Accepts the first connection of the queue; returns it with its peer's address. Cost: one
+    /// system call.
     ///
     /// # Errors
     /// * [`Errno::EAGAIN`]: the queue is empty.
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOBUFS`], [`Errno::ENOMEM`]: out of
-    ///   something; the connection stays in the queue, and a level-triggered listener stays
-    ///   readable.
-    /// * [`Errno::ECONNABORTED`] and network errors: that one connection is gone; go on.
+    ///   descriptors or memory; the connection stays in the queue, and a level-triggered listener
+    ///   stays readable.
+    /// * [`Errno::ECONNABORTED`] and network errors: that one connection was aborted; continue.
     ///
     /// Man page: accept4(2)
     fn accept4(&mut self, listener: &Fd) -> Result<(Fd, Addr), Errno>;
 
-    /// Begins to connect; a datagram socket is merely given a default peer. Work: one system
+    /// Begins to connect; on a datagram socket it only sets the default peer. Cost: one system
     /// call.
     ///
     /// # Errors
-    /// * [`Errno::EINPROGRESS`]: writable will tell when it is done, `SO_ERROR` how it ended.
-    /// * [`Errno::ECONNREFUSED`]: nobody listens there.
-    /// * [`Errno::EAGAIN`]: a Unix listener's queue is full.
+    /// * [`Errno::EINPROGRESS`]: `EPOLLOUT` reports its completion, `SO_ERROR` the outcome.
+    /// * [`Errno::ECONNREFUSED`]: no socket listens there.
+    /// * [`Errno::EAGAIN`]: a Unix listener's accept queue is full.
     ///
     /// Man page: connect(2)
     fn connect(&mut self, socket: &Fd, addr: &Addr) -> Result<(), Errno>;
 
-    // Sockets: asking and setting.
+    // Sockets: addresses and options.
 
-    /// The socket's own address. Work: one system call.
+    /// The socket's own address. Cost: one system call.
     ///
     /// # Errors
     /// * [`Errno::ENOTSOCK`]: not a socket.
@@ -153,96 +154,101 @@ pub trait Kernel {
     /// Man page: getsockname(2)
     fn getsockname(&mut self, socket: &Fd) -> Result<Addr, Errno>;
 
-    /// The peer's address. Work: one system call.
+    /// The peer's address. Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::ENOTCONN`]: there is no peer, or no more.
+    /// * [`Errno::ENOTCONN`]: it is not connected, or no longer.
     ///
     /// Man page: getpeername(2)
     fn getpeername(&mut self, socket: &Fd) -> Result<Addr, Errno>;
 
-    /// Sets an option. Work: one system call.
+    /// Sets an option. Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::ENOPROTOOPT`], [`Errno::EOPNOTSUPP`]: this socket does not know it, or it
+    /// * [`Errno::ENOPROTOOPT`], [`Errno::EOPNOTSUPP`]: this socket does not support it, or it
     ///   cannot be set.
     /// * [`Errno::EINVAL`]: the value is out of range.
     ///
     /// Man page: setsockopt(2)
     fn setsockopt(&mut self, socket: &Fd, option: SocketOption) -> Result<(), Errno>;
 
-    /// Asks for an option; asking for `Error` takes it. Work: one system call.
+    /// Gets an option; getting `Error` clears it. Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::ENOPROTOOPT`], [`Errno::EOPNOTSUPP`]: this socket does not know it.
+    /// * [`Errno::ENOPROTOOPT`], [`Errno::EOPNOTSUPP`]: this socket does not support it.
     ///
     /// Man page: getsockopt(2)
-    fn getsockopt(&mut self, socket: &Fd, name: OptionName) -> Result<SocketOption, Errno>;
+    fn getsockopt(&mut self, socket: &Fd, name: SocketOptionName) -> Result<SocketOption, Errno>;
 
     // Sockets: bytes and datagrams.
 
-    /// Reads bytes; 0 is the peer's end (of a stream, and when `buf` is not empty).
-    /// Work: one system call.
+    /// Receives bytes; 0 is the end of file (of a stream, and when `buf` is not empty).
+    /// Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::EAGAIN`]: nothing is there now.
-    /// * [`Errno::ECONNRESET`]: the peer broke the connection.
+    /// * [`Errno::EAGAIN`]: no data is available.
+    /// * [`Errno::ECONNRESET`]: the peer reset the connection.
     ///
     /// Man page: recv(2)
     fn recv(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<usize, Errno>;
 
-    /// Sends bytes, or as many of them as there is room for; never raises SIGPIPE.
-    /// Work: one system call.
+    /// Sends bytes, or as many of them as fit the send buffer; never raises SIGPIPE.
+    /// Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::EAGAIN`]: no room at all now.
-    /// * [`Errno::EPIPE`], [`Errno::ECONNRESET`]: nobody will ever read it.
+    /// * [`Errno::EAGAIN`]: the send buffer is full.
+    /// * [`Errno::EPIPE`], [`Errno::ECONNRESET`]: the peer can no longer receive.
     ///
     /// Man page: send(2)
     fn send(&mut self, socket: &Fd, buf: &[u8]) -> Result<usize, Errno>;
 
-    /// Reads one datagram and who sent it. Returns its *whole* length: more than `buf` has
-    /// means that the rest is lost. For datagrams only: of a stream, Linux counts the bytes
-    /// and throws them away (`MSG_TRUNC`). Work: one system call.
+    /// Receives one datagram with its sender. Returns its *whole* length: if that is more than
+    /// `buf` holds, the rest is lost. For datagrams only: on a stream, Linux counts the bytes and
+    /// discards them (`MSG_TRUNC`). Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::EAGAIN`]: nothing is there now.
-    /// * [`Errno::ECONNREFUSED`]: an earlier datagram met a closed port.
+    /// * [`Errno::EAGAIN`]: no datagram is available.
+    /// * [`Errno::ECONNREFUSED`]: an earlier datagram reached a closed port.
     ///
     /// Man page: recvfrom(2)
     fn recvfrom(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<(usize, Addr), Errno>;
 
-    /// Sends one datagram to `addr`; never raises SIGPIPE. Work: one system call.
+    /// Sends one datagram to `addr`; never raises SIGPIPE. Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::EAGAIN`]: no room now.
+    /// * [`Errno::EAGAIN`]: the send buffer is full.
     /// * [`Errno::EMSGSIZE`]: too long for a datagram.
     /// * [`Errno::EACCES`]: a broadcast address, without `Broadcast`.
     ///
     /// Man page: sendto(2)
     fn sendto(&mut self, socket: &Fd, buf: &[u8], addr: &Addr) -> Result<usize, Errno>;
 
-    /// Fills `batch` with what datagrams are there, from its first place on; returns how
-    /// many. Work: one system call, O(datagrams).
+    /// Fills `batch` with available datagrams, from its first slot on; returns how many.
+    /// Cost: one system call, O(datagrams).
     ///
     /// # Errors
-    /// * [`Errno::EAGAIN`]: nothing is there now; the batch is empty.
-    /// * [`Errno::ECONNREFUSED`]: an earlier datagram met a closed port.
+    /// * [`Errno::EAGAIN`]: no datagram is available; the batch is empty.
+    /// * [`Errno::ECONNREFUSED`]: an earlier datagram reached a closed port.
     ///
     /// Man page: recvmmsg(2)
-    fn recvmmsg(&mut self, socket: &Fd, batch: &mut Batch) -> Result<usize, Errno>;
+    fn recvmmsg(&mut self, socket: &Fd, batch: &mut DatagramBatch) -> Result<usize, Errno>;
 
     /// Sends the datagrams of `batch` from index `first` on, until the last or the first that
-    /// fails; returns how many went. Work: one system call, O(datagrams).
+    /// fails; returns how many were sent. Cost: one system call, O(datagrams).
     ///
     /// # Errors
-    /// As [`sendto`](Self::sendto), of the datagram at `first`; none went.
+    /// As [`sendto`](Self::sendto), for the datagram at `first`; none was sent.
     ///
     /// Man page: sendmmsg(2)
-    fn sendmmsg(&mut self, socket: &Fd, batch: &Batch, first: usize) -> Result<usize, Errno>;
+    fn sendmmsg(
+        &mut self,
+        socket: &Fd,
+        batch: &DatagramBatch,
+        first: usize,
+    ) -> Result<usize, Errno>;
 
-    /// Reads one datagram, with who sent it and which of our addresses it came to. As
-    /// [`recvfrom`](Self::recvfrom) otherwise. Work: one system call.
+    /// Receives one datagram, with its sender and its local destination. As
+    /// [`recvfrom`](Self::recvfrom) otherwise. Cost: one system call.
     ///
     /// # Errors
     /// As [`recvfrom`](Self::recvfrom).
@@ -253,12 +259,12 @@ pub trait Kernel {
         Err(Errno::ENOSYS)
     }
 
-    /// Sends one datagram to `addr`, from the address of ours that `packet_info` names; never
-    /// raises SIGPIPE. Work: one system call.
+    /// Sends one datagram to `addr`, with the source address of `packet_info`; never raises
+    /// SIGPIPE. Cost: one system call.
     ///
     /// # Errors
     /// As [`sendto`](Self::sendto); and
-    /// * [`Errno::ENETUNREACH`] over IPv4, [`Errno::EINVAL`] over IPv6: `packet_info` names no
+    /// * [`Errno::ENETUNREACH`] over IPv4, [`Errno::EINVAL`] over IPv6: `packet_info` has no
     ///   address of this machine.
     ///
     /// Man page: sendmsg(2), ip(7), ipv6(7)
@@ -273,14 +279,14 @@ pub trait Kernel {
         Err(Errno::ENOSYS)
     }
 
-    /// How much of what was sent is still on our side: of TCP the bytes that the peer's kernel
-    /// has not acknowledged, of a Unix socket the memory of what the peer has not read, its
-    /// bookkeeping included. That it falls is how a sender sees that the peer reads.
-    /// Work: one system call.
+    /// The amount of sent data that is still in the send queue: for TCP the bytes that the peer's
+    /// kernel has not acknowledged, for a Unix socket the memory of what the peer has not read,
+    /// with its overhead. A sender sees by its decrease that the peer reads.
+    /// Cost: one system call.
     ///
     /// # Errors
     /// * [`Errno::EINVAL`]: a TCP listener.
-    /// * [`Errno::ENOTTY`]: no socket.
+    /// * [`Errno::ENOTTY`]: not a socket.
     ///
     /// Man page: ioctl(2), tcp(7) and unix(7), `SIOCOUTQ`
     #[doc(alias = "SIOCOUTQ")]
@@ -290,45 +296,45 @@ pub trait Kernel {
         Err(Errno::ENOSYS)
     }
 
-    /// Ends one direction or both. Work: one system call.
+    /// Shuts down one direction or both. Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::ENOTCONN`]: there is no peer, or no more.
+    /// * [`Errno::ENOTCONN`]: it is not connected, or no longer.
     ///
     /// Man page: shutdown(2)
-    fn shutdown(&mut self, socket: &Fd, how: Shut) -> Result<(), Errno>;
+    fn shutdown(&mut self, socket: &Fd, how: Shutdown) -> Result<(), Errno>;
 
-    // Descriptors of every kind.
+    // Descriptors of any kind.
 
-    /// Reads from an eventfd (8 bytes), a signalfd (128 a record), a pipe, a file.
-    /// Work: one system call.
+    /// Reads from an eventfd (8 bytes), a signalfd (128 per record), a pipe, a file.
+    /// Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::EAGAIN`]: nothing is there now.
+    /// * [`Errno::EAGAIN`]: nothing is available.
     ///
     /// Man page: read(2)
     fn read(&mut self, fd: &Fd, buf: &mut [u8]) -> Result<usize, Errno>;
 
-    /// Writes to an eventfd (8 bytes), a pipe, a file. Work: one system call.
+    /// Writes to an eventfd (8 bytes), a pipe, a file. Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::EAGAIN`]: no room now; of an eventfd: its counter is at its maximum.
-    /// * [`Errno::EPIPE`]: nobody reads the pipe; SIGPIPE is raised too.
+    /// * [`Errno::EAGAIN`]: it is full; for an eventfd: its counter is at its maximum.
+    /// * [`Errno::EPIPE`]: the reading end is closed; SIGPIPE is raised too.
     ///
     /// Man page: write(2)
     fn write(&mut self, fd: &Fd, buf: &[u8]) -> Result<usize, Errno>;
 
-    /// Moves up to `len_bytes` bytes from a pipe or into one, without a copy of ours.
-    /// Work: one system call.
+    /// Moves up to `len_bytes` bytes from a pipe or into one, without a copy in user space.
+    /// Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::EAGAIN`]: nothing to take, or no room to put it.
+    /// * [`Errno::EAGAIN`]: the source is empty, or the target is full.
     /// * [`Errno::EINVAL`]: neither is a pipe.
     ///
     /// Man page: splice(2)
     fn splice(&mut self, from: &Fd, into: &Fd, len_bytes: usize) -> Result<usize, Errno>;
 
-    /// Makes a pipe: the reading and the writing end. Work: one system call.
+    /// Creates a pipe: the reading and the writing end. Cost: one system call.
     ///
     /// # Errors
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`]: out of descriptors.
@@ -336,7 +342,7 @@ pub trait Kernel {
     /// Man page: pipe2(2)
     fn pipe2(&mut self) -> Result<(Fd, Fd), Errno>;
 
-    /// Makes a counter that can be waited for. Work: one system call.
+    /// Creates a counter that can be polled. Cost: one system call.
     ///
     /// # Errors
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`]: out of descriptors.
@@ -344,8 +350,8 @@ pub trait Kernel {
     /// Man page: eventfd(2)
     fn eventfd(&mut self, initial: u32) -> Result<Fd, Errno>;
 
-    /// Makes a descriptor from which signals are read, those of `signals` that are blocked
-    /// ([`sigprocmask`](Self::sigprocmask)). Work: one system call.
+    /// Creates a descriptor that reads blocked signals of `signals`
+    /// ([`sigprocmask`](Self::sigprocmask)). Cost: one system call.
     ///
     /// # Errors
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`]: out of descriptors.
@@ -353,8 +359,8 @@ pub trait Kernel {
     /// Man page: signalfd(2)
     fn signalfd(&mut self, signals: SignalSet) -> Result<Fd, Errno>;
 
-    /// Blocks `signals` in the calling thread (and threads it will start), and returns which
-    /// were blocked before. Work: one system call.
+    /// Blocks `signals` in the calling thread (and threads it will start), and returns the set
+    /// that was blocked before. Cost: one system call.
     ///
     /// # Errors
     /// None on Linux.
@@ -362,8 +368,8 @@ pub trait Kernel {
     /// Man page: sigprocmask(2)
     fn sigprocmask(&mut self, signals: SignalSet) -> Result<SignalSet, Errno>;
 
-    /// A second descriptor for the same open file. Closing one leaves the other, and an epoll
-    /// registration lives until the last is closed. Work: one system call.
+    /// A second descriptor of the same open file. Closing one leaves the other open, and an epoll
+    /// registration lives until the last is closed. Cost: one system call.
     ///
     /// # Errors
     /// * [`Errno::EMFILE`]: out of descriptors.
@@ -371,43 +377,43 @@ pub trait Kernel {
     /// Man page: fcntl(2), `F_DUPFD_CLOEXEC`
     fn dup(&mut self, fd: &Fd) -> Result<Fd, Errno>;
 
-    /// Closes. The descriptor is gone whatever is returned, and must not be closed again.
-    /// Work: one system call.
+    /// Closes a descriptor. It is closed whatever is returned, and must not be closed again.
+    /// Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::EIO`], [`Errno::ENOSPC`]: an earlier write to a file failed after all.
+    /// * [`Errno::EIO`], [`Errno::ENOSPC`]: an earlier write to a file has failed.
     ///
     /// Man page: close(2)
     fn close(&mut self, fd: Fd) -> Result<(), Errno>;
 
     // Epoll.
 
-    /// Makes an epoll. Work: one system call.
+    /// Creates an epoll. Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: out of something.
+    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: out of descriptors or memory.
     ///
     /// Man page: epoll_create1(2)
     fn epoll_create1(&mut self) -> Result<Fd, Errno>;
 
-    /// Adds, changes or deletes what `epoll` hears of `fd`. Work: one system call.
+    /// Adds, modifies or deletes the registration of `fd` in `epoll`. Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::EEXIST`]: added already.
-    /// * [`Errno::ENOENT`]: not there to be changed or deleted.
-    /// * [`Errno::EPERM`]: a kind of file that cannot be waited for, a regular file say.
-    /// * [`Errno::EINVAL`]: a mix with `EPOLLEXCLUSIVE` that Linux does not take.
-    /// * [`Errno::ENOSPC`], [`Errno::ENOMEM`]: out of watches or memory.
-    /// * [`Errno::ELOOP`]: epolls would watch each other in a ring.
+    /// * [`Errno::EEXIST`]: it is registered already.
+    /// * [`Errno::ENOENT`]: it is not registered.
+    /// * [`Errno::EPERM`]: a kind of file that cannot be polled, such as a regular file.
+    /// * [`Errno::EINVAL`]: a combination with `EPOLLEXCLUSIVE` that Linux does not accept.
+    /// * [`Errno::ENOSPC`], [`Errno::ENOMEM`]: out of epoll watches or memory.
+    /// * [`Errno::ELOOP`]: epolls would watch each other in a cycle.
     ///
     /// Man page: epoll_ctl(2)
-    fn epoll_ctl(&mut self, epoll: &Fd, control: Control, fd: &Fd) -> Result<(), Errno>;
+    fn epoll_ctl(&mut self, epoll: &Fd, op: EpollOp, fd: &Fd) -> Result<(), Errno>;
 
-    /// Waits, `None` for ever, and fills `events` from the front; returns how many.
-    /// Work: one system call, O(events).
+    /// Waits, without a limit if `None`, and fills `events` from the front; returns how many.
+    /// Cost: one system call, O(events).
     ///
     /// # Errors
-    /// * [`Errno::EINTR`]: a signal came, or the process was stopped and continued.
+    /// * [`Errno::EINTR`]: interrupted by a signal, or the process was stopped and continued.
     ///
     /// Man page: epoll_wait(2)
     fn epoll_wait(
@@ -417,11 +423,11 @@ pub trait Kernel {
         timeout_millis: Option<u32>,
     ) -> Result<usize, Errno>;
 
-    /// As [`epoll_wait`](Self::epoll_wait), to the nanosecond. Work: one system call,
+    /// As [`epoll_wait`](Self::epoll_wait), with nanoseconds. Cost: one system call,
     /// O(events).
     ///
     /// # Errors
-    /// * [`Errno::EINTR`]: a signal came, or the process was stopped and continued.
+    /// * [`Errno::EINTR`]: interrupted by a signal, or the process was stopped and continued.
     /// * [`Errno::ENOSYS`]: Linux before 5.11.
     ///
     /// Man page: epoll_pwait2(2)
@@ -434,27 +440,27 @@ pub trait Kernel {
 
     // The process and its clock.
 
-    /// Says a limit, and sets it first when `new` is given; what is returned held before.
-    /// Work: one system call.
+    /// Returns a limit, and sets it if `new` is given; the previous limit is returned.
+    /// Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::EPERM`]: over the hard limit.
+    /// * [`Errno::EPERM`]: `new` is over the hard limit.
     ///
     /// Man page: prlimit(2)
-    fn prlimit(&mut self, resource: Resource, new: Option<Limit>) -> Result<Limit, Errno>;
+    fn prlimit(&mut self, resource: Resource, new: Option<Rlimit>) -> Result<Rlimit, Errno>;
 
-    /// What time it is on the monotonic clock. Work: no system call on Linux, where the
-    /// kernel lends its clock to the process.
+    /// The current time of the monotonic clock. Cost: no system call on Linux, where the vDSO
+    /// reads the clock in user space.
     ///
     /// Man page: clock_gettime(2), `CLOCK_MONOTONIC`
     fn now(&mut self) -> Instant;
 }
 
-/// Closes what is no file with data on a disk: a socket, an epoll, an eventfd. How it went says
-/// nothing then: an error could only be about such data, and the descriptor is gone in any case.
-/// Work: one system call.
+/// Closes a descriptor without data on a disk: a socket, an epoll, an eventfd. The result is
+/// ignored: an error could only concern such data, and the descriptor is closed in any case.
+/// Cost: one system call.
 ///
 /// Man page: close(2)
-pub fn release<K: Kernel + ?Sized>(kernel: &mut K, fd: Fd) {
+pub fn close_quietly<K: Kernel + ?Sized>(kernel: &mut K, fd: Fd) {
     let _ = kernel.close(fd);
 }

@@ -1,84 +1,89 @@
-//! A hand-rolled epoll reactor for Linux: safe, small, and nothing below it but `libc`.
+//! A hand-rolled epoll reactor for Linux: safe and small, with no dependency but `libc`.
 //!
-//! The house has floors, and uses go down only:
+//! The crate is layered, and dependencies only point down:
 //!
 //! ```text
 //!  6  bin/epollite                           the program
-//!  5  server::{stream, datagram}  task       what is built with the reactor
+//!  5  server::{stream, datagram}  task       built on the reactor
 //!  4  Reactor                                registrations, waiting, timers, stale tokens
-//!  3  Linux  Sim  Faulty  Counted  Traced    the real kernel, and what wraps around one
-//!  2  Kernel, Fd                             the waist: one method, one system call
-//!  1  Slab  Timers  Owed  Echo  Batch        parts: pure data, and the sans-I/O machine
-//!  0  Errno  Token  Interest…  Addr  Instant words
+//!  3  Linux  Sim  FaultInjector              the real kernel, a simulated one, and wrappers
+//!     CallCounter  Tracer                    around either
+//!  2  Kernel, Fd                             the syscall layer: one method, one system call
+//!  1  Slab  TimerHeap  WriteBuffer           data structures, and the sans-I/O state machine
+//!     Echo  DatagramBatch
+//!  0  Errno  Token  Interest…  Addr  Instant primitive types
 //! ```
 //!
-//! Start reading at [`Reactor`] to use it, at [`Kernel`] to learn what an operating system is
-//! asked for, at [`server::stream`] to see both at work, at [`task`] to write straight-line
-//! code for each client.
+//! Start with [`Reactor`] to use it, with [`Kernel`] to see which system calls it makes, with
+//! [`server::stream`] to see both in use, with [`task`] to write sequential code for each client.
 //!
-//! Every public type of floors 0 to 4 stands at the root; `echo`, `sim`, `traced`, `server` and
-//! `task`, each of which has words of its own (a `Config`, a `State`), keep theirs, and of the
-//! first three the root has the one type that all others serve.
+//! Every public type of layers 0 to 4 is exported at the root. `echo`, `sim`, `tracer`, `server`
+//! and `task` have types with common names (a `Config`, a `State`) and keep those; of the first
+//! three the root exports the main type.
 //!
 //! The crate is `no_std` and needs `alloc`. The feature `std` (on by default) only adds
 //! conversions: `std::io::Error`, `OwnedFd`, `std::net`.
 
 #![no_std]
-// Here and not in Cargo.toml, since tests and the program have `std` and may say so.
+// Here and not in Cargo.toml, because tests and the program use `std`.
 #![warn(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 
 extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
-// Floor 0: words.
+// Layer 0: primitive types.
 pub mod addr;
 pub mod errno;
 pub mod event;
 mod instant;
 mod token;
 
-// Floor 1: parts.
-mod batch;
+// Layer 1: data structures and the state machine.
+mod datagram_batch;
 pub mod echo;
-mod owed;
 mod slab;
 mod timer;
+mod write_buffer;
 
-// Floor 2: the waist.
+// Layer 2: the syscall layer.
 pub mod kernel;
 
-// Floor 3: kernels.
-mod counted;
-mod faulty;
+// Layer 3: kernels.
+mod call_counter;
+mod fault_injector;
 mod linux;
 pub mod sim;
-pub mod traced;
+pub mod tracer;
 
-// Floor 4: the reactor.
+// Layer 4: the reactor.
 pub mod reactor;
 
-// Floor 5: servers, and coroutines.
+// Layer 5: servers, and coroutines.
 pub mod server;
 pub mod task;
 
-pub use addr::{Addr, AddrError, Family, PacketInfo, SockAddr, UnixAddr};
-pub use batch::{Batch, DATAGRAMS_A_CALL_MAX, Datagram, Header};
-pub use counted::{Counted, Counts};
+pub use addr::{Addr, AddrError, AddressFamily, PacketInfo, SockAddr, UnixAddr};
+pub use call_counter::{CallCounter, CallCounts};
+pub use datagram_batch::{BATCH_MAX, Datagram, DatagramBatch, DatagramMeta};
 pub use echo::Echo;
 pub use errno::Errno;
 #[cfg(feature = "std")]
-pub use errno::NoErrno;
-pub use event::{Event, Exclusive, Interest, Ready, Refusal, Trigger, Watch};
-pub use faulty::{Faults, Faulty};
+pub use errno::NotOsError;
+pub use event::{Event, EventMask, ExclusiveTrigger, Interest, MaskError, Ready, Trigger};
+pub use fault_injector::{FaultInjector, FaultPlan};
 pub use instant::Instant;
-pub use kernel::{Call, Control, EpollEvent, Fd, Kernel, Kind, Limit, Message, OptionName};
-pub use kernel::{Resource, Shut, Signal, SignalSet, SocketOption, Tap, Tapped};
+pub use kernel::{
+    EpollEvent, EpollOp, Fd, Kernel, Message, Rlimit, SocketOptionName, SocketType, Syscall,
+};
+pub use kernel::{Hooked, Resource, Shutdown, Signal, SignalSet, SocketOption, SyscallHook};
 pub use linux::Linux;
-pub use owed::{Owed, TooMuch};
-pub use reactor::{Io, Limits, Reactor, Reason, Received, Refused, Sent, Source, Waker};
+pub use reactor::{
+    Io, Limits, Reactor, Received, RegisterError, RegisterErrorKind, RegistrationMut, Sent, Waker,
+};
 pub use sim::Sim;
 pub use slab::{Full, Slab};
-pub use timer::Timers;
+pub use timer::TimerHeap;
 pub use token::Token;
-pub use traced::Traced;
+pub use tracer::Tracer;
+pub use write_buffer::{BufferFull, WriteBuffer};

@@ -1,6 +1,6 @@
-//! A generational slab: values in slots, named by tokens that never name a stranger.
+//! A generational slab: values in slots, identified by tokens that are never reused.
 //!
-//! Knows nothing of descriptors; it is where a stale token ends.
+//! Knows nothing of descriptors; it is where a stale token is detected.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -9,14 +9,14 @@ use crate::token::Token;
 
 /// Values in numbered slots. A slot is reused, a [`Token`] is not.
 ///
-/// Every slot counts generations; a token holds the generation it was made in, so that a
-/// token outliving its value finds nobody. A slot that has spent its last generation retires:
-/// it is never used again, rather than begin anew and alias a token of long ago. (With 32
-/// bits that takes four thousand million reuses of one slot.)
+/// Every slot counts generations; a token holds the generation it was created in, so that a
+/// token that outlives its value finds none. A slot that has used its last generation retires:
+/// it is never used again, because wrapping around would alias an old token. (With 32 bits
+/// that takes four thousand million reuses of one slot.)
 ///
-/// Memory: one `T` and at most 8 bytes more a slot, rounded up to the alignment of `T`;
-/// nothing until the first insert; grown by half, so that at most a third stands unused.
-/// Slots are given out last in, first out: the one freed last is the warmest.
+/// Memory: one `T` and at most 8 bytes more per slot, rounded up to the alignment of `T`;
+/// none before the first insert; grown by half, so that at most a third is unused.
+/// Slots are reused last in, first out: the one freed last is most likely in the cache.
 ///
 /// ```
 /// # use epollite::Slab;
@@ -25,7 +25,7 @@ use crate::token::Token;
 /// assert_eq!(slab.remove(ann), Some("Ann"));
 /// let bob = slab.insert("Bob").unwrap();
 /// assert_eq!(bob.slot(), ann.slot());       // the same slot
-/// assert_eq!(slab.get(ann), None);          // but the old token names nobody
+/// assert_eq!(slab.get(ann), None);          // but the old token is stale
 /// ```
 #[derive(Debug)]
 pub struct Slab<T> {
@@ -40,22 +40,22 @@ pub struct Slab<T> {
 #[derive(Debug)]
 struct Slot<T> {
     generation: u32,
-    content: Content<T>,
+    entry: Entry<T>,
 }
 
 #[derive(Debug)]
-enum Content<T> {
-    Taken(T),
-    Free { next: u32 },
+enum Entry<T> {
+    Occupied(T),
+    Vacant { next: u32 },
 }
 
-/// Ends the list of free slots. It is no slot's number: the slab never grows that far.
-const NONE: u32 = u32::MAX;
+/// The end of the free list. It is not a valid slot number: the slab never grows that far.
+const END_OF_FREE_LIST: u32 = u32::MAX;
 
-/// A slab's first allocation, in slots: small, since most reactors watch a handful.
-const FIRST_SLOTS: usize = 8;
+/// A slab's first allocation, in slots: small, since most reactors have few registrations.
+const INITIAL_CAPACITY: usize = 8;
 
-/// The slab was full: here is the value back.
+/// The slab was full: the value is returned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Full<T>(pub T);
 
@@ -71,73 +71,81 @@ impl<T> Slab<T> {
     /// Bytes that one slot takes.
     pub const SLOT_BYTES: usize = size_of::<Slot<T>>();
 
-    /// A slab that will hold at most `len_max` values at once. Work: O(1), no allocation.
+    /// Creates a slab for at most `len_max` values. Cost: O(1), no allocation.
     #[must_use]
     pub const fn new(len_max: u32) -> Self {
-        Self::with_generations(len_max, u32::MAX)
+        Self::with_max_generation(len_max, u32::MAX)
     }
 
     /// As [`new`](Self::new), with slots that retire after generation `generation_max`.
-    /// For tests of what happens then: the real bound cannot be reached in one. Work: O(1), no
+    /// For tests of retirement: the real bound cannot be reached in one. Cost: O(1), no
     /// allocation.
     #[must_use]
-    pub const fn with_generations(len_max: u32, generation_max: u32) -> Self {
-        Self { slots: Vec::new(), free: NONE, len: 0, len_max, generation_max, retired: 0 }
+    pub const fn with_max_generation(len_max: u32, generation_max: u32) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: END_OF_FREE_LIST,
+            len: 0,
+            len_max,
+            generation_max,
+            retired: 0,
+        }
     }
 
-    /// Puts `value` in a slot and names it. Work: O(1), amortised over growth.
+    /// Puts `value` in a slot and returns its token. Cost: O(1), amortised over growth.
     ///
     /// # Errors
-    /// [`Full`], with the value: `len_max` are here already, or no slot number is left.
+    /// [`Full`], with the value: there are `len_max` already, or no slot number is left.
     pub fn insert(&mut self, value: T) -> Result<Token, Full<T>> {
         if self.len == self.len_max {
             return Err(Full(value));
         }
-        if self.free != NONE {
+        if self.free != END_OF_FREE_LIST {
             let slot = self.free;
-            let place = &mut self.slots[slot as usize];
-            let Content::Free { next } = place.content else {
+            let entry_slot = &mut self.slots[slot as usize];
+            let Entry::Vacant { next } = entry_slot.entry else {
                 unreachable!("the list of free slots holds free slots only")
             };
             self.free = next;
-            place.content = Content::Taken(value);
+            entry_slot.entry = Entry::Occupied(value);
             self.len += 1;
-            return Ok(Token::new(slot, place.generation));
+            return Ok(Token::new(slot, entry_slot.generation));
         }
-        let slot = u32::try_from(self.slots.len()).unwrap_or(NONE);
-        if slot == NONE {
+        let slot = u32::try_from(self.slots.len()).unwrap_or(END_OF_FREE_LIST);
+        if slot == END_OF_FREE_LIST {
             return Err(Full(value));
         }
         self.grow();
-        self.slots.push(Slot { generation: 0, content: Content::Taken(value) });
+        self.slots.push(Slot { generation: 0, entry: Entry::Occupied(value) });
         self.len += 1;
         Ok(Token::new(slot, 0))
     }
 
-    /// Takes the value that `token` names out; from now on it names nobody. Work: O(1).
+    /// Removes the value of `token`, which is stale from now on. Cost: O(1).
     pub fn remove(&mut self, token: Token) -> Option<T> {
         self.get(token)?;
-        let place = &mut self.slots[token.slot() as usize];
-        let spent = place.generation == self.generation_max;
-        let next = if spent { NONE } else { self.free };
-        let Content::Taken(value) = core::mem::replace(&mut place.content, Content::Free { next })
+        let entry_slot = &mut self.slots[token.slot() as usize];
+        let spent = entry_slot.generation == self.generation_max;
+        let next = if spent { END_OF_FREE_LIST } else { self.free };
+        let Entry::Occupied(value) =
+            core::mem::replace(&mut entry_slot.entry, Entry::Vacant { next })
         else {
-            unreachable!("a token that was found names a taken slot")
+            unreachable!("a token that was found refers to an occupied slot")
         };
         self.len -= 1;
         if spent {
             self.retired += 1;
         } else {
-            place.generation += 1;
+            entry_slot.generation += 1;
             self.free = token.slot();
         }
         Some(value)
     }
 
-    /// The value that `token` names. Work: O(1).
+    /// The value of `token`. Cost: O(1).
     pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
         match self.slots.get_mut(token.slot() as usize) {
-            Some(Slot { generation, content: Content::Taken(value) })
+            Some(Slot { generation, entry: Entry::Occupied(value) })
                 if *generation == token.generation() =>
             {
                 Some(value)
@@ -146,11 +154,11 @@ impl<T> Slab<T> {
         }
     }
 
-    /// The value that `token` names. Work: O(1).
+    /// The value of `token`. Cost: O(1).
     #[must_use]
     pub fn get(&self, token: Token) -> Option<&T> {
         match self.slots.get(token.slot() as usize) {
-            Some(Slot { generation, content: Content::Taken(value) })
+            Some(Slot { generation, entry: Entry::Occupied(value) })
                 if *generation == token.generation() =>
             {
                 Some(value)
@@ -159,53 +167,53 @@ impl<T> Slab<T> {
         }
     }
 
-    /// The token of the value that lives in `slot` now. Work: O(1).
+    /// The token of the value that is in `slot` now. Cost: O(1).
     #[must_use]
     pub fn token_at(&self, slot: u32) -> Option<Token> {
         match self.slots.get(slot as usize) {
-            Some(Slot { generation, content: Content::Taken(_) }) => {
+            Some(Slot { generation, entry: Entry::Occupied(_) }) => {
                 Some(Token::new(slot, *generation))
             }
             _ => None,
         }
     }
 
-    /// One more than the highest slot ever used: `0..slots()` walks them all. Work: O(1).
+    /// One more than the highest slot ever used: `0..slot_count()` covers them all. Cost: O(1).
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "insert stops at u32::MAX slots")]
-    pub const fn slots(&self) -> u32 {
+    pub const fn slot_count(&self) -> u32 {
         self.slots.len() as u32
     }
 
-    /// How many values are here. Work: O(1).
+    /// How many values it holds. Cost: O(1).
     #[must_use]
     pub const fn len(&self) -> u32 {
         self.len
     }
 
-    /// Whether no value is here. Work: O(1).
+    /// Whether it holds no value. Cost: O(1).
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// How many values may be here at once. Work: O(1).
+    /// How many values fit. Cost: O(1).
     #[must_use]
     pub const fn len_max(&self) -> u32 {
         self.len_max
     }
 
-    /// How many slots have spent their generations. Work: O(1).
+    /// How many slots have retired. Cost: O(1).
     #[must_use]
     pub const fn retired(&self) -> u32 {
         self.retired
     }
 
-    /// By half, not by doubling: the bound on bytes a connection is kept even when the slab
+    /// By half, not by doubling: the bound on bytes per connection holds even when the slab
     /// has just grown.
     fn grow(&mut self) {
         if self.slots.len() == self.slots.capacity() {
-            self.slots.reserve_exact((self.slots.len() / 2).max(FIRST_SLOTS));
+            self.slots.reserve_exact((self.slots.len() / 2).max(INITIAL_CAPACITY));
         }
     }
 }
@@ -215,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stale_token_names_nobody() {
+    fn a_stale_token_resolves_to_none() {
         let mut slab = Slab::new(4);
         let old = slab.insert(1).unwrap();
         slab.remove(old);
@@ -236,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_slot_out_of_generations_retires() {
-        let mut slab = Slab::with_generations(1, 3);
+        let mut slab = Slab::with_max_generation(1, 3);
         let mut seen = Vec::new();
         for n in 0..9 {
             let token = slab.insert(n).unwrap();
@@ -244,16 +252,16 @@ mod tests {
             seen.push(token);
             slab.remove(token);
         }
-        assert_eq!((slab.slots(), slab.retired()), (3, 2));
+        assert_eq!((slab.slot_count(), slab.retired()), (3, 2));
     }
 
     #[test]
-    fn growth_leaves_at_most_a_third_unused() {
+    fn growth_wastes_at_most_a_third() {
         let mut slab = Slab::new(u32::MAX - 1);
         let (mut capacity, mut grown) = (0, 0);
         for n in 0..10_000u32 {
             slab.insert(n).unwrap();
-            assert!(slab.slots.capacity() <= slab.slots.len() * 3 / 2 + FIRST_SLOTS);
+            assert!(slab.slots.capacity() <= slab.slots.len() * 3 / 2 + INITIAL_CAPACITY);
             grown += u32::from(slab.slots.capacity() != capacity);
             capacity = slab.slots.capacity();
         }

@@ -1,112 +1,110 @@
-//! Coroutines: straight-line code for each client, on one thread and on the reactor.
+//! Coroutines: sequential code for each client, on one thread, over the reactor.
 //!
-//! Knows the reactor, and that some futures wait for it. It has never heard of a server; what
-//! the futures say to each other is their own affair.
+//! Knows the reactor, and that some futures wait for it. It knows no server and no protocol.
 //!
-//! # The idea, and what became of it
+//! # Background
 //!
-//! A server for many clients needs to remember, for each, where the conversation stands. A
-//! process or a thread keeps that on a stack, and the kernel switches between stacks. A reactor
-//! keeps it in a state machine that is written by hand. A *coroutine* is the third way: the
-//! client's code is written as if it were alone (receive, send, again), each client has a stack
-//! of its own, light, and where the code would have to wait it hands the processor on by itself.
-//! A scheduler in user space, a few lines around `epoll_wait`, goes on with whoever can.
+//! A server for many clients must store, for each client, how far its protocol has got. A process
+//! or a thread keeps that on a stack, and the kernel switches between stacks. A reactor keeps it
+//! in a hand-written state machine. *Coroutines* are a third way: the code for a client is written
+//! as if it were the only one (receive, send, repeat), each client has its own lightweight
+//! context, and where the code would block it yields. A scheduler in user space, a few lines
+//! around `epoll_wait`, resumes coroutines that are ready.
 //!
-//! That is what is here, with one difference. Coroutines in C *have* a stack: `swapcontext` puts
-//! one aside and takes up another, tens of kilobytes each, mostly empty, and too small on the
-//! day that somebody calls deep. Rust's are *stackless*: the compiler turns `async` code into
-//! the very state machine that we would have written, one enum, as large as the largest state,
-//! and known when compiled.
+//! This module does that, with one difference. Coroutines in C *have* a stack: `swapcontext` saves
+//! one and restores another, tens of kilobytes each, mostly empty, and too small for an
+//! unexpectedly deep call. Rust's are *stackless*: the compiler turns `async` code into a state
+//! machine, one enum, as large as its largest state, of a size known at compile time.
 //!
 //! | | stackful, as in C | here |
 //! |---|---|---|
-//! | switches | by saving registers, anywhere, any depth | by returning from `poll`, at an `.await` only |
-//! | who may wait | every function | `async` ones: one sees at each call whether it may wait |
-//! | memory | a stack a client, guessed | what lives across an `.await`, exactly |
-//! | overflow | of the small stack: memory is corrupted, or a guard page ends it | none of its own |
-//! | is `unsafe` | context switches are | not a line of it |
-//! | scheduling | cooperative | cooperative: who computes for a second makes all wait |
+//! | switches | by saving registers, anywhere, any depth | from `poll`, at an `.await` only |
+//! | what may wait | every function | `async` functions: each call shows whether it may wait |
+//! | memory | a stack per client, of a guessed size | what lives across an `.await`, exactly |
+//! | overflow | of the small stack: corrupts memory, or a guard page stops it | none of its own |
+//! | `unsafe` | context switches | none |
+//! | scheduling | cooperative | cooperative: a task that computes for a second delays all others |
 //!
-//! Bytes for an echo client that is idle, all of ours together (the task, its future, its wake-up,
-//! the registration of its socket): 335, and at most 512; `tests/allocation.rs` counts. A
-//! buffer would be more than all that, so an idle client has none: [`Stream::bytes`] borrows one
-//! when there is something to put in it.
+//! Memory of an idle echo client in bytes, all user-space parts together (the task, its future,
+//! its waker, the registration of its socket): 335, and at most 512; `tests/allocation.rs` counts.
+//! A buffer would be larger than all that, so an idle client has none: [`Stream::recv_pooled`]
+//! takes one from a pool when there is data to put in it.
 //!
-//! # How it goes
+//! # How it works
 //!
 //! ```text
-//!  block_on, for ever:
-//!    ask the kernel       epoll_wait; it waits only if nobody wants to go on
-//!    note what it says    a socket has become readable: ring whoever waits for that
-//!    let time pass        ring whoever has slept long enough
-//!    poll who was rung    each once; who rings meanwhile is for the next round
+//!  block_on, in a loop:
+//!    wait for events      epoll_wait; blocks only if no task is runnable
+//!    dispatch them        a socket has become readable: wake the task that waits for it
+//!    expire timers        wake tasks whose sleep has ended
+//!    poll woken tasks     each once; tasks woken during this are polled in the next round
 //! ```
 //!
-//! A future first tries its system call and waits only when that says `EAGAIN`; or does not
-//! even try, when the last read came back short and nothing was reported since. A socket is
-//! registered once, edge-triggered. So an echo costs what it costs by hand: `epoll_wait`,
-//! `recv`, `send`.
+//! A future first tries its system call and waits only when that returns `EAGAIN`; it does not
+//! even try when the last read was short and nothing has been reported since. A socket is
+//! registered once, edge-triggered. So an echo costs the same calls as hand-written code:
+//! `epoll_wait`, `recv`, `send`.
 //!
-//! A task may make [`Config::calls_max`] calls at a time, then the others have their turn,
-//! whether it would have to wait or not.
+//! A task may make [`Config::budget`] calls per poll, then other tasks are polled, whether it
+//! would have to wait or not.
 //!
 //! ```
 //! # #[cfg(feature = "std")] fn main() -> Result<(), epollite::Errno> {
-//! use epollite::task::Tasks;
-//! use epollite::{Kernel, Kind};
+//! use epollite::task::Executor;
+//! use epollite::{Kernel, SocketType};
 //!
-//! let mut tasks = Tasks::new()?;
-//! let handle = tasks.handle();
-//! let (near, far) = handle.kernel(|kernel| kernel.socketpair(Kind::Stream))?;
+//! let mut executor = Executor::new()?;
+//! let handle = executor.handle();
+//! let (near, far) = handle.with_kernel(|kernel| kernel.socketpair(SocketType::Stream))?;
 //! let (mut near, mut far) = (handle.stream(near)?, handle.stream(far)?);
 //! let echo = handle.spawn(async move {
-//!     while let Some(bytes) = far.bytes().await? {
-//!         far.send_all(&bytes).await?;
+//!     while let Some(bytes) = far.recv_pooled().await? {
+//!         far.write_all(&bytes).await?;
 //!     }
-//!     Ok::<_, epollite::Errno>("they have left")
+//!     Ok::<_, epollite::Errno>("closed")
 //! });
-//! let heard = tasks.block_on(async {
-//!     near.send_all(b"hello").await?;
+//! let outcome = executor.block_on(async {
+//!     near.write_all(b"hello").await?;
 //!     let mut buf = [0; 16];
 //!     assert_eq!(near.recv(&mut buf).await?, 5);
 //!     drop(near);                                      // which closes it
-//!     echo.await.expect("nobody cancelled it")
+//!     echo.await.expect("the task was not cancelled")
 //! })?;
-//! assert_eq!(heard, Ok("they have left"));
+//! assert_eq!(outcome, Ok("closed"));
 //! # Ok(()) }
 //! # #[cfg(not(feature = "std"))] fn main() {}
 //! ```
 //!
-//! # What it promises
+//! # Guarantees
 //!
-//! * A dropped future waits no more, a dropped socket is closed, once. To cancel a task
-//!   ([`JoinHandle::cancel`]) is to drop its future; to drop [`Tasks`] is to cancel them all.
-//! * A task that panics is dropped like a cancelled one, and the panic goes on to whoever called
-//!   [`block_on`](Tasks::block_on) or [`turn`](Tasks::turn); the others are whole, and the next
-//!   turn goes on with them.
-//! * Out of descriptors, a [`Listener`] waits until one comes free. It does not spin, and its
+//! * A dropped future no longer waits; a dropped socket is closed, once. Cancelling a task
+//!   ([`JoinHandle::cancel`]) drops its future; dropping [`Executor`] cancels all tasks.
+//! * A task that panics is dropped like a cancelled one, and the panic propagates to the caller of
+//!   [`block_on`](Executor::block_on) or [`run_once`](Executor::run_once); other tasks are not
+//!   affected, and the next call continues with them.
+//! * Out of descriptors, a [`Listener`] waits until one is freed. It does not busy-poll, and its
 //!   `accept` does not fail for that.
-//! * A [`Waker`] may be sent to another thread and rung there. If the loop
-//!   is waiting it does not notice: ring first, then wake the reactor with [`Handle::waker`].
+//! * A task's [`Waker`] may be used from another thread, but it does not interrupt `epoll_wait`:
+//!   call it first, then wake the reactor with [`Handle::waker`].
 
-mod bells;
+mod async_fd;
+mod buffer_pool;
 mod datagram;
-mod job;
-mod lent;
+mod executor;
+mod join;
 mod listener;
 mod stream;
 mod time;
-mod turns;
-mod watched;
+mod wake_set;
 
+pub use async_fd::{AsyncFd, Direction};
+pub use buffer_pool::PooledBuf;
 pub use datagram::Datagram;
-pub use job::{Cancelled, JoinHandle};
-pub use lent::Lent;
+pub use executor::Executor;
+pub use join::{JoinError, JoinHandle};
 pub use listener::Listener;
-pub use stream::{Receiver, Sender, Stream};
-pub use time::{Late, Sleep};
-pub use turns::Tasks;
-pub use watched::{Side, Watched};
+pub use stream::{ReadHalf, Stream, WriteHalf};
+pub use time::{Elapsed, Sleep};
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -122,84 +120,84 @@ use crate::linux::Linux;
 use crate::reactor::{self, Limits, Reactor};
 use crate::slab::Slab;
 
-use bells::Bells;
-use job::{Job, Run};
-use lent::Pool;
-use time::Sleepers;
-use watched::Waits;
+use async_fd::IoState;
+use buffer_pool::BufferPool;
+use join::{Runnable, Task};
+use time::SleepTimers;
+use wake_set::WakeSet;
 
-/// How much tasks may hold, and how much one may do at once.
+/// Limits of an executor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// The reactor's limits: how many sockets, and how many events a turn.
+    /// The reactor's limits: how many descriptors, and how many events per wait.
     pub limits: Limits,
-    /// System calls that one task may make before the others have their turn.
-    pub calls_max: NonZeroU32,
-    /// The size of the buffers that [`Stream::bytes`] lends.
+    /// System calls that one task may make before other tasks are polled.
+    pub budget: NonZeroU32,
+    /// The size of the buffers that [`Stream::recv_pooled`] returns.
     pub buffer_bytes: NonZeroUsize,
 }
 
 impl Default for Config {
-    /// 32 calls: so many that polling does not show beside them, so few that a thousand
-    /// clients who never pause are served within some tens of milliseconds. 64 KiB: what a
-    /// socket has at once, mostly.
+    /// 32 calls: enough that the cost of polling is negligible, few enough that a thousand
+    /// clients that never pause are each served within some tens of milliseconds. 64 KiB: what a
+    /// socket usually has at once.
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            calls_max: const { NonZeroU32::new(32).expect("32 is not zero") },
+            budget: const { NonZeroU32::new(32).expect("32 is not zero") },
             buffer_bytes: const { NonZeroUsize::new(64 << 10).expect("64 KiB are not zero") },
         }
     }
 }
 
-/// What all handles share.
+/// State shared by all handles.
 struct Shared<K: Kernel> {
-    reactor: RefCell<Reactor<Waits, K>>,
-    jobs: RefCell<Slab<Rc<dyn Run>>>,
-    bells: RefCell<Bells>,
-    sleepers: RefCell<Sleepers>,
-    /// Who waits for a descriptor to come free.
-    hopeful: RefCell<Vec<Waker>>,
-    /// How many sockets were closed: who was hopeful sees that it has changed.
-    closed: Cell<u64>,
-    pool: Rc<Pool>,
-    /// What is left to the task that is being polled.
-    calls_left: Cell<u32>,
-    calls_max: u32,
-    /// Whether [`Tasks`] is gone: nothing is spawned any more.
-    is_over: Cell<bool>,
+    reactor: RefCell<Reactor<IoState, K>>,
+    tasks: RefCell<Slab<Rc<dyn Runnable>>>,
+    wake_set: RefCell<WakeSet>,
+    sleep_timers: RefCell<SleepTimers>,
+    /// Tasks that wait for a descriptor to be freed.
+    fd_waiters: RefCell<Vec<Waker>>,
+    /// How many descriptors were closed: tasks in `fd_waiters` compare it.
+    close_count: Cell<u64>,
+    pool: Rc<BufferPool>,
+    /// The remaining budget of the task that is being polled.
+    budget_left: Cell<u32>,
+    budget: u32,
+    /// Whether [`Executor`] has been dropped: nothing is spawned any more.
+    is_shut_down: Cell<bool>,
 }
 
-/// What tasks do things with: spawn, open, sleep. A clone is one more name for the same.
+/// The interface of tasks to the executor: spawn, open, sleep. Clones share the executor.
 ///
-/// One that outlives its [`Tasks`] spawns nothing any more, and nobody is there to wake who
-/// waits.
+/// A handle that outlives its [`Executor`] spawns nothing any more, and tasks waiting through it
+/// are never woken.
 pub struct Handle<K: Kernel = Linux>(Rc<Shared<K>>);
 
 impl<K: Kernel> Handle<K> {
-    /// Begins a task: it is polled from the next turn on. Work: O(1), three allocations.
+    /// Spawns a task: it is polled from the next round on. Cost: O(1), three allocations.
     ///
-    /// Drop what is returned, and the task goes on by itself.
+    /// Dropping the returned handle detaches the task.
     ///
     /// # Panics
-    /// There are four thousand million tasks already.
+    /// There are 2³² tasks already.
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
     {
-        let job = Rc::new(Job::new(future));
-        if self.0.is_over.get() {
-            job.cancel();
-            return JoinHandle::of(job);
+        let task = Rc::new(Task::new(future));
+        if self.0.is_shut_down.get() {
+            task.cancel();
+            return JoinHandle::new(task);
         }
-        let run = Rc::<Job<F>>::clone(&job);
-        let inserted = self.0.jobs.borrow_mut().insert(run);
-        let token = inserted.ok().expect("four thousand million tasks are too many");
-        job.hang(self.0.bells.borrow_mut().bell(token.slot()));
-        JoinHandle::of(job)
+        let runnable = Rc::<Task<F>>::clone(&task);
+        let inserted = self.0.tasks.borrow_mut().insert(runnable);
+        let token = inserted.ok().expect("fewer than 2^32 tasks");
+        task.set_waker(self.0.wake_set.borrow_mut().waker(token.slot()));
+        JoinHandle::new(task)
     }
 
-    /// Lets the others have their turn, then goes on. Work: O(1).
+    /// Lets other tasks run, then continues. Cost: O(1).
     pub async fn yield_now(&self) {
         let mut has_yielded = false;
         core::future::poll_fn(|cx| {
@@ -212,22 +210,22 @@ impl<K: Kernel> Handle<K> {
         .await;
     }
 
-    /// Makes system calls of the caller's own; none may wait. Work: the calls'.
+    /// Makes system calls of the caller's own; they must not block. Cost: the calls'.
     ///
     /// # Panics
-    /// `calls` uses a socket or a handle of these tasks: the kernel is in use.
-    pub fn kernel<R>(&self, calls: impl FnOnce(&mut K) -> R) -> R {
+    /// `calls` uses a socket or a handle of this executor: the kernel is borrowed.
+    pub fn with_kernel<R>(&self, calls: impl FnOnce(&mut K) -> R) -> R {
         calls(self.0.reactor.borrow_mut().kernel())
     }
 
-    /// What time it is. Work: one look at the clock.
+    /// The current time. Cost: one read of the clock.
     #[must_use]
     pub fn now(&self) -> Instant {
         self.0.now()
     }
 
-    /// Something another thread can end the waiting with, after it has rung a task's
-    /// [`Waker`]. Work: two system calls the first time, none after.
+    /// A waker with which another thread interrupts the wait, after it has called a task's
+    /// [`Waker`]. Cost: two system calls the first time, none after that.
     ///
     /// # Errors
     /// As [`Reactor::waker`](crate::Reactor::waker).
@@ -235,15 +233,15 @@ impl<K: Kernel> Handle<K> {
         self.0.reactor.borrow_mut().waker()
     }
 
-    /// How many tasks there are. Work: O(1).
+    /// How many tasks there are. Cost: O(1).
     #[must_use]
-    pub fn tasks(&self) -> u32 {
-        self.0.jobs.borrow().len()
+    pub fn task_count(&self) -> u32 {
+        self.0.tasks.borrow().len()
     }
 
-    /// How many sockets and other descriptors are open. Work: O(1).
+    /// How many sockets and other descriptors are open. Cost: O(1).
     #[must_use]
-    pub fn descriptors(&self) -> u32 {
+    pub fn fd_count(&self) -> u32 {
         self.0.reactor.borrow().len()
     }
 }
@@ -253,12 +251,12 @@ impl<K: Kernel> Shared<K> {
         self.reactor.borrow_mut().kernel().now()
     }
 
-    /// Ready while the task that is being polled may make another call. When it has had its
-    /// turn it is rung, and stands behind the others.
-    fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
-        match self.calls_left.get().checked_sub(1) {
+    /// Ready while the task being polled has budget left. Otherwise the task is woken again, and
+    /// is polled after the others.
+    fn poll_proceed(&self, cx: &Context<'_>) -> Poll<()> {
+        match self.budget_left.get().checked_sub(1) {
             Some(left) => {
-                self.calls_left.set(left);
+                self.budget_left.set(left);
                 Poll::Ready(())
             }
             None => {
@@ -268,12 +266,12 @@ impl<K: Kernel> Shared<K> {
         }
     }
 
-    /// A descriptor has come free: whoever had none may try again.
-    fn give_hope(&self) {
-        self.closed.set(self.closed.get().wrapping_add(1));
-        if !self.hopeful.borrow().is_empty() {
-            let hopeful = self.hopeful.take();
-            hopeful.into_iter().for_each(Waker::wake);
+    /// A descriptor has been freed: tasks that wait for one may try again.
+    fn wake_fd_waiters(&self) {
+        self.close_count.set(self.close_count.get().wrapping_add(1));
+        if !self.fd_waiters.borrow().is_empty() {
+            let waiters = self.fd_waiters.take();
+            waiters.into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -287,8 +285,8 @@ impl<K: Kernel> Clone for Handle<K> {
 impl<K: Kernel> fmt::Debug for Handle<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle")
-            .field("tasks", &self.tasks())
-            .field("descriptors", &self.descriptors())
+            .field("tasks", &self.task_count())
+            .field("descriptors", &self.fd_count())
             .finish_non_exhaustive()
     }
 }

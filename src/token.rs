@@ -1,14 +1,14 @@
-//! The name of a registration: a slot and the generation that lives in it.
+//! The identity of a registration: a slot and the generation of its value.
 //!
-//! Knows nothing of slabs or kernels; it is 64 bits that ride in `epoll_event.data`.
+//! Knows nothing of slabs or kernels; it is the 64 bits of `epoll_event.data`.
 
 use core::fmt;
 
-/// The name of one registration, for as long as it lives and never again after.
+/// Identifies one registration, and is never reused after it has ended.
 ///
-/// A slot is reused, its generation is not: a token whose registration has ended names
-/// nobody, even when the slot (and the descriptor's number) already serve somebody else.
-/// That is what makes a stale event harmless.
+/// A slot is reused, its generation is not: a token whose registration has ended is stale, even
+/// when the slot (and the descriptor's number) already belong to another registration. That makes
+/// stale events harmless.
 ///
 /// ```
 /// # use epollite::Token;
@@ -23,32 +23,32 @@ pub struct Token {
 }
 
 impl Token {
-    /// Names generation `generation` of slot `slot`. Work: O(1).
+    /// The token of generation `generation` of slot `slot`. Cost: O(1).
     #[must_use]
     pub const fn new(slot: u32, generation: u32) -> Self {
         Self { slot, generation }
     }
 
-    /// Reads a token back from the 64 bits of `epoll_event.data`. Work: O(1).
+    /// Decodes a token from the 64 bits of `epoll_event.data`. Cost: O(1).
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "the two halves are cut out on purpose")]
     pub const fn from_bits(bits: u64) -> Self {
         Self { slot: bits as u32, generation: (bits >> 32) as u32 }
     }
 
-    /// The 64 bits that ride in `epoll_event.data`. Work: O(1).
+    /// Encodes the token as the 64 bits of `epoll_event.data`. Cost: O(1).
     #[must_use]
     pub const fn to_bits(self) -> u64 {
         (self.generation as u64) << 32 | self.slot as u64
     }
 
-    /// Which slot. Work: O(1).
+    /// The slot. Cost: O(1).
     #[must_use]
     pub const fn slot(self) -> u32 {
         self.slot
     }
 
-    /// Which of the slot's generations. Work: O(1).
+    /// The generation of the slot. Cost: O(1).
     #[must_use]
     pub const fn generation(self) -> u32 {
         self.generation

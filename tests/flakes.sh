@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test of the library and the program N times while all processors are busy, and says
-# which test failed how often. Usage: tests/flakes.sh N [arguments of cargo test]
+# Runs every test of the library and the program N times while all CPUs are busy, and prints which
+# test failed how often. Usage: tests/flakes.sh N [arguments of cargo test]
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,7 @@ log=target/flakes.log
 mkdir -p target
 cargo test --locked --no-run "$@" || exit 1
 
-# One busy process for each processor, ended with this script whatever becomes of it.
+# One busy process per CPU, killed when this script exits for any reason.
 busy=()
 trap 'kill "${busy[@]}" 2> /dev/null' EXIT
 for _ in $(seq "$(nproc)"); do

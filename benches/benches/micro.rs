@@ -9,18 +9,18 @@
 mod batch;
 #[path = "micro/echo.rs"]
 mod echo;
-#[path = "micro/owed.rs"]
-mod owed;
 #[path = "micro/ratios.rs"]
 mod ratios;
+#[path = "micro/run_once.rs"]
+mod run_once;
 #[path = "micro/slab.rs"]
 mod slab;
 #[path = "micro/timers.rs"]
 mod timers;
 #[path = "micro/token.rs"]
 mod token;
-#[path = "micro/turn.rs"]
-mod turn;
+#[path = "micro/write_buffer.rs"]
+mod write_buffer;
 
 use std::time::Duration;
 
@@ -41,10 +41,10 @@ fn main() {
     slab::all(&mut criterion);
     token::all(&mut criterion);
     timers::all(&mut criterion);
-    owed::all(&mut criterion);
+    write_buffer::all(&mut criterion);
     batch::all(&mut criterion);
     echo::all(&mut criterion);
-    turn::all(&mut criterion);
+    run_once::all(&mut criterion);
     criterion.final_summary();
     // cargo says `--bench`; with `--test` each runs once and nothing is measured.
     if std::env::args().any(|argument| argument == "--bench") {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::result::Transport;
+pub use crate::schema::Transport;
 
 /// One kind of load: a closed loop, so a new message leaves only when an answer has arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct Case {
     /// A new connection for every message: connect, one message, half-close, wait for the end.
     pub churn: bool,
     /// UDP only: all that may leave leaves in one call, cut up by the kernel (`UDP_SEGMENT`).
-    pub segmented: bool,
+    pub gso: bool,
 }
 
 /// Every case, in the order of the table.
@@ -43,7 +43,7 @@ pub fn all() -> Vec<Case> {
         Case { churn: true, ..tcp("churn", "16 at once: connect, 64 bytes, close", 16, 1, 64) },
         udp("udp", "one datagram of 64 bytes to and fro", 1),
         udp("udp16", "16 datagrams of 64 bytes under way", 16),
-        Case { segmented: true, ..udp("gso16", "16 datagrams of 64 bytes in one send", 16) },
+        Case { gso: true, ..udp("gso16", "16 datagrams of 64 bytes in one send", 16) },
         Case {
             transport: Transport::Unix,
             ..tcp("unix", "one Unix stream connection, 64 bytes to and fro", 1, 1, 64)
@@ -54,7 +54,7 @@ pub fn all() -> Vec<Case> {
 impl Case {
     /// Finds a case by its name.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn by_name(name: &str) -> Option<Self> {
         all().into_iter().find(|case| case.name == name)
     }
 
@@ -76,7 +76,7 @@ fn tcp(name: &str, what: &str, connections: usize, depth: usize, size_bytes: usi
         depth,
         size_bytes,
         churn: false,
-        segmented: false,
+        gso: false,
     }
 }
 

@@ -4,14 +4,14 @@
 //! `compare`, a count of instructions that grew; 2 bad arguments, or files that are not what they
 //! should be; 69 (`EX_UNAVAILABLE`) no server, or one that went away, or a limit of this machine.
 
-mod condition;
 mod hgrm;
-mod live;
 mod load;
 mod merge;
+mod progress;
 mod rank;
-mod show;
+mod table;
 mod target;
+mod threshold;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ use clap_complete::Shell;
 use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::SIGCHLD;
 
-use crate::outlet;
+use crate::output;
 use crate::table::WIDTH;
 
 /// No server, or no means to load it.
@@ -55,8 +55,8 @@ enum Command {
     Instructions(crate::instructions::Args),
     /// Draws what compare and models wrote with --json: one HTML page, and its plots as SVG.
     Report(crate::report::Args),
-    #[command(name = crate::worker::NAME, hide = true)]
-    Worker(crate::worker::Order),
+    #[command(name = crate::load_process::NAME, hide = true)]
+    Worker(crate::load_process::LoadRequest),
     /// Writes a completion script for a shell to standard output.
     Completions {
         /// Which shell.
@@ -82,7 +82,7 @@ pub fn main() -> ExitCode {
             let text = error.render();
             let written = if error.use_stderr() {
                 let has_colour = std::io::stderr().is_terminal();
-                outlet::write_err(&if has_colour {
+                output::write_err(&if has_colour {
                     text.ansi().to_string()
                 } else {
                     text.to_string()
@@ -90,14 +90,10 @@ pub fn main() -> ExitCode {
                 Ok(())
             } else {
                 let has_colour = std::io::stdout().is_terminal();
-                outlet::write_out(&if has_colour {
-                    text.ansi().to_string()
-                } else {
-                    text.to_string()
-                })
+                output::print(&if has_colour { text.ansi().to_string() } else { text.to_string() })
             };
             let code = u8::try_from(error.exit_code()).unwrap_or(USAGE);
-            crate::session::ended(written.map(|()| code))
+            crate::session::exit_code(written.map(|()| code))
         }
     }
 }
@@ -132,20 +128,20 @@ fn run(cli: Cli) -> ExitCode {
         Command::Models(args) => crate::models::main(&args),
         Command::Instructions(args) => crate::instructions::main(&args),
         Command::Report(args) => crate::report::main(&args),
-        Command::Worker(order) => crate::worker::main(&order),
+        Command::Worker(order) => crate::load_process::main(&order),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "epollite-bench", &mut script);
-            let written = outlet::write_out(&String::from_utf8_lossy(&script));
-            crate::session::ended(written.map(|()| 0))
+            let written = output::print(&String::from_utf8_lossy(&script));
+            crate::session::exit_code(written.map(|()| 0))
         }
     }
 }
 
 /// One clear line on standard error.
-fn complain(why: impl std::fmt::Display) {
-    outlet::complain(&why.to_string());
+fn print_error(why: impl std::fmt::Display) {
+    output::complain(&why.to_string());
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::case::{self, Case};
-use crate::knee;
-use crate::outlet;
-use crate::result::Kind;
-use crate::roster::{self, Entry, Extra};
+use crate::load_sweep;
+use crate::output;
+use crate::schema::Kind;
+use crate::servers::{self, Extra, ServerSpec};
 use crate::session::{self, Options, Session};
 use crate::table;
 
@@ -32,7 +32,7 @@ pub struct Args {
     extra: Vec<Extra>,
     /// Which cases, separated by commas [default: all of them]
     #[arg(long, value_delimiter = ',', value_name = "CASE", value_parser = named)]
-    cases: Vec<Asked>,
+    cases: Vec<Selection>,
     /// Prints whom and what there is, and measures nothing
     #[arg(long)]
     list: bool,
@@ -42,7 +42,7 @@ pub struct Args {
 
 /// What may be asked by name.
 #[derive(Debug, Clone)]
-enum Asked {
+enum Selection {
     /// A closed loop.
     Case(Case),
     /// The open loop that asks more and more.
@@ -53,90 +53,92 @@ enum Asked {
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
     if args.list {
-        return session::ended(outlet::write_out(&list()).map(|()| 0));
+        return session::exit_code(output::print(&list()).map(|()| 0));
     }
-    session::ended(run(args))
+    session::exit_code(run(args))
 }
 
 fn run(args: &Args) -> Result<u8> {
-    let extras = roster::gathered(&args.extra);
-    let entries = extras.and_then(|extras| roster::select_of(&args.servers, &extras));
+    let extras = servers::gathered(&args.extra);
+    let entries = extras.and_then(|extras| servers::select_of(&args.servers, &extras));
     let entries = match entries {
         Ok(entries) => entries,
         Err(error) => return Ok(session::usage(&error)),
     };
     let may_begin = session::check_reference(&args.options, &entries)
-        .and_then(|()| outlet::is_writable(args.options.json.as_deref()));
+        .and_then(|()| output::check_writable(args.options.json.as_deref()));
     if let Err(error) = may_begin {
         return Ok(session::usage(&error));
     }
     let mut session = Session::open(Kind::Compare, &args.options, &entries, &args.servers)?;
-    session.weigh();
+    session.measure_idle_memory();
     let asked = if args.cases.is_empty() { everything() } else { args.cases.clone() };
-    if asked.iter().any(|asked| matches!(asked, Asked::Case(_))) {
-        session.show(&table::legend(session.record.run.rounds))?;
+    if asked.iter().any(|asked| matches!(asked, Selection::Case(_))) {
+        session.print(&table::legend(session.record.run.rounds))?;
     }
     for asked in &asked {
         if session.is_interrupted() {
             break;
         }
         match asked {
-            Asked::Case(case) => ask(&mut session, case)?,
-            Asked::Knee => {
-                session.knee().context("case knee")?;
+            Selection::Case(case) => select(&mut session, case)?,
+            Selection::Knee => {
+                session.run_sweep().context("case knee")?;
                 let shown = table::knee(&session.record);
-                session.show(&shown)?;
+                session.print(&shown)?;
             }
         }
     }
     session.is_interrupted();
     let shown = table::servers(&session.record) + &table::concluded(&session.record);
-    session.show(&shown)?;
+    session.print(&shown)?;
     session.write()?;
     Ok(session.code())
 }
 
-fn ask(session: &mut Session, case: &Case) -> Result<()> {
+fn select(session: &mut Session, case: &Case) -> Result<()> {
     let ran = session.run(case, usize::MAX, true);
     if let Some(shown) = session.record.cases.last().map(|case| table::case(case, &session.record))
     {
-        session.show(&shown)?;
+        session.print(&shown)?;
     }
     ran.with_context(|| format!("case {}", case.name))
 }
 
-fn everything() -> Vec<Asked> {
-    case::all().into_iter().map(Asked::Case).chain([Asked::Knee]).collect()
+fn everything() -> Vec<Selection> {
+    case::all().into_iter().map(Selection::Case).chain([Selection::Knee]).collect()
 }
 
-impl Asked {
-    fn about(&self) -> (&str, &str) {
+impl Selection {
+    fn description(&self) -> (&str, &str) {
         match self {
             Self::Case(case) => (&case.name, &case.what),
-            Self::Knee => (knee::NAME, knee::WHAT),
+            Self::Knee => (load_sweep::NAME, load_sweep::WHAT),
         }
     }
 }
 
-fn named(text: &str) -> Result<Asked, String> {
+fn named(text: &str) -> Result<Selection, String> {
     let known = everything();
-    let names = || known.iter().map(|asked| asked.about().0).collect::<Vec<_>>().join(", ");
-    let asked = known.iter().find(|asked| asked.about().0 == text);
+    let names = || known.iter().map(|asked| asked.description().0).collect::<Vec<_>>().join(", ");
+    let asked = known.iter().find(|asked| asked.description().0 == text);
     asked.cloned().ok_or_else(|| format!("the cases are {}", names()))
 }
 
 fn cases_help() -> String {
     let everything = everything();
-    let lines =
-        everything.iter().map(Asked::about).map(|(name, what)| format!("  {name:10}{what}\n"));
+    let lines = everything
+        .iter()
+        .map(Selection::description)
+        .map(|(name, what)| format!("  {name:10}{what}\n"));
     format!("Cases:\n{}", lines.collect::<String>())
 }
 
 fn list() -> String {
-    let line = |entry: &Entry| {
+    let line = |entry: &ServerSpec| {
         let missing = entry.missing().map(|missing| format!("  {:14}- {missing}\n", ""));
         format!("  {:14}{}\n{}", entry.name, entry.what, missing.unwrap_or_default())
     };
-    let servers: String = roster::all().iter().map(line).collect();
+    let servers: String = servers::all().iter().map(line).collect();
     table::folded(&format!("Servers:\n{servers}{}", cases_help()))
 }

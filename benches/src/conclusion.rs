@@ -1,9 +1,9 @@
 //! What a run comes to, in a few sentences: for the terminal, the page and Markdown alike. It judges
 //! nothing: the verdicts are in the record.
 
-use crate::paired::Verdict;
-use crate::result::{Case, Kind, Measured, Noise, Origin, Ratio, Record, Server, Status};
-use crate::verdicts::ROUNDS_MIN;
+use crate::analysis::ROUNDS_MIN;
+use crate::schema::{Case, Kind, Measured, Noise, Origin, Ratio, ResultFile, Server, Status};
+use crate::stats::Verdict;
 
 /// Two copies of one server that differ by more than this factor differ by as much as servers do, and
 /// the machine was too busy to tell them apart.
@@ -17,13 +17,13 @@ const SERVERS_MAX: usize = 4;
 
 /// Whether a run has rounds enough for intervals, and so for verdicts.
 #[must_use]
-pub const fn has_verdicts(record: &Record) -> bool {
+pub const fn has_verdicts(record: &ResultFile) -> bool {
     record.run.rounds >= ROUNDS_MIN
 }
 
 /// All that was found, as one paragraph.
 #[must_use]
-pub fn of(record: &Record) -> String {
+pub fn of(record: &ResultFile) -> String {
     let mut sentences = Vec::new();
     if record.cases.iter().all(|case| case.results.iter().all(|it| it.measured.is_none())) {
         sentences.push("No case was measured.".to_owned());
@@ -50,7 +50,7 @@ pub fn of(record: &Record) -> String {
 
 /// What a reader must know before believing any figure, a line each.
 #[must_use]
-pub fn warnings(record: &Record) -> Vec<String> {
+pub fn warnings(record: &ResultFile) -> Vec<String> {
     let few = (!has_verdicts(record) && !record.cases.is_empty()).then(|| too_few(record));
     let noisy =
         record.cases.iter().filter_map(|case| Some(format!("{}: {}", case.name, warning(case)?)));
@@ -76,7 +76,7 @@ pub fn warning(case: &Case) -> Option<String> {
     ))
 }
 
-fn too_few(record: &Record) -> String {
+fn too_few(record: &ResultFile) -> String {
     format!(
         "{} rounds are too few for an interval, and so for any verdict: it takes {ROUNDS_MIN}.",
         record.run.rounds
@@ -84,7 +84,7 @@ fn too_few(record: &Record) -> String {
 }
 
 /// The user's own servers; where there are none, ours.
-fn spoken_of(record: &Record) -> Vec<&Server> {
+fn spoken_of(record: &ResultFile) -> Vec<&Server> {
     let others = || {
         let servers = record.servers.iter();
         servers.filter(|it| it.name != record.reference && it.name != record.control)
@@ -108,7 +108,7 @@ const CPU: Figure = (|it| it.cpu_ratio, |noise| noise.cpu);
 const RATE: Figure = (|it| it.rate_ratio, |noise| noise.rate);
 
 /// Cases whose noise is too much are left out.
-fn found<'a>(record: &'a Record, server: &str, (ratio, noise): Figure) -> Found<'a> {
+fn found<'a>(record: &'a ResultFile, server: &str, (ratio, noise): Figure) -> Found<'a> {
     let mut found = Found::default();
     let is_calm = |case: &&Case| case.noise.as_ref().is_none_or(|it| noise(it) <= NOISE_MAX);
     for case in record.cases.iter().filter(is_calm) {
@@ -124,7 +124,7 @@ fn found<'a>(record: &'a Record, server: &str, (ratio, noise): Figure) -> Found<
     found
 }
 
-fn of_server(record: &Record, server: &Server) -> String {
+fn of_server(record: &ResultFile, server: &Server) -> String {
     let (name, reference) = (&server.name, &record.reference);
     let cpu = found(record, name, CPU);
     let rate = found(record, name, RATE);
@@ -174,7 +174,7 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-fn noise(record: &Record) -> Option<String> {
+fn noise(record: &ResultFile) -> Option<String> {
     let noises = || record.cases.iter().filter_map(|case| Some((case, case.noise?)));
     let cpu = noises().max_by(|a, b| a.1.cpu.total_cmp(&b.1.cpu))?;
     let rate = noises().max_by(|a, b| a.1.rate.total_cmp(&b.1.rate))?;
@@ -197,11 +197,11 @@ fn noise(record: &Record) -> Option<String> {
 }
 
 /// How many models went to the end, and which did not.
-fn breaks(record: &Record) -> Option<String> {
+fn breaks(record: &ResultFile) -> Option<String> {
     let most = record.cases.iter().map(|case| case.connections).max()?;
     let broke = |server: &&Server| {
         let outcomes = record.cases.iter().flat_map(|case| &case.results);
-        outcomes.filter(|it| it.server == server.name).any(|it| it.status == Status::Broke)
+        outcomes.filter(|it| it.server == server.name).any(|it| it.status == Status::Failed)
     };
     let servers = record.servers.iter();
     let models =

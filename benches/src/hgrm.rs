@@ -9,7 +9,7 @@ const TICKS: u32 = 5;
 
 /// All of it.
 #[must_use]
-pub fn of(histogram: &Histogram<u64>) -> String {
+pub fn format(histogram: &Histogram<u64>) -> String {
     let micros = |nanos: f64| nanos / 1e3;
     let mut text = String::from("       Value     Percentile TotalCount 1/(1-Percentile)\n\n");
     let mut total = 0;
@@ -47,7 +47,7 @@ mod tests {
     /// As HdrHistogram 2.1.11 for Java prints them for 1 ns to 60 s and 3 digits.
     #[test]
     fn the_head_and_the_foot_are_the_references() {
-        let text = super::of(&crate::load::histogram());
+        let text = super::format(&crate::load::histogram());
         let head = "       Value     Percentile TotalCount 1/(1-Percentile)\n\n";
         assert!(text.starts_with(head), "{text}");
         let foot = "#[Mean    =        0.000, StdDeviation   =        0.000]\n\
@@ -70,7 +70,7 @@ mod tests {
     fn the_last_line_holds_everything() {
         let mut histogram = crate::load::histogram();
         (1..=1000).for_each(|micros| histogram.saturating_record(micros * 1000));
-        let text = super::of(&histogram);
+        let text = super::format(&histogram);
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert!(lines[0].contains("Percentile"), "{text}");
         let last: Vec<&str> = lines[lines.len() - 1].split_whitespace().collect();

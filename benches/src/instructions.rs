@@ -11,10 +11,10 @@
 //! ```
 
 mod baseline;
+mod callgrind;
+mod cases;
+mod client;
 mod count;
-mod patient;
-mod questions;
-mod visitor;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -24,21 +24,21 @@ use std::thread;
 
 use anyhow::{Context, Result};
 
-use crate::outlet;
-use crate::roster::{self, Builder, Recipe};
+use crate::output;
+use crate::servers::{self, Builder, BuiltServer};
 use crate::session;
 use crate::table::Grid;
 pub use baseline::{Baseline, Figure, Finding, Verdict};
-use questions::Question;
+use cases::CountedCase;
 
 /// Something costs more than it did.
-const GREW: u8 = 1;
+const EXIT_REGRESSED: u8 = 1;
 
 /// Where the figures of before are, unless somebody says otherwise.
 const BASELINE: &str = "instructions.txt";
 
 /// How many servers may be counted at a time: more processors than that have other things to do.
-const COUNTERS_MAX: usize = 8;
+const PARALLEL_MAX: usize = 8;
 
 /// Counts user-space instructions for each echo, by callgrind, and compares them with a baseline.
 ///
@@ -55,8 +55,8 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     servers: Vec<String>,
     /// Which cases, separated by commas [default: all of them]
-    #[arg(long, value_delimiter = ',', value_name = "CASE", value_parser = questions::named)]
-    cases: Vec<Question>,
+    #[arg(long, value_delimiter = ',', value_name = "CASE", value_parser = cases::by_name)]
+    cases: Vec<CountedCase>,
     /// The figures of before [default: instructions.txt beside the sources]
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
@@ -71,20 +71,20 @@ pub struct Args {
 /// The subcommand.
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
-    session::ended(run(args))
+    session::exit_code(run(args))
 }
 
 fn run(args: &Args) -> Result<u8> {
     let names: Vec<String> = if args.servers.is_empty() {
-        questions::SERVERS.map(str::to_owned).to_vec()
+        cases::SERVERS.map(str::to_owned).to_vec()
     } else {
         args.servers.clone()
     };
-    let entries = match roster::select(&names) {
+    let entries = match servers::select(&names) {
         Ok(entries) => entries,
         Err(error) => return Ok(session::usage(&error)),
     };
-    let path = args.baseline.clone().unwrap_or_else(usual_baseline);
+    let path = args.baseline.clone().unwrap_or_else(default_baseline);
     let before = match Baseline::read(&path) {
         Ok(before) => before,
         // There is none yet, or not one that is understood: a new one can be written all the same.
@@ -98,34 +98,35 @@ fn run(args: &Args) -> Result<u8> {
         let recipe = builder.build(entry);
         recipes.push(recipe.map_err(|why| anyhow::anyhow!("{}: {why}", entry.name))?);
     }
-    let cases = if args.cases.is_empty() { questions::all() } else { args.cases.clone() };
+    let cases = if args.cases.is_empty() { cases::all() } else { args.cases.clone() };
     let now = Baseline { tools, figures: figures(&recipes, &cases)? };
     let is_everything = args.servers.is_empty() && args.cases.is_empty();
-    let findings = before.judge(&now, is_everything);
+    let findings = before.compare(&now, is_everything);
     let shown = table(&findings);
     if args.bless {
-        let kept = if is_everything { now } else { before.with(now) };
+        let kept = if is_everything { now } else { before.updated(now) };
         kept.write(&path)?;
-        outlet::write_out(&format!("{shown}written: {}\n", path.display()))?;
+        output::print(&format!("{shown}written: {}\n", path.display()))?;
         return Ok(0);
     }
-    outlet::write_out(&shown)?;
+    output::print(&shown)?;
     Ok(verdict(&before, &now, &findings))
 }
 
 /// Says what is to be said about each finding, and how it ends.
 fn verdict(before: &Baseline, now: &Baseline, findings: &[Finding]) -> u8 {
-    let others = before.other_tools(now);
+    let others = before.tool_changes(now);
     for (name, was, is) in &others {
-        outlet::complain(&format!("the baseline was counted with {name} {was}, this is {is}"));
+        output::complain(&format!("the baseline was counted with {name} {was}, this is {is}"));
     }
     let mut code = 0;
     for finding in findings.iter().filter(|finding| finding.verdict != Verdict::Same) {
         let is_failure = finding.verdict.is_failure() && others.is_empty();
-        let weight = if is_failure || finding.verdict == Verdict::Fell { "" } else { "warning: " };
-        outlet::complain(&format!("{weight}{finding}"));
+        let weight =
+            if is_failure || finding.verdict == Verdict::Improved { "" } else { "warning: " };
+        output::complain(&format!("{weight}{finding}"));
         if is_failure {
-            code = GREW;
+            code = EXIT_REGRESSED;
         }
     }
     code
@@ -133,22 +134,22 @@ fn verdict(before: &Baseline, now: &Baseline, findings: &[Finding]) -> u8 {
 
 /// Counts all of it, as many at a time as there are processors: what is counted does not know how
 /// fast it goes.
-fn figures(recipes: &[Recipe], cases: &[Question]) -> Result<Vec<Figure>> {
-    let asked: Vec<(&Recipe, &Question)> = cases
+fn figures(recipes: &[BuiltServer], cases: &[CountedCase]) -> Result<Vec<Figure>> {
+    let asked: Vec<(&BuiltServer, &CountedCase)> = cases
         .iter()
         .flat_map(|case| recipes.iter().map(move |recipe| (recipe, case)))
         .filter(|(recipe, case)| recipe.command(&case.load()).is_ok())
         .collect();
     let queue: Mutex<VecDeque<usize>> = Mutex::new((0..asked.len()).collect());
     let found = Mutex::new(Vec::new());
-    let counters = thread::available_parallelism().map_or(1, usize::from).min(COUNTERS_MAX);
+    let counters = thread::available_parallelism().map_or(1, usize::from).min(PARALLEL_MAX);
     let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
     thread::scope(|scope| {
         for _ in 0..counters {
             scope.spawn(|| {
                 while let Some(at) = next() {
                     let (recipe, case) = asked[at];
-                    let counted = count::echo(recipe, case)
+                    let counted = count::count_per_echo(recipe, case)
                         .with_context(|| format!("{}: {}", case.name, recipe.about.name));
                     if let Ok(mut found) = found.lock() {
                         found.push((at, counted));
@@ -178,6 +179,6 @@ fn table(findings: &[Finding]) -> String {
     format!("User-space instructions of the server for each echo:\n\n{}\n", table.render())
 }
 
-fn usual_baseline() -> PathBuf {
+fn default_baseline() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(BASELINE)
 }

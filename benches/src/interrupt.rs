@@ -9,9 +9,9 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 /// The exit code of who was interrupted, as shells have it.
-pub const CODE: u8 = 130;
+pub const EXIT_CODE: u8 = 130;
 
-static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 /// Whether a signal was ignored at the start, as a script has it for its background jobs and nohup
 /// for SIGHUP: it stays ignored then. (To heed a signal is to change that: ask before.)
@@ -28,12 +28,12 @@ pub fn is_ignored(signal: i32) -> bool {
 ///
 /// # Errors
 /// When the kernel refuses, which it should not.
-pub fn heed() -> Result<()> {
-    let asked = ASKED.get_or_init(Arc::default);
+pub fn install_handlers() -> Result<()> {
+    let asked = INTERRUPTED.get_or_init(Arc::default);
     let signals = [SIGINT, SIGTERM];
     for signal in signals.into_iter().filter(|&signal| signal == SIGTERM || !is_ignored(signal)) {
         // In this order: the first signal finds that nobody has asked yet.
-        flag::register_conditional_shutdown(signal, CODE.into(), Arc::clone(asked))
+        flag::register_conditional_shutdown(signal, EXIT_CODE.into(), Arc::clone(asked))
             .and_then(|_| flag::register(signal, Arc::clone(asked)))
             .context("cannot heed signals")?;
     }
@@ -42,6 +42,6 @@ pub fn heed() -> Result<()> {
 
 /// Whether somebody has asked for the end.
 #[must_use]
-pub fn is_asked() -> bool {
-    ASKED.get().is_some_and(|asked| asked.load(Ordering::Relaxed))
+pub fn is_interrupted() -> bool {
+    INTERRUPTED.get().is_some_and(|asked| asked.load(Ordering::Relaxed))
 }

@@ -36,33 +36,33 @@
 //! of a second of each other, and next to them stands always the ratio of the yardstick to its own
 //! copy, which is what the same run makes of no difference at all.
 
+pub mod analysis;
 pub mod case;
 pub mod cli;
 pub mod compare;
 pub mod conclusion;
-pub mod contest;
 pub mod hgrm;
+pub mod host;
+pub mod idle_memory;
 pub mod instructions;
+pub mod interleave;
 pub mod interrupt;
-pub mod knee;
 pub mod load;
-pub mod machine;
+pub mod load_process;
+pub mod load_sweep;
 pub mod merge;
-pub mod meter;
 pub mod models;
-pub mod outlet;
-pub mod paired;
+pub mod output;
+pub mod process_usage;
 mod progress;
-pub mod record;
+pub mod rank_file;
 pub mod redact;
 pub mod report;
-pub mod result;
-pub mod roster;
+pub mod schema;
 pub mod server;
+pub mod servers;
 pub mod session;
+pub mod stats;
 pub mod syscalls;
 pub mod table;
 pub mod units;
-pub mod verdicts;
-pub mod weigh;
-pub mod worker;

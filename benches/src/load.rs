@@ -23,51 +23,53 @@
 //! With a rate, a latency counts from when the message was *meant* to leave. A server that stops
 //! for a while is so charged with every message that should have been sent meanwhile.
 
-mod alarm;
-mod autopsy;
 mod churn;
 mod config;
+mod connect;
 mod datagram;
-mod desk;
-mod failure;
-mod life;
-mod meter;
+mod diagnose;
+mod error;
+mod metrics;
 mod mismatch;
-mod noise;
-mod open;
 mod pace;
+mod payload;
 mod queue;
-mod room;
-mod row;
 mod run;
+mod run_of_messages;
+mod shared;
+mod short_lived;
 mod sizes;
 mod slice;
 mod stream;
-mod watch;
+mod tick;
+mod timerfd;
+mod write_interest;
 
 use std::fmt;
 use std::time::Duration;
 
 use epollite::kernel::SIGINFO_BYTES;
-use epollite::{Event, Instant, Kernel, OptionName, Reactor, Signal, SocketOption, Token, Trigger};
+use epollite::{
+    Event, Instant, Kernel, Reactor, Signal, SocketOption, SocketOptionName, Token, Trigger,
+};
 use hdrhistogram::Histogram;
 use rand::TryRng;
 
 pub use config::{Config, Length, Target};
-pub use failure::Failure;
-pub use meter::{Counts, LATENCY_NANOS_MAX, Meter, Progress, histogram};
-pub use mismatch::{Mismatch, Wrong};
-pub use noise::HEADER_BYTES;
+pub use error::LoadError;
+pub use metrics::{Counts, LATENCY_NANOS_MAX, Metrics, Progress, histogram};
+pub use mismatch::{Mismatch, MismatchKind};
 pub use pace::Pace;
-pub use run::{Cpu, Ending, Latency, Report, has_process, run};
+pub use payload::HEADER_BYTES;
+pub use run::{Cpu, Latency, Outcome, Report, is_process_readable, run};
 pub use sizes::Sizes;
 pub use slice::Slice;
 
-use alarm::Alarm;
 use datagram::Socket;
-use desk::Desk;
-use life::Life;
+use shared::LoadState;
+use short_lived::ShortLivedConnection;
 use stream::Stream;
+use timerfd::DeadlineTimer;
 
 /// Connections that are being established at the same time: below the shortest queue that a
 /// server may have, nearly.
@@ -79,7 +81,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Whom a running load shows itself to. Every method does nothing unless you say otherwise.
 pub trait Observer {
     /// About ten times a second: what has been measured so far.
-    fn tick(&mut self, _elapsed: Duration, _meter: &Meter) {}
+    fn tick(&mut self, _elapsed: Duration, _meter: &Metrics) {}
 
     /// Once a second, and for the rest at the end: the latencies of that interval.
     fn interval(&mut self, _start: Duration, _length: Duration, _latencies: &Histogram<u64>) {}
@@ -101,30 +103,30 @@ impl Observer for () {}
 /// ```
 pub struct Load {
     config: Config,
-    reactor: Reactor<Guest>,
-    desk: Desk,
-    alarm: Alarm,
+    reactor: Reactor<Source>,
+    shared: LoadState,
+    timer: DeadlineTimer,
     /// Who has each index; with churn, who is alive.
     tokens: Vec<Option<Token>>,
     /// When those were meant to leave for which no life was free.
-    unborn: std::collections::VecDeque<Instant>,
+    pending_connects: std::collections::VecDeque<Instant>,
     /// Lives so far, of all indices; without churn, messages that the schedule has handed out.
-    born: u64,
+    started: u64,
     /// Sockets opened for lives so far.
     sockets: u64,
     /// Indices without a life.
-    free: Vec<u32>,
+    idle_slots: Vec<u32>,
     slices: u64,
     is_interrupted: bool,
-    is_hurried: bool,
+    skip_drain: bool,
 }
 
 /// Who is registered. A life is a stream and more; its box lasts as long as its socket.
-enum Guest {
+enum Source {
     Stream(Stream),
-    Life { index: u32, life: Box<Life> },
+    ShortLived { index: u32, life: Box<ShortLivedConnection> },
     Socket(Socket),
-    Alarm,
+    Timer,
     Signals,
 }
 
@@ -137,39 +139,39 @@ impl Load {
     ///
     /// # Panics
     /// The configuration cannot be meant: see [`Config::check`].
-    pub fn open(config: &Config) -> Result<Self, Failure> {
+    pub fn open(config: &Config) -> Result<Self, LoadError> {
         assert_eq!(config.check(), Ok(()), "a configuration is checked before");
-        open::anywhere(config, Self::open_at)
+        connect::anywhere(config, Self::open_at)
     }
 
     /// Opens it at the target, and nowhere else.
-    fn open_at(config: &Config) -> Result<Self, Failure> {
-        open::raise_limit(config.connections)?;
+    fn open_at(config: &Config) -> Result<Self, LoadError> {
+        connect::raise_limit(config.connections)?;
         // The schedule is in microseconds; without this the kernel wakes us up to 50 µs late.
         // Best effort: then the report says how late we were.
         let _ = nix::sys::prctl::set_timerslack(1);
-        let reactor = Reactor::new().map_err(Failure::call("epoll_create1"))?;
-        let (alarm, watched) = Alarm::new().map_err(Failure::call("timerfd_create"))?;
-        let run = run_number();
+        let reactor = Reactor::new().map_err(LoadError::call("epoll_create1"))?;
+        let (alarm, watched) = DeadlineTimer::new().map_err(LoadError::call("timerfd_create"))?;
+        let run = random_run_id();
         let mut load = Self {
-            desk: Desk::new(config, run),
-            alarm,
+            shared: LoadState::new(config, run),
+            timer: alarm,
             tokens: (0..config.connections).map(|_| None).collect(),
             config: config.clone(),
             reactor,
-            unborn: std::collections::VecDeque::new(),
-            born: 0,
+            pending_connects: std::collections::VecDeque::new(),
+            started: 0,
             sockets: 0,
-            free: Vec::new(),
+            idle_slots: Vec::new(),
             slices: 0,
             is_interrupted: false,
-            is_hurried: false,
+            skip_drain: false,
         };
-        load.register(watched.into(), Guest::Alarm)?;
+        load.register(watched.into(), Source::Timer)?;
         if config.churn {
             // Whether anybody is there is told before the first slice, as it is without churn.
             load.probe()?;
-            load.free = (0..config.connections).rev().collect();
+            load.idle_slots = (0..config.connections).rev().collect();
         } else {
             load.connect_all()?;
         }
@@ -181,16 +183,16 @@ impl Load {
     /// more.
     ///
     /// # Errors
-    /// [`Failure::Call`]: the kernel refuses.
-    pub fn heed_signals(&mut self) -> Result<(), Failure> {
+    /// [`Failure::Syscall`]: the kernel refuses.
+    pub fn install_signalfd(&mut self) -> Result<(), LoadError> {
         let mut signals = epollite::SignalSet::from(Signal::TERM);
         if !crate::interrupt::is_ignored(Signal::INT.number().into()) {
             signals = signals | Signal::INT.into();
         }
         let kernel = self.reactor.kernel();
-        kernel.sigprocmask(signals).map_err(Failure::call("sigprocmask"))?;
-        let fd = kernel.signalfd(signals).map_err(Failure::call("signalfd"))?;
-        self.register(fd, Guest::Signals).map(drop)
+        kernel.sigprocmask(signals).map_err(LoadError::call("sigprocmask"))?;
+        let fd = kernel.signalfd(signals).map_err(LoadError::call("signalfd"))?;
+        self.register(fd, Source::Signals).map(drop)
     }
 
     /// From the next slice on, this decides when messages leave.
@@ -200,7 +202,8 @@ impl Load {
     pub fn set_pace(&mut self, pace: Pace) {
         self.config.pace = pace;
         assert_eq!(self.config.check(), Ok(()), "a configuration is checked before");
-        (self.desk.answers_pace, self.desk.window) = (pace.rate().is_none(), self.config.window());
+        (self.shared.closed_loop, self.shared.window) =
+            (pace.rate().is_none(), self.config.window());
     }
 
     /// What it was asked; the target is the one of several addresses that answered.
@@ -211,8 +214,8 @@ impl Load {
 
     /// What has been measured since the last slice began.
     #[must_use]
-    pub const fn meter(&self) -> &Meter {
-        &self.desk.meter
+    pub const fn meter(&self) -> &Metrics {
+        &self.shared.meter
     }
 
     /// Whether a signal has asked for the end.
@@ -221,88 +224,88 @@ impl Load {
         self.is_interrupted
     }
 
-    fn connect_all(&mut self) -> Result<(), Failure> {
+    fn connect_all(&mut self) -> Result<(), LoadError> {
         let mut opened = 0;
         while opened < self.config.connections {
             let end = self.config.connections.min(opened + CONNECTING_MAX);
             for index in opened..end {
-                let fd = open::connecting(&self.config, u64::from(index))?;
+                let fd = connect::start_connect(&self.config, u64::from(index))?;
                 let guest = if self.config.target.is_datagrams() {
-                    Guest::Socket(Socket::new(index))
+                    Source::Socket(Socket::new(index))
                 } else {
-                    Guest::Stream(Stream::new(index, 0))
+                    Source::Stream(Stream::new(index, 0))
                 };
                 self.tokens[index as usize] = Some(self.register(fd, guest)?);
             }
-            self.await_connected(opened..end)?;
+            self.wait_connected(opened..end)?;
             opened = end;
         }
         Ok(())
     }
 
     /// Waits until those are connected. The first event of each says that it is, or why not.
-    fn await_connected(&mut self, indices: std::ops::Range<u32>) -> Result<(), Failure> {
+    fn wait_connected(&mut self, indices: std::ops::Range<u32>) -> Result<(), LoadError> {
         let target = self.config.target;
         let mut awaited: std::collections::HashSet<Token> =
             indices.filter_map(|index| self.tokens[index as usize]).collect();
         let deadline = self.reactor.kernel().now() + CONNECT_MAX;
         while !awaited.is_empty() {
-            let event = self.reactor.next(Some(deadline)).map_err(Failure::call("epoll_wait"))?;
+            let event = self.reactor.next(Some(deadline)).map_err(LoadError::call("epoll_wait"))?;
             let Some(Event::Io { token, ready }) = event else {
-                return Err(Failure::Unanswered { target, seconds: CONNECT_MAX.as_secs_f64() });
+                return Err(LoadError::Unanswered { target, seconds: CONNECT_MAX.as_secs_f64() });
             };
             if ready.is_error()
-                && let Some(source) = self.reactor.source(token)
+                && let Some(source) = self.reactor.get_mut(token)
                 && let Ok(SocketOption::Error(Some(errno))) =
-                    source.io.kernel.getsockopt(source.io.fd, OptionName::Error)
+                    source.io.kernel.getsockopt(source.io.fd, SocketOptionName::Error)
             {
-                return Err(Failure::Absent { target, errno });
+                return Err(LoadError::ConnectFailed { target, errno });
             }
             awaited.remove(&token);
             if !matches!(target, Target::Tcp(_))
-                && let Some(mut source) = self.reactor.source(token)
+                && let Some(mut source) = self.reactor.get_mut(token)
             {
-                room::hush(&mut source.io)?;
+                write_interest::disable_write_interest(&mut source.io)?;
             }
         }
         Ok(())
     }
 
     /// Opens one connection and closes it again.
-    fn probe(&mut self) -> Result<(), Failure> {
-        let fd = open::connecting(&self.config, 0)?;
-        let guest = Guest::Stream(Stream::new(0, 0));
+    fn probe(&mut self) -> Result<(), LoadError> {
+        let fd = connect::start_connect(&self.config, 0)?;
+        let guest = Source::Stream(Stream::new(0, 0));
         let token = self.register(fd, guest)?;
         self.tokens[0] = Some(token);
-        let result = self.await_connected(0..1);
+        let result = self.wait_connected(0..1);
         self.tokens[0] = None;
         self.reactor.close(token);
         result
     }
 
-    fn register(&mut self, fd: epollite::Fd, guest: Guest) -> Result<Token, Failure> {
+    fn register(&mut self, fd: epollite::Fd, guest: Source) -> Result<Token, LoadError> {
         self.reactor
-            .register_or_close(fd, room::watched(), Trigger::Edge, guest)
-            .map_err(Failure::epoll_ctl)
+            .register_or_close(fd, write_interest::read_write_interest(), Trigger::Edge, guest)
+            .map_err(LoadError::epoll_ctl)
     }
 
     /// Takes the signals that have come; any of them means the end.
-    fn hear_signals(&mut self, token: Token) {
-        let Some(source) = self.reactor.source(token) else {
+    fn on_signal(&mut self, token: Token) {
+        let Some(source) = self.reactor.get_mut(token) else {
             return;
         };
         let mut record = [0; SIGINFO_BYTES];
         while source.io.kernel.read(source.io.fd, &mut record).is_ok() {
             // Asked twice, we do not wait for anybody.
-            self.is_hurried = self.is_interrupted;
+            self.skip_drain = self.is_interrupted;
             self.is_interrupted = true;
-            self.desk.close();
+            self.shared.close();
         }
     }
 }
 
 /// A number that the run before did not have, nor one beside it.
-fn run_number() -> u32 {
+fn random_run_id() -> u32 {
     rand::rngs::SysRng.try_next_u32().unwrap_or_else(|_| std::process::id())
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::load::{Counts, Latency, Progress, histogram};
-use crate::record::Record;
+use crate::rank_file::RankFile;
 
 /// What all ranks did together.
 #[derive(Debug, Clone, Serialize)]
@@ -43,14 +43,14 @@ pub struct Merged {
 ///
 /// # Errors
 /// When there is none, or one is damaged.
-pub fn read(dir: &Path) -> Result<Vec<Record>> {
+pub fn read(dir: &Path) -> Result<Vec<RankFile>> {
     let mut records = Vec::new();
     let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
     for entry in entries {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.starts_with("rank-") && name.ends_with(".json") {
-            records.push(Record::read(&path).with_context(|| path.display().to_string())?);
+            records.push(RankFile::read(&path).with_context(|| path.display().to_string())?);
         }
     }
     ensure!(!records.is_empty(), "{}: there are no results (rank-N.json)", dir.display());
@@ -62,9 +62,9 @@ pub fn read(dir: &Path) -> Result<Vec<Record>> {
 /// # Errors
 /// When ranks are missing or there twice, were asked different things, or were never at work at
 /// the same time.
-pub fn merge(mut records: Vec<Record>) -> Result<Merged> {
+pub fn merge(mut records: Vec<RankFile>) -> Result<Merged> {
     records.sort_by_key(|record| record.rank);
-    belong_together(&records)?;
+    check_same_run(&records)?;
     let (start, end) = window(&records)?;
     let mut latencies = histogram();
     let mut counts = Counts::default();
@@ -73,15 +73,15 @@ pub fn merge(mut records: Vec<Record>) -> Result<Merged> {
         counts = counts + record.counts;
     }
     let window_seconds = (end - start) as f64 / 1e9;
-    let rate = |record: &Record| {
-        let at = |time: u64| messages_by(&record.progress, time - record.start_unix_nanos);
+    let rate = |record: &RankFile| {
+        let at = |time: u64| interpolate_messages(&record.progress, time - record.start_unix_nanos);
         (at(end) - at(start)) / window_seconds
     };
     let rates: Vec<f64> = records.iter().map(rate).collect();
-    let failure = |record: &Record| {
+    let failure = |record: &RankFile| {
         record.failure.as_ref().map(|failure| format!("rank {}: {failure}", record.rank))
     };
-    let wrong = |record: &Record| {
+    let wrong = |record: &RankFile| {
         let rank = record.rank;
         record.wrong.iter().map(|wrong| format!("rank {rank}: {wrong}")).collect::<Vec<_>>()
     };
@@ -100,7 +100,7 @@ pub fn merge(mut records: Vec<Record>) -> Result<Merged> {
 }
 
 /// Sorted by rank: is everybody here once, and was asked the same?
-fn belong_together(records: &[Record]) -> Result<()> {
+fn check_same_run(records: &[RankFile]) -> Result<()> {
     let Some(first) = records.first() else { bail!("there are no results") };
     for record in records {
         let (rank, size) = (record.rank, record.size);
@@ -126,7 +126,7 @@ fn belong_together(records: &[Record]) -> Result<()> {
     );
     for record in &records[1..] {
         if let Some(name) = differs(&first.parameters, &record.parameters) {
-            let of = |record: &Record| record.parameters.get(&name).map(Value::to_string);
+            let of = |record: &RankFile| record.parameters.get(&name).map(Value::to_string);
             bail!(
                 "rank {} was asked something else than rank {}: {name} is {} and not {}",
                 record.rank,
@@ -149,8 +149,8 @@ fn differs(one: &Value, other: &Value) -> Option<String> {
 }
 
 /// When all were at work, in nanoseconds since 1970.
-fn window(records: &[Record]) -> Result<(u64, u64)> {
-    let end = |record: &Record| {
+fn window(records: &[RankFile]) -> Result<(u64, u64)> {
+    let end = |record: &RankFile| {
         record.start_unix_nanos + record.progress.last().map_or(0, |progress| progress.nanos)
     };
     let start = records.iter().map(|record| record.start_unix_nanos).max().unwrap_or(0);
@@ -164,7 +164,7 @@ fn window(records: &[Record]) -> Result<(u64, u64)> {
 }
 
 /// How many messages there were by some time, in a straight line between two points known.
-fn messages_by(progress: &[Progress], nanos: u64) -> f64 {
+fn interpolate_messages(progress: &[Progress], nanos: u64) -> f64 {
     let after = progress.partition_point(|point| point.nanos < nanos);
     let zero = Progress { nanos: 0, messages: 0 };
     let before = after.checked_sub(1).map_or(zero, |at| progress[at]);
@@ -186,7 +186,7 @@ mod tests {
         for (nanos, messages) in
             [(0, 0.0), (5, 50.0), (10, 100.0), (15, 200.0), (20, 300.0), (99, 300.0)]
         {
-            let got = messages_by(&progress, nanos);
+            let got = interpolate_messages(&progress, nanos);
             assert!((got - messages).abs() < 1e-9, "at {nanos}: {got}");
         }
     }

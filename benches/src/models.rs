@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::case::Case;
-use crate::outlet;
-use crate::result::Kind;
-use crate::roster;
+use crate::output;
+use crate::schema::Kind;
+use crate::servers;
 use crate::session::{self, Options, Session};
 use crate::table;
 
@@ -42,16 +42,16 @@ pub struct Args {
 /// The subcommand.
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
-    session::ended(run(args))
+    session::exit_code(run(args))
 }
 
 fn run(args: &Args) -> Result<u8> {
-    let entries = match roster::select(&args.models) {
+    let entries = match servers::select(&args.models) {
         Ok(entries) => entries,
         Err(error) => return Ok(session::usage(&error)),
     };
     let may_begin = session::check_reference(&args.options, &entries)
-        .and_then(|()| outlet::is_writable(args.options.json.as_deref()));
+        .and_then(|()| output::check_writable(args.options.json.as_deref()));
     if let Err(error) = may_begin {
         return Ok(session::usage(&error));
     }
@@ -66,7 +66,7 @@ fn run(args: &Args) -> Result<u8> {
         if ran.is_err() {
             // What was found before is worth a look all the same.
             let shown = table::models(&session.record);
-            session.show(&shown)?;
+            session.print(&shown)?;
         }
         ran.with_context(|| format!("{connections} connections"))?;
     }
@@ -74,7 +74,7 @@ fn run(args: &Args) -> Result<u8> {
     let shown = table::legend(session.record.run.rounds)
         + &table::models(&session.record)
         + &table::concluded(&session.record);
-    session.show(&shown)?;
+    session.print(&shown)?;
     session.write()?;
     Ok(session.code())
 }

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::outlet;
+use crate::output;
 
 /// How long something took, for whoever waits.
 pub(crate) fn took(what: &str, start: Instant) {
-    outlet::write_err(&format!("{what}: {:.0} s\n", start.elapsed().as_secs_f64()));
+    output::write_err(&format!("{what}: {:.0} s\n", start.elapsed().as_secs_f64()));
 }
 
 /// Progress on stderr, when that is a terminal.

@@ -1,14 +1,14 @@
 //! What a record says to others: where things are on the machine that wrote it is nobody's affair, so of
 //! an absolute path only its last part is kept. Pure.
 
-use crate::result::Record;
+use crate::schema::ResultFile;
 
 /// Folders that every Linux has: a path in one of them says nothing of this machine.
 const COMMON: [&str; 5] = ["/proc/", "/sys/", "/dev/", "/etc/", "/usr/"];
 
 /// A record as it may be shown to anybody.
 #[must_use]
-pub fn record(record: &Record) -> Record {
+pub fn record(record: &ResultFile) -> ResultFile {
     let mut record = record.clone();
     let run = &mut record.run;
     let words = run.command.iter_mut().chain(&mut run.failures);

@@ -17,13 +17,12 @@ mod chart;
 mod connections;
 mod cpu;
 mod dots;
-mod facts;
 mod html;
-mod knee;
 mod labels;
 mod latency;
 mod markdown;
 mod matrix;
+mod metadata;
 mod multiples;
 mod page;
 mod palette;
@@ -32,6 +31,7 @@ mod ratios;
 mod rows;
 mod scale;
 mod svg;
+mod sweep;
 mod syscalls;
 mod view;
 
@@ -40,9 +40,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use crate::outlet;
+use crate::output;
 use crate::redact;
-use crate::result::Record;
+use crate::schema::ResultFile;
 
 /// Bad arguments, files that are no records, places that cannot be written to.
 const USAGE: u8 = 2;
@@ -73,7 +73,7 @@ pub fn main(args: &Args) -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            outlet::complain(&format!("{error:#}"));
+            output::complain(&format!("{error:#}"));
             ExitCode::from(USAGE)
         }
     }
@@ -81,22 +81,22 @@ pub fn main(args: &Args) -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     // One that was written before may still say where things were.
-    let read = |path: &PathBuf| Record::read(path).map(|record| redact::record(&record));
-    let records: Vec<Record> = args.results.iter().map(read).collect::<Result<_>>()?;
+    let read = |path: &PathBuf| ResultFile::read(path).map(|record| redact::record(&record));
+    let records: Vec<ResultFile> = args.results.iter().map(read).collect::<Result<_>>()?;
     let is_same = |path: &PathBuf| {
         path.canonicalize().is_ok_and(|it| args.output.canonicalize().is_ok_and(|out| out == it))
     };
     if let Some(path) = args.results.iter().find(|path| is_same(path)) {
         anyhow::bail!("{} is what is read: the page would take its place", path.display());
     }
-    put(&args.output, &html(&records)?)?;
+    write_file(&args.output, &html(&records)?)?;
     let mut told = format!("the page: {}\n", args.output.display());
     if let Some(folder) = &args.svg {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
-        let pictures = pictures(&records);
+        let pictures = write_svgs(&records);
         for (name, picture) in &pictures {
-            put(&folder.join(name), picture)?;
+            write_file(&folder.join(name), picture)?;
         }
         told += &format!("the plots: {} files in {}\n", pictures.len(), folder.display());
     }
@@ -106,15 +106,15 @@ fn run(args: &Args) -> Result<()> {
             let (folder, page) = (folder.display(), page.display());
             anyhow::anyhow!("{folder} is not in the folder of {page}: no link would lead there")
         })?;
-        put(page, &markdown(&records, &beside.to_string_lossy()))?;
+        write_file(page, &markdown(&records, &beside.to_string_lossy()))?;
         told += &format!("the page in Markdown: {}\n", page.display());
     }
-    outlet::write_out(&told)
+    output::print(&told)
 }
 
 /// The page of some records as Markdown; its pictures are in `folder`, as seen from it.
 #[must_use]
-pub fn markdown(records: &[Record], folder: &str) -> String {
+pub fn markdown(records: &[ResultFile], folder: &str) -> String {
     markdown::write(records, folder)
 }
 
@@ -122,16 +122,16 @@ pub fn markdown(records: &[Record], folder: &str) -> String {
 ///
 /// # Errors
 /// When a record has a figure that JSON cannot hold.
-pub fn html(records: &[Record]) -> Result<String> {
+pub fn html(records: &[ResultFile]) -> Result<String> {
     page::write(records)
 }
 
 /// Every plot of some records that has something to show, as an SVG file: its name, its text.
 #[must_use]
-pub fn pictures(records: &[Record]) -> Vec<(String, String)> {
+pub fn write_svgs(records: &[ResultFile]) -> Vec<(String, String)> {
     page::pictures(records)
 }
 
-fn put(path: &Path, text: &str) -> Result<()> {
+fn write_file(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -33,7 +33,7 @@ const STOP_MAX: Duration = Duration::from_secs(2);
 const CRASH_MAX: Duration = Duration::from_millis(200);
 
 /// How often we look whether it has come up or gone down.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// How long the path of a folder for sockets may be: a socket's own is at most 107 bytes long, and our
 /// names take some 35 of them.
@@ -86,7 +86,7 @@ pub fn raise_file_limit() -> Result<()> {
 
 /// Where a server is to be found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Place {
+pub enum Endpoint {
     /// TCP.
     Tcp(SocketAddr),
     /// UDP.
@@ -100,7 +100,7 @@ pub enum Place {
 pub struct Server {
     name: String,
     child: Child,
-    place: Place,
+    place: Endpoint,
 }
 
 impl Server {
@@ -115,7 +115,7 @@ impl Server {
     pub fn start(name: &str, command: &str, transport: Transport, cores: Cores) -> Result<Self> {
         let slot = if transport == Transport::Unix { "{path}" } else { "{port}" };
         ensure!(command.contains(slot), "{name}: the command has no {slot} in it");
-        let (place, text) = free_place(transport).context("no free place to listen")?;
+        let (place, text) = free_endpoint(transport).context("no free place to listen")?;
         let command = command.replace(slot, &text);
         let words = shlex::split(&command)
             .with_context(|| format!("{name}: a quote is left open in `{command}`"))?;
@@ -123,7 +123,7 @@ impl Server {
             words.split_first().with_context(|| format!("{name}: the command is empty"))?;
         let mut child = Command::new(program);
         child.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
-        end_with_us(&mut child);
+        set_pdeathsig(&mut child);
         // Affinity is inherited: every thread the server will ever have is on its core from the
         // first instruction, and no foreign program is needed to put it there.
         pin(cores.server)?;
@@ -137,14 +137,14 @@ impl Server {
 
     /// Adds what became of the process to an error of the load: a server that crashed is more news
     /// than the connection that was lost by it.
-    pub fn explain(&mut self, failure: impl std::fmt::Display) -> String {
+    pub fn with_exit_status(&mut self, failure: impl std::fmt::Display) -> String {
         // A crash closes the connections a moment before the process can be waited for.
         let deadline = Instant::now() + CRASH_MAX;
         while Instant::now() < deadline {
             if let Some(status) = self.ended() {
                 return format!("{failure}; it ended: {status}");
             }
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(POLL_INTERVAL);
         }
         failure.to_string()
     }
@@ -152,7 +152,7 @@ impl Server {
     fn wait_until_up(&mut self) -> Result<()> {
         let name = self.name.clone();
         let deadline = Instant::now() + START_MAX;
-        while !serves(&self.place) {
+        while !is_serving(&self.place) {
             if let Some(status) = self.ended() {
                 bail!("{name}: did not come up; it ended: {status}");
             }
@@ -162,7 +162,7 @@ impl Server {
                 self.place,
                 START_MAX.as_secs(),
             );
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(POLL_INTERVAL);
         }
         // Whose bill would it be? What serves there has left us, or was there before.
         if self.ended().is_some() {
@@ -179,7 +179,7 @@ impl Server {
 
     /// Where it serves.
     #[must_use]
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &Endpoint {
         &self.place
     }
 
@@ -232,10 +232,10 @@ impl Drop for Server {
             if Instant::now() > deadline {
                 let _ = killpg(self.pid(), Signal::SIGKILL);
             }
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(POLL_INTERVAL);
         }
         self.ended();
-        if let Place::Unix(path) = &self.place {
+        if let Endpoint::Unix(path) = &self.place {
             drop(std::fs::remove_file(path));
         }
     }
@@ -245,13 +245,13 @@ impl Drop for Server {
 ///
 /// # Errors
 /// When the kernel refuses, which it should not.
-pub fn end_with_parent() -> Result<()> {
+pub fn set_own_pdeathsig() -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGTERM).context("prctl")
 }
 
 /// Makes the kernel end the child when we end, however we end.
 #[expect(unsafe_code, reason = "std offers no other way to make a call between fork and exec")]
-pub(crate) fn end_with_us(command: &mut Command) {
+pub(crate) fn set_pdeathsig(command: &mut Command) {
     let end = || prctl::set_pdeathsig(Signal::SIGTERM).map_err(std::io::Error::from);
     // SAFETY: the closure runs between fork and exec, where only async-signal-safe work is allowed:
     // it makes one prctl(2) call, allocates nothing, takes no lock and touches no memory of ours.
@@ -260,16 +260,16 @@ pub(crate) fn end_with_us(command: &mut Command) {
 
 /// Where nobody listens, and how that is said in a command. Somebody else could take it before the
 /// server does; then the server says so, which is rare enough.
-fn free_place(transport: Transport) -> std::io::Result<(Place, String)> {
+fn free_endpoint(transport: Transport) -> std::io::Result<(Endpoint, String)> {
     let any = (Ipv4Addr::LOCALHOST, 0);
     Ok(match transport {
         Transport::Tcp => {
             let address = TcpListener::bind(any)?.local_addr()?;
-            (Place::Tcp(address), address.port().to_string())
+            (Endpoint::Tcp(address), address.port().to_string())
         }
         Transport::Udp => {
             let address = UdpSocket::bind(any)?.local_addr()?;
-            (Place::Udp(address), address.port().to_string())
+            (Endpoint::Udp(address), address.port().to_string())
         }
         Transport::Unix => {
             static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -279,28 +279,28 @@ fn free_place(transport: Transport) -> std::io::Result<(Place, String)> {
             let folder = std::env::temp_dir();
             let folder = folder.to_str().filter(|it| it.len() <= SOCKET_FOLDER_MAX);
             let text = format!("{}/{name}", folder.unwrap_or("/tmp"));
-            (Place::Unix(PathBuf::from(&text)), text)
+            (Endpoint::Unix(PathBuf::from(&text)), text)
         }
     })
 }
 
 /// Whether somebody answers there; for a datagram socket that takes an echo.
-fn serves(place: &Place) -> bool {
+fn is_serving(place: &Endpoint) -> bool {
     match place {
-        Place::Tcp(address) => TcpStream::connect_timeout(address, START_MAX)
+        Endpoint::Tcp(address) => TcpStream::connect_timeout(address, START_MAX)
             .is_ok_and(|stream| !is_itself(stream.local_addr(), stream.peer_addr())),
-        Place::Unix(path) => UnixStream::connect(path).is_ok(),
-        Place::Udp(address) => echoes(*address).unwrap_or(false),
+        Endpoint::Unix(path) => UnixStream::connect(path).is_ok(),
+        Endpoint::Udp(address) => probe_echo(*address).unwrap_or(false),
     }
 }
 
-fn echoes(address: SocketAddr) -> std::io::Result<bool> {
+fn probe_echo(address: SocketAddr) -> std::io::Result<bool> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect(address)?;
     if is_itself(socket.local_addr(), socket.peer_addr()) {
         return Ok(false);
     }
-    socket.set_read_timeout(Some(LOOK_EVERY))?;
+    socket.set_read_timeout(Some(POLL_INTERVAL))?;
     socket.send(b"?")?;
     Ok(socket.recv(&mut [0; 8])? == 1)
 }
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_ends_is_told_from_one_that_is_slow() {
+    fn a_crashed_server_differs_from_a_slow_one() {
         let error = Server::start("gone", "false {port}", Transport::Tcp, cores())
             .expect_err("it ends at once");
         assert!(error.to_string().contains("did not come up; it ended"), "{error}");

@@ -11,26 +11,26 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use crate::case::Case;
-use crate::contest::{self, Rules};
+use crate::interleave::{self, RunConfig};
 use crate::interrupt;
-use crate::outlet::{Outputs, complain};
+use crate::output::{Outputs, complain};
 use crate::progress::{bar, took};
-use crate::result::{Absent, Kind, Record, Run, SCHEMA, Status};
-use crate::roster::{self, Builder, Entry, Recipe};
+use crate::schema::{Absent, Kind, ResultFile, Run, SCHEMA, Status};
 use crate::server::{self, Cores};
-use crate::{knee, machine, syscalls, verdicts, weigh};
+use crate::servers::{self, Builder, BuiltServer, ServerSpec};
+use crate::{analysis, host, idle_memory, load_sweep, syscalls};
 
 /// No server, or no means to ask it.
-pub const UNAVAILABLE: u8 = 69;
+pub const EXIT_UNAVAILABLE: u8 = 69;
 
 /// A server failed while it was asked.
-pub const BROKE: u8 = 1;
+pub const EXIT_FAILED: u8 = 1;
 
 /// How the program ends: by its own code, or with the reason why it could not go on.
-pub(crate) fn ended(result: Result<u8>) -> ExitCode {
+pub(crate) fn exit_code(result: Result<u8>) -> ExitCode {
     ExitCode::from(result.unwrap_or_else(|error| {
         complain(&format!("{error:#}"));
-        UNAVAILABLE
+        EXIT_UNAVAILABLE
     }))
 }
 
@@ -44,9 +44,9 @@ pub(crate) fn usage(error: &anyhow::Error) -> u8 {
 ///
 /// # Errors
 /// Nobody is.
-pub(crate) fn check_reference(options: &Options, entries: &[Entry]) -> Result<()> {
+pub(crate) fn check_reference(options: &Options, entries: &[ServerSpec]) -> Result<()> {
     let name = &options.reference;
-    let is_known = entries.iter().chain(&roster::all()).any(|entry| entry.name == *name);
+    let is_known = entries.iter().chain(&servers::all()).any(|entry| entry.name == *name);
     anyhow::ensure!(is_known, "--reference: no server is called '{name}'");
     Ok(())
 }
@@ -55,7 +55,7 @@ pub(crate) fn check_reference(options: &Options, entries: &[Entry]) -> Result<()
 #[derive(Debug, Clone, Args)]
 pub struct Options {
     /// The server that ratios are taken to; a second copy of it is the A/A control
-    #[arg(long, value_name = "NAME", default_value = roster::REFERENCE)]
+    #[arg(long, value_name = "NAME", default_value = servers::BASELINE_SERVER)]
     pub reference: String,
     /// How many rounds count, after one that does not [default: 24; of models 12]; with fewer than 6
     /// there are no intervals and no verdicts
@@ -83,10 +83,10 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Session {
     /// What has been found so far.
-    pub record: Record,
+    pub record: ResultFile,
     /// Who takes part: the reference, its copy, the others.
-    recipes: Vec<Recipe>,
-    rules: Rules,
+    servers: Vec<BuiltServer>,
+    rules: RunConfig,
     outputs: Outputs,
     start: Instant,
     /// The exit code so far.
@@ -102,32 +102,32 @@ impl Session {
     pub fn open(
         kind: Kind,
         options: &Options,
-        entries: &[Entry],
+        entries: &[ServerSpec],
         asked: &[String],
     ) -> Result<Self> {
-        interrupt::heed()?;
+        interrupt::install_handlers()?;
         let cores = Cores::choose()?;
         server::raise_file_limit()?;
         server::pin(cores.load)?;
         let obstacle = if options.no_syscalls {
             Some("not counted: --no-syscalls".to_owned())
         } else {
-            syscalls::obstacle()
+            syscalls::unavailable_reason()
         };
-        let rules = Rules {
-            rounds: usize::from(options.rounds.unwrap_or(usual_rounds(kind))),
+        let rules = RunConfig {
+            rounds: usize::from(options.rounds.unwrap_or(default_rounds(kind))),
             slice: options.slice,
             cores,
             count_syscalls: obstacle.is_none(),
         };
-        let record = Record {
+        let record = ResultFile {
             schema: SCHEMA,
             kind,
-            machine: machine::look(cores),
+            machine: host::collect(cores),
             run: Run {
-                date: machine::date(),
-                commit: machine::commit(),
-                command: machine::command(),
+                date: host::date(),
+                commit: host::commit(),
+                command: host::command(),
                 rounds: rules.rounds,
                 slice_seconds: rules.slice.as_secs_f64(),
                 wall_seconds: 0.0,
@@ -141,38 +141,43 @@ impl Session {
                 failures: Vec::new(),
             },
             reference: options.reference.clone(),
-            control: roster::CONTROL.to_owned(),
+            control: servers::CONTROL.to_owned(),
             servers: Vec::new(),
             absent: Vec::new(),
             cases: Vec::new(),
             knee: None,
         };
         let (outputs, start) = (Outputs::new(options.json.clone()), Instant::now());
-        let mut session = Self { record, recipes: Vec::new(), rules, outputs, start, code: 0 };
-        session.gather(options, entries, asked)?;
+        let mut session = Self { record, servers: Vec::new(), rules, outputs, start, code: 0 };
+        session.build_all(options, entries, asked)?;
         Ok(session)
     }
 
-    fn gather(&mut self, options: &Options, entries: &[Entry], asked: &[String]) -> Result<()> {
+    fn build_all(
+        &mut self,
+        options: &Options,
+        entries: &[ServerSpec],
+        asked: &[String],
+    ) -> Result<()> {
         let mut builder = Builder::new(options.program.clone())?;
         let name = &options.reference;
-        let everybody = entries.iter().cloned().chain(roster::all()).find(|it| it.name == *name);
+        let everybody = entries.iter().cloned().chain(servers::all()).find(|it| it.name == *name);
         let reference = everybody.with_context(|| format!("no server is called '{name}'"))?;
         let reference = builder
             .build(&reference)
             .map_err(|why| anyhow::anyhow!("the reference {name} cannot be had: {why}"))?;
-        self.recipes = vec![reference.again(roster::CONTROL)];
-        self.recipes.insert(0, reference);
+        self.servers = vec![reference.copy_as(servers::CONTROL)];
+        self.servers.insert(0, reference);
         let bar = bar(entries.len() as u64, "building");
         for entry in entries.iter().filter(|entry| entry.name != *name) {
             // Whatever builds hears a Ctrl-C too, and says that it failed.
-            anyhow::ensure!(!interrupt::is_asked(), "interrupted while building");
+            anyhow::ensure!(!interrupt::is_interrupted(), "interrupted while building");
             bar.set_message(entry.name.clone());
             match builder.build(entry) {
-                Ok(recipe) => self.recipes.push(recipe),
+                Ok(recipe) => self.servers.push(recipe),
                 Err(why) => {
                     if asked.contains(&entry.name) {
-                        self.fail(UNAVAILABLE, format!("{}: {why}", entry.name), &bar);
+                        self.fail(EXIT_UNAVAILABLE, format!("{}: {why}", entry.name), &bar);
                     }
                     self.record.absent.push(Absent { name: entry.name.clone(), why });
                 }
@@ -180,24 +185,24 @@ impl Session {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        self.record.servers = self.recipes.iter().map(|recipe| recipe.about.clone()).collect();
+        self.record.servers = self.servers.iter().map(|recipe| recipe.about.clone()).collect();
         Ok(())
     }
 
     /// Weighs everybody with silent connections. Who does not let them in is not weighed, and that
     /// is said.
-    pub fn weigh(&mut self) {
+    pub fn measure_idle_memory(&mut self) {
         let count = self.record.run.idle_connections;
         if count == 0 {
             return;
         }
-        let bar = bar(self.recipes.len() as u64, "weighing");
-        for (recipe, server) in self.recipes.iter().zip(&mut self.record.servers) {
-            if interrupt::is_asked() {
+        let bar = bar(self.servers.len() as u64, "weighing");
+        for (recipe, server) in self.servers.iter().zip(&mut self.record.servers) {
+            if interrupt::is_interrupted() {
                 break;
             }
             bar.set_message(server.name.clone());
-            match weigh::weigh(recipe, count, self.rules.cores) {
+            match idle_memory::measure_idle_memory(recipe, count, self.rules.cores) {
                 Ok(idle) => server.idle = Some(idle),
                 Err(why) => {
                     bar.suspend(|| complain(&format!("{} is not weighed: {why}", server.name)));
@@ -216,25 +221,25 @@ impl Session {
     /// When the record cannot be written, or the reference failed: nothing can be compared to it.
     pub fn run(&mut self, case: &Case, at_once: usize, is_failure: bool) -> Result<()> {
         let start = Instant::now();
-        let mut found: Option<crate::result::Case> = None;
-        let others: Vec<&Recipe> = self.recipes[2..].iter().collect();
-        let groups: Vec<&[&Recipe]> =
+        let mut found: Option<crate::schema::Case> = None;
+        let others: Vec<&BuiltServer> = self.servers[2..].iter().collect();
+        let groups: Vec<&[&BuiltServer]> =
             if others.is_empty() { vec![&[]] } else { others.chunks(at_once.max(1)).collect() };
         let bar = bar(
-            groups.iter().map(|group| contest::steps(group.len() + 2, self.rules.rounds)).sum(),
+            groups.iter().map(|group| interleave::steps(group.len() + 2, self.rules.rounds)).sum(),
             &case.name,
         );
         for group in groups {
-            if interrupt::is_asked() {
+            if interrupt::is_interrupted() {
                 break;
             }
-            let recipes: Vec<&Recipe> =
-                self.recipes[..2].iter().chain(group.iter().copied()).collect();
-            let entrants = contest::run(case, &recipes, &self.rules, &mut || bar.inc(1));
-            let part = verdicts::case(case, &entrants, start.elapsed().as_secs_f64());
+            let recipes: Vec<&BuiltServer> =
+                self.servers[..2].iter().chain(group.iter().copied()).collect();
+            let entrants = interleave::run(case, &recipes, &self.rules, &mut || bar.inc(1));
+            let part = analysis::analyze_case(case, &entrants, start.elapsed().as_secs_f64());
             found = Some(match found {
                 None => part,
-                Some(before) => joined(before, part),
+                Some(before) => merge_groups(before, part),
             });
         }
         bar.finish_and_clear();
@@ -249,7 +254,7 @@ impl Session {
                 self.fail(code, line, &bar);
             }
         }
-        let reference = &found.results[verdicts::REFERENCE];
+        let reference = &found.results[analysis::REFERENCE];
         let lost = reference.measured.is_none().then(|| reference.why.clone()).flatten();
         self.record.cases.push(found);
         self.write()?;
@@ -263,17 +268,18 @@ impl Session {
     ///
     /// # Errors
     /// When the record cannot be written, or the reference failed.
-    pub fn knee(&mut self) -> Result<()> {
+    pub fn run_sweep(&mut self) -> Result<()> {
         let start = Instant::now();
-        let rules = knee::Rules::beside(self.rules.rounds, self.rules.slice, self.rules.cores);
-        let recipes: Vec<&Recipe> = self.recipes.iter().collect();
-        let bar = bar(knee::steps(recipes.len(), &rules), knee::NAME);
-        let found = knee::run(&recipes, &rules, &mut || bar.inc(1))?;
+        let rules =
+            load_sweep::Rules::from_run(self.rules.rounds, self.rules.slice, self.rules.cores);
+        let recipes: Vec<&BuiltServer> = self.servers.iter().collect();
+        let bar = bar(load_sweep::steps(recipes.len(), &rules), load_sweep::NAME);
+        let found = load_sweep::run(&recipes, &rules, &mut || bar.inc(1))?;
         bar.finish_and_clear();
-        took(knee::NAME, start);
+        took(load_sweep::NAME, start);
         for curve in &found.curves {
             if let (Some(code), Some(why)) = (code_of(curve.status), &curve.why) {
-                self.fail(code, format!("{}: {}: {why}", knee::NAME, curve.server), &bar);
+                self.fail(code, format!("{}: {}: {why}", load_sweep::NAME, curve.server), &bar);
             }
         }
         self.record.knee = Some(found);
@@ -293,49 +299,49 @@ impl Session {
     ///
     /// # Errors
     /// When it cannot be printed, and nothing else would be left of the run.
-    pub fn show(&mut self, text: &str) -> Result<()> {
+    pub fn print(&mut self, text: &str) -> Result<()> {
         self.outputs.show(text)
     }
 
     /// Whether somebody has asked for the end; then that is written down, and is how the run ends.
     pub fn is_interrupted(&mut self) -> bool {
-        if interrupt::is_asked() && self.code != interrupt::CODE {
+        if interrupt::is_interrupted() && self.code != interrupt::EXIT_CODE {
             complain("interrupted; what was found until then is kept");
             self.record.run.failures.push("interrupted by a signal".to_owned());
-            self.code = interrupt::CODE;
+            self.code = interrupt::EXIT_CODE;
         }
-        interrupt::is_asked()
+        interrupt::is_interrupted()
     }
 
     /// How the run ends: a server that broke counts more than one that was not there, and that more
     /// than a record that could not be written.
     #[must_use]
     pub fn code(&self) -> u8 {
-        if self.code == 0 && self.outputs.is_unwritten() { UNAVAILABLE } else { self.code }
+        if self.code == 0 && self.outputs.is_unwritten() { EXIT_UNAVAILABLE } else { self.code }
     }
 
     fn fail(&mut self, code: u8, line: String, bar: &ProgressBar) {
         bar.suspend(|| complain(&line));
         self.record.run.failures.push(line);
-        self.code = if self.code == BROKE { BROKE } else { code };
+        self.code = if self.code == EXIT_FAILED { EXIT_FAILED } else { code };
     }
 }
 
 /// How the run ends for that, if that is a failure at all.
 const fn code_of(status: Status) -> Option<u8> {
     match status {
-        Status::Broke => Some(BROKE),
-        Status::Absent => Some(UNAVAILABLE),
-        Status::Whole | Status::NotAsked => None,
+        Status::Failed => Some(EXIT_FAILED),
+        Status::Absent => Some(EXIT_UNAVAILABLE),
+        Status::Complete | Status::Skipped => None,
     }
 }
 
 /// Two groups of one case. The noise is the worse of both; the reference's figures are those of the
 /// first.
-fn joined(mut one: crate::result::Case, mut two: crate::result::Case) -> crate::result::Case {
+fn merge_groups(mut one: crate::schema::Case, mut two: crate::schema::Case) -> crate::schema::Case {
     one.noise = match (one.noise, two.noise) {
         (Some(a), Some(b)) => {
-            Some(crate::result::Noise { rate: a.rate.max(b.rate), cpu: a.cpu.max(b.cpu) })
+            Some(crate::schema::Noise { rate: a.rate.max(b.rate), cpu: a.cpu.max(b.cpu) })
         }
         _ => None,
     };
@@ -345,7 +351,7 @@ fn joined(mut one: crate::result::Case, mut two: crate::result::Case) -> crate::
 }
 
 /// Twelve tell differences of a tenth, which is fine enough for models that differ by factors.
-const fn usual_rounds(kind: Kind) -> u16 {
+const fn default_rounds(kind: Kind) -> u16 {
     match kind {
         Kind::Compare => 24,
         Kind::Models => 12,

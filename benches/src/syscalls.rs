@@ -12,11 +12,11 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, pipe};
 
-use crate::meter;
-use crate::result::{Calls, Syscalls};
+use crate::process_usage;
+use crate::schema::{Calls, Syscalls};
 
 /// Those that echo servers make, by the name of their tracepoint.
-const NAMED: [&str; 26] = [
+const NAMED_EVENTS: [&str; 26] = [
     "epoll_wait",
     "epoll_pwait",
     "epoll_pwait2",
@@ -57,7 +57,7 @@ const TRACEPOINTS: &str = "/sys/kernel/tracing/events";
 
 /// Why system calls cannot be counted here, if they cannot.
 #[must_use]
-pub fn obstacle() -> Option<String> {
+pub fn unavailable_reason() -> Option<String> {
     if let Err(error) = std::fs::read_dir(TRACEPOINTS) {
         return Some(unreadable(&error));
     }
@@ -96,16 +96,16 @@ fn unreadable(error: &std::io::Error) -> String {
 /// # Errors
 /// When it has too many threads for that, perf fails, or `work` does.
 pub fn count(root: Pid, work: impl FnOnce() -> Result<u64>) -> Result<Syscalls> {
-    let threads = meter::threads(root);
+    let threads = process_usage::threads(root);
     ensure!(
         threads <= COUNTED_THREADS_MAX,
         "it has {threads} threads, and perf counts those of {COUNTED_THREADS_MAX}"
     );
-    let pids: Vec<String> = meter::family(root).iter().map(Pid::to_string).collect();
+    let pids: Vec<String> = process_usage::process_tree(root).iter().map(Pid::to_string).collect();
     let mut perf = Perf::attach(&events(threads <= NAMED_THREADS_MAX), &pids.join(","))?;
-    perf.say("enable")?;
+    perf.control("enable")?;
     let messages = work();
-    perf.say("disable")?;
+    perf.control("disable")?;
     let counts = perf.finish()?;
     Ok(per_message(&counts, messages?))
 }
@@ -117,7 +117,9 @@ fn events(are_named: bool) -> String {
         let known = |name: &&&str| {
             Path::new(TRACEPOINTS).join(format!("syscalls/sys_enter_{name}")).exists()
         };
-        events.extend(NAMED.iter().filter(known).map(|name| format!("syscalls:sys_enter_{name}")));
+        events.extend(
+            NAMED_EVENTS.iter().filter(known).map(|name| format!("syscalls:sys_enter_{name}")),
+        );
     }
     events.join(",")
 }
@@ -126,21 +128,21 @@ fn events(are_named: bool) -> String {
 /// inside it, a second for all of them; so many servers after each other are counted in the time
 /// of one.
 #[derive(Debug)]
-pub struct Hold(Perf);
+pub struct TracepointKeepalive(Perf);
 
-impl Hold {
+impl TracepointKeepalive {
     /// Begins, and returns when they are open. They are those of this process, and count nothing.
     ///
     /// # Errors
     /// When perf fails.
-    pub fn begin() -> Result<Self> {
+    pub fn enable() -> Result<Self> {
         let mut perf = Perf::attach(&events(true), &std::process::id().to_string())?;
-        perf.say("disable")?;
+        perf.control("disable")?;
         Ok(Self(perf))
     }
 }
 
-impl Drop for Hold {
+impl Drop for TracepointKeepalive {
     fn drop(&mut self) {
         drop(self.0.child.kill());
         drop(self.0.child.wait());
@@ -177,7 +179,7 @@ impl Perf {
     }
 
     /// Tells it something, and waits until it has done so.
-    fn say(&mut self, word: &str) -> Result<()> {
+    fn control(&mut self, word: &str) -> Result<()> {
         writeln!(self.control, "{word}").context("perf has ended")?;
         let mut answer = String::new();
         self.acknowledged.read_line(&mut answer).context("perf is lost")?;

@@ -5,10 +5,10 @@ mod knee;
 
 use std::fmt::Write;
 
+use crate::analysis::ROUNDS_MIN;
 use crate::conclusion;
-use crate::paired::Verdict;
-use crate::result::{Case, Idle, Measured, Outcome, Ratio, Record, Server, Status};
-use crate::verdicts::ROUNDS_MIN;
+use crate::schema::{Case, IdleMemory, Measured, Outcome, Ratio, ResultFile, Server, Status};
+use crate::stats::Verdict;
 pub(crate) use grid::{Grid, WIDTH, folded};
 pub use knee::knee;
 
@@ -32,7 +32,7 @@ pub fn legend(rounds: usize) -> String {
 
 /// The table of one case.
 #[must_use]
-pub fn case(case: &Case, record: &Record) -> String {
+pub fn case(case: &Case, record: &ResultFile) -> String {
     let mut table = Grid::new([
         "server",
         "msg/s",
@@ -56,8 +56,11 @@ pub fn case(case: &Case, record: &Record) -> String {
     match &case.noise {
         Some(noise) => {
             let (rate, cpu) = ((noise.rate - 1.0) * 100.0, (noise.cpu - 1.0) * 100.0);
-            let _ =
-                writeln!(text, "  A/A noise: rate {rate:.1}%, CPU {cpu:.1}%{}", load(case, record));
+            let _ = writeln!(
+                text,
+                "  A/A noise: rate {rate:.1}%, CPU {cpu:.1}%{}",
+                load_cpu_text(case, record)
+            );
         }
         None => text.push_str("  the A/A control failed: there are no ratios, and no verdicts\n"),
     }
@@ -67,7 +70,7 @@ pub fn case(case: &Case, record: &Record) -> String {
     text += &uncounted(case, record);
     for ((status, why), names) in failed(case) {
         let what = match status {
-            Status::NotAsked => "not asked: ",
+            Status::Skipped => "not asked: ",
             _ => "",
         };
         let _ = writeln!(text, "  {}: {what}{why}", names.join(", "));
@@ -92,7 +95,7 @@ pub fn case(case: &Case, record: &Record) -> String {
 }
 
 /// Why there are no calls in a table, or not of all servers.
-fn uncounted(case: &Case, record: &Record) -> String {
+fn uncounted(case: &Case, record: &ResultFile) -> String {
     let without = case.results.iter().filter_map(|it| Some((it, it.measured.as_ref()?)));
     let mut text = String::new();
     for (outcome, measured) in without.filter(|(_, measured)| measured.syscalls.is_none()) {
@@ -100,7 +103,7 @@ fn uncounted(case: &Case, record: &Record) -> String {
         let _ = match &measured.syscalls_why {
             Some(why) => writeln!(text, "  calls/msg: {} was not counted: {why}", outcome.server),
             // Who failed before the end was not counted, and no more is to be said of that.
-            None if outcome.status != Status::Whole => Ok(()),
+            None if outcome.status != Status::Complete => Ok(()),
             None => return format!("  calls/msg: {}\n", record.run.syscalls_counted_by),
         };
     }
@@ -108,7 +111,7 @@ fn uncounted(case: &Case, record: &Record) -> String {
 }
 
 /// What the load itself took beside the reference, which says whether it was in the way.
-fn load(case: &Case, record: &Record) -> String {
+fn load_cpu_text(case: &Case, record: &ResultFile) -> String {
     let reference = case.results.iter().find(|outcome| outcome.server == record.reference);
     let measured = reference.and_then(|outcome| outcome.measured.as_ref());
     let ratio = measured.and_then(|measured| measured.load_cpu_ratio);
@@ -121,7 +124,7 @@ fn load(case: &Case, record: &Record) -> String {
 /// Who did not go to the end, together with those of whom the same is to be said.
 fn failed(case: &Case) -> Vec<((Status, &str), Vec<&str>)> {
     let mut said: Vec<((Status, &str), Vec<&str>)> = Vec::new();
-    for outcome in case.results.iter().filter(|outcome| outcome.status != Status::Whole) {
+    for outcome in case.results.iter().filter(|outcome| outcome.status != Status::Complete) {
         let what = (outcome.status, outcome.why.as_deref().unwrap_or_default());
         match said.iter_mut().find(|(other, _)| *other == what) {
             Some((_, names)) => names.push(&outcome.server),
@@ -131,7 +134,7 @@ fn failed(case: &Case) -> Vec<((Status, &str), Vec<&str>)> {
     said
 }
 
-fn row(outcome: &Outcome, measured: &Measured, record: &Record) -> Vec<String> {
+fn row(outcome: &Outcome, measured: &Measured, record: &ResultFile) -> Vec<String> {
     let number = |figure: Option<String>| figure.unwrap_or_else(|| "-".to_owned());
     let is_reference = outcome.server == record.reference;
     let ratio = |ratio: &Option<Ratio>| match ratio {
@@ -154,7 +157,7 @@ fn row(outcome: &Outcome, measured: &Measured, record: &Record) -> Vec<String> {
     ]
 }
 
-fn verdict(outcome: &Outcome, measured: &Measured, record: &Record) -> String {
+fn verdict(outcome: &Outcome, measured: &Measured, record: &ResultFile) -> String {
     if outcome.server == record.reference {
         return "the reference".to_owned();
     }
@@ -180,7 +183,7 @@ fn verdict(outcome: &Outcome, measured: &Measured, record: &Record) -> String {
 
 /// What does not depend on a case: memory with silent connections, sizes, packages, versions.
 #[must_use]
-pub fn servers(record: &Record) -> String {
+pub fn servers(record: &ResultFile) -> String {
     let silent = format!("B/idle ({})", record.run.idle_connections);
     let mut table =
         Grid::new(["server", &silent, "empty MB", "binary kB", "packages", "version", "what"])
@@ -197,13 +200,13 @@ pub fn servers(record: &Record) -> String {
 
 /// What the run comes to, as the page says it too.
 #[must_use]
-pub fn concluded(record: &Record) -> String {
+pub fn concluded(record: &ResultFile) -> String {
     folded(&format!("\nconclusion\n  {}\n", conclusion::of(record)))
 }
 
 fn about(server: &Server) -> Vec<String> {
     let dash = || "-".to_owned();
-    let idle = |show: &dyn Fn(&Idle) -> String| server.idle.as_ref().map_or_else(dash, show);
+    let idle = |show: &dyn Fn(&IdleMemory) -> String| server.idle.as_ref().map_or_else(dash, show);
     vec![
         server.name.clone(),
         idle(&|idle| format!("{:.0}", idle.bytes_per_connection)),
@@ -217,7 +220,7 @@ fn about(server: &Server) -> Vec<String> {
 
 /// The models: a row for each, a column for each number of connections, a table for each figure.
 #[must_use]
-pub fn models(record: &Record) -> String {
+pub fn models(record: &ResultFile) -> String {
     let mut text = String::new();
     type Figure = fn(&Measured) -> Option<String>;
     let figures: [(&str, Figure); 6] = [
@@ -240,8 +243,8 @@ pub fn models(record: &Record) -> String {
                 let outcome = case.results.iter().find(|result| result.server == server.name);
                 let measured = outcome.and_then(|outcome| outcome.measured.as_ref());
                 match (measured.and_then(figure), outcome.map(|outcome| outcome.status)) {
-                    (Some(figure), Some(Status::Whole)) => figure,
-                    (_, Some(Status::Broke | Status::Absent)) => "broke".to_owned(),
+                    (Some(figure), Some(Status::Complete)) => figure,
+                    (_, Some(Status::Failed | Status::Absent)) => "broke".to_owned(),
                     _ if server.name == record.reference => "1".to_owned(),
                     _ => "-".to_owned(),
                 }
@@ -251,14 +254,14 @@ pub fn models(record: &Record) -> String {
         let _ = write!(text, "\n{title}, by connections\n{}", table.render());
     }
     let noisy = conclusion::warnings(record).into_iter().map(|it| format!("  warning: {it}\n"));
-    folded(&(text + &noisy.collect::<String>() + &breaks(record)))
+    folded(&(text + &noisy.collect::<String>() + &failures_text(record)))
 }
 
 /// A model is called too slow when it is shown to be slower, and this much.
 const TOO_SLOW: f64 = 0.1;
 
 /// Where each breaks, in words.
-fn breaks(record: &Record) -> String {
+fn failures_text(record: &ResultFile) -> String {
     let mut text = "\nwhere they break\n".to_owned();
     let mut whole = Vec::new();
     for server in record

@@ -26,7 +26,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// As [`duration`].
-pub fn some_duration(text: &str) -> Result<Duration, String> {
+pub fn nonzero_duration(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|duration| {
         if duration.is_zero() { Err("it must be longer than nothing".into()) } else { Ok(duration) }
     })
@@ -130,7 +130,7 @@ mod tests {
         for text in ["", "0", "-1", "1.5k", "4G", "64x"] {
             assert!(bytes(text).is_err(), "{text}");
         }
-        assert!(some_duration("0").is_err());
+        assert!(nonzero_duration("0").is_err());
     }
 
     #[test]

@@ -2,19 +2,19 @@
 //! small Python scripts that fail on purpose; how fast anybody is, is not looked at.
 
 mod deadline;
-#[path = "compare/endings.rs"]
-mod endings;
+#[path = "compare/exit.rs"]
+mod exit;
 #[path = "compare/own.rs"]
 mod own;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use epollite_bench::result::{Record, Status};
+use epollite_bench::schema::{ResultFile, Status};
 
 /// An echo server that does `deed` with its `count`-th piece of data; or, to `tire`, with its first one
 /// after so many seconds of them.
-const NAUGHTY: &str = "
+const MISBEHAVING: &str = "
 import os, select, socket, sys, time
 count, deed = int(sys.argv[2]), sys.argv[3]
 door = socket.create_server(('127.0.0.1', int(sys.argv[1])))
@@ -45,18 +45,18 @@ while True:
 
 #[test]
 fn a_whole_run_ends_well_and_is_written_down() {
-    let stage = Stage::new();
+    let stage = Harness::new();
     let output = stage.run(&["--servers", "C level", "--cases", "ping,udp"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let record = stage.record();
     assert!(record.is_whole(), "{:?}", record.run.failures);
     assert_eq!(names(&record), ["C edge", "A/A", "C level"]);
     let ping = &record.cases[0];
-    assert!(ping.noise.is_some() && ping.results.iter().all(|it| it.status == Status::Whole));
+    assert!(ping.noise.is_some() && ping.results.iter().all(|it| it.status == Status::Complete));
     let level = ping.results[2].measured.as_ref().expect("measured");
     assert_eq!(level.rounds.len(), record.run.rounds);
     assert!(level.cpu_ratio.is_some() && level.peak_rss_bytes.is_some());
-    assert_eq!(record.cases[1].results[2].status, Status::NotAsked, "C level has no UDP");
+    assert_eq!(record.cases[1].results[2].status, Status::Skipped, "C level has no UDP");
     let text = String::from_utf8_lossy(&output.stdout);
     for said in ["A/A noise", "the noise", "the reference", "not asked: it has no UDP"] {
         assert!(text.contains(said), "{said}: {text}");
@@ -64,8 +64,8 @@ fn a_whole_run_ends_well_and_is_written_down() {
 }
 
 #[test]
-fn more_and_more_is_offered_to_everybody() {
-    let stage = Stage::new();
+fn the_sweep_offers_rising_rates_to_every_server() {
+    let stage = Harness::new();
     let output = stage.run(&["--servers", "C level", "--cases", "knee"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let knee = stage.record().knee.expect("it was asked for");
@@ -84,13 +84,13 @@ fn more_and_more_is_offered_to_everybody() {
 }
 
 #[test]
-fn who_dies_on_the_way_up_keeps_the_steps_it_had() {
-    let stage = Stage::new();
+fn a_server_that_dies_in_a_sweep_keeps_its_steps() {
+    let stage = Harness::new();
     // It dies after so much time, not after so many messages: how many the first slices take, before
     // anything is offered, depends on the machine. From its first message on, what comes before the
     // first rate takes 1.3 s, that rate of all three 0.6 s, and the last one begins after 5.6 s: each
     // slice has a length that no machine makes shorter.
-    let naughty = stage.naughty("tire", 5);
+    let naughty = stage.misbehaving("tire", 5);
     let output = stage.run(&["--cases", "knee", "--slice", "100ms", "--extra", &naughty]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let record = stage.record();
@@ -103,7 +103,7 @@ fn who_dies_on_the_way_up_keeps_the_steps_it_had() {
 
 #[test]
 fn a_server_that_does_not_come_up_is_one_line_and_69() {
-    let stage = Stage::new();
+    let stage = Harness::new();
     for case in ["knee", "ping"] {
         let output = stage.run(&["--cases", case, "--extra", "broken=false {port}"]);
         assert_eq!(output.status.code(), Some(69), "{output:?}");
@@ -121,21 +121,21 @@ fn a_server_that_dies_is_one_line_and_1_and_its_rounds_are_kept() {
     let (record, line) = failing("die", 1_500);
     assert!(line.contains("it ended: exit status: 7"), "{line}");
     let broke = &record.cases[0].results[2];
-    assert_eq!(broke.status, Status::Broke);
+    assert_eq!(broke.status, Status::Failed);
     assert!(broke.why.as_ref().is_some_and(|why| why.starts_with("ended: ")), "{broke:?}");
     assert!(record.cases[0].results[0].measured.is_some(), "the others go on");
 }
 
 #[test]
-fn a_server_that_falls_silent_is_starved_of() {
+fn a_stalled_server_is_reported() {
     let (_, line) = failing("silent", 50);
     assert!(line.contains("starved: "), "{line}");
 }
 
 #[test]
-fn whom_a_shell_left_behind_ends_too() {
-    let stage = Stage::new();
-    let naughty = stage.naughty("nothing", 1);
+fn orphans_of_a_shell_command_are_killed() {
+    let stage = Harness::new();
+    let naughty = stage.misbehaving("nothing", 1);
     let (_, command) = naughty.split_once('=').expect("NAME=COMMAND");
     let script = stage.folder.path().join("naughty.py");
     for (after, code) in [("wait", 0), ("", 69)] {
@@ -158,7 +158,7 @@ fn running() -> impl Iterator<Item = String> {
 
 #[test]
 fn two_of_one_name_are_refused() {
-    let stage = Stage::new();
+    let stage = Harness::new();
     for names in [&["C edge"][..], &["A/A"], &["x", "x"]] {
         let extras =
             names.iter().flat_map(|name| ["--extra".to_owned(), format!("{name}=a {{port}}")]);
@@ -171,7 +171,7 @@ fn two_of_one_name_are_refused() {
 
 #[test]
 fn a_program_that_is_not_there_is_missed_before_anything_is_built() {
-    let stage = Stage::new();
+    let stage = Harness::new();
     let output = stage.run(&["--cases", "ping", "--program", "/nowhere/epollite"]);
     assert_eq!(output.status.code(), Some(69), "{output:?}");
     assert_eq!(complaints(&output), ["epollite-bench: --program: /nowhere/epollite is no program"]);
@@ -186,7 +186,7 @@ fn a_wrong_echo_is_found() {
 
 #[test]
 fn bad_arguments_are_one_line_and_2() {
-    let stage = Stage::new();
+    let stage = Harness::new();
     for (arguments, why) in [
         (["--extra", "broken=sleep 9"], "must contain {port}"),
         (["--extra", "broken=true {port} 'x"], "a quote is left open"),
@@ -205,7 +205,7 @@ fn bad_arguments_are_one_line_and_2() {
 
 #[test]
 fn without_a_compiler_there_is_no_reference() {
-    let stage = Stage::new();
+    let stage = Harness::new();
     let output = stage.command(&["--cases", "ping"]).env("CC", "false").output().expect("it runs");
     assert_eq!(output.status.code(), Some(69), "{output:?}");
     assert_eq!(complaints(&output).len(), 1, "{output:?}");
@@ -213,9 +213,9 @@ fn without_a_compiler_there_is_no_reference() {
 }
 
 #[test]
-fn who_is_asked_for_by_name_and_is_not_here_is_missed() {
+fn a_named_but_missing_server_is_an_error() {
     use std::os::unix::fs::PermissionsExt;
-    let stage = Stage::new();
+    let stage = Harness::new();
     let node = stage.folder.path().join("node");
     std::fs::write(&node, "#!/bin/sh\nexit 1\n").expect("written");
     std::fs::set_permissions(&node, std::fs::Permissions::from_mode(0o755)).expect("allowed");
@@ -231,9 +231,9 @@ fn who_is_asked_for_by_name_and_is_not_here_is_missed() {
 }
 
 /// Runs a server that fails, and returns the record and the one line about it.
-fn failing(deed: &str, count: usize) -> (Record, String) {
-    let stage = Stage::new();
-    let extra = stage.naughty(deed, count);
+fn failing(deed: &str, count: usize) -> (ResultFile, String) {
+    let stage = Harness::new();
+    let extra = stage.misbehaving(deed, count);
     let rounds = if count > 1000 { "200" } else { "12" };
     let output = stage.run(&["--cases", "ping", "--rounds", rounds, "--extra", &extra]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -248,23 +248,23 @@ fn complaints(output: &Output) -> Vec<String> {
     text.lines().filter(|line| line.starts_with("epollite-bench: ")).map(str::to_owned).collect()
 }
 
-fn names(record: &Record) -> Vec<&str> {
+fn names(record: &ResultFile) -> Vec<&str> {
     record.servers.iter().map(|server| server.name.as_str()).collect()
 }
 
-struct Stage {
+struct Harness {
     folder: tempfile::TempDir,
 }
 
-impl Stage {
+impl Harness {
     fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder") }
     }
 
     /// The server that does `deed` with its `count`-th piece of data, for `--extra`.
-    fn naughty(&self, deed: &str, count: usize) -> String {
+    fn misbehaving(&self, deed: &str, count: usize) -> String {
         let script = self.folder.path().join("naughty.py");
-        std::fs::write(&script, NAUGHTY).expect("written");
+        std::fs::write(&script, MISBEHAVING).expect("written");
         format!("naughty=python3 {} {{port}} {count} {deed}", script.display())
     }
 
@@ -272,8 +272,8 @@ impl Stage {
         self.folder.path().join("run.json")
     }
 
-    fn record(&self) -> Record {
-        Record::read(Path::new(&self.json())).expect("what was found is written down")
+    fn record(&self) -> ResultFile {
+        ResultFile::read(Path::new(&self.json())).expect("what was found is written down")
     }
 
     /// With a deadline.

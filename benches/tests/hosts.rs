@@ -10,7 +10,7 @@ mod page;
 
 use std::path::Path;
 
-use epollite_bench::record::Record;
+use epollite_bench::rank_file::RankFile;
 use network::Network;
 
 #[test]
@@ -68,8 +68,8 @@ fn the_manifest_is_yaml_and_its_numbers_agree() {
 /// That `merge` said three ranks, and as many messages as they have.
 #[track_caller]
 fn adds_up(said: &str, folder: &Path) {
-    let records: Vec<Record> = (0..3)
-        .map(|rank| Record::read(&folder.join(format!("rank-{rank}.json"))).unwrap())
+    let records: Vec<RankFile> = (0..3)
+        .map(|rank| RankFile::read(&folder.join(format!("rank-{rank}.json"))).unwrap())
         .collect();
     let messages: u64 = records.iter().map(|record| record.counts.messages).sum();
     assert!(records.iter().all(|record| record.counts.messages > 0), "all have worked");

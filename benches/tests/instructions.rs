@@ -10,7 +10,7 @@ use epollite_bench::instructions::Baseline;
 
 #[test]
 fn two_counts_agree_and_growth_fails() {
-    let stage = Stage::new();
+    let stage = Harness::new();
     let output = stage.run(&["--bless"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let first = stage.baseline();
@@ -53,7 +53,7 @@ fn two_counts_agree_and_growth_fails() {
 
 #[test]
 fn a_baseline_that_is_none_is_one_line_and_2() {
-    let stage = Stage::new();
+    let stage = Harness::new();
     let output = stage.run(&[]);
     assert_eq!((output.status.code(), stage.lines(&output).len()), (Some(2), 1), "{output:?}");
     assert!(stage.lines(&output)[0].contains("cannot read the baseline"), "{output:?}");
@@ -65,7 +65,7 @@ fn a_baseline_that_is_none_is_one_line_and_2() {
 
 #[test]
 fn what_cannot_be_counted_is_one_line_and_69() {
-    let stage = Stage::new();
+    let stage = Harness::new();
     std::fs::write(stage.path(), "").expect("written");
     let output = stage.command(&[]).env("PATH", stage.folder.path()).output().expect("it runs");
     assert_eq!((output.status.code(), stage.lines(&output).len()), (Some(69), 1), "{output:?}");
@@ -78,11 +78,11 @@ fn what_cannot_be_counted_is_one_line_and_69() {
     assert!(stage.lines(&output)[0].contains("epoll-edge: it ended: exit status: 1"), "{output:?}");
 }
 
-struct Stage {
+struct Harness {
     folder: tempfile::TempDir,
 }
 
-impl Stage {
+impl Harness {
     fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder") }
     }

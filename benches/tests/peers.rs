@@ -6,9 +6,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 
 use epollite_bench::case::Case;
-use epollite_bench::result::Origin;
-use epollite_bench::roster::{Builder, all};
-use epollite_bench::server::{Cores, Place, Server};
+use epollite_bench::schema::Origin;
+use epollite_bench::server::{Cores, Endpoint, Server};
+use epollite_bench::servers::{Builder, all};
 
 const LONG_BYTES: usize = 16 * 1024 * 1024;
 const CLIENTS: usize = 200;
@@ -17,7 +17,7 @@ const CLIENTS: usize = 200;
 fn every_peer_that_is_here_echoes_byte_for_byte() {
     let mut builder = Builder::new(None).expect("a place for peers");
     let cores = Cores::choose().unwrap_or(Cores { server: 0, load: 0 });
-    let case = Case::named("ping").expect("a case of ours");
+    let case = Case::by_name("ping").expect("a case of ours");
     let mut checked = 0;
     for entry in all().into_iter().filter(|entry| entry.origin != Origin::Model) {
         let recipe = match builder.build(&entry) {
@@ -30,7 +30,7 @@ fn every_peer_that_is_here_echoes_byte_for_byte() {
         let command = recipe.command(&case).expect("everybody has TCP");
         let server = Server::start(&entry.name, command, case.transport, cores)
             .unwrap_or_else(|error| panic!("{}: {error:#}", entry.name));
-        let Place::Tcp(address) = *server.place() else { unreachable!("asked for TCP") };
+        let Endpoint::Tcp(address) = *server.place() else { unreachable!("asked for TCP") };
         converse(&entry.name, address, LONG_BYTES, 7);
         many_at_once(&entry.name, address);
         checked += 1;

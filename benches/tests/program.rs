@@ -6,10 +6,12 @@
 mod addresses;
 #[path = "program/churn.rs"]
 mod churn;
+#[path = "program/correct.rs"]
+mod correct;
+#[path = "program/corrupt.rs"]
+mod corrupt;
 #[path = "program/errors.rs"]
 mod errors;
-#[path = "program/honest.rs"]
-mod honest;
 #[path = "program/merging.rs"]
 mod merging;
 #[path = "program/outputs.rs"]
@@ -20,5 +22,3 @@ mod refused;
 mod stall;
 #[path = "program/support.rs"]
 mod support;
-#[path = "program/wrong.rs"]
-mod wrong;

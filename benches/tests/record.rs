@@ -3,26 +3,26 @@
 
 use std::path::{Path, PathBuf};
 
-use epollite_bench::result::{Kind, Record, SCHEMA, Status};
+use epollite_bench::schema::{Kind, ResultFile, SCHEMA, Status};
 
 #[test]
 fn a_record_comes_back_as_it_was_written() {
-    let record = Record::read(&sample()).expect("the sample is a record");
+    let record = ResultFile::read(&sample()).expect("the sample is a record");
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("again.json");
     record.write(&path).expect("written");
-    assert_eq!(Record::read(&path).expect("read"), record, "what is read is what was written");
+    assert_eq!(ResultFile::read(&path).expect("read"), record, "what is read is what was written");
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing is left");
 }
 
 #[test]
 fn the_sample_has_every_part_that_a_report_draws() {
-    let record = Record::read(&sample()).expect("the sample is a record");
+    let record = ResultFile::read(&sample()).expect("the sample is a record");
     assert_eq!((record.schema, record.kind), (SCHEMA, Kind::Compare));
     assert_eq!(record.servers[0].name, record.reference);
     assert_eq!(record.servers[1].name, record.control);
-    let broke = |case: &epollite_bench::result::Case| {
-        case.results.iter().any(|result| result.status == Status::Broke && result.why.is_some())
+    let broke = |case: &epollite_bench::schema::Case| {
+        case.results.iter().any(|result| result.status == Status::Failed && result.why.is_some())
     };
     assert!(record.cases.iter().all(broke), "somebody breaks in the sample, in words");
 }
@@ -42,7 +42,7 @@ fn what_is_no_record_is_refused() {
         if let Some(text) = text {
             std::fs::write(&path, text).expect("written");
         }
-        let error = Record::read(&path).expect_err(name);
+        let error = ResultFile::read(&path).expect_err(name);
         assert!(error.to_string().contains(why), "{name}: {error}");
     }
 }

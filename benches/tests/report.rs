@@ -7,8 +7,8 @@
 mod browser;
 #[path = "report/command.rs"]
 mod command;
-#[path = "report/hostile.rs"]
-mod hostile;
+#[path = "report/malformed.rs"]
+mod malformed;
 #[path = "report/pictures.rs"]
 mod pictures;
 #[path = "report/support.rs"]

@@ -1,12 +1,12 @@
-//! Hostile bytes and texts as addresses, with plans of the fuzzer's: the law is
-//! `tests/laws/addr.rs`, the one proptest drives too.
+//! Arbitrary bytes and texts as addresses, driven by fuzzer input. The property is in
+//! `tests/properties/addr.rs`, shared with proptest.
 
 #![no_main]
 
-#[path = "../../tests/laws/addr.rs"]
-mod law;
+#[path = "../../tests/properties/addr.rs"]
+mod property;
 
 libfuzzer_sys::fuzz_target!(|plan: &[u8]| {
-    law::hostile_bytes_never_panic_and_reencode(plan);
-    law::hostile_text_never_panics(&String::from_utf8_lossy(plan));
+    property::arbitrary_bytes_never_panic_and_reencode(plan);
+    property::arbitrary_text_never_panics(&String::from_utf8_lossy(plan));
 });

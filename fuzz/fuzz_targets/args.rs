@@ -1,9 +1,9 @@
-//! Command lines, with plans of the fuzzer's: the law is
-//! `tests/laws/args.rs`, the one proptest drives too.
+//! Command lines, driven by fuzzer input. The property is in
+//! `tests/properties/args.rs`, shared with proptest.
 
 #![no_main]
 
-#[path = "../../tests/laws/args.rs"]
-mod law;
+#[path = "../../tests/properties/args.rs"]
+mod property;
 
-libfuzzer_sys::fuzz_target!(|plan: &[u8]| law::are_read_or_refused_in_one_line(plan));
+libfuzzer_sys::fuzz_target!(|plan: &[u8]| property::are_parsed_or_rejected_in_one_line(plan));

@@ -1,9 +1,9 @@
-//! A batch against a list, with plans of the fuzzer's: the law is
-//! `tests/laws/batch.rs`, the one proptest drives too.
+//! A batch against a list, driven by fuzzer input. The property is in
+//! `tests/properties/batch.rs`, shared with proptest.
 
 #![no_main]
 
-#[path = "../../tests/laws/batch.rs"]
-mod law;
+#[path = "../../tests/properties/batch.rs"]
+mod property;
 
-libfuzzer_sys::fuzz_target!(|plan: &[u8]| law::agrees_with_a_list(plan));
+libfuzzer_sys::fuzz_target!(|plan: &[u8]| property::agrees_with_a_list(plan));

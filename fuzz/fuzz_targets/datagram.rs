@@ -1,9 +1,9 @@
-//! The datagram server in a simulated world, with plans of the fuzzer's: the law is
-//! `tests/laws/datagram.rs`, the one proptest drives too.
+//! The datagram server on the simulated kernel, driven by fuzzer input. The property is in
+//! `tests/properties/datagram.rs`, shared with proptest.
 
 #![no_main]
 
-#[path = "../../tests/laws/datagram.rs"]
-mod law;
+#[path = "../../tests/properties/datagram.rs"]
+mod property;
 
-libfuzzer_sys::fuzz_target!(|plan: &[u8]| law::keeps_its_promises(plan));
+libfuzzer_sys::fuzz_target!(|plan: &[u8]| property::check_invariants(plan));

@@ -1,9 +1,9 @@
-//! The echo machine under any split, with plans of the fuzzer's: the law is
-//! `tests/laws/echo.rs`, the one proptest drives too.
+//! The echo machine under any split, driven by fuzzer input. The property is in
+//! `tests/properties/echo.rs`, shared with proptest.
 
 #![no_main]
 
-#[path = "../../tests/laws/echo.rs"]
-mod law;
+#[path = "../../tests/properties/echo.rs"]
+mod property;
 
-libfuzzer_sys::fuzz_target!(|plan: &[u8]| law::echoes_a_prefix(plan));
+libfuzzer_sys::fuzz_target!(|plan: &[u8]| property::echoes_a_prefix(plan));

@@ -1,9 +1,9 @@
-//! Fairness in a crowd, with plans of the fuzzer's: the law is
-//! `tests/laws/fairness.rs`, the one proptest drives too.
+//! Fairness under load, driven by fuzzer input. The property is in `tests/properties/fairness.rs`,
+//! shared with proptest.
 
 #![no_main]
 
-#[path = "../../tests/laws/fairness.rs"]
-mod law;
+#[path = "../../tests/properties/fairness.rs"]
+mod property;
 
-libfuzzer_sys::fuzz_target!(|plan: &[u8]| law::one_does_not_wait_for_many(plan));
+libfuzzer_sys::fuzz_target!(|plan: &[u8]| property::light_clients_are_not_starved(plan));

@@ -1,9 +1,9 @@
-//! The idle time, with plans of the fuzzer's: the property is `tests/laws/idle.rs`, the one
-//! proptest drives too.
+//! The idle timeout, driven by fuzzer input. The property is in `tests/properties/idle.rs`, shared
+//! with proptest.
 
 #![no_main]
 
-#[path = "../../tests/laws/idle.rs"]
+#[path = "../../tests/properties/idle.rs"]
 mod property;
 
-libfuzzer_sys::fuzz_target!(|plan: &[u8]| property::only_the_silent_are_idle(plan));
+libfuzzer_sys::fuzz_target!(|plan: &[u8]| property::only_silent_clients_are_idle(plan));

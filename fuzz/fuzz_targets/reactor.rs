@@ -1,9 +1,9 @@
-//! The reactor against a naive one, in a simulated world, with plans of the fuzzer's: the law is
-//! `tests/laws/reactor.rs`, the one proptest drives too.
+//! The reactor against a naive model, on the simulated kernel, driven by fuzzer input. The property
+//! is in `tests/properties/reactor.rs`, shared with proptest.
 
 #![no_main]
 
-#[path = "../../tests/laws/reactor.rs"]
-mod law;
+#[path = "../../tests/properties/reactor.rs"]
+mod property;
 
-libfuzzer_sys::fuzz_target!(|plan: &[u8]| law::agrees_with_a_naive_one(plan));
+libfuzzer_sys::fuzz_target!(|plan: &[u8]| property::agrees_with_a_naive_model(plan));

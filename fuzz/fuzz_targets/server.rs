@@ -1,9 +1,9 @@
-//! The stream server in a simulated world, with plans of the fuzzer's: the law is
-//! `tests/laws/server.rs`, the one proptest drives too. An odd plan has a fault in it.
+//! The stream server on the simulated kernel, driven by fuzzer input. The property is in
+//! `tests/properties/server.rs`, shared with proptest. An odd first byte injects a fault.
 
 #![no_main]
 
-#[path = "../../tests/laws/server.rs"]
-mod law;
+#[path = "../../tests/properties/server.rs"]
+mod property;
 
-libfuzzer_sys::fuzz_target!(|plan: &[u8]| law::keeps_its_promises_either_way(plan));
+libfuzzer_sys::fuzz_target!(|plan: &[u8]| property::check_invariants_either_way(plan));

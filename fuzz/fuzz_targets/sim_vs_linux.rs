@@ -1,17 +1,18 @@
-//! The model against the real kernel, with plans of the fuzzer's: the law is
-//! `tests/laws/sim_vs_linux.rs`, the one that the suite drives too.
+//! The model against the real kernel, driven by fuzzer input. The property is in
+//! `tests/properties/sim_vs_linux.rs`, shared with the test suite.
 
 #![no_main]
 
-#[path = "../../tests/laws/sim_vs_linux.rs"]
-mod law;
+#[path = "../../tests/properties/sim_vs_linux.rs"]
+mod property;
 
 use epollite::{Kernel, Linux, Signal};
 
 libfuzzer_sys::fuzz_target!(
     init: {
-        // Under libFuzzer's own `main` nobody has told the kernel that EPIPE is enough.
+        // libFuzzer's own `main` does not ignore SIGPIPE; block it, so that EPIPE is returned
+        // instead.
         let _ = Linux.sigprocmask(Signal::PIPE.into());
     },
-    |plan: &[u8]| law::any_program_sees_the_same(plan)
+    |plan: &[u8]| property::any_program_sees_the_same(plan)
 );

@@ -1,9 +1,9 @@
-//! The slab against a map, with plans of the fuzzer's: the law is
-//! `tests/laws/slab.rs`, the one proptest drives too.
+//! The slab against a map, driven by fuzzer input. The property is in
+//! `tests/properties/slab.rs`, shared with proptest.
 
 #![no_main]
 
-#[path = "../../tests/laws/slab.rs"]
-mod law;
+#[path = "../../tests/properties/slab.rs"]
+mod property;
 
-libfuzzer_sys::fuzz_target!(|plan: &[u8]| law::agrees_with_a_map(plan));
+libfuzzer_sys::fuzz_target!(|plan: &[u8]| property::agrees_with_a_map(plan));

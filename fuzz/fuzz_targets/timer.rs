@@ -1,9 +1,9 @@
-//! Deadlines against a sorted list, with plans of the fuzzer's: the law is
-//! `tests/laws/timer.rs`, the one proptest drives too.
+//! Deadlines against a sorted list, driven by fuzzer input. The property is in
+//! `tests/properties/timer.rs`, shared with proptest.
 
 #![no_main]
 
-#[path = "../../tests/laws/timer.rs"]
-mod law;
+#[path = "../../tests/properties/timer.rs"]
+mod property;
 
-libfuzzer_sys::fuzz_target!(|plan: &[u8]| law::agrees_with_a_sorted_list(plan));
+libfuzzer_sys::fuzz_target!(|plan: &[u8]| property::agrees_with_a_sorted_list(plan));

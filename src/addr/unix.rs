@@ -1,32 +1,32 @@
-//! `UnixAddr`: the three kinds of name that a Unix socket can have.
+//! `UnixAddr`: the three kinds of Unix socket names.
 //!
-//! Unnamed, a path in the file system, or an abstract name: any bytes, known to one network
-//! namespace, gone with the socket. It opens no file and does not know whether a path exists.
+//! Unnamed, a path in the file system, or an abstract name: any bytes, valid in one network
+//! namespace, removed with the socket. It opens no file and does not know whether a path exists.
 
 use core::fmt;
 
 use super::AddrError;
 
-/// Where `sun_path` begins in `sockaddr_un`: after the family.
+/// The offset of `sun_path` in `sockaddr_un`: after the family.
 pub(crate) const SUN_PATH_OFFSET: usize = 2;
-/// How long `sun_path` is.
+/// The size of `sun_path`.
 pub(crate) const SUN_PATH_BYTES: usize = 108;
 
-/// Names a Unix socket: unnamed, by path, or abstract.
+/// The name of a Unix socket: unnamed, a path, or abstract.
 ///
 /// Man page: unix(7)
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UnixAddr {
-    /// What stands in `sun_path`, without the NUL after a path. An abstract name begins with its
-    /// NUL, a path never does, so the bytes say which kind it is. Unused bytes are zero, so that
+    /// The content of `sun_path`, without the NUL after a path. An abstract name begins with its
+    /// NUL, a path never does, so the bytes determine the kind. Unused bytes are zero, so that
     /// equal names are equal values.
     sun_path: [u8; SUN_PATH_BYTES],
     len: u8,
 }
 
 impl UnixAddr {
-    /// Makes the name of a socket that has none: a client, or one half of a socket pair.
-    /// Work: O(1).
+    /// The name of an unnamed socket: a client, or one end of a socket pair.
+    /// Cost: O(1).
     ///
     /// ```
     /// # use epollite::UnixAddr;
@@ -37,11 +37,11 @@ impl UnixAddr {
         Self { sun_path: [0; SUN_PATH_BYTES], len: 0 }
     }
 
-    /// Names a socket in the file system, by 1 to 108 bytes.
+    /// A path in the file system, of 1 to 108 bytes.
     ///
-    /// A path of 108 bytes leaves no room for the NUL in `sun_path`. Linux takes it all the same,
-    /// so it is taken here; other systems refuse it and many C programs misread it.
-    /// Work: O(bytes).
+    /// A path of 108 bytes leaves no room for the NUL in `sun_path`. Linux accepts it all the
+    /// same, and so does this; other systems reject it and many C programs misread it.
+    /// Cost: O(bytes).
     ///
     /// ```
     /// # use epollite::UnixAddr;
@@ -51,9 +51,9 @@ impl UnixAddr {
     /// ```
     ///
     /// # Errors
-    /// * [`AddrError::Empty`]: no bytes; that would be [`UnixAddr::unnamed`].
-    /// * [`AddrError::TooLong`]: more than 108 bytes; give a shorter path, or a relative one.
-    /// * [`AddrError::NulInPath`]: the kernel would cut the path there.
+    /// * [`AddrError::Empty`]: no bytes; use [`UnixAddr::unnamed`] for that.
+    /// * [`AddrError::TooLong`]: more than 108 bytes; use a shorter path, or a relative one.
+    /// * [`AddrError::NulInPath`]: the kernel would truncate the path there.
     ///
     /// Man page: unix(7), "Pathname sockets"
     pub fn path(path: &[u8]) -> Result<Self, AddrError> {
@@ -66,7 +66,7 @@ impl UnixAddr {
         Self::unnamed().extend(path)
     }
 
-    /// Names a socket by 0 to 107 bytes of any value, without the leading NUL. Work: O(bytes).
+    /// An abstract name of 0 to 107 bytes of any value, without the leading NUL. Cost: O(bytes).
     ///
     /// ```
     /// # use epollite::UnixAddr;
@@ -82,8 +82,8 @@ impl UnixAddr {
         Self::unnamed().extend(&[0])?.extend(name)
     }
 
-    /// Reads what follows the family. The kernel ends a path with a NUL, which may be the 109th
-    /// byte; a program that filled `sun_path` to the brim has none.
+    /// Decodes what follows the family. The kernel ends a path with a NUL, which may be the 109th
+    /// byte; a program that fills `sun_path` completely has none.
     pub(super) fn from_sun_path(bytes: &[u8]) -> Result<Self, AddrError> {
         match bytes {
             [] => Ok(Self::unnamed()),
@@ -108,7 +108,7 @@ impl UnixAddr {
         &self.sun_path[..usize::from(self.len)]
     }
 
-    /// Gives the path, without a NUL, when it is named by one. Work: O(1).
+    /// The path, without a NUL, if the name is one. Cost: O(1).
     ///
     /// ```
     /// # use epollite::UnixAddr;
@@ -124,7 +124,7 @@ impl UnixAddr {
         }
     }
 
-    /// Gives the abstract name, without the leading NUL, when it has one. Work: O(1).
+    /// The abstract name, without the leading NUL, if it is one. Cost: O(1).
     ///
     /// ```
     /// # use epollite::UnixAddr;
@@ -140,7 +140,7 @@ impl UnixAddr {
         }
     }
 
-    /// Has it no name at all? Work: O(1).
+    /// Whether it is unnamed. Cost: O(1).
     ///
     /// ```
     /// # use epollite::UnixAddr;
@@ -172,7 +172,7 @@ impl From<&std::os::unix::net::SocketAddr> for super::Addr {
         } else {
             Ok(UnixAddr::unnamed())
         };
-        Self::Unix(unix.expect("std holds only names that the kernel takes or has given"))
+        Self::Unix(unix.expect("std holds only names that the kernel accepts"))
     }
 }
 
@@ -214,13 +214,13 @@ mod tests {
         assert_eq!(path(&full).encode().as_bytes(), sockaddr(&full));
         assert_eq!(path(&full[..107]).encode().as_bytes().len(), 110);
         assert_eq!(Addr::decode(&sockaddr(&full)), Ok(path(&full)));
-        let as_the_kernel_says_it = sockaddr(&[&full[..], b"\0"].concat());
-        assert_eq!(as_the_kernel_says_it.len(), 111);
-        assert_eq!(Addr::decode(&as_the_kernel_says_it), Ok(path(&full)));
+        let from_the_kernel = sockaddr(&[&full[..], b"\0"].concat());
+        assert_eq!(from_the_kernel.len(), 111);
+        assert_eq!(Addr::decode(&from_the_kernel), Ok(path(&full)));
     }
 
     #[test]
-    fn an_abstract_name_is_exactly_as_long_as_it_is() {
+    fn an_abstract_name_keeps_its_exact_length() {
         for name in [&b""[..], b"echo", b"\0a\0", &[0; 107]] {
             let addr = Addr::Unix(UnixAddr::abstract_name(name).unwrap());
             let bytes = sockaddr(&[b"\0", name].concat());
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_does_not_fit_is_refused() {
+    fn a_name_that_does_not_fit_is_rejected() {
         assert_eq!(UnixAddr::path(b""), Err(AddrError::Empty));
         assert_eq!(UnixAddr::path(b"a\0b"), Err(AddrError::NulInPath));
         assert_eq!(UnixAddr::path(&[b'a'; 109]), Err(AddrError::TooLong));
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_of_name_is_only_itself() {
+    fn paths_and_abstract_names_differ() {
         let (by_path, by_name) =
             (UnixAddr::path(b"a").unwrap(), UnixAddr::abstract_name(b"a").unwrap());
         assert_eq!((by_path.as_path(), by_path.as_abstract()), (Some(&b"a"[..]), None));
@@ -252,7 +252,7 @@ mod tests {
 
     #[cfg(feature = "std")]
     #[test]
-    fn what_std_holds_is_taken_over() {
+    fn std_addresses_are_converted() {
         use std::os::linux::net::SocketAddrExt;
         use std::os::unix::net::{SocketAddr, UnixStream};
 

@@ -1,21 +1,21 @@
-//! One datagram at a time, by whatever call the system permits.
+//! One datagram at a time, by whichever call the system permits.
 //!
-//! Knows recvmsg(2), sendmsg(2) and what stands in for them. Where they are refused (a sandbox
-//! that has never heard of them) a datagram is received and answered all the same, only not from
-//! the address that it came to.
+//! Knows recvmsg(2), sendmsg(2) and their substitutes. Where they are denied (a sandbox older than
+//! the calls) a datagram is received and answered all the same, but not with its local
+//! destination as the source of the reply.
 
 use super::{Fd, Kernel, Message};
 use crate::addr::{Addr, PacketInfo};
 use crate::errno::Errno;
 
-/// Whether a call is not to be had here: old kernels do not know it, and sandboxes forbid what
-/// they do not know.
+/// Whether a call is unavailable: `ENOSYS` on old kernels, `EPERM` in sandboxes older than the
+/// call.
 pub(crate) const fn is_refused(errno: Errno) -> bool {
     matches!(errno, Errno::ENOSYS | Errno::EPERM)
 }
 
-/// Receives a datagram with the address that it came to; without, where recvmsg(2) is refused.
-/// Work: one system call, or two.
+/// Receives a datagram with its local destination; without it, where recvmsg(2) is denied.
+/// Cost: one system call, or two.
 ///
 /// # Errors
 /// As [`Kernel::recvfrom`].
@@ -35,7 +35,7 @@ pub fn recv_datagram<K: Kernel>(
     }
 }
 
-/// Answers a datagram, from the address that it came to where that can be. Work: one system call,
+/// Replies to a datagram, from its local destination where possible. Cost: one system call,
 /// or two.
 ///
 /// # Errors
@@ -47,15 +47,15 @@ pub fn reply_datagram<K: Kernel>(
     socket: &Fd,
     buf: &[u8],
     to: &Addr,
-    asked: Option<PacketInfo>,
+    packet_info: Option<PacketInfo>,
 ) -> Result<usize, Errno> {
-    let Some(info) = asked.and_then(PacketInfo::reply) else {
+    let Some(info) = packet_info.and_then(PacketInfo::reply) else {
         return kernel.sendto(socket, buf, to);
     };
     match kernel.sendmsg(socket, buf, to, Some(info)) {
-        // The address has gone since, or no answer can come from it; or there is no sendmsg(2). Not
-        // for EPERM: recvmsg(2) was permitted, or `asked` would be missing, so a firewall says it
-        // of an answer from this address. From another one it would pass by what forbids it.
+        // The address was removed since, or cannot be a source address; or sendmsg(2) does not exist.
+        // Not for EPERM: recvmsg(2) was permitted, or `packet_info` would be missing, so a firewall
+        // returns it for a reply from this address. A reply from another one would bypass the rule.
         Err(errno) if errno == Errno::ENOSYS || is_source_unusable(errno) => {
             kernel.sendto(socket, buf, to)
         }
@@ -63,7 +63,7 @@ pub fn reply_datagram<K: Kernel>(
     }
 }
 
-/// Whether it may be the local address that cannot be sent from.
+/// Whether the error may concern the source address.
 pub(crate) const fn is_source_unusable(errno: Errno) -> bool {
     matches!(errno, Errno::EINVAL | Errno::ENETUNREACH | Errno::EADDRNOTAVAIL)
 }

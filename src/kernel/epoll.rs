@@ -1,15 +1,15 @@
-//! The values that epoll_ctl(2) and epoll_wait(2) pass to and fro.
+//! The arguments and results of epoll_ctl(2) and epoll_wait(2).
 //!
-//! Knows the layout of the kernel's struct, which is asserted against libc's where libc is.
+//! Knows the layout of the kernel's struct; `linux/layout.rs` asserts that it equals libc's.
 
 use core::fmt;
 
 use crate::event::Ready;
 
-/// `struct epoll_event`: a mask, and 64 bits that come back as they were given.
+/// `struct epoll_event`: a mask, and 64 bits that are returned as they were registered.
 ///
-/// Laid out as the kernel wants it (packed on x86-64, where the kernel once wished to share
-/// the layout of 32-bit programs), so that a slice of these goes to the kernel as it is.
+/// It has the kernel's layout (packed on x86-64, so that 32-bit programs have the same), and a
+/// slice of these is passed to the kernel as it is.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(target_arch = "x86_64", repr(C, packed))]
 #[cfg_attr(not(target_arch = "x86_64"), repr(C))]
@@ -19,19 +19,19 @@ pub struct EpollEvent {
 }
 
 impl EpollEvent {
-    /// A mask of `EPOLL…` bits and what to be reminded of. Work: O(1).
+    /// A mask of `EPOLL…` bits and the data to be returned with events. Cost: O(1).
     #[must_use]
     pub const fn new(events: u32, data: u64) -> Self {
         Self { events, data }
     }
 
-    /// The mask. Work: O(1).
+    /// The mask. Cost: O(1).
     #[must_use]
     pub const fn events(self) -> u32 {
         self.events
     }
 
-    /// What was given at registration. Work: O(1).
+    /// The data given at registration. Cost: O(1).
     #[must_use]
     pub const fn data(self) -> u64 {
         self.data
@@ -44,12 +44,12 @@ impl fmt::Debug for EpollEvent {
     }
 }
 
-/// What epoll_ctl(2) is to do.
+/// The operation of epoll_ctl(2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Control {
+pub enum EpollOp {
     /// `EPOLL_CTL_ADD`.
     Add(EpollEvent),
-    /// `EPOLL_CTL_MOD`: also re-arms, and reports again what is so now.
+    /// `EPOLL_CTL_MOD`: also re-arms, and reports existing readiness again.
     Modify(EpollEvent),
     /// `EPOLL_CTL_DEL`.
     Delete,

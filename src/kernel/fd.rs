@@ -1,29 +1,29 @@
 //! A file descriptor as a value: moved, never copied, closed only by a kernel.
 //!
-//! Knows no system call. What it adds to a number is who may hold it.
+//! Knows no system call. It adds ownership to a number.
 
 use core::fmt;
 
-/// A file descriptor, owned.
+/// An owned file descriptor.
 ///
-/// It is moved and never copied, so that exactly one holder can close it. It has no `Drop`:
-/// closing is a verb of the kernel that made it ([`Kernel::close`](crate::Kernel::close)), and
-/// a simulated kernel counts on that to catch leaks. Whoever lets one fall leaks it; the
+/// It is moved and never copied, so that exactly one owner can close it. It has no `Drop`:
+/// closing is a call of the kernel that created it ([`Kernel::close`](crate::Kernel::close)), and
+/// a simulated kernel uses that to detect leaks. Dropping one leaks it; the
 /// [`Reactor`](crate::Reactor) never does.
 ///
-/// Real and simulated descriptors share the type and cannot be mixed up: a simulated one
-/// handed to the real kernel is `EBADF`.
+/// Real and simulated descriptors share the type and cannot be confused: a simulated one
+/// passed to the real kernel is `EBADF`.
 #[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[must_use = "a descriptor that falls is leaked: register it or close it"]
+#[must_use = "dropping a descriptor leaks it: register it or close it"]
 pub struct Fd(i32);
 
 impl Fd {
-    /// The descriptor `number` of a kernel that is not the real one. Work: O(1).
+    /// The descriptor `number` of a kernel that is not the real one. Cost: O(1).
     ///
-    /// Whoever writes a [`Kernel`](crate::Kernel) of his own makes his descriptors with this.
-    /// Real ones come from the real kernel, from `OwnedFd`, or from
-    /// [`Linux::adopt`](crate::Linux::adopt), which is `unsafe` because a number alone proves
-    /// no ownership.
+    /// For implementations of [`Kernel`](crate::Kernel) outside this crate. Real descriptors come
+    /// from the real kernel, from `OwnedFd`, or from
+    /// [`Linux::from_raw_fd`](crate::Linux::from_raw_fd), which is `unsafe` because a number alone
+    /// proves no ownership.
     ///
     /// # Panics
     /// `number` is over `i32::MAX`.
@@ -32,25 +32,25 @@ impl Fd {
         Self(!number.cast_signed())
     }
 
-    /// Whether it belongs to a kernel that is not the real one. Work: O(1).
+    /// Whether it belongs to a kernel that is not the real one. Cost: O(1).
     #[must_use]
     pub const fn is_simulated(&self) -> bool {
         self.0 < 0
     }
 
-    /// Its number, as the kernel that made it counts. Work: O(1).
+    /// Its number in the kernel that created it. Cost: O(1).
     #[must_use]
     pub const fn number(&self) -> u32 {
         if self.0 < 0 { !self.0.cast_unsigned() } else { self.0.cast_unsigned() }
     }
 
-    /// For the real kernel: what to pass to a call. Negative, and so `EBADF`, when simulated.
+    /// For the real kernel: the argument of a call. Negative, and so `EBADF`, when simulated.
     pub(crate) const fn raw(&self) -> i32 {
         self.0
     }
 
-    /// For the real kernel, which has just been given `raw`; and for those who hold one
-    /// descriptor in two hands and settle between themselves who closes it.
+    /// For the real kernel, which has just returned `raw`; and for code that shares one
+    /// descriptor between owners and decides itself which of them closes it.
     pub(crate) const fn from_raw(raw: i32) -> Self {
         Self(raw)
     }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_simulated_descriptor_is_nobody_to_the_real_kernel() {
+    fn a_simulated_fd_is_ebadf_on_linux() {
         for number in [0, 1, 7, i32::MAX.cast_unsigned()] {
             let fd = Fd::simulated(number);
             assert_eq!((fd.number(), fd.is_simulated()), (number, true));

@@ -1,6 +1,6 @@
-//! Socket options as values: what setsockopt(2) takes and getsockopt(2) gives.
+//! Socket options as values: the arguments of setsockopt(2) and the results of getsockopt(2).
 //!
-//! Knows names and units; which level and number each has is the real kernel's affair.
+//! Knows names and units; their levels and numbers are in `linux/sockopt.rs`.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
@@ -10,79 +10,80 @@ use crate::errno::Errno;
 #[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SocketOption {
-    /// `SO_REUSEADDR`: bind although connections of an earlier server linger.
+    /// `SO_REUSEADDR`: bind although connections of an earlier server linger (`TIME_WAIT`).
     ReuseAddr(bool),
-    /// `SO_REUSEPORT`: several sockets on one port; the kernel spreads what arrives.
+    /// `SO_REUSEPORT`: several sockets on one port; the kernel distributes what arrives.
     ReusePort(bool),
     /// `SO_BROADCAST`: may send to broadcast addresses.
     Broadcast(bool),
-    /// `TCP_NODELAY`: small segments go at once. Inherited from the listener.
+    /// `TCP_NODELAY`: small segments are sent at once. Inherited from the listener.
     NoDelay(bool),
     /// `TCP_QUICKACK`: acknowledge at once, for now.
     QuickAck(bool),
-    /// `SO_KEEPALIVE`: probe a silent peer. Inherited from the listener.
+    /// `SO_KEEPALIVE`: probe an idle peer. Inherited from the listener.
     KeepAlive(bool),
-    /// `TCP_KEEPIDLE`: silence before the first probe.
+    /// `TCP_KEEPIDLE`: idle time before the first probe.
     KeepIdleSeconds(u32),
-    /// `TCP_KEEPINTVL`: between probes.
+    /// `TCP_KEEPINTVL`: time between probes.
     KeepIntervalSeconds(u32),
-    /// `TCP_KEEPCNT`: probes unanswered before the peer counts as gone.
+    /// `TCP_KEEPCNT`: unanswered probes after which the connection is dropped.
     KeepCount(u32),
     /// `SO_LINGER`: `Some(0)` makes close send a reset, `None` is the default.
     LingerSeconds(Option<u16>),
-    /// `SO_RCVBUF`: the kernel doubles what is set, and says the double.
+    /// `SO_RCVBUF`: the kernel doubles the value that is set, and returns the double.
     ReceiveBufferBytes(u32),
-    /// `SO_SNDBUF`: the kernel doubles what is set, and says the double.
+    /// `SO_SNDBUF`: the kernel doubles the value that is set, and returns the double.
     SendBufferBytes(u32),
-    /// `SO_RCVLOWAT`: readable only from so many bytes on.
-    ReceiveLowBytes(u32),
+    /// `SO_RCVLOWAT`: readable only when at least this many bytes are available.
+    RecvLowWatermark(u32),
     /// `TCP_NOTSENT_LOWAT`: writable only while fewer bytes wait unsent.
-    NotSentLowBytes(u32),
-    /// `TCP_USER_TIMEOUT`: unacknowledged for so long is dead; 0 is the system's default.
+    NotSentLowWatermark(u32),
+    /// `TCP_USER_TIMEOUT`: time after which unacknowledged data drops the connection; 0 is the
+    /// system's default.
     UserTimeoutMillis(u32),
-    /// `TCP_DEFER_ACCEPT`: accept only when data has come; the kernel rounds.
+    /// `TCP_DEFER_ACCEPT`: accept only when data has arrived; the kernel rounds.
     DeferAcceptSeconds(u32),
     /// `IPV6_V6ONLY`: no IPv4 through this IPv6 socket.
     V6Only(bool),
-    /// `IP_ADD_MEMBERSHIP`: hears what is sent to a group, on the interface that has this
-    /// address (`UNSPECIFIED` leaves that to the kernel). There is no value to ask for.
-    JoinV4 {
-        /// Which group: 224.0.0.0 to 239.255.255.255.
+    /// `IP_ADD_MEMBERSHIP`: joins a group, on the interface that has this address (`UNSPECIFIED`
+    /// leaves the choice to the kernel). It has no value to get.
+    JoinMulticastV4 {
+        /// The group: 224.0.0.0 to 239.255.255.255.
         group: Ipv4Addr,
         /// An address of the interface.
         interface: Ipv4Addr,
     },
-    /// `IPV6_ADD_MEMBERSHIP`: the same, on the interface of this number (0: the kernel's choice).
-    JoinV6 {
-        /// Which group: `ff00::/8`.
+    /// `IPV6_ADD_MEMBERSHIP`: the same, on the interface of this index (0: the kernel's choice).
+    JoinMulticastV6 {
+        /// The group: `ff00::/8`.
         group: Ipv6Addr,
-        /// The interface, by its number.
+        /// The interface's index.
         interface: u32,
     },
-    /// `IP_MULTICAST_IF`: sends to groups from the interface that has this address.
-    GroupInterfaceV4(Ipv4Addr),
-    /// `IP_PKTINFO`: each datagram comes with the address that it was sent to
+    /// `IP_MULTICAST_IF`: the interface, by its address, from which groups are sent to.
+    MulticastInterfaceV4(Ipv4Addr),
+    /// `IP_PKTINFO`: each datagram is received with its destination address
     /// ([`PacketInfo`](crate::PacketInfo)).
     PacketInfoV4(bool),
-    /// `IPV6_RECVPKTINFO`: the same; on a dual-stack socket of IPv4 datagrams too.
+    /// `IPV6_RECVPKTINFO`: the same; on a dual-stack socket for IPv4 datagrams too.
     PacketInfoV6(bool),
-    /// `SO_OOBINLINE`: urgent bytes stay where they stand among the others. Without it a plain
-    /// read leaves them out. TCP inherits it from the listener, a Unix socket does not.
+    /// `SO_OOBINLINE`: urgent bytes stay in the stream. Without it a normal read leaves them out.
+    /// TCP inherits it from the listener, a Unix socket does not.
     OutOfBandInline(bool),
-    /// `IP_MULTICAST_ALL`: receives what any socket of this machine has joined for, not only what
-    /// this one has. It is so unless it is unset.
+    /// `IP_MULTICAST_ALL`: receives from groups that any socket of this machine has joined, not
+    /// only this one. It is set by default.
     GroupAllV4(bool),
     /// `IPV6_MULTICAST_ALL`: the same for IPv6. Since Linux 4.20.
     GroupAllV6(bool),
-    /// `SO_ERROR`: the pending error. Reading takes it; it cannot be set.
+    /// `SO_ERROR`: the pending error. Getting it clears it; it cannot be set.
     Error(Option<Errno>),
 }
 
-/// The name of a socket option, to ask for its value.
+/// The name of a socket option, to get its value.
 #[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[expect(missing_docs, reason = "each is the name of the `SocketOption` it asks for")]
-pub enum OptionName {
+pub enum SocketOptionName {
     ReuseAddr,
     ReusePort,
     Broadcast,
@@ -95,14 +96,14 @@ pub enum OptionName {
     LingerSeconds,
     ReceiveBufferBytes,
     SendBufferBytes,
-    ReceiveLowBytes,
-    NotSentLowBytes,
+    RecvLowWatermark,
+    NotSentLowWatermark,
     UserTimeoutMillis,
     DeferAcceptSeconds,
     V6Only,
-    JoinV4,
-    JoinV6,
-    GroupInterfaceV4,
+    JoinMulticastV4,
+    JoinMulticastV6,
+    MulticastInterfaceV4,
     PacketInfoV4,
     PacketInfoV6,
     OutOfBandInline,
@@ -111,8 +112,8 @@ pub enum OptionName {
     Error,
 }
 
-impl OptionName {
-    /// Every name there is, for those who go through them all.
+impl SocketOptionName {
+    /// All names, to iterate over.
     pub const ALL: [Self; 26] = [
         Self::ReuseAddr,
         Self::ReusePort,
@@ -126,14 +127,14 @@ impl OptionName {
         Self::LingerSeconds,
         Self::ReceiveBufferBytes,
         Self::SendBufferBytes,
-        Self::ReceiveLowBytes,
-        Self::NotSentLowBytes,
+        Self::RecvLowWatermark,
+        Self::NotSentLowWatermark,
         Self::UserTimeoutMillis,
         Self::DeferAcceptSeconds,
         Self::V6Only,
-        Self::JoinV4,
-        Self::JoinV6,
-        Self::GroupInterfaceV4,
+        Self::JoinMulticastV4,
+        Self::JoinMulticastV6,
+        Self::MulticastInterfaceV4,
         Self::PacketInfoV4,
         Self::PacketInfoV6,
         Self::OutOfBandInline,
@@ -144,36 +145,36 @@ impl OptionName {
 }
 
 impl SocketOption {
-    /// The name without the value. Work: O(1).
+    /// The name without the value. Cost: O(1).
     #[must_use]
-    pub const fn name(self) -> OptionName {
+    pub const fn name(self) -> SocketOptionName {
         match self {
-            Self::ReuseAddr(_) => OptionName::ReuseAddr,
-            Self::ReusePort(_) => OptionName::ReusePort,
-            Self::Broadcast(_) => OptionName::Broadcast,
-            Self::NoDelay(_) => OptionName::NoDelay,
-            Self::QuickAck(_) => OptionName::QuickAck,
-            Self::KeepAlive(_) => OptionName::KeepAlive,
-            Self::KeepIdleSeconds(_) => OptionName::KeepIdleSeconds,
-            Self::KeepIntervalSeconds(_) => OptionName::KeepIntervalSeconds,
-            Self::KeepCount(_) => OptionName::KeepCount,
-            Self::LingerSeconds(_) => OptionName::LingerSeconds,
-            Self::ReceiveBufferBytes(_) => OptionName::ReceiveBufferBytes,
-            Self::SendBufferBytes(_) => OptionName::SendBufferBytes,
-            Self::ReceiveLowBytes(_) => OptionName::ReceiveLowBytes,
-            Self::NotSentLowBytes(_) => OptionName::NotSentLowBytes,
-            Self::UserTimeoutMillis(_) => OptionName::UserTimeoutMillis,
-            Self::DeferAcceptSeconds(_) => OptionName::DeferAcceptSeconds,
-            Self::V6Only(_) => OptionName::V6Only,
-            Self::JoinV4 { .. } => OptionName::JoinV4,
-            Self::JoinV6 { .. } => OptionName::JoinV6,
-            Self::GroupInterfaceV4(_) => OptionName::GroupInterfaceV4,
-            Self::PacketInfoV4(_) => OptionName::PacketInfoV4,
-            Self::PacketInfoV6(_) => OptionName::PacketInfoV6,
-            Self::OutOfBandInline(_) => OptionName::OutOfBandInline,
-            Self::GroupAllV4(_) => OptionName::GroupAllV4,
-            Self::GroupAllV6(_) => OptionName::GroupAllV6,
-            Self::Error(_) => OptionName::Error,
+            Self::ReuseAddr(_) => SocketOptionName::ReuseAddr,
+            Self::ReusePort(_) => SocketOptionName::ReusePort,
+            Self::Broadcast(_) => SocketOptionName::Broadcast,
+            Self::NoDelay(_) => SocketOptionName::NoDelay,
+            Self::QuickAck(_) => SocketOptionName::QuickAck,
+            Self::KeepAlive(_) => SocketOptionName::KeepAlive,
+            Self::KeepIdleSeconds(_) => SocketOptionName::KeepIdleSeconds,
+            Self::KeepIntervalSeconds(_) => SocketOptionName::KeepIntervalSeconds,
+            Self::KeepCount(_) => SocketOptionName::KeepCount,
+            Self::LingerSeconds(_) => SocketOptionName::LingerSeconds,
+            Self::ReceiveBufferBytes(_) => SocketOptionName::ReceiveBufferBytes,
+            Self::SendBufferBytes(_) => SocketOptionName::SendBufferBytes,
+            Self::RecvLowWatermark(_) => SocketOptionName::RecvLowWatermark,
+            Self::NotSentLowWatermark(_) => SocketOptionName::NotSentLowWatermark,
+            Self::UserTimeoutMillis(_) => SocketOptionName::UserTimeoutMillis,
+            Self::DeferAcceptSeconds(_) => SocketOptionName::DeferAcceptSeconds,
+            Self::V6Only(_) => SocketOptionName::V6Only,
+            Self::JoinMulticastV4 { .. } => SocketOptionName::JoinMulticastV4,
+            Self::JoinMulticastV6 { .. } => SocketOptionName::JoinMulticastV6,
+            Self::MulticastInterfaceV4(_) => SocketOptionName::MulticastInterfaceV4,
+            Self::PacketInfoV4(_) => SocketOptionName::PacketInfoV4,
+            Self::PacketInfoV6(_) => SocketOptionName::PacketInfoV6,
+            Self::OutOfBandInline(_) => SocketOptionName::OutOfBandInline,
+            Self::GroupAllV4(_) => SocketOptionName::GroupAllV4,
+            Self::GroupAllV6(_) => SocketOptionName::GroupAllV6,
+            Self::Error(_) => SocketOptionName::Error,
         }
     }
 }

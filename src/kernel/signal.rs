@@ -1,6 +1,6 @@
-//! Signals, sets of them, and what a signalfd says.
+//! Signals, sets of them, and the records that a signalfd returns.
 //!
-//! Knows the numbers of Linux' generic table; that they are libc's is asserted where libc is.
+//! Knows the numbers of Linux' generic table; `linux/layout.rs` asserts that they are libc's.
 
 use core::ops::BitOr;
 
@@ -19,20 +19,20 @@ impl Signal {
     pub const USR1: Self = Self(10);
     /// Free for the program's own use.
     pub const USR2: Self = Self(12);
-    /// A write to a pipe that nobody reads. The standard library ignores it; a program without
-    /// it blocks it, and gets `EPIPE`.
+    /// A write to a pipe without a reader. The standard library ignores it; a program without
+    /// that library blocks it, and gets `EPIPE`.
     pub const PIPE: Self = Self(13);
-    /// A request to end.
+    /// A request to terminate.
     pub const TERM: Self = Self(15);
-    /// A child has ended.
+    /// A child has terminated.
     pub const CHLD: Self = Self(17);
-    /// A file would grow past `RLIMIT_FSIZE`. A program that ignores it gets `EFBIG`.
+    /// A file would exceed `RLIMIT_FSIZE`. A program that ignores the signal gets `EFBIG`.
     pub const XFSZ: Self = Self(25);
 
-    /// The signal that a record read from a signalfd names. Work: O(1).
+    /// The signal in a record read from a signalfd. Cost: O(1).
     ///
     /// The record is [`SIGINFO_BYTES`] long and begins with the number; `None` when it is
-    /// shorter or names no signal.
+    /// shorter or contains no valid number.
     ///
     /// Man page: signalfd(2)
     #[must_use]
@@ -41,14 +41,14 @@ impl Signal {
         u8::try_from(number).ok().filter(|number| (1..=64).contains(number)).map(Self)
     }
 
-    /// Its number. Work: O(1).
+    /// Its number. Cost: O(1).
     #[must_use]
     pub const fn number(self) -> u8 {
         self.0
     }
 }
 
-/// How long a record of a signalfd is.
+/// The length of a record of a signalfd.
 pub const SIGINFO_BYTES: usize = 128;
 
 /// A set of signals.
@@ -65,13 +65,13 @@ impl SignalSet {
     /// No signal.
     pub const EMPTY: Self = Self(0);
 
-    /// Whether `signal` is in it. Work: O(1).
+    /// Whether `signal` is in it. Cost: O(1).
     #[must_use]
     pub const fn contains(self, signal: Signal) -> bool {
         self.0 >> (signal.0 - 1) & 1 == 1
     }
 
-    /// Bit `n - 1` stands for signal `n`, as in the kernel's own sigset_t. Work: O(1).
+    /// Bit `n - 1` stands for signal `n`, as in the kernel's own sigset_t. Cost: O(1).
     #[must_use]
     pub const fn bits(self) -> u64 {
         self.0

@@ -3,30 +3,30 @@
 use core::ptr::{from_mut, from_ref, null, null_mut};
 use core::time::Duration;
 
-use super::result::{count, done, made, small_count};
+use super::result::{check_count, check_fd, check_int_count, check_ok};
 use crate::errno::Errno;
-use crate::kernel::{Control, EpollEvent, Fd};
+use crate::kernel::{EpollEvent, EpollOp, Fd};
 
 pub(super) fn epoll_create1() -> Result<Fd, Errno> {
-    // SAFETY: epoll_create1(2) takes a number and touches no memory of ours.
-    made(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })
+    // SAFETY: epoll_create1(2) takes a number and touches no user memory.
+    check_fd(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })
 }
 
-pub(super) fn epoll_ctl(epoll: &Fd, control: Control, fd: &Fd) -> Result<(), Errno> {
-    let (op, mut wanted) = match control {
-        Control::Add(wanted) => (libc::EPOLL_CTL_ADD, Some(wanted)),
-        Control::Modify(wanted) => (libc::EPOLL_CTL_MOD, Some(wanted)),
-        Control::Delete => (libc::EPOLL_CTL_DEL, None),
+pub(super) fn epoll_ctl(epoll: &Fd, op: EpollOp, fd: &Fd) -> Result<(), Errno> {
+    let (op, mut event) = match op {
+        EpollOp::Add(event) => (libc::EPOLL_CTL_ADD, Some(event)),
+        EpollOp::Modify(event) => (libc::EPOLL_CTL_MOD, Some(event)),
+        EpollOp::Delete => (libc::EPOLL_CTL_DEL, None),
     };
-    let event = wanted.as_mut().map_or(null_mut(), from_mut).cast();
+    let event = event.as_mut().map_or(null_mut(), from_mut).cast();
     // SAFETY: epoll_ctl(2) reads one epoll_event at `event`, whose layout is asserted in
     // `layout.rs` and which lives until it returns, or none to delete; it keeps a copy, no
     // pointer.
-    done(unsafe { libc::epoll_ctl(epoll.raw(), op, fd.raw(), event) })
+    check_ok(unsafe { libc::epoll_ctl(epoll.raw(), op, fd.raw(), event) })
 }
 
-/// How many events fit, as C counts.
-fn room(events: &[EpollEvent]) -> i32 {
+/// How many events fit, as C's `int`.
+fn max_events(events: &[EpollEvent]) -> i32 {
     i32::try_from(events.len()).unwrap_or(i32::MAX)
 }
 
@@ -37,13 +37,13 @@ pub(super) fn epoll_wait(
     timeout_millis: Option<u32>,
 ) -> Result<usize, Errno> {
     let timeout = timeout_millis.map_or(-1, |millis| i32::try_from(millis).unwrap_or(i32::MAX));
-    let (room, into) = (room(events), events.as_mut_ptr().cast());
-    // SAFETY: epoll_wait(2) writes at most `room` events at `into`, of the layout asserted in
+    let (capacity, into) = (max_events(events), events.as_mut_ptr().cast());
+    // SAFETY: epoll_wait(2) writes at most `capacity` events at `into`, of the layout asserted in
     // `layout.rs`; the slice is borrowed exclusively until it returns.
-    small_count(unsafe { libc::epoll_wait(epoll.raw(), into, room, timeout) })
+    check_int_count(unsafe { libc::epoll_wait(epoll.raw(), into, capacity, timeout) })
 }
 
-/// The kernel's own timespec: 64 bits on every machine, whatever the C library says.
+/// The kernel's own timespec: 64 bits on every machine, whatever the C library uses.
 #[repr(C)]
 struct KernelTimespec {
     seconds: i64,
@@ -60,15 +60,23 @@ pub(super) fn epoll_pwait2(
         nanos: i64::from(timeout.subsec_nanos()),
     });
     let timeout = timeout.as_ref().map_or(null(), from_ref);
-    let (room, into) = (room(events), events.as_mut_ptr());
+    let (capacity, into) = (max_events(events), events.as_mut_ptr());
     let (no_mask, no_size) = (null_mut::<u8>(), 0usize);
     // SAFETY: epoll_pwait2(2) reads the timespec, if any, which lives until the call returns,
-    // and writes at most `room` events at `into`, of the layout asserted in `layout.rs`; the
-    // slice is borrowed exclusively meanwhile. The signal mask is null: none is read. By
-    // number, since C libraries of today do not all name it; so each argument must be as wide
+    // and writes at most `capacity` events at `into`, of the layout asserted in `layout.rs`; the
+    // slice is borrowed exclusively until then. The signal mask is null: none is read. By
+    // number, since not all current C libraries have a wrapper; so each argument must be as wide
     // as the kernel reads it.
     let returned = unsafe {
-        libc::syscall(libc::SYS_epoll_pwait2, epoll.raw(), into, room, timeout, no_mask, no_size)
+        libc::syscall(
+            libc::SYS_epoll_pwait2,
+            epoll.raw(),
+            into,
+            capacity,
+            timeout,
+            no_mask,
+            no_size,
+        )
     };
-    count(isize::try_from(returned).unwrap_or(-1))
+    check_count(isize::try_from(returned).unwrap_or(-1))
 }

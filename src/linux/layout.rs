@@ -1,17 +1,17 @@
-//! What we share with C, proved when compiled: structs and numbers that go through by layout or
-//! by value and not by name. (Errors and addresses: `numbers.rs`.)
+//! Layouts and constants shared with C, checked at compile time: structs and numbers that are
+//! passed by layout or by value and not by name. (Errors and addresses: `constants.rs`.)
 
 use core::mem::offset_of;
 
 use crate::event;
 use crate::kernel::{EpollEvent, SIGINFO_BYTES, Signal};
 
-// A slice of ours goes to epoll_wait(2) as a slice of theirs.
+// A slice of `EpollEvent` is passed to epoll_wait(2) as a slice of `epoll_event`.
 const _: () = assert!(size_of::<EpollEvent>() == size_of::<libc::epoll_event>());
 const _: () = assert!(align_of::<EpollEvent>() == align_of::<libc::epoll_event>());
 const _: () = {
-    let ours = EpollEvent::new(0x0102_0304, 0x0506_0708_090a_0b0c);
-    assert!(ours.events() == 0x0102_0304 && ours.data() == 0x0506_0708_090a_0b0c);
+    let event = EpollEvent::new(0x0102_0304, 0x0506_0708_090a_0b0c);
+    assert!(event.events() == 0x0102_0304 && event.data() == 0x0506_0708_090a_0b0c);
     assert!(offset_of!(libc::epoll_event, events) == 0);
     assert!(offset_of!(libc::epoll_event, u64) == size_of::<EpollEvent>() - 8);
 };
@@ -26,13 +26,18 @@ const _: () = assert!(event::EPOLLEXCLUSIVE == libc::EPOLLEXCLUSIVE.cast_unsigne
 const _: () = assert!(event::EPOLLONESHOT == libc::EPOLLONESHOT.cast_unsigned());
 const _: () = assert!(event::EPOLLET == libc::EPOLLET.cast_unsigned());
 
-const fn is(signal: Signal, number: i32) -> bool {
+const fn assert_layout(signal: Signal, number: i32) -> bool {
     signal.number() as i32 == number
 }
-const _: () = assert!(is(Signal::HUP, libc::SIGHUP) && is(Signal::INT, libc::SIGINT));
-const _: () = assert!(is(Signal::USR1, libc::SIGUSR1) && is(Signal::USR2, libc::SIGUSR2));
-const _: () = assert!(is(Signal::PIPE, libc::SIGPIPE));
-const _: () = assert!(is(Signal::TERM, libc::SIGTERM) && is(Signal::CHLD, libc::SIGCHLD));
+const _: () =
+    assert!(assert_layout(Signal::HUP, libc::SIGHUP) && assert_layout(Signal::INT, libc::SIGINT));
+const _: () = assert!(
+    assert_layout(Signal::USR1, libc::SIGUSR1) && assert_layout(Signal::USR2, libc::SIGUSR2)
+);
+const _: () = assert!(assert_layout(Signal::PIPE, libc::SIGPIPE));
+const _: () = assert!(
+    assert_layout(Signal::TERM, libc::SIGTERM) && assert_layout(Signal::CHLD, libc::SIGCHLD)
+);
 
 const _: () = assert!(size_of::<libc::signalfd_siginfo>() == SIGINFO_BYTES);
 const _: () = assert!(offset_of!(libc::signalfd_siginfo, ssi_signo) == 0);

@@ -1,18 +1,18 @@
-//! recvmsg(2) and sendmsg(2): one datagram, with the address of ours that it came to.
+//! recvmsg(2) and sendmsg(2): one datagram, with its local destination.
 //!
-//! Many at once are in `mmsg.rs`.
+//! Batches are in `mmsg.rs`.
 
 use core::mem::zeroed;
 use core::ptr::from_mut;
 
 use super::control::Control;
-use super::result::count;
+use super::result::check_count;
 use crate::addr::{Addr, PacketInfo, SockAddr};
 use crate::errno::Errno;
 use crate::kernel::{Fd, Message};
 
-/// A header for one message: bytes, and an address of `addr_len` bytes. Only writes pointers
-/// down; the caller must keep them valid until the call returns.
+/// A header for one message: bytes, and an address of `addr_len` bytes. Only stores pointers;
+/// the caller must keep them valid until the call returns.
 fn header(part: &mut libc::iovec, addr: *mut u8, addr_len: u32) -> libc::msghdr {
     // SAFETY: `mem::zeroed` makes a value of msghdr: integers and null pointers. (It cannot be
     // written out: musl pads it with private fields.)
@@ -31,14 +31,14 @@ pub(super) fn recvmsg(socket: &Fd, buf: &mut [u8]) -> Result<Message, Errno> {
     let mut header = header(&mut part, addr.buffer_mut().as_mut_ptr(), SockAddr::LEN_MAX);
     header.msg_control = control.0.as_mut_ptr().cast();
     header.msg_controllen = control.0.len() as _;
-    // SAFETY: recvmsg(2) writes into `header`, and through it at most as many bytes as are said
-    // there into `buf`, `addr` and `control`; the first is borrowed exclusively, the others are
-    // ours, and nothing touches them until the call returns. It keeps no pointer.
+    // SAFETY: recvmsg(2) writes into `header`, and through it at most the stated number of bytes
+    // into `buf`, `addr` and `control`; the first is borrowed exclusively, the others are local,
+    // and nothing accesses them until the call returns. It keeps no pointer.
     let returned = unsafe { libc::recvmsg(socket.raw(), from_mut(&mut header), libc::MSG_TRUNC) };
-    let len_bytes = count(returned)?;
+    let len_bytes = check_count(returned)?;
     addr.set_len(header.msg_namelen);
     let packet_info = control.packet_info();
-    Ok(Message { len_bytes, from: addr.decode().unwrap_or(Addr::Unspec), packet_info })
+    Ok(Message { len_bytes, from: addr.decode().unwrap_or(Addr::Unspecified), packet_info })
 }
 
 pub(super) fn sendmsg(
@@ -51,12 +51,12 @@ pub(super) fn sendmsg(
     let mut part = libc::iovec { iov_base: buf.as_ptr().cast_mut().cast(), iov_len: buf.len() };
     let name = addr.as_bytes().as_ptr().cast_mut();
     let mut header = header(&mut part, name, addr.socklen());
-    let mut control = packet_info.map(Control::of);
+    let mut control = packet_info.map(Control::from_packet_info);
     if let Some((control, len)) = &mut control {
         header.msg_control = control.0.as_mut_ptr().cast();
         header.msg_controllen = *len as _;
     }
     // SAFETY: sendmsg(2) reads `header`, and through it `buf`, `addr` and `control`, which live
     // until it returns; it writes to none of them and keeps no pointer.
-    count(unsafe { libc::sendmsg(socket.raw(), &raw const header, libc::MSG_NOSIGNAL) })
+    check_count(unsafe { libc::sendmsg(socket.raw(), &raw const header, libc::MSG_NOSIGNAL) })
 }

@@ -1,121 +1,120 @@
-//! recvmmsg(2) and sendmmsg(2): many datagrams, one call.
+//! recvmmsg(2) and sendmmsg(2): many datagrams in one call.
 //!
-//! The headers that C wants are made anew on the stack for each call: some nanoseconds a
-//! datagram, against microseconds that the kernel spends on it, and nothing to keep valid
-//! between calls.
+//! The headers that C needs are built on the stack for each call: some nanoseconds per datagram,
+//! against microseconds that the kernel spends on it, and nothing to keep valid between calls.
 
 use core::marker::PhantomData;
 use core::mem::{MaybeUninit, zeroed};
 use core::ptr::null_mut;
 
 use super::control::{CONTROL_BYTES, Control};
-use super::result::small_count;
+use super::result::check_int_count;
 use crate::addr::{PacketInfo, SockAddr};
-use crate::batch::{Batch, DATAGRAMS_A_CALL_MAX as A_CALL_MAX};
+use crate::datagram_batch::{BATCH_MAX, DatagramBatch};
 use crate::errno::Errno;
 use crate::kernel::Fd;
 
-/// Room for what C wants beside the bytes and the addresses: headers that point to parts and to
-/// control messages. It is written and read through the pointers of [`Headers`] only.
-struct Room {
-    messages: [MaybeUninit<libc::mmsghdr>; A_CALL_MAX],
-    parts: [MaybeUninit<libc::iovec>; A_CALL_MAX],
-    /// Of the messages that have any.
-    controls: [MaybeUninit<Control>; A_CALL_MAX],
+/// Storage for what C needs besides the bytes and the addresses: headers that point to iovecs and
+/// to control messages. It is written and read through the pointers of [`Headers`] only.
+struct Storage {
+    messages: [MaybeUninit<libc::mmsghdr>; BATCH_MAX],
+    iovecs: [MaybeUninit<libc::iovec>; BATCH_MAX],
+    /// For messages that have control messages.
+    controls: [MaybeUninit<Control>; BATCH_MAX],
 }
 
-impl Room {
+impl Storage {
     const fn new() -> Self {
         Self {
-            messages: [const { MaybeUninit::uninit() }; A_CALL_MAX],
-            parts: [const { MaybeUninit::uninit() }; A_CALL_MAX],
-            controls: [const { MaybeUninit::uninit() }; A_CALL_MAX],
+            messages: [const { MaybeUninit::uninit() }; BATCH_MAX],
+            iovecs: [const { MaybeUninit::uninit() }; BATCH_MAX],
+            controls: [const { MaybeUninit::uninit() }; BATCH_MAX],
         }
     }
 }
 
-/// The headers in a [`Room`], of which the first `len` have been written, each with its part.
+/// The headers in a [`Storage`], of which the first `len` have been written, each with its iovec.
 struct Headers<'a> {
     messages: *mut libc::mmsghdr,
-    parts: *mut libc::iovec,
+    iovecs: *mut libc::iovec,
     controls: *mut Control,
     len: usize,
-    room: PhantomData<&'a mut Room>,
+    storage: PhantomData<&'a mut Storage>,
 }
 
 impl<'a> Headers<'a> {
-    fn of(room: &'a mut Room) -> Self {
+    fn new(storage: &'a mut Storage) -> Self {
         Self {
-            messages: room.messages.as_mut_ptr().cast(),
-            parts: room.parts.as_mut_ptr().cast(),
-            controls: room.controls.as_mut_ptr().cast(),
+            messages: storage.messages.as_mut_ptr().cast(),
+            iovecs: storage.iovecs.as_mut_ptr().cast(),
+            controls: storage.controls.as_mut_ptr().cast(),
             len: 0,
-            room: PhantomData,
+            storage: PhantomData,
         }
     }
 
     const fn is_full(&self) -> bool {
-        self.len == A_CALL_MAX
+        self.len == BATCH_MAX
     }
 
-    /// Adds one message: bytes, and an address of `addr_len` bytes. Only writes pointers
-    /// down; the caller must keep them valid until the call returns.
+    /// Adds one message: bytes, and an address of `addr_len` bytes. Only stores pointers; the
+    /// caller must keep them valid until the call returns.
     fn push(&mut self, bytes: *mut u8, bytes_len: usize, addr: *mut u8, addr_len: u32) {
-        assert!(!self.is_full(), "a call takes so many");
-        let part = self.parts.wrapping_add(self.len);
-        // SAFETY: it lies in the room, which is borrowed, for `len` is smaller than its length.
-        unsafe { part.write(libc::iovec { iov_base: bytes.cast(), iov_len: bytes_len }) };
+        assert!(!self.is_full(), "a call takes at most BATCH_MAX messages");
+        let iovec = self.iovecs.wrapping_add(self.len);
+        // SAFETY: it lies in the borrowed storage, since `len` is smaller than its length.
+        unsafe { iovec.write(libc::iovec { iov_base: bytes.cast(), iov_len: bytes_len }) };
         // SAFETY: `mem::zeroed` makes a value of mmsghdr: integers and null pointers. (It cannot be
         // written out: musl pads it with private fields.)
         let mut message: libc::mmsghdr = unsafe { zeroed() };
-        message.msg_hdr.msg_iov = part;
+        message.msg_hdr.msg_iov = iovec;
         message.msg_hdr.msg_iovlen = 1;
         message.msg_hdr.msg_name = if addr_len == 0 { null_mut() } else { addr.cast() };
         message.msg_hdr.msg_namelen = addr_len;
-        // SAFETY: as the part.
+        // SAFETY: as for the iovec.
         unsafe { self.messages.wrapping_add(self.len).write(message) };
         self.len += 1;
     }
 
-    /// Gives the message at `at`, which has been added, a control message of `len` bytes.
-    fn control(&mut self, at: usize, control: Control, len: usize) {
-        assert!(at < self.len, "only a message that was added has control messages");
-        let place = self.controls.wrapping_add(at);
-        // SAFETY: it lies in the room, which is borrowed, for `at` is smaller than its length.
-        unsafe { place.write(control) };
-        // SAFETY: `push` has written it, and nobody else looks at it meanwhile.
-        let message = unsafe { &mut *self.messages.wrapping_add(at) };
-        message.msg_hdr.msg_control = place.cast();
+    /// Gives the message at `index`, which has been added, a control message of `len` bytes.
+    fn control(&mut self, index: usize, control: Control, len: usize) {
+        assert!(index < self.len, "only a message that was added has control messages");
+        let slot = self.controls.wrapping_add(index);
+        // SAFETY: it lies in the borrowed storage, since `index` is smaller than its length.
+        unsafe { slot.write(control) };
+        // SAFETY: `push` has written it, and nothing else accesses it in the meantime.
+        let message = unsafe { &mut *self.messages.wrapping_add(index) };
+        message.msg_hdr.msg_control = slot.cast();
         message.msg_hdr.msg_controllen = len as _;
     }
 
-    /// The message at `at`, which has been added, as the kernel has left it.
-    fn message(&self, at: usize) -> &libc::mmsghdr {
-        assert!(at < self.len, "only a message that was added can be looked at");
+    /// The message at `index`, which has been added, as the kernel has left it.
+    fn message(&self, index: usize) -> &libc::mmsghdr {
+        assert!(index < self.len, "only a message that was added can be read");
         // SAFETY: `push` has written it.
-        unsafe { &*self.messages.wrapping_add(at) }
+        unsafe { &*self.messages.wrapping_add(index) }
     }
 
-    /// What a message was told beside its bytes, when it was given room for that.
-    fn packet_info(&self, at: usize) -> Option<PacketInfo> {
-        if self.message(at).msg_hdr.msg_control.is_null() {
+    /// The packet info of a message, if it had a control buffer.
+    fn packet_info(&self, index: usize) -> Option<PacketInfo> {
+        if self.message(index).msg_hdr.msg_control.is_null() {
             return None;
         }
-        // SAFETY: `control` has written it, for the header points to it.
-        unsafe { &*self.controls.wrapping_add(at) }.packet_info()
+        // SAFETY: `control` has written it, since the header points to it.
+        unsafe { &*self.controls.wrapping_add(index) }.packet_info()
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "at most A_CALL_MAX")]
+    #[expect(clippy::cast_possible_truncation, reason = "at most BATCH_MAX")]
     const fn count(&self) -> libc::c_uint {
         self.len as libc::c_uint
     }
 }
 
-pub(super) fn recvmmsg(socket: &Fd, batch: &mut Batch) -> Result<usize, Errno> {
-    let mut room = Room::new();
-    let mut headers = Headers::of(&mut room);
+pub(super) fn recvmmsg(socket: &Fd, batch: &mut DatagramBatch) -> Result<usize, Errno> {
+    let mut storage = Storage::new();
+    let mut headers = Headers::new(&mut storage);
     let has_packet_info = batch.has_packet_info();
-    for (bytes, header) in batch.room() {
+    for (bytes, header) in batch.recv_slots() {
         if headers.is_full() {
             break;
         }
@@ -123,29 +122,30 @@ pub(super) fn recvmmsg(socket: &Fd, batch: &mut Batch) -> Result<usize, Errno> {
         headers.push(bytes.as_mut_ptr(), bytes.len(), addr, SockAddr::LEN_MAX);
     }
     if has_packet_info {
-        (0..headers.len).for_each(|at| headers.control(at, Control::EMPTY, CONTROL_BYTES));
+        (0..headers.len).for_each(|index| headers.control(index, Control::EMPTY, CONTROL_BYTES));
     }
-    let (messages, asked) = (headers.messages, headers.count());
-    // SAFETY: the messages point into the room, which is borrowed and stays where it is. recvmmsg(2)
-    // writes into the first `asked` headers, which are initialised, and through them into the
-    // batch's room, each piece no longer than said; the batch is borrowed exclusively and nothing
-    // touches it until the call returns. No timeout: the argument of that name is not one.
-    let returned = unsafe { libc::recvmmsg(socket.raw(), messages, asked, 0, null_mut()) };
-    let count = small_count(returned)?;
-    for (at, header) in batch.filled(count).iter_mut().enumerate() {
-        let message = headers.message(at);
+    let (messages, capacity) = (headers.messages, headers.count());
+    // SAFETY: the messages point into the storage, which is borrowed and does not move.
+    // recvmmsg(2) writes into the first `capacity` headers, which are initialised, and through
+    // them into the batch's slots, each no further than its stated length; the batch is borrowed
+    // exclusively and nothing accesses it until the call returns. No timeout: that argument does
+    // not work as one.
+    let returned = unsafe { libc::recvmmsg(socket.raw(), messages, capacity, 0, null_mut()) };
+    let count = check_int_count(returned)?;
+    for (index, header) in batch.set_len(count).iter_mut().enumerate() {
+        let message = headers.message(index);
         header.addr.set_len(message.msg_hdr.msg_namelen);
         header.len_bytes = message.msg_len as usize;
         header.truncated = message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
-        header.packet_info = if has_packet_info { headers.packet_info(at) } else { None };
+        header.packet_info = if has_packet_info { headers.packet_info(index) } else { None };
     }
     Ok(count)
 }
 
-pub(super) fn sendmmsg(socket: &Fd, batch: &Batch, first: usize) -> Result<usize, Errno> {
-    let mut room = Room::new();
-    let mut headers = Headers::of(&mut room);
-    for datagram in batch.iter().skip(first).take(A_CALL_MAX) {
+pub(super) fn sendmmsg(socket: &Fd, batch: &DatagramBatch, first: usize) -> Result<usize, Errno> {
+    let mut storage = Storage::new();
+    let mut headers = Headers::new(&mut storage);
+    for datagram in batch.iter().skip(first).take(BATCH_MAX) {
         let (bytes, addr) = (datagram.bytes, datagram.addr);
         headers.push(
             bytes.as_ptr().cast_mut(),
@@ -154,15 +154,15 @@ pub(super) fn sendmmsg(socket: &Fd, batch: &Batch, first: usize) -> Result<usize
             addr.socklen(),
         );
         if let Some(info) = datagram.packet_info {
-            let (control, len) = Control::of(info);
+            let (control, len) = Control::from_packet_info(info);
             headers.control(headers.len - 1, control, len);
         }
     }
-    let (messages, asked) = (headers.messages, headers.count());
-    // SAFETY: the messages point into the room, which is borrowed and stays where it is. sendmmsg(2)
-    // reads the first `asked` headers, which are initialised, and through them the batch's bytes and
-    // addresses, which are borrowed; it writes only each header's `msg_len`. It keeps no pointer
-    // afterwards.
-    let returned = unsafe { libc::sendmmsg(socket.raw(), messages, asked, libc::MSG_NOSIGNAL) };
-    small_count(returned)
+    let (messages, capacity) = (headers.messages, headers.count());
+    // SAFETY: the messages point into the storage, which is borrowed and does not move.
+    // sendmmsg(2) reads the first `capacity` headers, which are initialised, and through them the
+    // batch's bytes and addresses, which are borrowed; it writes only each header's `msg_len`. It
+    // keeps no pointer afterwards.
+    let returned = unsafe { libc::sendmmsg(socket.raw(), messages, capacity, libc::MSG_NOSIGNAL) };
+    check_int_count(returned)
 }

@@ -1,67 +1,67 @@
 //! The real kernel: Linux, by its system calls.
 //!
-//! The one place of the library that says `unsafe` or `libc::`. This file is its table of contents: which call is made in which file. Nothing here retries,
-//! remembers or decides.
+//! The only place of the library with `unsafe` or `libc::`. This file maps each call to the file
+//! that makes it. Nothing here retries, stores or decides.
 
 #![expect(unsafe_code, reason = "this is where the system calls are made")]
 
+mod constants;
 mod control;
 mod epoll;
 mod file;
 mod layout;
 mod message;
 mod mmsg;
-mod numbers;
-mod option;
-#[cfg(feature = "std")]
-mod owned;
 mod process;
 mod result;
 mod socket;
+mod sockopt;
+#[cfg(feature = "std")]
+mod std_interop;
 
 use core::time::Duration;
 
-use crate::addr::{Addr, Family, PacketInfo};
-use crate::batch::Batch;
+use crate::addr::{Addr, AddressFamily, PacketInfo};
+use crate::datagram_batch::DatagramBatch;
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::kernel::{
-    Control, EpollEvent, Fd, Kernel, Kind, Limit, Message, OptionName, Resource, Shut, SignalSet,
-    SocketOption,
+    EpollEvent, EpollOp, Fd, Kernel, Message, Resource, Rlimit, Shutdown, SignalSet, SocketOption,
+    SocketOptionName, SocketType,
 };
 
-/// The kernel this process runs on.
+/// The kernel that this process runs on.
 ///
-/// It has no state and no size; built with optimisation, a call through it is the instructions
-/// of a call by hand.
+/// It has no state and no size; with optimisation, a call through it compiles to the instructions
+/// of a direct call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Linux;
 
 impl Linux {
-    /// Takes a descriptor over by its number. Work: O(1), no system call.
+    /// Takes ownership of a descriptor by its number. Cost: O(1), no system call.
     ///
-    /// For those who have no `std`; with it, `Fd::from(owned_fd)` is safe. It should be
+    /// For programs without `std`; with it, `Fd::from(owned_fd)` is safe. It should be
     /// non-blocking: a reactor that drains a blocking one hangs.
     ///
     /// # Panics
     /// `raw` is negative.
     ///
     /// # Safety
-    /// `raw` is open, and the caller owns it and gives it away.
-    pub const unsafe fn adopt(raw: i32) -> Fd {
-        assert!(raw >= 0, "no descriptor is negative");
+    /// `raw` is open, and the caller owns it and transfers the ownership.
+    pub const unsafe fn from_raw_fd(raw: i32) -> Fd {
+        assert!(raw >= 0, "a descriptor number is not negative");
         Fd::from_raw(raw)
     }
 }
 
 impl Kernel for Linux {
     #[inline]
-    fn socket(&mut self, family: Family, kind: Kind) -> Result<Fd, Errno> {
+    fn socket(&mut self, family: AddressFamily, kind: SocketType) -> Result<Fd, Errno> {
         socket::socket(family, kind)
     }
 
     #[inline]
-    fn socketpair(&mut self, kind: Kind) -> Result<(Fd, Fd), Errno> {
+    fn socketpair(&mut self, kind: SocketType) -> Result<(Fd, Fd), Errno> {
         socket::socketpair(kind)
     }
 
@@ -97,12 +97,12 @@ impl Kernel for Linux {
 
     #[inline]
     fn setsockopt(&mut self, socket: &Fd, option: SocketOption) -> Result<(), Errno> {
-        option::setsockopt(socket, option)
+        sockopt::setsockopt(socket, option)
     }
 
     #[inline]
-    fn getsockopt(&mut self, socket: &Fd, name: OptionName) -> Result<SocketOption, Errno> {
-        option::getsockopt(socket, name)
+    fn getsockopt(&mut self, socket: &Fd, name: SocketOptionName) -> Result<SocketOption, Errno> {
+        sockopt::getsockopt(socket, name)
     }
 
     #[inline]
@@ -126,12 +126,17 @@ impl Kernel for Linux {
     }
 
     #[inline]
-    fn recvmmsg(&mut self, socket: &Fd, batch: &mut Batch) -> Result<usize, Errno> {
+    fn recvmmsg(&mut self, socket: &Fd, batch: &mut DatagramBatch) -> Result<usize, Errno> {
         mmsg::recvmmsg(socket, batch)
     }
 
     #[inline]
-    fn sendmmsg(&mut self, socket: &Fd, batch: &Batch, first: usize) -> Result<usize, Errno> {
+    fn sendmmsg(
+        &mut self,
+        socket: &Fd,
+        batch: &DatagramBatch,
+        first: usize,
+    ) -> Result<usize, Errno> {
         mmsg::sendmmsg(socket, batch, first)
     }
 
@@ -157,7 +162,7 @@ impl Kernel for Linux {
     }
 
     #[inline]
-    fn shutdown(&mut self, socket: &Fd, how: Shut) -> Result<(), Errno> {
+    fn shutdown(&mut self, socket: &Fd, how: Shutdown) -> Result<(), Errno> {
         socket::shutdown(socket, how)
     }
 
@@ -212,7 +217,7 @@ impl Kernel for Linux {
     }
 
     #[inline]
-    fn epoll_ctl(&mut self, epoll: &Fd, control: Control, fd: &Fd) -> Result<(), Errno> {
+    fn epoll_ctl(&mut self, epoll: &Fd, control: EpollOp, fd: &Fd) -> Result<(), Errno> {
         epoll::epoll_ctl(epoll, control, fd)
     }
 
@@ -237,7 +242,7 @@ impl Kernel for Linux {
     }
 
     #[inline]
-    fn prlimit(&mut self, resource: Resource, new: Option<Limit>) -> Result<Limit, Errno> {
+    fn prlimit(&mut self, resource: Resource, new: Option<Rlimit>) -> Result<Rlimit, Errno> {
         process::prlimit(resource, new)
     }
 

@@ -1,53 +1,54 @@
-//! Coming and going: how a descriptor becomes a registration, and a descriptor again.
+//! Adding and removing registrations.
 //!
-//! Knows the slab and epoll_ctl(2); waiting is somebody else's affair.
+//! Knows the slab and epoll_ctl(2), and nothing of waiting.
 
 use core::fmt;
 
-use super::{Reactor, Registration, patiently};
+use super::{Reactor, Registration, retry_on_eintr};
 use crate::errno::Errno;
 use crate::event::{
-    EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, Exclusive, Interest, Refusal, Trigger, Watch,
+    EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, EventMask, ExclusiveTrigger, Interest, MaskError,
+    Trigger,
 };
-use crate::kernel::release;
-use crate::kernel::{Control, EpollEvent, Fd, Kernel};
+use crate::kernel::close_quietly;
+use crate::kernel::{EpollEvent, EpollOp, Fd, Kernel};
 use crate::slab::Full;
 use crate::token::Token;
 
-/// Why a registration or a change of one did not come to be.
+/// Why a registration, or a change of one, failed.
 #[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reason {
-    /// `registrations_max` are here already.
+pub enum RegisterErrorKind {
+    /// There are `registrations_max` registrations.
     Full,
-    /// A mix that Linux does not take; no call was made.
-    Mix(Refusal),
-    /// epoll_ctl(2) said no.
-    Kernel(Errno),
+    /// A combination of flags that Linux does not accept; no call was made.
+    InvalidMask(MaskError),
+    /// epoll_ctl(2) failed.
+    Os(Errno),
 }
 
-/// A registration that did not come to be: everything is handed back.
+/// A failed registration: the descriptor and the state are returned.
 #[must_use = "the descriptor is yours again: close it or keep it"]
-pub struct Refused<T> {
-    /// Why.
-    pub reason: Reason,
+pub struct RegisterError<T> {
+    /// The cause.
+    pub kind: RegisterErrorKind,
     /// Open, and not registered.
     pub fd: Fd,
-    /// As it was given.
+    /// The state that was passed in.
     pub state: T,
 }
 
 impl<T, K: Kernel> Reactor<T, K> {
-    /// Takes `fd` over and waits on it. Work: one system call, O(1).
+    /// Takes ownership of `fd` and waits on it. Cost: one system call, O(1).
     ///
-    /// It must be non-blocking, as all that a [`Kernel`] makes is; one from elsewhere
-    /// (`set_nonblocking`) that is not stops the whole loop at the first call that waits.
+    /// It must be non-blocking, as all descriptors that a [`Kernel`] creates are; a blocking one
+    /// from elsewhere (`set_nonblocking`) stops the whole loop at the first call that blocks.
     ///
-    /// In edge mode what is ready already is reported once, as if it had just arrived.
+    /// Edge-triggered, readiness that exists already is reported once, as if it had just arrived.
     ///
     /// # Errors
-    /// [`Refused`], with the descriptor and the state: the reactor is full, or epoll_ctl(2)
-    /// said no ([`Errno::EPERM`]: a regular file; [`Errno::EEXIST`], [`Errno::ENOSPC`],
+    /// [`RegisterError`], with the descriptor and the state: the reactor is full, or epoll_ctl(2)
+    /// failed ([`Errno::EPERM`]: a regular file; [`Errno::EEXIST`], [`Errno::ENOSPC`],
     /// [`Errno::ENOMEM`]).
     ///
     /// Man page: epoll_ctl(2)
@@ -58,34 +59,34 @@ impl<T, K: Kernel> Reactor<T, K> {
         interest: Interest,
         trigger: Trigger,
         state: T,
-    ) -> Result<Token, Refused<T>> {
-        self.add(fd, Watch::new(interest, trigger), state)
+    ) -> Result<Token, RegisterError<T>> {
+        self.insert(fd, EventMask::new(interest, trigger), state)
     }
 
-    /// As [`register`](Self::register), and closes `fd` when it is refused: for those who
-    /// would do the same. Work: one or two system calls, O(1).
+    /// As [`register`](Self::register), but closes `fd` when it fails. Cost: one or two system
+    /// calls, O(1).
     ///
     /// # Errors
-    /// As [`register`](Self::register), without what is closed.
+    /// As [`register`](Self::register), without the descriptor, which is closed.
     pub fn register_or_close(
         &mut self,
         fd: Fd,
         interest: Interest,
         trigger: Trigger,
         state: T,
-    ) -> Result<Token, Reason> {
-        self.register(fd, interest, trigger, state).map_err(|refused| {
-            release(&mut self.kernel, refused.fd);
-            refused.reason
+    ) -> Result<Token, RegisterErrorKind> {
+        self.register(fd, interest, trigger, state).map_err(|error| {
+            close_quietly(&mut self.kernel, error.fd);
+            error.kind
         })
     }
 
-    /// Takes `fd` over, shared with other epolls: of those who watch it exclusively one or
-    /// some are woken, not all. Work: one system call, O(1).
+    /// Takes ownership of `fd`, shared with other epolls: of those that registered it exclusively
+    /// one or some are woken, not all. Cost: one system call, O(1).
     ///
     /// # Errors
-    /// As [`register`](Self::register); and [`Refusal::ExclusiveInterest`] for an interest
-    /// that Linux does not take here.
+    /// As [`register`](Self::register); and [`MaskError::ExclusiveInterest`] for an interest
+    /// that Linux does not accept here.
     ///
     /// Man page: epoll_ctl(2), `EPOLLEXCLUSIVE`
     #[doc(alias = "EPOLLEXCLUSIVE")]
@@ -93,112 +94,114 @@ impl<T, K: Kernel> Reactor<T, K> {
         &mut self,
         fd: Fd,
         interest: Interest,
-        exclusive: Exclusive,
+        exclusive: ExclusiveTrigger,
         state: T,
-    ) -> Result<Token, Refused<T>> {
-        match Watch::exclusive(interest, exclusive) {
-            Ok(watch) => self.add(fd, watch, state),
-            Err(refusal) => Err(Refused { reason: Reason::Mix(refusal), fd, state }),
+    ) -> Result<Token, RegisterError<T>> {
+        match EventMask::exclusive(interest, exclusive) {
+            Ok(mask) => self.insert(fd, mask, state),
+            Err(error) => {
+                Err(RegisterError { kind: RegisterErrorKind::InvalidMask(error), fd, state })
+            }
         }
     }
 
-    fn add(&mut self, fd: Fd, watch: Watch, state: T) -> Result<Token, Refused<T>> {
-        let registration = Registration { fd, watch: watch.bits(), state };
+    fn insert(&mut self, fd: Fd, mask: EventMask, state: T) -> Result<Token, RegisterError<T>> {
+        let registration = Registration { fd, mask: mask.bits(), state };
         let token = match self.registrations.insert(registration) {
             Ok(token) => token,
             Err(Full(Registration { fd, state, .. })) => {
-                return Err(Refused { reason: Reason::Full, fd, state });
+                return Err(RegisterError { kind: RegisterErrorKind::Full, fd, state });
             }
         };
         let Some(registration) = self.registrations.get(token) else {
             unreachable!("it was inserted just now")
         };
-        let control = Control::Add(EpollEvent::new(watch.bits(), token.to_bits()));
-        match patiently(|| self.kernel.epoll_ctl(&self.epoll, control, &registration.fd)) {
+        let op = EpollOp::Add(EpollEvent::new(mask.bits(), token.to_bits()));
+        match retry_on_eintr(|| self.kernel.epoll_ctl(&self.epoll, op, &registration.fd)) {
             Ok(()) => Ok(token),
             Err(errno) => {
                 let Some(Registration { fd, state, .. }) = self.registrations.remove(token) else {
                     unreachable!("it was found just now")
                 };
-                Err(Refused { reason: Reason::Kernel(errno), fd, state })
+                Err(RegisterError { kind: RegisterErrorKind::Os(errno), fd, state })
             }
         }
     }
 
-    /// Ends a registration and hands everything back; `None` for a stale token. Its deadline
-    /// is taken back too. Work: one system call, O(log deadlines).
+    /// Ends a registration and returns its descriptor and state; `None` for a stale token. Its
+    /// deadline is cancelled. Cost: one system call, O(log deadlines).
     ///
-    /// The kernel is told *before* the descriptor changes hands: a registration lives as long
-    /// as any duplicate of its descriptor, and afterwards nobody could name it any more.
+    /// The kernel is told *before* the descriptor is returned: a registration lives as long as
+    /// any duplicate of its descriptor, and later no descriptor number would refer to it.
     ///
     /// Man page: epoll_ctl(2), `EPOLL_CTL_DEL`
     pub fn deregister(&mut self, token: Token) -> Option<(Fd, T)> {
         let registration = self.registrations.get(token)?;
-        // It can only fail for a descriptor that is not registered; and if a kernel refuses
-        // all the same, what it still reports is stale.
-        let _ = self.kernel.epoll_ctl(&self.epoll, Control::Delete, &registration.fd);
+        // This can only fail for a descriptor that is not registered; and if the call is denied,
+        // whatever the kernel still reports is stale.
+        let _ = self.kernel.epoll_ctl(&self.epoll, EpollOp::Delete, &registration.fd);
         let Registration { fd, state, .. } = self.registrations.remove(token)?;
         self.timers.cancel(token.slot());
         Some((fd, state))
     }
 
-    /// Ends a registration and closes its descriptor; `None` for a stale token. Work: one
+    /// Ends a registration and closes its descriptor; `None` for a stale token. Cost: one
     /// system call, two for a level-triggered or an exclusive one, O(log deadlines).
     ///
-    /// With the *last* duplicate of a descriptor the kernel forgets the registration by itself.
-    /// But a duplicate may live that nobody here made: another thread's child process has them
-    /// all between its fork and its exec. What is closed then goes on being reported. In edge
-    /// and one-shot mode that is one stale event for each thing that happens to it, which
-    /// [`next`](Self::next) skips; in level mode it is one in every wait, for as long as the
-    /// duplicate lives. So a level-triggered registration is deregistered before its descriptor
+    /// With the *last* duplicate of a descriptor the kernel drops the registration by itself. But
+    /// a duplicate may exist that this process did not create on purpose: another thread's child
+    /// process holds them all between fork and exec. The closed descriptor is then still
+    /// reported: edge-triggered and one-shot as one stale event for each change of its state,
+    /// which [`next`](Self::next) skips; level-triggered as one in every wait, for as long as the
+    /// duplicate is open. So a level-triggered registration is deregistered before its descriptor
     /// is closed, and so is an exclusive one, which would take wake-ups from other epolls.
     ///
     /// Man page: close(2), epoll(7) (questions 6 and 7)
     pub fn close(&mut self, token: Token) -> Option<T> {
-        let Registration { fd, state, watch } = self.registrations.remove(token)?;
+        let Registration { fd, state, mask } = self.registrations.remove(token)?;
         self.timers.cancel(token.slot());
-        // One that is exclusive would go on taking wake-ups that are meant for other epolls.
-        if watch & (EPOLLET | EPOLLONESHOT) == 0 || watch & EPOLLEXCLUSIVE != 0 {
-            // Refused or not, the descriptor goes; what is reported of it after that is stale.
-            let _ = self.kernel.epoll_ctl(&self.epoll, Control::Delete, &fd);
+        // An exclusive registration would continue to take wake-ups meant for other epolls.
+        if mask & (EPOLLET | EPOLLONESHOT) == 0 || mask & EPOLLEXCLUSIVE != 0 {
+            // Even if this fails the descriptor is closed; later reports of it are stale.
+            let _ = self.kernel.epoll_ctl(&self.epoll, EpollOp::Delete, &fd);
         }
-        release(&mut self.kernel, fd);
+        close_quietly(&mut self.kernel, fd);
         Some(state)
     }
 }
 
-impl<T> fmt::Debug for Refused<T> {
+impl<T> fmt::Debug for RegisterError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Refused({:?}, {:?})", self.reason, self.fd)
+        write!(f, "RegisterError({:?}, {:?})", self.kind, self.fd)
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for RegisterErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full => f.write_str("the reactor is full"),
-            Self::Mix(refusal) => refusal.fmt(f),
-            Self::Kernel(errno) => errno.fmt(f),
+            Self::InvalidMask(error) => error.fmt(f),
+            Self::Os(errno) => errno.fmt(f),
         }
     }
 }
 
-impl core::error::Error for Reason {}
+impl core::error::Error for RegisterErrorKind {}
 
-impl From<Errno> for Reason {
+impl From<Errno> for RegisterErrorKind {
     fn from(errno: Errno) -> Self {
-        Self::Kernel(errno)
+        Self::Os(errno)
     }
 }
 
-/// For those who pass an errno on: `ENOSPC` is the honest word for a full reactor, as it is
-/// for a full epoll, and `EINVAL` what Linux says to a mix it does not take.
-impl From<Reason> for Errno {
-    fn from(reason: Reason) -> Self {
-        match reason {
-            Reason::Full => Self::ENOSPC,
-            Reason::Mix(_) => Self::EINVAL,
-            Reason::Kernel(errno) => errno,
+/// For callers that pass an errno on: `ENOSPC` for a full reactor, as Linux returns it for a full
+/// epoll, and `EINVAL` for a combination of flags that Linux does not accept.
+impl From<RegisterErrorKind> for Errno {
+    fn from(kind: RegisterErrorKind) -> Self {
+        match kind {
+            RegisterErrorKind::Full => Self::ENOSPC,
+            RegisterErrorKind::InvalidMask(_) => Self::EINVAL,
+            RegisterErrorKind::Os(errno) => errno,
         }
     }
 }

@@ -1,49 +1,48 @@
-//! How a server comes by its socket: the calls from socket(2) to listen(2), in order.
+//! Creating a server's socket: the calls from socket(2) to listen(2), in order.
 //!
 //! Knows a kernel, and no reactor: what it returns is not registered anywhere.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::addr::{Addr, Family};
+use crate::addr::{Addr, AddressFamily};
 use crate::errno::Errno;
-use crate::kernel::release;
-use crate::kernel::{Call, Fd, Kernel, Kind, SocketOption};
+use crate::kernel::close_quietly;
+use crate::kernel::{Fd, Kernel, SocketOption, SocketType, Syscall};
 
-/// Connections that may queue before they are accepted. The system cuts it to its own
-/// `net.core.somaxconn`; asking for its usual value gets all there is.
+/// Length of the accept queue. The system limits it to `net.core.somaxconn`; requesting the
+/// default of that limit gets the maximum.
 const BACKLOG: u32 = 4096;
 
-/// Room for datagrams that wait, asked for; the system cuts it to `net.core.rmem_max`. The
-/// usual 208 KiB is filled by a burst of a few hundred small datagrams, and the rest is lost.
+/// Size of the receive buffer of datagram sockets; the system limits it to `net.core.rmem_max`.
+/// The default 208 KiB is filled by a burst of a few hundred small datagrams; the rest is lost.
 const DATAGRAM_BUFFER_BYTES: u32 = 4 << 20;
 
 /// Whether other sockets may be bound to the same port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sharing {
+pub enum PortSharing {
     /// No: a port in use is an error.
-    Alone,
-    /// Yes, with those of the same user that say so too (`SO_REUSEPORT`): the kernel spreads
-    /// connections and datagrams over them.
-    Shared,
+    Exclusive,
+    /// Yes, with sockets of the same user that set it too (`SO_REUSEPORT`): the kernel
+    /// distributes connections and datagrams among them.
+    ReusePort,
 }
 
-/// Which of the calls failed, and how.
+/// Which call failed, and its error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BindError {
     /// The call.
-    pub call: Call,
-    /// How it failed.
+    pub call: Syscall,
+    /// Its error.
     pub errno: Errno,
 }
 
-/// A listening socket on `addr`, and the address it really has (port 0 becomes a port).
-/// Work: at most ten system calls.
+/// Creates a listening socket on `addr`; returns it with its actual address (port 0 becomes a
+/// port). Cost: at most ten system calls.
 ///
-/// What connections inherit is set here, once: no delay, probes of silent peers, and that urgent
-/// bytes are read where they stand among the others (RFC 862 echoes whatever it receives). A Unix
-/// connection inherits nothing: out-of-band bytes are left out of what is read there. An IPv6
-/// address means IPv6 alone.
+/// Options that connections inherit are set here, once: no delay, keepalive probes, and urgent
+/// bytes in line (RFC 862 echoes whatever it receives). A Unix connection inherits nothing:
+/// out-of-band bytes are left out of what is read there. An IPv6 address means IPv6 alone.
 ///
 /// # Errors
 /// [`BindError`]: [`Errno::EADDRINUSE`], [`Errno::EACCES`], [`Errno::EADDRNOTAVAIL`] of bind,
@@ -53,16 +52,16 @@ pub struct BindError {
 pub fn bind_stream<K: Kernel>(
     kernel: &mut K,
     addr: &Addr,
-    sharing: Sharing,
+    sharing: PortSharing,
 ) -> Result<(Fd, Addr), BindError> {
     stream(kernel, addr, sharing, true)
 }
 
-/// A listening socket on `port` of every address of this machine, of IPv6 and of IPv4: one
-/// socket that takes both, or where there is no IPv6 one for IPv4 alone. Work: as
-/// [`bind_stream`], twice where there is no IPv6.
+/// Creates a listening socket on `port` of every address of this machine, IPv6 and IPv4: one
+/// dual-stack socket, or where there is no IPv6 one for IPv4 alone. Cost: as [`bind_stream`],
+/// twice where there is no IPv6.
 ///
-/// A client of IPv4 has an address in `::ffff:0:0/96` then.
+/// An IPv4 client then has an address in `::ffff:0:0/96`.
 ///
 /// # Errors
 /// As [`bind_stream`]. Nothing stays open.
@@ -71,13 +70,13 @@ pub fn bind_stream<K: Kernel>(
 pub fn bind_stream_everywhere<K: Kernel>(
     kernel: &mut K,
     port: u16,
-    sharing: Sharing,
+    sharing: PortSharing,
 ) -> Result<(Fd, Addr), BindError> {
     everywhere(port, |addr, is_v6_only| stream(kernel, addr, sharing, is_v6_only))
 }
 
-/// A datagram socket on `port` of every address of this machine, as [`bind_stream_everywhere`].
-/// Work: as [`bind_datagram`], twice where there is no IPv6.
+/// Creates a datagram socket on `port` of every address of this machine, as
+/// [`bind_stream_everywhere`]. Cost: as [`bind_datagram`], twice where there is no IPv6.
 ///
 /// # Errors
 /// As [`bind_stream`]. Nothing stays open.
@@ -86,12 +85,12 @@ pub fn bind_stream_everywhere<K: Kernel>(
 pub fn bind_datagram_everywhere<K: Kernel>(
     kernel: &mut K,
     port: u16,
-    sharing: Sharing,
+    sharing: PortSharing,
 ) -> Result<(Fd, Addr), BindError> {
     everywhere(port, |addr, is_v6_only| datagram(kernel, addr, sharing, is_v6_only))
 }
 
-/// Both families with one socket; IPv4 where the other is not there.
+/// Both families with one socket; IPv4 alone where IPv6 is not available.
 fn everywhere(
     port: u16,
     mut bind: impl FnMut(&Addr, bool) -> Result<(Fd, Addr), BindError>,
@@ -108,30 +107,30 @@ fn everywhere(
 fn stream<K: Kernel>(
     kernel: &mut K,
     addr: &Addr,
-    sharing: Sharing,
+    sharing: PortSharing,
     is_v6_only: bool,
 ) -> Result<(Fd, Addr), BindError> {
-    open(kernel, addr, Kind::Stream, |kernel, socket, family| {
-        if family != Family::Unix {
-            // The port of a server that has just ended is free at once; one that is
-            // listened on is still refused.
-            set(kernel, socket, SocketOption::ReuseAddr(true))?;
-            set(kernel, socket, SocketOption::NoDelay(true))?;
-            set(kernel, socket, SocketOption::KeepAlive(true))?;
-            set(kernel, socket, SocketOption::OutOfBandInline(true))?;
+    create_socket(kernel, addr, SocketType::Stream, |kernel, socket, family| {
+        if family != AddressFamily::Unix {
+            // The port of a server that has just exited is free at once; a port with a live
+            // listener is still refused.
+            set_option(kernel, socket, SocketOption::ReuseAddr(true))?;
+            set_option(kernel, socket, SocketOption::NoDelay(true))?;
+            set_option(kernel, socket, SocketOption::KeepAlive(true))?;
+            set_option(kernel, socket, SocketOption::OutOfBandInline(true))?;
         }
         bind(kernel, socket, addr, sharing, is_v6_only)?;
-        kernel.listen(socket, BACKLOG).map_err(|errno| BindError { call: Call::Listen, errno })
+        kernel.listen(socket, BACKLOG).map_err(|errno| BindError { call: Syscall::Listen, errno })
     })
 }
 
-/// A datagram socket on `addr`, and the address it really has. Work: at most eight system
-/// calls.
+/// Creates a datagram socket on `addr`; returns it with its actual address. Cost: at most eight
+/// system calls.
 ///
-/// On a wildcard address it tells of each datagram which address it came to
-/// ([`PacketInfo`](crate::PacketInfo)): an answer must leave from there.
+/// On a wildcard address each datagram carries its local destination address
+/// ([`PacketInfo`](crate::PacketInfo)): a reply must be sent from there.
 ///
-/// `SO_REUSEADDR` is left alone: on UDP it would share the port in silence.
+/// `SO_REUSEADDR` is not set: on UDP it would silently share the port.
 ///
 /// # Errors
 /// As [`bind_stream`]. Nothing stays open.
@@ -140,7 +139,7 @@ fn stream<K: Kernel>(
 pub fn bind_datagram<K: Kernel>(
     kernel: &mut K,
     addr: &Addr,
-    sharing: Sharing,
+    sharing: PortSharing,
 ) -> Result<(Fd, Addr), BindError> {
     datagram(kernel, addr, sharing, true)
 }
@@ -148,20 +147,20 @@ pub fn bind_datagram<K: Kernel>(
 fn datagram<K: Kernel>(
     kernel: &mut K,
     addr: &Addr,
-    sharing: Sharing,
+    sharing: PortSharing,
     is_v6_only: bool,
 ) -> Result<(Fd, Addr), BindError> {
-    open(kernel, addr, Kind::Datagram, |kernel, socket, _| {
-        set(kernel, socket, SocketOption::ReceiveBufferBytes(DATAGRAM_BUFFER_BYTES))?;
-        // Before the first datagram can come.
+    create_socket(kernel, addr, SocketType::Datagram, |kernel, socket, _| {
+        set_option(kernel, socket, SocketOption::ReceiveBufferBytes(DATAGRAM_BUFFER_BYTES))?;
+        // Before the first datagram can arrive.
         enable_packet_info(kernel, socket, addr)
-            .map_err(|errno| BindError { call: Call::Setsockopt, errno })?;
+            .map_err(|errno| BindError { call: Syscall::Setsockopt, errno })?;
         bind(kernel, socket, addr, sharing, is_v6_only)
     })
 }
 
-/// Has a datagram socket that is bound to `addr` tell of each datagram which address of ours it
-/// came to, when there may be several. Work: at most one system call.
+/// Enables `PacketInfo`, the local destination of each datagram, on a datagram socket that is
+/// bound to a wildcard `addr`. Cost: at most one system call.
 pub(super) fn enable_packet_info<K: Kernel>(
     kernel: &mut K,
     socket: &Fd,
@@ -178,22 +177,22 @@ pub(super) fn enable_packet_info<K: Kernel>(
     }
 }
 
-/// Makes a socket, has `prepare` do the rest, asks for its name; closes it when any fails.
-fn open<K: Kernel>(
+/// Creates a socket, lets `prepare` do the rest, gets its name; closes it when any step fails.
+fn create_socket<K: Kernel>(
     kernel: &mut K,
     addr: &Addr,
-    kind: Kind,
-    prepare: impl FnOnce(&mut K, &Fd, Family) -> Result<(), BindError>,
+    kind: SocketType,
+    prepare: impl FnOnce(&mut K, &Fd, AddressFamily) -> Result<(), BindError>,
 ) -> Result<(Fd, Addr), BindError> {
     let failed = |call| move |errno| BindError { call, errno };
-    let family = addr.family().ok_or(Errno::EAFNOSUPPORT).map_err(failed(Call::Socket))?;
-    let socket = kernel.socket(family, kind).map_err(failed(Call::Socket))?;
+    let family = addr.family().ok_or(Errno::EAFNOSUPPORT).map_err(failed(Syscall::Socket))?;
+    let socket = kernel.socket(family, kind).map_err(failed(Syscall::Socket))?;
     let named = prepare(kernel, &socket, family)
-        .and_then(|()| kernel.getsockname(&socket).map_err(failed(Call::Getsockname)));
+        .and_then(|()| kernel.getsockname(&socket).map_err(failed(Syscall::Getsockname)));
     match named {
         Ok(actual) => Ok((socket, actual)),
         Err(error) => {
-            release(kernel, socket);
+            close_quietly(kernel, socket);
             Err(error)
         }
     }
@@ -203,20 +202,26 @@ fn bind<K: Kernel>(
     kernel: &mut K,
     socket: &Fd,
     addr: &Addr,
-    sharing: Sharing,
+    sharing: PortSharing,
     is_v6_only: bool,
 ) -> Result<(), BindError> {
     if matches!(addr, Addr::V6(_)) {
-        set(kernel, socket, SocketOption::V6Only(is_v6_only))?;
+        set_option(kernel, socket, SocketOption::V6Only(is_v6_only))?;
     }
-    if !matches!(addr, Addr::Unix(_)) && sharing == Sharing::Shared {
-        set(kernel, socket, SocketOption::ReusePort(true))?;
+    if !matches!(addr, Addr::Unix(_)) && sharing == PortSharing::ReusePort {
+        set_option(kernel, socket, SocketOption::ReusePort(true))?;
     }
-    kernel.bind(socket, addr).map_err(|errno| BindError { call: Call::Bind, errno })
+    kernel.bind(socket, addr).map_err(|errno| BindError { call: Syscall::Bind, errno })
 }
 
-fn set<K: Kernel>(kernel: &mut K, socket: &Fd, option: SocketOption) -> Result<(), BindError> {
-    kernel.setsockopt(socket, option).map_err(|errno| BindError { call: Call::Setsockopt, errno })
+fn set_option<K: Kernel>(
+    kernel: &mut K,
+    socket: &Fd,
+    option: SocketOption,
+) -> Result<(), BindError> {
+    kernel
+        .setsockopt(socket, option)
+        .map_err(|errno| BindError { call: Syscall::Setsockopt, errno })
 }
 
 impl fmt::Display for BindError {

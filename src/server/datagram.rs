@@ -1,21 +1,21 @@
-//! The datagram server: UDP echo in batches, answered from the address that was asked; known
-//! reflectors are not answered.
+//! The datagram server: UDP echo in batches, with each reply sent from the address that the
+//! request was sent to; known reflectors get no reply.
 //!
-//! Knows a kernel and one socket at a time. [`Service`] serves a socket that somebody else
-//! waits on; [`Server`] waits itself.
+//! Knows a kernel and one socket at a time. [`EchoSocket`] serves a socket in the caller's event
+//! loop; [`Server`] runs its own.
 
-mod refusal;
-mod service;
+mod reflector;
+mod socket;
 
-pub use refusal::refuses;
-pub use service::{Config, Served, Service, Stats, Turned};
+pub use reflector::is_reflector;
+pub use socket::{Config, DatagramEvent, Disposition, EchoSocket, Stats};
 
 use core::fmt;
 
 use crate::errno::Errno;
 use crate::event::{Event, Ready};
 use crate::instant::Instant;
-use crate::kernel::release;
+use crate::kernel::close_quietly;
 use crate::kernel::{Fd, Kernel};
 use crate::linux::Linux;
 use crate::reactor::{Reactor, Waker};
@@ -23,11 +23,11 @@ use crate::token::Token;
 
 /// An echo server for datagrams, with one socket or more.
 ///
-/// A Unix client that reads nothing can cost others their answers: what lies unread at a peer counts
-/// in the sender's buffer, and no call tells how much of that is whose. The usual 212,992 bytes hold
-/// 4 answers of 60,000 bytes, 26 of 4,000 or 278 of one byte. What finds no room is dropped, and
-/// counted in [`Stats::dropped`]; later answers find room when clients have read. A larger
-/// [`SendBufferBytes`](crate::SocketOption::SendBufferBytes) puts that off.
+/// A Unix client that does not read can cost others their replies: unread data at a peer counts
+/// in the sender's buffer, and no call tells how much of it belongs to which peer. The default
+/// 212,992 bytes hold 4 replies of 60,000 bytes, 26 of 4,000 or 278 of one byte. Replies that do
+/// not fit are dropped, and counted in [`Stats::dropped`]; later ones fit when clients have read.
+/// A larger [`SendBufferBytes`](crate::SocketOption::SendBufferBytes) postpones that.
 ///
 /// ```
 /// # #[cfg(feature = "std")] fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,11 +39,11 @@ use crate::token::Token;
 /// let addr = socket.local_addr()?;
 /// socket.set_nonblocking(true)?;
 /// let mut server = Server::new(Linux, Config::default())?;
-/// server.open(socket.into())?;
+/// server.add_socket(socket.into())?;
 ///
 /// let client = UdpSocket::bind("127.0.0.1:0")?;
 /// client.send_to(b"hello", addr)?;
-/// server.turn(None)?;
+/// server.run_once(None)?;
 /// let mut buf = [0; 16];
 /// assert_eq!(client.recv_from(&mut buf)?, (5, addr));
 /// assert_eq!(server.stats().echoed, 1);
@@ -51,87 +51,90 @@ use crate::token::Token;
 /// # #[cfg(not(feature = "std"))] fn main() {}
 /// ```
 pub struct Server<K: Kernel = Linux> {
-    reactor: Reactor<Service, K>,
+    reactor: Reactor<EchoSocket, K>,
     config: Config,
 }
 
 impl<K: Kernel> Server<K> {
-    /// A server without a socket yet. Work: one system call.
+    /// Creates a server without sockets. Cost: one system call.
     ///
     /// # Errors
-    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: out of something.
+    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: out of descriptors or memory.
     pub fn new(kernel: K, config: Config) -> Result<Self, Errno> {
-        Ok(Self { reactor: Reactor::on(kernel)?, config })
+        Ok(Self { reactor: Reactor::with_kernel(kernel)?, config })
     }
 
-    /// Takes a bound socket over; it must be non-blocking. Work: two system calls, three for one
-    /// on a wildcard address, and the allocation of a batch.
+    /// Takes ownership of a bound socket; it must be non-blocking. Cost: two system calls, three
+    /// for one on a wildcard address, and the allocation of a batch.
     ///
     /// # Errors
-    /// What getsockname(2), setsockopt(2) or epoll_ctl(2) said; the socket is closed then.
+    /// What getsockname(2), setsockopt(2) or epoll_ctl(2) returned; the socket is closed then.
     ///
     /// # Panics
     /// A bound of the configuration is zero.
-    pub fn open(&mut self, socket: Fd) -> Result<Token, Errno> {
-        let mut service = match Service::of(self.reactor.kernel(), &socket, self.config) {
+    pub fn add_socket(&mut self, socket: Fd) -> Result<Token, Errno> {
+        let mut service = match EchoSocket::new(self.reactor.kernel(), &socket, self.config) {
             Ok(service) => service,
             Err(errno) => {
-                release(self.reactor.kernel(), socket);
+                close_quietly(self.reactor.kernel(), socket);
                 return Err(errno);
             }
         };
         let port = service.port();
-        self.each(|other| {
-            port.into_iter().for_each(|port| other.refuse(port));
-            other.port().into_iter().for_each(|port| service.refuse(port));
+        self.for_each_socket(|other| {
+            port.into_iter().for_each(|port| other.add_own_port(port));
+            other.port().into_iter().for_each(|port| service.add_own_port(port));
         });
-        let (interest, trigger) = (Service::interest(), self.config.trigger);
+        let (interest, trigger) = (EchoSocket::interest(), self.config.trigger);
         self.reactor.register_or_close(socket, interest, trigger, service).map_err(Errno::from)
     }
 
-    /// Waits once, until `deadline` at most, and serves what came. Returns `false` when
-    /// nothing did, or when another thread has [woken](Self::waker) it. Work: one wait, then
+    /// Waits once, until `deadline` at most, and serves the ready sockets. Returns `false` when
+    /// none was ready, or when another thread has [woken](Self::waker) it. Cost: one wait, then
     /// each ready socket within its budget.
     ///
     /// # Errors
-    /// What epoll_wait(2) said; the server can go no further then.
-    pub fn turn(&mut self, deadline: Option<Instant>) -> Result<bool, Errno> {
+    /// What epoll_wait(2) returned; the server cannot continue then.
+    pub fn run_once(&mut self, deadline: Option<Instant>) -> Result<bool, Errno> {
         let mut event = match self.reactor.next(deadline) {
-            Err(errno) if errno.interrupted() || errno.exhausted() => return Ok(true),
-            // Without a deadline none has passed.
+            Err(errno) if errno.is_interrupted() || errno.is_resource_exhausted() => {
+                return Ok(true);
+            }
+            // Without a deadline none can have passed.
             Ok(None) if deadline.is_none() => return Ok(true),
             event => event?,
         };
         let mut served = event.is_some();
-        while let Some(came) = event {
-            match came {
-                Event::Io { token, ready } => self.serve(token, ready),
-                Event::Timer { token } => self.serve(token, Ready::READABLE),
+        while let Some(received) = event {
+            match received {
+                Event::Io { token, ready } => self.on_ready(token, ready),
+                Event::Timer { token } => self.on_ready(token, Ready::READABLE),
                 Event::Woken => served = false,
             }
-            event = self.reactor.pending();
+            event = self.reactor.try_next();
         }
         Ok(served)
     }
 
-    fn serve(&mut self, token: Token, ready: Ready) {
-        if let Some(mut source) = self.reactor.source(token) {
-            source.state.serve(&mut source.io, ready);
+    fn on_ready(&mut self, token: Token, ready: Ready) {
+        if let Some(mut source) = self.reactor.get_mut(token) {
+            source.state.on_ready(&mut source.io, ready);
         }
     }
 
-    /// Serves until [woken](Self::waker); returns what it counted. Work: turn after turn.
+    /// Serves until [woken](Self::waker); returns the counters. Cost: that of `run_once` per
+    /// iteration.
     ///
     /// # Errors
-    /// As [`turn`](Self::turn).
+    /// As [`run_once`](Self::run_once).
     pub fn run(&mut self) -> Result<Stats, Errno> {
-        while self.turn(None)? {
-            self.each(|service| while service.note().is_some() {});
+        while self.run_once(None)? {
+            self.for_each_socket(|service| while service.next_event().is_some() {});
         }
         Ok(self.stats())
     }
 
-    /// Something another thread can stop this server with. Work: two system calls the first
+    /// A waker with which another thread can stop this server. Cost: two system calls the first
     /// time.
     ///
     /// # Errors
@@ -140,30 +143,30 @@ impl<K: Kernel> Server<K> {
         self.reactor.waker()
     }
 
-    /// The kernel below, to make sockets with. Work: O(1).
+    /// The kernel, to create sockets with. Cost: O(1).
     pub fn kernel(&mut self) -> &mut K {
         self.reactor.kernel()
     }
 
-    /// What all its sockets have counted. Work: O(sockets).
+    /// The sum of its sockets' counters. Cost: O(sockets).
     pub fn stats(&mut self) -> Stats {
         let mut sum = Stats::default();
-        self.each(|service| sum.add(&service.stats()));
+        self.for_each_socket(|service| sum.add(&service.stats()));
         sum
     }
 
-    /// A datagram worth telling of that has not been told ([`Config::tell`]); to be taken now
-    /// and again, since only some 65,000 a socket are kept. Work: O(sockets).
-    pub fn note(&mut self) -> Option<Turned> {
-        let mut note = None;
-        self.each(|service| note = note.or_else(|| service.note()));
-        note
+    /// Removes and returns a datagram event ([`Config::emit_events`]). The queues must be drained
+    /// regularly: each socket keeps some 65,000. Cost: O(sockets).
+    pub fn next_event(&mut self) -> Option<DatagramEvent> {
+        let mut event = None;
+        self.for_each_socket(|service| event = event.or_else(|| service.next_event()));
+        event
     }
 
-    fn each(&mut self, mut act: impl FnMut(&mut Service)) {
-        for slot in 0..self.reactor.slots() {
+    fn for_each_socket(&mut self, mut act: impl FnMut(&mut EchoSocket)) {
+        for slot in 0..self.reactor.slot_count() {
             if let Some(token) = self.reactor.token_at(slot)
-                && let Some(source) = self.reactor.source(token)
+                && let Some(source) = self.reactor.get_mut(token)
             {
                 act(source.state);
             }

@@ -1,16 +1,16 @@
 //! The stream server: echo over TCP and Unix sockets, in every trigger mode.
 //!
-//! This is the only place where both seams meet: the kernel's verbs below, and the [`Echo`]
-//! conversation above. Letting connections in is in `door.rs`, serving one in `guest.rs`.
+//! Connects the two layers: the [`Kernel`] trait below and the [`Echo`] state machine above.
+//! `listener.rs` accepts connections, `connection.rs` serves one.
 //!
 //! [`Echo`]: crate::echo::Echo
 
 mod config;
-mod door;
-mod guest;
+mod connection;
+mod listener;
 
-pub use config::{Config, IDLE_MAX, Left, Note, Stats};
-pub use door::Herd;
+pub use config::{CloseReason, Config, IDLE_TIMEOUT_MAX, ServerEvent, Stats};
+pub use listener::AcceptSharing;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -26,44 +26,44 @@ use crate::kernel::{Fd, Kernel};
 use crate::linux::Linux;
 use crate::reactor::{Io, Limits, Reactor, Waker};
 use crate::token::Token;
-use door::Door;
-use guest::{Guest, Served};
+use connection::{Connection, Progress};
+use listener::Listener;
 
-/// What a registration is to this server.
+/// What a registration in the reactor belongs to.
 #[derive(Debug)]
-enum Role<X> {
-    Door(Door),
-    Guest(Guest),
-    Foreign(X),
+enum Source<X> {
+    Listener(Listener),
+    Connection(Connection),
+    User(X),
 }
 
-// An idle connection is a slot of the slab and nothing else: no buffer, no box. The slab
-// grows by half, so this bound holds even when it has just grown.
+// An idle connection costs one slot of the slab: no buffer, no box. The slab grows by half, so
+// this bound holds even immediately after it has grown.
 const _: () = assert!(
-    Reactor::<Role<Box<u8>>, Linux>::REGISTRATION_BYTES * 3 / 2 <= 64
-        && Reactor::<Role<Infallible>, Linux>::REGISTRATION_BYTES * 3 / 2 <= 64,
-    "an idle connection costs at most 64 bytes of ours"
+    Reactor::<Source<Box<u8>>, Linux>::REGISTRATION_BYTES * 3 / 2 <= 64
+        && Reactor::<Source<Infallible>, Linux>::REGISTRATION_BYTES * 3 / 2 <= 64,
+    "an idle connection costs at most 64 bytes of user-space memory"
 );
 
-/// Notes that are kept for who takes them; what happens while so many wait is not noted.
-const NOTES_MAX: usize = 1 << 16;
+/// Events kept until they are taken; while the queue is full, new ones are dropped.
+const EVENTS_MAX: usize = 1 << 16;
 
-/// What may be so of a connection without our having been told.
+/// Readiness that a connection may have before the kernel reports it.
 const ASSUMED_READY: Ready = Ready::from_bits(EPOLLIN | EPOLLOUT);
 
 /// Registrations that are not connections: listeners, and what the caller adds.
-const OTHERS_MAX: u32 = 1 << 10;
+const NON_CONNECTIONS_MAX: u32 = 1 << 10;
 
 /// An echo server for streams.
 ///
-/// It owns a [`Reactor`] and is driven like one, turn by turn: [`turn`](Self::turn) waits
-/// once and serves what came, and hands out what is not its own. A program can so have a
-/// signalfd or a datagram socket (`X`) in the same loop, at no extra system call; a simulated
-/// world can drive it step by step. Who has nothing else calls [`run`](Self::run).
+/// It owns a [`Reactor`]: [`run_once`](Self::run_once) waits once, serves the events that arrived
+/// and returns those that belong to the caller. A program can therefore run a signalfd or a
+/// datagram socket (`X`) in the same loop, at no extra system call, and a simulation can drive
+/// the server step by step. A program without descriptors of its own calls [`run`](Self::run).
 ///
-/// Laws: what goes out is a prefix of what came in, per connection, and equal once the peer
-/// has half-closed and read to the end. One connection makes us hold at most
-/// `Config::buffer_bytes`, an idle one 64 bytes. Every turn is bounded.
+/// Invariants: for each connection the output is a prefix of the input, and equal to it once the
+/// peer has half-closed and read to the end. One connection buffers at most
+/// `Config::buffer_bytes`, an idle one costs 64 bytes. Every call is bounded.
 ///
 /// ```
 /// # #[cfg(feature = "std")] fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -76,7 +76,7 @@ const OTHERS_MAX: u32 = 1 << 10;
 /// let addr = listener.local_addr()?;
 /// listener.set_nonblocking(true)?;
 /// let mut server = Server::<Linux>::new(Linux, Config::default())?;
-/// server.open(listener.into())?;
+/// server.add_listener(listener.into())?;
 /// let waker = server.waker()?;
 /// let thread = std::thread::spawn(move || server.run());
 ///
@@ -93,270 +93,288 @@ const OTHERS_MAX: u32 = 1 << 10;
 /// # #[cfg(not(feature = "std"))] fn main() {}
 /// ```
 pub struct Server<K: Kernel = Linux, X = Infallible> {
-    reactor: Reactor<Role<X>, K>,
+    reactor: Reactor<Source<X>, K>,
     config: Config,
-    /// The one buffer everybody is read into.
+    /// The receive buffer shared by all connections.
     buf: Vec<u8>,
     stats: Stats,
-    notes: VecDeque<Note>,
-    doors: Vec<Token>,
-    guests: u32,
-    is_paused: bool,
-    /// Set while leaving: when patience ends.
-    leaving: Option<Instant>,
-    /// Whether [`Turn::Over`] has been said.
-    has_left: bool,
+    events: VecDeque<ServerEvent>,
+    listeners: Vec<Token>,
+    connections: u32,
+    accept_paused: bool,
+    /// Set while draining: when the drain timeout ends.
+    drain_deadline: Option<Instant>,
+    /// Whether [`Outcome::Drained`] has been returned.
+    is_drained: bool,
 }
 
-/// What a turn came to.
+/// What [`run_once`](Server::run_once) did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Turn {
+pub enum Outcome {
     /// The deadline passed first.
-    Idle,
-    /// What came has been served.
-    Served,
+    TimedOut,
+    /// The events have been handled.
+    Handled,
     /// This event is the caller's: [`Event::Woken`], or of a registration made with
-    /// [`admit`](Server::admit). The turn goes on with the next call.
-    Foreign(Event),
-    /// The server was stopped, and the last connection has left. Said once: further turns
+    /// [`register`](Server::register). The next call continues with the remaining events.
+    User(Event),
+    /// The server was stopped, and the last connection has closed. Returned once: further calls
     /// wait for the caller's own events only.
-    Over,
+    Drained,
 }
 
 impl<K: Kernel, X> Server<K, X> {
-    /// A server without a door yet. Work: one system call, one allocation of
+    /// Creates a server without listeners. Cost: one system call, one allocation of
     /// `config.buffer_bytes`.
     ///
     /// # Errors
-    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: out of something.
+    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: out of descriptors or memory.
     ///
     /// # Panics
-    /// A bound of `config` is zero, or `config.idle` is over [`IDLE_MAX`].
+    /// A bound of `config` is zero, or `config.idle` is over [`IDLE_TIMEOUT_MAX`].
     pub fn new(kernel: K, config: Config) -> Result<Self, Errno> {
-        assert!(config.buffer_bytes > 0, "reading into nothing tells nothing");
-        assert!(config.budget_bytes > 0 && config.accepts_max > 0, "no turn without a budget");
-        assert!(config.idle.is_none_or(|idle| idle <= IDLE_MAX), "idle times are under 24 days");
-        let registrations_max = config.connections_max.saturating_add(OTHERS_MAX);
+        assert!(config.buffer_bytes > 0, "the receive buffer must not be empty");
+        assert!(config.budget_bytes > 0 && config.accepts_max > 0, "budgets must not be zero");
+        assert!(
+            config.idle_timeout.is_none_or(|idle| idle <= IDLE_TIMEOUT_MAX),
+            "idle timeouts are under 24 days"
+        );
+        let registrations_max = config.connections_max.saturating_add(NON_CONNECTIONS_MAX);
         let limits = Limits { registrations_max, events_max: config.events_max };
         Ok(Self {
             reactor: Reactor::with_limits(kernel, limits)?,
             config,
             buf: vec![0; config.buffer_bytes],
             stats: Stats::default(),
-            notes: VecDeque::new(),
-            doors: Vec::new(),
-            guests: 0,
-            is_paused: false,
-            leaving: None,
-            has_left: false,
+            events: VecDeque::new(),
+            listeners: Vec::new(),
+            connections: 0,
+            accept_paused: false,
+            drain_deadline: None,
+            is_drained: false,
         })
     }
 
-    /// Has the caller's own descriptor, a non-blocking one, waited on in this loop: its events
-    /// come out of [`turn`](Self::turn). Work: one system call.
+    /// Registers the caller's own descriptor, a non-blocking one, in this loop: its events are
+    /// returned by [`run_once`](Self::run_once). Cost: one system call.
     ///
     /// # Errors
-    /// What epoll_ctl(2) said; the descriptor is closed then.
-    pub fn admit(
+    /// What epoll_ctl(2) returned; the descriptor is closed in that case.
+    pub fn register(
         &mut self,
         fd: Fd,
         interest: Interest,
         trigger: Trigger,
         state: X,
     ) -> Result<Token, Errno> {
-        let role = Role::Foreign(state);
-        self.reactor.register_or_close(fd, interest, trigger, role).map_err(Errno::from)
+        let source = Source::User(state);
+        self.reactor.register_or_close(fd, interest, trigger, source).map_err(Errno::from)
     }
 
-    /// What was admitted under `token`. Work: O(1).
-    pub fn foreign(&mut self, token: Token) -> Option<(&mut X, Io<'_, K>)> {
-        let source = self.reactor.source(token)?;
+    /// The state registered under `token`, and access to its descriptor. Cost: O(1).
+    pub fn get_mut(&mut self, token: Token) -> Option<(&mut X, Io<'_, K>)> {
+        let source = self.reactor.get_mut(token)?;
         match source.state {
-            Role::Foreign(state) => Some((state, source.io)),
-            Role::Door(_) | Role::Guest(_) => None,
+            Source::User(state) => Some((state, source.io)),
+            Source::Listener(_) | Source::Connection(_) => None,
         }
     }
 
-    /// Ends what was admitted under `token` and hands it back. Work: one system call.
-    pub fn dismiss(&mut self, token: Token) -> Option<(Fd, X)> {
-        self.foreign(token)?;
+    /// Removes the registration `token` and returns what it held. Cost: one system call.
+    pub fn deregister(&mut self, token: Token) -> Option<(Fd, X)> {
+        self.get_mut(token)?;
         match self.reactor.deregister(token)? {
-            (fd, Role::Foreign(state)) => Some((fd, state)),
-            (_, Role::Door(_) | Role::Guest(_)) => unreachable!("it was foreign just now"),
+            (fd, Source::User(state)) => Some((fd, state)),
+            (_, Source::Listener(_) | Source::Connection(_)) => {
+                unreachable!("it was a user registration just now")
+            }
         }
     }
 
-    /// Waits until an event comes, `deadline` at most, and serves what came. Work: one wait (more
-    /// when they are interrupted), then at most `events_max` events, those that stand again,
-    /// and the deadlines that have passed, each within its budget. Once, when the drain time is
-    /// over: every connection within its budget.
+    /// Waits until an event arrives, `deadline` at most, and serves the events. Cost: one wait
+    /// (more when they are interrupted), then at most `events_max` events, the requeued ones, and
+    /// the deadlines that have passed, each within its budget. Once, when the drain timeout has
+    /// passed: every connection within its budget.
     ///
     /// # Errors
-    /// What epoll_wait(2) said; the server can go no further then. An interrupted wait is no
-    /// error.
-    pub fn turn(&mut self, deadline: Option<Instant>) -> Result<Turn, Errno> {
-        // What an earlier turn left when it handed an event out is served first: until then
-        // nobody is late.
-        let mut event = self.reactor.pending();
+    /// What epoll_wait(2) returned; the server cannot continue then. An interrupted wait is not
+    /// an error.
+    pub fn run_once(&mut self, deadline: Option<Instant>) -> Result<Outcome, Errno> {
+        // Events left over from a call that returned `Outcome::User` are served first: until
+        // then no connection counts as timed out.
+        let mut event = self.reactor.try_next();
         if event.is_none() {
-            if self.is_over() {
-                return Ok(Turn::Over);
+            if self.check_drained() {
+                return Ok(Outcome::Drained);
             }
-            let leaving = self.leaving.filter(|_| !self.has_left);
-            let until = [deadline, leaving].into_iter().flatten().min();
+            let drain_deadline = self.drain_deadline.filter(|_| !self.is_drained);
+            let until = [deadline, drain_deadline].into_iter().flatten().min();
             event = match self.reactor.next(until) {
                 Ok(event) => event,
-                Err(errno) if errno.interrupted() || errno.exhausted() => {
-                    // Again and again: the kernel tells nothing, and the end cannot wait for it.
-                    return Ok(if self.is_over() { Turn::Over } else { Turn::Served });
+                Err(errno) if errno.is_interrupted() || errno.is_resource_exhausted() => {
+                    // Interrupted repeatedly: no events, but the drain deadline still applies.
+                    return Ok(if self.check_drained() {
+                        Outcome::Drained
+                    } else {
+                        Outcome::Handled
+                    });
                 }
                 Err(errno) => return Err(errno),
             };
         }
         if event.is_none() {
-            return Ok(if self.is_over() { Turn::Over } else { Turn::Idle });
+            return Ok(if self.check_drained() { Outcome::Drained } else { Outcome::TimedOut });
         }
-        while let Some(came) = event {
-            if let Some(foreign) = self.serve(came) {
-                return Ok(Turn::Foreign(foreign));
+        while let Some(received) = event {
+            if let Some(event) = self.dispatch(received) {
+                return Ok(Outcome::User(event));
             }
-            event = self.reactor.pending();
+            event = self.reactor.try_next();
         }
-        Ok(Turn::Served)
+        Ok(Outcome::Handled)
     }
 
-    /// Whether the drain is over. Connections that are still open at its deadline are served once
-    /// more, since what they sent in time may not have been reported yet, and closed.
-    fn is_over(&mut self) -> bool {
-        let Some(leaving) = self.leaving.filter(|_| !self.has_left) else { return false };
-        if self.guests > 0 && self.reactor.kernel().now() >= leaving {
-            self.each_guest(|server, token| {
-                server.attend(token, ASSUMED_READY);
-                server.farewell(token, Left::Expired);
+    /// Whether the drain has finished. Connections that are still open at its deadline are served
+    /// once more, since data sent in time may not have been reported yet, and closed.
+    fn check_drained(&mut self) -> bool {
+        let Some(drain_deadline) = self.drain_deadline.filter(|_| !self.is_drained) else {
+            return false;
+        };
+        if self.connections > 0 && self.reactor.kernel().now() >= drain_deadline {
+            self.for_each_connection(|server, token| {
+                server.on_connection_ready(token, ASSUMED_READY);
+                server.close_connection(token, CloseReason::DrainTimeout);
             });
         }
-        self.has_left = self.guests == 0;
-        self.has_left
+        self.is_drained = self.connections == 0;
+        self.is_drained
     }
 
-    /// Serves one event, or hands it out.
-    fn serve(&mut self, event: Event) -> Option<Event> {
+    /// Handles one event, or returns it when it belongs to the caller.
+    fn dispatch(&mut self, event: Event) -> Option<Event> {
         let (token, ready) = match event {
             Event::Io { token, ready } => (token, Some(ready)),
             Event::Timer { token } => (token, None),
             Event::Woken => return Some(event),
         };
-        let did = match (self.reactor.source(token)?.state, ready) {
-            (Role::Foreign(_), _) => return Some(event),
-            (&mut Role::Door(Door { local, .. }), Some(_)) => self.accept(token, local),
-            (Role::Door(_), None) => {
-                self.resume();
+        let handled = match (self.reactor.get_mut(token)?.state, ready) {
+            (Source::User(_), _) => return Some(event),
+            (&mut Source::Listener(Listener { is_unix, .. }), Some(_)) => {
+                self.on_listener_ready(token, is_unix)
+            }
+            (Source::Listener(_), None) => {
+                self.resume_accept();
                 true
             }
-            (Role::Guest(_), Some(ready)) => self.attend(token, ready),
-            (Role::Guest(_), None) => self.check_patience(token),
+            (Source::Connection(_), Some(ready)) => self.on_connection_ready(token, ready),
+            (Source::Connection(_), None) => self.on_connection_timeout(token),
         };
-        if did {
-            self.stats.useful += 1;
+        if handled {
+            self.stats.events_handled += 1;
         } else {
-            self.stats.spurious += 1;
+            self.stats.events_spurious += 1;
         }
         None
     }
 
     /// Serves one connection. Returns whether anything was done.
-    fn attend(&mut self, token: Token, ready: Ready) -> bool {
-        let Some(mut source) = self.reactor.source(token) else { return false };
-        let Role::Guest(guest) = source.state else { return false };
+    fn on_connection_ready(&mut self, token: Token, ready: Ready) -> bool {
+        let Some(mut source) = self.reactor.get_mut(token) else { return false };
+        let Source::Connection(connection) = source.state else { return false };
         let before = self.stats.bytes_in;
-        let served =
-            guest.serve(&mut source.io, ready, &mut self.buf, &self.config, &mut self.stats);
-        if self.config.idle.is_some() && served != Served::Spurious {
-            guest.was_active(source.io.kernel.now());
+        let served = connection.on_ready(
+            &mut source.io,
+            ready,
+            &mut self.buf,
+            &self.config,
+            &mut self.stats,
+        );
+        if self.config.idle_timeout.is_some() && served != Progress::Spurious {
+            connection.record_activity(source.io.kernel.now());
         }
-        if self.config.tell && self.stats.bytes_in > before {
+        if self.config.emit_events && self.stats.bytes_in > before {
             let bytes = usize::try_from(self.stats.bytes_in - before).unwrap_or(usize::MAX);
-            self.tell(Note::Said { token, bytes });
+            self.push_event(ServerEvent::Received { token, bytes });
         }
-        if let Served::Over(left) = served {
-            self.farewell(token, left);
+        if let Progress::Close(reason) = served {
+            self.close_connection(token, reason);
         }
-        served != Served::Spurious
+        served != Progress::Spurious
     }
 
-    fn check_patience(&mut self, token: Token) -> bool {
+    fn on_connection_timeout(&mut self, token: Token) -> bool {
         let now = self.reactor.reported_until();
-        let Some(source) = self.reactor.source(token) else { return false };
-        let Role::Guest(guest) = source.state else { return false };
-        if guest.is_due(now, &self.config) {
-            // Nothing promises in which order a kernel tells of more than a batch holds.
-            self.attend(token, ASSUMED_READY);
+        let Some(source) = self.reactor.get_mut(token) else { return false };
+        let Source::Connection(connection) = source.state else { return false };
+        if connection.is_due(now, &self.config) {
+            // The kernel does not guarantee an order for events beyond one batch.
+            self.on_connection_ready(token, ASSUMED_READY);
         }
-        let Some(mut source) = self.reactor.source(token) else { return true };
-        let Role::Guest(guest) = source.state else { return false };
-        let was_idled = guest.idled;
-        let left = guest.time_passed(&mut source.io, now, &self.config);
-        let is_idled = guest.idled;
-        self.stats.timed_out += u64::from(is_idled && !was_idled);
-        match left {
-            Some(left) => self.farewell(token, left),
-            // It was asked to leave: begin with that.
-            None if is_idled => _ = self.attend(token, Ready::READABLE),
+        let Some(mut source) = self.reactor.get_mut(token) else { return true };
+        let Source::Connection(connection) = source.state else { return false };
+        let was_timed_out = connection.idle_timed_out;
+        let reason = connection.on_timeout(&mut source.io, now, &self.config);
+        let is_timed_out = connection.idle_timed_out;
+        self.stats.timed_out += u64::from(is_timed_out && !was_timed_out);
+        match reason {
+            Some(reason) => self.close_connection(token, reason),
+            // The connection has just begun to close: run the first step of that.
+            None if is_timed_out => _ = self.on_connection_ready(token, Ready::READABLE),
             None => {}
         }
         true
     }
 
-    /// A connection ends: its descriptor is free, and with it perhaps the door.
-    fn farewell(&mut self, token: Token, why: Left) {
+    /// Closes a connection: its descriptor is free, so a paused accept may resume.
+    fn close_connection(&mut self, token: Token, why: CloseReason) {
         if self.reactor.close(token).is_none() {
             return;
         }
-        self.guests -= 1;
+        self.connections -= 1;
         self.stats.closed += 1;
-        if let Left::Failed(Errno::ECONNRESET | Errno::EPIPE) = why {
+        if let CloseReason::Error(Errno::ECONNRESET | Errno::EPIPE) = why {
             self.stats.reset += 1;
         }
-        if self.config.tell {
-            self.tell(Note::Left { token, why });
+        if self.config.emit_events {
+            self.push_event(ServerEvent::Closed { token, why });
         }
-        self.resume();
+        self.resume_accept();
     }
 
-    /// Begins to leave: lets in who has queued already, shuts the doors, and asks everybody to
-    /// go as soon as what has arrived is answered. [`turn`](Self::turn) is [`Turn::Over`] when
-    /// they have gone, or when `Config::drain` has passed. Work: O(connections), each within
-    /// its budget; once.
-    pub fn stop(&mut self) {
-        if self.leaving.is_some() {
+    /// Begins to drain: accepts the connections already in the backlog, closes the listeners, and
+    /// closes every connection as soon as the data that has arrived is echoed.
+    /// [`run_once`](Self::run_once) returns [`Outcome::Drained`] when all have closed, or when
+    /// `Config::drain_timeout` has passed. Cost: O(connections), each within its budget; once.
+    pub fn begin_shutdown(&mut self) {
+        if self.drain_deadline.is_some() {
             return;
         }
-        self.is_paused = true;
-        self.leaving = Some(self.reactor.kernel().now() + self.config.drain);
-        self.shut_doors();
-        self.each_guest(|server, token| {
-            let Some(mut source) = server.reactor.source(token) else { return };
-            let Role::Guest(guest) = source.state else { return };
-            guest.is_leaving = true;
-            // From here on patience is the drain's, not that of silence.
+        self.accept_paused = true;
+        self.drain_deadline = Some(self.reactor.kernel().now() + self.config.drain_timeout);
+        self.close_listeners();
+        self.for_each_connection(|server, token| {
+            let Some(mut source) = server.reactor.get_mut(token) else { return };
+            let Source::Connection(connection) = source.state else { return };
+            connection.is_draining = true;
+            // From here on the drain timeout applies, not the idle timeout.
             source.io.cancel_deadline();
-            server.attend(token, Ready::READABLE);
+            server.on_connection_ready(token, Ready::READABLE);
         });
     }
 
-    fn each_guest(&mut self, mut act: impl FnMut(&mut Self, Token)) {
-        for slot in 0..self.reactor.slots() {
+    fn for_each_connection(&mut self, mut act: impl FnMut(&mut Self, Token)) {
+        for slot in 0..self.reactor.slot_count() {
             if let Some(token) = self.reactor.token_at(slot)
-                && let Some(source) = self.reactor.source(token)
-                && matches!(source.state, Role::Guest(_))
+                && let Some(source) = self.reactor.get_mut(token)
+                && matches!(source.state, Source::Connection(_))
             {
                 act(self, token);
             }
         }
     }
 
-    /// Something another thread can wake this server with: [`turn`](Self::turn) hands the
-    /// event out, [`run`](Self::run) stops on it. Work: two system calls the first time.
+    /// A waker for use by another thread: [`run_once`](Self::run_once) returns the event,
+    /// [`run`](Self::run) stops on it. Cost: two system calls the first time.
     ///
     /// # Errors
     /// As [`Reactor::waker`].
@@ -364,69 +382,69 @@ impl<K: Kernel, X> Server<K, X> {
         self.reactor.waker()
     }
 
-    /// The kernel below. Work: O(1).
+    /// The kernel. Cost: O(1).
     pub fn kernel(&mut self) -> &mut K {
         self.reactor.kernel()
     }
 
-    fn tell(&mut self, note: Note) {
-        if self.notes.len() < NOTES_MAX {
-            self.notes.push_back(note);
+    fn push_event(&mut self, event: ServerEvent) {
+        if self.events.len() < EVENTS_MAX {
+            self.events.push_back(event);
         }
     }
 
-    /// The oldest thing worth telling that has not been told; to be taken now and again, since
-    /// only some 65,000 are kept. Work: O(1).
-    pub fn note(&mut self) -> Option<Note> {
-        self.notes.pop_front()
+    /// Removes and returns the oldest event. The queue must be drained regularly: it keeps some
+    /// 65,000. Cost: O(1).
+    pub fn next_event(&mut self) -> Option<ServerEvent> {
+        self.events.pop_front()
     }
 
-    /// What it has counted. Work: O(1).
+    /// The counters. Cost: O(1).
     #[must_use]
     pub const fn stats(&self) -> Stats {
-        Stats { stale: self.reactor.stale(), ..self.stats }
+        Stats { events_stale: self.reactor.stale_events(), ..self.stats }
     }
 
-    /// How many bytes are owed to all connections together: the memory that they make us
-    /// hold beside their slots. Work: O(connections).
-    pub fn owed_bytes(&mut self) -> u64 {
+    /// The sum of all write buffers: the memory held by connections besides their slots.
+    /// Cost: O(connections).
+    pub fn buffered_bytes(&mut self) -> u64 {
         let mut sum = 0;
-        self.each_guest(|server, token| {
-            if let Some(source) = server.reactor.source(token)
-                && let Role::Guest(guest) = source.state
+        self.for_each_connection(|server, token| {
+            if let Some(source) = server.reactor.get_mut(token)
+                && let Source::Connection(connection) = source.state
             {
-                sum += guest.echo.owed().len() as u64;
+                sum += connection.echo.pending().len() as u64;
             }
         });
         sum
     }
 
-    /// How many listeners there are: those that were opened, without those that failed or that
-    /// [`stop`](Self::stop) has closed. Work: O(1).
+    /// The number of listeners: those added, without those that failed or that
+    /// [`begin_shutdown`](Self::begin_shutdown) has closed. Cost: O(1).
     #[must_use]
     pub const fn listeners(&self) -> usize {
-        self.doors.len()
+        self.listeners.len()
     }
 
-    /// How many connections there are. Work: O(1).
+    /// The number of connections. Cost: O(1).
     #[must_use]
     pub const fn connections(&self) -> u32 {
-        self.guests
+        self.connections
     }
 }
 
 impl<K: Kernel> Server<K> {
-    /// Serves until [woken](Self::waker), then leaves in order; returns what it counted.
-    /// Work: turn after turn.
+    /// Serves until [woken](Self::waker), then drains; returns the counters.
+    /// Cost: that of `run_once` per iteration.
     ///
     /// # Errors
-    /// As [`turn`](Self::turn).
+    /// As [`run_once`](Self::run_once).
     pub fn run(&mut self) -> Result<Stats, Errno> {
         loop {
-            match self.turn(None)? {
-                Turn::Over => return Ok(self.stats()),
-                Turn::Foreign(_) => self.stop(),
-                Turn::Idle | Turn::Served => self.notes.clear(),
+            match self.run_once(None)? {
+                Outcome::Drained => return Ok(self.stats()),
+                Outcome::User(_) => self.begin_shutdown(),
+                Outcome::TimedOut | Outcome::Handled => self.events.clear(),
             }
         }
     }
@@ -436,7 +454,7 @@ impl<K: Kernel, X> fmt::Debug for Server<K, X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
             .field("config", &self.config)
-            .field("connections", &self.guests)
+            .field("connections", &self.connections)
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }

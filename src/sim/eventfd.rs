@@ -1,39 +1,41 @@
-//! Eventfd: a counter that can be waited for.
+//! Eventfd: a counter that can be polled.
 //!
-//! Knows itself only, and versions.
+//! Knows only itself, and versions.
 
+use super::state::{Result, mask_if};
 use super::version::Version;
-use super::world::{Result, bit};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLIN, EPOLLOUT};
 
-/// What the counter may come to by writing.
+/// The maximal value that a write may reach.
 ///
 /// Man page: eventfd(2)
-const MAX: u64 = u64::MAX - 1;
+const COUNTER_MAX: u64 = u64::MAX - 1;
 
-pub(super) struct Counter(pub(super) u64);
+pub(super) struct EventFd(pub(super) u64);
 
-impl Counter {
+impl EventFd {
     /// Reference: fs/eventfd.c: `eventfd_poll`
     pub(super) fn poll(&self) -> u32 {
         let Self(count) = *self;
-        bit(count > 0, EPOLLIN) | bit(count == u64::MAX, EPOLLERR) | bit(count < MAX, EPOLLOUT)
+        mask_if(count > 0, EPOLLIN)
+            | mask_if(count == u64::MAX, EPOLLERR)
+            | mask_if(count < COUNTER_MAX, EPOLLOUT)
     }
 
-    /// Gives the whole count and sets it to zero.
+    /// Returns the whole count and sets it to zero.
     ///
     /// Reference: fs/eventfd.c: `eventfd_read`
     pub(super) fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        let place = buf.first_chunk_mut().ok_or(Errno::EINVAL)?;
+        let bytes = buf.first_chunk_mut().ok_or(Errno::EINVAL)?;
         if self.0 == 0 {
             return Err(Errno::EAGAIN);
         }
-        *place = core::mem::take(&mut self.0).to_ne_bytes();
-        Ok(place.len())
+        *bytes = core::mem::take(&mut self.0).to_ne_bytes();
+        Ok(bytes.len())
     }
 
-    /// Adds. Before Linux 6.9 bytes beyond the eighth were ignored; since then they are refused.
+    /// Adds. Before Linux 6.9 bytes beyond the eighth were ignored; since then they are rejected.
     ///
     /// Reference: fs/eventfd.c: `eventfd_write`; changed by "eventfd: strictly check the count
     /// parameter of eventfd_write to avoid inputting illegal strings"
@@ -46,7 +48,7 @@ impl Counter {
         if more == u64::MAX {
             return Err(Errno::EINVAL);
         }
-        let sum = self.0.checked_add(more).filter(|sum| *sum <= MAX);
+        let sum = self.0.checked_add(more).filter(|sum| *sum <= COUNTER_MAX);
         self.0 = sum.ok_or(Errno::EAGAIN)?;
         Ok(bytes.len())
     }

@@ -1,64 +1,64 @@
 //! `Sim`: a small, faithful, deterministic kernel in memory.
 //!
-//! It makes no system call and knows nothing above the waist. Whoever wants to understand
-//! epoll reads `epoll.rs`: it explains readiness alone, and every other file only says what is
-//! so (`World::poll`) and when something happens (`World::wake`).
+//! It makes no system call and knows nothing above the [`Kernel`](crate::Kernel) trait.
+//! `epoll.rs` is the place to learn about epoll: it contains all of readiness; every other file
+//! only reports its state (`KernelState::poll`) and its changes (`KernelState::wake`).
 //!
 //! ```text
-//!  calls       the 31 verbs and the clock, each to the part that knows it
-//!  view        Sim: one process looking at the world, and what a test can do to that world
-//!  world       open files, their wait queues, opening and closing
-//!  process     descriptors, lowest first, and how many there may be
-//!  epoll       interest list, ready list: who is told what, when
-//!  socket      what all sockets have, what is so of one, and each verb to its protocol
-//!  name        bind, and who is found where
-//!  meet        listen, connect, accept
-//!  tcp  udp  unix  unix_datagram   four sets of rules for the same verbs
-//!  group       multicast: who joins, who hears
-//!  letter      what lies unread in the pieces it was sent in, and what that costs
-//!  message     many messages in one call
-//!  pipe  eventfd  signal  options
+//!  syscalls    the 31 calls and the clock, each forwarded to the module that implements it
+//!  handle      Sim: one process of a simulated kernel, and what a test can do to that kernel
+//!  state       open files, their wait queues, opening and closing
+//!  process     descriptors, lowest first, and their limit
+//!  epoll       interest list, ready list: what is reported, and when
+//!  socket      state common to all sockets, readiness, and each call's protocol
+//!  bind        bind, and the lookup of sockets by address
+//!  connect     listen, connect, accept
+//!  tcp  udp  unix_stream  unix_datagram   four sets of rules for the same calls
+//!  multicast   group membership and delivery
+//!  packet      receive queues that keep message boundaries, and the memory they are charged for
+//!  mmsg        many messages in one call
+//!  pipe  eventfd  signalfd  sockopt
 //!  config      sizes and limits
-//!  version     versions of Linux, where a rule changed
-//!  chance      what a kernel may do or leave, drawn from a plan
+//!  version     versions of Linux in which a rule changed
+//!  entropy     behaviour that Linux leaves open, drawn from a plan
 //! ```
 //!
-//! The references name the sources of Linux 6.18, `fs/eventpoll.c: ep_insert` say: the rule is
-//! there, the words are ours. Where an older Linux has another rule, it compares the configured
-//! [`Version`] with the one that changed it. That the model does what Linux does is checked:
-//! `conformance` and `conformance_random` in `tests/` run the same programs on both, and
+//! References such as `fs/eventpoll.c: ep_insert` name the sources of Linux 6.18: the rule is
+//! from there, the wording is not. Where an older Linux has another rule, the code compares the
+//! configured [`Version`] with the one that changed it. That the model does what Linux does is
+//! tested: `conformance` and `conformance_random` in `tests/` run the same programs on both, and
 //! `make test-kernels` does so on 6.1, 6.12 and the running kernel.
 //!
-//! What it leaves out: regular files (there is one that is always empty, since epoll refuses
-//! them), routing (every address is this machine's or nobody's), IPv4 through IPv6 sockets,
-//! acknowledgements and windows (what is sent has arrived), probes and time-outs of TCP,
-//! `TCP_DEFER_ACCEPT`, several threads waiting at once, and with them the one thing that
-//! `EPOLLEXCLUSIVE` is for.
+//! Not modelled: regular files (there is one that is always empty, since epoll rejects them),
+//! routing (every address is this machine's or unreachable), IPv4 through IPv6 sockets,
+//! acknowledgements and windows (what is sent has arrived), keepalive probes and timeouts of TCP,
+//! `TCP_DEFER_ACCEPT`, several threads waiting at once, and with them the one purpose of
+//! `EPOLLEXCLUSIVE`.
 
-mod calls;
-mod chance;
+mod bind;
 mod config;
+mod connect;
+mod entropy;
 mod epoll;
 mod eventfd;
-mod group;
-mod letter;
-mod meet;
-mod message;
-mod name;
-mod options;
+mod handle;
+mod mmsg;
+mod multicast;
+mod packet;
 mod pipe;
 mod process;
-mod signal;
+mod signalfd;
 mod socket;
+mod sockopt;
+mod state;
+mod syscalls;
 mod tcp;
 mod udp;
-mod unix;
 mod unix_datagram;
+mod unix_stream;
 mod version;
-mod view;
-mod world;
 
-pub use chance::{Chance, Odds};
 pub use config::{Config, Ipv6};
+pub use entropy::{Entropy, Probabilities};
+pub use handle::Sim;
 pub use version::Version;
-pub use view::Sim;

@@ -1,20 +1,20 @@
 //! Pipes, and splice(2), which moves bytes from a pipe or into one.
 //!
 //! Knows the two ends and the buffer between: sixteen pages, each filled by one write and
-//! topped up by the next, so that many small writes lie close together and large ones do not.
+//! extended by the next, so that many small writes share pages and large ones do not.
 
 use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::state::{FileId, FileKind, KernelState, Result, WAKE_ALL, drain_into, mask_if};
 use super::version::Version;
-use super::world::{ANYTHING, FileId, Node, Result, World, bit, take};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT};
 use crate::kernel::Fd;
 
 /// Man page: pipe(7), "Pipe capacity"
-const PAGES: usize = 16;
+const CAPACITY_PAGES: usize = 16;
 const PAGE_BYTES: usize = 4_096;
 
 #[derive(Default)]
@@ -26,38 +26,38 @@ pub(super) struct Pipe {
 
 struct Page {
     bytes: VecDeque<u8>,
-    /// How far it has been written to; what is read from its front does not come free.
+    /// How far it has been written; bytes read from its front do not free space.
     filled: usize,
-    /// Bytes that were spliced in lie in a page of somebody else's.
-    is_ours: bool,
+    /// False for spliced bytes, which are in a page that the pipe does not own.
+    mergeable: bool,
 }
 
 /// One end, as a file.
 #[derive(Clone, Copy)]
-pub(super) struct End {
+pub(super) struct PipeEnd {
     buffer: FileId,
     pub(super) is_writer: bool,
 }
 
 impl Page {
-    fn new(bytes: &[u8], is_ours: bool) -> Self {
-        Self { bytes: bytes.iter().copied().collect(), filled: bytes.len(), is_ours }
+    fn new(bytes: &[u8], mergeable: bool) -> Self {
+        Self { bytes: bytes.iter().copied().collect(), filled: bytes.len(), mergeable }
     }
 }
 
 impl Pipe {
     fn is_full(&self) -> bool {
-        self.pages.len() == PAGES
+        self.pages.len() == CAPACITY_PAGES
     }
 
-    /// Takes from the front; returns how many bytes, and whether a page came free.
-    fn take(&mut self, buf: &mut [u8]) -> (usize, bool) {
+    /// Reads from the front; returns how many bytes, and whether a page was freed.
+    fn pop(&mut self, buf: &mut [u8]) -> (usize, bool) {
         let before = self.pages.len();
         let mut count = 0;
         while count < buf.len()
             && let Some(page) = self.pages.front_mut()
         {
-            count += take(&mut page.bytes, &mut buf[count..]);
+            count += drain_into(&mut page.bytes, &mut buf[count..]);
             if page.bytes.is_empty() {
                 self.pages.pop_front();
             }
@@ -65,16 +65,16 @@ impl Pipe {
         (count, self.pages.len() < before)
     }
 
-    /// Puts at the end as much as there is room for. A write of up to a page goes whole or not
-    /// at all: its odd bytes top up the last page or take a page of their own.
+    /// Appends as much as fits. A write of up to a page is written whole or not at all: its
+    /// remainder extends the last page or takes a page of its own.
     ///
     /// Reference: fs/pipe.c: `anon_pipe_write`
-    fn put(&mut self, buf: &[u8]) -> usize {
+    fn push(&mut self, buf: &[u8]) -> usize {
         let odd = buf.len() % PAGE_BYTES;
         let mut rest = buf;
         if odd > 0
             && let Some(last) = self.pages.back_mut()
-            && last.is_ours
+            && last.mergeable
             && last.filled + odd <= PAGE_BYTES
         {
             last.bytes.extend(&buf[..odd]);
@@ -90,44 +90,44 @@ impl Pipe {
     }
 }
 
-impl End {
-    /// The buffer, which this end is to read from.
-    fn reads(self) -> Result<FileId> {
+impl PipeEnd {
+    /// The buffer, if this is the reading end.
+    fn read_buffer(self) -> Result<FileId> {
         if self.is_writer { Err(Errno::EBADF) } else { Ok(self.buffer) }
     }
 
-    /// The buffer, which this end is to write to.
-    fn writes(self) -> Result<FileId> {
+    /// The buffer, if this is the writing end.
+    fn write_buffer(self) -> Result<FileId> {
         if self.is_writer { Ok(self.buffer) } else { Err(Errno::EBADF) }
     }
 }
 
-impl World {
+impl KernelState {
     pub(super) fn pipe2(&mut self, process: usize) -> Result<(Fd, Fd)> {
-        self.room_for(process, 2)?;
-        let buffer = self.add(Node::PipeBuffer(Pipe::default()));
+        self.check_fds_available(process, 2)?;
+        let buffer = self.add(FileKind::PipeBuffer(Pipe::default()));
         let [reader, writer] =
-            [false, true].map(|is_writer| self.add(Node::Pipe(End { buffer, is_writer })));
+            [false, true].map(|is_writer| self.add(FileKind::Pipe(PipeEnd { buffer, is_writer })));
         let pipe = self.pipe(buffer);
         (pipe.reader, pipe.writer) = (Some(reader), Some(writer));
         Ok((self.install(process, reader), self.install(process, writer)))
     }
 
     /// Reference: fs/pipe.c: `pipe_poll`
-    pub(super) fn poll_pipe(&mut self, End { buffer, is_writer }: End) -> u32 {
+    pub(super) fn poll_pipe(&mut self, PipeEnd { buffer, is_writer }: PipeEnd) -> u32 {
         let pipe = self.pipe(buffer);
         if is_writer {
-            bit(!pipe.is_full(), EPOLLOUT) | bit(pipe.reader.is_none(), EPOLLERR)
+            mask_if(!pipe.is_full(), EPOLLOUT) | mask_if(pipe.reader.is_none(), EPOLLERR)
         } else {
-            bit(!pipe.pages.is_empty(), EPOLLIN) | bit(pipe.writer.is_none(), EPOLLHUP)
+            mask_if(!pipe.pages.is_empty(), EPOLLIN) | mask_if(pipe.writer.is_none(), EPOLLHUP)
         }
     }
 
-    /// The writer is told of room only when there was none.
+    /// The writer is woken only if the pipe was full.
     ///
     /// Reference: fs/pipe.c: `anon_pipe_read`
-    pub(super) fn read_pipe(&mut self, end: End, buf: &mut [u8]) -> Result<usize> {
-        let pipe = self.pipe(end.reads()?);
+    pub(super) fn read_pipe(&mut self, end: PipeEnd, buf: &mut [u8]) -> Result<usize> {
+        let pipe = self.pipe(end.read_buffer()?);
         if buf.is_empty() {
             return Ok(0);
         }
@@ -135,7 +135,7 @@ impl World {
             return if pipe.writer.is_some() { Err(Errno::EAGAIN) } else { Ok(0) };
         }
         let (writer, was_full) = (pipe.writer, pipe.is_full());
-        let (count, came_free) = pipe.take(buf);
+        let (count, came_free) = pipe.pop(buf);
         if let Some(writer) = writer
             && was_full
             && came_free
@@ -145,31 +145,31 @@ impl World {
         Ok(count)
     }
 
-    /// The reader is told of every write, once somebody has waited for it.
+    /// The reader is woken for every write, once it has been polled.
     ///
     /// Reference: fs/pipe.c: `anon_pipe_write`
-    pub(super) fn write_pipe(&mut self, end: End, buf: &[u8]) -> Result<usize> {
-        let pipe = self.pipe(end.writes()?);
+    pub(super) fn write_pipe(&mut self, end: PipeEnd, buf: &[u8]) -> Result<usize> {
+        let pipe = self.pipe(end.write_buffer()?);
         if buf.is_empty() {
             return Ok(0);
         }
         let reader = pipe.reader.ok_or(Errno::EPIPE)?;
-        let count = pipe.put(buf);
-        // Even when there was no room for a byte.
+        let count = pipe.push(buf);
+        // Even when no byte fitted.
         self.wake(reader, EPOLLIN);
         if count == 0 { Err(Errno::EAGAIN) } else { Ok(count) }
     }
 
-    /// Moves bytes between a pipe and a socket or another pipe. A pipe that has nothing to give
-    /// says so before anybody looks at the other side.
+    /// Moves bytes between a pipe and a socket or another pipe. An empty source pipe is an error
+    /// before the other side is checked.
     ///
     /// Reference: fs/splice.c: `do_splice`, `ipipe_prep`, `wait_for_space`
     pub(super) fn splice(&mut self, from: FileId, into: FileId, len: usize) -> Result<usize> {
         if len == 0 {
             return Ok(0);
         }
-        let source = self.end(from).map(End::reads).transpose()?;
-        let target = self.end(into).map(End::writes).transpose()?;
+        let source = self.end(from).map(PipeEnd::read_buffer).transpose()?;
+        let target = self.end(into).map(PipeEnd::write_buffer).transpose()?;
         // Neither is a pipe, or both are the same one.
         if source == target {
             return Err(Errno::EINVAL);
@@ -188,7 +188,7 @@ impl World {
         };
         if source.is_none() {
             bytes.resize(len.min(room), 0);
-            let count = self.read_any(from, &mut bytes)?;
+            let count = self.read_file(from, &mut bytes)?;
             bytes.truncate(count);
         }
         let bytes = &bytes[..bytes.len().min(room)];
@@ -199,7 +199,7 @@ impl World {
             (None, None) => unreachable!("one of the two is a pipe"),
         };
         if let Some(source) = source {
-            self.spliced_out(source, count);
+            self.consume_spliced(source, count);
         }
         Ok(count)
     }
@@ -212,7 +212,7 @@ impl World {
         if pipe.is_full() {
             return Err(Errno::EAGAIN);
         }
-        Ok((PAGES - pipe.pages.len()) * PAGE_BYTES)
+        Ok((CAPACITY_PAGES - pipe.pages.len()) * PAGE_BYTES)
     }
 
     /// Reference: fs/splice.c: `splice_to_pipe`
@@ -220,12 +220,12 @@ impl World {
         let pipe = self.pipe(buffer);
         pipe.pages.extend(bytes.chunks(PAGE_BYTES).map(|page| Page::new(page, false)));
         if let Some(reader) = pipe.reader {
-            self.wake(reader, ANYTHING);
+            self.wake(reader, WAKE_ALL);
         }
         bytes.len()
     }
 
-    /// Sends what a pipe gives. Before Linux 6.5 each of its pages was sent by itself: TCP and UDP
+    /// Sends bytes of a pipe. Before Linux 6.5 each of its pages was sent separately: TCP and UDP
     /// held them back until the last (`MSG_MORE`), Unix sockets did not.
     ///
     /// Reference: fs/splice.c: `splice_to_socket`, and before Linux 6.5
@@ -233,7 +233,7 @@ impl World {
     fn splice_out(&mut self, source: FileId, into: FileId, bytes: &[u8]) -> Result<usize> {
         let is_unix = self.find_socket(into).is_some_and(|socket| socket.is_unix());
         if self.config.version >= Version::LINUX_6_5 || !is_unix {
-            return self.write_any(into, bytes);
+            return self.write_file(into, bytes);
         }
         let pages: Vec<usize> = self.pipe(source).pages.iter().map(|it| it.bytes.len()).collect();
         let (mut rest, mut count) = (bytes, 0);
@@ -252,42 +252,42 @@ impl World {
         Ok(count)
     }
 
-    /// Unlike a read, it tells the writer of each page that comes free.
+    /// Unlike a read, it wakes the writer for each freed page.
     ///
     /// Reference: fs/splice.c: `splice_from_pipe_feed`
-    fn spliced_out(&mut self, buffer: FileId, count: usize) {
+    fn consume_spliced(&mut self, buffer: FileId, count: usize) {
         let pipe = self.pipe(buffer);
         let writer = pipe.writer;
-        let (_, came_free) = pipe.take(&mut vec![0; count]);
+        let (_, came_free) = pipe.pop(&mut vec![0; count]);
         if let Some(writer) = writer
             && came_free
         {
-            self.wake(writer, ANYTHING);
+            self.wake(writer, WAKE_ALL);
         }
     }
 
     /// Reference: fs/pipe.c: `pipe_release`
-    pub(super) fn close_pipe(&mut self, file: FileId, End { buffer, is_writer }: End) {
+    pub(super) fn close_pipe(&mut self, file: FileId, PipeEnd { buffer, is_writer }: PipeEnd) {
         self.files.remove(&file);
         let pipe = self.pipe(buffer);
-        let gone = if is_writer { &mut pipe.writer } else { &mut pipe.reader };
-        *gone = None;
+        let end = if is_writer { &mut pipe.writer } else { &mut pipe.reader };
+        *end = None;
         match pipe.reader.or(pipe.writer) {
-            Some(left) => self.wake(left, ANYTHING),
+            Some(remaining) => self.wake(remaining, WAKE_ALL),
             None => _ = self.files.remove(&buffer),
         }
     }
 
-    fn end(&mut self, file: FileId) -> Option<End> {
-        match self.at(file).node {
-            Node::Pipe(end) => Some(end),
+    fn end(&mut self, file: FileId) -> Option<PipeEnd> {
+        match self.file_mut(file).kind {
+            FileKind::Pipe(end) => Some(end),
             _ => None,
         }
     }
 
     fn pipe(&mut self, buffer: FileId) -> &mut Pipe {
-        match &mut self.at(buffer).node {
-            Node::PipeBuffer(pipe) => pipe,
+        match &mut self.file_mut(buffer).kind {
+            FileKind::PipeBuffer(pipe) => pipe,
             _ => unreachable!("an end names its own buffer"),
         }
     }

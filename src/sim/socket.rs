@@ -1,32 +1,32 @@
-//! Sockets: what all have, what is so of one, and each verb handed to the protocol that knows it.
+//! Sockets: their common state, their readiness, and the dispatch of each call to a protocol.
 //!
-//! Knows four protocols by name; their rules stand in `tcp.rs`, `udp.rs`, `unix.rs` and
+//! Knows four protocols by name; their rules are in `tcp.rs`, `udp.rs`, `unix_stream.rs` and
 //! `unix_datagram.rs`.
 //!
 //! ```text
 //!   Closed ── listen ──> Listening
 //!     │ ^
 //!     │ └─ refused ─┐
-//!     └─ connect ─> Connecting ─> Open ── both ends said (TCP), or reset ──> Closed
+//!     └─ connect ─> Connecting ─> Open ── both FINs (TCP), or reset ──> Closed
 //! ```
 
 use alloc::collections::VecDeque;
 
 use super::config::Config;
-use super::letter::Letter;
-use super::options::Options;
+use super::packet::Packet;
+use super::sockopt::SocketOptions;
+use super::state::{Deferred, FileId, FileKind, KernelState, Result, WAKE_ALL, mask_if};
 use super::tcp::Tcp;
 use super::version::Version;
-use super::world::{ANYTHING, FileId, Later, Node, Result, World, bit};
-use crate::addr::{Addr, Family, PacketInfo};
+use crate::addr::{Addr, AddressFamily, PacketInfo};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
-use crate::kernel::{Kind, Message, Shut, SocketOption};
+use crate::kernel::{Message, Shutdown, SocketOption, SocketType};
 
-/// The key of the wake-up for bytes: it says nothing to who waits for an end only.
+/// The key of the wake-up for data: it does not match interest in `EPOLLRDHUP` alone.
 ///
 /// Reference: net/core/sock.c: `sock_def_readable`
-pub(super) const BYTES_CAME: u32 = EPOLLIN | EPOLLPRI;
+pub(super) const WAKE_READABLE: u32 = EPOLLIN | EPOLLPRI;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
@@ -38,136 +38,135 @@ pub(super) enum Protocol {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// New, or over.
+    /// New, or closed.
     Closed,
     Listening,
     /// `SYN_SENT`.
     Connecting,
-    /// Datagram sockets always are.
+    /// Always, for datagram sockets.
     Open,
 }
 
 pub(super) struct Socket {
-    pub(super) family: Family,
-    pub(super) kind: Kind,
+    pub(super) family: AddressFamily,
+    pub(super) kind: SocketType,
     pub(super) state: State,
     pub(super) local: Option<Addr>,
     pub(super) remote: Option<Addr>,
-    /// Others find it under its name. An accepted socket has the name of its listener, and is
-    /// not found under it.
+    /// Whether it is found under its local address. An accepted socket has the address of its
+    /// listener, and is not found under it.
     pub(super) is_bound: bool,
-    /// Whether bind(2) asked for this very address, and for this very port.
+    /// Whether bind(2) requested this specific address, and this specific port.
     ///
     /// Reference: include/net/sock.h: `SOCK_BINDADDR_LOCK`, `SOCK_BINDPORT_LOCK`
-    pub(super) keeps_ip: bool,
-    pub(super) keeps_port: bool,
-    /// The error that the next to ask is told: one slot.
+    pub(super) addr_locked: bool,
+    pub(super) port_locked: bool,
+    /// The pending error, returned by the next call: one slot.
     pub(super) error: Option<Errno>,
-    /// `RCV_SHUTDOWN`: the peer has ended, or we have.
+    /// `RCV_SHUTDOWN`: the peer has half-closed, or this side was shut down for reading.
     pub(super) read_shut: bool,
     /// `SEND_SHUTDOWN`.
     pub(super) write_shut: bool,
-    /// Somebody found no room, and is to be told of it (`SOCK_NOSPACE`).
-    pub(super) wants_room: bool,
-    pub(super) options: Options,
-    /// Whom it is connected to. UDP knows an address only, and a cut cable leads to nobody.
+    /// A writer found the buffer full, and is to be woken (`SOCK_NOSPACE`).
+    pub(super) nospace: bool,
+    pub(super) options: SocketOptions,
+    /// The connected peer. UDP has an address only; with a dropped link there is no peer.
     pub(super) peer: Option<FileId>,
-    /// What has arrived and is unread; TCP's lies in `tcp.inbox`.
-    pub(super) letters: VecDeque<Letter>,
-    /// Unix only: what our letters cost us that others have not read.
-    pub(super) unread_cost: usize,
-    /// Unix datagrams only: our peer's queue was full, and we are to be told when it is not.
-    pub(super) waits_for_peer: bool,
+    /// Received and unread; TCP uses `tcp.recv_queue`.
+    pub(super) packets: VecDeque<Packet>,
+    /// Unix only: the memory charged to this sender for packets unread by receivers.
+    pub(super) wmem_alloc: usize,
+    /// Unix datagrams only: the peer's queue was full, and this socket waits for room in it.
+    pub(super) peer_full_waiter: bool,
     pub(super) tcp: Tcp,
-    /// Of a listener: who waits to be accepted, and how many may besides the first.
-    pub(super) queue: VecDeque<FileId>,
+    /// Of a listener: connections to be accepted, and how many may wait besides the first.
+    pub(super) accept_queue: VecDeque<FileId>,
     pub(super) backlog: usize,
 }
 
 impl Socket {
-    pub(super) fn new(family: Family, kind: Kind, config: &Config) -> Self {
+    pub(super) fn new(family: AddressFamily, kind: SocketType, config: &Config) -> Self {
         Self {
             family,
             kind,
-            state: if kind == Kind::Stream { State::Closed } else { State::Open },
+            state: if kind == SocketType::Stream { State::Closed } else { State::Open },
             local: None,
             remote: None,
             is_bound: false,
-            keeps_ip: false,
-            keeps_port: false,
+            addr_locked: false,
+            port_locked: false,
             error: None,
             read_shut: false,
             write_shut: false,
-            wants_room: false,
-            options: Options::new(family, config),
+            nospace: false,
+            options: SocketOptions::new(family, config),
             peer: None,
-            letters: VecDeque::new(),
-            unread_cost: 0,
-            waits_for_peer: false,
+            packets: VecDeque::new(),
+            wmem_alloc: 0,
+            peer_full_waiter: false,
             tcp: Tcp::default(),
-            queue: VecDeque::new(),
+            accept_queue: VecDeque::new(),
             backlog: 0,
         }
     }
 
-    pub(super) fn shut(&mut self, read: bool, write: bool) {
+    pub(super) fn mark_shutdown(&mut self, read: bool, write: bool) {
         self.read_shut |= read;
         self.write_shut |= write;
     }
 
     pub(super) fn is_unix(&self) -> bool {
-        self.family == Family::Unix
+        self.family == AddressFamily::Unix
     }
 
     pub(super) fn protocol(&self) -> Protocol {
         match (self.kind, self.is_unix()) {
-            (Kind::Stream, false) => Protocol::Tcp,
-            (Kind::Stream, true) => Protocol::UnixStream,
-            (Kind::Datagram, false) => Protocol::Udp,
-            (Kind::Datagram, true) => Protocol::UnixDatagram,
+            (SocketType::Stream, false) => Protocol::Tcp,
+            (SocketType::Stream, true) => Protocol::UnixStream,
+            (SocketType::Datagram, false) => Protocol::Udp,
+            (SocketType::Datagram, true) => Protocol::UnixDatagram,
         }
     }
 
     pub(super) fn unread_bytes(&self) -> usize {
-        let letters = self.letters.iter().map(|letter| letter.bytes.len()).sum::<usize>();
-        self.tcp.inbox.len() + letters
+        let packets = self.packets.iter().map(|packet| packet.bytes.len()).sum::<usize>();
+        self.tcp.recv_queue.len() + packets
     }
 
-    /// Whether there is as much as a reader wants to be woken for. Only TCP minds
-    /// `SO_RCVLOWAT`.
+    /// Whether there is enough data to wake a reader. Only TCP observes `SO_RCVLOWAT`.
     ///
     /// Reference: net/ipv4/tcp_input.c: `tcp_data_ready`
-    pub(super) fn is_worth_reading(&self) -> bool {
+    pub(super) fn is_readable(&self) -> bool {
         if self.protocol() != Protocol::Tcp {
-            return !self.letters.is_empty();
+            return !self.packets.is_empty();
         }
-        // The urgent byte at the very front is not there for who reads plainly.
+        // An urgent byte at the front is not readable as normal data.
         let is_inline = self.options.has(SocketOption::OutOfBandInline(true));
         let urgent = usize::from(self.tcp.urgent_at == Some(0) && !is_inline);
-        self.tcp.inbox.len() >= self.options.low_bytes + urgent
+        self.tcp.recv_queue.len() >= self.options.recv_low_watermark + urgent
     }
 
-    /// Whether there is as much room as a writer wants to be woken for: of TCP's buffer a
-    /// third, of a Unix socket's three quarters. UDP has always room.
+    /// Whether there is enough room to wake a writer: a third of TCP's buffer, three quarters of
+    /// a Unix socket's. UDP always has room.
     ///
     /// Reference: include/net/sock.h: `sk_stream_is_writeable`,
     /// net/unix/af_unix.c: `unix_writable`
-    fn has_room(&self) -> bool {
+    fn is_writable(&self) -> bool {
         match self.protocol() {
-            Protocol::Tcp => self.tcp.outbox.len() * 3 <= self.options.send_bytes * 2,
+            Protocol::Tcp => self.tcp.send_queue.len() * 3 <= self.options.send_bytes * 2,
             Protocol::Udp => true,
             Protocol::UnixStream | Protocol::UnixDatagram => {
                 let is_listener = self.state == State::Listening;
-                !is_listener && (self.unread_cost + 1) * 4 <= self.options.send_bytes
+                !is_listener && (self.wmem_alloc + 1) * 4 <= self.options.send_bytes
             }
         }
     }
 }
 
-impl World {
-    /// What is so now. A stream that was never connected hangs up; a TCP listener knows nothing
-    /// but its queue, and TCP's writing end stays "room" when shut, so that the writer meets the
-    /// error.
+impl KernelState {
+    /// The current readiness. A stream that was never connected reports a hang-up; a TCP listener
+    /// reports its accept queue only, and TCP reports room after `SHUT_WR`, so that a writer gets
+    /// the error.
     ///
     /// Reference: net/ipv4/tcp.c: `tcp_poll`, net/core/datagram.c: `datagram_poll`,
     /// net/unix/af_unix.c: `unix_poll`, `unix_dgram_poll`
@@ -176,79 +175,79 @@ impl World {
         let socket = self.socket(file);
         let is_tcp = socket.protocol() == Protocol::Tcp;
         if socket.state == State::Listening && is_tcp {
-            return bit(!socket.queue.is_empty(), EPOLLIN);
+            return mask_if(!socket.accept_queue.is_empty(), EPOLLIN);
         }
         let (read_shut, write_shut) = (socket.read_shut, socket.write_shut);
-        let mut so = bit(socket.error.is_some(), EPOLLERR);
-        so |= bit(read_shut, EPOLLIN | EPOLLRDHUP);
-        so |= bit(read_shut && write_shut || socket.state == State::Closed, EPOLLHUP);
+        let mut mask = mask_if(socket.error.is_some(), EPOLLERR);
+        mask |= mask_if(read_shut, EPOLLIN | EPOLLRDHUP);
+        mask |= mask_if(read_shut && write_shut || socket.state == State::Closed, EPOLLHUP);
         if socket.state == State::Connecting {
-            return so;
+            return mask;
         }
-        so |= bit(socket.is_worth_reading() || !socket.queue.is_empty(), EPOLLIN);
-        let is_urgent = socket.letters.iter().any(|letter| letter.is_urgent);
-        so |= bit(socket.tcp.urgent_at.is_some() || is_urgent, EPOLLPRI);
-        let has_room = socket.has_room() && !is_peer_full;
-        // Who was told that there is no room is to be told when there is.
-        socket.wants_room |= !has_room && !write_shut;
-        so |= bit(has_room || write_shut && is_tcp, EPOLLOUT);
-        so
+        mask |= mask_if(socket.is_readable() || !socket.accept_queue.is_empty(), EPOLLIN);
+        let is_urgent = socket.packets.iter().any(|packet| packet.is_urgent);
+        mask |= mask_if(socket.tcp.urgent_at.is_some() || is_urgent, EPOLLPRI);
+        let has_room = socket.is_writable() && !is_peer_full;
+        // A caller that was told that there is no room must be woken when there is.
+        socket.nospace |= !has_room && !write_shut;
+        mask |= mask_if(has_room || write_shut && is_tcp, EPOLLOUT);
+        mask
     }
 
-    /// Tells who found no room that there is some, once there is enough of it. A Unix socket
-    /// is told each time that a letter of his is read, whether or not he was ever short of room.
+    /// Wakes a writer that found the buffer full, once there is enough room. A Unix socket is woken
+    /// each time a packet of its own is read, whether or not its buffer was full.
     ///
     /// Reference: net/ipv4/tcp_input.c: `tcp_check_space`,
     /// net/unix/af_unix.c: `unix_write_space`
-    pub(super) fn room_came_free(&mut self, file: FileId) {
+    pub(super) fn wake_writers(&mut self, file: FileId) {
         if let Some(socket) = self.find_socket(file)
-            && socket.has_room()
-            && (socket.is_unix() || socket.wants_room)
+            && socket.is_writable()
+            && (socket.is_unix() || socket.nospace)
         {
-            socket.wants_room = false;
+            socket.nospace = false;
             self.wake(file, EPOLLOUT);
         }
     }
 
-    /// Reads one message: how much of it there was, who sent it, and where to. A stream says no
-    /// names.
+    /// Receives one message: its length, its sender and its destination. A stream returns no
+    /// addresses.
     pub(super) fn recvmsg(&mut self, file: FileId, buf: &mut [u8]) -> Result<Message> {
         let socket = self.socket(file);
         let protocol = socket.protocol();
-        if socket.kind == Kind::Datagram {
+        if socket.kind == SocketType::Datagram {
             return self.recv_datagram(file, buf);
         }
-        // What chance withholds arrives later.
-        let there = socket.unread_bytes().min(buf.len());
+        // The withheld rest arrives later.
+        let available = socket.unread_bytes().min(buf.len());
         let mut room = buf.len();
-        if there > 1 && self.chance.happens(self.config.odds.short_recv) {
-            room = 1 + self.chance.below(there - 1);
-            self.later.push(Later::Readable(file));
+        if available > 1 && self.entropy.chance(self.config.probabilities.short_recv) {
+            room = 1 + self.entropy.gen_below(available - 1);
+            self.deferred.push(Deferred::Readable(file));
         }
         let buf = &mut buf[..room];
         let count = match protocol {
             Protocol::Tcp => self.recv_tcp(file, buf)?,
             _ => self.recv_unix(file, buf)?,
         };
-        Ok(Message { len_bytes: count, from: Addr::Unspec, packet_info: None })
+        Ok(Message { len_bytes: count, from: Addr::Unspecified, packet_info: None })
     }
 
-    /// As [`recvmsg`](Self::recvmsg), without the address it was sent to.
+    /// As [`recvmsg`](Self::recvmsg), without the destination address.
     pub(super) fn recv(&mut self, file: FileId, buf: &mut [u8]) -> Result<(usize, Addr)> {
         self.recvmsg(file, buf).map(|message| (message.len_bytes, message.from))
     }
 
-    /// Reads what `buf` has room for.
+    /// Reads as much as fits `buf`.
     pub(super) fn recv_bytes(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize> {
         self.recv(file, buf).map(|(len, _)| len.min(buf.len()))
     }
 
-    /// Sends one message, to `addr` if there is one, or to the peer.
+    /// Sends one message, to `addr` if given, otherwise to the peer.
     pub(super) fn send(&mut self, file: FileId, buf: &[u8], addr: Option<&Addr>) -> Result<usize> {
         self.sendmsg(file, buf, addr, None)
     }
 
-    /// As [`send`](Self::send); a UDP datagram leaves from where `info` says. Others pass it over.
+    /// As [`send`](Self::send); a UDP datagram uses `info` as its source. Others ignore it.
     pub(super) fn sendmsg(
         &mut self,
         file: FileId,
@@ -261,7 +260,7 @@ impl World {
         match protocol {
             Protocol::Udp => return self.send_udp(file, buf, addr, info),
             Protocol::UnixDatagram => return self.send_unix_datagram(file, buf, addr),
-            // A stream has one peer: TCP ignores the address, Unix minds it.
+            // A stream has one peer: TCP ignores the address, Unix rejects it.
             Protocol::UnixStream if addr.is_some() => {
                 let is_connected = socket.peer.is_some();
                 return Err(if is_connected { Errno::EISCONN } else { Errno::EOPNOTSUPP });
@@ -269,11 +268,11 @@ impl World {
             Protocol::Tcp | Protocol::UnixStream => {}
         }
         let mut len = buf.len();
-        if len > 1 && self.chance.happens(self.config.odds.short_send) {
-            len = 1 + self.chance.below(len - 1);
-            // As if the buffer had been full just now: the writer is to be told of room.
-            self.socket(file).wants_room = true;
-            self.later.push(Later::Writable(file));
+        if len > 1 && self.entropy.chance(self.config.probabilities.short_send) {
+            len = 1 + self.entropy.gen_below(len - 1);
+            // As if the buffer had been full: the writer must be woken.
+            self.socket(file).nospace = true;
+            self.deferred.push(Deferred::Writable(file));
         }
         match protocol {
             Protocol::Tcp => self.send_tcp(file, &buf[..len]),
@@ -281,47 +280,47 @@ impl World {
         }
     }
 
-    /// UDP minds being unconnected, and shuts all the same. Of a Unix stream both ends know at
-    /// once; one without a peer can be shut too.
+    /// UDP returns an error when not connected, and shuts down all the same. Both ends of a Unix
+    /// stream are affected at once; one without a peer can be shut down too.
     ///
     /// Reference: net/ipv4/af_inet.c: `inet_shutdown`, net/unix/af_unix.c: `unix_shutdown`
-    pub(super) fn shutdown(&mut self, file: FileId, how: Shut) -> Result<()> {
-        let (read, write) = (how != Shut::Write, how != Shut::Read);
+    pub(super) fn shutdown(&mut self, file: FileId, how: Shutdown) -> Result<()> {
+        let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
         let socket = self.socket(file);
         let protocol = socket.protocol();
         if protocol == Protocol::Tcp {
             return self.shutdown_tcp(file, read, write);
         }
-        socket.shut(read, write);
+        socket.mark_shutdown(read, write);
         let (peer, is_connected) = (socket.peer, socket.remote.is_some());
-        self.wake(file, ANYTHING);
+        self.wake(file, WAKE_ALL);
         if protocol == Protocol::UnixStream
             && let Some(peer) = peer
             && let Some(far) = self.find_socket(peer)
         {
-            far.shut(write, read);
-            self.wake(peer, ANYTHING);
+            far.mark_shutdown(write, read);
+            self.wake(peer, WAKE_ALL);
         }
         if protocol == Protocol::Udp && !is_connected { Err(Errno::ENOTCONN) } else { Ok(()) }
     }
 
-    /// What was sent and is still on our side.
+    /// Bytes that were sent and are still in the send buffer.
     ///
     /// Reference: net/ipv4/tcp.c: `tcp_ioctl`, net/unix/af_unix.c: `unix_ioctl`,
     /// net/ipv4/udp.c: `udp_ioctl`
     pub(super) fn outq(&mut self, file: FileId) -> Result<usize> {
         let version = self.config.version;
-        match &self.at(file).node {
-            Node::Socket(socket) => match (socket.protocol(), socket.state) {
+        match &self.file_mut(file).kind {
+            FileKind::Socket(socket) => match (socket.protocol(), socket.state) {
                 (Protocol::Tcp, State::Listening) => Err(Errno::EINVAL),
-                (Protocol::Tcp, _) => Ok(socket.tcp.unanswered()),
-                (Protocol::UnixStream | Protocol::UnixDatagram, _) => Ok(socket.unread_cost),
-                // It has left when the call that sent it returns.
+                (Protocol::Tcp, _) => Ok(socket.tcp.unacked_bytes()),
+                (Protocol::UnixStream | Protocol::UnixDatagram, _) => Ok(socket.wmem_alloc),
+                // It has been delivered when the call that sent it returns.
                 (Protocol::Udp, _) => Ok(0),
             },
-            // Since Linux 6.9 an epoll knows requests, and refuses others in its own words.
+            // Since Linux 6.9 an epoll has ioctls of its own, and rejects others with EINVAL.
             // Reference: fs/eventpoll.c: `ep_eventpoll_ioctl`
-            Node::Epoll(_) if version >= Version::LINUX_6_9 => Err(Errno::EINVAL),
+            FileKind::Epoll(_) if version >= Version::LINUX_6_9 => Err(Errno::EINVAL),
             _ => Err(Errno::ENOTTY),
         }
     }
@@ -337,22 +336,22 @@ impl World {
         }
     }
 
-    /// The socket, which the caller has seen to be one.
+    /// The socket, which the caller has checked to be one.
     pub(super) fn socket(&mut self, file: FileId) -> &mut Socket {
-        self.find_socket(file).expect("whoever calls has seen that it is a socket")
+        self.find_socket(file).expect("the caller has checked that it is a socket")
     }
 
-    /// The socket at the other end say, which may be gone.
+    /// The socket, which may have been closed (the peer's, for example).
     pub(super) fn find_socket(&mut self, file: FileId) -> Option<&mut Socket> {
-        match &mut self.files.get_mut(&file)?.node {
-            Node::Socket(socket) => Some(socket),
+        match &mut self.files.get_mut(&file)?.kind {
+            FileKind::Socket(socket) => Some(socket),
             _ => None,
         }
     }
 
     pub(super) fn sockets(&self) -> impl Iterator<Item = (FileId, &Socket)> {
-        self.files.iter().filter_map(|(id, file)| match &file.node {
-            Node::Socket(socket) => Some((*id, &**socket)),
+        self.files.iter().filter_map(|(id, file)| match &file.kind {
+            FileKind::Socket(socket) => Some((*id, &**socket)),
             _ => None,
         })
     }

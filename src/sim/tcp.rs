@@ -1,82 +1,82 @@
-//! TCP's rules: send, receive, the two ends of a connection, and how it breaks.
+//! TCP's rules: send, receive, closing either direction, and resets.
 //!
-//! Knows streams. Between two sockets there is no network: a segment, an end (FIN) or a reset
-//! (RST) has arrived when the call that sent it returns.
+//! Knows streams. There is no network between two sockets: a segment, a FIN or a RST has arrived
+//! when the call that sent it returns.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
 
-use super::socket::{BYTES_CAME, Socket, State};
-use super::world::{ANYTHING, FileId, Result, World, take};
+use super::socket::{Socket, State, WAKE_READABLE};
+use super::state::{FileId, KernelState, Result, WAKE_ALL, drain_into};
 use crate::errno::Errno;
 use crate::event::EPOLLERR;
 use crate::kernel::SocketOption;
 
-/// What the caller of connect(2) knows of it.
+/// The state of connect(2) as its caller sees it.
 ///
 /// Reference: include/uapi/linux/net.h: `socket_state`
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Attempt {
-    /// There was none, or its end is known.
+pub(super) enum ConnectState {
+    /// There was none, or its outcome has been reported.
     #[default]
     None,
-    /// It has begun: to ask again tells how it ended.
-    Begun,
-    /// It failed, and the socket was shut before anybody asked: it connects no more.
-    Spoilt,
+    /// It is in progress: another connect(2) returns the outcome.
+    Connecting,
+    /// It failed, and the socket was shut down before the outcome was read: it connects no more.
+    Failed,
 }
 
-/// What TCP sockets alone have.
+/// State that only TCP sockets have.
 #[derive(Default)]
 pub(super) struct Tcp {
-    pub(super) inbox: VecDeque<u8>,
-    /// Taken from the sender, without room at the receiver.
-    pub(super) outbox: VecDeque<u8>,
-    /// Where in the inbox the urgent byte stands.
+    pub(super) recv_queue: VecDeque<u8>,
+    /// Accepted from the caller, while the peer's receive buffer is full.
+    pub(super) send_queue: VecDeque<u8>,
+    /// Position of the urgent byte in the receive queue.
     pub(super) urgent_at: Option<usize>,
-    pub(super) attempt: Attempt,
-    /// Our end is to follow the outbox.
-    end_follows: bool,
-    /// Our end has been delivered.
-    end_sent: bool,
-    /// The peer's kernel has not answered our end yet (`FIN_WAIT1`).
-    end_unanswered: bool,
-    /// The peer's end has come (`SOCK_DONE`).
-    pub(super) ended: bool,
-    /// Closed by its owner, with bytes still to deliver.
+    pub(super) connect_state: ConnectState,
+    /// A FIN follows the send queue.
+    fin_queued: bool,
+    /// This side's FIN has been delivered.
+    fin_sent: bool,
+    /// The peer's kernel has not acknowledged this side's FIN yet (`FIN_WAIT1`).
+    fin_unacked: bool,
+    /// The peer's FIN has been received (`SOCK_DONE`).
+    pub(super) fin_received: bool,
+    /// Closed by its process, with bytes still to deliver.
     is_orphan: bool,
 }
 
 impl Tcp {
-    /// Bytes that the peer's kernel has not acknowledged; our end counts as one until it has gone.
+    /// Bytes that the peer's kernel has not acknowledged; a FIN counts as one until it is sent.
     /// (Linux counts it until it is acknowledged, some 40 ms later.)
-    pub(super) fn unanswered(&self) -> usize {
-        self.outbox.len() + usize::from(self.end_follows)
+    pub(super) fn unacked_bytes(&self) -> usize {
+        self.send_queue.len() + usize::from(self.fin_queued)
     }
 }
 
-impl World {
-    /// Takes as many bytes as the peer and then our own buffer have room for.
+impl KernelState {
+    /// Takes as many bytes as fit the peer's receive buffer and then the own send buffer.
     ///
     /// Reference: net/ipv4/tcp.c: `tcp_sendmsg_locked`, net/core/stream.c:
     /// `sk_stream_wait_connect`, `sk_stream_error`
     pub(super) fn send_tcp(&mut self, file: FileId, buf: &[u8]) -> Result<usize> {
         let socket = self.socket(file);
-        let refusal = match socket.state {
+        let error = match socket.state {
             State::Open if socket.error.is_none() && !socket.write_shut => None,
             State::Connecting => Some(Errno::EAGAIN),
             State::Open | State::Closed | State::Listening => Some(Errno::EPIPE),
         };
-        if let Some(errno) = refusal {
+        if let Some(errno) = error {
             return Err(socket.error.take().unwrap_or(errno));
         }
-        let room_here = socket.options.send_bytes.saturating_sub(socket.tcp.outbox.len());
+        let local_room = socket.options.send_bytes.saturating_sub(socket.tcp.send_queue.len());
         let peer = socket.peer;
-        let len = buf.len().min(room_here + self.room_at(peer));
+        let len = buf.len().min(local_room + self.recv_space(peer));
         let socket = self.socket(file);
-        socket.tcp.outbox.extend(&buf[..len]);
-        socket.wants_room |= len < buf.len();
+        socket.tcp.send_queue.extend(&buf[..len]);
+        socket.nospace |= len < buf.len();
         if len == 0 && !buf.is_empty() {
             return Err(Errno::EAGAIN);
         }
@@ -84,8 +84,8 @@ impl World {
         Ok(len)
     }
 
-    /// Reads what is there; an end is told for ever, an error once, and before either all
-    /// bytes. An end that came before the error hides it.
+    /// Reads available bytes; an end of file is returned every time, an error once, and both after
+    /// all bytes. A FIN that arrived before the error hides it.
     ///
     /// Reference: net/ipv4/tcp.c: `tcp_recvmsg_locked`
     pub(super) fn recv_tcp(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize> {
@@ -95,22 +95,22 @@ impl World {
         }
         if socket.tcp.urgent_at == Some(0) && !buf.is_empty() {
             socket.tcp.urgent_at = None;
-            // The urgent byte itself is no part of what is read plainly, unless it was asked for.
+            // The urgent byte itself is not part of the normal stream, unless requested inline.
             if !socket.options.has(SocketOption::OutOfBandInline(true)) {
-                socket.tcp.inbox.pop_front();
-                self.pull(file);
+                socket.tcp.recv_queue.pop_front();
+                self.pull_from_peer(file);
             }
         }
         let socket = self.socket(file);
-        if socket.tcp.inbox.is_empty() {
-            return end_of_tcp(socket);
+        if socket.tcp.recv_queue.is_empty() {
+            return eof_or_error(socket);
         }
         // A read stops short at the urgent byte.
-        let there = socket.tcp.urgent_at.unwrap_or(usize::MAX);
-        let room = buf.len().min(there);
-        let len = take(&mut socket.tcp.inbox, &mut buf[..room]);
+        let before_mark = socket.tcp.urgent_at.unwrap_or(usize::MAX);
+        let room = buf.len().min(before_mark);
+        let len = drain_into(&mut socket.tcp.recv_queue, &mut buf[..room]);
         socket.tcp.urgent_at = socket.tcp.urgent_at.map(|at| at - len);
-        self.pull(file);
+        self.pull_from_peer(file);
         Ok(len)
     }
 
@@ -119,10 +119,10 @@ impl World {
         self.send_tcp(file, &[byte])?;
         if let Some(peer) = self.socket(file).peer
             && let Some(far) = self.find_socket(peer)
-            && let Some(last) = far.tcp.inbox.len().checked_sub(1)
+            && let Some(last) = far.tcp.recv_queue.len().checked_sub(1)
         {
             far.tcp.urgent_at = Some(last);
-            self.wake(peer, BYTES_CAME);
+            self.wake(peer, WAKE_READABLE);
         }
         Ok(())
     }
@@ -136,101 +136,101 @@ impl World {
             State::Listening if read => self.disconnect(file),
             State::Listening => {}
             State::Closed => {
-                if socket.tcp.attempt == Attempt::Begun {
-                    socket.tcp.attempt = Attempt::Spoilt;
+                if socket.tcp.connect_state == ConnectState::Connecting {
+                    socket.tcp.connect_state = ConnectState::Failed;
                 }
-                socket.shut(read, write);
+                socket.mark_shutdown(read, write);
                 result = Err(Errno::ENOTCONN);
             }
             State::Open => {
-                if socket.tcp.attempt == Attempt::Begun {
-                    socket.tcp.attempt = Attempt::None;
+                if socket.tcp.connect_state == ConnectState::Connecting {
+                    socket.tcp.connect_state = ConnectState::None;
                 }
                 let is_first = write && !socket.write_shut;
-                socket.shut(read, write);
+                socket.mark_shutdown(read, write);
                 if is_first {
-                    socket.tcp.end_follows = true;
+                    socket.tcp.fin_queued = true;
                     self.deliver(file);
                 }
             }
         }
-        self.wake(file, ANYTHING);
+        self.wake(file, WAKE_ALL);
         result
     }
 
-    /// Back to a new socket; who was at the other end meets a reset.
+    /// Back to a new socket; the peer receives a reset.
     ///
     /// Reference: net/ipv4/tcp.c: `tcp_disconnect`
     pub(super) fn disconnect(&mut self, file: FileId) {
         self.reset_queue(file);
-        self.break_off(file);
+        self.send_reset(file);
         let socket = self.socket(file);
-        // The reset that goes to the peer is an error here, too.
+        // The reset sent to the peer sets an error here, too.
         if socket.state == State::Open {
             socket.error = Some(Errno::ECONNRESET);
         }
-        socket.part();
+        socket.disconnect_datagram();
         (socket.state, socket.peer) = (State::Closed, None);
         (socket.read_shut, socket.write_shut) = (false, false);
         socket.tcp = Tcp::default();
         self.wake(file, EPOLLERR);
     }
 
-    /// The owner is gone. Unread bytes, or a linger of zero, break the connection; else our
-    /// end follows what is still to be delivered.
+    /// The last descriptor was closed. With unread bytes, or a linger of zero, a reset is sent;
+    /// otherwise a FIN follows the bytes still to be delivered.
     ///
     /// Reference: net/ipv4/tcp.c: `__tcp_close`
     pub(super) fn close_tcp(&mut self, file: FileId) {
         self.reset_queue(file);
         let socket = self.socket(file);
-        let is_rude = !socket.tcp.inbox.is_empty()
+        let must_reset = !socket.tcp.recv_queue.is_empty()
             || socket.options.has(SocketOption::LingerSeconds(Some(0)));
-        if socket.state != State::Open || is_rude {
-            self.break_off(file);
+        if socket.state != State::Open || must_reset {
+            self.send_reset(file);
             self.files.remove(&file);
             return;
         }
-        socket.shut(true, true);
+        socket.mark_shutdown(true, true);
         socket.tcp.is_orphan = true;
-        socket.tcp.end_follows |= !socket.tcp.end_sent;
+        socket.tcp.fin_queued |= !socket.tcp.fin_sent;
         self.deliver(file);
-        // Later bytes of the peer find nobody and are answered by a reset.
-        self.bury(file);
+        // Later bytes of the peer find no socket and are answered with a reset.
+        self.destroy(file);
     }
 
-    /// Removes an orphan that has nothing more to say.
-    fn bury(&mut self, file: FileId) {
-        let has_said_all = |tcp: &Tcp| tcp.is_orphan && tcp.outbox.is_empty();
-        if self.find_socket(file).is_some_and(|socket| has_said_all(&socket.tcp)) {
+    /// Removes an orphan that has nothing left to send.
+    fn destroy(&mut self, file: FileId) {
+        let is_flushed = |tcp: &Tcp| tcp.is_orphan && tcp.send_queue.is_empty();
+        if self.find_socket(file).is_some_and(|socket| is_flushed(&socket.tcp)) {
             self.files.remove(&file);
         }
     }
 
-    /// Those in the queue of a listener that goes are reset.
+    /// Resets the connections in the accept queue of a closing listener.
     ///
     /// Reference: net/ipv4/inet_connection_sock.c: `inet_csk_listen_stop`
     fn reset_queue(&mut self, file: FileId) {
-        while let Some(child) = self.socket(file).queue.pop_front() {
-            self.break_off(child);
+        while let Some(child) = self.socket(file).accept_queue.pop_front() {
+            self.send_reset(child);
             self.files.remove(&child);
         }
     }
 
-    /// Sends a reset, when there is a connection to break.
-    pub(super) fn break_off(&mut self, file: FileId) {
+    /// Sends a reset, if there is a connection.
+    pub(super) fn send_reset(&mut self, file: FileId) {
         let socket = self.socket(file);
         if socket.state == State::Open
             && let Some(peer) = socket.peer
         {
-            self.reset(peer);
+            self.receive_reset(peer);
         }
     }
 
-    /// A reset comes in. Bytes that have arrived stay readable; those on their way out are
-    /// lost. The error is ECONNRESET, or EPIPE for who had the peer's end and went on writing.
+    /// Receives a reset. Bytes that have arrived stay readable; those in the send queue are lost.
+    /// The error is ECONNRESET, or EPIPE after the peer's FIN was received (`CLOSE_WAIT`).
     ///
     /// Reference: net/ipv4/tcp_input.c: `tcp_reset`, net/ipv4/tcp.c: `tcp_done`
-    pub(super) fn reset(&mut self, file: FileId) {
+    pub(super) fn receive_reset(&mut self, file: FileId) {
         let Some(socket) = self.find_socket(file) else {
             return;
         };
@@ -241,124 +241,124 @@ impl World {
         socket.error = Some(match socket.state {
             State::Closed | State::Listening => return,
             State::Connecting => Errno::ECONNREFUSED,
-            State::Open if socket.tcp.ended && !socket.tcp.end_follows => Errno::EPIPE,
+            State::Open if socket.tcp.fin_received && !socket.tcp.fin_queued => Errno::EPIPE,
             State::Open => Errno::ECONNRESET,
         });
-        socket.tcp.outbox.clear();
-        socket.tcp.end_follows = false;
-        self.finish(file);
+        socket.tcp.send_queue.clear();
+        socket.tcp.fin_queued = false;
+        self.done(file);
         self.wake(file, EPOLLERR);
     }
 
-    /// The connection is over, in order or not.
+    /// The connection is closed, in order or by a reset.
     ///
     /// Reference: net/ipv4/tcp.c: `tcp_done`
-    fn finish(&mut self, file: FileId) {
+    fn done(&mut self, file: FileId) {
         let socket = self.socket(file);
         socket.state = State::Closed;
-        socket.shut(true, true);
-        self.wake(file, ANYTHING);
+        socket.mark_shutdown(true, true);
+        self.wake(file, WAKE_ALL);
     }
 
-    /// Moves what waits in the outbox to the peer as far as he has room, and our end behind
-    /// it. Who speaks to one that has left is answered by a reset.
+    /// Moves bytes of the send queue to the peer as far as they fit its buffer, then the FIN. Data
+    /// for a closed peer is answered with a reset.
     ///
     /// Reference: net/ipv4/tcp_input.c: `tcp_data_queue`, `tcp_rcv_state_process`
     pub(super) fn deliver(&mut self, file: FileId) {
         let Some(peer) = self.socket(file).peer else {
-            // The cable is cut.
+            // The link was dropped.
             return;
         };
-        let room = self.room_at(Some(peer));
+        let room = self.recv_space(Some(peer));
         let tcp = &mut self.socket(file).tcp;
-        let len = room.min(tcp.outbox.len());
-        let bytes: Vec<u8> = tcp.outbox.drain(..len).collect();
-        let ends = tcp.end_follows && tcp.outbox.is_empty();
+        let len = room.min(tcp.send_queue.len());
+        let bytes: Vec<u8> = tcp.send_queue.drain(..len).collect();
+        let sends_fin = tcp.fin_queued && tcp.send_queue.is_empty();
         let Some(far) = self.find_socket(peer) else {
             if len > 0 {
-                self.reset(file);
-            } else if ends {
-                self.end_delivered(file);
+                self.receive_reset(file);
+            } else if sends_fin {
+                self.fin_delivered(file);
             }
             return;
         };
-        let has_left = far.read_shut && !far.tcp.ended;
-        if len > 0 && has_left && (far.tcp.end_sent || far.tcp.end_follows) {
-            // He has ended, and shut his reading too: nobody there will ever read this.
-            self.reset(peer);
-            self.reset(file);
+        let is_read_shut = far.read_shut && !far.tcp.fin_received;
+        if len > 0 && is_read_shut && (far.tcp.fin_sent || far.tcp.fin_queued) {
+            // The peer has sent its FIN and shut its read side down: the bytes cannot be read.
+            self.receive_reset(peer);
+            self.receive_reset(file);
             return;
         }
         if len > 0 {
-            far.tcp.inbox.extend(bytes);
-            let is_worth_it = far.is_worth_reading();
-            if mem::take(&mut far.tcp.end_unanswered) {
-                // With the bytes comes the answer to his end.
-                self.wake(peer, ANYTHING);
-            } else if is_worth_it {
-                self.wake(peer, BYTES_CAME);
+            far.tcp.recv_queue.extend(bytes);
+            let is_readable = far.is_readable();
+            if mem::take(&mut far.tcp.fin_unacked) {
+                // The bytes also carry the acknowledgement of the peer's FIN.
+                self.wake(peer, WAKE_ALL);
+            } else if is_readable {
+                self.wake(peer, WAKE_READABLE);
             }
         }
-        if ends {
-            self.end_came(peer);
-            self.end_delivered(file);
+        if sends_fin {
+            self.receive_fin(peer);
+            self.fin_delivered(file);
         }
     }
 
-    /// Our end has arrived. When the peer's had come before, all is said; else the peer's
-    /// kernel takes its time (40 ms) to answer, unless it has bytes to send along. That answer
-    /// wakes us once more.
+    /// This side's FIN has arrived. If the peer's was received before, the connection is closed;
+    /// otherwise the peer's kernel delays the acknowledgement (40 ms) unless it has bytes to send
+    /// with it. That acknowledgement causes one more wake-up here.
     ///
     /// Reference: net/ipv4/tcp_input.c: `tcp_rcv_state_process`, `TCP_FIN_WAIT1`
-    fn end_delivered(&mut self, file: FileId) {
+    fn fin_delivered(&mut self, file: FileId) {
         let tcp = &mut self.socket(file).tcp;
-        (tcp.end_follows, tcp.end_sent) = (false, true);
-        tcp.end_unanswered = !tcp.ended;
-        if tcp.ended {
-            self.finish(file);
+        (tcp.fin_queued, tcp.fin_sent) = (false, true);
+        tcp.fin_unacked = !tcp.fin_received;
+        if tcp.fin_received {
+            self.done(file);
         }
     }
 
-    /// The peer's end comes in, behind all bytes.
+    /// Receives the peer's FIN, after all bytes.
     ///
     /// Reference: net/ipv4/tcp_input.c: `tcp_fin`
-    fn end_came(&mut self, file: FileId) {
+    fn receive_fin(&mut self, file: FileId) {
         let socket = self.socket(file);
-        socket.tcp.ended = true;
+        socket.tcp.fin_received = true;
         socket.read_shut = true;
-        if socket.tcp.is_orphan && socket.tcp.outbox.is_empty() {
+        if socket.tcp.is_orphan && socket.tcp.send_queue.is_empty() {
             self.files.remove(&file);
-        } else if socket.tcp.end_sent {
-            self.finish(file);
+        } else if socket.tcp.fin_sent {
+            self.done(file);
         } else {
-            self.wake(file, ANYTHING);
+            self.wake(file, WAKE_ALL);
         }
     }
 
-    /// Bytes were read: there is room for those that the peer has waiting.
-    fn pull(&mut self, file: FileId) {
+    /// Bytes were read: there is room for those in the peer's send queue.
+    fn pull_from_peer(&mut self, file: FileId) {
         if let Some(peer) = self.socket(file).peer
-            && self.find_socket(peer).is_some_and(|peer| !peer.tcp.outbox.is_empty())
+            && self.find_socket(peer).is_some_and(|peer| !peer.tcp.send_queue.is_empty())
         {
             self.deliver(peer);
-            self.room_came_free(peer);
-            self.bury(peer);
+            self.wake_writers(peer);
+            self.destroy(peer);
         }
     }
 
-    fn room_at(&mut self, peer: Option<FileId>) -> usize {
+    fn recv_space(&mut self, peer: Option<FileId>) -> usize {
         let Some(peer) = peer else { return 0 };
         match self.find_socket(peer) {
-            Some(peer) => peer.options.receive_bytes.saturating_sub(peer.tcp.inbox.len()),
-            // It goes out all the same, and the answer comes from his kernel.
+            Some(peer) => peer.options.receive_bytes.saturating_sub(peer.tcp.recv_queue.len()),
+            // It is sent all the same, and the peer's kernel answers with a reset.
             None => usize::MAX / 2,
         }
     }
 }
 
-/// What a reader is told when no byte is there.
-fn end_of_tcp(socket: &mut Socket) -> Result<usize> {
-    if socket.tcp.ended {
+/// The result of a read from an empty receive queue.
+fn eof_or_error(socket: &mut Socket) -> Result<usize> {
+    if socket.tcp.fin_received {
         return Ok(0);
     }
     match (socket.error.take(), socket.state) {

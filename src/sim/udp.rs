@@ -1,17 +1,17 @@
-//! UDP's rules: nobody waits for room, and what finds none is lost.
+//! UDP's rules: a sender never waits for room, and what does not fit is dropped.
 //!
-//! Knows datagram sockets and names.
+//! Knows datagram sockets and addresses.
 
 use core::net::{IpAddr, SocketAddr};
 
-use super::group::LOOPBACK;
-use super::letter::Letter;
-use super::name::{destination, fits, source};
-use super::world::{FileId, Result, World};
-use crate::addr::{Addr, Family, PacketInfo};
+use super::bind::{dest_addr, family_matches, source_addr};
+use super::multicast::LOOPBACK_IFINDEX;
+use super::packet::Packet;
+use super::state::{FileId, KernelState, Result};
+use crate::addr::{Addr, AddressFamily, PacketInfo};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLOUT};
-use crate::kernel::{Kind, SocketOption};
+use crate::kernel::{SocketOption, SocketType};
 
 /// The longest datagrams: 65,535 less the headers of UDP and, over IPv4, of IP.
 ///
@@ -19,25 +19,25 @@ use crate::kernel::{Kind, SocketOption};
 const V4_BYTES_MAX: usize = 65_507;
 const V6_BYTES_MAX: usize = 65_527;
 
-impl World {
-    /// Gives it a default peer, from whom alone it takes datagrams then.
+impl KernelState {
+    /// Sets the default peer; from then on only its datagrams are received.
     ///
     /// Reference: net/ipv4/datagram.c: `__ip4_datagram_connect`
     pub(super) fn connect_udp(&mut self, file: FileId, addr: &Addr) -> Result<()> {
         let socket = self.socket(file);
-        if *addr == Addr::Unspec {
-            socket.part();
+        if *addr == Addr::Unspecified {
+            socket.disconnect_datagram();
             return Ok(());
         }
-        fits(socket.family, addr)?;
-        let to = destination(addr);
+        family_matches(socket.family, addr)?;
+        let to = dest_addr(addr);
         let ip = to.ip().ok_or(Errno::EINVAL)?;
-        if !self.reaches(file, &to) {
-            // It was given a port before the way was looked for.
-            self.bind_any(file, None)?;
-            return Err(self.no_way_to(ip));
+        if !self.is_routable(file, &to) {
+            // The port is assigned before the route lookup.
+            self.autobind_inet(file, None)?;
+            return Err(self.unreachable_errno(ip));
         }
-        self.bind_any(file, Some(source(ip)))?;
+        self.autobind_inet(file, Some(source_addr(ip)))?;
         self.socket(file).remote = Some(to);
         Ok(())
     }
@@ -50,18 +50,18 @@ impl World {
         addr: Option<&Addr>,
         info: Option<PacketInfo>,
     ) -> Result<usize> {
-        // Whatever comes of it, who sends has a port from here on.
+        // A send assigns a port even if it fails.
         // Reference: net/ipv4/af_inet.c: `inet_send_prepare`
-        self.bind_any(file, None)?;
+        self.autobind_inet(file, None)?;
         let socket = self.socket(file);
-        let is_v4 = socket.family == Family::Inet;
+        let is_v4 = socket.family == AddressFamily::Inet;
         if buf.len() > if is_v4 { V4_BYTES_MAX } else { V6_BYTES_MAX } {
             return Err(Errno::EMSGSIZE);
         }
         let to = match (addr, socket.remote) {
             (Some(addr), _) => {
-                fits(socket.family, addr)?;
-                destination(addr)
+                family_matches(socket.family, addr)?;
+                dest_addr(addr)
             }
             (None, Some(remote)) => remote,
             (None, None) => return Err(Errno::EDESTADDRREQ),
@@ -72,7 +72,7 @@ impl World {
         }
         // Reference: net/ipv4/route.c: `ip_route_output_key_hash`,
         // net/ipv6/datagram.c: `ip6_datagram_send_ctl`
-        if info.is_some_and(|info| !self.may_leave_from(info.addr.to_canonical())) {
+        if info.is_some_and(|info| !self.is_source_allowed(info.addr.to_canonical())) {
             return Err(if is_v4 { Errno::ENETUNREACH } else { Errno::EINVAL });
         }
         let socket = self.socket(file);
@@ -80,8 +80,8 @@ impl World {
         if is_broadcast && !socket.options.has(SocketOption::Broadcast(true)) {
             return Err(Errno::EACCES);
         }
-        if !self.reaches(file, &to) {
-            return Err(self.no_way_to(ip));
+        if !self.is_routable(file, &to) {
+            return Err(self.unreachable_errno(ip));
         }
         let socket = self.socket(file);
         if let Some(errno) = socket.error.take() {
@@ -90,22 +90,22 @@ impl World {
         if socket.write_shut {
             return Err(Errno::EPIPE);
         }
-        self.transmit(file, buf, &to, ip, info.map(|info| info.addr));
+        self.deliver_datagram(file, buf, &to, ip, info.map(|info| info.addr));
         Ok(buf.len())
     }
 
-    /// What the socket was told to say of a datagram that was sent to `to`: the address that an
-    /// answer leaves from.
+    /// The local destination of a datagram that was sent to `to`, if the socket has enabled it: the
+    /// source address of a reply.
     ///
     /// Reference: net/ipv4/ip_sockglue.c: `ipv4_pktinfo_prepare`,
     /// net/ipv6/datagram.c: `ip6_datagram_recv_common_ctl`
     pub(super) fn packet_info(&mut self, file: FileId, to: IpAddr) -> Option<PacketInfo> {
         let options = &self.socket(file).options;
-        let interface = LOOPBACK;
+        let interface = LOOPBACK_IFINDEX;
         match to {
             IpAddr::V4(ip) if options.has(SocketOption::PacketInfoV4(true)) => {
                 let is_many = ip.is_multicast() || ip.is_broadcast();
-                let addr = if is_many { source(to) } else { to };
+                let addr = if is_many { source_addr(to) } else { to };
                 Some(PacketInfo { addr, interface })
             }
             IpAddr::V4(ip) if options.has(SocketOption::PacketInfoV6(true)) => {
@@ -118,30 +118,37 @@ impl World {
         }
     }
 
-    fn transmit(&mut self, file: FileId, buf: &[u8], to: &Addr, ip: IpAddr, mine: Option<IpAddr>) {
+    fn deliver_datagram(
+        &mut self,
+        file: FileId,
+        buf: &[u8],
+        to: &Addr,
+        ip: IpAddr,
+        own: Option<IpAddr>,
+    ) {
         let local = self.socket(file).local;
-        let from = local.map(|local| match mine.or(local.ip()) {
-            Some(chosen) if mine.is_some() => {
+        let from = local.map(|local| match own.or(local.ip()) {
+            Some(chosen) if own.is_some() => {
                 SocketAddr::new(chosen.to_canonical(), local.port().unwrap_or(0)).into()
             }
-            Some(mine) if mine.is_unspecified() => {
-                SocketAddr::new(source(ip), local.port().unwrap_or(0)).into()
+            Some(own) if own.is_unspecified() => {
+                SocketAddr::new(source_addr(ip), local.port().unwrap_or(0)).into()
             }
             _ => local,
         });
-        // It leaves our buffer before it arrives: there is room again, and that is an edge each time.
+        // It leaves the send buffer before it arrives: the room is an edge each time.
         // Reference: net/core/sock.c: `sock_def_write_space_wfree`
         self.wake(file, EPOLLOUT);
-        let letter =
-            || Letter { to: Some(ip), ..Letter::new(file, from.unwrap_or(Addr::Unspec), buf) };
+        let packet =
+            || Packet { to: Some(ip), ..Packet::new(file, from.unwrap_or(Addr::Unspecified), buf) };
         if ip.is_multicast() {
-            for found in self.who_hears(to, from) {
-                self.post(found, letter());
+            for found in self.multicast_receivers(to, from) {
+                self.enqueue_packet(found, packet());
             }
-        } else if let Some(found) = self.find_inet(to, Kind::Datagram, from) {
-            self.post(found, letter());
+        } else if let Some(found) = self.find_inet(to, SocketType::Datagram, from) {
+            self.enqueue_packet(found, packet());
         } else if self.socket(file).remote == Some(*to) {
-            // The answer says that the port is closed. Only a connected socket hears of it.
+            // An ICMP error reports the closed port. Only a connected socket receives it.
             // Reference: net/ipv4/udp.c: `__udp4_lib_err`
             self.socket(file).error = Some(Errno::ECONNREFUSED);
             self.wake(file, EPOLLERR);

@@ -1,32 +1,32 @@
-//! Unix datagrams' rules: nothing is ever lost, so who sends may find no room.
+//! Unix datagrams' rules: nothing is lost, so a sender may find no room.
 //!
-//! Knows letters. Room has two ends: what the sender has unread everywhere, and how much the
-//! receiver's queue holds of strangers.
+//! Knows packets. Two limits apply: the sender's unread bytes at all receivers, and the length of
+//! the receiver's queue for senders it is not connected to.
 
 use alloc::vec::Vec;
 use core::mem;
 
-use super::letter::Letter;
-use super::name::named;
+use super::bind::unix_name;
+use super::packet::Packet;
 use super::socket::Protocol;
+use super::state::{FileId, KernelState, Result};
 use super::version::Version;
-use super::world::{FileId, Result, World};
 use crate::addr::Addr;
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLOUT};
-use crate::kernel::Kind;
+use crate::kernel::SocketType;
 
-impl World {
-    /// Whether the peer of a datagram socket has no room for it; then it waits to be told.
+impl KernelState {
+    /// Whether the peer's queue is full for this socket; if so, it waits to be woken.
     pub(super) fn is_peer_full(&mut self, file: FileId) -> bool {
         let Some(peer) = self.socket(file).peer else { return false };
         let is_full = self.is_full_for(file, peer);
-        self.socket(file).waits_for_peer |= is_full;
+        self.socket(file).peer_full_waiter |= is_full;
         is_full
     }
 
-    /// Whether a datagram socket has as many letters unread as it takes of strangers: of those
-    /// that it is not connected to itself.
+    /// Whether a datagram socket has its maximum of unread packets for senders that it is not
+    /// connected to itself.
     ///
     /// Reference: net/unix/af_unix.c: `unix_recvq_full`
     fn is_full_for(&mut self, sender: FileId, file: FileId) -> bool {
@@ -34,29 +34,29 @@ impl World {
         self.find_socket(file).is_some_and(|socket| {
             socket.protocol() == Protocol::UnixDatagram
                 && socket.peer != Some(sender)
-                && socket.letters.len() > max
+                && socket.packets.len() > max
                 && file != sender
         })
     }
 
-    /// The queue is shorter, or gone: who waits for that is told.
+    /// The queue is shorter, or removed: wakes the senders that wait for that.
     ///
     /// Reference: net/unix/af_unix.c: `unix_dgram_peer_wake_relay`
-    pub(super) fn wake_waiting(&mut self, file: FileId) {
+    pub(super) fn wake_peer_waiters(&mut self, file: FileId) {
         let waiting = self.sockets().filter(|(_, other)| {
-            let waits = other.waits_for_peer;
+            let waits = other.peer_full_waiter;
             waits && other.peer == Some(file)
         });
         let waiting: Vec<FileId> = waiting.map(|(other, _)| other).collect();
         for other in waiting {
-            self.socket(other).waits_for_peer = false;
+            self.socket(other).peer_full_waiter = false;
             self.wake(other, EPOLLOUT);
         }
     }
 
-    /// Sends to `addr`, or to the default peer. Before Linux 6.14 a missing default peer is told
-    /// first; since then last, behind every error that the socket itself has, and as the message
-    /// was in our buffer by then, with an edge for the room.
+    /// Sends to `addr`, or to the default peer. Before Linux 6.14 a missing default peer is checked
+    /// first; since then last, after all errors of the socket itself, and as the message was in
+    /// the send buffer by then, with an edge for the room.
     ///
     /// Reference: net/unix/af_unix.c: `unix_dgram_sendmsg`; changed by "af_unix: Move !sunaddr
     /// case in unix_dgram_sendmsg()"
@@ -66,7 +66,7 @@ impl World {
         buf: &[u8],
         addr: Option<&Addr>,
     ) -> Result<usize> {
-        let name = addr.map(named).transpose()?;
+        let name = addr.map(unix_name).transpose()?;
         let is_peer_first = self.config.version < Version::LINUX_6_14;
         let socket = self.socket(file);
         if is_peer_first && name.is_none() && socket.peer.is_none() {
@@ -82,34 +82,34 @@ impl World {
         if socket.write_shut {
             return Err(Errno::EPIPE);
         }
-        if socket.unread_cost >= send_bytes {
+        if socket.wmem_alloc >= send_bytes {
             return Err(Errno::EAGAIN);
         }
-        // Who has no name tells none.
-        let from = socket.local.unwrap_or(Addr::Unspec);
+        // A socket without a name sends none.
+        let from = socket.local.unwrap_or(Addr::Unspecified);
         let to = match name {
-            Some(name) => self.find_unix(&name, Kind::Datagram),
+            Some(name) => self.find_unix(&name, SocketType::Datagram),
             None => self.socket(file).peer.ok_or(Errno::ENOTCONN),
         };
-        match to.and_then(|to| self.may_send(file, to).map(|()| to)) {
-            Ok(to) => self.post(to, Letter::new(file, from, buf)),
+        match to.and_then(|to| self.check_peer(file, to).map(|()| to)) {
+            Ok(to) => self.enqueue_packet(to, Packet::new(file, from, buf)),
             Err(errno) => {
-                // It was in our buffer for a moment: that there is room again is an edge.
-                self.room_came_free(file);
+                // It was in the send buffer for a moment: the room is an edge.
+                self.wake_writers(file);
                 return Err(errno);
             }
         }
         Ok(buf.len())
     }
 
-    /// Whether `to` takes a datagram now.
-    fn may_send(&mut self, file: FileId, to: FileId) -> Result<()> {
+    /// Whether `to` accepts a datagram now.
+    fn check_peer(&mut self, file: FileId, to: FileId) -> Result<()> {
         let Some(other) = self.find_socket(to) else {
-            // The peer is gone, and now we know it.
+            // The peer was closed: it is dropped as the default peer.
             self.set_peer(file, None);
             return Err(Errno::ECONNREFUSED);
         };
-        if other.peer.is_some_and(|his| his != file) {
+        if other.peer.is_some_and(|other_peer| other_peer != file) {
             return Err(Errno::EPERM);
         }
         if other.read_shut {
@@ -117,22 +117,22 @@ impl World {
         }
         if self.is_full_for(file, to) {
             let socket = self.socket(file);
-            socket.waits_for_peer |= socket.peer == Some(to);
+            socket.peer_full_waiter |= socket.peer == Some(to);
             return Err(Errno::EAGAIN);
         }
         Ok(())
     }
 
-    /// Gives it a default peer, from whom alone it takes datagrams then.
+    /// Sets the default peer; from then on only its datagrams are received.
     ///
     /// Reference: net/unix/af_unix.c: `unix_dgram_connect`
     pub(super) fn connect_unix_datagram(&mut self, file: FileId, addr: &Addr) -> Result<()> {
-        if *addr == Addr::Unspec {
+        if *addr == Addr::Unspecified {
             self.set_peer(file, None);
             return Ok(());
         }
-        let peer = self.find_unix(&named(addr)?, Kind::Datagram)?;
-        if self.socket(peer).peer.is_some_and(|his| his != file) {
+        let peer = self.find_unix(&unix_name(addr)?, SocketType::Datagram)?;
+        if self.socket(peer).peer.is_some_and(|other_peer| other_peer != file) {
             return Err(Errno::EPERM);
         }
         self.set_peer(file, Some(peer));
@@ -140,8 +140,8 @@ impl World {
         Ok(())
     }
 
-    /// Another peer, or none. What the old one has sent is lost, and he is told so when he is
-    /// connected to us still.
+    /// Changes or removes the peer. What the old one has sent is dropped, and it gets an error if
+    /// it is still connected to this socket.
     ///
     /// Reference: net/unix/af_unix.c: `unix_dgram_disconnected`
     fn set_peer(&mut self, file: FileId, new: Option<FileId>) {
@@ -150,17 +150,17 @@ impl World {
             return;
         };
         socket.remote = None;
-        socket.waits_for_peer = false;
-        let has_unread = !socket.letters.is_empty();
+        socket.peer_full_waiter = false;
+        let has_unread = !socket.packets.is_empty();
         self.wake(file, EPOLLOUT);
         if new == Some(old) || !has_unread {
             return;
         }
         self.purge(file);
-        if let Some(left) = self.find_socket(old)
-            && left.peer == Some(file)
+        if let Some(old_socket) = self.find_socket(old)
+            && old_socket.peer == Some(file)
         {
-            left.error = Some(Errno::ECONNRESET);
+            old_socket.error = Some(Errno::ECONNRESET);
             self.wake(old, EPOLLERR);
         }
     }

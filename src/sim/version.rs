@@ -1,20 +1,19 @@
 //! Versions of Linux, as far as a rule of the model depends on them.
 //!
-//! Values only. Each constant names what changed there; the rules ask `config.version`.
+//! Values only. Each constant names what changed there; the rules read `config.version`.
 
-/// A release series of Linux, such as 6.12: the newest release of it, with all that was backported
-/// to it.
+/// A release series of Linux, such as 6.12: its newest release, with everything backported to it.
 ///
-/// What a version compares with is the series in which mainline changed.
+/// Versions are compared with the series in which mainline changed.
 ///
 /// ```
 /// use epollite::sim::{Config, Version};
-/// use epollite::{Errno, Kernel, Kind, Sim};
+/// use epollite::{AddressFamily, Errno, Kernel, Shutdown, Sim, SocketType};
 /// let mut old = Sim::new(Config { version: Version::LINUX_6_1, ..Config::default() });
-/// let socket = old.socket(epollite::Family::Unix, Kind::Datagram)?;
-/// old.shutdown(&socket, epollite::Shut::Write)?;
-/// // The newest says EPIPE.
-/// assert_eq!(old.send(&socket, b"to whom?"), Err(Errno::ENOTCONN));
+/// let socket = old.socket(AddressFamily::Unix, SocketType::Datagram)?;
+/// old.shutdown(&socket, Shutdown::Write)?;
+/// // The newest returns EPIPE.
+/// assert_eq!(old.send(&socket, b"hello"), Err(Errno::ENOTCONN));
 /// old.close(socket)?;
 /// # Ok::<(), Errno>(())
 /// ```
@@ -27,25 +26,25 @@ pub struct Version {
 impl Version {
     /// The oldest version that the model is compared with.
     pub const LINUX_6_1: Self = Self::new(6, 1);
-    /// A splice from a pipe to a socket is one send, and no longer one for each page.
+    /// A splice from a pipe to a socket is one send, no longer one per page.
     pub const LINUX_6_5: Self = Self::new(6, 5);
-    /// A write of more than eight bytes to an eventfd is refused; an epoll has ioctls of its own.
+    /// A write of more than eight bytes to an eventfd is rejected; an epoll has ioctls of its own.
     pub const LINUX_6_9: Self = Self::new(6, 9);
     /// The other long-term series that the model is compared with.
     pub const LINUX_6_12: Self = Self::new(6, 12);
-    /// A send on a Unix datagram socket looks for its default peer last, and no longer first.
+    /// A send on a Unix datagram socket checks its default peer last, no longer first.
     pub const LINUX_6_14: Self = Self::new(6, 14);
     /// The newest version that the model is compared with; the default.
     pub const NEWEST: Self = Self::new(6, 18);
 
-    /// A version by its two numbers. Work: O(1).
+    /// A version by its two numbers. Cost: O(1).
     #[must_use]
     pub const fn new(major: u16, minor: u16) -> Self {
         Self { major, minor }
     }
 
-    /// The version in the release of a kernel, as uname(2) tells it: `6.12.117+deb12-cloud-amd64`.
-    /// `None` when it does not begin with two numbers. Work: O(length).
+    /// The version in a kernel's release string as of uname(2): `6.12.117+deb12-cloud-amd64`.
+    /// `None` when it does not begin with two numbers. Cost: O(length).
     #[must_use]
     pub fn from_release(release: &str) -> Option<Self> {
         let mut numbers = release.split(|c: char| !c.is_ascii_digit());

@@ -1,43 +1,43 @@
-//! Datagrams, one by one.
+//! Datagram sockets, one datagram per call.
 //!
-//! Knows recvfrom(2), sendto(2), recvmsg(2) and sendmsg(2). For thousands at once there is
+//! Knows recvfrom(2), sendto(2), recvmsg(2) and sendmsg(2). For batches use
 //! [`server::datagram`](crate::server::datagram).
 
 use core::fmt;
 use core::future::poll_fn;
 
 use super::Handle;
-use super::watched::{Side, Watched};
-use crate::addr::{Addr, Family};
+use super::async_fd::{AsyncFd, Direction};
+use crate::addr::{Addr, AddressFamily};
 use crate::errno::Errno;
 use crate::kernel::{Fd, Kernel, Message, recv_datagram, reply_datagram};
 
 /// A datagram socket. Dropping it closes it.
 pub struct Datagram<K: Kernel> {
-    watched: Watched<K>,
+    async_fd: AsyncFd<K>,
     is_unix: bool,
 }
 
 impl<K: Kernel> Handle<K> {
-    /// Takes a datagram socket over, a non-blocking one. Work: two system calls.
+    /// Takes ownership of a non-blocking datagram socket. Cost: two system calls.
     ///
     /// # Errors
-    /// What getsockname(2) said, or as [`watch`](Self::watch). It is closed then.
+    /// What getsockname(2) returned, or as [`async_fd`](Self::async_fd). It is closed then.
     ///
     /// Man page: epoll_ctl(2)
     pub fn datagram(&self, socket: Fd) -> Result<Datagram<K>, Errno> {
         let (socket, family) = self.family(socket)?;
-        let watched = self.watch(socket)?;
-        Ok(Datagram { watched, is_unix: family == Some(Family::Unix) })
+        let async_fd = self.async_fd(socket)?;
+        Ok(Datagram { async_fd, is_unix: family == Some(AddressFamily::Unix) })
     }
 }
 
 impl<K: Kernel> Datagram<K> {
-    /// Receives one datagram and who sent it. Returns its *whole* length: more than `buf` has
-    /// means that the rest is lost. Work: one system call, when there is one.
+    /// Receives one datagram and its sender's address. Returns its *whole* length: if that is more
+    /// than `buf` holds, the rest is lost. Cost: one system call, when there is a datagram.
     ///
     /// # Errors
-    /// * [`Errno::ECONNREFUSED`]: an earlier datagram met a closed port; go on.
+    /// * [`Errno::ECONNREFUSED`]: an earlier datagram reached a closed port; continue.
     ///
     /// Man page: recvfrom(2)
     pub fn recvfrom(
@@ -45,13 +45,13 @@ impl<K: Kernel> Datagram<K> {
         buf: &mut [u8],
     ) -> impl Future<Output = Result<(usize, Addr), Errno>> {
         let call = |kernel: &mut K, fd: &Fd| kernel.recvfrom(fd, buf);
-        self.watched.attempt(Side::Read, call)
+        self.async_fd.async_io(Direction::Read, call)
     }
 
-    /// Receives one datagram, with who sent it and, when the socket tells
-    /// ([`SocketOption::PacketInfoV4`](crate::SocketOption::PacketInfoV4) and `V6`), which address
-    /// of ours it came to. Work: one system call, when there is one; two where recvmsg(2) is
-    /// refused.
+    /// Receives one datagram with its sender's address and, when enabled on the socket
+    /// ([`SocketOption::PacketInfoV4`](crate::SocketOption::PacketInfoV4) and `V6`), its local
+    /// destination. Cost: one system call, when there is a datagram; two where recvmsg(2) is
+    /// denied.
     ///
     /// # Errors
     /// As [`recvfrom`](Self::recvfrom).
@@ -59,11 +59,11 @@ impl<K: Kernel> Datagram<K> {
     /// Man page: recvmsg(2)
     pub fn recvmsg(&mut self, buf: &mut [u8]) -> impl Future<Output = Result<Message, Errno>> {
         let call = |kernel: &mut K, fd: &Fd| recv_datagram(kernel, fd, buf);
-        self.watched.attempt(Side::Read, call)
+        self.async_fd.async_io(Direction::Read, call)
     }
 
-    /// Answers a datagram that [`recvmsg`](Self::recvmsg) received, from the address that it came
-    /// to. As [`sendto`](Self::sendto) otherwise. Work: one system call, when there is room; two
+    /// Replies to a datagram that [`recvmsg`](Self::recvmsg) received, from its local destination.
+    /// As [`sendto`](Self::sendto) otherwise. Cost: one system call, when there is room; two
     /// where that address cannot be used.
     ///
     /// # Errors
@@ -80,12 +80,12 @@ impl<K: Kernel> Datagram<K> {
         })
     }
 
-    /// Sends one datagram to `addr`. Work: one system call, when there is room.
+    /// Sends one datagram to `addr`. Cost: one system call, when there is room.
     ///
     /// # Errors
-    /// * [`Errno::EAGAIN`]: of a Unix socket only: the receiver's queue is full. No event tells
-    ///   when it is not: the socket is called writable all the while, so that to wait for room
-    ///   would be to spin. Try later, or let the datagram go.
+    /// * [`Errno::EAGAIN`]: of a Unix socket only: the receiver's queue is full. No event reports
+    ///   when it no longer is: the socket stays writable all the time, so that waiting for room
+    ///   would busy-poll. Retry later, or drop the datagram.
     /// * [`Errno::EMSGSIZE`]: too long for a datagram.
     /// * [`Errno::EACCES`]: a broadcast address, without `Broadcast`.
     ///
@@ -104,11 +104,11 @@ impl<K: Kernel> Datagram<K> {
     ) -> impl Future<Output = Result<usize, Errno>> {
         let is_unix = self.is_unix;
         poll_fn(move |cx| {
-            let sent = self.watched.poll_call(
+            let sent = self.async_fd.poll_io(
                 cx,
-                Side::Write,
+                Direction::Write,
                 |kernel, fd| match call(kernel, fd) {
-                    Err(errno) if is_unix && errno.would_block() => Ok(None),
+                    Err(errno) if is_unix && errno.is_would_block() => Ok(None),
                     result => result.map(Some),
                 },
                 |_| false,
@@ -117,19 +117,19 @@ impl<K: Kernel> Datagram<K> {
         })
     }
 
-    /// The descriptor, for calls that have no verb here. Work: O(1).
-    pub const fn watched(&mut self) -> &mut Watched<K> {
-        &mut self.watched
+    /// The descriptor, for calls that have no method here. Cost: O(1).
+    pub const fn async_fd(&mut self) -> &mut AsyncFd<K> {
+        &mut self.async_fd
     }
 
-    /// Gives the descriptor back, open. Work: one system call.
+    /// Deregisters the descriptor and returns it, open. Cost: one system call.
     pub fn into_fd(self) -> Fd {
-        self.watched.into_fd()
+        self.async_fd.into_fd()
     }
 }
 
 impl<K: Kernel> fmt::Debug for Datagram<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Datagram").field(&self.watched).finish()
+        f.debug_tuple("Datagram").field(&self.async_fd).finish()
     }
 }

@@ -1,7 +1,7 @@
-//! A listener: connections one by one, and patience when there is no room for them.
+//! A listener: accepts connections one by one, and backs off when there is no room for them.
 //!
-//! Knows which failures of accept(2) concern one connection, which concern us, and which are
-//! the caller's.
+//! Knows which errors of accept(2) concern one connection, which the process, and which the
+//! caller.
 
 use core::fmt;
 use core::future::poll_fn;
@@ -11,68 +11,70 @@ use core::time::Duration;
 
 use alloc::rc::Rc;
 
+use super::async_fd::{AsyncFd, Direction, FdInfo};
 use super::stream::Stream;
-use super::watched::{Origin, Side, Watched};
 use super::{Handle, Shared};
-use crate::addr::{Addr, Family};
+use crate::addr::{Addr, AddressFamily};
 use crate::errno::Errno;
 use crate::kernel::{Fd, Kernel};
 
-/// When nothing of ours is closed, somebody else's descriptor or memory may come free: so long
-/// until we look. The stream server waits as long.
-const RETRY: Duration = Duration::from_millis(250);
+/// Even if this executor closes nothing, another process may free descriptors or memory: the
+/// delay until accept is retried. The same as in the stream server.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// Connections in a row that were gone when they were accepted, after which it is not them.
-const GONE_MAX: u32 = 16;
+/// Consecutive aborted connections after which the cause is assumed to be something else.
+const ABORTED_IN_A_ROW_MAX: u32 = 16;
 
 /// A listening socket. Dropping it closes it.
 pub struct Listener<K: Kernel> {
-    watched: Watched<K>,
+    fd: AsyncFd<K>,
     is_tcp: bool,
     pauses: u64,
 }
 
 impl<K: Kernel> Handle<K> {
-    /// Takes a listening socket over, a non-blocking one. Work: two system calls.
+    /// Takes ownership of a non-blocking listening socket. Cost: two system calls.
     ///
     /// # Errors
-    /// As [`watch`](Self::watch), and what getsockname(2) said. It is closed then.
+    /// As [`async_fd`](Self::async_fd), and what getsockname(2) returned. It is closed then.
     ///
     /// Man page: getsockname(2), epoll_ctl(2)
     pub fn listener(&self, socket: Fd) -> Result<Listener<K>, Errno> {
         let (socket, family) = self.family(socket)?;
-        let is_tcp = family != Some(Family::Unix);
-        let origin = Origin { is_ours: false, is_tcp: false, is_door: true, is_writable: false };
-        Ok(Listener { watched: self.adopt(socket, origin)?, is_tcp, pauses: 0 })
+        let is_tcp = family != Some(AddressFamily::Unix);
+        let info =
+            FdInfo { is_unshared: false, is_tcp: false, is_listener: true, is_writable: false };
+        Ok(Listener { fd: self.register(socket, info)?, is_tcp, pauses: 0 })
     }
 }
 
 impl<K: Kernel> Listener<K> {
-    /// Waits for a connection, and says who it is. Work: at most two system calls for each that
-    /// comes.
+    /// Waits for a connection; returns it with the peer's address. Cost: at most two system calls
+    /// per connection.
     ///
-    /// A connection that is gone before it is accepted is passed over. Out of descriptors or of
-    /// memory it does not fail, and does not spin: it [pauses](Self::pause), and the connection
-    /// waits in the queue. (Should epoll have no room for it when it is accepted already, it is
-    /// closed.)
+    /// A connection that is aborted before it is accepted is skipped. Out of descriptors or
+    /// memory it does not fail, and does not busy-poll: it [backs off](Self::backoff), and the
+    /// connection stays in the accept queue. (If epoll has no room for it after it was accepted,
+    /// it is closed.)
     ///
-    /// Dropped before it is done, it has accepted nothing.
+    /// Cancel-safe: dropped before it completes, it has accepted nothing.
     ///
     /// # Errors
-    /// Only those that will not go away: [`Errno::EINVAL`], it does not listen. Asking again is
-    /// no use.
+    /// Only permanent ones: [`Errno::EINVAL`], it does not listen. Retrying does not help.
     ///
     /// Man page: accept4(2)
     pub async fn accept(&mut self) -> Result<(Stream<K>, Addr), Errno> {
-        let mut gone = 0u32;
+        let mut aborted = 0u32;
         loop {
             match self.accept_once().await {
                 Ok(accepted) => return Ok(accepted),
-                Err(errno) if errno.exhausted() || errno == Errno::ENOSPC => self.pause().await,
-                Err(errno) if errno.transient_accept() => {
-                    gone = gone.wrapping_add(1);
-                    if gone.is_multiple_of(GONE_MAX) {
-                        self.pause().await;
+                Err(errno) if errno.is_resource_exhausted() || errno == Errno::ENOSPC => {
+                    self.backoff().await
+                }
+                Err(errno) if errno.is_transient_accept_error() => {
+                    aborted = aborted.wrapping_add(1);
+                    if aborted.is_multiple_of(ABORTED_IN_A_ROW_MAX) {
+                        self.backoff().await;
                     }
                 }
                 Err(errno) => return Err(errno),
@@ -80,62 +82,63 @@ impl<K: Kernel> Listener<K> {
         }
     }
 
-    /// Waits for a connection, and tells of every failure: for those who count or log them, and
-    /// then do what [`accept`](Self::accept) does. Work: at most two system calls.
+    /// Waits for a connection, and returns every error: for callers that count or log them, and
+    /// then do what [`accept`](Self::accept) does. Cost: at most two system calls.
     ///
     /// # Errors
-    /// * those of [`Errno::exhausted`], and [`Errno::ENOSPC`] of epoll: [`pause`](Self::pause).
-    /// * those of [`Errno::transient_accept`]: that one connection is gone; go on, but not for
-    ///   ever.
+    /// * those of [`Errno::is_resource_exhausted`], and [`Errno::ENOSPC`] of epoll: call
+    ///   [`backoff`](Self::backoff).
+    /// * those of [`Errno::is_transient_accept_error`]: that one connection was aborted; continue,
+    ///   but not endlessly.
     ///
     /// Man page: accept4(2)
     pub async fn accept_once(&mut self) -> Result<(Stream<K>, Addr), Errno> {
-        let accept = self.watched.attempt(Side::Read, |kernel, fd| kernel.accept4(fd));
+        let accept = self.fd.async_io(Direction::Read, |kernel, fd| kernel.accept4(fd));
         let (socket, peer) = accept.await?;
-        let handle = Handle(Rc::clone(self.watched.shared()));
-        Ok((handle.stream_of(socket, self.is_tcp, true, true)?, peer))
+        let handle = Handle(Rc::clone(self.fd.shared()));
+        Ok((handle.stream_from_parts(socket, self.is_tcp, true, true)?, peer))
     }
 
-    /// Waits until there may be room again: something of ours is closed, or a quarter of a second
-    /// has gone by. Work: O(1).
-    pub async fn pause(&mut self) {
+    /// Waits until there may be room again: this executor closes a descriptor, or 250 ms have
+    /// passed. Cost: O(1).
+    pub async fn backoff(&mut self) {
         self.pauses += 1;
-        let shared: &Rc<Shared<K>> = self.watched.shared();
-        let closed = shared.closed.get();
-        let mut sleep = Handle(Rc::clone(shared)).sleep(RETRY);
+        let shared: &Rc<Shared<K>> = self.fd.shared();
+        let closed = shared.close_count.get();
+        let mut sleep = Handle(Rc::clone(shared)).sleep(ACCEPT_RETRY_DELAY);
         poll_fn(|cx| {
-            if shared.closed.get() != closed {
+            if shared.close_count.get() != closed {
                 return Poll::Ready(());
             }
-            let mut hopeful = shared.hopeful.borrow_mut();
-            if !hopeful.iter().any(|waker| waker.will_wake(cx.waker())) {
-                hopeful.push(cx.waker().clone());
+            let mut waiters = shared.fd_waiters.borrow_mut();
+            if !waiters.iter().any(|waker| waker.will_wake(cx.waker())) {
+                waiters.push(cx.waker().clone());
             }
-            drop(hopeful);
+            drop(waiters);
             Pin::new(&mut sleep).poll(cx)
         })
         .await;
     }
 
-    /// How often it has paused for want of something. Work: O(1).
+    /// How often it has backed off. Cost: O(1).
     #[must_use]
     pub const fn pauses(&self) -> u64 {
         self.pauses
     }
 
-    /// The descriptor, for calls that have no verb here. Work: O(1).
-    pub const fn watched(&mut self) -> &mut Watched<K> {
-        &mut self.watched
+    /// The descriptor, for calls that have no method here. Cost: O(1).
+    pub const fn async_fd(&mut self) -> &mut AsyncFd<K> {
+        &mut self.fd
     }
 
-    /// Gives the descriptor back, open. Work: one system call.
+    /// Deregisters the descriptor and returns it, open. Cost: one system call.
     pub fn into_fd(self) -> Fd {
-        self.watched.into_fd()
+        self.fd.into_fd()
     }
 }
 
 impl<K: Kernel> fmt::Debug for Listener<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listener").field("watched", &self.watched).finish_non_exhaustive()
+        f.debug_struct("Listener").field("fd", &self.fd).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
-//! Time: sleeping, and not waiting longer than that.
+//! Time: sleeping, and timeouts.
 //!
-//! Knows deadlines and who waits for them. It reads no clock: the loop says what time it is.
+//! Knows deadlines and wakers. It reads no clock: the executor passes the time in.
 
 use alloc::rc::Rc;
 use core::fmt;
@@ -13,31 +13,31 @@ use super::{Handle, Shared};
 use crate::instant::Instant;
 use crate::kernel::Kernel;
 use crate::slab::Slab;
-use crate::timer::Timers;
+use crate::timer::TimerHeap;
 use crate::token::Token;
 
-/// Everybody who sleeps.
+/// All sleeping tasks.
 #[derive(Debug)]
-pub(super) struct Sleepers {
-    /// Who is to be woken; nobody once that has happened.
-    beds: Slab<Option<Waker>>,
-    timers: Timers,
+pub(super) struct SleepTimers {
+    /// The waker of each sleep; `None` once it has been taken to be called.
+    slots: Slab<Option<Waker>>,
+    timers: TimerHeap,
 }
 
-impl Sleepers {
+impl SleepTimers {
     pub(super) const fn new() -> Self {
-        Self { beds: Slab::new(u32::MAX), timers: Timers::new() }
+        Self { slots: Slab::new(u32::MAX), timers: TimerHeap::new() }
     }
 
-    pub(super) fn earliest(&self) -> Option<Instant> {
-        self.timers.earliest()
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.timers.next_deadline()
     }
 
-    /// One who has slept long enough.
-    pub(super) fn expire(&mut self, now: Instant) -> Option<Waker> {
-        let slot = self.timers.expire(now)?;
-        let bed = self.beds.token_at(slot).expect("a deadline is cancelled with its bed");
-        self.beds.get_mut(bed).expect("it was found just now").take()
+    /// Removes one expired sleep and returns its waker.
+    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Waker> {
+        let slot = self.timers.pop_expired(now)?;
+        let token = self.slots.token_at(slot).expect("a deadline is cancelled with its slot");
+        self.slots.get_mut(token).expect("it was found just now").take()
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -45,54 +45,58 @@ impl Sleepers {
     }
 }
 
-/// Until a deadline. Dropping it takes the deadline back.
+/// Completes at a deadline. Dropping it cancels the deadline.
 #[must_use = "it begins to wait when it is awaited"]
 pub struct Sleep<K: Kernel> {
     shared: Rc<Shared<K>>,
     deadline: Instant,
-    bed: Option<Token>,
+    slot: Option<Token>,
 }
 
-/// The deadline came first.
+/// The timeout passed before the future completed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Late;
+pub struct Elapsed;
 
 impl<K: Kernel> Handle<K> {
-    /// Waits for `span` to pass. Work: at most two looks at the clock, O(log sleepers).
+    /// Waits for `span` to pass. Cost: at most two reads of the clock, O(log sleeps).
     ///
     /// The time counts from this call, not from the `await`.
     pub fn sleep(&self, span: Duration) -> Sleep<K> {
         self.sleep_until(self.now() + span)
     }
 
-    /// Waits for `deadline`. Work: one look at the clock, O(log sleepers).
+    /// Waits for `deadline`. Cost: one read of the clock, O(log sleeps).
     pub fn sleep_until(&self, deadline: Instant) -> Sleep<K> {
-        Sleep { shared: Rc::clone(&self.0), deadline, bed: None }
+        Sleep { shared: Rc::clone(&self.0), deadline, slot: None }
     }
 
-    /// Waits for `future`, but no longer than `span`. Work: as [`sleep`](Self::sleep).
+    /// Waits for `future`, but no longer than `span`. Cost: as [`sleep`](Self::sleep).
     ///
-    /// A future that is late is dropped, and with it what it was doing. Of the futures here none
-    /// loses bytes by that: what was received has been given out, what was sent has been sent
-    /// (and of a [`send_all`](super::Stream::send_all) nobody knows how much that was).
+    /// A future that times out is dropped, and with it what it was doing. No future of this module
+    /// loses received bytes by that: they have been returned, and sent bytes have been sent (but
+    /// how many a [`write_all`](super::Stream::write_all) has sent is unknown).
     ///
     /// # Errors
-    /// [`Late`]: the time has passed first.
-    pub async fn timeout<F: Future>(&self, span: Duration, future: F) -> Result<F::Output, Late> {
+    /// [`Elapsed`]: the timeout passed first.
+    pub async fn timeout<F: Future>(
+        &self,
+        span: Duration,
+        future: F,
+    ) -> Result<F::Output, Elapsed> {
         let mut sleep = self.sleep(span);
         let mut future = pin!(future);
         poll_fn(|cx| {
-            let has_turn = self.0.calls_left.get() > 0;
-            // What is there in time counts, even if nobody has looked before.
+            let has_budget = self.0.budget_left.get() > 0;
+            // A result that is there in time counts, even if it has not been polled before.
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
             }
-            if !has_turn {
-                // It had no call left to look with.
+            if !has_budget {
+                // It had no budget to make its call with.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            Pin::new(&mut sleep).poll(cx).map(|()| Err(Late))
+            Pin::new(&mut sleep).poll(cx).map(|()| Err(Elapsed))
         })
         .await
     }
@@ -102,43 +106,44 @@ impl<K: Kernel> Future for Sleep<K> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(bed) = self.bed {
-            let mut sleepers = self.shared.sleepers.borrow_mut();
-            let waker = sleepers.beds.get_mut(bed).expect("a bed is left by its sleeper alone");
+        if let Some(token) = self.slot {
+            let mut sleep_timers = self.shared.sleep_timers.borrow_mut();
+            let waker =
+                sleep_timers.slots.get_mut(token).expect("only the sleep itself frees its slot");
             return match waker {
                 None => Poll::Ready(()),
                 Some(waker) if waker.will_wake(cx.waker()) => Poll::Pending,
                 Some(waker) => {
                     let old = core::mem::replace(waker, cx.waker().clone());
-                    // A stranger's waker may do as it likes when it falls: not under a borrow.
-                    drop(sleepers);
+                    // Dropping a foreign waker may run arbitrary code: not under a borrow.
+                    drop(sleep_timers);
                     drop(old);
                     Poll::Pending
                 }
             };
         }
-        // Not by the clock: what had arrived by then is to be reported first.
+        // Not the clock: what had arrived by the deadline must be reported first.
         if self.deadline <= self.shared.reactor.borrow().reported_until() {
-            // A loop of sleeps that are over lets the others have their turn.
-            return self.shared.poll_turn(cx);
+            // A loop of sleeps that have expired must let other tasks run.
+            return self.shared.poll_proceed(cx);
         }
         let waker = cx.waker().clone();
-        let mut sleepers = self.shared.sleepers.borrow_mut();
-        let bed = sleepers.beds.insert(Some(waker)).expect("more sleepers than fit in memory");
-        sleepers.timers.set(bed.slot(), self.deadline);
-        drop(sleepers);
-        self.bed = Some(bed);
+        let mut sleep_timers = self.shared.sleep_timers.borrow_mut();
+        let token = sleep_timers.slots.insert(Some(waker)).expect("fewer than 2^32 sleeps");
+        sleep_timers.timers.set(token.slot(), self.deadline);
+        drop(sleep_timers);
+        self.slot = Some(token);
         Poll::Pending
     }
 }
 
 impl<K: Kernel> Drop for Sleep<K> {
     fn drop(&mut self) {
-        let Some(bed) = self.bed else { return };
-        let mut sleepers = self.shared.sleepers.borrow_mut();
-        sleepers.timers.cancel(bed.slot());
-        let waker = sleepers.beds.remove(bed);
-        drop(sleepers);
+        let Some(token) = self.slot else { return };
+        let mut sleep_timers = self.shared.sleep_timers.borrow_mut();
+        sleep_timers.timers.cancel(token.slot());
+        let waker = sleep_timers.slots.remove(token);
+        drop(sleep_timers);
         drop(waker);
     }
 }
@@ -149,10 +154,10 @@ impl<K: Kernel> fmt::Debug for Sleep<K> {
     }
 }
 
-impl fmt::Display for Late {
+impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("it took too long")
     }
 }
 
-impl core::error::Error for Late {}
+impl core::error::Error for Elapsed {}

@@ -1,4 +1,4 @@
-//! Datagrams: every size comes back, none is made up, none ends the server.
+//! Datagrams: every size is echoed, none is invented, none stops the server.
 
 use crate::support::TRIGGERS;
 use crate::support::datagram::Datagrams;
@@ -7,11 +7,11 @@ use crate::support::procfs::has_ipv6_loopback;
 use crate::support::program::Program;
 use crate::support::tool::tool;
 
-/// The most that fits an IPv4 packet: 65,535 less 20 for IP and 8 for UDP.
+/// The maximum for an IPv4 packet: 65,535 less 20 for IP and 8 for UDP.
 const BIGGEST: usize = 65_507;
 
 #[test]
-fn an_empty_datagram_comes_back_empty() {
+fn an_empty_datagram_is_echoed_empty() {
     for trigger in TRIGGERS {
         let server = on_udp("127.0.0.1:0", trigger);
         let client = Datagrams::to(&server.udp());
@@ -24,7 +24,7 @@ fn an_empty_datagram_comes_back_empty() {
 }
 
 #[test]
-fn a_datagram_of_any_size_comes_back_whole() {
+fn a_datagram_of_any_size_is_echoed_whole() {
     for trigger in TRIGGERS {
         let server = on_udp("127.0.0.1:0", trigger);
         let client = Datagrams::to(&server.udp());
@@ -36,7 +36,7 @@ fn a_datagram_of_any_size_comes_back_whole() {
 }
 
 #[test]
-fn a_datagram_of_the_biggest_size_comes_back_over_ipv6() {
+fn a_datagram_of_the_largest_size_is_echoed_over_ipv6() {
     if !has_ipv6_loopback() {
         return;
     }
@@ -51,8 +51,8 @@ fn a_datagram_of_the_biggest_size_comes_back_over_ipv6() {
 }
 
 #[test]
-fn a_thousand_datagrams_in_flights_come_back_in_order() {
-    // The kernel keeps some 200 KiB for each socket: a flight must fit, or it drops, not we.
+fn a_thousand_datagrams_in_bursts_are_echoed_in_order() {
+    // The kernel keeps about 200 KiB per socket: a burst must fit, or the kernel drops datagrams.
     const FLIGHT: u32 = 50;
     for trigger in TRIGGERS {
         let server = on_udp("127.0.0.1:0", trigger);
@@ -88,8 +88,8 @@ fn each_of_many_senders_gets_its_own_back() {
 }
 
 #[test]
-fn hundreds_that_wait_at_once_all_come_back() {
-    // More than any turn takes, and less than the kernel keeps for a socket.
+fn hundreds_queued_at_once_are_all_echoed() {
+    // More than any iteration takes, and less than the kernel keeps for a socket.
     const EACH: u32 = 20;
     for trigger in TRIGGERS {
         let server = on_udp("127.0.0.1:0", trigger);
@@ -107,11 +107,11 @@ fn hundreds_that_wait_at_once_all_come_back() {
 }
 
 #[test]
-fn senders_that_are_gone_do_not_end_it() {
+fn vanished_senders_do_not_stop_the_server() {
     for trigger in TRIGGERS {
         let server = on_udp("127.0.0.1:0", trigger);
         for _ in 0..200 {
-            // The echo finds nobody: the kernel answers it with ICMP, port unreachable.
+            // The echo finds no socket: the kernel answers it with ICMP port unreachable.
             Datagrams::to(&server.udp()).send(b"farewell");
         }
         Datagrams::to(&server.udp()).echo(b"still here");
@@ -124,10 +124,10 @@ fn socat_gets_its_datagram_back() {
     for trigger in TRIGGERS {
         let server = on_udp("127.0.0.1:0", trigger);
         let mut socat = tool("socat");
-        // It ends a second after its input; the answer came long before.
+        // It exits a second after its input; the reply came long before.
         socat.args(["-t", "20", "-T", "20", "STDIO", &format!("UDP:{}", server.udp())]);
         let mut socat = crate::support::process::Process::start(socat);
-        socat.tell(b"a datagram by socat\n");
+        socat.write_stdin(b"a datagram by socat\n");
         socat.stdout.line_with("a datagram by socat");
     }
 }
@@ -141,13 +141,13 @@ fn openbsd_nc_gets_its_datagram_back() {
         let mut nc = tool("nc");
         nc.args(["-u", host, port]);
         let mut nc = crate::support::process::Process::start(nc);
-        nc.tell(b"a datagram by nc\n");
+        nc.write_stdin(b"a datagram by nc\n");
         nc.stdout.line_with("a datagram by nc");
     }
 }
 
 fn on_udp(address: &str, trigger: &str) -> Program {
-    Program::serving(&["--udp", address, "--trigger", trigger, "--log", "json"])
+    Program::serving(&["--udp", address, "--trigger", trigger, "--log-format", "json"])
 }
 
 fn named(number: u32) -> Vec<u8> {

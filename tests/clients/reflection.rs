@@ -1,4 +1,4 @@
-//! Datagrams that must not be answered: each answer would be a question, and so for ever.
+//! Datagrams that must not be answered: each reply would cause another reply, and so on forever.
 
 use std::io::ErrorKind;
 
@@ -12,7 +12,7 @@ fn a_datagram_from_its_own_port_is_not_answered() {
     for trigger in TRIGGERS {
         let server = on_udp(trigger);
         let port = server.udp().rsplit_once(':').unwrap().1.to_owned();
-        // An echo server of another address would send from the same port, and answer ours.
+        // An echo server at another address would send from the same port, and answer ours.
         let twin = Datagrams::from(&format!("127.0.0.2:{port}"), &server.udp()).unwrap();
         is_not_answered(&server, &twin);
     }
@@ -24,19 +24,23 @@ fn two_echo_servers_do_not_answer_each_other() {
         let first = on_udp(trigger);
         let port = first.udp().rsplit_once(':').unwrap().1.to_owned();
         let address = format!("127.0.0.3:{port}");
-        let second = Program::serving(&["--udp", &address, "--log", "json"]);
-        // Whoever can send from a false address can set them on each other.
+        let second = Program::serving(&["--udp", &address, "--log-format", "json"]);
+        // A sender with a forged source address can start a loop between them.
         let mut spoof = crate::support::tool::python("spoof.py", &[&first.udp(), &address]);
         let ending = spoof.end();
         if ending.code() == Some(77) {
-            assert!(!we_are_root(), "law: root may forge; {}", ending.stderr);
+            assert!(
+                !we_are_root(),
+                "invariant: root may forge source addresses; {}",
+                ending.stderr
+            );
             return;
         }
         ending.expect_code(0);
         is_served(&first);
         is_served(&second);
         assert_eq!(first.statistics().number("datagrams.refused"), 1);
-        assert_eq!(second.statistics().number("datagrams.in"), 1, "law: no answer, no loop");
+        assert_eq!(second.statistics().number("datagrams.in"), 1, "invariant: no reply, no loop");
     }
 }
 
@@ -47,14 +51,18 @@ fn a_datagram_that_claims_to_be_its_own_is_not_answered() {
         let mut spoof = crate::support::tool::python("spoof.py", &[&server.udp(), &server.udp()]);
         let ending = spoof.end();
         if ending.code() == Some(77) {
-            assert!(!we_are_root(), "law: root may forge; {}", ending.stderr);
+            assert!(
+                !we_are_root(),
+                "invariant: root may forge source addresses; {}",
+                ending.stderr
+            );
             return;
         }
         ending.expect_code(0);
         is_served(&server);
         let statistics = server.statistics();
-        assert_eq!(statistics.number("datagrams.refused"), 1, "law: refused and counted");
-        assert_eq!(statistics.number("datagrams.out"), 1, "law: not one answer to itself");
+        assert_eq!(statistics.number("datagrams.refused"), 1, "invariant: refused and counted");
+        assert_eq!(statistics.number("datagrams.out"), 1, "invariant: no reply to itself");
     }
 }
 
@@ -63,10 +71,10 @@ fn a_datagram_from_a_port_that_answers_everything_is_not_answered() {
     for trigger in TRIGGERS {
         let server = on_udp(trigger);
         for port in [7, 19, 53] {
-            // An address that nobody else binds, on a port that somebody might.
+            // An address that nothing else binds, on a port that may be in use.
             match Datagrams::from(&format!("127.41.7.19:{port}"), &server.udp()) {
                 Ok(client) => is_not_answered(&server, &client),
-                // These ports are root's; the law is shown by the port of our own above.
+                // These ports need root; the property is covered by the unprivileged port above.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied && !we_are_root() => {
                     return;
                 }
@@ -78,10 +86,10 @@ fn a_datagram_from_a_port_that_answers_everything_is_not_answered() {
 }
 
 fn on_udp(trigger: &str) -> Program {
-    Program::serving(&["--udp", "127.0.0.1:0", "--trigger", trigger, "--log", "json"])
+    Program::serving(&["--udp", "127.0.0.1:0", "--trigger", trigger, "--log-format", "json"])
 }
 
-/// What `client` sends is counted as refused; a datagram behind it is answered first.
+/// What `client` sends is counted as refused; a datagram sent after it is answered first.
 #[track_caller]
 fn is_not_answered(server: &Program, client: &Datagrams) {
     let before = server.statistics().number("datagrams.refused");
@@ -89,7 +97,7 @@ fn is_not_answered(server: &Program, client: &Datagrams) {
     is_served(server);
     client.expect_nothing();
     let after = server.statistics().number("datagrams.refused");
-    assert_eq!(after, before + 1, "law: what is refused is counted");
+    assert_eq!(after, before + 1, "invariant: refused datagrams are counted");
 }
 
 #[track_caller]

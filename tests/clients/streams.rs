@@ -20,7 +20,7 @@ fn openbsd_nc_gets_everything_back() {
         let server = Program::on_tcp(trigger);
         let (host, port) = host_and_port(&server);
         gets_everything_back(tool("nc").args(["-N", &host, &port]));
-        nobody_is_left(&server);
+        no_client_is_left(&server);
     }
 }
 
@@ -30,7 +30,7 @@ fn socat_gets_everything_back() {
         let server = Program::on_tcp(trigger);
         let to = format!("TCP:{}", server.tcp());
         gets_everything_back(tool("socat").args(["-t", "60", "STDIO", &to]));
-        nobody_is_left(&server);
+        no_client_is_left(&server);
     }
 }
 
@@ -40,7 +40,7 @@ fn ncat_gets_everything_back() {
         let server = Program::on_tcp(trigger);
         let (host, port) = host_and_port(&server);
         gets_everything_back(tool("ncat").args([&host, &port]));
-        nobody_is_left(&server);
+        no_client_is_left(&server);
     }
 }
 
@@ -50,7 +50,7 @@ fn asyncio_gets_everything_back() {
         let server = Program::on_tcp(trigger);
         let (host, port) = host_and_port(&server);
         python_succeeds("asyncio_client.py", &[&host, &port, &MUCH.to_string()]);
-        nobody_is_left(&server);
+        no_client_is_left(&server);
     }
 }
 
@@ -59,18 +59,19 @@ fn netcats_and_asyncio_get_everything_back_over_a_path() {
     let scratch = Scratch::new();
     for trigger in TRIGGERS {
         let path = scratch.file(trigger);
-        let server = Program::serving(&["--unix", &path, "--trigger", trigger, "--log", "json"]);
+        let server =
+            Program::serving(&["--unix", &path, "--trigger", trigger, "--log-format", "json"]);
         gets_everything_back(tool("nc").args(["-N", "-U", &path]));
         let to = format!("UNIX-CONNECT:{path}");
         gets_everything_back(tool("socat").args(["-t", "60", "STDIO", &to]));
         python_succeeds("asyncio_client.py", &[&path, &MUCH.to_string()]);
-        nobody_is_left(&server);
+        no_client_is_left(&server);
     }
 }
 
 #[test]
-fn any_number_of_bytes_comes_back_before_the_end() {
-    // Around every size that a buffer, a budget or a page is likely to have.
+fn any_number_of_bytes_is_echoed_before_eof() {
+    // Around every likely size of a buffer, a budget or a page.
     let around = |size: usize| [size - 1, size, size + 1];
     let sizes = [4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20].map(around);
     let scratch = Scratch::new();
@@ -108,7 +109,7 @@ fn host_and_port(server: &Program) -> (String, String) {
     (host.to_owned(), port.to_owned())
 }
 
-/// `client` copies its stdin to the server and what comes back to its stdout.
+/// `client` copies its stdin to the server and the echo to its stdout.
 #[track_caller]
 fn gets_everything_back(client: &mut Command) {
     let mut client = Child(client.stdin(piped()).stdout(piped()).spawn().unwrap());
@@ -116,19 +117,19 @@ fn gets_everything_back(client: &mut Command) {
     let stdout = client.0.stdout.take().unwrap();
     let writer = thread::spawn(|| send_much(stdin));
     let reader = thread::spawn(|| read_much(stdout));
-    // Whoever gives up here kills the client, and that ends both threads.
-    until("the client to get everything back", || reader.is_finished());
-    reader.join().expect("law: bytes out are bytes in");
+    // A panic here kills the client, and that ends both threads.
+    until("the client to receive the whole echo", || reader.is_finished());
+    reader.join().expect("invariant: output equals input");
     writer.join().unwrap();
     let status = eventually("the client to end", || client.0.try_wait().unwrap());
-    assert!(status.success(), "law: the client is content");
+    assert!(status.success(), "invariant: the client exits successfully");
 }
 
 fn send_much(mut stdin: ChildStdin) {
     let mut sent = Pattern::new();
-    while sent.passed() < MUCH {
-        // A client that gave up is judged by what it gave back.
-        if stdin.write_all(sent.next(MUCH - sent.passed())).is_err() {
+    while sent.offset() < MUCH {
+        // A client that exited early is judged by its output.
+        if stdin.write_all(sent.next(MUCH - sent.offset())).is_err() {
             return;
         }
     }
@@ -136,15 +137,19 @@ fn send_much(mut stdin: ChildStdin) {
 
 fn read_much(mut stdout: ChildStdout) {
     let back = read_to_end(&mut stdout);
-    assert_eq!(back, MUCH, "law: all that is sent comes back before the end");
+    assert_eq!(back, MUCH, "invariant: all that is sent comes back before the end");
 }
 
-/// The server has seen them all off, in order.
+/// The server has closed all connections cleanly.
 #[track_caller]
-fn nobody_is_left(server: &Program) {
+fn no_client_is_left(server: &Program) {
     until("the connection to be closed", || server.statistics().number("connections.open") == 0);
     let statistics = server.statistics();
-    assert_eq!(statistics.number("connections.reset"), 0, "law: a full echo ends in order");
+    assert_eq!(
+        statistics.number("connections.reset"),
+        0,
+        "invariant: a full echo ends without reset"
+    );
     assert_eq!(statistics.number("bytes.in"), statistics.number("bytes.out"));
 }
 
@@ -152,7 +157,7 @@ fn piped() -> Stdio {
     Stdio::piped()
 }
 
-/// Killed by its pid when the test gives up on it.
+/// Killed by its pid when dropped.
 struct Child(std::process::Child);
 
 impl Drop for Child {

@@ -1,43 +1,43 @@
-//! The interest list: what epoll_ctl(2) refuses, and what becomes of a registration when
-//! descriptors are duplicated and closed.
+//! The interest list: errors of epoll_ctl(2), and registrations of duplicated and closed
+//! descriptors.
 
-use epollite::Kind;
-use epollite::kernel::{Control, EpollEvent};
+use epollite::SocketType;
+use epollite::kernel::{EpollEvent, EpollOp};
 
+use crate::harness::{ET, EXCLUSIVE, IN, ONESHOT, OUT, PRI, RDHUP};
 use crate::same;
-use crate::stage::{ET, EXCLUSIVE, IN, ONESHOT, OUT, PRI, RDHUP};
 
-fn adding(events: u32) -> Control {
-    Control::Add(EpollEvent::new(events, 1))
+fn adding(events: u32) -> EpollOp {
+    EpollOp::Add(EpollEvent::new(events, 1))
 }
 
-fn changing(events: u32) -> Control {
-    Control::Modify(EpollEvent::new(events, 1))
+fn changing(events: u32) -> EpollOp {
+    EpollOp::Modify(EpollEvent::new(events, 1))
 }
 
 #[test]
 fn what_is_there_is_not_added_and_what_is_not_there_not_changed() {
     same(
-        |stage| {
-            let (near, far) = stage.unix_pair();
-            let epoll = stage.epoll();
-            for control in [changing(IN), Control::Delete, adding(IN), adding(IN)] {
-                let done = stage.ctl(&epoll, control, &near);
-                stage.see("ctl", done);
+        |harness| {
+            let (near, far) = harness.unix_pair();
+            let epoll = harness.epoll();
+            for control in [changing(IN), EpollOp::Delete, adding(IN), adding(IN)] {
+                let done = harness.ctl(&epoll, control, &near);
+                harness.read_and_record("ctl", done);
             }
             for _ in 0..2 {
-                let done = stage.ctl(&epoll, Control::Delete, &near);
-                stage.see("delete", done);
+                let done = harness.ctl(&epoll, EpollOp::Delete, &near);
+                harness.read_and_record("delete", done);
             }
-            let done = stage.ctl(&epoll, adding(IN), &epoll);
-            stage.see("itself", done);
-            let done = stage.ctl(&near, adding(IN), &far);
-            stage.see("not an epoll", done);
-            let waited = stage.k.epoll_wait(&near, &mut [EpollEvent::default()], Some(0));
-            stage.see("wait on no epoll", waited);
-            let waited = stage.k.epoll_wait(&epoll, &mut [], Some(0));
-            stage.see("wait for nothing", waited);
-            stage.close_all([near, far, epoll]);
+            let done = harness.ctl(&epoll, adding(IN), &epoll);
+            harness.read_and_record("itself", done);
+            let done = harness.ctl(&near, adding(IN), &far);
+            harness.read_and_record("not an epoll", done);
+            let waited = harness.k.epoll_wait(&near, &mut [EpollEvent::default()], Some(0));
+            harness.read_and_record("wait on no epoll", waited);
+            let waited = harness.k.epoll_wait(&epoll, &mut [], Some(0));
+            harness.read_and_record("wait for nothing", waited);
+            harness.close_all([near, far, epoll]);
         },
         &[
             "ctl: Err(ENOENT)",
@@ -55,29 +55,29 @@ fn what_is_there_is_not_added_and_what_is_not_there_not_changed() {
 }
 
 #[test]
-fn exclusive_goes_with_little() {
+fn exclusive_allows_few_flags() {
     same(
-        |stage| {
-            let (near, far) = stage.unix_pair();
-            let (epoll, inner) = (stage.epoll(), stage.epoll());
+        |harness| {
+            let (near, far) = harness.unix_pair();
+            let (epoll, inner) = (harness.epoll(), harness.epoll());
             for (name, other) in
                 [("RDHUP", RDHUP), ("ONESHOT", ONESHOT), ("PRI", PRI), ("ET", ET), ("OUT", OUT)]
             {
-                let done = stage.ctl(&epoll, adding(IN | EXCLUSIVE | other), &near);
-                stage.see(name, done);
-                let _ = stage.ctl(&epoll, Control::Delete, &near);
+                let done = harness.ctl(&epoll, adding(IN | EXCLUSIVE | other), &near);
+                harness.read_and_record(name, done);
+                let _ = harness.ctl(&epoll, EpollOp::Delete, &near);
             }
-            let done = stage.ctl(&epoll, adding(IN | EXCLUSIVE), &inner);
-            stage.see("a nested epoll", done);
-            stage.ctl(&epoll, adding(IN | EXCLUSIVE), &near).unwrap();
-            let done = stage.ctl(&epoll, changing(IN), &near);
-            stage.see("MOD of exclusive", done);
-            stage.ctl(&epoll, adding(IN), &far).unwrap();
-            let done = stage.ctl(&epoll, changing(IN | EXCLUSIVE), &far);
-            stage.see("MOD to exclusive", done);
-            let done = stage.ctl(&epoll, Control::Delete, &near);
-            stage.see("DEL", done);
-            stage.close_all([near, far, epoll, inner]);
+            let done = harness.ctl(&epoll, adding(IN | EXCLUSIVE), &inner);
+            harness.read_and_record("a nested epoll", done);
+            harness.ctl(&epoll, adding(IN | EXCLUSIVE), &near).unwrap();
+            let done = harness.ctl(&epoll, changing(IN), &near);
+            harness.read_and_record("MOD of exclusive", done);
+            harness.ctl(&epoll, adding(IN), &far).unwrap();
+            let done = harness.ctl(&epoll, changing(IN | EXCLUSIVE), &far);
+            harness.read_and_record("MOD to exclusive", done);
+            let done = harness.ctl(&epoll, EpollOp::Delete, &near);
+            harness.read_and_record("DEL", done);
+            harness.close_all([near, far, epoll, inner]);
         },
         &[
             "RDHUP: Err(EINVAL)",
@@ -94,70 +94,70 @@ fn exclusive_goes_with_little() {
 }
 
 #[test]
-fn exclusive_tells_every_epoll_on_which_nobody_sleeps() {
+fn exclusive_wakes_every_epoll_without_sleepers() {
     same(
-        |stage| {
-            let (listener, addr) = stage.listener(8);
-            let epolls = [stage.epoll(), stage.epoll(), stage.epoll()];
+        |harness| {
+            let (listener, addr) = harness.listener(8);
+            let epolls = [harness.epoll(), harness.epoll(), harness.epoll()];
             for epoll in &epolls {
-                stage.add(epoll, &listener, IN | EXCLUSIVE, 1);
+                harness.add(epoll, &listener, IN | EXCLUSIVE, 1);
             }
-            let client = stage.client(&addr);
+            let client = harness.client(&addr);
             for epoll in &epolls {
-                stage.wait(epoll, "told");
+                harness.wait(epoll, "reported");
             }
-            stage.close_all([listener, client]);
-            stage.close_all(epolls);
+            harness.close_all([listener, client]);
+            harness.close_all(epolls);
         },
-        &["told: [1 IN]", "told: [1 IN]", "told: [1 IN]"],
+        &["reported: [1 IN]", "reported: [1 IN]", "reported: [1 IN]"],
     );
 }
 
 #[test]
 fn a_closed_number_lives_on_in_its_duplicate() {
     same(
-        |stage| {
-            let (near, far) = stage.unix_pair();
-            let epoll = stage.epoll();
-            stage.add(&epoll, &near, IN, 1);
-            let twin = stage.k.dup(&near).unwrap();
-            stage.close(near);
-            stage.send(&far, b"x");
-            stage.wait(&epoll, "a ghost");
-            let done = stage.ctl(&epoll, Control::Delete, &twin);
-            stage.see("DEL by the duplicate", done);
-            stage.wait(&epoll, "for ever");
-            stage.close(twin);
-            stage.wait(&epoll, "the last is closed");
-            stage.close_all([far, epoll]);
+        |harness| {
+            let (near, far) = harness.unix_pair();
+            let epoll = harness.epoll();
+            harness.add(&epoll, &near, IN, 1);
+            let twin = harness.k.dup(&near).unwrap();
+            harness.close(near);
+            harness.send(&far, b"x");
+            harness.wait(&epoll, "a ghost");
+            let done = harness.ctl(&epoll, EpollOp::Delete, &twin);
+            harness.read_and_record("DEL by the duplicate", done);
+            harness.wait(&epoll, "repeatedly");
+            harness.close(twin);
+            harness.wait(&epoll, "the last is closed");
+            harness.close_all([far, epoll]);
         },
         &[
             "a ghost: [1 IN]",
             "DEL by the duplicate: Err(ENOENT)",
-            "for ever: [1 IN]",
+            "repeatedly: [1 IN]",
             "the last is closed: []",
         ],
     );
 }
 
 #[test]
-fn a_duplicate_is_registered_beside_its_original_and_told_first() {
+fn a_dup_is_a_second_registration_and_is_reported_first() {
     same(
-        |stage| {
-            let (near, far) = stage.unix_pair();
-            let twin = stage.k.dup(&near).unwrap();
-            let epoll = stage.epoll();
-            stage.add(&epoll, &near, IN | ET, 1);
-            stage.add(&epoll, &twin, IN | ET, 2);
-            stage.send(&far, b"x");
-            stage.wait(&epoll, "both");
-            let third = stage.k.dup(&near).unwrap();
-            stage.close(twin);
-            stage.send(&far, b"y");
-            stage.wait(&epoll, "the second lives as long as the file");
-            stage.close_all([near, far, third]);
-            stage.wait(&epoll, "the file is closed");
-            stage.close_all([epoll]);
+        |harness| {
+            let (near, far) = harness.unix_pair();
+            let twin = harness.k.dup(&near).unwrap();
+            let epoll = harness.epoll();
+            harness.add(&epoll, &near, IN | ET, 1);
+            harness.add(&epoll, &twin, IN | ET, 2);
+            harness.send(&far, b"x");
+            harness.wait(&epoll, "both");
+            let third = harness.k.dup(&near).unwrap();
+            harness.close(twin);
+            harness.send(&far, b"y");
+            harness.wait(&epoll, "the second lives as long as the file");
+            harness.close_all([near, far, third]);
+            harness.wait(&epoll, "the file is closed");
+            harness.close_all([epoll]);
         },
         &[
             "both: [2 IN, 1 IN]",
@@ -168,54 +168,54 @@ fn a_duplicate_is_registered_beside_its_original_and_told_first() {
 }
 
 #[test]
-fn a_close_takes_the_registration_and_the_event_with_it() {
+fn close_removes_the_registration_and_its_event() {
     same(
-        |stage| {
-            let (near, far) = stage.unix_pair();
-            let epoll = stage.epoll();
-            stage.add(&epoll, &near, IN | ET, 1);
-            stage.send(&far, b"x");
-            stage.close(near);
-            stage.wait(&epoll, "gone before the wait");
-            let (other, its_peer) = stage.k.socketpair(Kind::Stream).unwrap();
-            stage.wait(&epoll, "its number is somebody else's");
-            stage.close_all([other, its_peer, far, epoll]);
+        |harness| {
+            let (near, far) = harness.unix_pair();
+            let epoll = harness.epoll();
+            harness.add(&epoll, &near, IN | ET, 1);
+            harness.send(&far, b"x");
+            harness.close(near);
+            harness.wait(&epoll, "closed before the wait");
+            let (other, its_peer) = harness.k.socketpair(SocketType::Stream).unwrap();
+            harness.wait(&epoll, "its number is reused");
+            harness.close_all([other, its_peer, far, epoll]);
         },
-        &["gone before the wait: []", "its number is somebody else's: []"],
+        &["closed before the wait: []", "its number is reused: []"],
     );
 }
 
 #[test]
 fn an_epoll_shared_by_two_descriptors_is_one() {
     same(
-        |stage| {
-            let (near, far) = stage.unix_pair();
-            let epoll = stage.epoll();
-            let twin = stage.k.dup(&epoll).unwrap();
-            stage.add(&epoll, &near, IN | ET, 1);
-            let done = stage.ctl(&twin, adding(IN), &near);
-            stage.see("added by the other", done);
-            stage.send(&far, b"x");
-            stage.wait(&twin, "one edge");
-            stage.wait(&epoll, "for one of them");
-            stage.close_all([near, far, epoll, twin]);
+        |harness| {
+            let (near, far) = harness.unix_pair();
+            let epoll = harness.epoll();
+            let twin = harness.k.dup(&epoll).unwrap();
+            harness.add(&epoll, &near, IN | ET, 1);
+            let done = harness.ctl(&twin, adding(IN), &near);
+            harness.read_and_record("added by the other", done);
+            harness.send(&far, b"x");
+            harness.wait(&twin, "one edge");
+            harness.wait(&epoll, "for one of them");
+            harness.close_all([near, far, epoll, twin]);
         },
         &["added by the other: Err(EEXIST)", "one edge: [1 IN]", "for one of them: []"],
     );
 }
 
 #[test]
-fn rings_and_towers_of_epolls_are_refused() {
+fn epoll_cycles_and_deep_nesting_are_refused() {
     same(
-        |stage| {
-            let epolls: Vec<_> = (0..7).map(|_| stage.epoll()).collect();
+        |harness| {
+            let epolls: Vec<_> = (0..7).map(|_| harness.epoll()).collect();
             for at in 1..epolls.len() {
-                let done = stage.ctl(&epolls[at], adding(IN), &epolls[at - 1]);
-                stage.see("one above another", done);
+                let done = harness.ctl(&epolls[at], adding(IN), &epolls[at - 1]);
+                harness.read_and_record("one above another", done);
             }
-            let done = stage.ctl(&epolls[0], adding(IN), &epolls[2]);
-            stage.see("a ring", done);
-            stage.close_all(epolls);
+            let done = harness.ctl(&epolls[0], adding(IN), &epolls[2]);
+            harness.read_and_record("a ring", done);
+            harness.close_all(epolls);
         },
         &[
             "one above another: Ok(())",

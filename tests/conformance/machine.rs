@@ -1,23 +1,25 @@
-//! The model of the running kernel: its version, and what this machine's settings make of it.
+//! The model of the running kernel: its version, and the effect of this machine's settings.
 //!
-//! Knows no scenario. What a program can set for one socket, a scenario sets; here is the rest.
+//! Independent of the scenarios. Settings of one socket are made by a scenario; the rest is here.
 
 use std::fs;
 use std::sync::LazyLock;
 
 use epollite::sim::{Config, Ipv6, Version};
-use epollite::{Addr, Family, Fd, Kernel, Kind, Linux, OptionName, Sim, SocketOption};
+use epollite::{
+    Addr, AddressFamily, Fd, Kernel, Linux, Sim, SocketOption, SocketOptionName, SocketType,
+};
 
-/// What is read of this machine, once.
+/// Settings of this machine, read once.
 pub(crate) struct Machine {
     pub(crate) version: Version,
-    /// `net.unix.max_dgram_qlen`, which the network namespace sets.
+    /// `net.unix.max_dgram_qlen`, set per network namespace.
     pub(crate) datagrams_queued_max: usize,
     pub(crate) ipv6: Ipv6,
     is_v6_only: bool,
     pub(crate) binds_nonlocal_v4: bool,
     pub(crate) binds_nonlocal_v6: bool,
-    /// `net.core.wmem_default` and so on, as a socket tells them: a namespace may not show them.
+    /// `net.core.wmem_default` and so on, as reported by a socket: a namespace may hide them.
     unix_send_bytes: usize,
     pub(crate) send_bytes_max: u32,
     pub(crate) receive_bytes_max: u32,
@@ -26,10 +28,10 @@ pub(crate) struct Machine {
 pub(crate) static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
     let release = read("kernel/osrelease");
     let has_ipv6 = fs::exists("/proc/sys/net/ipv6").is_ok_and(|exists| exists);
-    let (one, other) = Linux.socketpair(Kind::Stream).expect("two descriptors are to be had");
-    let unix_send_bytes = size(&one, OptionName::SendBufferBytes) as usize;
+    let (one, other) = Linux.socketpair(SocketType::Stream).expect("two descriptors are available");
+    let unix_send_bytes = size(&one, SocketOptionName::SendBufferBytes) as usize;
     let largest = |option: SocketOption| {
-        Linux.setsockopt(&one, option).expect("any size may be asked for");
+        Linux.setsockopt(&one, option).expect("any size may be requested");
         size(&one, option.name()) / 2
     };
     let machine = Machine {
@@ -49,17 +51,17 @@ pub(crate) static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
     machine
 });
 
-/// More than any machine grants, and not so much that twice of it is none.
+/// More than any machine grants, and small enough to be doubled.
 pub(crate) const HUGE: u32 = 1 << 30;
 
-fn size(socket: &Fd, name: OptionName) -> u32 {
+fn size(socket: &Fd, name: SocketOptionName) -> u32 {
     match Linux.getsockopt(socket, name) {
         Ok(SocketOption::SendBufferBytes(bytes) | SocketOption::ReceiveBufferBytes(bytes)) => bytes,
         other => panic!("{name:?} of a socket: {other:?}"),
     }
 }
 
-/// A model of the kernel that runs here.
+/// A model of the running kernel.
 pub(crate) fn model() -> Sim {
     Sim::new(Config {
         version: MACHINE.version,
@@ -76,9 +78,11 @@ pub(crate) fn model() -> Sim {
 }
 
 fn ipv6() -> Ipv6 {
-    let Ok(socket) = Linux.socket(Family::Inet6, Kind::Datagram) else { return Ipv6::Absent };
-    let home: Addr = "[::1]:0".parse().expect("it is an address");
-    let bound = Linux.bind(&socket, &home);
+    let Ok(socket) = Linux.socket(AddressFamily::Inet6, SocketType::Datagram) else {
+        return Ipv6::Absent;
+    };
+    let loopback: Addr = "[::1]:0".parse().expect("the address is valid");
+    let bound = Linux.bind(&socket, &loopback);
     Linux.close(socket).expect("it was open");
     if bound.is_ok() { Ipv6::Present } else { Ipv6::Disabled }
 }

@@ -1,40 +1,40 @@
-//! Names: a peer that changes, and those of version six.
+//! Names: a changing peer, and IPv6 addresses.
 
 use core::net::Ipv4Addr;
 
 use epollite::sim::Ipv6;
-use epollite::{Addr, Family, Fd, Kind, SocketOption};
+use epollite::{Addr, AddressFamily, Fd, SocketOption, SocketType};
 
+use crate::harness::{Harness, anywhere};
 use crate::machine::MACHINE;
 use crate::same;
-use crate::stage::{Stage, anywhere};
 
 #[test]
 fn a_datagram_socket_that_changes_its_peer() {
     same(
-        |stage| {
-            let near = stage.k.socket(Family::Inet, Kind::Datagram).unwrap();
-            let far = stage.k.socket(Family::Inet, Kind::Datagram).unwrap();
-            stage.k.bind(&far, &anywhere()).unwrap();
-            let addr = stage.k.getsockname(&far).unwrap();
-            stage.k.connect(&near, &addr).unwrap();
-            stage.send(&near, b"one");
-            let _ = stage.k.getpeername(&near);
-            stage.k.connect(&near, &Addr::Unspec).unwrap();
-            let _ = stage.k.getpeername(&near);
-            let _ = stage.k.send(&near, b"two");
-            stage.k.sendto(&near, b"three", &addr).unwrap();
-            stage.settle();
+        |harness| {
+            let near = harness.k.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
+            let far = harness.k.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
+            harness.k.bind(&far, &anywhere()).unwrap();
+            let addr = harness.k.getsockname(&far).unwrap();
+            harness.k.connect(&near, &addr).unwrap();
+            harness.send(&near, b"one");
+            let _ = harness.k.getpeername(&near);
+            harness.k.connect(&near, &Addr::Unspecified).unwrap();
+            let _ = harness.k.getpeername(&near);
+            let _ = harness.k.send(&near, b"two");
+            harness.k.sendto(&near, b"three", &addr).unwrap();
+            harness.wait_idle();
             for _ in 0..3 {
-                let _ = stage.k.recvfrom(&far, &mut [0; 16]);
+                let _ = harness.k.recvfrom(&far, &mut [0; 16]);
             }
-            stage.close_all([near, far]);
+            harness.close_all([near, far]);
         },
         &[],
     );
 }
 
-/// With IPv6, without an address of it, and without its sockets: the model knows what is here.
+/// With IPv6, without an IPv6 address, and without IPv6 sockets: the model follows this machine.
 #[test]
 fn names_in_version_six() {
     let expected: &[&str] = match MACHINE.ipv6 {
@@ -53,123 +53,126 @@ fn names_in_version_six() {
         Ipv6::Absent => &["no socket: EAFNOSUPPORT"],
     };
     same(
-        |stage| match stage.k.socket(Family::Inet6, Kind::Stream) {
-            Ok(listener) => meet_in_version_six(stage, listener),
-            Err(errno) => stage.log.push(format!("no socket: {errno:?}")),
+        |harness| match harness.k.socket(AddressFamily::Inet6, SocketType::Stream) {
+            Ok(listener) => meet_in_version_six(harness, listener),
+            Err(errno) => harness.log.push(format!("no socket: {errno:?}")),
         },
         expected,
     );
 }
 
-fn meet_in_version_six(stage: &mut Stage<'_>, listener: Fd) {
+fn meet_in_version_six(harness: &mut Harness<'_>, listener: Fd) {
     let any: Addr = "[::]:0".parse().unwrap();
-    let home: Addr = "[::1]:0".parse().unwrap();
-    stage.k.bind(&listener, &any).unwrap();
-    stage.k.listen(&listener, 2).unwrap();
-    let port = stage.k.getsockname(&listener).unwrap().port().unwrap();
-    let client = stage.k.socket(Family::Inet6, Kind::Stream).unwrap();
-    let connected = stage.k.connect(&client, &home.with_port(port));
-    stage.see("a stream connects", connected);
-    stage.settle();
-    let accepted = stage.k.accept4(&listener);
-    let _ = stage.k.getpeername(&client);
-    let _ = stage.k.getsockname(&client);
+    let loopback: Addr = "[::1]:0".parse().unwrap();
+    harness.k.bind(&listener, &any).unwrap();
+    harness.k.listen(&listener, 2).unwrap();
+    let port = harness.k.getsockname(&listener).unwrap().port().unwrap();
+    let client = harness.k.socket(AddressFamily::Inet6, SocketType::Stream).unwrap();
+    let connected = harness.k.connect(&client, &loopback.with_port(port));
+    harness.read_and_record("a stream connects", connected);
+    harness.wait_idle();
+    let accepted = harness.k.accept4(&listener);
+    let _ = harness.k.getpeername(&client);
+    let _ = harness.k.getsockname(&client);
     if let Ok((server, _)) = accepted {
-        let _ = stage.k.getsockname(&server);
-        stage.close_all([server]);
+        let _ = harness.k.getsockname(&server);
+        harness.close_all([server]);
     }
     let [near, far, third, fourth] =
-        [(); 4].map(|()| stage.k.socket(Family::Inet6, Kind::Datagram).unwrap());
-    stage.k.bind(&far, &any).unwrap();
-    let port = stage.k.getsockname(&far).unwrap().port().unwrap();
-    let connected = stage.k.connect(&third, &home.with_port(port));
-    stage.see("a datagram socket connects", connected);
-    let _ = stage.k.getsockname(&third);
-    let sent = stage.k.sendto(&near, b"six", &home.with_port(port));
-    stage.see("a datagram is sent", sent);
-    stage.settle();
-    let _ = stage.k.recvfrom(&far, &mut [0; 16]);
-    let bound = stage.k.bind(&fourth, &home);
-    stage.see("an address of its own", bound);
-    stage.close_all([listener, client, near, far, third, fourth]);
+        [(); 4].map(|()| harness.k.socket(AddressFamily::Inet6, SocketType::Datagram).unwrap());
+    harness.k.bind(&far, &any).unwrap();
+    let port = harness.k.getsockname(&far).unwrap().port().unwrap();
+    let connected = harness.k.connect(&third, &loopback.with_port(port));
+    harness.read_and_record("a datagram socket connects", connected);
+    let _ = harness.k.getsockname(&third);
+    let sent = harness.k.sendto(&near, b"six", &loopback.with_port(port));
+    harness.read_and_record("a datagram is sent", sent);
+    harness.wait_idle();
+    let _ = harness.k.recvfrom(&far, &mut [0; 16]);
+    let bound = harness.k.bind(&fourth, &loopback);
+    harness.read_and_record("an address of its own", bound);
+    harness.close_all([listener, client, near, far, third, fourth]);
 }
 
 #[test]
-fn what_is_sent_to_a_group_is_heard_by_all_who_are_bound_there() {
+fn multicast_reaches_every_bound_socket() {
     same(
-        |stage| {
-            // Above the ports that are given out: UDP's would be free of its own kind only, and a
-            // test beside this one may have the same number of TCP's.
+        |harness| {
+            // Above the ephemeral ports: a UDP port is only free of UDP sockets, and a test running
+            // in parallel may use the same number for TCP.
             let port = 61_000 + u16::try_from(std::process::id() % 4_000).unwrap();
             let group: Addr = format!("239.1.2.3:{port}").parse().unwrap();
-            let [member, bystander, elsewhere, sender] =
-                [(); 4].map(|()| stage.k.socket(Family::Inet, Kind::Datagram).unwrap());
-            stage.k.setsockopt(&member, SocketOption::ReuseAddr(true)).unwrap();
-            stage.k.setsockopt(&bystander, SocketOption::ReuseAddr(true)).unwrap();
-            stage.k.bind(&member, &group).unwrap();
-            let group = stage.k.getsockname(&member).unwrap();
+            let [member, bystander, elsewhere, sender] = [(); 4]
+                .map(|()| harness.k.socket(AddressFamily::Inet, SocketType::Datagram).unwrap());
+            harness.k.setsockopt(&member, SocketOption::ReuseAddr(true)).unwrap();
+            harness.k.setsockopt(&bystander, SocketOption::ReuseAddr(true)).unwrap();
+            harness.k.bind(&member, &group).unwrap();
+            let group = harness.k.getsockname(&member).unwrap();
             let any: Addr = "0.0.0.0:0".parse().unwrap();
-            stage.k.bind(&bystander, &any.with_port(port)).unwrap();
-            stage.k.bind(&elsewhere, &anywhere()).unwrap();
-            // Listens at the same port, and hears nothing of it: it is TCP's.
-            let listener = stage.k.socket(Family::Inet, Kind::Stream).unwrap();
-            stage.k.bind(&listener, &any.with_port(port)).unwrap();
-            stage.k.listen(&listener, 1).unwrap();
+            harness.k.bind(&bystander, &any.with_port(port)).unwrap();
+            harness.k.bind(&elsewhere, &anywhere()).unwrap();
+            // Listens at the same port, and receives none of it: it is TCP.
+            let listener = harness.k.socket(AddressFamily::Inet, SocketType::Stream).unwrap();
+            harness.k.bind(&listener, &any.with_port(port)).unwrap();
+            harness.k.listen(&listener, 1).unwrap();
             let here = Ipv4Addr::LOCALHOST;
-            stage.k.setsockopt(&sender, SocketOption::GroupInterfaceV4(here)).unwrap();
-            // Nobody has joined yet.
-            let _ = stage.k.sendto(&sender, b"to nobody", &group);
-            stage.settle();
-            let _ = stage.k.recvfrom(&member, &mut [0; 16]);
+            harness.k.setsockopt(&sender, SocketOption::MulticastInterfaceV4(here)).unwrap();
+            // There is no member yet.
+            let _ = harness.k.sendto(&sender, b"to nobody", &group);
+            harness.wait_idle();
+            let _ = harness.k.recvfrom(&member, &mut [0; 16]);
             let group_ip = Ipv4Addr::new(239, 1, 2, 3);
-            let join = SocketOption::JoinV4 { group: group_ip, interface: here };
-            stage.k.setsockopt(&member, join).unwrap();
-            let _ = stage.k.setsockopt(&member, join);
-            for hears_all in [true, false] {
-                // Who has joined hears it all the same.
+            let join = SocketOption::JoinMulticastV4 { group: group_ip, interface: here };
+            harness.k.setsockopt(&member, join).unwrap();
+            let _ = harness.k.setsockopt(&member, join);
+            for all_groups in [true, false] {
+                // A member receives it all the same.
                 for socket in [&bystander, &member] {
-                    let all = SocketOption::GroupAllV4(hears_all);
-                    stage.k.setsockopt(socket, all).unwrap();
+                    let all = SocketOption::GroupAllV4(all_groups);
+                    harness.k.setsockopt(socket, all).unwrap();
                 }
-                let _ = stage.k.sendto(&sender, b"to all", &group);
-                stage.settle();
+                let _ = harness.k.sendto(&sender, b"to all", &group);
+                harness.wait_idle();
                 for socket in [&member, &bystander, &elsewhere, &sender] {
-                    let _ = stage.k.recvfrom(socket, &mut [0; 16]);
+                    let _ = harness.k.recvfrom(socket, &mut [0; 16]);
                 }
             }
-            stage.close_all([member]);
-            let _ = stage.k.sendto(&sender, b"to nobody again", &group);
-            stage.settle();
-            let _ = stage.k.recvfrom(&bystander, &mut [0; 16]);
-            stage.close_all([bystander, elsewhere, sender, listener]);
+            harness.close_all([member]);
+            let _ = harness.k.sendto(&sender, b"to nobody again", &group);
+            harness.wait_idle();
+            let _ = harness.k.recvfrom(&bystander, &mut [0; 16]);
+            harness.close_all([bystander, elsewhere, sender, listener]);
         },
         &[],
     );
 }
 
-/// Loopback has no route to groups of IPv6, not even for those who have joined them there.
+/// Loopback has no route to IPv6 multicast groups, not even for members that joined on it.
 #[test]
 fn a_group_of_ipv6_is_not_reached_over_loopback() {
     same(
-        |stage| {
+        |harness| {
             if MACHINE.ipv6 != Ipv6::Present {
                 return;
             }
-            let [member, sender] =
-                [(); 2].map(|()| stage.k.socket(Family::Inet6, Kind::Datagram).unwrap());
+            let [member, sender] = [(); 2]
+                .map(|()| harness.k.socket(AddressFamily::Inet6, SocketType::Datagram).unwrap());
             let port = 65_250 + u16::try_from(std::process::id() % 250).unwrap();
             let any: Addr = "[::]:0".parse().unwrap();
-            stage.k.bind(&member, &any.with_port(port)).unwrap();
+            harness.k.bind(&member, &any.with_port(port)).unwrap();
             let group = "ff11::1234".parse().unwrap();
-            stage.k.setsockopt(&member, SocketOption::JoinV6 { group, interface: 1 }).unwrap();
+            harness
+                .k
+                .setsockopt(&member, SocketOption::JoinMulticastV6 { group, interface: 1 })
+                .unwrap();
             let group: Addr = format!("[ff11::1234%1]:{port}").parse().unwrap();
-            for hears_all in [true, false] {
-                stage.k.setsockopt(&member, SocketOption::GroupAllV6(hears_all)).unwrap();
-                let _ = stage.k.sendto(&sender, b"to nobody", &group);
-                stage.settle();
-                let _ = stage.k.recvfrom(&member, &mut [0; 16]);
+            for all_groups in [true, false] {
+                harness.k.setsockopt(&member, SocketOption::GroupAllV6(all_groups)).unwrap();
+                let _ = harness.k.sendto(&sender, b"to nobody", &group);
+                harness.wait_idle();
+                let _ = harness.k.recvfrom(&member, &mut [0; 16]);
             }
-            stage.close_all([member, sender]);
+            harness.close_all([member, sender]);
         },
         &[],
     );

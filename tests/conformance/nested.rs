@@ -1,7 +1,7 @@
-//! Epolls that watch epolls: the wirings of Linux' own `epoll_wakeup_test.c` (in
-//! `tools/testing/selftests/filesystems/epoll/`) that one thread can show. Its tests are named
-//! by their numbers: epoll17 to 24 need no second thread, and where it asks by poll(2) an epoll
-//! above asks here. Of epoll33 to 36 and 58 the wiring is kept, and the threads take turns.
+//! Nested epolls: the setups of Linux' own `epoll_wakeup_test.c` (in
+//! `tools/testing/selftests/filesystems/epoll/`) that one thread can show. The tests are named by
+//! their numbers: epoll17 to 24 need no second thread, and where it uses poll(2) an outer epoll is
+//! used here. Of epoll33 to 36 and 58 the setup is kept, and the threads' actions are serialized.
 //! `s` is a socket, `e` an epoll, `(lt)` and `(et)` level and edge:
 //!
 //! ```text
@@ -14,36 +14,36 @@
 
 use epollite::Fd;
 
+use crate::harness::{ET, Harness, IN};
 use crate::same;
-use crate::stage::{ET, IN, Stage};
 
-/// The two waits that every wiring makes: an edge comes once, a level twice.
-fn wait_twice(stage: &mut Stage<'_>, epoll: &Fd) {
-    stage.wait(epoll, "first");
-    stage.wait(epoll, "second");
+/// The two waits of every setup: an edge is reported once, a level twice.
+fn wait_twice(harness: &mut Harness<'_>, epoll: &Fd) {
+    harness.wait(epoll, "first");
+    harness.wait(epoll, "second");
 }
 
-/// epoll17 to 20: one above another, and the socket read by nobody; epoll21 to 24 ask before,
-/// which changes nothing. With `from_inside`, epoll33 to 36: the inner one is waited on too.
+/// epoll17 to 20: one inside another, and the socket is not read; epoll21 to 24 poll before, which
+/// changes nothing. With `from_inside`, epoll33 to 36: the inner one is waited on too.
 fn tower(outer: u32, inner: u32, from_inside: bool, expected: &[&str]) {
     same(
-        |stage| {
-            let (near, far) = stage.unix_pair();
-            let (above, top, below) = (stage.epoll(), stage.epoll(), stage.epoll());
-            stage.add(&below, &near, IN | inner, 1);
-            stage.add(&top, &below, IN | outer, 0);
-            stage.send(&far, b"w");
+        |harness| {
+            let (near, far) = harness.unix_pair();
+            let (above, top, below) = (harness.epoll(), harness.epoll(), harness.epoll());
+            harness.add(&below, &near, IN | inner, 1);
+            harness.add(&top, &below, IN | outer, 0);
+            harness.send(&far, b"w");
             if from_inside {
-                stage.wait(&below, "below");
+                harness.wait(&below, "below");
             }
-            stage.wait(&top, "top");
-            stage.add(&above, &top, IN, 9);
-            stage.wait(&above, "asked");
-            stage.wait(&top, "top again");
-            stage.send(&far, b"w");
-            stage.wait(&top, "another byte");
-            stage.wait(&top, "top at last");
-            stage.close_all([near, far, above, top, below]);
+            harness.wait(&top, "top");
+            harness.add(&above, &top, IN, 9);
+            harness.wait(&above, "polled");
+            harness.wait(&top, "top again");
+            harness.send(&far, b"w");
+            harness.wait(&top, "another byte");
+            harness.wait(&top, "top at last");
+            harness.close_all([near, far, above, top, below]);
         },
         expected,
     );
@@ -57,7 +57,7 @@ fn epoll17_and_21_level_on_level() {
         false,
         &[
             "top: [0 IN]",
-            "asked: [9 IN]",
+            "polled: [9 IN]",
             "top again: [0 IN]",
             "another byte: [0 IN]",
             "top at last: [0 IN]",
@@ -73,7 +73,7 @@ fn epoll18_and_22_level_on_edge() {
         false,
         &[
             "top: [0 IN]",
-            "asked: [9 IN]",
+            "polled: [9 IN]",
             "top again: [0 IN]",
             "another byte: [0 IN]",
             "top at last: [0 IN]",
@@ -87,7 +87,7 @@ fn epoll19_and_23_edge_on_level() {
         ET,
         0,
         false,
-        &["top: [0 IN]", "asked: []", "top again: []", "another byte: [0 IN]", "top at last: []"],
+        &["top: [0 IN]", "polled: []", "top again: []", "another byte: [0 IN]", "top at last: []"],
     );
 }
 
@@ -97,12 +97,12 @@ fn epoll20_and_24_edge_on_edge() {
         ET,
         ET,
         false,
-        &["top: [0 IN]", "asked: []", "top again: []", "another byte: [0 IN]", "top at last: []"],
+        &["top: [0 IN]", "polled: []", "top again: []", "another byte: [0 IN]", "top at last: []"],
     );
 }
 
 #[test]
-fn epoll33_level_on_level_told_inside() {
+fn epoll33_level_on_level_waiting_inside() {
     tower(
         0,
         0,
@@ -110,7 +110,7 @@ fn epoll33_level_on_level_told_inside() {
         &[
             "below: [1 IN]",
             "top: [0 IN]",
-            "asked: [9 IN]",
+            "polled: [9 IN]",
             "top again: [0 IN]",
             "another byte: [0 IN]",
             "top at last: [0 IN]",
@@ -119,7 +119,7 @@ fn epoll33_level_on_level_told_inside() {
 }
 
 #[test]
-fn epoll34_level_on_edge_told_inside() {
+fn epoll34_level_on_edge_waiting_inside() {
     tower(
         0,
         ET,
@@ -127,7 +127,7 @@ fn epoll34_level_on_edge_told_inside() {
         &[
             "below: [1 IN]",
             "top: []",
-            "asked: []",
+            "polled: []",
             "top again: []",
             "another byte: [0 IN]",
             "top at last: [0 IN]",
@@ -136,7 +136,7 @@ fn epoll34_level_on_edge_told_inside() {
 }
 
 #[test]
-fn epoll35_edge_on_level_told_inside() {
+fn epoll35_edge_on_level_waiting_inside() {
     tower(
         ET,
         0,
@@ -144,7 +144,7 @@ fn epoll35_edge_on_level_told_inside() {
         &[
             "below: [1 IN]",
             "top: [0 IN]",
-            "asked: []",
+            "polled: []",
             "top again: []",
             "another byte: [0 IN]",
             "top at last: []",
@@ -153,7 +153,7 @@ fn epoll35_edge_on_level_told_inside() {
 }
 
 #[test]
-fn epoll36_edge_on_edge_told_inside() {
+fn epoll36_edge_on_edge_waiting_inside() {
     tower(
         ET,
         ET,
@@ -161,7 +161,7 @@ fn epoll36_edge_on_edge_told_inside() {
         &[
             "below: [1 IN]",
             "top: []",
-            "asked: []",
+            "polled: []",
             "top again: []",
             "another byte: [0 IN]",
             "top at last: []",
@@ -169,22 +169,22 @@ fn epoll36_edge_on_edge_told_inside() {
     );
 }
 
-/// Two epolls over one socket, each watched by the top.
+/// Two epolls over one socket, each watched by the outer one.
 fn two_over_one(outer: u32, inner: u32, expected: &[&str]) {
     same(
-        |stage| {
-            let (near, far) = stage.unix_pair();
-            let (top, left, right) = (stage.epoll(), stage.epoll(), stage.epoll());
-            stage.add(&left, &near, IN | inner, 1);
-            stage.add(&right, &near, IN | inner, 2);
-            stage.add(&top, &left, IN | outer, 10);
-            stage.add(&top, &right, IN | outer, 20);
-            stage.send(&far, b"w");
-            wait_twice(stage, &top);
-            stage.wait(&left, "left");
-            stage.wait(&right, "right");
-            stage.wait(&top, "third");
-            stage.close_all([near, far, top, left, right]);
+        |harness| {
+            let (near, far) = harness.unix_pair();
+            let (top, left, right) = (harness.epoll(), harness.epoll(), harness.epoll());
+            harness.add(&left, &near, IN | inner, 1);
+            harness.add(&right, &near, IN | inner, 2);
+            harness.add(&top, &left, IN | outer, 10);
+            harness.add(&top, &right, IN | outer, 20);
+            harness.send(&far, b"w");
+            wait_twice(harness, &top);
+            harness.wait(&left, "left");
+            harness.wait(&right, "right");
+            harness.wait(&top, "third");
+            harness.close_all([near, far, top, left, right]);
         },
         expected,
     );
@@ -238,23 +238,23 @@ fn an_edge_over_two_edges_of_one_socket() {
     );
 }
 
-/// epoll58 with level and edge turned about: two epolls with a socket each.
-fn two_towers(outer: u32, inner: u32, expected: &[&str]) {
+/// epoll58 with level and edge exchanged: two epolls with a socket each.
+fn two_nested_epolls(outer: u32, inner: u32, expected: &[&str]) {
     same(
-        |stage| {
-            let (one, its_far) = stage.unix_pair();
-            let (other, other_far) = stage.unix_pair();
-            let (top, left, right) = (stage.epoll(), stage.epoll(), stage.epoll());
-            stage.add(&left, &one, IN | inner, 1);
-            stage.add(&right, &other, IN | inner, 2);
-            stage.add(&top, &left, IN | outer, 10);
-            stage.add(&top, &right, IN | outer, 20);
-            stage.send(&other_far, b"w");
-            stage.send(&its_far, b"w");
-            wait_twice(stage, &top);
-            stage.recv(&other, 8).unwrap();
-            stage.wait(&top, "one was read");
-            stage.close_all([one, its_far, other, other_far, top, left, right]);
+        |harness| {
+            let (one, its_far) = harness.unix_pair();
+            let (other, other_far) = harness.unix_pair();
+            let (top, left, right) = (harness.epoll(), harness.epoll(), harness.epoll());
+            harness.add(&left, &one, IN | inner, 1);
+            harness.add(&right, &other, IN | inner, 2);
+            harness.add(&top, &left, IN | outer, 10);
+            harness.add(&top, &right, IN | outer, 20);
+            harness.send(&other_far, b"w");
+            harness.send(&its_far, b"w");
+            wait_twice(harness, &top);
+            harness.recv(&other, 8).unwrap();
+            harness.wait(&top, "one was read");
+            harness.close_all([one, its_far, other, other_far, top, left, right]);
         },
         expected,
     );
@@ -262,7 +262,7 @@ fn two_towers(outer: u32, inner: u32, expected: &[&str]) {
 
 #[test]
 fn a_level_over_two_levels() {
-    two_towers(
+    two_nested_epolls(
         0,
         0,
         &[
@@ -276,7 +276,7 @@ fn a_level_over_two_levels() {
 
 #[test]
 fn a_level_over_two_edges() {
-    two_towers(
+    two_nested_epolls(
         0,
         ET,
         &[
@@ -290,7 +290,7 @@ fn a_level_over_two_edges() {
 
 #[test]
 fn epoll58_an_edge_over_two_levels() {
-    two_towers(
+    two_nested_epolls(
         ET,
         0,
         &["first: [20 IN, 10 IN]", "second: []", "recv 8: Ok(\"w\")", "one was read: []"],
@@ -299,7 +299,7 @@ fn epoll58_an_edge_over_two_levels() {
 
 #[test]
 fn an_edge_over_two_edges() {
-    two_towers(
+    two_nested_epolls(
         ET,
         ET,
         &["first: [20 IN, 10 IN]", "second: []", "recv 8: Ok(\"w\")", "one was read: []"],
@@ -309,17 +309,17 @@ fn an_edge_over_two_edges() {
 #[test]
 fn a_socket_beside_the_epoll_that_watches_it() {
     same(
-        |stage| {
-            let (near, far) = stage.unix_pair();
-            let (top, below) = (stage.epoll(), stage.epoll());
-            stage.add(&below, &near, IN | ET, 1);
-            stage.add(&top, &below, IN, 10);
-            stage.add(&top, &near, IN, 1);
-            stage.send(&far, b"w");
-            wait_twice(stage, &top);
-            stage.wait(&below, "below");
-            stage.wait(&top, "third");
-            stage.close_all([near, far, top, below]);
+        |harness| {
+            let (near, far) = harness.unix_pair();
+            let (top, below) = (harness.epoll(), harness.epoll());
+            harness.add(&below, &near, IN | ET, 1);
+            harness.add(&top, &below, IN, 10);
+            harness.add(&top, &near, IN, 1);
+            harness.send(&far, b"w");
+            wait_twice(harness, &top);
+            harness.wait(&below, "below");
+            harness.wait(&top, "third");
+            harness.close_all([near, far, top, below]);
         },
         &["first: [1 IN, 10 IN]", "second: [1 IN, 10 IN]", "below: [1 IN]", "third: [1 IN]"],
     );

@@ -1,6 +1,7 @@
-//! Every option of every kind of descriptor: who knows it, what it is, and what may be set.
+//! Every option of every kind of descriptor: whether it is supported, its value, and what may be
+//! set.
 
-use epollite::{OptionName, SocketOption};
+use epollite::{SocketOption, SocketOptionName};
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
@@ -9,37 +10,38 @@ use crate::misuse::on_each;
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 2, 3);
 const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x1234);
 
+const NAMES: [SocketOptionName; 24] = [
+    SocketOptionName::ReuseAddr,
+    SocketOptionName::ReusePort,
+    SocketOptionName::Broadcast,
+    SocketOptionName::NoDelay,
+    SocketOptionName::KeepAlive,
+    SocketOptionName::KeepIdleSeconds,
+    SocketOptionName::KeepIntervalSeconds,
+    SocketOptionName::KeepCount,
+    SocketOptionName::LingerSeconds,
+    SocketOptionName::ReceiveBufferBytes,
+    SocketOptionName::SendBufferBytes,
+    SocketOptionName::RecvLowWatermark,
+    SocketOptionName::UserTimeoutMillis,
+    SocketOptionName::DeferAcceptSeconds,
+    SocketOptionName::V6Only,
+    SocketOptionName::JoinMulticastV4,
+    SocketOptionName::JoinMulticastV6,
+    SocketOptionName::MulticastInterfaceV4,
+    SocketOptionName::PacketInfoV4,
+    SocketOptionName::PacketInfoV6,
+    SocketOptionName::OutOfBandInline,
+    SocketOptionName::GroupAllV4,
+    SocketOptionName::GroupAllV6,
+    SocketOptionName::Error,
+];
+
 #[test]
 fn options() {
-    const NAMES: [OptionName; 24] = [
-        OptionName::ReuseAddr,
-        OptionName::ReusePort,
-        OptionName::Broadcast,
-        OptionName::NoDelay,
-        OptionName::KeepAlive,
-        OptionName::KeepIdleSeconds,
-        OptionName::KeepIntervalSeconds,
-        OptionName::KeepCount,
-        OptionName::LingerSeconds,
-        OptionName::ReceiveBufferBytes,
-        OptionName::SendBufferBytes,
-        OptionName::ReceiveLowBytes,
-        OptionName::UserTimeoutMillis,
-        OptionName::DeferAcceptSeconds,
-        OptionName::V6Only,
-        OptionName::JoinV4,
-        OptionName::JoinV6,
-        OptionName::GroupInterfaceV4,
-        OptionName::PacketInfoV4,
-        OptionName::PacketInfoV6,
-        OptionName::OutOfBandInline,
-        OptionName::GroupAllV4,
-        OptionName::GroupAllV6,
-        OptionName::Error,
-    ];
     for name in NAMES {
-        on_each(|stage, fd| {
-            let _ = stage.k.getsockopt(fd, name);
+        on_each(|harness, fd| {
+            let _ = harness.k.getsockopt(fd, name);
         });
     }
     const SET: [SocketOption; 29] = [
@@ -57,26 +59,29 @@ fn options() {
         SocketOption::LingerSeconds(Some(3)),
         SocketOption::LingerSeconds(None),
         SocketOption::UserTimeoutMillis(500),
-        SocketOption::ReceiveLowBytes(2),
+        SocketOption::RecvLowWatermark(2),
         SocketOption::V6Only(true),
-        SocketOption::GroupInterfaceV4(Ipv4Addr::LOCALHOST),
+        SocketOption::MulticastInterfaceV4(Ipv4Addr::LOCALHOST),
         SocketOption::GroupAllV4(false),
         SocketOption::GroupAllV6(false),
-        SocketOption::JoinV4 { group: GROUP, interface: Ipv4Addr::LOCALHOST },
-        SocketOption::JoinV4 { group: Ipv4Addr::LOCALHOST, interface: Ipv4Addr::LOCALHOST },
-        SocketOption::JoinV4 { group: GROUP, interface: Ipv4Addr::new(192, 0, 2, 1) },
-        SocketOption::JoinV6 { group: GROUP_V6, interface: 1 },
-        SocketOption::JoinV6 { group: GROUP_V6, interface: 9_999 },
-        SocketOption::JoinV6 { group: Ipv6Addr::LOCALHOST, interface: 1 },
+        SocketOption::JoinMulticastV4 { group: GROUP, interface: Ipv4Addr::LOCALHOST },
+        SocketOption::JoinMulticastV4 {
+            group: Ipv4Addr::LOCALHOST,
+            interface: Ipv4Addr::LOCALHOST,
+        },
+        SocketOption::JoinMulticastV4 { group: GROUP, interface: Ipv4Addr::new(192, 0, 2, 1) },
+        SocketOption::JoinMulticastV6 { group: GROUP_V6, interface: 1 },
+        SocketOption::JoinMulticastV6 { group: GROUP_V6, interface: 9_999 },
+        SocketOption::JoinMulticastV6 { group: Ipv6Addr::LOCALHOST, interface: 1 },
         SocketOption::PacketInfoV4(true),
         SocketOption::PacketInfoV6(true),
         SocketOption::OutOfBandInline(true),
         SocketOption::Error(None),
     ];
     for option in SET {
-        on_each(|stage, fd| {
-            let _ = stage.k.setsockopt(fd, option);
-            let _ = stage.k.getsockopt(fd, option.name());
+        on_each(|harness, fd| {
+            let _ = harness.k.setsockopt(fd, option);
+            let _ = harness.k.getsockopt(fd, option.name());
         });
     }
 }

@@ -1,41 +1,42 @@
-//! Two traces of one scenario, made comparable: what each kernel names as it likes has one name.
+//! Makes two traces of one scenario comparable: names that a kernel chooses freely are normalized.
 //!
-//! Knows records of calls, and no scenario.
+//! Depends on syscall records, not on scenarios.
 
 use std::collections::HashMap;
 
-use epollite::traced::{Argument, Record, Returned};
-use epollite::{Addr, Call, UnixAddr};
+use epollite::tracer::{Argument, ReturnValue, SyscallRecord};
+use epollite::{Addr, Syscall, UnixAddr};
 
-/// Calls with that many bytes fill a buffer or drain it. How many it takes is left open to a
-/// kernel, and so is how much each moves.
+/// Calls with that many bytes fill a buffer or drain it. How many calls that takes, and how much
+/// each moves, is up to the kernel.
 const BLOCK_BYTES: usize = 4_096;
 
-/// What the trace says, call by call, with the n-th descriptor that was made as descriptor n,
-/// the n-th port as port n, and a name that the kernel chose by its place, too.
-pub(crate) fn renamed(records: impl Iterator<Item = Record>) -> Vec<String> {
+/// The trace, call by call, with the n-th created descriptor as descriptor n, the n-th port as port
+/// n, and a name chosen by the kernel by its position, too.
+pub(crate) fn renamed(records: impl Iterator<Item = SyscallRecord>) -> Vec<String> {
     let mut names = Names::default();
     records.filter(|record| !moves_a_block(record)).map(|record| names.rename(record)).collect()
 }
 
-fn moves_a_block(record: &Record) -> bool {
+fn moves_a_block(record: &SyscallRecord) -> bool {
     let is_bytes = |argument: &Argument| match argument {
         Argument::Number(room) => usize::try_from(*room).is_ok_and(|room| room >= BLOCK_BYTES),
         _ => false,
     };
-    matches!(record.call, Call::Recv | Call::Send | Call::Read | Call::Write)
+    matches!(record.call, Syscall::Recv | Syscall::Send | Syscall::Read | Syscall::Write)
         && record.arguments.iter().any(is_bytes)
 }
 
-/// The usual size of a buffer is a setting of the machine.
-fn is_size_of_buffer(record: &Record) -> bool {
+/// The default buffer size is a setting of the machine.
+fn is_size_of_buffer(record: &SyscallRecord) -> bool {
     let sizes = [Argument::Name("SO_SNDBUF"), Argument::Name("SO_RCVBUF")];
-    record.call == Call::Getsockopt && record.arguments.get(2).is_some_and(|it| sizes.contains(it))
+    record.call == Syscall::Getsockopt
+        && record.arguments.get(2).is_some_and(|it| sizes.contains(it))
 }
 
 #[derive(Default)]
 struct Names {
-    /// The descriptors that are open, by number.
+    /// The open descriptors, by number.
     fds: HashMap<u32, u32>,
     made: u32,
     ports: Vec<u16>,
@@ -43,7 +44,7 @@ struct Names {
 }
 
 impl Names {
-    fn rename(&mut self, mut record: Record) -> String {
+    fn rename(&mut self, mut record: SyscallRecord) -> String {
         for argument in &mut record.arguments {
             match argument {
                 Argument::Fd(number) => *number = self.fd(*number),
@@ -53,9 +54,9 @@ impl Names {
                     messages.iter_mut().for_each(|message| message.addr = self.addr(message.addr));
                 }
                 Argument::Message(message) => message.addr = self.addr(message.addr),
-                // How much fills a queue is a setting of the machine.
-                Argument::Value(bytes) if record.call == Call::Ioctl => *bytes = (*bytes).min(1),
-                // Where a buffer lies that was not touched.
+                // The capacity of a queue is a setting of the machine.
+                Argument::Value(bytes) if record.call == Syscall::Ioctl => *bytes = (*bytes).min(1),
+                // The address of an untouched buffer.
                 Argument::Address(at) => *at = 0,
                 _ => {}
             }
@@ -63,10 +64,10 @@ impl Names {
         if is_size_of_buffer(&record) {
             record.arguments.truncate(3);
         }
-        if let Ok(Returned::Fd(number)) = &mut record.result {
+        if let Ok(ReturnValue::Fd(number)) = &mut record.result {
             *number = self.make(*number);
         }
-        if record.call == Call::Close
+        if record.call == Syscall::Close
             && let Some(Argument::Fd(serial)) = record.arguments.first()
         {
             self.fds.retain(|_, open| open != serial);
@@ -80,7 +81,7 @@ impl Names {
         self.made
     }
 
-    /// A descriptor that nobody made in this scenario keeps its number: there should be none.
+    /// A descriptor not created in this scenario keeps its number: there should be none.
     fn fd(&self, number: u32) -> u32 {
         self.fds.get(&number).copied().unwrap_or(number)
     }
@@ -100,7 +101,7 @@ impl Names {
     }
 }
 
-/// The place of `item`, from 1, at the end if it is new.
+/// The position of `item`, from 1; appended if it is new.
 fn place<T: PartialEq>(list: &mut Vec<T>, item: T) -> u16 {
     let at = list.iter().position(|known| *known == item).unwrap_or_else(|| {
         list.push(item);

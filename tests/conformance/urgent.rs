@@ -1,15 +1,15 @@
-//! Urgent bytes (`MSG_OOB`), over TCP and Unix streams: what is so while one is there, and what reads
-//! find, with and without `SO_OOBINLINE`.
+//! Urgent bytes (`MSG_OOB`), over TCP and Unix streams: readiness while one is queued, and what
+//! reads return, with and without `SO_OOBINLINE`.
 //!
-//! No method of `Kernel` sends one, so that these scenarios have a kernel of their own.
+//! No method of `Kernel` sends one, so these scenarios have a kernel of their own.
 
 use std::os::fd::AsRawFd;
 
-use epollite::kernel::{Control, EpollEvent};
+use epollite::kernel::{EpollEvent, EpollOp};
 use epollite::{Fd, Kernel, Linux, Ready, Sim, SocketOption};
 
+use crate::harness::{ALL, ET, Harness};
 use crate::machine::{MACHINE, model};
-use crate::stage::{ALL, ET, Stage};
 use epollite::sim::Version;
 
 /// A kernel that can send a byte out of band.
@@ -34,16 +34,16 @@ impl Urgent for Linux {
     }
 }
 
-/// One act: bytes, or a byte out of band, or a read of so many bytes.
+/// One act: bytes, or a byte out of band, or a read of the given size.
 #[derive(Clone, Copy, Debug)]
 enum Act {
-    Say(&'static [u8]),
+    Send(&'static [u8]),
     Shout(u8),
     Read(usize),
 }
 
-/// What is seen after each act: what epoll tells, by level and by edge, and what a read finds. On the
-/// real kernel it is some attempt, on the model none.
+/// What is observed after each act: the level- and edge-triggered events, and the result of a read.
+/// Several attempts on the real kernel, one on the model.
 fn played(
     kernel: &mut impl Urgent,
     attempt: Option<usize>,
@@ -53,24 +53,26 @@ fn played(
 ) -> Vec<String> {
     let mut seen = Vec::new();
     let (near, far) = {
-        let mut stage = match attempt {
-            Some(attempt) => Stage::real(kernel, attempt),
-            None => Stage::simulated(kernel),
+        let mut harness = match attempt {
+            Some(attempt) => Harness::real(kernel, attempt),
+            None => Harness::simulated(kernel),
         };
-        stage.pair(is_tcp)
+        harness.pair(is_tcp)
     };
     if inline {
-        kernel.setsockopt(&far, SocketOption::OutOfBandInline(true)).expect("all know it");
+        kernel
+            .setsockopt(&far, SocketOption::OutOfBandInline(true))
+            .expect("both families support it");
     }
     let epolls = [ALL, ALL | ET].map(|events| {
         let epoll = kernel.epoll_create1().expect("room");
-        let add = Control::Add(EpollEvent::new(events, 0));
+        let add = EpollOp::Add(EpollEvent::new(events, 0));
         kernel.epoll_ctl(&epoll, add, &far).expect("room");
         epoll
     });
     for act in acts {
         match *act {
-            Act::Say(bytes) => assert_eq!(kernel.send(&near, bytes), Ok(bytes.len())),
+            Act::Send(bytes) => assert_eq!(kernel.send(&near, bytes), Ok(bytes.len())),
             Act::Shout(byte) => kernel.send_urgent_byte(&near, byte),
             Act::Read(room) => {
                 let mut buf = vec![0; room];
@@ -80,13 +82,13 @@ fn played(
             }
         }
         if let Some(attempt) = attempt {
-            Stage::real(kernel, attempt).settle();
+            Harness::real(kernel, attempt).wait_idle();
         }
         for epoll in &epolls {
             let mut events = [EpollEvent::default(); 4];
-            let count = kernel.epoll_wait(epoll, &mut events, Some(0)).expect("nothing is wrong");
-            let told = events[..count].iter().map(|event| Ready::from_bits(event.events()));
-            seen.push(format!("{act:?}: {:?}", told.collect::<Vec<_>>()));
+            let count = kernel.epoll_wait(epoll, &mut events, Some(0)).expect("the call succeeds");
+            let reported = events[..count].iter().map(|event| Ready::from_bits(event.events()));
+            seen.push(format!("{act:?}: {:?}", reported.collect::<Vec<_>>()));
         }
     }
     for fd in epolls.into_iter().chain([near, far]) {
@@ -109,21 +111,25 @@ fn same(is_tcp: bool, inline: bool, acts: &[Act]) {
 
 #[test]
 fn urgent_bytes_stop_a_read_and_are_left_out_or_stay() {
-    use Act::{Read, Say, Shout};
+    use Act::{Read, Send, Shout};
     for is_tcp in [true, false] {
-        // Before 6.18 a Unix socket kept a byte that was thrown away in mind (docs/kernels.md).
+        // Before 6.18 a Unix socket remembered a discarded urgent byte (docs/kernels.md).
         if !is_tcp && MACHINE.version < Version::NEWEST {
             continue;
         }
         for inline in [false, true] {
-            same(is_tcp, inline, &[Say(b"ab"), Shout(b'C'), Say(b"d"), Read(9), Read(9), Read(9)]);
-            same(is_tcp, inline, &[Say(b"ab"), Shout(b'C'), Read(1), Read(9), Read(9)]);
-            same(is_tcp, inline, &[Shout(b'C'), Say(b"d"), Read(9), Read(9)]);
+            same(
+                is_tcp,
+                inline,
+                &[Send(b"ab"), Shout(b'C'), Send(b"d"), Read(9), Read(9), Read(9)],
+            );
+            same(is_tcp, inline, &[Send(b"ab"), Shout(b'C'), Read(1), Read(9), Read(9)]);
+            same(is_tcp, inline, &[Shout(b'C'), Send(b"d"), Read(9), Read(9)]);
         }
     }
 }
 
-/// Readable, and a read finds nothing: whoever loops on that spins once, and not for ever.
+/// Readable, and a read returns nothing: a read loop spins once, and not forever.
 #[test]
 fn a_unix_stream_with_nothing_but_an_urgent_byte_is_readable_once() {
     use Act::{Read, Shout};

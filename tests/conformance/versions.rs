@@ -1,42 +1,42 @@
-//! What differs between versions of Linux: each scenario says what each of them sees.
+//! Differences between versions of Linux: each scenario states what each version shows.
 //!
 //! Every test has its row in docs/kernels.md.
 
 use epollite::sim::Version;
-use epollite::{Addr, Fd, Kind, Shut, SocketOption};
+use epollite::{Addr, Fd, Shutdown, SocketOption, SocketType};
 
+use crate::datagrams::unix;
+use crate::harness::{ALL, ET, Harness};
 use crate::machine::MACHINE;
-use crate::messages::unix;
 use crate::same;
-use crate::stage::{ALL, ET, Stage};
 
-/// What is seen where the running kernel is older than `changed`, and otherwise.
+/// The expectation where the running kernel is older than `changed`, and otherwise.
 fn before<'t>(changed: Version, old: &'t [&'t str], new: &'t [&'t str]) -> &'t [&'t str] {
     if MACHINE.version < changed { old } else { new }
 }
 
-/// A datagram socket, watched for edges, that another one has named.
-fn watched(stage: &mut Stage<'_>) -> (Fd, Fd) {
-    let (socket, _) = unix(stage);
-    let epoll = stage.epoll();
-    stage.add(&epoll, &socket, ALL | ET, 1);
-    stage.wait(&epoll, "registered");
+/// An edge-triggered datagram socket that another one has connected to.
+fn registered_unconnected(harness: &mut Harness<'_>) -> (Fd, Fd) {
+    let (socket, _) = unix(harness);
+    let epoll = harness.epoll();
+    harness.add(&epoll, &socket, ALL | ET, 1);
+    harness.wait(&epoll, "registered");
     (socket, epoll)
 }
 
-fn send(stage: &mut Stage<'_>, socket: &Fd, len: usize, epoll: &Fd) {
-    let sent = stage.k.send(socket, &vec![b'x'; len]);
-    stage.see("send", sent);
-    stage.wait(epoll, "after it");
+fn send(harness: &mut Harness<'_>, socket: &Fd, len: usize, epoll: &Fd) {
+    let sent = harness.k.send(socket, &vec![b'x'; len]);
+    harness.read_and_record("send", sent);
+    harness.wait(epoll, "after it");
 }
 
 #[test]
 fn a_send_without_a_peer_is_an_edge_since_6_14() {
     same(
-        |stage| {
-            let (socket, epoll) = watched(stage);
-            send(stage, &socket, 1, &epoll);
-            stage.close_all([socket, epoll]);
+        |harness| {
+            let (socket, epoll) = registered_unconnected(harness);
+            send(harness, &socket, 1, &epoll);
+            harness.close_all([socket, epoll]);
         },
         before(
             Version::LINUX_6_14,
@@ -49,11 +49,11 @@ fn a_send_without_a_peer_is_an_edge_since_6_14() {
 #[test]
 fn a_send_without_a_peer_on_a_shut_socket_is_epipe_since_6_14() {
     same(
-        |stage| {
-            let (socket, epoll) = watched(stage);
-            stage.k.shutdown(&socket, Shut::Write).unwrap();
-            send(stage, &socket, 1, &epoll);
-            stage.close_all([socket, epoll]);
+        |harness| {
+            let (socket, epoll) = registered_unconnected(harness);
+            harness.k.shutdown(&socket, Shutdown::Write).unwrap();
+            send(harness, &socket, 1, &epoll);
+            harness.close_all([socket, epoll]);
         },
         before(
             Version::LINUX_6_14,
@@ -66,12 +66,12 @@ fn a_send_without_a_peer_on_a_shut_socket_is_epipe_since_6_14() {
 #[test]
 fn a_send_without_a_peer_that_is_too_long_is_emsgsize_since_6_14() {
     same(
-        |stage| {
-            let (socket, epoll) = watched(stage);
-            stage.k.setsockopt(&socket, SocketOption::SendBufferBytes(4_608)).unwrap();
-            stage.k.shutdown(&socket, Shut::Write).unwrap();
-            send(stage, &socket, 9_216 - 31, &epoll);
-            stage.close_all([socket, epoll]);
+        |harness| {
+            let (socket, epoll) = registered_unconnected(harness);
+            harness.k.setsockopt(&socket, SocketOption::SendBufferBytes(4_608)).unwrap();
+            harness.k.shutdown(&socket, Shutdown::Write).unwrap();
+            send(harness, &socket, 9_216 - 31, &epoll);
+            harness.close_all([socket, epoll]);
         },
         before(
             Version::LINUX_6_14,
@@ -81,26 +81,26 @@ fn a_send_without_a_peer_that_is_too_long_is_emsgsize_since_6_14() {
     );
 }
 
-/// The peer dissolved the connection with our datagram unread: ECONNRESET is pending. To dissolve
-/// our side too leaves the error where it is.
+/// The peer disconnected with our datagram unread: ECONNRESET is pending. Disconnecting our side
+/// too leaves the error in place.
 #[test]
 fn a_send_without_a_peer_takes_the_pending_error_since_6_14() {
     same(
-        |stage| {
-            let (near, here) = unix(stage);
-            let (far, there) = unix(stage);
-            stage.k.connect(&near, &there).unwrap();
-            stage.k.connect(&far, &here).unwrap();
-            stage.send(&near, b"unread");
-            stage.k.connect(&far, &Addr::Unspec).unwrap();
-            stage.k.connect(&near, &Addr::Unspec).unwrap();
+        |harness| {
+            let (near, here) = unix(harness);
+            let (far, there) = unix(harness);
+            harness.k.connect(&near, &there).unwrap();
+            harness.k.connect(&far, &here).unwrap();
+            harness.send(&near, b"unread");
+            harness.k.connect(&far, &Addr::Unspecified).unwrap();
+            harness.k.connect(&near, &Addr::Unspecified).unwrap();
             for _ in 0..2 {
-                let sent = stage.k.send(&near, b"x");
-                stage.see("send", sent);
+                let sent = harness.k.send(&near, b"x");
+                harness.read_and_record("send", sent);
             }
-            let error = stage.k.getsockopt(&near, epollite::OptionName::Error);
-            stage.see("SO_ERROR", error);
-            stage.close_all([near, far]);
+            let error = harness.k.getsockopt(&near, epollite::SocketOptionName::Error);
+            harness.read_and_record("SO_ERROR", error);
+            harness.close_all([near, far]);
         },
         before(
             Version::LINUX_6_14,
@@ -117,19 +117,19 @@ fn a_send_without_a_peer_takes_the_pending_error_since_6_14() {
 #[test]
 fn a_send_without_a_peer_and_without_room_is_eagain_since_6_14() {
     same(
-        |stage| {
-            let (near, _) = unix(stage);
-            let (far, there) = unix(stage);
-            stage.k.setsockopt(&near, SocketOption::SendBufferBytes(4_608)).unwrap();
+        |harness| {
+            let (near, _) = unix(harness);
+            let (far, there) = unix(harness);
+            harness.k.setsockopt(&near, SocketOption::SendBufferBytes(4_608)).unwrap();
             let mut sent = 0;
-            // Few and large ones: the buffer is full before the receiver's queue is.
-            while stage.k.sendto(&near, &[b'x'; 3_000], &there).is_ok() {
+            // Few and large ones: the send buffer is full before the receiver's queue is.
+            while harness.k.sendto(&near, &[b'x'; 3_000], &there).is_ok() {
                 sent += 1;
             }
-            stage.see("some were sent", sent > 0);
-            let more = stage.k.send(&near, b"x");
-            stage.see("send", more);
-            stage.close_all([near, far]);
+            harness.read_and_record("some were sent", sent > 0);
+            let more = harness.k.send(&near, b"x");
+            harness.read_and_record("send", more);
+            harness.close_all([near, far]);
         },
         before(
             Version::LINUX_6_14,
@@ -139,25 +139,25 @@ fn a_send_without_a_peer_and_without_room_is_eagain_since_6_14() {
     );
 }
 
-/// What holds on every version: a peer that is gone, and one that was there when we shut.
+/// What holds on every version: a closed peer, and one that was open at our shutdown.
 #[test]
-fn a_peer_that_is_gone_is_told_once() {
+fn a_closed_peer_is_reported_once() {
     same(
-        |stage| {
-            let (near, _) = unix(stage);
-            let (far, there) = unix(stage);
-            stage.k.connect(&near, &there).unwrap();
-            stage.close(far);
+        |harness| {
+            let (near, _) = unix(harness);
+            let (far, there) = unix(harness);
+            harness.k.connect(&near, &there).unwrap();
+            harness.close(far);
             for _ in 0..2 {
-                let sent = stage.k.send(&near, b"x");
-                stage.see("send", sent);
+                let sent = harness.k.send(&near, b"x");
+                harness.read_and_record("send", sent);
             }
-            let (far, there) = unix(stage);
-            stage.k.connect(&near, &there).unwrap();
-            stage.k.shutdown(&near, Shut::Write).unwrap();
-            let sent = stage.k.send(&near, b"x");
-            stage.see("connected, then shut", sent);
-            stage.close_all([near, far]);
+            let (far, there) = unix(harness);
+            harness.k.connect(&near, &there).unwrap();
+            harness.k.shutdown(&near, Shutdown::Write).unwrap();
+            let sent = harness.k.send(&near, b"x");
+            harness.read_and_record("connected, then shut", sent);
+            harness.close_all([near, far]);
         },
         &["send: Err(ECONNREFUSED)", "send: Err(ENOTCONN)", "connected, then shut: Err(EPIPE)"],
     );
@@ -166,15 +166,15 @@ fn a_peer_that_is_gone_is_told_once() {
 #[test]
 fn an_eventfd_refuses_more_than_eight_bytes_since_6_9() {
     same(
-        |stage| {
-            let eventfd = stage.k.eventfd(0).unwrap();
+        |harness| {
+            let eventfd = harness.k.eventfd(0).unwrap();
             let mut bytes = [0; 9];
             bytes[..8].copy_from_slice(&5_u64.to_ne_bytes());
-            let written = stage.k.write(&eventfd, &bytes);
-            stage.see("nine bytes", written);
-            let read = stage.k.read(&eventfd, &mut bytes);
-            stage.see("read nine", read);
-            stage.close_all([eventfd]);
+            let written = harness.k.write(&eventfd, &bytes);
+            harness.read_and_record("nine bytes", written);
+            let read = harness.k.read(&eventfd, &mut bytes);
+            harness.read_and_record("read nine", read);
+            harness.close_all([eventfd]);
         },
         before(
             Version::LINUX_6_9,
@@ -187,36 +187,36 @@ fn an_eventfd_refuses_more_than_eight_bytes_since_6_9() {
 #[test]
 fn an_epoll_refuses_other_ioctls_with_einval_since_6_9() {
     same(
-        |stage| {
-            let epoll = stage.epoll();
-            let queued = stage.k.ioctl_outq(&epoll);
-            stage.see("SIOCOUTQ", queued);
-            stage.close_all([epoll]);
+        |harness| {
+            let epoll = harness.epoll();
+            let queued = harness.k.ioctl_outq(&epoll);
+            harness.read_and_record("SIOCOUTQ", queued);
+            harness.close_all([epoll]);
         },
         before(Version::LINUX_6_9, &["SIOCOUTQ: Err(ENOTTY)"], &["SIOCOUTQ: Err(EINVAL)"]),
     );
 }
 
-/// A pipe that holds `len` bytes.
-fn pipe_with(stage: &mut Stage<'_>, len: usize) -> (Fd, Fd) {
-    let (reader, writer) = stage.k.pipe2().unwrap();
-    assert_eq!(stage.k.write(&writer, &vec![b'p'; len]), Ok(len), "a pipe holds 16 pages");
+/// A pipe with a capacity of `len` bytes.
+fn pipe_with(harness: &mut Harness<'_>, len: usize) -> (Fd, Fd) {
+    let (reader, writer) = harness.k.pipe2().unwrap();
+    assert_eq!(harness.k.write(&writer, &vec![b'p'; len]), Ok(len), "a pipe holds 16 pages");
     (reader, writer)
 }
 
 #[test]
 fn a_splice_into_a_datagram_socket_is_one_message_since_6_5() {
     same(
-        |stage| {
-            let (near, far) = stage.k.socketpair(Kind::Datagram).unwrap();
-            let (reader, writer) = pipe_with(stage, 6_000);
-            let moved = stage.k.splice(&reader, &near, 6_000);
-            stage.see("moved", moved);
+        |harness| {
+            let (near, far) = harness.k.socketpair(SocketType::Datagram).unwrap();
+            let (reader, writer) = pipe_with(harness, 6_000);
+            let moved = harness.k.splice(&reader, &near, 6_000);
+            harness.read_and_record("moved", moved);
             for _ in 0..3 {
-                let read = stage.k.recv(&far, &mut [0; 8_000]);
-                stage.see("message", read);
+                let read = harness.k.recv(&far, &mut [0; 8_000]);
+                harness.read_and_record("message", read);
             }
-            stage.close_all([near, far, reader, writer]);
+            harness.close_all([near, far, reader, writer]);
         },
         before(
             Version::LINUX_6_5,
@@ -234,18 +234,18 @@ fn a_splice_into_a_datagram_socket_is_one_message_since_6_5() {
 #[test]
 fn a_splice_into_a_full_unix_stream_is_refused_since_6_5() {
     same(
-        |stage| {
-            let (near, far) = stage.unix_pair();
-            stage.fill(&near);
-            let (reader, writer) = pipe_with(stage, 8);
-            let moved = stage.k.splice(&reader, &near, 8);
-            stage.see("moved", moved);
-            stage.close_all([near, far, reader, writer]);
+        |harness| {
+            let (near, far) = harness.unix_pair();
+            harness.fill(&near);
+            let (reader, writer) = pipe_with(harness, 8);
+            let moved = harness.k.splice(&reader, &near, 8);
+            harness.read_and_record("moved", moved);
+            harness.close_all([near, far, reader, writer]);
         },
         before(
             Version::LINUX_6_5,
-            &["no room: true", "moved: Ok(8)"],
-            &["no room: true", "moved: Err(EAGAIN)"],
+            &["full: true", "moved: Ok(8)"],
+            &["full: true", "moved: Err(EAGAIN)"],
         ),
     );
 }
@@ -253,20 +253,20 @@ fn a_splice_into_a_full_unix_stream_is_refused_since_6_5() {
 #[test]
 fn spliced_bytes_are_a_piece_of_their_own_since_6_5() {
     same(
-        |stage| {
-            let (near, far) = stage.unix_pair();
-            let epoll = stage.epoll();
-            stage.add(&epoll, &near, ALL | ET, 1);
-            stage.wait(&epoll, "registered");
-            stage.send(&near, b"one");
-            let (reader, writer) = pipe_with(stage, 3);
-            let moved = stage.k.splice(&reader, &near, 3);
-            stage.see("moved", moved);
-            stage.recv(&far, 3).unwrap();
-            stage.wait(&epoll, "the first piece was read");
-            stage.recv(&far, 3).unwrap();
-            stage.wait(&epoll, "all was read");
-            stage.close_all([near, far, reader, writer, epoll]);
+        |harness| {
+            let (near, far) = harness.unix_pair();
+            let epoll = harness.epoll();
+            harness.add(&epoll, &near, ALL | ET, 1);
+            harness.wait(&epoll, "registered");
+            harness.send(&near, b"one");
+            let (reader, writer) = pipe_with(harness, 3);
+            let moved = harness.k.splice(&reader, &near, 3);
+            harness.read_and_record("moved", moved);
+            harness.recv(&far, 3).unwrap();
+            harness.wait(&epoll, "the first piece was read");
+            harness.recv(&far, 3).unwrap();
+            harness.wait(&epoll, "all was read");
+            harness.close_all([near, far, reader, writer, epoll]);
         },
         before(
             Version::LINUX_6_5,
@@ -290,20 +290,20 @@ fn spliced_bytes_are_a_piece_of_their_own_since_6_5() {
     );
 }
 
-/// On every version: the pages of a pipe leave together, and the reset that answers comes after.
+/// On every version: the pages of a pipe are sent together, and the reset in response comes after.
 #[test]
 fn a_splice_of_two_pages_into_tcp_is_not_stopped_by_the_reset_in_between() {
     same(
-        |stage| {
-            let (near, far) = stage.tcp_pair();
-            stage.close(far);
-            let (reader, writer) = pipe_with(stage, 6_000);
-            let moved = stage.k.splice(&reader, &near, 6_000);
-            stage.see("moved", moved);
-            stage.settle();
-            let sent = stage.k.send(&near, b"x");
-            stage.see("send", sent);
-            stage.close_all([near, reader, writer]);
+        |harness| {
+            let (near, far) = harness.tcp_pair();
+            harness.close(far);
+            let (reader, writer) = pipe_with(harness, 6_000);
+            let moved = harness.k.splice(&reader, &near, 6_000);
+            harness.read_and_record("moved", moved);
+            harness.wait_idle();
+            let sent = harness.k.send(&near, b"x");
+            harness.read_and_record("send", sent);
+            harness.close_all([near, reader, writer]);
         },
         &["moved: Ok(6000)", "send: Err(EPIPE)"],
     );

@@ -1,5 +1,5 @@
-//! The name that `examples/dns.rs` asks for, and a name server of a few lines that answers well,
-//! badly, or not at all.
+//! The name that `examples/dns.rs` resolves, and a small name server with correct, malformed or
+//! missing responses.
 
 use std::net::UdpSocket;
 use std::thread;
@@ -8,13 +8,13 @@ use super::command;
 
 const A: [u8; 4] = [0, 1, 0, 1];
 const CNAME: [u8; 4] = [0, 5, 0, 1];
-/// A pointer to the question's name, behind the header.
+/// A pointer to the question's name, after the header.
 const THE_NAME: [u8; 2] = [0xc0, 12];
 
 #[test]
-fn dns_asks_and_reads_what_is_answered() {
-    let said = asked(|query| {
-        // www.example.org is an alias of host.example.org, whose name ends in the question's.
+fn dns_query_and_response() {
+    let printed = query_against(|query| {
+        // www.example.org is an alias of host.example.org, whose name ends with the question's.
         let to_host = [&b"\x04host"[..], &[0xc0, 16]].concat();
         let alias = record(&THE_NAME, CNAME, 300, &to_host);
         let behind_the_alias = 12 + u16::try_from(query.len() - 12 + 12).unwrap();
@@ -25,12 +25,12 @@ fn dns_asks_and_reads_what_is_answered() {
     let wanted = "www.example.org. 300 s CNAME host.example.org.\n\
                   host.example.org. 60 s A 192.0.2.7\n\
                   2 answers in 68 bytes\n";
-    assert_eq!(said, (wanted.to_owned(), String::new()));
+    assert_eq!(printed, (wanted.to_owned(), String::new()));
 }
 
 #[test]
-fn dns_listens_to_nobody_who_answers_another_question() {
-    let said = asked(|query| {
+fn dns_ignores_mismatched_responses() {
+    let printed = query_against(|query| {
         let right = answer(query, 0x8180, &[record(&THE_NAME, A, 1, &[192, 0, 2, 1])]);
         let (mut number, mut name, mut question) = (right.clone(), right.clone(), right.clone());
         number[0] ^= 1;
@@ -38,49 +38,51 @@ fn dns_listens_to_nobody_who_answers_another_question() {
         question[2] &= 0x7f;
         vec![Vec::new(), number, name, question, right]
     });
-    assert_eq!(said.0.lines().next(), Some("www.example.org. 1 s A 192.0.2.1"), "{said:?}");
+    assert_eq!(printed.0.lines().next(), Some("www.example.org. 1 s A 192.0.2.1"), "{printed:?}");
 }
 
 #[test]
-fn dns_says_what_went_wrong() {
-    let no_such_name = asked(|query| vec![answer(query, 0x8183, &[])]);
+fn dns_reports_errors() {
+    let no_such_name = query_against(|query| vec![answer(query, 0x8183, &[])]);
     assert!(no_such_name.1.contains("there is no such name"), "{no_such_name:?}");
-    let refused = asked(|query| vec![answer(query, 0x8185, &[])]);
+    let refused = query_against(|query| vec![answer(query, 0x8185, &[])]);
     assert!(refused.1.contains("answers with error 5"), "{refused:?}");
     let full = [record(&THE_NAME, A, 1, &[192, 0, 2, 1])];
-    let cut = asked(|query| {
+    let cut = query_against(|query| {
         let mut cut = answer(query, 0x8180, &full);
         cut.truncate(cut.len() - 3);
         vec![cut]
     });
     assert!(cut.1.contains("cut short"), "{cut:?}");
-    // And where the server says so itself, what is there is shown.
-    let said_so = asked(|query| vec![answer(query, 0x8380, &full)]);
-    assert!(said_so.0.contains("too long for a datagram"), "{said_so:?}");
-    assert!(said_so.0.contains("192.0.2.1"), "{said_so:?}");
+    // A truncated response is reported, and its records are shown.
+    let printed_reply = query_against(|query| vec![answer(query, 0x8380, &full)]);
+    assert!(printed_reply.0.contains("too long for a datagram"), "{printed_reply:?}");
+    assert!(printed_reply.0.contains("192.0.2.1"), "{printed_reply:?}");
 }
 
 #[test]
 fn dns_follows_no_pointer_round_and_round() {
     // To itself, forward, into the header, past the end; and a name that never ends.
     for pointer in [[0xc0, 33], [0xc0, 40], [0xc0, 0], [0xff, 0xff], [63, 63]] {
-        let said = asked(|query| vec![answer(query, 0x8180, &[record(&pointer, A, 1, &[1; 4])])]);
-        let is_refused = said.1.contains("makes no sense");
-        // Into the header is back, and so allowed: it must come to an end, that is all.
-        assert!(is_refused || pointer == [0xc0, 0], "{pointer:?}: {said:?}");
+        let printed =
+            query_against(|query| vec![answer(query, 0x8180, &[record(&pointer, A, 1, &[1; 4])])]);
+        let is_refused = printed.1.contains("makes no sense");
+        // A pointer into the header points backwards, and so is allowed: it must terminate, that is
+        // all.
+        assert!(is_refused || pointer == [0xc0, 0], "{pointer:?}: {printed:?}");
     }
 }
 
 #[test]
-fn dns_hears_that_nobody_serves() {
+fn dns_reports_connection_refused() {
     let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let output = command("dns").args([&closed.to_string(), "example.org"]).output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && error.contains("nobody serves"), "{error}");
 }
 
-/// What `dns` prints, and its error, when the server answers so.
-fn asked(answers: impl FnOnce(&[u8]) -> Vec<Vec<u8>> + Send) -> (String, String) {
+/// Output and error of `dns` for these responses.
+fn query_against(answers: impl FnOnce(&[u8]) -> Vec<Vec<u8>> + Send) -> (String, String) {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     let addr = server.local_addr().unwrap().to_string();
     let output = thread::scope(|scope| {
@@ -93,10 +95,10 @@ fn asked(answers: impl FnOnce(&[u8]) -> Vec<Vec<u8>> + Send) -> (String, String)
         });
         command("dns").args([&addr, "www.example.org"]).output().unwrap()
     });
-    let text = |bytes| String::from_utf8(bytes).expect("it prints text");
-    let said = (text(output.stdout), text(output.stderr));
-    assert_eq!(output.status.success(), said.1.is_empty(), "{said:?}");
-    said
+    let text = |bytes| String::from_utf8(bytes).expect("the output is UTF-8");
+    let printed = (text(output.stdout), text(output.stderr));
+    assert_eq!(output.status.success(), printed.1.is_empty(), "{printed:?}");
+    printed
 }
 
 fn answer(query: &[u8], flags: u16, records: &[Vec<u8>]) -> Vec<u8> {

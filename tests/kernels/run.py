@@ -3,19 +3,19 @@
 
     run.py [--programs N] [--optional] PLACE...
 
-A PLACE is a kernel, a setting, or both as `6.1/bbr`. A kernel is `running` (the one that runs here,
-and the default) or a series of Debian's, `6.1` or `6.12`, that runs under QEMU; the settings stand
-in SETTINGS, and on the running kernel they are those of a network namespace. `kernels` is every
+A PLACE is a kernel, a setting, or both as `6.1/bbr`. A kernel is `running` (the host's kernel,
+the default) or a Debian series, `6.1` or `6.12`, run under QEMU; the settings are listed in
+SETTINGS, and on the running kernel they are those of a network namespace. `kernels` is every
 kernel, `settings` is every setting once.
 
 Kernels come from the Debian archive through apt, and are unpacked below target/kernels, not
-installed. A guest has no KVM and no disk: the test programs and the libraries they load lie in its
-initramfs under the names they have here. It has one processor: of two, emulated, one stumbles in 40
-boots over code that the other is patching. What a guest prints on the serial console is read until
-a deadline.
+installed. A guest has no KVM and no disk: the test programs and the libraries they load are in its
+initramfs under the same paths as here. It has one CPU: with two emulated, one in 40 boots fails in
+code that the other CPU is patching. The guest's output on the serial console is read until a
+deadline.
 
-Exits 0 when every suite passed, 1 when one failed, and 3 when QEMU, a kernel or a namespace cannot
-be had; with --optional that is one line and no failure.
+Exits 0 when every suite passed, 1 when one failed, and 3 when QEMU, a kernel or a namespace is
+not available; with --optional that is one line and no failure.
 """
 
 import argparse
@@ -34,12 +34,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-# Names of Debian's packages, by series; the newest that the archive has is taken.
+# Debian package names, by series; the newest one in the archive is used.
 SERIES = {
     "6.1": r"linux-image-6\.1\.0-[0-9]+-cloud-amd64",
     "6.12": r"linux-image-6\.12\.[0-9]+\+deb[0-9]+-cloud-amd64",
 }
-# Settings by which one ordinary machine differs from another, as sysctl(8) takes them.
+# Settings that commonly differ between machines, in the syntax of sysctl(8).
 SETTINGS = {
     "cubic": ["net.ipv4.tcp_congestion_control=cubic"],
     "reno": ["net.ipv4.tcp_congestion_control=reno"],
@@ -53,24 +53,24 @@ SETTINGS = {
     "nonlocal-bind": ["net.ipv4.ip_nonlocal_bind=1", "net.ipv6.ip_nonlocal_bind=1"],
     "without-ipv6": [],
 }
-# Those that are given to a guest at boot, and those for which it loads a module.
+# Settings passed to a guest at boot, and settings that need a kernel module.
 BOOT_OPTIONS = {"without-ipv6": " ipv6.disable=1"}
 MODULES = {"bbr": "kernel/net/ipv4/tcp_bbr.ko"}
-# A namespace may not choose any congestion control: two of three are chosen in a guest.
+# A namespace may not select every congestion control: two of three are tested in a guest.
 IN_GUEST = {"cubic": "6.12/cubic", "bbr": "6.1/bbr", "without-ipv6": "6.12/without-ipv6"}
 GROUPS = {
     "kernels": ["running", *SERIES],
     "settings": [IN_GUEST.get(setting, setting) for setting in SETTINGS],
 }
 TESTS = ["conformance", "conformance_random", "linux", "reactor", "servers", "faults"]
-# What suites.sh and the tests call.
+# Tools used by suites.sh and the tests.
 COMMANDS = "sh mount ip timeout cut grep tail paste basename sed cat rm sleep"
 FOLDER = Path("target/kernels")
 SUITES = Path(__file__).with_name("suites.sh")
 # A guest with 20,000 programs takes a third of it.
 RUN_SECONDS = 900
 
-# The console is slower than the reset: the second before it is for the last lines.
+# The console is slower than the reset: one second before it for the last lines.
 INIT = """#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin {environment}
 mount -t proc proc /proc
@@ -107,7 +107,7 @@ def main():
         except Unavailable as why:
             print(f"{place}: not run: {why}", flush=True)
             missing = True
-    # A guest takes one processor of ours.
+    # A guest uses one host CPU.
     with ThreadPoolExecutor(max_workers=min(2, os.cpu_count())) as pool:
         failed = [code != 0 for code in pool.map(run, runs)]
     sys.exit(1 if any(failed) else 3 if missing and not args.optional else 0)
@@ -229,7 +229,7 @@ def kernel(series):
     """The newest kernel of a series: its name and its unpacked package, fetched once."""
     names = listed(series)
     if not names and not unpacked(series):
-        # A bare machine has no lists yet.
+        # A minimal machine has no package lists yet.
         apt("apt-get update -qq", "the list of packages")
         names = listed(series)
     names = names or unpacked(series)
@@ -285,7 +285,7 @@ def pack(initramfs, folder, programs, environment, setting):
     if setting in MODULES:
         command("insmod", "kmod")
         names.append("insmod")
-    # An account that is not root's may leave the second folder out.
+    # The PATH of an unprivileged account may lack the second directory.
     search = os.environ["PATH"] + ":/usr/sbin:/sbin"
     commands = [Path(shutil.which(name, path=search)).resolve() for name in names]
     files = {Path("/usr/bin") / name: path for name, path in zip(names, commands)}

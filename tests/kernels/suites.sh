@@ -1,10 +1,10 @@
 #!/bin/sh
-# Runs compiled test programs one after the other, then a smoke test of the program. It knows
-# neither kernels nor settings: run.py starts it under them.
+# Runs compiled test programs one after the other, then a smoke test of the program.
+# Independent of kernels and settings: run.py starts it under them.
 #
 #   suites.sh PROGRAM TEST...    PROGRAM is the built epollite, a TEST a compiled test
 #
-# Each prints one line, "suite NAME: ok ..." or what it wrote and "suite NAME: FAILED ...". Exits 1
+# Each prints one line, "suite NAME: ok ...", or its output and "suite NAME: FAILED ...". Exits 1
 # when one has failed.
 
 # Runs a command with a deadline; an ok line ends with the counts that the command printed.

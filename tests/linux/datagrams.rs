@@ -3,10 +3,11 @@
 use std::net::Ipv4Addr;
 
 use epollite::{
-    Addr, Batch, Datagram, Errno, Family, Fd, Kernel, Kind, Linux, OptionName, SocketOption,
+    Addr, AddressFamily, Datagram, DatagramBatch, Errno, Fd, Kernel, Linux, SocketOption,
+    SocketOptionName, SocketType,
 };
 
-use super::world::{bound, close, readable, ready};
+use super::support::{bound, close, readable, ready};
 
 #[test]
 fn a_datagram_comes_with_its_sender_and_its_whole_length() {
@@ -18,7 +19,7 @@ fn a_datagram_comes_with_its_sender_and_its_whole_length() {
         readable(&there);
         let mut buf = vec![0xee; room];
         let got = Linux.recvfrom(&there, &mut buf);
-        assert_eq!(got, Ok((sent, here_addr)), "law: the whole length, {sent} into {room}");
+        assert_eq!(got, Ok((sent, here_addr)), "invariant: the whole length, {sent} into {room}");
         let kept = sent.min(room);
         assert_eq!(buf[..kept], bytes[..kept]);
     }
@@ -26,37 +27,42 @@ fn a_datagram_comes_with_its_sender_and_its_whole_length() {
     close([here, there]);
 }
 
-/// Groups of IPv4 that others have joined: `IP_MULTICAST_ALL` is off for an IPv6 socket.
+/// IPv4 groups joined by other sockets: `IP_MULTICAST_ALL` is off for an IPv6 socket.
 #[test]
-fn a_socket_of_both_families_hears_a_group_of_others_only_when_it_asks() {
-    let Ok(both) = Linux.socket(Family::Inet6, Kind::Datagram) else { return };
-    let [member, sender] =
-        [(); 2].map(|()| Linux.socket(Family::Inet, Kind::Datagram).expect("the system has it"));
+fn a_dual_stack_socket_receives_other_groups_only_on_request() {
+    let Ok(both) = Linux.socket(AddressFamily::Inet6, SocketType::Datagram) else { return };
+    let [member, sender] = [(); 2].map(|()| {
+        Linux.socket(AddressFamily::Inet, SocketType::Datagram).expect("the kernel supports it")
+    });
     Linux.setsockopt(&both, SocketOption::V6Only(false)).unwrap();
     Linux.bind(&both, &"[::]:0".parse().unwrap()).unwrap();
-    let port = Linux.getsockname(&both).unwrap().port().expect("it was given one");
+    let port = Linux.getsockname(&both).unwrap().port().expect("a port was assigned");
     let group: Addr = format!("239.1.2.4:{port}").parse().unwrap();
     for socket in [&both, &member] {
         Linux.setsockopt(socket, SocketOption::ReuseAddr(true)).unwrap();
     }
     Linux.bind(&member, &group).unwrap();
     let interface = Ipv4Addr::LOCALHOST;
-    let join = SocketOption::JoinV4 { group: Ipv4Addr::new(239, 1, 2, 4), interface };
+    let join = SocketOption::JoinMulticastV4 { group: Ipv4Addr::new(239, 1, 2, 4), interface };
     Linux.setsockopt(&member, join).unwrap();
-    Linux.setsockopt(&sender, SocketOption::GroupInterfaceV4(interface)).unwrap();
+    Linux.setsockopt(&sender, SocketOption::MulticastInterfaceV4(interface)).unwrap();
     let here: Addr = format!("127.0.0.1:{port}").parse().unwrap();
-    for (asks, hears) in [(None, false), (Some(true), true), (Some(false), false)] {
-        if let Some(asks) = asks {
-            Linux.setsockopt(&both, SocketOption::GroupAllV4(asks)).unwrap();
+    for (multicast_all, is_member) in [(None, false), (Some(true), true), (Some(false), false)] {
+        if let Some(multicast_all) = multicast_all {
+            Linux.setsockopt(&both, SocketOption::GroupAllV4(multicast_all)).unwrap();
         }
         Linux.sendto(&sender, b"group", &group).unwrap();
         readable(&member);
-        assert_eq!(Linux.recv(&member, &mut [0; 8]), Ok(5), "who has joined hears it");
-        // What is sent to it alone comes behind whatever was before.
+        assert_eq!(Linux.recv(&member, &mut [0; 8]), Ok(5), "a member receives it");
+        // A unicast datagram comes after everything sent before.
         Linux.sendto(&sender, b"it alone", &here).unwrap();
-        for wanted in hears.then_some(5).into_iter().chain([8]) {
+        for wanted in is_member.then_some(5).into_iter().chain([8]) {
             readable(&both);
-            assert_eq!(Linux.recv(&both, &mut [0; 8]), Ok(wanted), "asks: {asks:?}");
+            assert_eq!(
+                Linux.recv(&both, &mut [0; 8]),
+                Ok(wanted),
+                "multicast_all: {multicast_all:?}"
+            );
         }
     }
     close([both, member, sender]);
@@ -72,46 +78,46 @@ fn a_datagram_too_long_is_refused_whole() {
 }
 
 #[test]
-fn broadcasting_wants_to_be_allowed() {
-    let (here, _) = bound(Family::Inet, Kind::Datagram);
+fn broadcasting_needs_so_broadcast() {
+    let (here, _) = bound(AddressFamily::Inet, SocketType::Datagram);
     let everyone: Addr = "255.255.255.255:9".parse().unwrap();
     let refused = Linux.sendto(&here, b"hello?", &everyone);
-    // A box without any route says so first.
+    // A machine without any route reports that first.
     assert!(matches!(refused, Err(Errno::EACCES | Errno::ENETUNREACH)), "{refused:?}");
     close([here]);
 }
 
 #[test]
-fn a_default_peer_can_be_set_refuses_once_and_can_be_dissolved() {
-    let (here, _, nobody, nowhere) = two();
-    close([nobody]);
+fn udp_connect_reports_refused_once_and_can_be_undone() {
+    let (here, _, unnamed, nowhere) = two();
+    close([unnamed]);
     assert_eq!(Linux.connect(&here, &nowhere), Ok(()));
     assert_eq!(Linux.getpeername(&here), Ok(nowhere));
     assert_eq!(Linux.send(&here, b"anyone?"), Ok(7));
     let bits = ready(&here);
-    // The answer may be here already or still on its way: taking it is what counts.
+    // The reply may have arrived or still be in flight: taking the error is what counts.
     if bits & epollite::event::EPOLLERR != 0 {
         let refused = Linux.recvfrom(&here, &mut [0; 8]);
         assert_eq!(refused, Err(Errno::ECONNREFUSED));
         let none = Ok(SocketOption::Error(None));
-        assert_eq!(Linux.getsockopt(&here, OptionName::Error), none);
+        assert_eq!(Linux.getsockopt(&here, SocketOptionName::Error), none);
     }
-    assert_eq!(Linux.connect(&here, &Addr::Unspec), Ok(()));
+    assert_eq!(Linux.connect(&here, &Addr::Unspecified), Ok(()));
     assert_eq!(Linux.getpeername(&here), Err(Errno::ENOTCONN));
     assert_eq!(Linux.send(&here, b"anyone?"), Err(Errno::EDESTADDRREQ));
     close([here]);
 }
 
 #[test]
-fn a_batch_goes_out_and_comes_in_by_one_call_each() {
+fn mmsg_takes_one_call_each_way() {
     let (here, here_addr, there, there_addr) = two();
-    let mut batch = Batch::new(4, 8);
+    let mut batch = DatagramBatch::new(4, 8);
     for bytes in [&b"one"[..], b"", b"eighteen", b"too"] {
         assert!(batch.push(bytes, &there_addr.encode()));
     }
     assert_eq!(Linux.sendmmsg(&here, &batch, 0), Ok(4));
     let mut got = Vec::new();
-    receive(&there, &mut Batch::new(8, 8), 4, |datagram| {
+    receive(&there, &mut DatagramBatch::new(8, 8), 4, |datagram| {
         assert_eq!(datagram.addr.decode(), Ok(here_addr));
         assert!(!datagram.truncated);
         got.push(datagram.bytes.to_vec());
@@ -123,7 +129,7 @@ fn a_batch_goes_out_and_comes_in_by_one_call_each() {
 #[test]
 fn what_arrived_can_be_sent_back_as_it_is_from_any_place_on() {
     let (here, here_addr, there, there_addr) = two();
-    let mut batch = Batch::new(8, 16);
+    let mut batch = DatagramBatch::new(8, 16);
     for bytes in [&b"first"[..], b"second", b"third"] {
         batch.push(bytes, &there_addr.encode());
     }
@@ -133,22 +139,22 @@ fn what_arrived_can_be_sent_back_as_it_is_from_any_place_on() {
     readable(&there);
     assert_eq!(Linux.recvmmsg(&there, &mut batch), Ok(1));
     assert_eq!(batch.get(0).bytes, b"third");
-    assert_eq!(Linux.sendmmsg(&there, &batch, 0), Ok(1), "back as it is");
+    assert_eq!(Linux.sendmmsg(&there, &batch, 0), Ok(1), "echoed unchanged");
     readable(&here);
     assert_eq!(Linux.recvfrom(&here, &mut [0; 8]), Ok((5, there_addr)));
-    assert_eq!(Linux.sendmmsg(&there, &batch, 1), Ok(0), "past the end is nothing");
+    assert_eq!(Linux.sendmmsg(&there, &batch, 1), Ok(0), "past the end nothing is sent");
     close([here, there]);
 }
 
 #[test]
-fn a_datagram_longer_than_its_place_is_cut_and_says_so() {
+fn an_oversized_datagram_is_truncated_and_flagged() {
     let (here, _, there, there_addr) = two();
     let wholes = [&b"123456789"[..], b"12345678", b"1234567"];
     for bytes in wholes {
         Linux.sendto(&here, bytes, &there_addr).unwrap();
     }
     let mut got = Vec::new();
-    receive(&there, &mut Batch::new(4, 8), 3, |datagram| {
+    receive(&there, &mut DatagramBatch::new(4, 8), 3, |datagram| {
         got.push((datagram.bytes.to_vec(), datagram.truncated));
     });
     let cut = wholes.map(|whole| (whole[..whole.len().min(8)].to_vec(), whole.len() > 8));
@@ -158,24 +164,24 @@ fn a_datagram_longer_than_its_place_is_cut_and_says_so() {
 
 #[test]
 fn an_empty_socket_empties_the_batch() {
-    let (here, addr) = bound(Family::Inet, Kind::Datagram);
-    let mut batch = Batch::new(4, 8);
+    let (here, addr) = bound(AddressFamily::Inet, SocketType::Datagram);
+    let mut batch = DatagramBatch::new(4, 8);
     batch.push(b"old", &addr.encode());
     assert_eq!(Linux.recvmmsg(&here, &mut batch), Err(Errno::EAGAIN));
-    assert!(batch.is_empty(), "law: what was there is forgotten");
+    assert!(batch.is_empty(), "invariant: earlier content is discarded");
     close([here]);
 }
 
 #[test]
-fn a_call_takes_sixty_four_and_the_next_one_the_rest() {
+fn a_call_takes_at_most_sixty_four_datagrams() {
     let (here, _, there, there_addr) = two();
-    let mut batch = Batch::new(100, 1);
+    let mut batch = DatagramBatch::new(100, 1);
     for number in 0..100 {
         assert!(batch.push(&[number], &there_addr.encode()));
     }
     assert_eq!(Linux.sendmmsg(&here, &batch, 0), Ok(64));
     assert_eq!(Linux.sendmmsg(&here, &batch, 64), Ok(36));
-    let (mut batch, mut seen) = (Batch::new(100, 1), Vec::new());
+    let (mut batch, mut seen) = (DatagramBatch::new(100, 1), Vec::new());
     receive(&there, &mut batch, 100, |datagram| seen.push(datagram.bytes[0]));
     assert_eq!(seen, (0..100).collect::<Vec<u8>>());
     close([here, there]);
@@ -185,7 +191,7 @@ fn a_call_takes_sixty_four_and_the_next_one_the_rest() {
 fn a_batch_stops_at_the_first_that_fails() {
     let (here, _, there, there_addr) = two();
     let unreachable: Addr = "127.0.0.1:0".parse().unwrap();
-    let mut batch = Batch::new(3, 8);
+    let mut batch = DatagramBatch::new(3, 8);
     for addr in [there_addr, unreachable, there_addr] {
         batch.push(b"x", &addr.encode());
     }
@@ -196,12 +202,12 @@ fn a_batch_stops_at_the_first_that_fails() {
 }
 
 #[test]
-fn unix_datagrams_of_nobody_go_in_batches_to_a_default_peer() {
-    let (near, far) = Linux.socketpair(Kind::Datagram).unwrap();
-    let mut batch = Batch::new(2, 4);
-    let nobody = epollite::SockAddr::EMPTY;
+fn unnamed_unix_datagrams_can_be_sent_in_batches() {
+    let (near, far) = Linux.socketpair(SocketType::Datagram).unwrap();
+    let mut batch = DatagramBatch::new(2, 4);
+    let unnamed = epollite::SockAddr::EMPTY;
     for bytes in [b"a", b"b"] {
-        batch.push(bytes, &nobody);
+        batch.push(bytes, &unnamed);
     }
     assert_eq!(Linux.sendmmsg(&near, &batch, 0), Ok(2));
     assert_eq!(Linux.recvmmsg(&far, &mut batch), Ok(2));
@@ -210,18 +216,23 @@ fn unix_datagrams_of_nobody_go_in_batches_to_a_default_peer() {
 }
 
 fn two() -> (Fd, Addr, Fd, Addr) {
-    let (here, here_addr) = bound(Family::Inet, Kind::Datagram);
-    let (there, there_addr) = bound(Family::Inet, Kind::Datagram);
+    let (here, here_addr) = bound(AddressFamily::Inet, SocketType::Datagram);
+    let (there, there_addr) = bound(AddressFamily::Inet, SocketType::Datagram);
     (here, here_addr, there, there_addr)
 }
 
-/// Receives so many datagrams, in as many batches as it takes, and hands each on.
-fn receive(socket: &Fd, batch: &mut Batch, total: usize, mut each: impl FnMut(Datagram<'_>)) {
+/// Receives the given number of datagrams, in as many batches as it takes, and passes each on.
+fn receive(
+    socket: &Fd,
+    batch: &mut DatagramBatch,
+    total: usize,
+    mut each: impl FnMut(Datagram<'_>),
+) {
     let mut left = total;
     while left > 0 {
         readable(socket);
-        let count = Linux.recvmmsg(socket, batch).expect("it said so");
-        assert_eq!(count, batch.len(), "law: what is returned is what is there");
+        let count = Linux.recvmmsg(socket, batch).expect("the socket is readable");
+        assert_eq!(count, batch.len(), "invariant: the returned count is the batch length");
         assert!(0 < count && count <= 64.min(left), "{count} of {left} in one call");
         batch.iter().for_each(&mut each);
         left -= count;

@@ -1,33 +1,33 @@
-//! Pipes, eventfds, duplicates: reading, writing, splicing, and how every descriptor is born.
+//! Pipes, eventfds, duplicates: reading, writing, splicing, and the flags of new descriptors.
 
-use epollite::{Errno, Family, Fd, Kernel, Kind, Linux, SignalSet};
+use epollite::{AddressFamily, Errno, Fd, Kernel, Linux, SignalSet, SocketType};
 
-use super::world::{close, connected, listening, readable, ready};
+use super::support::{close, connected, listening, readable, ready};
 
-/// `O_NONBLOCK` and `O_CLOEXEC`, as the folder fdinfo of proc(5) prints them, in octal.
+/// `O_NONBLOCK` and `O_CLOEXEC`, as printed in fdinfo of proc(5), in octal.
 const NONBLOCK: u32 = 0o4_000;
 const CLOEXEC: u32 = 0o2_000_000;
 
 #[test]
-fn every_descriptor_is_born_non_blocking_and_closed_on_exec() {
+fn every_descriptor_is_nonblocking_and_cloexec() {
     let (listener, addr) = listening();
-    let client = Linux.socket(Family::Inet, Kind::Stream).unwrap();
+    let client = Linux.socket(AddressFamily::Inet, SocketType::Stream).unwrap();
     let _ = Linux.connect(&client, &addr);
     ready(&listener);
     let (accepted, _) = Linux.accept4(&listener).unwrap();
-    let (left, right) = Linux.socketpair(Kind::Datagram).unwrap();
+    let (left, right) = Linux.socketpair(SocketType::Datagram).unwrap();
     let (reader, writer) = Linux.pipe2().unwrap();
     let eventfd = Linux.eventfd(0).unwrap();
     let signalfd = Linux.signalfd(SignalSet::EMPTY).unwrap();
     let dup = Linux.dup(&eventfd).unwrap();
-    let born = [listener, client, accepted, left, right, reader, writer, eventfd, signalfd, dup];
-    for fd in &born {
-        assert_eq!(flags(fd), NONBLOCK | CLOEXEC, "law: {fd:?} is so from birth");
+    let created = [listener, client, accepted, left, right, reader, writer, eventfd, signalfd, dup];
+    for fd in &created {
+        assert_eq!(flags(fd), NONBLOCK | CLOEXEC, "invariant: {fd:?} has the flags from creation");
     }
-    // Of an epoll nothing is read: whether it blocks is no question.
+    // An epoll is never read: O_NONBLOCK does not apply.
     let epoll = Linux.epoll_create1().unwrap();
     assert_eq!(flags(&epoll), CLOEXEC);
-    close(born.into_iter().chain([epoll]));
+    close(created.into_iter().chain([epoll]));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn an_eventfd_sums_up_and_is_emptied_by_reading() {
 }
 
 #[test]
-fn an_eventfd_at_its_maximum_takes_no_more() {
+fn a_full_eventfd_is_eagain() {
     let eventfd = Linux.eventfd(0).unwrap();
     let maximum = u64::MAX - 1;
     assert_eq!(Linux.write(&eventfd, &maximum.to_ne_bytes()), Ok(8));
@@ -114,13 +114,13 @@ fn a_duplicate_is_the_same_file_and_outlives_the_other() {
     close([dup]);
 }
 
-/// What proc(5) says of an open descriptor: how it was opened, without the access mode and what
-/// only some kinds have.
+/// The flags of an open descriptor from proc(5), without the access mode and flags that only some
+/// kinds have.
 fn flags(fd: &Fd) -> u32 {
     let path = format!("/proc/self/fdinfo/{fd}");
     let info = std::fs::read_to_string(path).expect("proc is mounted");
     let line = info.lines().find_map(|line| line.strip_prefix("flags:"));
-    let octal = line.expect("every descriptor has flags").trim();
+    let octal = line.expect("every descriptor has a flags line").trim();
     let bits = u32::from_str_radix(octal, 8).expect("they are octal");
     bits & (NONBLOCK | CLOEXEC)
 }

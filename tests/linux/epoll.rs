@@ -1,28 +1,28 @@
-//! The epoll verbs as they are, without a reactor.
+//! The epoll system calls, without a reactor.
 
 use core::time::Duration;
 
 use epollite::event::{EPOLLEXCLUSIVE, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLRDHUP};
-use epollite::kernel::{Control, EpollEvent};
+use epollite::kernel::{EpollEvent, EpollOp};
 use epollite::{Errno, Fd, Kernel, Linux};
 
-use super::world::close;
+use super::support::close;
 
 #[test]
 fn what_is_added_is_reported_with_its_data_until_it_is_deleted() {
     let (epoll, eventfd) = (Linux.epoll_create1().unwrap(), Linux.eventfd(1).unwrap());
     let data = 0x0123_4567_89ab_cdef;
-    let add = Control::Add(EpollEvent::new(EPOLLIN, data));
+    let add = EpollOp::Add(EpollEvent::new(EPOLLIN, data));
     assert_eq!(Linux.epoll_ctl(&epoll, add, &eventfd), Ok(()));
     assert_eq!(waits(&epoll), [Ok(1), Ok(1)]);
     let mut events = [EpollEvent::default(); 1];
     assert_eq!(Linux.epoll_wait(&epoll, &mut events, None), Ok(1));
     assert_eq!(events[0], EpollEvent::new(EPOLLIN, data));
 
-    let modify = Control::Modify(EpollEvent::new(0, !data));
+    let modify = EpollOp::Modify(EpollEvent::new(0, !data));
     assert_eq!(Linux.epoll_ctl(&epoll, modify, &eventfd), Ok(()));
     assert_eq!(waits(&epoll), [Ok(0), Ok(0)]);
-    assert_eq!(Linux.epoll_ctl(&epoll, Control::Delete, &eventfd), Ok(()));
+    assert_eq!(Linux.epoll_ctl(&epoll, EpollOp::Delete, &eventfd), Ok(()));
     close([eventfd, epoll]);
 }
 
@@ -30,8 +30,8 @@ fn what_is_added_is_reported_with_its_data_until_it_is_deleted() {
 fn what_the_man_page_refuses_is_refused() {
     let (epoll, eventfd) = (Linux.epoll_create1().unwrap(), Linux.eventfd(1).unwrap());
     let event = EpollEvent::new(EPOLLIN, 0);
-    let (add, modify) = (Control::Add(event), Control::Modify(event));
-    for control in [modify, Control::Delete] {
+    let (add, modify) = (EpollOp::Add(event), EpollOp::Modify(event));
+    for control in [modify, EpollOp::Delete] {
         assert_eq!(Linux.epoll_ctl(&epoll, control, &eventfd), Err(Errno::ENOENT));
     }
     assert_eq!(Linux.epoll_ctl(&epoll, add, &eventfd), Ok(()));
@@ -45,12 +45,12 @@ fn what_the_man_page_refuses_is_refused() {
 fn linux_refuses_the_exclusive_mixes_that_we_refuse_before_it() {
     let (epoll, eventfd) = (Linux.epoll_create1().unwrap(), Linux.eventfd(1).unwrap());
     for bad in [EPOLLRDHUP, EPOLLONESHOT, epollite::event::EPOLLPRI] {
-        let add = Control::Add(EpollEvent::new(EPOLLIN | EPOLLEXCLUSIVE | bad, 0));
+        let add = EpollOp::Add(EpollEvent::new(EPOLLIN | EPOLLEXCLUSIVE | bad, 0));
         assert_eq!(Linux.epoll_ctl(&epoll, add, &eventfd), Err(Errno::EINVAL));
     }
     let exclusive = EpollEvent::new(EPOLLIN | EPOLLEXCLUSIVE, 0);
-    assert_eq!(Linux.epoll_ctl(&epoll, Control::Add(exclusive), &eventfd), Ok(()));
-    let modify = Control::Modify(EpollEvent::new(EPOLLIN, 0));
+    assert_eq!(Linux.epoll_ctl(&epoll, EpollOp::Add(exclusive), &eventfd), Ok(()));
+    let modify = EpollOp::Modify(EpollEvent::new(EPOLLIN, 0));
     assert_eq!(Linux.epoll_ctl(&epoll, modify, &eventfd), Err(Errno::EINVAL));
     close([eventfd, epoll]);
 }
@@ -63,43 +63,43 @@ fn a_wait_ends_by_time_or_brings_no_more_than_there_is_room() {
     assert!(Linux.now() - before >= Duration::from_micros(1_500));
     let eventfds = [(); 3].map(|()| Linux.eventfd(1).unwrap());
     for eventfd in &eventfds {
-        let add = Control::Add(EpollEvent::new(EPOLLIN, 0));
+        let add = EpollOp::Add(EpollEvent::new(EPOLLIN, 0));
         Linux.epoll_ctl(&epoll, add, eventfd).unwrap();
     }
-    let mut room = [EpollEvent::default(); 2];
-    assert_eq!(Linux.epoll_wait(&epoll, &mut room, Some(0)), Ok(2));
-    assert_eq!(Linux.epoll_pwait2(&epoll, &mut room, None), Ok(2));
+    let mut buf = [EpollEvent::default(); 2];
+    assert_eq!(Linux.epoll_wait(&epoll, &mut buf, Some(0)), Ok(2));
+    assert_eq!(Linux.epoll_pwait2(&epoll, &mut buf, None), Ok(2));
     assert_eq!(Linux.epoll_wait(&epoll, &mut [], Some(0)), Err(Errno::EINVAL));
     close(eventfds.into_iter().chain([epoll]));
 }
 
 #[test]
-fn the_longest_patience_is_taken() {
+fn the_longest_timeout_is_accepted() {
     let (epoll, eventfd) = (Linux.epoll_create1().unwrap(), Linux.eventfd(1).unwrap());
-    let add = Control::Add(EpollEvent::new(EPOLLIN, 0));
+    let add = EpollOp::Add(EpollEvent::new(EPOLLIN, 0));
     Linux.epoll_ctl(&epoll, add, &eventfd).unwrap();
-    let mut room = [EpollEvent::default(); 2];
-    let patience = Some(Duration::MAX);
-    assert_eq!(Linux.epoll_pwait2(&epoll, &mut room, patience), Ok(1));
-    assert_eq!(Linux.epoll_wait(&epoll, &mut room, Some(u32::MAX)), Ok(1));
+    let mut buf = [EpollEvent::default(); 2];
+    let timeout = Some(Duration::MAX);
+    assert_eq!(Linux.epoll_pwait2(&epoll, &mut buf, timeout), Ok(1));
+    assert_eq!(Linux.epoll_wait(&epoll, &mut buf, Some(u32::MAX)), Ok(1));
     close([eventfd, epoll]);
 }
 
 #[test]
 fn what_is_no_epoll_cannot_be_waited_on() {
     let (reader, writer) = Linux.pipe2().unwrap();
-    let mut room = [EpollEvent::default(); 1];
-    assert_eq!(Linux.epoll_wait(&reader, &mut room, Some(0)), Err(Errno::EINVAL));
+    let mut buf = [EpollEvent::default(); 1];
+    assert_eq!(Linux.epoll_wait(&reader, &mut buf, Some(0)), Err(Errno::EINVAL));
     close([writer]);
-    assert_eq!(super::world::ready(&reader), EPOLLHUP);
+    assert_eq!(super::support::ready(&reader), EPOLLHUP);
     close([reader]);
 }
 
 /// One short wait by each call.
 fn waits(epoll: &Fd) -> [Result<usize, Errno>; 2] {
-    let mut room = [EpollEvent::default(); 4];
+    let mut buf = [EpollEvent::default(); 4];
     [
-        Linux.epoll_wait(epoll, &mut room, Some(1)),
-        Linux.epoll_pwait2(epoll, &mut room, Some(Duration::from_micros(500))),
+        Linux.epoll_wait(epoll, &mut buf, Some(1)),
+        Linux.epoll_pwait2(epoll, &mut buf, Some(Duration::from_micros(500))),
     ]
 }

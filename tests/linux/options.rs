@@ -1,12 +1,14 @@
-//! Every socket option there and back, with what Linux makes of it.
+//! Every socket option set and read back, with the value that Linux makes of it.
 
-use epollite::{Errno, Family, Fd, Kernel, Kind, Linux, OptionName, SocketOption as O};
+use epollite::{
+    AddressFamily, Errno, Fd, Kernel, Linux, SocketOption as O, SocketOptionName, SocketType,
+};
 
-use super::world::{close, connected};
+use super::support::{close, connected};
 
 #[test]
-fn what_is_set_is_what_is_said() {
-    let socket = tcp(Family::Inet);
+fn options_read_back_as_set() {
+    let socket = tcp(AddressFamily::Inet);
     for option in [
         O::ReuseAddr(true),
         O::ReusePort(true),
@@ -19,9 +21,9 @@ fn what_is_set_is_what_is_said() {
         O::LingerSeconds(Some(7)),
         O::LingerSeconds(Some(0)),
         O::LingerSeconds(None),
-        O::ReceiveLowBytes(3),
-        O::NotSentLowBytes(16_384),
-        O::NotSentLowBytes(u32::MAX),
+        O::RecvLowWatermark(3),
+        O::NotSentLowWatermark(16_384),
+        O::NotSentLowWatermark(u32::MAX),
         O::UserTimeoutMillis(1_500),
         O::ReuseAddr(false),
         O::ReusePort(false),
@@ -37,72 +39,72 @@ fn what_is_set_is_what_is_said() {
 
 #[test]
 fn linux_doubles_the_buffers() {
-    let socket = tcp(Family::Inet);
-    for (set, said) in [
+    let socket = tcp(AddressFamily::Inet);
+    for (set, read_back) in [
         (O::ReceiveBufferBytes(8_192), O::ReceiveBufferBytes(16_384)),
         (O::SendBufferBytes(8_192), O::SendBufferBytes(16_384)),
     ] {
         assert_eq!(Linux.setsockopt(&socket, set), Ok(()));
-        assert_eq!(Linux.getsockopt(&socket, set.name()), Ok(said));
+        assert_eq!(Linux.getsockopt(&socket, set.name()), Ok(read_back));
     }
     close([socket]);
 }
 
 #[test]
 fn linux_has_a_least_and_a_most_buffer_and_refuses_neither() {
-    let socket = tcp(Family::Inet);
+    let socket = tcp(AddressFamily::Inet);
     Linux.setsockopt(&socket, O::ReceiveBufferBytes(1)).unwrap();
-    let least = Linux.getsockopt(&socket, OptionName::ReceiveBufferBytes);
+    let least = Linux.getsockopt(&socket, SocketOptionName::ReceiveBufferBytes);
     Linux.setsockopt(&socket, O::ReceiveBufferBytes(u32::MAX)).unwrap();
-    let most = Linux.getsockopt(&socket, OptionName::ReceiveBufferBytes);
+    let most = Linux.getsockopt(&socket, SocketOptionName::ReceiveBufferBytes);
     let (Ok(O::ReceiveBufferBytes(least)), Ok(O::ReceiveBufferBytes(most))) = (least, most) else {
-        panic!("asked for one, told another: {least:?}, {most:?}")
+        panic!("set one, read back another: {least:?}, {most:?}")
     };
     assert!(2 < least && least < most && most < u32::MAX);
     close([socket]);
 }
 
 #[test]
-fn linux_rounds_the_patience_of_a_listener_up_to_whole_retransmissions() {
-    let socket = tcp(Family::Inet);
-    for (set, said) in [(0, 0), (1, 1), (2, 3), (3, 3), (4, 7)] {
+fn linux_rounds_defer_accept_up_to_whole_retransmissions() {
+    let socket = tcp(AddressFamily::Inet);
+    for (set, read_back) in [(0, 0), (1, 1), (2, 3), (3, 3), (4, 7)] {
         let option = O::DeferAcceptSeconds(set);
         assert_eq!(Linux.setsockopt(&socket, option), Ok(()));
         let answer = Linux.getsockopt(&socket, option.name());
-        assert_eq!(answer, Ok(O::DeferAcceptSeconds(said)), "of {set}");
+        assert_eq!(answer, Ok(O::DeferAcceptSeconds(read_back)), "of {set}");
     }
     close([socket]);
 }
 
 #[test]
-fn quick_acknowledgement_can_be_asked_for_on_a_connection() {
+fn quickack_can_be_set() {
     let (client, server) = connected();
     for on in [false, true] {
         assert_eq!(Linux.setsockopt(&client, O::QuickAck(on)), Ok(()));
-        let said = Linux.getsockopt(&client, OptionName::QuickAck);
-        assert_eq!(said, Ok(O::QuickAck(on)));
+        let read_back = Linux.getsockopt(&client, SocketOptionName::QuickAck);
+        assert_eq!(read_back, Ok(O::QuickAck(on)));
     }
     close([client, server]);
 }
 
 #[test]
 fn ipv4_can_be_kept_out_of_an_ipv6_socket_before_it_is_bound() {
-    let Ok(socket) = Linux.socket(Family::Inet6, Kind::Stream) else {
+    let Ok(socket) = Linux.socket(AddressFamily::Inet6, SocketType::Stream) else {
         return; // This system was built without it.
     };
     for on in [true, false] {
         assert_eq!(Linux.setsockopt(&socket, O::V6Only(on)), Ok(()));
-        let said = Linux.getsockopt(&socket, OptionName::V6Only);
-        assert_eq!(said, Ok(O::V6Only(on)));
+        let read_back = Linux.getsockopt(&socket, SocketOptionName::V6Only);
+        assert_eq!(read_back, Ok(O::V6Only(on)));
     }
     close([socket]);
 }
 
 #[test]
-fn the_pending_error_can_be_asked_for_and_not_set() {
-    let socket = tcp(Family::Inet);
+fn so_error_is_read_only() {
+    let socket = tcp(AddressFamily::Inet);
     let none = Ok(O::Error(None));
-    assert_eq!(Linux.getsockopt(&socket, OptionName::Error), none);
+    assert_eq!(Linux.getsockopt(&socket, SocketOptionName::Error), none);
     for error in [None, Some(Errno::EPIPE)] {
         let refused = Linux.setsockopt(&socket, O::Error(error));
         assert_eq!(refused, Err(Errno::ENOPROTOOPT));
@@ -112,9 +114,12 @@ fn the_pending_error_can_be_asked_for_and_not_set() {
 
 #[test]
 fn every_name_is_answered_by_its_own_option_or_by_an_errno() {
-    let sockets = [tcp(Family::Inet), Linux.socket(Family::Unix, Kind::Datagram).unwrap()];
+    let sockets = [
+        tcp(AddressFamily::Inet),
+        Linux.socket(AddressFamily::Unix, SocketType::Datagram).unwrap(),
+    ];
     for socket in &sockets {
-        for name in OptionName::ALL {
+        for name in SocketOptionName::ALL {
             match Linux.getsockopt(socket, name) {
                 Ok(option) => assert_eq!(option.name(), name),
                 Err(errno) => {
@@ -128,15 +133,15 @@ fn every_name_is_answered_by_its_own_option_or_by_an_errno() {
 }
 
 #[test]
-fn a_unix_socket_knows_nothing_of_tcp() {
-    let (near, far) = Linux.socketpair(Kind::Stream).unwrap();
+fn tcp_options_fail_on_unix_sockets() {
+    let (near, far) = Linux.socketpair(SocketType::Stream).unwrap();
     assert_eq!(Linux.setsockopt(&near, O::NoDelay(true)), Err(Errno::EOPNOTSUPP));
     close([near, far]);
 }
 
 #[test]
 fn values_out_of_range_are_refused() {
-    let socket = tcp(Family::Inet);
+    let socket = tcp(AddressFamily::Inet);
     for option in [
         O::KeepIdleSeconds(0),
         O::KeepIdleSeconds(u32::MAX),
@@ -156,11 +161,11 @@ fn options_of_what_is_no_socket_are_enotsock() {
     assert_eq!(refused, Err(Errno::ENOTSOCK));
     let refused = Linux.setsockopt(&eventfd, O::LingerSeconds(None));
     assert_eq!(refused, Err(Errno::ENOTSOCK));
-    let refused = Linux.getsockopt(&eventfd, OptionName::LingerSeconds);
+    let refused = Linux.getsockopt(&eventfd, SocketOptionName::LingerSeconds);
     assert_eq!(refused, Err(Errno::ENOTSOCK));
     close([eventfd]);
 }
 
-fn tcp(family: Family) -> Fd {
-    Linux.socket(family, Kind::Stream).expect("the system has TCP")
+fn tcp(family: AddressFamily) -> Fd {
+    Linux.socket(family, SocketType::Stream).expect("the system has TCP")
 }

@@ -1,24 +1,30 @@
-//! A descriptor of a simulated kernel is nobody to the real one, for every verb.
+//! A descriptor of a simulated kernel is EBADF on the real one, for every call.
 
-use epollite::kernel::{Control, EpollEvent};
-use epollite::{Addr, Batch, Errno, Fd, Kernel, Linux, OptionName, Shut, SocketOption};
+use epollite::kernel::{EpollEvent, EpollOp};
+use epollite::{
+    Addr, DatagramBatch, Errno, Fd, Kernel, Linux, Shutdown, SocketOption, SocketOptionName,
+};
 
 #[test]
-fn every_verb_says_ebadf() {
+fn every_syscall_returns_ebadf() {
     for number in [0, 1, 2, 7, i32::MAX.cast_unsigned()] {
         let fd = Fd::simulated(number);
         for (verb, errno) in every_verb(&fd) {
-            assert_eq!(errno, Some(Errno::EBADF), "law: {verb} of a stranger");
+            assert_eq!(errno, Some(Errno::EBADF), "invariant: {verb} of a simulated descriptor");
         }
-        assert_eq!(Linux.close(fd), Err(Errno::EBADF), "law: close of a stranger");
+        assert_eq!(
+            Linux.close(fd),
+            Err(Errno::EBADF),
+            "invariant: close of a simulated descriptor"
+        );
     }
 }
 
 #[test]
-fn a_real_epoll_takes_no_simulated_descriptor() {
+fn epoll_ctl_rejects_a_simulated_fd() {
     let (epoll, fd) = (Linux.epoll_create1().unwrap(), Fd::simulated(0));
     let event = EpollEvent::new(1, 0);
-    for control in [Control::Add(event), Control::Modify(event), Control::Delete] {
+    for control in [EpollOp::Add(event), EpollOp::Modify(event), EpollOp::Delete] {
         let refused = Linux.epoll_ctl(&epoll, control, &fd);
         assert_eq!(refused, Err(Errno::EBADF));
     }
@@ -26,13 +32,13 @@ fn a_real_epoll_takes_no_simulated_descriptor() {
 }
 
 fn every_verb(fd: &Fd) -> Vec<(&'static str, Option<Errno>)> {
-    let addr: Addr = "127.0.0.1:9".parse().expect("it is an address");
-    let (mut buf, mut batch) = ([0; 8], Batch::new(1, 8));
+    let addr: Addr = "127.0.0.1:9".parse().expect("the address is valid");
+    let (mut buf, mut batch) = ([0; 8], DatagramBatch::new(1, 8));
     batch.push(b"x", &addr.encode());
     let mut events = [EpollEvent::default(); 1];
-    let delete = Control::Delete;
+    let delete = EpollOp::Delete;
     let linux = &mut Linux;
-    let mut heard = vec![
+    let mut results = vec![
         ("bind", linux.bind(fd, &addr).err()),
         ("listen", linux.listen(fd, 1).err()),
         ("accept4", linux.accept4(fd).err()),
@@ -45,7 +51,7 @@ fn every_verb(fd: &Fd) -> Vec<(&'static str, Option<Errno>)> {
         ("sendto", linux.sendto(fd, &buf, &addr).err()),
         ("sendmmsg", linux.sendmmsg(fd, &batch, 0).err()),
         ("recvmmsg", linux.recvmmsg(fd, &mut batch).err()),
-        ("shutdown", linux.shutdown(fd, Shut::Both).err()),
+        ("shutdown", linux.shutdown(fd, Shutdown::Both).err()),
         ("read", linux.read(fd, &mut buf).err()),
         ("write", linux.write(fd, &buf).err()),
         ("splice", linux.splice(fd, fd, 1).err()),
@@ -55,9 +61,9 @@ fn every_verb(fd: &Fd) -> Vec<(&'static str, Option<Errno>)> {
         ("epoll_pwait2", linux.epoll_pwait2(fd, &mut events, None).err()),
     ];
     let on = SocketOption::ReuseAddr(true);
-    heard.push(("setsockopt", linux.setsockopt(fd, on).err()));
-    for name in OptionName::ALL {
-        heard.push(("getsockopt", linux.getsockopt(fd, name).err()));
+    results.push(("setsockopt", linux.setsockopt(fd, on).err()));
+    for name in SocketOptionName::ALL {
+        results.push(("getsockopt", linux.getsockopt(fd, name).err()));
     }
-    heard
+    results
 }

@@ -1,18 +1,20 @@
-//! Sockets: coming to be, connecting, and bytes.
+//! Sockets: creation, connecting, and data.
 
 use epollite::UnixAddr;
-use epollite::{Addr, Errno, Family, Kernel, Kind, Linux, OptionName, Shut, SocketOption};
+use epollite::{
+    Addr, AddressFamily, Errno, Kernel, Linux, Shutdown, SocketOption, SocketOptionName, SocketType,
+};
 
-use super::world::{bound, close, connected, listening, readable, ready};
+use super::support::{bound, close, connected, listening, readable, ready};
 
 #[test]
 fn every_family_and_kind_of_socket_can_be_made() {
-    for kind in [Kind::Stream, Kind::Datagram] {
-        for family in [Family::Inet, Family::Unix] {
+    for kind in [SocketType::Stream, SocketType::Datagram] {
+        for family in [AddressFamily::Inet, AddressFamily::Unix] {
             close([Linux.socket(family, kind).unwrap()]);
         }
-        // A system may have been built without it.
-        match Linux.socket(Family::Inet6, kind) {
+        // A kernel may have been built without it.
+        match Linux.socket(AddressFamily::Inet6, kind) {
             Ok(socket) => close([socket]),
             Err(errno) => assert_eq!(errno, Errno::EAFNOSUPPORT),
         }
@@ -21,7 +23,7 @@ fn every_family_and_kind_of_socket_can_be_made() {
 
 #[test]
 fn a_socketpair_is_connected_and_unnamed() {
-    for kind in [Kind::Stream, Kind::Datagram] {
+    for kind in [SocketType::Stream, SocketType::Datagram] {
         let (near, far) = Linux.socketpair(kind).unwrap();
         assert_eq!(Linux.send(&near, b"hello"), Ok(5));
         let mut buf = [0; 8];
@@ -37,8 +39,8 @@ fn a_socketpair_is_connected_and_unnamed() {
 
 #[test]
 fn an_address_in_use_is_refused() {
-    let (first, addr) = bound(Family::Inet, Kind::Stream);
-    let second = Linux.socket(Family::Inet, Kind::Stream).unwrap();
+    let (first, addr) = bound(AddressFamily::Inet, SocketType::Stream);
+    let second = Linux.socket(AddressFamily::Inet, SocketType::Stream).unwrap();
     assert_eq!(Linux.bind(&second, &addr), Err(Errno::EADDRINUSE));
     let elsewhere: Addr = "192.0.2.1:0".parse().unwrap();
     let nonlocal = std::fs::read_to_string("/proc/sys/net/ipv4/ip_nonlocal_bind").unwrap();
@@ -51,8 +53,8 @@ fn an_address_in_use_is_refused() {
 fn a_unix_name_is_bound_and_listened_at() {
     let name = format!("epollite linux {}", std::process::id());
     let addr = Addr::Unix(UnixAddr::abstract_name(name.as_bytes()).unwrap());
-    let listener = Linux.socket(Family::Unix, Kind::Stream).unwrap();
-    let client = Linux.socket(Family::Unix, Kind::Stream).unwrap();
+    let listener = Linux.socket(AddressFamily::Unix, SocketType::Stream).unwrap();
+    let client = Linux.socket(AddressFamily::Unix, SocketType::Stream).unwrap();
     assert_eq!(Linux.connect(&client, &addr), Err(Errno::ECONNREFUSED));
     Linux.bind(&listener, &addr).unwrap();
     Linux.listen(&listener, 0).unwrap();
@@ -68,13 +70,13 @@ fn a_unix_name_is_bound_and_listened_at() {
 fn a_full_queue_of_a_unix_listener_is_eagain() {
     let name = format!("epollite queue {}", std::process::id());
     let addr = Addr::Unix(UnixAddr::abstract_name(name.as_bytes()).unwrap());
-    let listener = Linux.socket(Family::Unix, Kind::Stream).unwrap();
+    let listener = Linux.socket(AddressFamily::Unix, SocketType::Stream).unwrap();
     Linux.bind(&listener, &addr).unwrap();
     Linux.listen(&listener, 0).unwrap();
     let mut clients = Vec::new();
     let errno = loop {
-        assert!(clients.len() < 16, "a queue for none is short");
-        clients.push(Linux.socket(Family::Unix, Kind::Stream).unwrap());
+        assert!(clients.len() < 16, "a backlog of 0 is short");
+        clients.push(Linux.socket(AddressFamily::Unix, SocketType::Stream).unwrap());
         if let Err(errno) = Linux.connect(clients.last().unwrap(), &addr) {
             break errno;
         }
@@ -85,42 +87,42 @@ fn a_full_queue_of_a_unix_listener_is_eagain() {
 
 #[test]
 fn datagram_sockets_do_not_listen() {
-    let (socket, _) = bound(Family::Inet, Kind::Datagram);
+    let (socket, _) = bound(AddressFamily::Inet, SocketType::Datagram);
     assert_eq!(Linux.listen(&socket, 1), Err(Errno::EOPNOTSUPP));
     close([socket]);
 }
 
 #[test]
-fn a_connection_is_made_taken_and_named_at_both_ends() {
+fn a_connection_is_made_accepted_and_named_at_both_ends() {
     let (listener, addr) = listening();
     assert_eq!(Linux.accept4(&listener).unwrap_err(), Errno::EAGAIN);
-    let client = Linux.socket(Family::Inet, Kind::Stream).unwrap();
+    let client = Linux.socket(AddressFamily::Inet, SocketType::Stream).unwrap();
     assert_eq!(Linux.getpeername(&client), Err(Errno::ENOTCONN));
     assert_eq!(Linux.connect(&client, &addr), Err(Errno::EINPROGRESS));
     ready(&listener);
     let (server, from) = Linux.accept4(&listener).unwrap();
     ready(&client);
     let no_error = Ok(SocketOption::Error(None));
-    assert_eq!(Linux.getsockopt(&client, OptionName::Error), no_error);
+    assert_eq!(Linux.getsockopt(&client, SocketOptionName::Error), no_error);
     assert_eq!(Linux.getsockname(&client), Ok(from));
     assert_eq!(Linux.getpeername(&client), Ok(addr));
     assert_eq!(Linux.getpeername(&server), Ok(from));
-    // Asking once more is the old way to hear that it is done.
+    // A second connect(2) is the traditional way to detect completion.
     assert_eq!(Linux.connect(&client, &addr), Ok(()));
     assert_eq!(Linux.connect(&client, &addr), Err(Errno::EISCONN));
     close([listener, client, server]);
 }
 
 #[test]
-fn ipv6_addresses_come_back_whole() {
-    let Ok(probe) = Linux.socket(Family::Inet6, Kind::Datagram) else {
+fn ipv6_addresses_round_trip_through_the_kernel() {
+    let Ok(probe) = Linux.socket(AddressFamily::Inet6, SocketType::Datagram) else {
         return; // This system was built without it.
     };
     let loopback: Addr = "[::1]:0".parse().unwrap();
     let usable = Linux.bind(&probe, &loopback).is_ok();
     close([probe]);
     if usable {
-        let (here, addr) = bound(Family::Inet6, Kind::Datagram);
+        let (here, addr) = bound(AddressFamily::Inet6, SocketType::Datagram);
         assert_eq!(addr.ip(), loopback.ip());
         assert_eq!(Linux.sendto(&here, b"self", &addr), Ok(4));
         readable(&here);
@@ -130,27 +132,27 @@ fn ipv6_addresses_come_back_whole() {
 }
 
 #[test]
-fn nobody_listening_refuses_the_connection_at_once_or_later() {
-    let (nobody, addr) = bound(Family::Inet, Kind::Stream);
-    let client = Linux.socket(Family::Inet, Kind::Stream).unwrap();
+fn connect_without_a_listener_is_refused() {
+    let (unused, addr) = bound(AddressFamily::Inet, SocketType::Stream);
+    let client = Linux.socket(AddressFamily::Inet, SocketType::Stream).unwrap();
     let mut refusal = Linux.connect(&client, &addr).unwrap_err();
     if refusal == Errno::EINPROGRESS {
         ready(&client);
-        let taken = Linux.getsockopt(&client, OptionName::Error);
+        let taken = Linux.getsockopt(&client, SocketOptionName::Error);
         let Ok(SocketOption::Error(Some(errno))) = taken else {
             panic!("the error waits to be taken: {taken:?}")
         };
         refusal = errno;
     }
     assert_eq!(refusal, Errno::ECONNREFUSED);
-    close([nobody, client]);
+    close([unused, client]);
 }
 
 #[test]
 fn a_half_close_is_an_end_and_writing_after_it_is_epipe() {
     let (client, server) = connected();
     assert_eq!(Linux.send(&client, b"last"), Ok(4));
-    assert_eq!(Linux.shutdown(&client, Shut::Write), Ok(()));
+    assert_eq!(Linux.shutdown(&client, Shutdown::Write), Ok(()));
     assert_eq!(Linux.send(&client, b"more"), Err(Errno::EPIPE));
     let mut buf = [0; 8];
     for expected in [Ok(4), Ok(0), Ok(0)] {
@@ -163,8 +165,8 @@ fn a_half_close_is_an_end_and_writing_after_it_is_epipe() {
 
 #[test]
 fn shutting_what_is_not_connected_is_enotconn() {
-    let socket = Linux.socket(Family::Inet, Kind::Stream).unwrap();
-    for how in [Shut::Read, Shut::Write, Shut::Both] {
+    let socket = Linux.socket(AddressFamily::Inet, SocketType::Stream).unwrap();
+    for how in [Shutdown::Read, Shutdown::Write, Shutdown::Both] {
         assert_eq!(Linux.shutdown(&socket, how), Err(Errno::ENOTCONN));
     }
     close([socket]);
@@ -173,11 +175,11 @@ fn shutting_what_is_not_connected_is_enotconn() {
 #[test]
 fn each_direction_can_be_shut_alone() {
     for (how, read, write) in [
-        (Shut::Read, Ok(0), Ok(1)),
-        (Shut::Write, Err(Errno::EAGAIN), Err(Errno::EPIPE)),
-        (Shut::Both, Ok(0), Err(Errno::EPIPE)),
+        (Shutdown::Read, Ok(0), Ok(1)),
+        (Shutdown::Write, Err(Errno::EAGAIN), Err(Errno::EPIPE)),
+        (Shutdown::Both, Ok(0), Err(Errno::EPIPE)),
     ] {
-        let (near, far) = Linux.socketpair(Kind::Stream).unwrap();
+        let (near, far) = Linux.socketpair(SocketType::Stream).unwrap();
         Linux.shutdown(&near, how).unwrap();
         assert_eq!(Linux.recv(&near, &mut [0; 4]), read, "{how:?}");
         assert_eq!(Linux.send(&near, b"x"), write, "{how:?}");
@@ -186,8 +188,8 @@ fn each_direction_can_be_shut_alone() {
 }
 
 #[test]
-fn a_full_stream_takes_a_part_and_then_nothing() {
-    let (near, far) = Linux.socketpair(Kind::Stream).unwrap();
+fn a_full_socket_takes_a_short_write_then_eagain() {
+    let (near, far) = Linux.socketpair(SocketType::Stream).unwrap();
     let chunk = vec![7; 1 << 20];
     let taken = Linux.send(&near, &chunk).unwrap();
     assert!(0 < taken && taken < chunk.len(), "{taken} bytes of a megabyte");

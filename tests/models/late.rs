@@ -1,6 +1,6 @@
-//! What every model owes to those who are not late: bytes that arrive in time are served before a
-//! deadline, a steady reader is not idle, an answer comes from the address that was asked, and an
-//! urgent byte is a byte.
+//! What every model guarantees to clients that are in time: bytes that arrive before a deadline are
+//! served before it, a steady reader is not idle, a reply comes from the address the request was
+//! sent to, and an urgent byte is a byte.
 
 use core::time::Duration;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use crate::support::datagram::Datagrams;
 use crate::support::program::Program;
 use crate::support::tool::tool;
 
-/// Every model that knows `--idle-timeout`.
+/// Every model that supports `--idle-timeout`.
 const IDLE_MODELS: [Model; 7] = [
     &["epoll-edge"],
     &["epoll-level"],
@@ -25,31 +25,34 @@ const IDLE_MODELS: [Model; 7] = [
     &["coroutine"],
 ];
 
-/// Every model that serves datagrams beside streams.
+/// Every model that serves datagrams as well as streams.
 const DATAGRAM_MODELS: [Model; 7] = IDLE_MODELS;
 
-/// More clients than one epoll_wait brings.
+/// More clients than one epoll_wait returns.
 const CLIENTS: usize = 300;
 
-/// Has all models tried at once: each waits more than it works.
-fn each(models: &[Model], promise: impl Fn(Model) + Sync) {
+/// Runs all models in parallel: each waits more than it works.
+fn each(models: &[Model], property: impl Fn(Model) + Sync) {
     thread::scope(|scope| {
         for &model in models {
-            let promise = &promise;
-            scope.spawn(move || promise(model));
+            let property = &property;
+            scope.spawn(move || property(model));
         }
     });
 }
 
-/// As long as a busy machine takes for it: what is tried is void when its own preparation took
-/// longer than the idle time, and is tried again with a longer one.
-fn with_idle_time(mut promise: impl FnMut(Duration) -> bool) {
+/// Repeats with longer idle timeouts for busy machines: an attempt is void when its own setup took
+/// longer than the idle timeout.
+fn with_idle_time(mut property: impl FnMut(Duration) -> bool) {
     let tries = [2, 8, 30].map(Duration::from_secs);
-    assert!(tries.into_iter().any(&mut promise), "this machine is too slow for any idle time");
+    assert!(
+        tries.into_iter().any(&mut property),
+        "this machine is too slow for every idle timeout"
+    );
 }
 
 #[test]
-fn who_speaks_in_time_is_answered_by_a_server_that_stood_still() {
+fn data_in_time_is_answered_by_a_server_that_was_stopped() {
     each(&IDLE_MODELS, |model| {
         with_idle_time(|idle| {
             let server = serving(model, &["--idle-timeout", &format!("{}s", idle.as_secs())]);
@@ -74,7 +77,7 @@ fn who_speaks_in_time_is_answered_by_a_server_that_stood_still() {
 #[test]
 fn a_steady_reader_is_not_idle() {
     const TOTAL: usize = 6_000_000;
-    /// 400 kB/s with an idle time of 2 s, in which Linux tells of room every 3 s.
+    /// 400 kB/s with an idle timeout of 2 s, while Linux reports free send space every 3 s.
     const PIECE: usize = 20_000;
     each(&IDLE_MODELS, |model| {
         with_idle_time(|idle| {
@@ -82,14 +85,14 @@ fn a_steady_reader_is_not_idle() {
             let mut client = connect(&server.tcp());
             let mut writer = client.try_clone().unwrap();
             let writing = thread::spawn(move || {
-                // It may be cut off: that is for the reader to tell.
+                // The connection may be closed early: the reader detects that.
                 let _ = writer.write_all(&vec![b's'; TOTAL]);
                 let _ = writer.shutdown(Shutdown::Write);
             });
             let (pause, start) = (idle / 40, Instant::now());
             let (mut read, mut longest, mut last) = (0, Duration::ZERO, Instant::now());
             let ended = loop {
-                // Slowly for two idle times and a half, then as fast as can be.
+                // Slowly for two and a half idle timeouts, then as fast as possible.
                 if start.elapsed() < idle * 5 / 2 {
                     thread::sleep(pause);
                 }
@@ -113,9 +116,9 @@ fn a_steady_reader_is_not_idle() {
     });
 }
 
-/// One server each on the wildcard addresses of both families, asked at addresses of its own.
+/// One server each on the wildcard addresses of both families, queried at local addresses.
 #[test]
-fn a_datagram_is_answered_from_the_address_that_was_asked() {
+fn a_datagram_is_answered_from_the_requested_address() {
     for model in DATAGRAM_MODELS {
         let has_v6 = std::net::UdpSocket::bind("[::1]:0").is_ok();
         let mut asked = vec![("0.0.0.0:0", "127.0.0.1"), ("0.0.0.0:0", "127.0.0.2")];
@@ -123,11 +126,11 @@ fn a_datagram_is_answered_from_the_address_that_was_asked() {
             asked.push(("[::]:0", "[::1]"));
         }
         for (bound, ip) in asked {
-            let arguments = [&["--udp", bound, "--log", "json", "--model"], model].concat();
+            let arguments = [&["--udp", bound, "--log-format", "json", "--model"], model].concat();
             let server = Program::serving(&arguments);
             let port = server.udp();
             let port = port.rsplit(':').next().unwrap();
-            // Connected: what comes from elsewhere is not heard.
+            // Connected: datagrams from other addresses are not received.
             Datagrams::to(&format!("{ip}:{port}")).echo(b"where from?");
             server.stop().expect_code(0);
         }
@@ -135,7 +138,7 @@ fn a_datagram_is_answered_from_the_address_that_was_asked() {
 }
 
 #[test]
-fn an_urgent_byte_comes_back_where_it_stood() {
+fn an_urgent_byte_is_echoed_in_place() {
     let script = "import socket,sys,time
 s=socket.create_connection(('127.0.0.1',int(sys.argv[1]))); s.settimeout(60)
 s.send(b'ab'); s.send(b'C',socket.MSG_OOB); s.send(b'd'); got=b''
@@ -159,8 +162,8 @@ print(got.decode())";
         let server = serving(model, &[]);
         let address = server.tcp();
         let port = address.rsplit(':').next().unwrap();
-        let heard = tool("python3").args(["-c", script, port]).output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&heard.stdout), "abCd\n", "{model:?}: {heard:?}");
+        let received = tool("python3").args(["-c", script, port]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&received.stdout), "abCd\n", "{model:?}: {received:?}");
         server.stop().expect_code(0);
     }
 }

@@ -1,4 +1,4 @@
-//! The walls of the models: descriptors that have no bit, limits of connections.
+//! The limits of the models: descriptors beyond FD_SETSIZE, connection limits.
 
 use std::io::{Read, Write};
 
@@ -12,9 +12,9 @@ use crate::support::wait::until;
 
 #[test]
 fn the_client_past_the_wall_of_select_gets_a_clean_end_and_the_log_a_line() {
-    let server = serving(&["select"], &["--log", "text"]);
+    let server = serving(&["select"], &["--log-format", "text"]);
     let mut within = Vec::new();
-    // Descriptors are given out in order: as many as there are bits left.
+    // Descriptors are assigned in order: as many as fit the set.
     for _ in descriptors(server.pid())..1024 {
         let mut client = connect(&server.tcp());
         echo(&mut client, b"in");
@@ -23,9 +23,9 @@ fn the_client_past_the_wall_of_select_gets_a_clean_end_and_the_log_a_line() {
     for _ in 0..5 {
         expect_end(&mut connect(&server.tcp()));
     }
-    let said = server.stderr.line_with("is turned away");
-    assert!(said.contains("its descriptor is 1024, and the set ends at 1024"), "{said}");
-    assert_eq!(server.stderr.count_with("is turned away"), 1, "law: no flood of the log");
+    let line = server.stderr.line_with("rejected");
+    assert!(line.contains("its descriptor is 1024, and the set ends at 1024"), "{line}");
+    assert_eq!(server.stderr.count_with("rejected"), 1, "invariant: logged once");
     within.iter_mut().for_each(|client| echo(client, b"still here"));
     drop(within.pop());
     is_served_after_room(&server.tcp());
@@ -34,8 +34,8 @@ fn the_client_past_the_wall_of_select_gets_a_clean_end_and_the_log_a_line() {
 
 #[test]
 fn each_worker_has_the_descriptors_of_a_process() {
-    // Some fifty each, where a quarter of the descriptors would be some thirty.
-    let arguments = ["--tcp", "127.0.0.1:0", "--model", "reuseport", "--steer", "hash"];
+    // About fifty each, where a quarter of the descriptors would be about thirty.
+    let arguments = ["--tcp", "127.0.0.1:0", "--model", "reuseport", "--reuseport-select", "hash"];
     let server =
         Program::serving_under(&crate::support::program::descriptors("-n 128"), &arguments);
     let mut clients: Vec<_> = (0..200).map(|_| connect(&server.tcp())).collect();
@@ -43,16 +43,16 @@ fn each_worker_has_the_descriptors_of_a_process() {
     server.stop().expect_code(0);
 }
 
-/// The one who left may not have been seen off yet: until then the next has no bit either.
+/// The closed connection may not have been processed yet: until then the next does not fit either.
 fn is_served_after_room(address: &str) {
-    until("a bit to be free", || {
+    until("a descriptor below FD_SETSIZE to be free", || {
         let mut client = connect(address);
         client.write_all(b"?").is_ok() && matches!(client.read(&mut [0; 1]), Ok(1))
     });
 }
 
 #[test]
-fn the_third_of_two_waits_until_one_leaves() {
+fn a_third_client_waits_at_a_limit_of_two() {
     let models: [Model; 6] =
         [&["process"], &["thread"], &["nonblocking"], &["select"], &["poll"], &["coroutine"]];
     for model in models {
@@ -74,19 +74,20 @@ fn the_third_of_two_waits_until_one_leaves() {
 }
 
 #[test]
-fn without_a_descriptor_it_says_so_once_and_goes_on_when_there_is_one() {
+fn emfile_is_logged_once_and_accept_resumes() {
     let models: [Model; 6] =
         [&["blocking"], &["process"], &["thread"], &["nonblocking"], &["select"], &["poll"]];
     for model in models {
-        let server = serving(model, &["--log", "text"]);
+        let server = serving(model, &["--log-format", "text"]);
         limit_descriptors(&server, 3);
-        // Who waits in accept4(2) has the number already that its next client gets.
+        // A thread blocked in accept4(2) has already reserved the descriptor number of its next
+        // client.
         drop(connect(&server.tcp()));
         let mut client = connect(&server.tcp());
         client.write_all(b"let me in").unwrap();
-        server.stderr.line_with("accepting pauses: EMFILE");
+        server.stderr.line_with("accept paused: EMFILE");
         expect_silence(&mut client);
-        assert_eq!(server.stderr.count_with("EMFILE"), 1, "law: no flood of the log");
+        assert_eq!(server.stderr.count_with("EMFILE"), 1, "invariant: logged once");
         limit_descriptors(&server, 256);
         expect(&mut client, b"let me in");
         drop(client);
@@ -102,14 +103,14 @@ fn limit_descriptors(server: &Program, soft: usize) {
 }
 
 #[test]
-fn the_silent_are_shown_out_by_those_who_can_wait_with_an_end() {
+fn idle_clients_are_closed_by_models_with_timeouts() {
     let models: [Model; 3] = [&["nonblocking"], &["select"], &["poll"]];
     for model in models {
         let server = serving(model, &["--idle-timeout", "300ms"]);
         let mut silent = connect(&server.tcp());
         expect_end(&mut silent);
         drop(silent);
-        until("it to be seen off", || server.statistics().number("connections.open") == 0);
+        until("it to be closed", || server.statistics().number("connections.open") == 0);
         assert_eq!(server.statistics().number("connections.timed_out"), 1);
         server.stop().expect_code(0);
     }

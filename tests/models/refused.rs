@@ -1,18 +1,18 @@
-//! A model asked for what it cannot do: exit 2, and one line that says why.
+//! Options a model does not support: exit 2, and one line with the reason.
 
 use crate::support::program::Program;
 
 #[test]
 fn what_a_model_cannot_do_is_refused_in_one_line() {
-    for (words, why) in [
+    for (arguments, why) in [
         ("--model nothing", "there are blocking, process, thread"),
         ("--model epoll-level --trigger edge", "which of them?"),
         ("--trigger edge --model epoll-oneshot", "which of them?"),
         ("--model poll --trigger edge", "only epoll has triggers"),
         ("--model select --threads 2", "one thread"),
         ("--model thread --threads 2", "a thread for each client"),
-        ("--model poll --budget 1", "reads once"),
-        ("--model coroutine --budget 1", "by calls"),
+        ("--model poll --read-budget 1", "reads once"),
+        ("--model coroutine --read-budget 1", "by calls"),
         ("--model coroutine --trigger edge", "only epoll has triggers"),
         ("--model coroutine --threads 2", "one thread"),
         ("--model thread --udp :0", "cannot do --udp"),
@@ -24,9 +24,9 @@ fn what_a_model_cannot_do_is_refused_in_one_line() {
         ("--model prefork --udp :0", "spreads connections"),
         ("--model prefork --threads 2", "say --workers"),
         ("--model prefork --trigger edge", "are edge-triggered"),
-        ("--model prefork --steer cpu", "only reuseport"),
-        ("--model prefork --share all", "not plain, exclusive or rotate"),
-        ("--model reuseport --share plain", "only prefork"),
+        ("--model prefork --reuseport-select cpu", "only reuseport"),
+        ("--model prefork --accept plain", "not all, exclusive or round-robin"),
+        ("--model reuseport --accept all", "only prefork"),
         ("--model reuseport --unix @x", "only ports"),
         ("--model poll --workers 2", "only prefork and reuseport"),
         ("--workers 2", "only prefork and reuseport"),
@@ -34,15 +34,15 @@ fn what_a_model_cannot_do_is_refused_in_one_line() {
         ("--model blocking --tcp :0 --udp :0", "one address only"),
         ("--model thread --tcp :0 --tcp :0", "one address only"),
     ] {
-        let words: Vec<&str> = words.split(' ').collect();
-        let ending = Program::run(&[&["echo"], &words[..]].concat());
-        let complaint = ending.expect_code(2).one_complaint();
-        assert!(complaint.contains(why), "{words:?}: {complaint}");
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let ending = Program::run(&[&["echo"], &arguments[..]].concat());
+        let complaint = ending.expect_code(2).single_error_line();
+        assert!(complaint.contains(why), "{arguments:?}: {complaint}");
     }
 }
 
 #[test]
 fn the_same_trigger_twice_is_no_contradiction() {
-    let words = ["--tcp", "127.0.0.1:0", "--model", "epoll-edge", "--trigger", "edge"];
-    Program::serving(&words).stop().expect_code(0);
+    let arguments = ["--tcp", "127.0.0.1:0", "--model", "epoll-edge", "--trigger", "edge"];
+    Program::serving(&arguments).stop().expect_code(0);
 }

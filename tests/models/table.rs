@@ -1,12 +1,12 @@
-//! The table of the models, docs/models.md: what each does in each test of the suite.
+//! The table of the models, docs/models.md: the result of each test of the suite for each model.
 //!
-//! `BLESS=1 cargo test --test models` writes what was seen; otherwise it must be there already.
+//! `BLESS=1 cargo test --test models` writes the results; otherwise they must match the page.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
-use super::suite::{COLUMNS, Model, Word};
+use super::suite::{COLUMNS, Model, Verdict};
 
 /// Every row.
 const ROWS: [Model; 16] = [
@@ -20,21 +20,21 @@ const ROWS: [Model; 16] = [
     &["epoll-level"],
     &["epoll-edge"],
     &["epoll-oneshot"],
-    &["prefork", "--share", "plain"],
-    &["prefork", "--share", "exclusive"],
-    &["prefork", "--share", "rotate"],
-    &["reuseport", "--steer", "hash"],
-    &["reuseport", "--steer", "cpu"],
-    &["reuseport", "--steer", "random"],
+    &["prefork", "--accept", "all"],
+    &["prefork", "--accept", "exclusive"],
+    &["prefork", "--accept", "round-robin"],
+    &["reuseport", "--reuseport-select", "hash"],
+    &["reuseport", "--reuseport-select", "cpu"],
+    &["reuseport", "--reuseport-select", "random"],
 ];
 
 const PAGE: &str = "docs/models.md";
 
-/// Where the table stands on the page.
+/// Where the table is on the page.
 const MARKS: [&str; 2] = ["<!-- seen by: cargo test --test models -->\n", "<!-- end -->\n"];
 
 #[test]
-fn every_model_does_what_the_table_says() {
+fn every_model_matches_the_table() {
     let mut table = String::from("| `--model` |");
     COLUMNS.iter().for_each(|(head, _)| table += &format!(" {head} |"));
     table += "\n|---|";
@@ -51,12 +51,15 @@ fn every_model_does_what_the_table_says() {
         }
         table += "\n";
     }
-    assert!(failed.is_empty(), "law: every model keeps the contract; not {failed:?}\n{table}");
+    assert!(
+        failed.is_empty(),
+        "invariant: every model passes the suite; failed: {failed:?}\n{table}"
+    );
     compare(&table);
 }
 
-/// What the model does in each column. Three at a time: the tests wait more than they work.
-fn row_of(model: Model) -> Vec<(&'static str, Option<Word>)> {
+/// The model's result in each column. Three at a time: the tests wait more than they work.
+fn row_of(model: Model) -> Vec<(&'static str, Option<Verdict>)> {
     let run = |(head, test): super::suite::Column| {
         (head, catch_unwind(AssertUnwindSafe(|| test(model))).ok())
     };
@@ -74,7 +77,7 @@ fn row_of(model: Model) -> Vec<(&'static str, Option<Word>)> {
 fn compare(table: &str) {
     let page = fs::read_to_string(PAGE).unwrap();
     let (before, rest) = page.split_once(MARKS[0]).expect("the page has the mark");
-    let (shown, after) = rest.split_once(MARKS[1]).expect("the mark has an end");
+    let (shown, after) = rest.split_once(MARKS[1]).expect("the mark has an end mark");
     if std::env::var_os("BLESS").is_some() {
         fs::write(PAGE, format!("{before}{}{table}{}{after}", MARKS[0], MARKS[1])).unwrap();
         return;

@@ -1,8 +1,8 @@
-//! Datagrams: UDP to one, to many and to everybody; Unix ones.
+//! Datagrams: UDP unicast, multicast and broadcast; Unix datagrams.
 
 use std::net::UdpSocket;
 
-use super::scene::{HOST, closed_udp_port, our_listener, ours, theirs, told_port};
+use super::harness::{HOST, closed_udp_port, our_listener, ours, printed_port, theirs};
 use crate::support::datagram::Datagrams;
 use crate::support::process::Process;
 use crate::support::procfs::we_are_root;
@@ -11,21 +11,21 @@ use crate::support::scratch::Scratch;
 use crate::support::tool::tool;
 use crate::support::wait::until;
 
-/// Waits until the second was heard, and then says the first.
+/// Waits for the second argument on stdout, then sends the first.
 type Listener = Box<dyn FnMut(&[u8], &str)>;
 
 #[test]
-fn datagrams_go_to_and_fro_between_ours_and_theirs() {
+fn datagrams_are_exchanged_with_external_tools() {
     for (listener, client) in [("ours", "nc"), ("ours", "socat"), ("nc", "ours")] {
         let (mut listener, port): (Listener, String) = match listener {
             "ours" => {
                 let (mut listener, port) = our_listener(&["-u"]);
-                (Box::new(move |said, heard| says(&mut listener, said, heard)), port)
+                (Box::new(move |sent, received| exchange(&mut listener, sent, received)), port)
             }
             _ => {
                 let mut listener = theirs("nc", &["-luvn", HOST, "0"]);
-                let port = told_port(&listener);
-                (Box::new(move |said, heard| says(&mut listener, said, heard)), port)
+                let port = printed_port(&listener);
+                (Box::new(move |sent, received| exchange(&mut listener, sent, received)), port)
             }
         };
         let mut program;
@@ -44,16 +44,16 @@ fn datagrams_go_to_and_fro_between_ours_and_theirs() {
                 &mut process
             }
         };
-        client.tell(b"there\n");
+        client.write_stdin(b"there\n");
         listener(b"back\n", "there");
         client.stdout.line_with("back");
     }
 }
 
-/// Waits until it has heard, and then says.
-fn says(process: &mut Process, said: &[u8], heard: &str) {
-    process.stdout.line_with(heard);
-    process.tell(said);
+/// Waits for `received` on stdout, then sends `sent`.
+fn exchange(process: &mut Process, sent: &[u8], received: &str) {
+    process.stdout.line_with(received);
+    process.write_stdin(sent);
 }
 
 #[test]
@@ -65,25 +65,25 @@ fn a_listener_talks_to_every_sender() {
     listener.stdout.line_with("one");
     two.send(b"two\n");
     listener.stdout.line_with("two");
-    listener.tell(b"to both\n");
+    listener.write_stdin(b"to both\n");
     one.expect(b"to both\n");
     two.expect(b"to both\n");
 }
 
 #[test]
-fn echo_answers_each_his_own_and_nothing_that_reflects() {
+fn echo_replies_to_each_sender_but_reflectors() {
     let (listener, port) = our_listener(&["-u", "--echo"]);
     let clients: Vec<_> = (0..20).map(|_| Datagrams::to(&format!("{HOST}:{port}"))).collect();
     for (number, client) in clients.iter().enumerate() {
         client.echo(format!("number {number}").as_bytes());
     }
-    // One that has no bytes is a datagram too.
+    // An empty datagram is a datagram too.
     clients[0].echo(b"");
     if let Ok(reflector) = UdpSocket::bind((HOST, 19)) {
         reflector.send_to(b"chargen", format!("{HOST}:{port}")).unwrap();
         clients[0].echo(b"a later one");
         reflector.set_nonblocking(true).unwrap();
-        assert!(reflector.recv(&mut [0; 9]).is_err(), "law: never into a loop");
+        assert!(reflector.recv(&mut [0; 9]).is_err(), "invariant: no reply to a reflector");
     }
     drop(listener);
 }
@@ -101,14 +101,14 @@ fn a_chat_passes_datagrams_on_to_the_other_senders() {
 }
 
 #[test]
-fn a_closed_port_is_told_and_is_exit_1() {
+fn a_closed_port_is_reported_with_exit_1() {
     let port = closed_udp_port();
     let mut client = ours(&["-u", HOST, &port]);
-    client.tell(b"anybody?");
-    until("the client to end", || client.ended().is_some());
+    client.write_stdin(b"anybody?");
+    until("the client to exit", || client.ended().is_some());
     let ending = client.end();
     ending.expect_code(1);
-    assert!(ending.one_complaint().contains("Connection refused (ECONNREFUSED)"));
+    assert!(ending.single_error_line().contains("Connection refused (ECONNREFUSED)"));
 }
 
 #[test]
@@ -116,55 +116,59 @@ fn a_broadcast_needs_b_and_reaches_a_listener() {
     let any = UdpSocket::bind("0.0.0.0:0").unwrap();
     let port = any.local_addr().unwrap().port().to_string();
     let mut refused = ours(&["-u", "127.255.255.255", &port]);
-    until("it to end", || refused.ended().is_some());
+    until("it to exit", || refused.ended().is_some());
     let ending = refused.end();
     ending.expect_code(1);
-    let complaint = ending.one_complaint();
+    let complaint = ending.single_error_line();
     assert!(complaint.contains("Permission denied (EACCES)"), "{complaint}");
     assert!(complaint.ends_with("to a broadcast address only with -b"), "{complaint}");
 
     let mut sends = ours(&["-u", "-b", "127.255.255.255", &port]);
-    sends.tell(b"to everybody");
-    let mut heard = [0; 32];
-    any.set_read_timeout(Some(crate::support::wait::PATIENCE)).unwrap();
-    let (len, from) = any.recv_from(&mut heard).unwrap();
-    assert_eq!(&heard[..len], b"to everybody");
-    // Whoever answers does so from an address of his own, and is heard.
+    sends.write_stdin(b"to everybody");
+    let mut received = [0; 32];
+    any.set_read_timeout(Some(crate::support::wait::TIMEOUT)).unwrap();
+    let (len, from) = any.recv_from(&mut received).unwrap();
+    assert_eq!(&received[..len], b"to everybody");
+    // A reply comes from the responder's own address, and is received.
     any.send_to(b"I am here\n", from).unwrap();
     sends.stdout.line_with("I am here");
 }
 
 #[test]
-fn a_group_is_heard_by_all_who_listen_to_it_and_by_nobody_else() {
+fn multicast_reaches_members_only() {
     let port = closed_udp_port();
     let group = "239.1.2.3";
-    let hears = || ours(&["-lukv", "-s", HOST, group, &port]);
-    let members = [hears(), hears()];
+    let new_member = || ours(&["-lukv", "-s", HOST, group, &port]);
+    let members = [new_member(), new_member()];
     for member in &members {
         member.stderr.line_with("Bound on 239.1.2.3");
     }
     let other = ours(&["-lukv", "-s", HOST, "239.1.2.4", &port]);
     other.stderr.line_with("Bound on 239.1.2.4");
     let mut speaks = ours(&["-u", "-s", HOST, group, &port]);
-    speaks.tell(b"to the group\n");
+    speaks.write_stdin(b"to the group\n");
     for member in &members {
         member.stdout.line_with("to the group");
     }
     let mut apart = ours(&["-u", "-s", HOST, "239.1.2.4", &port]);
-    apart.tell(b"apart\n");
+    apart.write_stdin(b"apart\n");
     other.stdout.line_with("apart");
-    assert_eq!(other.stdout.count_with("to the group"), 0, "law: another group is another");
+    assert_eq!(
+        other.stdout.count_with("to the group"),
+        0,
+        "invariant: a member does not receive another group"
+    );
 }
 
 #[test]
-fn a_broadcast_goes_from_one_network_namespace_to_another() {
+fn broadcast_crosses_network_namespaces() {
     if !we_are_root() || tool("unshare").arg("-n").arg("true").status().is_ok_and(|s| !s.success())
     {
         println!("skipped: network namespaces are made by root");
         return;
     }
-    // The other end of the pair of interfaces is in a namespace that a sleeper holds open. All
-    // of them end with the shell, which is the first process of its own namespace of processes.
+    // The other end of the interface pair is in a namespace that a sleeping process keeps open. All
+    // of them exit with the shell, which is the first process of its own pid namespace.
     let script = "\
         ip link add left type veth peer name right; \
         unshare -n sleep 60 & there=$!; \
@@ -186,14 +190,14 @@ fn a_broadcast_goes_from_one_network_namespace_to_another() {
 }
 
 #[test]
-fn a_group_is_heard_on_the_interface_that_was_named_whoever_else_has_joined() {
+fn a_group_is_received_only_on_the_named_interface() {
     let flags = ["--user", "--map-root-user", "-n", "-p", "-f", "--kill-child", "--mount-proc"];
     if tool("unshare").args(flags).arg("true").status().is_ok_and(|status| !status.success()) {
         println!("skipped: namespaces cannot be made here");
         return;
     }
-    // Two interfaces; each has a listener that names it. What is sent comes back to the machine's
-    // own members, on the interface that it is sent from.
+    // Two interfaces, each with a listener that names it. What is sent is looped back to the local
+    // members on the sending interface.
     let script = "\
         ip link set lo up; \
         for at in 1 2; do ip link add v$at type veth peer name w$at; \
@@ -209,11 +213,14 @@ fn a_group_is_heard_on_the_interface_that_was_named_whoever_else_has_joined() {
     let mut shell = tool("unshare");
     shell.args(flags).args(["sh", "-c", &script, PROGRAM]);
     let ending = Process::start(shell).end();
-    assert_eq!(ending.stdout, "via 1\nvia 2\n", "law: each hears its own; {ending:?}");
+    assert_eq!(
+        ending.stdout, "via 1\nvia 2\n",
+        "invariant: each member receives its own group's datagrams; {ending:?}"
+    );
 }
 
 #[test]
-fn a_group_of_ipv6_is_heard_on_the_interface_behind_its_name() {
+fn an_ipv6_group_is_received_on_its_scope_interface() {
     let flags = ["--user", "--map-root-user", "-n", "-p", "-f", "--kill-child", "--mount-proc"];
     let can = tool("unshare").args(flags).arg("true").status().is_ok_and(|it| it.success());
     if !can || !std::fs::exists("/proc/sys/net/ipv6").is_ok_and(|exists| exists) {
@@ -236,36 +243,42 @@ fn a_group_of_ipv6_is_heard_on_the_interface_behind_its_name() {
     let mut shell = tool("unshare");
     shell.args(flags).args(["sh", "-c", &script, PROGRAM]);
     let ending = Process::start(shell).end();
-    assert_eq!(ending.stdout, "via 1\nvia 2\n", "law: each hears its own; {ending:?}");
+    assert_eq!(
+        ending.stdout, "via 1\nvia 2\n",
+        "invariant: each member receives its own group's datagrams; {ending:?}"
+    );
 }
 
 #[test]
-fn unix_datagrams_go_to_and_fro_and_leave_no_file() {
+fn unix_datagrams_work_both_ways_and_unlink() {
     let scratch = Scratch::new();
     let path = scratch.file("letters");
     let mut listener = ours(&["-luvU", &path]);
     listener.stderr.line_with("Bound on");
     let mut client = ours(&["-uU", &path]);
-    client.tell(b"there\n");
+    client.write_stdin(b"there\n");
     listener.stdout.line_with("there");
-    listener.tell(b"back\n");
+    listener.write_stdin(b"back\n");
     client.stdout.line_with("back");
     let mut other = theirs("nc", &["-uU", &path]);
-    other.tell(b"from nc\n");
+    other.write_stdin(b"from nc\n");
     listener.stdout.line_with("from nc");
     listener.signal("TERM");
     listener.end().expect_code(143);
-    assert!(std::fs::metadata(&path).is_err(), "law: the socket's file goes with the socket");
+    assert!(std::fs::metadata(&path).is_err(), "invariant: the socket file is removed on exit");
 }
 
 #[test]
 fn w_counts_for_a_listener_from_the_first_datagram_on() {
     let (mut listener, port) = our_listener(&["-u", "-w", "100ms"]);
-    crate::support::wait::a_while();
-    assert!(listener.ended().is_none(), "law: a listener waits for the first, as nc's does");
+    crate::support::wait::settle_time();
+    assert!(
+        listener.ended().is_none(),
+        "invariant: a listener waits for the first datagram, as nc does"
+    );
     let sender = UdpSocket::bind((HOST, 0)).unwrap();
     sender.send_to(b"the first", format!("{HOST}:{port}")).unwrap();
-    until("it to end", || listener.ended().is_some());
+    until("it to exit", || listener.ended().is_some());
     let ending = listener.end();
     ending.expect_code(0);
     assert_eq!(ending.stdout.trim_end(), "the first");

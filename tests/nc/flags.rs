@@ -2,9 +2,9 @@
 
 use std::net::TcpListener;
 
-use super::scene::{HOST, closed_port, closed_udp_port, our_listener, ours};
+use super::harness::{HOST, closed_port, closed_udp_port, our_listener, ours};
 
-/// What is wrong, and the word by which the complaint must name it.
+/// The mistake, and a word that the error message must contain.
 const MISTAKES: [(&[&str], &str); 31] = [
     (&[], "missing port number"),
     (&["host"], "missing port number"),
@@ -44,8 +44,8 @@ fn a_mistake_is_one_line_that_names_it_and_exit_2() {
     for (arguments, named) in MISTAKES {
         let ending = ours(arguments).end();
         ending.expect_code(2);
-        let complaint = ending.one_complaint();
-        assert!(complaint.contains(named), "law: {arguments:?} is named; got {complaint:?}");
+        let complaint = ending.single_error_line();
+        assert!(complaint.contains(named), "invariant: {arguments:?} is named; got {complaint:?}");
         assert!(complaint.ends_with("; try 'epollite nc --help'"), "got {complaint:?}");
     }
 }
@@ -57,38 +57,38 @@ fn help_names_every_flag() {
         help.expect_code(0);
         for letter in "lkuU46npsbzvwWNqiCh".chars() {
             let is_named = help.stdout.contains(&format!("-{letter}"));
-            assert!(is_named, "law: help names -{letter}");
+            assert!(is_named, "invariant: help names -{letter}");
         }
         for flag in ["--echo", "--discard", "--chat"] {
-            assert!(help.stdout.contains(flag), "law: help names {flag}");
+            assert!(help.stdout.contains(flag), "invariant: help names {flag}");
         }
     }
 }
 
 #[test]
 fn a_port_may_have_the_name_of_a_service() {
-    // A bare machine has no such file, and then no such name.
+    // A minimal system has no services file, and then no such name.
     let services = std::fs::read_to_string("/etc/services").unwrap_or_default();
     let is_http = |line: &str| line.split_ascii_whitespace().take(2).eq(["http", "80/tcp"]);
     let named = if services.lines().any(is_http) { " 80 " } else { "port number invalid: http" };
     for arguments in [&["-zv", HOST, "http"][..], &["-nzv", HOST, "http"]] {
-        // Whether somebody listens there is not our affair.
-        let told = ours(arguments).end().stderr;
-        assert!(told.contains(named), "law: {arguments:?} is port 80; got {told:?}");
+        // Whether anything listens there does not matter.
+        let reported = ours(arguments).end().stderr;
+        assert!(reported.contains(named), "invariant: {arguments:?} is port 80; got {reported:?}");
     }
     for arguments in [&[HOST, "no-such-1"][..], &["-lu", "no-such-1"], &["-lp", "no-such-1"]] {
         let ending = ours(arguments).end();
         ending.expect_code(1);
-        let complaint = ending.one_complaint();
+        let complaint = ending.single_error_line();
         assert!(complaint.ends_with("port number invalid: no-such-1"), "got {complaint:?}");
     }
     let ending = ours(&["-p", "no-such-1", HOST, "1"]).end();
     ending.expect_code(1);
-    assert!(ending.one_complaint().ends_with("port number invalid: no-such-1"));
+    assert!(ending.single_error_line().ends_with("port number invalid: no-such-1"));
 }
 
 #[test]
-fn z_tells_which_ports_are_open() {
+fn z_lists_open_ports() {
     let open = TcpListener::bind((HOST, 0)).unwrap();
     let port = open.local_addr().unwrap().port();
     let range = format!("{}-{}", port.saturating_sub(1), port);
@@ -96,12 +96,12 @@ fn z_tells_which_ports_are_open() {
     ending.expect_code(0);
     let succeeded = format!("Connection to {HOST} {port} port [tcp/*] succeeded!\n");
     assert!(ending.stderr.contains(&succeeded), "{ending:?}");
-    assert!(ours(&["-z", HOST, &range]).end().stderr.is_empty(), "law: no -v, no word");
+    assert!(ours(&["-z", HOST, &range]).end().stderr.is_empty(), "invariant: no output without -v");
 
     let closed = closed_port();
     let ending = ours(&["-z", HOST, &closed]).end();
     ending.expect_code(1);
-    assert!(ending.one_complaint().contains(&format!("port {closed} (tcp) failed: ")));
+    assert!(ending.single_error_line().contains(&format!("port {closed} (tcp) failed: ")));
 }
 
 #[test]
@@ -109,17 +109,17 @@ fn z_of_a_range_of_closed_ports_is_exit_1_and_one_line() {
     let closed = closed_port();
     let range = format!("{closed}-{closed}");
     ours(&["-z", HOST, &range]).end().expect_code(1);
-    // These need no listener, and nobody has one there.
+    // These need no listener, and none has these ports.
     let ending = ours(&["-z", HOST, "1-3"]).end();
     ending.expect_code(1);
     assert_eq!(
-        ending.one_complaint(),
+        ending.single_error_line(),
         format!("epollite: none of the ports 1-3 of {HOST} (tcp) is open")
     );
 }
 
 #[test]
-fn z_of_udp_tells_a_closed_port_from_a_silent_one() {
+fn z_udp_distinguishes_closed_from_silent() {
     let (_listener, port) = our_listener(&["-u"]);
     let ending = ours(&["-uzv", "-w100ms", HOST, &port]).end();
     ending.expect_code(0);
@@ -139,7 +139,7 @@ fn numbers_and_dots_are_addresses_with_n_and_without() {
     }
     let (listener, port) = {
         let listener = ours(&["-lvn", "127.1", "0"]);
-        let port = super::scene::told_port(&listener);
+        let port = super::harness::printed_port(&listener);
         (listener, port)
     };
     ours(&["-nz", "-s", "127.2", "127.1", &port]).end().expect_code(0);
@@ -150,10 +150,10 @@ fn numbers_and_dots_are_addresses_with_n_and_without() {
 }
 
 #[test]
-fn a_source_of_another_family_is_told_as_what_it_is() {
+fn a_source_address_of_another_family_is_reported_as_such() {
     let port = closed_port();
     let ending = ours(&["-s", "::1", HOST, &port]).end();
     ending.expect_code(1);
-    let complaint = ending.one_complaint();
-    assert!(complaint.contains("-s ::1"), "law: no errno that was not the kernel's; {complaint}");
+    let complaint = ending.single_error_line();
+    assert!(complaint.contains("-s ::1"), "invariant: no made-up errno; {complaint}");
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::support::process::{Ending, Process};
+use crate::support::process::{Output, Process};
 use crate::support::program::{Program, command};
 
 const FLAGS: [&str; 14] = [
@@ -14,16 +14,16 @@ const FLAGS: [&str; 14] = [
     "--threads",
     "--max-connections",
     "--idle-timeout",
-    "--drain",
-    "--budget",
-    "--log",
+    "--drain-timeout",
+    "--read-budget",
+    "--log-format",
     "--verbose",
     "--quiet",
     "--check",
     "--help",
 ];
 
-/// What is wrong, and the word by which the complaint must name it.
+/// The mistake, and a word that the error message must contain.
 const MISTAKES: [(&[&str], &str); 43] = [
     (&["echo", "--frobnicate"], "--frobnicate"),
     (&["echo", "-x"], "-x"),
@@ -58,41 +58,41 @@ const MISTAKES: [(&[&str], &str); 43] = [
     (&["echo", "--idle-timeout", "99999999999999999999h"], "99999999999999999999h"),
     (&["echo", "--idle-timeout", "18446744073709551615h"], "18446744073709551615h"),
     (&["echo", "--idle-timeout", "1000h"], "1000h"),
-    (&["echo", "--drain", "soon"], "soon"),
-    (&["echo", "--drain", ""], "--drain"),
-    (&["echo", "--budget", "0"], "0"),
-    (&["echo", "--budget", "3XB"], "3XB"),
-    (&["echo", "--budget", "-1"], "-1"),
-    (&["echo", "--budget", "99999999999GiB"], "99999999999GiB"),
-    (&["echo", "--log", "xml"], "xml"),
-    (&["echo", "--log"], "--log"),
+    (&["echo", "--drain-timeout", "soon"], "soon"),
+    (&["echo", "--drain-timeout", ""], "--drain-timeout"),
+    (&["echo", "--read-budget", "0"], "0"),
+    (&["echo", "--read-budget", "3XB"], "3XB"),
+    (&["echo", "--read-budget", "-1"], "-1"),
+    (&["echo", "--read-budget", "99999999999GiB"], "99999999999GiB"),
+    (&["echo", "--log-format", "xml"], "xml"),
+    (&["echo", "--log-format"], "--log-format"),
     (&["echo", "--check"], "--check"),
     (&["echo", "--check", "nowhere"], "nowhere"),
 ];
 
 #[test]
-fn help_names_every_flag_and_gives_examples() {
+fn help_lists_every_flag_and_examples() {
     for asked in [&["echo", "--help"], &["echo", "-h"]] {
         let help = Program::run(asked);
         help.expect_code(0);
-        assert!(help.stderr.is_empty(), "law: help that was asked for goes to stdout");
+        assert!(help.stderr.is_empty(), "invariant: requested help goes to stdout");
         for flag in FLAGS {
-            assert!(help.stdout.contains(flag), "law: help names {flag}");
+            assert!(help.stdout.contains(flag), "invariant: help names {flag}");
         }
         for short in ["-v", "-q"] {
-            assert!(help.stdout.contains(short), "law: help names {short}");
+            assert!(help.stdout.contains(short), "invariant: help names {short}");
         }
         let is_example = |line: &&str| line.trim_start().starts_with("epollite echo --");
         let examples = help.stdout.lines().filter(is_example).count();
-        assert!(examples >= 2, "law: help shows how it is used; got {examples} examples");
+        assert!(examples >= 2, "invariant: help shows how it is used; got {examples} examples");
     }
 }
 
 #[test]
-fn help_stands_wherever_it_is_asked_for() {
+fn help_is_accepted_in_any_position() {
     let late = Program::run(&["echo", "--tcp", "127.0.0.1:0", "--help"]);
     late.expect_code(0);
-    assert!(late.stdout.contains("--trigger"), "law: --help helps behind other arguments");
+    assert!(late.stdout.contains("--trigger"), "invariant: --help works after other arguments");
 }
 
 #[test]
@@ -100,8 +100,8 @@ fn help_of_the_program_names_its_command() {
     for asked in ["--help", "-h"] {
         let help = Program::run(&[asked]);
         help.expect_code(0);
-        assert!(help.stdout.contains("epollite echo"), "law: help names the command");
-        assert!(help.stderr.is_empty(), "law: help that was asked for goes to stdout");
+        assert!(help.stdout.contains("epollite echo"), "invariant: help names the command");
+        assert!(help.stderr.is_empty(), "invariant: requested help goes to stdout");
     }
 }
 
@@ -111,7 +111,7 @@ fn the_version_is_one_line_of_name_and_number() {
         let version = Program::run(&[asked]);
         version.expect_code(0);
         let expected = concat!("epollite ", env!("CARGO_PKG_VERSION"), "\n");
-        assert_eq!(version.stdout, expected, "law: name, number, nothing else");
+        assert_eq!(version.stdout, expected, "invariant: name, number, nothing else");
     }
 }
 
@@ -135,9 +135,9 @@ fn a_path_too_long_for_a_socket_is_a_mistake_and_not_cut() {
     let ending = Program::run(&arguments);
     assert!(
         [Some(2), Some(69)].contains(&ending.code()),
-        "law: a path of 109 bytes fits no socket; got {ending:?}"
+        "invariant: a path of 109 bytes fits no socket; got {ending:?}"
     );
-    ending.one_complaint();
+    ending.single_error_line();
 }
 
 #[test]
@@ -155,17 +155,20 @@ fn a_line_break_in_an_argument_does_not_make_two_lines() {
     let arguments = ["echo", "--trigger", "one\ntwo\x1b[31m"];
     let ending = Program::run(&arguments);
     is_a_usage_error(&arguments, &ending, "one");
-    assert!(!ending.stderr.contains('\x1b'), "law: an argument cannot paint the terminal");
+    assert!(
+        !ending.stderr.contains('\x1b'),
+        "invariant: an argument cannot inject terminal escapes"
+    );
 }
 
 #[track_caller]
-fn is_a_usage_error(arguments: &[&str], ending: &Ending, named: &str) {
+fn is_a_usage_error(arguments: &[&str], ending: &Output, named: &str) {
     ending.expect_code(2);
-    let complaint = ending.one_complaint();
-    assert!(complaint.contains(named), "law: {arguments:?} is named; got {complaint:?}");
+    let complaint = ending.single_error_line();
+    assert!(complaint.contains(named), "invariant: {arguments:?} is named; got {complaint:?}");
     assert!(
         complaint.contains("try 'epollite") && complaint.ends_with("--help'"),
-        "law: {arguments:?} is told where help is; got {complaint:?}"
+        "invariant: {arguments:?} is pointed to --help; got {complaint:?}"
     );
-    assert!(ending.stdout.is_empty(), "law: an error says nothing on stdout");
+    assert!(ending.stdout.is_empty(), "invariant: an error writes nothing to stdout");
 }

@@ -1,4 +1,4 @@
-//! Where it listens: what it prints is where it is, and everything it prints is served.
+//! Where it listens: the printed addresses are the bound ones, and all of them are served.
 
 use std::net::TcpListener;
 use std::thread;
@@ -12,7 +12,7 @@ use crate::support::scratch::Scratch;
 
 #[test]
 fn without_an_address_it_listens_on_tcp_port_7777_of_this_machine() {
-    // The one fixed port of all tests: whoever holds it meanwhile changes the answer to 69.
+    // The only fixed port in the tests: if another process holds it, the expected exit code is 69.
     let held = TcpListener::bind("127.0.0.1:7777");
     let is_free = held.is_ok();
     drop(held);
@@ -23,7 +23,7 @@ fn without_an_address_it_listens_on_tcp_port_7777_of_this_machine() {
     } else {
         let ending = Program::run(&["echo"]);
         ending.expect_code(69);
-        assert!(ending.one_complaint().contains("127.0.0.1:7777"));
+        assert!(ending.single_error_line().contains("127.0.0.1:7777"));
     }
 }
 
@@ -31,7 +31,7 @@ fn without_an_address_it_listens_on_tcp_port_7777_of_this_machine() {
 fn port_zero_prints_the_port_it_got() {
     for trigger in TRIGGERS {
         let server = Program::serving(&["--tcp", "127.0.0.1:0", "--trigger", trigger]);
-        assert_ne!(server.tcp(), "127.0.0.1:0", "law: the port printed is the port open");
+        assert_ne!(server.tcp(), "127.0.0.1:0", "invariant: the port printed is the port open");
         is_served(&server.tcp());
         let log = server.stdout.line_with("listening");
         assert_eq!(log, format!("listening on tcp {}", server.tcp()));
@@ -58,7 +58,7 @@ fn datagrams_without_a_host_are_answered_in_both_families() {
         let server = Program::serving(&[arguments, &["-v"]].concat());
         let port = server.udp().rsplit(':').next().unwrap().to_owned();
         Datagrams::to(&format!("127.0.0.1:{port}")).echo(b"four");
-        // Its address is told as what it is.
+        // The address is printed in the form of its own family.
         server.stderr.line_with("udp 127.0.0.1:");
         if has_ipv6_loopback() {
             Datagrams::to(&format!("[::1]:{port}")).echo(b"six");
@@ -89,7 +89,7 @@ fn every_listener_of_several_is_served() {
     let tcp = server.addresses("tcp");
     let udp = server.addresses("udp");
     let each = if ipv6 { 3 } else { 2 };
-    assert_eq!((tcp.len(), udp.len()), (each, each), "law: one line a listener");
+    assert_eq!((tcp.len(), udp.len()), (each, each), "invariant: one line per listener");
     assert_eq!(server.addresses("unix"), paths);
     for address in tcp {
         is_served(&address);
@@ -117,7 +117,11 @@ fn four_threads_share_one_port_and_serve_a_hundred_clients() {
         let arguments = ["--tcp", "127.0.0.1:0", "--threads", "4", "--trigger", trigger];
         let server = Program::serving(&arguments);
         let address = server.tcp();
-        assert_eq!(server.addresses("tcp").len(), 1, "law: one line a listener, not a thread");
+        assert_eq!(
+            server.addresses("tcp").len(),
+            1,
+            "invariant: one line per listener, not a thread"
+        );
 
         let mut clients: Vec<_> = (0..100).map(|_| connect(&address)).collect();
         for (number, client) in clients.iter_mut().enumerate() {
@@ -145,17 +149,20 @@ fn four_threads_serve_a_path_and_datagrams_too() {
         Datagrams::to(&server.udp()).echo(b"by one port");
     }
     server.stop().expect_code(0);
-    assert!(!scratch.path().join("shared").exists(), "law: the path goes with the server");
+    assert!(
+        !scratch.path().join("shared").exists(),
+        "invariant: the socket file is removed on exit"
+    );
 }
 
 #[test]
-fn a_port_is_free_again_at_once_after_an_orderly_end() {
+fn a_port_is_free_immediately_after_a_clean_exit() {
     let server = Program::serving(&["--tcp", "127.0.0.1:0"]);
     let address = server.tcp();
     let mut client = connect(&address);
     echo(&mut client, b"still connected when it ends");
     server.stop().expect_code(0);
     let server = Program::serving(&["--tcp", &address]);
-    assert_eq!(server.tcp(), address, "law: connections of the past do not hold the port");
+    assert_eq!(server.tcp(), address, "invariant: connections in TIME_WAIT do not hold the port");
     is_served(&address);
 }

@@ -1,4 +1,4 @@
-//! `--check`: a health probe that believes only its own echo.
+//! `--check`: a health probe that only accepts an exact echo.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
@@ -28,7 +28,7 @@ fn a_server_that_echoes_is_well() {
 }
 
 #[test]
-fn nobody_there_is_not_well() {
+fn check_fails_without_a_server() {
     let scratch = Scratch::new();
     let gone = Program::serving(&["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"]);
     let (tcp, udp) = (gone.tcp(), gone.udp());
@@ -40,7 +40,7 @@ fn nobody_there_is_not_well() {
 
 #[test]
 fn a_server_that_echoes_wrongly_is_not_well() {
-    // Whatever comes, the answer is one byte off.
+    // Each reply differs from the request by one byte.
     let (address, _server) = tcp_server(|bytes| bytes.iter().map(|byte| byte ^ 1).collect());
     is_not_well(&address);
 }
@@ -55,13 +55,13 @@ fn a_server_that_echoes_too_little_or_too_much_is_not_well() {
 
 #[test]
 fn a_server_that_never_answers_is_not_well() {
-    // It is never accepted either: the kernel's queue connects it.
+    // It is never accepted either: the kernel completes the connection from the backlog.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mute = UdpSocket::bind("127.0.0.1:0").unwrap();
-    // Both at once: each waits as long as it thinks right.
+    let silent_udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // Both at once: each waits for its own timeout.
     thread::scope(|scope| {
         scope.spawn(|| is_not_well(&silent.local_addr().unwrap().to_string()));
-        scope.spawn(|| is_not_well(&format!("udp:{}", mute.local_addr().unwrap())));
+        scope.spawn(|| is_not_well(&format!("udp:{}", silent_udp.local_addr().unwrap())));
     });
 }
 
@@ -81,10 +81,10 @@ fn a_path_that_echoes_wrongly_is_not_well() {
 fn is_not_well(address: &str) {
     let ending = Program::run(&["echo", "--check", address]);
     ending.expect_code(1);
-    ending.one_complaint();
+    ending.single_error_line();
 }
 
-/// A server that takes one message, answers with `answer`, and hangs up.
+/// A server that receives one message, replies with `answer`, and closes.
 fn tcp_server(
     answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static,
 ) -> (String, thread::JoinHandle<()>) {
@@ -94,7 +94,7 @@ fn tcp_server(
         let (mut stream, _) = uninterrupted(|| listener.accept()).unwrap();
         let mut buf = [0; 65536];
         let count = uninterrupted(|| stream.read(&mut buf)).unwrap();
-        // It may have hung up on us already.
+        // The client may already have closed.
         let _ = stream.write_all(&answer(&buf[..count]));
     });
     (address, server)

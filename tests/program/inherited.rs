@@ -1,5 +1,5 @@
-//! What exec(2) passes on, and nobody meant: signals that are ignored or blocked, children,
-//! signals that wait, and what it is to be the first process.
+//! State inherited through exec(2): ignored or blocked signals, child processes, pending signals;
+//! and running as pid 1.
 
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
@@ -11,7 +11,7 @@ use crate::support::program::{PROGRAM, Program};
 use crate::support::scratch::Scratch;
 use crate::support::wait::{eventually, until};
 
-/// Every model, with a Unix socket where it can have one.
+/// Every model, with a Unix socket where it supports one.
 const MODELS: [&str; 10] = [
     "epoll-edge",
     "epoll-level",
@@ -31,7 +31,7 @@ fn servers_that_fork_end_although_sigchld_was_ignored_or_blocked() {
         for model in ["process", "prefork", "reuseport"] {
             let server = Program::serving_under(
                 &["env", state],
-                &["--tcp", "127.0.0.1:0", "--model", model, "--drain", "1h"],
+                &["--tcp", "127.0.0.1:0", "--model", model, "--drain-timeout", "1h"],
             );
             let mut client = connect(&server.tcp());
             echo(&mut client, b"here");
@@ -58,10 +58,10 @@ fn workers_that_are_killed_are_missed_although_sigchld_was_ignored() {
 }
 
 #[test]
-fn signals_that_were_blocked_are_heard() {
+fn inherited_blocked_signals_are_received() {
     let blocked = ["env", "--block-signal"];
     for model in MODELS {
-        let arguments = ["--tcp", "127.0.0.1:0", "--model", model, "--log", "json"];
+        let arguments = ["--tcp", "127.0.0.1:0", "--model", model, "--log-format", "json"];
         let server = Program::serving_under(&blocked, &arguments);
         assert_eq!(server.statistics().number("connections.open"), 0);
         server.stop().expect_code(0);
@@ -75,37 +75,41 @@ fn signals_that_were_blocked_are_heard() {
 #[test]
 fn children_that_were_inherited_are_not_counted_as_lost() {
     for model in ["process", "prefork"] {
-        // Fails when it is told to, which is after the server has begun to wait for children.
+        // Exits when told to, which is after the server has begun to wait for children.
         let scratch = Scratch::new();
         let pipe = scratch.file("go");
         let line = format!("mkfifo {pipe}; (read -r _ <{pipe}; exit 3) & exec \"$0\" \"$@\"");
-        let words = ["echo", "--tcp", "127.0.0.1:0", "--model", model];
+        let command_line = ["echo", "--tcp", "127.0.0.1:0", "--model", model];
         let shell = ["sh", "-c", &line];
-        let server = Program::start_under(&shell, &words);
+        let server = Program::start_under(&shell, &command_line);
         let listening = server.stdout.line_with("listening on tcp ");
         let address = listening.rsplit(' ').next().unwrap();
         let own = if model == "prefork" { 4 } else { 0 };
-        until("all children to be there", || children(&server).len() == own + 1);
+        until("all children to be started", || children(&server).len() == own + 1);
         std::fs::write(&pipe, "now\n").unwrap();
-        until("the stranger to be reaped", || children(&server).len() == own);
+        until("the inherited child to be reaped", || children(&server).len() == own);
         is_served(address);
         let ending = server.stop();
         ending.expect_code(0);
-        assert!(!ending.stderr.contains("code 3"), "law: it was none of ours; {}", ending.stderr);
+        assert!(
+            !ending.stderr.contains("code 3"),
+            "invariant: the child was not the program's own; {}",
+            ending.stderr
+        );
     }
 }
 
 #[test]
-fn a_child_that_was_inherited_and_has_ended_is_reaped_at_the_start() {
+fn an_inherited_child_that_has_exited_is_reaped_at_startup() {
     drop(crate::support::tool::tool("python3"));
-    // It is a zombie when the program begins.
+    // It is a zombie when the program starts.
     let script = "import os, sys\n\
         child = os.fork() or os._exit(3)\n\
         os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)\n\
         os.execvp(sys.argv[1], sys.argv[1:])";
     for model in ["process", "prefork"] {
-        let words = ["echo", "--tcp", "127.0.0.1:0", "--model", model];
-        let server = Program::start_under(&["python3", "-c", script], &words);
+        let arguments = ["echo", "--tcp", "127.0.0.1:0", "--model", model];
+        let server = Program::start_under(&["python3", "-c", script], &arguments);
         server.stdout.line_with("listening on tcp ");
         let own = if model == "prefork" { 4 } else { 0 };
         until("the zombie to be reaped", || children(&server).len() == own);
@@ -119,12 +123,13 @@ fn what_was_ignored_at_the_start_stays_ignored_but_for_sigterm() {
     let ignored = ["env", "--ignore-signal=INT,HUP,QUIT,TERM"];
     for model in MODELS {
         let path = scratch.file(model);
-        let words = ["--unix", &path, "--model", model, "--log", "json"];
-        let server = Program::serving_under(&ignored, &words);
+        let command_line = ["--unix", &path, "--model", model, "--log-format", "json"];
+        let server = Program::serving_under(&ignored, &command_line);
         for signal in ["INT", "HUP", "QUIT"] {
             server.signal(signal);
         }
-        // Signals are read in the order of their numbers: the question is the last.
+        // signalfd returns signals in the order of their numbers: the statistics request is the
+        // last.
         assert_eq!(server.statistics().number("connections.accepted"), 0);
         echo(&mut connect_unix(&path), b"still here");
         server.stop().expect_code(0);
@@ -139,36 +144,40 @@ fn what_was_ignored_at_the_start_stays_ignored_but_for_sigterm() {
 }
 
 #[test]
-fn each_signal_that_ends_it_takes_the_file_of_the_socket_along() {
+fn each_termination_signal_removes_the_socket_file() {
     let scratch = Scratch::new();
-    let heard = ["env", "--default-signal=INT,HUP,QUIT,TERM"];
+    let unblocked = ["env", "--default-signal=INT,HUP,QUIT,TERM"];
     for model in MODELS {
         for signal in ["HUP", "INT", "QUIT", "TERM"] {
             let path = scratch.file("socket");
-            let mut server = Program::serving_under(&heard, &["--unix", &path, "--model", model]);
+            let mut server =
+                Program::serving_under(&unblocked, &["--unix", &path, "--model", model]);
             server.signal(signal);
             server.end().expect_code(0);
-            assert!(std::fs::metadata(&path).is_err(), "law: SIG{signal} leaves no file, {model}");
+            assert!(
+                std::fs::metadata(&path).is_err(),
+                "invariant: SIG{signal} leaves no file, {model}"
+            );
         }
     }
     for (signal, code) in [("HUP", 129), ("QUIT", 131)] {
-        for words in [&["nc", "-lkU"][..], &["nc", "-luU"]] {
+        for command_line in [&["nc", "-lkU"][..], &["nc", "-luU"]] {
             let path = scratch.file("socket");
-            let mut nc = Program::start_under(&heard, &[words, &[&path]].concat());
-            until("the socket to be there", || std::fs::metadata(&path).is_ok());
+            let mut nc = Program::start_under(&unblocked, &[command_line, &[&path]].concat());
+            until("the socket to be created", || std::fs::metadata(&path).is_ok());
             nc.signal(signal);
             nc.end().expect_code(code);
             assert!(
                 std::fs::metadata(&path).is_err(),
-                "law: SIG{signal} leaves no file, {words:?}"
+                "invariant: SIG{signal} leaves no file, {command_line:?}"
             );
         }
     }
 }
 
 #[test]
-fn a_question_that_comes_before_the_first_moment_does_not_end_it() {
-    // It waits, blocked, from before the program is there.
+fn a_statistics_request_before_startup_does_not_kill_it() {
+    // The signal is pending, blocked, before the program starts.
     let line = "kill -s USR1 $$; exec \"$0\" \"$@\"";
     for model in MODELS {
         let early = ["env", "--block-signal=USR1", "sh", "-c", line];
@@ -194,19 +203,20 @@ fn the_first_process_of_a_container_ends_by_signals() {
         println!("skipped: namespaces of processes cannot be made here");
         return;
     }
-    for words in commands {
+    for command_line in commands {
         for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
             let namespace = ["env", "--default-signal=INT,HUP,TERM", "unshare"];
             let flags = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
-            let mut outside = Program::start_under(&[&namespace[..], &flags].concat(), words);
-            // The first process is a child; it hears signals when it has handlers for them.
+            let mut outside =
+                Program::start_under(&[&namespace[..], &flags].concat(), command_line);
+            // The first process is a child; it receives only signals it has handlers for.
             let first = eventually("the first process to run", || {
                 let first = *children(&outside).first()?;
                 let caught = status(first, "SigCgt:")? | status(first, "SigBlk:")?;
                 (caught >> 14 & 1 == 1).then_some(first)
             });
-            // The server ends in order, from when it has told its address on.
-            let is_server = words == ["echo", "--tcp", "127.0.0.1:0"];
+            // The server exits cleanly once it has printed its address.
+            let is_server = command_line == ["echo", "--tcp", "127.0.0.1:0"];
             if is_server {
                 outside.stdout.line_with("listening on tcp ");
             }
@@ -230,12 +240,13 @@ fn the_first_process_of_a_container_leaves_no_zombie() {
         &["echo", "--tcp", "127.0.0.1:0", "--model", "thread"],
         &["echo", "--tcp", "127.0.0.1:0", "--model", "process"],
     ];
-    for (at, words) in commands.into_iter().enumerate() {
-        // One has ended before the program is there, and an orphan ends when it is told to.
+    for (at, command_line) in commands.into_iter().enumerate() {
+        // One has exited before the program starts, and an orphan exits when told to.
         let pipe = scratch.file(&at.to_string());
         let line = format!("mkfifo {pipe}; (sh -c 'read -r _ <{pipe}' &); : & exec \"$0\" \"$@\"");
         let flags = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
-        let outside = Program::start_under(&[&flags[..], &["sh", "-c", &line]].concat(), words);
+        let outside =
+            Program::start_under(&[&flags[..], &["sh", "-c", &line]].concat(), command_line);
         let first = eventually("the first process to run", || {
             let first = *children(&outside).first()?;
             status(first, "SigCgt:").filter(|_| !children_of(first).is_empty()).map(|_| first)
@@ -251,7 +262,7 @@ fn may_make_a_namespace() -> bool {
     unshare.status().is_ok_and(|status| status.success())
 }
 
-/// A mask of a process' status, if it is our program already.
+/// A signal mask from a process' status, once it executes our program.
 fn status(pid: u32, name: &str) -> Option<u64> {
     let own = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     if own.file_name() != std::path::Path::new(PROGRAM).file_name() {
@@ -262,7 +273,7 @@ fn status(pid: u32, name: &str) -> Option<u64> {
     u64::from_str_radix(mask.trim(), 16).ok()
 }
 
-/// The processes whose parent is this one, zombies too.
+/// The processes whose parent is this one, including zombies.
 fn children(process: &Process) -> Vec<u32> {
     children_of(process.pid())
 }
@@ -278,9 +289,9 @@ fn a_limit_of_file_size_ends_no_server() {
     let scratch = Scratch::new();
     for model in ["epoll-edge", "poll", "prefork"] {
         let trace = scratch.file(model);
-        let words = ["--tcp", "127.0.0.1:0", "--model", model, &format!("--trace={trace}")];
+        let command_line = ["--tcp", "127.0.0.1:0", "--model", model, &format!("--trace={trace}")];
         let limited = ["sh", "-c", "ulimit -f 4; exec \"$0\" \"$@\""];
-        let server = Program::serving_under(&limited, &words);
+        let server = Program::serving_under(&limited, &command_line);
         for _ in 0..50 {
             is_served(&server.tcp());
         }
@@ -290,7 +301,7 @@ fn a_limit_of_file_size_ends_no_server() {
             ending.stderr.matches("EFBIG").count()
                 + ending.stderr.matches("File too large").count(),
             1,
-            "law: told once; {ending:?}"
+            "invariant: reported once; {ending:?}"
         );
     }
 }
@@ -299,20 +310,20 @@ fn a_limit_of_file_size_ends_no_server() {
 fn a_limit_of_file_size_is_a_failure_of_nc_and_of_results() {
     let scratch = Scratch::new();
     let line = "ulimit -f 0; exec \"$0\" \"$@\" >\"$OUT\"";
-    let run = |words: &[&str]| {
+    let run = |command_line: &[&str]| {
         let mut command = Command::new("sh");
-        command.args(["-c", line, PROGRAM]).args(words).env("OUT", scratch.file("out"));
+        command.args(["-c", line, PROGRAM]).args(command_line).env("OUT", scratch.file("out"));
         command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
         Process::start_as_is(command)
     };
     let help = run(&["echo", "--help"]).end();
-    assert!(help.expect_code(1).one_complaint().contains("File too large"), "{help:?}");
+    assert!(help.expect_code(1).single_error_line().contains("File too large"), "{help:?}");
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let mut nc = run(&["nc", "127.0.0.1", &port]);
-    let (mut guest, _) = listener.accept().unwrap();
-    std::io::Write::write_all(&mut guest, b"too much").unwrap();
+    let (mut connection, _) = listener.accept().unwrap();
+    std::io::Write::write_all(&mut connection, b"too much").unwrap();
     let nc = nc.end();
-    assert!(nc.expect_code(1).one_complaint().contains("EFBIG"), "{nc:?}");
-    let _ = guest.read(&mut [0; 1]);
+    assert!(nc.expect_code(1).single_error_line().contains("EFBIG"), "{nc:?}");
+    let _ = connection.read(&mut [0; 1]);
 }

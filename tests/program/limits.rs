@@ -1,10 +1,10 @@
-//! The limits its user sets: descriptors, connections, idleness.
+//! User-configured limits: descriptors, connections, idle time.
 
 use std::io::{ErrorKind, Read, Write};
 
 use crate::support::TRIGGERS;
 use crate::support::client::{
-    Duplex, connect, connect_unix, echo, exchange, expect, expect_end, expect_silence, stuff,
+    Duplex, connect, connect_unix, echo, exchange, expect, expect_end, expect_silence, fill_buffers,
 };
 use crate::support::procfs::descriptor_limits;
 use crate::support::program::{Program, descriptors};
@@ -12,11 +12,11 @@ use crate::support::scratch::Scratch;
 use crate::support::wait::until;
 
 #[test]
-fn the_descriptor_limit_is_raised_and_said() {
+fn the_nofile_limit_is_raised_and_logged() {
     let (_, hard) = descriptor_limits("self");
     let server = Program::serving_under(&descriptors("-Sn 256"), &["--tcp", "127.0.0.1:0"]);
-    let said = server.stderr.line_with("descriptor limit");
-    assert_eq!(said, format!("epollite: raised the descriptor limit from 256 to {hard}"));
+    let line = server.stderr.line_with("descriptor limit");
+    assert_eq!(line, format!("epollite: raised the descriptor limit from 256 to {hard}"));
     assert_eq!(descriptor_limits(&server.pid().to_string()), (hard, hard));
 }
 
@@ -24,11 +24,15 @@ fn the_descriptor_limit_is_raised_and_said() {
 fn a_descriptor_limit_that_cannot_be_raised_is_not_mentioned() {
     let server = Program::serving_under(&descriptors("-n 256"), &["--tcp", "127.0.0.1:0"]);
     let ending = server.stop();
-    assert!(ending.stderr.is_empty(), "law: nothing raised, nothing said; got {}", ending.stderr);
+    assert!(
+        ending.stderr.is_empty(),
+        "invariant: no message when nothing was raised; got {}",
+        ending.stderr
+    );
 }
 
 #[test]
-fn quiet_raises_the_descriptor_limit_without_a_word() {
+fn quiet_raises_the_descriptor_limit_silently() {
     let (_, hard) = descriptor_limits("self");
     let scratch = Scratch::new();
     let path = scratch.file("quiet");
@@ -37,13 +41,13 @@ fn quiet_raises_the_descriptor_limit_without_a_word() {
     server.until_it_serves(&path);
     assert_eq!(descriptor_limits(&server.pid().to_string()), (hard, hard));
     let ending = server.stop();
-    assert!(ending.stderr.is_empty(), "law: -q leaves errors only; got {}", ending.stderr);
+    assert!(ending.stderr.is_empty(), "invariant: -q prints errors only; got {}", ending.stderr);
 }
 
 #[test]
-fn an_idle_client_is_shown_out_and_a_busy_one_is_not() {
+fn the_idle_timeout_closes_idle_clients_only() {
     for trigger in TRIGGERS {
-        let limits = ["--idle-timeout", "1500ms", "--log", "json"];
+        let limits = ["--idle-timeout", "1500ms", "--log-format", "json"];
         let address = ["--tcp", "127.0.0.1:0", "--trigger", trigger];
         let server = Program::serving(&[&address[..], &limits].concat());
         let mut busy = connect(&server.tcp());
@@ -55,39 +59,45 @@ fn an_idle_client_is_shown_out_and_a_busy_one_is_not() {
             match idle.read(&mut [0; 16]) {
                 Ok(0) => break,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                other => panic!("law: an idle client gets an orderly end; got {other:?}"),
+                other => panic!("invariant: an idle client gets a clean EOF; got {other:?}"),
             }
         }
         echo(&mut busy, b"and still");
         drop(idle);
-        until("the idle one to be gone", || server.statistics().number("connections.open") == 1);
+        until("the idle client to be closed", || {
+            server.statistics().number("connections.open") == 1
+        });
         let statistics = server.statistics();
         assert_eq!(statistics.number("connections.timed_out"), 1);
-        // To close over what a client may be saying just now would send it a reset.
-        assert_eq!(statistics.count("syscalls.shutdown"), 1, "law: first the end, then the close");
+        // Closing while the client may be sending would send it a reset.
+        assert_eq!(
+            statistics.count("syscalls.shutdown"),
+            1,
+            "invariant: shutdown comes before close"
+        );
         echo(&mut busy, b"and still");
     }
 }
 
 #[test]
-fn a_client_that_never_says_a_word_is_idle_too() {
+fn a_client_that_never_sends_is_idle() {
     for trigger in TRIGGERS {
         let address = ["--tcp", "127.0.0.1:0", "--trigger", trigger];
         let server = Program::serving(&[&address[..], &["--idle-timeout", "200ms", "-v"]].concat());
         let mut silent = connect(&server.tcp());
         expect_end(&mut silent);
         drop(silent);
-        server.stderr.line_with("left after 0 bytes: idle");
+        server.stderr.line_with("closed after 0 bytes: idle timeout");
     }
 }
 
 #[test]
 fn a_client_that_reads_nothing_is_idle_too() {
-    let arguments = ["--tcp", "127.0.0.1:0", "--idle-timeout", "1s", "--log", "json"];
+    let arguments = ["--tcp", "127.0.0.1:0", "--idle-timeout", "1s", "--log-format", "json"];
     let server = Program::serving(&arguments);
     let mut client = connect(&server.tcp());
     stuff_until_cut_off(&mut client);
-    until("the stuck client to be shown out", || {
+    until("the stuck client to be closed", || {
         let statistics = server.statistics();
         statistics.number("connections.timed_out") == 1
             && statistics.number("connections.open") == 0
@@ -96,7 +106,7 @@ fn a_client_that_reads_nothing_is_idle_too() {
 
 fn stuff_until_cut_off(client: &mut impl Duplex) {
     client.set_blocking(false);
-    until("the server to cut us off", || {
+    until("the server to disconnect us", || {
         loop {
             if let Err(error) = client.write_all(&[0; 4096]) {
                 return error.kind() != ErrorKind::WouldBlock;
@@ -106,7 +116,7 @@ fn stuff_until_cut_off(client: &mut impl Duplex) {
 }
 
 #[test]
-fn no_idle_timeout_by_any_of_its_names_lets_everybody_stay() {
+fn idle_timeout_off_keeps_idle_clients() {
     for off in ["0", "off"] {
         let server = Program::serving(&["--tcp", "127.0.0.1:0", "--idle-timeout", off]);
         let mut client = connect(&server.tcp());
@@ -116,9 +126,9 @@ fn no_idle_timeout_by_any_of_its_names_lets_everybody_stay() {
 }
 
 #[test]
-fn the_third_of_two_connections_waits_until_one_leaves() {
+fn a_third_connection_waits_at_a_limit_of_two() {
     for trigger in TRIGGERS {
-        let limits = ["--max-connections", "2", "--log", "json"];
+        let limits = ["--max-connections", "2", "--log-format", "json"];
         let address = ["--tcp", "127.0.0.1:0", "--trigger", trigger];
         let server = Program::serving(&[&address[..], &limits].concat());
         let mut first = connect(&server.tcp());
@@ -144,7 +154,7 @@ fn a_budget_of_any_size_changes_no_byte() {
         for (budget, total) in
             [("1", 5000), ("100", 200_000), ("64k", 2_000_000), ("1MiB", 5_000_000)]
         {
-            let arguments = ["--tcp", "127.0.0.1:0", "--trigger", trigger, "--budget", budget];
+            let arguments = ["--tcp", "127.0.0.1:0", "--trigger", trigger, "--read-budget", budget];
             let server = Program::serving(&arguments);
             for _ in 0..5 {
                 exchange(connect(&server.tcp()), total);
@@ -158,7 +168,7 @@ fn a_limit_of_connections_holds_with_stuck_clients_and_frees_with_them() {
     let arguments = ["--tcp", "127.0.0.1:0", "--max-connections", "1"];
     let server = Program::serving(&arguments);
     let mut stuck = connect(&server.tcp());
-    stuff(&mut stuck, 64 << 20);
+    fill_buffers(&mut stuck, 64 << 20);
     let mut waiting = connect(&server.tcp());
     waiting.write_all(b"my turn").unwrap();
     drop(stuck);
@@ -166,7 +176,7 @@ fn a_limit_of_connections_holds_with_stuck_clients_and_frees_with_them() {
 }
 
 #[test]
-fn no_client_waits_for_a_thread_that_is_full_while_another_has_room() {
+fn no_client_waits_for_a_full_thread_while_another_has_room() {
     let scratch = Scratch::new();
     for trigger in TRIGGERS {
         let path = scratch.file(trigger);
@@ -180,7 +190,8 @@ fn no_client_waits_for_a_thread_that_is_full_while_another_has_room() {
     }
 }
 
-/// Seven are served at once, whoever accepts them, and the eighth when one of them has left.
+/// Seven are served at once, whichever worker accepts them, and the eighth when one of them has
+/// disconnected.
 fn all_places_are_used<S: Duplex>(connect: impl Fn() -> S) {
     let mut clients: Vec<S> = (0..7).map(|_| connect()).collect();
     clients.iter_mut().for_each(|client| echo(client, b"here"));

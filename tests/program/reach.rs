@@ -1,5 +1,5 @@
-//! What `--check` and the listeners reach: every address of a name, interfaces by their names,
-//! paths that are no text, a queue that is full; and never themselves.
+//! What `--check` and the listeners reach: every address of a name, interfaces by name, paths that
+//! are not text, a full backlog; and never the program itself.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
@@ -8,18 +8,18 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use epollite::{Addr, Family, Kernel, Kind, Linux, UnixAddr};
+use epollite::{Addr, AddressFamily, Kernel, Linux, SocketType, UnixAddr};
 
 use crate::support::client::uninterrupted;
 use crate::support::json::Json;
-use crate::support::process::{Ending, Process, hearing};
+use crate::support::process::{Output, Process, with_default_signals};
 use crate::support::program::{PROGRAM, Program};
 use crate::support::scratch::Scratch;
 use crate::support::tool::tool;
 
-/// Runs a line of shell in a network of its own, with the program as `$0`; none, and it says so,
-/// where no network can be made.
-fn in_a_network(line: &str) -> Option<Ending> {
+/// Runs a shell line in a network namespace of its own, with the program as `$0`; returns none,
+/// with a message, where no namespace can be created.
+fn in_a_network(line: &str) -> Option<Output> {
     let flags =
         ["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child"];
     let mut probe = tool("unshare");
@@ -34,7 +34,7 @@ fn in_a_network(line: &str) -> Option<Ending> {
 
 #[test]
 fn a_dead_server_is_not_called_alive_by_a_client_that_met_itself() {
-    // One port is given out, or two: that which is asked for is among them.
+    // One or two ports are assigned; the requested one is among them.
     for command in [
         "echo --check 127.0.0.1:40004",
         "echo --check udp:127.0.0.1:40004",
@@ -47,8 +47,12 @@ fn a_dead_server_is_not_called_alive_by_a_client_that_met_itself() {
              for i in 1 2 3 4 5 6; do \"$0\" {command} </dev/null; echo \"code $?\"; done"
         );
         let Some(ending) = in_a_network(&line) else { return };
-        assert_eq!(ending.stdout.matches("code 1").count(), 6, "law: {command}: {ending:?}");
-        assert_eq!(ending.stderr.matches("ECONNREFUSED").count(), 6, "law: {command}: {ending:?}");
+        assert_eq!(ending.stdout.matches("code 1").count(), 6, "invariant: {command}: {ending:?}");
+        assert_eq!(
+            ending.stderr.matches("ECONNREFUSED").count(),
+            6,
+            "invariant: {command}: {ending:?}"
+        );
     }
 }
 
@@ -65,7 +69,7 @@ fn every_address_of_a_name_is_tried() {
         let scratch = Scratch::new();
         let line = format!("HOME={}; {line}", scratch.path().display());
         let Some(ending) = in_a_network(&line) else { return };
-        assert!(ending.stdout.contains("code 0"), "law: {check}: {ending:?}");
+        assert!(ending.stdout.contains("code 0"), "invariant: {check}: {ending:?}");
     }
 }
 
@@ -85,21 +89,29 @@ fn an_interface_has_a_name_in_an_address() {
     let scratch = Scratch::new();
     let line = format!("cd {}; {line}", scratch.path().display());
     let Some(ending) = in_a_network(&line) else { return };
-    assert_eq!(ending.stdout.matches("echoes").count(), 3, "law: by its name; {ending:?}");
-    assert_eq!(ending.stdout.matches("hi\n").count(), 2, "law: by its name; {ending:?}");
+    assert_eq!(
+        ending.stdout.matches("echoes").count(),
+        3,
+        "invariant: by the interface name; {ending:?}"
+    );
+    assert_eq!(
+        ending.stdout.matches("hi\n").count(),
+        2,
+        "invariant: by the interface name; {ending:?}"
+    );
 }
 
-/// The program with words that need not be text.
-fn with(words: &[&OsStr]) -> Command {
-    let mut command = hearing(PROGRAM);
-    command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+/// The program with arguments that need not be text.
+fn with(arguments: &[&OsStr]) -> Command {
+    let mut command = with_default_signals(PROGRAM);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 fn under(scratch: &Scratch, name: &[u8], prefix: &str) -> OsString {
-    let mut word = OsString::from(prefix);
-    word.push(scratch.path().join(OsStr::from_bytes(name)));
-    word
+    let mut argument = OsString::from(prefix);
+    argument.push(scratch.path().join(OsStr::from_bytes(name)));
+    argument
 }
 
 #[test]
@@ -107,48 +119,51 @@ fn a_path_is_bytes_and_no_text() {
     let scratch = Scratch::new();
     let path = under(&scratch, b"s\xff", "");
     for log in ["text", "json"] {
-        let words = ["echo", "--log", log, "--unix"].map(OsStr::new);
-        let mut server = with(&[&words[..], &[&path]].concat());
+        let arguments = ["echo", "--log-format", log, "--unix"].map(OsStr::new);
+        let mut server = with(&[&arguments[..], &[&path]].concat());
         let (mut stdout, writer) = std::io::pipe().unwrap();
         server.stdout(writer);
         let server = Program::start_as_is(server);
-        let mut said = vec![0; 4096];
-        let count = uninterrupted(|| stdout.read(&mut said)).unwrap();
+        let mut sent = vec![0; 4096];
+        let count = uninterrupted(|| stdout.read(&mut sent)).unwrap();
         if log == "text" {
             let line = [b"listening on unix ", path.as_bytes(), b"\n"].concat();
-            assert_eq!(&said[..count], &line[..], "law: its bytes as they are");
+            assert_eq!(&sent[..count], &line[..], "invariant: the path's bytes are unchanged");
         } else {
-            let line = Json::parse(str::from_utf8(&said[..count]).unwrap().trim_end());
+            let line = Json::parse(str::from_utf8(&sent[..count]).unwrap().trim_end());
             let hex: String = path.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
             assert_eq!(line.text("address_hex"), hex);
             assert!(line.text("address").ends_with("s\\xff"), "{}", line.text("address"));
         }
         let check = under(&scratch, b"s\xff", "unix:");
-        let words = [OsStr::new("echo"), OsStr::new("--check"), &check];
-        Process::start_as_is(with(&words)).end().expect_code(0);
+        let arguments = [OsStr::new("echo"), OsStr::new("--check"), &check];
+        Process::start_as_is(with(&arguments)).end().expect_code(0);
         server.stop().expect_code(0);
-        assert!(std::fs::symlink_metadata(&path).is_err(), "law: the path goes with the server");
+        assert!(
+            std::fs::symlink_metadata(&path).is_err(),
+            "invariant: the socket file is removed on exit"
+        );
     }
 }
 
 #[test]
 fn the_name_that_is_announced_can_be_given_back() {
-    // NUL is the one byte that no argument holds.
+    // NUL is the only byte that no argument can contain.
     let name = format!("@epollite-{}\\x00b\\x5cx41", std::process::id());
     let server = Program::serving(&["--unix", &name]);
     let announced = server.addresses("unix").remove(0);
     assert_eq!(announced, name);
     Program::run(&["echo", "--check", &format!("unix:{announced}")]).expect_code(0);
     let mut nc = Program::start(&["nc", "-NU", &announced]);
-    nc.tell(b"here\n");
+    nc.write_stdin(b"here\n");
     assert_eq!(nc.end().stdout, "here\n");
     server.stop().expect_code(0);
 }
 
-/// A listener whose queue is full, and the one that stands in it.
+/// A listener with a full backlog, and the connection that fills it.
 fn full(path: &str) -> (UnixListener, UnixStream) {
     let name = Addr::Unix(UnixAddr::path(path.as_bytes()).unwrap());
-    let listener = Linux.socket(Family::Unix, Kind::Stream).unwrap();
+    let listener = Linux.socket(AddressFamily::Unix, SocketType::Stream).unwrap();
     Linux.bind(&listener, &name).unwrap();
     Linux.listen(&listener, 0).unwrap();
     let listener = UnixListener::from(std::os::fd::OwnedFd::from(listener));
@@ -159,16 +174,20 @@ fn full(path: &str) -> (UnixListener, UnixStream) {
 #[test]
 fn a_full_queue_is_waited_for() {
     let scratch = Scratch::new();
-    for words in [&["nc", "-NU", "-w", "1h"][..], &["nc", "-NU"], &["echo", "--check"]] {
+    for arguments in [&["nc", "-NU", "-w", "1h"][..], &["nc", "-NU"], &["echo", "--check"]] {
         let path = scratch.file("full");
         let (listener, first) = full(&path);
-        let target = if words[0] == "echo" { format!("unix:{path}") } else { path.clone() };
-        let mut client = Program::start(&[words, &[&target]].concat());
-        client.tell(b"hi\n");
+        let target = if arguments[0] == "echo" { format!("unix:{path}") } else { path.clone() };
+        let mut client = Program::start(&[arguments, &[&target]].concat());
+        client.write_stdin(b"hi\n");
         drop(client.take_stdin());
-        // It has tried, and does not end: a moment is looked at.
-        crate::support::wait::a_while();
-        assert!(client.ended().is_none(), "law: {words:?} waits; got {:?}", client.end());
+        // It has tried to connect, and does not exit: a short moment is observed.
+        crate::support::wait::settle_time();
+        assert!(
+            client.ended().is_none(),
+            "invariant: {arguments:?} keeps waiting; got {:?}",
+            client.end()
+        );
         let server = thread::spawn(move || {
             drop(listener.accept().unwrap());
             let (mut stream, _) = uninterrupted(|| listener.accept()).unwrap();
@@ -179,19 +198,19 @@ fn a_full_queue_is_waited_for() {
         let ending = client.end();
         server.join().unwrap();
         ending.expect_code(0);
-        assert!(ending.stdout.contains("hi") || words[0] == "echo", "{ending:?}");
+        assert!(ending.stdout.contains("hi") || arguments[0] == "echo", "{ending:?}");
         drop(first);
         std::fs::remove_file(&path).unwrap();
     }
 }
 
 #[test]
-fn a_queue_that_stays_full_is_given_up_when_the_time_is_over() {
+fn a_backlog_that_stays_full_times_out() {
     let scratch = Scratch::new();
     let path = scratch.file("full");
     let _full = full(&path);
     let ending = Program::run(&["nc", "-NU", "-w", "100ms", &path]);
-    assert!(ending.expect_code(1).one_complaint().contains("ETIMEDOUT"), "{ending:?}");
+    assert!(ending.expect_code(1).single_error_line().contains("ETIMEDOUT"), "{ending:?}");
     let ending = Program::run(&["echo", "--check", &format!("unix:{path}")]);
-    assert!(ending.expect_code(1).one_complaint().contains("its queue is full"), "{ending:?}");
+    assert!(ending.expect_code(1).single_error_line().contains("its queue is full"), "{ending:?}");
 }

@@ -1,4 +1,4 @@
-//! Its own three streams may be broken, closed or missing: it serves on.
+//! Its standard streams may be broken, closed or missing: it keeps serving.
 
 use std::io::pipe;
 use std::process::Stdio;
@@ -14,7 +14,7 @@ fn a_broken_stdout_does_not_end_it() {
     for log in ["text", "json"] {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
-        let mut command = command(&[] as &[&str], &["echo", "--unix", &path, "--log", log]);
+        let mut command = command(&[] as &[&str], &["echo", "--unix", &path, "--log-format", log]);
         command.stdout(writer).stderr(Stdio::piped());
         serves_and_ends(Program::start_as_is(command), &path);
     }
@@ -53,14 +53,14 @@ fn a_full_disk_under_stdout_and_stderr_does_not_end_it() {
 }
 
 #[test]
-fn a_mistake_told_to_nobody_is_still_exit_2() {
+fn a_usage_error_without_stderr_is_exit_2() {
     let line = "exec \"$0\" \"$@\" 2>&-";
     let mut program = Program::start_under(&["sh", "-c", line], &["echo", "--trigger", "x"]);
     program.end().expect_code(2);
 }
 
-/// It answers on `path`, statistics asked for and all, tells no client what was meant for a log,
-/// and ends well.
+/// It serves `path`, also when asked for statistics, sends no log text to a client, and exits
+/// cleanly.
 fn serves_and_ends(mut server: Program, path: &str) {
     server.until_it_serves(path);
     let mut early = connect_unix(path);

@@ -1,4 +1,5 @@
-//! Output that nobody reads, or not now: a server goes on and drops lines, a result waits.
+//! Output that is read late or never: a server keeps running and drops lines; a result waits for
+//! its reader.
 
 use std::fs::File;
 use std::io::Read;
@@ -27,20 +28,23 @@ const MODELS: [&str; 11] = [
 ];
 
 #[test]
-fn a_trace_into_a_pipe_that_nobody_reads_stops_nobody() {
+fn a_trace_into_an_unread_pipe_blocks_no_client() {
     let scratch = Scratch::new();
     for model in MODELS {
         let pipe = scratch.file(model);
         make_pipe(&pipe);
         let trace = format!("--trace={pipe}");
         let server = Program::serving(&["--tcp", "127.0.0.1:0", "--model", model, &trace]);
-        // It is open for reading, and nothing is read.
+        // It is open for reading, but never read.
         let _reader = File::options().read(true).write(true).open(&pipe).unwrap();
         serves_more_than_a_pipe_holds(&server);
         let ending = server.stop();
         ending.expect_code(0);
-        assert!(ending.stderr.contains("lines were dropped"), "law: {model} says so; {ending:?}");
-        assert_eq!(ending.stderr.matches("the trace is not whole").count(), 1, "{ending:?}");
+        assert!(
+            ending.stderr.contains("lines were dropped"),
+            "invariant: {model} reports it; {ending:?}"
+        );
+        assert_eq!(ending.stderr.matches("trace truncated").count(), 1, "{ending:?}");
     }
 }
 
@@ -51,7 +55,7 @@ fn a_trace_into_a_pipe_without_a_reader_does_not_wait_for_one() {
     make_pipe(&pipe);
     let trace = format!("--trace={pipe}");
     let server = Program::serving(&["--tcp", "127.0.0.1:0", &trace]);
-    // One that comes later gets what there is.
+    // A late reader gets what is available.
     let mut reader = File::open(&pipe).unwrap();
     is_served(&server.tcp());
     let mut first = [0; 6];
@@ -59,16 +63,16 @@ fn a_trace_into_a_pipe_without_a_reader_does_not_wait_for_one() {
     server.stop().expect_code(0);
     let mut rest = String::new();
     reader.read_to_string(&mut rest).unwrap();
-    assert!(rest.contains("accept4("), "law: the calls of the server are there; {rest}");
+    assert!(rest.contains("accept4("), "invariant: the trace contains the server's calls; {rest}");
 }
 
 #[test]
-fn a_trace_and_a_log_to_a_stderr_that_nobody_reads_stop_nobody() {
+fn an_unread_stderr_with_trace_and_log_blocks_no_client() {
     for trace in ["--trace", "--trace=/dev/stderr", "-v"] {
         for model in ["epoll-edge", "poll", "prefork", "coroutine", "thread"] {
             let (reader, writer) = std::io::pipe().unwrap();
-            let words = ["echo", "--tcp", "127.0.0.1:0", "--model", model, trace];
-            let mut server = command(&[] as &[&str], &words);
+            let arguments = ["echo", "--tcp", "127.0.0.1:0", "--model", model, trace];
+            let mut server = command(&[] as &[&str], &arguments);
             server.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(writer);
             let server = Program::start_as_is(server);
             server.stdout.line_with("listening on");
@@ -80,11 +84,11 @@ fn a_trace_and_a_log_to_a_stderr_that_nobody_reads_stop_nobody() {
 }
 
 #[test]
-fn a_trace_to_a_socket_that_nobody_reads_stops_nobody() {
+fn a_trace_to_an_unread_socket_blocks_no_client() {
     for model in ["epoll-edge", "poll", "prefork"] {
         let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
-        let words = ["echo", "--tcp", "127.0.0.1:0", "--model", model, "--trace"];
-        let mut server = command(&[] as &[&str], &words);
+        let arguments = ["echo", "--tcp", "127.0.0.1:0", "--model", model, "--trace"];
+        let mut server = command(&[] as &[&str], &arguments);
         let writer = std::os::fd::OwnedFd::from(writer);
         server.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(writer);
         let server = Program::start_as_is(server);
@@ -95,10 +99,10 @@ fn a_trace_to_a_socket_that_nobody_reads_stops_nobody() {
     }
 }
 
-/// A terminal that has been stopped, with Ctrl-S, takes nothing.
+/// A terminal stopped with Ctrl-S accepts no output.
 #[test]
-fn a_stopped_terminal_stops_nobody() {
-    // The other end of the terminal is the script's, which never reads it.
+fn a_stopped_terminal_blocks_no_client() {
+    // The other end of the terminal belongs to the script, which never reads it.
     let script = "\
 import os, pty, subprocess, sys, time
 master, slave = pty.openpty()
@@ -132,12 +136,12 @@ print(server.wait())";
 fn results_wait_for_a_reader_of_a_small_non_blocking_pipe() {
     let helps: [&[&str]; 5] =
         [&["--help"], &["echo", "--help"], &["nc", "--help"], &["sim", "--help"], &["--version"]];
-    for words in helps {
-        let whole = Program::run(words).stdout;
-        let slow = through_a_small_pipe(words, "");
+    for arguments in helps {
+        let whole = Program::run(arguments).stdout;
+        let slow = through_a_small_pipe(arguments, "");
         assert!(
             whole == slow,
-            "law: {words:?} is whole; got {} bytes of {}",
+            "invariant: the output of {arguments:?} is complete; got {} bytes of {}",
             slow.len(),
             whole.len()
         );
@@ -145,21 +149,27 @@ fn results_wait_for_a_reader_of_a_small_non_blocking_pipe() {
 }
 
 #[test]
-fn the_last_table_of_calls_waits_for_a_reader_that_comes_late() {
+fn the_last_table_of_calls_waits_for_a_late_reader() {
     for model in ["epoll-edge", "poll", "prefork"] {
-        let words = ["echo", "--tcp", "127.0.0.1:0", "--count", "--model", model];
+        let arguments = ["echo", "--tcp", "127.0.0.1:0", "--syscall-summary", "--model", model];
         // The statistics and their table fill most of the pipe.
-        let said = through_a_small_pipe(&words, "USR1 TERM");
-        assert!(said.starts_with("listening on tcp "), "{said}");
-        assert!(said.contains("\nsyscalls per echo "), "law: the statistics are whole; got {said}");
-        assert!(said.ends_with("calls each\n"), "law: the last table is whole; got {said}");
+        let output = through_a_small_pipe(&arguments, "USR1 TERM");
+        assert!(output.starts_with("listening on tcp "), "{output}");
+        assert!(
+            output.contains("\nsyscalls per echo "),
+            "invariant: the statistics are complete; got {output}"
+        );
+        assert!(
+            output.ends_with("calls each\n"),
+            "invariant: the last table is complete; got {output}"
+        );
     }
 }
 
-/// What the program says into a non-blocking pipe of a page, which is read, a little at a time, from
-/// when the program has ended or waits for room. Each signal is sent when there is something in the
-/// pipe that was not there before.
-fn through_a_small_pipe(words: &[&str], signals: &str) -> String {
+/// The output of the program into a non-blocking pipe of one page, which is read a little at a
+/// time, starting when the program has exited or waits for room. Each signal is sent when the pipe
+/// holds new data.
+fn through_a_small_pipe(arguments: &[&str], signals: &str) -> String {
     let script = "\
 import array, fcntl, os, signal, subprocess, sys, termios, time
 reader, writer = os.pipe()
@@ -187,13 +197,13 @@ sys.stdout.buffer.write(said)
 sys.stdout.flush()
 sys.exit(child.wait())";
     let mut python = tool("python3");
-    python.args(["-c", script, signals, PROGRAM]).args(words);
+    python.args(["-c", script, signals, PROGRAM]).args(arguments);
     let ending = Process::start(python).end();
     ending.expect_code(0);
     ending.stdout
 }
 
-/// Each client makes some hundred bytes of trace.
+/// Each client produces about a hundred bytes of trace.
 fn serves_more_than_a_pipe_holds(server: &Program) {
     let address = server.tcp();
     for _ in 0..500 {
@@ -203,11 +213,11 @@ fn serves_more_than_a_pipe_holds(server: &Program) {
 
 fn make_pipe(path: &str) {
     let made = Command::new("mkfifo").arg(path).status().unwrap();
-    assert!(made.success(), "a named pipe can be made");
+    assert!(made.success(), "a named pipe can be created");
 }
 
 #[test]
-fn what_nc_tells_is_dropped_when_nobody_reads_it() {
+fn unread_nc_messages_are_dropped() {
     let (reader, writer) = std::io::pipe().unwrap();
     let mut nc = command(&[] as &[&str], &["nc", "-lkvv", "--echo", "127.0.0.1", "0"]);
     nc.stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer);
@@ -221,6 +231,6 @@ fn what_nc_tells_is_dropped_when_nobody_reads_it() {
         is_served(&format!("127.0.0.1:{port}"));
     }
     nc.signal("TERM");
-    until("it to end", || nc.ended().is_some());
+    until("it to exit", || nc.ended().is_some());
     drop(reader);
 }

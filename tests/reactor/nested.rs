@@ -1,23 +1,23 @@
-//! A reactor inside a reactor: an epoll is a descriptor, readable while an event waits in it.
+//! A reactor inside a reactor: an epoll is a descriptor, readable while an event is pending in it.
 
 use epollite::event::EPOLLIN;
-use epollite::reactor::Reason;
+use epollite::reactor::RegisterErrorKind;
 use epollite::{Errno, Event, Interest, Kernel, Linux, Reactor, Token, Trigger};
 
-use super::world::{ask, io, watch};
+use super::support::{io, poll_now, watch};
 
 #[test]
-fn the_outer_reactor_hears_of_the_inner_one_as_long_as_it_is_ready() {
+fn the_outer_reactor_reports_the_inner_while_ready() {
     let (mut outer, mut inner, token) = nested(Trigger::Level);
-    assert_eq!(ask(&mut outer), None);
+    assert_eq!(poll_now(&mut outer), None);
     let fd = Linux.eventfd(1).unwrap();
     let leaf = watch(&mut inner, fd, Interest::READABLE, Trigger::Level, ());
     for _ in 0..2 {
-        assert_eq!(ask(&mut outer), io(token, EPOLLIN));
-        assert_eq!(ask(&mut inner), io(leaf, EPOLLIN));
+        assert_eq!(poll_now(&mut outer), io(token, EPOLLIN));
+        assert_eq!(poll_now(&mut inner), io(leaf, EPOLLIN));
     }
     inner.close(leaf);
-    assert_eq!(ask(&mut outer), None);
+    assert_eq!(poll_now(&mut outer), None);
 }
 
 #[test]
@@ -26,31 +26,31 @@ fn an_inner_waker_wakes_the_outer_reactor() {
     let waker = inner.waker().unwrap();
     let thread = std::thread::spawn(move || waker.wake(&mut Linux));
     assert_eq!(outer.next(None), Ok(io(token, EPOLLIN)));
-    assert_eq!(ask(&mut inner), Some(Event::Woken));
+    assert_eq!(poll_now(&mut inner), Some(Event::Woken));
     thread.join().unwrap().unwrap();
 }
 
 #[test]
-fn epolls_that_watch_each_other_in_a_ring_are_refused() {
+fn epoll_cycles_are_refused() {
     let (outer, mut inner, _) = nested(Trigger::Level);
     let dup = Linux.dup(outer.epoll()).unwrap();
     let ring = inner.register_or_close(dup, Interest::READABLE, Trigger::Level, ());
-    assert_eq!(ring, Err(Reason::Kernel(Errno::ELOOP)));
+    assert_eq!(ring, Err(RegisterErrorKind::Os(Errno::ELOOP)));
 }
 
 #[test]
 fn an_epoll_lives_on_in_its_duplicate_and_reports_nothing() {
     let (mut outer, inner, token) = nested(Trigger::Level);
     drop(inner);
-    assert_eq!(ask(&mut outer), None);
+    assert_eq!(poll_now(&mut outer), None);
     assert_eq!(outer.close(token), Some(()));
 }
 
 /// An outer reactor that watches an inner one.
 fn nested(trigger: Trigger) -> (Reactor<()>, Reactor<()>, Token) {
-    let mut outer = Reactor::new().expect("one descriptor is to be had");
-    let inner = Reactor::new().expect("one more is to be had");
-    let dup = Linux.dup(inner.epoll()).expect("one more is to be had");
+    let mut outer = Reactor::new().expect("a descriptor is available");
+    let inner = Reactor::new().expect("another descriptor is available");
+    let dup = Linux.dup(inner.epoll()).expect("another descriptor is available");
     let token = watch(&mut outer, dup, Interest::READABLE, trigger, ());
     (outer, inner, token)
 }

@@ -1,34 +1,35 @@
-//! Tokens that outlive their registration, and ghosts: registrations that outlive their token.
+//! Stale tokens, which outlive their registration, and ghost registrations, which outlive their
+//! token.
 //!
-//! The test with two sources that free each other is in `tests/stale.rs`, alone in its process,
-//! since it must know which number the next descriptor gets.
+//! The test with two sources that free each other is in `tests/stale/main.rs`, alone in its
+//! process, since it must know which number the next descriptor gets.
 
 use core::time::Duration;
 
 use epollite::event::EPOLLIN;
-use epollite::{Call, Errno, Instant, Interest, Kernel, Linux, Reactor, Token, Trigger};
+use epollite::{Errno, Instant, Interest, Kernel, Linux, Reactor, Syscall, Token, Trigger};
 
-use super::world::{Refusing, ask, io, keep, refusing, send, stream_pair, watch};
+use super::support::{Refusing, io, keep, poll_now, refusing, send, stream_pair, watch};
 
 #[test]
-fn a_stale_token_names_nobody() {
+fn a_stale_token_resolves_to_none() {
     let mut reactor = Reactor::new().unwrap();
     let old = keep(&mut reactor, Linux.eventfd(0).unwrap());
     assert_eq!(reactor.close(old), Some(()));
     let new = keep(&mut reactor, Linux.eventfd(0).unwrap());
     assert_eq!((new.slot(), reactor.len()), (old.slot(), 1));
-    assert!(reactor.source(old).is_none());
+    assert!(reactor.get_mut(old).is_none());
     assert!(reactor.close(old).is_none());
     assert!(reactor.deregister(old).is_none());
     assert_eq!(reactor.token_at(old.slot()), Some(new));
-    assert!(reactor.source(new).is_some());
+    assert!(reactor.get_mut(new).is_some());
 }
 
 #[test]
-fn a_token_of_nowhere_names_nobody() {
+fn an_unknown_token_resolves_to_none() {
     let mut reactor = Reactor::<()>::new().unwrap();
     for token in [0, 1, u64::MAX].map(Token::from_bits) {
-        assert!(reactor.source(token).is_none());
+        assert!(reactor.get_mut(token).is_none());
         assert!(reactor.close(token).is_none());
         assert!(reactor.deregister(token).is_none());
         assert_eq!(reactor.token_at(token.slot()), None);
@@ -36,98 +37,101 @@ fn a_token_of_nowhere_names_nobody() {
 }
 
 #[test]
-fn no_event_comes_after_deregister_not_even_one_of_the_same_batch() {
+fn no_event_is_reported_after_deregister_not_even_of_the_same_batch() {
     let mut reactor = Reactor::new().unwrap();
     let tokens = [(); 2].map(|()| {
         let ready = Linux.eventfd(1).unwrap();
         watch(&mut reactor, ready, Interest::READABLE, Trigger::Level, ())
     });
-    let (first, _) = super::world::await_io(&mut reactor);
+    let (first, _) = super::support::await_io(&mut reactor);
     for token in tokens {
         let (fd, ()) = reactor.deregister(token).unwrap();
         reactor.kernel().close(fd).unwrap();
     }
     assert!(tokens.contains(&first));
-    assert_eq!(ask(&mut reactor), None);
-    assert_eq!(reactor.stale(), 1, "it was in the batch already");
+    assert_eq!(poll_now(&mut reactor), None);
+    assert_eq!(reactor.stale_events(), 1, "it was already in the batch");
 }
 
 #[test]
-fn deregister_tells_the_kernel_so_that_a_living_dup_is_no_ghost() {
-    let mut reactor = Reactor::on(refusing(&[])).unwrap();
+fn deregister_removes_the_registration_of_a_dup() {
+    let mut reactor = Reactor::with_kernel(refusing(&[])).unwrap();
     let (near, far) = stream_pair(reactor.kernel());
     let dup = reactor.kernel().dup(&near).unwrap();
     let near = watch(&mut reactor, near, Interest::READABLE, Trigger::Level, ());
     let far = keep(&mut reactor, far);
-    reactor.kernel().tap.heard.clear();
+    reactor.kernel().hook.calls.clear();
     let (near, ()) = reactor.deregister(near).unwrap();
-    assert_eq!(reactor.kernel().tap.heard, [Call::EpollCtl]);
+    assert_eq!(reactor.kernel().hook.calls, [Syscall::EpollCtl]);
     reactor.kernel().close(near).unwrap();
     send(&mut reactor, far, b"to a dup");
-    assert_eq!(ask(&mut reactor), None);
-    assert_eq!(reactor.stale(), 0, "law: who is deregistered haunts nobody");
+    assert_eq!(poll_now(&mut reactor), None);
+    assert_eq!(reactor.stale_events(), 0, "invariant: a deregistered source causes no stale event");
     reactor.kernel().close(dup).unwrap();
 }
 
 #[test]
-fn an_edge_ghost_is_counted_and_costs_one_more_wait() {
-    let (mut reactor, far, dup) = haunted(Trigger::Edge);
-    assert_eq!(ask(&mut reactor), None);
-    assert_eq!(reactor.stale(), 1);
+fn an_edge_ghost_registration_counts_as_stale() {
+    let (mut reactor, far, dup) = with_ghost_registration(Trigger::Edge);
+    assert_eq!(poll_now(&mut reactor), None);
+    assert_eq!(reactor.stale_events(), 1);
     send(&mut reactor, far, b"boo");
-    assert_eq!(ask(&mut reactor), None);
-    assert_eq!(reactor.stale(), 2);
+    assert_eq!(poll_now(&mut reactor), None);
+    assert_eq!(reactor.stale_events(), 2);
     Linux.close(dup).unwrap();
 }
 
 #[test]
 fn a_level_registration_is_deregistered_before_it_is_closed() {
     for (trigger, calls) in [
-        (Trigger::Level, &[Call::EpollCtl, Call::Close][..]),
-        (Trigger::Edge, &[Call::Close]),
-        (Trigger::OneShot, &[Call::Close]),
-        (Trigger::EdgeOneShot, &[Call::Close]),
+        (Trigger::Level, &[Syscall::EpollCtl, Syscall::Close][..]),
+        (Trigger::Edge, &[Syscall::Close]),
+        (Trigger::OneShot, &[Syscall::Close]),
+        (Trigger::EdgeOneShot, &[Syscall::Close]),
     ] {
-        let mut reactor = Reactor::on(refusing(&[])).unwrap();
+        let mut reactor = Reactor::with_kernel(refusing(&[])).unwrap();
         let (near, far) = stream_pair(reactor.kernel());
         let dup = reactor.kernel().dup(&near).unwrap();
         let near = watch(&mut reactor, near, Interest::READABLE, trigger, ());
         let far = keep(&mut reactor, far);
-        reactor.kernel().tap.heard.clear();
+        reactor.kernel().hook.calls.clear();
         reactor.close(near);
-        assert_eq!(reactor.kernel().tap.heard, calls, "{trigger:?}");
+        assert_eq!(reactor.kernel().hook.calls, calls, "{trigger:?}");
         for _ in 0..3 {
             send(&mut reactor, far, b"to a duplicate");
-            assert_eq!(ask(&mut reactor), None);
+            assert_eq!(poll_now(&mut reactor), None);
         }
-        assert!(trigger != Trigger::Level || reactor.stale() == 0, "a closed level one reports");
+        assert!(
+            trigger != Trigger::Level || reactor.stale_events() == 0,
+            "a closed level-triggered one reports"
+        );
         reactor.kernel().close(dup).unwrap();
     }
 }
 
-/// The sleep is one millisecond at least, so that in fifty there are at most fifty more waits.
+/// The sleep is at least one millisecond, so that in fifty there are at most fifty more waits.
 #[test]
 fn a_level_ghost_neither_ends_the_wait_nor_spins() {
-    let (mut reactor, far, dup) = haunted(Trigger::Level);
+    let (mut reactor, far, dup) = with_ghost_registration(Trigger::Level);
     for _ in 0..2 {
-        let before = reactor.stale();
+        let before = reactor.stale_events();
         let deadline = Linux.now() + Duration::from_millis(50);
         assert_eq!(reactor.next(Some(deadline)), Ok(None));
-        let waits = reactor.stale() - before;
+        let waits = reactor.stale_events() - before;
         assert!((9..=60).contains(&waits), "invariant: stale events do not spin: {waits} waits");
     }
-    // With the last duplicate the ghost is gone.
+    // Closing the last duplicate removes the ghost registration.
     reactor.close(far);
     Linux.close(dup).unwrap();
-    assert_eq!(ask(&mut reactor), None);
+    assert_eq!(poll_now(&mut reactor), None);
 }
 
 #[test]
 fn a_wait_without_a_deadline_outlasts_a_level_ghost() {
-    let (mut reactor, _far, dup) = haunted(Trigger::Level);
+    let (mut reactor, _far, dup) = with_ghost_registration(Trigger::Level);
     let waker = reactor.waker().unwrap();
     let thread = std::thread::spawn(move || {
-        // More waits than any bound on them.
+        // More waits than any limit on them.
         std::thread::sleep(Duration::from_millis(30));
         waker.wake(&mut Linux)
     });
@@ -136,60 +140,60 @@ fn a_wait_without_a_deadline_outlasts_a_level_ghost() {
     Linux.close(dup).unwrap();
 }
 
-/// Nothing is left to sleep with: the wait is given back to the caller, with what the kernel said of
-/// the descriptor to sleep with, and no errno that it did not say.
+/// No descriptor is left for the timer: the wait returns to the caller, and is not an error.
 #[test]
-fn a_level_ghost_without_a_descriptor_to_sleep_with_is_told_by_the_errno_of_that() {
-    let (mut reactor, _far, dup) = haunted(Trigger::Level);
-    reactor.kernel().tap.planned.push((Call::EpollCreate1, Errno::EMFILE, u32::MAX));
+fn a_level_ghost_without_a_descriptor_to_sleep_with_returns_the_errno_of_epoll_create1() {
+    let (mut reactor, _far, dup) = with_ghost_registration(Trigger::Level);
+    reactor.kernel().hook.planned.push((Syscall::EpollCreate1, Errno::EMFILE, u32::MAX));
     assert_eq!(reactor.next(None), Err(Errno::EMFILE));
-    assert!(reactor.stale() < 2_000, "no loop without a bound");
-    reactor.kernel().tap.planned.clear();
+    assert!(reactor.stale_events() < 2_000, "no unbounded loop");
+    reactor.kernel().hook.planned.clear();
     let ready = Linux.eventfd(1).unwrap();
-    let living = watch(&mut reactor, ready, Interest::READABLE, Trigger::Level, ());
-    assert_eq!(reactor.next(None).unwrap(), io(living, EPOLLIN), "and not the end");
+    let live = watch(&mut reactor, ready, Interest::READABLE, Trigger::Level, ());
+    assert_eq!(reactor.next(None).unwrap(), io(live, EPOLLIN), "and no EOF");
     Linux.close(dup).unwrap();
 }
 
 #[test]
-fn the_living_are_heard_in_spite_of_a_level_ghost() {
-    let (mut reactor, _far, dup) = haunted(Trigger::Level);
+fn live_events_are_delivered_beside_a_ghost_registration() {
+    let (mut reactor, _far, dup) = with_ghost_registration(Trigger::Level);
     let ready = Linux.eventfd(1).unwrap();
-    let living = watch(&mut reactor, ready, Interest::READABLE, Trigger::Level, ());
+    let live = watch(&mut reactor, ready, Interest::READABLE, Trigger::Level, ());
     for _ in 0..3 {
-        assert_eq!(reactor.next(None).unwrap(), io(living, EPOLLIN));
+        assert_eq!(reactor.next(None).unwrap(), io(live, EPOLLIN));
     }
     Linux.close(dup).unwrap();
 }
 
 #[test]
-fn a_deadline_that_has_passed_ends_the_wait_in_spite_of_a_level_ghost() {
-    let (mut reactor, _far, dup) = haunted(Trigger::Level);
+fn an_expired_deadline_wins_over_a_ghost_registration() {
+    let (mut reactor, _far, dup) = with_ghost_registration(Trigger::Level);
     assert_eq!(reactor.next(Some(Instant::ZERO)), Ok(None));
-    assert_eq!(reactor.stale(), 1, "law: one look, and no spin");
+    assert_eq!(reactor.stale_events(), 1, "invariant: one wait, and no busy loop");
     Linux.close(dup).unwrap();
 }
 
 #[test]
-fn deadlines_come_in_spite_of_a_level_ghost() {
-    let (mut reactor, far, dup) = haunted(Trigger::Level);
-    reactor.source(far).unwrap().io.set_deadline(Instant::ZERO);
+fn timers_fire_beside_a_ghost_registration() {
+    let (mut reactor, far, dup) = with_ghost_registration(Trigger::Level);
+    reactor.get_mut(far).unwrap().io.set_deadline(Instant::ZERO);
     let timer = epollite::Event::Timer { token: far };
-    assert_eq!(ask(&mut reactor), Some(timer));
+    assert_eq!(poll_now(&mut reactor), Some(timer));
     Linux.close(dup).unwrap();
 }
 
-/// A reactor with a ghost in it, readable: closed without being deregistered (the kernel refuses
-/// that), while a duplicate lives. With the other end of the stream, and the duplicate.
-fn haunted(trigger: Trigger) -> (Reactor<(), Refusing>, Token, epollite::Fd) {
-    let mut reactor = Reactor::on(refusing(&[])).expect("one descriptor is to be had");
+/// A reactor with a readable ghost registration: closed without being deregistered (the kernel
+/// refuses the deregistration), while a duplicate stays open. Returned with the other end of the
+/// stream, and the duplicate.
+fn with_ghost_registration(trigger: Trigger) -> (Reactor<(), Refusing>, Token, epollite::Fd) {
+    let mut reactor = Reactor::with_kernel(refusing(&[])).expect("a descriptor is available");
     let (near, far) = stream_pair(reactor.kernel());
-    let dup = reactor.kernel().dup(&near).expect("one more is to be had");
+    let dup = reactor.kernel().dup(&near).expect("another descriptor is available");
     let near = watch(&mut reactor, near, Interest::READABLE, trigger, ());
     let far = keep(&mut reactor, far);
-    reactor.kernel().tap.planned.push((Call::EpollCtl, Errno::ENOMEM, 1));
+    reactor.kernel().hook.planned.push((Syscall::EpollCtl, Errno::ENOMEM, 1));
     reactor.close(near);
-    reactor.kernel().tap.planned.clear();
+    reactor.kernel().hook.planned.clear();
     send(&mut reactor, far, b"boo");
     (reactor, far, dup)
 }

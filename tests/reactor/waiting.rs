@@ -1,62 +1,64 @@
-//! How long `next` waits, by which call, and how many events it takes at once.
+//! How long `next` waits, by which system call, and how many events it takes at once.
 
 use core::num::NonZeroU32;
 use core::time::Duration;
 
 use epollite::reactor::Limits;
-use epollite::{Call, Counted, Errno, Event, Instant, Interest, Kernel, Linux, Reactor, Trigger};
+use epollite::{
+    CallCounter, Errno, Event, Instant, Interest, Kernel, Linux, Reactor, Syscall, Trigger,
+};
 
-use super::world::{ask, refusing, watch};
+use super::support::{poll_now, refusing, watch};
 
 #[test]
-fn a_deadline_that_has_passed_asks_once_and_does_not_wait() {
-    let mut reactor = Reactor::<(), _>::on(refusing(&[])).unwrap();
-    reactor.kernel().tap.heard.clear();
+fn an_expired_deadline_polls_once() {
+    let mut reactor = Reactor::<(), _>::with_kernel(refusing(&[])).unwrap();
+    reactor.kernel().hook.calls.clear();
     assert_eq!(reactor.next(Some(Instant::ZERO)), Ok(None));
-    assert_eq!(reactor.kernel().tap.heard, [Call::EpollWait]);
+    assert_eq!(reactor.kernel().hook.calls, [Syscall::EpollWait]);
 }
 
 #[test]
-fn a_deadline_to_come_is_waited_for_to_the_nanosecond() {
-    let mut reactor = Reactor::<(), _>::on(refusing(&[])).unwrap();
-    reactor.kernel().tap.heard.clear();
+fn a_future_deadline_is_waited_for_to_the_nanosecond() {
+    let mut reactor = Reactor::<(), _>::with_kernel(refusing(&[])).unwrap();
+    reactor.kernel().hook.calls.clear();
     let deadline = reactor.kernel().now() + Duration::from_micros(300);
     assert_eq!(reactor.next(Some(deadline)), Ok(None));
-    assert!(reactor.kernel().now() >= deadline, "law: never too early");
-    let heard = &reactor.kernel().tap.heard;
-    assert!(heard.len() <= 1, "law: one wait is one call: {heard:?}");
+    assert!(reactor.kernel().now() >= deadline, "invariant: never too early");
+    let calls = &reactor.kernel().hook.calls;
+    assert!(calls.len() <= 1, "invariant: one wait is one call: {calls:?}");
 }
 
 #[test]
-fn without_epoll_pwait2_it_rounds_up_and_asks_for_it_once() {
-    let missing = (Call::EpollPwait2, Errno::ENOSYS, u32::MAX);
-    let mut reactor = Reactor::<(), _>::on(refusing(&[missing])).unwrap();
+fn the_pwait2_fallback_rounds_up_and_is_cached() {
+    let missing = (Syscall::EpollPwait2, Errno::ENOSYS, u32::MAX);
+    let mut reactor = Reactor::<(), _>::with_kernel(refusing(&[missing])).unwrap();
     for _ in 0..5 {
         let deadline = reactor.kernel().now() + Duration::from_millis(2);
         assert_eq!(reactor.next(Some(deadline)), Ok(None));
-        assert!(reactor.kernel().now() >= deadline, "law: never too early");
+        assert!(reactor.kernel().now() >= deadline, "invariant: never too early");
     }
-    let tap = &reactor.kernel().tap;
+    let tap = &reactor.kernel().hook;
     assert_eq!(
-        (tap.count(Call::EpollPwait2), tap.count(Call::EpollWait)),
+        (tap.count(Syscall::EpollPwait2), tap.count(Syscall::EpollWait)),
         (1, 5),
-        "law: rounded up, one wait is one call; and who is not there is asked once"
+        "invariant: rounded up, one wait is one call; a missing system call is tried once"
     );
 }
 
 #[test]
-fn without_epoll_pwait2_a_wait_for_ever_is_one_too() {
-    let missing = (Call::EpollPwait2, Errno::ENOSYS, u32::MAX);
-    let mut reactor = Reactor::<(), _>::on(refusing(&[missing])).unwrap();
+fn without_epoll_pwait2_a_wait_without_deadline_blocks_too() {
+    let missing = (Syscall::EpollPwait2, Errno::ENOSYS, u32::MAX);
+    let mut reactor = Reactor::<(), _>::with_kernel(refusing(&[missing])).unwrap();
     let waker = reactor.waker().unwrap();
     let thread = std::thread::spawn(move || waker.wake(&mut Linux));
-    assert_eq!(reactor.next(Some(Instant::NEVER)), Ok(Some(Event::Woken)));
+    assert_eq!(reactor.next(Some(Instant::MAX)), Ok(Some(Event::Woken)));
     thread.join().unwrap().unwrap();
 }
 
 #[test]
-fn a_batch_is_asked_for_once_whatever_its_size() {
-    let mut reactor = Reactor::on(Counted::over(Linux)).unwrap();
+fn one_wait_per_batch() {
+    let mut reactor = Reactor::with_kernel(CallCounter::new(Linux)).unwrap();
     for _ in 0..100 {
         let fd = reactor.kernel().eventfd(1).unwrap();
         watch(&mut reactor, fd, Interest::READABLE, Trigger::Level, ());
@@ -64,38 +66,38 @@ fn a_batch_is_asked_for_once_whatever_its_size() {
     for _ in 0..100 {
         assert!(reactor.next(None).unwrap().is_some());
     }
-    let tap = &reactor.kernel().tap;
-    let waits = tap.calls(Call::EpollWait) + tap.calls(Call::EpollPwait2);
-    assert_eq!(waits, 1, "law: one wait, one batch");
+    let tap = &reactor.kernel().hook;
+    let waits = tap.calls(Syscall::EpollWait) + tap.calls(Syscall::EpollPwait2);
+    assert_eq!(waits, 1, "invariant: one wait, one batch");
 }
 
 #[test]
-fn a_small_batch_starves_nobody() {
+fn a_small_batch_starves_no_source() {
     let limits = Limits { events_max: NonZeroU32::MIN, ..Limits::default() };
     let mut reactor = Reactor::with_limits(Linux, limits).unwrap();
     let tokens = [(); 5].map(|()| {
         let fd = Linux.eventfd(1).unwrap();
         watch(&mut reactor, fd, Interest::READABLE, Trigger::Level, ())
     });
-    let mut heard = [0; 5];
+    let mut calls = [0; 5];
     for _ in 0..50 {
-        let Some(Event::Io { token, .. }) = ask(&mut reactor) else { panic!("all are ready") };
-        heard[tokens.iter().position(|known| *known == token).unwrap()] += 1;
+        let Some(Event::Io { token, .. }) = poll_now(&mut reactor) else { panic!("all are ready") };
+        calls[tokens.iter().position(|known| *known == token).unwrap()] += 1;
     }
-    assert_eq!(heard, [10; 5], "law: the kernel hands events out in turn");
+    assert_eq!(calls, [10; 5], "invariant: the kernel reports ready descriptors round-robin");
 }
 
 #[test]
-fn an_errno_of_the_wait_goes_up_and_the_next_wait_works() {
-    let refused = (Call::EpollWait, Errno::EBADF, 1);
-    let mut reactor = Reactor::<(), _>::on(refusing(&[refused])).unwrap();
+fn a_wait_error_is_returned_and_recoverable() {
+    let refused = (Syscall::EpollWait, Errno::EBADF, 1);
+    let mut reactor = Reactor::<(), _>::with_kernel(refusing(&[refused])).unwrap();
     assert_eq!(reactor.next(Some(Instant::ZERO)), Err(Errno::EBADF));
     assert_eq!(reactor.next(Some(Instant::ZERO)), Ok(None));
 }
 
 #[test]
-fn a_reactor_that_cannot_have_its_epoll_says_why() {
-    let refused = (Call::EpollCreate1, Errno::EMFILE, 1);
-    let reactor = Reactor::<(), _>::on(refusing(&[refused]));
+fn epoll_create_errors_are_returned() {
+    let refused = (Syscall::EpollCreate1, Errno::EMFILE, 1);
+    let reactor = Reactor::<(), _>::with_kernel(refusing(&[refused]));
     assert_eq!(reactor.unwrap_err(), Errno::EMFILE);
 }

@@ -1,209 +1,225 @@
-//! The stream server: who is idle, and what arrives before a deadline.
+//! The stream server: which connections are idle, and data that arrives before a deadline.
 
 use core::time::Duration;
 
-use epollite::server::stream::{Config, Left, Note};
-use epollite::{Call, Errno, Kernel, SocketOption, Trigger};
+use epollite::server::stream::{CloseReason, Config, ServerEvent};
+use epollite::{Errno, Kernel, SocketOption, Syscall, Trigger};
 
-use crate::leaving::{SMALL, Scene};
+use crate::shutdown::{Harness, SMALL};
 
 const TRIGGERS: [Trigger; 4] =
     [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];
 
 const IDLE: Duration = Duration::from_secs(1);
 
-/// A wait brings 256 events, and the deadlines of all have passed when the server looks.
+/// A wait returns 256 events, and the deadlines of all connections have passed when the server
+/// runs.
 #[test]
-fn a_crowd_that_speaks_in_time_is_answered_by_a_server_that_looks_too_late() {
+fn data_in_time_from_many_clients_is_answered_by_a_late_server() {
     for trigger in TRIGGERS {
-        let config = Config { trigger, idle: Some(IDLE), connections_max: 600, ..SMALL };
-        let mut scene = Scene::at("127.0.0.1:7777", config);
-        let clients: Vec<_> = (0..512).map(|_| scene.connect()).collect();
-        (0..200).for_each(|_| _ = scene.turn());
-        assert_eq!(scene.server.connections(), 512);
-        scene.sim.advance(IDLE / 2);
+        let config = Config { trigger, idle_timeout: Some(IDLE), connections_max: 600, ..SMALL };
+        let mut harness = Harness::at("127.0.0.1:7777", config);
+        let clients: Vec<_> = (0..512).map(|_| harness.connect()).collect();
+        (0..200).for_each(|_| _ = harness.run_once());
+        assert_eq!(harness.server.connections(), 512);
+        harness.sim.advance(IDLE / 2);
         for client in &clients {
-            assert_eq!(scene.say(client, 5), 5);
+            assert_eq!(harness.send(client, 5), 5);
         }
-        scene.sim.advance(2 * IDLE);
-        (0..4).for_each(|_| _ = scene.turn());
+        harness.sim.advance(2 * IDLE);
+        (0..4).for_each(|_| _ = harness.run_once());
         for client in clients {
-            assert_eq!(scene.sim.recv(&client, &mut [0; 8]), Ok(5), "{trigger:?}");
-            scene.sim.close(client).unwrap();
+            assert_eq!(harness.sim.recv(&client, &mut [0; 8]), Ok(5), "{trigger:?}");
+            harness.sim.close(client).unwrap();
         }
-        assert_eq!(scene.server.stats().timed_out, 0, "{trigger:?}: all were in time");
-        (0..9).for_each(|_| _ = scene.turn());
-        scene.leaves();
+        assert_eq!(harness.server.stats().timed_out, 0, "{trigger:?}: all were in time");
+        (0..9).for_each(|_| _ = harness.run_once());
+        harness.shut_down();
     }
 }
 
-/// The drain time too ends nobody before what had arrived has been served.
+/// The drain timeout, too, closes no connection before data that had arrived has been served.
 #[test]
-fn what_arrives_within_the_drain_time_is_answered_by_a_server_that_looks_too_late() {
+fn data_within_the_drain_timeout_is_answered_by_a_late_server() {
     for trigger in TRIGGERS {
         let drain = Duration::from_millis(500);
-        let config = Config { trigger, drain, connections_max: 600, buffer_bytes: 8, ..SMALL };
-        let mut scene = Scene::at("127.0.0.1:7777", config);
-        let clients: Vec<_> = (0..400).map(|_| scene.connect()).collect();
-        (0..200).for_each(|_| _ = scene.turn());
-        // It is stopped while answers are owed, and these are read in time.
+        let config = Config {
+            trigger,
+            drain_timeout: drain,
+            connections_max: 600,
+            buffer_bytes: 8,
+            ..SMALL
+        };
+        let mut harness = Harness::at("127.0.0.1:7777", config);
+        let clients: Vec<_> = (0..400).map(|_| harness.connect()).collect();
+        (0..200).for_each(|_| _ = harness.run_once());
+        // It is stopped while replies are unsent, and these are read in time.
         for client in &clients {
-            scene.sim.setsockopt(client, SocketOption::ReceiveBufferBytes(1)).unwrap();
+            harness.sim.setsockopt(client, SocketOption::ReceiveBufferBytes(1)).unwrap();
         }
-        scene.server.stop();
+        harness.server.begin_shutdown();
         for client in &clients {
-            scene.sim.shutdown(client, epollite::Shut::Write).unwrap();
+            harness.sim.shutdown(client, epollite::Shutdown::Write).unwrap();
         }
-        scene.sim.advance(drain * 2);
-        let mut left = Vec::new();
+        harness.sim.advance(drain * 2);
+        let mut events = Vec::new();
         for _ in 0..9 {
-            scene.turn();
-            while let Some(note) = scene.server.note() {
-                left.push(note);
+            harness.run_once();
+            while let Some(event) = harness.server.next_event() {
+                events.push(event);
             }
         }
-        let late = left.iter().filter(|note| matches!(note, Note::Left { why: Left::Expired, .. }));
+        let late = events.iter().filter(|event| {
+            matches!(event, ServerEvent::Closed { why: CloseReason::DrainTimeout, .. })
+        });
         assert_eq!(late.count(), 0, "{trigger:?}: all had ended in time");
-        assert_eq!(scene.server.connections(), 0);
-        clients.into_iter().for_each(|client| scene.sim.close(client).unwrap());
+        assert_eq!(harness.server.connections(), 0);
+        clients.into_iter().for_each(|client| harness.sim.close(client).unwrap());
     }
 }
 
-/// Linux tells of room when a third of the buffer is free, which may take longer than an idle
-/// time; the peer reads all the while.
+/// Linux reports writability when a third of the buffer is free, which may take longer than the
+/// idle timeout; the peer reads all the while.
 #[test]
 fn a_client_that_reads_slowly_and_steadily_is_not_idle() {
     for trigger in TRIGGERS {
         for wanted in ["127.0.0.1:7777", "unix:@slow"] {
-            let config = Config { trigger, idle: Some(IDLE), ..SMALL };
-            let mut scene = Scene::at(wanted, config);
-            let client = scene.connect();
-            scene.turn();
-            let mut said = 0;
+            let config = Config { trigger, idle_timeout: Some(IDLE), ..SMALL };
+            let mut harness = Harness::at(wanted, config);
+            let client = harness.connect();
+            harness.run_once();
+            let mut sent = 0;
             for _ in 0..2_000 {
-                said += scene.say(&client, 4_096);
-                scene.turn();
+                sent += harness.send(&client, 4_096);
+                harness.run_once();
             }
-            let mut heard = 0;
-            while heard < said {
-                scene.sim.advance(IDLE / 5);
-                scene.turn();
-                match scene.sim.recv(&client, &mut [0; 40_000]) {
-                    Ok(count) if count > 0 => heard += count,
-                    other => panic!("{trigger:?} {wanted}: {other:?} after {heard} of {said}"),
+            let mut received = 0;
+            while received < sent {
+                harness.sim.advance(IDLE / 5);
+                harness.run_once();
+                match harness.sim.recv(&client, &mut [0; 40_000]) {
+                    Ok(count) if count > 0 => received += count,
+                    other => panic!("{trigger:?} {wanted}: {other:?} after {received} of {sent}"),
                 }
             }
-            assert_eq!(scene.server.stats().timed_out, 0);
-            scene.sim.close(client).unwrap();
-            (0..4).for_each(|_| _ = scene.turn());
-            scene.leaves();
+            assert_eq!(harness.server.stats().timed_out, 0);
+            harness.sim.close(client).unwrap();
+            (0..4).for_each(|_| _ = harness.run_once());
+            harness.shut_down();
         }
     }
 }
 
-/// Shut by us, with megabytes on their way: they are read at leisure, and no reset destroys them.
+/// Half-closed by us, with megabytes in flight: they are read slowly, and no reset destroys them.
 #[test]
 fn a_client_that_still_reads_holds_up_the_linger() {
     for trigger in TRIGGERS {
         let linger = Duration::from_millis(300);
-        let config = Config { trigger, idle: Some(IDLE), linger, ..SMALL };
-        let mut scene = Scene::at("127.0.0.1:7777", config);
-        let client = scene.connect();
-        scene.turn();
-        let mut said = 0;
-        while said < 400_000 {
-            said += scene.say(&client, 4_096);
-            scene.turn();
+        let config = Config { trigger, idle_timeout: Some(IDLE), linger_timeout: linger, ..SMALL };
+        let mut harness = Harness::at("127.0.0.1:7777", config);
+        let client = harness.connect();
+        harness.run_once();
+        let mut sent = 0;
+        while sent < 400_000 {
+            sent += harness.send(&client, 4_096);
+            harness.run_once();
         }
-        // All is on its way; then it is asked to leave for its silence, and reads on.
-        let mut heard = 0;
+        // Everything is in flight; then the idle timeout half-closes it, and it continues to read.
+        let mut received = 0;
         for _ in 0..3_000 {
-            scene.sim.advance(linger / 2);
-            scene.turn();
-            match scene.sim.recv(&client, &mut [0; 4_000]) {
+            harness.sim.advance(linger / 2);
+            harness.run_once();
+            match harness.sim.recv(&client, &mut [0; 4_000]) {
                 Ok(0) => break,
-                Ok(count) => heard += count,
+                Ok(count) => received += count,
                 Err(Errno::EAGAIN) => {}
-                Err(errno) => panic!("{trigger:?}: {errno} after {heard} of {said}"),
+                Err(errno) => panic!("{trigger:?}: {errno} after {received} of {sent}"),
             }
         }
-        assert_eq!(heard, said, "{trigger:?}: an orderly end, behind all bytes");
-        scene.sim.close(client).unwrap();
-        (0..4).for_each(|_| _ = scene.turn());
-        scene.leaves();
+        assert_eq!(received, sent, "{trigger:?}: a clean EOF after all bytes");
+        harness.sim.close(client).unwrap();
+        (0..4).for_each(|_| _ = harness.run_once());
+        harness.shut_down();
     }
 }
 
-/// Edge mode is told of data and of room apart; it tries to send when told of room.
+/// Edge mode reports data and free space separately; the server tries to send when it is writable.
 #[test]
 fn data_that_arrives_while_bytes_are_unsent_costs_no_send_in_vain() {
-    let mut scene = Scene::at("127.0.0.1:7777", Config { trigger: Trigger::Edge, ..SMALL });
-    let client = scene.connect();
-    scene.turn();
-    while scene.say(&client, 4_096) > 0 {
-        scene.turn();
+    let mut harness = Harness::at("127.0.0.1:7777", Config { trigger: Trigger::Edge, ..SMALL });
+    let client = harness.connect();
+    harness.run_once();
+    while harness.send(&client, 4_096) > 0 {
+        harness.run_once();
     }
-    scene.turn();
-    let sends = scene.orders.count(Call::Send);
-    // Its side is full too: a byte comes as soon as one is read, which no send of ours changes.
+    harness.run_once();
+    let sends = harness.faults.count(Syscall::Send);
+    // Its send side is full too: a byte arrives as soon as one is read, without any send of ours.
     for _ in 0..20 {
-        scene.orders.refuse(Call::Accept4, Errno::EAGAIN, 0);
-        let _ = scene.say(&client, 1);
-        scene.turn();
+        harness.faults.refuse(Syscall::Accept4, Errno::EAGAIN, 0);
+        let _ = harness.send(&client, 1);
+        harness.run_once();
     }
-    assert_eq!(scene.orders.count(Call::Send), sends, "invariant: no room was told of");
-    let mut heard = 0;
+    assert_eq!(
+        harness.faults.count(Syscall::Send),
+        sends,
+        "invariant: no writability was reported"
+    );
+    let mut received = 0;
     for _ in 0..1_000 {
-        heard += scene.sim.recv(&client, &mut [0; 65_536]).unwrap_or(0);
-        scene.turn();
+        received += harness.sim.recv(&client, &mut [0; 65_536]).unwrap_or(0);
+        harness.run_once();
     }
-    assert!(heard > 100_000, "and room brings the rest: {heard}");
-    scene.sim.close(client).unwrap();
-    (0..4).for_each(|_| _ = scene.turn());
-    scene.leaves();
+    assert!(received > 100_000, "the rest is sent when there is room: {received}");
+    harness.sim.close(client).unwrap();
+    (0..4).for_each(|_| _ = harness.run_once());
+    harness.shut_down();
 }
 
 /// RFC 862: whatever is received is sent back.
 #[test]
-fn urgent_bytes_come_back_where_they_stood() {
+fn urgent_bytes_are_echoed_in_place() {
     for trigger in TRIGGERS {
-        let mut scene = Scene::at("127.0.0.1:7777", Config { trigger, ..SMALL });
-        let client = scene.connect();
-        scene.turn();
-        scene.sim.send(&client, b"ab").unwrap();
-        scene.sim.send_urgent(&client, b'C').unwrap();
-        scene.sim.send(&client, b"d").unwrap();
-        (0..6).for_each(|_| _ = scene.turn());
+        let mut harness = Harness::at("127.0.0.1:7777", Config { trigger, ..SMALL });
+        let client = harness.connect();
+        harness.run_once();
+        harness.sim.send(&client, b"ab").unwrap();
+        harness.sim.send_urgent(&client, b'C').unwrap();
+        harness.sim.send(&client, b"d").unwrap();
+        (0..6).for_each(|_| _ = harness.run_once());
         let mut buf = [0; 8];
-        let heard = scene.sim.recv(&client, &mut buf).unwrap();
-        assert_eq!(&buf[..heard], b"abCd", "{trigger:?}");
-        scene.sim.close(client).unwrap();
-        (0..4).for_each(|_| _ = scene.turn());
-        scene.leaves();
+        let received = harness.sim.recv(&client, &mut buf).unwrap();
+        assert_eq!(&buf[..received], b"abCd", "{trigger:?}");
+        harness.sim.close(client).unwrap();
+        (0..4).for_each(|_| _ = harness.run_once());
+        harness.shut_down();
     }
 }
 
-/// A Unix stream whose next byte is out of band is readable, and a read finds nothing: once.
+/// A Unix stream whose next byte is out of band is readable, and a read returns nothing: once.
 #[test]
-fn a_unix_client_that_sends_urgent_bytes_spins_nobody() {
+fn urgent_bytes_of_a_unix_client_cause_no_busy_loop() {
     for trigger in TRIGGERS {
-        let mut scene = Scene::at("unix:@urgent", Config { trigger, ..SMALL });
-        let client = scene.connect();
-        (0..2).for_each(|_| _ = scene.turn());
+        let mut harness = Harness::at("unix:@urgent", Config { trigger, ..SMALL });
+        let client = harness.connect();
+        (0..2).for_each(|_| _ = harness.run_once());
         for _ in 0..3 {
-            scene.sim.send_urgent(&client, b'!').unwrap();
-            let calls = scene.orders.count(Call::Recv);
-            let end = scene.sim.now() + Duration::from_secs(1);
+            harness.sim.send_urgent(&client, b'!').unwrap();
+            let calls = harness.faults.count(Syscall::Recv);
+            let end = harness.sim.now() + Duration::from_secs(1);
             for _ in 0..20 {
-                scene.server.turn(Some(end)).unwrap();
+                harness.server.run_once(Some(end)).unwrap();
             }
-            assert!(scene.orders.count(Call::Recv) <= calls + 2, "invariant: no spin, {trigger:?}");
+            assert!(
+                harness.faults.count(Syscall::Recv) <= calls + 2,
+                "invariant: no busy loop, {trigger:?}"
+            );
         }
-        scene.sim.send(&client, b"and on").unwrap();
-        (0..4).for_each(|_| _ = scene.turn());
-        assert_eq!(scene.sim.recv(&client, &mut [0; 16]), Ok(6), "{trigger:?}");
-        scene.sim.close(client).unwrap();
-        (0..4).for_each(|_| _ = scene.turn());
-        scene.leaves();
+        harness.sim.send(&client, b"and on").unwrap();
+        (0..4).for_each(|_| _ = harness.run_once());
+        assert_eq!(harness.sim.recv(&client, &mut [0; 16]), Ok(6), "{trigger:?}");
+        harness.sim.close(client).unwrap();
+        (0..4).for_each(|_| _ = harness.run_once());
+        harness.shut_down();
     }
 }

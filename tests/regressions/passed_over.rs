@@ -1,15 +1,15 @@
-//! The stream server over a kernel that passes over a ready connection: nothing promises the order
-//! of a ready list, and with batches that are full nothing says that there is more. What is there
-//! when a deadline comes is served all the same, since a receive and a send are tried first.
+//! The stream server over a kernel that does not report a ready connection: the order of a ready
+//! list is unspecified, and with full batches nothing indicates that there is more. Data available
+//! at a deadline is served all the same, since a receive and a send are tried first.
 
 use core::num::NonZeroU32;
 use core::time::Duration;
 
-use epollite::server::stream::{Config, Turn};
-use epollite::sim::{Chance, Config as SimConfig, Odds};
-use epollite::{Errno, Fd, Kernel, Shut, Sim, Trigger};
+use epollite::server::stream::{Config, Outcome};
+use epollite::sim::{Config as SimConfig, Entropy, Probabilities};
+use epollite::{Errno, Fd, Kernel, Shutdown, Sim, Trigger};
 
-use crate::leaving::{SMALL, Scene};
+use crate::shutdown::{Harness, SMALL};
 
 const TRIGGERS: [Trigger; 4] =
     [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];
@@ -18,78 +18,83 @@ const ADDRS: [&str; 2] = ["127.0.0.1:7777", "unix:@passed-over"];
 
 const IDLE: Duration = Duration::from_secs(1);
 
-/// More turns than a sweep of so few registrations takes, so that the reactor counts it as whole.
-const TURNS: u32 = 20;
+/// More iterations than a sweep over so few registrations takes, so that the reactor considers it
+/// complete.
+const ROUNDS: u32 = 20;
 
-/// What a Unix socket and a TCP socket hold: less than the server reads at a time.
+/// The capacity of a Unix and of a TCP socket: less than the server reads at a time.
 const SOCKET_BYTES: usize = 2_000;
 
 #[test]
-fn bytes_that_no_event_told_of_are_answered_before_silence_ends_a_connection() {
+fn unreported_data_is_answered_before_the_idle_timeout() {
     for (trigger, wanted) in each_case() {
-        let (mut scene, [client, busy]) =
-            scene(wanted, Config { trigger, idle: Some(IDLE), ..SMALL });
-        assert_eq!(scene.say(&client, 5), 5);
-        turns(&mut scene, &busy);
-        let heard = scene.sim.recv(&client, &mut [0; 8]);
-        assert_eq!(heard, Err(Errno::EAGAIN), "it is passed over ({trigger:?}, {wanted})");
-        scene.sim.advance(IDLE * 2);
-        turns(&mut scene, &busy);
-        let heard = scene.sim.recv(&client, &mut [0; 8]);
+        let (mut harness, [client, busy]) =
+            harness(wanted, Config { trigger, idle_timeout: Some(IDLE), ..SMALL });
+        assert_eq!(harness.send(&client, 5), 5);
+        run_rounds(&mut harness, &busy);
+        let received = harness.sim.recv(&client, &mut [0; 8]);
+        assert_eq!(received, Err(Errno::EAGAIN), "it is not reported ({trigger:?}, {wanted})");
+        harness.sim.advance(IDLE * 2);
+        run_rounds(&mut harness, &busy);
+        let received = harness.sim.recv(&client, &mut [0; 8]);
         assert_eq!(
-            heard,
+            received,
             Ok(5),
-            "invariant: who spoke in time is not idle ({trigger:?}, {wanted})"
+            "invariant: a client that sent in time is not idle ({trigger:?}, {wanted})"
         );
-        assert_eq!(scene.server.stats().timed_out, 0, "{trigger:?}, {wanted}");
-        end(scene, [busy, client]);
+        assert_eq!(harness.server.stats().timed_out, 0, "{trigger:?}, {wanted}");
+        end(harness, [busy, client]);
     }
 }
 
 #[test]
-fn room_that_no_event_told_of_is_used_before_silence_ends_a_connection() {
+fn unreported_send_space_is_used_before_the_idle_timeout() {
     for (trigger, wanted) in each_case() {
-        let (mut scene, [client, busy]) =
-            scene(wanted, Config { trigger, idle: Some(IDLE), ..SMALL });
-        let said = fill(&mut scene, &client);
-        let heard = hear(&mut scene, &client);
-        turns(&mut scene, &busy);
-        assert_eq!(hear(&mut scene, &client), 0, "it is passed over ({trigger:?}, {wanted})");
-        // The server looks four times more at what is unsent before it calls the client silent.
+        let (mut harness, [client, busy]) =
+            harness(wanted, Config { trigger, idle_timeout: Some(IDLE), ..SMALL });
+        let sent = fill(&mut harness, &client);
+        let received = recv(&mut harness, &client);
+        run_rounds(&mut harness, &busy);
+        assert_eq!(recv(&mut harness, &client), 0, "it is not reported ({trigger:?}, {wanted})");
+        // The server checks unsent data four more times before it considers the client idle.
         let mut rest = 0;
         for _ in 0..12 {
-            scene.sim.advance(IDLE / 4);
-            turns(&mut scene, &busy);
-            rest = hear(&mut scene, &client);
+            harness.sim.advance(IDLE / 4);
+            run_rounds(&mut harness, &busy);
+            rest = recv(&mut harness, &client);
             if rest > 0 {
                 break;
             }
         }
         assert_eq!(
-            heard + rest,
-            said,
-            "invariant: room is used before a deadline ({trigger:?}, {wanted})"
+            received + rest,
+            sent,
+            "invariant: free space is used before a deadline ({trigger:?}, {wanted})"
         );
-        assert_eq!(scene.server.stats().timed_out, 0, "{trigger:?}, {wanted}");
-        end(scene, [busy, client]);
+        assert_eq!(harness.server.stats().timed_out, 0, "{trigger:?}, {wanted}");
+        end(harness, [busy, client]);
     }
 }
 
 #[test]
-fn room_that_no_event_told_of_is_used_before_the_drain_ends_a_connection() {
+fn unreported_send_space_is_used_before_the_drain_timeout() {
     for (trigger, wanted) in each_case() {
         let drain = Duration::from_millis(500);
-        let (mut scene, [client, busy]) = scene(wanted, Config { trigger, drain, ..SMALL });
-        let said = fill(&mut scene, &client);
-        scene.sim.shutdown(&client, Shut::Write).unwrap();
-        scene.server.stop();
-        let mut heard = hear(&mut scene, &client);
-        assert!(heard < said, "it is owed something ({trigger:?}, {wanted})");
-        scene.sim.advance(drain * 2);
-        assert_eq!(scene.turn(), Turn::Over);
-        heard += hear(&mut scene, &client);
-        assert_eq!(heard, said, "invariant: room is used before the end ({trigger:?}, {wanted})");
-        end(scene, [busy, client]);
+        let (mut harness, [client, busy]) =
+            harness(wanted, Config { trigger, drain_timeout: drain, ..SMALL });
+        let sent = fill(&mut harness, &client);
+        harness.sim.shutdown(&client, Shutdown::Write).unwrap();
+        harness.server.begin_shutdown();
+        let mut received = recv(&mut harness, &client);
+        assert!(received < sent, "it has unsent data ({trigger:?}, {wanted})");
+        harness.sim.advance(drain * 2);
+        assert_eq!(harness.run_once(), Outcome::Drained);
+        received += recv(&mut harness, &client);
+        assert_eq!(
+            received, sent,
+            "invariant: free space is used before the drain timeout ({trigger:?}, {wanted})"
+        );
+        end(harness, [busy, client]);
     }
 }
 
@@ -98,67 +103,66 @@ fn each_case() -> impl Iterator<Item = (Trigger, &'static str)> {
 }
 
 /// A server that takes one event at a time, from a kernel that reports the last of two ready
-/// registrations first; and two clients that are connected.
-fn scene(wanted: &str, config: Config) -> (Scene, [Fd; 2]) {
-    /// Each wait draws that the ready list is turned, and by 257 places: of two that is one.
+/// registrations first; and two connected clients.
+fn harness(wanted: &str, config: Config) -> (Harness, [Fd; 2]) {
+    /// Each wait draws that the ready list is rotated, and by 257 places: of two that is one.
     const DRAWN: [u8; 1] = [1];
     let sim = Sim::new(SimConfig {
-        chance: Chance::from_bytes(DRAWN.repeat(30_000)),
-        odds: Odds { shuffled: u8::MAX, ..Odds::default() },
+        entropy: Entropy::from_bytes(DRAWN.repeat(30_000)),
+        probabilities: Probabilities { shuffled: u8::MAX, ..Probabilities::default() },
         receive_buffer_bytes: SOCKET_BYTES,
         send_buffer_bytes: SOCKET_BYTES,
         ..SimConfig::default()
     });
-    let mut scene = Scene::on(sim, wanted, Config { events_max: NonZeroU32::MIN, ..config });
-    let clients = [(); 2].map(|()| connect(&mut scene));
-    (scene, clients)
+    let mut harness = Harness::on(sim, wanted, Config { events_max: NonZeroU32::MIN, ..config });
+    let clients = [(); 2].map(|()| connect(&mut harness));
+    (harness, clients)
 }
 
-/// A client that is accepted; nothing is ready afterwards.
-fn connect(scene: &mut Scene) -> Fd {
-    let client = scene.connect();
+/// An accepted client; nothing is ready afterwards.
+fn connect(harness: &mut Harness) -> Fd {
+    let client = harness.connect();
     for _ in 0..4 {
-        scene.turn();
+        harness.run_once();
     }
     client
 }
 
-/// Turns in each of which `busy` was the last to become ready, and so is reported first.
-fn turns(scene: &mut Scene, busy: &Fd) {
-    for _ in 0..TURNS {
-        scene.say(busy, 1);
-        scene.turn();
-        let _ = scene.sim.recv(busy, &mut [0; 8]);
+/// Iterations in each of which `busy` was the last to become ready, and so is reported first.
+fn run_rounds(harness: &mut Harness, busy: &Fd) {
+    for _ in 0..ROUNDS {
+        harness.send(busy, 1);
+        harness.run_once();
+        let _ = harness.sim.recv(busy, &mut [0; 8]);
     }
 }
 
-/// Says as much as it takes for the server to owe something, all of which is read. Returns how
-/// much that was.
-fn fill(scene: &mut Scene, client: &Fd) -> usize {
-    let mut said = 0;
+/// Sends until the server has unsent data, and reads none of it. Returns the number of bytes sent.
+fn fill(harness: &mut Harness, client: &Fd) -> usize {
+    let mut sent = 0;
     for _ in 0..200 {
-        said += scene.say(client, 100);
-        scene.turn();
-        if scene.server.owed_bytes() > 0 {
-            scene.turn();
-            return said;
+        sent += harness.send(client, 100);
+        harness.run_once();
+        if harness.server.buffered_bytes() > 0 {
+            harness.run_once();
+            return sent;
         }
     }
-    panic!("who reads nothing is owed in the end");
+    panic!("a client that does not read causes unsent data");
 }
 
-/// All that is there.
-fn hear(scene: &mut Scene, client: &Fd) -> usize {
-    let mut heard = 0;
-    while let Ok(count @ 1..) = scene.sim.recv(client, &mut [0; 4_096]) {
-        heard += count;
+/// Reads everything available.
+fn recv(harness: &mut Harness, client: &Fd) -> usize {
+    let mut received = 0;
+    while let Ok(count @ 1..) = harness.sim.recv(client, &mut [0; 4_096]) {
+        received += count;
     }
-    heard
+    received
 }
 
-fn end(mut scene: Scene, clients: [Fd; 2]) {
+fn end(mut harness: Harness, clients: [Fd; 2]) {
     for client in clients {
-        scene.sim.close(client).unwrap();
+        harness.sim.close(client).unwrap();
     }
-    scene.leaves();
+    harness.shut_down();
 }

@@ -1,4 +1,4 @@
-"""A client by Python's asyncio: sends, half-closes, reads to the end, compares checksums.
+"""A client using Python's asyncio: sends, half-closes, reads until EOF, compares checksums.
 
 Arguments: host and port, or a path; then the number of bytes.
 """

@@ -1,17 +1,17 @@
-//! System calls by kind, as the program counts them, and the difference of two countings.
+//! System calls by kind, as counted by the program, and the difference of two snapshots.
 
 use std::collections::BTreeMap;
 
 use super::json::Json;
 use super::program::Program;
 
-/// How many calls of each kind.
+/// Number of calls of each kind.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Calls(pub(crate) BTreeMap<String, u64>);
 
 impl Calls {
-    /// Those that `statistics` tells of.
-    pub(crate) fn told(statistics: &Json) -> Self {
+    /// The counts reported in `statistics`.
+    pub(crate) fn parse(statistics: &Json) -> Self {
         let kinds = statistics.names("syscalls").into_iter().filter(|kind| kind != "total");
         let counted = kinds.map(|kind| {
             let count = statistics.number(&format!("syscalls.{kind}"));
@@ -20,7 +20,7 @@ impl Calls {
         Self(counted.collect())
     }
 
-    /// What came on top of `before`; kinds that did not are left out.
+    /// The calls made since `before`; kinds without new calls are left out.
     pub(crate) fn since(&self, before: &Self) -> Self {
         let more = self.0.iter().map(|(kind, count)| (kind.clone(), count - before.of(kind)));
         Self(more.filter(|&(_, count)| count > 0).collect())
@@ -30,7 +30,7 @@ impl Calls {
         self.0.get(kind).copied().unwrap_or(0)
     }
 
-    /// Waits, by whichever call.
+    /// The number of epoll waits, by either system call.
     pub(crate) fn waits(&self) -> u64 {
         self.of("epoll_wait") + self.of("epoll_pwait2")
     }
@@ -40,9 +40,9 @@ impl Calls {
     }
 }
 
-/// What the program calls while `act` is done, with one look at its statistics.
+/// The system calls the program makes during `act`, measured with one statistics query.
 pub(crate) fn during(server: &Program, act: impl FnOnce()) -> Calls {
-    let before = Calls::told(&server.statistics());
+    let before = Calls::parse(&server.statistics());
     act();
-    Calls::told(&server.statistics()).since(&before)
+    Calls::parse(&server.statistics()).since(&before)
 }

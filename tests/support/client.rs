@@ -1,4 +1,4 @@
-//! Our own clients: small, strict about every byte, never waiting for ever.
+//! Test clients: small, strict about every byte, and never blocking without a timeout.
 
 use core::time::Duration;
 use std::io::{self, ErrorKind, Read, Write};
@@ -7,21 +7,21 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 
 use super::pattern::Pattern;
-use super::wait::{PATIENCE, eventually, until_still};
+use super::wait::{TIMEOUT, eventually, until_still};
 
-/// A stream with two halves that can be used, and closed, apart.
+/// A stream whose two halves can be used and closed separately.
 pub(crate) trait Duplex: Read + Write + Send + Sized + 'static {
-    /// The same connection once more.
-    fn twin(&self) -> Self;
-    /// Says that nothing more will be sent.
+    /// A second handle to the same connection.
+    fn second_handle(&self) -> Self;
+    /// Shuts down the write side.
     fn half_close(&self);
-    /// How long a read or a write may take.
-    fn set_patience(&self, patience: Duration);
+    /// Sets the read and write timeouts.
+    fn set_timeout(&self, timeout: Duration);
     fn set_blocking(&self, blocking: bool);
 }
 
 impl Duplex for TcpStream {
-    fn twin(&self) -> Self {
+    fn second_handle(&self) -> Self {
         self.try_clone().expect("there are descriptors left")
     }
 
@@ -29,9 +29,9 @@ impl Duplex for TcpStream {
         self.shutdown(Shutdown::Write).expect("the connection is open");
     }
 
-    fn set_patience(&self, patience: Duration) {
-        self.set_read_timeout(Some(patience)).expect("it is not zero");
-        self.set_write_timeout(Some(patience)).expect("it is not zero");
+    fn set_timeout(&self, timeout: Duration) {
+        self.set_read_timeout(Some(timeout)).expect("it is not zero");
+        self.set_write_timeout(Some(timeout)).expect("it is not zero");
     }
 
     fn set_blocking(&self, blocking: bool) {
@@ -40,7 +40,7 @@ impl Duplex for TcpStream {
 }
 
 impl Duplex for UnixStream {
-    fn twin(&self) -> Self {
+    fn second_handle(&self) -> Self {
         self.try_clone().expect("there are descriptors left")
     }
 
@@ -48,9 +48,9 @@ impl Duplex for UnixStream {
         self.shutdown(Shutdown::Write).expect("the connection is open");
     }
 
-    fn set_patience(&self, patience: Duration) {
-        self.set_read_timeout(Some(patience)).expect("it is not zero");
-        self.set_write_timeout(Some(patience)).expect("it is not zero");
+    fn set_timeout(&self, timeout: Duration) {
+        self.set_read_timeout(Some(timeout)).expect("it is not zero");
+        self.set_write_timeout(Some(timeout)).expect("it is not zero");
     }
 
     fn set_blocking(&self, blocking: bool) {
@@ -58,13 +58,13 @@ impl Duplex for UnixStream {
     }
 }
 
-/// A TCP connection that waits for nothing longer than [`PATIENCE`].
+/// A TCP connection whose reads and writes time out after [`TIMEOUT`].
 #[track_caller]
 pub(crate) fn connect(address: &str) -> TcpStream {
     let parsed = address.parse().expect("the program prints addresses as numbers");
-    let stream = TcpStream::connect_timeout(&parsed, PATIENCE)
+    let stream = TcpStream::connect_timeout(&parsed, TIMEOUT)
         .unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));
-    stream.set_patience(PATIENCE);
+    stream.set_timeout(TIMEOUT);
     stream.set_nodelay(true).expect("TCP has the option");
     stream
 }
@@ -74,12 +74,12 @@ pub(crate) fn connect(address: &str) -> TcpStream {
 pub(crate) fn connect_unix(path: &str) -> UnixStream {
     let stream = UnixStream::connect(path)
         .unwrap_or_else(|error| panic!("cannot connect to {path}: {error}"));
-    stream.set_patience(PATIENCE);
+    stream.set_timeout(TIMEOUT);
     stream
 }
 
-/// Makes a call again that a signal has interrupted. A machine that is frozen for a moment
-/// interrupts whoever waits with a timeout, handler or not: socket(7).
+/// Retries a call that was interrupted by a signal. Freezing and resuming a machine interrupts
+/// every call that waits with a timeout, with or without a signal handler: socket(7).
 pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
@@ -92,7 +92,7 @@ pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::R
 /// Sends `bytes` and reads them back.
 #[track_caller]
 pub(crate) fn echo(stream: &mut (impl Read + Write), bytes: &[u8]) {
-    stream.write_all(bytes).expect("the server takes what we send");
+    stream.write_all(bytes).expect("the server reads the data");
     expect(stream, bytes);
 }
 
@@ -101,26 +101,26 @@ pub(crate) fn echo(stream: &mut (impl Read + Write), bytes: &[u8]) {
 pub(crate) fn expect(stream: &mut impl Read, bytes: &[u8]) {
     let mut back = vec![0; bytes.len()];
     let read = stream.read_exact(&mut back);
-    assert!(read.is_ok(), "law: all that is sent comes back; got {read:?}");
-    assert!(back == bytes, "law: bytes out are bytes in");
+    assert!(read.is_ok(), "invariant: all that is sent comes back; got {read:?}");
+    assert!(back == bytes, "invariant: output equals input");
 }
 
 /// Reads the orderly end, with nothing before it.
 #[track_caller]
 pub(crate) fn expect_end(stream: &mut impl Read) {
     let read = uninterrupted(|| stream.read(&mut [0; 16]));
-    assert!(matches!(read, Ok(0)), "law: an orderly end and nothing more; got {read:?}");
+    assert!(matches!(read, Ok(0)), "invariant: EOF and nothing more; got {read:?}");
 }
 
-/// Nothing comes, neither bytes nor an end. A moment is looked at, no more: what comes too late
-/// for it is not noticed, and what must not come never does.
+/// Checks that neither data nor EOF arrives. Only a short moment is observed: late data is not
+/// noticed, and data that must never arrive does not.
 #[track_caller]
 pub(crate) fn expect_silence(stream: &mut impl Duplex) {
-    stream.set_patience(Duration::from_millis(200));
+    stream.set_timeout(Duration::from_millis(200));
     let read = uninterrupted(|| stream.read(&mut [0; 16]));
-    stream.set_patience(PATIENCE);
+    stream.set_timeout(TIMEOUT);
     let kind = read.map_err(|error| error.kind());
-    assert_eq!(kind, Err(ErrorKind::WouldBlock), "law: nothing comes that is not due");
+    assert_eq!(kind, Err(ErrorKind::WouldBlock), "invariant: no unexpected data");
 }
 
 /// A new client is served.
@@ -129,57 +129,58 @@ pub(crate) fn is_served(address: &str) {
     echo(&mut connect(address), b"is anybody there?");
 }
 
-/// Sends `total` bytes and then the end, while reading all of them and the end back.
+/// Sends `total` bytes and then EOF, while reading all of them and the EOF back.
 #[track_caller]
 pub(crate) fn exchange(mut stream: impl Duplex, total: usize) {
-    let mut writing = stream.twin();
+    let mut writing = stream.second_handle();
     let writer = thread::spawn(move || {
         let mut sent = Pattern::new();
-        while sent.passed() < total {
-            let bytes = sent.next(total - sent.passed());
-            writing.write_all(bytes).expect("the server takes what we send");
+        while sent.offset() < total {
+            let bytes = sent.next(total - sent.offset());
+            writing.write_all(bytes).expect("the server reads the data");
         }
         writing.half_close();
     });
     let back = read_to_end(&mut stream);
     writer.join().expect("the writer could write everything");
-    assert_eq!(back, total, "law: all that is sent comes back before the end");
+    assert_eq!(back, total, "invariant: all that is sent comes back before the end");
 }
 
-/// Reads until the orderly end; all of it must be the pattern. Gives the number of bytes.
+/// Reads until a clean EOF; all of it must be the pattern. Returns the number of bytes.
 #[track_caller]
 pub(crate) fn read_to_end(stream: &mut impl Read) -> usize {
     let mut back = Pattern::new();
     let mut buf = vec![0; 64 * 1024];
     loop {
         match uninterrupted(|| stream.read(&mut buf)) {
-            Ok(0) => return back.passed(),
-            Ok(count) => back.confirm(&buf[..count]),
-            Err(error) => panic!("law: an orderly end; got {error} after {}", back.passed()),
+            Ok(0) => return back.offset(),
+            Ok(count) => back.verify(&buf[..count]),
+            Err(error) => panic!("invariant: a clean EOF; got {error} after {}", back.offset()),
         }
     }
 }
 
-/// Sends the pattern without ever reading, until nothing more goes in. Gives the number of bytes.
-pub(crate) fn stuff(stream: &mut impl Duplex, most: usize) -> usize {
+/// Sends the pattern without ever reading, until no more fits. Returns the number of bytes.
+pub(crate) fn fill_buffers(stream: &mut impl Duplex, most: usize) -> usize {
     let mut sent = Pattern::new();
     stream.set_blocking(false);
-    // Many looks of some milliseconds: far longer than a server needs to take what it will.
+    // Polls many times, some milliseconds apart: far longer than a server needs to read what it
+    // will.
     until_still("the server to take no more", 60, || {
-        while sent.passed() < most {
-            match stream.write(sent.peek(most - sent.passed())) {
+        while sent.offset() < most {
+            match stream.write(sent.peek(most - sent.offset())) {
                 Ok(count) => sent.skip(count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => panic!("law: a slow reader is not cut off; got {error}"),
+                Err(error) => panic!("invariant: a slow reader is not cut off; got {error}"),
             }
         }
-        sent.passed()
+        sent.offset()
     });
     stream.set_blocking(true);
-    sent.passed()
+    sent.offset()
 }
 
-/// Waits until nobody listens on `address` any more.
+/// Waits until connections to `address` are refused.
 pub(crate) fn until_refused(address: &str) {
     eventually("the listener to be closed", || TcpStream::connect(address).is_err().then_some(()));
 }

@@ -1,9 +1,9 @@
 """Many clients in one process.
 
-    crowd.py hold HOST PORT COUNT    connects them all, says "holding COUNT", closes at end of input
+    crowd.py hold HOST PORT COUNT    connects all, prints "holding COUNT", closes at end of input
     crowd.py churn HOST PORT COUNT   connects and closes, one after the other
     crowd.py reset HOST PORT COUNT   connects, sends, and resets without reading
-    crowd.py vanish HOST PORT COUNT  echoes once, then is gone without FIN or RST; 77 if not allowed
+    crowd.py vanish HOST PORT COUNT  echoes once, vanishes without FIN or RST; 77 if not allowed
 """
 
 import resource
@@ -11,7 +11,7 @@ import socket
 import struct
 import sys
 
-# One address has 28,000 ports and keeps each for a minute after use: many addresses have enough.
+# One address has 28,000 ephemeral ports, each in TIME_WAIT for a minute: several addresses suffice.
 ADDRESSES = 20
 TCP_REPAIR = 19
 

@@ -1,16 +1,16 @@
-//! An end for tests that wait: of a child, of the real kernel, of each other.
+//! A deadline for tests that wait for a child, the real kernel or each other.
 
 use std::process::exit;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-/// How long the tests of one file may take together before one of them counts as hung. The longest
-/// take half a minute; a busy, emulated machine takes twenty times as long.
+/// Time limit for all tests of one file together before they count as hung. The longest take half a
+/// minute; a busy, emulated machine takes twenty times as long.
 const DEADLINE: Duration = Duration::from_secs(900);
 
-/// Ends this process, with a word, when its tests are not over in time. Said by whatever helper the
-/// tests of a file have in common; only the first call counts.
+/// Aborts this process with a message when its tests exceed the limit. Called by the common helpers
+/// of a test file; only the first call has an effect.
 pub(crate) fn arm() {
     static ARMED: OnceLock<()> = OnceLock::new();
     ARMED.get_or_init(|| {

@@ -1,70 +1,70 @@
-//! A reader of JSON, as much as the program's own lines need: strict, and without mercy.
+//! A strict JSON parser that covers what the program's own lines need.
 
 use std::collections::BTreeMap;
 
-/// A value. Numbers are kept as they were written.
+/// A value. Numbers keep their source text.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Json {
     Text(String),
     Number(String),
-    Word(String),
+    Literal(String),
     List(Vec<Self>),
     Object(BTreeMap<String, Self>),
 }
 
 impl Json {
-    /// The value that `line` is, whole.
+    /// Parses a whole line as one value.
     #[track_caller]
     pub(crate) fn parse(line: &str) -> Self {
         let mut reader = Reader { rest: line };
         let value = reader.value().filter(|_| reader.rest.is_empty());
-        value.unwrap_or_else(|| panic!("law: a line is one JSON value; got {line:?}"))
+        value.unwrap_or_else(|| panic!("invariant: a line is one JSON value; got {line:?}"))
     }
 
-    /// What stands at `path`, names joined by dots.
+    /// The value at `path`, names joined by dots.
     #[track_caller]
     pub(crate) fn at(&self, path: &str) -> &Self {
-        self.find(path).unwrap_or_else(|| panic!("law: {path} is told; got {self:?}"))
+        self.find(path).unwrap_or_else(|| panic!("invariant: {path} is present; got {self:?}"))
     }
 
-    /// The whole number at `path`.
+    /// The integer at `path`.
     #[track_caller]
     pub(crate) fn number(&self, path: &str) -> u64 {
         match self.at(path) {
             Self::Number(digits) => digits.parse().expect("a count is a whole number"),
-            other => panic!("law: {path} is a number; got {other:?}"),
+            other => panic!("invariant: {path} is a number; got {other:?}"),
         }
     }
 
-    /// The number at `path`, or zero if nothing stands there: kinds that never were are left out.
+    /// The number at `path`, or zero if it is missing: call kinds with no calls are left out.
     pub(crate) fn count(&self, path: &str) -> u64 {
         self.find(path).map_or(0, |_| self.number(path))
     }
 
-    /// The number with a fraction at `path`.
+    /// The fractional number at `path`.
     #[track_caller]
     pub(crate) fn ratio(&self, path: &str) -> f64 {
         match self.at(path) {
             Self::Number(digits) => digits.parse().expect("a ratio is a number"),
-            other => panic!("law: {path} is a number; got {other:?}"),
+            other => panic!("invariant: {path} is a number; got {other:?}"),
         }
     }
 
-    /// The text at `path`.
+    /// The string at `path`.
     #[track_caller]
     pub(crate) fn text(&self, path: &str) -> String {
         match self.at(path) {
             Self::Text(text) => text.clone(),
-            other => panic!("law: {path} is a text; got {other:?}"),
+            other => panic!("invariant: {path} is a string; got {other:?}"),
         }
     }
 
-    /// The names of the object at `path`.
+    /// The keys of the object at `path`.
     #[track_caller]
     pub(crate) fn names(&self, path: &str) -> Vec<String> {
         match self.at(path) {
             Self::Object(members) => members.keys().cloned().collect(),
-            other => panic!("law: {path} is an object; got {other:?}"),
+            other => panic!("invariant: {path} is an object; got {other:?}"),
         }
     }
 
@@ -92,7 +92,7 @@ impl Reader<'_> {
             }
             _ => match self.run(|c| c.is_ascii_lowercase()) {
                 word if ["true", "false", "null"].contains(&word.as_str()) => {
-                    Some(Json::Word(word))
+                    Some(Json::Literal(word))
                 }
                 _ => None,
             },
@@ -172,7 +172,7 @@ impl Reader<'_> {
         Some(first)
     }
 
-    /// Takes `sign` and the space around it.
+    /// Consumes `sign` and the whitespace around it.
     fn skip(&mut self, sign: char) -> Option<()> {
         self.rest = self.rest.trim_start().strip_prefix(sign)?;
         if sign != '"' {

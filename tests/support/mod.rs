@@ -1,6 +1,6 @@
-//! What the tests of the running program share: the program as a process, clients, tools, figures.
+//! Shared by the tests of the running program: the program as a process, clients, tools, `/proc`.
 //!
-//! Knows nothing of the library: everything here sees the program from outside.
+//! Does not use the library: everything here sees the program from outside.
 
 pub(crate) mod calls;
 pub(crate) mod client;
@@ -15,5 +15,5 @@ pub(crate) mod scratch;
 pub(crate) mod tool;
 pub(crate) mod wait;
 
-/// The three ways to serve. What holds in one must hold in all.
+/// The three trigger modes. What holds in one must hold in all.
 pub(crate) const TRIGGERS: [&str; 3] = ["level", "edge", "oneshot"];

@@ -1,7 +1,7 @@
-"""Clients that do what few do.
+"""Clients with unusual traffic.
 
-    odd.py urgent HOST PORT    sends urgent data between, before and behind normal data
-    odd.py passing PATH        passes descriptors along with its bytes
+    odd.py urgent HOST PORT    sends urgent data between, before and after normal data
+    odd.py passing PATH        sends descriptors along with its bytes
 """
 
 import array
@@ -10,8 +10,8 @@ import socket
 import sys
 
 
-# What is sent before anything is read, and more: the echo of it waits here, whatever the usual
-# buffers of this machine are.
+# More than is sent before anything is read, so that the echo fits, whatever the default buffer
+# sizes of this machine are.
 RECEIVE_BYTES = 1 << 20
 
 
@@ -27,13 +27,13 @@ def expect(client, bytes_due, why):
     back = b""
     while len(back) < len(bytes_due):
         piece = client.recv(65536)
-        assert piece, f"{why}: the end after {back!r}, {bytes_due!r} are due"
+        assert piece, f"{why}: EOF after {back!r}, expected {bytes_due!r}"
         back += piece
     assert back == bytes_due, f"{why}: {back!r} is not {bytes_due!r}"
 
 
 def one_mark(host, port, before, behind, urgent=b"!"):
-    """Normal bytes, an urgent one, normal bytes, all before the first echo is read, and the end."""
+    """Normal bytes, an urgent one, normal bytes, all before the first echo is read, then EOF."""
     with connect(host, port) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         why = f"{len(before)} bytes, urgent {urgent!r}, {len(behind)} bytes"
@@ -42,22 +42,22 @@ def one_mark(host, port, before, behind, urgent=b"!"):
         client.send(urgent, socket.MSG_OOB)
         if behind:
             client.sendall(behind)
-        # The server reads urgent bytes inline: all come back, each in its place.
+        # The server reads urgent bytes inline: all are echoed, each in its place.
         expect(client, before + urgent + behind, why)
         client.sendall(b"and on")
         expect(client, b"and on", why + ", and then more")
         client.shutdown(socket.SHUT_WR)
-        assert client.recv(1) == b"", why + ": an orderly end"
+        assert client.recv(1) == b"", why + ": a clean EOF"
 
 
 def mark_then_end(host, port, before):
-    """Normal bytes, an urgent one and the end in one go: the end stands right behind the mark."""
+    """Normal bytes, an urgent one and FIN at once: EOF comes right after the mark."""
     with connect(host, port) as client:
         client.sendall(before)
         client.send(b"!", socket.MSG_OOB)
         client.shutdown(socket.SHUT_WR)
-        expect(client, before + b"!", "a mark and the end")
-        assert client.recv(1) == b"", "a mark and the end: an orderly end"
+        expect(client, before + b"!", "a mark and FIN")
+        assert client.recv(1) == b"", "a mark and FIN: a clean EOF"
 
 
 def many_marks(host, port):
@@ -84,7 +84,7 @@ def urgent(host, port):
 
 
 def passing(path):
-    """A read stops where descriptors come along, however many bytes wait behind them."""
+    """A read stops at bytes that carry descriptors, however many bytes are queued after them."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(60)
         client.connect(path)
@@ -92,14 +92,14 @@ def passing(path):
             pieces = [b"%d-%d" % (number, piece) for piece in range(5)]
             for piece in pieces:
                 reader, writer = os.pipe()
-                gift = array.array("i", [reader, writer])
-                rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, gift)]
+                fds = array.array("i", [reader, writer])
+                rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
                 client.sendmsg([piece], rights)
                 os.close(reader)
                 os.close(writer)
             expect(client, b"".join(pieces), f"round {number} with descriptors")
         client.shutdown(socket.SHUT_WR)
-        assert client.recv(1) == b"", "an orderly end"
+        assert client.recv(1) == b"", "a clean EOF"
 
 
 {"urgent": urgent, "passing": passing}[sys.argv[1]](*sys.argv[2:])

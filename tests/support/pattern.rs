@@ -1,15 +1,15 @@
-//! Bytes without end that are never the same at two places near each other, made once and
-//! compared as they come back: a lost, doubled or swapped byte shows where it happened.
+//! An endless byte pattern without repeats at short distances, generated once and compared as it
+//! comes back: a lost, doubled or swapped byte is reported with its offset.
 
 use core::cmp::min;
 use std::sync::OnceLock;
 
-/// A prime, so that no buffer of any size ever comes round to the same bytes.
+/// A prime, so that no buffer size is a multiple of the period.
 const BLOCK_BYTES: usize = 1_048_573;
 
 static BLOCK: OnceLock<Vec<u8>> = OnceLock::new();
 
-/// A place in the pattern. One to send from and one to compare with.
+/// A position in the pattern: one to send from, one to compare with.
 pub(crate) struct Pattern {
     passed: usize,
 }
@@ -26,36 +26,36 @@ impl Pattern {
         bytes
     }
 
-    /// The same without going on.
+    /// The same without advancing.
     pub(crate) fn peek(&self, most: usize) -> &'static [u8] {
         let block = BLOCK.get_or_init(block);
         let at = self.passed % BLOCK_BYTES;
         &block[at..min(at + most, BLOCK_BYTES)]
     }
 
-    /// Goes on by `count` bytes that were used.
+    /// Advances by `count` bytes.
     pub(crate) fn skip(&mut self, count: usize) {
         self.passed += count;
     }
 
-    /// Fails unless `bytes` are the next of the pattern.
+    /// Fails unless `bytes` are the next bytes of the pattern.
     #[track_caller]
-    pub(crate) fn confirm(&mut self, mut bytes: &[u8]) {
+    pub(crate) fn verify(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let place = self.passed;
             let expected = self.next(bytes.len());
             let (now, later) = bytes.split_at(expected.len());
             assert!(
                 now == expected,
-                "law: bytes out are a prefix of bytes in; broken in the {} after byte {place}",
+                "invariant: output is a prefix of input; wrong in the {} after byte {place}",
                 now.len()
             );
             bytes = later;
         }
     }
 
-    /// How many bytes are behind us.
-    pub(crate) const fn passed(&self) -> usize {
+    /// How many bytes have been consumed.
+    pub(crate) const fn offset(&self) -> usize {
         self.passed
     }
 }

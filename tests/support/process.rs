@@ -1,4 +1,4 @@
-//! A child process: its output as lines to wait for, its end, and its certain death.
+//! A child process: waiting for output lines, its exit, and killing it reliably.
 
 use core::mem;
 use core::time::Duration;
@@ -9,11 +9,11 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::time::Instant;
 use std::{fs, thread};
 
-use super::wait::{PATIENCE, eventually};
+use super::wait::{TIMEOUT, eventually};
 
-/// A child that is killed, by its own pid, when the test is done with it.
+/// A child that is killed, by its own pid, when dropped.
 pub(crate) struct Process {
-    /// What was started, to be told when a test fails.
+    /// The command line, for failure messages.
     command: String,
     child: Child,
     stdin: Option<ChildStdin>,
@@ -21,9 +21,9 @@ pub(crate) struct Process {
     pub(crate) stderr: Lines,
 }
 
-/// How a process ended, and all it said.
+/// Exit status and the complete output.
 #[derive(Debug)]
-pub(crate) struct Ending {
+pub(crate) struct Output {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -41,9 +41,9 @@ struct Collected {
     closed: bool,
 }
 
-/// A command that hears the signals by which a process is ended. Whoever runs the tests in the
-/// background of a script, or by nohup(1), hands them down as ignored.
-pub(crate) fn hearing(program: &str) -> Command {
+/// A command in which the termination signals have their default action. Tests that are run in the
+/// background of a script, or under nohup(1), inherit them as ignored, and so would their children.
+pub(crate) fn with_default_signals(program: &str) -> Command {
     static ARE_IGNORED: LazyLock<bool> = LazyLock::new(|| {
         let status = fs::read_to_string("/proc/self/status").expect("proc is mounted");
         let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -60,7 +60,7 @@ pub(crate) fn hearing(program: &str) -> Command {
 }
 
 impl Process {
-    /// Starts `command` with all three streams piped, but for those in `given`.
+    /// Starts `command` with all three streams piped, except those in `given`.
     pub(crate) fn start(mut command: Command) -> Self {
         command.stdin(Stdio::piped());
         command.stdout(Stdio::piped());
@@ -68,7 +68,7 @@ impl Process {
         Self::start_as_is(command)
     }
 
-    /// Starts `command` with the streams it has been given; collects those that are piped.
+    /// Starts `command` with the streams already set; collects the piped ones.
     pub(crate) fn start_as_is(mut command: Command) -> Self {
         super::deadline::arm();
         let mut child =
@@ -83,23 +83,23 @@ impl Process {
     }
 
     /// Writes to its standard input.
-    pub(crate) fn tell(&mut self, bytes: &[u8]) {
-        let stdin = self.stdin.as_mut().expect("the child's input is still ours");
+    pub(crate) fn write_stdin(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("the child's stdin is still open");
         stdin.write_all(bytes).expect("the child reads its input");
     }
 
-    /// Takes its standard input, to write from another thread or to close.
+    /// Takes its standard input, to write from another thread or to close it.
     pub(crate) fn take_stdin(&mut self) -> ChildStdin {
-        self.stdin.take().expect("the child's input is still ours")
+        self.stdin.take().expect("the child's stdin is still open")
     }
 
-    /// Sends a signal by its name, as `kill -s` knows it.
+    /// Sends a signal by its name, as known to `kill -s`.
     pub(crate) fn signal(&self, name: &str) {
         self.signals(&format!("kill -s {name} $0"));
     }
 
-    /// Runs a line of shell that signals this process as `$0`: the shell's own `kill` sends
-    /// thousands a second.
+    /// Runs a shell line that signals this process as `$0`: the shell's builtin `kill` sends
+    /// thousands per second.
     pub(crate) fn signals(&self, line: &str) {
         let mut shell = Command::new("sh");
         shell.args(["-c", line, &self.pid().to_string()]);
@@ -107,10 +107,10 @@ impl Process {
         assert!(ending.status.success(), "`{line}` failed: {}", ending.stderr);
     }
 
-    /// Stops it and lets it go on, so many times, and looks each time that it has stood still: a
-    /// stop that is taken back before it was noticed interrupts nothing. Whoever has ended
-    /// meanwhile stands still for ever.
-    pub(crate) fn stop_and_go(&self, times: u32) {
+    /// Stops and continues it (SIGSTOP, SIGCONT) the given number of times, checking each time that
+    /// it did stop: a SIGCONT before the stop takes effect interrupts nothing. A process that has
+    /// exited counts as stopped.
+    pub(crate) fn stop_and_continue(&self, times: u32) {
         self.signals(&format!(
             "for i in $(seq {times}); do kill -s STOP $0; \
              while read -r _ _ state _ </proc/$0/stat; do \
@@ -119,16 +119,16 @@ impl Process {
         ));
     }
 
-    /// Waits until it has ended by itself.
-    pub(crate) fn end(&mut self) -> Ending {
+    /// Waits until it exits by itself.
+    pub(crate) fn end(&mut self) -> Output {
         drop(self.stdin.take());
         let status = eventually("the process to end by itself", || self.ended());
-        Ending { status, stdout: self.stdout.to_the_end(), stderr: self.stderr.to_the_end() }
+        Output { status, stdout: self.stdout.to_the_end(), stderr: self.stderr.to_the_end() }
     }
 
-    /// Its status, if it has ended.
+    /// Its exit status, if it has exited.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("the child is ours")
+        self.child.try_wait().expect("waitpid on our own child")
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -141,24 +141,24 @@ impl Drop for Process {
         if thread::panicking() {
             eprintln!("process {} was {}", self.pid(), self.command);
         }
-        // `Child` knows whether it has been reaped, so this cannot hit a stranger.
+        // `Child` knows whether it has been reaped, so this cannot hit an unrelated process.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-impl Ending {
-    /// The exit code; a death by signal has none.
+impl Output {
+    /// The exit code; none if it was killed by a signal.
     pub(crate) fn code(&self) -> Option<i32> {
         self.status.code()
     }
 
-    /// Fails unless it ended by itself with `code`.
+    /// Fails unless it exited by itself with `code`.
     #[track_caller]
     pub(crate) fn expect_code(&self, code: i32) -> &Self {
         assert!(
             self.code() == Some(code),
-            "law: exit code {code}; got {:?} (signal {:?})\nstdout: {}\nstderr: {}",
+            "invariant: exit code {code}; got {:?} (signal {:?})\nstdout: {}\nstderr: {}",
             self.code(),
             self.status.signal(),
             self.stdout,
@@ -167,13 +167,13 @@ impl Ending {
         self
     }
 
-    /// The one line it complained with.
+    /// The single error line on stderr.
     #[track_caller]
-    pub(crate) fn one_complaint(&self) -> &str {
+    pub(crate) fn single_error_line(&self) -> &str {
         let complaint = self.stderr.strip_suffix('\n').unwrap_or(&self.stderr);
         assert!(
             complaint.starts_with("epollite: ") && complaint.lines().count() == 1,
-            "law: an error is one line that begins with the program's name; got {complaint:?}"
+            "invariant: an error is one line that begins with the program's name; got {complaint:?}"
         );
         complaint
     }
@@ -203,7 +203,7 @@ impl Lines {
         self.shared.1.notify_all();
     }
 
-    /// Waits until `find` finds what it looks for among the lines so far.
+    /// Waits until `find` matches the lines so far.
     pub(crate) fn wait_for<T>(&self, what: &str, find: impl Fn(&[String]) -> Option<T>) -> T {
         let start = Instant::now();
         let mut collected = self.lock();
@@ -211,17 +211,17 @@ impl Lines {
             if let Some(found) = find(&collected.lines) {
                 return found;
             }
-            if collected.closed || start.elapsed() > PATIENCE {
-                let said = mem::take(&mut collected.lines);
+            if collected.closed || start.elapsed() > TIMEOUT {
+                let lines = mem::take(&mut collected.lines);
                 drop(collected);
-                panic!("waited in vain for {what}; it said {said:#?}");
+                panic!("timed out waiting for {what}; output {lines:#?}");
             }
             let wait = self.shared.1.wait_timeout(collected, Duration::from_secs(1));
             collected = wait.expect("no collector panics").0;
         }
     }
 
-    /// Waits for a line that contains `part`, and gives it.
+    /// Waits for a line that contains `part`, and returns it.
     pub(crate) fn line_with(&self, part: &str) -> String {
         self.wait_for(&format!("a line with {part:?}"), |lines| {
             lines.iter().find(|line| line.contains(part)).cloned()
@@ -235,7 +235,7 @@ impl Lines {
         with.count()
     }
 
-    /// All that was said until the stream closed.
+    /// All output until the stream is closed.
     fn to_the_end(&self) -> String {
         eventually("the stream to close", || self.lock().closed.then_some(()));
         let collected = self.lock();

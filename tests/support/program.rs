@@ -1,17 +1,17 @@
-//! The program under test: started, ready, signalled, asked for its statistics.
+//! The program under test: starting it, waiting until it listens, signals, statistics.
 
 use core::ops::{Deref, DerefMut};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use super::json::Json;
-use super::process::{Ending, Process, hearing};
+use super::process::{Output, Process, with_default_signals};
 use super::wait::until;
 
-/// The program as it was built for this test.
+/// The program as built for this test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_epollite");
 
-/// A shell line that becomes the program under a limit of descriptors, soft and hard.
+/// A shell line that sets the soft and hard descriptor limits and executes the program.
 pub(crate) fn descriptors(limit: &str) -> [String; 3] {
     let line = format!("ulimit {limit}; exec \"$0\" \"$@\"");
     ["sh".to_owned(), "-c".to_owned(), line]
@@ -28,7 +28,7 @@ impl Program {
         Self::start_under(&[] as &[&str], arguments)
     }
 
-    /// Starts it by `wrapper`, a command that becomes the command it is given.
+    /// Starts it under `wrapper`, a command that executes its arguments.
     pub(crate) fn start_under(wrapper: &[impl AsRef<str>], arguments: &[&str]) -> Self {
         Self { process: Process::start(command(wrapper, arguments)) }
     }
@@ -38,17 +38,17 @@ impl Program {
         Self { process: Process::start_as_is(command) }
     }
 
-    /// Runs it to its end.
-    pub(crate) fn run(arguments: &[&str]) -> Ending {
+    /// Runs it until it exits.
+    pub(crate) fn run(arguments: &[&str]) -> Output {
         Self::start(arguments).end()
     }
 
-    /// `echo` with these arguments, ready: all its listeners have said so.
+    /// Runs `echo` with these arguments and waits until all listeners have been reported.
     pub(crate) fn serving(arguments: &[&str]) -> Self {
         Self::serving_under(&[] as &[&str], arguments)
     }
 
-    /// The same by a wrapper.
+    /// The same under a wrapper.
     pub(crate) fn serving_under(wrapper: &[impl AsRef<str>], arguments: &[&str]) -> Self {
         let echo = [&["echo"], arguments].concat();
         let program = Self::start_under(wrapper, &echo);
@@ -61,12 +61,12 @@ impl Program {
         program
     }
 
-    /// One TCP listener on a port of the kernel's choice, with statistics that can be read.
+    /// One TCP listener on an ephemeral port, with machine-readable statistics.
     pub(crate) fn on_tcp(trigger: &str) -> Self {
-        Self::serving(&["--tcp", "127.0.0.1:0", "--trigger", trigger, "--log", "json"])
+        Self::serving(&["--tcp", "127.0.0.1:0", "--trigger", trigger, "--log-format", "json"])
     }
 
-    /// Waits until `path` is served: for those that cannot or will not say so.
+    /// Waits until `path` is served, for servers that cannot or will not report it.
     pub(crate) fn until_it_serves(&mut self, path: &str) {
         until("the path to be served", || {
             if self.ended().is_some() {
@@ -76,7 +76,7 @@ impl Program {
         });
     }
 
-    /// The addresses it said it listens on, with `transport`.
+    /// The reported listen addresses of `transport`.
     pub(crate) fn addresses(&self, transport: &str) -> Vec<String> {
         let is_ours = |line: &String| match listening(line) {
             Some((name, address)) if name == transport => Some(address),
@@ -96,7 +96,7 @@ impl Program {
         self.addresses("udp").remove(0)
     }
 
-    /// Asks for statistics and gives the answer, a line of JSON: needs `--log json`.
+    /// Requests statistics and returns the JSON line: needs `--log-format json`.
     pub(crate) fn statistics(&self) -> Json {
         const EVENT: &str = "\"event\":\"statistics\"";
         let before = self.stdout.count_with(EVENT);
@@ -108,8 +108,8 @@ impl Program {
         Json::parse(&line)
     }
 
-    /// Asks it to stop and waits until it has.
-    pub(crate) fn stop(mut self) -> Ending {
+    /// Sends SIGTERM and waits for the exit.
+    pub(crate) fn stop(mut self) -> Output {
         self.signal("TERM");
         self.end()
     }
@@ -135,15 +135,16 @@ impl DerefMut for Program {
     }
 }
 
-/// The command line of the program, by `wrapper` if there is one.
+/// The command line of the program, under `wrapper` if there is one.
 pub(crate) fn command(wrapper: &[impl AsRef<str>], arguments: &[&str]) -> Command {
     let mut words = wrapper.iter().map(AsRef::as_ref).chain([PROGRAM]);
-    let mut command = hearing(words.next().expect("there is at least the program"));
+    let mut command =
+        with_default_signals(words.next().expect("the program itself is always there"));
     command.args(words).args(arguments);
     command
 }
 
-/// Transport and address of a line that says a listener is ready, as text or as JSON.
+/// Transport and address of a line that reports a listener, as text or as JSON.
 fn listening(line: &str) -> Option<(String, String)> {
     if let Some(rest) = line.strip_prefix("listening on ") {
         let (transport, address) = rest.split_once(' ')?;
@@ -152,6 +153,6 @@ fn listening(line: &str) -> Option<(String, String)> {
     if !line.contains("\"event\":\"listening\"") {
         return None;
     }
-    let said = Json::parse(line);
-    Some((said.text("transport"), said.text("address")))
+    let json = Json::parse(line);
+    Some((json.text("transport"), json.text("address")))
 }

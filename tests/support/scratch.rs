@@ -1,4 +1,4 @@
-//! A directory of one test's own, gone when the test is over.
+//! A temporary directory per test, removed when the test ends.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::{env, fs, process};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// An empty directory with a short name: a Unix socket's path may have 107 bytes, no more.
+/// An empty directory with a short name: a Unix socket path has at most 107 bytes.
 pub(crate) struct Scratch {
     directory: PathBuf,
 }
@@ -23,7 +23,7 @@ impl Scratch {
         &self.directory
     }
 
-    /// The path of `name` in here, whether it exists or not.
+    /// The path of `name` in it, whether it exists or not.
     pub(crate) fn file(&self, name: &str) -> String {
         let path = self.directory.join(name);
         path.to_str().expect("a temporary path is text").to_owned()
@@ -32,7 +32,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What is left behind harms nobody, and a panic here would hide the test's own.
+        // A leftover is harmless, and a panic here would hide the test's own.
         let _ = fs::remove_dir_all(&self.directory);
     }
 }

@@ -1,5 +1,5 @@
-"""Starts a datagram server, shuts its socket for reading from outside (a duplicate of it), and tells
-how it goes on.
+"""Starts a datagram server, shuts down its socket for reading from outside (a duplicate), and prints
+whether it busy-loops and how it exits.
 
     shut_datagrams.py COMMAND...    prints: ANSWER BEFORE, quiet OR busy, EXIT CODE
 
@@ -42,7 +42,7 @@ try:
             with socket.socket(fileno=copy) as twin:
                 if twin.type == socket.SOCK_DGRAM:
                     shut += 1
-                    # It says ENOTCONN, and is shut all the same.
+                    # Fails with ENOTCONN, but takes effect.
                     twin.shutdown(socket.SHUT_RD)
         except OSError:
             pass

@@ -1,4 +1,4 @@
-"""Starts a server, shuts its listener from outside (a duplicate of it), and tells how it ends.
+"""Starts a server, shuts down its listener from outside (a duplicate), and prints how it exits.
 
     shut_listener.py COMMAND...    prints: ANSWER BEFORE, ANSWER AFTER, EXIT CODE
 

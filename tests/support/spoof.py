@@ -1,6 +1,6 @@
 """Sends one UDP datagram to the first address with the second as its forged source.
 
-Exits with 77 if it may not: a raw socket is root's.
+Exits with 77 without permission: a raw socket needs root.
 """
 
 import socket

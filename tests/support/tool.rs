@@ -1,12 +1,12 @@
-//! The programs of others that the tests call. One that is missing fails the test and says what
-//! to install: a test that skips itself tests nothing.
+//! External programs used by the tests. A missing one fails the test with the package to install: a
+//! skipped test tests nothing.
 
 use std::process::Command;
 use std::{env, fs};
 
-use super::process::{Ending, Process, hearing};
+use super::process::{Output, Process, with_default_signals};
 
-/// Every tool and the Debian package it comes in.
+/// Every tool and its Debian package.
 const PACKAGES: [(&str, &str); 9] = [
     ("nc", "netcat-openbsd"),
     ("ncat", "ncat"),
@@ -19,16 +19,16 @@ const PACKAGES: [(&str, &str); 9] = [
     ("unshare", "util-linux"),
 ];
 
-/// The command of this name, which is there.
+/// The command of this name, which is installed.
 #[track_caller]
 pub(crate) fn tool(name: &str) -> Command {
     let package = PACKAGES.iter().find(|(tool, _)| *tool == name);
-    let (_, package) = package.expect("the table knows every tool the tests call");
+    let (_, package) = package.expect("the table lists every tool the tests use");
     assert!(
         is_installed(name),
         "this test needs `{name}`: install it with `apt-get install {package}`"
     );
-    hearing(name)
+    with_default_signals(name)
 }
 
 /// A Python script of `tests/support/`, started with these arguments.
@@ -39,9 +39,9 @@ pub(crate) fn python(script: &str, arguments: &[&str]) -> Process {
     Process::start(command)
 }
 
-/// The same, run to its end, which must be a good one.
+/// The same, run until it exits successfully.
 #[track_caller]
-pub(crate) fn python_succeeds(script: &str, arguments: &[&str]) -> Ending {
+pub(crate) fn python_succeeds(script: &str, arguments: &[&str]) -> Output {
     let ending = python(script, arguments).end();
     assert!(
         ending.status.success(),

@@ -1,4 +1,4 @@
-//! Waiting for something to become true, with a bound: no test sleeps to be in step.
+//! Bounded waiting for a condition: no test sleeps to synchronize.
 
 use core::time::Duration;
 use std::thread;
@@ -6,38 +6,39 @@ use std::time::Instant;
 
 /// How long anything may take before it counts as hung. It bounds, it does not measure: a busy
 /// machine takes seconds for what takes milliseconds.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Between two looks. Short against everything that is waited for, long against the look itself.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(3);
+/// Delay between two polls. Short against everything that is waited for, long against the poll
+/// itself.
+const POLL_INTERVAL: Duration = Duration::from_millis(3);
 
-/// Lets a stretch of time pass to measure over. Nothing is waited for: a busy machine makes the
-/// stretch longer, and what is measured must hold over any.
-pub(crate) fn a_while() {
+/// Lets an interval pass to measure over. Nothing is waited for: a busy machine makes the interval
+/// longer, and the measured property must hold over any.
+pub(crate) fn settle_time() {
     thread::sleep(Duration::from_millis(200));
 }
 
-/// Looks until `look` has an answer.
-pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+/// Polls until `poll` returns a value.
+pub(crate) fn eventually<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = poll() {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "gave up waiting after {PATIENCE:?}: {what}");
-        thread::sleep(BETWEEN_LOOKS);
+        assert!(start.elapsed() < TIMEOUT, "timed out after {TIMEOUT:?} waiting for {what}");
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// Looks until `holds` is true.
+/// Polls until `holds` is true.
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     eventually(what, || holds().then_some(()));
 }
 
-/// Looks until `figure` has been the same for `looks` looks, and says it.
+/// Polls until `figure` has been the same `polls` times in a row, and returns it.
 pub(crate) fn until_still<T: PartialEq>(
     what: &str,
-    looks: u32,
+    polls: u32,
     mut figure: impl FnMut() -> T,
 ) -> T {
     let mut last = figure();
@@ -46,7 +47,7 @@ pub(crate) fn until_still<T: PartialEq>(
         let now = figure();
         same = if now == last { same + 1 } else { 0 };
         last = now;
-        same >= looks
+        same >= polls
     });
     last
 }

@@ -1,4 +1,5 @@
-//! Counted by the program itself: tracing slows it down, and a slow server makes fewer calls.
+//! System calls counted by the program itself: tracing slows it down, and a slow server makes fewer
+//! calls.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -11,31 +12,31 @@ use crate::support::scratch::Scratch;
 
 const ECHOES: u64 = 2000;
 
-/// Looking at the statistics is a wait, a read of the signal, and a wait: not part of an echo.
+/// A statistics query costs a wait, a read of the signal, and a wait: not part of an echo.
 const LOOKING: u64 = 5;
 
 #[test]
-fn an_echo_takes_three_calls_in_level_mode() {
+fn an_echo_is_three_syscalls_in_level_mode() {
     let server = Program::on_tcp("level");
     takes_three_calls(&server, &mut connect(&server.tcp()));
 }
 
 #[test]
-fn an_echo_takes_three_calls_in_edge_mode() {
+fn an_echo_is_three_syscalls_in_edge_mode() {
     let server = Program::on_tcp("edge");
     takes_three_calls(&server, &mut connect(&server.tcp()));
 }
 
 #[test]
-fn an_echo_takes_three_calls_over_a_path_in_level_mode() {
+fn a_unix_echo_is_three_syscalls_in_level_mode() {
     let scratch = Scratch::new();
     let path = scratch.file("level");
-    let server = Program::serving(&["--unix", &path, "--trigger", "level", "--log", "json"]);
+    let server = Program::serving(&["--unix", &path, "--trigger", "level", "--log-format", "json"]);
     takes_three_calls(&server, &mut connect_unix(&path));
 }
 
 #[test]
-fn an_echo_of_many_sizes_takes_three_calls_as_long_as_one_read_takes_it() {
+fn an_echo_of_any_single_read_is_three_syscalls() {
     let sizes = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_rmem").unwrap();
     let room: usize = sizes.split_whitespace().nth(1).unwrap().parse().unwrap();
     for trigger in ["level", "edge"] {
@@ -50,13 +51,13 @@ fn an_echo_of_many_sizes_takes_three_calls_as_long_as_one_read_takes_it() {
 }
 
 #[test]
-fn an_echo_takes_no_control_call_in_one_shot_mode_but_its_own() {
-    // One-shot has to be armed again each time: one epoll_ctl, and no second.
+fn oneshot_adds_one_epoll_ctl_per_echo() {
+    // One-shot has to be re-armed each time: one epoll_ctl, not two.
     let server = Program::on_tcp("oneshot");
     let mut client = connect(&server.tcp());
     let counted = during(&server, || echo_times(&mut client, 64, ECHOES));
-    assert!(counted.of("epoll_ctl") <= ECHOES + LOOKING, "law: armed once an echo");
-    assert!(counted.total() <= 5 * ECHOES + LOOKING, "law: at most five; got {counted:?}");
+    assert!(counted.of("epoll_ctl") <= ECHOES + LOOKING, "invariant: re-armed once per echo");
+    assert!(counted.total() <= 5 * ECHOES + LOOKING, "invariant: at most five; got {counted:?}");
 }
 
 #[test]
@@ -70,7 +71,8 @@ fn sixty_four_ready_connections_take_two_calls_each_and_little_more() {
         let rounds = 50;
         let counted = during(&server, || {
             for _ in 0..rounds {
-                // Stopped, it cannot answer the first before the last has spoken: busy for certain.
+                // While stopped, it cannot answer the first before the last has sent: certainly
+                // busy.
                 server.signal("STOP");
                 for client in &mut clients {
                     client.write_all(&[7; 64]).unwrap();
@@ -85,10 +87,10 @@ fn sixty_four_ready_connections_take_two_calls_each_and_little_more() {
         let total = counted.total();
         assert!(
             total * 10 <= echoes * 21,
-            "law: at most 2.1 calls an echo with 64 busy; {total} calls for {echoes} echoes in \
+            "invariant: at most 2.1 calls per echo with 64 busy; {total} for {echoes} echoes in \
              {trigger} mode: {counted:?}"
         );
-        assert_eq!(counted.of("epoll_ctl"), 0, "law: no epoll_ctl in steady {trigger} mode");
+        assert_eq!(counted.of("epoll_ctl"), 0, "invariant: no epoll_ctl in steady {trigger} mode");
     }
 }
 
@@ -101,16 +103,19 @@ fn idle_connections_take_no_calls() {
             echo(client, b"then idle");
         }
         let counted = during(&server, || {});
-        assert!(counted.total() <= LOOKING, "law: no call for an idle one; got {counted:?}");
+        assert!(
+            counted.total() <= LOOKING,
+            "invariant: no call for an idle connection; got {counted:?}"
+        );
     }
 }
 
 #[test]
-fn a_connection_takes_few_calls_from_its_beginning_to_its_end() {
+fn a_connection_takes_few_syscalls_in_total() {
     for trigger in ["level", "edge"] {
         let server = Program::on_tcp(trigger);
         echo(&mut connect(&server.tcp()), b"warm");
-        nobody_is_open(&server);
+        all_closed(&server);
         let counted = during(&server, || {
             for _ in 0..100 {
                 let mut client = connect(&server.tcp());
@@ -118,18 +123,22 @@ fn a_connection_takes_few_calls_from_its_beginning_to_its_end() {
                 client.shutdown(std::net::Shutdown::Write).unwrap();
                 expect_end(&mut client);
             }
-            nobody_is_open(&server);
+            all_closed(&server);
         });
         let of = |kind: &str| counted.of(kind);
-        assert_eq!((of("send"), of("close")), (100, 100), "law: one of each; got {counted:?}");
-        assert!(of("accept4") <= 200, "law: accept once, and once in vain; got {counted:?}");
-        assert!(of("epoll_ctl") <= 200, "law: in and out, no more; got {counted:?}");
+        assert_eq!(
+            (of("send"), of("close")),
+            (100, 100),
+            "invariant: one of each; got {counted:?}"
+        );
+        assert!(of("accept4") <= 200, "invariant: one accept, and one EAGAIN; got {counted:?}");
+        assert!(of("epoll_ctl") <= 200, "invariant: one ADD and one DEL, no more; got {counted:?}");
     }
 }
 
 #[test]
 fn datagrams_that_wait_together_are_read_together() {
-    let server = Program::serving(&["--udp", "127.0.0.1:0", "--log", "json"]);
+    let server = Program::serving(&["--udp", "127.0.0.1:0", "--log-format", "json"]);
     let client = Datagrams::to(&server.udp());
     let counted = during(&server, || {
         for _ in 0..20 {
@@ -144,24 +153,27 @@ fn datagrams_that_wait_together_are_read_together() {
         }
     });
     let total = counted.total();
-    assert!(total <= 20 * 32, "law: less than a call a datagram; {total} calls: {counted:?}");
+    assert!(
+        total <= 20 * 32,
+        "invariant: less than one call per datagram; {total} calls: {counted:?}"
+    );
 }
 
 #[track_caller]
 fn takes_three_calls(server: &Program, client: &mut (impl std::io::Read + Write)) {
     let counted = during(server, || echo_times(client, 64, ECHOES));
-    assert_eq!(counted.of("send"), ECHOES, "law: one send an echo");
-    assert_eq!(counted.of("recv"), ECHOES, "law: one recv an echo");
-    assert_eq!(counted.of("epoll_ctl"), 0, "law: no epoll_ctl in a steady state");
+    assert_eq!(counted.of("send"), ECHOES, "invariant: one send per echo");
+    assert_eq!(counted.of("recv"), ECHOES, "invariant: one recv per echo");
+    assert_eq!(counted.of("epoll_ctl"), 0, "invariant: no epoll_ctl in a steady state");
     at_most_three(&counted, ECHOES, "any");
-    assert!(counted.waits() >= ECHOES, "law: it waits between two echoes");
+    assert!(counted.waits() >= ECHOES, "invariant: it waits between two echoes");
 }
 
 #[track_caller]
 fn at_most_three(counted: &Calls, echoes: u64, trigger: &str) {
     assert!(
         counted.total() <= 3 * echoes + LOOKING,
-        "law: at most three calls an echo in {trigger} mode; for {echoes} echoes {counted:?}"
+        "invariant: at most three calls per echo in {trigger} mode; for {echoes} echoes {counted:?}"
     );
 }
 
@@ -172,7 +184,7 @@ fn echo_times(client: &mut (impl std::io::Read + Write), size: usize, times: u64
     }
 }
 
-fn nobody_is_open(server: &Program) {
+fn all_closed(server: &Program) {
     crate::support::wait::until("every connection to be closed", || {
         server.statistics().number("connections.open") == 0
     });

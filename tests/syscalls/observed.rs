@@ -1,4 +1,4 @@
-//! Counted by others on the same run: what the program tells is what the kernel was asked.
+//! Counted by external tools on the same run: the program reports the calls the kernel saw.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,11 +17,11 @@ use crate::support::wait::until;
 
 const ECHOES: u64 = 500;
 
-/// What stands in a trace where the program answers a question for statistics.
+/// The part of a trace in which the program answers a statistics query.
 const ANSWER: &str = r#", "{\"event\":\"statistics\""#;
 
-/// Before a line goes out, its pipe is asked whether it has room. That is the log's call, not
-/// the server's, which asks for many events at once.
+/// Before a line is written, the pipe is polled for free space. That call belongs to the log, not
+/// to the server, which asks for many events at once.
 const GATE: &str = ", 1, 0) = ";
 
 #[test]
@@ -30,10 +30,11 @@ fn what_it_counts_is_what_strace_counts_kind_by_kind() {
     for trigger in TRIGGERS {
         let path = scratch.file(trigger);
         let listeners = ["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"];
-        let server =
-            Program::serving(&[&listeners[..], &["--log", "json", "--trigger", trigger]].concat());
+        let server = Program::serving(
+            &[&listeners[..], &["--log-format", "json", "--trigger", trigger]].concat(),
+        );
         let strace = attach(&server, &path);
-        let told = during(&server, || {
+        let reported = during(&server, || {
             let mut client = connect(&server.tcp());
             for _ in 0..ECHOES {
                 echo(&mut client, &[7; 64]);
@@ -47,14 +48,17 @@ fn what_it_counts_is_what_strace_counts_kind_by_kind() {
         });
         detach(strace);
         let seen = between_two_answers(&fs::read_to_string(&path).unwrap());
-        assert_eq!(told.of("send"), ECHOES, "law: one send an echo");
-        assert_eq!(told, seen, "law: the program tells what the kernel saw, in {trigger} mode");
+        assert_eq!(reported.of("send"), ECHOES, "invariant: one send per echo");
+        assert_eq!(
+            reported, seen,
+            "invariant: the program reports what the kernel saw, in {trigger} mode"
+        );
     }
 }
 
 #[test]
 fn what_it_counts_is_what_perf_counts_in_all() {
-    if !perf_may_look() {
+    if !perf_is_permitted() {
         return;
     }
     let scratch = Scratch::new();
@@ -65,7 +69,7 @@ fn what_it_counts_is_what_perf_counts_in_all() {
         let looking = during(&server, || {}).total();
 
         let mut seen = 0;
-        let told = during(&server, || {
+        let reported = during(&server, || {
             is_asleep(&server);
             let mut perf = Perf::on(&server, &scratch);
             perf.ask("enable");
@@ -76,14 +80,17 @@ fn what_it_counts_is_what_perf_counts_in_all() {
             perf.ask("disable");
             seen = perf.counted();
         });
-        let told = told.total() - looking;
-        assert_eq!(told, seen, "law: the program tells what the kernel saw, in {trigger} mode");
+        let reported = reported.total() - looking;
+        assert_eq!(
+            reported, seen,
+            "invariant: the program reports what the kernel saw, in {trigger} mode"
+        );
         let most = if trigger == "oneshot" { 5 } else { 3 };
-        assert!(seen <= most * ECHOES, "law: at most {most} calls an echo; perf saw {seen}");
+        assert!(seen <= most * ECHOES, "invariant: at most {most} calls per echo; perf saw {seen}");
     }
 }
 
-/// Follows the server from now on, into a file.
+/// Traces the server from now on, into a file.
 fn attach(server: &Program, path: &str) -> Process {
     let mut strace = tool("strace");
     strace.args(["-f", "-qq", "-s", "40", "-e", "signal=none", "-o", path]);
@@ -103,8 +110,8 @@ fn detach(mut strace: Process) {
     strace.end();
 }
 
-/// The calls of a trace from behind one answer to just before the next, by the names that the
-/// program gives them.
+/// The calls of a trace from after one statistics answer to just before the next, by the names that
+/// the program uses.
 fn between_two_answers(trace: &str) -> Calls {
     let mut calls = Calls::default();
     let behind_first = trace.lines().skip_while(|line| !line.contains(ANSWER)).skip(1);
@@ -115,7 +122,7 @@ fn between_two_answers(trace: &str) -> Calls {
         if line.contains(GATE) {
             continue;
         }
-        // "1234 recvfrom(7, ...) = 64"; what is resumed was counted when it began.
+        // "1234 recvfrom(7, ...) = 64"; a resumed call was counted when it began.
         let call = line.split_once(' ').map_or("", |(_pid, call)| call.trim_start());
         let name = call.split(['(', ' ']).next().unwrap_or_default();
         if !name.is_empty() && !call.starts_with(['<', '-', '+', '[']) {
@@ -125,7 +132,7 @@ fn between_two_answers(trace: &str) -> Calls {
     panic!("the trace holds fewer than two answers:\n{trace}");
 }
 
-/// The C library's name of a call, where the kernel's is another.
+/// The C library's name of a call, where the kernel's is different.
 fn library_name(name: &str) -> &str {
     match name {
         "recvfrom" => "recv",
@@ -139,8 +146,8 @@ fn is_asleep(server: &Program) {
     until("the server to wait", || state(server.pid()) == 'S');
 }
 
-/// Whether this machine lets us count. It is a matter of permission, not of what is installed.
-fn perf_may_look() -> bool {
+/// Whether this machine allows counting. It depends on permissions, not on installed tools.
+fn perf_is_permitted() -> bool {
     let mut perf = tool("perf");
     perf.args(["stat", "-e", "raw_syscalls:sys_enter", "true"]);
     let probe = Process::start(perf).end();
@@ -162,43 +169,43 @@ impl Perf {
         let [control, answers] = ["control", "answers"].map(|name| {
             let path = scratch.file(&format!("{name}-{}", server.pid()));
             let made = std::process::Command::new("mkfifo").arg(&path).status();
-            assert!(made.unwrap().success(), "a pipe with a name can be made");
+            assert!(made.unwrap().success(), "a named pipe can be created");
             path
         });
         let mut perf = tool("perf");
         perf.args(["stat", "-x", ",", "-D", "-1", "-e", "raw_syscalls:sys_enter"]);
         perf.args(["--control", &format!("fifo:{control},{answers}")]);
         perf.args(["-p", &server.pid().to_string()]);
-        // Open for both, a pipe waits for nobody at the other end.
+        // Opened for reading and writing, a FIFO does not wait for a peer.
         let mut options = fs::File::options();
         options.read(true).write(true).custom_flags(libc::O_NONBLOCK);
         let open = |path: &str| options.open(path).unwrap();
         Self { control: open(&control), answers: open(&answers), process: Process::start(perf) }
     }
 
-    /// Asks it something and waits until it has been done.
+    /// Sends a command and waits for its acknowledgement.
     fn ask(&mut self, what: &str) {
         self.control.write_all(format!("{what}\n").as_bytes()).unwrap();
         let mut answer = String::new();
-        until("perf to do what it is asked", || {
+        until("perf to acknowledge the command", || {
             if self.process.ended().is_some() {
                 panic!("perf does not count: {:?}", self.process.end());
             }
             let mut buf = [0; 64];
             let count = self.answers.read(&mut buf).unwrap_or(0);
             answer += &String::from_utf8_lossy(&buf[..count]);
-            // Some versions put a zero behind the line, where the next answer begins.
+            // Some versions append a NUL to the line, where the next answer begins.
             answer.trim_start_matches('\0').starts_with("ack\n")
         });
     }
 
-    /// Ends it and reads what it counted.
+    /// Stops it and reads its count.
     fn counted(mut self) -> u64 {
         self.process.signal("INT");
         let ending = self.process.end();
         let mut lines = ending.stderr.lines();
         let line = lines.find(|line| line.contains("raw_syscalls:sys_enter"));
         let count = line.and_then(|line| line.split(',').next()?.parse().ok());
-        count.unwrap_or_else(|| panic!("perf tells a number; it told {ending:?}"))
+        count.unwrap_or_else(|| panic!("perf prints a number; got {ending:?}"))
     }
 }

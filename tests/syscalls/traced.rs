@@ -1,5 +1,5 @@
-//! What `--trace` shows is what strace(1) shows of the same run, call by call and letter by
-//! letter, addresses of memory and times apart.
+//! `--trace` shows what strace(1) shows of the same run, call by call and character by character,
+//! except memory addresses and times.
 
 use std::fs;
 use std::io::Write;
@@ -37,20 +37,20 @@ fn a_trace_is_what_strace_prints_of_the_same_run() {
         visit(&server, &path);
         server.stop().expect_code(0);
         let (ours, theirs) = (lines(&ours), lines(&theirs));
-        assert!(ours.len() > 40, "law: every call is there; only {} are", ours.len());
+        assert!(ours.len() > 40, "invariant: every call is traced; got only {}", ours.len());
         let mut rest = theirs.iter();
         for line in &ours {
             let name = line.split('(').next().unwrap();
             let near: Vec<_> = rest.clone().filter(|s| s.starts_with(name)).take(2).collect();
             assert!(
                 rest.any(|seen| seen == line),
-                "law: strace prints this too, in {trigger} mode\n ours {line}\ntheirs {near:#?}"
+                "invariant: strace shows this too ({trigger})\n ours {line}\ntheirs {near:#?}"
             );
         }
     }
 }
 
-/// Something of everything: bytes of all kinds, an end, silence, datagrams.
+/// A bit of everything: all kinds of bytes, EOF, idle time, datagrams.
 fn visit(server: &Program, path: &str) {
     let mut client = connect(&server.tcp());
     echo(&mut client, b"hello\n\t\x01\x002\xff\"\\");
@@ -61,12 +61,12 @@ fn visit(server: &Program, path: &str) {
     let mut local = connect_unix(path);
     local.write_all(b"by path").unwrap();
     Datagrams::to(&server.udp()).echo(b"a datagram");
-    // Silence ends this one.
+    // The idle timeout closes this one.
     expect_end(&mut connect(&server.tcp()));
 }
 
-/// The lines of a trace, without what differs: how long it took, where memory lies, and the
-/// blanks before the result that strace uses to make a column.
+/// The lines of a trace, without what differs: durations, memory addresses, and the spaces before
+/// the result that strace uses for alignment.
 fn lines(path: &str) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
     let plain = |line: &str| {

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use epollite::{Addr, Batch, DATAGRAMS_A_CALL_MAX};
+use epollite::{Addr, BATCH_MAX, DatagramBatch};
 
 /// All of them.
 pub(super) fn all(criterion: &mut Criterion) {
@@ -12,10 +12,10 @@ pub(super) fn all(criterion: &mut Criterion) {
     // As many as one call takes are put in, one in four is refused, the rest is looked at.
     let mut group = criterion.benchmark_group("batch of 64 filled, sifted, read");
     group.bench_function("ours", |bencher| {
-        let mut batch = Batch::new(DATAGRAMS_A_CALL_MAX, 2048);
+        let mut batch = DatagramBatch::new(BATCH_MAX, 2048);
         bencher.iter(|| {
             batch.clear();
-            for nth in 0..DATAGRAMS_A_CALL_MAX {
+            for nth in 0..BATCH_MAX {
                 batch.push(black_box(&message[..64 - nth % 4]), &to);
             }
             batch.retain(|datagram| datagram.bytes.len() != 64);
@@ -26,7 +26,7 @@ pub(super) fn all(criterion: &mut Criterion) {
         let mut batch = Vec::new();
         bencher.iter(|| {
             batch.clear();
-            for nth in 0..DATAGRAMS_A_CALL_MAX {
+            for nth in 0..BATCH_MAX {
                 batch.push((black_box(&message[..64 - nth % 4]).to_vec(), to));
             }
             batch.retain(|(bytes, _)| bytes.len() != 64);

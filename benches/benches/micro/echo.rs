@@ -22,7 +22,7 @@ pub(super) fn all(criterion: &mut Criterion) {
         let mut echo = Echo::new();
         bencher.iter(|| {
             echo.received(black_box(&message), 32, 65_536).expect("it fits");
-            echo.paid(black_box(echo.owed()).len());
+            echo.sent(black_box(echo.pending()).len());
             assert_eq!(echo.want(), Want::Read, "on with it");
         });
     });
@@ -31,7 +31,7 @@ pub(super) fn all(criterion: &mut Criterion) {
         bencher.iter(|| {
             let mut echo = Echo::new();
             echo.received(black_box(&message), 64, 65_536).expect("nothing is owed");
-            echo.ended();
+            echo.received_eof();
             assert_eq!(echo.want(), Want::Close, "it is over");
         });
     });

@@ -5,13 +5,13 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use criterion::Criterion;
-use epollite::{Instant, Timers};
+use epollite::{Instant, TimerHeap};
 
 /// Connections with a deadline each.
 const KEYS: u32 = 10_000;
 
 /// How long each may be silent, when one of them speaks each microsecond: nobody ever expires.
-const PATIENCE: Duration = Duration::from_millis(20);
+const TIMEOUT: Duration = Duration::from_millis(20);
 
 /// What can be done to deadlines by key.
 trait Deadlines {
@@ -23,20 +23,24 @@ trait Deadlines {
 /// All of them.
 pub(super) fn all(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("timers re-arm 10000");
-    group.bench_function("ours", |bencher| rearm(bencher, Timers::new()));
-    group.bench_function("a heap with tombstones", |bencher| rearm(bencher, Tombs::default()));
+    group.bench_function("ours", |bencher| rearm(bencher, TimerHeap::new()));
+    group.bench_function("a heap with tombstones", |bencher| {
+        rearm(bencher, LazyDeletionHeap::default())
+    });
     group.bench_function("a tree", |bencher| rearm(bencher, Tree::default()));
     group.finish();
     let mut group = criterion.benchmark_group("timers arm and cancel 10000");
-    group.bench_function("ours", |bencher| arm_and_cancel(bencher, Timers::new()));
+    group.bench_function("ours", |bencher| arm_and_cancel(bencher, TimerHeap::new()));
     group.bench_function("a heap with tombstones", |bencher| {
-        arm_and_cancel(bencher, Tombs::default());
+        arm_and_cancel(bencher, LazyDeletionHeap::default());
     });
     group.bench_function("a tree", |bencher| arm_and_cancel(bencher, Tree::default()));
     group.finish();
     let mut group = criterion.benchmark_group("timers expire one of 10000");
-    group.bench_function("ours", |bencher| expire(bencher, Timers::new()));
-    group.bench_function("a heap with tombstones", |bencher| expire(bencher, Tombs::default()));
+    group.bench_function("ours", |bencher| expire(bencher, TimerHeap::new()));
+    group.bench_function("a heap with tombstones", |bencher| {
+        expire(bencher, LazyDeletionHeap::default())
+    });
     group.bench_function("a tree", |bencher| expire(bencher, Tree::default()));
     group.finish();
 }
@@ -49,7 +53,7 @@ fn rearm(bencher: &mut criterion::Bencher<'_>, mut timers: impl Deadlines) {
     bencher.iter(|| {
         now = now + Duration::from_micros(1);
         nth += 1;
-        timers.set(scattered(nth), now + PATIENCE);
+        timers.set(scattered(nth), now + TIMEOUT);
         timers.expire(now)
     });
 }
@@ -61,10 +65,10 @@ fn arm_and_cancel(bencher: &mut criterion::Bencher<'_>, mut timers: impl Deadlin
     bencher.iter(|| {
         now = now + Duration::from_micros(1);
         nth += 1;
-        timers.set(KEYS + nth % 64, now + PATIENCE / 2);
+        timers.set(KEYS + nth % 64, now + TIMEOUT / 2);
         timers.cancel(KEYS + nth % 64);
         // Those that are left have nothing to fear: each is asked for later again.
-        timers.set(scattered(nth), now + PATIENCE);
+        timers.set(scattered(nth), now + TIMEOUT);
         timers.expire(now)
     });
 }
@@ -72,7 +76,7 @@ fn arm_and_cancel(bencher: &mut criterion::Bencher<'_>, mut timers: impl Deadlin
 /// The earliest is over, and is given another.
 fn expire(bencher: &mut criterion::Bencher<'_>, mut timers: impl Deadlines) {
     let mut now = filled(&mut timers);
-    let far = PATIENCE * 2;
+    let far = TIMEOUT * 2;
     bencher.iter(|| {
         now = now + Duration::from_micros(2);
         while let Some(key) = timers.expire(now) {
@@ -85,7 +89,7 @@ fn expire(bencher: &mut criterion::Bencher<'_>, mut timers: impl Deadlines) {
 fn filled(timers: &mut impl Deadlines) -> Instant {
     for nth in 0..KEYS {
         let later = Duration::from_micros(u64::from(nth));
-        timers.set(scattered(nth), Instant::ZERO + PATIENCE + later);
+        timers.set(scattered(nth), Instant::ZERO + TIMEOUT + later);
     }
     Instant::ZERO + Duration::from_micros(u64::from(KEYS))
 }
@@ -94,7 +98,7 @@ fn scattered(nth: u32) -> u32 {
     nth.wrapping_mul(7_919) % KEYS
 }
 
-impl Deadlines for Timers {
+impl Deadlines for TimerHeap {
     fn set(&mut self, key: u32, deadline: Instant) {
         Self::set(self, key, deadline);
     }
@@ -104,19 +108,19 @@ impl Deadlines for Timers {
     }
 
     fn expire(&mut self, now: Instant) -> Option<u32> {
-        Self::expire(self, now)
+        Self::pop_expired(self, now)
     }
 }
 
 /// The usual heap: who is moved leaves a tombstone, which goes when its time comes.
 #[derive(Default)]
-struct Tombs {
+struct LazyDeletionHeap {
     heap: BinaryHeap<Reverse<(Instant, u32)>>,
     /// The deadline that counts, of each key.
     valid: Vec<Option<Instant>>,
 }
 
-impl Deadlines for Tombs {
+impl Deadlines for LazyDeletionHeap {
     fn set(&mut self, key: u32, deadline: Instant) {
         let index = key as usize;
         if index >= self.valid.len() {

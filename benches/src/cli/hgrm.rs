@@ -39,11 +39,11 @@ impl Hgrm {
     pub(super) fn add(&self, text: &mut String, latencies: &Histogram<u64>) -> Result<(), String> {
         match (&self.hgrm, self.file()) {
             (_, Some(file)) => {
-                fs::write(file, hgrm::of(latencies)).map_err(|error| said(file, &error))
+                fs::write(file, hgrm::format(latencies)).map_err(|error| said(file, &error))
             }
             (Some(_), None) => {
                 text.push('\n');
-                text.push_str(&hgrm::of(latencies));
+                text.push_str(&hgrm::format(latencies));
                 Ok(())
             }
             (None, None) => Ok(()),

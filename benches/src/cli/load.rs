@@ -11,15 +11,15 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Parser};
 use jiff::Timestamp;
 
-use super::condition::Condition;
 use super::hgrm::Hgrm;
-use super::live::{Log, LogFile, Watcher};
+use super::progress::{Log, LogFile, Progress};
 use super::rank::Rank;
-use super::target::{self, Way};
-use super::{UNAVAILABLE, USAGE, complain, show};
-use crate::load::{self, Config, Failure, Length, Load, Pace, Report, Sizes};
-use crate::outlet;
-use crate::record::Record;
+use super::target::{self, Transport};
+use super::threshold::Threshold;
+use super::{UNAVAILABLE, USAGE, print_error, table};
+use crate::load::{self, Config, Length, Load, LoadError, Pace, Report, Sizes};
+use crate::output;
+use crate::rank_file::RankFile;
 use crate::units;
 
 /// Why a run did not come to an end of its own.
@@ -68,7 +68,7 @@ pub(super) struct Args {
     poisson: bool,
     /// How long to measure.
     #[arg(short = 't', long, default_value = "10s", env = "EPL_DURATION", value_name = "TIME",
-          value_parser = units::some_duration)]
+          value_parser = units::nonzero_duration)]
     duration: Duration,
     /// How many messages to measure, instead of a duration.
     #[arg(short = 'n', long, value_name = "N", value_parser = count)]
@@ -84,10 +84,10 @@ pub(super) struct Args {
     #[arg(long, requires = "udp")]
     gso: bool,
     /// The server is gone when nothing has come back for so long.
-    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = units::some_duration)]
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = units::nonzero_duration)]
     stall: Duration,
     /// UDP: a datagram is lost when it has not come back after so long.
-    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = units::some_duration)]
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = units::nonzero_duration)]
     loss_after: Duration,
     /// Of all chance: the same seed, the same sizes and distances.
     #[arg(long, default_value_t = 1, env = "EPL_SEED")]
@@ -109,7 +109,7 @@ pub(super) struct Args {
     /// Exits 1 if this holds: p99>2ms, rate<100k, errors>0, lost>0, refused>0. May be given more than
     /// once.
     #[arg(long = "fail-if", value_name = "EXPR")]
-    fail_if: Vec<Condition>,
+    fail_if: Vec<Threshold>,
     /// Begins at this time: 2026-01-31T12:00:00Z, or seconds since 1970 as @1800000000.
     #[arg(long, env = "EPL_START_AT", value_name = "TIME", value_parser = start_at)]
     start_at: Option<Timestamp>,
@@ -123,41 +123,41 @@ pub(super) fn main(args: &Args) -> ExitCode {
     let (config, rank) = match args.config().and_then(|config| Ok((config, args.rank()?))) {
         Ok(it) => it,
         Err(why) => {
-            complain(why);
+            print_error(why);
             return ExitCode::from(USAGE);
         }
     };
     let file = match args.hlog.as_deref().map(LogFile::create).transpose() {
         Ok(file) => file,
         Err(error) => {
-            complain(format!("--hlog: {error}"));
+            print_error(format!("--hlog: {error}"));
             return ExitCode::from(USAGE);
         }
     };
     let (result, encoded) = Log::with(file.as_ref(), |log| {
-        let mut watcher = Watcher::new(std::io::stderr().is_terminal(), log);
-        let result = load::run(&config, &mut watcher, |load| args.prepare(load));
+        let mut watcher = Progress::new(std::io::stderr().is_terminal(), log);
+        let result = load::run(&config, &mut watcher, |load| args.warm_start(load));
         watcher.finish();
         result
     });
     let report = match result {
         Ok(report) => report,
         Err(failure) => {
-            complain(failure);
+            print_error(failure);
             // There is no more of it than its head, and the failure is what counts.
             let _ = file.map(LogFile::finish);
             return ExitCode::from(failure.exit_code());
         }
     };
-    let told = args.tell(&report, rank);
+    let told = args.report(&report, rank);
     // The result is told by then, whatever the log has to wait for.
     let logged = file.map_or(Ok(()), LogFile::finish);
     let told = told.and(encoded).and(logged);
-    let code = args.judge(&report);
+    let code = args.exit_code(&report);
     match told {
         Ok(()) => ExitCode::from(code),
         Err(why) => {
-            complain(why);
+            print_error(why);
             ExitCode::from(if code == 0 { UNAVAILABLE } else { code })
         }
     }
@@ -179,9 +179,9 @@ impl Args {
 
     fn config(&self) -> Result<Config, String> {
         let way = match (self.udp, self.unix) {
-            (true, _) => Way::Udp,
-            (_, true) => Way::Unix,
-            _ => Way::Tcp,
+            (true, _) => Transport::Udp,
+            (_, true) => Transport::Unix,
+            _ => Transport::Tcp,
         };
         let mut targets = target::parse(&self.addr, way)?;
         let config = Config {
@@ -191,7 +191,7 @@ impl Args {
             depth: self.depth,
             sizes: self.size.clone(),
             pace: match self.rate {
-                None => Pace::Answers,
+                None => Pace::ClosedLoop,
                 Some(rate) if self.poisson => Pace::Poisson(rate),
                 Some(rate) => Pace::Uniform(rate),
             },
@@ -211,7 +211,7 @@ impl Args {
             crate::server::pin(core).map_err(|error| format!("--pin: {error:#}"))?;
         }
         if let Some(pid) = self.server_pid
-            && !load::has_process(pid)
+            && !load::is_process_readable(pid)
         {
             return Err(format!("--server-pid: there is no process {pid}"));
         }
@@ -228,31 +228,31 @@ impl Args {
             fs::create_dir_all(dir).map_err(|error| format!("--out: {error}"))?;
         }
         // What is no text is no number either, and is refused as that.
-        Rank::find(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
+        Rank::from_env(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
     }
 
     /// Connections are open; nothing is sent yet.
-    fn prepare(&self, load: &mut Load) -> Result<(), Failure> {
+    fn warm_start(&self, load: &mut Load) -> Result<(), LoadError> {
         if let Some(start) = self.start_at {
             // Not heeding signals yet, so that Ctrl-C ends the wait as it ends any program.
             let left = start.duration_since(Timestamp::now());
             std::thread::sleep(left.try_into().unwrap_or(Duration::ZERO));
         }
-        load.heed_signals()
+        load.install_signalfd()
     }
 
     /// Prints the result and writes it down.
-    fn tell(&self, report: &Report, rank: Rank) -> Result<(), String> {
+    fn report(&self, report: &Report, rank: Rank) -> Result<(), String> {
         let mut text = if self.json {
             let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
             json + "\n"
         } else {
-            show::report(report)
+            table::report(report)
         };
         let filed = self.hgrm.add(&mut text, report.latencies());
-        let told = outlet::write_out(&text).map_err(|error| format!("{error:#}"));
+        let told = output::print(&text).map_err(|error| format!("{error:#}"));
         let recorded = self.out.as_ref().map_or(Ok(()), |dir| {
-            let record = Record::of(report, rank.rank, rank.size);
+            let record = RankFile::from_report(report, rank.rank, rank.size);
             record.write(dir).map_err(|error| format!("--out: {error:#}"))
         });
         // Where one of them cannot be written the others are all the same.
@@ -260,17 +260,20 @@ impl Args {
     }
 
     /// The exit code, and the lines that say why.
-    fn judge(&self, report: &Report) -> u8 {
+    fn exit_code(&self, report: &Report) -> u8 {
         if let Some(failure) = &report.failure {
-            complain(failure);
+            print_error(failure);
         } else if report.counts.errors() > 0 {
             let (errors, first) = (report.counts.errors(), report.wrong.first());
-            complain(format!("{errors} echoes were wrong; {}", first.map_or("", String::as_str)));
+            print_error(format!(
+                "{errors} echoes were wrong; {}",
+                first.map_or("", String::as_str)
+            ));
         }
         let mut code = report.exit_code();
         for condition in &self.fail_if {
-            if condition.holds(report) {
-                complain(format!("--fail-if {condition}: it is {}", condition.figure(report)));
+            if condition.is_violated(report) {
+                print_error(format!("--fail-if {condition}: it is {}", condition.figure(report)));
                 code = code.max(1);
             }
         }

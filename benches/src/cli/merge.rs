@@ -8,9 +8,9 @@ use anyhow::Result;
 use clap::Parser;
 
 use super::hgrm::Hgrm;
-use super::{UNAVAILABLE, USAGE, complain, show};
+use super::{UNAVAILABLE, USAGE, print_error, table};
 use crate::merge::{Merged, merge, read};
-use crate::outlet;
+use crate::output;
 use crate::table::folded;
 use crate::units::grouped;
 
@@ -37,17 +37,17 @@ pub(super) fn main(args: &Args) -> ExitCode {
     let merged = match merged {
         Ok(merged) => merged,
         Err(error) => {
-            complain(format!("{error:#}"));
+            print_error(format!("{error:#}"));
             return ExitCode::from(USAGE);
         }
     };
     let told = tell(args, &merged);
     for failure in &merged.failures {
-        complain(failure);
+        print_error(failure);
     }
     let is_whole = merged.failures.is_empty() && merged.counts.errors() == 0;
     if let Err(error) = told {
-        complain(format!("{error:#}"));
+        print_error(format!("{error:#}"));
         return ExitCode::from(if is_whole { UNAVAILABLE } else { 1 });
     }
     if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -57,7 +57,7 @@ fn tell(args: &Args, merged: &Merged) -> Result<()> {
     let mut text =
         if args.json { serde_json::to_string_pretty(merged)? + "\n" } else { table(merged) };
     let filed = args.hgrm.add(&mut text, &merged.latencies).map_err(anyhow::Error::msg);
-    outlet::write_out(&text).and(filed)
+    output::print(&text).and(filed)
 }
 
 fn table(merged: &Merged) -> String {
@@ -66,7 +66,7 @@ fn table(merged: &Merged) -> String {
     let mut text = format!("{ranks} ranks, {messages} messages; all at work for ");
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{window_seconds:.2} s: {rate:.0}/s");
-    text += &show::latencies(&merged.latency_nanos, None);
+    text += &table::latencies(&merged.latency_nanos, None);
     let _ = writeln!(text, "errors      {}", grouped(counts.errors()));
     for wrong in &merged.wrong {
         let _ = writeln!(text, "            {wrong}");

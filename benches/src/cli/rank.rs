@@ -1,7 +1,7 @@
 //! Who of how many this process is, when an engine has started several. It starts nobody.
 
 /// Where engines tell the rank and the size, the first that is there counting.
-const PLACES: [(&str, &str); 3] = [
+const RANK_VARIABLES: [(&str, &str); 3] = [
     ("EPL_RANK", "EPL_SIZE"),
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
     ("SLURM_PROCID", "SLURM_NTASKS"),
@@ -21,9 +21,9 @@ pub(super) struct Rank {
 
 impl Rank {
     /// As the environment tells; alone, when it does not. What is empty is not set.
-    pub(super) fn find(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+    pub(super) fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-        for (rank, size) in PLACES {
+        for (rank, size) in RANK_VARIABLES {
             match (variable(rank), variable(size)) {
                 (Some(rank_is), Some(size_is)) => {
                     return Self::new(number(rank, &rank_is)?, number(size, &size_is)?);
@@ -58,29 +58,29 @@ fn number(name: &str, text: &str) -> Result<u32, String> {
 mod tests {
     use super::*;
 
-    fn find(variables: &[(&str, &str)]) -> Result<(u32, u32), String> {
+    fn from_env(variables: &[(&str, &str)]) -> Result<(u32, u32), String> {
         let get = |name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
-        Rank::find(get).map(|rank| (rank.rank, rank.size))
+        Rank::from_env(get).map(|rank| (rank.rank, rank.size))
     }
 
     #[test]
     fn every_engine_is_understood() {
-        assert_eq!(find(&[]), Ok((0, 1)));
-        assert_eq!(find(&[("EPL_RANK", "1"), ("EPL_SIZE", "3")]), Ok((1, 3)));
+        assert_eq!(from_env(&[]), Ok((0, 1)));
+        assert_eq!(from_env(&[("EPL_RANK", "1"), ("EPL_SIZE", "3")]), Ok((1, 3)));
         assert_eq!(
-            find(&[("OMPI_COMM_WORLD_RANK", "2"), ("OMPI_COMM_WORLD_SIZE", "4")]),
+            from_env(&[("OMPI_COMM_WORLD_RANK", "2"), ("OMPI_COMM_WORLD_SIZE", "4")]),
             Ok((2, 4))
         );
-        assert_eq!(find(&[("SLURM_PROCID", "0"), ("SLURM_NTASKS", "2")]), Ok((0, 2)));
-        assert_eq!(find(&[("JOB_COMPLETION_INDEX", "1"), ("EPL_SIZE", "2")]), Ok((1, 2)));
+        assert_eq!(from_env(&[("SLURM_PROCID", "0"), ("SLURM_NTASKS", "2")]), Ok((0, 2)));
+        assert_eq!(from_env(&[("JOB_COMPLETION_INDEX", "1"), ("EPL_SIZE", "2")]), Ok((1, 2)));
         let ours_first =
             [("EPL_RANK", "1"), ("EPL_SIZE", "3"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "2")];
-        assert_eq!(find(&ours_first), Ok((1, 3)));
+        assert_eq!(from_env(&ours_first), Ok((1, 3)));
         let none_of_ours =
             [("EPL_RANK", ""), ("EPL_SIZE", ""), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "2")];
-        assert_eq!(find(&none_of_ours), Ok((0, 2)), "what is empty is not set");
+        assert_eq!(from_env(&none_of_ours), Ok((0, 2)), "what is empty is not set");
     }
 
     #[test]
@@ -93,7 +93,7 @@ mod tests {
             &[("SLURM_PROCID", "1")],
             &[("EPL_RANK", "1"), ("EPL_SIZE", "")],
         ] {
-            assert!(find(variables).is_err(), "{variables:?}");
+            assert!(from_env(variables).is_err(), "{variables:?}");
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::load::Target;
 
 /// How the server is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Transport {
     Tcp,
     Udp,
     Unix,
@@ -26,10 +26,10 @@ const UNIX: &[u8] = b"unix:";
 ///
 /// A path is taken byte by byte. Behind `unix:`, and in `@name`, `\xNN` is a byte: so such names are
 /// printed.
-pub(super) fn parse(text: &OsStr, way: Way) -> Result<Vec<Target>, String> {
+pub(super) fn parse(text: &OsStr, way: Transport) -> Result<Vec<Target>, String> {
     let bytes = text.as_bytes();
-    if way == Way::Unix || bytes.starts_with(UNIX) {
-        if way == Way::Udp {
+    if way == Transport::Unix || bytes.starts_with(UNIX) {
+        if way == Transport::Udp {
             return Err(format!("{}: there is no UDP to a Unix socket", text.display()));
         }
         return unix(text).map(|addr| vec![Target::Unix(addr)]);
@@ -51,7 +51,7 @@ pub(super) fn parse(text: &OsStr, way: Way) -> Result<Vec<Target>, String> {
     if found.iter().any(|addr| addr.port().is_none_or(|port| port == 0)) {
         return Err(format!("{text}: port 0 is nobody's"));
     }
-    let target = if way == Way::Udp { Target::Udp } else { Target::Tcp };
+    let target = if way == Transport::Udp { Target::Udp } else { Target::Tcp };
     Ok(found.into_iter().map(target).collect())
 }
 
@@ -98,49 +98,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_as_they_are_said() {
+    fn addresses_parse() {
         for (text, way, said) in [
-            ("127.0.0.1:7", Way::Tcp, "tcp 127.0.0.1:7"),
-            ("[::1]:7", Way::Udp, "udp [::1]:7"),
-            ("[fe80::1%1]:7", Way::Tcp, "tcp [fe80::1%1]:7"),
-            ("[fe80::1%lo]:7", Way::Udp, "udp [fe80::1%1]:7"),
-            ("/tmp/echo", Way::Unix, "unix:/tmp/echo"),
-            ("unix:@echo", Way::Tcp, "unix:@echo"),
+            ("127.0.0.1:7", Transport::Tcp, "tcp 127.0.0.1:7"),
+            ("[::1]:7", Transport::Udp, "udp [::1]:7"),
+            ("[fe80::1%1]:7", Transport::Tcp, "tcp [fe80::1%1]:7"),
+            ("[fe80::1%lo]:7", Transport::Udp, "udp [fe80::1%1]:7"),
+            ("/tmp/echo", Transport::Unix, "unix:/tmp/echo"),
+            ("unix:@echo", Transport::Tcp, "unix:@echo"),
         ] {
             assert_eq!(said_of(text.as_bytes(), way).as_deref(), Ok(said), "{text}");
         }
         for (text, way) in [
-            ("", Way::Tcp),
-            ("127.0.0.1", Way::Tcp),
-            ("127.0.0.1:0", Way::Tcp),
-            ("[fe80::1%no-such-one]:7", Way::Tcp),
-            ("[fe80::1%lo]:x", Way::Tcp),
-            ("", Way::Unix),
-            ("unix:", Way::Tcp),
+            ("", Transport::Tcp),
+            ("127.0.0.1", Transport::Tcp),
+            ("127.0.0.1:0", Transport::Tcp),
+            ("[fe80::1%no-such-one]:7", Transport::Tcp),
+            ("[fe80::1%lo]:x", Transport::Tcp),
+            ("", Transport::Unix),
+            ("unix:", Transport::Tcp),
         ] {
             assert!(said_of(text.as_bytes(), way).is_err(), "{text}");
         }
-        assert!(said_of(b"unix:/tmp/echo", Way::Udp).is_err());
+        assert!(said_of(b"unix:/tmp/echo", Transport::Udp).is_err());
     }
 
     #[test]
     fn the_name_of_a_unix_socket_is_bytes() {
         for (bytes, way, said) in [
-            (&b"s\xff"[..], Way::Unix, "unix:s\\xff"),
-            (b"unix:s\xff", Way::Tcp, "unix:s\\xff"),
-            (b"unix:s\\xff", Way::Tcp, "unix:s\\xff"),
+            (&b"s\xff"[..], Transport::Unix, "unix:s\\xff"),
+            (b"unix:s\xff", Transport::Tcp, "unix:s\\xff"),
+            (b"unix:s\\xff", Transport::Tcp, "unix:s\\xff"),
             // A backslash of a path is one, unless it is written as it is printed.
-            (b"a\\x41", Way::Unix, "unix:a\\x5cx41"),
-            (b"unix:a\\x41", Way::Unix, "unix:aA"),
-            (b"@a\\x00b", Way::Unix, "unix:@a\\x00b"),
-            (b"unix:\\x40a", Way::Unix, "unix:\\x40a"),
+            (b"a\\x41", Transport::Unix, "unix:a\\x5cx41"),
+            (b"unix:a\\x41", Transport::Unix, "unix:aA"),
+            (b"@a\\x00b", Transport::Unix, "unix:@a\\x00b"),
+            (b"unix:\\x40a", Transport::Unix, "unix:\\x40a"),
         ] {
             assert_eq!(said_of(bytes, way).as_deref(), Ok(said), "{bytes:?}");
         }
-        assert!(said_of(b"\xff:7", Way::Tcp).is_err(), "a host name is text");
+        assert!(said_of(b"\xff:7", Transport::Tcp).is_err(), "a host name is text");
     }
 
-    fn said_of(text: &[u8], way: Way) -> Result<String, String> {
+    fn said_of(text: &[u8], way: Transport) -> Result<String, String> {
         let found = parse(OsStr::from_bytes(text), way)?;
         assert_eq!(found.len(), 1, "it has one address");
         Ok(found[0].to_string())

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 const TOLERANCE: f64 = 0.05;
 
 /// What stands above the figures in the file.
-const HEAD: &str = "\
+const HEADER: &str = "\
 # User-space instructions of the server for each echo, counted by callgrind. Held by
 # `make instructions`, written by `make instructions BLESS=1`; see benches/README.md.
 ";
@@ -43,13 +43,13 @@ pub enum Verdict {
     /// Within 5 %.
     Same,
     /// More: that fails.
-    Grew,
+    Regressed,
     /// Less: the baseline may be renewed.
-    Fell,
+    Improved,
     /// It is not in the baseline.
     New,
     /// It is in the baseline and was not counted.
-    Gone,
+    Missing,
 }
 
 /// One case of one server, before and now.
@@ -71,7 +71,7 @@ impl Verdict {
     /// Whether the check fails by it.
     #[must_use]
     pub fn is_failure(self) -> bool {
-        matches!(self, Self::Grew | Self::New | Self::Gone)
+        matches!(self, Self::Regressed | Self::New | Self::Missing)
     }
 }
 
@@ -115,7 +115,7 @@ impl Baseline {
 
     /// These figures, those counted now in their places.
     #[must_use]
-    pub fn with(mut self, now: Self) -> Self {
+    pub fn updated(mut self, now: Self) -> Self {
         for figure in now.figures {
             let is_it = |it: &&mut Figure| it.case == figure.case && it.server == figure.server;
             match self.figures.iter_mut().find(is_it) {
@@ -128,7 +128,7 @@ impl Baseline {
 
     /// What was counted with another version: the name, the version then, the version now.
     #[must_use]
-    pub fn other_tools(&self, now: &Self) -> Vec<(String, String, String)> {
+    pub fn tool_changes(&self, now: &Self) -> Vec<(String, String, String)> {
         let unknown = "unknown".to_owned();
         let before = |name: &String| {
             self.tools.iter().find(|(known, _)| known == name).map_or(&unknown, |(_, it)| it)
@@ -142,7 +142,7 @@ impl Baseline {
 
     /// What has become of each figure. Unless `is_everything`, what was not counted is not missed.
     #[must_use]
-    pub fn judge(&self, now: &Self, is_everything: bool) -> Vec<Finding> {
+    pub fn compare(&self, now: &Self, is_everything: bool) -> Vec<Finding> {
         let find = |all: &[Figure], figure: &Figure| {
             let is_it = |it: &&Figure| it.case == figure.case && it.server == figure.server;
             all.iter().find(is_it).map(|it| it.instructions)
@@ -160,7 +160,7 @@ impl Baseline {
 /// As the file has it: the case, the figure, and the server's name, which may have spaces.
 impl fmt::Display for Baseline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = HEAD.to_owned();
+        let mut text = HEADER.to_owned();
         for (name, version) in &self.tools {
             writeln!(text, "# with {name}: {version}")?;
         }
@@ -185,9 +185,9 @@ impl Finding {
     fn of(figure: &Figure, was: Option<f64>, is: Option<f64>) -> Self {
         let verdict = match (was, is) {
             (None, _) => Verdict::New,
-            (_, None) => Verdict::Gone,
-            (Some(was), Some(is)) if is > was * (1.0 + TOLERANCE) => Verdict::Grew,
-            (Some(was), Some(is)) if is < was * (1.0 - TOLERANCE) => Verdict::Fell,
+            (_, None) => Verdict::Missing,
+            (Some(was), Some(is)) if is > was * (1.0 + TOLERANCE) => Verdict::Regressed,
+            (Some(was), Some(is)) if is < was * (1.0 - TOLERANCE) => Verdict::Improved,
             _ => Verdict::Same,
         };
         Self { case: figure.case.clone(), server: figure.server.clone(), was, is, verdict }
@@ -209,12 +209,12 @@ impl fmt::Display for Finding {
         let renew = "make instructions BLESS=1";
         match self.verdict {
             Verdict::Same => write!(f, "{case}, {server}: {is:.1} instructions for each echo"),
-            Verdict::Grew => write!(
+            Verdict::Regressed => write!(
                 f,
                 "{case}, {server}: it was {was:.1} instructions for each echo and is {is:.1}, \
                  {change:+.1} %"
             ),
-            Verdict::Fell => write!(
+            Verdict::Improved => write!(
                 f,
                 "{case}, {server}: it was {was:.1} instructions for each echo and is {is:.1}, \
                  {change:+.1} %: the baseline may be renewed ({renew})"
@@ -222,7 +222,7 @@ impl fmt::Display for Finding {
             Verdict::New => {
                 write!(f, "{case}, {server}: {is:.1} instructions; not in the baseline ({renew})")
             }
-            Verdict::Gone => {
+            Verdict::Missing => {
                 write!(f, "{case}, {server}: in the baseline, and not counted ({renew})")
             }
         }
@@ -263,48 +263,48 @@ mod tests {
         let before = baseline(&[("ping", "x", 100.0)]);
         for (is, verdict) in [
             (105.0, Verdict::Same),
-            (105.1, Verdict::Grew),
+            (105.1, Verdict::Regressed),
             (95.0, Verdict::Same),
-            (94.9, Verdict::Fell),
+            (94.9, Verdict::Improved),
         ] {
-            let findings = before.judge(&baseline(&[("ping", "x", is)]), true);
+            let findings = before.compare(&baseline(&[("ping", "x", is)]), true);
             assert_eq!(findings[0].verdict, verdict, "{is}");
         }
     }
 
     #[test]
-    fn a_line_says_what_it_was_what_it_is_and_the_change() {
+    fn a_line_shows_old_new_and_change() {
         let before = baseline(&[("ping", "C edge", 80.0)]);
-        let findings = before.judge(&baseline(&[("ping", "C edge", 100.0)]), true);
+        let findings = before.compare(&baseline(&[("ping", "C edge", 100.0)]), true);
         let line = "ping, C edge: it was 80.0 instructions for each echo and is 100.0, +25.0 %";
         assert_eq!(findings[0].to_string(), line);
     }
 
     #[test]
-    fn who_comes_and_who_goes_is_found_when_all_are_counted() {
+    fn added_and_removed_cases_are_found() {
         let before = baseline(&[("ping", "x", 100.0), ("udp", "x", 100.0)]);
         let now = baseline(&[("ping", "x", 100.0), ("ping", "y", 100.0)]);
         let verdicts = |is_everything| {
-            let findings = before.judge(&now, is_everything);
+            let findings = before.compare(&now, is_everything);
             findings.iter().map(|finding| finding.verdict).collect::<Vec<_>>()
         };
-        assert_eq!(verdicts(true), [Verdict::Same, Verdict::New, Verdict::Gone]);
+        assert_eq!(verdicts(true), [Verdict::Same, Verdict::New, Verdict::Missing]);
         assert_eq!(verdicts(false), [Verdict::Same, Verdict::New]);
     }
 
     #[test]
     fn a_part_is_renewed_and_the_rest_stays() {
         let before = baseline(&[("ping", "x", 1.0), ("udp", "x", 2.0)]);
-        let after = before.with(baseline(&[("udp", "x", 3.0), ("udp", "y", 4.0)]));
+        let after = before.updated(baseline(&[("udp", "x", 3.0), ("udp", "y", 4.0)]));
         assert_eq!(after, baseline(&[("ping", "x", 1.0), ("udp", "x", 3.0), ("udp", "y", 4.0)]));
     }
 
     #[test]
     fn another_compiler_is_noticed() {
         let (before, mut now) = (baseline(&[]), baseline(&[]));
-        assert_eq!(before.other_tools(&now), []);
+        assert_eq!(before.tool_changes(&now), []);
         now.tools[0].1 = "rustc 1.96.0".to_owned();
-        assert_eq!(before.other_tools(&now).len(), 1);
-        assert_eq!(Baseline::default().other_tools(&now)[0].1, "unknown");
+        assert_eq!(before.tool_changes(&now).len(), 1);
+        assert_eq!(Baseline::default().tool_changes(&now)[0].1, "unknown");
     }
 }

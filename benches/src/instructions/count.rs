@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use super::patient::Patient;
-use super::questions::Question;
-use super::visitor::Visitor;
-use crate::roster::Recipe;
+use super::callgrind::CallgrindServer;
+use super::cases::CountedCase;
+use super::client::Client;
+use crate::servers::BuiltServer;
 
 /// By how many rounds with messages the two runs differ. What else they cost is the same to the
 /// last instruction, on a busy machine too; should it once be a hundred more, that is 1 in a figure.
@@ -18,33 +18,33 @@ const ROUNDS: u64 = 100;
 ///
 /// # Errors
 /// When it does not come up, answers wrong, or there is no valgrind.
-pub(super) fn echo(recipe: &Recipe, question: &Question) -> Result<f64> {
+pub(super) fn count_per_echo(recipe: &BuiltServer, question: &CountedCase) -> Result<f64> {
     let (half, whole) = (run(recipe, question, 2)?, run(recipe, question, 1)?);
     ensure!(half < whole, "twice the messages cost no more: {half} and {whole} instructions");
-    let messages = ROUNDS * u64::try_from(question.at_once)?;
+    let messages = ROUNDS * u64::try_from(question.batch)?;
     Ok((whole - half) as f64 / messages as f64)
 }
 
 /// A server's whole life under callgrind, in which one round in `every` brings messages. There are
 /// as many rounds in both runs: to be stopped and woken costs a server something too (a wait that
 /// was interrupted), and so it costs the same in both.
-fn run(recipe: &Recipe, question: &Question, every: u64) -> Result<u64> {
+fn run(recipe: &BuiltServer, question: &CountedCase, every: u64) -> Result<u64> {
     let command = recipe.command(&question.load()).map_err(anyhow::Error::msg)?;
-    let mut patient = Patient::start(command, question.transport)?;
-    let mut visitor = Visitor::new(question, patient.place());
+    let mut patient = CallgrindServer::start(command, question.transport)?;
+    let mut visitor = Client::new(question, patient.place());
     // Connections come, and each has spoken once, before the rounds that are told apart.
-    patient.stopped(|| visitor.arrive())?;
-    visitor.hear()?;
+    patient.while_stopped(|| visitor.connect_all())?;
+    visitor.recv_all()?;
     for round in 0..2 * ROUNDS {
         // In turn, since some servers take interruptions and nothing else, a thousand times in a
         // row, for a reason to end.
         let is_busy = round % every == 0;
-        patient.stopped(|| if is_busy { visitor.speak() } else { Ok(()) })?;
+        patient.while_stopped(|| if is_busy { visitor.send_all() } else { Ok(()) })?;
         if is_busy {
-            visitor.hear()?;
+            visitor.recv_all()?;
         }
     }
-    patient.stopped(|| {
+    patient.while_stopped(|| {
         drop(visitor);
         Ok(())
     })?;
@@ -57,14 +57,14 @@ fn run(recipe: &Recipe, question: &Question, every: u64) -> Result<u64> {
 /// When there is no valgrind.
 pub(super) fn tools() -> Result<Vec<(String, String)>> {
     let cc = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-    let valgrind = says("valgrind", &["--version"])
+    let valgrind = version_line("valgrind", &["--version"])
         .context("valgrind cannot be had (Debian's package is called so)")?;
     let or_unknown = |said: Result<String>| said.unwrap_or_else(|_| "unknown".to_owned());
-    let machine = or_unknown(says("uname", &["-m"]));
+    let machine = or_unknown(version_line("uname", &["-m"]));
     Ok([
-        ("rustc", or_unknown(says("rustc", &["--version"]))),
-        ("cc", or_unknown(says(&cc, &["-dumpfullversion"]))),
-        ("libc", or_unknown(says("getconf", &["GNU_LIBC_VERSION"]))),
+        ("rustc", or_unknown(version_line("rustc", &["--version"]))),
+        ("cc", or_unknown(version_line(&cc, &["-dumpfullversion"]))),
+        ("libc", or_unknown(version_line("getconf", &["GNU_LIBC_VERSION"]))),
         ("valgrind", valgrind),
         ("machine", machine),
     ]
@@ -72,7 +72,7 @@ pub(super) fn tools() -> Result<Vec<(String, String)>> {
     .to_vec())
 }
 
-fn says(program: &str, arguments: &[&str]) -> Result<String> {
+fn version_line(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
     let output = output.with_context(|| format!("{program} is not installed"))?;
     ensure!(output.status.success(), "{program} failed");

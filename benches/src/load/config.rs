@@ -6,8 +6,8 @@ use std::time::Duration;
 use epollite::{Addr, UnixAddr};
 use serde::{Serialize, Serializer};
 
-use super::noise::HEADER_BYTES;
 use super::pace::Pace;
+use super::payload::HEADER_BYTES;
 use super::sizes::Sizes;
 
 /// The longest payload of one UDP datagram over IPv4.
@@ -138,7 +138,7 @@ impl Config {
             connections: 1,
             depth: None,
             sizes: Sizes::Fixed(64),
-            pace: Pace::Answers,
+            pace: Pace::ClosedLoop,
             churn: false,
             gso: false,
             warmup: Duration::from_secs(1),

@@ -14,13 +14,13 @@ pub struct Mismatch {
     /// Which message was due or is meant, counted from 0 in each connection.
     pub message: u64,
     /// What is wrong.
-    pub wrong: Wrong,
+    pub wrong: MismatchKind,
 }
 
 /// The kinds of wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Wrong {
+pub enum MismatchKind {
     /// A byte was changed.
     Altered {
         /// As it was sent.
@@ -39,9 +39,9 @@ pub enum Wrong {
     /// This one had come before.
     Duplicated,
     /// Here came a message that was sent on that connection.
-    Foreign(u32),
+    WrongConnection(u32),
     /// Bytes came when none was owed.
-    Surplus(u64),
+    Extra(u64),
     /// A datagram came with so many bytes, and was sent with that many.
     Length(u64, u64),
 }
@@ -55,24 +55,28 @@ impl fmt::Display for Mismatch {
         }
         write!(f, ": ")?;
         match wrong {
-            Wrong::Altered { expected, got } => {
+            MismatchKind::Altered { expected, got } => {
                 write!(f, "altered: {got:#04x} instead of {expected:#04x} in message {message}")
             }
-            Wrong::BytesLost(count) => write!(f, "lost: {count} bytes of message {message}"),
-            Wrong::BytesAdded(count) => {
+            MismatchKind::BytesLost(count) => write!(f, "lost: {count} bytes of message {message}"),
+            MismatchKind::BytesAdded(count) => {
                 write!(f, "added: {count} bytes that nobody sent, in message {message}")
             }
-            Wrong::Lost(1) => write!(f, "lost: message {message}"),
-            Wrong::Lost(count) => write!(f, "lost: {count} messages from message {message} on"),
-            Wrong::Reordered(other) => {
+            MismatchKind::Lost(1) => write!(f, "lost: message {message}"),
+            MismatchKind::Lost(count) => {
+                write!(f, "lost: {count} messages from message {message} on")
+            }
+            MismatchKind::Reordered(other) => {
                 write!(f, "reordered: message {message} came after message {other}")
             }
-            Wrong::Duplicated => write!(f, "duplicated: message {message} came again"),
-            Wrong::Foreign(other) => {
+            MismatchKind::Duplicated => write!(f, "duplicated: message {message} came again"),
+            MismatchKind::WrongConnection(other) => {
                 write!(f, "foreign: message {message} of connection {other} came here")
             }
-            Wrong::Surplus(count) => write!(f, "surplus: {count} bytes came and none was owed"),
-            Wrong::Length(got, sent) => {
+            MismatchKind::Extra(count) => {
+                write!(f, "surplus: {count} bytes came and none was owed")
+            }
+            MismatchKind::Length(got, sent) => {
                 write!(f, "altered: message {message} has {got} bytes instead of {sent}")
             }
         }

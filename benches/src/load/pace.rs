@@ -12,7 +12,7 @@ use serde::Serialize;
 #[serde(rename_all = "snake_case")]
 pub enum Pace {
     /// An answer: closed loop.
-    Answers,
+    ClosedLoop,
     /// The clock, at equal distances; so many a second over all connections.
     Uniform(f64),
     /// The clock, at random distances, as if from many clients who know nothing of each other.
@@ -24,7 +24,7 @@ impl Pace {
     #[must_use]
     pub const fn rate(self) -> Option<f64> {
         match self {
-            Self::Answers => None,
+            Self::ClosedLoop => None,
             Self::Uniform(rate) | Self::Poisson(rate) => Some(rate),
         }
     }
@@ -57,14 +57,14 @@ impl Schedule {
             reason = "not negative, and the cast stops at the largest: that is never"
         )]
         let nanos = self.next_nanos as u64;
-        Instant::from_nanos(self.start.nanos().saturating_add(nanos))
+        Instant::from_nanos(self.start.as_nanos().saturating_add(nanos))
     }
 
     /// Goes on to the one after it.
     pub(super) fn advance(&mut self) {
         self.count += 1;
         match self.pace {
-            Pace::Answers => {}
+            Pace::ClosedLoop => {}
             // From the start each time, so that no rounding adds up.
             Pace::Uniform(rate) => self.next_nanos = self.count as f64 * 1e9 / rate,
             Pace::Poisson(rate) => {
@@ -84,7 +84,7 @@ mod tests {
             .map(|_| {
                 let next = schedule.next();
                 schedule.advance();
-                next.nanos()
+                next.as_nanos()
             })
             .collect()
     }
@@ -107,6 +107,6 @@ mod tests {
 
     #[test]
     fn a_closed_loop_has_no_times() {
-        assert_eq!(times(Pace::Answers, 1), [Instant::NEVER.nanos()]);
+        assert_eq!(times(Pace::ClosedLoop, 1), [Instant::MAX.as_nanos()]);
     }
 }

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use epollite::Instant;
 
-use super::noise::Name;
-use super::row::Row;
+use super::payload::MessageId;
+use super::run_of_messages::MessageRun;
 
 /// The queue. Messages that are alike go through it together: where answers pace the load, those
 /// that came back together leave together.
@@ -24,12 +24,12 @@ pub(super) struct Queue {
     under_way: u32,
     /// The number of the first message, and how much of its batch is back.
     first: u64,
-    back_of: usize,
+    received_of: usize,
     batches: VecDeque<Batch>,
-    unsent: Unsent,
+    unsent: SendCursor,
     /// Bytes that have come back, and bytes that were sent and have not.
     offset: u64,
-    outside: usize,
+    in_flight_bytes: usize,
 }
 
 /// Messages that were meant to leave at the same time, and are equally long.
@@ -50,16 +50,16 @@ impl Batch {
 /// How far we are with sending: the first batch that is not sent whole, the number of its first
 /// message, and how many of its bytes are sent.
 #[derive(Debug, Clone, Copy)]
-struct Unsent {
+struct SendCursor {
     batch: u32,
     first: u64,
-    of: usize,
+    batch_offset: usize,
 }
 
 /// So many bytes of a row, from an offset on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Part {
-    pub(super) row: Row,
+pub(super) struct Segment {
+    pub(super) row: MessageRun,
     pub(super) offset: usize,
     pub(super) bytes: usize,
 }
@@ -72,17 +72,17 @@ impl Queue {
             batches_under_way: 0,
             under_way: 0,
             first,
-            back_of: 0,
+            received_of: 0,
             batches: VecDeque::new(),
-            unsent: Unsent { batch: 0, first, of: 0 },
+            unsent: SendCursor { batch: 0, first, batch_offset: 0 },
             offset: 0,
-            outside: 0,
+            in_flight_bytes: 0,
         }
     }
 
     /// So many messages more, which are meant to leave at `intended`; none is no batch. They
     /// wait.
-    pub(super) fn begin(&mut self, intended: Instant, count: u32) {
+    pub(super) fn enqueue(&mut self, intended: Instant, count: u32) {
         if count == 0 {
             return;
         }
@@ -94,23 +94,23 @@ impl Queue {
     }
 
     /// Gives up those that wait; says since when they do.
-    pub(super) fn give_up(&mut self) -> impl Iterator<Item = Instant> {
+    pub(super) fn drop_queued(&mut self) -> impl Iterator<Item = Instant> {
         let waiting = self.batches.drain(self.batches_under_way as usize..);
         waiting.flat_map(|Batch { intended, count, .. }| (0..count).map(move |_| intended))
     }
 
     /// Lets the next batch out, or as many of it as there is room for in the window, and as are
     /// of one size: `size` says how long a message is and how many from it on are as long.
-    pub(super) fn commit(
+    pub(super) fn start_batch(
         &mut self,
         window: usize,
-        size: impl FnOnce(Name) -> (u32, u32),
+        size: impl FnOnce(MessageId) -> (u32, u32),
     ) -> Option<Batch> {
         let room = window.checked_sub(self.under_way as usize).filter(|&room| room > 0)?;
         let at = self.batches_under_way as usize;
         let batch = self.batches.get_mut(at)?;
         let number = self.first + u64::from(self.under_way);
-        let (size, alike) = size(Name { connection: self.connection, number });
+        let (size, alike) = size(MessageId { connection: self.connection, number });
         let count = batch.count.min(alike).min(u32::try_from(room).unwrap_or(u32::MAX));
         let rest = Batch { count: batch.count - count, ..*batch };
         *batch = Batch { size, count, ..*batch };
@@ -124,12 +124,12 @@ impl Queue {
     }
 
     /// What is to be sent, in order.
-    pub(super) fn to_send(&self) -> impl Iterator<Item = Part> {
-        let Unsent { batch, mut first, of } = self.unsent;
+    pub(super) fn sendable(&self) -> impl Iterator<Item = Segment> {
+        let SendCursor { batch, mut first, batch_offset: of } = self.unsent;
         let mut offset = of;
         self.batches.range(batch as usize..self.batches_under_way as usize).map(move |batch| {
             let row = self.row(first, batch);
-            let part = Part { row, offset, bytes: batch.bytes() - offset };
+            let part = Segment { row, offset, bytes: batch.bytes() - offset };
             first += u64::from(batch.count);
             offset = 0;
             part
@@ -138,18 +138,18 @@ impl Queue {
 
     /// The first part of that, and whether it is all.
     #[inline]
-    pub(super) fn next_to_send(&self) -> Option<(Part, bool)> {
-        let Unsent { batch: at, first, of } = self.unsent;
+    pub(super) fn next_to_send(&self) -> Option<(Segment, bool)> {
+        let SendCursor { batch: at, first, batch_offset: of } = self.unsent;
         let batch = self.batches.get(at as usize).filter(|_| at < self.batches_under_way)?;
-        let part = Part { row: self.row(first, batch), offset: of, bytes: batch.bytes() - of };
+        let part = Segment { row: self.row(first, batch), offset: of, bytes: batch.bytes() - of };
         Some((part, at + 1 == self.batches_under_way))
     }
 
     /// So many bytes more are sent.
     #[inline]
     pub(super) fn sent(&mut self, bytes: usize) {
-        self.outside += bytes;
-        let Unsent { batch, first, of } = &mut self.unsent;
+        self.in_flight_bytes += bytes;
+        let SendCursor { batch, first, batch_offset: of } = &mut self.unsent;
         *of += bytes;
         while *batch < self.batches_under_way
             && let Some(of_next) = of.checked_sub(self.batches[*batch as usize].bytes())
@@ -160,53 +160,56 @@ impl Queue {
         }
     }
 
-    /// What is to come back next. Of it, only [`outside`](Self::outside) can be an answer.
+    /// What is to come back next. Of it, only [`outside`](Self::in_flight_bytes) can be an answer.
     #[inline]
-    pub(super) fn next_to_come_back(&self) -> Option<Part> {
+    pub(super) fn expected(&self) -> Option<Segment> {
         let batch = self.batches.front()?;
-        let (row, offset) = (self.row(self.first, batch), self.back_of);
-        Some(Part { row, offset, bytes: batch.bytes() - offset })
+        let (row, offset) = (self.row(self.first, batch), self.received_of);
+        Some(Segment { row, offset, bytes: batch.bytes() - offset })
     }
 
     /// So many bytes more of the first batch are back. Returns the messages that this makes whole,
     /// if it does.
     #[inline]
-    pub(super) fn back(&mut self, bytes: usize) -> Option<Batch> {
-        let due = self.next_to_come_back().map_or(0, |due| due.bytes);
-        debug_assert!(bytes <= self.outside && bytes <= due, "it was sent, and is of that batch");
+    pub(super) fn received(&mut self, bytes: usize) -> Option<Batch> {
+        let due = self.expected().map_or(0, |due| due.bytes);
+        debug_assert!(
+            bytes <= self.in_flight_bytes && bytes <= due,
+            "it was sent, and is of that batch"
+        );
         self.offset += bytes as u64;
-        self.outside -= bytes;
-        self.back_of += bytes;
+        self.in_flight_bytes -= bytes;
+        self.received_of += bytes;
         let batch = self.batches.front_mut()?;
         let size = batch.size as usize;
-        if self.back_of < size {
+        if self.received_of < size {
             return None;
         }
         #[expect(clippy::cast_possible_truncation, reason = "no more than the batch has")]
-        let count = (self.back_of / size) as u32;
+        let count = (self.received_of / size) as u32;
         let whole = Batch { count, ..*batch };
         batch.count -= count;
         self.first += u64::from(count);
         self.under_way -= count;
-        self.back_of -= whole.bytes();
+        self.received_of -= whole.bytes();
         if batch.count == 0 {
             self.batches.pop_front();
             self.batches_under_way -= 1;
             self.unsent.batch -= 1;
         } else if self.unsent.batch == 0 {
             self.unsent.first += u64::from(count);
-            self.unsent.of -= whole.bytes();
+            self.unsent.batch_offset -= whole.bytes();
         }
         Some(whole)
     }
 
     /// Messages that wait, or are under way.
-    pub(super) fn owed(&self) -> u64 {
+    pub(super) fn outstanding(&self) -> u64 {
         self.batches.iter().map(|batch| u64::from(batch.count)).sum()
     }
 
     /// Messages under way.
-    pub(super) const fn under_way(&self) -> u32 {
+    pub(super) const fn in_flight(&self) -> u32 {
         self.under_way
     }
 
@@ -216,26 +219,26 @@ impl Queue {
     }
 
     /// Bytes that were sent and have not come back.
-    pub(super) const fn outside(&self) -> usize {
-        self.outside
+    pub(super) const fn in_flight_bytes(&self) -> usize {
+        self.in_flight_bytes
     }
 
     /// The message that is due, and how much of it is back.
-    pub(super) fn due(&self) -> (Name, usize) {
-        let not_begun = (Name { connection: self.connection, number: self.first }, 0);
-        self.next_to_come_back().map_or(not_begun, |due| due.row.at(due.offset))
+    pub(super) fn expected_message(&self) -> (MessageId, usize) {
+        let not_begun = (MessageId { connection: self.connection, number: self.first }, 0);
+        self.expected().map_or(not_begun, |due| due.row.at(due.offset))
     }
 
     /// The first message that is not sent whole, and how much of it is sent. It may still wait, or
     /// not be there yet.
-    pub(super) fn next_unsent(&self) -> (Name, usize) {
-        let not_begun = (Name { connection: self.connection, number: self.unsent.first }, 0);
-        self.to_send().next().map_or(not_begun, |part| part.row.at(part.offset))
+    pub(super) fn send_position(&self) -> (MessageId, usize) {
+        let not_begun = (MessageId { connection: self.connection, number: self.unsent.first }, 0);
+        self.sendable().next().map_or(not_begun, |part| part.row.at(part.offset))
     }
 
-    fn row(&self, first: u64, batch: &Batch) -> Row {
-        let first = Name { connection: self.connection, number: first };
-        Row { first, size: batch.size as usize }
+    fn row(&self, first: u64, batch: &Batch) -> MessageRun {
+        let first = MessageId { connection: self.connection, number: first };
+        MessageRun { first, size: batch.size as usize }
     }
 }
 
@@ -278,19 +281,22 @@ mod tests {
 
     #[track_caller]
     fn agree(queue: &Queue, model: &Model, size: impl Fn(u64) -> u32 + Copy) {
-        assert_eq!(queue.owed(), model.messages.len() as u64);
-        assert_eq!(queue.under_way() as usize, model.under_way);
-        assert_eq!((queue.offset(), queue.outside()), (model.offset, model.sent - model.back));
-        let place = |(name, of): (Name, usize)| (name.number, of);
-        assert_eq!(place(queue.due()), model.at(model.back, size));
-        assert_eq!(place(queue.next_unsent()), model.at(model.sent, size));
+        assert_eq!(queue.outstanding(), model.messages.len() as u64);
+        assert_eq!(queue.in_flight() as usize, model.under_way);
+        assert_eq!(
+            (queue.offset(), queue.in_flight_bytes()),
+            (model.offset, model.sent - model.back)
+        );
+        let place = |(name, of): (MessageId, usize)| (name.number, of);
+        assert_eq!(place(queue.expected_message()), model.at(model.back, size));
+        assert_eq!(place(queue.send_position()), model.at(model.sent, size));
         let mut byte = model.sent;
-        for Part { row, offset, bytes } in queue.to_send() {
+        for Segment { row, offset, bytes } in queue.sendable() {
             assert_eq!(place(row.at(offset)), model.at(byte, size));
             byte += bytes;
         }
         assert_eq!(byte, model.bytes(size), "all that is under way and not sent is to be sent");
-        let parts = queue.to_send().count();
+        let parts = queue.sendable().count();
         assert_eq!(
             queue.next_to_send().map(|(_, is_last)| is_last),
             (parts > 0).then_some(parts == 1)
@@ -311,12 +317,12 @@ mod tests {
                     0 => {
                         let intended = Instant::from_nanos(step / 3);
                         let count = random.random_range(1..8);
-                        queue.begin(intended, count);
+                        queue.enqueue(intended, count);
                         model.messages.extend((0..count).map(|_| intended));
                     }
                     1 => {
                         while let Some(batch) =
-                            queue.commit(window, |name| (size(name.number), alike))
+                            queue.start_batch(window, |name| (size(name.number), alike))
                         {
                             let end = model.under_way + batch.count as usize;
                             for at in model.under_way..end {
@@ -333,14 +339,14 @@ mod tests {
                         model.sent += bytes;
                     }
                     _ => {
-                        let mut bytes = random.random_range(0..=queue.outside());
+                        let mut bytes = random.random_range(0..=queue.in_flight_bytes());
                         while bytes > 0 {
-                            let due = queue.next_to_come_back().expect("something is outside");
+                            let due = queue.expected().expect("something is outside");
                             let mine = bytes.min(due.bytes);
                             bytes -= mine;
                             (model.back, model.offset) =
                                 (model.back + mine, model.offset + mine as u64);
-                            let whole = queue.back(mine);
+                            let whole = queue.received(mine);
                             let (number, back) = model.at(model.back, size);
                             let count = number - model.first;
                             assert_eq!(whole.map_or(0, |batch| u64::from(batch.count)), count);
@@ -357,7 +363,7 @@ mod tests {
                 }
                 agree(&queue, &model, size);
             }
-            let waiting: Vec<Instant> = queue.give_up().collect();
+            let waiting: Vec<Instant> = queue.drop_queued().collect();
             assert_eq!(waiting, model.messages.make_contiguous()[model.under_way..]);
         }
     }

@@ -11,8 +11,8 @@ use nix::unistd::Pid;
 use serde::{Serialize, Serializer};
 
 use super::config::{Config, Length};
-use super::failure::{Failure, ours};
-use super::meter::{Counts, Meter};
+use super::error::{LoadError, from_os};
+use super::metrics::{Counts, Metrics};
 use super::{Load, Observer};
 
 /// The percentiles of a report.
@@ -65,16 +65,16 @@ impl Latency {
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Ending {
+pub enum Outcome {
     /// When it was meant to.
     Complete,
     /// By a signal; what is measured is right as far as it goes.
     Interrupted,
     /// Before its time, or with nothing to show for it; what is measured is right as far as it goes.
-    Failed(Failure),
+    Failed(LoadError),
 }
 
-impl Serialize for Ending {
+impl Serialize for Outcome {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(match self {
             Self::Complete => "complete",
@@ -90,7 +90,7 @@ pub struct Report {
     /// What was asked.
     pub config: Config,
     /// How it ended.
-    pub ending: Ending,
+    pub ending: Outcome,
     /// Why, when it failed: one line.
     pub failure: Option<String>,
     /// When the measuring began, in nanoseconds since 1970.
@@ -117,7 +117,7 @@ pub struct Report {
     pub server_cpu: Option<Cpu>,
     /// Everything it is made of.
     #[serde(skip)]
-    pub meter: Meter,
+    pub meter: Metrics,
 }
 
 impl Report {
@@ -132,7 +132,7 @@ impl Report {
     pub const fn exit_code(&self) -> u8 {
         match self.ending {
             _ if self.counts.errors() > 0 => 1,
-            Ending::Failed(failure) => failure.exit_code(),
+            Outcome::Failed(failure) => failure.exit_code(),
             _ => 0,
         }
     }
@@ -150,12 +150,12 @@ impl Report {
 pub fn run(
     config: &Config,
     observer: &mut dyn Observer,
-    prepare: impl FnOnce(&mut Load) -> Result<(), Failure>,
-) -> Result<Report, Failure> {
+    prepare: impl FnOnce(&mut Load) -> Result<(), LoadError>,
+) -> Result<Report, LoadError> {
     if let Some(core) = config.pin {
-        crate::server::pin(core).map_err(|error| Failure::Call {
+        crate::server::pin(core).map_err(|error| LoadError::Call {
             call: "sched_setaffinity",
-            errno: error.downcast_ref().map_or(epollite::Errno::EINVAL, |errno| ours(*errno)),
+            errno: error.downcast_ref().map_or(epollite::Errno::EINVAL, |errno| from_os(*errno)),
         })?;
     }
     let mut load = Load::open(config)?;
@@ -163,27 +163,27 @@ pub fn run(
     if !config.warmup.is_zero() {
         load.slice(Length::For(config.warmup), &mut ())?;
         if let Some(mismatch) = load.meter().wrong.first() {
-            return Err(Failure::Mismatch(*mismatch));
+            return Err(LoadError::Mismatch(*mismatch));
         }
     }
     let start = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let before = Bill::now(config.server_pid);
+    let before = CpuUsage::now(config.server_pid);
     let result = load.slice(config.length, observer).map(drop);
-    let after = Bill::now(config.server_pid);
+    let after = CpuUsage::now(config.server_pid);
     let meter = load.meter().clone();
     let nanos = meter.progress.last().map_or(0, |progress| progress.nanos);
     let elapsed = Duration::from_nanos(nanos).as_secs_f64().max(1e-9);
     let counts = meter.counts;
     let is_silent = counts.messages == 0 && counts.errors() == 0 && counts.lost > 0;
     let result = match result {
-        Ok(()) if is_silent && !load.is_interrupted() => Err(match load.desk.refusal {
+        Ok(()) if is_silent && !load.is_interrupted() => Err(match load.shared.refusal {
             Some(errno) if counts.refused >= counts.lost => {
-                Failure::Unsendable { refused: counts.refused, errno }
+                LoadError::Unsendable { refused: counts.refused, errno }
             }
-            _ => Failure::Silent { lost: counts.lost },
+            _ => LoadError::NoResponse { lost: counts.lost },
         }),
         // Nothing has left, so there is nothing to tell but that.
-        Err(failure @ Failure::TooLong { .. }) => return Err(failure),
+        Err(failure @ LoadError::TooLong { .. }) => return Err(failure),
         result => result,
     };
     let cpu = |spent: f64| Cpu {
@@ -197,9 +197,9 @@ pub fn run(
     Ok(Report {
         config: load.config().clone(),
         ending: match result {
-            Err(failure) => Ending::Failed(failure),
-            Ok(()) if load.is_interrupted() => Ending::Interrupted,
-            Ok(()) => Ending::Complete,
+            Err(failure) => Outcome::Failed(failure),
+            Ok(()) if load.is_interrupted() => Outcome::Interrupted,
+            Ok(()) => Outcome::Complete,
         },
         failure: result.err().map(|failure| failure.to_string()),
         start_unix_nanos: u64::try_from(start.as_nanos()).unwrap_or(u64::MAX),
@@ -221,13 +221,13 @@ pub fn run(
 }
 
 /// CPU time so far, in seconds.
-struct Bill {
+struct CpuUsage {
     user: f64,
     system: f64,
     server: Option<f64>,
 }
 
-impl Bill {
+impl CpuUsage {
     fn now(server_pid: Option<i32>) -> Self {
         let seconds = |micros: i64| Duration::from_micros(micros.unsigned_abs()).as_secs_f64();
         let (user, system) = getrusage(UsageWho::RUSAGE_THREAD).map_or((0, 0), |usage| {
@@ -240,7 +240,7 @@ impl Bill {
 
 /// Whether a process can be billed: see [`Config::server_pid`].
 #[must_use]
-pub fn has_process(pid: i32) -> bool {
+pub fn is_process_readable(pid: i32) -> bool {
     process_cpu(pid).is_some()
 }
 

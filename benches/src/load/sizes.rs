@@ -8,7 +8,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use rand_distr::Exp1;
 
-use super::noise::{HEADER_BYTES, Name, mix};
+use super::payload::{HEADER_BYTES, MessageId, mix64};
 use crate::units;
 
 /// An exponential size is cut off at this many times its mean: one in nine million would be
@@ -31,12 +31,12 @@ pub enum Sizes {
 impl Sizes {
     /// The size of one message of a run with this seed.
     #[inline]
-    pub(super) fn of(&self, seed: u64, name: Name) -> u32 {
-        if let Self::Fixed(size) = self { *size } else { self.drawn(seed, name) }
+    pub(super) fn size_of_message(&self, seed: u64, name: MessageId) -> u32 {
+        if let Self::Fixed(size) = self { *size } else { self.sample(seed, name) }
     }
 
-    fn drawn(&self, seed: u64, name: Name) -> u32 {
-        let seed = mix(seed ^ mix(u64::from(name.connection))) ^ name.number;
+    fn sample(&self, seed: u64, name: MessageId) -> u32 {
+        let seed = mix64(seed ^ mix64(u64::from(name.connection))) ^ name.number;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         match self {
             Self::Fixed(size) => *size,
@@ -133,12 +133,12 @@ mod tests {
     }
 
     #[test]
-    fn a_distribution_is_what_it_says() {
+    fn samples_match_the_distribution() {
         let mean = |text: &str| {
             let sizes: Sizes = text.parse().expect("it is one");
             let total: f64 = (0..100_000)
                 .map(|number| {
-                    let size = sizes.of(1, Name { connection: 5, number });
+                    let size = sizes.size_of_message(1, MessageId { connection: 5, number });
                     assert!((sizes.min()..=sizes.max()).contains(&size), "{text}: {size}");
                     f64::from(size)
                 })
@@ -157,8 +157,12 @@ mod tests {
     #[test]
     fn a_message_keeps_its_size() {
         let sizes = Sizes::Uniform(1, 1 << 20);
-        let name = Name { connection: 1, number: 99 };
-        assert_eq!(sizes.of(7, name), sizes.of(7, name));
-        assert_ne!(sizes.of(7, name), sizes.of(8, name), "another seed, another size");
+        let name = MessageId { connection: 1, number: 99 };
+        assert_eq!(sizes.size_of_message(7, name), sizes.size_of_message(7, name));
+        assert_ne!(
+            sizes.size_of_message(7, name),
+            sizes.size_of_message(8, name),
+            "another seed, another size"
+        );
     }
 }

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use epollite::{Errno, Event, Instant, Kernel, Ready};
 
-use super::failure::Failure;
+use super::error::LoadError;
 use super::pace::Schedule;
-use super::watch::Times;
-use super::{Guest, Length, Load, Observer};
+use super::tick::SliceTimers;
+use super::{Length, Load, Observer, Source};
 
 /// How long after a signal answers are waited for.
-const LEAVE_MAX: Duration = Duration::from_secs(1);
+const DRAIN_MAX: Duration = Duration::from_secs(1);
 
 /// More messages than this do not wait to be sent: at 16 bytes each it is memory that ends.
-const WAITING_MAX: u64 = 1 << 26;
+const QUEUED_MAX: u64 = 1 << 26;
 
 /// What a slice of load brought. All of it is in [`Load::meter`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,69 +31,77 @@ impl Load {
     /// # Errors
     /// The first [`Failure`]; the load is of no use after it, but what was measured is kept in
     /// [`Load::meter`].
-    pub fn slice(&mut self, length: Length, observer: &mut dyn Observer) -> Result<Slice, Failure> {
+    pub fn slice(
+        &mut self,
+        length: Length,
+        observer: &mut dyn Observer,
+    ) -> Result<Slice, LoadError> {
         let start = self.reactor.kernel().now();
-        let mut times = Times::new(start, observer);
+        let mut times = SliceTimers::new(start, observer);
         self.slices += 1;
-        self.desk.begin(start, length);
+        self.shared.begin(start, length);
         if self.is_interrupted {
             // What is owed was waited for already.
-            self.is_hurried = true;
-            self.desk.close();
+            self.skip_drain = true;
+            self.shared.close();
         }
         let mut schedule = Schedule::new(self.config.pace, start, self.config.seed + self.slices);
-        let result = self.turns(&mut schedule, &mut times);
-        let desk = &mut self.desk;
+        let result = self.run_loop(&mut schedule, &mut times);
+        let desk = &mut self.shared;
         let elapsed = desk.now - start;
-        desk.meter.reached(elapsed);
+        desk.meter.record_progress(elapsed);
         let rest = (times.interval - start, desk.now - times.interval);
-        desk.meter.turn(|latencies| times.observer.interval(rest.0, rest.1, latencies));
-        result.map_err(|failure| self.plain(failure))?;
-        Ok(Slice { messages: self.desk.meter.counts.messages, elapsed })
+        desk.meter.end_interval(|latencies| times.observer.interval(rest.0, rest.1, latencies));
+        result.map_err(|failure| self.simplify_error(failure))?;
+        Ok(Slice { messages: self.shared.meter.counts.messages, elapsed })
     }
 
-    fn turns(&mut self, schedule: &mut Schedule, times: &mut Times<'_>) -> Result<(), Failure> {
-        if self.desk.answers_pace {
-            self.prime()?;
+    fn run_loop(
+        &mut self,
+        schedule: &mut Schedule,
+        times: &mut SliceTimers<'_>,
+    ) -> Result<(), LoadError> {
+        if self.shared.closed_loop {
+            self.send_initial()?;
         }
         loop {
-            if let Some(event) = self.reactor.pending() {
-                self.heed(event)?;
+            if let Some(event) = self.reactor.try_next() {
+                self.on_event(event)?;
                 continue;
             }
-            self.desk.now = self.reactor.kernel().now();
-            if self.desk.now >= times.tick {
-                self.look_around(times)?;
+            self.shared.now = self.reactor.kernel().now();
+            if self.shared.now >= times.tick {
+                self.tick(times)?;
             }
-            let next = self.release(schedule)?;
-            if self.is_over(times) {
-                return self.listen_once_more();
+            let next = self.send_due(schedule)?;
+            if self.is_finished(times) {
+                return self.final_receive();
             }
-            if let Some(event) = self.wait(next.min(times.tick))? {
-                self.heed(event)?;
+            if let Some(event) = self.wait_event(next.min(times.tick))? {
+                self.on_event(event)?;
             }
         }
     }
 
     /// The next event. When it is time, that is `None`, or, where answers pace the load, the
     /// alarm's.
-    fn wait(&mut self, deadline: Instant) -> Result<Option<Event>, Failure> {
-        let timeout = if self.desk.answers_pace {
-            self.alarm.set(deadline).map_err(Failure::call("timerfd_settime"))?;
+    fn wait_event(&mut self, deadline: Instant) -> Result<Option<Event>, LoadError> {
+        let timeout = if self.shared.closed_loop {
+            self.timer.set(deadline).map_err(LoadError::call("timerfd_settime"))?;
             None
         } else {
             Some(deadline)
         };
-        self.reactor.next(timeout).map_err(Failure::call("epoll_wait"))
+        self.reactor.next(timeout).map_err(LoadError::call("epoll_wait"))
     }
 
     /// In a closed loop the first messages leave by themselves.
-    fn prime(&mut self) -> Result<(), Failure> {
-        let (now, depth) = (self.desk.now, self.desk.window);
+    fn send_initial(&mut self) -> Result<(), LoadError> {
+        let (now, depth) = (self.shared.now, self.shared.window);
         for index in 0..self.config.connections {
             for _ in 0..depth {
-                if self.desk.may_begin(now) {
-                    self.assign(index, now)?;
+                if self.shared.try_start(now) {
+                    self.dispatch_message(index, now)?;
                 }
             }
             if !self.config.churn {
@@ -105,13 +113,13 @@ impl Load {
 
     /// Begins all messages whose time has come. Returns when the next one is due, or the
     /// end of those; never, when that is over.
-    fn release(&mut self, schedule: &mut Schedule) -> Result<Instant, Failure> {
+    fn send_due(&mut self, schedule: &mut Schedule) -> Result<Instant, LoadError> {
         let connections = u64::from(self.config.connections);
-        let (first, mut count) = (self.born, 0);
-        while schedule.next() <= self.desk.now && self.desk.may_begin(schedule.next()) {
+        let (first, mut count) = (self.started, 0);
+        while schedule.next() <= self.shared.now && self.shared.try_start(schedule.next()) {
             // Each connection in its turn.
             let index = u32::try_from((first + count) % connections).unwrap_or(0);
-            self.assign(index, schedule.next())?;
+            self.dispatch_message(index, schedule.next())?;
             count += 1;
             schedule.advance();
         }
@@ -119,134 +127,134 @@ impl Load {
             for turn in first..first + count.min(connections) {
                 self.flush(u32::try_from(turn % connections).unwrap_or(0))?;
             }
-            self.born += count;
+            self.started += count;
         }
-        if self.desk.waiting > WAITING_MAX {
-            return Err(Failure::Backlog { waiting: self.desk.waiting });
+        if self.shared.queued > QUEUED_MAX {
+            return Err(LoadError::Backlog { waiting: self.shared.queued });
         }
-        Ok(if self.desk.none_begins() {
-            Instant::NEVER
+        Ok(if self.shared.is_exhausted() {
+            Instant::MAX
         } else {
-            schedule.next().min(self.desk.end)
+            schedule.next().min(self.shared.end)
         })
     }
 
     /// Hands a message to a connection; with churn, to a new one.
-    fn assign(&mut self, index: u32, intended: Instant) -> Result<(), Failure> {
+    fn dispatch_message(&mut self, index: u32, intended: Instant) -> Result<(), LoadError> {
         if self.config.churn {
-            return match self.free.pop() {
-                Some(free) => self.bear(free, intended),
+            return match self.idle_slots.pop() {
+                Some(free) => self.open_connection(free, intended),
                 None => {
-                    self.unborn.push_back(intended);
+                    self.pending_connects.push_back(intended);
                     Ok(())
                 }
             };
         }
-        if let Some(source) = self.tokens[index as usize].and_then(|it| self.reactor.source(it)) {
+        if let Some(source) = self.tokens[index as usize].and_then(|it| self.reactor.get_mut(it)) {
             match source.state {
-                Guest::Stream(stream) => stream.begin(intended, 1),
-                Guest::Socket(socket) => socket.begin(intended),
-                Guest::Life { .. } | Guest::Alarm | Guest::Signals => {}
+                Source::Stream(stream) => stream.enqueue(intended, 1),
+                Source::Socket(socket) => socket.enqueue(intended),
+                Source::ShortLived { .. } | Source::Timer | Source::Signals => {}
             }
         }
         Ok(())
     }
 
     /// Sends what a connection has to send.
-    pub(super) fn flush(&mut self, index: u32) -> Result<(), Failure> {
+    pub(super) fn flush(&mut self, index: u32) -> Result<(), LoadError> {
         let token = self.tokens[index as usize];
-        let Some(mut source) = token.and_then(|token| self.reactor.source(token)) else {
+        let Some(mut source) = token.and_then(|token| self.reactor.get_mut(token)) else {
             return Ok(());
         };
         match source.state {
-            Guest::Stream(stream) => stream.send(&mut source.io, &mut self.desk),
-            Guest::Socket(socket) => socket.send(&mut source.io, &mut self.desk),
-            Guest::Life { life, .. } => life.stream.send(&mut source.io, &mut self.desk),
-            Guest::Alarm | Guest::Signals => Ok(()),
+            Source::Stream(stream) => stream.send(&mut source.io, &mut self.shared),
+            Source::Socket(socket) => socket.send(&mut source.io, &mut self.shared),
+            Source::ShortLived { life, .. } => life.stream.send(&mut source.io, &mut self.shared),
+            Source::Timer | Source::Signals => Ok(()),
         }
     }
 
-    fn heed(&mut self, event: Event) -> Result<(), Failure> {
+    fn on_event(&mut self, event: Event) -> Result<(), LoadError> {
         let Event::Io { token, ready } = event else {
             return Ok(());
         };
-        let Some(mut source) = self.reactor.source(token) else {
+        let Some(mut source) = self.reactor.get_mut(token) else {
             return Ok(());
         };
-        let (io, desk) = (&mut source.io, &mut self.desk);
+        let (io, shared) = (&mut source.io, &mut self.shared);
         let has_news = ready != Ready::WRITABLE;
         match source.state {
-            Guest::Stream(stream) => {
+            Source::Stream(stream) => {
                 if ready.is_writable() {
-                    stream.writable(desk);
+                    stream.writable(shared);
                 }
-                if has_news && stream.receive(io, ready, desk)? {
+                if has_news && stream.receive(io, ready, shared)? {
                     // Who has all answers and will not ask again has lost nothing.
-                    let is_done = stream.owed() == 0 && desk.none_begins();
-                    return if is_done { Ok(()) } else { Err(stream.closed(None)) };
+                    let is_done = stream.outstanding() == 0 && shared.is_exhausted();
+                    return if is_done { Ok(()) } else { Err(stream.closed_error(None)) };
                 }
-                stream.send(io, desk)
+                stream.send(io, shared)
             }
-            Guest::Socket(socket) => {
+            Source::Socket(socket) => {
                 if ready.is_writable() {
-                    socket.writable(desk);
+                    socket.writable(shared);
                 }
                 if has_news {
-                    socket.receive(io, desk, ready.is_error())?;
+                    socket.receive(io, shared, ready.is_error())?;
                 }
-                socket.send(io, desk)
+                socket.send(io, shared)
             }
-            Guest::Life { index, life } => {
+            Source::ShortLived { index, life } => {
                 let index = *index;
-                if life.advance(io, ready, desk)? {
-                    self.bury(token, index)?;
+                if life.advance(io, ready, shared)? {
+                    self.finish_connection(token, index)?;
                 }
                 Ok(())
             }
             // It has woken the loop, which looks at the clock: no more was wanted.
-            Guest::Alarm => Ok(()),
-            Guest::Signals => {
-                self.hear_signals(token);
+            Source::Timer => Ok(()),
+            Source::Signals => {
+                self.on_signal(token);
                 Ok(())
             }
         }
     }
 
-    fn is_over(&self, times: &Times<'_>) -> bool {
-        let desk = &self.desk;
-        let lives_on = self.config.churn && self.free.len() < self.tokens.len();
-        let left_long_ago = times.over.is_some_and(|over| desk.now - over > LEAVE_MAX);
-        let is_impatient = self.is_hurried || self.is_interrupted && left_long_ago;
-        desk.none_begins() && (desk.owed == 0 && !lives_on || is_impatient)
+    fn is_finished(&self, times: &SliceTimers<'_>) -> bool {
+        let desk = &self.shared;
+        let lives_on = self.config.churn && self.idle_slots.len() < self.tokens.len();
+        let left_long_ago = times.finished_since.is_some_and(|over| desk.now - over > DRAIN_MAX);
+        let is_impatient = self.skip_drain || self.is_interrupted && left_long_ago;
+        desk.is_exhausted() && (desk.outstanding == 0 && !lives_on || is_impatient)
     }
 
     /// What nobody waits for has its say too: datagrams, which may be duplicates, and what came
     /// behind the last answer of a stream.
-    fn listen_once_more(&mut self) -> Result<(), Failure> {
-        let end = self.desk.now;
+    fn final_receive(&mut self) -> Result<(), LoadError> {
+        let end = self.shared.now;
         for token in self.tokens.iter().flatten() {
-            let Some(mut source) = self.reactor.source(*token) else { continue };
+            let Some(mut source) = self.reactor.get_mut(*token) else { continue };
             match source.state {
-                Guest::Socket(socket) => socket.receive(&mut source.io, &mut self.desk, true)?,
-                Guest::Stream(stream) => stream.conclude(&mut self.desk, true)?,
-                Guest::Life { .. } | Guest::Alarm | Guest::Signals => {}
+                Source::Socket(socket) => socket.receive(&mut source.io, &mut self.shared, true)?,
+                Source::Stream(stream) => stream.diagnose(&mut self.shared, true)?,
+                Source::ShortLived { .. } | Source::Timer | Source::Signals => {}
             }
         }
-        self.desk.now = end;
+        self.shared.now = end;
         Ok(())
     }
 
     /// Calls a connection that was refused before anything came back what it is.
-    fn plain(&self, failure: Failure) -> Failure {
+    fn simplify_error(&self, failure: LoadError) -> LoadError {
         match failure {
-            Failure::Closed { errno: Some(errno), .. }
-                if !self.desk.has_answers
+            LoadError::Closed { errno: Some(errno), .. }
+                if !self.shared.has_answers
                     && matches!(
                         errno,
                         Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH
                     ) =>
             {
-                Failure::Absent { target: self.config.target, errno }
+                LoadError::ConnectFailed { target: self.config.target, errno }
             }
             other => other,
         }

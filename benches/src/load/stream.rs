@@ -6,23 +6,23 @@ use std::time::Duration;
 use epollite::reactor::Io;
 use epollite::{Errno, Instant, Kernel, Linux, Ready, Received, Sent};
 
-use super::autopsy;
-use super::desk::Desk;
-use super::failure::{Failure, is_ours};
+use super::diagnose;
+use super::error::{LoadError, is_ours};
 use super::mismatch::Mismatch;
-use super::noise::Name;
-use super::queue::{Part, Queue};
-use super::room;
+use super::payload::MessageId;
+use super::queue::{Queue, Segment};
+use super::shared::LoadState;
+use super::write_interest;
 
 /// From this many bytes on a message is sent from where it lies, as is one that is alone; else
 /// copying it beside others is cheaper than a call of its own.
 const DIRECT_BYTES_MIN: usize = 16 * 1024;
 
 /// What has come instead of a message is looked at as soon as there is this much of it,
-const EVIDENCE_BYTES: usize = 256 * 1024;
+const MISMATCH_BYTES_MAX: usize = 256 * 1024;
 
 /// or after this time: a wrong echo may be the last one.
-const EVIDENCE_TIME: Duration = Duration::from_millis(50);
+const MISMATCH_WAIT: Duration = Duration::from_millis(50);
 
 /// One connection.
 #[derive(Debug)]
@@ -32,17 +32,17 @@ pub(super) struct Stream {
     is_full: bool,
     queue: Queue,
     /// Since when another message may leave: the oldest ones came back, or there was room.
-    free: Instant,
+    window_open_since: Instant,
     /// When it last made progress while something was under way.
-    since: Instant,
-    suspect: Option<Box<Suspect>>,
+    last_progress: Instant,
+    suspect: Option<Box<PendingMismatch>>,
 }
 
 /// Something does not fit; what comes is kept until it has a name.
 #[derive(Debug)]
-struct Suspect {
+struct PendingMismatch {
     /// From the beginning of the message that was due.
-    came: Vec<u8>,
+    received: Vec<u8>,
     until: Instant,
 }
 
@@ -50,70 +50,75 @@ impl Stream {
     /// The connection of this index; its first message has this number.
     pub(super) fn new(index: u32, first: u64) -> Self {
         let (queue, suspect) = (Queue::new(index, first), None);
-        let (free, since) = (Instant::ZERO, Instant::ZERO);
-        Self { index, is_full: false, queue, free, since, suspect }
+        let (window_open_since, last_progress) = (Instant::ZERO, Instant::ZERO);
+        Self { index, is_full: false, queue, window_open_since, last_progress, suspect }
     }
 
     /// So many messages more, which are meant to leave at `intended`.
-    pub(super) fn begin(&mut self, intended: Instant, count: u32) {
-        self.queue.begin(intended, count);
+    pub(super) fn enqueue(&mut self, intended: Instant, count: u32) {
+        self.queue.enqueue(intended, count);
     }
 
     /// Messages that are owed an answer, or wait.
-    pub(super) fn owed(&self) -> u64 {
-        self.queue.owed()
+    pub(super) fn outstanding(&self) -> u64 {
+        self.queue.outstanding()
     }
 
     /// Since when answers are owed and nothing has come; `None` when nothing is owed.
-    pub(super) fn silent_since(&self) -> Option<Instant> {
-        if self.queue.under_way() == 0 { None } else { Some(self.since) }
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        if self.queue.in_flight() == 0 { None } else { Some(self.last_progress) }
     }
 
     /// The name of the message that is due next, and where it begins.
-    pub(super) fn due(&self) -> (Name, u64) {
-        let (name, back) = self.queue.due();
+    pub(super) fn expected_message(&self) -> (MessageId, u64) {
+        let (name, back) = self.queue.expected_message();
         (name, self.queue.offset() - back as u64)
     }
 
     /// Gives up those that wait; says since when they do.
-    pub(super) fn give_up(&mut self) -> impl Iterator<Item = Instant> {
-        self.queue.give_up()
+    pub(super) fn drop_queued(&mut self) -> impl Iterator<Item = Instant> {
+        self.queue.drop_queued()
     }
 
     /// There is room again.
-    pub(super) fn writable(&mut self, desk: &Desk) {
+    pub(super) fn writable(&mut self, desk: &LoadState) {
         if self.is_full {
-            (self.is_full, self.free) = (false, desk.now);
+            (self.is_full, self.window_open_since) = (false, desk.now);
         }
     }
 
     /// Sends what may be sent, until the socket is full: its next OUT brings us back.
-    pub(super) fn send(&mut self, io: &mut Io<'_, Linux>, desk: &mut Desk) -> Result<(), Failure> {
+    pub(super) fn send(
+        &mut self,
+        io: &mut Io<'_, Linux>,
+        desk: &mut LoadState,
+    ) -> Result<(), LoadError> {
         if self.is_full || self.suspect.is_some() {
             return Ok(());
         }
-        self.commit(desk);
+        self.start_batches(desk);
         while !self.is_full {
             let Some((next, is_last)) = self.queue.next_to_send() else { break };
-            let Part { row, offset, bytes } = next;
+            let Segment { row, offset, bytes } = next;
             let is_alone = is_last && bytes <= row.size;
             let (wanted, sent) = if is_alone || row.size >= DIRECT_BYTES_MIN {
                 let (name, from) = row.at(offset);
-                desk.noise.lend(name, from, row.size - from, |piece| (piece.len(), io.send(piece)))
+                desk.noise
+                    .with_chunk(name, from, row.size - from, |piece| (piece.len(), io.send(piece)))
             } else {
-                let length = self.compose(desk);
-                (length, io.send(&desk.outbox[..length]))
+                let length = self.fill_send_buffer(desk);
+                (length, io.send(&desk.send_buffer[..length]))
             };
             match sent {
                 Ok(Sent::Bytes(count)) => {
                     self.queue.sent(count);
                     self.is_full = count < wanted;
                 }
-                Ok(Sent::Nothing) => self.is_full = true,
+                Ok(Sent::WouldBlock) => self.is_full = true,
                 Err(errno) => return Err(self.broken("sendto", errno)),
             }
         }
-        if self.is_full { room::await_room(io) } else { Ok(()) }
+        if self.is_full { write_interest::enable_write_interest(io) } else { Ok(()) }
     }
 
     /// Takes and checks what has come. Returns whether the peer has ended.
@@ -121,11 +126,11 @@ impl Stream {
         &mut self,
         io: &mut Io<'_, Linux>,
         ready: Ready,
-        desk: &mut Desk,
-    ) -> Result<bool, Failure> {
-        let mut inbox = std::mem::take(&mut desk.inbox);
+        desk: &mut LoadState,
+    ) -> Result<bool, LoadError> {
+        let mut inbox = std::mem::take(&mut desk.recv_buffer);
         let result = self.receive_into(&mut inbox, io, ready, desk);
-        desk.inbox = inbox;
+        desk.recv_buffer = inbox;
         result
     }
 
@@ -134,56 +139,56 @@ impl Stream {
         inbox: &mut [u8],
         io: &mut Io<'_, Linux>,
         ready: Ready,
-        desk: &mut Desk,
-    ) -> Result<bool, Failure> {
+        desk: &mut LoadState,
+    ) -> Result<bool, LoadError> {
         let hides_nothing = ready.short_read_means_empty();
         loop {
             match io.recv(inbox) {
                 Ok(Received::Bytes(count)) => {
                     desk.now = io.kernel.now();
-                    self.since = desk.now;
-                    self.take(&inbox[..count], desk);
+                    self.last_progress = desk.now;
+                    self.check(&inbox[..count], desk);
                     // A short read of TCP has emptied the socket; of a Unix socket we need not
                     // know when nothing is owed. What comes later comes with an edge of its own.
-                    let may_stop = desk.short_means_empty || self.queue.under_way() == 0;
+                    let may_stop = desk.short_read_drains || self.queue.in_flight() == 0;
                     if hides_nothing && may_stop && count < inbox.len() {
                         break;
                     }
                 }
-                Ok(Received::Nothing) => break,
-                Ok(Received::End) => {
-                    self.conclude(desk, true)?;
+                Ok(Received::WouldBlock) => break,
+                Ok(Received::Eof) => {
+                    self.diagnose(desk, true)?;
                     return Ok(true);
                 }
                 Err(errno) => {
-                    self.conclude(desk, true)?;
+                    self.diagnose(desk, true)?;
                     return Err(self.broken("recvfrom", errno));
                 }
             }
         }
         if self.suspect.is_some() {
-            self.conclude(desk, false)?;
+            self.diagnose(desk, false)?;
         }
         Ok(false)
     }
 
     /// Checks bytes that came; messages that are whole are counted, and may bring the next.
-    fn take(&mut self, got: &[u8], desk: &mut Desk) {
+    fn check(&mut self, got: &[u8], desk: &mut LoadState) {
         if let Some(suspect) = &mut self.suspect {
-            suspect.came.extend_from_slice(got);
+            suspect.received.extend_from_slice(got);
             return;
         }
-        let window_was_full = self.queue.under_way() as usize == desk.window;
+        let window_was_full = self.queue.in_flight() as usize == desk.window;
         // What was not sent yet cannot be an answer, whatever it says.
-        let (mut answers, mut wrong) = got.split_at(got.len().min(self.queue.outside()));
+        let (mut answers, mut wrong) = got.split_at(got.len().min(self.queue.in_flight_bytes()));
         let mut count = 0;
         while !answers.is_empty()
-            && let Some(Part { row, offset, bytes }) = self.queue.next_to_come_back()
+            && let Some(Segment { row, offset, bytes }) = self.queue.expected()
         {
             let (mine, others) = answers.split_at(answers.len().min(bytes));
-            let differs = desk.noise.row_differs(row, offset, mine);
-            if let Some(whole) = self.queue.back(differs.unwrap_or(mine.len())) {
-                desk.answered(u64::from(whole.count), whole.intended, whole.size);
+            let differs = desk.noise.first_difference_in_run(row, offset, mine);
+            if let Some(whole) = self.queue.received(differs.unwrap_or(mine.len())) {
+                desk.record_response(u64::from(whole.count), whole.intended, whole.size);
                 count += whole.count;
             }
             if let Some(at) = differs {
@@ -193,85 +198,94 @@ impl Stream {
             answers = others;
         }
         if count > 0 {
-            self.over(count, window_was_full, desk);
+            self.completed(count, window_was_full, desk);
         }
         if !wrong.is_empty() {
-            self.suspect(wrong, desk);
+            self.start_mismatch(wrong, desk);
         }
     }
 
     /// So many messages are over and done with; as many others may begin.
-    fn over(&mut self, count: u32, window_was_full: bool, desk: &mut Desk) {
+    fn completed(&mut self, count: u32, window_was_full: bool, desk: &mut LoadState) {
         if window_was_full {
-            self.free = desk.now;
+            self.window_open_since = desk.now;
         }
-        if desk.answers_pace && !desk.churn {
-            let others = desk.may_begin_some(desk.now, count);
-            self.begin(desk.now, others);
+        if desk.closed_loop && !desk.churn {
+            let others = desk.try_start_many(desk.now, count);
+            self.enqueue(desk.now, others);
         }
     }
 
-    fn suspect(&mut self, got: &[u8], desk: &mut Desk) {
-        let (name, back) = self.queue.due();
+    fn start_mismatch(&mut self, got: &[u8], desk: &mut LoadState) {
+        let (name, back) = self.queue.expected_message();
         let mut came = vec![0; back];
         desk.noise.write(name, 0, &mut came);
         came.extend_from_slice(got);
-        self.suspect = Some(Box::new(Suspect { came, until: desk.now + EVIDENCE_TIME }));
+        self.suspect =
+            Some(Box::new(PendingMismatch { received: came, until: desk.now + MISMATCH_WAIT }));
     }
 
     /// Gives what is wrong its name, when there is enough of it or nothing more will come.
-    pub(super) fn conclude(&mut self, desk: &mut Desk, is_last: bool) -> Result<(), Failure> {
-        let Some(Suspect { came, until }) = self.suspect.as_deref() else {
+    pub(super) fn diagnose(
+        &mut self,
+        desk: &mut LoadState,
+        is_last: bool,
+    ) -> Result<(), LoadError> {
+        let Some(PendingMismatch { received: came, until }) = self.suspect.as_deref() else {
             return Ok(());
         };
-        if !is_last && desk.now < *until && came.len() < EVIDENCE_BYTES {
+        if !is_last && desk.now < *until && came.len() < MISMATCH_BYTES_MAX {
             return Ok(());
         }
-        let (due, offset) = self.due();
-        let (unsent, sent_of) = self.queue.next_unsent();
+        let (due, offset) = self.expected_message();
+        let (unsent, sent_of) = self.queue.send_position();
         let sent = unsent.number;
         let (noise, sizes, seed) = (&desk.noise, &desk.sizes, desk.seed);
-        let case = autopsy::Case { noise, sizes, seed, due, sent, sent_of, offset };
-        let found = case.name(came);
+        let case = diagnose::Diagnosis { noise, sizes, seed, due, sent, sent_of, offset };
+        let found = case.classify(came);
         let found = found.expect("what made it suspicious is still there");
         self.suspect = None;
-        Err(Failure::Mismatch(found))
+        Err(LoadError::Mismatch(found))
     }
 
     /// A call on its socket failed: by the peer's deed, or by this machine's.
-    fn broken(&self, call: &'static str, errno: Errno) -> Failure {
-        if is_ours(errno) { Failure::Call { call, errno } } else { self.closed(Some(errno)) }
+    fn broken(&self, call: &'static str, errno: Errno) -> LoadError {
+        if is_ours(errno) {
+            LoadError::Call { call, errno }
+        } else {
+            self.closed_error(Some(errno))
+        }
     }
 
     /// The end, while more is wanted.
-    pub(super) fn closed(&self, errno: Option<Errno>) -> Failure {
-        let (offset, owed) = (self.queue.offset(), self.owed());
-        Failure::Closed { connection: self.index, offset, owed, errno }
+    pub(super) fn closed_error(&self, errno: Option<Errno>) -> LoadError {
+        let (offset, owed) = (self.queue.offset(), self.outstanding());
+        LoadError::Closed { connection: self.index, offset, owed, errno }
     }
 
     /// Its oldest message did not come back although others did.
-    pub(super) fn missing(&self) -> Mismatch {
-        let (name, offset) = self.due();
-        let wrong = super::mismatch::Wrong::Lost(1);
+    pub(super) fn missing_message(&self) -> Mismatch {
+        let (name, offset) = self.expected_message();
+        let wrong = super::mismatch::MismatchKind::Lost(1);
         let connection = name.connection;
         Mismatch { connection, offset: Some(offset), message: name.number, wrong }
     }
 
     /// Lets messages that wait out, as many as may be under way.
-    fn commit(&mut self, desk: &mut Desk) {
-        if self.queue.under_way() == 0 {
-            self.since = desk.now;
+    fn start_batches(&mut self, desk: &mut LoadState) {
+        if self.queue.in_flight() == 0 {
+            self.last_progress = desk.now;
         }
-        while let Some(batch) = self.queue.commit(desk.window, |name| desk.size(name)) {
-            desk.leaves(u64::from(batch.count), batch.intended.max(self.free));
+        while let Some(batch) = self.queue.start_batch(desk.window, |name| desk.size(name)) {
+            desk.record_sent(u64::from(batch.count), batch.intended.max(self.window_open_since));
         }
     }
 
     /// Writes what is to be sent next into the outbox, as much as fits.
-    fn compose(&self, desk: &mut Desk) -> usize {
-        let length = desk.outbox.len();
-        let mut room = &mut desk.outbox[..];
-        for Part { row, offset, bytes } in self.queue.to_send() {
+    fn fill_send_buffer(&self, desk: &mut LoadState) -> usize {
+        let length = desk.send_buffer.len();
+        let mut room = &mut desk.send_buffer[..];
+        for Segment { row, offset, bytes } in self.queue.sendable() {
             let (piece, others) = room.split_at_mut(bytes.min(room.len()));
             desk.noise.write_row(row, offset, piece);
             room = others;

@@ -3,16 +3,16 @@
 
 use super::labels;
 use super::multiples;
-use super::plot::{ROW, Room, TEXT};
+use super::plot::{ROW, TEXT, Width};
 use super::scale::Scale;
 use super::svg::{Anchor, Canvas, Picture, Point};
-use super::view::{View, count};
+use super::view::{RecordView, count};
 
 /// From one name to the next, at the ends of lines.
-const LABEL: f64 = 13.5;
+const LABEL_HEIGHT: f64 = 13.5;
 
 /// More lines than these, and their bands are only just seen.
-const CROWD: usize = 6;
+const MANY_LINES: usize = 6;
 
 /// More lines than these cannot be told apart, and each has a small plot of its own.
 const TOGETHER_MAX: usize = 8;
@@ -21,7 +21,7 @@ const TOGETHER_MAX: usize = 8;
 const LEADER: f64 = 20.0;
 
 /// Room for the figures beside the axis that goes up.
-const BESIDE: f64 = 54.0;
+const AXIS_MARGIN: f64 = 54.0;
 
 /// Where the lines are drawn.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +31,7 @@ pub(super) struct Frame {
     pub(super) top: f64,
     pub(super) bottom: f64,
     width: f64,
-    room: Room,
+    room: Width,
 }
 
 /// An axis: its scale, what stands where, what it is.
@@ -48,32 +48,32 @@ pub(super) struct Line<'a> {
     pub(super) server: &'a str,
     pub(super) points: Vec<(f64, f64)>,
     /// What is said of each point when somebody points at it, if anything.
-    pub(super) says: Vec<String>,
+    pub(super) tooltips: Vec<String>,
     /// How far each point could as well be down and up, if that is known.
     pub(super) spread: Vec<(f64, f64)>,
     /// Where it ended before its time: so far across, and whether it had begun.
-    pub(super) broke: Option<f64>,
+    pub(super) failed_at: Option<f64>,
     /// A point to mark with a ring.
     pub(super) ring: Option<(f64, f64)>,
     /// What is said of the line.
-    pub(super) tip: String,
+    pub(super) title: String,
 }
 
 /// A frame with room for these names at its right; as high as all of them need.
-pub(super) fn frame<'a>(room: Room, names: impl Iterator<Item = &'a str>) -> Frame {
+pub(super) fn frame<'a>(room: Width, names: impl Iterator<Item = &'a str>) -> Frame {
     let names: Vec<&str> = names.collect();
     let widest =
         names.iter().map(|name| labels::width(name, TEXT)).fold(30.0, f64::max) + LEADER + 4.0;
     let width = room.width();
-    let right = width - widest.min(if room == Room::Narrow { 112.0 } else { 144.0 });
-    let least = if room == Room::Wide { 300.0 } else { 236.0 };
-    let height = (LABEL * count(names.len())).max(least);
-    Frame { left: BESIDE, right, top: ROW + 6.0, bottom: ROW + 6.0 + height, width, room }
+    let right = width - widest.min(if room == Width::Narrow { 112.0 } else { 144.0 });
+    let least = if room == Width::Wide { 300.0 } else { 236.0 };
+    let height = (LABEL_HEIGHT * count(names.len())).max(least);
+    Frame { left: AXIS_MARGIN, right, top: ROW + 6.0, bottom: ROW + 6.0 + height, width, room }
 }
 
 /// Draws it all: in one plot, or in many where these are too many for one.
 pub(super) fn draw(
-    view: View<'_>,
+    view: RecordView<'_>,
     frame: &Frame,
     across: &Axis<'_>,
     up: &Axis<'_>,
@@ -87,7 +87,7 @@ pub(super) fn draw(
 
 /// Draws it all in one plot, however many lines there are.
 pub(super) fn together(
-    view: View<'_>,
+    view: RecordView<'_>,
     frame: &Frame,
     across: &Axis<'_>,
     up: &Axis<'_>,
@@ -95,20 +95,20 @@ pub(super) fn together(
 ) -> Picture {
     let mut canvas = Canvas::default();
     axes(&mut canvas, frame, across, up);
-    let place = |&(x, y): &(f64, f64)| (across.scale.at(x), up.scale.at(y));
-    let ends: Vec<Point> = lines.iter().map(|line| end(line, across, up)).collect();
+    let place = |&(x, y): &(f64, f64)| (across.scale.to_px(x), up.scale.to_px(y));
+    let ends: Vec<Point> = lines.iter().map(|line| line_end(line, across, up)).collect();
     let heights: Vec<f64> = ends.iter().map(|end| end.1).collect();
-    let heights = labels::spread(&heights, LABEL, frame.top, frame.bottom);
-    canvas.open(if lines.len() > CROWD { "crowd" } else { "few" }, None);
+    let heights = labels::separate(&heights, LABEL_HEIGHT, frame.top, frame.bottom);
+    canvas.open(if lines.len() > MANY_LINES { "crowd" } else { "few" }, None);
     // The first of them, the reference, lies on top of the others; the reader's own on top of all.
     let mut order: Vec<_> = lines.iter().zip(&ends).zip(heights).rev().collect();
     order.sort_by_key(|((line, _), _)| view.is_own(line.server));
     for ((line, &end), height) in order {
         let points: Vec<Point> = line.points.iter().map(place).collect();
         view.open(&mut canvas, "series", line.server);
-        canvas.tip(&line.tip);
+        canvas.title(&line.title);
         band(&mut canvas, line, across, up);
-        canvas.spoken(&points, &line.says);
+        canvas.hover_points(&points, &line.tooltips);
         canvas.path("line", &points);
         if points.len() < 12 {
             for &point in &points {
@@ -118,7 +118,7 @@ pub(super) fn together(
         if let Some(ring) = &line.ring {
             canvas.dot("ring", place(ring), 5.5);
         }
-        if line.broke.is_some() {
+        if line.failed_at.is_some() {
             let from = points.last().copied().unwrap_or((end.0, frame.bottom));
             canvas.line("broken", from, end);
             canvas.line("cross", (end.0 - 4.0, end.1 - 4.0), (end.0 + 4.0, end.1 + 4.0));
@@ -126,7 +126,7 @@ pub(super) fn together(
         }
         let (edge, beside) = ((frame.right + 2.0, end.1), (frame.right + LEADER, height));
         canvas.path("leader", &[(end.0 + 4.0, end.1), edge, beside]);
-        let name = labels::fit(line.server, TEXT, frame.width - frame.right - LEADER - 3.0);
+        let name = labels::truncate(line.server, TEXT, frame.width - frame.right - LEADER - 3.0);
         canvas.text("label", (beside.0 + 3.0, height + 4.0), Anchor::Start, &name);
         canvas.close();
     }
@@ -135,13 +135,13 @@ pub(super) fn together(
 }
 
 /// Where a line ends: at its last point, or at the cross where it broke.
-fn end(line: &Line<'_>, across: &Axis<'_>, up: &Axis<'_>) -> Point {
+fn line_end(line: &Line<'_>, across: &Axis<'_>, up: &Axis<'_>) -> Point {
     let last = line.points.last();
     let y = last.map_or(f64::NEG_INFINITY, |last| last.1);
-    match (line.broke, last) {
-        (Some(x), _) => (across.scale.at(x), up.scale.at(y)),
-        (None, Some(last)) => (across.scale.at(last.0), up.scale.at(y)),
-        (None, None) => (across.scale.at(0.0), up.scale.at(y)),
+    match (line.failed_at, last) {
+        (Some(x), _) => (across.scale.to_px(x), up.scale.to_px(y)),
+        (None, Some(last)) => (across.scale.to_px(last.0), up.scale.to_px(y)),
+        (None, None) => (across.scale.to_px(0.0), up.scale.to_px(y)),
     }
 }
 
@@ -149,11 +149,11 @@ fn band(canvas: &mut Canvas, line: &Line<'_>, across: &Axis<'_>, up: &Axis<'_>) 
     if line.spread.len() < 2 {
         return;
     }
-    let x = || line.points.iter().map(|point| across.scale.at(point.0));
-    let low = x().zip(&line.spread).map(|(x, spread)| (x, up.scale.at(spread.0)));
-    let high = x().zip(&line.spread).map(|(x, spread)| (x, up.scale.at(spread.1)));
+    let x = || line.points.iter().map(|point| across.scale.to_px(point.0));
+    let low = x().zip(&line.spread).map(|(x, spread)| (x, up.scale.to_px(spread.0)));
+    let high = x().zip(&line.spread).map(|(x, spread)| (x, up.scale.to_px(spread.1)));
     let back: Vec<Point> = high.collect();
-    canvas.area("spread", &low.chain(back.into_iter().rev()).collect::<Vec<_>>());
+    canvas.polygon("spread", &low.chain(back.into_iter().rev()).collect::<Vec<_>>());
 }
 
 /// Faint lines at the ticks, figures outside.
@@ -161,13 +161,13 @@ pub(super) fn axes(canvas: &mut Canvas, frame: &Frame, across: &Axis<'_>, up: &A
     canvas.open("axes", None);
     canvas.text("quiet", (0.0, frame.top - 12.0), Anchor::Start, up.title);
     for (tick, text) in &up.ticks {
-        let y = up.scale.at(*tick);
+        let y = up.scale.to_px(*tick);
         canvas.line("grid", (frame.left, y), (frame.right, y));
         canvas.text("tick", (frame.left - 7.0, y + 4.0), Anchor::End, text);
     }
     let mut free = f64::NEG_INFINITY;
-    for (tick, text) in across.ticks.iter().filter(|(tick, _)| across.scale.holds(*tick)) {
-        let (x, half) = (across.scale.at(*tick), labels::width(text, TEXT) / 2.0);
+    for (tick, text) in across.ticks.iter().filter(|(tick, _)| across.scale.contains(*tick)) {
+        let (x, half) = (across.scale.to_px(*tick), labels::width(text, TEXT) / 2.0);
         canvas.line("axis", (x, frame.bottom), (x, frame.bottom + 4.0));
         if x - half > free {
             canvas.text("tick", (x, frame.bottom + 17.0), Anchor::Middle, text);

@@ -3,40 +3,40 @@
 use std::collections::BTreeSet;
 
 use super::chart::{self, Axis, Line};
-use super::plot::{Drawn, Plot, Room, Table};
+use super::plot::{Pictures, Plot, Table, Width};
 use super::scale::{self, Scale};
 use super::svg::Picture;
-use super::view::{self, View, count};
-use crate::paired::Estimate;
-use crate::result::{Case, Outcome, Status, Transport};
+use super::view::{self, RecordView, count};
+use crate::schema::{Case, Outcome, Status, Transport};
+use crate::stats::Estimate;
 
 /// What one server did by number of connections.
 #[derive(Debug)]
-struct Course<'a> {
+struct Series<'a> {
     server: &'a str,
     rates: Vec<(f64, Estimate)>,
     /// At how many it broke, and why.
-    broke: Option<(f64, &'a str)>,
+    failed_at: Option<(f64, &'a str)>,
 }
 
 /// The plot of a record.
-pub(super) fn plot(view: View<'_>) -> Plot {
+pub(super) fn plot(view: RecordView<'_>) -> Plot {
     let cases = cases(view);
-    let courses: Vec<Course<'_>> =
-        view.record.servers.iter().filter_map(|it| course(&it.name, &cases)).collect();
+    let courses: Vec<Series<'_>> =
+        view.record.servers.iter().filter_map(|it| series(&it.name, &cases)).collect();
     let drawn = if cases.len() < 2 {
         Err("This run has no two cases that differ in the number of connections only.".to_owned())
     } else if courses.iter().all(|course| course.rates.is_empty()) {
         Err("Nobody was measured in the cases that differ in the number of connections.".to_owned())
     } else {
-        Ok(Drawn::wide(|room| draw(view, &cases, &courses, room)))
+        Ok(Pictures::wide(|room| draw(view, &cases, &courses, room)))
     };
     let at: Vec<String> = cases.iter().map(|case| case.connections.to_string()).collect();
     let head = std::iter::once("server").chain(at.iter().map(String::as_str)).collect::<Vec<_>>();
     Plot {
         name: "rate-connections".to_owned(),
         title: "Rate by connections".to_owned(),
-        lead: format!(
+        caption: format!(
             "Messages a second, of this run only; a band is the {} of the median. A cross stands where a \
              server broke.",
             view.interval_name()
@@ -48,7 +48,7 @@ pub(super) fn plot(view: View<'_>) -> Plot {
 
 /// Those that differ from each other in nothing but the number of connections: the shape that most
 /// of them have. By rising number.
-fn cases(view: View<'_>) -> Vec<&Case> {
+fn cases(view: RecordView<'_>) -> Vec<&Case> {
     let shape = |case: &Case| (case.transport, case.depth, case.size_bytes, case.churn);
     let silent: Vec<&Case> = view
         .record
@@ -74,31 +74,31 @@ fn cases(view: View<'_>) -> Vec<&Case> {
 }
 
 fn outcome<'a>(case: &'a Case, server: &str) -> Option<&'a Outcome> {
-    case.results.iter().find(|it| it.server == server && it.status != Status::NotAsked)
+    case.results.iter().find(|it| it.server == server && it.status != Status::Skipped)
 }
 
-fn course<'a>(server: &'a str, cases: &[&'a Case]) -> Option<Course<'a>> {
-    let mut course = Course { server, rates: Vec::new(), broke: None };
+fn series<'a>(server: &'a str, cases: &[&'a Case]) -> Option<Series<'a>> {
+    let mut course = Series { server, rates: Vec::new(), failed_at: None };
     for case in cases {
         let Some(outcome) = outcome(case, server) else { continue };
         let at = count(case.connections);
-        let is_whole = outcome.status == Status::Whole;
+        let is_whole = outcome.status == Status::Complete;
         match &outcome.measured {
             Some(measured) if is_whole => course.rates.push((at, measured.rate)),
-            _ if course.broke.is_none() => {
-                course.broke = Some((at, outcome.why.as_deref().unwrap_or("it failed")));
+            _ if course.failed_at.is_none() => {
+                course.failed_at = Some((at, outcome.why.as_deref().unwrap_or("it failed")));
             }
             _ => {}
         }
     }
-    (!course.rates.is_empty() || course.broke.is_some()).then_some(course)
+    (!course.rates.is_empty() || course.failed_at.is_some()).then_some(course)
 }
 
-fn rows(view: View<'_>, cases: &[&Case]) -> Vec<Vec<String>> {
+fn rows(view: RecordView<'_>, cases: &[&Case]) -> Vec<Vec<String>> {
     let cell = |case: &Case, server: &str| match outcome(case, server) {
         None => "–".to_owned(),
         Some(outcome) => match (&outcome.measured, outcome.status) {
-            (Some(measured), Status::Whole) => view::amount(measured.rate.median),
+            (Some(measured), Status::Complete) => view::format_amount(measured.rate.median),
             (_, status) => view::status(status).to_owned(),
         },
     };
@@ -110,9 +110,9 @@ fn rows(view: View<'_>, cases: &[&Case]) -> Vec<Vec<String>> {
     servers.map(row).collect()
 }
 
-fn draw(view: View<'_>, cases: &[&Case], courses: &[Course<'_>], room: Room) -> Picture {
+fn draw(view: RecordView<'_>, cases: &[&Case], courses: &[Series<'_>], room: Width) -> Picture {
     let rates = || courses.iter().flat_map(|course| course.rates.iter().map(|rate| rate.1));
-    let span = scale::span(rates().flat_map(|rate| [rate.low, rate.median, rate.high]));
+    let span = scale::extent(rates().flat_map(|rate| [rate.low, rate.median, rate.high]));
     let frame = chart::frame(room, courses.iter().map(|course| course.server));
     let least = count(cases.first().map_or(1, |case| case.connections)).max(1.0);
     let most = count(cases.last().map_or(1, |case| case.connections));
@@ -121,18 +121,19 @@ fn draw(view: View<'_>, cases: &[&Case], courses: &[Course<'_>], room: Room) -> 
     let below = cases.iter().map(|case| count(case.connections));
     let across = Axis {
         scale: x,
-        ticks: below.map(|tick| (tick, view::amount(tick))).collect(),
+        ticks: below.map(|tick| (tick, view::format_amount(tick))).collect(),
         title: "connections",
     };
-    let beside = y.ticks().into_iter().map(|tick| (tick, view::amount(tick) + "/s")).collect();
+    let beside =
+        y.ticks().into_iter().map(|tick| (tick, view::format_amount(tick) + "/s")).collect();
     let up = Axis { scale: y, ticks: beside, title: "messages a second" };
     let lines = courses.iter().map(|course| Line {
         server: course.server,
         points: course.rates.iter().map(|(at, rate)| (*at, rate.median)).collect(),
-        says: course.rates.iter().map(|(at, rate)| said(*at, rate)).collect(),
+        tooltips: course.rates.iter().map(|(at, rate)| tooltip(*at, rate)).collect(),
         spread: course.rates.iter().map(|(_, rate)| (rate.low, rate.high)).collect(),
-        broke: course.broke.map(|(at, _)| at),
-        tip: match course.broke {
+        failed_at: course.failed_at.map(|(at, _)| at),
+        title: match course.failed_at {
             Some((at, why)) => format!("{} broke at {at} connections: {why}", course.server),
             None => course.server.to_owned(),
         },
@@ -142,7 +143,7 @@ fn draw(view: View<'_>, cases: &[&Case], courses: &[Course<'_>], room: Room) -> 
 }
 
 /// `64 connections: 45.2k/s [44.1k, 46.0k]`.
-fn said(at: f64, rate: &Estimate) -> String {
-    let [median, low, high] = [rate.median, rate.low, rate.high].map(view::amount);
+fn tooltip(at: f64, rate: &Estimate) -> String {
+    let [median, low, high] = [rate.median, rate.low, rate.high].map(view::format_amount);
     format!("{at} connections: {median}/s [{low}, {high}]")
 }

@@ -1,22 +1,22 @@
 //! One figure for each server as a dot on a line: memory and sizes. Dots and not bars, for the
 //! axes are logarithmic and have no zero to begin a bar at.
 
-use super::plot::{Drawn, Plot, ROW, Room, Table};
+use super::plot::{Pictures, Plot, ROW, Table, Width};
 use super::rows;
 use super::scale::{self, Scale};
 use super::svg::{Anchor, Canvas, Picture};
-use super::view::{self, View, count, number};
+use super::view::{self, RecordView, count, number};
 use crate::units;
 
 /// A server, its figure, and what else is to be said.
-struct Dot {
+struct Point {
     server: String,
     figure: f64,
     note: String,
 }
 
 /// Names and notes of one plot.
-struct Words {
+struct Labels {
     name: &'static str,
     title: String,
     lead: String,
@@ -25,18 +25,22 @@ struct Words {
 }
 
 /// Memory and sizes of a record.
-pub(super) fn plots(view: View<'_>) -> [Plot; 4] {
+pub(super) fn plots(view: RecordView<'_>) -> [Plot; 4] {
     [idle(view), peak(view), binary(view), crates(view)]
 }
 
-fn idle(view: View<'_>) -> Plot {
+fn idle(view: RecordView<'_>) -> Plot {
     let servers = view.record.servers.iter();
     let dots = servers.filter_map(|server| {
         let idle = server.idle?;
         let note = format!("{} empty", units::size(number(idle.empty_bytes)));
-        Some(Dot { server: server.name.clone(), figure: idle.bytes_per_connection.max(0.0), note })
+        Some(Point {
+            server: server.name.clone(),
+            figure: idle.bytes_per_connection.max(0.0),
+            note,
+        })
     });
-    let words = Words {
+    let words = Labels {
         name: "memory-idle",
         title: "Memory for an idle connection".to_owned(),
         lead: format!(
@@ -50,7 +54,7 @@ fn idle(view: View<'_>) -> Plot {
     plot(view, words, dots.collect(), units::size)
 }
 
-fn peak(view: View<'_>) -> Plot {
+fn peak(view: RecordView<'_>) -> Plot {
     let most = |server: &str| {
         let cases = view.record.cases.iter();
         let peaks = cases.filter_map(|case| {
@@ -63,9 +67,9 @@ fn peak(view: View<'_>) -> Plot {
     let dots = servers.filter_map(|server| {
         let (bytes, case) = most(&server.name)?;
         let (server, note) = (server.name.clone(), format!("in {case}"));
-        Some(Dot { server, figure: number(bytes), note })
+        Some(Point { server, figure: number(bytes), note })
     });
-    let words = Words {
+    let words = Labels {
         name: "memory-peak",
         title: "Most memory resident".to_owned(),
         lead: "The most in any case, all processes of the server together; pages that they share \
@@ -77,13 +81,13 @@ fn peak(view: View<'_>) -> Plot {
     plot(view, words, dots.collect(), units::size)
 }
 
-fn binary(view: View<'_>) -> Plot {
+fn binary(view: RecordView<'_>) -> Plot {
     let servers = view.record.servers.iter();
     let dots = servers.filter_map(|server| {
         let (figure, note) = (number(server.binary_bytes?), String::new());
-        Some(Dot { server: server.name.clone(), figure, note })
+        Some(Point { server: server.name.clone(), figure, note })
     });
-    let words = Words {
+    let words = Labels {
         name: "size-binary",
         title: "Size of the binary".to_owned(),
         lead: "Stripped. Who runs in an interpreter has none; libraries that are shared are not \
@@ -95,13 +99,13 @@ fn binary(view: View<'_>) -> Plot {
     plot(view, words, dots.collect(), units::size)
 }
 
-fn crates(view: View<'_>) -> Plot {
+fn crates(view: RecordView<'_>) -> Plot {
     let servers = view.record.servers.iter();
     let dots = servers.filter_map(|server| {
         let (figure, note) = (count(server.crates?), String::new());
-        Some(Dot { server: server.name.clone(), figure, note })
+        Some(Point { server: server.name.clone(), figure, note })
     });
-    let words = Words {
+    let words = Labels {
         name: "size-crates",
         title: "Crates in the tree".to_owned(),
         lead: "Rust packages that a server is made of: the library it is written on, and all \
@@ -110,10 +114,10 @@ fn crates(view: View<'_>) -> Plot {
         missing: "The crates of no server were counted in this run.",
         figure: "crates",
     };
-    plot(view, words, dots.collect(), view::amount)
+    plot(view, words, dots.collect(), view::format_amount)
 }
 
-fn plot(view: View<'_>, words: Words, dots: Vec<Dot>, show: fn(f64) -> String) -> Plot {
+fn plot(view: RecordView<'_>, words: Labels, dots: Vec<Point>, show: fn(f64) -> String) -> Plot {
     let mut table = Table::new(&["server", words.figure, "note"]);
     for dot in &dots {
         table.rows.push(vec![dot.server.clone(), show(dot.figure), dot.note.clone()]);
@@ -121,18 +125,18 @@ fn plot(view: View<'_>, words: Words, dots: Vec<Dot>, show: fn(f64) -> String) -
     let drawn = if dots.is_empty() {
         Err(words.missing.to_owned())
     } else {
-        Ok(Drawn::half(|room| draw(view, &dots, show, room)))
+        Ok(Pictures::half(|room| draw(view, &dots, show, room)))
     };
-    Plot { name: words.name.to_owned(), title: words.title, lead: words.lead, drawn, table }
+    Plot { name: words.name.to_owned(), title: words.title, caption: words.lead, drawn, table }
 }
 
 /// Letters of a figure.
 const VALUE: f64 = 66.0;
 
-fn draw(view: View<'_>, dots: &[Dot], show: fn(f64) -> String, room: Room) -> Picture {
+fn draw(view: RecordView<'_>, dots: &[Point], show: fn(f64) -> String, room: Width) -> Picture {
     let left = view::names_width(dots.iter().map(|dot| dot.server.as_str()), 112.0);
     let right = room.width() - VALUE;
-    let span = scale::span(dots.iter().map(|dot| dot.figure)).unwrap_or((1.0, 10.0));
+    let span = scale::extent(dots.iter().map(|dot| dot.figure)).unwrap_or((1.0, 10.0));
     let scale = Scale::log(span, left + 8.0, right - 4.0);
     let mut canvas = Canvas::default();
     let bottom = 6.0 + ROW * count(dots.len());
@@ -144,11 +148,11 @@ fn draw(view: View<'_>, dots: &[Dot], show: fn(f64) -> String, room: Room) -> Pi
         let class = if is_something { "row shown" } else { "row none" };
         view.open(&mut canvas, class, &dot.server);
         let note = if dot.note.is_empty() { String::new() } else { format!(", {}", dot.note) };
-        canvas.tip(&format!("{}: {}{note}", dot.server, show(dot.figure)));
+        canvas.title(&format!("{}: {}{note}", dot.server, show(dot.figure)));
         canvas.rect("hit", (0.0, y - 9.5), (room.width(), y + 9.5));
         rows::name(&mut canvas, &dot.server, left, y);
-        canvas.line("guide", (left, y), (scale.at(dot.figure), y));
-        let x = if is_something { scale.at(dot.figure) } else { left - 3.0 };
+        canvas.line("guide", (left, y), (scale.to_px(dot.figure), y));
+        let x = if is_something { scale.to_px(dot.figure) } else { left - 3.0 };
         canvas.dot("mark", (x, y), 3.8);
         canvas.text("value", (room.width(), y + 4.0), Anchor::End, &show(dot.figure));
         canvas.close();

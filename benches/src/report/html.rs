@@ -62,15 +62,15 @@ pub(super) fn figure(plot: &Plot, title: &str, with_lead: bool, prefix: &str) ->
     let mut text = format!("<figure class=\"{class}\" id=\"{id}\">\n<figcaption>");
     text += &element("h4", "", title);
     if with_lead && plot.drawn.is_ok() {
-        text += &element("p", "", &plot.lead);
+        text += &element("p", "", &plot.caption);
     }
     text += "</figcaption>\n";
     match &plot.drawn {
         Ok(drawn) => {
-            let (title, what) = (&plot.title, &plot.lead);
+            let (title, what) = (&plot.title, &plot.caption);
             let screen = format!("{id}-screen");
             text += &drawn.screen.inline(&screen, "plot screen", title, what);
-            text += &drawn.phone.inline(&format!("{id}-phone"), "plot phone", title, what);
+            text += &drawn.narrow.inline(&format!("{id}-phone"), "plot phone", title, what);
         }
         Err(why) => text += &element("p", "missing", why),
     }

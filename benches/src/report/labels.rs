@@ -12,7 +12,7 @@ pub(super) fn width(text: &str, size: f64) -> f64 {
 }
 
 /// A text that fits into `room`, with a mark where something was cut off.
-pub(super) fn fit(text: &str, size: f64, room: f64) -> String {
+pub(super) fn truncate(text: &str, size: f64, room: f64) -> String {
     if width(text, size) <= room {
         return text.to_owned();
     }
@@ -29,7 +29,7 @@ pub(super) fn fit(text: &str, size: f64, room: f64) -> String {
 
 /// Moves `wanted` places as little as needed to be `gap` apart and between `low` and `high`; the
 /// answer has the order of the question. When there is no room for all, they run over `high`.
-pub(super) fn spread(wanted: &[f64], gap: f64, low: f64, high: f64) -> Vec<f64> {
+pub(super) fn separate(wanted: &[f64], gap: f64, low: f64, high: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by(|&a, &b| wanted[a].total_cmp(&wanted[b]));
     // With the gaps taken out, places may be equal but must not fall: neighbours that would are
@@ -68,25 +68,25 @@ mod tests {
 
     #[test]
     fn labels_keep_apart_and_move_no_more_than_needed() {
-        assert_eq!(spread(&[50.0, 10.0], 10.0, 0.0, 100.0), [50.0, 10.0]);
-        assert_eq!(spread(&[50.0, 50.0], 10.0, 0.0, 100.0), [45.0, 55.0]);
-        assert_eq!(spread(&[99.0, 99.0, 0.0], 10.0, 0.0, 100.0), [90.0, 100.0, 0.0]);
-        assert!(spread(&[], 10.0, 0.0, 100.0).is_empty());
+        assert_eq!(separate(&[50.0, 10.0], 10.0, 0.0, 100.0), [50.0, 10.0]);
+        assert_eq!(separate(&[50.0, 50.0], 10.0, 0.0, 100.0), [45.0, 55.0]);
+        assert_eq!(separate(&[99.0, 99.0, 0.0], 10.0, 0.0, 100.0), [90.0, 100.0, 0.0]);
+        assert!(separate(&[], 10.0, 0.0, 100.0).is_empty());
     }
 
     #[test]
-    fn a_crowd_keeps_its_gaps() {
+    fn many_labels_keep_their_gaps() {
         let wanted: Vec<f64> = (0..40).map(|index| f64::from(index % 7)).collect();
-        let mut places = spread(&wanted, 12.0, 5.0, 500.0);
+        let mut places = separate(&wanted, 12.0, 5.0, 500.0);
         places.sort_by(f64::total_cmp);
         assert!(places.windows(2).all(|pair| pair[1] - pair[0] > 11.999), "{places:?}");
         assert!(places[0] >= 5.0 && places[39] <= 500.0, "{places:?}");
     }
 
     #[test]
-    fn what_is_cut_says_so() {
-        assert_eq!(fit("mio", 10.0, 60.0), "mio");
-        let cut = fit("a name that is far too long", 10.0, 60.0);
+    fn truncated_labels_have_an_ellipsis() {
+        assert_eq!(truncate("mio", 10.0, 60.0), "mio");
+        let cut = truncate("a name that is far too long", 10.0, 60.0);
         assert!(cut.ends_with('…') && width(&cut, 10.0) <= 60.0, "{cut}");
     }
 }

@@ -1,26 +1,26 @@
 //! Round-trip times by percentile, both axes logarithmic: the further right, the rarer.
 
 use super::chart::{self, Axis, Line};
-use super::plot::{Drawn, Plot, Room, Table, slug};
+use super::plot::{Pictures, Plot, Table, Width, slug};
 use super::scale::{self, Scale};
 use super::svg::Picture;
-use super::view::{self, View, number};
-use crate::result::{Case, Latency};
+use super::view::{self, RecordView, number};
+use crate::schema::{Case, Latency};
 use crate::units;
 
 /// The tail of more messages than these is not drawn: nobody has so many.
-const RARE_MAX: f64 = 1e7;
+const PERCENTILE_MAX: f64 = 1e7;
 
 /// The quickest few are not drawn: the tail is what matters.
-const COMMON_MIN: f64 = 0.1;
+const PERCENTILE_MIN: f64 = 0.1;
 
 /// The plot of one case.
-pub(super) fn plot(view: View<'_>, case: &Case) -> Plot {
+pub(super) fn plot(view: RecordView<'_>, case: &Case) -> Plot {
     let curves = curves(view, case);
     let drawn = if curves.is_empty() {
         Err("No round-trip times were kept in this case.".to_owned())
     } else {
-        Ok(Drawn::wide(|room| draw(view, &curves, room)))
+        Ok(Pictures::wide(|room| draw(view, &curves, room)))
     };
     let mut table = Table::new(&["server", "50 %", "90 %", "99 %", "99.9 %", "slowest"]);
     for (server, latency) in &curves {
@@ -31,25 +31,26 @@ pub(super) fn plot(view: View<'_>, case: &Case) -> Plot {
     Plot {
         name: format!("latency-{}", slug(&case.name)),
         title: format!("{}: latency by percentile", case.name),
-        lead: "Round-trip times: so many percent of the messages took no longer. Closed loop: a \
+        caption:
+            "Round-trip times: so many percent of the messages took no longer. Closed loop: a \
                server that stalls is asked less meanwhile."
-            .to_owned(),
+                .to_owned(),
         drawn,
         table,
     }
 }
 
-fn curves<'a>(view: View<'a>, case: &'a Case) -> Vec<(&'a str, &'a Latency)> {
+fn curves<'a>(view: RecordView<'a>, case: &'a Case) -> Vec<(&'a str, &'a Latency)> {
     let measured = view.measured(case).into_iter();
     let timed = measured.filter_map(|(server, it)| Some((server, it.latency.as_ref()?)));
     timed.filter(|(_, latency)| latency.count > 0).collect()
 }
 
-fn draw(view: View<'_>, curves: &[(&str, &Latency)], room: Room) -> Picture {
+fn draw(view: RecordView<'_>, curves: &[(&str, &Latency)], room: Width) -> Picture {
     let points: Vec<Vec<(f64, f64)>> = curves.iter().map(|(_, latency)| points(latency)).collect();
     let all = || points.iter().flatten();
-    let span = scale::span(all().map(|point| point.1)).unwrap_or((1.0, 10.0));
-    let rarest = scale::greatest(all().map(|point| point.0)).clamp(10.0, RARE_MAX);
+    let span = scale::extent(all().map(|point| point.1)).unwrap_or((1.0, 10.0));
+    let rarest = scale::max(all().map(|point| point.0)).clamp(10.0, PERCENTILE_MAX);
     let frame = chart::frame(room, curves.iter().map(|(server, _)| *server));
     let x = Scale::log((1.0, rarest), frame.left, frame.right);
     let y = Scale::log(span, frame.bottom, frame.top);
@@ -67,8 +68,8 @@ fn draw(view: View<'_>, curves: &[(&str, &Latency)], room: Room) -> Picture {
     let lines = curves.iter().zip(&points).map(|(&(server, latency), points)| Line {
         server,
         points: points.clone(),
-        says: shown(latency).into_iter().map(said).collect(),
-        tip: format!(
+        tooltips: shown(latency).into_iter().map(tooltip).collect(),
+        title: format!(
             "{server}: 50 % {}, 99 % {}, 99.9 % {}",
             time(latency.p50_ns),
             time(latency.p99_ns),
@@ -91,18 +92,18 @@ fn shown(latency: &Latency) -> Vec<(f64, u64)> {
         (1.0, latency.max_ns),
     ];
     let curve = if latency.curve.len() > 1 { &latency.curve[..] } else { &given[..] };
-    curve.iter().copied().filter(|(part, _)| *part >= COMMON_MIN).collect()
+    curve.iter().copied().filter(|(part, _)| *part >= PERCENTILE_MIN).collect()
 }
 
 /// How rare those beyond a part of all messages are: for 99 % one in 100. The slowest is one of all.
 fn points(latency: &Latency) -> Vec<(f64, f64)> {
     let all = number(latency.count).max(2.0);
-    let rare = |part: f64| (1.0 / (1.0 - part.clamp(0.0, 1.0))).min(all).min(RARE_MAX);
+    let rare = |part: f64| (1.0 / (1.0 - part.clamp(0.0, 1.0))).min(all).min(PERCENTILE_MAX);
     shown(latency).into_iter().map(|(part, nanos)| (rare(part), number(nanos))).collect()
 }
 
 /// `99.9 %: 1.20 ms`.
-fn said((part, nanos): (f64, u64)) -> String {
+fn tooltip((part, nanos): (f64, u64)) -> String {
     if part >= 1.0 {
         return format!("slowest: {}", time(nanos));
     }

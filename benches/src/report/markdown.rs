@@ -1,18 +1,18 @@
 //! The page once more, as Markdown with its pictures in files: for a repository, where people read
 //! before they run. It knows the order of things there, and how Markdown escapes.
 
-use super::facts;
 use super::matrix::{self, Figure};
+use super::metadata;
 use super::page::{self, Section};
-use super::palette::Palette;
+use super::palette::Styles;
 use super::plot::{Plot, Table};
 use crate::conclusion;
-use crate::paired::Verdict;
-use crate::result::Record;
+use crate::schema::ResultFile;
+use crate::stats::Verdict;
 
 /// Writes the page; its pictures are in `folder`, as seen from it.
-pub(super) fn write(records: &[Record], folder: &str) -> String {
-    let palette = Palette::of(records);
+pub(super) fn write(records: &[ResultFile], folder: &str) -> String {
+    let palette = Styles::of(records);
     let sections = page::sections(records, &palette);
     let body: String = sections.iter().map(|it| section(it, folder)).collect();
     let concluded = records.iter().map(|it| escape(&conclusion::of(it)) + "\n\n");
@@ -20,7 +20,7 @@ pub(super) fn write(records: &[Record], folder: &str) -> String {
     format!(
         "# Echo servers, measured\n\n{}\n\n{concluded}Every figure here is from the JSON beside the pictures; \
          `epollite-bench report` makes this page of it, and one in HTML with more.\n{body}",
-        escape(&page::lead(records))
+        escape(&page::intro(records))
     )
 }
 
@@ -48,19 +48,19 @@ fn section(section: &Section<'_>, folder: &str) -> String {
             text += &picture(plot, section, folder, "####");
         }
     }
-    let absences = facts::absences(record);
+    let absences = metadata::missing_servers(record);
     if !absences.rows.is_empty() {
         text += &format!("\n### Who was not there, and what failed\n\n{}", table(&absences));
     }
     text += "\n### How it was measured\n\n";
-    for (word, what) in facts::measured(record) {
+    for (word, what) in metadata::measured(record) {
         text += &format!("- **{word}**: {}\n", escape(&what));
     }
     text
 }
 
 /// How the servers stand to the reference, over all cases.
-fn ratios(record: &Record) -> String {
+fn ratios(record: &ResultFile) -> String {
     let shows = if conclusion::has_verdicts(record) {
         "**Bold** is a difference that the noise of the same run does not cover; the rest is *no \
          difference shown*."
@@ -85,14 +85,14 @@ fn picture(plot: &Plot, section: &Section<'_>, folder: &str, level: &str) -> Str
             "\n{level} {title}\n\n![{title}]({folder}/{}{}.svg)\n\n{}\n",
             section.files,
             plot.name,
-            escape(&plot.lead)
+            escape(&plot.caption)
         ),
         Err(why) => format!("\n{level} {title}\n\n{}\n", escape(why)),
     }
 }
 
 /// The ratios of all cases at a glance.
-fn matrix(record: &Record, figure: Figure) -> Table {
+fn matrix(record: &ResultFile, figure: Figure) -> Table {
     let mut head = vec!["server"];
     head.extend(record.cases.iter().map(|case| case.name.as_str()));
     let mut table = Table::new(&head);

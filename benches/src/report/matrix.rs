@@ -3,10 +3,10 @@
 
 use super::html;
 use super::svg::escape;
-use super::view::{self, View};
+use super::view::{self, RecordView};
 use crate::conclusion;
-use crate::paired::Verdict;
-use crate::result::{Measured, Ratio, Record, Server, Status};
+use crate::schema::{Measured, Ratio, ResultFile, Server, Status};
+use crate::stats::Verdict;
 
 /// A figure of a server that is a ratio to the reference.
 pub(super) type Figure = fn(&Measured) -> Option<Ratio>;
@@ -18,14 +18,14 @@ pub(super) struct Cell {
 }
 
 /// The cells of one server, case by case. Why there is no figure is told where the absent are.
-pub(super) fn cells(record: &Record, server: &Server, figure: Figure) -> Vec<Cell> {
-    let cell = |case: &crate::result::Case| {
+pub(super) fn cells(record: &ResultFile, server: &Server, figure: Figure) -> Vec<Cell> {
+    let cell = |case: &crate::schema::Case| {
         let outcome = case.results.iter().find(|it| it.server == server.name);
         let ratio = outcome.and_then(|it| figure(it.measured.as_ref()?));
         let text = match (ratio, outcome.map(|it| it.status)) {
-            (Some(ratio), _) => view::factor(ratio.estimate.median),
+            (Some(ratio), _) => view::format_factor(ratio.estimate.median),
             (None, _) if server.name == record.reference => "1".to_owned(),
-            (None, Some(Status::Broke)) => "broke".to_owned(),
+            (None, Some(Status::Failed)) => "broke".to_owned(),
             (None, _) => "–".to_owned(),
         };
         Cell { text, verdict: ratio.map(|ratio| ratio.verdict) }
@@ -34,7 +34,7 @@ pub(super) fn cells(record: &Record, server: &Server, figure: Figure) -> Vec<Cel
 }
 
 /// Both tables, for the page.
-pub(super) fn tables(view: View<'_>) -> String {
+pub(super) fn tables(view: RecordView<'_>) -> String {
     let record = view.record;
     if record.cases.is_empty() || record.servers.is_empty() {
         return html::element("p", "missing", "This run has no case that came to its end.");
@@ -56,7 +56,7 @@ pub(super) fn tables(view: View<'_>) -> String {
     format!("{}{hint}<div class=\"matrix\">{rate}{cpu}</div>\n", html::element("p", "note", &how))
 }
 
-fn table(view: View<'_>, title: &str, figure: Figure, good: Verdict) -> String {
+fn table(view: RecordView<'_>, title: &str, figure: Figure, good: Verdict) -> String {
     let cases = &view.record.cases;
     let head: String =
         cases.iter().map(|case| format!("<th scope=\"col\">{}</th>", escape(&case.name))).collect();
@@ -67,7 +67,7 @@ fn table(view: View<'_>, title: &str, figure: Figure, good: Verdict) -> String {
     );
     for (number, server) in view.record.servers.iter().enumerate() {
         let own = if view.is_own(&server.name) { " own" } else { "" };
-        let (look, name) = (view.palette.look(&server.name), escape(&server.name));
+        let (look, name) = (view.palette.class(&server.name), escape(&server.name));
         text += &format!(
             "<tr><th scope=\"row\"><span class=\"who{own}\" data-who=\"{number}\"><i class=\"plot\">\
              <i class=\"swatch {look}\"></i></i>{name}</span></th>"

@@ -3,10 +3,10 @@
 
 use super::chart::{Axis, Line};
 use super::labels;
-use super::plot::{Room, TEXT};
+use super::plot::{TEXT, Width};
 use super::scale::Scale;
 use super::svg::{Anchor, Canvas, Picture, Point};
-use super::view::{View, count};
+use super::view::{RecordView, count};
 
 /// Room for the name above a small plot, for the plot, and for the axis below it.
 const HEAD: f64 = 22.0;
@@ -25,15 +25,15 @@ const TICKS_APART: f64 = 15.0;
 
 /// Draws it all: the reader's own servers first, then the reference, then the others.
 pub(super) fn draw(
-    view: View<'_>,
-    room: Room,
+    view: RecordView<'_>,
+    room: Width,
     across: &Axis<'_>,
     up: &Axis<'_>,
     lines: &[Line<'_>],
 ) -> Picture {
     let columns = match room {
-        Room::Wide => 4,
-        Room::Half | Room::Narrow => 2,
+        Width::Wide => 4,
+        Width::Half | Width::Narrow => 2,
     };
     let each = (room.width() - GAP * count(columns - 1)) / count(columns);
     let mut order: Vec<&Line<'_>> = lines.iter().collect();
@@ -42,7 +42,7 @@ pub(super) fn draw(
     let mut canvas = Canvas::default();
     let thin = reference.map(|it| format!("; thin: {}", it.server)).unwrap_or_default();
     let title = format!("Up: {}. Across: {}{thin}.", up.title, across.title);
-    canvas.text("quiet", (0.0, 11.0), Anchor::Start, &labels::fit(&title, TEXT, room.width()));
+    canvas.text("quiet", (0.0, 11.0), Anchor::Start, &labels::truncate(&title, TEXT, room.width()));
     for (index, line) in order.iter().enumerate() {
         let left = count(index % columns) * (each + GAP);
         let top = TITLE + count(index / columns) * (HEAD + BODY + FOOT) + HEAD;
@@ -75,7 +75,7 @@ impl Place {
     }
 
     fn course(&self, line: &Line<'_>) -> Vec<Point> {
-        line.points.iter().map(|&(x, y)| (self.x.at(x), self.y.at(y))).collect()
+        line.points.iter().map(|&(x, y)| (self.x.to_px(x), self.y.to_px(y))).collect()
     }
 
     fn axes(&self, canvas: &mut Canvas, across: &Axis<'_>, up: &Axis<'_>) {
@@ -83,7 +83,7 @@ impl Place {
         canvas.open("axes", None);
         let mut free = f64::INFINITY;
         for (tick, text) in &up.ticks {
-            let y = self.y.at(*tick);
+            let y = self.y.to_px(*tick);
             if y > free {
                 continue;
             }
@@ -93,8 +93,8 @@ impl Place {
         }
         canvas.line("axis", (start, bottom), (self.right, bottom));
         let mut free = start - 20.0;
-        for (tick, text) in across.ticks.iter().filter(|(tick, _)| across.scale.holds(*tick)) {
-            let (x, half) = (self.x.at(*tick), labels::width(text, TEXT) / 2.0);
+        for (tick, text) in across.ticks.iter().filter(|(tick, _)| across.scale.contains(*tick)) {
+            let (x, half) = (self.x.to_px(*tick), labels::width(text, TEXT) / 2.0);
             canvas.line("axis", (x, bottom), (x, bottom + 4.0));
             if x - half > free && x + half < self.right + 6.0 {
                 canvas.text("tick", (x, bottom + 16.0), Anchor::Middle, text);
@@ -104,22 +104,22 @@ impl Place {
         canvas.close();
     }
 
-    fn line(&self, canvas: &mut Canvas, view: View<'_>, line: &Line<'_>) {
+    fn line(&self, canvas: &mut Canvas, view: RecordView<'_>, line: &Line<'_>) {
         let points = self.course(line);
         view.open(canvas, "series alone", line.server);
-        canvas.tip(&line.tip);
-        canvas.spoken(&points, &line.says);
+        canvas.title(&line.title);
+        canvas.hover_points(&points, &line.tooltips);
         canvas.path("line solid", &points);
         if let Some((x, y)) = line.ring {
-            canvas.dot("ring", (self.x.at(x), self.y.at(y)), 4.5);
+            canvas.dot("ring", (self.x.to_px(x), self.y.to_px(y)), 4.5);
         }
-        if let Some(at) = line.broke {
+        if let Some(at) = line.failed_at {
             let place = points.last().map_or(self.top + BODY, |last| last.1);
-            let (x, y) = (self.x.at(at), place);
+            let (x, y) = (self.x.to_px(at), place);
             canvas.line("cross", (x - 4.0, y - 4.0), (x + 4.0, y + 4.0));
             canvas.line("cross", (x - 4.0, y + 4.0), (x + 4.0, y - 4.0));
         }
-        let name = labels::fit(line.server, TEXT, self.right - self.left - 4.0);
+        let name = labels::truncate(line.server, TEXT, self.right - self.left - 4.0);
         canvas.text("label strong", (self.left, self.top - 8.0), Anchor::Start, &name);
         canvas.close();
     }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 
-use super::palette::Palette;
+use super::palette::Styles;
 use super::plot::{Plot, slug};
 use super::svg::escape;
-use super::view::View;
-use super::{connections, cpu, dots, facts, html, knee, latency, matrix, ratios, syscalls};
+use super::view::RecordView;
+use super::{connections, cpu, dots, html, latency, matrix, metadata, ratios, sweep, syscalls};
 use crate::conclusion;
-use crate::result::{Case, Kind, Record};
+use crate::schema::{Case, Kind, ResultFile};
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
@@ -23,7 +23,7 @@ const PLOT_STYLE: &str = include_str!("plot.css");
 /// A record with its plots, ready to be put on a page or into files.
 #[derive(Debug)]
 pub(super) struct Section<'a> {
-    pub(super) view: View<'a>,
+    pub(super) view: RecordView<'a>,
     /// Its own place in the page, and what the names of its files begin with.
     place: String,
     pub(super) files: String,
@@ -35,15 +35,15 @@ pub(super) struct Section<'a> {
 ///
 /// # Errors
 /// When a record has a figure that JSON cannot hold.
-pub(super) fn write(records: &[Record]) -> Result<String> {
-    let palette = Palette::of(records);
+pub(super) fn write(records: &[ResultFile]) -> Result<String> {
+    let palette = Styles::of(records);
     let sections = sections(records, &palette);
     let data = serde_json::to_string(records).context("a figure that JSON cannot hold")?;
     let body: String = sections.iter().map(section).collect();
     let style = format!("{STYLE}{PLOT_STYLE}");
     let texts = [
         ("title", "Echo servers, measured"),
-        ("lead", &escape(&lead(records))),
+        ("lead", &escape(&intro(records))),
         ("conclusion", &concluded(records)),
         ("contents", &contents(&sections)),
         ("style", &style),
@@ -56,14 +56,14 @@ pub(super) fn write(records: &[Record]) -> Result<String> {
 }
 
 /// Every plot as a file: its name, and what is in it.
-pub(super) fn pictures(records: &[Record]) -> Vec<(String, String)> {
-    let palette = Palette::of(records);
+pub(super) fn pictures(records: &[ResultFile]) -> Vec<(String, String)> {
+    let palette = Styles::of(records);
     let mut files = Vec::new();
     for section in sections(records, &palette) {
         let cases = section.cases.iter().flat_map(|case| &case.2);
         for plot in cases.chain(&section.whole) {
             if let Ok(drawn) = &plot.drawn {
-                let text = drawn.screen.file(&plot.title, &plot.lead, PLOT_STYLE);
+                let text = drawn.screen.file(&plot.title, &plot.caption, PLOT_STYLE);
                 files.push((format!("{}{}.svg", section.files, plot.name), text));
             }
         }
@@ -71,16 +71,16 @@ pub(super) fn pictures(records: &[Record]) -> Vec<(String, String)> {
     files
 }
 
-pub(super) fn sections<'a>(records: &'a [Record], palette: &'a Palette) -> Vec<Section<'a>> {
+pub(super) fn sections<'a>(records: &'a [ResultFile], palette: &'a Styles) -> Vec<Section<'a>> {
     let mut counts = [0; 2];
-    let section = |(index, record): (usize, &'a Record)| {
+    let section = |(index, record): (usize, &'a ResultFile)| {
         let (count, kind) = match record.kind {
             Kind::Compare => (&mut counts[0], ""),
             Kind::Models => (&mut counts[1], "models-"),
         };
         *count += 1;
         let again = if *count > 1 { format!("{count}-") } else { String::new() };
-        let view = View { record, palette };
+        let view = RecordView { record, palette };
         let kinds = syscalls::kinds(view);
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         let cases = record.cases.iter().map(|case| {
@@ -99,14 +99,14 @@ pub(super) fn sections<'a>(records: &'a [Record], palette: &'a Palette) -> Vec<S
         });
         let cases = cases.collect();
         let mut whole = vec![connections::plot(view)];
-        whole.extend(knee::plots(view));
+        whole.extend(sweep::plots(view));
         whole.extend(dots::plots(view));
         Section { view, place: format!("r{index}"), files: format!("{kind}{again}"), cases, whole }
     };
     records.iter().enumerate().map(section).collect()
 }
 
-pub(super) fn lead(records: &[Record]) -> String {
+pub(super) fn intro(records: &[ResultFile]) -> String {
     let Some(first) = records.first() else { return String::new() };
     format!(
         "{} on {}, {}. Ratios are paired, slice by slice; absolute figures are for this run only.",
@@ -115,7 +115,7 @@ pub(super) fn lead(records: &[Record]) -> String {
 }
 
 /// What it all comes to: a paragraph for each record.
-fn concluded(records: &[Record]) -> String {
+fn concluded(records: &[ResultFile]) -> String {
     records.iter().map(|it| html::element("p", "conclusion", &conclusion::of(it))).collect()
 }
 
@@ -131,7 +131,7 @@ fn contents(sections: &[Section<'_>]) -> String {
     format!("<nav>{}</nav>", lines.join(" · "))
 }
 
-pub(super) fn title(record: &Record) -> String {
+pub(super) fn title(record: &ResultFile) -> String {
     let number =
         |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let cases = number(record.cases.len(), "case");
@@ -158,10 +158,10 @@ fn section(section: &Section<'_>) -> String {
     text += &matrix::tables(*view);
     // By connections is what the models are asked; of others each case is news of its own.
     text += &match record.kind {
-        Kind::Compare => cases(section) + &whole(section),
-        Kind::Models => whole(section) + &cases(section),
+        Kind::Compare => cases(section) + &summary(section),
+        Kind::Models => summary(section) + &cases(section),
     };
-    text + &ending(record, place)
+    text + &footer(record, place)
 }
 
 /// Case by case.
@@ -171,7 +171,7 @@ fn cases(section: &Section<'_>) -> String {
     if let Some((case, _, plots)) = section.cases.first() {
         text += "<h3>How to read the cases</h3>\n<dl>";
         for plot in plots {
-            let (term, what) = (escape(&bare(plot, case)), escape(&plot.lead));
+            let (term, what) = (escape(&short_title(plot, case)), escape(&plot.caption));
             text += &format!("<dt>{term}</dt><dd>{what}</dd>\n");
         }
         text += "</dl>\n<nav class=\"chooser\" aria-label=\"cases\" hidden></nav>\n";
@@ -184,7 +184,7 @@ fn cases(section: &Section<'_>) -> String {
         text += &html::element("p", "what", &case.what);
         text += "<div class=\"figures\">\n";
         for plot in plots {
-            text += &html::figure(plot, &bare(plot, case), false, place);
+            text += &html::figure(plot, &short_title(plot, case), false, place);
         }
         text += "</div></section>\n";
     }
@@ -192,7 +192,7 @@ fn cases(section: &Section<'_>) -> String {
 }
 
 /// What is of all cases together; what there is no picture of stands last.
-fn whole(section: &Section<'_>) -> String {
+fn summary(section: &Section<'_>) -> String {
     let (drawn, missing): (Vec<&Plot>, Vec<&Plot>) =
         section.whole.iter().partition(|plot| plot.drawn.is_ok());
     let figures = drawn.into_iter().chain(missing);
@@ -205,15 +205,15 @@ fn whole(section: &Section<'_>) -> String {
 }
 
 /// The title without the name of the case, which stands above it anyway.
-fn bare(plot: &Plot, case: &Case) -> String {
+fn short_title(plot: &Plot, case: &Case) -> String {
     let title = plot.title.strip_prefix(&format!("{}: ", case.name)).unwrap_or(&plot.title);
     let mut letters = title.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
     first.into_iter().chain(letters).collect()
 }
 
-fn ending(record: &Record, place: &str) -> String {
-    let absences = facts::absences(record);
+fn footer(record: &ResultFile, place: &str) -> String {
+    let absences = metadata::missing_servers(record);
     let mut text =
         format!("<section id=\"{place}-absent\"><h3>Who was not there, and what failed</h3>\n");
     text += &if absences.rows.is_empty() {
@@ -222,10 +222,10 @@ fn ending(record: &Record, place: &str) -> String {
         html::table(&absences)
     };
     text += &format!("</section>\n<section id=\"{place}-servers\"><h3>The servers</h3>\n");
-    text += &html::table(&facts::servers(record));
+    text += &html::table(&metadata::servers(record));
     text += &format!("</section>\n<section class=\"measured\" id=\"{place}-measured\">");
     text += "<h3>How it was measured</h3>\n<dl>";
-    for (word, what) in facts::measured(record) {
+    for (word, what) in metadata::measured(record) {
         text += &format!("<dt>{word}</dt><dd>{}</dd>\n", escape(&what));
     }
     text + "</dl></section>\n</section>\n"

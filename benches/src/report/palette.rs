@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::result::{Origin, Record, Server};
+use crate::schema::{Origin, ResultFile, Server};
 
 /// Shades of a hue in `plot.css`.
 const SHADES: usize = 3;
@@ -18,48 +18,48 @@ const PATTERNS: usize = 3;
 const REACTOR: [&str; 4] = ["epoll-edge", "epoll-level", "coroutine", "epoll-oneshot"];
 
 /// Models in which one thread asks or waits for all by older means.
-const WAITING: [&str; 3] = ["nonblocking", "select", "poll"];
+const POLLING_MODELS: [&str; 3] = ["nonblocking", "select", "poll"];
 
 /// The look of every server.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Palette {
-    looks: HashMap<String, String>,
+pub(super) struct Styles {
+    classes: HashMap<String, String>,
 }
 
-impl Palette {
+impl Styles {
     /// Of all servers in all records of a page.
-    pub(super) fn of(records: &[Record]) -> Self {
-        let mut looks = HashMap::new();
+    pub(super) fn of(records: &[ResultFile]) -> Self {
+        let mut classes = HashMap::new();
         let mut counts: HashMap<&str, usize> = HashMap::new();
         for record in records {
-            looks.insert(record.reference.clone(), "reference".to_owned());
-            looks.insert(record.control.clone(), "control".to_owned());
+            classes.insert(record.reference.clone(), "reference".to_owned());
+            classes.insert(record.control.clone(), "control".to_owned());
         }
         for server in records.iter().flat_map(|record| &record.servers) {
-            if looks.contains_key(&server.name) {
+            if classes.contains_key(&server.name) {
                 continue;
             }
-            let family = family(server);
+            let family = group(server);
             let count = counts.entry(family).or_default();
             let (shade, pattern) = (*count % SHADES, (*count / SHADES) % PATTERNS);
-            looks.insert(server.name.clone(), format!("{family} shade-{shade} dash-{pattern}"));
+            classes.insert(server.name.clone(), format!("{family} shade-{shade} dash-{pattern}"));
             *count += 1;
         }
-        Self { looks }
+        Self { classes }
     }
 
     /// The classes of a server.
-    pub(super) fn look(&self, server: &str) -> &str {
-        self.looks.get(server).map_or("other", String::as_str)
+    pub(super) fn class(&self, server: &str) -> &str {
+        self.classes.get(server).map_or("other", String::as_str)
     }
 }
 
-fn family(server: &Server) -> &'static str {
+fn group(server: &Server) -> &'static str {
     let name = server.name.as_str();
     match (server.origin, server.language.as_deref()) {
         (Origin::Extra, _) => "mine",
         (Origin::Model, _) if REACTOR.contains(&name) => "ours",
-        (Origin::Model, _) if WAITING.contains(&name) => "other",
+        (Origin::Model, _) if POLLING_MODELS.contains(&name) => "other",
         (Origin::Model, _) => "many",
         (_, Some("c")) => "c",
         (_, Some("rust")) => "rust",

@@ -6,7 +6,7 @@ use super::svg::Picture;
 /// How wide there is to draw. Text has one size whatever the page, so each picture is drawn for a
 /// screen and again for a telephone, and the page shows the one that fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
+pub(super) enum Width {
     /// A screen's column, or a file.
     Wide,
     /// The half of that: two stand side by side.
@@ -15,7 +15,7 @@ pub(super) enum Room {
     Narrow,
 }
 
-impl Room {
+impl Width {
     /// In CSS pixels.
     pub(super) fn width(self) -> f64 {
         match self {
@@ -50,24 +50,24 @@ impl Table {
 
 /// The same picture for a screen and for a telephone.
 #[derive(Debug, Clone)]
-pub(super) struct Drawn {
+pub(super) struct Pictures {
     /// Whether two of them stand side by side.
     pub(super) is_half: bool,
     /// For a screen, and as a file.
     pub(super) screen: Picture,
     /// For a telephone.
-    pub(super) phone: Picture,
+    pub(super) narrow: Picture,
 }
 
-impl Drawn {
+impl Pictures {
     /// As wide as the page.
-    pub(super) fn wide(draw: impl Fn(Room) -> Picture) -> Self {
-        Self { is_half: false, screen: draw(Room::Wide), phone: draw(Room::Narrow) }
+    pub(super) fn wide(draw: impl Fn(Width) -> Picture) -> Self {
+        Self { is_half: false, screen: draw(Width::Wide), narrow: draw(Width::Narrow) }
     }
 
     /// Half as wide.
-    pub(super) fn half(draw: impl Fn(Room) -> Picture) -> Self {
-        Self { is_half: true, screen: draw(Room::Half), phone: draw(Room::Narrow) }
+    pub(super) fn half(draw: impl Fn(Width) -> Picture) -> Self {
+        Self { is_half: true, screen: draw(Width::Half), narrow: draw(Width::Narrow) }
     }
 }
 
@@ -79,9 +79,9 @@ pub(super) struct Plot {
     /// What is shown.
     pub(super) title: String,
     /// How to read it, in a sentence or two.
-    pub(super) lead: String,
+    pub(super) caption: String,
     /// The picture, or in a sentence why there is none.
-    pub(super) drawn: Result<Drawn, String>,
+    pub(super) drawn: Result<Pictures, String>,
     /// What is in the picture.
     pub(super) table: Table,
 }

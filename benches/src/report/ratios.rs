@@ -2,19 +2,19 @@
 //! the same case behind them. It judges nothing; the verdicts are in the record.
 
 use super::labels;
-use super::plot::{Drawn, Plot, ROW, Room, TEXT, Table, slug};
+use super::plot::{Pictures, Plot, ROW, TEXT, Table, Width, slug};
 use super::scale::Scale;
 use super::svg::{Anchor, Canvas, Picture};
-use super::view::{self, View, count};
-use crate::paired::Verdict;
-use crate::result::{Case, Measured, Outcome, Ratio, Status};
+use super::view::{self, RecordView, count};
+use crate::schema::{Case, Measured, Outcome, Ratio, Status};
+use crate::stats::Verdict;
 
 /// Further from 1 than this factor is beside the sheet: an arrow points there, and the figure
 /// stands beside it. One slow server must not squeeze all others together.
-const REACH_MAX: f64 = 3.0;
+const AXIS_MAX: f64 = 3.0;
 
 /// An axis is at least this wide to both sides of 1, or noise would look like news.
-const REACH_MIN: f64 = 1.12;
+const AXIS_MIN: f64 = 1.12;
 
 /// One figure of which there are ratios.
 #[derive(Debug, Clone, Copy)]
@@ -42,19 +42,19 @@ const PANELS: [Panel; 3] = [
 ];
 
 /// The plot of one case.
-pub(super) fn plot(view: View<'_>, case: &Case) -> Plot {
+pub(super) fn plot(view: RecordView<'_>, case: &Case) -> Plot {
     let drawn = if case.noise.is_none() {
         Err("The A/A control failed in this case: without it there are no ratios and no verdicts."
             .to_owned())
     } else if rows(case).is_empty() {
         Err("Nobody was asked in this case, so there is nothing to compare.".to_owned())
     } else {
-        Ok(Drawn::wide(|room| draw(view, case, room)))
+        Ok(Pictures::wide(|room| draw(view, case, room)))
     };
     Plot {
         name: format!("ratios-{}", slug(&case.name)),
         title: format!("{}: against {}", case.name, view.record.reference),
-        lead: format!(
+        caption: format!(
             "Ratios to {}: the median of {} paired rounds and its {}. The grey band is what its own \
              second copy ({}) shows: {}.",
             view.record.reference,
@@ -74,10 +74,10 @@ pub(super) fn plot(view: View<'_>, case: &Case) -> Plot {
 
 /// Those who were asked.
 fn rows(case: &Case) -> Vec<&Outcome> {
-    case.results.iter().filter(|it| it.status != Status::NotAsked).collect()
+    case.results.iter().filter(|it| it.status != Status::Skipped).collect()
 }
 
-fn table(view: View<'_>, case: &Case) -> Table {
+fn table(view: RecordView<'_>, case: &Case) -> Table {
     let mut table = Table::new(&["server", "rate", "", "CPU", "", "p99", ""]);
     for outcome in rows(case) {
         let mut row = vec![outcome.server.clone()];
@@ -109,12 +109,12 @@ struct Columns {
 /// Letters of a value: `0.98 [0.95, 1.02]`.
 const VALUE: f64 = 112.0;
 
-fn draw(view: View<'_>, case: &Case, room: Room) -> Picture {
+fn draw(view: RecordView<'_>, case: &Case, room: Width) -> Picture {
     let rows = rows(case);
     let mut canvas = Canvas::default();
     let names = rows.iter().map(|row| row.server.as_str());
     let height = HEAD + ROW * count(rows.len()) + FOOT;
-    if room == Room::Narrow {
+    if room == Width::Narrow {
         let left = view::names_width(names, 98.0);
         let width = room.width();
         let columns = Columns { names: Some(left), track: (left, width - VALUE), value: width };
@@ -141,7 +141,7 @@ const FOOT: f64 = 36.0;
 
 fn draw_panel(
     canvas: &mut Canvas,
-    view: View<'_>,
+    view: RecordView<'_>,
     case: &Case,
     panel: &Panel,
     columns: Columns,
@@ -154,15 +154,15 @@ fn draw_panel(
     canvas.text("head", (from, top + 12.0), Anchor::Start, panel.title);
     if let Some(noise) = noise(view, case, panel) {
         canvas.open("band", None);
-        canvas.tip(&format!("A/A noise: {}", view::noise(noise)));
-        canvas.rect("fill", (scale.at(1.0 / noise), first - 4.0), (scale.at(noise), last));
+        canvas.title(&format!("A/A noise: {}", view::noise(noise)));
+        canvas.rect("fill", (scale.to_px(1.0 / noise), first - 4.0), (scale.to_px(noise), last));
         canvas.close();
         let reach = format!("A/A {}", view::noise(noise));
-        let middle = f64::midpoint(scale.at(1.0 / noise), scale.at(noise));
+        let middle = f64::midpoint(scale.to_px(1.0 / noise), scale.to_px(noise));
         let middle = middle.clamp(from + 45.0, to - 45.0);
         canvas.text("quiet", (middle, first - 10.0), Anchor::Middle, &reach);
     }
-    canvas.line("one", (scale.at(1.0), first - 4.0), (scale.at(1.0), last));
+    canvas.line("one", (scale.to_px(1.0), first - 4.0), (scale.to_px(1.0), last));
     axis(canvas, &scale, panel, columns.track, last);
     for (index, outcome) in rows.iter().enumerate() {
         let y = first + ROW * (count(index) + 0.5);
@@ -175,8 +175,8 @@ fn axis(canvas: &mut Canvas, scale: &Scale, panel: &Panel, (from, to): (f64, f64
     let mut taken: Vec<f64> = Vec::new();
     // The first of them that have room are shown: 1 always.
     for tick in [1.0, 0.5, 2.0, 0.25, 4.0, 0.8, 1.25, 0.9, 1.1, 1.5, 0.7, 3.0, 0.95, 1.05] {
-        let x = scale.at(tick);
-        if scale.holds(tick) && taken.iter().all(|other| (other - x).abs() > 30.0) {
+        let x = scale.to_px(tick);
+        if scale.contains(tick) && taken.iter().all(|other| (other - x).abs() > 30.0) {
             canvas.line("axis", (x, last), (x, last + 4.0));
             canvas.text("tick", (x, last + 15.0), Anchor::Middle, &format!("{tick}"));
             taken.push(x);
@@ -188,7 +188,7 @@ fn axis(canvas: &mut Canvas, scale: &Scale, panel: &Panel, (from, to): (f64, f64
 
 fn draw_row(
     canvas: &mut Canvas,
-    view: View<'_>,
+    view: RecordView<'_>,
     outcome: &Outcome,
     panel: &Panel,
     columns: Columns,
@@ -207,21 +207,21 @@ fn draw_row(
     };
     let verdict = ratio.map(|it| view.verdict(it.verdict, panel.higher, panel.lower));
     let why = verdict.or(outcome.why.clone()).map(|it| format!("; {it}")).unwrap_or_default();
-    canvas.tip(&format!("{server}: {}: {said}{why}", panel.title));
+    canvas.title(&format!("{server}: {}: {said}{why}", panel.title));
     let right = columns.value;
     canvas.rect("hit", (columns.names.map_or(columns.track.0, |_| 0.0), y - 9.5), (right, y + 9.5));
     if let Some(room) = columns.names {
-        let broke = if outcome.status == Status::Broke { " ×" } else { "" };
-        let name = labels::fit(server, TEXT, room - 10.0 - labels::width(broke, TEXT));
+        let broke = if outcome.status == Status::Failed { " ×" } else { "" };
+        let name = labels::truncate(server, TEXT, room - 10.0 - labels::width(broke, TEXT));
         canvas.text("name", (0.0, y + 4.0), Anchor::Start, &(name + broke));
     }
     match ratio {
         Some(ratio) => {
             let (low, high) = (ratio.estimate.low, ratio.estimate.high);
-            canvas.line("whisker", (scale.at(low), y), (scale.at(high), y));
+            canvas.line("whisker", (scale.to_px(low), y), (scale.to_px(high), y));
             mark(canvas, scale, ratio.estimate.median, y);
         }
-        None if view.is_reference(server) => canvas.dot("mark", (scale.at(1.0), y), 3.6),
+        None if view.is_reference(server) => canvas.dot("mark", (scale.to_px(1.0), y), 3.6),
         None => {}
     }
     canvas.text("value", (right, y + 4.0), Anchor::End, &said);
@@ -230,19 +230,19 @@ fn draw_row(
 
 /// A dot, or an arrow towards where it would be.
 fn mark(canvas: &mut Canvas, scale: &Scale, median: f64, y: f64) {
-    let x = scale.at(median);
-    if scale.holds(median) {
+    let x = scale.to_px(median);
+    if scale.contains(median) {
         canvas.dot("mark", (x, y), 3.6);
     } else {
         let back = if median > 1.0 { -8.0 } else { 8.0 };
-        canvas.area("mark", &[(x, y), (x + back, y - 4.5), (x + back, y + 4.5)]);
+        canvas.polygon("mark", &[(x, y), (x + back, y - 4.5), (x + back, y + 4.5)]);
     }
 }
 
 /// The same for all cases of a record, so that they can be compared by eye.
-fn scale(view: View<'_>, panel: &Panel, (from, to): (f64, f64)) -> Scale {
-    let mut reach = REACH_MIN;
-    let mut sides = (1.0 / REACH_MIN, REACH_MIN);
+fn scale(view: RecordView<'_>, panel: &Panel, (from, to): (f64, f64)) -> Scale {
+    let mut reach = AXIS_MIN;
+    let mut sides = (1.0 / AXIS_MIN, AXIS_MIN);
     for case in &view.record.cases {
         reach = noise(view, case, panel).map_or(reach, |noise| reach.max(noise * 1.05));
         for ratio in view.measured(case).iter().filter_map(|(_, it)| (panel.ratio)(it)) {
@@ -250,15 +250,15 @@ fn scale(view: View<'_>, panel: &Panel, (from, to): (f64, f64)) -> Scale {
             sides.1 = sides.1.max(ratio.estimate.high * 1.05);
         }
     }
-    let low = sides.0.min(1.0 / reach).max(1.0 / REACH_MAX);
-    let high = sides.1.max(reach).min(REACH_MAX);
+    let low = sides.0.min(1.0 / reach).max(1.0 / AXIS_MAX);
+    let high = sides.1.max(reach).min(AXIS_MAX);
     Scale::log((low, high), from + 4.0, to - 10.0)
 }
 
 /// What the control makes of no difference, in this figure.
-fn noise(view: View<'_>, case: &Case, panel: &Panel) -> Option<f64> {
+fn noise(view: RecordView<'_>, case: &Case, panel: &Panel) -> Option<f64> {
     case.noise?;
     let outcome = case.results.iter().find(|it| view.is_control(&it.server))?;
-    let noise = (panel.ratio)(outcome.measured.as_ref()?)?.estimate.noise();
+    let noise = (panel.ratio)(outcome.measured.as_ref()?)?.estimate.noise_factor();
     noise.is_finite().then_some(noise)
 }

@@ -11,7 +11,7 @@ pub(super) const FOOT: f64 = 24.0;
 
 /// The name of a row, cut to its room.
 pub(super) fn name(canvas: &mut Canvas, server: &str, room: f64, y: f64) {
-    let name = labels::fit(server, TEXT, room - 10.0);
+    let name = labels::truncate(server, TEXT, room - 10.0);
     canvas.text("name", (0.0, y + 4.0), Anchor::Start, &name);
 }
 
@@ -24,7 +24,7 @@ pub(super) fn ticks(
 ) {
     let mut free = f64::NEG_INFINITY;
     for tick in scale.ticks() {
-        let x = scale.at(tick);
+        let x = scale.to_px(tick);
         canvas.line("grid", (x, top), (x, bottom));
         let text = if tick > 0.0 { text(tick) } else { "0".to_owned() };
         let half = labels::width(&text, TEXT) / 2.0;

@@ -34,7 +34,7 @@ impl Scale {
     }
 
     /// Where a figure is; beyond an end, that end.
-    pub(super) fn at(&self, figure: f64) -> f64 {
+    pub(super) fn to_px(self, figure: f64) -> f64 {
         let share = if self.is_log {
             (figure.max(self.low).ln() - self.low.ln()) / (self.high.ln() - self.low.ln())
         } else {
@@ -45,7 +45,7 @@ impl Scale {
     }
 
     /// Whether a figure is within the span.
-    pub(super) fn holds(&self, figure: f64) -> bool {
+    pub(super) fn contains(&self, figure: f64) -> bool {
         (self.low..=self.high).contains(&figure)
     }
 
@@ -85,7 +85,7 @@ impl Scale {
 }
 
 /// The span of some figures, widened to round ends; `None` when none of them is above zero.
-pub(super) fn span(figures: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
+pub(super) fn extent(figures: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     let usable = figures.into_iter().filter(|it| it.is_finite() && *it > 0.0);
     let (low, high) =
         usable.fold((f64::INFINITY, 0.0_f64), |(low, high), it| (low.min(it), high.max(it)));
@@ -93,7 +93,7 @@ pub(super) fn span(figures: impl IntoIterator<Item = f64>) -> Option<(f64, f64)>
 }
 
 /// The greatest of some figures, 0 without any.
-pub(super) fn greatest(figures: impl IntoIterator<Item = f64>) -> f64 {
+pub(super) fn max(figures: impl IntoIterator<Item = f64>) -> f64 {
     figures.into_iter().filter(|it| it.is_finite()).fold(0.0, f64::max)
 }
 
@@ -123,8 +123,8 @@ mod tests {
     #[test]
     fn equal_factors_are_equal_distances() {
         let scale = Scale::log((1.0, 100.0), 0.0, 200.0);
-        assert!((scale.at(10.0) - 100.0).abs() < 1e-9);
-        assert_eq!((scale.at(0.0), scale.at(1e9), scale.at(-5.0)), (0.0, 200.0, 0.0));
+        assert!((scale.to_px(10.0) - 100.0).abs() < 1e-9);
+        assert_eq!((scale.to_px(0.0), scale.to_px(1e9), scale.to_px(-5.0)), (0.0, 200.0, 0.0));
         assert_eq!(scale.ticks(), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]);
     }
 
@@ -142,20 +142,20 @@ mod tests {
 
     #[test]
     fn a_span_holds_its_figures_and_is_round() {
-        assert_eq!(span([3.0, 40.0, 0.0, f64::NAN]), Some((2.0, 50.0)));
-        assert_eq!(span([0.0]), None);
-        assert_eq!(span([10.0]), Some((10.0, 10.0)));
+        assert_eq!(extent([3.0, 40.0, 0.0, f64::NAN]), Some((2.0, 50.0)));
+        assert_eq!(extent([0.0]), None);
+        assert_eq!(extent([10.0]), Some((10.0, 10.0)));
     }
 
     #[test]
-    fn no_figure_leaves_the_sheet() {
+    fn values_are_clamped_to_the_axis() {
         for scale in [
             Scale::log((0.0, 0.0), 0.0, 10.0),
             Scale::log((1e-300, 1e300), 0.0, 10.0),
             Scale::linear(0.0, 0.0, 10.0),
         ] {
             for figure in [0.0, -1.0, 1e308, f64::NAN, f64::INFINITY, 1.0] {
-                assert!((0.0..=10.0).contains(&scale.at(figure)), "{scale:?} {figure}");
+                assert!((0.0..=10.0).contains(&scale.to_px(figure)), "{scale:?} {figure}");
             }
         }
     }

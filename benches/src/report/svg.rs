@@ -39,13 +39,13 @@ impl Canvas {
     }
 
     /// What is said of the group just begun when somebody points at it.
-    pub(super) fn tip(&mut self, text: &str) {
+    pub(super) fn title(&mut self, text: &str) {
         self.put(format_args!("<title>{}</title>", escape(text)));
     }
 
     /// A straight line.
     pub(super) fn line(&mut self, class: &str, from: Point, to: Point) {
-        let ((x1, y1), (x2, y2)) = (at(from), at(to));
+        let ((x1, y1), (x2, y2)) = (format_px(from), format_px(to));
         self.put(format_args!(
             "<line class=\"{class}\" x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\"/>"
         ));
@@ -53,25 +53,25 @@ impl Canvas {
 
     /// A line through points.
     pub(super) fn path(&mut self, class: &str, points: &[Point]) {
-        self.put(format_args!("<path class=\"{class}\" d=\"{}\"/>", course(points)));
+        self.put(format_args!("<path class=\"{class}\" d=\"{}\"/>", path_data(points)));
     }
 
     /// A line that nobody sees, to be pointed at; of each point it is known what is to be said.
-    pub(super) fn spoken(&mut self, points: &[Point], says: &[String]) {
-        let (course, says) = (course(points), escape(&says.join("|")));
+    pub(super) fn hover_points(&mut self, points: &[Point], says: &[String]) {
+        let (course, says) = (path_data(points), escape(&says.join("|")));
         let says = if says.is_empty() { says } else { format!(" data-says=\"{says}\"") };
         self.put(format_args!("<path class=\"hit\"{says} d=\"{course}\"/>"));
     }
 
     /// What points enclose.
-    pub(super) fn area(&mut self, class: &str, points: &[Point]) {
-        self.put(format_args!("<path class=\"{class}\" d=\"{}Z\"/>", course(points)));
+    pub(super) fn polygon(&mut self, class: &str, points: &[Point]) {
+        self.put(format_args!("<path class=\"{class}\" d=\"{}Z\"/>", path_data(points)));
     }
 
     /// An upright rectangle between two corners.
     pub(super) fn rect(&mut self, class: &str, from: Point, to: Point) {
-        let (x, y) = at((from.0.min(to.0), from.1.min(to.1)));
-        let (width, height) = at(((to.0 - from.0).abs(), (to.1 - from.1).abs()));
+        let (x, y) = format_px((from.0.min(to.0), from.1.min(to.1)));
+        let (width, height) = format_px(((to.0 - from.0).abs(), (to.1 - from.1).abs()));
         self.put(format_args!(
             "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>"
         ));
@@ -79,13 +79,13 @@ impl Canvas {
 
     /// A dot.
     pub(super) fn dot(&mut self, class: &str, centre: Point, radius: f64) {
-        let (x, y) = at(centre);
+        let (x, y) = format_px(centre);
         self.put(format_args!("<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"{radius}\"/>"));
     }
 
     /// A text on the line at `place`.
     pub(super) fn text(&mut self, class: &str, place: Point, anchor: Anchor, text: &str) {
-        let (x, y) = at(place);
+        let (x, y) = format_px(place);
         let anchor = match anchor {
             Anchor::Start => "",
             Anchor::Middle => " text-anchor=\"middle\"",
@@ -142,7 +142,7 @@ impl Picture {
 
     fn element(&self, attributes: &str, id: &str, title: &str, what: &str, head: &str) -> String {
         let (margin, top) = if head.is_empty() { (0.0, 0.0) } else { (MARGIN, MARGIN + HEAD) };
-        let (width, height) = at((self.width + 2.0 * margin, self.height + top + margin));
+        let (width, height) = format_px((self.width + 2.0 * margin, self.height + top + margin));
         let (title, what, body) = (escape(title), escape(what), &self.text);
         format!(
             "<svg{attributes} viewBox=\"{} {} {width} {height}\" width=\"{width}\" \
@@ -178,17 +178,17 @@ pub(super) fn escape(text: &str) -> String {
     safe
 }
 
-fn course(points: &[Point]) -> String {
+fn path_data(points: &[Point]) -> String {
     let mut text = String::new();
     for (index, &point) in points.iter().enumerate() {
-        let (x, y) = at(point);
+        let (x, y) = format_px(point);
         let _ = write!(text, "{}{x} {y}", if index == 0 { "M" } else { "L" });
     }
     text
 }
 
 /// To a tenth, and never what is no number: a picture with one wrong point is still a picture.
-fn at(point: Point) -> Point {
+fn format_px(point: Point) -> Point {
     let round = |x: f64| if x.is_finite() { (x * 10.0).round() / 10.0 + 0.0 } else { 0.0 };
     (round(point.0), round(point.1))
 }

@@ -4,15 +4,15 @@
 use std::collections::HashMap;
 
 use super::labels;
-use super::plot::{Drawn, Plot, ROW, Room, TEXT, Table, slug};
+use super::plot::{Pictures, Plot, ROW, TEXT, Table, Width, slug};
 use super::rows;
 use super::scale::{self, Scale};
 use super::svg::{Anchor, Canvas, Picture};
-use super::view::{self, View, count};
-use crate::result::{Case, Syscalls};
+use super::view::{self, RecordView, count};
+use crate::schema::{Case, Syscalls};
 
 /// System calls a message, in one case. `kinds` are those of the whole record, most frequent first.
-pub(super) fn plot(view: View<'_>, case: &Case, kinds: &[String]) -> Plot {
+pub(super) fn plot(view: RecordView<'_>, case: &Case, kinds: &[String]) -> Plot {
     let counted = view.measured(case).into_iter();
     let rows: Vec<(&str, &Syscalls)> =
         counted.filter_map(|(server, it)| Some((server, it.syscalls.as_ref()?))).collect();
@@ -31,7 +31,7 @@ pub(super) fn plot(view: View<'_>, case: &Case, kinds: &[String]) -> Plot {
             }
         })
     } else {
-        Ok(Drawn::half(|room| draw(view, &rows, kinds, room)))
+        Ok(Pictures::half(|room| draw(view, &rows, kinds, room)))
     };
     let mut table = Table::new(&["server", "all", "by name"]);
     for (server, calls) in &rows {
@@ -45,7 +45,7 @@ pub(super) fn plot(view: View<'_>, case: &Case, kinds: &[String]) -> Plot {
     Plot {
         name: format!("syscalls-{}", slug(&case.name)),
         title: format!("{}: system calls a message", case.name),
-        lead: "By kind, counted in a slice of its own that is in no other figure.".to_owned(),
+        caption: "By kind, counted in a slice of its own that is in no other figure.".to_owned(),
         drawn,
         table,
     }
@@ -55,7 +55,7 @@ pub(super) fn plot(view: View<'_>, case: &Case, kinds: &[String]) -> Plot {
 const KINDS: usize = 9;
 
 /// Every kind of system call that anybody made, most frequent first.
-pub(super) fn kinds(view: View<'_>) -> Vec<String> {
+pub(super) fn kinds(view: RecordView<'_>) -> Vec<String> {
     let mut sums: HashMap<&str, f64> = HashMap::new();
     let cases = view.record.cases.iter();
     let all = cases.flat_map(|case| view.measured(case)).filter_map(|(_, it)| it.syscalls.as_ref());
@@ -67,28 +67,33 @@ pub(super) fn kinds(view: View<'_>) -> Vec<String> {
     kinds.into_iter().take(KINDS).map(|(name, _)| name.to_owned()).collect()
 }
 
-fn draw(view: View<'_>, rows: &[(&str, &Syscalls)], kinds: &[String], room: Room) -> Picture {
+fn draw(
+    view: RecordView<'_>,
+    rows: &[(&str, &Syscalls)],
+    kinds: &[String],
+    room: Width,
+) -> Picture {
     let names = view::names_width(rows.iter().map(|row| row.0), 112.0);
     let right = room.width() - 40.0;
-    let most = scale::greatest(rows.iter().map(|(_, it)| it.per_message));
+    let most = scale::max(rows.iter().map(|(_, it)| it.per_message));
     let scale = Scale::linear(most, names, right);
     let mut canvas = Canvas::default();
     let top = key(&mut canvas, rows, kinds, room.width());
     let bottom = top + ROW * count(rows.len());
     canvas.open("axes", None);
-    rows::ticks(&mut canvas, &scale, (top - 4.0, bottom), view::amount);
+    rows::ticks(&mut canvas, &scale, (top - 4.0, bottom), view::format_amount);
     canvas.close();
     for (index, (server, calls)) in rows.iter().enumerate() {
         let y = top + ROW * (count(index) + 0.5);
         view.open(&mut canvas, "row calls", server);
-        canvas.tip(&format!("{server}: {:.3} calls a message", calls.per_message));
+        canvas.title(&format!("{server}: {:.3} calls a message", calls.per_message));
         canvas.rect("hit", (0.0, y - 9.5), (room.width(), y + 9.5));
         rows::name(&mut canvas, server, names, y);
         let mut from = 0.0;
         for (class, label, per_message) in segments(calls, kinds) {
-            let (start, end) = (scale.at(from), scale.at(from + per_message));
+            let (start, end) = (scale.to_px(from), scale.to_px(from + per_message));
             canvas.open("call", None);
-            canvas.tip(&format!("{server}: {label} {per_message:.3} a message"));
+            canvas.title(&format!("{server}: {label} {per_message:.3} a message"));
             canvas.rect(&class, (start, y - 7.0), (end, y + 7.0));
             if labels::width(&label, 9.5) + 6.0 < end - start {
                 let middle = (f64::midpoint(start, end), y + 3.5);
@@ -138,7 +143,7 @@ fn key(canvas: &mut Canvas, rows: &[(&str, &Syscalls)], kinds: &[String], width:
     let (mut x, mut y) = (0.0, 8.0);
     canvas.open("key", None);
     for (class, label) in seen {
-        let label = labels::fit(&label, TEXT, 120.0);
+        let label = labels::truncate(&label, TEXT, 120.0);
         let room = labels::width(&label, TEXT) + 24.0;
         if x + room > width {
             (x, y) = (0.0, y + 17.0);

@@ -2,25 +2,25 @@
 //! draws nothing.
 
 use super::labels;
-use super::palette::Palette;
+use super::palette::Styles;
 use super::plot::TEXT;
 use super::svg::Canvas;
 use crate::conclusion;
-use crate::paired::{Estimate, Verdict};
-use crate::result::{Case, Measured, Origin, Outcome, Record, Status};
+use crate::schema::{Case, Measured, Origin, Outcome, ResultFile, Status};
+use crate::stats::{Estimate, Verdict};
 
 /// A record and its looks.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct View<'a> {
-    pub(super) record: &'a Record,
-    pub(super) palette: &'a Palette,
+pub(super) struct RecordView<'a> {
+    pub(super) record: &'a ResultFile,
+    pub(super) palette: &'a Styles,
 }
 
-impl<'a> View<'a> {
+impl<'a> RecordView<'a> {
     /// Begins a group that belongs to a server.
     pub(super) fn open(&self, canvas: &mut Canvas, class: &str, server: &str) {
         let number = self.record.servers.iter().position(|it| it.name == server);
-        canvas.open(&format!("{class} {}", self.palette.look(server)), number);
+        canvas.open(&format!("{class} {}", self.palette.class(server)), number);
     }
 
     /// What was measured in a case, by server.
@@ -68,7 +68,7 @@ pub(super) fn names_width<'a>(names: impl IntoIterator<Item = &'a str>, most: f6
 }
 
 /// A factor, with as many digits as matter.
-pub(super) fn factor(ratio: f64) -> String {
+pub(super) fn format_factor(ratio: f64) -> String {
     match ratio {
         _ if ratio < 0.095 && ratio > 0.0 => format!("{ratio:.3}"),
         _ if ratio < 9.995 => format!("{ratio:.2}"),
@@ -81,7 +81,7 @@ pub(super) fn factor(ratio: f64) -> String {
 /// A ratio and its interval.
 pub(super) fn interval(estimate: &Estimate) -> String {
     let Estimate { median, low, high } = *estimate;
-    format!("{} [{}, {}]", factor(median), factor(low), factor(high))
+    format!("{} [{}, {}]", format_factor(median), format_factor(low), format_factor(high))
 }
 
 /// How far noise reaches: `±3.1 %`, or a factor when it is much.
@@ -89,12 +89,12 @@ pub(super) fn noise(factor: f64) -> String {
     if factor < 1.5 {
         format!("±{:.1} %", (factor - 1.0) * 100.0)
     } else {
-        format!("×{}", self::factor(factor))
+        format!("×{}", self::format_factor(factor))
     }
 }
 
 /// An amount: `950`, `12.3k`, `1.50M`.
-pub(super) fn amount(figure: f64) -> String {
+pub(super) fn format_amount(figure: f64) -> String {
     let (value, unit) = match figure {
         _ if figure < 999.5 => (figure, ""),
         _ if figure < 999.5e3 => (figure / 1e3, "k"),
@@ -115,17 +115,17 @@ pub(super) fn amount(figure: f64) -> String {
 }
 
 /// What stands in brackets behind a median: with few rounds there is no interval.
-pub(super) fn interval_name(record: &Record) -> &'static str {
+pub(super) fn interval_name(record: &ResultFile) -> &'static str {
     if conclusion::has_verdicts(record) { "95 % interval" } else { "range from least to greatest" }
 }
 
 /// How it went, in a word, where there is no figure.
 pub(super) fn status(status: Status) -> &'static str {
     match status {
-        Status::Whole => "not measured",
-        Status::Broke => "broke",
+        Status::Complete => "not measured",
+        Status::Failed => "broke",
         Status::Absent => "did not come up",
-        Status::NotAsked => "not asked",
+        Status::Skipped => "not asked",
     }
 }
 
@@ -137,7 +137,7 @@ pub(super) fn tick_time(nanos: f64) -> String {
         _ if nanos < 999.5e6 => (nanos / 1e6, "ms"),
         _ => (nanos / 1e9, "s"),
     };
-    format!("{} {unit}", amount(value))
+    format!("{} {unit}", format_amount(value))
 }
 
 /// A count or a time of the record, to draw with: so near to it as a plot cannot show.

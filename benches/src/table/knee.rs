@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use super::{Grid, folded};
-use crate::result::Record;
+use crate::schema::ResultFile;
 use crate::units::time;
 
 /// The open loop: a row for each server, a column for each rate that was offered.
 #[must_use]
-pub fn knee(record: &Record) -> String {
+pub fn knee(record: &ResultFile) -> String {
     let Some(knee) = &record.knee else { return String::new() };
     let longest = knee.curves.iter().max_by_key(|curve| curve.steps.len());
     let rates: Vec<f64> = longest
@@ -26,7 +26,8 @@ pub fn knee(record: &Record) -> String {
         table.add(row);
     }
     let bound = time(knee.bound_p99_ns as f64);
-    let late = knee.curves.iter().flat_map(|curve| &curve.steps).map(|step| step.late_p99_ns).max();
+    let late =
+        knee.curves.iter().flat_map(|curve| &curve.steps).map(|step| step.sender_lag_p99_ns).max();
     let late = late.unwrap_or_default();
     let mut text = format!(
         "\nknee: {}\n\

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use epollite_bench::case::Case;
-use epollite_bench::result::Status;
-use epollite_bench::roster::{Builder, select};
+use epollite_bench::schema::Status;
+use epollite_bench::servers::{Builder, select};
 
-use super::{Stage, complaints, names};
+use super::{Harness, complaints, names};
 
 /// The commands of the reference for each transport, as a user would give them for a server of his.
 fn own_server() -> [String; 3] {
@@ -17,14 +17,14 @@ fn own_server() -> [String; 3] {
     let entry = &select(&["C edge".to_owned()]).expect("it is known")[0];
     let recipe = builder.build(entry).expect("there is a compiler");
     ["ping", "udp", "unix"].map(|case| {
-        let case = Case::named(case).expect("a case of ours");
+        let case = Case::by_name(case).expect("a case of ours");
         recipe.command(&case).expect("it has all transports").to_owned()
     })
 }
 
 #[test]
 fn ones_own_server_is_asked_for_by_name_and_joins_every_transport() {
-    let stage = Stage::new();
+    let stage = Harness::new();
     let [tcp, udp, unix] = own_server();
     let extras = [format!("mine={tcp}"), format!("mine=udp:{udp}"), format!("mine={unix}")];
     let mut command = stage.command(&["--servers", "mine", "--cases", "ping,udp,unix"]);
@@ -35,7 +35,7 @@ fn ones_own_server_is_asked_for_by_name_and_joins_every_transport() {
     assert_eq!(names(&record), ["C edge", "A/A", "mine"]);
     for case in &record.cases {
         let mine = &case.results[2];
-        assert_eq!((mine.status, &mine.why), (Status::Whole, &None), "{}", case.name);
+        assert_eq!((mine.status, &mine.why), (Status::Complete, &None), "{}", case.name);
     }
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
@@ -54,7 +54,7 @@ fn ones_own_server_is_asked_for_by_name_and_joins_every_transport() {
 
 #[test]
 fn what_ones_own_server_was_not_given_is_not_laid_to_it() {
-    let stage = Stage::new();
+    let stage = Harness::new();
     let [tcp, ..] = own_server();
     let extra = format!("mine={tcp}");
     let output = stage.run(&["--cases", "udp,unix", "--rounds", "1", "--extra", &extra]);
@@ -70,7 +70,7 @@ fn what_ones_own_server_was_not_given_is_not_laid_to_it() {
 }
 
 /// A program of this name that does `what`, before all others on the path.
-fn with_program(stage: &Stage, name: &str, what: &str, arguments: &[&str]) -> Command {
+fn with_program(stage: &Harness, name: &str, what: &str, arguments: &[&str]) -> Command {
     let program: PathBuf = stage.folder.path().join(name);
     std::fs::write(&program, format!("#!/bin/sh\n{what}\n")).expect("written");
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("allowed");
@@ -82,7 +82,7 @@ fn with_program(stage: &Stage, name: &str, what: &str, arguments: &[&str]) -> Co
 
 #[test]
 fn what_is_not_installed_is_one_line_without_the_words_of_a_compiler() {
-    let stage = Stage::new();
+    let stage = Harness::new();
     // Whatever it is asked about libuv's header, it says what a compiler says.
     let compiler = "case \"$*\" in *-E*) echo 'uv.c:1:10: fatal error: uv.h' >&2; exit 1;; esac\n\
                     exec cc \"$@\"";
@@ -106,7 +106,7 @@ fn what_is_not_installed_is_one_line_without_the_words_of_a_compiler() {
 
 #[test]
 fn the_list_says_what_is_not_installed() {
-    let stage = Stage::new();
+    let stage = Harness::new();
     let output = with_program(&stage, "node", "exit 1", &["--list"]).output().expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout);
     let (_, node) = text.split_once("  node          a stream piped into itself\n").expect("node");
@@ -124,7 +124,7 @@ fn the_list_says_what_is_not_installed() {
 fn a_record_may_lie_at_a_path_that_is_no_text() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
-    let stage = Stage::new();
+    let stage = Harness::new();
     let folder = stage.folder.path().join(OsStr::from_bytes(b"f\xff"));
     std::fs::create_dir(&folder).expect("any bytes");
     let path = folder.join("run.json");

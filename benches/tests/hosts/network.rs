@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use epollite_bench::case::Case;
-use epollite_bench::roster::{Builder, select};
+use epollite_bench::servers::{Builder, select};
 
 /// Where ranks run.
 pub(crate) const HOSTS: [&str; 3] = ["alpha", "beta", "gamma"];

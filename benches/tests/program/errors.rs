@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 #[test]
-fn nobody_is_there() {
+fn no_server_is_an_error() {
     let (_reserved, address) = refusing_tcp();
     for how in ["", "--churn", "--rate 100"] {
         let run = run(&format!("load {address} {how} -t 1s"));
@@ -96,7 +96,7 @@ fn one_connection_starves_while_others_go_on() {
 }
 
 #[test]
-fn datagrams_that_nobody_answers() {
+fn unanswered_datagrams_fail() {
     let address = udp(|_, _| Vec::new());
     let run = run(&format!(
         "load {address} --udp -d 4 -t 5s --warmup 0 --loss-after 100ms --stall 400ms --json"
@@ -106,7 +106,7 @@ fn datagrams_that_nobody_answers() {
 }
 
 #[test]
-fn datagrams_that_nobody_answers_in_a_short_run() {
+fn unanswered_datagrams_fail_in_a_short_run() {
     let address = udp(|_, _| Vec::new());
     let load = format!("load {address} --udp -d 4 -n 4 --warmup 0 --loss-after 100ms");
     let run = run(&format!("{load} --json"));
@@ -126,7 +126,7 @@ fn limited(limits: &str, arguments: &str) -> Run {
 }
 
 #[test]
-fn the_limit_of_descriptors_is_raised_as_far_as_it_goes() {
+fn the_nofile_limit_is_raised_to_the_hard_limit() {
     let address = tcp(echo);
     let arguments = format!("load {address} -c 200 -n 1000 --warmup 0");
     assert_eq!(limited("64:1024", &arguments).code, Some(0));
@@ -178,7 +178,7 @@ fn ports_run_out_where_there_is_but_one_address() {
 }
 
 #[test]
-fn where_a_source_has_no_port_left_the_next_one_serves() {
+fn the_next_source_address_is_used_when_ports_run_out() {
     with_few_ports("127.0.0.1", 5, "127.0.0.1:7001 --churn -c 1 -n 1")
         .ended(69, "the server stopped echoing: 1 messages");
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use epollite_bench::load::histogram;
-use epollite_bench::record::Record;
+use epollite_bench::rank_file::RankFile;
 use serde_json::{Value, json};
 
 use crate::support::{Run, bench, plain_tcp, run};
@@ -28,8 +28,8 @@ fn ranks() -> tempfile::TempDir {
     dir
 }
 
-fn record(dir: &Path, rank: u32) -> Record {
-    Record::read(&dir.join(format!("rank-{rank}.json"))).unwrap()
+fn record(dir: &Path, rank: u32) -> RankFile {
+    RankFile::read(&dir.join(format!("rank-{rank}.json"))).unwrap()
 }
 
 fn merge(dir: &Path) -> Run {
@@ -50,7 +50,7 @@ fn histograms_are_added_exactly_and_refusals_are_plain() {
     let path = dir.path();
     let run = merge(path);
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
-    let records: Vec<Record> = (0..RANKS).map(|rank| record(path, rank)).collect();
+    let records: Vec<RankFile> = (0..RANKS).map(|rank| record(path, rank)).collect();
     let mut sum = histogram();
     for record in &records {
         sum.add(record.latencies().unwrap()).unwrap();
@@ -116,7 +116,7 @@ fn histograms_are_added_exactly_and_refusals_are_plain() {
 #[test]
 fn rates_are_those_of_the_common_window() {
     let dir = ranks();
-    let mut records: Vec<Record> = (0..RANKS).map(|rank| record(dir.path(), rank)).collect();
+    let mut records: Vec<RankFile> = (0..RANKS).map(|rank| record(dir.path(), rank)).collect();
     // Steady ranks, the second a second later: a thousand a second, for two seconds each.
     for (record, rank) in records.iter_mut().zip(0_u64..) {
         record.start_unix_nanos = 5_000_000_000 + if rank == 1 { 1_000_000_000 } else { 0 };

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use epollite_bench::load::{Config, Length, Load, Meter, Observer, Pace, Target};
-use epollite_bench::roster::Builder;
+use epollite_bench::load::{Config, Length, Load, Metrics, Observer, Pace, Target};
+use epollite_bench::servers::Builder;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -25,7 +25,7 @@ struct Freezer {
 }
 
 impl Observer for Freezer {
-    fn tick(&mut self, elapsed: Duration, _: &Meter) {
+    fn tick(&mut self, elapsed: Duration, _: &Metrics) {
         let millis = u64::try_from(elapsed.as_millis()).unwrap();
         if self.stopped.is_none() && millis >= STOPPED_AT {
             kill(self.server, Signal::SIGSTOP).unwrap();
@@ -52,7 +52,7 @@ impl Drop for Reaper {
 /// The C server, listening. Between our look for a free port and its bind(2) another process may take
 /// the port; then the server ends without a word, and the next port is tried.
 fn yardstick() -> (Reaper, SocketAddr) {
-    let program = Builder::new(None).and_then(|builder| builder.yardstick()).unwrap();
+    let program = Builder::new(None).and_then(|builder| builder.build_baseline()).unwrap();
     for _ in 0..10 {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::process::Command;
 
 use epollite_bench::report;
-use epollite_bench::result::{Origin, Record};
+use epollite_bench::schema::{Origin, ResultFile};
 use epollite_bench::units;
 use serde::Deserialize;
 
-use super::hostile;
+use super::malformed;
 use super::support::{CASE_PLOTS, WHOLE_PLOTS, full, models};
 
 /// What the script saw.
@@ -65,7 +65,7 @@ const SCREEN: u32 = 1280;
 const TELEPHONE: u32 = 375;
 
 #[test]
-fn every_plot_shows_its_data_by_day_and_by_night_on_a_screen_and_on_a_telephone() {
+fn every_plot_renders_in_light_dark_wide_and_narrow() {
     let records = [full(), models()];
     let page = report::html(&records).unwrap();
     for (width, dark) in [(SCREEN, false), (SCREEN, true), (TELEPHONE, false), (TELEPHONE, true)] {
@@ -89,9 +89,9 @@ fn hostile_names_and_crowds_do_not_spoil_the_page() {
     // Servers of the reader's own have a colour of theirs, alone and in a crowd.
     let mut own = full();
     own.servers[3].origin = Origin::Extra;
-    let mut own_in_a_crowd = hostile::crowded();
+    let mut own_in_a_crowd = malformed::crowded();
     own_in_a_crowd.servers[7..11].iter_mut().for_each(|server| server.origin = Origin::Extra);
-    for record in [hostile::renamed(), hostile::crowded(), own, own_in_a_crowd] {
+    for record in [malformed::renamed(), malformed::crowded(), own, own_in_a_crowd] {
         let page = report::html(&[record]).unwrap();
         is_sound(&look(&page, TELEPHONE, false), TELEPHONE, false);
         is_sound(&look(&page, SCREEN, true), SCREEN, true);
@@ -119,7 +119,7 @@ fn is_sound(found: &Findings, width: u32, dark: bool) {
 }
 
 /// Every plot, with every server that has data for it, and the data at the pointer.
-fn has_every_plot(found: &Findings, number: usize, record: &Record) {
+fn has_every_plot(found: &Findings, number: usize, record: &ResultFile) {
     let figure = |plot: &str| {
         let id = format!("r{number}-{plot}");
         let figure = found.figures.iter().find(|it| it.id == id);
@@ -165,7 +165,7 @@ fn has_every_plot(found: &Findings, number: usize, record: &Record) {
 }
 
 /// The first server of the first case, and the longest it ever took.
-fn slowest(record: &Record) -> (&str, String) {
+fn slowest(record: &ResultFile) -> (&str, String) {
     let outcome = &record.cases[0].results[0];
     let latency = outcome.measured.as_ref().unwrap().latency.as_ref().unwrap();
     (&outcome.server, units::time(f64::from(u32::try_from(latency.max_ns).unwrap())))

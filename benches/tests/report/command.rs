@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use epollite_bench::paired::{Estimate, Verdict};
 use epollite_bench::report;
-use epollite_bench::result::Record;
+use epollite_bench::schema::ResultFile;
+use epollite_bench::stats::{Estimate, Verdict};
 
 use super::support::data;
 
 #[test]
-fn the_page_and_the_pictures_are_where_it_says() {
+fn output_files_are_written() {
     let folder = tempfile::tempdir().unwrap();
     let sample = data("sample.json");
     let output = run(folder.path(), &[sample.to_str().unwrap(), "--svg", "pictures/of/it"]);
@@ -46,15 +46,15 @@ fn the_page_in_markdown_leads_to_every_picture() {
 
 /// What is committed is what was measured: nobody has touched a figure since.
 #[test]
-fn the_page_of_this_project_says_what_its_data_say() {
+fn docs_bench_matches_its_data() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let read = |name: &str| std::fs::read_to_string(docs.join(name)).unwrap();
     let records = ["compare", "models"].map(|name| {
-        Record::read(&docs.join(format!("bench/{name}.json"))).expect("docs/bench has the data")
+        ResultFile::read(&docs.join(format!("bench/{name}.json"))).expect("docs/bench has the data")
     });
     let again = "make bench-page writes it again";
     assert_eq!(report::markdown(&records, "bench"), read("bench.md"), "{again}");
-    for (name, picture) in report::pictures(&records) {
+    for (name, picture) in report::write_svgs(&records) {
         assert_eq!(picture, read(&format!("bench/{name}")), "{name}: {again}");
     }
 }
@@ -63,7 +63,7 @@ fn the_page_of_this_project_says_what_its_data_say() {
 #[test]
 fn a_page_says_nothing_of_where_things_are() {
     let folder = tempfile::tempdir().unwrap();
-    let mut record = Record::read(&data("sample.json")).unwrap();
+    let mut record = ResultFile::read(&data("sample.json")).unwrap();
     record.absent[0].why = "cc: /home/somebody/peers/libuv_echo.c:12:10: fatal error".to_owned();
     record.run.command.push("--program=/home/somebody/bin/epollite".to_owned());
     let text = serde_json::to_string(&record).unwrap();
@@ -107,7 +107,7 @@ fn bad_input_gets_one_line() {
 }
 
 #[test]
-fn nothing_is_asked_for_without_a_record() {
+fn a_report_needs_a_record() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), &[]);
     assert_eq!(output.status.code(), Some(2));
@@ -117,9 +117,9 @@ fn nothing_is_asked_for_without_a_record() {
 
 /// The table of the README is of the same run.
 #[test]
-fn the_readme_says_what_was_measured() {
+fn the_readme_table_matches_the_data() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let record = Record::read(&root.join("docs/bench/compare.json")).unwrap();
+    let record = ResultFile::read(&root.join("docs/bench/compare.json")).unwrap();
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
     for case in &record.cases {
         let cells = ["A/A", "epoll-edge", "epoll-level", "coroutine"].map(|server| {
@@ -141,7 +141,7 @@ fn the_readme_says_what_was_measured() {
 
 /// And so are the instructions that it speaks of.
 #[test]
-fn the_readme_says_what_was_counted() {
+fn the_readme_counts_match_the_baseline() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
     let baseline = read("benches/instructions.txt");

@@ -1,7 +1,7 @@
 //! The pictures, without a browser: each is there, is XML, and shows its figures where they belong.
 
 use epollite_bench::report;
-use epollite_bench::result::{Origin, Record, Server};
+use epollite_bench::schema::{Origin, ResultFile, Server};
 use roxmltree::{Document, Node};
 
 use super::support::{CASE_PLOTS, WHOLE_PLOTS, embedded, figure, full, models, svgs};
@@ -35,7 +35,7 @@ fn every_plot_is_there_for_a_screen_and_for_a_telephone() {
 
 #[test]
 fn a_file_is_a_picture_by_itself() {
-    let pictures = report::pictures(&[full(), models(), full()]);
+    let pictures = report::write_svgs(&[full(), models(), full()]);
     let mut names: Vec<&str> = pictures.iter().map(|it| it.0.as_str()).collect();
     for name in ["ratios-c64.svg", "latency-ping.svg", "knee.svg", "models-ratios-c10.svg"] {
         assert!(names.contains(&name), "{name} is one of {names:?}");
@@ -76,7 +76,7 @@ fn an_interval_is_where_its_ratio_is() {
         let side = (ratio.estimate.median - 1.0).signum();
         assert!((x - one) * side >= 0.0, "{number}: {ratio:?} is at {x}, and 1 at {one}");
         let neutral = row.attribute("class").unwrap().contains("none");
-        let shows_none = ratio.verdict == epollite_bench::paired::Verdict::NoDifference;
+        let shows_none = ratio.verdict == epollite_bench::stats::Verdict::NoDifference;
         assert_eq!(neutral, shows_none, "no difference shown is grey, a difference is not");
         seen += 1;
     }
@@ -100,7 +100,7 @@ fn what_is_far_off_does_not_squeeze_the_rest() {
 #[test]
 fn a_broken_model_has_its_cross() {
     let record = models();
-    let picture = report::pictures(std::slice::from_ref(&record));
+    let picture = report::write_svgs(std::slice::from_ref(&record));
     let (_, text) = picture.iter().find(|it| it.0 == "models-rate-connections.svg").unwrap();
     let document = Document::parse(text).unwrap();
     let crossed: Vec<&str> = of_class(&document, "series")
@@ -113,8 +113,8 @@ fn a_broken_model_has_its_cross() {
 }
 
 #[test]
-fn a_server_looks_the_same_everywhere() {
-    let pictures = report::pictures(&[full(), models()]);
+fn a_server_has_one_style() {
+    let pictures = report::write_svgs(&[full(), models()]);
     let mut looks: Vec<String> = Vec::new();
     for (name, text) in &pictures {
         let document = Document::parse(text).unwrap();
@@ -130,7 +130,7 @@ fn a_server_looks_the_same_everywhere() {
 }
 
 #[test]
-fn what_was_not_measured_is_said_and_not_drawn() {
+fn missing_data_is_text_not_a_plot() {
     let mut record = full();
     record.knee = None;
     record.cases.truncate(1);
@@ -164,7 +164,7 @@ fn what_was_not_measured_is_said_and_not_drawn() {
 }
 
 #[test]
-fn the_page_says_how_it_was_measured() {
+fn the_page_describes_the_method() {
     let record = full();
     let page = report::html(std::slice::from_ref(&record)).unwrap();
     let told = super::support::part(&page, "id=\"r0-measured\"", "</section>");
@@ -180,16 +180,16 @@ fn the_page_says_how_it_was_measured() {
 }
 
 #[test]
-fn a_server_that_no_list_knows_is_drawn_all_the_same() {
+fn an_unknown_server_is_drawn() {
     let mut record = full();
     record.servers.retain(|server| server.origin != Origin::Peer);
-    for (name, picture) in report::pictures(&[record]) {
+    for (name, picture) in report::write_svgs(&[record]) {
         Document::parse(&picture).unwrap_or_else(|it| panic!("{name}: {it}"));
     }
 }
 
-fn picture(record: &Record, name: &str) -> String {
-    let pictures = report::pictures(std::slice::from_ref(record));
+fn picture(record: &ResultFile, name: &str) -> String {
+    let pictures = report::write_svgs(std::slice::from_ref(record));
     pictures.into_iter().find(|it| it.0 == name).unwrap().1
 }
 

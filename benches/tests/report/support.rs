@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use epollite_bench::result::{Case, Kind, Record};
+use epollite_bench::schema::{Case, Kind, ResultFile};
 
 /// Plots of one case, and of a whole record.
 pub(super) const CASE_PLOTS: [&str; 4] = ["ratios", "latency", "cpu", "syscalls"];
@@ -21,15 +21,15 @@ pub(super) fn data(name: &str) -> PathBuf {
 }
 
 /// The sample with an open loop: every plot has something to show.
-pub(super) fn full() -> Record {
-    let mut record = Record::read(&data("sample.json")).unwrap();
-    record.knee = Record::read(&data("sample-knee.json")).unwrap().knee;
+pub(super) fn full() -> ResultFile {
+    let mut record = ResultFile::read(&data("sample.json")).unwrap();
+    record.knee = ResultFile::read(&data("sample-knee.json")).unwrap().knee;
     record
 }
 
 /// A record of `models`: the same servers by connections, and one that breaks on the way.
-pub(super) fn models() -> Record {
-    let mut record = Record { kind: Kind::Models, knee: None, ..full() };
+pub(super) fn models() -> ResultFile {
+    let mut record = ResultFile { kind: Kind::Models, knee: None, ..full() };
     let (small, large) = (record.cases[0].clone(), record.cases[1].clone());
     let of = |case: &Case, connections: usize| {
         let what = format!("connections: {connections}");
@@ -37,7 +37,7 @@ pub(super) fn models() -> Record {
     };
     record.cases = vec![of(&small, 1), of(&large, 10), of(&large, 100), of(&large, 1000)];
     let breaks = &mut record.cases[3].results[3];
-    breaks.status = epollite_bench::result::Status::Broke;
+    breaks.status = epollite_bench::schema::Status::Failed;
     breaks.why = Some("starved at a thousand".to_owned());
     record
 }
@@ -65,7 +65,7 @@ pub(super) fn svgs(page: &str) -> Vec<&str> {
 }
 
 /// The records that a page carries.
-pub(super) fn embedded(page: &str) -> Vec<Record> {
+pub(super) fn embedded(page: &str) -> Vec<ResultFile> {
     let opening = "<script type=\"application/json\" id=\"records\">";
     let element = part(page, opening, "</script>");
     let json = element.strip_prefix(opening).unwrap().strip_suffix("</script>").unwrap();

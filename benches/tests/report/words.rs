@@ -2,18 +2,18 @@
 //! rounds, too much noise, what it all comes to, what was not counted. And who stands out.
 
 use epollite_bench::report;
-use epollite_bench::result::{Noise, Origin, Record, Status};
+use epollite_bench::schema::{Noise, Origin, ResultFile, Status};
 use epollite_bench::{conclusion, table};
 use roxmltree::Document;
 
-use super::hostile::{crowded, renamed};
+use super::malformed::{crowded, renamed};
 use super::support::{figure, full, models, part, svgs};
 
 /// How wide a terminal is.
 const WIDTH: usize = 80;
 
 /// All that a terminal is shown of a record.
-fn terminal(record: &Record) -> String {
+fn terminal(record: &ResultFile) -> String {
     let cases: String = record.cases.iter().map(|case| table::case(case, record)).collect();
     let shown = [
         table::legend(record.run.rounds),
@@ -27,7 +27,7 @@ fn terminal(record: &Record) -> String {
 }
 
 /// The page without the data in it, the page in Markdown, and the terminal.
-fn everywhere(record: &Record) -> [(&'static str, String); 3] {
+fn everywhere(record: &ResultFile) -> [(&'static str, String); 3] {
     let page = report::html(std::slice::from_ref(record)).unwrap();
     let (page, _) = page.split_once("<script type=\"application/json\"").unwrap();
     let markdown = report::markdown(std::slice::from_ref(record), "plots");
@@ -43,7 +43,7 @@ fn plain(text: &str) -> String {
 #[test]
 fn with_too_few_rounds_there_is_no_interval_and_no_verdict() {
     // The open loop has no intervals anyway.
-    let mut record = Record { knee: None, ..full() };
+    let mut record = ResultFile { knee: None, ..full() };
     record.run.rounds = 5;
     for (place, text) in everywhere(&record) {
         assert!(plain(&text).contains("too few"), "{place}: {text}");
@@ -51,7 +51,7 @@ fn with_too_few_rounds_there_is_no_interval_and_no_verdict() {
             assert!(!text.contains(claim), "{place} claims {claim}");
         }
     }
-    for (name, picture) in report::pictures(std::slice::from_ref(&record)) {
+    for (name, picture) in report::write_svgs(std::slice::from_ref(&record)) {
         assert!(!picture.contains("95 % interval") && !picture.contains("no difference"), "{name}");
     }
     record.run.rounds = 6;
@@ -105,7 +105,7 @@ fn ones_own_server_is_spoken_of_first_and_stands_out() {
     record.servers[3].origin = Origin::Extra;
     let concluded = conclusion::of(&record);
     assert!(concluded.starts_with("Against C edge, mio shows "), "{concluded}");
-    let pictures = report::pictures(std::slice::from_ref(&record));
+    let pictures = report::write_svgs(std::slice::from_ref(&record));
     let mut seen = 0;
     for (name, text) in &pictures {
         let document = Document::parse(text).unwrap_or_else(|it| panic!("{name}: {it}"));
@@ -184,7 +184,7 @@ fn why_calls_were_not_counted_is_told() {
 fn a_server_past_the_bound_at_once_is_told_by_its_latency() {
     let mut record = full();
     let curve = &mut record.knee.as_mut().unwrap().curves[2];
-    (curve.knee, curve.status) = (None, Status::Whole);
+    (curve.knee, curve.status) = (None, Status::Complete);
     (curve.steps[0].offered, curve.steps[0].answered, curve.steps[0].p99_ns) =
         (7200.0, 7500.0, 9_000_000);
     let text = plain(&table::knee(&record));

@@ -1,19 +1,19 @@
-//! The texts of `--help`, of which no line is wider than a terminal: 80 columns.
+//! The texts of `--help`. No line is longer than 80 columns.
 
 /// `epollite --help`.
 pub(crate) const MAIN: &str = "\
-epollite - an epoll echo server to measure and to learn from
+epollite - an epoll echo server for benchmarks and for study
 
 Usage: epollite COMMAND [OPTIONS]
 
 Commands:
   echo       serve echo over TCP, UDP and Unix sockets, or check such a server
   nc         netcat: sockets to stdin and stdout, many clients at once
-  sim        days of the server in a simulated world, from a seed; laws checked
+  sim        random scenarios of the server on a simulated kernel
 
 Options:
-  -h, --help     this text; 'epollite COMMAND --help' for a command's
-  -V, --version  name and version
+  -h, --help     print this text; 'epollite COMMAND --help' for a command
+  -V, --version  print name and version
 
 Examples:
   epollite echo                                  TCP on 127.0.0.1:7777
@@ -28,165 +28,170 @@ Usage: epollite nc [OPTIONS] HOST PORT           connect
        epollite nc -l [OPTIONS] [HOST] PORT      listen
        epollite nc -U [OPTIONS] PATH             a Unix socket; @NAME for an
                                                  abstract one, \\xNN a byte
-       epollite nc -z [OPTIONS] HOST PORT[-PORT] look who listens
+       epollite nc -z [OPTIONS] HOST PORT[-PORT] scan ports
 
-Flags mean what they mean to OpenBSD's nc, and may stand together (-lkv, -w5):
-  -l          listen; the port 0 takes a free one (-v tells which)
-  -k          after one connection the next; many at once, unlike there
-  -u          datagrams: UDP, with -U Unix ones; -lu sends to every sender
+Flags have the meaning they have in OpenBSD's nc and can be combined (-lkv,
+-w5):
+  -l          listen; port 0 picks a free port (-v prints it)
+  -k          accept further connections; many at once, unlike OpenBSD's nc
+  -u          datagrams: UDP, with -U Unix ones; -lu sends to every address
               that it has received from
   -U          Unix sockets
-  -4, -6      only IPv4, only IPv6; -l without HOST is IPv4 unless it is -6
-  -n          ask no resolver; numbers are read as inet_aton(3) does (127.1),
-              and PORT may be a name all the same: /etc/services
-  -p PORT     from this port
-  -s ADDR     from this address or path
-  -b          datagrams may be broadcast
-  -z          connect, send nothing, tell
-  -v          tell who and where; -vv: each event, with token and epoll bits
-  -w TIME     give up connecting, or when idle
-  -i TIME     wait between lines
-  -W N        end after N reads
+  -4, -6      IPv4 only, IPv6 only; -l without HOST is IPv4 unless -6 is given
+  -n          no name resolution; numbers are read as inet_aton(3) does (127.1),
+              PORT may still be a service name (/etc/services)
+  -p PORT     source port
+  -s ADDR     source address or path
+  -b          allow broadcast datagrams
+  -z          connect, send nothing, report
+  -v          log connections; -vv: every event, with token and epoll bits
+  -w TIME     timeout for connecting, and for idle connections
+  -i TIME     delay between lines
+  -W N        exit after N receives
   -C          send CR LF for LF
-  -N          shut the socket for writing when stdin ends
-  -q TIME     the same, and end so long after that (-1: never). -q 0 is -N: the
-              answer is shown until the other side ends (-u ends at once)
+  -N          shut the socket down for writing when stdin ends
+  -q TIME     as -N, and exit that long afterwards (-1: never). -q 0 is -N: the
+              answer is printed until the peer closes (-u exits at once)
 
-With -l, what comes goes to stdout and stdin goes to everybody; or instead:
-  --echo      everybody gets his own back
-  --discard   what comes is dropped
-  --chat      everybody gets each line of the others, with <number> in front;
-              so does stdout
-  -h, --help  this text
+With -l, received bytes go to stdout and stdin goes to every client; or:
+  --echo      send each client its own bytes back
+  --discard   discard received bytes
+  --chat      send each line to all other clients, prefixed with <number>; and
+              to stdout
+  -h, --help  print this text
 
-Without -N a connection stays open when stdin ends, until the other side ends
-it. A client ends when both sides have; a listener when the other side has. -k
-goes on until it is killed.
-The slowest reader sets the pace; in a chat, who falls 1 MiB behind is cut off.
-To listen on a multicast group is to join it; -s ADDR says by which interface,
-here and there, and what comes by another one is not received.
-A connection to itself, which a closed port of this machine can lead to by
-chance, is refused (ECONNREFUSED) unless -p was given.
--e and -c, which run a program, are not here.
+Without -N a connection stays open after stdin ends, until the peer closes it. A
+client exits when both directions have ended, a listener when the peer's has; -k
+runs until it is killed.
+The slowest reader sets the pace; in a chat, a client whose backlog exceeds 1
+MiB is disconnected.
+Listening on a multicast group joins it; -s ADDR selects the interface, for
+sending and receiving, and datagrams from other interfaces are not received.
+A connection to itself, which connecting to a closed port of this machine can
+lead to by chance, is refused (ECONNREFUSED) unless -p was given.
+-e and -c, which run a program, do not exist here.
 
 TIME is 500ms, 5s, 2m, 1h; a bare number is seconds.
-Exit codes: 0 well, 1 cannot connect, bind or resolve, 2 bad arguments.
+Exit codes: 0 success, 1 cannot connect, bind or resolve, 2 usage error.
 
 Examples:
   epollite nc 127.0.0.1 7777                     talk to the echo server
   epollite nc -lk --chat 7777                    a chat room, for any nc
-  epollite nc -N host 7777 <in.tar >out.tar      both ways at once
-  epollite nc -zv 127.0.0.1 20-30                who listens?
-  epollite nc -ub 127.255.255.255 7777           to everybody here
-  epollite nc -lu -s 127.0.0.1 239.1.2.3 7777    hear a multicast group
+  epollite nc -N host 7777 <in.tar >out.tar      both directions at once
+  epollite nc -zv 127.0.0.1 20-30                scan ports
+  epollite nc -ub 127.255.255.255 7777           broadcast
+  epollite nc -lu -s 127.0.0.1 239.1.2.3 7777    receive a multicast group
 ";
 
 /// `epollite sim --help`.
 pub(crate) const SIM: &str = "\
-epollite sim - days of the echo server in a simulated world, laws checked
+epollite sim - random scenarios of the echo server on a simulated kernel
 
 Usage: epollite sim --seed N [OPTIONS]
 
-      --seed N        which days; the same number gives the same days
-      --steps M       decisions in all, 20000 a day     [default: 1000000]
-      --trigger MODE  level, edge or oneshot            [default: one each day]
-      --faults        in each day a system call fails, once or for ever
+      --seed N        which scenarios; the same number gives the same ones
+      --steps M       steps in all, 20000 per scenario  [default: 1000000]
+      --trigger MODE  level, edge or oneshot     [default: random per scenario]
+      --faults        a system call fails in each scenario, once or for good
   -q, --quiet         no progress
-  -h, --help          this text
+  -h, --help          print this text
 
-Clients connect, send, fall silent, half-close, vanish and come back; the
-simulated kernel reads and sends short, interrupts, reorders. What must hold:
-what goes out is a prefix of what came in, nobody waits for ever, memory and
-turns are bounded, every descriptor is closed.
-A law that breaks is named, with the words that show it again. Exit codes: 0 all
-held, 1 one broke, 2 bad arguments.
+Clients connect, send, go silent, half-close, disconnect and reconnect; the
+simulated kernel makes short reads and writes, interrupts calls and reorders
+events. Invariants: bytes out are a prefix of bytes in, no client waits forever,
+memory and turns are bounded, every descriptor is closed.
+A violated invariant is printed with the command line that reproduces it. Exit
+codes: 0 all hold, 1 an invariant is violated, 2 usage error.
 
 Examples:
-  epollite sim --seed 1                     fifty days
-  epollite sim --seed 1 --faults            fifty bad ones
+  epollite sim --seed 1                     fifty scenarios
+  epollite sim --seed 1 --faults            fifty with faults
 ";
 
 /// `epollite echo --help`.
 pub(crate) const ECHO: &str = "\
-epollite echo - send back every byte that comes
+epollite echo - send every received byte back
 
 Usage: epollite echo [OPTIONS]
        epollite echo --check ADDR
 
-Where (each may be given several times; default: --tcp 127.0.0.1:7777):
-      --tcp ADDR           IP:PORT, [IPV6]:PORT, [IPV6%IFACE]:PORT or NAME:PORT;
-                           :PORT is every address, IPv6 and IPv4 (IPv4 alone
-                           where there is no IPv6); port 0 takes a free one
-      --udp ADDR           the same, for datagrams
-      --unix PATH          a Unix stream socket; @NAME for an abstract one, in
-                           which \\xNN is a byte
+Listen addresses (may be repeated; default: --tcp 127.0.0.1:7777):
+      --tcp ADDR             IP:PORT, [IPV6]:PORT, [IPV6%IFACE]:PORT or
+                             NAME:PORT; :PORT is every address, IPv6 and IPv4
+                             (IPv4 only where there is no IPv6); port 0 picks a
+                             free one
+      --udp ADDR             the same, for datagrams
+      --unix PATH            a Unix stream socket; @NAME for an abstract one, in
+                             which \\xNN is a byte
 
-How:
-      --model NAME         how clients are served         [default: epoll-edge]
-                             blocking     one client at a time
-                             process      a process for each, forked
-                             thread       a thread for each
-                             nonblocking  one thread that asks all in a loop
-                             select       one thread that waits, for descriptors
-                                          up to 1023
-                             poll         one thread that waits for all
-                             coroutine    straight-line code for each, on the
-                                          reactor
-                             epoll-level, epoll-edge, epoll-oneshot
-                                          the reactor, as with --trigger
-                             prefork      processes that share one listener
-                             reuseport    processes with a listener each
-                           What a model cannot do it refuses.
-      --workers N          processes of prefork and reuseport      [default: 4]
-      --share HOW          who of prefork is woken: plain is all, exclusive is
-                           one, rotate is one in turn      [default: exclusive]
-      --steer HOW          which listener of reuseport gets it: by hash, by cpu
-                           or random                            [default: hash]
-      --trigger MODE       level, edge or oneshot               [default: edge]
-      --threads N          a reactor per thread; TCP and UDP ports are shared, a
-                           Unix socket belongs to one thread; with a limit of
-                           connections all have one listener       [default: 1]
-      --max-connections N  in all, divided among threads or workers, with shares
-                           that differ by one at most; further ones wait. Only
-                           with reuseport a client may wait for a worker that is
-                           full although another has room: the kernel picks
-                                             [default: what descriptors allow]
-      --idle-timeout TIME  end silent connections                [default: off]
-      --drain TIME         when it ends, time for connections to take what they
-                           are owed; off cuts them                [default: 5s]
-      --budget BYTES       read from one connection before the others have
-                           their turn (edge)                    [default: 1MiB]
+Server:
+      --model NAME           server model                 [default: epoll-edge]
+                               blocking     one client at a time
+                               process      one process per client (fork)
+                               thread       one thread per client
+                               nonblocking  one thread, polls all sockets
+                               select       one thread, select(2), descriptors
+                                            up to 1023
+                               poll         one thread, poll(2)
+                               coroutine    one coroutine per client, on the
+                                            reactor
+                               epoll-level, epoll-edge, epoll-oneshot
+                                            the reactor, as with --trigger
+                               prefork      processes sharing one listener
+                               reuseport    processes with one listener each
+                             Options a model does not support are rejected.
+      --workers N            processes of prefork and reuseport    [default: 4]
+      --accept HOW           which workers of prefork a connection wakes: all,
+                             exclusive (one), round-robin
+                                                           [default: exclusive]
+      --reuseport-select HOW how a listener of reuseport is selected: hash, cpu,
+                             random                             [default: hash]
+      --trigger MODE         level, edge or oneshot             [default: edge]
+      --threads N            one reactor per thread; TCP and UDP ports are
+                             shared, a Unix socket belongs to one thread; with a
+                             connection limit all threads share one listener
+                                                                   [default: 1]
+      --max-connections N    limit over all threads or workers, split into equal
+                             shares; further clients wait. With reuseport a
+                             client may wait for a full worker while another has
+                             room: the kernel selects the worker
+                                        [default: limited by RLIMIT_NOFILE only]
+      --idle-timeout TIME    close silent connections            [default: off]
+      --drain-timeout TIME   time to flush connections at shutdown; off closes
+                             them at once                         [default: 5s]
+      --read-budget BYTES    bytes read from one connection per turn (edge)
+                                                                [default: 1MiB]
 
-What it says:
-      --log FORM           text, json or off                    [default: text]
-  -v, --verbose            who connected, sent, left
-  -q, --quiet              no remarks, no listening line
-      --trace[=FILE]       every system call of the server (not of its log), as
-                           strace -T prints it, to stderr or FILE
-      --count              a table of them, as strace -c, to stdout, on SIGUSR1
-                           and at the end
-  -h, --help               this text
+Output:
+      --log-format FORMAT    text, json or off                  [default: text]
+  -v, --verbose              log accepted, received and closed
+  -q, --quiet                no messages, no listening line
+      --trace[=FILE]         every system call of the server (except those of
+                             its log), as strace -T prints it, to stderr or FILE
+      --syscall-summary      a table of system calls, as strace -c, to stdout,
+                             on SIGUSR1 and at exit
+  -h, --help                 print this text
 
-      --check ADDR         be a client: connect, send, compare; exit 0 or 1.
-                           ADDR as above, tcp:ADDR, udp:ADDR or unix:PATH; every
-                           address of a name is tried. A port that leads back to
-                           the client itself is refused.
+      --check ADDR           act as a client: connect, send, compare; exit 0 or
+                             1. ADDR as above, or tcp:ADDR, udp:ADDR, unix:PATH;
+                             every address of a name is tried. A port that leads
+                             back to the client itself is refused.
 
 TIME is 500ms, 5s, 2m, 1h or off, a bare number is seconds; BYTES is 65536,
 64KiB or 1MiB.
 
-A log or trace that nobody reads is dropped, not waited for; lines of a trace
-are counted then. What cannot be written (disk full, file size limit: SIGXFSZ is
-ignored) is told once, and the server goes on. In JSON, the path of a socket
-that is no text has its bytes in hexadecimal in address_hex.
+Log and trace lines are dropped when writing them would block; dropped trace
+lines are counted. An output that cannot be written (disk full, file size limit;
+SIGXFSZ is ignored) is reported once, and the server continues. In JSON, a
+socket path that is not text has its bytes in hexadecimal in address_hex.
 
-Signals: SIGTERM, SIGINT, SIGHUP and SIGQUIT stop accepting, pay what is owed
-and end; a second one ends at once. SIGINT, SIGHUP and SIGQUIT that were ignored
-at the start stay ignored: so a script's Ctrl-C spares its background jobs, and
-nohup works. SIGUSR1 prints statistics: connections, bytes, events, system calls
-of each kind.
-Exit codes: 0 well, 1 the run failed, 2 bad arguments, 69 cannot bind or unknown
-host, 128 + N a second signal N (130 SIGINT, 143 SIGTERM).
+Signals: SIGTERM, SIGINT, SIGHUP and SIGQUIT stop accepting, flush pending data
+and exit; a second one exits at once. SIGINT, SIGHUP and SIGQUIT that were
+ignored at startup stay ignored, so that Ctrl-C in a script spares its
+background jobs and nohup works. SIGUSR1 prints statistics: connections, bytes,
+events, system calls by name.
+Exit codes: 0 success, 1 runtime error, 2 usage error, 69 cannot bind or unknown
+host, 128 + N second signal N (130 SIGINT, 143 SIGTERM).
 
 Examples:
   epollite echo                                  TCP on 127.0.0.1:7777
@@ -194,9 +199,9 @@ Examples:
   epollite echo --unix /tmp/echo.sock            then: nc -NU /tmp/echo.sock
   epollite echo --trigger level --threads 2      two reactors, level-triggered
   epollite echo --model select --trace           the same echo, with select(2)
-  epollite echo --check 127.0.0.1:7777           is it alive?
-  epollite echo --trace=calls.txt --count        see what it asks of the kernel
-  kill -USR1 $(pidof epollite)                   statistics
+  epollite echo --check 127.0.0.1:7777           health check
+  epollite echo --trace=calls.txt                every system call, in a file
+  kill -USR1 $(pidof epollite)                   print statistics
 ";
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! From a target on the command line to bound sockets: names resolved, stale Unix paths taken
-//! over, live ones left alone.
+//! From a target on the command line to bound sockets: resolves names, takes over stale Unix socket
+//! paths and leaves live ones alone.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -9,24 +9,24 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use epollite::kernel::release;
+use epollite::kernel::close_quietly;
 use epollite::server::{
-    BindError, Sharing, bind_datagram, bind_datagram_everywhere, bind_stream,
+    BindError, PortSharing, bind_datagram, bind_datagram_everywhere, bind_stream,
     bind_stream_everywhere,
 };
-use epollite::{Addr, Errno, Family, Fd, Kernel, Kind, UnixAddr};
+use epollite::{Addr, AddressFamily, Errno, Fd, Kernel, SocketType, UnixAddr};
 
 use crate::args::Target;
-use crate::failure::Failure;
+use crate::exit::CliError;
 
-/// Where to listen, with names looked up.
+/// Where to listen, with resolved names.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
     Port {
         transport: &'static str,
         addr: Addr,
     },
-    /// A port of every address that this machine has, of IPv6 and of IPv4.
+    /// A port on all addresses of this machine, IPv6 and IPv4.
     Everywhere {
         transport: &'static str,
         port: u16,
@@ -34,17 +34,17 @@ pub(crate) enum Place {
     Unix(UnixAddr),
 }
 
-/// A bound socket, and its address as people write it.
+/// A bound socket, and its address as it is printed.
 #[derive(Debug)]
-pub(crate) struct Bound {
+pub(crate) struct BoundSocket {
     pub(crate) fd: Fd,
     pub(crate) transport: &'static str,
     pub(crate) address: OsString,
-    /// The file that a Unix socket leaves behind.
+    /// The file of a Unix socket, to be removed on shutdown.
     pub(crate) file: Option<SocketFile>,
 }
 
-/// A Unix socket's file, by name and by identity: another server may have put its own there.
+/// A Unix socket's file, by path and inode: another server may have replaced it.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
@@ -52,15 +52,15 @@ pub(crate) struct SocketFile {
     inode: u64,
 }
 
-/// Looks the names up. Done before anything is bound, and before signals are blocked: a resolver
-/// takes its time, and a user who ends the program then leaves nothing behind.
-pub(crate) fn look_up(targets: &[Target]) -> Result<Vec<Place>, Failure> {
+/// Resolves the names. Done before anything is bound and before signals are blocked: a resolver may
+/// take long, and a user who interrupts the program then leaves no socket file behind.
+pub(crate) fn look_up(targets: &[Target]) -> Result<Vec<Place>, CliError> {
     let place = |transport, text: &str| {
-        // No host is every host: of both families, as other servers have it.
+        // Without a host it listens on all addresses of both families, as other servers do.
         if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) {
             return Ok(Place::Everywhere { transport, port });
         }
-        // Of several the first: IPv4 stands before IPv6.
+        // The first of several addresses: IPv4 is sorted before IPv6.
         let addr = resolve(text)?[0];
         Ok(Place::Port { transport, addr })
     };
@@ -73,7 +73,7 @@ pub(crate) fn look_up(targets: &[Target]) -> Result<Vec<Place>, Failure> {
 }
 
 impl Place {
-    /// Whether clients connect here, each to a descriptor of its own.
+    /// Whether clients connect here, each with a descriptor of its own.
     pub(crate) fn has_connections(&self) -> bool {
         match self {
             Self::Port { transport, .. } | Self::Everywhere { transport, .. } => {
@@ -89,7 +89,7 @@ pub(crate) fn bind<K: Kernel>(
     kernel: &mut K,
     place: Place,
     threads: u32,
-) -> Result<Vec<Bound>, Failure> {
+) -> Result<Vec<BoundSocket>, CliError> {
     match place {
         Place::Port { transport, addr } => {
             let is_datagram = transport == "udp";
@@ -115,12 +115,12 @@ pub(crate) fn bind<K: Kernel>(
     }
 }
 
-fn unavailable(address: &str, why: &str) -> Failure {
-    Failure::new(Failure::UNAVAILABLE, format!("cannot listen on {address}: {why}"))
+fn bind_failure(address: &str, why: &str) -> CliError {
+    CliError::new(CliError::UNAVAILABLE, format!("cannot listen on {address}: {why}"))
 }
 
-/// What a failed call means to people.
-fn explain(addr: &Addr, error: BindError) -> String {
+/// An explanation of a failed call.
+fn describe_bind_error(addr: &Addr, error: BindError) -> String {
     match error.errno {
         Errno::EADDRINUSE => "the address is in use (EADDRINUSE)".into(),
         Errno::EACCES if matches!(addr, Addr::V4(_) | Addr::V6(_)) => {
@@ -131,16 +131,16 @@ fn explain(addr: &Addr, error: BindError) -> String {
     }
 }
 
-/// The addresses that a text names, one at least; those of IPv4 first, which is what
-/// `127.0.0.1` finds when the server was given `localhost`.
-pub(crate) fn resolve(text: &str) -> Result<Vec<Addr>, Failure> {
+/// The addresses of a name, at least one; IPv4 first, so that `127.0.0.1` connects when the server
+/// was started with `localhost`.
+pub(crate) fn resolve(text: &str) -> Result<Vec<Addr>, CliError> {
     if let Ok(addr @ (Addr::V4(_) | Addr::V6(_))) = text.parse() {
         return Ok(vec![addr]);
     }
-    let unknown = || Failure::new(Failure::UNAVAILABLE, format!("unknown host in '{text}'"));
+    let unknown = || CliError::new(CliError::UNAVAILABLE, format!("unknown host in '{text}'"));
     let (host, port) = text.rsplit_once(':').ok_or_else(unknown)?;
     let port: u16 = port.parse().map_err(|_| unknown())?;
-    // A scope may be an interface's name, which the resolver knows, without the brackets.
+    // A scope may be an interface name, which the resolver accepts without the brackets.
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let mut found: Vec<SocketAddr> =
         (host, port).to_socket_addrs().map_err(|_| unknown())?.collect();
@@ -157,58 +157,64 @@ fn bind_port<K: Kernel>(
     transport: &'static str,
     addr: Addr,
     threads: u32,
-    open: impl Fn(&mut K, &Addr, Sharing) -> Result<(Fd, Addr), BindError>,
-) -> Result<Vec<Bound>, Failure> {
+    open: impl Fn(&mut K, &Addr, PortSharing) -> Result<(Fd, Addr), BindError>,
+) -> Result<Vec<BoundSocket>, CliError> {
     let open = |kernel: &mut K, addr: &Addr, sharing| {
-        open(kernel, addr, sharing)
-            .map_err(|error| unavailable(&format!("{transport} {addr}"), &explain(addr, error)))
+        open(kernel, addr, sharing).map_err(|error| {
+            bind_failure(&format!("{transport} {addr}"), &describe_bind_error(addr, error))
+        })
     };
-    let (fd, actual) = open(kernel, &addr, Sharing::Alone)?;
-    let bound = |fd| Bound { fd, transport, address: actual.to_string().into(), file: None };
+    let (fd, actual) = open(kernel, &addr, PortSharing::Exclusive)?;
+    let bound = |fd| BoundSocket { fd, transport, address: actual.to_string().into(), file: None };
     if threads == 1 {
         return Ok(vec![bound(fd)]);
     }
-    // Sharing would share with anybody of the same user who shares too, in silence. Having
-    // had the port alone proves that nobody else was there a moment ago.
-    release(kernel, fd);
-    (0..threads).map(|_| open(kernel, &actual, Sharing::Shared).map(|(fd, _)| bound(fd))).collect()
+    // Any process of the same user with SO_REUSEPORT could share the port unnoticed. An exclusive
+    // bind just before proves that the port was free.
+    close_quietly(kernel, fd);
+    (0..threads)
+        .map(|_| open(kernel, &actual, PortSharing::ReusePort).map(|(fd, _)| bound(fd)))
+        .collect()
 }
 
-/// A Unix socket's name as people write it, in text: a path that is no text by its bytes, as
-/// `\xNN`.
+/// A Unix socket's path as text; a path that is not valid UTF-8 with its bytes as `\xNN`.
 pub(crate) fn path_text(path: &Path) -> String {
     let bytes = path.as_os_str().as_bytes();
     str::from_utf8(bytes).map_or_else(|_| bytes.escape_ascii().to_string(), str::to_owned)
 }
 
-/// A stream socket on a Unix name; a dead server's file is taken over.
-pub(crate) fn bind_unix<K: Kernel>(kernel: &mut K, name: UnixAddr) -> Result<Bound, Failure> {
+/// A stream socket on a Unix name; the stale file of a dead server is replaced.
+pub(crate) fn bind_unix<K: Kernel>(
+    kernel: &mut K,
+    name: UnixAddr,
+) -> Result<BoundSocket, CliError> {
     let addr = Addr::Unix(name);
     let Some(path) = name.as_path() else {
         let address = addr.to_string().trim_start_matches("unix:").to_owned();
-        let (fd, _) = bind_stream(kernel, &addr, Sharing::Alone)
-            .map_err(|error| unavailable(&format!("unix {address}"), &explain(&addr, error)))?;
-        return Ok(Bound { fd, transport: "unix", address: address.into(), file: None });
+        let (fd, _) = bind_stream(kernel, &addr, PortSharing::Exclusive).map_err(|error| {
+            bind_failure(&format!("unix {address}"), &describe_bind_error(&addr, error))
+        })?;
+        return Ok(BoundSocket { fd, transport: "unix", address: address.into(), file: None });
     };
     let path = Path::new(std::ffi::OsStr::from_bytes(path));
     let address = path.as_os_str().to_owned();
-    let failed = |why: &str| unavailable(&format!("unix {}", path_text(path)), why);
-    // Of two servers that find the same dead socket, the slower one must not take away what
-    // the faster one has just bound: one at a time.
-    let turn = take_turn(path);
-    let opened = match bind_stream(kernel, &addr, Sharing::Alone) {
-        Err(BindError { errno: Errno::EADDRINUSE, .. }) if turn.is_err() => {
+    let failed = |why: &str| bind_failure(&format!("unix {}", path_text(path)), why);
+    // Two servers may find the same stale socket. The lock serializes them, so that the slower one
+    // does not remove the socket that the faster one has just bound.
+    let lock = lock_directory(path);
+    let opened = match bind_stream(kernel, &addr, PortSharing::Exclusive) {
+        Err(BindError { errno: Errno::EADDRINUSE, .. }) if lock.is_err() => {
             return Err(failed("it exists, and another program holds a lock on its folder"));
         }
         Err(BindError { errno: Errno::EADDRINUSE, .. }) => {
-            clear_away(kernel, path, &addr).map_err(|why| failed(&why))?;
-            bind_stream(kernel, &addr, Sharing::Alone)
+            unlink_stale(kernel, path, &addr).map_err(|why| failed(&why))?;
+            bind_stream(kernel, &addr, PortSharing::Exclusive)
         }
         opened => opened,
     };
-    let (fd, _) = opened.map_err(|error| failed(&explain(&addr, error)))?;
+    let (fd, _) = opened.map_err(|error| failed(&describe_bind_error(&addr, error)))?;
     let file = socket_file(&name);
-    Ok(Bound { fd, transport: "unix", address, file })
+    Ok(BoundSocket { fd, transport: "unix", address, file })
 }
 
 /// The file of a bound socket, if its name is a path.
@@ -218,45 +224,47 @@ pub(crate) fn socket_file(name: &UnixAddr) -> Option<SocketFile> {
     Some(SocketFile { path: path.to_owned(), device: meta.dev(), inode: meta.ino() })
 }
 
-/// Locks the folder that the socket is in, as long as what is returned lives. Somebody else's
-/// lock is waited for, but not for ever; where locks cannot be had at all, none is.
-fn take_turn(path: &Path) -> Result<Option<File>, Locked> {
-    const TRIES: u32 = 100;
+/// Locks the directory of the socket, until the result is dropped. Waits a limited time for another
+/// process's lock; where locking is not supported, no lock is taken.
+fn lock_directory(path: &Path) -> Result<Option<File>, DirectoryLocked> {
+    const LOCK_ATTEMPTS: u32 = 100;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) else { return Ok(None) };
-    for _ in 0..TRIES {
+    for _ in 0..LOCK_ATTEMPTS {
         match folder.try_lock() {
             Ok(()) => return Ok(Some(folder)),
             Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
             Err(fs::TryLockError::Error(_)) => return Ok(None),
         }
     }
-    Err(Locked)
+    Err(DirectoryLocked)
 }
 
-/// Somebody else holds the lock.
-struct Locked;
+/// Another process holds the lock.
+struct DirectoryLocked;
 
-/// Removes the socket that a dead server has left at `path`; says why not for anything else.
-fn clear_away<K: Kernel>(kernel: &mut K, path: &Path, addr: &Addr) -> Result<(), String> {
+/// Removes the stale socket of a dead server at `path`; anything else is an error with the reason.
+fn unlink_stale<K: Kernel>(kernel: &mut K, path: &Path, addr: &Addr) -> Result<(), String> {
     let meta = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
     if !meta.file_type().is_socket() {
         return Err("the file exists and is not a socket".into());
     }
-    let probe = kernel.socket(Family::Unix, Kind::Stream).map_err(|errno| errno.to_string())?;
-    let answer = kernel.connect(&probe, addr);
-    release(kernel, probe);
-    match answer {
+    let probe = kernel
+        .socket(AddressFamily::Unix, SocketType::Stream)
+        .map_err(|errno| errno.to_string())?;
+    let result = kernel.connect(&probe, addr);
+    close_quietly(kernel, probe);
+    match result {
         Err(Errno::ECONNREFUSED) => {
             fs::remove_file(path).map_err(|error| format!("a dead server's socket: {error}"))
         }
-        // It answered, or its queue is full, or it speaks datagrams: it lives.
+        // It accepted, or its backlog is full, or it is a datagram socket: the server is alive.
         _ => Err("the address is in use (EADDRINUSE)".into()),
     }
 }
 
-/// The files of a server. They are removed when it begins to leave, while its listeners are
-/// still open: as long as they are, nobody else's file can have the identity of ours.
+/// The socket files of a server. They are removed when shutdown begins, while its listeners are
+/// still open: until then no other file can have the same inode.
 #[derive(Default, Debug)]
 pub(crate) struct SocketFiles(Vec<SocketFile>);
 
@@ -265,8 +273,8 @@ impl SocketFiles {
         self.0.extend(file);
     }
 
-    /// Leaves them to somebody else: after a fork they are the parent's.
-    pub(crate) fn disown(&mut self) {
+    /// Forgets the files without removing them: after a fork they are the parent's.
+    pub(crate) fn forget(&mut self) {
         self.0.clear();
     }
 
@@ -284,9 +292,9 @@ impl Drop for SocketFiles {
 impl SocketFile {
     /// Removes the file, if it is still ours.
     fn remove(self) {
-        let is_ours = fs::symlink_metadata(&self.path)
+        let is_same = fs::symlink_metadata(&self.path)
             .is_ok_and(|meta| meta.dev() == self.device && meta.ino() == self.inode);
-        if is_ours {
+        if is_same {
             let _ = fs::remove_file(&self.path);
         }
     }

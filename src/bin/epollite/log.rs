@@ -1,9 +1,9 @@
-//! What the program says, and where: results on stdout, remarks on stderr, as text or JSON.
+//! The program's output: results on stdout, messages on stderr, as text or JSON.
 //!
-//! A stream that nobody reads is no reason to end, nor to wait: failures to write are ignored,
-//! and what would wait is dropped. Results wait a moment, since somebody asked for them; the
-//! result of a command that does nothing else waits as long as it takes. A line goes out in one
-//! piece, so that threads do not mix theirs.
+//! A stream without a reader must neither stop nor block the program: write errors are ignored, and
+//! output that would block is dropped. Results are waited for briefly, since the user requested
+//! them; the result of a command that does nothing else is waited for without limit. A line is
+//! written in one piece, so that lines of several threads are not mixed.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -11,10 +11,10 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use super::failure::Failure;
+use super::exit::CliError;
 use super::sink::{Put, Sink, Standard};
 
-/// In which form lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Format {
     Text,
@@ -22,7 +22,7 @@ pub(crate) enum Format {
     Off,
 }
 
-/// How much is said, and how.
+/// The format and verbosity of the output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Log {
     pub(crate) format: Format,
@@ -31,8 +31,8 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// A result: to stdout. Both forms are given as functions, since only one is wanted.
-    pub(crate) fn result<T: Into<Vec<u8>>>(
+    /// Prints a result to stdout. Both forms are closures, since only one is used.
+    pub(crate) fn print_result<T: Into<Vec<u8>>>(
         &self,
         text: impl FnOnce() -> T,
         json: impl FnOnce() -> String,
@@ -43,17 +43,17 @@ impl Log {
             Format::Off => return,
         };
         line.push(b'\n');
-        out(&line, RESULT_PATIENCE);
+        out(&line, RESULT_TIMEOUT);
     }
 
-    /// A table that was asked for: to stdout, for people whatever the form of the log.
-    pub(crate) fn table(&self, text: String, is_last: bool) {
-        let patience = if is_last { LAST_PATIENCE } else { RESULT_PATIENCE };
-        out((text + "\n").as_bytes(), patience);
+    /// Prints a requested table to stdout, as text in every format.
+    pub(crate) fn print_table(&self, text: String, is_last: bool) {
+        let timeout = if is_last { FINAL_TIMEOUT } else { RESULT_TIMEOUT };
+        out((text + "\n").as_bytes(), timeout);
     }
 
-    /// A remark: to stderr, unless quiet.
-    pub(crate) fn remark(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) {
+    /// Prints a message to stderr, unless quiet.
+    pub(crate) fn message(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) {
         match self.format {
             _ if self.is_quiet => {}
             Format::Text => _ = err(&(text() + "\n")),
@@ -66,65 +66,65 @@ impl Log {
 static STDOUT: Sink = Sink::new();
 static STDERR: Sink = Sink::new();
 
-/// What was asked for waits for room so long, if its reader is slow.
-const RESULT_PATIENCE: Duration = Duration::from_millis(100);
+/// How long a requested result waits for a slow reader.
+const RESULT_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// What is said at the end waits longer: nobody else waits for us any more.
-const LAST_PATIENCE: Duration = Duration::from_secs(5);
+/// The final output waits longer: no client waits for the server any more.
+const FINAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Takes the descriptors that lines will need, before others are counted on.
-pub(crate) fn prepare() {
+/// Allocates the descriptors for output, before others are counted.
+pub(crate) fn init() {
     STDOUT.prepare(Standard::Output);
     STDERR.prepare(Standard::Error);
 }
 
-/// Writes to stdout what is the whole result of a command, however long its reader takes: there,
-/// a failure is one.
+/// Writes the result of a command to stdout, however long its reader takes. Here a write error is
+/// a failure.
 ///
 /// # Errors
-/// What write(2) said, but for a reader that wants no more.
-pub(crate) fn deliver(text: &str) -> Result<(), Failure> {
+/// The error of write(2), except that the reader has closed the pipe.
+pub(crate) fn write_result(text: &str) -> Result<(), CliError> {
     match STDOUT.put(Standard::Output, text.as_bytes(), Duration::MAX) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::new(Failure::RUN, format!("stdout: {error}")))
+            Err(CliError::new(CliError::RUN, format!("stdout: {error}")))
         }
         _ => Ok(()),
     }
 }
 
-fn out(text: &[u8], patience: Duration) {
-    let _ = STDOUT.put(Standard::Output, text, patience);
+fn out(text: &[u8], timeout: Duration) {
+    let _ = STDOUT.put(Standard::Output, text, timeout);
 }
 
-/// Writes to stderr as it is. Returns what became of it, if it could be tried at all.
+/// Writes to stderr unchanged. Returns the result, or `None` after an error.
 pub(crate) fn err(text: &str) -> Option<Put> {
     STDERR.put(Standard::Error, text.as_bytes(), Duration::ZERO).ok()
 }
 
-/// The same for what would be missed: it waits a moment.
+/// The same for an important line: it waits briefly.
 pub(crate) fn err_last(text: &str) {
-    let _ = STDERR.put(Standard::Error, text.as_bytes(), RESULT_PATIENCE);
+    let _ = STDERR.put(Standard::Error, text.as_bytes(), RESULT_TIMEOUT);
 }
 
-/// Forgets what has been taken in part: after a fork it is the parent's to write.
+/// Discards partial output: after a fork it is the parent's to write.
 pub(crate) fn forget() {
     STDOUT.forget();
     STDERR.forget();
 }
 
-/// A name as JSON wants it: one that is no text has its bytes beside it, in a field of their own.
+/// A name as JSON; if it is not valid UTF-8 its bytes are added in a separate field.
 pub(crate) fn named(field: &str, name: &OsStr) -> String {
     let bytes = name.as_bytes();
     if let Ok(text) = str::from_utf8(bytes) {
-        return format!("\"{field}\":{}", quoted(text));
+        return format!("\"{field}\":{}", json_string(text));
     }
-    let text = quoted(&bytes.escape_ascii().to_string());
+    let text = json_string(&bytes.escape_ascii().to_string());
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("\"{field}\":{text},\"{field}_hex\":\"{hex}\"")
 }
 
-/// A string as JSON wants it, with its quotes.
-pub(crate) fn quoted(text: &str) -> String {
+/// A JSON string, with its quotes.
+pub(crate) fn json_string(text: &str) -> String {
     let mut json = String::from("\"");
     for c in text.chars() {
         match c {
@@ -145,6 +145,6 @@ mod tests {
 
     #[test]
     fn quotes_and_control_characters_are_escaped() {
-        assert_eq!(quoted("a\"b\\c\n"), r#""a\"b\\c\u000a""#);
+        assert_eq!(json_string("a\"b\\c\n"), r#""a\"b\\c\u000a""#);
     }
 }

@@ -1,38 +1,38 @@
-//! The program `epollite`: words from the command line to a command, and its end to an exit
-//! code.
+//! The program `epollite`: parses the command line, runs the command, and maps its result to an
+//! exit code.
 //!
-//! From here to the system call: `echo::run` binds and hires, `Worker::turns` is the loop,
-//! `Server::turn`, `Reactor::next`, and `linux/epoll.rs`. Netcat's way is shorter: `nc::run`,
-//! its loop in `nc/relay.rs`, and the same `Reactor::next`.
+//! From here to the system call: `echo::run` binds sockets and builds workers, `Worker::run_loop`
+//! is the loop, then `Server::run_once`, `Reactor::next_event`, and `linux/epoll.rs`. Netcat's path
+//! is shorter: `nc::run`, its loop in `nc/stream.rs`, and the same `Reactor::next_event`.
 
 #![warn(clippy::unwrap_used)]
 
 mod args;
 mod check;
-mod control;
-mod day;
+mod client_log;
+mod coordinator;
 mod echo;
-mod failure;
-mod gate;
+mod exit;
 mod help;
+mod instrument;
 mod listen;
 mod log;
-mod meter;
 mod model;
 mod models;
 mod nc;
-mod report;
+mod scenario;
 mod signals;
 mod sim;
 mod sink;
-mod tell;
+mod stats;
 mod units;
 mod worker;
+mod writable;
 
 use std::process::ExitCode;
 
 use args::Command;
-use failure::Failure;
+use exit::CliError;
 
 fn main() -> ExitCode {
     let result = args::parse(std::env::args_os().skip(1)).and_then(run);
@@ -45,13 +45,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<(), Failure> {
+fn run(command: Command) -> Result<(), CliError> {
     let server = if let Command::Echo(options) = &command { Some(options) } else { None };
     let has_children = server.is_some_and(|options| options.model.has_children());
     signals::prepare(server.is_some(), has_children);
     match command {
-        Command::Help(text) => log::deliver(text),
-        Command::Version => log::deliver(concat!("epollite ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Help(text) => log::write_result(text),
+        Command::Version => {
+            log::write_result(concat!("epollite ", env!("CARGO_PKG_VERSION"), "\n"))
+        }
         Command::Echo(options) => echo::run(&options),
         Command::Nc(options) => nc::run(&options),
         Command::Sim(options) => sim::run(&options),

@@ -1,10 +1,10 @@
-//! The server models by name, and what each cannot do.
+//! The server models by name, and the options each does not support.
 //!
-//! Knows words only: how a model serves is told in `models/`, one file each.
+//! Knows names and options only: the models are implemented in `models/`, one file each.
 
 use epollite::Trigger;
 
-use super::args::Echo;
+use super::args::EchoOptions;
 
 /// How clients are served.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,7 +18,7 @@ pub(crate) enum Model {
     Coroutine,
     Prefork,
     Reuseport,
-    /// The reactor, triggered as `--trigger` says.
+    /// The reactor, with the trigger mode of `--trigger`.
     Epoll(Trigger),
 }
 
@@ -41,23 +41,23 @@ const NAMES: [(&str, Model); 12] = [
 /// How workers share one listener.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Share {
-    Plain,
+    All,
     Exclusive,
     Rotate,
 }
 
 impl Share {
-    pub(crate) fn named(text: &str) -> Result<Self, String> {
+    pub(crate) fn from_name(text: &str) -> Result<Self, String> {
         match text {
-            "plain" => Ok(Self::Plain),
+            "all" => Ok(Self::All),
             "exclusive" => Ok(Self::Exclusive),
-            "rotate" => Ok(Self::Rotate),
-            _ => Err(format!("'{text}' is not plain, exclusive or rotate")),
+            "round-robin" => Ok(Self::Rotate),
+            _ => Err(format!("'{text}' is not all, exclusive or round-robin")),
         }
     }
 }
 
-/// How the kernel chooses among the listeners of one port.
+/// How the kernel selects among the listeners of one port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Steer {
     Hash,
@@ -66,7 +66,7 @@ pub(crate) enum Steer {
 }
 
 impl Steer {
-    pub(crate) fn named(text: &str) -> Result<Self, String> {
+    pub(crate) fn from_name(text: &str) -> Result<Self, String> {
         match text {
             "hash" => Ok(Self::Hash),
             "cpu" => Ok(Self::Cpu),
@@ -77,7 +77,7 @@ impl Steer {
 }
 
 impl Model {
-    pub(crate) fn named(text: &str) -> Result<Self, String> {
+    pub(crate) fn from_name(text: &str) -> Result<Self, String> {
         let found = NAMES.iter().find(|(name, _)| *name == text);
         found.map(|&(_, model)| model).ok_or_else(|| {
             let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
@@ -89,36 +89,39 @@ impl Model {
         NAMES.iter().find(|(_, model)| *model == self).map_or("epoll", |(name, _)| name)
     }
 
-    /// Whether it forks, and is told when a child ends.
+    /// Whether it forks, and reads SIGCHLD.
     pub(crate) const fn has_children(self) -> bool {
         matches!(self, Self::Process | Self::Prefork | Self::Reuseport)
     }
 
-    /// Whether it waits inside one call, and so for one thing.
-    const fn waits_for_one(self) -> bool {
+    /// Whether it blocks in one call, and so waits for one descriptor only.
+    const fn is_blocking(self) -> bool {
         matches!(self, Self::Blocking | Self::Thread)
     }
 
-    /// Why this model has no use for an option, if it has none.
-    fn lacks(self, flag: &str) -> Option<&'static str> {
+    /// Why this model does not support an option, if it does not.
+    fn unsupported_reason(self, flag: &str) -> Option<&'static str> {
         use Model::{Blocking, Epoll, Prefork, Process, Reuseport, Thread};
         match (self, flag) {
-            (Prefork, "--share" | "--workers") | (Reuseport, "--steer" | "--workers") => None,
-            (_, "--share") => Some("only prefork shares a listener"),
-            (_, "--steer") => Some("only reuseport has listeners to choose from"),
+            (Prefork, "--accept" | "--workers")
+            | (Reuseport, "--reuseport-select" | "--workers") => None,
+            (_, "--accept") => Some("only prefork shares a listener"),
+            (_, "--reuseport-select") => Some("only reuseport has listeners to choose from"),
             (_, "--workers") => Some("only prefork and reuseport have workers"),
             (Epoll(_), _) => None,
             (Prefork | Reuseport, "--trigger") => Some("its workers are edge-triggered"),
             (Prefork | Reuseport, "--threads") => Some("it has processes: say --workers"),
             (Prefork | Reuseport, "--udp") => Some("it spreads connections"),
             (Reuseport, "--unix") => Some("only ports can be shared so"),
-            (Prefork | Reuseport, "--budget") => Some("its workers have the usual one"),
+            (Prefork | Reuseport, "--read-budget") => Some("its workers have the usual one"),
             (_, "--trigger") => Some("only epoll has triggers"),
             (Thread, "--threads") => Some("it has a thread for each client"),
             (Process, "--threads") => Some("it has a process for each client"),
             (_, "--threads") => Some("it has one thread"),
-            (Self::Coroutine, "--budget") => Some("its clients take turns by calls, not by bytes"),
-            (_, "--budget") => Some("it reads once, then others have their turn"),
+            (Self::Coroutine, "--read-budget") => {
+                Some("its clients take turns by calls, not by bytes")
+            }
+            (_, "--read-budget") => Some("it reads once, then others have their turn"),
             (Blocking, "--max-connections") => Some("it serves one at a time"),
             (Thread, "--udp") => Some("a datagram is no client that a thread could stay with"),
             (Process, "--udp") => Some("a datagram is no client that a process could stay with"),
@@ -128,10 +131,10 @@ impl Model {
     }
 }
 
-/// Brings `--model` and `--trigger` together, and refuses a model what it cannot do: in one
-/// line, the reason in it. `given` are the flags that were on the command line.
-pub(crate) fn settle(
-    options: &mut Echo,
+/// Resolves `--model` and `--trigger`, and rejects options that the model does not support: in one
+/// line, with the reason. `given` are the flags on the command line.
+pub(crate) fn resolve_model(
+    options: &mut EchoOptions,
     model: Option<Model>,
     given: &[String],
 ) -> Result<(), String> {
@@ -148,11 +151,11 @@ pub(crate) fn settle(
         options.trigger = trigger;
     }
     let (model, name) = (options.model, options.model.name());
-    if model.waits_for_one() && options.targets.len() > 1 {
+    if model.is_blocking() && options.targets.len() > 1 {
         return Err(format!("--model {name} waits in accept(2): it can have one address only"));
     }
     for flag in given {
-        if let Some(why) = model.lacks(flag) {
+        if let Some(why) = model.unsupported_reason(flag) {
             return Err(format!("--model {name} cannot do {flag}: {why}"));
         }
     }

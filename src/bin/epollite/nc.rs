@@ -1,57 +1,57 @@
 //! `epollite nc`: a socket on one side, stdin and stdout on the other, the reactor between.
 //!
-//! Here is only what is done in which order; the loops are in `relay.rs` for streams and in
-//! `letters.rs` for datagrams, on the desk that both share.
+//! This file is the sequence of steps only; the loops are in `stream.rs` for streams and in
+//! `datagram.rs` for datagrams, on the `Session` that both use.
 
-mod desk;
-mod dial;
-mod door;
-mod group;
-mod letters;
+mod connect;
+mod datagram;
+mod datagram_socket;
 mod lines;
-mod mailbox;
-mod name;
+mod listen;
+mod messages;
+mod multicast;
 mod peer;
-mod relay;
-mod say;
+mod resolve;
 mod scan;
 mod service;
+mod session;
 mod stdio;
+mod stream;
 
 use std::os::unix::ffi::OsStrExt;
 
-use epollite::{Fd, Kernel, Kind, Linux, Signal, UnixAddr};
+use epollite::{Fd, Kernel, Linux, Signal, SocketType, UnixAddr};
 
-use crate::args::{Nc, Place};
-use crate::failure::Failure;
+use crate::args::{Endpoint, NcOptions};
+use crate::exit::CliError;
 use crate::listen::SocketFiles;
 use crate::signals;
 
-use desk::Desk;
+use session::Session;
 use stdio::Stdio;
 
-/// How it ended.
+/// How the run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum End {
+enum Outcome {
     Done,
-    /// By a signal that was read, since there was something to put away first.
-    Signalled(Signal),
+    /// By a signal that was read from a signalfd, because a socket file had to be removed first.
+    KilledBySignal(Signal),
 }
 
-/// Runs it to its end. What the process has open ends with it.
-pub(crate) fn run(options: &Nc) -> Result<(), Failure> {
-    let options = &service::looked_up(options.clone())?;
-    if options.scans {
+/// Runs nc to its end. Open descriptors are closed by the exit of the process.
+pub(crate) fn run(options: &NcOptions) -> Result<(), CliError> {
+    let options = &service::resolve_services(options.clone())?;
+    if options.port_scan {
         return scan::run(options, Linux);
     }
-    name::know_source(options)?;
-    let stdio = Stdio::of_the_process().map_err(|error| {
-        Failure::new(Failure::RUN, format!("stdin or stdout cannot be duplicated: {error}"))
+    resolve::check_source(options)?;
+    let stdio = Stdio::from_process().map_err(|error| {
+        CliError::new(CliError::RUN, format!("stdin or stdout cannot be duplicated: {error}"))
     })?;
     let mut files = SocketFiles::default();
     let end = serve(options, Linux, stdio, &mut files)?;
     files.remove();
-    if let End::Signalled(signal) = end {
+    if let Outcome::KilledBySignal(signal) = end {
         std::process::exit(128 + i32::from(signal.number()));
     }
     Ok(())
@@ -59,71 +59,82 @@ pub(crate) fn run(options: &Nc) -> Result<(), Failure> {
 
 /// Everything but the scan, on any kernel.
 fn serve<K: Kernel>(
-    options: &Nc,
+    options: &NcOptions,
     kernel: K,
     stdio: Stdio,
     files: &mut SocketFiles,
-) -> Result<End, Failure> {
-    let mut desk = Desk::new(options, kernel, stdio)?;
-    let signals = if leaves_a_file(options) { signals::ending() } else { Vec::new() };
-    block(&mut desk, &signals)?;
-    let is_datagram = options.kind == Kind::Datagram;
+) -> Result<Outcome, CliError> {
+    let mut session = Session::new(options, kernel, stdio)?;
+    let signals = if leaves_a_file(options) { signals::shutdown_signals() } else { Vec::new() };
+    block(&mut session, &signals)?;
+    let is_datagram = options.kind == SocketType::Datagram;
     let socket = match (options.is_listening, is_datagram) {
-        (true, _) => door::bound(options, &mut desk.reactor, files)?,
+        (true, _) => listen::bind_listener(options, &mut session.reactor, files)?,
         (false, true) => {
-            let (socket, to) = mailbox::client(options, &mut desk.reactor, files)?;
-            hear_signals(&mut desk, &signals)?;
-            return letters::run(desk, socket, Some(to));
+            let (socket, to) =
+                datagram_socket::connect_datagram(options, &mut session.reactor, files)?;
+            block_signals(&mut session, &signals)?;
+            return datagram::run(session, socket, Some(to));
         }
-        (false, false) => connected(options, &mut desk)?,
+        (false, false) => connect_first(options, &mut session)?,
     };
-    hear_signals(&mut desk, &signals)?;
-    if is_datagram { letters::run(desk, socket, None) } else { relay::run(desk, socket) }
+    block_signals(&mut session, &signals)?;
+    if is_datagram { datagram::run(session, socket, None) } else { stream::run(session, socket) }
 }
 
-/// A connection to the first address that takes one.
-fn connected<K: Kernel>(options: &Nc, desk: &mut Desk<'_, K>) -> Result<Fd, Failure> {
+/// Connects to the first address that accepts.
+fn connect_first<K: Kernel>(
+    options: &NcOptions,
+    session: &mut Session<'_, K>,
+) -> Result<Fd, CliError> {
     let mut failed = None;
-    let (names, addrs) = name::targets(options)?;
+    let (names, addrs) = resolve::resolve_targets(options)?;
     for addr in addrs {
-        match dial::dial(options, &mut desk.reactor, &addr) {
+        match connect::connect(options, &mut session.reactor, &addr) {
             Ok(socket) => {
-                say::succeeded(options, &names, &addr);
+                messages::succeeded(options, &names, &addr);
                 return Ok(socket);
             }
             Err(why) => {
-                // Of several only the last one's failure ends the run.
-                if let Some(line) = failed.replace(say::failed(options, &names, &addr, &why)) {
-                    say::remark(options, &line);
+                // With several addresses only the last failure ends the run.
+                if let Some(line) = failed.replace(messages::failed(options, &names, &addr, &why)) {
+                    messages::verbose(options, &line);
                 }
             }
         }
     }
-    Err(Failure::new(Failure::RUN, failed.unwrap_or_default()))
+    Err(CliError::new(CliError::RUN, failed.unwrap_or_default()))
 }
 
-/// Whether there is a socket's file to be removed at the end.
-fn leaves_a_file(options: &Nc) -> bool {
+/// Whether a socket file has to be removed at the end.
+fn leaves_a_file(options: &NcOptions) -> bool {
     let is_path = |name: &UnixAddr| name.as_path().is_some();
     let is_own = options.source.as_ref().is_some_and(|path| !path.as_bytes().starts_with(b"@"));
-    matches!(&options.place, Place::Unix(name) if options.is_listening && is_path(name) || is_own)
+    match &options.endpoint {
+        Endpoint::Unix(name) => options.is_listening && is_path(name) || is_own,
+        Endpoint::Ports { .. } => false,
+    }
 }
 
-/// By default a signal ends us, as it ends nc. Only when a socket's file must be removed first
-/// are signals read instead: they wait from before there is such a file.
-fn block<K: Kernel>(desk: &mut Desk<'_, K>, signals: &[Signal]) -> Result<(), Failure> {
+/// Blocks the signals to be read. By default a signal kills the process, as it kills nc. Only when
+/// a socket file must be removed first are signals read instead: they are blocked before the file
+/// is created.
+fn block<K: Kernel>(session: &mut Session<'_, K>, signals: &[Signal]) -> Result<(), CliError> {
     if signals.is_empty() {
         return Ok(());
     }
-    let blocked = desk.reactor.kernel().sigprocmask(signals::set(signals));
-    blocked.map(drop).map_err(|errno| say::broken("sigprocmask", errno))
+    let blocked = session.reactor.kernel().sigprocmask(signals::set(signals));
+    blocked.map(drop).map_err(|errno| messages::syscall_failure("sigprocmask", errno))
 }
 
 /// Reads those signals from now on.
-fn hear_signals<K: Kernel>(desk: &mut Desk<'_, K>, signals: &[Signal]) -> Result<(), Failure> {
+fn block_signals<K: Kernel>(
+    session: &mut Session<'_, K>,
+    signals: &[Signal],
+) -> Result<(), CliError> {
     if signals.is_empty() {
         return Ok(());
     }
-    let signalfd = desk.reactor.kernel().signalfd(signals::set(signals));
-    desk.watch_signals(signalfd.map_err(|errno| say::broken("signalfd", errno))?)
+    let signalfd = session.reactor.kernel().signalfd(signals::set(signals));
+    session.watch_signals(signalfd.map_err(|errno| messages::syscall_failure("signalfd", errno))?)
 }

@@ -1,65 +1,67 @@
-//! Signals of the program: which of them it reads, and what each does until then.
+//! Signals of the program: which of them it reads, and their dispositions until then.
 //!
-//! Knows dispositions and masks, which exec(2) passes on. Whatever started the program may have
-//! ignored or blocked any signal, often without meaning to: a shell with `trap '' CHLD`, a
-//! supervisor that left its mask set. What the program depends on is therefore set here, before
-//! anything else is done. Two things are kept:
+//! Knows dispositions and masks, which are inherited through exec(2). The parent may have ignored
+//! or blocked any signal, often unintentionally: a shell with `trap '' CHLD`, a supervisor that
+//! left its mask set. So what the program depends on is set here, before anything else. Two things
+//! are kept:
 //!
 //! * `SIGINT`, `SIGHUP` and `SIGQUIT` that were ignored stay ignored. A shell starts background
 //!   jobs of a script like that, and nohup(1) its command: Ctrl-C is then meant for the script
 //!   alone. `SIGTERM` is always meant for the process that it is sent to.
 //! * Timers (alarm(2)) and limits, which are set on purpose.
 
-use epollite::{Counted, Linux, Signal, SignalSet};
+use epollite::{CallCounter, Linux, Signal, SignalSet};
 
-use crate::meter::Meter;
+use crate::instrument::InstrumentedKernel;
 use crate::models::{Disposition, is_ignored, set_disposition, unblock_signals, waitpid};
 
-/// Signals that ask the program to end.
-const ENDING: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
+/// Signals that ask the program to shut down.
+const SHUTDOWN_SIGNALS: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
 
-/// The first process of a system or of a container. The kernel delivers no signal to it that it
-/// has no handler for.
+/// PID 1 of a system or a container. The kernel does not deliver signals to it for which it has no
+/// handler.
 const FIRST_PROCESS: u32 = 1;
 
-/// Sets what was inherited to what the program depends on. To be called before all else.
+/// Sets the inherited dispositions and mask to what the program needs. To be called first.
 pub(crate) fn prepare(is_server: bool, has_children: bool) {
-    // A parent that ignores it is not told of its children's end, and finds none to wait for. The
-    // first process is given the orphans of all others: if it waits for none, the kernel is to.
+    // With SIGCHLD ignored a parent is not told when children exit, and waitpid(2) finds none. PID
+    // 1 is the parent of all orphans: if it does not reap them, the kernel should.
     let is_first = std::process::id() == FIRST_PROCESS;
-    let reaps = if is_first && !has_children { Disposition::Ignored } else { Disposition::Default };
-    set_disposition(Signal::CHLD, reaps);
-    if reaps == Disposition::Ignored {
-        // Those that have ended before are left to us.
-        let mut kernel = <Counted<Linux> as Meter>::fresh();
+    let on_child =
+        if is_first && !has_children { Disposition::Ignored } else { Disposition::Default };
+    set_disposition(Signal::CHLD, on_child);
+    if on_child == Disposition::Ignored {
+        // Orphans that exited before the call above are still to be reaped.
+        let mut kernel = <CallCounter<Linux> as InstrumentedKernel>::new_instance();
         while let Ok(Some(_)) = waitpid(&mut kernel) {}
     }
-    // A write past the limit fails with EFBIG then. A full disk does not end a server either.
+    // A write beyond the file size limit then fails with EFBIG; like a full disk, it must not kill
+    // the server.
     set_disposition(Signal::XFSZ, Disposition::Ignored);
-    let ends = if is_first { Disposition::Exit } else { Disposition::Default };
-    ending().into_iter().for_each(|signal| set_disposition(signal, ends));
+    let on_shutdown = if is_first { Disposition::Exit } else { Disposition::Default };
+    shutdown_signals().into_iter().for_each(|signal| set_disposition(signal, on_shutdown));
     if is_server {
-        // A question that comes before there is anything to tell does not end it.
+        // A SIGUSR1 that arrives before the server reads signals must not kill it.
         set_disposition(Signal::USR1, Disposition::Ignored);
     }
     unblock_signals();
 }
 
-/// The signals that ask the program to end, without those that were ignored at the start.
-pub(crate) fn ending() -> Vec<Signal> {
-    let is_ours = |signal: &Signal| *signal == Signal::TERM || !is_ignored(*signal);
-    ENDING.into_iter().filter(is_ours).collect()
+/// The signals that ask the program to shut down, without those ignored at the start.
+pub(crate) fn shutdown_signals() -> Vec<Signal> {
+    let is_wanted = |signal: &Signal| *signal == Signal::TERM || !is_ignored(*signal);
+    SHUTDOWN_SIGNALS.into_iter().filter(is_wanted).collect()
 }
 
-/// The signals that a server reads; one that has children is told of their end.
+/// The signals that a server reads; SIGCHLD only if it has children.
 pub(crate) fn read_by_server(has_children: bool) -> Vec<Signal> {
-    let mut signals = ending();
+    let mut signals = shutdown_signals();
     signals.push(Signal::USR1);
     signals.extend(has_children.then_some(Signal::CHLD));
     signals
 }
 
-/// All of these.
+/// The signals as a set.
 pub(crate) fn set(signals: &[Signal]) -> SignalSet {
     signals.iter().fold(SignalSet::EMPTY, |set, &signal| set | signal.into())
 }

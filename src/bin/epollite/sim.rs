@@ -1,72 +1,76 @@
-//! `epollite sim`: the server's days in a simulated world, from a seed.
+//! `epollite sim`: runs scenarios of the server on the simulated kernel, from a seed.
 //!
-//! A run is a row of short days, each from a seed of its own and in a weather of its own, so
-//! that the one that fails is replayed in a moment.
+//! A run is a sequence of short scenarios, each with its own seed and configuration, so that a
+//! failing one is quick to replay.
 
 use std::panic::{self, AssertUnwindSafe};
 
-use epollite::sim::Chance;
+use epollite::sim::Entropy;
 
-use crate::args::Sim;
-use crate::day;
-use crate::day::weather::{Broken, Dice, Report, Weather};
-use crate::failure::Failure;
+use crate::args::SimOptions;
+use crate::exit::CliError;
 use crate::log;
+use crate::scenario;
+use crate::scenario::config::{Choices, ScenarioConfig, ScenarioReport, Violation};
 
 std::thread_local! {
     /// Where the last panic happened.
     static PLACE: std::cell::Cell<String> = const { std::cell::Cell::new(String::new()) };
 }
 
-/// Steps of one day: enough that everything happens, few enough to look at.
-const DAY_STEPS: u64 = 20_000;
+/// Steps per scenario: enough to cover every action, few enough to inspect.
+const STEPS_PER_SCENARIO: u64 = 20_000;
 
-/// How many days between two lines of progress.
-const PROGRESS_DAYS: u64 = 10;
+/// Scenarios between two progress lines.
+const PROGRESS_EVERY: u64 = 10;
 
-pub(crate) fn run(options: &Sim) -> Result<(), Failure> {
-    // A panic of the simulated kernel is a law broken: it is told as one, below.
+pub(crate) fn run(options: &SimOptions) -> Result<(), CliError> {
+    // A panic of the simulated kernel is a violated invariant: it is reported as one, below.
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(String::new, ToString::to_string);
         PLACE.set(place);
     }));
-    let days = options.steps.div_ceil(DAY_STEPS);
-    let mut sum = Sum::default();
-    for day in 0..days {
-        let seed = options.seed.wrapping_add(day);
-        let steps = DAY_STEPS.min(options.steps - day * DAY_STEPS);
-        match live(seed, steps, options) {
+    let scenarios = options.steps.div_ceil(STEPS_PER_SCENARIO);
+    let mut sum = Totals::default();
+    for scenario in 0..scenarios {
+        let seed = options.seed.wrapping_add(scenario);
+        let steps = STEPS_PER_SCENARIO.min(options.steps - scenario * STEPS_PER_SCENARIO);
+        match run_scenario(seed, steps, options) {
             Ok(report) => sum.add(&report),
-            Err(broken) => return Err(fail(seed, steps, options, &broken)),
+            Err(violation) => return Err(fail(seed, steps, options, &violation)),
         }
-        if (day + 1) % PROGRESS_DAYS == 0 && !options.is_quiet {
-            log::err(&format!("day {} of {days}: {sum}\n", day + 1));
+        if (scenario + 1) % PROGRESS_EVERY == 0 && !options.is_quiet {
+            log::err(&format!("day {} of {scenarios}: {sum}\n", scenario + 1));
         }
     }
-    let days = if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
-    // It is all that was wanted: who does not get it must not think that all is well.
-    log::deliver(&format!("{days}, no law broken: {sum}\n"))
+    let scenarios = if scenarios == 1 { "1 day".to_owned() } else { format!("{scenarios} days") };
+    // The result is the only output: a failure to write it must not look like success.
+    log::write_result(&format!("{scenarios}, no law broken: {sum}\n"))
 }
 
-fn live(seed: u64, steps: u64, options: &Sim) -> Result<Report, Broken> {
-    let mut dice = Seeded(seed);
-    let weather = Weather::draw(&mut dice, options.trigger, options.has_faults);
-    let chance = Chance::from_seed(seed);
-    let lived =
-        panic::catch_unwind(AssertUnwindSafe(|| day::live(&weather, &mut dice, chance, steps)));
-    lived.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
-        Err(Broken { law: format!("nothing panics, but at {}: {text}", PLACE.take()), step: steps })
+fn run_scenario(seed: u64, steps: u64, options: &SimOptions) -> Result<ScenarioReport, Violation> {
+    let mut choices = SeededChoices(seed);
+    let config = ScenarioConfig::generate(&mut choices, options.trigger, options.inject_faults);
+    let entropy = Entropy::from_seed(seed);
+    let result = panic::catch_unwind(AssertUnwindSafe(|| {
+        scenario::run(&config, &mut choices, entropy, steps)
+    }));
+    result.unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+        Err(Violation {
+            invariant: format!("nothing panics, but at {}: {message}", PLACE.take()),
+            step: steps,
+        })
     })
 }
 
-/// Endless decisions, from a number.
-struct Seeded(u64);
+/// An endless sequence of choices, from a seed.
+struct SeededChoices(u64);
 
-impl Dice for Seeded {
-    /// SplitMix64, whose every output is a fair draw.
-    fn pick(&mut self, end: usize) -> Option<usize> {
+impl Choices for SeededChoices {
+    /// SplitMix64, whose outputs are uniformly distributed.
+    fn choose(&mut self, end: usize) -> Option<usize> {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -75,19 +79,19 @@ impl Dice for Seeded {
     }
 }
 
-/// One line that names the law, and the words to see it again.
-fn fail(seed: u64, steps: u64, options: &Sim, broken: &Broken) -> Failure {
-    let faults = if options.has_faults { " --faults" } else { "" };
+/// One line with the invariant, and the command that reproduces the violation.
+fn fail(seed: u64, steps: u64, options: &SimOptions, violation: &Violation) -> CliError {
+    let faults = if options.inject_faults { " --faults" } else { "" };
     let trigger = options.trigger.map_or_else(String::new, |trigger| {
         format!(" --trigger {}", format!("{trigger:?}").to_lowercase())
     });
-    let again = format!("epollite sim --seed {seed} --steps {steps}{trigger}{faults}");
-    Failure::new(Failure::RUN, format!("{broken}; see it again: {again}"))
+    let command = format!("epollite sim --seed {seed} --steps {steps}{trigger}{faults}");
+    CliError::new(CliError::RUN, format!("{violation}; see it again: {command}"))
 }
 
-/// What all days came to.
+/// The totals of all scenarios.
 #[derive(Default)]
-struct Sum {
+struct Totals {
     steps: u64,
     connections: u64,
     bytes: u64,
@@ -95,8 +99,8 @@ struct Sum {
     faults: u64,
 }
 
-impl Sum {
-    const fn add(&mut self, report: &Report) {
+impl Totals {
+    const fn add(&mut self, report: &ScenarioReport) {
         self.steps += report.steps;
         self.connections += report.stats.accepted;
         self.bytes += report.stats.bytes_out;
@@ -105,7 +109,7 @@ impl Sum {
     }
 }
 
-impl std::fmt::Display for Sum {
+impl std::fmt::Display for Totals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { steps, connections, bytes, calls, faults } = self;
         write!(

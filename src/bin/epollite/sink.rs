@@ -1,18 +1,18 @@
-//! Writes text to a stream that perhaps nobody reads: without waiting, or for a bounded time.
+//! Writes text to a stream that may have no reader: without blocking, or for a bounded time.
 //!
-//! A server that waits for the reader of its log serves no client meanwhile and reads no signal.
-//! So what finds no room is dropped, and its writer is told. How a write is kept from waiting
-//! depends on the stream:
+//! A server that blocks on its log serves no client and reads no signal in that time. So text that
+//! would block is dropped, and the caller is told. How a write is kept from blocking depends on the
+//! stream:
 //!
 //! * standard error, if it is a pipe or a terminal, is opened a second time through `/proc`,
-//!   non-blocking: the same pipe, but a flag of our own, since the flags of the first belong to
-//!   everybody who shares it. Several processes may write at once there: a trace of workers;
-//! * standard output, a socket, and what cannot be opened again, is asked for room by a [`Gate`]
-//!   before each piece;
-//! * a regular file takes every write, and what is non-blocking already refuses by itself.
+//!   non-blocking: the same pipe, but flags of our own, since the original flags are shared with
+//!   other processes. Several processes may write at once there: a trace of workers;
+//! * standard output, a socket, and a stream that cannot be reopened, is polled for room by a
+//!   [`WriteGuard`] before each piece;
+//! * a regular file takes every write, and a non-blocking stream fails by itself.
 //!
-//! It knows bytes, and nothing of lines but where they end: what was taken in part is completed
-//! before anything else is written.
+//! It knows bytes, and of lines only where they end: a text written in part is completed before
+//! anything else is written.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -22,10 +22,10 @@ use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::gate::Gate;
 use super::models::{OPEN_NONBLOCKING, standard_stream};
+use super::writable::WriteGuard;
 
-/// What a pipe that has room takes at once: `PIPE_BUF` of pipe(7).
+/// What a writable pipe takes at once: `PIPE_BUF` of pipe(7).
 const PIECE_BYTES: usize = 4096;
 
 /// Writes whole texts to one stream.
@@ -33,27 +33,27 @@ pub(crate) struct Sink(OnceLock<Mutex<State>>);
 
 struct State {
     file: Handle,
-    room: Gate,
-    /// Whether a write to it waits when there is no room.
-    may_wait: bool,
-    /// The end of a text of which only the beginning has been taken.
+    guard: WriteGuard,
+    /// Whether a write blocks when there is no room.
+    may_block: bool,
+    /// The rest of a text that was written in part.
     rest: Vec<u8>,
 }
 
 enum Handle {
     Own(File),
-    /// One of the standard streams, which is not closed.
+    /// One of the standard streams, which is never closed.
     Standard(ManuallyDrop<File>),
 }
 
-/// Which of the standard streams.
+/// One of the standard streams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Standard {
     Output = 1,
     Error = 2,
 }
 
-/// What became of a text.
+/// The result of writing a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Put {
     Written,
@@ -61,20 +61,20 @@ pub(crate) enum Put {
 }
 
 impl Sink {
-    /// For a standard stream, which is looked at when it is first used.
+    /// For a standard stream, which is inspected on first use.
     pub(crate) const fn new() -> Self {
         Self(OnceLock::new())
     }
 
-    /// For the file at `path`, which is made, or emptied. A named pipe is not waited for until
-    /// somebody reads it.
+    /// For the file at `path`, which is created or truncated. A named pipe without a reader does
+    /// not block.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let mut options = File::options();
         options.write(true).custom_flags(OPEN_NONBLOCKING);
         let is_pipe = fs::metadata(path).is_ok_and(|meta| meta.file_type().is_fifo());
         let opened = options.create(!is_pipe).truncate(!is_pipe).open(path);
         let file = match opened {
-            // Nobody reads it yet (ENXIO). Who opens both ends needs nobody.
+            // The pipe has no reader yet (ENXIO). Opened for both directions it needs none.
             Err(_) if is_pipe => options.read(true).open(path)?,
             opened => opened?,
         };
@@ -83,40 +83,40 @@ impl Sink {
         Ok(sink)
     }
 
-    /// Looks at the stream now, so that its descriptors are taken before others are counted on.
+    /// Inspects the stream now, so that its descriptors are allocated before others are counted.
     pub(crate) fn prepare(&self, stream: Standard) {
-        self.state(|| State::of(stream));
+        self.state(|| State::for_standard(stream));
     }
 
-    /// Writes `text`, and waits for room at most so long.
+    /// Writes `text`, waiting for room for at most `timeout`.
     ///
     /// # Errors
-    /// What write(2) said.
-    pub(crate) fn put(&self, stream: Standard, text: &[u8], patience: Duration) -> io::Result<Put> {
-        let state = self.state(|| State::of(stream));
+    /// The error of write(2).
+    pub(crate) fn put(&self, stream: Standard, text: &[u8], timeout: Duration) -> io::Result<Put> {
+        let state = self.state(|| State::for_standard(stream));
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         let start = Instant::now();
         loop {
             let put = state.put(text)?;
-            let left = patience.saturating_sub(start.elapsed());
-            if put == Put::Written && state.rest.is_empty() || left.is_zero() {
+            let remaining = timeout.saturating_sub(start.elapsed());
+            if put == Put::Written && state.rest.is_empty() || remaining.is_zero() {
                 return Ok(put);
             }
             if put == Put::Written {
-                state.complete(left)?;
+                state.complete(remaining)?;
                 return Ok(put);
             }
-            state.wait(left);
+            state.wait(remaining);
         }
     }
 
-    /// The same for one that was [created](Self::create).
+    /// The same without waiting, for a sink made with [`create`](Self::create).
     pub(crate) fn put_now(&self, text: &[u8]) -> io::Result<Put> {
-        let state = self.state(|| State::of(Standard::Error));
+        let state = self.state(|| State::for_standard(Standard::Error));
         state.lock().unwrap_or_else(PoisonError::into_inner).put(text)
     }
 
-    /// Forgets the rest of a text: after a fork it is the parent's to write.
+    /// Discards the rest of a text: after a fork it is the parent's to write.
     pub(crate) fn forget(&self) {
         if let Some(state) = self.0.get() {
             state.lock().unwrap_or_else(PoisonError::into_inner).rest.clear();
@@ -128,7 +128,7 @@ impl Sink {
     }
 }
 
-/// Whether the stream was given to us non-blocking.
+/// Whether the stream was inherited non-blocking.
 fn is_nonblocking(stream: Standard) -> bool {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", stream as i32));
     let info = info.unwrap_or_default();
@@ -139,11 +139,11 @@ fn is_nonblocking(stream: Standard) -> bool {
 }
 
 impl State {
-    const fn new(file: Handle, may_wait: bool) -> Self {
-        Self { file, room: Gate::new(), may_wait, rest: Vec::new() }
+    const fn new(file: Handle, may_block: bool) -> Self {
+        Self { file, guard: WriteGuard::new(), may_block, rest: Vec::new() }
     }
 
-    fn of(stream: Standard) -> Self {
+    fn for_standard(stream: Standard) -> Self {
         let path = format!("/proc/self/fd/{}", stream as i32);
         let kind = fs::metadata(&path).map(|meta| meta.file_type());
         let is = |ask: fn(&fs::FileType) -> bool| kind.as_ref().is_ok_and(ask);
@@ -156,8 +156,8 @@ impl State {
         }
         let file = Handle::Standard(standard_stream(stream as i32));
         let state = Self::new(file, !is(fs::FileType::is_file) && !is_nonblocking(stream));
-        // The gate takes its descriptors now.
-        state.is_open();
+        // The guard allocates its descriptors now.
+        state.is_writable();
         state
     }
 
@@ -168,70 +168,70 @@ impl State {
         }
     }
 
-    /// All of it, or nothing; or its beginning, and the rest is written before anything else.
+    /// Writes all of it or nothing; or a part, and the rest before anything else.
     fn put(&mut self, text: &[u8]) -> io::Result<Put> {
         let rest = std::mem::take(&mut self.rest);
-        let gone = self.write(&rest)?;
-        if gone < rest.len() {
-            self.rest = rest[gone..].to_vec();
+        let written = self.write(&rest)?;
+        if written < rest.len() {
+            self.rest = rest[written..].to_vec();
             return Ok(Put::Dropped);
         }
-        let gone = self.write(text)?;
-        if gone == 0 && !text.is_empty() {
+        let written = self.write(text)?;
+        if written == 0 && !text.is_empty() {
             return Ok(Put::Dropped);
         }
-        self.rest = text[gone..].to_vec();
+        self.rest = text[written..].to_vec();
         Ok(Put::Written)
     }
 
     /// Writes as much as there is room for.
     ///
     /// # Errors
-    /// What write(2) said; [`ErrorKind::WriteZero`] when it took nothing and said nothing.
+    /// The error of write(2); [`ErrorKind::WriteZero`] when it wrote nothing without an error.
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let (mut file, mut gone) = (self.file(), 0);
-        while gone < bytes.len() && (!self.may_wait || self.is_open()) {
-            let piece = match &bytes[gone..] {
-                rest if self.may_wait => &rest[..rest.len().min(PIECE_BYTES)],
+        let (mut file, mut written) = (self.file(), 0);
+        while written < bytes.len() && (!self.may_block || self.is_writable()) {
+            let piece = match &bytes[written..] {
+                rest if self.may_block => &rest[..rest.len().min(PIECE_BYTES)],
                 rest => rest,
             };
-            let taken = match file.write(piece) {
-                // Asked again it would take nothing again.
+            let result = match file.write(piece) {
+                // A repeated call would write nothing again.
                 Ok(0) => Err(ErrorKind::WriteZero.into()),
-                taken => taken,
+                result => result,
             };
-            match taken {
-                Ok(count) => gone += count,
+            match result {
+                Ok(count) => written += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // What was taken is gone; the next write says what is wrong.
-                Err(_) if gone > 0 => return Ok(bytes.len()),
+                // A part was written: reported as a success; the next write reports the error.
+                Err(_) if written > 0 => return Ok(bytes.len()),
                 Err(error) => return Err(error),
             }
         }
-        Ok(gone)
+        Ok(written)
     }
 
-    /// Writes the rest of a text, within `patience`.
-    fn complete(&mut self, patience: Duration) -> io::Result<()> {
+    /// Writes the rest of a text, within `timeout`.
+    fn complete(&mut self, timeout: Duration) -> io::Result<()> {
         let start = Instant::now();
         while !self.rest.is_empty() {
-            let left = patience.saturating_sub(start.elapsed());
-            if left.is_zero() {
+            let remaining = timeout.saturating_sub(start.elapsed());
+            if remaining.is_zero() {
                 break;
             }
-            self.wait(left);
-            let gone = self.write(&self.rest)?;
-            self.rest.drain(..gone);
+            self.wait(remaining);
+            let written = self.write(&self.rest)?;
+            self.rest.drain(..written);
         }
         Ok(())
     }
 
-    fn is_open(&self) -> bool {
-        self.room.is_open(self.file())
+    fn is_writable(&self) -> bool {
+        self.guard.is_writable(self.file())
     }
 
-    fn wait(&self, patience: Duration) {
-        self.room.wait(self.file(), patience);
+    fn wait(&self, timeout: Duration) {
+        self.guard.wait(self.file(), timeout);
     }
 }

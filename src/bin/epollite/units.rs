@@ -1,8 +1,8 @@
-//! Durations and sizes as people write them.
+//! Parses durations, sizes and numbers.
 
 use std::time::Duration;
 
-/// `500ms`, `5s`, `2m`, `1h`, `1.5s`; `0` and `off` are none. A bare number is seconds.
+/// `500ms`, `5s`, `2m`, `1h`, `1.5s`; `0` and `off` are `None`. A bare number is seconds.
 pub(crate) fn duration(text: &str) -> Result<Option<Duration>, String> {
     if matches!(text, "off" | "0") {
         return Ok(None);
@@ -51,8 +51,8 @@ pub(crate) fn number(text: &str, min: u32, max: u32) -> Result<u32, String> {
     }
 }
 
-/// A whole number from `min` on, `_` allowed between digits.
-pub(crate) fn big_number(text: &str, min: u64) -> Result<u64, String> {
+/// A whole number of at least `min`, `_` allowed between digits.
+pub(crate) fn parse_count(text: &str, min: u64) -> Result<u64, String> {
     match text.replace('_', "").parse::<u64>() {
         Ok(number) if number >= min => Ok(number),
         _ => Err(format!("'{text}' is not a number from {min} on")),
@@ -64,30 +64,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_as_people_write_them() {
+    fn common_duration_notations_are_parsed() {
         let millis = |text| duration(text).map(|d| d.map_or(0, |d| d.as_millis()));
-        for (text, wanted) in
+        for (text, expected) in
             [("500ms", 500), ("5s", 5_000), ("5", 5_000), ("1.5s", 1_500), ("2m", 120_000)]
         {
-            assert_eq!(millis(text), Ok(wanted), "{text}");
+            assert_eq!(millis(text), Ok(expected), "{text}");
         }
         assert_eq!((millis("off"), millis("0"), millis("0s")), (Ok(0), Ok(0), Ok(0)));
         for text in
             ["", "s", "5x", "-1s", "1e99", "inf", "nan", ".", "1.2.3s", "99999999999999999999h"]
         {
-            assert!(duration(text).is_err(), "{text} was taken");
+            assert!(duration(text).is_err(), "{text} was accepted");
         }
     }
 
     #[test]
-    fn sizes_read_as_people_write_them() {
-        for (text, wanted) in
+    fn common_size_notations_are_parsed() {
+        for (text, expected) in
             [("65536", 65_536), ("64k", 65_536), ("64KiB", 65_536), ("1M", 1 << 20)]
         {
-            assert_eq!(bytes(text), Ok(wanted), "{text}");
+            assert_eq!(bytes(text), Ok(expected), "{text}");
         }
         for text in ["", "k", "0", "-1", "1.5k", "99999999999999999999", "17179869184G", "5q"] {
-            assert!(bytes(text).is_err(), "{text} was taken");
+            assert!(bytes(text).is_err(), "{text} was accepted");
         }
     }
 }

@@ -4,54 +4,54 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use epollite::kernel::{SIGINFO_BYTES, release};
-use epollite::server::datagram::{self, Service};
-use epollite::server::stream::{Note, Server, Turn};
+use epollite::kernel::{SIGINFO_BYTES, close_quietly};
+use epollite::server::datagram::{self, EchoSocket};
+use epollite::server::stream::{Outcome, Server, ServerEvent};
 use epollite::{Errno, Event, Fd, Interest, Ready, Signal, Token, Trigger};
 
-use crate::control::Control;
-use crate::echo::failed;
-use crate::failure::Failure;
+use crate::client_log;
+use crate::coordinator::Coordinator;
+use crate::echo::syscall_failure;
+use crate::exit::CliError;
+use crate::instrument::{InstrumentedKernel, SyscallSummary, Trace, TraceOrigin};
 use crate::listen::SocketFiles;
 use crate::log::Log;
-use crate::meter::{Maker, Meter, Tally, Trace};
-use crate::models::Account;
-use crate::report::Snapshot;
-use crate::tell;
+use crate::models::CounterWriter;
+use crate::stats::StatsSnapshot;
 
-/// What is in the reactor beside streams.
-pub(crate) enum Mine {
+/// Registrations in the reactor other than streams.
+pub(crate) enum UserSource {
     Signals,
-    Datagrams(Box<Service>),
+    Datagrams(Box<EchoSocket>),
 }
 
-/// Everything that one thread has.
-pub(crate) struct Worker<K: Meter> {
-    pub(crate) me: usize,
-    pub(crate) server: Server<K, Mine>,
-    pub(crate) control: Arc<Control>,
-    /// For the one that reads the signals: what is to be removed when we leave.
-    pub(crate) files: SocketFiles,
+/// The state of one thread.
+pub(crate) struct Worker<K: InstrumentedKernel> {
+    pub(crate) index: usize,
+    pub(crate) server: Server<K, UserSource>,
+    pub(crate) coordinator: Arc<Coordinator>,
+    /// Only for the worker that reads the signals: files to remove on shutdown.
+    pub(crate) socket_files: SocketFiles,
     pub(crate) log: Log,
-    /// Who is connected, and how much each has sent; only when that is told.
+    /// Connected clients and the bytes received from each; only if logging is verbose.
     peers: HashMap<Token, Peer>,
     datagrams: Vec<Token>,
-    /// What those had counted that are closed.
+    /// The statistics of closed datagram sockets.
     datagrams_closed: datagram::Stats,
-    /// When a pause was last told: at a limit, pauses come by the thousand.
-    paused_told: Option<Instant>,
-    /// Whether its server has left.
-    has_left: bool,
-    /// Whether a signal has asked us to leave.
-    is_signalled: bool,
-    /// What accept4(2) said when the last listener failed.
+    /// When a pause was last logged: at a limit, pauses come by the thousand.
+    last_pause_log: Option<Instant>,
+    /// Whether the server is drained.
+    is_drained: bool,
+    /// Whether a signal has requested shutdown.
+    shutdown_requested: bool,
+    /// The errno of accept4(2) when the last listener failed.
     last_failed: Option<Errno>,
-    /// Where the calls are printed.
+    /// The destination of `--trace`.
     pub(crate) trace: Trace,
-    /// With `--count`, what they sum up to.
-    pub(crate) tally: Option<Tally>,
-    /// In a process of its own: which it is, and where its parent sees what it counts.
-    pub(crate) parent: Option<(Maker, Account)>,
+    /// The sums of `--syscall-summary`.
+    pub(crate) syscall_summary: Option<SyscallSummary>,
+    /// In a child process: its origin, and the counters shared with the parent.
+    pub(crate) parent: Option<(TraceOrigin, CounterWriter)>,
 }
 
 struct Peer {
@@ -59,144 +59,149 @@ struct Peer {
     bytes: u64,
 }
 
-impl<K: Meter> Worker<K> {
-    pub(crate) fn new(me: usize, server: Server<K, Mine>, control: Arc<Control>, log: Log) -> Self {
+impl<K: InstrumentedKernel> Worker<K> {
+    pub(crate) fn new(
+        index: usize,
+        server: Server<K, UserSource>,
+        coordinator: Arc<Coordinator>,
+        log: Log,
+    ) -> Self {
         Self {
-            me,
+            index,
             server,
-            control,
-            files: SocketFiles::default(),
+            coordinator,
+            socket_files: SocketFiles::default(),
             log,
             peers: HashMap::new(),
             datagrams: Vec::new(),
             datagrams_closed: datagram::Stats::default(),
-            paused_told: None,
-            has_left: false,
-            is_signalled: false,
+            last_pause_log: None,
+            is_drained: false,
+            shutdown_requested: false,
             last_failed: None,
-            trace: Trace::Nowhere,
-            tally: None,
+            trace: Trace::Off,
+            syscall_summary: None,
             parent: None,
         }
     }
 
-    /// Takes a datagram socket into the loop.
+    /// Adds a datagram socket to the loop.
     pub(crate) fn open_datagrams(
         &mut self,
         socket: Fd,
         config: datagram::Config,
     ) -> Result<(), Errno> {
-        let service = Service::of(self.server.kernel(), &socket, config)?;
-        let mine = Mine::Datagrams(Box::new(service));
-        let token = self.server.admit(socket, Service::interest(), config.trigger, mine)?;
+        let service = EchoSocket::new(self.server.kernel(), &socket, config)?;
+        let source = UserSource::Datagrams(Box::new(service));
+        let token = self.server.register(socket, EchoSocket::interest(), config.trigger, source)?;
         self.datagrams.push(token);
         Ok(())
     }
 
-    /// The ports of its datagram sockets.
+    /// The ports of the worker's datagram sockets.
     pub(crate) fn datagram_ports(&mut self) -> Vec<u16> {
         let mut ports = Vec::new();
         for &token in &self.datagrams {
-            if let Some((Mine::Datagrams(service), _)) = self.server.foreign(token) {
+            if let Some((UserSource::Datagrams(service), _)) = self.server.get_mut(token) {
                 ports.extend(service.port());
             }
         }
         ports
     }
 
-    /// No datagram from any of `ports` is answered: they are our own.
-    pub(crate) fn refuse(&mut self, ports: &[u16]) {
+    /// Datagrams from any of `ports` are not answered: they are our own.
+    pub(crate) fn add_own_ports(&mut self, ports: &[u16]) {
         for &token in &self.datagrams {
-            if let Some((Mine::Datagrams(service), _)) = self.server.foreign(token) {
-                ports.iter().for_each(|&port| service.refuse(port));
+            if let Some((UserSource::Datagrams(service), _)) = self.server.get_mut(token) {
+                ports.iter().for_each(|&port| service.add_own_port(port));
             }
         }
     }
 
-    /// Takes the signals into the loop; they must be blocked already.
+    /// Adds the signalfd to the loop; the signals must be blocked already.
     pub(crate) fn open_signals(&mut self, signalfd: Fd) -> Result<(), Errno> {
-        self.server.admit(signalfd, Interest::READABLE, Trigger::Level, Mine::Signals)?;
+        self.server.register(signalfd, Interest::READABLE, Trigger::Level, UserSource::Signals)?;
         Ok(())
     }
 
-    /// Serves until it is told to leave, and has left. Whatever ends it ends the others.
-    pub(crate) fn run(&mut self) -> Result<Snapshot, Failure> {
-        let result = self.turns().map_err(|errno| failed("epoll_wait", errno));
+    /// Serves until shutdown is complete. A failure here shuts down the other threads too.
+    pub(crate) fn run(&mut self) -> Result<StatsSnapshot, CliError> {
+        let result = self.run_loop().map_err(|errno| syscall_failure("epoll_wait", errno));
         let result = result.and_then(|()| match self.last_failed {
-            Some(errno) => Err(failed("accept4", errno)),
+            Some(errno) => Err(syscall_failure("accept4", errno)),
             None => Ok(()),
         });
         if result.is_err() {
-            self.control.leave(self.me);
+            self.coordinator.request_shutdown(self.index);
         }
-        self.look();
-        let counted = self.snapshot();
-        if let Some(sum) = self.control.depart(self.me, &counted) {
+        self.drain_trace();
+        let snapshot = self.snapshot();
+        if let Some(sum) = self.coordinator.thread_exited(self.index, &snapshot) {
             self.report(&sum);
         }
-        result.map(|()| counted)
+        result.map(|()| snapshot)
     }
 
-    fn turns(&mut self) -> Result<(), Errno> {
+    fn run_loop(&mut self) -> Result<(), Errno> {
         loop {
-            match self.server.turn(None)? {
-                Turn::Over => self.has_left = true,
-                Turn::Foreign(event) => self.foreign(event),
-                Turn::Idle | Turn::Served => {}
+            match self.server.run_once(None)? {
+                Outcome::Drained => self.is_drained = true,
+                Outcome::User(event) => self.on_user_event(event),
+                Outcome::TimedOut | Outcome::Handled => {}
             }
-            self.look();
-            self.tell();
-            let is_deserted = self.last_failed.is_some() && self.server.connections() == 0;
-            if is_deserted && !self.control.is_leaving() {
-                self.control.leave(self.me);
-                self.obey();
+            self.drain_trace();
+            self.log_events();
+            let is_unused = self.last_failed.is_some() && self.server.connections() == 0;
+            if is_unused && !self.coordinator.is_shutting_down() {
+                self.coordinator.request_shutdown(self.index);
+                self.apply_requests();
             }
-            // Who reads the signals leaves last: a second one ends everybody at once.
-            if self.has_left && (self.me > 0 || self.control.is_deserted()) {
+            // The thread that reads the signals exits last: a second signal must still end all.
+            if self.is_drained && (self.index > 0 || self.coordinator.all_exited()) {
                 return Ok(());
             }
         }
     }
 
-    /// Shows and sums up the calls that were made, if that is wanted; a parent sees the figures.
-    pub(crate) fn look(&mut self) {
-        self.show();
+    /// Prints and sums up the recorded calls, if enabled; updates the counters of the parent.
+    pub(crate) fn drain_trace(&mut self) {
+        self.flush_records();
         if self.parent.is_some() {
-            let counted = self.snapshot();
-            if let Some((_, account)) = &mut self.parent {
-                account.settle(counted);
+            let snapshot = self.snapshot();
+            if let Some((_, writer)) = &mut self.parent {
+                writer.flush(snapshot);
             }
         }
     }
 
-    fn show(&mut self) {
-        let Self { server, trace, tally, control, me, parent, .. } = self;
-        let process = parent.as_ref().map(|(maker, _)| *maker);
-        let thread = (control.threads() > 1).then_some(Maker::Thread(*me as u64));
-        let maker = process.or(thread);
-        server.kernel().look(|record| {
-            trace.line(maker, &record);
-            if let Some(tally) = tally {
-                tally.see(&record);
+    fn flush_records(&mut self) {
+        let Self { server, trace, syscall_summary, coordinator, index, parent, .. } = self;
+        let process = parent.as_ref().map(|(origin, _)| *origin);
+        let thread = (coordinator.threads() > 1).then_some(TraceOrigin::Thread(*index as u64));
+        let origin = process.or(thread);
+        server.kernel().drain_trace(|record| {
+            trace.write_line(origin, &record);
+            if let Some(syscall_summary) = syscall_summary {
+                syscall_summary.record(&record);
             }
         });
     }
 
-    fn foreign(&mut self, event: Event) {
+    fn on_user_event(&mut self, event: Event) {
         match event {
-            Event::Io { token, ready } => self.io(token, ready),
-            Event::Timer { token } => self.io(token, Ready::READABLE),
-            Event::Woken => self.obey(),
+            Event::Io { token, ready } => self.on_user_io(token, ready),
+            Event::Timer { token } => self.on_user_io(token, Ready::READABLE),
+            Event::Woken => self.apply_requests(),
         }
     }
 
-    fn io(&mut self, token: Token, ready: Ready) {
-        let signal = match self.server.foreign(token) {
-            Some((Mine::Datagrams(service), mut io)) => {
-                service.serve(&mut io, ready);
+    fn on_user_io(&mut self, token: Token, ready: Ready) {
+        let signal = match self.server.get_mut(token) {
+            Some((UserSource::Datagrams(service), mut io)) => {
+                service.on_ready(&mut io, ready);
                 None
             }
-            Some((Mine::Signals, io)) => {
+            Some((UserSource::Signals, io)) => {
                 let mut record = [0; SIGINFO_BYTES];
                 let read = io.kernel.read(io.fd, &mut record);
                 read.ok().and_then(|count| Signal::from_siginfo(&record[..count]))
@@ -204,114 +209,122 @@ impl<K: Meter> Worker<K> {
             None => None,
         };
         match signal {
-            Some(Signal::USR1) => self.control.ask(self.me),
-            Some(signal) if self.is_signalled => self.leave_at_once(signal),
+            Some(Signal::USR1) => self.coordinator.request_stats(self.index),
+            Some(signal) if self.shutdown_requested => self.exit_now(signal),
             Some(_) => {
-                self.is_signalled = true;
-                self.control.leave(self.me);
+                self.shutdown_requested = true;
+                self.coordinator.request_shutdown(self.index);
             }
             None => return,
         }
-        self.obey();
+        self.apply_requests();
     }
 
-    /// Does what everybody was asked to do.
-    fn obey(&mut self) {
-        let (me, control) = (self.me, Arc::clone(&self.control));
-        if let Some(sum) = control.tell(me, || self.snapshot()) {
+    /// Handles the requests of the coordinator.
+    fn apply_requests(&mut self) {
+        let (index, coordinator) = (self.index, Arc::clone(&self.coordinator));
+        if let Some(sum) = coordinator.submit_stats(index, || self.snapshot()) {
             self.report(&sum);
         }
-        if control.is_leaving() {
-            self.files.remove();
+        if coordinator.is_shutting_down() {
+            self.socket_files.remove();
             self.close_datagrams();
-            self.server.stop();
+            self.server.begin_shutdown();
         }
     }
 
-    /// What has arrived is answered, as far as one turn goes; then nothing more does.
+    /// Answers the datagrams that have arrived, up to the batch limit, and closes the sockets.
     fn close_datagrams(&mut self) {
         for token in std::mem::take(&mut self.datagrams) {
-            if let Some((Mine::Datagrams(service), mut io)) = self.server.foreign(token) {
-                service.serve(&mut io, Ready::READABLE);
+            if let Some((UserSource::Datagrams(service), mut io)) = self.server.get_mut(token) {
+                service.on_ready(&mut io, Ready::READABLE);
                 self.datagrams_closed.add(&service.stats());
-                while let Some(turned) = service.note() {
-                    tell::datagram(&self.log, &turned);
+                while let Some(event) = service.next_event() {
+                    client_log::datagram(&self.log, &event);
                 }
             }
-            if let Some((socket, _)) = self.server.dismiss(token) {
-                release(self.server.kernel(), socket);
+            if let Some((socket, _)) = self.server.deregister(token) {
+                close_quietly(self.server.kernel(), socket);
             }
         }
     }
 
-    fn report(&self, sum: &Snapshot) {
-        sum.tell(&self.log);
+    fn report(&self, sum: &StatsSnapshot) {
+        sum.print(&self.log);
     }
 
-    /// A second signal: the user means it. The exit code is the shell's for that signal.
-    fn leave_at_once(&mut self, signal: Signal) -> ! {
-        self.files.remove();
+    /// A second signal: exits at once, with the exit code a shell gives to it.
+    fn exit_now(&mut self, signal: Signal) -> ! {
+        self.socket_files.remove();
         std::process::exit(128 + i32::from(signal.number()))
     }
 
-    fn snapshot(&mut self) -> Snapshot {
-        // The table holds the calls that the figures hold.
-        self.show();
+    fn snapshot(&mut self) -> StatsSnapshot {
+        // Flushed first, so that the table and the statistics include the same calls.
+        self.flush_records();
         let mut datagram = self.datagrams_closed;
         for at in 0..self.datagrams.len() {
-            if let Some((Mine::Datagrams(service), _)) = self.server.foreign(self.datagrams[at]) {
+            if let Some((UserSource::Datagrams(service), _)) =
+                self.server.get_mut(self.datagrams[at])
+            {
                 datagram.add(&service.stats());
             }
         }
-        Snapshot {
+        StatsSnapshot {
             open: self.server.connections().into(),
             stream: self.server.stats(),
             datagram,
             calls: self.server.kernel().counts(),
-            tally: self.tally,
+            syscall_summary: self.syscall_summary,
         }
     }
 
-    /// Tells what the servers noted.
-    fn tell(&mut self) {
+    /// Logs the events of the servers.
+    fn log_events(&mut self) {
         let log = self.log;
-        while let Some(note) = self.server.note() {
-            match note {
-                Note::Connected { token, peer } => {
-                    let name = tell::name(&peer, token);
-                    tell::connected(&log, &name);
+        while let Some(event) = self.server.next_event() {
+            match event {
+                ServerEvent::Accepted { token, peer } => {
+                    let name = client_log::client_name(&peer, token);
+                    client_log::connected(&log, &name);
                     self.peers.insert(token, Peer { name, bytes: 0 });
                 }
-                Note::Said { token, bytes } => {
+                ServerEvent::Received { token, bytes } => {
                     if let Some(peer) = self.peers.get_mut(&token) {
                         peer.bytes += bytes as u64;
-                        tell::said(&log, &peer.name, bytes);
+                        client_log::received(&log, &peer.name, bytes);
                     }
                 }
-                Note::Left { token, why } => {
+                ServerEvent::Closed { token, why } => {
                     if let Some(Peer { name, bytes }) = self.peers.remove(&token) {
-                        tell::left(&log, &name, bytes, why);
+                        client_log::closed(&log, &name, bytes, why);
                     }
                 }
-                Note::Paused { errno } => {
-                    tell::paused(&log, &mut self.paused_told, errno, self.server.connections());
+                ServerEvent::AcceptPaused { errno } => {
+                    client_log::accept_paused(
+                        &log,
+                        &mut self.last_pause_log,
+                        errno,
+                        self.server.connections(),
+                    );
                 }
-                Note::ListenerFailed { errno, .. } => {
-                    tell::listener_failed(&log, errno);
+                ServerEvent::ListenerFailed { errno, .. } => {
+                    client_log::listener_failed(&log, errno);
                     if self.server.listeners() == 0 && self.datagrams.is_empty() {
-                        // Connections are served on; nobody else comes.
+                        // Existing connections are still served; no new ones can arrive.
                         self.last_failed = Some(errno);
                     }
                 }
-                // A note of a later library: this program has no words for it yet.
+                // An event of a later library version: there is no log line for it yet.
                 _ => {}
             }
         }
         for at in 0..self.datagrams.len() {
-            while let Some((Mine::Datagrams(service), _)) = self.server.foreign(self.datagrams[at])
+            while let Some((UserSource::Datagrams(service), _)) =
+                self.server.get_mut(self.datagrams[at])
             {
-                let Some(turned) = service.note() else { break };
-                tell::datagram(&log, &turned);
+                let Some(event) = service.next_event() else { break };
+                client_log::datagram(&log, &event);
             }
         }
     }

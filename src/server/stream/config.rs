@@ -1,4 +1,4 @@
-//! What a stream server can be told beforehand, what it counts, and what it tells.
+//! The stream server's configuration, counters and events.
 //!
 //! Values only.
 
@@ -11,34 +11,34 @@ use crate::event::Trigger;
 use crate::reactor::Limits;
 use crate::token::Token;
 
-/// How a stream server serves.
+/// Configuration of a stream server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// How connections are watched.
+    /// The trigger mode of connections.
     pub trigger: Trigger,
-    /// Connections at once; further ones wait in the queue of the listener.
+    /// Concurrent connections; further ones wait in the listener's accept queue.
     pub connections_max: u32,
-    /// The one buffer that all connections are read into; and so the most that one connection
-    /// can make us hold, when its peer does not read.
+    /// Size of the receive buffer shared by all connections; also the most that is buffered for
+    /// one connection whose peer does not read.
     pub buffer_bytes: usize,
-    /// Bytes read from one connection before the others have their turn (edge mode; in the
-    /// other modes it is one `recv`, and the kernel reminds).
+    /// Bytes read from one connection before other connections are served (edge-triggered mode;
+    /// in the other modes it is one `recv`, and the kernel reports the rest again).
     pub budget_bytes: usize,
-    /// Events that one wait brings at most ([`Limits::events_max`](crate::Limits::events_max)).
+    /// Events that one wait returns at most ([`Limits::events_max`](crate::Limits::events_max)).
     pub events_max: NonZeroU32,
-    /// Connections accepted from one listener before the others have their turn.
+    /// Connections accepted from one listener before other descriptors are served.
     pub accepts_max: u32,
-    /// Silence after which a connection is ended; `None` for never. That the peer takes what was
-    /// sent to it is no silence; one that takes nothing is ended after one to two such times.
-    pub idle: Option<Duration>,
-    /// How long, after [`stop`](super::Server::stop), connections have to take what they are
-    /// owed.
-    pub drain: Duration,
-    /// How long a connection that *we* end has to end its side, so that no reset destroys
-    /// what is still on its way. It begins anew as often as the peer takes something of that.
-    pub linger: Duration,
-    /// Whether to tell of every arrival, departure and message ([`Note`]).
-    pub tell: bool,
+    /// Inactivity after which a connection is closed; `None` for never. A peer that reads what
+    /// was sent to it is active; one that reads nothing is closed after one to two such times.
+    pub idle_timeout: Option<Duration>,
+    /// How long, after [`begin_shutdown`](super::Server::begin_shutdown), peers have to read
+    /// what is still in the write buffers.
+    pub drain_timeout: Duration,
+    /// How long the peer has to close its side after *this* side has closed, so that no reset
+    /// destroys data in flight. Restarts whenever the peer reads some of that data.
+    pub linger_timeout: Duration,
+    /// Whether to report every accept, close and receive ([`ServerEvent`]).
+    pub emit_events: bool,
 }
 
 impl Default for Config {
@@ -50,102 +50,102 @@ impl Default for Config {
             budget_bytes: 1 << 20,
             events_max: Limits::default().events_max,
             accepts_max: 64,
-            idle: None,
-            drain: Duration::from_secs(5),
-            linger: Duration::from_secs(1),
-            tell: false,
+            idle_timeout: None,
+            drain_timeout: Duration::from_secs(5),
+            linger_timeout: Duration::from_secs(1),
+            emit_events: false,
         }
     }
 }
 
-/// The longest idle time that is kept apart from for ever: connections remember in 32 bits of
-/// milliseconds when they were last active, and half of that range is 24 days.
-pub const IDLE_MAX: Duration = Duration::from_millis(1 << 31);
+/// The longest idle timeout: connections store the time of their last activity as 32 bits of
+/// milliseconds, and half of that range is 24 days.
+pub const IDLE_TIMEOUT_MAX: Duration = Duration::from_millis(1 << 31);
 
-/// What a stream server has counted since it began.
+/// Counters of a stream server since its creation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stats {
     /// Connections accepted.
     pub accepted: u64,
-    /// Connections that ended, however.
+    /// Connections closed, for any reason.
     pub closed: u64,
-    /// Of these: broken by the peer.
+    /// Of these: reset by the peer.
     pub reset: u64,
-    /// Connections asked to leave for their silence.
+    /// Connections closed for their inactivity.
     pub timed_out: u64,
-    /// Connections that were gone before they could be served.
+    /// Connections aborted before they were accepted or served.
     pub aborted: u64,
-    /// How often accepting was paused, for want of descriptors or at the limit.
-    pub pauses: u64,
+    /// How often accepting was paused, for lack of descriptors or at the limit.
+    pub accept_pauses: u64,
     /// Bytes received.
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
-    /// Messages: `recv` calls that brought bytes to be echoed.
+    /// Messages: `recv` calls that returned bytes to be echoed.
     pub echoes: u64,
-    /// Events after which something was done.
-    pub useful: u64,
-    /// Events after which there was nothing to do.
-    pub spurious: u64,
-    /// Events that came too late, for a connection that had ended.
-    pub stale: u64,
+    /// Events that were handled.
+    pub events_handled: u64,
+    /// Events for which there was nothing to do.
+    pub events_spurious: u64,
+    /// Events for a connection that had already been closed.
+    pub events_stale: u64,
 }
 
 impl Stats {
-    /// Adds what another server counted. Work: O(1).
+    /// Adds another server's counters. Cost: O(1).
     pub const fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
         self.closed += other.closed;
         self.reset += other.reset;
         self.timed_out += other.timed_out;
         self.aborted += other.aborted;
-        self.pauses += other.pauses;
+        self.accept_pauses += other.accept_pauses;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.echoes += other.echoes;
-        self.useful += other.useful;
-        self.spurious += other.spurious;
-        self.stale += other.stale;
+        self.events_handled += other.events_handled;
+        self.events_spurious += other.events_spurious;
+        self.events_stale += other.events_stale;
     }
 }
 
-/// Something worth telling.
+/// Something that happened to the server.
 #[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Note {
+pub enum ServerEvent {
     /// A connection was accepted.
-    Connected {
-        /// Its name from here on.
+    Accepted {
+        /// Its token.
         token: Token,
-        /// Who is at the other end.
+        /// The peer's address.
         peer: Addr,
     },
-    /// It sent something.
-    Said {
-        /// Who.
+    /// Bytes were received.
+    Received {
+        /// The connection's token.
         token: Token,
-        /// How much.
+        /// How many.
         bytes: usize,
     },
-    /// It has ended, and its descriptor is closed.
-    Left {
-        /// Who.
+    /// A connection has ended, and its descriptor is closed.
+    Closed {
+        /// The connection's token.
         token: Token,
         /// Why.
-        why: Left,
+        why: CloseReason,
     },
-    /// A listener can accept no more, and has been closed: it was shut by somebody who has a
-    /// duplicate of it. The others go on. Told whatever [`Config::tell`] says.
+    /// A listener can accept no more, and has been closed: a process that holds a duplicate has
+    /// shut it down. Other listeners continue. Reported whatever [`Config::emit_events`] is.
     ListenerFailed {
-        /// What [`open`](super::Server::open) had returned.
+        /// What [`add_listener`](super::Server::add_listener) had returned.
         token: Token,
-        /// What accept4(2) said; of a shared one, what epoll_ctl(2) said when it was to be watched
-        /// again.
+        /// What accept4(2) returned; for a shared listener, what epoll_ctl(2) returned when it was
+        /// registered again.
         errno: Errno,
     },
-    /// Nothing is accepted for now. Told whatever [`Config::tell`] says.
-    Paused {
-        /// Why: what accept4(2) said, or `None` at the limit of connections.
+    /// Accepting is paused. Reported whatever [`Config::emit_events`] is.
+    AcceptPaused {
+        /// Why: what accept4(2) returned, or `None` at the limit of connections.
         errno: Option<Errno>,
     },
 }
@@ -153,13 +153,13 @@ pub enum Note {
 /// Why a connection ended.
 #[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Left {
-    /// The peer had said its last byte and got everything back; or we left, and it agreed.
+pub enum CloseReason {
+    /// The peer closed and received its whole echo; or the server drained, and the peer closed.
     Closed,
-    /// A call failed: the peer broke it, or worse.
-    Failed(Errno),
-    /// It was silent for too long.
-    Idle,
-    /// We were leaving, and it did not end in time.
-    Expired,
+    /// A call failed: the peer reset the connection, or another error.
+    Error(Errno),
+    /// It was inactive for too long.
+    IdleTimeout,
+    /// The server was draining, and the connection did not end in time.
+    DrainTimeout,
 }

@@ -1,44 +1,46 @@
-//! The first word: which command it is. What follows it is each command's own affair.
+//! The first argument: which command to run. The rest is parsed by each command.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-use super::super::failure::Failure;
+use super::super::exit::CliError;
 use super::super::help;
-use super::echo::{Echo, echo};
-use super::nc::{Nc, nc};
-use super::sim::{Sim, sim};
+use super::echo::{EchoOptions, parse_echo};
+use super::nc::{NcOptions, parse_nc};
+use super::parser::{Arg, ArgParser};
+use super::sim::{SimOptions, parse_sim};
 use super::target::Target;
-use super::words::{Word, Words};
 
-/// What is to be done.
+/// The command to run.
 #[derive(Debug)]
 pub(crate) enum Command {
     Help(&'static str),
     Version,
-    Echo(Echo),
-    Nc(Nc),
-    Sim(Sim),
+    Echo(EchoOptions),
+    Nc(NcOptions),
+    Sim(SimOptions),
     Check(Target),
 }
 
-/// Reads a command line, without the program's own name.
-pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Failure> {
-    let mut words = Words::new(words);
-    let command = match words.next()? {
-        None => return Err(words.usage("no command")),
-        Some(Word::Flag(flag)) => match flag.as_str() {
+/// Parses a command line, without the program's name.
+pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
+    let mut args = ArgParser::new(args);
+    let command = match args.next()? {
+        None => return Err(args.usage_error("no command")),
+        Some(Arg::Flag(flag)) => match flag.as_str() {
             "-h" | "--help" => Command::Help(help::MAIN),
             "-V" | "--version" => Command::Version,
-            _ => return Err(words.usage(&format!("unknown option '{flag}'"))),
+            _ => return Err(args.usage_error(&format!("unknown option '{flag}'"))),
         },
-        Some(Word::Plain(word)) => match word.as_bytes() {
-            b"echo" => echo(&mut words)?,
-            b"nc" => nc(&mut words)?,
-            b"sim" => sim(&mut words)?,
+        Some(Arg::Positional(arg)) => match arg.as_bytes() {
+            b"echo" => parse_echo(&mut args)?,
+            b"nc" => parse_nc(&mut args)?,
+            b"sim" => parse_sim(&mut args)?,
             b"help" => Command::Help(help::MAIN),
             _ => {
-                return Err(words.usage(&format!("unknown command '{}'", word.to_string_lossy())));
+                return Err(
+                    args.usage_error(&format!("unknown command '{}'", arg.to_string_lossy()))
+                );
             }
         },
     };

@@ -1,21 +1,21 @@
-//! The words of `epollite echo`. Knows the flags; what they do is the server's affair.
+//! Arguments of `epollite echo`. Knows the flags, and not what the server does with them.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use epollite::Trigger;
 
-use super::super::failure::Failure;
+use super::super::exit::CliError;
 use super::super::log::{Format, Log};
 use super::super::model::{self, Model, Share, Steer};
 use super::super::{help, units};
 use super::command::Command;
-use super::target::{Target, host, target};
-use super::words::{Word, Words};
+use super::parser::{Arg, ArgParser};
+use super::target::{Target, parse_host_port, parse_target};
 
 /// `epollite echo`.
 #[derive(Clone, Debug)]
-pub(crate) struct Echo {
+pub(crate) struct EchoOptions {
     pub(crate) targets: Vec<Target>,
     pub(crate) model: Model,
     pub(crate) workers: u32,
@@ -24,88 +24,97 @@ pub(crate) struct Echo {
     pub(crate) trigger: Trigger,
     pub(crate) threads: u32,
     pub(crate) connections_max: Option<u32>,
-    pub(crate) idle: Option<Duration>,
-    pub(crate) drain: Duration,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) drain_timeout: Duration,
     pub(crate) budget_bytes: Option<usize>,
     pub(crate) log: Log,
     /// Whether every call is printed, and where; `None` inside is stderr.
     pub(crate) trace: Option<Option<PathBuf>>,
     /// Whether calls are summed up in a table.
-    pub(crate) is_counted: bool,
+    pub(crate) count_syscalls: bool,
 }
 
-/// Where `epollite echo` serves when it is not told.
+/// The default address of `epollite echo`.
 const DEFAULT_TCP: &str = "127.0.0.1:7777";
 
-/// More threads than this help nobody: each is a reactor of its own.
+/// Upper bound of threads: each is a reactor of its own, and more do not help.
 const THREADS_MAX: u32 = 1024;
 
-pub(super) fn echo(words: &mut Words) -> Result<Command, Failure> {
-    words.hint = "epollite echo --help";
-    let mut options = usual();
+pub(super) fn parse_echo(args: &mut ArgParser) -> Result<Command, CliError> {
+    args.hint = "epollite echo --help";
+    let mut options = defaults();
     let (mut check, mut model, mut given) = (None, None, Vec::new());
-    while let Some(word) = words.next()? {
-        let flag = match word {
-            Word::Flag(flag) => flag,
-            Word::Plain(word) => {
-                let word = word.to_string_lossy();
-                return Err(words.usage(&format!("unexpected argument '{word}'")));
+    while let Some(arg) = args.next()? {
+        let flag = match arg {
+            Arg::Flag(flag) => flag,
+            Arg::Positional(arg) => {
+                let arg = arg.to_string_lossy();
+                return Err(args.usage_error(&format!("unexpected argument '{arg}'")));
             }
         };
         given.push(flag.clone());
         match flag.as_str() {
             "-h" | "--help" => return Ok(Command::Help(help::ECHO)),
-            "--tcp" => options.targets.push(words.take(|text| host(text).map(Target::Tcp))?),
-            "--udp" => options.targets.push(words.take(|text| host(text).map(Target::Udp))?),
-            "--unix" => options.targets.push(Target::Unix(words.unix_path()?)),
-            "--model" => model = Some(words.take(Model::named)?),
-            "--workers" => options.workers = words.take(|n| units::number(n, 1, THREADS_MAX))?,
-            "--share" => options.share = words.take(Share::named)?,
-            "--steer" => options.steer = words.take(Steer::named)?,
-            "--trigger" => options.trigger = words.take(trigger)?,
-            "--threads" => options.threads = words.take(|n| units::number(n, 1, THREADS_MAX))?,
+            "--tcp" => options
+                .targets
+                .push(args.parse_value(|text| parse_host_port(text).map(Target::Tcp))?),
+            "--udp" => options
+                .targets
+                .push(args.parse_value(|text| parse_host_port(text).map(Target::Udp))?),
+            "--unix" => options.targets.push(Target::Unix(args.unix_path()?)),
+            "--model" => model = Some(args.parse_value(Model::from_name)?),
+            "--workers" => options.workers = args.parse_value(parse_threads)?,
+            "--accept" => options.share = args.parse_value(Share::from_name)?,
+            "--reuseport-select" => options.steer = args.parse_value(Steer::from_name)?,
+            "--trigger" => options.trigger = args.parse_value(parse_trigger)?,
+            "--threads" => options.threads = args.parse_value(parse_threads)?,
             "--max-connections" => {
-                options.connections_max = Some(words.take(|n| units::number(n, 1, 1 << 30))?);
+                options.connections_max = Some(args.parse_value(|n| units::number(n, 1, 1 << 30))?);
             }
-            "--idle-timeout" => options.idle = words.take(idle)?,
-            "--drain" => options.drain = words.take(units::duration)?.unwrap_or_default(),
-            "--budget" => options.budget_bytes = Some(words.take(units::bytes)?),
-            "--log" => options.log.format = words.take(format)?,
+            "--idle-timeout" => options.idle_timeout = args.parse_value(parse_idle_timeout)?,
+            "--drain-timeout" => {
+                options.drain_timeout = args.parse_value(units::duration)?.unwrap_or_default()
+            }
+            "--read-budget" => options.budget_bytes = Some(args.parse_value(units::bytes)?),
+            "--log-format" => options.log.format = args.parse_value(parse_format)?,
             "-v" | "--verbose" => options.log.is_verbose = true,
             "-q" | "--quiet" => options.log.is_quiet = true,
-            "--trace" => options.trace = Some(words.inline.take().map(PathBuf::from)),
-            "--count" => options.is_counted = true,
-            "--check" => check = Some(words.take_bytes(target)?),
-            _ => return Err(words.usage(&format!("unknown option '{flag}'"))),
+            "--trace" => options.trace = Some(args.attached_value.take().map(PathBuf::from)),
+            "--syscall-summary" => options.count_syscalls = true,
+            "--check" => check = Some(args.take_bytes(parse_target)?),
+            _ => return Err(args.usage_error(&format!("unknown option '{flag}'"))),
         }
     }
     if let Some(target) = check {
         return match given.iter().find(|flag| *flag != "--check") {
             None => Ok(Command::Check(target)),
-            Some(flag) => Err(words.usage(&format!("--check is a client: it takes no {flag}"))),
+            Some(flag) => {
+                Err(args.usage_error(&format!("--check is a client: it takes no {flag}")))
+            }
         };
     }
     if options.log.is_verbose && options.log.is_quiet {
-        return Err(words.usage("--verbose and --quiet at once"));
+        return Err(args.usage_error("--verbose and --quiet at once"));
     }
     if options.targets.is_empty() {
         options.targets.push(Target::Tcp(DEFAULT_TCP.into()));
     }
-    model::settle(&mut options, model, &given).map_err(|why| words.usage(&why))?;
-    let (among, flag) = match options.model {
+    model::resolve_model(&mut options, model, &given).map_err(|why| args.usage_error(&why))?;
+    let (servers, flag) = match options.model {
         Model::Prefork | Model::Reuseport => (options.workers, "--workers"),
         _ => (options.threads, "--threads"),
     };
-    if let Some(max) = options.connections_max.filter(|&max| max < among) {
-        let why = format!("--max-connections {max} with {flag} {among}: each serves at least one");
-        return Err(words.usage(&why));
+    if let Some(max) = options.connections_max.filter(|&max| max < servers) {
+        let why =
+            format!("--max-connections {max} with {flag} {servers}: each serves at least one");
+        return Err(args.usage_error(&why));
     }
     Ok(Command::Echo(options))
 }
 
-/// How echo is served when nothing else is said.
-fn usual() -> Echo {
-    Echo {
+/// The default options.
+fn defaults() -> EchoOptions {
+    EchoOptions {
         targets: Vec::new(),
         model: Model::Epoll(Trigger::Edge),
         workers: 4,
@@ -114,16 +123,20 @@ fn usual() -> Echo {
         trigger: Trigger::Edge,
         threads: 1,
         connections_max: None,
-        idle: None,
-        drain: Duration::from_secs(5),
+        idle_timeout: None,
+        drain_timeout: Duration::from_secs(5),
         budget_bytes: None,
         log: Log { format: Format::Text, is_verbose: false, is_quiet: false },
         trace: None,
-        is_counted: false,
+        count_syscalls: false,
     }
 }
 
-pub(super) fn trigger(text: &str) -> Result<Trigger, String> {
+fn parse_threads(text: &str) -> Result<u32, String> {
+    units::number(text, 1, THREADS_MAX)
+}
+
+pub(super) fn parse_trigger(text: &str) -> Result<Trigger, String> {
     match text {
         "level" => Ok(Trigger::Level),
         "edge" => Ok(Trigger::Edge),
@@ -132,7 +145,7 @@ pub(super) fn trigger(text: &str) -> Result<Trigger, String> {
     }
 }
 
-fn format(text: &str) -> Result<Format, String> {
+fn parse_format(text: &str) -> Result<Format, String> {
     match text {
         "text" => Ok(Format::Text),
         "json" => Ok(Format::Json),
@@ -141,10 +154,10 @@ fn format(text: &str) -> Result<Format, String> {
     }
 }
 
-fn idle(text: &str) -> Result<Option<Duration>, String> {
+fn parse_idle_timeout(text: &str) -> Result<Option<Duration>, String> {
     let idle = units::duration(text)?;
     match idle {
-        Some(long) if long > epollite::server::stream::IDLE_MAX => {
+        Some(duration) if duration > epollite::server::stream::IDLE_TIMEOUT_MAX => {
             Err(format!("'{text}' is more than 24 days"))
         }
         idle => Ok(idle),

@@ -1,17 +1,16 @@
-//! From words on the command line to a command. Pure: it reads no environment, resolves no
-//! name and touches no file.
+//! Parses the command line. Pure: it reads no environment, resolves no name and opens no file.
 //!
-//! Here is only who is who: a file for each command, one for words, one for addresses.
+//! One file for each command, one for the argument parser, one for addresses.
 
 mod command;
 mod echo;
 mod nc;
+mod parser;
 mod sim;
 mod target;
-mod words;
 
 pub(crate) use command::{Command, parse};
-pub(crate) use echo::Echo;
-pub(crate) use nc::{Mode, Nc, Place};
-pub(crate) use sim::Sim;
-pub(crate) use target::{Target, unix};
+pub(crate) use echo::EchoOptions;
+pub(crate) use nc::{Endpoint, Mode, NcOptions};
+pub(crate) use sim::SimOptions;
+pub(crate) use target::{Target, parse_unix};

@@ -1,61 +1,61 @@
-//! The words of `epollite nc`. Knows the flags and which do not go together; resolves no name.
+//! Arguments of `epollite nc`. Knows the flags and which exclude each other; resolves no name.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use epollite::{Family, Kind, UnixAddr};
+use epollite::{AddressFamily, SocketType, UnixAddr};
 
-use super::super::failure::Failure;
+use super::super::exit::CliError;
 use super::super::{help, units};
 use super::command::Command;
-use super::target::unix;
-use super::words::{Word, Words};
+use super::parser::{Arg, ArgParser};
+use super::target::parse_unix;
 
 /// `epollite nc`.
 #[derive(Clone, Debug)]
-pub(crate) struct Nc {
-    pub(crate) place: Place,
+pub(crate) struct NcOptions {
+    pub(crate) endpoint: Endpoint,
     /// Streams, or datagrams (`-u`).
-    pub(crate) kind: Kind,
+    pub(crate) kind: SocketType,
     pub(crate) is_listening: bool,
-    /// Goes on after the first connection (`-k`).
-    pub(crate) keeps: bool,
+    /// Continues after the first connection (`-k`).
+    pub(crate) keep_listening: bool,
     /// Only this family of addresses (`-4`, `-6`).
-    pub(crate) family: Option<Family>,
-    /// Asks no resolver (`-n`).
+    pub(crate) family: Option<AddressFamily>,
+    /// Uses no resolver (`-n`).
     pub(crate) is_numeric: bool,
-    /// Where from: a host, or the path of a Unix datagram socket (`-s`).
+    /// The source address: a host, or the path of a Unix datagram socket (`-s`).
     pub(crate) source: Option<OsString>,
-    /// Where from: the port (`-p`).
+    /// The source port (`-p`).
     pub(crate) source_port: Option<u16>,
-    /// Ports given by the name of a service, to be looked up: what is in `place`, and the source
-    /// port, is 0 until then.
+    /// Ports given as service names, to be resolved: the ports in `endpoint`, and the source port,
+    /// are 0 until then.
     pub(crate) service: Option<String>,
     pub(crate) source_service: Option<String>,
-    pub(crate) may_broadcast: bool,
-    /// Only looks who listens (`-z`).
-    pub(crate) scans: bool,
-    /// How often `-v` was said.
+    pub(crate) broadcast: bool,
+    /// Only probes for open ports (`-z`).
+    pub(crate) port_scan: bool,
+    /// How often `-v` was given.
     pub(crate) verbosity: u32,
-    /// For a connection to come to be, and to be idle (`-w`).
-    pub(crate) patience: Option<Duration>,
-    /// After so many reads from the network it is over (`-W`).
-    pub(crate) received_max: Option<u64>,
-    /// Shuts the network's side when the input has ended (`-N`).
-    pub(crate) shuts: bool,
-    /// So long after the input has ended it is over (`-q`).
-    pub(crate) quits: Option<Duration>,
-    /// Between lines (`-i`).
+    /// Timeout of connecting and of an idle connection (`-w`).
+    pub(crate) timeout: Option<Duration>,
+    /// The number of reads from the network after which to quit (`-W`).
+    pub(crate) max_recvs: Option<u64>,
+    /// Half-closes the connection at the end of the input (`-N`).
+    pub(crate) shutdown_on_eof: bool,
+    /// How long after the end of the input to quit (`-q`).
+    pub(crate) quit_after: Option<Duration>,
+    /// The delay between lines (`-i`).
     pub(crate) interval: Option<Duration>,
-    /// Lines end with CR LF (`-C`).
+    /// Ends lines with CR LF (`-C`).
     pub(crate) crlf: bool,
     pub(crate) mode: Mode,
 }
 
-/// Where to.
+/// Where to connect or listen.
 #[derive(Clone, Debug)]
-pub(crate) enum Place {
+pub(crate) enum Endpoint {
     /// `host` is `None` for a listener on all addresses.
     Ports {
         host: Option<String>,
@@ -65,101 +65,101 @@ pub(crate) enum Place {
     Unix(UnixAddr),
 }
 
-/// What a listener does with what it is told.
+/// What a listener does with received data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Mode {
-    /// It goes to stdout, and stdin goes to everybody.
-    Talk,
-    /// Everybody gets his own back.
+    /// Received data goes to stdout, and stdin goes to all peers.
+    Interactive,
+    /// Each peer gets its own data back.
     Echo,
-    /// It is dropped.
+    /// Received data is discarded.
     Discard,
-    /// Everybody gets what the others say.
+    /// Each peer gets the lines of the others.
     Chat,
 }
 
-/// The longest that may be waited for: what goes into a deadline without overflow, and far more
-/// than anybody waits.
+/// The longest timeout: fits into a deadline without overflow, and exceeds any practical one.
 const TIME_MAX: Duration = Duration::from_secs(1 << 31);
 
-pub(super) fn nc(words: &mut Words) -> Result<Command, Failure> {
-    words.hint = "epollite nc --help";
-    let mut options = Nc {
-        place: Place::Ports { host: None, first: 0, last: 0 },
-        kind: Kind::Stream,
+pub(super) fn parse_nc(args: &mut ArgParser) -> Result<Command, CliError> {
+    args.hint = "epollite nc --help";
+    let mut options = NcOptions {
+        endpoint: Endpoint::Ports { host: None, first: 0, last: 0 },
+        kind: SocketType::Stream,
         is_listening: false,
-        keeps: false,
+        keep_listening: false,
         family: None,
         is_numeric: false,
         source: None,
         source_port: None,
         service: None,
         source_service: None,
-        may_broadcast: false,
-        scans: false,
+        broadcast: false,
+        port_scan: false,
         verbosity: 0,
-        patience: None,
-        received_max: None,
-        shuts: false,
-        quits: None,
+        timeout: None,
+        max_recvs: None,
+        shutdown_on_eof: false,
+        quit_after: None,
         interval: None,
         crlf: false,
-        mode: Mode::Talk,
+        mode: Mode::Interactive,
     };
     let mut is_unix = false;
-    let mut plain = Vec::new();
-    while let Some(word) = words.next()? {
-        match word {
-            Word::Plain(word) => plain.push(word),
-            Word::Flag(flag) => match flag.as_str() {
+    let mut positionals = Vec::new();
+    while let Some(arg) = args.next()? {
+        match arg {
+            Arg::Positional(arg) => positionals.push(arg),
+            Arg::Flag(flag) => match flag.as_str() {
                 "-h" | "--help" => return Ok(Command::Help(help::NC)),
                 "-U" => is_unix = true,
-                _ => set(&mut options, &flag, words)?,
+                _ => apply_flag(&mut options, &flag, args)?,
             },
         }
     }
-    if options.kind == Kind::Stream && options.quits == Some(Duration::ZERO) {
-        // To OpenBSD's nc too: the other end is told, and its answer is waited for. Datagrams have
-        // no end to wait for.
-        options.quits = None;
+    if options.kind == SocketType::Stream && options.quit_after == Some(Duration::ZERO) {
+        // As OpenBSD's nc: the connection is half-closed, and the reply is waited for. Datagrams
+        // have no end of stream to wait for.
+        options.quit_after = None;
     }
-    if let Some(why) = contradiction(&options, is_unix) {
-        return Err(words.usage(why));
+    if let Some(why) = check_conflicts(&options, is_unix) {
+        return Err(args.usage_error(why));
     }
-    options.place = if is_unix { unix_place(&plain) } else { ports(&plain, &mut options) }
-        .map_err(|why| words.usage(&why))?;
+    options.endpoint =
+        if is_unix { parse_unix_endpoint(&positionals) } else { ports(&positionals, &mut options) }
+            .map_err(|why| args.usage_error(&why))?;
     Ok(Command::Nc(options))
 }
 
-/// One flag, and its value if it has one.
-fn set(options: &mut Nc, flag: &str, words: &mut Words) -> Result<(), Failure> {
+/// Applies one flag, with its value if it has one.
+fn apply_flag(options: &mut NcOptions, flag: &str, args: &mut ArgParser) -> Result<(), CliError> {
     match flag {
         "-l" => options.is_listening = true,
-        "-k" => options.keeps = true,
-        "-u" => options.kind = Kind::Datagram,
-        "-4" => options.family = Some(Family::Inet),
-        "-6" => options.family = Some(Family::Inet6),
+        "-k" => options.keep_listening = true,
+        "-u" => options.kind = SocketType::Datagram,
+        "-4" => options.family = Some(AddressFamily::Inet),
+        "-6" => options.family = Some(AddressFamily::Inet6),
         "-n" => options.is_numeric = true,
-        "-b" => options.may_broadcast = true,
-        "-z" => options.scans = true,
+        "-b" => options.broadcast = true,
+        "-z" => options.port_scan = true,
         "-v" => options.verbosity += 1,
-        "-N" => options.shuts = true,
+        "-N" => options.shutdown_on_eof = true,
         "-C" => options.crlf = true,
-        "-s" => options.source = Some(words.value()?),
+        "-s" => options.source = Some(args.value()?),
         "-p" => {
-            let (port, service) = words.take(port)?;
+            let (port, service) = args.parse_value(port)?;
             (options.source_port, options.source_service) = (Some(port), service);
         }
-        "-w" => options.patience = words.take(time)?,
-        "-i" => options.interval = words.take(time)?,
-        "-W" => options.received_max = Some(words.take(|text| units::big_number(text, 1))?),
+        "-w" => options.timeout = args.parse_value(parse_time)?,
+        "-i" => options.interval = args.parse_value(parse_time)?,
+        "-W" => options.max_recvs = Some(args.parse_value(|text| units::parse_count(text, 1))?),
         "-q" => {
-            options.quits = words.take(quits)?;
-            options.shuts |= options.quits.is_some();
+            options.quit_after = args.parse_value(parse_quit_after)?;
+            options.shutdown_on_eof |= options.quit_after.is_some();
         }
         "--echo" | "--discard" | "--chat" => {
-            if options.mode != Mode::Talk {
-                return Err(words.usage("one of --echo, --discard and --chat is enough"));
+            if options.mode != Mode::Interactive {
+                return Err(args.usage_error("one of --echo, --discard and --chat is enough"));
             }
             options.mode = match flag {
                 "--echo" => Mode::Echo,
@@ -168,51 +168,51 @@ fn set(options: &mut Nc, flag: &str, words: &mut Words) -> Result<(), Failure> {
             };
         }
         "-e" | "-c" => {
-            return Err(words.usage(&format!(
+            return Err(args.usage_error(&format!(
                 "{flag} would run a program for whoever connects, with your rights: it is not \
                  here; say it with pipes, or with socat's EXEC"
             )));
         }
-        _ => return Err(words.usage(&format!("unknown option '{flag}'"))),
+        _ => return Err(args.usage_error(&format!("unknown option '{flag}'"))),
     }
     Ok(())
 }
 
-/// What does not go together.
-fn contradiction(options: &Nc, is_unix: bool) -> Option<&'static str> {
+/// The reason why the options exclude each other, if they do.
+fn check_conflicts(options: &NcOptions, is_unix: bool) -> Option<&'static str> {
     let listens = options.is_listening;
-    let is_datagram = options.kind == Kind::Datagram;
+    let is_datagram = options.kind == SocketType::Datagram;
     match () {
-        () if listens && options.scans => Some("cannot use -z and -l"),
-        () if options.keeps && !listens => Some("must use -l with -k"),
-        () if options.mode != Mode::Talk && !listens => {
+        () if listens && options.port_scan => Some("cannot use -z and -l"),
+        () if options.keep_listening && !listens => Some("must use -l with -k"),
+        () if options.mode != Mode::Interactive && !listens => {
             Some("must use -l with --echo, --discard and --chat")
         }
-        () if options.scans && is_unix => Some("cannot use -z and -U: a path has no ports"),
+        () if options.port_scan && is_unix => Some("cannot use -z and -U: a path has no ports"),
         () if is_unix && options.source_port.is_some() => Some("cannot use -p and -U"),
         () if is_unix && options.family.is_some() => Some("cannot use -4 or -6 and -U"),
         () if is_unix && options.source.is_some() && (listens || !is_datagram) => {
             Some("-s with -U is where a client's datagrams come from: it wants -u and no -l")
         }
-        () if options.may_broadcast && (is_unix || !is_datagram) => {
+        () if options.broadcast && (is_unix || !is_datagram) => {
             Some("-b is for UDP: it wants -u and no -U")
         }
         () => None,
     }
 }
 
-fn unix_place(plain: &[OsString]) -> Result<Place, String> {
-    match plain {
-        [path] => unix(path.as_bytes()).map(Place::Unix),
+fn parse_unix_endpoint(positionals: &[OsString]) -> Result<Endpoint, String> {
+    match positionals {
+        [path] => parse_unix(path.as_bytes()).map(Endpoint::Unix),
         [] => Err("missing path".into()),
         [_, stray, ..] => Err(format!("unexpected argument '{}'", stray.to_string_lossy())),
     }
 }
 
-/// `HOST PORT`; a listener may leave the host out, or say both with `-s` and `-p`.
-fn ports(plain: &[OsString], options: &mut Nc) -> Result<Place, String> {
-    let text = |word: &OsString| word.to_string_lossy().into_owned();
-    let (host, port) = match plain {
+/// `HOST PORT`; a listener may omit the host, or give both with `-s` and `-p`.
+fn ports(positionals: &[OsString], options: &mut NcOptions) -> Result<Endpoint, String> {
+    let text = |arg: &OsString| arg.to_string_lossy().into_owned();
+    let (host, port) = match positionals {
         [host, port] => (Some(text(host)), text(port)),
         [port] if options.is_listening && options.source_port.is_none() => (None, text(port)),
         [host] if options.is_listening => (Some(text(host)), String::new()),
@@ -224,11 +224,11 @@ fn ports(plain: &[OsString], options: &mut Nc) -> Result<Place, String> {
         if options.is_listening && options.source_port.is_some() {
             return Err("the port to listen on is said twice".into());
         }
-        let (first, last, service) = range(&port, options.scans)?;
+        let (first, last, service) = parse_port_range(&port, options.port_scan)?;
         options.service = service;
         (first, last)
     } else if let Some(own) = options.source_port.take().filter(|_| options.is_listening) {
-        // -l takes its own address from -s and -p as well.
+        // -l also accepts its own address from -s and -p.
         options.service = options.source_service.take();
         (own, own)
     } else {
@@ -238,8 +238,8 @@ fn ports(plain: &[OsString], options: &mut Nc) -> Result<Place, String> {
     if options.is_listening && host.is_none() {
         host = options.source.take().map(|host| text(&host));
     }
-    let is_odd = |host: &String| host.chars().any(|c| c.is_whitespace() || c.is_control());
-    if let Some(host) = host.iter().find(|host| is_odd(host)) {
+    let is_invalid = |host: &String| host.chars().any(|c| c.is_whitespace() || c.is_control());
+    if let Some(host) = host.iter().find(|host| is_invalid(host)) {
         return Err(format!("'{host}' is no host"));
     }
     if host.is_none() && !options.is_listening {
@@ -248,14 +248,14 @@ fn ports(plain: &[OsString], options: &mut Nc) -> Result<Place, String> {
     if first == 0 && options.service.is_none() && !options.is_listening {
         return Err("port number too small: 0".into());
     }
-    Ok(Place::Ports { host, first, last })
+    Ok(Endpoint::Ports { host, first, last })
 }
 
-/// `22`, or `20-30` for a scan, or `http`; a service's name may have a hyphen, too.
-fn range(text: &str, scans: bool) -> Result<(u16, u16, Option<String>), String> {
+/// `22`, or `20-30` for a scan, or `http`; a service's name may contain a hyphen, too.
+fn parse_port_range(text: &str, port_scan: bool) -> Result<(u16, u16, Option<String>), String> {
     let begins_with_digit = text.starts_with(|c: char| c.is_ascii_digit());
     match text.split_once('-').filter(|_| begins_with_digit) {
-        Some(_) if !scans => Err(format!("'{text}': a range of ports is for -z")),
+        Some(_) if !port_scan => Err(format!("'{text}': a range of ports is for -z")),
         Some((first, last)) => {
             let (first, last) = (number(first)?, number(last)?);
             Ok((first.min(last), first.max(last), None))
@@ -264,7 +264,7 @@ fn range(text: &str, scans: bool) -> Result<(u16, u16, Option<String>), String> 
     }
 }
 
-/// A number; or 0, and the name that is to be looked up.
+/// A number; or 0, and a service name to be resolved.
 fn port(text: &str) -> Result<(u16, Option<String>), String> {
     let is_word = text.bytes().all(|byte| byte.is_ascii_graphic());
     if is_word && text.bytes().any(|byte| byte.is_ascii_alphabetic()) {
@@ -282,18 +282,18 @@ fn number(text: &str) -> Result<u16, String> {
     }
 }
 
-fn time(text: &str) -> Result<Option<Duration>, String> {
+fn parse_time(text: &str) -> Result<Option<Duration>, String> {
     match units::duration(text)? {
-        Some(long) if long > TIME_MAX => Err(format!("'{text}' is too long")),
+        Some(duration) if duration > TIME_MAX => Err(format!("'{text}' is too long")),
         time => Ok(time),
     }
 }
 
-/// Unlike other times, 0 is at once, and what is negative is never.
-fn quits(text: &str) -> Result<Option<Duration>, String> {
+/// Unlike other times, 0 is at once, and a negative time is never.
+fn parse_quit_after(text: &str) -> Result<Option<Duration>, String> {
     match text.strip_prefix('-') {
-        Some(never) => time(never).map(|_| None),
+        Some(never) => parse_time(never).map(|_| None),
         None if text == "off" => Ok(None),
-        None => time(text).map(|time| Some(time.unwrap_or_default())),
+        None => parse_time(text).map(|time| Some(time.unwrap_or_default())),
     }
 }

@@ -1,47 +1,52 @@
-//! The words of `epollite sim`. Knows the flags; the days themselves it has never seen.
+//! Arguments of `epollite sim`. Knows the flags, and nothing of scenarios.
 
 use epollite::Trigger;
 
-use super::super::failure::Failure;
+use super::super::exit::CliError;
 use super::super::{help, units};
 use super::command::Command;
-use super::echo::trigger;
-use super::words::{Word, Words};
+use super::echo::parse_trigger;
+use super::parser::{Arg, ArgParser};
 
 /// `epollite sim`.
 #[derive(Clone, Debug)]
-pub(crate) struct Sim {
+pub(crate) struct SimOptions {
     pub(crate) seed: u64,
     pub(crate) steps: u64,
-    /// `None` takes another one each day.
+    /// `None` draws one for each scenario.
     pub(crate) trigger: Option<Trigger>,
-    pub(crate) has_faults: bool,
+    pub(crate) inject_faults: bool,
     pub(crate) is_quiet: bool,
 }
 
-pub(super) fn sim(words: &mut Words) -> Result<Command, Failure> {
-    words.hint = "epollite sim --help";
+pub(super) fn parse_sim(args: &mut ArgParser) -> Result<Command, CliError> {
+    args.hint = "epollite sim --help";
     let mut seed = None;
-    let mut options =
-        Sim { seed: 0, steps: 1_000_000, trigger: None, has_faults: false, is_quiet: false };
-    while let Some(word) = words.next()? {
-        let flag = match word {
-            Word::Flag(flag) => flag,
-            Word::Plain(word) => {
-                let word = word.to_string_lossy();
-                return Err(words.usage(&format!("unexpected argument '{word}'")));
+    let mut options = SimOptions {
+        seed: 0,
+        steps: 1_000_000,
+        trigger: None,
+        inject_faults: false,
+        is_quiet: false,
+    };
+    while let Some(arg) = args.next()? {
+        let flag = match arg {
+            Arg::Flag(flag) => flag,
+            Arg::Positional(arg) => {
+                let arg = arg.to_string_lossy();
+                return Err(args.usage_error(&format!("unexpected argument '{arg}'")));
             }
         };
         match flag.as_str() {
             "-h" | "--help" => return Ok(Command::Help(help::SIM)),
-            "--seed" => seed = Some(words.take(|text| units::big_number(text, 0))?),
-            "--steps" => options.steps = words.take(|text| units::big_number(text, 1))?,
-            "--trigger" => options.trigger = Some(words.take(trigger)?),
-            "--faults" => options.has_faults = true,
+            "--seed" => seed = Some(args.parse_value(|text| units::parse_count(text, 0))?),
+            "--steps" => options.steps = args.parse_value(|text| units::parse_count(text, 1))?,
+            "--trigger" => options.trigger = Some(args.parse_value(parse_trigger)?),
+            "--faults" => options.inject_faults = true,
             "-q" | "--quiet" => options.is_quiet = true,
-            _ => return Err(words.usage(&format!("unknown option '{flag}'"))),
+            _ => return Err(args.usage_error(&format!("unknown option '{flag}'"))),
         }
     }
-    options.seed = seed.ok_or_else(|| words.usage("--seed is missing: which day?"))?;
+    options.seed = seed.ok_or_else(|| args.usage_error("--seed is missing: which day?"))?;
     Ok(Command::Sim(options))
 }

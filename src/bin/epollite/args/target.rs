@@ -1,8 +1,8 @@
-//! Where to serve or to ask: a name and a port, not resolved yet, or a Unix socket.
+//! An address to listen on or to check: an unresolved host and port, or a Unix socket.
 
 use epollite::UnixAddr;
 
-/// A name and a port, not resolved yet; or a Unix socket.
+/// An unresolved host and port, or a Unix socket.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
     Tcp(String),
@@ -10,37 +10,37 @@ pub(crate) enum Target {
     Unix(UnixAddr),
 }
 
-/// `HOST:PORT`, looked at only so far that a typing error is told apart from an unknown host.
-pub(super) fn host(text: &str) -> Result<String, String> {
+/// `HOST:PORT`, checked only as far as to tell a syntax error from an unknown host.
+pub(super) fn parse_host_port(text: &str) -> Result<String, String> {
     let bad = || format!("'{text}' is no address, such as 127.0.0.1:7777, [::1]:7777 or :7777");
     let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
     if !port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().is_err() {
         return Err(format!("'{text}': the port is not a number from 0 to 65535"));
     }
     let is_bracketed = host.starts_with('[') && host.ends_with(']');
-    let has_odd = host.chars().any(|c| c.is_whitespace() || c.is_control());
-    if (host.contains(':') && !is_bracketed) || has_odd {
+    let has_invalid = host.chars().any(|c| c.is_whitespace() || c.is_control());
+    if (host.contains(':') && !is_bracketed) || has_invalid {
         return Err(bad());
     }
     Ok(text.to_owned())
 }
 
 /// A path is bytes, not text.
-pub(super) fn target(bytes: &[u8]) -> Result<Target, String> {
+pub(super) fn parse_target(bytes: &[u8]) -> Result<Target, String> {
     if let Some(path) = bytes.strip_prefix(b"unix:") {
-        return unix(path).map(Target::Unix);
+        return parse_unix(path).map(Target::Unix);
     }
     let text = &*String::from_utf8_lossy(bytes);
     match text.split_once(':') {
-        Some(("udp", rest)) if rest.contains(':') => host(rest).map(Target::Udp),
-        Some(("tcp", rest)) if rest.contains(':') => host(rest).map(Target::Tcp),
-        _ => host(text).map(Target::Tcp),
+        Some(("udp", rest)) if rest.contains(':') => parse_host_port(rest).map(Target::Udp),
+        Some(("tcp", rest)) if rest.contains(':') => parse_host_port(rest).map(Target::Tcp),
+        _ => parse_host_port(text).map(Target::Tcp),
     }
 }
 
-/// A path, or an abstract name behind an `@`. A path is taken as it is. An abstract name may hold
-/// any byte, NUL too, which no argument can: there `\xNN` is a byte, as the name is printed.
-pub(crate) fn unix(path: &[u8]) -> Result<UnixAddr, String> {
+/// A path, or an abstract name after an `@`. A path is used unchanged. An abstract name may contain
+/// any byte, also NUL, which an argument cannot: there `\xNN` is a byte, as the name is printed.
+pub(crate) fn parse_unix(path: &[u8]) -> Result<UnixAddr, String> {
     let name = match path {
         [b'@', name @ ..] => UnixAddr::abstract_name(&unescaped(name)),
         path => UnixAddr::path(path),
@@ -75,16 +75,20 @@ mod tests {
         for name in [&b"a\0b"[..], b"\xff\\x41", b"", b"\\", b"plain"] {
             let name = UnixAddr::abstract_name(name).unwrap();
             let printed = name.to_string();
-            assert_eq!(unix(printed.trim_start_matches("unix:").as_bytes()), Ok(name), "{printed}");
+            assert_eq!(
+                parse_unix(printed.trim_start_matches("unix:").as_bytes()),
+                Ok(name),
+                "{printed}"
+            );
         }
-        assert_eq!(unix(b"@a\\b\\x4"), Ok(UnixAddr::abstract_name(b"a\\b\\x4").unwrap()));
+        assert_eq!(parse_unix(b"@a\\b\\x4"), Ok(UnixAddr::abstract_name(b"a\\b\\x4").unwrap()));
     }
 
     #[test]
-    fn a_path_is_taken_as_it_is() {
+    fn a_path_is_used_unchanged() {
         for path in [&b"s\xff"[..], b"s\\x41", b"plain"] {
-            assert_eq!(unix(path), Ok(UnixAddr::path(path).unwrap()));
-            let Ok(Target::Unix(name)) = target(&[b"unix:", path].concat()) else {
+            assert_eq!(parse_unix(path), Ok(UnixAddr::path(path).unwrap()));
+            let Ok(Target::Unix(name)) = parse_target(&[b"unix:", path].concat()) else {
                 panic!("{path:?}")
             };
             assert_eq!(name.as_path(), Some(path));

@@ -1,83 +1,97 @@
-//! **blocking**: one thread, one client at a time, and every call waits.
+//! **blocking**: one thread, one client at a time, and every call blocks.
 //!
 //! What it teaches: the calls of a server in their order, and nothing else: socket, bind, listen;
 //! accept, recv, send, close; accept again. Read it first.
 //!
-//! What it costs: two system calls an echo, as little as there is; and that everybody else waits.
-//! The second client connects at once, for the kernel's queue takes it in, and may even send; it
-//! is answered when the first has left.
+//! What it costs: two system calls per echo, the minimum; and all other clients wait. A second
+//! client connects at once, because the kernel queues the connection in the listen backlog, and may
+//! even send; it is served after the first client disconnects.
 //!
-//! Where it breaks: one client that says nothing stops the server. So does one that never reads:
-//! send(2) waits for room that never comes. Nobody is let in meanwhile, and once the queue is full
-//! the kernel drops further connects without a word.
+//! Where it breaks: one silent client stops the server. So does a client that never reads: send(2)
+//! waits for buffer space that never becomes free. No connection is accepted until it returns, and
+//! once the backlog is full the kernel drops further connection attempts silently.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use epollite::Errno;
 
-use super::porter::House;
-use super::stage::{BUFFER_BYTES, Stage};
-use super::{sockets, straight, sys};
-use crate::echo::failed;
-use crate::failure::Failure;
-use crate::meter::Meter;
-use crate::report::Snapshot;
-use crate::tell;
+use super::context::{BUFFER_BYTES, WorkerContext};
+use super::signal_thread::ConnectionRegistry;
+use super::{blocking_connection, sockets, sys};
+use crate::client_log;
+use crate::echo::syscall_failure;
+use crate::exit::CliError;
+use crate::instrument::InstrumentedKernel;
+use crate::stats::StatsSnapshot;
 
-/// Out of descriptors or memory, or nothing but errors: so long until we ask again.
-const RETRY: Duration = Duration::from_millis(250);
+/// Delay before the socket is used again when descriptors or memory are exhausted, or after many
+/// errors in a row.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// Serves a listener until the porter has shut it.
-pub(super) fn run<K: Meter>(house: &Arc<House>, mut stage: Stage<K>) -> Result<Snapshot, Failure> {
+/// Serves a listener until the signal thread shuts it down.
+pub(super) fn run<K: InstrumentedKernel>(
+    registry: &Arc<ConnectionRegistry>,
+    mut context: WorkerContext<K>,
+) -> Result<StatsSnapshot, CliError> {
     let mut buf = vec![0; BUFFER_BYTES];
-    let (mut told, mut gone) = (None, sockets::Gone::default());
-    sys::set_blocking(&mut stage.kernel, &house.door).map_err(|errno| failed("ioctl", errno))?;
+    let (mut last_pause_log, mut abort_streak) = (None, sockets::AbortStreak::default());
+    sys::set_blocking(&mut context.kernel, &registry.listener)
+        .map_err(|errno| syscall_failure("ioctl", errno))?;
     for number in 1.. {
-        stage.settle();
-        match stage.kernel.accept4(&house.door) {
+        context.flush_stats();
+        match context.kernel.accept4(&registry.listener) {
             Ok((socket, peer)) => {
-                gone.over();
-                let pass = house.enter(&mut stage.kernel, socket);
-                straight::serve(&mut stage, pass, &peer, number, &mut buf);
+                abort_streak.reset();
+                let registration = registry.register(&mut context.kernel, socket);
+                blocking_connection::serve(&mut context, registration, &peer, number, &mut buf);
             }
-            // It says EINVAL when the porter has shut the door.
-            Err(_) if house.is_leaving() => break,
-            Err(errno) if errno.interrupted() => {}
-            Err(errno) if errno.transient_accept() && !gone.again() => stage.stats.aborted += 1,
-            Err(errno @ (Errno::EINVAL | Errno::EBADF)) => return Err(failed("accept4", errno)),
+            // accept4(2) fails with EINVAL after the signal thread has shut down the listener.
+            Err(_) if registry.is_shutting_down() => break,
+            Err(errno) if errno.is_interrupted() => {}
+            Err(errno) if errno.is_transient_accept_error() && !abort_streak.record() => {
+                context.stats.aborted += 1
+            }
+            Err(errno @ (Errno::EINVAL | Errno::EBADF)) => {
+                return Err(syscall_failure("accept4", errno));
+            }
             Err(errno) => {
-                stage.stats.pauses += 1;
-                tell::paused(&stage.log, &mut told, Some(errno), 0);
-                std::thread::sleep(RETRY);
+                context.stats.accept_pauses += 1;
+                client_log::accept_paused(&context.log, &mut last_pause_log, Some(errno), 0);
+                std::thread::sleep(RETRY_DELAY);
             }
         }
     }
-    stage.settle();
-    Ok(house.ledger.sum())
+    context.flush_stats();
+    Ok(registry.counters.sum())
 }
 
-/// The same for datagrams, where one client at a time is no loss: each is one call to receive
-/// and one to send, and nobody stays.
-pub(super) fn run_datagrams<K: Meter>(
-    house: &Arc<House>,
-    mut stage: Stage<K>,
-) -> Result<Snapshot, Failure> {
+/// The same for datagrams, where serving one client at a time costs nothing: each datagram is one
+/// call to receive and one to send, and there is no connection.
+pub(super) fn run_datagrams<K: InstrumentedKernel>(
+    registry: &Arc<ConnectionRegistry>,
+    mut context: WorkerContext<K>,
+) -> Result<StatsSnapshot, CliError> {
     let mut buf = vec![0; BUFFER_BYTES];
-    let socket = &house.door;
-    sys::set_blocking(&mut stage.kernel, socket).map_err(|errno| failed("ioctl", errno))?;
-    let name = stage.kernel.getsockname(socket).map_err(|errno| failed("getsockname", errno))?;
+    let socket = &registry.listener;
+    sys::set_blocking(&mut context.kernel, socket)
+        .map_err(|errno| syscall_failure("ioctl", errno))?;
+    let name = context
+        .kernel
+        .getsockname(socket)
+        .map_err(|errno| syscall_failure("getsockname", errno))?;
     let own: Vec<u16> = name.port().into_iter().collect();
-    let mut gone = sockets::Gone::default();
-    while !house.is_leaving() {
-        stage.settle();
-        // An error here is of an earlier answer: it is counted, and gone. So many are not.
-        if sockets::answer(&mut stage, socket, &own, &mut buf) {
-            gone.over();
-        } else if gone.again() {
-            std::thread::sleep(RETRY);
+    let mut abort_streak = sockets::AbortStreak::default();
+    while !registry.is_shutting_down() {
+        context.flush_stats();
+        // An error here belongs to an earlier reply: it is counted and dropped. Many in a row have
+        // another cause.
+        if sockets::echo_datagram(&mut context, socket, &own, &mut buf) {
+            abort_streak.reset();
+        } else if abort_streak.record() {
+            std::thread::sleep(RETRY_DELAY);
         }
     }
-    stage.settle();
-    Ok(house.ledger.sum())
+    context.flush_stats();
+    Ok(registry.counters.sum())
 }

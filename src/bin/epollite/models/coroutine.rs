@@ -1,18 +1,18 @@
 //! **coroutine**: one thread, and straight-line code for each client: receive, send, again.
 //!
-//! What it teaches: that the code of `blocking` can serve everybody at once. Look at `converse`:
-//! it is the same two calls in the same loop, as if the client were alone. Only where it would
-//! have to wait stands an `.await`, and there it hands the thread on; a reactor goes on with
-//! whoever can. Threads without threads: nobody is interrupted, so nothing is locked.
+//! What it teaches: the code of `blocking` can serve all clients at once. See `echo_loop`: the same
+//! two calls in the same loop, as if there were one client. Only where a call would block is there
+//! an `.await`, which suspends the task; the reactor then continues a task whose descriptor is
+//! ready. This is concurrency without threads: no task is preempted, so nothing is locked.
 //!
 //! What it costs: an echo is three calls as with `epoll-edge`, plus some hundreds of instructions
-//! for finding the task and going on in its middle: a percent or two. Memory is what the code
-//! keeps across an `.await`, some hundred bytes a client; a thread keeps a stack.
+//! for finding the task and resuming it: a percent or two. Memory is what the code keeps across an
+//! `.await`, some hundred bytes per client; a thread keeps a stack.
 //!
-//! Where it breaks: whoever computes for a second, or calls something that waits in the kernel,
-//! makes all wait, since nobody takes the thread away from it. And each function on the way to an
-//! `.await` must be `async` too. What a coroutine is, and how this kind differs from one with a
-//! stack of its own, is told in the library's `task`.
+//! Where it breaks: a task that computes for a second, or makes a blocking call, delays all others,
+//! since it cannot be preempted. And each function on the way to an `.await` must be `async` too.
+//! The library's `task` explains what a coroutine is, and how this (stackless) kind differs from
+//! one with its own stack.
 
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
@@ -22,199 +22,211 @@ use std::task::Poll;
 use std::time::Duration;
 
 use epollite::kernel::recv_datagram;
-use epollite::server::stream::Left;
-use epollite::task::{Config, Datagram, Late, Lent, Listener, Side, Stream, Tasks};
-use epollite::{Addr, Errno, Fd, Kernel, Message, Shut};
+use epollite::server::stream::CloseReason;
+use epollite::task::{Config, Datagram, Direction, Elapsed, Executor, Listener, PooledBuf, Stream};
+use epollite::{Addr, Errno, Fd, Kernel, Message, Shutdown};
 
-use super::crowd::Rules;
-use super::lodge::{Lodge, hear};
-use super::patience::{LOOKS, SendQueue};
-use super::sockets::Gone;
-use super::stage::{BUFFER_BYTES, Stage};
-use crate::echo::failed;
-use crate::failure::Failure;
-use crate::listen::Bound;
-use crate::meter::Meter;
-use crate::report::Snapshot;
-use crate::tell;
+use super::context::{BUFFER_BYTES, WorkerContext};
+use super::fd_list::ServerLimits;
+use super::send_queue::{POLLS_PER_TIMEOUT, SendQueue};
+use super::server_state::{ServerState, signal_loop};
+use super::sockets::AbortStreak;
+use crate::client_log;
+use crate::echo::syscall_failure;
+use crate::exit::CliError;
+use crate::instrument::InstrumentedKernel;
+use crate::listen::BoundSocket;
+use crate::stats::StatsSnapshot;
 
-/// A datagram socket that gives nothing but errors: so long until it is asked again.
-const RETRY: Duration = Duration::from_millis(250);
+/// Delay before a datagram socket is read again after many errors in a row.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// How long a client that *we* end has to end its side.
+/// After a close that *we* begin: how long to wait for the peer's FIN.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Bytes that are read at once, and so the most that one client can make us hold: as many as the
-/// reactor's own server reads. Lent while there is something in them, so an idle client has none.
-const LENT_BYTES: NonZeroUsize = const { NonZeroUsize::new(256 << 10).expect("it is not zero") };
+/// Bytes read at once, and so the most that is buffered for one client: as many as the reactor's
+/// own server reads. Borrowed from the pool only while it holds data, so an idle client has none.
+const POOL_BUFFER_BYTES: NonZeroUsize =
+    const { NonZeroUsize::new(256 << 10).expect("it is not zero") };
 
-/// Datagrams that are answered after we have begun to leave: they may have arrived before.
+/// Datagrams answered after shutdown has begun: they may have arrived before it.
 const DRAINED_MAX: u32 = 64;
 
-/// Serves until a signal has ended it.
-pub(super) fn run<K: Meter>(
-    mut stage: Stage<K>,
+/// Serves until a signal ends it.
+pub(super) fn run<K: InstrumentedKernel>(
+    mut context: WorkerContext<K>,
     signals: Fd,
-    bounds: Vec<Bound>,
-    rules: Rules,
-) -> Result<Snapshot, Failure> {
-    // From here on the calls are made by the tasks' reactor.
-    let kernel = std::mem::replace(&mut stage.kernel, K::fresh());
-    let config = Config { buffer_bytes: LENT_BYTES, ..Config::default() };
-    let mut tasks =
-        Tasks::with_config(kernel, config).map_err(|errno| failed("epoll_create1", errno))?;
-    let handle = tasks.handle();
-    let lodge = Lodge::new(stage, handle.clone(), rules);
-    let refused = |errno| failed("epoll_ctl", errno);
+    bounds: Vec<BoundSocket>,
+    limits: ServerLimits,
+) -> Result<StatsSnapshot, CliError> {
+    // From here on the calls are made by the executor's reactor.
+    let kernel = std::mem::replace(&mut context.kernel, K::new_instance());
+    let config = Config { buffer_bytes: POOL_BUFFER_BYTES, ..Config::default() };
+    let mut executor = Executor::with_config(kernel, config)
+        .map_err(|errno| syscall_failure("epoll_create1", errno))?;
+    let handle = executor.handle();
+    let state = ServerState::new(context, handle.clone(), limits);
+    let refused = |errno| syscall_failure("epoll_ctl", errno);
     for bound in bounds {
         if bound.transport == "udp" {
-            let name = handle.kernel(|kernel| kernel.getsockname(&bound.fd));
+            let name = handle.with_kernel(|kernel| kernel.getsockname(&bound.fd));
             let is_wildcard =
                 name.is_ok_and(|name| name.ip().is_some_and(|ip| ip.is_unspecified()));
-            lodge.own_port(name.ok().and_then(|name| name.port()));
+            state.add_own_port(name.ok().and_then(|name| name.port()));
             let socket = handle.datagram(bound.fd).map_err(refused)?;
-            handle.spawn(answer_datagrams(Rc::clone(&lodge), socket, is_wildcard));
+            handle.spawn(datagram_loop(Rc::clone(&state), socket, is_wildcard));
         } else {
-            let door = handle.listener(bound.fd).map_err(refused)?;
-            handle.spawn(keep_door(Rc::clone(&lodge), door));
+            let listener = handle.listener(bound.fd).map_err(refused)?;
+            handle.spawn(accept_loop(Rc::clone(&state), listener));
         }
-        lodge.own_file(bound.file);
+        state.add_socket_file(bound.file);
     }
-    let signals = handle.watch(signals).map_err(refused)?;
-    handle.spawn(hear(Rc::clone(&lodge), signals));
-    // Who hears the signals never leaves; when all others have, it is over.
-    while handle.tasks() > 1 && !lodge.has_lost_patience() {
-        tasks.turn(lodge.patience()).map_err(|errno| failed("epoll_wait", errno))?;
-        lodge.look();
+    let signals = handle.async_fd(signals).map_err(refused)?;
+    handle.spawn(signal_loop(Rc::clone(&state), signals));
+    // The signal task never ends; when it is the only one left, all clients are served.
+    while handle.task_count() > 1 && !state.drain_expired() {
+        executor
+            .run_once(state.drain_deadline())
+            .map_err(|errno| syscall_failure("epoll_wait", errno))?;
+        state.drain_trace();
     }
-    // Whoever is still here is cut off: dropped, and so closed.
-    drop(tasks);
-    lodge.look();
-    match lodge.failed.get().filter(|_| !lodge.is_leaving()) {
-        Some(errno) => Err(failed("accept4", errno)),
-        None => Ok(lodge.snapshot()),
+    // Remaining tasks are dropped, which closes their sockets.
+    drop(executor);
+    state.drain_trace();
+    match state.failed.get().filter(|_| !state.is_shutting_down()) {
+        Some(errno) => Err(syscall_failure("accept4", errno)),
+        None => Ok(state.snapshot()),
     }
 }
 
-/// A listener: lets in whoever comes, and begins a task for each.
-async fn keep_door<K: Meter>(lodge: Rc<Lodge<K>>, mut door: Listener<K>) {
-    lodge.register_door().await;
-    let mut gone = Gone::default();
+/// Accepts connections from one listener and spawns a task for each.
+async fn accept_loop<K: InstrumentedKernel>(state: Rc<ServerState<K>>, mut listener: Listener<K>) {
+    state.register_listener_waker().await;
+    let mut abort_streak = AbortStreak::default();
     loop {
-        lodge.room().await;
-        let came = lodge.unless_leaving(door.accept_once()).await;
-        match came {
+        state.wait_for_capacity().await;
+        let accepted = state.or_shutdown(listener.accept_once()).await;
+        match accepted {
             Some(Ok((client, peer))) => {
-                gone.over();
-                begin(&lodge, client, peer);
+                abort_streak.reset();
+                spawn_client(&state, client, peer);
             }
-            // That one is gone: on with the next.
-            Some(Err(errno)) if errno.transient_accept() && !gone.again() => {
-                lodge.stage().stats.aborted += 1;
-                // If they are gone one after the other, the others are to have their turn.
-                lodge.handle.yield_now().await;
+            // That client has aborted: accept the next one.
+            Some(Err(errno)) if errno.is_transient_accept_error() && !abort_streak.record() => {
+                state.context().stats.aborted += 1;
+                // After a run of aborted clients other tasks must run too.
+                state.handle.yield_now().await;
             }
             Some(Err(errno)) if errno.never_accepts() => {
-                tell::listener_failed(&lodge.log, errno);
-                lodge.failed.set(Some(errno));
+                client_log::listener_failed(&state.log, errno);
+                state.failed.set(Some(errno));
                 return;
             }
             Some(Err(errno)) => {
-                lodge.tell_pause(Some(errno));
-                lodge.unless_leaving(door.pause()).await;
+                state.log_accept_pause(Some(errno));
+                state.or_shutdown(listener.backoff()).await;
             }
             None => break,
         }
     }
-    // Who has queued by now is let in; then the door is dropped, and so closed.
-    while let Some(came) = lodge.at_once(door.accept_once()).await {
-        match came {
-            Ok((client, peer)) => begin(&lodge, client, peer),
-            Err(errno) if errno.transient_accept() && !gone.again() => {}
+    // Accept what is already in the backlog; then the listener is dropped, which closes it.
+    while let Some(accepted) = state.now_or_never(listener.accept_once()).await {
+        match accepted {
+            Ok((client, peer)) => spawn_client(&state, client, peer),
+            Err(errno) if errno.is_transient_accept_error() && !abort_streak.record() => {}
             Err(_) => break,
         }
     }
 }
 
-/// Begins one client's task: from the first word to the last. A block, not an `async fn`: that
-/// would keep its arguments twice, as they came and as they are used.
-fn begin<K: Meter>(lodge: &Rc<Lodge<K>>, mut client: Stream<K>, peer: Addr) {
-    let number = lodge.enter();
-    let name = lodge.log.is_verbose.then(|| Box::new((tell::name(&peer, number), 0)));
+/// Spawns one client's task. A block, not an `async fn`: that would keep its arguments twice, as
+/// passed and as used.
+fn spawn_client<K: InstrumentedKernel>(
+    state: &Rc<ServerState<K>>,
+    mut client: Stream<K>,
+    peer: Addr,
+) {
+    let number = state.connection_opened();
+    let name = state.log.is_verbose.then(|| Box::new((client_log::client_name(&peer, number), 0)));
     if let Some(named) = &name {
-        tell::connected(&lodge.log, &named.0);
+        client_log::connected(&state.log, &named.0);
     }
-    let mut visit = Visit { lodge: Rc::clone(lodge), number, name };
-    lodge.handle.spawn(async move {
-        visit.lodge.register(visit.number).await;
-        let why = converse(&mut visit, &mut client).await.unwrap_or_else(Left::Failed);
-        // Closed before anybody hears that there is room again.
+    let mut task = ClientTask { shared: Rc::clone(state), number, name };
+    state.handle.spawn(async move {
+        task.shared.register_waker(task.number).await;
+        let why = echo_loop(&mut task, &mut client).await.unwrap_or_else(CloseReason::Error);
+        // Closed before the listeners are told that there is capacity.
         drop(client);
-        visit.lodge.left(visit.number, why);
-        if let Some((name, bytes)) = visit.name.as_deref() {
-            tell::left(&visit.lodge.log, name, *bytes, why);
+        task.shared.connection_closed(task.number, why);
+        if let Some((name, bytes)) = task.name.as_deref() {
+            client_log::closed(&task.shared.log, name, *bytes, why);
         }
     });
 }
 
-/// What is known of a client while it is here.
-struct Visit<K: Meter> {
-    lodge: Rc<Lodge<K>>,
+/// State of one connected client.
+struct ClientTask<K: InstrumentedKernel> {
+    shared: Rc<ServerState<K>>,
     number: u64,
-    /// What it is called, and what it has sent; only when that is told.
+    /// Its name and the bytes received from it; only if logging is verbose.
     name: Option<Box<(String, u64)>>,
 }
 
-async fn converse<K: Meter>(visit: &mut Visit<K>, client: &mut Stream<K>) -> Result<Left, Errno> {
-    let idle = visit.lodge.rules.idle;
+async fn echo_loop<K: InstrumentedKernel>(
+    task: &mut ClientTask<K>,
+    client: &mut Stream<K>,
+) -> Result<CloseReason, Errno> {
+    let idle = task.shared.limits.idle;
     loop {
-        let lodge = &visit.lodge;
-        let heard = match idle {
-            None => Some(lodge.unless_leaving(client.bytes()).await),
-            // Boxed, so that clients without an idle time need no room for it.
-            Some(idle) => Box::pin(hear_in_time(lodge, client, idle)).await,
+        let state = &task.shared;
+        let received = match idle {
+            None => Some(state.or_shutdown(client.recv_pooled()).await),
+            // Boxed, so that clients without an idle timeout reserve no space for it.
+            Some(idle) => Box::pin(recv_with_timeout(state, client, idle)).await,
         };
-        match heard {
+        match received {
             Some(Some(bytes)) => match bytes? {
                 Some(bytes) => {
-                    visit.count(bytes.len());
+                    task.count_bytes(bytes.len());
                     match idle {
-                        None => client.send_all(&bytes).await?,
+                        None => client.write_all(&bytes).await?,
                         Some(idle) => {
-                            let all = send_in_time(&visit.lodge, client, &bytes, idle);
-                            // It reads nothing: then there is no orderly end.
-                            let Some(sent) = Box::pin(all).await else { return Ok(Left::Idle) };
+                            let all = send_with_timeout(&task.shared, client, &bytes, idle);
+                            // The peer reads nothing: an orderly close is impossible.
+                            let Some(sent) = Box::pin(all).await else {
+                                return Ok(CloseReason::IdleTimeout);
+                            };
                             sent?;
                         }
                     }
-                    visit.lodge.stage().stats.bytes_out += bytes.len() as u64;
+                    task.shared.context().stats.bytes_out += bytes.len() as u64;
                 }
-                None => return Ok(Left::Closed),
+                None => return Ok(CloseReason::Closed),
             },
-            // Boxed too: it comes once, and room for it would be kept all the time.
-            Some(None) => return Box::pin(take_leave(visit, client)).await,
+            // Boxed too: it runs once, but its space would be reserved all the time.
+            Some(None) => return Box::pin(drain_client(task, client)).await,
             None => {
-                Box::pin(show_out(&visit.lodge, client)).await?;
-                return Ok(Left::Idle);
+                Box::pin(close_gracefully(&task.shared, client)).await?;
+                return Ok(CloseReason::IdleTimeout);
             }
         }
     }
 }
 
-/// The next bytes of a client, or that the server leaves; `None` when it has been silent for
-/// `idle`, and takes nothing of what was sent to it either.
-async fn hear_in_time<K: Meter>(
-    lodge: &Lodge<K>,
+/// The next bytes of a client, or `Some(None)` on shutdown; `None` when it has sent nothing and
+/// taken nothing of its send queue for `idle`.
+async fn recv_with_timeout<K: InstrumentedKernel>(
+    state: &ServerState<K>,
     client: &mut Stream<K>,
     idle: Duration,
-) -> Option<Option<Result<Option<Lent>, Errno>>> {
+) -> Option<Option<Result<Option<PooledBuf>, Errno>>> {
     let (mut queue, mut span) = (SendQueue::default(), idle);
     loop {
-        let next = lodge.unless_leaving(client.bytes());
-        if let Ok(heard) = lodge.handle.timeout(span, next).await {
-            return Some(heard);
+        let next = state.or_shutdown(client.recv_pooled());
+        if let Ok(received) = state.handle.timeout(span, next).await {
+            return Some(received);
         }
-        if queue.is_stuck(unsent_bytes(client), LOOKS) {
+        if queue.is_stuck(unsent_bytes(client), POLLS_PER_TIMEOUT) {
             return None;
         }
         span = SendQueue::pause(idle);
@@ -222,8 +234,8 @@ async fn hear_in_time<K: Meter>(
 }
 
 /// Sends all of `bytes`; `None` when the client has taken nothing for `idle`.
-async fn send_in_time<K: Meter>(
-    lodge: &Lodge<K>,
+async fn send_with_timeout<K: InstrumentedKernel>(
+    state: &ServerState<K>,
     client: &mut Stream<K>,
     bytes: &[u8],
     idle: Duration,
@@ -231,110 +243,120 @@ async fn send_in_time<K: Meter>(
     let mut rest = bytes;
     let mut queue = SendQueue::default();
     while !rest.is_empty() {
-        match lodge.handle.timeout(SendQueue::pause(idle), client.send(rest)).await {
+        match state.handle.timeout(SendQueue::pause(idle), client.send(rest)).await {
             Ok(Ok(count)) => {
                 rest = &rest[count..];
                 queue = SendQueue::default();
             }
             Ok(Err(errno)) => return Some(Err(errno)),
-            Err(Late) if queue.is_stuck(unsent_bytes(client) + rest.len(), LOOKS) => return None,
-            Err(Late) => {}
+            Err(Elapsed)
+                if queue.is_stuck(unsent_bytes(client) + rest.len(), POLLS_PER_TIMEOUT) =>
+            {
+                return None;
+            }
+            Err(Elapsed) => {}
         }
     }
     Some(Ok(()))
 }
 
-/// What is left in a client's send queue; nothing where the kernel does not tell.
-fn unsent_bytes<K: Meter>(client: &mut Stream<K>) -> usize {
-    client.watched().with(Kernel::ioctl_outq).unwrap_or(0)
+/// Bytes left in a client's send queue; 0 where the kernel does not report it.
+fn unsent_bytes<K: InstrumentedKernel>(client: &mut Stream<K>) -> usize {
+    client.async_fd().with_fd(Kernel::ioctl_outq).unwrap_or(0)
 }
 
-/// We leave: what has arrived by now is answered.
-async fn take_leave<K: Meter>(visit: &mut Visit<K>, client: &mut Stream<K>) -> Result<Left, Errno> {
-    while let Some(bytes) = visit.lodge.at_once(client.bytes()).await {
-        let Some(bytes) = bytes? else { return Ok(Left::Closed) };
-        visit.count(bytes.len());
-        client.send_all(&bytes).await?;
-        visit.lodge.stage().stats.bytes_out += bytes.len() as u64;
+/// Shutdown: echoes the data that has already arrived, then closes.
+async fn drain_client<K: InstrumentedKernel>(
+    task: &mut ClientTask<K>,
+    client: &mut Stream<K>,
+) -> Result<CloseReason, Errno> {
+    while let Some(bytes) = task.shared.now_or_never(client.recv_pooled()).await {
+        let Some(bytes) = bytes? else { return Ok(CloseReason::Closed) };
+        task.count_bytes(bytes.len());
+        client.write_all(&bytes).await?;
+        task.shared.context().stats.bytes_out += bytes.len() as u64;
     }
-    show_out(&visit.lodge, client).await?;
-    Ok(Left::Closed)
+    close_gracefully(&task.shared, client).await?;
+    Ok(CloseReason::Closed)
 }
 
-impl<K: Meter> Visit<K> {
-    fn count(&mut self, bytes: usize) {
-        let mut stage = self.lodge.stage();
-        stage.stats.bytes_in += bytes as u64;
-        stage.stats.echoes += 1;
+impl<K: InstrumentedKernel> ClientTask<K> {
+    fn count_bytes(&mut self, bytes: usize) {
+        let mut context = self.shared.context();
+        context.stats.bytes_in += bytes as u64;
+        context.stats.echoes += 1;
         if let Some(named) = &mut self.name {
             named.1 += bytes as u64;
-            tell::said(&self.lodge.log, &named.0, bytes);
+            client_log::received(&self.shared.log, &named.0, bytes);
         }
     }
 }
 
-/// We end it: our direction is shut, and what still comes is read and thrown away until the
-/// client has ended too. To close over unread input would send a reset, and destroy the echo
-/// that is on its way.
-async fn show_out<K: Meter>(lodge: &Lodge<K>, client: &mut Stream<K>) -> Result<(), Errno> {
-    client.shutdown(Shut::Write)?;
+/// Closes in order: shuts down our direction, and discards further input until the peer's FIN.
+/// Closing with unread input would send a reset and destroy the echo in flight.
+async fn close_gracefully<K: InstrumentedKernel>(
+    state: &ServerState<K>,
+    client: &mut Stream<K>,
+) -> Result<(), Errno> {
+    client.shutdown(Shutdown::Write)?;
     let mut queue = SendQueue::default();
     queue.is_stuck(unsent_bytes(client), 1);
     loop {
-        let discard = async { while let Ok(Some(_)) = client.bytes().await {} };
-        let ended = Box::pin(lodge.handle.timeout(LINGER, discard)).await;
-        // As long as it takes what was sent to it; and a second more.
+        let discard = async { while let Ok(Some(_)) = client.recv_pooled().await {} };
+        let ended = Box::pin(state.handle.timeout(LINGER, discard)).await;
+        // Extended while the peer takes data from the send queue, and one period more.
         if ended.is_ok() || queue.is_stuck(unsent_bytes(client), 1) {
             return Ok(());
         }
     }
 }
 
-/// A datagram socket: one task for all who send, since nobody stays.
-async fn answer_datagrams<K: Meter>(
-    lodge: Rc<Lodge<K>>,
+/// Serves a datagram socket: one task for all senders, since there are no connections.
+async fn datagram_loop<K: InstrumentedKernel>(
+    state: Rc<ServerState<K>>,
     mut socket: Datagram<K>,
     is_wildcard: bool,
 ) {
-    lodge.register_door().await;
+    state.register_listener_waker().await;
     let mut buf = vec![0; BUFFER_BYTES];
-    let (mut drained, mut gone) = (0, Gone::default());
+    let (mut drained, mut abort_streak) = (0, AbortStreak::default());
     loop {
-        drained += u32::from(lodge.is_leaving());
+        drained += u32::from(state.is_shutting_down());
         if drained > DRAINED_MAX {
             return;
         }
-        // An error here is of an earlier answer: it is counted, and gone. So many are not.
+        // An error here belongs to an earlier reply: it is counted and dropped. Many in a row have
+        // another cause.
         let next = receive(&mut socket, &mut buf, is_wildcard);
-        let came = match lodge.unless_leaving(next).await {
-            Some(came) => came,
-            // We leave: what has arrived by now is answered.
-            None => match lodge.at_once(receive(&mut socket, &mut buf, is_wildcard)).await {
-                Some(came) => came,
+        let received = match state.or_shutdown(next).await {
+            Some(received) => received,
+            // Shutdown: datagrams that have already arrived are answered.
+            None => match state.now_or_never(receive(&mut socket, &mut buf, is_wildcard)).await {
+                Some(received) => received,
                 None => return,
             },
         };
-        if let Some(bytes) = lodge.answers(&came, buf.len())
-            && let Ok(message) = &came
+        if let Some(bytes) = state.count_received(&received, buf.len())
+            && let Ok(message) = &received
         {
             let sent = socket.reply(&buf[..bytes], message).await;
-            lodge.answered(sent.map(|_| bytes));
+            state.count_sent(sent.map(|_| bytes));
         }
-        if came.is_ok() {
-            gone.over();
-        } else if gone.again() {
-            lodge.unless_leaving(lodge.handle.sleep(RETRY)).await;
+        if received.is_ok() {
+            abort_streak.reset();
+        } else if abort_streak.record() {
+            state.or_shutdown(state.handle.sleep(RETRY_DELAY)).await;
         }
     }
 }
 
-/// The next datagram; with the address that it came to when it may have come to several.
-fn receive<K: Meter>(
+/// The next datagram; with its destination address if the socket is bound to the wildcard.
+fn receive<K: InstrumentedKernel>(
     socket: &mut Datagram<K>,
     buf: &mut [u8],
     is_wildcard: bool,
 ) -> impl Future<Output = Result<Message, Errno>> {
-    socket.watched().attempt(Side::Read, move |kernel, fd| match is_wildcard {
+    socket.async_fd().async_io(Direction::Read, move |kernel, fd| match is_wildcard {
         true => recv_datagram(kernel, fd, buf),
         false => kernel.recvfrom(fd, buf).map(|(len_bytes, from)| Message {
             len_bytes,
@@ -344,21 +366,21 @@ fn receive<K: Meter>(
     })
 }
 
-impl<K: Meter> Lodge<K> {
-    /// What `future` gives; nothing, if we leave before that.
-    async fn unless_leaving<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+impl<K: InstrumentedKernel> ServerState<K> {
+    /// The output of `future`; `None` if shutdown begins first.
+    async fn or_shutdown<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let mut future = pin!(future);
         poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if self.is_leaving() => Poll::Ready(None),
+            Poll::Pending if self.is_shutting_down() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         })
         .await
     }
 
-    /// What `future` gives without waiting; nothing, if it would have to. The kernel is asked
-    /// once more before, by letting the others have their turn.
-    async fn at_once<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+    /// The output of `future` if it is ready without waiting. Yields once before, so that the
+    /// executor asks the kernel for events.
+    async fn now_or_never<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         self.handle.yield_now().await;
         let mut future = pin!(future);
         poll_fn(|cx| match future.as_mut().poll(cx) {

@@ -1,38 +1,39 @@
 //! The server models of the tutorials, one file each, all serving the same echo.
 //!
-//! Read them in this order: `blocking`, `process`, `thread`, `nonblocking`, `select`, `poll`; then the
-//! library's own `server::stream`, which is what `--model epoll-edge` and its siblings run. What
-//! the blocking ones share is `straight` and `porter`; what the others share, everything but the
-//! waiting, is `crowd` and `guest`. `prefork` and `reuseport` run the library's server in several
-//! processes; whoever has children has a `family`. `coroutine` is `blocking` again, for all at
-//! once, on the library's tasks; what those share is `lodge`. `sys` is the one
-//! file of the program that says `unsafe`.
+//! Read them in this order: `blocking`, `process`, `thread`, `nonblocking`, `select`, `poll`; then
+//! the library's own `server::stream`, which is what `--model epoll-edge`, `epoll-level` and
+//! `epoll-oneshot` run. `blocking`, `thread` and `process` share `blocking_connection`, the first
+//! two also `signal_thread`. `nonblocking`, `select` and `poll` share everything but the wait:
+//! `fd_list` and `connection`. `prefork` and `reuseport` run the library's server in several
+//! processes; every model that forks uses `children`. `coroutine` is the code of `blocking` for all
+//! clients at once, on the library's tasks; its tasks share `server_state`. `sys` is the one file
+//! of the program that contains `unsafe`.
 
 mod blocking;
+mod blocking_connection;
+mod children;
+mod connection;
+mod context;
 mod coroutine;
-mod crowd;
-mod family;
-mod guest;
-mod ledger;
-mod lodge;
+mod fd_list;
+mod launch;
 mod nonblocking;
-mod patience;
 mod poll;
-mod porter;
 mod prefork;
 mod process;
 mod reuseport;
 mod select;
+mod send_queue;
+mod server_state;
+mod shared_stats;
+mod signal_thread;
 mod sockets;
-mod stage;
-mod start;
-mod straight;
 mod sys;
 mod thread;
 
-pub(crate) use ledger::Account;
-pub(crate) use start::run;
+pub(crate) use launch::run;
+pub(crate) use shared_stats::CounterWriter;
 pub(crate) use sys::{
-    Disposition, OPEN_NONBLOCKING, is_ignored, set_disposition, shared_words, standard_stream,
+    Disposition, OPEN_NONBLOCKING, is_ignored, mmap_shared, set_disposition, standard_stream,
     unblock_signals, waitpid,
 };

@@ -1,28 +1,30 @@
-//! **nonblocking**: one thread asks every socket in turn whether it has something, for ever.
+//! **nonblocking**: one thread tries every socket in turn, in a busy loop.
 //!
-//! What it teaches: `O_NONBLOCK` and `EAGAIN` are enough to serve many clients with one thread.
-//! No call ever waits; nobody can hold up the others; a client that never reads is left alone
-//! until it does, with at most 64 KiB owed to it.
+//! What it teaches: `O_NONBLOCK` and `EAGAIN` are enough to serve many clients with one thread. No
+//! call ever blocks; no client can delay the others; a client that never reads is skipped until it
+//! does, with at most 64 KiB in its write buffer.
 //!
 //! What it costs: a whole processor, busy or not. With a thousand silent clients it makes a
-//! thousand calls a turn to be told `EAGAIN` a thousand times (`--count` shows them), and the
-//! one who does speak waits for the other 999 to be asked.
+//! thousand calls per iteration that return `EAGAIN` (`--syscall-summary` shows them), and an active client
+//! waits for the other 999 to be tried.
 //!
-//! Where it breaks: nowhere, if you do not pay for electricity. Out of descriptors it stops
-//! accepting for a while, as every model does.
+//! Where it breaks: nowhere, if electricity is free. Out of descriptors it pauses accepting, as
+//! every model does.
 
-use super::crowd::Crowd;
-use crate::failure::Failure;
-use crate::meter::Meter;
-use crate::report::Snapshot;
+use super::fd_list::FdList;
+use crate::exit::CliError;
+use crate::instrument::InstrumentedKernel;
+use crate::stats::StatsSnapshot;
 
-/// Serves until a signal has ended it.
-pub(super) fn run<K: Meter>(mut crowd: Crowd<K>) -> Result<Snapshot, Failure> {
-    while crowd.goes_on() {
-        for at in 0..crowd.len() {
-            // Ready or not: only the call itself can tell.
-            crowd.serve(at);
+/// Serves until a signal ends it.
+pub(super) fn run<K: InstrumentedKernel>(
+    mut fd_list: FdList<K>,
+) -> Result<StatsSnapshot, CliError> {
+    while fd_list.finish_iteration() {
+        for at in 0..fd_list.len() {
+            // Ready or not: only the call itself shows it.
+            fd_list.dispatch(at);
         }
     }
-    crowd.sum()
+    fd_list.into_stats()
 }

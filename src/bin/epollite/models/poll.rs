@@ -1,46 +1,48 @@
 //! **poll**: one thread waits for all sockets at once, with poll(2).
 //!
-//! What it teaches: to wait for many. We hand the kernel a list, one line a descriptor with what
-//! we want to hear of it; it sleeps until one of them is ready, and writes into each line what
-//! is so. Level-triggered: what is left unread is reported again.
+//! What it teaches: waiting for many descriptors. We pass the kernel a list with one entry per
+//! descriptor, holding the events we want; it sleeps until one of them is ready, and writes the
+//! ready events into each entry. Level-triggered: unread data is reported again.
 //!
-//! What it costs: O(n) a turn, three times over. We write the list, the kernel goes through all
-//! of it, and we go through it again to find the one that is ready. With ten clients nobody
-//! notices; with ten thousand, of whom one speaks, that is most of the work. epoll(7) is this
-//! with the list kept in the kernel and only the ready ones handed back.
+//! What it costs: O(n) per call, three times over. We write the list, the kernel scans all of it,
+//! and we scan it again to find the ready descriptor. With ten clients this does not matter; with
+//! ten thousand, of which one is active, it is most of the work. epoll(7) is this with the list
+//! kept in the kernel and only the ready entries returned.
 //!
-//! Where it breaks: it does not; it gets slow. There is no wall but the limit of descriptors.
-//! A client that never reads is asked for room instead of bytes, and costs 64 KiB at most.
+//! Where it breaks: it does not; it gets slow. The only limit is the limit of descriptors. A client
+//! that never reads is polled for writability instead of data, and costs 64 KiB at most.
 
-use super::crowd::Crowd;
+use super::fd_list::FdList;
 use super::sys::{self, PollFd};
-use crate::echo::failed;
-use crate::failure::Failure;
-use crate::meter::Meter;
-use crate::report::Snapshot;
+use crate::echo::syscall_failure;
+use crate::exit::CliError;
+use crate::instrument::InstrumentedKernel;
+use crate::stats::StatsSnapshot;
 
-/// Serves until a signal has ended it.
-pub(super) fn run<K: Meter>(mut crowd: Crowd<K>) -> Result<Snapshot, Failure> {
+/// Serves until a signal ends it.
+pub(super) fn run<K: InstrumentedKernel>(
+    mut fd_list: FdList<K>,
+) -> Result<StatsSnapshot, CliError> {
     let mut list = Vec::new();
-    while crowd.goes_on() {
+    while fd_list.finish_iteration() {
         list.clear();
-        list.extend((0..crowd.len()).map(|at| {
-            let (fd, interest) = crowd.watched(at);
+        list.extend((0..fd_list.len()).map(|at| {
+            let (fd, interest) = fd_list.interest_of(at);
             PollFd::new(fd, interest)
         }));
-        let timeout = crowd.timeout();
-        match sys::poll(&mut crowd.stage.kernel, &mut list, timeout) {
+        let timeout = fd_list.timeout();
+        match sys::poll(&mut fd_list.context.kernel, &mut list, timeout) {
             Ok(0) => continue,
-            // A signal, or a stop: the list is asked anew.
-            Err(errno) if errno.interrupted() => continue,
-            Err(errno) => return Err(failed("poll", errno)),
+            // A signal, or SIGSTOP and SIGCONT: build the list and poll again.
+            Err(errno) if errno.is_interrupted() => continue,
+            Err(errno) => return Err(syscall_failure("poll", errno)),
             Ok(_) => {}
         }
         for (at, polled) in list.iter().enumerate() {
             if polled.is_ready() {
-                crowd.serve(at);
+                fd_list.dispatch(at);
             }
         }
     }
-    crowd.sum()
+    fd_list.into_stats()
 }

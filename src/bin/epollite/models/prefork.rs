@@ -1,106 +1,109 @@
-//! **prefork**: some processes, forked before anybody comes, all accepting from one listener.
+//! **prefork**: several processes, forked before the first connection, all accepting from one
+//! listener.
 //!
-//! What it teaches: how a machine with many processors is used without threads: each child is a
-//! whole server, an edge-triggered reactor as `epoll-edge` runs it, with an epoll of its own (one
-//! made before the fork would be shared, and bring everybody everybody's events). What they share
-//! is the listener, and `--share` says how those are woken who wait for it:
+//! What it teaches: using many processors without threads. Each child is a complete server, an
+//! edge-triggered reactor as `epoll-edge` runs it, with an epoll instance of its own (one created
+//! before the fork would be shared, and report every event to every process). The listener is
+//! shared, and `--accept` sets which of the waiting processes are woken:
 //!
-//! * `plain`: all of them, for each connection. One gets it; the others have run in vain, and
-//!   `--count` shows their `EAGAIN`. This is the thundering herd.
-//! * `exclusive`: `EPOLLEXCLUSIVE`, one or some of them. But the kernel begins at the front of its
-//!   list, where the one stands who began to wait last: of 400 clients who come one by one, one
-//!   child gets nearly all.
-//! * `rotate`: the same, and who has accepted goes to the end of the list, by taking the listener
-//!   out of its epoll and putting it in again. Two calls a connection, and all get the same share.
+//! * `all`: all of them, for each connection. One accepts it; the others wake in vain, and
+//!   `--syscall-summary` shows their `EAGAIN`. This is the thundering herd.
+//! * `exclusive`: `EPOLLEXCLUSIVE`, one or some of them. But the kernel starts at the head of its
+//!   wait queue, where the most recently added waiter is: of 400 clients that connect one by one,
+//!   one child gets nearly all.
+//! * `round-robin`: the same, and after an accept a worker moves itself to the tail of the queue, by
+//!   removing the listener from its epoll and adding it again. Two calls per connection, and all
+//!   workers get the same share.
 //!
-//! At the end, and on SIGUSR1, it prints how the connections were split.
+//! On exit, and on SIGUSR1, it prints the number of connections per worker.
 //!
-//! What it costs: little; with few, long connections an uneven split is a processor that idles
-//! beside one that is full.
+//! What it costs: little; with few, long connections an uneven distribution leaves one processor
+//! idle while another is saturated.
 //!
-//! Where it breaks: a child that dies takes its clients with it; the others go on, and nobody is
-//! forked in its place. The parent serves nobody: when the last child has gone it ends, and when
-//! it is killed its children leave in order (`PR_SET_PDEATHSIG`).
+//! Where it breaks: a child that dies closes its connections; the others continue, and no
+//! replacement is forked. The parent serves no client: it exits when the last child has exited, and
+//! when it is killed its children shut down in order (`PR_SET_PDEATHSIG`).
 
 use std::sync::Arc;
 
-use epollite::kernel::release;
-use epollite::server::stream::{self, Herd};
+use epollite::kernel::close_quietly;
+use epollite::server::stream::{self, AcceptSharing};
 use epollite::{Errno, Fd, Interest, Signal, SignalSet};
 
-use super::family::Family;
-use super::stage::Stage;
+use super::children::ChildProcesses;
+use super::context::WorkerContext;
 use super::sys::{self, PollFd};
-use crate::args::Echo;
-use crate::control::Control;
-use crate::echo::failed;
-use crate::failure::Failure;
-use crate::meter::{Maker, Meter, Tally};
+use crate::args::EchoOptions;
+use crate::coordinator::Coordinator;
+use crate::echo::syscall_failure;
+use crate::exit::CliError;
+use crate::instrument::{InstrumentedKernel, SyscallSummary, TraceOrigin};
 use crate::model::Share;
-use crate::report::Snapshot;
+use crate::stats::StatsSnapshot;
 use crate::worker::Worker;
 
-/// Forks the workers and waits for the last of them. `doors` are the listeners of each worker:
-/// all of them get all, or each gets its own.
-pub(super) fn run<K: Meter>(
-    options: &Echo,
-    mut stage: Stage<K>,
-    mut family: Family,
-    mut doors: Vec<(Option<usize>, Fd)>,
-    guests_max: u32,
-) -> Result<Snapshot, Failure> {
-    family.is_split = true;
+/// Forks the workers and waits until all have exited. `listeners` are the sockets with the worker
+/// that owns each; `None` means that all workers share it.
+pub(super) fn run<K: InstrumentedKernel>(
+    options: &EchoOptions,
+    mut context: WorkerContext<K>,
+    mut children: ChildProcesses,
+    mut listeners: Vec<(Option<usize>, Fd)>,
+    connections_max: u32,
+) -> Result<StatsSnapshot, CliError> {
+    children.per_child_stats = true;
     let parent = std::process::id();
-    for me in 0..options.workers as usize {
-        match family.fork(&mut stage, me) {
+    for index in 0..options.workers as usize {
+        match children.fork(&mut context, index) {
             Ok(false) => {}
             Ok(true) => {
-                // Without the parent nobody could end it, and its port would stay taken.
-                sys::end_with_parent(sys::SIGTERM);
+                // Without the parent nothing could stop this process, and its port would stay in
+                // use.
+                sys::set_pdeathsig(sys::SIGTERM);
                 if std::os::unix::process::parent_id() != parent {
                     std::process::exit(0);
                 }
-                // What is asked for is for all of them, and the first get what remains;
-                // descriptors each has for itself.
-                let asked = options.connections_max.unwrap_or(u32::MAX);
-                let remains = u32::from((me as u64) < u64::from(asked % options.workers));
-                let guests_max = guests_max.min(asked / options.workers + remains);
-                let child = Child { options, me, guests_max };
-                be_child(child.work(stage, &family, doors));
+                // The requested limit is divided among the workers, the first ones get the
+                // remainder; the descriptor limit applies to each process by itself.
+                let requested = options.connections_max.unwrap_or(u32::MAX);
+                let remains = u32::from((index as u64) < u64::from(requested % options.workers));
+                let connections_max = connections_max.min(requested / options.workers + remains);
+                let child = WorkerProcess { options, index, connections_max };
+                child_main(child.serve(context, &children, listeners));
             }
             Err(errno) => {
-                // All or nobody: those who are here already would serve on without us.
-                family.end_at_once(&mut stage);
-                return Err(failed("fork", errno));
+                // All or none: the children already forked would keep serving without a parent.
+                children.kill_all(&mut context);
+                return Err(syscall_failure("fork", errno));
             }
         }
     }
-    // A listener that we held would take connections that nobody accepts.
-    for (_, door) in doors.drain(..) {
-        release(&mut stage.kernel, door);
+    // A listener kept open here would receive connections that no process accepts.
+    for (_, listener) in listeners.drain(..) {
+        close_quietly(&mut context.kernel, listener);
     }
-    while family.len() > 0 {
-        stage.settle();
-        let mut list = [PollFd::new(&family.signals, Interest::READABLE)];
-        let timeout = family.timeout(&mut stage);
-        match sys::poll(&mut stage.kernel, &mut list, timeout) {
-            Err(errno) if !errno.interrupted() => return Err(failed("poll", errno)),
-            Ok(1) => family.hear(&mut stage),
+    while children.len() > 0 {
+        context.flush_stats();
+        let mut list = [PollFd::new(&children.signals, Interest::READABLE)];
+        let timeout = children.timeout(&mut context);
+        match sys::poll(&mut context.kernel, &mut list, timeout) {
+            Err(errno) if !errno.is_interrupted() => return Err(syscall_failure("poll", errno)),
+            Ok(1) => children.on_signal(&mut context),
             _ => {}
         }
-        family.pass_time(&mut stage);
+        children.kill_if_expired(&mut context);
     }
-    stage.settle();
-    family.tell_split(&stage.log);
-    if family.is_leaving() {
-        Ok(family.ledger.sum())
+    context.flush_stats();
+    children.print_distribution(&context.log);
+    if children.is_shutting_down() {
+        Ok(children.counters.sum())
     } else {
-        Err(Failure::new(Failure::RUN, "every worker has ended"))
+        Err(CliError::new(CliError::RUN, "every worker has ended"))
     }
 }
 
-/// A worker's end is its process': nothing of the parent's is to be put away by it.
-fn be_child(result: Result<(), Failure>) -> ! {
+/// Exits with the worker's result: it must not run the parent's cleanup.
+fn child_main(result: Result<(), CliError>) -> ! {
     let code = result.map_or_else(
         |failure| {
             crate::log::err(&format!("epollite: {}\n", failure.line));
@@ -111,64 +114,67 @@ fn be_child(result: Result<(), Failure>) -> ! {
     std::process::exit(code.into())
 }
 
-struct Child<'a> {
-    options: &'a Echo,
-    me: usize,
-    guests_max: u32,
+struct WorkerProcess<'a> {
+    options: &'a EchoOptions,
+    index: usize,
+    connections_max: u32,
 }
 
-impl Child<'_> {
-    /// Serves until the parent says that it is over.
-    fn work<K: Meter>(
+impl WorkerProcess<'_> {
+    /// Serves until the parent sends SIGTERM.
+    fn serve<K: InstrumentedKernel>(
         &self,
-        stage: Stage<K>,
-        family: &Family,
-        doors: Vec<(Option<usize>, Fd)>,
-    ) -> Result<(), Failure> {
+        context: WorkerContext<K>,
+        children: &ChildProcesses,
+        listeners: Vec<(Option<usize>, Fd)>,
+    ) -> Result<(), CliError> {
         let options = self.options;
         let config = stream::Config {
-            connections_max: self.guests_max.max(1),
-            idle: options.idle,
-            drain: options.drain,
-            tell: options.log.is_verbose,
-            // Who takes one at a time leaves the others something to take.
+            connections_max: self.connections_max.max(1),
+            idle_timeout: options.idle_timeout,
+            drain_timeout: options.drain_timeout,
+            emit_events: options.log.is_verbose,
+            // One accept per wake-up leaves connections for the other workers.
             accepts_max: 1,
             ..stream::Config::default()
         };
-        let server = stream::Server::new(K::fresh(), config);
-        let server = server.map_err(|errno| failed("epoll_create1", errno))?;
-        let control = Arc::new(Control::default());
-        let mut worker = Worker::new(0, server, control, options.log);
-        worker.trace = stage.trace;
-        worker.tally = options.is_counted.then(Tally::default);
-        let maker = Maker::Process(std::process::id());
-        worker.parent = Some((maker, family.ledger.account(self.me + 1)));
-        self.open(&mut worker, doors).map_err(|errno| failed("epoll_ctl", errno))?;
-        // Blocked already, in the parent. What a terminal says comes from the parent as SIGTERM.
+        let server = stream::Server::new(K::new_instance(), config);
+        let server = server.map_err(|errno| syscall_failure("epoll_create1", errno))?;
+        let coordinator = Arc::new(Coordinator::default());
+        let mut worker = Worker::new(0, server, coordinator, options.log);
+        worker.trace = context.trace;
+        worker.syscall_summary = options.count_syscalls.then(SyscallSummary::default);
+        let origin = TraceOrigin::Process(std::process::id());
+        worker.parent = Some((origin, children.counters.writer(self.index + 1)));
+        self.open_listeners(&mut worker, listeners)
+            .map_err(|errno| syscall_failure("epoll_ctl", errno))?;
+        // Already blocked, in the parent. A terminal's SIGINT reaches us as the parent's SIGTERM.
         let signals = SignalSet::from(Signal::TERM);
         let signals = worker.server.kernel().signalfd(signals);
         let opened = signals.and_then(|signals| worker.open_signals(signals));
-        opened.map_err(|errno| failed("signalfd", errno))?;
+        opened.map_err(|errno| syscall_failure("signalfd", errno))?;
         worker.run().map(drop)
     }
 
-    /// Opens the doors that are ours, and closes those of others.
-    fn open<K: Meter>(
+    /// Registers this worker's listeners, and closes those of other workers.
+    fn open_listeners<K: InstrumentedKernel>(
         &self,
         worker: &mut Worker<K>,
-        doors: Vec<(Option<usize>, Fd)>,
+        listeners: Vec<(Option<usize>, Fd)>,
     ) -> Result<(), Errno> {
-        for (owner, door) in doors {
+        for (owner, listener) in listeners {
             let server = &mut worker.server;
-            if owner.is_some_and(|owner| owner != self.me) {
-                release(server.kernel(), door);
+            if owner.is_some_and(|owner| owner != self.index) {
+                close_quietly(server.kernel(), listener);
                 continue;
             }
             match self.options.share {
-                _ if owner.is_some() => server.open(door)?,
-                Share::Plain => server.open(door)?,
-                Share::Exclusive => server.open_shared(door, Herd::Exclusive)?,
-                Share::Rotate => server.open_shared(door, Herd::Rotating)?,
+                _ if owner.is_some() => server.add_listener(listener)?,
+                Share::All => server.add_listener(listener)?,
+                Share::Exclusive => {
+                    server.add_shared_listener(listener, AcceptSharing::Exclusive)?
+                }
+                Share::Rotate => server.add_shared_listener(listener, AcceptSharing::RoundRobin)?,
             };
         }
         Ok(())

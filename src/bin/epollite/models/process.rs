@@ -1,173 +1,175 @@
 //! **process**: a process per client, forked from one that only accepts.
 //!
-//! What it teaches: fork(2), the oldest way to serve many, and what has to be put in order after
-//! it. Both processes have both sockets: the parent closes the client's, or the connection would
-//! stay open when the child has left; the child closes the listener, or the port would stay taken
-//! when the parent has. A child that has ended stays in the table of processes as a zombie until
-//! its parent asks how it went: here on SIGCHLD, as often as waitpid(2) has an answer, since
-//! signals that wait are not counted. And the child runs the straight-line code of `blocking`.
+//! What it teaches: fork(2), the oldest way to serve many, and the cleanup it requires. Both
+//! processes have both sockets: the parent closes the client's, or the connection would stay open
+//! after the child exits; the child closes the listener, or the port would stay in use after the
+//! parent exits. A child that has exited stays in the process table as a zombie until its parent
+//! reaps it: here on SIGCHLD, calling waitpid(2) until it finds none, since pending signals are not
+//! counted. And the child runs the straight-line code of `blocking`.
 //!
-//! What it costs: some 350 µs of processor time to fork a child and bury it, ten times what epoll
-//! takes for a connection; 135 KiB a client; and an echo is a switch between processes, twice
-//! what epoll takes, with a call more: poll(2) for the client or the signal, then recv and send.
+//! What it costs: some 350 µs of processor time to fork and reap a child, ten times what epoll
+//! takes for a connection; 135 KiB per client; and an echo is a context switch between processes,
+//! twice what epoll takes, with one more call: poll(2) for the client or the signal, then recv and
+//! send.
 //!
-//! What it gives: children share nothing. One that crashes, or is killed, harms nobody: its client
-//! sees its connection end, the log says so, and the parent goes on. Kill the parent with SIGKILL,
-//! and its children serve their clients to the end.
+//! What it gives: isolation. A child that crashes or is killed affects no other client: its own
+//! connection closes, the log reports it, and the parent continues. If the parent is killed with
+//! SIGKILL, its children serve their clients to the end.
 //!
 //! Where it breaks: at the number of processes that the system allows (`ulimit -u`, `pids.max`).
-//! Then fork says `EAGAIN`, and the client is turned away with an orderly end. At
-//! `--max-connections` nobody is turned away: further clients wait in the queue. A client that
-//! never reads keeps its child in send(2), where it hears nothing; when the parent's patience ends
-//! (`--drain`) it is killed.
+//! Then fork fails with `EAGAIN`, and the connection is closed in order without being served. At
+//! `--max-connections` no client is rejected: further clients wait in the backlog. A client that
+//! never reads blocks its child in send(2), where the child cannot receive a signal; at the end of
+//! the parent's drain timeout (`--drain-timeout`) it is killed.
 
 use std::time::Duration;
 
 use epollite::kernel::SIGINFO_BYTES;
-use epollite::kernel::release;
-use epollite::{Addr, Errno, Fd, Instant, Interest, Shut, Signal};
+use epollite::kernel::close_quietly;
+use epollite::{Addr, Errno, Fd, Instant, Interest, Shutdown, Signal};
 
-use super::family::Family;
-use super::stage::{BUFFER_BYTES, Stage};
+use super::children::ChildProcesses;
+use super::context::{BUFFER_BYTES, WorkerContext};
 use super::sys::{self, PollFd};
-use super::{sockets, straight};
-use crate::echo::failed;
-use crate::failure::Failure;
-use crate::meter::{Maker, Meter};
-use crate::report::Snapshot;
-use crate::tell;
+use super::{blocking_connection, sockets};
+use crate::client_log;
+use crate::echo::syscall_failure;
+use crate::exit::CliError;
+use crate::instrument::{InstrumentedKernel, TraceOrigin};
+use crate::stats::StatsSnapshot;
 
-/// Processes at once, when the user sets no limit.
-pub(super) const GUESTS_MAX: u32 = 1024;
+/// Concurrent processes when the user sets no limit.
+pub(super) const PROCESSES_MAX: u32 = 1024;
 
-/// Out of descriptors, processes or memory: so long until we accept again.
-const RETRY: Duration = Duration::from_millis(250);
+/// Delay before accepting again when descriptors, processes or memory are exhausted.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// The parent: it has the listeners, and nobody to talk to.
-struct Parent<K: Meter> {
-    stage: Stage<K>,
-    family: Family,
-    doors: Vec<Fd>,
-    guests_max: usize,
+/// The parent: it owns the listeners and serves no client itself.
+struct Parent<K: InstrumentedKernel> {
+    context: WorkerContext<K>,
+    children: ChildProcesses,
+    listeners: Vec<Fd>,
+    connections_max: usize,
     /// The number of the next client.
-    next: u64,
-    gone: sockets::Gone,
-    /// Set while nobody is let in for want of something: until when.
+    next_id: u64,
+    abort_streak: sockets::AbortStreak,
+    /// Set while accepting is paused for lack of resources: until when.
     paused: Option<Instant>,
-    pause_told: Option<std::time::Instant>,
-    turned_told: Option<std::time::Instant>,
-    /// What accept4(2) said of a listener that accepts no more, and which that is until it is closed.
+    last_pause_log: Option<std::time::Instant>,
+    last_reject_log: Option<std::time::Instant>,
+    /// The errno of accept4(2) when a listener failed, and that listener's index until it is
+    /// closed.
     failed: Option<Errno>,
-    dead: Option<usize>,
+    failed_listener: Option<usize>,
 }
 
-/// Serves until a signal has ended it, and the last child has left.
-pub(super) fn run<K: Meter>(
-    stage: Stage<K>,
-    family: Family,
-    doors: Vec<Fd>,
-    guests_max: u32,
-) -> Result<Snapshot, Failure> {
-    let guests_max = guests_max as usize;
-    let (paused, pause_told, turned_told) = (None, None, None);
-    let (next, gone) = (1, sockets::Gone::default());
-    let (failed, dead) = (None, None);
+/// Serves until a signal ends it and the last child has exited.
+pub(super) fn run<K: InstrumentedKernel>(
+    context: WorkerContext<K>,
+    children: ChildProcesses,
+    listeners: Vec<Fd>,
+    connections_max: u32,
+) -> Result<StatsSnapshot, CliError> {
+    let connections_max = connections_max as usize;
+    let (paused, last_pause_log, last_reject_log) = (None, None, None);
+    let (next_id, abort_streak) = (1, sockets::AbortStreak::default());
+    let (failed, failed_listener) = (None, None);
     Parent {
-        stage,
-        family,
-        doors,
-        guests_max,
-        next,
-        gone,
+        context,
+        children,
+        listeners,
+        connections_max,
+        next_id,
+        abort_streak,
         paused,
-        pause_told,
-        turned_told,
+        last_pause_log,
+        last_reject_log,
         failed,
-        dead,
+        failed_listener,
     }
     .run()
 }
 
-impl<K: Meter> Parent<K> {
-    fn run(mut self) -> Result<Snapshot, Failure> {
-        while !self.family.is_leaving() || self.family.len() > 0 {
+impl<K: InstrumentedKernel> Parent<K> {
+    fn run(mut self) -> Result<StatsSnapshot, CliError> {
+        while !self.children.is_shutting_down() || self.children.len() > 0 {
             if let Some(errno) = self.failed
-                && self.doors.is_empty()
-                && !self.family.is_leaving()
-                && self.family.len() == 0
+                && self.listeners.is_empty()
+                && !self.children.is_shutting_down()
+                && self.children.len() == 0
             {
-                self.stage.settle();
-                return Err(failed("accept4", errno));
+                self.context.flush_stats();
+                return Err(syscall_failure("accept4", errno));
             }
-            self.stage.settle();
-            self.turn()?;
-            self.family.pass_time(&mut self.stage);
-            if self.family.is_leaving() {
-                self.shut_doors();
+            self.context.flush_stats();
+            self.run_once()?;
+            self.children.kill_if_expired(&mut self.context);
+            if self.children.is_shutting_down() {
+                self.close_listeners();
             }
         }
-        self.stage.settle();
-        let mut sum = self.family.ledger.sum();
-        sum.stream.closed += self.family.lost;
+        self.context.flush_stats();
+        let mut sum = self.children.counters.sum();
+        sum.stream.closed += self.children.abnormal_exits;
         Ok(sum)
     }
 
-    /// Waits once, for a signal or for somebody at a door.
-    fn turn(&mut self) -> Result<(), Failure> {
-        let now = self.stage.kernel.now();
+    /// Waits once, for a signal or for a connection.
+    fn run_once(&mut self) -> Result<(), CliError> {
+        let now = self.context.kernel.now();
         self.paused = self.paused.filter(|&until| until > now);
-        let is_full = self.family.len() >= self.guests_max;
+        let is_full = self.children.len() >= self.connections_max;
         if is_full {
-            let most = u32::try_from(self.guests_max).unwrap_or(u32::MAX);
-            tell::paused(&self.stage.log, &mut self.pause_told, None, most);
+            let max = u32::try_from(self.connections_max).unwrap_or(u32::MAX);
+            client_log::accept_paused(&self.context.log, &mut self.last_pause_log, None, max);
         }
-        let is_open = !is_full && self.paused.is_none();
-        let interest = if is_open { Interest::READABLE } else { Interest::NONE };
-        let mut list = vec![PollFd::new(&self.family.signals, Interest::READABLE)];
-        list.extend(self.doors.iter().map(|door| PollFd::new(door, interest)));
+        let can_accept = !is_full && self.paused.is_none();
+        let interest = if can_accept { Interest::READABLE } else { Interest::NONE };
+        let mut list = vec![PollFd::new(&self.children.signals, Interest::READABLE)];
+        list.extend(self.listeners.iter().map(|listener| PollFd::new(listener, interest)));
         let retry = self.paused.map(|until| until - now);
-        let timeout = self.family.timeout(&mut self.stage).into_iter().chain(retry).min();
-        match sys::poll(&mut self.stage.kernel, &mut list, timeout) {
-            Err(errno) if errno.interrupted() => return Ok(()),
-            Err(errno) => return Err(failed("poll", errno)),
+        let timeout = self.children.timeout(&mut self.context).into_iter().chain(retry).min();
+        match sys::poll(&mut self.context.kernel, &mut list, timeout) {
+            Err(errno) if errno.is_interrupted() => return Ok(()),
+            Err(errno) => return Err(syscall_failure("poll", errno)),
             Ok(_) => {}
         }
         if list[0].is_ready() {
-            self.family.hear(&mut self.stage);
+            self.children.on_signal(&mut self.context);
         }
-        for at in 0..self.doors.len() {
-            if list[at + 1].is_ready() && self.dead.is_none() {
-                self.admit(at);
+        for at in 0..self.listeners.len() {
+            if list[at + 1].is_ready() && self.failed_listener.is_none() {
+                self.accept_one(at);
             }
         }
-        if let Some(at) = self.dead.take() {
-            let door = self.doors.swap_remove(at);
-            release(&mut self.stage.kernel, door);
+        if let Some(at) = self.failed_listener.take() {
+            let listener = self.listeners.swap_remove(at);
+            close_quietly(&mut self.context.kernel, listener);
         }
         Ok(())
     }
 
-    /// Lets one client in. Returns whether there may be another.
-    fn admit(&mut self, at: usize) -> bool {
-        let stage = &mut self.stage;
-        match stage.kernel.accept4(&self.doors[at]) {
+    /// Accepts one client. Returns whether another may be pending.
+    fn accept_one(&mut self, at: usize) -> bool {
+        let context = &mut self.context;
+        match context.kernel.accept4(&self.listeners[at]) {
             Ok((socket, peer)) => {
-                self.gone.over();
-                self.begin(socket, peer);
+                self.abort_streak.reset();
+                self.fork_child(socket, peer);
             }
-            Err(errno) if errno.would_block() || errno.interrupted() => return false,
-            Err(errno) if errno.transient_accept() && !self.gone.again() => {
-                stage.stats.aborted += 1;
+            Err(errno) if errno.is_would_block() || errno.is_interrupted() => return false,
+            Err(errno) if errno.is_transient_accept_error() && !self.abort_streak.record() => {
+                context.stats.aborted += 1;
             }
             Err(errno) if errno.never_accepts() => {
-                tell::listener_failed(&stage.log, errno);
-                (self.failed, self.dead) = (Some(errno), Some(at));
+                client_log::listener_failed(&context.log, errno);
+                (self.failed, self.failed_listener) = (Some(errno), Some(at));
                 return false;
             }
             Err(errno) => {
-                stage.stats.pauses += 1;
-                self.paused = Some(stage.kernel.now() + RETRY);
-                tell::paused(&stage.log, &mut self.pause_told, Some(errno), 0);
+                context.stats.accept_pauses += 1;
+                self.paused = Some(context.kernel.now() + ACCEPT_RETRY_DELAY);
+                client_log::accept_paused(&context.log, &mut self.last_pause_log, Some(errno), 0);
                 return false;
             }
         }
@@ -175,61 +177,66 @@ impl<K: Meter> Parent<K> {
     }
 
     /// Forks a child for the client.
-    fn begin(&mut self, socket: Fd, peer: Addr) {
-        let number = self.next;
-        self.next += 1;
-        match self.family.fork(&mut self.stage, 0) {
-            Ok(true) => self.be_child(socket, peer, number),
+    fn fork_child(&mut self, socket: Fd, peer: Addr) {
+        let number = self.next_id;
+        self.next_id += 1;
+        match self.children.fork(&mut self.context, 0) {
+            Ok(true) => self.child_main(socket, peer, number),
             Ok(false) => {
-                release(&mut self.stage.kernel, socket);
+                close_quietly(&mut self.context.kernel, socket);
             }
             Err(errno) => {
                 let (name, why) =
-                    (tell::name(&peer, number), format!("no process for it: {errno}"));
-                tell::turned_away(&self.stage.log, &mut self.turned_told, &name, &why);
-                self.stage.stats.aborted += 1;
-                sockets::turn_away(&mut self.stage.kernel, socket, &mut [0; 4096]);
+                    (client_log::client_name(&peer, number), format!("no process for it: {errno}"));
+                client_log::rejected(&self.context.log, &mut self.last_reject_log, &name, &why);
+                self.context.stats.aborted += 1;
+                sockets::reject(&mut self.context.kernel, socket, &mut [0; 4096]);
             }
         }
     }
 
-    /// The child, from its first moment to its last.
-    fn be_child(&mut self, socket: Fd, peer: Addr, number: u64) -> ! {
-        let maker = Maker::Process(std::process::id());
-        let mut own = self.stage.another(maker, &self.family.ledger);
-        for door in self.doors.drain(..) {
-            release(&mut own.kernel, door);
+    /// The whole life of the child process.
+    fn child_main(&mut self, socket: Fd, peer: Addr, number: u64) -> ! {
+        let origin = TraceOrigin::Process(std::process::id());
+        let mut own = self.context.for_worker(origin, &self.children.counters);
+        for listener in self.listeners.drain(..) {
+            close_quietly(&mut own.kernel, listener);
         }
-        let (mut is_leaving, mut buf) = (false, vec![0; BUFFER_BYTES]);
-        straight::attend(&mut own, &socket, &peer, number, &mut buf, |own| {
-            own.settle();
-            is_leaving = is_leaving || !wait(own, &socket, &self.family.signals);
+        let (mut is_shutting_down, mut buf) = (false, vec![0; BUFFER_BYTES]);
+        blocking_connection::handle_client(&mut own, &socket, &peer, number, &mut buf, |own| {
+            own.flush_stats();
+            is_shutting_down =
+                is_shutting_down || !wait_readable(own, &socket, &self.children.signals);
         });
-        if is_leaving {
-            straight::wind_up(&mut own, &socket, &mut buf);
+        if is_shutting_down {
+            blocking_connection::close_gracefully(&mut own, &socket, &mut buf);
         }
-        release(&mut own.kernel, socket);
-        own.settle();
+        close_quietly(&mut own.kernel, socket);
+        own.flush_stats();
         std::process::exit(0)
     }
 
-    /// Lets in who has queued, then closes the listeners.
-    fn shut_doors(&mut self) {
-        for at in 0..self.doors.len() {
-            while self.family.len() < self.guests_max && self.admit(at) {}
+    /// Accepts what is already in the backlog, then closes the listeners.
+    fn close_listeners(&mut self) {
+        for at in 0..self.listeners.len() {
+            while self.children.len() < self.connections_max && self.accept_one(at) {}
         }
-        for door in self.doors.drain(..) {
-            release(&mut self.stage.kernel, door);
+        for listener in self.listeners.drain(..) {
+            close_quietly(&mut self.context.kernel, listener);
         }
     }
 }
 
-/// Waits for the client to speak, or for the parent to say that it is over: then the socket is
-/// shut for reading, which gives what has arrived and after it the end. Returns whether it was
-/// the client.
+/// Waits for data from the client, or for SIGTERM from the parent: then shuts the socket down for
+/// reading, so that recv(2) returns the data that has arrived and then end of stream. Returns
+/// whether it was the client.
 ///
-/// A signalfd that was inherited gives the signals of whoever reads it.
-fn wait<K: Meter>(own: &mut Stage<K>, socket: &Fd, signals: &Fd) -> bool {
+/// An inherited signalfd returns the signals of the process that reads it.
+fn wait_readable<K: InstrumentedKernel>(
+    own: &mut WorkerContext<K>,
+    socket: &Fd,
+    signals: &Fd,
+) -> bool {
     loop {
         let mut list = [socket, signals].map(|fd| PollFd::new(fd, Interest::READABLE));
         match sys::poll(&mut own.kernel, &mut list, None) {
@@ -240,9 +247,9 @@ fn wait<K: Meter>(own: &mut Stage<K>, socket: &Fd, signals: &Fd) -> bool {
             let mut record = [0; SIGINFO_BYTES];
             let read = own.kernel.read(signals, &mut record);
             let signal = read.ok().and_then(|count| Signal::from_siginfo(&record[..count]));
-            // From a terminal SIGINT comes to all of us; the parent says SIGTERM.
+            // A terminal sends SIGINT to all processes; the parent sends SIGTERM.
             if signal == Some(Signal::TERM) {
-                let _ = own.kernel.shutdown(socket, Shut::Read);
+                let _ = own.kernel.shutdown(socket, Shutdown::Read);
                 return false;
             }
         } else if list[0].is_ready() {

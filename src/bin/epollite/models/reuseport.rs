@@ -1,46 +1,47 @@
 //! **reuseport**: the processes of `prefork`, each with a listener of its own on the same port.
 //!
 //! What it teaches: `SO_REUSEPORT`. Several sockets of one user may be bound to one port; each has
-//! a queue, and the kernel chooses the queue when the connection comes, before anybody wakes. There
-//! is no herd and nothing to share. `--steer` says how it chooses:
+//! a queue, and the kernel selects the queue when the connection arrives, before any process wakes.
+//! There is no thundering herd and no shared listener. `--reuseport-select` sets how the kernel selects:
 //!
-//! * `hash`: the kernel's own way, by addresses and ports: even, as long as there are many.
-//! * `cpu`: by a program of three instructions (classic BPF) that we give it: the processor on
+//! * `hash`: the kernel's default, by addresses and ports: even, given many connections.
+//! * `cpu`: by a program of three instructions (classic BPF) that we attach: the processor on
 //!   which the packet came in, modulo the workers. With a worker bound to each processor, a
 //!   connection never changes processors. (Over loopback it is the client's.)
-//! * `random`: by another such program: a number drawn for each connection.
+//! * `random`: by another such program: a random number for each connection.
 //!
-//! At the end, and on SIGUSR1, it prints how the connections were split.
+//! On exit, and on SIGUSR1, it prints the number of connections per worker.
 //!
-//! What it costs: nothing a connection.
+//! What it costs: nothing per connection.
 //!
-//! Where it breaks: the choice is made early and for good. A worker that is busy has its queue
-//! wait while others idle. One that dies has its queue reset: clients who had connected, and had
-//! not been accepted, see that. The kernel then chooses among the rest; a program's numbers shift
-//! with it, for the last socket takes the place of the one that is gone.
+//! Where it breaks: the selection is made early and is final. Connections in the queue of a busy
+//! worker wait while other workers are idle. When a worker dies, its queue is reset: clients that
+//! had connected but had not been accepted see a reset. The kernel then selects among the remaining
+//! sockets; the indexes returned by a program shift, because the last socket takes the place of
+//! the removed one.
 
 use epollite::Fd;
 
-use super::stage::Stage;
+use super::context::WorkerContext;
 use super::sys::{self, Ancillary};
-use crate::echo::failed;
-use crate::failure::Failure;
-use crate::meter::Meter;
+use crate::echo::syscall_failure;
+use crate::exit::CliError;
+use crate::instrument::InstrumentedKernel;
 use crate::model::Steer;
 
-/// Gives the kernel the program that chooses among the `count` sockets of this one's port, if
-/// it is not to choose by itself. One for all of them.
-pub(super) fn steer<K: Meter>(
-    stage: &mut Stage<K>,
+/// Attaches the program that selects among the `count` sockets of this socket's port, unless the
+/// kernel's default is to be used. One program for the whole group.
+pub(super) fn steer<K: InstrumentedKernel>(
+    context: &mut WorkerContext<K>,
     socket: &Fd,
     steer: Steer,
     count: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let by = match steer {
         Steer::Hash => return Ok(()),
         Steer::Cpu => Ancillary::Cpu,
         Steer::Random => Ancillary::Random,
     };
-    let attached = sys::attach_reuseport_cbpf(&mut stage.kernel, socket, by, count);
-    attached.map_err(|errno| failed("setsockopt", errno))
+    let attached = sys::attach_reuseport_cbpf(&mut context.kernel, socket, by, count);
+    attached.map_err(|errno| syscall_failure("setsockopt", errno))
 }

@@ -1,54 +1,56 @@
 //! **select**: one thread waits for all sockets at once, with select(2).
 //!
-//! What it teaches: the oldest way to wait for many, from 1983. A set is an array of bits, one a
-//! descriptor *number*: bit 7 stands for descriptor 7. The kernel leaves those bits set that are
-//! ready, so that both sets, of readers and of writers, are made anew each turn.
+//! What it teaches: the oldest way to wait for many, from 1983. A set is an array of bits, one per
+//! descriptor *number*: bit 7 stands for descriptor 7. The kernel leaves only the bits of ready
+//! descriptors set, so both sets, of readers and of writers, are rebuilt before each call.
 //!
-//! What it costs: as poll(2), O(n) a turn; and n is the highest number, not how many there are.
+//! What it costs: as poll(2), O(n) per call; but n is the highest descriptor number, not the count.
 //!
 //! Where it breaks: the array has `FD_SETSIZE` bits, 1024, fixed when the C library was built.
-//! Descriptor 1024 has no bit. In C `FD_SET(1024, &set)` writes behind the array, over whatever
-//! lies there; programs have been broken into that way. Here the set refuses the number, and the
-//! client that got it sees an orderly end, and the log a line. Raising the limit of descriptors
-//! does not help: that is what makes it happen.
+//! Descriptor 1024 has no bit. In C `FD_SET(1024, &set)` writes past the end of the array, over
+//! whatever memory follows; programs have been exploited that way. Here the set rejects the number:
+//! the client with that descriptor gets an orderly close, and the log reports it. Raising the limit
+//! of descriptors does not help: it is what makes this possible.
 
-use super::crowd::Crowd;
+use super::fd_list::FdList;
 use super::sys::{self, FdSet};
-use crate::echo::failed;
-use crate::failure::Failure;
-use crate::meter::Meter;
-use crate::report::Snapshot;
+use crate::echo::syscall_failure;
+use crate::exit::CliError;
+use crate::instrument::InstrumentedKernel;
+use crate::stats::StatsSnapshot;
 use epollite::Interest;
 
 /// The first descriptor that has no bit.
-pub(super) const WALL: u32 = FdSet::SIZE;
+pub(super) const FD_SETSIZE: u32 = FdSet::SIZE;
 
-/// Serves until a signal has ended it.
-pub(super) fn run<K: Meter>(mut crowd: Crowd<K>) -> Result<Snapshot, Failure> {
-    while crowd.goes_on() {
+/// Serves until a signal ends it.
+pub(super) fn run<K: InstrumentedKernel>(
+    mut fd_list: FdList<K>,
+) -> Result<StatsSnapshot, CliError> {
+    while fd_list.finish_iteration() {
         let (mut readers, mut writers) = (FdSet::EMPTY, FdSet::EMPTY);
-        for at in 0..crowd.len() {
-            let (fd, interest) = crowd.watched(at);
+        for at in 0..fd_list.len() {
+            let (fd, interest) = fd_list.interest_of(at);
             if interest.contains(Interest::WRITABLE) {
                 writers.insert(fd);
             } else if interest.contains(Interest::READABLE) {
                 readers.insert(fd);
             }
         }
-        let timeout = crowd.timeout();
-        match sys::select(&mut crowd.stage.kernel, &mut readers, &mut writers, timeout) {
+        let timeout = fd_list.timeout();
+        match sys::select(&mut fd_list.context.kernel, &mut readers, &mut writers, timeout) {
             Ok(0) => continue,
-            // A signal, or a stop: the sets are made anew.
-            Err(errno) if errno.interrupted() => continue,
-            Err(errno) => return Err(failed("select", errno)),
+            // A signal, or SIGSTOP and SIGCONT: rebuild the sets and call again.
+            Err(errno) if errno.is_interrupted() => continue,
+            Err(errno) => return Err(syscall_failure("select", errno)),
             Ok(_) => {}
         }
-        for at in 0..crowd.len() {
-            let (fd, _) = crowd.watched(at);
+        for at in 0..fd_list.len() {
+            let (fd, _) = fd_list.interest_of(at);
             if readers.contains(fd) || writers.contains(fd) {
-                crowd.serve(at);
+                fd_list.dispatch(at);
             }
         }
     }
-    crowd.sum()
+    fd_list.into_stats()
 }

@@ -1,34 +1,33 @@
-//! What is done with one socket in one go, whatever the model: a datagram answered, a client
-//! turned away.
+//! Operations on one socket that all models share: echoing one datagram, rejecting one client.
 
-use epollite::kernel::{Message, recv_datagram, release, reply_datagram};
-use epollite::server::datagram::{Served, Turned, refuses};
-use epollite::{Addr, Fd, Kernel, Shut};
+use epollite::kernel::{Message, close_quietly, recv_datagram, reply_datagram};
+use epollite::server::datagram::{DatagramEvent, Disposition, is_reflector};
+use epollite::{Addr, Fd, Kernel, Shutdown};
 
-use super::stage::Stage;
-use crate::meter::Meter;
-use crate::tell;
+use super::context::WorkerContext;
+use crate::client_log;
+use crate::instrument::InstrumentedKernel;
 
-/// Reads one datagram and sends it back. Returns whether there was one. What is too long, or comes from a
-/// port that would answer the answer, is not answered; nor what the system has no room for, as
-/// the network would not.
-pub(super) fn answer<K: Meter>(
-    stage: &mut Stage<K>,
+/// Receives one datagram and sends it back. Returns whether there was one. Not answered are
+/// datagrams that are too long or come from a port that would answer the reply; a reply that the
+/// system has no buffer for is dropped, as the network would do.
+pub(super) fn echo_datagram<K: InstrumentedKernel>(
+    context: &mut WorkerContext<K>,
     socket: &Fd,
     own_ports: &[u16],
     buf: &mut [u8],
 ) -> bool {
-    let stats = &mut stage.datagrams;
+    let stats = &mut context.datagrams;
     let Message { len_bytes: length, from, packet_info } =
-        match recv_datagram(&mut stage.kernel, socket, buf) {
-            Ok(came) => came,
+        match recv_datagram(&mut context.kernel, socket, buf) {
+            Ok(message) => message,
             Err(errno) => {
-                stats.errors += u64::from(!errno.would_block() && !errno.interrupted());
+                stats.errors += u64::from(!errno.is_would_block() && !errno.is_interrupted());
                 return false;
             }
         };
-    // This is how a blocking recvmsg(2) says that the socket was shut for reading.
-    if from == Addr::Unspec {
+    // This is how a blocking recvmsg(2) reports that the socket was shut down for reading.
+    if from == Addr::Unspecified {
         return false;
     }
     stats.received += 1;
@@ -36,51 +35,52 @@ pub(super) fn answer<K: Meter>(
     stats.bytes_in += bytes as u64;
     let served = if length > buf.len() {
         stats.truncated += 1;
-        Served::Truncated
-    } else if refuses(own_ports, &from) {
+        Disposition::Truncated
+    } else if is_reflector(own_ports, &from) {
         stats.refused += 1;
-        Served::Refused
-    } else if reply_datagram(&mut stage.kernel, socket, &buf[..bytes], &from, packet_info).is_ok() {
+        Disposition::Reflected
+    } else if reply_datagram(&mut context.kernel, socket, &buf[..bytes], &from, packet_info).is_ok()
+    {
         stats.echoed += 1;
         stats.bytes_out += bytes as u64;
-        Served::Echoed
+        Disposition::Echoed
     } else {
         stats.dropped += 1;
-        Served::Echoed
+        Disposition::Echoed
     };
-    if stage.log.is_verbose {
-        tell::datagram(&stage.log, &Turned { from, bytes, served });
+    if context.log.is_verbose {
+        client_log::datagram(&context.log, &DatagramEvent { from, bytes, disposition: served });
     }
     true
 }
 
-/// Clients that were gone when they were to be accepted, or times that a datagram socket was ready
-/// and gave nothing, one after the other. A firewall that refuses all clients says so for ever, and
-/// so does a socket that somebody shut for reading; both stay readable: after some of these the
-/// socket is left alone for a while.
+/// Consecutive clients that aborted before they were accepted, or consecutive times that a datagram
+/// socket was ready and had no datagram. A firewall that rejects every client makes accept(2) fail
+/// endlessly, a socket that was shut down for reading from outside makes recvmsg(2) return nothing
+/// endlessly, and both stay readable: after a number of failures the socket is paused.
 #[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Gone(u32);
+pub(super) struct AbortStreak(u32);
 
-impl Gone {
-    /// Failures in a row that cost nothing worth speaking of.
+impl AbortStreak {
+    /// Failures in a row before a pause.
     const MAX: u32 = 64;
 
-    /// Another one. Returns whether there have been so many that it is time for a pause.
-    pub(super) fn again(&mut self) -> bool {
+    /// Counts a failure. Returns whether the socket should be paused now.
+    pub(super) fn record(&mut self) -> bool {
         self.0 = (self.0 + 1) % Self::MAX;
         self.0 == 0
     }
 
-    /// One has come.
-    pub(super) fn over(&mut self) {
+    /// Resets the count after a success.
+    pub(super) fn reset(&mut self) {
         self.0 = 0;
     }
 }
 
-/// Ends a client that cannot be served. What it has said already is read first: to close over
-/// unread input sends a reset, and it is to see an orderly end.
-pub(super) fn turn_away<K: Kernel>(kernel: &mut K, socket: Fd, buf: &mut [u8]) {
-    let _ = kernel.shutdown(&socket, Shut::Write);
+/// Closes a client that cannot be served. Reads its pending input first: closing with unread input
+/// sends a reset, and the client should see an orderly close.
+pub(super) fn reject<K: Kernel>(kernel: &mut K, socket: Fd, buf: &mut [u8]) {
+    let _ = kernel.shutdown(&socket, Shutdown::Write);
     let _ = kernel.recv(&socket, buf);
-    release(kernel, socket);
+    close_quietly(kernel, socket);
 }

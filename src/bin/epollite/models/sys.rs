@@ -1,7 +1,7 @@
 //! The system calls that only the models make.
 //!
-//! The one file of the program that says `unsafe` or `libc::`. Each call is counted and shown
-//! beside those of the kernel; nothing here retries, remembers or decides.
+//! The one file of the program that contains `unsafe` or `libc::`. Each call is counted and traced
+//! like those of the kernel; nothing here retries, keeps state or decides.
 
 #![expect(
     unsafe_code,
@@ -15,18 +15,18 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use epollite::traced::{Argument as A, Returned};
-use epollite::{Call, Errno, Fd, Interest, Signal};
+use epollite::tracer::{Argument as A, ReturnValue};
+use epollite::{Errno, Fd, Interest, Signal, Syscall};
 
-use crate::meter::Meter;
+use crate::instrument::InstrumentedKernel;
 
-/// One line of poll(2)'s list.
+/// One entry of poll(2)'s array.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(super) struct PollFd(libc::pollfd);
 
 impl PollFd {
-    /// Of `fd`, to hear of `interest`. Errors and hang-ups come unasked.
+    /// An entry for `fd` and `interest`. Errors and hang-ups are always reported.
     pub(super) fn new(fd: &Fd, interest: Interest) -> Self {
         let mut events = 0;
         if interest.contains(Interest::READABLE) {
@@ -35,47 +35,47 @@ impl PollFd {
         if interest.contains(Interest::WRITABLE) {
             events |= libc::POLLOUT;
         }
-        // What nothing is wanted of is left out: a negative number stands for nobody. A door that
-        // has hung up would otherwise be reported for ever.
+        // A negative number makes poll(2) ignore the entry. With `events` 0 and the real number, a
+        // listener that has hung up would be reported on every call.
         let fd = if events == 0 { -1 } else { fd.as_raw_fd() };
         Self(libc::pollfd { fd, events, revents: 0 })
     }
 
-    /// Whether the kernel wrote anything into it.
+    /// Whether the kernel reported any event for it.
     pub(super) const fn is_ready(&self) -> bool {
         self.0.revents != 0
     }
 }
 
-/// Waits until one of `list` is ready, or `timeout` has passed; `None` is for ever. Returns how
-/// many are. Work: one system call, O(list).
+/// Waits until one of `list` is ready, or `timeout` has passed; `None` waits without limit.
+/// Returns the number of ready entries. Cost: one system call, O(list).
 ///
 /// Man page: poll(2)
-pub(super) fn poll<K: Meter>(
+pub(super) fn poll<K: InstrumentedKernel>(
     kernel: &mut K,
     list: &mut [PollFd],
     timeout: Option<Duration>,
 ) -> Result<usize, Errno> {
-    // To the millisecond, rounded up: to wake too early is to turn in vain.
+    // In milliseconds, rounded up: waking too early would only poll once more.
     let millis = timeout.map_or(-1, |timeout| {
         i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
     });
     let (at, len) = (list.as_mut_ptr(), list.len());
     let make = || {
-        // SAFETY: poll(2) reads and writes `len` pollfds at `at`, which is what a PollFd is; the
-        // slice is borrowed exclusively until it returns, and it keeps no pointer. What the
-        // numbers in it stand for is the kernel's to check.
-        count(unsafe { libc::poll(at.cast(), len as libc::nfds_t, millis) })
+        // SAFETY: poll(2) reads and writes `len` pollfds at `at`, and a PollFd is one; the slice is
+        // borrowed exclusively until it returns, and it keeps no pointer. The kernel checks the
+        // descriptor numbers in it.
+        check_count(unsafe { libc::poll(at.cast(), len as libc::nfds_t, millis) })
     };
-    kernel.beside(Call::Poll, make, |result| {
+    kernel.record_syscall(Syscall::Poll, make, |result| {
         let number = i64::try_from(len).unwrap_or(i64::MAX);
-        let returned = Returned::Number(*result.as_ref().unwrap_or(&0));
-        (vec![A::Text(lines(list)), A::Number(number), A::Number(millis.into())], returned)
+        let returned = ReturnValue::Number(*result.as_ref().unwrap_or(&0));
+        (vec![A::Text(trace_text(list)), A::Number(number), A::Number(millis.into())], returned)
     })
 }
 
-/// The list as strace(1) prints it; what came back stands beside what was asked for.
-fn lines(list: &[PollFd]) -> String {
+/// The list as strace(1) prints it; returned events follow the requested ones.
+fn trace_text(list: &[PollFd]) -> String {
     let mut text = String::from("[");
     for (at, PollFd(line)) in list.iter().enumerate() {
         let between = if at == 0 { "" } else { ", " };
@@ -102,48 +102,49 @@ fn bits(mask: i16) -> String {
     if names.is_empty() { "0".into() } else { names.join("|") }
 }
 
-/// A set of descriptors as select(2) wants it: bit n stands for descriptor n.
+/// A set of descriptors as select(2) takes it: bit n stands for descriptor n.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(super) struct FdSet([libc::c_ulong; Self::WORDS]);
 
-const _: () = assert!(size_of::<FdSet>() == size_of::<libc::fd_set>(), "select(2) knows no end");
+const _: () =
+    assert!(size_of::<FdSet>() == size_of::<libc::fd_set>(), "select(2) writes a whole fd_set");
 const _: () = assert!(libc::FD_SETSIZE == FdSet::SIZE as usize);
 const _: () = assert!(align_of::<FdSet>() == align_of::<libc::fd_set>());
 
 impl FdSet {
-    /// How many bits there are.
+    /// The number of bits.
     pub(super) const SIZE: u32 = 1024;
     const WORDS: usize = (Self::SIZE / libc::c_ulong::BITS) as usize;
     pub(super) const EMPTY: Self = Self([0; Self::WORDS]);
 
-    /// Where the bit of `fd` is: which word, and the bit in it.
-    const fn place(fd: &Fd) -> (usize, libc::c_ulong) {
+    /// The position of the bit of `fd`: the index of its word, and the bit within it.
+    const fn word_and_bit(fd: &Fd) -> (usize, libc::c_ulong) {
         let number = fd.number();
-        assert!(number < Self::SIZE, "behind the set is somebody else's memory");
+        assert!(number < Self::SIZE, "the bit would lie beyond the set");
         ((number / libc::c_ulong::BITS) as usize, 1 << (number % libc::c_ulong::BITS))
     }
 
     /// Sets the bit of `fd`.
     ///
     /// # Panics
-    /// It has none: its number is [`SIZE`](Self::SIZE) or more.
+    /// If it has none: its number is [`SIZE`](Self::SIZE) or more.
     pub(super) const fn insert(&mut self, fd: &Fd) {
-        let (word, bit) = Self::place(fd);
+        let (word, bit) = Self::word_and_bit(fd);
         self.0[word] |= bit;
     }
 
-    /// Whether the bit of `fd` is set; no bit is none.
+    /// Whether the bit of `fd` is set; false if it has none.
     pub(super) const fn contains(&self, fd: &Fd) -> bool {
         if fd.number() >= Self::SIZE {
             return false;
         }
-        let (word, bit) = Self::place(fd);
+        let (word, bit) = Self::word_and_bit(fd);
         self.0[word] & bit != 0
     }
 
-    /// One more than the highest number in it.
-    fn end(&self) -> i32 {
+    /// One more than the highest number in the set.
+    fn nfds(&self) -> i32 {
         let (mut first, mut end) = (0, 0);
         for word in self.0 {
             if word != 0 {
@@ -160,28 +161,28 @@ impl FdSet {
     }
 
     /// As strace(1) prints it.
-    fn text(&self) -> String {
+    fn trace_text(&self) -> String {
         let numbers: Vec<String> = self.numbers().map(|number| number.to_string()).collect();
         format!("[{}]", numbers.join(" "))
     }
 }
 
-/// Waits until one of `readers` is readable or one of `writers` writable, or `timeout` has
-/// passed, and leaves those bits set. Returns how many there are. Work: one system call,
+/// Waits until one of `readers` is readable or one of `writers` writable, or `timeout` has passed,
+/// and leaves the bits of ready descriptors set. Returns their number. Cost: one system call,
 /// O(highest number).
 ///
 /// Man page: select(2)
-pub(super) fn select<K: Meter>(
+pub(super) fn select<K: InstrumentedKernel>(
     kernel: &mut K,
     readers: &mut FdSet,
     writers: &mut FdSet,
     timeout: Option<Duration>,
 ) -> Result<usize, Errno> {
-    let end = readers.end().max(writers.end());
-    let asked = [*readers, *writers];
+    let end = readers.nfds().max(writers.nfds());
+    let requested = [*readers, *writers];
     let mut time = timeout.map(|timeout| libc::timeval {
         tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
-        // To the microsecond, rounded up, and always under a million.
+        // In microseconds, rounded up, and always under a million.
         tv_usec: libc::suseconds_t::from((timeout.subsec_micros() + 1).min(999_999)),
     });
     let time = time.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
@@ -189,44 +190,46 @@ pub(super) fn select<K: Meter>(
     let make = || {
         // SAFETY: select(2) reads and writes the two sets, each of the size and alignment of an
         // fd_set (asserted above) and longer than `end` bits, and the timeval, if any; all three
-        // are ours alone until it returns, and it keeps no pointer.
-        count(unsafe { libc::select(end, read.cast(), write.cast(), std::ptr::null_mut(), time) })
+        // are exclusively ours until it returns, and it keeps no pointer.
+        check_count(unsafe {
+            libc::select(end, read.cast(), write.cast(), std::ptr::null_mut(), time)
+        })
     };
-    kernel.beside(Call::Select, make, |result| {
-        let [readers, writers] = asked.map(|set| A::Text(set.text()));
+    kernel.record_syscall(Syscall::Select, make, |result| {
+        let [readers, writers] = requested.map(|set| A::Text(set.trace_text()));
         let timeout = timeout.map_or(A::Name("NULL"), A::Timespec);
-        let returned = Returned::Number(*result.as_ref().unwrap_or(&0));
+        let returned = ReturnValue::Number(*result.as_ref().unwrap_or(&0));
         (vec![A::Number(end.into()), readers, writers, A::Name("NULL"), timeout], returned)
     })
 }
 
-/// Has the calls on `fd` wait from now on, instead of saying `EAGAIN`: the kernels of the library
-/// know no descriptor that blocks. Work: one system call.
+/// Makes the calls on `fd` block from now on, instead of failing with `EAGAIN`: the kernels of the
+/// library only create non-blocking descriptors. Cost: one system call.
 ///
 /// Man page: ioctl(2), `FIONBIO`
-pub(super) fn set_blocking<K: Meter>(kernel: &mut K, fd: &Fd) -> Result<(), Errno> {
+pub(super) fn set_blocking<K: InstrumentedKernel>(kernel: &mut K, fd: &Fd) -> Result<(), Errno> {
     let make = || {
         let mut is_nonblocking: libc::c_int = 0;
         // SAFETY: ioctl(2) with FIONBIO reads one `int` at the address given, which is ours until
         // it returns, and keeps no pointer.
-        count(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut is_nonblocking) })
+        check_count(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut is_nonblocking) })
     };
-    let made = kernel.beside(Call::Ioctl, make, |_| {
-        (vec![A::Fd(fd.number()), A::Name("FIONBIO"), A::Value(0)], Returned::Number(0))
+    let made = kernel.record_syscall(Syscall::Ioctl, make, |_| {
+        (vec![A::Fd(fd.number()), A::Name("FIONBIO"), A::Value(0)], ReturnValue::Number(0))
     });
     made.map(drop)
 }
 
-/// What a signal that is not blocked does.
+/// What a signal does that is not blocked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Disposition {
     Default,
     Ignored,
-    /// Ends the process at once, with the exit code that a shell gives to this death.
+    /// Exits at once, with the exit code that a shell reports for death by this signal.
     Exit,
 }
 
-/// Sets what `signal` does. Work: one system call.
+/// Sets the disposition of `signal`. Cost: one system call.
 ///
 /// Man page: signal(2)
 pub(crate) fn set_disposition(signal: Signal, to: Disposition) {
@@ -235,8 +238,8 @@ pub(crate) fn set_disposition(signal: Signal, to: Disposition) {
         Disposition::Ignored => libc::SIG_IGN,
         Disposition::Exit => exit_by as extern "C" fn(libc::c_int) as libc::sighandler_t,
     };
-    // SAFETY: signal(2) takes two numbers and touches no memory of ours. The one handler that is
-    // ever set, `exit_by`, makes a single call that may be made in a handler.
+    // SAFETY: signal(2) takes two numbers and touches no memory of ours. The only handler ever
+    // set, `exit_by`, makes a single async-signal-safe call.
     unsafe { libc::signal(signal.number().into(), handler) };
 }
 
@@ -245,121 +248,131 @@ extern "C" fn exit_by(signal: libc::c_int) {
     unsafe { libc::_exit(128 + signal) };
 }
 
-/// Whether `signal` is ignored. Work: one system call.
+/// Whether `signal` is ignored. Cost: one system call.
 ///
 /// Man page: sigaction(2)
 pub(crate) fn is_ignored(signal: Signal) -> bool {
     let mut now = MaybeUninit::<libc::sigaction>::zeroed();
     let at = now.as_mut_ptr();
     // SAFETY: sigaction(2) with no new action only writes one at `at`, which is ours.
-    let asked = unsafe { libc::sigaction(signal.number().into(), std::ptr::null(), at) };
-    // SAFETY: zeroes are a sigaction: numbers, and a pointer that may be null.
-    asked == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
+    let requested = unsafe { libc::sigaction(signal.number().into(), std::ptr::null(), at) };
+    // SAFETY: all zeroes are a valid sigaction: numbers, and a pointer that may be null.
+    requested == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-/// From here on no signal is blocked. Work: one system call.
+/// Unblocks all signals. Cost: one system call.
 ///
 /// Man page: sigprocmask(2), `SIG_SETMASK`
 pub(crate) fn unblock_signals() {
     let none = MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: sigprocmask(2) reads one sigset_t, of which zeroes are one with no signal in it,
-    // and keeps no pointer.
+    // SAFETY: sigprocmask(2) reads one sigset_t, for which all zeroes are the empty set, and keeps
+    // no pointer.
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()) };
 }
 
 /// Standard input, output or error, by its number (0 to 2), as a file that stays open when it is
 /// dropped.
 pub(crate) fn standard_stream(number: i32) -> ManuallyDrop<File> {
-    // SAFETY: from_raw_fd makes no call. The standard library has seen to it that the three are
-    // open, and nothing in the program closes them.
+    // SAFETY: from_raw_fd makes no call. The standard library ensures that the three are open, and
+    // nothing in the program closes them.
     ManuallyDrop::new(unsafe { File::from_raw_fd(number) })
 }
 
-/// For a file that is opened only to be written to: nobody waits for its other end, nor for room.
+/// For a file opened only for writing: neither open(2) nor write(2) blocks.
 pub(crate) const OPEN_NONBLOCKING: i32 = libc::O_NONBLOCK | libc::O_NOCTTY;
 
-/// How a child ended.
+/// How a child exited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum End {
+pub(crate) enum ExitStatus {
     Exited(i32),
     Killed(i32),
 }
 
-/// Makes a second process that is a copy of this one: returns the child's number in the parent,
-/// and nothing in the child. Work: one system call, O(memory that is mapped).
+/// Creates a copy of this process. Returns the child's process ID in the parent, and `None` in the
+/// child. Cost: one system call, O(mapped memory).
 ///
-/// Only for a process of one thread, which the models that call it are: of several, the child
-/// would have one, and the locks of the others for ever.
+/// Only for single-threaded processes, which the models that call it are: in a multi-threaded one
+/// the child would have one thread, and locks held by the others would never be released.
 ///
 /// Man page: fork(2)
-pub(super) fn fork<K: Meter>(kernel: &mut K) -> Result<Option<u32>, Errno> {
+pub(super) fn fork<K: InstrumentedKernel>(kernel: &mut K) -> Result<Option<u32>, Errno> {
     let make = || {
-        // SAFETY: fork(2) touches no memory of ours. The child goes on with copies of everything,
-        // and as no other thread has been started, no lock is held and nothing is half done.
-        count(unsafe { libc::fork() })
+        // SAFETY: fork(2) touches no memory of ours. The child continues with copies of everything,
+        // and as no other thread has been started, no lock is held and no operation is half done.
+        check_count(unsafe { libc::fork() })
     };
-    let number = kernel.beside(Call::Fork, make, |result| {
-        (vec![A::Name("SIGCHLD")], Returned::Number(*result.as_ref().unwrap_or(&0)))
+    let number = kernel.record_syscall(Syscall::Fork, make, |result| {
+        (vec![A::Name("SIGCHLD")], ReturnValue::Number(*result.as_ref().unwrap_or(&0)))
     })?;
     Ok(u32::try_from(number).ok().filter(|&number| number > 0))
 }
 
-/// Has the kernel send us `signal` when our parent ends, however it does. Work: one system call.
+/// Makes the kernel send us `signal` when our parent exits for any reason. Cost: one system call.
 ///
-/// A parent that has ended before is not noticed: whoever asks looks for it afterwards.
+/// A parent that has already exited is not noticed: the caller checks for it afterwards.
 ///
 /// Man page: prctl(2), `PR_SET_PDEATHSIG`
-pub(super) fn end_with_parent(signal: i32) {
-    // SAFETY: prctl(2) takes two numbers here, and touches no memory. It refuses only a signal
-    // that is none.
+pub(super) fn set_pdeathsig(signal: i32) {
+    // SAFETY: prctl(2) takes two numbers here, and touches no memory. It fails only for an invalid
+    // signal.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) };
 }
 
-/// Reaps a child that has ended, if one has: until then it is a zombie, a line in the table of
-/// processes that nobody else may use. Does not wait. Work: one system call.
+/// Reaps a child that has exited, if there is one: until then it is a zombie, an entry in the
+/// process table that cannot be reused. Does not wait. Cost: one system call.
 ///
 /// # Errors
 /// * [`Errno::ECHILD`]: there are no children.
 ///
 /// Man page: waitpid(2), `WNOHANG`
-pub(crate) fn waitpid<K: Meter>(kernel: &mut K) -> Result<Option<(u32, End)>, Errno> {
+pub(crate) fn waitpid<K: InstrumentedKernel>(
+    kernel: &mut K,
+) -> Result<Option<(u32, ExitStatus)>, Errno> {
     let make = || {
         let mut status = 0;
         // SAFETY: waitpid(2) writes one `int` at `status`, which is ours until it returns.
-        let number = count(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) })?;
+        let number = check_count(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) })?;
         let end = if libc::WIFSIGNALED(status) {
-            End::Killed(libc::WTERMSIG(status))
+            ExitStatus::Killed(libc::WTERMSIG(status))
         } else {
-            End::Exited(libc::WEXITSTATUS(status))
+            ExitStatus::Exited(libc::WEXITSTATUS(status))
         };
         Ok(u32::try_from(number).ok().filter(|&number| number > 0).map(|number| (number, end)))
     };
-    kernel.beside(Call::Waitpid, make, |result| {
+    kernel.record_syscall(Syscall::Waitpid, make, |result| {
         let (number, end) = result.ok().flatten().map_or((0, A::Name("...")), |(number, end)| {
             let text = match end {
-                End::Exited(code) => format!("[{{WIFEXITED(s) && WEXITSTATUS(s) == {code}}}]"),
-                End::Killed(signal) => format!("[{{WIFSIGNALED(s) && WTERMSIG(s) == {signal}}}]"),
+                ExitStatus::Exited(code) => {
+                    format!("[{{WIFEXITED(s) && WEXITSTATUS(s) == {code}}}]")
+                }
+                ExitStatus::Killed(signal) => {
+                    format!("[{{WIFSIGNALED(s) && WTERMSIG(s) == {signal}}}]")
+                }
             };
             (number as usize, A::Text(text))
         });
-        (vec![A::Number(-1), end, A::Name("WNOHANG"), A::Name("NULL")], Returned::Number(number))
+        (vec![A::Number(-1), end, A::Name("WNOHANG"), A::Name("NULL")], ReturnValue::Number(number))
     })
 }
 
-/// Sends a signal to the child `number`, which has not been reaped: so its number is still its
-/// own. Work: one system call.
+/// Sends a signal to the child `number`, which has not been reaped: so its process ID has not been
+/// reused. Cost: one system call.
 ///
 /// Man page: kill(2)
-pub(super) fn kill<K: Meter>(kernel: &mut K, number: u32, signal: i32) -> Result<(), Errno> {
+pub(super) fn kill<K: InstrumentedKernel>(
+    kernel: &mut K,
+    number: u32,
+    signal: i32,
+) -> Result<(), Errno> {
     let target = number.cast_signed();
     let make = || {
         // SAFETY: kill(2) takes two numbers and touches no memory of ours.
-        count(unsafe { libc::kill(target, signal) })
+        check_count(unsafe { libc::kill(target, signal) })
     };
-    let made = kernel.beside(Call::Kill, make, |_| {
+    let made = kernel.record_syscall(Syscall::Kill, make, |_| {
         let name = if signal == SIGKILL { "SIGKILL" } else { "SIGTERM" };
         let arguments = vec![A::Number(number.into()), A::Name(name)];
-        (arguments, Returned::Number(0))
+        (arguments, ReturnValue::Number(0))
     });
     made.map(drop)
 }
@@ -368,20 +381,20 @@ pub(super) fn kill<K: Meter>(kernel: &mut K, number: u32, signal: i32) -> Result
 pub(super) const SIGTERM: i32 = libc::SIGTERM;
 pub(super) const SIGKILL: i32 = libc::SIGKILL;
 
-/// What a program of three instructions steers by.
+/// The value by which the program of three instructions selects a socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Ancillary {
-    /// The processor that the packet came in on.
+    /// The processor on which the packet came in.
     Cpu,
-    /// A number drawn by the kernel.
+    /// A random number from the kernel.
     Random,
 }
 
-/// Has a program choose, for each new connection, which of the `count` sockets of a port gets it.
-/// Work: one system call.
+/// Attaches a program that selects, for each new connection, one of the `count` sockets of a port.
+/// Cost: one system call.
 ///
 /// Man page: socket(7), `SO_ATTACH_REUSEPORT_CBPF`
-pub(super) fn attach_reuseport_cbpf<K: Meter>(
+pub(super) fn attach_reuseport_cbpf<K: InstrumentedKernel>(
     kernel: &mut K,
     socket: &Fd,
     by: Ancillary,
@@ -398,7 +411,7 @@ pub(super) fn attach_reuseport_cbpf<K: Meter>(
         k,
     };
     let mut program: [_; 3] = [
-        // A = what is steered by; A = A % sockets; return A: the number of a socket.
+        // A = the value; A = A % sockets; return A: the index of a socket.
         line(
             libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
             (libc::SKF_AD_OFF + offset).cast_unsigned(),
@@ -414,44 +427,44 @@ pub(super) fn attach_reuseport_cbpf<K: Meter>(
         let header = (&raw const header).cast();
         // SAFETY: setsockopt(2) reads `bytes` bytes at `header`, a sock_fprog, and through it the
         // instructions of `program`; both live until it returns, and it keeps a copy, no pointer.
-        count(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, header, bytes) })
+        check_count(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, header, bytes) })
     };
-    let made = kernel.beside(Call::Setsockopt, make, |_| {
+    let made = kernel.record_syscall(Syscall::Setsockopt, make, |_| {
         let names = ["SOL_SOCKET", "SO_ATTACH_REUSEPORT_CBPF", "{len=3, filter=...}"].map(A::Name);
         let mut arguments = vec![A::Fd(socket.number())];
         arguments.extend(names);
         arguments.push(A::Number(bytes.into()));
-        (arguments, Returned::Number(0))
+        (arguments, ReturnValue::Number(0))
     });
     made.map(drop)
 }
 
-/// `count` words, all zero, that children see too: in them and here they are the same memory.
-/// Work: one system call.
+/// `count` words, all zero, shared with child processes: both use the same memory. Cost: one system
+/// call.
 ///
 /// Man page: mmap(2), `MAP_SHARED`
-pub(crate) fn shared_words(count: usize) -> Result<&'static [AtomicU64], Errno> {
+pub(crate) fn mmap_shared(count: usize) -> Result<&'static [AtomicU64], Errno> {
     let bytes = count * size_of::<AtomicU64>();
     let (access, kind) =
         (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-    // SAFETY: mmap(2) without an address of ours touches no memory that we have: it gives us
-    // `bytes` new bytes, zeroed, page-aligned.
+    // SAFETY: mmap(2) without an address touches no existing memory: it returns `bytes` new bytes,
+    // zeroed, page-aligned.
     let at = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, kind, -1, 0) };
     if at == libc::MAP_FAILED {
-        return Err(last());
+        return Err(last_errno());
     }
-    // SAFETY: from_raw_parts reads nothing. `at` holds `count` zeroed words, aligned to a page; they
-    // are never unmapped, and only looked at as atomics, by whichever thread or process.
+    // SAFETY: from_raw_parts reads nothing. `at` holds `count` zeroed words, aligned to a page;
+    // they are never unmapped, and only accessed as atomics, by any thread or process.
     Ok(unsafe { std::slice::from_raw_parts(at.cast(), count) })
 }
 
-/// -1 and errno become `Err`.
-fn count(returned: i32) -> Result<usize, Errno> {
-    usize::try_from(returned).map_err(|_| last())
+/// Maps -1 to `Err` with errno.
+fn check_count(returned: i32) -> Result<usize, Errno> {
+    usize::try_from(returned).map_err(|_| last_errno())
 }
 
-/// Why the last call of this thread failed.
-fn last() -> Errno {
+/// The errno of this thread's last call.
+fn last_errno() -> Errno {
     let error = std::io::Error::last_os_error();
     Errno::try_from(&error).unwrap_or(Errno::EIO)
 }

@@ -1,24 +1,24 @@
-//! What nc knows of one connection. Values only: what is done with them is `relay.rs`' affair.
+//! The state of one connection of nc. Values only: they are used in `stream.rs`.
 
-use epollite::{Addr, Owed};
+use epollite::{Addr, WriteBuffer};
 
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) addr: Addr,
-    /// In a chat.
+    /// Its number in a chat.
     pub(super) number: u64,
-    pub(super) owed: Owed,
-    /// How much it had not taken when it was last found silent.
+    pub(super) output: WriteBuffer,
+    /// Bytes not yet sent at the last idle timeout.
     pub(super) unsent_bytes: usize,
-    /// Whether something may still come.
-    pub(super) reads: bool,
-    /// Whether something may still be sent.
-    pub(super) writes: bool,
-    /// Whether nothing is sent behind what is owed.
-    pub(super) ends: bool,
-    /// Whether it has ended its side and stays until the input falls silent.
-    pub(super) lingers: bool,
-    /// What it has said of a line, in a chat.
+    /// Whether data may still be received.
+    pub(super) can_read: bool,
+    /// Whether data may still be sent.
+    pub(super) can_write: bool,
+    /// Whether to shut down the sending side once the write buffer is flushed.
+    pub(super) shutdown_pending: bool,
+    /// Whether the peer has sent FIN and the connection stays open while the input has data.
+    pub(super) half_closed: bool,
+    /// The incomplete line received so far, in a chat.
     pub(super) line: Vec<u8>,
 }

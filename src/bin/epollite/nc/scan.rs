@@ -1,27 +1,28 @@
-//! `-z`: who listens, port by port, within `-w` each.
+//! `-z`: finds open ports, one by one, within `-w` each.
 //!
-//! A TCP port that takes a connection is open. UDP has no such answer: there a port is closed
-//! when the kernel hears that it is, and open when nothing comes back for a second.
+//! A TCP port that accepts a connection is open. UDP has no such reply: there a port is closed when
+//! an ICMP error reports it, and assumed open when nothing comes back for a second.
 
 use std::time::Duration;
 
-use epollite::kernel::release;
-use epollite::{Addr, Errno, Event, Interest, Kernel, Kind, Reactor, Trigger};
+use epollite::kernel::close_quietly;
+use epollite::{Addr, Errno, Event, Interest, Kernel, Reactor, SocketType, Trigger};
 
-use super::desk::Entry;
-use super::{dial, name, say};
-use crate::args::{Nc, Place};
-use crate::failure::Failure;
+use super::session::FdEntry;
+use super::{connect, messages, resolve};
+use crate::args::{Endpoint, NcOptions};
+use crate::exit::CliError;
 
-/// How long a UDP port has to say that it is closed, unless `-w` says otherwise.
-const SILENCE: Duration = Duration::from_secs(1);
+/// How long to wait for a UDP port's ICMP error, unless `-w` sets it.
+const UDP_PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-pub(super) fn run<K: Kernel>(options: &Nc, kernel: K) -> Result<(), Failure> {
-    let mut reactor = Reactor::on(kernel).map_err(|errno| say::broken("epoll_create1", errno))?;
-    let (host, addrs) = name::targets(options)?;
-    let (first, last) = match options.place {
-        Place::Ports { first, last, .. } => (first, last),
-        Place::Unix(_) => (0, 0),
+pub(super) fn run<K: Kernel>(options: &NcOptions, kernel: K) -> Result<(), CliError> {
+    let mut reactor = Reactor::with_kernel(kernel)
+        .map_err(|errno| messages::syscall_failure("epoll_create1", errno))?;
+    let (host, addrs) = resolve::resolve_targets(options)?;
+    let (first, last) = match options.endpoint {
+        Endpoint::Ports { first, last, .. } => (first, last),
+        Endpoint::Unix(_) => (0, 0),
     };
     let mut is_any_open = false;
     let mut failed = String::new();
@@ -30,19 +31,19 @@ pub(super) fn run<K: Kernel>(options: &Nc, kernel: K) -> Result<(), Failure> {
             let until = reactor.kernel().now() + interval;
             // Nothing is registered: this only waits.
             let waited = reactor.next(Some(until));
-            waited.map_err(|errno| say::broken("epoll_wait", errno))?;
+            waited.map_err(|errno| messages::syscall_failure("epoll_wait", errno))?;
         }
         for addr in addrs.iter().map(|addr| addr.with_port(port)) {
             match probe(options, &mut reactor, &addr) {
                 Ok(()) => {
-                    say::succeeded(options, &host, &addr);
+                    messages::succeeded(options, &host, &addr);
                     is_any_open = true;
                     break;
                 }
                 Err(why) => {
-                    failed = say::failed(options, &host, &addr, &why);
+                    failed = messages::failed(options, &host, &addr, &why);
                     if first < last {
-                        say::remark(options, &failed);
+                        messages::verbose(options, &failed);
                     }
                 }
             }
@@ -50,38 +51,44 @@ pub(super) fn run<K: Kernel>(options: &Nc, kernel: K) -> Result<(), Failure> {
     }
     match is_any_open {
         true => Ok(()),
-        false if first == last => Err(Failure::new(Failure::RUN, failed)),
+        false if first == last => Err(CliError::new(CliError::RUN, failed)),
         false => {
-            let protocol = say::protocol(options);
+            let protocol = messages::protocol(options);
             let line = format!("none of the ports {first}-{last} of {host} ({protocol}) is open");
-            Err(Failure::new(Failure::RUN, line))
+            Err(CliError::new(CliError::RUN, line))
         }
     }
 }
 
 fn probe<K: Kernel>(
-    options: &Nc,
-    reactor: &mut Reactor<Entry, K>,
+    options: &NcOptions,
+    reactor: &mut Reactor<FdEntry, K>,
     addr: &Addr,
 ) -> Result<(), Errno> {
-    let socket = dial::dial(options, reactor, addr)?;
-    let answer = match options.kind {
-        Kind::Stream => Ok(()),
-        Kind::Datagram => reactor.kernel().send(&socket, b"X").map(drop),
+    let socket = connect::connect(options, reactor, addr)?;
+    let outcome = match options.kind {
+        SocketType::Stream => Ok(()),
+        SocketType::Datagram => reactor.kernel().send(&socket, b"X").map(drop),
     };
-    if options.kind == Kind::Stream || answer.is_err() {
-        release(reactor.kernel(), socket);
-        return answer;
+    if options.kind == SocketType::Stream || outcome.is_err() {
+        close_quietly(reactor.kernel(), socket);
+        return outcome;
     }
-    let token =
-        reactor.register_or_close(socket, Interest::READABLE, Trigger::Level, Entry::dialling())?;
-    let deadline = reactor.kernel().now() + options.patience.unwrap_or(SILENCE);
+    let token = reactor.register_or_close(
+        socket,
+        Interest::READABLE,
+        Trigger::Level,
+        FdEntry::connecting(),
+    )?;
+    let deadline = reactor.kernel().now() + options.timeout.unwrap_or(UDP_PROBE_TIMEOUT);
     let event = reactor.next(Some(deadline));
-    let answer = match (event, reactor.source(token)) {
-        (Ok(Some(Event::Io { .. })), Some(mut source)) => source.io.recv(&mut [0; 1]).map(drop),
+    let outcome = match (event, reactor.get_mut(token)) {
+        (Ok(Some(Event::Io { .. })), Some(mut registration)) => {
+            registration.io.recv(&mut [0; 1]).map(drop)
+        }
         (Err(errno), _) => Err(errno),
         _ => Ok(()),
     };
     reactor.close(token);
-    answer
+    outcome
 }

@@ -1,0 +1,55 @@
+//! Bytes that a connection owes, beside a plain queue that keeps its memory.
+
+use std::collections::VecDeque;
+use std::hint::black_box;
+
+use criterion::Criterion;
+use epollite::WriteBuffer;
+
+/// What a full socket leaves over.
+const REST: [u8; 4096] = [7; 4096];
+
+/// All of them.
+pub(super) fn all(criterion: &mut Criterion) {
+    // A short send and its payment: ours gives the memory back each time.
+    let mut group = criterion.benchmark_group("owed 4 KiB, paid at once");
+    group.bench_function("ours", |bencher| {
+        let mut owed = WriteBuffer::new();
+        bencher.iter(|| {
+            owed.push(black_box(&REST), 65_536).expect("there is room");
+            owed.consume(black_box(owed.as_slice()).len());
+        });
+    });
+    group.bench_function("a VecDeque", |bencher| {
+        let mut queue: VecDeque<u8> = VecDeque::new();
+        bencher.iter(|| {
+            queue.extend(black_box(&REST));
+            let count = black_box(queue.as_slices().0).len();
+            queue.drain(..count);
+        });
+    });
+    group.finish();
+    // The peer reads slowly: what is owed goes in pieces.
+    let mut group = criterion.benchmark_group("owed 4 KiB, paid in 16 pieces");
+    group.bench_function("ours", |bencher| {
+        let mut owed = WriteBuffer::new();
+        bencher.iter(|| {
+            owed.push(black_box(&REST), 65_536).expect("there is room");
+            for _ in 0..16 {
+                black_box(owed.as_slice());
+                owed.consume(REST.len() / 16);
+            }
+        });
+    });
+    group.bench_function("a VecDeque", |bencher| {
+        let mut queue: VecDeque<u8> = VecDeque::new();
+        bencher.iter(|| {
+            queue.extend(black_box(&REST));
+            for _ in 0..16 {
+                black_box(queue.as_slices());
+                queue.drain(..REST.len() / 16);
+            }
+        });
+    });
+    group.finish();
+}

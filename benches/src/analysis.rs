@@ -1,0 +1,245 @@
+//! From rounds to a record's case: ratios to the reference, the noise, and what may be said. Pure
+//! arithmetic on what a contest brought; it starts nothing.
+
+use crate::case::Case;
+use crate::interleave::ServerRun;
+use crate::schema::{self, Measured, Noise, Outcome, Ratio, Round, Status};
+use crate::stats::{Estimate, Sample, Verdict};
+
+/// With fewer rounds than this no interval holds the median in 95 of 100 runs.
+pub const ROUNDS_MIN: usize = 6;
+
+/// The yardstick's place among the entrants.
+pub const REFERENCE: usize = 0;
+/// The place of its copy, the A/A control.
+pub const CONTROL: usize = 1;
+
+/// What a case showed. The first entrant is the reference, the second its copy.
+#[must_use]
+pub fn analyze_case(case: &Case, entrants: &[ServerRun], wall_seconds: f64) -> schema::Case {
+    let samples: Vec<Vec<Sample>> = entrants.iter().map(ServerRun::samples).collect();
+    let noise = |what| ratio(&samples, CONTROL, what).map(|estimate| estimate.noise_factor());
+    let noise = match (noise(Sample::rate), noise(Sample::cpu_per_message)) {
+        (Some(rate), Some(cpu)) => Some(Noise { rate, cpu }),
+        _ => None,
+    };
+    let results = entrants.iter().enumerate();
+    schema::Case {
+        name: case.name.clone(),
+        what: case.what.clone(),
+        transport: case.transport,
+        connections: case.connections,
+        idle_connections: case.idle,
+        depth: case.depth,
+        size_bytes: case.size_bytes,
+        churn: case.churn,
+        wall_seconds,
+        noise,
+        results: results.map(|(index, entrant)| outcome(index, entrant, &samples)).collect(),
+    }
+}
+
+fn outcome(index: usize, entrant: &ServerRun, samples: &[Vec<Sample>]) -> Outcome {
+    let status = entrant.failure.as_ref().map_or(Status::Complete, |failure| failure.status);
+    let enough = status == Status::Complete || samples[index].len() >= ROUNDS_MIN;
+    Outcome {
+        server: entrant.name.clone(),
+        status,
+        why: entrant.failure.as_ref().map(|failure| failure.why.clone()),
+        measured: (enough && !samples[index].is_empty()).then(|| measured(index, entrant, samples)),
+    }
+}
+
+fn measured(index: usize, entrant: &ServerRun, samples: &[Vec<Sample>]) -> Measured {
+    let mine = &samples[index];
+    let messages: f64 = mine.iter().map(Sample::messages_f64).sum();
+    let share = |part: std::time::Duration| {
+        // The parts are to a tick each, and rarely add up to the sum, which is exact.
+        let sum = entrant.cpu.user + entrant.cpu.system;
+        let total = entrant.cpu.total.as_secs_f64();
+        (!sum.is_zero()).then(|| total * part.as_secs_f64() / sum.as_secs_f64() / messages * 1e9)
+    };
+    let judged = |what| compare(samples, index, what);
+    let cpu = Estimate::of(mine.iter().map(|sample| sample.cpu_per_message() * 1e9));
+    Measured {
+        rate: Estimate::of(mine.iter().map(Sample::rate)),
+        cpu_ns: cpu,
+        cpu_user_ns: share(entrant.cpu.user),
+        cpu_system_ns: share(entrant.cpu.system),
+        rate_ratio: judged(Sample::rate),
+        cpu_ratio: judged(Sample::cpu_per_message),
+        p99_ratio: judged(Sample::p99_seconds),
+        load_cpu_ratio: load_cpu(&entrant.rounds),
+        latency: entrant.latency.clone(),
+        syscalls: entrant.syscalls.clone(),
+        syscalls_why: entrant.syscalls_why.clone(),
+        peak_rss_bytes: entrant.peak_rss_bytes,
+        idle_share: entrant.idle_cpu,
+        paused_between: entrant.paused,
+        rounds: entrant.rounds.clone(),
+    }
+}
+
+/// The load's own CPU by the server's, in the same rounds.
+fn load_cpu(rounds: &[Round]) -> Option<Estimate> {
+    let ratios =
+        rounds.iter().filter_map(|round| Some(round.load_cpu_seconds? / round.cpu_seconds));
+    estimate(ratios)
+}
+
+/// A ratio, with a verdict that its noise allows. Without a control there is none, and so no ratio.
+fn compare(samples: &[Vec<Sample>], index: usize, what: fn(&Sample) -> f64) -> Option<Ratio> {
+    if index == REFERENCE {
+        return None;
+    }
+    let (control, estimate) = (ratio(samples, CONTROL, what)?, ratio(samples, index, what)?);
+    let rounds = |index: usize| samples[index].len().min(samples[REFERENCE].len());
+    // Two rounds that agree by chance are no interval.
+    let enough = rounds(index).min(rounds(CONTROL)) >= ROUNDS_MIN;
+    let verdict = if enough { estimate.verdict(&control) } else { Verdict::NoDifference };
+    Some(Ratio { estimate, verdict })
+}
+
+/// Over the rounds that both have: a server that broke has only its first ones.
+fn ratio(samples: &[Vec<Sample>], index: usize, what: fn(&Sample) -> f64) -> Option<Estimate> {
+    let (mine, reference) = (samples.get(index)?, samples.get(REFERENCE)?);
+    let both = mine.len().min(reference.len());
+    let ratios = mine[..both].iter().zip(&reference[..both]).map(|(a, b)| what(a) / what(b));
+    estimate(ratios)
+}
+
+/// A slice in which a server used no CPU that could be measured has no ratio to offer.
+fn estimate(ratios: impl Iterator<Item = f64>) -> Option<Estimate> {
+    let ratios: Vec<f64> = ratios.filter(|ratio| ratio.is_finite() && *ratio > 0.0).collect();
+    (!ratios.is_empty()).then(|| Estimate::of(ratios))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interleave::Failure;
+
+    const ROUNDS: usize = 24;
+
+    #[test]
+    fn a_ten_percent_difference_is_significant() {
+        let found = contest(&[1.0, 1.0, 1.1, 0.9], 0.02, ROUNDS);
+        let verdicts = [Verdict::NoDifference, Verdict::Higher, Verdict::Lower];
+        assert_eq!(cpu_verdicts(&found), verdicts, "{found:#?}");
+        let rates: Vec<Verdict> = ratios(&found, |it| it.rate_ratio);
+        let verdicts = [Verdict::NoDifference, Verdict::Lower, Verdict::Higher];
+        assert_eq!(rates, verdicts, "who costs more answers less");
+        let noise = found.noise.expect("there is a control");
+        assert!((1.0..1.05).contains(&noise.cpu), "{noise:?}");
+    }
+
+    #[test]
+    fn too_few_rounds_show_nothing() {
+        for (rounds, verdict) in [(1, Verdict::NoDifference), (5, Verdict::NoDifference)]
+            .into_iter()
+            .chain([(6, Verdict::Higher)])
+        {
+            let found = contest(&[1.0, 1.0, 2.0], 0.01, rounds);
+            assert_eq!(cpu_verdicts(&found)[1], verdict, "{rounds} rounds");
+        }
+    }
+
+    #[test]
+    fn equal_servers_show_no_difference() {
+        let mut shown = 0;
+        for seed in 0..50 {
+            let found = contest_of(seed, &[1.0; 4], 0.05, ROUNDS);
+            let others = &cpu_verdicts(&found)[1..];
+            shown += others.iter().filter(|verdict| **verdict != Verdict::NoDifference).count();
+        }
+        // Two servers in fifty runs: an interval misses in five of a hundred, and the control's
+        // own reach is on top of that.
+        assert!(shown <= 2, "{shown} of 100 verdicts saw a difference where there is none");
+    }
+
+    #[test]
+    fn what_the_control_shows_too_is_noise() {
+        // The reference's copy itself is 12% off: whatever it is, the machine did it.
+        let found = contest(&[1.0, 1.12, 1.1, 0.9], 0.02, ROUNDS);
+        assert_eq!(cpu_verdicts(&found), [Verdict::NoDifference; 3], "{found:#?}");
+    }
+
+    #[test]
+    fn no_verdict_without_a_control() {
+        let case = Case::by_name("ping").expect("a case of ours");
+        let mut all: Vec<ServerRun> =
+            (0..3).map(|index| entrant(index, 7, 1.0 + f64::from(index), 0.0, ROUNDS)).collect();
+        all[1].rounds.clear();
+        all[1].failure = Some(Failure { why: "it ended".to_owned(), status: Status::Failed });
+        let found = super::analyze_case(&case, &all, 1.0);
+        assert_eq!(found.noise, None);
+        let two = found.results[2].measured.as_ref().expect("it was measured");
+        assert_eq!((two.cpu_ratio, two.rate_ratio), (None, None), "no ratio without its noise");
+    }
+
+    #[test]
+    fn a_failed_server_is_compared_over_its_rounds() {
+        for (rounds, is_measured) in [(0, false), (5, false), (6, true), (23, true)] {
+            let case = Case::by_name("ping").expect("a case of ours");
+            let mut all: Vec<ServerRun> =
+                (0..3).map(|index| entrant(index, 3, 1.0, 0.02, ROUNDS)).collect();
+            all[2].rounds.truncate(rounds);
+            all[2].failure = Some(Failure { why: "it ended".to_owned(), status: Status::Failed });
+            let found = super::analyze_case(&case, &all, 1.0);
+            let two = &found.results[2];
+            assert_eq!(two.measured.is_some(), is_measured, "{rounds} rounds");
+            assert_eq!((two.status, two.why.as_deref()), (Status::Failed, Some("it ended")));
+        }
+    }
+
+    fn contest(costs: &[f64], noise: f64, rounds: usize) -> schema::Case {
+        contest_of(1, costs, noise, rounds)
+    }
+
+    fn contest_of(seed: u64, costs: &[f64], noise: f64, rounds: usize) -> schema::Case {
+        let case = Case::by_name("ping").expect("a case of ours");
+        let all: Vec<ServerRun> = (0..)
+            .zip(costs)
+            .map(|(index, &cost)| entrant(index, seed, cost, noise, rounds))
+            .collect();
+        super::analyze_case(&case, &all, 1.0)
+    }
+
+    /// A server on a machine that drifts for all, and is uneven for each.
+    fn entrant(index: u32, seed: u64, cost: f64, noise: f64, rounds: usize) -> ServerRun {
+        let mut chance = (seed * 31 + u64::from(index) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut uneven = || {
+            chance ^= chance << 13;
+            chance ^= chance >> 7;
+            chance ^= chance << 17;
+            let unit =
+                f64::from(u32::try_from(chance >> 32).expect("32 bits")) / f64::from(u32::MAX);
+            1.0 + noise * (2.0 * unit - 1.0)
+        };
+        let mut entrant = ServerRun::empty(&index.to_string());
+        entrant.rounds = (0..rounds)
+            .map(|round| {
+                let drift = 1.0 + f64::from(u32::try_from(round).expect("few")) / 20.0;
+                let seconds = 0.05 * cost * drift * uneven();
+                Round {
+                    messages: 1000,
+                    elapsed_seconds: seconds,
+                    cpu_seconds: seconds,
+                    p99_ns: 9,
+                    lost: 0,
+                    load_cpu_seconds: None,
+                }
+            })
+            .collect();
+        entrant
+    }
+
+    fn cpu_verdicts(found: &schema::Case) -> Vec<Verdict> {
+        ratios(found, |it| it.cpu_ratio)
+    }
+
+    fn ratios(found: &schema::Case, what: fn(&Measured) -> Option<Ratio>) -> Vec<Verdict> {
+        let measured = found.results.iter().filter_map(|outcome| outcome.measured.as_ref());
+        measured.filter_map(what).map(|ratio| ratio.verdict).collect()
+    }
+}

@@ -1,0 +1,238 @@
+//! Names what went wrong in a stream: from the first message that does not fit and the bytes that
+//! came in its place. Pure: it knows no sockets and no time.
+
+use super::mismatch::{Mismatch, MismatchKind};
+use super::payload::{MessageId, Payload};
+use super::sizes::Sizes;
+
+/// How many messages before and after the one that was due are tried in its place. A server that
+/// mixes up more than this is named by its first wrong byte.
+const SEARCH_WINDOW: u64 = 1024;
+
+/// How many bytes must fit until a piece is believed to be some message's: fewer could be chance.
+const MATCH_BYTES_MIN: usize = 4;
+
+/// How many bytes lost or added within a message are looked for.
+const SHIFT_BYTES_MAX: usize = 256;
+
+/// What is known of the stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Diagnosis<'a> {
+    pub(super) noise: &'a Payload,
+    pub(super) sizes: &'a Sizes,
+    pub(super) seed: u64,
+    /// The message that was due.
+    pub(super) due: MessageId,
+    /// The first message that was not sent whole, and so many bytes of it were.
+    pub(super) sent: u64,
+    pub(super) sent_of: usize,
+    /// Where in the stream the message that was due begins.
+    pub(super) offset: u64,
+}
+
+impl Diagnosis<'_> {
+    /// Names the wrong. `came` begins where the message that was due should have begun.
+    ///
+    /// `None` when nothing is wrong with it, as far as it goes.
+    pub(super) fn classify(&self, came: &[u8]) -> Option<Mismatch> {
+        let at = self.first_mismatch(came)?;
+        let offset = Some(self.offset + at as u64);
+        let mismatch = |wrong| {
+            let MessageId { connection, number } = self.due;
+            Some(Mismatch { connection, offset, message: number, wrong })
+        };
+        if let Some(name) = self.noise.read_header(came)
+            && name.connection != self.due.connection
+        {
+            let wrong = MismatchKind::WrongConnection(name.connection);
+            return mismatch(wrong).map(|found| Mismatch { message: name.number, ..found });
+        }
+        if let Some(later) = self.find_later(came) {
+            let after = came.get(self.size(later)..).unwrap_or_default();
+            let came_after = !after.is_empty() && self.matches(self.due.number, after);
+            return mismatch(if came_after {
+                MismatchKind::Reordered(later)
+            } else {
+                MismatchKind::Lost(later - self.due.number)
+            });
+        }
+        if let Some(earlier) = self.find_earlier(came) {
+            return mismatch(MismatchKind::Duplicated)
+                .map(|found| Mismatch { message: earlier, ..found });
+        }
+        if self.due.number >= self.sent && at >= self.sent_of {
+            return mismatch(MismatchKind::Extra((came.len() - at) as u64));
+        }
+        let due = self.message(self.due.number);
+        if let Some(wrong) = find_shift(&due, came, at) {
+            return mismatch(wrong);
+        }
+        mismatch(MismatchKind::Altered { expected: *due.get(at)?, got: *came.get(at)? })
+    }
+
+    fn first_mismatch(&self, came: &[u8]) -> Option<usize> {
+        let was_sent = self.due.number < self.sent;
+        let size = if was_sent { self.size(self.due.number) } else { self.sent_of };
+        let unasked = || (!was_sent && came.len() > size).then_some(size);
+        self.noise.first_difference(self.due, 0, &came[..size.min(came.len())]).or_else(unasked)
+    }
+
+    /// The message after the one that was due that came in its place.
+    fn find_later(&self, came: &[u8]) -> Option<u64> {
+        let first = self.due.number + 1;
+        let end = self.sent.min(first.saturating_add(SEARCH_WINDOW));
+        (first..end).find(|&number| self.matches(number, came))
+    }
+
+    /// The one before it.
+    fn find_earlier(&self, came: &[u8]) -> Option<u64> {
+        let first = self.due.number.saturating_sub(SEARCH_WINDOW);
+        (first..self.due.number).rev().find(|&number| self.matches(number, came))
+    }
+
+    fn matches(&self, number: u64, came: &[u8]) -> bool {
+        let size = self.size(number).min(came.len());
+        size >= MATCH_BYTES_MIN.min(self.size(number))
+            && self
+                .noise
+                .first_difference(MessageId { number, ..self.due }, 0, &came[..size])
+                .is_none()
+    }
+
+    fn size(&self, number: u64) -> usize {
+        self.sizes.size_of_message(self.seed, MessageId { number, ..self.due }) as usize
+    }
+
+    fn message(&self, number: u64) -> Vec<u8> {
+        let mut bytes = vec![0; self.size(number)];
+        self.noise.write(MessageId { number, ..self.due }, 0, &mut bytes);
+        bytes
+    }
+}
+
+/// Whether the rest fits when some bytes are left out, on one side or the other.
+fn find_shift(due: &[u8], came: &[u8], at: usize) -> Option<MismatchKind> {
+    let fits = |due: &[u8], came: &[u8]| {
+        let both = due.len().min(came.len());
+        both >= MATCH_BYTES_MIN && due[..both] == came[..both]
+    };
+    (1..=SHIFT_BYTES_MAX)
+        .find_map(|shift| {
+            let (due_on, came_on) = (due.get(at + shift..)?, came.get(at..)?);
+            fits(due_on, came_on).then_some(MismatchKind::BytesLost(shift as u64))
+        })
+        .or_else(|| {
+            (1..=SHIFT_BYTES_MAX).find_map(|shift| {
+                let (due_on, came_on) = (due.get(at..)?, came.get(at + shift..)?);
+                fits(due_on, came_on).then_some(MismatchKind::BytesAdded(shift as u64))
+            })
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::run_of_messages::stride;
+    use super::*;
+
+    const DUE: MessageId = MessageId { connection: 2, number: 10 };
+
+    fn noise_of(size: u32) -> Payload {
+        Payload::new(9, stride(&Sizes::Fixed(size)))
+    }
+
+    /// Message 10 is due, of 14 that were sent.
+    fn case<'a>(noise: &'a Payload, sizes: &'a Sizes) -> Diagnosis<'a> {
+        Diagnosis { noise, sizes, seed: 1, due: DUE, sent: 14, sent_of: 0, offset: 640 }
+    }
+
+    /// What is found when these messages come, of 14 that were sent.
+    fn found(size: u32, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Option<MismatchKind> {
+        let (noise, sizes) = (noise_of(size), Sizes::Fixed(size));
+        let message = |number| {
+            let mut bytes = vec![0; size as usize];
+            noise.write(MessageId { number, ..DUE }, 0, &mut bytes);
+            bytes
+        };
+        let mut messages: Vec<Vec<u8>> = (10..14).map(message).collect();
+        change(&mut messages);
+        let case = case(&noise, &sizes);
+        case.classify(&messages.concat()).map(|mismatch| mismatch.wrong)
+    }
+
+    #[test]
+    fn each_kind_of_wrong_has_its_name() {
+        for size in [8, 64, 5000] {
+            assert_eq!(found(size, |_| ()), None);
+            assert_eq!(
+                found(size, |messages| messages.swap(0, 1)),
+                Some(MismatchKind::Reordered(11))
+            );
+            assert_eq!(
+                found(size, |messages| drop(messages.remove(0))),
+                Some(MismatchKind::Lost(1))
+            );
+            assert_eq!(
+                found(size, |messages| drop(messages.drain(..2))),
+                Some(MismatchKind::Lost(2))
+            );
+            let altered = found(size, |messages| messages[0][7] ^= 0x10);
+            assert!(matches!(altered, Some(MismatchKind::Altered { .. })), "{altered:?}");
+        }
+        assert_eq!(found(64, |all| drop(all[0].drain(20..23))), Some(MismatchKind::BytesLost(3)));
+        assert_eq!(
+            found(64, |all| drop(all[0].splice(20..20, [1, 2]))),
+            Some(MismatchKind::BytesAdded(2))
+        );
+    }
+
+    #[test]
+    fn what_a_buffer_still_held_of_another_is_altered_not_shifted() {
+        for size in [64, 1024, 1025, 16_384, 65_521, 65_536, 131_042, 131_072, 1 << 20] {
+            let (noise, tail) = (noise_of(size), size as usize / 2);
+            for other in (1..DUE.number).chain(11..14) {
+                let mut stale = vec![0; size as usize];
+                noise.write(MessageId { number: other, ..DUE }, 0, &mut stale);
+                let found = found(size, |all| all[0][tail..].copy_from_slice(&stale[tail..]));
+                assert!(matches!(found, Some(MismatchKind::Altered { .. })), "{size}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_that_had_come_before_is_a_duplicate() {
+        let (noise, sizes) = (noise_of(64), Sizes::Fixed(64));
+        let mut bytes = vec![0; 64];
+        noise.write(MessageId { number: 9, ..DUE }, 0, &mut bytes);
+        let case = case(&noise, &sizes);
+        let found = case.classify(&bytes).expect("it does not fit");
+        assert_eq!((found.wrong, found.message), (MismatchKind::Duplicated, 9));
+        // Also when nothing more is owed.
+        let found = Diagnosis { sent: 10, ..case }.classify(&bytes).expect("nothing is owed");
+        assert_eq!((found.wrong, found.message), (MismatchKind::Duplicated, 9));
+        noise.write(MessageId { connection: 1, number: 9 }, 0, &mut bytes);
+        let found = case.classify(&bytes).expect("it is another's");
+        assert_eq!((found.wrong, found.message), (MismatchKind::WrongConnection(1), 9));
+        let found = Diagnosis { sent: 10, ..case }.classify(b"hello").expect("nothing is owed");
+        assert_eq!((found.wrong, found.offset), (MismatchKind::Extra(5), Some(640)));
+        // Right, and before it was asked for: all of it, or the end of what is half sent.
+        noise.write(DUE, 0, &mut bytes);
+        for (sent_of, surplus) in [(0, 64), (16, 48), (63, 1)] {
+            let found =
+                Diagnosis { sent: 10, sent_of, ..case }.classify(&bytes).expect("it came too soon");
+            let place = Some(640 + sent_of as u64);
+            assert_eq!((found.wrong, found.offset), (MismatchKind::Extra(surplus), place));
+        }
+        assert_eq!(Diagnosis { sent: 10, sent_of: 16, ..case }.classify(&bytes[..16]), None);
+    }
+
+    #[test]
+    fn the_place_is_that_of_the_first_wrong_byte() {
+        let (noise, sizes) = (noise_of(64), Sizes::Fixed(64));
+        let mut bytes = vec![0; 64];
+        noise.write(DUE, 0, &mut bytes);
+        bytes[40] ^= 1;
+        let case = case(&noise, &sizes);
+        let found = case.classify(&bytes).expect("it does not fit");
+        assert_eq!((found.offset, found.message), (Some(680), 10));
+    }
+}

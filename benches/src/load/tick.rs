@@ -1,0 +1,156 @@
+//! Looking around while a slice runs, ten times a second: at observers, at losses, at silence. It
+//! sends nothing but what a loss makes room for.
+
+use std::time::Duration;
+
+use epollite::Instant;
+
+use super::error::LoadError;
+use super::{Load, Observer, Source};
+
+/// How often we look around: at watchers, at losses, at stalls.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often an interval of latencies is shown.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long after the end messages that could not even be sent are kept: at a rate that is too
+/// high there would be as many as there were before.
+const UNSENT_MAX: Duration = Duration::from_secs(2);
+
+/// UDP: so many datagrams in a row are lost before silence counts as a stall; one or two may be.
+const LOST_IN_A_ROW: u64 = 3;
+
+/// The times of the slice that runs.
+pub(super) struct SliceTimers<'a> {
+    pub(super) start: Instant,
+    pub(super) tick: Instant,
+    pub(super) interval: Instant,
+    /// Since when no message begins.
+    pub(super) finished_since: Option<Instant>,
+    /// Datagrams that were lost when the last answer came, and those that were refused.
+    lost_before: (Instant, u64, u64),
+    pub(super) observer: &'a mut dyn Observer,
+}
+
+impl<'a> SliceTimers<'a> {
+    /// Of a slice that begins.
+    pub(super) fn new(start: Instant, observer: &'a mut dyn Observer) -> Self {
+        let (tick, lost_before) = (start + TICK, (start, 0, 0));
+        Self { start, tick, interval: start, finished_since: None, lost_before, observer }
+    }
+}
+
+impl Load {
+    /// Ten times a second.
+    pub(super) fn tick(&mut self, times: &mut SliceTimers<'_>) -> Result<(), LoadError> {
+        let now = self.shared.now;
+        // Missed ticks are not made up for.
+        times.tick = now + TICK;
+        self.shared.meter.record_progress(now - times.start);
+        if now - times.interval >= INTERVAL {
+            let (start, length) = (times.interval - times.start, now - times.interval);
+            let observer = &mut times.observer;
+            self.shared.meter.end_interval(|latencies| observer.interval(start, length, latencies));
+            times.interval = now;
+        }
+        times.observer.tick(now - times.start, &self.shared.meter);
+        if self.shared.is_exhausted() && times.finished_since.is_none() {
+            times.finished_since = Some(now);
+        }
+        if times.finished_since.is_some_and(|over| now - over > UNSENT_MAX || self.is_interrupted) {
+            self.drop_unsent();
+        }
+        if self.config.target.is_datagrams() {
+            self.check_losses(times)
+        } else {
+            self.check_stall()
+        }
+    }
+
+    /// Messages that wait to be sent are not sent any more; they have waited, and that counts.
+    fn drop_unsent(&mut self) {
+        let (desk, mut gone): (_, Vec<Instant>) =
+            (&mut self.shared, self.pending_connects.drain(..).collect());
+        for token in self.tokens.iter().flatten() {
+            match self.reactor.get_mut(*token).map(|source| source.state) {
+                Some(Source::Stream(stream)) => gone.extend(stream.drop_queued()),
+                Some(Source::Socket(socket)) => gone.extend(socket.drop_queued()),
+                _ => {}
+            }
+        }
+        for intended in gone {
+            desk.queued -= 1;
+            desk.outstanding -= 1;
+            desk.meter.record_unsent(desk.nanos_since(intended));
+        }
+    }
+
+    /// Streams: is anybody waiting for too long?
+    fn check_stall(&mut self) -> Result<(), LoadError> {
+        let (now, stall) = (self.shared.now, self.config.stall);
+        let mut longest: Option<(Instant, u32)> = None;
+        for (token, at) in self.tokens.iter().zip(0..) {
+            let since = match token.and_then(|it| self.reactor.get_mut(it)).map(|it| it.state) {
+                Some(Source::Stream(stream)) => {
+                    stream.diagnose(&mut self.shared, false)?;
+                    stream.waiting_since()
+                }
+                Some(Source::ShortLived { life, .. }) => {
+                    life.stream.diagnose(&mut self.shared, false)?;
+                    life.waiting_since()
+                }
+                _ => None,
+            };
+            if let Some(since) = since
+                && longest.is_none_or(|(before, _)| since < before)
+            {
+                longest = Some((since, at));
+            }
+        }
+        let Some((since, connection)) = longest.filter(|(since, _)| now - *since > stall) else {
+            return Ok(());
+        };
+        let quiet = now - self.shared.last_answer.max(since);
+        let token = self.tokens[connection as usize];
+        let (quiet, owed) = match token.and_then(|it| self.reactor.get_mut(it)).map(|it| it.state) {
+            Some(Source::Stream(stream)) if quiet < stall / 2 => {
+                return Err(stream.missing_message().into());
+            }
+            // Others may be answered meanwhile: a life waits for itself.
+            Some(Source::ShortLived { life, .. }) => (now - since, life.stream.outstanding()),
+            _ => (quiet, self.shared.outstanding),
+        };
+        Err(LoadError::Stalled { seconds: quiet.as_secs_f64(), owed, connection })
+    }
+
+    /// Datagrams: what has not come back by now is lost; and if nothing comes at all?
+    fn check_losses(&mut self, times: &mut SliceTimers<'_>) -> Result<(), LoadError> {
+        for token in self.tokens.iter().flatten() {
+            if let Some(mut source) = self.reactor.get_mut(*token)
+                && let Source::Socket(socket) = source.state
+            {
+                // What came while nothing was owed is not read yet, and no edge tells of it again.
+                socket.receive(&mut source.io, &mut self.shared, false)?;
+                socket.expire(self.config.loss_after, &mut self.shared);
+                socket.send(&mut source.io, &mut self.shared)?;
+            }
+        }
+        let (last, counts) = (self.shared.last_answer, &self.shared.meter.counts);
+        let (lost, refused) = (counts.lost, counts.refused);
+        if times.lost_before.0 != last {
+            times.lost_before = (last, lost, refused);
+        }
+        let quiet = self.shared.now - last;
+        if quiet > self.config.stall && lost - times.lost_before.1 >= LOST_IN_A_ROW {
+            let (_, lost_before, refused_before) = times.lost_before;
+            let (lost, refused) = (lost - lost_before, refused - refused_before);
+            if let Some(errno) = self.shared.refusal.filter(|_| refused >= lost) {
+                return Err(LoadError::Unsendable { refused, errno });
+            }
+            let owed = self.shared.outstanding;
+            return Err(LoadError::Stalled { seconds: quiet.as_secs_f64(), owed, connection: 0 });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,341 @@
+//! A load in a process of its own, told line by line what to do: so that each load has its own
+//! descriptors (a process may have 20,000 and no more), and none disturbs the other. It knows how
+//! the two sides talk, and how a case becomes a load.
+//!
+//! ```text
+//!   we say             it answers, as JSON
+//!   (start)            {"Ok": null}             connections are open
+//!   slice MICROS       {"Ok": slice}            closed loop
+//!   offer RATE MICROS  {"Ok": slice}            open loop, so many messages a second
+//!   forget             (nothing)                round-trip times so far were for warming up
+//!   latency            {"Ok": latency or null}
+//!   any                {"Err": "in words"}      and then it ends
+//!   (end of input)                              it ends
+//! ```
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use epollite::{Addr, UnixAddr};
+use hdrhistogram::Histogram;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::case::Case;
+use crate::load::{self, Config, Length, Load, LoadError, Pace, Sizes, Target};
+use crate::process_usage::own_cpu;
+use crate::schema::Latency;
+use crate::server::Endpoint;
+
+/// The name of the subcommand.
+pub const NAME: &str = "worker";
+
+/// What the other process is started with.
+#[derive(Debug, Args)]
+pub struct LoadRequest {
+    /// The case, as JSON.
+    case: String,
+    /// Where the server is, as JSON.
+    place: String,
+}
+
+/// What a slice of load brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// Messages echoed.
+    pub messages: u64,
+    /// Datagrams that did not come back.
+    pub lost: u64,
+    /// From the first byte sent until time was over and every message answered or given up.
+    pub elapsed: Duration,
+    /// The median of their round-trip times.
+    pub p50_ns: u64,
+    /// The 99th percentile of them.
+    pub p99_ns: u64,
+    /// Open loop: how late messages left by our own fault, at the 99th percentile.
+    pub late_p99_ns: u64,
+    /// CPU time of the whole process of the load.
+    pub own_cpu: Duration,
+}
+
+/// How long answers may be owed and none come, on any connection, before a server counts as stuck.
+/// Far above any hiccup: the longest lawful wait is one lost SYN, sent again after a second.
+const STALL: Duration = Duration::from_secs(3);
+
+/// How long a datagram is waited for. Loopback delivers at once or drops.
+const LOSS_AFTER: Duration = Duration::from_millis(200);
+
+/// How long a word of the other process may take, what it was told to do included: the longest
+/// slice is 20 s (of an open loop), and then it waits for what is owed. It notices by itself when a
+/// server is stuck, and says so; this is for the load that is stuck itself.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Parts of all messages, at which the curve of round-trip times has a point.
+const PERCENTILES: [f64; 18] = [
+    0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.9975, 0.999, 0.9995, 0.9999,
+    0.999_95, 0.999_99, 0.999_999, 1.0,
+];
+
+/// Our side: the other process, which is ended with this.
+#[derive(Debug)]
+pub struct Worker {
+    child: Child,
+    requests: Option<ChildStdin>,
+    replies: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    /// Starts one and waits until its connections are open. It inherits the core we are on.
+    ///
+    /// # Errors
+    /// When it cannot be started, and what it says when the server does not let it in.
+    pub fn start(case: &Case, place: &Endpoint) -> Result<Self> {
+        let program = std::env::current_exe().context("where is this program?")?;
+        // In a process group of its own: Ctrl-C is for us to hear, and for the worker to be told.
+        let mut child = Command::new(program)
+            .process_group(0)
+            .args([NAME, &serde_json::to_string(case)?, &serde_json::to_string(place)?])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start another process of this program")?;
+        let orders = child.stdin.take();
+        let answers = BufReader::new(child.stdout.take().context("it has no output")?);
+        let mut worker = Self { child, requests: orders, replies: answers };
+        worker.reply::<()>()?;
+        Ok(worker)
+    }
+
+    /// Keeps the server busy for `length`, then waits for the answers still owed.
+    ///
+    /// # Errors
+    /// What went wrong, in words; the worker is of no use after it.
+    pub fn run_closed_loop(&mut self, length: Duration) -> Result<Slice> {
+        self.request(&format!("slice {}", length.as_micros()))?;
+        self.reply()
+    }
+
+    /// Offers `rate` messages a second for `length`, at random distances, whether answers come or
+    /// not, then waits for those still owed. Round-trip times count from when a message was meant
+    /// to leave.
+    ///
+    /// # Errors
+    /// As [`Worker::run_closed_loop`].
+    pub fn run_open_loop(&mut self, rate: f64, length: Duration) -> Result<Slice> {
+        self.request(&format!("offer {rate} {}", length.as_micros()))?;
+        self.reply()
+    }
+
+    /// Forgets the round-trip times so far: they were for warming up.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn reset(&mut self) -> Result<()> {
+        self.request("forget")
+    }
+
+    /// The round-trip times of all slices since.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn latency(&mut self) -> Result<Option<Latency>> {
+        self.request("latency")?;
+        self.reply()
+    }
+
+    fn request(&mut self, line: &str) -> Result<()> {
+        let orders = self.requests.as_mut().context("the load has ended")?;
+        writeln!(orders, "{line}").context("the load has ended")
+    }
+
+    fn reply<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let mut line = String::new();
+        self.wait_reply()?;
+        self.replies.read_line(&mut line).context("the load is lost")?;
+        let answer: Result<T, String> = serde_json::from_str(&line)
+            .with_context(|| format!("the load ended without a word ({line:?})"))?;
+        answer.map_err(|why| anyhow!(why))
+    }
+
+    /// An answer is one line, written at once: when the first of it is here, so is the rest.
+    fn wait_reply(&self) -> Result<()> {
+        if !self.replies.buffer().is_empty() {
+            return Ok(());
+        }
+        let mut answer = [PollFd::new(self.replies.get_ref().as_fd(), PollFlags::POLLIN)];
+        let limit = PollTimeout::try_from(REPLY_TIMEOUT).unwrap_or(PollTimeout::MAX);
+        match poll(&mut answer, limit) {
+            Ok(0) => bail!("the load says nothing after {} s", REPLY_TIMEOUT.as_secs()),
+            // An interrupted wait is as good as an answer: reading waits for the rest.
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(error) => Err(error).context("cannot wait for the load"),
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // The end of its input is its end; if it is in a slice, it is told more firmly.
+        drop(self.requests.take());
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The other side: the subcommand.
+#[must_use]
+pub fn main(order: &LoadRequest) -> ExitCode {
+    // Nobody reads what cannot be said: the other side is gone, and so are we.
+    let _ = serve(order);
+    ExitCode::SUCCESS
+}
+
+fn serve(order: &LoadRequest) -> Result<()> {
+    let case: Case = serde_json::from_str(&order.case).context("no case")?;
+    let place: Endpoint = serde_json::from_str(&order.place).context("no place")?;
+    crate::server::set_own_pdeathsig()?;
+    let mut asking = match Driver::open(&case, &place) {
+        Ok(asking) => asking,
+        Err(error) => return write_reply(&Err::<(), _>(format!("{error:#}"))),
+    };
+    write_reply(&Ok::<_, String>(()))?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        match line.split_once(' ').unwrap_or((&line, "")) {
+            ("slice", micros) => {
+                let slice = asking
+                    .run_closed_loop(Pace::ClosedLoop, Duration::from_micros(micros.parse()?));
+                write_reply(&slice.map_err(|failure| describe(&failure)))?;
+            }
+            ("offer", what) => {
+                let (rate, micros) = what.split_once(' ').context("a rate and a time")?;
+                let (pace, micros) = (Pace::Poisson(rate.parse()?), micros.parse()?);
+                let slice = asking.run_closed_loop(pace, Duration::from_micros(micros));
+                write_reply(&slice.map_err(|failure| describe(&failure)))?;
+            }
+            ("forget", _) => asking.times.reset(),
+            ("latency", _) => write_reply(&Ok::<_, String>(latency(&asking.times)))?,
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// The load of a case, and those that are silent beside it.
+struct Driver {
+    load: Load,
+    times: Histogram<u64>,
+    /// They are held, and never looked at again.
+    _silent: Option<Load>,
+}
+
+impl Driver {
+    fn open(case: &Case, place: &Endpoint) -> Result<Self> {
+        let silent = match case.idle {
+            0 => None,
+            count => Some(open_idle(count, place)?),
+        };
+        let config = Config {
+            connections: u32::try_from(case.connections)?,
+            depth: Some(u32::try_from(case.depth)?),
+            sizes: Sizes::Fixed(u32::try_from(case.size_bytes)?),
+            churn: case.churn,
+            gso: case.gso,
+            ..config(place)?
+        };
+        let load = open(&config)?;
+        Ok(Self { load, times: load::histogram(), _silent: silent })
+    }
+
+    fn run_closed_loop(&mut self, pace: Pace, length: Duration) -> Result<Slice, LoadError> {
+        // No deeper with a rate: messages that pile up in a connection would be echoed together,
+        // and the more of them the cheaper, so that no rate would ever be too high.
+        self.load.set_pace(pace);
+        let before = own_cpu();
+        let slice = self.load.slice(Length::For(length), &mut ())?;
+        let spent = own_cpu().unwrap_or_default().saturating_sub(before.unwrap_or_default());
+        let meter = self.load.meter();
+        let times = meter.latencies();
+        self.times.add(times).expect("both have the same bounds");
+        if let Some(&wrong) = meter.wrong.first() {
+            return Err(wrong.into());
+        }
+        Ok(Slice {
+            messages: slice.messages,
+            lost: meter.counts.lost,
+            elapsed: slice.elapsed,
+            p50_ns: times.value_at_quantile(0.5),
+            p99_ns: times.value_at_quantile(0.99),
+            late_p99_ns: meter.lags().value_at_quantile(0.99),
+            own_cpu: spent,
+        })
+    }
+}
+
+/// Connections that speak once each, so that the server has surely let them in, and are silent.
+fn open_idle(count: usize, place: &Endpoint) -> Result<Load> {
+    let connections = u32::try_from(count)?;
+    let mut load = open(&Config { connections, depth: Some(1), ..config(place)? })?;
+    let once = Length::Count(u64::from(connections));
+    load.slice(once, &mut ()).map_err(|failure| anyhow!(describe(&failure)))?;
+    Ok(load)
+}
+
+fn open(config: &Config) -> Result<Load> {
+    config.check().map_err(|why| anyhow!(why))?;
+    Load::open(config).map_err(|failure| anyhow!(describe(&failure)))
+}
+
+fn config(place: &Endpoint) -> Result<Config> {
+    let target = match place {
+        Endpoint::Tcp(address) => Target::Tcp(Addr::from(*address)),
+        Endpoint::Udp(address) => Target::Udp(Addr::from(*address)),
+        Endpoint::Unix(path) => {
+            let path = UnixAddr::path(path.as_os_str().as_bytes());
+            Target::Unix(path.map_err(|error| anyhow!("no path for a socket: {error}"))?)
+        }
+    };
+    Ok(Config { stall: STALL, loss_after: LOSS_AFTER, ..Config::new(target) })
+}
+
+/// What became of a server, in a word, and then how.
+fn describe(failure: &LoadError) -> String {
+    match failure {
+        LoadError::ConnectFailed { .. }
+        | LoadError::Itself { .. }
+        | LoadError::Unanswered { .. } => {
+            format!("refused: {failure}")
+        }
+        LoadError::Closed { .. } => format!("ended: {failure}"),
+        LoadError::Stalled { .. } => format!("starved: {failure}"),
+        LoadError::Mismatch(_) => format!("wrong: {failure}"),
+        _ => failure.to_string(),
+    }
+}
+
+fn latency(times: &Histogram<u64>) -> Option<Latency> {
+    let at = |quantile| times.value_at_quantile(quantile);
+    (!times.is_empty()).then(|| Latency {
+        count: times.len(),
+        p50_ns: at(0.5),
+        p90_ns: at(0.9),
+        p99_ns: at(0.99),
+        p999_ns: at(0.999),
+        max_ns: times.max(),
+        curve: PERCENTILES.iter().map(|&quantile| (quantile, at(quantile))).collect(),
+    })
+}
+
+fn write_reply<T: serde::Serialize>(answer: &Result<T, String>) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(answer)?).context("nobody listens")?;
+    out.flush().context("nobody listens")
+}

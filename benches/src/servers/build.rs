@@ -1,0 +1,311 @@
+//! How each server is built: by cargo, cc, go, or not at all. It knows compilers; what is built is
+//! cached by them, so that building again costs next to nothing.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::{BuiltServer, ServerSpec, installed, peers};
+use crate::schema;
+
+/// What a server is made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Toolchain {
+    /// `epollite` itself.
+    Epollite,
+    /// Our C programs: streams, and datagrams.
+    BaselineC,
+    /// `libNAME_echo.c` and `-lNAME`.
+    Cc(&'static str),
+    /// The package `peer-NAME`.
+    Cargo(&'static str),
+    /// A script, and the module that it imports.
+    Python(&'static str),
+    Go,
+    Node,
+    /// Somebody else's affair.
+    None,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default)]
+struct Built {
+    program: String,
+    datagrams: String,
+    binary: Option<PathBuf>,
+    crates: Option<usize>,
+    version: Option<String>,
+}
+
+/// Builds, each thing once.
+#[derive(Debug)]
+pub struct Builder {
+    /// Where things are put.
+    folder: PathBuf,
+    epollite: Option<PathBuf>,
+    done: HashMap<Toolchain, Result<Built, String>>,
+}
+
+impl Builder {
+    /// Puts what it builds into `peers/` in the target directory. `epollite` is the program to
+    /// compare, when it is not to be built.
+    ///
+    /// # Errors
+    /// When there is no such place, or no such program.
+    pub fn new(epollite: Option<PathBuf>) -> Result<Self> {
+        let folder = target("..").join("peers");
+        let epollite = epollite.map(|program| {
+            let found = program.canonicalize().ok().filter(|program| program.is_file());
+            found.with_context(|| format!("--program: {} is no program", program.display()))
+        });
+        let epollite = epollite.transpose()?;
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self { folder, epollite, done: HashMap::new() })
+    }
+
+    /// Compiles the C yardstick for streams and says where it is.
+    ///
+    /// # Errors
+    /// When there is no C compiler (`cc`, or what `CC` names), or it refuses.
+    pub fn build_baseline(&self) -> Result<PathBuf> {
+        self.cc("epoll_echo", None)
+    }
+
+    /// Makes an entry into a server that can be started.
+    ///
+    /// # Errors
+    /// Why it cannot be had here, in one line.
+    pub fn build(&mut self, entry: &ServerSpec) -> Result<BuiltServer, String> {
+        let built = match self.done.get(&entry.toolchain) {
+            Some(built) => built.clone(),
+            None => {
+                let built = self.build_once(entry.toolchain).map_err(|error| format!("{error:#}"));
+                self.done.insert(entry.toolchain, built.clone());
+                built
+            }
+        }?;
+        let fill = |command: &String| {
+            command.replace("{program}", &built.program).replace("{datagrams}", &built.datagrams)
+        };
+        let tcp = entry.tcp.as_ref().map(fill);
+        let about = schema::Server {
+            name: entry.name.clone(),
+            origin: entry.origin,
+            what: entry.what.clone(),
+            language: entry.language.map(str::to_owned),
+            version: built.version.clone(),
+            command: entry.commands().replace("{program}", display_path(&built)),
+            binary_bytes: built.binary.as_deref().and_then(|path| self.stripped_bytes(path)),
+            crates: built.crates,
+            idle: None,
+        };
+        let (udp, unix) = (entry.udp.as_ref().map(fill), entry.unix.as_ref().map(fill));
+        Ok(BuiltServer { about, tcp, udp, unix })
+    }
+
+    fn build_once(&self, kit: Toolchain) -> Result<Built> {
+        if let Some(missing) = installed::missing(kit).filter(|_| self.is_to_be_built(kit)) {
+            bail!(missing);
+        }
+        match kit {
+            Toolchain::Epollite => self.epollite(),
+            Toolchain::BaselineC => {
+                let streams = self.cc("epoll_echo", None)?;
+                let datagrams = self.cc("udp_echo", None)?;
+                Ok(Built { datagrams: quoted(&datagrams)?, ..Built::of(streams)? })
+            }
+            Toolchain::Cc(library) => {
+                let program = self.cc(&format!("lib{library}_echo"), Some(library))?;
+                let package = format!("lib{library}");
+                let version = first_output_line("pkg-config", &["--modversion", &package])
+                    .or_else(|_| header_version(library));
+                Ok(Built { version: version.ok(), ..Built::of(program)? })
+            }
+            Toolchain::Cargo(name) => self.cargo(name),
+            Toolchain::Python(module) => python(module),
+            Toolchain::Go => {
+                let program = self.folder.join("go_echo");
+                let (program_text, source) = (text(&program)?, peers().join("go_echo.go"));
+                run("go", &["build", "-o", &program_text, &text(&source)?])?;
+                Ok(Built {
+                    version: first_output_line("go", &["version"]).ok(),
+                    ..Built::of(program)?
+                })
+            }
+            Toolchain::Node => {
+                let version = first_output_line("node", &["--version"])?;
+                let script = quoted(&peers().join("node_echo.js"))?;
+                let program = format!("node {script}");
+                Ok(Built { program, version: Some(version), ..Built::default() })
+            }
+            Toolchain::None => Ok(Built::default()),
+        }
+    }
+
+    /// Whether tools are needed: the program to compare may be there.
+    fn is_to_be_built(&self, kit: Toolchain) -> bool {
+        kit != Toolchain::Epollite || self.epollite.is_none()
+    }
+
+    fn epollite(&self) -> Result<Built> {
+        if let Some(program) = &self.epollite {
+            let version = first_output_line(&text(program)?, &["--version"]).ok();
+            return Ok(Built { version, ..Built::of(program.clone())? });
+        }
+        let root = peers().join("../../Cargo.toml");
+        let root = text(&root)?;
+        run("cargo", &["build", "--release", "--locked", "--quiet", "--manifest-path", &root])?;
+        let folder = target("../..");
+        let program = folder.join("release/epollite").canonicalize().context("it was not built")?;
+        let (crates, version) = cargo_tree(&root, "epollite", "epollite")?;
+        Ok(Built { crates: Some(crates), version, ..Built::of(program)? })
+    }
+
+    fn cargo(&self, name: &str) -> Result<Built> {
+        let (manifest, folder) = (text(&peers().join("Cargo.toml"))?, self.folder.join("rust"));
+        let package = format!("peer-{name}");
+        let common = ["--locked", "--quiet", "--manifest-path", &manifest, "--package", &package];
+        let target = text(&folder)?;
+        let build = [&["build", "--release", "--target-dir", &target], &common[..]].concat();
+        run("cargo", &build)?;
+        let (crates, version) = cargo_tree(&manifest, &package, name)?;
+        let program = folder.join("release").join(package);
+        Ok(Built { crates: Some(crates), version, ..Built::of(program)? })
+    }
+
+    fn cc(&self, name: &str, library: Option<&str>) -> Result<PathBuf> {
+        let (source, program) = (peers().join(format!("{name}.c")), self.folder.join(name));
+        // Under a name of our own first: a program that another run is using cannot be written
+        // to, but it can be replaced.
+        let fresh = self.folder.join(format!("{name}.{}", std::process::id()));
+        let library = library.map(|library| format!("-l{library}"));
+        let (source, fresh_text) = (text(&source)?, text(&fresh)?);
+        let mut arguments = vec!["-O2", "-Wall", "-Wextra", "-o", &fresh_text, &source];
+        arguments.extend(library.as_deref());
+        run(&compiler(), &arguments)?;
+        std::fs::rename(&fresh, &program).context("cannot put it in its place")?;
+        Ok(program)
+    }
+
+    fn stripped_bytes(&self, program: &Path) -> Option<u64> {
+        let stripped = self.folder.join(format!("stripped.{}", std::process::id()));
+        run("strip", &["-o", &text(&stripped).ok()?, &text(program).ok()?]).ok()?;
+        let bytes = std::fs::metadata(&stripped).ok()?.len();
+        std::fs::remove_file(stripped).ok()?;
+        Some(bytes)
+    }
+}
+
+impl Built {
+    fn of(program: PathBuf) -> Result<Self> {
+        Ok(Self { program: quoted(&program)?, binary: Some(program), ..Self::default() })
+    }
+}
+
+/// The C compiler: `cc`, or what `CC` names.
+pub(super) fn compiler() -> String {
+    std::env::var("CC").ok().filter(|it| !it.is_empty()).unwrap_or_else(|| "cc".to_owned())
+}
+
+/// Where cargo puts what it builds from the manifest in `folder`, which is beside the peers.
+fn target(folder: &str) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .filter(|folder| !folder.is_empty())
+        .map_or_else(|| peers().join(folder).join("target"), PathBuf::from)
+}
+
+/// A program without the folder it is in: where that is, is nobody's affair.
+fn display_path(built: &Built) -> &str {
+    built.program.rsplit('/').next().unwrap_or_default().trim_end_matches('\'')
+}
+
+fn python(module: &str) -> Result<Built> {
+    let version = if module == "uvloop" {
+        first_output_line("python3", &["-c", "import uvloop; print('uvloop', uvloop.__version__)"])?
+    } else {
+        first_output_line("python3", &["--version"])?
+    };
+    let name = if module == "select" { "epoll_tutorial.py" } else { "asyncio_echo.py" };
+    let program = format!("python3 {}", quoted(&peers().join(name))?);
+    Ok(Built { program, version: Some(version), ..Built::default() })
+}
+
+/// How many packages a program is made of, and the version of one of them.
+fn cargo_tree(manifest: &str, package: &str, of: &str) -> Result<(usize, Option<String>)> {
+    let tree = run(
+        "cargo",
+        &[
+            "tree",
+            "--locked",
+            "--quiet",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--manifest-path",
+            manifest,
+            "--package",
+            package,
+        ],
+    )?;
+    let mut packages: Vec<(&str, &str)> = tree
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?, words.next()?))
+        })
+        .collect();
+    packages.sort_unstable();
+    packages.dedup();
+    // The package that is the peer itself is not somebody's library.
+    let count = packages.iter().filter(|(name, _)| !name.starts_with("peer-")).count();
+    let version = packages.iter().find(|(name, _)| *name == of);
+    Ok((
+        count,
+        version.map(|(name, version)| format!("{name} {}", version.trim_start_matches('v'))),
+    ))
+}
+
+/// libev has no file for pkg-config; its header says its version.
+fn header_version(library: &str) -> Result<String> {
+    let text = std::fs::read_to_string(format!("/usr/include/{library}.h"))?;
+    let number = |name: &str| {
+        let line = text.lines().find(|line| line.contains(&format!("define {name}")))?;
+        line.split_whitespace().last().map(str::to_owned)
+    };
+    let (major, minor) = (number("EV_VERSION_MAJOR"), number("EV_VERSION_MINOR"));
+    let (Some(major), Some(minor)) = (major, minor) else { bail!("it says no version") };
+    Ok(format!("{major}.{minor}"))
+}
+
+fn text(path: &Path) -> Result<String> {
+    path.to_str().map(str::to_owned).with_context(|| format!("{} is not text", path.display()))
+}
+
+fn quoted(path: &Path) -> Result<String> {
+    let path = text(path)?;
+    Ok(shlex::try_quote(&path).context("a path that cannot be quoted")?.into_owned())
+}
+
+/// The first line of what a program says.
+fn first_output_line(program: &str, arguments: &[&str]) -> Result<String> {
+    Ok(run(program, arguments)?.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+/// Runs it to its end. When it fails, the first line in which it says why is the reason.
+fn run(program: &str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("{program} is not installed"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let why = said.lines().find(|line| line.contains("error")).or(said.lines().next());
+    bail!("{program}: {}", why.unwrap_or("it failed without a word").trim())
+}

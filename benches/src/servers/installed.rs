@@ -1,0 +1,68 @@
+//! What of a server's tools is missing on this machine, in one line that says what installs it. It builds
+//! nothing, and shows nothing that a compiler or an interpreter says.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use super::build::{Toolchain, compiler};
+
+/// What is missing, if something is.
+pub(super) fn missing(kit: Toolchain) -> Option<String> {
+    let absent = |what: &str, package: &str| Some(format!("{what} is not installed: {package}"));
+    match kit {
+        Toolchain::None => None,
+        Toolchain::Epollite | Toolchain::Cargo(_) if works("cargo", &["--version"]) => None,
+        Toolchain::Epollite | Toolchain::Cargo(_) => absent("cargo", "https://rustup.rs"),
+        Toolchain::BaselineC | Toolchain::Cc(_) if !works(&compiler(), &["--version"]) => {
+            absent("a C compiler", "apt-get install gcc libc6-dev")
+        }
+        Toolchain::BaselineC => None,
+        Toolchain::Cc(library) if has_header(library) => None,
+        Toolchain::Cc(library) => {
+            absent(&format!("lib{library}"), &format!("apt-get install {}", package(library)))
+        }
+        Toolchain::Python(_) if !works("python3", &["--version"]) => {
+            absent("python3", "apt-get install python3")
+        }
+        Toolchain::Python(module) if works("python3", &["-c", &format!("import {module}")]) => None,
+        Toolchain::Python(module) => {
+            absent(&format!("{module} of python3"), &format!("apt-get install python3-{module}"))
+        }
+        Toolchain::Go if works("go", &["version"]) => None,
+        Toolchain::Go => absent("go", "apt-get install golang-go"),
+        Toolchain::Node if works("node", &["--version"]) => None,
+        Toolchain::Node => absent("node", "apt-get install nodejs"),
+    }
+}
+
+/// Debian's package of a library's header.
+fn package(library: &str) -> String {
+    // libuv has its major version in the name.
+    if library == "uv" { "libuv1-dev".to_owned() } else { format!("lib{library}-dev") }
+}
+
+/// Whether the compiler finds the header of a library.
+fn has_header(library: &str) -> bool {
+    let child = Command::new(compiler())
+        .args(["-E", "-x", "c", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut child) = child else { return false };
+    if let Some(mut source) = child.stdin.take() {
+        // One that has ended already says by its status what it makes of that.
+        let _ = writeln!(source, "#include <{library}.h>");
+    }
+    child.wait().is_ok_and(|status| status.success())
+}
+
+fn works(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}

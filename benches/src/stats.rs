@@ -1,0 +1,222 @@
+//! From slices to findings: ratios within a round, the interval of their median, and the verdict.
+//! Pure arithmetic; it has never heard of a server.
+//!
+//! A ratio is taken between two slices of the same round, so whatever the machine was doing in that
+//! half-second is in both of them. The spread of those ratios over the rounds is then all there is
+//! to know, and no shape of it is assumed: the interval of the median is read off the sorted ratios
+//! (the sign test turned round), so one stolen slice in twelve moves it hardly at all.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How often an interval may miss the true median.
+const ALPHA: f64 = 0.05;
+
+/// One server's share of one round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Messages echoed.
+    pub messages: u64,
+    /// In this time.
+    pub elapsed: Duration,
+    /// With this much CPU time of the server.
+    pub cpu: Duration,
+    /// The 99th percentile of the round-trip times.
+    pub p99: Duration,
+}
+
+impl Sample {
+    /// Messages a second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.messages_f64() / self.elapsed.as_secs_f64()
+    }
+
+    /// Seconds of the server's CPU a message.
+    #[must_use]
+    pub fn cpu_per_message(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.messages_f64()
+    }
+
+    /// The 99th percentile of the round-trip times, in seconds.
+    #[must_use]
+    pub fn p99_seconds(&self) -> f64 {
+        self.p99.as_secs_f64()
+    }
+
+    /// Messages, as a number to reckon with.
+    #[must_use]
+    pub fn messages_f64(&self) -> f64 {
+        // A slice has far fewer than 2^32 messages; that many would be one every 12 picoseconds.
+        f64::from(u32::try_from(self.messages).unwrap_or(u32::MAX))
+    }
+}
+
+/// A median and the interval that holds the true one in 95 of 100 runs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The middle of the rounds.
+    pub median: f64,
+    /// The lower end of the interval.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+impl Estimate {
+    /// Of all rounds' figures. With fewer than six rounds no interval holds the median in 95 of
+    /// 100 runs; then it is simply from the least to the greatest.
+    ///
+    /// # Panics
+    /// When there are no figures, or one is not a number.
+    #[must_use]
+    pub fn of(figures: impl IntoIterator<Item = f64>) -> Self {
+        let mut sorted: Vec<f64> = figures.into_iter().collect();
+        assert!(!sorted.is_empty(), "no rounds, no estimate");
+        assert!(sorted.iter().all(|figure| !figure.is_nan()), "0 by 0 is not a ratio");
+        sorted.sort_by(f64::total_cmp);
+        let last = sorted.len() - 1;
+        let cut = trim_count(sorted.len());
+        let median = f64::midpoint(sorted[last / 2], sorted[last.div_ceil(2)]);
+        Self { median, low: sorted[cut], high: sorted[last - cut] }
+    }
+
+    /// Of the ratios of `mine` to `reference`, round by round.
+    ///
+    /// # Panics
+    /// When the two have not the same number of rounds.
+    #[must_use]
+    pub fn of_ratios(mine: &[Sample], reference: &[Sample], what: fn(&Sample) -> f64) -> Self {
+        assert_eq!(mine.len(), reference.len(), "a round without its partner is not paired");
+        Self::of(mine.iter().zip(reference).map(|(mine, other)| what(mine) / what(other)))
+    }
+
+    /// How far from 1 this ratio reaches on either side, as a factor of at least 1.
+    #[must_use]
+    pub fn noise_factor(&self) -> f64 {
+        self.high.max(1.0 / self.low).max(1.0)
+    }
+
+    /// The verdict on a ratio, given the same ratio of the yardstick's copy to the yardstick.
+    ///
+    /// What the copy's interval reaches on either side of 1, this run makes of no difference at
+    /// all; a server's interval that touches that band shows nothing.
+    #[must_use]
+    pub fn verdict(&self, control: &Self) -> Verdict {
+        let noise = control.noise_factor();
+        if self.low > noise {
+            Verdict::Higher
+        } else if self.high < 1.0 / noise {
+            Verdict::Lower
+        } else {
+            Verdict::NoDifference
+        }
+    }
+}
+
+/// What may be said about a ratio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Above what the control shows.
+    Higher,
+    /// Below it.
+    Lower,
+    /// No difference shown. Not the same as: none there.
+    NoDifference,
+}
+
+/// How many of `count` sorted figures may be cut off at each end so that the rest still holds the
+/// true median in 95 of 100 runs. Each figure is below it with the chance of a coin, so the
+/// interval misses when at most `cut` of `count` coins show one side.
+fn trim_count(count: usize) -> usize {
+    let coins = i32::try_from(count).unwrap_or(i32::MAX);
+    let mut chance = 0.5_f64.powi(coins);
+    let mut missed = 0.0;
+    for heads in 0..count {
+        missed += 2.0 * chance;
+        if missed > ALPHA {
+            return heads.saturating_sub(1);
+        }
+        let (count, heads) = (to_f64(count), to_f64(heads));
+        chance *= (count - heads) / (heads + 1.0);
+    }
+    0
+}
+
+fn to_f64(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cut_is_the_one_in_the_tables_of_the_sign_test() {
+        // n, and the rank of the lower end: the tables count from 1, we from 0.
+        for (count, rank) in [(6, 1), (8, 1), (9, 2), (12, 3), (20, 6), (36, 12), (50, 18)] {
+            assert_eq!(trim_count(count) + 1, rank, "of {count} rounds");
+        }
+        for count in 1..6 {
+            assert_eq!(trim_count(count), 0, "with {count} rounds only the whole range is left");
+        }
+    }
+
+    #[test]
+    fn many_rounds_are_not_too_many() {
+        // 1000 coins: 500 - 1.96 * sqrt(1000) / 2 = 469.
+        assert!((465..=472).contains(&trim_count(1000)), "{}", trim_count(1000));
+    }
+
+    #[test]
+    fn one_stolen_slice_moves_nothing() {
+        let calm = Estimate::of([0.98, 0.99, 0.99, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.01, 1.01, 1.02]);
+        let rough = Estimate::of([0.1, 0.99, 0.99, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.01, 1.01, 9.0]);
+        assert_eq!(calm, rough);
+        assert_eq!((calm.low, calm.median, calm.high), (0.99, 1.0, 1.01));
+    }
+
+    #[test]
+    fn an_even_number_of_rounds_has_its_median_between_two() {
+        assert_eq!(Estimate::of([4.0, 1.0, 2.0, 3.0]).median, 2.5);
+        assert_eq!(Estimate::of([3.0, 1.0, 2.0]).median, 2.0);
+        assert_eq!(Estimate::of([7.0]), Estimate { median: 7.0, low: 7.0, high: 7.0 });
+    }
+
+    #[test]
+    fn drift_cancels_within_a_round() {
+        // The machine becomes three times slower; the second server is always 10% slower.
+        let slices = |factor: f64| -> Vec<Sample> {
+            (0..12).map(|round| sample(1000, factor * (1.0 + f64::from(round) / 6.0))).collect()
+        };
+        let ratio = Estimate::of_ratios(&slices(1.1), &slices(1.0), Sample::cpu_per_message);
+        assert!((ratio.median - 1.1).abs() < 1e-6 && ratio.high - ratio.low < 1e-6, "{ratio:?}");
+        let rate = Estimate::of_ratios(&slices(1.1), &slices(1.0), Sample::rate);
+        assert!((rate.median - 1.0 / 1.1).abs() < 1e-6, "{rate:?}");
+    }
+
+    #[test]
+    fn nothing_tighter_than_the_control_is_a_difference() {
+        let estimate = |low, high| Estimate { median: f64::midpoint(low, high), low, high };
+        let control = estimate(0.95, 1.01);
+        // The control reaches 5% below, so 5% above is noise too.
+        for (low, high, verdict) in [
+            (1.01, 1.04, Verdict::NoDifference),
+            (1.04, 1.20, Verdict::NoDifference),
+            (1.06, 1.20, Verdict::Higher),
+            (0.90, 0.96, Verdict::NoDifference),
+            (0.90, 0.94, Verdict::Lower),
+            (0.50, 2.00, Verdict::NoDifference),
+        ] {
+            assert_eq!(estimate(low, high).verdict(&control), verdict, "{low}..{high}");
+        }
+        assert_eq!(control.verdict(&control), Verdict::NoDifference);
+    }
+
+    fn sample(messages: u64, seconds: f64) -> Sample {
+        let time = Duration::from_secs_f64(seconds);
+        Sample { messages, elapsed: time, cpu: time, p99: time }
+    }
+}

@@ -1,0 +1,23 @@
+//! The error of a command: exit code and message.
+
+/// One line for the user and an exit code for scripts.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    /// The exit code.
+    pub(crate) code: u8,
+    /// What went wrong, in one line.
+    pub(crate) line: String,
+}
+
+impl CliError {
+    /// The run failed.
+    pub(crate) const RUN: u8 = 1;
+    /// The arguments are invalid.
+    pub(crate) const USAGE: u8 = 2;
+    /// Cannot bind (`EX_UNAVAILABLE` of sysexits(3)).
+    pub(crate) const UNAVAILABLE: u8 = 69;
+
+    pub(crate) fn new(code: u8, line: impl Into<String>) -> Self {
+        Self { code, line: line.into() }
+    }
+}

@@ -1,0 +1,224 @@
+//! A process and its children: forking, signalling, reaping and reporting their exits.
+//!
+//! It reads the signals of the parent. What the children do, it does not know.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use epollite::kernel::SIGINFO_BYTES;
+use epollite::{Errno, Fd, Instant, Signal};
+
+use super::context::WorkerContext;
+use super::shared_stats::SharedCounters;
+use super::sys::{self, ExitStatus};
+use crate::instrument::InstrumentedKernel;
+use crate::listen::SocketFiles;
+use crate::log::Log;
+
+/// Children that have been forked and not yet reaped.
+pub(super) struct ChildProcesses {
+    /// The number of each child, by process ID.
+    children: HashMap<u32, usize>,
+    pub(super) signals: Fd,
+    pub(super) counters: SharedCounters,
+    pub(super) files: SocketFiles,
+    drain: Duration,
+    /// Set during shutdown: when the drain timeout ends; `Some(None)` once it has.
+    drain_deadline: Option<Option<Instant>>,
+    /// Each child has its own part of the shared counters, and is reported separately.
+    pub(super) per_child_stats: bool,
+    /// The number of children that did not exit with code 0.
+    pub(super) abnormal_exits: u64,
+    /// Whether wait4(2) is denied: exits of children cannot be observed.
+    wait_denied: bool,
+}
+
+impl ChildProcesses {
+    pub(super) fn new(
+        signals: Fd,
+        counters: SharedCounters,
+        files: SocketFiles,
+        drain: Duration,
+    ) -> Self {
+        let children = HashMap::new();
+        let (drain_deadline, per_child_stats, abnormal_exits, wait_denied) =
+            (None, false, 0, false);
+        Self {
+            children,
+            signals,
+            counters,
+            files,
+            drain,
+            drain_deadline,
+            per_child_stats,
+            abnormal_exits,
+            wait_denied,
+        }
+    }
+
+    /// Forks child `number`. Returns whether this is the child.
+    ///
+    /// # Errors
+    /// The errno of fork(2); no child was created.
+    pub(super) fn fork<K: InstrumentedKernel>(
+        &mut self,
+        context: &mut WorkerContext<K>,
+        number: usize,
+    ) -> Result<bool, Errno> {
+        // The trace is flushed first, so that parent and child do not both print it.
+        context.flush_stats();
+        match sys::fork(&mut context.kernel)? {
+            None => {
+                self.files.forget();
+                context.trace.forget();
+                self.children.clear();
+                return Ok(true);
+            }
+            Some(child) => self.children.insert(child, number),
+        };
+        Ok(false)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.children.len()
+    }
+
+    pub(super) const fn is_shutting_down(&self) -> bool {
+        self.drain_deadline.is_some()
+    }
+
+    /// How long a wait may last.
+    pub(super) fn timeout<K: InstrumentedKernel>(
+        &self,
+        context: &mut WorkerContext<K>,
+    ) -> Option<Duration> {
+        self.drain_deadline.flatten().map(|deadline| deadline - context.kernel.now())
+    }
+
+    /// Kills the remaining children once the drain timeout has passed.
+    pub(super) fn kill_if_expired<K: InstrumentedKernel>(
+        &mut self,
+        context: &mut WorkerContext<K>,
+    ) {
+        if self.drain_deadline.flatten().is_some_and(|deadline| deadline <= context.kernel.now()) {
+            self.drain_deadline = Some(None);
+            self.kill_all(context);
+            if self.wait_denied {
+                // They have been killed, but their exits cannot be observed.
+                self.forget_all();
+            }
+        }
+    }
+
+    /// Kills the remaining children with SIGKILL.
+    pub(super) fn kill_all<K: InstrumentedKernel>(&self, context: &mut WorkerContext<K>) {
+        self.signal_all(context, sys::SIGKILL);
+    }
+
+    /// Reads and handles one signal.
+    pub(super) fn on_signal<K: InstrumentedKernel>(&mut self, context: &mut WorkerContext<K>) {
+        let mut record = [0; SIGINFO_BYTES];
+        let read = context.kernel.read(&self.signals, &mut record);
+        match read.ok().and_then(|count| Signal::from_siginfo(&record[..count])) {
+            None => {}
+            Some(Signal::CHLD) => self.reap(context),
+            Some(Signal::USR1) => self.print_stats(context),
+            Some(signal) if self.is_shutting_down() => {
+                // A second signal: exit at once, with the exit code a shell gives to it.
+                self.kill_all(context);
+                self.files.remove();
+                std::process::exit(128 + i32::from(signal.number()))
+            }
+            Some(_) => {
+                self.drain_deadline = Some(Some(context.kernel.now() + self.drain));
+                self.files.remove();
+                self.signal_all(context, sys::SIGTERM);
+            }
+        }
+    }
+
+    /// Prints the statistics of all processes.
+    pub(super) fn print_stats<K: InstrumentedKernel>(&mut self, context: &mut WorkerContext<K>) {
+        context.flush_stats();
+        let mut sum = self.counters.sum();
+        if !self.per_child_stats {
+            sum.open = self.children.len() as u64;
+            sum.stream.closed += self.abnormal_exits;
+        }
+        sum.print(&context.log);
+        if self.per_child_stats {
+            self.print_distribution(&context.log);
+        }
+    }
+
+    /// Prints the number of connections per child. The first part of the counters is the parent's;
+    /// the others are the children's.
+    pub(super) fn print_distribution(&self, log: &Log) {
+        let per_worker: Vec<String> = (1..self.counters.part_count())
+            .map(|part| self.counters.part(part).stream.accepted.to_string())
+            .collect();
+        log.print_result(
+            || format!("connections per worker: {}", per_worker.join("/")),
+            || format!("{{\"event\":\"distribution\",\"accepted\":[{}]}}", per_worker.join(",")),
+        );
+    }
+
+    /// One signal may stand for several children: pending signals are not counted.
+    pub(super) fn reap<K: InstrumentedKernel>(&mut self, context: &mut WorkerContext<K>) {
+        loop {
+            let (child, end) = match sys::waitpid(&mut context.kernel) {
+                Ok(Some(exited)) => exited,
+                Ok(None) => return,
+                // There are no children even if the list is not empty: they were reaped elsewhere.
+                Err(Errno::ECHILD) => return self.forget_all(),
+                Err(_) if self.drain_deadline == Some(None) => return self.forget_all(),
+                Err(_) => {
+                    self.wait_denied = true;
+                    return;
+                }
+            };
+            // Unknown children may be ours too: inherited through exec(2), or, for the first
+            // process of a container, reparented orphans.
+            let Some(number) = self.children.remove(&child) else { continue };
+            if end == ExitStatus::Exited(0) {
+                continue;
+            }
+            self.abnormal_exits += 1;
+            if self.per_child_stats {
+                self.counters.close_open(number + 1);
+            }
+            // After the drain timeout we have killed it.
+            if self.drain_deadline != Some(None) {
+                log_exit(&context.log, child, end);
+            }
+        }
+    }
+
+    /// Removes all children from the list. Their exit status is unknown: their open connections are
+    /// counted as closed.
+    fn forget_all(&mut self) {
+        for (_, number) in self.children.drain() {
+            if self.per_child_stats {
+                self.counters.close_open(number + 1);
+            }
+        }
+    }
+
+    fn signal_all<K: InstrumentedKernel>(&self, context: &mut WorkerContext<K>, signal: i32) {
+        for &child in self.children.keys() {
+            // An error is harmless: the child has already exited.
+            let _ = sys::kill(&mut context.kernel, child, signal);
+        }
+    }
+}
+
+fn log_exit(log: &Log, child: u32, end: ExitStatus) {
+    let how = match end {
+        ExitStatus::Exited(code) => format!("ended with code {code}"),
+        ExitStatus::Killed(signal) => format!("was killed by signal {signal}"),
+    };
+    log.message(
+        || format!("epollite: process {child} {how}"),
+        || format!("{{\"event\":\"child_exited\",\"process\":{child},\"text\":\"{how}\"}}"),
+    );
+}

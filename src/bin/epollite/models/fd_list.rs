@@ -1,0 +1,425 @@
+//! The list of descriptors of one thread: signals, listeners, datagram sockets, connections.
+//!
+//! `nonblocking`, `select` and `poll` share it. It does not know how to wait: the model goes
+//! through the list, finds out which descriptors are ready, and calls [`FdList::dispatch`].
+
+use std::time::Duration;
+
+use epollite::kernel::SIGINFO_BYTES;
+use epollite::kernel::close_quietly;
+use epollite::server::stream::CloseReason;
+use epollite::{Addr, Errno, Fd, Instant, Interest, Signal};
+
+use super::connection::{Connection, Progress, TimeoutAction};
+use super::context::{BUFFER_BYTES, WorkerContext};
+use super::sockets;
+use crate::client_log;
+use crate::echo::syscall_failure;
+use crate::exit::CliError;
+use crate::instrument::InstrumentedKernel;
+use crate::listen::{BoundSocket, SocketFiles};
+use crate::stats::StatsSnapshot;
+
+/// Connections accepted, or datagrams answered, before other descriptors are served.
+const BATCH_MAX: u32 = 64;
+
+/// Upper bound of connections accepted from the backlog of one listener on shutdown.
+const DRAIN_ACCEPTS_MAX: u32 = 1 << 16;
+
+/// Delay before a socket is used again when descriptors or memory are exhausted, or when it was
+/// often ready without anything to read.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
+
+/// Limits of the server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServerLimits {
+    /// Concurrent clients; further ones wait in the backlog.
+    pub(super) connections_max: u32,
+    /// Descriptors from this number on cannot be waited for.
+    pub(super) fd_limit: Option<u32>,
+    pub(super) idle: Option<Duration>,
+    pub(super) drain: Duration,
+}
+
+enum Source {
+    Signals,
+    Listener,
+    Datagrams(DatagramState),
+    Connection(Connection),
+    /// To be closed, for the reason given.
+    Closing(Connection, CloseReason),
+    /// A listener that has failed permanently.
+    Dead(Errno),
+}
+
+/// State of a datagram socket.
+#[derive(Default)]
+struct DatagramState {
+    /// How often in a row it was ready and had no datagram.
+    abort_streak: sockets::AbortStreak,
+    /// Set while reading is paused: the time to retry.
+    paused_until: Option<Instant>,
+}
+
+struct FdEntry {
+    fd: Fd,
+    role: Source,
+}
+
+/// The list.
+pub(super) struct FdList<K: InstrumentedKernel> {
+    pub(super) context: WorkerContext<K>,
+    entries: Vec<FdEntry>,
+    limits: ServerLimits,
+    buf: Vec<u8>,
+    files: SocketFiles,
+    /// The ports of our own datagram sockets.
+    ports: Vec<u16>,
+    /// Number of clients so far; the next client's number is one more.
+    next_id: u64,
+    abort_streak: sockets::AbortStreak,
+    /// Set while accepting is paused; the inner value is the latest time to retry.
+    paused: Option<Option<Instant>>,
+    last_logged: LastLogged,
+    /// Set during shutdown: when the drain timeout ends.
+    drain_deadline: Option<Instant>,
+    /// The errno of accept4(2) when the last listener failed.
+    failed: Option<Errno>,
+    /// Whether the listeners are closed.
+    listeners_closed: bool,
+}
+
+/// When each rate-limited message was last logged.
+#[derive(Default)]
+struct LastLogged {
+    pause: Option<std::time::Instant>,
+    fd_limit: Option<std::time::Instant>,
+}
+
+impl<K: InstrumentedKernel> FdList<K> {
+    pub(super) fn new(
+        context: WorkerContext<K>,
+        signals: Fd,
+        bounds: Vec<BoundSocket>,
+        limits: ServerLimits,
+    ) -> Self {
+        let mut fd_list = Self {
+            context,
+            entries: vec![FdEntry { fd: signals, role: Source::Signals }],
+            limits,
+            buf: vec![0; BUFFER_BYTES],
+            files: SocketFiles::default(),
+            ports: Vec::new(),
+            next_id: 0,
+            abort_streak: sockets::AbortStreak::default(),
+            paused: None,
+            last_logged: LastLogged::default(),
+            drain_deadline: None,
+            failed: None,
+            listeners_closed: false,
+        };
+        for bound in bounds {
+            let is_datagram = bound.transport == "udp";
+            if is_datagram {
+                let name = fd_list.context.kernel.getsockname(&bound.fd);
+                fd_list.ports.extend(name.ok().and_then(|name| name.port()));
+            }
+            fd_list.files.extend(bound.file);
+            let role = if is_datagram {
+                Source::Datagrams(DatagramState::default())
+            } else {
+                Source::Listener
+            };
+            fd_list.entries.push(FdEntry { fd: bound.fd, role });
+        }
+        fd_list
+    }
+
+    /// The number of descriptors.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The descriptor at `at`, and the interest to wait for.
+    pub(super) fn interest_of(&self, at: usize) -> (&Fd, Interest) {
+        let FdEntry { fd, role } = &self.entries[at];
+        let interest = match role {
+            Source::Datagrams(DatagramState { paused_until: Some(_), .. }) => Interest::NONE,
+            Source::Signals | Source::Datagrams(_) => Interest::READABLE,
+            Source::Listener if self.paused.is_some() => Interest::NONE,
+            Source::Listener => Interest::READABLE,
+            Source::Connection(connection) => connection.interest(),
+            Source::Closing(..) | Source::Dead(_) => Interest::NONE,
+        };
+        (fd, interest)
+    }
+
+    /// Tries to serve the descriptor at `at`. New connections are appended to the list; closed ones
+    /// stay in it until [`finish_iteration`](Self::finish_iteration), so that indexes stay valid.
+    pub(super) fn dispatch(&mut self, at: usize) {
+        let handled = match self.entries[at].role {
+            Source::Signals => self.on_signal(at),
+            Source::Listener => self.accept_batch(at, BATCH_MAX) > 0,
+            Source::Datagrams(_) => self.echo_datagrams(at) > 0,
+            Source::Connection(_) => self.on_connection_ready(at),
+            Source::Closing(..) | Source::Dead(_) => false,
+        };
+        let stats = &mut self.context.stats;
+        *if handled { &mut stats.events_handled } else { &mut stats.events_spurious } += 1;
+    }
+
+    /// Ends an iteration: removes closed connections, checks timers. Returns whether to continue.
+    pub(super) fn finish_iteration(&mut self) -> bool {
+        if self.drain_deadline.is_some() && !self.listeners_closed {
+            self.begin_shutdown();
+        }
+        self.expire_timers();
+        self.remove_closed();
+        self.context.drain_trace();
+        if self.failed.is_some() && self.context.open == 0 && self.drain_deadline.is_none() {
+            self.drain_deadline = Some(self.context.kernel.now());
+            self.begin_shutdown();
+        }
+        self.drain_deadline.is_none() || self.context.open > 0
+    }
+
+    /// How long a wait may last: until the first deadline. Cost: O(clients) when there are any.
+    pub(super) fn timeout(&mut self) -> Option<Duration> {
+        let deadlines = self.entries.iter().filter_map(|entry| match &entry.role {
+            Source::Connection(connection) => connection.deadline,
+            Source::Datagrams(datagrams) => datagrams.paused_until,
+            _ => None,
+        });
+        let first = deadlines.chain(self.drain_deadline).chain(self.paused.flatten()).min()?;
+        Some(first - self.context.kernel.now())
+    }
+
+    /// The final statistics.
+    pub(super) fn into_stats(mut self) -> Result<StatsSnapshot, CliError> {
+        match self.failed {
+            Some(errno) => Err(syscall_failure("accept4", errno)),
+            None => Ok(self.context.snapshot()),
+        }
+    }
+
+    /// Called when a listener has failed. If it was the last, the server stops after the existing
+    /// connections have closed.
+    fn on_listener_failed(&mut self, errno: Errno) {
+        let serves =
+            |entry: &FdEntry| matches!(entry.role, Source::Listener | Source::Datagrams(_));
+        if self.drain_deadline.is_none() && !self.entries.iter().any(serves) {
+            self.failed = Some(errno);
+        }
+    }
+
+    fn expire_timers(&mut self) {
+        let has_passed = |deadline: Option<Instant>, now| deadline.is_some_and(|at| at <= now);
+        let now = self.context.kernel.now();
+        if has_passed(self.paused.flatten(), now) {
+            self.paused = None;
+        }
+        for at in 0..self.entries.len() {
+            if let Source::Datagrams(datagrams) = &mut self.entries[at].role {
+                datagrams.paused_until = datagrams.paused_until.filter(|&until| until > now);
+            }
+            let Source::Connection(connection) = &self.entries[at].role else { continue };
+            let is_shutting_down = has_passed(self.drain_deadline, now);
+            if !is_shutting_down && !has_passed(connection.deadline, now) {
+                continue;
+            }
+            // This check may be late, and readiness may not have been reported yet: data that
+            // arrived in time is served first, which may extend the deadline.
+            self.on_connection_ready(at);
+            let FdEntry { fd, role: Source::Connection(connection) } = &mut self.entries[at] else {
+                continue;
+            };
+            if is_shutting_down {
+                self.mark_closing(at, CloseReason::DrainTimeout);
+            } else if has_passed(connection.deadline, now) {
+                match connection.on_timeout(fd, &mut self.context.kernel) {
+                    TimeoutAction::Close(why) => self.mark_closing(at, why),
+                    TimeoutAction::Extend => {}
+                    TimeoutAction::BeginClose => {
+                        self.context.stats.timed_out += 1;
+                        self.on_connection_ready(at);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Closes finished connections, which frees descriptors and so may end a pause of accepting.
+    fn remove_closed(&mut self) {
+        let mut at = 0;
+        while at < self.entries.len() {
+            if !matches!(self.entries[at].role, Source::Closing(..) | Source::Dead(_)) {
+                at += 1;
+                continue;
+            }
+            let FdEntry { fd, role } = self.entries.swap_remove(at);
+            close_quietly(&mut self.context.kernel, fd);
+            if let Source::Dead(errno) = role {
+                self.on_listener_failed(errno);
+            }
+            if let Source::Closing(connection, why) = role {
+                self.context.open -= 1;
+                self.context.stats.closed += 1;
+                let is_reset = matches!(why, CloseReason::Error(Errno::ECONNRESET | Errno::EPIPE));
+                self.context.stats.reset += u64::from(is_reset);
+                if self.context.log.is_verbose {
+                    client_log::closed(&self.context.log, &connection.name, connection.bytes, why);
+                }
+                self.paused = None;
+            }
+        }
+    }
+
+    fn mark_closing(&mut self, at: usize, why: CloseReason) {
+        let role = &mut self.entries[at].role;
+        *role = match std::mem::replace(role, Source::Signals) {
+            Source::Connection(connection) => Source::Closing(connection, why),
+            other => other,
+        };
+    }
+
+    /// Serves the client at `at`. Returns whether anything was done.
+    fn on_connection_ready(&mut self, at: usize) -> bool {
+        let FdEntry { fd, role: Source::Connection(connection) } = &mut self.entries[at] else {
+            return false;
+        };
+        let before = connection.bytes;
+        let served = connection.on_ready(fd, &mut self.context, &mut self.buf);
+        if self.context.log.is_verbose && connection.bytes > before {
+            let bytes = usize::try_from(connection.bytes - before).unwrap_or(usize::MAX);
+            client_log::received(&self.context.log, &connection.name, bytes);
+        }
+        if let Progress::Close(why) = served {
+            self.mark_closing(at, why);
+        }
+        served != Progress::Spurious
+    }
+
+    /// Accepts connections from the listener at `at`. Returns how many.
+    fn accept_batch(&mut self, at: usize, max: u32) -> u32 {
+        let mut handled = 0;
+        while self.paused.is_none() && handled < max {
+            if self.context.open >= self.limits.connections_max {
+                self.pause_accept(None);
+                break;
+            }
+            match self.context.kernel.accept4(&self.entries[at].fd) {
+                Ok((fd, peer)) => {
+                    self.abort_streak.reset();
+                    self.add_connection(fd, &peer);
+                }
+                Err(errno) if errno.is_would_block() || errno.is_interrupted() => break,
+                // That client has aborted: accept the next one.
+                Err(errno) if errno.is_transient_accept_error() && !self.abort_streak.record() => {
+                    self.context.stats.aborted += 1;
+                }
+                Err(errno) if errno.never_accepts() => {
+                    client_log::listener_failed(&self.context.log, errno);
+                    self.entries[at].role = Source::Dead(errno);
+                    break;
+                }
+                Err(errno) => self.pause_accept(Some(errno)),
+            }
+            handled += 1;
+        }
+        handled
+    }
+
+    fn add_connection(&mut self, fd: Fd, peer: &Addr) {
+        self.next_id += 1;
+        let context = &mut self.context;
+        if let Some(fd_limit) = self.limits.fd_limit.filter(|&fd_limit| fd.number() >= fd_limit) {
+            let name = client_log::client_name(peer, self.next_id);
+            let why = format!("its descriptor is {}, and the set ends at {fd_limit}", fd.number());
+            context.stats.aborted += 1;
+            client_log::rejected(&context.log, &mut self.last_logged.fd_limit, &name, &why);
+            sockets::reject(&mut context.kernel, fd, &mut self.buf);
+            return;
+        }
+        context.open += 1;
+        context.stats.accepted += 1;
+        let mut name = String::new();
+        if context.log.is_verbose {
+            name = client_log::client_name(peer, self.next_id);
+            client_log::connected(&context.log, &name);
+        }
+        let connection = Connection::new(name, self.limits.idle, context.kernel.now());
+        self.entries.push(FdEntry { fd, role: Source::Connection(connection) });
+    }
+
+    fn pause_accept(&mut self, errno: Option<Errno>) {
+        let context = &mut self.context;
+        context.stats.accept_pauses += 1;
+        let until = errno.map(|_| context.kernel.now() + RETRY_DELAY);
+        self.paused = Some(until);
+        client_log::accept_paused(&context.log, &mut self.last_logged.pause, errno, context.open);
+    }
+
+    /// Echoes the pending datagrams. Returns how many. A socket that is ready many times in a row
+    /// without a datagram, because it was shut down for reading from outside, is paused.
+    fn echo_datagrams(&mut self, at: usize) -> u32 {
+        let FdEntry { fd, role: Source::Datagrams(datagrams) } = &mut self.entries[at] else {
+            return 0;
+        };
+        let mut handled = 0;
+        while handled < BATCH_MAX
+            && sockets::echo_datagram(&mut self.context, fd, &self.ports, &mut self.buf)
+        {
+            handled += 1;
+        }
+        if handled > 0 {
+            datagrams.abort_streak.reset();
+        } else if datagrams.abort_streak.record() {
+            datagrams.paused_until = Some(self.context.kernel.now() + RETRY_DELAY);
+        }
+        handled
+    }
+
+    fn on_signal(&mut self, at: usize) -> bool {
+        let mut record = [0; SIGINFO_BYTES];
+        let read = self.context.kernel.read(&self.entries[at].fd, &mut record);
+        let signal = read.ok().and_then(|count| Signal::from_siginfo(&record[..count]));
+        match signal {
+            None => return false,
+            Some(Signal::USR1) => self.context.snapshot().print(&self.context.log),
+            Some(signal) if self.drain_deadline.is_some() => {
+                // A second signal: exit at once, with the exit code a shell gives to it.
+                self.files.remove();
+                std::process::exit(128 + i32::from(signal.number()))
+            }
+            Some(_) => self.drain_deadline = Some(self.context.kernel.now() + self.limits.drain),
+        }
+        true
+    }
+
+    /// Accepts the backlog, closes the listeners, echoes pending data and begins draining
+    /// connections.
+    fn begin_shutdown(&mut self) {
+        self.listeners_closed = true;
+        self.files.remove();
+        self.paused = None;
+        let mut at = 0;
+        while at < self.entries.len() {
+            match self.entries[at].role {
+                Source::Listener => _ = self.accept_batch(at, DRAIN_ACCEPTS_MAX),
+                Source::Datagrams(_) => _ = self.echo_datagrams(at),
+                _ => {
+                    at += 1;
+                    continue;
+                }
+            }
+            let FdEntry { fd, .. } = self.entries.swap_remove(at);
+            close_quietly(&mut self.context.kernel, fd);
+        }
+        for at in 0..self.entries.len() {
+            if let Source::Connection(connection) = &mut self.entries[at].role {
+                connection.begin_drain();
+                self.on_connection_ready(at);
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! From options to a running model: binds sockets, opens the signalfd, logs the addresses, and then
+//! runs the selected model.
+
+use epollite::Fd;
+
+use super::children::ChildProcesses;
+use super::context::WorkerContext;
+use super::fd_list::{FdList, ServerLimits};
+use super::shared_stats::SharedCounters;
+use super::signal_thread::ConnectionRegistry;
+use super::{
+    blocking, coroutine, nonblocking, poll, prefork, process, reuseport, select, signal_thread,
+    thread,
+};
+use crate::args::EchoOptions;
+use crate::echo::{
+    OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening, syscall_failure,
+};
+use crate::exit::CliError;
+use crate::instrument::{InstrumentedKernel, TraceOrigin};
+use crate::listen::{self, BoundSocket, Place, SocketFiles};
+use crate::model::Model;
+use crate::signals;
+use crate::stats::StatsSnapshot;
+
+/// Serves with the model selected in `options`, until a signal ends it.
+pub(crate) fn run<K: InstrumentedKernel>(
+    options: &EchoOptions,
+    start: Start,
+) -> Result<(), CliError> {
+    let mut context = WorkerContext::<K>::new(options, start.trace, None);
+    let signals = signals::read_by_server(options.model.has_children());
+    block_signals(&mut context.kernel, &signals)?;
+    let has_connections = start.places.iter().any(Place::has_connections);
+    let mut bounds = Vec::new();
+    for place in start.places {
+        if options.model == Model::Reuseport {
+            // Before the address is logged, so that the first connection is steered too.
+            let group = listen::bind(&mut context.kernel, place, options.workers)?;
+            let socket = &group.first().expect("a port of at least one worker").fd;
+            reuseport::steer(&mut context, socket, options.steer, options.workers)?;
+            bounds.extend(group);
+        } else {
+            bounds.extend(listen::bind(&mut context.kernel, place, 1)?);
+        }
+    }
+    let taken = OTHER_DESCRIPTORS + bounds.len() as u64;
+    let available = u32::try_from(start.limit.saturating_sub(taken)).unwrap_or(u32::MAX).max(1);
+    let limits = ServerLimits {
+        // The limit of a model is a default: an explicit limit overrides it.
+        connections_max: options
+            .connections_max
+            .unwrap_or(match options.model {
+                Model::Thread => thread::THREADS_MAX,
+                Model::Process => process::PROCESSES_MAX,
+                _ => available,
+            })
+            .min(available),
+        fd_limit: (options.model == Model::Select).then_some(select::FD_SETSIZE),
+        idle: options.idle_timeout,
+        drain: options.drain_timeout,
+    };
+    let mut addresses: Vec<_> =
+        bounds.iter().map(|bound| (bound.transport, bound.address.clone())).collect();
+    addresses.dedup();
+    let signals = context.kernel.signalfd(signals::set(&signals));
+    let signals = signals.map_err(|errno| syscall_failure("signalfd", errno))?;
+    // An epoll, a waker and a signalfd for a worker; a coroutine server needs as many.
+    let own = match options.model {
+        Model::Prefork | Model::Reuseport | Model::Coroutine => 3,
+        _ => 0,
+    };
+    check_spare_fds(own + usize::from(has_connections))?;
+    addresses
+        .iter()
+        .for_each(|(transport, address)| log_listening(&options.log, transport, address));
+    let sum = match options.model {
+        Model::Blocking | Model::Thread => {
+            run_blocking_model(options, context, signals, bounds, limits)
+        }
+        Model::Process | Model::Prefork | Model::Reuseport => {
+            run_forking_model(options, context, signals, bounds, limits)
+        }
+        Model::Nonblocking => nonblocking::run(FdList::new(context, signals, bounds, limits)),
+        Model::Select => select::run(FdList::new(context, signals, bounds, limits)),
+        Model::Poll => poll::run(FdList::new(context, signals, bounds, limits)),
+        Model::Coroutine => coroutine::run(context, signals, bounds, limits),
+        Model::Epoll(_) => unreachable!("the reactor's own server has no model here"),
+    };
+    sum?.print_syscalls(&options.log, true);
+    Ok(())
+}
+
+/// Runs a blocking model: a signal thread, one listener, and the model.
+fn run_blocking_model<K: InstrumentedKernel>(
+    options: &EchoOptions,
+    mut context: WorkerContext<K>,
+    signals: Fd,
+    mut bounds: Vec<BoundSocket>,
+    limits: ServerLimits,
+) -> Result<StatsSnapshot, CliError> {
+    let BoundSocket { fd, transport, file, .. } = bounds.remove(0);
+    let counters = SharedCounters::new(1, options.count_syscalls)
+        .map_err(|errno| syscall_failure("mmap", errno))?;
+    context.attach_counters(&counters);
+    let (registry, mut files) = (ConnectionRegistry::new(fd, counters), SocketFiles::default());
+    files.extend(file);
+    let own = context.for_worker(TraceOrigin::SignalThread, &registry.counters);
+    signal_thread::start(&registry, own, signals, files, limits.drain)?;
+    match options.model {
+        Model::Thread => thread::run(&registry, context, limits.connections_max),
+        _ if transport == "udp" => blocking::run_datagrams(&registry, context),
+        _ => blocking::run(&registry, context),
+    }
+}
+
+/// Runs a forking model: the child processes, and the model.
+fn run_forking_model<K: InstrumentedKernel>(
+    options: &EchoOptions,
+    mut context: WorkerContext<K>,
+    signals: Fd,
+    bounds: Vec<BoundSocket>,
+    limits: ServerLimits,
+) -> Result<StatsSnapshot, CliError> {
+    let has_workers = options.model != Model::Process;
+    // The first part is the parent's; the children share one, or have one each.
+    let parts = if has_workers { 1 + options.workers as usize } else { 1 };
+    let counters = SharedCounters::new(parts, options.count_syscalls)
+        .map_err(|errno| syscall_failure("mmap", errno))?;
+    context.attach_counters(&counters);
+    let (mut files, mut listeners) = (SocketFiles::default(), Vec::new());
+    for (at, BoundSocket { fd, file, .. }) in bounds.into_iter().enumerate() {
+        files.extend(file);
+        // The sockets of one port are in the order in which the kernel numbers them.
+        let owner = at % options.workers as usize;
+        listeners.push(((options.model == Model::Reuseport).then_some(owner), fd));
+    }
+    let mut children = ChildProcesses::new(signals, counters, files, limits.drain);
+    // Children may be inherited through exec(2), and the first process of a container gets orphans.
+    // For those that exited before SIGCHLD was blocked there is no signal.
+    children.reap(&mut context);
+    if has_workers {
+        return prefork::run(options, context, children, listeners, limits.connections_max);
+    }
+    let listeners = listeners.into_iter().map(|(_, listener)| listener).collect();
+    process::run(context, children, listeners, limits.connections_max)
+}

@@ -1,0 +1,202 @@
+//! Stopping threads blocked in system calls: the signal thread shuts down their sockets.
+//!
+//! A call that blocks inside the kernel checks no flag. A signal would interrupt it, but a signal
+//! that arrives just *before* the call interrupts nothing, and is lost. A shutdown of the socket is
+//! permanent: a blocked call returns, and a later call does not block. So a dedicated thread reads
+//! the signals; it has a list of all open sockets.
+//!
+//! Where it breaks: shutting down a listener resets the connections in its backlog. A signal sent
+//! to the blocked thread repeatedly until it reacts would spare them; that is the traditional way.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use epollite::kernel::SIGINFO_BYTES;
+use epollite::{Fd, Interest, Kernel, Shutdown, Signal};
+
+use super::context::WorkerContext;
+use super::shared_stats::SharedCounters;
+use super::sys::{self, PollFd};
+use crate::echo::{spawn_failure, syscall_failure};
+use crate::exit::CliError;
+use crate::instrument::InstrumentedKernel;
+use crate::listen::SocketFiles;
+
+/// State shared by the signal thread and the serving threads.
+pub(super) struct ConnectionRegistry {
+    /// The listener, or a datagram socket.
+    pub(super) listener: Fd,
+    pub(super) counters: SharedCounters,
+    state: Mutex<State>,
+    /// Notified whenever a connection is deregistered.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    is_shutting_down: bool,
+    /// Sockets of open connections, by number; `None` while one is being closed.
+    connections: HashMap<u64, Option<Arc<Fd>>>,
+    /// The number of the next connection.
+    next_id: u64,
+}
+
+/// Keeps a connection on the list until it is dropped, and its socket until it is closed.
+pub(super) struct Registration {
+    registry: Arc<ConnectionRegistry>,
+    number: u64,
+    socket: Option<Arc<Fd>>,
+}
+
+impl Registration {
+    /// Takes the socket off the list, so that the signal thread no longer uses it: from then on its
+    /// descriptor number may be reused.
+    pub(super) fn release(&mut self) -> Option<Fd> {
+        drop(self.socket.take());
+        let socket = self.registry.lock().connections.get_mut(&self.number).and_then(Option::take);
+        socket.and_then(Arc::into_inner)
+    }
+
+    /// Whether the server is shutting down.
+    pub(super) fn is_shutting_down(&self) -> bool {
+        self.registry.is_shutting_down()
+    }
+
+    pub(super) fn socket(&self) -> Option<&Fd> {
+        self.socket.as_deref()
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.registry.lock().connections.remove(&self.number);
+        self.registry.changed.notify_all();
+    }
+}
+
+impl ConnectionRegistry {
+    pub(super) fn new(listener: Fd, counters: SharedCounters) -> Arc<Self> {
+        Arc::new(Self { listener, counters, state: Mutex::default(), changed: Condvar::new() })
+    }
+
+    /// Registers a client's socket. During shutdown it is shut down for reading, like the others.
+    pub(super) fn register<K: Kernel>(
+        self: &Arc<Self>,
+        kernel: &mut K,
+        socket: Fd,
+    ) -> Registration {
+        let mut state = self.lock();
+        if state.is_shutting_down {
+            let _ = kernel.shutdown(&socket, Shutdown::Read);
+        }
+        let (number, socket) = (state.next_id, Arc::new(socket));
+        state.next_id += 1;
+        state.connections.insert(number, Some(Arc::clone(&socket)));
+        Registration { registry: Arc::clone(self), number, socket: Some(socket) }
+    }
+
+    pub(super) fn is_shutting_down(&self) -> bool {
+        self.lock().is_shutting_down
+    }
+
+    /// The number of connections.
+    pub(super) fn connection_count(&self) -> usize {
+        self.lock().connections.len()
+    }
+
+    /// Waits until there are fewer than `max` connections, or until shutdown.
+    pub(super) fn wait_for_capacity(&self, max: usize) {
+        let state = self.lock();
+        let is_full = |state: &mut State| !state.is_shutting_down && state.connections.len() >= max;
+        drop(self.changed.wait_while(state, is_full));
+    }
+
+    /// Waits until every connection is deregistered.
+    pub(super) fn wait_until_empty(&self) {
+        let state = self.lock();
+        drop(self.changed.wait_while(state, |state| !state.connections.is_empty()));
+    }
+
+    /// Shuts down every connection's socket, in the direction given.
+    fn shutdown_all<K: Kernel>(&self, kernel: &mut K, how: Shutdown) {
+        // Under the lock no thread can close a socket, so no descriptor number is reused.
+        for socket in self.lock().connections.values().flatten() {
+            // An error is harmless: the peer has already closed.
+            let _ = kernel.shutdown(socket, how);
+        }
+    }
+
+    /// Ignores poisoning: a thread that panicked while it held the lock left a consistent list.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts the signal thread, which runs until the process exits. At the first signal it stops
+/// accepting; data that has arrived is echoed; after `drain` the remaining connections are aborted.
+pub(super) fn start<K: InstrumentedKernel>(
+    registry: &Arc<ConnectionRegistry>,
+    mut context: WorkerContext<K>,
+    signals: Fd,
+    files: SocketFiles,
+    drain: Duration,
+) -> Result<(), CliError> {
+    sys::set_blocking(&mut context.kernel, &signals)
+        .map_err(|errno| syscall_failure("ioctl", errno))?;
+    let registry = Arc::clone(registry);
+    let watch = move || SignalThread { registry, context, signals, files, drain }.run();
+    let started = std::thread::Builder::new().name("signals".into()).spawn(watch);
+    started.map(drop).map_err(|error| spawn_failure(&error))
+}
+
+struct SignalThread<K: InstrumentedKernel> {
+    registry: Arc<ConnectionRegistry>,
+    context: WorkerContext<K>,
+    signals: Fd,
+    files: SocketFiles,
+    drain: Duration,
+}
+
+impl<K: InstrumentedKernel> SignalThread<K> {
+    fn run(mut self) {
+        while self.next_signal() == Some(Signal::USR1) {}
+        self.files.remove();
+        self.registry.lock().is_shutting_down = true;
+        self.registry.changed.notify_all();
+        // A blocked accept(2) returns an error, a blocked recv(2) end of stream.
+        let _ = self.context.kernel.shutdown(&self.registry.listener, Shutdown::Read);
+        self.registry.shutdown_all(&mut self.context.kernel, Shutdown::Read);
+        self.context.flush_stats();
+        let mut deadline = Some(self.context.kernel.now() + self.drain);
+        loop {
+            let kernel = &mut self.context.kernel;
+            let remaining = deadline.map(|deadline| deadline - kernel.now());
+            let mut list = [PollFd::new(&self.signals, Interest::READABLE)];
+            if remaining.is_some_and(|remaining| remaining.is_zero())
+                || sys::poll(kernel, &mut list, remaining) == Ok(0)
+            {
+                // The drain timeout has passed: a blocked send(2) returns too.
+                self.registry.shutdown_all(kernel, Shutdown::Both);
+                deadline = None;
+                continue;
+            }
+            if let Some(signal) = self.next_signal().filter(|&signal| signal != Signal::USR1) {
+                // A second signal: exit at once, with the exit code a shell gives to it.
+                std::process::exit(128 + i32::from(signal.number()));
+            }
+        }
+    }
+
+    /// Waits for a signal. SIGUSR1 (print statistics) is handled here.
+    fn next_signal(&mut self) -> Option<Signal> {
+        let mut record = [0; SIGINFO_BYTES];
+        let read = self.context.kernel.read(&self.signals, &mut record);
+        self.context.flush_stats();
+        let signal = Signal::from_siginfo(&record[..read.ok()?])?;
+        if signal == Signal::USR1 {
+            self.registry.counters.sum().print(&self.context.log);
+        }
+        Some(signal)
+    }
+}

@@ -1,0 +1,404 @@
+//! State of one nc run, used by both loops: the reactor, stdin with its line buffer, and stdout
+//! with its write buffer.
+//!
+//! Every descriptor is registered one-shot and armed for exactly the current interest. An event
+//! disarms it; the handler arms it again if there is still interest. So a hang-up, which cannot be
+//! masked, is not reported while there is no interest in it.
+
+use std::time::Duration;
+
+use epollite::kernel::close_quietly;
+use epollite::reactor::RegisterErrorKind;
+use epollite::{Event, Fd, Instant, Interest, Kernel, Reactor, Token, Trigger, WriteBuffer};
+
+use super::Outcome;
+use super::lines::LineBuffer;
+use super::messages;
+use super::peer::Peer;
+use super::stdio::{PIPE_BUF, Stdio, Stream};
+use crate::args::NcOptions;
+use crate::exit::CliError;
+use crate::log;
+use epollite::{Errno, Signal};
+
+/// Bytes read at once. Beyond this, a larger buffer has no measurable effect.
+const READ_BUFFER_BYTES: usize = 256 << 10;
+
+/// The capacity of a pipe: more would only be copied and buffered.
+const PIPE_CAPACITY: usize = 64 << 10;
+
+/// The state of one registration.
+#[derive(Debug)]
+pub(super) struct FdEntry {
+    role: Role,
+    /// Set for a connection.
+    pub(super) peer: Option<Box<Peer>>,
+    /// The armed interest; `NONE` after an event.
+    armed: Interest,
+}
+
+/// What a registered descriptor is used for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Role {
+    /// Connecting, or being probed by `-z`.
+    Connecting,
+    Input,
+    Output,
+    Listener,
+    Signals,
+    /// A connection.
+    Peer,
+    /// The datagram socket.
+    Datagrams,
+}
+
+impl FdEntry {
+    pub(super) const fn connecting() -> Self {
+        Self { role: Role::Connecting, peer: None, armed: Interest::NONE }
+    }
+}
+
+/// How one of the standard streams is held.
+#[derive(Debug)]
+enum StdStream {
+    /// Registered with the reactor.
+    Registered { token: Token, is_nonblocking: bool },
+    /// Not registered: always ready, so it is never waited for.
+    AlwaysReady(Fd),
+    /// Closed, or not used.
+    Closed,
+}
+
+/// The result of reading the input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Read {
+    Bytes(usize),
+    WouldBlock,
+    Eof,
+}
+
+pub(super) struct Session<'a, K: Kernel> {
+    pub(super) reactor: Reactor<FdEntry, K>,
+    pub(super) options: &'a NcOptions,
+    pub(super) lines: LineBuffer,
+    /// When the next line may be sent (`-i`).
+    pub(super) line_at: Option<Instant>,
+    /// When the next chunk may be read from the network (`-i`).
+    pub(super) receive_at: Option<Instant>,
+    /// When to quit (`-q`).
+    pub(super) quit_at: Option<Instant>,
+    /// Number of reads from the network.
+    recv_count: u64,
+    /// The buffer of all reads.
+    pub(super) buf: Vec<u8>,
+    input: StdStream,
+    output: StdStream,
+    output_buffer: WriteBuffer,
+    /// The number of bytes to read for one write to the output.
+    pub(super) output_bytes: usize,
+}
+
+impl<'a, K: Kernel> Session<'a, K> {
+    /// Takes over the standard streams. Nothing is read until a loop arms the input.
+    pub(super) fn new(options: &'a NcOptions, kernel: K, stdio: Stdio) -> Result<Self, CliError> {
+        let reactor = Reactor::with_kernel(kernel)
+            .map_err(|errno| messages::syscall_failure("epoll_create1", errno))?;
+        let mut session = Self {
+            reactor,
+            options,
+            lines: LineBuffer::new(options.crlf, options.interval.is_some()),
+            line_at: None,
+            receive_at: None,
+            quit_at: None,
+            recv_count: 0,
+            buf: vec![0; READ_BUFFER_BYTES],
+            input: StdStream::Closed,
+            output: StdStream::Closed,
+            output_buffer: WriteBuffer::new(),
+            output_bytes: READ_BUFFER_BYTES,
+        };
+        session.input = session.register_std_stream(stdio.input, Role::Input)?;
+        session.output = session.register_std_stream(stdio.output, Role::Output)?;
+        if let StdStream::Registered { .. } = session.output {
+            session.output_bytes = PIPE_CAPACITY;
+        }
+        Ok(session)
+    }
+
+    fn register_std_stream(&mut self, stream: Stream, role: Role) -> Result<StdStream, CliError> {
+        let Stream { fd, is_nonblocking } = stream;
+        let entry = FdEntry { role, peer: None, armed: Interest::NONE };
+        // One-shot without interest: a descriptor that has already hung up is reported once anyway.
+        match self.reactor.register(fd, Interest::NONE, Trigger::OneShot, entry) {
+            Ok(token) => Ok(StdStream::Registered { token, is_nonblocking }),
+            Err(error) if error.kind == RegisterErrorKind::Os(Errno::EPERM) => {
+                Ok(StdStream::AlwaysReady(error.fd))
+            }
+            Err(error) => {
+                close_quietly(self.reactor.kernel(), error.fd);
+                let line = format!("epoll_ctl: {}", error.kind);
+                Err(CliError::new(CliError::RUN, line))
+            }
+        }
+    }
+
+    /// Registers a socket of ours, armed for `interest`.
+    pub(super) fn register_socket(
+        &mut self,
+        fd: Fd,
+        interest: Interest,
+        role: Role,
+    ) -> Result<Token, CliError> {
+        let entry = FdEntry { role, peer: None, armed: interest };
+        self.register(fd, interest, entry)
+    }
+
+    /// Registers a connection, armed for nothing yet.
+    pub(super) fn register_peer(&mut self, fd: Fd, peer: Peer) -> Result<Token, CliError> {
+        let peer = Some(Box::new(peer));
+        let entry = FdEntry { role: Role::Peer, peer, armed: Interest::NONE };
+        self.register(fd, Interest::NONE, entry)
+    }
+
+    fn register(&mut self, fd: Fd, interest: Interest, entry: FdEntry) -> Result<Token, CliError> {
+        let registered = self.reactor.register_or_close(fd, interest, Trigger::OneShot, entry);
+        registered.map_err(|reason| CliError::new(CliError::RUN, format!("epoll_ctl: {reason}")))
+    }
+
+    pub(super) fn watch_signals(&mut self, signalfd: Fd) -> Result<(), CliError> {
+        self.register_socket(signalfd, Interest::READABLE, Role::Signals).map(drop)
+    }
+
+    /// Arms a registration for `interest`. `NONE` makes no call: at most one event arrives that is
+    /// not handled.
+    pub(super) fn arm(&mut self, token: Token, interest: Interest) -> Result<(), CliError> {
+        let Some(mut registration) = self.reactor.get_mut(token) else { return Ok(()) };
+        if interest == Interest::NONE || registration.state.armed == interest {
+            return Ok(());
+        }
+        let armed = registration.io.modify(interest, Trigger::OneShot);
+        registration.state.armed = interest;
+        armed.map_err(|reason| CliError::new(CliError::RUN, format!("epoll_ctl: {reason}")))
+    }
+
+    /// The next event, logged under `-vv`; its registration is disarmed.
+    pub(super) fn next_event(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Event>, CliError> {
+        let event = self.reactor.next(deadline);
+        let event = event.map_err(|errno| messages::syscall_failure("epoll_wait", errno))?;
+        if let Some(Event::Io { token, ready }) = event
+            && let Some(registration) = self.reactor.get_mut(token)
+        {
+            if self.options.verbosity > 1 {
+                let (fd, name) = (registration.io.fd, registration.state.name());
+                let bits = ready.bits();
+                let line = format!("epoll: token {token}, fd {fd}, {name}: {ready} ({bits:#x})\n");
+                log::err(&line);
+            }
+            registration.state.armed = Interest::NONE;
+        }
+        Ok(event)
+    }
+
+    /// What the descriptor of `token` is used for.
+    pub(super) fn role(&mut self, token: Token) -> Option<Role> {
+        self.reactor.get_mut(token).map(|registration| registration.state.role)
+    }
+
+    pub(super) fn now(&mut self) -> Instant {
+        self.reactor.kernel().now()
+    }
+
+    pub(super) fn deadline_after(&mut self, span: Duration) -> Instant {
+        self.now() + span
+    }
+
+    // The input.
+
+    pub(super) const fn input_closed(&self) -> bool {
+        matches!(self.input, StdStream::Closed)
+    }
+
+    /// Arms the input for reading; true if it is always ready.
+    pub(super) fn arm_input(&mut self) -> Result<bool, CliError> {
+        match self.input {
+            StdStream::Registered { token, .. } => {
+                self.arm(token, Interest::READABLE).map(|()| false)
+            }
+            StdStream::AlwaysReady(_) => Ok(true),
+            StdStream::Closed => Ok(false),
+        }
+    }
+
+    /// Whether a second read in a row would not block.
+    pub(super) const fn input_is_nonblocking(&self) -> bool {
+        matches!(self.input, StdStream::Registered { is_nonblocking: true, .. })
+    }
+
+    /// Reads the input into the buffer, at most `bytes_max`.
+    pub(super) fn read_input(&mut self, bytes_max: usize) -> Read {
+        let len = self.buf.len().min(bytes_max);
+        let buf = &mut self.buf[..len];
+        let result = match &self.input {
+            StdStream::Registered { token, .. } => match self.reactor.get_mut(*token) {
+                Some(registration) => registration.io.kernel.read(registration.io.fd, buf),
+                None => Ok(0),
+            },
+            StdStream::AlwaysReady(fd) => self.reactor.kernel().read(fd, buf),
+            StdStream::Closed => Ok(0),
+        };
+        match result {
+            Ok(0) => Read::Eof,
+            Ok(count) => Read::Bytes(count),
+            Err(errno) if errno.is_would_block() || errno.is_interrupted() => Read::WouldBlock,
+            // The terminal is gone (EIO), or it is a directory (EISDIR): no data will come.
+            Err(_) => Read::Eof,
+        }
+    }
+
+    /// Closes the input.
+    pub(super) fn close_input(&mut self) {
+        let input = std::mem::replace(&mut self.input, StdStream::Closed);
+        self.close(input);
+    }
+
+    /// Closes a stream. Other processes may hold duplicates of it, so it is removed from epoll
+    /// first.
+    fn close(&mut self, stream: StdStream) {
+        let fd = match stream {
+            StdStream::Registered { token, .. } => self.reactor.deregister(token).map(|(fd, _)| fd),
+            StdStream::AlwaysReady(fd) => Some(fd),
+            StdStream::Closed => None,
+        };
+        if let Some(fd) = fd {
+            // A file's last write may fail here; the output reports that when it is closed by name.
+            close_quietly(self.reactor.kernel(), fd);
+        }
+    }
+
+    // The output.
+
+    pub(super) const fn output_pending(&self) -> bool {
+        !self.output_buffer.is_empty()
+    }
+
+    /// Writes what the output accepts now, and puts the rest into the write buffer: bounded, since
+    /// the caller reads nothing more until the buffer is empty. False when the output has no
+    /// reader.
+    pub(super) fn write_output(&mut self, bytes: &[u8]) -> Result<bool, CliError> {
+        let may_block = matches!(self.output, StdStream::Registered { is_nonblocking: false, .. });
+        // If a write may block, write only a little, when epoll reports room.
+        let written = if self.output_pending() || may_block { Some(0) } else { self.write(bytes)? };
+        let Some(written) = written else { return Ok(false) };
+        let _ = self.output_buffer.push(&bytes[written..], usize::MAX);
+        self.arm_output()?;
+        Ok(true)
+    }
+
+    /// The output is writable: flushes the write buffer. False when the output has no reader.
+    pub(super) fn flush_output(&mut self) -> Result<bool, CliError> {
+        let buffer = std::mem::take(&mut self.output_buffer);
+        let may_block = matches!(self.output, StdStream::Registered { is_nonblocking: false, .. });
+        let len = if may_block { buffer.len().min(PIPE_BUF) } else { buffer.len() };
+        // Without a reader the write buffer is dropped with the value taken here.
+        let Some(count) = self.write(&buffer.as_slice()[..len])? else { return Ok(false) };
+        self.output_buffer = buffer;
+        self.output_buffer.consume(count);
+        self.arm_output()?;
+        Ok(true)
+    }
+
+    fn arm_output(&mut self) -> Result<(), CliError> {
+        match self.output {
+            StdStream::Registered { token, .. } if self.output_pending() => {
+                self.arm(token, Interest::WRITABLE)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes until the output is full, once if a write may block. `None`: there is no reader.
+    fn write(&mut self, bytes: &[u8]) -> Result<Option<usize>, CliError> {
+        let mut written = 0;
+        while written < bytes.len() {
+            let rest = &bytes[written..];
+            let (result, is_last) = match &self.output {
+                StdStream::Registered { token, is_nonblocking } => {
+                    match self.reactor.get_mut(*token) {
+                        Some(registration) => (
+                            registration.io.kernel.write(registration.io.fd, rest),
+                            !is_nonblocking,
+                        ),
+                        None => return Ok(None),
+                    }
+                }
+                StdStream::AlwaysReady(fd) => (self.reactor.kernel().write(fd, rest), false),
+                StdStream::Closed => return Ok(None),
+            };
+            match result {
+                Ok(0) => {
+                    // A repeated call would write nothing again.
+                    return Err(CliError::new(CliError::RUN, "write to stdout took nothing"));
+                }
+                Ok(count) => written += count,
+                Err(errno) if errno.is_interrupted() => {}
+                Err(errno) if errno.is_would_block() => break,
+                Err(Errno::EPIPE | Errno::ECONNRESET) => return Ok(None),
+                Err(errno) => return Err(messages::syscall_failure("write to stdout", errno)),
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(Some(written))
+    }
+
+    // Shared by both loops.
+
+    /// Counts one read from the network. True when it was the last one requested (`-W`).
+    pub(super) fn count_received(&mut self) -> bool {
+        self.recv_count += 1;
+        if let Some(interval) = self.options.interval {
+            self.receive_at = Some(self.deadline_after(interval));
+        }
+        self.options.max_recvs.is_some_and(|max| self.recv_count >= max)
+    }
+
+    /// Closes the standard streams at the end of the run.
+    pub(super) fn finish(mut self) -> Result<Outcome, CliError> {
+        self.close_input();
+        let output = std::mem::replace(&mut self.output, StdStream::Closed);
+        self.close(output);
+        Ok(Outcome::Done)
+    }
+
+    /// Reads a signal, if there is one.
+    pub(super) fn read_signal(&mut self, token: Token) -> Result<Option<Signal>, CliError> {
+        let mut record = [0; epollite::kernel::SIGINFO_BYTES];
+        let Some(registration) = self.reactor.get_mut(token) else { return Ok(None) };
+        let read = registration.io.kernel.read(registration.io.fd, &mut record);
+        let signal = read.ok().and_then(|len| Signal::from_siginfo(&record[..len]));
+        self.arm(token, Interest::READABLE)?;
+        Ok(signal)
+    }
+}
+
+impl FdEntry {
+    /// The name in the log.
+    fn name(&self) -> String {
+        match self.role {
+            Role::Connecting => "connecting".into(),
+            Role::Input => "stdin".into(),
+            Role::Output => "stdout".into(),
+            Role::Listener => "listener".into(),
+            Role::Signals => "signals".into(),
+            Role::Peer => {
+                let addr = self.peer.as_ref().map(|peer| messages::addr_text(&peer.addr));
+                format!("peer {}", addr.unwrap_or_default())
+            }
+            Role::Datagrams => "datagrams".into(),
+        }
+    }
+}

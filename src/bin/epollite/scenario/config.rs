@@ -1,0 +1,115 @@
+//! The configuration of a scenario, the source of its choices, and its report.
+//!
+//! Values only.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use epollite::server::stream::Stats;
+use epollite::sim::Probabilities;
+use epollite::{Errno, FaultPlan, Syscall, Trigger};
+
+/// The configuration of one scenario.
+#[derive(Clone, Debug)]
+pub(crate) struct ScenarioConfig {
+    /// The server's trigger mode.
+    pub(crate) trigger: Trigger,
+    /// Whether clients connect over Unix sockets instead of TCP.
+    pub(crate) local: bool,
+    /// Concurrent clients.
+    pub(crate) clients_max: usize,
+    /// The server's limit of concurrent connections.
+    pub(crate) connections_max: u32,
+    /// The server's limit of descriptors.
+    pub(crate) descriptors_max: u32,
+    /// The server's buffer size, which also bounds the write buffer of one connection.
+    pub(crate) buffer_bytes: usize,
+    /// The read budget of one connection per event.
+    pub(crate) budget_bytes: usize,
+    /// The most events that one wait of the server returns.
+    pub(crate) events_max: NonZeroU32,
+    /// The server's idle timeout.
+    pub(crate) idle: Option<Duration>,
+    /// The buffer size in each direction of a connection.
+    pub(crate) socket_bytes: usize,
+    /// How often the kernel takes an allowed but unusual action.
+    pub(crate) odds: Probabilities,
+    /// Which of the server's calls fail.
+    pub(crate) faults: Option<FaultPlan>,
+}
+
+impl ScenarioConfig {
+    /// Generates a configuration, before any other choice; with `trigger` if it is given. With
+    /// `has_faults`, one kind of call fails, once or persistently.
+    pub(crate) fn generate(
+        choices: &mut impl Choices,
+        trigger: Option<Trigger>,
+        has_faults: bool,
+    ) -> Self {
+        let mut pick = |end| choices.choose(end).unwrap_or(0);
+        let triggers = [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];
+        let chosen = triggers[pick(triggers.len())];
+        let faults = has_faults.then(|| {
+            let call = Syscall::kernel_calls()[pick(Syscall::kernel_calls().len())];
+            let errnos = FaultPlan::errnos_for(call);
+            let errno = errnos.get(pick(errnos.len().max(1))).copied().unwrap_or(Errno::EINTR);
+            let nth = pick(2_000) as u64;
+            let is_persistent = pick(4) == 0;
+            let faults = if is_persistent {
+                FaultPlan::persistent(nth, errno)
+            } else {
+                FaultPlan::once(nth, errno)
+            };
+            faults.for_syscall(call)
+        });
+        Self {
+            trigger: trigger.unwrap_or(chosen),
+            local: pick(2) == 0,
+            clients_max: 1 + pick(200),
+            connections_max: 1 + u32::try_from(pick(200)).unwrap_or(0),
+            descriptors_max: 8 + u32::try_from(pick(200)).unwrap_or(0),
+            buffer_bytes: 1 + pick(2_000),
+            budget_bytes: 1 + pick(2_000),
+            events_max: NonZeroU32::MIN.saturating_add(u32::try_from(pick(20)).unwrap_or(0)),
+            idle: (pick(3) == 0).then(|| Duration::from_millis(20 + pick(2_000) as u64)),
+            socket_bytes: 256 + pick(4_000),
+            odds: if pick(2) == 0 { Probabilities::MODERATE } else { Probabilities::default() },
+            faults,
+        }
+    }
+}
+
+/// The source of a scenario's choices.
+pub(crate) trait Choices {
+    /// A number below `end`, which is not 0; `None` when the choices are exhausted.
+    fn choose(&mut self, end: usize) -> Option<usize>;
+}
+
+/// A violated invariant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Violation {
+    /// The invariant, in a sentence.
+    pub(crate) invariant: String,
+    /// The step at which it was violated.
+    pub(crate) step: u64,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "law broken at step {}: {}", self.step, self.invariant)
+    }
+}
+
+/// The result of a scenario.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ScenarioReport {
+    /// Choices taken.
+    pub(crate) steps: u64,
+    /// The server's statistics.
+    pub(crate) stats: Stats,
+    /// System calls of the server.
+    pub(crate) calls: u64,
+    /// Calls that failed by injection.
+    pub(crate) faults: u64,
+}

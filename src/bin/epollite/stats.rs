@@ -1,0 +1,198 @@
+//! Statistics as text and as JSON.
+
+use std::fmt::Write as _;
+
+use epollite::server::{datagram, stream};
+use epollite::{CallCounts, Syscall};
+
+use crate::instrument::SyscallSummary;
+use crate::log::{Log, json_string};
+
+/// The statistics of one thread, or the sum of all threads.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct StatsSnapshot {
+    pub(crate) open: u64,
+    pub(crate) stream: stream::Stats,
+    pub(crate) datagram: datagram::Stats,
+    pub(crate) calls: CallCounts,
+    /// Only with `--syscall-summary`.
+    pub(crate) syscall_summary: Option<SyscallSummary>,
+}
+
+impl StatsSnapshot {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.open += other.open;
+        self.stream.add(&other.stream);
+        self.datagram.add(&other.datagram);
+        self.calls.add(&other.calls);
+        if let Some(syscall_summary) = &other.syscall_summary {
+            self.syscall_summary.get_or_insert_default().add(syscall_summary);
+        }
+    }
+
+    /// Visits all counters in a fixed order: those of `--syscall-summary` last.
+    pub(crate) fn for_each_counter(&mut self, mut visit: impl FnMut(&mut u64)) {
+        let Self { open, stream: s, datagram: d, calls, syscall_summary } = self;
+        visit(open);
+        [&mut s.accepted, &mut s.closed, &mut s.reset, &mut s.timed_out]
+            .into_iter()
+            .for_each(&mut visit);
+        [&mut s.aborted, &mut s.accept_pauses, &mut s.bytes_in, &mut s.bytes_out]
+            .into_iter()
+            .for_each(&mut visit);
+        [&mut s.echoes, &mut s.events_handled, &mut s.events_spurious, &mut s.events_stale]
+            .into_iter()
+            .for_each(&mut visit);
+        [&mut d.received, &mut d.echoed, &mut d.truncated, &mut d.refused]
+            .into_iter()
+            .for_each(&mut visit);
+        [&mut d.dropped, &mut d.errors, &mut d.bytes_in, &mut d.bytes_out]
+            .into_iter()
+            .for_each(&mut visit);
+        [&mut d.useful, &mut d.spurious].into_iter().for_each(&mut visit);
+        for call in Syscall::ALL {
+            let before = calls.counters(call);
+            let mut row = before;
+            row.iter_mut().for_each(&mut visit);
+            calls.add_counters(call, std::array::from_fn(|at| row[at].wrapping_sub(before[at])));
+        }
+        if let Some(syscall_summary) = syscall_summary {
+            syscall_summary.for_each_counter(visit);
+        }
+    }
+
+    pub(crate) fn echoes(&self) -> u64 {
+        self.stream.echoes + self.datagram.echoed
+    }
+
+    /// Total calls divided by total echoes: 0 before the first echo.
+    #[expect(clippy::cast_precision_loss, reason = "two digits are printed")]
+    fn calls_per_echo(&self) -> f64 {
+        match self.echoes() {
+            0 => 0.0,
+            echoes => self.calls.total() as f64 / echoes as f64,
+        }
+    }
+
+    fn events(&self) -> (u64, u64, u64) {
+        let handled = self.stream.events_handled + self.datagram.useful;
+        let spurious = self.stream.events_spurious + self.datagram.spurious;
+        (handled, spurious, self.stream.events_stale)
+    }
+
+    /// The number of calls by kind, without unused kinds, the most frequent first.
+    fn kinds(&self) -> Vec<(Syscall, u64)> {
+        let mut kinds: Vec<_> = Syscall::ALL
+            .into_iter()
+            .map(|call| (call, self.calls.calls(call)))
+            .filter(|&(_, calls)| calls > 0)
+            .collect();
+        kinds.sort_by_key(|&(_, calls)| core::cmp::Reverse(calls));
+        kinds
+    }
+
+    /// The same by system call name, as in `--syscall-summary` and `--trace`: recv and recvfrom are one. Each
+    /// with the number of calls, of `EAGAIN` and of other errors.
+    fn system_calls(&self) -> Vec<(&'static str, [u64; 3])> {
+        let mut sums: Vec<(&'static str, [u64; 3])> = Vec::new();
+        for (call, calls) in self.kinds() {
+            let row = [calls, self.calls.would_block(call), self.calls.errors(call)];
+            match sums.iter_mut().find(|(name, _)| *name == call.syscall_name()) {
+                Some((_, sum)) => sum.iter_mut().zip(row).for_each(|(sum, more)| *sum += more),
+                None => sums.push((call.syscall_name(), row)),
+            }
+        }
+        sums.sort_by_key(|&(_, [calls, ..])| core::cmp::Reverse(calls));
+        sums
+    }
+
+    /// Prints the statistics, and the table of calls if it is enabled.
+    pub(crate) fn print(&self, log: &Log) {
+        log.print_result(|| self.text(), || self.json());
+        self.print_syscalls(log, false);
+    }
+
+    /// Prints the table of calls, if enabled; `is_last` when it is the final output.
+    pub(crate) fn print_syscalls(&self, log: &Log, is_last: bool) {
+        if let Some(syscall_summary) = &self.syscall_summary {
+            log.print_table(syscall_summary.format_table(self.echoes()), is_last);
+        }
+    }
+
+    /// Several lines of text.
+    pub(crate) fn text(&self) -> String {
+        let Self { open, stream: s, datagram: d, .. } = self;
+        let (handled, spurious, stale) = self.events();
+        let mut text = format!(
+            "statistics\n\
+             connections        open {open}, accepted {}, closed {}, of these reset {}, \
+             timed out {}\n\
+             bytes              in {}, out {}\n\
+             echoes             {}\n\
+             datagrams          in {}, out {}, truncated {}, refused {}, dropped {}\n\
+             events             handled {handled}, spurious {spurious}, stale {stale}\n\
+             syscalls           {}\n",
+            s.accepted,
+            s.closed,
+            s.reset,
+            s.timed_out,
+            s.bytes_in + d.bytes_in,
+            s.bytes_out + d.bytes_out,
+            self.echoes(),
+            d.received,
+            d.echoed,
+            d.truncated,
+            d.refused,
+            d.dropped,
+            self.calls.total(),
+        );
+        for (name, [calls, again, errors]) in self.system_calls() {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "  {name:<16} {calls}");
+            if again > 0 {
+                let _ = write!(text, ", EAGAIN {again}");
+            }
+            if errors > 0 {
+                let _ = write!(text, ", errors {errors}");
+            }
+            text.push('\n');
+        }
+        let _ = write!(text, "syscalls per echo  {:.2}", self.calls_per_echo());
+        text
+    }
+
+    /// One line of JSON.
+    pub(crate) fn json(&self) -> String {
+        let Self { open, stream: s, datagram: d, .. } = self;
+        let (handled, spurious, stale) = self.events();
+        let mut calls = format!("\"total\":{}", self.calls.total());
+        for (call, number) in self.kinds() {
+            let _ = write!(calls, ",{}:{number}", json_string(call.name()));
+        }
+        format!(
+            "{{\"event\":\"statistics\",\"connections\":{{\"open\":{open},\"accepted\":{},\
+             \"closed\":{},\"reset\":{},\"timed_out\":{},\"aborted\":{},\"pauses\":{}}},\
+             \"bytes\":{{\"in\":{},\"out\":{}}},\"echoes\":{},\
+             \"datagrams\":{{\"in\":{},\"out\":{},\"truncated\":{},\"refused\":{},\
+             \"dropped\":{},\"errors\":{}}},\
+             \"events\":{{\"handled\":{handled},\"spurious\":{spurious},\"stale\":{stale}}},\
+             \"syscalls\":{{{calls}}},\"syscalls_per_echo\":{:.4}}}",
+            s.accepted,
+            s.closed,
+            s.reset,
+            s.timed_out,
+            s.aborted,
+            s.accept_pauses,
+            s.bytes_in + d.bytes_in,
+            s.bytes_out + d.bytes_out,
+            self.echoes(),
+            d.received,
+            d.echoed,
+            d.truncated,
+            d.refused,
+            d.dropped,
+            d.errors,
+            self.calls_per_echo(),
+        )
+    }
+}

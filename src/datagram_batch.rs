@@ -1,0 +1,248 @@
+//! A batch of datagrams with their addresses, for recvmmsg(2) and sendmmsg(2).
+//!
+//! Knows no kernel. It is allocated once and reused in both directions: received datagrams can be
+//! sent back without copying.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::addr::{PacketInfo, SockAddr};
+
+/// The most datagrams per call. Beyond this the cost of the call itself is negligible compared
+/// with that of the datagrams, and the headers that C needs still fit the stack.
+pub const BATCH_MAX: usize = 64;
+
+/// A buffer for a fixed number of datagrams of bounded size.
+///
+/// Memory: `datagrams_max` times (`datagram_bytes_max` + 184) bytes, allocated once; the system
+/// backs only what has been touched.
+///
+/// ```
+/// # use epollite::{Addr, DatagramBatch};
+/// let mut batch = DatagramBatch::new(4, 512);
+/// let to: Addr = "127.0.0.1:53".parse().unwrap();
+/// assert!(batch.push(b"query", &to.encode()));
+/// assert_eq!(batch.get(0).bytes, b"query");
+/// batch.retain(|datagram| datagram.bytes != b"query");
+/// assert!(batch.is_empty());
+/// ```
+#[derive(Debug)]
+pub struct DatagramBatch {
+    bytes: Vec<u8>,
+    datagram_bytes_max: usize,
+    /// In batch order; each has its slot in `bytes`. Only the first `len` are valid.
+    headers: Vec<DatagramMeta>,
+    len: usize,
+    has_packet_info: bool,
+}
+
+/// The header of one datagram. A kernel fills it in.
+#[derive(Clone, Copy, Debug)]
+pub struct DatagramMeta {
+    /// The sender, or the destination.
+    pub addr: SockAddr,
+    /// How many bytes of it are stored.
+    pub len_bytes: usize,
+    /// Whether it was longer than the slot, and the rest is lost (`MSG_TRUNC`).
+    pub truncated: bool,
+    /// Its local destination, or its source address.
+    pub packet_info: Option<PacketInfo>,
+    slot: usize,
+}
+
+// The size that the documentation of `DatagramBatch` states.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<DatagramMeta>() == 184);
+
+/// One datagram of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// Its content.
+    pub bytes: &'a [u8],
+    /// The sender, or the destination.
+    pub addr: &'a SockAddr,
+    /// Whether the rest of it is lost.
+    pub truncated: bool,
+    /// Its local destination, or its source address.
+    pub packet_info: Option<PacketInfo>,
+}
+
+impl DatagramBatch {
+    /// Creates a batch for `datagrams_max` datagrams of `datagram_bytes_max` bytes. Cost: one
+    /// zeroed allocation.
+    ///
+    /// # Panics
+    /// The size overflows.
+    #[must_use]
+    pub fn new(datagrams_max: usize, datagram_bytes_max: usize) -> Self {
+        let header = |slot| DatagramMeta {
+            addr: SockAddr::EMPTY,
+            len_bytes: 0,
+            truncated: false,
+            packet_info: None,
+            slot,
+        };
+        let bytes = datagrams_max.checked_mul(datagram_bytes_max);
+        let bytes = bytes.expect("the batch size overflows usize");
+        Self {
+            bytes: vec![0; bytes],
+            datagram_bytes_max,
+            headers: (0..datagrams_max).map(header).collect(),
+            len: 0,
+            has_packet_info: false,
+        }
+    }
+
+    /// Receives datagrams with their [`PacketInfo`], and sends each with the info it has. The
+    /// socket option must be set too ([`SocketOption::PacketInfoV4`] and `V6`). Cost: O(1).
+    ///
+    /// [`SocketOption::PacketInfoV4`]: crate::SocketOption::PacketInfoV4
+    #[must_use]
+    pub const fn with_packet_info(mut self) -> Self {
+        self.has_packet_info = true;
+        self
+    }
+
+    /// Whether datagrams have a [`PacketInfo`]. Cost: O(1).
+    #[must_use]
+    pub const fn has_packet_info(&self) -> bool {
+        self.has_packet_info
+    }
+
+    /// Turns received datagrams into replies: the source of each is the address that it was sent
+    /// to, where that is possible ([`PacketInfo::reply`]). Cost: O(n).
+    pub fn set_reply_addresses(&mut self) {
+        for header in &mut self.headers[..self.len] {
+            header.packet_info = header.packet_info.and_then(PacketInfo::reply);
+        }
+    }
+
+    /// Leaves the source address of the datagram at `index` to the routing table. Returns whether
+    /// that changes anything. Cost: O(1).
+    ///
+    /// # Panics
+    /// `index` is out of bounds.
+    pub fn forget_packet_info(&mut self, index: usize) -> bool {
+        self.headers[..self.len][index].packet_info.take().is_some()
+    }
+
+    /// Removes every datagram. Cost: O(1).
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Appends a datagram. Returns whether it fitted.
+    /// Cost: one copy.
+    pub fn push(&mut self, bytes: &[u8], to: &SockAddr) -> bool {
+        if self.len == self.headers.len() || bytes.len() > self.datagram_bytes_max {
+            return false;
+        }
+        let header = &mut self.headers[self.len];
+        (header.addr, header.len_bytes, header.truncated) = (*to, bytes.len(), false);
+        header.packet_info = None;
+        let start = header.slot * self.datagram_bytes_max;
+        self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
+        self.len += 1;
+        true
+    }
+
+    /// Keeps those for which `keep` returns true, in order. Cost: O(n), no byte is copied.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Datagram<'_>) -> bool) {
+        let mut retained = 0;
+        for index in 0..self.len {
+            if keep(&self.get(index)) {
+                self.headers.swap(retained, index);
+                retained += 1;
+            }
+        }
+        self.len = retained;
+    }
+
+    /// For kernels: removes every datagram and returns all slots, to be filled. Call
+    /// [`set_len`](Self::set_len) afterwards. Cost: O(n).
+    pub fn recv_slots(&mut self) -> impl Iterator<Item = (&mut [u8], &mut DatagramMeta)> {
+        self.len = 0;
+        for (slot, header) in self.headers.iter_mut().enumerate() {
+            header.slot = slot;
+        }
+        self.bytes.chunks_exact_mut(self.datagram_bytes_max.max(1)).zip(&mut self.headers)
+    }
+
+    /// For kernels: declares that the first `count` slots hold datagrams. Returns their headers,
+    /// to be filled in if they have not been. Cost: O(1).
+    ///
+    /// # Panics
+    /// There are fewer slots.
+    pub fn set_len(&mut self, count: usize) -> &mut [DatagramMeta] {
+        assert!(count <= self.headers.len(), "{count} datagrams in {} slots", self.headers.len());
+        self.len = count;
+        &mut self.headers[..count]
+    }
+
+    /// The datagram at `index`. Cost: O(1).
+    ///
+    /// # Panics
+    /// `index` is out of bounds.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Datagram<'_> {
+        let header = &self.headers[..self.len][index];
+        let start = header.slot * self.datagram_bytes_max;
+        let len_bytes = header.len_bytes.min(self.datagram_bytes_max);
+        Datagram {
+            bytes: &self.bytes[start..start + len_bytes],
+            addr: &header.addr,
+            truncated: header.truncated,
+            packet_info: header.packet_info,
+        }
+    }
+
+    /// All datagrams, in order. Cost: O(1) each.
+    pub fn iter(&self) -> impl Iterator<Item = Datagram<'_>> {
+        (0..self.len).map(|index| self.get(index))
+    }
+
+    /// How many datagrams it holds. Cost: O(1).
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it is empty. Cost: O(1).
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many datagrams fit. Cost: O(1).
+    #[must_use]
+    pub const fn datagrams_max(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// The maximal length of a datagram. Cost: O(1).
+    #[must_use]
+    pub const fn datagram_bytes_max(&self) -> usize {
+        self.datagram_bytes_max
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_retained_keeps_its_bytes_and_its_order() {
+        let mut batch = DatagramBatch::new(5, 4);
+        for text in ["a", "bb", "", "dddd", "e"] {
+            assert!(batch.push(text.as_bytes(), &SockAddr::EMPTY));
+        }
+        assert!(!batch.push(b"f", &SockAddr::EMPTY), "the batch is full");
+        batch.retain(|datagram| datagram.bytes.len() != 2 && datagram.bytes != b"dddd");
+        let retained: Vec<&[u8]> = batch.iter().map(|datagram| datagram.bytes).collect();
+        assert_eq!(retained, [&b"a"[..], b"", b"e"]);
+        // And all slots are available again.
+        assert_eq!(batch.recv_slots().count(), 5);
+        batch.set_len(0);
+        assert!(!batch.push(b"12345", &SockAddr::EMPTY), "a datagram that is too long is rejected");
+    }
+}

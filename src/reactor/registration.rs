@@ -1,0 +1,232 @@
+//! Operations on one registration.
+//!
+//! Knows one descriptor at a time. `EAGAIN` becomes a named outcome here, and `EINTR` is retried
+//! here; every other errno is returned.
+
+use alloc::collections::VecDeque;
+use core::fmt;
+
+use super::{REQUEUE_MASK, REQUEUED_BIT, RegisterErrorKind, pack_ready};
+use crate::addr::Addr;
+use crate::errno::Errno;
+use crate::event::{EPOLLEXCLUSIVE, EventMask, Interest, MaskError, Ready, Trigger};
+use crate::instant::Instant;
+use crate::kernel::{EpollEvent, EpollOp, Fd, Kernel, Shutdown};
+use crate::timer::TimerHeap;
+use crate::token::Token;
+
+/// How often an interrupted call is retried. On a non-blocking descriptor even one interruption
+/// is rare; the bound is for kernels that return `EINTR` endlessly.
+const EINTR_RETRIES_MAX: u32 = 16;
+
+/// One registration: the caller's state, and the operations on the descriptor. They are borrowed
+/// separately, so that bytes held in the state can be sent.
+pub struct RegistrationMut<'a, T, K: Kernel> {
+    /// The state that was registered with the descriptor.
+    pub state: &'a mut T,
+    /// The descriptor and its operations.
+    pub io: Io<'a, K>,
+}
+
+/// The descriptor of a registration and its operations.
+pub struct Io<'a, K: Kernel> {
+    /// For calls that have no method here: `io.kernel.getpeername(io.fd)`.
+    pub kernel: &'a mut K,
+    /// The descriptor.
+    pub fd: &'a Fd,
+    pub(super) token: Token,
+    pub(super) epoll: &'a Fd,
+    pub(super) mask: &'a mut u32,
+    pub(super) timers: &'a mut TimerHeap,
+    pub(super) requeued: &'a mut VecDeque<Token>,
+    /// The time deadlines are compared with: [`reported_until`](super::Reactor::reported_until).
+    pub(super) now: Instant,
+}
+
+/// Result of a `recv`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Received {
+    /// How many bytes were received, at least one.
+    Bytes(usize),
+    /// No data is available now (`EAGAIN`).
+    WouldBlock,
+    /// The peer has shut its write side down, and everything before that has been read.
+    Eof,
+}
+
+/// Result of a `send`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// How many bytes were sent: all, or as many as fit the send buffer.
+    Bytes(usize),
+    /// The send buffer is full (`EAGAIN`).
+    WouldBlock,
+}
+
+impl<K: Kernel> Io<'_, K> {
+    /// Receives bytes of a stream. Cost: one system call.
+    ///
+    /// A datagram may be empty, which looks like an end of file here: use
+    /// [`recvfrom`](Kernel::recvfrom) for those.
+    ///
+    /// # Errors
+    /// * [`Errno::ECONNRESET`]: the peer reset the connection. And others as rare.
+    ///
+    /// # Panics
+    /// `buf` is empty: the result could not be told from an end of file.
+    ///
+    /// Man page: recv(2)
+    #[inline]
+    pub fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
+        assert!(!buf.is_empty(), "the receive buffer must not be empty");
+        match self.retry_on_eintr(|kernel, fd| kernel.recv(fd, buf)) {
+            Ok(0) => Ok(Received::Eof),
+            Ok(count) => Ok(Received::Bytes(count)),
+            Err(errno) if errno.is_would_block() => Ok(Received::WouldBlock),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Sends bytes, or as many of them as fit the send buffer. Cost: one system call.
+    ///
+    /// # Errors
+    /// * [`Errno::EPIPE`], [`Errno::ECONNRESET`]: the peer can no longer receive.
+    ///
+    /// Man page: send(2)
+    #[inline]
+    pub fn send(&mut self, buf: &[u8]) -> Result<Sent, Errno> {
+        match self.retry_on_eintr(|kernel, fd| kernel.send(fd, buf)) {
+            Ok(count) => Ok(Sent::Bytes(count)),
+            Err(errno) if errno.is_would_block() => Ok(Sent::WouldBlock),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Accepts one connection; `None` when the accept queue is empty. Cost: one system call.
+    ///
+    /// # Errors
+    /// * those of [`Errno::is_resource_exhausted`]: out of descriptors or memory; the connection
+    ///   stays in the queue. Pause: retrying a level-triggered listener at once busy-polls.
+    /// * those of [`Errno::is_transient_accept_error`]: that one connection was aborted; continue.
+    ///
+    /// Man page: accept4(2)
+    pub fn accept(&mut self) -> Result<Option<(Fd, Addr)>, Errno> {
+        match self.retry_on_eintr(|kernel, fd| kernel.accept4(fd)) {
+            Ok(accepted) => Ok(Some(accepted)),
+            Err(errno) if errno.is_would_block() => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Shuts down one direction or both. Cost: one system call.
+    ///
+    /// # Errors
+    /// * [`Errno::ENOTCONN`]: the socket is no longer connected.
+    ///
+    /// Man page: shutdown(2)
+    pub fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno> {
+        self.retry_on_eintr(|kernel, fd| kernel.shutdown(fd, how))
+    }
+
+    /// Changes interest and trigger. A one-shot registration is re-armed, and edge-triggered
+    /// readiness that exists already is reported once more. Cost: one system call.
+    ///
+    /// # Errors
+    /// * [`MaskError::ExclusiveImmutable`]: Linux does not modify an exclusive registration; no
+    ///   call is made.
+    /// * [`Errno::ENOMEM`].
+    ///
+    /// Man page: epoll_ctl(2), `EPOLL_CTL_MOD`
+    #[doc(alias = "EPOLL_CTL_MOD")]
+    pub fn modify(
+        &mut self,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> Result<(), RegisterErrorKind> {
+        if *self.mask & EPOLLEXCLUSIVE != 0 {
+            return Err(RegisterErrorKind::InvalidMask(MaskError::ExclusiveImmutable));
+        }
+        let bits = EventMask::new(interest, trigger).bits();
+        let op = EpollOp::Modify(EpollEvent::new(bits, self.token.to_bits()));
+        self.retry_on_eintr(|kernel, fd| kernel.epoll_ctl(self.epoll, op, fd))?;
+        *self.mask = bits | (*self.mask & REQUEUE_MASK);
+        Ok(())
+    }
+
+    /// Whether it is registered for exactly this. Cost: O(1).
+    #[must_use]
+    pub const fn is_registered_for(&self, interest: Interest, trigger: Trigger) -> bool {
+        *self.mask & !REQUEUE_MASK == EventMask::new(interest, trigger).bits()
+    }
+
+    /// Reports `ready` again after the kernel's next events, as if it had come from the kernel.
+    /// Cost: O(1).
+    ///
+    /// For edge-triggered mode: the kernel does not report a descriptor again whose handler
+    /// stopped before `EAGAIN`, because its budget was spent. A registration is in the list at
+    /// most once; several requests are merged.
+    pub fn requeue(&mut self, ready: Ready) {
+        if *self.mask & REQUEUED_BIT == 0 {
+            self.requeued.push_back(self.token);
+        }
+        *self.mask |= pack_ready(ready);
+    }
+
+    /// Sets or moves the deadline: one [`Event::Timer`](crate::Event::Timer) when it has passed.
+    /// One in the past counts as now: it comes after all that were due before it, so that a
+    /// handler that repeatedly sets a past deadline does not starve others.
+    /// Cost: O(log deadlines).
+    pub fn set_deadline(&mut self, deadline: Instant) {
+        self.timers.set(self.token.slot(), deadline.max(self.now));
+    }
+
+    /// Cancels the deadline. Returns whether there was one. Cost: O(log deadlines).
+    pub fn cancel_deadline(&mut self) -> bool {
+        self.timers.cancel(self.token.slot())
+    }
+
+    /// The registration's token. Cost: O(1).
+    #[must_use]
+    pub const fn token(&self) -> Token {
+        self.token
+    }
+
+    /// Retries a call that a signal interrupted.
+    #[inline]
+    fn retry_on_eintr<R>(
+        &mut self,
+        mut call: impl FnMut(&mut K, &Fd) -> Result<R, Errno>,
+    ) -> Result<R, Errno> {
+        retry_on_eintr(|| call(self.kernel, self.fd))
+    }
+}
+
+/// Retries a call that a signal interrupted, at most [`EINTR_RETRIES_MAX`] times.
+#[inline]
+pub(crate) fn retry_on_eintr<R>(mut call: impl FnMut() -> Result<R, Errno>) -> Result<R, Errno> {
+    for _ in 1..EINTR_RETRIES_MAX {
+        match call() {
+            Err(errno) if errno.is_interrupted() => {}
+            result => return result,
+        }
+    }
+    call()
+}
+
+impl<T: fmt::Debug, K: Kernel> fmt::Debug for RegistrationMut<'_, T, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistrationMut").field("io", &self.io).field("state", &self.state).finish()
+    }
+}
+
+impl<K: Kernel> fmt::Debug for Io<'_, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Io({}, {:?}, registered for {})",
+            self.token,
+            self.fd,
+            Ready::from_bits(*self.mask & !REQUEUE_MASK)
+        )
+    }
+}

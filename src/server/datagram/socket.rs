@@ -1,0 +1,411 @@
+//! Serves one datagram socket: receives a batch, drops what must not be answered, and sends the
+//! rest back from the same buffer.
+//!
+//! Knows the socket through [`Io`]; the event loop belongs to the caller.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::reflector::is_reflector;
+use crate::addr::{Addr, AddressFamily};
+use crate::datagram_batch::{BATCH_MAX, DatagramBatch};
+use crate::errno::Errno;
+use crate::event::{Interest, Ready, Trigger};
+use crate::kernel::{Fd, Kernel, is_refused, is_source_unusable, recv_datagram, reply_datagram};
+use crate::reactor::{Io, retry_on_eintr};
+use crate::server::bind::enable_packet_info;
+
+/// Configuration of a datagram server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// The trigger mode of sockets.
+    pub trigger: Trigger,
+    /// Datagrams per call.
+    pub datagrams_max: usize,
+    /// The longest datagram that is echoed. A longer one is truncated by the kernel: it is
+    /// counted and gets no reply, since a partial echo is useless.
+    pub datagram_bytes_max: usize,
+    /// Receive calls before other descriptors are served.
+    pub batches_max: u32,
+    /// Whether to report every datagram ([`DatagramEvent`]).
+    pub emit_events: bool,
+}
+
+impl Default for Config {
+    /// Batches of 32, at which the cost of the call per datagram is negligible; any UDP datagram
+    /// is echoed, the longest being 65,507 bytes over IPv4 and 65,527 over IPv6.
+    fn default() -> Self {
+        Self {
+            trigger: Trigger::Edge,
+            datagrams_max: 32,
+            datagram_bytes_max: 65_536,
+            batches_max: 8,
+            emit_events: false,
+        }
+    }
+}
+
+/// Counters of a datagram server since its creation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    /// Datagrams received.
+    pub received: u64,
+    /// Datagrams sent back.
+    pub echoed: u64,
+    /// Datagrams too long to be echoed.
+    pub truncated: u64,
+    /// Datagrams from a port that would reply to the reply.
+    pub refused: u64,
+    /// Replies that the system did not accept.
+    pub dropped: u64,
+    /// Errors returned instead of datagrams: an earlier reply reached a closed port.
+    pub errors: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent back.
+    pub bytes_out: u64,
+    /// Events that were handled.
+    pub useful: u64,
+    /// Events for which there was nothing to do.
+    pub spurious: u64,
+}
+
+impl Stats {
+    /// Adds another server's counters. Cost: O(1).
+    pub const fn add(&mut self, other: &Self) {
+        self.received += other.received;
+        self.echoed += other.echoed;
+        self.truncated += other.truncated;
+        self.refused += other.refused;
+        self.dropped += other.dropped;
+        self.errors += other.errors;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.useful += other.useful;
+        self.spurious += other.spurious;
+    }
+}
+
+/// What was done with a datagram.
+#[non_exhaustive]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Disposition {
+    /// It is echoed.
+    Echoed,
+    /// It was too long.
+    Truncated,
+    /// Its sender would reply to the reply.
+    Reflected,
+}
+
+/// A datagram was received.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DatagramEvent {
+    /// Its sender.
+    pub from: Addr,
+    /// How many bytes of it were received.
+    pub bytes: usize,
+    /// What was done with it.
+    pub disposition: Disposition,
+}
+
+/// The server's state for one datagram socket.
+#[derive(Debug)]
+pub struct EchoSocket {
+    config: Config,
+    batch: DatagramBatch,
+    /// Index of the first datagram of `batch` not yet sent: the send buffer was full.
+    first_unsent: usize,
+    port: Option<u16>,
+    is_unix: bool,
+    /// Whether recvmmsg(2) and sendmmsg(2) may be called.
+    has_mmsg: bool,
+    /// Ports of this socket and of others of the same server.
+    own_ports: Vec<u16>,
+    stats: Stats,
+    events: VecDeque<DatagramEvent>,
+}
+
+/// Events kept until they are taken.
+const EVENTS_MAX: usize = 1 << 16;
+
+/// Delay until a socket that returns nothing but errors is retried.
+const ERROR_RETRY_DELAY: Duration = Duration::from_millis(250);
+
+/// Consecutive errors taken from a socket in one call. Each is one reply that reached a closed
+/// port; past this many, other descriptors are served.
+const ERRORS_MAX: u32 = 16;
+
+/// How far serving the socket has got.
+enum Progress {
+    More,
+    Drained,
+    SendBlocked,
+    BudgetSpent,
+    Erroring,
+}
+
+impl EchoSocket {
+    /// Serves `socket`, whose own port must be known so that it does not reply to itself.
+    /// `datagrams_max` is limited to what fits into a call, [`BATCH_MAX`]. Cost: one system call,
+    /// two for one on a wildcard address, and the allocation of a batch.
+    ///
+    /// # Errors
+    /// What getsockname(2) or setsockopt(2) returned.
+    ///
+    /// # Panics
+    /// A bound of `config` is zero.
+    pub fn new<K: Kernel>(kernel: &mut K, socket: &Fd, config: Config) -> Result<Self, Errno> {
+        assert!(config.datagrams_max > 0 && config.batches_max > 0, "budgets must not be zero");
+        assert!(config.datagram_bytes_max > 0, "the receive buffer must not be empty");
+        let datagrams_max = config.datagrams_max.min(BATCH_MAX);
+        let name = kernel.getsockname(socket)?;
+        enable_packet_info(kernel, socket, &name)?;
+        let mut batch = DatagramBatch::new(datagrams_max, config.datagram_bytes_max);
+        if name.ip().is_some_and(|ip| ip.is_unspecified()) {
+            batch = batch.with_packet_info();
+        }
+        let port = name.port();
+        Ok(Self {
+            config,
+            batch,
+            first_unsent: 0,
+            port,
+            is_unix: name.family() == Some(AddressFamily::Unix),
+            has_mmsg: true,
+            own_ports: port.into_iter().collect(),
+            stats: Stats::default(),
+            events: VecDeque::new(),
+        })
+    }
+
+    /// The interest to register its socket with: datagrams, and a shutdown for reading through a
+    /// duplicate, which makes it permanently readable. Cost: O(1).
+    #[must_use]
+    pub fn interest() -> Interest {
+        Interest::READABLE | Interest::READ_CLOSED
+    }
+
+    /// The port of its own socket. Cost: O(1).
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// Declares that another socket of the same server is bound to `port`: datagrams from there
+    /// get no reply, since the two would reply to each other endlessly. Cost: O(ports).
+    pub fn add_own_port(&mut self, port: u16) {
+        if !self.own_ports.contains(&port) {
+            self.own_ports.push(port);
+        }
+    }
+
+    /// Serves the socket after an event or a deadline, at most `batches_max` batches. Replies
+    /// that did not fit are sent before anything more is received. Cost: at most twice
+    /// `batches_max` system calls, one more for each reply that fails, at most one epoll_ctl.
+    pub fn on_ready<K: Kernel>(&mut self, io: &mut Io<'_, K>, ready: Ready) {
+        let before = (self.stats.received, self.stats.errors, self.first_unsent);
+        let mut next = self.send(io);
+        let mut rounds = 0;
+        while let Progress::More = next {
+            next = if rounds == self.config.batches_max {
+                Progress::BudgetSpent
+            } else {
+                self.recv_and_reply(io, ready)
+            };
+            rounds += 1;
+        }
+        if before == (self.stats.received, self.stats.errors, self.first_unsent) {
+            self.stats.spurious += 1;
+        } else {
+            self.stats.useful += 1;
+        }
+        self.update_interest(io, ready, &next);
+    }
+
+    fn recv_and_reply<K: Kernel>(&mut self, io: &mut Io<'_, K>, ready: Ready) -> Progress {
+        let received = match self.receive(io) {
+            Ok(received) => received,
+            // Shut down for reading through a duplicate: permanently readable, with nothing to
+            // read.
+            Err(Progress::Drained) if ready.is_hup() || ready.is_read_closed() => {
+                return Progress::Erroring;
+            }
+            Err(next) => return next,
+        };
+        // Fewer datagrams than fit, and no pending error: the queue is empty.
+        let is_drained = received < self.batch.datagrams_max() && !ready.is_error();
+        self.filter_batch();
+        self.batch.set_reply_addresses();
+        match self.send(io) {
+            Progress::More if is_drained => Progress::Drained,
+            next => next,
+        }
+    }
+
+    /// Receives a batch. An error returned instead concerns an earlier reply: it is counted and
+    /// skipped. When only errors are returned the cause is something else, and is retried later.
+    fn receive<K: Kernel>(&mut self, io: &mut Io<'_, K>) -> Result<usize, Progress> {
+        self.first_unsent = 0;
+        for _ in 0..ERRORS_MAX {
+            let received = if self.has_mmsg {
+                io.kernel.recvmmsg(io.fd, &mut self.batch)
+            } else {
+                self.receive_one_by_one(io)
+            };
+            match received {
+                Ok(received) => return Ok(received),
+                Err(errno) => {
+                    self.batch.clear();
+                    if errno.is_would_block() {
+                        return Err(Progress::Drained);
+                    }
+                    if self.has_mmsg && is_refused(errno) {
+                        self.has_mmsg = false;
+                        continue;
+                    }
+                    self.stats.errors += u64::from(!errno.is_interrupted());
+                }
+            }
+        }
+        Err(Progress::Erroring)
+    }
+
+    /// Fills the batch as recvmmsg(2) would, where that call is denied.
+    fn receive_one_by_one<K: Kernel>(&mut self, io: &mut Io<'_, K>) -> Result<usize, Errno> {
+        let mut received = 0;
+        for (bytes, header) in self.batch.recv_slots() {
+            match recv_datagram(io.kernel, io.fd, bytes) {
+                Ok(message) => {
+                    header.addr = message.from.encode();
+                    header.truncated = message.len_bytes > bytes.len();
+                    header.len_bytes = message.len_bytes.min(bytes.len());
+                    header.packet_info = message.packet_info;
+                    received += 1;
+                }
+                Err(errno) if received == 0 => return Err(errno),
+                Err(_) => break,
+            }
+        }
+        self.batch.set_len(received);
+        Ok(received)
+    }
+
+    /// Keeps the datagrams that get a reply, and counts.
+    fn filter_batch(&mut self) {
+        let Self { batch, stats, events, own_ports, config, .. } = self;
+        batch.retain(|datagram| {
+            stats.received += 1;
+            stats.bytes_in += datagram.bytes.len() as u64;
+            let from = datagram.addr.decode().unwrap_or(Addr::Unspecified);
+            let disposition = if datagram.truncated {
+                stats.truncated += 1;
+                Disposition::Truncated
+            } else if is_reflector(own_ports, &from) {
+                stats.refused += 1;
+                Disposition::Reflected
+            } else {
+                Disposition::Echoed
+            };
+            if config.emit_events && events.len() < EVENTS_MAX {
+                events.push_back(DatagramEvent { from, bytes: datagram.bytes.len(), disposition });
+            }
+            disposition == Disposition::Echoed
+        });
+    }
+
+    /// Sends the unsent part of the batch. A datagram that the system does not accept is dropped,
+    /// as the network would; when the send buffer is full the rest waits. A reply to a Unix peer
+    /// whose queue is full is dropped: no event reports when it reads again.
+    fn send<K: Kernel>(&mut self, io: &mut Io<'_, K>) -> Progress {
+        while self.first_unsent < self.batch.len() {
+            let sent = if self.has_mmsg {
+                retry_on_eintr(|| io.kernel.sendmmsg(io.fd, &self.batch, self.first_unsent))
+            } else {
+                self.send_one(io).map(|()| 1)
+            };
+            match sent {
+                Err(errno) if errno.is_would_block() && !self.is_unix => {
+                    return Progress::SendBlocked;
+                }
+                // A firewall returns EPERM too, for one datagram: then sendmsg fails the same way.
+                Err(errno) if self.has_mmsg && is_refused(errno) => match self.send_one(io) {
+                    Ok(()) => {
+                        self.has_mmsg = false;
+                        self.count_sent(1);
+                    }
+                    Err(errno) if errno.is_would_block() && !self.is_unix => {
+                        return Progress::SendBlocked;
+                    }
+                    Err(_) => self.drop_one(),
+                },
+                Err(errno)
+                    if is_source_unusable(errno)
+                        && self.batch.forget_packet_info(self.first_unsent) => {}
+                Ok(0) | Err(_) => self.drop_one(),
+                Ok(sent) => self.count_sent(sent),
+            }
+        }
+        self.batch.clear();
+        self.first_unsent = 0;
+        Progress::More
+    }
+
+    fn send_one<K: Kernel>(&self, io: &mut Io<'_, K>) -> Result<(), Errno> {
+        let datagram = self.batch.get(self.first_unsent);
+        let to = datagram.addr.decode().unwrap_or(Addr::Unspecified);
+        let info = datagram.packet_info;
+        retry_on_eintr(|| reply_datagram(io.kernel, io.fd, datagram.bytes, &to, info)).map(drop)
+    }
+
+    const fn drop_one(&mut self) {
+        self.stats.dropped += 1;
+        self.first_unsent += 1;
+    }
+
+    fn count_sent(&mut self, sent: usize) {
+        for at in self.first_unsent..(self.first_unsent + sent).min(self.batch.len()) {
+            self.stats.echoed += 1;
+            self.stats.bytes_out += self.batch.get(at).bytes.len() as u64;
+        }
+        self.first_unsent += sent;
+    }
+
+    /// Updates the interest: writable while replies wait, datagrams otherwise.
+    fn update_interest<K: Kernel>(&self, io: &mut Io<'_, K>, ready: Ready, next: &Progress) {
+        let trigger = self.config.trigger;
+        let (interest, trigger) = match next {
+            Progress::SendBlocked => (Interest::WRITABLE, trigger),
+            // An error cannot be masked: level-triggered it would be reported endlessly.
+            Progress::Erroring => (Interest::NONE, Trigger::Edge),
+            Progress::More | Progress::Drained | Progress::BudgetSpent => {
+                (Self::interest(), trigger)
+            }
+        };
+        if let Progress::Erroring = next {
+            let retry = io.kernel.now() + ERROR_RETRY_DELAY;
+            io.set_deadline(retry);
+        }
+        let mut is_armed = true;
+        if trigger.is_oneshot() || !io.is_registered_for(interest, trigger) {
+            is_armed = io.modify(interest, trigger).is_ok();
+        }
+        let must_requeue =
+            matches!(trigger, Trigger::Edge) && matches!(next, Progress::BudgetSpent);
+        if must_requeue || !is_armed {
+            io.requeue(ready | Ready::READABLE);
+        }
+    }
+
+    /// Removes and returns the oldest datagram event. Cost: O(1).
+    pub fn next_event(&mut self) -> Option<DatagramEvent> {
+        self.events.pop_front()
+    }
+
+    /// The counters. Cost: O(1).
+    #[must_use]
+    pub const fn stats(&self) -> Stats {
+        self.stats
+    }
+}

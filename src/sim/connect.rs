@@ -1,0 +1,204 @@
+//! Stream connections: listen(2), connect(2), accept4(2).
+//!
+//! Knows streams and addresses. In both families the connection is complete, and can be written
+//! to, before it is accepted.
+
+use super::bind::{dest_addr, family_matches, source_addr, unix_name, unspecified_addr};
+use super::socket::{Protocol, Socket, State, WAKE_READABLE};
+use super::sockopt::SocketOptions;
+use super::state::{Deferred, FileId, FileKind, KernelState, Result, WAKE_ALL};
+use super::tcp::ConnectState;
+use crate::addr::{Addr, AddressFamily};
+use crate::errno::Errno;
+use crate::kernel::{Fd, SocketType};
+
+impl KernelState {
+    /// Two sockets that share a port by `SO_REUSEADDR` cannot both listen.
+    ///
+    /// Reference: net/ipv4/af_inet.c: `inet_listen`, net/unix/af_unix.c: `unix_listen`
+    pub(super) fn listen(&mut self, file: FileId, backlog: u32) -> Result<()> {
+        let backlog = backlog.min(self.config.backlog_max);
+        let socket = self.socket(file);
+        if socket.kind == SocketType::Datagram {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let is_unnamed = socket.is_unix() && socket.local.is_none();
+        if is_unnamed || !matches!(socket.state, State::Closed | State::Listening) {
+            return Err(Errno::EINVAL);
+        }
+        if !socket.is_unix() {
+            self.autobind_inet(file, None)?;
+            let local = self.socket(file).local;
+            if local.is_some_and(|local| self.is_in_use(file, &local)) {
+                return Err(Errno::EADDRINUSE);
+            }
+        }
+        let socket = self.socket(file);
+        (socket.state, socket.backlog) = (State::Listening, backlog as usize);
+        Ok(())
+    }
+
+    pub(super) fn connect(&mut self, file: FileId, addr: &Addr) -> Result<()> {
+        match self.socket(file).protocol() {
+            Protocol::Tcp => self.connect_tcp(file, addr),
+            Protocol::Udp => self.connect_udp(file, addr),
+            Protocol::UnixStream => self.connect_unix(file, addr),
+            Protocol::UnixDatagram => self.connect_unix_datagram(file, addr),
+        }
+    }
+
+    /// A Unix connect completes at once or fails. The socket to be accepted is created here, and
+    /// waits in the accept queue with whatever is sent until then.
+    ///
+    /// Reference: net/unix/af_unix.c: `unix_stream_connect`
+    fn connect_unix(&mut self, file: FileId, addr: &Addr) -> Result<()> {
+        let listener = self.find_unix(&unix_name(addr)?, SocketType::Stream)?;
+        let listening = self.socket(listener);
+        if listening.state != State::Listening || listening.read_shut {
+            return Err(Errno::ECONNREFUSED);
+        }
+        if listening.accept_queue.len() > listening.backlog {
+            return Err(Errno::EAGAIN);
+        }
+        match self.socket(file).state {
+            State::Closed => self.create_peer(file, listener),
+            State::Open => return Err(Errno::EISCONN),
+            State::Listening | State::Connecting => return Err(Errno::EINVAL),
+        }
+        Ok(())
+    }
+
+    /// A non-blocking TCP connect always returns EINPROGRESS: `EPOLLOUT` reports its completion,
+    /// `SO_ERROR` the outcome. Another connect(2) returns the outcome too.
+    ///
+    /// Reference: net/ipv4/af_inet.c: `__inet_stream_connect`
+    fn connect_tcp(&mut self, file: FileId, addr: &Addr) -> Result<()> {
+        if *addr == Addr::Unspecified {
+            self.disconnect(file);
+            return Ok(());
+        }
+        let socket = self.socket(file);
+        match (socket.tcp.connect_state, socket.state) {
+            (ConnectState::None, _) => {}
+            (ConnectState::Failed, _) => return Err(Errno::EINVAL),
+            (ConnectState::Connecting, State::Connecting) => return Err(Errno::EALREADY),
+            (ConnectState::Connecting, State::Open) => {
+                socket.tcp.connect_state = ConnectState::None;
+                return Ok(());
+            }
+            (ConnectState::Connecting, State::Closed | State::Listening) => {
+                let errno = socket.error.take().unwrap_or(Errno::ECONNABORTED);
+                self.disconnect(file);
+                return Err(errno);
+            }
+        }
+        if socket.state != State::Closed || socket.peer.is_some() {
+            return Err(Errno::EISCONN);
+        }
+        family_matches(socket.family, addr)?;
+        let target = dest_addr(addr);
+        let ip = target.ip().ok_or(Errno::EINVAL)?;
+        if !self.has_address(ip) {
+            return Err(self.unreachable_errno(ip));
+        }
+        self.autobind_inet(file, Some(source_addr(ip)))?;
+        let socket = self.socket(file);
+        socket.remote = Some(target);
+        (socket.tcp.connect_state, socket.state) = (ConnectState::Connecting, State::Connecting);
+        if self.entropy.chance(self.config.probabilities.late_connect) {
+            self.deferred.push(Deferred::Connect(file));
+        } else {
+            self.deliver_syn(file);
+        }
+        Err(Errno::EINPROGRESS)
+    }
+
+    /// The SYN arrives: at a listener, at a full accept queue (which drops it, and it is
+    /// retransmitted), or nowhere, which is answered with a reset.
+    ///
+    /// Reference: net/ipv4/tcp_input.c: `tcp_conn_request`, `tcp_rcv_synsent_state_process`
+    pub(super) fn deliver_syn(&mut self, file: FileId) {
+        let connecting = self.find_socket(file).filter(|it| it.state == State::Connecting);
+        let Some(socket) = connecting else {
+            return;
+        };
+        let (target, from) = (socket.remote, socket.local);
+        let target = target.expect("a connecting socket has a target");
+        let Some(listener) = self.find_inet(&target, SocketType::Stream, from) else {
+            self.receive_reset(file);
+            return;
+        };
+        let listening = self.socket(listener);
+        if listening.accept_queue.len() > listening.backlog {
+            self.deferred.push(Deferred::Connect(file));
+            return;
+        }
+        self.create_peer(file, listener);
+    }
+
+    /// Creates the accepting end, and appends it to the listener's accept queue.
+    fn create_peer(&mut self, file: FileId, listener: FileId) {
+        let listening = self.socket(listener);
+        let (family, name) = (listening.family, listening.local);
+        // Only TCP sockets inherit a listener's options.
+        let inherited_options =
+            Some(listening.options.clone()).filter(|_| family != AddressFamily::Unix);
+        let near = self.socket(file);
+        let (local, remote) = (near.local, near.remote.or(name));
+        let options = inherited_options.unwrap_or_else(|| SocketOptions::new(family, &self.config));
+        let mut child = Socket::new(family, SocketType::Stream, &self.config);
+        (child.state, child.peer, child.options) = (State::Open, Some(file), options);
+        child.local = remote;
+        // A Unix socket without a name is a peer all the same.
+        child.remote = Some(local.unwrap_or_else(|| unspecified_addr(family)));
+        let child = self.add(FileKind::Socket(child.into()));
+        let near = self.socket(file);
+        (near.state, near.peer, near.remote) = (State::Open, Some(child), remote);
+        if !near.is_unix() {
+            self.wake(file, WAKE_ALL);
+        }
+        self.socket(listener).accept_queue.push_back(child);
+        self.wake(listener, WAKE_READABLE);
+    }
+
+    /// The first connection of the queue gets a descriptor. The descriptor is reserved first: with
+    /// none available the call fails without looking at the queue.
+    ///
+    /// Reference: net/socket.c: `__sys_accept4_file`, net/ipv4/inet_connection_sock.c:
+    /// `inet_csk_accept`, net/unix/af_unix.c: `unix_accept`
+    pub(super) fn accept(&mut self, process: usize, file: FileId) -> Result<(Fd, Addr)> {
+        self.check_fds_available(process, 1)?;
+        let is_aborted = self.entropy.chance(self.config.probabilities.aborted);
+        let socket = self.find_socket(file).ok_or(Errno::ENOTSOCK)?;
+        if socket.kind == SocketType::Datagram {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        if socket.state != State::Listening {
+            return Err(Errno::EINVAL);
+        }
+        let child = socket.accept_queue.pop_front().ok_or(Errno::EAGAIN)?;
+        let fd = self.install(process, child);
+        if is_aborted {
+            self.close(process, &fd);
+            return Err(Errno::ECONNABORTED);
+        }
+        let remote = self.socket(child).remote;
+        Ok((fd, remote.expect("an accepted socket has a peer")))
+    }
+
+    /// Creates two connected Unix sockets. Neither has a name.
+    ///
+    /// Reference: net/unix/af_unix.c: `unix_socketpair`
+    pub(super) fn socketpair(&mut self, process: usize, kind: SocketType) -> Result<(Fd, Fd)> {
+        self.check_fds_available(process, 2)?;
+        let [one, other] = [(), ()].map(|()| {
+            let mut socket = Socket::new(AddressFamily::Unix, kind, &self.config);
+            socket.state = State::Open;
+            socket.remote = Some(unspecified_addr(AddressFamily::Unix));
+            self.add(FileKind::Socket(socket.into()))
+        });
+        self.socket(one).peer = Some(other);
+        self.socket(other).peer = Some(one);
+        Ok((self.install(process, one), self.install(process, other)))
+    }
+}

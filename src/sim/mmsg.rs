@@ -1,0 +1,60 @@
+//! Many messages in one call, on any socket.
+//!
+//! Knows batches.
+
+use super::state::{FileId, KernelState, Result};
+use crate::addr::{Addr, SockAddr};
+use crate::datagram_batch::{BATCH_MAX, DatagramBatch};
+use crate::errno::Errno;
+use crate::kernel::Message;
+
+impl KernelState {
+    /// Reference: net/socket.c: `do_recvmmsg`
+    pub(super) fn recvmmsg(&mut self, file: FileId, batch: &mut DatagramBatch) -> Result<usize> {
+        let mut count = 0;
+        let has_packet_info = batch.has_packet_info();
+        for (bytes, header) in batch.recv_slots().take(BATCH_MAX) {
+            match self.recvmsg(file, bytes) {
+                Ok(Message { len_bytes: len, from, packet_info }) => {
+                    header.packet_info = packet_info.filter(|_| has_packet_info);
+                    header.addr = match from {
+                        Addr::Unspecified => SockAddr::EMPTY,
+                        from => from.encode(),
+                    };
+                    header.truncated = len > bytes.len();
+                    header.len_bytes = len.min(bytes.len());
+                    count += 1;
+                }
+                Err(errno) if count == 0 => return Err(errno),
+                Err(_) => break,
+            }
+        }
+        batch.set_len(count);
+        Ok(count)
+    }
+
+    /// Reference: net/socket.c: `__sys_sendmmsg`
+    pub(super) fn sendmmsg(
+        &mut self,
+        file: FileId,
+        batch: &DatagramBatch,
+        first: usize,
+    ) -> Result<usize> {
+        let mut count = 0;
+        for datagram in batch.iter().skip(first).take(BATCH_MAX) {
+            // An error after the first message only ends the call: a signal, for example.
+            let probability = self.config.probabilities.interrupted;
+            if count > 0 && self.entropy.chance(probability) {
+                break;
+            }
+            let addr = datagram.addr.decode().map_err(|_| Errno::EAFNOSUPPORT)?;
+            let addr = Some(&addr).filter(|_| !datagram.addr.as_bytes().is_empty());
+            match self.sendmsg(file, datagram.bytes, addr, datagram.packet_info) {
+                Ok(_) => count += 1,
+                Err(errno) if count == 0 => return Err(errno),
+                Err(_) => break,
+            }
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,200 @@
+//! Socket options: which sockets support which, their defaults, and their values.
+//!
+//! Knows the values; the effect of an option is implemented where it is read.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
+
+use super::config::Config;
+use super::multicast::LOOPBACK_IFINDEX;
+use super::socket::{Protocol, Socket, WAKE_READABLE};
+use super::state::{FileId, KernelState, Result};
+use crate::addr::AddressFamily;
+use crate::errno::Errno;
+use crate::kernel::{SocketOption, SocketOptionName};
+
+#[derive(Clone)]
+pub(super) struct SocketOptions {
+    /// The effective `SO_RCVBUF`, `SO_SNDBUF` and `SO_RCVLOWAT`.
+    pub(super) receive_bytes: usize,
+    pub(super) send_bytes: usize,
+    pub(super) recv_low_watermark: usize,
+    /// The others that were set.
+    set: Vec<SocketOption>,
+    /// The multicast groups that it has joined.
+    pub(super) groups: Vec<IpAddr>,
+}
+
+/// The values of options that are not set.
+const DEFAULTS: [SocketOption; 20] = [
+    SocketOption::ReuseAddr(false),
+    SocketOption::ReusePort(false),
+    SocketOption::Broadcast(false),
+    SocketOption::NoDelay(false),
+    SocketOption::QuickAck(true),
+    SocketOption::KeepAlive(false),
+    SocketOption::KeepIdleSeconds(7_200),
+    SocketOption::KeepIntervalSeconds(75),
+    SocketOption::KeepCount(9),
+    SocketOption::LingerSeconds(None),
+    SocketOption::NotSentLowWatermark(0),
+    SocketOption::UserTimeoutMillis(0),
+    SocketOption::DeferAcceptSeconds(0),
+    SocketOption::V6Only(false),
+    SocketOption::MulticastInterfaceV4(Ipv4Addr::UNSPECIFIED),
+    SocketOption::PacketInfoV4(false),
+    SocketOption::PacketInfoV6(false),
+    SocketOption::OutOfBandInline(false),
+    SocketOption::GroupAllV4(true),
+    SocketOption::GroupAllV6(true),
+];
+
+/// The minimum of `SO_RCVBUF` and `SO_SNDBUF`.
+///
+/// Reference: include/net/sock.h: `SOCK_MIN_RCVBUF`, `SOCK_MIN_SNDBUF`
+const RECEIVE_BYTES_MIN: u32 = 2_304;
+const SEND_BYTES_MIN: u32 = 4_608;
+
+impl SocketOptions {
+    /// Reference: net/ipv6/af_inet6.c: `inet6_create`, which leaves IPv4's `IP_MULTICAST_ALL` off
+    pub(super) fn new(family: AddressFamily, config: &Config) -> Self {
+        let unlike_the_default = [
+            (config.is_v6_only, SocketOption::V6Only(true)),
+            (family == AddressFamily::Inet6, SocketOption::GroupAllV4(false)),
+        ];
+        let set = unlike_the_default
+            .into_iter()
+            .filter_map(|(applies, option)| applies.then_some(option));
+        Self {
+            receive_bytes: config.receive_buffer_bytes,
+            send_bytes: config.send_buffer_bytes,
+            recv_low_watermark: 1,
+            set: set.collect(),
+            groups: Vec::new(),
+        }
+    }
+
+    /// The value that was set, or the default. Memberships and errors have none.
+    pub(super) fn get(&self, name: SocketOptionName) -> Option<SocketOption> {
+        let mut known = self.set.iter().chain(&DEFAULTS);
+        known.find(|option| option.name() == name).copied()
+    }
+
+    pub(super) fn has(&self, option: SocketOption) -> bool {
+        self.get(option.name()) == Some(option)
+    }
+}
+
+impl Socket {
+    /// Whether this socket supports the option: some are TCP's only, some are of one IP version,
+    /// the rest are supported by all.
+    fn supports(&self, name: SocketOptionName) -> bool {
+        match name {
+            SocketOptionName::NoDelay
+            | SocketOptionName::QuickAck
+            | SocketOptionName::KeepIdleSeconds
+            | SocketOptionName::KeepIntervalSeconds
+            | SocketOptionName::KeepCount
+            | SocketOptionName::NotSentLowWatermark
+            | SocketOptionName::UserTimeoutMillis
+            | SocketOptionName::DeferAcceptSeconds => self.protocol() == Protocol::Tcp,
+            SocketOptionName::V6Only
+            | SocketOptionName::JoinMulticastV6
+            | SocketOptionName::PacketInfoV6
+            | SocketOptionName::GroupAllV6 => self.family == AddressFamily::Inet6,
+            SocketOptionName::JoinMulticastV4
+            | SocketOptionName::MulticastInterfaceV4
+            | SocketOptionName::PacketInfoV4
+            | SocketOptionName::GroupAllV4 => !self.is_unix(),
+            _ => true,
+        }
+    }
+}
+
+impl KernelState {
+    /// Reference: net/core/sock.c: `sk_setsockopt`; man page: socket(7), tcp(7)
+    pub(super) fn setsockopt(&mut self, file: FileId, option: SocketOption) -> Result<()> {
+        let receive_max = self.config.receive_buffer_bytes_max;
+        let send_max = self.config.send_buffer_bytes_max;
+        let socket = self.socket(file);
+        let (protocol, is_unix) = (socket.protocol(), socket.is_unix());
+        if !socket.supports(option.name()) {
+            // Unix sockets know one level only: net/unix/af_unix.c: `unix_setsockopt`.
+            return Err(if is_unix { Errno::EOPNOTSUPP } else { Errno::ENOPROTOOPT });
+        }
+        let options = &mut socket.options;
+        match option {
+            SocketOption::JoinMulticastV4 { group, interface } => {
+                return self.join_group(file, group.into(), interface.is_loopback());
+            }
+            SocketOption::JoinMulticastV6 { group, interface } => {
+                return self.join_group(file, group.into(), interface == LOOPBACK_IFINDEX);
+            }
+            // Reference: net/core/sock.c: `sk_setsockopt`, since Linux 6.13
+            SocketOption::ReusePort(true) if is_unix => return Err(Errno::EOPNOTSUPP),
+            SocketOption::Error(_) => return Err(Errno::ENOPROTOOPT),
+            // Reference: net/ipv4/ip_sockglue.c: `do_ip_setsockopt`
+            SocketOption::MulticastInterfaceV4(_) if protocol == Protocol::Tcp => {
+                return Err(Errno::EINVAL);
+            }
+            SocketOption::KeepIdleSeconds(0)
+            | SocketOption::KeepIntervalSeconds(0)
+            | SocketOption::KeepCount(0) => return Err(Errno::EINVAL),
+            // The kernel doubles the value, to have room for its own bookkeeping.
+            SocketOption::ReceiveBufferBytes(bytes) => {
+                let doubled = bytes.min(receive_max).saturating_mul(2);
+                options.receive_bytes = doubled.max(RECEIVE_BYTES_MIN) as usize;
+            }
+            SocketOption::SendBufferBytes(bytes) => {
+                let doubled = bytes.min(send_max).saturating_mul(2);
+                options.send_bytes = doubled.max(SEND_BYTES_MIN) as usize;
+            }
+            // A low watermark above half the buffer might never be reached.
+            // Reference: net/ipv4/tcp.c: `tcp_set_rcvlowat`
+            SocketOption::RecvLowWatermark(bytes) => {
+                let most = (options.receive_bytes / 2).max(1);
+                options.recv_low_watermark = (bytes as usize).clamp(1, most);
+                if protocol == Protocol::Tcp && (socket.is_readable() || socket.tcp.fin_received) {
+                    self.wake(file, WAKE_READABLE);
+                }
+            }
+            other => {
+                options.set.retain(|known| known.name() != other.name());
+                options.set.push(other);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reference: net/core/sock.c: `sk_getsockopt`; man page: socket(7), tcp(7)
+    pub(super) fn getsockopt(
+        &mut self,
+        file: FileId,
+        name: SocketOptionName,
+    ) -> Result<SocketOption> {
+        let socket = self.socket(file);
+        if !socket.supports(name) {
+            return Err(match socket.family {
+                AddressFamily::Inet6 => Errno::ENOPROTOOPT,
+                // Reference: net/ipv4/ip_sockglue.c: `do_ip_getsockopt`
+                AddressFamily::Inet | AddressFamily::Unix => Errno::EOPNOTSUPP,
+            });
+        }
+        let options = &socket.options;
+        let number = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        Ok(match name {
+            // One slot: reading it clears it.
+            SocketOptionName::Error => SocketOption::Error(socket.error.take()),
+            SocketOptionName::ReceiveBufferBytes => {
+                SocketOption::ReceiveBufferBytes(number(options.receive_bytes))
+            }
+            SocketOptionName::SendBufferBytes => {
+                SocketOption::SendBufferBytes(number(options.send_bytes))
+            }
+            SocketOptionName::RecvLowWatermark => {
+                SocketOption::RecvLowWatermark(number(options.recv_low_watermark))
+            }
+            _ => options.get(name).ok_or(Errno::ENOPROTOOPT)?,
+        })
+    }
+}

@@ -1,0 +1,270 @@
+//! A descriptor that tasks wait for: registered once, edge-triggered, closed when it is dropped.
+//!
+//! Knows which calls may have to wait, and stores the readiness that the kernel has reported,
+//! since it reports it only once. It does not know what the calls do.
+
+use alloc::rc::Rc;
+use core::fmt;
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker, ready};
+
+use super::{Handle, Shared};
+use crate::errno::Errno;
+use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
+use crate::event::{Interest, Ready, Trigger};
+use crate::kernel::close_quietly;
+use crate::kernel::{Fd, Kernel};
+use crate::reactor::{RegistrationMut, retry_on_eintr};
+use crate::token::Token;
+
+/// A direction of I/O: what a call waits for when it returns `EAGAIN`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Direction {
+    /// Data, a connection or an end of file.
+    Read,
+    /// Room in the send buffer; the completion of a connect.
+    Write,
+}
+
+/// The state registered with each descriptor.
+#[derive(Debug, Default)]
+pub(super) struct IoState {
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+    flags: u8,
+}
+
+/// A read may succeed.
+const READABLE: u8 = 1;
+/// A write may succeed.
+const WRITABLE: u8 = 1 << 1;
+/// A short read no longer proves that the socket is empty: something other than data was
+/// reported. Never cleared: clearing it would save little and could hide an end of file.
+const SHORT_READ_UNRELIABLE: u8 = 1 << 2;
+/// It has no duplicates: closing it is enough.
+const UNSHARED: u8 = 1 << 3;
+/// TCP: short reads can be trusted, and `EPOLLOUT` is an edge only after the buffer was full.
+const TCP: u8 = 1 << 4;
+
+/// Everything a reader waits for.
+fn read_interest() -> Interest {
+    Interest::READABLE | Interest::READ_CLOSED | Interest::PRIORITY
+}
+
+/// The same, and room to write.
+fn read_write_interest() -> Interest {
+    read_interest() | Interest::WRITABLE
+}
+
+impl IoState {
+    /// Stores what the kernel reports. Returns the wakers to call.
+    pub(super) fn on_ready(&mut self, ready: Ready) -> [Option<Waker>; 2] {
+        let bits = ready.bits();
+        let closed = EPOLLHUP | EPOLLERR;
+        let mut woken = [None, None];
+        if bits & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | closed) != 0 {
+            self.flags |= READABLE;
+            woken[0] = self.reader.take();
+        }
+        if bits & (EPOLLOUT | closed) != 0 {
+            self.flags |= WRITABLE;
+            woken[1] = self.writer.take();
+        }
+        if !ready.short_read_means_empty() {
+            self.flags |= SHORT_READ_UNRELIABLE;
+        }
+        woken
+    }
+
+    fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Stores a waker, and returns the previous one.
+    const fn set_waker(&mut self, side: Direction, waker: Waker) -> Option<Waker> {
+        match side {
+            Direction::Read => self.reader.replace(waker),
+            Direction::Write => self.writer.replace(waker),
+        }
+    }
+}
+
+impl Direction {
+    const fn flag(self) -> u8 {
+        match self {
+            Self::Read => READABLE,
+            Self::Write => WRITABLE,
+        }
+    }
+}
+
+/// What is known of a descriptor when it is registered.
+#[derive(Clone, Copy)]
+pub(super) struct FdInfo {
+    /// It was created or accepted by this executor.
+    pub(super) is_unshared: bool,
+    pub(super) is_tcp: bool,
+    /// It listens: only connections are reported.
+    pub(super) is_listener: bool,
+    /// A write may succeed.
+    pub(super) is_writable: bool,
+}
+
+/// Any descriptor that epoll accepts, for calls that have no method here: a signalfd, an eventfd,
+/// a pipe. Streams, listeners and datagram sockets have types of their own around this one.
+///
+/// Dropping it closes it.
+pub struct AsyncFd<K: Kernel> {
+    shared: Rc<Shared<K>>,
+    token: Token,
+}
+
+impl<K: Kernel> Handle<K> {
+    /// Takes ownership of any non-blocking descriptor. Cost: one system call.
+    ///
+    /// # Errors
+    /// * [`Errno::EPERM`]: a kind of file that cannot be polled, such as a regular file.
+    /// * [`Errno::ENOSPC`], [`Errno::ENOMEM`], [`Errno::EEXIST`]: from epoll_ctl(2).
+    ///
+    /// The descriptor is closed then.
+    ///
+    /// Man page: epoll_ctl(2)
+    pub fn async_fd(&self, fd: Fd) -> Result<AsyncFd<K>, Errno> {
+        self.register(
+            fd,
+            FdInfo { is_unshared: false, is_tcp: false, is_listener: false, is_writable: true },
+        )
+    }
+
+    pub(super) fn register(&self, fd: Fd, info: FdInfo) -> Result<AsyncFd<K>, Errno> {
+        let interest = match info {
+            FdInfo { is_listener: true, .. } => Interest::READABLE,
+            FdInfo { is_tcp: true, .. } => read_write_interest(),
+            _ => read_interest(),
+        };
+        let flags =
+            [(info.is_writable, WRITABLE), (info.is_unshared, UNSHARED), (info.is_tcp, TCP)]
+                .into_iter()
+                .fold(0, |flags, (is_set, flag)| if is_set { flags | flag } else { flags });
+        let state = IoState { flags, ..IoState::default() };
+        let mut reactor = self.0.reactor.borrow_mut();
+        match reactor.register_or_close(fd, interest, Trigger::Edge, state) {
+            Ok(token) => Ok(AsyncFd { shared: Rc::clone(&self.0), token }),
+            Err(reason) => Err(reason.into()),
+        }
+    }
+}
+
+impl<K: Kernel> AsyncFd<K> {
+    /// Makes `call`; when it returns [`EAGAIN`](Errno::EAGAIN), waits for `side` and makes it
+    /// again. Cost: one call for each time that the kernel reports readiness.
+    ///
+    /// Cancel-safe: dropped before it completes, it has had no effect.
+    ///
+    /// # Errors
+    /// What `call` returns.
+    ///
+    /// # Panics
+    /// `call` uses a socket or a handle of this executor: the kernel is borrowed.
+    pub fn async_io<R>(
+        &mut self,
+        side: Direction,
+        mut call: impl FnMut(&mut K, &Fd) -> Result<R, Errno>,
+    ) -> impl Future<Output = Result<R, Errno>> {
+        poll_fn(move |cx| self.poll_io(cx, side, &mut call, |_| false))
+    }
+
+    /// Makes calls that do not block: getpeername(2), setsockopt(2). Cost: the calls'.
+    ///
+    /// # Panics
+    /// As [`async_io`](Self::async_io).
+    pub fn with_fd<R>(&self, calls: impl FnOnce(&mut K, &Fd) -> R) -> R {
+        let mut reactor = self.shared.reactor.borrow_mut();
+        let RegistrationMut { io, .. } = reactor.get_mut(self.token).expect(TOKEN_IS_LIVE);
+        calls(io.kernel, io.fd)
+    }
+
+    /// Deregisters the descriptor and returns it, open. Cost: one system call.
+    ///
+    /// Man page: epoll_ctl(2), `EPOLL_CTL_DEL`
+    pub fn into_fd(self) -> Fd {
+        let removed = self.shared.reactor.borrow_mut().deregister(self.token);
+        let Some((fd, _)) = removed else { unreachable!("{TOKEN_IS_LIVE}") };
+        fd
+    }
+
+    /// `is_short` identifies a short read, which has emptied the socket if it can be trusted.
+    pub(super) fn poll_io<R>(
+        &self,
+        cx: &Context<'_>,
+        side: Direction,
+        mut call: impl FnMut(&mut K, &Fd) -> Result<R, Errno>,
+        is_short: impl FnOnce(&R) -> bool,
+    ) -> Poll<Result<R, Errno>> {
+        ready!(self.shared.poll_proceed(cx));
+        let mut reactor = self.shared.reactor.borrow_mut();
+        let RegistrationMut { state, mut io } = reactor.get_mut(self.token).expect(TOKEN_IS_LIVE);
+        if state.has(side.flag()) {
+            match retry_on_eintr(|| call(io.kernel, io.fd)) {
+                Err(errno) if errno.is_would_block() => state.flags &= !side.flag(),
+                // Interrupted repeatedly: not an error of the call, so it is made again in the
+                // next round.
+                Err(errno) if errno.is_interrupted() => {
+                    drop(reactor);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                result => {
+                    if state.flags & (TCP | SHORT_READ_UNRELIABLE) == TCP
+                        && result.as_ref().is_ok_and(is_short)
+                    {
+                        state.flags &= !side.flag();
+                    }
+                    return Poll::Ready(result);
+                }
+            }
+        }
+        // `WRITABLE` is registered only when it is needed: on Unix sockets every read of the peer
+        // is an edge of it. Modifying the mask reports the current state.
+        if side == Direction::Write && !io.is_registered_for(read_write_interest(), Trigger::Edge) {
+            io.modify(read_write_interest(), Trigger::Edge).map_err(Errno::from)?;
+        }
+        let old = state.set_waker(side, cx.waker().clone());
+        drop(reactor);
+        // Dropping a foreign waker may run arbitrary code: not while the reactor is borrowed.
+        drop(old);
+        Poll::Pending
+    }
+
+    pub(super) const fn shared(&self) -> &Rc<Shared<K>> {
+        &self.shared
+    }
+}
+
+const TOKEN_IS_LIVE: &str = "the registration lives as long as its AsyncFd";
+
+impl<K: Kernel> Drop for AsyncFd<K> {
+    fn drop(&mut self) {
+        let mut reactor = self.shared.reactor.borrow_mut();
+        // `into_fd` may have removed it.
+        let Some(source) = reactor.get_mut(self.token) else { return };
+        let state = if source.state.has(UNSHARED) {
+            reactor.close(self.token)
+        } else {
+            // A duplicate may be open, and would keep the registration alive.
+            reactor.deregister(self.token).map(|(fd, state)| {
+                close_quietly(reactor.kernel(), fd);
+                state
+            })
+        };
+        drop(reactor);
+        drop(state);
+        self.shared.wake_fd_waiters();
+    }
+}
+
+impl<K: Kernel> fmt::Debug for AsyncFd<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncFd").field("token", &self.token).finish_non_exhaustive()
+    }
+}

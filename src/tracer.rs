@@ -1,0 +1,221 @@
+//! A kernel that records every call it makes, as a value.
+//!
+//! Knows the [`Kernel`] trait only. The traces in the documentation come from here, and so from
+//! the calls that the program really makes; unlike strace(1) it does not slow the program down
+//! until it makes other calls.
+
+mod record;
+mod syscalls;
+
+pub use record::{Argument, Bytes, Message, ReturnValue, SyscallRecord};
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::addr::{Addr, AddressFamily, SockAddr};
+use crate::datagram_batch::DatagramBatch;
+use crate::errno::Errno;
+use crate::instant::Instant;
+use crate::kernel::{Fd, Kernel, SocketOption, SocketOptionName, SocketType, Syscall};
+use Argument as A;
+
+/// `kernel`, with a record of every call, kept until it is taken.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use epollite::{Kernel, Linux, Tracer};
+/// let mut kernel = Tracer::new(Linux);
+/// let eventfd = kernel.eventfd(1).unwrap();
+/// kernel.read(&eventfd, &mut [0; 8]).unwrap();
+/// let number = eventfd.number();
+/// kernel.close(eventfd).unwrap();
+/// let lines: Vec<String> = kernel.drain().map(|record| record.to_string()).collect();
+/// assert_eq!(lines[1], format!(r#"read({number}, "\1\0\0\0\0\0\0\0", 8) = 8"#));
+/// assert_eq!(lines[2], format!("close({number}) = 0"));
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Tracer<K> {
+    /// The kernel that makes the calls.
+    pub kernel: K,
+    records: VecDeque<SyscallRecord>,
+}
+
+impl<K: Kernel> Tracer<K> {
+    /// Wraps `kernel`, tracing from now on. Cost: O(1).
+    pub const fn new(kernel: K) -> Self {
+        Self { kernel, records: VecDeque::new() }
+    }
+
+    /// Removes and returns the records, the oldest first. They accumulate until then: drain them
+    /// regularly. Cost: O(1) each.
+    pub fn drain(&mut self) -> impl Iterator<Item = SyscallRecord> {
+        self.records.drain(..)
+    }
+
+    /// Adds the record of a call that was not made by this kernel. Cost: O(1).
+    pub fn push(&mut self, record: SyscallRecord) {
+        self.records.push_back(record);
+    }
+
+    /// Makes a call and measures its duration.
+    fn time_call<R>(&mut self, call: impl FnOnce(&mut K) -> R) -> (CallTiming, R) {
+        let start = self.kernel.now();
+        let result = call(&mut self.kernel);
+        (CallTiming { start, duration: self.kernel.now() - start }, result)
+    }
+
+    /// Records a call.
+    fn record(
+        &mut self,
+        call: Syscall,
+        CallTiming { start, duration }: CallTiming,
+        arguments: Vec<Argument>,
+        result: Result<ReturnValue, Errno>,
+    ) {
+        self.records.push_back(SyscallRecord { call, arguments, result, start, duration });
+    }
+}
+
+/// When a call was made, and how long it took.
+struct CallTiming {
+    start: Instant,
+    duration: Duration,
+}
+
+/// The return value of a call that returns only success.
+fn ret_success<R>(result: &Result<R, Errno>) -> Result<ReturnValue, Errno> {
+    result.as_ref().map(|_| ReturnValue::Number(0)).map_err(|errno| *errno)
+}
+
+/// The return value of a call that returns a count.
+fn ret_count(result: Result<usize, Errno>) -> Result<ReturnValue, Errno> {
+    result.map(ReturnValue::Number)
+}
+
+/// The return value of a call that returns a descriptor.
+fn ret_fd(result: &Result<Fd, Errno>) -> Result<ReturnValue, Errno> {
+    result.as_ref().map(|fd| ReturnValue::Fd(fd.number())).map_err(|errno| *errno)
+}
+
+fn fd(fd: &Fd) -> Argument {
+    A::Fd(fd.number())
+}
+
+/// Numbers in calls are small; one that does not fit is shown as the largest.
+fn number<N: TryInto<i64>>(number: N) -> Argument {
+    A::Number(number.try_into().unwrap_or(i64::MAX))
+}
+
+/// An address that was returned, and its length, in the place of the pointers to both.
+fn ret_addr(addr: Result<Addr, Errno>) -> [Argument; 2] {
+    let capacity = SockAddr::LEN_MAX;
+    match addr {
+        Ok(addr) => [A::Addr(addr), A::AddrLen(capacity, addr.encode().socklen())],
+        Err(_) => [A::Name("..."), A::AddrLen(capacity, capacity)],
+    }
+}
+
+/// Bytes that were read; after an error, the address of the buffer.
+fn read_bytes(buf: &[u8], count: Result<usize, Errno>) -> Argument {
+    match count {
+        Ok(count) => A::Bytes(Bytes::of(&buf[..count.min(buf.len())])),
+        Err(_) => A::Address(buf.as_ptr().addr()),
+    }
+}
+
+fn messages(batch: &DatagramBatch, first: usize, count: usize, is_sent: bool) -> Argument {
+    let message = |datagram: crate::datagram_batch::Datagram<'_>| Message {
+        addr: datagram.addr.decode().unwrap_or(Addr::Unspecified),
+        addr_room: (!is_sent).then_some(SockAddr::LEN_MAX),
+        addr_len: datagram.addr.socklen(),
+        bytes: Bytes::of(datagram.bytes),
+        buf_len: if is_sent { datagram.bytes.len() } else { batch.datagram_bytes_max() },
+        truncated: datagram.truncated,
+        packet_info: datagram.packet_info,
+    };
+    A::Messages(batch.iter().skip(first).take(count).map(message).collect())
+}
+
+const fn family(family: AddressFamily) -> Argument {
+    A::Name(match family {
+        AddressFamily::Inet => "AF_INET",
+        AddressFamily::Inet6 => "AF_INET6",
+        AddressFamily::Unix => "AF_UNIX",
+    })
+}
+
+const fn kind(kind: SocketType) -> Argument {
+    A::Name(match kind {
+        SocketType::Stream => "SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK",
+        SocketType::Datagram => "SOCK_DGRAM|SOCK_CLOEXEC|SOCK_NONBLOCK",
+    })
+}
+
+/// The level and the name of an option in C.
+const fn option_name(name: SocketOptionName) -> (&'static str, &'static str) {
+    match name {
+        SocketOptionName::ReuseAddr => ("SOL_SOCKET", "SO_REUSEADDR"),
+        SocketOptionName::ReusePort => ("SOL_SOCKET", "SO_REUSEPORT"),
+        SocketOptionName::Broadcast => ("SOL_SOCKET", "SO_BROADCAST"),
+        SocketOptionName::NoDelay => ("SOL_TCP", "TCP_NODELAY"),
+        SocketOptionName::QuickAck => ("SOL_TCP", "TCP_QUICKACK"),
+        SocketOptionName::KeepAlive => ("SOL_SOCKET", "SO_KEEPALIVE"),
+        SocketOptionName::KeepIdleSeconds => ("SOL_TCP", "TCP_KEEPIDLE"),
+        SocketOptionName::KeepIntervalSeconds => ("SOL_TCP", "TCP_KEEPINTVL"),
+        SocketOptionName::KeepCount => ("SOL_TCP", "TCP_KEEPCNT"),
+        SocketOptionName::LingerSeconds => ("SOL_SOCKET", "SO_LINGER"),
+        SocketOptionName::ReceiveBufferBytes => ("SOL_SOCKET", "SO_RCVBUF"),
+        SocketOptionName::SendBufferBytes => ("SOL_SOCKET", "SO_SNDBUF"),
+        SocketOptionName::RecvLowWatermark => ("SOL_SOCKET", "SO_RCVLOWAT"),
+        SocketOptionName::NotSentLowWatermark => ("SOL_TCP", "TCP_NOTSENT_LOWAT"),
+        SocketOptionName::UserTimeoutMillis => ("SOL_TCP", "TCP_USER_TIMEOUT"),
+        SocketOptionName::DeferAcceptSeconds => ("SOL_TCP", "TCP_DEFER_ACCEPT"),
+        SocketOptionName::V6Only => ("SOL_IPV6", "IPV6_V6ONLY"),
+        SocketOptionName::JoinMulticastV4 => ("SOL_IP", "IP_ADD_MEMBERSHIP"),
+        SocketOptionName::JoinMulticastV6 => ("SOL_IPV6", "IPV6_ADD_MEMBERSHIP"),
+        SocketOptionName::MulticastInterfaceV4 => ("SOL_IP", "IP_MULTICAST_IF"),
+        SocketOptionName::PacketInfoV4 => ("SOL_IP", "IP_PKTINFO"),
+        SocketOptionName::PacketInfoV6 => ("SOL_IPV6", "IPV6_RECVPKTINFO"),
+        SocketOptionName::OutOfBandInline => ("SOL_SOCKET", "SO_OOBINLINE"),
+        SocketOptionName::GroupAllV4 => ("SOL_IP", "IP_MULTICAST_ALL"),
+        SocketOptionName::GroupAllV6 => ("SOL_IPV6", "IPV6_MULTICAST_ALL"),
+        SocketOptionName::Error => ("SOL_SOCKET", "SO_ERROR"),
+    }
+}
+
+/// The value of an option, and its length in C.
+fn option_value(option: SocketOption) -> (Argument, i64) {
+    use SocketOption as O;
+    let value = match option {
+        O::ReuseAddr(on)
+        | O::ReusePort(on)
+        | O::Broadcast(on)
+        | O::NoDelay(on)
+        | O::QuickAck(on)
+        | O::KeepAlive(on)
+        | O::PacketInfoV4(on)
+        | O::PacketInfoV6(on)
+        | O::OutOfBandInline(on)
+        | O::V6Only(on)
+        | O::GroupAllV4(on)
+        | O::GroupAllV6(on) => i64::from(on),
+        O::KeepIdleSeconds(amount)
+        | O::KeepIntervalSeconds(amount)
+        | O::KeepCount(amount)
+        | O::ReceiveBufferBytes(amount)
+        | O::SendBufferBytes(amount)
+        | O::RecvLowWatermark(amount)
+        | O::NotSentLowWatermark(amount)
+        | O::UserTimeoutMillis(amount)
+        | O::DeferAcceptSeconds(amount) => i64::from(amount),
+        O::LingerSeconds(seconds) => return (A::Linger(seconds), 8),
+        O::JoinMulticastV4 { group, interface } => return (A::Group(group, interface), 8),
+        O::JoinMulticastV6 { group, interface } => return (A::GroupV6(group, interface), 20),
+        // strace shows the address as the number in memory.
+        O::MulticastInterfaceV4(interface) => i64::from(i32::from_ne_bytes(interface.octets())),
+        O::Error(errno) => errno.map_or(0, |errno| i64::from(errno.number())),
+    };
+    (A::Value(value), 4)
+}

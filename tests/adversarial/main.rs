@@ -1,0 +1,14 @@
+//! Malicious or vanished clients, and machines short of every resource.
+//!
+//! After each of them the server serves others, and has leaked neither memory nor descriptors.
+
+#[expect(dead_code, reason = "each test of the program uses its own part of the support")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod disconnects;
+mod fd_exhaustion;
+mod many_clients;
+mod odd;
+mod sigstop;
+mod slow_readers;

@@ -1,0 +1,82 @@
+//! Compile-time guarantees of the types: Send, Sync, Copy, object safety, and sizes. A violation
+//! breaks a user's program or a limit of the design, so it does not build.
+
+use epollite::echo::Echo;
+use epollite::kernel::{EpollEvent, EpollOp};
+use epollite::reactor::{Io, Limits, RegisterErrorKind, RegistrationMut};
+use epollite::{
+    Addr, CallCounter, CallCounts, DatagramBatch, Errno, Event, Fd, Instant, Interest, Kernel,
+    Linux, Reactor, Ready, Received, Sent, SignalSet, Slab, SockAddr, SocketOption, TimerHeap,
+    Token, Trigger, Waker, WriteBuffer,
+};
+use static_assertions::{
+    assert_eq_size, assert_impl_all, assert_not_impl_any, assert_obj_safe, const_assert,
+    const_assert_eq,
+};
+
+// A `Kernel` can be chosen at run time, borrowed, and wrapped.
+assert_obj_safe!(Kernel);
+assert_impl_all!(Linux: Kernel, Copy, Send, Sync);
+assert_impl_all!(&mut Linux: Kernel);
+assert_impl_all!(&mut dyn Kernel: Kernel);
+assert_impl_all!(CallCounter<CallCounter<Linux>>: Kernel, Send, Sync);
+assert_impl_all!(Reactor<(), &'static mut dyn Kernel>: Drop);
+const_assert_eq!(size_of::<Linux>(), 0);
+
+// A descriptor has one owner.
+assert_impl_all!(Fd: Send, Sync);
+assert_not_impl_any!(Fd: Clone, Copy, Default, Drop);
+assert_eq_size!(Fd, i32);
+
+// A waker can be sent anywhere; a reactor wherever its states can.
+assert_impl_all!(Waker: Send, Sync, Clone);
+assert_impl_all!(Reactor<Vec<u8>>: Send);
+assert_not_impl_any!(Reactor<()>: Clone);
+assert_not_impl_any!(Reactor<*const ()>: Send);
+assert_not_impl_any!(RegistrationMut<'static, *const (), Linux>: Send);
+assert_impl_all!(Io<'static, Linux>: Send);
+assert_eq_size!(Waker, usize);
+
+/// For every state and kernel that is Send, not only those named above.
+#[expect(dead_code, reason = "that it compiles is the test")]
+const fn a_reactor_may_be_sent_when_its_states_may<T: Send, K: Kernel + Send>() {
+    const fn sent<S: Send>() {}
+    sent::<Reactor<T, K>>();
+    sent::<Slab<T>>();
+}
+
+// Outcomes and events are plain values.
+assert_impl_all!(Event: Copy, Eq, Send, Sync);
+assert_impl_all!(Errno: Copy, Eq, Ord, core::hash::Hash, core::error::Error, Send, Sync);
+assert_impl_all!(RegisterErrorKind: Copy, Eq, core::error::Error, From<Errno>, Send, Sync);
+assert_impl_all!(Interest: Copy, Eq, Default, core::ops::BitOr);
+assert_impl_all!(Ready: Copy, Eq, Default, core::ops::BitOrAssign);
+assert_impl_all!(Token: Copy, Eq, Ord, core::hash::Hash, Send, Sync);
+assert_impl_all!(Trigger: Copy, Eq, Default);
+assert_impl_all!(SocketOption: Copy, Eq);
+assert_impl_all!(CallCounts: Copy, Eq, Default);
+assert_impl_all!(Limits: Copy, Default);
+assert_impl_all!((TimerHeap, DatagramBatch, WriteBuffer, Echo): Send, Sync);
+
+// Sizes that other code depends on.
+const_assert_eq!(size_of::<Errno>(), 2);
+assert_eq_size!(Errno, Option<Errno>, Result<(), Errno>);
+const_assert_eq!(size_of::<Token>(), 8);
+assert_eq_size!(Token, u64);
+assert_eq_size!(Instant, u64);
+assert_eq_size!(SignalSet, u64);
+assert_eq_size!(Interest, Ready, u32);
+assert_eq_size!(WriteBuffer, usize);
+assert_eq_size!(Received, Sent, [usize; 2]);
+const_assert!(size_of::<Event>() <= 16);
+const_assert!(size_of::<EpollOp>() <= 24);
+const_assert!(size_of::<Addr>() <= 128);
+const_assert_eq!(size_of::<SockAddr>(), 136);
+#[cfg(target_arch = "x86_64")]
+const_assert_eq!(size_of::<EpollEvent>(), 12);
+
+// An idle connection costs at most 64 bytes: its slot and half of it again for growth; or its slot
+// and a deadline (16 bytes and 4). On 64-bit machines, where pointers are largest.
+const_assert!(Reactor::<Echo>::REGISTRATION_BYTES * 3 / 2 <= 64);
+const_assert!(Reactor::<Echo>::REGISTRATION_BYTES + 16 + 4 <= 64);
+const_assert_eq!(Reactor::<()>::REGISTRATION_BYTES, 16);

@@ -1,0 +1,140 @@
+//! Properties of the datagram server on the simulated kernel: each sender gets its datagrams back
+//! once, in order, or not at all; and an address that could cause a reply loop gets none.
+
+use core::time::Duration;
+
+use epollite::server::datagram::{Config, Server};
+use epollite::server::{PortSharing, bind_datagram};
+use epollite::sim::{Config as SimConfig, Entropy, Probabilities, Sim};
+use epollite::{Addr, AddressFamily, CallCounter, Fd, Kernel, SocketType, Trigger};
+
+/// Senders, by port: the last two are reflectors, which are not answered.
+const PORTS: [u16; 5] = [40_000, 40_001, 40_002, 7, 53];
+const REFUSED_FROM: usize = 3;
+
+/// Datagrams longer than this are truncated by the server.
+const DATAGRAM_BYTES_MAX: usize = 48;
+
+/// Runs `plan`, two bytes per step; its first byte is the trigger mode.
+///
+/// # Panics
+/// When an invariant is violated, with its name.
+pub fn check_invariants(plan: &[u8]) {
+    let Some((&first, plan)) = plan.split_first() else { return };
+    let (chance, plan) = plan.split_at(plan.len() / 4);
+    let trigger = [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot]
+        [usize::from(first % 4)];
+    let odds = if first & 4 == 0 { Probabilities::default() } else { Probabilities::MODERATE };
+    let mut harness = Harness::begin(trigger, Entropy::from_bytes(chance.into()), odds);
+    for step in plan.chunks_exact(2) {
+        let client = usize::from(step[0] >> 4) % PORTS.len();
+        match step[0] % 16 {
+            0..=8 => harness.send(client, usize::from(step[1]) % (DATAGRAM_BYTES_MAX + 16)),
+            9..=11 => harness.recv(client),
+            12 => harness.sim.advance(Duration::from_millis(step[1].into())),
+            _ => harness.run_once(),
+        }
+    }
+    harness.end();
+}
+
+struct Harness {
+    sim: Sim,
+    server: Server<CallCounter<Sim>>,
+    addr: Addr,
+    sockets: Vec<Fd>,
+    /// What each has sent and not received back, in order; the server may drop some.
+    sent: Vec<Vec<Vec<u8>>>,
+    number: u8,
+}
+
+impl Harness {
+    fn begin(trigger: Trigger, chance: Entropy, odds: Probabilities) -> Self {
+        let config = SimConfig {
+            datagram_queue_bytes: 4_096,
+            entropy: chance,
+            probabilities: odds,
+            ..SimConfig::default()
+        };
+        let mut sim = Sim::new(config);
+        let config = Config {
+            trigger,
+            datagrams_max: 3,
+            datagram_bytes_max: DATAGRAM_BYTES_MAX,
+            batches_max: 2,
+            emit_events: false,
+        };
+        let kernel = CallCounter::new(sim.new_process());
+        let mut server = Server::new(kernel, config).expect("a new simulation has free resources");
+        let any = "127.0.0.1:7777".parse().expect("the address is valid");
+        // The server's descriptors are made by its own process.
+        let (socket, addr) =
+            bind_datagram(server.kernel(), &any, PortSharing::Exclusive).expect("free");
+        server.add_socket(socket).expect("a new simulation has free resources");
+        let sockets = PORTS.iter().map(|&port| {
+            let socket = sim.socket(AddressFamily::Inet, SocketType::Datagram).expect("room");
+            sim.bind(&socket, &any.with_port(port)).expect("free");
+            socket
+        });
+        let sockets = sockets.collect();
+        Self { sim, server, addr, sockets, sent: vec![Vec::new(); PORTS.len()], number: 0 }
+    }
+
+    fn send(&mut self, client: usize, len: usize) {
+        self.number = self.number.wrapping_add(1);
+        let datagram: Vec<u8> = (0..len).map(|at| self.number ^ at.to_le_bytes()[0]).collect();
+        if self.sim.sendto(&self.sockets[client], &datagram, &self.addr).is_ok() {
+            self.sent[client].push(datagram);
+        }
+    }
+
+    fn recv(&mut self, client: usize) {
+        let mut buf = [0; 2 * DATAGRAM_BYTES_MAX];
+        while let Ok((len, from)) = self.sim.recvfrom(&self.sockets[client], &mut buf) {
+            let datagram = &buf[..len];
+            assert!(client < REFUSED_FROM, "invariant: port {} is not answered", PORTS[client]);
+            assert_eq!(
+                from, self.addr,
+                "invariant: the reply comes from the address it was sent to"
+            );
+            assert!(len <= DATAGRAM_BYTES_MAX, "invariant: a truncated datagram is not echoed");
+            let at = self.sent[client].iter().position(|sent| sent == datagram);
+            let at = at.unwrap_or_else(|| {
+                panic!("invariant: {datagram:?} was never sent, or is a duplicate")
+            });
+            // Earlier ones are lost: replies arrive in order.
+            self.sent[client].drain(..=at);
+        }
+    }
+
+    fn run_once(&mut self) {
+        let before = self.server.kernel().hook.total();
+        let now = self.server.kernel().now();
+        self.server.run_once(Some(now)).expect("invariant: no errno stops the server");
+        let calls = self.server.kernel().hook.total() - before;
+        // A wait, twice two batches, an epoll_ctl, and the cost of EINTR.
+        assert!(
+            calls < 200,
+            "invariant: the work of one iteration is bounded, but one made {calls} calls"
+        );
+    }
+
+    fn end(mut self) {
+        for _ in 0..200 {
+            self.run_once();
+            for client in 0..PORTS.len() {
+                self.recv(client);
+            }
+            self.sim.advance(Duration::from_millis(50));
+        }
+        let stats = self.server.stats();
+        let answered = stats.echoed + stats.truncated + stats.refused + stats.dropped;
+        assert_eq!(
+            stats.received, answered,
+            "invariant: received datagrams are echoed or counted as lost: {stats:?}"
+        );
+        for socket in self.sockets.drain(..) {
+            let _ = self.sim.close(socket);
+        }
+    }
+}

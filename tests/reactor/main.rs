@@ -1,0 +1,19 @@
+//! The reactor on the real kernel: triggers, stale tokens, deadlines, wakers and errors, one module
+//! each. No test sleeps: readiness is waited for, and a deadline in the past polls without waiting.
+
+#![cfg(feature = "std")]
+
+#[path = "../support/deadline.rs"]
+mod deadline;
+mod deadlines;
+mod interrupted;
+mod masks;
+mod nested;
+mod ownership;
+mod register_errors;
+mod requeue;
+mod stale;
+mod support;
+mod triggers;
+mod waiting;
+mod waker;

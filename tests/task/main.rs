@@ -1,0 +1,10 @@
+//! What the executor guarantees, fact by fact: on the simulated kernel with controlled time and
+//! randomness, and on the real kernel.
+
+mod cancellation;
+mod limits;
+mod one_port;
+mod scheduling;
+mod sockets;
+mod support;
+mod time;
