@@ -221,7 +221,7 @@ fn every_property_is_fuzzed_too() {
 
 /// Words of a vocabulary that a reader of mio, libuv and the man pages does not share, and the term
 /// to use instead. Held in the files of [`PLAIN`].
-const BANNED: [(&str, &str); 24] = [
+const BANNED: [(&str, &str); 23] = [
     ("affair", "part, task"),
     ("anew", "again"),
     ("door", "listener"),
@@ -232,7 +232,6 @@ const BANNED: [(&str, &str); 24] = [
     ("foreign", "user"),
     ("guest", "connection"),
     ("guests", "connections"),
-    ("herd", "AcceptSharing, thundering herd in full"),
     ("herself", "the object"),
     ("himself", "the object"),
     ("house", "crate, registry"),
@@ -249,7 +248,27 @@ const BANNED: [(&str, &str); 24] = [
 ];
 
 /// Pages and folders that are held to [`BANNED`].
-const PLAIN: [&str; 3] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"];
+const PLAIN: [&str; 19] = [
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/cli.md",
+    "fuzz/fuzz_targets",
+    "src/echo.rs",
+    "src/event.rs",
+    "src/kernel",
+    "src/kernel.rs",
+    "src/lib.rs",
+    "src/linux",
+    "src/reactor",
+    "src/reactor.rs",
+    "src/server",
+    "src/sim",
+    "src/task.rs",
+    "src/timer.rs",
+    "src/tracer",
+    "src/write_buffer.rs",
+];
 
 #[test]
 fn no_banned_word() {
