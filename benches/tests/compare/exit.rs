@@ -12,7 +12,10 @@ use super::{Harness, complaints};
 #[test]
 fn an_interrupted_run_reports_partial_results() {
     let stage = Harness::new();
-    let mut command = stage.bare(&["--cases", "ping,c64", "--rounds", "2000"]);
+    let bare = stage.bare(&["--cases", "ping,c64", "--rounds", "2000"]);
+    // Tests that run in the background of a script, or by nohup(1), pass SIGINT on as ignored.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(bare.get_program()).args(bare.get_args());
     let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
     let pid = Pid::from_raw(i32::try_from(run.id()).expect("a pid"));
     let before = Instant::now();

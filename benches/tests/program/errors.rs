@@ -204,8 +204,9 @@ fn interrupted(first: &str, time: &str) -> Run {
     use std::io::Read;
     let address = tcp(echo);
     let arguments = format!("load {address} -t {time} --warmup 0 --hlog /dev/stderr --json");
-    let mut child = std::process::Command::new("bash")
-        .arg("-c")
+    // Tests that run in the background of a script, or by nohup(1), pass SIGINT on as ignored.
+    let mut child = std::process::Command::new("env")
+        .args(["--default-signal=INT", "bash", "-c"])
         .arg(format!("{first}exec {} {arguments}", env!("CARGO_BIN_EXE_epollite-bench")))
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
