@@ -86,7 +86,7 @@ bench-page: bench ## write docs/bench.md and its plots again, of the data in doc
 		--svg docs/bench --markdown docs/bench.md
 
 .PHONY: test
-test: tools ## every test: facts, laws, real clients, bad input
+test: tools ## every test: facts, properties, real clients, bad input
 	$(CARGO) test --locked --no-default-features --lib
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --lib --test program --test compare \
 		--test record --test report --test instructions --test hosts --bench micro
@@ -111,7 +111,7 @@ FUZZ     := slab timer write_buffer batch addr args echo server fairness idle da
 TRIPLE   := x86_64-unknown-linux-gnu
 
 .PHONY: fuzz
-fuzz: cargo-fuzz ## fuzz one law: make fuzz TARGET=server SECONDS=60
+fuzz: cargo-fuzz ## fuzz one property: make fuzz TARGET=server SECONDS=60
 	cd fuzz && mkdir -p artifacts scratch/$(TARGET) && \
 		$(NIGHTLY) fuzz run $(TARGET) scratch/$(TARGET) corpus/$(TARGET) -- \
 		-max_total_time=$(SECONDS) -max_len=4096 -print_final_stats=1 -rss_limit_mb=4096 $(FUZZFLAGS)
@@ -175,7 +175,7 @@ tsan: ## what uses threads, under the thread sanitizer
 		--target $(TRIPLE) --target-dir target/tsan --lib --test reactor --test program --test task
 
 .PHONY: nightly
-nightly: tools ## the long runs, under an hour: programs, days, plans, sanitizers, fuzz
+nightly: tools ## the long runs, under an hour: programs, scenarios, plans, sanitizers, fuzz
 	SIM_PROGRAMS=100000 $(CARGO) test --locked --release --test conformance_random -- --nocapture
 	$(CARGO) run --locked --release -- sim --seed $$(date +%s) --steps 20_000_000
 	$(CARGO) run --locked --release -- sim --seed $$(date +%s) --steps 20_000_000 --faults

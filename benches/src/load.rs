@@ -230,12 +230,12 @@ impl Load {
             let end = self.config.connections.min(opened + CONNECTING_MAX);
             for index in opened..end {
                 let fd = connect::start_connect(&self.config, u64::from(index))?;
-                let guest = if self.config.target.is_datagrams() {
+                let source = if self.config.target.is_datagrams() {
                     Source::Socket(Socket::new(index))
                 } else {
                     Source::Stream(Stream::new(index, 0))
                 };
-                self.tokens[index as usize] = Some(self.register(fd, guest)?);
+                self.tokens[index as usize] = Some(self.register(fd, source)?);
             }
             self.wait_connected(opened..end)?;
             opened = end;
@@ -274,8 +274,8 @@ impl Load {
     /// Opens one connection and closes it again.
     fn probe(&mut self) -> Result<(), LoadError> {
         let fd = connect::start_connect(&self.config, 0)?;
-        let guest = Source::Stream(Stream::new(0, 0));
-        let token = self.register(fd, guest)?;
+        let source = Source::Stream(Stream::new(0, 0));
+        let token = self.register(fd, source)?;
         self.tokens[0] = Some(token);
         let result = self.wait_connected(0..1);
         self.tokens[0] = None;
@@ -283,9 +283,9 @@ impl Load {
         result
     }
 
-    fn register(&mut self, fd: epollite::Fd, guest: Source) -> Result<Token, LoadError> {
+    fn register(&mut self, fd: epollite::Fd, source: Source) -> Result<Token, LoadError> {
         self.reactor
-            .register_or_close(fd, write_interest::read_write_interest(), Trigger::Edge, guest)
+            .register_or_close(fd, write_interest::read_write_interest(), Trigger::Edge, source)
             .map_err(LoadError::epoll_ctl)
     }
 

@@ -151,7 +151,7 @@ impl Trace {
         if lines > 0 {
             warn_truncated(
                 dropped,
-                &format_args!("{lines} lines were dropped, since nobody read them"),
+                &format_args!("{lines} lines were dropped: writing them would have blocked"),
             );
         }
     }

@@ -40,12 +40,13 @@ pub(crate) fn run(options: &SimOptions) -> Result<(), CliError> {
             Err(violation) => return Err(fail(seed, steps, options, &violation)),
         }
         if (scenario + 1) % PROGRESS_EVERY == 0 && !options.is_quiet {
-            log::err(&format!("day {} of {scenarios}: {sum}\n", scenario + 1));
+            log::err(&format!("scenario {} of {scenarios}: {sum}\n", scenario + 1));
         }
     }
-    let scenarios = if scenarios == 1 { "1 day".to_owned() } else { format!("{scenarios} days") };
+    let scenarios =
+        if scenarios == 1 { "1 scenario".to_owned() } else { format!("{scenarios} scenarios") };
     // The result is the only output: a failure to write it must not look like success.
-    log::write_result(&format!("{scenarios}, no law broken: {sum}\n"))
+    log::write_result(&format!("{scenarios}, no invariant violated: {sum}\n"))
 }
 
 fn run_scenario(seed: u64, steps: u64, options: &SimOptions) -> Result<ScenarioReport, Violation> {

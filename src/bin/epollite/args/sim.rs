@@ -47,6 +47,6 @@ pub(super) fn parse_sim(args: &mut ArgParser) -> Result<Command, CliError> {
             _ => return Err(args.usage_error(&format!("unknown option '{flag}'"))),
         }
     }
-    options.seed = seed.ok_or_else(|| args.usage_error("--seed is missing: which day?"))?;
+    options.seed = seed.ok_or_else(|| args.usage_error("--seed is missing"))?;
     Ok(Command::Sim(options))
 }

@@ -97,7 +97,7 @@ pub(crate) struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "law broken at step {}: {}", self.step, self.invariant)
+        write!(f, "invariant violated at step {}: {}", self.step, self.invariant)
     }
 }
 

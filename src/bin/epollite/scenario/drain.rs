@@ -31,16 +31,16 @@ impl Scenario<'_> {
             }
             if let Some(errno) = error {
                 return Err(self.violation(format!(
-                    "nobody is thrown out, but client {id}, who said {sent} bytes and heard \
-                     {received}, met {errno} (the server last gave up for {:?})",
+                    "no client is disconnected, but client {id}, which sent {sent} bytes and \
+                     received {received}, got {errno} (the server's last reason was {:?})",
                     self.last_close_error
                 )));
             }
             if received != sent || !got_eof {
                 return Err(self.violation(format!(
-                    "nobody waits for ever, but client {id} said {sent} bytes, heard {received} \
-                     back, and was {} the end",
-                    if got_eof { "told" } else { "not told" }
+                    "no client waits forever, but client {id} sent {sent} bytes, received {received} \
+                     back, and got {} EOF",
+                    if got_eof { "an" } else { "no" }
                 )));
             }
         }

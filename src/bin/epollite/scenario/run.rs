@@ -212,7 +212,9 @@ impl<'a> Scenario<'a> {
         let buffered = self.server.buffered_bytes();
         let bound = u64::from(self.server.connections()) * self.config.buffer_bytes as u64;
         if buffered > bound {
-            return Err(self.violation(format!("memory is bounded, but {buffered} bytes are owed")));
+            return Err(
+                self.violation(format!("memory is bounded, but {buffered} bytes are buffered"))
+            );
         }
         Ok(())
     }
