@@ -74,7 +74,14 @@ impl<K: Kernel> Tracer<K> {
         arguments: Vec<Argument>,
         result: Result<ReturnValue, Errno>,
     ) {
-        self.records.push_back(SyscallRecord { call, arguments, result, start, duration });
+        self.records.push_back(SyscallRecord {
+            name: call.syscall_name(),
+            call: Some(call),
+            arguments,
+            result,
+            start,
+            duration,
+        });
     }
 }
 

@@ -20,6 +20,7 @@ use crate::kernel::{
 
 const NULL: A = A::Name("NULL");
 
+#[deny(clippy::missing_trait_methods)]
 impl<K: Kernel> Kernel for Tracer<K> {
     fn socket(&mut self, target: AddressFamily, socket_type: SocketType) -> Result<Fd, Errno> {
         let (timing, result) = self.time_call(|kernel| kernel.socket(target, socket_type));
