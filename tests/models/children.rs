@@ -277,7 +277,7 @@ fn other_workers_survive_a_killed_worker() {
         kill(workers[2]);
         let ending = server.end();
         ending.expect_code(1);
-        assert!(ending.stderr.contains("every worker has ended"), "{}", ending.stderr);
+        assert!(ending.stderr.contains("every worker has exited"), "{}", ending.stderr);
     }
 }
 

@@ -243,7 +243,7 @@ fn udp(model: Model) -> Verdict {
         let ending = server.end();
         let complaint = ending.expect_code(2).single_error_line();
         assert!(
-            complaint.contains("cannot do --udp"),
+            complaint.contains("does not support --udp"),
             "invariant: the reason is given; got {complaint}"
         );
         return "no";

@@ -26,17 +26,17 @@ const MISTAKES: [(&[&str], &str); 31] = [
     (&["-U", "one", "two"], "unexpected argument 'two'"),
     (&["-U", "-p", "1", "path"], "cannot use -p and -U"),
     (&["-4U", "path"], "cannot use -4 or -6 and -U"),
-    (&["-U", "-s", "from", "path"], "it wants -u and no -l"),
+    (&["-U", "-s", "from", "path"], "it needs -u, without -l"),
     (&["-b", "host", "1"], "-b is for UDP"),
     (&["--echo", "host", "1"], "must use -l with --echo"),
     (&["-l", "--echo", "--chat", "1"], "one of --echo, --discard and --chat"),
-    (&["-w", "soon", "host", "1"], "-w: 'soon' is no duration"),
-    (&["-q", "-x", "host", "1"], "-q: 'x' is no duration"),
+    (&["-w", "soon", "host", "1"], "-w: 'soon' is not a duration"),
+    (&["-q", "-x", "host", "1"], "-q: 'x' is not a duration"),
     (&["-W", "0", "host", "1"], "-W: '0' is not a number from 1 on"),
     (&["-l", "-e", "sh", "1"], "-e would run a program for whoever connects"),
     (&["-lc", "sh", "1"], "-c would run a program for whoever connects"),
     (&["-x", "proxy", "host", "1"], "unknown option '-x'"),
-    (&["-lp", "1", "-p", "2", "3", "4"], "said twice"),
+    (&["-lp", "1", "-p", "2", "3", "4"], "given twice"),
 ];
 
 #[test]

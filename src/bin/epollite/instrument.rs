@@ -1,7 +1,7 @@
 //! Observation of system calls: how often each was made, and, if requested, a record of each call.
 //!
-//! Two kernel types, selected at the start: without `--trace` and `--syscall-summary` the program runs code
-//! that contains no tracing.
+//! Two kernel types, selected at the start: without `--trace` and `--syscall-summary` the program
+//! runs code that contains no tracing.
 
 use std::fmt;
 use std::fmt::Write as _;

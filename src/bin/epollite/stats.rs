@@ -91,8 +91,8 @@ impl StatsSnapshot {
         kinds
     }
 
-    /// The same by system call name, as in `--syscall-summary` and `--trace`: recv and recvfrom are one. Each
-    /// with the number of calls, of `EAGAIN` and of other errors.
+    /// The same by system call name, as in `--syscall-summary` and `--trace`: recv and recvfrom are
+    /// one. Each with the number of calls, of `EAGAIN` and of other errors.
     fn system_calls(&self) -> Vec<(&'static str, [u64; 3])> {
         let mut sums: Vec<(&'static str, [u64; 3])> = Vec::new();
         for (call, calls) in self.kinds() {
