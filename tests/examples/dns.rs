@@ -44,7 +44,7 @@ fn dns_ignores_mismatched_responses() {
 #[test]
 fn dns_reports_errors() {
     let no_such_name = query_against(|query| vec![answer(query, 0x8183, &[])]);
-    assert!(no_such_name.1.contains("there is no such name"), "{no_such_name:?}");
+    assert!(no_such_name.1.contains("NXDOMAIN"), "{no_such_name:?}");
     let refused = query_against(|query| vec![answer(query, 0x8185, &[])]);
     assert!(refused.1.contains("answers with error 5"), "{refused:?}");
     let full = [record(&THE_NAME, A, 1, &[192, 0, 2, 1])];
@@ -53,10 +53,10 @@ fn dns_reports_errors() {
         cut.truncate(cut.len() - 3);
         vec![cut]
     });
-    assert!(cut.1.contains("cut short"), "{cut:?}");
+    assert!(cut.1.contains("malformed"), "{cut:?}");
     // A truncated response is reported, and its records are shown.
     let printed_reply = query_against(|query| vec![answer(query, 0x8380, &full)]);
-    assert!(printed_reply.0.contains("too long for a datagram"), "{printed_reply:?}");
+    assert!(printed_reply.0.contains("truncated: the response"), "{printed_reply:?}");
     assert!(printed_reply.0.contains("192.0.2.1"), "{printed_reply:?}");
 }
 
@@ -78,7 +78,7 @@ fn dns_reports_connection_refused() {
     let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let output = command("dns").args([&closed.to_string(), "example.org"]).output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && error.contains("nobody serves"), "{error}");
+    assert!(!output.status.success() && error.contains("no server at"), "{error}");
 }
 
 /// Output and error of `dns` for these responses.

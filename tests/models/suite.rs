@@ -30,8 +30,8 @@ pub(crate) type Column = (&'static str, fn(Model) -> Verdict);
 
 /// Every column, in order.
 pub(crate) const COLUMNS: [Column; 9] = [
-    ("one after the other", one_after_the_other),
-    ("100 at once", a_hundred_at_once),
+    ("sequential clients", sequential_clients),
+    ("100 concurrent", a_hundred_concurrent),
     ("half-close", half_close),
     ("reset", reset),
     ("16 MiB", sixteen_mebibytes),
@@ -47,7 +47,7 @@ pub(crate) fn serving(model: Model, more: &[&str]) -> Program {
     Program::serving(&[&arguments[..], model, more].concat())
 }
 
-fn one_after_the_other(model: Model) -> Verdict {
+fn sequential_clients(model: Model) -> Verdict {
     let server = serving(model, &[]);
     for number in 0..50_u32 {
         let mut client = connect(&server.tcp());
@@ -56,12 +56,12 @@ fn one_after_the_other(model: Model) -> Verdict {
     }
     until("all connections to be closed", || server.statistics().number("connections.open") == 0);
     assert_eq!(server.statistics().number("connections.accepted"), 50);
-    ends_well(server);
+    shuts_down_cleanly(server);
     "yes"
 }
 
 /// All are connected before any is served completely.
-fn a_hundred_at_once(model: Model) -> Verdict {
+fn a_hundred_concurrent(model: Model) -> Verdict {
     let server = serving(model, &[]);
     let mut clients: Vec<_> = (0..100).map(|_| connect(&server.tcp())).collect();
     for client in &mut clients {
@@ -89,8 +89,8 @@ fn a_hundred_at_once(model: Model) -> Verdict {
         clients[1..].iter_mut().rev().for_each(|client| echo(client, b"once more"));
     }
     drop(clients);
-    ends_well(server);
-    if waits { "waits its turn" } else { "yes" }
+    shuts_down_cleanly(server);
+    if waits { "queued" } else { "yes" }
 }
 
 /// Whether a client that has sent data gets no reply while others are served.
@@ -120,7 +120,7 @@ fn half_close(model: Model) -> Verdict {
     echo(&mut client, b"and now");
     client.half_close();
     expect_end(&mut client);
-    ends_well(server);
+    shuts_down_cleanly(server);
     "yes"
 }
 
@@ -137,14 +137,14 @@ fn reset(model: Model) -> Verdict {
     until("all connections to be closed", || server.statistics().number("connections.open") == 0);
     is_served(&server.tcp());
     assert!(server.statistics().number("connections.reset") > 0, "invariant: a reset is counted");
-    ends_well(server);
+    shuts_down_cleanly(server);
     "yes"
 }
 
 fn sixteen_mebibytes(model: Model) -> Verdict {
     let server = serving(model, &[]);
     exchange(connect(&server.tcp()), 16 << 20);
-    ends_well(server);
+    shuts_down_cleanly(server);
     "yes"
 }
 
@@ -167,7 +167,7 @@ fn slow_reader(model: Model) -> Verdict {
     assert_eq!(back.offset(), sent, "invariant: a slow reader loses no data");
     drop(slow);
     is_served(&server.tcp());
-    ends_well(server);
+    shuts_down_cleanly(server);
     "yes"
 }
 
@@ -184,8 +184,8 @@ fn never_reads(model: Model) -> Verdict {
         expect(&mut other, b"all at once");
     }
     drop(other);
-    ends_well(server);
-    if waits { "others wait" } else { "harms nobody" }
+    shuts_down_cleanly(server);
+    if waits { "others wait" } else { "no effect" }
 }
 
 /// Stops accepting, echoes data that has arrived, closes cleanly and exits 0; a client that does
@@ -205,7 +205,7 @@ fn sigterm(model: Model) -> Verdict {
     let mut stuck = connect(&server.tcp());
     fill_buffers(&mut stuck, TOO_MUCH);
     server.stop().expect_code(0);
-    a_second_ends_it_at_once(model);
+    a_second_signal_exits_at_once(model);
     "yes"
 }
 
@@ -220,7 +220,7 @@ fn flushes_pending_data(model: Model) {
     server.end().expect_code(0);
 }
 
-fn a_second_ends_it_at_once(model: Model) {
+fn a_second_signal_exits_at_once(model: Model) {
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
         let mut server = serving(model, &["--drain-timeout", "1h"]);
         let mut client = connect(&server.tcp());
@@ -256,12 +256,12 @@ fn udp(model: Model) -> Verdict {
     }
     clients.iter().for_each(Datagrams::expect_nothing);
     assert_eq!(server.statistics().number("datagrams.out"), 60);
-    ends_well(server);
+    shuts_down_cleanly(server);
     "yes"
 }
 
 /// A signal ends it without any output.
-fn ends_well(server: Program) {
+fn shuts_down_cleanly(server: Program) {
     let ending = server.stop();
     ending.expect_code(0);
     assert!(!ending.stderr.contains("panicked"), "invariant: no panic; got {}", ending.stderr);
@@ -279,5 +279,5 @@ fn blocking_serves_the_second_client_after_the_first() {
     drop(first);
     expect(&mut second, b"second");
     drop(second);
-    ends_well(server);
+    shuts_down_cleanly(server);
 }

@@ -33,8 +33,8 @@ const MISTAKES: [(&[&str], &str); 31] = [
     (&["-w", "soon", "host", "1"], "-w: 'soon' is not a duration"),
     (&["-q", "-x", "host", "1"], "-q: 'x' is not a duration"),
     (&["-W", "0", "host", "1"], "-W: '0' is not a number from 1 on"),
-    (&["-l", "-e", "sh", "1"], "-e would run a program for whoever connects"),
-    (&["-lc", "sh", "1"], "-c would run a program for whoever connects"),
+    (&["-l", "-e", "sh", "1"], "-e would run a program for any client"),
+    (&["-lc", "sh", "1"], "-c would run a program for any client"),
     (&["-x", "proxy", "host", "1"], "unknown option '-x'"),
     (&["-lp", "1", "-p", "2", "3", "4"], "given twice"),
 ];

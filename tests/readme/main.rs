@@ -4,7 +4,7 @@
 //! file's content; `<!-- runs: COMMAND -->` requires the output of COMMAND, which is `epollite …`
 //! or `cargo run --example NAME -- …`.
 //!
-//! `make bless` builds the examples and writes the real content into the pages: review the diff.
+//! `make update-expected` builds the examples and writes the real content into the pages: review the diff.
 
 #[path = "../support/example.rs"]
 mod example;

@@ -6,7 +6,7 @@
 //! the rest. The ports 7777 to 7779 stand for free ones. What differs from run to run (ports chosen
 //! by the kernel, processes, times) is shown as `…`, and so is the rest of an abbreviated output.
 //!
-//! `make bless` writes the real output into the pages: review the diff.
+//! `make update-expected` writes the real output into the pages: review the diff.
 
 #![cfg(feature = "std")]
 
