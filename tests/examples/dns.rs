@@ -46,7 +46,7 @@ fn dns_reports_errors() {
     let no_such_name = query_against(|query| vec![answer(query, 0x8183, &[])]);
     assert!(no_such_name.1.contains("NXDOMAIN"), "{no_such_name:?}");
     let refused = query_against(|query| vec![answer(query, 0x8185, &[])]);
-    assert!(refused.1.contains("answers with error 5"), "{refused:?}");
+    assert!(refused.1.contains("returned error 5"), "{refused:?}");
     let full = [record(&THE_NAME, A, 1, &[192, 0, 2, 1])];
     let cut = query_against(|query| {
         let mut cut = answer(query, 0x8180, &full);
@@ -66,7 +66,7 @@ fn dns_follows_no_pointer_round_and_round() {
     for pointer in [[0xc0, 33], [0xc0, 40], [0xc0, 0], [0xff, 0xff], [63, 63]] {
         let printed =
             query_against(|query| vec![answer(query, 0x8180, &[record(&pointer, A, 1, &[1; 4])])]);
-        let is_refused = printed.1.contains("makes no sense");
+        let is_refused = printed.1.contains("malformed");
         // A pointer into the header points backwards, and so is allowed: it must terminate, that is
         // all.
         assert!(is_refused || pointer == [0xc0, 0], "{pointer:?}: {printed:?}");

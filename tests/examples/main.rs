@@ -52,7 +52,10 @@ fn unix_echo_echoes_more_than_any_buffer_holds() {
 #[test]
 fn sim_tests_a_handler_without_a_network() {
     let printed = run("sim");
-    assert!(printed.contains("silence: closed") && printed.contains("no memory: ENOMEM"), "{printed}");
+    assert!(
+        printed.contains("silence: closed") && printed.contains("no memory: ENOMEM"),
+        "{printed}"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::support::program::Program;
 
 #[test]
-fn what_a_model_cannot_do_is_refused_in_one_line() {
+fn unsupported_options_are_rejected_in_one_line() {
     for (arguments, why) in [
         ("--model nothing", "there are blocking, process, thread"),
         ("--model epoll-level --trigger edge", "contradicts --trigger"),
@@ -11,8 +11,8 @@ fn what_a_model_cannot_do_is_refused_in_one_line() {
         ("--model poll --trigger edge", "only epoll has triggers"),
         ("--model select --threads 2", "one thread"),
         ("--model thread --threads 2", "a thread for each client"),
-        ("--model poll --read-budget 1", "reads once"),
-        ("--model coroutine --read-budget 1", "by calls"),
+        ("--model poll --read-budget 1", "once per iteration"),
+        ("--model coroutine --read-budget 1", "a number of system calls"),
         ("--model coroutine --trigger edge", "only epoll has triggers"),
         ("--model coroutine --threads 2", "one thread"),
         ("--model thread --udp :0", "does not support --udp"),
@@ -27,7 +27,7 @@ fn what_a_model_cannot_do_is_refused_in_one_line() {
         ("--model prefork --reuseport-select cpu", "only reuseport"),
         ("--model prefork --accept plain", "not all, exclusive or round-robin"),
         ("--model reuseport --accept all", "only prefork"),
-        ("--model reuseport --unix @x", "only ports"),
+        ("--model reuseport --unix @x", "ports only"),
         ("--model poll --workers 2", "only prefork and reuseport"),
         ("--workers 2", "only prefork and reuseport"),
         ("--model blocking --max-connections 2", "one at a time"),
