@@ -6,7 +6,7 @@ DESTDIR ?=
 CARGO   ?= cargo
 PROGRAM := target/release/epollite
 
-# What the tests talk to, and with what they look: Debian's packages, by command.
+# Clients that the tests use, and tools to observe them: Debian's packages, by command.
 TOOLS    := nc socat ncat python3 strace perf cc setpriv prlimit unshare ip chromium \
             valgrind sshd ssh parallel rsync mpirun
 PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc libc6-dev util-linux iproute2 \
@@ -17,10 +17,10 @@ PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc libc6-dev ut
 .PHONY: help
 help: ## list the targets
 	@printf 'Targets of epollite:\n'
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14 | sed 's/^/  /'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17 | sed 's/^/  /'
 
-# A daemon among them (sshd) is not to be started: the policy of Debian that says so is there only
-# while they are installed.
+# The daemon among them (sshd) must not be started: Debian's policy file that prevents this exists
+# only during the installation.
 .PHONY: tools
 tools: ## install the Debian packages that tests need, where a command is missing
 	@for tool in $(TOOLS); do \
@@ -44,17 +44,17 @@ build: ## build the program, optimised: target/release/epollite
 	$(CARGO) build --release --locked
 
 .PHONY: serve
-serve: build ## build it and serve echo on 127.0.0.1:7777, telling of clients; Ctrl-C ends it
+serve: build ## build it and serve echo on 127.0.0.1:7777, logging clients; Ctrl-C stops it
 	$(PROGRAM) echo -v
 
-# What is measured is kept, and drawn, whatever becomes of the run. Six rounds are the fewest with
-# intervals and verdicts.
+# Results are kept and drawn even if the run fails. Six rounds are the minimum for intervals and
+# verdicts.
 BENCH   := benches/target/release/epollite-bench
 COMPARE  = $(BENCH) compare --program $(PROGRAM) --json benches/target/$@.json
 REPORT   = $(BENCH) report benches/target/$@.json -o benches/target/$@.html
 
 .PHONY: run
-run: build bench ## build it, compare it for a minute with C and with its peers: a table, a page
+run: build bench ## build it, compare it with C and other servers in a minute: a table, a page
 	@$(COMPARE) --cases ping,c64,c1000 --rounds 10 --slice 30ms --idle 1000; code=$$?; echo; \
 		$(REPORT) && exit $$code
 
@@ -67,20 +67,20 @@ bench: ## build the measuring program, optimised: benches/target/release/epollit
 	$(CARGO) build --release --locked --manifest-path benches/Cargo.toml
 
 .PHONY: instructions
-instructions: build bench tools ## instructions of an echo, held to a baseline; BLESS=1 renews that
+instructions: build bench tools ## instructions per echo against a baseline; BLESS=1 updates it
 	$(BENCH) instructions --program $(PROGRAM) $(if $(BLESS),--bless)
 
 .PHONY: micro
-micro: ## the parts one by one, by criterion: ratios to other ways of doing the same
+micro: ## microbenchmarks by criterion, as ratios to alternative implementations
 	$(CARGO) bench --locked --manifest-path benches/Cargo.toml --bench micro
 
 .PHONY: models
-models: build bench ## every server model by number of connections, and where each breaks
+models: build bench ## every server model by number of connections, and where it fails
 	@$(BENCH) models --program $(PROGRAM) --json benches/target/$@.json; code=$$?; echo; \
 		$(REPORT) && exit $$code
 
 .PHONY: bench-page
-bench-page: bench ## write docs/bench.md and its plots again, of the data in docs/bench
+bench-page: bench ## generate docs/bench.md and its plots from the data in docs/bench
 	rm -f docs/bench/*.svg
 	$(BENCH) report docs/bench/compare.json docs/bench/models.json -o benches/target/bench.html \
 		--svg docs/bench --markdown docs/bench.md
@@ -92,7 +92,7 @@ test: tools ## every test: facts, properties, real clients, bad input
 		--test record --test report --test instructions --test hosts --bench micro
 	$(CARGO) test --locked
 
-# What conformance_random runs in each place: random programs, compared with the model.
+# The number of random programs that conformance_random compares with the model.
 PROGRAMS ?= 20000
 
 .PHONY: test-kernels
@@ -103,7 +103,7 @@ test-kernels: tools ## the model on Linux 6.1 and 6.12 (Debian's, under QEMU) an
 test-settings: tools ## the same suites with other sysctls: congestion control, queues, no IPv6
 	python3 tests/kernels/run.py --programs $(PROGRAMS) $(KERNELFLAGS) settings
 
-# The long runs. They take their tools from crates.io and the nightly that is installed.
+# The long runs. They install tools from crates.io and use the installed nightly toolchain.
 NIGHTLY  := $(CARGO) +nightly
 TARGET   ?= server
 SECONDS  ?= 60
@@ -116,8 +116,8 @@ fuzz: cargo-fuzz ## fuzz one property: make fuzz TARGET=server SECONDS=60
 		$(NIGHTLY) fuzz run $(TARGET) scratch/$(TARGET) corpus/$(TARGET) -- \
 		-max_total_time=$(SECONDS) -max_len=4096 -print_final_stats=1 -rss_limit_mb=4096 $(FUZZFLAGS)
 
-# What one kernel does differently from the other is news for a person, and not for a gate: there the
-# same few programs run each time.
+# A difference between two kernels needs a person to judge it, and must not fail a gate: so
+# sim_vs_linux runs the same few programs each time.
 .PHONY: fuzz-smoke
 fuzz-smoke: ## a few seconds of every fuzz target
 	@mkdir -p target; for target in $(FUZZ); do \
@@ -133,15 +133,16 @@ cargo-fuzz:
 	@command -v cargo-fuzz > /dev/null || $(CARGO) install --locked --quiet cargo-fuzz
 
 .PHONY: mutants
-mutants: ## mutate slab, timer, owed, echo, reactor, servers; every mutant must be caught
+mutants: ## mutate slab, timer, write buffer, echo, reactor, servers; every mutant must be caught
 	@command -v cargo-mutants > /dev/null || $(CARGO) install --locked --quiet cargo-mutants
 	$(CARGO) mutants --no-shuffle --jobs 2 --output target/mutants
 
-# By the LLVM that made the compiler, as Debian has it. A few tests that watch the bare process
-# mind being instrumented: what they reach counts all the same, `make test` is who judges them.
+# With Debian's package of the LLVM version that the compiler uses. A few tests that observe the
+# process fail when it is instrumented; their coverage counts, and `make test` decides whether they
+# pass.
 LLVM     := 22
 COVERED  := target/coverage
-UNASKED  := '/(tests|bin|examples|registry|rustc)/'
+EXCLUDED := '/(tests|bin|examples|registry|rustc)/'
 
 .PHONY: coverage
 coverage: tools ## which lines of the library tests reach: a table, and target/coverage/lines.txt
@@ -156,23 +157,28 @@ coverage: tools ## which lines of the library tests reach: a table, and target/c
 	@find $(COVERED)/debug/deps $(COVERED)/debug/epollite -maxdepth 1 -type f -executable \
 		! -name '*.so' -printf '-object\n%p\n' > $(COVERED)/objects
 	xargs -a $(COVERED)/objects llvm-cov-$(LLVM) show -instr-profile=$(COVERED)/all.profdata \
-		-ignore-filename-regex=$(UNASKED) > $(COVERED)/lines.txt
+		-ignore-filename-regex=$(EXCLUDED) > $(COVERED)/lines.txt
 	xargs -a $(COVERED)/objects llvm-cov-$(LLVM) report -instr-profile=$(COVERED)/all.profdata \
-		-ignore-filename-regex=$(UNASKED) -show-region-summary=false -show-branch-summary=false
+		-ignore-filename-regex=$(EXCLUDED) -show-region-summary=false -show-branch-summary=false
+
+ASAN     := RUSTFLAGS='-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer' $(NIGHTLY)
 
 .PHONY: asan
 asan: ## the suite under the address sanitizer
-	RUSTFLAGS='-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer' $(NIGHTLY) test --locked \
-		--target $(TRIPLE) --target-dir target/asan --lib --test properties --test linux --test reactor \
-		--test stale --test faults --test conformance --test clients --test task \
-		--test servers --test shared_listener --test models --test nc
+	$(ASAN) test --locked --target $(TRIPLE) --target-dir target/asan --lib --test properties \
+		--test linux --test reactor --test stale --test faults --test conformance --test task \
+		--test servers
+	$(ASAN) test --locked --target $(TRIPLE) --target-dir target/asan --test program -- clients:: \
+		models:: nc:: --skip adversarial::
 
 .PHONY: tsan
-# A second signal ends the process at once, threads and all: that leak is meant.
-tsan: ## what uses threads, under the thread sanitizer
+# A second signal ends the process at once, with all threads: that leak is intended.
+tsan: ## tests that use threads, under the thread sanitizer
 	RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer' \
 	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.suppressions:report_thread_leaks=0 $(NIGHTLY) test --locked \
-		--target $(TRIPLE) --target-dir target/tsan --lib --test reactor --test program --test task
+		--target $(TRIPLE) --target-dir target/tsan --lib --test reactor --test program --test task \
+		-- --skip adversarial:: --skip clients:: --skip examples:: --skip models:: --skip nc:: \
+		--skip readme:: --skip syscalls:: --skip tutorial::
 
 .PHONY: nightly
 nightly: tools ## the long runs, under an hour: programs, scenarios, plans, sanitizers, fuzz
@@ -203,19 +209,19 @@ check: tools ## format, lints, documentation, dependencies; no test
 	@test "$$($(CARGO) tree --locked -e normal --prefix none | sed 's/ .*//' | sort -u | xargs)" = \
 		"epollite libc" || { echo 'the crate depends on more than libc'; exit 1; }
 
-.PHONY: bless
-bless: ## write what really runs into the pages: look at the diff
+.PHONY: update-expected
+update-expected: ## write the real output into the pages: review the diff
 	$(CARGO) build --locked --examples --bins
-	BLESS=1 $(CARGO) test --locked --test readme --test tutorial --test models
+	BLESS=1 $(CARGO) test --locked --test program -- readme:: tutorial:: models::table::
 
 .PHONY: doc
 doc: ## the library's documentation: target/doc/epollite/index.html
 	$(CARGO) doc --locked --no-deps --lib
 
-.PHONY: twin
-twin: build bench ## compare at length: edge and level against the C server, every case, 36 rounds
+.PHONY: bench-c
+bench-c: build bench ## compare edge and level with the C server at length: all cases, 36 rounds
 	$(BENCH) compare --program $(PROGRAM) --servers epoll-edge,epoll-level --rounds 36 \
-		--json benches/target/twin.json
+		--json benches/target/bench-c.json
 
 .PHONY: install
 install: build bench ## install both programs and their licences under $(DESTDIR)$(PREFIX)
@@ -226,11 +232,11 @@ install: build bench ## install both programs and their licences under $(DESTDIR
 	install -Dm644 LICENSE-APACHE $(DESTDIR)$(PREFIX)/share/doc/epollite/LICENSE-APACHE
 
 .PHONY: uninstall
-uninstall: ## take away what install put there
+uninstall: ## remove what install installed
 	rm -f $(DESTDIR)$(PREFIX)/bin/epollite $(DESTDIR)$(PREFIX)/bin/epollite-bench
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/epollite
 
 .PHONY: clean
-clean: ## remove what was built
+clean: ## remove build output
 	$(CARGO) clean
 	$(CARGO) clean --manifest-path benches/Cargo.toml

@@ -24,7 +24,7 @@ use std::net::UdpSocket;
 use epollite::{Errno, Event, Interest, Kernel, Linux, Reactor, Received, Trigger};
 
 /// How often the query is sent, and how long to wait for a response each time.
-const TRIES: u32 = 3;
+const ATTEMPTS: u32 = 3;
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A response without extensions has at most 512 bytes; room for servers that send more.
@@ -35,19 +35,19 @@ const TYPE_CNAME: u16 = 5;
 const CLASS_IN: u16 = 1;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let words: Vec<String> = env::args().skip(1).collect();
-    let [server, name] = &words[..] else {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let [server, name] = &args[..] else {
         return Err("usage: dns SERVER[:PORT] NAME".into());
     };
     let id = random_id();
     let query = query(id, name)?;
-    let answer = ask(&server_addr(server)?, &query)?;
+    let response = exchange(&server_addr(server)?, &query)?;
     let mut found = 0;
-    for record in parse_records(&answer, &query)? {
+    for record in parse_records(&response, &query)? {
         println!("{record}");
         found += 1;
     }
-    println!("{found} answers in {} bytes", answer.len());
+    println!("{found} answers in {} bytes", response.len());
     Ok(())
 }
 
@@ -55,7 +55,7 @@ fn server_addr(text: &str) -> Result<SocketAddr, Box<dyn Error>> {
     if let Ok(addr) = text.parse() {
         return Ok(addr);
     }
-    let ip = text.parse().map_err(|_| format!("'{text}' is no IP address"))?;
+    let ip = text.parse().map_err(|_| format!("'{text}' is not an IP address"))?;
     Ok(SocketAddr::new(ip, 53))
 }
 
@@ -87,7 +87,7 @@ fn query(id: u16, name: &str) -> Result<Vec<u8>, Box<dyn Error>> {
 }
 
 /// Sends the query until the response arrives.
-fn ask(server: &SocketAddr, query: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+fn exchange(server: &SocketAddr, query: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any)?;
     // Connected, the socket receives from this server only, and reports a closed port.
@@ -96,19 +96,19 @@ fn ask(server: &SocketAddr, query: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut reactor = Reactor::new()?;
     let token = reactor.register_or_close(socket.into(), Interest::READABLE, Trigger::Level, ())?;
     let mut buf = vec![0; MESSAGE_BYTES_MAX];
-    for _ in 0..TRIES {
+    for _ in 0..ATTEMPTS {
         reactor.get_mut(token).ok_or("it is registered")?.io.send(query)?;
         let deadline = reactor.kernel().now() + TIMEOUT;
         while let Some(Event::Io { token, .. }) = reactor.next(Some(deadline))? {
             let Some(mut registration) = reactor.get_mut(token) else { continue };
             match registration.io.recv(&mut buf) {
-                Ok(Received::Bytes(count)) if answers(&buf[..count], query) => {
+                Ok(Received::Bytes(count)) if is_response(&buf[..count], query) => {
                     buf.truncate(count);
                     return Ok(buf);
                 }
                 // From another query, late, or empty: continue.
                 Ok(_) => {}
-                Err(Errno::ECONNREFUSED) => return Err(format!("nobody serves {server}").into()),
+                Err(Errno::ECONNREFUSED) => return Err(format!("no server at {server}").into()),
                 Err(errno) => return Err(errno.into()),
             }
             // A flood of other datagrams must not extend the wait.
@@ -117,11 +117,11 @@ fn ask(server: &SocketAddr, query: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
             }
         }
     }
-    Err(format!("no answer from {server}").into())
+    Err(format!("no response from {server}").into())
 }
 
 /// Whether this is a response to the query: the same id, and the same question.
-fn answers(message: &[u8], query: &[u8]) -> bool {
+fn is_response(message: &[u8], query: &[u8]) -> bool {
     message.len() >= query.len()
         && message[..2] == query[..2]
         && message[2] & 0x80 != 0
@@ -133,11 +133,11 @@ fn parse_records(message: &[u8], query: &[u8]) -> Result<Vec<String>, Box<dyn Er
     const TRUNCATED: u8 = 0x02;
     match message[3] & 0x0f {
         0 => {}
-        3 => return Err("there is no such name".into()),
-        code => return Err(format!("the server answers with error {code}").into()),
+        3 => return Err("the name does not exist (NXDOMAIN)".into()),
+        code => return Err(format!("the server returned error {code}").into()),
     }
     if message[2] & TRUNCATED != 0 {
-        println!("(the answer was too long for a datagram: here is its beginning)");
+        println!("(truncated: the response does not fit a datagram)");
     }
     let mut reader = Reader { message, offset: query.len() };
     let answers = u16::from_be_bytes([message[6], message[7]]);
@@ -148,7 +148,7 @@ fn parse_records(message: &[u8], query: &[u8]) -> Result<Vec<String>, Box<dyn Er
             return if message[2] & TRUNCATED != 0 {
                 Ok(records)
             } else {
-                Err("the answer is cut short, or makes no sense".into())
+                Err("the response is malformed".into())
             };
         };
         records.push(record);

@@ -64,12 +64,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     sim.advance(Duration::from_millis(900));
     closer.run_once()?;
     assert!(closer.0.get_mut(token).is_some());
-    println!("after 1.8 s, with a word between: still in");
+    println!("after 1.8 s with data in between: still open");
 
     sim.advance(Duration::from_millis(200));
     closer.run_once()?;
     assert!(closer.0.get_mut(token).is_none());
-    println!("after 1.1 s of silence: shown out");
+    println!("after 1.1 s of silence: closed");
     closer.0.kernel().close(far)?;
 
     // The same handler on a kernel whose first epoll_ctl fails: nothing may leak.

@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("level") => Trigger::Level,
         Some("edge") => Trigger::Edge,
         Some("oneshot") => Trigger::OneShot,
-        _ => return Err("which one: level, edge or oneshot?".into()),
+        _ => return Err("usage: trace level|edge|oneshot".into()),
     };
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = Config { trigger, ..Config::default() };
     let mut server = Server::<Tracer<Linux>>::new(Tracer::new(Linux), config)?;
     server.add_listener(listener.into())?;
-    show("the door", &mut server);
+    show("the listener", &mut server);
 
     let mut client = TcpStream::connect(addr)?;
     run_once(&mut server)?;
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     client.shutdown(Shutdown::Write)?;
     run_once(&mut server)?;
-    show("it has nothing more to say", &mut server);
+    show("it half-closes the connection", &mut server);
     Ok(())
 }
 

@@ -26,7 +26,7 @@
 //! | scheduling | cooperative | cooperative: a task that computes for a second delays all others |
 //!
 //! Memory of an idle echo client in bytes, all user-space parts together (the task, its future,
-//! its waker, the registration of its socket): 335, and at most 512; `tests/allocation.rs` counts.
+//! its waker, the registration of its socket): 335, and at most 512; `tests/allocation` counts.
 //! A buffer would be larger than all that, so an idle client has none: [`Stream::recv_pooled`]
 //! takes one from a pool when there is data to put in it.
 //!

@@ -1,9 +1,9 @@
 //! Command lines, driven by fuzzer input. The property is in
-//! `tests/properties/args.rs`, shared with proptest.
+//! `tests/properties/args/mod.rs`, shared with proptest.
 
 #![no_main]
 
-#[path = "../../tests/properties/args.rs"]
+#[path = "../../tests/properties/args/mod.rs"]
 mod property;
 
 libfuzzer_sys::fuzz_target!(|plan: &[u8]| property::are_parsed_or_rejected_in_one_line(plan));

@@ -1,9 +1,9 @@
 //! The model against the real kernel, driven by fuzzer input. The property is in
-//! `tests/properties/sim_vs_linux.rs`, shared with the test suite.
+//! `tests/conformance_random/sim_vs_linux/mod.rs`, shared with the test suite.
 
 #![no_main]
 
-#[path = "../../tests/properties/sim_vs_linux.rs"]
+#[path = "../../tests/conformance_random/sim_vs_linux/mod.rs"]
 mod property;
 
 use epollite::{Kernel, Linux, Signal};

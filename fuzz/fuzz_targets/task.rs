@@ -1,9 +1,9 @@
 //! Coroutines on the simulated kernel, driven by fuzzer input. The property is in
-//! `tests/properties/task.rs`, shared with proptest. An odd first byte injects a fault.
+//! `tests/properties/task/mod.rs`, shared with proptest. An odd first byte injects a fault.
 
 #![no_main]
 
-#[path = "../../tests/properties/task.rs"]
+#[path = "../../tests/properties/task/mod.rs"]
 mod property;
 
 libfuzzer_sys::fuzz_target!(|plan: &[u8]| property::check_invariants_either_way(plan));

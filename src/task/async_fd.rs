@@ -231,7 +231,7 @@ impl<K: Kernel> AsyncFd<K> {
         }
         let old = state.set_waker(side, cx.waker().clone());
         drop(reactor);
-        // Dropping a foreign waker may run arbitrary code: not while the reactor is borrowed.
+        // Dropping a user-supplied waker may run arbitrary code: not while the reactor is borrowed.
         drop(old);
         Poll::Pending
     }

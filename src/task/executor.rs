@@ -154,7 +154,8 @@ impl<K: Kernel> Shared<K> {
     /// Waits for events once, and wakes the tasks that they concern.
     fn poll_reactor(&self, deadline: Option<Instant>) -> Result<(), Errno> {
         let mut next = match self.reactor.borrow_mut().next(deadline) {
-            // Interrupted repeatedly, or stale events only: no events, but a task may have been woken.
+            // Interrupted repeatedly, or stale events only: no events, but a task may have been
+            // woken.
             Err(errno) if errno.is_interrupted() || errno.is_resource_exhausted() => None,
             next => next?,
         };
@@ -164,7 +165,7 @@ impl<K: Kernel> Shared<K> {
                 let mut reactor = self.reactor.borrow_mut();
                 let woken = reactor.get_mut(token).map(|source| source.state.on_ready(ready));
                 drop(reactor);
-                // A foreign waker may run arbitrary code: not while the reactor is borrowed.
+                // A user-supplied waker may run arbitrary code: not while the reactor is borrowed.
                 woken.into_iter().flatten().flatten().for_each(Waker::wake);
             }
             next = self.reactor.borrow_mut().try_next();

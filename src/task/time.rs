@@ -115,7 +115,7 @@ impl<K: Kernel> Future for Sleep<K> {
                 Some(waker) if waker.will_wake(cx.waker()) => Poll::Pending,
                 Some(waker) => {
                     let old = core::mem::replace(waker, cx.waker().clone());
-                    // Dropping a foreign waker may run arbitrary code: not under a borrow.
+                    // Dropping a user-supplied waker may run arbitrary code: not under a borrow.
                     drop(sleep_timers);
                     drop(old);
                     Poll::Pending
@@ -156,7 +156,7 @@ impl<K: Kernel> fmt::Debug for Sleep<K> {
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it took too long")
+        f.write_str("the timeout passed")
     }
 }
 

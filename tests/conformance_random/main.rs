@@ -1,7 +1,5 @@
-//! Random programs on both kernels: the property is in `tests/properties/sim_vs_linux.rs`; the
-//! plans are here.
+//! Random programs on both kernels: the property is in `sim_vs_linux/mod.rs`, the plans are here.
 
-#[path = "../properties/sim_vs_linux.rs"]
 pub mod sim_vs_linux;
 
 use std::time::Instant;

@@ -62,6 +62,7 @@ for test in "$@"; do
     name=$(basename "$test" | sed 's/-[0-9a-f]*$//')
     case $name in
         conformance_random) suite $name "$test" --nocapture ;;
+        servers) suite $name "$test" api:: ;;
         *) suite $name "$test" ;;
     esac
 done

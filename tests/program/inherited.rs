@@ -53,7 +53,7 @@ fn workers_that_are_killed_are_missed_although_sigchld_was_ignored() {
         }
         let ending = server.end();
         ending.expect_code(1);
-        assert!(ending.stderr.contains("every worker has ended"), "{}", ending.stderr);
+        assert!(ending.stderr.contains("every worker has exited"), "{}", ending.stderr);
     }
 }
 

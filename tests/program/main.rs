@@ -1,19 +1,26 @@
-//! The program as seen by its user: arguments, listeners, output, exit.
+//! The program, its examples and its pages, tested from outside: every module starts processes and
+//! observes them. Modules of this file test arguments, listeners, output and exit; a folder has one
+//! subject.
 
-#[expect(dead_code, reason = "each test of the program uses its own part of the support")]
-#[path = "../support/mod.rs"]
-mod support;
-
+mod adversarial;
 mod arguments;
 mod bind_errors;
 mod binding;
 mod check;
+mod clients;
 mod errnos;
+mod examples;
 mod inherited;
 mod limits;
 mod logging;
+mod models;
+mod nc;
 mod reach;
+mod readme;
 mod regressions;
 mod shutdown;
 mod streams;
+mod support;
+mod syscalls;
+mod tutorial;
 mod unread;

@@ -3,7 +3,7 @@
 
 #![cfg(feature = "std")]
 
-#[path = "../support/deadline.rs"]
+#[path = "../program/support/deadline.rs"]
 mod deadline;
 mod deadlines;
 mod interrupted;

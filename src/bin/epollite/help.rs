@@ -92,14 +92,14 @@ Usage: epollite sim --seed N [OPTIONS]
       --seed N        which scenarios; the same number gives the same ones
       --steps M       steps in all, 20000 per scenario  [default: 1000000]
       --trigger MODE  level, edge or oneshot     [default: random per scenario]
-      --faults        a system call fails in each scenario, once or for good
+      --faults        a system call fails in each scenario, once or always
   -q, --quiet         no progress
   -h, --help          print this text
 
 Clients connect, send, go silent, half-close, disconnect and reconnect; the
 simulated kernel makes short reads and writes, interrupts calls and reorders
 events. Invariants: bytes out are a prefix of bytes in, no client waits forever,
-memory and turns are bounded, every descriptor is closed.
+memory and calls are bounded, every descriptor is closed.
 A violated invariant is printed with the command line that reproduces it. Exit
 codes: 0 all hold, 1 an invariant is violated, 2 usage error.
 

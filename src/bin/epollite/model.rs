@@ -43,7 +43,7 @@ const NAMES: [(&str, Model); 12] = [
 pub(crate) enum Share {
     All,
     Exclusive,
-    Rotate,
+    RoundRobin,
 }
 
 impl Share {
@@ -51,7 +51,7 @@ impl Share {
         match text {
             "all" => Ok(Self::All),
             "exclusive" => Ok(Self::Exclusive),
-            "round-robin" => Ok(Self::Rotate),
+            "round-robin" => Ok(Self::RoundRobin),
             _ => Err(format!("'{text}' is not all, exclusive or round-robin")),
         }
     }
@@ -81,7 +81,7 @@ impl Model {
         let found = NAMES.iter().find(|(name, _)| *name == text);
         found.map(|&(_, model)| model).ok_or_else(|| {
             let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
-            format!("'{text}' is no model; there are {}", names.join(", "))
+            format!("'{text}' is not a model; the models are {}", names.join(", "))
         })
     }
 
@@ -110,22 +110,20 @@ impl Model {
             (_, "--workers") => Some("only prefork and reuseport have workers"),
             (Epoll(_), _) => None,
             (Prefork | Reuseport, "--trigger") => Some("its workers are edge-triggered"),
-            (Prefork | Reuseport, "--threads") => Some("it has processes: say --workers"),
-            (Prefork | Reuseport, "--udp") => Some("it spreads connections"),
-            (Reuseport, "--unix") => Some("only ports can be shared so"),
-            (Prefork | Reuseport, "--read-budget") => Some("its workers have the usual one"),
+            (Prefork | Reuseport, "--threads") => Some("it has processes: use --workers"),
+            (Prefork | Reuseport, "--udp") => Some("it distributes connections"),
+            (Reuseport, "--unix") => Some("SO_REUSEPORT shares ports only"),
+            (Prefork | Reuseport, "--read-budget") => Some("its workers use the default"),
             (_, "--trigger") => Some("only epoll has triggers"),
             (Thread, "--threads") => Some("it has a thread for each client"),
             (Process, "--threads") => Some("it has a process for each client"),
             (_, "--threads") => Some("it has one thread"),
-            (Self::Coroutine, "--read-budget") => {
-                Some("its clients take turns by calls, not by bytes")
-            }
-            (_, "--read-budget") => Some("it reads once, then others have their turn"),
+            (Self::Coroutine, "--read-budget") => Some("its budget is a number of system calls"),
+            (_, "--read-budget") => Some("it reads each client once per iteration"),
             (Blocking, "--max-connections") => Some("it serves one at a time"),
-            (Thread, "--udp") => Some("a datagram is no client that a thread could stay with"),
-            (Process, "--udp") => Some("a datagram is no client that a process could stay with"),
-            (Blocking | Thread | Process, "--idle-timeout") => Some("its wait has no end"),
+            (Thread, "--udp") => Some("datagrams have no connection to serve in a thread"),
+            (Process, "--udp") => Some("datagrams have no connection to serve in a process"),
+            (Blocking | Thread | Process, "--idle-timeout") => Some("its recv(2) has no timeout"),
             _ => None,
         }
     }
@@ -143,7 +141,7 @@ pub(crate) fn resolve_model(
         None => Model::Epoll(options.trigger),
         Some(Model::Epoll(trigger)) if is_given("--trigger") && trigger != options.trigger => {
             let name = Model::Epoll(trigger).name();
-            return Err(format!("--model {name} with another --trigger: which of them?"));
+            return Err(format!("--model {name} contradicts --trigger"));
         }
         Some(model) => model,
     };
@@ -152,11 +150,13 @@ pub(crate) fn resolve_model(
     }
     let (model, name) = (options.model, options.model.name());
     if model.is_blocking() && options.targets.len() > 1 {
-        return Err(format!("--model {name} waits in accept(2): it can have one address only"));
+        return Err(format!(
+            "--model {name} waits in accept(2): it can listen on one address only"
+        ));
     }
     for flag in given {
         if let Some(why) = model.unsupported_reason(flag) {
-            return Err(format!("--model {name} cannot do {flag}: {why}"));
+            return Err(format!("--model {name} does not support {flag}: {why}"));
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ use crate::scenario::config::{Choices, ScenarioConfig, ScenarioReport, Violation
 
 std::thread_local! {
     /// Where the last panic happened.
-    static PLACE: std::cell::Cell<String> = const { std::cell::Cell::new(String::new()) };
+    static LAST_PANIC: std::cell::Cell<String> = const { std::cell::Cell::new(String::new()) };
 }
 
 /// Steps per scenario: enough to cover every action, few enough to inspect.
@@ -28,7 +28,7 @@ pub(crate) fn run(options: &SimOptions) -> Result<(), CliError> {
     // A panic of the simulated kernel is a violated invariant: it is reported as one, below.
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(String::new, ToString::to_string);
-        PLACE.set(place);
+        LAST_PANIC.set(place);
     }));
     let scenarios = options.steps.div_ceil(STEPS_PER_SCENARIO);
     let mut sum = Totals::default();
@@ -60,7 +60,7 @@ fn run_scenario(seed: u64, steps: u64, options: &SimOptions) -> Result<ScenarioR
         let message = panic.downcast_ref::<String>().map(String::as_str);
         let message = message.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
         Err(Violation {
-            invariant: format!("nothing panics, but at {}: {message}", PLACE.take()),
+            invariant: format!("nothing panics, but at {}: {message}", LAST_PANIC.take()),
             step: steps,
         })
     })
@@ -87,7 +87,7 @@ fn fail(seed: u64, steps: u64, options: &SimOptions, violation: &Violation) -> C
         format!(" --trigger {}", format!("{trigger:?}").to_lowercase())
     });
     let command = format!("epollite sim --seed {seed} --steps {steps}{trigger}{faults}");
-    CliError::new(CliError::RUN, format!("{violation}; see it again: {command}"))
+    CliError::new(CliError::RUN, format!("{violation}; reproduce with: {command}"))
 }
 
 /// The totals of all scenarios.

@@ -7,7 +7,7 @@ pub(crate) fn duration(text: &str) -> Result<Option<Duration>, String> {
     if matches!(text, "off" | "0") {
         return Ok(None);
     }
-    let bad = || format!("'{text}' is no duration, such as 500ms, 5s, 2m, 1h or off");
+    let bad = || format!("'{text}' is not a duration, such as 500ms, 5s, 2m, 1h or off");
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let seconds: f64 = match unit {
@@ -29,7 +29,7 @@ pub(crate) fn duration(text: &str) -> Result<Option<Duration>, String> {
 
 /// `65536`, `64k`, `64KiB`, `1M`, `1MiB`, `1G`: powers of 1024, at least one byte.
 pub(crate) fn bytes(text: &str) -> Result<usize, String> {
-    let bad = || format!("'{text}' is no size, such as 65536, 64KiB or 1MiB");
+    let bad = || format!("'{text}' is not a size, such as 65536, 64KiB or 1MiB");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor: usize = match unit.to_ascii_lowercase().as_str() {

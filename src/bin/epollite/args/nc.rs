@@ -169,8 +169,8 @@ fn apply_flag(options: &mut NcOptions, flag: &str, args: &mut ArgParser) -> Resu
         }
         "-e" | "-c" => {
             return Err(args.usage_error(&format!(
-                "{flag} would run a program for whoever connects, with your rights: it is not \
-                 here; say it with pipes, or with socat's EXEC"
+                "{flag} would run a program for any client, with your rights: it is not \
+                 supported; use pipes, or socat's EXEC"
             )));
         }
         _ => return Err(args.usage_error(&format!("unknown option '{flag}'"))),
@@ -192,10 +192,10 @@ fn check_conflicts(options: &NcOptions, is_unix: bool) -> Option<&'static str> {
         () if is_unix && options.source_port.is_some() => Some("cannot use -p and -U"),
         () if is_unix && options.family.is_some() => Some("cannot use -4 or -6 and -U"),
         () if is_unix && options.source.is_some() && (listens || !is_datagram) => {
-            Some("-s with -U is where a client's datagrams come from: it wants -u and no -l")
+            Some("-s with -U is the source of a client's datagrams: it needs -u, without -l")
         }
         () if options.broadcast && (is_unix || !is_datagram) => {
-            Some("-b is for UDP: it wants -u and no -U")
+            Some("-b is for UDP: it needs -u, without -U")
         }
         () => None,
     }
@@ -222,7 +222,7 @@ fn ports(positionals: &[OsString], options: &mut NcOptions) -> Result<Endpoint, 
     };
     let (first, last) = if !port.is_empty() {
         if options.is_listening && options.source_port.is_some() {
-            return Err("the port to listen on is said twice".into());
+            return Err("the port to listen on is given twice".into());
         }
         let (first, last, service) = parse_port_range(&port, options.port_scan)?;
         options.service = service;
@@ -240,7 +240,7 @@ fn ports(positionals: &[OsString], options: &mut NcOptions) -> Result<Endpoint, 
     }
     let is_invalid = |host: &String| host.chars().any(|c| c.is_whitespace() || c.is_control());
     if let Some(host) = host.iter().find(|host| is_invalid(host)) {
-        return Err(format!("'{host}' is no host"));
+        return Err(format!("'{host}' is not a host"));
     }
     if host.is_none() && !options.is_listening {
         return Err("missing host".into());

@@ -12,7 +12,7 @@ pub(crate) enum Target {
 
 /// `HOST:PORT`, checked only as far as to tell a syntax error from an unknown host.
 pub(super) fn parse_host_port(text: &str) -> Result<String, String> {
-    let bad = || format!("'{text}' is no address, such as 127.0.0.1:7777, [::1]:7777 or :7777");
+    let bad = || format!("'{text}' is not an address, such as 127.0.0.1:7777, [::1]:7777 or :7777");
     let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
     if !port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().is_err() {
         return Err(format!("'{text}': the port is not a number from 0 to 65535"));

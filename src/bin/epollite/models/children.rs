@@ -214,7 +214,7 @@ impl ChildProcesses {
 
 fn log_exit(log: &Log, child: u32, end: ExitStatus) {
     let how = match end {
-        ExitStatus::Exited(code) => format!("ended with code {code}"),
+        ExitStatus::Exited(code) => format!("exited with code {code}"),
         ExitStatus::Killed(signal) => format!("was killed by signal {signal}"),
     };
     log.message(

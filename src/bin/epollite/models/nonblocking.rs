@@ -5,8 +5,8 @@
 //! does, with at most 64 KiB in its write buffer.
 //!
 //! What it costs: a whole processor, busy or not. With a thousand silent clients it makes a
-//! thousand calls per iteration that return `EAGAIN` (`--syscall-summary` shows them), and an active client
-//! waits for the other 999 to be tried.
+//! thousand calls per iteration that return `EAGAIN` (`--syscall-summary` shows them), and an
+//! active client waits for the other 999 to be tried.
 //!
 //! Where it breaks: nowhere, if electricity is free. Out of descriptors it pauses accepting, as
 //! every model does.

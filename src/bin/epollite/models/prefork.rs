@@ -11,9 +11,9 @@
 //! * `exclusive`: `EPOLLEXCLUSIVE`, one or some of them. But the kernel starts at the head of its
 //!   wait queue, where the most recently added waiter is: of 400 clients that connect one by one,
 //!   one child gets nearly all.
-//! * `round-robin`: the same, and after an accept a worker moves itself to the tail of the queue, by
-//!   removing the listener from its epoll and adding it again. Two calls per connection, and all
-//!   workers get the same share.
+//! * `round-robin`: the same, and after an accept a worker moves itself to the tail of the queue,
+//!   by removing the listener from its epoll and adding it again. Two calls per connection, and
+//!   all workers get the same share.
 //!
 //! On exit, and on SIGUSR1, it prints the number of connections per worker.
 //!
@@ -98,7 +98,7 @@ pub(super) fn run<K: InstrumentedKernel>(
     if children.is_shutting_down() {
         Ok(children.counters.sum())
     } else {
-        Err(CliError::new(CliError::RUN, "every worker has ended"))
+        Err(CliError::new(CliError::RUN, "every worker has exited"))
     }
 }
 
@@ -174,7 +174,9 @@ impl WorkerProcess<'_> {
                 Share::Exclusive => {
                     server.add_shared_listener(listener, AcceptSharing::Exclusive)?
                 }
-                Share::Rotate => server.add_shared_listener(listener, AcceptSharing::RoundRobin)?,
+                Share::RoundRobin => {
+                    server.add_shared_listener(listener, AcceptSharing::RoundRobin)?
+                }
             };
         }
         Ok(())

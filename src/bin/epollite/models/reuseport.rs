@@ -2,7 +2,8 @@
 //!
 //! What it teaches: `SO_REUSEPORT`. Several sockets of one user may be bound to one port; each has
 //! a queue, and the kernel selects the queue when the connection arrives, before any process wakes.
-//! There is no thundering herd and no shared listener. `--reuseport-select` sets how the kernel selects:
+//! There is no thundering herd and no shared listener. `--reuseport-select` sets how the kernel
+//! selects:
 //!
 //! * `hash`: the kernel's default, by addresses and ports: even, given many connections.
 //! * `cpu`: by a program of three instructions (classic BPF) that we attach: the processor on

@@ -3,10 +3,7 @@
 //! The one file of the program that contains `unsafe` or `libc::`. Each call is counted and traced
 //! like those of the kernel; nothing here retries, keeps state or decides.
 
-#![expect(
-    unsafe_code,
-    reason = "these calls are the program's own, and no kernel of the library's"
-)]
+#![expect(unsafe_code, reason = "these calls are the program's own, not part of the Kernel trait")]
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -239,7 +236,7 @@ pub(crate) fn set_disposition(signal: Signal, to: Disposition) {
         Disposition::Ignored => libc::SIG_IGN,
         Disposition::Exit => exit_by as extern "C" fn(libc::c_int) as libc::sighandler_t,
     };
-    // SAFETY: signal(2) takes two numbers and touches no memory of ours. The only handler ever
+    // SAFETY: signal(2) takes two numbers and touches none of our memory. The only handler ever
     // set, `exit_by`, makes a single async-signal-safe call.
     unsafe { libc::signal(signal.number().into(), handler) };
 }
@@ -298,8 +295,9 @@ pub(crate) enum ExitStatus {
 /// Man page: fork(2)
 pub(super) fn fork<K: InstrumentedKernel>(kernel: &mut K) -> Result<Option<u32>, Errno> {
     let make = || {
-        // SAFETY: fork(2) touches no memory of ours. The child continues with copies of everything,
-        // and as no other thread has been started, no lock is held and no operation is half done.
+        // SAFETY: fork(2) touches none of our memory. The child continues with copies of
+        // everything, and as no other thread has been started, no lock is held and no operation
+        // is half done.
         check_count(unsafe { libc::fork() })
     };
     let number = kernel.record_syscall(Call::Fork, make, |result| {
@@ -367,7 +365,7 @@ pub(super) fn kill<K: InstrumentedKernel>(
 ) -> Result<(), Errno> {
     let target = number.cast_signed();
     let make = || {
-        // SAFETY: kill(2) takes two numbers and touches no memory of ours.
+        // SAFETY: kill(2) takes two numbers and touches none of our memory.
         check_count(unsafe { libc::kill(target, signal) })
     };
     let made = kernel.record_syscall(Call::Kill, make, |_| {

@@ -21,7 +21,7 @@ use crate::exit::CliError;
 /// The most input bytes in one datagram: nc's limit, and below that of UDP.
 const DATAGRAM_BYTES_MAX: usize = 16 << 10;
 
-/// Number of remembered senders; the least recently heard is dropped first.
+/// Number of remembered senders; the least recently active is dropped first.
 const SENDERS_MAX: usize = 1_024;
 
 /// Datagrams received before the input is read.

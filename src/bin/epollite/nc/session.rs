@@ -142,7 +142,7 @@ impl<'a, K: Kernel> Session<'a, K> {
         }
     }
 
-    /// Registers a socket of ours, armed for `interest`.
+    /// Registers a socket, armed for `interest`.
     pub(super) fn register_socket(
         &mut self,
         fd: Fd,
@@ -340,7 +340,7 @@ impl<'a, K: Kernel> Session<'a, K> {
             match result {
                 Ok(0) => {
                     // A repeated call would write nothing again.
-                    return Err(CliError::new(CliError::RUN, "write to stdout took nothing"));
+                    return Err(CliError::new(CliError::RUN, "write to stdout wrote 0 bytes"));
                 }
                 Ok(count) => written += count,
                 Err(errno) if errno.is_interrupted() => {}

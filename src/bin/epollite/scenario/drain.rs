@@ -38,8 +38,8 @@ impl Scenario<'_> {
             }
             if received != sent || !got_eof {
                 return Err(self.violation(format!(
-                    "no client waits forever, but client {id} sent {sent} bytes, received {received} \
-                     back, and got {} EOF",
+                    "no client waits forever, but client {id} sent {sent} bytes, received \
+                     {received} back, and got {} EOF",
                     if got_eof { "an" } else { "no" }
                 )));
             }
@@ -118,7 +118,7 @@ impl Scenario<'_> {
         }
         let (sent, received) = last;
         Err(self.violation(format!(
-            "service resumes, but the last of {ATTEMPTS} said {sent} bytes and heard {received} \
+            "service resumes, but the last of {ATTEMPTS} sent {sent} bytes and received {received} \
              back"
         )))
     }
@@ -128,7 +128,7 @@ impl Scenario<'_> {
         let is_persistent = self.config.faults.is_some_and(|faults| faults.is_persistent());
         if remaining > 0 && !is_persistent {
             return Err(
-                self.violation(format!("who left is forgotten, but {remaining} are still known"))
+                self.violation(format!("closed connections are removed, but {remaining} remain"))
             );
         }
         self.server.begin_shutdown();
@@ -141,6 +141,6 @@ impl Scenario<'_> {
             }
             self.sim.advance(Duration::from_millis(500));
         }
-        Err(self.violation("the server leaves within its drain time, but it did not"))
+        Err(self.violation("the server shuts down within its drain timeout, but it did not"))
     }
 }

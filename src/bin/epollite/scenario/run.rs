@@ -200,7 +200,9 @@ impl<'a> Scenario<'a> {
         // dozen calls of overhead.
         let bound = 1_100 + connections * (2 * self.config.budget_bytes as u64 + 12);
         if calls > bound {
-            return Err(self.violation(format!("a turn is bounded, but one made {calls} calls")));
+            return Err(self.violation(format!(
+                "the calls of one run_once are bounded, but one made {calls}"
+            )));
         }
         self.check_memory()?;
         Ok(outcome)
@@ -303,7 +305,7 @@ impl<'a> Scenario<'a> {
         for (&got, offset) in buf[..count].iter().zip(received..) {
             if got != byte(id, offset) || offset >= sent {
                 return Err(self.violation(format!(
-                    "output is a prefix of input, but client {id} said {sent} bytes and heard \
+                    "output is a prefix of input, but client {id} sent {sent} bytes and received \
                      {got:#04x} at {offset}"
                 )));
             }
@@ -337,8 +339,8 @@ impl<'a> Scenario<'a> {
         let is_reading = client.longest_unread.max(unread_for) < idle / 4;
         if is_reading && silence < idle {
             return Err(self.violation(format!(
-                "what arrives before a deadline is served before it, but client {} said {} bytes \
-                 after {silence:?} of silence, heard {} of {} back and was told the end (idle time \
+                "what arrives before a deadline is served before it, but client {} sent {} bytes \
+                 after {silence:?} of silence, received {} of {} back and got EOF (idle timeout \
                  {idle:?})",
                 client.id,
                 client.sends[at].0 - client.sends[at - 1].0,

@@ -1,0 +1,333 @@
+//! The servers as seen by a program that links them: registration, events, errors, and the rare
+//! paths.
+
+use core::time::Duration;
+
+use epollite::server::stream::{CloseReason, Config, Outcome, Server, ServerEvent};
+use epollite::server::{
+    BindError, PortSharing, bind_datagram, bind_datagram_everywhere, bind_stream,
+    bind_stream_everywhere, datagram,
+};
+use epollite::sim::{Config as SimConfig, Ipv6};
+use epollite::{
+    Addr, AddressFamily, Errno, Event, FaultInjector, FaultPlan, Fd, Instant, Interest, Kernel,
+    Shutdown, Sim, SocketOption, SocketOptionName, SocketType, Syscall, Trigger, UnixAddr,
+};
+
+const TRIGGERS: [Trigger; 4] =
+    [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];
+
+#[test]
+fn user_sources_are_registered_reported_and_deregistered() {
+    let sim = Sim::default();
+    let mut server = Server::<_, &str>::new(sim.new_process(), Config::default()).unwrap();
+    let (listener, _) = bind_stream(server.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
+    let listener = server.add_listener(listener).unwrap();
+    let eventfd = server.kernel().eventfd(1).unwrap();
+    let eventfd = server.register(eventfd, Interest::READABLE, Trigger::Level, "bell").unwrap();
+    let Ok(Outcome::User(Event::Io { token, ready })) = server.run_once(None) else {
+        panic!("invariant: a registered source is waited on")
+    };
+    assert!(token == eventfd && ready.is_readable());
+    assert_eq!(server.get_mut(eventfd).map(|(state, _)| *state), Some("bell"));
+    assert!(
+        server.get_mut(listener).is_none(),
+        "invariant: a listener is not accessible to the user"
+    );
+    assert!(
+        server.deregister(listener).is_none(),
+        "invariant: a listener is not accessible to the user"
+    );
+    let (fd, state) = server.deregister(eventfd).expect("it was registered");
+    assert_eq!(state, "bell");
+    server.kernel().close(fd).unwrap();
+    assert!(server.deregister(eventfd).is_none(), "invariant: a stale token resolves to none");
+    assert_eq!(server.run_once(Some(Instant::ZERO)), Ok(Outcome::TimedOut));
+}
+
+#[test]
+fn a_wake_before_run_stops_the_server() {
+    let mut sim = Sim::default();
+    let mut streams =
+        Server::<_>::new(sim.new_process(), Config { emit_events: true, ..Config::default() });
+    let streams = streams.as_mut().unwrap();
+    let (listener, addr) = bind_stream(streams.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
+    streams.add_listener(listener).unwrap();
+    let client = connect(&mut sim, &addr);
+    sim.send(&client, b"hello").unwrap();
+    sim.shutdown(&client, Shutdown::Write).unwrap();
+    let waker = streams.waker().unwrap();
+    waker.wake(streams.kernel()).unwrap();
+    let stats = streams.run().expect("invariant: no errno stops the server");
+    assert_eq!(
+        (stats.bytes_out, stats.closed),
+        (5, 1),
+        "invariant: a connection in the backlog is served"
+    );
+    sim.close(client).unwrap();
+
+    let mut datagrams = datagram::Server::new(sim.new_process(), reported()).unwrap();
+    let (socket, addr) = bind_datagram(datagrams.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
+    datagrams.add_socket(socket).unwrap();
+    let client = sim.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
+    sim.sendto(&client, b"hello", &addr).unwrap();
+    assert_eq!(datagrams.run_once(None), Ok(true));
+    let waker = datagrams.waker().unwrap();
+    waker.wake(datagrams.kernel()).unwrap();
+    assert_eq!(datagrams.run().expect("invariant: no errno stops the server").echoed, 1);
+    drop(datagrams);
+    let gone = waker.wake(&mut sim.new_process());
+    assert_eq!(gone, Err(Errno::EPIPE), "invariant: waking a dropped server is EPIPE");
+    sim.close(client).unwrap();
+}
+
+#[test]
+fn an_epoll_wait_error_ends_the_server() {
+    let faults = FaultPlan::persistent(0, Errno::EBADF).for_syscall(Syscall::EpollWait);
+    let kernel = FaultInjector::new(Sim::default(), faults);
+    let mut server = Server::<_>::new(kernel, Config::default()).unwrap();
+    assert_eq!(server.run_once(Some(Instant::ZERO)), Err(Errno::EBADF));
+    let kernel = FaultInjector::new(Sim::default(), faults);
+    let mut server = datagram::Server::new(kernel, datagram::Config::default()).unwrap();
+    assert_eq!(server.run_once(Some(Instant::ZERO)), Err(Errno::EBADF));
+}
+
+#[test]
+fn a_socket_that_cannot_be_served_is_refused_and_closed() {
+    // The simulated kernel detects the leak, if there is one.
+    for call in [Syscall::Getsockname, Syscall::EpollCtl] {
+        let kernel =
+            FaultInjector::new(Sim::default(), FaultPlan::once(0, Errno::ENOMEM).for_syscall(call));
+        let mut server = datagram::Server::new(kernel, datagram::Config::default()).unwrap();
+        let socket = server.kernel().socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
+        assert_eq!(server.add_socket(socket), Err(Errno::ENOMEM), "{call:?}");
+        let kernel =
+            FaultInjector::new(Sim::default(), FaultPlan::once(0, Errno::ENOMEM).for_syscall(call));
+        let mut server = Server::<_>::new(kernel, Config::default()).unwrap();
+        let socket = server.kernel().socket(AddressFamily::Inet, SocketType::Stream).unwrap();
+        assert_eq!(server.add_listener(socket), Err(Errno::ENOMEM), "{call:?}");
+    }
+}
+
+#[test]
+fn a_blocked_send_stops_receiving() {
+    for trigger in TRIGGERS {
+        let mut sim = Sim::default();
+        let faults = FaultPlan::once(0, Errno::EAGAIN).for_syscall(Syscall::Sendmmsg);
+        let kernel = FaultInjector::new(sim.new_process(), faults);
+        let config = datagram::Config { trigger, ..datagram::Config::default() };
+        let mut server = datagram::Server::new(kernel, config).unwrap();
+        let (socket, addr) =
+            bind_datagram(server.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
+        server.add_socket(socket).unwrap();
+        let client = sim.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
+        sim.sendto(&client, b"first", &addr).unwrap();
+        server.run_once(None).unwrap();
+        let mut buf = [0; 16];
+        assert_eq!(sim.recvfrom(&client, &mut buf), Err(Errno::EAGAIN), "there was no room");
+        sim.sendto(&client, b"second", &addr).unwrap();
+        for _ in 0..4 {
+            server.run_once(Some(Instant::ZERO)).unwrap();
+        }
+        for wanted in [&b"first"[..], b"second"] {
+            let (length, _) = sim
+                .recvfrom(&client, &mut buf)
+                .expect("invariant: the reply is sent when there is room");
+            assert_eq!(&buf[..length], wanted, "invariant: replies keep their order ({trigger:?})");
+        }
+        sim.close(client).unwrap();
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_sent_is_dropped_and_the_next_is_not() {
+    let mut sim = Sim::default();
+    let faults = FaultPlan::once(0, Errno::ENOBUFS).for_syscall(Syscall::Sendmmsg);
+    let kernel = FaultInjector::new(sim.new_process(), faults);
+    let mut server = datagram::Server::new(kernel, datagram::Config::default()).unwrap();
+    let (socket, addr) = bind_datagram(server.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
+    server.add_socket(socket).unwrap();
+    let client = sim.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
+    sim.sendto(&client, b"lost", &addr).unwrap();
+    sim.sendto(&client, b"heard", &addr).unwrap();
+    server.run_once(None).unwrap();
+    let mut buf = [0; 16];
+    assert_eq!(sim.recvfrom(&client, &mut buf), Ok((5, addr)));
+    assert_eq!((server.stats().dropped, server.stats().echoed), (1, 1));
+    sim.close(client).unwrap();
+}
+
+#[test]
+fn a_stuck_idle_client_is_closed_with_unsent_data() {
+    for trigger in TRIGGERS {
+        let mut sim = Sim::new(epollite::sim::Config {
+            receive_buffer_bytes: 512,
+            send_buffer_bytes: 512,
+            ..epollite::sim::Config::default()
+        });
+        let idle = Some(Duration::from_secs(1));
+        let config = Config { trigger, idle_timeout: idle, emit_events: true, ..Config::default() };
+        let mut server = Server::<_>::new(sim.new_process(), config).unwrap();
+        let (listener, addr) =
+            bind_stream(server.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
+        server.add_listener(listener).unwrap();
+        let client = connect(&mut sim, &addr);
+        for _ in 0..20 {
+            let _ = sim.send(&client, &[b'x'; 512]);
+            server.run_once(Some(Instant::ZERO)).unwrap();
+        }
+        assert!(server.buffered_bytes() > 0, "it does not read, and has unsent data");
+        // The first check cannot know whether it has read since, and four more see that it does
+        // not.
+        for checks in 0..5 {
+            assert_eq!(server.connections(), 1, "not before {checks} checks");
+            let pause = if checks == 0 { 1_000 } else { 250 };
+            sim.advance(Duration::from_millis(pause));
+            server.run_once(Some(Instant::ZERO)).unwrap();
+        }
+        assert_eq!(server.connections(), 0, "invariant: an idle client is closed ({trigger:?})");
+        let mut why = None;
+        while let Some(note) = server.next_event() {
+            if let ServerEvent::Closed { why: left, .. } = note {
+                why = Some(left);
+            }
+        }
+        assert_eq!(why, Some(CloseReason::IdleTimeout));
+        sim.close(client).unwrap();
+    }
+}
+
+#[test]
+fn a_server_is_stopped_once() {
+    let sim = Sim::default();
+    let mut server = Server::<_>::new(sim.new_process(), Config::default()).unwrap();
+    let (listener, addr) = bind_stream(server.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
+    server.add_listener(listener).unwrap();
+    let mut sim = sim;
+    let client = connect(&mut sim, &addr);
+    server.run_once(None).unwrap();
+    server.begin_shutdown();
+    sim.advance(Duration::from_secs(4));
+    // A second call does not restart the drain timeout.
+    server.begin_shutdown();
+    sim.advance(Duration::from_secs(1));
+    let is_drained = (0..4).any(|_| server.run_once(Some(Instant::ZERO)) == Ok(Outcome::Drained));
+    assert!(is_drained, "invariant: the drain time counts from the first stop");
+    sim.close(client).unwrap();
+}
+
+#[test]
+fn reuseport_is_set_only_on_request() {
+    let mut sim = Sim::default();
+    for (wanted, port) in [("127.0.0.1:7777", true), ("[::]:7778", true), ("unix:@shared", false)] {
+        let wanted: Addr = wanted.parse().unwrap();
+        for (sharing, is_shared) in
+            [(PortSharing::Exclusive, false), (PortSharing::ReusePort, port)]
+        {
+            let (socket, _) = bind_stream(&mut sim, &wanted, sharing).unwrap();
+            let shared = sim.getsockopt(&socket, SocketOptionName::ReusePort);
+            assert_eq!(shared, Ok(SocketOption::ReusePort(is_shared)), "{wanted} {sharing:?}");
+            if wanted.family() == Some(AddressFamily::Inet6) {
+                let alone = sim.getsockopt(&socket, SocketOptionName::V6Only);
+                assert_eq!(alone, Ok(SocketOption::V6Only(true)), "invariant: [::] is IPv6 only");
+            }
+            sim.close(socket).unwrap();
+        }
+    }
+}
+
+/// Binds a port of every address.
+type Everywhere<K> = fn(&mut K, u16, PortSharing) -> Result<(Fd, Addr), BindError>;
+
+#[test]
+fn every_address_is_one_of_ipv4_where_there_is_no_ipv6() {
+    let binds: [(SocketType, Everywhere<Sim>); 2] = [
+        (SocketType::Stream, bind_stream_everywhere),
+        (SocketType::Datagram, bind_datagram_everywhere),
+    ];
+    for (ipv6, wanted) in [
+        (Ipv6::Present, "[::]:7777"),
+        (Ipv6::Disabled, "[::]:7777"),
+        (Ipv6::Absent, "0.0.0.0:7777"),
+    ] {
+        for (kind, bind) in binds {
+            let mut sim = Sim::new(SimConfig { ipv6, ..SimConfig::default() });
+            let bound = bind(&mut sim, 7_777, PortSharing::Exclusive);
+            let (socket, addr) = bound.expect("invariant: IPv4 is available");
+            assert_eq!(addr, wanted.parse().unwrap(), "{ipv6:?} {kind:?}");
+            sim.close(socket).unwrap();
+        }
+    }
+}
+
+#[test]
+fn only_the_lack_of_ipv6_has_ipv4_tried() {
+    let binds: [Everywhere<FaultInjector<Sim>>; 2] =
+        [bind_stream_everywhere, bind_datagram_everywhere];
+    for bind in binds {
+        for (call, errno, is_tried) in [
+            (Syscall::Socket, Errno::EAFNOSUPPORT, true),
+            (Syscall::Bind, Errno::EADDRNOTAVAIL, true),
+            (Syscall::Socket, Errno::EMFILE, false),
+            (Syscall::Bind, Errno::EADDRINUSE, false),
+            (Syscall::Bind, Errno::EACCES, false),
+        ] {
+            let faults = FaultPlan::once(0, errno).for_syscall(call);
+            let mut kernel = FaultInjector::new(Sim::default(), faults);
+            match bind(&mut kernel, 7_777, PortSharing::Exclusive) {
+                Ok((socket, addr)) => {
+                    assert!(is_tried, "invariant: {errno} of {call:?} is reported");
+                    assert_eq!(addr, "0.0.0.0:7777".parse().unwrap());
+                    kernel.close(socket).unwrap();
+                }
+                Err(error) => {
+                    assert_eq!(error, BindError { call, errno });
+                    assert!(
+                        !is_tried,
+                        "invariant: {errno} of {call:?} means that there is no IPv6"
+                    );
+                }
+            }
+            // The simulated kernel detects the first socket, if it was left open.
+            assert_eq!(kernel.hook.calls(), 1 + u64::from(is_tried), "{errno} of {call:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_printed_of_a_server_or_a_reactor_is_one_line_and_no_state_of_the_users() {
+    let sim = Sim::default();
+    let server = Server::<_>::new(sim.new_process(), Config::default()).unwrap();
+    let datagrams = datagram::Server::new(sim.new_process(), datagram::Config::default()).unwrap();
+    let mut reactor = epollite::Reactor::with_kernel(sim.new_process()).unwrap();
+    let fd = reactor.kernel().eventfd(0).unwrap();
+    let token = reactor.register_or_close(fd, Interest::READABLE, Trigger::Edge, "mine").unwrap();
+    let source = format!("{:?}", reactor.get_mut(token).unwrap());
+    assert!(source.contains("mine") && source.contains("registered for IN|"), "{source}");
+    assert_eq!(reactor.get_mut(token).unwrap().io.token(), token);
+    let fd = reactor.kernel().eventfd(0).unwrap();
+    let exclusive = epollite::ExclusiveTrigger::Level;
+    let refused = reactor.register_exclusive(fd, Interest::PRIORITY, exclusive, "mine");
+    let refused = refused.expect_err("an exclusive watch takes no priority");
+    assert!(format!("{refused:?}").starts_with("RegisterError(InvalidMask("), "{refused:?}");
+    reactor.kernel().close(refused.fd).unwrap();
+    for text in [format!("{server:?}"), format!("{datagrams:?}"), format!("{reactor:?}")] {
+        assert!(!text.contains('\n') && !text.contains("mine"), "{text}");
+    }
+    let unnamed = Addr::Unix(UnixAddr::unnamed());
+    assert!(!format!("{unnamed:?}").is_empty());
+}
+
+fn tcp() -> Addr {
+    "127.0.0.1:7777".parse().unwrap()
+}
+
+fn reported() -> datagram::Config {
+    datagram::Config { emit_events: true, ..datagram::Config::default() }
+}
+
+fn connect(sim: &mut Sim, addr: &Addr) -> Fd {
+    let socket = sim.socket(AddressFamily::Inet, SocketType::Stream).unwrap();
+    assert!(matches!(sim.connect(&socket, addr), Ok(()) | Err(Errno::EINPROGRESS)));
+    socket
+}

@@ -1,0 +1,225 @@
+//! Listeners shared with other epolls: registered again after each pause, round-robin turn and
+//! fault.
+//!
+//! Which of several epolls is woken is up to the kernel, and tested in `tests/program/models/children.rs`.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+
+use epollite::server::stream::{AcceptSharing, Config, Outcome, Server};
+use epollite::{CallCounter, Errno, FaultInjector, FaultPlan, Kernel, Linux, Syscall, Trigger};
+
+const TRIGGERS: [Trigger; 4] =
+    [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];
+
+type CountedFaults = CallCounter<FaultInjector<Linux>>;
+
+#[test]
+fn rotation_costs_two_epoll_ctl_per_connection() {
+    for trigger in TRIGGERS {
+        let calls = |sharing| {
+            let config = Config { trigger, accepts_max: 1, ..Config::default() };
+            let (mut server, addr) = shared(config, sharing, no_fault());
+            let before = server.kernel().hook.calls(Syscall::EpollCtl);
+            let clients: Vec<_> = (0..5).map(|_| served(&mut server, addr)).collect();
+            let made = server.kernel().hook.calls(Syscall::EpollCtl) - before;
+            drop(clients);
+            made
+        };
+        let (one, all) = (calls(AcceptSharing::Exclusive), calls(AcceptSharing::RoundRobin));
+        assert_eq!(all - one, 10, "invariant: a DEL and an ADD for each of five, {trigger:?}");
+    }
+}
+
+#[test]
+fn a_shared_listener_resumes_after_a_pause() {
+    for trigger in TRIGGERS {
+        for sharing in [AcceptSharing::Exclusive, AcceptSharing::RoundRobin] {
+            let config = Config { trigger, connections_max: 1, ..Config::default() };
+            let (mut server, addr) = shared(config, sharing, no_fault());
+            let first = served(&mut server, addr);
+            let mut second = TcpStream::connect(addr).unwrap();
+            second.write_all(b"?").unwrap();
+            run_rounds(&mut server, 20);
+            assert_eq!(server.connections(), 1, "invariant: the limit holds");
+            for _ in 0..3 {
+                let soon = server.kernel().now() + Duration::from_millis(2);
+                let ran = server.run_once(Some(soon));
+                assert_eq!(
+                    ran,
+                    Ok(Outcome::TimedOut),
+                    "invariant: a removed listener wakes no epoll"
+                );
+            }
+            drop(first);
+            is_woken(&mut server, &mut second);
+            drop(second);
+            drop(served(&mut server, addr));
+        }
+    }
+}
+
+/// The epoll that registered last is woken first; when it can accept no more, the others must still
+/// be notified of new connections.
+#[test]
+fn a_full_worker_does_not_absorb_wakeups() {
+    for trigger in TRIGGERS {
+        for sharing in [AcceptSharing::Exclusive, AcceptSharing::RoundRobin] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let addr = listener.local_addr().unwrap();
+            let is_drained = AtomicBool::new(false);
+            let serve = |connections_max| {
+                let listener = listener.try_clone().unwrap();
+                let config =
+                    Config { trigger, connections_max, accepts_max: 1, ..Config::default() };
+                let mut server = Server::<_>::new(Linux, config).unwrap();
+                server.add_shared_listener(listener.into(), sharing).unwrap();
+                let is_drained = &is_drained;
+                move || {
+                    while !is_drained.load(Ordering::Relaxed) {
+                        run_rounds(&mut server, 1);
+                    }
+                    server.stats().accepted
+                }
+            };
+            let (roomy, small) = (serve(100), serve(1));
+            let accepted = thread::scope(|scope| {
+                let workers = [scope.spawn(roomy), scope.spawn(small)];
+                let clients: std::io::Result<Vec<_>> = (0..20).map(|_| answered(addr)).collect();
+                is_drained.store(true, Ordering::Relaxed);
+                let accepted = workers.map(|worker| worker.join().unwrap());
+                clients.expect("invariant: every client is accepted");
+                accepted
+            });
+            assert_eq!(accepted[0] + accepted[1], 20, "{trigger:?} {sharing:?}");
+            assert!(accepted[1] <= 1, "invariant: the limit holds");
+        }
+    }
+}
+
+/// A client that has received its echo.
+fn answered(addr: SocketAddr) -> std::io::Result<TcpStream> {
+    let mut client = TcpStream::connect(addr)?;
+    client.set_read_timeout(Some(Duration::from_secs(20)))?;
+    client.write_all(b"?")?;
+    client.read_exact(&mut [0; 1])?;
+    Ok(client)
+}
+
+#[test]
+fn a_shared_listener_retries_after_emfile() {
+    for trigger in TRIGGERS {
+        let config = Config { trigger, ..Config::default() };
+        let faults = FaultPlan::once(1, Errno::EMFILE).for_syscall(Syscall::Accept4);
+        let (mut server, addr) = shared(config, AcceptSharing::Exclusive, faults);
+        drop(served(&mut server, addr));
+        drop(served(&mut server, addr));
+        assert!(server.kernel().kernel.hook.has_fired(), "a client hit the fault");
+    }
+}
+
+/// A registration that cannot be restored means a closed listener, and no leaked descriptor.
+#[test]
+fn any_epoll_ctl_failure_on_a_shared_listener_leaks_nothing() {
+    let mut struck = 0;
+    for trigger in TRIGGERS {
+        for sharing in [AcceptSharing::Exclusive, AcceptSharing::RoundRobin] {
+            for at in 0.. {
+                let faults = FaultPlan::once(at, Errno::ENOMEM).for_syscall(Syscall::EpollCtl);
+                if !visits_under(trigger, sharing, faults) {
+                    break;
+                }
+                struck += 1;
+            }
+        }
+    }
+    assert!(struck > 30, "only {struck} faults fired: the run makes too few calls");
+}
+
+/// Two clients, of which the second has to wait for the first. Returns whether a call failed.
+fn visits_under(trigger: Trigger, sharing: AcceptSharing, faults: FaultPlan) -> bool {
+    let config = Config {
+        trigger,
+        connections_max: 1,
+        linger_timeout: Duration::ZERO,
+        drain_timeout: Duration::ZERO,
+        ..Config::default()
+    };
+    let mut kernel = CallCounter::new(FaultInjector::new(Linux, faults));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut server = Server::<_>::new(&mut kernel, config).unwrap();
+    if server.add_shared_listener(listener.into(), sharing).is_ok() {
+        let first = TcpStream::connect(addr);
+        let second = TcpStream::connect(addr);
+        run_rounds(&mut server, 5);
+        drop(first);
+        run_rounds(&mut server, 5);
+        drop(second);
+        run_rounds(&mut server, 5);
+    }
+    drop(server);
+    let counts = kernel.hook;
+    let made = |call| counts.calls(call) - counts.errors(call) - counts.would_block(call);
+    let opened = made(Syscall::Accept4) + made(Syscall::EpollCreate1) + 1;
+    assert_eq!(opened, counts.calls(Syscall::Close), "leak under {faults:?}");
+    kernel.kernel.hook.has_fired()
+}
+
+const fn no_fault() -> FaultPlan {
+    FaultPlan::once(u64::MAX, Errno::EIO)
+}
+
+/// A server whose only listener is shared; no other epoll is present.
+fn shared(
+    config: Config,
+    sharing: AcceptSharing,
+    faults: FaultPlan,
+) -> (Server<CountedFaults>, SocketAddr) {
+    crate::deadline::arm();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut server =
+        Server::new(CallCounter::new(FaultInjector::new(Linux, faults)), config).unwrap();
+    server.add_shared_listener(listener.into(), sharing).unwrap();
+    (server, addr)
+}
+
+/// A client that has been accepted and answered.
+fn served(server: &mut Server<CountedFaults>, addr: SocketAddr) -> TcpStream {
+    let mut client = TcpStream::connect(addr).unwrap();
+    client.write_all(b"?").unwrap();
+    is_woken(server, &mut client);
+    client
+}
+
+/// Iterations until the client has its reply.
+fn is_woken(server: &mut Server<CountedFaults>, client: &mut TcpStream) {
+    client.set_nonblocking(true).unwrap();
+    for _ in 0..2_000 {
+        run_rounds(server, 1);
+        match client.read(&mut [0; 8]) {
+            Ok(1) => return,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            other => panic!("invariant: an echo and nothing else; got {other:?}"),
+        }
+    }
+    panic!("invariant: an accepted client is answered");
+}
+
+fn run_rounds<K: Kernel>(server: &mut Server<K>, count: u32) {
+    for _ in 0..count {
+        let soon = server.kernel().now() + Duration::from_millis(2);
+        let ran = server.run_once(Some(soon));
+        assert!(
+            matches!(ran, Ok(Outcome::TimedOut | Outcome::Handled)),
+            "invariant: it keeps serving; {ran:?}"
+        );
+    }
+}
