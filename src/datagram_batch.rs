@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_retained_keeps_its_bytes_and_its_order() {
+    fn retained_datagrams_keep_their_bytes_and_order() {
         let mut batch = DatagramBatch::new(5, 4);
         for text in ["a", "bb", "", "dddd", "e"] {
             assert!(batch.push(text.as_bytes(), &SockAddr::EMPTY));

@@ -75,7 +75,7 @@ errnos! {
     29 ESPIPE "cannot seek";
     30 EROFS "file system is read-only";
     31 EMLINK "too many links";
-    32 EPIPE "broken pipe, nobody reads the other end";
+    32 EPIPE "broken pipe, the reading end is closed";
     33 EDOM "argument outside the domain of the function";
     34 ERANGE "result out of range";
     35 EDEADLK "would deadlock";

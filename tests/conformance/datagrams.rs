@@ -22,7 +22,7 @@ pub(crate) fn unix(harness: &mut Harness<'_>) -> (Fd, Addr) {
 }
 
 #[test]
-fn a_datagram_is_whole_or_cut_never_joined() {
+fn a_datagram_is_whole_or_truncated_never_merged() {
     for make in [udp, unix] {
         same(
             |harness| {

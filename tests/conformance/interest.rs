@@ -16,7 +16,7 @@ fn changing(events: u32) -> EpollOp {
 }
 
 #[test]
-fn what_is_there_is_not_added_and_what_is_not_there_not_changed() {
+fn add_of_a_registered_fd_is_eexist_and_mod_of_another_enoent() {
     same(
         |harness| {
             let (near, far) = harness.unix_pair();
@@ -114,25 +114,25 @@ fn exclusive_wakes_every_epoll_without_sleepers() {
 }
 
 #[test]
-fn a_closed_number_lives_on_in_its_duplicate() {
+fn a_registration_survives_close_while_a_duplicate_is_open() {
     same(
         |harness| {
             let (near, far) = harness.unix_pair();
             let epoll = harness.epoll();
             harness.add(&epoll, &near, IN, 1);
-            let twin = harness.k.dup(&near).unwrap();
+            let duplicate = harness.k.dup(&near).unwrap();
             harness.close(near);
             harness.send(&far, b"x");
-            harness.wait(&epoll, "a ghost");
-            let done = harness.ctl(&epoll, EpollOp::Delete, &twin);
+            harness.wait(&epoll, "the closed number");
+            let done = harness.ctl(&epoll, EpollOp::Delete, &duplicate);
             harness.read_and_record("DEL by the duplicate", done);
             harness.wait(&epoll, "repeatedly");
-            harness.close(twin);
+            harness.close(duplicate);
             harness.wait(&epoll, "the last is closed");
             harness.close_all([far, epoll]);
         },
         &[
-            "a ghost: [1 IN]",
+            "the closed number: [1 IN]",
             "DEL by the duplicate: Err(ENOENT)",
             "repeatedly: [1 IN]",
             "the last is closed: []",
@@ -145,14 +145,14 @@ fn a_dup_is_a_second_registration_and_is_reported_first() {
     same(
         |harness| {
             let (near, far) = harness.unix_pair();
-            let twin = harness.k.dup(&near).unwrap();
+            let duplicate = harness.k.dup(&near).unwrap();
             let epoll = harness.epoll();
             harness.add(&epoll, &near, IN | ET, 1);
-            harness.add(&epoll, &twin, IN | ET, 2);
+            harness.add(&epoll, &duplicate, IN | ET, 2);
             harness.send(&far, b"x");
             harness.wait(&epoll, "both");
             let third = harness.k.dup(&near).unwrap();
-            harness.close(twin);
+            harness.close(duplicate);
             harness.send(&far, b"y");
             harness.wait(&epoll, "the second lives as long as the file");
             harness.close_all([near, far, third]);
@@ -191,14 +191,14 @@ fn an_epoll_shared_by_two_descriptors_is_one() {
         |harness| {
             let (near, far) = harness.unix_pair();
             let epoll = harness.epoll();
-            let twin = harness.k.dup(&epoll).unwrap();
+            let duplicate = harness.k.dup(&epoll).unwrap();
             harness.add(&epoll, &near, IN | ET, 1);
-            let done = harness.ctl(&twin, adding(IN), &near);
+            let done = harness.ctl(&duplicate, adding(IN), &near);
             harness.read_and_record("added by the other", done);
             harness.send(&far, b"x");
-            harness.wait(&twin, "one edge");
+            harness.wait(&duplicate, "one edge");
             harness.wait(&epoll, "for one of them");
-            harness.close_all([near, far, epoll, twin]);
+            harness.close_all([near, far, epoll, duplicate]);
         },
         &["added by the other: Err(EEXIST)", "one edge: [1 IN]", "for one of them: []"],
     );

@@ -27,13 +27,13 @@ fn at(ip: &str, port: u16) -> Addr {
 }
 
 /// Addresses of this machine.
-fn asked() -> impl Iterator<Item = (AddressFamily, &'static str, SocketOption)> {
-    let asked = [
+fn local_addresses() -> impl Iterator<Item = (AddressFamily, &'static str, SocketOption)> {
+    let requested = [
         (AddressFamily::Inet, "127.0.0.1", SocketOption::PacketInfoV4(true)),
         (AddressFamily::Inet, "127.0.0.77", SocketOption::PacketInfoV4(true)),
         (AddressFamily::Inet6, "::1", SocketOption::PacketInfoV6(true)),
     ];
-    asked.into_iter().filter(|(family, ..)| exists(*family))
+    requested.into_iter().filter(|(family, ..)| exists(*family))
 }
 
 fn exists(family: AddressFamily) -> bool {
@@ -42,7 +42,7 @@ fn exists(family: AddressFamily) -> bool {
 
 #[test]
 fn a_datagram_reports_its_destination_address() {
-    for (family, ip, option) in asked() {
+    for (family, ip, option) in local_addresses() {
         same(
             |harness| {
                 let (server, port, client) = wildcard(harness, family);
@@ -67,16 +67,16 @@ fn a_datagram_reports_its_destination_address() {
 
 #[test]
 fn a_reply_is_sent_from_the_requested_address() {
-    for (family, ip, option) in asked() {
+    for (family, ip, option) in local_addresses() {
         same(
             |harness| {
                 let (server, port, client) = wildcard(harness, family);
                 harness.k.setsockopt(&server, option).unwrap();
                 harness.k.sendto(&client, b"ask", &at(ip, port)).unwrap();
                 harness.wait_idle();
-                let asked = harness.k.recvmsg(&server, &mut [0; 8]).unwrap();
-                let info = asked.packet_info.and_then(PacketInfo::reply);
-                let sent = harness.k.sendmsg(&server, b"answer", &asked.from, info);
+                let requested = harness.k.recvmsg(&server, &mut [0; 8]).unwrap();
+                let info = requested.packet_info.and_then(PacketInfo::reply);
+                let sent = harness.k.sendmsg(&server, b"answer", &requested.from, info);
                 harness.read_and_record("sent", sent);
                 harness.wait_idle();
                 let answer = harness.k.recvmsg(&client, &mut [0; 8]).unwrap();
@@ -94,8 +94,8 @@ fn a_batch_is_answered_from_the_requested_addresses() {
         |harness| {
             let (server, port, client) = wildcard(harness, AddressFamily::Inet);
             harness.k.setsockopt(&server, SocketOption::PacketInfoV4(true)).unwrap();
-            let asked = ["127.0.0.3", "127.0.0.1", "127.9.9.9"].map(|ip| at(ip, port));
-            for to in &asked {
+            let requested = ["127.0.0.3", "127.0.0.1", "127.9.9.9"].map(|ip| at(ip, port));
+            for to in &requested {
                 harness.k.sendto(&client, b"ask", to).unwrap();
             }
             harness.wait_idle();
@@ -106,7 +106,7 @@ fn a_batch_is_answered_from_the_requested_addresses() {
             let sent = harness.k.sendmmsg(&server, &batch, 0);
             harness.read_and_record("sent", sent);
             harness.wait_idle();
-            for from in asked {
+            for from in requested {
                 let answer = harness.k.recvfrom(&client, &mut [0; 8]).unwrap();
                 harness.read_and_record("from there", answer.1 == from);
             }
@@ -124,13 +124,12 @@ fn a_batch_is_answered_from_the_requested_addresses() {
 
 #[test]
 fn nothing_is_sent_from_a_non_local_address() {
-    let of_version_six =
-        if MACHINE.binds_nonlocal_v6 { "sent: Ok(6)" } else { "sent: Err(EINVAL)" };
-    let foreign = [
+    let ipv6_result = if MACHINE.binds_nonlocal_v6 { "sent: Ok(6)" } else { "sent: Err(EINVAL)" };
+    let nonlocal = [
         (AddressFamily::Inet, "127.0.0.1", "192.0.2.7", "sent: Err(ENETUNREACH)"),
-        (AddressFamily::Inet6, "::1", "2001:db8::7", of_version_six),
+        (AddressFamily::Inet6, "::1", "2001:db8::7", ipv6_result),
     ];
-    for (family, to, ip, seen) in foreign.into_iter().filter(|(family, ..)| exists(*family)) {
+    for (family, to, ip, seen) in nonlocal.into_iter().filter(|(family, ..)| exists(*family)) {
         same(
             |harness| {
                 let (server, port, client) = wildcard(harness, family);

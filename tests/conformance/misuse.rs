@@ -39,7 +39,7 @@ fn one_of_each(harness: &mut Harness<'_>) -> Vec<(&'static str, Fd)> {
         ("fresh", fresh),
         ("fresh unix", fresh_unix),
         ("udp", udp),
-        ("unix letters", unix_datagrams),
+        ("unix datagrams", unix_datagrams),
         ("eventfd", event),
         ("epoll", epoll),
         ("signalfd", signals),
@@ -99,7 +99,7 @@ fn sending() {
 
 #[test]
 fn sending_to_an_address() {
-    for to in ["127.0.0.1:9", "[::1]:9", "unix:@nobody", "unix:/nowhere/at/all"] {
+    for to in ["127.0.0.1:9", "[::1]:9", "unix:@unbound", "unix:/nowhere/at/all"] {
         let to: Addr = to.parse().unwrap();
         on_each(|harness, fd| {
             let _ = harness.k.sendto(fd, b"word", &to);
@@ -149,7 +149,7 @@ fn connecting() {
     // No listener; another family; an unbound name; a missing directory.
     let unspecified = Addr::Unspecified;
     let unnamed = Addr::Unix(UnixAddr::unnamed());
-    let texts = ["127.0.0.1:1", "[::1]:1", "unix:@nobody", "unix:/nowhere/at/all"];
+    let texts = ["127.0.0.1:1", "[::1]:1", "unix:@unbound", "unix:/nowhere/at/all"];
     let addrs = texts.map(|text| text.parse().unwrap());
     for to in addrs.into_iter().chain([unspecified, unnamed]) {
         on_each(|harness, fd| {

@@ -37,7 +37,7 @@ fn a_datagram_socket_that_changes_its_peer() {
 
 /// With IPv6, without an IPv6 address, and without IPv6 sockets: the model follows this machine.
 #[test]
-fn names_in_version_six() {
+fn ipv6_names() {
     let expected: &[&str] = match MACHINE.ipv6 {
         Ipv6::Present => &[
             "a stream connects: Err(EINPROGRESS)",
@@ -55,14 +55,14 @@ fn names_in_version_six() {
     };
     same(
         |harness| match harness.k.socket(AddressFamily::Inet6, SocketType::Stream) {
-            Ok(listener) => meet_in_version_six(harness, listener),
+            Ok(listener) => connect_over_ipv6(harness, listener),
             Err(errno) => harness.log.push(format!("no socket: {errno:?}")),
         },
         expected,
     );
 }
 
-fn meet_in_version_six(harness: &mut Harness<'_>, listener: Fd) {
+fn connect_over_ipv6(harness: &mut Harness<'_>, listener: Fd) {
     let any: Addr = "[::]:0".parse().unwrap();
     let loopback: Addr = "[::1]:0".parse().unwrap();
     harness.k.bind(&listener, &any).unwrap();
@@ -119,7 +119,7 @@ fn multicast_reaches_every_bound_socket() {
             let here = Ipv4Addr::LOCALHOST;
             harness.k.setsockopt(&sender, SocketOption::MulticastInterfaceV4(here)).unwrap();
             // There is no member yet.
-            let _ = harness.k.sendto(&sender, b"to nobody", &group);
+            let _ = harness.k.sendto(&sender, b"no member", &group);
             harness.wait_idle();
             let _ = harness.k.recvfrom(&member, &mut [0; 16]);
             let group_ip = Ipv4Addr::new(239, 1, 2, 3);
@@ -140,7 +140,7 @@ fn multicast_reaches_every_bound_socket() {
                 }
             }
             harness.close_all([member]);
-            let _ = harness.k.sendto(&sender, b"to nobody again", &group);
+            let _ = harness.k.sendto(&sender, b"no member again", &group);
             harness.wait_idle();
             let _ = harness.k.recvfrom(&bystander, &mut [0; 16]);
             harness.close_all([bystander, elsewhere, sender, listener]);
@@ -173,7 +173,7 @@ fn a_group_of_ipv6_is_not_reached_over_loopback() {
             let group: Addr = format!("[ff11::1234%1]:{port}").parse().unwrap();
             for all_groups in [true, false] {
                 harness.k.setsockopt(&member, SocketOption::GroupAllV6(all_groups)).unwrap();
-                let _ = harness.k.sendto(&sender, b"to nobody", &group);
+                let _ = harness.k.sendto(&sender, b"no member", &group);
                 harness.wait_idle();
                 let _ = harness.k.recvfrom(&member, &mut [0; 16]);
             }

@@ -307,7 +307,7 @@ fn an_edge_over_two_edges() {
 }
 
 #[test]
-fn a_socket_beside_the_epoll_that_watches_it() {
+fn a_socket_and_its_nested_epoll_in_one_epoll() {
     same(
         |harness| {
             let (near, far) = harness.unix_pair();

@@ -208,7 +208,7 @@ fn five_ready_two_per_wait_are_reported_round_robin() {
 }
 
 #[test]
-fn edges_stand_in_the_order_of_arrival() {
+fn edges_are_reported_in_order_of_arrival() {
     same(
         |harness| {
             let epoll = harness.epoll();

@@ -110,7 +110,7 @@ fn same(is_tcp: bool, inline: bool, acts: &[Act]) {
 }
 
 #[test]
-fn urgent_bytes_stop_a_read_and_are_left_out_or_stay() {
+fn urgent_bytes_stop_a_read_and_are_skipped_or_inline() {
     use Act::{Read, Send, Shout};
     for is_tcp in [true, false] {
         // Before 6.18 a Unix socket remembered a discarded urgent byte (docs/kernels.md).

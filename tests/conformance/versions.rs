@@ -84,7 +84,7 @@ fn a_send_without_a_peer_that_is_too_long_is_emsgsize_since_6_14() {
 /// The peer disconnected with our datagram unread: ECONNRESET is pending. Disconnecting our side
 /// too leaves the error in place.
 #[test]
-fn a_send_without_a_peer_takes_the_pending_error_since_6_14() {
+fn a_send_without_a_peer_returns_the_pending_error_since_6_14() {
     same(
         |harness| {
             let (near, here) = unix(harness);

@@ -38,7 +38,7 @@ fn every_error_displays_as_one_actionable_line() {
 }
 
 #[test]
-fn a_reason_passed_on_as_an_errno_is_the_nearest() {
+fn register_errors_map_to_the_nearest_errno() {
     assert_eq!(Errno::from(RegisterErrorKind::Full), Errno::ENOSPC);
     assert_eq!(
         Errno::from(RegisterErrorKind::InvalidMask(MaskError::ExclusiveInterest)),

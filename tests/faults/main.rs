@@ -27,27 +27,27 @@ const STEPS: u64 = 120;
 
 #[test]
 fn any_one_call_may_fail_on_the_simulated_kernel_and_every_invariant_holds() {
-    let mut struck = 0;
+    let mut fired = 0;
     for trigger in TRIGGERS {
         for local in [false, true] {
             for call in Syscall::ALL {
                 for &errno in call.errnos() {
-                    struck +=
+                    fired +=
                         sweep(trigger, local, |at| FaultPlan::once(at, errno).for_syscall(call));
-                    struck += sweep(trigger, local, |at| {
+                    fired += sweep(trigger, local, |at| {
                         FaultPlan::persistent(at, errno).for_syscall(call)
                     });
                 }
             }
         }
     }
-    println!("{struck} faults");
-    assert!(struck > 10_000, "only {struck} faults fired: the scenario exercises too few calls");
+    println!("{fired} faults");
+    assert!(fired > 10_000, "only {fired} faults fired: the scenario exercises too few calls");
 }
 
 /// One scenario for each call that can fail; returns how many there were.
 fn sweep(trigger: Trigger, local: bool, faults: impl Fn(u64) -> FaultPlan) -> u64 {
-    let mut struck = 0;
+    let mut fired = 0;
     for at in 0.. {
         let scenario_config = ScenarioConfig {
             trigger,
@@ -63,11 +63,11 @@ fn sweep(trigger: Trigger, local: bool, faults: impl Fn(u64) -> FaultPlan) -> u6
         };
         match scenario::run(&scenario_config, &mut NoChoices(1), Entropy::none(), STEPS) {
             Ok(report) if report.faults == 0 => break,
-            Ok(_) => struck += 1,
-            Err(broken) => panic!("{broken}\nweather: {scenario_config:?}"),
+            Ok(_) => fired += 1,
+            Err(broken) => panic!("{broken}\nconfig: {scenario_config:?}"),
         }
     }
-    struck
+    fired
 }
 
 /// The same decisions every time.
@@ -82,7 +82,7 @@ impl Choices for NoChoices {
 
 #[test]
 fn any_one_call_may_fail_on_the_real_kernel_and_nothing_leaks() {
-    let mut struck = 0;
+    let mut fired = 0;
     for trigger in [Trigger::Level, Trigger::Edge, Trigger::OneShot] {
         for call in Syscall::ALL {
             for &errno in call.errnos() {
@@ -91,13 +91,13 @@ fn any_one_call_may_fail_on_the_real_kernel_and_nothing_leaks() {
                     if !one_client(trigger, faults) {
                         break;
                     }
-                    struck += 1;
+                    fired += 1;
                 }
             }
         }
     }
-    println!("{struck} faults");
-    assert!(struck > 100, "only {struck} faults fired: the run makes too few calls");
+    println!("{fired} faults");
+    assert!(fired > 100, "only {fired} faults fired: the run makes too few calls");
 }
 
 /// One client of a server in which a call fails. Returns whether it did.

@@ -9,9 +9,9 @@ SETTINGS, and on the running kernel they are those of a network namespace. `kern
 kernel, `settings` is every setting once.
 
 Kernels come from the Debian archive through apt, and are unpacked below target/kernels, not
-installed. A guest has no KVM and no disk: the test programs and the libraries they load are in its
+installed. A VM has no KVM and no disk: the test programs and the libraries they load are in its
 initramfs under the same paths as here. It has one CPU: with two emulated, one in 40 boots fails in
-code that the other CPU is patching. The guest's output on the serial console is read until a
+code that the other CPU is patching. The VM's output on the serial console is read until a
 deadline.
 
 Exits 0 when every suite passed, 1 when one failed, and 3 when QEMU, a kernel or a namespace is
@@ -53,21 +53,21 @@ SETTINGS = {
     "nonlocal-bind": ["net.ipv4.ip_nonlocal_bind=1", "net.ipv6.ip_nonlocal_bind=1"],
     "without-ipv6": [],
 }
-# Settings passed to a guest at boot, and settings that need a kernel module.
+# Settings passed to a VM at boot, and settings that need a kernel module.
 BOOT_OPTIONS = {"without-ipv6": " ipv6.disable=1"}
 MODULES = {"bbr": "kernel/net/ipv4/tcp_bbr.ko"}
-# A namespace may not select every congestion control: two of three are tested in a guest.
-IN_GUEST = {"cubic": "6.12/cubic", "bbr": "6.1/bbr", "without-ipv6": "6.12/without-ipv6"}
+# A namespace may not select every congestion control: two of three are tested in a VM.
+IN_VM = {"cubic": "6.12/cubic", "bbr": "6.1/bbr", "without-ipv6": "6.12/without-ipv6"}
 GROUPS = {
     "kernels": ["running", *SERIES],
-    "settings": [IN_GUEST.get(setting, setting) for setting in SETTINGS],
+    "settings": [IN_VM.get(setting, setting) for setting in SETTINGS],
 }
 TESTS = ["conformance", "conformance_random", "linux", "reactor", "servers", "faults"]
 # Tools used by suites.sh and the tests.
 COMMANDS = "sh mount ip timeout cut grep tail paste basename sed cat rm sleep"
 FOLDER = Path("target/kernels")
 SUITES = Path(__file__).with_name("suites.sh")
-# A guest with 20,000 programs takes a third of it.
+# A VM with 20,000 programs takes a third of it.
 RUN_SECONDS = 900
 
 # The console is slower than the reset: one second before it for the last lines.
@@ -79,7 +79,7 @@ mount -t devtmpfs dev /dev
 ip link set lo up
 cd {here}
 {set} && sh {suites} {programs}
-echo "guest exits with $?"
+echo "VM exits with $?"
 sleep 1
 echo b > /proc/sysrq-trigger
 sleep 60
@@ -87,13 +87,13 @@ sleep 60
 
 
 class Unavailable(Exception):
-    """Something that is not of this repository cannot be had."""
+    """Something outside of this repository is not available."""
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--programs", type=int, default=20_000, help="of conformance_random")
-    parser.add_argument("--optional", action="store_true", help="without QEMU: go on")
+    parser.add_argument("--optional", action="store_true", help="without QEMU: succeed")
     parser.add_argument("places", nargs="+", metavar="PLACE")
     args = parser.parse_args()
     places = [place for word in args.places for place in GROUPS.get(word, [word])]
@@ -107,7 +107,7 @@ def main():
         except Unavailable as why:
             print(f"{place}: not run: {why}", flush=True)
             missing = True
-    # A guest uses one host CPU.
+    # A VM uses one host CPU.
     with ThreadPoolExecutor(max_workers=min(2, os.cpu_count())) as pool:
         failed = [code != 0 for code in pool.map(run, runs)]
     sys.exit(1 if any(failed) else 3 if missing and not args.optional else 0)
@@ -118,11 +118,11 @@ class Run:
     name: str
     command: list
     environment: dict
-    is_guest: bool
+    is_vm: bool
 
 
 def prepare(place, programs, count):
-    """What is to be started to run every suite in a place."""
+    """The command that runs every suite in a place."""
     series, _, setting = place.rpartition("/") if place in SETTINGS else place.partition("/")
     if series not in {"", "running", *SERIES} or setting not in {"", *SETTINGS}:
         raise SystemExit(f"run.py: there is no place {place!r}")
@@ -131,7 +131,7 @@ def prepare(place, programs, count):
     if series not in SERIES:
         enter = namespace(setting) if setting else []
         suites = [*enter, "sh", str(SUITES), *map(str, programs)]
-        return Run(os.uname().release + with_setting, suites, environment, is_guest=False)
+        return Run(os.uname().release + with_setting, suites, environment, is_vm=False)
     qemu = emulator()
     name, folder = kernel(series)
     initramfs = FOLDER / f"initramfs-{place.replace('/', '-')}.gz"
@@ -142,28 +142,29 @@ def prepare(place, programs, count):
         "-initrd", str(initramfs),
         "-append", "console=ttyS0 quiet panic=-1" + BOOT_OPTIONS.get(setting, ""),
     ]
-    return Run(name + with_setting, boot, {}, is_guest=True)
+    return Run(name + with_setting, boot, {}, is_vm=True)
 
 
 def run(what):
-    """Runs it, prints its lines and a verdict, and returns the exit code of the suites."""
+    """Runs it, prints its lines and the result, and returns the exit code of the suites."""
     lines, code = output(what)
-    if what.is_guest:
+    if what.is_vm:
         if not any(line.startswith("suite ") for line in lines):
             print(f"{what.name}: did not boot: once more", flush=True)
             lines, _ = output(what)
-        ends = [re.match(r"guest exits with (\d+)", line) for line in lines]
+        ends = [re.match(r"VM exits with (\d+)", line) for line in lines]
         code = next((int(end[1]) for end in ends if end), 1)
     print(f"kernel {what.name}: {'FAILED' if code else 'ok'}", flush=True)
     return code
 
 
 def namespace(setting):
-    """The words that run a command in a network namespace of its own, with a setting."""
-    # Without privileges, root of a user namespace sets them all the same.
+    """The prefix that runs a command in its own network namespace, with a setting."""
+    # An unprivileged user becomes root of a user namespace, which may set them.
     unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-root-user"]
     script = f"ip link set lo up && {sysctl(setting)}"
-    done = subprocess.run([*unshare, "sh", "-c", script], capture_output=True, text=True, check=False)
+    probe = [*unshare, "sh", "-c", script]
+    done = subprocess.run(probe, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Unavailable(done.stderr.strip())
     return [*unshare, "sh", "-c", script + ' && exec "$@"', "sh"]
@@ -197,13 +198,13 @@ def output(what):
 
 
 def built():
-    """Builds the program and the tests, and returns their paths: cargo tells them."""
+    """Builds the program and the tests, and returns their paths: as cargo reports them."""
     command = ["cargo", "test", "--locked", "--no-run", "--message-format=json", "--bins"]
     for test in TESTS:
         command += ["--test", test]
-    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    messages = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     paths = {}
-    for message in map(json.loads, told.splitlines()):
+    for message in map(json.loads, messages.splitlines()):
         if message.get("executable"):
             is_test = message["profile"]["test"]
             paths[message["target"]["name"], is_test] = Path(message["executable"])
@@ -272,10 +273,10 @@ def apt(command, what, **where):
     try:
         done = subprocess.run(words, env=quiet, capture_output=True, text=True, check=True, **where)
     except OSError as error:
-        raise Unavailable(f"{what} cannot be had: {error}") from error
+        raise Unavailable(f"{what} is not available: {error}") from error
     except subprocess.CalledProcessError as error:
-        told = (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1]
-        raise Unavailable(f"{what} cannot be had: {words[0]} {words[1]}: {told}") from error
+        reason = (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1]
+        raise Unavailable(f"{what} is not available: {words[0]} {words[1]}: {reason}") from error
     return done.stdout
 
 
@@ -292,7 +293,8 @@ def pack(initramfs, folder, programs, environment, setting):
     files |= {path: path for path in programs}
     files[SUITES.resolve()] = SUITES
     for path in [*commands, *programs]:
-        for library in re.findall(r"(/\S+) \(0x", subprocess.check_output(["ldd", path], text=True)):
+        loaded = subprocess.check_output(["ldd", path], text=True)
+        for library in re.findall(r"(/\S+) \(0x", loaded):
             files[Path(library)] = Path(library).resolve()
     files[Path("/bin/sh")] = Path("/bin/sh").resolve()
     init = INIT.format(

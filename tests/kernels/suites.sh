@@ -16,7 +16,8 @@ suite() {
     code=$?
     took=$(($(uptime_seconds) - began))
     if [ $code = 0 ]; then
-        counts=$(grep -Eo '[0-9]+ programs|[0-9]+ passed' "$log" | grep -v '^0 ' | tail -n 2 | paste -sd' ')
+        counts=$(grep -Eo '[0-9]+ programs|[0-9]+ passed' "$log" | grep -v '^0 ' | tail -n 2 \
+            | paste -sd' ')
         echo "suite $name: ok in $took s${counts:+, $counts}"
     else
         failed=1
@@ -31,8 +32,8 @@ uptime_seconds() { cut -d. -f1 /proc/uptime; }
 smoke() {
     for trigger in level edge oneshot; do
         : > "$log"
-        "$program" echo --trigger $trigger --tcp 127.0.0.1:0 --udp 127.0.0.1:0 --unix @epollite-smoke-$$ \
-            > "$log" 2>&1 &
+        "$program" echo --trigger $trigger --tcp 127.0.0.1:0 --udp 127.0.0.1:0 \
+            --unix @epollite-smoke-$$ > "$log" 2>&1 &
         server=$!
         until [ "$(grep -c '^listening' "$log")" = 3 ]; do
             kill -0 $server || { cat "$log"; return 1; }

@@ -11,7 +11,7 @@ use epollite::{
 use super::support::{bound, close, readable, ready};
 
 #[test]
-fn a_datagram_comes_with_its_sender_and_its_whole_length() {
+fn recvfrom_returns_the_sender_and_the_full_length() {
     let (here, here_addr, there, there_addr) = two();
     assert_eq!(Linux.recvfrom(&there, &mut [0; 8]), Err(Errno::EAGAIN));
     for (sent, room) in [(5, 8), (8, 8), (0, 8), (300, 8), (5, 0)] {
@@ -73,7 +73,7 @@ fn a_dual_stack_socket_receives_other_groups_only_on_request() {
 }
 
 #[test]
-fn a_datagram_too_long_is_refused_whole() {
+fn an_oversized_datagram_is_emsgsize() {
     let (here, _, there, there_addr) = two();
     let refused = Linux.sendto(&here, &vec![0; 65_508], &there_addr);
     assert_eq!(refused, Err(Errno::EMSGSIZE));
@@ -84,8 +84,8 @@ fn a_datagram_too_long_is_refused_whole() {
 #[test]
 fn broadcasting_needs_so_broadcast() {
     let (here, _) = bound(AddressFamily::Inet, SocketType::Datagram);
-    let everyone: Addr = "255.255.255.255:9".parse().unwrap();
-    let refused = Linux.sendto(&here, b"hello?", &everyone);
+    let broadcast: Addr = "255.255.255.255:9".parse().unwrap();
+    let refused = Linux.sendto(&here, b"hello?", &broadcast);
     // A machine without any route reports that first.
     assert!(matches!(refused, Err(Errno::EACCES | Errno::ENETUNREACH)), "{refused:?}");
     close([here]);
@@ -97,7 +97,7 @@ fn udp_connect_reports_refused_once_and_can_be_undone() {
     close([unnamed]);
     assert_eq!(Linux.connect(&here, &nowhere), Ok(()));
     assert_eq!(Linux.getpeername(&here), Ok(nowhere));
-    assert_eq!(Linux.send(&here, b"anyone?"), Ok(7));
+    assert_eq!(Linux.send(&here, b"probe 1"), Ok(7));
     let bits = ready(&here);
     // The reply may have arrived or still be in flight: taking the error is what counts.
     if bits & epollite::event::EPOLLERR != 0 {
@@ -108,12 +108,12 @@ fn udp_connect_reports_refused_once_and_can_be_undone() {
     }
     assert_eq!(Linux.connect(&here, &Addr::Unspecified), Ok(()));
     assert_eq!(Linux.getpeername(&here), Err(Errno::ENOTCONN));
-    assert_eq!(Linux.send(&here, b"anyone?"), Err(Errno::EDESTADDRREQ));
+    assert_eq!(Linux.send(&here, b"probe 1"), Err(Errno::EDESTADDRREQ));
     close([here]);
 }
 
 #[test]
-fn mmsg_takes_one_call_each_way() {
+fn mmsg_sends_and_receives_a_batch_in_one_call_each() {
     let (here, here_addr, there, there_addr) = two();
     let mut batch = DatagramBatch::new(4, 8);
     for bytes in [&b"one"[..], b"", b"eighteen", b"too"] {
@@ -131,7 +131,7 @@ fn mmsg_takes_one_call_each_way() {
 }
 
 #[test]
-fn what_arrived_can_be_sent_back_as_it_is_from_any_place_on() {
+fn a_received_batch_can_be_sent_back_from_any_index() {
     let (here, here_addr, there, there_addr) = two();
     let mut batch = DatagramBatch::new(8, 16);
     for bytes in [&b"first"[..], b"second", b"third"] {

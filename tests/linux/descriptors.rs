@@ -54,7 +54,7 @@ fn writing_to_a_pipe_without_a_reader_is_epipe() {
 }
 
 #[test]
-fn an_eventfd_sums_up_and_is_emptied_by_reading() {
+fn an_eventfd_adds_writes_and_is_reset_by_a_read() {
     let eventfd = Linux.eventfd(3).unwrap();
     assert_eq!(Linux.write(&eventfd, &4u64.to_ne_bytes()), Ok(8));
     let mut sum = [0; 8];
@@ -84,7 +84,7 @@ fn splice_moves_bytes_from_a_socket_through_a_pipe_to_a_socket() {
     let (into, sink) = connected();
     let (reader, writer) = Linux.pipe2().unwrap();
     assert_eq!(Linux.splice(&source, &writer, 64), Err(Errno::EAGAIN));
-    assert_eq!(Linux.send(&from, b"no copy of ours"), Ok(15));
+    assert_eq!(Linux.send(&from, b"not copied here"), Ok(15));
     readable(&source);
     assert_eq!(Linux.splice(&source, &writer, 64), Ok(15));
     assert_eq!(Linux.splice(&reader, &into, 2), Ok(2));
@@ -96,13 +96,13 @@ fn splice_moves_bytes_from_a_socket_through_a_pipe_to_a_socket() {
         let count = Linux.recv(&sink, &mut buf).unwrap();
         got.extend_from_slice(&buf[..count]);
     }
-    assert_eq!(got, b"no copy of ours");
+    assert_eq!(got, b"not copied here");
     assert_eq!(Linux.splice(&source, &into, 64), Err(Errno::EINVAL), "no pipe");
     close([from, source, into, sink, reader, writer]);
 }
 
 #[test]
-fn a_duplicate_is_the_same_file_and_outlives_the_other() {
+fn a_duplicate_refers_to_the_same_file_and_outlives_the_original() {
     let eventfd = Linux.eventfd(0).unwrap();
     let dup = Linux.dup(&eventfd).unwrap();
     assert_ne!(dup.number(), eventfd.number());

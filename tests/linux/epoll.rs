@@ -9,7 +9,7 @@ use epollite::{Errno, Fd, Kernel, Linux};
 use super::support::close;
 
 #[test]
-fn what_is_added_is_reported_with_its_data_until_it_is_deleted() {
+fn a_registration_is_reported_with_its_data_until_deleted() {
     let (epoll, eventfd) = (Linux.epoll_create1().unwrap(), Linux.eventfd(1).unwrap());
     let data = 0x0123_4567_89ab_cdef;
     let add = EpollOp::Add(EpollEvent::new(EPOLLIN, data));
@@ -27,7 +27,7 @@ fn what_is_added_is_reported_with_its_data_until_it_is_deleted() {
 }
 
 #[test]
-fn what_the_man_page_refuses_is_refused() {
+fn invalid_epoll_ctl_arguments_return_the_documented_errno() {
     let (epoll, eventfd) = (Linux.epoll_create1().unwrap(), Linux.eventfd(1).unwrap());
     let event = EpollEvent::new(EPOLLIN, 0);
     let (add, modify) = (EpollOp::Add(event), EpollOp::Modify(event));
@@ -42,7 +42,7 @@ fn what_the_man_page_refuses_is_refused() {
 }
 
 #[test]
-fn linux_refuses_the_exclusive_mixes_that_we_refuse_before_it() {
+fn linux_rejects_the_exclusive_masks_that_the_library_rejects() {
     let (epoll, eventfd) = (Linux.epoll_create1().unwrap(), Linux.eventfd(1).unwrap());
     for bad in [EPOLLRDHUP, EPOLLONESHOT, epollite::event::EPOLLPRI] {
         let add = EpollOp::Add(EpollEvent::new(EPOLLIN | EPOLLEXCLUSIVE | bad, 0));
@@ -56,7 +56,7 @@ fn linux_refuses_the_exclusive_mixes_that_we_refuse_before_it() {
 }
 
 #[test]
-fn a_wait_ends_by_time_or_brings_no_more_than_there_is_room() {
+fn epoll_wait_times_out_and_returns_at_most_maxevents() {
     let epoll = Linux.epoll_create1().unwrap();
     let before = Linux.now();
     assert_eq!(waits(&epoll), [Ok(0), Ok(0)]);
@@ -86,7 +86,7 @@ fn the_longest_timeout_is_accepted() {
 }
 
 #[test]
-fn what_is_no_epoll_cannot_be_waited_on() {
+fn epoll_wait_on_another_fd_is_einval() {
     let (reader, writer) = Linux.pipe2().unwrap();
     let mut buf = [EpollEvent::default(); 1];
     assert_eq!(Linux.epoll_wait(&reader, &mut buf, Some(0)), Err(Errno::EINVAL));

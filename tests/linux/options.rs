@@ -51,7 +51,7 @@ fn linux_doubles_the_buffers() {
 }
 
 #[test]
-fn linux_has_a_least_and_a_most_buffer_and_refuses_neither() {
+fn buffer_sizes_are_clamped_not_rejected() {
     let socket = tcp(AddressFamily::Inet);
     Linux.setsockopt(&socket, O::ReceiveBufferBytes(1)).unwrap();
     let least = Linux.getsockopt(&socket, SocketOptionName::ReceiveBufferBytes);
@@ -113,7 +113,7 @@ fn so_error_is_read_only() {
 }
 
 #[test]
-fn every_name_is_answered_by_its_own_option_or_by_an_errno() {
+fn getsockopt_returns_the_named_option_or_an_errno() {
     let sockets = [
         tcp(AddressFamily::Inet),
         Linux.socket(AddressFamily::Unix, SocketType::Datagram).unwrap(),
@@ -155,7 +155,7 @@ fn values_out_of_range_are_refused() {
 }
 
 #[test]
-fn options_of_what_is_no_socket_are_enotsock() {
+fn options_of_non_sockets_are_enotsock() {
     let eventfd = Linux.eventfd(0).unwrap();
     let refused = Linux.setsockopt(&eventfd, O::ReuseAddr(true));
     assert_eq!(refused, Err(Errno::ENOTSOCK));

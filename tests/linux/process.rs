@@ -44,9 +44,9 @@ fn sigprocmask_returns_the_old_mask() {
 /// A signal must be blocked in every thread, or it kills the process. So this runs twice: the
 /// second time as a child, which inherits the mask before it has any other thread.
 #[test]
-fn a_signalfd_brings_the_signals_that_are_blocked() {
+fn a_signalfd_returns_blocked_signals() {
     const CHILD: &str = "EPOLLITE_TEST_CHILD";
-    const HERE: &str = "process::a_signalfd_brings_the_signals_that_are_blocked";
+    const HERE: &str = "process::a_signalfd_returns_blocked_signals";
     if env::var_os(CHILD).is_some() {
         signals_are_read();
         return;

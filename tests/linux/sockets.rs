@@ -8,7 +8,7 @@ use epollite::{
 use super::support::{bound, close, connected, listening, readable, ready};
 
 #[test]
-fn every_family_and_kind_of_socket_can_be_made() {
+fn every_family_and_type_of_socket_can_be_created() {
     for kind in [SocketType::Stream, SocketType::Datagram] {
         for family in [AddressFamily::Inet, AddressFamily::Unix] {
             close([Linux.socket(family, kind).unwrap()]);
@@ -50,7 +50,7 @@ fn an_address_in_use_is_refused() {
 }
 
 #[test]
-fn a_unix_name_is_bound_and_listened_at() {
+fn a_unix_name_can_be_bound_and_listened_on() {
     let name = format!("epollite linux {}", std::process::id());
     let addr = Addr::Unix(UnixAddr::abstract_name(name.as_bytes()).unwrap());
     let listener = Linux.socket(AddressFamily::Unix, SocketType::Stream).unwrap();
@@ -93,7 +93,7 @@ fn datagram_sockets_do_not_listen() {
 }
 
 #[test]
-fn a_connection_is_made_accepted_and_named_at_both_ends() {
+fn a_connection_is_accepted_and_both_ends_have_names() {
     let (listener, addr) = listening();
     assert_eq!(Linux.accept4(&listener).unwrap_err(), Errno::EAGAIN);
     let client = Linux.socket(AddressFamily::Inet, SocketType::Stream).unwrap();
@@ -149,7 +149,7 @@ fn connect_without_a_listener_is_refused() {
 }
 
 #[test]
-fn a_half_close_is_an_end_and_writing_after_it_is_epipe() {
+fn a_half_close_is_eof_and_a_later_write_is_epipe() {
     let (client, server) = connected();
     assert_eq!(Linux.send(&client, b"last"), Ok(4));
     assert_eq!(Linux.shutdown(&client, Shutdown::Write), Ok(()));
@@ -164,7 +164,7 @@ fn a_half_close_is_an_end_and_writing_after_it_is_epipe() {
 }
 
 #[test]
-fn shutting_what_is_not_connected_is_enotconn() {
+fn shutdown_of_an_unconnected_socket_is_enotconn() {
     let socket = Linux.socket(AddressFamily::Inet, SocketType::Stream).unwrap();
     for how in [Shutdown::Read, Shutdown::Write, Shutdown::Both] {
         assert_eq!(Linux.shutdown(&socket, how), Err(Errno::ENOTCONN));
@@ -199,7 +199,7 @@ fn a_full_socket_takes_a_short_write_then_eagain() {
 }
 
 #[test]
-fn what_is_no_socket_is_enotsock() {
+fn socket_calls_on_non_sockets_are_enotsock() {
     let eventfd = Linux.eventfd(0).unwrap();
     assert_eq!(Linux.getsockname(&eventfd), Err(Errno::ENOTSOCK));
     assert_eq!(Linux.recv(&eventfd, &mut [0; 8]), Err(Errno::ENOTSOCK));

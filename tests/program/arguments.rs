@@ -96,7 +96,7 @@ fn help_is_accepted_in_any_position() {
 }
 
 #[test]
-fn help_of_the_program_names_its_command() {
+fn main_help_lists_the_commands() {
     for asked in ["--help", "-h"] {
         let help = Program::run(&[asked]);
         help.expect_code(0);
@@ -116,20 +116,20 @@ fn the_version_is_one_line_of_name_and_number() {
 }
 
 #[test]
-fn a_mistake_is_one_line_that_names_it_and_exit_2() {
+fn a_usage_error_is_one_line_that_quotes_it_and_exit_2() {
     for (arguments, named) in MISTAKES {
         is_a_usage_error(arguments, &Program::run(arguments), named);
     }
 }
 
 #[test]
-fn a_value_may_follow_an_equals_sign_and_is_judged_the_same() {
+fn a_value_after_an_equals_sign_is_parsed_the_same() {
     let arguments = ["echo", "--trigger=sideways"];
     is_a_usage_error(&arguments, &Program::run(&arguments), "sideways");
 }
 
 #[test]
-fn a_path_too_long_for_a_socket_is_a_mistake_and_not_cut() {
+fn a_path_too_long_for_a_socket_is_rejected_not_truncated() {
     let path = format!("/tmp/{}", "x".repeat(104));
     let arguments = ["echo", "--unix", &path];
     let ending = Program::run(&arguments);
@@ -141,7 +141,7 @@ fn a_path_too_long_for_a_socket_is_a_mistake_and_not_cut() {
 }
 
 #[test]
-fn an_argument_that_is_no_text_is_a_mistake_and_no_panic() {
+fn a_non_utf8_argument_is_a_usage_error_not_a_panic() {
     for before in [&["echo"][..], &["echo", "--tcp"], &["echo", "--trigger"], &[]] {
         let mut program = command(&[] as &[&str], before);
         program.arg(OsStr::from_bytes(b"\xFF\xFE"));
@@ -151,7 +151,7 @@ fn an_argument_that_is_no_text_is_a_mistake_and_no_panic() {
 }
 
 #[test]
-fn a_line_break_in_an_argument_does_not_make_two_lines() {
+fn a_newline_in_an_argument_is_escaped_in_the_error() {
     let arguments = ["echo", "--trigger", "one\ntwo\x1b[31m"];
     let ending = Program::run(&arguments);
     is_a_usage_error(&arguments, &ending, "one");

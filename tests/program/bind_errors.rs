@@ -26,7 +26,7 @@ fn a_port_in_use_is_refused() {
 }
 
 #[test]
-fn a_port_of_another_of_us_is_never_shared_silently() {
+fn a_port_of_another_instance_is_never_shared_silently() {
     let first = Program::serving(&["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"]);
     cannot_bind(&Program::run(&["echo", "--tcp", &first.tcp()]), &first.tcp());
     cannot_bind(&Program::run(&["echo", "--udp", &first.udp()]), &first.udp());
@@ -40,7 +40,7 @@ fn the_same_port_twice_is_refused() {
 }
 
 #[test]
-fn one_listener_refused_is_all_refused() {
+fn one_failed_listener_fails_the_start() {
     let scratch = Scratch::new();
     let path = scratch.file("first");
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -79,7 +79,7 @@ fn a_privileged_port_is_refused_to_an_unprivileged_user() {
     }
     let scratch = Scratch::new();
     let mut command = if we_are_root() {
-        // The user `nobody` may not read the directory the program was built in.
+        // The unprivileged user may not read the directory the program was built in.
         let copy = scratch.file("epollite");
         fs::copy(PROGRAM, &copy).unwrap();
         fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -104,7 +104,7 @@ fn a_live_unix_socket_is_refused_and_stays_alive() {
 }
 
 #[test]
-fn a_live_foreign_socket_with_a_full_backlog_is_in_use() {
+fn a_live_socket_of_another_process_with_a_full_backlog_is_in_use() {
     let scratch = Scratch::new();
     let path = scratch.file("strange");
     let unrelated = UnixListener::bind(&path).unwrap();
@@ -115,10 +115,10 @@ fn a_live_foreign_socket_with_a_full_backlog_is_in_use() {
 #[test]
 fn an_ordinary_file_is_refused_and_untouched() {
     let scratch = Scratch::new();
-    let path = scratch.file("letter");
-    fs::write(&path, "dear reader").unwrap();
+    let path = scratch.file("file");
+    fs::write(&path, "content").unwrap();
     cannot_bind(&Program::run(&["echo", "--unix", &path]), &path);
-    assert_eq!(fs::read_to_string(&path).unwrap(), "dear reader");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "content");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_folder_a_link_and_a_missing_folder_are_refused_and_untouched() {
 }
 
 #[test]
-fn the_path_of_a_dead_server_is_taken_over() {
+fn a_stale_socket_path_is_taken_over() {
     let scratch = Scratch::new();
     let path = scratch.file("orphan");
     let mut first = Program::serving(&["--unix", &path]);
@@ -194,7 +194,7 @@ fn eight_processes_race_for_one_path_and_one_wins() {
                 cannot_bind(&server.end(), &path);
             } else {
                 server.stdout.line_with("listening on unix");
-                echo(&mut connect_unix(&path), b"who is it?");
+                echo(&mut connect_unix(&path), b"the only one");
                 server.signal("TERM");
                 server.end().expect_code(0);
                 serving += 1;

@@ -39,7 +39,7 @@ fn port_zero_prints_the_port_it_got() {
 }
 
 #[test]
-fn an_address_without_a_host_is_every_address_of_both_families() {
+fn a_missing_host_means_all_addresses_of_both_families() {
     for model in ["epoll-edge", "blocking", "thread", "poll", "coroutine", "reuseport"] {
         let server = Program::serving(&["--tcp", ":0", "--model", model]);
         let port = server.tcp().rsplit(':').next().unwrap().to_owned();
@@ -103,7 +103,7 @@ fn every_listener_of_several_is_served() {
 }
 
 #[test]
-fn one_port_may_be_tcp_and_udp_at_once() {
+fn one_port_may_be_used_for_tcp_and_udp() {
     let server = Program::serving(&["--tcp", "127.0.0.1:0"]);
     let both = server.tcp();
     drop(server);

@@ -11,7 +11,7 @@ use crate::support::program::Program;
 use crate::support::scratch::Scratch;
 
 #[test]
-fn a_server_that_echoes_is_well() {
+fn check_succeeds_against_an_echo_server() {
     let scratch = Scratch::new();
     for trigger in TRIGGERS {
         let path = scratch.file(trigger);
@@ -39,14 +39,14 @@ fn check_fails_without_a_server() {
 }
 
 #[test]
-fn a_server_that_echoes_wrongly_is_not_well() {
+fn check_fails_on_a_corrupted_echo() {
     // Each reply differs from the request by one byte.
     let (address, _server) = tcp_server(|bytes| bytes.iter().map(|byte| byte ^ 1).collect());
     is_not_well(&address);
 }
 
 #[test]
-fn a_server_that_echoes_too_little_or_too_much_is_not_well() {
+fn check_fails_on_a_short_or_long_echo() {
     let (address, _server) = tcp_server(|bytes| bytes[..bytes.len() / 2].to_vec());
     is_not_well(&address);
     let (address, _server) = tcp_server(|_| Vec::new());
@@ -54,7 +54,7 @@ fn a_server_that_echoes_too_little_or_too_much_is_not_well() {
 }
 
 #[test]
-fn a_server_that_never_answers_is_not_well() {
+fn check_fails_without_a_reply() {
     // It is never accepted either: the kernel completes the connection from the backlog.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent_udp = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -66,7 +66,7 @@ fn a_server_that_never_answers_is_not_well() {
 }
 
 #[test]
-fn a_path_that_echoes_wrongly_is_not_well() {
+fn check_fails_on_a_corrupted_unix_echo() {
     let scratch = Scratch::new();
     let path = scratch.file("wrong");
     let listener = UnixListener::bind(&path).unwrap();

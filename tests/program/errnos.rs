@@ -47,7 +47,7 @@ fn threads_that_cannot_be_started_are_reported_without_an_errno_of_the_c_library
 }
 
 #[test]
-fn every_address_is_one_of_ipv4_where_there_is_no_ipv6() {
+fn a_missing_host_means_all_ipv4_addresses_without_ipv6() {
     // The first socket of each server is the IPv6 one.
     let without_ipv6 = refusing("socket", "EAFNOSUPPORT:when=1");
     for model in ["epoll-edge", "blocking", "process", "poll", "coroutine"] {
@@ -122,7 +122,7 @@ fn a_write_that_returns_zero_is_an_error_and_is_not_retried() {
 }
 
 #[test]
-fn clients_that_a_firewall_refuses_pause_accepting_with_its_errno() {
+fn clients_rejected_by_a_firewall_pause_accepting_with_the_errno() {
     for model in ["epoll-edge", "epoll-level", "blocking", "thread", "process", "poll", "coroutine"]
     {
         let arguments = ["--tcp", "127.0.0.1:0", "--model", model];

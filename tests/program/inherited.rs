@@ -26,7 +26,7 @@ const MODELS: [&str; 10] = [
 ];
 
 #[test]
-fn servers_that_fork_end_although_sigchld_was_ignored_or_blocked() {
+fn forking_servers_exit_although_sigchld_was_ignored_or_blocked() {
     for state in ["--ignore-signal=CHLD", "--block-signal=CHLD"] {
         for model in ["process", "prefork", "reuseport"] {
             let server = Program::serving_under(
@@ -42,7 +42,7 @@ fn servers_that_fork_end_although_sigchld_was_ignored_or_blocked() {
 }
 
 #[test]
-fn workers_that_are_killed_are_missed_although_sigchld_was_ignored() {
+fn killed_workers_are_noticed_although_sigchld_was_ignored() {
     for model in ["prefork", "reuseport"] {
         let arguments = ["--tcp", "127.0.0.1:0", "--model", model, "--workers", "2"];
         let mut server = Program::serving_under(&["env", "--ignore-signal=CHLD"], &arguments);
@@ -73,9 +73,9 @@ fn inherited_blocked_signals_are_received() {
 }
 
 #[test]
-fn children_that_were_inherited_are_not_counted_as_lost() {
+fn inherited_children_are_not_reported_as_workers() {
     for model in ["process", "prefork"] {
-        // Exits when told to, which is after the server has begun to wait for children.
+        // Exits on request, which is after the server has begun to wait for children.
         let scratch = Scratch::new();
         let pipe = scratch.file("go");
         let line = format!("mkfifo {pipe}; (read -r _ <{pipe}; exit 3) & exec \"$0\" \"$@\"");
@@ -118,7 +118,7 @@ fn an_inherited_child_that_has_exited_is_reaped_at_startup() {
 }
 
 #[test]
-fn what_was_ignored_at_the_start_stays_ignored_but_for_sigterm() {
+fn signals_ignored_at_startup_stay_ignored_except_sigterm() {
     let scratch = Scratch::new();
     let ignored = ["env", "--ignore-signal=INT,HUP,QUIT,TERM"];
     for model in MODELS {
@@ -241,7 +241,7 @@ fn the_first_process_of_a_container_leaves_no_zombie() {
         &["echo", "--tcp", "127.0.0.1:0", "--model", "process"],
     ];
     for (at, command_line) in commands.into_iter().enumerate() {
-        // One has exited before the program starts, and an orphan exits when told to.
+        // One has exited before the program starts, and an orphan exits on request.
         let pipe = scratch.file(&at.to_string());
         let line = format!("mkfifo {pipe}; (sh -c 'read -r _ <{pipe}' &); : & exec \"$0\" \"$@\"");
         let flags = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"];

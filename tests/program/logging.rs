@@ -38,7 +38,7 @@ fn verbose_distinguishes_reset_from_close() {
 #[test]
 fn verbose_logs_unix_and_udp() {
     let scratch = Scratch::new();
-    let path = scratch.file("told");
+    let path = scratch.file("socket");
     let server = Program::serving(&["--unix", &path, "--udp", "127.0.0.1:0", "-v"]);
     echo(&mut connect_unix(&path), b"anonymous");
     let client = Datagrams::to(&server.udp());
@@ -202,7 +202,7 @@ fn exit_code_is_1_when_stdout_is_closed() {
 }
 
 #[test]
-fn statistics_and_the_table_name_the_same_calls_alike() {
+fn statistics_and_the_table_use_the_same_syscall_names() {
     for model in ["epoll-edge", "blocking", "process", "poll"] {
         let server =
             Program::serving(&["--tcp", "127.0.0.1:0", "--syscall-summary", "--model", model]);

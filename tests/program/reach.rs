@@ -33,7 +33,7 @@ fn in_a_network(line: &str) -> Option<Output> {
 }
 
 #[test]
-fn a_dead_server_is_not_called_alive_by_a_client_that_met_itself() {
+fn a_client_connected_to_itself_reports_no_server() {
     // One or two ports are assigned; the requested one is among them.
     for command in [
         "echo --check 127.0.0.1:40004",
@@ -62,8 +62,8 @@ fn every_address_of_a_name_is_tried() {
         let line = format!(
             "printf '127.0.0.1 two\\n127.0.0.2 two\\n' >\"$HOME/hosts\"; \
              mount --bind \"$HOME/hosts\" /etc/hosts; \
-             \"$0\" echo --tcp 127.0.0.2:7852 --udp 127.0.0.2:7852 >\"$HOME/said\" & \
-             until [ \"$(grep -c listening \"$HOME/said\" 2>/dev/null)\" = 2 ]; do :; done; \
+             \"$0\" echo --tcp 127.0.0.2:7852 --udp 127.0.0.2:7852 >\"$HOME/output\" & \
+             until [ \"$(grep -c listening \"$HOME/output\" 2>/dev/null)\" = 2 ]; do :; done; \
              \"$0\" echo --check {check}; echo \"code $?\"; kill $!; wait $!"
         );
         let scratch = Scratch::new();
@@ -74,17 +74,17 @@ fn every_address_of_a_name_is_tried() {
 }
 
 #[test]
-fn an_interface_has_a_name_in_an_address() {
+fn an_address_may_contain_an_interface_name() {
     let line = "\
         ip addr add fe80::77/64 dev lo nodad; \
         until ip -6 route get fe80::77 oif lo >/dev/null 2>&1; do :; done; \
         for model in epoll-edge blocking; do \
-        \"$0\" echo --tcp '[fe80::77%lo]:7853' --model $model >said & \
-        until grep -q listening said; do :; done; \
+        \"$0\" echo --tcp '[fe80::77%lo]:7853' --model $model >output & \
+        until grep -q listening output; do :; done; \
         \"$0\" echo --check '[fe80::77%lo]:7853'; echo hi | \"$0\" nc -N fe80::77%lo 7853; \
-        kill $!; wait $!; rm said; done; \
-        \"$0\" echo --udp '[fe80::77%lo]:7853' >said & \
-        until grep -q listening said; do :; done; \
+        kill $!; wait $!; rm output; done; \
+        \"$0\" echo --udp '[fe80::77%lo]:7853' >output & \
+        until grep -q listening output; do :; done; \
         \"$0\" echo --check 'udp:[fe80::77%lo]:7853'; kill $!; wait $!";
     let scratch = Scratch::new();
     let line = format!("cd {}; {line}", scratch.path().display());
@@ -115,7 +115,7 @@ fn under(scratch: &Scratch, name: &[u8], prefix: &str) -> OsString {
 }
 
 #[test]
-fn a_path_is_bytes_and_no_text() {
+fn a_path_may_contain_any_bytes() {
     let scratch = Scratch::new();
     let path = under(&scratch, b"s\xff", "");
     for log in ["text", "json"] {
@@ -147,7 +147,7 @@ fn a_path_is_bytes_and_no_text() {
 }
 
 #[test]
-fn the_name_that_is_announced_can_be_given_back() {
+fn a_printed_abstract_name_can_be_used_as_an_argument() {
     // NUL is the only byte that no argument can contain.
     let name = format!("@epollite-{}\\x00b\\x5cx41", std::process::id());
     let server = Program::serving(&["--unix", &name]);
@@ -172,7 +172,7 @@ fn full(path: &str) -> (UnixListener, UnixStream) {
 }
 
 #[test]
-fn a_full_queue_is_waited_for() {
+fn a_full_backlog_is_waited_for() {
     let scratch = Scratch::new();
     for arguments in [&["nc", "-NU", "-w", "1h"][..], &["nc", "-NU"], &["echo", "--check"]] {
         let path = scratch.file("full");

@@ -26,8 +26,8 @@ fn two_datagram_sockets_of_one_server_do_not_answer_each_other() {
             // Any address with the second socket's port is treated as that socket, and answering it
             // starts no loop.
             let (_, port) = second.rsplit_once(':').unwrap();
-            let twin = UdpSocket::bind(format!("127.0.0.2:{port}")).unwrap();
-            twin.send_to(b"to and fro", &first).unwrap();
+            let same_port = UdpSocket::bind(format!("127.0.0.2:{port}")).unwrap();
+            same_port.send_to(b"to and fro", &first).unwrap();
             until("the datagram to be refused", || {
                 server.statistics().number("datagrams.refused") == 1
             });
@@ -37,8 +37,8 @@ fn two_datagram_sockets_of_one_server_do_not_answer_each_other() {
             let statistics = server.statistics();
             assert_eq!(statistics.number("datagrams.in"), 3);
             assert_eq!(statistics.number("datagrams.out"), 2, "invariant: no reply to itself");
-            twin.set_nonblocking(true).unwrap();
-            let silence = twin.recv(&mut [0; 16]).unwrap_err();
+            same_port.set_nonblocking(true).unwrap();
+            let silence = same_port.recv(&mut [0; 16]).unwrap_err();
             assert_eq!(
                 silence.kind(),
                 ErrorKind::WouldBlock,
@@ -50,7 +50,7 @@ fn two_datagram_sockets_of_one_server_do_not_answer_each_other() {
 }
 
 #[test]
-fn a_forged_datagram_does_not_set_two_sockets_on_each_other() {
+fn a_forged_datagram_starts_no_loop_between_two_sockets() {
     for trigger in TRIGGERS {
         let sockets = ["--udp", "127.0.0.1:0", "--udp", "127.0.0.1:0"];
         let how = ["--trigger", trigger, "--log-format", "json"];
@@ -211,7 +211,7 @@ fn check_does_not_block_on_a_full_backlog() {
 }
 
 #[test]
-fn a_path_whose_queue_is_full_is_in_use() {
+fn a_path_with_a_full_backlog_is_in_use() {
     let scratch = Scratch::new();
     let path = scratch.file("busy");
     let listener = UnixListener::bind(&path).unwrap();

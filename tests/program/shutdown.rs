@@ -21,7 +21,7 @@ use crate::support::wait::until;
 const TOO_MUCH: usize = 64 << 20;
 
 #[test]
-fn a_termination_signal_is_obeyed_with_an_idle_client() {
+fn a_termination_signal_exits_with_an_idle_client() {
     for trigger in TRIGGERS {
         for signal in ["TERM", "INT"] {
             let mut server = Program::on_tcp(trigger);
@@ -133,7 +133,7 @@ fn statistics_are_reported_during_shutdown() {
 
 /// The statistics request may come at any moment of the shutdown: at the drain timeout, and after.
 #[test]
-fn a_statistics_request_at_the_very_end_is_answered_or_harmless() {
+fn a_statistics_request_during_exit_is_served_or_ignored() {
     for model in ["epoll-edge", "blocking", "process", "coroutine"] {
         let arguments = ["--tcp", "127.0.0.1:0", "--drain-timeout", "50ms", "--model", model];
         let mut server = Program::serving(&[&arguments[..], &["--log-format", "json"]].concat());
@@ -156,7 +156,7 @@ fn a_statistics_request_at_the_very_end_is_answered_or_harmless() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_exits_at_once() {
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
         // The client belongs to one of the threads, at random: at some point to one that does not
         // receive the signals, while the one that does has no open connection left.
@@ -191,7 +191,7 @@ fn a_second_signal_unlinks_the_socket() {
 }
 
 #[test]
-fn many_threads_and_many_clients_end_together() {
+fn shutdown_ends_many_threads_and_clients() {
     let mut server = Program::serving(&["--tcp", "127.0.0.1:0", "--threads", "4"]);
     let mut clients: Vec<_> = (0..60).map(|_| connect(&server.tcp())).collect();
     for client in &mut clients {
@@ -292,7 +292,7 @@ fn datagrams_are_not_answered_during_shutdown() {
 }
 
 #[test]
-fn a_signal_before_it_listens_is_obeyed_when_it_does() {
+fn a_signal_before_startup_is_handled_after_it() {
     drop(crate::support::tool::tool("strace"));
     let scratch = Scratch::new();
     let slowly = ["env", "ASAN_OPTIONS=detect_leaks=0", "strace", "-f", "-D", "-qq"];

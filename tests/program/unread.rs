@@ -186,14 +186,14 @@ for name in sys.argv[1].split():
     while held() == before: time.sleep(0.01)
     before = held()
     child.send_signal(getattr(signal, 'SIG' + name))
-# It has ended, or its pipe holds what it held a moment ago.
+# It has exited, or its pipe has not grown since the last look.
 looks = 0
 while child.poll() is None and looks < 30:
     time.sleep(0.01)
     looks = looks + 1 if held() > 0 else 0
-said = b''
-while more := os.read(reader, 64): said += more
-sys.stdout.buffer.write(said)
+output = b''
+while more := os.read(reader, 64): output += more
+sys.stdout.buffer.write(output)
 sys.stdout.flush()
 sys.exit(child.wait())";
     let mut python = tool("python3");

@@ -129,8 +129,8 @@ impl Harness {
         let bound = u64::from(connections) * self.config.budget_bytes as u64;
         assert!(
             read <= bound,
-            "invariant: a budget is kept, but {connections} connections had {read} bytes read in an \
-             iteration, with {} each",
+            "invariant: a budget is kept, but {connections} connections had {read} bytes read in \
+             an iteration, with {} each",
             self.config.budget_bytes
         );
         let accepted = after.accepted + after.aborted - before.accepted - before.aborted;
@@ -148,8 +148,8 @@ impl Harness {
         assert_eq!(
             received,
             Ok(1),
-            "invariant: a heavy client does not starve others, but the light client among {} heavy ones \
-             got no reply in the next iteration",
+            "invariant: a heavy client does not starve others, but the light client among {} heavy \
+             ones got no reply in the next iteration",
             self.heavy.len()
         );
         assert_eq!(buf[0], b'!', "invariant: output is a prefix of input");

@@ -37,8 +37,8 @@ pub fn only_silent_clients_are_idle(plan: &[u8]) {
     };
     let bytes = 512 + usize::from(*room) * 16;
     let mut scenario = Scenario::new(config, bytes, local % 2 == 1);
-    scenario.a_steady_reader_is_not_cut(reads);
-    scenario.a_stuck_reader_is_cut();
+    scenario.a_steady_reader_is_not_disconnected(reads);
+    scenario.a_stuck_reader_is_disconnected();
     scenario
         .a_client_in_time_is_answered(1 + usize::from(client_count_byte % 40), first_byte % 2 == 1);
     scenario.end();
@@ -118,7 +118,7 @@ impl Scenario {
 
     /// Reads now and then, and sends nothing more: any amount over TCP, and from a Unix socket what
     /// it takes to free a piece of memory.
-    fn a_steady_reader_is_not_cut(&mut self, reads: &[u8]) {
+    fn a_steady_reader_is_not_disconnected(&mut self, reads: &[u8]) {
         let client = self.connect();
         let sent = self.fill(&client);
         let mut received = 0;
@@ -129,9 +129,13 @@ impl Scenario {
                 1 + 8 * reads.get(at % reads.len().max(1)).map_or(0, |&it| usize::from(it));
             let wanted = if self.local { wanted.max(self.socket_bytes) } else { wanted };
             match self.sim.recv(&client, &mut vec![0; wanted]) {
-                Ok(0) => panic!("invariant: a steady reader is not cut, but was after {received}"),
+                Ok(0) => panic!(
+                    "invariant: a steady reader is not disconnected, but was after {received}"
+                ),
                 Ok(count) => received += count,
-                Err(errno) => panic!("invariant: a steady reader is not cut, but met {errno:?}"),
+                Err(errno) => {
+                    panic!("invariant: a steady reader is not disconnected, but got {errno:?}")
+                }
             }
             if received == sent {
                 break;
@@ -141,7 +145,7 @@ impl Scenario {
         self.settle();
     }
 
-    fn a_stuck_reader_is_cut(&mut self) {
+    fn a_stuck_reader_is_disconnected(&mut self) {
         let client = self.connect();
         self.fill(&client);
         let before = self.server.connections();

@@ -28,7 +28,7 @@ proptest! {
     }
 
     #[test]
-    fn every_address_reads_back_from_its_bytes_and_its_text(addr in any_addr()) {
+    fn every_address_round_trips_through_bytes_and_text(addr in any_addr()) {
         addr::bytes_round_trip(addr);
         addr::text_round_trip(addr);
     }
@@ -54,7 +54,7 @@ proptest! {
     }
 
     #[test]
-    fn a_batch_holds_what_a_list_holds(plan in plan()) {
+    fn a_batch_agrees_with_a_list(plan in plan()) {
         batch::agrees_with_a_list(&plan);
     }
 
@@ -84,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn an_echo_is_a_prefix_and_whole_at_the_end(plan in plan()) {
+    fn an_echo_is_a_prefix_and_equal_at_the_end(plan in plan()) {
         echo::echoes_a_prefix(&plan);
     }
 }
@@ -154,21 +154,21 @@ fn scenarios() -> ProptestConfig {
 /// persistently, until a run that no fault reached.
 #[test]
 fn any_single_syscall_failure_keeps_the_executor_invariants() {
-    let mut struck = 0;
+    let mut fired = 0;
     for plan in [task_plan(0), task_plan(8)] {
         for call in Syscall::ALL {
             for &errno in call.errnos() {
                 for faults in [FaultPlan::once, FaultPlan::persistent] {
-                    let strikes = |&at: &u64| {
+                    let fires = |&at: &u64| {
                         task::run_plan(&plan, Some(faults(at, errno).for_syscall(call)))
                     };
-                    struck += (0..).take_while(strikes).count();
+                    fired += (0..).take_while(fires).count();
                 }
             }
         }
     }
-    println!("{struck} faults");
-    assert!(struck > 3_000, "only {struck} faults fired: the plan exercises too few calls");
+    println!("{fired} faults");
+    assert!(fired > 3_000, "only {fired} faults fired: the plan exercises too few calls");
 }
 
 /// The plan for the executor that is run with every fault: the first byte is the configuration, the

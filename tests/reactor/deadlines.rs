@@ -150,7 +150,7 @@ fn the_earlier_of_both_deadlines_ends_the_wait() {
 
 /// A wait returns at most 256 events. A registration that is not among them is not late.
 #[test]
-fn what_arrived_in_time_is_reported_before_its_deadline() {
+fn data_in_time_is_reported_before_its_deadline() {
     const PAIRS: usize = 600;
     for trigger in [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot] {
         let mut reactor = Reactor::new().unwrap();
@@ -182,7 +182,7 @@ fn what_arrived_in_time_is_reported_before_its_deadline() {
 
 /// Handlers that close what they serve shrink the set while it is iterated.
 #[test]
-fn what_arrived_in_time_is_reported_before_any_deadline_although_others_are_closed() {
+fn data_in_time_is_reported_before_any_deadline_although_others_are_closed() {
     let limits = Limits { events_max: NonZeroU32::new(64).unwrap(), ..Limits::default() };
     let mut reactor = Reactor::with_limits(Linux, limits).unwrap();
     for _ in 0..300 {

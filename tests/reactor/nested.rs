@@ -39,7 +39,7 @@ fn epoll_cycles_are_refused() {
 }
 
 #[test]
-fn an_epoll_lives_on_in_its_duplicate_and_reports_nothing() {
+fn a_duplicate_of_a_dropped_reactors_epoll_reports_nothing() {
     let (mut outer, inner, token) = nested(Trigger::Level);
     drop(inner);
     assert_eq!(poll_now(&mut outer), None);

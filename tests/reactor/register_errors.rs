@@ -13,7 +13,7 @@ use epollite::{MaskError, Trigger};
 use super::support::{io, poll_now, refusing, stream_pair, watch};
 
 #[test]
-fn a_regular_file_is_refused_by_the_kernel_and_handed_back_with_its_state() {
+fn a_rejected_regular_file_is_returned_with_its_state() {
     let mut reactor = Reactor::new().unwrap();
     let fd = regular_file();
     let number = fd.number();

@@ -127,7 +127,7 @@ fn a_level_ghost_neither_ends_the_wait_nor_spins() {
 }
 
 #[test]
-fn a_wait_without_a_deadline_outlasts_a_level_ghost() {
+fn a_wait_without_a_deadline_continues_after_a_level_ghost() {
     let (mut reactor, _far, dup) = with_ghost_registration(Trigger::Level);
     let waker = reactor.waker().unwrap();
     let thread = std::thread::spawn(move || {
@@ -155,7 +155,7 @@ fn a_level_ghost_without_a_descriptor_to_sleep_with_returns_the_errno_of_epoll_c
 }
 
 #[test]
-fn live_events_are_delivered_beside_a_ghost_registration() {
+fn live_events_are_delivered_with_a_ghost_registration() {
     let (mut reactor, _far, dup) = with_ghost_registration(Trigger::Level);
     let ready = Linux.eventfd(1).unwrap();
     let live = watch(&mut reactor, ready, Interest::READABLE, Trigger::Level, ());
@@ -166,7 +166,7 @@ fn live_events_are_delivered_beside_a_ghost_registration() {
 }
 
 #[test]
-fn an_expired_deadline_wins_over_a_ghost_registration() {
+fn an_expired_deadline_is_reported_before_a_ghost_registration() {
     let (mut reactor, _far, dup) = with_ghost_registration(Trigger::Level);
     assert_eq!(reactor.next(Some(Instant::ZERO)), Ok(None));
     assert_eq!(reactor.stale_events(), 1, "invariant: one wait, and no busy loop");
@@ -174,7 +174,7 @@ fn an_expired_deadline_wins_over_a_ghost_registration() {
 }
 
 #[test]
-fn timers_fire_beside_a_ghost_registration() {
+fn timers_fire_with_a_ghost_registration() {
     let (mut reactor, far, dup) = with_ghost_registration(Trigger::Level);
     reactor.get_mut(far).unwrap().io.set_deadline(Instant::ZERO);
     let timer = epollite::Event::Timer { token: far };

@@ -39,7 +39,7 @@ fn edge_reports_arrivals_between_two_waits_as_one() {
 }
 
 #[test]
-fn edge_reports_once_what_was_ready_before_it_was_registered() {
+fn edge_reports_once_data_that_arrived_before_registration() {
     let mut reactor = Reactor::new().unwrap();
     let (near, far) = stream_pair(reactor.kernel());
     let far = keep(&mut reactor, far);

@@ -1,4 +1,4 @@
-//! A small simulation with the invariants of the large one: clients talk to a server, and every
+//! A small simulation with the invariants of the large one: clients use a server, and every
 //! invariant is checked in every iteration.
 //!
 //! Knows only the [`ServerUnderTest`] interface: it does not know whether a bug is seeded.

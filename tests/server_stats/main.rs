@@ -1,5 +1,5 @@
 //! What the stream server counts, reports and waits for, one iteration at a time on the model,
-//! whose clock only advances when told to.
+//! whose clock advances only on request.
 
 use core::time::Duration;
 
@@ -238,7 +238,7 @@ fn a_stuck_client_delays_the_exit_for_the_drain_timeout_and_no_longer() {
             1,
             "invariant: there is time to flush ({trigger:?})"
         );
-        // Without a deadline of ours the server's own ends the wait.
+        // Without a deadline passed in, the server's own ends the wait.
         let mut run_once = harness.server.run_once(None);
         while run_once == Ok(Outcome::Handled) {
             run_once = harness.server.run_once(None);
@@ -269,7 +269,7 @@ fn a_wait_that_is_always_interrupted_returns_without_error() {
 }
 
 #[test]
-fn what_two_servers_counted_adds_up() {
+fn stats_of_two_servers_add_up() {
     let stats = Stats {
         accepted: 1,
         closed: 2,

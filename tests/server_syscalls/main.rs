@@ -168,7 +168,11 @@ fn a_short_batch_ends_the_receive_loop() {
             }
             harness.clear();
             harness.run_once();
-            assert_eq!(harness.calls(Syscall::Recvmmsg), recvs, "{datagrams} letters, {trigger:?}");
+            assert_eq!(
+                harness.calls(Syscall::Recvmmsg),
+                recvs,
+                "{datagrams} datagrams, {trigger:?}"
+            );
             let stats = harness.server.stats();
             let datagrams = u64::from(datagrams);
             assert_eq!((stats.received, stats.echoed), (datagrams, datagrams));

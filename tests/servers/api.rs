@@ -24,12 +24,12 @@ fn user_sources_are_registered_reported_and_deregistered() {
     let (listener, _) = bind_stream(server.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
     let listener = server.add_listener(listener).unwrap();
     let eventfd = server.kernel().eventfd(1).unwrap();
-    let eventfd = server.register(eventfd, Interest::READABLE, Trigger::Level, "bell").unwrap();
+    let eventfd = server.register(eventfd, Interest::READABLE, Trigger::Level, "eventfd").unwrap();
     let Ok(Outcome::User(Event::Io { token, ready })) = server.run_once(None) else {
         panic!("invariant: a registered source is waited on")
     };
     assert!(token == eventfd && ready.is_readable());
-    assert_eq!(server.get_mut(eventfd).map(|(state, _)| *state), Some("bell"));
+    assert_eq!(server.get_mut(eventfd).map(|(state, _)| *state), Some("eventfd"));
     assert!(
         server.get_mut(listener).is_none(),
         "invariant: a listener is not accessible to the user"
@@ -39,7 +39,7 @@ fn user_sources_are_registered_reported_and_deregistered() {
         "invariant: a listener is not accessible to the user"
     );
     let (fd, state) = server.deregister(eventfd).expect("it was registered");
-    assert_eq!(state, "bell");
+    assert_eq!(state, "eventfd");
     server.kernel().close(fd).unwrap();
     assert!(server.deregister(eventfd).is_none(), "invariant: a stale token resolves to none");
     assert_eq!(server.run_once(Some(Instant::ZERO)), Ok(Outcome::TimedOut));
@@ -149,7 +149,7 @@ fn an_answer_that_cannot_be_sent_is_dropped_and_the_next_is_not() {
     server.add_socket(socket).unwrap();
     let client = sim.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
     sim.sendto(&client, b"lost", &addr).unwrap();
-    sim.sendto(&client, b"heard", &addr).unwrap();
+    sim.sendto(&client, b"hello", &addr).unwrap();
     server.run_once(None).unwrap();
     let mut buf = [0; 16];
     assert_eq!(sim.recvfrom(&client, &mut buf), Ok((5, addr)));
@@ -240,7 +240,7 @@ fn reuseport_is_set_only_on_request() {
 type Everywhere<K> = fn(&mut K, u16, PortSharing) -> Result<(Fd, Addr), BindError>;
 
 #[test]
-fn every_address_is_one_of_ipv4_where_there_is_no_ipv6() {
+fn a_missing_host_means_all_ipv4_addresses_without_ipv6() {
     let binds: [(SocketType, Everywhere<Sim>); 2] = [
         (SocketType::Stream, bind_stream_everywhere),
         (SocketType::Datagram, bind_datagram_everywhere),
@@ -295,7 +295,7 @@ fn only_the_lack_of_ipv6_has_ipv4_tried() {
 }
 
 #[test]
-fn what_is_printed_of_a_server_or_a_reactor_is_one_line_and_no_state_of_the_users() {
+fn debug_output_of_servers_and_reactors_is_one_line_without_user_state() {
     let sim = Sim::default();
     let server = Server::<_>::new(sim.new_process(), Config::default()).unwrap();
     let datagrams = datagram::Server::new(sim.new_process(), datagram::Config::default()).unwrap();

@@ -1,7 +1,8 @@
 //! Listeners shared with other epolls: registered again after each pause, round-robin turn and
 //! fault.
 //!
-//! Which of several epolls is woken is up to the kernel, and tested in `tests/program/models/children.rs`.
+//! Which of several epolls is woken is up to the kernel, and tested in
+//! `tests/program/models/children.rs`.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
@@ -125,7 +126,7 @@ fn a_shared_listener_retries_after_emfile() {
 /// A registration that cannot be restored means a closed listener, and no leaked descriptor.
 #[test]
 fn any_epoll_ctl_failure_on_a_shared_listener_leaks_nothing() {
-    let mut struck = 0;
+    let mut fired = 0;
     for trigger in TRIGGERS {
         for sharing in [AcceptSharing::Exclusive, AcceptSharing::RoundRobin] {
             for at in 0.. {
@@ -133,11 +134,11 @@ fn any_epoll_ctl_failure_on_a_shared_listener_leaks_nothing() {
                 if !visits_under(trigger, sharing, faults) {
                     break;
                 }
-                struck += 1;
+                fired += 1;
             }
         }
     }
-    assert!(struck > 30, "only {struck} faults fired: the run makes too few calls");
+    assert!(fired > 30, "only {fired} faults fired: the run makes too few calls");
 }
 
 /// Two clients, of which the second has to wait for the first. Returns whether a call failed.

@@ -21,7 +21,7 @@ impl Drop for DropFlag {
 }
 
 #[test]
-fn cancelled_means_dropped_and_closed_at_once() {
+fn a_cancelled_task_is_dropped_and_closed_immediately() {
     let (mut executor, _sim) = executor();
     let (handle, log) = (executor.handle(), EventLog::default());
     let (mut near, mut far) = pair(&handle);
@@ -85,7 +85,7 @@ fn a_task_that_cancels_itself_ends_at_its_next_wait() {
 }
 
 #[test]
-fn a_panic_is_the_callers_and_the_others_are_whole() {
+fn a_panic_propagates_and_leaves_other_tasks_intact() {
     let (mut executor, _sim) = executor();
     let (handle, log) = (executor.handle(), EventLog::default());
     let (near, far) = pair(&handle);
@@ -152,7 +152,7 @@ fn dropping_the_executor_drops_all_tasks_and_starts_none() {
 }
 
 #[test]
-fn a_socket_may_outlive_its_tasks_and_can_be_taken_back() {
+fn a_socket_may_outlive_its_tasks_and_be_returned() {
     let (executor, sim) = executor();
     let handle = executor.handle();
     let (near, far) = pair(&handle);

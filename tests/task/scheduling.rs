@@ -171,7 +171,7 @@ fn another_thread_wakes_a_task_and_ends_the_wait() {
     let mut thread = None;
     let reported = executor.block_on(poll_fn(|cx| {
         if thread.is_some() {
-            return Poll::Ready("rung");
+            return Poll::Ready("woken");
         }
         let (rings, ends_the_wait) = (cx.waker().clone(), ends_the_wait.clone());
         thread = Some(thread::spawn(move || {
@@ -180,12 +180,12 @@ fn another_thread_wakes_a_task_and_ends_the_wait() {
         }));
         Poll::Pending
     }));
-    assert_eq!(reported, Ok("rung"));
+    assert_eq!(reported, Ok("woken"));
     assert_eq!(thread.unwrap().join().unwrap(), Ok(()));
 }
 
 #[test]
-fn a_task_may_spawn_and_join_what_it_has_spawned() {
+fn a_task_may_spawn_and_join_another() {
     let (mut executor, _sim) = executor();
     let handle = executor.handle();
     let sum = executor.block_on(async {

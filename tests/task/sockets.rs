@@ -137,7 +137,7 @@ fn a_refused_connect_leaks_nothing() {
         });
         let refused = handle.connect(&addr).await.map(drop);
         assert_eq!(refused, Err(Errno::ECONNREFUSED));
-        let unix: Addr = "unix:@epollite nobody is here".parse().unwrap();
+        let unix: Addr = "unix:@epollite unbound".parse().unwrap();
         assert_eq!(handle.connect(&unix).await.map(drop), Err(Errno::ECONNREFUSED));
         assert_eq!(handle.connect(&Addr::Unspecified).await.map(drop), Err(Errno::EAFNOSUPPORT));
         assert_eq!(handle.fd_count(), 0);
@@ -216,7 +216,7 @@ fn any_descriptor_can_be_awaited() {
 }
 
 #[test]
-fn what_cannot_be_waited_for_is_refused_and_closed() {
+fn an_unpollable_fd_is_rejected_and_closed() {
     let mut sim = Sim::default();
     let file = sim.open_regular_file().unwrap();
     let executor = Executor::with_kernel(&mut sim).unwrap();
@@ -230,14 +230,14 @@ fn what_cannot_be_waited_for_is_refused_and_closed() {
 fn a_dup_leaves_no_ghost_registration() {
     let mut sim = Sim::default();
     let (near, far) = sim.socketpair(SocketType::Stream).unwrap();
-    let twin = sim.dup(&near).unwrap();
+    let duplicate = sim.dup(&near).unwrap();
     let mut epoll = CallCounter::new(&mut sim);
     {
         let executor = Executor::with_kernel(&mut epoll).unwrap();
         drop(executor.handle().stream(near).unwrap());
     }
     assert_eq!(epoll.hook.calls(Syscall::EpollCtl), 2, "one ADD, and one DEL before the close");
-    for fd in [twin, far] {
+    for fd in [duplicate, far] {
         sim.close(fd).unwrap();
     }
 }

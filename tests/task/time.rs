@@ -52,7 +52,7 @@ fn timeout_returns_output_or_elapsed() {
 }
 
 #[test]
-fn a_receive_that_was_given_up_has_received_nothing() {
+fn a_cancelled_receive_has_received_nothing() {
     let (mut executor, _sim) = executor();
     let handle = executor.handle();
     let (mut near, mut far) = pair(&handle);

@@ -42,7 +42,7 @@ impl Coordinator {
         self.wakers.get().map_or(0, Vec::len)
     }
 
-    /// Thread `index` asks all threads to shut down.
+    /// Thread `index` requests that all threads shut down.
     pub(crate) fn request_shutdown(&self, index: usize) {
         if !self.shutting_down.swap(true, Ordering::AcqRel) {
             self.wake_others(index);
@@ -53,7 +53,7 @@ impl Coordinator {
         self.shutting_down.load(Ordering::Acquire)
     }
 
-    /// Thread `index` asks all threads for their statistics. Does nothing while a report is being
+    /// Thread `index` requests the statistics of all threads. Does nothing while a report is being
     /// collected.
     pub(crate) fn request_stats(&self, index: usize) {
         {

@@ -53,7 +53,7 @@ pub(crate) struct SocketFile {
 }
 
 /// Resolves the names. Done before anything is bound and before signals are blocked: a resolver may
-/// take long, and a user who interrupts the program then leaves no socket file behind.
+/// take long, and an interrupt during that time leaves no socket file behind.
 pub(crate) fn look_up(targets: &[Target]) -> Result<Vec<Place>, CliError> {
     let place = |transport, text: &str| {
         // Without a host it listens on all addresses of both families, as other servers do.

@@ -15,7 +15,7 @@ use epollite::{Signal, SignalSet};
 use crate::instrument::{CountingKernel, InstrumentedKernel};
 use crate::models::{Disposition, is_ignored, set_disposition, unblock_signals, waitpid};
 
-/// Signals that ask the program to shut down.
+/// Signals that request a shutdown.
 const SHUTDOWN_SIGNALS: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
 
 /// PID 1 of a system or a container. The kernel does not deliver signals to it for which it has no
@@ -24,8 +24,8 @@ const FIRST_PROCESS: u32 = 1;
 
 /// Sets the inherited dispositions and mask to what the program needs. To be called first.
 pub(crate) fn prepare(is_server: bool, has_children: bool) {
-    // With SIGCHLD ignored a parent is not told when children exit, and waitpid(2) finds none. PID
-    // 1 is the parent of all orphans: if it does not reap them, the kernel should.
+    // With SIGCHLD ignored a parent is not notified when children exit, and waitpid(2) finds none.
+    // PID 1 is the parent of all orphans: if it does not reap them, the kernel should.
     let is_first = std::process::id() == FIRST_PROCESS;
     let on_child =
         if is_first && !has_children { Disposition::Ignored } else { Disposition::Default };
@@ -47,7 +47,7 @@ pub(crate) fn prepare(is_server: bool, has_children: bool) {
     unblock_signals();
 }
 
-/// The signals that ask the program to shut down, without those ignored at the start.
+/// The signals that request a shutdown, without those ignored at the start.
 pub(crate) fn shutdown_signals() -> Vec<Signal> {
     let is_wanted = |signal: &Signal| *signal == Signal::TERM || !is_ignored(*signal);
     SHUTDOWN_SIGNALS.into_iter().filter(is_wanted).collect()

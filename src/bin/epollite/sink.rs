@@ -1,7 +1,7 @@
 //! Writes text to a stream that may have no reader: without blocking, or for a bounded time.
 //!
 //! A server that blocks on its log serves no client and reads no signal in that time. So text that
-//! would block is dropped, and the caller is told. How a write is kept from blocking depends on the
+//! would block is dropped and reported. How a write is kept from blocking depends on the
 //! stream:
 //!
 //! * standard error, if it is a pipe or a terminal, is opened a second time through `/proc`,
@@ -146,7 +146,7 @@ impl State {
     fn for_standard(stream: Standard) -> Self {
         let path = format!("/proc/self/fd/{}", stream as i32);
         let kind = fs::metadata(&path).map(|meta| meta.file_type());
-        let is = |ask: fn(&fs::FileType) -> bool| kind.as_ref().is_ok_and(ask);
+        let is = |test: fn(&fs::FileType) -> bool| kind.as_ref().is_ok_and(test);
         let is_pipe = is(FileTypeExt::is_fifo) || is(FileTypeExt::is_char_device);
         if stream == Standard::Error
             && is_pipe

@@ -19,7 +19,7 @@ const MODELS: [&str; 6] = ["epoll-edge", "poll", "thread", "process", "coroutine
 const LIMIT: usize = 64;
 
 #[test]
-fn two_hundred_clients_on_sixty_four_descriptors_are_all_served() {
+fn two_hundred_clients_are_served_with_sixty_four_descriptors() {
     for trigger in TRIGGERS {
         for threads in ["1", "2"] {
             let address = ["--tcp", "127.0.0.1:0", "--trigger", trigger, "--threads", threads];
@@ -87,7 +87,7 @@ fn idle_clients_at_the_fd_limit_cause_no_busy_loop() {
 }
 
 #[test]
-fn short_of_descriptors_it_still_ends_in_order() {
+fn shutdown_is_clean_when_descriptors_are_exhausted() {
     for trigger in TRIGGERS {
         let arguments = ["--tcp", "127.0.0.1:0", "--trigger", trigger];
         let server = Program::serving_under(&descriptors("-n 32"), &arguments);
@@ -99,7 +99,7 @@ fn short_of_descriptors_it_still_ends_in_order() {
 }
 
 #[test]
-fn too_few_descriptors_to_start_is_a_clear_line_and_no_panic() {
+fn too_few_descriptors_to_start_is_one_error_line_and_no_panic() {
     // A server that listens can serve; one that cannot serve does not listen.
     for (limit, model) in (3..24).flat_map(|limit| MODELS.map(|model| (limit, model))) {
         let wrapper = descriptors(&format!("-n {limit}"));
@@ -128,7 +128,7 @@ fn too_few_descriptors_to_start_is_a_clear_line_and_no_panic() {
 }
 
 #[test]
-fn a_lifted_fd_limit_is_noticed_without_clients() {
+fn accept_resumes_after_the_fd_limit_is_raised_without_clients() {
     for trigger in TRIGGERS {
         let server = Program::on_tcp(trigger);
         is_served(&server.tcp());
@@ -179,7 +179,7 @@ fn move_the_served(waiting: &mut Vec<TcpStream>, served: &mut Vec<TcpStream>) {
 }
 
 #[test]
-fn a_limit_reached_by_paths_and_ports_together_frees_for_both() {
+fn a_freed_descriptor_serves_unix_and_tcp_clients() {
     let scratch = Scratch::new();
     let path = scratch.file("short");
     let arguments = ["--tcp", "127.0.0.1:0", "--unix", &path, "--log-format", "json"];

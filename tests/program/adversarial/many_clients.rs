@@ -11,7 +11,7 @@ use crate::support::tool::python;
 use crate::support::wait::until;
 
 #[test]
-fn behind_five_thousand_silent_clients_one_that_speaks_is_served() {
+fn an_active_client_is_served_among_five_thousand_silent_ones() {
     for trigger in TRIGGERS {
         let server = Program::on_tcp(trigger);
         let (clients, _) = hold(&server, 5000);

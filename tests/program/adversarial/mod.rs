@@ -2,9 +2,9 @@
 //!
 //! After each of them the server serves others, and has leaked neither memory nor descriptors.
 
+mod ancillary;
 mod disconnects;
 mod fd_exhaustion;
 mod many_clients;
-mod odd;
 mod sigstop;
 mod slow_readers;

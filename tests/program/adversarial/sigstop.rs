@@ -13,7 +13,7 @@ use crate::support::scratch::Scratch;
 use crate::support::tool::python;
 
 #[test]
-fn a_server_stopped_in_the_middle_loses_nothing() {
+fn a_server_stopped_during_a_transfer_loses_no_data() {
     for trigger in TRIGGERS {
         let server = Program::on_tcp(trigger);
         let clients: Vec<_> = (0..4).map(|_| connect(&server.tcp())).collect();

@@ -13,8 +13,8 @@ fn a_datagram_from_its_own_port_is_not_answered() {
         let server = on_udp(trigger);
         let port = server.udp().rsplit_once(':').unwrap().1.to_owned();
         // An echo server at another address would send from the same port, and answer ours.
-        let twin = Datagrams::from(&format!("127.0.0.2:{port}"), &server.udp()).unwrap();
-        is_not_answered(&server, &twin);
+        let same_port = Datagrams::from(&format!("127.0.0.2:{port}"), &server.udp()).unwrap();
+        is_not_answered(&server, &same_port);
     }
 }
 

@@ -61,7 +61,7 @@ fn dns_reports_errors() {
 }
 
 #[test]
-fn dns_follows_no_pointer_round_and_round() {
+fn dns_rejects_pointer_loops() {
     // To itself, forward, into the header, past the end; and a name that never ends.
     for pointer in [[0xc0, 33], [0xc0, 40], [0xc0, 0], [0xff, 0xff], [63, 63]] {
         let printed =

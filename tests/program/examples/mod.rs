@@ -108,7 +108,7 @@ fn a_malformed_address_is_an_error() {
 /// A server, stopped with the test, whatever its outcome.
 struct Server {
     child: Child,
-    /// Kept open, so that it may go on printing.
+    /// Kept open, so that it can continue printing.
     _stdout: BufReader<ChildStdout>,
 }
 

@@ -73,7 +73,7 @@ fn children_survive_a_killed_parent_and_the_port_is_free() {
 }
 
 #[test]
-fn workers_die_with_the_parent() {
+fn workers_exit_with_the_parent() {
     for model in ["prefork", "reuseport"] {
         let model: Model = if model == "prefork" { &["prefork"] } else { &["reuseport"] };
         let mut server = serving(model, &[]);
@@ -198,7 +198,7 @@ fn workers_fill_up_before_clients_queue() {
 }
 
 #[test]
-fn a_port_of_many_is_spread_by_hash_and_by_lot_and_by_processor() {
+fn reuseport_distributes_by_hash_at_random_or_by_cpu() {
     for steer in ["hash", "random"] {
         let steered: Model = if steer == "hash" {
             &["reuseport", "--reuseport-select", "hash"]
@@ -300,7 +300,7 @@ fn the_connection_limit_is_exact_when_workers_do_not_divide_it() {
 }
 
 #[test]
-fn what_a_killed_worker_had_open_is_closed() {
+fn connections_of_a_killed_worker_are_counted_as_closed() {
     let models: [Model; 2] = [&["prefork"], &["reuseport"]];
     for model in models {
         let server = serving(model, &["--workers", "2"]);

@@ -11,7 +11,7 @@ use crate::support::tool::tool;
 use crate::support::wait::until;
 
 #[test]
-fn the_client_past_the_wall_of_select_gets_a_clean_end_and_the_log_a_line() {
+fn a_client_beyond_fd_setsize_gets_eof_and_is_logged() {
     let server = serving(&["select"], &["--log-format", "text"]);
     let mut within = Vec::new();
     // Descriptors are assigned in order: as many as fit the set.
@@ -33,7 +33,7 @@ fn the_client_past_the_wall_of_select_gets_a_clean_end_and_the_log_a_line() {
 }
 
 #[test]
-fn each_worker_has_the_descriptors_of_a_process() {
+fn each_worker_has_the_descriptor_limit_of_a_process() {
     // About fifty each, where a quarter of the descriptors would be about thirty.
     let arguments = ["--tcp", "127.0.0.1:0", "--model", "reuseport", "--reuseport-select", "hash"];
     let server =

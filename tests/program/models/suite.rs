@@ -23,10 +23,10 @@ pub(crate) const TOO_MUCH: usize = 64 << 20;
 pub(crate) type Model = &'static [&'static str];
 
 /// The behaviour of a model, as a table cell.
-pub(crate) type Verdict = &'static str;
+pub(crate) type Cell = &'static str;
 
 /// A test of the suite: the column's head, and the test.
-pub(crate) type Column = (&'static str, fn(Model) -> Verdict);
+pub(crate) type Column = (&'static str, fn(Model) -> Cell);
 
 /// Every column, in order.
 pub(crate) const COLUMNS: [Column; 9] = [
@@ -47,7 +47,7 @@ pub(crate) fn serving(model: Model, more: &[&str]) -> Program {
     Program::serving(&[&arguments[..], model, more].concat())
 }
 
-fn sequential_clients(model: Model) -> Verdict {
+fn sequential_clients(model: Model) -> Cell {
     let server = serving(model, &[]);
     for number in 0..50_u32 {
         let mut client = connect(&server.tcp());
@@ -61,7 +61,7 @@ fn sequential_clients(model: Model) -> Verdict {
 }
 
 /// All are connected before any is served completely.
-fn a_hundred_concurrent(model: Model) -> Verdict {
+fn a_hundred_concurrent(model: Model) -> Cell {
     let server = serving(model, &[]);
     let mut clients: Vec<_> = (0..100).map(|_| connect(&server.tcp())).collect();
     for client in &mut clients {
@@ -110,7 +110,7 @@ fn queued(client: &mut TcpStream) -> bool {
     }
 }
 
-fn half_close(model: Model) -> Verdict {
+fn half_close(model: Model) -> Cell {
     let server = serving(model, &[]);
     for size in [0, 1, 100_000, 3_000_000] {
         exchange(connect(&server.tcp()), size);
@@ -125,7 +125,7 @@ fn half_close(model: Model) -> Verdict {
 }
 
 /// Clients that reset their connection affect no other client; the server counts them.
-fn reset(model: Model) -> Verdict {
+fn reset(model: Model) -> Cell {
     let server = serving(model, &[]);
     for _ in 0..20 {
         let mut client = connect(&server.tcp());
@@ -141,7 +141,7 @@ fn reset(model: Model) -> Verdict {
     "yes"
 }
 
-fn sixteen_mebibytes(model: Model) -> Verdict {
+fn sixteen_mebibytes(model: Model) -> Cell {
     let server = serving(model, &[]);
     exchange(connect(&server.tcp()), 16 << 20);
     shuts_down_cleanly(server);
@@ -149,7 +149,7 @@ fn sixteen_mebibytes(model: Model) -> Verdict {
 }
 
 /// The client reads a little now and then; all data arrives, and others are served in the meantime.
-fn slow_reader(model: Model) -> Verdict {
+fn slow_reader(model: Model) -> Cell {
     let server = serving(model, &[]);
     let mut slow = connect(&server.tcp());
     let sent = fill_buffers(&mut slow, TOO_MUCH);
@@ -172,7 +172,7 @@ fn slow_reader(model: Model) -> Verdict {
 }
 
 /// What others get while one client does not read at all.
-fn never_reads(model: Model) -> Verdict {
+fn never_reads(model: Model) -> Cell {
     let server = serving(model, &[]);
     let mut stuck = connect(&server.tcp());
     fill_buffers(&mut stuck, TOO_MUCH);
@@ -190,7 +190,7 @@ fn never_reads(model: Model) -> Verdict {
 
 /// Stops accepting, echoes data that has arrived, closes cleanly and exits 0; a client that does
 /// not read delays the exit no longer than `--drain-timeout`.
-fn sigterm(model: Model) -> Verdict {
+fn sigterm(model: Model) -> Cell {
     for signal in ["TERM", "INT"] {
         let mut server = serving(model, &["--drain-timeout", "1h"]);
         let mut client = connect(&server.tcp());
@@ -233,7 +233,7 @@ fn a_second_signal_exits_at_once(model: Model) {
 }
 
 /// Datagrams of every length are echoed unchanged, or the model rejects the option.
-fn udp(model: Model) -> Verdict {
+fn udp(model: Model) -> Cell {
     let arguments = ["echo", "--udp", "127.0.0.1:0", "--log-format", "json", "--model"];
     let mut server = Program::start(&[&arguments[..], model].concat());
     until("it to serve or to exit", || {

@@ -1,12 +1,13 @@
 //! The table of the models, docs/models.md: the result of each test of the suite for each model.
 //!
-//! `BLESS=1 cargo test --test program models::table` writes the results; otherwise they must match the page.
+//! `BLESS=1 cargo test --test program models::table` writes the results; otherwise they must match
+//! the page.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
-use super::suite::{COLUMNS, Model, Verdict};
+use super::suite::{COLUMNS, Cell, Model};
 
 /// Every row.
 const ROWS: [Model; 16] = [
@@ -60,7 +61,7 @@ fn every_model_matches_the_table() {
 }
 
 /// The model's result in each column. Three at a time: the tests wait more than they work.
-fn row_of(model: Model) -> Vec<(&'static str, Option<Verdict>)> {
+fn row_of(model: Model) -> Vec<(&'static str, Option<Cell>)> {
     let run = |(head, test): super::suite::Column| {
         (head, catch_unwind(AssertUnwindSafe(|| test(model))).ok())
     };

@@ -22,7 +22,7 @@ const MUCH: usize = 64 << 20;
 const LESS: usize = 24 << 20;
 
 #[test]
-fn files_are_exchanged_byte_for_byte_by_two_of_ours() {
+fn our_client_and_listener_exchange_files_byte_for_byte() {
     for (theirs_bytes, ours_bytes) in [(MUCH, LESS), (LESS, MUCH)] {
         let scratch = Scratch::new();
         let [a, b] = [("a", ours_bytes), ("b", theirs_bytes)].map(|(name, len)| {

@@ -57,7 +57,7 @@ fn exchange(process: &mut Process, sent: &[u8], received: &str) {
 }
 
 #[test]
-fn a_listener_talks_to_every_sender() {
+fn a_listener_sends_to_every_known_sender() {
     let (mut listener, port) = our_listener(&["-u"]);
     let server = format!("{HOST}:{port}");
     let (one, two) = (Datagrams::to(&server), Datagrams::to(&server));
@@ -89,7 +89,7 @@ fn echo_replies_to_each_sender_but_reflectors() {
 }
 
 #[test]
-fn a_chat_passes_datagrams_on_to_the_other_senders() {
+fn a_chat_forwards_datagrams_to_the_other_senders() {
     let (listener, port) = our_listener(&["-u", "--chat"]);
     let server = format!("{HOST}:{port}");
     let (one, two) = (Datagrams::to(&server), Datagrams::to(&server));
@@ -104,7 +104,7 @@ fn a_chat_passes_datagrams_on_to_the_other_senders() {
 fn a_closed_port_is_reported_with_exit_1() {
     let port = closed_udp_port();
     let mut client = ours(&["-u", HOST, &port]);
-    client.write_stdin(b"anybody?");
+    client.write_stdin(b"ping?");
     until("the client to exit", || client.ended().is_some());
     let ending = client.end();
     ending.expect_code(1);
@@ -124,11 +124,11 @@ fn a_broadcast_needs_b_and_reaches_a_listener() {
     assert!(complaint.ends_with("to a broadcast address only with -b"), "{complaint}");
 
     let mut sends = ours(&["-u", "-b", "127.255.255.255", &port]);
-    sends.write_stdin(b"to everybody");
+    sends.write_stdin(b"to all");
     let mut received = [0; 32];
     any.set_read_timeout(Some(crate::support::wait::TIMEOUT)).unwrap();
     let (len, from) = any.recv_from(&mut received).unwrap();
-    assert_eq!(&received[..len], b"to everybody");
+    assert_eq!(&received[..len], b"to all");
     // A reply comes from the responder's own address, and is received.
     any.send_to(b"I am here\n", from).unwrap();
     sends.stdout.line_with("I am here");
@@ -145,8 +145,8 @@ fn multicast_reaches_members_only() {
     }
     let other = ours(&["-lukv", "-s", HOST, "239.1.2.4", &port]);
     other.stderr.line_with("Bound on 239.1.2.4");
-    let mut speaks = ours(&["-u", "-s", HOST, group, &port]);
-    speaks.write_stdin(b"to the group\n");
+    let mut sender = ours(&["-u", "-s", HOST, group, &port]);
+    sender.write_stdin(b"to the group\n");
     for member in &members {
         member.stdout.line_with("to the group");
     }
@@ -172,16 +172,17 @@ fn broadcast_crosses_network_namespaces() {
     let script = "\
         ip link add left type veth peer name right; \
         unshare -n sleep 60 & there=$!; \
-        until [ \"$(readlink /proc/$there/ns/net)\" != \"$(readlink /proc/$$/ns/net)\" ]; do :; done; \
+        here=$(readlink /proc/$$/ns/net); \
+        until [ \"$(readlink /proc/$there/ns/net)\" != \"$here\" ]; do :; done; \
         ip link set right netns $there; \
         ip addr add 10.9.8.1/24 brd + dev left; ip link set left up; \
         nsenter -t $there -n ip addr add 10.9.8.2/24 brd + dev right; \
         nsenter -t $there -n ip link set right up; \
         until ip link show left | grep -q LOWER_UP; do :; done; \
-        nsenter -t $there -n \"$0\" nc -lu -W 1 0.0.0.0 4242 & hears=$!; \
-        until grep -q :1092 /proc/$hears/net/udp; do :; done; \
+        nsenter -t $there -n \"$0\" nc -lu -W 1 0.0.0.0 4242 & receiver=$!; \
+        until grep -q :1092 /proc/$receiver/net/udp; do :; done; \
         echo across | \"$0\" nc -ub -q 0 10.9.8.255 4242; \
-        wait $hears";
+        wait $receiver";
     let mut shell = tool("unshare");
     shell.args(["-n", "-p", "-f", "--kill-child", "--mount-proc", "sh", "-c", script, PROGRAM]);
     let ending = Process::start(shell).end();
@@ -252,7 +253,7 @@ fn an_ipv6_group_is_received_on_its_scope_interface() {
 #[test]
 fn unix_datagrams_work_both_ways_and_unlink() {
     let scratch = Scratch::new();
-    let path = scratch.file("letters");
+    let path = scratch.file("datagrams");
     let mut listener = ours(&["-luvU", &path]);
     listener.stderr.line_with("Bound on");
     let mut client = ours(&["-uU", &path]);
@@ -269,7 +270,7 @@ fn unix_datagrams_work_both_ways_and_unlink() {
 }
 
 #[test]
-fn w_counts_for_a_listener_from_the_first_datagram_on() {
+fn w_applies_to_a_listener_from_the_first_datagram() {
     let (mut listener, port) = our_listener(&["-u", "-w", "100ms"]);
     crate::support::wait::settle_time();
     assert!(

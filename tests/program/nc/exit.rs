@@ -15,7 +15,7 @@ use crate::support::scratch::Scratch;
 use crate::support::wait::{TIMEOUT, until};
 
 #[test]
-fn with_n_the_end_of_the_input_is_passed_on() {
+fn n_half_closes_the_connection_at_the_end_of_input() {
     let listener = TcpListener::bind((HOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let mut client = ours(&["-N", HOST, &port]);
@@ -32,7 +32,7 @@ fn with_n_the_end_of_the_input_is_passed_on() {
 }
 
 #[test]
-fn without_n_the_connection_stays_open_until_the_other_side_ends() {
+fn without_n_the_connection_stays_open_until_the_peer_closes() {
     let listener = TcpListener::bind((HOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let mut client = ours(&[HOST, &port]);
@@ -78,7 +78,7 @@ fn nc_exits_when_stdout_closes_with_pending_output() {
 }
 
 #[test]
-fn a_client_sends_on_when_the_other_side_has_only_half_closed() {
+fn a_client_continues_sending_after_the_peer_half_closed() {
     let listener = TcpListener::bind((HOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let mut client = ours(&["-N", HOST, &port]);
@@ -94,7 +94,7 @@ fn a_client_sends_on_when_the_other_side_has_only_half_closed() {
 }
 
 #[test]
-fn q_quits_so_long_after_the_input_has_ended() {
+fn q_exits_after_the_delay_from_the_end_of_input() {
     let listener = TcpListener::bind((HOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let mut client = ours(&["-q", "300ms", HOST, &port]);
@@ -108,7 +108,7 @@ fn q_quits_so_long_after_the_input_has_ended() {
 }
 
 #[test]
-fn q_0_passes_the_end_on_and_shows_the_answer_as_it_does_for_nc() {
+fn q_0_half_closes_and_prints_the_reply_as_nc_does() {
     let listener = TcpListener::bind((HOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     for is_ours in [true, false] {
@@ -130,7 +130,7 @@ fn q_0_passes_the_end_on_and_shows_the_answer_as_it_does_for_nc() {
 }
 
 #[test]
-fn q_0_of_a_listener_and_of_a_unix_client_waits_for_the_answer_too() {
+fn q_0_of_a_listener_and_of_a_unix_client_waits_for_the_reply() {
     let (mut nc, port) = our_listener(&["-q", "0"]);
     drop(nc.take_stdin());
     let mut connection = connect(&format!("{HOST}:{port}"));
@@ -188,7 +188,7 @@ fn full_listener() -> (Vec<Fd>, Addr) {
 }
 
 #[test]
-fn received_reads_are_counted_and_the_last_one_ends_it() {
+fn big_w_exits_after_the_given_number_of_reads() {
     let listener = TcpListener::bind((HOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let mut client = ours(&["-W", "2", HOST, &port]);
@@ -212,11 +212,11 @@ fn a_failed_connect_is_one_line_and_exit_1() {
     );
     assert_eq!(ending.single_error_line(), expected);
 
-    let ending = ours(&["nobody.invalid", "80"]).end();
+    let ending = ours(&["no-such-host.invalid", "80"]).end();
     ending.expect_code(1);
     assert_eq!(
         ending.single_error_line(),
-        "epollite: getaddrinfo for host \"nobody.invalid\" port 80: Name or service not known"
+        "epollite: getaddrinfo for host \"no-such-host.invalid\" port 80: Name or service not known"
     );
     for (arguments, named) in [
         (["-n", "localhost", "80"], "getaddrinfo for host \"localhost\""),
@@ -246,7 +246,7 @@ fn a_port_in_use_is_refused() {
 }
 
 #[test]
-fn a_reset_ends_it_as_it_ends_nc() {
+fn a_reset_ends_it_as_it_does_nc() {
     let listener = TcpListener::bind((HOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let mut client = ours(&[HOST, &port]);
@@ -262,13 +262,13 @@ fn a_reset_ends_it_as_it_ends_nc() {
 }
 
 #[test]
-fn a_closed_stdout_ends_it_quietly() {
+fn a_closed_stdout_exits_without_a_message() {
     let (mut listener, port) = our_listener(&["-N"]);
     let mut client = our_command(&[HOST, &port]);
     client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = client.spawn().unwrap();
     drop(child.stdout.take());
-    listener.write_stdin(b"nobody reads this\n");
+    listener.write_stdin(b"never read\n");
     until("the client to exit", || child.try_wait().unwrap().is_some());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "invariant: no death by SIGPIPE: {output:?}");
@@ -289,7 +289,7 @@ fn closed_streams_are_like_dev_null() {
 }
 
 #[test]
-fn ctrl_c_ends_it_at_once_as_it_ends_nc() {
+fn ctrl_c_kills_it_at_once_as_it_does_nc() {
     for (name, number) in [("INT", 2), ("TERM", 15)] {
         // A background job of a shell ignores SIGINT, and the program inherits that; not here.
         let wrapper = ["env", "--default-signal=INT,TERM"];

@@ -40,7 +40,7 @@ const MISTAKES: [(&[&str], &str); 31] = [
 ];
 
 #[test]
-fn a_mistake_is_one_line_that_names_it_and_exit_2() {
+fn a_usage_error_is_one_line_that_quotes_it_and_exit_2() {
     for (arguments, named) in MISTAKES {
         let ending = ours(arguments).end();
         ending.expect_code(2);

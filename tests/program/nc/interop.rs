@@ -6,7 +6,7 @@ use crate::support::scratch::Scratch;
 use crate::support::wait::until;
 
 #[test]
-fn our_client_talks_to_openbsd_nc() {
+fn our_client_works_with_openbsd_nc() {
     let (mut listener, port) = their_listener(&[]);
     let mut client = ours(&["-N", HOST, &port]);
     client.write_stdin(b"from us\n");
@@ -20,7 +20,7 @@ fn our_client_talks_to_openbsd_nc() {
 }
 
 #[test]
-fn openbsd_nc_talks_to_our_listener() {
+fn openbsd_nc_works_with_our_listener() {
     let (mut listener, port) = our_listener(&[]);
     let mut client = theirs("nc", &["-N", HOST, &port]);
     client.write_stdin(b"from them\n");
@@ -33,7 +33,7 @@ fn openbsd_nc_talks_to_our_listener() {
 }
 
 #[test]
-fn ncat_talks_to_our_listener_and_ours_to_ncat() {
+fn ncat_works_with_our_listener_and_our_client_with_ncat() {
     let (mut listener, port) = our_listener(&[]);
     let mut client = theirs("ncat", &[HOST, &port]);
     client.write_stdin(b"from ncat\n");
@@ -57,7 +57,7 @@ fn ncat_talks_to_our_listener_and_ours_to_ncat() {
 }
 
 #[test]
-fn socat_talks_to_our_listener_and_ours_to_socat() {
+fn socat_works_with_our_listener_and_our_client_with_socat() {
     let (mut listener, port) = our_listener(&[]);
     let mut client = theirs("socat", &["STDIO", &format!("TCP:{HOST}:{port}")]);
     client.write_stdin(b"from socat\n");
@@ -118,7 +118,7 @@ fn s_and_p_set_the_listen_address() {
 }
 
 #[test]
-fn source_and_port_are_where_the_connection_comes_from() {
+fn s_and_p_set_the_source_address_and_port() {
     let (listener, port) = our_listener(&[]);
     let source = closed_port();
     let _client = ours(&["-s", "127.0.0.2", "-p", &source, HOST, &port]);

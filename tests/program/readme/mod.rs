@@ -4,7 +4,8 @@
 //! file's content; `<!-- runs: COMMAND -->` requires the output of COMMAND, which is `epollite …`
 //! or `cargo run --example NAME -- …`.
 //!
-//! `make update-expected` builds the examples and writes the real content into the pages: review the diff.
+//! `make update-expected` builds the examples and writes the real content into the pages: review
+//! the diff.
 
 use std::fs;
 use std::process::Command;

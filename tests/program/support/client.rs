@@ -126,7 +126,7 @@ pub(crate) fn expect_silence(stream: &mut impl Duplex) {
 /// A new client is served.
 #[track_caller]
 pub(crate) fn is_served(address: &str) {
-    echo(&mut connect(address), b"is anybody there?");
+    echo(&mut connect(address), b"probe");
 }
 
 /// Sends `total` bytes and then EOF, while reading all of them and the EOF back.

@@ -9,7 +9,7 @@ use super::wait::TIMEOUT;
 /// Room for the largest datagram, and one byte that must stay unwritten.
 const ROOM: usize = 65_536;
 
-/// A UDP socket and the server it talks to.
+/// A UDP socket and the address of its server.
 pub(crate) struct Datagrams {
     pub(crate) socket: UdpSocket,
     server: String,

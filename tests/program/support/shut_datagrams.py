@@ -1,5 +1,5 @@
-"""Starts a datagram server, shuts down its socket for reading from outside (a duplicate), and prints
-whether it busy-loops and how it exits.
+"""Starts a datagram server, shuts down its socket for reading from outside (a duplicate), and
+prints whether it busy-loops and how it exits.
 
     shut_datagrams.py COMMAND...    prints: ANSWER BEFORE, quiet OR busy, EXIT CODE
 
@@ -39,11 +39,11 @@ try:
         if copy < 0:
             continue
         try:
-            with socket.socket(fileno=copy) as twin:
-                if twin.type == socket.SOCK_DGRAM:
+            with socket.socket(fileno=copy) as duplicate:
+                if duplicate.type == socket.SOCK_DGRAM:
                     shut += 1
                     # Fails with ENOTCONN, but takes effect.
-                    twin.shutdown(socket.SHUT_RD)
+                    duplicate.shutdown(socket.SHUT_RD)
         except OSError:
             pass
     assert shut == 1, f"{shut} datagram sockets were found"

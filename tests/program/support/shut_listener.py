@@ -28,9 +28,9 @@ try:
         if copy < 0:
             continue
         try:
-            with socket.socket(fileno=copy) as twin:
-                if twin.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                    twin.shutdown(socket.SHUT_RD)
+            with socket.socket(fileno=copy) as duplicate:
+                if duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    duplicate.shutdown(socket.SHUT_RD)
                     shut += 1
         except OSError:
             os.close(copy)

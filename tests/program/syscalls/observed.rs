@@ -25,7 +25,7 @@ const ANSWER: &str = r#", "{\"event\":\"statistics\""#;
 const GATE: &str = ", 1, 0) = ";
 
 #[test]
-fn what_it_counts_is_what_strace_counts_kind_by_kind() {
+fn the_counts_by_kind_equal_those_of_strace() {
     let scratch = Scratch::new();
     for trigger in TRIGGERS {
         let path = scratch.file(trigger);
@@ -57,7 +57,7 @@ fn what_it_counts_is_what_strace_counts_kind_by_kind() {
 }
 
 #[test]
-fn what_it_counts_is_what_perf_counts_in_all() {
+fn the_total_count_equals_that_of_perf() {
     if !perf_is_permitted() {
         return;
     }

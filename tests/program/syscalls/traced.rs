@@ -12,7 +12,7 @@ use crate::support::program::Program;
 use crate::support::scratch::Scratch;
 
 #[test]
-fn a_trace_is_what_strace_prints_of_the_same_run() {
+fn a_trace_equals_the_output_of_strace_for_the_same_run() {
     let scratch = Scratch::new();
     for trigger in TRIGGERS {
         let (ours, theirs) = (scratch.file(trigger), scratch.file(&format!("{trigger}.strace")));

@@ -111,7 +111,7 @@ impl Scenario {
     /// The simulation panics if a descriptor is left open when its processes end.
     pub(super) fn end(mut self) -> bool {
         let handle = self.executor.handle();
-        let has_struck = handle.with_kernel(|kernel| kernel.kernel.hook.has_fired());
+        let has_fired = handle.with_kernel(|kernel| kernel.kernel.hook.has_fired());
         drop(self.executor);
         assert_eq!(
             (handle.task_count(), handle.fd_count()),
@@ -128,7 +128,7 @@ impl Scenario {
             assert!(received != Some(Received::WouldBlock), "invariant: no client waits forever");
             let _ = self.sim.close(client.socket);
         }
-        has_struck
+        has_fired
     }
 }
 

@@ -1,4 +1,4 @@
-//! Properties of the executor on the simulated kernel: clients talk to an echo server of tasks,
+//! Properties of the executor on the simulated kernel: clients use an echo server of tasks,
 //! some of them tasks themselves; tasks are cancelled at arbitrary points; and the kernel returns
 //! anything a kernel may.
 
@@ -246,7 +246,7 @@ impl Scenario {
         });
     }
 
-    /// A client that is a task and talks to itself: one half sends, the other receives.
+    /// A client that is a task: one half sends its bytes, the other receives.
     fn call(&mut self, bytes: usize) {
         self.client_count += 1;
         let (handle, addr, index) = (self.callers.handle(), self.addr, self.client_count);
@@ -278,9 +278,9 @@ impl Scenario {
             Ok(count) => {
                 for &got in &buf[..count] {
                     let Client { id, sent, received, .. } = *client;
-                    let is_so = received < sent && got == byte(id, received);
+                    let is_prefix = received < sent && got == byte(id, received);
                     assert!(
-                        is_so,
+                        is_prefix,
                         "invariant: output is a prefix of input, at {received} of {sent}"
                     );
                     client.received += 1;

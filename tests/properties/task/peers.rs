@@ -111,8 +111,8 @@ pub(super) async fn converse(
     }));
     let mut received = 0;
     while let Some(bytes) = receiver.recv_pooled().await? {
-        let is_so = wanted[received..].starts_with(&bytes);
-        assert!(is_so, "invariant: output is a prefix of input, at {received}");
+        let is_prefix = wanted[received..].starts_with(&bytes);
+        assert!(is_prefix, "invariant: output is a prefix of input, at {received}");
         received += bytes.len();
     }
     (&mut send_task.0).await.expect("it is not cancelled")?;

@@ -39,7 +39,7 @@ fn two_sockets_of_one_server_do_not_answer_each_other() {
 }
 
 #[test]
-fn a_burst_larger_than_any_call_is_echoed_whole() {
+fn a_burst_larger_than_any_call_is_echoed_completely() {
     const BURST: usize = 200;
     for trigger in TRIGGERS {
         let addr = "127.0.0.1:0".parse().unwrap();
@@ -245,7 +245,7 @@ fn a_unix_client_that_reads_nothing_costs_itself_only() {
         let (socket, addr) = bind(&mut kernel, "unix:@server");
         let mut server = Server::new(kernel, Config { trigger, ..Config::default() }).unwrap();
         server.add_socket(socket).unwrap();
-        let clients = ["unix:@mute", "unix:@good"].map(|name| {
+        let clients = ["unix:@silent", "unix:@good"].map(|name| {
             let client = sim.socket(AddressFamily::Unix, SocketType::Datagram).unwrap();
             sim.bind(&client, &name.parse().unwrap()).unwrap();
             client

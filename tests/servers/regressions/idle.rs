@@ -154,7 +154,8 @@ fn data_that_arrives_while_bytes_are_unsent_costs_no_send_in_vain() {
     }
     harness.run_once();
     let sends = harness.faults.count(Syscall::Send);
-    // Its send side is full too: a byte arrives as soon as one is read, without any send of ours.
+    // Its send side is full too: a byte arrives as soon as one is read, although the server sends
+    // nothing more.
     for _ in 0..20 {
         harness.faults.refuse(Syscall::Accept4, Errno::EAGAIN, 0);
         let _ = harness.send(&client, 1);

@@ -24,14 +24,14 @@ fn a_listener_that_was_shut_down_is_closed_and_reported() {
             let config = Config { trigger, ..Config::default() };
             let mut server = Server::<_>::new(CallCounter::new(Linux), config).unwrap();
             let (dead, _) = listener(server.kernel(), "127.0.0.1:0");
-            let twin = Linux.dup(&dead).unwrap();
+            let duplicate = Linux.dup(&dead).unwrap();
             let dead = match sharing {
                 None => server.add_listener(dead),
                 Some(sharing) => server.add_shared_listener(dead, sharing),
             };
             let (open, addr) = listener(server.kernel(), "127.0.0.1:0");
             server.add_listener(open).unwrap();
-            Linux.shutdown(&twin, Shutdown::Read).unwrap();
+            Linux.shutdown(&duplicate, Shutdown::Read).unwrap();
             let end = Linux.now() + Duration::from_millis(60);
             while Linux.now() < end {
                 server.run_once(Some(end)).unwrap();
@@ -54,7 +54,7 @@ fn a_listener_that_was_shut_down_is_closed_and_reported() {
             }
             assert_eq!(server.connections(), 1, "{trigger:?} {sharing:?}");
             drop(client);
-            Linux.close(twin).unwrap();
+            Linux.close(duplicate).unwrap();
         }
     }
 }

@@ -4,7 +4,7 @@ mod datagrams;
 mod fault_script;
 mod idle;
 mod listeners;
-mod passed_over;
 mod shutdown;
 mod unread_replies;
+mod unreported_readiness;
 mod waits;

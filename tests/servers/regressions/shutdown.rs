@@ -60,7 +60,7 @@ fn shutdown_flushes_and_closes_open_clients_at_any_budget() {
 }
 
 #[test]
-fn the_idle_timeout_does_not_cut_a_drain_short() {
+fn the_idle_timeout_does_not_shorten_the_drain() {
     for trigger in TRIGGERS {
         let (idle, drain) = (Some(Duration::from_secs(1)), Duration::from_secs(3_600));
         let mut harness = Harness::at(

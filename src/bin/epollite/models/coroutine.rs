@@ -155,7 +155,7 @@ fn spawn_client<K: InstrumentedKernel>(
     state.handle.spawn(async move {
         task.shared.register_waker(task.number).await;
         let why = echo_loop(&mut task, &mut client).await.unwrap_or_else(CloseReason::Error);
-        // Closed before the listeners are told that there is capacity.
+        // Closed before the listeners are woken for the free capacity.
         drop(client);
         task.shared.connection_closed(task.number, why);
         if let Some((name, bytes)) = task.name.as_deref() {
@@ -379,7 +379,7 @@ impl<K: InstrumentedKernel> ServerState<K> {
     }
 
     /// The output of `future` if it is ready without waiting. Yields once before, so that the
-    /// executor asks the kernel for events.
+    /// executor polls for events.
     async fn now_or_never<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         self.handle.yield_now().await;
         let mut future = pin!(future);

@@ -241,7 +241,7 @@ impl<K: Kernel> DatagramLoop<'_, K> {
             Some(Destination::Connected) => {
                 self.send_queue.push_back((datagram.to_vec(), Sender::new(Addr::Unspecified)))
             }
-            Some(Destination::Anyone(addr)) => {
+            Some(Destination::Unconnected(addr)) => {
                 self.send_queue.push_back((datagram.to_vec(), Sender::new(addr)))
             }
             None => {

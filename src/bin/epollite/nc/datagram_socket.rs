@@ -20,7 +20,7 @@ pub(super) enum Destination {
     /// To the address the socket is connected to: only replies from there are received.
     Connected,
     /// To several receivers, which reply from their own addresses.
-    Anyone(Addr),
+    Unconnected(Addr),
 }
 
 /// A bound datagram socket for a listener.
@@ -54,7 +54,8 @@ pub(super) fn connect_datagram<K: Kernel>(
     let mut failed = String::new();
     for addr in addrs {
         let opened = if options.broadcast || multicast::is_group(&addr) {
-            unconnected(options, reactor.kernel(), &addr).map(|fd| (fd, Destination::Anyone(addr)))
+            unconnected(options, reactor.kernel(), &addr)
+                .map(|fd| (fd, Destination::Unconnected(addr)))
         } else {
             connect::connect(options, reactor, &addr).map(|fd| (fd, Destination::Connected))
         };

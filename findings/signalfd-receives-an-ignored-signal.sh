@@ -1,12 +1,12 @@
 #!/bin/sh
 # A signal that is ignored and blocked, and a signalfd for it.
 #
-# Version: Linux 6.18 (x86-64), Python 3 and the C library as messengers. No package is needed.
+# Version: Linux 6.18 (x86-64), Python 3 and the C library. No package is needed.
 # Guess:   signal(7): an ignored signal is discarded when it is sent, so that a signalfd has nothing
 #          to read, however the signal is blocked.
 # Seen:    blocked, it is queued although it is ignored, and the signalfd reads it; not blocked, it
-#          is discarded. So a server that was started with SIGINT ignored (a script's background job)
-#          and takes signals from a signalfd hears the terminal's Ctrl-C all the same.
+#          is discarded. So a server that was started with SIGINT ignored (a script's background
+#          job) and reads signals from a signalfd still receives the terminal's Ctrl-C.
 # Output:  ignored read nothing / ignored and blocked read 2
 set -eu
 seen=$(python3 - <<'PY'

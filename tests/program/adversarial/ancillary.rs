@@ -8,7 +8,7 @@ use crate::support::scratch::Scratch;
 use crate::support::tool::python_succeeds;
 
 #[test]
-fn urgent_data_neither_stalls_nor_eats_the_normal_bytes() {
+fn urgent_data_neither_stalls_nor_drops_normal_bytes() {
     for trigger in TRIGGERS {
         // A small budget ends reads before, at and after the mark.
         for budget in ["1MiB", "100"] {
@@ -16,14 +16,14 @@ fn urgent_data_neither_stalls_nor_eats_the_normal_bytes() {
             let server = Program::serving(&[&arguments[..], &["--log-format", "json"]].concat());
             let address = server.tcp();
             let (host, port) = address.rsplit_once(':').unwrap();
-            python_succeeds("odd.py", &["urgent", host, port]);
+            python_succeeds("ancillary.py", &["urgent", host, port]);
             super::slow_readers::does_not_spin(&server);
         }
     }
 }
 
 #[test]
-fn descriptors_passed_along_are_not_kept_and_stall_nothing() {
+fn received_descriptors_are_closed_and_stall_nothing() {
     let scratch = Scratch::new();
     for trigger in TRIGGERS {
         let path = scratch.file(trigger);
@@ -32,7 +32,7 @@ fn descriptors_passed_along_are_not_kept_and_stall_nothing() {
         let mut here = connect_unix(&path);
         echo(&mut here, b"warm");
         let before = descriptors(server.pid());
-        python_succeeds("odd.py", &["passing", &path]);
+        python_succeeds("ancillary.py", &["passing", &path]);
         echo(&mut here, b"still here");
         crate::support::wait::until("the client to be closed", || {
             server.statistics().number("connections.open") == 1

@@ -1,7 +1,7 @@
 """Clients with unusual traffic.
 
-    odd.py urgent HOST PORT    sends urgent data between, before and after normal data
-    odd.py passing PATH        sends descriptors along with its bytes
+    ancillary.py urgent HOST PORT    sends urgent data between, before and after normal data
+    ancillary.py passing PATH        sends descriptors along with its bytes
 """
 
 import array
