@@ -97,11 +97,11 @@ fn exchange(server: &SocketAddr, query: &[u8]) -> Result<Vec<u8>, Box<dyn Error>
     let token = reactor.register_or_close(socket.into(), Interest::READABLE, Trigger::Level, ())?;
     let mut buf = vec![0; MESSAGE_BYTES_MAX];
     for _ in 0..ATTEMPTS {
-        reactor.get_mut(token).ok_or("it is registered")?.io.send(query)?;
+        reactor.get_mut(token).ok_or("it is registered")?.1.send(query)?;
         let deadline = reactor.kernel().now() + TIMEOUT;
         while let Some(Event::Io { token, .. }) = reactor.next(Some(deadline))? {
-            let Some(mut registration) = reactor.get_mut(token) else { continue };
-            match registration.io.recv(&mut buf) {
+            let Some((_, mut io)) = reactor.get_mut(token) else { continue };
+            match io.recv(&mut buf) {
                 Ok(Received::Bytes(count)) if is_response(&buf[..count], query) => {
                     buf.truncate(count);
                     return Ok(buf);

@@ -14,16 +14,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut buf = [0; 4096];
     while let Some(event) = reactor.next(None)? {
         let Event::Io { token, .. } = event else { continue };
-        let Some(mut registration) = reactor.get_mut(token) else { continue };
+        let Some((_, mut io)) = reactor.get_mut(token) else { continue };
         if token == listener_token {
-            if let Some((client, _)) = registration.io.accept()? {
+            if let Some((client, _)) = io.accept()? {
                 reactor.register_or_close(client, Interest::READABLE, Trigger::Level, ())?;
             }
         } else {
-            match registration.io.recv(&mut buf) {
+            match io.recv(&mut buf) {
                 Ok(Received::WouldBlock) => {}
-                Ok(Received::Bytes(n)) if registration.io.send(&buf[..n]) == Ok(Sent::Bytes(n)) => {
-                }
+                Ok(Received::Bytes(n)) if io.send(&buf[..n]) == Ok(Sent::Bytes(n)) => {}
                 _ => drop(reactor.close(token)),
             }
         }

@@ -10,8 +10,7 @@ use std::env;
 use std::net::TcpListener;
 
 use epollite::echo::{Echo, Want};
-use epollite::reactor::RegistrationMut;
-use epollite::{Event, Interest, Linux, Reactor, Received, Sent, Trigger};
+use epollite::{Event, Interest, Io, Linux, Reactor, Received, Sent, Trigger};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let addr = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".into());
@@ -31,15 +30,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         let Event::Io { token, .. } = event else {
             continue;
         };
-        let Some(mut registration) = reactor.get_mut(token) else { continue };
+        let Some((echo, mut io)) = reactor.get_mut(token) else { continue };
         if token == listener_token {
             // One per event is enough: level-triggered, the rest is reported again.
-            if let Some((client, _)) = registration.io.accept()? {
+            if let Some((client, _)) = io.accept()? {
                 reactor.register_or_close(client, interest, trigger, Echo::new())?;
             }
         } else {
             // A lost connection ends that connection only.
-            let want = on_ready(&mut registration, &mut buf).unwrap_or(Want::Close);
+            let want = on_ready(echo, &mut io, &mut buf).unwrap_or(Want::Close);
             if want == Want::Close {
                 reactor.close(token);
             }
@@ -50,10 +49,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Does the one thing that the state machine wants now, and returns what it wants next.
 fn on_ready(
-    registration: &mut RegistrationMut<'_, Echo, Linux>,
+    echo: &mut Echo,
+    io: &mut Io<'_, Linux>,
     buf: &mut [u8],
 ) -> Result<Want, Box<dyn Error>> {
-    let RegistrationMut { state: echo, io } = registration;
     if echo.want() == Want::Write {
         if let Sent::Bytes(count) = io.send(echo.pending())? {
             echo.sent(count);

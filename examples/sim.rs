@@ -24,8 +24,8 @@ impl<K: Kernel> IdleCloser<K> {
 
     fn reset_idle_timer(&mut self, token: Token) {
         let deadline = self.0.kernel().now() + Duration::from_secs(1);
-        if let Some(mut registration) = self.0.get_mut(token) {
-            registration.io.set_deadline(deadline);
+        if let Some((_, mut io)) = self.0.get_mut(token) {
+            io.set_deadline(deadline);
         }
     }
 
@@ -36,8 +36,8 @@ impl<K: Kernel> IdleCloser<K> {
             match event {
                 Event::Timer { token } => drop(self.0.close(token)),
                 Event::Io { token, .. } => {
-                    let Some(mut registration) = self.0.get_mut(token) else { continue };
-                    match registration.io.recv(&mut [0; 64]) {
+                    let Some((_, mut io)) = self.0.get_mut(token) else { continue };
+                    match io.recv(&mut [0; 64]) {
                         Ok(Received::Bytes(_) | Received::WouldBlock) => {
                             self.reset_idle_timer(token)
                         }

@@ -18,9 +18,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, millis) in [("tea", 30), ("eggs", 20), ("toast", 10)] {
         let silent = reactor.kernel().eventfd(0)?;
         let token = reactor.register_or_close(silent, Interest::READABLE, Trigger::Level, name)?;
-        if let Some(mut registration) = reactor.get_mut(token) {
+        if let Some((_, mut io)) = reactor.get_mut(token) {
             // A point in time and not a duration: it stays valid when a wait is interrupted.
-            registration.io.set_deadline(begin + Duration::from_millis(millis));
+            io.set_deadline(begin + Duration::from_millis(millis));
         }
     }
 

@@ -27,10 +27,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let Event::Io { token, .. } = event else {
             continue;
         };
-        let Some(registration) = reactor.get_mut(token) else { continue };
-        // `recv` does not return the sender, so this calls the kernel directly.
-        let io = registration.io;
-        let Ok(request) = recv_datagram(io.kernel, io.fd, &mut buf) else {
+        let Some((_, mut io)) = reactor.get_mut(token) else { continue };
+        // `recv` does not return the sender.
+        let Ok(request) = io.syscall(|kernel, fd| recv_datagram(kernel, fd, &mut buf)) else {
             continue; // Nothing left, or an earlier reply reached a closed port.
         };
         // A reply to another server would be answered in turn, endlessly, and a sender can be
@@ -40,7 +39,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             // From the request's destination: the client accepts a reply from no other address.
             // It may be lost, as here when the send buffer is full.
             let bytes = &buf[..request.len_bytes];
-            let _ = reply_datagram(io.kernel, io.fd, bytes, &request.from, request.packet_info);
+            let (to, info) = (&request.from, request.packet_info);
+            let _ = io.syscall(|kernel, fd| reply_datagram(kernel, fd, bytes, to, info));
         }
     }
     Ok(())

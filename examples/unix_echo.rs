@@ -9,8 +9,9 @@ use core::error::Error;
 use std::env;
 
 use epollite::echo::{Echo, Want};
-use epollite::reactor::RegistrationMut;
-use epollite::{Addr, AddressFamily, Event, Interest, Kernel, Linux, Reactor, Ready, SocketType};
+use epollite::{
+    Addr, AddressFamily, Event, Interest, Io, Kernel, Linux, Reactor, Ready, SocketType,
+};
 use epollite::{Received, Sent, Trigger};
 
 /// How many calls are made for one client before others are served.
@@ -35,14 +36,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         let Event::Io { token, ready } = event else {
             continue;
         };
-        let Some(mut registration) = reactor.get_mut(token) else { continue };
+        let Some((echo, mut io)) = reactor.get_mut(token) else { continue };
         if token == listener_token {
-            if let Some((client, _)) = registration.io.accept()? {
+            if let Some((client, _)) = io.accept()? {
                 // Both directions, once: an edge is reported only when something changes.
                 let both = Interest::READABLE | Interest::WRITABLE;
                 reactor.register_or_close(client, both, Trigger::Edge, Echo::new())?;
             }
-        } else if pump(&mut registration, ready, &mut buf).unwrap_or(true) {
+        } else if pump(echo, &mut io, ready, &mut buf).unwrap_or(true) {
             reactor.close(token);
         }
     }
@@ -52,11 +53,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Continues until `EAGAIN`, since only then does the kernel report more. Returns whether the
 /// connection is finished.
 fn pump(
-    registration: &mut RegistrationMut<'_, Echo, Linux>,
+    echo: &mut Echo,
+    io: &mut Io<'_, Linux>,
     ready: Ready,
     buf: &mut [u8],
 ) -> Result<bool, Box<dyn Error>> {
-    let RegistrationMut { state: echo, io } = registration;
     for _ in 0..SYSCALL_BUDGET {
         match echo.want() {
             Want::Write => match io.send(echo.pending())? {

@@ -78,9 +78,7 @@ pub use kernel::{
 };
 pub use kernel::{Hooked, Resource, Shutdown, Signal, SignalSet, SocketOption, SyscallHook};
 pub use linux::Linux;
-pub use reactor::{
-    Io, Limits, Reactor, Received, RegisterError, RegisterErrorKind, RegistrationMut, Sent, Waker,
-};
+pub use reactor::{Io, Limits, Reactor, Received, RegisterError, RegisterErrorKind, Sent, Waker};
 pub use sim::Sim;
 pub use slab::{Full, Slab};
 pub use timer::TimerHeap;

@@ -3,15 +3,15 @@
 //!
 //! Knows a [`Kernel`] and its own parts, and no server. This file does the waiting; adding and
 //! removing registrations is in `register.rs`, operations on one registration in
-//! `registration.rs`, waking from another thread in `waker.rs`.
+//! `io.rs`, waking from another thread in `waker.rs`.
 
+mod io;
 mod register;
-mod registration;
 mod waker;
 
+pub(crate) use io::retry_on_eintr;
+pub use io::{Io, Received, Sent};
 pub use register::{RegisterError, RegisterErrorKind};
-pub(crate) use registration::retry_on_eintr;
-pub use registration::{Io, Received, RegistrationMut, Sent};
 pub use waker::Waker;
 
 use alloc::collections::VecDeque;
@@ -105,14 +105,15 @@ struct Registration<T> {
 /// let far = reactor.register_or_close(far, Interest::NONE, Trigger::Level, "far").unwrap();
 /// let near = reactor.register_or_close(near, Interest::READABLE, Trigger::Level, "near").unwrap();
 ///
-/// reactor.get_mut(far).unwrap().io.send(b"hello")?;
+/// let (_, mut io) = reactor.get_mut(far).unwrap();
+/// io.send(b"hello")?;
 /// let Some(Event::Io { token, ready }) = reactor.next(None)? else { panic!() };
 /// assert!(token == near && ready.is_readable());
 ///
-/// let mut near = reactor.get_mut(token).unwrap();
+/// let (state, mut io) = reactor.get_mut(token).unwrap();
 /// let mut buf = [0; 16];
-/// assert_eq!(near.io.recv(&mut buf)?, Received::Bytes(5));
-/// assert_eq!(*near.state, "near");
+/// assert_eq!(io.recv(&mut buf)?, Received::Bytes(5));
+/// assert_eq!(*state, "near");
 /// # Ok(()) }
 /// # #[cfg(not(feature = "std"))] fn main() {}
 /// ```
@@ -211,23 +212,22 @@ impl<T, K: Kernel> Reactor<T, K> {
         })
     }
 
-    /// Access to one registration: its I/O and its state; `None` for a stale token.
-    /// Cost: O(1).
-    pub fn get_mut(&mut self, token: Token) -> Option<RegistrationMut<'_, T, K>> {
+    /// Access to one registration: its state, and its descriptor with the operations on it; `None`
+    /// for a stale token. They are borrowed separately, so that bytes held in the state can be
+    /// sent. Cost: O(1).
+    pub fn get_mut(&mut self, token: Token) -> Option<(&mut T, Io<'_, K>)> {
         let registration = self.registrations.get_mut(token)?;
-        Some(RegistrationMut {
-            state: &mut registration.state,
-            io: Io {
-                kernel: &mut self.kernel,
-                fd: &registration.fd,
-                token,
-                epoll: &self.epoll,
-                mask: &mut registration.mask,
-                timers: &mut self.timers,
-                requeued: &mut self.requeued,
-                now: self.reported_until,
-            },
-        })
+        let io = Io {
+            kernel: &mut self.kernel,
+            fd: &registration.fd,
+            token,
+            epoll: &self.epoll,
+            mask: &mut registration.mask,
+            timers: &mut self.timers,
+            requeued: &mut self.requeued,
+            reported_until: self.reported_until,
+        };
+        Some((&mut registration.state, io))
     }
 
     /// Returns the next event, waiting for one until `deadline`; `None` when that has passed

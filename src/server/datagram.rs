@@ -117,8 +117,8 @@ impl<K: Kernel> Server<K> {
     }
 
     fn on_ready(&mut self, token: Token, ready: Ready) {
-        if let Some(mut source) = self.reactor.get_mut(token) {
-            source.state.on_ready(&mut source.io, ready);
+        if let Some((state, mut io)) = self.reactor.get_mut(token) {
+            state.on_ready(&mut io, ready);
         }
     }
 
@@ -166,9 +166,9 @@ impl<K: Kernel> Server<K> {
     fn for_each_socket(&mut self, mut act: impl FnMut(&mut EchoSocket)) {
         for slot in 0..self.reactor.slot_count() {
             if let Some(token) = self.reactor.token_at(slot)
-                && let Some(source) = self.reactor.get_mut(token)
+                && let Some((state, _)) = self.reactor.get_mut(token)
             {
-                act(source.state);
+                act(state);
             }
         }
     }

@@ -173,9 +173,9 @@ impl<K: Kernel, X> Server<K, X> {
 
     /// The state registered under `token`, and access to its descriptor. Cost: O(1).
     pub fn get_mut(&mut self, token: Token) -> Option<(&mut X, Io<'_, K>)> {
-        let source = self.reactor.get_mut(token)?;
-        match source.state {
-            Source::User(state) => Some((state, source.io)),
+        let (state, io) = self.reactor.get_mut(token)?;
+        match state {
+            Source::User(state) => Some((state, io)),
             Source::Listener(_) | Source::Connection(_) => None,
         }
     }
@@ -257,7 +257,7 @@ impl<K: Kernel, X> Server<K, X> {
             Event::Timer { token } => (token, None),
             Event::Woken => return Some(event),
         };
-        let handled = match (self.reactor.get_mut(token)?.state, ready) {
+        let handled = match (self.reactor.get_mut(token)?.0, ready) {
             (Source::User(_), _) => return Some(event),
             (&mut Source::Listener(Listener { is_unix, .. }), Some(_)) => {
                 self.on_listener_ready(token, is_unix)
@@ -279,18 +279,13 @@ impl<K: Kernel, X> Server<K, X> {
 
     /// Serves one connection. Returns whether anything was done.
     fn on_connection_ready(&mut self, token: Token, ready: Ready) -> bool {
-        let Some(mut source) = self.reactor.get_mut(token) else { return false };
-        let Source::Connection(connection) = source.state else { return false };
+        let Some((state, mut io)) = self.reactor.get_mut(token) else { return false };
+        let Source::Connection(connection) = state else { return false };
         let before = self.stats.bytes_in;
-        let served = connection.on_ready(
-            &mut source.io,
-            ready,
-            &mut self.buf,
-            &self.config,
-            &mut self.stats,
-        );
+        let served =
+            connection.on_ready(&mut io, ready, &mut self.buf, &self.config, &mut self.stats);
         if self.config.idle_timeout.is_some() && served != Progress::Spurious {
-            connection.record_activity(source.io.kernel.now());
+            connection.record_activity(io.now());
         }
         if self.config.emit_events && self.stats.bytes_in > before {
             let bytes = usize::try_from(self.stats.bytes_in - before).unwrap_or(usize::MAX);
@@ -304,16 +299,16 @@ impl<K: Kernel, X> Server<K, X> {
 
     fn on_connection_timeout(&mut self, token: Token) -> bool {
         let now = self.reactor.reported_until();
-        let Some(source) = self.reactor.get_mut(token) else { return false };
-        let Source::Connection(connection) = source.state else { return false };
+        let Some((state, _)) = self.reactor.get_mut(token) else { return false };
+        let Source::Connection(connection) = state else { return false };
         if connection.is_due(now, &self.config) {
             // The kernel does not guarantee an order for events beyond one batch.
             self.on_connection_ready(token, ASSUMED_READY);
         }
-        let Some(mut source) = self.reactor.get_mut(token) else { return true };
-        let Source::Connection(connection) = source.state else { return false };
+        let Some((state, mut io)) = self.reactor.get_mut(token) else { return true };
+        let Source::Connection(connection) = state else { return false };
         let was_timed_out = connection.idle_timed_out;
-        let reason = connection.on_timeout(&mut source.io, now, &self.config);
+        let reason = connection.on_timeout(&mut io, now, &self.config);
         let is_timed_out = connection.idle_timed_out;
         self.stats.timed_out += u64::from(is_timed_out && !was_timed_out);
         match reason {
@@ -353,11 +348,11 @@ impl<K: Kernel, X> Server<K, X> {
         self.drain_deadline = Some(self.reactor.kernel().now() + self.config.drain_timeout);
         self.close_listeners();
         self.for_each_connection(|server, token| {
-            let Some(mut source) = server.reactor.get_mut(token) else { return };
-            let Source::Connection(connection) = source.state else { return };
+            let Some((state, mut io)) = server.reactor.get_mut(token) else { return };
+            let Source::Connection(connection) = state else { return };
             connection.is_draining = true;
             // From here on the drain timeout applies, not the idle timeout.
-            source.io.cancel_deadline();
+            io.cancel_deadline();
             server.on_connection_ready(token, Ready::READABLE);
         });
     }
@@ -365,8 +360,8 @@ impl<K: Kernel, X> Server<K, X> {
     fn for_each_connection(&mut self, mut act: impl FnMut(&mut Self, Token)) {
         for slot in 0..self.reactor.slot_count() {
             if let Some(token) = self.reactor.token_at(slot)
-                && let Some(source) = self.reactor.get_mut(token)
-                && matches!(source.state, Source::Connection(_))
+                && let Some((state, _)) = self.reactor.get_mut(token)
+                && matches!(state, Source::Connection(_))
             {
                 act(self, token);
             }
@@ -410,8 +405,8 @@ impl<K: Kernel, X> Server<K, X> {
     pub fn buffered_bytes(&mut self) -> u64 {
         let mut sum = 0;
         self.for_each_connection(|server, token| {
-            if let Some(source) = server.reactor.get_mut(token)
-                && let Source::Connection(connection) = source.state
+            if let Some((state, _)) = server.reactor.get_mut(token)
+                && let Source::Connection(connection) = state
             {
                 sum += connection.echo.pending().len() as u64;
             }

@@ -14,7 +14,6 @@ use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
 use crate::event::{Interest, Ready, Trigger};
 use crate::kernel::close_quietly;
 use crate::kernel::{Fd, Kernel};
-use crate::reactor::{RegistrationMut, retry_on_eintr};
 use crate::token::Token;
 
 /// A direction of I/O: what a call waits for when it returns `EAGAIN`.
@@ -174,14 +173,21 @@ impl<K: Kernel> AsyncFd<K> {
         poll_fn(move |cx| self.poll_io(cx, side, &mut call, |_| false))
     }
 
-    /// Makes calls that do not block: getpeername(2), setsockopt(2). Cost: the calls'.
+    /// Makes a call that does not block: getpeername(2), setsockopt(2). As
+    /// [`Io::syscall`](crate::Io::syscall). Cost: that of the call.
+    ///
+    /// # Errors
+    /// Those of the call.
     ///
     /// # Panics
     /// As [`async_io`](Self::async_io).
-    pub fn with_fd<R>(&self, calls: impl FnOnce(&mut K, &Fd) -> R) -> R {
+    pub fn syscall<R>(
+        &self,
+        call: impl FnMut(&mut K, &Fd) -> Result<R, Errno>,
+    ) -> Result<R, Errno> {
         let mut reactor = self.shared.reactor.borrow_mut();
-        let RegistrationMut { io, .. } = reactor.get_mut(self.token).expect(TOKEN_IS_LIVE);
-        calls(io.kernel, io.fd)
+        let (_, mut io) = reactor.get_mut(self.token).expect(TOKEN_IS_LIVE);
+        io.syscall(call)
     }
 
     /// Deregisters the descriptor and returns it, open. Cost: one system call.
@@ -203,9 +209,9 @@ impl<K: Kernel> AsyncFd<K> {
     ) -> Poll<Result<R, Errno>> {
         ready!(self.shared.poll_proceed(cx));
         let mut reactor = self.shared.reactor.borrow_mut();
-        let RegistrationMut { state, mut io } = reactor.get_mut(self.token).expect(TOKEN_IS_LIVE);
+        let (state, mut io) = reactor.get_mut(self.token).expect(TOKEN_IS_LIVE);
         if state.has(side.flag()) {
-            match retry_on_eintr(|| call(io.kernel, io.fd)) {
+            match io.syscall(&mut call) {
                 Err(errno) if errno.is_would_block() => state.flags &= !side.flag(),
                 // Interrupted repeatedly: not an error of the call, so it is made again in the
                 // next round.
@@ -247,8 +253,8 @@ impl<K: Kernel> Drop for AsyncFd<K> {
     fn drop(&mut self) {
         let mut reactor = self.shared.reactor.borrow_mut();
         // `into_fd` may have removed it.
-        let Some(source) = reactor.get_mut(self.token) else { return };
-        let state = if source.state.has(UNSHARED) {
+        let Some((state, _)) = reactor.get_mut(self.token) else { return };
+        let state = if state.has(UNSHARED) {
             reactor.close(self.token)
         } else {
             // A duplicate may be open, and would keep the registration alive.

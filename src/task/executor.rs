@@ -163,7 +163,7 @@ impl<K: Kernel> Shared<K> {
             // `Woken` only means that a task was woken, and that is checked anyway.
             if let Event::Io { token, ready } = event {
                 let mut reactor = self.reactor.borrow_mut();
-                let woken = reactor.get_mut(token).map(|source| source.state.on_ready(ready));
+                let woken = reactor.get_mut(token).map(|(state, _)| state.on_ready(ready));
                 drop(reactor);
                 // A user-supplied waker may run arbitrary code: not while the reactor is borrowed.
                 woken.into_iter().flatten().flatten().for_each(Waker::wake);

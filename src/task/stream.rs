@@ -72,7 +72,8 @@ impl<K: Kernel> Handle<K> {
                 .async_io(Direction::Write, |kernel, fd| finish_connect(kernel.connect(fd, addr)))
                 .await?;
         }
-        if stream.async_fd().with_fd(|kernel, fd| is_connected_to_itself(kernel, fd, addr)) {
+        let itself = |kernel: &mut K, fd: &Fd| Ok(is_connected_to_itself(kernel, fd, addr));
+        if stream.async_fd().syscall(itself)? {
             return Err(Errno::ECONNREFUSED);
         }
         Ok(stream)
@@ -179,7 +180,7 @@ fn poll_send_all<K: Kernel>(
 }
 
 fn shutdown<K: Kernel>(async_fd: &AsyncFd<K>, how: Shutdown) -> Result<(), Errno> {
-    async_fd.with_fd(|kernel, fd| retry_on_eintr(|| kernel.shutdown(fd, how)))
+    async_fd.syscall(|kernel, fd| kernel.shutdown(fd, how))
 }
 
 impl<K: Kernel> Stream<K> {

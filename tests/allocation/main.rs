@@ -224,18 +224,18 @@ impl Harness {
     }
 
     fn send(&mut self, token: Token) {
-        let source = &mut self.reactor.get_mut(token).expect("the token is live");
-        assert_eq!(source.io.send(&[7; 512]), Ok(Sent::Bytes(512)));
+        let (_, mut io) = self.reactor.get_mut(token).expect("the token is live");
+        assert_eq!(io.send(&[7; 512]), Ok(Sent::Bytes(512)));
     }
 
     fn arm(&mut self, token: Token) {
-        let mut source = self.reactor.get_mut(token).expect("the token is live");
+        let (_, mut io) = self.reactor.get_mut(token).expect("the token is live");
         for trigger in [Trigger::OneShot, Trigger::Edge, Trigger::Level] {
-            let armed = source.io.modify(Interest::READABLE, trigger);
+            let armed = io.modify(Interest::READABLE, trigger);
             armed.expect("it is registered");
         }
         let later = Linux.now() + Duration::from_secs(600);
-        source.io.set_deadline(later);
+        io.set_deadline(later);
     }
 
     /// Reads what arrived; the far end is requeued once and then sends it back. Returns whether it
@@ -244,19 +244,19 @@ impl Harness {
         let pair = |&(near, far): &(Token, Token)| near == token || far == token;
         let &(near, far) =
             self.ends.iter().find(|ends| pair(ends)).expect("the token is one of them");
-        let mut source = self.reactor.get_mut(token).expect("the token is live");
+        let (state, mut io) = self.reactor.get_mut(token).expect("the token is live");
         let mut buf = [0; 1_024];
-        match source.io.recv(&mut buf).expect("the connection is intact") {
+        match io.recv(&mut buf).expect("the connection is intact") {
             Received::Bytes(512) => {
-                *source.state += 512;
+                *state += 512;
                 if token == near {
                     return true;
                 }
-                source.io.requeue(Ready::READABLE);
+                io.requeue(Ready::READABLE);
                 false
             }
             Received::WouldBlock if token == far => {
-                assert!(source.io.cancel_deadline());
+                assert!(io.cancel_deadline());
                 self.send(far);
                 self.arm_once(near);
                 false
@@ -266,8 +266,8 @@ impl Harness {
     }
 
     fn arm_once(&mut self, token: Token) {
-        let mut source = self.reactor.get_mut(token).expect("the token is live");
-        let armed = source.io.modify(Interest::READABLE, Trigger::OneShot);
+        let (_, mut io) = self.reactor.get_mut(token).expect("the token is live");
+        let armed = io.modify(Interest::READABLE, Trigger::OneShot);
         armed.expect("it is registered");
     }
 }

@@ -3,7 +3,7 @@
 
 use epollite::echo::Echo;
 use epollite::kernel::{EpollEvent, EpollOp};
-use epollite::reactor::{Io, Limits, RegisterErrorKind, RegistrationMut};
+use epollite::reactor::{Io, Limits, RegisterErrorKind};
 use epollite::{
     Addr, CallCounter, CallCounts, DatagramBatch, Errno, Event, Fd, Instant, Interest, Kernel,
     Linux, Reactor, Ready, Received, Sent, SignalSet, Slab, SockAddr, SocketOption, TimerHeap,
@@ -33,7 +33,6 @@ assert_impl_all!(Waker: Send, Sync, Clone);
 assert_impl_all!(Reactor<Vec<u8>>: Send);
 assert_not_impl_any!(Reactor<()>: Clone);
 assert_not_impl_any!(Reactor<*const ()>: Send);
-assert_not_impl_any!(RegistrationMut<'static, *const (), Linux>: Send);
 assert_impl_all!(Io<'static, Linux>: Send);
 assert_eq_size!(Waker, usize);
 

@@ -132,8 +132,8 @@ impl Harness {
             return;
         }
         let entry = self.entries.swap_remove(argument / 2 % self.entries.len());
-        let source = reactor.get_mut(entry.token).expect("the token is live");
-        let duplicate = source.io.kernel.dup(source.io.fd).expect("room");
+        let (_, mut io) = reactor.get_mut(entry.token).expect("the token is live");
+        let duplicate = io.syscall(|kernel, fd| kernel.dup(fd)).expect("room");
         self.removed.push(entry.token);
         assert!(reactor.close(entry.token).is_some());
         self.duplicates.push(duplicate);
@@ -148,11 +148,8 @@ impl Harness {
 
     fn write(&mut self, reactor: &mut Reactor<(), Sim>, argument: usize) {
         let Some(entry) = self.pick(argument) else { return };
-        let source = reactor.get_mut(entry.token).expect("the token is live");
-        source
-            .io
-            .kernel
-            .write(source.io.fd, &1u64.to_ne_bytes())
+        let (_, mut io) = reactor.get_mut(entry.token).expect("the token is live");
+        io.syscall(|kernel, fd| kernel.write(fd, &1u64.to_ne_bytes()))
             .expect("the counter is far from its maximum");
         entry.count += 1;
         entry.is_new = true;
@@ -160,16 +157,16 @@ impl Harness {
 
     fn read(&mut self, reactor: &mut Reactor<(), Sim>, argument: usize) {
         let Some(entry) = self.pick(argument) else { return };
-        let source = reactor.get_mut(entry.token).expect("the token is live");
-        let read = source.io.kernel.read(source.io.fd, &mut [0; 8]);
+        let (_, mut io) = reactor.get_mut(entry.token).expect("the token is live");
+        let read = io.syscall(|kernel, fd| kernel.read(fd, &mut [0; 8]));
         assert_eq!(read.is_ok(), entry.count > 0, "the model differs from the kernel");
         entry.count = 0;
     }
 
     fn rearm(&mut self, reactor: &mut Reactor<(), Sim>, argument: usize) {
         let Some(entry) = self.pick(argument) else { return };
-        let mut source = reactor.get_mut(entry.token).expect("the token is live");
-        source.io.modify(Interest::READABLE, entry.trigger).expect("room");
+        let (_, mut io) = reactor.get_mut(entry.token).expect("the token is live");
+        io.modify(Interest::READABLE, entry.trigger).expect("room");
         entry.is_armed = true;
         // Re-arming reports conditions that already hold.
         entry.is_new = entry.count > 0;
@@ -178,21 +175,21 @@ impl Harness {
     fn set_deadline(&mut self, reactor: &mut Reactor<(), Sim>, argument: usize) {
         let now = self.sim.now();
         let Some(entry) = self.pick(argument / 8) else { return };
-        let mut source = reactor.get_mut(entry.token).expect("the token is live");
+        let (_, mut io) = reactor.get_mut(entry.token).expect("the token is live");
         if argument.is_multiple_of(8) {
-            let had = source.io.cancel_deadline();
+            let had = io.cancel_deadline();
             assert_eq!(had, entry.deadline.take().is_some(), "invariant: a deadline is set or not");
         } else {
             let deadline = now + Duration::from_nanos(argument as u64);
-            source.io.set_deadline(deadline);
+            io.set_deadline(deadline);
             entry.deadline = Some(deadline);
         }
     }
 
     fn requeue(&mut self, reactor: &mut Reactor<(), Sim>, argument: usize) {
         let Some(entry) = self.pick(argument) else { return };
-        let mut source = reactor.get_mut(entry.token).expect("the token is live");
-        source.io.requeue(Ready::READABLE);
+        let (_, mut io) = reactor.get_mut(entry.token).expect("the token is live");
+        io.requeue(Ready::READABLE);
         entry.is_requeued = true;
     }
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 use epollite::event::EPOLLIN;
 use epollite::{Event, Instant, Interest, Kernel, Limits, Linux, Reactor, Token, Trigger};
 
-use super::support::{io, poll_now, watch};
+use super::support::{io_event, poll_now, watch};
 
 #[test]
 fn deadlines_fire_once_and_in_order() {
@@ -61,9 +61,9 @@ fn a_cancelled_deadline_does_not_fire_not_even_in_the_same_round() {
     let mut reactor = Reactor::new().unwrap();
     let [a, b, c] = [1, 2, 3].map(|nanos| silent(&mut reactor, Some(nanos)));
     assert_eq!(poll_now(&mut reactor), Some(Event::Timer { token: a }));
-    let mut source = reactor.get_mut(b).unwrap();
-    assert!(source.io.cancel_deadline());
-    assert!(!source.io.cancel_deadline(), "the deadline is cancelled");
+    let (_, mut io) = reactor.get_mut(b).unwrap();
+    assert!(io.cancel_deadline());
+    assert!(!io.cancel_deadline(), "the deadline is cancelled");
     assert_eq!(poll_now(&mut reactor), Some(Event::Timer { token: c }));
     assert_eq!(poll_now(&mut reactor), None);
 }
@@ -89,7 +89,7 @@ fn a_timer_that_rearms_itself_in_the_past_starves_no_descriptor() {
     let ready = Linux.eventfd(1).unwrap();
     let busy = watch(&mut reactor, ready, Interest::READABLE, Trigger::Level, ());
     for _ in 0..100 {
-        assert_eq!(reactor.next(None), Ok(io(busy, EPOLLIN)));
+        assert_eq!(reactor.next(None), Ok(io_event(busy, EPOLLIN)));
         assert_eq!(reactor.next(None), Ok(Some(Event::Timer { token: timer })));
         set(&mut reactor, timer, Instant::ZERO);
     }
@@ -100,10 +100,10 @@ fn a_timer_set_during_an_iteration_fires_in_the_next() {
     let mut reactor = Reactor::new().unwrap();
     let ready = Linux.eventfd(1).unwrap();
     let busy = watch(&mut reactor, ready, Interest::READABLE, Trigger::Level, ());
-    assert_eq!(reactor.next(None), Ok(io(busy, EPOLLIN)));
+    assert_eq!(reactor.next(None), Ok(io_event(busy, EPOLLIN)));
     set(&mut reactor, busy, Instant::ZERO);
     assert_eq!(reactor.try_next(), None);
-    assert_eq!(reactor.next(None), Ok(io(busy, EPOLLIN)));
+    assert_eq!(reactor.next(None), Ok(io_event(busy, EPOLLIN)));
     assert_eq!(reactor.next(None), Ok(Some(Event::Timer { token: busy })));
 }
 
@@ -167,9 +167,9 @@ fn data_in_time_is_reported_before_its_deadline() {
             match reactor.next(None).unwrap() {
                 Some(Event::Io { token, .. }) => {
                     reported.push(token);
-                    let source = reactor.get_mut(token).unwrap();
-                    source.io.kernel.read(source.io.fd, &mut [0; 8]).unwrap();
-                    reactor.get_mut(token).unwrap().io.cancel_deadline();
+                    let (_, mut io) = reactor.get_mut(token).unwrap();
+                    io.syscall(|kernel, fd| kernel.read(fd, &mut [0; 8])).unwrap();
+                    reactor.get_mut(token).unwrap().1.cancel_deadline();
                 }
                 other => panic!("{trigger:?}: {other:?} before {} events", PAIRS - reported.len()),
             }
@@ -249,6 +249,6 @@ fn silent(reactor: &mut Reactor<()>, nanos: Option<u64>) -> Token {
 }
 
 fn set(reactor: &mut Reactor<()>, token: Token, deadline: Instant) {
-    let mut source = reactor.get_mut(token).expect("the token is live");
-    source.io.set_deadline(deadline);
+    let (_, mut io) = reactor.get_mut(token).expect("the token is live");
+    io.set_deadline(deadline);
 }

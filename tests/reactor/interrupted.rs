@@ -8,7 +8,7 @@ use epollite::{
     Errno, Instant, Interest, Kernel, Reactor, Received, Sent, Shutdown, Syscall, Token,
 };
 
-use super::support::{Refusing, io, refusing, stream_pair, watch};
+use super::support::{Refusing, io_event, refusing, stream_pair, watch};
 
 #[test]
 fn an_interrupted_wait_restarts_with_the_same_deadline() {
@@ -23,14 +23,14 @@ fn an_interrupted_wait_restarts_with_the_same_deadline() {
 #[test]
 fn an_interrupted_wait_loses_no_event() {
     let (mut reactor, near, _far) = readable(Syscall::EpollWait, 500);
-    assert_eq!(reactor.next(None), Ok(io(near, EPOLLIN)));
+    assert_eq!(reactor.next(None), Ok(io_event(near, EPOLLIN)));
     assert_eq!(reactor.kernel().hook.count(Syscall::EpollWait), 501);
 }
 
 #[test]
 fn the_events_of_the_last_of_a_thousand_waits_are_reported() {
     let (mut reactor, near, _far) = readable(Syscall::EpollWait, 999);
-    assert_eq!(reactor.next(None), Ok(io(near, EPOLLIN)));
+    assert_eq!(reactor.next(None), Ok(io_event(near, EPOLLIN)));
     assert_eq!(reactor.kernel().hook.count(Syscall::EpollWait), 1_000);
 }
 
@@ -47,7 +47,7 @@ fn a_thousand_interruptions_in_a_row_are_an_errno() {
     let (mut reactor, near, _far) = readable(Syscall::EpollWait, 1_000);
     assert_eq!(reactor.next(None), Err(Errno::EINTR));
     assert_eq!(reactor.kernel().hook.count(Syscall::EpollWait), 1_000);
-    assert_eq!(reactor.next(None), Ok(io(near, EPOLLIN)), "and no EOF");
+    assert_eq!(reactor.next(None), Ok(io_event(near, EPOLLIN)), "and no EOF");
 }
 
 #[test]
@@ -80,17 +80,17 @@ type Verb = fn(&mut Reactor<(), Refusing>, Token) -> Result<(), Errno>;
 
 const VERBS: [(Syscall, Verb); 3] = [
     (Syscall::Recv, |reactor, token| {
-        let received = reactor.get_mut(token).expect("the token is live").io.recv(&mut [0; 8])?;
+        let received = reactor.get_mut(token).expect("the token is live").1.recv(&mut [0; 8])?;
         assert_eq!(received, Received::Bytes(1));
         Ok(())
     }),
     (Syscall::Send, |reactor, token| {
-        let sent = reactor.get_mut(token).expect("the token is live").io.send(b"more")?;
+        let sent = reactor.get_mut(token).expect("the token is live").1.send(b"more")?;
         assert_eq!(sent, Sent::Bytes(4));
         Ok(())
     }),
     (Syscall::Shutdown, |reactor, token| {
-        reactor.get_mut(token).expect("the token is live").io.shutdown(Shutdown::Write)
+        reactor.get_mut(token).expect("the token is live").1.shutdown(Shutdown::Write)
     }),
 ];
 

@@ -4,7 +4,7 @@ use epollite::event::EPOLLIN;
 use epollite::reactor::RegisterErrorKind;
 use epollite::{Errno, Event, Interest, Kernel, Linux, Reactor, Token, Trigger};
 
-use super::support::{io, poll_now, watch};
+use super::support::{io_event, poll_now, watch};
 
 #[test]
 fn the_outer_reactor_reports_the_inner_while_ready() {
@@ -13,8 +13,8 @@ fn the_outer_reactor_reports_the_inner_while_ready() {
     let fd = Linux.eventfd(1).unwrap();
     let leaf = watch(&mut inner, fd, Interest::READABLE, Trigger::Level, ());
     for _ in 0..2 {
-        assert_eq!(poll_now(&mut outer), io(token, EPOLLIN));
-        assert_eq!(poll_now(&mut inner), io(leaf, EPOLLIN));
+        assert_eq!(poll_now(&mut outer), io_event(token, EPOLLIN));
+        assert_eq!(poll_now(&mut inner), io_event(leaf, EPOLLIN));
     }
     inner.close(leaf);
     assert_eq!(poll_now(&mut outer), None);
@@ -25,7 +25,7 @@ fn an_inner_waker_wakes_the_outer_reactor() {
     let (mut outer, mut inner, token) = nested(Trigger::Edge);
     let waker = inner.waker().unwrap();
     let thread = std::thread::spawn(move || waker.wake(&mut Linux));
-    assert_eq!(outer.next(None), Ok(io(token, EPOLLIN)));
+    assert_eq!(outer.next(None), Ok(io_event(token, EPOLLIN)));
     assert_eq!(poll_now(&mut inner), Some(Event::Woken));
     thread.join().unwrap().unwrap();
 }

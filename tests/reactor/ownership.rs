@@ -10,7 +10,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use epollite::event::EPOLLIN;
 use epollite::{CallCounter, Errno, Fd, Interest, Kernel, Linux, Reactor, Syscall, Trigger};
 
-use super::support::{await_io, drain, io, keep, poll_now, stream_pair, watch};
+use super::support::{await_io, drain, io_event, keep, poll_now, stream_pair, watch};
 
 #[test]
 fn dropping_the_reactor_closes_all_that_it_owns() {
@@ -95,7 +95,7 @@ fn fds_convert_to_std_and_back() {
     let mut reactor = Reactor::new().unwrap();
     let fd = Fd::from(far);
     let token = watch(&mut reactor, fd, Interest::READABLE, Trigger::Level, ());
-    assert_eq!(poll_now(&mut reactor), io(token, EPOLLIN));
+    assert_eq!(poll_now(&mut reactor), io_event(token, EPOLLIN));
     assert_eq!(drain(&mut reactor, token), 5);
     assert_eq!(Fd::from(stream).number(), number);
     drop(OwnedFd::from(reactor.deregister(token).unwrap().0));

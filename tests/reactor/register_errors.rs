@@ -10,7 +10,7 @@ use epollite::{
 };
 use epollite::{MaskError, Trigger};
 
-use super::support::{io, poll_now, refusing, stream_pair, watch};
+use super::support::{io_event, poll_now, refusing, stream_pair, watch};
 
 #[test]
 fn a_rejected_regular_file_is_returned_with_its_state() {
@@ -70,7 +70,7 @@ fn a_duplicate_is_a_registration_of_its_own() {
         [one, two].map(|fd| watch(&mut reactor, fd, Interest::READABLE, Trigger::Edge, ()));
     let mut events = [poll_now(&mut reactor), poll_now(&mut reactor)];
     events.sort_by_key(|event| format!("{event:?}"));
-    assert_eq!(events, tokens.map(|token| io(token, EPOLLIN)));
+    assert_eq!(events, tokens.map(|token| io_event(token, EPOLLIN)));
     assert_eq!(poll_now(&mut reactor), None);
 }
 
@@ -115,11 +115,11 @@ fn an_exclusive_registration_is_fixed_and_rearming_makes_no_call() {
     let token =
         reactor.register_exclusive(fd, Interest::READABLE, ExclusiveTrigger::Level, ()).unwrap();
     let before = reactor.kernel().hook;
-    let mut source = reactor.get_mut(token).unwrap();
-    let refused = source.io.modify(Interest::READABLE, Trigger::Level);
+    let (_, mut io) = reactor.get_mut(token).unwrap();
+    let refused = io.modify(Interest::READABLE, Trigger::Level);
     assert_eq!(refused, Err(RegisterErrorKind::InvalidMask(MaskError::ExclusiveImmutable)));
     assert_eq!(reactor.kernel().hook, before);
-    assert_eq!(poll_now(&mut reactor), io(token, EPOLLIN), "the registration is unchanged");
+    assert_eq!(poll_now(&mut reactor), io_event(token, EPOLLIN), "the registration is unchanged");
     let (fd, ()) = reactor.deregister(token).unwrap();
     watch(&mut reactor, fd, Interest::READABLE, Trigger::OneShot, ());
 }
@@ -131,11 +131,11 @@ fn a_failed_modify_keeps_the_old_mask() {
     let token = watch(&mut reactor, fd, Interest::READABLE, Trigger::Level, ());
     let no_memory = (Syscall::EpollCtl, Errno::ENOMEM, 1);
     reactor.kernel().hook.planned.push(no_memory);
-    let mut source = reactor.get_mut(token).unwrap();
-    let refused = source.io.modify(Interest::NONE, Trigger::Level);
+    let (_, mut io) = reactor.get_mut(token).unwrap();
+    let refused = io.modify(Interest::NONE, Trigger::Level);
     assert_eq!(refused, Err(RegisterErrorKind::Os(Errno::ENOMEM)));
-    assert!(source.io.is_registered_for(Interest::READABLE, Trigger::Level));
-    assert_eq!(poll_now(&mut reactor), io(token, EPOLLIN));
+    assert!(io.is_registered_for(Interest::READABLE, Trigger::Level));
+    assert_eq!(poll_now(&mut reactor), io_event(token, EPOLLIN));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn recv_into_an_empty_buffer_panics() {
     let mut reactor = Reactor::new().unwrap();
     let fd = reactor.kernel().eventfd(1).unwrap();
     let token = watch(&mut reactor, fd, Interest::READABLE, Trigger::Level, ());
-    let _ = reactor.get_mut(token).unwrap().io.recv(&mut []);
+    let _ = reactor.get_mut(token).unwrap().1.recv(&mut []);
 }
 
 /// This test's own executable.

@@ -6,17 +6,17 @@ use epollite::{
     CallCounter, Event, Instant, Interest, Kernel, Linux, Reactor, Ready, Syscall, Token,
 };
 
-use super::support::{io, poll_now, watch};
+use super::support::{io_event, poll_now, watch};
 
 #[test]
 fn a_requeue_follows_newer_kernel_events() {
     let mut reactor = Reactor::new().unwrap();
     let busy = counter(&mut reactor, 1);
-    assert_eq!(poll_now(&mut reactor), io(busy, EPOLLIN));
-    reactor.get_mut(busy).unwrap().io.requeue(Ready::READABLE);
+    assert_eq!(poll_now(&mut reactor), io_event(busy, EPOLLIN));
+    reactor.get_mut(busy).unwrap().1.requeue(Ready::READABLE);
     let fresh = counter(&mut reactor, 1);
-    assert_eq!(poll_now(&mut reactor), io(fresh, EPOLLIN), "new events go first");
-    assert_eq!(poll_now(&mut reactor), io(busy, EPOLLIN));
+    assert_eq!(poll_now(&mut reactor), io_event(fresh, EPOLLIN), "new events go first");
+    assert_eq!(poll_now(&mut reactor), io_event(busy, EPOLLIN));
     assert_eq!(poll_now(&mut reactor), None, "requeued once, reported once");
 }
 
@@ -25,20 +25,20 @@ fn a_token_is_requeued_at_most_once() {
     let mut reactor = Reactor::new().unwrap();
     let token = counter(&mut reactor, 0);
     for _ in 0..3 {
-        reactor.get_mut(token).unwrap().io.requeue(Ready::READABLE);
+        reactor.get_mut(token).unwrap().1.requeue(Ready::READABLE);
     }
-    assert_eq!(poll_now(&mut reactor), io(token, EPOLLIN));
+    assert_eq!(poll_now(&mut reactor), io_event(token, EPOLLIN));
     assert_eq!(poll_now(&mut reactor), None);
-    reactor.get_mut(token).unwrap().io.requeue(Ready::READABLE);
-    assert_eq!(poll_now(&mut reactor), io(token, EPOLLIN), "and can be requeued again");
+    reactor.get_mut(token).unwrap().1.requeue(Ready::READABLE);
+    assert_eq!(poll_now(&mut reactor), io_event(token, EPOLLIN), "and can be requeued again");
 }
 
 #[test]
 fn a_requeue_of_one_direction_keeps_that_of_the_other() {
     let mut reactor = Reactor::new().unwrap();
     let token = counter(&mut reactor, 0);
-    reactor.get_mut(token).unwrap().io.requeue(Ready::READABLE);
-    reactor.get_mut(token).unwrap().io.requeue(Ready::WRITABLE);
+    reactor.get_mut(token).unwrap().1.requeue(Ready::READABLE);
+    reactor.get_mut(token).unwrap().1.requeue(Ready::WRITABLE);
     let mut reminded = Ready::default();
     while let Some(Event::Io { ready, .. }) = poll_now(&mut reactor) {
         reminded |= ready;
@@ -51,9 +51,9 @@ fn a_kernel_event_and_a_requeue_are_merged() {
     let mut reactor = Reactor::new().unwrap();
     let token = counter(&mut reactor, 1);
     let other = counter(&mut reactor, 1);
-    reactor.get_mut(token).unwrap().io.requeue(Ready::WRITABLE);
-    assert_eq!(poll_now(&mut reactor), io(other, EPOLLIN));
-    let both = io(token, EPOLLIN | EPOLLOUT);
+    reactor.get_mut(token).unwrap().1.requeue(Ready::WRITABLE);
+    assert_eq!(poll_now(&mut reactor), io_event(other, EPOLLIN));
+    let both = io_event(token, EPOLLIN | EPOLLOUT);
     assert_eq!(
         poll_now(&mut reactor),
         both,
@@ -66,22 +66,26 @@ fn a_kernel_event_and_a_requeue_are_merged() {
 fn a_requeue_survives_a_modify() {
     let mut reactor = Reactor::new().unwrap();
     let token = counter(&mut reactor, 0);
-    let mut source = reactor.get_mut(token).unwrap();
-    source.io.requeue(Ready::WRITABLE);
-    source.io.modify(Interest::READABLE, Trigger::Level).unwrap();
+    let (_, mut io) = reactor.get_mut(token).unwrap();
+    io.requeue(Ready::WRITABLE);
+    io.modify(Interest::READABLE, Trigger::Level).unwrap();
     assert!(
-        source.io.is_registered_for(Interest::READABLE, Trigger::Level),
+        io.is_registered_for(Interest::READABLE, Trigger::Level),
         "invariant: requeueing registers no interest"
     );
     assert_eq!(
         poll_now(&mut reactor),
-        io(token, EPOLLOUT),
+        io_event(token, EPOLLOUT),
         "invariant: a requeued flag is reported"
     );
-    let mut source = reactor.get_mut(token).unwrap();
-    assert!(source.io.is_registered_for(Interest::READABLE, Trigger::Level));
-    source.io.requeue(Ready::READABLE);
-    assert_eq!(poll_now(&mut reactor), io(token, EPOLLIN), "invariant: a requeue is reported once");
+    let (_, mut io) = reactor.get_mut(token).unwrap();
+    assert!(io.is_registered_for(Interest::READABLE, Trigger::Level));
+    io.requeue(Ready::READABLE);
+    assert_eq!(
+        poll_now(&mut reactor),
+        io_event(token, EPOLLIN),
+        "invariant: a requeue is reported once"
+    );
 }
 
 #[test]
@@ -89,9 +93,9 @@ fn a_requeued_token_makes_the_wait_non_blocking() {
     let mut reactor = Reactor::with_kernel(CallCounter::new(Linux)).unwrap();
     let fd = reactor.kernel().eventfd(0).unwrap();
     let token = watch(&mut reactor, fd, Interest::READABLE, Trigger::Edge, ());
-    reactor.get_mut(token).unwrap().io.requeue(Ready::READABLE);
+    reactor.get_mut(token).unwrap().1.requeue(Ready::READABLE);
     // Without a deadline, a lost requeue would hang here.
-    assert_eq!(reactor.next(None), Ok(io(token, EPOLLIN)));
+    assert_eq!(reactor.next(None), Ok(io_event(token, EPOLLIN)));
     assert_eq!(reactor.kernel().hook.calls(Syscall::EpollWait), 1);
     assert_eq!(reactor.kernel().hook.calls(Syscall::EpollPwait2), 0);
 }
@@ -100,19 +104,19 @@ fn a_requeued_token_makes_the_wait_non_blocking() {
 fn requeueing_does_not_starve_events_or_timers() {
     let mut reactor = Reactor::new().unwrap();
     let busy = counter(&mut reactor, 0);
-    reactor.get_mut(busy).unwrap().io.requeue(Ready::READABLE);
+    reactor.get_mut(busy).unwrap().1.requeue(Ready::READABLE);
     let (mut fresh, mut timers, mut reminders) = (0, 0, 0);
     let level = Linux.eventfd(1).unwrap();
     let level = watch(&mut reactor, level, Interest::READABLE, Trigger::Level, ());
-    reactor.get_mut(level).unwrap().io.set_deadline(Instant::ZERO);
+    reactor.get_mut(level).unwrap().1.set_deadline(Instant::ZERO);
     for _ in 0..300 {
         match reactor.next(None).unwrap() {
             Some(Event::Io { token, .. }) if token == busy => {
-                reactor.get_mut(busy).unwrap().io.requeue(Ready::READABLE);
+                reactor.get_mut(busy).unwrap().1.requeue(Ready::READABLE);
                 reminders += 1;
             }
             Some(Event::Timer { token }) => {
-                reactor.get_mut(token).unwrap().io.set_deadline(Instant::ZERO);
+                reactor.get_mut(token).unwrap().1.set_deadline(Instant::ZERO);
                 timers += 1;
             }
             _ => fresh += 1,
@@ -129,27 +133,27 @@ fn requeueing_does_not_starve_events_or_timers() {
 fn a_requeue_is_dropped_on_deregister_and_is_no_stale_event() {
     let mut reactor = Reactor::new().unwrap();
     let token = counter(&mut reactor, 0);
-    reactor.get_mut(token).unwrap().io.requeue(Ready::READABLE);
+    reactor.get_mut(token).unwrap().1.requeue(Ready::READABLE);
     let (fd, ()) = reactor.deregister(token).unwrap();
     // The successor in its slot does not get its event.
     let successor = watch(&mut reactor, fd, Interest::READABLE, Trigger::Edge, ());
     assert_eq!(successor.slot(), token.slot());
     assert_eq!(poll_now(&mut reactor), None);
     assert_eq!(reactor.stale_events(), 0, "no stale event from the kernel");
-    reactor.get_mut(successor).unwrap().io.requeue(Ready::READABLE);
-    assert_eq!(poll_now(&mut reactor), io(successor, EPOLLIN));
+    reactor.get_mut(successor).unwrap().1.requeue(Ready::READABLE);
+    assert_eq!(poll_now(&mut reactor), io_event(successor, EPOLLIN));
 }
 
 #[test]
 fn rearming_keeps_the_place_on_the_list() {
     let mut reactor = Reactor::new().unwrap();
     let token = counter(&mut reactor, 0);
-    let mut source = reactor.get_mut(token).unwrap();
-    source.io.requeue(Ready::READABLE);
-    source.io.modify(Interest::READABLE, Trigger::Edge).unwrap();
-    assert!(source.io.is_registered_for(Interest::READABLE, Trigger::Edge));
-    source.io.requeue(Ready::READABLE);
-    assert_eq!(poll_now(&mut reactor), io(token, EPOLLIN));
+    let (_, mut io) = reactor.get_mut(token).unwrap();
+    io.requeue(Ready::READABLE);
+    io.modify(Interest::READABLE, Trigger::Edge).unwrap();
+    assert!(io.is_registered_for(Interest::READABLE, Trigger::Edge));
+    io.requeue(Ready::READABLE);
+    assert_eq!(poll_now(&mut reactor), io_event(token, EPOLLIN));
     assert_eq!(poll_now(&mut reactor), None);
 }
 

@@ -9,7 +9,7 @@ use core::time::Duration;
 use epollite::event::EPOLLIN;
 use epollite::{Errno, Instant, Interest, Kernel, Linux, Reactor, Syscall, Token, Trigger};
 
-use super::support::{Refusing, io, keep, poll_now, refusing, send, stream_pair, watch};
+use super::support::{Refusing, io_event, keep, poll_now, refusing, send, stream_pair, watch};
 
 #[test]
 fn a_stale_token_resolves_to_none() {
@@ -150,7 +150,7 @@ fn a_level_ghost_without_a_descriptor_to_sleep_with_returns_the_errno_of_epoll_c
     reactor.kernel().hook.planned.clear();
     let ready = Linux.eventfd(1).unwrap();
     let live = watch(&mut reactor, ready, Interest::READABLE, Trigger::Level, ());
-    assert_eq!(reactor.next(None).unwrap(), io(live, EPOLLIN), "and no EOF");
+    assert_eq!(reactor.next(None).unwrap(), io_event(live, EPOLLIN), "and no EOF");
     Linux.close(dup).unwrap();
 }
 
@@ -160,7 +160,7 @@ fn live_events_are_delivered_with_a_ghost_registration() {
     let ready = Linux.eventfd(1).unwrap();
     let live = watch(&mut reactor, ready, Interest::READABLE, Trigger::Level, ());
     for _ in 0..3 {
-        assert_eq!(reactor.next(None).unwrap(), io(live, EPOLLIN));
+        assert_eq!(reactor.next(None).unwrap(), io_event(live, EPOLLIN));
     }
     Linux.close(dup).unwrap();
 }
@@ -176,7 +176,7 @@ fn an_expired_deadline_is_reported_before_a_ghost_registration() {
 #[test]
 fn timers_fire_with_a_ghost_registration() {
     let (mut reactor, far, dup) = with_ghost_registration(Trigger::Level);
-    reactor.get_mut(far).unwrap().io.set_deadline(Instant::ZERO);
+    reactor.get_mut(far).unwrap().1.set_deadline(Instant::ZERO);
     let timer = epollite::Event::Timer { token: far };
     assert_eq!(poll_now(&mut reactor), Some(timer));
     Linux.close(dup).unwrap();

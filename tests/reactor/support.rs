@@ -58,33 +58,32 @@ pub(crate) fn await_io<T, K: Kernel>(reactor: &mut Reactor<T, K>) -> (Token, Rea
 }
 
 /// An I/O event, by the bits of its mask.
-pub(crate) const fn io(token: Token, bits: u32) -> Option<Event> {
+pub(crate) const fn io_event(token: Token, bits: u32) -> Option<Event> {
     Some(Event::Io { token, ready: Ready::from_bits(bits) })
 }
 
 /// Sends all of `bytes` from a registration.
 pub(crate) fn send<T, K: Kernel>(reactor: &mut Reactor<T, K>, token: Token, bytes: &[u8]) {
-    let mut source = reactor.get_mut(token).expect("the token is live");
-    assert_eq!(source.io.send(bytes), Ok(Sent::Bytes(bytes.len())));
+    let (_, mut io) = reactor.get_mut(token).expect("the token is live");
+    assert_eq!(io.send(bytes), Ok(Sent::Bytes(bytes.len())));
 }
 
 /// Reads until `EAGAIN`.
 pub(crate) fn drain<T, K: Kernel>(reactor: &mut Reactor<T, K>, token: Token) -> usize {
-    let mut source = reactor.get_mut(token).expect("the token is live");
+    let (_, mut io) = reactor.get_mut(token).expect("the token is live");
     let (mut buf, mut total) = ([0; 64], 0);
-    while let Received::Bytes(count) = source.io.recv(&mut buf).expect("the connection is intact") {
+    while let Received::Bytes(count) = io.recv(&mut buf).expect("the connection is intact") {
         total += count;
     }
     total
 }
 
 /// Makes closing `socket` send a reset.
-pub(crate) fn closing_resets(kernel: &mut impl Kernel, socket: &Fd) {
-    kernel.setsockopt(socket, SocketOption::LingerSeconds(Some(0))).expect("TCP has the option");
-    assert_eq!(
-        kernel.getsockopt(socket, SocketOptionName::LingerSeconds),
-        Ok(SocketOption::LingerSeconds(Some(0)))
-    );
+pub(crate) fn closing_resets<K: Kernel>(kernel: &mut K, socket: &Fd) -> Result<(), Errno> {
+    let linger = SocketOption::LingerSeconds(Some(0));
+    kernel.setsockopt(socket, linger)?;
+    assert_eq!(kernel.getsockopt(socket, SocketOptionName::LingerSeconds), Ok(linger));
+    Ok(())
 }
 
 /// Fails calls the given number of times, and records every call.

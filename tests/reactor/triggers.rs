@@ -3,7 +3,7 @@
 use epollite::event::{EPOLLIN, EPOLLOUT};
 use epollite::{Interest, Reactor, Trigger};
 
-use super::support::{io, keep, poll_now, send, stream_pair, watch};
+use super::support::{io_event, keep, poll_now, send, stream_pair, watch};
 
 #[test]
 fn level_repeats_until_it_is_drained() {
@@ -11,7 +11,7 @@ fn level_repeats_until_it_is_drained() {
     assert_eq!(poll_now(&mut reactor), None);
     send(&mut reactor, far, b"abc");
     for _ in 0..3 {
-        assert_eq!(poll_now(&mut reactor), io(near, EPOLLIN));
+        assert_eq!(poll_now(&mut reactor), io_event(near, EPOLLIN));
     }
     super::support::drain(&mut reactor, near);
     assert_eq!(poll_now(&mut reactor), None);
@@ -22,7 +22,7 @@ fn edge_fires_once_per_arrival_read_or_not() {
     let (mut reactor, near, far) = registered_pair(Interest::READABLE, Trigger::Edge);
     for _ in 0..3 {
         send(&mut reactor, far, b"abc");
-        assert_eq!(poll_now(&mut reactor), io(near, EPOLLIN));
+        assert_eq!(poll_now(&mut reactor), io_event(near, EPOLLIN));
         assert_eq!(poll_now(&mut reactor), None, "one arrival, one event");
     }
     assert_eq!(super::support::drain(&mut reactor, near), 9);
@@ -34,7 +34,7 @@ fn edge_reports_arrivals_between_two_waits_as_one() {
     let (mut reactor, near, far) = registered_pair(Interest::READABLE, Trigger::Edge);
     send(&mut reactor, far, b"a");
     send(&mut reactor, far, b"b");
-    assert_eq!(poll_now(&mut reactor), io(near, EPOLLIN));
+    assert_eq!(poll_now(&mut reactor), io_event(near, EPOLLIN));
     assert_eq!(poll_now(&mut reactor), None);
 }
 
@@ -45,19 +45,19 @@ fn edge_reports_once_data_that_arrived_before_registration() {
     let far = keep(&mut reactor, far);
     send(&mut reactor, far, b"early");
     let near = watch(&mut reactor, near, Interest::READABLE, Trigger::Edge, ());
-    assert_eq!(poll_now(&mut reactor), io(near, EPOLLIN));
+    assert_eq!(poll_now(&mut reactor), io_event(near, EPOLLIN));
     assert_eq!(poll_now(&mut reactor), None);
 }
 
 #[test]
 fn edge_reports_writability_when_space_is_freed() {
     let (mut reactor, near, far) = registered_pair(Interest::WRITABLE, Trigger::Edge);
-    assert_eq!(poll_now(&mut reactor), io(near, EPOLLOUT));
+    assert_eq!(poll_now(&mut reactor), io_event(near, EPOLLOUT));
     let chunk = [7; 4096];
-    while reactor.get_mut(near).unwrap().io.send(&chunk).unwrap() != epollite::Sent::WouldBlock {}
+    while reactor.get_mut(near).unwrap().1.send(&chunk).unwrap() != epollite::Sent::WouldBlock {}
     assert_eq!(poll_now(&mut reactor), None, "a full buffer is no edge");
     super::support::drain(&mut reactor, far);
-    assert_eq!(poll_now(&mut reactor), io(near, EPOLLOUT));
+    assert_eq!(poll_now(&mut reactor), io_event(near, EPOLLOUT));
 }
 
 #[test]
@@ -66,15 +66,15 @@ fn one_shot_is_disarmed_until_it_is_rearmed() {
         let (mut reactor, near, far) = registered_pair(Interest::READABLE, trigger);
         for _ in 0..3 {
             send(&mut reactor, far, b"abc");
-            assert_eq!(poll_now(&mut reactor), io(near, EPOLLIN));
+            assert_eq!(poll_now(&mut reactor), io_event(near, EPOLLIN));
             send(&mut reactor, far, b"more");
             assert_eq!(poll_now(&mut reactor), None, "{trigger:?} is disarmed");
-            let mut source = reactor.get_mut(near).unwrap();
-            source.io.modify(Interest::READABLE, trigger).unwrap();
-            assert_eq!(poll_now(&mut reactor), io(near, EPOLLIN), "still unread");
+            let (_, mut io) = reactor.get_mut(near).unwrap();
+            io.modify(Interest::READABLE, trigger).unwrap();
+            assert_eq!(poll_now(&mut reactor), io_event(near, EPOLLIN), "still unread");
             super::support::drain(&mut reactor, near);
-            let mut source = reactor.get_mut(near).unwrap();
-            source.io.modify(Interest::READABLE, trigger).unwrap();
+            let (_, mut io) = reactor.get_mut(near).unwrap();
+            io.modify(Interest::READABLE, trigger).unwrap();
             assert_eq!(poll_now(&mut reactor), None);
         }
     }
@@ -85,11 +85,11 @@ fn one_shot_is_disarmed_for_errors_and_hang_ups_too() {
     for trigger in [Trigger::OneShot, Trigger::EdgeOneShot] {
         let (mut reactor, near, far) = registered_pair(Interest::READABLE, trigger);
         send(&mut reactor, far, b"abc");
-        assert_eq!(poll_now(&mut reactor), io(near, EPOLLIN));
+        assert_eq!(poll_now(&mut reactor), io_event(near, EPOLLIN));
         reactor.close(far);
         assert_eq!(poll_now(&mut reactor), None, "{trigger:?} reports no hang-up");
-        let mut source = reactor.get_mut(near).unwrap();
-        source.io.modify(Interest::NONE, trigger).unwrap();
+        let (_, mut io) = reactor.get_mut(near).unwrap();
+        io.modify(Interest::NONE, trigger).unwrap();
         let Some(epollite::Event::Io { ready, .. }) = poll_now(&mut reactor) else {
             panic!("after re-arming, the hang-up is reported without interest")
         };
@@ -102,17 +102,17 @@ fn one_shot_is_disarmed_for_errors_and_hang_ups_too() {
 fn modify_changes_interest_and_reports_again() {
     let (mut reactor, near, far) = registered_pair(Interest::READABLE, Trigger::Edge);
     send(&mut reactor, far, b"abc");
-    assert_eq!(poll_now(&mut reactor), io(near, EPOLLIN));
+    assert_eq!(poll_now(&mut reactor), io_event(near, EPOLLIN));
     let both = Interest::READABLE | Interest::WRITABLE;
-    let mut source = reactor.get_mut(near).unwrap();
-    assert!(source.io.is_registered_for(Interest::READABLE, Trigger::Edge));
-    source.io.modify(both, Trigger::Edge).unwrap();
-    assert!(source.io.is_registered_for(both, Trigger::Edge));
-    assert!(!source.io.is_registered_for(Interest::READABLE, Trigger::Edge));
-    assert_eq!(poll_now(&mut reactor), io(near, EPOLLIN | EPOLLOUT));
+    let (_, mut io) = reactor.get_mut(near).unwrap();
+    assert!(io.is_registered_for(Interest::READABLE, Trigger::Edge));
+    io.modify(both, Trigger::Edge).unwrap();
+    assert!(io.is_registered_for(both, Trigger::Edge));
+    assert!(!io.is_registered_for(Interest::READABLE, Trigger::Edge));
+    assert_eq!(poll_now(&mut reactor), io_event(near, EPOLLIN | EPOLLOUT));
     assert_eq!(poll_now(&mut reactor), None);
-    let mut source = reactor.get_mut(near).unwrap();
-    source.io.modify(Interest::NONE, Trigger::Level).unwrap();
+    let (_, mut io) = reactor.get_mut(near).unwrap();
+    io.modify(Interest::NONE, Trigger::Level).unwrap();
     send(&mut reactor, far, b"unheard");
     assert_eq!(poll_now(&mut reactor), None);
 }
@@ -125,11 +125,11 @@ fn a_level_listener_repeats_until_its_queue_is_empty() {
     let addr = listener.local_addr().unwrap();
     let (interest, trigger) = (Interest::READABLE, Trigger::Level);
     let listener = watch(&mut reactor, listener.into(), interest, trigger, ());
-    assert!(matches!(reactor.get_mut(listener).unwrap().io.accept(), Ok(None)));
+    assert!(matches!(reactor.get_mut(listener).unwrap().1.accept(), Ok(None)));
     let clients = [(); 3].map(|()| std::net::TcpStream::connect(addr).unwrap());
     for client in &clients {
         assert_eq!(super::support::await_io(&mut reactor).0, listener);
-        let accepted = reactor.get_mut(listener).unwrap().io.accept().unwrap();
+        let accepted = reactor.get_mut(listener).unwrap().1.accept().unwrap();
         let (connection, from) = accepted.expect("the event reported a connection");
         assert_eq!(from, client.local_addr().unwrap().into());
         keep(&mut reactor, connection);

@@ -10,7 +10,7 @@ use epollite::{
 };
 use epollite::{Trigger, Waker};
 
-use super::support::{io, poll_now, refusing, watch};
+use super::support::{io_event, poll_now, refusing, watch};
 
 #[test]
 fn wakes_are_coalesced() {
@@ -55,7 +55,7 @@ fn a_wake_is_reported_along_with_other_events() {
     waker.wake(&mut Linux).unwrap();
     let mut results = [reactor.next(None).unwrap(), reactor.try_next()];
     results.sort_by_key(|event| *event == Some(Event::Woken));
-    assert_eq!(results, [io(token, EPOLLIN), Some(Event::Woken)]);
+    assert_eq!(results, [io_event(token, EPOLLIN), Some(Event::Woken)]);
 }
 
 #[test]

@@ -99,8 +99,8 @@ impl BuggyServer {
     }
 
     fn serve(&mut self, token: Token, ready: Ready) {
-        let Some(source) = self.reactor.get_mut(token) else { return };
-        if matches!(source.state, Role::Listener) {
+        let Some((state, _)) = self.reactor.get_mut(token) else { return };
+        if matches!(state, Role::Listener) {
             self.accept(token);
         } else if self.on_ready(token, ready) != Ok(Next::KeepOpen) {
             self.close_connection(token);
@@ -108,12 +108,12 @@ impl BuggyServer {
     }
 
     fn accept(&mut self, listener: Token) {
-        while let Some(mut source) = self.reactor.get_mut(listener) {
-            match source.io.accept() {
+        while let Some((_, mut io)) = self.reactor.get_mut(listener) {
+            match io.accept() {
                 Ok(Some((socket, _))) => self.add_connection(socket),
                 Err(errno) if errno.is_resource_exhausted() => {
                     if self.bug != Some(Bug::ListenerNotPaused) {
-                        source.io.modify(Interest::NONE, Trigger::Level).unwrap();
+                        io.modify(Interest::NONE, Trigger::Level).unwrap();
                         self.paused = Some(listener);
                     }
                     return;
@@ -152,8 +152,8 @@ impl BuggyServer {
 
     /// Serves one connection, then registers what it needs next.
     fn on_ready(&mut self, token: Token, ready: Ready) -> Result<Next, Errno> {
-        let Some(source) = self.reactor.get_mut(token) else { return Ok(Next::KeepOpen) };
-        let Role::Connection(connection) = source.state else { return Ok(Next::KeepOpen) };
+        let Some((state, _)) = self.reactor.get_mut(token) else { return Ok(Next::KeepOpen) };
+        let Role::Connection(connection) = state else { return Ok(Next::KeepOpen) };
         if self.bug == Some(Bug::HangUpIgnored) && connection.is_held {
             return Ok(Next::KeepOpen);
         }
@@ -171,8 +171,8 @@ impl BuggyServer {
 
     fn pump(&mut self, token: Token, ready: Ready) -> Result<Next, Errno> {
         let Self { reactor, bug, setup, done, .. } = self;
-        let source = reactor.get_mut(token).expect("the token is live");
-        let (Role::Connection(connection), mut io) = (source.state, source.io) else {
+        let (state, io) = reactor.get_mut(token).expect("the token is live");
+        let (Role::Connection(connection), mut io) = (state, io) else {
             return Ok(Next::KeepOpen);
         };
         let is_edge = setup.trigger == Trigger::Edge;
@@ -223,36 +223,36 @@ impl BuggyServer {
 
     /// Paused until a deadline; events without interest are still reported.
     fn pause(&mut self, token: Token) {
-        let mut source = self.reactor.get_mut(token).expect("the token is live");
-        source.io.modify(Interest::NONE, self.setup.trigger).unwrap();
-        let until = source.io.kernel.now() + HOLD;
-        source.io.set_deadline(until);
-        if let Role::Connection(connection) = source.state {
+        let (state, mut io) = self.reactor.get_mut(token).expect("the token is live");
+        io.modify(Interest::NONE, self.setup.trigger).unwrap();
+        let until = io.now() + HOLD;
+        io.set_deadline(until);
+        if let Role::Connection(connection) = state {
             connection.is_held = true;
         }
     }
 
     fn update_interest(&mut self, token: Token) {
-        let source = self.reactor.get_mut(token).expect("the token is live");
-        let Role::Connection(connection) = source.state else { return };
+        let (state, _) = self.reactor.get_mut(token).expect("the token is live");
+        let Role::Connection(connection) = state else { return };
         let has_unsent = !connection.unsent.is_empty();
         let interest = self.interest(has_unsent);
         if self.has(Bug::InterestNotRestored) && !has_unsent {
             return;
         }
         let trigger = self.setup.trigger;
-        let mut source = self.reactor.get_mut(token).expect("the token is live");
+        let (_, mut io) = self.reactor.get_mut(token).expect("the token is live");
         let is_disarmed = matches!(trigger, Trigger::OneShot | Trigger::EdgeOneShot);
-        if is_disarmed || !source.io.is_registered_for(interest, trigger) {
-            source.io.modify(interest, trigger).unwrap();
+        if is_disarmed || !io.is_registered_for(interest, trigger) {
+            io.modify(interest, trigger).unwrap();
             self.done.changes += 1;
         }
     }
 
     fn close_connection(&mut self, token: Token) {
-        let mut source = self.reactor.get_mut(token).expect("the token is live");
+        let (_, mut io) = self.reactor.get_mut(token).expect("the token is live");
         // A duplicate would keep the connection open.
-        let _ = source.io.shutdown(Shutdown::Both);
+        let _ = io.shutdown(Shutdown::Both);
         if (self.setup.shares_duplicates && !self.has(Bug::DeleteForgotten))
             || self.has(Bug::CloseForgotten)
         {
@@ -265,8 +265,8 @@ impl BuggyServer {
         }
         self.done.closed += 1;
         if let Some(listener) = take(&mut self.paused) {
-            let mut listener = self.reactor.get_mut(listener).expect("the listener stays");
-            listener.io.modify(Interest::READABLE, Trigger::Level).unwrap();
+            let (_, mut io) = self.reactor.get_mut(listener).expect("the listener stays");
+            io.modify(Interest::READABLE, Trigger::Level).unwrap();
         }
     }
 }
@@ -292,8 +292,8 @@ impl ServerUnderTest for BuggyServer {
                 }
                 Event::Timer { token } => {
                     self.done.changes += 1;
-                    if let Some(source) = self.reactor.get_mut(token)
-                        && let Role::Connection(connection) = source.state
+                    if let Some((state, _)) = self.reactor.get_mut(token)
+                        && let Role::Connection(connection) = state
                     {
                         connection.is_held = false;
                     }

@@ -304,7 +304,7 @@ fn debug_output_of_servers_and_reactors_is_one_line_without_user_state() {
     let token = reactor.register_or_close(fd, Interest::READABLE, Trigger::Edge, "mine").unwrap();
     let source = format!("{:?}", reactor.get_mut(token).unwrap());
     assert!(source.contains("mine") && source.contains("registered for IN|"), "{source}");
-    assert_eq!(reactor.get_mut(token).unwrap().io.token(), token);
+    assert_eq!(reactor.get_mut(token).unwrap().1.token(), token);
     let fd = reactor.kernel().eventfd(0).unwrap();
     let exclusive = epollite::ExclusiveTrigger::Level;
     let refused = reactor.register_exclusive(fd, Interest::PRIORITY, exclusive, "mine");

@@ -28,8 +28,8 @@ fn each_frees_the_other(trigger: Trigger, freed: Freed) {
         panic!("both are ready")
     };
     let second = if first == pair[0] { pair[1] } else { pair[0] };
-    let source = reactor.get_mut(second).expect("it lives until now");
-    let number = source.io.fd.number();
+    let (_, io) = reactor.get_mut(second).expect("it lives until now");
+    let number = io.fd().number();
     match freed {
         Freed::Closed => drop(reactor.close(second)),
         Freed::DeregisteredAndClosed => {
@@ -38,8 +38,8 @@ fn each_frees_the_other(trigger: Trigger, freed: Freed) {
         }
     }
     let successor = register(&mut reactor, 0, trigger);
-    let source = reactor.get_mut(successor).expect("the token is live");
-    assert_eq!(source.io.fd.number(), number, "the descriptor number is reused");
+    let (_, io) = reactor.get_mut(successor).expect("the token is live");
+    assert_eq!(io.fd().number(), number, "the descriptor number is reused");
     assert_eq!(successor.slot(), second.slot(), "the slot is reused");
     assert_ne!(successor, second, "invariant: a token is never reused");
 
@@ -50,9 +50,9 @@ fn each_frees_the_other(trigger: Trigger, freed: Freed) {
     assert_eq!(reactor.next(Some(Instant::ZERO)), Ok(None));
 
     // And it is reported when it becomes ready itself.
-    let source = reactor.get_mut(successor).expect("the token is live");
+    let (_, mut io) = reactor.get_mut(successor).expect("the token is live");
     let one = 1u64.to_ne_bytes();
-    assert_eq!(source.io.kernel.write(source.io.fd, &one), Ok(8));
+    assert_eq!(io.syscall(|kernel, fd| kernel.write(fd, &one)), Ok(8));
     let event = reactor.next(None).expect("the call succeeds");
     assert!(
         matches!(event, Some(Event::Io { token, .. }) if token == successor),

@@ -201,9 +201,9 @@ impl<K: InstrumentedKernel> Worker<K> {
                 service.on_ready(&mut io, ready);
                 None
             }
-            Some((UserSource::Signals, io)) => {
+            Some((UserSource::Signals, mut io)) => {
                 let mut record = [0; SIGINFO_BYTES];
-                let read = io.kernel.read(io.fd, &mut record);
+                let read = io.syscall(|kernel, fd| kernel.read(fd, &mut record));
                 read.ok().and_then(|count| Signal::from_siginfo(&record[..count]))
             }
             None => None,

@@ -13,7 +13,7 @@ use crate::datagram_batch::{BATCH_MAX, DatagramBatch};
 use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
 use crate::kernel::{Fd, Kernel, is_refused, is_source_unusable, recv_datagram, reply_datagram};
-use crate::reactor::{Io, retry_on_eintr};
+use crate::reactor::Io;
 use crate::server::bind::enable_packet_info;
 
 /// Configuration of a datagram server.
@@ -250,7 +250,7 @@ impl EchoSocket {
         self.first_unsent = 0;
         for _ in 0..ERRORS_MAX {
             let received = if self.has_mmsg {
-                io.kernel.recvmmsg(io.fd, &mut self.batch)
+                io.syscall(|kernel, fd| kernel.recvmmsg(fd, &mut self.batch))
             } else {
                 self.receive_one_by_one(io)
             };
@@ -276,7 +276,7 @@ impl EchoSocket {
     fn receive_one_by_one<K: Kernel>(&mut self, io: &mut Io<'_, K>) -> Result<usize, Errno> {
         let mut received = 0;
         for (bytes, header) in self.batch.recv_slots() {
-            match recv_datagram(io.kernel, io.fd, bytes) {
+            match io.syscall(|kernel, fd| recv_datagram(kernel, fd, bytes)) {
                 Ok(message) => {
                     header.addr = message.from.encode();
                     header.truncated = message.len_bytes > bytes.len();
@@ -321,7 +321,7 @@ impl EchoSocket {
     fn send<K: Kernel>(&mut self, io: &mut Io<'_, K>) -> Progress {
         while self.first_unsent < self.batch.len() {
             let sent = if self.has_mmsg {
-                retry_on_eintr(|| io.kernel.sendmmsg(io.fd, &self.batch, self.first_unsent))
+                io.syscall(|kernel, fd| kernel.sendmmsg(fd, &self.batch, self.first_unsent))
             } else {
                 self.send_one(io).map(|()| 1)
             };
@@ -356,7 +356,7 @@ impl EchoSocket {
         let datagram = self.batch.get(self.first_unsent);
         let to = datagram.addr.decode().unwrap_or(Addr::Unspecified);
         let info = datagram.packet_info;
-        retry_on_eintr(|| reply_datagram(io.kernel, io.fd, datagram.bytes, &to, info)).map(drop)
+        io.syscall(|kernel, fd| reply_datagram(kernel, fd, datagram.bytes, &to, info)).map(drop)
     }
 
     const fn drop_one(&mut self) {
@@ -384,7 +384,7 @@ impl EchoSocket {
             }
         };
         if let Progress::Erroring = next {
-            let retry = io.kernel.now() + ERROR_RETRY_DELAY;
+            let retry = io.now() + ERROR_RETRY_DELAY;
             io.set_deadline(retry);
         }
         let mut is_armed = true;

@@ -175,7 +175,7 @@ impl Connection {
                     io.shutdown(Shutdown::Write)?;
                     self.echo.write_shut_down();
                     self.unsent = hash_unsent(unsent_bytes(io));
-                    let deadline = io.kernel.now() + config.linger_timeout;
+                    let deadline = io.now() + config.linger_timeout;
                     io.set_deadline(deadline);
                 }
                 Want::Read | Want::Discard if budget_bytes == 0 => {
@@ -358,7 +358,7 @@ const UNSENT_CHECKS_PER_IDLE: u64 = 4;
 
 /// The length of the send queue; 0 where the kernel does not report it.
 fn unsent_bytes<K: Kernel>(io: &mut Io<'_, K>) -> usize {
-    io.kernel.ioctl_outq(io.fd).unwrap_or(0)
+    io.syscall(|kernel, fd| kernel.ioctl_outq(fd)).unwrap_or(0)
 }
 
 /// Hashes a byte count to 8 bits: 0 for 0, and two other counts differ 254 times in 255. Missing

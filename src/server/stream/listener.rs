@@ -195,7 +195,7 @@ impl<K: Kernel, X> Server<K, X> {
     }
 
     fn sharing_of(&mut self, listener: Token) -> Option<AcceptSharing> {
-        match self.reactor.get_mut(listener)?.state {
+        match self.reactor.get_mut(listener)?.0 {
             Source::Listener(listener) => listener.sharing,
             Source::Connection(_) | Source::User(_) => None,
         }
@@ -253,9 +253,9 @@ impl<K: Kernel, X> Server<K, X> {
             }
         }
         if self.listener_trigger() == Trigger::Edge
-            && let Some(mut source) = self.reactor.get_mut(listener)
+            && let Some((_, mut io)) = self.reactor.get_mut(listener)
         {
-            source.io.requeue(Ready::READABLE);
+            io.requeue(Ready::READABLE);
         }
         accepted > 0
     }
@@ -264,10 +264,10 @@ impl<K: Kernel, X> Server<K, X> {
         if self.at_capacity() {
             return AcceptOutcome::Exhausted(None);
         }
-        let Some(mut source) = self.reactor.get_mut(listener) else {
+        let Some((_, mut io)) = self.reactor.get_mut(listener) else {
             return AcceptOutcome::WouldBlock;
         };
-        match source.io.accept() {
+        match io.accept() {
             Ok(Some((socket, peer))) => self.add_connection(socket, peer, is_unix),
             Ok(None) => AcceptOutcome::WouldBlock,
             Err(errno) if errno.is_transient_accept_error() => AcceptOutcome::Aborted(errno),
@@ -310,9 +310,9 @@ impl<K: Kernel, X> Server<K, X> {
             self.push_event(ServerEvent::Accepted { token, peer });
         }
         if let Some((now, idle)) = now
-            && let Some(mut source) = self.reactor.get_mut(token)
+            && let Some((_, mut io)) = self.reactor.get_mut(token)
         {
-            source.io.set_deadline(now + idle);
+            io.set_deadline(now + idle);
         }
         AcceptOutcome::Accepted
     }
@@ -364,26 +364,26 @@ impl<K: Kernel, X> Server<K, X> {
 
     fn set_one_listener_interest(&mut self, listener: Token, interest: Interest) -> bool {
         let (trigger, sharing) = (self.listener_trigger(), self.sharing_of(listener));
-        let Some(mut source) = self.reactor.get_mut(listener) else { return true };
+        let Some((_, mut io)) = self.reactor.get_mut(listener) else { return true };
         match trigger {
             // A registration that is ignored would be woken in place of another server's.
             _ if sharing.is_some() => return self.reregister_listener(listener, interest),
             // The kernel does not report what arrived during the pause: accept as if it had.
-            Trigger::Edge if interest == Interest::READABLE => source.io.requeue(Ready::READABLE),
+            Trigger::Edge if interest == Interest::READABLE => io.requeue(Ready::READABLE),
             Trigger::Edge => {}
             // A hang-up or an error cannot be masked: level-triggered it would repeat endlessly.
             _ if interest == Interest::NONE => {
-                return source.io.modify(interest, Trigger::Edge).is_ok();
+                return io.modify(interest, Trigger::Edge).is_ok();
             }
-            _ => return source.io.modify(interest, trigger).is_ok(),
+            _ => return io.modify(interest, trigger).is_ok(),
         }
         true
     }
 
     fn for_each_listener(&mut self, mut act: impl FnMut(&mut crate::reactor::Io<'_, K>)) {
         for index in 0..self.listeners.len() {
-            if let Some(mut source) = self.reactor.get_mut(self.listeners[index]) {
-                act(&mut source.io);
+            if let Some((_, mut io)) = self.reactor.get_mut(self.listeners[index]) {
+                act(&mut io);
             }
         }
     }
@@ -393,7 +393,7 @@ impl<K: Kernel, X> Server<K, X> {
     pub(super) fn close_listeners(&mut self) {
         for listener in core::mem::take(&mut self.listeners) {
             if let Some(&Source::Listener(Listener { is_unix, .. })) =
-                self.reactor.get_mut(listener).map(|s| &*s.state)
+                self.reactor.get_mut(listener).map(|(state, _)| &*state)
             {
                 // Every entry leaves the backlog, an aborted one too; but an errno that concerns
                 // no entry would be returned endlessly.

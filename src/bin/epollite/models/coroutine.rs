@@ -262,7 +262,7 @@ async fn send_with_timeout<K: InstrumentedKernel>(
 
 /// Bytes left in a client's send queue; 0 where the kernel does not report it.
 fn unsent_bytes<K: InstrumentedKernel>(client: &mut Stream<K>) -> usize {
-    client.async_fd().with_fd(Kernel::ioctl_outq).unwrap_or(0)
+    client.async_fd().syscall(Kernel::ioctl_outq).unwrap_or(0)
 }
 
 /// Shutdown: echoes the data that has already arrived, then closes.

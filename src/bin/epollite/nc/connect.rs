@@ -111,8 +111,8 @@ fn wait_connected<K: Kernel>(
         }
     };
     let outcome = match (event, reactor.get_mut(token)) {
-        (Ok(Some(_)), Some(registration)) => {
-            match registration.io.kernel.getsockopt(registration.io.fd, SocketOptionName::Error) {
+        (Ok(Some(_)), Some((_, mut io))) => {
+            match io.syscall(|kernel, fd| kernel.getsockopt(fd, SocketOptionName::Error)) {
                 Ok(SocketOption::Error(Some(errno))) | Err(errno) => Err(errno),
                 Ok(_) => Ok(()),
             }

@@ -258,17 +258,18 @@ impl<K: Kernel> DatagramLoop<'_, K> {
     /// Sends queued datagrams until the socket would block.
     fn flush(&mut self) -> Result<(), CliError> {
         while let Some((datagram, destination)) = self.send_queue.front() {
-            let Some(mut registration) = self.session.reactor.get_mut(self.socket) else {
+            let Some((_, mut io)) = self.session.reactor.get_mut(self.socket) else {
                 return Ok(());
             };
             let sent = match &destination.addr {
-                Addr::Unspecified => registration.io.send(datagram).map(|sent| match sent {
+                Addr::Unspecified => io.send(datagram).map(|sent| match sent {
                     epollite::Sent::Bytes(_) => true,
                     epollite::Sent::WouldBlock => false,
                 }),
                 addr => {
-                    let (kernel, fd) = (registration.io.kernel, registration.io.fd);
-                    match reply_datagram(kernel, fd, datagram, addr, destination.packet_info) {
+                    let info = destination.packet_info;
+                    match io.syscall(|kernel, fd| reply_datagram(kernel, fd, datagram, addr, info))
+                    {
                         Ok(_) => Ok(true),
                         // The receiver's queue is full, and no event reports when it has room: this
                         // datagram is dropped for it, so that the others need not wait.
@@ -312,9 +313,8 @@ impl<K: Kernel> DatagramLoop<'_, K> {
                 return Ok(());
             }
             let session = &mut self.session;
-            let Some(registration) = session.reactor.get_mut(self.socket) else { return Ok(()) };
-            let received =
-                recv_datagram(registration.io.kernel, registration.io.fd, &mut session.buf);
+            let Some((_, mut io)) = session.reactor.get_mut(self.socket) else { return Ok(()) };
+            let received = io.syscall(|kernel, fd| recv_datagram(kernel, fd, &mut session.buf));
             let (len, sender) = match received {
                 Ok(Message { len_bytes, from, packet_info }) => {
                     let sender = Sender { addr: from, packet_info };

@@ -83,9 +83,7 @@ fn probe<K: Kernel>(
     let deadline = reactor.kernel().now() + options.timeout.unwrap_or(UDP_PROBE_TIMEOUT);
     let event = reactor.next(Some(deadline));
     let outcome = match (event, reactor.get_mut(token)) {
-        (Ok(Some(Event::Io { .. })), Some(mut registration)) => {
-            registration.io.recv(&mut [0; 1]).map(drop)
-        }
+        (Ok(Some(Event::Io { .. })), Some((_, mut io))) => io.recv(&mut [0; 1]).map(drop),
         (Err(errno), _) => Err(errno),
         _ => Ok(()),
     };

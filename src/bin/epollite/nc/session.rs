@@ -172,12 +172,12 @@ impl<'a, K: Kernel> Session<'a, K> {
     /// Arms a registration for `interest`. `NONE` makes no call: at most one event arrives that is
     /// not handled.
     pub(super) fn arm(&mut self, token: Token, interest: Interest) -> Result<(), CliError> {
-        let Some(mut registration) = self.reactor.get_mut(token) else { return Ok(()) };
-        if interest == Interest::NONE || registration.state.armed == interest {
+        let Some((state, mut io)) = self.reactor.get_mut(token) else { return Ok(()) };
+        if interest == Interest::NONE || state.armed == interest {
             return Ok(());
         }
-        let armed = registration.io.modify(interest, Trigger::OneShot);
-        registration.state.armed = interest;
+        let armed = io.modify(interest, Trigger::OneShot);
+        state.armed = interest;
         armed.map_err(|reason| CliError::new(CliError::RUN, format!("epoll_ctl: {reason}")))
     }
 
@@ -189,22 +189,22 @@ impl<'a, K: Kernel> Session<'a, K> {
         let event = self.reactor.next(deadline);
         let event = event.map_err(|errno| messages::syscall_failure("epoll_wait", errno))?;
         if let Some(Event::Io { token, ready }) = event
-            && let Some(registration) = self.reactor.get_mut(token)
+            && let Some((state, io)) = self.reactor.get_mut(token)
         {
             if self.options.verbosity > 1 {
-                let (fd, name) = (registration.io.fd, registration.state.name());
+                let (fd, name) = (io.fd(), state.name());
                 let bits = ready.bits();
                 let line = format!("epoll: token {token}, fd {fd}, {name}: {ready} ({bits:#x})\n");
                 log::err(&line);
             }
-            registration.state.armed = Interest::NONE;
+            state.armed = Interest::NONE;
         }
         Ok(event)
     }
 
     /// What the descriptor of `token` is used for.
     pub(super) fn role(&mut self, token: Token) -> Option<Role> {
-        self.reactor.get_mut(token).map(|registration| registration.state.role)
+        self.reactor.get_mut(token).map(|(state, _)| state.role)
     }
 
     pub(super) fn now(&mut self) -> Instant {
@@ -243,7 +243,7 @@ impl<'a, K: Kernel> Session<'a, K> {
         let buf = &mut self.buf[..len];
         let result = match &self.input {
             StdStream::Registered { token, .. } => match self.reactor.get_mut(*token) {
-                Some(registration) => registration.io.kernel.read(registration.io.fd, buf),
+                Some((_, mut io)) => io.syscall(|kernel, fd| kernel.read(fd, buf)),
                 None => Ok(0),
             },
             StdStream::AlwaysReady(fd) => self.reactor.kernel().read(fd, buf),
@@ -327,10 +327,9 @@ impl<'a, K: Kernel> Session<'a, K> {
             let (result, is_last) = match &self.output {
                 StdStream::Registered { token, is_nonblocking } => {
                     match self.reactor.get_mut(*token) {
-                        Some(registration) => (
-                            registration.io.kernel.write(registration.io.fd, rest),
-                            !is_nonblocking,
-                        ),
+                        Some((_, mut io)) => {
+                            (io.syscall(|kernel, fd| kernel.write(fd, rest)), !is_nonblocking)
+                        }
                         None => return Ok(None),
                     }
                 }
@@ -377,8 +376,8 @@ impl<'a, K: Kernel> Session<'a, K> {
     /// Reads a signal, if there is one.
     pub(super) fn read_signal(&mut self, token: Token) -> Result<Option<Signal>, CliError> {
         let mut record = [0; epollite::kernel::SIGINFO_BYTES];
-        let Some(registration) = self.reactor.get_mut(token) else { return Ok(None) };
-        let read = registration.io.kernel.read(registration.io.fd, &mut record);
+        let Some((_, mut io)) = self.reactor.get_mut(token) else { return Ok(None) };
+        let read = io.syscall(|kernel, fd| kernel.read(fd, &mut record));
         let signal = read.ok().and_then(|len| Signal::from_siginfo(&record[..len]));
         self.arm(token, Interest::READABLE)?;
         Ok(signal)

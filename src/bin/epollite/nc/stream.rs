@@ -159,10 +159,10 @@ impl<K: Kernel> StreamLoop<'_, K> {
     fn accept(&mut self, listener: Token) -> Result<(), CliError> {
         for attempt in 1..=ACCEPTS_MAX {
             let is_last = attempt == ACCEPTS_MAX;
-            let Some(mut registration) = self.session.reactor.get_mut(listener) else {
+            let Some((_, mut io)) = self.session.reactor.get_mut(listener) else {
                 return Ok(());
             };
-            match registration.io.accept() {
+            match io.accept() {
                 Ok(Some((socket, addr))) => {
                     let place = messages::addr_text(&addr);
                     messages::verbose(
@@ -221,8 +221,8 @@ impl<K: Kernel> StreamLoop<'_, K> {
     fn reset_idle_timer(&mut self, token: Token) {
         if let Some(timeout) = self.session.options.timeout {
             let deadline = self.session.deadline_after(timeout);
-            if let Some(mut registration) = self.session.reactor.get_mut(token) {
-                registration.io.set_deadline(deadline);
+            if let Some((_, mut io)) = self.session.reactor.get_mut(token) {
+                io.set_deadline(deadline);
             }
         }
     }
@@ -230,9 +230,9 @@ impl<K: Kernel> StreamLoop<'_, K> {
     /// The idle timeout has passed. If the peer has taken data from the send queue since the last
     /// check, it gets another period: only the send queue shows that.
     fn on_idle_timeout(&mut self, token: Token) -> Result<(), CliError> {
-        let Some(registration) = self.session.reactor.get_mut(token) else { return Ok(()) };
-        let Some(peer) = registration.state.peer.as_deref_mut() else { return Ok(()) };
-        let in_queue = registration.io.kernel.ioctl_outq(registration.io.fd).unwrap_or(0);
+        let Some((state, mut io)) = self.session.reactor.get_mut(token) else { return Ok(()) };
+        let Some(peer) = state.peer.as_deref_mut() else { return Ok(()) };
+        let in_queue = io.syscall(|kernel, fd| kernel.ioctl_outq(fd)).unwrap_or(0);
         let unsent_bytes = in_queue + peer.output.len();
         if unsent_bytes == 0 || unsent_bytes == peer.unsent_bytes {
             return self.disconnect(token, "idle for too long");
@@ -277,6 +277,6 @@ impl<K: Kernel> StreamLoop<'_, K> {
     }
 
     fn peer(&mut self, token: Token) -> Option<&mut Peer> {
-        self.session.reactor.get_mut(token)?.state.peer.as_deref_mut()
+        self.session.reactor.get_mut(token)?.0.peer.as_deref_mut()
     }
 }

@@ -127,14 +127,14 @@ impl<K: Kernel> StreamLoop<'_, K> {
 
     /// Sends as much as possible, and buffers the rest.
     fn send(&mut self, token: Token, bytes: &[u8]) -> Result<(), CliError> {
-        let Some(mut registration) = self.session.reactor.get_mut(token) else { return Ok(()) };
-        let Some(peer) = &mut registration.state.peer else { return Ok(()) };
+        let Some((state, mut io)) = self.session.reactor.get_mut(token) else { return Ok(()) };
+        let Some(peer) = &mut state.peer else { return Ok(()) };
         if !peer.can_write || peer.shutdown_pending {
             return Ok(());
         }
         let mut sent = 0;
         if peer.output.is_empty() {
-            match registration.io.send(bytes) {
+            match io.send(bytes) {
                 Ok(Sent::Bytes(count)) => sent = count,
                 Ok(Sent::WouldBlock) => {}
                 Err(errno) => return self.on_broken(token, errno),
@@ -156,12 +156,12 @@ impl<K: Kernel> StreamLoop<'_, K> {
 
     /// A connection is writable: flushes its write buffer.
     fn flush_peer(&mut self, token: Token) -> Result<(), CliError> {
-        let Some(mut registration) = self.session.reactor.get_mut(token) else { return Ok(()) };
-        let Some(peer) = &mut registration.state.peer else { return Ok(()) };
+        let Some((state, mut io)) = self.session.reactor.get_mut(token) else { return Ok(()) };
+        let Some(peer) = &mut state.peer else { return Ok(()) };
         if peer.output.is_empty() {
             return Ok(());
         }
-        match registration.io.send(peer.output.as_slice()) {
+        match io.send(peer.output.as_slice()) {
             Ok(Sent::Bytes(count)) => peer.output.consume(count),
             Ok(Sent::WouldBlock) => return Ok(()),
             Err(errno) => return self.on_broken(token, errno),
@@ -182,15 +182,15 @@ impl<K: Kernel> StreamLoop<'_, K> {
     /// Ends the sending side once the write buffer is flushed; with `-N` it sends FIN.
     pub(super) fn shutdown_write(&mut self, token: Token) -> Result<(), CliError> {
         let shutdown_on_eof = self.session.options.shutdown_on_eof;
-        let Some(mut registration) = self.session.reactor.get_mut(token) else { return Ok(()) };
-        let Some(peer) = &mut registration.state.peer else { return Ok(()) };
+        let Some((state, mut io)) = self.session.reactor.get_mut(token) else { return Ok(()) };
+        let Some(peer) = &mut state.peer else { return Ok(()) };
         if !peer.output.is_empty() {
             peer.shutdown_pending = true;
             return Ok(());
         }
         if std::mem::take(&mut peer.can_write) && shutdown_on_eof {
             // ENOTCONN, the peer is gone: there is nothing to shut down.
-            let _ = registration.io.shutdown(Shutdown::Write);
+            let _ = io.shutdown(Shutdown::Write);
         }
         Ok(())
     }
@@ -233,8 +233,8 @@ impl<K: Kernel> StreamLoop<'_, K> {
             Mode::Chat => CHAT_BYTES,
             Mode::Echo | Mode::Discard => self.session.buf.len(),
         };
-        let Some(mut registration) = self.session.reactor.get_mut(token) else { return Ok(false) };
-        let count = match registration.io.recv(&mut self.session.buf[..len_max]) {
+        let Some((_, mut io)) = self.session.reactor.get_mut(token) else { return Ok(false) };
+        let count = match io.recv(&mut self.session.buf[..len_max]) {
             Ok(Received::Bytes(count)) => count,
             Ok(Received::WouldBlock) => return Ok(false),
             Ok(Received::Eof) => {

@@ -19,28 +19,17 @@ use crate::token::Token;
 /// is rare; the bound is for kernels that return `EINTR` endlessly.
 const EINTR_RETRIES_MAX: u32 = 16;
 
-/// One registration: the caller's state, and the operations on the descriptor. They are borrowed
-/// separately, so that bytes held in the state can be sent.
-pub struct RegistrationMut<'a, T, K: Kernel> {
-    /// The state that was registered with the descriptor.
-    pub state: &'a mut T,
-    /// The descriptor and its operations.
-    pub io: Io<'a, K>,
-}
-
 /// The descriptor of a registration and its operations.
 pub struct Io<'a, K: Kernel> {
-    /// For calls that have no method here: `io.kernel.getpeername(io.fd)`.
-    pub kernel: &'a mut K,
-    /// The descriptor.
-    pub fd: &'a Fd,
+    pub(super) kernel: &'a mut K,
+    pub(super) fd: &'a Fd,
     pub(super) token: Token,
     pub(super) epoll: &'a Fd,
     pub(super) mask: &'a mut u32,
     pub(super) timers: &'a mut TimerHeap,
     pub(super) requeued: &'a mut VecDeque<Token>,
-    /// The time deadlines are compared with: [`reported_until`](super::Reactor::reported_until).
-    pub(super) now: Instant,
+    /// The time that deadlines are compared with, of [`Reactor`](super::Reactor).
+    pub(super) reported_until: Instant,
 }
 
 /// Result of a `recv`.
@@ -79,7 +68,7 @@ impl<K: Kernel> Io<'_, K> {
     #[inline]
     pub fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
         assert!(!buf.is_empty(), "the receive buffer must not be empty");
-        match self.retry_on_eintr(|kernel, fd| kernel.recv(fd, buf)) {
+        match self.syscall(|kernel, fd| kernel.recv(fd, buf)) {
             Ok(0) => Ok(Received::Eof),
             Ok(count) => Ok(Received::Bytes(count)),
             Err(errno) if errno.is_would_block() => Ok(Received::WouldBlock),
@@ -95,7 +84,7 @@ impl<K: Kernel> Io<'_, K> {
     /// Man page: send(2)
     #[inline]
     pub fn send(&mut self, buf: &[u8]) -> Result<Sent, Errno> {
-        match self.retry_on_eintr(|kernel, fd| kernel.send(fd, buf)) {
+        match self.syscall(|kernel, fd| kernel.send(fd, buf)) {
             Ok(count) => Ok(Sent::Bytes(count)),
             Err(errno) if errno.is_would_block() => Ok(Sent::WouldBlock),
             Err(errno) => Err(errno),
@@ -111,7 +100,7 @@ impl<K: Kernel> Io<'_, K> {
     ///
     /// Man page: accept4(2)
     pub fn accept(&mut self) -> Result<Option<(Fd, Addr)>, Errno> {
-        match self.retry_on_eintr(|kernel, fd| kernel.accept4(fd)) {
+        match self.syscall(|kernel, fd| kernel.accept4(fd)) {
             Ok(accepted) => Ok(Some(accepted)),
             Err(errno) if errno.is_would_block() => Ok(None),
             Err(errno) => Err(errno),
@@ -125,7 +114,7 @@ impl<K: Kernel> Io<'_, K> {
     ///
     /// Man page: shutdown(2)
     pub fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno> {
-        self.retry_on_eintr(|kernel, fd| kernel.shutdown(fd, how))
+        self.syscall(|kernel, fd| kernel.shutdown(fd, how))
     }
 
     /// Changes interest and trigger. A one-shot registration is re-armed, and edge-triggered
@@ -148,7 +137,7 @@ impl<K: Kernel> Io<'_, K> {
         }
         let bits = EventMask::new(interest, trigger).bits();
         let op = EpollOp::Modify(EpollEvent::new(bits, self.token.to_bits()));
-        self.retry_on_eintr(|kernel, fd| kernel.epoll_ctl(self.epoll, op, fd))?;
+        self.syscall(|kernel, fd| kernel.epoll_ctl(self.epoll, op, fd))?;
         *self.mask = bits | (*self.mask & REQUEUE_MASK);
         Ok(())
     }
@@ -177,7 +166,7 @@ impl<K: Kernel> Io<'_, K> {
     /// handler that repeatedly sets a past deadline does not starve others.
     /// Cost: O(log deadlines).
     pub fn set_deadline(&mut self, deadline: Instant) {
-        self.timers.set(self.token.slot(), deadline.max(self.now));
+        self.timers.set(self.token.slot(), deadline.max(self.reported_until));
     }
 
     /// Cancels the deadline. Returns whether there was one. Cost: O(log deadlines).
@@ -185,19 +174,46 @@ impl<K: Kernel> Io<'_, K> {
         self.timers.cancel(self.token.slot())
     }
 
-    /// The registration's token. Cost: O(1).
-    #[must_use]
-    pub const fn token(&self) -> Token {
-        self.token
-    }
-
-    /// Retries a call that a signal interrupted.
+    /// Makes a call on the descriptor that has no method here. An interrupted one is repeated, at
+    /// most 16 times, as by the methods. Cost: that of the call.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), epollite::Errno> {
+    /// # use epollite::{Interest, Kernel, Reactor, SocketType, Trigger};
+    /// # let mut reactor = Reactor::new()?;
+    /// # let (near, far) = reactor.kernel().socketpair(SocketType::Stream)?;
+    /// # reactor.kernel().close(far)?;
+    /// # let token = reactor.register_or_close(near, Interest::NONE, Trigger::Level, ()).unwrap();
+    /// let (_, mut io) = reactor.get_mut(token).unwrap();
+    /// let peer = io.syscall(|kernel, fd| kernel.getpeername(fd));
+    /// # assert!(peer.is_ok() || peer.is_err()); Ok(()) }
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the call, [`Errno::EAGAIN`] included.
     #[inline]
-    fn retry_on_eintr<R>(
+    pub fn syscall<R>(
         &mut self,
         mut call: impl FnMut(&mut K, &Fd) -> Result<R, Errno>,
     ) -> Result<R, Errno> {
         retry_on_eintr(|| call(self.kernel, self.fd))
+    }
+
+    /// The current time of the kernel's clock. Cost: that of [`Kernel::now`].
+    pub fn now(&mut self) -> Instant {
+        self.kernel.now()
+    }
+
+    /// The descriptor. Cost: O(1).
+    pub const fn fd(&self) -> &Fd {
+        self.fd
+    }
+
+    /// The registration's token. Cost: O(1).
+    #[must_use]
+    pub const fn token(&self) -> Token {
+        self.token
     }
 }
 
@@ -211,12 +227,6 @@ pub(crate) fn retry_on_eintr<R>(mut call: impl FnMut() -> Result<R, Errno>) -> R
         }
     }
     call()
-}
-
-impl<T: fmt::Debug, K: Kernel> fmt::Debug for RegistrationMut<'_, T, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RegistrationMut").field("io", &self.io).field("state", &self.state).finish()
-    }
 }
 
 impl<K: Kernel> fmt::Debug for Io<'_, K> {
