@@ -70,20 +70,6 @@ impl CallCounts {
         self.calls.iter().sum()
     }
 
-    /// How often `call` was made, failed, and returned `EAGAIN`: to be sent to another process.
-    /// Cost: O(1).
-    #[must_use]
-    pub const fn counters(&self, call: Syscall) -> [u64; 3] {
-        [self.calls(call), self.errors(call), self.would_block(call)]
-    }
-
-    /// Adds such counters. Cost: O(1).
-    pub const fn add_counters(&mut self, call: Syscall, [calls, errors, would_block]: [u64; 3]) {
-        self.calls[call as usize] += calls;
-        self.errors[call as usize] += errors;
-        self.would_block[call as usize] += would_block;
-    }
-
     /// Adds another thread's counters. Cost: one pass over the calls.
     pub fn add(&mut self, other: &Self) {
         let own = [&mut self.calls, &mut self.errors, &mut self.would_block];

@@ -1,6 +1,6 @@
 //! A kernel that injects faults: call n fails with errno e, once or persistently.
 //!
-//! Knows which errnos a call's man page allows, and nothing of the caller. The method is SQLite's:
+//! Knows nothing of the caller, nor of which errors a call may return: [`Syscall::errnos`] does. The method is SQLite's:
 //! fail call 0, then call 1, … until a run that no fault reached.
 
 use crate::errno::Errno;
@@ -80,80 +80,6 @@ impl FaultPlan {
     #[must_use]
     pub const fn calls(&self) -> u64 {
         self.calls
-    }
-
-    /// The errors with which a correct call may fail: because of the network, other processes,
-    /// signals or lack of resources. `EAGAIN` is not among them: it is a statement about the
-    /// descriptor, and a false one breaks edge triggering.
-    /// Cost: O(1).
-    #[must_use]
-    pub const fn errnos_for(call: Syscall) -> &'static [Errno] {
-        type E = Errno;
-        match call {
-            Syscall::Socket | Syscall::Socketpair => {
-                &[E::EMFILE, E::ENFILE, E::ENOBUFS, E::ENOMEM, E::EACCES, E::EAFNOSUPPORT]
-            }
-            Syscall::Bind => &[E::EADDRINUSE, E::EACCES, E::EADDRNOTAVAIL, E::ENOMEM],
-            Syscall::Listen => &[E::EADDRINUSE],
-            Syscall::Accept4 => &[
-                E::EINTR,
-                E::EMFILE,
-                E::ENFILE,
-                E::ENOBUFS,
-                E::ENOMEM,
-                E::ECONNABORTED,
-                E::EPROTO,
-                E::EPERM,
-                E::ENETDOWN,
-                E::EHOSTUNREACH,
-                E::ENETUNREACH,
-                E::ETIMEDOUT,
-            ],
-            Syscall::Connect => {
-                &[E::EINTR, E::ECONNREFUSED, E::ENETUNREACH, E::ETIMEDOUT, E::EADDRNOTAVAIL]
-            }
-            Syscall::Getsockname | Syscall::Getpeername => &[E::ENOBUFS, E::ENOTCONN],
-            Syscall::Setsockopt | Syscall::Getsockopt => &[E::ENOMEM, E::ENOPROTOOPT],
-            Syscall::Recv | Syscall::Recvfrom | Syscall::Recvmmsg | Syscall::Recvmsg => &[
-                E::EINTR,
-                E::ECONNRESET,
-                E::ECONNREFUSED,
-                E::ETIMEDOUT,
-                E::EHOSTUNREACH,
-                E::ENOMEM,
-                E::ENOBUFS,
-            ],
-            Syscall::Send | Syscall::Sendto | Syscall::Sendmmsg | Syscall::Sendmsg => &[
-                E::EINTR,
-                E::ECONNRESET,
-                E::EPIPE,
-                E::ETIMEDOUT,
-                E::EHOSTUNREACH,
-                E::ENETUNREACH,
-                E::EPERM,
-                E::ENOMEM,
-                E::ENOBUFS,
-                E::EMSGSIZE,
-            ],
-            // A sandbox that does not permit the request.
-            Syscall::Ioctl => &[E::EPERM, E::ENOSYS],
-            Syscall::Shutdown => &[E::ENOTCONN],
-            Syscall::Read | Syscall::Write | Syscall::Splice => &[E::EINTR, E::EIO, E::ENOMEM],
-            Syscall::Pipe2 | Syscall::Eventfd | Syscall::Signalfd | Syscall::Dup => {
-                &[E::EMFILE, E::ENFILE, E::ENOMEM]
-            }
-            Syscall::Sigprocmask => &[],
-            Syscall::Close => &[E::EINTR, E::EIO],
-            Syscall::EpollCreate1 => &[E::EMFILE, E::ENFILE, E::ENOMEM],
-            Syscall::EpollCtl => &[E::ENOMEM, E::ENOSPC],
-            Syscall::EpollWait => &[E::EINTR],
-            Syscall::EpollPwait2 => &[E::EINTR, E::ENOSYS],
-            Syscall::Prlimit => &[E::EPERM],
-            // No kernel of this crate makes these calls.
-            Syscall::Poll | Syscall::Select | Syscall::Fork | Syscall::Waitpid | Syscall::Kill => {
-                &[]
-            }
-        }
     }
 }
 

@@ -22,9 +22,11 @@ pub use fd::Fd;
 pub use hook::{Hooked, SyscallHook};
 pub use itself::is_connected_to_itself;
 pub use message::Message;
-pub use option::{SocketOption, SocketOptionName};
+pub use option::{MembershipV4, MembershipV6, SocketOption, SocketOptionName};
+pub(crate) use option::{OptionBytes, for_each_socket_option};
 pub use signal::{SIGINFO_BYTES, Signal, SignalSet};
 pub use syscall::Syscall;
+pub(crate) use syscall::for_each_syscall;
 
 use core::time::Duration;
 
@@ -72,6 +74,9 @@ pub struct Rlimit {
 
 /// The part of an operating system that sockets and epoll need.
 ///
+/// Nine methods are required: those without which nothing can be served. Every other returns
+/// [`Errno::ENOSYS`] unless it is implemented, as Linux does for a call that it does not have.
+///
 /// Three guarantees hold for every method and every implementation:
 ///
 /// * One method is one system call: its name, its man page, its errors. Nothing is retried.
@@ -81,6 +86,7 @@ pub struct Rlimit {
 /// The trait is object-safe, and `&mut K` is a kernel when `K` is, so that a test can keep
 /// its simulated kernel and lend it. It may be implemented outside this crate; no unsafe code
 /// here trusts an implementation: a wrong result can cause a panic, not undefined behaviour.
+#[expect(unused_variables, reason = "a call that is not implemented ignores its arguments")]
 pub trait Kernel {
     // Sockets: creating and connecting.
 
@@ -91,7 +97,9 @@ pub trait Kernel {
     /// * [`Errno::EAFNOSUPPORT`]: the system was built without this family.
     ///
     /// Man page: socket(2)
-    fn socket(&mut self, family: AddressFamily, kind: SocketType) -> Result<Fd, Errno>;
+    fn socket(&mut self, family: AddressFamily, kind: SocketType) -> Result<Fd, Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Creates two Unix sockets connected to each other. Cost: one system call.
     ///
@@ -99,7 +107,9 @@ pub trait Kernel {
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`]: out of descriptors.
     ///
     /// Man page: socketpair(2)
-    fn socketpair(&mut self, kind: SocketType) -> Result<(Fd, Fd), Errno>;
+    fn socketpair(&mut self, kind: SocketType) -> Result<(Fd, Fd), Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Binds a socket to a local address. Cost: one system call.
     ///
@@ -109,7 +119,9 @@ pub trait Kernel {
     /// * [`Errno::EADDRNOTAVAIL`]: it is not an address of this machine.
     ///
     /// Man page: bind(2)
-    fn bind(&mut self, socket: &Fd, addr: &Addr) -> Result<(), Errno>;
+    fn bind(&mut self, socket: &Fd, addr: &Addr) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Listens for connections, with an accept queue of about `backlog`. Cost: one system call.
     ///
@@ -118,7 +130,9 @@ pub trait Kernel {
     /// * [`Errno::EOPNOTSUPP`]: not a type of socket that listens.
     ///
     /// Man page: listen(2)
-    fn listen(&mut self, socket: &Fd, backlog: u32) -> Result<(), Errno>;
+    fn listen(&mut self, socket: &Fd, backlog: u32) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Accepts the first connection of the queue; returns it with its peer's address. Cost: one
     /// system call.
@@ -142,7 +156,9 @@ pub trait Kernel {
     /// * [`Errno::EAGAIN`]: a Unix listener's accept queue is full.
     ///
     /// Man page: connect(2)
-    fn connect(&mut self, socket: &Fd, addr: &Addr) -> Result<(), Errno>;
+    fn connect(&mut self, socket: &Fd, addr: &Addr) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     // Sockets: addresses and options.
 
@@ -152,7 +168,9 @@ pub trait Kernel {
     /// * [`Errno::ENOTSOCK`]: not a socket.
     ///
     /// Man page: getsockname(2)
-    fn getsockname(&mut self, socket: &Fd) -> Result<Addr, Errno>;
+    fn getsockname(&mut self, socket: &Fd) -> Result<Addr, Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// The peer's address. Cost: one system call.
     ///
@@ -160,7 +178,9 @@ pub trait Kernel {
     /// * [`Errno::ENOTCONN`]: it is not connected, or no longer.
     ///
     /// Man page: getpeername(2)
-    fn getpeername(&mut self, socket: &Fd) -> Result<Addr, Errno>;
+    fn getpeername(&mut self, socket: &Fd) -> Result<Addr, Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Sets an option. Cost: one system call.
     ///
@@ -170,7 +190,9 @@ pub trait Kernel {
     /// * [`Errno::EINVAL`]: the value is out of range.
     ///
     /// Man page: setsockopt(2)
-    fn setsockopt(&mut self, socket: &Fd, option: SocketOption) -> Result<(), Errno>;
+    fn setsockopt(&mut self, socket: &Fd, option: SocketOption) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Gets an option; getting `Error` clears it. Cost: one system call.
     ///
@@ -178,7 +200,9 @@ pub trait Kernel {
     /// * [`Errno::ENOPROTOOPT`], [`Errno::EOPNOTSUPP`]: this socket does not support it.
     ///
     /// Man page: getsockopt(2)
-    fn getsockopt(&mut self, socket: &Fd, name: SocketOptionName) -> Result<SocketOption, Errno>;
+    fn getsockopt(&mut self, socket: &Fd, name: SocketOptionName) -> Result<SocketOption, Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     // Sockets: bytes and datagrams.
 
@@ -211,7 +235,9 @@ pub trait Kernel {
     /// * [`Errno::ECONNREFUSED`]: an earlier datagram reached a closed port.
     ///
     /// Man page: recvfrom(2)
-    fn recvfrom(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<(usize, Addr), Errno>;
+    fn recvfrom(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<(usize, Addr), Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Sends one datagram to `addr`; never raises SIGPIPE. Cost: one system call.
     ///
@@ -221,7 +247,9 @@ pub trait Kernel {
     /// * [`Errno::EACCES`]: a broadcast address, without `Broadcast`.
     ///
     /// Man page: sendto(2)
-    fn sendto(&mut self, socket: &Fd, buf: &[u8], addr: &Addr) -> Result<usize, Errno>;
+    fn sendto(&mut self, socket: &Fd, buf: &[u8], addr: &Addr) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Fills `batch` with available datagrams, from its first slot on; returns how many.
     /// Cost: one system call, O(datagrams).
@@ -231,7 +259,9 @@ pub trait Kernel {
     /// * [`Errno::ECONNREFUSED`]: an earlier datagram reached a closed port.
     ///
     /// Man page: recvmmsg(2)
-    fn recvmmsg(&mut self, socket: &Fd, batch: &mut DatagramBatch) -> Result<usize, Errno>;
+    fn recvmmsg(&mut self, socket: &Fd, batch: &mut DatagramBatch) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Sends the datagrams of `batch` from index `first` on, until the last or the first that
     /// fails; returns how many were sent. Cost: one system call, O(datagrams).
@@ -245,7 +275,9 @@ pub trait Kernel {
         socket: &Fd,
         batch: &DatagramBatch,
         first: usize,
-    ) -> Result<usize, Errno>;
+    ) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Receives one datagram, with its sender and its local destination. As
     /// [`recvfrom`](Self::recvfrom) otherwise. Cost: one system call.
@@ -255,7 +287,6 @@ pub trait Kernel {
     ///
     /// Man page: recvmsg(2), ip(7), ipv6(7)
     fn recvmsg(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<Message, Errno> {
-        let _ = (socket, buf);
         Err(Errno::ENOSYS)
     }
 
@@ -275,7 +306,6 @@ pub trait Kernel {
         addr: &Addr,
         packet_info: Option<PacketInfo>,
     ) -> Result<usize, Errno> {
-        let _ = (socket, buf, addr, packet_info);
         Err(Errno::ENOSYS)
     }
 
@@ -292,7 +322,6 @@ pub trait Kernel {
     #[doc(alias = "SIOCOUTQ")]
     #[doc(alias = "TIOCOUTQ")]
     fn ioctl_outq(&mut self, socket: &Fd) -> Result<usize, Errno> {
-        let _ = socket;
         Err(Errno::ENOSYS)
     }
 
@@ -313,7 +342,9 @@ pub trait Kernel {
     /// * [`Errno::EAGAIN`]: nothing is available.
     ///
     /// Man page: read(2)
-    fn read(&mut self, fd: &Fd, buf: &mut [u8]) -> Result<usize, Errno>;
+    fn read(&mut self, fd: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Writes to an eventfd (8 bytes), a pipe, a file. Cost: one system call.
     ///
@@ -322,7 +353,9 @@ pub trait Kernel {
     /// * [`Errno::EPIPE`]: the reading end is closed; SIGPIPE is raised too.
     ///
     /// Man page: write(2)
-    fn write(&mut self, fd: &Fd, buf: &[u8]) -> Result<usize, Errno>;
+    fn write(&mut self, fd: &Fd, buf: &[u8]) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Moves up to `len_bytes` bytes from a pipe or into one, without a copy in user space.
     /// Cost: one system call.
@@ -332,7 +365,9 @@ pub trait Kernel {
     /// * [`Errno::EINVAL`]: neither is a pipe.
     ///
     /// Man page: splice(2)
-    fn splice(&mut self, from: &Fd, into: &Fd, len_bytes: usize) -> Result<usize, Errno>;
+    fn splice(&mut self, from: &Fd, into: &Fd, len_bytes: usize) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Creates a pipe: the reading and the writing end. Cost: one system call.
     ///
@@ -340,7 +375,9 @@ pub trait Kernel {
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`]: out of descriptors.
     ///
     /// Man page: pipe2(2)
-    fn pipe2(&mut self) -> Result<(Fd, Fd), Errno>;
+    fn pipe2(&mut self) -> Result<(Fd, Fd), Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Creates a counter that can be polled. Cost: one system call.
     ///
@@ -348,7 +385,9 @@ pub trait Kernel {
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`]: out of descriptors.
     ///
     /// Man page: eventfd(2)
-    fn eventfd(&mut self, initial: u32) -> Result<Fd, Errno>;
+    fn eventfd(&mut self, initial: u32) -> Result<Fd, Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Creates a descriptor that reads blocked signals of `signals`
     /// ([`sigprocmask`](Self::sigprocmask)). Cost: one system call.
@@ -357,7 +396,9 @@ pub trait Kernel {
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`]: out of descriptors.
     ///
     /// Man page: signalfd(2)
-    fn signalfd(&mut self, signals: SignalSet) -> Result<Fd, Errno>;
+    fn signalfd(&mut self, signals: SignalSet) -> Result<Fd, Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Blocks `signals` in the calling thread (and threads it will start), and returns the set
     /// that was blocked before. Cost: one system call.
@@ -366,7 +407,9 @@ pub trait Kernel {
     /// None on Linux.
     ///
     /// Man page: sigprocmask(2)
-    fn sigprocmask(&mut self, signals: SignalSet) -> Result<SignalSet, Errno>;
+    fn sigprocmask(&mut self, signals: SignalSet) -> Result<SignalSet, Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// A second descriptor of the same open file. Closing one leaves the other open, and an epoll
     /// registration lives until the last is closed. Cost: one system call.
@@ -375,7 +418,9 @@ pub trait Kernel {
     /// * [`Errno::EMFILE`]: out of descriptors.
     ///
     /// Man page: fcntl(2), `F_DUPFD_CLOEXEC`
-    fn dup(&mut self, fd: &Fd) -> Result<Fd, Errno>;
+    fn dup(&mut self, fd: &Fd) -> Result<Fd, Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// Closes a descriptor. It is closed whatever is returned, and must not be closed again.
     /// Cost: one system call.
@@ -436,7 +481,9 @@ pub trait Kernel {
         epoll: &Fd,
         events: &mut [EpollEvent],
         timeout: Option<Duration>,
-    ) -> Result<usize, Errno>;
+    ) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     // The process and its clock.
 
@@ -447,7 +494,9 @@ pub trait Kernel {
     /// * [`Errno::EPERM`]: `new` is over the hard limit.
     ///
     /// Man page: prlimit(2)
-    fn prlimit(&mut self, resource: Resource, new: Option<Rlimit>) -> Result<Rlimit, Errno>;
+    fn prlimit(&mut self, resource: Resource, new: Option<Rlimit>) -> Result<Rlimit, Errno> {
+        Err(Errno::ENOSYS)
+    }
 
     /// The current time of the monotonic clock. Cost: no system call on Linux, where the vDSO
     /// reads the clock in user space.

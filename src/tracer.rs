@@ -17,7 +17,7 @@ use crate::addr::{Addr, AddressFamily, SockAddr};
 use crate::datagram_batch::DatagramBatch;
 use crate::errno::Errno;
 use crate::instant::Instant;
-use crate::kernel::{Fd, Kernel, SocketOption, SocketOptionName, SocketType, Syscall};
+use crate::kernel::{Fd, Kernel, SocketOption, SocketType, Syscall};
 use Argument as A;
 
 /// `kernel`, with a record of every call, kept until it is taken.
@@ -74,7 +74,14 @@ impl<K: Kernel> Tracer<K> {
         arguments: Vec<Argument>,
         result: Result<ReturnValue, Errno>,
     ) {
-        self.records.push_back(SyscallRecord { call, arguments, result, start, duration });
+        self.records.push_back(SyscallRecord {
+            name: call.syscall_name(),
+            call: Some(call),
+            arguments,
+            result,
+            start,
+            duration,
+        });
     }
 }
 
@@ -153,69 +160,15 @@ const fn kind(kind: SocketType) -> Argument {
     })
 }
 
-/// The level and the name of an option in C.
-const fn option_name(name: SocketOptionName) -> (&'static str, &'static str) {
-    match name {
-        SocketOptionName::ReuseAddr => ("SOL_SOCKET", "SO_REUSEADDR"),
-        SocketOptionName::ReusePort => ("SOL_SOCKET", "SO_REUSEPORT"),
-        SocketOptionName::Broadcast => ("SOL_SOCKET", "SO_BROADCAST"),
-        SocketOptionName::NoDelay => ("SOL_TCP", "TCP_NODELAY"),
-        SocketOptionName::QuickAck => ("SOL_TCP", "TCP_QUICKACK"),
-        SocketOptionName::KeepAlive => ("SOL_SOCKET", "SO_KEEPALIVE"),
-        SocketOptionName::KeepIdleSeconds => ("SOL_TCP", "TCP_KEEPIDLE"),
-        SocketOptionName::KeepIntervalSeconds => ("SOL_TCP", "TCP_KEEPINTVL"),
-        SocketOptionName::KeepCount => ("SOL_TCP", "TCP_KEEPCNT"),
-        SocketOptionName::LingerSeconds => ("SOL_SOCKET", "SO_LINGER"),
-        SocketOptionName::ReceiveBufferBytes => ("SOL_SOCKET", "SO_RCVBUF"),
-        SocketOptionName::SendBufferBytes => ("SOL_SOCKET", "SO_SNDBUF"),
-        SocketOptionName::RecvLowWatermark => ("SOL_SOCKET", "SO_RCVLOWAT"),
-        SocketOptionName::NotSentLowWatermark => ("SOL_TCP", "TCP_NOTSENT_LOWAT"),
-        SocketOptionName::UserTimeoutMillis => ("SOL_TCP", "TCP_USER_TIMEOUT"),
-        SocketOptionName::DeferAcceptSeconds => ("SOL_TCP", "TCP_DEFER_ACCEPT"),
-        SocketOptionName::V6Only => ("SOL_IPV6", "IPV6_V6ONLY"),
-        SocketOptionName::JoinMulticastV4 => ("SOL_IP", "IP_ADD_MEMBERSHIP"),
-        SocketOptionName::JoinMulticastV6 => ("SOL_IPV6", "IPV6_ADD_MEMBERSHIP"),
-        SocketOptionName::MulticastInterfaceV4 => ("SOL_IP", "IP_MULTICAST_IF"),
-        SocketOptionName::PacketInfoV4 => ("SOL_IP", "IP_PKTINFO"),
-        SocketOptionName::PacketInfoV6 => ("SOL_IPV6", "IPV6_RECVPKTINFO"),
-        SocketOptionName::OutOfBandInline => ("SOL_SOCKET", "SO_OOBINLINE"),
-        SocketOptionName::GroupAllV4 => ("SOL_IP", "IP_MULTICAST_ALL"),
-        SocketOptionName::GroupAllV6 => ("SOL_IPV6", "IPV6_MULTICAST_ALL"),
-        SocketOptionName::Error => ("SOL_SOCKET", "SO_ERROR"),
-    }
-}
-
 /// The value of an option, and its length in C.
 fn option_value(option: SocketOption) -> (Argument, i64) {
-    use SocketOption as O;
+    let [a, b, c, d, ..] = option.encode();
     let value = match option {
-        O::ReuseAddr(on)
-        | O::ReusePort(on)
-        | O::Broadcast(on)
-        | O::NoDelay(on)
-        | O::QuickAck(on)
-        | O::KeepAlive(on)
-        | O::PacketInfoV4(on)
-        | O::PacketInfoV6(on)
-        | O::OutOfBandInline(on)
-        | O::V6Only(on)
-        | O::GroupAllV4(on)
-        | O::GroupAllV6(on) => i64::from(on),
-        O::KeepIdleSeconds(amount)
-        | O::KeepIntervalSeconds(amount)
-        | O::KeepCount(amount)
-        | O::ReceiveBufferBytes(amount)
-        | O::SendBufferBytes(amount)
-        | O::RecvLowWatermark(amount)
-        | O::NotSentLowWatermark(amount)
-        | O::UserTimeoutMillis(amount)
-        | O::DeferAcceptSeconds(amount) => i64::from(amount),
-        O::LingerSeconds(seconds) => return (A::Linger(seconds), 8),
-        O::JoinMulticastV4 { group, interface } => return (A::Group(group, interface), 8),
-        O::JoinMulticastV6 { group, interface } => return (A::GroupV6(group, interface), 20),
-        // strace shows the address as the number in memory.
-        O::MulticastInterfaceV4(interface) => i64::from(i32::from_ne_bytes(interface.octets())),
-        O::Error(errno) => errno.map_or(0, |errno| i64::from(errno.number())),
+        SocketOption::LingerSeconds(seconds) => A::Linger(seconds),
+        SocketOption::JoinMulticastV4(joined) => A::Group(joined.group, joined.interface),
+        SocketOption::JoinMulticastV6(joined) => A::GroupV6(joined.group, joined.interface),
+        // All others are numbers; strace shows an address as the number in memory.
+        _ => A::Value(i32::from_ne_bytes([a, b, c, d]).into()),
     };
-    (A::Value(value), 4)
+    (value, option.name().value_bytes().into())
 }

@@ -5,6 +5,7 @@
 
 use core::time::Duration;
 
+use super::syscall::for_each_syscall;
 use super::{
     EpollEvent, EpollOp, Fd, Kernel, Message, Resource, Rlimit, Shutdown, SignalSet, SocketOption,
     SocketOptionName, SocketType, Syscall,
@@ -49,6 +50,10 @@ impl<K: Kernel, T: SyscallHook> Hooked<K, T> {
     ) -> Result<R, Errno> {
         let result = match self.hook.on_enter(call) {
             Ok(()) => call_fn(&mut self.kernel),
+            // The descriptor must not stay open: its owner has given it away.
+            Err(errno) if matches!(call, Syscall::Close) => {
+                call_fn(&mut self.kernel).and(Err(errno))
+            }
             Err(errno) => Err(errno),
         };
         self.hook.on_exit(call, result.as_ref().err().copied());
@@ -56,205 +61,21 @@ impl<K: Kernel, T: SyscallHook> Hooked<K, T> {
     }
 }
 
-impl<K: Kernel, T: SyscallHook> Kernel for Hooked<K, T> {
-    #[inline]
-    fn socket(&mut self, family: AddressFamily, kind: SocketType) -> Result<Fd, Errno> {
-        self.call_hooked(Syscall::Socket, |kernel| kernel.socket(family, kind))
-    }
+macro_rules! hook {
+    ($($call:ident: $name:literal, $kernel_name:literal, $errnos:ident => $method:ident
+        ($($arg:ident: $ty:ty),*) -> $ret:ty;)*) => {
+        #[deny(clippy::missing_trait_methods)]
+        impl<K: Kernel, T: SyscallHook> Kernel for Hooked<K, T> {
+            $(#[inline]
+            fn $method(&mut self, $($arg: $ty),*) -> Result<$ret, Errno> {
+                self.call_hooked(Syscall::$call, |kernel| kernel.$method($($arg),*))
+            })*
 
-    #[inline]
-    fn socketpair(&mut self, kind: SocketType) -> Result<(Fd, Fd), Errno> {
-        self.call_hooked(Syscall::Socketpair, |kernel| kernel.socketpair(kind))
-    }
-
-    #[inline]
-    fn bind(&mut self, socket: &Fd, addr: &Addr) -> Result<(), Errno> {
-        self.call_hooked(Syscall::Bind, |kernel| kernel.bind(socket, addr))
-    }
-
-    #[inline]
-    fn listen(&mut self, socket: &Fd, backlog: u32) -> Result<(), Errno> {
-        self.call_hooked(Syscall::Listen, |kernel| kernel.listen(socket, backlog))
-    }
-
-    #[inline]
-    fn accept4(&mut self, listener: &Fd) -> Result<(Fd, Addr), Errno> {
-        self.call_hooked(Syscall::Accept4, |kernel| kernel.accept4(listener))
-    }
-
-    #[inline]
-    fn connect(&mut self, socket: &Fd, addr: &Addr) -> Result<(), Errno> {
-        self.call_hooked(Syscall::Connect, |kernel| kernel.connect(socket, addr))
-    }
-
-    #[inline]
-    fn getsockname(&mut self, socket: &Fd) -> Result<Addr, Errno> {
-        self.call_hooked(Syscall::Getsockname, |kernel| kernel.getsockname(socket))
-    }
-
-    #[inline]
-    fn getpeername(&mut self, socket: &Fd) -> Result<Addr, Errno> {
-        self.call_hooked(Syscall::Getpeername, |kernel| kernel.getpeername(socket))
-    }
-
-    #[inline]
-    fn setsockopt(&mut self, socket: &Fd, option: SocketOption) -> Result<(), Errno> {
-        self.call_hooked(Syscall::Setsockopt, |kernel| kernel.setsockopt(socket, option))
-    }
-
-    #[inline]
-    fn getsockopt(&mut self, socket: &Fd, name: SocketOptionName) -> Result<SocketOption, Errno> {
-        self.call_hooked(Syscall::Getsockopt, |kernel| kernel.getsockopt(socket, name))
-    }
-
-    #[inline]
-    fn recv(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
-        self.call_hooked(Syscall::Recv, |kernel| kernel.recv(socket, buf))
-    }
-
-    #[inline]
-    fn send(&mut self, socket: &Fd, buf: &[u8]) -> Result<usize, Errno> {
-        self.call_hooked(Syscall::Send, |kernel| kernel.send(socket, buf))
-    }
-
-    #[inline]
-    fn recvfrom(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<(usize, Addr), Errno> {
-        self.call_hooked(Syscall::Recvfrom, |kernel| kernel.recvfrom(socket, buf))
-    }
-
-    #[inline]
-    fn sendto(&mut self, socket: &Fd, buf: &[u8], addr: &Addr) -> Result<usize, Errno> {
-        self.call_hooked(Syscall::Sendto, |kernel| kernel.sendto(socket, buf, addr))
-    }
-
-    #[inline]
-    fn recvmmsg(&mut self, socket: &Fd, batch: &mut DatagramBatch) -> Result<usize, Errno> {
-        self.call_hooked(Syscall::Recvmmsg, |kernel| kernel.recvmmsg(socket, batch))
-    }
-
-    #[inline]
-    fn sendmmsg(
-        &mut self,
-        socket: &Fd,
-        batch: &DatagramBatch,
-        first: usize,
-    ) -> Result<usize, Errno> {
-        self.call_hooked(Syscall::Sendmmsg, |kernel| kernel.sendmmsg(socket, batch, first))
-    }
-
-    #[inline]
-    fn recvmsg(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<Message, Errno> {
-        self.call_hooked(Syscall::Recvmsg, |kernel| kernel.recvmsg(socket, buf))
-    }
-
-    #[inline]
-    fn sendmsg(
-        &mut self,
-        socket: &Fd,
-        buf: &[u8],
-        addr: &Addr,
-        packet_info: Option<PacketInfo>,
-    ) -> Result<usize, Errno> {
-        self.call_hooked(Syscall::Sendmsg, |kernel| kernel.sendmsg(socket, buf, addr, packet_info))
-    }
-
-    #[inline]
-    fn ioctl_outq(&mut self, socket: &Fd) -> Result<usize, Errno> {
-        self.call_hooked(Syscall::Ioctl, |kernel| kernel.ioctl_outq(socket))
-    }
-
-    #[inline]
-    fn shutdown(&mut self, socket: &Fd, how: Shutdown) -> Result<(), Errno> {
-        self.call_hooked(Syscall::Shutdown, |kernel| kernel.shutdown(socket, how))
-    }
-
-    #[inline]
-    fn read(&mut self, fd: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
-        self.call_hooked(Syscall::Read, |kernel| kernel.read(fd, buf))
-    }
-
-    #[inline]
-    fn write(&mut self, fd: &Fd, buf: &[u8]) -> Result<usize, Errno> {
-        self.call_hooked(Syscall::Write, |kernel| kernel.write(fd, buf))
-    }
-
-    #[inline]
-    fn splice(&mut self, from: &Fd, into: &Fd, len_bytes: usize) -> Result<usize, Errno> {
-        self.call_hooked(Syscall::Splice, |kernel| kernel.splice(from, into, len_bytes))
-    }
-
-    #[inline]
-    fn pipe2(&mut self) -> Result<(Fd, Fd), Errno> {
-        self.call_hooked(Syscall::Pipe2, |kernel| kernel.pipe2())
-    }
-
-    #[inline]
-    fn eventfd(&mut self, initial: u32) -> Result<Fd, Errno> {
-        self.call_hooked(Syscall::Eventfd, |kernel| kernel.eventfd(initial))
-    }
-
-    #[inline]
-    fn signalfd(&mut self, signals: SignalSet) -> Result<Fd, Errno> {
-        self.call_hooked(Syscall::Signalfd, |kernel| kernel.signalfd(signals))
-    }
-
-    #[inline]
-    fn sigprocmask(&mut self, signals: SignalSet) -> Result<SignalSet, Errno> {
-        self.call_hooked(Syscall::Sigprocmask, |kernel| kernel.sigprocmask(signals))
-    }
-
-    #[inline]
-    fn dup(&mut self, fd: &Fd) -> Result<Fd, Errno> {
-        self.call_hooked(Syscall::Dup, |kernel| kernel.dup(fd))
-    }
-
-    #[inline]
-    fn close(&mut self, fd: Fd) -> Result<(), Errno> {
-        let verdict = self.hook.on_enter(Syscall::Close);
-        let result = self.kernel.close(fd).and(verdict);
-        self.hook.on_exit(Syscall::Close, result.err());
-        result
-    }
-
-    #[inline]
-    fn epoll_create1(&mut self) -> Result<Fd, Errno> {
-        self.call_hooked(Syscall::EpollCreate1, |kernel| kernel.epoll_create1())
-    }
-
-    #[inline]
-    fn epoll_ctl(&mut self, epoll: &Fd, op: EpollOp, fd: &Fd) -> Result<(), Errno> {
-        self.call_hooked(Syscall::EpollCtl, |kernel| kernel.epoll_ctl(epoll, op, fd))
-    }
-
-    #[inline]
-    fn epoll_wait(
-        &mut self,
-        epoll: &Fd,
-        events: &mut [EpollEvent],
-        timeout_millis: Option<u32>,
-    ) -> Result<usize, Errno> {
-        self.call_hooked(Syscall::EpollWait, |kernel| {
-            kernel.epoll_wait(epoll, events, timeout_millis)
-        })
-    }
-
-    #[inline]
-    fn epoll_pwait2(
-        &mut self,
-        epoll: &Fd,
-        events: &mut [EpollEvent],
-        timeout: Option<Duration>,
-    ) -> Result<usize, Errno> {
-        self.call_hooked(Syscall::EpollPwait2, |kernel| kernel.epoll_pwait2(epoll, events, timeout))
-    }
-
-    #[inline]
-    fn prlimit(&mut self, resource: Resource, new: Option<Rlimit>) -> Result<Rlimit, Errno> {
-        self.call_hooked(Syscall::Prlimit, |kernel| kernel.prlimit(resource, new))
-    }
-
-    #[inline]
-    fn now(&mut self) -> Instant {
-        self.kernel.now()
-    }
+            #[inline]
+            fn now(&mut self) -> Instant {
+                self.kernel.now()
+            }
+        }
+    };
 }
+for_each_syscall!(hook);

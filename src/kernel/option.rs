@@ -1,180 +1,237 @@
 //! Socket options as values: the arguments of setsockopt(2) and the results of getsockopt(2).
 //!
-//! Knows names and units; their levels and numbers are in `linux/sockopt.rs`.
+//! One table has for each option its documentation, its type, its level and name in C, and the
+//! encoding of its value. Knows C's structs by their layout, which `linux/sockopt.rs` compares with
+//! libc's; what an option does is in the kernels.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::errno::Errno;
 
-/// A socket option with its value; units are in the names.
-#[non_exhaustive]
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum SocketOption {
-    /// `SO_REUSEADDR`: bind although connections of an earlier server linger (`TIME_WAIT`).
-    ReuseAddr(bool),
-    /// `SO_REUSEPORT`: several sockets on one port; the kernel distributes what arrives.
-    ReusePort(bool),
-    /// `SO_BROADCAST`: may send to broadcast addresses.
-    Broadcast(bool),
-    /// `TCP_NODELAY`: small segments are sent at once. Inherited from the listener.
-    NoDelay(bool),
-    /// `TCP_QUICKACK`: acknowledge at once, for now.
-    QuickAck(bool),
-    /// `SO_KEEPALIVE`: probe an idle peer. Inherited from the listener.
-    KeepAlive(bool),
-    /// `TCP_KEEPIDLE`: idle time before the first probe.
-    KeepIdleSeconds(u32),
-    /// `TCP_KEEPINTVL`: time between probes.
-    KeepIntervalSeconds(u32),
-    /// `TCP_KEEPCNT`: unanswered probes after which the connection is dropped.
-    KeepCount(u32),
-    /// `SO_LINGER`: `Some(0)` makes close send a reset, `None` is the default.
-    LingerSeconds(Option<u16>),
-    /// `SO_RCVBUF`: the kernel doubles the value that is set, and returns the double.
-    ReceiveBufferBytes(u32),
-    /// `SO_SNDBUF`: the kernel doubles the value that is set, and returns the double.
-    SendBufferBytes(u32),
-    /// `SO_RCVLOWAT`: readable only when at least this many bytes are available.
-    RecvLowWatermark(u32),
-    /// `TCP_NOTSENT_LOWAT`: writable only while fewer bytes wait unsent.
-    NotSentLowWatermark(u32),
-    /// `TCP_USER_TIMEOUT`: time after which unacknowledged data drops the connection; 0 is the
-    /// system's default.
-    UserTimeoutMillis(u32),
-    /// `TCP_DEFER_ACCEPT`: accept only when data has arrived; the kernel rounds.
-    DeferAcceptSeconds(u32),
-    /// `IPV6_V6ONLY`: no IPv4 through this IPv6 socket.
-    V6Only(bool),
-    /// `IP_ADD_MEMBERSHIP`: joins a group, on the interface that has this address (`UNSPECIFIED`
-    /// leaves the choice to the kernel). It has no value to get.
-    JoinMulticastV4 {
-        /// The group: 224.0.0.0 to 239.255.255.255.
-        group: Ipv4Addr,
-        /// An address of the interface.
-        interface: Ipv4Addr,
-    },
-    /// `IPV6_ADD_MEMBERSHIP`: the same, on the interface of this index (0: the kernel's choice).
-    JoinMulticastV6 {
-        /// The group: `ff00::/8`.
-        group: Ipv6Addr,
-        /// The interface's index.
-        interface: u32,
-    },
-    /// `IP_MULTICAST_IF`: the interface, by its address, from which groups are sent to.
-    MulticastInterfaceV4(Ipv4Addr),
-    /// `IP_PKTINFO`: each datagram is received with its destination address
-    /// ([`PacketInfo`](crate::PacketInfo)).
-    PacketInfoV4(bool),
-    /// `IPV6_RECVPKTINFO`: the same; on a dual-stack socket for IPv4 datagrams too.
-    PacketInfoV6(bool),
-    /// `SO_OOBINLINE`: urgent bytes stay in the stream. Without it a normal read leaves them out.
-    /// TCP inherits it from the listener, a Unix socket does not.
-    OutOfBandInline(bool),
-    /// `IP_MULTICAST_ALL`: receives from groups that any socket of this machine has joined, not
-    /// only this one. It is set by default.
-    GroupAllV4(bool),
-    /// `IPV6_MULTICAST_ALL`: the same for IPv6. Since Linux 4.20.
-    GroupAllV6(bool),
-    /// `SO_ERROR`: the pending error. Getting it clears it; it cannot be set.
-    Error(Option<Errno>),
-}
-
-/// The name of a socket option, to get its value.
-#[non_exhaustive]
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[expect(missing_docs, reason = "each is the name of the `SocketOption` it asks for")]
-pub enum SocketOptionName {
-    ReuseAddr,
-    ReusePort,
-    Broadcast,
-    NoDelay,
-    QuickAck,
-    KeepAlive,
-    KeepIdleSeconds,
-    KeepIntervalSeconds,
-    KeepCount,
-    LingerSeconds,
-    ReceiveBufferBytes,
-    SendBufferBytes,
-    RecvLowWatermark,
-    NotSentLowWatermark,
-    UserTimeoutMillis,
-    DeferAcceptSeconds,
-    V6Only,
-    JoinMulticastV4,
-    JoinMulticastV6,
-    MulticastInterfaceV4,
-    PacketInfoV4,
-    PacketInfoV6,
-    OutOfBandInline,
-    GroupAllV4,
-    GroupAllV6,
-    Error,
-}
-
-impl SocketOptionName {
-    /// All names, to iterate over.
-    pub const ALL: [Self; 26] = [
-        Self::ReuseAddr,
-        Self::ReusePort,
-        Self::Broadcast,
-        Self::NoDelay,
-        Self::QuickAck,
-        Self::KeepAlive,
-        Self::KeepIdleSeconds,
-        Self::KeepIntervalSeconds,
-        Self::KeepCount,
-        Self::LingerSeconds,
-        Self::ReceiveBufferBytes,
-        Self::SendBufferBytes,
-        Self::RecvLowWatermark,
-        Self::NotSentLowWatermark,
-        Self::UserTimeoutMillis,
-        Self::DeferAcceptSeconds,
-        Self::V6Only,
-        Self::JoinMulticastV4,
-        Self::JoinMulticastV6,
-        Self::MulticastInterfaceV4,
-        Self::PacketInfoV4,
-        Self::PacketInfoV6,
-        Self::OutOfBandInline,
-        Self::GroupAllV4,
-        Self::GroupAllV6,
-        Self::Error,
-    ];
-}
-
-impl SocketOption {
-    /// The name without the value. Cost: O(1).
-    #[must_use]
-    pub const fn name(self) -> SocketOptionName {
-        match self {
-            Self::ReuseAddr(_) => SocketOptionName::ReuseAddr,
-            Self::ReusePort(_) => SocketOptionName::ReusePort,
-            Self::Broadcast(_) => SocketOptionName::Broadcast,
-            Self::NoDelay(_) => SocketOptionName::NoDelay,
-            Self::QuickAck(_) => SocketOptionName::QuickAck,
-            Self::KeepAlive(_) => SocketOptionName::KeepAlive,
-            Self::KeepIdleSeconds(_) => SocketOptionName::KeepIdleSeconds,
-            Self::KeepIntervalSeconds(_) => SocketOptionName::KeepIntervalSeconds,
-            Self::KeepCount(_) => SocketOptionName::KeepCount,
-            Self::LingerSeconds(_) => SocketOptionName::LingerSeconds,
-            Self::ReceiveBufferBytes(_) => SocketOptionName::ReceiveBufferBytes,
-            Self::SendBufferBytes(_) => SocketOptionName::SendBufferBytes,
-            Self::RecvLowWatermark(_) => SocketOptionName::RecvLowWatermark,
-            Self::NotSentLowWatermark(_) => SocketOptionName::NotSentLowWatermark,
-            Self::UserTimeoutMillis(_) => SocketOptionName::UserTimeoutMillis,
-            Self::DeferAcceptSeconds(_) => SocketOptionName::DeferAcceptSeconds,
-            Self::V6Only(_) => SocketOptionName::V6Only,
-            Self::JoinMulticastV4 { .. } => SocketOptionName::JoinMulticastV4,
-            Self::JoinMulticastV6 { .. } => SocketOptionName::JoinMulticastV6,
-            Self::MulticastInterfaceV4(_) => SocketOptionName::MulticastInterfaceV4,
-            Self::PacketInfoV4(_) => SocketOptionName::PacketInfoV4,
-            Self::PacketInfoV6(_) => SocketOptionName::PacketInfoV6,
-            Self::OutOfBandInline(_) => SocketOptionName::OutOfBandInline,
-            Self::GroupAllV4(_) => SocketOptionName::GroupAllV4,
-            Self::GroupAllV6(_) => SocketOptionName::GroupAllV6,
-            Self::Error(_) => SocketOptionName::Error,
+/// Passes the table to the macro `$apply`. A row is
+///
+/// ```text
+/// Variant(type of the value): LEVEL NAME, ENCODING;
+/// ```
+macro_rules! for_each_socket_option {
+    ($apply:ident) => {
+        $apply! {
+            /// `SO_REUSEADDR`: bind although connections of an earlier server linger (`TIME_WAIT`).
+            ReuseAddr(bool): SOL_SOCKET SO_REUSEADDR, FLAG;
+            /// `SO_REUSEPORT`: several sockets on one port; the kernel distributes what arrives.
+            ReusePort(bool): SOL_SOCKET SO_REUSEPORT, FLAG;
+            /// `SO_BROADCAST`: may send to broadcast addresses.
+            Broadcast(bool): SOL_SOCKET SO_BROADCAST, FLAG;
+            /// `TCP_NODELAY`: small segments are sent at once. Inherited from the listener.
+            NoDelay(bool): SOL_TCP TCP_NODELAY, FLAG;
+            /// `TCP_QUICKACK`: acknowledge at once, for now.
+            QuickAck(bool): SOL_TCP TCP_QUICKACK, FLAG;
+            /// `SO_KEEPALIVE`: probe an idle peer. Inherited from the listener.
+            KeepAlive(bool): SOL_SOCKET SO_KEEPALIVE, FLAG;
+            /// `TCP_KEEPIDLE`: idle time before the first probe.
+            KeepIdleSeconds(u32): SOL_TCP TCP_KEEPIDLE, INT;
+            /// `TCP_KEEPINTVL`: time between probes.
+            KeepIntervalSeconds(u32): SOL_TCP TCP_KEEPINTVL, INT;
+            /// `TCP_KEEPCNT`: unanswered probes after which the connection is dropped.
+            KeepCount(u32): SOL_TCP TCP_KEEPCNT, INT;
+            /// `SO_LINGER`: `Some(0)` makes close send a reset, `None` is the default.
+            LingerSeconds(Option<u16>): SOL_SOCKET SO_LINGER, LINGER;
+            /// `SO_RCVBUF`: the kernel doubles the value that is set, and returns the double.
+            ReceiveBufferBytes(u32): SOL_SOCKET SO_RCVBUF, INT;
+            /// `SO_SNDBUF`: the kernel doubles the value that is set, and returns the double.
+            SendBufferBytes(u32): SOL_SOCKET SO_SNDBUF, INT;
+            /// `SO_RCVLOWAT`: readable only when at least this many bytes are available.
+            RecvLowWatermark(u32): SOL_SOCKET SO_RCVLOWAT, INT;
+            /// `TCP_NOTSENT_LOWAT`: writable only while fewer bytes wait unsent.
+            NotSentLowWatermark(u32): SOL_TCP TCP_NOTSENT_LOWAT, UNSIGNED;
+            /// `TCP_USER_TIMEOUT`: time after which unacknowledged data drops the connection; 0 is the
+            /// system's default.
+            UserTimeoutMillis(u32): SOL_TCP TCP_USER_TIMEOUT, INT;
+            /// `TCP_DEFER_ACCEPT`: accept only when data has arrived; the kernel rounds.
+            DeferAcceptSeconds(u32): SOL_TCP TCP_DEFER_ACCEPT, INT;
+            /// `IPV6_V6ONLY`: no IPv4 through this IPv6 socket.
+            V6Only(bool): SOL_IPV6 IPV6_V6ONLY, FLAG;
+            /// `IP_ADD_MEMBERSHIP`: joins a group, on the interface that has this address (`UNSPECIFIED`
+            /// leaves the choice to the kernel). It has no value to get.
+            JoinMulticastV4(MembershipV4): SOL_IP IP_ADD_MEMBERSHIP, IP_MREQ;
+            /// `IPV6_ADD_MEMBERSHIP`: the same, on the interface of this index (0: the kernel's choice).
+            JoinMulticastV6(MembershipV6): SOL_IPV6 IPV6_ADD_MEMBERSHIP, IPV6_MREQ;
+            /// `IP_MULTICAST_IF`: the interface, by its address, from which groups are sent to.
+            MulticastInterfaceV4(Ipv4Addr): SOL_IP IP_MULTICAST_IF, IN_ADDR;
+            /// `IP_PKTINFO`: each datagram is received with its destination address
+            /// ([`PacketInfo`](crate::PacketInfo)).
+            PacketInfoV4(bool): SOL_IP IP_PKTINFO, FLAG;
+            /// `IPV6_RECVPKTINFO`: the same; on a dual-stack socket for IPv4 datagrams too.
+            PacketInfoV6(bool): SOL_IPV6 IPV6_RECVPKTINFO, FLAG;
+            /// `SO_OOBINLINE`: urgent bytes stay in the stream. Without it a normal read leaves them out.
+            /// TCP inherits it from the listener, a Unix socket does not.
+            OutOfBandInline(bool): SOL_SOCKET SO_OOBINLINE, FLAG;
+            /// `IP_MULTICAST_ALL`: receives from groups that any socket of this machine has joined, not
+            /// only this one. It is set by default.
+            GroupAllV4(bool): SOL_IP IP_MULTICAST_ALL, FLAG;
+            /// `IPV6_MULTICAST_ALL`: the same for IPv6. Since Linux 4.20.
+            GroupAllV6(bool): SOL_IPV6 IPV6_MULTICAST_ALL, FLAG;
+            /// `SO_ERROR`: the pending error. Getting it clears it; it cannot be set.
+            Error(Option<Errno>): SOL_SOCKET SO_ERROR, ERRNO;
         }
-    }
+    };
+}
+pub(crate) use for_each_socket_option;
+
+macro_rules! define_socket_option {
+    ($($(#[$doc:meta])* $option:ident($ty:ty): $level:ident $name:ident, $codec:ident;)*) => {
+        /// A socket option with its value; units are in the names.
+        #[non_exhaustive]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum SocketOption {
+            $($(#[$doc])* $option($ty),)*
+        }
+
+        /// The name of a socket option, to get its value.
+        #[non_exhaustive]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum SocketOptionName {
+            $(#[doc = concat!("`", stringify!($name), "`: [`SocketOption::", stringify!($option),
+                "`].")]
+            $option,)*
+        }
+
+        impl SocketOptionName {
+            /// All names, to iterate over.
+            pub const ALL: [Self; [$(stringify!($option)),*].len()] = [$(Self::$option),*];
+
+            /// The level and the name in C: `("SOL_SOCKET", "SO_REUSEADDR")`. Cost: O(1).
+            #[must_use]
+            pub const fn c_names(self) -> (&'static str, &'static str) {
+                match self {
+                    $(Self::$option => (stringify!($level), stringify!($name)),)*
+                }
+            }
+
+            /// The length of its value in C.
+            pub(crate) const fn value_bytes(self) -> u32 {
+                match self {
+                    $(Self::$option => $codec.len_bytes,)*
+                }
+            }
+
+            /// The option whose value is in `bytes`; `None` if there is no such value.
+            pub(crate) fn decode(self, bytes: OptionBytes) -> Option<SocketOption> {
+                match self {
+                    $(Self::$option => ($codec.decode)(bytes).map(SocketOption::$option),)*
+                }
+            }
+        }
+
+        impl SocketOption {
+            /// The name without the value. Cost: O(1).
+            #[must_use]
+            pub const fn name(self) -> SocketOptionName {
+                match self {
+                    $(Self::$option(_) => SocketOptionName::$option,)*
+                }
+            }
+
+            /// The value in C: as many bytes as [`SocketOptionName::value_bytes`] returns.
+            pub(crate) fn encode(self) -> OptionBytes {
+                match self {
+                    $(Self::$option(value) => ($codec.encode)(value),)*
+                }
+            }
+        }
+    };
+}
+for_each_socket_option!(define_socket_option);
+
+/// A membership in an IPv4 multicast group: `struct ip_mreq`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct MembershipV4 {
+    /// The group: 224.0.0.0 to 239.255.255.255.
+    pub group: Ipv4Addr,
+    /// An address of the interface; `UNSPECIFIED` leaves the choice to the kernel.
+    pub interface: Ipv4Addr,
+}
+
+/// A membership in an IPv6 multicast group: `struct ipv6_mreq`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct MembershipV6 {
+    /// The group: `ff00::/8`.
+    pub group: Ipv6Addr,
+    /// The interface's index; 0 leaves the choice to the kernel.
+    pub interface: u32,
+}
+
+/// Memory for the value of any option in C; unused bytes are 0.
+pub(crate) type OptionBytes = [u8; 20];
+
+/// How a type of value is encoded in C.
+struct Codec<T> {
+    len_bytes: u32,
+    encode: fn(T) -> OptionBytes,
+    decode: fn(OptionBytes) -> Option<T>,
+}
+
+/// `int`: 0 is off.
+const FLAG: Codec<bool> = Codec {
+    len_bytes: 4,
+    encode: |is_on| pack(&[&i32::from(is_on).to_ne_bytes()]),
+    decode: |bytes| Some(int(bytes, 0) != 0),
+};
+/// `int`: a larger value is set as the largest.
+const INT: Codec<u32> = Codec {
+    len_bytes: 4,
+    encode: |amount| pack(&[&i32::try_from(amount).unwrap_or(i32::MAX).to_ne_bytes()]),
+    decode: |bytes| Some(int(bytes, 0).cast_unsigned()),
+};
+/// An `int` that the kernel reads as unsigned: `u32::MAX` is the default of one option.
+const UNSIGNED: Codec<u32> =
+    Codec { len_bytes: 4, encode: |amount| pack(&[&amount.to_ne_bytes()]), decode: INT.decode };
+/// `int`: an errno, or 0.
+const ERRNO: Codec<Option<Errno>> = Codec {
+    len_bytes: 4,
+    encode: |errno| pack(&[&errno.map_or(0, Errno::number).to_ne_bytes()]),
+    decode: |bytes| Some(Errno::new(int(bytes, 0))),
+};
+/// `struct linger`: whether it is on, and the time.
+const LINGER: Codec<Option<u16>> = Codec {
+    len_bytes: 8,
+    encode: |seconds| {
+        let (is_on, seconds) = (i32::from(seconds.is_some()), i32::from(seconds.unwrap_or(0)));
+        pack(&[&is_on.to_ne_bytes(), &seconds.to_ne_bytes()])
+    },
+    decode: |bytes| {
+        let seconds = u16::try_from(int(bytes, 4)).unwrap_or(u16::MAX);
+        Some((int(bytes, 0) != 0).then_some(seconds))
+    },
+};
+/// `struct in_addr`, in network byte order.
+const IN_ADDR: Codec<Ipv4Addr> = Codec {
+    len_bytes: 4,
+    encode: |addr| pack(&[&addr.octets()]),
+    decode: |bytes| Some(Ipv4Addr::from(int(bytes, 0).to_ne_bytes())),
+};
+/// `struct ip_mreq`. A membership is set, and has no value to get.
+const IP_MREQ: Codec<MembershipV4> = Codec {
+    len_bytes: 8,
+    encode: |of| pack(&[&of.group.octets(), &of.interface.octets()]),
+    decode: |_| None,
+};
+/// `struct ipv6_mreq`.
+const IPV6_MREQ: Codec<MembershipV6> = Codec {
+    len_bytes: 20,
+    encode: |of| pack(&[&of.group.octets(), &of.interface.to_ne_bytes()]),
+    decode: |_| None,
+};
+
+/// The fields of a C struct without padding, one after the other.
+fn pack(fields: &[&[u8]]) -> OptionBytes {
+    let mut bytes = OptionBytes::default();
+    let packed = fields.iter().copied().flatten();
+    bytes.iter_mut().zip(packed).for_each(|(byte, &field)| *byte = field);
+    bytes
+}
+
+/// The `int` at `offset`.
+fn int(bytes: OptionBytes, offset: usize) -> i32 {
+    i32::from_ne_bytes([bytes[offset], bytes[offset + 1], bytes[offset + 2], bytes[offset + 3]])
 }

@@ -1,177 +1,183 @@
-//! The name of a system call, as a value.
+//! The table of system calls: one row for each, from which the [`Syscall`] enum and everything that
+//! only passes calls on (`kernel/forward.rs`, `kernel/hook.rs`, `linux/mod.rs`) are generated.
 //!
-//! Knows the list and nothing of what each call does.
+//! Knows names, errors and signatures; what each call does is documented in `kernel.rs`.
 
-/// One of the calls that a [`Kernel`](super::Kernel) makes; and, after those, a few that a program
-/// may make itself and wants to be counted and traced too: the older ways to wait, and processes.
-/// The clock is not among them: on Linux reading it is no system call.
-#[non_exhaustive]
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-#[repr(u8)]
-#[expect(missing_docs, reason = "each is the name of a man page, or of a method of `Kernel`")]
-pub enum Syscall {
-    Socket,
-    Socketpair,
-    Bind,
-    Listen,
-    Accept4,
-    Connect,
-    Getsockname,
-    Getpeername,
-    Setsockopt,
-    Getsockopt,
-    Recv,
-    Send,
-    Recvfrom,
-    Sendto,
-    Recvmmsg,
-    Sendmmsg,
-    Recvmsg,
-    Sendmsg,
-    Ioctl,
-    Shutdown,
-    Read,
-    Write,
-    Splice,
-    Pipe2,
-    Eventfd,
-    Signalfd,
-    Sigprocmask,
-    Dup,
-    Close,
-    EpollCreate1,
-    EpollCtl,
-    EpollWait,
-    EpollPwait2,
-    Prlimit,
-    Poll,
-    Select,
-    Fork,
-    Waitpid,
-    Kill,
-}
+use crate::errno::Errno;
 
-// A call missing from `ALL` would be counted out of bounds.
-const _: () = {
-    assert!(Syscall::ALL.len() == Syscall::Kill as usize + 1, "a call is missing from `ALL`");
-    let mut index = 0;
-    while index < Syscall::ALL.len() {
-        assert!(Syscall::ALL[index] as usize == index, "`ALL` is in the order of the enum");
-        index += 1;
-    }
-};
-
-impl Syscall {
-    /// Every call, in the order of [`Kernel`](super::Kernel), then those that are not part of it.
-    pub const ALL: [Self; 39] = [
-        Self::Socket,
-        Self::Socketpair,
-        Self::Bind,
-        Self::Listen,
-        Self::Accept4,
-        Self::Connect,
-        Self::Getsockname,
-        Self::Getpeername,
-        Self::Setsockopt,
-        Self::Getsockopt,
-        Self::Recv,
-        Self::Send,
-        Self::Recvfrom,
-        Self::Sendto,
-        Self::Recvmmsg,
-        Self::Sendmmsg,
-        Self::Recvmsg,
-        Self::Sendmsg,
-        Self::Ioctl,
-        Self::Shutdown,
-        Self::Read,
-        Self::Write,
-        Self::Splice,
-        Self::Pipe2,
-        Self::Eventfd,
-        Self::Signalfd,
-        Self::Sigprocmask,
-        Self::Dup,
-        Self::Close,
-        Self::EpollCreate1,
-        Self::EpollCtl,
-        Self::EpollWait,
-        Self::EpollPwait2,
-        Self::Prlimit,
-        Self::Poll,
-        Self::Select,
-        Self::Fork,
-        Self::Waitpid,
-        Self::Kill,
-    ];
-
-    /// The calls that a [`Kernel`](super::Kernel) makes. Cost: O(1).
-    #[must_use]
-    pub fn kernel_calls() -> &'static [Self] {
-        &Self::ALL[..=Self::Prlimit as usize]
-    }
-
-    /// Its name in C. Cost: O(1).
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Socket => "socket",
-            Self::Socketpair => "socketpair",
-            Self::Bind => "bind",
-            Self::Listen => "listen",
-            Self::Accept4 => "accept4",
-            Self::Connect => "connect",
-            Self::Getsockname => "getsockname",
-            Self::Getpeername => "getpeername",
-            Self::Setsockopt => "setsockopt",
-            Self::Getsockopt => "getsockopt",
-            Self::Recv => "recv",
-            Self::Send => "send",
-            Self::Recvfrom => "recvfrom",
-            Self::Sendto => "sendto",
-            Self::Recvmmsg => "recvmmsg",
-            Self::Sendmmsg => "sendmmsg",
-            Self::Recvmsg => "recvmsg",
-            Self::Sendmsg => "sendmsg",
-            Self::Ioctl => "ioctl",
-            Self::Shutdown => "shutdown",
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Splice => "splice",
-            Self::Pipe2 => "pipe2",
-            Self::Eventfd => "eventfd",
-            Self::Signalfd => "signalfd",
-            Self::Sigprocmask => "sigprocmask",
-            Self::Dup => "dup",
-            Self::Close => "close",
-            Self::EpollCreate1 => "epoll_create1",
-            Self::EpollCtl => "epoll_ctl",
-            Self::EpollWait => "epoll_wait",
-            Self::EpollPwait2 => "epoll_pwait2",
-            Self::Prlimit => "prlimit",
-            Self::Poll => "poll",
-            Self::Select => "select",
-            Self::Fork => "fork",
-            Self::Waitpid => "waitpid",
-            Self::Kill => "kill",
+/// Passes the table to the macro `$apply`. A row is
+///
+/// ```text
+/// Variant: "name in C", "name in the kernel's table", ERRNOS => method(arguments) -> result;
+/// ```
+///
+/// in the order of the methods of `Kernel`; the result is that of success. A method of `Kernel`
+/// without a row does not compile: the lint `missing_trait_methods` checks what is generated.
+macro_rules! for_each_syscall {
+    ($apply:ident) => {
+        $apply! {
+            Socket: "socket", "socket", SOCKET
+                => socket(family: AddressFamily, kind: SocketType) -> Fd;
+            Socketpair: "socketpair", "socketpair", SOCKET => socketpair(kind: SocketType) -> (Fd, Fd);
+            Bind: "bind", "bind", BIND => bind(socket: &Fd, addr: &Addr) -> ();
+            Listen: "listen", "listen", LISTEN => listen(socket: &Fd, backlog: u32) -> ();
+            Accept4: "accept4", "accept4", ACCEPT => accept4(listener: &Fd) -> (Fd, Addr);
+            Connect: "connect", "connect", CONNECT => connect(socket: &Fd, addr: &Addr) -> ();
+            Getsockname: "getsockname", "getsockname", NAME => getsockname(socket: &Fd) -> Addr;
+            Getpeername: "getpeername", "getpeername", NAME => getpeername(socket: &Fd) -> Addr;
+            Setsockopt: "setsockopt", "setsockopt", OPTION
+                => setsockopt(socket: &Fd, option: SocketOption) -> ();
+            Getsockopt: "getsockopt", "getsockopt", OPTION
+                => getsockopt(socket: &Fd, name: SocketOptionName) -> SocketOption;
+            Recv: "recv", "recvfrom", RECEIVE => recv(socket: &Fd, buf: &mut [u8]) -> usize;
+            Send: "send", "sendto", SEND => send(socket: &Fd, buf: &[u8]) -> usize;
+            Recvfrom: "recvfrom", "recvfrom", RECEIVE
+                => recvfrom(socket: &Fd, buf: &mut [u8]) -> (usize, Addr);
+            Sendto: "sendto", "sendto", SEND
+                => sendto(socket: &Fd, buf: &[u8], addr: &Addr) -> usize;
+            Recvmmsg: "recvmmsg", "recvmmsg", RECEIVE
+                => recvmmsg(socket: &Fd, batch: &mut DatagramBatch) -> usize;
+            Sendmmsg: "sendmmsg", "sendmmsg", SEND
+                => sendmmsg(socket: &Fd, batch: &DatagramBatch, first: usize) -> usize;
+            Recvmsg: "recvmsg", "recvmsg", RECEIVE
+                => recvmsg(socket: &Fd, buf: &mut [u8]) -> Message;
+            Sendmsg: "sendmsg", "sendmsg", SEND
+                => sendmsg(
+                    socket: &Fd, buf: &[u8], addr: &Addr, packet_info: Option<PacketInfo>
+                ) -> usize;
+            Ioctl: "ioctl", "ioctl", IOCTL => ioctl_outq(socket: &Fd) -> usize;
+            Shutdown: "shutdown", "shutdown", SHUTDOWN => shutdown(socket: &Fd, how: Shutdown) -> ();
+            Read: "read", "read", TRANSFER => read(fd: &Fd, buf: &mut [u8]) -> usize;
+            Write: "write", "write", TRANSFER => write(fd: &Fd, buf: &[u8]) -> usize;
+            Splice: "splice", "splice", TRANSFER
+                => splice(from: &Fd, into: &Fd, len_bytes: usize) -> usize;
+            Pipe2: "pipe2", "pipe2", OPEN => pipe2() -> (Fd, Fd);
+            Eventfd: "eventfd", "eventfd2", OPEN => eventfd(initial: u32) -> Fd;
+            Signalfd: "signalfd", "signalfd4", OPEN => signalfd(signals: SignalSet) -> Fd;
+            Sigprocmask: "sigprocmask", "rt_sigprocmask", NONE
+                => sigprocmask(signals: SignalSet) -> SignalSet;
+            Dup: "dup", "fcntl", OPEN => dup(fd: &Fd) -> Fd;
+            Close: "close", "close", CLOSE => close(fd: Fd) -> ();
+            EpollCreate1: "epoll_create1", "epoll_create1", OPEN => epoll_create1() -> Fd;
+            EpollCtl: "epoll_ctl", "epoll_ctl", EPOLL_CTL
+                => epoll_ctl(epoll: &Fd, op: EpollOp, fd: &Fd) -> ();
+            EpollWait: "epoll_wait", "epoll_wait", EPOLL_WAIT
+                => epoll_wait(
+                    epoll: &Fd, events: &mut [EpollEvent], timeout_millis: Option<u32>
+                ) -> usize;
+            EpollPwait2: "epoll_pwait2", "epoll_pwait2", EPOLL_PWAIT2
+                => epoll_pwait2(
+                    epoll: &Fd, events: &mut [EpollEvent], timeout: Option<Duration>
+                ) -> usize;
+            Prlimit: "prlimit", "prlimit64", PRLIMIT
+                => prlimit(resource: Resource, new: Option<Rlimit>) -> Rlimit;
         }
-    }
-
-    /// Its name in the kernel's system call table, as in strace(1) and perf(1): the C library has
-    /// different names for some. Cost: O(1).
-    #[must_use]
-    pub const fn syscall_name(self) -> &'static str {
-        match self {
-            Self::Recv => "recvfrom",
-            Self::Send => "sendto",
-            Self::Eventfd => "eventfd2",
-            Self::Signalfd => "signalfd4",
-            Self::Sigprocmask => "rt_sigprocmask",
-            Self::Dup => "fcntl",
-            Self::Prlimit => "prlimit64",
-            Self::Fork => "clone",
-            Self::Waitpid => "wait4",
-            _ => self.name(),
-        }
-    }
+    };
 }
+pub(crate) use for_each_syscall;
+
+macro_rules! define_syscall {
+    ($($call:ident: $name:literal, $kernel_name:literal, $errnos:ident => $method:ident
+        ($($arg:ident: $ty:ty),*) -> $ret:ty;)*) => {
+        /// One of the system calls of [`Kernel`](super::Kernel). Reading the clock is not among
+        /// them: on Linux it is no system call.
+        #[non_exhaustive]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+        #[repr(u8)]
+        pub enum Syscall {
+            $(#[doc = concat!("`", $name, "`: [`Kernel::", stringify!($method),
+                "`](super::Kernel::", stringify!($method), ").")]
+            $call,)*
+        }
+
+        impl Syscall {
+            /// Every call, in the order of [`Kernel`](super::Kernel), which is that of their
+            /// values from 0 on.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$call),*];
+
+            /// Its name in C. Cost: O(1).
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$call => $name,)*
+                }
+            }
+
+            /// Its name in the kernel's system call table, as in strace(1) and perf(1): the C
+            /// library has different names for some. Cost: O(1).
+            #[must_use]
+            pub const fn syscall_name(self) -> &'static str {
+                match self {
+                    $(Self::$call => $kernel_name,)*
+                }
+            }
+
+            /// The errors with which a correct call may fail: because of the network, other
+            /// processes, signals or lack of resources. `EAGAIN` is not among them: it is a
+            /// statement about the descriptor, and a false one breaks edge triggering.
+            /// Cost: O(1).
+            #[must_use]
+            pub const fn errnos(self) -> &'static [Errno] {
+                match self {
+                    $(Self::$call => $errnos,)*
+                }
+            }
+        }
+    };
+}
+for_each_syscall!(define_syscall);
+
+type E = Errno;
+const NONE: &[Errno] = &[];
+const SOCKET: &[Errno] = &[E::EMFILE, E::ENFILE, E::ENOBUFS, E::ENOMEM, E::EACCES, E::EAFNOSUPPORT];
+const BIND: &[Errno] = &[E::EADDRINUSE, E::EACCES, E::EADDRNOTAVAIL, E::ENOMEM];
+const LISTEN: &[Errno] = &[E::EADDRINUSE];
+const ACCEPT: &[Errno] = &[
+    E::EINTR,
+    E::EMFILE,
+    E::ENFILE,
+    E::ENOBUFS,
+    E::ENOMEM,
+    E::ECONNABORTED,
+    E::EPROTO,
+    E::EPERM,
+    E::ENETDOWN,
+    E::EHOSTUNREACH,
+    E::ENETUNREACH,
+    E::ETIMEDOUT,
+];
+const CONNECT: &[Errno] =
+    &[E::EINTR, E::ECONNREFUSED, E::ENETUNREACH, E::ETIMEDOUT, E::EADDRNOTAVAIL];
+const NAME: &[Errno] = &[E::ENOBUFS, E::ENOTCONN];
+const OPTION: &[Errno] = &[E::ENOMEM, E::ENOPROTOOPT];
+const RECEIVE: &[Errno] = &[
+    E::EINTR,
+    E::ECONNRESET,
+    E::ECONNREFUSED,
+    E::ETIMEDOUT,
+    E::EHOSTUNREACH,
+    E::ENOMEM,
+    E::ENOBUFS,
+];
+const SEND: &[Errno] = &[
+    E::EINTR,
+    E::ECONNRESET,
+    E::EPIPE,
+    E::ETIMEDOUT,
+    E::EHOSTUNREACH,
+    E::ENETUNREACH,
+    E::EPERM,
+    E::ENOMEM,
+    E::ENOBUFS,
+    E::EMSGSIZE,
+];
+/// A sandbox that does not permit the request.
+const IOCTL: &[Errno] = &[E::EPERM, E::ENOSYS];
+const SHUTDOWN: &[Errno] = &[E::ENOTCONN];
+const TRANSFER: &[Errno] = &[E::EINTR, E::EIO, E::ENOMEM];
+const OPEN: &[Errno] = &[E::EMFILE, E::ENFILE, E::ENOMEM];
+const CLOSE: &[Errno] = &[E::EINTR, E::EIO];
+const EPOLL_CTL: &[Errno] = &[E::ENOMEM, E::ENOSPC];
+const EPOLL_WAIT: &[Errno] = &[E::EINTR];
+const EPOLL_PWAIT2: &[Errno] = &[E::EINTR, E::ENOSYS];
+const PRLIMIT: &[Errno] = &[E::EPERM];

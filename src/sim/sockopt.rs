@@ -11,7 +11,7 @@ use super::socket::{Protocol, Socket, WAKE_READABLE};
 use super::state::{FileId, KernelState, Result};
 use crate::addr::AddressFamily;
 use crate::errno::Errno;
-use crate::kernel::{SocketOption, SocketOptionName};
+use crate::kernel::{MembershipV4, MembershipV6, SocketOption, SocketOptionName};
 
 #[derive(Clone)]
 pub(super) struct SocketOptions {
@@ -86,26 +86,12 @@ impl SocketOptions {
 }
 
 impl Socket {
-    /// Whether this socket supports the option: some are TCP's only, some are of one IP version,
-    /// the rest are supported by all.
+    /// Whether this socket supports the option: a level is that of a protocol, or of all sockets.
     fn supports(&self, name: SocketOptionName) -> bool {
-        match name {
-            SocketOptionName::NoDelay
-            | SocketOptionName::QuickAck
-            | SocketOptionName::KeepIdleSeconds
-            | SocketOptionName::KeepIntervalSeconds
-            | SocketOptionName::KeepCount
-            | SocketOptionName::NotSentLowWatermark
-            | SocketOptionName::UserTimeoutMillis
-            | SocketOptionName::DeferAcceptSeconds => self.protocol() == Protocol::Tcp,
-            SocketOptionName::V6Only
-            | SocketOptionName::JoinMulticastV6
-            | SocketOptionName::PacketInfoV6
-            | SocketOptionName::GroupAllV6 => self.family == AddressFamily::Inet6,
-            SocketOptionName::JoinMulticastV4
-            | SocketOptionName::MulticastInterfaceV4
-            | SocketOptionName::PacketInfoV4
-            | SocketOptionName::GroupAllV4 => !self.is_unix(),
+        match name.c_names().0 {
+            "SOL_TCP" => self.protocol() == Protocol::Tcp,
+            "SOL_IPV6" => self.family == AddressFamily::Inet6,
+            "SOL_IP" => !self.is_unix(),
             _ => true,
         }
     }
@@ -124,10 +110,10 @@ impl KernelState {
         }
         let options = &mut socket.options;
         match option {
-            SocketOption::JoinMulticastV4 { group, interface } => {
+            SocketOption::JoinMulticastV4(MembershipV4 { group, interface }) => {
                 return self.join_group(file, group.into(), interface.is_loopback());
             }
-            SocketOption::JoinMulticastV6 { group, interface } => {
+            SocketOption::JoinMulticastV6(MembershipV6 { group, interface }) => {
                 return self.join_group(file, group.into(), interface == LOOPBACK_IFINDEX);
             }
             // Reference: net/core/sock.c: `sk_setsockopt`, since Linux 6.13

@@ -84,6 +84,7 @@ impl KernelState {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Kernel for Sim {
     fn socket(&mut self, family: AddressFamily, kind: SocketType) -> Result<Fd> {
         let state = self.state.borrow();

@@ -20,8 +20,11 @@ use crate::kernel::{EpollEvent, Rlimit, Signal, SignalSet, Syscall};
 /// `recvfrom(7, "hello", 65536, 0, NULL, NULL) = 5`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SyscallRecord {
-    /// The call.
-    pub call: Syscall,
+    /// Its name, as strace(1) prints it.
+    pub name: &'static str,
+    /// The call of [`Kernel`](crate::Kernel); `None` for another that a program has made itself
+    /// ([`Tracer::push`](crate::Tracer::push)).
+    pub call: Option<Syscall>,
     /// Its arguments; results are in the place of the pointers to them.
     pub arguments: Vec<Argument>,
     /// What it returned.
@@ -139,7 +142,7 @@ impl Bytes {
 
 impl fmt::Display for SyscallRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}(", self.call.syscall_name())?;
+        write!(f, "{}(", self.name)?;
         for (index, argument) in self.arguments.iter().enumerate() {
             let between = if index == 0 { "" } else { ", " };
             write!(f, "{between}{argument}")?;

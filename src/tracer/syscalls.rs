@@ -6,8 +6,8 @@ use core::time::Duration;
 
 use super::record::Bytes;
 use super::{
-    Argument as A, ReturnValue, Tracer, family, fd, kind, messages, number, option_name,
-    option_value, read_bytes, ret_addr, ret_count, ret_fd, ret_success,
+    Argument as A, ReturnValue, Tracer, family, fd, kind, messages, number, option_value,
+    read_bytes, ret_addr, ret_count, ret_fd, ret_success,
 };
 use crate::addr::{Addr, AddressFamily, PacketInfo, SockAddr};
 use crate::datagram_batch::DatagramBatch;
@@ -20,6 +20,7 @@ use crate::kernel::{
 
 const NULL: A = A::Name("NULL");
 
+#[deny(clippy::missing_trait_methods)]
 impl<K: Kernel> Kernel for Tracer<K> {
     fn socket(&mut self, target: AddressFamily, socket_type: SocketType) -> Result<Fd, Errno> {
         let (timing, result) = self.time_call(|kernel| kernel.socket(target, socket_type));
@@ -103,7 +104,7 @@ impl<K: Kernel> Kernel for Tracer<K> {
 
     fn setsockopt(&mut self, socket: &Fd, option: SocketOption) -> Result<(), Errno> {
         let (timing, result) = self.time_call(|kernel| kernel.setsockopt(socket, option));
-        let (level, name) = option_name(option.name());
+        let (level, name) = option.name().c_names();
         let (value, len) = option_value(option);
         let arguments = vec![fd(socket), A::Name(level), A::Name(name), value, A::Number(len)];
         self.record(Syscall::Setsockopt, timing, arguments, ret_success(&result));
@@ -112,7 +113,7 @@ impl<K: Kernel> Kernel for Tracer<K> {
 
     fn getsockopt(&mut self, socket: &Fd, target: SocketOptionName) -> Result<SocketOption, Errno> {
         let (timing, result) = self.time_call(|kernel| kernel.getsockopt(socket, target));
-        let (level, name) = option_name(target);
+        let (level, name) = target.c_names();
         let (value, len) = result.map_or((A::Name("..."), 4), option_value);
         let arguments = vec![fd(socket), A::Name(level), A::Name(name), value, A::Value(len)];
         self.record(Syscall::Getsockopt, timing, arguments, ret_success(&result));

@@ -2,6 +2,7 @@
 
 use core::net::Ipv4Addr;
 
+use epollite::kernel::{MembershipV4, MembershipV6};
 use epollite::sim::Ipv6;
 use epollite::{Addr, AddressFamily, Fd, SocketOption, SocketType};
 
@@ -122,7 +123,8 @@ fn multicast_reaches_every_bound_socket() {
             harness.wait_idle();
             let _ = harness.k.recvfrom(&member, &mut [0; 16]);
             let group_ip = Ipv4Addr::new(239, 1, 2, 3);
-            let join = SocketOption::JoinMulticastV4 { group: group_ip, interface: here };
+            let join =
+                SocketOption::JoinMulticastV4(MembershipV4 { group: group_ip, interface: here });
             harness.k.setsockopt(&member, join).unwrap();
             let _ = harness.k.setsockopt(&member, join);
             for all_groups in [true, false] {
@@ -163,7 +165,10 @@ fn a_group_of_ipv6_is_not_reached_over_loopback() {
             let group = "ff11::1234".parse().unwrap();
             harness
                 .k
-                .setsockopt(&member, SocketOption::JoinMulticastV6 { group, interface: 1 })
+                .setsockopt(
+                    &member,
+                    SocketOption::JoinMulticastV6(MembershipV6 { group, interface: 1 }),
+                )
                 .unwrap();
             let group: Addr = format!("[ff11::1234%1]:{port}").parse().unwrap();
             for all_groups in [true, false] {

@@ -1,6 +1,7 @@
 //! Every option of every kind of descriptor: whether it is supported, its value, and what may be
 //! set.
 
+use epollite::kernel::{MembershipV4, MembershipV6};
 use epollite::{SocketOption, SocketOptionName};
 
 use core::net::{Ipv4Addr, Ipv6Addr};
@@ -64,15 +65,21 @@ fn options() {
         SocketOption::MulticastInterfaceV4(Ipv4Addr::LOCALHOST),
         SocketOption::GroupAllV4(false),
         SocketOption::GroupAllV6(false),
-        SocketOption::JoinMulticastV4 { group: GROUP, interface: Ipv4Addr::LOCALHOST },
-        SocketOption::JoinMulticastV4 {
+        SocketOption::JoinMulticastV4(MembershipV4 {
+            group: GROUP,
+            interface: Ipv4Addr::LOCALHOST,
+        }),
+        SocketOption::JoinMulticastV4(MembershipV4 {
             group: Ipv4Addr::LOCALHOST,
             interface: Ipv4Addr::LOCALHOST,
-        },
-        SocketOption::JoinMulticastV4 { group: GROUP, interface: Ipv4Addr::new(192, 0, 2, 1) },
-        SocketOption::JoinMulticastV6 { group: GROUP_V6, interface: 1 },
-        SocketOption::JoinMulticastV6 { group: GROUP_V6, interface: 9_999 },
-        SocketOption::JoinMulticastV6 { group: Ipv6Addr::LOCALHOST, interface: 1 },
+        }),
+        SocketOption::JoinMulticastV4(MembershipV4 {
+            group: GROUP,
+            interface: Ipv4Addr::new(192, 0, 2, 1),
+        }),
+        SocketOption::JoinMulticastV6(MembershipV6 { group: GROUP_V6, interface: 1 }),
+        SocketOption::JoinMulticastV6(MembershipV6 { group: GROUP_V6, interface: 9_999 }),
+        SocketOption::JoinMulticastV6(MembershipV6 { group: Ipv6Addr::LOCALHOST, interface: 1 }),
         SocketOption::PacketInfoV4(true),
         SocketOption::PacketInfoV6(true),
         SocketOption::OutOfBandInline(true),

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use epollite::tracer::{Argument, ReturnValue, SyscallRecord};
-use epollite::{Addr, Syscall, UnixAddr};
+use epollite::{Addr, UnixAddr};
 
 /// Calls with that many bytes fill a buffer or drain it. How many calls that takes, and how much
 /// each moves, is up to the kernel.
@@ -23,15 +23,14 @@ fn moves_a_block(record: &SyscallRecord) -> bool {
         Argument::Number(room) => usize::try_from(*room).is_ok_and(|room| room >= BLOCK_BYTES),
         _ => false,
     };
-    matches!(record.call, Syscall::Recv | Syscall::Send | Syscall::Read | Syscall::Write)
+    matches!(record.name, "recvfrom" | "sendto" | "read" | "write")
         && record.arguments.iter().any(is_bytes)
 }
 
 /// The default buffer size is a setting of the machine.
 fn is_size_of_buffer(record: &SyscallRecord) -> bool {
     let sizes = [Argument::Name("SO_SNDBUF"), Argument::Name("SO_RCVBUF")];
-    record.call == Syscall::Getsockopt
-        && record.arguments.get(2).is_some_and(|it| sizes.contains(it))
+    record.name == "getsockopt" && record.arguments.get(2).is_some_and(|it| sizes.contains(it))
 }
 
 #[derive(Default)]
@@ -55,7 +54,7 @@ impl Names {
                 }
                 Argument::Message(message) => message.addr = self.addr(message.addr),
                 // The capacity of a queue is a setting of the machine.
-                Argument::Value(bytes) if record.call == Syscall::Ioctl => *bytes = (*bytes).min(1),
+                Argument::Value(bytes) if record.name == "ioctl" => *bytes = (*bytes).min(1),
                 // The address of an untouched buffer.
                 Argument::Address(at) => *at = 0,
                 _ => {}
@@ -67,7 +66,7 @@ impl Names {
         if let Ok(ReturnValue::Fd(number)) = &mut record.result {
             *number = self.make(*number);
         }
-        if record.call == Syscall::Close
+        if record.name == "close"
             && let Some(Argument::Fd(serial)) = record.arguments.first()
         {
             self.fds.retain(|_, open| open != serial);

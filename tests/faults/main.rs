@@ -31,7 +31,7 @@ fn any_one_call_may_fail_on_the_simulated_kernel_and_every_invariant_holds() {
     for trigger in TRIGGERS {
         for local in [false, true] {
             for call in Syscall::ALL {
-                for &errno in FaultPlan::errnos_for(call) {
+                for &errno in call.errnos() {
                     fired +=
                         sweep(trigger, local, |at| FaultPlan::once(at, errno).for_syscall(call));
                     fired += sweep(trigger, local, |at| {
@@ -85,7 +85,7 @@ fn any_one_call_may_fail_on_the_real_kernel_and_nothing_leaks() {
     let mut fired = 0;
     for trigger in [Trigger::Level, Trigger::Edge, Trigger::OneShot] {
         for call in Syscall::ALL {
-            for &errno in FaultPlan::errnos_for(call) {
+            for &errno in call.errnos() {
                 for at in 0.. {
                     let faults = FaultPlan::once(at, errno).for_syscall(call);
                     if !one_client(trigger, faults) {

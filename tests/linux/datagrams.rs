@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use epollite::kernel::MembershipV4;
 use epollite::{
     Addr, AddressFamily, Datagram, DatagramBatch, Errno, Fd, Kernel, Linux, SocketOption,
     SocketOptionName, SocketType,
@@ -43,7 +44,10 @@ fn a_dual_stack_socket_receives_other_groups_only_on_request() {
     }
     Linux.bind(&member, &group).unwrap();
     let interface = Ipv4Addr::LOCALHOST;
-    let join = SocketOption::JoinMulticastV4 { group: Ipv4Addr::new(239, 1, 2, 4), interface };
+    let join = SocketOption::JoinMulticastV4(MembershipV4 {
+        group: Ipv4Addr::new(239, 1, 2, 4),
+        interface,
+    });
     Linux.setsockopt(&member, join).unwrap();
     Linux.setsockopt(&sender, SocketOption::MulticastInterfaceV4(interface)).unwrap();
     let here: Addr = format!("127.0.0.1:{port}").parse().unwrap();

@@ -157,7 +157,7 @@ fn any_single_syscall_failure_keeps_the_executor_invariants() {
     let mut fired = 0;
     for plan in [task_plan(0), task_plan(8)] {
         for call in Syscall::ALL {
-            for &errno in FaultPlan::errnos_for(call) {
+            for &errno in call.errnos() {
                 for faults in [FaultPlan::once, FaultPlan::persistent] {
                     let fires = |&at: &u64| {
                         task::run_plan(&plan, Some(faults(at, errno).for_syscall(call)))

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use epollite::kernel::{Resource, Rlimit};
 use epollite::server::stream::AcceptSharing;
 use epollite::server::{datagram, stream};
-use epollite::{CallCounter, Errno, Kernel, Linux, Signal, Tracer};
+use epollite::{Errno, Kernel, Linux, Signal, Tracer};
 
 use crate::args::EchoOptions;
 use crate::coordinator::Coordinator;
 use crate::exit::CliError;
-use crate::instrument::{InstrumentedKernel, SyscallSummary, Trace};
+use crate::instrument::{CountingKernel, InstrumentedKernel, SyscallSummary, Trace};
 use crate::listen::{self, BoundSocket, Place};
 use crate::log::{self, Log, json_string, named};
 use crate::model::Model;
@@ -44,9 +44,9 @@ pub(crate) fn run(options: &EchoOptions) -> Result<(), CliError> {
     };
     let trace = start.trace.clone();
     let result = if options.trace.is_some() || options.count_syscalls {
-        serve_with_kernel::<Tracer<CallCounter<Linux>>>(options, start)
+        serve_with_kernel::<Tracer<CountingKernel>>(options, start)
     } else {
-        serve_with_kernel::<CallCounter<Linux>>(options, start)
+        serve_with_kernel::<CountingKernel>(options, start)
     };
     trace.report_dropped();
     result

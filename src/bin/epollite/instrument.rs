@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use epollite::kernel::SyscallHook;
 use epollite::tracer::{Argument, ReturnValue, SyscallRecord};
-use epollite::{CallCounter, CallCounts, Errno, Kernel, Linux, Syscall, Tracer};
+use epollite::{Errno, Hooked, Kernel, Linux, Syscall, Tracer};
 
+use crate::call::{Call, CallCount, CallTable};
 use crate::log;
 use crate::sink::{Put, Sink};
 
@@ -22,7 +22,7 @@ pub(crate) trait InstrumentedKernel: Kernel + Send + 'static {
     fn new_instance() -> Self;
 
     /// How often each call was made.
-    fn counts(&self) -> CallCounts;
+    fn counts(&self) -> CallTable;
 
     /// Passes each recorded call to `see`.
     fn drain_trace(&mut self, see: impl FnMut(SyscallRecord));
@@ -31,18 +31,21 @@ pub(crate) trait InstrumentedKernel: Kernel + Send + 'static {
     /// recorded, with the arguments returned by `show`.
     fn record_syscall<R>(
         &mut self,
-        call: Syscall,
+        call: Call,
         make: impl FnOnce() -> Result<R, Errno>,
         show: impl FnOnce(&Result<R, Errno>) -> (Vec<Argument>, ReturnValue),
     ) -> Result<R, Errno>;
 }
 
-impl InstrumentedKernel for CallCounter<Linux> {
+/// The kernel that counts its calls.
+pub(crate) type CountingKernel = Hooked<Linux, CallTable>;
+
+impl InstrumentedKernel for CountingKernel {
     fn new_instance() -> Self {
-        Self::new(Linux)
+        Self::default()
     }
 
-    fn counts(&self) -> CallCounts {
+    fn counts(&self) -> CallTable {
         self.hook
     }
 
@@ -50,22 +53,22 @@ impl InstrumentedKernel for CallCounter<Linux> {
 
     fn record_syscall<R>(
         &mut self,
-        call: Syscall,
+        call: Call,
         make: impl FnOnce() -> Result<R, Errno>,
         _: impl FnOnce(&Result<R, Errno>) -> (Vec<Argument>, ReturnValue),
     ) -> Result<R, Errno> {
         let result = make();
-        self.hook.on_exit(call, result.as_ref().err().copied());
+        self.hook.count(call, result.as_ref().err().copied());
         result
     }
 }
 
-impl InstrumentedKernel for Tracer<CallCounter<Linux>> {
+impl InstrumentedKernel for Tracer<CountingKernel> {
     fn new_instance() -> Self {
-        Self::new(CallCounter::new(Linux))
+        Self::default()
     }
 
-    fn counts(&self) -> CallCounts {
+    fn counts(&self) -> CallTable {
         self.kernel.hook
     }
 
@@ -75,7 +78,7 @@ impl InstrumentedKernel for Tracer<CallCounter<Linux>> {
 
     fn record_syscall<R>(
         &mut self,
-        call: Syscall,
+        call: Call,
         make: impl FnOnce() -> Result<R, Errno>,
         show: impl FnOnce(&Result<R, Errno>) -> (Vec<Argument>, ReturnValue),
     ) -> Result<R, Errno> {
@@ -85,7 +88,9 @@ impl InstrumentedKernel for Tracer<CallCounter<Linux>> {
         let duration = self.now() - start;
         let (arguments, returned) = show(&result);
         let outcome = result.as_ref().map(|_| returned).map_err(|errno| *errno);
-        self.push(SyscallRecord { call, arguments, result: outcome, start, duration });
+        let name = call.syscall_name();
+        let call = if let Call::Kernel(call) = call { Some(call) } else { None };
+        self.push(SyscallRecord { name, call, arguments, result: outcome, start, duration });
         result
     }
 }
@@ -169,28 +174,24 @@ fn warn_truncated(dropped: &AtomicU64, why: &dyn fmt::Display) {
 
 /// The sums of `--syscall-summary`, one row per kind of call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SyscallSummary([SummaryRow; Syscall::ALL.len()]);
+pub(crate) struct SyscallSummary([SummaryRow; Call::COUNT]);
 
 #[derive(Clone, Copy, Default, Debug)]
 struct SummaryRow {
-    calls: u64,
-    eagain: u64,
-    errors: u64,
+    count: CallCount,
     bytes: u64,
     time: Duration,
 }
 
 impl Default for SyscallSummary {
     fn default() -> Self {
-        Self([SummaryRow::default(); Syscall::ALL.len()])
+        Self([SummaryRow::default(); Call::COUNT])
     }
 }
 
 impl SummaryRow {
     fn add(&mut self, other: &Self) {
-        self.calls += other.calls;
-        self.eagain += other.eagain;
-        self.errors += other.errors;
+        self.count.add(&other.count);
         self.bytes += other.bytes;
         self.time += other.time;
     }
@@ -198,22 +199,23 @@ impl SummaryRow {
 
 impl SyscallSummary {
     pub(crate) fn record(&mut self, record: &SyscallRecord) {
-        let row = &mut self.0[record.call as usize];
-        row.calls += 1;
+        let row = &mut self.0[Call::of(record).index()];
+        row.count.calls += 1;
         row.time += record.duration;
         match record.result {
-            Ok(ReturnValue::Number(number)) if moves_bytes(record.call) => {
+            Ok(ReturnValue::Number(number)) if record.call.is_some_and(moves_bytes) => {
                 row.bytes += number as u64
             }
             Ok(_) => {}
-            Err(Errno::EAGAIN) => row.eagain += 1,
-            Err(_) => row.errors += 1,
+            Err(Errno::EAGAIN) => row.count.eagain += 1,
+            Err(_) => row.count.errors += 1,
         }
     }
 
     /// Visits all counters in a fixed order.
     pub(crate) fn for_each_counter(&mut self, mut visit: impl FnMut(&mut u64)) {
-        for SummaryRow { calls, eagain, errors, bytes, time } in &mut self.0 {
+        for SummaryRow { count, bytes, time } in &mut self.0 {
+            let CallCount { calls, eagain, errors } = count;
             [calls, eagain, errors, bytes].into_iter().for_each(&mut visit);
             let mut nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
             visit(&mut nanos);
@@ -231,8 +233,8 @@ impl SyscallSummary {
     /// descending.
     #[expect(clippy::cast_precision_loss, reason = "few digits are printed")]
     pub(crate) fn format_table(&self, echoes: u64) -> String {
-        let mut rows: Vec<(Syscall, SummaryRow)> = Syscall::ALL.into_iter().zip(self.0).collect();
-        rows.retain(|(_, row)| row.calls > 0);
+        let mut rows: Vec<(Call, SummaryRow)> = Call::all().zip(self.0).collect();
+        rows.retain(|(_, row)| row.count.calls > 0);
         rows.sort_by_key(|(_, row)| core::cmp::Reverse(row.time));
         let mut sum = SummaryRow::default();
         rows.iter().for_each(|(_, row)| sum.add(row));
@@ -244,11 +246,11 @@ impl SyscallSummary {
         let line = |row: &SummaryRow, name: &str| {
             let seconds = row.time.as_secs_f64();
             let share = 100.0 * seconds / sum.time.as_secs_f64().max(1e-9);
-            let usecs = seconds * 1e6 / row.calls.max(1) as f64;
-            let bytes = row.bytes as f64 / row.calls.max(1) as f64;
+            let usecs = seconds * 1e6 / row.count.calls.max(1) as f64;
+            let bytes = row.bytes as f64 / row.count.calls.max(1) as f64;
             format!(
                 "{share:6.2} {seconds:10.6} {usecs:10.1} {:9} {:7} {:7} {bytes:10.1} {name}\n",
-                row.calls, row.eagain, row.errors
+                row.count.calls, row.count.eagain, row.count.errors
             )
         };
         for (call, row) in &rows {
@@ -256,7 +258,7 @@ impl SyscallSummary {
         }
         text += rule;
         text += &line(&sum, "total");
-        let calls_per_echo = if echoes == 0 { 0.0 } else { sum.calls as f64 / echoes as f64 };
+        let calls_per_echo = if echoes == 0 { 0.0 } else { sum.count.calls as f64 / echoes as f64 };
         let _ = write!(text, "{echoes} echoes, {calls_per_echo:.2} calls each");
         text
     }
@@ -282,11 +284,14 @@ mod tests {
     #[test]
     fn the_table_of_calls_fits_on_a_terminal() {
         let mut syscall_summary = SyscallSummary::default();
-        for call in Syscall::ALL {
+        for call in Call::all() {
+            let name = call.syscall_name();
+            let call = if let Call::Kernel(call) = call { Some(call) } else { None };
             let result = Ok(ReturnValue::Number(1 << 20));
             let start = epollite::Instant::ZERO;
             let duration = Duration::from_secs(99);
             syscall_summary.record(&SyscallRecord {
+                name,
                 call,
                 arguments: Vec::new(),
                 result,

@@ -8,6 +8,7 @@
 #![warn(clippy::unwrap_used)]
 
 mod args;
+mod call;
 mod check;
 mod client_log;
 mod coordinator;

@@ -10,9 +10,9 @@
 //!   alone. `SIGTERM` is always meant for the process that it is sent to.
 //! * Timers (alarm(2)) and limits, which are set on purpose.
 
-use epollite::{CallCounter, Linux, Signal, SignalSet};
+use epollite::{Signal, SignalSet};
 
-use crate::instrument::InstrumentedKernel;
+use crate::instrument::{CountingKernel, InstrumentedKernel};
 use crate::models::{Disposition, is_ignored, set_disposition, unblock_signals, waitpid};
 
 /// Signals that request a shutdown.
@@ -32,7 +32,7 @@ pub(crate) fn prepare(is_server: bool, has_children: bool) {
     set_disposition(Signal::CHLD, on_child);
     if on_child == Disposition::Ignored {
         // Orphans that exited before the call above are still to be reaped.
-        let mut kernel = <CallCounter<Linux> as InstrumentedKernel>::new_instance();
+        let mut kernel = <CountingKernel as InstrumentedKernel>::new_instance();
         while let Ok(Some(_)) = waitpid(&mut kernel) {}
     }
     // A write beyond the file size limit then fails with EFBIG; like a full disk, it must not kill

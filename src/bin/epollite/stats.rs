@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use epollite::server::{datagram, stream};
-use epollite::{CallCounts, Syscall};
 
+use crate::call::{Call, CallCount, CallTable};
 use crate::instrument::SyscallSummary;
 use crate::log::{Log, json_string};
 
@@ -14,7 +14,7 @@ pub(crate) struct StatsSnapshot {
     pub(crate) open: u64,
     pub(crate) stream: stream::Stats,
     pub(crate) datagram: datagram::Stats,
-    pub(crate) calls: CallCounts,
+    pub(crate) calls: CallTable,
     /// Only with `--syscall-summary`.
     pub(crate) syscall_summary: Option<SyscallSummary>,
 }
@@ -50,12 +50,7 @@ impl StatsSnapshot {
             .into_iter()
             .for_each(&mut visit);
         [&mut d.useful, &mut d.spurious].into_iter().for_each(&mut visit);
-        for call in Syscall::ALL {
-            let before = calls.counters(call);
-            let mut row = before;
-            row.iter_mut().for_each(&mut visit);
-            calls.add_counters(call, std::array::from_fn(|at| row[at].wrapping_sub(before[at])));
-        }
+        calls.for_each_counter(&mut visit);
         if let Some(syscall_summary) = syscall_summary {
             syscall_summary.for_each_counter(visit);
         }
@@ -81,28 +76,26 @@ impl StatsSnapshot {
     }
 
     /// The number of calls by kind, without unused kinds, the most frequent first.
-    fn kinds(&self) -> Vec<(Syscall, u64)> {
-        let mut kinds: Vec<_> = Syscall::ALL
-            .into_iter()
-            .map(|call| (call, self.calls.calls(call)))
-            .filter(|&(_, calls)| calls > 0)
+    fn kinds(&self) -> Vec<(Call, CallCount)> {
+        let mut kinds: Vec<_> = Call::all()
+            .map(|call| (call, self.calls.get(call)))
+            .filter(|(_, count)| count.calls > 0)
             .collect();
-        kinds.sort_by_key(|&(_, calls)| core::cmp::Reverse(calls));
+        kinds.sort_by_key(|(_, count)| core::cmp::Reverse(count.calls));
         kinds
     }
 
     /// The same by system call name, as in `--syscall-summary` and `--trace`: recv and recvfrom are
-    /// one. Each with the number of calls, of `EAGAIN` and of other errors.
-    fn system_calls(&self) -> Vec<(&'static str, [u64; 3])> {
-        let mut sums: Vec<(&'static str, [u64; 3])> = Vec::new();
-        for (call, calls) in self.kinds() {
-            let row = [calls, self.calls.would_block(call), self.calls.errors(call)];
+    /// one.
+    fn system_calls(&self) -> Vec<(&'static str, CallCount)> {
+        let mut sums: Vec<(&'static str, CallCount)> = Vec::new();
+        for (call, count) in self.kinds() {
             match sums.iter_mut().find(|(name, _)| *name == call.syscall_name()) {
-                Some((_, sum)) => sum.iter_mut().zip(row).for_each(|(sum, more)| *sum += more),
-                None => sums.push((call.syscall_name(), row)),
+                Some((_, sum)) => sum.add(&count),
+                None => sums.push((call.syscall_name(), count)),
             }
         }
-        sums.sort_by_key(|&(_, [calls, ..])| core::cmp::Reverse(calls));
+        sums.sort_by_key(|(_, count)| core::cmp::Reverse(count.calls));
         sums
     }
 
@@ -146,11 +139,11 @@ impl StatsSnapshot {
             d.dropped,
             self.calls.total(),
         );
-        for (name, [calls, again, errors]) in self.system_calls() {
+        for (name, CallCount { calls, eagain, errors }) in self.system_calls() {
             // Writing to a String cannot fail.
             let _ = write!(text, "  {name:<16} {calls}");
-            if again > 0 {
-                let _ = write!(text, ", EAGAIN {again}");
+            if eagain > 0 {
+                let _ = write!(text, ", EAGAIN {eagain}");
             }
             if errors > 0 {
                 let _ = write!(text, ", errors {errors}");
@@ -166,8 +159,8 @@ impl StatsSnapshot {
         let Self { open, stream: s, datagram: d, .. } = self;
         let (handled, spurious, stale) = self.events();
         let mut calls = format!("\"total\":{}", self.calls.total());
-        for (call, number) in self.kinds() {
-            let _ = write!(calls, ",{}:{number}", json_string(call.name()));
+        for (call, count) in self.kinds() {
+            let _ = write!(calls, ",{}:{}", json_string(call.name()), count.calls);
         }
         format!(
             "{{\"event\":\"statistics\",\"connections\":{{\"open\":{open},\"accepted\":{},\

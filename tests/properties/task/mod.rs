@@ -41,7 +41,7 @@ pub fn check_invariants(plan: &[u8]) {
 pub fn check_invariants_under_faults(plan: &[u8]) {
     let [which, errno, at, plan @ ..] = plan else { return };
     let call = Syscall::ALL[usize::from(*which) % Syscall::ALL.len()];
-    let errnos = FaultPlan::errnos_for(call);
+    let errnos = call.errnos();
     let Some(&errno) = errnos.get(usize::from(errno >> 1) % errnos.len().max(1)) else { return };
     let lasts = which & 0x80 != 0;
     let faults = if lasts { FaultPlan::persistent } else { FaultPlan::once };

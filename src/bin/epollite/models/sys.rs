@@ -15,6 +15,7 @@ use std::time::Duration;
 use epollite::tracer::{Argument as A, ReturnValue};
 use epollite::{Errno, Fd, Interest, Signal, Syscall};
 
+use crate::call::Call;
 use crate::instrument::InstrumentedKernel;
 
 /// One entry of poll(2)'s array.
@@ -64,7 +65,7 @@ pub(super) fn poll<K: InstrumentedKernel>(
         // descriptor numbers in it.
         check_count(unsafe { libc::poll(at.cast(), len as libc::nfds_t, millis) })
     };
-    kernel.record_syscall(Syscall::Poll, make, |result| {
+    kernel.record_syscall(Call::Poll, make, |result| {
         let number = i64::try_from(len).unwrap_or(i64::MAX);
         let returned = ReturnValue::Number(*result.as_ref().unwrap_or(&0));
         (vec![A::Text(trace_text(list)), A::Number(number), A::Number(millis.into())], returned)
@@ -192,7 +193,7 @@ pub(super) fn select<K: InstrumentedKernel>(
             libc::select(end, read.cast(), write.cast(), std::ptr::null_mut(), time)
         })
     };
-    kernel.record_syscall(Syscall::Select, make, |result| {
+    kernel.record_syscall(Call::Select, make, |result| {
         let [readers, writers] = requested.map(|set| A::Text(set.trace_text()));
         let timeout = timeout.map_or(A::Name("NULL"), A::Timespec);
         let returned = ReturnValue::Number(*result.as_ref().unwrap_or(&0));
@@ -211,7 +212,7 @@ pub(super) fn set_blocking<K: InstrumentedKernel>(kernel: &mut K, fd: &Fd) -> Re
         // it returns, and keeps no pointer.
         check_count(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut is_nonblocking) })
     };
-    let made = kernel.record_syscall(Syscall::Ioctl, make, |_| {
+    let made = kernel.record_syscall(Call::Kernel(Syscall::Ioctl), make, |_| {
         (vec![A::Fd(fd.number()), A::Name("FIONBIO"), A::Value(0)], ReturnValue::Number(0))
     });
     made.map(drop)
@@ -299,7 +300,7 @@ pub(super) fn fork<K: InstrumentedKernel>(kernel: &mut K) -> Result<Option<u32>,
         // is half done.
         check_count(unsafe { libc::fork() })
     };
-    let number = kernel.record_syscall(Syscall::Fork, make, |result| {
+    let number = kernel.record_syscall(Call::Fork, make, |result| {
         (vec![A::Name("SIGCHLD")], ReturnValue::Number(*result.as_ref().unwrap_or(&0)))
     })?;
     Ok(u32::try_from(number).ok().filter(|&number| number > 0))
@@ -337,7 +338,7 @@ pub(crate) fn waitpid<K: InstrumentedKernel>(
         };
         Ok(u32::try_from(number).ok().filter(|&number| number > 0).map(|number| (number, end)))
     };
-    kernel.record_syscall(Syscall::Waitpid, make, |result| {
+    kernel.record_syscall(Call::Waitpid, make, |result| {
         let (number, end) = result.ok().flatten().map_or((0, A::Name("...")), |(number, end)| {
             let text = match end {
                 ExitStatus::Exited(code) => {
@@ -367,7 +368,7 @@ pub(super) fn kill<K: InstrumentedKernel>(
         // SAFETY: kill(2) takes two numbers and touches none of our memory.
         check_count(unsafe { libc::kill(target, signal) })
     };
-    let made = kernel.record_syscall(Syscall::Kill, make, |_| {
+    let made = kernel.record_syscall(Call::Kill, make, |_| {
         let name = if signal == SIGKILL { "SIGKILL" } else { "SIGTERM" };
         let arguments = vec![A::Number(number.into()), A::Name(name)];
         (arguments, ReturnValue::Number(0))
@@ -427,7 +428,7 @@ pub(super) fn attach_reuseport_cbpf<K: InstrumentedKernel>(
         // instructions of `program`; both live until it returns, and it keeps a copy, no pointer.
         check_count(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, header, bytes) })
     };
-    let made = kernel.record_syscall(Syscall::Setsockopt, make, |_| {
+    let made = kernel.record_syscall(Call::Kernel(Syscall::Setsockopt), make, |_| {
         let names = ["SOL_SOCKET", "SO_ATTACH_REUSEPORT_CBPF", "{len=3, filter=...}"].map(A::Name);
         let mut arguments = vec![A::Fd(socket.number())];
         arguments.extend(names);

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use epollite::kernel::close_quietly;
+use epollite::kernel::{MembershipV4, MembershipV6, close_quietly};
 use epollite::server::BindError;
 use epollite::{Addr, Errno, Fd, Kernel, SocketOption, SocketType, Syscall};
 
@@ -63,13 +63,14 @@ fn receive_joined_groups_only<K: Kernel>(
 /// IPv6 names the interface in the address itself, after a `%`.
 fn membership(options: &NcOptions, addr: &Addr) -> Result<SocketOption, Errno> {
     match addr {
-        Addr::V4(v4) => Ok(SocketOption::JoinMulticastV4 {
+        Addr::V4(v4) => Ok(SocketOption::JoinMulticastV4(MembershipV4 {
             group: *v4.ip(),
             interface: interface(options, addr)?.unwrap_or(Ipv4Addr::UNSPECIFIED),
-        }),
-        Addr::V6(v6) => {
-            Ok(SocketOption::JoinMulticastV6 { group: *v6.ip(), interface: v6.scope_id() })
-        }
+        })),
+        Addr::V6(v6) => Ok(SocketOption::JoinMulticastV6(MembershipV6 {
+            group: *v6.ip(),
+            interface: v6.scope_id(),
+        })),
         Addr::Unix(_) | Addr::Unspecified => Err(Errno::EAFNOSUPPORT),
     }
 }

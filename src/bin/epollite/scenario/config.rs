@@ -51,8 +51,8 @@ impl ScenarioConfig {
         let triggers = [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];
         let chosen = triggers[pick(triggers.len())];
         let faults = has_faults.then(|| {
-            let call = Syscall::kernel_calls()[pick(Syscall::kernel_calls().len())];
-            let errnos = FaultPlan::errnos_for(call);
+            let call = Syscall::ALL[pick(Syscall::ALL.len())];
+            let errnos = call.errnos();
             let errno = errnos.get(pick(errnos.len().max(1))).copied().unwrap_or(Errno::EINTR);
             let nth = pick(2_000) as u64;
             let is_persistent = pick(4) == 0;

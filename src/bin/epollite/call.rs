@@ -1,0 +1,156 @@
+//! The system calls of the program: those of the library's kernels, and those that only the server
+//! models make; and how often each was made.
+//!
+//! Knows names and counters. `models/sys.rs` makes the calls.
+
+use epollite::kernel::SyscallHook;
+use epollite::tracer::SyscallRecord;
+use epollite::{Errno, Syscall};
+
+/// A system call of the program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Call {
+    /// One that a kernel of the library makes.
+    Kernel(Syscall),
+    Poll,
+    Select,
+    Fork,
+    Waitpid,
+    Kill,
+}
+
+/// The calls that no kernel of the library makes.
+const OWN: [Call; 5] = [Call::Poll, Call::Select, Call::Fork, Call::Waitpid, Call::Kill];
+
+impl Call {
+    /// The number of calls there are.
+    pub(crate) const COUNT: usize = Syscall::ALL.len() + OWN.len();
+
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Syscall::ALL.into_iter().map(Self::Kernel).chain(OWN)
+    }
+
+    /// The call of a record.
+    pub(crate) fn of(record: &SyscallRecord) -> Self {
+        let own = || OWN.into_iter().find(|call| call.syscall_name() == record.name);
+        let call = record.call.map(Self::Kernel).or_else(own);
+        call.expect("every record is of a kernel's call or of one of OWN")
+    }
+
+    /// Its position in [`all`](Self::all).
+    pub(crate) const fn index(self) -> usize {
+        let first = Syscall::ALL.len();
+        match self {
+            Self::Kernel(call) => call as usize,
+            Self::Poll => first,
+            Self::Select => first + 1,
+            Self::Fork => first + 2,
+            Self::Waitpid => first + 3,
+            Self::Kill => first + 4,
+        }
+    }
+
+    /// Its name in C.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Kernel(call) => call.name(),
+            Self::Poll => "poll",
+            Self::Select => "select",
+            Self::Fork => "fork",
+            Self::Waitpid => "waitpid",
+            Self::Kill => "kill",
+        }
+    }
+
+    /// Its name in the kernel's table, as strace(1) prints it.
+    pub(crate) const fn syscall_name(self) -> &'static str {
+        match self {
+            Self::Kernel(call) => call.syscall_name(),
+            Self::Fork => "clone",
+            Self::Waitpid => "wait4",
+            own => own.name(),
+        }
+    }
+}
+
+/// How often a call was made, and how often it failed.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct CallCount {
+    pub(crate) calls: u64,
+    pub(crate) eagain: u64,
+    /// Failures other than `EAGAIN`.
+    pub(crate) errors: u64,
+}
+
+impl CallCount {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.eagain += other.eagain;
+        self.errors += other.errors;
+    }
+}
+
+/// The counts of all calls, by [`Call::index`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallTable([CallCount; Call::COUNT]);
+
+impl CallTable {
+    pub(crate) const ZERO: Self = Self([CallCount { calls: 0, eagain: 0, errors: 0 }; Call::COUNT]);
+
+    pub(crate) const fn get(&self, call: Call) -> CallCount {
+        self.0[call.index()]
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(sum, count)| sum.add(count));
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.0.iter().map(|count| count.calls).sum()
+    }
+
+    /// Visits all counters in a fixed order.
+    pub(crate) fn for_each_counter(&mut self, mut visit: impl FnMut(&mut u64)) {
+        for CallCount { calls, eagain, errors } in &mut self.0 {
+            [calls, eagain, errors].into_iter().for_each(&mut visit);
+        }
+    }
+
+    /// Counts one call.
+    #[inline]
+    pub(crate) fn count(&mut self, call: Call, error: Option<Errno>) {
+        let count = &mut self.0[call.index()];
+        count.calls += 1;
+        match error {
+            None => {}
+            Some(errno) if errno.is_would_block() => count.eagain += 1,
+            Some(_) => count.errors += 1,
+        }
+    }
+}
+
+impl Default for CallTable {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+impl SyscallHook for CallTable {
+    #[inline]
+    fn on_exit(&mut self, call: Syscall, error: Option<Errno>) {
+        self.count(Call::Kernel(call), error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_of_a_call_is_its_position() {
+        assert_eq!(Call::all().count(), Call::COUNT);
+        for (index, call) in Call::all().enumerate() {
+            assert_eq!(call.index(), index, "{}", call.name());
+        }
+    }
+}
