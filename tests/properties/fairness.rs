@@ -82,15 +82,8 @@ impl Harness {
         server.add_listener(listener).expect("a new simulation has free resources");
         let light = connect(&mut sim, &addr);
         let heavy_count = (0..heavy_count).map(|_| connect(&mut sim, &addr)).collect();
-        let mut harness = Self {
-            sim,
-            server,
-            addr,
-            config,
-            light,
-            heavy: heavy_count,
-            arrived: Vec::new(),
-        };
+        let mut harness =
+            Self { sim, server, addr, config, light, heavy: heavy_count, arrived: Vec::new() };
         while harness.server.connections() as usize <= harness.heavy.len() {
             harness.run_once();
         }
