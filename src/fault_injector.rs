@@ -1,7 +1,7 @@
 //! A kernel that injects faults: call n fails with errno e, once or persistently.
 //!
-//! Knows nothing of the caller, nor of which errors a call may return: [`Syscall::errnos`] does. The method is SQLite's:
-//! fail call 0, then call 1, … until a run that no fault reached.
+//! Knows nothing of the caller, nor of which errors a call may return: [`Syscall::errnos`] does.
+//! The method is SQLite's: fail call 0, then call 1, … until a run that no fault reached.
 
 use crate::errno::Errno;
 use crate::kernel::{Hooked, Syscall, SyscallHook};

@@ -80,17 +80,10 @@ impl Harness {
         let (listener, addr) = bind_stream(server.kernel(), &wanted, PortSharing::Exclusive)
             .expect("the address is free");
         server.add_listener(listener).expect("a new simulation has free resources");
-        let modest = connect(&mut sim, &addr);
+        let light = connect(&mut sim, &addr);
         let heavy_count = (0..heavy_count).map(|_| connect(&mut sim, &addr)).collect();
-        let mut harness = Self {
-            sim,
-            server,
-            addr,
-            config,
-            light: modest,
-            heavy: heavy_count,
-            arrived: Vec::new(),
-        };
+        let mut harness =
+            Self { sim, server, addr, config, light, heavy: heavy_count, arrived: Vec::new() };
         while harness.server.connections() as usize <= harness.heavy.len() {
             harness.run_once();
         }

@@ -5,7 +5,7 @@ use crate::support::program::Program;
 #[test]
 fn unsupported_options_are_rejected_in_one_line() {
     for (arguments, why) in [
-        ("--model nothing", "there are blocking, process, thread"),
+        ("--model nothing", "the models are blocking, process, thread"),
         ("--model epoll-level --trigger edge", "contradicts --trigger"),
         ("--trigger edge --model epoll-oneshot", "contradicts --trigger"),
         ("--model poll --trigger edge", "only epoll has triggers"),
