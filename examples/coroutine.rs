@@ -1,6 +1,6 @@
 //! A TCP echo server in ten lines: sequential code for each client, all on one thread.
 
-use epollite::task::Executor;
+use epollite::executor::Executor;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:7000".into());

@@ -7,10 +7,10 @@
 use std::error::Error;
 use std::time::Duration;
 
-use epollite::{
-    Errno, Event, FaultInjector, FaultPlan, Interest, Kernel, Reactor, Received, Sim, SocketType,
-    Token, Trigger,
-};
+use epollite::instrument::{FaultInjector, FaultPlan};
+use epollite::kernel::SocketType;
+use epollite::sim::Sim;
+use epollite::{Errno, Event, Interest, Kernel, Reactor, Received, Token, Trigger};
 
 /// The handler under test: a connection that is idle for a second is closed.
 struct IdleCloser<K: Kernel>(Reactor<(), K>);
@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     closer.0.kernel().close(far)?;
 
     // The same handler on a kernel whose first epoll_ctl fails: nothing may leak.
-    let faults = FaultPlan::once(0, Errno::ENOMEM).for_syscall(epollite::Syscall::EpollCtl);
+    let faults = FaultPlan::once(0, Errno::ENOMEM).for_syscall(epollite::kernel::Syscall::EpollCtl);
     let mut closer =
         IdleCloser(Reactor::with_kernel(FaultInjector::new(sim.new_process(), faults))?);
     let (near, far) = closer.0.kernel().socketpair(SocketType::Stream)?;

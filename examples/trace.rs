@@ -7,8 +7,9 @@ use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-use epollite::server::stream::{Config, Server};
-use epollite::{Linux, Tracer, Trigger};
+use epollite::instrument::Tracer;
+use epollite::server::stream::{StreamConfig, StreamServer};
+use epollite::{Linux, Trigger};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let trigger = match std::env::args().nth(1).as_deref() {
@@ -20,8 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let addr = listener.local_addr()?;
-    let config = Config { trigger, ..Config::default() };
-    let mut server = Server::<Tracer<Linux>>::new(Tracer::new(Linux), config)?;
+    let config = StreamConfig { trigger, ..StreamConfig::default() };
+    let mut server = StreamServer::<Tracer<Linux>>::new(Tracer::new(Linux), config)?;
     server.add_listener(listener.into())?;
     show("the listener", &mut server);
 
@@ -43,12 +44,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Waits for events, and serves them.
-fn run_once(server: &mut Server<Tracer<Linux>>) -> Result<(), Box<dyn Error>> {
+fn run_once(server: &mut StreamServer<Tracer<Linux>>) -> Result<(), Box<dyn Error>> {
     server.run_once(None)?;
     Ok(())
 }
 
-fn show(title: &str, server: &mut Server<Tracer<Linux>>) {
+fn show(title: &str, server: &mut StreamServer<Tracer<Linux>>) {
     println!("# {title}");
     for record in server.kernel().drain() {
         println!("{}", without_ports(&record.to_string()));

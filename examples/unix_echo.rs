@@ -9,9 +9,10 @@ use core::error::Error;
 use std::env;
 
 use epollite::echo::{Echo, Want};
-use epollite::{
-    Addr, AddressFamily, Event, Interest, Io, Kernel, Linux, Reactor, Ready, SocketType,
-};
+use epollite::event::Ready;
+use epollite::kernel::SocketType;
+use epollite::net::AddressFamily;
+use epollite::{Addr, Event, Interest, Io, Kernel, Linux, Reactor};
 use epollite::{Received, Sent, Trigger};
 
 /// How many calls are made for one client before others are served.

@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use crate::write_buffer::{BufferFull, WriteBuffer};
+use crate::collections::{BufferFull, WriteBuffer};
 
 /// The state of an echo connection.
 ///
@@ -105,7 +105,7 @@ pub enum Want {
 /// echo.received_eof();                          // the peer has half-closed
 /// echo.sent(2);
 /// assert_eq!(echo.want(), Want::Close);
-/// # Ok::<(), epollite::BufferFull>(())
+/// # Ok::<(), epollite::collections::BufferFull>(())
 /// ```
 #[derive(Debug)]
 pub struct Echo {

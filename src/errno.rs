@@ -373,21 +373,6 @@ impl fmt::Debug for Errno {
 
 impl core::error::Error for Errno {}
 
-/// An [`std::io::Error`] that does not come from the kernel and so has no [`Errno`].
-#[cfg(feature = "std")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotOsError;
-
-#[cfg(feature = "std")]
-impl fmt::Display for NotOsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the error does not come from the kernel")
-    }
-}
-
-#[cfg(feature = "std")]
-impl core::error::Error for NotOsError {}
-
 #[cfg(feature = "std")]
 impl From<Errno> for std::io::Error {
     fn from(errno: Errno) -> Self {
@@ -396,11 +381,12 @@ impl From<Errno> for std::io::Error {
 }
 
 #[cfg(feature = "std")]
-impl TryFrom<&std::io::Error> for Errno {
-    type Error = NotOsError;
-
-    fn try_from(error: &std::io::Error) -> Result<Self, NotOsError> {
-        error.raw_os_error().and_then(Self::new).ok_or(NotOsError)
+impl Errno {
+    /// The errno of an error of the standard library; `None` if it does not come from the kernel.
+    /// Cost: O(1).
+    #[must_use]
+    pub fn from_io_error(error: &std::io::Error) -> Option<Self> {
+        error.raw_os_error().and_then(Self::new)
     }
 }
 
@@ -502,8 +488,8 @@ mod tests {
     fn io_errors_keep_the_number_there_and_back() {
         let error = std::io::Error::from(Errno::EPIPE);
         assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
-        assert_eq!(Errno::try_from(&error), Ok(Errno::EPIPE));
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::EPIPE));
         let custom = std::io::Error::other("not from the kernel");
-        assert_eq!(Errno::try_from(&custom), Err(NotOsError));
+        assert_eq!(Errno::from_io_error(&custom), None);
     }
 }

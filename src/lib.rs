@@ -1,25 +1,62 @@
 //! A hand-rolled epoll reactor for Linux: safe and small, with no dependency but `libc`.
 //!
+//! An echo server for TCP, whole:
+//!
+//! ```no_run
+//! # #[cfg(feature = "std")] mod example {
+//! use epollite::{Event, Interest, Reactor, Received, Sent, Trigger};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:7000".into());
+//!     let listener = std::net::TcpListener::bind(addr)?;
+//!     listener.set_nonblocking(true)?;
+//!     println!("listening on {}", listener.local_addr()?);
+//!     let mut reactor = Reactor::new()?;
+//!     let listener_token =
+//!         reactor.register_or_close(listener.into(), Interest::READABLE, Trigger::Level, ())?;
+//!     let mut buf = [0; 4096];
+//!     while let Some(event) = reactor.next(None)? {
+//!         let Event::Io { token, .. } = event else { continue };
+//!         let Some((_, mut io)) = reactor.get_mut(token) else { continue };
+//!         if token == listener_token {
+//!             if let Some((client, _)) = io.accept()? {
+//!                 reactor.register_or_close(client, Interest::READABLE, Trigger::Level, ())?;
+//!             }
+//!         } else {
+//!             match io.recv(&mut buf) {
+//!                 Ok(Received::WouldBlock) => {}
+//!                 Ok(Received::Bytes(n)) if io.send(&buf[..n]) == Ok(Sent::Bytes(n)) => {}
+//!                 _ => drop(reactor.close(token)),
+//!             }
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! # }
+//! # fn main() {}
+//! ```
+//!
+//! # The map
+//!
 //! The crate is layered, and dependencies only point down:
 //!
 //! ```text
 //!  6  bin/epollite                           the program
-//!  5  server::{stream, datagram}  task       built on the reactor
-//!  4  Reactor                                registrations, waiting, timers, stale tokens
-//!  3  Linux  Sim  FaultInjector              the real kernel, a simulated one, and wrappers
-//!     CallCounter  Tracer                    around either
-//!  2  Kernel, Fd                             the syscall layer: one method, one system call
-//!  1  Slab  TimerHeap  WriteBuffer           data structures, and the sans-I/O state machine
-//!     Echo  DatagramBatch
-//!  0  Errno  Token  Interest…  Addr  Instant primitive types
+//!  5  server::{stream, datagram}  executor   built on the reactor
+//!  4  reactor                                registrations, waiting, timers, stale tokens
+//!  3  linux  sim  instrument                 the real kernel, a simulated one, and wrappers
+//!                                            that trace, count, and inject faults
+//!  2  kernel                                 the syscall layer: one method, one system call
+//!  1  collections  echo                      data structures, and the sans-I/O state machine
+//!  0  errno  token  event  instant  net      primitive types
 //! ```
 //!
 //! Start with [`Reactor`] to use it, with [`Kernel`] to see which system calls it makes, with
-//! [`server::stream`] to see both in use, with [`task`] to write sequential code for each client.
+//! [`server::stream`] to see both in use, with [`executor`] to write sequential code for each
+//! client, with [`sim::Sim`] to test a handler against a simulated kernel.
 //!
-//! Every public type of layers 0 to 4 is exported at the root. `echo`, `sim`, `tracer`, `server`
-//! and `task` have types with common names (a `Config`, a `State`) and keep those; of the first
-//! three the root exports the main type.
+//! What an event loop needs is at the root; everything else is in the module of its layer. Each
+//! item has one path.
 //!
 //! The crate is `no_std` and needs `alloc`. The feature `std` (on by default) only adds
 //! conversions: `std::io::Error`, `OwnedFd`, `std::net`.
@@ -33,55 +70,40 @@ extern crate alloc;
 extern crate std;
 
 // Layer 0: primitive types.
-pub mod addr;
-pub mod errno;
+mod errno;
 pub mod event;
 mod instant;
+pub mod net;
 mod token;
 
 // Layer 1: data structures and the state machine.
-mod datagram_batch;
+pub mod collections;
 pub mod echo;
-mod slab;
-mod timer;
-mod write_buffer;
 
 // Layer 2: the syscall layer.
 pub mod kernel;
 
 // Layer 3: kernels.
-mod call_counter;
-mod fault_injector;
+pub mod instrument;
 mod linux;
 pub mod sim;
-pub mod tracer;
 
 // Layer 4: the reactor.
 pub mod reactor;
 
 // Layer 5: servers, and coroutines.
+pub mod executor;
 pub mod server;
-pub mod task;
 
-pub use addr::{Addr, AddrError, AddressFamily, PacketInfo, SockAddr, UnixAddr};
-pub use call_counter::{CallCounter, CallCounts};
-pub use datagram_batch::{BATCH_MAX, Datagram, DatagramBatch, DatagramMeta};
-pub use echo::Echo;
 pub use errno::Errno;
-#[cfg(feature = "std")]
-pub use errno::NotOsError;
-pub use event::{Event, EventMask, ExclusiveTrigger, Interest, MaskError, Ready, Trigger};
-pub use fault_injector::{FaultInjector, FaultPlan};
+pub use event::event::Event;
+pub use event::interest::Interest;
+pub use event::trigger::Trigger;
 pub use instant::Instant;
-pub use kernel::{
-    EpollEvent, EpollOp, Fd, Kernel, Message, Rlimit, SocketOptionName, SocketType, Syscall,
-};
-pub use kernel::{Hooked, Resource, Shutdown, Signal, SignalSet, SocketOption, SyscallHook};
+pub use kernel::fd::Fd;
+pub use kernel::kernel::Kernel;
 pub use linux::Linux;
-pub use reactor::{Io, Limits, Reactor, Received, RegisterError, RegisterErrorKind, Sent, Waker};
-pub use sim::Sim;
-pub use slab::{Full, Slab};
-pub use timer::TimerHeap;
+pub use net::addr::Addr;
+pub use reactor::io::{Io, Received, Sent};
+pub use reactor::reactor::Reactor;
 pub use token::Token;
-pub use tracer::Tracer;
-pub use write_buffer::{BufferFull, WriteBuffer};

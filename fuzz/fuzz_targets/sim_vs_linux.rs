@@ -6,7 +6,8 @@
 #[path = "../../tests/conformance_random/sim_vs_linux/mod.rs"]
 mod property;
 
-use epollite::{Kernel, Linux, Signal};
+use epollite::{Kernel, Linux};
+use epollite::kernel::Signal;
 
 libfuzzer_sys::fuzz_target!(
     init: {

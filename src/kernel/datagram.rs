@@ -4,9 +4,9 @@
 //! the calls) a datagram is received and answered all the same, but not with its local
 //! destination as the source of the reply.
 
-use super::{Fd, Kernel, Message};
-use crate::addr::{Addr, PacketInfo};
+use super::{Fd, Kernel, ReceivedDatagram};
 use crate::errno::Errno;
+use crate::net::{Addr, PacketInfo};
 
 /// Whether a call is unavailable: `ENOSYS` on old kernels, `EPERM` in sandboxes older than the
 /// call.
@@ -25,11 +25,11 @@ pub fn recv_datagram<K: Kernel>(
     kernel: &mut K,
     socket: &Fd,
     buf: &mut [u8],
-) -> Result<Message, Errno> {
+) -> Result<ReceivedDatagram, Errno> {
     match kernel.recvmsg(socket, buf) {
         Err(errno) if is_refused(errno) => {
             let (len_bytes, from) = kernel.recvfrom(socket, buf)?;
-            Ok(Message { len_bytes, from, packet_info: None })
+            Ok(ReceivedDatagram { len_bytes, from, packet_info: None })
         }
         result => result,
     }
@@ -53,9 +53,10 @@ pub fn reply_datagram<K: Kernel>(
         return kernel.sendto(socket, buf, to);
     };
     match kernel.sendmsg(socket, buf, to, Some(info)) {
-        // The address was removed since, or cannot be a source address; or sendmsg(2) does not exist.
-        // Not for EPERM: recvmsg(2) was permitted, or `packet_info` would be missing, so a firewall
-        // returns it for a reply from this address. A reply from another one would bypass the rule.
+        // The address was removed since, or cannot be a source address; or sendmsg(2) does not
+        // exist. Not for EPERM: recvmsg(2) was permitted, or `packet_info` would be missing, so a
+        // firewall returns it for a reply from this address. A reply from another one would bypass
+        // the rule.
         Err(errno) if errno == Errno::ENOSYS || is_source_unusable(errno) => {
             kernel.sendto(socket, buf, to)
         }

@@ -6,13 +6,13 @@ use core::time::Duration;
 
 use super::syscall::for_each_syscall;
 use super::{
-    EpollEvent, EpollOp, Fd, Kernel, Message, Resource, Rlimit, Shutdown, SignalSet, SocketOption,
-    SocketOptionName, SocketType,
+    EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet,
+    SocketOption, SocketOptionName, SocketType,
 };
-use crate::addr::{Addr, AddressFamily, PacketInfo};
-use crate::datagram_batch::DatagramBatch;
 use crate::errno::Errno;
 use crate::instant::Instant;
+use crate::net::DatagramBatch;
+use crate::net::{Addr, AddressFamily, PacketInfo};
 
 macro_rules! forward {
     ($($call:ident: $name:literal, $kernel_name:literal, $errnos:ident => $method:ident

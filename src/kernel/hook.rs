@@ -7,13 +7,13 @@ use core::time::Duration;
 
 use super::syscall::for_each_syscall;
 use super::{
-    EpollEvent, EpollOp, Fd, Kernel, Message, Resource, Rlimit, Shutdown, SignalSet, SocketOption,
-    SocketOptionName, SocketType, Syscall,
+    EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet,
+    SocketOption, SocketOptionName, SocketType, Syscall,
 };
-use crate::addr::{Addr, AddressFamily, PacketInfo};
-use crate::datagram_batch::DatagramBatch;
 use crate::errno::Errno;
 use crate::instant::Instant;
+use crate::net::DatagramBatch;
+use crate::net::{Addr, AddressFamily, PacketInfo};
 
 /// Called before and after every system call; may reject it.
 pub trait SyscallHook {

@@ -3,15 +3,15 @@
 //! Knows getsockname(2) and getpeername(2).
 
 use super::{Fd, Kernel};
-use crate::addr::Addr;
+use crate::net::Addr;
 
 /// Returns whether `socket`, which was connected to `to` without being bound first, is connected to
 /// itself.
 ///
-/// A client on the same machine may be assigned, by chance, the very port that it connects to, if no
-/// socket is bound to it: TCP then opens the connection from both sides at once (RFC 9293, 3.5), and
-/// the client talks to itself. No server listens there: treat it as refused, and close it. Cost: one
-/// system call; two when the ports are equal.
+/// A client on the same machine may be assigned, by chance, the very port that it connects to, if
+/// no socket is bound to it: TCP then opens the connection from both sides at once (RFC 9293, 3.5),
+/// and the client talks to itself. No server listens there: treat it as refused, and close it.
+/// Cost: one system call; two when the ports are equal.
 ///
 /// Man page: getsockname(2), getpeername(2)
 pub fn is_connected_to_itself<K: Kernel>(kernel: &mut K, socket: &Fd, to: &Addr) -> bool {

@@ -44,30 +44,31 @@ macro_rules! for_each_socket_option {
             RecvLowWatermark(u32): SOL_SOCKET SO_RCVLOWAT, INT;
             /// `TCP_NOTSENT_LOWAT`: writable only while fewer bytes wait unsent.
             NotSentLowWatermark(u32): SOL_TCP TCP_NOTSENT_LOWAT, UNSIGNED;
-            /// `TCP_USER_TIMEOUT`: time after which unacknowledged data drops the connection; 0 is the
-            /// system's default.
+            /// `TCP_USER_TIMEOUT`: time after which unacknowledged data drops the connection; 0 is
+            /// the system's default.
             UserTimeoutMillis(u32): SOL_TCP TCP_USER_TIMEOUT, INT;
             /// `TCP_DEFER_ACCEPT`: accept only when data has arrived; the kernel rounds.
             DeferAcceptSeconds(u32): SOL_TCP TCP_DEFER_ACCEPT, INT;
             /// `IPV6_V6ONLY`: no IPv4 through this IPv6 socket.
             V6Only(bool): SOL_IPV6 IPV6_V6ONLY, FLAG;
-            /// `IP_ADD_MEMBERSHIP`: joins a group, on the interface that has this address (`UNSPECIFIED`
-            /// leaves the choice to the kernel). It has no value to get.
+            /// `IP_ADD_MEMBERSHIP`: joins a group, on the interface that has this address
+            /// (`UNSPECIFIED` leaves the choice to the kernel). It has no value to get.
             JoinMulticastV4(MembershipV4): SOL_IP IP_ADD_MEMBERSHIP, IP_MREQ;
-            /// `IPV6_ADD_MEMBERSHIP`: the same, on the interface of this index (0: the kernel's choice).
+            /// `IPV6_ADD_MEMBERSHIP`: the same, on the interface of this index (0: the kernel's
+            /// choice).
             JoinMulticastV6(MembershipV6): SOL_IPV6 IPV6_ADD_MEMBERSHIP, IPV6_MREQ;
             /// `IP_MULTICAST_IF`: the interface, by its address, from which groups are sent to.
             MulticastInterfaceV4(Ipv4Addr): SOL_IP IP_MULTICAST_IF, IN_ADDR;
             /// `IP_PKTINFO`: each datagram is received with its destination address
-            /// ([`PacketInfo`](crate::PacketInfo)).
+            /// ([`PacketInfo`](crate::net::PacketInfo)).
             PacketInfoV4(bool): SOL_IP IP_PKTINFO, FLAG;
             /// `IPV6_RECVPKTINFO`: the same; on a dual-stack socket for IPv4 datagrams too.
             PacketInfoV6(bool): SOL_IPV6 IPV6_RECVPKTINFO, FLAG;
-            /// `SO_OOBINLINE`: urgent bytes stay in the stream. Without it a normal read leaves them out.
-            /// TCP inherits it from the listener, a Unix socket does not.
+            /// `SO_OOBINLINE`: urgent bytes stay in the stream. Without it a normal read leaves
+            /// them out. TCP inherits it from the listener, a Unix socket does not.
             OutOfBandInline(bool): SOL_SOCKET SO_OOBINLINE, FLAG;
-            /// `IP_MULTICAST_ALL`: receives from groups that any socket of this machine has joined, not
-            /// only this one. It is set by default.
+            /// `IP_MULTICAST_ALL`: receives from groups that any socket of this machine has joined,
+            /// not only this one. It is set by default.
             GroupAllV4(bool): SOL_IP IP_MULTICAST_ALL, FLAG;
             /// `IPV6_MULTICAST_ALL`: the same for IPv6. Since Linux 4.20.
             GroupAllV6(bool): SOL_IPV6 IPV6_MULTICAST_ALL, FLAG;

@@ -54,7 +54,7 @@ pub const SIGINFO_BYTES: usize = 128;
 /// A set of signals.
 ///
 /// ```
-/// # use epollite::{Signal, SignalSet};
+/// # use epollite::kernel::{Signal, SignalSet};
 /// let set = SignalSet::from(Signal::INT) | Signal::TERM.into();
 /// assert!(set.contains(Signal::TERM) && !set.contains(Signal::HUP));
 /// ```

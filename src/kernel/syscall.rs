@@ -18,7 +18,8 @@ macro_rules! for_each_syscall {
         $apply! {
             Socket: "socket", "socket", SOCKET
                 => socket(family: AddressFamily, kind: SocketType) -> Fd;
-            Socketpair: "socketpair", "socketpair", SOCKET => socketpair(kind: SocketType) -> (Fd, Fd);
+            Socketpair: "socketpair", "socketpair", SOCKET
+                => socketpair(kind: SocketType) -> (Fd, Fd);
             Bind: "bind", "bind", BIND => bind(socket: &Fd, addr: &Addr) -> ();
             Listen: "listen", "listen", LISTEN => listen(socket: &Fd, backlog: u32) -> ();
             Accept4: "accept4", "accept4", ACCEPT => accept4(listener: &Fd) -> (Fd, Addr);
@@ -40,13 +41,14 @@ macro_rules! for_each_syscall {
             Sendmmsg: "sendmmsg", "sendmmsg", SEND
                 => sendmmsg(socket: &Fd, batch: &DatagramBatch, first: usize) -> usize;
             Recvmsg: "recvmsg", "recvmsg", RECEIVE
-                => recvmsg(socket: &Fd, buf: &mut [u8]) -> Message;
+                => recvmsg(socket: &Fd, buf: &mut [u8]) -> ReceivedDatagram;
             Sendmsg: "sendmsg", "sendmsg", SEND
                 => sendmsg(
                     socket: &Fd, buf: &[u8], addr: &Addr, packet_info: Option<PacketInfo>
                 ) -> usize;
             Ioctl: "ioctl", "ioctl", IOCTL => ioctl_outq(socket: &Fd) -> usize;
-            Shutdown: "shutdown", "shutdown", SHUTDOWN => shutdown(socket: &Fd, how: Shutdown) -> ();
+            Shutdown: "shutdown", "shutdown", SHUTDOWN
+                => shutdown(socket: &Fd, how: Shutdown) -> ();
             Read: "read", "read", TRANSFER => read(fd: &Fd, buf: &mut [u8]) -> usize;
             Write: "write", "write", TRANSFER => write(fd: &Fd, buf: &[u8]) -> usize;
             Splice: "splice", "splice", TRANSFER

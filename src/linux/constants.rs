@@ -6,9 +6,9 @@
 
 use core::mem::offset_of;
 
-use crate::addr::{AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, SUN_PATH_BYTES, SockAddr};
-use crate::addr::{SOCKADDR_IN_BYTES, SOCKADDR_IN6_BYTES, SUN_PATH_OFFSET};
 use crate::errno::Errno;
+use crate::net::{AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, SUN_PATH_BYTES, SockAddr};
+use crate::net::{SOCKADDR_IN_BYTES, SOCKADDR_IN6_BYTES, SUN_PATH_OFFSET};
 
 const fn assert_same(errno: Errno, number: i32) {
     assert!(errno.number() == number, "libc defines another number for this errno");

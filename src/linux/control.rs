@@ -10,7 +10,7 @@
 use core::mem::offset_of;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::addr::PacketInfo;
+use crate::net::PacketInfo;
 
 /// Size of one control message of either kind, or of both, each with its padding.
 pub(super) const CONTROL_BYTES: usize = 2 * ENTRY_BYTES_MAX;

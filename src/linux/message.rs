@@ -7,9 +7,9 @@ use core::ptr::from_mut;
 
 use super::control::Control;
 use super::result::check_count;
-use crate::addr::{Addr, PacketInfo, SockAddr};
 use crate::errno::Errno;
-use crate::kernel::{Fd, Message};
+use crate::kernel::{Fd, ReceivedDatagram};
+use crate::net::{Addr, PacketInfo, SockAddr};
 
 /// A header for one message: bytes, and an address of `addr_len` bytes. Only stores pointers;
 /// the caller must keep them valid until the call returns.
@@ -24,7 +24,7 @@ fn header(part: &mut libc::iovec, addr: *mut u8, addr_len: u32) -> libc::msghdr 
     header
 }
 
-pub(super) fn recvmsg(socket: &Fd, buf: &mut [u8]) -> Result<Message, Errno> {
+pub(super) fn recvmsg(socket: &Fd, buf: &mut [u8]) -> Result<ReceivedDatagram, Errno> {
     let mut addr = SockAddr::EMPTY;
     let mut control = Control::EMPTY;
     let mut part = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
@@ -38,7 +38,11 @@ pub(super) fn recvmsg(socket: &Fd, buf: &mut [u8]) -> Result<Message, Errno> {
     let len_bytes = check_count(returned)?;
     addr.set_len(header.msg_namelen);
     let packet_info = control.packet_info();
-    Ok(Message { len_bytes, from: addr.decode().unwrap_or(Addr::Unspecified), packet_info })
+    Ok(ReceivedDatagram {
+        len_bytes,
+        from: addr.decode().unwrap_or(Addr::Unspecified),
+        packet_info,
+    })
 }
 
 pub(super) fn sendmsg(

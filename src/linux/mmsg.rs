@@ -9,10 +9,10 @@ use core::ptr::null_mut;
 
 use super::control::{CONTROL_BYTES, Control};
 use super::result::check_int_count;
-use crate::addr::{PacketInfo, SockAddr};
-use crate::datagram_batch::{BATCH_MAX, DatagramBatch};
 use crate::errno::Errno;
 use crate::kernel::Fd;
+use crate::net::{BATCH_MAX, DatagramBatch};
+use crate::net::{PacketInfo, SockAddr};
 
 /// Storage for what C needs besides the bytes and the addresses: headers that point to iovecs and
 /// to control messages. It is written and read through the pointers of [`Headers`] only.

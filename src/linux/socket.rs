@@ -5,9 +5,9 @@
 use core::ptr::from_mut;
 
 use super::result::{check_count, check_fd, check_ok};
-use crate::addr::{Addr, AddressFamily, SockAddr};
 use crate::errno::Errno;
 use crate::kernel::{Fd, Shutdown, SocketType};
+use crate::net::{Addr, AddressFamily, SockAddr};
 
 /// Every new descriptor is non-blocking and close-on-exec.
 const DEFAULT_FLAGS: i32 = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;

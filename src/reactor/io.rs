@@ -6,13 +6,14 @@
 use alloc::collections::VecDeque;
 use core::fmt;
 
-use super::{REQUEUE_MASK, REQUEUED_BIT, RegisterErrorKind, pack_ready};
-use crate::addr::Addr;
+use super::RegisterErrorKind;
+use super::reactor::{REQUEUE_MASK, REQUEUED_BIT, pack_ready};
+use crate::collections::TimerHeap;
 use crate::errno::Errno;
 use crate::event::{EPOLLEXCLUSIVE, EventMask, Interest, MaskError, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::{EpollEvent, EpollOp, Fd, Kernel, Shutdown};
-use crate::timer::TimerHeap;
+use crate::net::Addr;
 use crate::token::Token;
 
 /// How often an interrupted call is retried. On a non-blocking descriptor even one interruption
@@ -179,7 +180,8 @@ impl<K: Kernel> Io<'_, K> {
     ///
     /// ```
     /// # #[cfg(feature = "std")] fn main() -> Result<(), epollite::Errno> {
-    /// # use epollite::{Interest, Kernel, Reactor, SocketType, Trigger};
+    /// # use epollite::{Interest, Kernel, Reactor, Trigger};
+    /// # use epollite::kernel::SocketType;
     /// # let mut reactor = Reactor::new()?;
     /// # let (near, far) = reactor.kernel().socketpair(SocketType::Stream)?;
     /// # reactor.kernel().close(far)?;

@@ -4,7 +4,10 @@
 
 use core::fmt;
 
-use super::{Reactor, Registration, retry_on_eintr};
+use super::Reactor;
+use super::io::retry_on_eintr;
+use super::reactor::Registration;
+use crate::collections::SlabFull;
 use crate::errno::Errno;
 use crate::event::{
     EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, EventMask, ExclusiveTrigger, Interest, MaskError,
@@ -12,7 +15,6 @@ use crate::event::{
 };
 use crate::kernel::close_quietly;
 use crate::kernel::{EpollEvent, EpollOp, Fd, Kernel};
-use crate::slab::Full;
 use crate::token::Token;
 
 /// Why a registration, or a change of one, failed.
@@ -109,7 +111,7 @@ impl<T, K: Kernel> Reactor<T, K> {
         let registration = Registration { fd, mask: mask.bits(), state };
         let token = match self.registrations.insert(registration) {
             Ok(token) => token,
-            Err(Full(Registration { fd, state, .. })) => {
+            Err(SlabFull(Registration { fd, state, .. })) => {
                 return Err(RegisterError { kind: RegisterErrorKind::Full, fd, state });
             }
         };

@@ -5,10 +5,10 @@
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::addr::{Addr, AddressFamily};
 use crate::errno::Errno;
 use crate::kernel::close_quietly;
 use crate::kernel::{Fd, Kernel, SocketOption, SocketType, Syscall};
+use crate::net::{Addr, AddressFamily};
 
 /// Length of the accept queue. The system limits it to `net.core.somaxconn`; requesting the
 /// default of that limit gets the maximum.
@@ -128,7 +128,7 @@ fn stream<K: Kernel>(
 /// system calls.
 ///
 /// On a wildcard address each datagram carries its local destination address
-/// ([`PacketInfo`](crate::PacketInfo)): a reply must be sent from there.
+/// ([`PacketInfo`](crate::net::PacketInfo)): a reply must be sent from there.
 ///
 /// `SO_REUSEADDR` is not set: on UDP it would silently share the port.
 ///

@@ -2,13 +2,13 @@
 //! request was sent to; known reflectors get no reply.
 //!
 //! Knows a kernel and one socket at a time. [`EchoSocket`] serves a socket in the caller's event
-//! loop; [`Server`] runs its own.
+//! loop; [`DatagramServer`] runs its own.
 
 mod reflector;
 mod socket;
 
 pub use reflector::is_reflector;
-pub use socket::{Config, DatagramEvent, Disposition, EchoSocket, Stats};
+pub use socket::{DatagramConfig, DatagramEvent, DatagramStats, Disposition, EchoSocket};
 
 use core::fmt;
 
@@ -26,19 +26,19 @@ use crate::token::Token;
 /// A Unix client that does not read can cost others their replies: unread data at a peer counts
 /// in the sender's buffer, and no call tells how much of it belongs to which peer. The default
 /// 212,992 bytes hold 4 replies of 60,000 bytes, 26 of 4,000 or 278 of one byte. Replies that do
-/// not fit are dropped, and counted in [`Stats::dropped`]; later ones fit when clients have read.
-/// A larger [`SendBufferBytes`](crate::SocketOption::SendBufferBytes) postpones that.
+/// not fit are dropped, and counted in [`DatagramStats::dropped`]; later ones fit when clients have
+/// read. A larger [`SendBufferBytes`](crate::kernel::SocketOption::SendBufferBytes) postpones that.
 ///
 /// ```
 /// # #[cfg(feature = "std")] fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use epollite::Linux;
-/// use epollite::server::datagram::{Config, Server};
+/// use epollite::server::datagram::{DatagramConfig, DatagramServer};
 /// use std::net::UdpSocket;
 ///
 /// let socket = UdpSocket::bind("127.0.0.1:0")?;
 /// let addr = socket.local_addr()?;
 /// socket.set_nonblocking(true)?;
-/// let mut server = Server::new(Linux, Config::default())?;
+/// let mut server = DatagramServer::new(Linux, DatagramConfig::default())?;
 /// server.add_socket(socket.into())?;
 ///
 /// let client = UdpSocket::bind("127.0.0.1:0")?;
@@ -50,17 +50,17 @@ use crate::token::Token;
 /// # Ok(()) }
 /// # #[cfg(not(feature = "std"))] fn main() {}
 /// ```
-pub struct Server<K: Kernel = Linux> {
+pub struct DatagramServer<K: Kernel = Linux> {
     reactor: Reactor<EchoSocket, K>,
-    config: Config,
+    config: DatagramConfig,
 }
 
-impl<K: Kernel> Server<K> {
+impl<K: Kernel> DatagramServer<K> {
     /// Creates a server without sockets. Cost: one system call.
     ///
     /// # Errors
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: out of descriptors or memory.
-    pub fn new(kernel: K, config: Config) -> Result<Self, Errno> {
+    pub fn new(kernel: K, config: DatagramConfig) -> Result<Self, Errno> {
         Ok(Self { reactor: Reactor::with_kernel(kernel)?, config })
     }
 
@@ -127,7 +127,7 @@ impl<K: Kernel> Server<K> {
     ///
     /// # Errors
     /// As [`run_once`](Self::run_once).
-    pub fn run(&mut self) -> Result<Stats, Errno> {
+    pub fn run(&mut self) -> Result<DatagramStats, Errno> {
         while self.run_once(None)? {
             self.for_each_socket(|service| while service.next_event().is_some() {});
         }
@@ -149,14 +149,14 @@ impl<K: Kernel> Server<K> {
     }
 
     /// The sum of its sockets' counters. Cost: O(sockets).
-    pub fn stats(&mut self) -> Stats {
-        let mut sum = Stats::default();
+    pub fn stats(&mut self) -> DatagramStats {
+        let mut sum = DatagramStats::default();
         self.for_each_socket(|service| sum.add(&service.stats()));
         sum
     }
 
-    /// Removes and returns a datagram event ([`Config::emit_events`]). The queues must be drained
-    /// regularly: each socket keeps some 65,000. Cost: O(sockets).
+    /// Removes and returns a datagram event ([`DatagramConfig::emit_events`]). The queues must be
+    /// drained regularly: each socket keeps some 65,000. Cost: O(sockets).
     pub fn next_event(&mut self) -> Option<DatagramEvent> {
         let mut event = None;
         self.for_each_socket(|service| event = event.or_else(|| service.next_event()));
@@ -174,8 +174,8 @@ impl<K: Kernel> Server<K> {
     }
 }
 
-impl<K: Kernel> fmt::Debug for Server<K> {
+impl<K: Kernel> fmt::Debug for DatagramServer<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("DatagramServer").field("config", &self.config).finish_non_exhaustive()
     }
 }

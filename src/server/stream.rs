@@ -9,7 +9,7 @@ mod config;
 mod connection;
 mod listener;
 
-pub use config::{CloseReason, Config, IDLE_TIMEOUT_MAX, ServerEvent, Stats};
+pub use config::{CloseReason, IDLE_TIMEOUT_MAX, ServerEvent, StreamConfig, StreamStats};
 pub use listener::AcceptSharing;
 
 use alloc::boxed::Box;
@@ -63,19 +63,19 @@ const NON_CONNECTIONS_MAX: u32 = 1 << 10;
 ///
 /// Invariants: for each connection the output is a prefix of the input, and equal to it once the
 /// peer has half-closed and read to the end. One connection buffers at most
-/// `Config::buffer_bytes`, an idle one costs 64 bytes. Every call is bounded.
+/// `StreamConfig::buffer_bytes`, an idle one costs 64 bytes. Every call is bounded.
 ///
 /// ```
 /// # #[cfg(feature = "std")] fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use epollite::Linux;
-/// use epollite::server::stream::{Config, Server};
+/// use epollite::server::stream::{StreamConfig, StreamServer};
 /// use std::io::{Read, Write};
 /// use std::net::{Shutdown, TcpListener, TcpStream};
 ///
 /// let listener = TcpListener::bind("127.0.0.1:0")?;
 /// let addr = listener.local_addr()?;
 /// listener.set_nonblocking(true)?;
-/// let mut server = Server::<Linux>::new(Linux, Config::default())?;
+/// let mut server = StreamServer::<Linux>::new(Linux, StreamConfig::default())?;
 /// server.add_listener(listener.into())?;
 /// let waker = server.waker()?;
 /// let thread = std::thread::spawn(move || server.run());
@@ -92,12 +92,12 @@ const NON_CONNECTIONS_MAX: u32 = 1 << 10;
 /// # Ok(()) }
 /// # #[cfg(not(feature = "std"))] fn main() {}
 /// ```
-pub struct Server<K: Kernel = Linux, X = Infallible> {
+pub struct StreamServer<K: Kernel = Linux, X = Infallible> {
     reactor: Reactor<Source<X>, K>,
-    config: Config,
+    config: StreamConfig,
     /// The receive buffer shared by all connections.
     buf: Vec<u8>,
-    stats: Stats,
+    stats: StreamStats,
     events: VecDeque<ServerEvent>,
     listeners: Vec<Token>,
     connections: u32,
@@ -108,7 +108,7 @@ pub struct Server<K: Kernel = Linux, X = Infallible> {
     is_drained: bool,
 }
 
-/// What [`run_once`](Server::run_once) did.
+/// What [`run_once`](StreamServer::run_once) did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// The deadline passed first.
@@ -116,14 +116,14 @@ pub enum Outcome {
     /// The events have been handled.
     Handled,
     /// This event is the caller's: [`Event::Woken`], or of a registration made with
-    /// [`register`](Server::register). The next call continues with the remaining events.
+    /// [`register`](StreamServer::register). The next call continues with the remaining events.
     User(Event),
     /// The server was stopped, and the last connection has closed. Returned once: further calls
     /// wait for the caller's own events only.
     Drained,
 }
 
-impl<K: Kernel, X> Server<K, X> {
+impl<K: Kernel, X> StreamServer<K, X> {
     /// Creates a server without listeners. Cost: one system call, one allocation of
     /// `config.buffer_bytes`.
     ///
@@ -132,7 +132,7 @@ impl<K: Kernel, X> Server<K, X> {
     ///
     /// # Panics
     /// A bound of `config` is zero, or `config.idle` is over [`IDLE_TIMEOUT_MAX`].
-    pub fn new(kernel: K, config: Config) -> Result<Self, Errno> {
+    pub fn new(kernel: K, config: StreamConfig) -> Result<Self, Errno> {
         assert!(config.buffer_bytes > 0, "the receive buffer must not be empty");
         assert!(config.budget_bytes > 0 && config.accepts_max > 0, "budgets must not be zero");
         assert!(
@@ -145,7 +145,7 @@ impl<K: Kernel, X> Server<K, X> {
             reactor: Reactor::with_limits(kernel, limits)?,
             config,
             buf: vec![0; config.buffer_bytes],
-            stats: Stats::default(),
+            stats: StreamStats::default(),
             events: VecDeque::new(),
             listeners: Vec::new(),
             connections: 0,
@@ -339,7 +339,8 @@ impl<K: Kernel, X> Server<K, X> {
     /// Begins to drain: accepts the connections already in the backlog, closes the listeners, and
     /// closes every connection as soon as the data that has arrived is echoed.
     /// [`run_once`](Self::run_once) returns [`Outcome::Drained`] when all have closed, or when
-    /// `Config::drain_timeout` has passed. Cost: O(connections), each within its budget; once.
+    /// `StreamConfig::drain_timeout` has passed. Cost: O(connections), each within its budget;
+    /// once.
     pub fn begin_shutdown(&mut self) {
         if self.drain_deadline.is_some() {
             return;
@@ -396,8 +397,8 @@ impl<K: Kernel, X> Server<K, X> {
 
     /// The counters. Cost: O(1).
     #[must_use]
-    pub const fn stats(&self) -> Stats {
-        Stats { events_stale: self.reactor.stale_events(), ..self.stats }
+    pub const fn stats(&self) -> StreamStats {
+        StreamStats { events_stale: self.reactor.stale_events(), ..self.stats }
     }
 
     /// The sum of all write buffers: the memory held by connections besides their slots.
@@ -428,13 +429,13 @@ impl<K: Kernel, X> Server<K, X> {
     }
 }
 
-impl<K: Kernel> Server<K> {
+impl<K: Kernel> StreamServer<K> {
     /// Serves until [woken](Self::waker), then drains; returns the counters.
     /// Cost: that of `run_once` per iteration.
     ///
     /// # Errors
     /// As [`run_once`](Self::run_once).
-    pub fn run(&mut self) -> Result<Stats, Errno> {
+    pub fn run(&mut self) -> Result<StreamStats, Errno> {
         loop {
             match self.run_once(None)? {
                 Outcome::Drained => return Ok(self.stats()),
@@ -445,9 +446,9 @@ impl<K: Kernel> Server<K> {
     }
 }
 
-impl<K: Kernel, X> fmt::Debug for Server<K, X> {
+impl<K: Kernel, X> fmt::Debug for StreamServer<K, X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
+        f.debug_struct("StreamServer")
             .field("config", &self.config)
             .field("connections", &self.connections)
             .field("stats", &self.stats())

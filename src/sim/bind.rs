@@ -7,9 +7,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::config::Ipv6;
 use super::socket::{Protocol, Socket, State};
 use super::state::{FileId, KernelState, Result};
-use crate::addr::{Addr, AddressFamily, UnixAddr};
 use crate::errno::Errno;
 use crate::kernel::{SocketOption, SocketType};
+use crate::net::{Addr, AddressFamily, UnixAddr};
 
 /// The first ephemeral port, as on Linux.
 const EPHEMERAL_FIRST: u16 = 32_768;

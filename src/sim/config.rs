@@ -19,7 +19,7 @@ pub enum Ipv6 {
 
 /// Configuration of a simulated kernel.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Config {
+pub struct SimConfig {
     /// The version of Linux whose rules apply, where they differ.
     pub version: Version,
     /// Receive buffer of a TCP socket (`SO_RCVBUF` of sockets that do not set it).
@@ -59,7 +59,7 @@ pub struct Config {
     pub probabilities: Probabilities,
 }
 
-impl Default for Config {
+impl Default for SimConfig {
     /// Linux' default sizes, the newest rules, and no random behaviour.
     fn default() -> Self {
         Self {

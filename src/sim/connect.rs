@@ -8,9 +8,9 @@ use super::socket::{Protocol, Socket, State, WAKE_READABLE};
 use super::sockopt::SocketOptions;
 use super::state::{Deferred, FileId, FileKind, KernelState, Result, WAKE_ALL};
 use super::tcp::ConnectState;
-use crate::addr::{Addr, AddressFamily};
 use crate::errno::Errno;
 use crate::kernel::{Fd, SocketType};
+use crate::net::{Addr, AddressFamily};
 
 impl KernelState {
     /// Two sockets that share a port by `SO_REUSEADDR` cannot both listen.

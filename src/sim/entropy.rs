@@ -74,7 +74,7 @@ impl Entropy {
 
 /// How often in 256 draws each behaviour occurs that Linux leaves open.
 ///
-/// All are 0 unless set; the draws come from [`Config::entropy`](super::Config).
+/// All are 0 unless set; the draws come from [`SimConfig::entropy`](super::SimConfig).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Probabilities {
     /// A stream returns fewer bytes than are available; the rest counts as arriving afterwards,

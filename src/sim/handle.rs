@@ -7,7 +7,7 @@ use core::cell::RefCell;
 use core::fmt;
 use core::time::Duration;
 
-use super::config::Config;
+use super::config::SimConfig;
 use super::socket::{Protocol, Socket};
 use super::state::{FileId, FileKind, KernelState};
 use crate::errno::Errno;
@@ -25,7 +25,9 @@ use crate::kernel::{Fd, Signal};
 /// that has left descriptors open.
 ///
 /// ```
-/// use epollite::{Kernel, Sim, SocketType};
+/// use epollite::Kernel;
+/// use epollite::kernel::SocketType;
+/// use epollite::sim::Sim;
 /// let mut sim = Sim::default();
 /// let (near, far) = sim.socketpair(SocketType::Stream)?;
 /// assert_eq!(sim.send(&far, b"hello")?, 5);
@@ -39,7 +41,8 @@ use crate::kernel::{Fd, Signal};
 /// Clients and a server under test are two processes of one kernel:
 ///
 /// ```
-/// use epollite::{Kernel, Sim};
+/// use epollite::Kernel;
+/// use epollite::sim::Sim;
 /// let mut clients = Sim::default();
 /// let mut server = clients.new_process();
 /// let eventfd = server.eventfd(0)?;
@@ -58,7 +61,7 @@ impl Sim {
     ///
     /// # Panics
     /// `config.descriptors_max` is over 100,000.
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: SimConfig) -> Self {
         assert!(config.descriptors_max <= 100_000, "a process has at most 100,000 descriptors");
         let mut state = KernelState::new(config);
         let process = state.spawn_process();
@@ -178,7 +181,7 @@ fn expect_tcp(state: &mut KernelState, file: FileId) -> &mut Socket {
 impl Default for Sim {
     /// A kernel with Linux' default sizes, and no random behaviour.
     fn default() -> Self {
-        Self::new(Config::default())
+        Self::new(SimConfig::default())
     }
 }
 
@@ -213,11 +216,11 @@ mod tests {
 
     use super::super::entropy::{Entropy, Probabilities};
     use super::*;
-    use crate::addr::{Addr, AddressFamily};
     use crate::event::{EPOLLET, EPOLLIN, EPOLLPRI};
     use crate::kernel::{
         EpollEvent, EpollOp, Kernel, Resource, Rlimit, SIGINFO_BYTES, SignalSet, SocketType,
     };
+    use crate::net::{Addr, AddressFamily};
 
     fn panic_message(misuse: impl FnOnce()) -> String {
         let panic = catch_unwind(AssertUnwindSafe(misuse)).expect_err("it did not panic");
@@ -330,7 +333,7 @@ mod tests {
 
     #[test]
     fn the_system_runs_out_of_files_too() {
-        let mut sim = Sim::new(Config { files_max: 2, ..Config::default() });
+        let mut sim = Sim::new(SimConfig { files_max: 2, ..SimConfig::default() });
         let (one, other) = sim.pipe2().unwrap();
         assert_eq!(sim.eventfd(0), Err(Errno::ENFILE));
         let duplicate = sim.dup(&one).unwrap();
@@ -412,7 +415,7 @@ mod tests {
 
     #[test]
     fn time_advances_in_waits_and_by_advance() {
-        let mut sim = Sim::new(Config { has_pwait2: false, ..Config::default() });
+        let mut sim = Sim::new(SimConfig { has_pwait2: false, ..SimConfig::default() });
         let epoll = sim.epoll_create1().unwrap();
         let before = sim.now();
         sim.advance(Duration::from_secs(2));
@@ -438,7 +441,7 @@ mod tests {
     #[test]
     fn a_unix_path_outlives_its_socket_until_it_is_unlinked() {
         let mut sim = Sim::default();
-        let path = Addr::Unix(crate::UnixAddr::path(b"/run/echo").unwrap());
+        let path = Addr::Unix(crate::net::UnixAddr::path(b"/run/echo").unwrap());
         let old = sim.socket(AddressFamily::Unix, SocketType::Stream).unwrap();
         sim.bind(&old, &path).unwrap();
         sim.close(old).unwrap();
@@ -457,7 +460,7 @@ mod tests {
     fn random_noise_loses_no_wakeup_and_is_reproducible() {
         let run = |seed| {
             let (entropy, probabilities) = (Entropy::from_seed(seed), Probabilities::MODERATE);
-            let mut sim = Sim::new(Config { entropy, probabilities, ..Config::default() });
+            let mut sim = Sim::new(SimConfig { entropy, probabilities, ..SimConfig::default() });
             let (near, far) = sim.socketpair(SocketType::Stream).unwrap();
             let readable = register(&mut sim, &near, EPOLLIN | EPOLLET);
             let writable = register(&mut sim, &far, crate::event::EPOLLOUT | EPOLLET);

@@ -3,10 +3,10 @@
 //! Knows batches.
 
 use super::state::{FileId, KernelState, Result};
-use crate::addr::{Addr, SockAddr};
-use crate::datagram_batch::{BATCH_MAX, DatagramBatch};
 use crate::errno::Errno;
-use crate::kernel::Message;
+use crate::kernel::ReceivedDatagram;
+use crate::net::{Addr, SockAddr};
+use crate::net::{BATCH_MAX, DatagramBatch};
 
 impl KernelState {
     /// Reference: net/socket.c: `do_recvmmsg`
@@ -15,7 +15,7 @@ impl KernelState {
         let has_packet_info = batch.has_packet_info();
         for (bytes, header) in batch.recv_slots().take(BATCH_MAX) {
             match self.recvmsg(file, bytes) {
-                Ok(Message { len_bytes: len, from, packet_info }) => {
+                Ok(ReceivedDatagram { len_bytes: len, from, packet_info }) => {
                     header.packet_info = packet_info.filter(|_| has_packet_info);
                     header.addr = match from {
                         Addr::Unspecified => SockAddr::EMPTY,

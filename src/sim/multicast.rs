@@ -7,9 +7,9 @@ use core::net::IpAddr;
 
 use super::sockopt::SocketOptions;
 use super::state::{FileId, KernelState, Result};
-use crate::addr::Addr;
 use crate::errno::Errno;
 use crate::kernel::{SocketOption, SocketOptionName, SocketType};
+use crate::net::Addr;
 
 /// The interface index of the loopback interface.
 pub(super) const LOOPBACK_IFINDEX: u32 = 1;

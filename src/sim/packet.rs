@@ -9,9 +9,9 @@ use core::net::IpAddr;
 
 use super::socket::{Protocol, WAKE_READABLE};
 use super::state::{FileId, KernelState, Result, drain_into};
-use crate::addr::Addr;
 use crate::errno::Errno;
-use crate::kernel::Message;
+use crate::kernel::ReceivedDatagram;
+use crate::net::Addr;
 
 /// The longest packet without separately allocated pages.
 ///
@@ -94,7 +94,11 @@ impl KernelState {
     /// Receives one datagram: its length, its sender and its destination.
     ///
     /// Reference: net/ipv4/udp.c: `udp_recvmsg`, net/unix/af_unix.c: `__unix_dgram_recvmsg`
-    pub(super) fn recv_datagram(&mut self, file: FileId, buf: &mut [u8]) -> Result<Message> {
+    pub(super) fn recv_datagram(
+        &mut self,
+        file: FileId,
+        buf: &mut [u8],
+    ) -> Result<ReceivedDatagram> {
         let socket = self.socket(file);
         if let Some(errno) = socket.error.take() {
             return Err(errno);
@@ -105,7 +109,7 @@ impl KernelState {
         self.wake_peer_waiters(file);
         self.uncharge(packet.sender, packet.truesize);
         let packet_info = packet.to.and_then(|to| self.packet_info(file, to));
-        Ok(Message { len_bytes: len, from: packet.from, packet_info })
+        Ok(ReceivedDatagram { len_bytes: len, from: packet.from, packet_info })
     }
 
     /// Drops all unread packets; their senders have room again.

@@ -12,16 +12,16 @@
 
 use alloc::collections::VecDeque;
 
-use super::config::Config;
+use super::config::SimConfig;
 use super::packet::Packet;
 use super::sockopt::SocketOptions;
 use super::state::{Deferred, FileId, FileKind, KernelState, Result, WAKE_ALL, mask_if};
 use super::tcp::Tcp;
 use super::version::Version;
-use crate::addr::{Addr, AddressFamily, PacketInfo};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
-use crate::kernel::{Message, Shutdown, SocketOption, SocketType};
+use crate::kernel::{ReceivedDatagram, Shutdown, SocketOption, SocketType};
+use crate::net::{Addr, AddressFamily, PacketInfo};
 
 /// The key of the wake-up for data: it does not match interest in `EPOLLRDHUP` alone.
 ///
@@ -85,7 +85,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(family: AddressFamily, kind: SocketType, config: &Config) -> Self {
+    pub(super) fn new(family: AddressFamily, kind: SocketType, config: &SimConfig) -> Self {
         Self {
             family,
             kind,
@@ -211,7 +211,7 @@ impl KernelState {
 
     /// Receives one message: its length, its sender and its destination. A stream returns no
     /// addresses.
-    pub(super) fn recvmsg(&mut self, file: FileId, buf: &mut [u8]) -> Result<Message> {
+    pub(super) fn recvmsg(&mut self, file: FileId, buf: &mut [u8]) -> Result<ReceivedDatagram> {
         let socket = self.socket(file);
         let protocol = socket.protocol();
         if socket.kind == SocketType::Datagram {
@@ -229,7 +229,7 @@ impl KernelState {
             Protocol::Tcp => self.recv_tcp(file, buf)?,
             _ => self.recv_unix(file, buf)?,
         };
-        Ok(Message { len_bytes: count, from: Addr::Unspecified, packet_info: None })
+        Ok(ReceivedDatagram { len_bytes: count, from: Addr::Unspecified, packet_info: None })
     }
 
     /// As [`recvmsg`](Self::recvmsg), without the destination address.

@@ -5,13 +5,13 @@
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 
-use super::config::Config;
+use super::config::SimConfig;
 use super::multicast::LOOPBACK_IFINDEX;
 use super::socket::{Protocol, Socket, WAKE_READABLE};
 use super::state::{FileId, KernelState, Result};
-use crate::addr::AddressFamily;
 use crate::errno::Errno;
 use crate::kernel::{MembershipV4, MembershipV6, SocketOption, SocketOptionName};
+use crate::net::AddressFamily;
 
 #[derive(Clone)]
 pub(super) struct SocketOptions {
@@ -57,7 +57,7 @@ const SEND_BYTES_MIN: u32 = 4_608;
 
 impl SocketOptions {
     /// Reference: net/ipv6/af_inet6.c: `inet6_create`, which leaves IPv4's `IP_MULTICAST_ALL` off
-    pub(super) fn new(family: AddressFamily, config: &Config) -> Self {
+    pub(super) fn new(family: AddressFamily, config: &SimConfig) -> Self {
         let unlike_the_default = [
             (config.is_v6_only, SocketOption::V6Only(true)),
             (family == AddressFamily::Inet6, SocketOption::GroupAllV4(false)),

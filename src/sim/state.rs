@@ -11,7 +11,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
 
-use super::config::Config;
+use super::config::SimConfig;
 use super::entropy::Entropy;
 use super::epoll::Epoll;
 use super::eventfd::EventFd;
@@ -33,7 +33,7 @@ pub(super) type FileId = u64;
 pub(super) const WAKE_ALL: u32 = 0;
 
 pub(super) struct KernelState {
-    pub(super) config: Config,
+    pub(super) config: SimConfig,
     pub(super) entropy: Entropy,
     pub(super) now: Instant,
     pub(super) files: BTreeMap<FileId, File>,
@@ -85,7 +85,7 @@ pub(super) enum Deferred {
 }
 
 impl KernelState {
-    pub(super) fn new(config: Config) -> Self {
+    pub(super) fn new(config: SimConfig) -> Self {
         Self {
             entropy: config.entropy.clone(),
             // Not zero, which would hide a program that never reads the clock.

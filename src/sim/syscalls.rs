@@ -11,15 +11,15 @@ use super::handle::Sim;
 use super::signalfd::SignalFd;
 use super::socket::Socket;
 use super::state::{FileId, FileKind, KernelState, Result};
-use crate::addr::{Addr, AddressFamily, PacketInfo};
-use crate::datagram_batch::DatagramBatch;
 use crate::errno::Errno;
 use crate::event::{EPOLLIN, EPOLLOUT};
 use crate::instant::Instant;
 use crate::kernel::{
-    EpollEvent, EpollOp, Fd, Kernel, Message, Resource, Rlimit, Shutdown, SignalSet, SocketOption,
-    SocketOptionName, SocketType,
+    EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet,
+    SocketOption, SocketOptionName, SocketType,
 };
+use crate::net::DatagramBatch;
+use crate::net::{Addr, AddressFamily, PacketInfo};
 
 impl Sim {
     /// Calls `apply` with the file that a descriptor refers to.
@@ -158,7 +158,7 @@ impl Kernel for Sim {
         self.with_socket(socket, |state, file| state.maybe_eintr()?.sendmmsg(file, batch, first))
     }
 
-    fn recvmsg(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<Message> {
+    fn recvmsg(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<ReceivedDatagram> {
         self.with_socket(socket, |state, file| state.maybe_eintr()?.recvmsg(file, buf))
     }
 

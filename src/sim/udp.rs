@@ -8,10 +8,10 @@ use super::bind::{dest_addr, family_matches, source_addr};
 use super::multicast::LOOPBACK_IFINDEX;
 use super::packet::Packet;
 use super::state::{FileId, KernelState, Result};
-use crate::addr::{Addr, AddressFamily, PacketInfo};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLOUT};
 use crate::kernel::{SocketOption, SocketType};
+use crate::net::{Addr, AddressFamily, PacketInfo};
 
 /// The longest datagrams: 65,535 less the headers of UDP and, over IPv4, of IP.
 ///

@@ -11,10 +11,10 @@ use super::packet::Packet;
 use super::socket::Protocol;
 use super::state::{FileId, KernelState, Result};
 use super::version::Version;
-use crate::addr::Addr;
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLOUT};
 use crate::kernel::SocketType;
+use crate::net::Addr;
 
 impl KernelState {
     /// Whether the peer's queue is full for this socket; if so, it waits to be woken.

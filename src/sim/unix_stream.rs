@@ -6,9 +6,9 @@
 use super::packet::{LINEAR_BYTES_MAX, Packet};
 use super::socket::{Protocol, Socket, State, WAKE_READABLE};
 use super::state::{FileId, KernelState, Result, WAKE_ALL, drain_into};
-use crate::addr::Addr;
 use crate::errno::Errno;
 use crate::kernel::SocketOption;
+use crate::net::Addr;
 
 /// The most bytes of a packet that are in separately allocated pages.
 ///

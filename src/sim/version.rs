@@ -7,9 +7,12 @@
 /// Versions are compared with the series in which mainline changed.
 ///
 /// ```
-/// use epollite::sim::{Config, Version};
-/// use epollite::{AddressFamily, Errno, Kernel, Shutdown, Sim, SocketType};
-/// let mut old = Sim::new(Config { version: Version::LINUX_6_1, ..Config::default() });
+/// use epollite::sim::{SimConfig, Version};
+/// use epollite::{Errno, Kernel};
+/// use epollite::kernel::{Shutdown, SocketType};
+/// use epollite::net::AddressFamily;
+/// use epollite::sim::Sim;
+/// let mut old = Sim::new(SimConfig { version: Version::LINUX_6_1, ..SimConfig::default() });
 /// let socket = old.socket(AddressFamily::Unix, SocketType::Datagram)?;
 /// old.shutdown(&socket, Shutdown::Write)?;
 /// // The newest returns EPIPE.

@@ -17,11 +17,13 @@ use std::alloc::System;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use epollite::server::stream::{Config, Server};
+use epollite::event::Ready;
+use epollite::executor::Executor;
+use epollite::kernel::SocketType;
+use epollite::server::stream::{StreamConfig, StreamServer};
 use epollite::server::{PortSharing, bind_stream};
-use epollite::task::Executor;
 use epollite::{Errno, Trigger};
-use epollite::{Event, Interest, Kernel, Linux, Reactor, Ready, Received, Sent, SocketType, Token};
+use epollite::{Event, Interest, Kernel, Linux, Reactor, Received, Sent, Token};
 
 struct Counting;
 
@@ -79,8 +81,9 @@ fn a_steady_state_iteration_allocates_nothing() {
 #[test]
 fn an_echo_of_the_server_allocates_nothing() {
     for trigger in [Trigger::Level, Trigger::Edge, Trigger::OneShot] {
-        let config = Config { trigger, ..Config::default() };
-        let mut server = Server::<Linux>::new(Linux, config).expect("a descriptor is available");
+        let config = StreamConfig { trigger, ..StreamConfig::default() };
+        let mut server =
+            StreamServer::<Linux>::new(Linux, config).expect("a descriptor is available");
         let any = "127.0.0.1:0".parse().expect("the address is valid");
         let bound = bind_stream(server.kernel(), &any, PortSharing::Exclusive);
         let (listener, addr) = bound.expect("a port is free");

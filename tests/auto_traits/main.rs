@@ -1,13 +1,19 @@
 //! Compile-time guarantees of the types: Send, Sync, Copy, object safety, and sizes. A violation
 //! breaks a user's program or a limit of the design, so it does not build.
 
+use epollite::Io;
+use epollite::collections::{Slab, TimerHeap, WriteBuffer};
 use epollite::echo::Echo;
+use epollite::event::Ready;
+use epollite::instrument::{CallCounter, CallCounts};
 use epollite::kernel::{EpollEvent, EpollOp};
-use epollite::reactor::{Io, Limits, RegisterErrorKind};
+use epollite::kernel::{SignalSet, SocketOption};
+use epollite::net::{DatagramBatch, SockAddr};
+use epollite::reactor::Waker;
+use epollite::reactor::{Limits, RegisterErrorKind};
 use epollite::{
-    Addr, CallCounter, CallCounts, DatagramBatch, Errno, Event, Fd, Instant, Interest, Kernel,
-    Linux, Reactor, Ready, Received, Sent, SignalSet, Slab, SockAddr, SocketOption, TimerHeap,
-    Token, Trigger, Waker, WriteBuffer,
+    Addr, Errno, Event, Fd, Instant, Interest, Kernel, Linux, Reactor, Received, Sent, Token,
+    Trigger,
 };
 use static_assertions::{
     assert_eq_size, assert_impl_all, assert_not_impl_any, assert_obj_safe, const_assert,

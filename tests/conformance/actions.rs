@@ -2,8 +2,10 @@
 //!
 //! Independent of the scenarios.
 
+use epollite::kernel::SocketType;
 use epollite::kernel::{EpollEvent, EpollOp};
-use epollite::{Addr, AddressFamily, Errno, Fd, SocketType, UnixAddr};
+use epollite::net::{AddressFamily, UnixAddr};
+use epollite::{Addr, Errno, Fd};
 
 use super::harness::Harness;
 

@@ -1,6 +1,8 @@
 //! Listening, connecting, accepting; and their failures.
 
-use epollite::{Addr, AddressFamily, Errno, SocketOption, SocketOptionName, SocketType, UnixAddr};
+use epollite::kernel::{SocketOption, SocketOptionName, SocketType};
+use epollite::net::{AddressFamily, UnixAddr};
+use epollite::{Addr, Errno};
 
 use crate::harness::{ALL, ET, Harness, IN, anywhere};
 use crate::machine::MACHINE;
@@ -297,7 +299,7 @@ fn names_of_the_connected() {
             let peer = harness.k.getpeername(&one);
             harness.read_and_record("of one left alone", peer);
             harness.close(client);
-            harness.k.shutdown(&server, epollite::Shutdown::Write).unwrap();
+            harness.k.shutdown(&server, epollite::kernel::Shutdown::Write).unwrap();
             harness.wait_idle();
             assert_eq!(harness.k.getpeername(&server), Err(Errno::ENOTCONN));
             harness.close_all([listener, server, one]);

@@ -1,6 +1,8 @@
 //! Datagrams: message boundaries, deferred errors, buffer space.
 
-use epollite::{Addr, AddressFamily, DatagramBatch, Errno, Fd, Shutdown, SocketType, UnixAddr};
+use epollite::kernel::{Shutdown, SocketType};
+use epollite::net::{AddressFamily, DatagramBatch, UnixAddr};
+use epollite::{Addr, Errno, Fd};
 
 use crate::harness::{ALL, ET, Harness, IN, OUT, anywhere};
 use crate::machine::MACHINE;

@@ -1,7 +1,9 @@
 //! What is easily guessed wrong: shutting down an unconnected socket, writability without room, and
 //! edges without an arrival.
 
-use epollite::{Addr, AddressFamily, Fd, Shutdown, SocketType, UnixAddr};
+use epollite::kernel::{Shutdown, SocketType};
+use epollite::net::{AddressFamily, UnixAddr};
+use epollite::{Addr, Fd};
 
 use crate::datagrams::{udp, unix};
 use crate::harness::{ALL, ET, Harness, IN, OUT};

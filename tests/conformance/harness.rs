@@ -6,9 +6,12 @@
 use std::net::UdpSocket;
 use std::{fs, thread};
 
+use epollite::event::Ready;
 use epollite::event::{EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT};
 use epollite::kernel::{EpollEvent, EpollOp};
-use epollite::{Addr, AddressFamily, Errno, Fd, Kernel, Linux, Ready, SocketOption, SocketType};
+use epollite::kernel::{SocketOption, SocketType};
+use epollite::net::AddressFamily;
+use epollite::{Addr, Errno, Fd, Kernel, Linux};
 
 pub(crate) const IN: u32 = epollite::event::EPOLLIN;
 pub(crate) const PRI: u32 = epollite::event::EPOLLPRI;

@@ -1,7 +1,7 @@
 //! The interest list: errors of epoll_ctl(2), and registrations of duplicated and closed
 //! descriptors.
 
-use epollite::SocketType;
+use epollite::kernel::SocketType;
 use epollite::kernel::{EpollEvent, EpollOp};
 
 use crate::harness::{ET, EXCLUSIVE, IN, ONESHOT, OUT, PRI, RDHUP};

@@ -1,8 +1,10 @@
 //! Local addresses of datagrams: the destination address of a received one, and the source address
 //! of a reply.
 
+use epollite::kernel::{SocketOption, SocketType};
+use epollite::net::{AddressFamily, DatagramBatch, PacketInfo};
 use epollite::sim::Ipv6;
-use epollite::{Addr, AddressFamily, DatagramBatch, Fd, PacketInfo, SocketOption, SocketType};
+use epollite::{Addr, Fd};
 
 use crate::harness::Harness;
 use crate::machine::MACHINE;

@@ -5,10 +5,11 @@
 use std::fs;
 use std::sync::LazyLock;
 
-use epollite::sim::{Config, Ipv6, Version};
-use epollite::{
-    Addr, AddressFamily, Fd, Kernel, Linux, Sim, SocketOption, SocketOptionName, SocketType,
-};
+use epollite::kernel::{SocketOption, SocketOptionName, SocketType};
+use epollite::net::AddressFamily;
+use epollite::sim::Sim;
+use epollite::sim::{Ipv6, SimConfig, Version};
+use epollite::{Addr, Fd, Kernel, Linux};
 
 /// Settings of this machine, read once.
 pub(crate) struct Machine {
@@ -63,7 +64,7 @@ fn size(socket: &Fd, name: SocketOptionName) -> u32 {
 
 /// A model of the running kernel.
 pub(crate) fn model() -> Sim {
-    Sim::new(Config {
+    Sim::new(SimConfig {
         version: MACHINE.version,
         datagrams_queued_max: MACHINE.datagrams_queued_max,
         ipv6: MACHINE.ipv6,
@@ -73,7 +74,7 @@ pub(crate) fn model() -> Sim {
         send_buffer_bytes: MACHINE.unix_send_bytes,
         send_buffer_bytes_max: MACHINE.send_bytes_max,
         receive_buffer_bytes_max: MACHINE.receive_bytes_max,
-        ..Config::default()
+        ..SimConfig::default()
     })
 }
 

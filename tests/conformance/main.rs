@@ -28,7 +28,8 @@ mod writability;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use epollite::{Linux, Tracer};
+use epollite::Linux;
+use epollite::instrument::Tracer;
 use harness::Harness;
 
 /// How often Linux is tried: its loopback now and then delivers a packet too late to be observed.

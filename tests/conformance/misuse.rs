@@ -2,10 +2,9 @@
 //! the errors that Linux returns.
 
 use epollite::kernel::{EpollEvent, EpollOp};
-use epollite::{
-    Addr, AddressFamily, DatagramBatch, Fd, Shutdown, Signal, SocketOptionName, SocketType,
-    UnixAddr,
-};
+use epollite::kernel::{Shutdown, Signal, SocketOptionName, SocketType};
+use epollite::net::{AddressFamily, DatagramBatch, UnixAddr};
+use epollite::{Addr, Fd};
 
 use crate::harness::{Harness, IN, OUT};
 use crate::same;

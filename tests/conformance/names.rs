@@ -3,8 +3,10 @@
 use core::net::Ipv4Addr;
 
 use epollite::kernel::{MembershipV4, MembershipV6};
+use epollite::kernel::{SocketOption, SocketType};
+use epollite::net::AddressFamily;
 use epollite::sim::Ipv6;
-use epollite::{Addr, AddressFamily, Fd, SocketOption, SocketType};
+use epollite::{Addr, Fd};
 
 use crate::harness::{Harness, anywhere};
 use crate::machine::MACHINE;

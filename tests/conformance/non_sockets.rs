@@ -1,7 +1,7 @@
 //! Descriptors that are not sockets: pipes, splice, eventfd, signalfd.
 
 use epollite::kernel::SIGINFO_BYTES;
-use epollite::{Signal, SignalSet};
+use epollite::kernel::{Signal, SignalSet};
 
 use crate::harness::{ALL, ET, IN, OUT};
 use crate::same;
@@ -112,7 +112,7 @@ fn splice_from_and_to_a_socket() {
                 let moved = harness.k.splice(&reader, &near, 64);
                 harness.read_and_record("out", moved);
                 harness.recv(&far, 64).unwrap();
-                harness.k.shutdown(&far, epollite::Shutdown::Write).unwrap();
+                harness.k.shutdown(&far, epollite::kernel::Shutdown::Write).unwrap();
                 harness.wait_idle();
                 let moved = harness.k.splice(&near, &writer, 64);
                 harness.read_and_record("the end", moved);

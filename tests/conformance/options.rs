@@ -2,7 +2,7 @@
 //! set.
 
 use epollite::kernel::{MembershipV4, MembershipV6};
-use epollite::{SocketOption, SocketOptionName};
+use epollite::kernel::{SocketOption, SocketOptionName};
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 

@@ -1,6 +1,6 @@
 //! Sent but unacknowledged data (`SIOCOUTQ`): how a sender detects that the peer reads.
 
-use epollite::{Shutdown, SocketOption};
+use epollite::kernel::{Shutdown, SocketOption};
 
 use crate::misuse::on_each;
 use crate::same;

@@ -1,7 +1,7 @@
 //! Half-close, close and reset. TCP and Unix differ.
 
 use epollite::event::EPOLLHUP;
-use epollite::{Shutdown, SocketOption, SocketOptionName};
+use epollite::kernel::{Shutdown, SocketOption, SocketOptionName};
 
 use crate::harness::{ALL, Harness};
 use crate::same;

@@ -4,8 +4,9 @@
 
 use std::collections::HashMap;
 
-use epollite::tracer::{Argument, ReturnValue, SyscallRecord};
-use epollite::{Addr, UnixAddr};
+use epollite::Addr;
+use epollite::instrument::{Argument, ReturnValue, SyscallRecord};
+use epollite::net::UnixAddr;
 
 /// Calls with that many bytes fill a buffer or drain it. How many calls that takes, and how much
 /// each moves, is up to the kernel.

@@ -1,7 +1,9 @@
 //! Events without interest or without an arrival: hang-ups that cannot be masked, edges of a FIN,
 //! and the effect of one's own shutdown.
 
-use epollite::{AddressFamily, Errno, Shutdown, SocketOption, SocketType};
+use epollite::Errno;
+use epollite::kernel::{Shutdown, SocketOption, SocketType};
+use epollite::net::AddressFamily;
 
 use crate::harness::{ALL, ET, Harness, IN, ONESHOT, OUT};
 use crate::same;

@@ -5,8 +5,11 @@
 
 use std::os::fd::AsRawFd;
 
+use epollite::event::Ready;
+use epollite::kernel::SocketOption;
 use epollite::kernel::{EpollEvent, EpollOp};
-use epollite::{Fd, Kernel, Linux, Ready, Sim, SocketOption};
+use epollite::sim::Sim;
+use epollite::{Fd, Kernel, Linux};
 
 use crate::harness::{ALL, ET, Harness};
 use crate::machine::{MACHINE, model};

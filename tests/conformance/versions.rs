@@ -2,8 +2,9 @@
 //!
 //! Every test has its row in docs/kernels.md.
 
+use epollite::kernel::{Shutdown, SocketOption, SocketType};
 use epollite::sim::Version;
-use epollite::{Addr, Fd, Shutdown, SocketOption, SocketType};
+use epollite::{Addr, Fd};
 
 use crate::datagrams::unix;
 use crate::harness::{ALL, ET, Harness};
@@ -98,7 +99,7 @@ fn a_send_without_a_peer_returns_the_pending_error_since_6_14() {
                 let sent = harness.k.send(&near, b"x");
                 harness.read_and_record("send", sent);
             }
-            let error = harness.k.getsockopt(&near, epollite::SocketOptionName::Error);
+            let error = harness.k.getsockopt(&near, epollite::kernel::SocketOptionName::Error);
             harness.read_and_record("SO_ERROR", error);
             harness.close_all([near, far]);
         },

@@ -1,7 +1,7 @@
 //! Writability: when a full buffer becomes writable again, and what is an edge. TCP and Unix differ
 //! most.
 
-use epollite::{SocketOption, SocketOptionName};
+use epollite::kernel::{SocketOption, SocketOptionName};
 
 use crate::harness::{ET, Harness, IN, OUT};
 use crate::machine::{HUGE, MACHINE};
@@ -187,7 +187,7 @@ fn a_low_mark_keeps_a_reader_asleep() {
             harness.k.setsockopt(&near, SocketOption::RecvLowWatermark(70)).unwrap();
             harness.wait(&epoll, "70 left, and 70 are enough");
             harness.send(&far, b"end");
-            harness.k.shutdown(&far, epollite::Shutdown::Write).unwrap();
+            harness.k.shutdown(&far, epollite::kernel::Shutdown::Write).unwrap();
             harness.drain(&near, 72);
             harness.wait(&epoll, "one byte and the end");
             harness.close_all([near, far, epoll]);
@@ -204,7 +204,8 @@ fn a_low_mark_keeps_a_reader_asleep() {
 
 #[test]
 fn every_option_of_every_socket() {
-    use epollite::{AddressFamily, SocketType};
+    use epollite::kernel::SocketType;
+    use epollite::net::AddressFamily;
     let play = |harness: &mut Harness<'_>| {
         for (family, kind) in [
             (AddressFamily::Inet, SocketType::Stream),

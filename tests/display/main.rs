@@ -4,9 +4,13 @@ use core::net::{SocketAddr, SocketAddrV6};
 use core::time::Duration;
 
 use epollite::event::MaskError;
+use epollite::event::Ready;
 use epollite::kernel::EpollEvent;
+use epollite::kernel::Syscall;
+use epollite::net::{AddrError, UnixAddr};
 use epollite::reactor::RegisterErrorKind;
-use epollite::{Addr, AddrError, Errno, Instant, Interest, Kernel, Ready, Sim, Syscall, UnixAddr};
+use epollite::sim::Sim;
+use epollite::{Addr, Errno, Instant, Interest, Kernel};
 
 #[test]
 fn every_error_displays_as_one_actionable_line() {
@@ -24,8 +28,8 @@ fn every_error_displays_as_one_actionable_line() {
         RegisterErrorKind::Full.to_string(),
         RegisterErrorKind::InvalidMask(MaskError::ExclusiveImmutable).to_string(),
         RegisterErrorKind::Os(Errno::ENOSPC).to_string(),
-        epollite::BufferFull.to_string(),
-        epollite::Full(()).to_string(),
+        epollite::collections::BufferFull.to_string(),
+        epollite::collections::SlabFull(()).to_string(),
     ];
     for (at, word) in words.iter().enumerate() {
         assert!(word.len() > 10 && !word.contains('\n'), "{word:?}");
@@ -75,7 +79,7 @@ fn ipv6_addresses_round_trip_through_std() {
     assert_eq!(SocketAddr::try_from(addr), Ok(SocketAddr::V6(v6)));
     let unix = Addr::Unix(UnixAddr::abstract_name(b"x").unwrap());
     assert_eq!(SocketAddr::try_from(unix), Err(AddrError::Family(1)));
-    assert_eq!(epollite::AddressFamily::Unix.number(), 1);
+    assert_eq!(epollite::net::AddressFamily::Unix.number(), 1);
     assert!(format!("{:?}", addr.encode()).starts_with("SockAddr("));
 }
 

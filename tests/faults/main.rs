@@ -11,11 +11,11 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
 
-use epollite::server::stream::{Config, Outcome, Server};
+use epollite::instrument::{CallCounter, CallCounts, FaultInjector, FaultPlan};
+use epollite::kernel::Syscall;
+use epollite::server::stream::{Outcome, StreamConfig, StreamServer};
 use epollite::sim::{Entropy, Probabilities};
-use epollite::{
-    CallCounter, CallCounts, Errno, FaultInjector, FaultPlan, Kernel, Linux, Syscall, Trigger,
-};
+use epollite::{Errno, Kernel, Linux, Trigger};
 use scenario::config::{Choices, ScenarioConfig};
 
 const TRIGGERS: [Trigger; 4] =
@@ -108,8 +108,9 @@ fn one_client(trigger: Trigger, faults: FaultPlan) -> bool {
     let mut kernel = CallCounter::new(FaultInjector::new(Linux, faults));
     // The listener and the client's end of a connection are opened outside.
     let mut adopted = 0;
-    let config = Config { trigger, linger_timeout: Duration::ZERO, ..Config::default() };
-    if let Ok(mut server) = Server::<_>::new(&mut kernel, config) {
+    let config =
+        StreamConfig { trigger, linger_timeout: Duration::ZERO, ..StreamConfig::default() };
+    if let Ok(mut server) = StreamServer::<_>::new(&mut kernel, config) {
         adopted = 1;
         if server.add_listener(listener.into()).is_ok() {
             visit(&mut server, addr);
@@ -120,7 +121,10 @@ fn one_client(trigger: Trigger, faults: FaultPlan) -> bool {
     kernel.kernel.hook.has_fired()
 }
 
-fn visit(server: &mut Server<&mut CallCounter<FaultInjector<Linux>>>, addr: std::net::SocketAddr) {
+fn visit(
+    server: &mut StreamServer<&mut CallCounter<FaultInjector<Linux>>>,
+    addr: std::net::SocketAddr,
+) {
     let mut client = TcpStream::connect(addr).unwrap();
     client.set_nonblocking(true).unwrap();
     // Everything fits: neither blocks.

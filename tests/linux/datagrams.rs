@@ -3,10 +3,9 @@
 use std::net::Ipv4Addr;
 
 use epollite::kernel::MembershipV4;
-use epollite::{
-    Addr, AddressFamily, Datagram, DatagramBatch, Errno, Fd, Kernel, Linux, SocketOption,
-    SocketOptionName, SocketType,
-};
+use epollite::kernel::{SocketOption, SocketOptionName, SocketType};
+use epollite::net::{AddressFamily, Datagram, DatagramBatch};
+use epollite::{Addr, Errno, Fd, Kernel, Linux};
 
 use super::support::{bound, close, readable, ready};
 
@@ -209,7 +208,7 @@ fn a_batch_stops_at_the_first_that_fails() {
 fn unnamed_unix_datagrams_can_be_sent_in_batches() {
     let (near, far) = Linux.socketpair(SocketType::Datagram).unwrap();
     let mut batch = DatagramBatch::new(2, 4);
-    let unnamed = epollite::SockAddr::EMPTY;
+    let unnamed = epollite::net::SockAddr::EMPTY;
     for bytes in [b"a", b"b"] {
         batch.push(bytes, &unnamed);
     }

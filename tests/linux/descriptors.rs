@@ -1,6 +1,8 @@
 //! Pipes, eventfds, duplicates: reading, writing, splicing, and the flags of new descriptors.
 
-use epollite::{AddressFamily, Errno, Fd, Kernel, Linux, SignalSet, SocketType};
+use epollite::kernel::{SignalSet, SocketType};
+use epollite::net::AddressFamily;
+use epollite::{Errno, Fd, Kernel, Linux};
 
 use super::support::{close, connected, listening, readable, ready};
 

@@ -1,8 +1,8 @@
 //! Every socket option set and read back, with the value that Linux makes of it.
 
-use epollite::{
-    AddressFamily, Errno, Fd, Kernel, Linux, SocketOption as O, SocketOptionName, SocketType,
-};
+use epollite::kernel::{SocketOption as O, SocketOptionName, SocketType};
+use epollite::net::AddressFamily;
+use epollite::{Errno, Fd, Kernel, Linux};
 
 use super::support::{close, connected};
 

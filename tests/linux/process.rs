@@ -4,7 +4,8 @@ use std::env;
 use std::process::Command;
 
 use epollite::kernel::{Resource, Rlimit, SIGINFO_BYTES};
-use epollite::{Errno, Kernel, Linux, Signal, SignalSet};
+use epollite::kernel::{Signal, SignalSet};
+use epollite::{Errno, Kernel, Linux};
 
 use super::support::{close, ready};
 

@@ -1,9 +1,9 @@
 //! A descriptor of a simulated kernel is EBADF on the real one, for every call.
 
 use epollite::kernel::{EpollEvent, EpollOp};
-use epollite::{
-    Addr, DatagramBatch, Errno, Fd, Kernel, Linux, Shutdown, SocketOption, SocketOptionName,
-};
+use epollite::kernel::{Shutdown, SocketOption, SocketOptionName};
+use epollite::net::DatagramBatch;
+use epollite::{Addr, Errno, Fd, Kernel, Linux};
 
 #[test]
 fn every_syscall_returns_ebadf() {

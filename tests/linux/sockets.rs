@@ -1,9 +1,9 @@
 //! Sockets: creation, connecting, and data.
 
-use epollite::UnixAddr;
-use epollite::{
-    Addr, AddressFamily, Errno, Kernel, Linux, Shutdown, SocketOption, SocketOptionName, SocketType,
-};
+use epollite::kernel::{Shutdown, SocketOption, SocketOptionName, SocketType};
+use epollite::net::AddressFamily;
+use epollite::net::UnixAddr;
+use epollite::{Addr, Errno, Kernel, Linux};
 
 use super::support::{bound, close, connected, listening, readable, ready};
 

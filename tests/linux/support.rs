@@ -3,8 +3,10 @@
 use core::time::Duration;
 
 use epollite::event::{EPOLLIN, EPOLLOUT};
+use epollite::kernel::SocketType;
 use epollite::kernel::{EpollEvent, EpollOp};
-use epollite::{Addr, AddressFamily, Fd, Kernel, Linux, SocketType};
+use epollite::net::AddressFamily;
+use epollite::{Addr, Fd, Kernel, Linux};
 
 /// Closes the descriptors of a test.
 pub(crate) fn close(fds: impl IntoIterator<Item = Fd>) {

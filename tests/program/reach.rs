@@ -8,7 +8,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use epollite::{Addr, AddressFamily, Kernel, Linux, SocketType, UnixAddr};
+use epollite::kernel::SocketType;
+use epollite::net::{AddressFamily, UnixAddr};
+use epollite::{Addr, Kernel, Linux};
 
 use crate::support::client::uninterrupted;
 use crate::support::json::Json;

@@ -6,7 +6,9 @@ use std::net::UdpSocket;
 use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 
-use epollite::{Addr, AddressFamily, Errno, Fd, Kernel, Linux, SocketType};
+use epollite::kernel::SocketType;
+use epollite::net::AddressFamily;
+use epollite::{Addr, Errno, Fd, Kernel, Linux};
 
 use crate::support::TRIGGERS;
 use crate::support::client::{connect, connect_unix, echo, expect_end, fill_buffers, read_to_end};

@@ -5,7 +5,8 @@
 
 use core::net::SocketAddrV6;
 
-use epollite::{Addr, SockAddr};
+use epollite::Addr;
+use epollite::net::SockAddr;
 
 /// Decodes arbitrary bytes. A decoded address encodes to bytes of the same address, and prints as a
 /// text of the same address.

@@ -3,7 +3,8 @@
 //! Plain functions over a plan, used by proptest (`tests/properties/main.rs`) and by the fuzzer;
 //! they depend on neither. Each panics with the name of the violated invariant.
 
-use epollite::{Addr, DatagramBatch, SockAddr};
+use epollite::Addr;
+use epollite::net::{DatagramBatch, SockAddr};
 
 /// Pushes, retains, fills and clears as `plan` directs, and checks after each step that batch and
 /// list agree. Its first two bytes are the limits.

@@ -3,10 +3,13 @@
 
 use core::time::Duration;
 
-use epollite::server::datagram::{Config, Server};
+use epollite::instrument::CallCounter;
+use epollite::kernel::SocketType;
+use epollite::net::AddressFamily;
+use epollite::server::datagram::{DatagramConfig, DatagramServer};
 use epollite::server::{PortSharing, bind_datagram};
-use epollite::sim::{Config as SimConfig, Entropy, Probabilities, Sim};
-use epollite::{Addr, AddressFamily, CallCounter, Fd, Kernel, SocketType, Trigger};
+use epollite::sim::{Entropy, Probabilities, Sim, SimConfig};
+use epollite::{Addr, Fd, Kernel, Trigger};
 
 /// Senders, by port: the last two are reflectors, which are not answered.
 const PORTS: [u16; 5] = [40_000, 40_001, 40_002, 7, 53];
@@ -40,7 +43,7 @@ pub fn check_invariants(plan: &[u8]) {
 
 struct Harness {
     sim: Sim,
-    server: Server<CallCounter<Sim>>,
+    server: DatagramServer<CallCounter<Sim>>,
     addr: Addr,
     sockets: Vec<Fd>,
     /// What each has sent and not received back, in order; the server may drop some.
@@ -57,7 +60,7 @@ impl Harness {
             ..SimConfig::default()
         };
         let mut sim = Sim::new(config);
-        let config = Config {
+        let config = DatagramConfig {
             trigger,
             datagrams_max: 3,
             datagram_bytes_max: DATAGRAM_BYTES_MAX,
@@ -65,7 +68,8 @@ impl Harness {
             emit_events: false,
         };
         let kernel = CallCounter::new(sim.new_process());
-        let mut server = Server::new(kernel, config).expect("a new simulation has free resources");
+        let mut server =
+            DatagramServer::new(kernel, config).expect("a new simulation has free resources");
         let any = "127.0.0.1:7777".parse().expect("the address is valid");
         // The server's descriptors are made by its own process.
         let (socket, addr) =

@@ -5,9 +5,9 @@
 //! Uses only the server's public API. The scenarios of `tests/properties/server.rs` have no such
 //! load.
 
-use epollite::server::stream::{Config, Server};
+use epollite::server::stream::{StreamConfig, StreamServer};
 use epollite::server::{PortSharing, bind_stream};
-use epollite::sim::{Config as SimConfig, Entropy, Sim};
+use epollite::sim::{Entropy, Sim, SimConfig};
 use epollite::{Addr, Errno, Fd, Kernel, Trigger};
 
 /// Clients that connected and sent nothing; the oldest disconnect.
@@ -26,12 +26,12 @@ pub fn light_clients_are_not_starved(plan: &[u8]) {
         return;
     };
     let triggers = [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];
-    let config = Config {
+    let config = StreamConfig {
         trigger: triggers[usize::from(trigger % 4)],
         budget_bytes: 1 + usize::from(*budget) * 8,
         buffer_bytes: 1 + usize::from(*buffer) * 8,
         accepts_max: 1 + u32::from(accepts % 8),
-        ..Config::default()
+        ..StreamConfig::default()
     };
     let socket_bytes = 512 + usize::from(*room) * 64;
     let wanted = if local % 2 == 0 { "127.0.0.1:7777" } else { "unix:@many" };
@@ -57,9 +57,9 @@ pub fn light_clients_are_not_starved(plan: &[u8]) {
 
 struct Harness {
     sim: Sim,
-    server: Server<Sim>,
+    server: StreamServer<Sim>,
     addr: Addr,
-    config: Config,
+    config: StreamConfig,
     light: Fd,
     heavy: Vec<Fd>,
     arrived: Vec<Fd>,
@@ -67,15 +67,15 @@ struct Harness {
 
 impl Harness {
     /// All clients except later arrivals are connected and accepted.
-    fn gather(config: Config, socket_bytes: usize, wanted: &str, heavy_count: usize) -> Self {
+    fn gather(config: StreamConfig, socket_bytes: usize, wanted: &str, heavy_count: usize) -> Self {
         let mut sim = Sim::new(SimConfig {
             receive_buffer_bytes: socket_bytes,
             send_buffer_bytes: socket_bytes,
             entropy: Entropy::none(),
             ..SimConfig::default()
         });
-        let mut server =
-            Server::new(sim.new_process(), config).expect("a new simulation has free resources");
+        let mut server = StreamServer::new(sim.new_process(), config)
+            .expect("a new simulation has free resources");
         let wanted: Addr = wanted.parse().expect("the address is valid");
         let (listener, addr) = bind_stream(server.kernel(), &wanted, PortSharing::Exclusive)
             .expect("the address is free");
@@ -159,7 +159,7 @@ impl Harness {
 fn connect(sim: &mut Sim, addr: &Addr) -> Fd {
     let family = addr.family().expect("the address has a family");
     let socket = sim
-        .socket(family, epollite::SocketType::Stream)
+        .socket(family, epollite::kernel::SocketType::Stream)
         .expect("the simulation has free resources");
     match sim.connect(&socket, addr) {
         // A full backlog is another property; a client that is not accepted sends nothing anyway.

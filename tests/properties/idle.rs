@@ -7,9 +7,9 @@
 use core::num::NonZeroU32;
 use core::time::Duration;
 
-use epollite::server::stream::{Config, Server};
+use epollite::server::stream::{StreamConfig, StreamServer};
 use epollite::server::{PortSharing, bind_stream};
-use epollite::sim::{Config as SimConfig, Sim};
+use epollite::sim::{Sim, SimConfig};
 use epollite::{Addr, Errno, Fd, Kernel, Trigger};
 
 /// Fractions of an idle timeout after which a steady reader reads once. The server checks four
@@ -28,12 +28,12 @@ pub fn only_silent_clients_are_idle(plan: &[u8]) {
         return;
     };
     let triggers = [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];
-    let config = Config {
+    let config = StreamConfig {
         trigger: triggers[usize::from(trigger % 4)],
         idle_timeout: Some(Duration::from_millis(16 + u64::from(*millis) * 8)),
         buffer_bytes: 64 + usize::from(*buffer) * 8,
         events_max: NonZeroU32::MIN.saturating_add(u32::from(events % 16)),
-        ..Config::default()
+        ..StreamConfig::default()
     };
     let bytes = 512 + usize::from(*room) * 16;
     let mut scenario = Scenario::new(config, bytes, local % 2 == 1);
@@ -46,7 +46,7 @@ pub fn only_silent_clients_are_idle(plan: &[u8]) {
 
 struct Scenario {
     sim: Sim,
-    server: Server<Sim>,
+    server: StreamServer<Sim>,
     addr: Addr,
     idle: Duration,
     socket_bytes: usize,
@@ -54,14 +54,14 @@ struct Scenario {
 }
 
 impl Scenario {
-    fn new(config: Config, socket_bytes: usize, local: bool) -> Self {
+    fn new(config: StreamConfig, socket_bytes: usize, local: bool) -> Self {
         let sim = Sim::new(SimConfig {
             receive_buffer_bytes: socket_bytes,
             send_buffer_bytes: socket_bytes,
             ..SimConfig::default()
         });
-        let mut server =
-            Server::new(sim.new_process(), config).expect("a new simulation has free resources");
+        let mut server = StreamServer::new(sim.new_process(), config)
+            .expect("a new simulation has free resources");
         let wanted = if local { "unix:@idle" } else { "127.0.0.1:7777" };
         let wanted: Addr = wanted.parse().expect("the address is valid");
         let bound = bind_stream(server.kernel(), &wanted, PortSharing::Exclusive);
@@ -73,7 +73,7 @@ impl Scenario {
 
     fn connect(&mut self) -> Fd {
         let family = self.addr.family().expect("the address has a family");
-        let socket = self.sim.socket(family, epollite::SocketType::Stream).expect("room");
+        let socket = self.sim.socket(family, epollite::kernel::SocketType::Stream).expect("room");
         let begun = self.sim.connect(&socket, &self.addr);
         assert!(matches!(begun, Ok(()) | Err(Errno::EINPROGRESS)), "{begun:?}");
         self.run_once();

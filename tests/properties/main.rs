@@ -17,7 +17,10 @@ pub mod write_buffer;
 
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
-use epollite::{Addr, FaultPlan, Syscall, UnixAddr};
+use epollite::Addr;
+use epollite::instrument::FaultPlan;
+use epollite::kernel::Syscall;
+use epollite::net::UnixAddr;
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -5,8 +5,9 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
+use epollite::event::Ready;
 use epollite::sim::Sim;
-use epollite::{Event, Fd, Instant, Interest, Kernel, Reactor, Ready, Token, Trigger};
+use epollite::{Event, Fd, Instant, Interest, Kernel, Reactor, Token, Trigger};
 
 const TRIGGERS: [Trigger; 4] =
     [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];

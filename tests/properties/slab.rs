@@ -5,7 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use epollite::{Full, Slab, Token};
+use epollite::Token;
+use epollite::collections::{Slab, SlabFull};
 
 /// Slots retire after four generations: with 32 bits no plan would ever reach that.
 const GENERATION_MAX: u32 = 3;
@@ -77,7 +78,7 @@ impl Harness {
         match self.slab.insert(value) {
             Err(refused) => {
                 assert!(full, "invariant: refused only when full");
-                assert_eq!(refused, Full(value), "invariant: a refused value is returned");
+                assert_eq!(refused, SlabFull(value), "invariant: a refused value is returned");
             }
             Ok(token) => {
                 assert!(!full, "invariant: never more than its capacity");

@@ -3,7 +3,8 @@
 //! Plain functions over a plan, used by proptest (`tests/properties/main.rs`) and by the fuzzer;
 //! they depend on neither. Each panics with the name of the violated invariant.
 
-use epollite::{Instant, TimerHeap};
+use epollite::Instant;
+use epollite::collections::TimerHeap;
 
 /// Sets, moves, cancels and expires as `plan` directs, one operation per three bytes, and checks
 /// after each that the heap and the list agree.

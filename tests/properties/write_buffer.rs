@@ -3,7 +3,7 @@
 //! Plain functions over a plan, used by proptest (`tests/properties/main.rs`) and by the fuzzer;
 //! they depend on neither. Each panics with the name of the violated invariant.
 
-use epollite::{BufferFull, WriteBuffer};
+use epollite::collections::{BufferFull, WriteBuffer};
 
 /// Pushes and consumes as `plan` directs, one operation per byte, and checks after each that both
 /// queues agree. Its first byte is the limit.

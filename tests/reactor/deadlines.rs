@@ -4,7 +4,8 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 
 use epollite::event::EPOLLIN;
-use epollite::{Event, Instant, Interest, Kernel, Limits, Linux, Reactor, Token, Trigger};
+use epollite::reactor::Limits;
+use epollite::{Event, Instant, Interest, Kernel, Linux, Reactor, Token, Trigger};
 
 use super::support::{io_event, poll_now, watch};
 

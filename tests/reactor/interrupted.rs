@@ -4,9 +4,8 @@ use core::time::Duration;
 
 use epollite::Trigger;
 use epollite::event::EPOLLIN;
-use epollite::{
-    Errno, Instant, Interest, Kernel, Reactor, Received, Sent, Shutdown, Syscall, Token,
-};
+use epollite::kernel::{Shutdown, Syscall};
+use epollite::{Errno, Instant, Interest, Kernel, Reactor, Received, Sent, Token};
 
 use super::support::{Refusing, io_event, refusing, stream_pair, watch};
 

@@ -5,9 +5,8 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 
 use epollite::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
-use epollite::{
-    Errno, Interest, Kernel, Reactor, Received, Shutdown, SocketOption, SocketOptionName,
-};
+use epollite::kernel::{Shutdown, SocketOption, SocketOptionName};
+use epollite::{Errno, Interest, Kernel, Reactor, Received};
 use epollite::{Token, Trigger};
 
 use super::support::{

@@ -8,7 +8,9 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 
 use epollite::event::EPOLLIN;
-use epollite::{CallCounter, Errno, Fd, Interest, Kernel, Linux, Reactor, Syscall, Trigger};
+use epollite::instrument::CallCounter;
+use epollite::kernel::Syscall;
+use epollite::{Errno, Fd, Interest, Kernel, Linux, Reactor, Trigger};
 
 use super::support::{await_io, drain, io_event, keep, poll_now, stream_pair, watch};
 

@@ -3,12 +3,14 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
+use epollite::Trigger;
 use epollite::event::EPOLLIN;
+use epollite::event::ExclusiveTrigger;
+use epollite::event::MaskError;
+use epollite::instrument::CallCounter;
+use epollite::kernel::Syscall;
 use epollite::reactor::{Limits, RegisterErrorKind};
-use epollite::{
-    CallCounter, Errno, ExclusiveTrigger, Fd, Interest, Kernel, Linux, Reactor, Syscall,
-};
-use epollite::{MaskError, Trigger};
+use epollite::{Errno, Fd, Interest, Kernel, Linux, Reactor};
 
 use super::support::{io_event, poll_now, refusing, stream_pair, watch};
 

@@ -1,10 +1,11 @@
 //! The requeue list: a source that stopped before `EAGAIN` is reported again.
 
 use epollite::Trigger;
+use epollite::event::Ready;
 use epollite::event::{EPOLLIN, EPOLLOUT};
-use epollite::{
-    CallCounter, Event, Instant, Interest, Kernel, Linux, Reactor, Ready, Syscall, Token,
-};
+use epollite::instrument::CallCounter;
+use epollite::kernel::Syscall;
+use epollite::{Event, Instant, Interest, Kernel, Linux, Reactor, Token};
 
 use super::support::{io_event, poll_now, watch};
 

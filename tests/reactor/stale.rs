@@ -7,7 +7,8 @@
 use core::time::Duration;
 
 use epollite::event::EPOLLIN;
-use epollite::{Errno, Instant, Interest, Kernel, Linux, Reactor, Syscall, Token, Trigger};
+use epollite::kernel::Syscall;
+use epollite::{Errno, Instant, Interest, Kernel, Linux, Reactor, Token, Trigger};
 
 use super::support::{Refusing, io_event, keep, poll_now, refusing, send, stream_pair, watch};
 

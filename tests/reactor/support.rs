@@ -3,9 +3,12 @@
 
 use std::net::{TcpListener, TcpStream};
 
+use epollite::event::Ready;
 use epollite::kernel::{Hooked, SyscallHook};
-use epollite::{Errno, Event, Fd, Instant, Interest, Kernel, Linux, Reactor, SocketType, Syscall};
-use epollite::{Ready, Received, Sent, SocketOption, SocketOptionName, Token, Trigger};
+use epollite::kernel::{SocketOption, SocketOptionName};
+use epollite::kernel::{SocketType, Syscall};
+use epollite::{Errno, Event, Fd, Instant, Interest, Kernel, Linux, Reactor};
+use epollite::{Received, Sent, Token, Trigger};
 
 /// A stream between two descriptors of this process.
 pub(crate) fn stream_pair(kernel: &mut impl Kernel) -> (Fd, Fd) {

@@ -3,10 +3,10 @@
 use core::num::NonZeroU32;
 use core::time::Duration;
 
+use epollite::instrument::CallCounter;
+use epollite::kernel::Syscall;
 use epollite::reactor::Limits;
-use epollite::{
-    CallCounter, Errno, Event, Instant, Interest, Kernel, Linux, Reactor, Syscall, Trigger,
-};
+use epollite::{Errno, Event, Instant, Interest, Kernel, Linux, Reactor, Trigger};
 
 use super::support::{poll_now, refusing, watch};
 

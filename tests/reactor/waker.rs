@@ -3,12 +3,13 @@
 use std::sync::{Barrier, Mutex};
 use std::thread;
 
+use epollite::Trigger;
 use epollite::event::EPOLLIN;
+use epollite::instrument::{CallCounter, CallCounts};
+use epollite::kernel::Syscall;
 use epollite::kernel::{Hooked, SyscallHook};
-use epollite::{
-    CallCounter, CallCounts, Errno, Event, Instant, Interest, Kernel, Linux, Reactor, Syscall,
-};
-use epollite::{Trigger, Waker};
+use epollite::reactor::Waker;
+use epollite::{Errno, Event, Instant, Interest, Kernel, Linux, Reactor};
 
 use super::support::{io_event, poll_now, refusing, watch};
 

@@ -8,8 +8,9 @@ mod workload;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use epollite::sim::Config;
-use epollite::{Sim, Trigger};
+use epollite::Trigger;
+use epollite::sim::Sim;
+use epollite::sim::SimConfig;
 use raw_epoll::Slots;
 use server::{Bug, BuggyServer, Setup};
 use workload::{Broken, ServerUnderTest, Workload};
@@ -233,7 +234,7 @@ fn is_caught(bug: &str, verdict: Result<(), Broken>, property: &str) {
 /// Small buffers in each direction, so that they fill.
 fn small_sim() -> Sim {
     let (receive_buffer_bytes, send_buffer_bytes) = (2_304, 2_304);
-    Sim::new(Config { receive_buffer_bytes, send_buffer_bytes, ..Config::default() })
+    Sim::new(SimConfig { receive_buffer_bytes, send_buffer_bytes, ..SimConfig::default() })
 }
 
 fn judge(

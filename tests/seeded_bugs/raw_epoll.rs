@@ -3,10 +3,12 @@
 //!
 //! It serves a fixed number of connections; for one more, the oldest is closed.
 
+use epollite::event::Ready;
 use epollite::event::{EPOLLIN, EPOLLRDHUP};
 use epollite::kernel::{EpollEvent, EpollOp};
 use epollite::server::{PortSharing, bind_stream};
-use epollite::{Addr, Fd, Kernel, Ready, Sim};
+use epollite::sim::Sim;
+use epollite::{Addr, Fd, Kernel};
 
 use super::workload::{ServerUnderTest, Totals};
 

@@ -7,10 +7,13 @@
 use core::mem::take;
 use core::time::Duration;
 
+use epollite::event::Ready;
+use epollite::kernel::Shutdown;
 use epollite::kernel::{Resource, Rlimit};
 use epollite::server::{PortSharing, bind_stream};
-use epollite::{Addr, Errno, Event, Fd, Interest, Kernel, Reactor, Ready, Received, Sent};
-use epollite::{Shutdown, Sim, Token, Trigger};
+use epollite::sim::Sim;
+use epollite::{Addr, Errno, Event, Fd, Interest, Kernel, Reactor, Received, Sent};
+use epollite::{Token, Trigger};
 
 use super::workload::{ServerUnderTest, Totals};
 

@@ -5,7 +5,9 @@
 
 use core::time::Duration;
 
-use epollite::{Addr, Errno, Fd, Kernel, Shutdown, Sim, SocketOption, SocketType};
+use epollite::kernel::{Shutdown, SocketOption, SocketType};
+use epollite::sim::Sim;
+use epollite::{Addr, Errno, Fd, Kernel};
 
 /// Waits in a row that return events without progress, before it counts as a busy loop. A correct
 /// server has a few: writability that is not needed.

@@ -3,13 +3,15 @@
 
 use core::time::Duration;
 
-use epollite::server::stream::{CloseReason, Config, Outcome, Server, ServerEvent, Stats};
-use epollite::server::{PortSharing, bind_stream, datagram};
-use epollite::sim::Config as SimConfig;
-use epollite::{
-    Addr, Errno, Event, FaultInjector, FaultPlan, Fd, Instant, Interest, Kernel, Shutdown, Sim,
-    SocketOption, SocketType, Syscall, Trigger,
+use epollite::instrument::{FaultInjector, FaultPlan};
+use epollite::kernel::{Shutdown, SocketOption, SocketType, Syscall};
+use epollite::server::stream::{
+    CloseReason, Outcome, ServerEvent, StreamConfig, StreamServer, StreamStats,
 };
+use epollite::server::{PortSharing, bind_stream, datagram};
+use epollite::sim::Sim;
+use epollite::sim::SimConfig;
+use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Trigger};
 
 const TRIGGERS: [Trigger; 4] =
     [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];
@@ -18,7 +20,7 @@ const TRIGGERS: [Trigger; 4] =
 fn stats_and_events_match_the_bytes_echoed() {
     for trigger in TRIGGERS {
         let mut harness =
-            Harness::begin(Config { trigger, emit_events: true, ..Config::default() });
+            Harness::begin(StreamConfig { trigger, emit_events: true, ..StreamConfig::default() });
         let client = harness.connect();
         harness.send(&client, b"hello");
         harness.settle();
@@ -27,7 +29,7 @@ fn stats_and_events_match_the_bytes_echoed() {
         harness.sim.shutdown(&client, Shutdown::Write).unwrap();
         harness.settle();
         let stats = harness.server.stats();
-        let wanted = Stats {
+        let wanted = StreamStats {
             accepted: 1,
             closed: 1,
             bytes_in: 20,
@@ -35,7 +37,7 @@ fn stats_and_events_match_the_bytes_echoed() {
             echoes: 2,
             events_handled: stats.events_handled,
             events_spurious: stats.events_spurious,
-            ..Stats::default()
+            ..StreamStats::default()
         };
         assert_eq!(stats, wanted, "{trigger:?}");
         assert!(stats.events_handled >= 4, "the listener, two messages, EOF: {stats:?}");
@@ -61,7 +63,7 @@ fn stats_and_events_match_the_bytes_echoed() {
 
 #[test]
 fn no_events_without_emit_events() {
-    let mut harness = Harness::begin(Config::default());
+    let mut harness = Harness::begin(StreamConfig::default());
     let client = harness.connect();
     harness.send(&client, b"hello");
     harness.settle();
@@ -72,7 +74,7 @@ fn no_events_without_emit_events() {
 
 #[test]
 fn only_a_broken_connection_is_counted_as_broken() {
-    let mut harness = Harness::begin(Config::default());
+    let mut harness = Harness::begin(StreamConfig::default());
     let clean = harness.connect();
     let aborting = harness.connect();
     harness.settle();
@@ -88,7 +90,8 @@ fn only_a_broken_connection_is_counted_as_broken() {
 
 #[test]
 fn an_event_is_useful_or_spurious_and_never_both() {
-    let mut harness = Harness::begin(Config { trigger: Trigger::Edge, ..Config::default() });
+    let mut harness =
+        Harness::begin(StreamConfig { trigger: Trigger::Edge, ..StreamConfig::default() });
     let client = harness.connect();
     harness.run_once();
     assert_eq!(counts(&harness), (1, 0), "a client was accepted");
@@ -103,7 +106,8 @@ fn an_event_is_useful_or_spurious_and_never_both() {
 #[test]
 fn an_event_for_a_deregistered_user_source_is_stale() {
     let sim = Sim::default();
-    let mut server = Server::<_, u8>::new(sim.new_process(), Config::default()).unwrap();
+    let mut server =
+        StreamServer::<_, u8>::new(sim.new_process(), StreamConfig::default()).unwrap();
     let eventfds = [1, 2].map(|name| {
         let fd = server.kernel().eventfd(1).unwrap();
         server.register(fd, Interest::READABLE, Trigger::Level, name).unwrap()
@@ -127,11 +131,11 @@ fn an_event_for_a_deregistered_user_source_is_stale() {
 fn idle_time_counts_from_the_last_message() {
     for trigger in TRIGGERS {
         let idle = Some(Duration::from_millis(1_000));
-        let mut harness = Harness::begin(Config {
+        let mut harness = Harness::begin(StreamConfig {
             trigger,
             idle_timeout: idle,
             emit_events: true,
-            ..Config::default()
+            ..StreamConfig::default()
         });
         let client = harness.connect();
         harness.settle();
@@ -169,12 +173,12 @@ fn a_client_ignoring_shutdown_is_closed_after_linger() {
     for trigger in TRIGGERS {
         let idle = Some(Duration::from_millis(1_000));
         let linger = Duration::from_millis(300);
-        let mut harness = Harness::begin(Config {
+        let mut harness = Harness::begin(StreamConfig {
             trigger,
             idle_timeout: idle,
             linger_timeout: linger,
             emit_events: true,
-            ..Config::default()
+            ..StreamConfig::default()
         });
         let client = harness.connect();
         harness.settle();
@@ -199,8 +203,12 @@ fn a_client_ignoring_shutdown_is_closed_after_linger() {
 #[test]
 fn a_spurious_event_does_not_reset_the_idle_timer() {
     let idle = Some(Duration::from_millis(1_000));
-    let config =
-        Config { trigger: Trigger::Edge, idle_timeout: idle, budget_bytes: 4, ..Config::default() };
+    let config = StreamConfig {
+        trigger: Trigger::Edge,
+        idle_timeout: idle,
+        budget_bytes: 4,
+        ..StreamConfig::default()
+    };
     let mut harness = Harness::begin(config);
     let client = harness.connect();
     harness.run_once();
@@ -223,8 +231,12 @@ fn a_stuck_client_delays_the_exit_for_the_drain_timeout_and_no_longer() {
         let drain = Duration::from_millis(700);
         let small =
             SimConfig { receive_buffer_bytes: 512, send_buffer_bytes: 512, ..SimConfig::default() };
-        let config =
-            Config { trigger, drain_timeout: drain, emit_events: true, ..Config::default() };
+        let config = StreamConfig {
+            trigger,
+            drain_timeout: drain,
+            emit_events: true,
+            ..StreamConfig::default()
+        };
         let mut harness = Harness::at("127.0.0.1:7777", config, small);
         let client = harness.connect();
         for _ in 0..20 {
@@ -261,16 +273,17 @@ fn a_stuck_client_delays_the_exit_for_the_drain_timeout_and_no_longer() {
 fn a_wait_that_is_always_interrupted_returns_without_error() {
     let faults = FaultPlan::persistent(0, Errno::EINTR).for_syscall(Syscall::EpollWait);
     let kernel = FaultInjector::new(Sim::default(), faults);
-    let mut server = Server::<_>::new(kernel, Config::default()).unwrap();
+    let mut server = StreamServer::<_>::new(kernel, StreamConfig::default()).unwrap();
     assert_eq!(server.run_once(Some(Instant::ZERO)), Ok(Outcome::Handled));
     let kernel = FaultInjector::new(Sim::default(), faults);
-    let mut server = datagram::Server::new(kernel, datagram::Config::default()).unwrap();
+    let mut server =
+        datagram::DatagramServer::new(kernel, datagram::DatagramConfig::default()).unwrap();
     assert_eq!(server.run_once(Some(Instant::ZERO)), Ok(true));
 }
 
 #[test]
 fn stats_of_two_servers_add_up() {
-    let stats = Stats {
+    let stats = StreamStats {
         accepted: 1,
         closed: 2,
         reset: 3,
@@ -288,7 +301,7 @@ fn stats_of_two_servers_add_up() {
     sum.add(&stats);
     sum.add(&stats);
     assert_eq!(thrice(&format!("{stats:?}")), format!("{sum:?}"));
-    let stats = datagram::Stats {
+    let stats = datagram::DatagramStats {
         received: 1,
         echoed: 2,
         truncated: 3,
@@ -321,18 +334,18 @@ fn thrice(text: &str) -> String {
 
 struct Harness {
     sim: Sim,
-    server: Server<Sim>,
+    server: StreamServer<Sim>,
     addr: Addr,
 }
 
 impl Harness {
-    fn begin(config: Config) -> Self {
+    fn begin(config: StreamConfig) -> Self {
         Self::at("127.0.0.1:7777", config, SimConfig::default())
     }
 
-    fn at(wanted: &str, config: Config, sim_config: SimConfig) -> Self {
+    fn at(wanted: &str, config: StreamConfig, sim_config: SimConfig) -> Self {
         let sim = Sim::new(sim_config);
-        let mut server = Server::new(sim.new_process(), config).unwrap();
+        let mut server = StreamServer::new(sim.new_process(), config).unwrap();
         let wanted: Addr = wanted.parse().unwrap();
         let (listener, addr) =
             bind_stream(server.kernel(), &wanted, PortSharing::Exclusive).unwrap();

@@ -2,11 +2,12 @@
 //! how each result is handled.
 
 use epollite::kernel::{Hooked, SyscallHook};
-use epollite::server::stream::{AcceptSharing, Config, Outcome, Server, ServerEvent};
+use epollite::kernel::{SocketType, Syscall};
+use epollite::net::AddressFamily;
+use epollite::server::stream::{AcceptSharing, Outcome, ServerEvent, StreamConfig, StreamServer};
 use epollite::server::{PortSharing, bind_datagram, bind_stream, datagram};
-use epollite::{
-    Addr, AddressFamily, Errno, Fd, Instant, Kernel, Sim, SocketType, Syscall, Trigger,
-};
+use epollite::sim::Sim;
+use epollite::{Addr, Errno, Fd, Instant, Kernel, Trigger};
 
 const TRIGGERS: [Trigger; 4] =
     [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];
@@ -17,7 +18,7 @@ fn an_echo_is_three_calls_and_what_its_trigger_costs() {
     for (bytes, tcp, unix) in [(5, [1, 1, 1, 1], [1, 2, 1, 1]), (8, [1, 2, 1, 1], [1, 2, 1, 1])] {
         for (wanted, recvs) in [("127.0.0.1:7777", tcp), ("unix:@asking", unix)] {
             for (trigger, recvs) in TRIGGERS.into_iter().zip(recvs) {
-                let config = Config { trigger, buffer_bytes: 8, ..Config::default() };
+                let config = StreamConfig { trigger, buffer_bytes: 8, ..StreamConfig::default() };
                 let mut harness = StreamHarness::begin(wanted, config);
                 let client = harness.connect();
                 harness.run_until_idle();
@@ -40,7 +41,7 @@ fn an_echo_is_three_calls_and_what_its_trigger_costs() {
 fn an_idle_unix_client_causes_no_syscalls() {
     // Over TCP there is one writable event; over Unix there would be many.
     for (wanted, spurious) in [("127.0.0.1:7777", 1), ("unix:@silent", 0)] {
-        let mut harness = StreamHarness::begin(wanted, Config::default());
+        let mut harness = StreamHarness::begin(wanted, StreamConfig::default());
         let client = harness.connect();
         harness.run_until_idle();
         assert_eq!(harness.server.stats().events_spurious, spurious, "{wanted}");
@@ -52,7 +53,7 @@ fn an_idle_unix_client_causes_no_syscalls() {
 fn accept_failures_stop_the_accept_loop() {
     for trigger in [Trigger::Level, Trigger::Edge] {
         for accepts_max in [1, 3, 100] {
-            let config = Config { trigger, accepts_max, ..Config::default() };
+            let config = StreamConfig { trigger, accepts_max, ..StreamConfig::default() };
             let mut harness = StreamHarness::begin("127.0.0.1:7777", config);
             let client = harness.connect();
             harness.fail_next(Syscall::Accept4, Errno::ECONNABORTED, 64);
@@ -75,7 +76,7 @@ fn an_aborted_connection_does_not_delay_the_next_one() {
     for sharing in shared {
         for trigger in [Trigger::Level, Trigger::Edge] {
             for aborted in [1, 63] {
-                let config = Config { trigger, accepts_max: 1, ..Config::default() };
+                let config = StreamConfig { trigger, accepts_max: 1, ..StreamConfig::default() };
                 let mut harness = StreamHarness::shared("127.0.0.1:7777", config, sharing);
                 let client = harness.connect();
                 harness.fail_next(Syscall::Accept4, Errno::ECONNABORTED, aborted);
@@ -92,7 +93,7 @@ fn an_aborted_connection_does_not_delay_the_next_one() {
 /// The error of a reactor that finds no descriptor to sleep with.
 #[test]
 fn a_wait_without_a_spare_descriptor_does_not_stop_a_server() {
-    let mut harness = StreamHarness::begin("127.0.0.1:7777", Config::default());
+    let mut harness = StreamHarness::begin("127.0.0.1:7777", StreamConfig::default());
     harness.fail_next(Syscall::EpollWait, Errno::EMFILE, 1);
     assert_eq!(harness.run_once(), Outcome::Handled, "invariant: the server continues");
     let client = harness.connect();
@@ -109,7 +110,7 @@ fn a_wait_without_a_spare_descriptor_does_not_stop_a_server() {
 #[test]
 fn a_full_accept_batch_is_not_a_failure() {
     for trigger in [Trigger::Level, Trigger::Edge] {
-        let config = Config { trigger, accepts_max: 3, ..Config::default() };
+        let config = StreamConfig { trigger, accepts_max: 3, ..StreamConfig::default() };
         let mut harness = StreamHarness::begin("127.0.0.1:7777", config);
         let clients: Vec<Fd> = (0..10).map(|_| harness.connect()).collect();
         harness.run_until_idle();
@@ -124,8 +125,10 @@ fn a_full_accept_batch_is_not_a_failure() {
 #[test]
 fn emfile_pauses_accept_and_reports_the_errno() {
     for trigger in [Trigger::Level, Trigger::Edge] {
-        let mut harness =
-            StreamHarness::begin("127.0.0.1:7777", Config { trigger, ..Config::default() });
+        let mut harness = StreamHarness::begin(
+            "127.0.0.1:7777",
+            StreamConfig { trigger, ..StreamConfig::default() },
+        );
         let client = harness.connect();
         harness.fail_next(Syscall::Accept4, Errno::EMFILE, 1);
         assert_eq!(harness.run_once(), Outcome::Handled);
@@ -148,7 +151,7 @@ fn emfile_pauses_accept_and_reports_the_errno() {
 
 #[test]
 fn a_connection_epoll_refuses_counts_as_aborted() {
-    let mut harness = StreamHarness::begin("127.0.0.1:7777", Config::default());
+    let mut harness = StreamHarness::begin("127.0.0.1:7777", StreamConfig::default());
     let client = harness.connect();
     harness.fail_next(Syscall::EpollCtl, Errno::ENOSPC, 1);
     harness.run_once();
@@ -277,19 +280,19 @@ impl SyscallHook for CallRecorder {
 
 struct StreamHarness {
     sim: Sim,
-    server: Server<Hooked<Sim, CallRecorder>>,
+    server: StreamServer<Hooked<Sim, CallRecorder>>,
     addr: Addr,
 }
 
 impl StreamHarness {
-    fn begin(wanted: &str, config: Config) -> Self {
+    fn begin(wanted: &str, config: StreamConfig) -> Self {
         Self::shared(wanted, config, None)
     }
 
-    fn shared(wanted: &str, config: Config, sharing: Option<AcceptSharing>) -> Self {
+    fn shared(wanted: &str, config: StreamConfig, sharing: Option<AcceptSharing>) -> Self {
         let sim = Sim::default();
         let kernel = Hooked { kernel: sim.new_process(), hook: CallRecorder::default() };
-        let mut server = Server::new(kernel, config).unwrap();
+        let mut server = StreamServer::new(kernel, config).unwrap();
         let wanted: Addr = wanted.parse().unwrap();
         let (listener, addr) =
             bind_stream(server.kernel(), &wanted, PortSharing::Exclusive).unwrap();
@@ -331,7 +334,7 @@ impl StreamHarness {
 /// A datagram server, and a client that sends datagrams to it.
 struct DatagramHarness {
     sim: Sim,
-    server: datagram::Server<Hooked<Sim, CallRecorder>>,
+    server: datagram::DatagramServer<Hooked<Sim, CallRecorder>>,
     addr: Addr,
     writer: Fd,
 }
@@ -340,13 +343,13 @@ impl DatagramHarness {
     fn begin(trigger: Trigger) -> Self {
         let mut sim = Sim::default();
         let kernel = Hooked { kernel: sim.new_process(), hook: CallRecorder::default() };
-        let config = datagram::Config {
+        let config = datagram::DatagramConfig {
             trigger,
             datagrams_max: 3,
             batches_max: 2,
-            ..datagram::Config::default()
+            ..datagram::DatagramConfig::default()
         };
-        let mut server = datagram::Server::new(kernel, config).unwrap();
+        let mut server = datagram::DatagramServer::new(kernel, config).unwrap();
         let wanted: Addr = "127.0.0.1:7777".parse().unwrap();
         let (socket, addr) =
             bind_datagram(server.kernel(), &wanted, PortSharing::Exclusive).unwrap();

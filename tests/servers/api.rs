@@ -3,16 +3,17 @@
 
 use core::time::Duration;
 
-use epollite::server::stream::{CloseReason, Config, Outcome, Server, ServerEvent};
+use epollite::instrument::{FaultInjector, FaultPlan};
+use epollite::kernel::{Shutdown, SocketOption, SocketOptionName, SocketType, Syscall};
+use epollite::net::{AddressFamily, UnixAddr};
+use epollite::server::stream::{CloseReason, Outcome, ServerEvent, StreamConfig, StreamServer};
 use epollite::server::{
     BindError, PortSharing, bind_datagram, bind_datagram_everywhere, bind_stream,
     bind_stream_everywhere, datagram,
 };
-use epollite::sim::{Config as SimConfig, Ipv6};
-use epollite::{
-    Addr, AddressFamily, Errno, Event, FaultInjector, FaultPlan, Fd, Instant, Interest, Kernel,
-    Shutdown, Sim, SocketOption, SocketOptionName, SocketType, Syscall, Trigger, UnixAddr,
-};
+use epollite::sim::Sim;
+use epollite::sim::{Ipv6, SimConfig};
+use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Trigger};
 
 const TRIGGERS: [Trigger; 4] =
     [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];
@@ -20,7 +21,8 @@ const TRIGGERS: [Trigger; 4] =
 #[test]
 fn user_sources_are_registered_reported_and_deregistered() {
     let sim = Sim::default();
-    let mut server = Server::<_, &str>::new(sim.new_process(), Config::default()).unwrap();
+    let mut server =
+        StreamServer::<_, &str>::new(sim.new_process(), StreamConfig::default()).unwrap();
     let (listener, _) = bind_stream(server.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
     let listener = server.add_listener(listener).unwrap();
     let eventfd = server.kernel().eventfd(1).unwrap();
@@ -48,8 +50,10 @@ fn user_sources_are_registered_reported_and_deregistered() {
 #[test]
 fn a_wake_before_run_stops_the_server() {
     let mut sim = Sim::default();
-    let mut streams =
-        Server::<_>::new(sim.new_process(), Config { emit_events: true, ..Config::default() });
+    let mut streams = StreamServer::<_>::new(
+        sim.new_process(),
+        StreamConfig { emit_events: true, ..StreamConfig::default() },
+    );
     let streams = streams.as_mut().unwrap();
     let (listener, addr) = bind_stream(streams.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
     streams.add_listener(listener).unwrap();
@@ -66,7 +70,7 @@ fn a_wake_before_run_stops_the_server() {
     );
     sim.close(client).unwrap();
 
-    let mut datagrams = datagram::Server::new(sim.new_process(), reported()).unwrap();
+    let mut datagrams = datagram::DatagramServer::new(sim.new_process(), reported()).unwrap();
     let (socket, addr) = bind_datagram(datagrams.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
     datagrams.add_socket(socket).unwrap();
     let client = sim.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
@@ -85,10 +89,11 @@ fn a_wake_before_run_stops_the_server() {
 fn an_epoll_wait_error_ends_the_server() {
     let faults = FaultPlan::persistent(0, Errno::EBADF).for_syscall(Syscall::EpollWait);
     let kernel = FaultInjector::new(Sim::default(), faults);
-    let mut server = Server::<_>::new(kernel, Config::default()).unwrap();
+    let mut server = StreamServer::<_>::new(kernel, StreamConfig::default()).unwrap();
     assert_eq!(server.run_once(Some(Instant::ZERO)), Err(Errno::EBADF));
     let kernel = FaultInjector::new(Sim::default(), faults);
-    let mut server = datagram::Server::new(kernel, datagram::Config::default()).unwrap();
+    let mut server =
+        datagram::DatagramServer::new(kernel, datagram::DatagramConfig::default()).unwrap();
     assert_eq!(server.run_once(Some(Instant::ZERO)), Err(Errno::EBADF));
 }
 
@@ -98,12 +103,13 @@ fn a_socket_that_cannot_be_served_is_refused_and_closed() {
     for call in [Syscall::Getsockname, Syscall::EpollCtl] {
         let kernel =
             FaultInjector::new(Sim::default(), FaultPlan::once(0, Errno::ENOMEM).for_syscall(call));
-        let mut server = datagram::Server::new(kernel, datagram::Config::default()).unwrap();
+        let mut server =
+            datagram::DatagramServer::new(kernel, datagram::DatagramConfig::default()).unwrap();
         let socket = server.kernel().socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
         assert_eq!(server.add_socket(socket), Err(Errno::ENOMEM), "{call:?}");
         let kernel =
             FaultInjector::new(Sim::default(), FaultPlan::once(0, Errno::ENOMEM).for_syscall(call));
-        let mut server = Server::<_>::new(kernel, Config::default()).unwrap();
+        let mut server = StreamServer::<_>::new(kernel, StreamConfig::default()).unwrap();
         let socket = server.kernel().socket(AddressFamily::Inet, SocketType::Stream).unwrap();
         assert_eq!(server.add_listener(socket), Err(Errno::ENOMEM), "{call:?}");
     }
@@ -115,8 +121,8 @@ fn a_blocked_send_stops_receiving() {
         let mut sim = Sim::default();
         let faults = FaultPlan::once(0, Errno::EAGAIN).for_syscall(Syscall::Sendmmsg);
         let kernel = FaultInjector::new(sim.new_process(), faults);
-        let config = datagram::Config { trigger, ..datagram::Config::default() };
-        let mut server = datagram::Server::new(kernel, config).unwrap();
+        let config = datagram::DatagramConfig { trigger, ..datagram::DatagramConfig::default() };
+        let mut server = datagram::DatagramServer::new(kernel, config).unwrap();
         let (socket, addr) =
             bind_datagram(server.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
         server.add_socket(socket).unwrap();
@@ -144,7 +150,8 @@ fn an_answer_that_cannot_be_sent_is_dropped_and_the_next_is_not() {
     let mut sim = Sim::default();
     let faults = FaultPlan::once(0, Errno::ENOBUFS).for_syscall(Syscall::Sendmmsg);
     let kernel = FaultInjector::new(sim.new_process(), faults);
-    let mut server = datagram::Server::new(kernel, datagram::Config::default()).unwrap();
+    let mut server =
+        datagram::DatagramServer::new(kernel, datagram::DatagramConfig::default()).unwrap();
     let (socket, addr) = bind_datagram(server.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
     server.add_socket(socket).unwrap();
     let client = sim.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
@@ -160,14 +167,19 @@ fn an_answer_that_cannot_be_sent_is_dropped_and_the_next_is_not() {
 #[test]
 fn a_stuck_idle_client_is_closed_with_unsent_data() {
     for trigger in TRIGGERS {
-        let mut sim = Sim::new(epollite::sim::Config {
+        let mut sim = Sim::new(epollite::sim::SimConfig {
             receive_buffer_bytes: 512,
             send_buffer_bytes: 512,
-            ..epollite::sim::Config::default()
+            ..epollite::sim::SimConfig::default()
         });
         let idle = Some(Duration::from_secs(1));
-        let config = Config { trigger, idle_timeout: idle, emit_events: true, ..Config::default() };
-        let mut server = Server::<_>::new(sim.new_process(), config).unwrap();
+        let config = StreamConfig {
+            trigger,
+            idle_timeout: idle,
+            emit_events: true,
+            ..StreamConfig::default()
+        };
+        let mut server = StreamServer::<_>::new(sim.new_process(), config).unwrap();
         let (listener, addr) =
             bind_stream(server.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
         server.add_listener(listener).unwrap();
@@ -200,7 +212,7 @@ fn a_stuck_idle_client_is_closed_with_unsent_data() {
 #[test]
 fn a_server_is_stopped_once() {
     let sim = Sim::default();
-    let mut server = Server::<_>::new(sim.new_process(), Config::default()).unwrap();
+    let mut server = StreamServer::<_>::new(sim.new_process(), StreamConfig::default()).unwrap();
     let (listener, addr) = bind_stream(server.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
     server.add_listener(listener).unwrap();
     let mut sim = sim;
@@ -297,8 +309,10 @@ fn only_the_lack_of_ipv6_has_ipv4_tried() {
 #[test]
 fn debug_output_of_servers_and_reactors_is_one_line_without_user_state() {
     let sim = Sim::default();
-    let server = Server::<_>::new(sim.new_process(), Config::default()).unwrap();
-    let datagrams = datagram::Server::new(sim.new_process(), datagram::Config::default()).unwrap();
+    let server = StreamServer::<_>::new(sim.new_process(), StreamConfig::default()).unwrap();
+    let datagrams =
+        datagram::DatagramServer::new(sim.new_process(), datagram::DatagramConfig::default())
+            .unwrap();
     let mut reactor = epollite::Reactor::with_kernel(sim.new_process()).unwrap();
     let fd = reactor.kernel().eventfd(0).unwrap();
     let token = reactor.register_or_close(fd, Interest::READABLE, Trigger::Edge, "mine").unwrap();
@@ -306,7 +320,7 @@ fn debug_output_of_servers_and_reactors_is_one_line_without_user_state() {
     assert!(source.contains("mine") && source.contains("registered for IN|"), "{source}");
     assert_eq!(reactor.get_mut(token).unwrap().1.token(), token);
     let fd = reactor.kernel().eventfd(0).unwrap();
-    let exclusive = epollite::ExclusiveTrigger::Level;
+    let exclusive = epollite::event::ExclusiveTrigger::Level;
     let refused = reactor.register_exclusive(fd, Interest::PRIORITY, exclusive, "mine");
     let refused = refused.expect_err("an exclusive watch takes no priority");
     assert!(format!("{refused:?}").starts_with("RegisterError(InvalidMask("), "{refused:?}");
@@ -322,8 +336,8 @@ fn tcp() -> Addr {
     "127.0.0.1:7777".parse().unwrap()
 }
 
-fn reported() -> datagram::Config {
-    datagram::Config { emit_events: true, ..datagram::Config::default() }
+fn reported() -> datagram::DatagramConfig {
+    datagram::DatagramConfig { emit_events: true, ..datagram::DatagramConfig::default() }
 }
 
 fn connect(sim: &mut Sim, addr: &Addr) -> Fd {

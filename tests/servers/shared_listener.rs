@@ -10,8 +10,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use epollite::server::stream::{AcceptSharing, Config, Outcome, Server};
-use epollite::{CallCounter, Errno, FaultInjector, FaultPlan, Kernel, Linux, Syscall, Trigger};
+use epollite::instrument::{CallCounter, FaultInjector, FaultPlan};
+use epollite::kernel::Syscall;
+use epollite::server::stream::{AcceptSharing, Outcome, StreamConfig, StreamServer};
+use epollite::{Errno, Kernel, Linux, Trigger};
 
 const TRIGGERS: [Trigger; 4] =
     [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];
@@ -22,7 +24,7 @@ type CountedFaults = CallCounter<FaultInjector<Linux>>;
 fn rotation_costs_two_epoll_ctl_per_connection() {
     for trigger in TRIGGERS {
         let calls = |sharing| {
-            let config = Config { trigger, accepts_max: 1, ..Config::default() };
+            let config = StreamConfig { trigger, accepts_max: 1, ..StreamConfig::default() };
             let (mut server, addr) = shared(config, sharing, no_fault());
             let before = server.kernel().hook.calls(Syscall::EpollCtl);
             let clients: Vec<_> = (0..5).map(|_| served(&mut server, addr)).collect();
@@ -39,7 +41,7 @@ fn rotation_costs_two_epoll_ctl_per_connection() {
 fn a_shared_listener_resumes_after_a_pause() {
     for trigger in TRIGGERS {
         for sharing in [AcceptSharing::Exclusive, AcceptSharing::RoundRobin] {
-            let config = Config { trigger, connections_max: 1, ..Config::default() };
+            let config = StreamConfig { trigger, connections_max: 1, ..StreamConfig::default() };
             let (mut server, addr) = shared(config, sharing, no_fault());
             let first = served(&mut server, addr);
             let mut second = TcpStream::connect(addr).unwrap();
@@ -75,9 +77,13 @@ fn a_full_worker_does_not_absorb_wakeups() {
             let is_drained = AtomicBool::new(false);
             let serve = |connections_max| {
                 let listener = listener.try_clone().unwrap();
-                let config =
-                    Config { trigger, connections_max, accepts_max: 1, ..Config::default() };
-                let mut server = Server::<_>::new(Linux, config).unwrap();
+                let config = StreamConfig {
+                    trigger,
+                    connections_max,
+                    accepts_max: 1,
+                    ..StreamConfig::default()
+                };
+                let mut server = StreamServer::<_>::new(Linux, config).unwrap();
                 server.add_shared_listener(listener.into(), sharing).unwrap();
                 let is_drained = &is_drained;
                 move || {
@@ -114,7 +120,7 @@ fn answered(addr: SocketAddr) -> std::io::Result<TcpStream> {
 #[test]
 fn a_shared_listener_retries_after_emfile() {
     for trigger in TRIGGERS {
-        let config = Config { trigger, ..Config::default() };
+        let config = StreamConfig { trigger, ..StreamConfig::default() };
         let faults = FaultPlan::once(1, Errno::EMFILE).for_syscall(Syscall::Accept4);
         let (mut server, addr) = shared(config, AcceptSharing::Exclusive, faults);
         drop(served(&mut server, addr));
@@ -143,18 +149,18 @@ fn any_epoll_ctl_failure_on_a_shared_listener_leaks_nothing() {
 
 /// Two clients, of which the second has to wait for the first. Returns whether a call failed.
 fn visits_under(trigger: Trigger, sharing: AcceptSharing, faults: FaultPlan) -> bool {
-    let config = Config {
+    let config = StreamConfig {
         trigger,
         connections_max: 1,
         linger_timeout: Duration::ZERO,
         drain_timeout: Duration::ZERO,
-        ..Config::default()
+        ..StreamConfig::default()
     };
     let mut kernel = CallCounter::new(FaultInjector::new(Linux, faults));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let addr = listener.local_addr().unwrap();
-    let mut server = Server::<_>::new(&mut kernel, config).unwrap();
+    let mut server = StreamServer::<_>::new(&mut kernel, config).unwrap();
     if server.add_shared_listener(listener.into(), sharing).is_ok() {
         let first = TcpStream::connect(addr);
         let second = TcpStream::connect(addr);
@@ -178,22 +184,22 @@ const fn no_fault() -> FaultPlan {
 
 /// A server whose only listener is shared; no other epoll is present.
 fn shared(
-    config: Config,
+    config: StreamConfig,
     sharing: AcceptSharing,
     faults: FaultPlan,
-) -> (Server<CountedFaults>, SocketAddr) {
+) -> (StreamServer<CountedFaults>, SocketAddr) {
     crate::deadline::arm();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let addr = listener.local_addr().unwrap();
     let mut server =
-        Server::new(CallCounter::new(FaultInjector::new(Linux, faults)), config).unwrap();
+        StreamServer::new(CallCounter::new(FaultInjector::new(Linux, faults)), config).unwrap();
     server.add_shared_listener(listener.into(), sharing).unwrap();
     (server, addr)
 }
 
 /// A client that has been accepted and answered.
-fn served(server: &mut Server<CountedFaults>, addr: SocketAddr) -> TcpStream {
+fn served(server: &mut StreamServer<CountedFaults>, addr: SocketAddr) -> TcpStream {
     let mut client = TcpStream::connect(addr).unwrap();
     client.write_all(b"?").unwrap();
     is_woken(server, &mut client);
@@ -201,7 +207,7 @@ fn served(server: &mut Server<CountedFaults>, addr: SocketAddr) -> TcpStream {
 }
 
 /// Iterations until the client has its reply.
-fn is_woken(server: &mut Server<CountedFaults>, client: &mut TcpStream) {
+fn is_woken(server: &mut StreamServer<CountedFaults>, client: &mut TcpStream) {
     client.set_nonblocking(true).unwrap();
     for _ in 0..2_000 {
         run_rounds(server, 1);
@@ -214,7 +220,7 @@ fn is_woken(server: &mut Server<CountedFaults>, client: &mut TcpStream) {
     panic!("invariant: an accepted client is answered");
 }
 
-fn run_rounds<K: Kernel>(server: &mut Server<K>, count: u32) {
+fn run_rounds<K: Kernel>(server: &mut StreamServer<K>, count: u32) {
     for _ in 0..count {
         let soon = server.kernel().now() + Duration::from_millis(2);
         let ran = server.run_once(Some(soon));

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use epollite::Kernel;
-use epollite::task::{JoinError, JoinHandle};
+use epollite::executor::{JoinError, JoinHandle};
 
 use crate::support::{EventLog, client, executor, listener, pair, settle};
 

@@ -2,9 +2,12 @@
 
 use core::time::Duration;
 
-use epollite::sim::Config;
-use epollite::task::Executor;
-use epollite::{CallCounter, Errno, FaultInjector, FaultPlan, Fd, Kernel, Sim, Syscall};
+use epollite::executor::Executor;
+use epollite::instrument::{CallCounter, FaultInjector, FaultPlan};
+use epollite::kernel::Syscall;
+use epollite::sim::Sim;
+use epollite::sim::SimConfig;
+use epollite::{Errno, Fd, Kernel};
 
 use crate::support::{client, executor_in, listener, pair, settle};
 
@@ -37,7 +40,8 @@ fn is_served<K: Kernel>(executor: &mut Executor<K>, sim: &mut Sim, client: &Fd) 
 #[test]
 fn out_of_descriptors_a_listener_waits_for_a_free_one_without_busy_loop() {
     // Three standard streams, the epoll, the listener, and two clients.
-    let (mut executor, clients) = executor_in(Config { descriptors_max: 7, ..Config::default() });
+    let (mut executor, clients) =
+        executor_in(SimConfig { descriptors_max: 7, ..SimConfig::default() });
     // Each client is a process of its own, so that the limit does not apply to it.
     let mut sims = [clients.new_process(), clients.new_process(), clients.new_process()];
     let (listener, addr) = listener(&executor.handle(), "127.0.0.1:0");
@@ -126,7 +130,7 @@ fn accept_on_a_non_listener_fails() {
 #[test]
 fn a_failed_registration_closes_the_fd_and_errors() {
     let mut sim = Sim::default();
-    let (near, far) = sim.socketpair(epollite::SocketType::Stream).unwrap();
+    let (near, far) = sim.socketpair(epollite::kernel::SocketType::Stream).unwrap();
     let faults = FaultPlan::once(0, Errno::ENOSPC).for_syscall(Syscall::EpollCtl);
     {
         let executor = Executor::with_kernel(FaultInjector::new(&mut sim, faults)).unwrap();

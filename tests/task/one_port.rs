@@ -2,11 +2,12 @@
 
 use core::time::Duration;
 
-use epollite::kernel::{Message, Resource, Rlimit};
-use epollite::{
-    Addr, AddressFamily, DatagramBatch, EpollEvent, EpollOp, Errno, Fd, Instant, Kernel, Linux,
-    PacketInfo, Shutdown, SignalSet, SocketOption, SocketOptionName, SocketType,
+use epollite::kernel::{
+    EpollEvent, EpollOp, Shutdown, SignalSet, SocketOption, SocketOptionName, SocketType,
 };
+use epollite::kernel::{ReceivedDatagram, Resource, Rlimit};
+use epollite::net::{AddressFamily, DatagramBatch, PacketInfo};
+use epollite::{Addr, Errno, Fd, Instant, Kernel, Linux};
 
 /// Linux when no other ephemeral port is free.
 pub(crate) struct OnePort(pub(crate) Linux);
@@ -84,7 +85,7 @@ impl Kernel for OnePort {
         self.0.sendmmsg(socket, batch, first)
     }
 
-    fn recvmsg(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<Message, Errno> {
+    fn recvmsg(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<ReceivedDatagram, Errno> {
         self.0.recvmsg(socket, buf)
     }
 

@@ -6,8 +6,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::thread;
 
-use epollite::task::Executor;
-use epollite::{Errno, FaultInjector, FaultPlan, Instant, Kernel, Linux, Syscall};
+use epollite::executor::Executor;
+use epollite::instrument::{FaultInjector, FaultPlan};
+use epollite::kernel::Syscall;
+use epollite::{Errno, Instant, Kernel, Linux};
 
 use crate::support::{EventLog, executor, pair, settle};
 

@@ -7,11 +7,13 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use epollite::executor::{Direction, Executor, Handle};
+use epollite::instrument::CallCounter;
+use epollite::kernel::{Shutdown, SocketType, Syscall};
+use epollite::net::AddressFamily;
 use epollite::server::{PortSharing, bind_datagram, bind_stream};
-use epollite::task::{Direction, Executor, Handle};
-use epollite::{
-    Addr, AddressFamily, CallCounter, Errno, Kernel, Linux, Shutdown, Sim, SocketType, Syscall,
-};
+use epollite::sim::Sim;
+use epollite::{Addr, Errno, Kernel, Linux};
 
 use crate::one_port::OnePort;
 use crate::support::{EventLog, client, executor, listener, pair, settle};

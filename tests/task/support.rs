@@ -4,20 +4,23 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use epollite::executor::{Executor, Handle, Listener, Stream};
+use epollite::instrument::CallCounter;
+use epollite::kernel::SocketType;
 use epollite::server::{PortSharing, bind_stream};
-use epollite::sim::Config;
-use epollite::task::{Executor, Handle, Listener, Stream};
-use epollite::{Addr, CallCounter, Errno, Fd, Instant, Kernel, Sim, SocketType};
+use epollite::sim::Sim;
+use epollite::sim::SimConfig;
+use epollite::{Addr, Errno, Fd, Instant, Kernel};
 
 /// A simulated kernel whose calls are counted.
 pub(crate) type Simulated = CallCounter<Sim>;
 
 /// An executor on a simulation without random behaviour, and the client process.
 pub(crate) fn executor() -> (Executor<Simulated>, Sim) {
-    executor_in(Config::default())
+    executor_in(SimConfig::default())
 }
 
-pub(crate) fn executor_in(config: Config) -> (Executor<Simulated>, Sim) {
+pub(crate) fn executor_in(config: SimConfig) -> (Executor<Simulated>, Sim) {
     let clients = Sim::new(config);
     let kernel = CallCounter::new(clients.new_process());
     (Executor::with_kernel(kernel).expect("a new simulation has free resources"), clients)

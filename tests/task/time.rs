@@ -3,7 +3,7 @@
 use core::future::pending;
 use core::time::Duration;
 
-use epollite::task::Elapsed;
+use epollite::executor::Elapsed;
 
 use crate::support::{EventLog, executor, pair, settle};
 

@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 /// Every module of the library and its layer. Uses go down only; within layers 0 and 1 a module
 /// may use those listed before it, on layer 3 none.
 const LAYERS: [(u8, &[&str]); 6] = [
-    (0, &["errno", "token", "event", "instant", "addr"]),
-    (1, &["slab", "timer", "write_buffer", "datagram_batch", "echo"]),
+    (0, &["errno", "token", "event", "instant", "net"]),
+    (1, &["collections", "echo"]),
     (2, &["kernel"]),
-    (3, &["linux", "sim", "fault_injector", "call_counter", "tracer"]),
+    (3, &["linux", "sim", "instrument"]),
     (4, &["reactor"]),
-    (5, &["server", "task"]),
+    (5, &["server", "executor"]),
 ];
 
 /// Where `unsafe` and `libc::` may appear.
-const UNSAFE: [&str; 2] = ["src/linux/", "src/bin/epollite/models/sys.rs"];
+const UNSAFE: [&str; 2] = ["src/linux", "src/bin/epollite/models/sys.rs"];
 
 /// Lines of code a file may have. A file is one type's implementation, and a bound that is too low
 /// cuts types into pieces.
@@ -111,7 +111,7 @@ fn a_file_is_one_idea() {
 
 #[test]
 fn every_method_of_kernel_names_its_man_page() {
-    let text = fs::read_to_string("src/kernel.rs").unwrap();
+    let text = fs::read_to_string("src/kernel/kernel.rs").unwrap();
     let body = text.split_once("pub trait Kernel {").unwrap().1;
     let mut doc = String::new();
     let mut methods = 0;
@@ -152,33 +152,6 @@ fn every_public_function_documents_its_cost() {
         }
     }
     assert!(functions > 200, "public functions look different now: {functions} were found");
-}
-
-#[test]
-fn the_root_re_exports_lower_layers() {
-    // They keep their own types; the root re-exports the main one only.
-    const KEEP_THEIRS: [&str; 3] = ["echo", "sim", "tracer"];
-    let lib = fs::read_to_string("src/lib.rs").unwrap();
-    let is_given = |name: &str| {
-        let words =
-            |list: &str| list.split(|c: char| !c.is_alphanumeric()).any(|word| word == name);
-        re_exports(&lib).into_iter().any(words)
-    };
-    for file in library() {
-        let me = module(&file);
-        let is_low = place(&me).is_some_and(|(layer, _)| layer <= 4);
-        if !is_low || KEEP_THEIRS.contains(&me.as_str()) {
-            continue;
-        }
-        for line in code(&file).lines() {
-            let kinds = ["pub struct ", "pub enum ", "pub trait ", "pub type "];
-            let Some(rest) = kinds.iter().find_map(|kind| line.strip_prefix(kind)) else {
-                continue;
-            };
-            let name = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap();
-            assert!(is_given(name), "{}: give `{name}` out in src/lib.rs", file.display());
-        }
-    }
 }
 
 #[test]
@@ -321,15 +294,6 @@ fn no_banned_word() {
 /// rustfmt, which breaks code, but neither comments nor strings.
 const COLUMNS_MAX: usize = 100;
 
-/// Files with longer lines, still to be broken.
-const TOO_WIDE: [&str; 5] = [
-    "src/kernel/datagram.rs",
-    "src/kernel/itself.rs",
-    "src/kernel/option.rs",
-    "src/kernel/syscall.rs",
-    "src/linux/mod.rs",
-];
-
 #[test]
 fn lines_have_at_most_100_columns() {
     let mut wide = Vec::new();
@@ -337,7 +301,7 @@ fn lines_have_at_most_100_columns() {
         let name = file.to_str().unwrap();
         let end = file.extension().and_then(|end| end.to_str()).unwrap_or_default();
         // A rule or a list of the Makefile and of a manifest has its own ways of being continued.
-        if !["md", "py", "rs", "sh"].contains(&end) || TOO_WIDE.contains(&name) {
+        if !["md", "py", "rs", "sh"].contains(&end) {
             continue;
         }
         let mut is_fenced = false;

@@ -3,9 +3,10 @@
 //!
 //! Knows names and counters. `models/sys.rs` makes the calls.
 
+use epollite::Errno;
+use epollite::instrument::SyscallRecord;
+use epollite::kernel::Syscall;
 use epollite::kernel::SyscallHook;
-use epollite::tracer::SyscallRecord;
-use epollite::{Errno, Syscall};
 
 /// A system call of the program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,7 +9,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use epollite::{Addr, AddressFamily, Errno, Fd, Kernel, Linux, SocketType, UnixAddr};
+use epollite::kernel::SocketType;
+use epollite::net::{AddressFamily, UnixAddr};
+use epollite::{Addr, Errno, Fd, Kernel, Linux};
 
 use crate::args::Target;
 use crate::exit::CliError;
@@ -150,7 +152,7 @@ fn compare(reply: &[u8]) -> Result<(), String> {
 fn report(error: std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => "no answer in time".into(),
-        _ => epollite::Errno::try_from(&error)
-            .map_or_else(|_| error.to_string(), |errno| errno.to_string()),
+        _ => epollite::Errno::from_io_error(&error)
+            .map_or_else(|| error.to_string(), |errno| errno.to_string()),
     }
 }

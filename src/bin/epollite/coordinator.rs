@@ -5,7 +5,8 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use epollite::{Linux, Waker};
+use epollite::Linux;
+use epollite::reactor::Waker;
 
 use crate::stats::StatsSnapshot;
 

@@ -6,10 +6,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use epollite::instrument::Tracer;
+use epollite::kernel::Signal;
 use epollite::kernel::{Resource, Rlimit};
 use epollite::server::stream::AcceptSharing;
 use epollite::server::{datagram, stream};
-use epollite::{Errno, Kernel, Linux, Signal, Tracer};
+use epollite::{Errno, Kernel, Linux};
 
 use crate::args::EchoOptions;
 use crate::coordinator::Coordinator;
@@ -152,18 +154,18 @@ fn build_workers<K: InstrumentedKernel>(
     let mut workers = Vec::new();
     for index in 0..options.threads {
         let per_thread_max = total / options.threads + u32::from(index < total % options.threads);
-        let mut config = stream::Config {
+        let mut config = stream::StreamConfig {
             trigger: options.trigger,
             connections_max: per_thread_max,
             idle_timeout: options.idle_timeout,
             drain_timeout: options.drain_timeout,
             emit_events: options.log.is_verbose,
-            ..stream::Config::default()
+            ..stream::StreamConfig::default()
         };
         if let Some(budget_bytes) = options.budget_bytes {
             config.budget_bytes = budget_bytes;
         }
-        let server = stream::Server::new(K::new_instance(), config)
+        let server = stream::StreamServer::new(K::new_instance(), config)
             .map_err(|errno| syscall_failure("epoll_create1", errno))?;
         let mut worker = Worker::new(index as usize, server, Arc::clone(&coordinator), options.log);
         worker.trace = start.trace.clone();
@@ -186,10 +188,10 @@ fn assign_socket<K: InstrumentedKernel>(
     workers[0].socket_files.extend(bound.file);
     let worker = &mut workers[at];
     let opened = if bound.transport == "udp" {
-        let config = datagram::Config {
+        let config = datagram::DatagramConfig {
             trigger: options.trigger,
             emit_events: options.log.is_verbose,
-            ..datagram::Config::default()
+            ..datagram::DatagramConfig::default()
         };
         worker.open_datagrams(bound.fd, config)
     } else {

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use epollite::tracer::{Argument, ReturnValue, SyscallRecord};
-use epollite::{Errno, Hooked, Kernel, Linux, Syscall, Tracer};
+use epollite::instrument::Tracer;
+use epollite::instrument::{Argument, ReturnValue, SyscallRecord};
+use epollite::kernel::{Hooked, Syscall};
+use epollite::{Errno, Kernel, Linux};
 
 use crate::call::{Call, CallCount, CallTable};
 use crate::log;

@@ -9,12 +9,14 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use epollite::kernel::SocketType;
 use epollite::kernel::close_quietly;
+use epollite::net::{AddressFamily, UnixAddr};
 use epollite::server::{
     BindError, PortSharing, bind_datagram, bind_datagram_everywhere, bind_stream,
     bind_stream_everywhere,
 };
-use epollite::{Addr, AddressFamily, Errno, Fd, Kernel, SocketType, UnixAddr};
+use epollite::{Addr, Errno, Fd, Kernel};
 
 use crate::args::Target;
 use crate::exit::CliError;

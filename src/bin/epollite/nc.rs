@@ -20,7 +20,9 @@ mod stream;
 
 use std::os::unix::ffi::OsStrExt;
 
-use epollite::{Fd, Kernel, Linux, Signal, SocketType, UnixAddr};
+use epollite::kernel::{Signal, SocketType};
+use epollite::net::UnixAddr;
+use epollite::{Fd, Kernel, Linux};
 
 use crate::args::{Endpoint, NcOptions};
 use crate::exit::CliError;

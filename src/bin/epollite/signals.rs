@@ -10,7 +10,7 @@
 //!   alone. `SIGTERM` is always meant for the process that it is sent to.
 //! * Timers (alarm(2)) and limits, which are set on purpose.
 
-use epollite::{Signal, SignalSet};
+use epollite::kernel::{Signal, SignalSet};
 
 use crate::instrument::{CountingKernel, InstrumentedKernel};
 use crate::models::{Disposition, is_ignored, set_disposition, unblock_signals, waitpid};

@@ -12,8 +12,8 @@ use crate::log::{Log, json_string};
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct StatsSnapshot {
     pub(crate) open: u64,
-    pub(crate) stream: stream::Stats,
-    pub(crate) datagram: datagram::Stats,
+    pub(crate) stream: stream::StreamStats,
+    pub(crate) datagram: datagram::DatagramStats,
     pub(crate) calls: CallTable,
     /// Only with `--syscall-summary`.
     pub(crate) syscall_summary: Option<SyscallSummary>,

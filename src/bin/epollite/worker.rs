@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use epollite::event::Ready;
+use epollite::kernel::Signal;
 use epollite::kernel::{SIGINFO_BYTES, close_quietly};
-use epollite::server::datagram::{self, EchoSocket};
-use epollite::server::stream::{Outcome, Server, ServerEvent};
-use epollite::{Errno, Event, Fd, Interest, Ready, Signal, Token, Trigger};
+use epollite::server::datagram;
+use epollite::server::datagram::EchoSocket;
+use epollite::server::stream::{Outcome, ServerEvent, StreamServer};
+use epollite::{Errno, Event, Fd, Interest, Token, Trigger};
 
 use crate::client_log;
 use crate::coordinator::Coordinator;
@@ -28,7 +31,7 @@ pub(crate) enum UserSource {
 /// The state of one thread.
 pub(crate) struct Worker<K: InstrumentedKernel> {
     pub(crate) index: usize,
-    pub(crate) server: Server<K, UserSource>,
+    pub(crate) server: StreamServer<K, UserSource>,
     pub(crate) coordinator: Arc<Coordinator>,
     /// Only for the worker that reads the signals: files to remove on shutdown.
     pub(crate) socket_files: SocketFiles,
@@ -37,7 +40,7 @@ pub(crate) struct Worker<K: InstrumentedKernel> {
     peers: HashMap<Token, Peer>,
     datagrams: Vec<Token>,
     /// The statistics of closed datagram sockets.
-    datagrams_closed: datagram::Stats,
+    datagrams_closed: datagram::DatagramStats,
     /// When a pause was last logged: at a limit, pauses come by the thousand.
     last_pause_log: Option<Instant>,
     /// Whether the server is drained.
@@ -62,7 +65,7 @@ struct Peer {
 impl<K: InstrumentedKernel> Worker<K> {
     pub(crate) fn new(
         index: usize,
-        server: Server<K, UserSource>,
+        server: StreamServer<K, UserSource>,
         coordinator: Arc<Coordinator>,
         log: Log,
     ) -> Self {
@@ -74,7 +77,7 @@ impl<K: InstrumentedKernel> Worker<K> {
             log,
             peers: HashMap::new(),
             datagrams: Vec::new(),
-            datagrams_closed: datagram::Stats::default(),
+            datagrams_closed: datagram::DatagramStats::default(),
             last_pause_log: None,
             is_drained: false,
             shutdown_requested: false,
@@ -89,7 +92,7 @@ impl<K: InstrumentedKernel> Worker<K> {
     pub(crate) fn open_datagrams(
         &mut self,
         socket: Fd,
-        config: datagram::Config,
+        config: datagram::DatagramConfig,
     ) -> Result<(), Errno> {
         let service = EchoSocket::new(self.server.kernel(), &socket, config)?;
         let source = UserSource::Datagrams(Box::new(service));

@@ -3,7 +3,7 @@
 //! A datagram's sender can be forged: one packet "from" another echo server's port would be
 //! echoed between the two without end (CVE-2024-2169 names Echo, and some 300,000 hosts).
 
-use crate::addr::Addr;
+use crate::net::Addr;
 
 /// Whether the service of this port replies to whatever it receives, including an echo. Cost: a
 /// comparison or two; the compiler makes a table of it.

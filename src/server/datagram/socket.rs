@@ -8,17 +8,17 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::reflector::is_reflector;
-use crate::addr::{Addr, AddressFamily};
-use crate::datagram_batch::{BATCH_MAX, DatagramBatch};
 use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
 use crate::kernel::{Fd, Kernel, is_refused, is_source_unusable, recv_datagram, reply_datagram};
+use crate::net::{Addr, AddressFamily};
+use crate::net::{BATCH_MAX, DatagramBatch};
 use crate::reactor::Io;
 use crate::server::bind::enable_packet_info;
 
 /// Configuration of a datagram server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Config {
+pub struct DatagramConfig {
     /// The trigger mode of sockets.
     pub trigger: Trigger,
     /// Datagrams per call.
@@ -32,7 +32,7 @@ pub struct Config {
     pub emit_events: bool,
 }
 
-impl Default for Config {
+impl Default for DatagramConfig {
     /// Batches of 32, at which the cost of the call per datagram is negligible; any UDP datagram
     /// is echoed, the longest being 65,507 bytes over IPv4 and 65,527 over IPv6.
     fn default() -> Self {
@@ -48,7 +48,7 @@ impl Default for Config {
 
 /// Counters of a datagram server since its creation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Stats {
+pub struct DatagramStats {
     /// Datagrams received.
     pub received: u64,
     /// Datagrams sent back.
@@ -71,7 +71,7 @@ pub struct Stats {
     pub spurious: u64,
 }
 
-impl Stats {
+impl DatagramStats {
     /// Adds another server's counters. Cost: O(1).
     pub const fn add(&mut self, other: &Self) {
         self.received += other.received;
@@ -113,7 +113,7 @@ pub struct DatagramEvent {
 /// The server's state for one datagram socket.
 #[derive(Debug)]
 pub struct EchoSocket {
-    config: Config,
+    config: DatagramConfig,
     batch: DatagramBatch,
     /// Index of the first datagram of `batch` not yet sent: the send buffer was full.
     first_unsent: usize,
@@ -123,7 +123,7 @@ pub struct EchoSocket {
     has_mmsg: bool,
     /// Ports of this socket and of others of the same server.
     own_ports: Vec<u16>,
-    stats: Stats,
+    stats: DatagramStats,
     events: VecDeque<DatagramEvent>,
 }
 
@@ -156,7 +156,11 @@ impl EchoSocket {
     ///
     /// # Panics
     /// A bound of `config` is zero.
-    pub fn new<K: Kernel>(kernel: &mut K, socket: &Fd, config: Config) -> Result<Self, Errno> {
+    pub fn new<K: Kernel>(
+        kernel: &mut K,
+        socket: &Fd,
+        config: DatagramConfig,
+    ) -> Result<Self, Errno> {
         assert!(config.datagrams_max > 0 && config.batches_max > 0, "budgets must not be zero");
         assert!(config.datagram_bytes_max > 0, "the receive buffer must not be empty");
         let datagrams_max = config.datagrams_max.min(BATCH_MAX);
@@ -175,7 +179,7 @@ impl EchoSocket {
             is_unix: name.family() == Some(AddressFamily::Unix),
             has_mmsg: true,
             own_ports: port.into_iter().collect(),
-            stats: Stats::default(),
+            stats: DatagramStats::default(),
             events: VecDeque::new(),
         })
     }
@@ -405,7 +409,7 @@ impl EchoSocket {
 
     /// The counters. Cost: O(1).
     #[must_use]
-    pub const fn stats(&self) -> Stats {
+    pub const fn stats(&self) -> DatagramStats {
         self.stats
     }
 }

@@ -5,15 +5,15 @@
 use core::num::NonZeroU32;
 use core::time::Duration;
 
-use crate::addr::Addr;
 use crate::errno::Errno;
 use crate::event::Trigger;
+use crate::net::Addr;
 use crate::reactor::Limits;
 use crate::token::Token;
 
 /// Configuration of a stream server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Config {
+pub struct StreamConfig {
     /// The trigger mode of connections.
     pub trigger: Trigger,
     /// Concurrent connections; further ones wait in the listener's accept queue.
@@ -24,14 +24,14 @@ pub struct Config {
     /// Bytes read from one connection before other connections are served (edge-triggered mode;
     /// in the other modes it is one `recv`, and the kernel reports the rest again).
     pub budget_bytes: usize,
-    /// Events that one wait returns at most ([`Limits::events_max`](crate::Limits::events_max)).
+    /// Events that one wait returns at most ([`Limits::events_max`](crate::reactor::Limits::events_max)).
     pub events_max: NonZeroU32,
     /// Connections accepted from one listener before other descriptors are served.
     pub accepts_max: u32,
     /// Inactivity after which a connection is closed; `None` for never. A peer that reads what
     /// was sent to it is active; one that reads nothing is closed after one to two such times.
     pub idle_timeout: Option<Duration>,
-    /// How long, after [`begin_shutdown`](super::Server::begin_shutdown), peers have to read
+    /// How long, after [`begin_shutdown`](super::StreamServer::begin_shutdown), peers have to read
     /// what is still in the write buffers.
     pub drain_timeout: Duration,
     /// How long the peer has to close its side after *this* side has closed, so that no reset
@@ -41,7 +41,7 @@ pub struct Config {
     pub emit_events: bool,
 }
 
-impl Default for Config {
+impl Default for StreamConfig {
     fn default() -> Self {
         Self {
             trigger: Trigger::Edge,
@@ -64,7 +64,7 @@ pub const IDLE_TIMEOUT_MAX: Duration = Duration::from_millis(1 << 31);
 
 /// Counters of a stream server since its creation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Stats {
+pub struct StreamStats {
     /// Connections accepted.
     pub accepted: u64,
     /// Connections closed, for any reason.
@@ -91,7 +91,7 @@ pub struct Stats {
     pub events_stale: u64,
 }
 
-impl Stats {
+impl StreamStats {
     /// Adds another server's counters. Cost: O(1).
     pub const fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
@@ -135,15 +135,15 @@ pub enum ServerEvent {
         why: CloseReason,
     },
     /// A listener can accept no more, and has been closed: a process that holds a duplicate has
-    /// shut it down. Other listeners continue. Reported whatever [`Config::emit_events`] is.
+    /// shut it down. Other listeners continue. Reported whatever [`StreamConfig::emit_events`] is.
     ListenerFailed {
-        /// What [`add_listener`](super::Server::add_listener) had returned.
+        /// What [`add_listener`](super::StreamServer::add_listener) had returned.
         token: Token,
         /// What accept4(2) returned; for a shared listener, what epoll_ctl(2) returned when it was
         /// registered again.
         errno: Errno,
     },
-    /// Accepting is paused. Reported whatever [`Config::emit_events`] is.
+    /// Accepting is paused. Reported whatever [`StreamConfig::emit_events`] is.
     AcceptPaused {
         /// Why: what accept4(2) returned, or `None` at the limit of connections.
         errno: Option<Errno>,

@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use super::config::{CloseReason, Config, Stats};
+use super::config::{CloseReason, StreamConfig, StreamStats};
 use crate::echo::{Echo, State, Want};
 use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
@@ -100,8 +100,8 @@ impl Connection {
         io: &mut Io<'_, K>,
         ready: Ready,
         buf: &mut [u8],
-        config: &Config,
-        stats: &mut Stats,
+        config: &StreamConfig,
+        stats: &mut StreamStats,
     ) -> Progress {
         let mode = TriggerMode { trigger: config.trigger, is_unix: self.is_unix };
         let progressed = match self.pump(io, ready, buf, mode, config, stats) {
@@ -141,8 +141,8 @@ impl Connection {
         ready: Ready,
         buf: &mut [u8],
         mode: TriggerMode,
-        config: &Config,
-        stats: &mut Stats,
+        config: &StreamConfig,
+        stats: &mut StreamStats,
     ) -> Result<bool, Errno> {
         // Room to write matters only when the write buffer holds data; and while it does, an
         // edge without `WRITABLE` means that the send queue is still full.
@@ -231,7 +231,7 @@ impl Connection {
         io: &mut Io<'_, K>,
         bytes: &[u8],
         buffer_max_bytes: usize,
-        stats: &mut Stats,
+        stats: &mut StreamStats,
     ) -> Result<(), Errno> {
         stats.bytes_in += bytes.len() as u64;
         let mut sent = 0;
@@ -275,7 +275,7 @@ impl Connection {
     }
 
     /// Whether the deadline that has passed is the timeout itself, not just a check.
-    pub(super) fn is_due(&self, now: Instant, config: &Config) -> bool {
+    pub(super) fn is_due(&self, now: Instant, config: &StreamConfig) -> bool {
         let is_silent = |idle: Duration| u128::from(self.silent_millis(now)) >= idle.as_millis();
         self.echo.state() == State::Closing || config.idle_timeout.is_none_or(is_silent)
     }
@@ -292,7 +292,7 @@ impl Connection {
         &mut self,
         io: &mut Io<'_, K>,
         now: Instant,
-        config: &Config,
+        config: &StreamConfig,
     ) -> Option<CloseReason> {
         let Some(idle) = config.idle_timeout.filter(|_| self.echo.state() != State::Closing) else {
             return self.on_linger_timeout(io, now, config);
@@ -331,7 +331,7 @@ impl Connection {
         &mut self,
         io: &mut Io<'_, K>,
         now: Instant,
-        config: &Config,
+        config: &StreamConfig,
     ) -> Option<CloseReason> {
         let unsent = hash_unsent(unsent_bytes(io));
         if self.echo.state() == State::Closing && unsent != 0 && unsent != self.unsent {

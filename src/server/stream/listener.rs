@@ -9,13 +9,13 @@ use core::time::Duration;
 
 use super::config::ServerEvent;
 use super::connection::{Connection, Rounded, TriggerMode, truncated_millis};
-use super::{Server, Source};
-use crate::addr::{Addr, AddressFamily};
+use super::{Source, StreamServer};
 use crate::echo::Want;
 use crate::errno::Errno;
 use crate::event::{ExclusiveTrigger, Interest, Ready, Trigger};
 use crate::kernel::close_quietly;
 use crate::kernel::{Fd, Kernel};
+use crate::net::{Addr, AddressFamily};
 use crate::reactor::RegisterErrorKind;
 use crate::token::Token;
 
@@ -67,7 +67,7 @@ enum AcceptOutcome {
     Dead(Errno),
 }
 
-impl<K: Kernel, X> Server<K, X> {
+impl<K: Kernel, X> StreamServer<K, X> {
     /// Listeners are never registered one-shot.
     const fn listener_trigger(&self) -> Trigger {
         match self.config.trigger {
@@ -87,8 +87,8 @@ impl<K: Kernel, X> Server<K, X> {
     }
 
     /// As [`add_listener`](Self::add_listener), for a listener that other servers wait for too:
-    /// duplicates of it, in other threads or processes. With [`AcceptSharing::RoundRobin`] a
-    /// server should accept one connection at a time (`Config::accepts_max`). Cost: two system
+    /// duplicates of it, in other threads or processes. With [`AcceptSharing::RoundRobin`] a server
+    /// should accept one connection at a time (`StreamConfig::accepts_max`). Cost: two system
     /// calls.
     ///
     /// To change its interest a shared listener is removed and added again, because the kernel

@@ -4,10 +4,11 @@
 
 mod connect;
 
+use epollite::event::Ready;
 use epollite::kernel::{EpollEvent, EpollOp};
-use epollite::{
-    Addr, AddressFamily, Fd, Ready, Shutdown, SocketOption, SocketOptionName, SocketType, UnixAddr,
-};
+use epollite::kernel::{Shutdown, SocketOption, SocketOptionName, SocketType};
+use epollite::net::{AddressFamily, UnixAddr};
+use epollite::{Addr, Fd};
 
 use super::conformance::harness::{ALL, ET, EXCLUSIVE, Harness, IN, ONESHOT, OUT, RDHUP, anywhere};
 

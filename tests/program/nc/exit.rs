@@ -5,7 +5,9 @@ use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use epollite::{Addr, AddressFamily, Errno, Fd, Kernel, Linux, SocketType};
+use epollite::kernel::SocketType;
+use epollite::net::AddressFamily;
+use epollite::{Addr, Errno, Fd, Kernel, Linux};
 
 use super::harness::{HOST, closed_port, our_command, our_listener, ours, theirs};
 use crate::support::client::{connect, expect, expect_end, expect_silence};

@@ -2,6 +2,7 @@
 
 use super::harness::{HOST, closed_port, our_listener, ours, printed_port, their_listener, theirs};
 use crate::support::client::until_refused;
+use crate::support::procfs::listens_at;
 use crate::support::scratch::Scratch;
 use crate::support::wait::until;
 
@@ -90,7 +91,7 @@ fn unix_streams_work_both_ways_and_unlink() {
     assert!(std::fs::metadata(&path).is_err(), "invariant: the socket file is removed on exit");
 
     let mut listener = theirs("nc", &["-lU", &path]);
-    until("the path to be created", || std::fs::metadata(&path).is_ok());
+    until("the peer to listen", || listens_at(&path));
     let mut client = ours(&["-NU", &path]);
     client.write_stdin(b"from us\n");
     listener.stdout.line_with("from us");

@@ -59,6 +59,13 @@ pub(crate) fn has_ipv6_loopback() -> bool {
     addresses.lines().any(|line| line.ends_with(" lo"))
 }
 
+/// Whether a Unix socket listens at `path`: bind(2) creates the file before listen(2).
+pub(crate) fn listens_at(path: &str) -> bool {
+    const SO_ACCEPTCON: &str = "00010000";
+    let sockets = read("/proc/net/unix");
+    sockets.lines().any(|line| line.ends_with(path) && line.contains(SO_ACCEPTCON))
+}
+
 /// Whether the effective user is root.
 pub(crate) fn we_are_root() -> bool {
     let own = read("/proc/self/status");

@@ -3,9 +3,10 @@
 
 use core::time::Duration;
 
+use epollite::executor::JoinHandle;
+use epollite::kernel::Syscall;
 use epollite::sim::Sim;
-use epollite::task::JoinHandle;
-use epollite::{Errno, Fd, Kernel, Received, Syscall};
+use epollite::{Errno, Fd, Kernel, Received};
 
 use super::{Client, Scenario};
 

@@ -9,15 +9,14 @@ use core::time::Duration;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use epollite::SocketOption;
+use epollite::executor::{Executor, ExecutorConfig, JoinHandle};
+use epollite::instrument::{CallCounter, FaultInjector, FaultPlan};
+use epollite::kernel::SocketOption;
 use epollite::kernel::{Resource, Rlimit};
+use epollite::kernel::{Shutdown, SocketType, Syscall};
 use epollite::server::{PortSharing, bind_stream};
-use epollite::sim::{Config as SimConfig, Entropy, Probabilities, Sim};
-use epollite::task::{Config, Executor, JoinHandle};
-use epollite::{
-    Addr, CallCounter, Errno, FaultInjector, FaultPlan, Fd, Instant, Kernel, Shutdown, SocketType,
-    Syscall,
-};
+use epollite::sim::{Entropy, Probabilities, Sim, SimConfig};
+use epollite::{Addr, Errno, Fd, Instant, Kernel};
 use peers::{byte, converse, serve};
 
 type Served = CallCounter<FaultInjector<Sim>>;
@@ -135,10 +134,10 @@ impl Scenario {
         process.prlimit(Resource::Nofile, Some(Rlimit { soft: most, hard: most }))?;
         let never = FaultPlan::once(u64::MAX, Errno::EIO);
         let kernel = CallCounter::new(FaultInjector::new(process, faults.unwrap_or(never)));
-        let config = Config {
+        let config = ExecutorConfig {
             budget: CALLS_MAX.try_into().expect("it is not zero"),
             buffer_bytes: BUFFER_BYTES.try_into().expect("it is not zero"),
-            ..Config::default()
+            ..ExecutorConfig::default()
         };
         let executor = Executor::with_config(kernel, config)?;
         let callers =

@@ -5,9 +5,10 @@ use core::time::Duration;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use epollite::executor::{Handle, JoinHandle, Listener, Stream};
+use epollite::kernel::Shutdown;
 use epollite::sim::Sim;
-use epollite::task::{Handle, JoinHandle, Listener, Stream};
-use epollite::{Addr, Errno, Shutdown};
+use epollite::{Addr, Errno};
 
 use super::Served;
 

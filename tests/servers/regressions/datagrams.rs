@@ -3,11 +3,12 @@
 use core::time::Duration;
 use std::net::UdpSocket;
 
-use epollite::server::datagram::{Config, Server};
+use epollite::kernel::{Shutdown, SocketType, Syscall};
+use epollite::net::AddressFamily;
+use epollite::server::datagram::{DatagramConfig, DatagramServer};
 use epollite::server::{PortSharing, bind_datagram};
-use epollite::{
-    Addr, AddressFamily, Errno, Fd, Kernel, Linux, Shutdown, Sim, SocketType, Syscall, Trigger,
-};
+use epollite::sim::Sim;
+use epollite::{Addr, Errno, Fd, Kernel, Linux, Trigger};
 
 use crate::regressions::fault_script::{FaultScript, ScriptedKernel};
 
@@ -26,7 +27,9 @@ fn two_sockets_of_one_server_do_not_answer_each_other() {
         let (far, far_addr) = bind(&mut kernel, "127.0.0.1:5002");
         // As if forged: from one of the two sockets to the other.
         assert_eq!(kernel.sendto(&near, b"to and fro", &far_addr), Ok(10));
-        let mut server = Server::new(kernel, Config { trigger, ..Config::default() }).unwrap();
+        let mut server =
+            DatagramServer::new(kernel, DatagramConfig { trigger, ..DatagramConfig::default() })
+                .unwrap();
         server.add_socket(near).unwrap();
         server.add_socket(far).unwrap();
         let mut rounds = 0;
@@ -44,8 +47,8 @@ fn a_burst_larger_than_any_call_is_echoed_completely() {
     for trigger in TRIGGERS {
         let addr = "127.0.0.1:0".parse().unwrap();
         let (socket, addr) = bind_datagram(&mut Linux, &addr, PortSharing::Exclusive).unwrap();
-        let config = Config { trigger, datagrams_max: 128, ..Config::default() };
-        let mut server = Server::new(Linux, config).unwrap();
+        let config = DatagramConfig { trigger, datagrams_max: 128, ..DatagramConfig::default() };
+        let mut server = DatagramServer::new(Linux, config).unwrap();
         server.add_socket(socket).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.connect(addr.to_string()).unwrap();
@@ -72,8 +75,11 @@ fn a_burst_larger_than_any_call_is_echoed_completely() {
 
 #[test]
 fn unread_datagram_events_are_bounded() {
-    let mut harness =
-        Harness::new(Config { emit_events: true, datagram_bytes_max: 16, ..Config::default() });
+    let mut harness = Harness::new(DatagramConfig {
+        emit_events: true,
+        datagram_bytes_max: 16,
+        ..DatagramConfig::default()
+    });
     for _ in 0..7_000 {
         (0..10).for_each(|_| harness.send_question());
         harness.run_once();
@@ -89,7 +95,7 @@ fn unread_datagram_events_are_bounded() {
 fn a_failing_socket_is_retried_periodically() {
     const SECONDS: usize = 60;
     for trigger in TRIGGERS {
-        let mut harness = Harness::new(Config { trigger, ..Config::default() });
+        let mut harness = Harness::new(DatagramConfig { trigger, ..DatagramConfig::default() });
         harness.send_question();
         harness.faults.refuse(Syscall::Recvmmsg, Errno::ENOMEM, u64::MAX);
         let end = harness.sim.now() + Duration::from_secs(SECONDS as u64);
@@ -127,7 +133,8 @@ fn where_a_batch_is_refused_datagrams_go_one_by_one() {
     for call in [Syscall::Recvmmsg, Syscall::Sendmmsg] {
         for errno in [Errno::ENOSYS, Errno::EPERM] {
             for trigger in TRIGGERS {
-                let mut harness = Harness::new(Config { trigger, ..Config::default() });
+                let mut harness =
+                    Harness::new(DatagramConfig { trigger, ..DatagramConfig::default() });
                 harness.faults.refuse(call, errno, u64::MAX);
                 for _ in 0..3 {
                     (0..40).for_each(|_| harness.send_question());
@@ -146,7 +153,7 @@ fn where_a_batch_is_refused_datagrams_go_one_by_one() {
 /// A firewall rejects one datagram with EPERM, for every kind of send call.
 #[test]
 fn a_firewall_that_refuses_a_datagram_costs_that_one_only() {
-    let mut harness = Harness::new(Config::default());
+    let mut harness = Harness::new(DatagramConfig::default());
     harness.faults.refuse_both([Syscall::Sendmmsg, Syscall::Sendto], Errno::EPERM, 2);
     (0..3).for_each(|_| harness.send_question());
     (0..3).for_each(|_| harness.run_once());
@@ -171,7 +178,7 @@ fn a_reply_that_a_firewall_rejects_is_not_sent_from_another_address() {
         let (mut sim, faults) = (Sim::default(), FaultScript::default());
         let mut kernel = faults.wrap(sim.new_process());
         let (socket, _) = bind(&mut kernel, "0.0.0.0:5001");
-        let mut server = Server::new(kernel, Config::default()).unwrap();
+        let mut server = DatagramServer::new(kernel, DatagramConfig::default()).unwrap();
         server.add_socket(socket).unwrap();
         let client = sim.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
         sim.sendto(&client, b"ask", &"127.0.0.2:5001".parse().unwrap()).unwrap();
@@ -200,8 +207,8 @@ fn a_reply_comes_from_the_requested_address() {
                 let (mut sim, faults) = (Sim::default(), FaultScript::default());
                 let mut kernel = faults.wrap(sim.new_process());
                 let (socket, _) = bind(&mut kernel, bound);
-                let config = Config { trigger, ..Config::default() };
-                let mut server = Server::new(kernel, config).unwrap();
+                let config = DatagramConfig { trigger, ..DatagramConfig::default() };
+                let mut server = DatagramServer::new(kernel, config).unwrap();
                 server.add_socket(socket).unwrap();
                 if let Some(call) = refused {
                     faults.refuse(call, Errno::ENOSYS, u64::MAX);
@@ -224,7 +231,7 @@ fn a_reply_comes_from_the_requested_address() {
 #[test]
 fn linux_sends_the_reply_from_the_requested_address() {
     let (socket, addr) = bind(&mut Linux, "0.0.0.0:0");
-    let mut server = Server::new(Linux, Config::default()).unwrap();
+    let mut server = DatagramServer::new(Linux, DatagramConfig::default()).unwrap();
     server.add_socket(socket).unwrap();
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -243,7 +250,9 @@ fn a_unix_client_that_reads_nothing_costs_itself_only() {
         let (mut sim, faults) = (Sim::default(), FaultScript::default());
         let mut kernel = faults.wrap(sim.new_process());
         let (socket, addr) = bind(&mut kernel, "unix:@server");
-        let mut server = Server::new(kernel, Config { trigger, ..Config::default() }).unwrap();
+        let mut server =
+            DatagramServer::new(kernel, DatagramConfig { trigger, ..DatagramConfig::default() })
+                .unwrap();
         server.add_socket(socket).unwrap();
         let clients = ["unix:@silent", "unix:@good"].map(|name| {
             let client = sim.socket(AddressFamily::Unix, SocketType::Datagram).unwrap();
@@ -279,7 +288,9 @@ fn a_datagram_socket_that_was_shut_down_is_retried_periodically() {
         let mut kernel = faults.wrap(sim.new_process());
         let (socket, _) = bind(&mut kernel, "127.0.0.1:5001");
         let _ = kernel.shutdown(&socket, how);
-        let mut server = Server::new(kernel, Config { trigger, ..Config::default() }).unwrap();
+        let mut server =
+            DatagramServer::new(kernel, DatagramConfig { trigger, ..DatagramConfig::default() })
+                .unwrap();
         server.add_socket(socket).unwrap();
         let end = sim.now() + Duration::from_secs(10);
         let mut rounds = 0;
@@ -298,7 +309,7 @@ fn a_datagram_socket_that_was_shut_down_is_retried_periodically() {
 #[test]
 fn a_signal_while_sending_loses_no_datagram() {
     for trigger in TRIGGERS {
-        let mut harness = Harness::new(Config { trigger, ..Config::default() });
+        let mut harness = Harness::new(DatagramConfig { trigger, ..DatagramConfig::default() });
         harness.faults.refuse(Syscall::Sendmmsg, Errno::EINTR, 3);
         (0..5).for_each(|_| harness.send_question());
         (0..4).for_each(|_| harness.run_once());
@@ -314,7 +325,7 @@ fn a_signal_while_a_socket_is_opened_is_no_refusal() {
     let (sim, faults) = (Sim::default(), FaultScript::default());
     let mut kernel = faults.wrap(sim.new_process());
     let (socket, _) = bind(&mut kernel, "127.0.0.1:5001");
-    let mut server = Server::new(kernel, Config::default()).unwrap();
+    let mut server = DatagramServer::new(kernel, DatagramConfig::default()).unwrap();
     faults.refuse(Syscall::EpollCtl, Errno::EINTR, 3);
     assert!(server.add_socket(socket).is_ok(), "invariant: EINTR loses no data");
     assert!(faults.is_exhausted());
@@ -329,16 +340,16 @@ fn bind(kernel: &mut impl Kernel, addr: &str) -> (Fd, Addr) {
 struct Harness {
     sim: Sim,
     faults: FaultScript,
-    server: Server<ScriptedKernel>,
+    server: DatagramServer<ScriptedKernel>,
     client: Fd,
 }
 
 impl Harness {
-    fn new(config: Config) -> Self {
+    fn new(config: DatagramConfig) -> Self {
         let (mut sim, faults) = (Sim::default(), FaultScript::default());
         let mut kernel = faults.wrap(sim.new_process());
         let (socket, addr) = bind(&mut kernel, "127.0.0.1:5001");
-        let mut server = Server::new(kernel, config).unwrap();
+        let mut server = DatagramServer::new(kernel, config).unwrap();
         server.add_socket(socket).unwrap();
         let client = sim.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
         sim.connect(&client, &addr).unwrap();

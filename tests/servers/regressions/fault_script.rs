@@ -6,8 +6,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use epollite::Errno;
+use epollite::kernel::Syscall;
 use epollite::kernel::{Hooked, SyscallHook};
-use epollite::{Errno, Sim, Syscall};
+use epollite::sim::Sim;
 
 /// The planned errors, and the calls made.
 #[derive(Clone, Debug, Default)]

@@ -2,8 +2,9 @@
 
 use core::time::Duration;
 
-use epollite::server::stream::{CloseReason, Config, ServerEvent};
-use epollite::{Errno, Kernel, SocketOption, Syscall, Trigger};
+use epollite::kernel::{SocketOption, Syscall};
+use epollite::server::stream::{CloseReason, ServerEvent, StreamConfig};
+use epollite::{Errno, Kernel, Trigger};
 
 use crate::regressions::shutdown::{Harness, SMALL};
 
@@ -17,7 +18,8 @@ const IDLE: Duration = Duration::from_secs(1);
 #[test]
 fn data_in_time_from_many_clients_is_answered_by_a_late_server() {
     for trigger in TRIGGERS {
-        let config = Config { trigger, idle_timeout: Some(IDLE), connections_max: 600, ..SMALL };
+        let config =
+            StreamConfig { trigger, idle_timeout: Some(IDLE), connections_max: 600, ..SMALL };
         let mut harness = Harness::at("127.0.0.1:7777", config);
         let clients: Vec<_> = (0..512).map(|_| harness.connect()).collect();
         (0..200).for_each(|_| _ = harness.run_once());
@@ -43,7 +45,7 @@ fn data_in_time_from_many_clients_is_answered_by_a_late_server() {
 fn data_within_the_drain_timeout_is_answered_by_a_late_server() {
     for trigger in TRIGGERS {
         let drain = Duration::from_millis(500);
-        let config = Config {
+        let config = StreamConfig {
             trigger,
             drain_timeout: drain,
             connections_max: 600,
@@ -59,7 +61,7 @@ fn data_within_the_drain_timeout_is_answered_by_a_late_server() {
         }
         harness.server.begin_shutdown();
         for client in &clients {
-            harness.sim.shutdown(client, epollite::Shutdown::Write).unwrap();
+            harness.sim.shutdown(client, epollite::kernel::Shutdown::Write).unwrap();
         }
         harness.sim.advance(drain * 2);
         let mut events = Vec::new();
@@ -84,7 +86,7 @@ fn data_within_the_drain_timeout_is_answered_by_a_late_server() {
 fn a_client_that_reads_slowly_and_steadily_is_not_idle() {
     for trigger in TRIGGERS {
         for wanted in ["127.0.0.1:7777", "unix:@slow"] {
-            let config = Config { trigger, idle_timeout: Some(IDLE), ..SMALL };
+            let config = StreamConfig { trigger, idle_timeout: Some(IDLE), ..SMALL };
             let mut harness = Harness::at(wanted, config);
             let client = harness.connect();
             harness.run_once();
@@ -115,7 +117,8 @@ fn a_client_that_reads_slowly_and_steadily_is_not_idle() {
 fn a_client_that_still_reads_holds_up_the_linger() {
     for trigger in TRIGGERS {
         let linger = Duration::from_millis(300);
-        let config = Config { trigger, idle_timeout: Some(IDLE), linger_timeout: linger, ..SMALL };
+        let config =
+            StreamConfig { trigger, idle_timeout: Some(IDLE), linger_timeout: linger, ..SMALL };
         let mut harness = Harness::at("127.0.0.1:7777", config);
         let client = harness.connect();
         harness.run_once();
@@ -146,7 +149,8 @@ fn a_client_that_still_reads_holds_up_the_linger() {
 /// Edge mode reports data and free space separately; the server tries to send when it is writable.
 #[test]
 fn data_that_arrives_while_bytes_are_unsent_costs_no_send_in_vain() {
-    let mut harness = Harness::at("127.0.0.1:7777", Config { trigger: Trigger::Edge, ..SMALL });
+    let mut harness =
+        Harness::at("127.0.0.1:7777", StreamConfig { trigger: Trigger::Edge, ..SMALL });
     let client = harness.connect();
     harness.run_once();
     while harness.send(&client, 4_096) > 0 {
@@ -181,7 +185,7 @@ fn data_that_arrives_while_bytes_are_unsent_costs_no_send_in_vain() {
 #[test]
 fn urgent_bytes_are_echoed_in_place() {
     for trigger in TRIGGERS {
-        let mut harness = Harness::at("127.0.0.1:7777", Config { trigger, ..SMALL });
+        let mut harness = Harness::at("127.0.0.1:7777", StreamConfig { trigger, ..SMALL });
         let client = harness.connect();
         harness.run_once();
         harness.sim.send(&client, b"ab").unwrap();
@@ -201,7 +205,7 @@ fn urgent_bytes_are_echoed_in_place() {
 #[test]
 fn urgent_bytes_of_a_unix_client_cause_no_busy_loop() {
     for trigger in TRIGGERS {
-        let mut harness = Harness::at("unix:@urgent", Config { trigger, ..SMALL });
+        let mut harness = Harness::at("unix:@urgent", StreamConfig { trigger, ..SMALL });
         let client = harness.connect();
         (0..2).for_each(|_| _ = harness.run_once());
         for _ in 0..3 {

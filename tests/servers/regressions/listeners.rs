@@ -2,9 +2,11 @@
 
 use core::time::Duration;
 
-use epollite::server::stream::{AcceptSharing, Config, Server, ServerEvent};
+use epollite::instrument::CallCounter;
+use epollite::kernel::{Shutdown, Syscall};
+use epollite::server::stream::{AcceptSharing, ServerEvent, StreamConfig, StreamServer};
 use epollite::server::{PortSharing, bind_stream};
-use epollite::{CallCounter, Errno, Fd, Kernel, Linux, Shutdown, Syscall, Trigger};
+use epollite::{Errno, Fd, Kernel, Linux, Trigger};
 
 use crate::regressions::shutdown::{Harness, SMALL};
 
@@ -21,8 +23,8 @@ fn listener(kernel: &mut impl Kernel, wanted: &str) -> (Fd, epollite::Addr) {
 fn a_listener_that_was_shut_down_is_closed_and_reported() {
     for trigger in TRIGGERS {
         for sharing in [None, Some(AcceptSharing::Exclusive), Some(AcceptSharing::RoundRobin)] {
-            let config = Config { trigger, ..Config::default() };
-            let mut server = Server::<_>::new(CallCounter::new(Linux), config).unwrap();
+            let config = StreamConfig { trigger, ..StreamConfig::default() };
+            let mut server = StreamServer::<_>::new(CallCounter::new(Linux), config).unwrap();
             let (dead, _) = listener(server.kernel(), "127.0.0.1:0");
             let duplicate = Linux.dup(&dead).unwrap();
             let dead = match sharing {
@@ -64,7 +66,7 @@ fn a_listener_that_was_shut_down_is_closed_and_reported() {
 fn a_listener_that_is_opened_while_accepting_is_paused_waits_too() {
     for trigger in TRIGGERS {
         for sharing in [None, Some(AcceptSharing::Exclusive), Some(AcceptSharing::RoundRobin)] {
-            let config = Config { trigger, connections_max: 1, ..SMALL };
+            let config = StreamConfig { trigger, connections_max: 1, ..SMALL };
             let mut harness = Harness::at("127.0.0.1:7777", config);
             let first = harness.connect();
             let waiting = harness.connect();

@@ -3,9 +3,11 @@
 use core::num::NonZeroU32;
 use core::time::Duration;
 
-use epollite::server::stream::{Config, Outcome, Server, ServerEvent};
+use epollite::kernel::{Shutdown, SocketType, Syscall};
+use epollite::server::stream::{Outcome, ServerEvent, StreamConfig, StreamServer};
 use epollite::server::{PortSharing, bind_stream};
-use epollite::{Addr, Errno, Fd, Kernel, Shutdown, Sim, SocketType, Syscall, Trigger};
+use epollite::sim::Sim;
+use epollite::{Addr, Errno, Fd, Kernel, Trigger};
 
 use crate::regressions::fault_script::{FaultScript, ScriptedKernel};
 
@@ -20,7 +22,7 @@ fn shutdown_echoes_all_arrived_data_at_any_budget() {
     for trigger in TRIGGERS {
         for wanted in ["127.0.0.1:7777", "unix:@leaving"] {
             for is_accepted in [true, false] {
-                let config = Config { trigger, buffer_bytes: 16, budget_bytes: 10, ..SMALL };
+                let config = StreamConfig { trigger, buffer_bytes: 16, budget_bytes: 10, ..SMALL };
                 let mut harness = Harness::at(wanted, config);
                 let client = harness.connect();
                 if is_accepted {
@@ -46,7 +48,7 @@ fn shutdown_flushes_and_closes_open_clients_at_any_budget() {
     for trigger in TRIGGERS {
         // Once the available data is used up in the middle of an iteration, once at its very end.
         for budget_bytes in [7, 10] {
-            let config = Config { trigger, buffer_bytes: 16, budget_bytes, ..SMALL };
+            let config = StreamConfig { trigger, buffer_bytes: 16, budget_bytes, ..SMALL };
             let mut harness = Harness::at("127.0.0.1:7777", config);
             let client = harness.connect();
             let sent = harness.send(&client, 5_000);
@@ -65,7 +67,7 @@ fn the_idle_timeout_does_not_shorten_the_drain() {
         let (idle, drain) = (Some(Duration::from_secs(1)), Duration::from_secs(3_600));
         let mut harness = Harness::at(
             "127.0.0.1:7777",
-            Config {
+            StreamConfig {
                 trigger,
                 idle_timeout: idle,
                 drain_timeout: drain,
@@ -109,7 +111,7 @@ fn the_idle_timeout_does_not_shorten_the_drain() {
 
 #[test]
 fn unread_pause_events_are_bounded() {
-    let config = Config { connections_max: 1, emit_events: false, ..SMALL };
+    let config = StreamConfig { connections_max: 1, emit_events: false, ..SMALL };
     let mut harness = Harness::at("127.0.0.1:7777", config);
     let mut waiting = harness.connect();
     for _ in 0..100 {
@@ -129,7 +131,7 @@ fn unread_pause_events_are_bounded() {
 #[test]
 fn unread_events_are_bounded() {
     const SENT: usize = 70_000;
-    let mut harness = Harness::at("127.0.0.1:7777", Config { emit_events: true, ..SMALL });
+    let mut harness = Harness::at("127.0.0.1:7777", StreamConfig { emit_events: true, ..SMALL });
     let client = harness.connect();
     harness.run_once();
     for _ in 0..SENT {
@@ -147,7 +149,7 @@ fn unread_events_are_bounded() {
 fn a_listener_recovers_from_one_failed_epoll_ctl() {
     // An edge-triggered listener is never re-armed.
     for trigger in [Trigger::Level, Trigger::OneShot] {
-        let config = Config { trigger, connections_max: 1, ..SMALL };
+        let config = StreamConfig { trigger, connections_max: 1, ..SMALL };
         let mut harness = Harness::at("127.0.0.1:7777", config);
         let first = harness.connect();
         let second = harness.connect();
@@ -185,7 +187,7 @@ fn eintr_on_accept_rejects_no_client() {
 }
 
 /// A server with limits that are never reached.
-pub(crate) const SMALL: Config = Config {
+pub(crate) const SMALL: StreamConfig = StreamConfig {
     trigger: Trigger::Level,
     connections_max: 10,
     buffer_bytes: 4_096,
@@ -202,20 +204,20 @@ pub(crate) const SMALL: Config = Config {
 pub(crate) struct Harness {
     pub(crate) sim: Sim,
     pub(crate) faults: FaultScript,
-    pub(crate) server: Server<ScriptedKernel>,
+    pub(crate) server: StreamServer<ScriptedKernel>,
     pub(crate) addr: Addr,
     /// `Outcome::Drained` is returned once only.
     is_drained: bool,
 }
 
 impl Harness {
-    pub(crate) fn at(wanted: &str, config: Config) -> Self {
+    pub(crate) fn at(wanted: &str, config: StreamConfig) -> Self {
         Self::on(Sim::default(), wanted, config)
     }
 
-    pub(crate) fn on(sim: Sim, wanted: &str, config: Config) -> Self {
+    pub(crate) fn on(sim: Sim, wanted: &str, config: StreamConfig) -> Self {
         let faults = FaultScript::default();
-        let mut server = Server::new(faults.wrap(sim.new_process()), config).unwrap();
+        let mut server = StreamServer::new(faults.wrap(sim.new_process()), config).unwrap();
         let wanted = wanted.parse().unwrap();
         let (listener, addr) =
             bind_stream(server.kernel(), &wanted, PortSharing::Exclusive).unwrap();

@@ -3,9 +3,12 @@
 //! Data unread at a peer is charged to the sender's own buffer (unix(7)), and the server has one
 //! socket for all clients.
 
-use epollite::server::datagram::{Config, Server};
+use epollite::kernel::SocketType;
+use epollite::net::AddressFamily;
+use epollite::server::datagram::{DatagramConfig, DatagramServer};
 use epollite::server::{PortSharing, bind_datagram};
-use epollite::{Addr, AddressFamily, Errno, Fd, Instant, Kernel, Linux, Sim, SocketType};
+use epollite::sim::Sim;
+use epollite::{Addr, Errno, Fd, Instant, Kernel, Linux};
 
 /// Four such replies exceed the default `SO_SNDBUF`, 212,992 bytes; a queue holds eleven.
 const LARGE_BYTES: usize = 60_000;
@@ -23,7 +26,7 @@ fn large_unread_replies_block_other_clients_until_they_are_read() {
 
 /// Returns how many large replies fit.
 fn harness<S: Kernel, C: Kernel>(kernel: S, mut clients: C) -> u64 {
-    let mut server = Server::new(kernel, Config::default()).unwrap();
+    let mut server = DatagramServer::new(kernel, DatagramConfig::default()).unwrap();
     let (socket, addr) =
         bind_datagram(server.kernel(), &name("server"), PortSharing::Exclusive).unwrap();
     server.add_socket(socket).unwrap();

@@ -5,9 +5,11 @@
 use core::num::NonZeroU32;
 use core::time::Duration;
 
-use epollite::server::stream::{Config, Outcome};
-use epollite::sim::{Config as SimConfig, Entropy, Probabilities};
-use epollite::{Errno, Fd, Kernel, Shutdown, Sim, Trigger};
+use epollite::kernel::Shutdown;
+use epollite::server::stream::{Outcome, StreamConfig};
+use epollite::sim::Sim;
+use epollite::sim::{Entropy, Probabilities, SimConfig};
+use epollite::{Errno, Fd, Kernel, Trigger};
 
 use crate::regressions::shutdown::{Harness, SMALL};
 
@@ -29,7 +31,7 @@ const SOCKET_BYTES: usize = 2_000;
 fn unreported_data_is_answered_before_the_idle_timeout() {
     for (trigger, wanted) in each_case() {
         let (mut harness, [client, busy]) =
-            harness(wanted, Config { trigger, idle_timeout: Some(IDLE), ..SMALL });
+            harness(wanted, StreamConfig { trigger, idle_timeout: Some(IDLE), ..SMALL });
         assert_eq!(harness.send(&client, 5), 5);
         run_rounds(&mut harness, &busy);
         let received = harness.sim.recv(&client, &mut [0; 8]);
@@ -51,7 +53,7 @@ fn unreported_data_is_answered_before_the_idle_timeout() {
 fn unreported_send_space_is_used_before_the_idle_timeout() {
     for (trigger, wanted) in each_case() {
         let (mut harness, [client, busy]) =
-            harness(wanted, Config { trigger, idle_timeout: Some(IDLE), ..SMALL });
+            harness(wanted, StreamConfig { trigger, idle_timeout: Some(IDLE), ..SMALL });
         let sent = fill(&mut harness, &client);
         let received = recv(&mut harness, &client);
         run_rounds(&mut harness, &busy);
@@ -81,7 +83,7 @@ fn unreported_send_space_is_used_before_the_drain_timeout() {
     for (trigger, wanted) in each_case() {
         let drain = Duration::from_millis(500);
         let (mut harness, [client, busy]) =
-            harness(wanted, Config { trigger, drain_timeout: drain, ..SMALL });
+            harness(wanted, StreamConfig { trigger, drain_timeout: drain, ..SMALL });
         let sent = fill(&mut harness, &client);
         harness.sim.shutdown(&client, Shutdown::Write).unwrap();
         harness.server.begin_shutdown();
@@ -104,7 +106,7 @@ fn each_case() -> impl Iterator<Item = (Trigger, &'static str)> {
 
 /// A server that takes one event at a time, from a kernel that reports the last of two ready
 /// registrations first; and two connected clients.
-fn harness(wanted: &str, config: Config) -> (Harness, [Fd; 2]) {
+fn harness(wanted: &str, config: StreamConfig) -> (Harness, [Fd; 2]) {
     /// Each wait draws that the ready list is rotated, and by 257 places: of two that is one.
     const DRAWN: [u8; 1] = [1];
     let sim = Sim::new(SimConfig {
@@ -114,7 +116,8 @@ fn harness(wanted: &str, config: Config) -> (Harness, [Fd; 2]) {
         send_buffer_bytes: SOCKET_BYTES,
         ..SimConfig::default()
     });
-    let mut harness = Harness::on(sim, wanted, Config { events_max: NonZeroU32::MIN, ..config });
+    let mut harness =
+        Harness::on(sim, wanted, StreamConfig { events_max: NonZeroU32::MIN, ..config });
     let clients = [(); 2].map(|()| connect(&mut harness));
     (harness, clients)
 }

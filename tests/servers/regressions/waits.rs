@@ -2,7 +2,9 @@
 
 use core::time::Duration;
 
-use epollite::{Errno, Kernel, Reactor, Sim, Syscall};
+use epollite::kernel::Syscall;
+use epollite::sim::Sim;
+use epollite::{Errno, Kernel, Reactor};
 
 use crate::regressions::fault_script::FaultScript;
 

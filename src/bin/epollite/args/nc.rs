@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use epollite::{AddressFamily, SocketType, UnixAddr};
+use epollite::kernel::SocketType;
+use epollite::net::{AddressFamily, UnixAddr};
 
 use super::super::exit::CliError;
 use super::super::{help, units};

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use epollite::UnixAddr;
+use epollite::net::UnixAddr;
 
 use super::super::exit::CliError;
 use super::target::parse_unix;

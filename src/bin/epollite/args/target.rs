@@ -1,6 +1,6 @@
 //! An address to listen on or to check: an unresolved host and port, or a Unix socket.
 
-use epollite::UnixAddr;
+use epollite::net::UnixAddr;
 
 /// An unresolved host and port, or a Unix socket.
 #[derive(Clone, Debug)]

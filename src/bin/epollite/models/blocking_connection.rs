@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
+use epollite::kernel::Shutdown;
 use epollite::kernel::close_quietly;
 use epollite::server::stream::CloseReason;
-use epollite::{Addr, Errno, Fd, Shutdown};
+use epollite::{Addr, Errno, Fd};
 
 use super::context::WorkerContext;
 use super::signal_thread::Registration;

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use epollite::kernel::SIGINFO_BYTES;
-use epollite::{Errno, Fd, Instant, Signal};
+use epollite::kernel::Signal;
+use epollite::{Errno, Fd, Instant};
 
 use super::context::WorkerContext;
 use super::shared_stats::SharedCounters;

@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use epollite::echo::{Echo, State, Want};
+use epollite::kernel::Shutdown;
 use epollite::server::stream::CloseReason;
-use epollite::{Errno, Fd, Instant, Interest, Shutdown};
+use epollite::{Errno, Fd, Instant, Interest};
 
 use super::context::WorkerContext;
 use super::send_queue::{POLLS_PER_TIMEOUT, SendQueue};

@@ -21,10 +21,13 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use epollite::executor::{
+    DatagramSocket, Direction, Elapsed, Executor, ExecutorConfig, Listener, PooledBuf, Stream,
+};
 use epollite::kernel::recv_datagram;
+use epollite::kernel::{ReceivedDatagram, Shutdown};
 use epollite::server::stream::CloseReason;
-use epollite::task::{Config, Datagram, Direction, Elapsed, Executor, Listener, PooledBuf, Stream};
-use epollite::{Addr, Errno, Fd, Kernel, Message, Shutdown};
+use epollite::{Addr, Errno, Fd, Kernel};
 
 use super::context::{BUFFER_BYTES, WorkerContext};
 use super::fd_list::ServerLimits;
@@ -61,7 +64,7 @@ pub(super) fn run<K: InstrumentedKernel>(
 ) -> Result<StatsSnapshot, CliError> {
     // From here on the calls are made by the executor's reactor.
     let kernel = std::mem::replace(&mut context.kernel, K::new_instance());
-    let config = Config { buffer_bytes: POOL_BUFFER_BYTES, ..Config::default() };
+    let config = ExecutorConfig { buffer_bytes: POOL_BUFFER_BYTES, ..ExecutorConfig::default() };
     let mut executor = Executor::with_config(kernel, config)
         .map_err(|errno| syscall_failure("epoll_create1", errno))?;
     let handle = executor.handle();
@@ -314,7 +317,7 @@ async fn close_gracefully<K: InstrumentedKernel>(
 /// Serves a datagram socket: one task for all senders, since there are no connections.
 async fn datagram_loop<K: InstrumentedKernel>(
     state: Rc<ServerState<K>>,
-    mut socket: Datagram<K>,
+    mut socket: DatagramSocket<K>,
     is_wildcard: bool,
 ) {
     state.register_listener_waker().await;
@@ -352,13 +355,13 @@ async fn datagram_loop<K: InstrumentedKernel>(
 
 /// The next datagram; with its destination address if the socket is bound to the wildcard.
 fn receive<K: InstrumentedKernel>(
-    socket: &mut Datagram<K>,
+    socket: &mut DatagramSocket<K>,
     buf: &mut [u8],
     is_wildcard: bool,
-) -> impl Future<Output = Result<Message, Errno>> {
+) -> impl Future<Output = Result<ReceivedDatagram, Errno>> {
     socket.async_fd().async_io(Direction::Read, move |kernel, fd| match is_wildcard {
         true => recv_datagram(kernel, fd, buf),
-        false => kernel.recvfrom(fd, buf).map(|(len_bytes, from)| Message {
+        false => kernel.recvfrom(fd, buf).map(|(len_bytes, from)| ReceivedDatagram {
             len_bytes,
             from,
             packet_info: None,

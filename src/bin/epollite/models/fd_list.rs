@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use epollite::kernel::SIGINFO_BYTES;
+use epollite::kernel::Signal;
 use epollite::kernel::close_quietly;
 use epollite::server::stream::CloseReason;
-use epollite::{Addr, Errno, Fd, Instant, Interest, Signal};
+use epollite::{Addr, Errno, Fd, Instant, Interest};
 
 use super::connection::{Connection, Progress, TimeoutAction};
 use super::context::{BUFFER_BYTES, WorkerContext};

@@ -27,8 +27,10 @@
 use std::sync::Arc;
 
 use epollite::kernel::close_quietly;
-use epollite::server::stream::{self, AcceptSharing};
-use epollite::{Errno, Fd, Interest, Signal, SignalSet};
+use epollite::kernel::{Signal, SignalSet};
+use epollite::server::stream;
+use epollite::server::stream::AcceptSharing;
+use epollite::{Errno, Fd, Interest};
 
 use super::children::ChildProcesses;
 use super::context::WorkerContext;
@@ -129,16 +131,16 @@ impl WorkerProcess<'_> {
         listeners: Vec<(Option<usize>, Fd)>,
     ) -> Result<(), CliError> {
         let options = self.options;
-        let config = stream::Config {
+        let config = stream::StreamConfig {
             connections_max: self.connections_max.max(1),
             idle_timeout: options.idle_timeout,
             drain_timeout: options.drain_timeout,
             emit_events: options.log.is_verbose,
             // One accept per wake-up leaves connections for the other workers.
             accepts_max: 1,
-            ..stream::Config::default()
+            ..stream::StreamConfig::default()
         };
-        let server = stream::Server::new(K::new_instance(), config);
+        let server = stream::StreamServer::new(K::new_instance(), config);
         let server = server.map_err(|errno| syscall_failure("epoll_create1", errno))?;
         let coordinator = Arc::new(Coordinator::default());
         let mut worker = Worker::new(0, server, coordinator, options.log);

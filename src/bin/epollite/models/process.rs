@@ -26,7 +26,8 @@ use std::time::Duration;
 
 use epollite::kernel::SIGINFO_BYTES;
 use epollite::kernel::close_quietly;
-use epollite::{Addr, Errno, Fd, Instant, Interest, Shutdown, Signal};
+use epollite::kernel::{Shutdown, Signal};
+use epollite::{Addr, Errno, Fd, Instant, Interest};
 
 use super::children::ChildProcesses;
 use super::context::{BUFFER_BYTES, WorkerContext};

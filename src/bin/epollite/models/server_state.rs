@@ -9,11 +9,12 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Instant as Moment;
 
+use epollite::executor::{AsyncFd, Direction, Handle};
 use epollite::kernel::SIGINFO_BYTES;
+use epollite::kernel::{ReceivedDatagram, Signal};
 use epollite::server::datagram::{DatagramEvent, Disposition, is_reflector};
 use epollite::server::stream::CloseReason;
-use epollite::task::{AsyncFd, Direction, Handle};
-use epollite::{Errno, Instant, Message, Signal};
+use epollite::{Errno, Instant};
 
 use super::context::WorkerContext;
 use super::fd_list::ServerLimits;
@@ -170,12 +171,12 @@ impl<K: InstrumentedKernel> ServerState<K> {
     /// Counts the result of recvmsg(2); returns how many bytes of it to send back, if any.
     pub(super) fn count_received(
         &self,
-        received: &Result<Message, Errno>,
+        received: &Result<ReceivedDatagram, Errno>,
         buf_len: usize,
     ) -> Option<usize> {
         let mut context = self.context();
         let stats = &mut context.datagrams;
-        let Ok(Message { len_bytes, from, .. }) = received else {
+        let Ok(ReceivedDatagram { len_bytes, from, .. }) = received else {
             stats.errors += 1;
             return None;
         };

@@ -13,7 +13,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use epollite::kernel::SIGINFO_BYTES;
-use epollite::{Fd, Interest, Kernel, Shutdown, Signal};
+use epollite::kernel::{Shutdown, Signal};
+use epollite::{Fd, Interest, Kernel};
 
 use super::context::WorkerContext;
 use super::shared_stats::SharedCounters;

@@ -1,8 +1,9 @@
 //! Operations on one socket that all models share: echoing one datagram, rejecting one client.
 
-use epollite::kernel::{Message, close_quietly, recv_datagram, reply_datagram};
+use epollite::kernel::Shutdown;
+use epollite::kernel::{ReceivedDatagram, close_quietly, recv_datagram, reply_datagram};
 use epollite::server::datagram::{DatagramEvent, Disposition, is_reflector};
-use epollite::{Addr, Fd, Kernel, Shutdown};
+use epollite::{Addr, Fd, Kernel};
 
 use super::context::WorkerContext;
 use crate::client_log;
@@ -18,7 +19,7 @@ pub(super) fn echo_datagram<K: InstrumentedKernel>(
     buf: &mut [u8],
 ) -> bool {
     let stats = &mut context.datagrams;
-    let Message { len_bytes: length, from, packet_info } =
+    let ReceivedDatagram { len_bytes: length, from, packet_info } =
         match recv_datagram(&mut context.kernel, socket, buf) {
             Ok(message) => message,
             Err(errno) => {

@@ -12,8 +12,9 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use epollite::tracer::{Argument as A, ReturnValue};
-use epollite::{Errno, Fd, Interest, Signal, Syscall};
+use epollite::instrument::{Argument as A, ReturnValue};
+use epollite::kernel::{Signal, Syscall};
+use epollite::{Errno, Fd, Interest};
 
 use crate::call::Call;
 use crate::instrument::InstrumentedKernel;
@@ -465,5 +466,5 @@ fn check_count(returned: i32) -> Result<usize, Errno> {
 /// The errno of this thread's last call.
 fn last_errno() -> Errno {
     let error = std::io::Error::last_os_error();
-    Errno::try_from(&error).unwrap_or(Errno::EIO)
+    Errno::from_io_error(&error).unwrap_or(Errno::EIO)
 }

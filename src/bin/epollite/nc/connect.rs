@@ -4,11 +4,10 @@
 
 use std::time::Duration;
 
+use epollite::kernel::{SocketOption, SocketType};
 use epollite::kernel::{SocketOptionName, close_quietly, is_connected_to_itself};
-use epollite::{
-    Addr, AddressFamily, Errno, Event, Fd, Instant, Interest, Kernel, Reactor, SocketOption,
-    SocketType, Trigger,
-};
+use epollite::net::AddressFamily;
+use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Reactor, Trigger};
 
 use super::resolve;
 use super::session::FdEntry;

@@ -6,11 +6,11 @@
 
 use std::collections::VecDeque;
 
+use epollite::event::Ready;
+use epollite::kernel::{ReceivedDatagram, Signal, SocketOption};
 use epollite::kernel::{recv_datagram, reply_datagram};
-use epollite::{
-    Addr, Errno, Event, Fd, Instant, Interest, Kernel, Message, PacketInfo, Ready, Signal,
-    SocketOption, Token,
-};
+use epollite::net::PacketInfo;
+use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Token};
 
 use super::datagram_socket::Destination;
 use super::session::{Read, Role, Session};
@@ -316,7 +316,7 @@ impl<K: Kernel> DatagramLoop<'_, K> {
             let Some((_, mut io)) = session.reactor.get_mut(self.socket) else { return Ok(()) };
             let received = io.syscall(|kernel, fd| recv_datagram(kernel, fd, &mut session.buf));
             let (len, sender) = match received {
-                Ok(Message { len_bytes, from, packet_info }) => {
+                Ok(ReceivedDatagram { len_bytes, from, packet_info }) => {
                     let sender = Sender { addr: from, packet_info };
                     (len_bytes.min(session.buf.len()), sender)
                 }

@@ -5,8 +5,9 @@
 use std::os::unix::ffi::OsStrExt;
 
 use epollite::kernel::close_quietly;
+use epollite::net::{AddressFamily, UnixAddr};
 use epollite::server::{BindError, PortSharing};
-use epollite::{Addr, AddressFamily, Errno, Fd, Kernel, Reactor, UnixAddr};
+use epollite::{Addr, Errno, Fd, Kernel, Reactor};
 
 use super::session::FdEntry;
 use super::{connect, messages, multicast, resolve};

@@ -4,8 +4,9 @@
 
 use std::path::Path;
 
+use epollite::kernel::SocketType;
 use epollite::server::{PortSharing, bind_stream};
-use epollite::{Addr, Fd, Kernel, Reactor, SocketType};
+use epollite::{Addr, Fd, Kernel, Reactor};
 
 use super::session::FdEntry;
 use super::{datagram_socket, messages, resolve};

@@ -1,7 +1,8 @@
 //! The lines nc prints on stderr, in OpenBSD's format, so that programs that parse those parse
 //! ours.
 
-use epollite::{Addr, Errno, SocketType};
+use epollite::kernel::SocketType;
+use epollite::{Addr, Errno};
 
 use crate::args::{Endpoint, NcOptions};
 use crate::exit::CliError;

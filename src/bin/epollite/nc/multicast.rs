@@ -6,8 +6,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use epollite::kernel::{MembershipV4, MembershipV6, close_quietly};
+use epollite::kernel::{SocketOption, SocketType, Syscall};
 use epollite::server::BindError;
-use epollite::{Addr, Errno, Fd, Kernel, SocketOption, SocketType, Syscall};
+use epollite::{Addr, Errno, Fd, Kernel};
 
 use super::resolve;
 use crate::args::NcOptions;

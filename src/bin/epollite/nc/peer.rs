@@ -1,6 +1,7 @@
 //! The state of one connection of nc. Values only: they are used in `stream.rs`.
 
-use epollite::{Addr, WriteBuffer};
+use epollite::Addr;
+use epollite::collections::WriteBuffer;
 
 /// One connection.
 #[derive(Debug)]

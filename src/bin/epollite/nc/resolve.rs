@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
-use epollite::{Addr, AddressFamily, Errno};
+use epollite::net::AddressFamily;
+use epollite::{Addr, Errno};
 
 use crate::args::{Endpoint, NcOptions};
 use crate::exit::CliError;

@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
+use epollite::kernel::SocketType;
 use epollite::kernel::close_quietly;
-use epollite::{Addr, Errno, Event, Interest, Kernel, Reactor, SocketType, Trigger};
+use epollite::{Addr, Errno, Event, Interest, Kernel, Reactor, Trigger};
 
 use super::session::FdEntry;
 use super::{connect, messages, resolve};

@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
+use epollite::collections::WriteBuffer;
 use epollite::kernel::close_quietly;
 use epollite::reactor::RegisterErrorKind;
-use epollite::{Event, Fd, Instant, Interest, Kernel, Reactor, Token, Trigger, WriteBuffer};
+use epollite::{Event, Fd, Instant, Interest, Kernel, Reactor, Token, Trigger};
 
 use super::Outcome;
 use super::lines::LineBuffer;
@@ -19,7 +20,8 @@ use super::stdio::{PIPE_BUF, Stdio, Stream};
 use crate::args::NcOptions;
 use crate::exit::CliError;
 use crate::log;
-use epollite::{Errno, Signal};
+use epollite::Errno;
+use epollite::kernel::Signal;
 
 /// Bytes read at once. Beyond this, a larger buffer has no measurable effect.
 const READ_BUFFER_BYTES: usize = 256 << 10;

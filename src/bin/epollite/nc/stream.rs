@@ -10,7 +10,10 @@ mod transfer;
 
 use std::time::Duration;
 
-use epollite::{Addr, Event, Fd, Instant, Interest, Kernel, Ready, Signal, Token, WriteBuffer};
+use epollite::collections::WriteBuffer;
+use epollite::event::Ready;
+use epollite::kernel::Signal;
+use epollite::{Addr, Event, Fd, Instant, Interest, Kernel, Token};
 
 use super::peer::Peer;
 use super::session::{Role, Session};

@@ -6,9 +6,11 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use epollite::server::stream::Stats;
+use epollite::instrument::FaultPlan;
+use epollite::kernel::Syscall;
+use epollite::server::stream::StreamStats;
 use epollite::sim::Probabilities;
-use epollite::{Errno, FaultPlan, Syscall, Trigger};
+use epollite::{Errno, Trigger};
 
 /// The configuration of one scenario.
 #[derive(Clone, Debug)]
@@ -107,7 +109,7 @@ pub(crate) struct ScenarioReport {
     /// Choices taken.
     pub(crate) steps: u64,
     /// The server's statistics.
-    pub(crate) stats: Stats,
+    pub(crate) stats: StreamStats,
     /// System calls of the server.
     pub(crate) calls: u64,
     /// Calls that failed by injection.

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use epollite::SocketOption;
+use epollite::instrument::{CallCounter, FaultInjector, FaultPlan};
+use epollite::kernel::SocketOption;
 use epollite::kernel::{Resource, Rlimit};
-use epollite::server::stream::{CloseReason, Config, Outcome, Server, ServerEvent, Stats};
-use epollite::server::{PortSharing, bind_stream};
-use epollite::sim::{Config as SimConfig, Entropy, Sim};
-use epollite::{
-    Addr, CallCounter, Errno, FaultInjector, FaultPlan, Fd, Instant, Kernel, Shutdown, SocketType,
+use epollite::kernel::{Shutdown, SocketType};
+use epollite::server::stream::{
+    CloseReason, Outcome, ServerEvent, StreamConfig, StreamServer, StreamStats,
 };
+use epollite::server::{PortSharing, bind_stream};
+use epollite::sim::{Entropy, Sim, SimConfig};
+use epollite::{Addr, Errno, Fd, Instant, Kernel};
 
 use super::config::{Choices, ScenarioConfig, ScenarioReport, Violation};
 
@@ -51,7 +53,7 @@ pub(super) const IDLE_ROUNDS_MAX: u32 = 16;
 pub(super) struct Scenario<'a> {
     pub(super) config: &'a ScenarioConfig,
     pub(super) sim: Sim,
-    pub(super) server: Server<KernelUnderTest>,
+    pub(super) server: StreamServer<KernelUnderTest>,
     pub(super) addr: Addr,
     pub(super) clients: Vec<Client>,
     pub(super) clients_created: u64,
@@ -76,7 +78,7 @@ pub(crate) fn run(
 ) -> Result<ScenarioReport, Violation> {
     let Some(mut scenario) = Scenario::new(config, entropy) else {
         // A fault hit the server before it had a listener: it must only have left nothing open.
-        return Ok(ScenarioReport { steps: 0, stats: Stats::default(), calls: 0, faults: 1 });
+        return Ok(ScenarioReport { steps: 0, stats: StreamStats::default(), calls: 0, faults: 1 });
     };
     let result = scenario.run(choices, steps_max);
     // After a violation the remaining clients are closed, so that they are not reported as leaks.
@@ -103,7 +105,7 @@ impl<'a> Scenario<'a> {
         process.prlimit(Resource::Nofile, Some(limit)).ok()?;
         let never = FaultPlan::once(u64::MAX, Errno::EIO);
         let kernel = CallCounter::new(FaultInjector::new(process, config.faults.unwrap_or(never)));
-        let server_config = Config {
+        let server_config = StreamConfig {
             trigger: config.trigger,
             connections_max: config.connections_max,
             buffer_bytes: config.buffer_bytes,
@@ -112,9 +114,9 @@ impl<'a> Scenario<'a> {
             events_max: config.events_max,
             idle_timeout: config.idle,
             emit_events: true,
-            ..Config::default()
+            ..StreamConfig::default()
         };
-        let mut server = Server::new(kernel, server_config).ok()?;
+        let mut server = StreamServer::new(kernel, server_config).ok()?;
         let requested = if config.local { "unix:@scenario" } else { "127.0.0.1:7777" };
         let requested: Addr = requested.parse().expect("the literal is a valid address");
         let (listener, addr) =

@@ -2,7 +2,8 @@
 //!
 //! Depends on the program's slots.
 
-use epollite::{Addr, SocketOption};
+use epollite::Addr;
+use epollite::kernel::SocketOption;
 
 use super::{FdKind, Program, SLOTS};
 

@@ -7,7 +7,9 @@
 //! --echo     (stdin is not read)            flushes its buffer, then closes
 //! ```
 
-use epollite::{Errno, Interest, Kernel, Ready, Received, Sent, Shutdown, Token};
+use epollite::event::Ready;
+use epollite::kernel::Shutdown;
+use epollite::{Errno, Interest, Kernel, Received, Sent, Token};
 
 use super::super::messages;
 use super::super::session::Read;

@@ -1,7 +1,8 @@
 //! The real kernel: Linux, by its system calls.
 //!
-//! The only place of the library with `unsafe` or `libc::`. Each call is a function of the
-//! files below; the table of system calls maps the methods of [`Kernel`] to them. Nothing here retries, stores or decides.
+//! The only place of the library with `unsafe` or `libc::`. Each call is a function of the files
+//! below; the table of system calls maps the methods of [`Kernel`] to them. Nothing here retries,
+//! stores or decides.
 
 #![expect(unsafe_code, reason = "this is where the system calls are made")]
 
@@ -21,15 +22,15 @@ mod std_interop;
 
 use core::time::Duration;
 
-use crate::addr::{Addr, AddressFamily, PacketInfo};
-use crate::datagram_batch::DatagramBatch;
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::kernel::for_each_syscall;
 use crate::kernel::{
-    EpollEvent, EpollOp, Fd, Kernel, Message, Resource, Rlimit, Shutdown, SignalSet, SocketOption,
-    SocketOptionName, SocketType,
+    EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet,
+    SocketOption, SocketOptionName, SocketType,
 };
+use crate::net::DatagramBatch;
+use crate::net::{Addr, AddressFamily, PacketInfo};
 
 /// The kernel that this process runs on.
 ///

@@ -29,7 +29,7 @@ impl UnixAddr {
     /// Cost: O(1).
     ///
     /// ```
-    /// # use epollite::UnixAddr;
+    /// # use epollite::net::UnixAddr;
     /// assert!(UnixAddr::unnamed().is_unnamed());
     /// ```
     #[must_use]
@@ -44,10 +44,10 @@ impl UnixAddr {
     /// Cost: O(bytes).
     ///
     /// ```
-    /// # use epollite::UnixAddr;
+    /// # use epollite::net::UnixAddr;
     /// assert_eq!(UnixAddr::path(b"/run/echo")?.as_path(), Some(&b"/run/echo"[..]));
     /// assert!(UnixAddr::path(&[b'a'; 109]).is_err());
-    /// # Ok::<(), epollite::AddrError>(())
+    /// # Ok::<(), epollite::net::AddrError>(())
     /// ```
     ///
     /// # Errors
@@ -69,9 +69,9 @@ impl UnixAddr {
     /// An abstract name of 0 to 107 bytes of any value, without the leading NUL. Cost: O(bytes).
     ///
     /// ```
-    /// # use epollite::UnixAddr;
+    /// # use epollite::net::UnixAddr;
     /// assert_eq!(UnixAddr::abstract_name(b"echo")?.to_string(), "unix:@echo");
-    /// # Ok::<(), epollite::AddrError>(())
+    /// # Ok::<(), epollite::net::AddrError>(())
     /// ```
     ///
     /// # Errors
@@ -111,10 +111,10 @@ impl UnixAddr {
     /// The path, without a NUL, if the name is one. Cost: O(1).
     ///
     /// ```
-    /// # use epollite::UnixAddr;
+    /// # use epollite::net::UnixAddr;
     /// assert_eq!(UnixAddr::path(b"echo")?.as_path(), Some(&b"echo"[..]));
     /// assert_eq!(UnixAddr::abstract_name(b"echo")?.as_path(), None);
-    /// # Ok::<(), epollite::AddrError>(())
+    /// # Ok::<(), epollite::net::AddrError>(())
     /// ```
     #[must_use]
     pub fn as_path(&self) -> Option<&[u8]> {
@@ -127,10 +127,10 @@ impl UnixAddr {
     /// The abstract name, without the leading NUL, if it is one. Cost: O(1).
     ///
     /// ```
-    /// # use epollite::UnixAddr;
+    /// # use epollite::net::UnixAddr;
     /// assert_eq!(UnixAddr::abstract_name(b"echo")?.as_abstract(), Some(&b"echo"[..]));
     /// assert_eq!(UnixAddr::path(b"echo")?.as_abstract(), None);
-    /// # Ok::<(), epollite::AddrError>(())
+    /// # Ok::<(), epollite::net::AddrError>(())
     /// ```
     #[must_use]
     pub fn as_abstract(&self) -> Option<&[u8]> {
@@ -143,9 +143,9 @@ impl UnixAddr {
     /// Whether it is unnamed. Cost: O(1).
     ///
     /// ```
-    /// # use epollite::UnixAddr;
+    /// # use epollite::net::UnixAddr;
     /// assert!(!UnixAddr::abstract_name(b"")?.is_unnamed(), "an empty name is one");
-    /// # Ok::<(), epollite::AddrError>(())
+    /// # Ok::<(), epollite::net::AddrError>(())
     /// ```
     #[must_use]
     pub const fn is_unnamed(&self) -> bool {

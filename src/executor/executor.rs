@@ -14,14 +14,14 @@ use core::task::{Context, Poll, Waker};
 use super::buffer_pool::BufferPool;
 use super::time::SleepTimers;
 use super::wake_set::{RootWaker, WakeSet};
-use super::{Config, Handle, Shared};
+use super::{ExecutorConfig, Handle, Shared};
+use crate::collections::Slab;
 use crate::errno::Errno;
 use crate::event::Event;
 use crate::instant::Instant;
 use crate::kernel::Kernel;
 use crate::linux::Linux;
 use crate::reactor::Reactor;
-use crate::slab::Slab;
 
 /// A single-threaded executor with its reactor; it runs on the caller's thread.
 ///
@@ -51,14 +51,14 @@ impl<K: Kernel> Executor<K> {
     ///
     /// Man page: epoll_create1(2)
     pub fn with_kernel(kernel: K) -> Result<Self, Errno> {
-        Self::with_config(kernel, Config::default())
+        Self::with_config(kernel, ExecutorConfig::default())
     }
 
     /// Creates an executor on `kernel` with `config`. Cost: one system call.
     ///
     /// # Errors
     /// As [`with_kernel`](Self::with_kernel).
-    pub fn with_config(kernel: K, config: Config) -> Result<Self, Errno> {
+    pub fn with_config(kernel: K, config: ExecutorConfig) -> Result<Self, Errno> {
         let shared = Shared {
             reactor: RefCell::new(Reactor::with_limits(kernel, config.limits)?),
             tasks: RefCell::new(Slab::new(u32::MAX)),

@@ -11,13 +11,13 @@ use core::fmt;
 /// Memory: allocated with the first byte, freed with the last.
 ///
 /// ```
-/// # use epollite::WriteBuffer;
+/// # use epollite::collections::WriteBuffer;
 /// let mut buffer = WriteBuffer::new();
 /// buffer.push(b"hello", 8)?;
 /// buffer.consume(2);
 /// assert_eq!(buffer.as_slice(), b"llo");
 /// assert!(buffer.push(b"123456", 8).is_err());   // 3 + 6 > 8: nothing is added
-/// # Ok::<(), epollite::BufferFull>(())
+/// # Ok::<(), epollite::collections::BufferFull>(())
 /// ```
 #[derive(Default)]
 pub struct WriteBuffer(Option<Box<Inner>>);

@@ -11,7 +11,9 @@ use crate::kernel::{Hooked, Syscall, SyscallHook};
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
-/// use epollite::{CallCounter, Kernel, Linux, Syscall};
+/// use epollite::{Kernel, Linux};
+/// use epollite::instrument::CallCounter;
+/// use epollite::kernel::Syscall;
 /// let mut kernel = CallCounter::new(Linux);
 /// let eventfd = kernel.eventfd(0).unwrap();
 /// kernel.read(&eventfd, &mut [0; 8]).unwrap_err();

@@ -19,7 +19,7 @@ use crate::token::Token;
 /// Slots are reused last in, first out: the one freed last is most likely in the cache.
 ///
 /// ```
-/// # use epollite::Slab;
+/// # use epollite::collections::Slab;
 /// let mut slab = Slab::new(2);
 /// let ann = slab.insert("Ann").unwrap();
 /// assert_eq!(slab.remove(ann), Some("Ann"));
@@ -57,15 +57,15 @@ const INITIAL_CAPACITY: usize = 8;
 
 /// The slab was full: the value is returned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Full<T>(pub T);
+pub struct SlabFull<T>(pub T);
 
-impl<T> fmt::Display for Full<T> {
+impl<T> fmt::Display for SlabFull<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the slab is full")
     }
 }
 
-impl<T: fmt::Debug> core::error::Error for Full<T> {}
+impl<T: fmt::Debug> core::error::Error for SlabFull<T> {}
 
 impl<T> Slab<T> {
     /// Bytes that one slot takes.
@@ -95,10 +95,10 @@ impl<T> Slab<T> {
     /// Puts `value` in a slot and returns its token. Cost: O(1), amortised over growth.
     ///
     /// # Errors
-    /// [`Full`], with the value: there are `len_max` already, or no slot number is left.
-    pub fn insert(&mut self, value: T) -> Result<Token, Full<T>> {
+    /// [`SlabFull`], with the value: there are `len_max` already, or no slot number is left.
+    pub fn insert(&mut self, value: T) -> Result<Token, SlabFull<T>> {
         if self.len == self.len_max {
-            return Err(Full(value));
+            return Err(SlabFull(value));
         }
         if self.free != END_OF_FREE_LIST {
             let slot = self.free;
@@ -113,7 +113,7 @@ impl<T> Slab<T> {
         }
         let slot = u32::try_from(self.slots.len()).unwrap_or(END_OF_FREE_LIST);
         if slot == END_OF_FREE_LIST {
-            return Err(Full(value));
+            return Err(SlabFull(value));
         }
         self.grow();
         self.slots.push(Slot { generation: 0, entry: Entry::Occupied(value) });
@@ -239,7 +239,7 @@ mod tests {
     fn full_is_a_value() {
         let mut slab = Slab::new(1);
         slab.insert("in").unwrap();
-        assert_eq!(slab.insert("out"), Err(Full("out")));
+        assert_eq!(slab.insert("out"), Err(SlabFull("out")));
     }
 
     #[test]

@@ -10,7 +10,8 @@ use crate::kernel::{Hooked, Syscall, SyscallHook};
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
-/// use epollite::{Errno, FaultInjector, FaultPlan, Kernel, Linux};
+/// use epollite::{Errno, Kernel, Linux};
+/// use epollite::instrument::{FaultInjector, FaultPlan};
 /// let mut kernel = FaultInjector::new(Linux, FaultPlan::once(1, Errno::EMFILE));
 /// let first = kernel.eventfd(0).unwrap();             // call 0
 /// assert_eq!(kernel.eventfd(0), Err(Errno::EMFILE));  // call 1

@@ -1,4 +1,4 @@
-//! Datagram sockets, one datagram per call.
+//! DatagramSocket sockets, one datagram per call.
 //!
 //! Knows recvfrom(2), sendto(2), recvmsg(2) and sendmsg(2). For batches use
 //! [`server::datagram`](crate::server::datagram).
@@ -8,12 +8,12 @@ use core::future::poll_fn;
 
 use super::Handle;
 use super::async_fd::{AsyncFd, Direction};
-use crate::addr::{Addr, AddressFamily};
 use crate::errno::Errno;
-use crate::kernel::{Fd, Kernel, Message, recv_datagram, reply_datagram};
+use crate::kernel::{Fd, Kernel, ReceivedDatagram, recv_datagram, reply_datagram};
+use crate::net::{Addr, AddressFamily};
 
 /// A datagram socket. Dropping it closes it.
-pub struct Datagram<K: Kernel> {
+pub struct DatagramSocket<K: Kernel> {
     async_fd: AsyncFd<K>,
     is_unix: bool,
 }
@@ -25,14 +25,14 @@ impl<K: Kernel> Handle<K> {
     /// What getsockname(2) returned, or as [`async_fd`](Self::async_fd). It is closed then.
     ///
     /// Man page: epoll_ctl(2)
-    pub fn datagram(&self, socket: Fd) -> Result<Datagram<K>, Errno> {
+    pub fn datagram(&self, socket: Fd) -> Result<DatagramSocket<K>, Errno> {
         let (socket, family) = self.family(socket)?;
         let async_fd = self.async_fd(socket)?;
-        Ok(Datagram { async_fd, is_unix: family == Some(AddressFamily::Unix) })
+        Ok(DatagramSocket { async_fd, is_unix: family == Some(AddressFamily::Unix) })
     }
 }
 
-impl<K: Kernel> Datagram<K> {
+impl<K: Kernel> DatagramSocket<K> {
     /// Receives one datagram and its sender's address. Returns its *whole* length: if that is more
     /// than `buf` holds, the rest is lost. Cost: one system call, when there is a datagram.
     ///
@@ -49,7 +49,7 @@ impl<K: Kernel> Datagram<K> {
     }
 
     /// Receives one datagram with its sender's address and, when enabled on the socket
-    /// ([`SocketOption::PacketInfoV4`](crate::SocketOption::PacketInfoV4) and `V6`), its local
+    /// ([`SocketOption::PacketInfoV4`](crate::kernel::SocketOption::PacketInfoV4) and `V6`), its local
     /// destination. Cost: one system call, when there is a datagram; two where recvmsg(2) is
     /// denied.
     ///
@@ -57,7 +57,10 @@ impl<K: Kernel> Datagram<K> {
     /// As [`recvfrom`](Self::recvfrom).
     ///
     /// Man page: recvmsg(2)
-    pub fn recvmsg(&mut self, buf: &mut [u8]) -> impl Future<Output = Result<Message, Errno>> {
+    pub fn recvmsg(
+        &mut self,
+        buf: &mut [u8],
+    ) -> impl Future<Output = Result<ReceivedDatagram, Errno>> {
         let call = |kernel: &mut K, fd: &Fd| recv_datagram(kernel, fd, buf);
         self.async_fd.async_io(Direction::Read, call)
     }
@@ -73,7 +76,7 @@ impl<K: Kernel> Datagram<K> {
     pub fn reply(
         &mut self,
         bytes: &[u8],
-        message: &Message,
+        message: &ReceivedDatagram,
     ) -> impl Future<Output = Result<usize, Errno>> {
         self.send(move |kernel, fd| {
             reply_datagram(kernel, fd, bytes, &message.from, message.packet_info)
@@ -128,8 +131,8 @@ impl<K: Kernel> Datagram<K> {
     }
 }
 
-impl<K: Kernel> fmt::Debug for Datagram<K> {
+impl<K: Kernel> fmt::Debug for DatagramSocket<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Datagram").field(&self.async_fd).finish()
+        f.debug_tuple("DatagramSocket").field(&self.async_fd).finish()
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! Values only.
 
-use crate::addr::{Addr, PacketInfo};
+use crate::net::{Addr, PacketInfo};
 
 /// The result of recvmsg(2); the bytes are in the caller's buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Message {
+pub struct ReceivedDatagram {
     /// Its *whole* length: if that is more than the buffer holds, the rest is lost.
     pub len_bytes: usize,
     /// The sender.

@@ -10,10 +10,10 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use super::{Handle, Shared};
+use crate::collections::Slab;
+use crate::collections::TimerHeap;
 use crate::instant::Instant;
 use crate::kernel::Kernel;
-use crate::slab::Slab;
-use crate::timer::TimerHeap;
 use crate::token::Token;
 
 /// All sleeping tasks.

@@ -58,7 +58,7 @@ mod unix_datagram;
 mod unix_stream;
 mod version;
 
-pub use config::{Config, Ipv6};
+pub use config::{Ipv6, SimConfig};
 pub use entropy::{Entropy, Probabilities};
 pub use handle::Sim;
 pub use version::Version;

@@ -45,13 +45,14 @@
 //! registered once, edge-triggered. So an echo costs the same calls as hand-written code:
 //! `epoll_wait`, `recv`, `send`.
 //!
-//! A task may make [`Config::budget`] calls per poll, then other tasks are polled, whether it
-//! would have to wait or not.
+//! A task may make [`ExecutorConfig::budget`] calls per poll, then other tasks are polled, whether
+//! it would have to wait or not.
 //!
 //! ```
 //! # #[cfg(feature = "std")] fn main() -> Result<(), epollite::Errno> {
-//! use epollite::task::Executor;
-//! use epollite::{Kernel, SocketType};
+//! use epollite::executor::Executor;
+//! use epollite::Kernel;
+//! use epollite::kernel::SocketType;
 //!
 //! let mut executor = Executor::new()?;
 //! let handle = executor.handle();
@@ -90,6 +91,7 @@
 mod async_fd;
 mod buffer_pool;
 mod datagram;
+#[expect(clippy::module_inception, reason = "a type is in the file of its name")]
 mod executor;
 mod join;
 mod listener;
@@ -99,7 +101,7 @@ mod wake_set;
 
 pub use async_fd::{AsyncFd, Direction};
 pub use buffer_pool::PooledBuf;
-pub use datagram::Datagram;
+pub use datagram::DatagramSocket;
 pub use executor::Executor;
 pub use join::{JoinError, JoinHandle};
 pub use listener::Listener;
@@ -113,12 +115,12 @@ use core::fmt;
 use core::num::{NonZeroU32, NonZeroUsize};
 use core::task::{Context, Poll, Waker};
 
+use crate::collections::Slab;
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::kernel::Kernel;
 use crate::linux::Linux;
 use crate::reactor::{self, Limits, Reactor};
-use crate::slab::Slab;
 
 use async_fd::IoState;
 use buffer_pool::BufferPool;
@@ -128,7 +130,7 @@ use wake_set::WakeSet;
 
 /// Limits of an executor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Config {
+pub struct ExecutorConfig {
     /// The reactor's limits: how many descriptors, and how many events per wait.
     pub limits: Limits,
     /// System calls that one task may make before other tasks are polled.
@@ -137,7 +139,7 @@ pub struct Config {
     pub buffer_bytes: NonZeroUsize,
 }
 
-impl Default for Config {
+impl Default for ExecutorConfig {
     /// 32 calls: enough that the cost of polling is negligible, few enough that a thousand
     /// clients that never pause are each served within some tens of milliseconds. 64 KiB: what a
     /// socket usually has at once.

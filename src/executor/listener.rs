@@ -14,9 +14,9 @@ use alloc::rc::Rc;
 use super::async_fd::{AsyncFd, Direction, FdInfo};
 use super::stream::Stream;
 use super::{Handle, Shared};
-use crate::addr::{Addr, AddressFamily};
 use crate::errno::Errno;
 use crate::kernel::{Fd, Kernel};
+use crate::net::{Addr, AddressFamily};
 
 /// Even if this executor closes nothing, another process may free descriptors or memory: the
 /// delay until accept is retried. The same as in the stream server.

@@ -8,11 +8,11 @@ use core::fmt::{self, Write as _};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
-use crate::addr::{Addr, PacketInfo, UnixAddr};
 use crate::errno::Errno;
 use crate::event;
 use crate::instant::Instant;
 use crate::kernel::{EpollEvent, Rlimit, Signal, SignalSet, Syscall};
+use crate::net::{Addr, PacketInfo, UnixAddr};
 
 /// A call that was made: its name, its arguments in C's order, its result, and its time.
 ///
@@ -23,7 +23,7 @@ pub struct SyscallRecord {
     /// Its name, as strace(1) prints it.
     pub name: &'static str,
     /// The call of [`Kernel`](crate::Kernel); `None` for another that a program has made itself
-    /// ([`Tracer::push`](crate::Tracer::push)).
+    /// ([`Tracer::push`](crate::instrument::Tracer::push)).
     pub call: Option<Syscall>,
     /// Its arguments; results are in the place of the pointers to them.
     pub arguments: Vec<Argument>,
@@ -76,9 +76,9 @@ pub enum Argument {
     /// The events that epoll_wait returned.
     Events(Vec<EpollEvent>),
     /// Datagrams, each with its address, its buffer size or length, and its length.
-    Messages(Vec<Message>),
+    Messages(Vec<MsgHdr>),
     /// One datagram, of recvmsg or sendmsg.
-    Message(Message),
+    Message(MsgHdr),
     /// A set of signals.
     Signals(SignalSet),
     /// A duration as a timespec.
@@ -100,7 +100,7 @@ pub struct Bytes {
 
 /// One datagram of a recvmmsg or sendmmsg.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Message {
+pub struct MsgHdr {
     /// The sender, or the destination.
     pub addr: Addr,
     /// The address length before the call, if the call changed it.
@@ -332,7 +332,7 @@ fn epoll_event(f: &mut fmt::Formatter<'_>, event: EpollEvent) -> fmt::Result {
 }
 
 /// A `struct msghdr`.
-fn msghdr(f: &mut fmt::Formatter<'_>, message: &Message) -> fmt::Result {
+fn msghdr(f: &mut fmt::Formatter<'_>, message: &MsgHdr) -> fmt::Result {
     f.write_str("{msg_name=")?;
     sockaddr(f, &message.addr)?;
     f.write_str(", msg_namelen=")?;

@@ -9,14 +9,14 @@ use super::{
     Argument as A, ReturnValue, Tracer, family, fd, kind, messages, number, option_value,
     read_bytes, ret_addr, ret_count, ret_fd, ret_success,
 };
-use crate::addr::{Addr, AddressFamily, PacketInfo, SockAddr};
-use crate::datagram_batch::DatagramBatch;
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::kernel::{
-    EpollEvent, EpollOp, Fd, Kernel, Message, Resource, Rlimit, Shutdown, SignalSet, SocketOption,
-    SocketOptionName, SocketType, Syscall,
+    EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet,
+    SocketOption, SocketOptionName, SocketType, Syscall,
 };
+use crate::net::DatagramBatch;
+use crate::net::{Addr, AddressFamily, PacketInfo, SockAddr};
 
 const NULL: A = A::Name("NULL");
 
@@ -179,7 +179,7 @@ impl<K: Kernel> Kernel for Tracer<K> {
         result
     }
 
-    fn recvmsg(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<Message, Errno> {
+    fn recvmsg(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<ReceivedDatagram, Errno> {
         let (timing, result) = self.time_call(|kernel| kernel.recvmsg(socket, buf));
         let received = result.map_or(A::Name("..."), |message| received_message(buf, &message));
         let length = result.map(|message| message.len_bytes);
@@ -197,7 +197,7 @@ impl<K: Kernel> Kernel for Tracer<K> {
     ) -> Result<usize, Errno> {
         let (timing, result) =
             self.time_call(|kernel| kernel.sendmsg(socket, buf, addr, packet_info));
-        let sent = A::Message(super::Message {
+        let sent = A::Message(super::MsgHdr {
             addr: *addr,
             addr_room: None,
             addr_len: addr.encode().socklen(),
@@ -363,8 +363,8 @@ impl<K: Kernel> Kernel for Tracer<K> {
 }
 
 /// A datagram that was received into `buf`.
-fn received_message(buf: &[u8], message: &Message) -> A {
-    A::Message(super::Message {
+fn received_message(buf: &[u8], message: &ReceivedDatagram) -> A {
+    A::Message(super::MsgHdr {
         addr: message.from,
         addr_room: Some(SockAddr::LEN_MAX),
         addr_len: message.from.encode().socklen(),

@@ -6,7 +6,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::addr::{PacketInfo, SockAddr};
+use crate::net::{PacketInfo, SockAddr};
 
 /// The most datagrams per call. Beyond this the cost of the call itself is negligible compared
 /// with that of the datagrams, and the headers that C needs still fit the stack.
@@ -18,7 +18,8 @@ pub const BATCH_MAX: usize = 64;
 /// backs only what has been touched.
 ///
 /// ```
-/// # use epollite::{Addr, DatagramBatch};
+/// # use epollite::Addr;
+/// # use epollite::net::DatagramBatch;
 /// let mut batch = DatagramBatch::new(4, 512);
 /// let to: Addr = "127.0.0.1:53".parse().unwrap();
 /// assert!(batch.push(b"query", &to.encode()));
@@ -96,7 +97,7 @@ impl DatagramBatch {
     /// Receives datagrams with their [`PacketInfo`], and sends each with the info it has. The
     /// socket option must be set too ([`SocketOption::PacketInfoV4`] and `V6`). Cost: O(1).
     ///
-    /// [`SocketOption::PacketInfoV4`]: crate::SocketOption::PacketInfoV4
+    /// [`SocketOption::PacketInfoV4`]: crate::kernel::SocketOption::PacketInfoV4
     #[must_use]
     pub const fn with_packet_info(mut self) -> Self {
         self.has_packet_info = true;

@@ -7,24 +7,25 @@
 mod record;
 mod syscalls;
 
-pub use record::{Argument, Bytes, Message, ReturnValue, SyscallRecord};
+pub use record::{Argument, Bytes, MsgHdr, ReturnValue, SyscallRecord};
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::addr::{Addr, AddressFamily, SockAddr};
-use crate::datagram_batch::DatagramBatch;
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::kernel::{Fd, Kernel, SocketOption, SocketType, Syscall};
+use crate::net::DatagramBatch;
+use crate::net::{Addr, AddressFamily, SockAddr};
 use Argument as A;
 
 /// `kernel`, with a record of every call, kept until it is taken.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
-/// use epollite::{Kernel, Linux, Tracer};
+/// use epollite::{Kernel, Linux};
+/// use epollite::instrument::Tracer;
 /// let mut kernel = Tracer::new(Linux);
 /// let eventfd = kernel.eventfd(1).unwrap();
 /// kernel.read(&eventfd, &mut [0; 8]).unwrap();
@@ -133,7 +134,7 @@ fn read_bytes(buf: &[u8], count: Result<usize, Errno>) -> Argument {
 }
 
 fn messages(batch: &DatagramBatch, first: usize, count: usize, is_sent: bool) -> Argument {
-    let message = |datagram: crate::datagram_batch::Datagram<'_>| Message {
+    let message = |datagram: crate::net::Datagram<'_>| MsgHdr {
         addr: datagram.addr.decode().unwrap_or(Addr::Unspecified),
         addr_room: (!is_sent).then_some(SockAddr::LEN_MAX),
         addr_len: datagram.addr.socklen(),

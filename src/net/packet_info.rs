@@ -28,7 +28,7 @@ impl PacketInfo {
     /// Cost: O(1).
     ///
     /// ```
-    /// # use epollite::PacketInfo;
+    /// # use epollite::net::PacketInfo;
     /// let received = PacketInfo { addr: "192.0.2.7".parse()?, interface: 3 };
     /// let reply = received.reply().expect("a local address");
     /// assert_eq!((reply.addr, reply.interface), (received.addr, 0));

@@ -11,10 +11,10 @@ use core::time::Duration;
 use super::Handle;
 use super::async_fd::{AsyncFd, Direction, FdInfo};
 use super::buffer_pool::PooledBuf;
-use crate::addr::{Addr, AddressFamily};
 use crate::errno::Errno;
 use crate::kernel::{Fd, Kernel, Shutdown, SocketType, close_quietly, is_connected_to_itself};
-use crate::reactor::retry_on_eintr;
+use crate::net::{Addr, AddressFamily};
+use crate::reactor::io::retry_on_eintr;
 
 /// Delay until a connect to a Unix listener whose accept queue is full is retried.
 const CONNECT_RETRY_DELAY: Duration = Duration::from_millis(10);

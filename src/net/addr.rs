@@ -2,8 +2,8 @@
 //!
 //! The layouts of `sockaddr_in`, `sockaddr_in6` and `sockaddr_un` are written by hand, byte by
 //! byte (`linux/constants.rs` checks them against libc's at compile time). It makes no system call
-//! and uses no resolver: a host name is rejected, not resolved. `addr/unix.rs` has the Unix names,
-//! `addr/parse.rs` the textual form.
+//! and uses no resolver: a host name is rejected, not resolved. `net/unix.rs` has the Unix names,
+//! `net/parse.rs` the textual form.
 //!
 //! ```text
 //!            0        2       4            8                          24        28
@@ -14,16 +14,10 @@
 //!
 //! Family and scope are in the machine's byte order; port, flowinfo and IP in the network's.
 
-mod packet_info;
-mod parse;
-mod unix;
-
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-pub use packet_info::PacketInfo;
-pub use unix::UnixAddr;
-pub(crate) use unix::{SUN_PATH_BYTES, SUN_PATH_OFFSET};
+use super::unix::{SUN_PATH_BYTES, UnixAddr};
 
 pub(crate) const AF_UNSPEC: u16 = 0;
 pub(crate) const AF_UNIX: u16 = 1;
@@ -67,7 +61,7 @@ impl AddressFamily {
     /// The number used by socket(2) and in `sa_family`. Cost: O(1).
     ///
     /// ```
-    /// # use epollite::AddressFamily;
+    /// # use epollite::net::AddressFamily;
     /// assert_eq!(AddressFamily::Inet.number(), 2);
     /// ```
     ///
@@ -95,7 +89,7 @@ impl Addr {
     /// # if cfg!(target_endian = "little") {
     /// assert_eq!(Addr::decode(&v4)?, "127.0.0.1:80".parse()?);
     /// # }
-    /// # Ok::<(), epollite::AddrError>(())
+    /// # Ok::<(), epollite::net::AddrError>(())
     /// ```
     ///
     /// # Errors
@@ -127,7 +121,7 @@ impl Addr {
     /// let addr: Addr = "[::1]:80".parse()?;
     /// assert_eq!(addr.encode().as_bytes().len(), 28);
     /// assert_eq!(addr.encode().decode()?, addr);
-    /// # Ok::<(), epollite::AddrError>(())
+    /// # Ok::<(), epollite::net::AddrError>(())
     /// ```
     #[must_use]
     pub fn encode(&self) -> SockAddr {
@@ -165,7 +159,7 @@ impl Addr {
     /// # use epollite::Addr;
     /// let addr: Addr = "127.0.0.1:0".parse()?;
     /// assert_eq!(addr.with_port(7).to_string(), "127.0.0.1:7");
-    /// # Ok::<(), epollite::AddrError>(())
+    /// # Ok::<(), epollite::net::AddrError>(())
     /// ```
     #[must_use]
     pub const fn with_port(mut self, port: u16) -> Self {
@@ -180,10 +174,11 @@ impl Addr {
     /// The address family; `None` for [`Addr::Unspecified`]. Cost: O(1).
     ///
     /// ```
-    /// # use epollite::{Addr, AddressFamily};
+    /// # use epollite::Addr;
+    /// # use epollite::net::AddressFamily;
     /// assert_eq!("unix:/run/echo".parse::<Addr>()?.family(), Some(AddressFamily::Unix));
     /// assert_eq!(Addr::Unspecified.family(), None);
-    /// # Ok::<(), epollite::AddrError>(())
+    /// # Ok::<(), epollite::net::AddrError>(())
     /// ```
     #[must_use]
     pub const fn family(&self) -> Option<AddressFamily> {
@@ -201,7 +196,7 @@ impl Addr {
     /// # use epollite::Addr;
     /// let addr: Addr = "127.0.0.1:7".parse()?;
     /// assert!(addr.ip().is_some_and(|ip| ip.is_loopback()));
-    /// # Ok::<(), epollite::AddrError>(())
+    /// # Ok::<(), epollite::net::AddrError>(())
     /// ```
     #[must_use]
     pub const fn ip(&self) -> Option<IpAddr> {
@@ -218,7 +213,7 @@ impl Addr {
     /// # use epollite::Addr;
     /// assert_eq!("127.0.0.1:7".parse::<Addr>()?.port(), Some(7));
     /// assert_eq!("unix:/run/echo".parse::<Addr>()?.port(), None);
-    /// # Ok::<(), epollite::AddrError>(())
+    /// # Ok::<(), epollite::net::AddrError>(())
     /// ```
     #[must_use]
     pub const fn port(&self) -> Option<u16> {
@@ -333,9 +328,10 @@ impl SockAddr {
     /// Decodes the address. Cost: O(1).
     ///
     /// ```
-    /// # use epollite::{Addr, SockAddr};
+    /// # use epollite::Addr;
+    /// # use epollite::net::SockAddr;
     /// assert_eq!(SockAddr::EMPTY.decode()?, Addr::Unspecified);
-    /// # Ok::<(), epollite::AddrError>(())
+    /// # Ok::<(), epollite::net::AddrError>(())
     /// ```
     ///
     /// # Errors
@@ -347,10 +343,11 @@ impl SockAddr {
     /// The encoded bytes. Cost: O(1).
     ///
     /// ```
-    /// # use epollite::{Addr, UnixAddr};
+    /// # use epollite::Addr;
+    /// # use epollite::net::UnixAddr;
     /// let name = Addr::from(UnixAddr::path(b"/a")?).encode();
     /// assert_eq!(name.as_bytes()[2..], *b"/a\0");
-    /// # Ok::<(), epollite::AddrError>(())
+    /// # Ok::<(), epollite::net::AddrError>(())
     /// ```
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -1,0 +1,11 @@
+//! Data structures of the reactor and the servers: registrations, deadlines, unsent bytes.
+//!
+//! Knows nothing of descriptors. Each has a naive model in `tests/properties`.
+
+mod slab;
+mod timer_heap;
+mod write_buffer;
+
+pub use slab::{Slab, SlabFull};
+pub use timer_heap::TimerHeap;
+pub use write_buffer::{BufferFull, WriteBuffer};

@@ -1,0 +1,18 @@
+//! Addresses of sockets, and batches of datagrams: what system calls take and return.
+//!
+//! Knows layouts and texts, and makes no system call.
+
+pub(crate) mod addr;
+mod datagram_batch;
+mod packet_info;
+mod parse;
+mod unix;
+
+pub(crate) use addr::{
+    AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Addr, SOCKADDR_IN_BYTES, SOCKADDR_IN6_BYTES,
+};
+pub use addr::{AddrError, AddressFamily, SockAddr};
+pub use datagram_batch::{BATCH_MAX, Datagram, DatagramBatch, DatagramMeta};
+pub use packet_info::PacketInfo;
+pub use unix::UnixAddr;
+pub(crate) use unix::{SUN_PATH_BYTES, SUN_PATH_OFFSET};

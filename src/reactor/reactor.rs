@@ -1,0 +1,549 @@
+//! The [`Reactor`]: owns descriptors with their state, waits for all of them in one place, and
+//! returns events for live registrations only.
+//!
+//! This file does the waiting; adding and removing registrations is in `register.rs`, operations on
+//! one registration in `io.rs`, waking from another thread in `waker.rs`.
+
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use super::{Io, Limits, Waker};
+use crate::collections::Slab;
+use crate::collections::TimerHeap;
+use crate::errno::Errno;
+use crate::event::{EPOLLRDHUP, Event, EventMask, Interest, Ready, Trigger};
+use crate::instant::Instant;
+use crate::kernel::close_quietly;
+use crate::kernel::{EpollEvent, EpollOp, Fd, Kernel};
+use crate::linux::Linux;
+use crate::token::Token;
+
+/// Consecutive waits that [`Reactor::next`] repeats because a signal interrupted them, because
+/// they returned too early, or because they returned stale events only and there was no
+/// descriptor to sleep with. Far more than any burst of signals; bounded so that `next` always
+/// returns.
+const REPEATS_MAX: u32 = 1_000;
+
+/// Consecutive waits that may return stale events only before the reactor sleeps in between. A few
+/// stale events are ordinary: a batch holds them whenever one handler closes another's descriptor.
+const SPURIOUS_WAKEUPS_MAX: u32 = 8;
+
+/// How long it sleeps then. One millisecond is the shortest sleep of epoll_wait(2): it keeps a
+/// stale level-triggered registration below one percent of a core, and delays others by no more.
+const STALE_SLEEP_MILLIS: u32 = 1;
+
+/// Events after which a sweep whose batches are all full counts as complete, although stale
+/// events may hide some registrations. More than any process has descriptors: reached only with
+/// very many stale registrations.
+const SWEEP_EVENTS_MAX: usize = 1 << 16;
+
+/// The reactor's own bits in a registration's mask: whether it is in the requeue list, and with
+/// which readiness. The kernel does not use these bits.
+pub(super) const REQUEUED_BIT: u32 = 1 << 27;
+pub(super) const REQUEUE_MASK: u32 = REQUEUED_BIT | 0x3f << REQUEUE_SHIFT;
+const REQUEUE_SHIFT: u32 = 16;
+
+/// The waker's value of `epoll_event.data`. No slab grows to that slot.
+const WAKER_DATA: u64 = u64::MAX;
+
+/// What the slab holds for one registration.
+pub(super) struct Registration<T> {
+    pub(super) fd: Fd,
+    /// The mask registered with the kernel, and [`REQUEUE_MASK`].
+    pub(super) mask: u32,
+    pub(super) state: T,
+}
+
+/// Waits on many descriptors at once and owns them, each with a state of the caller's.
+///
+/// It is *pulled*: [`next`](Self::next) returns one event, and the loop is the caller's. No
+/// callback, no boxed closure, no thread, no global. A [`Token`] identifies a registration and is
+/// never reused after it has ended, so that a late event is dropped and counted
+/// ([`stale_events`](Self::stale_events)), never delivered to the registration that has the same
+/// descriptor number now.
+///
+/// ```
+/// # #[cfg(feature = "std")] fn main() -> Result<(), epollite::Errno> {
+/// use epollite::{Event, Interest, Kernel, Reactor, Received, Trigger};
+/// use epollite::kernel::SocketType;
+///
+/// let mut reactor = Reactor::new()?;
+/// let (near, far) = reactor.kernel().socketpair(SocketType::Stream)?;
+/// let far = reactor.register_or_close(far, Interest::NONE, Trigger::Level, "far").unwrap();
+/// let near = reactor.register_or_close(near, Interest::READABLE, Trigger::Level, "near").unwrap();
+///
+/// let (_, mut io) = reactor.get_mut(far).unwrap();
+/// io.send(b"hello")?;
+/// let Some(Event::Io { token, ready }) = reactor.next(None)? else { panic!() };
+/// assert!(token == near && ready.is_readable());
+///
+/// let (state, mut io) = reactor.get_mut(token).unwrap();
+/// let mut buf = [0; 16];
+/// assert_eq!(io.recv(&mut buf)?, Received::Bytes(5));
+/// assert_eq!(*state, "near");
+/// # Ok(()) }
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// ```
+///
+/// Dropping it closes everything it owns.
+pub struct Reactor<T, K: Kernel = Linux> {
+    pub(super) kernel: K,
+    pub(super) epoll: Fd,
+    waker: Option<Waker>,
+    pub(super) registrations: Slab<Registration<T>>,
+    pub(super) timers: TimerHeap,
+    /// Events of the last wait; `events[cursor..len]` have not been returned yet.
+    events: Vec<EpollEvent>,
+    cursor: usize,
+    len: usize,
+    /// Registrations to be reported again without an event of the kernel; only the first
+    /// `requeued_this_round` in this round, so that one that is requeued repeatedly comes after
+    /// the kernel's next events.
+    requeued: VecDeque<Token>,
+    requeued_this_round: usize,
+    /// How many deadlines may still be reported in this round, for the same reason.
+    timers_this_round: usize,
+    /// Everything that was ready at this time has been reported. Deadlines are compared with it.
+    reported_until: Instant,
+    /// An unfinished sweep: the last batch was full.
+    sweep: Option<Sweep>,
+    has_pwait2: bool,
+    stale: u64,
+    /// An empty epoll, with which the reactor sleeps. Created when it is first needed.
+    sleeper: Option<Fd>,
+}
+
+/// Several waits that together report everything that was ready at one time.
+///
+/// The kernel's ready list is a queue: an entry that was reported and is still ready goes to the
+/// end. So after as many events as there are registrations, each of them has been reported.
+#[derive(Clone, Copy, Debug)]
+struct Sweep {
+    since: Instant,
+    /// Registrations when it began, plus the waker: whatever was ready then is among that many
+    /// entries of the list; later entries come after them.
+    places: usize,
+    /// Events of live registrations.
+    live: usize,
+    events: usize,
+    /// Waits that returned stale events only.
+    stale_waits: u32,
+}
+
+impl<T> Reactor<T> {
+    /// Creates a reactor on the real kernel. Cost: one system call.
+    ///
+    /// # Errors
+    /// As [`with_kernel`](Self::with_kernel).
+    pub fn new() -> Result<Self, Errno> {
+        Self::with_kernel(Linux)
+    }
+}
+
+impl<T, K: Kernel> Reactor<T, K> {
+    /// Creates a reactor on `kernel`, with the default limits. Cost: one system call.
+    ///
+    /// # Errors
+    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: out of descriptors or memory.
+    ///
+    /// Man page: epoll_create1(2)
+    #[doc(alias = "epoll_create1")]
+    pub fn with_kernel(kernel: K) -> Result<Self, Errno> {
+        Self::with_limits(kernel, Limits::default())
+    }
+
+    /// Creates a reactor on `kernel` with `limits`. Cost: one system call and one allocation, 12
+    /// bytes per event.
+    ///
+    /// # Errors
+    /// As [`with_kernel`](Self::with_kernel).
+    pub fn with_limits(mut kernel: K, limits: Limits) -> Result<Self, Errno> {
+        let epoll = kernel.epoll_create1()?;
+        Ok(Self {
+            kernel,
+            epoll,
+            waker: None,
+            registrations: Slab::new(limits.registrations_max),
+            timers: TimerHeap::new(),
+            events: vec![EpollEvent::default(); limits.events_max.get() as usize],
+            cursor: 0,
+            len: 0,
+            requeued: VecDeque::new(),
+            requeued_this_round: 0,
+            timers_this_round: 0,
+            reported_until: Instant::ZERO,
+            sweep: None,
+            has_pwait2: true,
+            stale: 0,
+            sleeper: None,
+        })
+    }
+
+    /// Access to one registration: its state, and its descriptor with the operations on it; `None`
+    /// for a stale token. They are borrowed separately, so that bytes held in the state can be
+    /// sent. Cost: O(1).
+    pub fn get_mut(&mut self, token: Token) -> Option<(&mut T, Io<'_, K>)> {
+        let registration = self.registrations.get_mut(token)?;
+        let io = Io {
+            kernel: &mut self.kernel,
+            fd: &registration.fd,
+            token,
+            epoll: &self.epoll,
+            mask: &mut registration.mask,
+            timers: &mut self.timers,
+            requeued: &mut self.requeued,
+            reported_until: self.reported_until,
+        };
+        Some((&mut registration.state, io))
+    }
+
+    /// Returns the next event, waiting for one until `deadline`; `None` when that has passed
+    /// first, or when the kernel returned early a thousand times, without events (Linux does not).
+    /// Without a deadline it waits indefinitely. Cost: at most one wait per batch of
+    /// events; stale events are skipped, an interrupted wait is repeated with the time left.
+    ///
+    /// With a deadline that has already passed it polls without blocking. The order: the kernel's
+    /// events, then [requeued](Io::requeue) registrations, merged with what the kernel reports
+    /// for them, then deadlines.
+    ///
+    /// Neither `deadline` nor a registration's own deadline counts as passed before the kernel
+    /// has reported everything that was ready at that time, however late this is called and
+    /// however much there is: data that arrived in time is reported first
+    /// ([`reported_until`](Self::reported_until)).
+    ///
+    /// Stale events never end the loop. When waits return only stale events, which takes a
+    /// level-triggered registration whose descriptor was closed while a duplicate is open, the
+    /// reactor sleeps for a millisecond between them.
+    ///
+    /// # Errors
+    /// * [`Errno::EINTR`]: interrupted a thousand times in a row. Nothing is lost: call again.
+    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: stale events only, a thousand
+    ///   times, and epoll_create1(2) returns no descriptor to sleep with. Nothing is lost: call
+    ///   again.
+    ///
+    /// Man page: epoll_wait(2), epoll_pwait2(2)
+    #[doc(alias = "epoll_wait")]
+    pub fn next(&mut self, deadline: Option<Instant>) -> Result<Option<Event>, Errno> {
+        let (mut repeats, mut stale_waits) = (0, 0);
+        // The last error after which the wait was repeated.
+        let mut last_error = None;
+        loop {
+            if let Some(event) = self.try_next() {
+                return Ok(Some(event));
+            }
+            if repeats == REPEATS_MAX {
+                return last_error.map_or(Ok(None), Err);
+            }
+            let stale = self.stale;
+            match self.wait_events(deadline) {
+                Ok(()) => {}
+                Err(errno) if errno.is_interrupted() => {
+                    last_error = Some(errno);
+                    repeats += 1;
+                    continue;
+                }
+                Err(errno) => return Err(errno),
+            }
+            if let Some(event) = self.try_next() {
+                return Ok(Some(event));
+            }
+            if deadline.is_some_and(|deadline| deadline <= self.reported_until) {
+                return Ok(None);
+            }
+            if self.stale > stale {
+                stale_waits += 1;
+                if stale_waits > SPURIOUS_WAKEUPS_MAX
+                    && let Err(errno) = self.sleep()
+                {
+                    last_error = Some(errno);
+                    repeats += 1;
+                }
+            } else {
+                // The kernel returned early, without events.
+                repeats += 1;
+            }
+        }
+    }
+
+    /// Returns the next event of the last wait; never waits, makes no system call. With it a loop
+    /// can tell where one round ends. Cost: O(1), and O(1) for each stale event.
+    #[inline]
+    pub fn try_next(&mut self) -> Option<Event> {
+        let is_empty =
+            self.cursor == self.len && self.requeued_this_round == 0 && self.timers_this_round == 0;
+        if is_empty { None } else { self.pop() }
+    }
+
+    fn pop(&mut self) -> Option<Event> {
+        while self.cursor < self.len {
+            let event = self.events[self.cursor];
+            self.cursor += 1;
+            let token = Token::from_bits(event.data());
+            if let Some(registration) = self.registrations.get_mut(token) {
+                let ready = Ready::from_bits(event.events());
+                if registration.mask & REQUEUED_BIT == 0 {
+                    return Some(Event::Io { token, ready });
+                }
+                // It is reported later in this round anyway: merge the two reports.
+                registration.mask |= pack_ready(ready);
+            } else if event.data() == WAKER_DATA {
+                if let Some(waker) = &self.waker {
+                    waker.acknowledge();
+                }
+                return Some(Event::Woken);
+            } else {
+                self.stale += 1;
+            }
+        }
+        self.pop_late()
+    }
+
+    /// Returns what is reported after the batch: requeued registrations, then deadlines.
+    #[inline(never)]
+    fn pop_late(&mut self) -> Option<Event> {
+        while self.requeued_this_round > 0 {
+            self.requeued_this_round -= 1;
+            let token = self.requeued.pop_front()?;
+            // A registration removed since it was requeued is not counted as a stale event.
+            if let Some(registration) = self.registrations.get_mut(token) {
+                let ready = unpack_ready(registration.mask);
+                registration.mask &= !REQUEUE_MASK;
+                return Some(Event::Io { token, ready });
+            }
+        }
+        if self.timers_this_round > 0
+            && let Some(slot) = self.timers.pop_expired(self.reported_until)
+        {
+            self.timers_this_round -= 1;
+            return self.registrations.token_at(slot).map(|token| Event::Timer { token });
+        }
+        None
+    }
+
+    /// Waits once, until the earliest of `deadline` and all registrations' deadlines.
+    fn wait_events(&mut self, deadline: Option<Instant>) -> Result<(), Errno> {
+        (self.cursor, self.len) = (0, 0);
+        let until = [deadline, self.timers.next_deadline()].into_iter().flatten().min();
+        let started_at = until.map(|_| self.kernel.now());
+        let timeout = match until.zip(started_at) {
+            _ if !self.requeued.is_empty() => Some(Duration::ZERO),
+            Some((until, now)) => Some(until - now),
+            None => None,
+        };
+        let count = self.epoll_wait(timeout)?;
+        assert!(count <= self.events.len(), "a kernel returned more events than fit the buffer");
+        self.len = count;
+        self.requeued_this_round = self.requeued.len();
+        self.timers_this_round = self.timers.len();
+        match until.zip(started_at) {
+            // Timed out with nothing ready. (An early return must not expire a deadline.)
+            Some((until, started_at)) if count == 0 && self.requeued.is_empty() => {
+                self.sweep = None;
+                self.reported_until = until.min(self.kernel.now()).max(started_at);
+            }
+            Some((_, started_at)) => self.sweep(started_at),
+            None => self.sweep = None,
+        }
+        Ok(())
+    }
+
+    /// Accounts for a wait begun at `started_at`. A batch that is not full holds everything that
+    /// was ready; a full one may not, so the kernel must be asked again.
+    fn sweep(&mut self, started_at: Instant) {
+        if self.len < self.events.len() {
+            self.sweep = None;
+            self.reported_until = started_at;
+            return;
+        }
+        let places = self.registrations.len() as usize + 1;
+        let new_sweep = Sweep { since: started_at, places, live: 0, events: 0, stale_waits: 0 };
+        let mut sweep = self.sweep.unwrap_or(new_sweep);
+        let is_live =
+            |event: &&EpollEvent| self.registrations.get(Token::from_bits(event.data())).is_some();
+        let live = self.events.iter().filter(is_live).count();
+        sweep.live += live;
+        sweep.events += self.len;
+        sweep.stale_waits += u32::from(live == 0);
+        let is_complete = sweep.live > sweep.places || sweep.stale_waits > SPURIOUS_WAKEUPS_MAX;
+        if is_complete || sweep.events > 2 * sweep.places + SWEEP_EVENTS_MAX {
+            self.reported_until = sweep.since;
+            self.sweep = None;
+        } else {
+            self.sweep = Some(sweep);
+        }
+    }
+
+    /// Sleeps briefly: a stale event makes a wait on the epoll itself return at once.
+    ///
+    /// # Errors
+    /// What epoll_create1(2) or epoll_wait(2) returned: it has not slept.
+    fn sleep(&mut self) -> Result<(), Errno> {
+        let sleeper = match self.sleeper.take() {
+            Some(sleeper) => sleeper,
+            None => self.kernel.epoll_create1()?,
+        };
+        let sleeper = self.sleeper.insert(sleeper);
+        self.kernel.epoll_wait(sleeper, &mut self.events, Some(STALE_SLEEP_MILLIS)).map(drop)
+    }
+
+    fn epoll_wait(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
+        // No timeout and a zero timeout need no nanoseconds, and so no epoll_pwait2.
+        let millis = match timeout {
+            None => None,
+            Some(Duration::ZERO) => Some(0),
+            Some(timeout) if self.has_pwait2 => {
+                match self.kernel.epoll_pwait2(&self.epoll, &mut self.events, Some(timeout)) {
+                    // ENOSYS on old kernels; EPERM in sandboxes older than the call.
+                    Err(Errno::ENOSYS | Errno::EPERM) => self.has_pwait2 = false,
+                    result => return result,
+                }
+                Some(timeout_millis_ceil(timeout))
+            }
+            Some(timeout) => Some(timeout_millis_ceil(timeout)),
+        };
+        self.kernel.epoll_wait(&self.epoll, &mut self.events, millis)
+    }
+
+    /// A waker with which another thread can wake this reactor. Cost: two system calls the first
+    /// time, none after that.
+    ///
+    /// # Errors
+    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`], [`Errno::ENOSPC`]: out of
+    ///   descriptors, memory or epoll watches.
+    ///
+    /// Man page: eventfd(2)
+    #[doc(alias = "eventfd")]
+    pub fn waker(&mut self) -> Result<Waker, Errno> {
+        if let Some(waker) = &self.waker {
+            return Ok(waker.clone());
+        }
+        let fd = self.kernel.eventfd(0)?;
+        let mask = EventMask::new(Interest::READABLE, Trigger::Edge);
+        let op = EpollOp::Add(EpollEvent::new(mask.bits(), WAKER_DATA));
+        if let Err(errno) = self.kernel.epoll_ctl(&self.epoll, op, &fd) {
+            close_quietly(&mut self.kernel, fd);
+            return Err(errno);
+        }
+        let waker = Waker::new(fd);
+        self.waker = Some(waker.clone());
+        Ok(waker)
+    }
+
+    /// The kernel, to create and configure descriptors with. Cost: O(1).
+    pub fn kernel(&mut self) -> &mut K {
+        &mut self.kernel
+    }
+
+    /// The token of the registration now in `slot`: with [`slot_count`](Self::slot_count) it
+    /// iterates over all of them, while they may be added and removed. Cost: O(1).
+    #[must_use]
+    pub fn token_at(&self, slot: u32) -> Option<Token> {
+        self.registrations.token_at(slot)
+    }
+
+    /// One more than the highest slot ever used. Cost: O(1).
+    #[must_use]
+    pub const fn slot_count(&self) -> u32 {
+        self.registrations.slot_count()
+    }
+
+    /// How many registrations there are. Cost: O(1).
+    #[must_use]
+    pub const fn len(&self) -> u32 {
+        self.registrations.len()
+    }
+
+    /// Whether nothing is registered. Cost: O(1).
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.registrations.is_empty()
+    }
+
+    /// How many events arrived for a registration that had already ended. Cost: O(1).
+    #[must_use]
+    pub const fn stale_events(&self) -> u64 {
+        self.stale
+    }
+
+    /// The time that deadlines are compared with: everything ready at that time has been reported.
+    /// Like libuv's `uv_now` and libev's `ev_now` it lags behind the clock: it advances when the
+    /// kernel is asked, and only while there is a deadline. Cost: O(1).
+    ///
+    /// A handler that checks itself whether a connection was idle for too long must compare with
+    /// this and not with the clock: data that arrived while the process was suspended has not
+    /// been reported yet.
+    #[must_use]
+    pub const fn reported_until(&self) -> Instant {
+        self.reported_until
+    }
+
+    /// The epoll itself: readable when an event is pending, so that another reactor can wait on
+    /// this one (through a [`dup`](Kernel::dup)). Cost: O(1).
+    pub const fn epoll(&self) -> &Fd {
+        &self.epoll
+    }
+
+    /// Bytes that one registration takes. Cost: O(1).
+    pub const REGISTRATION_BYTES: usize = Slab::<Registration<T>>::SLOT_BYTES;
+}
+
+/// Packs the six bits of a [`Ready`] into [`REQUEUE_MASK`]: five of them are already adjacent.
+pub(super) const fn pack_ready(ready: Ready) -> u32 {
+    let read_closed_bit = (ready.is_read_closed() as u32) << 5;
+    REQUEUED_BIT | (ready.bits() & 0x1f | read_closed_bit) << REQUEUE_SHIFT
+}
+
+/// The inverse of [`pack_ready`].
+const fn unpack_ready(mask: u32) -> Ready {
+    let packed = mask >> REQUEUE_SHIFT & 0x3f;
+    let read_closed = if packed & 0x20 != 0 { EPOLLRDHUP } else { 0 };
+    Ready::from_bits(packed & 0x1f | read_closed)
+}
+
+/// Whole milliseconds, rounded up: rounded down, the last fraction of a wait would be spent
+/// polling.
+fn timeout_millis_ceil(timeout: Duration) -> u32 {
+    u32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
+}
+
+impl<T, K: Kernel> Drop for Reactor<T, K> {
+    fn drop(&mut self) {
+        for slot in 0..self.slot_count() {
+            if let Some(token) = self.token_at(slot)
+                && let Some(Registration { fd, .. }) = self.registrations.remove(token)
+            {
+                // The epoll is closed too, and with it registrations that duplicates keep alive.
+                close_quietly(&mut self.kernel, fd);
+            }
+        }
+        if let Some(waker) = self.waker.take() {
+            waker.close(&mut self.kernel);
+        }
+        if let Some(sleeper) = self.sleeper.take() {
+            close_quietly(&mut self.kernel, sleeper);
+        }
+        // The epoll's last use: the reactor is dropped, and nothing else holds the number.
+        close_quietly(&mut self.kernel, Fd::from_raw(self.epoll.raw()));
+    }
+}
+
+impl<T, K: Kernel> fmt::Debug for Reactor<T, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reactor")
+            .field("epoll", &self.epoll)
+            .field("registrations", &self.len())
+            .field("deadlines", &self.timers.len())
+            .field("stale", &self.stale)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T, K: Kernel> std::os::fd::AsFd for Reactor<T, K> {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
