@@ -14,6 +14,12 @@ pub use register::{RegisterError, RegisterErrorKind};
 pub use waker::Waker;
 
 use core::num::NonZeroU32;
+use core::time::Duration;
+
+/// How long to pause what failed for lack of descriptors or memory (accept4(2), for example),
+/// unless a descriptor is freed before. A retry costs one system call; a quarter of a second is
+/// short for a client that waits.
+pub const RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// How many registrations a reactor holds and how many events one wait returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

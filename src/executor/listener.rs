@@ -7,7 +7,6 @@ use core::fmt;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::Poll;
-use core::time::Duration;
 
 use alloc::rc::Rc;
 
@@ -17,10 +16,7 @@ use super::{Handle, Shared};
 use crate::errno::Errno;
 use crate::kernel::{Fd, Kernel};
 use crate::net::{Addr, AddressFamily};
-
-/// Even if this executor closes nothing, another process may free descriptors or memory: the
-/// delay until accept is retried. The same as in the stream server.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(250);
+use crate::reactor::RETRY_DELAY;
 
 /// Consecutive aborted connections after which the cause is assumed to be something else.
 const ABORTED_IN_A_ROW_MAX: u32 = 16;
@@ -105,7 +101,7 @@ impl<K: Kernel> Listener<K> {
         self.pauses += 1;
         let shared: &Rc<Shared<K>> = self.fd.shared();
         let closed = shared.close_count.get();
-        let mut sleep = Handle(Rc::clone(shared)).sleep(ACCEPT_RETRY_DELAY);
+        let mut sleep = Handle(Rc::clone(shared)).sleep(RETRY_DELAY);
         poll_fn(|cx| {
             if shared.close_count.get() != closed {
                 return Poll::Ready(());

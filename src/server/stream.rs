@@ -8,8 +8,12 @@
 mod config;
 mod connection;
 mod listener;
+mod trigger_mode;
 
-pub use config::{CloseReason, IDLE_TIMEOUT_MAX, ServerEvent, StreamConfig, StreamStats};
+pub use config::{
+    CloseReason, IDLE_TIMEOUT_MAX, LINGER_TIMEOUT, ServerEvent, StreamConfig, StreamStats,
+};
+pub use connection::{Connection, Progress, Step, TimeoutStep, Transport};
 pub use listener::AcceptSharing;
 
 use alloc::boxed::Box;
@@ -26,7 +30,6 @@ use crate::kernel::{Fd, Kernel};
 use crate::linux::Linux;
 use crate::reactor::{Io, Limits, Reactor, Waker};
 use crate::token::Token;
-use connection::{Connection, Progress};
 use listener::Listener;
 
 /// What a registration in the reactor belongs to.
@@ -282,8 +285,9 @@ impl<K: Kernel, X> StreamServer<K, X> {
         let Some((state, mut io)) = self.reactor.get_mut(token) else { return false };
         let Source::Connection(connection) = state else { return false };
         let before = self.stats.bytes_in;
-        let served =
+        let step =
             connection.on_ready(&mut io, ready, &mut self.buf, &self.config, &mut self.stats);
+        let served = apply(step, connection, &mut io, ready, &self.config);
         if self.config.idle_timeout.is_some() && served != Progress::Spurious {
             connection.record_activity(io.now());
         }
@@ -307,15 +311,13 @@ impl<K: Kernel, X> StreamServer<K, X> {
         }
         let Some((state, mut io)) = self.reactor.get_mut(token) else { return true };
         let Source::Connection(connection) = state else { return false };
-        let was_timed_out = connection.idle_timed_out;
-        let reason = connection.on_timeout(&mut io, now, &self.config);
-        let is_timed_out = connection.idle_timed_out;
-        self.stats.timed_out += u64::from(is_timed_out && !was_timed_out);
-        match reason {
-            Some(reason) => self.close_connection(token, reason),
-            // The connection has just begun to close: run the first step of that.
-            None if is_timed_out => _ = self.on_connection_ready(token, Ready::READABLE),
-            None => {}
+        let was_timed_out = connection.has_idle_timed_out();
+        let step = connection.on_timeout(&mut io, now, &self.config);
+        self.stats.timed_out += u64::from(connection.has_idle_timed_out() && !was_timed_out);
+        match step {
+            TimeoutStep::Wait(span) => io.set_deadline(now + span),
+            TimeoutStep::BeginClose => _ = self.on_connection_ready(token, Ready::READABLE),
+            TimeoutStep::Close(reason) => self.close_connection(token, reason),
         }
         true
     }
@@ -326,10 +328,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
             return;
         }
         self.connections -= 1;
-        self.stats.closed += 1;
-        if let CloseReason::Error(Errno::ECONNRESET | Errno::EPIPE) = why {
-            self.stats.reset += 1;
-        }
+        self.stats.record_close(why);
         if self.config.emit_events {
             self.push_event(ServerEvent::Closed { token, why });
         }
@@ -351,7 +350,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
         self.for_each_connection(|server, token| {
             let Some((state, mut io)) = server.reactor.get_mut(token) else { return };
             let Source::Connection(connection) = state else { return };
-            connection.is_draining = true;
+            connection.begin_drain();
             // From here on the drain timeout applies, not the idle timeout.
             io.cancel_deadline();
             server.on_connection_ready(token, Ready::READABLE);
@@ -409,7 +408,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
             if let Some((state, _)) = server.reactor.get_mut(token)
                 && let Source::Connection(connection) = state
             {
-                sum += connection.echo.pending().len() as u64;
+                sum += connection.buffered_bytes() as u64;
             }
         });
         sum
@@ -426,6 +425,40 @@ impl<K: Kernel, X> StreamServer<K, X> {
     #[must_use]
     pub const fn connections(&self) -> u32 {
         self.connections
+    }
+}
+
+/// Does what a step of a connection leaves to its reactor. The interest is registered only when it
+/// has changed: no system call in steady level- and edge-triggered operation; one-shot is re-armed
+/// each time.
+#[inline]
+fn apply<K: Kernel>(
+    step: Step,
+    connection: &Connection,
+    io: &mut Io<'_, K>,
+    ready: Ready,
+    config: &StreamConfig,
+) -> Progress {
+    if step.lingers {
+        let deadline = io.now() + config.linger_timeout;
+        io.set_deadline(deadline);
+    }
+    if let Some(ready) = step.requeue {
+        io.requeue(ready);
+    }
+    let interest = connection.interest(config.trigger);
+    if matches!(step.progress, Progress::Close(_))
+        || !config.trigger.is_oneshot() && io.is_registered_for(interest, config.trigger)
+    {
+        return step.progress;
+    }
+    match io.modify(interest, config.trigger).map_err(Errno::from) {
+        Ok(()) => step.progress,
+        Err(errno) if errno.is_interrupted() => {
+            io.requeue(ready);
+            Progress::Advanced
+        }
+        Err(errno) => Progress::Close(CloseReason::Error(errno)),
     }
 }
 

@@ -46,7 +46,7 @@ fn stats_and_events_match_the_bytes_echoed() {
         let [
             ServerEvent::Accepted { token, peer },
             received @ ..,
-            ServerEvent::Closed { why: CloseReason::Closed, .. },
+            ServerEvent::Closed { why: CloseReason::PeerClosed, .. },
         ] = &events[..]
         else {
             panic!("{events:?}")

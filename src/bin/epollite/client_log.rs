@@ -42,7 +42,7 @@ pub(crate) fn received(log: &Log, name: &str, bytes: usize) {
 
 pub(crate) fn closed(log: &Log, name: &str, bytes: u64, why: CloseReason) {
     let why = match why {
-        CloseReason::Closed => "peer closed".into(),
+        CloseReason::PeerClosed => "peer closed".into(),
         CloseReason::Error(Errno::ECONNRESET | Errno::EPIPE) => "reset".into(),
         CloseReason::Error(errno) => errno.to_string(),
         CloseReason::IdleTimeout => "idle timeout".into(),

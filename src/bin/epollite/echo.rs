@@ -1,38 +1,28 @@
 //! `epollite echo`: opens sockets, threads and signals, runs the server and cleans up.
 
-use std::ffi::OsStr;
-use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use epollite::Errno;
 use epollite::instrument::Tracer;
-use epollite::kernel::Signal;
-use epollite::kernel::{Resource, Rlimit};
 use epollite::server::stream::AcceptSharing;
 use epollite::server::{datagram, stream};
-use epollite::{Errno, Kernel, Linux};
 
 use crate::args::EchoOptions;
 use crate::coordinator::Coordinator;
-use crate::exit::CliError;
+use crate::exit::{CliError, spawn_failure, syscall_failure};
 use crate::instrument::{CountingKernel, InstrumentedKernel, SyscallSummary, Trace};
 use crate::listen::{self, BoundSocket, Place};
-use crate::log::{self, Log, json_string, named};
+use crate::log;
 use crate::model::Model;
 use crate::models;
 use crate::signals;
 use crate::sink::Sink;
+use crate::startup::{
+    OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening, raise_nofile_limit,
+};
 use crate::stats::StatsSnapshot;
 use crate::worker::Worker;
-
-/// Descriptors that are not connections: standard streams, signals, and a reserve for name
-/// resolution and files the C library opens temporarily.
-pub(crate) const OTHER_DESCRIPTORS: u64 = 16;
-
-/// The assumed limit of descriptors where it cannot be queried: the kernel's maximum, the default
-/// of `fs.nr_open`.
-const LIMIT_UNKNOWN: u64 = 1 << 20;
 
 /// Descriptors that each thread has for itself: an epoll and an eventfd.
 const THREAD_DESCRIPTORS: u64 = 2;
@@ -52,14 +42,6 @@ pub(crate) fn run(options: &EchoOptions) -> Result<(), CliError> {
     };
     trace.report_dropped();
     result
-}
-
-/// What is set up before the first socket is opened.
-pub(crate) struct Start {
-    /// The limit of descriptors.
-    pub(crate) limit: u64,
-    pub(crate) trace: Trace,
-    pub(crate) places: Vec<Place>,
 }
 
 fn serve_with_kernel<K: InstrumentedKernel>(
@@ -111,32 +93,6 @@ fn serve<K: InstrumentedKernel>(options: &EchoOptions, start: Start) -> Result<(
             log_listening(&options.log, transport, address);
         }
     })
-}
-
-/// Blocks these signals until they are read. Called before the first socket is bound, or a signal
-/// could leave its file behind; and before any thread is started, since threads inherit the mask.
-pub(crate) fn block_signals<K: Kernel>(kernel: &mut K, signals: &[Signal]) -> Result<(), CliError> {
-    let blocked = kernel.sigprocmask(signals::set(signals));
-    blocked.map(drop).map_err(|errno| syscall_failure("sigprocmask", errno))
-}
-
-/// Checks that `count` more descriptors are available, now that all others are open. A server
-/// without a free descriptor would listen but never serve a client.
-///
-/// # Errors
-/// They are not available.
-pub(crate) fn check_spare_fds(count: usize) -> Result<(), CliError> {
-    // Not traced: this is not part of the service. dup(2) only needs a free descriptor number.
-    let stream = std::io::stderr();
-    let taken: std::io::Result<Vec<_>> =
-        (0..count).map(|_| stream.as_fd().try_clone_to_owned()).collect();
-    let Err(error) = taken else { return Ok(()) };
-    let is_limit = error.raw_os_error() == Some(Errno::EMFILE.number());
-    let line = match Linux.prlimit(Resource::Nofile, None) {
-        Ok(Rlimit { soft, .. }) if is_limit => format!("the limit is {soft} (ulimit -n)"),
-        _ => error.to_string(),
-    };
-    Err(CliError::new(CliError::RUN, format!("no descriptor left for clients: {line}")))
 }
 
 /// Creates one worker per thread; none is running yet.
@@ -289,56 +245,4 @@ fn open_trace(options: &EchoOptions) -> Result<Trace, CliError> {
             Err(CliError::new(CliError::RUN, line))
         }
     }
-}
-
-pub(crate) fn syscall_failure(call: &str, errno: Errno) -> CliError {
-    CliError::new(CliError::RUN, format!("{call}: {errno}"))
-}
-
-/// A thread could not be started. The standard library passes on the error of the C library, which
-/// names no system call and may differ from the kernel's: `EAGAIN` where the kernel returned
-/// `ENOMEM`.
-pub(crate) fn spawn_failure(error: &std::io::Error) -> CliError {
-    CliError::new(CliError::RUN, format!("cannot start a thread: {error}"))
-}
-
-pub(crate) fn log_listening(log: &Log, transport: &str, address: &OsStr) {
-    if !log.is_quiet {
-        log.print_result(
-            || [b"listening on ", transport.as_bytes(), b" ", address.as_bytes()].concat(),
-            || {
-                let address = named("address", address);
-                format!("{{\"event\":\"listening\",\"transport\":\"{transport}\",{address}}}")
-            },
-        );
-    }
-}
-
-/// Raises the soft limit of descriptors to the hard limit, and returns the limit in effect.
-fn raise_nofile_limit(log: &Log) -> u64 {
-    let Rlimit { soft, hard } = match Linux.prlimit(Resource::Nofile, None) {
-        Ok(limit) => limit,
-        Err(errno) => {
-            // With an unknown limit, accept4(2) fails when it is reached: then accepting is paused.
-            log.message(
-                || format!("epollite: the descriptor limit is not known: prlimit: {errno}"),
-                || {
-                    format!(
-                        "{{\"event\":\"nofile_raised\",\"why\":{}}}",
-                        json_string(&errno.to_string())
-                    )
-                },
-            );
-            return LIMIT_UNKNOWN;
-        }
-    };
-    let raised = Rlimit { soft: hard, hard };
-    if soft >= hard || Linux.prlimit(Resource::Nofile, Some(raised)).is_err() {
-        return soft;
-    }
-    log.message(
-        || format!("epollite: raised the descriptor limit from {soft} to {hard}"),
-        || format!("{{\"event\":\"nofile_raised\",\"from\":{soft},\"to\":{hard}}}"),
-    );
-    hard
 }

@@ -1,5 +1,7 @@
 //! The error of a command: exit code and message.
 
+use epollite::Errno;
+
 /// One line for the user and an exit code for scripts.
 #[derive(Debug)]
 pub(crate) struct CliError {
@@ -20,4 +22,16 @@ impl CliError {
     pub(crate) fn new(code: u8, line: impl Into<String>) -> Self {
         Self { code, line: line.into() }
     }
+}
+
+/// A system call has failed.
+pub(crate) fn syscall_failure(call: &str, errno: Errno) -> CliError {
+    CliError::new(CliError::RUN, format!("{call}: {errno}"))
+}
+
+/// A thread could not be started. The standard library passes on the error of the C library, which
+/// names no system call and may differ from the kernel's: `EAGAIN` where the kernel returned
+/// `ENOMEM`.
+pub(crate) fn spawn_failure(error: &std::io::Error) -> CliError {
+    CliError::new(CliError::RUN, format!("cannot start a thread: {error}"))
 }

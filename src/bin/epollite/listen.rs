@@ -9,8 +9,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use epollite::kernel::SocketType;
-use epollite::kernel::close_quietly;
+use epollite::kernel::{SocketType, Syscall, close_quietly};
 use epollite::net::{AddressFamily, UnixAddr};
 use epollite::server::{
     BindError, PortSharing, bind_datagram, bind_datagram_everywhere, bind_stream,
@@ -117,20 +116,18 @@ pub(crate) fn bind<K: Kernel>(
     }
 }
 
-fn bind_failure(address: &str, why: &str) -> CliError {
-    CliError::new(CliError::UNAVAILABLE, format!("cannot listen on {address}: {why}"))
+/// The call, its address and its error: `bind tcp 127.0.0.1:80: EACCES: …`.
+fn bind_failure(address: &str, BindError { call, errno }: BindError, is_port: bool) -> CliError {
+    let why = match errno {
+        Errno::EACCES if is_port => "EACCES: ports below 1024 are privileged".into(),
+        Errno::EADDRNOTAVAIL => "EADDRNOTAVAIL: no interface here has this address".into(),
+        _ => errno.to_string(),
+    };
+    path_failure(call, address, &why)
 }
 
-/// An explanation of a failed call.
-fn describe_bind_error(addr: &Addr, error: BindError) -> String {
-    match error.errno {
-        Errno::EADDRINUSE => "the address is in use (EADDRINUSE)".into(),
-        Errno::EACCES if matches!(addr, Addr::V4(_) | Addr::V6(_)) => {
-            "not permitted; ports below 1024 are privileged (EACCES)".into()
-        }
-        Errno::EADDRNOTAVAIL => "no interface here has this address (EADDRNOTAVAIL)".into(),
-        _ => error.to_string(),
-    }
+fn path_failure(call: Syscall, address: &str, why: &str) -> CliError {
+    CliError::new(CliError::UNAVAILABLE, format!("{} {address}: {why}", call.name()))
 }
 
 /// The addresses of a name, at least one; IPv4 first, so that `127.0.0.1` connects when the server
@@ -162,9 +159,8 @@ fn bind_port<K: Kernel>(
     open: impl Fn(&mut K, &Addr, PortSharing) -> Result<(Fd, Addr), BindError>,
 ) -> Result<Vec<BoundSocket>, CliError> {
     let open = |kernel: &mut K, addr: &Addr, sharing| {
-        open(kernel, addr, sharing).map_err(|error| {
-            bind_failure(&format!("{transport} {addr}"), &describe_bind_error(addr, error))
-        })
+        open(kernel, addr, sharing)
+            .map_err(|error| bind_failure(&format!("{transport} {addr}"), error, true))
     };
     let (fd, actual) = open(kernel, &addr, PortSharing::Exclusive)?;
     let bound = |fd| BoundSocket { fd, transport, address: actual.to_string().into(), file: None };
@@ -193,14 +189,14 @@ pub(crate) fn bind_unix<K: Kernel>(
     let addr = Addr::Unix(name);
     let Some(path) = name.as_path() else {
         let address = addr.to_string().trim_start_matches("unix:").to_owned();
-        let (fd, _) = bind_stream(kernel, &addr, PortSharing::Exclusive).map_err(|error| {
-            bind_failure(&format!("unix {address}"), &describe_bind_error(&addr, error))
-        })?;
+        let (fd, _) = bind_stream(kernel, &addr, PortSharing::Exclusive)
+            .map_err(|error| bind_failure(&format!("unix {address}"), error, false))?;
         return Ok(BoundSocket { fd, transport: "unix", address: address.into(), file: None });
     };
     let path = Path::new(std::ffi::OsStr::from_bytes(path));
     let address = path.as_os_str().to_owned();
-    let failed = |why: &str| bind_failure(&format!("unix {}", path_text(path)), why);
+    let shown = format!("unix {}", path_text(path));
+    let failed = |why: &str| path_failure(Syscall::Bind, &shown, why);
     // Two servers may find the same stale socket. The lock serializes them, so that the slower one
     // does not remove the socket that the faster one has just bound.
     let lock = lock_directory(path);
@@ -214,7 +210,7 @@ pub(crate) fn bind_unix<K: Kernel>(
         }
         opened => opened,
     };
-    let (fd, _) = opened.map_err(|error| failed(&describe_bind_error(&addr, error)))?;
+    let (fd, _) = opened.map_err(|error| bind_failure(&shown, error, false))?;
     let file = socket_file(&name);
     Ok(BoundSocket { fd, transport: "unix", address, file })
 }

@@ -25,6 +25,7 @@ mod scenario;
 mod signals;
 mod sim;
 mod sink;
+mod startup;
 mod stats;
 mod units;
 mod worker;

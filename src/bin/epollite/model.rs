@@ -4,8 +4,6 @@
 
 use epollite::Trigger;
 
-use super::args::EchoOptions;
-
 /// How clients are served.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Model {
@@ -130,26 +128,25 @@ impl Model {
 }
 
 /// Resolves `--model` and `--trigger`, and rejects options that the model does not support: in one
-/// line, with the reason. `given` are the flags on the command line.
+/// line, with the reason. `given` are the flags on the command line, `addresses` is the number of
+/// addresses to listen on.
 pub(crate) fn resolve_model(
-    options: &mut EchoOptions,
     model: Option<Model>,
+    trigger: Trigger,
     given: &[String],
-) -> Result<(), String> {
+    addresses: usize,
+) -> Result<Model, String> {
     let is_given = |flag: &str| given.iter().any(|other| other == flag);
-    options.model = match model {
-        None => Model::Epoll(options.trigger),
-        Some(Model::Epoll(trigger)) if is_given("--trigger") && trigger != options.trigger => {
-            let name = Model::Epoll(trigger).name();
+    let model = match model {
+        None => Model::Epoll(trigger),
+        Some(Model::Epoll(implied)) if is_given("--trigger") && implied != trigger => {
+            let name = Model::Epoll(implied).name();
             return Err(format!("--model {name} contradicts --trigger"));
         }
         Some(model) => model,
     };
-    if let Model::Epoll(trigger) = options.model {
-        options.trigger = trigger;
-    }
-    let (model, name) = (options.model, options.model.name());
-    if model.is_blocking() && options.targets.len() > 1 {
+    let name = model.name();
+    if model.is_blocking() && addresses > 1 {
         return Err(format!(
             "--model {name} waits in accept(2): it can listen on one address only"
         ));
@@ -159,5 +156,5 @@ pub(crate) fn resolve_model(
             return Err(format!("--model {name} does not support {flag}: {why}"));
         }
     }
-    Ok(())
+    Ok(model)
 }

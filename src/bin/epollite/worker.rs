@@ -14,8 +14,7 @@ use epollite::{Errno, Event, Fd, Interest, Token, Trigger};
 
 use crate::client_log;
 use crate::coordinator::Coordinator;
-use crate::echo::syscall_failure;
-use crate::exit::CliError;
+use crate::exit::{CliError, syscall_failure};
 use crate::instrument::{InstrumentedKernel, SyscallSummary, Trace, TraceOrigin};
 use crate::listen::SocketFiles;
 use crate::log::Log;

@@ -5,7 +5,6 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use super::reflector::is_reflector;
 use crate::errno::Errno;
@@ -13,7 +12,7 @@ use crate::event::{Interest, Ready, Trigger};
 use crate::kernel::{Fd, Kernel, is_refused, is_source_unusable, recv_datagram, reply_datagram};
 use crate::net::{Addr, AddressFamily};
 use crate::net::{BATCH_MAX, DatagramBatch};
-use crate::reactor::Io;
+use crate::reactor::{Io, RETRY_DELAY};
 use crate::server::bind::enable_packet_info;
 
 /// Configuration of a datagram server.
@@ -129,9 +128,6 @@ pub struct EchoSocket {
 
 /// Events kept until they are taken.
 const EVENTS_MAX: usize = 1 << 16;
-
-/// Delay until a socket that returns nothing but errors is retried.
-const ERROR_RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// Consecutive errors taken from a socket in one call. Each is one reply that reached a closed
 /// port; past this many, other descriptors are served.
@@ -388,7 +384,7 @@ impl EchoSocket {
             }
         };
         if let Progress::Erroring = next {
-            let retry = io.now() + ERROR_RETRY_DELAY;
+            let retry = io.now() + RETRY_DELAY;
             io.set_deadline(retry);
         }
         let mut is_armed = true;

@@ -52,11 +52,14 @@ impl Default for StreamConfig {
             accepts_max: 64,
             idle_timeout: None,
             drain_timeout: Duration::from_secs(5),
-            linger_timeout: Duration::from_secs(1),
+            linger_timeout: LINGER_TIMEOUT,
             emit_events: false,
         }
     }
 }
+
+/// The default of [`StreamConfig::linger_timeout`].
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The longest idle timeout: connections store the time of their last activity as 32 bits of
 /// milliseconds, and half of that range is 24 days.
@@ -92,6 +95,14 @@ pub struct StreamStats {
 }
 
 impl StreamStats {
+    /// Counts a connection that has closed. Cost: O(1).
+    pub const fn record_close(&mut self, why: CloseReason) {
+        self.closed += 1;
+        if let CloseReason::Error(Errno::ECONNRESET | Errno::EPIPE) = why {
+            self.reset += 1;
+        }
+    }
+
     /// Adds another server's counters. Cost: O(1).
     pub const fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
@@ -155,7 +166,7 @@ pub enum ServerEvent {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CloseReason {
     /// The peer closed and received its whole echo; or the server drained, and the peer closed.
-    Closed,
+    PeerClosed,
     /// A call failed: the peer reset the connection, or another error.
     Error(Errno),
     /// It was inactive for too long.

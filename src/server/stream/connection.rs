@@ -1,11 +1,13 @@
 //! One connection: applies the echo state machine to a socket.
 //!
-//! Knows one [`Io`] and one [`Echo`], and no other connection. All four trigger modes are served
-//! by the same loop; [`TriggerMode`] defines where they differ.
+//! Knows one [`Transport`] and one [`Echo`], and no other connection. It does not wait: the caller
+//! does, by epoll, poll or any other means, and does what a [`Step`] says. All four trigger modes
+//! are served by the same loop; [`TriggerMode`] defines where they differ.
 
 use core::time::Duration;
 
 use super::config::{CloseReason, StreamConfig, StreamStats};
+use super::trigger_mode::TriggerMode;
 use crate::echo::{Echo, State, Want};
 use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
@@ -13,26 +15,82 @@ use crate::instant::Instant;
 use crate::kernel::{Kernel, Shutdown};
 use crate::reactor::{Io, Received, Sent};
 
-/// A connection's state: what an idle one costs besides its slot.
+/// A socket, as a [`Connection`] uses it. It never blocks.
+pub trait Transport {
+    /// Receives bytes of the stream. `buf` is not empty. Cost: one system call.
+    ///
+    /// # Errors
+    /// [`Errno::EINTR`]: interrupted; the work remains. Any other ends the connection.
+    ///
+    /// Man page: recv(2)
+    fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno>;
+
+    /// Sends bytes, or as many of them as fit the send buffer. Cost: one system call.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    ///
+    /// Man page: send(2)
+    fn send(&mut self, buf: &[u8]) -> Result<Sent, Errno>;
+
+    /// Shuts down one direction or both. Cost: one system call.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    ///
+    /// Man page: shutdown(2)
+    fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno>;
+
+    /// The amount of sent data that the peer has not taken yet; 0 where that is not known. Only
+    /// changes matter: they show that the peer reads. Cost: one system call.
+    ///
+    /// Man page: ioctl(2), `SIOCOUTQ`
+    fn unsent_bytes(&mut self) -> usize;
+}
+
+impl<K: Kernel> Transport for Io<'_, K> {
+    #[inline]
+    fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
+        Io::recv(self, buf)
+    }
+
+    #[inline]
+    fn send(&mut self, buf: &[u8]) -> Result<Sent, Errno> {
+        Io::send(self, buf)
+    }
+
+    fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno> {
+        Io::shutdown(self, how)
+    }
+
+    fn unsent_bytes(&mut self) -> usize {
+        self.syscall(|kernel, fd| kernel.ioctl_outq(fd)).unwrap_or(0)
+    }
+}
+
+/// A connection of an echo server: what an idle one costs besides its descriptor, two words and a
+/// few bytes.
+///
+/// [`StreamServer`](super::StreamServer) serves its connections with this; so can a program that
+/// waits in another way.
 #[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) echo: Echo,
+pub struct Connection {
+    echo: Echo,
     /// Time of the last activity in milliseconds, wrapping. Maintained only with an idle timeout.
-    pub(super) last_active_millis: u32,
+    last_active_millis: u32,
     /// Length of the send queue at the last check, hashed by [`hash_unsent`]; 0 for empty, or for
     /// no check since the last activity.
     unsent: u8,
-    /// Whether it is a Unix socket.
-    pub(super) is_unix: bool,
+    is_unix: bool,
     /// Whether it is being closed for its inactivity.
-    pub(super) idle_timed_out: bool,
+    idle_timed_out: bool,
     /// Whether the server drains: data that has arrived is echoed, and nothing after that.
-    pub(super) is_draining: bool,
+    is_draining: bool,
 }
 
-/// Result of serving a connection.
+/// Result of serving a connection once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Progress {
+pub enum Progress {
     /// Something was done, and the connection waits for more.
     Advanced,
     /// There was nothing to do.
@@ -41,109 +99,126 @@ pub(super) enum Progress {
     Close(CloseReason),
 }
 
-/// How the trigger changes what has to be done.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TriggerMode {
-    pub(super) trigger: Trigger,
-    pub(super) is_unix: bool,
+/// What [`Connection::on_ready`] did, and what it leaves to the caller.
+#[must_use = "a connection may have to be closed, called again, or given a deadline"]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// What was done.
+    pub progress: Progress,
+    /// Work is left that the kernel does not report again: call again with this, after other
+    /// connections.
+    pub requeue: Option<Ready>,
+    /// This side was shut down: a deadline is due in [`StreamConfig::linger_timeout`].
+    pub lingers: bool,
 }
 
-impl TriggerMode {
-    /// Whether the kernel reports unread data again: level-triggered by itself, one-shot when
-    /// re-armed. In pure edge-triggered mode it does not.
-    const fn kernel_repeats(self) -> bool {
-        !matches!(self.trigger, Trigger::Edge)
-    }
-
-    /// Whether this read has emptied the socket, so that the `recv` that would return `EAGAIN`
-    /// can be omitted. See [`Ready::short_read_means_empty`]; a Unix socket also returns short
-    /// reads where descriptors were passed.
-    const fn read_drained(self, ready: Ready, count: usize, room: usize) -> bool {
-        count < room && !self.is_unix && ready.short_read_means_empty()
-    }
-
-    /// The interest to register when the state machine wants `want`.
-    ///
-    /// * Level-triggered and one-shot: only what is wanted, or the kernel reports the rest
-    ///   endlessly.
-    /// * Edge-triggered TCP: everything, once, and no further epoll_ctl.
-    /// * Edge-triggered Unix: each read of the peer is an edge of `WRITABLE`, so that is
-    ///   registered only while the write buffer holds data.
-    pub(super) fn interest(self, want: Want) -> Interest {
-        let edge = Interest::READABLE | Interest::READ_CLOSED | Interest::PRIORITY;
-        match (self.kernel_repeats(), want) {
-            (true, Want::Write) => Interest::WRITABLE,
-            (true, _) => Interest::READABLE,
-            (false, want) if self.is_unix && want != Want::Write => edge,
-            (false, _) => edge | Interest::WRITABLE,
-        }
-    }
+/// What [`Connection::on_timeout`] decided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TimeoutStep {
+    /// It is active, or its peer still reads: the next deadline is due in this time.
+    Wait(Duration),
+    /// It was inactive for too long, and begins to close: call
+    /// [`on_ready`](Connection::on_ready).
+    BeginClose,
+    /// It is to be closed.
+    Close(CloseReason),
 }
 
 impl Connection {
-    pub(super) const fn new(is_unix: bool, last_active_millis: u32) -> Self {
-        let (idle_timed_out, is_draining) = (false, false);
+    /// A connection that was just accepted; `is_unix` for a Unix socket. `now` matters only with
+    /// an idle timeout. Cost: O(1).
+    #[must_use]
+    pub const fn new(is_unix: bool, now: Instant) -> Self {
         Self {
             echo: Echo::new(),
-            last_active_millis,
+            last_active_millis: truncated_millis(now, Rounded::Up),
             unsent: 0,
             is_unix,
-            idle_timed_out,
-            is_draining,
+            idle_timed_out: false,
+            is_draining: false,
         }
     }
 
-    /// Performs what the state machine wants until the socket would block or the budget is
-    /// spent; then updates the interest. Cost: O(budget), at most one epoll_ctl.
-    pub(super) fn on_ready<K: Kernel>(
+    /// The interest to wait for. Cost: O(1).
+    ///
+    /// Level-triggered it is never both: nothing is read while the write buffer holds data.
+    #[must_use]
+    pub fn interest(&self, trigger: Trigger) -> Interest {
+        self.mode(trigger).interest(self.echo.want())
+    }
+
+    /// Whether it is being closed for its inactivity. Cost: O(1).
+    #[must_use]
+    pub const fn has_idle_timed_out(&self) -> bool {
+        self.idle_timed_out
+    }
+
+    /// The length of the write buffer. Cost: O(1).
+    #[must_use]
+    pub fn buffered_bytes(&self) -> usize {
+        self.echo.pending().len()
+    }
+
+    const fn mode(&self, trigger: Trigger) -> TriggerMode {
+        TriggerMode { trigger, is_unix: self.is_unix }
+    }
+
+    /// Begins to drain: data that has arrived is echoed, then the connection closes. The caller
+    /// calls [`on_ready`](Self::on_ready) next, and its own deadline applies from here on.
+    /// Cost: O(1).
+    pub const fn begin_drain(&mut self) {
+        self.is_draining = true;
+    }
+
+    /// Performs what the state machine wants until the socket would block or the budget is spent.
+    /// At most `buf.len()` bytes are received at once, and buffered for a peer that does not read.
+    /// Cost: O(budget).
+    #[inline]
+    pub fn on_ready<T: Transport>(
         &mut self,
-        io: &mut Io<'_, K>,
+        transport: &mut T,
         ready: Ready,
         buf: &mut [u8],
         config: &StreamConfig,
         stats: &mut StreamStats,
-    ) -> Progress {
-        let mode = TriggerMode { trigger: config.trigger, is_unix: self.is_unix };
-        let progressed = match self.pump(io, ready, buf, mode, config, stats) {
+    ) -> Step {
+        let mut step = Step { progress: Progress::Spurious, requeue: None, lingers: false };
+        let progressed = match self.pump(transport, ready, buf, config, stats, &mut step) {
             Ok(progressed) => progressed,
             // Interrupted repeatedly: not an error of the connection, and the work remains.
             Err(errno) if errno.is_interrupted() => {
-                io.requeue(ready | Ready::WRITABLE);
+                step.requeue = Some(ready | Ready::WRITABLE);
                 true
             }
             Err(errno) => {
                 self.echo.connection_lost();
-                return Progress::Close(CloseReason::Error(errno));
+                step.progress = Progress::Close(CloseReason::Error(errno));
+                return step;
             }
         };
         if self.echo.want() == Want::Close {
-            return Progress::Close(if self.idle_timed_out {
+            step.progress = Progress::Close(if self.idle_timed_out {
                 CloseReason::IdleTimeout
             } else {
-                CloseReason::Closed
+                CloseReason::PeerClosed
             });
+        } else if progressed {
+            step.progress = Progress::Advanced;
         }
-        match self.update_interest(io, mode) {
-            Ok(()) if progressed => Progress::Advanced,
-            Ok(()) => Progress::Spurious,
-            Err(errno) if errno.is_interrupted() => {
-                io.requeue(ready);
-                Progress::Advanced
-            }
-            Err(errno) => Progress::Close(CloseReason::Error(errno)),
-        }
+        step
     }
 
     /// Returns whether anything was done.
-    fn pump<K: Kernel>(
+    fn pump<T: Transport>(
         &mut self,
-        io: &mut Io<'_, K>,
+        transport: &mut T,
         ready: Ready,
         buf: &mut [u8],
-        mode: TriggerMode,
         config: &StreamConfig,
         stats: &mut StreamStats,
+        step: &mut Step,
     ) -> Result<bool, Errno> {
+        let mode = self.mode(config.trigger);
         // Room to write matters only when the write buffer holds data; and while it does, an
         // edge without `WRITABLE` means that the send queue is still full.
         let is_irrelevant = match self.echo.want() {
@@ -164,7 +239,7 @@ impl Connection {
         loop {
             match self.echo.want() {
                 Want::Close => return Ok(true),
-                Want::Write => match io.send(self.echo.pending())? {
+                Want::Write => match transport.send(self.echo.pending())? {
                     Sent::WouldBlock => return Ok(progressed),
                     Sent::Bytes(count) => {
                         self.echo.sent(count);
@@ -172,22 +247,21 @@ impl Connection {
                     }
                 },
                 Want::Shutdown => {
-                    io.shutdown(Shutdown::Write)?;
+                    transport.shutdown(Shutdown::Write)?;
                     self.echo.write_shut_down();
-                    self.unsent = hash_unsent(unsent_bytes(io));
-                    let deadline = io.now() + config.linger_timeout;
-                    io.set_deadline(deadline);
+                    self.unsent = hash_unsent(transport.unsent_bytes());
+                    step.lingers = true;
                 }
                 Want::Read | Want::Discard if budget_bytes == 0 => {
                     // The kernel does not report the rest again; nor, while draining, its end.
                     if !mode.kernel_repeats() || self.is_draining {
-                        io.requeue(ready);
+                        step.requeue = Some(ready);
                     }
                     return Ok(progressed);
                 }
                 Want::Read | Want::Discard => {
                     let room = buf.len().min(budget_bytes);
-                    let count = match io.recv(&mut buf[..room])? {
+                    let count = match transport.recv(&mut buf[..room])? {
                         // Only now is it known that no unread, unanswered data is left.
                         Received::WouldBlock if self.begin_close_if_draining() => {
                             progressed = true;
@@ -202,7 +276,7 @@ impl Connection {
                         Received::Bytes(count) => count,
                     };
                     budget_bytes -= count;
-                    self.echo_back(io, &buf[..count], buf.len(), stats)?;
+                    self.echo_back(transport, &buf[..count], buf.len(), stats)?;
                     let is_flushed = self.echo.pending().is_empty();
                     let socket_drained =
                         mode.kernel_repeats() || mode.read_drained(ready, count, room);
@@ -226,9 +300,9 @@ impl Connection {
 
     /// Echoes what has just been read; what the socket does not take is buffered.
     #[inline]
-    fn echo_back<K: Kernel>(
+    fn echo_back<T: Transport>(
         &mut self,
-        io: &mut Io<'_, K>,
+        transport: &mut T,
         bytes: &[u8],
         buffer_max_bytes: usize,
         stats: &mut StreamStats,
@@ -237,7 +311,7 @@ impl Connection {
         let mut sent = 0;
         if self.echo.state() == State::Open {
             stats.echoes += 1;
-            match io.send(bytes) {
+            match transport.send(bytes) {
                 Ok(Sent::Bytes(count)) => {
                     sent = count;
                     stats.bytes_out += count as u64;
@@ -252,56 +326,47 @@ impl Connection {
         self.echo.received(bytes, sent, buffer_max_bytes).map_err(|_| Errno::ENOBUFS)
     }
 
-    /// Updates the registered interest when it has changed. No system call in steady level- and
-    /// edge-triggered operation; one-shot is re-armed each time.
-    fn update_interest<K: Kernel>(
-        &self,
-        io: &mut Io<'_, K>,
-        mode: TriggerMode,
-    ) -> Result<(), Errno> {
-        let interest = mode.interest(self.echo.want());
-        if !mode.trigger.is_oneshot() && io.is_registered_for(interest, mode.trigger) {
-            return Ok(());
-        }
-        io.modify(interest, mode.trigger).map_err(Errno::from)
-    }
-
-    /// Records activity, in either direction, for the idle timeout.
-    pub(super) fn record_activity(&mut self, now: Instant) {
+    /// Records activity, in either direction, for the idle timeout. To be called after a step that
+    /// was not [`Spurious`](Progress::Spurious), if there is an idle timeout. Cost: O(1).
+    pub fn record_activity(&mut self, now: Instant) {
         self.last_active_millis = truncated_millis(now, Rounded::Up);
         if self.echo.state() == State::Open {
             self.unsent = 0;
         }
     }
 
-    /// Whether the deadline that has passed is the timeout itself, not just a check.
-    pub(super) fn is_due(&self, now: Instant, config: &StreamConfig) -> bool {
+    /// Whether the deadline that has passed is the timeout itself, not just a check. If so, call
+    /// [`on_ready`](Self::on_ready) before [`on_timeout`](Self::on_timeout): data that arrived in
+    /// time may not have been reported yet. Cost: O(1).
+    #[must_use]
+    pub fn is_due(&self, now: Instant, config: &StreamConfig) -> bool {
         let is_silent = |idle: Duration| u128::from(self.silent_millis(now)) >= idle.as_millis();
         self.echo.state() == State::Closing || config.idle_timeout.is_none_or(is_silent)
     }
 
-    /// The deadline has passed, and everything that had arrived by `now` has been read. `Some`
-    /// when the connection is to be closed; otherwise the deadline is set again. After the idle
-    /// timeout the connection first begins to close, unless the peer does not read its data.
+    /// The deadline has passed, and everything that had arrived by `now` has been read: decides
+    /// what is next. After the idle timeout the connection first begins to close, unless the peer
+    /// does not read its data. Cost: at most one system call.
     ///
     /// That the peer reads is visible in the send queue only: Linux reports `EPOLLOUT` when a
     /// third of it is free, which may be megabytes. So while data is left there the queue is
     /// checked four times per idle timeout, and each change counts as activity; the first check
     /// counts too, since the previous length is not known.
-    pub(super) fn on_timeout<K: Kernel>(
+    pub fn on_timeout<T: Transport>(
         &mut self,
-        io: &mut Io<'_, K>,
+        transport: &mut T,
         now: Instant,
         config: &StreamConfig,
-    ) -> Option<CloseReason> {
+    ) -> TimeoutStep {
         let Some(idle) = config.idle_timeout.filter(|_| self.echo.state() != State::Closing) else {
-            return self.on_linger_timeout(io, now, config);
+            return self.on_linger_timeout(transport, config);
         };
         let idle_millis = u64::try_from(idle.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut silent_millis = self.silent_millis(now);
         let mut check_millis = idle_millis;
         if silent_millis > 0 {
-            let unsent = hash_unsent(unsent_bytes(io).saturating_add(self.echo.pending().len()));
+            let unsent = transport.unsent_bytes().saturating_add(self.echo.pending().len());
+            let unsent = hash_unsent(unsent);
             if unsent != self.unsent {
                 self.record_activity(now);
                 silent_millis = 0;
@@ -313,34 +378,35 @@ impl Connection {
         }
         if silent_millis < idle_millis {
             let wait_millis = (idle_millis - silent_millis).min(check_millis);
-            io.set_deadline(now + Duration::from_millis(wait_millis));
-            return None;
+            return TimeoutStep::Wait(Duration::from_millis(wait_millis));
         }
         self.idle_timed_out = true;
         if self.echo.want() == Want::Write {
             self.echo.timed_out();
-            return Some(CloseReason::IdleTimeout);
+            return TimeoutStep::Close(CloseReason::IdleTimeout);
         }
         self.echo.begin_close();
-        None
+        TimeoutStep::BeginClose
     }
 
     /// This side has half-closed, and the peer has not closed in time. The connection stays open
     /// as long as the peer reads what was sent.
-    fn on_linger_timeout<K: Kernel>(
+    fn on_linger_timeout<T: Transport>(
         &mut self,
-        io: &mut Io<'_, K>,
-        now: Instant,
+        transport: &mut T,
         config: &StreamConfig,
-    ) -> Option<CloseReason> {
-        let unsent = hash_unsent(unsent_bytes(io));
+    ) -> TimeoutStep {
+        let unsent = hash_unsent(transport.unsent_bytes());
         if self.echo.state() == State::Closing && unsent != 0 && unsent != self.unsent {
             self.unsent = unsent;
-            io.set_deadline(now + config.linger_timeout);
-            return None;
+            return TimeoutStep::Wait(config.linger_timeout);
         }
         self.echo.timed_out();
-        Some(if self.idle_timed_out { CloseReason::IdleTimeout } else { CloseReason::DrainTimeout })
+        TimeoutStep::Close(if self.idle_timed_out {
+            CloseReason::IdleTimeout
+        } else {
+            CloseReason::DrainTimeout
+        })
     }
 
     /// How long it has been inactive at `now`, which may be before its last activity: data that
@@ -356,11 +422,6 @@ impl Connection {
 /// How often per idle timeout the send queue of an inactive connection is checked.
 const UNSENT_CHECKS_PER_IDLE: u64 = 4;
 
-/// The length of the send queue; 0 where the kernel does not report it.
-fn unsent_bytes<K: Kernel>(io: &mut Io<'_, K>) -> usize {
-    io.syscall(|kernel, fd| kernel.ioctl_outq(fd)).unwrap_or(0)
-}
-
 /// Hashes a byte count to 8 bits: 0 for 0, and two other counts differ 254 times in 255. Missing
 /// a change now and then is harmless: a connection is closed after four equal checks in a row.
 const fn hash_unsent(bytes: usize) -> u8 {
@@ -375,7 +436,7 @@ const fn hash_unsent(bytes: usize) -> u8 {
 
 /// Milliseconds in 32 bits: they wrap after 49 days, and only differences are used.
 #[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
-pub(super) const fn truncated_millis(now: Instant, rounded: Rounded) -> u32 {
+const fn truncated_millis(now: Instant, rounded: Rounded) -> u32 {
     match rounded {
         Rounded::Down => now.as_millis() as u32,
         Rounded::Up => now.as_nanos().div_ceil(1_000_000) as u32,
@@ -384,7 +445,7 @@ pub(super) const fn truncated_millis(now: Instant, rounded: Rounded) -> u32 {
 
 /// Activity is rounded up and checks are rounded down, so that no idle timeout ends too early.
 #[derive(Clone, Copy)]
-pub(super) enum Rounded {
+enum Rounded {
     Down,
     Up,
 }

@@ -5,23 +5,17 @@
 //!
 //! A listener may be shared with other servers, each with an epoll of its own: [`AcceptSharing`].
 
-use core::time::Duration;
-
 use super::config::ServerEvent;
-use super::connection::{Connection, Rounded, TriggerMode, truncated_millis};
+use super::connection::Connection;
 use super::{Source, StreamServer};
-use crate::echo::Want;
 use crate::errno::Errno;
 use crate::event::{ExclusiveTrigger, Interest, Ready, Trigger};
+use crate::instant::Instant;
 use crate::kernel::close_quietly;
 use crate::kernel::{Fd, Kernel};
 use crate::net::{Addr, AddressFamily};
-use crate::reactor::RegisterErrorKind;
+use crate::reactor::{RETRY_DELAY, RegisterErrorKind};
 use crate::token::Token;
-
-/// Even if no connection of this server closes, another process may free descriptors or memory:
-/// the delay until accept is retried. Long enough to cost nothing, short enough for a client.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// Connections accepted from the backlog when the listeners close. More than any system's
 /// backlog; the bound is for kernels that return `ECONNABORTED` endlessly.
@@ -292,10 +286,9 @@ impl<K: Kernel, X> StreamServer<K, X> {
 
     fn add_connection(&mut self, socket: Fd, peer: Addr, is_unix: bool) -> AcceptOutcome {
         let now = self.config.idle_timeout.map(|idle| (self.reactor.kernel().now(), idle));
-        let connection =
-            Connection::new(is_unix, now.map_or(0, |(now, _)| truncated_millis(now, Rounded::Up)));
+        let connection = Connection::new(is_unix, now.map_or(Instant::ZERO, |(now, _)| now));
         let trigger = self.config.trigger;
-        let interest = TriggerMode { trigger, is_unix }.interest(Want::Read);
+        let interest = connection.interest(trigger);
         let source = Source::Connection(connection);
         let token = match self.reactor.register_or_close(socket, interest, trigger, source) {
             Ok(token) => token,
@@ -349,7 +342,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
     }
 
     fn schedule_accept_retry(&mut self) {
-        let retry = self.reactor.kernel().now() + ACCEPT_RETRY_DELAY;
+        let retry = self.reactor.kernel().now() + RETRY_DELAY;
         self.for_each_listener(|io| io.set_deadline(retry));
     }
 

@@ -224,7 +224,7 @@ fn a_failed_connect_is_one_line_and_exit_1() {
         (["-n", "localhost", "80"], "getaddrinfo for host \"localhost\""),
         (["-4", "::1", "80"], "Address family for hostname not supported"),
         (["-N", "-U", "/nowhere/at/all"], "No such file or directory (ENOENT)"),
-        (["-l", "192.0.2.1", "80"], "cannot listen on 192.0.2.1 80"),
+        (["-l", "192.0.2.1", "80"], "bind 192.0.2.1 80: "),
     ] {
         if arguments.contains(&"192.0.2.1") && binds_nonlocal() {
             continue;

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::super::exit::CliError;
 use super::super::help;
-use super::echo::{EchoOptions, parse_echo};
+use super::echo::{EchoCommand, EchoOptions, parse_echo};
 use super::nc::{NcOptions, parse_nc};
 use super::parser::{Arg, ArgParser};
 use super::sim::{SimOptions, parse_sim};
@@ -30,17 +30,20 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Cli
         Some(Arg::Flag(flag)) => match flag.as_str() {
             "-h" | "--help" => Command::Help(help::MAIN),
             "-V" | "--version" => Command::Version,
-            _ => return Err(args.usage_error(&format!("unknown option '{flag}'"))),
+            _ => return Err(args.unknown_option(&flag, help::MAIN)),
         },
         Some(Arg::Positional(arg)) => match arg.as_bytes() {
-            b"echo" => parse_echo(&mut args)?,
-            b"nc" => parse_nc(&mut args)?,
-            b"sim" => parse_sim(&mut args)?,
+            b"echo" => match parse_echo(&mut args)? {
+                EchoCommand::Help => Command::Help(help::ECHO),
+                EchoCommand::Check(target) => Command::Check(target),
+                EchoCommand::Serve(options) => Command::Echo(options),
+            },
+            b"nc" => parse_nc(&mut args)?.map_or(Command::Help(help::NC), Command::Nc),
+            b"sim" => parse_sim(&mut args)?.map_or(Command::Help(help::SIM), Command::Sim),
             b"help" => Command::Help(help::MAIN),
             _ => {
-                return Err(
-                    args.usage_error(&format!("unknown command '{}'", arg.to_string_lossy()))
-                );
+                let why = format!("unknown command '{}'", arg.to_string_lossy());
+                return Err(args.usage_error(&why));
             }
         },
     };

@@ -9,7 +9,6 @@ use super::super::exit::CliError;
 use super::super::log::{Format, Log};
 use super::super::model::{self, Model, Share, Steer};
 use super::super::{help, units};
-use super::command::Command;
 use super::parser::{Arg, ArgParser};
 use super::target::{Target, parse_host_port, parse_target};
 
@@ -40,7 +39,14 @@ const DEFAULT_TCP: &str = "127.0.0.1:7777";
 /// Upper bound of threads: each is a reactor of its own, and more do not help.
 const THREADS_MAX: u32 = 1024;
 
-pub(super) fn parse_echo(args: &mut ArgParser) -> Result<Command, CliError> {
+/// What `epollite echo` is to do.
+pub(super) enum EchoCommand {
+    Help,
+    Check(Target),
+    Serve(EchoOptions),
+}
+
+pub(super) fn parse_echo(args: &mut ArgParser) -> Result<EchoCommand, CliError> {
     args.hint = "epollite echo --help";
     let mut options = defaults();
     let (mut check, mut model, mut given) = (None, None, Vec::new());
@@ -54,7 +60,7 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<Command, CliError> {
         };
         given.push(flag.clone());
         match flag.as_str() {
-            "-h" | "--help" => return Ok(Command::Help(help::ECHO)),
+            "-h" | "--help" => return Ok(EchoCommand::Help),
             "--tcp" => options
                 .targets
                 .push(args.parse_value(|text| parse_host_port(text).map(Target::Tcp))?),
@@ -82,16 +88,11 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<Command, CliError> {
             "--trace" => options.trace = Some(args.attached_value.take().map(PathBuf::from)),
             "--syscall-summary" => options.count_syscalls = true,
             "--check" => check = Some(args.take_bytes(parse_target)?),
-            _ => return Err(args.usage_error(&format!("unknown option '{flag}'"))),
+            _ => return Err(args.unknown_option(&flag, help::ECHO)),
         }
     }
     if let Some(target) = check {
-        return match given.iter().find(|flag| *flag != "--check") {
-            None => Ok(Command::Check(target)),
-            Some(flag) => {
-                Err(args.usage_error(&format!("--check is a client: it takes no {flag}")))
-            }
-        };
+        return check_only(args, target, &given);
     }
     if options.log.is_verbose && options.log.is_quiet {
         return Err(args.usage_error("--verbose and --quiet at once"));
@@ -99,7 +100,11 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<Command, CliError> {
     if options.targets.is_empty() {
         options.targets.push(Target::Tcp(DEFAULT_TCP.into()));
     }
-    model::resolve_model(&mut options, model, &given).map_err(|why| args.usage_error(&why))?;
+    options.model = model::resolve_model(model, options.trigger, &given, options.targets.len())
+        .map_err(|why| args.usage_error(&why))?;
+    if let Model::Epoll(trigger) = options.model {
+        options.trigger = trigger;
+    }
     let (servers, flag) = match options.model {
         Model::Prefork | Model::Reuseport => (options.workers, "--workers"),
         _ => (options.threads, "--threads"),
@@ -109,7 +114,15 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<Command, CliError> {
             format!("--max-connections {max} with {flag} {servers}: each serves at least one");
         return Err(args.usage_error(&why));
     }
-    Ok(Command::Echo(options))
+    Ok(EchoCommand::Serve(options))
+}
+
+/// `--check` takes no other flag.
+fn check_only(args: &ArgParser, target: Target, given: &[String]) -> Result<EchoCommand, CliError> {
+    match given.iter().find(|flag| *flag != "--check") {
+        None => Ok(EchoCommand::Check(target)),
+        Some(flag) => Err(args.usage_error(&format!("--check is a client: it takes no {flag}"))),
+    }
 }
 
 /// The default options.

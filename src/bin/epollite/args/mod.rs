@@ -7,6 +7,7 @@ mod echo;
 mod nc;
 mod parser;
 mod sim;
+mod suggest;
 mod target;
 
 pub(crate) use command::{Command, parse};

@@ -9,7 +9,6 @@ use epollite::net::{AddressFamily, UnixAddr};
 
 use super::super::exit::CliError;
 use super::super::{help, units};
-use super::command::Command;
 use super::parser::{Arg, ArgParser};
 use super::target::parse_unix;
 
@@ -82,7 +81,8 @@ pub(crate) enum Mode {
 /// The longest timeout: fits into a deadline without overflow, and exceeds any practical one.
 const TIME_MAX: Duration = Duration::from_secs(1 << 31);
 
-pub(super) fn parse_nc(args: &mut ArgParser) -> Result<Command, CliError> {
+/// Parses the options; `None` is a request for help.
+pub(super) fn parse_nc(args: &mut ArgParser) -> Result<Option<NcOptions>, CliError> {
     args.hint = "epollite nc --help";
     let mut options = NcOptions {
         endpoint: Endpoint::Ports { host: None, first: 0, last: 0 },
@@ -112,7 +112,7 @@ pub(super) fn parse_nc(args: &mut ArgParser) -> Result<Command, CliError> {
         match arg {
             Arg::Positional(arg) => positionals.push(arg),
             Arg::Flag(flag) => match flag.as_str() {
-                "-h" | "--help" => return Ok(Command::Help(help::NC)),
+                "-h" | "--help" => return Ok(None),
                 "-U" => is_unix = true,
                 _ => apply_flag(&mut options, &flag, args)?,
             },
@@ -129,7 +129,7 @@ pub(super) fn parse_nc(args: &mut ArgParser) -> Result<Command, CliError> {
     options.endpoint =
         if is_unix { parse_unix_endpoint(&positionals) } else { ports(&positionals, &mut options) }
             .map_err(|why| args.usage_error(&why))?;
-    Ok(Command::Nc(options))
+    Ok(Some(options))
 }
 
 /// Applies one flag, with its value if it has one.
@@ -174,7 +174,7 @@ fn apply_flag(options: &mut NcOptions, flag: &str, args: &mut ArgParser) -> Resu
                  supported; use pipes, or socat's EXEC"
             )));
         }
-        _ => return Err(args.usage_error(&format!("unknown option '{flag}'"))),
+        _ => return Err(args.unknown_option(flag, help::NC)),
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use epollite::net::UnixAddr;
 
 use super::super::exit::CliError;
+use super::suggest::nearest_flag;
 use super::target::parse_unix;
 
 /// An argument: `-x` and `--xyz` are flags.
@@ -118,6 +119,12 @@ impl ArgParser {
     /// A path is bytes, not text.
     pub(super) fn unix_path(&mut self) -> Result<UnixAddr, CliError> {
         self.take_bytes(parse_unix)
+    }
+
+    /// The error of an unknown flag, with the nearest one that `help` names.
+    pub(super) fn unknown_option(&self, flag: &str, help: &str) -> CliError {
+        let hint = nearest_flag(flag, help).map(|near| format!(" (nearest: '{near}')"));
+        self.usage_error(&format!("unknown option '{flag}'{}", hint.unwrap_or_default()))
     }
 
     pub(super) fn usage_error(&self, why: &str) -> CliError {

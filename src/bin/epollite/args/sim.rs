@@ -4,7 +4,6 @@ use epollite::Trigger;
 
 use super::super::exit::CliError;
 use super::super::{help, units};
-use super::command::Command;
 use super::echo::parse_trigger;
 use super::parser::{Arg, ArgParser};
 
@@ -19,7 +18,8 @@ pub(crate) struct SimOptions {
     pub(crate) is_quiet: bool,
 }
 
-pub(super) fn parse_sim(args: &mut ArgParser) -> Result<Command, CliError> {
+/// Parses the options; `None` is a request for help.
+pub(super) fn parse_sim(args: &mut ArgParser) -> Result<Option<SimOptions>, CliError> {
     args.hint = "epollite sim --help";
     let mut seed = None;
     let mut options = SimOptions {
@@ -38,15 +38,15 @@ pub(super) fn parse_sim(args: &mut ArgParser) -> Result<Command, CliError> {
             }
         };
         match flag.as_str() {
-            "-h" | "--help" => return Ok(Command::Help(help::SIM)),
+            "-h" | "--help" => return Ok(None),
             "--seed" => seed = Some(args.parse_value(|text| units::parse_count(text, 0))?),
             "--steps" => options.steps = args.parse_value(|text| units::parse_count(text, 1))?,
             "--trigger" => options.trigger = Some(args.parse_value(parse_trigger)?),
             "--faults" => options.inject_faults = true,
             "-q" | "--quiet" => options.is_quiet = true,
-            _ => return Err(args.usage_error(&format!("unknown option '{flag}'"))),
+            _ => return Err(args.unknown_option(&flag, help::SIM)),
         }
     }
     options.seed = seed.ok_or_else(|| args.usage_error("--seed is missing"))?;
-    Ok(Command::Sim(options))
+    Ok(Some(options))
 }

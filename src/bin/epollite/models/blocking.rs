@@ -12,22 +12,17 @@
 //! once the backlog is full the kernel drops further connection attempts silently.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use epollite::Errno;
+use epollite::reactor::RETRY_DELAY;
 
 use super::context::{BUFFER_BYTES, WorkerContext};
 use super::signal_thread::ConnectionRegistry;
 use super::{blocking_connection, sockets, sys};
 use crate::client_log;
-use crate::echo::syscall_failure;
-use crate::exit::CliError;
+use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::stats::StatsSnapshot;
-
-/// Delay before the socket is used again when descriptors or memory are exhausted, or after many
-/// errors in a row.
-const RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// Serves a listener until the signal thread shuts it down.
 pub(super) fn run<K: InstrumentedKernel>(
@@ -35,21 +30,21 @@ pub(super) fn run<K: InstrumentedKernel>(
     mut context: WorkerContext<K>,
 ) -> Result<StatsSnapshot, CliError> {
     let mut buf = vec![0; BUFFER_BYTES];
-    let (mut last_pause_log, mut abort_streak) = (None, sockets::AbortStreak::default());
+    let (mut last_pause_log, mut failure_streak) = (None, sockets::FailureStreak::default());
     sys::set_blocking(&mut context.kernel, &registry.listener)
         .map_err(|errno| syscall_failure("ioctl", errno))?;
     for number in 1.. {
         context.flush_stats();
         match context.kernel.accept4(&registry.listener) {
             Ok((socket, peer)) => {
-                abort_streak.reset();
+                failure_streak.reset();
                 let registration = registry.register(&mut context.kernel, socket);
                 blocking_connection::serve(&mut context, registration, &peer, number, &mut buf);
             }
             // accept4(2) fails with EINVAL after the signal thread has shut down the listener.
             Err(_) if registry.is_shutting_down() => break,
             Err(errno) if errno.is_interrupted() => {}
-            Err(errno) if errno.is_transient_accept_error() && !abort_streak.record() => {
+            Err(errno) if errno.is_transient_accept_error() && !failure_streak.record() => {
                 context.stats.aborted += 1
             }
             Err(errno @ (Errno::EINVAL | Errno::EBADF)) => {
@@ -81,14 +76,14 @@ pub(super) fn run_datagrams<K: InstrumentedKernel>(
         .getsockname(socket)
         .map_err(|errno| syscall_failure("getsockname", errno))?;
     let own: Vec<u16> = name.port().into_iter().collect();
-    let mut abort_streak = sockets::AbortStreak::default();
+    let mut failure_streak = sockets::FailureStreak::default();
     while !registry.is_shutting_down() {
         context.flush_stats();
         // An error here belongs to an earlier reply: it is counted and dropped. Many in a row have
         // another cause.
         if sockets::echo_datagram(&mut context, socket, &own, &mut buf) {
-            abort_streak.reset();
-        } else if abort_streak.record() {
+            failure_streak.reset();
+        } else if failure_streak.record() {
             std::thread::sleep(RETRY_DELAY);
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use epollite::kernel::Shutdown;
 use epollite::kernel::close_quietly;
-use epollite::server::stream::CloseReason;
+use epollite::server::stream::{CloseReason, LINGER_TIMEOUT};
 use epollite::{Addr, Errno, Fd};
 
 use super::context::WorkerContext;
@@ -15,9 +15,6 @@ use super::signal_thread::Registration;
 use super::sys;
 use crate::client_log;
 use crate::instrument::InstrumentedKernel;
-
-/// After a close that *we* begin: how long to wait for the peer's FIN.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// The interval between two reads while draining.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -65,13 +62,11 @@ pub(super) fn handle_client<K: InstrumentedKernel>(
     }
     let bytes_before = context.stats.bytes_in;
     let why = match echo_loop(context, socket, &name, buf, before) {
-        Ok(()) => CloseReason::Closed,
+        Ok(()) => CloseReason::PeerClosed,
         Err(errno) => CloseReason::Error(errno),
     };
     context.open -= 1;
-    context.stats.closed += 1;
-    let is_reset = matches!(why, CloseReason::Error(Errno::ECONNRESET | Errno::EPIPE));
-    context.stats.reset += u64::from(is_reset);
+    context.stats.record_close(why);
     if context.log.is_verbose {
         client_log::closed(&context.log, &name, context.stats.bytes_in - bytes_before, why);
     }
@@ -88,7 +83,7 @@ pub(super) fn close_gracefully<K: InstrumentedKernel>(
     socket: &Fd,
     buf: &mut [u8],
 ) {
-    let (mut quiet, deadline) = (0, context.kernel.now() + LINGER);
+    let (mut quiet, deadline) = (0, context.kernel.now() + LINGER_TIMEOUT);
     while quiet < QUIET_POLLS && context.kernel.now() < deadline {
         match context.kernel.recv(socket, buf) {
             Ok(0) => {
@@ -105,7 +100,7 @@ pub(super) fn close_gracefully<K: InstrumentedKernel>(
         }
     }
     let _ = context.kernel.shutdown(socket, Shutdown::Write);
-    let deadline = context.kernel.now() + LINGER;
+    let deadline = context.kernel.now() + LINGER_TIMEOUT;
     while context.kernel.now() < deadline && context.kernel.getpeername(socket).is_ok() {
         match context.kernel.recv(socket, buf) {
             Ok(0) => std::thread::sleep(POLL_INTERVAL),

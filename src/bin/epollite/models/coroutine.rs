@@ -26,26 +26,20 @@ use epollite::executor::{
 };
 use epollite::kernel::recv_datagram;
 use epollite::kernel::{ReceivedDatagram, Shutdown};
-use epollite::server::stream::CloseReason;
+use epollite::reactor::RETRY_DELAY;
+use epollite::server::stream::{CloseReason, LINGER_TIMEOUT};
 use epollite::{Addr, Errno, Fd, Kernel};
 
 use super::context::{BUFFER_BYTES, WorkerContext};
 use super::fd_list::ServerLimits;
 use super::send_queue::{POLLS_PER_TIMEOUT, SendQueue};
 use super::server_state::{ServerState, signal_loop};
-use super::sockets::AbortStreak;
+use super::sockets::FailureStreak;
 use crate::client_log;
-use crate::echo::syscall_failure;
-use crate::exit::CliError;
+use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::BoundSocket;
 use crate::stats::StatsSnapshot;
-
-/// Delay before a datagram socket is read again after many errors in a row.
-const RETRY_DELAY: Duration = Duration::from_millis(250);
-
-/// After a close that *we* begin: how long to wait for the peer's FIN.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// Bytes read at once, and so the most that is buffered for one client: as many as the reactor's
 /// own server reads. Borrowed from the pool only while it holds data, so an idle client has none.
@@ -105,17 +99,17 @@ pub(super) fn run<K: InstrumentedKernel>(
 /// Accepts connections from one listener and spawns a task for each.
 async fn accept_loop<K: InstrumentedKernel>(state: Rc<ServerState<K>>, mut listener: Listener<K>) {
     state.register_listener_waker().await;
-    let mut abort_streak = AbortStreak::default();
+    let mut failure_streak = FailureStreak::default();
     loop {
         state.wait_for_capacity().await;
         let accepted = state.or_shutdown(listener.accept_once()).await;
         match accepted {
             Some(Ok((client, peer))) => {
-                abort_streak.reset();
+                failure_streak.reset();
                 spawn_client(&state, client, peer);
             }
             // That client has aborted: accept the next one.
-            Some(Err(errno)) if errno.is_transient_accept_error() && !abort_streak.record() => {
+            Some(Err(errno)) if errno.is_transient_accept_error() && !failure_streak.record() => {
                 state.context().stats.aborted += 1;
                 // After a run of aborted clients other tasks must run too.
                 state.handle.yield_now().await;
@@ -136,7 +130,7 @@ async fn accept_loop<K: InstrumentedKernel>(state: Rc<ServerState<K>>, mut liste
     while let Some(accepted) = state.now_or_never(listener.accept_once()).await {
         match accepted {
             Ok((client, peer)) => spawn_client(&state, client, peer),
-            Err(errno) if errno.is_transient_accept_error() && !abort_streak.record() => {}
+            Err(errno) if errno.is_transient_accept_error() && !failure_streak.record() => {}
             Err(_) => break,
         }
     }
@@ -204,7 +198,7 @@ async fn echo_loop<K: InstrumentedKernel>(
                     }
                     task.shared.context().stats.bytes_out += bytes.len() as u64;
                 }
-                None => return Ok(CloseReason::Closed),
+                None => return Ok(CloseReason::PeerClosed),
             },
             // Boxed too: it runs once, but its space would be reserved all the time.
             Some(None) => return Box::pin(drain_client(task, client)).await,
@@ -274,13 +268,13 @@ async fn drain_client<K: InstrumentedKernel>(
     client: &mut Stream<K>,
 ) -> Result<CloseReason, Errno> {
     while let Some(bytes) = task.shared.now_or_never(client.recv_pooled()).await {
-        let Some(bytes) = bytes? else { return Ok(CloseReason::Closed) };
+        let Some(bytes) = bytes? else { return Ok(CloseReason::PeerClosed) };
         task.count_bytes(bytes.len());
         client.write_all(&bytes).await?;
         task.shared.context().stats.bytes_out += bytes.len() as u64;
     }
     close_gracefully(&task.shared, client).await?;
-    Ok(CloseReason::Closed)
+    Ok(CloseReason::PeerClosed)
 }
 
 impl<K: InstrumentedKernel> ClientTask<K> {
@@ -306,7 +300,7 @@ async fn close_gracefully<K: InstrumentedKernel>(
     queue.is_stuck(unsent_bytes(client), 1);
     loop {
         let discard = async { while let Ok(Some(_)) = client.recv_pooled().await {} };
-        let ended = Box::pin(state.handle.timeout(LINGER, discard)).await;
+        let ended = Box::pin(state.handle.timeout(LINGER_TIMEOUT, discard)).await;
         // Extended while the peer takes data from the send queue, and one period more.
         if ended.is_ok() || queue.is_stuck(unsent_bytes(client), 1) {
             return Ok(());
@@ -322,7 +316,7 @@ async fn datagram_loop<K: InstrumentedKernel>(
 ) {
     state.register_listener_waker().await;
     let mut buf = vec![0; BUFFER_BYTES];
-    let (mut drained, mut abort_streak) = (0, AbortStreak::default());
+    let (mut drained, mut failure_streak) = (0, FailureStreak::default());
     loop {
         drained += u32::from(state.is_shutting_down());
         if drained > DRAINED_MAX {
@@ -346,8 +340,8 @@ async fn datagram_loop<K: InstrumentedKernel>(
             state.count_sent(sent.map(|_| bytes));
         }
         if received.is_ok() {
-            abort_streak.reset();
-        } else if abort_streak.record() {
+            failure_streak.reset();
+        } else if failure_streak.record() {
             state.or_shutdown(state.handle.sleep(RETRY_DELAY)).await;
         }
     }

@@ -8,15 +8,15 @@ use std::time::Duration;
 use epollite::kernel::SIGINFO_BYTES;
 use epollite::kernel::Signal;
 use epollite::kernel::close_quietly;
-use epollite::server::stream::CloseReason;
-use epollite::{Addr, Errno, Fd, Instant, Interest};
+use epollite::reactor::RETRY_DELAY;
+use epollite::server::stream::{CloseReason, Progress, StreamConfig};
+use epollite::{Addr, Errno, Fd, Instant, Interest, Trigger};
 
-use super::connection::{Connection, Progress, TimeoutAction};
+use super::client::Client;
 use super::context::{BUFFER_BYTES, WorkerContext};
 use super::sockets;
 use crate::client_log;
-use crate::echo::syscall_failure;
-use crate::exit::CliError;
+use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::{BoundSocket, SocketFiles};
 use crate::stats::StatsSnapshot;
@@ -26,10 +26,6 @@ const BATCH_MAX: u32 = 64;
 
 /// Upper bound of connections accepted from the backlog of one listener on shutdown.
 const DRAIN_ACCEPTS_MAX: u32 = 1 << 16;
-
-/// Delay before a socket is used again when descriptors or memory are exhausted, or when it was
-/// often ready without anything to read.
-const RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// Limits of the server.
 #[derive(Clone, Copy, Debug)]
@@ -46,9 +42,9 @@ enum Source {
     Signals,
     Listener,
     Datagrams(DatagramState),
-    Connection(Connection),
+    Client(Client),
     /// To be closed, for the reason given.
-    Closing(Connection, CloseReason),
+    Closing(Client, CloseReason),
     /// A listener that has failed permanently.
     Dead(Errno),
 }
@@ -57,7 +53,7 @@ enum Source {
 #[derive(Default)]
 struct DatagramState {
     /// How often in a row it was ready and had no datagram.
-    abort_streak: sockets::AbortStreak,
+    failure_streak: sockets::FailureStreak,
     /// Set while reading is paused: the time to retry.
     paused_until: Option<Instant>,
 }
@@ -72,13 +68,15 @@ pub(super) struct FdList<K: InstrumentedKernel> {
     pub(super) context: WorkerContext<K>,
     entries: Vec<FdEntry>,
     limits: ServerLimits,
+    /// How clients are served.
+    config: StreamConfig,
     buf: Vec<u8>,
     files: SocketFiles,
     /// The ports of our own datagram sockets.
     ports: Vec<u16>,
     /// Number of clients so far; the next client's number is one more.
     next_id: u64,
-    abort_streak: sockets::AbortStreak,
+    failure_streak: sockets::FailureStreak,
     /// Set while accepting is paused; the inner value is the latest time to retry.
     paused: Option<Option<Instant>>,
     last_logged: LastLogged,
@@ -108,11 +106,16 @@ impl<K: InstrumentedKernel> FdList<K> {
             context,
             entries: vec![FdEntry { fd: signals, role: Source::Signals }],
             limits,
+            config: StreamConfig {
+                trigger: Trigger::Level,
+                idle_timeout: limits.idle,
+                ..StreamConfig::default()
+            },
             buf: vec![0; BUFFER_BYTES],
             files: SocketFiles::default(),
             ports: Vec::new(),
             next_id: 0,
-            abort_streak: sockets::AbortStreak::default(),
+            failure_streak: sockets::FailureStreak::default(),
             paused: None,
             last_logged: LastLogged::default(),
             drain_deadline: None,
@@ -149,7 +152,7 @@ impl<K: InstrumentedKernel> FdList<K> {
             Source::Signals | Source::Datagrams(_) => Interest::READABLE,
             Source::Listener if self.paused.is_some() => Interest::NONE,
             Source::Listener => Interest::READABLE,
-            Source::Connection(connection) => connection.interest(),
+            Source::Client(client) => client.interest(),
             Source::Closing(..) | Source::Dead(_) => Interest::NONE,
         };
         (fd, interest)
@@ -162,7 +165,7 @@ impl<K: InstrumentedKernel> FdList<K> {
             Source::Signals => self.on_signal(at),
             Source::Listener => self.accept_batch(at, BATCH_MAX) > 0,
             Source::Datagrams(_) => self.echo_datagrams(at) > 0,
-            Source::Connection(_) => self.on_connection_ready(at),
+            Source::Client(_) => self.on_client_ready(at),
             Source::Closing(..) | Source::Dead(_) => false,
         };
         let stats = &mut self.context.stats;
@@ -187,7 +190,8 @@ impl<K: InstrumentedKernel> FdList<K> {
     /// How long a wait may last: until the first deadline. Cost: O(clients) when there are any.
     pub(super) fn timeout(&mut self) -> Option<Duration> {
         let deadlines = self.entries.iter().filter_map(|entry| match &entry.role {
-            Source::Connection(connection) => connection.deadline,
+            Source::Client(client) if client.is_requeued => Some(Instant::ZERO),
+            Source::Client(client) => client.deadline,
             Source::Datagrams(datagrams) => datagrams.paused_until,
             _ => None,
         });
@@ -223,27 +227,26 @@ impl<K: InstrumentedKernel> FdList<K> {
             if let Source::Datagrams(datagrams) = &mut self.entries[at].role {
                 datagrams.paused_until = datagrams.paused_until.filter(|&until| until > now);
             }
-            let Source::Connection(connection) = &self.entries[at].role else { continue };
+            let Source::Client(client) = &self.entries[at].role else { continue };
             let is_shutting_down = has_passed(self.drain_deadline, now);
-            if !is_shutting_down && !has_passed(connection.deadline, now) {
+            let is_due = is_shutting_down || has_passed(client.deadline, now);
+            if !is_due && !client.is_requeued {
                 continue;
             }
             // This check may be late, and readiness may not have been reported yet: data that
             // arrived in time is served first, which may extend the deadline.
-            self.on_connection_ready(at);
-            let FdEntry { fd, role: Source::Connection(connection) } = &mut self.entries[at] else {
+            self.on_client_ready(at);
+            let FdEntry { fd, role: Source::Client(client) } = &mut self.entries[at] else {
                 continue;
             };
             if is_shutting_down {
                 self.mark_closing(at, CloseReason::DrainTimeout);
-            } else if has_passed(connection.deadline, now) {
-                match connection.on_timeout(fd, &mut self.context.kernel) {
-                    TimeoutAction::Close(why) => self.mark_closing(at, why),
-                    TimeoutAction::Extend => {}
-                    TimeoutAction::BeginClose => {
-                        self.context.stats.timed_out += 1;
-                        self.on_connection_ready(at);
-                    }
+            } else if has_passed(client.deadline, now) {
+                let WorkerContext { kernel, stats, .. } = &mut self.context;
+                match client.on_timeout(fd, kernel, &self.config, stats) {
+                    Some(why) => self.mark_closing(at, why),
+                    None if client.is_requeued => _ = self.on_client_ready(at),
+                    None => {}
                 }
             }
         }
@@ -262,13 +265,11 @@ impl<K: InstrumentedKernel> FdList<K> {
             if let Source::Dead(errno) = role {
                 self.on_listener_failed(errno);
             }
-            if let Source::Closing(connection, why) = role {
+            if let Source::Closing(client, why) = role {
                 self.context.open -= 1;
-                self.context.stats.closed += 1;
-                let is_reset = matches!(why, CloseReason::Error(Errno::ECONNRESET | Errno::EPIPE));
-                self.context.stats.reset += u64::from(is_reset);
+                self.context.stats.record_close(why);
                 if self.context.log.is_verbose {
-                    client_log::closed(&self.context.log, &connection.name, connection.bytes, why);
+                    client_log::closed(&self.context.log, &client.name, client.bytes, why);
                 }
                 self.paused = None;
             }
@@ -278,21 +279,22 @@ impl<K: InstrumentedKernel> FdList<K> {
     fn mark_closing(&mut self, at: usize, why: CloseReason) {
         let role = &mut self.entries[at].role;
         *role = match std::mem::replace(role, Source::Signals) {
-            Source::Connection(connection) => Source::Closing(connection, why),
+            Source::Client(client) => Source::Closing(client, why),
             other => other,
         };
     }
 
     /// Serves the client at `at`. Returns whether anything was done.
-    fn on_connection_ready(&mut self, at: usize) -> bool {
-        let FdEntry { fd, role: Source::Connection(connection) } = &mut self.entries[at] else {
+    fn on_client_ready(&mut self, at: usize) -> bool {
+        let FdEntry { fd, role: Source::Client(client) } = &mut self.entries[at] else {
             return false;
         };
-        let before = connection.bytes;
-        let served = connection.on_ready(fd, &mut self.context, &mut self.buf);
-        if self.context.log.is_verbose && connection.bytes > before {
-            let bytes = usize::try_from(connection.bytes - before).unwrap_or(usize::MAX);
-            client_log::received(&self.context.log, &connection.name, bytes);
+        let before = client.bytes;
+        let WorkerContext { kernel, stats, .. } = &mut self.context;
+        let served = client.on_ready(fd, kernel, &mut self.buf, &self.config, stats);
+        if self.context.log.is_verbose && client.bytes > before {
+            let bytes = usize::try_from(client.bytes - before).unwrap_or(usize::MAX);
+            client_log::received(&self.context.log, &client.name, bytes);
         }
         if let Progress::Close(why) = served {
             self.mark_closing(at, why);
@@ -310,12 +312,14 @@ impl<K: InstrumentedKernel> FdList<K> {
             }
             match self.context.kernel.accept4(&self.entries[at].fd) {
                 Ok((fd, peer)) => {
-                    self.abort_streak.reset();
+                    self.failure_streak.reset();
                     self.add_connection(fd, &peer);
                 }
                 Err(errno) if errno.is_would_block() || errno.is_interrupted() => break,
                 // That client has aborted: accept the next one.
-                Err(errno) if errno.is_transient_accept_error() && !self.abort_streak.record() => {
+                Err(errno)
+                    if errno.is_transient_accept_error() && !self.failure_streak.record() =>
+                {
                     self.context.stats.aborted += 1;
                 }
                 Err(errno) if errno.never_accepts() => {
@@ -348,8 +352,8 @@ impl<K: InstrumentedKernel> FdList<K> {
             name = client_log::client_name(peer, self.next_id);
             client_log::connected(&context.log, &name);
         }
-        let connection = Connection::new(name, self.limits.idle, context.kernel.now());
-        self.entries.push(FdEntry { fd, role: Source::Connection(connection) });
+        let client = Client::new(name, self.limits.idle, context.kernel.now());
+        self.entries.push(FdEntry { fd, role: Source::Client(client) });
     }
 
     fn pause_accept(&mut self, errno: Option<Errno>) {
@@ -373,8 +377,8 @@ impl<K: InstrumentedKernel> FdList<K> {
             handled += 1;
         }
         if handled > 0 {
-            datagrams.abort_streak.reset();
-        } else if datagrams.abort_streak.record() {
+            datagrams.failure_streak.reset();
+        } else if datagrams.failure_streak.record() {
             datagrams.paused_until = Some(self.context.kernel.now() + RETRY_DELAY);
         }
         handled
@@ -417,9 +421,9 @@ impl<K: InstrumentedKernel> FdList<K> {
             close_quietly(&mut self.context.kernel, fd);
         }
         for at in 0..self.entries.len() {
-            if let Source::Connection(connection) = &mut self.entries[at].role {
-                connection.begin_drain();
-                self.on_connection_ready(at);
+            if let Source::Client(client) = &mut self.entries[at].role {
+                client.begin_drain();
+                self.on_client_ready(at);
             }
         }
     }

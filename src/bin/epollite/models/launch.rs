@@ -13,14 +13,12 @@ use super::{
     thread,
 };
 use crate::args::EchoOptions;
-use crate::echo::{
-    OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening, syscall_failure,
-};
-use crate::exit::CliError;
+use crate::exit::{CliError, syscall_failure};
 use crate::instrument::{InstrumentedKernel, TraceOrigin};
 use crate::listen::{self, BoundSocket, Place, SocketFiles};
 use crate::model::Model;
 use crate::signals;
+use crate::startup::{OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening};
 use crate::stats::StatsSnapshot;
 
 /// Serves with the model selected in `options`, until a signal ends it.

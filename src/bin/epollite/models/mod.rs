@@ -12,7 +12,7 @@
 mod blocking;
 mod blocking_connection;
 mod children;
-mod connection;
+mod client;
 mod context;
 mod coroutine;
 mod fd_list;

@@ -14,8 +14,7 @@
 
 use super::fd_list::FdList;
 use super::sys::{self, PollFd};
-use crate::echo::syscall_failure;
-use crate::exit::CliError;
+use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::stats::StatsSnapshot;
 

@@ -22,11 +22,10 @@
 //! never reads blocks its child in send(2), where the child cannot receive a signal; at the end of
 //! the parent's drain timeout (`--drain-timeout`) it is killed.
 
-use std::time::Duration;
-
 use epollite::kernel::SIGINFO_BYTES;
 use epollite::kernel::close_quietly;
 use epollite::kernel::{Shutdown, Signal};
+use epollite::reactor::RETRY_DELAY;
 use epollite::{Addr, Errno, Fd, Instant, Interest};
 
 use super::children::ChildProcesses;
@@ -34,16 +33,12 @@ use super::context::{BUFFER_BYTES, WorkerContext};
 use super::sys::{self, PollFd};
 use super::{blocking_connection, sockets};
 use crate::client_log;
-use crate::echo::syscall_failure;
-use crate::exit::CliError;
+use crate::exit::{CliError, syscall_failure};
 use crate::instrument::{InstrumentedKernel, TraceOrigin};
 use crate::stats::StatsSnapshot;
 
 /// Concurrent processes when the user sets no limit.
 pub(super) const PROCESSES_MAX: u32 = 1024;
-
-/// Delay before accepting again when descriptors, processes or memory are exhausted.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// The parent: it owns the listeners and serves no client itself.
 struct Parent<K: InstrumentedKernel> {
@@ -53,7 +48,7 @@ struct Parent<K: InstrumentedKernel> {
     connections_max: usize,
     /// The number of the next client.
     next_id: u64,
-    abort_streak: sockets::AbortStreak,
+    failure_streak: sockets::FailureStreak,
     /// Set while accepting is paused for lack of resources: until when.
     paused: Option<Instant>,
     last_pause_log: Option<std::time::Instant>,
@@ -73,7 +68,7 @@ pub(super) fn run<K: InstrumentedKernel>(
 ) -> Result<StatsSnapshot, CliError> {
     let connections_max = connections_max as usize;
     let (paused, last_pause_log, last_reject_log) = (None, None, None);
-    let (next_id, abort_streak) = (1, sockets::AbortStreak::default());
+    let (next_id, failure_streak) = (1, sockets::FailureStreak::default());
     let (failed, failed_listener) = (None, None);
     Parent {
         context,
@@ -81,7 +76,7 @@ pub(super) fn run<K: InstrumentedKernel>(
         listeners,
         connections_max,
         next_id,
-        abort_streak,
+        failure_streak,
         paused,
         last_pause_log,
         last_reject_log,
@@ -155,11 +150,11 @@ impl<K: InstrumentedKernel> Parent<K> {
         let context = &mut self.context;
         match context.kernel.accept4(&self.listeners[at]) {
             Ok((socket, peer)) => {
-                self.abort_streak.reset();
+                self.failure_streak.reset();
                 self.fork_child(socket, peer);
             }
             Err(errno) if errno.is_would_block() || errno.is_interrupted() => return false,
-            Err(errno) if errno.is_transient_accept_error() && !self.abort_streak.record() => {
+            Err(errno) if errno.is_transient_accept_error() && !self.failure_streak.record() => {
                 context.stats.aborted += 1;
             }
             Err(errno) if errno.never_accepts() => {
@@ -169,7 +164,7 @@ impl<K: InstrumentedKernel> Parent<K> {
             }
             Err(errno) => {
                 context.stats.accept_pauses += 1;
-                self.paused = Some(context.kernel.now() + ACCEPT_RETRY_DELAY);
+                self.paused = Some(context.kernel.now() + RETRY_DELAY);
                 client_log::accept_paused(&context.log, &mut self.last_pause_log, Some(errno), 0);
                 return false;
             }

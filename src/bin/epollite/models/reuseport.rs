@@ -25,8 +25,7 @@ use epollite::Fd;
 
 use super::context::WorkerContext;
 use super::sys::{self, Ancillary};
-use crate::echo::syscall_failure;
-use crate::exit::CliError;
+use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::model::Steer;
 

@@ -139,10 +139,8 @@ impl<K: InstrumentedKernel> ServerState<K> {
         let mut context = self.context();
         let was_full = context.open >= self.limits.connections_max;
         context.open -= 1;
-        context.stats.closed += 1;
+        context.stats.record_close(why);
         context.stats.timed_out += u64::from(why == CloseReason::IdleTimeout);
-        let is_reset = matches!(why, CloseReason::Error(Errno::ECONNRESET | Errno::EPIPE));
-        context.stats.reset += u64::from(is_reset);
         if was_full {
             self.listener_wakers.borrow().iter().for_each(Waker::wake_by_ref);
         }

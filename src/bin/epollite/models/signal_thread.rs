@@ -19,8 +19,7 @@ use epollite::{Fd, Interest, Kernel};
 use super::context::WorkerContext;
 use super::shared_stats::SharedCounters;
 use super::sys::{self, PollFd};
-use crate::echo::{spawn_failure, syscall_failure};
-use crate::exit::CliError;
+use crate::exit::{CliError, spawn_failure, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
 

@@ -60,9 +60,9 @@ pub(super) fn echo_datagram<K: InstrumentedKernel>(
 /// endlessly, a socket that was shut down for reading from outside makes recvmsg(2) return nothing
 /// endlessly, and both stay readable: after a number of failures the socket is paused.
 #[derive(Clone, Copy, Default, Debug)]
-pub(super) struct AbortStreak(u32);
+pub(super) struct FailureStreak(u32);
 
-impl AbortStreak {
+impl FailureStreak {
     /// Failures in a row before a pause.
     const MAX: u32 = 64;
 

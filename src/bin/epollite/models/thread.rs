@@ -17,16 +17,15 @@
 //! affects no other client.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
+use epollite::reactor::RETRY_DELAY;
 use epollite::{Addr, Fd};
 
 use super::context::{BUFFER_BYTES, WorkerContext};
 use super::signal_thread::{ConnectionRegistry, Registration};
 use super::{blocking_connection, sockets, sys};
 use crate::client_log;
-use crate::echo::syscall_failure;
-use crate::exit::CliError;
+use crate::exit::{CliError, syscall_failure};
 use crate::instrument::{InstrumentedKernel, TraceOrigin};
 use crate::stats::StatsSnapshot;
 
@@ -36,9 +35,6 @@ const STACK_BYTES: usize = 128 << 10;
 /// Concurrent threads when the user sets no limit: more do not increase throughput.
 pub(super) const THREADS_MAX: u32 = 8192;
 
-/// Delay before accepting again when descriptors or memory are exhausted.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(250);
-
 /// Serves a listener until the signal thread has shut it down and the last client has closed.
 pub(super) fn run<K: InstrumentedKernel>(
     registry: &Arc<ConnectionRegistry>,
@@ -46,7 +42,7 @@ pub(super) fn run<K: InstrumentedKernel>(
     connections_max: u32,
 ) -> Result<StatsSnapshot, CliError> {
     let (mut last_pause_log, mut last_reject_log, mut number) = (None, None, 0);
-    let mut abort_streak = sockets::AbortStreak::default();
+    let mut failure_streak = sockets::FailureStreak::default();
     sys::set_blocking(&mut context.kernel, &registry.listener)
         .map_err(|errno| syscall_failure("ioctl", errno))?;
     // The errno of accept4(2) if the listener was shut down from outside.
@@ -62,7 +58,7 @@ pub(super) fn run<K: InstrumentedKernel>(
         match context.kernel.accept4(&registry.listener) {
             Ok((socket, peer)) => {
                 number += 1;
-                abort_streak.reset();
+                failure_streak.reset();
                 if let Err((socket, error)) =
                     spawn_thread(registry, &mut context, socket, peer, number)
                 {
@@ -75,7 +71,7 @@ pub(super) fn run<K: InstrumentedKernel>(
             // accept4(2) fails with EINVAL after the signal thread has shut down the listener.
             Err(_) if registry.is_shutting_down() => break,
             Err(errno) if errno.is_interrupted() => {}
-            Err(errno) if errno.is_transient_accept_error() && !abort_streak.record() => {
+            Err(errno) if errno.is_transient_accept_error() && !failure_streak.record() => {
                 context.stats.aborted += 1
             }
             Err(errno) if errno.never_accepts() => {
@@ -91,7 +87,7 @@ pub(super) fn run<K: InstrumentedKernel>(
                     Some(errno),
                     connections_max,
                 );
-                std::thread::sleep(ACCEPT_RETRY_DELAY);
+                std::thread::sleep(RETRY_DELAY);
             }
         }
     }

@@ -39,11 +39,8 @@ pub(super) fn bind_listener<K: Kernel>(
         SocketType::Datagram => datagram_socket::bind_datagram(options, kernel, &addr, files),
     };
     let (socket, actual) = opened.map_err(|error| {
-        let why = messages::errno_text(error.errno);
-        CliError::new(
-            CliError::RUN,
-            format!("cannot listen on {}: {why}", messages::addr_text(&addr)),
-        )
+        let (call, why) = (error.call.name(), messages::errno_text(error.errno));
+        CliError::new(CliError::RUN, format!("{call} {}: {why}", messages::addr_text(&addr)))
     })?;
     let verb = if options.kind == SocketType::Stream { "Listening on" } else { "Bound on" };
     messages::verbose(options, &format!("{verb} {}", messages::addr_text(&actual)));

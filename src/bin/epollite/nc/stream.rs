@@ -8,11 +8,10 @@
 
 mod transfer;
 
-use std::time::Duration;
-
 use epollite::collections::WriteBuffer;
 use epollite::event::Ready;
 use epollite::kernel::Signal;
+use epollite::reactor::RETRY_DELAY;
 use epollite::{Addr, Event, Fd, Instant, Interest, Kernel, Token};
 
 use super::peer::Peer;
@@ -23,9 +22,6 @@ use crate::exit::CliError;
 
 /// Connections accepted per event.
 const ACCEPTS_MAX: u32 = 64;
-
-/// Delay before accepting again when descriptors are exhausted.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(250);
 
 struct StreamLoop<'a, K: Kernel> {
     session: Session<'a, K>,
@@ -187,7 +183,7 @@ impl<K: Kernel> StreamLoop<'_, K> {
                 {
                     let line = format!("accept paused: {}", messages::errno_text(errno));
                     messages::verbose(self.session.options, &line);
-                    self.accept_retry_at = Some(self.session.deadline_after(ACCEPT_RETRY_DELAY));
+                    self.accept_retry_at = Some(self.session.deadline_after(RETRY_DELAY));
                     return Ok(());
                 }
                 Err(errno) => return Err(messages::syscall_failure("accept", errno)),

@@ -1,0 +1,139 @@
+//! One client on a non-blocking socket: the library's connection, with a name for the log.
+//!
+//! Knows one descriptor. The caller decides when to try; how it finds out that a socket is ready is
+//! what the models differ in.
+
+use std::time::Duration;
+
+use epollite::event::Ready;
+use epollite::kernel::Shutdown;
+use epollite::server::stream::{
+    CloseReason, Connection, Progress, StreamConfig, StreamStats, TimeoutStep, Transport,
+};
+use epollite::{Errno, Fd, Instant, Interest, Kernel, Received, Sent, Trigger};
+
+/// What a client may be ready for: the model does not say, and trying shows it.
+const ASSUMED_READY: Ready = Ready::from_bits(Ready::READABLE.bits() | Ready::WRITABLE.bits());
+
+/// One connected client.
+pub(super) struct Client {
+    /// Its name in the log; empty unless logging is verbose.
+    pub(super) name: String,
+    /// Bytes received from it.
+    pub(super) bytes: u64,
+    connection: Connection,
+    /// When the current timeout (idle, linger) ends, if there is one.
+    pub(super) deadline: Option<Instant>,
+    /// Work is left that no readiness will report: it is served again in the next iteration.
+    pub(super) is_requeued: bool,
+    is_draining: bool,
+}
+
+impl Client {
+    /// A client that was just accepted.
+    pub(super) fn new(name: String, idle: Option<Duration>, now: Instant) -> Self {
+        Self {
+            name,
+            bytes: 0,
+            connection: Connection::new(false, now),
+            deadline: idle.map(|idle| now + idle),
+            is_requeued: false,
+            is_draining: false,
+        }
+    }
+
+    /// The interest to wait for: poll(2) and select(2) are level-triggered.
+    pub(super) fn interest(&self) -> Interest {
+        self.connection.interest(Trigger::Level)
+    }
+
+    /// Does what is possible now: one read and its echo, or more of a pending write.
+    pub(super) fn on_ready<K: Kernel>(
+        &mut self,
+        fd: &Fd,
+        kernel: &mut K,
+        buf: &mut [u8],
+        config: &StreamConfig,
+        stats: &mut StreamStats,
+    ) -> Progress {
+        let before = stats.bytes_in;
+        let mut socket = Socket { kernel, fd };
+        let step = self.connection.on_ready(&mut socket, ASSUMED_READY, buf, config, stats);
+        self.bytes += stats.bytes_in - before;
+        self.is_requeued = step.requeue.is_some();
+        if step.lingers {
+            self.deadline = Some(kernel.now() + config.linger_timeout);
+        } else if let Some(idle) = config.idle_timeout
+            && step.progress == Progress::Advanced
+            && !self.is_draining
+            && !self.connection.has_idle_timed_out()
+        {
+            let now = kernel.now();
+            self.connection.record_activity(now);
+            self.deadline = Some(now + idle);
+        }
+        step.progress
+    }
+
+    /// Begins to drain: echoes the data that has already arrived, then closes.
+    pub(super) const fn begin_drain(&mut self) {
+        self.is_draining = true;
+        self.deadline = None;
+        self.connection.begin_drain();
+    }
+
+    /// Called when the deadline has passed and all data received by then has been read. Returns
+    /// why to close it; otherwise it is to be served once more.
+    pub(super) fn on_timeout<K: Kernel>(
+        &mut self,
+        fd: &Fd,
+        kernel: &mut K,
+        config: &StreamConfig,
+        stats: &mut StreamStats,
+    ) -> Option<CloseReason> {
+        let was_timed_out = self.connection.has_idle_timed_out();
+        let now = kernel.now();
+        let step = self.connection.on_timeout(&mut Socket { kernel, fd }, now, config);
+        stats.timed_out += u64::from(self.connection.has_idle_timed_out() && !was_timed_out);
+        self.deadline = None;
+        match step {
+            TimeoutStep::Wait(span) => self.deadline = Some(now + span),
+            TimeoutStep::BeginClose => self.is_requeued = true,
+            TimeoutStep::Close(why) => return Some(why),
+        }
+        None
+    }
+}
+
+/// A socket of this thread's kernel.
+struct Socket<'a, K> {
+    kernel: &'a mut K,
+    fd: &'a Fd,
+}
+
+impl<K: Kernel> Transport for Socket<'_, K> {
+    fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
+        match self.kernel.recv(self.fd, buf) {
+            Ok(0) => Ok(Received::Eof),
+            Ok(count) => Ok(Received::Bytes(count)),
+            Err(errno) if errno.is_would_block() => Ok(Received::WouldBlock),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn send(&mut self, buf: &[u8]) -> Result<Sent, Errno> {
+        match self.kernel.send(self.fd, buf) {
+            Ok(count) => Ok(Sent::Bytes(count)),
+            Err(errno) if errno.is_would_block() => Ok(Sent::WouldBlock),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno> {
+        self.kernel.shutdown(self.fd, how)
+    }
+
+    fn unsent_bytes(&mut self) -> usize {
+        self.kernel.ioctl_outq(self.fd).unwrap_or(0)
+    }
+}
