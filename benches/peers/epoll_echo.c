@@ -173,13 +173,13 @@ static void serve(int fd, uint32_t events)
     hang_up(fd);
 }
 
-/* Takes everybody who is waiting at the door. The sockets inherit TCP_NODELAY from the listener,
+/* Takes everybody who is waiting at the listener. The sockets inherit TCP_NODELAY from the listener,
  * so a connection pays for accept4 and one ADD. Edge mode asks for everything once and never
  * again; OUT, RDHUP and all: an edge nobody needs costs next to nothing, a MOD costs a call. */
-static void welcome(int door)
+static void welcome(int listener)
 {
     for (;;) {
-        int fd = accept4(door, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EINTR || errno == ECONNABORTED) /* that client gave up; the next */
                 continue;
@@ -203,12 +203,12 @@ static int listen_at(const char *path)
         die("cannot listen");
     }
     strcpy(address.sun_path, path);
-    int door = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (door < 0)
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (listener < 0)
         die("socket");
-    if (bind(door, (struct sockaddr *)&address, sizeof address) < 0 || listen(door, SOMAXCONN) < 0)
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, SOMAXCONN) < 0)
         die("cannot listen");
-    return door;
+    return listener;
 }
 
 static int listen_on(uint16_t port)
@@ -217,18 +217,18 @@ static int listen_on(uint16_t port)
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
     socklen_t length = sizeof address;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int door = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (door < 0)
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (listener < 0)
         die("socket");
-    setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    setsockopt(door, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (bind(door, (struct sockaddr *)&address, sizeof address) < 0 ||
-        listen(door, SOMAXCONN) < 0 ||
-        getsockname(door, (struct sockaddr *)&address, &length) < 0)
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 ||
+        listen(listener, SOMAXCONN) < 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &length) < 0)
         die("cannot listen");
     printf("listening on 127.0.0.1:%d\n", ntohs(address.sin_port));
     fflush(stdout);
-    return door;
+    return listener;
 }
 
 int main(int argc, char **argv)
@@ -250,9 +250,9 @@ int main(int argc, char **argv)
     epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0)
         die("epoll_create1");
-    int door = unix_socket ? listen_at(argv[1]) : listen_on((uint16_t)port);
-    struct epoll_event event = { .events = edge ? EPOLLIN | EPOLLET : EPOLLIN, .data.fd = door };
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, door, &event) < 0)
+    int listener = unix_socket ? listen_at(argv[1]) : listen_on((uint16_t)port);
+    struct epoll_event event = { .events = edge ? EPOLLIN | EPOLLET : EPOLLIN, .data.fd = listener };
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0)
         die("epoll_ctl ADD");
     for (;;) {
         struct epoll_event events[EVENTS_MAX];
@@ -260,8 +260,8 @@ int main(int argc, char **argv)
         if (ready < 0 && errno != EINTR)
             die("epoll_wait");
         for (int i = 0; i < ready; i++) {
-            if (events[i].data.fd == door)
-                welcome(door);
+            if (events[i].data.fd == listener)
+                welcome(listener);
             else
                 serve(events[i].data.fd, events[i].events);
         }

@@ -6,15 +6,15 @@ import sys
 
 
 def main():
-    door = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=4096)
-    door.setblocking(False)
+    listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=4096)
+    listener.setblocking(False)
     epoll = select.epoll()
-    epoll.register(door.fileno(), select.EPOLLIN)
+    epoll.register(listener.fileno(), select.EPOLLIN)
     clients, owed = {}, {}
     while True:
         for fd, event in epoll.poll():
-            if fd == door.fileno():
-                client, _ = door.accept()
+            if fd == listener.fileno():
+                client, _ = listener.accept()
                 client.setblocking(False)
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 clients[client.fileno()] = client

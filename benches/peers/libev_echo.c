@@ -87,7 +87,7 @@ static void on_client(struct ev_loop *loop, ev_io *io, int what)
     wait_for(loop, client, EV_WRITE);
 }
 
-static void on_door(struct ev_loop *loop, ev_io *io, int what)
+static void on_connection(struct ev_loop *loop, ev_io *io, int what)
 {
     (void)what;
     int fd;
@@ -107,16 +107,16 @@ int main(int argc, char **argv)
     int on = 1;
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(atoi(argv[1])) };
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int door = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    setsockopt(door, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* accepted sockets inherit it */
-    if (bind(door, (struct sockaddr *)&address, sizeof address) < 0 || listen(door, SOMAXCONN) < 0) {
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* accepted sockets inherit it */
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, SOMAXCONN) < 0) {
         perror("libev_echo");
         return 1;
     }
     struct ev_loop *loop = ev_default_loop(EVBACKEND_EPOLL);
     ev_io watch;
-    ev_io_init(&watch, on_door, door, EV_READ);
+    ev_io_init(&watch, on_connection, listener, EV_READ);
     ev_io_start(loop, &watch);
     ev_run(loop, 0);
     return 0;

@@ -76,13 +76,13 @@ static void on_read(uv_stream_t *client, ssize_t n, const uv_buf_t *buf)
     uv_write(&owed->request, client, &rest, 1, on_paid);
 }
 
-static void on_connection(uv_stream_t *door, int status)
+static void on_connection(uv_stream_t *listener, int status)
 {
     if (status < 0)
         return;
     uv_tcp_t *client = malloc(sizeof *client);
-    uv_tcp_init(door->loop, client);
-    if (uv_accept(door, (uv_stream_t *)client) < 0) {
+    uv_tcp_init(listener->loop, client);
+    if (uv_accept(listener, (uv_stream_t *)client) < 0) {
         uv_close((uv_handle_t *)client, on_close);
         return;
     }
@@ -97,13 +97,13 @@ int main(int argc, char **argv)
         return 2;
     }
     uv_loop_t *loop = uv_default_loop();
-    uv_tcp_t door;
+    uv_tcp_t listener;
     struct sockaddr_in address;
-    uv_tcp_init(loop, &door);
+    uv_tcp_init(loop, &listener);
     uv_ip4_addr("127.0.0.1", atoi(argv[1]), &address);
-    int error = uv_tcp_bind(&door, (const struct sockaddr *)&address, 0);
+    int error = uv_tcp_bind(&listener, (const struct sockaddr *)&address, 0);
     if (error == 0)
-        error = uv_listen((uv_stream_t *)&door, BACKLOG, on_connection);
+        error = uv_listen((uv_stream_t *)&listener, BACKLOG, on_connection);
     if (error != 0) {
         fprintf(stderr, "libuv_echo: %s\n", uv_strerror(error));
         return 1;

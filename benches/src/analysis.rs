@@ -9,21 +9,21 @@ use crate::stats::{Estimate, Sample, Verdict};
 /// With fewer rounds than this no interval holds the median in 95 of 100 runs.
 pub const ROUNDS_MIN: usize = 6;
 
-/// The yardstick's place among the entrants.
+/// The yardstick's place among the runs.
 pub const REFERENCE: usize = 0;
 /// The place of its copy, the A/A control.
 pub const CONTROL: usize = 1;
 
-/// What a case showed. The first entrant is the reference, the second its copy.
+/// What a case showed. The first run is the reference, the second its copy.
 #[must_use]
-pub fn analyze_case(case: &Case, entrants: &[ServerRun], wall_seconds: f64) -> schema::Case {
-    let samples: Vec<Vec<Sample>> = entrants.iter().map(ServerRun::samples).collect();
+pub fn analyze_case(case: &Case, runs: &[ServerRun], wall_seconds: f64) -> schema::Case {
+    let samples: Vec<Vec<Sample>> = runs.iter().map(ServerRun::samples).collect();
     let noise = |what| ratio(&samples, CONTROL, what).map(|estimate| estimate.noise_factor());
     let noise = match (noise(Sample::rate), noise(Sample::cpu_per_message)) {
         (Some(rate), Some(cpu)) => Some(Noise { rate, cpu }),
         _ => None,
     };
-    let results = entrants.iter().enumerate();
+    let results = runs.iter().enumerate();
     schema::Case {
         name: case.name.clone(),
         what: case.what.clone(),
@@ -35,28 +35,28 @@ pub fn analyze_case(case: &Case, entrants: &[ServerRun], wall_seconds: f64) -> s
         churn: case.churn,
         wall_seconds,
         noise,
-        results: results.map(|(index, entrant)| outcome(index, entrant, &samples)).collect(),
+        results: results.map(|(index, run)| outcome(index, run, &samples)).collect(),
     }
 }
 
-fn outcome(index: usize, entrant: &ServerRun, samples: &[Vec<Sample>]) -> Outcome {
-    let status = entrant.failure.as_ref().map_or(Status::Complete, |failure| failure.status);
+fn outcome(index: usize, run: &ServerRun, samples: &[Vec<Sample>]) -> Outcome {
+    let status = run.failure.as_ref().map_or(Status::Complete, |failure| failure.status);
     let enough = status == Status::Complete || samples[index].len() >= ROUNDS_MIN;
     Outcome {
-        server: entrant.name.clone(),
+        server: run.name.clone(),
         status,
-        why: entrant.failure.as_ref().map(|failure| failure.why.clone()),
-        measured: (enough && !samples[index].is_empty()).then(|| measured(index, entrant, samples)),
+        why: run.failure.as_ref().map(|failure| failure.why.clone()),
+        measured: (enough && !samples[index].is_empty()).then(|| measured(index, run, samples)),
     }
 }
 
-fn measured(index: usize, entrant: &ServerRun, samples: &[Vec<Sample>]) -> Measured {
+fn measured(index: usize, run: &ServerRun, samples: &[Vec<Sample>]) -> Measured {
     let mine = &samples[index];
     let messages: f64 = mine.iter().map(Sample::messages_f64).sum();
     let share = |part: std::time::Duration| {
         // The parts are to a tick each, and rarely add up to the sum, which is exact.
-        let sum = entrant.cpu.user + entrant.cpu.system;
-        let total = entrant.cpu.total.as_secs_f64();
+        let sum = run.cpu.user + run.cpu.system;
+        let total = run.cpu.total.as_secs_f64();
         (!sum.is_zero()).then(|| total * part.as_secs_f64() / sum.as_secs_f64() / messages * 1e9)
     };
     let judged = |what| compare(samples, index, what);
@@ -64,19 +64,19 @@ fn measured(index: usize, entrant: &ServerRun, samples: &[Vec<Sample>]) -> Measu
     Measured {
         rate: Estimate::of(mine.iter().map(Sample::rate)),
         cpu_ns: cpu,
-        cpu_user_ns: share(entrant.cpu.user),
-        cpu_system_ns: share(entrant.cpu.system),
+        cpu_user_ns: share(run.cpu.user),
+        cpu_system_ns: share(run.cpu.system),
         rate_ratio: judged(Sample::rate),
         cpu_ratio: judged(Sample::cpu_per_message),
         p99_ratio: judged(Sample::p99_seconds),
-        load_cpu_ratio: load_cpu(&entrant.rounds),
-        latency: entrant.latency.clone(),
-        syscalls: entrant.syscalls.clone(),
-        syscalls_why: entrant.syscalls_why.clone(),
-        peak_rss_bytes: entrant.peak_rss_bytes,
-        idle_share: entrant.idle_cpu,
-        paused_between: entrant.paused,
-        rounds: entrant.rounds.clone(),
+        load_cpu_ratio: load_cpu(&run.rounds),
+        latency: run.latency.clone(),
+        syscalls: run.syscalls.clone(),
+        syscalls_why: run.syscalls_why.clone(),
+        peak_rss_bytes: run.peak_rss_bytes,
+        idle_share: run.idle_cpu,
+        paused_between: run.paused,
+        rounds: run.rounds.clone(),
     }
 }
 
@@ -168,7 +168,7 @@ mod tests {
     fn no_verdict_without_a_control() {
         let case = Case::by_name("ping").expect("a case of ours");
         let mut all: Vec<ServerRun> =
-            (0..3).map(|index| entrant(index, 7, 1.0 + f64::from(index), 0.0, ROUNDS)).collect();
+            (0..3).map(|index| run(index, 7, 1.0 + f64::from(index), 0.0, ROUNDS)).collect();
         all[1].rounds.clear();
         all[1].failure = Some(Failure { why: "it ended".to_owned(), status: Status::Failed });
         let found = super::analyze_case(&case, &all, 1.0);
@@ -182,7 +182,7 @@ mod tests {
         for (rounds, is_measured) in [(0, false), (5, false), (6, true), (23, true)] {
             let case = Case::by_name("ping").expect("a case of ours");
             let mut all: Vec<ServerRun> =
-                (0..3).map(|index| entrant(index, 3, 1.0, 0.02, ROUNDS)).collect();
+                (0..3).map(|index| run(index, 3, 1.0, 0.02, ROUNDS)).collect();
             all[2].rounds.truncate(rounds);
             all[2].failure = Some(Failure { why: "it ended".to_owned(), status: Status::Failed });
             let found = super::analyze_case(&case, &all, 1.0);
@@ -198,15 +198,13 @@ mod tests {
 
     fn contest_of(seed: u64, costs: &[f64], noise: f64, rounds: usize) -> schema::Case {
         let case = Case::by_name("ping").expect("a case of ours");
-        let all: Vec<ServerRun> = (0..)
-            .zip(costs)
-            .map(|(index, &cost)| entrant(index, seed, cost, noise, rounds))
-            .collect();
+        let all: Vec<ServerRun> =
+            (0..).zip(costs).map(|(index, &cost)| run(index, seed, cost, noise, rounds)).collect();
         super::analyze_case(&case, &all, 1.0)
     }
 
     /// A server on a machine that drifts for all, and is uneven for each.
-    fn entrant(index: u32, seed: u64, cost: f64, noise: f64, rounds: usize) -> ServerRun {
+    fn run(index: u32, seed: u64, cost: f64, noise: f64, rounds: usize) -> ServerRun {
         let mut chance = (seed * 31 + u64::from(index) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut uneven = || {
             chance ^= chance << 13;
@@ -216,8 +214,8 @@ mod tests {
                 f64::from(u32::try_from(chance >> 32).expect("32 bits")) / f64::from(u32::MAX);
             1.0 + noise * (2.0 * unit - 1.0)
         };
-        let mut entrant = ServerRun::empty(&index.to_string());
-        entrant.rounds = (0..rounds)
+        let mut run = ServerRun::empty(&index.to_string());
+        run.rounds = (0..rounds)
             .map(|round| {
                 let drift = 1.0 + f64::from(u32::try_from(round).expect("few")) / 20.0;
                 let seconds = 0.05 * cost * drift * uneven();
@@ -231,7 +229,7 @@ mod tests {
                 }
             })
             .collect();
-        entrant
+        run
     }
 
     fn cpu_verdicts(found: &schema::Case) -> Vec<Verdict> {

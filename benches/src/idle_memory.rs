@@ -12,20 +12,20 @@ use crate::servers::BuiltServer;
 /// # Errors
 /// In words: it did not come up, or did not let all of them in.
 pub fn measure_idle_memory(
-    recipe: &BuiltServer,
+    built: &BuiltServer,
     connections: usize,
     cores: Cores,
 ) -> Result<IdleMemory, String> {
     // One connection beside them, so that what the first one costs is not shared out among them.
     let case = Case::of_connections(1);
-    let command = recipe.command(&case)?;
-    let name = &recipe.about.name;
+    let command = built.command(&case)?;
+    let name = &built.about.name;
     let mut server = Server::start(name, command, Transport::Tcp, cores)
         .map_err(|error| format!("{error:#}"))?;
     let first = Case { idle: 1, ..case.clone() };
     let all = Case { idle: connections, ..case };
     let open = |case: &Case, server: &mut Server| {
-        Worker::start(case, server.place())
+        Worker::start(case, server.endpoint())
             .map_err(|error| server.with_exit_status(format!("{error:#}")))
     };
     let _first = open(&first, &mut server)?;

@@ -1,6 +1,6 @@
 //! `instructions`: how many instructions of its own a server spends on one echo, counted by
 //! callgrind, and held to a baseline. Here are its arguments, the order of events and what is said;
-//! it knows no clock: how fast anybody is, is not asked.
+//! it knows no clock: how fast anybody is, is not jobs.
 //!
 //! ```text
 //!   questions   what is counted, and of whom                pure data
@@ -93,13 +93,13 @@ fn run(args: &Args) -> Result<u8> {
     };
     let tools = count::tools()?;
     let mut builder = Builder::new(args.program.clone())?;
-    let mut recipes = Vec::new();
+    let mut servers = Vec::new();
     for entry in &entries {
-        let recipe = builder.build(entry);
-        recipes.push(recipe.map_err(|why| anyhow::anyhow!("{}: {why}", entry.name))?);
+        let built = builder.build(entry);
+        servers.push(built.map_err(|why| anyhow::anyhow!("{}: {why}", entry.name))?);
     }
     let cases = if args.cases.is_empty() { cases::all() } else { args.cases.clone() };
-    let now = Baseline { tools, figures: figures(&recipes, &cases)? };
+    let now = Baseline { tools, figures: figures(&servers, &cases)? };
     let is_everything = args.servers.is_empty() && args.cases.is_empty();
     let findings = before.compare(&now, is_everything);
     let shown = table(&findings);
@@ -134,13 +134,13 @@ fn verdict(before: &Baseline, now: &Baseline, findings: &[Finding]) -> u8 {
 
 /// Counts all of it, as many at a time as there are processors: what is counted does not know how
 /// fast it goes.
-fn figures(recipes: &[BuiltServer], cases: &[CountedCase]) -> Result<Vec<Figure>> {
-    let asked: Vec<(&BuiltServer, &CountedCase)> = cases
+fn figures(servers: &[BuiltServer], cases: &[CountedCase]) -> Result<Vec<Figure>> {
+    let jobs: Vec<(&BuiltServer, &CountedCase)> = cases
         .iter()
-        .flat_map(|case| recipes.iter().map(move |recipe| (recipe, case)))
-        .filter(|(recipe, case)| recipe.command(&case.load()).is_ok())
+        .flat_map(|case| servers.iter().map(move |built| (built, case)))
+        .filter(|(built, case)| built.command(&case.load()).is_ok())
         .collect();
-    let queue: Mutex<VecDeque<usize>> = Mutex::new((0..asked.len()).collect());
+    let queue: Mutex<VecDeque<usize>> = Mutex::new((0..jobs.len()).collect());
     let found = Mutex::new(Vec::new());
     let counters = thread::available_parallelism().map_or(1, usize::from).min(PARALLEL_MAX);
     let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
@@ -148,9 +148,9 @@ fn figures(recipes: &[BuiltServer], cases: &[CountedCase]) -> Result<Vec<Figure>
         for _ in 0..counters {
             scope.spawn(|| {
                 while let Some(at) = next() {
-                    let (recipe, case) = asked[at];
-                    let counted = count::count_per_echo(recipe, case)
-                        .with_context(|| format!("{}: {}", case.name, recipe.about.name));
+                    let (built, case) = jobs[at];
+                    let counted = count::count_per_echo(built, case)
+                        .with_context(|| format!("{}: {}", case.name, built.about.name));
                     if let Ok(mut found) = found.lock() {
                         found.push((at, counted));
                     }
@@ -161,8 +161,8 @@ fn figures(recipes: &[BuiltServer], cases: &[CountedCase]) -> Result<Vec<Figure>
     let mut found = found.into_inner().unwrap_or_default();
     found.sort_by_key(|(at, _)| *at);
     let figure = |(at, counted): (usize, Result<f64>)| {
-        let (recipe, case) = asked[at];
-        let (case, server) = (case.name.to_owned(), recipe.about.name.clone());
+        let (built, case) = jobs[at];
+        let (case, server) = (case.name.to_owned(), built.about.name.clone());
         Ok(Figure { case, server, instructions: counted? })
     };
     found.into_iter().map(figure).collect()

@@ -82,42 +82,42 @@ pub struct Failure {
     pub status: Status,
 }
 
-/// Runs a case. `tell` is called after every slice.
+/// Runs a case. `progress` is called after every slice.
 ///
 /// Each server is started anew, so its memory is that of this case, and nobody profits from what an
 /// earlier case left behind.
 pub fn run(
     case: &Case,
-    recipes: &[&BuiltServer],
-    rules: &RunConfig,
-    tell: &mut dyn FnMut(),
+    servers: &[&BuiltServer],
+    config: &RunConfig,
+    progress: &mut dyn FnMut(),
 ) -> Vec<ServerRun> {
-    let mut entrants: Vec<ServerRun> =
-        recipes.iter().map(|recipe| ServerRun::start(recipe, case, rules.cores)).collect();
-    for round in 0..=rules.rounds {
-        for index in order(round, entrants.len()) {
+    let mut runs: Vec<ServerRun> =
+        servers.iter().map(|built| ServerRun::start(built, case, config.cores)).collect();
+    for round in 0..=config.rounds {
+        for index in order(round, runs.len()) {
             if interrupt::is_interrupted() {
                 // What they have is kept; nobody is asked anything more.
-                return entrants;
+                return runs;
             }
-            entrants[index].run_slice(rules.slice, round > 0);
-            tell();
+            runs[index].run_slice(config.slice, round > 0);
+            progress();
         }
         if round == 0 {
-            probe_idle_cpu(entrants.iter_mut());
+            probe_idle_cpu(runs.iter_mut());
         }
     }
     // Best effort, like the counting: without it, that takes longer.
-    let hold = rules.count_syscalls.then(syscalls::TracepointKeepalive::enable);
-    for entrant in &mut entrants {
-        entrant.collect(rules);
-        tell();
+    let hold = config.count_syscalls.then(syscalls::TracepointKeepalive::enable);
+    for run in &mut runs {
+        run.collect(config);
+        progress();
     }
     drop(hold);
-    entrants
+    runs
 }
 
-/// How many times `tell` is called at most.
+/// How many times `progress` is called at most.
 #[must_use]
 pub fn steps(servers: usize, rounds: usize) -> u64 {
     (servers * (rounds + 2)) as u64
@@ -134,21 +134,21 @@ pub(crate) fn order(round: usize, count: usize) -> impl Iterator<Item = usize> {
 
 /// Asks nobody anything for a while. Who is busy all the same is stopped, and from then on runs in
 /// its own slices only.
-pub(crate) fn probe_idle_cpu<'a>(entrants: impl Iterator<Item = &'a mut ServerRun>) {
-    let mut entrants: Vec<&mut ServerRun> = entrants.collect();
-    let bills = |entrants: &[&mut ServerRun]| -> Vec<Option<Duration>> {
+pub(crate) fn probe_idle_cpu<'a>(runs: impl Iterator<Item = &'a mut ServerRun>) {
+    let mut runs: Vec<&mut ServerRun> = runs.collect();
+    let bills = |runs: &[&mut ServerRun]| -> Vec<Option<Duration>> {
         let bill =
             |it: &&mut ServerRun| Some(process_usage::cpu(it.running.as_ref()?.0.pid())?.total);
-        entrants.iter().map(bill).collect()
+        runs.iter().map(bill).collect()
     };
-    let (before, start) = (bills(&entrants), Instant::now());
+    let (before, start) = (bills(&runs), Instant::now());
     thread::sleep(IDLE_PROBE_TIME);
-    let (after, wall) = (bills(&entrants), start.elapsed());
-    for ((entrant, before), after) in entrants.iter_mut().zip(before).zip(after) {
+    let (after, wall) = (bills(&runs), start.elapsed());
+    for ((run, before), after) in runs.iter_mut().zip(before).zip(after) {
         let (Some(before), Some(after)) = (before, after) else { continue };
-        entrant.idle_cpu = after.saturating_sub(before).as_secs_f64() / wall.as_secs_f64();
-        entrant.paused = entrant.idle_cpu > IDLE_CPU_MAX;
-        if let (true, Some((server, _))) = (entrant.paused, &entrant.running) {
+        run.idle_cpu = after.saturating_sub(before).as_secs_f64() / wall.as_secs_f64();
+        run.paused = run.idle_cpu > IDLE_CPU_MAX;
+        if let (true, Some((server, _))) = (run.paused, &run.running) {
             server.pause();
         }
     }
@@ -173,35 +173,35 @@ impl ServerRun {
     }
 
     /// Started and asked nothing; or out, with the reason.
-    pub(crate) fn start(recipe: &BuiltServer, case: &Case, cores: Cores) -> Self {
-        let mut entrant = Self::empty(&recipe.about.name);
-        let command = match recipe.command(case) {
+    pub(crate) fn start(built: &BuiltServer, case: &Case, cores: Cores) -> Self {
+        let mut run = Self::empty(&built.about.name);
+        let command = match built.command(case) {
             Ok(command) => command,
-            Err(why) => return entrant.excluded(why, Status::Skipped),
+            Err(why) => return run.excluded(why, Status::Skipped),
         };
-        let server = match Server::start(&recipe.about.name, command, case.transport, cores) {
+        let server = match Server::start(&built.about.name, command, case.transport, cores) {
             Ok(server) => server,
-            Err(error) => return entrant.excluded(format!("{error:#}"), Status::Absent),
+            Err(error) => return run.excluded(format!("{error:#}"), Status::Absent),
         };
-        match Worker::start(case, server.place()) {
-            Ok(worker) => entrant.running = Some((server, worker)),
+        match Worker::start(case, server.endpoint()) {
+            Ok(worker) => run.running = Some((server, worker)),
             Err(error) => {
-                return entrant.excluded(describe_failure(server, &error), Status::Failed);
+                return run.excluded(describe_failure(server, &error), Status::Failed);
             }
         }
-        entrant
+        run
     }
 
     /// Its slice of a round, if it is still in.
     fn run_slice(&mut self, length: Duration, counts: bool) {
-        let took = self.with_core(|server, worker| {
+        let measured = self.with_core(|server, worker| {
             let (slice, cpu) = measure_cpu(server, || worker.run_closed_loop(length))?;
             if !counts {
                 worker.reset()?;
             }
             Ok((slice, cpu))
         });
-        let Some((slice, cpu)) = took.filter(|_| counts) else { return };
+        let Some((slice, cpu)) = measured.filter(|_| counts) else { return };
         self.rounds.push(Round {
             messages: slice.messages,
             elapsed_seconds: slice.elapsed.as_secs_f64(),
@@ -233,16 +233,17 @@ impl ServerRun {
     }
 
     /// What is looked at once, at the end; then it is stopped.
-    fn collect(&mut self, rules: &RunConfig) {
+    fn collect(&mut self, config: &RunConfig) {
         let Some((server, worker)) = &mut self.running else { return };
         self.latency = worker.latency().ok().flatten();
         self.peak_rss_bytes = process_usage::peak_rss_bytes(server.pid());
         if self.paused {
             server.resume();
         }
-        if rules.count_syscalls {
-            let counted =
-                syscalls::count(server.pid(), || Ok(worker.run_closed_loop(rules.slice)?.messages));
+        if config.count_syscalls {
+            let counted = syscalls::count(server.pid(), || {
+                Ok(worker.run_closed_loop(config.slice)?.messages)
+            });
             // Best effort: perf is a guest here, and no figure but its own depends on it.
             match counted {
                 Ok(syscalls) => self.syscalls = Some(syscalls),
@@ -306,9 +307,9 @@ pub(crate) fn measure_cpu(
 /// The first of a few slices in which anything came back.
 fn answered(mut slice: impl FnMut() -> Result<(Slice, Cpu)>) -> Result<(Slice, Cpu)> {
     for _ in 0..SILENT_SLICES_MAX {
-        let took = slice()?;
-        if took.0.messages > 0 {
-            return Ok(took);
+        let measured = slice()?;
+        if measured.0.messages > 0 {
+            return Ok(measured);
         }
     }
     anyhow::bail!("not one message came back in {SILENT_SLICES_MAX} slices")

@@ -7,11 +7,11 @@
 //!    slice    the loop: schedule, events, the end              knows who, not what
 //!    churn    a connection for each message                    who comes after whom
 //!    watch    ten times a second: observers, losses, silence
-//!    stream, life, datagram   one connection                   sends, receives, checks
+//!    stream, connection, datagram   one connection                   sends, receives, checks
 //!     queue    a stream's messages on their way   room  who is told when there is room to send
 //!     desk     what they share    noise  the bytes    row  those of many messages
 //!     autopsy  names what is wrong
-//!    meter    latencies and counts     alarm  wakes a closed loop
+//!    meter    latencies and counts     timer  wakes a closed loop
 //!   config  sizes  pace  failure  mismatch                    words
 //! ```
 //!
@@ -108,23 +108,23 @@ pub struct Load {
     timer: DeadlineTimer,
     /// Who has each index; with churn, who is alive.
     tokens: Vec<Option<Token>>,
-    /// When those were meant to leave for which no life was free.
+    /// When those were meant to leave for which no connection was free.
     pending_connects: std::collections::VecDeque<Instant>,
     /// Lives so far, of all indices; without churn, messages that the schedule has handed out.
     started: u64,
     /// Sockets opened for lives so far.
     sockets: u64,
-    /// Indices without a life.
+    /// Indices without a connection.
     idle_slots: Vec<u32>,
     slices: u64,
     is_interrupted: bool,
     skip_drain: bool,
 }
 
-/// Who is registered. A life is a stream and more; its box lasts as long as its socket.
+/// Who is registered. A connection is a stream and more; its box lasts as long as its socket.
 enum Source {
     Stream(Stream),
-    ShortLived { index: u32, life: Box<ShortLivedConnection> },
+    ShortLived { index: u32, connection: Box<ShortLivedConnection> },
     Socket(Socket),
     Timer,
     Signals,
@@ -151,11 +151,11 @@ impl Load {
         // Best effort: then the report says how late we were.
         let _ = nix::sys::prctl::set_timerslack(1);
         let reactor = Reactor::new().map_err(LoadError::call("epoll_create1"))?;
-        let (alarm, watched) = DeadlineTimer::new().map_err(LoadError::call("timerfd_create"))?;
+        let (timer, watched) = DeadlineTimer::new().map_err(LoadError::call("timerfd_create"))?;
         let run = random_run_id();
         let mut load = Self {
             shared: LoadState::new(config, run),
-            timer: alarm,
+            timer: timer,
             tokens: (0..config.connections).map(|_| None).collect(),
             config: config.clone(),
             reactor,

@@ -3,7 +3,7 @@
 //! the two sides talk, and how a case becomes a load.
 //!
 //! ```text
-//!   we say             it answers, as JSON
+//!   we say             it replies, as JSON
 //!   (start)            {"Ok": null}             connections are open
 //!   slice MICROS       {"Ok": slice}            closed loop
 //!   offer RATE MICROS  {"Ok": slice}            open loop, so many messages a second
@@ -44,7 +44,7 @@ pub struct LoadRequest {
     /// The case, as JSON.
     case: String,
     /// Where the server is, as JSON.
-    place: String,
+    endpoint: String,
 }
 
 /// What a slice of load brought.
@@ -66,7 +66,7 @@ pub struct Slice {
     pub own_cpu: Duration,
 }
 
-/// How long answers may be owed and none come, on any connection, before a server counts as stuck.
+/// How long replies may be owed and none come, on any connection, before a server counts as stuck.
 /// Far above any hiccup: the longest lawful wait is one lost SYN, sent again after a second.
 const STALL: Duration = Duration::from_secs(3);
 
@@ -97,24 +97,24 @@ impl Worker {
     ///
     /// # Errors
     /// When it cannot be started, and what it says when the server does not let it in.
-    pub fn start(case: &Case, place: &Endpoint) -> Result<Self> {
+    pub fn start(case: &Case, endpoint: &Endpoint) -> Result<Self> {
         let program = std::env::current_exe().context("where is this program?")?;
         // In a process group of its own: Ctrl-C is for us to hear, and for the worker to be told.
         let mut child = Command::new(program)
             .process_group(0)
-            .args([NAME, &serde_json::to_string(case)?, &serde_json::to_string(place)?])
+            .args([NAME, &serde_json::to_string(case)?, &serde_json::to_string(endpoint)?])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start another process of this program")?;
-        let orders = child.stdin.take();
-        let answers = BufReader::new(child.stdout.take().context("it has no output")?);
-        let mut worker = Self { child, requests: orders, replies: answers };
+        let requests = child.stdin.take();
+        let replies = BufReader::new(child.stdout.take().context("it has no output")?);
+        let mut worker = Self { child, requests: requests, replies: replies };
         worker.reply::<()>()?;
         Ok(worker)
     }
 
-    /// Keeps the server busy for `length`, then waits for the answers still owed.
+    /// Keeps the server busy for `length`, then waits for the replies still owed.
     ///
     /// # Errors
     /// What went wrong, in words; the worker is of no use after it.
@@ -123,7 +123,7 @@ impl Worker {
         self.reply()
     }
 
-    /// Offers `rate` messages a second for `length`, at random distances, whether answers come or
+    /// Offers `rate` messages a second for `length`, at random distances, whether replies come or
     /// not, then waits for those still owed. Round-trip times count from when a message was meant
     /// to leave.
     ///
@@ -152,29 +152,29 @@ impl Worker {
     }
 
     fn request(&mut self, line: &str) -> Result<()> {
-        let orders = self.requests.as_mut().context("the load has ended")?;
-        writeln!(orders, "{line}").context("the load has ended")
+        let requests = self.requests.as_mut().context("the load has ended")?;
+        writeln!(requests, "{line}").context("the load has ended")
     }
 
     fn reply<T: DeserializeOwned>(&mut self) -> Result<T> {
         let mut line = String::new();
         self.wait_reply()?;
         self.replies.read_line(&mut line).context("the load is lost")?;
-        let answer: Result<T, String> = serde_json::from_str(&line)
+        let reply: Result<T, String> = serde_json::from_str(&line)
             .with_context(|| format!("the load ended without a word ({line:?})"))?;
-        answer.map_err(|why| anyhow!(why))
+        reply.map_err(|why| anyhow!(why))
     }
 
-    /// An answer is one line, written at once: when the first of it is here, so is the rest.
+    /// An reply is one line, written at once: when the first of it is here, so is the rest.
     fn wait_reply(&self) -> Result<()> {
         if !self.replies.buffer().is_empty() {
             return Ok(());
         }
-        let mut answer = [PollFd::new(self.replies.get_ref().as_fd(), PollFlags::POLLIN)];
+        let mut reply = [PollFd::new(self.replies.get_ref().as_fd(), PollFlags::POLLIN)];
         let limit = PollTimeout::try_from(REPLY_TIMEOUT).unwrap_or(PollTimeout::MAX);
-        match poll(&mut answer, limit) {
+        match poll(&mut reply, limit) {
             Ok(0) => bail!("the load says nothing after {} s", REPLY_TIMEOUT.as_secs()),
-            // An interrupted wait is as good as an answer: reading waits for the rest.
+            // An interrupted wait is as good as an reply: reading waits for the rest.
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(error) => Err(error).context("cannot wait for the load"),
         }
@@ -192,18 +192,18 @@ impl Drop for Worker {
 
 /// The other side: the subcommand.
 #[must_use]
-pub fn main(order: &LoadRequest) -> ExitCode {
+pub fn main(request: &LoadRequest) -> ExitCode {
     // Nobody reads what cannot be said: the other side is gone, and so are we.
-    let _ = serve(order);
+    let _ = serve(request);
     ExitCode::SUCCESS
 }
 
-fn serve(order: &LoadRequest) -> Result<()> {
-    let case: Case = serde_json::from_str(&order.case).context("no case")?;
-    let place: Endpoint = serde_json::from_str(&order.place).context("no place")?;
+fn serve(request: &LoadRequest) -> Result<()> {
+    let case: Case = serde_json::from_str(&request.case).context("no case")?;
+    let endpoint: Endpoint = serde_json::from_str(&request.endpoint).context("no endpoint")?;
     crate::server::set_own_pdeathsig()?;
-    let mut asking = match Driver::open(&case, &place) {
-        Ok(asking) => asking,
+    let mut driver = match Driver::open(&case, &endpoint) {
+        Ok(driver) => driver,
         Err(error) => return write_reply(&Err::<(), _>(format!("{error:#}"))),
     };
     write_reply(&Ok::<_, String>(()))?;
@@ -211,37 +211,37 @@ fn serve(order: &LoadRequest) -> Result<()> {
         let line = line?;
         match line.split_once(' ').unwrap_or((&line, "")) {
             ("slice", micros) => {
-                let slice = asking
+                let slice = driver
                     .run_closed_loop(Pace::ClosedLoop, Duration::from_micros(micros.parse()?));
                 write_reply(&slice.map_err(|failure| describe(&failure)))?;
             }
             ("offer", what) => {
                 let (rate, micros) = what.split_once(' ').context("a rate and a time")?;
                 let (pace, micros) = (Pace::Poisson(rate.parse()?), micros.parse()?);
-                let slice = asking.run_closed_loop(pace, Duration::from_micros(micros));
+                let slice = driver.run_closed_loop(pace, Duration::from_micros(micros));
                 write_reply(&slice.map_err(|failure| describe(&failure)))?;
             }
-            ("forget", _) => asking.times.reset(),
-            ("latency", _) => write_reply(&Ok::<_, String>(latency(&asking.times)))?,
+            ("forget", _) => driver.times.reset(),
+            ("latency", _) => write_reply(&Ok::<_, String>(latency(&driver.times)))?,
             _ => return Ok(()),
         }
     }
     Ok(())
 }
 
-/// The load of a case, and those that are silent beside it.
+/// The load of a case, and those that are idle beside it.
 struct Driver {
     load: Load,
     times: Histogram<u64>,
     /// They are held, and never looked at again.
-    _silent: Option<Load>,
+    _idle: Option<Load>,
 }
 
 impl Driver {
-    fn open(case: &Case, place: &Endpoint) -> Result<Self> {
-        let silent = match case.idle {
+    fn open(case: &Case, endpoint: &Endpoint) -> Result<Self> {
+        let idle = match case.idle {
             0 => None,
-            count => Some(open_idle(count, place)?),
+            count => Some(open_idle(count, endpoint)?),
         };
         let config = Config {
             connections: u32::try_from(case.connections)?,
@@ -249,10 +249,10 @@ impl Driver {
             sizes: Sizes::Fixed(u32::try_from(case.size_bytes)?),
             churn: case.churn,
             gso: case.gso,
-            ..config(place)?
+            ..config(endpoint)?
         };
         let load = open(&config)?;
-        Ok(Self { load, times: load::histogram(), _silent: silent })
+        Ok(Self { load, times: load::histogram(), _idle: idle })
     }
 
     fn run_closed_loop(&mut self, pace: Pace, length: Duration) -> Result<Slice, LoadError> {
@@ -280,10 +280,10 @@ impl Driver {
     }
 }
 
-/// Connections that speak once each, so that the server has surely let them in, and are silent.
-fn open_idle(count: usize, place: &Endpoint) -> Result<Load> {
+/// Connections that speak once each, so that the server has surely let them in, and are idle.
+fn open_idle(count: usize, endpoint: &Endpoint) -> Result<Load> {
     let connections = u32::try_from(count)?;
-    let mut load = open(&Config { connections, depth: Some(1), ..config(place)? })?;
+    let mut load = open(&Config { connections, depth: Some(1), ..config(endpoint)? })?;
     let once = Length::Count(u64::from(connections));
     load.slice(once, &mut ()).map_err(|failure| anyhow!(describe(&failure)))?;
     Ok(load)
@@ -294,8 +294,8 @@ fn open(config: &Config) -> Result<Load> {
     Load::open(config).map_err(|failure| anyhow!(describe(&failure)))
 }
 
-fn config(place: &Endpoint) -> Result<Config> {
-    let target = match place {
+fn config(endpoint: &Endpoint) -> Result<Config> {
+    let target = match endpoint {
         Endpoint::Tcp(address) => Target::Tcp(Addr::from(*address)),
         Endpoint::Udp(address) => Target::Udp(Addr::from(*address)),
         Endpoint::Unix(path) => {
@@ -334,8 +334,8 @@ fn latency(times: &Histogram<u64>) -> Option<Latency> {
     })
 }
 
-fn write_reply<T: serde::Serialize>(answer: &Result<T, String>) -> Result<()> {
+fn write_reply<T: serde::Serialize>(reply: &Result<T, String>) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", serde_json::to_string(answer)?).context("nobody listens")?;
+    writeln!(out, "{}", serde_json::to_string(reply)?).context("nobody listens")?;
     out.flush().context("nobody listens")
 }

@@ -38,7 +38,7 @@ const SATURATED_BELOW: f64 = 0.6;
 
 /// How it is done.
 #[derive(Debug, Clone, Copy)]
-pub struct Rules {
+pub struct SweepConfig {
     /// Slices behind every step of every server.
     pub rounds: usize,
     /// How long a rate is offered in one slice.
@@ -47,7 +47,7 @@ pub struct Rules {
     pub cores: Cores,
 }
 
-impl Rules {
+impl SweepConfig {
     /// For a run whose closed loops have `rounds` of `slice`: a quarter of the rounds, twice as
     /// long, since a low rate has few messages to take a percentile of.
     #[must_use]
@@ -56,54 +56,58 @@ impl Rules {
     }
 }
 
-/// Offers the rates. `tell` is called after every slice. The first recipe is the reference.
+/// Offers the rates. `progress` is called after every slice. The first built is the reference.
 ///
 /// # Errors
 /// When the reference itself does not come up or fails while its rate is taken.
-pub fn run(recipes: &[&BuiltServer], rules: &Rules, tell: &mut dyn FnMut()) -> Result<Knee> {
+pub fn run(
+    servers: &[&BuiltServer],
+    config: &SweepConfig,
+    progress: &mut dyn FnMut(),
+) -> Result<Knee> {
     let case = Case::by_name("c64").context("the case that the rates are taken from")?;
-    let mut climbers: Vec<SweepRun> = recipes
+    let mut sweeps: Vec<SweepRun> = servers
         .iter()
-        .map(|recipe| SweepRun::new(ServerRun::start(recipe, &case, rules.cores)))
+        .map(|built| SweepRun::new(ServerRun::start(built, &case, config.cores)))
         .collect();
-    let capacity = capacity(&mut climbers, rules)?;
-    for round in 0..rules.rounds {
-        climbers.iter_mut().for_each(|climber| climber.max_step = LOAD_FRACTIONS.len());
+    let capacity = capacity(&mut sweeps, config)?;
+    for round in 0..config.rounds {
+        sweeps.iter_mut().for_each(|sweep| sweep.max_step = LOAD_FRACTIONS.len());
         for (step, part) in LOAD_FRACTIONS.iter().enumerate() {
-            for index in interleave::order(round + step, climbers.len()) {
+            for index in interleave::order(round + step, sweeps.len()) {
                 if interrupt::is_interrupted() {
                     break;
                 }
-                climbers[index].run_step(step, part * capacity, rules.slice);
-                tell();
+                sweeps[index].run_step(step, part * capacity, config.slice);
+                progress();
             }
         }
     }
-    let bound = nanos(rules.slice / P99_FRACTION);
+    let bound = nanos(config.slice / P99_FRACTION);
     Ok(Knee {
         what: WHAT.to_owned(),
         connections: case.connections,
         size_bytes: case.size_bytes,
-        rounds: rules.rounds,
+        rounds: config.rounds,
         bound_p99_ns: bound,
-        curves: climbers.into_iter().map(|climber| climber.curve(bound)).collect(),
+        curves: sweeps.into_iter().map(|sweep| sweep.curve(bound)).collect(),
     })
 }
 
-/// How many times `tell` is called.
+/// How many times `progress` is called.
 #[must_use]
-pub fn steps(servers: usize, rules: &Rules) -> u64 {
-    (servers * rules.rounds * LOAD_FRACTIONS.len()) as u64
+pub fn steps(servers: usize, config: &SweepConfig) -> u64 {
+    (servers * config.rounds * LOAD_FRACTIONS.len()) as u64
 }
 
 /// Messages a second that the reference answers in a closed loop. The others have the same slices,
 /// to warm up; who is busy without being asked is stopped from then on.
-fn capacity(climbers: &mut [SweepRun], rules: &Rules) -> Result<f64> {
+fn capacity(sweeps: &mut [SweepRun], config: &SweepConfig) -> Result<f64> {
     let mut rates = Vec::new();
     for round in 0..4 {
-        for (index, climber) in climbers.iter_mut().enumerate() {
-            let took = climber.entrant.with_core(|_, worker| {
-                let slice = worker.run_closed_loop(rules.slice / 2)?;
+        for (index, sweep) in sweeps.iter_mut().enumerate() {
+            let took = sweep.run.with_core(|_, worker| {
+                let slice = worker.run_closed_loop(config.slice / 2)?;
                 worker.reset()?;
                 Ok(slice)
             });
@@ -112,15 +116,15 @@ fn capacity(climbers: &mut [SweepRun], rules: &Rules) -> Result<f64> {
             }
         }
     }
-    interleave::probe_idle_cpu(climbers.iter_mut().map(|climber| &mut climber.entrant));
+    interleave::probe_idle_cpu(sweeps.iter_mut().map(|sweep| &mut sweep.run));
     rates.sort_by(f64::total_cmp);
-    let why = climbers[0].entrant.failure.as_ref().map(|failure| failure.why.clone());
+    let why = sweeps[0].run.failure.as_ref().map(|failure| failure.why.clone());
     rates.get(rates.len() / 2).copied().with_context(|| why.unwrap_or_default())
 }
 
 /// A server on its way up.
 struct SweepRun {
-    entrant: ServerRun,
+    run: ServerRun,
     /// What each slice brought, by step.
     slices: [Vec<Step>; LOAD_FRACTIONS.len()],
     /// The first step that is too high for it altogether, in this round.
@@ -128,18 +132,18 @@ struct SweepRun {
 }
 
 impl SweepRun {
-    fn new(entrant: ServerRun) -> Self {
-        Self { entrant, slices: Default::default(), max_step: LOAD_FRACTIONS.len() }
+    fn new(run: ServerRun) -> Self {
+        Self { run, slices: Default::default(), max_step: LOAD_FRACTIONS.len() }
     }
 
     fn run_step(&mut self, step: usize, rate: f64, length: Duration) {
         if step >= self.max_step {
             return;
         }
-        let took = self.entrant.with_core(|server, worker| {
-            let billed = interleave::measure_cpu(server, || worker.run_open_loop(rate, length))?;
+        let took = self.run.with_core(|server, worker| {
+            let measured = interleave::measure_cpu(server, || worker.run_open_loop(rate, length))?;
             worker.reset()?;
-            Ok(billed)
+            Ok(measured)
         });
         let Some((slice, cpu)) = took else { return };
         let answered = answered(&slice);
@@ -158,9 +162,9 @@ impl SweepRun {
 
     fn curve(self, bound_ns: u64) -> Curve {
         let steps: Vec<Step> = self.slices.iter().filter_map(|slices| median(slices)).collect();
-        let failure = self.entrant.failure;
+        let failure = self.run.failure;
         Curve {
-            server: self.entrant.name,
+            server: self.run.name,
             status: failure.as_ref().map_or(Status::Complete, |failure| failure.status),
             why: failure.map(|failure| failure.why),
             knee: find_knee(&steps, bound_ns),
@@ -225,11 +229,11 @@ mod tests {
             (&[10], Some(0.1)),
             (&[], None),
         ] {
-            let mut climber = SweepRun::new(ServerRun::empty("x"));
+            let mut sweep = SweepRun::new(ServerRun::empty("x"));
             for (at, &p99) in p99s.iter().enumerate() {
-                climber.slices[at] = vec![step(LOAD_FRACTIONS[at], p99)];
+                sweep.slices[at] = vec![step(LOAD_FRACTIONS[at], p99)];
             }
-            assert_eq!(climber.curve(1_000_000).knee, knee, "{p99s:?}");
+            assert_eq!(sweep.curve(1_000_000).knee, knee, "{p99s:?}");
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) fn complain(why: &str) {
 pub(crate) struct Outputs {
     json: Option<PathBuf>,
     /// Whether nobody reads what is printed.
-    is_unread: bool,
+    stdout_closed: bool,
     /// Whether the record could not be written when that was last tried.
     is_unwritten: bool,
 }
@@ -43,7 +43,7 @@ pub(crate) struct Outputs {
 impl Outputs {
     /// The terminal, and this file if there is to be a record.
     pub(crate) fn new(json: Option<PathBuf>) -> Self {
-        Self { json, is_unread: false, is_unwritten: false }
+        Self { json, stdout_closed: false, is_unwritten: false }
     }
 
     /// Prints something for people.
@@ -55,7 +55,7 @@ impl Outputs {
         if self.json.is_none() || self.is_unwritten {
             return Err(error);
         }
-        if !std::mem::replace(&mut self.is_unread, true) {
+        if !std::mem::replace(&mut self.stdout_closed, true) {
             complain(&format!("{error:#}; the run goes on, for its record"));
         }
         Ok(())
@@ -71,7 +71,7 @@ impl Outputs {
             self.is_unwritten = false;
             return Ok(());
         };
-        if self.is_unread {
+        if self.stdout_closed {
             return Err(error);
         }
         if !std::mem::replace(&mut self.is_unwritten, true) {

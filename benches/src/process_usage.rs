@@ -15,7 +15,7 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 /// A process with more threads than this is taken to fork from its first one only.
 const FORKING_THREADS_MAX: usize = 64;
 
-/// CPU time of a family of processes since it began.
+/// CPU time of a processes of processes since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cpu {
     /// User and system together.
@@ -29,16 +29,16 @@ pub struct Cpu {
 /// The process and all its living descendants, the eldest first.
 #[must_use]
 pub fn process_tree(root: Pid) -> Vec<Pid> {
-    let mut family = vec![root];
+    let mut processes = vec![root];
     let mut next = 0;
-    while let Some(&pid) = family.get(next) {
+    while let Some(&pid) = processes.get(next) {
         next += 1;
-        family.extend(children(pid));
+        processes.extend(children(pid));
     }
-    family
+    processes
 }
 
-/// The CPU time of the whole family; `None` when the process is gone.
+/// The CPU time of the whole processes; `None` when the process is gone.
 ///
 /// Work: two or three small reads for each process.
 #[must_use]
@@ -66,19 +66,19 @@ pub fn own_cpu() -> Option<Duration> {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).ok().map(Duration::from)
 }
 
-/// The most memory ever resident, added up over the family; `None` when the process is gone.
+/// The most memory ever resident, added up over the processes; `None` when the process is gone.
 #[must_use]
 pub fn peak_rss_bytes(root: Pid) -> Option<u64> {
     sum(root, "status", "VmHWM:")
 }
 
-/// The proportional set size of the family: a page shared by two counts half for each.
+/// The proportional set size of the processes: a page shared by two counts half for each.
 #[must_use]
 pub fn pss_bytes(root: Pid) -> Option<u64> {
     sum(root, "smaps_rollup", "Pss:")
 }
 
-/// How many threads the family has.
+/// How many threads the processes has.
 #[must_use]
 pub fn threads(root: Pid) -> usize {
     let of = |pid| {

@@ -100,7 +100,7 @@ pub enum Endpoint {
 pub struct Server {
     name: String,
     child: Child,
-    place: Endpoint,
+    endpoint: Endpoint,
 }
 
 impl Server {
@@ -115,7 +115,7 @@ impl Server {
     pub fn start(name: &str, command: &str, transport: Transport, cores: Cores) -> Result<Self> {
         let slot = if transport == Transport::Unix { "{path}" } else { "{port}" };
         ensure!(command.contains(slot), "{name}: the command has no {slot} in it");
-        let (place, text) = free_endpoint(transport).context("no free place to listen")?;
+        let (endpoint, text) = free_endpoint(transport).context("no free endpoint to listen")?;
         let command = command.replace(slot, &text);
         let words = shlex::split(&command)
             .with_context(|| format!("{name}: a quote is left open in `{command}`"))?;
@@ -130,7 +130,7 @@ impl Server {
         let child = child.spawn();
         pin(cores.load)?;
         let child = child.with_context(|| format!("{name}: cannot start `{program}`"))?;
-        let mut server = Self { name: name.to_owned(), child, place };
+        let mut server = Self { name: name.to_owned(), child, endpoint };
         server.wait_until_up()?;
         Ok(server)
     }
@@ -152,14 +152,14 @@ impl Server {
     fn wait_until_up(&mut self) -> Result<()> {
         let name = self.name.clone();
         let deadline = Instant::now() + START_MAX;
-        while !is_serving(&self.place) {
+        while !is_serving(&self.endpoint) {
             if let Some(status) = self.ended() {
                 bail!("{name}: did not come up; it ended: {status}");
             }
             ensure!(
                 Instant::now() < deadline,
                 "{name}: did not come up: nothing serves at {:?} after {} s",
-                self.place,
+                self.endpoint,
                 START_MAX.as_secs(),
             );
             thread::sleep(POLL_INTERVAL);
@@ -179,8 +179,8 @@ impl Server {
 
     /// Where it serves.
     #[must_use]
-    pub fn place(&self) -> &Endpoint {
-        &self.place
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// The process, the eldest of its family.
@@ -235,7 +235,7 @@ impl Drop for Server {
             thread::sleep(POLL_INTERVAL);
         }
         self.ended();
-        if let Endpoint::Unix(path) = &self.place {
+        if let Endpoint::Unix(path) = &self.endpoint {
             drop(std::fs::remove_file(path));
         }
     }
@@ -285,8 +285,8 @@ fn free_endpoint(transport: Transport) -> std::io::Result<(Endpoint, String)> {
 }
 
 /// Whether somebody answers there; for a datagram socket that takes an echo.
-fn is_serving(place: &Endpoint) -> bool {
-    match place {
+fn is_serving(endpoint: &Endpoint) -> bool {
+    match endpoint {
         Endpoint::Tcp(address) => TcpStream::connect_timeout(address, START_MAX)
             .is_ok_and(|stream| !is_itself(stream.local_addr(), stream.peer_addr())),
         Endpoint::Unix(path) => UnixStream::connect(path).is_ok(),
@@ -343,8 +343,8 @@ mod tests {
         connect(fd.as_raw_fd(), &own).expect("a simultaneous open with itself");
         let stream = TcpStream::from(fd);
         assert!(is_itself(stream.local_addr(), stream.peer_addr()));
-        let door = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let stream = TcpStream::connect(door.local_addr().expect("bound")).expect("it listens");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let stream = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
         assert!(!is_itself(stream.local_addr(), stream.peer_addr()));
     }
 

@@ -105,8 +105,8 @@ pub struct BuiltServer {
 #[must_use]
 pub fn all() -> Vec<ServerSpec> {
     let others = || {
-        PEERS.iter().map(|&(name, what, language, kit, arguments)| {
-            let origin = if kit == Toolchain::BaselineC { Origin::C } else { Origin::Peer };
+        PEERS.iter().map(|&(name, what, language, toolchain, arguments)| {
+            let origin = if toolchain == Toolchain::BaselineC { Origin::C } else { Origin::Peer };
             let udp = match name {
                 "C edge" => Some("{datagrams} {port}".to_owned()),
                 "tokio" => Some("{program} {port} current udp".to_owned()),
@@ -116,7 +116,7 @@ pub fn all() -> Vec<ServerSpec> {
                 .then(|| format!("{{program}} {}", arguments.replace("{port}", "{path}")));
             let tcp = Some(format!("{{program}} {arguments}"));
             let (name, what, language) = (name.to_owned(), what.to_owned(), Some(language));
-            ServerSpec { name, what, origin, language, toolchain: kit, tcp, udp, unix }
+            ServerSpec { name, what, origin, language, toolchain: toolchain, tcp, udp, unix }
         })
     };
     let models = MODELS.iter().map(|&(name, what, udp, unix)| ServerSpec {

@@ -1,5 +1,5 @@
 //! One run, from the servers that are there to the record: what `compare` and `models` share. It
-//! knows the order of events; what is asked is for them to say.
+//! knows the order of events; what is requested is for them to say.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use crate::{analysis, host, idle_memory, load_sweep, syscalls};
 /// No server, or no means to ask it.
 pub const EXIT_UNAVAILABLE: u8 = 69;
 
-/// A server failed while it was asked.
+/// A server failed while it was requested.
 pub const EXIT_FAILED: u8 = 1;
 
 /// How the program ends: by its own code, or with the reason why it could not go on.
@@ -86,7 +86,7 @@ pub struct Session {
     pub record: ResultFile,
     /// Who takes part: the reference, its copy, the others.
     servers: Vec<BuiltServer>,
-    rules: RunConfig,
+    config: RunConfig,
     outputs: Outputs,
     start: Instant,
     /// The exit code so far.
@@ -94,8 +94,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Chooses cores, builds everybody, and leaves out who cannot be had: with a line on stderr
-    /// when somebody asked for them by name.
+    /// Chooses cores, builds known, and leaves out who cannot be had: with a line on stderr
+    /// when somebody requested for them by name.
     ///
     /// # Errors
     /// When there is no second core, or the reference cannot be had.
@@ -103,7 +103,7 @@ impl Session {
         kind: Kind,
         options: &Options,
         entries: &[ServerSpec],
-        asked: &[String],
+        requested: &[String],
     ) -> Result<Self> {
         interrupt::install_handlers()?;
         let cores = Cores::choose()?;
@@ -114,7 +114,7 @@ impl Session {
         } else {
             syscalls::unavailable_reason()
         };
-        let rules = RunConfig {
+        let config = RunConfig {
             rounds: usize::from(options.rounds.unwrap_or(default_rounds(kind))),
             slice: options.slice,
             cores,
@@ -128,8 +128,8 @@ impl Session {
                 date: host::date(),
                 commit: host::commit(),
                 command: host::command(),
-                rounds: rules.rounds,
-                slice_seconds: rules.slice.as_secs_f64(),
+                rounds: config.rounds,
+                slice_seconds: config.slice.as_secs_f64(),
                 wall_seconds: 0.0,
                 cpu_read_by: "the CPU clock of each process, and /proc/PID/stat for its parts and \
                               for children that have ended"
@@ -148,8 +148,8 @@ impl Session {
             knee: None,
         };
         let (outputs, start) = (Outputs::new(options.json.clone()), Instant::now());
-        let mut session = Self { record, servers: Vec::new(), rules, outputs, start, code: 0 };
-        session.build_all(options, entries, asked)?;
+        let mut session = Self { record, servers: Vec::new(), config, outputs, start, code: 0 };
+        session.build_all(options, entries, requested)?;
         Ok(session)
     }
 
@@ -157,12 +157,12 @@ impl Session {
         &mut self,
         options: &Options,
         entries: &[ServerSpec],
-        asked: &[String],
+        requested: &[String],
     ) -> Result<()> {
         let mut builder = Builder::new(options.program.clone())?;
         let name = &options.reference;
-        let everybody = entries.iter().cloned().chain(servers::all()).find(|it| it.name == *name);
-        let reference = everybody.with_context(|| format!("no server is called '{name}'"))?;
+        let known = entries.iter().cloned().chain(servers::all()).find(|it| it.name == *name);
+        let reference = known.with_context(|| format!("no server is called '{name}'"))?;
         let reference = builder
             .build(&reference)
             .map_err(|why| anyhow::anyhow!("the reference {name} cannot be had: {why}"))?;
@@ -174,9 +174,9 @@ impl Session {
             anyhow::ensure!(!interrupt::is_interrupted(), "interrupted while building");
             bar.set_message(entry.name.clone());
             match builder.build(entry) {
-                Ok(recipe) => self.servers.push(recipe),
+                Ok(built) => self.servers.push(built),
                 Err(why) => {
-                    if asked.contains(&entry.name) {
+                    if requested.contains(&entry.name) {
                         self.fail(EXIT_UNAVAILABLE, format!("{}: {why}", entry.name), &bar);
                     }
                     self.record.absent.push(Absent { name: entry.name.clone(), why });
@@ -185,11 +185,11 @@ impl Session {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        self.record.servers = self.servers.iter().map(|recipe| recipe.about.clone()).collect();
+        self.record.servers = self.servers.iter().map(|built| built.about.clone()).collect();
         Ok(())
     }
 
-    /// Weighs everybody with silent connections. Who does not let them in is not weighed, and that
+    /// Weighs known with silent connections. Who does not let them in is not weighed, and that
     /// is said.
     pub fn measure_idle_memory(&mut self) {
         let count = self.record.run.idle_connections;
@@ -197,12 +197,12 @@ impl Session {
             return;
         }
         let bar = bar(self.servers.len() as u64, "weighing");
-        for (recipe, server) in self.servers.iter().zip(&mut self.record.servers) {
+        for (built, server) in self.servers.iter().zip(&mut self.record.servers) {
             if interrupt::is_interrupted() {
                 break;
             }
             bar.set_message(server.name.clone());
-            match idle_memory::measure_idle_memory(recipe, count, self.rules.cores) {
+            match idle_memory::measure_idle_memory(built, count, self.config.cores) {
                 Ok(idle) => server.idle = Some(idle),
                 Err(why) => {
                     bar.suspend(|| complain(&format!("{} is not weighed: {why}", server.name)));
@@ -213,7 +213,7 @@ impl Session {
         bar.finish_and_clear();
     }
 
-    /// Runs a case with everybody, `at_once` servers at a time beside the reference and its copy,
+    /// Runs a case with known, `at_once` servers at a time beside the reference and its copy,
     /// and keeps what was found. Failures of servers are part of that; `is_failure` says whether
     /// they are failures of the run too.
     ///
@@ -226,17 +226,17 @@ impl Session {
         let groups: Vec<&[&BuiltServer]> =
             if others.is_empty() { vec![&[]] } else { others.chunks(at_once.max(1)).collect() };
         let bar = bar(
-            groups.iter().map(|group| interleave::steps(group.len() + 2, self.rules.rounds)).sum(),
+            groups.iter().map(|group| interleave::steps(group.len() + 2, self.config.rounds)).sum(),
             &case.name,
         );
         for group in groups {
             if interrupt::is_interrupted() {
                 break;
             }
-            let recipes: Vec<&BuiltServer> =
+            let servers: Vec<&BuiltServer> =
                 self.servers[..2].iter().chain(group.iter().copied()).collect();
-            let entrants = interleave::run(case, &recipes, &self.rules, &mut || bar.inc(1));
-            let part = analysis::analyze_case(case, &entrants, start.elapsed().as_secs_f64());
+            let runs = interleave::run(case, &servers, &self.config, &mut || bar.inc(1));
+            let part = analysis::analyze_case(case, &runs, start.elapsed().as_secs_f64());
             found = Some(match found {
                 None => part,
                 Some(before) => merge_groups(before, part),
@@ -264,17 +264,20 @@ impl Session {
         }
     }
 
-    /// Offers more and more to everybody, and keeps what was found.
+    /// Offers more and more to known, and keeps what was found.
     ///
     /// # Errors
     /// When the record cannot be written, or the reference failed.
     pub fn run_sweep(&mut self) -> Result<()> {
         let start = Instant::now();
-        let rules =
-            load_sweep::Rules::from_run(self.rules.rounds, self.rules.slice, self.rules.cores);
-        let recipes: Vec<&BuiltServer> = self.servers.iter().collect();
-        let bar = bar(load_sweep::steps(recipes.len(), &rules), load_sweep::NAME);
-        let found = load_sweep::run(&recipes, &rules, &mut || bar.inc(1))?;
+        let config = load_sweep::SweepConfig::from_run(
+            self.config.rounds,
+            self.config.slice,
+            self.config.cores,
+        );
+        let servers: Vec<&BuiltServer> = self.servers.iter().collect();
+        let bar = bar(load_sweep::steps(servers.len(), &config), load_sweep::NAME);
+        let found = load_sweep::run(&servers, &config, &mut || bar.inc(1))?;
         bar.finish_and_clear();
         took(load_sweep::NAME, start);
         for curve in &found.curves {
@@ -303,7 +306,7 @@ impl Session {
         self.outputs.show(text)
     }
 
-    /// Whether somebody has asked for the end; then that is written down, and is how the run ends.
+    /// Whether somebody has requested for the end; then that is written down, and is how the run ends.
     pub fn is_interrupted(&mut self) -> bool {
         if interrupt::is_interrupted() && self.code != interrupt::EXIT_CODE {
             complain("interrupted; what was found until then is kept");

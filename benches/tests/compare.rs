@@ -17,12 +17,12 @@ use epollite_bench::schema::{ResultFile, Status};
 const MISBEHAVING: &str = "
 import os, select, socket, sys, time
 count, deed = int(sys.argv[2]), sys.argv[3]
-door = socket.create_server(('127.0.0.1', int(sys.argv[1])))
-clients, seen, start = {door.fileno(): door}, 0, None
+listener = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+clients, seen, start = {listener.fileno(): listener}, 0, None
 while True:
     for fd in select.select(list(clients), [], [])[0]:
-        if fd == door.fileno():
-            client = door.accept()[0]
+        if fd == listener.fileno():
+            client = listener.accept()[0]
             clients[client.fileno()] = client
             continue
         data = clients[fd].recv(65536)
@@ -45,10 +45,10 @@ while True:
 
 #[test]
 fn a_whole_run_ends_well_and_is_written_down() {
-    let stage = Harness::new();
-    let output = stage.run(&["--servers", "C level", "--cases", "ping,udp"]);
+    let harness = Harness::new();
+    let output = harness.run(&["--servers", "C level", "--cases", "ping,udp"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let record = stage.record();
+    let record = harness.record();
     assert!(record.is_whole(), "{:?}", record.run.failures);
     assert_eq!(names(&record), ["C edge", "A/A", "C level"]);
     let ping = &record.cases[0];
@@ -65,10 +65,10 @@ fn a_whole_run_ends_well_and_is_written_down() {
 
 #[test]
 fn the_sweep_offers_rising_rates_to_every_server() {
-    let stage = Harness::new();
-    let output = stage.run(&["--servers", "C level", "--cases", "knee"]);
+    let harness = Harness::new();
+    let output = harness.run(&["--servers", "C level", "--cases", "knee"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let knee = stage.record().knee.expect("it was asked for");
+    let knee = harness.record().knee.expect("it was asked for");
     let names: Vec<&str> = knee.curves.iter().map(|curve| curve.server.as_str()).collect();
     assert_eq!(names, ["C edge", "A/A", "C level"]);
     for curve in &knee.curves {
@@ -85,15 +85,15 @@ fn the_sweep_offers_rising_rates_to_every_server() {
 
 #[test]
 fn a_server_that_dies_in_a_sweep_keeps_its_steps() {
-    let stage = Harness::new();
+    let harness = Harness::new();
     // It dies after so much time, not after so many messages: how many the first slices take, before
     // anything is offered, depends on the machine. From its first message on, what comes before the
     // first rate takes 1.3 s, that rate of all three 0.6 s, and the last one begins after 5.6 s: each
     // slice has a length that no machine makes shorter.
-    let naughty = stage.misbehaving("tire", 5);
-    let output = stage.run(&["--cases", "knee", "--slice", "100ms", "--extra", &naughty]);
+    let misbehaving = harness.misbehaving("tire", 5);
+    let output = harness.run(&["--cases", "knee", "--slice", "100ms", "--extra", &misbehaving]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let record = stage.record();
+    let record = harness.record();
     let curves = record.knee.expect("the others go on").curves;
     assert!(curves[2].why.as_ref().is_some_and(|why| why.contains("exit status: 7")), "{curves:?}");
     assert!(!curves[2].steps.is_empty(), "what it did before is kept");
@@ -103,14 +103,14 @@ fn a_server_that_dies_in_a_sweep_keeps_its_steps() {
 
 #[test]
 fn a_server_that_does_not_come_up_is_one_line_and_69() {
-    let stage = Harness::new();
+    let harness = Harness::new();
     for case in ["knee", "ping"] {
-        let output = stage.run(&["--cases", case, "--extra", "broken=false {port}"]);
+        let output = harness.run(&["--cases", case, "--extra", "broken=false {port}"]);
         assert_eq!(output.status.code(), Some(69), "{output:?}");
         let why = "broken: did not come up; it ended: exit status: 1";
         assert_eq!(complaints(&output), [format!("epollite-bench: {case}: broken: {why}")]);
     }
-    let record = stage.record();
+    let record = harness.record();
     assert_eq!(record.cases[0].results[2].status, Status::Absent);
     assert!(record.cases[0].results[1].measured.is_some(), "the others are measured all the same");
     assert_eq!(record.run.failures.len(), 1);
@@ -134,13 +134,13 @@ fn a_stalled_server_is_reported() {
 
 #[test]
 fn orphans_of_a_shell_command_are_killed() {
-    let stage = Harness::new();
-    let naughty = stage.misbehaving("nothing", 1);
-    let (_, command) = naughty.split_once('=').expect("NAME=COMMAND");
-    let script = stage.folder.path().join("naughty.py");
+    let harness = Harness::new();
+    let misbehaving = harness.misbehaving("nothing", 1);
+    let (_, command) = misbehaving.split_once('=').expect("NAME=COMMAND");
+    let script = harness.folder.path().join("misbehaving.py");
     for (after, code) in [("wait", 0), ("", 69)] {
         let extra = format!("left=sh -c '{command} & {after}'");
-        let mut command = stage.command(&["--cases", "ping", "--extra", &extra]);
+        let mut command = harness.command(&["--cases", "ping", "--extra", &extra]);
         // No pipe: who is left behind would hold it open, and we would wait for ever.
         let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("it runs");
         assert_eq!(status.code(), Some(code), "{extra}");
@@ -158,11 +158,11 @@ fn running() -> impl Iterator<Item = String> {
 
 #[test]
 fn two_of_one_name_are_refused() {
-    let stage = Harness::new();
+    let harness = Harness::new();
     for names in [&["C edge"][..], &["A/A"], &["x", "x"]] {
         let extras =
             names.iter().flat_map(|name| ["--extra".to_owned(), format!("{name}=a {{port}}")]);
-        let output = stage.command(&["--cases", "ping"]).args(extras).output().expect("it runs");
+        let output = harness.command(&["--cases", "ping"]).args(extras).output().expect("it runs");
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert_eq!(complaints(&output).len(), 1, "{output:?}");
         assert!(complaints(&output)[0].contains("name of another server"), "{output:?}");
@@ -171,11 +171,11 @@ fn two_of_one_name_are_refused() {
 
 #[test]
 fn a_program_that_is_not_there_is_missed_before_anything_is_built() {
-    let stage = Harness::new();
-    let output = stage.run(&["--cases", "ping", "--program", "/nowhere/epollite"]);
+    let harness = Harness::new();
+    let output = harness.run(&["--cases", "ping", "--program", "/nowhere/epollite"]);
     assert_eq!(output.status.code(), Some(69), "{output:?}");
     assert_eq!(complaints(&output), ["epollite-bench: --program: /nowhere/epollite is no program"]);
-    assert!(!stage.json().exists());
+    assert!(!harness.json().exists());
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_wrong_echo_is_found() {
 
 #[test]
 fn bad_arguments_are_one_line_and_2() {
-    let stage = Harness::new();
+    let harness = Harness::new();
     for (arguments, why) in [
         (["--extra", "broken=sleep 9"], "must contain {port}"),
         (["--extra", "broken=true {port} 'x"], "a quote is left open"),
@@ -196,7 +196,7 @@ fn bad_arguments_are_one_line_and_2() {
         (["--slice", "1ms"], "5ms to 10s"),
         (["--rounds", "0"], "1..=10000"),
     ] {
-        let output = stage.run(&arguments);
+        let output = harness.run(&arguments);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(text.contains(why), "{arguments:?}: {text}");
@@ -205,8 +205,9 @@ fn bad_arguments_are_one_line_and_2() {
 
 #[test]
 fn without_a_compiler_there_is_no_reference() {
-    let stage = Harness::new();
-    let output = stage.command(&["--cases", "ping"]).env("CC", "false").output().expect("it runs");
+    let harness = Harness::new();
+    let output =
+        harness.command(&["--cases", "ping"]).env("CC", "false").output().expect("it runs");
     assert_eq!(output.status.code(), Some(69), "{output:?}");
     assert_eq!(complaints(&output).len(), 1, "{output:?}");
     assert!(complaints(&output)[0].contains("the reference C edge cannot be had"), "{output:?}");
@@ -215,31 +216,31 @@ fn without_a_compiler_there_is_no_reference() {
 #[test]
 fn a_named_but_missing_server_is_an_error() {
     use std::os::unix::fs::PermissionsExt;
-    let stage = Harness::new();
-    let node = stage.folder.path().join("node");
+    let harness = Harness::new();
+    let node = harness.folder.path().join("node");
     std::fs::write(&node, "#!/bin/sh\nexit 1\n").expect("written");
     std::fs::set_permissions(&node, std::fs::Permissions::from_mode(0o755)).expect("allowed");
     let path = std::env::var("PATH").unwrap_or_default();
-    let path = format!("{}:{path}", stage.folder.path().display());
-    let mut command = stage.command(&["--servers", "node", "--cases", "ping"]);
+    let path = format!("{}:{path}", harness.folder.path().display());
+    let mut command = harness.command(&["--servers", "node", "--cases", "ping"]);
     let output = command.env("PATH", path).output().expect("it runs");
     assert_eq!(output.status.code(), Some(69), "{output:?}");
     assert_eq!(complaints(&output).len(), 1, "{output:?}");
-    let record = stage.record();
+    let record = harness.record();
     assert_eq!(record.absent[0].name, "node");
     assert_eq!(names(&record), ["C edge", "A/A"]);
 }
 
 /// Runs a server that fails, and returns the record and the one line about it.
 fn failing(deed: &str, count: usize) -> (ResultFile, String) {
-    let stage = Harness::new();
-    let extra = stage.misbehaving(deed, count);
+    let harness = Harness::new();
+    let extra = harness.misbehaving(deed, count);
     let rounds = if count > 1000 { "200" } else { "12" };
-    let output = stage.run(&["--cases", "ping", "--rounds", rounds, "--extra", &extra]);
+    let output = harness.run(&["--cases", "ping", "--rounds", rounds, "--extra", &extra]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let lines = complaints(&output);
     assert_eq!(lines.len(), 1, "one line for one failure: {lines:?}");
-    (stage.record(), lines[0].clone())
+    (harness.record(), lines[0].clone())
 }
 
 /// The lines of this program; servers have standard error too.
@@ -263,9 +264,9 @@ impl Harness {
 
     /// The server that does `deed` with its `count`-th piece of data, for `--extra`.
     fn misbehaving(&self, deed: &str, count: usize) -> String {
-        let script = self.folder.path().join("naughty.py");
+        let script = self.folder.path().join("misbehaving.py");
         std::fs::write(&script, MISBEHAVING).expect("written");
-        format!("naughty=python3 {} {{port}} {count} {deed}", script.display())
+        format!("misbehaving=python3 {} {{port}} {count} {deed}", script.display())
     }
 
     fn json(&self) -> PathBuf {

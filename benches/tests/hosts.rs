@@ -1,4 +1,4 @@
-//! Three hosts, a server and a desk, in network namespaces: the commands of docs/machines.md, as
+//! Three hosts, a server and a control, in network namespaces: the commands of docs/machines.md, as
 //! they stand there. It wants root, and says so; nothing of it outlives the test.
 
 #![expect(clippy::unwrap_used, reason = "in a test, what fails should stop it")]
@@ -16,8 +16,8 @@ use network::Network;
 #[test]
 fn three_hosts_are_loaded_by_parallel_over_ssh() {
     let network = Network::new();
-    let said = network.at_the_desk(&page::block("parallel")).expect("the page's commands");
-    adds_up(&said, &network.desk().join("results"));
+    let said = network.on_control(&page::block("parallel")).expect("the page's commands");
+    adds_up(&said, &network.control_dir().join("results"));
     // Each was on a host of its own: the files came back, and nothing was left there.
     for host in network::HOSTS {
         let left = network.on(host, "find /var/tmp -name 'rank-*'").expect("find");
@@ -26,18 +26,18 @@ fn three_hosts_are_loaded_by_parallel_over_ssh() {
         assert!(address.contains("10.77.0.1"), "{host}: {address}");
     }
     // One that is lost is missed.
-    std::fs::remove_file(network.desk().join("results/rank-1.json")).unwrap();
-    let error = network.at_the_desk("epollite-bench merge results").expect_err("a rank is missing");
+    std::fs::remove_file(network.control_dir().join("results/rank-1.json")).unwrap();
+    let error = network.on_control("epollite-bench merge results").expect_err("a rank is missing");
     assert!(error.contains("of 3 ranks these are missing: 1"), "{error}");
 }
 
 #[test]
 fn mpirun_starts_ranks_here_and_on_hosts() {
     let network = Network::new();
-    let said = network.at_the_desk(&page::block("mpirun")).expect("the page's commands");
-    adds_up(&said, &network.desk().join("here"));
-    let said = network.at_the_desk(&page::block("mpirun over ssh")).expect("the page's commands");
-    adds_up(&said, &network.desk().join("shared"));
+    let said = network.on_control(&page::block("mpirun")).expect("the page's commands");
+    adds_up(&said, &network.control_dir().join("here"));
+    let said = network.on_control(&page::block("mpirun over ssh")).expect("the page's commands");
+    adds_up(&said, &network.control_dir().join("shared"));
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_host_that_is_not_there_is_a_rank_that_is_missing() {
     network.on("gamma", "ip link set eth0 down").expect("ip");
     let commands =
         page::block("parallel").replace("\nepollite-bench merge", "|| true\nepollite-bench merge");
-    let error = network.at_the_desk(&commands).expect_err("a rank is missing");
+    let error = network.on_control(&commands).expect_err("a rank is missing");
     assert!(error.contains("of 3 ranks these are missing: "), "{error}");
 }
 

@@ -15,22 +15,22 @@ const CLIENTS: usize = 200;
 
 #[test]
 fn every_peer_that_is_here_echoes_byte_for_byte() {
-    let mut builder = Builder::new(None).expect("a place for peers");
+    let mut builder = Builder::new(None).expect("a endpoint for peers");
     let cores = Cores::choose().unwrap_or(Cores { server: 0, load: 0 });
     let case = Case::by_name("ping").expect("a case of ours");
     let mut checked = 0;
     for entry in all().into_iter().filter(|entry| entry.origin != Origin::Model) {
-        let recipe = match builder.build(&entry) {
-            Ok(recipe) => recipe,
+        let built = match builder.build(&entry) {
+            Ok(built) => built,
             Err(why) => {
                 println!("{}: not here: {why}", entry.name);
                 continue;
             }
         };
-        let command = recipe.command(&case).expect("everybody has TCP");
+        let command = built.command(&case).expect("everybody has TCP");
         let server = Server::start(&entry.name, command, case.transport, cores)
             .unwrap_or_else(|error| panic!("{}: {error:#}", entry.name));
-        let Endpoint::Tcp(address) = *server.place() else { unreachable!("asked for TCP") };
+        let Endpoint::Tcp(address) = *server.endpoint() else { unreachable!("asked for TCP") };
         converse(&entry.name, address, LONG_BYTES, 7);
         many_at_once(&entry.name, address);
         checked += 1;

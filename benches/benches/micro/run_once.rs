@@ -21,9 +21,9 @@ pub(super) fn all(criterion: &mut Criterion) {
         for busy in [1, 64] {
             for idle in [0, IDLE] {
                 let what = format!("{name}, {busy} ready beside {idle} silent");
-                let mut stage = Fixture::new(busy + idle, trigger);
-                group.bench_function(what, |bencher| bencher.iter(|| stage.turn(busy)));
-                stage.end();
+                let mut fixture = Fixture::new(busy + idle, trigger);
+                group.bench_function(what, |bencher| bencher.iter(|| fixture.turn(busy)));
+                fixture.end();
             }
         }
     }

@@ -12,12 +12,12 @@ const REST: [u8; 4096] = [7; 4096];
 /// All of them.
 pub(super) fn all(criterion: &mut Criterion) {
     // A short send and its payment: ours gives the memory back each time.
-    let mut group = criterion.benchmark_group("owed 4 KiB, paid at once");
+    let mut group = criterion.benchmark_group("buffer 4 KiB, paid at once");
     group.bench_function("ours", |bencher| {
-        let mut owed = WriteBuffer::new();
+        let mut buffer = WriteBuffer::new();
         bencher.iter(|| {
-            owed.push(black_box(&REST), 65_536).expect("there is room");
-            owed.consume(black_box(owed.as_slice()).len());
+            buffer.push(black_box(&REST), 65_536).expect("there is room");
+            buffer.consume(black_box(buffer.as_slice()).len());
         });
     });
     group.bench_function("a VecDeque", |bencher| {
@@ -29,15 +29,15 @@ pub(super) fn all(criterion: &mut Criterion) {
         });
     });
     group.finish();
-    // The peer reads slowly: what is owed goes in pieces.
-    let mut group = criterion.benchmark_group("owed 4 KiB, paid in 16 pieces");
+    // The peer reads slowly: what is buffer goes in pieces.
+    let mut group = criterion.benchmark_group("buffer 4 KiB, paid in 16 pieces");
     group.bench_function("ours", |bencher| {
-        let mut owed = WriteBuffer::new();
+        let mut buffer = WriteBuffer::new();
         bencher.iter(|| {
-            owed.push(black_box(&REST), 65_536).expect("there is room");
+            buffer.push(black_box(&REST), 65_536).expect("there is room");
             for _ in 0..16 {
-                black_box(owed.as_slice());
-                owed.consume(REST.len() / 16);
+                black_box(buffer.as_slice());
+                buffer.consume(REST.len() / 16);
             }
         });
     });

@@ -1,5 +1,5 @@
 //! A server under callgrind, and when it is looked at: it is stopped while it sleeps, something is
-//! laid at its door, and it is let go. It knows processes and /proc, not what is laid there.
+//! laid at its listener, and it is let go. It knows processes and /proc, not what is laid there.
 //!
 //! What makes a count exact: whether a server finds one message ready or ten must not depend on
 //! who is faster. It is stopped only when it sleeps (so it has nothing left to do), and whatever
@@ -36,7 +36,7 @@ const POLL_INTERVAL: Duration = Duration::from_micros(20);
 #[derive(Debug)]
 pub(super) struct CallgrindServer {
     child: Child,
-    place: Endpoint,
+    endpoint: Endpoint,
     /// Where callgrind writes what it has counted.
     profile: PathBuf,
     /// Which goes with us, and a socket in it.
@@ -50,8 +50,8 @@ impl CallgrindServer {
     /// # Errors
     /// When it does not come up.
     pub(super) fn start(command: &str, transport: Transport) -> Result<Self> {
-        let folder = tempfile::tempdir().context("no place for callgrind's sums")?;
-        let (place, text) = free_endpoint(transport, folder.path())?;
+        let folder = tempfile::tempdir().context("no endpoint for callgrind's sums")?;
+        let (endpoint, text) = free_endpoint(transport, folder.path())?;
         let slot = if transport == Transport::Unix { "{path}" } else { "{port}" };
         let words = shlex::split(&command.replace(slot, &text)).context("a quote is left open")?;
         let sums = folder.path().join("sums");
@@ -64,15 +64,15 @@ impl CallgrindServer {
             .stdout(Stdio::null());
         server::set_pdeathsig(&mut counted);
         let child = counted.spawn().context("valgrind cannot be started")?;
-        let mut patient = Self { child, place, profile: sums, _folder: folder };
-        patient.wait_until("does not listen", Self::is_listening)?;
-        patient.wait_until("does not come to rest", Self::is_sleeping)?;
-        Ok(patient)
+        let mut server = Self { child, endpoint, profile: sums, _folder: folder };
+        server.wait_until("does not listen", Self::is_listening)?;
+        server.wait_until("does not come to rest", Self::is_sleeping)?;
+        Ok(server)
     }
 
     /// Where it serves.
-    pub(super) fn place(&self) -> &Endpoint {
-        &self.place
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// Stops it once it has nothing left to do, does `deed`, and lets it go on.
@@ -82,7 +82,7 @@ impl CallgrindServer {
     pub(super) fn while_stopped(&mut self, deed: impl FnOnce() -> Result<()>) -> Result<()> {
         self.wait_until("does not come to rest", Self::is_sleeping)?;
         kill(self.pid(), Signal::SIGSTOP).context("cannot stop it")?;
-        self.wait_until("does not stop", |patient| patient.state() == Some('T'))?;
+        self.wait_until("does not stop", |server| server.state() == Some('T'))?;
         let done = deed();
         kill(self.pid(), Signal::SIGCONT).context("cannot let it go on")?;
         done
@@ -106,9 +106,9 @@ impl CallgrindServer {
     }
 
     /// Waits until something is so.
-    fn wait_until(&mut self, what: &str, mut is_so: impl FnMut(&Self) -> bool) -> Result<()> {
+    fn wait_until(&mut self, what: &str, mut is_true: impl FnMut(&Self) -> bool) -> Result<()> {
         let deadline = Instant::now() + TIMEOUT;
-        while !is_so(self) {
+        while !is_true(self) {
             if let Some(status) = self.child.try_wait().context("cannot wait for it")? {
                 bail!("it ended: {status}");
             }
@@ -130,13 +130,13 @@ impl CallgrindServer {
         text.rsplit_once(") ")?.1.chars().next()
     }
 
-    /// Whether somebody listens at its place: without asking there, which it would notice.
+    /// Whether somebody listens at its endpoint: without asking there, which it would notice.
     fn is_listening(&self) -> bool {
         let table =
             |name: &str| fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default();
         // Addresses stand there in the order of the machine, ports in that of people.
         let at = |port: u16| format!(" 0100007F:{port:04X} ");
-        match &self.place {
+        match &self.endpoint {
             Endpoint::Tcp(address) => {
                 let here = at(address.port());
                 // 0A is TCP_LISTEN.
@@ -170,8 +170,8 @@ fn free_endpoint(transport: Transport, folder: &Path) -> Result<(Endpoint, Strin
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
             let is_tcp = transport == Transport::Tcp;
-            let place = if is_tcp { Endpoint::Tcp(address) } else { Endpoint::Udp(address) };
-            return Ok((place, port.to_string()));
+            let endpoint = if is_tcp { Endpoint::Tcp(address) } else { Endpoint::Udp(address) };
+            return Ok((endpoint, port.to_string()));
         }
     }
     bail!("no free port from {} to {}", PORTS.start, PORTS.end - 1)

@@ -22,29 +22,29 @@ pub(super) struct CountedCase {
 
 /// Every case, in the order of the baseline.
 pub(super) fn all() -> Vec<CountedCase> {
-    let question = |name, transport, at_once, is_a_life| CountedCase {
+    let case = |name, transport, batch, per_connection| CountedCase {
         name,
         transport,
-        batch: at_once,
-        per_connection: is_a_life,
+        batch: batch,
+        per_connection: per_connection,
     };
     vec![
         // One connection, one message: a whole turn of the loop for each.
-        question("ping", Transport::Tcp, 1, false),
+        case("ping", Transport::Tcp, 1, false),
         // 64 connections have something to say: a turn of the loop is shared.
-        question("busy64", Transport::Tcp, 64, false),
+        case("busy64", Transport::Tcp, 64, false),
         // Connect, a message, the end: all that a connection costs.
-        question("life", Transport::Tcp, 1, true),
-        question("udp", Transport::Udp, 1, false),
-        question("udp16", Transport::Udp, 16, false),
-        question("unix", Transport::Unix, 1, false),
+        case("life", Transport::Tcp, 1, true),
+        case("udp", Transport::Udp, 1, false),
+        case("udp16", Transport::Udp, 16, false),
+        case("unix", Transport::Unix, 1, false),
     ]
 }
 
 /// For the command line.
 pub(super) fn by_name(name: &str) -> Result<CountedCase, String> {
-    all().into_iter().find(|question| question.name == name).ok_or_else(|| {
-        let known: Vec<&str> = all().iter().map(|question| question.name).collect();
+    all().into_iter().find(|case| case.name == name).ok_or_else(|| {
+        let known: Vec<&str> = all().iter().map(|case| case.name).collect();
         format!("the cases are {}", known.join(", "))
     })
 }

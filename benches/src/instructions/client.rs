@@ -17,8 +17,8 @@ const MESSAGE: [u8; 64] = *b"sixty-four bytes, neither more nor less; they come 
 /// Everybody who has something to say at once.
 #[derive(Debug)]
 pub(super) struct Client {
-    question: CountedCase,
-    place: Endpoint,
+    case: CountedCase,
+    endpoint: Endpoint,
     streams: Vec<TcpStream>,
     unix: Vec<UnixStream>,
     datagrams: Option<UdpSocket>,
@@ -26,10 +26,10 @@ pub(super) struct Client {
 
 impl Client {
     /// Nobody is connected yet.
-    pub(super) fn new(question: &CountedCase, place: &Endpoint) -> Self {
+    pub(super) fn new(case: &CountedCase, endpoint: &Endpoint) -> Self {
         Self {
-            question: question.clone(),
-            place: place.clone(),
+            case: case.clone(),
+            endpoint: endpoint.clone(),
             streams: Vec::new(),
             unix: Vec::new(),
             datagrams: None,
@@ -39,8 +39,8 @@ impl Client {
     /// Connects, and speaks for the first time. The server need not be awake: the kernel connects
     /// for it.
     pub(super) fn connect_all(&mut self) -> Result<()> {
-        if !self.question.per_connection {
-            for _ in 0..self.question.batch {
+        if !self.case.per_connection {
+            for _ in 0..self.case.batch {
                 self.connect()?;
             }
         }
@@ -48,7 +48,7 @@ impl Client {
     }
 
     fn connect(&mut self) -> Result<()> {
-        match &self.place {
+        match &self.endpoint {
             Endpoint::Tcp(address) => self.streams.push(stream(*address)?),
             Endpoint::Unix(path) => {
                 let stream = UnixStream::connect(path).context("cannot connect")?;
@@ -69,12 +69,12 @@ impl Client {
 
     /// Everybody says one message.
     pub(super) fn send_all(&mut self) -> Result<()> {
-        if self.question.per_connection {
+        if self.case.per_connection {
             self.connect()?;
         }
         for stream in &mut self.streams {
             stream.write_all(&MESSAGE).context("it took no message")?;
-            if self.question.per_connection {
+            if self.case.per_connection {
                 stream.shutdown(Shutdown::Write)?;
             }
         }
@@ -82,7 +82,7 @@ impl Client {
             stream.write_all(&MESSAGE).context("it took no message")?;
         }
         if let Some(socket) = &self.datagrams {
-            for _ in 0..self.question.batch {
+            for _ in 0..self.case.batch {
                 socket.send(&MESSAGE).context("it took no message")?;
             }
         }
@@ -98,13 +98,13 @@ impl Client {
             recv_all(stream)?;
         }
         if let Some(socket) = &self.datagrams {
-            for _ in 0..self.question.batch {
+            for _ in 0..self.case.batch {
                 let mut answer = [0; MESSAGE.len() + 1];
                 let count = socket.recv(&mut answer).context("no answer")?;
                 ensure!(answer[..count] == MESSAGE, "a wrong answer");
             }
         }
-        if self.question.per_connection {
+        if self.case.per_connection {
             for mut stream in self.streams.drain(..) {
                 ensure!(stream.read(&mut [0]).context("no end")? == 0, "more than was said");
             }

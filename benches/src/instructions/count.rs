@@ -1,5 +1,5 @@
 //! One figure: two runs of a server, in one of which it has twice as much to echo, and what the
-//! second cost more. It knows the order of a run; the server and its visitor know how.
+//! second cost more. It knows the order of a run; the server and its client know how.
 
 use std::process::{Command, Stdio};
 
@@ -18,37 +18,37 @@ const ROUNDS: u64 = 100;
 ///
 /// # Errors
 /// When it does not come up, answers wrong, or there is no valgrind.
-pub(super) fn count_per_echo(recipe: &BuiltServer, question: &CountedCase) -> Result<f64> {
-    let (half, whole) = (run(recipe, question, 2)?, run(recipe, question, 1)?);
+pub(super) fn count_per_echo(built: &BuiltServer, case: &CountedCase) -> Result<f64> {
+    let (half, whole) = (run(built, case, 2)?, run(built, case, 1)?);
     ensure!(half < whole, "twice the messages cost no more: {half} and {whole} instructions");
-    let messages = ROUNDS * u64::try_from(question.batch)?;
+    let messages = ROUNDS * u64::try_from(case.batch)?;
     Ok((whole - half) as f64 / messages as f64)
 }
 
 /// A server's whole life under callgrind, in which one round in `every` brings messages. There are
 /// as many rounds in both runs: to be stopped and woken costs a server something too (a wait that
 /// was interrupted), and so it costs the same in both.
-fn run(recipe: &BuiltServer, question: &CountedCase, every: u64) -> Result<u64> {
-    let command = recipe.command(&question.load()).map_err(anyhow::Error::msg)?;
-    let mut patient = CallgrindServer::start(command, question.transport)?;
-    let mut visitor = Client::new(question, patient.place());
+fn run(built: &BuiltServer, case: &CountedCase, every: u64) -> Result<u64> {
+    let command = built.command(&case.load()).map_err(anyhow::Error::msg)?;
+    let mut server = CallgrindServer::start(command, case.transport)?;
+    let mut client = Client::new(case, server.endpoint());
     // Connections come, and each has spoken once, before the rounds that are told apart.
-    patient.while_stopped(|| visitor.connect_all())?;
-    visitor.recv_all()?;
+    server.while_stopped(|| client.connect_all())?;
+    client.recv_all()?;
     for round in 0..2 * ROUNDS {
         // In turn, since some servers take interruptions and nothing else, a thousand times in a
         // row, for a reason to end.
         let is_busy = round % every == 0;
-        patient.while_stopped(|| if is_busy { visitor.send_all() } else { Ok(()) })?;
+        server.while_stopped(|| if is_busy { client.send_all() } else { Ok(()) })?;
         if is_busy {
-            visitor.recv_all()?;
+            client.recv_all()?;
         }
     }
-    patient.while_stopped(|| {
-        drop(visitor);
+    server.while_stopped(|| {
+        drop(client);
         Ok(())
     })?;
-    patient.end()
+    server.end()
 }
 
 /// What a figure depends on beside the sources: names and versions, for the baseline.

@@ -1,4 +1,4 @@
-//! Churn: who comes after whom. What happens in a life is in `life.rs`.
+//! Churn: who comes after whom. What happens in a connection is in `connection.rs`.
 
 use epollite::{Instant, Token};
 
@@ -17,14 +17,15 @@ impl Load {
     ) -> Result<(), LoadError> {
         let fd = connect::start_connect(&self.config, self.sockets)?;
         self.sockets += 1;
-        let life = Box::new(ShortLivedConnection::new(self.next_stream(index, intended)));
-        self.tokens[index as usize] = Some(self.register(fd, Source::ShortLived { index, life })?);
+        let connection = Box::new(ShortLivedConnection::new(self.next_stream(index, intended)));
+        self.tokens[index as usize] =
+            Some(self.register(fd, Source::ShortLived { index, connection })?);
         self.started += 1;
         // On loopback it is connected by now, and need not be told so.
         self.flush(index)
     }
 
-    /// As `bear`, but on the socket of a life that is over. Returns false, and nothing has begun,
+    /// As `bear`, but on the socket of a connection that is over. Returns false, and nothing has begun,
     /// if that cannot be had.
     fn reuse_socket(
         &mut self,
@@ -34,10 +35,10 @@ impl Load {
     ) -> Result<bool, LoadError> {
         let stream = self.next_stream(index, intended);
         let Some(source) = self.reactor.get_mut(token) else { return Ok(false) };
-        let Source::ShortLived { life, .. } = source.state else { return Ok(false) };
-        match life.reuse(stream) {
+        let Source::ShortLived { connection, .. } = source.state else { return Ok(false) };
+        match connection.reuse(stream) {
             Some(next) if connect::reconnect(source.io.fd, self.config.target).is_ok() => {
-                **life = next
+                **connection = next
             }
             _ => return Ok(false),
         }
@@ -52,7 +53,7 @@ impl Load {
         stream
     }
 
-    /// Ends a life, and begins the next one if there is a message for it.
+    /// Ends a connection, and begins the next one if there is a message for it.
     pub(super) fn finish_connection(&mut self, token: Token, index: u32) -> Result<(), LoadError> {
         let next = match self.pending_connects.pop_front() {
             None if self.shared.closed_loop && self.shared.try_start(self.shared.now) => {

@@ -327,18 +327,18 @@ mod tests {
 
     #[test]
     fn a_socket_serves_again_only_when_both_ends_are_acknowledged() {
-        let door = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let target = Target::Tcp(Addr::from(door.local_addr().expect("it is bound")));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let target = Target::Tcp(Addr::from(listener.local_addr().expect("it is bound")));
         let config = Config { churn: true, ..Config::new(target) };
         let fd = start_connect(&config, 0).expect("somebody listens");
-        let (mut peer, _) = door.accept().expect("it is connected");
+        let (mut peer, _) = listener.accept().expect("it is connected");
         assert_eq!(reconnect(&fd, target), Err(Errno::EALREADY), "it is in use");
         Linux.shutdown(&fd, Shutdown::Write).expect("it is connected");
         assert_eq!(peer.read(&mut [0]).expect("the end"), 0);
         assert_eq!(reconnect(&fd, target), Err(Errno::EALREADY), "the other side has not ended");
         drop(peer);
         assert_eq!(reconnect(&fd, target), Ok(()), "it is over");
-        let (peer, _) = door.accept().expect("it is connected again");
+        let (peer, _) = listener.accept().expect("it is connected again");
         drop(peer);
         assert_eq!(reconnect(&fd, target), Err(Errno::EALREADY), "only the other side has ended");
         Linux.close(fd).expect("it is ours");

@@ -36,17 +36,17 @@ pub enum LoadError {
         connection: u32,
         /// After so many bytes had come back.
         offset: u64,
-        /// How many messages were still owed.
-        owed: u64,
+        /// How many messages were still outstanding.
+        outstanding: u64,
         /// How, when not in peace.
         errno: Option<Errno>,
     },
-    /// Answers are owed and none comes, on any connection.
+    /// Answers are outstanding and none comes, on any connection.
     Stalled {
         /// How long none came.
         seconds: f64,
-        /// How many are owed.
-        owed: u64,
+        /// How many are outstanding.
+        outstanding: u64,
         /// The connection that has waited longest.
         connection: u32,
     },
@@ -135,21 +135,21 @@ impl fmt::Display for LoadError {
             Self::Unanswered { target, seconds } => {
                 write!(f, "no server at {target}: no connection after {seconds:.1} s")
             }
-            Self::Closed { connection, offset, owed, errno } => {
+            Self::Closed { connection, offset, outstanding, errno } => {
                 let how = if errno.is_some() { "broke" } else { "closed" };
                 write!(
                     f,
                     "the server {how} connection {connection} after {offset} bytes, \
-                     with {owed} messages owed"
+                     with {outstanding} messages outstanding"
                 )?;
                 errno.map_or(Ok(()), |errno| write!(f, ": {}", errno.description()))
             }
-            Self::Stalled { seconds, owed: 0, connection } => {
+            Self::Stalled { seconds, outstanding: 0, connection } => {
                 write!(f, "the server does not close connection {connection} for {seconds:.1} s")
             }
-            Self::Stalled { seconds, owed, connection } => write!(
+            Self::Stalled { seconds, outstanding, connection } => write!(
                 f,
-                "the server stopped echoing: {owed} messages are owed and none has come for \
+                "the server stopped echoing: {outstanding} messages are outstanding and none has come for \
                  {seconds:.1} s; connection {connection} waits longest"
             ),
             Self::NoResponse { lost } => {

@@ -13,15 +13,15 @@ use super::run_of_messages::MessageRun;
 ///
 /// ```text
 ///   batches:  back in part | sent | being sent | to send | waiting
-///             first, back_of        unsent                under_way ends here
+///             first, back_of        unsent                in_flight ends here
 ///   bytes:    offset ends here, outside follows, of the rest none is sent
 /// ```
 #[derive(Debug)]
 pub(super) struct Queue {
     connection: u32,
     /// Of the batches, so many are under way: sent, or to be sent at once; and their messages.
-    batches_under_way: u32,
-    under_way: u32,
+    batches_in_flight: u32,
+    in_flight: u32,
     /// The number of the first message, and how much of its batch is back.
     first: u64,
     received_of: usize,
@@ -56,10 +56,10 @@ struct SendCursor {
     batch_offset: usize,
 }
 
-/// So many bytes of a row, from an offset on.
+/// So many bytes of a run, from an offset on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Segment {
-    pub(super) row: MessageRun,
+    pub(super) run: MessageRun,
     pub(super) offset: usize,
     pub(super) bytes: usize,
 }
@@ -69,8 +69,8 @@ impl Queue {
     pub(super) fn new(connection: u32, first: u64) -> Self {
         Self {
             connection,
-            batches_under_way: 0,
-            under_way: 0,
+            batches_in_flight: 0,
+            in_flight: 0,
             first,
             received_of: 0,
             batches: VecDeque::new(),
@@ -86,7 +86,7 @@ impl Queue {
         if count == 0 {
             return;
         }
-        let waits = (self.batches_under_way as usize) < self.batches.len();
+        let waits = (self.batches_in_flight as usize) < self.batches.len();
         match self.batches.back_mut() {
             Some(last) if waits && last.intended == intended => last.count += count,
             _ => self.batches.push_back(Batch { intended, size: 0, count }),
@@ -95,7 +95,7 @@ impl Queue {
 
     /// Gives up those that wait; says since when they do.
     pub(super) fn drop_queued(&mut self) -> impl Iterator<Item = Instant> {
-        let waiting = self.batches.drain(self.batches_under_way as usize..);
+        let waiting = self.batches.drain(self.batches_in_flight as usize..);
         waiting.flat_map(|Batch { intended, count, .. }| (0..count).map(move |_| intended))
     }
 
@@ -106,17 +106,17 @@ impl Queue {
         window: usize,
         size: impl FnOnce(MessageId) -> (u32, u32),
     ) -> Option<Batch> {
-        let room = window.checked_sub(self.under_way as usize).filter(|&room| room > 0)?;
-        let at = self.batches_under_way as usize;
+        let room = window.checked_sub(self.in_flight as usize).filter(|&room| room > 0)?;
+        let at = self.batches_in_flight as usize;
         let batch = self.batches.get_mut(at)?;
-        let number = self.first + u64::from(self.under_way);
+        let number = self.first + u64::from(self.in_flight);
         let (size, alike) = size(MessageId { connection: self.connection, number });
         let count = batch.count.min(alike).min(u32::try_from(room).unwrap_or(u32::MAX));
         let rest = Batch { count: batch.count - count, ..*batch };
         *batch = Batch { size, count, ..*batch };
         let committed = *batch;
-        self.batches_under_way += 1;
-        self.under_way += count;
+        self.batches_in_flight += 1;
+        self.in_flight += count;
         if rest.count > 0 {
             self.batches.insert(at + 1, rest);
         }
@@ -127,9 +127,9 @@ impl Queue {
     pub(super) fn sendable(&self) -> impl Iterator<Item = Segment> {
         let SendCursor { batch, mut first, batch_offset: of } = self.unsent;
         let mut offset = of;
-        self.batches.range(batch as usize..self.batches_under_way as usize).map(move |batch| {
-            let row = self.row(first, batch);
-            let part = Segment { row, offset, bytes: batch.bytes() - offset };
+        self.batches.range(batch as usize..self.batches_in_flight as usize).map(move |batch| {
+            let run = self.run(first, batch);
+            let part = Segment { run, offset, bytes: batch.bytes() - offset };
             first += u64::from(batch.count);
             offset = 0;
             part
@@ -140,9 +140,9 @@ impl Queue {
     #[inline]
     pub(super) fn next_to_send(&self) -> Option<(Segment, bool)> {
         let SendCursor { batch: at, first, batch_offset: of } = self.unsent;
-        let batch = self.batches.get(at as usize).filter(|_| at < self.batches_under_way)?;
-        let part = Segment { row: self.row(first, batch), offset: of, bytes: batch.bytes() - of };
-        Some((part, at + 1 == self.batches_under_way))
+        let batch = self.batches.get(at as usize).filter(|_| at < self.batches_in_flight)?;
+        let part = Segment { run: self.run(first, batch), offset: of, bytes: batch.bytes() - of };
+        Some((part, at + 1 == self.batches_in_flight))
     }
 
     /// So many bytes more are sent.
@@ -151,7 +151,7 @@ impl Queue {
         self.in_flight_bytes += bytes;
         let SendCursor { batch, first, batch_offset: of } = &mut self.unsent;
         *of += bytes;
-        while *batch < self.batches_under_way
+        while *batch < self.batches_in_flight
             && let Some(of_next) = of.checked_sub(self.batches[*batch as usize].bytes())
         {
             *of = of_next;
@@ -164,8 +164,8 @@ impl Queue {
     #[inline]
     pub(super) fn expected(&self) -> Option<Segment> {
         let batch = self.batches.front()?;
-        let (row, offset) = (self.row(self.first, batch), self.received_of);
-        Some(Segment { row, offset, bytes: batch.bytes() - offset })
+        let (run, offset) = (self.run(self.first, batch), self.received_of);
+        Some(Segment { run, offset, bytes: batch.bytes() - offset })
     }
 
     /// So many bytes more of the first batch are back. Returns the messages that this makes whole,
@@ -190,11 +190,11 @@ impl Queue {
         let whole = Batch { count, ..*batch };
         batch.count -= count;
         self.first += u64::from(count);
-        self.under_way -= count;
+        self.in_flight -= count;
         self.received_of -= whole.bytes();
         if batch.count == 0 {
             self.batches.pop_front();
-            self.batches_under_way -= 1;
+            self.batches_in_flight -= 1;
             self.unsent.batch -= 1;
         } else if self.unsent.batch == 0 {
             self.unsent.first += u64::from(count);
@@ -210,7 +210,7 @@ impl Queue {
 
     /// Messages under way.
     pub(super) const fn in_flight(&self) -> u32 {
-        self.under_way
+        self.in_flight
     }
 
     /// Bytes that have come back.
@@ -226,17 +226,17 @@ impl Queue {
     /// The message that is due, and how much of it is back.
     pub(super) fn expected_message(&self) -> (MessageId, usize) {
         let not_begun = (MessageId { connection: self.connection, number: self.first }, 0);
-        self.expected().map_or(not_begun, |due| due.row.at(due.offset))
+        self.expected().map_or(not_begun, |due| due.run.at(due.offset))
     }
 
     /// The first message that is not sent whole, and how much of it is sent. It may still wait, or
     /// not be there yet.
     pub(super) fn send_position(&self) -> (MessageId, usize) {
         let not_begun = (MessageId { connection: self.connection, number: self.unsent.first }, 0);
-        self.sendable().next().map_or(not_begun, |part| part.row.at(part.offset))
+        self.sendable().next().map_or(not_begun, |part| part.run.at(part.offset))
     }
 
-    fn row(&self, first: u64, batch: &Batch) -> MessageRun {
+    fn run(&self, first: u64, batch: &Batch) -> MessageRun {
         let first = MessageId { connection: self.connection, number: first };
         MessageRun { first, size: batch.size as usize }
     }
@@ -255,7 +255,7 @@ mod tests {
         first: u64,
         /// When each was meant to leave.
         messages: VecDeque<Instant>,
-        under_way: usize,
+        in_flight: usize,
         /// Of the bytes that are under way, so many are sent, and so many are back.
         sent: usize,
         back: usize,
@@ -266,7 +266,7 @@ mod tests {
         /// The message in which this byte of those under way is, and where in it.
         fn at(&self, byte: usize, size: impl Fn(u64) -> u32) -> (u64, usize) {
             let (mut number, mut rest) = (self.first, byte);
-            while rest >= size(number) as usize && number < self.first + self.under_way as u64 {
+            while rest >= size(number) as usize && number < self.first + self.in_flight as u64 {
                 rest -= size(number) as usize;
                 number += 1;
             }
@@ -274,7 +274,7 @@ mod tests {
         }
 
         fn bytes(&self, size: impl Fn(u64) -> u32) -> usize {
-            let numbers = self.first..self.first + self.under_way as u64;
+            let numbers = self.first..self.first + self.in_flight as u64;
             numbers.map(|number| size(number) as usize).sum()
         }
     }
@@ -282,17 +282,17 @@ mod tests {
     #[track_caller]
     fn agree(queue: &Queue, model: &Model, size: impl Fn(u64) -> u32 + Copy) {
         assert_eq!(queue.outstanding(), model.messages.len() as u64);
-        assert_eq!(queue.in_flight() as usize, model.under_way);
+        assert_eq!(queue.in_flight() as usize, model.in_flight);
         assert_eq!(
             (queue.offset(), queue.in_flight_bytes()),
             (model.offset, model.sent - model.back)
         );
-        let place = |(name, of): (MessageId, usize)| (name.number, of);
+        let place = |(id, of): (MessageId, usize)| (id.number, of);
         assert_eq!(place(queue.expected_message()), model.at(model.back, size));
         assert_eq!(place(queue.send_position()), model.at(model.sent, size));
         let mut byte = model.sent;
-        for Segment { row, offset, bytes } in queue.sendable() {
-            assert_eq!(place(row.at(offset)), model.at(byte, size));
+        for Segment { run, offset, bytes } in queue.sendable() {
+            assert_eq!(place(run.at(offset)), model.at(byte, size));
             byte += bytes;
         }
         assert_eq!(byte, model.bytes(size), "all that is under way and not sent is to be sent");
@@ -322,16 +322,16 @@ mod tests {
                     }
                     1 => {
                         while let Some(batch) =
-                            queue.start_batch(window, |name| (size(name.number), alike))
+                            queue.start_batch(window, |id| (size(id.number), alike))
                         {
-                            let end = model.under_way + batch.count as usize;
-                            for at in model.under_way..end {
+                            let end = model.in_flight + batch.count as usize;
+                            for at in model.in_flight..end {
                                 assert_eq!(model.messages[at], batch.intended);
                                 assert_eq!(size(model.first + at as u64), batch.size);
                             }
-                            model.under_way = end;
+                            model.in_flight = end;
                         }
-                        assert_eq!(model.under_way, window.min(model.messages.len()));
+                        assert_eq!(model.in_flight, window.min(model.messages.len()));
                     }
                     2 => {
                         let bytes = random.random_range(0..=model.bytes(size) - model.sent);
@@ -356,7 +356,7 @@ mod tests {
                                 assert_eq!(intended, whole.map(|batch| batch.intended));
                             }
                             model.first = number;
-                            model.under_way -= usize::try_from(count).expect("they were in it");
+                            model.in_flight -= usize::try_from(count).expect("they were in it");
                             (model.sent, model.back) = (model.sent - gone, back);
                         }
                     }
@@ -364,7 +364,7 @@ mod tests {
                 agree(&queue, &model, size);
             }
             let waiting: Vec<Instant> = queue.drop_queued().collect();
-            assert_eq!(waiting, model.messages.make_contiguous()[model.under_way..]);
+            assert_eq!(waiting, model.messages.make_contiguous()[model.in_flight..]);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Rows: messages of one size, one behind another, written and compared as one. Where all are
-//! short, their noise is one stretch of the block, and that is a copy with headers laid over it.
+//! short, their payload is one stretch of the block, and that is a copy with headers laid over it.
 
 use super::payload::{MessageId, Payload};
 use super::sizes::Sizes;
@@ -13,7 +13,7 @@ const SHORT_BYTES_MAX: u32 = 1024;
 /// or added.
 const STRIDE_BYTES: usize = 40_493;
 
-/// So much of a row is laid out and compared at once: it stays in the first cache.
+/// So much of a run is laid out and compared at once: it stays in the first cache.
 const CHUNK_BYTES: usize = 2048;
 
 /// How far behind one message the next one begins in the block, when they are of these sizes.
@@ -24,7 +24,7 @@ pub(super) fn stride(sizes: &Sizes) -> usize {
     }
 }
 
-/// A row without an end.
+/// A run without an end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MessageRun {
     pub(super) first: MessageId,
@@ -32,7 +32,7 @@ pub(super) struct MessageRun {
 }
 
 impl MessageRun {
-    /// Which message this byte of the row belongs to, and where in it.
+    /// Which message this byte of the run belongs to, and where in it.
     #[inline]
     pub(super) fn at(self, offset: usize) -> (MessageId, usize) {
         // A batch that waits has no size yet, and is only asked for its beginning.
@@ -52,62 +52,62 @@ impl MessageRun {
     ) -> impl Iterator<Item = (MessageId, usize, usize)> {
         let mut done = 0;
         std::iter::from_fn(move || {
-            let (name, from) = self.at(offset + done);
+            let (id, from) = self.at(offset + done);
             let length = (self.size - from).min(bytes - done);
             done += length;
-            (length > 0).then_some((name, from, length))
+            (length > 0).then_some((id, from, length))
         })
     }
 }
 
 impl Payload {
-    /// Whether a message of this size ends where the noise of the next one begins.
+    /// Whether a message of this size ends where the payload of the next one begins.
     const fn is_contiguous(&self, size: usize) -> bool {
         size == self.stride
     }
 
-    /// Writes what a row has from `offset` on over all of `out`.
+    /// Writes what a run has from `offset` on over all of `out`.
     #[inline]
-    pub(super) fn write_row(&self, row: MessageRun, offset: usize, out: &mut [u8]) {
-        if offset == 0 && out.len() <= row.size {
-            return self.write(row.first, 0, out);
+    pub(super) fn write_run(&self, run: MessageRun, offset: usize, out: &mut [u8]) {
+        if offset == 0 && out.len() <= run.size {
+            return self.write(run.first, 0, out);
         }
-        if self.is_contiguous(row.size) {
-            return self.write_contiguous(row, offset, out);
+        if self.is_contiguous(run.size) {
+            return self.write_contiguous(run, offset, out);
         }
         let mut rest = out;
-        for (name, from, length) in row.segments(offset, rest.len()) {
+        for (id, from, length) in run.segments(offset, rest.len()) {
             let (piece, others) = rest.split_at_mut(length);
-            self.write(name, from, piece);
+            self.write(id, from, piece);
             rest = others;
         }
     }
 
-    fn write_contiguous(&self, row: MessageRun, offset: usize, out: &mut [u8]) {
+    fn write_contiguous(&self, run: MessageRun, offset: usize, out: &mut [u8]) {
         let mut at = 0;
         while at < out.len() {
-            let piece = self.chunk(row.first, offset + at, out.len() - at);
+            let piece = self.chunk(run.first, offset + at, out.len() - at);
             out[at..at + piece.len()].copy_from_slice(piece);
             at += piece.len();
         }
-        let (mut name, from) = row.at(offset);
+        let (mut id, from) = run.at(offset);
         let mut rest = out;
         if from > 0 {
             // The end of a message, and perhaps of its header.
-            let (piece, others) = rest.split_at_mut(rest.len().min(row.size - from));
-            self.write_header(name, from, piece);
-            name.number += 1;
+            let (piece, others) = rest.split_at_mut(rest.len().min(run.size - from));
+            self.write_header(id, from, piece);
+            id.number += 1;
             rest = others;
         }
-        for message in rest.chunks_mut(row.size) {
-            self.write_header(name, 0, message);
-            name.number += 1;
+        for message in rest.chunks_mut(run.size) {
+            self.write_header(id, 0, message);
+            id.number += 1;
         }
     }
 
     #[inline]
-    fn write_header(&self, name: MessageId, from: usize, piece: &mut [u8]) {
-        let header = self.header(name);
+    fn write_header(&self, id: MessageId, from: usize, piece: &mut [u8]) {
+        let header = self.header(id);
         if from == 0
             && let Some(head) = piece.first_chunk_mut()
         {
@@ -118,23 +118,23 @@ impl Payload {
         }
     }
 
-    /// The first of the `got` bytes that is not what the row has there, from `offset` on.
+    /// The first of the `got` bytes that is not what the run has there, from `offset` on.
     #[inline]
     pub(super) fn first_difference_in_run(
         &self,
-        row: MessageRun,
+        run: MessageRun,
         offset: usize,
         got: &[u8],
     ) -> Option<usize> {
-        if offset == 0 && got.len() <= row.size {
-            return self.first_difference(row.first, 0, got);
+        if offset == 0 && got.len() <= run.size {
+            return self.first_difference(run.first, 0, got);
         }
-        if self.is_contiguous(row.size) {
-            return self.first_difference_contiguous(row, offset, got);
+        if self.is_contiguous(run.size) {
+            return self.first_difference_contiguous(run, offset, got);
         }
         let mut done = 0;
-        for (name, from, length) in row.segments(offset, got.len()) {
-            if let Some(at) = self.first_difference(name, from, &got[done..done + length]) {
+        for (id, from, length) in run.segments(offset, got.len()) {
+            if let Some(at) = self.first_difference(id, from, &got[done..done + length]) {
                 return Some(done + at);
             }
             done += length;
@@ -144,17 +144,17 @@ impl Payload {
 
     fn first_difference_contiguous(
         &self,
-        row: MessageRun,
+        run: MessageRun,
         offset: usize,
         got: &[u8],
     ) -> Option<usize> {
-        let mut owed = [0; CHUNK_BYTES];
+        let mut expected = [0; CHUNK_BYTES];
         let mut done = 0;
         for chunk in got.chunks(CHUNK_BYTES) {
-            let owed = &mut owed[..chunk.len()];
-            self.write_contiguous(row, offset + done, owed);
-            if owed != chunk {
-                return owed.iter().zip(chunk).position(|(a, b)| a != b).map(|at| done + at);
+            let expected = &mut expected[..chunk.len()];
+            self.write_contiguous(run, offset + done, expected);
+            if expected != chunk {
+                return expected.iter().zip(chunk).position(|(a, b)| a != b).map(|at| done + at);
             }
             done += chunk.len();
         }
@@ -184,27 +184,27 @@ mod tests {
         (65_521, 3),
     ];
 
-    /// A noise for messages of this size and one for others, and what a row of them is.
-    fn rows() -> impl Iterator<Item = (Payload, MessageRun, Vec<u8>)> {
+    /// A payload for messages of this size and one for others, and what a run of them is.
+    fn runs() -> impl Iterator<Item = (Payload, MessageRun, Vec<u8>)> {
         SIZES.into_iter().flat_map(|(size, count)| {
             let alike = Sizes::Fixed(u32::try_from(size).expect("it is short"));
             let strides = [stride(&alike), stride(&Sizes::Uniform(1, 100_000))];
             strides.map(|stride| {
-                let noise = Payload::new(1, stride);
-                let row = MessageRun { first: FIRST, size };
+                let payload = Payload::new(1, stride);
+                let run = MessageRun { first: FIRST, size };
                 let mut whole = vec![0; size * count];
                 for (message, number) in whole.chunks_mut(size).zip(FIRST.number..) {
-                    noise.write(MessageId { number, ..FIRST }, 0, message);
+                    payload.write(MessageId { number, ..FIRST }, 0, message);
                 }
-                (noise, row, whole)
+                (payload, run, whole)
             })
         })
     }
 
-    /// Places in a row where something may go wrong, and some more.
-    fn offsets(row: MessageRun, end: usize) -> impl Iterator<Item = usize> {
+    /// Places in a run where something may go wrong, and some more.
+    fn offsets(run: MessageRun, end: usize) -> impl Iterator<Item = usize> {
         let near = |at: usize| [at.saturating_sub(1), at, at + 1];
-        [0, 8, 15, row.size, 2 * row.size, CHUNK_BYTES, row.size + 15, end / 2, end - 1]
+        [0, 8, 15, run.size, 2 * run.size, CHUNK_BYTES, run.size + 15, end / 2, end - 1]
             .into_iter()
             .flat_map(near)
             .filter(move |&at| at < end)
@@ -212,14 +212,14 @@ mod tests {
 
     #[test]
     fn a_row_is_its_messages_one_behind_another() {
-        for (noise, row, whole) in rows() {
-            for from in offsets(row, whole.len()) {
-                for to in offsets(row, whole.len()).filter(|&to| to > from) {
+        for (payload, run, whole) in runs() {
+            for from in offsets(run, whole.len()) {
+                for to in offsets(run, whole.len()).filter(|&to| to > from) {
                     let mut piece = vec![0; to - from];
-                    noise.write_row(row, from, &mut piece);
-                    assert!(piece == whole[from..to], "{row:?} from {from} to {to}");
-                    let differs = noise.first_difference_in_run(row, from, &piece);
-                    assert_eq!(differs, None, "{row:?} from {from} to {to}");
+                    payload.write_run(run, from, &mut piece);
+                    assert!(piece == whole[from..to], "{run:?} from {from} to {to}");
+                    let differs = payload.first_difference_in_run(run, from, &piece);
+                    assert_eq!(differs, None, "{run:?} from {from} to {to}");
                 }
             }
         }
@@ -227,14 +227,14 @@ mod tests {
 
     #[test]
     fn the_first_wrong_byte_of_a_row_is_found() {
-        for (noise, row, mut whole) in rows() {
+        for (payload, run, mut whole) in runs() {
             let end = whole.len();
-            for from in offsets(row, end) {
-                for at in offsets(row, end).filter(|&at| at >= from) {
+            for from in offsets(run, end) {
+                for at in offsets(run, end).filter(|&at| at >= from) {
                     whole[at] ^= 0x20;
                     whole[end - 1] ^= 0x40;
-                    let differs = noise.first_difference_in_run(row, from, &whole[from..]);
-                    assert_eq!(differs, Some(at - from), "{row:?} from {from}");
+                    let differs = payload.first_difference_in_run(run, from, &whole[from..]);
+                    assert_eq!(differs, Some(at - from), "{run:?} from {from}");
                     whole[end - 1] ^= 0x40;
                     whole[at] ^= 0x20;
                 }

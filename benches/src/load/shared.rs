@@ -15,7 +15,7 @@ pub(super) const OUT_BYTES: usize = 64 * 1024;
 /// The desk.
 #[derive(Debug)]
 pub(super) struct LoadState {
-    pub(super) noise: Payload,
+    pub(super) payload: Payload,
     pub(super) sizes: Sizes,
     pub(super) seed: u64,
     /// Messages that may be under way in each connection.
@@ -50,7 +50,7 @@ pub(super) struct LoadState {
 impl LoadState {
     pub(super) fn new(config: &Config, run: u32) -> Self {
         Self {
-            noise: Payload::new(run, stride(&config.sizes)),
+            payload: Payload::new(run, stride(&config.sizes)),
             sizes: config.sizes.clone(),
             seed: config.seed,
             window: config.window(),
@@ -134,9 +134,9 @@ impl LoadState {
     }
 
     /// The size of a message, and how many from it on are known to have the same.
-    pub(super) fn size(&self, name: MessageId) -> (u32, u32) {
+    pub(super) fn size(&self, id: MessageId) -> (u32, u32) {
         let alike = if matches!(self.sizes, Sizes::Fixed(_)) { u32::MAX } else { 1 };
-        (self.sizes.size_of_message(self.seed, name), alike)
+        (self.sizes.size_of_message(self.seed, id), alike)
     }
 
     /// No message begins any more.

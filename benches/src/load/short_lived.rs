@@ -46,19 +46,19 @@ impl ShortLivedConnection {
         &mut self,
         io: &mut Io<'_, Linux>,
         ready: Ready,
-        desk: &mut LoadState,
+        shared: &mut LoadState,
     ) -> Result<bool, LoadError> {
-        self.stream.writable(desk);
-        self.stream.send(io, desk)?;
+        self.stream.writable(shared);
+        self.stream.send(io, shared)?;
         if !(ready.is_readable() || ready.is_hup() || ready.is_error()) {
             return Ok(false);
         }
-        let has_ended = self.stream.receive(io, ready, desk)?;
+        let has_ended = self.stream.receive(io, ready, shared)?;
         if self.stream.outstanding() > 0 {
             return if has_ended { Err(self.stream.closed_error(None)) } else { Ok(false) };
         }
         if self.leaving_since.is_none() {
-            self.leaving_since = Some(desk.now);
+            self.leaving_since = Some(shared.now);
             // A server that has ended first has nobody to tell.
             let _ = io.shutdown(Shutdown::Write);
         }

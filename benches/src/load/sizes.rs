@@ -1,5 +1,5 @@
 //! How long messages are: one size for all, or a distribution. A size belongs to its message: it
-//! is drawn from the message's name, so that whoever knows the name knows the size again.
+//! is drawn from the message's id, so that whoever knows the id knows the size again.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,12 +31,12 @@ pub enum Sizes {
 impl Sizes {
     /// The size of one message of a run with this seed.
     #[inline]
-    pub(super) fn size_of_message(&self, seed: u64, name: MessageId) -> u32 {
-        if let Self::Fixed(size) = self { *size } else { self.sample(seed, name) }
+    pub(super) fn size_of_message(&self, seed: u64, id: MessageId) -> u32 {
+        if let Self::Fixed(size) = self { *size } else { self.sample(seed, id) }
     }
 
-    fn sample(&self, seed: u64, name: MessageId) -> u32 {
-        let seed = mix64(seed ^ mix64(u64::from(name.connection))) ^ name.number;
+    fn sample(&self, seed: u64, id: MessageId) -> u32 {
+        let seed = mix64(seed ^ mix64(u64::from(id.connection))) ^ id.number;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         match self {
             Self::Fixed(size) => *size,
@@ -157,11 +157,11 @@ mod tests {
     #[test]
     fn a_message_keeps_its_size() {
         let sizes = Sizes::Uniform(1, 1 << 20);
-        let name = MessageId { connection: 1, number: 99 };
-        assert_eq!(sizes.size_of_message(7, name), sizes.size_of_message(7, name));
+        let id = MessageId { connection: 1, number: 99 };
+        assert_eq!(sizes.size_of_message(7, id), sizes.size_of_message(7, id));
         assert_ne!(
-            sizes.size_of_message(7, name),
-            sizes.size_of_message(8, name),
+            sizes.size_of_message(7, id),
+            sizes.size_of_message(8, id),
             "another seed, another size"
         );
     }

@@ -47,11 +47,11 @@ impl Load {
         }
         let mut schedule = Schedule::new(self.config.pace, start, self.config.seed + self.slices);
         let result = self.run_loop(&mut schedule, &mut times);
-        let desk = &mut self.shared;
-        let elapsed = desk.now - start;
-        desk.meter.record_progress(elapsed);
-        let rest = (times.interval - start, desk.now - times.interval);
-        desk.meter.end_interval(|latencies| times.observer.interval(rest.0, rest.1, latencies));
+        let shared = &mut self.shared;
+        let elapsed = shared.now - start;
+        shared.meter.record_progress(elapsed);
+        let rest = (times.interval - start, shared.now - times.interval);
+        shared.meter.end_interval(|latencies| times.observer.interval(rest.0, rest.1, latencies));
         result.map_err(|failure| self.simplify_error(failure))?;
         Ok(Slice { messages: self.shared.meter.counts.messages, elapsed })
     }
@@ -169,7 +169,9 @@ impl Load {
         match source.state {
             Source::Stream(stream) => stream.send(&mut source.io, &mut self.shared),
             Source::Socket(socket) => socket.send(&mut source.io, &mut self.shared),
-            Source::ShortLived { life, .. } => life.stream.send(&mut source.io, &mut self.shared),
+            Source::ShortLived { connection, .. } => {
+                connection.stream.send(&mut source.io, &mut self.shared)
+            }
             Source::Timer | Source::Signals => Ok(()),
         }
     }
@@ -204,9 +206,9 @@ impl Load {
                 }
                 socket.send(io, shared)
             }
-            Source::ShortLived { index, life } => {
+            Source::ShortLived { index, connection } => {
                 let index = *index;
-                if life.advance(io, ready, shared)? {
+                if connection.advance(io, ready, shared)? {
                     self.finish_connection(token, index)?;
                 }
                 Ok(())
@@ -221,11 +223,11 @@ impl Load {
     }
 
     fn is_finished(&self, times: &SliceTimers<'_>) -> bool {
-        let desk = &self.shared;
+        let shared = &self.shared;
         let lives_on = self.config.churn && self.idle_slots.len() < self.tokens.len();
-        let left_long_ago = times.finished_since.is_some_and(|over| desk.now - over > DRAIN_MAX);
+        let left_long_ago = times.finished_since.is_some_and(|over| shared.now - over > DRAIN_MAX);
         let is_impatient = self.skip_drain || self.is_interrupted && left_long_ago;
-        desk.is_exhausted() && (desk.outstanding == 0 && !lives_on || is_impatient)
+        shared.is_exhausted() && (shared.outstanding == 0 && !lives_on || is_impatient)
     }
 
     /// What nobody waits for has its say too: datagrams, which may be duplicates, and what came

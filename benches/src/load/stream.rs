@@ -35,10 +35,10 @@ pub(super) struct Stream {
     window_open_since: Instant,
     /// When it last made progress while something was under way.
     last_progress: Instant,
-    suspect: Option<Box<PendingMismatch>>,
+    mismatch: Option<Box<PendingMismatch>>,
 }
 
-/// Something does not fit; what comes is kept until it has a name.
+/// Something does not fit; what comes is kept until it has a id.
 #[derive(Debug)]
 struct PendingMismatch {
     /// From the beginning of the message that was due.
@@ -49,9 +49,9 @@ struct PendingMismatch {
 impl Stream {
     /// The connection of this index; its first message has this number.
     pub(super) fn new(index: u32, first: u64) -> Self {
-        let (queue, suspect) = (Queue::new(index, first), None);
+        let (queue, mismatch) = (Queue::new(index, first), None);
         let (window_open_since, last_progress) = (Instant::ZERO, Instant::ZERO);
-        Self { index, is_full: false, queue, window_open_since, last_progress, suspect }
+        Self { index, is_full: false, queue, window_open_since, last_progress, mismatch }
     }
 
     /// So many messages more, which are meant to leave at `intended`.
@@ -59,20 +59,20 @@ impl Stream {
         self.queue.enqueue(intended, count);
     }
 
-    /// Messages that are owed an answer, or wait.
+    /// Messages that are outstanding an answer, or wait.
     pub(super) fn outstanding(&self) -> u64 {
         self.queue.outstanding()
     }
 
-    /// Since when answers are owed and nothing has come; `None` when nothing is owed.
+    /// Since when answers are outstanding and nothing has come; `None` when nothing is outstanding.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         if self.queue.in_flight() == 0 { None } else { Some(self.last_progress) }
     }
 
-    /// The name of the message that is due next, and where it begins.
+    /// The id of the message that is due next, and where it begins.
     pub(super) fn expected_message(&self) -> (MessageId, u64) {
-        let (name, back) = self.queue.expected_message();
-        (name, self.queue.offset() - back as u64)
+        let (id, back) = self.queue.expected_message();
+        (id, self.queue.offset() - back as u64)
     }
 
     /// Gives up those that wait; says since when they do.
@@ -81,9 +81,9 @@ impl Stream {
     }
 
     /// There is room again.
-    pub(super) fn writable(&mut self, desk: &LoadState) {
+    pub(super) fn writable(&mut self, shared: &LoadState) {
         if self.is_full {
-            (self.is_full, self.window_open_since) = (false, desk.now);
+            (self.is_full, self.window_open_since) = (false, shared.now);
         }
     }
 
@@ -91,23 +91,24 @@ impl Stream {
     pub(super) fn send(
         &mut self,
         io: &mut Io<'_, Linux>,
-        desk: &mut LoadState,
+        shared: &mut LoadState,
     ) -> Result<(), LoadError> {
-        if self.is_full || self.suspect.is_some() {
+        if self.is_full || self.mismatch.is_some() {
             return Ok(());
         }
-        self.start_batches(desk);
+        self.start_batches(shared);
         while !self.is_full {
             let Some((next, is_last)) = self.queue.next_to_send() else { break };
-            let Segment { row, offset, bytes } = next;
-            let is_alone = is_last && bytes <= row.size;
-            let (wanted, sent) = if is_alone || row.size >= DIRECT_BYTES_MIN {
-                let (name, from) = row.at(offset);
-                desk.noise
-                    .with_chunk(name, from, row.size - from, |piece| (piece.len(), io.send(piece)))
+            let Segment { run, offset, bytes } = next;
+            let is_alone = is_last && bytes <= run.size;
+            let (wanted, sent) = if is_alone || run.size >= DIRECT_BYTES_MIN {
+                let (id, from) = run.at(offset);
+                shared
+                    .payload
+                    .with_chunk(id, from, run.size - from, |piece| (piece.len(), io.send(piece)))
             } else {
-                let length = self.fill_send_buffer(desk);
-                (length, io.send(&desk.send_buffer[..length]))
+                let length = self.fill_send_buffer(shared);
+                (length, io.send(&shared.send_buffer[..length]))
             };
             match sent {
                 Ok(Sent::Bytes(count)) => {
@@ -126,69 +127,69 @@ impl Stream {
         &mut self,
         io: &mut Io<'_, Linux>,
         ready: Ready,
-        desk: &mut LoadState,
+        shared: &mut LoadState,
     ) -> Result<bool, LoadError> {
-        let mut inbox = std::mem::take(&mut desk.recv_buffer);
-        let result = self.receive_into(&mut inbox, io, ready, desk);
-        desk.recv_buffer = inbox;
+        let mut buf = std::mem::take(&mut shared.recv_buffer);
+        let result = self.receive_into(&mut buf, io, ready, shared);
+        shared.recv_buffer = buf;
         result
     }
 
     fn receive_into(
         &mut self,
-        inbox: &mut [u8],
+        buf: &mut [u8],
         io: &mut Io<'_, Linux>,
         ready: Ready,
-        desk: &mut LoadState,
+        shared: &mut LoadState,
     ) -> Result<bool, LoadError> {
         let hides_nothing = ready.short_read_means_empty();
         loop {
-            match io.recv(inbox) {
+            match io.recv(buf) {
                 Ok(Received::Bytes(count)) => {
-                    desk.now = io.kernel.now();
-                    self.last_progress = desk.now;
-                    self.check(&inbox[..count], desk);
+                    shared.now = io.kernel.now();
+                    self.last_progress = shared.now;
+                    self.check(&buf[..count], shared);
                     // A short read of TCP has emptied the socket; of a Unix socket we need not
-                    // know when nothing is owed. What comes later comes with an edge of its own.
-                    let may_stop = desk.short_read_drains || self.queue.in_flight() == 0;
-                    if hides_nothing && may_stop && count < inbox.len() {
+                    // know when nothing is outstanding. What comes later comes with an edge of its own.
+                    let may_stop = shared.short_read_drains || self.queue.in_flight() == 0;
+                    if hides_nothing && may_stop && count < buf.len() {
                         break;
                     }
                 }
                 Ok(Received::WouldBlock) => break,
                 Ok(Received::Eof) => {
-                    self.diagnose(desk, true)?;
+                    self.diagnose(shared, true)?;
                     return Ok(true);
                 }
                 Err(errno) => {
-                    self.diagnose(desk, true)?;
+                    self.diagnose(shared, true)?;
                     return Err(self.broken("recvfrom", errno));
                 }
             }
         }
-        if self.suspect.is_some() {
-            self.diagnose(desk, false)?;
+        if self.mismatch.is_some() {
+            self.diagnose(shared, false)?;
         }
         Ok(false)
     }
 
     /// Checks bytes that came; messages that are whole are counted, and may bring the next.
-    fn check(&mut self, got: &[u8], desk: &mut LoadState) {
-        if let Some(suspect) = &mut self.suspect {
-            suspect.received.extend_from_slice(got);
+    fn check(&mut self, got: &[u8], shared: &mut LoadState) {
+        if let Some(mismatch) = &mut self.mismatch {
+            mismatch.received.extend_from_slice(got);
             return;
         }
-        let window_was_full = self.queue.in_flight() as usize == desk.window;
+        let window_was_full = self.queue.in_flight() as usize == shared.window;
         // What was not sent yet cannot be an answer, whatever it says.
         let (mut answers, mut wrong) = got.split_at(got.len().min(self.queue.in_flight_bytes()));
         let mut count = 0;
         while !answers.is_empty()
-            && let Some(Segment { row, offset, bytes }) = self.queue.expected()
+            && let Some(Segment { run, offset, bytes }) = self.queue.expected()
         {
             let (mine, others) = answers.split_at(answers.len().min(bytes));
-            let differs = desk.noise.first_difference_in_run(row, offset, mine);
+            let differs = shared.payload.first_difference_in_run(run, offset, mine);
             if let Some(whole) = self.queue.received(differs.unwrap_or(mine.len())) {
-                desk.record_response(u64::from(whole.count), whole.intended, whole.size);
+                shared.record_response(u64::from(whole.count), whole.intended, whole.size);
                 count += whole.count;
             }
             if let Some(at) = differs {
@@ -198,53 +199,53 @@ impl Stream {
             answers = others;
         }
         if count > 0 {
-            self.completed(count, window_was_full, desk);
+            self.completed(count, window_was_full, shared);
         }
         if !wrong.is_empty() {
-            self.start_mismatch(wrong, desk);
+            self.start_mismatch(wrong, shared);
         }
     }
 
     /// So many messages are over and done with; as many others may begin.
-    fn completed(&mut self, count: u32, window_was_full: bool, desk: &mut LoadState) {
+    fn completed(&mut self, count: u32, window_was_full: bool, shared: &mut LoadState) {
         if window_was_full {
-            self.window_open_since = desk.now;
+            self.window_open_since = shared.now;
         }
-        if desk.closed_loop && !desk.churn {
-            let others = desk.try_start_many(desk.now, count);
-            self.enqueue(desk.now, others);
+        if shared.closed_loop && !shared.churn {
+            let others = shared.try_start_many(shared.now, count);
+            self.enqueue(shared.now, others);
         }
     }
 
-    fn start_mismatch(&mut self, got: &[u8], desk: &mut LoadState) {
-        let (name, back) = self.queue.expected_message();
+    fn start_mismatch(&mut self, got: &[u8], shared: &mut LoadState) {
+        let (id, back) = self.queue.expected_message();
         let mut came = vec![0; back];
-        desk.noise.write(name, 0, &mut came);
+        shared.payload.write(id, 0, &mut came);
         came.extend_from_slice(got);
-        self.suspect =
-            Some(Box::new(PendingMismatch { received: came, until: desk.now + MISMATCH_WAIT }));
+        self.mismatch =
+            Some(Box::new(PendingMismatch { received: came, until: shared.now + MISMATCH_WAIT }));
     }
 
-    /// Gives what is wrong its name, when there is enough of it or nothing more will come.
+    /// Gives what is wrong its id, when there is enough of it or nothing more will come.
     pub(super) fn diagnose(
         &mut self,
-        desk: &mut LoadState,
+        shared: &mut LoadState,
         is_last: bool,
     ) -> Result<(), LoadError> {
-        let Some(PendingMismatch { received: came, until }) = self.suspect.as_deref() else {
+        let Some(PendingMismatch { received: came, until }) = self.mismatch.as_deref() else {
             return Ok(());
         };
-        if !is_last && desk.now < *until && came.len() < MISMATCH_BYTES_MAX {
+        if !is_last && shared.now < *until && came.len() < MISMATCH_BYTES_MAX {
             return Ok(());
         }
         let (due, offset) = self.expected_message();
         let (unsent, sent_of) = self.queue.send_position();
         let sent = unsent.number;
-        let (noise, sizes, seed) = (&desk.noise, &desk.sizes, desk.seed);
-        let case = diagnose::Diagnosis { noise, sizes, seed, due, sent, sent_of, offset };
+        let (payload, sizes, seed) = (&shared.payload, &shared.sizes, shared.seed);
+        let case = diagnose::Diagnosis { payload, sizes, seed, due, sent, sent_of, offset };
         let found = case.classify(came);
         let found = found.expect("what made it suspicious is still there");
-        self.suspect = None;
+        self.mismatch = None;
         Err(LoadError::Mismatch(found))
     }
 
@@ -259,35 +260,35 @@ impl Stream {
 
     /// The end, while more is wanted.
     pub(super) fn closed_error(&self, errno: Option<Errno>) -> LoadError {
-        let (offset, owed) = (self.queue.offset(), self.outstanding());
-        LoadError::Closed { connection: self.index, offset, owed, errno }
+        let (offset, outstanding) = (self.queue.offset(), self.outstanding());
+        LoadError::Closed { connection: self.index, offset, outstanding, errno }
     }
 
     /// Its oldest message did not come back although others did.
     pub(super) fn missing_message(&self) -> Mismatch {
-        let (name, offset) = self.expected_message();
+        let (id, offset) = self.expected_message();
         let wrong = super::mismatch::MismatchKind::Lost(1);
-        let connection = name.connection;
-        Mismatch { connection, offset: Some(offset), message: name.number, wrong }
+        let connection = id.connection;
+        Mismatch { connection, offset: Some(offset), message: id.number, wrong }
     }
 
     /// Lets messages that wait out, as many as may be under way.
-    fn start_batches(&mut self, desk: &mut LoadState) {
+    fn start_batches(&mut self, shared: &mut LoadState) {
         if self.queue.in_flight() == 0 {
-            self.last_progress = desk.now;
+            self.last_progress = shared.now;
         }
-        while let Some(batch) = self.queue.start_batch(desk.window, |name| desk.size(name)) {
-            desk.record_sent(u64::from(batch.count), batch.intended.max(self.window_open_since));
+        while let Some(batch) = self.queue.start_batch(shared.window, |id| shared.size(id)) {
+            shared.record_sent(u64::from(batch.count), batch.intended.max(self.window_open_since));
         }
     }
 
     /// Writes what is to be sent next into the outbox, as much as fits.
-    fn fill_send_buffer(&self, desk: &mut LoadState) -> usize {
-        let length = desk.send_buffer.len();
-        let mut room = &mut desk.send_buffer[..];
-        for Segment { row, offset, bytes } in self.queue.sendable() {
+    fn fill_send_buffer(&self, shared: &mut LoadState) -> usize {
+        let length = shared.send_buffer.len();
+        let mut room = &mut shared.send_buffer[..];
+        for Segment { run, offset, bytes } in self.queue.sendable() {
             let (piece, others) = room.split_at_mut(bytes.min(room.len()));
-            desk.noise.write_row(row, offset, piece);
+            shared.payload.write_run(run, offset, piece);
             room = others;
             if room.is_empty() {
                 break;

@@ -70,7 +70,7 @@ impl Load {
 
     /// Messages that wait to be sent are not sent any more; they have waited, and that counts.
     fn drop_unsent(&mut self) {
-        let (desk, mut gone): (_, Vec<Instant>) =
+        let (shared, mut gone): (_, Vec<Instant>) =
             (&mut self.shared, self.pending_connects.drain(..).collect());
         for token in self.tokens.iter().flatten() {
             match self.reactor.get_mut(*token).map(|source| source.state) {
@@ -80,9 +80,9 @@ impl Load {
             }
         }
         for intended in gone {
-            desk.queued -= 1;
-            desk.outstanding -= 1;
-            desk.meter.record_unsent(desk.nanos_since(intended));
+            shared.queued -= 1;
+            shared.outstanding -= 1;
+            shared.meter.record_unsent(shared.nanos_since(intended));
         }
     }
 
@@ -96,9 +96,9 @@ impl Load {
                     stream.diagnose(&mut self.shared, false)?;
                     stream.waiting_since()
                 }
-                Some(Source::ShortLived { life, .. }) => {
-                    life.stream.diagnose(&mut self.shared, false)?;
-                    life.waiting_since()
+                Some(Source::ShortLived { connection, .. }) => {
+                    connection.stream.diagnose(&mut self.shared, false)?;
+                    connection.waiting_since()
                 }
                 _ => None,
             };
@@ -113,15 +113,18 @@ impl Load {
         };
         let quiet = now - self.shared.last_answer.max(since);
         let token = self.tokens[connection as usize];
-        let (quiet, owed) = match token.and_then(|it| self.reactor.get_mut(it)).map(|it| it.state) {
-            Some(Source::Stream(stream)) if quiet < stall / 2 => {
-                return Err(stream.missing_message().into());
-            }
-            // Others may be answered meanwhile: a life waits for itself.
-            Some(Source::ShortLived { life, .. }) => (now - since, life.stream.outstanding()),
-            _ => (quiet, self.shared.outstanding),
-        };
-        Err(LoadError::Stalled { seconds: quiet.as_secs_f64(), owed, connection })
+        let (quiet, outstanding) =
+            match token.and_then(|it| self.reactor.get_mut(it)).map(|it| it.state) {
+                Some(Source::Stream(stream)) if quiet < stall / 2 => {
+                    return Err(stream.missing_message().into());
+                }
+                // Others may be answered meanwhile: a connection waits for itself.
+                Some(Source::ShortLived { connection, .. }) => {
+                    (now - since, connection.stream.outstanding())
+                }
+                _ => (quiet, self.shared.outstanding),
+            };
+        Err(LoadError::Stalled { seconds: quiet.as_secs_f64(), outstanding, connection })
     }
 
     /// Datagrams: what has not come back by now is lost; and if nothing comes at all?
@@ -130,7 +133,7 @@ impl Load {
             if let Some(mut source) = self.reactor.get_mut(*token)
                 && let Source::Socket(socket) = source.state
             {
-                // What came while nothing was owed is not read yet, and no edge tells of it again.
+                // What came while nothing was outstanding is not read yet, and no edge tells of it again.
                 socket.receive(&mut source.io, &mut self.shared, false)?;
                 socket.expire(self.config.loss_after, &mut self.shared);
                 socket.send(&mut source.io, &mut self.shared)?;
@@ -148,8 +151,12 @@ impl Load {
             if let Some(errno) = self.shared.refusal.filter(|_| refused >= lost) {
                 return Err(LoadError::Unsendable { refused, errno });
             }
-            let owed = self.shared.outstanding;
-            return Err(LoadError::Stalled { seconds: quiet.as_secs_f64(), owed, connection: 0 });
+            let outstanding = self.shared.outstanding;
+            return Err(LoadError::Stalled {
+                seconds: quiet.as_secs_f64(),
+                outstanding,
+                connection: 0,
+            });
         }
         Ok(())
     }

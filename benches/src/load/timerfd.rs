@@ -1,7 +1,7 @@
-//! An alarm clock: a descriptor that becomes readable when a set time comes. It knows no reactor.
+//! An timer clock: a descriptor that becomes readable when a set time comes. It knows no reactor.
 //!
 //! A wait with a timeout starts a timer of the kernel and stops it again, each time. Where answers
-//! pace the load, the next deadline is far away and thousands of waits end before it: an alarm is
+//! pace the load, the next deadline is far away and thousands of waits end before it: an timer is
 //! set once for all of them.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -58,17 +58,17 @@ mod tests {
 
     #[test]
     fn it_rings_when_it_is_set_to_and_not_before() {
-        let (mut alarm, watched) = DeadlineTimer::new().expect("a timer");
+        let (mut timer, watched) = DeadlineTimer::new().expect("a timer");
         let rings_within = |wait: PollTimeout| {
             let mut fds = [PollFd::new(watched.as_fd(), PollFlags::POLLIN)];
             poll(&mut fds, wait).expect("it can be waited for") == 1
         };
         let now = Linux.now();
-        alarm.set(now + Duration::from_secs(3600)).expect("it can be set");
+        timer.set(now + Duration::from_secs(3600)).expect("it can be set");
         assert!(!rings_within(PollTimeout::ZERO), "an hour is not over");
-        alarm.set(now).expect("it can be set again");
+        timer.set(now).expect("it can be set again");
         assert!(rings_within(PollTimeout::NONE), "what is past rings at once");
-        alarm.set(now + Duration::from_secs(3600)).expect("it can be set again");
+        timer.set(now + Duration::from_secs(3600)).expect("it can be set again");
         assert!(!rings_within(PollTimeout::ZERO), "what has rung is silent when it is set");
     }
 }

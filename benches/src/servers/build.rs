@@ -106,11 +106,13 @@ impl Builder {
         Ok(BuiltServer { about, tcp, udp, unix })
     }
 
-    fn build_once(&self, kit: Toolchain) -> Result<Built> {
-        if let Some(missing) = installed::missing(kit).filter(|_| self.is_to_be_built(kit)) {
+    fn build_once(&self, toolchain: Toolchain) -> Result<Built> {
+        if let Some(missing) =
+            installed::missing(toolchain).filter(|_| self.is_to_be_built(toolchain))
+        {
             bail!(missing);
         }
-        match kit {
+        match toolchain {
             Toolchain::Epollite => self.epollite(),
             Toolchain::BaselineC => {
                 let streams = self.cc("epoll_echo", None)?;
@@ -146,8 +148,8 @@ impl Builder {
     }
 
     /// Whether tools are needed: the program to compare may be there.
-    fn is_to_be_built(&self, kit: Toolchain) -> bool {
-        kit != Toolchain::Epollite || self.epollite.is_none()
+    fn is_to_be_built(&self, toolchain: Toolchain) -> bool {
+        toolchain != Toolchain::Epollite || self.epollite.is_none()
     }
 
     fn epollite(&self) -> Result<Built> {

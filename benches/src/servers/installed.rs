@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use super::build::{Toolchain, compiler};
 
 /// What is missing, if something is.
-pub(super) fn missing(kit: Toolchain) -> Option<String> {
+pub(super) fn missing(toolchain: Toolchain) -> Option<String> {
     let absent = |what: &str, package: &str| Some(format!("{what} is not installed: {package}"));
-    match kit {
+    match toolchain {
         Toolchain::None => None,
         Toolchain::Epollite | Toolchain::Cargo(_) if works("cargo", &["--version"]) => None,
         Toolchain::Epollite | Toolchain::Cargo(_) => absent("cargo", "https://rustup.rs"),

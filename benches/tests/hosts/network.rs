@@ -1,9 +1,9 @@
-//! Three hosts, a desk and a server, each a network namespace, on one bridge. It knows ip(8),
+//! Three hosts, a control and a server, each a network namespace, on one bridge. It knows ip(8),
 //! unshare(1) and sshd(8), and nothing of loads.
 //!
 //! ```text
 //!   10.77.0.1 the bridge, and the server on it
-//!       ├── desk   10.77.0.9    whence everything is started
+//!       ├── control   10.77.0.9    whence everything is started
 //!       ├── alpha  10.77.0.11   sshd, a /var/tmp of its own
 //!       ├── beta   10.77.0.12   the same
 //!       └── gamma  10.77.0.13   the same
@@ -29,7 +29,7 @@ pub(crate) const HOSTS: [&str; 3] = ["alpha", "beta", "gamma"];
 /// /etc/ssh, /etc/hosts, /run and /usr/local/bin are laid over: ssh finds our keys, names are
 /// known, sshd has a place for its own, and programs are on every PATH, without a flag or a file
 /// outside.
-const WORLD: &str = r#"
+const SETUP: &str = r#"
 set -eu
 cd "$1"
 mount --make-rprivate /
@@ -50,7 +50,7 @@ host() {
     ip -n "$1" address add "$2/24" dev eth0
     ip -n "$1" link set eth0 up
 }
-host desk 10.77.0.9
+host control 10.77.0.9
 while read -r address name; do
     host "$name" "$address"
     ip netns exec "$name" unshare --uts sh -c "hostname $name; mount -t tmpfs tmpfs /var/tmp
@@ -110,10 +110,10 @@ impl Network {
         }
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
-        let log = fs::File::create(folder.path().join("world.log")).unwrap();
+        let log = fs::File::create(folder.path().join("setup.log")).unwrap();
         let mut keeper = Command::new("unshare")
             .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"])
-            .args(["sh", "-c", WORLD, "sh"])
+            .args(["sh", "-c", SETUP, "sh"])
             .arg(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -123,19 +123,19 @@ impl Network {
         let mut line = String::new();
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let network = Self { keeper, folder };
-        let log = || fs::read_to_string(network.folder.path().join("world.log")).unwrap();
+        let log = || fs::read_to_string(network.folder.path().join("setup.log")).unwrap();
         assert_eq!(line.trim(), "yes", "no network of namespaces could be made here: {}", log());
         network
     }
 
-    /// The folder in which [`Self::at_the_desk`] works.
-    pub(crate) fn desk(&self) -> PathBuf {
-        self.folder.path().join("desk")
+    /// The folder in which [`Self::on_control`] works.
+    pub(crate) fn control_dir(&self) -> PathBuf {
+        self.folder.path().join("control")
     }
 
     /// Runs commands where a person would: what they say, or all of it when they fail.
-    pub(crate) fn at_the_desk(&self, commands: &str) -> Result<String, String> {
-        self.on("desk", &format!("cd {}; set -eu\n{commands}", self.desk().display()))
+    pub(crate) fn on_control(&self, commands: &str) -> Result<String, String> {
+        self.on("control", &format!("cd {}; set -eu\n{commands}", self.control_dir().display()))
     }
 
     /// Runs commands on a host.
@@ -180,13 +180,13 @@ impl Drop for Network {
 
 /// Keys, programs, names: all that the shell needs.
 fn prepare(folder: &Path) {
-    for name in ["bin", "etc", "desk", "home"] {
+    for name in ["bin", "etc", "control", "home"] {
         fs::create_dir(folder.join(name)).unwrap();
     }
     let mut builder = Builder::new(None).unwrap();
     let entry = &select(&["epoll-edge".to_owned()]).unwrap()[0];
-    let recipe = builder.build(entry).unwrap();
-    let command = recipe.command(&Case::of_connections(1)).unwrap();
+    let built = builder.build(entry).unwrap();
+    let command = built.command(&Case::of_connections(1)).unwrap();
     let program = shlex::split(command).unwrap().remove(0);
     fs::copy(program, folder.join("bin/epollite")).unwrap();
     let bench = env!("CARGO_BIN_EXE_epollite-bench");
@@ -202,6 +202,6 @@ fn prepare(folder: &Path) {
     let lines = (11..).zip(HOSTS).map(|(last, host)| format!("10.77.0.{last} {host}\n"));
     let login: String = lines.collect();
     fs::write(folder.join("login"), &login).unwrap();
-    fs::write(folder.join("hosts"), format!("127.0.0.1 localhost\n10.77.0.9 desk\n{login}"))
+    fs::write(folder.join("hosts"), format!("127.0.0.1 localhost\n10.77.0.9 control\n{login}"))
         .unwrap();
 }

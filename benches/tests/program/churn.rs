@@ -25,12 +25,12 @@ struct Seen {
 
 /// A server of one message a connection. It waits for the client's end, or ends first.
 fn one_message(ends_first: bool) -> (SocketAddr, Arc<Mutex<Seen>>) {
-    let door = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = door.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
     let seen = Arc::new(Mutex::new(Seen::default()));
     let ours = Arc::clone(&seen);
     thread::spawn(move || {
-        for stream in door.incoming() {
+        for stream in listener.incoming() {
             let (stream, seen) = (stream.unwrap(), Arc::clone(&ours));
             thread::spawn(move || serve(stream, ends_first, &seen));
         }

@@ -145,7 +145,7 @@ const FEW_PORTS: &str = r#"
     exec python3 -c "
 import socket, subprocess, sys
 family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
-door = socket.create_server((sys.argv[1], 7001), family=family, backlog=512)
+listener = socket.create_server((sys.argv[1], 7001), family=family, backlog=512)
 held = []
 for number in range(int(sys.argv[2]) * 32):
     one = socket.socket()

@@ -51,7 +51,7 @@ impl Drop for Reaper {
 
 /// The C server, listening. Between our look for a free port and its bind(2) another process may take
 /// the port; then the server ends without a word, and the next port is tried.
-fn yardstick() -> (Reaper, SocketAddr) {
+fn start_baseline() -> (Reaper, SocketAddr) {
     let program = Builder::new(None).and_then(|builder| builder.build_baseline()).unwrap();
     for _ in 0..10 {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -77,7 +77,7 @@ fn percentiles_carry_the_whole_stall() {
 }
 
 fn the_whole_stall_is_carried(depth: Option<u32>) {
-    let (child, address) = yardstick();
+    let (child, address) = start_baseline();
     let server = Pid::from_raw(i32::try_from(child.0.id()).unwrap());
 
     let config = Config {

@@ -47,11 +47,11 @@ pub(crate) fn tcp_of(
     size: usize,
     answer: impl Fn(u64, &[u8]) -> Option<Vec<u8>> + Send + Sync + 'static,
 ) -> SocketAddr {
-    let door = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = door.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
     let answer: Arc<Answer> = Arc::new(answer);
     thread::spawn(move || {
-        for stream in door.incoming() {
+        for stream in listener.incoming() {
             let (stream, answer) = (stream.unwrap(), Arc::clone(&answer));
             thread::spawn(move || converse(stream, size, &*answer));
         }
@@ -74,16 +74,16 @@ fn converse(mut stream: TcpStream, size: usize, answer: &Answer) {
 
 /// A TCP server that echoes whatever comes, of any size.
 pub(crate) fn plain_tcp() -> SocketAddr {
-    let door = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = door.local_addr().unwrap();
-    thread::spawn(move || door.incoming().for_each(|stream| pour(stream.unwrap())));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || listener.incoming().for_each(|stream| pour(stream.unwrap())));
     address
 }
 
 /// The same, on a Unix socket.
 pub(crate) fn plain_unix(path: &Path) {
-    let door = UnixListener::bind(path).unwrap();
-    thread::spawn(move || door.incoming().for_each(|stream| pour(stream.unwrap())));
+    let listener = UnixListener::bind(path).unwrap();
+    thread::spawn(move || listener.incoming().for_each(|stream| pour(stream.unwrap())));
 }
 
 fn pour(mut stream: impl Read + Write + Send + 'static) {
@@ -201,18 +201,18 @@ def echo(client):
         client.sendall(data)
 def streams():
     while True:
-        threading.Thread(target=echo, args=(door.accept()[0],), daemon=True).start()
+        threading.Thread(target=echo, args=(listener.accept()[0],), daemon=True).start()
 def datagrams():
     while True:
-        data, peer = door.recvfrom(65536)
-        door.sendto(data, peer)
+        data, peer = listener.recvfrom(65536)
+        listener.sendto(data, peer)
 if what != 'nothing':
     kind = socket.SOCK_DGRAM if what == 'udp' else socket.SOCK_STREAM
     family, _, _, _, place = socket.getaddrinfo(address, port, type=kind)[0]
-    door = socket.socket(family, kind)
-    door.bind(place)
+    listener = socket.socket(family, kind)
+    listener.bind(place)
     if what == 'tcp':
-        door.listen(512)
+        listener.listen(512)
     serve = datagrams if what == 'udp' else streams
     threading.Thread(target=serve, daemon=True).start()
 sys.exit(subprocess.run(sys.argv[4:]).returncode)

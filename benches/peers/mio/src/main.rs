@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
-const DOOR: Token = Token(usize::MAX);
+const LISTENER: Token = Token(usize::MAX);
 
 struct Client {
     stream: TcpStream,
@@ -19,7 +19,7 @@ fn main() -> io::Result<()> {
     let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).expect("usage: PORT");
     let mut listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
     let mut poll = Poll::new()?;
-    poll.registry().register(&mut listener, DOOR, Interest::READABLE)?;
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     let mut events = Events::with_capacity(256);
     let mut clients: HashMap<Token, Client> = HashMap::new();
     let mut buf = vec![0; 64 * 1024];
@@ -30,7 +30,7 @@ fn main() -> io::Result<()> {
             result => result?,
         }
         for event in &events {
-            if event.token() == DOOR {
+            if event.token() == LISTENER {
                 accept(&poll, &listener, &mut clients, &mut next)?;
             } else if let Some(client) = clients.get_mut(&event.token())
                 && !matches!(client.serve(&mut buf), Err(error) if would_block(&error))

@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use polling::{Event, Events, Poller};
 
-const DOOR: usize = 0;
+const LISTENER: usize = 0;
 
 struct Client {
     stream: TcpStream,
@@ -26,11 +26,11 @@ fn main() -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let poller = Poller::new()?;
     // SAFETY: the listener lives as long as the poller.
-    unsafe { poller.add(&listener, Event::readable(DOOR))? };
+    unsafe { poller.add(&listener, Event::readable(LISTENER))? };
     let mut events = Events::new();
     let mut clients: HashMap<usize, Client> = HashMap::new();
     let mut buf = vec![0; 64 * 1024];
-    let mut next = DOOR + 1;
+    let mut next = LISTENER + 1;
     loop {
         events.clear();
         match poller.wait(&mut events, None) {
@@ -38,7 +38,7 @@ fn main() -> io::Result<()> {
             result => result?,
         };
         for event in events.iter() {
-            if event.key == DOOR {
+            if event.key == LISTENER {
                 while let Ok((stream, _)) = listener.accept() {
                     stream.set_nonblocking(true)?;
                     drop(stream.set_nodelay(true));
@@ -47,7 +47,7 @@ fn main() -> io::Result<()> {
                     clients.insert(next, Client { stream, owed: Vec::new() });
                     next += 1;
                 }
-                poller.modify(&listener, Event::readable(DOOR))?;
+                poller.modify(&listener, Event::readable(LISTENER))?;
                 continue;
             }
             let Some(client) = clients.get_mut(&event.key) else { continue };
