@@ -3,11 +3,11 @@
 //! it knows no clock: how fast anybody is, is not jobs.
 //!
 //! ```text
-//!   questions   what is counted, and of whom                pure data
+//!   cases       what is counted, for which servers          pure data
 //!   count       two runs, and the difference between them
-//!   patient     a server under callgrind, stopped and woken knows processes
-//!   visitor     who speaks with it, round by round          knows sockets
-//!   baseline    the figures of before, and the verdict      pure
+//!   callgrind   a server under callgrind, stopped and resumed   knows processes
+//!   client      the client of that server                   knows sockets
+//!   baseline    earlier figures, and the comparison         pure
 //! ```
 
 mod baseline;
@@ -28,42 +28,42 @@ use crate::output;
 use crate::servers::{self, Builder, BuiltServer};
 use crate::session;
 use crate::table::Grid;
-pub use baseline::{Baseline, Figure, Finding, Verdict};
+pub use baseline::{Baseline, Change, Figure, Finding};
 use cases::CountedCase;
 
-/// Something costs more than it did.
+/// A count has grown.
 const EXIT_REGRESSED: u8 = 1;
 
-/// Where the figures of before are, unless somebody says otherwise.
+/// File name of the default baseline.
 const BASELINE: &str = "instructions.txt";
 
-/// How many servers may be counted at a time: more processors than that have other things to do.
+/// Maximum number of servers counted in parallel, to leave processors for other work.
 const PARALLEL_MAX: usize = 8;
 
-/// Counts user-space instructions for each echo, by callgrind, and compares them with a baseline.
+/// Counts user-space instructions per echo with callgrind, and compares them with a baseline.
 ///
-/// The figure is the difference between two runs that differ in nothing but the number of messages,
-/// so that starting and ending cost nothing. Each message, or each lot of 64, arrives while the
-/// server is stopped: how much it finds ready never depends on timing, and two counts agree on any
-/// machine, however busy. The kernel's part is not in it.
+/// A figure is the difference between two runs that differ only in the number of messages, so that
+/// start and shutdown cancel. Each message, or batch of 64, arrives while the server is stopped:
+/// the number of ready events does not depend on timing, and two counts agree on any machine,
+/// however busy. Kernel instructions are not counted.
 ///
 /// Exit codes: 0; 1 a figure has grown by more than 5 %, or the baseline has other cases; 2 bad
-/// arguments; 69 no valgrind, or a server that cannot be had.
+/// arguments; 69 valgrind or a server is not available.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Whom to ask, separated by commas [default: our epoll modes, coroutines, C]
+    /// Servers to count, separated by commas [default: the epoll modes, coroutine, C]
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     servers: Vec<String>,
-    /// Which cases, separated by commas [default: all of them]
+    /// Cases to count, separated by commas [default: all]
     #[arg(long, value_delimiter = ',', value_name = "CASE", value_parser = cases::by_name)]
     cases: Vec<CountedCase>,
-    /// The figures of before [default: instructions.txt beside the sources]
+    /// The baseline file [default: instructions.txt beside the sources]
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
-    /// Writes what is counted into the baseline, instead of judging by it
+    /// Writes the counts into the baseline instead of comparing with it
     #[arg(long)]
     bless: bool,
-    /// The epollite program, when it is not to be built
+    /// Path of the epollite program [default: it is built]
     #[arg(long, value_name = "PATH")]
     program: Option<PathBuf>,
 }
@@ -87,7 +87,7 @@ fn run(args: &Args) -> Result<u8> {
     let path = args.baseline.clone().unwrap_or_else(default_baseline);
     let before = match Baseline::read(&path) {
         Ok(before) => before,
-        // There is none yet, or not one that is understood: a new one can be written all the same.
+        // There is none, or it is invalid: a new one can be written nevertheless.
         Err(_) if args.bless => Baseline::default(),
         Err(error) => return Ok(session::usage(&error)),
     };
@@ -110,21 +110,21 @@ fn run(args: &Args) -> Result<u8> {
         return Ok(0);
     }
     output::print(&shown)?;
-    Ok(verdict(&before, &now, &findings))
+    Ok(print_findings(&before, &now, &findings))
 }
 
-/// Says what is to be said about each finding, and how it ends.
-fn verdict(before: &Baseline, now: &Baseline, findings: &[Finding]) -> u8 {
+/// Prints changed tools and findings; returns the exit code.
+fn print_findings(before: &Baseline, now: &Baseline, findings: &[Finding]) -> u8 {
     let others = before.tool_changes(now);
     for (name, was, is) in &others {
-        output::complain(&format!("the baseline was counted with {name} {was}, this is {is}"));
+        output::complain(&format!("the baseline was counted with {name} {was}, this run with {is}"));
     }
     let mut code = 0;
-    for finding in findings.iter().filter(|finding| finding.verdict != Verdict::Same) {
-        let is_failure = finding.verdict.is_failure() && others.is_empty();
-        let weight =
-            if is_failure || finding.verdict == Verdict::Improved { "" } else { "warning: " };
-        output::complain(&format!("{weight}{finding}"));
+    for finding in findings.iter().filter(|finding| finding.change != Change::Same) {
+        let is_failure = finding.change.is_failure() && others.is_empty();
+        let prefix =
+            if is_failure || finding.change == Change::Improved { "" } else { "warning: " };
+        output::complain(&format!("{prefix}{finding}"));
         if is_failure {
             code = EXIT_REGRESSED;
         }
@@ -132,8 +132,8 @@ fn verdict(before: &Baseline, now: &Baseline, findings: &[Finding]) -> u8 {
     code
 }
 
-/// Counts all of it, as many at a time as there are processors: what is counted does not know how
-/// fast it goes.
+/// Counts all combinations, as many in parallel as there are processors: counts do not depend on
+/// speed.
 fn figures(servers: &[BuiltServer], cases: &[CountedCase]) -> Result<Vec<Figure>> {
     let jobs: Vec<(&BuiltServer, &CountedCase)> = cases
         .iter()
@@ -172,11 +172,11 @@ fn table(findings: &[Finding]) -> String {
     let mut table = Grid::new(["case", "server", "was", "is", "change"]);
     for finding in findings {
         let figure = |value: Option<f64>| value.map_or("-".to_owned(), |it| format!("{it:.1}"));
-        let change = finding.change().map_or(String::new(), |it| format!("{:+.1} %", it * 100.0));
+        let change = finding.relative_change().map_or(String::new(), |it| format!("{:+.1} %", it * 100.0));
         let (case, server) = (finding.case.clone(), finding.server.clone());
         table.add(vec![case, server, figure(finding.was), figure(finding.is), change]);
     }
-    format!("User-space instructions of the server for each echo:\n\n{}\n", table.render())
+    format!("User-space instructions of the server per echo:\n\n{}\n", table.render())
 }
 
 fn default_baseline() -> PathBuf {

@@ -1,4 +1,4 @@
-//! Measuring echo servers: pieces, each of which minds its own business.
+//! Measures echo servers. Modules and what they depend on:
 //!
 //! ```text
 //!   main, cli   arguments, order of events, what is printed
@@ -31,10 +31,10 @@
 //!   units       times, sizes, rates as people write them
 //! ```
 //!
-//! The same work costs a shared machine up to 1.6 times more CPU from one half-minute to the next.
-//! Everything here is built around that: findings are ratios between slices taken within a fraction
-//! of a second of each other, and next to them stands always the ratio of the yardstick to its own
-//! copy, which is what the same run makes of no difference at all.
+//! On a shared machine the same work costs up to 1.6 times more CPU from one half-minute to the
+//! next. The design follows from that: results are ratios between slices taken within a fraction of
+//! a second of each other, and next to them is always the ratio of the reference to a second copy
+//! of itself (A/A), which is what the same run shows where there is no difference.
 
 pub mod analysis;
 pub mod case;

@@ -13,7 +13,7 @@ use crate::case::{Case, Transport};
 use crate::schema::{self, Origin};
 pub use build::Builder;
 use build::Toolchain;
-pub use extra::{Extra, gathered};
+pub use extra::{Extra, group_extras};
 
 /// The yardstick, unless another is chosen.
 pub const BASELINE_SERVER: &str = "C edge";

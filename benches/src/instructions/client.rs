@@ -1,5 +1,5 @@
-//! Who speaks with a server that is stopped: connections made, messages sent, answers read, one lot
-//! at a time. It knows sockets, and nothing of the process behind them.
+//! The client of a stopped server: connects, sends messages and reads responses, one batch at a
+//! time. It knows sockets, not the server's process.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
@@ -11,10 +11,10 @@ use super::callgrind::TIMEOUT;
 use super::cases::CountedCase;
 use crate::server::Endpoint;
 
-/// What is said, each time.
+/// The message.
 const MESSAGE: [u8; 64] = *b"sixty-four bytes, neither more nor less; they come back the same";
 
-/// Everybody who has something to say at once.
+/// All sockets of the client.
 #[derive(Debug)]
 pub(super) struct Client {
     case: CountedCase,
@@ -25,7 +25,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Nobody is connected yet.
+    /// A client without connections.
     pub(super) fn new(case: &CountedCase, endpoint: &Endpoint) -> Self {
         Self {
             case: case.clone(),
@@ -36,8 +36,8 @@ impl Client {
         }
     }
 
-    /// Connects, and speaks for the first time. The server need not be awake: the kernel connects
-    /// for it.
+    /// Connects all sockets, and sends the first messages. The server may be stopped: the kernel
+    /// completes the handshake.
     pub(super) fn connect_all(&mut self) -> Result<()> {
         if !self.case.per_connection {
             for _ in 0..self.case.batch {
@@ -55,7 +55,7 @@ impl Client {
                 stream.set_read_timeout(Some(TIMEOUT))?;
                 self.unix.push(stream);
             }
-            // All datagrams come from one socket: a window, and not a crowd.
+            // All datagrams are sent from one socket: a window, not many clients.
             Endpoint::Udp(address) if self.datagrams.is_none() => {
                 let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
                 socket.connect(address)?;
@@ -67,29 +67,29 @@ impl Client {
         Ok(())
     }
 
-    /// Everybody says one message.
+    /// Sends one message on each connection.
     pub(super) fn send_all(&mut self) -> Result<()> {
         if self.case.per_connection {
             self.connect()?;
         }
         for stream in &mut self.streams {
-            stream.write_all(&MESSAGE).context("it took no message")?;
+            stream.write_all(&MESSAGE).context("cannot send")?;
             if self.case.per_connection {
                 stream.shutdown(Shutdown::Write)?;
             }
         }
         for stream in &mut self.unix {
-            stream.write_all(&MESSAGE).context("it took no message")?;
+            stream.write_all(&MESSAGE).context("cannot send")?;
         }
         if let Some(socket) = &self.datagrams {
             for _ in 0..self.case.batch {
-                socket.send(&MESSAGE).context("it took no message")?;
+                socket.send(&MESSAGE).context("cannot send")?;
             }
         }
         Ok(())
     }
 
-    /// Everybody reads the answer.
+    /// Reads and checks all responses.
     pub(super) fn recv_all(&mut self) -> Result<()> {
         for stream in &mut self.streams {
             recv_all(stream)?;
@@ -99,14 +99,14 @@ impl Client {
         }
         if let Some(socket) = &self.datagrams {
             for _ in 0..self.case.batch {
-                let mut answer = [0; MESSAGE.len() + 1];
-                let count = socket.recv(&mut answer).context("no answer")?;
-                ensure!(answer[..count] == MESSAGE, "a wrong answer");
+                let mut response = [0; MESSAGE.len() + 1];
+                let count = socket.recv(&mut response).context("no response")?;
+                ensure!(response[..count] == MESSAGE, "wrong response");
             }
         }
         if self.case.per_connection {
             for mut stream in self.streams.drain(..) {
-                ensure!(stream.read(&mut [0]).context("no end")? == 0, "more than was said");
+                ensure!(stream.read(&mut [0]).context("no EOF")? == 0, "more bytes than were sent");
             }
         }
         Ok(())
@@ -121,8 +121,8 @@ fn stream(address: SocketAddr) -> Result<TcpStream> {
 }
 
 fn recv_all(stream: &mut impl Read) -> Result<()> {
-    let mut answer = [0; MESSAGE.len()];
-    stream.read_exact(&mut answer).context("no answer")?;
-    ensure!(answer == MESSAGE, "a wrong answer");
+    let mut response = [0; MESSAGE.len()];
+    stream.read_exact(&mut response).context("no response")?;
+    ensure!(response == MESSAGE, "wrong response");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! One UDP socket: datagrams in_flight, and back in whatever order, every byte checked. It does not know
-//! when its messages are meant to leave.
+//! One UDP socket: sends datagrams and checks every byte of the echoes, in whatever order they
+//! arrive. It does not decide when messages are sent.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,26 +7,27 @@ use std::time::Duration;
 use epollite::reactor::Io;
 use epollite::{Errno, Instant, Kernel, Linux};
 
-use super::error::{LoadError, is_ours};
+use super::error::{LoadError, is_local};
 use super::mismatch::{Mismatch, MismatchKind};
 use super::payload::MessageId;
 use super::run_of_messages::MessageRun;
 use super::shared::{LoadState, OUT_BYTES};
 use super::write_interest;
 
-/// Datagrams that are over and done with are remembered so far back, to know a duplicate.
+/// Number of finished datagrams remembered, to detect duplicates.
 const DEDUP_WINDOW: usize = 256;
 
-/// Datagrams in one call, at most: the kernel's own bound (`UDP_MAX_SEGMENTS`, once 64).
+/// Maximum number of datagrams per call: the kernel's bound (`UDP_MAX_SEGMENTS`; 64 in older
+/// kernels).
 const SEGMENTS_MAX: usize = 64;
 
-/// Bytes in one call, at most: one IP packet's worth before it is cut.
+/// Maximum number of bytes per call: one IP packet before segmentation.
 const SEGMENTED_BYTES_MAX: usize = 65_000;
 const _: () = assert!(SEGMENTED_BYTES_MAX <= OUT_BYTES);
 
-/// Whether another datagram allowed be sent although this one was not: a firewall of this machine drops
-/// some, a route comes back, memory becomes window_open_since.
-const fn may_pass(errno: Errno) -> bool {
+/// Whether later datagrams may succeed although this one failed: a local firewall drops some, a
+/// route returns, memory becomes free.
+const fn is_transient(errno: Errno) -> bool {
     matches!(
         errno,
         Errno::EPERM
@@ -48,13 +49,13 @@ pub(super) struct Socket {
     /// The number of the message at the front of `slots`.
     first: u64,
     slots: VecDeque<Slot>,
-    /// Of the slots, those whose answer is waited for.
+    /// Number of slots in flight.
     in_flight: usize,
-    /// Of those that are forgotten, so many were lost, and have not come late.
+    /// Number of evicted slots that were lost and have not arrived late.
     expired_lost: u64,
-    /// The highest number that came back.
+    /// The highest message number received.
     newest: Option<u64>,
-    /// Since when another message allowed be under way.
+    /// Since when the window has had room for another message.
     window_open_since: Instant,
     waiting: VecDeque<Instant>,
     is_full: bool,
@@ -93,24 +94,24 @@ impl Socket {
         }
     }
 
-    /// One more message, which is meant to leave at `intended`.
+    /// Enqueues one message with the given intended send time.
     pub(super) fn enqueue(&mut self, intended: Instant) {
         self.waiting.push_back(intended);
     }
 
-    /// Gives up those that wait; says since when they do.
+    /// Drops the queued messages; returns their intended send times.
     pub(super) fn drop_queued(&mut self) -> impl Iterator<Item = Instant> {
         self.waiting.drain(..)
     }
 
-    /// There is room again.
+    /// Handles OUT: the socket accepts data again.
     pub(super) fn writable(&mut self, shared: &LoadState) {
         if self.is_full {
             (self.is_full, self.window_open_since) = (false, shared.now);
         }
     }
 
-    /// Sends what allowed be sent; with segmentation, many in a call.
+    /// Sends queued messages within the window; with segmentation, many per call.
     pub(super) fn send(
         &mut self,
         io: &mut Io<'_, Linux>,
@@ -128,14 +129,14 @@ impl Socket {
                     self.is_full = true;
                     return write_interest::enable_write_interest(io);
                 }
-                // Thrown away on this machine: lost, and found to be in due time.
-                Err(errno) if may_pass(errno) => shared.refused(count as u64, errno),
-                // Linux before 6.14 says EINVAL where a segment does not fit into a packet.
+                // Dropped on this machine: it will be counted as lost when its time is over.
+                Err(errno) if is_transient(errno) => shared.refused(count as u64, errno),
+                // Linux before 6.14 returns EINVAL when a segment does not fit into a packet.
                 Err(errno) if errno == Errno::EMSGSIZE || shared.gso && errno == Errno::EINVAL => {
                     let bytes = length / count;
                     return Err(LoadError::TooLong { bytes, is_segmented: shared.gso });
                 }
-                Err(errno) if is_ours(errno) => {
+                Err(errno) if is_local(errno) => {
                     return Err(LoadError::Call { call: "sendto", errno });
                 }
                 Err(errno) => return Err(self.closed(errno)),
@@ -147,8 +148,9 @@ impl Socket {
         Ok(())
     }
 
-    /// Takes and checks what has come. It stops when nothing more is outstanding, which saves the call
-    /// that would say so; or, to find duplicates, only when the socket is empty.
+    /// Receives and checks datagrams. Stops when nothing is outstanding, which saves the call that
+    /// would return `EAGAIN`; with `until_empty`, only when the socket is empty, to find
+    /// duplicates.
     pub(super) fn receive(
         &mut self,
         io: &mut Io<'_, Linux>,
@@ -166,7 +168,7 @@ impl Socket {
                 Err(errno) if errno.is_would_block() => break,
                 Err(errno) if errno.is_interrupted() => {}
                 Err(errno) => {
-                    result = Err(if is_ours(errno) {
+                    result = Err(if is_local(errno) {
                         LoadError::Call { call: "recvfrom", errno }
                     } else {
                         self.closed(errno)
@@ -179,7 +181,8 @@ impl Socket {
         result
     }
 
-    /// Gives up what has been waited for too long. In a closed loop the next ones allowed leave.
+    /// Counts datagrams older than `loss_after` as lost. In a closed loop the next ones may be
+    /// sent.
     pub(super) fn expire(&mut self, loss_after: Duration, shared: &mut LoadState) {
         if self.in_flight == 0 {
             return;
@@ -206,21 +209,22 @@ impl Socket {
 
     /// Checks one datagram.
     fn check(&mut self, got: &[u8], shared: &mut LoadState) {
-        let note = |shared: &mut LoadState, message, wrong| {
+        let record = |shared: &mut LoadState, message, wrong| {
             let connection = self.index;
             shared.meter.record_mismatch(Mismatch { connection, offset: None, message, wrong });
         };
         let id = match shared.payload.read_header(got) {
             Some(id) if id.connection == self.index => id,
             Some(id) => {
-                return note(shared, id.number, MismatchKind::WrongConnection(id.connection));
+                return record(shared, id.number, MismatchKind::WrongConnection(id.connection));
             }
-            None => return note(shared, self.first, self.classify_bad_header(got, shared)),
+            None => return record(shared, self.first, self.classify_bad_header(got, shared)),
         };
         let Some(at) = id.number.checked_sub(self.first) else {
-            // Who it was is not known any more: as long as one of those is missed, it is that one.
+            // Evicted, so its slot is unknown: while evicted datagrams are missing, it is one of
+            // them.
             if self.expired_lost == 0 {
-                return note(shared, id.number, MismatchKind::Duplicated);
+                return record(shared, id.number, MismatchKind::Duplicated);
             }
             self.expired_lost -= 1;
             shared.meter.counts.late += 1;
@@ -228,20 +232,20 @@ impl Socket {
         };
         let slots = self.slots.len() as u64;
         let Some(at) = usize::try_from(at).ok().filter(|_| at < slots) else {
-            return note(shared, self.first, self.classify_bad_header(got, shared));
+            return record(shared, self.first, self.classify_bad_header(got, shared));
         };
         let slot = &mut self.slots[at];
         if got.len() != slot.size as usize {
             let wrong = MismatchKind::Length(got.len() as u64, u64::from(slot.size));
-            note(shared, id.number, wrong);
+            record(shared, id.number, wrong);
         } else if let Some(offset) = shared.payload.first_difference(id, 0, got) {
             let mut expected = [0];
             shared.payload.write(id, offset, &mut expected);
             let wrong = MismatchKind::Altered { expected: expected[0], got: got[offset] };
-            note(shared, id.number, wrong);
+            record(shared, id.number, wrong);
         }
         match std::mem::replace(&mut slot.state, SlotState::Received) {
-            SlotState::Received => return note(shared, id.number, MismatchKind::Duplicated),
+            SlotState::Received => return record(shared, id.number, MismatchKind::Duplicated),
             SlotState::Lost => {
                 shared.meter.counts.late += 1;
                 return;
@@ -249,7 +253,7 @@ impl Socket {
             SlotState::InFlight => {}
         }
         if let Some(newest) = self.newest.filter(|&newest| newest > id.number) {
-            note(shared, id.number, MismatchKind::Reordered(newest));
+            record(shared, id.number, MismatchKind::Reordered(newest));
         }
         let Slot { intended, size, .. } = *slot;
         self.newest = self.newest.max(Some(id.number));
@@ -264,8 +268,8 @@ impl Socket {
         self.evict();
     }
 
-    /// What is wrong with a datagram that does not say who it is: the first byte that is not that
-    /// of the oldest one outstanding, which it most likely is.
+    /// Classifies a datagram without a valid header: reports its first byte that differs from the
+    /// oldest datagram in flight, which it most likely is.
     fn classify_bad_header(&self, got: &[u8], shared: &LoadState) -> MismatchKind {
         let Some(at) = self.slots.iter().position(|slot| slot.state == SlotState::InFlight) else {
             return MismatchKind::Extra(got.len() as u64);
@@ -287,8 +291,8 @@ impl Socket {
         LoadError::Closed { connection: self.index, offset: 0, outstanding, errno: Some(errno) }
     }
 
-    /// Writes the next datagrams into the outbox: one, or with segmentation as many as one call
-    /// takes.
+    /// Writes the next datagrams into the send buffer: one, or with segmentation as many as fit
+    /// into one call.
     fn fill_send_buffer(&self, allowed: usize, shared: &mut LoadState) -> (usize, usize) {
         let next = self.first + self.slots.len() as u64;
         let id = |at: usize| MessageId { connection: self.index, number: next + at as u64 };
@@ -319,8 +323,8 @@ impl Socket {
 
     fn evict(&mut self) {
         while self.slots.len() > DEDUP_WINDOW && self.slots[0].state != SlotState::InFlight {
-            let gone = self.slots.pop_front();
-            self.expired_lost += u64::from(gone.is_some_and(|slot| slot.state == SlotState::Lost));
+            let evicted = self.slots.pop_front();
+            self.expired_lost += u64::from(evicted.is_some_and(|slot| slot.state == SlotState::Lost));
             self.first += 1;
         }
     }

@@ -1,56 +1,58 @@
-//! The bytes of a message, and the check of those that come back. It knows no sockets.
+//! The bytes of a message, and the check of received bytes. It knows no sockets.
 //!
 //! ```text
 //!   0        8            12       16
-//!   | number | connection |  run   | payload, begun at a start of this message's own ...
+//!   | number | connection | run id | body: pseudo-random bytes from a message-specific offset ...
 //! ```
 //!
-//! A message says who it is in its first bytes (a shorter one as far as it goes), and every byte
-//! after that is payload: one block, repeated for ever. Its length is a prime, which divides no
-//! usual size of buffers or messages: who loses or doubles one of those shifts every byte after
-//! it. At the latest the next header does not fit, or there is too little or too much at the end.
+//! The first bytes of a message are its header (a shorter message has a part of it). Every byte
+//! after that is taken from one block of pseudo-random bytes, repeated cyclically. The length of
+//! the block is a prime, which divides no usual buffer or message size: a server that loses or
+//! duplicates a buffer shifts every byte after it. At the latest the next header does not match, or
+//! the total length is wrong.
 //!
-//! Where messages are short and all equally long, the payload of one goes on where that of the one
-//! before it ended: see `run_of_messages.rs`. No two of 65,521 messages in a row of one connection begin at the same
-//! start; of pieces from the midst of another connection's messages one in as many would fit.
+//! Where messages are short and of equal size, the body of one continues where that of the previous
+//! one ended: see `run_of_messages.rs`. No two of 65,521 consecutive messages of one connection
+//! start at the same block offset; a piece from the middle of another connection's message would
+//! match with a probability of one in 65,521.
 
-/// Where the payload of a message begins.
+/// Length of a message header; the body starts here.
 pub const HEADER_BYTES: u32 = 16;
 
-/// The same, for slices.
+/// The same as a `usize`.
 const HEADER_LEN: usize = HEADER_BYTES as usize;
 
 /// The block's length: the largest prime below 64 KiB.
 const BLOCK_BYTES: usize = 65_521;
 
-/// The longest piece lent or checked at once. The block is stored this much longer than its
-/// period, and a header, so that a piece that wraps around is contiguous too.
+/// The longest piece lent or checked at once. The block is stored with this many bytes, and a
+/// header, after its period, so that a piece that wraps around is contiguous too.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Which message: the number counts up in each connection, from 0; with churn over all
-/// connections, so that each has one number.
+/// Identifies a message: numbers count from 0 in each connection; with churn over all connections,
+/// which then have one number each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MessageId {
     pub(super) connection: u32,
     pub(super) number: u64,
 }
 
-/// The block, and which run this is: a server may still hold datagrams of the run before.
+/// The block and the run id: a server may still hold datagrams of an earlier run.
 #[derive(Debug)]
 pub(super) struct Payload {
     bytes: Vec<u8>,
     run_id: u32,
-    /// How far behind one message of a connection the next one begins.
+    /// Distance in the block between the starts of consecutive messages of a connection.
     pub(super) stride: usize,
 }
 
 impl Payload {
-    /// The payload of a run in which a message begins so far behind the one before it: see `run_of_messages.rs`.
+    /// The payload of a run with this stride: see `run_of_messages.rs`.
     pub(super) fn new(run_id: u32, stride: usize) -> Self {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let block: Vec<u8> = (0..BLOCK_BYTES)
             .map(|_| {
-                // xorshift64: any payload without a short period will do.
+                // xorshift64: any sequence without a short period is sufficient.
                 state ^= state << 13;
                 state ^= state >> 7;
                 state ^= state << 17;
@@ -59,18 +61,18 @@ impl Payload {
             .collect();
         let stored = BLOCK_BYTES + HEADER_LEN + CHUNK_BYTES;
         let bytes = block.iter().copied().cycle().take(stored).collect();
-        assert!(!stride.is_multiple_of(BLOCK_BYTES), "all would begin at the same start");
+        assert!(!stride.is_multiple_of(BLOCK_BYTES), "all messages would start at the same start");
         Self { bytes, run_id, stride }
     }
 
-    /// What the first bytes of a message say.
+    /// The header of a message.
     pub(super) fn header(&self, id: MessageId) -> [u8; HEADER_LEN] {
         let MessageId { connection, number } = id;
         (u128::from(number) | u128::from(connection) << 64 | u128::from(self.run_id) << 96)
             .to_le_bytes()
     }
 
-    /// Whose header this is; `None` when it is cut short or not one of this run.
+    /// Parses a header; `None` if it is truncated or not of this run.
     pub(super) fn read_header(&self, bytes: &[u8]) -> Option<MessageId> {
         let header: &[u8; HEADER_LEN] = bytes.first_chunk()?;
         let number = u64::from_le_bytes(*header.first_chunk()?);
@@ -79,8 +81,8 @@ impl Payload {
         (self.header(id) == *header).then_some(id)
     }
 
-    /// Lends what a message has from `offset` on, at most [`PIECE_BYTES`] of it, without a copy:
-    /// the header is laid over the block for so long.
+    /// Passes at most [`CHUNK_BYTES`] of a message from `offset` on to `send` without a copy: the
+    /// header temporarily overwrites the block.
     pub(super) fn with_chunk<R>(
         &mut self,
         id: MessageId,
@@ -100,32 +102,31 @@ impl Payload {
         result
     }
 
-    /// Where in the block a message begins.
+    /// Offset in the block at which a message starts.
     #[inline]
     fn block_offset(&self, id: MessageId) -> usize {
         let track = mix64(u64::from(id.connection)) >> 48;
         let ahead = id.number.wrapping_mul(self.stride as u64).wrapping_add(track);
-        #[expect(clippy::cast_possible_truncation, reason = "it is below PERIOD_BYTES")]
+        #[expect(clippy::cast_possible_truncation, reason = "it is below BLOCK_BYTES")]
         let start = (ahead % BLOCK_BYTES as u64) as usize;
         start
     }
 
-    /// What follows the header, in a message that is short enough for one piece.
+    /// The body of a message that fits into one chunk.
     fn body(&self, id: MessageId, length: usize) -> &[u8] {
         &self.bytes[self.block_offset(id) + HEADER_LEN..][..length]
     }
 
-    /// At most [`PIECE_BYTES`] of a message's payload from `offset` on: what it has there, if that is
-    /// past its header.
+    /// At most [`CHUNK_BYTES`] of a message from `offset` on; valid past its header.
     pub(super) fn chunk(&self, id: MessageId, offset: usize, length: usize) -> &[u8] {
         let start = (self.block_offset(id) + offset) % BLOCK_BYTES;
         &self.bytes[start..start + length.min(CHUNK_BYTES)]
     }
 
-    /// Writes what a message has from `offset` on over all of `out`.
+    /// Fills `out` with the bytes of a message from `offset` on.
     #[inline]
     pub(super) fn write(&self, id: MessageId, offset: usize, out: &mut [u8]) {
-        // Nearly always a whole message.
+        // Common case: a whole message.
         if offset == 0
             && let Some((head, body)) = out.split_first_chunk_mut()
             && body.len() <= CHUNK_BYTES
@@ -150,7 +151,7 @@ impl Payload {
         }
     }
 
-    /// The first of the `got` bytes that is not what the message has there, from `offset` on.
+    /// Index of the first of the `got` bytes that differs from the message from `offset` on.
     #[inline]
     pub(super) fn first_difference(
         &self,
@@ -158,7 +159,7 @@ impl Payload {
         offset: usize,
         got: &[u8],
     ) -> Option<usize> {
-        // Nearly always a whole message, and right.
+        // Common case: a whole, correct message.
         if offset == 0
             && let Some((head, body)) = got.split_first_chunk()
             && body.len() <= CHUNK_BYTES
@@ -191,7 +192,7 @@ impl Payload {
     }
 }
 
-/// The finaliser of splitmix64: neighbours end far from each other.
+/// The finaliser of splitmix64: similar inputs give unrelated outputs.
 pub(super) const fn mix64(seed: u64) -> u64 {
     let mut x = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lent_is_the_message_and_comes_back_unharmed() {
+    fn a_lent_chunk_is_the_message_and_the_block_is_restored() {
         let mut payload = Payload::new(1, 100);
         let before = payload.bytes.clone();
         let mut whole = vec![0; CHUNK_BYTES];
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_byte_is_found_where_it_is() {
+    fn every_wrong_byte_is_found_at_its_offset() {
         let payload = Payload::new(1, 100);
         let mut whole = vec![0; 100];
         payload.write(ID, 0, &mut whole);
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_message_fits() {
+    fn no_other_message_matches() {
         let payload = Payload::new(1, 100);
         let mut other = [0; 100];
         for id in [MessageId { number: 8, ..ID }, MessageId { connection: 4, ..ID }] {
@@ -258,19 +259,19 @@ mod tests {
             assert!(payload.first_difference(ID, 0, &other).is_some());
             assert!(
                 payload.first_difference(ID, 16, &other[16..]).is_some(),
-                "nor its payload alone"
+                "the body alone does not match either"
             );
         }
     }
 
     #[test]
-    fn no_two_messages_begin_at_the_same_place() {
+    fn no_two_messages_start_at_the_same_offset() {
         for stride in [1, 64, 1024, 40_493, 65_520, 65_522] {
             let payload = Payload::new(1, stride);
-            let mut is_taken = vec![false; BLOCK_BYTES];
+            let mut is_used = vec![false; BLOCK_BYTES];
             for number in 1 << 40..(1 << 40) + BLOCK_BYTES as u64 {
                 let start = payload.block_offset(MessageId { number, ..ID });
-                assert!(!std::mem::replace(&mut is_taken[start], true), "{stride}: {number}");
+                assert!(!std::mem::replace(&mut is_used[start], true), "{stride}: {number}");
             }
         }
     }

@@ -1,22 +1,23 @@
-//! Rows: messages of one size, one behind another, written and compared as one. Where all are
-//! short, their payload is one stretch of the block, and that is a copy with headers laid over it.
+//! Runs of consecutive messages of one size, written and compared as a whole. Where all messages
+//! are short, their bodies are one contiguous range of the block, so a run is one copy with headers
+//! written over it.
 
 use super::payload::{MessageId, Payload};
 use super::sizes::Sizes;
 
-/// Longer messages are written and compared one by one: with so few headers among the bytes, a
-/// copy to compare with costs more than it saves.
+/// Longer messages are written and compared one by one: with so few headers, making a copy to
+/// compare with costs more than it saves.
 const SHORT_BYTES_MAX: u32 = 1024;
 
-/// So far apart other messages of a connection begin in the block: what a buffer still held of one
-/// of the eighty before is never the right one shifted a little, which would look like bytes lost
-/// or added.
+/// Stride between other messages of a connection in the block. With it, stale buffer contents from
+/// one of the previous eighty messages are never the expected bytes shifted a little, which would
+/// look like lost or added bytes.
 const STRIDE_BYTES: usize = 40_493;
 
-/// So much of a run is laid out and compared at once: it stays in the first cache.
+/// How much of a run is written and compared at once: it stays in the L1 cache.
 const CHUNK_BYTES: usize = 2048;
 
-/// How far behind one message the next one begins in the block, when they are of these sizes.
+/// Distance between consecutive messages in the block, for these sizes.
 pub(super) fn stride(sizes: &Sizes) -> usize {
     match sizes {
         Sizes::Fixed(size @ ..=SHORT_BYTES_MAX) => *size as usize,
@@ -24,7 +25,7 @@ pub(super) fn stride(sizes: &Sizes) -> usize {
     }
 }
 
-/// A run without an end.
+/// An unbounded run of messages of one size.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MessageRun {
     pub(super) first: MessageId,
@@ -32,10 +33,10 @@ pub(super) struct MessageRun {
 }
 
 impl MessageRun {
-    /// Which message this byte of the run belongs to, and where in it.
+    /// The message containing this byte of the run, and the offset in it.
     #[inline]
     pub(super) fn at(self, offset: usize) -> (MessageId, usize) {
-        // A batch that waits has no size yet, and is only asked for its beginning.
+        // A queued batch has no size yet, and only offset 0 is requested.
         let (ahead, offset) = if offset == 0 || offset < self.size {
             (0, offset)
         } else {
@@ -44,7 +45,7 @@ impl MessageRun {
         (MessageId { number: self.first.number + ahead as u64, ..self.first }, offset)
     }
 
-    /// The parts of `bytes`, which begin at `offset`, that belong to one message each.
+    /// Splits `bytes` bytes from `offset` on at message boundaries.
     fn segments(
         self,
         offset: usize,
@@ -61,12 +62,12 @@ impl MessageRun {
 }
 
 impl Payload {
-    /// Whether a message of this size ends where the payload of the next one begins.
+    /// Whether a message of this size ends where the body of the next one begins.
     const fn is_contiguous(&self, size: usize) -> bool {
         size == self.stride
     }
 
-    /// Writes what a run has from `offset` on over all of `out`.
+    /// Fills `out` with the bytes of a run from `offset` on.
     #[inline]
     pub(super) fn write_run(&self, run: MessageRun, offset: usize, out: &mut [u8]) {
         if offset == 0 && out.len() <= run.size {
@@ -118,7 +119,7 @@ impl Payload {
         }
     }
 
-    /// The first of the `got` bytes that is not what the run has there, from `offset` on.
+    /// Index of the first of the `got` bytes that differs from the run from `offset` on.
     #[inline]
     pub(super) fn first_difference_in_run(
         &self,
@@ -168,7 +169,7 @@ mod tests {
 
     const FIRST: MessageId = MessageId { connection: 3, number: 70_000 };
 
-    /// Sizes around every bound, and how many messages of each are looked at.
+    /// Sizes around every bound, and how many messages of each are tested.
     const SIZES: [(usize, usize); 12] = [
         (1, 200),
         (7, 200),
@@ -184,7 +185,7 @@ mod tests {
         (65_521, 3),
     ];
 
-    /// A payload for messages of this size and one for others, and what a run of them is.
+    /// For each size and stride: the payload, the run, and its expected bytes.
     fn runs() -> impl Iterator<Item = (Payload, MessageRun, Vec<u8>)> {
         SIZES.into_iter().flat_map(|(size, count)| {
             let alike = Sizes::Fixed(u32::try_from(size).expect("it is short"));
@@ -201,7 +202,7 @@ mod tests {
         })
     }
 
-    /// Places in a run where something may go wrong, and some more.
+    /// Offsets in a run near boundaries, and some others.
     fn offsets(run: MessageRun, end: usize) -> impl Iterator<Item = usize> {
         let near = |at: usize| [at.saturating_sub(1), at, at + 1];
         [0, 8, 15, run.size, 2 * run.size, CHUNK_BYTES, run.size + 15, end / 2, end - 1]
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_its_messages_one_behind_another() {
+    fn a_run_is_the_concatenation_of_its_messages() {
         for (payload, run, whole) in runs() {
             for from in offsets(run, whole.len()) {
                 for to in offsets(run, whole.len()).filter(|&to| to > from) {
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_wrong_byte_of_a_row_is_found() {
+    fn the_first_wrong_byte_of_a_run_is_found() {
         for (payload, run, mut whole) in runs() {
             let end = whole.len();
             for from in offsets(run, end) {

@@ -1,5 +1,5 @@
-//! One connection of a stream: messages out, in order, and back, in order, every byte checked.
-//! It does not know how it was connected, nor when its messages are meant to leave.
+//! One stream connection: sends messages in order and checks every byte of the echoes. It does not
+//! connect, nor decide when messages are sent.
 
 use std::time::Duration;
 
@@ -7,87 +7,88 @@ use epollite::reactor::Io;
 use epollite::{Errno, Instant, Kernel, Linux, Ready, Received, Sent};
 
 use super::diagnose;
-use super::error::{LoadError, is_ours};
+use super::error::{LoadError, is_local};
 use super::mismatch::Mismatch;
 use super::payload::MessageId;
 use super::queue::{Queue, Segment};
 use super::shared::LoadState;
 use super::write_interest;
 
-/// From this many bytes on a message is sent from where it lies, as is one that is alone; else
-/// copying it beside others is cheaper than a call of its own.
+/// Messages of at least this size are sent directly from the block, as is a single message; smaller
+/// ones are copied next to others, which is cheaper than a call for each.
 const DIRECT_BYTES_MIN: usize = 16 * 1024;
 
-/// What has come instead of a message is looked at as soon as there is this much of it,
+/// A mismatch is diagnosed as soon as this many bytes were received,
 const MISMATCH_BYTES_MAX: usize = 256 * 1024;
 
-/// or after this time: a wrong echo may be the last one.
+/// or after this time: no more bytes may follow a wrong echo.
 const MISMATCH_WAIT: Duration = Duration::from_millis(50);
 
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Stream {
     index: u32,
-    /// The socket takes nothing now; an edge will tell: see `room`.
+    /// The socket is full; the next OUT edge reports room: see `write_interest.rs`.
     is_full: bool,
     queue: Queue,
-    /// Since when another message may leave: the oldest ones came back, or there was room.
+    /// Since when another message could be sent: a response opened the window, or the socket had
+    /// room.
     window_open_since: Instant,
-    /// When it last made progress while something was under way.
+    /// Time of the last progress while messages were in flight.
     last_progress: Instant,
     mismatch: Option<Box<PendingMismatch>>,
 }
 
-/// Something does not fit; what comes is kept until it has a id.
+/// A mismatch not yet classified; received bytes are collected for the diagnosis.
 #[derive(Debug)]
 struct PendingMismatch {
-    /// From the beginning of the message that was due.
+    /// Received bytes from the start of the expected message.
     received: Vec<u8>,
     until: Instant,
 }
 
 impl Stream {
-    /// The connection of this index; its first message has this number.
+    /// The connection with this index; its first message has the number `first`.
     pub(super) fn new(index: u32, first: u64) -> Self {
         let (queue, mismatch) = (Queue::new(index, first), None);
         let (window_open_since, last_progress) = (Instant::ZERO, Instant::ZERO);
         Self { index, is_full: false, queue, window_open_since, last_progress, mismatch }
     }
 
-    /// So many messages more, which are meant to leave at `intended`.
+    /// Enqueues `count` messages with the given intended send time.
     pub(super) fn enqueue(&mut self, intended: Instant, count: u32) {
         self.queue.enqueue(intended, count);
     }
 
-    /// Messages that are outstanding an answer, or wait.
+    /// Number of messages queued or in flight.
     pub(super) fn outstanding(&self) -> u64 {
         self.queue.outstanding()
     }
 
-    /// Since when answers are outstanding and nothing has come; `None` when nothing is outstanding.
+    /// Time of the last progress, while responses are outstanding; otherwise `None`.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         if self.queue.in_flight() == 0 { None } else { Some(self.last_progress) }
     }
 
-    /// The id of the message that is due next, and where it begins.
+    /// The id of the message expected next, and the stream offset of its start.
     pub(super) fn expected_message(&self) -> (MessageId, u64) {
         let (id, back) = self.queue.expected_message();
         (id, self.queue.offset() - back as u64)
     }
 
-    /// Gives up those that wait; says since when they do.
+    /// Drops the queued messages; returns their intended send times.
     pub(super) fn drop_queued(&mut self) -> impl Iterator<Item = Instant> {
         self.queue.drop_queued()
     }
 
-    /// There is room again.
+    /// Handles OUT: the socket accepts data again.
     pub(super) fn writable(&mut self, shared: &LoadState) {
         if self.is_full {
             (self.is_full, self.window_open_since) = (false, shared.now);
         }
     }
 
-    /// Sends what may be sent, until the socket is full: its next OUT brings us back.
+    /// Sends messages within the window until the socket is full; the next OUT resumes sending.
     pub(super) fn send(
         &mut self,
         io: &mut Io<'_, Linux>,
@@ -116,13 +117,13 @@ impl Stream {
                     self.is_full = count < wanted;
                 }
                 Ok(Sent::WouldBlock) => self.is_full = true,
-                Err(errno) => return Err(self.broken("sendto", errno)),
+                Err(errno) => return Err(self.call_error("sendto", errno)),
             }
         }
         if self.is_full { write_interest::enable_write_interest(io) } else { Ok(()) }
     }
 
-    /// Takes and checks what has come. Returns whether the peer has ended.
+    /// Receives and checks data. Returns whether EOF was received.
     pub(super) fn receive(
         &mut self,
         io: &mut Io<'_, Linux>,
@@ -142,17 +143,17 @@ impl Stream {
         ready: Ready,
         shared: &mut LoadState,
     ) -> Result<bool, LoadError> {
-        let hides_nothing = ready.short_read_means_empty();
+        let is_conclusive = ready.short_read_means_empty();
         loop {
             match io.recv(buf) {
                 Ok(Received::Bytes(count)) => {
                     shared.now = io.kernel.now();
                     self.last_progress = shared.now;
                     self.check(&buf[..count], shared);
-                    // A short read of TCP has emptied the socket; of a Unix socket we need not
-                    // know when nothing is outstanding. What comes later comes with an edge of its own.
+                    // A short read empties a TCP socket. On a Unix socket reading may stop when
+                    // nothing is outstanding: later data causes another edge.
                     let may_stop = shared.short_read_drains || self.queue.in_flight() == 0;
-                    if hides_nothing && may_stop && count < buf.len() {
+                    if is_conclusive && may_stop && count < buf.len() {
                         break;
                     }
                 }
@@ -163,7 +164,7 @@ impl Stream {
                 }
                 Err(errno) => {
                     self.diagnose(shared, true)?;
-                    return Err(self.broken("recvfrom", errno));
+                    return Err(self.call_error("recvfrom", errno));
                 }
             }
         }
@@ -173,30 +174,31 @@ impl Stream {
         Ok(false)
     }
 
-    /// Checks bytes that came; messages that are whole are counted, and may bring the next.
+    /// Checks received bytes; complete messages are counted, and in a closed loop start the next
+    /// ones.
     fn check(&mut self, got: &[u8], shared: &mut LoadState) {
         if let Some(mismatch) = &mut self.mismatch {
             mismatch.received.extend_from_slice(got);
             return;
         }
         let window_was_full = self.queue.in_flight() as usize == shared.window;
-        // What was not sent yet cannot be an answer, whatever it says.
-        let (mut answers, mut wrong) = got.split_at(got.len().min(self.queue.in_flight_bytes()));
+        // Bytes beyond those sent cannot be a response, whatever they contain.
+        let (mut responses, mut wrong) = got.split_at(got.len().min(self.queue.in_flight_bytes()));
         let mut count = 0;
-        while !answers.is_empty()
+        while !responses.is_empty()
             && let Some(Segment { run, offset, bytes }) = self.queue.expected()
         {
-            let (mine, others) = answers.split_at(answers.len().min(bytes));
+            let (mine, others) = responses.split_at(responses.len().min(bytes));
             let differs = shared.payload.first_difference_in_run(run, offset, mine);
             if let Some(whole) = self.queue.received(differs.unwrap_or(mine.len())) {
                 shared.record_response(u64::from(whole.count), whole.intended, whole.size);
                 count += whole.count;
             }
             if let Some(at) = differs {
-                wrong = &got[got.len() - wrong.len() - answers.len() + at..];
+                wrong = &got[got.len() - wrong.len() - responses.len() + at..];
                 break;
             }
-            answers = others;
+            responses = others;
         }
         if count > 0 {
             self.completed(count, window_was_full, shared);
@@ -206,36 +208,36 @@ impl Stream {
         }
     }
 
-    /// So many messages are over and done with; as many others may begin.
+    /// Handles `count` completed messages: in a closed loop as many new ones start.
     fn completed(&mut self, count: u32, window_was_full: bool, shared: &mut LoadState) {
         if window_was_full {
             self.window_open_since = shared.now;
         }
         if shared.closed_loop && !shared.churn {
-            let others = shared.try_start_many(shared.now, count);
-            self.enqueue(shared.now, others);
+            let started = shared.try_start_many(shared.now, count);
+            self.enqueue(shared.now, started);
         }
     }
 
     fn start_mismatch(&mut self, got: &[u8], shared: &mut LoadState) {
         let (id, back) = self.queue.expected_message();
-        let mut came = vec![0; back];
-        shared.payload.write(id, 0, &mut came);
-        came.extend_from_slice(got);
+        let mut received = vec![0; back];
+        shared.payload.write(id, 0, &mut received);
+        received.extend_from_slice(got);
         self.mismatch =
-            Some(Box::new(PendingMismatch { received: came, until: shared.now + MISMATCH_WAIT }));
+            Some(Box::new(PendingMismatch { received, until: shared.now + MISMATCH_WAIT }));
     }
 
-    /// Gives what is wrong its id, when there is enough of it or nothing more will come.
+    /// Classifies a pending mismatch, when enough bytes were received or no more will follow.
     pub(super) fn diagnose(
         &mut self,
         shared: &mut LoadState,
         is_last: bool,
     ) -> Result<(), LoadError> {
-        let Some(PendingMismatch { received: came, until }) = self.mismatch.as_deref() else {
+        let Some(PendingMismatch { received, until }) = self.mismatch.as_deref() else {
             return Ok(());
         };
-        if !is_last && shared.now < *until && came.len() < MISMATCH_BYTES_MAX {
+        if !is_last && shared.now < *until && received.len() < MISMATCH_BYTES_MAX {
             return Ok(());
         }
         let (due, offset) = self.expected_message();
@@ -243,28 +245,28 @@ impl Stream {
         let sent = unsent.number;
         let (payload, sizes, seed) = (&shared.payload, &shared.sizes, shared.seed);
         let case = diagnose::Diagnosis { payload, sizes, seed, due, sent, sent_of, offset };
-        let found = case.classify(came);
-        let found = found.expect("what made it suspicious is still there");
+        let found = case.classify(received);
+        let found = found.expect("the differing bytes are still there");
         self.mismatch = None;
         Err(LoadError::Mismatch(found))
     }
 
-    /// A call on its socket failed: by the peer's deed, or by this machine's.
-    fn broken(&self, call: &'static str, errno: Errno) -> LoadError {
-        if is_ours(errno) {
+    /// Converts an error of a socket call, caused by the peer or by this machine.
+    fn call_error(&self, call: &'static str, errno: Errno) -> LoadError {
+        if is_local(errno) {
             LoadError::Call { call, errno }
         } else {
             self.closed_error(Some(errno))
         }
     }
 
-    /// The end, while more is wanted.
+    /// The error for a connection closed while it was in use.
     pub(super) fn closed_error(&self, errno: Option<Errno>) -> LoadError {
         let (offset, outstanding) = (self.queue.offset(), self.outstanding());
         LoadError::Closed { connection: self.index, offset, outstanding, errno }
     }
 
-    /// Its oldest message did not come back although others did.
+    /// The mismatch for an oldest message that was not received although others were.
     pub(super) fn missing_message(&self) -> Mismatch {
         let (id, offset) = self.expected_message();
         let wrong = super::mismatch::MismatchKind::Lost(1);
@@ -272,7 +274,7 @@ impl Stream {
         Mismatch { connection, offset: Some(offset), message: id.number, wrong }
     }
 
-    /// Lets messages that wait out, as many as may be under way.
+    /// Moves queued messages into flight, as many as the window allows.
     fn start_batches(&mut self, shared: &mut LoadState) {
         if self.queue.in_flight() == 0 {
             self.last_progress = shared.now;
@@ -282,7 +284,7 @@ impl Stream {
         }
     }
 
-    /// Writes what is to be sent next into the outbox, as much as fits.
+    /// Copies the next bytes to send into the send buffer, as many as fit.
     fn fill_send_buffer(&self, shared: &mut LoadState) -> usize {
         let length = shared.send_buffer.len();
         let mut room = &mut shared.send_buffer[..];

@@ -54,7 +54,7 @@ impl std::str::FromStr for Extra {
 /// # Errors
 /// Two commands of one name for one transport, and a name that somebody else has: they could not be
 /// told apart, in no table and on no page.
-pub fn gathered(extras: &[Extra]) -> Result<Vec<ServerSpec>> {
+pub fn group_extras(extras: &[Extra]) -> Result<Vec<ServerSpec>> {
     let known = all();
     let mut entries: Vec<ServerSpec> = Vec::new();
     for Extra { name, transport, command } in extras {
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn ones_own_server_joins_those_that_are_usual_or_named() {
-        let mine = gathered(&["mine=s {port}".parse().expect("one")]).expect("it has a name");
+        let mine = group_extras(&["mine=s {port}".parse().expect("one")]).expect("it has a name");
         let names = |asked: &[&str]| -> Vec<String> {
             let asked: Vec<String> = asked.iter().map(|&name| name.to_owned()).collect();
             let chosen = super::super::select_of(&asked, &mine).expect("all are known");
@@ -129,7 +129,7 @@ mod tests {
     fn commands_of_one_name_are_one_server() {
         let parse = |texts: &[&str]| -> Result<Vec<ServerSpec>> {
             let extras: Vec<Extra> = texts.iter().map(|text| text.parse().expect("one")).collect();
-            gathered(&extras)
+            group_extras(&extras)
         };
         let entries = parse(&["a=s {port}", "b=t {port}", "a=udp:s {port}", "a=s {path}"]);
         let entries = entries.expect("they fit together");

@@ -107,7 +107,7 @@ fn a_latency_threshold_fails_without_responses() {
     let unknown = "epollite-bench: --fail-if p99>2ms: it is not known: nothing came back";
     assert_eq!(
         whys,
-        ["epollite-bench: nothing came back in time: 1 of 1 messages are lost", unknown]
+        ["epollite-bench: no response in time: 1 of 1 messages are lost", unknown]
     );
 }
 

@@ -60,7 +60,7 @@ fn two_messages_swapped() {
             _ => message.to_vec(),
         }))
     ));
-    run.ended(1, &format!("connection 0, byte {}: reordered: message {BAD} came after", BAD * 64));
+    run.ended(1, &format!("connection 0, byte {}: reordered: message {BAD} received after", BAD * 64));
 }
 
 #[test]
@@ -68,13 +68,13 @@ fn one_message_twice() {
     let run = load(tcp(|number, message| {
         Some(if number == BAD { message.repeat(2) } else { message.to_vec() })
     }));
-    run.ended(1, &format!("duplicated: message {BAD} came again"));
+    run.ended(1, &format!("duplicated: message {BAD} received again"));
 }
 
 #[test]
 fn what_comes_behind_the_last_answer() {
     for (count, behind, why) in
-        [(1, &[][..], "duplicated: message 0 came again"), (7, b"!", "byte 448")]
+        [(1, &[][..], "duplicated: message 0 received again"), (7, b"!", "byte 448")]
     {
         let address = tcp(move |number, message| {
             let more = if behind.is_empty() { message } else { behind };
@@ -149,7 +149,7 @@ fn bytes_lost_and_bytes_added_in_a_message() {
         let (one, other) = message.split_at(30);
         Some(if number == BAD { [one, b"oops", other].concat() } else { message.to_vec() })
     };
-    load(tcp(with)).ended(1, "added: 4 bytes that nobody sent");
+    load(tcp(with)).ended(1, "added: 4 bytes that were never sent");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn the_message_of_another_connection() {
             _ => message.to_vec(),
         })
     }));
-    run.ended(1, &format!("foreign: message {BAD} of connection "));
+    run.ended(1, &format!("wrong connection: received message {BAD} of "));
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn datagrams_altered_duplicated_and_reordered_are_named() {
     })
     .ended(1, "connection 0: altered: ");
     load_udp(|number, message| vec![message.to_vec(); 1 + usize::from(number == BAD)])
-        .ended(1, &format!("connection 0: duplicated: message {BAD} came again"));
+        .ended(1, &format!("connection 0: duplicated: message {BAD} received again"));
     load_udp(|number, message| {
         vec![if number == BAD { message[..60].to_vec() } else { message.to_vec() }]
     })
@@ -228,7 +228,7 @@ fn datagrams_altered_duplicated_and_reordered_are_named() {
         _ if number == BAD + 1 => vec![message.to_vec(), kept.lock().unwrap().clone()],
         _ => vec![message.to_vec()],
     });
-    run.ended(1, &format!("connection 0: reordered: message {BAD} came after message {}", BAD + 1));
+    run.ended(1, &format!("connection 0: reordered: message {BAD} received after message {}", BAD + 1));
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn arguments_that_cannot_be_meant() {
 fn it_closes_the_connection_in_the_middle() {
     let address = tcp(|number, message| (number < 50).then(|| message.to_vec()));
     let run = run(&format!("load {address} -c 2 -t 5s --warmup 0 --json"));
-    run.ended(69, "after 3200 bytes, with 1 messages owed");
+    run.ended(69, "after 3200 bytes, with 1 messages outstanding");
     assert_eq!(run.json()["ending"], "failed");
     assert!(run.json()["messages"].as_u64() >= Some(50), "what was measured is kept: {run:?}");
 }
@@ -80,7 +80,7 @@ fn it_stops_echoing() {
     let address =
         tcp(|number, message| Some(if number < 50 { message.to_vec() } else { Vec::new() }));
     let run = run(&format!("load {address} -c 2 -t 5s --warmup 0 --stall 300ms"));
-    run.ended(69, "the server stopped echoing: 2 messages are owed");
+    run.ended(69, "the server stopped echoing: 2 messages are outstanding");
     assert!(run.out.contains("100 messages in"), "what was measured is shown: {run:?}");
 }
 
@@ -110,7 +110,7 @@ fn unanswered_datagrams_fail_in_a_short_run() {
     let address = udp(|_, _| Vec::new());
     let load = format!("load {address} --udp -d 4 -n 4 --warmup 0 --loss-after 100ms");
     let run = run(&format!("{load} --json"));
-    run.ended(69, "nothing came back in time: 4 of 4 messages are lost");
+    run.ended(69, "no response in time: 4 of 4 messages are lost");
     let json = run.json();
     assert_eq!((&json["lost"], &json["own_cpu"]["nanos_per_message"]), (&4.into(), &Value::Null));
     let run = self::run(&load);
@@ -170,7 +170,7 @@ fn with_few_ports(address: &str, full_sources: u32, arguments: &str) -> Run {
 fn ports_run_out_where_there_is_but_one_address() {
     if has_ipv6() {
         with_few_ports("::1", 0, "[::1]:7001 -c 100 -n 100")
-            .ended(69, "no free port is left to connect from, after 32 sockets");
+            .ended(69, "no free source port after 32 sockets");
     }
     // Loopback has more addresses than one; here it comes as far as loading a server that sleeps.
     with_few_ports("127.0.0.1", 0, "127.0.0.1:7001 -c 100 -n 100")
