@@ -176,7 +176,11 @@ mod tests {
         let found = super::analyze_case(&case, &all, 1.0);
         assert_eq!(found.noise, None);
         let two = found.results[2].measured.as_ref().expect("it was measured");
-        assert_eq!((two.cpu_ratio, two.rate_ratio), (None, None), "no ratio without a noise estimate");
+        assert_eq!(
+            (two.cpu_ratio, two.rate_ratio),
+            (None, None),
+            "no ratio without a noise estimate"
+        );
     }
 
     #[test]

@@ -142,7 +142,7 @@ fn run(cli: Cli) -> ExitCode {
 
 /// Prints one line to standard error.
 fn print_error(why: impl std::fmt::Display) {
-    output::complain(&why.to_string());
+    output::print_error(&why.to_string());
 }
 
 #[cfg(test)]

@@ -75,8 +75,8 @@ mod tests {
         assert!(lines[0].contains("Percentile"), "{text}");
         let last: Vec<&str> = lines[lines.len() - 1].split_whitespace().collect();
         assert_eq!(&last[1..], ["1.000000000000", "1000"], "{text}");
-        let middle = lines.iter().find(|line| line.contains(" 0.500000000000 ")).expect("a median");
-        let middle: Vec<&str> = middle.split_whitespace().collect();
-        assert_eq!((middle[2], middle[3]), ("500", "2.00"), "{text}");
+        let median = lines.iter().find(|line| line.contains(" 0.500000000000 ")).expect("a median");
+        let median: Vec<&str> = median.split_whitespace().collect();
+        assert_eq!((median[2], median[3]), ("500", "2.00"), "{text}");
     }
 }

@@ -1,6 +1,5 @@
-//! `instructions`: how many instructions of its own a server spends on one echo, counted by
-//! callgrind, and held to a baseline. Here are its arguments, the order of events and what is said;
-//! it knows no clock: how fast anybody is, is not jobs.
+//! `instructions`: counts the user-space instructions of a server per echo with callgrind, and
+//! compares them with a baseline. This file has the arguments and the output; time is not measured.
 //!
 //! ```text
 //!   cases       what is counted, for which servers          pure data
@@ -117,14 +116,16 @@ fn run(args: &Args) -> Result<u8> {
 fn print_findings(before: &Baseline, now: &Baseline, findings: &[Finding]) -> u8 {
     let others = before.tool_changes(now);
     for (name, was, is) in &others {
-        output::complain(&format!("the baseline was counted with {name} {was}, this run with {is}"));
+        output::print_error(&format!(
+            "the baseline was counted with {name} {was}, this run with {is}"
+        ));
     }
     let mut code = 0;
     for finding in findings.iter().filter(|finding| finding.change != Change::Same) {
         let is_failure = finding.change.is_failure() && others.is_empty();
         let prefix =
             if is_failure || finding.change == Change::Improved { "" } else { "warning: " };
-        output::complain(&format!("{prefix}{finding}"));
+        output::print_error(&format!("{prefix}{finding}"));
         if is_failure {
             code = EXIT_REGRESSED;
         }
@@ -172,7 +173,8 @@ fn table(findings: &[Finding]) -> String {
     let mut table = Grid::new(["case", "server", "was", "is", "change"]);
     for finding in findings {
         let figure = |value: Option<f64>| value.map_or("-".to_owned(), |it| format!("{it:.1}"));
-        let change = finding.relative_change().map_or(String::new(), |it| format!("{:+.1} %", it * 100.0));
+        let change =
+            finding.relative_change().map_or(String::new(), |it| format!("{:+.1} %", it * 100.0));
         let (case, server) = (finding.case.clone(), finding.server.clone());
         table.add(vec![case, server, figure(finding.was), figure(finding.is), change]);
     }

@@ -38,7 +38,11 @@ fn two_counts_agree_and_growth_fails() {
     assert!(lines[0].contains("the baseline may be updated"), "{lines:?}");
 
     let (code, lines) = harness.check_against(|it| drop(it.figures.remove(0)));
-    assert_eq!((code, lines.len()), (Some(1), 1), "a figure missing from the baseline fails: {lines:?}");
+    assert_eq!(
+        (code, lines.len()),
+        (Some(1), 1),
+        "a figure missing from the baseline fails: {lines:?}"
+    );
     assert!(lines[0].contains("ping, C edge: ") && lines[0].contains("not in the baseline"));
 
     // With another compiler a regression is only a warning.

@@ -50,7 +50,7 @@ impl CallgrindServer {
     /// # Errors
     /// If it does not start.
     pub(super) fn start(command: &str, transport: Transport) -> Result<Self> {
-        let folder = tempfile::tempdir().context("no endpoint for callgrind's sums")?;
+        let folder = tempfile::tempdir().context("no temporary folder for the profile")?;
         let (endpoint, text) = free_endpoint(transport, folder.path())?;
         let slot = if transport == Transport::Unix { "{path}" } else { "{port}" };
         let words = shlex::split(&command.replace(slot, &text)).context("a quote is left open")?;
@@ -142,7 +142,9 @@ impl CallgrindServer {
             Endpoint::Tcp(address) => {
                 let local = at(address.port());
                 // 0A is TCP_LISTEN.
-                table("tcp").lines().any(|line| line.contains(&(local.clone() + "00000000:0000 0A")))
+                table("tcp")
+                    .lines()
+                    .any(|line| line.contains(&(local.clone() + "00000000:0000 0A")))
             }
             Endpoint::Udp(address) => table("udp").contains(&at(address.port())),
             Endpoint::Unix(path) => path.exists(),

@@ -175,7 +175,9 @@ impl Config {
         if self.target.is_datagrams() {
             // Without a complete header a datagram cannot be matched to its message.
             if self.sizes.min() < HEADER_BYTES {
-                return Err(format!("a datagram needs at least {HEADER_BYTES} bytes for its header"));
+                return Err(format!(
+                    "a datagram needs at least {HEADER_BYTES} bytes for its header"
+                ));
             }
             if self.sizes.max() > DATAGRAM_BYTES_MAX {
                 return Err(format!("a datagram has at most {DATAGRAM_BYTES_MAX} bytes"));
@@ -193,7 +195,9 @@ impl Config {
             return Err(format!("there is no process {pid}"));
         }
         if self.gso && !matches!(self.sizes, Sizes::Fixed(_)) {
-            return refuse("the kernel cuts into equal segments: all messages must have the same size");
+            return refuse(
+                "the kernel cuts into equal segments: all messages must have the same size",
+            );
         }
         Ok(())
     }

@@ -324,7 +324,8 @@ impl Socket {
     fn evict(&mut self) {
         while self.slots.len() > DEDUP_WINDOW && self.slots[0].state != SlotState::InFlight {
             let evicted = self.slots.pop_front();
-            self.expired_lost += u64::from(evicted.is_some_and(|slot| slot.state == SlotState::Lost));
+            self.expired_lost +=
+                u64::from(evicted.is_some_and(|slot| slot.state == SlotState::Lost));
             self.first += 1;
         }
     }

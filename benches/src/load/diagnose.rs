@@ -210,12 +210,14 @@ mod tests {
         let found = case.classify(&bytes).expect("it does not match");
         assert_eq!((found.wrong, found.message), (MismatchKind::Duplicated, 9));
         // Also when nothing is outstanding.
-        let found = Diagnosis { sent: 10, ..case }.classify(&bytes).expect("nothing is outstanding");
+        let found =
+            Diagnosis { sent: 10, ..case }.classify(&bytes).expect("nothing is outstanding");
         assert_eq!((found.wrong, found.message), (MismatchKind::Duplicated, 9));
         payload.write(MessageId { connection: 1, number: 9 }, 0, &mut bytes);
         let found = case.classify(&bytes).expect("it is of another connection");
         assert_eq!((found.wrong, found.message), (MismatchKind::WrongConnection(1), 9));
-        let found = Diagnosis { sent: 10, ..case }.classify(b"hello").expect("nothing is outstanding");
+        let found =
+            Diagnosis { sent: 10, ..case }.classify(b"hello").expect("nothing is outstanding");
         assert_eq!((found.wrong, found.offset), (MismatchKind::Extra(5), Some(640)));
         // Correct, but before it was sent: all of it, or the end of a half-sent message.
         payload.write(DUE, 0, &mut bytes);

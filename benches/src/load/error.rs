@@ -142,11 +142,9 @@ impl fmt::Display for LoadError {
                 let rest = format!("after {offset} bytes, with {outstanding} messages outstanding");
                 match errno {
                     None => write!(f, "the server closed connection {connection} {rest}"),
-                    Some(errno) => write!(
-                        f,
-                        "connection {connection} failed {rest}: {}",
-                        errno.description()
-                    ),
+                    Some(errno) => {
+                        write!(f, "connection {connection} failed {rest}: {}", errno.description())
+                    }
                 }
             }
             Self::Stalled { seconds, outstanding: 0, connection } => {

@@ -102,7 +102,10 @@ mod tests {
         let mean = gaps.iter().sum::<f64>() / 1e5;
         let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / 1e5;
         assert!((mean / 1e6 - 1.0).abs() < 0.02, "the mean is {mean}");
-        assert!((variance.sqrt() / mean - 1.0).abs() < 0.03, "an exponential's standard deviation equals its mean");
+        assert!(
+            (variance.sqrt() / mean - 1.0).abs() < 0.03,
+            "an exponential's standard deviation equals its mean"
+        );
     }
 
     #[test]

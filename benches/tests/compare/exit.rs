@@ -29,7 +29,7 @@ fn an_interrupted_run_reports_partial_results() {
     let output = run.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(130), "{output:?}");
     let lines = complaints(&output);
-    assert_eq!(lines, ["epollite-bench: interrupted; what was found until then is kept"]);
+    assert_eq!(lines, ["epollite-bench: interrupted; results so far are kept"]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("the servers"), "{output:?}");
     let record = harness.record();
     assert_eq!(record.run.failures, ["interrupted by a signal"]);

@@ -65,8 +65,8 @@ fn what_ones_own_server_was_not_given_is_not_laid_to_it() {
         .iter()
         .map(|case| case.results[2].why.clone().expect("it was not asked"))
         .collect();
-    assert!(whys[0].starts_with("--extra has no command for UDP: NAME='udp:"), "{whys:?}");
-    assert!(whys[1].starts_with("--extra has no command for Unix sockets: NAME='"), "{whys:?}");
+    assert!(whys[0].starts_with("--extra has no command for UDP: add NAME='udp:"), "{whys:?}");
+    assert!(whys[1].starts_with("--extra has no command for Unix sockets: add NAME='"), "{whys:?}");
 }
 
 /// A program of this name that does `what`, before all others on the path.
@@ -94,7 +94,7 @@ fn what_is_not_installed_is_one_line_without_the_words_of_a_compiler() {
     assert_eq!(complaints(&output), [format!("epollite-bench: libuv: {why}")]);
     assert_eq!(harness.record().absent[0].why, why);
     let shown = String::from_utf8_lossy(&output.stdout);
-    assert!(shown.contains(&format!("not here: libuv: {why}")), "{shown}");
+    assert!(shown.contains(&format!("not available: libuv: {why}")), "{shown}");
 
     let interpreter = "echo 'Traceback (most recent call last):' >&2; exit 1";
     let arguments = ["--servers", "asyncio", "--cases", "ping", "--rounds", "1"];

@@ -105,10 +105,7 @@ fn a_latency_threshold_fails_without_responses() {
     assert_eq!(run.code, Some(69), "{run:?}");
     let whys: Vec<&str> = run.err.lines().collect();
     let unknown = "epollite-bench: --fail-if p99>2ms: it is not known: nothing came back";
-    assert_eq!(
-        whys,
-        ["epollite-bench: no response in time: 1 of 1 messages are lost", unknown]
-    );
+    assert_eq!(whys, ["epollite-bench: no response in time: 1 of 1 messages are lost", unknown]);
 }
 
 #[test]

@@ -60,7 +60,10 @@ fn two_messages_swapped() {
             _ => message.to_vec(),
         }))
     ));
-    run.ended(1, &format!("connection 0, byte {}: reordered: message {BAD} received after", BAD * 64));
+    run.ended(
+        1,
+        &format!("connection 0, byte {}: reordered: message {BAD} received after", BAD * 64),
+    );
 }
 
 #[test]
@@ -228,7 +231,10 @@ fn datagrams_altered_duplicated_and_reordered_are_named() {
         _ if number == BAD + 1 => vec![message.to_vec(), kept.lock().unwrap().clone()],
         _ => vec![message.to_vec()],
     });
-    run.ended(1, &format!("connection 0: reordered: message {BAD} received after message {}", BAD + 1));
+    run.ended(
+        1,
+        &format!("connection 0: reordered: message {BAD} received after message {}", BAD + 1),
+    );
 }
 
 #[test]

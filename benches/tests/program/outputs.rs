@@ -222,7 +222,7 @@ fn a_variable_that_is_empty_is_not_set() {
     assert_eq!(with(&all, &load).code, Some(0));
     with(&[("EPL_ADDR", "")], "load -n 10").ended_with_usage("<ADDR>");
     with(&[("EPL_RATE", "")], &format!("{load} --poisson")).ended_with_usage("--rate <R>");
-    with(&[("EPL_RATE", "x")], &load).ended_with_usage("'x' is no amount");
+    with(&[("EPL_RATE", "x")], &load).ended_with_usage("'x' is not an amount");
 }
 
 #[test]

@@ -36,7 +36,10 @@ fn what_is_refused_all_the_time_is_this_machines_doing() {
     let address = udp(|_, message| vec![message.to_vec()]);
     let load = format!("{address} --udp -d 4 --loss-after 50ms");
     let run = injected("sendto:error=EPERM", &format!("{load} -n 4"));
-    run.ended(69, "this machine refused to send 4 datagrams, and no response was received: operation not");
+    run.ended(
+        69,
+        "this machine refused to send 4 datagrams, and no response was received: operation not",
+    );
     let run = injected("sendto:error=ENETDOWN", &format!("{load} -t 60s --stall 300ms"));
     assert_eq!(run.code, Some(69), "{run:?}");
     assert!(run.err.contains("this machine refused to send"), "{run:?}");
