@@ -105,7 +105,7 @@ fn parse() -> Result<Cli, clap::Error> {
     let matches = command.try_get_matches_from_mut(std::env::args_os())?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     if let (Command::Load(args), Some((_, load))) = (&mut cli.command, matches.subcommand())
-        && let Err(why) = args.settle(load)
+        && let Err(why) = args.resolve_conflicts(load)
     {
         return Err(command.error(ErrorKind::ArgumentConflict, why));
     }

@@ -1,4 +1,4 @@
-//! Bytes that a connection owes, beside a plain queue that keeps its memory.
+//! The write buffer of a connection, compared with a queue that keeps its memory.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -6,14 +6,14 @@ use std::hint::black_box;
 use criterion::Criterion;
 use epollite::WriteBuffer;
 
-/// What a full socket leaves over.
+/// The bytes that a full socket did not accept.
 const REST: [u8; 4096] = [7; 4096];
 
-/// All of them.
+/// Runs all benchmarks of this group.
 pub(super) fn all(criterion: &mut Criterion) {
-    // A short send and its payment: ours gives the memory back each time.
-    let mut group = criterion.benchmark_group("buffer 4 KiB, paid at once");
-    group.bench_function("ours", |bencher| {
+    // A short send, then the rest: the write buffer frees its memory each time.
+    let mut group = criterion.benchmark_group("write buffer 4 KiB, one consume");
+    group.bench_function("epollite", |bencher| {
         let mut buffer = WriteBuffer::new();
         bencher.iter(|| {
             buffer.push(black_box(&REST), 65_536).expect("there is room");
@@ -29,9 +29,9 @@ pub(super) fn all(criterion: &mut Criterion) {
         });
     });
     group.finish();
-    // The peer reads slowly: what is buffer goes in pieces.
-    let mut group = criterion.benchmark_group("buffer 4 KiB, paid in 16 pieces");
-    group.bench_function("ours", |bencher| {
+    // The peer reads slowly: the buffer is sent in pieces.
+    let mut group = criterion.benchmark_group("write buffer 4 KiB, 16 consumes");
+    group.bench_function("epollite", |bencher| {
         let mut buffer = WriteBuffer::new();
         bencher.iter(|| {
             buffer.push(black_box(&REST), 65_536).expect("there is room");

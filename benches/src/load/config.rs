@@ -189,7 +189,7 @@ impl Config {
             return refuse("--gso applies to datagrams only");
         }
         if self.churn && self.depth.unwrap_or(1) != 1 {
-            return refuse("with churn a connection has one message");
+            return refuse("with churn a connection carries one message");
         }
         if let Some(pid) = self.server_pid.filter(|pid| *pid < 1) {
             return Err(format!("there is no process {pid}"));

@@ -100,11 +100,11 @@ fn a_condition_fails_a_run() {
 fn a_latency_threshold_fails_without_responses() {
     let hole = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = hole.local_addr().unwrap();
-    let how = "--udp -t 50ms --loss-after 50ms --warmup 0 --fail-if p99>2ms";
+    let how = "--udp -t 50ms --loss-timeout 50ms --warmup 0 --fail-if p99>2ms";
     let run = run(&format!("load {address} {how}"));
     assert_eq!(run.code, Some(69), "{run:?}");
     let whys: Vec<&str> = run.err.lines().collect();
-    let unknown = "epollite-bench: --fail-if p99>2ms: it is not known: nothing came back";
+    let unknown = "epollite-bench: --fail-if p99>2ms: it is unknown: no response";
     assert_eq!(whys, ["epollite-bench: no response in time: 1 of 1 messages are lost", unknown]);
 }
 

@@ -12,7 +12,7 @@ use crate::support::{Run, SIZE, echo, run, tcp, tcp_of, udp};
 const BAD: u64 = 20;
 
 fn load(address: std::net::SocketAddr) -> Run {
-    run(&format!("load {address} -c 2 -d 8 -n 4000 --warmup 0 --stall 1s --json"))
+    run(&format!("load {address} -c 2 -d 8 -n 4000 --warmup 0 --stall-timeout 1s --json"))
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn an_urgent_byte_does_not_hide_what_follows_it() {
             stream.write_all(&message[32..]).unwrap();
         }
     });
-    let run = run(&format!("load {address} -n 2000 --warmup 0 --stall 1s"));
+    let run = run(&format!("load {address} -n 2000 --warmup 0 --stall-timeout 1s"));
     assert_eq!(run.code, Some(0), "{run:?}");
 }
 
@@ -118,7 +118,7 @@ fn a_piece_of_a_long_message_lost_or_doubled() {
                     let wrong = || [&message[..at], &message[rest..]].concat();
                     Some(if number == 2 { wrong() } else { message.to_vec() })
                 });
-                let how = format!("-n 3 -d {depth} -s {size} --warmup 0 --stall 1s");
+                let how = format!("-n 3 -d {depth} -s {size} --warmup 0 --stall-timeout 1s");
                 let run = run(&format!("load {address} {how}"));
                 let place = format!("byte {}", size * 2 + at);
                 assert_eq!(run.code, Some(1), "{size}, {piece}, {doubled}: {run:?}");
@@ -203,7 +203,7 @@ fn churn_is_checked_too() {
 
 fn load_udp(server: impl Fn(u64, &[u8]) -> Vec<Vec<u8>> + Send + 'static) -> Run {
     let address = udp(server);
-    run(&format!("load {address} --udp -d 4 -n 100 --warmup 0 --loss-after 200ms --json"))
+    run(&format!("load {address} --udp -d 4 -n 100 --warmup 0 --loss-timeout 200ms --json"))
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn many_datagrams_that_come_late_are_late_and_not_doubled() {
         let late = held.len().min(2);
         std::iter::once(message.to_vec()).chain(held.drain(..late)).collect()
     });
-    let how = "--udp -r 1000 -t 1s --warmup 0 --loss-after 100ms --json";
+    let how = "--udp -r 1000 -t 1s --warmup 0 --loss-timeout 100ms --json";
     let run = run(&format!("load {address} {how}"));
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
     let json = run.json();
@@ -261,7 +261,7 @@ fn many_datagrams_that_come_late_are_late_and_not_doubled() {
 #[test]
 fn datagrams_with_bad_headers_are_altered_not_lost() {
     let address = udp(|_, message| vec![message.iter().map(|byte| !byte).collect()]);
-    run(&format!("load {address} --udp -n 4 --warmup 0 --loss-after 50ms"))
+    run(&format!("load {address} --udp -n 4 --warmup 0 --loss-timeout 50ms"))
         .ended(1, "4 echoes were wrong");
 }
 

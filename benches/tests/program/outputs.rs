@@ -235,7 +235,7 @@ fn the_command_line_wins_over_the_environment() {
     assert_eq!((run.code, &run.json()["config"]["connections"]), (Some(0), &2.into()), "{run:?}");
     with(&[], &format!("load {address} -n 10 -t 1s")).ended_with_usage("cannot be used with");
     with(&[], &format!("load {address} -n 10 --churn -d 4"))
-        .ended(2, "with churn a connection has");
+        .ended(2, "with churn a connection carries");
 }
 
 /// How wide a terminal is.
