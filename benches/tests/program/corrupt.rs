@@ -1,4 +1,4 @@
-//! Dishonest servers are found out, and what they did is named: which connection, where, what.
+//! Corrupting servers are detected, and the mismatch is described: connection, offset, kind.
 
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -8,7 +8,7 @@ use nix::sys::socket::{MsgFlags, send};
 
 use crate::support::{Run, SIZE, echo, run, tcp, tcp_of, udp};
 
-/// The message that is tampered with.
+/// The message that is corrupted.
 const BAD: u64 = 20;
 
 fn load(address: std::net::SocketAddr) -> Run {
@@ -16,7 +16,7 @@ fn load(address: std::net::SocketAddr) -> Run {
 }
 
 #[test]
-fn an_honest_server_is_believed() {
+fn a_correct_server_passes() {
     let run = load(tcp(echo));
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(
@@ -35,7 +35,7 @@ fn one_byte_changed() {
     let place = BAD * SIZE as u64 + 40;
     run.ended(1, &format!(", byte {place}: altered: "));
     run.ended(1, &format!("in message {BAD}"));
-    assert!(run.json()["messages"].as_u64() >= Some(BAD), "what was right is kept: {run:?}");
+    assert!(run.json()["messages"].as_u64() >= Some(BAD), "correct messages are counted: {run:?}");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn one_message_twice() {
 }
 
 #[test]
-fn what_comes_behind_the_last_answer() {
+fn bytes_after_the_last_response_are_detected() {
     for (count, behind, why) in
         [(1, &[][..], "duplicated: message 0 received again"), (7, b"!", "byte 448")]
     {
@@ -87,7 +87,7 @@ fn what_comes_behind_the_last_answer() {
     }
 }
 
-/// Half of a message, an urgent byte, the rest: a read stops at the mark.
+/// Half of a message, an urgent byte, the rest: a read stops at the urgent mark.
 #[test]
 fn an_urgent_byte_does_not_hide_what_follows_it() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -105,8 +105,8 @@ fn an_urgent_byte_does_not_hide_what_follows_it() {
     assert_eq!(run.code, Some(0), "{run:?}");
 }
 
-/// A piece as long as many a buffer, or as the noise's own numbers, is cut out of a long message or
-/// doubled in it.
+/// A piece of a typical buffer size, or related to the payload's constants, is removed from a long
+/// message or duplicated in it.
 #[test]
 fn a_piece_of_a_long_message_lost_or_doubled() {
     for (size, piece) in [(20_000, 4096), (262_160, 8191), (1 << 20, 8192), (1 << 20, 16_382)] {
@@ -129,7 +129,7 @@ fn a_piece_of_a_long_message_lost_or_doubled() {
 }
 
 #[test]
-fn an_answer_before_the_question() {
+fn a_response_before_its_message_was_sent() {
     let address = tcp(|number, message| {
         let mut next = message.to_vec();
         next[0] += 1;
@@ -175,7 +175,7 @@ fn the_message_of_another_connection() {
     let first = Mutex::new(None::<Vec<u8>>);
     let run = load(tcp(move |number, message| {
         let mut first = first.lock().unwrap();
-        // Whoever comes second gets what the first had sent, once.
+        // The second connection once receives a message of the first.
         Some(match (number, first.as_ref()) {
             (BAD, None) => {
                 *first = Some(message.to_vec());
@@ -207,9 +207,9 @@ fn load_udp(server: impl Fn(u64, &[u8]) -> Vec<Vec<u8>> + Send + 'static) -> Run
 }
 
 #[test]
-fn datagrams_altered_duplicated_and_reordered_are_named() {
-    let honest = load_udp(|_, message| vec![message.to_vec()]);
-    assert_eq!((honest.code, honest.err.as_str()), (Some(0), ""), "{honest:?}");
+fn altered_duplicated_and_reordered_datagrams_are_reported() {
+    let correct = load_udp(|_, message| vec![message.to_vec()]);
+    assert_eq!((correct.code, correct.err.as_str()), (Some(0), ""), "{correct:?}");
     load_udp(|number, message| {
         let mut bytes = message.to_vec();
         bytes[50] ^= u8::from(number == BAD);
@@ -238,8 +238,8 @@ fn datagrams_altered_duplicated_and_reordered_are_named() {
 }
 
 #[test]
-fn many_datagrams_that_come_late_are_late_and_not_doubled() {
-    // Half of them are held back, and come two by two beside the others.
+fn late_datagrams_are_late_and_not_duplicates() {
+    // Half of them are delayed, and sent two at a time with the others.
     let held = Mutex::new(std::collections::VecDeque::new());
     let address = udp(move |number, message| {
         let mut held = held.lock().unwrap();
@@ -266,7 +266,7 @@ fn datagrams_with_bad_headers_are_altered_not_lost() {
 }
 
 #[test]
-fn datagrams_lost_are_counted_and_are_no_error() {
+fn lost_datagrams_are_counted_and_are_no_error() {
     let run = load_udp(
         |number, message| {
             if number.is_multiple_of(10) { Vec::new() } else { vec![message.to_vec()] }
