@@ -1,4 +1,4 @@
-"""epoll_tutorial.py PORT: the loop that tutorials teach, with select.epoll, level-triggered."""
+"""epoll_tutorial.py PORT: the usual tutorial loop on select.epoll, level-triggered."""
 
 import select
 import socket
@@ -10,7 +10,7 @@ def main():
     listener.setblocking(False)
     epoll = select.epoll()
     epoll.register(listener.fileno(), select.EPOLLIN)
-    clients, owed = {}, {}
+    clients, pending = {}, {}
     while True:
         for fd, event in epoll.poll():
             if fd == listener.fileno():
@@ -21,7 +21,7 @@ def main():
                 epoll.register(client.fileno(), select.EPOLLIN)
                 continue
             client = clients[fd]
-            data = owed.pop(fd, None)
+            data = pending.pop(fd, None)
             try:
                 data = data or client.recv(65536)
                 taken = client.send(data) if data else 0
@@ -35,7 +35,7 @@ def main():
                 epoll.unregister(fd)
                 clients.pop(fd).close()
             elif taken < len(data):
-                owed[fd] = data[taken:]
+                pending[fd] = data[taken:]
                 epoll.modify(fd, select.EPOLLOUT)
             elif event & select.EPOLLOUT:
                 epoll.modify(fd, select.EPOLLIN)

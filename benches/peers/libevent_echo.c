@@ -1,5 +1,5 @@
 /*
- * libevent_echo PORT: an echo server on libevent's bufferevents, as its book has it.
+ * libevent_echo PORT: an echo server on libevent's bufferevents, as in its book.
  *
  *   cc -O2 -o libevent_echo libevent_echo.c -levent
  */
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Above this much unsent, reading stops until all of it has gone. */
+/* Above this much unsent data, reading stops until all of it is sent. */
 enum { OWED_MAX = 256 * 1024 };
 
 static void on_read(struct bufferevent *client, void *unused)
@@ -27,7 +27,7 @@ static void on_read(struct bufferevent *client, void *unused)
         bufferevent_disable(client, EV_READ);
 }
 
-/* Everything has gone out. At the end of the stream that is all we waited for. */
+/* The output buffer is empty: closes after EOF. */
 static void on_written(struct bufferevent *client, void *unused)
 {
     (void)unused;
