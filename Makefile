@@ -47,8 +47,7 @@ build: ## build the program, optimised: target/release/epollite
 serve: build ## build it and serve echo on 127.0.0.1:7777, telling of clients; Ctrl-C ends it
 	$(PROGRAM) echo -v
 
-# What is measured is kept, and drawn, whatever becomes of the run. Six rounds are the fewest with
-# intervals and verdicts.
+# Results are kept and rendered even if a run fails. Intervals need at least six rounds.
 BENCH   := benches/target/release/epollite-bench
 COMPARE  = $(BENCH) compare --program $(PROGRAM) --json benches/target/$@.json
 REPORT   = $(BENCH) report benches/target/$@.json -o benches/target/$@.html
@@ -63,19 +62,19 @@ compare: build bench ## the same with every case, in a quarter of an hour
 	@$(COMPARE); code=$$?; echo; $(REPORT) && exit $$code
 
 .PHONY: bench
-bench: ## build the measuring program, optimised: benches/target/release/epollite-bench
+bench: ## build the benchmark program: benches/target/release/epollite-bench
 	$(CARGO) build --release --locked --manifest-path benches/Cargo.toml
 
 .PHONY: instructions
-instructions: build bench tools ## instructions of an echo, held to a baseline; BLESS=1 renews that
+instructions: build bench tools ## compare instructions per echo with a baseline; BLESS=1 updates it
 	$(BENCH) instructions --program $(PROGRAM) $(if $(BLESS),--bless)
 
 .PHONY: micro
-micro: ## the parts one by one, by criterion: ratios to other ways of doing the same
+micro: ## micro-benchmarks by criterion: ratios to alternatives
 	$(CARGO) bench --locked --manifest-path benches/Cargo.toml --bench micro
 
 .PHONY: models
-models: build bench ## every server model by number of connections, and where each breaks
+models: build bench ## compare every server model by number of connections
 	@$(BENCH) models --program $(PROGRAM) --json benches/target/$@.json; code=$$?; echo; \
 		$(REPORT) && exit $$code
 
@@ -203,8 +202,8 @@ check: tools ## format, lints, documentation, dependencies; no test
 	@test "$$($(CARGO) tree --locked -e normal --prefix none | sed 's/ .*//' | sort -u | xargs)" = \
 		"epollite libc" || { echo 'the crate depends on more than libc'; exit 1; }
 
-.PHONY: bless
-bless: ## write what really runs into the pages: look at the diff
+.PHONY: update-expected
+update-expected: ## write the real output into the pages: review the diff
 	$(CARGO) build --locked --examples --bins
 	BLESS=1 $(CARGO) test --locked --test readme --test tutorial --test models
 
@@ -212,10 +211,10 @@ bless: ## write what really runs into the pages: look at the diff
 doc: ## the library's documentation: target/doc/epollite/index.html
 	$(CARGO) doc --locked --no-deps --lib
 
-.PHONY: twin
-twin: build bench ## compare at length: edge and level against the C server, every case, 36 rounds
+.PHONY: bench-c
+bench-c: build bench ## compare edge and level with the C baseline: every case, 36 rounds
 	$(BENCH) compare --program $(PROGRAM) --servers epoll-edge,epoll-level --rounds 36 \
-		--json benches/target/twin.json
+		--json benches/target/bench-c.json
 
 .PHONY: install
 install: build bench ## install both programs and their licences under $(DESTDIR)$(PREFIX)

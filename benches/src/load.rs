@@ -161,7 +161,7 @@ impl Load {
         let run = random_run_id();
         let mut load = Self {
             shared: LoadState::new(config, run),
-            timer: timer,
+            timer,
             tokens: (0..config.connections).map(|_| None).collect(),
             config: config.clone(),
             reactor,

@@ -109,7 +109,7 @@ impl Worker {
             .context("cannot start another process of this program")?;
         let requests = child.stdin.take();
         let replies = BufReader::new(child.stdout.take().context("it has no output")?);
-        let mut worker = Self { child, requests: requests, replies: replies };
+        let mut worker = Self { child, requests, replies };
         worker.reply::<()>()?;
         Ok(worker)
     }

@@ -117,7 +117,7 @@ pub fn all() -> Vec<ServerSpec> {
                 .then(|| format!("{{program}} {}", arguments.replace("{port}", "{path}")));
             let tcp = Some(format!("{{program}} {arguments}"));
             let (name, what, language) = (name.to_owned(), what.to_owned(), Some(language));
-            ServerSpec { name, what, origin, language, toolchain: toolchain, tcp, udp, unix }
+            ServerSpec { name, what, origin, language, toolchain, tcp, udp, unix }
         })
     };
     let models = MODELS.iter().map(|&(name, what, udp, unix)| ServerSpec {

@@ -194,7 +194,7 @@ fn a_wrong_echo_is_found() {
 fn bad_arguments_are_one_line_and_2() {
     let harness = Harness::new();
     for (arguments, why) in [
-        (["--extra", "broken=sleep 9"], "must contain {port}"),
+        (["--extra", "broken=sleep 9"], "contains {port}"),
         (["--extra", "broken=true {port} 'x"], "unterminated quote"),
         (["--servers", "missing"], "unknown server 'missing'"),
         (["--reference", "missing"], "--reference: unknown server 'missing'"),

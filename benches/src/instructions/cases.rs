@@ -25,8 +25,8 @@ pub(super) fn all() -> Vec<CountedCase> {
     let case = |name, transport, batch, per_connection| CountedCase {
         name,
         transport,
-        batch: batch,
-        per_connection: per_connection,
+        batch,
+        per_connection,
     };
     vec![
         // One connection, one message: one loop iteration per message.

@@ -16,7 +16,7 @@ pub struct Extra {
 }
 
 /// Error text for an invalid argument.
-const FORM: &str = "expected NAME=COMMAND, where the command contains {port} or {path}";
+const FORM: &str = "expected NAME=COMMAND, and the command contains {port} or {path}";
 
 /// Prefix of a command that serves datagrams.
 const UDP: &str = "udp:";
