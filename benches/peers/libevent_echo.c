@@ -16,14 +16,14 @@
 #include <string.h>
 
 /* Above this much unsent data, reading stops until all of it is sent. */
-enum { OWED_MAX = 256 * 1024 };
+enum { PENDING_MAX = 256 * 1024 };
 
 static void on_read(struct bufferevent *client, void *unused)
 {
     (void)unused;
     struct evbuffer *out = bufferevent_get_output(client);
     evbuffer_add_buffer(out, bufferevent_get_input(client));
-    if (evbuffer_get_length(out) > OWED_MAX)
+    if (evbuffer_get_length(out) > PENDING_MAX)
         bufferevent_disable(client, EV_READ);
 }
 

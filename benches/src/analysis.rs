@@ -126,11 +126,11 @@ mod tests {
     #[test]
     fn a_ten_percent_difference_is_significant() {
         let found = simulate(&[1.0, 1.0, 1.1, 0.9], 0.02, ROUNDS);
-        let verdicts = [Verdict::NoDifference, Verdict::Higher, Verdict::Lower];
-        assert_eq!(cpu_verdicts(&found), verdicts, "{found:#?}");
+        let expected = [Verdict::NoDifference, Verdict::Higher, Verdict::Lower];
+        assert_eq!(cpu_results(&found), expected, "{found:#?}");
         let rates: Vec<Verdict> = ratios(&found, |it| it.rate_ratio);
-        let verdicts = [Verdict::NoDifference, Verdict::Lower, Verdict::Higher];
-        assert_eq!(rates, verdicts, "more CPU per message means a lower rate");
+        let expected = [Verdict::NoDifference, Verdict::Lower, Verdict::Higher];
+        assert_eq!(rates, expected, "more CPU per message means a lower rate");
         let noise = found.noise.expect("there is a control");
         assert!((1.0..1.05).contains(&noise.cpu), "{noise:?}");
     }
@@ -142,7 +142,7 @@ mod tests {
             .chain([(6, Verdict::Higher)])
         {
             let found = simulate(&[1.0, 1.0, 2.0], 0.01, rounds);
-            assert_eq!(cpu_verdicts(&found)[1], verdict, "{rounds} rounds");
+            assert_eq!(cpu_results(&found)[1], verdict, "{rounds} rounds");
         }
     }
 
@@ -151,7 +151,7 @@ mod tests {
         let mut shown = 0;
         for seed in 0..50 {
             let found = simulate_seeded(seed, &[1.0; 4], 0.05, ROUNDS);
-            let others = &cpu_verdicts(&found)[1..];
+            let others = &cpu_results(&found)[1..];
             shown += others.iter().filter(|verdict| **verdict != Verdict::NoDifference).count();
         }
         // Two servers in fifty runs: an interval misses in five of a hundred, and the noise of the
@@ -163,7 +163,7 @@ mod tests {
     fn a_difference_within_the_control_is_noise() {
         // The copy of the reference itself differs by 12 %, which can only be noise.
         let found = simulate(&[1.0, 1.12, 1.1, 0.9], 0.02, ROUNDS);
-        assert_eq!(cpu_verdicts(&found), [Verdict::NoDifference; 3], "{found:#?}");
+        assert_eq!(cpu_results(&found), [Verdict::NoDifference; 3], "{found:#?}");
     }
 
     #[test]
@@ -238,7 +238,7 @@ mod tests {
         run
     }
 
-    fn cpu_verdicts(found: &schema::Case) -> Vec<Verdict> {
+    fn cpu_results(found: &schema::Case) -> Vec<Verdict> {
         ratios(found, |it| it.cpu_ratio)
     }
 

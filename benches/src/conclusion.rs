@@ -186,8 +186,8 @@ fn noise(record: &ResultFile) -> Option<String> {
         noisy => format!("; in {noisy} cases that is too much for any conclusion"),
     };
     Some(format!(
-        "Two copies of {} differed by up to {:.1} % in CPU per message ({}) and {:.1} % in rate ({}): \
-         smaller differences are noise{noisy}.",
+        "Two copies of {} differed by up to {:.1} % in CPU per message ({}) and {:.1} % in rate \
+         ({}): smaller differences are noise{noisy}.",
         record.reference,
         percent(cpu.1.cpu),
         cpu.0.name,

@@ -160,7 +160,8 @@ impl fmt::Display for LoadError {
             }
             Self::Unsendable { refused, errno } => write!(
                 f,
-                "this machine refused to send {refused} datagrams, and no response was received: {}",
+                "this machine refused to send {refused} datagrams, and no response was received: \
+                 {}",
                 errno.description()
             ),
             Self::TooLong { bytes, is_segmented: true } => write!(

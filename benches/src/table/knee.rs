@@ -32,7 +32,8 @@ pub fn knee(record: &ResultFile) -> String {
     let mut text = format!(
         "\nknee: {}\n\
          p99 from the intended send time, by offered messages per second,\n\
-         median of {} slices.\n{}\n  the knee is the last rate before two consecutive ones with a p99 above {bound}\n",
+         median of {} slices.\n{}\n  the knee is the last rate before two consecutive ones with a \
+         p99 above {bound}\n",
         knee.what,
         knee.rounds,
         table.render(),
@@ -42,8 +43,8 @@ pub fn knee(record: &ResultFile) -> String {
         let (low, high) = (thousands(one.min(other)), thousands(one.max(other)));
         let _ = writeln!(
             text,
-            "  A/A noise: the knees of two copies of one server are {low} and {high}; a difference of \
-             one step, or less than between these two, is not significant"
+            "  A/A noise: the knees of two copies of one server are {low} and {high}; a difference \
+             of one step, or less than between these two, is not significant"
         );
     }
     let _ =
@@ -59,8 +60,8 @@ pub fn knee(record: &ResultFile) -> String {
             let (offered, p99) = (thousands(first.offered), time(first.p99_ns as f64));
             let _ = writeln!(
                 text,
-                "  {}: no knee: at the first rate, {offered} messages per second, its p99 was {p99}, \
-                 already above {bound}",
+                "  {}: no knee: at the first rate, {offered} messages per second, its p99 was \
+                 {p99}, already above {bound}",
                 curve.server
             );
         }

@@ -99,7 +99,8 @@ fn one_stalled_connection_among_others_is_an_error() {
 fn unanswered_datagrams_fail() {
     let address = udp(|_, _| Vec::new());
     let run = run(&format!(
-        "load {address} --udp -d 4 -t 5s --warmup 0 --loss-timeout 100ms --stall-timeout 400ms --json"
+        "load {address} --udp -d 4 -t 5s --warmup 0 --loss-timeout 100ms --stall-timeout 400ms \
+         --json"
     ));
     run.ended(69, "the server stopped echoing");
     assert!(run.json()["lost"].as_u64() >= Some(4), "{run:?}");
