@@ -47,8 +47,7 @@ build: ## build the program, optimised: target/release/epollite
 serve: build ## build it and serve echo on 127.0.0.1:7777, logging clients; Ctrl-C stops it
 	$(PROGRAM) echo -v
 
-# Results are kept and drawn even if the run fails. Six rounds are the minimum for intervals and
-# verdicts.
+# Results are kept and rendered even if a run fails. Intervals need at least six rounds.
 BENCH   := benches/target/release/epollite-bench
 COMPARE  = $(BENCH) compare --program $(PROGRAM) --json benches/target/$@.json
 REPORT   = $(BENCH) report benches/target/$@.json -o benches/target/$@.html
@@ -63,19 +62,19 @@ compare: build bench ## the same with every case, in a quarter of an hour
 	@$(COMPARE); code=$$?; echo; $(REPORT) && exit $$code
 
 .PHONY: bench
-bench: ## build the measuring program, optimised: benches/target/release/epollite-bench
+bench: ## build the benchmark program: benches/target/release/epollite-bench
 	$(CARGO) build --release --locked --manifest-path benches/Cargo.toml
 
 .PHONY: instructions
-instructions: build bench tools ## instructions per echo against a baseline; BLESS=1 updates it
+instructions: build bench tools ## compare instructions per echo with a baseline; BLESS=1 updates it
 	$(BENCH) instructions --program $(PROGRAM) $(if $(BLESS),--bless)
 
 .PHONY: micro
-micro: ## microbenchmarks by criterion, as ratios to alternative implementations
+micro: ## micro-benchmarks by criterion: ratios to alternatives
 	$(CARGO) bench --locked --manifest-path benches/Cargo.toml --bench micro
 
 .PHONY: models
-models: build bench ## every server model by number of connections, and where it fails
+models: build bench ## compare every server model by number of connections
 	@$(BENCH) models --program $(PROGRAM) --json benches/target/$@.json; code=$$?; echo; \
 		$(REPORT) && exit $$code
 
@@ -219,7 +218,7 @@ doc: ## the library's documentation: target/doc/epollite/index.html
 	$(CARGO) doc --locked --no-deps --lib
 
 .PHONY: bench-c
-bench-c: build bench ## compare edge and level with the C server at length: all cases, 36 rounds
+bench-c: build bench ## compare edge and level with the C baseline: every case, 36 rounds
 	$(BENCH) compare --program $(PROGRAM) --servers epoll-edge,epoll-level --rounds 36 \
 		--json benches/target/bench-c.json
 

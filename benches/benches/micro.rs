@@ -1,9 +1,9 @@
-//! The parts of the library, one by one, each beside what it could have been: `make micro`. It knows
-//! nothing of sockets; how fast a server is, only `compare` can tell.
+//! Micro-benchmarks of parts of the library, each next to an alternative: `make micro`. No sockets
+//! are used; the speed of a server is measured by `compare`.
 //!
-//! A time means little on a shared machine, so what is printed at the end are ratios of two things
-//! that were measured one after the other. A part that is twice as slow as its reference still costs
-//! nothing beside the kernel: an echo is some 5 µs, a look into the slab 1 ns.
+//! Absolute times mean little on a shared machine, so the output ends with ratios of two benchmarks
+//! measured one after the other. A part that is twice as slow as its alternative is still cheap
+//! next to the kernel: an echo takes some 5 µs, a slab lookup 1 ns.
 
 #[path = "micro/batch.rs"]
 mod batch;
@@ -26,7 +26,8 @@ use std::time::Duration;
 
 use criterion::Criterion;
 
-/// Of each: long enough for a spread, short enough for all of them in a minute or two.
+/// Per benchmark: long enough for a distribution, short enough for all of them in one to two
+/// minutes.
 const WARM_UP: Duration = Duration::from_millis(300);
 const MEASURED: Duration = Duration::from_millis(900);
 const SAMPLES: usize = 30;
@@ -46,7 +47,7 @@ fn main() {
     echo::all(&mut criterion);
     run_once::all(&mut criterion);
     criterion.final_summary();
-    // cargo says `--bench`; with `--test` each runs once and nothing is measured.
+    // cargo passes `--bench`; with `--test` each benchmark runs once and nothing is measured.
     if std::env::args().any(|argument| argument == "--bench") {
         print!("{}", ratios::table());
     }

@@ -1,4 +1,4 @@
-"""asyncio_echo.py PORT asyncio|uvloop: a protocol that writes back what it is given."""
+"""asyncio_echo.py PORT asyncio|uvloop: a protocol that writes back its input."""
 
 import asyncio
 import sys

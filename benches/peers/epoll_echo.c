@@ -1,15 +1,16 @@
 /*
- * epoll_echo PORT|/PATH level|edge: the C twin, the YARDSTICK every server here is measured against.
+ * epoll_echo PORT|/PATH level|edge: the C baseline that every server here is compared with.
  *
- * A TCP echo server on 127.0.0.1, or one on a Unix stream socket: one thread, one epoll, the fewest system calls we know of and
- * no layer between them and the reader. What a reactor costs is what it adds to this file.
+ * An echo server for TCP on 127.0.0.1, or for a Unix stream socket: one thread, one epoll, the
+ * fewest system calls known to us, without any abstraction layer. What a reactor costs is what it
+ * adds to this file.
  *
  *   a message, both modes       recv, send, and a share of one epoll_wait; never an epoll_ctl
  *   a connection, both modes    accept4, epoll_ctl(ADD), ..., recv = 0, close; never a DEL
  *
- * It does NOT do what a server for strangers must: bound how long one connection is served in
- * edge mode, pause accepting when descriptors run out, or drain when it is told to stop. SIGTERM
- * simply ends it. PORT 0 asks the kernel for a free port; the line on stdout says which.
+ * It does NOT do what a public server must: bound how long one connection is served in edge mode,
+ * pause accepting when descriptors run out, or drain connections on shutdown. SIGTERM ends it at
+ * once. PORT 0 lets the kernel choose a free port, which is printed on stdout.
  *
  *   cc -O2 -Wall -Wextra -o epoll_echo epoll_echo.c
  */
@@ -29,29 +30,29 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* One buffer for everybody: between two events no byte stays in it, so an idle connection needs
- * none. 64 KiB is what a loopback segment holds at most, and still fits the second-level cache. */
+/* One buffer for all connections: it is empty between two events, so an idle connection needs
+ * none. 64 KiB is the maximum of a loopback segment, and fits the second-level cache. */
 enum { BUFFER_BYTES = 64 * 1024 };
 
-/* Events taken from the kernel at a time. More than this saves nothing that can be measured. */
+/* Maximum number of events per epoll_wait. A larger number has no measurable effect. */
 enum { EVENTS_MAX = 256 };
 
-/* Descriptors are small numbers, so a table indexed by them needs no search and no allocation per
- * connection. Pages of it that nobody touches cost nothing. */
+/* Descriptors are small integers, so a table indexed by them needs no search and no allocation per
+ * connection. Its untouched pages use no memory. */
 enum { FDS_MAX = 1 << 20 };
 
-/* The peer has said its last word (FIN), or the connection is dead (RST, error). */
+/* The peer has closed its side (FIN), or the connection is dead (RST, error). */
 #define ENDED (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 
-/* What one connection could not take yet. While it exists we do not read from that connection:
- * the rest waits in the peer's send buffer, and ours stays bounded at one BUFFER_BYTES. */
-struct owed {
+/* Unsent data of one connection. While it exists the connection is not read: further data stays in
+ * the peer's send buffer, and this buffer is bounded by BUFFER_BYTES. */
+struct pending {
     size_t length;
     size_t sent;
     char bytes[];
 };
 
-static struct owed *owed_to[FDS_MAX];
+static struct pending *pending_of[FDS_MAX];
 static char buffer[BUFFER_BYTES];
 static bool edge;
 static int epoll;
@@ -62,18 +63,18 @@ static void die(const char *what)
     exit(1);
 }
 
-/* Closing the only descriptor of a socket takes it out of every epoll: a DEL would be one system
- * call more for nothing. No other event for it can be in the batch at hand, because a batch holds
- * at most one event for each descriptor and we are in the middle of handling that one. */
-static void hang_up(int fd)
+/* Closing the only descriptor of a socket removes it from every epoll: a DEL would be a needless
+ * system call. No other event for it can be in the current batch, because a batch holds at most one
+ * event per descriptor, and that one is being handled. */
+static void close_connection(int fd)
 {
-    free(owed_to[fd]);
-    owed_to[fd] = NULL;
+    free(pending_of[fd]);
+    pending_of[fd] = NULL;
     close(fd);
 }
 
-/* Level mode only, and only around a short send: interest in OUT while nothing is owed, or in IN
- * while we refuse to read, would be reported again and again. */
+/* Level mode only, and only around a short send: interest in OUT while nothing is pending, or in IN
+ * while the connection is not read, would be reported repeatedly. */
 static void watch_only(int fd, uint32_t interest)
 {
     struct epoll_event event = { .events = interest, .data.fd = fd };
@@ -81,8 +82,8 @@ static void watch_only(int fd, uint32_t interest)
         die("epoll_ctl MOD");
 }
 
-/* Returns how many bytes the socket took: 0 when it is full, -1 when the connection is dead. */
-static ssize_t give(int fd, const char *bytes, size_t length)
+/* Returns how many bytes were sent: 0 if the socket is full, -1 if the connection is dead. */
+static ssize_t send_some(int fd, const char *bytes, size_t length)
 {
     for (;;) {
         ssize_t n = send(fd, bytes, length, MSG_NOSIGNAL);
@@ -95,35 +96,35 @@ static ssize_t give(int fd, const char *bytes, size_t length)
     }
 }
 
-/* Keeps what a short send left over. */
-static bool owe(int fd, const char *bytes, size_t length)
+/* Keeps the rest of a short send. */
+static bool save_pending(int fd, const char *bytes, size_t length)
 {
-    struct owed *owed = malloc(sizeof *owed + length);
-    if (owed == NULL)
+    struct pending *pending = malloc(sizeof *pending + length);
+    if (pending == NULL)
         return false;
-    owed->length = length;
-    owed->sent = 0;
-    memcpy(owed->bytes, bytes, length);
-    owed_to[fd] = owed;
+    pending->length = length;
+    pending->sent = 0;
+    memcpy(pending->bytes, bytes, length);
+    pending_of[fd] = pending;
     if (!edge)
         watch_only(fd, EPOLLOUT);
     return true;
 }
 
-/* Pays as much of the debt as the socket takes. True when it is settled and reading may go on. */
-static bool pay(int fd)
+/* Sends pending data. Returns true if none is left and reading may continue. */
+static bool flush_pending(int fd)
 {
-    struct owed *owed = owed_to[fd];
-    ssize_t n = give(fd, owed->bytes + owed->sent, owed->length - owed->sent);
+    struct pending *pending = pending_of[fd];
+    ssize_t n = send_some(fd, pending->bytes + pending->sent, pending->length - pending->sent);
     if (n < 0) {
-        hang_up(fd);
+        close_connection(fd);
         return false;
     }
-    owed->sent += (size_t)n;
-    if (owed->sent < owed->length)
-        return false; /* the next OUT brings us back */
-    free(owed);
-    owed_to[fd] = NULL;
+    pending->sent += (size_t)n;
+    if (pending->sent < pending->length)
+        return false; /* resumed by the next OUT */
+    free(pending);
+    pending_of[fd] = NULL;
     if (!edge)
         watch_only(fd, EPOLLIN);
     return true;
@@ -132,37 +133,37 @@ static bool pay(int fd)
 /* Echoes what has arrived on one connection. */
 static void serve(int fd, uint32_t events)
 {
-    if (owed_to[fd] != NULL) {
-        /* More data is an edge as well, but it makes no room. */
-        if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) || !pay(fd))
+    if (pending_of[fd] != NULL) {
+        /* New data is an edge as well, but the socket is still full. */
+        if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) || !flush_pending(fd))
             return;
-        /* Paid. Read on even if this event does not say IN: the edge for data that came while we
-         * were not reading is long gone. */
+        /* Flushed. Read even if this event has no IN: the edge for data that arrived while the
+         * connection was not read has already been reported. */
     }
     for (;;) {
         ssize_t n = recv(fd, buffer, BUFFER_BYTES, 0);
         if (n > 0) {
-            ssize_t taken = give(fd, buffer, (size_t)n);
+            ssize_t taken = send_some(fd, buffer, (size_t)n);
             if (taken < 0)
                 break;
-            if (taken < n && !owe(fd, buffer + taken, (size_t)(n - taken)))
+            if (taken < n && !save_pending(fd, buffer + taken, (size_t)(n - taken)))
                 break;
             if (taken < n)
                 return;
-            /* Level mode: if there is more, the next epoll_wait says so. */
+            /* Level mode: the next epoll_wait reports remaining data. */
             if (!edge)
                 return;
-            /* Edge mode: nobody will remind us, so the socket must be left empty. A short read
-             * from TCP (or from a Unix socket that no descriptors are passed through) means that
-             * it is, and saves the recv that would only say EAGAIN. But a FIN may stand behind the
+            /* Edge mode: there is no further event, so the socket must be emptied. A short read
+             * from TCP (or from a Unix socket without passed descriptors) means that
+             * it is, and saves the recv that would return EAGAIN. But a FIN may follow the
              * data, and its edge is the very event we are handling: when the event carries it, read
              * on until the end. If it comes later, so does an edge. */
             if (n < BUFFER_BYTES && !(events & ENDED))
                 return;
             continue;
         }
-        /* End of stream, and everything read before it has been sent (we never read while we owe),
-         * so closing now sends the peer the last bytes and our own FIN after them. */
+        /* End of stream. Everything read before has been sent (nothing is read while data is
+         * pending), so close sends the remaining bytes and a FIN. */
         if (n == 0)
             break;
         if (errno == EAGAIN)
@@ -170,18 +171,18 @@ static void serve(int fd, uint32_t events)
         if (errno != EINTR)
             break;
     }
-    hang_up(fd);
+    close_connection(fd);
 }
 
-/* Takes everybody who is waiting at the door. The sockets inherit TCP_NODELAY from the listener,
- * so a connection pays for accept4 and one ADD. Edge mode asks for everything once and never
- * again; OUT, RDHUP and all: an edge nobody needs costs next to nothing, a MOD costs a call. */
-static void welcome(int door)
+/* Accepts all connections in the backlog. They inherit TCP_NODELAY from the listener, so a
+ * connection costs accept4 and one ADD. Edge mode registers all events once, including OUT and
+ * RDHUP: an unneeded edge costs next to nothing, a MOD costs a system call. */
+static void accept_all(int listener)
 {
     for (;;) {
-        int fd = accept4(door, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            if (errno == EINTR || errno == ECONNABORTED) /* that client gave up; the next */
+            if (errno == EINTR || errno == ECONNABORTED) /* aborted by the client */
                 continue;
             if (errno != EAGAIN)
                 perror("accept4");
@@ -203,12 +204,13 @@ static int listen_at(const char *path)
         die("cannot listen");
     }
     strcpy(address.sun_path, path);
-    int door = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (door < 0)
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (listener < 0)
         die("socket");
-    if (bind(door, (struct sockaddr *)&address, sizeof address) < 0 || listen(door, SOMAXCONN) < 0)
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 ||
+        listen(listener, SOMAXCONN) < 0)
         die("cannot listen");
-    return door;
+    return listener;
 }
 
 static int listen_on(uint16_t port)
@@ -217,18 +219,18 @@ static int listen_on(uint16_t port)
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
     socklen_t length = sizeof address;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int door = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (door < 0)
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (listener < 0)
         die("socket");
-    setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    setsockopt(door, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (bind(door, (struct sockaddr *)&address, sizeof address) < 0 ||
-        listen(door, SOMAXCONN) < 0 ||
-        getsockname(door, (struct sockaddr *)&address, &length) < 0)
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 ||
+        listen(listener, SOMAXCONN) < 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &length) < 0)
         die("cannot listen");
     printf("listening on 127.0.0.1:%d\n", ntohs(address.sin_port));
     fflush(stdout);
-    return door;
+    return listener;
 }
 
 int main(int argc, char **argv)
@@ -250,9 +252,10 @@ int main(int argc, char **argv)
     epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0)
         die("epoll_create1");
-    int door = unix_socket ? listen_at(argv[1]) : listen_on((uint16_t)port);
-    struct epoll_event event = { .events = edge ? EPOLLIN | EPOLLET : EPOLLIN, .data.fd = door };
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, door, &event) < 0)
+    int listener = unix_socket ? listen_at(argv[1]) : listen_on((uint16_t)port);
+    struct epoll_event event = { .events = edge ? EPOLLIN | EPOLLET : EPOLLIN,
+                                 .data.fd = listener };
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0)
         die("epoll_ctl ADD");
     for (;;) {
         struct epoll_event events[EVENTS_MAX];
@@ -260,8 +263,8 @@ int main(int argc, char **argv)
         if (ready < 0 && errno != EINTR)
             die("epoll_wait");
         for (int i = 0; i < ready; i++) {
-            if (events[i].data.fd == door)
-                welcome(door);
+            if (events[i].data.fd == listener)
+                accept_all(listener);
             else
                 serve(events[i].data.fd, events[i].events);
         }

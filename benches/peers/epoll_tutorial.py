@@ -1,4 +1,4 @@
-"""epoll_tutorial.py PORT: the loop that tutorials teach, with select.epoll, level-triggered."""
+"""epoll_tutorial.py PORT: the usual tutorial loop on select.epoll, level-triggered."""
 
 import select
 import socket
@@ -6,22 +6,22 @@ import sys
 
 
 def main():
-    door = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=4096)
-    door.setblocking(False)
+    listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=4096)
+    listener.setblocking(False)
     epoll = select.epoll()
-    epoll.register(door.fileno(), select.EPOLLIN)
-    clients, owed = {}, {}
+    epoll.register(listener.fileno(), select.EPOLLIN)
+    clients, pending = {}, {}
     while True:
         for fd, event in epoll.poll():
-            if fd == door.fileno():
-                client, _ = door.accept()
+            if fd == listener.fileno():
+                client, _ = listener.accept()
                 client.setblocking(False)
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 clients[client.fileno()] = client
                 epoll.register(client.fileno(), select.EPOLLIN)
                 continue
             client = clients[fd]
-            data = owed.pop(fd, None)
+            data = pending.pop(fd, None)
             try:
                 data = data or client.recv(65536)
                 taken = client.send(data) if data else 0
@@ -35,7 +35,7 @@ def main():
                 epoll.unregister(fd)
                 clients.pop(fd).close()
             elif taken < len(data):
-                owed[fd] = data[taken:]
+                pending[fd] = data[taken:]
                 epoll.modify(fd, select.EPOLLOUT)
             elif event & select.EPOLLOUT:
                 epoll.modify(fd, select.EPOLLIN)

@@ -24,13 +24,13 @@ func echo(client net.Conn) {
 }
 
 func main() {
-	door, err := net.Listen("tcp4", "127.0.0.1:"+os.Args[1])
+	listener, err := net.Listen("tcp4", "127.0.0.1:"+os.Args[1])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "go_echo:", err)
 		os.Exit(1)
 	}
 	for {
-		if client, err := door.Accept(); err == nil {
+		if client, err := listener.Accept(); err == nil {
 			go echo(client)
 		}
 	}

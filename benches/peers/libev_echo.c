@@ -1,6 +1,6 @@
 /*
- * libev_echo PORT: an echo server on libev: one watcher for each client, level-triggered; it waits
- * for writing instead of reading while something is owed.
+ * libev_echo PORT: an echo server on libev: one watcher per client, level-triggered; it waits for
+ * writability instead of readability while data is pending.
  *
  *   cc -O2 -o libev_echo libev_echo.c -lev
  */
@@ -20,17 +20,17 @@ enum { BUFFER_BYTES = 64 * 1024 };
 
 struct client {
     ev_io io; /* first, so that a pointer to it is one to the client */
-    char *owed;
+    char *pending;
     size_t length, sent;
 };
 
 static char buffer[BUFFER_BYTES];
 
-static void hang_up(struct ev_loop *loop, struct client *client)
+static void close_connection(struct ev_loop *loop, struct client *client)
 {
     ev_io_stop(loop, &client->io);
     close(client->io.fd);
-    free(client->owed);
+    free(client->pending);
     free(client);
 }
 
@@ -50,30 +50,30 @@ static void on_client(struct ev_loop *loop, ev_io *io, int what)
 {
     struct client *client = (struct client *)io;
     if (what & EV_WRITE) {
-        ssize_t n = send(io->fd, client->owed + client->sent, client->length - client->sent,
+        ssize_t n = send(io->fd, client->pending + client->sent, client->length - client->sent,
                          MSG_NOSIGNAL);
         if (n < 0 && !is_for_later()) {
-            hang_up(loop, client);
+            close_connection(loop, client);
             return;
         }
         client->sent += n > 0 ? (size_t)n : 0;
         if (client->sent == client->length) {
-            free(client->owed);
-            client->owed = NULL;
+            free(client->pending);
+            client->pending = NULL;
             wait_for(loop, client, EV_READ);
         }
         return;
     }
     ssize_t n = recv(io->fd, buffer, sizeof buffer, 0);
     if (n == 0 || (n < 0 && !is_for_later())) {
-        hang_up(loop, client);
+        close_connection(loop, client);
         return;
     }
     if (n < 0)
         return;
     ssize_t taken = send(io->fd, buffer, (size_t)n, MSG_NOSIGNAL);
     if (taken < 0 && !is_for_later()) {
-        hang_up(loop, client);
+        close_connection(loop, client);
         return;
     }
     if (taken < 0)
@@ -82,12 +82,12 @@ static void on_client(struct ev_loop *loop, ev_io *io, int what)
         return;
     client->length = (size_t)(n - taken);
     client->sent = 0;
-    client->owed = malloc(client->length);
-    memcpy(client->owed, buffer + taken, client->length);
+    client->pending = malloc(client->length);
+    memcpy(client->pending, buffer + taken, client->length);
     wait_for(loop, client, EV_WRITE);
 }
 
-static void on_door(struct ev_loop *loop, ev_io *io, int what)
+static void on_connection(struct ev_loop *loop, ev_io *io, int what)
 {
     (void)what;
     int fd;
@@ -107,16 +107,17 @@ int main(int argc, char **argv)
     int on = 1;
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(atoi(argv[1])) };
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int door = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    setsockopt(door, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* accepted sockets inherit it */
-    if (bind(door, (struct sockaddr *)&address, sizeof address) < 0 || listen(door, SOMAXCONN) < 0) {
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* inherited on accept */
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 ||
+        listen(listener, SOMAXCONN) < 0) {
         perror("libev_echo");
         return 1;
     }
     struct ev_loop *loop = ev_default_loop(EVBACKEND_EPOLL);
     ev_io watch;
-    ev_io_init(&watch, on_door, door, EV_READ);
+    ev_io_init(&watch, on_connection, listener, EV_READ);
     ev_io_start(loop, &watch);
     ev_run(loop, 0);
     return 0;

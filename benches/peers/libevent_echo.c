@@ -1,5 +1,5 @@
 /*
- * libevent_echo PORT: an echo server on libevent's bufferevents, as its book has it.
+ * libevent_echo PORT: an echo server on libevent's bufferevents, as in its book.
  *
  *   cc -O2 -o libevent_echo libevent_echo.c -levent
  */
@@ -15,19 +15,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Above this much unsent, reading stops until all of it has gone. */
-enum { OWED_MAX = 256 * 1024 };
+/* Above this much unsent data, reading stops until all of it is sent. */
+enum { PENDING_MAX = 256 * 1024 };
 
 static void on_read(struct bufferevent *client, void *unused)
 {
     (void)unused;
     struct evbuffer *out = bufferevent_get_output(client);
     evbuffer_add_buffer(out, bufferevent_get_input(client));
-    if (evbuffer_get_length(out) > OWED_MAX)
+    if (evbuffer_get_length(out) > PENDING_MAX)
         bufferevent_disable(client, EV_READ);
 }
 
-/* Everything has gone out. At the end of the stream that is all we waited for. */
+/* The output buffer is empty: closes after EOF. */
 static void on_written(struct bufferevent *client, void *unused)
 {
     (void)unused;
@@ -49,7 +49,7 @@ static void on_event(struct bufferevent *client, short what, void *unused)
         bufferevent_free(client);
 }
 
-static void on_accept(struct evconnlistener *door, evutil_socket_t fd, struct sockaddr *from,
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from,
                       int length, void *unused)
 {
     (void)from;
@@ -57,7 +57,7 @@ static void on_accept(struct evconnlistener *door, evutil_socket_t fd, struct so
     (void)unused;
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    struct event_base *base = evconnlistener_get_base(door);
+    struct event_base *base = evconnlistener_get_base(listener);
     struct bufferevent *client = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
     bufferevent_setcb(client, on_read, on_written, on_event, NULL);
     bufferevent_enable(client, EV_READ | EV_WRITE);
@@ -73,10 +73,10 @@ int main(int argc, char **argv)
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(atoi(argv[1])) };
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     struct event_base *base = event_base_new();
-    struct evconnlistener *door = evconnlistener_new_bind(
+    struct evconnlistener *listener = evconnlistener_new_bind(
         base, on_accept, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE, SOMAXCONN,
         (struct sockaddr *)&address, sizeof address);
-    if (door == NULL) {
+    if (listener == NULL) {
         perror("libevent_echo");
         return 1;
     }

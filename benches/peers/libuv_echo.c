@@ -1,5 +1,5 @@
 /*
- * libuv_echo PORT: an echo server on libuv, as its manual would write it: a buffer for each read,
+ * libuv_echo PORT: an echo server on libuv, as in its manual: a buffer for each read,
  * uv_try_write first, and uv_write for what the socket did not take.
  *
  *   cc -O2 -o libuv_echo libuv_echo.c -luv
@@ -11,10 +11,10 @@
 
 enum { BUFFER_BYTES = 64 * 1024, BACKLOG = 4096 };
 
-/* One buffer for all: what is left over after uv_try_write is copied. */
+/* One buffer for all connections: data that uv_try_write does not accept is copied. */
 static char shared[BUFFER_BYTES];
 
-struct owed {
+struct pending {
     uv_write_t request;
     char bytes[];
 };
@@ -41,8 +41,8 @@ static void lend(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 
 static void on_read(uv_stream_t *client, ssize_t n, const uv_buf_t *buf);
 
-/* Pays what is owed, then reads on. */
-static void on_paid(uv_write_t *request, int status)
+/* The pending data is written: reads again. */
+static void on_written(uv_write_t *request, int status)
 {
     uv_stream_t *client = request->handle;
     on_written(request, status);
@@ -68,21 +68,21 @@ static void on_read(uv_stream_t *client, ssize_t n, const uv_buf_t *buf)
     }
     if (taken == n)
         return;
-    struct owed *owed = malloc(sizeof *owed + (size_t)(n - taken));
-    memcpy(owed->bytes, buf->base + taken, (size_t)(n - taken));
-    owed->request.data = owed;
-    uv_buf_t rest = uv_buf_init(owed->bytes, (unsigned)(n - taken));
+    struct pending *pending = malloc(sizeof *pending + (size_t)(n - taken));
+    memcpy(pending->bytes, buf->base + taken, (size_t)(n - taken));
+    pending->request.data = pending;
+    uv_buf_t rest = uv_buf_init(pending->bytes, (unsigned)(n - taken));
     uv_read_stop(client);
-    uv_write(&owed->request, client, &rest, 1, on_paid);
+    uv_write(&pending->request, client, &rest, 1, on_written);
 }
 
-static void on_connection(uv_stream_t *door, int status)
+static void on_connection(uv_stream_t *listener, int status)
 {
     if (status < 0)
         return;
     uv_tcp_t *client = malloc(sizeof *client);
-    uv_tcp_init(door->loop, client);
-    if (uv_accept(door, (uv_stream_t *)client) < 0) {
+    uv_tcp_init(listener->loop, client);
+    if (uv_accept(listener, (uv_stream_t *)client) < 0) {
         uv_close((uv_handle_t *)client, on_close);
         return;
     }
@@ -97,13 +97,13 @@ int main(int argc, char **argv)
         return 2;
     }
     uv_loop_t *loop = uv_default_loop();
-    uv_tcp_t door;
+    uv_tcp_t listener;
     struct sockaddr_in address;
-    uv_tcp_init(loop, &door);
+    uv_tcp_init(loop, &listener);
     uv_ip4_addr("127.0.0.1", atoi(argv[1]), &address);
-    int error = uv_tcp_bind(&door, (const struct sockaddr *)&address, 0);
+    int error = uv_tcp_bind(&listener, (const struct sockaddr *)&address, 0);
     if (error == 0)
-        error = uv_listen((uv_stream_t *)&door, BACKLOG, on_connection);
+        error = uv_listen((uv_stream_t *)&listener, BACKLOG, on_connection);
     if (error != 0) {
         fprintf(stderr, "libuv_echo: %s\n", uv_strerror(error));
         return 1;

@@ -1,6 +1,6 @@
 /*
- * udp_echo PORT: the yardstick for datagrams: recvfrom until there is none, sendto each, epoll.
- * No batch, no segmentation offload; so it is what most would write.
+ * udp_echo PORT: the C baseline for datagrams: recvfrom until EAGAIN, sendto for each, epoll.
+ * No batches, no segmentation offload: the usual implementation.
  *
  *   cc -O2 -Wall -Wextra -o udp_echo udp_echo.c
  */
@@ -39,14 +39,14 @@ int main(int argc, char **argv)
         if (epoll_wait(epoll, &event, 1, -1) < 0) {
             if (errno != EINTR)
                 die("epoll_wait");
-            continue; /* interrupted: that says nothing of datagrams */
+            continue; /* interrupted */
         }
         for (;;) {
             struct sockaddr_in from;
             socklen_t length = sizeof from;
             ssize_t n = recvfrom(fd, buffer, sizeof buffer, 0, (struct sockaddr *)&from, &length);
             if (n < 0)
-                break; /* there is none; or an ICMP error of an earlier one, and the next turn goes on */
+                break; /* empty, or an ICMP error of an earlier datagram */
             sendto(fd, buffer, (size_t)n, 0, (struct sockaddr *)&from, length);
         }
     }

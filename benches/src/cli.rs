@@ -1,8 +1,8 @@
-//! The command line: which subcommand, and how a run ends. Each subcommand has its own file.
+//! The command line: dispatch to subcommands, and exit codes. Each subcommand has its own file.
 //!
-//! Exit codes: 0; 1 a wrong echo, a condition of `--fail-if` that holds, a server that broke in
-//! `compare`, a count of instructions that grew; 2 bad arguments, or files that are not what they
-//! should be; 69 (`EX_UNAVAILABLE`) no server, or one that went away, or a limit of this machine.
+//! Exit codes: 0; 1 a wrong echo, a violated `--fail-if` threshold, a server that failed in
+//! `compare`, a regression in instruction counts; 2 bad arguments, or invalid input files; 69
+//! (`EX_UNAVAILABLE`) no server, or one that closed or stalled, or a limit of this machine.
 
 mod hgrm;
 mod load;
@@ -27,13 +27,13 @@ use signal_hook::consts::SIGCHLD;
 use crate::output;
 use crate::table::WIDTH;
 
-/// No server, or no means to load it.
+/// No server, or not enough local resources to load it.
 const UNAVAILABLE: u8 = 69;
 
-/// Bad arguments, as clap has it.
+/// Bad arguments, as in clap.
 const USAGE: u8 = 2;
 
-/// Measures echo servers, and tells the truth about them.
+/// Measures echo servers and checks every byte.
 #[derive(Debug, Parser)]
 #[command(name = "epollite-bench", version, term_width = WIDTH)]
 struct Cli {
@@ -47,19 +47,19 @@ enum Command {
     Load(Box<load::Args>),
     /// Adds up the results of several ranks of `load --out DIR`.
     Merge(merge::Args),
-    /// Compares echo servers with a C yardstick, paired, with an A/A control.
+    /// Compares echo servers with a C baseline: paired, with an A/A control.
     Compare(Box<crate::compare::Args>),
-    /// Compares the server models by number of connections: the tutorial's comparison, measured.
+    /// Compares the server models by number of connections.
     Models(Box<crate::models::Args>),
-    /// Counts a server's instructions for each echo, and compares them with a baseline.
+    /// Counts a server's instructions per echo, and compares them with a baseline.
     Instructions(crate::instructions::Args),
-    /// Draws what compare and models wrote with --json: one HTML page, and its plots as SVG.
+    /// Renders the JSON of compare and models: an HTML page, and its plots as SVG.
     Report(crate::report::Args),
     #[command(name = crate::load_process::NAME, hide = true)]
     Worker(crate::load_process::LoadRequest),
     /// Writes a completion script for a shell to standard output.
     Completions {
-        /// Which shell.
+        /// The shell.
         shell: Shell,
     },
 }
@@ -67,13 +67,14 @@ enum Command {
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
-    // A file that may not grow any more is an error of write(2), and no reason to die with what was
-    // measured. Servers do not inherit it: the mask of a child is empty.
+    // SIGXFSZ blocked: a file at its size limit is then an error of write(2), and the measurements
+    // are not lost. Servers do not inherit this: the mask of a child is empty.
     let _ = SigSet::from(Signal::SIGXFSZ).thread_block();
-    // Ignored by whoever started us, as a shell's trap does it, SIGCHLD would take the ends of our
-    // children away: exec(3) keeps that, and wait(2) then knows no child. A handler undoes it. Best
-    // effort: without it they are missed, and that is said. Blocked, it is never called: a receive
-    // with a time limit would be interrupted by it, whatever the handler asks for (signal(7)).
+    // SIGCHLD ignored by the parent, as by a shell's trap, would discard the exit status of
+    // children: exec(3) keeps the disposition, and wait(2) then reports no child. A handler resets
+    // it. Best effort: without it exit statuses are missing, and that is reported. Blocked, the
+    // handler never runs: otherwise it would interrupt a receive with a timeout, even with
+    // SA_RESTART (signal(7)).
     let _ = SigSet::from(Signal::SIGCHLD).thread_block();
     let _ = signal_hook::flag::register(SIGCHLD, Arc::default());
     match parse() {
@@ -98,20 +99,20 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The arguments, completed by the environment.
+/// Parses the arguments and the environment.
 fn parse() -> Result<Cli, clap::Error> {
     let mut command = command();
     let matches = command.try_get_matches_from_mut(std::env::args_os())?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     if let (Command::Load(args), Some((_, load))) = (&mut cli.command, matches.subcommand())
-        && let Err(why) = args.settle(load)
+        && let Err(why) = args.resolve_conflicts(load)
     {
         return Err(command.error(ErrorKind::ArgumentConflict, why));
     }
     Ok(cli)
 }
 
-/// The command line, without variables of the environment that are empty: those are not set.
+/// The command line definition; empty environment variables count as unset.
 fn command() -> clap::Command {
     let without_empty = |arg: Arg| {
         let value = arg.get_env().and_then(std::env::var_os);
@@ -128,7 +129,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Models(args) => crate::models::main(&args),
         Command::Instructions(args) => crate::instructions::main(&args),
         Command::Report(args) => crate::report::main(&args),
-        Command::Worker(order) => crate::load_process::main(&order),
+        Command::Worker(request) => crate::load_process::main(&request),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let mut script = Vec::new();
@@ -139,9 +140,9 @@ fn run(cli: Cli) -> ExitCode {
     }
 }
 
-/// One clear line on standard error.
+/// Prints one line to standard error.
 fn print_error(why: impl std::fmt::Display) {
-    output::complain(&why.to_string());
+    output::print_error(&why.to_string());
 }
 
 #[cfg(test)]
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_arguments_fit_together() {
+    fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
     }
 }

@@ -1,5 +1,5 @@
-//! `compare`: echo servers against a reference, slice by slice in turn. Here are its arguments and
-//! what it prints when; each piece of the work has its own file.
+//! `compare`: echo servers against a reference, in interleaved slices. This file has the arguments
+//! and the order of the output; each step has its own file.
 
 use std::process::ExitCode;
 
@@ -13,39 +13,39 @@ use crate::servers::{self, Extra, ServerSpec};
 use crate::session::{self, Options, Session};
 use crate::table;
 
-/// Compares echo servers with a hand-written C epoll server, the yardstick.
+/// Compares echo servers with a hand-written C epoll server, the C baseline.
 ///
 /// All servers share one core and are busy one at a time; the load has another core to itself. Each
-/// round gives every server one slice, so a machine that drifts does so for all of them. What the
-/// yardstick's second copy shows is noise, and what the noise covers is no difference.
+/// round gives every server one slice, so drift of the machine affects all of them. A difference
+/// that a second copy of the reference also shows is noise.
 #[derive(Debug, clap::Args)]
 #[command(after_help = cases_help())]
 pub struct Args {
-    /// Servers to compare, separated by commas: names, models, peers, all [default: ours by epoll, C,
-    /// and the peers that are installed]
+    /// Servers to compare, separated by commas: names, models, peers, all [default: the epoll
+    /// models, C, and the installed peers]
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     servers: Vec<String>,
-    /// A server of your own, beside those of --servers; {port} becomes a free port. For the cases of
-    /// UDP NAME=udp:COMMAND, for those of Unix sockets a command with {path}; of one NAME they are
-    /// one server
+    /// A server of your own, in addition to --servers; {port} becomes a free port. For UDP cases
+    /// use NAME=udp:COMMAND, for Unix socket cases a command with {path}; commands with the same
+    /// NAME are one server
     #[arg(long, value_name = "NAME=COMMAND")]
     extra: Vec<Extra>,
-    /// Which cases, separated by commas [default: all of them]
-    #[arg(long, value_delimiter = ',', value_name = "CASE", value_parser = named)]
+    /// Cases to run, separated by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "CASE", value_parser = by_name)]
     cases: Vec<Selection>,
-    /// Prints whom and what there is, and measures nothing
+    /// Lists servers and cases, and measures nothing
     #[arg(long)]
     list: bool,
     #[command(flatten)]
     options: Options,
 }
 
-/// What may be asked by name.
+/// What can be selected by name.
 #[derive(Debug, Clone)]
 enum Selection {
     /// A closed loop.
     Case(Case),
-    /// The open loop that asks more and more.
+    /// The open loop with rising rates.
     Knee,
 }
 
@@ -59,7 +59,7 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<u8> {
-    let extras = servers::gathered(&args.extra);
+    let extras = servers::group_extras(&args.extra);
     let entries = extras.and_then(|extras| servers::select_of(&args.servers, &extras));
     let entries = match entries {
         Ok(entries) => entries,
@@ -72,15 +72,15 @@ fn run(args: &Args) -> Result<u8> {
     }
     let mut session = Session::open(Kind::Compare, &args.options, &entries, &args.servers)?;
     session.measure_idle_memory();
-    let asked = if args.cases.is_empty() { everything() } else { args.cases.clone() };
-    if asked.iter().any(|asked| matches!(asked, Selection::Case(_))) {
+    let selected = if args.cases.is_empty() { all_selections() } else { args.cases.clone() };
+    if selected.iter().any(|it| matches!(it, Selection::Case(_))) {
         session.print(&table::legend(session.record.run.rounds))?;
     }
-    for asked in &asked {
+    for selection in &selected {
         if session.is_interrupted() {
             break;
         }
-        match asked {
+        match selection {
             Selection::Case(case) => select(&mut session, case)?,
             Selection::Knee => {
                 session.run_sweep().context("case knee")?;
@@ -105,7 +105,7 @@ fn select(session: &mut Session, case: &Case) -> Result<()> {
     ran.with_context(|| format!("case {}", case.name))
 }
 
-fn everything() -> Vec<Selection> {
+fn all_selections() -> Vec<Selection> {
     case::all().into_iter().map(Selection::Case).chain([Selection::Knee]).collect()
 }
 
@@ -118,15 +118,15 @@ impl Selection {
     }
 }
 
-fn named(text: &str) -> Result<Selection, String> {
-    let known = everything();
-    let names = || known.iter().map(|asked| asked.description().0).collect::<Vec<_>>().join(", ");
-    let asked = known.iter().find(|asked| asked.description().0 == text);
-    asked.cloned().ok_or_else(|| format!("the cases are {}", names()))
+fn by_name(text: &str) -> Result<Selection, String> {
+    let known = all_selections();
+    let names = || known.iter().map(|it| it.description().0).collect::<Vec<_>>().join(", ");
+    let found = known.iter().find(|it| it.description().0 == text);
+    found.cloned().ok_or_else(|| format!("the cases are {}", names()))
 }
 
 fn cases_help() -> String {
-    let everything = everything();
+    let everything = all_selections();
     let lines = everything
         .iter()
         .map(Selection::description)

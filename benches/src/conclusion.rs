@@ -1,27 +1,27 @@
-//! What a run comes to, in a few sentences: for the terminal, the page and Markdown alike. It judges
-//! nothing: the verdicts are in the record.
+//! Conclusion of a run in a few sentences, for the terminal, the page and Markdown alike. The
+//! statistics are in the record.
 
 use crate::analysis::ROUNDS_MIN;
 use crate::schema::{Case, Kind, Measured, Noise, Origin, Ratio, ResultFile, Server, Status};
 use crate::stats::Verdict;
 
-/// Two copies of one server that differ by more than this factor differ by as much as servers do, and
-/// the machine was too busy to tell them apart.
+/// If two copies of one server differ by more than this factor, the machine was too busy to
+/// distinguish servers.
 pub const NOISE_MAX: f64 = 1.25;
 
-/// Names in a list, at most; the others are counted.
+/// Maximum number of names in a list; the others are counted.
 const NAMED_MAX: usize = 4;
 
-/// Servers that are spoken of one by one, at most.
+/// Maximum number of servers described individually.
 const SERVERS_MAX: usize = 4;
 
-/// Whether a run has rounds enough for intervals, and so for verdicts.
+/// Whether a run has enough rounds for intervals, and so for statements about differences.
 #[must_use]
 pub const fn has_verdicts(record: &ResultFile) -> bool {
     record.run.rounds >= ROUNDS_MIN
 }
 
-/// All that was found, as one paragraph.
+/// The conclusion as one paragraph.
 #[must_use]
 pub fn of(record: &ResultFile) -> String {
     let mut sentences = Vec::new();
@@ -31,14 +31,14 @@ pub fn of(record: &ResultFile) -> String {
         sentences.push(too_few(record));
     } else {
         if record.kind == Kind::Compare {
-            let servers = spoken_of(record);
+            let servers = described_servers(record);
             let shown = servers.iter().take(SERVERS_MAX);
             sentences.extend(shown.map(|server| of_server(record, server)));
         }
         sentences.extend(noise(record));
     }
     if record.kind == Kind::Models {
-        sentences.extend(breaks(record));
+        sentences.extend(failures(record));
     }
     let failures = record.run.failures.len();
     if failures > 0 {
@@ -48,7 +48,7 @@ pub fn of(record: &ResultFile) -> String {
     sentences.join(" ")
 }
 
-/// What a reader must know before believing any figure, a line each.
+/// Warnings that limit the validity of the figures, one line each.
 #[must_use]
 pub fn warnings(record: &ResultFile) -> Vec<String> {
     let few = (!has_verdicts(record) && !record.cases.is_empty()).then(|| too_few(record));
@@ -57,7 +57,7 @@ pub fn warnings(record: &ResultFile) -> Vec<String> {
     few.into_iter().chain(noisy).collect()
 }
 
-/// What a reader must know of a case's noise, if it is too much to conclude anything.
+/// The warning for a case whose noise is too high for any conclusion.
 #[must_use]
 pub fn warning(case: &Case) -> Option<String> {
     let Noise { rate, cpu } = case.noise?;
@@ -71,20 +71,20 @@ pub fn warning(case: &Case) -> Option<String> {
         }
     };
     Some(format!(
-        "the A/A noise {what}: too much to conclude anything from it; run it again while nothing else \
+        "the A/A noise {what}: too high for any conclusion; repeat the run while nothing else \
          runs here, or with more rounds"
     ))
 }
 
 fn too_few(record: &ResultFile) -> String {
     format!(
-        "{} rounds are too few for an interval, and so for any verdict: it takes {ROUNDS_MIN}.",
+        "{} rounds are too few for an interval: at least {ROUNDS_MIN} are needed.",
         record.run.rounds
     )
 }
 
-/// The user's own servers; where there are none, ours.
-fn spoken_of(record: &ResultFile) -> Vec<&Server> {
+/// The user's own servers; without any, the epollite models.
+fn described_servers(record: &ResultFile) -> Vec<&Server> {
     let others = || {
         let servers = record.servers.iter();
         servers.filter(|it| it.name != record.reference && it.name != record.control)
@@ -93,7 +93,7 @@ fn spoken_of(record: &ResultFile) -> Vec<&Server> {
     if own.is_empty() { others().filter(|it| it.origin == Origin::Model).collect() } else { own }
 }
 
-/// Cases by what was found of one figure.
+/// Cases grouped by the result for one figure.
 #[derive(Debug, Default)]
 struct Found<'a> {
     more: Vec<&'a str>,
@@ -101,13 +101,13 @@ struct Found<'a> {
     none: usize,
 }
 
-/// A figure of which there are ratios, and its noise.
+/// A figure with a ratio, and its noise.
 type Figure = (fn(&Measured) -> Option<Ratio>, fn(&Noise) -> f64);
 
 const CPU: Figure = (|it| it.cpu_ratio, |noise| noise.cpu);
 const RATE: Figure = (|it| it.rate_ratio, |noise| noise.rate);
 
-/// Cases whose noise is too much are left out.
+/// Groups the cases of a server; cases with too much noise are omitted.
 fn found<'a>(record: &'a ResultFile, server: &str, (ratio, noise): Figure) -> Found<'a> {
     let mut found = Found::default();
     let is_calm = |case: &&Case| case.noise.as_ref().is_none_or(|it| noise(it) <= NOISE_MAX);
@@ -130,17 +130,17 @@ fn of_server(record: &ResultFile, server: &Server) -> String {
     let rate = found(record, name, RATE);
     let turned = Found { more: rate.less, less: rate.more, ..rate };
     let figures = [
-        figure(&cpu, "less CPU a message", "more"),
-        figure(&turned, "more messages a second", "fewer"),
+        figure(&cpu, "less CPU per message", "more"),
+        figure(&turned, "more messages per second", "fewer"),
     ];
     let figures: Vec<String> = figures.into_iter().flatten().collect();
     if figures.is_empty() {
-        return format!("Nothing can be said of {name} against {reference}.");
+        return format!("No comparison of {name} with {reference} is possible.");
     }
     format!("Against {reference}, {name} shows {}.", figures.join(", and "))
 }
 
-/// `less CPU a message in c64, more in ping and no difference in 3 cases`.
+/// `less CPU per message in c64, more in ping (no difference in 3 cases)`.
 fn figure(found: &Found<'_>, less: &str, more: &str) -> Option<String> {
     let Found { more: mores, less: lesses, none } = found;
     let what = less.split_once(' ').map_or("", |(_, what)| what);
@@ -182,12 +182,12 @@ fn noise(record: &ResultFile) -> Option<String> {
     let noisy = record.cases.iter().filter(|case| warning(case).is_some()).count();
     let noisy = match noisy {
         0 => String::new(),
-        1 => "; in 1 case that is too much to conclude anything".to_owned(),
-        noisy => format!("; in {noisy} cases that is too much to conclude anything"),
+        1 => "; in 1 case that is too much for any conclusion".to_owned(),
+        noisy => format!("; in {noisy} cases that is too much for any conclusion"),
     };
     Some(format!(
-        "Two copies of {} differed by up to {:.1} % in CPU a message ({}) and {:.1} % in rate ({}): what \
-         is within that is no difference{noisy}.",
+        "Two copies of {} differed by up to {:.1} % in CPU per message ({}) and {:.1} % in rate \
+         ({}): smaller differences are noise{noisy}.",
         record.reference,
         percent(cpu.1.cpu),
         cpu.0.name,
@@ -196,21 +196,21 @@ fn noise(record: &ResultFile) -> Option<String> {
     ))
 }
 
-/// How many models went to the end, and which did not.
-fn breaks(record: &ResultFile) -> Option<String> {
+/// How many models completed all connection counts, and which failed.
+fn failures(record: &ResultFile) -> Option<String> {
     let most = record.cases.iter().map(|case| case.connections).max()?;
-    let broke = |server: &&Server| {
+    let has_failed = |server: &&Server| {
         let outcomes = record.cases.iter().flat_map(|case| &case.results);
         outcomes.filter(|it| it.server == server.name).any(|it| it.status == Status::Failed)
     };
     let servers = record.servers.iter();
     let models =
         || servers.clone().filter(|it| it.origin == Origin::Model && it.name != record.reference);
-    let broken: Vec<&str> = models().filter(broke).map(|it| it.name.as_str()).collect();
-    let whole = models().count() - broken.len();
+    let failed: Vec<&str> = models().filter(has_failed).map(|it| it.name.as_str()).collect();
+    let complete = models().count() - failed.len();
     let end =
-        if broken.is_empty() { String::new() } else { format!("; {} broke", listed(&broken)) };
-    Some(format!("{whole} of {} models served up to {most} connections{end}.", models().count()))
+        if failed.is_empty() { String::new() } else { format!("; {} failed", listed(&failed)) };
+    Some(format!("{complete} of {} models served up to {most} connections{end}.", models().count()))
 }
 
 #[cfg(test)]
@@ -218,35 +218,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_read_as_people_write_them() {
-        for (names, said) in [
+    fn lists_are_joined_with_and() {
+        for (names, text) in [
             (&["a"][..], "a"),
             (&["a", "b"], "a and b"),
             (&["a", "b", "c"], "a, b and c"),
             (&["a", "b", "c", "d", "e", "f"], "a, b, c, d and 2 more"),
         ] {
-            assert_eq!(listed(names), said);
+            assert_eq!(listed(names), text);
         }
     }
 
     #[test]
-    fn a_figure_says_which_way_and_where() {
+    fn a_figure_shows_direction_and_cases() {
         let found = |less: &[&'static str], more: &[&'static str], none| Found {
             more: more.to_vec(),
             less: less.to_vec(),
             none,
         };
-        for (found, said) in [
-            (found(&[], &[], 3), "no difference in CPU a message in 3 cases"),
-            (found(&["c64"], &[], 0), "less CPU a message in c64"),
-            (found(&[], &["c64"], 1), "more CPU a message in c64 (no difference in 1 case)"),
+        for (found, text) in [
+            (found(&[], &[], 3), "no difference in CPU per message in 3 cases"),
+            (found(&["c64"], &[], 0), "less CPU per message in c64"),
+            (found(&[], &["c64"], 1), "more CPU per message in c64 (no difference in 1 case)"),
             (
                 found(&["c64"], &["ping", "p16"], 2),
-                "less CPU a message in c64, more in ping and p16 (no difference in 2 cases)",
+                "less CPU per message in c64, more in ping and p16 (no difference in 2 cases)",
             ),
         ] {
-            assert_eq!(figure(&found, "less CPU a message", "more").as_deref(), Some(said));
+            assert_eq!(figure(&found, "less CPU per message", "more").as_deref(), Some(text));
         }
-        assert_eq!(figure(&found(&[], &[], 0), "less CPU a message", "more"), None);
+        assert_eq!(figure(&found(&[], &[], 0), "less CPU per message", "more"), None);
     }
 }

@@ -1,13 +1,13 @@
-//! The distribution as HdrHistogram's tools print and plot it (`.hgrm`). Values in microseconds.
+//! The percentile distribution in the format of HdrHistogram's tools (`.hgrm`), in microseconds.
 
 use std::fmt::Write;
 
 use hdrhistogram::Histogram;
 
-/// Lines for each halving of the distance to 100 per cent; what the other tools use.
+/// Lines per halving of the distance to 100 per cent; the value that other tools use.
 const TICKS: u32 = 5;
 
-/// All of it.
+/// Formats a histogram.
 #[must_use]
 pub fn format(histogram: &Histogram<u64>) -> String {
     let micros = |nanos: f64| nanos / 1e3;
@@ -34,8 +34,8 @@ pub fn format(histogram: &Histogram<u64>) -> String {
     text
 }
 
-/// The reference's word: how many values of one magnitude are told apart. Half of them are shared with
-/// the magnitude below, which is how the array of counts comes to its length.
+/// Number of distinguishable values per magnitude, as the reference implementation defines it. Half
+/// of them are shared with the magnitude below, which determines the length of the array of counts.
 fn sub_buckets(histogram: &Histogram<u64>) -> usize {
     histogram.distinct_values() / (usize::from(histogram.buckets()) + 1) * 2
 }
@@ -46,7 +46,7 @@ mod tests {
 
     /// As HdrHistogram 2.1.11 for Java prints them for 1 ns to 60 s and 3 digits.
     #[test]
-    fn the_head_and_the_foot_are_the_references() {
+    fn header_and_footer_equal_the_reference_implementation() {
         let text = super::format(&crate::load::histogram());
         let head = "       Value     Percentile TotalCount 1/(1-Percentile)\n\n";
         assert!(text.starts_with(head), "{text}");
@@ -61,13 +61,13 @@ mod tests {
     fn sub_buckets_follow_the_digits() {
         for (digits, count) in [(1, 32), (2, 256), (3, 2048), (4, 32_768)] {
             let histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, digits);
-            let histogram = histogram.expect("the bounds are good");
+            let histogram = histogram.expect("the bounds are valid");
             assert_eq!(super::sub_buckets(&histogram), count, "{digits} digits");
         }
     }
 
     #[test]
-    fn the_last_line_holds_everything() {
+    fn the_last_line_counts_all_values() {
         let mut histogram = crate::load::histogram();
         (1..=1000).for_each(|micros| histogram.saturating_record(micros * 1000));
         let text = super::format(&histogram);
@@ -75,8 +75,8 @@ mod tests {
         assert!(lines[0].contains("Percentile"), "{text}");
         let last: Vec<&str> = lines[lines.len() - 1].split_whitespace().collect();
         assert_eq!(&last[1..], ["1.000000000000", "1000"], "{text}");
-        let middle = lines.iter().find(|line| line.contains(" 0.500000000000 ")).expect("a median");
-        let middle: Vec<&str> = middle.split_whitespace().collect();
-        assert_eq!((middle[2], middle[3]), ("500", "2.00"), "{text}");
+        let median = lines.iter().find(|line| line.contains(" 0.500000000000 ")).expect("a median");
+        let median: Vec<&str> = median.split_whitespace().collect();
+        assert_eq!((median[2], median[3]), ("500", "2.00"), "{text}");
     }
 }

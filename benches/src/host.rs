@@ -1,4 +1,4 @@
-//! What a run ran on and from: kernel, processor, date, commit. It only looks.
+//! Environment of a run: kernel, processor, date, commit, command line. Read only.
 
 use std::process::{Command, Stdio};
 
@@ -7,7 +7,7 @@ use nix::sys::utsname::uname;
 use crate::schema::Machine;
 use crate::server::Cores;
 
-/// The machine, now.
+/// Describes this machine.
 #[must_use]
 pub fn collect(cores: Cores) -> Machine {
     let kernel = uname().map_or_else(
@@ -17,9 +17,9 @@ pub fn collect(cores: Cores) -> Machine {
             parts.map(|part| part.to_string_lossy()).join(" ")
         },
     );
-    let about = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
-        let line = about.lines().find(|line| line.starts_with(name))?;
+        let line = cpuinfo.lines().find(|line| line.starts_with(name))?;
         Some(line.split_once(':')?.1.trim().to_owned())
     };
     let is_virtual = field("flags").is_some_and(|flags| flags.contains(" hypervisor"));
@@ -27,7 +27,7 @@ pub fn collect(cores: Cores) -> Machine {
     Machine {
         kernel,
         cpu: field("model name").unwrap_or_else(|| "unknown".to_owned()),
-        cores: about.lines().filter(|line| line.starts_with("processor")).count(),
+        cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
         virtual_machine: is_virtual.then(|| "a virtual machine".to_owned()),
         server_core: cores.server,
         load_core: cores.load,
@@ -39,8 +39,7 @@ pub fn collect(cores: Cores) -> Machine {
     }
 }
 
-/// The commit of the sources, with `+` when they have been changed since; `None` when git does not
-/// know.
+/// The commit of the sources, with `+` if they have uncommitted changes; `None` without git.
 #[must_use]
 pub fn commit() -> Option<String> {
     let git = |arguments: &[&str]| {
@@ -58,14 +57,13 @@ pub fn commit() -> Option<String> {
     Some(if changed.is_empty() { commit } else { commit + "+" })
 }
 
-/// The command line, word by word, without the path of the program. A byte that is no text is shown
-/// as U+FFFD.
+/// The command line without the path of the program. Invalid UTF-8 is shown as U+FFFD.
 #[must_use]
 pub fn command() -> Vec<String> {
     std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
-/// Now, RFC 3339, UTC, to the second.
+/// The current time: RFC 3339, UTC, to the second.
 #[must_use]
 pub fn date() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

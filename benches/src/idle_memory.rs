@@ -1,4 +1,4 @@
-//! What silent connections weigh: a server alone, its memory before and after. It knows no rates.
+//! Memory per idle connection: the memory of a server before and after the connections are opened.
 
 use crate::case::{Case, Transport};
 use crate::load_process::Worker;
@@ -7,29 +7,29 @@ use crate::schema::IdleMemory;
 use crate::server::{Cores, Server};
 use crate::servers::BuiltServer;
 
-/// Opens `connections` that speak once and are silent then.
+/// Opens `connections` connections that send one message each and are idle after it.
 ///
 /// # Errors
-/// In words: it did not come up, or did not let all of them in.
+/// The server did not start, or did not accept all connections.
 pub fn measure_idle_memory(
-    recipe: &BuiltServer,
+    built: &BuiltServer,
     connections: usize,
     cores: Cores,
 ) -> Result<IdleMemory, String> {
-    // One connection beside them, so that what the first one costs is not shared out among them.
+    // One additional connection, so that one-time costs of the first connection are not included.
     let case = Case::of_connections(1);
-    let command = recipe.command(&case)?;
-    let name = &recipe.about.name;
+    let command = built.command(&case)?;
+    let name = &built.about.name;
     let mut server = Server::start(name, command, Transport::Tcp, cores)
         .map_err(|error| format!("{error:#}"))?;
     let first = Case { idle: 1, ..case.clone() };
     let all = Case { idle: connections, ..case };
     let open = |case: &Case, server: &mut Server| {
-        Worker::start(case, server.place())
+        Worker::start(case, server.endpoint())
             .map_err(|error| server.with_exit_status(format!("{error:#}")))
     };
     let _first = open(&first, &mut server)?;
-    let gone = || format!("{name}: it is gone");
+    let gone = || format!("{name}: the process has ended");
     let empty_bytes = process_usage::pss_bytes(server.pid()).ok_or_else(gone)?;
     let _all = open(&all, &mut server)?;
     let full_bytes = process_usage::pss_bytes(server.pid()).ok_or_else(gone)?;

@@ -1,13 +1,12 @@
-//! `instructions`: how many instructions of its own a server spends on one echo, counted by
-//! callgrind, and held to a baseline. Here are its arguments, the order of events and what is said;
-//! it knows no clock: how fast anybody is, is not asked.
+//! `instructions`: counts the user-space instructions of a server per echo with callgrind, and
+//! compares them with a baseline. This file has the arguments and the output; time is not measured.
 //!
 //! ```text
-//!   questions   what is counted, and of whom                pure data
+//!   cases       what is counted, for which servers          pure data
 //!   count       two runs, and the difference between them
-//!   patient     a server under callgrind, stopped and woken knows processes
-//!   visitor     who speaks with it, round by round          knows sockets
-//!   baseline    the figures of before, and the verdict      pure
+//!   callgrind   a server under callgrind, stopped and resumed   knows processes
+//!   client      the client of that server                   knows sockets
+//!   baseline    earlier figures, and the comparison         pure
 //! ```
 
 mod baseline;
@@ -28,42 +27,42 @@ use crate::output;
 use crate::servers::{self, Builder, BuiltServer};
 use crate::session;
 use crate::table::Grid;
-pub use baseline::{Baseline, Figure, Finding, Verdict};
+pub use baseline::{Baseline, Change, Figure, Finding};
 use cases::CountedCase;
 
-/// Something costs more than it did.
+/// A count has grown.
 const EXIT_REGRESSED: u8 = 1;
 
-/// Where the figures of before are, unless somebody says otherwise.
+/// File name of the default baseline.
 const BASELINE: &str = "instructions.txt";
 
-/// How many servers may be counted at a time: more processors than that have other things to do.
+/// Maximum number of servers counted in parallel, to leave processors for other work.
 const PARALLEL_MAX: usize = 8;
 
-/// Counts user-space instructions for each echo, by callgrind, and compares them with a baseline.
+/// Counts user-space instructions per echo with callgrind, and compares them with a baseline.
 ///
-/// The figure is the difference between two runs that differ in nothing but the number of messages,
-/// so that starting and ending cost nothing. Each message, or each lot of 64, arrives while the
-/// server is stopped: how much it finds ready never depends on timing, and two counts agree on any
-/// machine, however busy. The kernel's part is not in it.
+/// A figure is the difference between two runs that differ only in the number of messages, so that
+/// start and shutdown cancel. Each message, or batch of 64, arrives while the server is stopped:
+/// the number of ready events does not depend on timing, and two counts agree on any machine,
+/// however busy. Kernel instructions are not counted.
 ///
 /// Exit codes: 0; 1 a figure has grown by more than 5 %, or the baseline has other cases; 2 bad
-/// arguments; 69 no valgrind, or a server that cannot be had.
+/// arguments; 69 valgrind or a server is not available.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Whom to ask, separated by commas [default: our epoll modes, coroutines, C]
+    /// Servers to count, separated by commas [default: the epoll modes, coroutine, C]
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     servers: Vec<String>,
-    /// Which cases, separated by commas [default: all of them]
+    /// Cases to count, separated by commas [default: all]
     #[arg(long, value_delimiter = ',', value_name = "CASE", value_parser = cases::by_name)]
     cases: Vec<CountedCase>,
-    /// The figures of before [default: instructions.txt beside the sources]
+    /// The baseline file [default: instructions.txt beside the sources]
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
-    /// Writes what is counted into the baseline, instead of judging by it
+    /// Writes the counts into the baseline instead of comparing with it
     #[arg(long)]
     bless: bool,
-    /// The epollite program, when it is not to be built
+    /// Path of the epollite program [default: it is built]
     #[arg(long, value_name = "PATH")]
     program: Option<PathBuf>,
 }
@@ -87,19 +86,19 @@ fn run(args: &Args) -> Result<u8> {
     let path = args.baseline.clone().unwrap_or_else(default_baseline);
     let before = match Baseline::read(&path) {
         Ok(before) => before,
-        // There is none yet, or not one that is understood: a new one can be written all the same.
+        // There is none, or it is invalid: a new one can be written nevertheless.
         Err(_) if args.bless => Baseline::default(),
         Err(error) => return Ok(session::usage(&error)),
     };
     let tools = count::tools()?;
     let mut builder = Builder::new(args.program.clone())?;
-    let mut recipes = Vec::new();
+    let mut servers = Vec::new();
     for entry in &entries {
-        let recipe = builder.build(entry);
-        recipes.push(recipe.map_err(|why| anyhow::anyhow!("{}: {why}", entry.name))?);
+        let built = builder.build(entry);
+        servers.push(built.map_err(|why| anyhow::anyhow!("{}: {why}", entry.name))?);
     }
     let cases = if args.cases.is_empty() { cases::all() } else { args.cases.clone() };
-    let now = Baseline { tools, figures: figures(&recipes, &cases)? };
+    let now = Baseline { tools, figures: figures(&servers, &cases)? };
     let is_everything = args.servers.is_empty() && args.cases.is_empty();
     let findings = before.compare(&now, is_everything);
     let shown = table(&findings);
@@ -110,21 +109,23 @@ fn run(args: &Args) -> Result<u8> {
         return Ok(0);
     }
     output::print(&shown)?;
-    Ok(verdict(&before, &now, &findings))
+    Ok(print_findings(&before, &now, &findings))
 }
 
-/// Says what is to be said about each finding, and how it ends.
-fn verdict(before: &Baseline, now: &Baseline, findings: &[Finding]) -> u8 {
+/// Prints changed tools and findings; returns the exit code.
+fn print_findings(before: &Baseline, now: &Baseline, findings: &[Finding]) -> u8 {
     let others = before.tool_changes(now);
     for (name, was, is) in &others {
-        output::complain(&format!("the baseline was counted with {name} {was}, this is {is}"));
+        output::print_error(&format!(
+            "the baseline was counted with {name} {was}, this run with {is}"
+        ));
     }
     let mut code = 0;
-    for finding in findings.iter().filter(|finding| finding.verdict != Verdict::Same) {
-        let is_failure = finding.verdict.is_failure() && others.is_empty();
-        let weight =
-            if is_failure || finding.verdict == Verdict::Improved { "" } else { "warning: " };
-        output::complain(&format!("{weight}{finding}"));
+    for finding in findings.iter().filter(|finding| finding.change != Change::Same) {
+        let is_failure = finding.change.is_failure() && others.is_empty();
+        let prefix =
+            if is_failure || finding.change == Change::Improved { "" } else { "warning: " };
+        output::print_error(&format!("{prefix}{finding}"));
         if is_failure {
             code = EXIT_REGRESSED;
         }
@@ -132,15 +133,15 @@ fn verdict(before: &Baseline, now: &Baseline, findings: &[Finding]) -> u8 {
     code
 }
 
-/// Counts all of it, as many at a time as there are processors: what is counted does not know how
-/// fast it goes.
-fn figures(recipes: &[BuiltServer], cases: &[CountedCase]) -> Result<Vec<Figure>> {
-    let asked: Vec<(&BuiltServer, &CountedCase)> = cases
+/// Counts all combinations, as many in parallel as there are processors: counts do not depend on
+/// speed.
+fn figures(servers: &[BuiltServer], cases: &[CountedCase]) -> Result<Vec<Figure>> {
+    let jobs: Vec<(&BuiltServer, &CountedCase)> = cases
         .iter()
-        .flat_map(|case| recipes.iter().map(move |recipe| (recipe, case)))
-        .filter(|(recipe, case)| recipe.command(&case.load()).is_ok())
+        .flat_map(|case| servers.iter().map(move |built| (built, case)))
+        .filter(|(built, case)| built.command(&case.load()).is_ok())
         .collect();
-    let queue: Mutex<VecDeque<usize>> = Mutex::new((0..asked.len()).collect());
+    let queue: Mutex<VecDeque<usize>> = Mutex::new((0..jobs.len()).collect());
     let found = Mutex::new(Vec::new());
     let counters = thread::available_parallelism().map_or(1, usize::from).min(PARALLEL_MAX);
     let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
@@ -148,9 +149,9 @@ fn figures(recipes: &[BuiltServer], cases: &[CountedCase]) -> Result<Vec<Figure>
         for _ in 0..counters {
             scope.spawn(|| {
                 while let Some(at) = next() {
-                    let (recipe, case) = asked[at];
-                    let counted = count::count_per_echo(recipe, case)
-                        .with_context(|| format!("{}: {}", case.name, recipe.about.name));
+                    let (built, case) = jobs[at];
+                    let counted = count::count_per_echo(built, case)
+                        .with_context(|| format!("{}: {}", case.name, built.about.name));
                     if let Ok(mut found) = found.lock() {
                         found.push((at, counted));
                     }
@@ -161,8 +162,8 @@ fn figures(recipes: &[BuiltServer], cases: &[CountedCase]) -> Result<Vec<Figure>
     let mut found = found.into_inner().unwrap_or_default();
     found.sort_by_key(|(at, _)| *at);
     let figure = |(at, counted): (usize, Result<f64>)| {
-        let (recipe, case) = asked[at];
-        let (case, server) = (case.name.to_owned(), recipe.about.name.clone());
+        let (built, case) = jobs[at];
+        let (case, server) = (case.name.to_owned(), built.about.name.clone());
         Ok(Figure { case, server, instructions: counted? })
     };
     found.into_iter().map(figure).collect()
@@ -172,11 +173,12 @@ fn table(findings: &[Finding]) -> String {
     let mut table = Grid::new(["case", "server", "was", "is", "change"]);
     for finding in findings {
         let figure = |value: Option<f64>| value.map_or("-".to_owned(), |it| format!("{it:.1}"));
-        let change = finding.change().map_or(String::new(), |it| format!("{:+.1} %", it * 100.0));
+        let change =
+            finding.relative_change().map_or(String::new(), |it| format!("{:+.1} %", it * 100.0));
         let (case, server) = (finding.case.clone(), finding.server.clone());
         table.add(vec![case, server, figure(finding.was), figure(finding.is), change]);
     }
-    format!("User-space instructions of the server for each echo:\n\n{}\n", table.render())
+    format!("User-space instructions of the server per echo:\n\n{}\n", table.render())
 }
 
 fn default_baseline() -> PathBuf {

@@ -1,7 +1,7 @@
-//! One case, several servers, slice by slice in turn. It knows the order of things and collects
-//! samples; what they mean is for `paired` to say, and what a reader sees for `result`.
+//! Measures one case on several servers in interleaved slices. It determines the order and collects
+//! samples; statistics are in `stats`, the record in `schema`.
 //!
-//! A server that fails is out, with the rounds it had; the others go on.
+//! A server that fails is excluded and keeps its completed rounds; the others continue.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,113 +18,114 @@ use crate::servers::BuiltServer;
 use crate::stats::Sample;
 use crate::syscalls;
 
-/// A pause after each slice before the bill is read: a server that has answered still has to find
-/// out that nothing more has come, and to go to sleep. That belongs to its own bill, and must not
-/// be in the way of the next.
+/// Delay between the end of a slice and reading CPU time: after its last response a server still
+/// makes one empty `epoll_wait`. That belongs to its own CPU time, and must not overlap with the
+/// next server's slice.
 const SETTLE_TIME: Duration = Duration::from_millis(1);
 
-/// How long all are left alone after the round that does not count, to see who does not sleep.
+/// How long all servers are left idle after the warm-up round, to detect those that do not sleep.
 const IDLE_PROBE_TIME: Duration = Duration::from_millis(50);
 
-/// Above this share of a core, a server that is asked nothing is called busy. A reactor's timers
-/// and a runtime's housekeeping stay far below; whoever polls is far above.
+/// Above this share of a core, an idle server counts as busy. A reactor's timers and a runtime's
+/// periodic work stay far below; a polling server is far above.
 const IDLE_CPU_MAX: f64 = 0.02;
 
-/// So many slices in a row may pass without an answer; one more, and the server has none to give.
+/// Number of consecutive slices without a response after which a server fails.
 const SILENT_SLICES_MAX: u32 = 5;
 
-/// How a contest is held.
+/// Parameters of an interleaved run.
 #[derive(Debug, Clone, Copy)]
 pub struct RunConfig {
-    /// Rounds that count, after one that does not.
+    /// Measured rounds, after one warm-up round.
     pub rounds: usize,
-    /// How long one server is busy in one round.
+    /// How long each server is busy in one round.
     pub slice: Duration,
-    /// Who runs where.
+    /// The cores of the servers and of the load.
     pub cores: Cores,
     /// Whether system calls are counted at the end.
     pub count_syscalls: bool,
 }
 
-/// One server in one case: what was measured, and what went wrong.
+/// One server in one case: its measurements, or its failure.
 #[derive(Debug)]
 pub struct ServerRun {
     /// Its name.
     pub name: String,
-    /// One for each round that counts and that it finished.
+    /// The completed measured rounds.
     pub rounds: Vec<Round>,
-    /// CPU time over those, by its parts.
+    /// CPU time over these rounds, total and by mode.
     pub cpu: Cpu,
-    /// Round-trip times over those.
+    /// Round-trip times over these rounds.
     pub latency: Option<Latency>,
     /// System calls, counted at the end.
     pub syscalls: Option<Syscalls>,
-    /// Why they were not, although they were to be.
+    /// Why they were not counted although requested.
     pub syscalls_why: Option<String>,
-    /// Its memory at the end.
+    /// Peak memory, read at the end.
     pub peak_rss_bytes: Option<u64>,
-    /// The share of a core it used while it was *not* asked anything. Servers share a core, so
-    /// one that is busy while idle would spoil the others' figures.
+    /// The share of a core it used while idle. Servers share a core, so one that is busy while idle
+    /// would distort the others' figures.
     pub idle_cpu: f64,
-    /// Whether it was stopped between its slices, for that reason.
+    /// Whether it was stopped (SIGSTOP) between its slices for that reason.
     pub paused: bool,
-    /// Why it is out, if it is.
+    /// Why it was excluded, if it was.
     pub failure: Option<Failure>,
     running: Option<(Server, Worker)>,
 }
 
-/// Why a server is out.
+/// Why a server was excluded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// In words.
+    /// The reason as text.
     pub why: String,
-    /// How far it came: `Absent`, `NotAsked` or `Broke`.
+    /// `Absent`, `Skipped` or `Failed`.
     pub status: Status,
 }
 
-/// Runs a case. `tell` is called after every slice.
+/// Runs a case. `progress` is called after every slice.
 ///
-/// Each server is started anew, so its memory is that of this case, and nobody profits from what an
-/// earlier case left behind.
+/// Each server is started again for each case, so that its memory is that of this case and no state
+/// of an earlier case remains.
 pub fn run(
     case: &Case,
-    recipes: &[&BuiltServer],
-    rules: &RunConfig,
-    tell: &mut dyn FnMut(),
+    servers: &[&BuiltServer],
+    config: &RunConfig,
+    progress: &mut dyn FnMut(),
 ) -> Vec<ServerRun> {
-    let mut entrants: Vec<ServerRun> =
-        recipes.iter().map(|recipe| ServerRun::start(recipe, case, rules.cores)).collect();
-    for round in 0..=rules.rounds {
-        for index in order(round, entrants.len()) {
+    let mut runs: Vec<ServerRun> =
+        servers.iter().map(|built| ServerRun::start(built, case, config.cores)).collect();
+    for round in 0..=config.rounds {
+        for index in order(round, runs.len()) {
             if interrupt::is_interrupted() {
-                // What they have is kept; nobody is asked anything more.
-                return entrants;
+                // Completed rounds are kept; no further slice starts.
+                return runs;
             }
-            entrants[index].run_slice(rules.slice, round > 0);
-            tell();
+            runs[index].run_slice(config.slice, round > 0);
+            progress();
         }
         if round == 0 {
-            probe_idle_cpu(entrants.iter_mut());
+            probe_idle_cpu(runs.iter_mut());
         }
     }
-    // Best effort, like the counting: without it, that takes longer.
-    let hold = rules.count_syscalls.then(syscalls::TracepointKeepalive::enable);
-    for entrant in &mut entrants {
-        entrant.collect(rules);
-        tell();
+    // Best effort, like the counting: without it, counting takes longer.
+    let keepalive = config.count_syscalls.then(syscalls::TracepointKeepalive::enable);
+    for run in &mut runs {
+        run.collect(config);
+        progress();
     }
-    drop(hold);
-    entrants
+    drop(keepalive);
+    runs
 }
 
-/// How many times `tell` is called at most.
+/// Upper bound on the number of calls of `progress`.
 #[must_use]
 pub fn steps(servers: usize, rounds: usize) -> u64 {
     (servers * (rounds + 2)) as u64
 }
 
-/// Who comes when in a round. Everyone is first, second and last equally often, and every other
-/// round goes backwards, so that nobody always follows the same neighbour and inherits its caches.
+/// The order of the servers in a round. Each server is first, second and last equally often, and
+/// every other round is reversed, so that no server always follows the same neighbour and its cache
+/// contents.
 pub(crate) fn order(round: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |turn| {
         let turn = if round.is_multiple_of(2) { turn } else { count - 1 - turn };
@@ -132,30 +133,30 @@ pub(crate) fn order(round: usize, count: usize) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Asks nobody anything for a while. Who is busy all the same is stopped, and from then on runs in
-/// its own slices only.
-pub(crate) fn probe_idle_cpu<'a>(entrants: impl Iterator<Item = &'a mut ServerRun>) {
-    let mut entrants: Vec<&mut ServerRun> = entrants.collect();
-    let bills = |entrants: &[&mut ServerRun]| -> Vec<Option<Duration>> {
-        let bill =
+/// Measures the CPU use of all servers while they are idle. A busy one is stopped, and from then on
+/// runs in its own slices only.
+pub(crate) fn probe_idle_cpu<'a>(runs: impl Iterator<Item = &'a mut ServerRun>) {
+    let mut runs: Vec<&mut ServerRun> = runs.collect();
+    let cpu_times = |runs: &[&mut ServerRun]| -> Vec<Option<Duration>> {
+        let cpu_time =
             |it: &&mut ServerRun| Some(process_usage::cpu(it.running.as_ref()?.0.pid())?.total);
-        entrants.iter().map(bill).collect()
+        runs.iter().map(cpu_time).collect()
     };
-    let (before, start) = (bills(&entrants), Instant::now());
+    let (before, start) = (cpu_times(&runs), Instant::now());
     thread::sleep(IDLE_PROBE_TIME);
-    let (after, wall) = (bills(&entrants), start.elapsed());
-    for ((entrant, before), after) in entrants.iter_mut().zip(before).zip(after) {
+    let (after, wall) = (cpu_times(&runs), start.elapsed());
+    for ((run, before), after) in runs.iter_mut().zip(before).zip(after) {
         let (Some(before), Some(after)) = (before, after) else { continue };
-        entrant.idle_cpu = after.saturating_sub(before).as_secs_f64() / wall.as_secs_f64();
-        entrant.paused = entrant.idle_cpu > IDLE_CPU_MAX;
-        if let (true, Some((server, _))) = (entrant.paused, &entrant.running) {
+        run.idle_cpu = after.saturating_sub(before).as_secs_f64() / wall.as_secs_f64();
+        run.paused = run.idle_cpu > IDLE_CPU_MAX;
+        if let (true, Some((server, _))) = (run.paused, &run.running) {
             server.pause();
         }
     }
 }
 
 impl ServerRun {
-    /// Nothing known yet.
+    /// A run without results.
     pub(crate) fn empty(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -172,36 +173,36 @@ impl ServerRun {
         }
     }
 
-    /// Started and asked nothing; or out, with the reason.
-    pub(crate) fn start(recipe: &BuiltServer, case: &Case, cores: Cores) -> Self {
-        let mut entrant = Self::empty(&recipe.about.name);
-        let command = match recipe.command(case) {
+    /// Starts the server and opens the connections; or excluded, with the reason.
+    pub(crate) fn start(built: &BuiltServer, case: &Case, cores: Cores) -> Self {
+        let mut run = Self::empty(&built.about.name);
+        let command = match built.command(case) {
             Ok(command) => command,
-            Err(why) => return entrant.excluded(why, Status::Skipped),
+            Err(why) => return run.excluded(why, Status::Skipped),
         };
-        let server = match Server::start(&recipe.about.name, command, case.transport, cores) {
+        let server = match Server::start(&built.about.name, command, case.transport, cores) {
             Ok(server) => server,
-            Err(error) => return entrant.excluded(format!("{error:#}"), Status::Absent),
+            Err(error) => return run.excluded(format!("{error:#}"), Status::Absent),
         };
-        match Worker::start(case, server.place()) {
-            Ok(worker) => entrant.running = Some((server, worker)),
+        match Worker::start(case, server.endpoint()) {
+            Ok(worker) => run.running = Some((server, worker)),
             Err(error) => {
-                return entrant.excluded(describe_failure(server, &error), Status::Failed);
+                return run.excluded(describe_failure(server, &error), Status::Failed);
             }
         }
-        entrant
+        run
     }
 
-    /// Its slice of a round, if it is still in.
+    /// Runs its slice of a round, unless it is excluded.
     fn run_slice(&mut self, length: Duration, counts: bool) {
-        let took = self.with_core(|server, worker| {
+        let measured = self.with_core(|server, worker| {
             let (slice, cpu) = measure_cpu(server, || worker.run_closed_loop(length))?;
             if !counts {
                 worker.reset()?;
             }
             Ok((slice, cpu))
         });
-        let Some((slice, cpu)) = took.filter(|_| counts) else { return };
+        let Some((slice, cpu)) = measured.filter(|_| counts) else { return };
         self.rounds.push(Round {
             messages: slice.messages,
             elapsed_seconds: slice.elapsed.as_secs_f64(),
@@ -215,35 +216,36 @@ impl ServerRun {
         self.cpu.total += cpu.total;
     }
 
-    /// Gives it the core, asks it something, and takes the core back. `None` when it is out, or
-    /// fails and is out from then on.
+    /// Resumes the server if it is paused, calls `action`, and pauses it again. `None` if the
+    /// server is excluded, or fails and is excluded from now on.
     pub(crate) fn with_core<T>(
         &mut self,
-        ask: impl FnOnce(&Server, &mut Worker) -> Result<T>,
+        action: impl FnOnce(&Server, &mut Worker) -> Result<T>,
     ) -> Option<T> {
         let (server, worker) = self.running.as_mut()?;
         if self.paused {
             server.resume();
         }
-        let answer = ask(server, worker);
+        let result = action(server, worker);
         if self.paused {
             server.pause();
         }
-        answer.map_err(|error| self.fail(&error)).ok()
+        result.map_err(|error| self.fail(&error)).ok()
     }
 
-    /// What is looked at once, at the end; then it is stopped.
-    fn collect(&mut self, rules: &RunConfig) {
+    /// Collects the final counters; then stops the server.
+    fn collect(&mut self, config: &RunConfig) {
         let Some((server, worker)) = &mut self.running else { return };
         self.latency = worker.latency().ok().flatten();
         self.peak_rss_bytes = process_usage::peak_rss_bytes(server.pid());
         if self.paused {
             server.resume();
         }
-        if rules.count_syscalls {
-            let counted =
-                syscalls::count(server.pid(), || Ok(worker.run_closed_loop(rules.slice)?.messages));
-            // Best effort: perf is a guest here, and no figure but its own depends on it.
+        if config.count_syscalls {
+            let counted = syscalls::count(server.pid(), || {
+                Ok(worker.run_closed_loop(config.slice)?.messages)
+            });
+            // Best effort: perf is optional, and no other figure depends on it.
             match counted {
                 Ok(syscalls) => self.syscalls = Some(syscalls),
                 Err(error) => self.syscalls_why = Some(format!("{error:#}")),
@@ -265,7 +267,7 @@ impl ServerRun {
         self
     }
 
-    /// Its rounds, in the form that ratios are made of.
+    /// Its rounds as samples for ratios.
     #[must_use]
     pub fn samples(&self) -> Vec<Sample> {
         let sample = |round: &Round| Sample {
@@ -282,14 +284,14 @@ fn describe_failure(mut server: Server, error: &anyhow::Error) -> String {
     server.with_exit_status(format!("{error:#}"))
 }
 
-/// Runs a slice, and the server's bill for it. One in which nothing comes back is run again: a machine
-/// that is busy elsewhere may take the core away for longer than a datagram is waited for.
+/// Runs a slice and measures the server's CPU time for it. A slice without any response is
+/// repeated: a busy machine may take the core away for longer than the loss timeout of a datagram.
 pub(crate) fn measure_cpu(
     server: &Server,
     mut slice: impl FnMut() -> Result<Slice>,
 ) -> Result<(Slice, Cpu)> {
-    answered(|| {
-        let gone = || anyhow::anyhow!("it is gone");
+    retry_until_response(|| {
+        let gone = || anyhow::anyhow!("the process has ended");
         let before = process_usage::cpu(server.pid()).ok_or_else(gone)?;
         let slice = slice()?;
         thread::sleep(SETTLE_TIME);
@@ -303,15 +305,15 @@ pub(crate) fn measure_cpu(
     })
 }
 
-/// The first of a few slices in which anything came back.
-fn answered(mut slice: impl FnMut() -> Result<(Slice, Cpu)>) -> Result<(Slice, Cpu)> {
+/// Repeats a slice until it has a response, up to [`SILENT_SLICES_MAX`] times.
+fn retry_until_response(mut slice: impl FnMut() -> Result<(Slice, Cpu)>) -> Result<(Slice, Cpu)> {
     for _ in 0..SILENT_SLICES_MAX {
-        let took = slice()?;
-        if took.0.messages > 0 {
-            return Ok(took);
+        let measured = slice()?;
+        if measured.0.messages > 0 {
+            return Ok(measured);
         }
     }
-    anyhow::bail!("not one message came back in {SILENT_SLICES_MAX} slices")
+    anyhow::bail!("no response in {SILENT_SLICES_MAX} slices")
 }
 
 #[cfg(test)]
@@ -319,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slice_without_an_answer_is_run_again() {
+    fn a_slice_without_a_response_is_repeated() {
         let slice = |messages| Slice {
             messages,
             lost: 1,
@@ -330,40 +332,43 @@ mod tests {
             own_cpu: SETTLE_TIME,
         };
         let mut left = 3;
-        let found = answered(|| {
+        let found = retry_until_response(|| {
             left -= 1;
             Ok((slice(u64::from(left == 0)), Cpu::default()))
         });
-        assert_eq!(found.expect("the third is answered").0.messages, 1);
-        let mut asked = 0;
-        let none = answered(|| {
-            asked += 1;
+        assert_eq!(found.expect("the third has a response").0.messages, 1);
+        let mut calls = 0;
+        let none = retry_until_response(|| {
+            calls += 1;
             Ok((slice(0), Cpu::default()))
         });
-        assert!(none.is_err_and(|why| why.to_string().starts_with("not one message came back")));
-        assert_eq!(asked, SILENT_SLICES_MAX, "nobody is asked for ever");
-        let mut asked = 0;
-        let failed = answered(|| {
-            asked += 1;
-            anyhow::bail!("it broke")
+        assert!(none.is_err_and(|why| why.to_string().starts_with("no response in")));
+        assert_eq!(calls, SILENT_SLICES_MAX, "the number of attempts is limited");
+        let mut calls = 0;
+        let failed = retry_until_response(|| {
+            calls += 1;
+            anyhow::bail!("it failed")
         });
-        assert!(failed.is_err() && asked == 1, "what failed is not asked again");
+        assert!(failed.is_err() && calls == 1, "an error is not retried");
     }
 
     #[test]
-    fn everyone_has_every_turn_equally_often() {
+    fn every_server_has_every_position_equally_often() {
         let rounds = 24;
         for count in [2, 3, 4] {
-            let mut turns = vec![vec![0; count]; count];
+            let mut counts = vec![vec![0; count]; count];
             for round in 0..rounds {
                 let order: Vec<usize> = order(round, count).collect();
                 let mut sorted = order.clone();
                 sorted.sort_unstable();
-                assert_eq!(sorted, (0..count).collect::<Vec<_>>(), "a round is everyone once");
-                order.iter().enumerate().for_each(|(turn, &who)| turns[who][turn] += 1);
+                assert_eq!(sorted, (0..count).collect::<Vec<_>>(), "a round has every server once");
+                order
+                    .iter()
+                    .enumerate()
+                    .for_each(|(position, &server)| counts[server][position] += 1);
             }
-            let fair = rounds / count;
-            assert!(turns.iter().flatten().all(|&times| times == fair), "{count}: {turns:?}");
+            let expected = rounds / count;
+            assert!(counts.iter().flatten().all(|&times| times == expected), "{count}: {counts:?}");
         }
         assert_eq!(order(0, 3).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(order(1, 3).collect::<Vec<_>>(), [2, 1, 0]);

@@ -1,40 +1,40 @@
-//! Measuring echo servers: pieces, each of which minds its own business.
+//! Measures echo servers. Modules and what they depend on:
 //!
 //! ```text
-//!   main, cli   arguments, order of events, what is printed
-//!   compare, models, session   who is compared, with what, when
-//!   table       the tables for people                          knows the record
-//!   conclusion  what it comes to, in a few sentences           knows the record
-//!   report      a page and its plots from records              knows the record
-//!   result      the record: what a run found, as data          pure data
-//!   contest     interleaves slices of several servers          knows worker and server
-//!   knee        the open loop: rising rates, until too much    knows contest
-//!   weigh       memory with silent connections                 knows worker and server
-//!   verdicts    from what a contest brought to the record      pure arithmetic
-//!   worker      a load in a process of its own                 knows load
-//!   load        keeps a server busy, checks every byte         knows sockets, not processes
-//!   server      starts, pins, pauses and stops a process       knows processes, not echo
-//!   meter       bills processes: CPU, memory                   knows /proc
-//!   syscalls    counts their system calls, by perf
-//!   roster      who there is, and how each is built            knows peers and the C yardstick
-//!   machine     what it ran on
-//!   outlet      where what was found goes
-//!   progress    what is shown while one waits
-//!   interrupt   whether somebody has asked for the end
-//!   paired      from slices to ratios, intervals, verdicts     pure arithmetic
+//!   main, cli      arguments, dispatch to subcommands
+//!   compare, models, session   which servers, which cases, in which order
+//!   table          tables for the terminal                        reads the record
+//!   conclusion     the conclusion of a run, a few sentences       reads the record
+//!   report         a page and its plots from records              reads the record
+//!   schema         the record: the results of a run, as data      pure data
+//!   interleave     runs slices of several servers in turn         uses load_process, server
+//!   load_sweep     open loop: rising rates, to the knee           uses interleave
+//!   idle_memory    memory per idle connection                     uses load_process, server
+//!   analysis       from interleaved runs to the record            pure arithmetic
+//!   load_process   a load in a child process                      uses load
+//!   load           keeps a server busy, checks every byte         knows sockets, not processes
+//!   server         starts, pins, pauses and stops a process       knows processes, not echo
+//!   process_usage  CPU time and memory of processes               reads /proc
+//!   syscalls       counts their system calls, by perf
+//!   servers        the known servers, and how each is built       uses peers/, the C baseline
+//!   host           the machine a run ran on
+//!   output         standard output and the record file
+//!   progress       progress bars
+//!   interrupt      whether a termination signal was received
+//!   stats          from slices to ratios and intervals            pure arithmetic
 //!   instructions   counts a server's instructions, by callgrind
-//!   case        what is asked: connections, depth, size        pure data
-//!   redact      what a record does not tell others         pure
-//!   record      one rank's result as a file                    knows load's words
-//!   merge       several ranks' results as one                  pure arithmetic
-//!   hgrm        a distribution as HdrHistogram's tools plot it
-//!   units       times, sizes, rates as people write them
+//!   case           a load: connections, depth, size               pure data
+//!   redact         removes paths of this machine from a record    pure
+//!   rank_file      the result of one rank as a file               uses types of load
+//!   merge          adds the results of several ranks              pure arithmetic
+//!   hgrm           a distribution in HdrHistogram's text format
+//!   units          parses and formats times, sizes, rates
 //! ```
 //!
-//! The same work costs a shared machine up to 1.6 times more CPU from one half-minute to the next.
-//! Everything here is built around that: findings are ratios between slices taken within a fraction
-//! of a second of each other, and next to them stands always the ratio of the yardstick to its own
-//! copy, which is what the same run makes of no difference at all.
+//! On a shared machine the same work costs up to 1.6 times more CPU from one half-minute to the
+//! next. The design follows from that: results are ratios between slices taken within a fraction of
+//! a second of each other, and next to them is always the ratio of the reference to a second copy
+//! of itself (A/A), which is what the same run shows where there is no difference.
 
 pub mod analysis;
 pub mod case;

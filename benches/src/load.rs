@@ -1,27 +1,30 @@
 //! The load generator: one thread on epollite's reactor, closed and open loop, every byte checked.
-//! It knows nothing of processes or of tables: it is given a [`Config`] and says what it measured.
+//! It takes a [`Config`] and returns measurements; it knows no processes and no tables.
 //!
 //! ```text
-//!   run      warm-up, then what is measured, a report         the way in for most
-//!   Load     opened once, then slice by slice                 the way in for comparisons
-//!    slice    the loop: schedule, events, the end              knows who, not what
-//!    churn    a connection for each message                    who comes after whom
-//!    watch    ten times a second: observers, losses, silence
-//!    stream, life, datagram   one connection                   sends, receives, checks
-//!     queue    a stream's messages on their way   room  who is told when there is room to send
-//!     desk     what they share    noise  the bytes    row  those of many messages
-//!     autopsy  names what is wrong
-//!    meter    latencies and counts     alarm  wakes a closed loop
-//!   config  sizes  pace  failure  mismatch                    words
+//!   run             warm-up, measured part, report       entry point for a single measurement
+//!   Load            opened once, run slice by slice      entry point for comparisons
+//!    slice          the loop: schedule, events, end of slice
+//!    churn          one connection per message: opening, reuse, closing
+//!    tick           ten times per second: observers, losses, stalls
+//!    stream, short_lived, datagram     one connection: sends, receives, checks
+//!     queue            messages of one stream between schedule and echo
+//!     write_interest   EPOLLOUT registration
+//!     shared           state shared by all connections
+//!     payload          bytes of a message       run_of_messages   runs of equal-sized messages
+//!     diagnose         classifies a mismatch
+//!    metrics        latencies and counts        timerfd           deadline of a closed loop
+//!   config  sizes  pace  error  mismatch        configuration and result types
 //! ```
 //!
-//! A slice is *closed*: when its time is over no new message begins, but every answer still owed
-//! is waited for and counted, and the clock stops when the last one is there or given up. So
-//! messages, time and CPU of a slice belong to each other, and the next one starts with nothing
-//! under way.
+//! A slice is *closed*: when its time is over no new message starts, but every outstanding response
+//! is waited for and counted, and the clock stops when the last one has arrived or is given up.
+//! Messages, time and CPU of a slice therefore refer to the same work, and the next slice starts
+//! with nothing in flight.
 //!
-//! With a rate, a latency counts from when the message was *meant* to leave. A server that stops
-//! for a while is so charged with every message that should have been sent meanwhile.
+//! With a rate, a latency is measured from the *intended* send time. A server that stalls is
+//! therefore charged with every message that should have been sent during the stall (no coordinated
+//! omission).
 
 mod churn;
 mod config;
@@ -71,23 +74,24 @@ use short_lived::ShortLivedConnection;
 use stream::Stream;
 use timerfd::DeadlineTimer;
 
-/// Connections that are being established at the same time: below the shortest queue that a
-/// server may have, nearly.
+/// Connections that are established at the same time: below the accept backlog of nearly every
+/// server.
 const CONNECTING_MAX: u32 = 64;
 
-/// How long one may take.
+/// Time limit for establishing a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
-/// Whom a running load shows itself to. Every method does nothing unless you say otherwise.
+/// Receives progress of a running load. All methods default to doing nothing.
 pub trait Observer {
-    /// About ten times a second: what has been measured so far.
+    /// Called about ten times per second with the measurements so far.
     fn tick(&mut self, _elapsed: Duration, _meter: &Metrics) {}
 
-    /// Once a second, and for the rest at the end: the latencies of that interval.
+    /// Called once per second, and at the end for the remainder, with the latencies of that
+    /// interval.
     fn interval(&mut self, _start: Duration, _length: Duration, _latencies: &Histogram<u64>) {}
 }
 
-/// Nobody watches.
+/// Ignores all progress.
 impl Observer for () {}
 
 /// A load on one server: opened once, then run slice by slice.
@@ -99,63 +103,65 @@ impl Observer for () {}
 /// let mut load = Load::open(&Config { connections: 64, ..Config::new(target) })?;
 /// let slice = load.slice(Length::For(Duration::from_millis(50)), &mut ())?;
 /// println!("{} messages in {:?}", slice.messages, slice.elapsed);
-/// # Ok::<(), epollite_bench::load::Failure>(())
+/// # Ok::<(), epollite_bench::load::LoadError>(())
 /// ```
 pub struct Load {
     config: Config,
     reactor: Reactor<Source>,
     shared: LoadState,
     timer: DeadlineTimer,
-    /// Who has each index; with churn, who is alive.
+    /// The connection of each index; with churn, only open connections have one.
     tokens: Vec<Option<Token>>,
-    /// When those were meant to leave for which no life was free.
+    /// Churn: intended send times of messages that wait for a free connection slot.
     pending_connects: std::collections::VecDeque<Instant>,
-    /// Lives so far, of all indices; without churn, messages that the schedule has handed out.
+    /// Connections started so far over all indices; without churn, messages the schedule has
+    /// released.
     started: u64,
-    /// Sockets opened for lives so far.
+    /// Churn: sockets opened so far.
     sockets: u64,
-    /// Indices without a life.
+    /// Churn: indices without an open connection.
     idle_slots: Vec<u32>,
     slices: u64,
     is_interrupted: bool,
     skip_drain: bool,
 }
 
-/// Who is registered. A life is a stream and more; its box lasts as long as its socket.
+/// What is registered with the reactor. A short-lived connection contains a stream; its box is
+/// reused as long as its socket.
 enum Source {
     Stream(Stream),
-    ShortLived { index: u32, life: Box<ShortLivedConnection> },
+    ShortLived { index: u32, connection: Box<ShortLivedConnection> },
     Socket(Socket),
     Timer,
     Signals,
 }
 
 impl Load {
-    /// Opens the connections and leaves them idle; raises the limit of open files if need be.
+    /// Opens the connections and leaves them idle; raises `RLIMIT_NOFILE` if necessary.
     ///
     /// # Errors
-    /// * [`Failure::Absent`], [`Failure::Itself`], [`Failure::Unanswered`]: nobody is there.
-    /// * [`Failure::Descriptors`], [`Failure::Ports`]: too many connections.
+    /// * [`LoadError::ConnectFailed`], [`LoadError::Itself`], [`LoadError::Unanswered`]: no server.
+    /// * [`LoadError::Descriptors`], [`LoadError::Ports`]: too many connections.
     ///
     /// # Panics
-    /// The configuration cannot be meant: see [`Config::check`].
+    /// The configuration is invalid: see [`Config::check`].
     pub fn open(config: &Config) -> Result<Self, LoadError> {
-        assert_eq!(config.check(), Ok(()), "a configuration is checked before");
-        connect::anywhere(config, Self::open_at)
+        assert_eq!(config.check(), Ok(()), "the configuration was checked before");
+        connect::open_any(config, Self::open_at)
     }
 
-    /// Opens it at the target, and nowhere else.
+    /// Opens the load at `config.target`, without trying alternatives.
     fn open_at(config: &Config) -> Result<Self, LoadError> {
         connect::raise_limit(config.connections)?;
-        // The schedule is in microseconds; without this the kernel wakes us up to 50 µs late.
-        // Best effort: then the report says how late we were.
+        // The schedule has microsecond resolution; the default timer slack would add up to 50 µs.
+        // Best effort: without it, the send lag in the report is larger.
         let _ = nix::sys::prctl::set_timerslack(1);
         let reactor = Reactor::new().map_err(LoadError::call("epoll_create1"))?;
-        let (alarm, watched) = DeadlineTimer::new().map_err(LoadError::call("timerfd_create"))?;
+        let (timer, watched) = DeadlineTimer::new().map_err(LoadError::call("timerfd_create"))?;
         let run = random_run_id();
         let mut load = Self {
             shared: LoadState::new(config, run),
-            timer: alarm,
+            timer,
             tokens: (0..config.connections).map(|_| None).collect(),
             config: config.clone(),
             reactor,
@@ -169,7 +175,7 @@ impl Load {
         };
         load.register(watched.into(), Source::Timer)?;
         if config.churn {
-            // Whether anybody is there is told before the first slice, as it is without churn.
+            // A missing server is reported before the first slice, as it is without churn.
             load.probe()?;
             load.idle_slots = (0..config.connections).rev().collect();
         } else {
@@ -178,12 +184,12 @@ impl Load {
         Ok(load)
     }
 
-    /// From now on SIGTERM, and SIGINT unless it was ignored at the start, end the slice that runs,
-    /// in order: what is under way is still waited for. The calling thread does not get them any
-    /// more.
+    /// Makes SIGTERM, and SIGINT unless it was ignored at the start, end the running slice
+    /// gracefully: messages in flight are still waited for. Blocks both signals for the calling
+    /// thread.
     ///
     /// # Errors
-    /// [`Failure::Syscall`]: the kernel refuses.
+    /// [`LoadError::Call`]: sigprocmask(2) or signalfd(2) failed.
     pub fn install_signalfd(&mut self) -> Result<(), LoadError> {
         let mut signals = epollite::SignalSet::from(Signal::TERM);
         if !crate::interrupt::is_ignored(Signal::INT.number().into()) {
@@ -195,30 +201,30 @@ impl Load {
         self.register(fd, Source::Signals).map(drop)
     }
 
-    /// From the next slice on, this decides when messages leave.
+    /// Sets when messages are sent, from the next slice on.
     ///
     /// # Panics
-    /// The configuration cannot be meant then: see [`Config::check`].
+    /// The configuration is invalid with this pace: see [`Config::check`].
     pub fn set_pace(&mut self, pace: Pace) {
         self.config.pace = pace;
-        assert_eq!(self.config.check(), Ok(()), "a configuration is checked before");
+        assert_eq!(self.config.check(), Ok(()), "the configuration was checked before");
         (self.shared.closed_loop, self.shared.window) =
             (pace.rate().is_none(), self.config.window());
     }
 
-    /// What it was asked; the target is the one of several addresses that answered.
+    /// The configuration; of several addresses, `target` is the one that accepted the connections.
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
     }
 
-    /// What has been measured since the last slice began.
+    /// The measurements since the last slice began.
     #[must_use]
     pub const fn meter(&self) -> &Metrics {
         &self.shared.meter
     }
 
-    /// Whether a signal has asked for the end.
+    /// Whether a termination signal was received.
     #[must_use]
     pub const fn is_interrupted(&self) -> bool {
         self.is_interrupted
@@ -243,7 +249,7 @@ impl Load {
         Ok(())
     }
 
-    /// Waits until those are connected. The first event of each says that it is, or why not.
+    /// Waits until these are connected. The first event of each reports success or the error.
     fn wait_connected(&mut self, indices: std::ops::Range<u32>) -> Result<(), LoadError> {
         let target = self.config.target;
         let mut awaited: std::collections::HashSet<Token> =
@@ -271,7 +277,7 @@ impl Load {
         Ok(())
     }
 
-    /// Opens one connection and closes it again.
+    /// Opens one connection and closes it, to check that a server listens.
     fn probe(&mut self) -> Result<(), LoadError> {
         let fd = connect::start_connect(&self.config, 0)?;
         let source = Source::Stream(Stream::new(0, 0));
@@ -289,14 +295,14 @@ impl Load {
             .map_err(LoadError::epoll_ctl)
     }
 
-    /// Takes the signals that have come; any of them means the end.
+    /// Reads pending signals; any of them ends the slice.
     fn on_signal(&mut self, token: Token) {
         let Some(source) = self.reactor.get_mut(token) else {
             return;
         };
         let mut record = [0; SIGINFO_BYTES];
         while source.io.kernel.read(source.io.fd, &mut record).is_ok() {
-            // Asked twice, we do not wait for anybody.
+            // A second signal skips waiting for outstanding responses.
             self.skip_drain = self.is_interrupted;
             self.is_interrupted = true;
             self.shared.close();
@@ -304,7 +310,7 @@ impl Load {
     }
 }
 
-/// A number that the run before did not have, nor one beside it.
+/// A run id that differs from those of earlier and concurrent runs.
 fn random_run_id() -> u32 {
     rand::rngs::SysRng.try_next_u32().unwrap_or_else(|_| std::process::id())
 }

@@ -1,16 +1,16 @@
-//! A load in a process of its own, told line by line what to do: so that each load has its own
-//! descriptors (a process may have 20,000 and no more), and none disturbs the other. It knows how
-//! the two sides talk, and how a case becomes a load.
+//! A load in a child process, controlled by lines of text: each load has its own descriptors (a
+//! process may have 20,000 and no more), and loads do not disturb each other. This module has the
+//! protocol, and converts a case into a load.
 //!
 //! ```text
-//!   we say             it answers, as JSON
+//!   we say             it replies, as JSON
 //!   (start)            {"Ok": null}             connections are open
 //!   slice MICROS       {"Ok": slice}            closed loop
 //!   offer RATE MICROS  {"Ok": slice}            open loop, so many messages a second
-//!   forget             (nothing)                round-trip times so far were for warming up
+//!   forget             (nothing)                discards round-trip times of the warm-up
 //!   latency            {"Ok": latency or null}
-//!   any                {"Err": "in words"}      and then it ends
-//!   (end of input)                              it ends
+//!   any                {"Err": "text"}          then the child exits
+//!   (end of input)                              the child exits
 //! ```
 
 use std::io::{BufRead, BufReader, Write};
@@ -31,60 +31,60 @@ use serde::{Deserialize, Serialize};
 
 use crate::case::Case;
 use crate::load::{self, Config, Length, Load, LoadError, Pace, Sizes, Target};
-use crate::process_usage::own_cpu;
+use crate::process_usage;
 use crate::schema::Latency;
 use crate::server::Endpoint;
 
 /// The name of the subcommand.
 pub const NAME: &str = "worker";
 
-/// What the other process is started with.
+/// Arguments of the child process.
 #[derive(Debug, Args)]
 pub struct LoadRequest {
     /// The case, as JSON.
     case: String,
-    /// Where the server is, as JSON.
-    place: String,
+    /// The server's endpoint, as JSON.
+    endpoint: String,
 }
 
-/// What a slice of load brought.
+/// Result of a slice of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
     /// Messages echoed.
     pub messages: u64,
-    /// Datagrams that did not come back.
+    /// Lost datagrams.
     pub lost: u64,
-    /// From the first byte sent until time was over and every message answered or given up.
+    /// From the first byte sent until time was over and every message was received or given up.
     pub elapsed: Duration,
     /// The median of their round-trip times.
     pub p50_ns: u64,
     /// The 99th percentile of them.
     pub p99_ns: u64,
-    /// Open loop: how late messages left by our own fault, at the 99th percentile.
+    /// Open loop: the generator's send lag at the 99th percentile.
     pub late_p99_ns: u64,
-    /// CPU time of the whole process of the load.
+    /// CPU time of the whole child process.
     pub own_cpu: Duration,
 }
 
-/// How long answers may be owed and none come, on any connection, before a server counts as stuck.
-/// Far above any hiccup: the longest lawful wait is one lost SYN, sent again after a second.
+/// Without any response for this long, on any connection, a server counts as stalled. Far above any
+/// delay: the longest legitimate wait is one lost SYN, sent again after a second.
 const STALL: Duration = Duration::from_secs(3);
 
-/// How long a datagram is waited for. Loopback delivers at once or drops.
+/// Time after which a datagram counts as lost. Loopback delivers at once or drops.
 const LOSS_AFTER: Duration = Duration::from_millis(200);
 
-/// How long a word of the other process may take, what it was told to do included: the longest
-/// slice is 20 s (of an open loop), and then it waits for what is owed. It notices by itself when a
-/// server is stuck, and says so; this is for the load that is stuck itself.
+/// Time limit for a reply of the child, including the requested work: the longest slice is 20 s (of
+/// an open loop), followed by waiting for outstanding responses. The child detects a stalled server
+/// itself and reports it; this limit is for a child that hangs.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Parts of all messages, at which the curve of round-trip times has a point.
+/// Quantiles at which the curve of round-trip times has a point.
 const PERCENTILES: [f64; 18] = [
     0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.9975, 0.999, 0.9995, 0.9999,
     0.999_95, 0.999_99, 0.999_999, 1.0,
 ];
 
-/// Our side: the other process, which is ended with this.
+/// The parent's side: the child process, killed on drop.
 #[derive(Debug)]
 pub struct Worker {
     child: Child,
@@ -93,39 +93,39 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts one and waits until its connections are open. It inherits the core we are on.
+    /// Starts a child and waits until its connections are open. It inherits the CPU affinity.
     ///
     /// # Errors
-    /// When it cannot be started, and what it says when the server does not let it in.
-    pub fn start(case: &Case, place: &Endpoint) -> Result<Self> {
-        let program = std::env::current_exe().context("where is this program?")?;
-        // In a process group of its own: Ctrl-C is for us to hear, and for the worker to be told.
+    /// If it cannot be started, or cannot connect to the server.
+    pub fn start(case: &Case, endpoint: &Endpoint) -> Result<Self> {
+        let program = std::env::current_exe().context("cannot find the path of this program")?;
+        // In its own process group: Ctrl-C reaches the parent only, which stops the child.
         let mut child = Command::new(program)
             .process_group(0)
-            .args([NAME, &serde_json::to_string(case)?, &serde_json::to_string(place)?])
+            .args([NAME, &serde_json::to_string(case)?, &serde_json::to_string(endpoint)?])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start another process of this program")?;
-        let orders = child.stdin.take();
-        let answers = BufReader::new(child.stdout.take().context("it has no output")?);
-        let mut worker = Self { child, requests: orders, replies: answers };
+        let requests = child.stdin.take();
+        let replies = BufReader::new(child.stdout.take().context("it has no output")?);
+        let mut worker = Self { child, requests, replies };
         worker.reply::<()>()?;
         Ok(worker)
     }
 
-    /// Keeps the server busy for `length`, then waits for the answers still owed.
+    /// Keeps the server busy for `length`, then waits for outstanding responses.
     ///
     /// # Errors
-    /// What went wrong, in words; the worker is of no use after it.
+    /// The error as text; the worker is unusable after it.
     pub fn run_closed_loop(&mut self, length: Duration) -> Result<Slice> {
         self.request(&format!("slice {}", length.as_micros()))?;
         self.reply()
     }
 
-    /// Offers `rate` messages a second for `length`, at random distances, whether answers come or
-    /// not, then waits for those still owed. Round-trip times count from when a message was meant
-    /// to leave.
+    /// Offers `rate` messages per second for `length`, at random intervals, independent of
+    /// responses, then waits for outstanding ones. Round-trip times count from the intended send
+    /// time.
     ///
     /// # Errors
     /// As [`Worker::run_closed_loop`].
@@ -134,76 +134,76 @@ impl Worker {
         self.reply()
     }
 
-    /// Forgets the round-trip times so far: they were for warming up.
+    /// Discards the round-trip times so far, which were for warm-up.
     ///
     /// # Errors
-    /// When it has ended.
+    /// If the child has ended.
     pub fn reset(&mut self) -> Result<()> {
         self.request("forget")
     }
 
-    /// The round-trip times of all slices since.
+    /// The round-trip times of all slices since the last [`Worker::reset`].
     ///
     /// # Errors
-    /// When it has ended.
+    /// If the child has ended.
     pub fn latency(&mut self) -> Result<Option<Latency>> {
         self.request("latency")?;
         self.reply()
     }
 
     fn request(&mut self, line: &str) -> Result<()> {
-        let orders = self.requests.as_mut().context("the load has ended")?;
-        writeln!(orders, "{line}").context("the load has ended")
+        let requests = self.requests.as_mut().context("the load process has ended")?;
+        writeln!(requests, "{line}").context("the load process has ended")
     }
 
     fn reply<T: DeserializeOwned>(&mut self) -> Result<T> {
         let mut line = String::new();
         self.wait_reply()?;
-        self.replies.read_line(&mut line).context("the load is lost")?;
-        let answer: Result<T, String> = serde_json::from_str(&line)
-            .with_context(|| format!("the load ended without a word ({line:?})"))?;
-        answer.map_err(|why| anyhow!(why))
+        self.replies.read_line(&mut line).context("cannot read from the load process")?;
+        let reply: Result<T, String> = serde_json::from_str(&line)
+            .with_context(|| format!("the load process ended without a reply ({line:?})"))?;
+        reply.map_err(|why| anyhow!(why))
     }
 
-    /// An answer is one line, written at once: when the first of it is here, so is the rest.
+    /// A reply is one line in one write: when its first byte can be read, so can the rest.
     fn wait_reply(&self) -> Result<()> {
         if !self.replies.buffer().is_empty() {
             return Ok(());
         }
-        let mut answer = [PollFd::new(self.replies.get_ref().as_fd(), PollFlags::POLLIN)];
+        let mut reply = [PollFd::new(self.replies.get_ref().as_fd(), PollFlags::POLLIN)];
         let limit = PollTimeout::try_from(REPLY_TIMEOUT).unwrap_or(PollTimeout::MAX);
-        match poll(&mut answer, limit) {
-            Ok(0) => bail!("the load says nothing after {} s", REPLY_TIMEOUT.as_secs()),
-            // An interrupted wait is as good as an answer: reading waits for the rest.
+        match poll(&mut reply, limit) {
+            Ok(0) => bail!("no reply of the load process after {} s", REPLY_TIMEOUT.as_secs()),
+            // After an interrupted wait the read waits for the reply.
             Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(error) => Err(error).context("cannot wait for the load"),
+            Err(error) => Err(error).context("cannot wait for the load process"),
         }
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // The end of its input is its end; if it is in a slice, it is told more firmly.
+        // EOF on its input ends it; during a slice it is killed.
         drop(self.requests.take());
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// The other side: the subcommand.
+/// The child's side: the subcommand.
 #[must_use]
-pub fn main(order: &LoadRequest) -> ExitCode {
-    // Nobody reads what cannot be said: the other side is gone, and so are we.
-    let _ = serve(order);
+pub fn main(request: &LoadRequest) -> ExitCode {
+    // An error here means that the parent has ended, so it cannot be reported.
+    let _ = serve(request);
     ExitCode::SUCCESS
 }
 
-fn serve(order: &LoadRequest) -> Result<()> {
-    let case: Case = serde_json::from_str(&order.case).context("no case")?;
-    let place: Endpoint = serde_json::from_str(&order.place).context("no place")?;
+fn serve(request: &LoadRequest) -> Result<()> {
+    let case: Case = serde_json::from_str(&request.case).context("invalid case")?;
+    let endpoint: Endpoint = serde_json::from_str(&request.endpoint).context("invalid endpoint")?;
     crate::server::set_own_pdeathsig()?;
-    let mut asking = match Driver::open(&case, &place) {
-        Ok(asking) => asking,
+    let mut driver = match Driver::open(&case, &endpoint) {
+        Ok(driver) => driver,
         Err(error) => return write_reply(&Err::<(), _>(format!("{error:#}"))),
     };
     write_reply(&Ok::<_, String>(()))?;
@@ -211,37 +211,38 @@ fn serve(order: &LoadRequest) -> Result<()> {
         let line = line?;
         match line.split_once(' ').unwrap_or((&line, "")) {
             ("slice", micros) => {
-                let slice = asking
+                let slice = driver
                     .run_closed_loop(Pace::ClosedLoop, Duration::from_micros(micros.parse()?));
                 write_reply(&slice.map_err(|failure| describe(&failure)))?;
             }
-            ("offer", what) => {
-                let (rate, micros) = what.split_once(' ').context("a rate and a time")?;
+            ("offer", arguments) => {
+                let (rate, micros) =
+                    arguments.split_once(' ').context("expected a rate and a time")?;
                 let (pace, micros) = (Pace::Poisson(rate.parse()?), micros.parse()?);
-                let slice = asking.run_closed_loop(pace, Duration::from_micros(micros));
+                let slice = driver.run_closed_loop(pace, Duration::from_micros(micros));
                 write_reply(&slice.map_err(|failure| describe(&failure)))?;
             }
-            ("forget", _) => asking.times.reset(),
-            ("latency", _) => write_reply(&Ok::<_, String>(latency(&asking.times)))?,
+            ("forget", _) => driver.times.reset(),
+            ("latency", _) => write_reply(&Ok::<_, String>(latency(&driver.times)))?,
             _ => return Ok(()),
         }
     }
     Ok(())
 }
 
-/// The load of a case, and those that are silent beside it.
+/// The load of a case, and its idle connections.
 struct Driver {
     load: Load,
     times: Histogram<u64>,
-    /// They are held, and never looked at again.
-    _silent: Option<Load>,
+    /// Held open only.
+    _idle: Option<Load>,
 }
 
 impl Driver {
-    fn open(case: &Case, place: &Endpoint) -> Result<Self> {
-        let silent = match case.idle {
+    fn open(case: &Case, endpoint: &Endpoint) -> Result<Self> {
+        let idle = match case.idle {
             0 => None,
-            count => Some(open_idle(count, place)?),
+            count => Some(open_idle(count, endpoint)?),
         };
         let config = Config {
             connections: u32::try_from(case.connections)?,
@@ -249,19 +250,20 @@ impl Driver {
             sizes: Sizes::Fixed(u32::try_from(case.size_bytes)?),
             churn: case.churn,
             gso: case.gso,
-            ..config(place)?
+            ..config(endpoint)?
         };
         let load = open(&config)?;
-        Ok(Self { load, times: load::histogram(), _silent: silent })
+        Ok(Self { load, times: load::histogram(), _idle: idle })
     }
 
     fn run_closed_loop(&mut self, pace: Pace, length: Duration) -> Result<Slice, LoadError> {
-        // No deeper with a rate: messages that pile up in a connection would be echoed together,
-        // and the more of them the cheaper, so that no rate would ever be too high.
+        // The depth stays bounded with a rate: messages queued in a connection would be echoed
+        // together, and the more of them the cheaper, so that no rate would ever be too high.
         self.load.set_pace(pace);
-        let before = own_cpu();
+        let before = process_usage::own_cpu();
         let slice = self.load.slice(Length::For(length), &mut ())?;
-        let spent = own_cpu().unwrap_or_default().saturating_sub(before.unwrap_or_default());
+        let own_cpu =
+            process_usage::own_cpu().unwrap_or_default().saturating_sub(before.unwrap_or_default());
         let meter = self.load.meter();
         let times = meter.latencies();
         self.times.add(times).expect("both have the same bounds");
@@ -275,15 +277,16 @@ impl Driver {
             p50_ns: times.value_at_quantile(0.5),
             p99_ns: times.value_at_quantile(0.99),
             late_p99_ns: meter.lags().value_at_quantile(0.99),
-            own_cpu: spent,
+            own_cpu,
         })
     }
 }
 
-/// Connections that speak once each, so that the server has surely let them in, and are silent.
-fn open_idle(count: usize, place: &Endpoint) -> Result<Load> {
+/// Opens connections that send one message each, which proves that the server has accepted them,
+/// and are idle after it.
+fn open_idle(count: usize, endpoint: &Endpoint) -> Result<Load> {
     let connections = u32::try_from(count)?;
-    let mut load = open(&Config { connections, depth: Some(1), ..config(place)? })?;
+    let mut load = open(&Config { connections, depth: Some(1), ..config(endpoint)? })?;
     let once = Length::Count(u64::from(connections));
     load.slice(once, &mut ()).map_err(|failure| anyhow!(describe(&failure)))?;
     Ok(load)
@@ -294,19 +297,19 @@ fn open(config: &Config) -> Result<Load> {
     Load::open(config).map_err(|failure| anyhow!(describe(&failure)))
 }
 
-fn config(place: &Endpoint) -> Result<Config> {
-    let target = match place {
+fn config(endpoint: &Endpoint) -> Result<Config> {
+    let target = match endpoint {
         Endpoint::Tcp(address) => Target::Tcp(Addr::from(*address)),
         Endpoint::Udp(address) => Target::Udp(Addr::from(*address)),
         Endpoint::Unix(path) => {
             let path = UnixAddr::path(path.as_os_str().as_bytes());
-            Target::Unix(path.map_err(|error| anyhow!("no path for a socket: {error}"))?)
+            Target::Unix(path.map_err(|error| anyhow!("invalid socket path: {error}"))?)
         }
     };
     Ok(Config { stall: STALL, loss_after: LOSS_AFTER, ..Config::new(target) })
 }
 
-/// What became of a server, in a word, and then how.
+/// One word for the kind of failure, then the details.
 fn describe(failure: &LoadError) -> String {
     match failure {
         LoadError::ConnectFailed { .. }
@@ -315,7 +318,7 @@ fn describe(failure: &LoadError) -> String {
             format!("refused: {failure}")
         }
         LoadError::Closed { .. } => format!("ended: {failure}"),
-        LoadError::Stalled { .. } => format!("starved: {failure}"),
+        LoadError::Stalled { .. } => format!("stalled: {failure}"),
         LoadError::Mismatch(_) => format!("wrong: {failure}"),
         _ => failure.to_string(),
     }
@@ -334,8 +337,8 @@ fn latency(times: &Histogram<u64>) -> Option<Latency> {
     })
 }
 
-fn write_reply<T: serde::Serialize>(answer: &Result<T, String>) -> Result<()> {
+fn write_reply<T: serde::Serialize>(reply: &Result<T, String>) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", serde_json::to_string(answer)?).context("nobody listens")?;
-    out.flush().context("nobody listens")
+    writeln!(out, "{}", serde_json::to_string(reply)?).context("the parent has ended")?;
+    out.flush().context("the parent has ended")
 }

@@ -1,9 +1,9 @@
-//! Open loop to the knee: the same rates offered to several servers in turn, from little to more
-//! than they can take. It knows the order of things; the rates it takes from the reference itself.
+//! Open-loop sweep to the knee: the same rising rates offered to several servers in turn, up to
+//! more than they can serve. The rates are derived from the closed-loop rate of the reference.
 //!
-//! A closed loop asks a slow server less, so its latencies flatter it. Here the clock asks, and a
-//! latency counts from when a message was *meant* to leave: below the knee it is the server's own,
-//! beyond it is the queue, which grows for as long as one looks.
+//! A closed loop sends less to a slow server, so its latencies flatter it. Here the schedule is
+//! fixed, and a latency counts from the *intended* send time: below the knee it is the server's own
+//! latency, beyond it the queueing time, which grows for as long as the overload lasts.
 
 use std::time::Duration;
 
@@ -21,89 +21,93 @@ use crate::servers::BuiltServer;
 pub const NAME: &str = "knee";
 
 /// One line for the help text and the report.
-pub const WHAT: &str = "open loop, 64 connections, 64 bytes, one under way in each, more and more";
+pub const WHAT: &str = "open loop, 64 connections, 64 bytes, one in flight in each, rising rates";
 
-/// The rates, as parts of what the reference answers in a closed loop of as many connections. There
-/// it is never without work, so nearly all it can do; the last rates are more than that.
+/// The rates, as fractions of the closed-loop rate of the reference with as many connections. There
+/// it is never idle, so that is nearly its capacity; the last rates exceed it.
 const LOAD_FRACTIONS: [f64; 12] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3];
 
-/// The part of a slice that a message may take at the 99th percentile. If a twentieth more is
-/// offered than can be answered, the last ones of the slice wait so long; hiccups of a shared
-/// machine are mostly shorter, and a queue that is emptied again and again is far below.
+/// The bound on the 99th percentile, as a fraction of a slice. If a twentieth more is offered than
+/// can be served, the last messages of the slice wait this long; delays of a shared machine are
+/// mostly shorter, and a queue that empties again and again stays far below.
 const P99_FRACTION: u32 = 20;
 
-/// Who answers less than this part of what is offered is asked no more: each slice would end only
-/// when all of it is answered.
+/// A server whose throughput is below this fraction of the offered rate is not offered higher
+/// rates: each slice would end only when the whole queue is served.
 const SATURATED_BELOW: f64 = 0.6;
 
-/// How it is done.
+/// Parameters of a sweep.
 #[derive(Debug, Clone, Copy)]
-pub struct Rules {
-    /// Slices behind every step of every server.
+pub struct SweepConfig {
+    /// Slices per step and server.
     pub rounds: usize,
     /// How long a rate is offered in one slice.
     pub slice: Duration,
-    /// Who runs where.
+    /// The cores of the servers and of the load.
     pub cores: Cores,
 }
 
-impl Rules {
-    /// For a run whose closed loops have `rounds` of `slice`: a quarter of the rounds, twice as
-    /// long, since a low rate has few messages to take a percentile of.
+impl SweepConfig {
+    /// Parameters for a run whose closed loops have `rounds` of `slice`: a quarter of the rounds,
+    /// twice as long, since a low rate has few messages to compute a percentile from.
     #[must_use]
     pub fn from_run(rounds: usize, slice: Duration, cores: Cores) -> Self {
         Self { rounds: (rounds / 4).max(2), slice: slice * 2, cores }
     }
 }
 
-/// Offers the rates. `tell` is called after every slice. The first recipe is the reference.
+/// Runs the sweep. `progress` is called after every slice. The first built is the reference.
 ///
 /// # Errors
-/// When the reference itself does not come up or fails while its rate is taken.
-pub fn run(recipes: &[&BuiltServer], rules: &Rules, tell: &mut dyn FnMut()) -> Result<Knee> {
-    let case = Case::by_name("c64").context("the case that the rates are taken from")?;
-    let mut climbers: Vec<SweepRun> = recipes
+/// If the reference does not start, or fails while its rate is measured.
+pub fn run(
+    servers: &[&BuiltServer],
+    config: &SweepConfig,
+    progress: &mut dyn FnMut(),
+) -> Result<Knee> {
+    let case = Case::by_name("c64").context("the case c64 is missing")?;
+    let mut sweeps: Vec<SweepRun> = servers
         .iter()
-        .map(|recipe| SweepRun::new(ServerRun::start(recipe, &case, rules.cores)))
+        .map(|built| SweepRun::new(ServerRun::start(built, &case, config.cores)))
         .collect();
-    let capacity = capacity(&mut climbers, rules)?;
-    for round in 0..rules.rounds {
-        climbers.iter_mut().for_each(|climber| climber.max_step = LOAD_FRACTIONS.len());
+    let capacity = capacity(&mut sweeps, config)?;
+    for round in 0..config.rounds {
+        sweeps.iter_mut().for_each(|sweep| sweep.max_step = LOAD_FRACTIONS.len());
         for (step, part) in LOAD_FRACTIONS.iter().enumerate() {
-            for index in interleave::order(round + step, climbers.len()) {
+            for index in interleave::order(round + step, sweeps.len()) {
                 if interrupt::is_interrupted() {
                     break;
                 }
-                climbers[index].run_step(step, part * capacity, rules.slice);
-                tell();
+                sweeps[index].run_step(step, part * capacity, config.slice);
+                progress();
             }
         }
     }
-    let bound = nanos(rules.slice / P99_FRACTION);
+    let bound = nanos(config.slice / P99_FRACTION);
     Ok(Knee {
         what: WHAT.to_owned(),
         connections: case.connections,
         size_bytes: case.size_bytes,
-        rounds: rules.rounds,
+        rounds: config.rounds,
         bound_p99_ns: bound,
-        curves: climbers.into_iter().map(|climber| climber.curve(bound)).collect(),
+        curves: sweeps.into_iter().map(|sweep| sweep.curve(bound)).collect(),
     })
 }
 
-/// How many times `tell` is called.
+/// Upper bound on the number of calls of `progress`.
 #[must_use]
-pub fn steps(servers: usize, rules: &Rules) -> u64 {
-    (servers * rules.rounds * LOAD_FRACTIONS.len()) as u64
+pub fn steps(servers: usize, config: &SweepConfig) -> u64 {
+    (servers * config.rounds * LOAD_FRACTIONS.len()) as u64
 }
 
-/// Messages a second that the reference answers in a closed loop. The others have the same slices,
-/// to warm up; who is busy without being asked is stopped from then on.
-fn capacity(climbers: &mut [SweepRun], rules: &Rules) -> Result<f64> {
+/// Closed-loop rate of the reference, in messages per second. The other servers run the same slices
+/// as warm-up; one that is busy while idle is stopped between its slices from then on.
+fn capacity(sweeps: &mut [SweepRun], config: &SweepConfig) -> Result<f64> {
     let mut rates = Vec::new();
     for round in 0..4 {
-        for (index, climber) in climbers.iter_mut().enumerate() {
-            let took = climber.entrant.with_core(|_, worker| {
-                let slice = worker.run_closed_loop(rules.slice / 2)?;
+        for (index, sweep) in sweeps.iter_mut().enumerate() {
+            let took = sweep.run.with_core(|_, worker| {
+                let slice = worker.run_closed_loop(config.slice / 2)?;
                 worker.reset()?;
                 Ok(slice)
             });
@@ -112,34 +116,34 @@ fn capacity(climbers: &mut [SweepRun], rules: &Rules) -> Result<f64> {
             }
         }
     }
-    interleave::probe_idle_cpu(climbers.iter_mut().map(|climber| &mut climber.entrant));
+    interleave::probe_idle_cpu(sweeps.iter_mut().map(|sweep| &mut sweep.run));
     rates.sort_by(f64::total_cmp);
-    let why = climbers[0].entrant.failure.as_ref().map(|failure| failure.why.clone());
+    let why = sweeps[0].run.failure.as_ref().map(|failure| failure.why.clone());
     rates.get(rates.len() / 2).copied().with_context(|| why.unwrap_or_default())
 }
 
-/// A server on its way up.
+/// The sweep of one server.
 struct SweepRun {
-    entrant: ServerRun,
-    /// What each slice brought, by step.
+    run: ServerRun,
+    /// Results of the slices, by step.
     slices: [Vec<Step>; LOAD_FRACTIONS.len()],
-    /// The first step that is too high for it altogether, in this round.
+    /// The first step not offered any more in this round.
     max_step: usize,
 }
 
 impl SweepRun {
-    fn new(entrant: ServerRun) -> Self {
-        Self { entrant, slices: Default::default(), max_step: LOAD_FRACTIONS.len() }
+    fn new(run: ServerRun) -> Self {
+        Self { run, slices: Default::default(), max_step: LOAD_FRACTIONS.len() }
     }
 
     fn run_step(&mut self, step: usize, rate: f64, length: Duration) {
         if step >= self.max_step {
             return;
         }
-        let took = self.entrant.with_core(|server, worker| {
-            let billed = interleave::measure_cpu(server, || worker.run_open_loop(rate, length))?;
+        let took = self.run.with_core(|server, worker| {
+            let measured = interleave::measure_cpu(server, || worker.run_open_loop(rate, length))?;
             worker.reset()?;
-            Ok(billed)
+            Ok(measured)
         });
         let Some((slice, cpu)) = took else { return };
         let answered = answered(&slice);
@@ -158,9 +162,9 @@ impl SweepRun {
 
     fn curve(self, bound_ns: u64) -> Curve {
         let steps: Vec<Step> = self.slices.iter().filter_map(|slices| median(slices)).collect();
-        let failure = self.entrant.failure;
+        let failure = self.run.failure;
         Curve {
-            server: self.entrant.name,
+            server: self.run.name,
             status: failure.as_ref().map_or(Status::Complete, |failure| failure.status),
             why: failure.map(|failure| failure.why),
             knee: find_knee(&steps, bound_ns),
@@ -169,15 +173,15 @@ impl SweepRun {
     }
 }
 
-/// The last rate before two in a row, or the very last, that take too long: one alone is a hiccup of
-/// the machine, since with more to do it went well again.
+/// The last rate before two consecutive ones, or the last one, above the bound: a single one is a
+/// disturbance of the machine, since a higher rate was within the bound again.
 fn find_knee(steps: &[Step], bound_ns: u64) -> Option<f64> {
     let is_late = |at: usize| steps.get(at).is_none_or(|step| step.p99_ns > bound_ns);
     let end = (0..steps.len()).find(|&at| is_late(at) && is_late(at + 1)).unwrap_or(steps.len());
     end.checked_sub(1).map(|at| steps[at].offered)
 }
 
-/// Figure by figure the median of the slices; none, when there are no slices.
+/// The median of each figure over the slices; `None` without slices.
 fn median(slices: &[Step]) -> Option<Step> {
     let offered = slices.first()?.offered;
     let time = |what: fn(&Step) -> u64| {
@@ -201,7 +205,7 @@ fn median(slices: &[Step]) -> Option<Step> {
 }
 
 fn answered(slice: &Slice) -> f64 {
-    // Far fewer than 2^32 messages; that many would be one every 12 picoseconds.
+    // A slice has far fewer than 2^32 messages; that many would be one every 12 picoseconds.
     f64::from(u32::try_from(slice.messages).unwrap_or(u32::MAX)) / slice.elapsed.as_secs_f64()
 }
 
@@ -214,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_knee_is_before_the_first_two_steps_that_take_too_long() {
+    fn the_knee_is_before_the_first_two_steps_above_the_bound() {
         for (p99s, knee) in [
             (&[10_u64, 20, 900, 5_000, 90_000][..], Some(0.3)),
             (&[10, 2_000, 30], Some(0.3)),
@@ -225,16 +229,16 @@ mod tests {
             (&[10], Some(0.1)),
             (&[], None),
         ] {
-            let mut climber = SweepRun::new(ServerRun::empty("x"));
+            let mut sweep = SweepRun::new(ServerRun::empty("x"));
             for (at, &p99) in p99s.iter().enumerate() {
-                climber.slices[at] = vec![step(LOAD_FRACTIONS[at], p99)];
+                sweep.slices[at] = vec![step(LOAD_FRACTIONS[at], p99)];
             }
-            assert_eq!(climber.curve(1_000_000).knee, knee, "{p99s:?}");
+            assert_eq!(sweep.curve(1_000_000).knee, knee, "{p99s:?}");
         }
     }
 
     #[test]
-    fn one_bad_slice_of_three_moves_nothing() {
+    fn one_outlier_of_three_slices_does_not_change_the_median() {
         let slices = [step(0.5, 100), step(0.5, 9_000), step(0.5, 110)];
         assert_eq!(median(&slices).map(|step| step.p99_ns), Some(110_000));
         assert_eq!(median(&[]), None);

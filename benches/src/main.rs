@@ -1,4 +1,5 @@
-//! `epollite-bench`: the command line of the library beside it. Here is only who is asked.
+//! `epollite-bench`: the command line of the library beside it. It only calls
+//! [`epollite_bench::cli::main`].
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! Several ranks' results as one: histograms added exactly, rates summed over the time that all of
-//! them were at work. It refuses what does not belong together.
+//! Merges the results of several ranks: histograms are added exactly, rates are summed over the
+//! time during which all ranks were running. Results that do not belong together are rejected.
 
 use std::fs;
 use std::path::Path;
@@ -12,37 +12,37 @@ use serde_json::Value;
 use crate::load::{Counts, Latency, Progress, histogram};
 use crate::rank_file::RankFile;
 
-/// What all ranks did together.
+/// The merged result.
 #[derive(Debug, Clone, Serialize)]
 pub struct Merged {
-    /// How many there were.
+    /// Number of ranks.
     pub ranks: u32,
-    /// What each was asked.
+    /// The parameters of each rank.
     pub parameters: Value,
-    /// What they counted.
+    /// The summed counters.
     #[serde(flatten)]
     pub counts: Counts,
-    /// How long all of them were at work at the same time.
+    /// How long all of them were running at the same time.
     pub window_seconds: f64,
-    /// Messages a second in that time, of all.
+    /// Messages per second in that time, of all ranks.
     pub rate: f64,
-    /// Of each rank in that time.
+    /// The rate of each rank in that time.
     pub rates: Vec<f64>,
     /// Latencies of all messages, in nanoseconds.
     pub latency_nanos: Latency,
-    /// Ranks that ended before their time, and why.
+    /// Ranks that ended early, and why.
     pub failures: Vec<String>,
-    /// What was wrong, by name.
+    /// Mismatches, described.
     pub wrong: Vec<String>,
     /// All latencies.
     #[serde(skip)]
     pub latencies: Histogram<u64>,
 }
 
-/// Reads all results of a folder.
+/// Reads all result files of a folder.
 ///
 /// # Errors
-/// When there is none, or one is damaged.
+/// If there are none, or one is invalid.
 pub fn read(dir: &Path) -> Result<Vec<RankFile>> {
     let mut records = Vec::new();
     let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
@@ -53,15 +53,14 @@ pub fn read(dir: &Path) -> Result<Vec<RankFile>> {
             records.push(RankFile::read(&path).with_context(|| path.display().to_string())?);
         }
     }
-    ensure!(!records.is_empty(), "{}: there are no results (rank-N.json)", dir.display());
+    ensure!(!records.is_empty(), "{}: no results found (rank-N.json)", dir.display());
     Ok(records)
 }
 
-/// Adds them up.
+/// Merges results.
 ///
 /// # Errors
-/// When ranks are missing or there twice, were asked different things, or were never at work at
-/// the same time.
+/// If ranks are missing or duplicate, have different parameters, or never ran at the same time.
 pub fn merge(mut records: Vec<RankFile>) -> Result<Merged> {
     records.sort_by_key(|record| record.rank);
     check_same_run(&records)?;
@@ -69,7 +68,7 @@ pub fn merge(mut records: Vec<RankFile>) -> Result<Merged> {
     let mut latencies = histogram();
     let mut counts = Counts::default();
     for record in &records {
-        latencies.add(record.latencies()?).context("histograms of different bounds")?;
+        latencies.add(record.latencies()?).context("the histograms have different bounds")?;
         counts = counts + record.counts;
     }
     let window_seconds = (end - start) as f64 / 1e9;
@@ -99,9 +98,9 @@ pub fn merge(mut records: Vec<RankFile>) -> Result<Merged> {
     })
 }
 
-/// Sorted by rank: is everybody here once, and was asked the same?
+/// Checks that each rank is present once, with the same parameters. The slice is sorted by rank.
 fn check_same_run(records: &[RankFile]) -> Result<()> {
-    let Some(first) = records.first() else { bail!("there are no results") };
+    let Some(first) = records.first() else { bail!("no results found") };
     for record in records {
         let (rank, size) = (record.rank, record.size);
         ensure!(
@@ -112,7 +111,7 @@ fn check_same_run(records: &[RankFile]) -> Result<()> {
         );
     }
     for pair in records.windows(2) {
-        ensure!(pair[0].rank != pair[1].rank, "rank {} is there twice", pair[0].rank);
+        ensure!(pair[0].rank != pair[1].rank, "rank {} occurs twice", pair[0].rank);
     }
     let missing: Vec<String> = (0..first.size)
         .filter(|rank| records.iter().all(|record| record.rank != *rank))
@@ -125,10 +124,10 @@ fn check_same_run(records: &[RankFile]) -> Result<()> {
         missing.join(", ")
     );
     for record in &records[1..] {
-        if let Some(name) = differs(&first.parameters, &record.parameters) {
+        if let Some(name) = differing_parameter(&first.parameters, &record.parameters) {
             let of = |record: &RankFile| record.parameters.get(&name).map(Value::to_string);
             bail!(
-                "rank {} was asked something else than rank {}: {name} is {} and not {}",
+                "rank {} has other parameters than rank {}: {name} is {} and not {}",
                 record.rank,
                 first.rank,
                 of(record).unwrap_or_default(),
@@ -139,8 +138,8 @@ fn check_same_run(records: &[RankFile]) -> Result<()> {
     Ok(())
 }
 
-/// A parameter in which two differ.
-fn differs(one: &Value, other: &Value) -> Option<String> {
+/// The first parameter that differs.
+fn differing_parameter(one: &Value, other: &Value) -> Option<String> {
     let empty = serde_json::Map::new();
     let fields = |value| Value::as_object(value).unwrap_or(&empty);
     let (one, other) = (fields(one), fields(other));
@@ -148,7 +147,7 @@ fn differs(one: &Value, other: &Value) -> Option<String> {
     names.find(|name| one.get(*name) != other.get(*name)).cloned()
 }
 
-/// When all were at work, in nanoseconds since 1970.
+/// The time during which all ranks were running, in nanoseconds since 1970.
 fn window(records: &[RankFile]) -> Result<(u64, u64)> {
     let end = |record: &RankFile| {
         record.start_unix_nanos + record.progress.last().map_or(0, |progress| progress.nanos)
@@ -157,13 +156,13 @@ fn window(records: &[RankFile]) -> Result<(u64, u64)> {
     let end = records.iter().map(end).min().unwrap_or(0);
     ensure!(
         start < end,
-        "the ranks were never at work at the same time: start them together \
+        "the ranks never ran at the same time: start them together \
         (--start-at)"
     );
     Ok((start, end))
 }
 
-/// How many messages there were by some time, in a straight line between two points known.
+/// Number of messages at some time, linearly interpolated.
 fn interpolate_messages(progress: &[Progress], nanos: u64) -> f64 {
     let after = progress.partition_point(|point| point.nanos < nanos);
     let zero = Progress { nanos: 0, messages: 0 };
@@ -181,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn between_two_points_is_a_straight_line() {
+    fn messages_are_interpolated_linearly() {
         let progress = [(10, 100), (20, 300)].map(|(nanos, messages)| Progress { nanos, messages });
         for (nanos, messages) in
             [(0, 0.0), (5, 50.0), (10, 100.0), (15, 200.0), (20, 300.0), (99, 300.0)]

@@ -1,5 +1,5 @@
-//! `models`: the tutorial's comparison, measured: every server model by number of connections, and
-//! where each one breaks. Here are its arguments and the order of events.
+//! `models`: compares the server models by number of connections, and reports where each fails.
+//! This file has the arguments and the order of events.
 
 use std::process::ExitCode;
 
@@ -12,17 +12,17 @@ use crate::servers;
 use crate::session::{self, Options, Session};
 use crate::table;
 
-/// Connections that are open at once in one contest, all servers together: each is two sockets of
-/// the kernel's, and a process or a thread in some models.
-const AT_ONCE_MAX: usize = 50_000;
+/// Maximum number of open connections in one interleaved run, over all servers: each is two kernel
+/// sockets, and in some models a process or a thread.
+const OPEN_CONNECTIONS_MAX: usize = 50_000;
 
-/// Compares the server models by number of connections, and says where each one breaks.
+/// Compares the server models by number of connections, and reports where each one fails.
 ///
-/// Each is `epollite echo --model NAME`, measured as `compare` does it. That a model breaks is a
-/// finding, not a failure.
+/// Each is `epollite echo --model NAME`, measured as by `compare`. The failure of a model is a
+/// result, not an error.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which models, separated by commas [default: all of them]
+    /// Models to compare, separated by commas [default: all]
     #[arg(
         long,
         value_delimiter = ',',
@@ -31,7 +31,7 @@ pub struct Args {
         hide_default_value = true
     )]
     models: Vec<String>,
-    /// How many connections, separated by commas
+    /// Numbers of connections, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "N", default_value = "1,10,100,1000,10000",
           value_parser = clap::value_parser!(u32).range(1..=19_000))]
     connections: Vec<u32>,
@@ -61,10 +61,10 @@ fn run(args: &Args) -> Result<u8> {
             break;
         }
         let connections = usize::try_from(connections)?;
-        let at_once = (AT_ONCE_MAX / connections).saturating_sub(2);
-        let ran = session.run(&Case::of_connections(connections), at_once, false);
+        let group_size = (OPEN_CONNECTIONS_MAX / connections).saturating_sub(2);
+        let ran = session.run(&Case::of_connections(connections), group_size, false);
         if ran.is_err() {
-            // What was found before is worth a look all the same.
+            // Earlier results are printed nevertheless.
             let shown = table::models(&session.record);
             session.print(&shown)?;
         }

@@ -1,5 +1,5 @@
-//! Where what was found goes: standard output, and the file of the record. Where one of them fails the
-//! other still gets it all.
+//! Output of results: standard output and the record file. If one of them fails, the other is still
+//! written.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -12,82 +12,82 @@ use nix::unistd::write;
 
 use crate::schema::ResultFile;
 
-/// Prints to standard output, at once.
+/// Prints to standard output, unbuffered.
 ///
 /// # Errors
-/// When nobody reads it, or there is no room for it.
+/// If standard output is closed or full.
 pub(crate) fn print(text: &str) -> Result<()> {
     write_all(io::stdout().as_fd(), text.as_bytes()).context("standard output")
 }
 
-/// Prints to standard error. Where that cannot be written there is nobody to be told.
+/// Prints to standard error. Errors are ignored: they cannot be reported anywhere.
 pub(crate) fn write_err(text: &str) {
     let _ = write_all(io::stderr().as_fd(), text.as_bytes());
 }
 
 /// One line on standard error.
-pub(crate) fn complain(why: &str) {
+pub(crate) fn print_error(why: &str) {
     write_err(&format!("epollite-bench: {why}\n"));
 }
 
-/// Both of them, in a run that takes its time.
+/// Both outputs of a long run.
 #[derive(Debug)]
 pub(crate) struct Outputs {
     json: Option<PathBuf>,
-    /// Whether nobody reads what is printed.
-    is_unread: bool,
-    /// Whether the record could not be written when that was last tried.
+    /// Whether standard output failed.
+    stdout_closed: bool,
+    /// Whether the last attempt to write the record failed.
     is_unwritten: bool,
 }
 
 impl Outputs {
-    /// The terminal, and this file if there is to be a record.
+    /// Standard output, and the record file if one is requested.
     pub(crate) fn new(json: Option<PathBuf>) -> Self {
-        Self { json, is_unread: false, is_unwritten: false }
+        Self { json, stdout_closed: false, is_unwritten: false }
     }
 
-    /// Prints something for people.
+    /// Prints text to standard output.
     ///
     /// # Errors
-    /// When it cannot be printed, and the record is not written either.
+    /// If printing fails, and the record is not written either.
     pub(crate) fn show(&mut self, text: &str) -> Result<()> {
         let Err(error) = print(text) else { return Ok(()) };
         if self.json.is_none() || self.is_unwritten {
             return Err(error);
         }
-        if !std::mem::replace(&mut self.is_unread, true) {
-            complain(&format!("{error:#}; the run goes on, for its record"));
+        if !std::mem::replace(&mut self.stdout_closed, true) {
+            print_error(&format!("{error:#}; the run continues, for its record"));
         }
         Ok(())
     }
 
-    /// Writes the record, if there is to be one.
+    /// Writes the record, if one is requested.
     ///
     /// # Errors
-    /// When it cannot be written, and nobody reads what is printed either.
+    /// If writing fails, and printing has failed too.
     pub(crate) fn keep(&mut self, record: &ResultFile) -> Result<()> {
         let Some(path) = &self.json else { return Ok(()) };
         let Err(error) = record.write(path) else {
             self.is_unwritten = false;
             return Ok(());
         };
-        if self.is_unread {
+        if self.stdout_closed {
             return Err(error);
         }
         if !std::mem::replace(&mut self.is_unwritten, true) {
-            complain(&format!("{error:#}; the run goes on, for what it prints"));
+            print_error(&format!("{error:#}; the run continues, for its printed results"));
         }
         Ok(())
     }
 
-    /// Whether there should be a record and is none of all that was found.
+    /// Whether a requested record is not completely written.
     pub(crate) fn is_unwritten(&self) -> bool {
         self.is_unwritten
     }
 }
 
-/// Writes it all. Whether a descriptor blocks is for whoever opened it to say, and others may share
-/// it: where one does not, room is waited for.
+/// Writes all bytes. `O_NONBLOCK` belongs to the open file description, which other processes may
+/// share, so it is not changed: on `EAGAIN` this waits for POLLOUT.
 fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match write(fd, bytes) {
@@ -106,13 +106,13 @@ fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the record can be written where it is to go: better known before than after an hour.
+/// Checks that the record can be written, before a long run rather than after it.
 ///
 /// # Errors
-/// Why not.
+/// Why it cannot.
 pub(crate) fn check_writable(json: Option<&Path>) -> Result<()> {
     let Some(path) = json else { return Ok(()) };
-    let name = path.file_name().with_context(|| format!("{} is no file", path.display()))?;
+    let name = path.file_name().with_context(|| format!("{} is not a file", path.display()))?;
     let name = format!(".{}.{}", name.to_string_lossy(), std::process::id());
     let attempt = path.with_file_name(name);
     std::fs::write(&attempt, "")

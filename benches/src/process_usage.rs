@@ -1,10 +1,10 @@
-//! What a server has used: CPU time and memory, of the process and of all it has forked. It knows
-//! `/proc`, and nothing of what a server is for.
+//! Resource usage of a server: CPU time and memory, of the process and its descendants. It reads
+//! `/proc`.
 //!
-//! The sum of CPU time is exact to the nanosecond for processes that live, and to a tick (10 ms)
-//! for children that have ended; its parts, user and system, are to a tick, so they are worth
-//! reading over a whole case only. Work that the kernel does for a loopback peer inside the
-//! server's own calls is part of it.
+//! Total CPU time is exact to the nanosecond for living processes, and to a tick (10 ms) for
+//! children that have ended; user and system time have tick resolution, so they are meaningful over
+//! a whole case only. Work that the kernel does for a loopback peer inside the server's own calls
+//! is included.
 
 use std::fs;
 use std::time::Duration;
@@ -12,35 +12,35 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
-/// A process with more threads than this is taken to fork from its first one only.
+/// For a process with more threads than this, only children of its first thread are found.
 const FORKING_THREADS_MAX: usize = 64;
 
-/// CPU time of a family of processes since it began.
+/// CPU time of a process tree since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cpu {
     /// User and system together.
     pub total: Duration,
-    /// In their own code.
+    /// In user mode.
     pub user: Duration,
     /// In the kernel.
     pub system: Duration,
 }
 
-/// The process and all its living descendants, the eldest first.
+/// The process and all its living descendants, the root first.
 #[must_use]
 pub fn process_tree(root: Pid) -> Vec<Pid> {
-    let mut family = vec![root];
+    let mut processes = vec![root];
     let mut next = 0;
-    while let Some(&pid) = family.get(next) {
+    while let Some(&pid) = processes.get(next) {
         next += 1;
-        family.extend(children(pid));
+        processes.extend(children(pid));
     }
-    family
+    processes
 }
 
-/// The CPU time of the whole family; `None` when the process is gone.
+/// The CPU time of the process tree; `None` if the root has ended.
 ///
-/// Work: two or three small reads for each process.
+/// Cost: two or three small reads per process.
 #[must_use]
 pub fn cpu(root: Pid) -> Option<Cpu> {
     let mut sum = Cpu::default();
@@ -52,7 +52,7 @@ pub fn cpu(root: Pid) -> Option<Cpu> {
                 sum.user += user + dead_user;
                 sum.system += system + dead_system;
             }
-            // A child may end while we look; its bill is then its parent's.
+            // A child may end in between; its CPU time is then counted with its parent.
             _ if pid != root => {}
             _ => return None,
         }
@@ -66,19 +66,20 @@ pub fn own_cpu() -> Option<Duration> {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).ok().map(Duration::from)
 }
 
-/// The most memory ever resident, added up over the family; `None` when the process is gone.
+/// Peak resident memory, summed over the process tree; `None` if the root has ended.
 #[must_use]
 pub fn peak_rss_bytes(root: Pid) -> Option<u64> {
     sum(root, "status", "VmHWM:")
 }
 
-/// The proportional set size of the family: a page shared by two counts half for each.
+/// The proportional set size of the process tree: a page shared by two processes counts half for
+/// each.
 #[must_use]
 pub fn pss_bytes(root: Pid) -> Option<u64> {
     sum(root, "smaps_rollup", "Pss:")
 }
 
-/// How many threads the family has.
+/// Number of threads of the process tree.
 #[must_use]
 pub fn threads(root: Pid) -> usize {
     let of = |pid| {
@@ -106,7 +107,7 @@ fn kilobytes(pid: Pid, file: &str, field: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Every thread may fork, and each has the list of its own children.
+/// Every thread may fork, and has its own list of children.
 ///
 /// Man page: `proc_tid_children(5)`
 fn children(pid: Pid) -> Vec<Pid> {
@@ -124,12 +125,12 @@ fn children(pid: Pid) -> Vec<Pid> {
     lists.split_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect()
 }
 
-/// User and system time, its own and that of children that have ended and been waited for.
+/// User and system time of the process, then of its children that were waited for.
 ///
 /// Man page: `proc_pid_stat(5)`
 fn ticks(pid: Pid) -> Option<[Duration; 4]> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in parentheses and may hold anything, spaces and parentheses too.
+    // The name is in parentheses and may contain any character, including spaces and parentheses.
     let (_, rest) = text.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11);
     let mut next = || fields.next()?.parse::<u64>().ok().map(time);
@@ -148,7 +149,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
-    fn a_child_is_billed_with_its_parent() {
+    fn a_child_is_counted_with_its_parent() {
         // The shell waits for the end of its input, and its child until then.
         let mut shell = Command::new("sh")
             .args(["-c", "sleep 60 & read line; kill $!; wait"])
@@ -166,12 +167,12 @@ mod tests {
         assert_eq!(threads(pid), 2);
         drop(shell.stdin.take());
         shell.wait().expect("it ends");
-        assert_eq!(cpu(pid), None, "nobody is left");
+        assert_eq!(cpu(pid), None, "the process has ended");
     }
 
     #[test]
-    fn the_parts_are_the_sum() {
-        let Cpu { total, user, system } = cpu(Pid::this()).expect("we run");
+    fn user_and_system_add_up_to_the_total() {
+        let Cpu { total, user, system } = cpu(Pid::this()).expect("this process is alive");
         assert!(total.abs_diff(user + system) < Duration::from_millis(50), "{total:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! What somebody who waits for a run is shown. It knows nothing of what is waited for.
+//! Progress of a run on standard error.
 
 use std::time::Instant;
 
@@ -6,12 +6,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output;
 
-/// How long something took, for whoever waits.
+/// Prints how long a step took.
 pub(crate) fn took(what: &str, start: Instant) {
     output::write_err(&format!("{what}: {:.0} s\n", start.elapsed().as_secs_f64()));
 }
 
-/// Progress on stderr, when that is a terminal.
+/// A progress bar on stderr, if that is a terminal.
 pub(crate) fn bar(steps: u64, what: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix:>10} {wide_bar} {pos}/{len} {eta} {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());

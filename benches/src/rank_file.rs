@@ -1,4 +1,4 @@
-//! The result of one rank as a file, whole: counts, progress, the histogram bit for bit.
+//! The result file of one rank: counters, progress, and the complete histogram.
 
 use std::fs;
 use std::path::Path;
@@ -13,19 +13,19 @@ use serde_json::Value;
 
 use crate::load::{Counts, Progress, Report};
 
-/// What the file is, and how it is to be read.
+/// Format name and version.
 const FORMAT: &str = "epollite-bench load 1";
 
-/// Parameters that may differ between ranks: they say where a rank is, not what it does.
+/// Parameters that may differ between ranks: they depend on the host, not on the load.
 const PER_RANK_PARAMETERS: [&str; 2] = ["pin", "server_pid"];
 
-/// More than any load counts: three million a second for three years.
+/// Upper bound of every counter: three million per second for three years.
 const COUNT_MAX: u64 = 1 << 48;
 
-/// Later than any load runs: in nanoseconds since 1970, the year 2262.
+/// Upper bound of every time, in nanoseconds since 1970: the year 2262.
 const TIME_MAX_NANOS: u64 = i64::MAX.unsigned_abs();
 
-/// What a file of results is called.
+/// The name of a rank's result file.
 #[must_use]
 pub fn file_name(rank: u32) -> String {
     format!("rank-{rank}.json")
@@ -37,32 +37,32 @@ pub struct RankFile {
     format: String,
     /// Which rank, from 0.
     pub rank: u32,
-    /// How many there are.
+    /// Number of ranks.
     pub size: u32,
-    /// What was asked.
+    /// The parameters.
     pub parameters: Value,
-    /// When the measuring began, in nanoseconds since 1970.
+    /// Start of the measurement, in nanoseconds since 1970.
     pub start_unix_nanos: u64,
-    /// Why the rank ended before its time, if it did.
+    /// Why the rank ended early, if it did.
     pub failure: Option<String>,
-    /// What it counted.
+    /// The counters.
     pub counts: Counts,
-    /// What was wrong, by name.
+    /// Mismatches, described.
     pub wrong: Vec<String>,
-    /// How far it had come, when.
+    /// Progress over time.
     pub progress: Vec<Progress>,
     /// All latencies in nanoseconds: HdrHistogram V2, deflated, in base64.
     pub histogram: String,
 }
 
 impl RankFile {
-    /// Of a report.
+    /// Converts a report.
     ///
     /// # Panics
-    /// Never: a histogram and a configuration can be written down.
+    /// Never: a histogram and a configuration can always be serialised.
     #[must_use]
     pub fn from_report(report: &Report, rank: u32, size: u32) -> Self {
-        let mut parameters = serde_json::to_value(&report.config).expect("it has a form in JSON");
+        let mut parameters = serde_json::to_value(&report.config).expect("it can be serialised");
         if let Some(fields) = parameters.as_object_mut() {
             for name in PER_RANK_PARAMETERS {
                 fields.remove(name);
@@ -84,29 +84,29 @@ impl RankFile {
         }
     }
 
-    /// Writes it to its file in `dir`, which appears whole or not at all.
+    /// Writes it to its file in `dir`, atomically.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn write(&self, dir: &Path) -> Result<()> {
         let path = dir.join(file_name(self.rank));
-        let fresh = dir.join(format!(".{}.{}", file_name(self.rank), std::process::id()));
+        let temporary = dir.join(format!(".{}.{}", file_name(self.rank), std::process::id()));
         let text = serde_json::to_string_pretty(self)? + "\n";
-        let written = fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, &path));
+        let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
         if written.is_err() {
-            // What there is of it is no result.
-            let _ = fs::remove_file(&fresh);
+            // A partial file is not a result.
+            let _ = fs::remove_file(&temporary);
         }
         written.with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Reads one, and checks that it agrees with itself.
+    /// Reads a result file, and checks its consistency.
     ///
     /// # Errors
-    /// When it is no result, or its counts do not add up.
+    /// If it is not a result file, or is inconsistent.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).context("cannot be read")?;
-        let record: Self = serde_json::from_str(&text).context("is no result of a load")?;
+        let record: Self = serde_json::from_str(&text).context("is not the result of a load")?;
         record.check()?;
         Ok(record)
     }
@@ -114,7 +114,7 @@ impl RankFile {
     /// The latencies.
     ///
     /// # Errors
-    /// When they are damaged.
+    /// If they are damaged.
     pub fn latencies(&self) -> Result<Histogram<u64>> {
         let bytes = BASE64_STANDARD.decode(&self.histogram).context("the histogram is damaged")?;
         let read: Result<Histogram<u64>, _> = Deserializer::new().deserialize(&mut &bytes[..]);
@@ -125,7 +125,7 @@ impl RankFile {
         ensure!(self.format == FORMAT, "its format is '{}', not '{FORMAT}'", self.format);
         ensure!(self.rank < self.size, "it is rank {} of {}", self.rank, self.size);
         let most = self.counts.largest();
-        ensure!(most <= COUNT_MAX, "it counts to {most}, which no load does");
+        ensure!(most <= COUNT_MAX, "a counter is {most}, more than any load counts");
         let latencies = self.latencies()?.len();
         let (messages, unsent) = (self.counts.messages, self.counts.unsent);
         ensure!(
@@ -134,7 +134,7 @@ impl RankFile {
         );
         let times = self.progress.iter().map(|progress| progress.nanos);
         let latest = times.fold(self.start_unix_nanos, u64::max);
-        ensure!(latest <= TIME_MAX_NANOS, "its times go to {latest} ns, past all calendars");
+        ensure!(latest <= TIME_MAX_NANOS, "a time is {latest} ns, out of range");
         let ascends = |pair: &[Progress]| {
             pair[0].nanos <= pair[1].nanos && pair[0].messages <= pair[1].messages
         };
@@ -148,6 +148,6 @@ impl RankFile {
 fn encode(histogram: &Histogram<u64>) -> String {
     let mut bytes = Vec::new();
     let written = V2DeflateSerializer::new().serialize(histogram, &mut bytes);
-    written.expect("memory takes every byte");
+    written.expect("writing to memory does not fail");
     BASE64_STANDARD.encode(bytes)
 }

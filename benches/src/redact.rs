@@ -1,12 +1,12 @@
-//! What a record says to others: where things are on the machine that wrote it is nobody's affair, so of
-//! an absolute path only its last part is kept. Pure.
+//! Removes local paths from a record: of an absolute path only the last component is kept, since
+//! records are published. Pure.
 
 use crate::schema::ResultFile;
 
-/// Folders that every Linux has: a path in one of them says nothing of this machine.
+/// Folders present on every Linux: paths in them reveal nothing about this machine.
 const COMMON: [&str; 5] = ["/proc/", "/sys/", "/dev/", "/etc/", "/usr/"];
 
-/// A record as it may be shown to anybody.
+/// A copy of a record without local paths.
 #[must_use]
 pub fn record(record: &ResultFile) -> ResultFile {
     let mut record = record.clone();
@@ -26,7 +26,7 @@ pub fn record(record: &ResultFile) -> ResultFile {
     record
 }
 
-/// A text with the last part of each absolute path in it.
+/// Replaces each absolute path in a text by its last component.
 #[must_use]
 pub fn text(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -48,8 +48,8 @@ pub fn text(text: &str) -> String {
     shown + rest
 }
 
-/// Where an absolute path begins: at a slash behind none of its own letters. Two slashes are those of
-/// an URL.
+/// Finds the start of an absolute path: a slash not preceded by a character of a word. Two slashes
+/// are part of a URL.
 fn next_path(text: &str, before: Option<char>) -> Option<usize> {
     text.match_indices('/').map(|(at, _)| at).find(|&at| {
         let before = text[..at].chars().next_back().or(before);
@@ -65,7 +65,7 @@ fn ends_path(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn of_a_path_the_last_part_is_kept() {
+    fn only_the_last_component_of_a_path_is_kept() {
         for (text, shown) in [
             ("nothing", "nothing"),
             ("/home/me/x", "x"),

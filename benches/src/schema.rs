@@ -1,9 +1,9 @@
-//! What a run found, as data: the one shape in which `compare` and `models` write it down and
-//! `report` reads it. It knows neither servers nor statistics, only how to be written and read.
+//! The record of a run, as data: written by `compare` and `models`, read by `report`. It knows
+//! neither servers nor statistics.
 //!
-//! Every figure carries its unit in its name. What was not measured is absent (`null`), never
-//! zero, and where it matters a sentence beside it says why. [`SCHEMA`] grows by one whenever a
-//! field changes its meaning or goes; new optional fields do not count.
+//! The name of every figure includes its unit. What was not measured is absent (`null`), never
+//! zero, and where it matters a text field beside it has the reason. [`SCHEMA`] is incremented
+//! whenever a field changes its meaning or is removed; new optional fields do not count.
 
 use std::path::Path;
 
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats::{Estimate, Verdict};
 
-/// The version of this shape.
+/// The version of this schema.
 pub const SCHEMA: u32 = 1;
 
-/// One run: where, how, who, and what came of it.
+/// One run: machine, parameters, servers and results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResultFile {
-    /// The version of this shape: [`SCHEMA`].
+    /// The version of this schema: [`SCHEMA`].
     pub schema: u32,
     /// Which of the subcommands wrote it.
     pub kind: Kind,
@@ -30,18 +30,18 @@ pub struct ResultFile {
     pub reference: String,
     /// The name of its second copy: whatever this shows is noise.
     pub control: String,
-    /// Who took part, in the order of the tables; the reference first, the control second.
+    /// The servers, in the order of the tables; the reference first, the control second.
     pub servers: Vec<Server>,
-    /// Who was meant to take part and could not, and why.
+    /// Servers that were not available, and why.
     pub absent: Vec<Absent>,
-    /// What was asked and how it went, in the order it was asked.
+    /// The cases and their results, in the order they were run.
     pub cases: Vec<Case>,
-    /// What became of the latency as more was offered; absent when that was not asked.
+    /// The open-loop sweep; absent if it was not run.
     #[serde(default)]
     pub knee: Option<Knee>,
 }
 
-/// Which subcommand wrote a record. They differ in what they ask, not in the shape of the answer.
+/// Which subcommand wrote a record. They differ in the cases, not in the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -51,7 +51,7 @@ pub enum Kind {
     Models,
 }
 
-/// The machine, as far as it bears on the figures.
+/// Properties of the machine that affect the figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// `Linux 6.18.0 x86_64`.
@@ -60,61 +60,61 @@ pub struct Machine {
     pub cpu: String,
     /// How many cores it has.
     pub cores: usize,
-    /// What kind of virtual machine it is, if it says that it is one.
+    /// The kind of virtual machine, if it is one.
     pub virtual_machine: Option<String>,
     /// The core that all servers share, one at a time; numbered as the kernel does.
     pub server_core: usize,
     /// The core of the load.
     pub load_core: usize,
-    /// Work that others had for the machine when the run began: the load average of one minute.
+    /// The one-minute load average at the start of the run.
     pub load_average: f64,
 }
 
-/// How the run was made.
+/// Parameters of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// When it began, RFC 3339, UTC.
+    /// Start time, RFC 3339, UTC.
     pub date: String,
     /// The commit the program was built from, with `+` when files differed from it.
     pub commit: Option<String>,
-    /// The command line, word by word, without the path of the program.
+    /// The command line, without the path of the program.
     pub command: Vec<String>,
-    /// How many rounds count. One more ran first and does not.
+    /// Number of measured rounds, after one warm-up round.
     pub rounds: usize,
     /// How long one server is busy in one round.
     pub slice_seconds: f64,
-    /// How long it all took.
+    /// Duration of the run.
     pub wall_seconds: f64,
-    /// How CPU time was read, in words.
+    /// How CPU time was read, as text.
     pub cpu_read_by: String,
-    /// How system calls were counted, in words, or why they were not.
+    /// How system calls were counted, or why they were not, as text.
     pub syscalls_counted_by: String,
-    /// Idle connections a server held when its memory was weighed; 0 when it was not.
+    /// Number of idle connections for the memory measurement; 0 if it was not made.
     pub idle_connections: usize,
-    /// What went wrong, a line each; empty when nothing did.
+    /// Failures, one line each.
     pub failures: Vec<String>,
 }
 
-/// One server that took part.
+/// One server of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Server {
     /// The name in tables and on the command line.
     pub name: String,
     /// Where it comes from.
     pub origin: Origin,
-    /// One line: what it is.
+    /// A description in one line.
     pub what: String,
     /// The language it is written in, lower case; `null` for one given by `--extra`.
     pub language: Option<String>,
-    /// The version of the library or runtime below it, if it says one.
+    /// The version of its library or runtime, if known.
     pub version: Option<String>,
-    /// The command it was started by, with its placeholders.
+    /// The command that starts it, with its placeholders.
     pub command: String,
-    /// Size of its binary, stripped, in bytes; `null` where there is an interpreter.
+    /// Size of its stripped binary in bytes; `null` for an interpreter.
     pub binary_bytes: Option<u64>,
-    /// Rust packages it is made of: the library it is written on, and all that is below that.
+    /// Number of Rust packages it depends on, including transitive ones.
     pub crates: Option<usize>,
-    /// What it weighs with idle connections.
+    /// Memory with idle connections.
     pub idle: Option<IdleMemory>,
 }
 
@@ -126,63 +126,63 @@ pub enum Origin {
     C,
     /// `epollite echo --model NAME`.
     Model,
-    /// A small echo server on somebody else's library.
+    /// A small echo server using another library.
     Peer,
     /// Given by `--extra`.
     Extra,
 }
 
-/// Memory with connections that were used once and are silent since. Proportional set size, of all
-/// its processes; the kernel's own memory for sockets is not in it.
+/// Memory with connections that sent one message and are idle since. Proportional set size of all
+/// processes; the kernel's own memory for sockets is not included.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct IdleMemory {
     /// How many connections.
     pub connections: usize,
-    /// Before the first of them.
+    /// Memory before the first of them.
     pub empty_bytes: u64,
-    /// With all of them.
+    /// Memory with all of them.
     pub full_bytes: u64,
-    /// The difference by their number.
+    /// The difference divided by their number.
     pub bytes_per_connection: f64,
 }
 
-/// Who could not take part.
+/// A server that was not available.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Absent {
     /// The name.
     pub name: String,
-    /// One line.
+    /// The reason, one line.
     pub why: String,
 }
 
-/// One kind of load on all servers, interleaved.
+/// One case, on all servers, interleaved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Case {
     /// The name in tables and on the command line.
     pub name: String,
-    /// One line: what was asked.
+    /// Description of the load, one line.
     pub what: String,
-    /// Through what.
+    /// The transport.
     pub transport: Transport,
-    /// Connections (UDP: sockets) busy at once.
+    /// Busy connections (UDP: sockets).
     pub connections: usize,
-    /// Connections that were open beside them and silent.
+    /// Additional idle connections.
     pub idle_connections: usize,
-    /// Messages under way at once in each connection.
+    /// Maximum number of messages in flight per connection.
     pub depth: usize,
     /// Bytes in a message.
     pub size_bytes: usize,
-    /// Whether each message had a connection of its own.
+    /// Whether each message had its own connection.
     pub churn: bool,
-    /// How long it took.
+    /// Duration of the case.
     pub wall_seconds: f64,
-    /// What the A/A control showed; `null` when the control itself failed.
+    /// The noise measured by the A/A control; `null` if the control failed.
     pub noise: Option<Noise>,
-    /// One for each server that was asked, in the order of [`Record::servers`].
+    /// One per server of the run, in the order of [`ResultFile::servers`].
     pub results: Vec<Outcome>,
 }
 
-/// Through what the messages went.
+/// The transport of the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
@@ -194,177 +194,179 @@ pub enum Transport {
     Unix,
 }
 
-/// How far the reference's copy was from the reference: factors of at least 1. A ratio whose
-/// interval is not wholly above the factor, or wholly below its inverse, shows no difference.
+/// How much the copy of the reference differed from the reference: factors of at least 1. A ratio
+/// whose interval is not entirely above the factor, or below its inverse, shows no difference.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Noise {
-    /// For messages a second.
+    /// For messages per second.
     pub rate: f64,
-    /// For CPU time a message.
+    /// For CPU time per message.
     pub cpu: f64,
 }
 
-/// How one server did in one case.
+/// The result of one server in one case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Its name.
     pub server: String,
-    /// How it went.
+    /// The status.
     pub status: Status,
-    /// In words, when it did not go well: who refused, starved or ended, and after what.
+    /// The reason, if it is not complete: refused, stalled or ended, with details.
     pub why: Option<String>,
-    /// What was measured, if anything was. Where `status` is `broke` this is from the rounds before.
+    /// The measurements, if any. Where `status` is `failed`, those of the rounds before the
+    /// failure.
     pub measured: Option<Measured>,
 }
 
-/// How it went.
+/// The status of a server in a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// All rounds.
+    /// All rounds were completed.
     Complete,
-    /// It, or the load on it, failed: the rounds before that count, if there are six.
+    /// The server, or the load on it, failed; earlier rounds are used if there are at least six.
     Failed,
-    /// It did not come up.
+    /// It did not start.
     Absent,
-    /// It was not asked, since it cannot serve such a case at all.
+    /// It was skipped, since it does not support the case.
     Skipped,
 }
 
 /// The figures of one server in one case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// Messages a second. Absolute, and so good for no comparison between two runs.
+    /// Messages per second. Absolute, so not comparable between runs.
     pub rate: Estimate,
-    /// CPU time of the server a message, nanoseconds; absolute too.
+    /// CPU time of the server per message, nanoseconds; absolute too.
     pub cpu_ns: Estimate,
-    /// The part of `cpu_ns` in its own code, in nanoseconds, over all rounds together.
+    /// The part of `cpu_ns` in user mode, in nanoseconds, over all rounds.
     pub cpu_user_ns: Option<f64>,
     /// The part in the kernel.
     pub cpu_system_ns: Option<f64>,
-    /// Rate by the rate of the reference, paired; above 1 is faster. `null` for the reference.
+    /// Rate divided by that of the reference, paired; above 1 is faster. `null` for the reference.
     pub rate_ratio: Option<Ratio>,
-    /// CPU a message by that of the reference, paired; below 1 is cheaper.
+    /// CPU per message divided by that of the reference, paired; below 1 is cheaper.
     pub cpu_ratio: Option<Ratio>,
-    /// 99th percentile of the round-trip times by that of the reference, paired.
+    /// 99th percentile of the round-trip times divided by that of the reference, paired.
     pub p99_ratio: Option<Ratio>,
-    /// CPU of the load by that of this server, for the same messages: where it is well above 1,
+    /// CPU of the load divided by that of this server, for the same messages: where it is well
+    /// above 1,
     /// the load is the bottleneck.
     pub load_cpu_ratio: Option<Estimate>,
-    /// Round-trip times. In a closed loop: a server that stalls is asked less meanwhile.
+    /// Round-trip times. In a closed loop: a stalled server is sent fewer messages.
     pub latency: Option<Latency>,
-    /// System calls, counted in a slice of its own that is in no other figure.
+    /// System calls, counted in a separate slice that is not used for other figures.
     pub syscalls: Option<Syscalls>,
-    /// Why they are not counted, where it was not for all servers: see [`Run::syscalls_counted_by`].
+    /// Why they were not counted for this server: see also [`Run::syscalls_counted_by`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub syscalls_why: Option<String>,
-    /// The most memory it ever had resident in this case, all its processes together; pages shared
-    /// between them count once for each.
+    /// Peak resident memory in this case, summed over its processes; shared pages count once for
+    /// each.
     pub peak_rss_bytes: Option<u64>,
-    /// The share of its core that it used while it was *not* asked anything.
+    /// The share of its core that it used while idle.
     pub idle_share: f64,
-    /// Whether it was stopped between its slices because of that.
+    /// Whether it was stopped (SIGSTOP) between its slices because of that.
     pub paused_between: bool,
-    /// Round by round, so that others may count again.
+    /// The rounds, so that the statistics can be recomputed.
     pub rounds: Vec<Round>,
 }
 
-/// A ratio and what may be said about it.
+/// A ratio and its significance.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
-    /// Its median over the rounds and the interval.
+    /// The median over the rounds, and its interval.
     #[serde(flatten)]
     pub estimate: Estimate,
-    /// Against the noise of the same case.
+    /// The comparison with the noise of the same case.
     pub verdict: Verdict,
 }
 
-/// Open loop: the same rates offered to every server, from little to more than it can take.
+/// Open-loop sweep: the same rising rates offered to every server, up to more than it can serve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Knee {
-    /// One line: what was asked.
+    /// Description of the load, one line.
     pub what: String,
-    /// Connections busy at once.
+    /// Busy connections.
     pub connections: usize,
     /// Bytes in a message.
     pub size_bytes: usize,
-    /// How many slices stand behind every step; fewer where a server could take no more.
+    /// Number of slices per step; fewer for a saturated server.
     pub rounds: usize,
-    /// What takes longer than this at the 99th percentile is past the knee.
+    /// A 99th percentile above this bound is past the knee.
     pub bound_p99_ns: u64,
-    /// One for each server that was asked, in the order of [`Record::servers`].
+    /// One per server, in the order of [`ResultFile::servers`].
     pub curves: Vec<Curve>,
 }
 
-/// How one server took it.
+/// The sweep of one server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
     /// Its name.
     pub server: String,
-    /// How it went.
+    /// The status.
     #[serde(default = "is_complete_status")]
     pub status: Status,
-    /// In words, when it did not go to the end.
+    /// The reason, if it is not complete.
     pub why: Option<String>,
-    /// From the lowest rate to the highest that it was asked.
+    /// From the lowest offered rate to the highest.
     pub steps: Vec<Step>,
-    /// The last rate before two in a row that went past the bound, messages a second.
+    /// The last rate before two consecutive steps above the bound, in messages per second.
     pub knee: Option<f64>,
 }
 
-/// Records from before it was written down are of curves that went well.
+/// Records written before this field existed have complete curves only.
 const fn is_complete_status() -> Status {
     Status::Complete
 }
 
-/// One rate offered to one server. Latencies count from when a message was *meant* to leave, in
-/// nanoseconds; each is the median over the slices.
+/// One rate offered to one server. Latencies count from the *intended* send time, in nanoseconds;
+/// each figure is the median over the slices.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// Messages a second that were meant to leave.
+    /// Offered messages per second.
     pub offered: f64,
-    /// Messages a second that came back, until the last of them.
+    /// Received messages per second, until the last response.
     pub answered: f64,
-    /// The half of them were no slower.
+    /// The median.
     pub p50_ns: u64,
-    /// 99 of 100.
+    /// The 99th percentile.
     pub p99_ns: u64,
-    /// How late the generator itself sent, at the 99th percentile. Where this is not far below the
-    /// latency, the generator is what was measured.
+    /// The generator's send lag at the 99th percentile. If it is not far below the latency, the
+    /// generator is what was measured.
     pub sender_lag_p99_ns: u64,
-    /// The share of its core that the server was busy.
+    /// The share of its core that the server used.
     pub busy: f64,
 }
 
 /// Round-trip times, nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// How many were timed.
+    /// Number of measured messages.
     pub count: u64,
-    /// The half of them were no slower.
+    /// The median.
     pub p50_ns: u64,
-    /// 90 of 100.
+    /// The 90th percentile.
     pub p90_ns: u64,
-    /// 99 of 100.
+    /// The 99th percentile.
     pub p99_ns: u64,
-    /// 999 of 1000.
+    /// The 99.9th percentile.
     pub p999_ns: u64,
-    /// The slowest.
+    /// The maximum.
     pub max_ns: u64,
-    /// Points of the whole curve: the part of all messages (0 to 1), and the time that no slower
-    /// part of them took. Both rise.
+    /// Points of the distribution: a fraction of all messages (0 to 1), and the time that this
+    /// fraction did not exceed. Both increase.
     pub curve: Vec<(f64, u64)>,
 }
 
 /// System calls of the server, all its threads and processes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Syscalls {
-    /// All of them, a message.
+    /// All system calls, per message.
     pub per_message: f64,
-    /// The messages they were counted over.
+    /// Number of messages in the counted slice.
     pub messages: u64,
-    /// By name, most frequent first; those that were not looked for by name are `other`. Empty
-    /// when there were too many threads to count by name.
+    /// By name, most frequent first; those not counted by name are `other`. Empty if there were too
+    /// many threads to count by name.
     pub kinds: Vec<Calls>,
 }
 
@@ -373,51 +375,51 @@ pub struct Syscalls {
 pub struct Calls {
     /// As in the man page: `epoll_wait`.
     pub name: String,
-    /// How many a message.
+    /// Number per message.
     pub per_message: f64,
 }
 
 /// One slice.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Round {
-    /// Messages echoed, each of them checked.
+    /// Messages echoed, all checked.
     pub messages: u64,
-    /// In this time.
+    /// Duration of the slice.
     pub elapsed_seconds: f64,
-    /// With this much CPU time of the server.
+    /// CPU time of the server.
     pub cpu_seconds: f64,
     /// The 99th percentile of the slice's round-trip times.
     pub p99_ns: u64,
-    /// Datagrams that did not come back.
+    /// Lost datagrams.
     #[serde(default)]
     pub lost: u64,
-    /// CPU time of the load itself; not known of records from before it was written down.
+    /// CPU time of the load; absent in records written before this field existed.
     pub load_cpu_seconds: Option<f64>,
 }
 
 impl ResultFile {
-    /// Writes it, so that a reader never sees half of it, and without the paths of this machine.
+    /// Writes it atomically, and without local paths.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(&crate::redact::record(self))
-            .context("a figure that JSON cannot hold")?;
+            .context("a figure cannot be represented in JSON")?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let fresh = path.with_file_name(format!(".{name}.{}", std::process::id()));
-        let written =
-            std::fs::write(&fresh, text + "\n").and_then(|()| std::fs::rename(&fresh, path));
+        let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
+        let written = std::fs::write(&temporary, text + "\n")
+            .and_then(|()| std::fs::rename(&temporary, path));
         if written.is_err() {
-            // What there is of it is no record.
-            let _ = std::fs::remove_file(&fresh);
+            // A partial file is not a record.
+            let _ = std::fs::remove_file(&temporary);
         }
         written.with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Reads one back.
+    /// Reads a record.
     ///
     /// # Errors
-    /// When it cannot be read, is none, or is of another [`SCHEMA`].
+    /// If it cannot be read, is not a record, or has another [`SCHEMA`].
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
@@ -429,10 +431,10 @@ impl ResultFile {
             "{shown}: schema {}, and this program reads {SCHEMA}",
             schema.map_or("unknown".to_owned(), |schema| schema.to_string()),
         );
-        serde_json::from_value(value).with_context(|| format!("{shown} is no record of a run"))
+        serde_json::from_value(value).with_context(|| format!("{shown} is not the record of a run"))
     }
 
-    /// Whether everything that was asked for was measured.
+    /// Whether everything requested was measured.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.run.failures.is_empty()

@@ -1,5 +1,5 @@
-//! A server under test as a process: started on its core, paused, stopped. It knows nothing of what
-//! the server serves, only that it is to be reached through a port or a path.
+//! A server under test as a process: started on its core, paused, stopped. It knows only the
+//! endpoint, not what is served there.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
@@ -22,24 +22,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::case::Transport;
 
-/// How long a server may take until it accepts a connection. A debug build on a busy machine
-/// starts in well under a second.
+/// Time limit for a server to accept a connection. A debug build on a busy machine starts in well
+/// under a second.
 const START_MAX: Duration = Duration::from_secs(5);
 
-/// How long it may take to end after SIGTERM; then it is killed.
+/// Time limit for ending after SIGTERM; then it is killed.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
-/// How long after a lost connection we look for the crash behind it: interpreters take their time.
+/// How long after a lost connection a crash of the server is waited for: interpreters exit slowly.
 const CRASH_MAX: Duration = Duration::from_millis(200);
 
-/// How often we look whether it has come up or gone down.
+/// Polling interval while waiting for start or exit.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long the path of a folder for sockets may be: a socket's own is at most 107 bytes long, and our
-/// names take some 35 of them.
+/// Maximum length of the path of a folder for sockets: a socket path has at most 107 bytes, and our
+/// file names take some 35 of them.
 const SOCKET_FOLDER_MAX: usize = 64;
 
-/// Who runs where: the server must not feel the load generator, nor the other way round.
+/// CPU cores: the server and the load generator must not disturb each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cores {
     /// The one core all servers share; they are busy one at a time.
@@ -53,9 +53,9 @@ impl Cores {
     /// to go there, and the last for the servers.
     ///
     /// # Errors
-    /// When there are not two of them: a comparison on one core compares schedulers.
+    /// If there are not two of them: on one core, scheduling would dominate the measurement.
     pub fn choose() -> Result<Self> {
-        let allowed = sched_getaffinity(Pid::this()).context("which cores may be used?")?;
+        let allowed = sched_getaffinity(Pid::this()).context("cannot read the CPU affinity")?;
         let mut cores = (0..CpuSet::count()).filter(|&core| allowed.is_set(core).unwrap_or(false));
         match (cores.next(), cores.next_back()) {
             (Some(load), Some(server)) => Ok(Self { server, load }),
@@ -67,7 +67,7 @@ impl Cores {
 /// Moves the calling thread, and what it starts from now on, to one core.
 ///
 /// # Errors
-/// When the kernel refuses the core.
+/// If the kernel rejects the core.
 pub fn pin(core: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(core).with_context(|| format!("no core {core}"))?;
@@ -75,16 +75,17 @@ pub fn pin(core: usize) -> Result<()> {
     sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("cannot use core {core}"))
 }
 
-/// Raises the limit of open files as far as it goes, for us and for the servers we start.
+/// Raises the soft `RLIMIT_NOFILE` to the hard limit, for this process and the servers it starts.
 ///
 /// # Errors
-/// When the kernel refuses, which it should not.
+/// If the kernel refuses, which is not expected.
 pub fn raise_file_limit() -> Result<()> {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("how many files may be open?")?;
+    let (_, hard) =
+        getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")
 }
 
-/// Where a server is to be found.
+/// The address of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Endpoint {
     /// TCP.
@@ -100,43 +101,43 @@ pub enum Endpoint {
 pub struct Server {
     name: String,
     child: Child,
-    place: Endpoint,
+    endpoint: Endpoint,
 }
 
 impl Server {
-    /// Starts `command` on its core and waits until it serves. A free port stands for `{port}`, for
-    /// `{path}` a path where nothing is.
+    /// Starts `command` on its core and waits until it serves. `{port}` is replaced by a free port,
+    /// `{path}` by an unused path.
     ///
-    /// The command is split like a shell would, but no shell runs. Its standard output is thrown
-    /// away; what it says on standard error is seen. It leads a process group of its own.
+    /// The command is split like in a shell, but no shell runs. Its standard output is discarded;
+    /// its standard error is inherited. It leads its own process group.
     ///
     /// # Errors
-    /// When it cannot be started, ends, or serves nothing within five seconds.
+    /// If it cannot be started, ends, or does not serve within five seconds.
     pub fn start(name: &str, command: &str, transport: Transport, cores: Cores) -> Result<Self> {
         let slot = if transport == Transport::Unix { "{path}" } else { "{port}" };
-        ensure!(command.contains(slot), "{name}: the command has no {slot} in it");
-        let (place, text) = free_endpoint(transport).context("no free place to listen")?;
+        ensure!(command.contains(slot), "{name}: the command does not contain {slot}");
+        let (endpoint, text) = free_endpoint(transport).context("no free endpoint")?;
         let command = command.replace(slot, &text);
         let words = shlex::split(&command)
-            .with_context(|| format!("{name}: a quote is left open in `{command}`"))?;
+            .with_context(|| format!("{name}: unterminated quote in `{command}`"))?;
         let (program, arguments) =
             words.split_first().with_context(|| format!("{name}: the command is empty"))?;
         let mut child = Command::new(program);
         child.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
         set_pdeathsig(&mut child);
-        // Affinity is inherited: every thread the server will ever have is on its core from the
-        // first instruction, and no foreign program is needed to put it there.
+        // Affinity is inherited: every thread of the server is on its core from the first
+        // instruction, without taskset(1).
         pin(cores.server)?;
         let child = child.spawn();
         pin(cores.load)?;
         let child = child.with_context(|| format!("{name}: cannot start `{program}`"))?;
-        let mut server = Self { name: name.to_owned(), child, place };
+        let mut server = Self { name: name.to_owned(), child, endpoint };
         server.wait_until_up()?;
         Ok(server)
     }
 
-    /// Adds what became of the process to an error of the load: a server that crashed is more news
-    /// than the connection that was lost by it.
+    /// Adds the exit status of the process to an error of the load: a crash explains a lost
+    /// connection.
     pub fn with_exit_status(&mut self, failure: impl std::fmt::Display) -> String {
         // A crash closes the connections a moment before the process can be waited for.
         let deadline = Instant::now() + CRASH_MAX;
@@ -152,67 +153,68 @@ impl Server {
     fn wait_until_up(&mut self) -> Result<()> {
         let name = self.name.clone();
         let deadline = Instant::now() + START_MAX;
-        while !is_serving(&self.place) {
+        while !is_serving(&self.endpoint) {
             if let Some(status) = self.ended() {
-                bail!("{name}: did not come up; it ended: {status}");
+                bail!("{name}: did not start; it ended: {status}");
             }
             ensure!(
                 Instant::now() < deadline,
-                "{name}: did not come up: nothing serves at {:?} after {} s",
-                self.place,
+                "{name}: did not start: nothing serves at {:?} after {} s",
+                self.endpoint,
                 START_MAX.as_secs(),
             );
             thread::sleep(POLL_INTERVAL);
         }
-        // Whose bill would it be? What serves there has left us, or was there before.
+        // Its CPU time could not be measured: the process that serves was daemonized, or was there
+        // before.
         if self.ended().is_some() {
-            bail!("{name}: it ended, and something serves all the same: keep it in the foreground");
+            bail!("{name}: it ended, but its endpoint is served: keep it in the foreground");
         }
         Ok(())
     }
 
-    /// What it is called in the table.
+    /// The name in tables.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where it serves.
+    /// Its endpoint.
     #[must_use]
-    pub fn place(&self) -> &Endpoint {
-        &self.place
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
-    /// The process, the eldest of its family.
+    /// The process, the root of its process tree.
     #[must_use]
     pub fn pid(&self) -> Pid {
         pid_of(&self.child)
     }
 
-    /// Takes the core away from it: one that never sleeps would be in everybody's way.
+    /// Stops it (SIGSTOP): a server that never sleeps would disturb the others.
     pub fn pause(&self) {
-        // Best effort: one that has ended is in nobody's way.
+        // Best effort: it fails only if the process has ended.
         let _ = killpg(self.pid(), Signal::SIGSTOP);
     }
 
-    /// Gives the core back.
+    /// Resumes it (SIGCONT).
     pub fn resume(&self) {
         let _ = killpg(self.pid(), Signal::SIGCONT);
     }
 
-    /// How it ended, if it has. Whom it left behind in its group ends too: a shell that was told to
-    /// start the server goes, and the server would stay.
+    /// Its exit status, if it has ended. Kills the remaining processes of its group: a shell that
+    /// started the server may exit before it.
     fn ended(&mut self) -> Option<ExitStatus> {
         if self.is_running() != Some(false) {
             return None;
         }
-        // It has not been waited for, so its pid and its group are its own, and this hits nobody
-        // else. Best effort: mostly nobody is left.
+        // It has not been waited for, so its pid and group id are not reused yet. Best effort:
+        // mostly the group is empty.
         let _ = killpg(self.pid(), Signal::SIGKILL);
         self.child.wait().ok()
     }
 
-    /// Looks without taking notice; `None` when its end has been taken notice of.
+    /// Whether it runs, without reaping it; `None` if it has been reaped.
     fn is_running(&self) -> Option<bool> {
         let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         let status = waitid(Id::Pid(self.pid()), look).ok()?;
@@ -222,7 +224,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // All of this is best effort: a server that has ended already has nothing to be told.
+        // Best effort: the server may have ended already.
         if self.is_running() == Some(true) {
             let _ = kill(self.pid(), Signal::SIGTERM);
             self.resume();
@@ -235,7 +237,7 @@ impl Drop for Server {
             thread::sleep(POLL_INTERVAL);
         }
         self.ended();
-        if let Endpoint::Unix(path) = &self.place {
+        if let Endpoint::Unix(path) = &self.endpoint {
             drop(std::fs::remove_file(path));
         }
     }
@@ -244,7 +246,7 @@ impl Drop for Server {
 /// Asks the kernel to end this process when its parent ends.
 ///
 /// # Errors
-/// When the kernel refuses, which it should not.
+/// If the kernel refuses, which is not expected.
 pub fn set_own_pdeathsig() -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGTERM).context("prctl")
 }
@@ -258,8 +260,8 @@ pub(crate) fn set_pdeathsig(command: &mut Command) {
     unsafe { command.pre_exec(end) };
 }
 
-/// Where nobody listens, and how that is said in a command. Somebody else could take it before the
-/// server does; then the server says so, which is rare enough.
+/// An unused endpoint, and its form in a command. Another process could take it before the server
+/// does; then the server fails to start, which is rare.
 fn free_endpoint(transport: Transport) -> std::io::Result<(Endpoint, String)> {
     let any = (Ipv4Addr::LOCALHOST, 0);
     Ok(match transport {
@@ -275,7 +277,7 @@ fn free_endpoint(transport: Transport) -> std::io::Result<(Endpoint, String)> {
             static NEXT: AtomicU32 = AtomicU32::new(0);
             let nth = NEXT.fetch_add(1, Ordering::Relaxed);
             let name = format!("epollite-bench-{}-{nth}.sock", std::process::id());
-            // A command is text, and the name of a socket is short.
+            // A command is UTF-8, and the path of a socket is short.
             let folder = std::env::temp_dir();
             let folder = folder.to_str().filter(|it| it.len() <= SOCKET_FOLDER_MAX);
             let text = format!("{}/{name}", folder.unwrap_or("/tmp"));
@@ -284,9 +286,9 @@ fn free_endpoint(transport: Transport) -> std::io::Result<(Endpoint, String)> {
     })
 }
 
-/// Whether somebody answers there; for a datagram socket that takes an echo.
-fn is_serving(place: &Endpoint) -> bool {
-    match place {
+/// Whether a server accepts there; for a datagram socket, whether it echoes.
+fn is_serving(endpoint: &Endpoint) -> bool {
+    match endpoint {
         Endpoint::Tcp(address) => TcpStream::connect_timeout(address, START_MAX)
             .is_ok_and(|stream| !is_itself(stream.local_addr(), stream.peer_addr())),
         Endpoint::Unix(path) => UnixStream::connect(path).is_ok(),
@@ -305,8 +307,8 @@ fn probe_echo(address: SocketAddr) -> std::io::Result<bool> {
     Ok(socket.recv(&mut [0; 8])? == 1)
 }
 
-/// Whether a socket is connected with itself: our own end was given the very port where the server is
-/// not listening yet.
+/// Whether a socket is connected to itself: the kernel chose as local port the one where the server
+/// is not listening yet.
 fn is_itself(own: std::io::Result<SocketAddr>, peer: std::io::Result<SocketAddr>) -> bool {
     own.is_ok_and(|own| peer.is_ok_and(|peer| own == peer))
 }
@@ -320,7 +322,7 @@ mod tests {
     use super::*;
 
     fn cores() -> Cores {
-        // Good enough for a test on a machine with one core.
+        // Sufficient for a test on a machine with one core.
         Cores::choose().unwrap_or(Cores { server: 0, load: 0 })
     }
 
@@ -328,11 +330,11 @@ mod tests {
     fn a_crashed_server_differs_from_a_slow_one() {
         let error = Server::start("gone", "false {port}", Transport::Tcp, cores())
             .expect_err("it ends at once");
-        assert!(error.to_string().contains("did not come up; it ended"), "{error}");
+        assert!(error.to_string().contains("did not start; it ended"), "{error}");
     }
 
     #[test]
-    fn a_socket_that_met_itself_has_found_no_server() {
+    fn a_socket_connected_to_itself_is_no_server() {
         use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn};
         use nix::sys::socket::{bind, connect, getsockname, socket};
         use std::os::fd::AsRawFd;
@@ -343,16 +345,16 @@ mod tests {
         connect(fd.as_raw_fd(), &own).expect("a simultaneous open with itself");
         let stream = TcpStream::from(fd);
         assert!(is_itself(stream.local_addr(), stream.peer_addr()));
-        let door = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let stream = TcpStream::connect(door.local_addr().expect("bound")).expect("it listens");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let stream = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
         assert!(!is_itself(stream.local_addr(), stream.peer_addr()));
     }
 
     #[test]
-    fn a_command_that_cannot_be_meant_is_refused() {
+    fn invalid_commands_are_rejected() {
         for (command, why) in [
-            ("true", "has no {port}"),
-            ("'true {port}", "a quote is left open"),
+            ("true", "does not contain {port}"),
+            ("'true {port}", "unterminated quote"),
             ("no-such-program-here {port}", "cannot start"),
         ] {
             let error = Server::start("x", command, Transport::Tcp, cores()).expect_err(command);

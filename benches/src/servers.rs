@@ -1,5 +1,5 @@
-//! Who there is to compare: our models, the C yardsticks, the peers. It knows their names and how
-//! they are called; how each is built is told in `servers/build.rs`, how it is run in `server`.
+//! The known servers: epollite models, C baselines, peers. Their names and commands are here;
+//! building is in `servers/build.rs`, running in `server.rs`.
 
 mod build;
 mod extra;
@@ -13,34 +13,34 @@ use crate::case::{Case, Transport};
 use crate::schema::{self, Origin};
 pub use build::Builder;
 use build::Toolchain;
-pub use extra::{Extra, gathered};
+pub use extra::{Extra, group_extras};
 
-/// The yardstick, unless another is chosen.
+/// The default reference.
 pub const BASELINE_SERVER: &str = "C edge";
 
 /// The name of its second copy.
 pub const CONTROL: &str = "A/A";
 
-/// Compared when nobody says whom: the rest are the models that the tutorial warns of.
+/// Models compared by default; the others are known to scale badly.
 const DEFAULT_MODELS: [&str; 3] = ["epoll-edge", "epoll-level", "coroutine"];
 
-/// The models of `epollite echo --model`, what each is, and whether it does UDP and Unix sockets.
+/// The models of `epollite echo --model`: name, description, UDP support, Unix socket support.
 const MODELS: [(&str, &str, bool, bool); 12] = [
     ("blocking", "one client at a time", true, true),
     ("process", "a process for each client, forked", false, true),
     ("thread", "a thread for each client", false, true),
-    ("nonblocking", "one thread that asks all, over and over", true, true),
-    ("select", "one thread that waits, for 1024 at most", true, true),
-    ("poll", "one thread that waits for all", true, true),
-    ("coroutine", "straight-line code for each client, on our reactor", true, true),
-    ("epoll-level", "our reactor, level-triggered", true, true),
-    ("epoll-edge", "our reactor, edge-triggered", true, true),
-    ("epoll-oneshot", "our reactor, one-shot", true, true),
+    ("nonblocking", "one thread that polls all sockets in a loop", true, true),
+    ("select", "one thread on select(2), 1024 descriptors at most", true, true),
+    ("poll", "one thread on poll(2)", true, true),
+    ("coroutine", "a coroutine per client on epollite's reactor", true, true),
+    ("epoll-level", "epollite's reactor, level-triggered", true, true),
+    ("epoll-edge", "epollite's reactor, edge-triggered", true, true),
+    ("epoll-oneshot", "epollite's reactor, one-shot", true, true),
     ("prefork", "four processes that share one listener", false, true),
     ("reuseport", "four processes with a listener each", false, false),
 ];
 
-/// The others: name, what, language, how it is built, arguments for TCP.
+/// The C baselines and peers: name, description, language, toolchain, arguments for TCP.
 const PEERS: [(&str, &str, &str, Toolchain, &str); 18] = [
     ("C edge", "tight epoll in C, edge-triggered", "c", Toolchain::BaselineC, "{port} edge"),
     ("C level", "tight epoll in C, level-triggered", "c", Toolchain::BaselineC, "{port} level"),
@@ -74,7 +74,7 @@ const PEERS: [(&str, &str, &str, Toolchain, &str); 18] = [
     ("node", "a stream piped into itself", "javascript", Toolchain::Node, "{port}"),
 ];
 
-/// What can be compared, before it is built.
+/// A server before it is built.
 #[derive(Debug, Clone)]
 pub struct ServerSpec {
     /// The name on the command line and in the table.
@@ -85,28 +85,29 @@ pub struct ServerSpec {
     pub origin: Origin,
     language: Option<&'static str>,
     toolchain: Toolchain,
-    /// Commands: `{program}` and `{datagrams}` are what is built for it, the rest as in `server`.
+    /// Commands: `{program}` and `{datagrams}` are the built programs, the rest as in
+    /// [`crate::server`].
     tcp: Option<String>,
     udp: Option<String>,
     unix: Option<String>,
 }
 
-/// One that is here and can be started.
+/// A server that is built and can be started.
 #[derive(Debug, Clone)]
 pub struct BuiltServer {
-    /// As a record has it, but for what it weighs.
+    /// Its description in a record, without the idle memory.
     pub about: schema::Server,
     tcp: Option<String>,
     udp: Option<String>,
     unix: Option<String>,
 }
 
-/// Everybody we know: C, models, peers.
+/// All known servers: C, models, peers.
 #[must_use]
 pub fn all() -> Vec<ServerSpec> {
     let others = || {
-        PEERS.iter().map(|&(name, what, language, kit, arguments)| {
-            let origin = if kit == Toolchain::BaselineC { Origin::C } else { Origin::Peer };
+        PEERS.iter().map(|&(name, what, language, toolchain, arguments)| {
+            let origin = if toolchain == Toolchain::BaselineC { Origin::C } else { Origin::Peer };
             let udp = match name {
                 "C edge" => Some("{datagrams} {port}".to_owned()),
                 "tokio" => Some("{program} {port} current udp".to_owned()),
@@ -116,7 +117,7 @@ pub fn all() -> Vec<ServerSpec> {
                 .then(|| format!("{{program}} {}", arguments.replace("{port}", "{path}")));
             let tcp = Some(format!("{{program}} {arguments}"));
             let (name, what, language) = (name.to_owned(), what.to_owned(), Some(language));
-            ServerSpec { name, what, origin, language, toolchain: kit, tcp, udp, unix }
+            ServerSpec { name, what, origin, language, toolchain, tcp, udp, unix }
         })
     };
     let models = MODELS.iter().map(|&(name, what, udp, unix)| ServerSpec {
@@ -134,32 +135,31 @@ pub fn all() -> Vec<ServerSpec> {
     c.chain(models).chain(peers).collect()
 }
 
-/// Those meant by `names`: names, or `models`, `peers`, `all`. Without names, the usual ones.
+/// Selects servers by name, `models`, `peers` or `all`. Without names, the default ones.
 ///
 /// # Errors
-/// A name that nobody has.
+/// An unknown name.
 pub fn select(names: &[String]) -> Result<Vec<ServerSpec>> {
     select_of(names, &[])
 }
 
-/// The same, where some of the names may be those of `extras`. All of these take part: those that are
-/// not named come last.
+/// The same, with `extras`. All extras are included: those not named come last.
 ///
 /// # Errors
-/// A name that nobody has.
+/// An unknown name.
 pub fn select_of(names: &[String], extras: &[ServerSpec]) -> Result<Vec<ServerSpec>> {
     let all = || all().into_iter().chain(extras.iter().cloned());
     let mut chosen: Vec<ServerSpec> = Vec::new();
-    let mut add = |is_meant: &dyn Fn(&ServerSpec) -> bool| {
+    let mut add = |matches: &dyn Fn(&ServerSpec) -> bool| {
         let before = chosen.len();
-        let mut meant = 0;
-        for entry in all().filter(|entry| is_meant(entry)) {
-            meant += 1;
+        let mut found = 0;
+        for entry in all().filter(|entry| matches(entry)) {
+            found += 1;
             if !chosen.iter().any(|other| other.name == entry.name) {
                 chosen.push(entry);
             }
         }
-        meant > 0 || chosen.len() > before
+        found > 0 || chosen.len() > before
     };
     if names.is_empty() {
         add(&|entry| {
@@ -176,10 +176,7 @@ pub fn select_of(names: &[String], extras: &[ServerSpec]) -> Result<Vec<ServerSp
         };
         if !found {
             let known: Vec<String> = all().map(|entry| entry.name).collect();
-            bail!(
-                "no server is called '{name}'; there are models, peers, all, {}",
-                known.join(", ")
-            );
+            bail!("unknown server '{name}'; known are models, peers, all, {}", known.join(", "));
         }
     }
     chosen.retain(|entry| !unnamed.clone().any(|extra| extra.name == entry.name));
@@ -188,13 +185,13 @@ pub fn select_of(names: &[String], extras: &[ServerSpec]) -> Result<Vec<ServerSp
 }
 
 impl ServerSpec {
-    /// Its commands, as a reader may see them: the one for TCP, or whichever there are.
+    /// Its commands for display: the one for TCP, or the others.
     fn commands(&self) -> String {
         let others = || [&self.udp, &self.unix].into_iter().flatten().cloned().collect::<Vec<_>>();
         self.tcp.clone().unwrap_or_else(|| others().join("; "))
     }
 
-    /// What of its tools is missing here, in one line, if something is.
+    /// The missing tool in one line, if any.
     #[must_use]
     pub fn missing(&self) -> Option<String> {
         installed::missing(self.toolchain)
@@ -202,19 +199,19 @@ impl ServerSpec {
 }
 
 impl BuiltServer {
-    /// Its second copy, under another name.
+    /// A second copy under another name.
     #[must_use]
     pub fn copy_as(&self, name: &str) -> Self {
-        let mut again = self.clone();
-        name.clone_into(&mut again.about.name);
-        again.about.what = format!("a second copy of {}: the noise", self.about.name);
-        again
+        let mut copy = self.clone();
+        name.clone_into(&mut copy.about.name);
+        copy.about.what = format!("a second copy of {}: the noise", self.about.name);
+        copy
     }
 
     /// The command for a case, or why there is none.
     ///
     /// # Errors
-    /// What it cannot do, in words.
+    /// The unsupported transport, as text.
     pub fn command(&self, case: &Case) -> Result<&str, String> {
         let (command, what) = match case.transport {
             Transport::Tcp => (&self.tcp, "TCP"),
@@ -222,20 +219,22 @@ impl BuiltServer {
             Transport::Unix => (&self.unix, "Unix sockets"),
         };
         command.as_deref().ok_or_else(|| match (self.about.origin, case.transport) {
-            (Origin::Extra, Transport::Tcp) => said_by_extra("TCP", "COMMAND {port}"),
-            (Origin::Extra, Transport::Udp) => said_by_extra("UDP", "udp:COMMAND {port}"),
-            (Origin::Extra, Transport::Unix) => said_by_extra("Unix sockets", "COMMAND {path}"),
-            _ => format!("it has no {what}"),
+            (Origin::Extra, Transport::Tcp) => missing_extra_command("TCP", "COMMAND {port}"),
+            (Origin::Extra, Transport::Udp) => missing_extra_command("UDP", "udp:COMMAND {port}"),
+            (Origin::Extra, Transport::Unix) => {
+                missing_extra_command("Unix sockets", "COMMAND {path}")
+            }
+            _ => format!("{what} is not supported"),
         })
     }
 }
 
-/// Why a server of `--extra` is not asked: not what it cannot do, but what we were not told.
-fn said_by_extra(what: &str, how: &str) -> String {
-    format!("--extra has no command for {what}: NAME='{how}' would be one")
+/// Why a server of `--extra` is skipped: it has no command for the transport.
+fn missing_extra_command(what: &str, how: &str) -> String {
+    format!("--extra has no command for {what}: add NAME='{how}'")
 }
 
-/// Where the sources of the peers are.
+/// The folder of the peers' sources.
 fn peers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }

@@ -1,5 +1,5 @@
-//! One run, from the servers that are there to the record: what `compare` and `models` share. It
-//! knows the order of events; what is asked is for them to say.
+//! One run, from building the servers to the record: the part that `compare` and `models` share.
+//! They choose the cases.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -13,80 +13,80 @@ use indicatif::ProgressBar;
 use crate::case::Case;
 use crate::interleave::{self, RunConfig};
 use crate::interrupt;
-use crate::output::{Outputs, complain};
+use crate::output::{Outputs, print_error};
 use crate::progress::{bar, took};
 use crate::schema::{Absent, Kind, ResultFile, Run, SCHEMA, Status};
 use crate::server::{self, Cores};
 use crate::servers::{self, Builder, BuiltServer, ServerSpec};
 use crate::{analysis, host, idle_memory, load_sweep, syscalls};
 
-/// No server, or no means to ask it.
+/// A server or a tool is not available.
 pub const EXIT_UNAVAILABLE: u8 = 69;
 
-/// A server failed while it was asked.
+/// A server failed during a case.
 pub const EXIT_FAILED: u8 = 1;
 
-/// How the program ends: by its own code, or with the reason why it could not go on.
+/// Converts a result into the exit code; prints the error, if any.
 pub(crate) fn exit_code(result: Result<u8>) -> ExitCode {
     ExitCode::from(result.unwrap_or_else(|error| {
-        complain(&format!("{error:#}"));
+        print_error(&format!("{error:#}"));
         EXIT_UNAVAILABLE
     }))
 }
 
-/// Bad arguments, as clap has it: says so, and is the exit code.
+/// Prints a usage error; returns clap's exit code for it.
 pub(crate) fn usage(error: &anyhow::Error) -> u8 {
-    complain(&format!("{error:#}"));
+    print_error(&format!("{error:#}"));
     2
 }
 
-/// Whether anybody is called as `--reference` says, which is no question of what is here.
+/// Checks that `--reference` names a known server, installed or not.
 ///
 /// # Errors
-/// Nobody is.
+/// It does not.
 pub(crate) fn check_reference(options: &Options, entries: &[ServerSpec]) -> Result<()> {
     let name = &options.reference;
     let is_known = entries.iter().chain(&servers::all()).any(|entry| entry.name == *name);
-    anyhow::ensure!(is_known, "--reference: no server is called '{name}'");
+    anyhow::ensure!(is_known, "--reference: unknown server '{name}'");
     Ok(())
 }
 
-/// Options that both have.
+/// Options of both subcommands.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
     /// The server that ratios are taken to; a second copy of it is the A/A control
     #[arg(long, value_name = "NAME", default_value = servers::BASELINE_SERVER)]
     pub reference: String,
-    /// How many rounds count, after one that does not [default: 24; of models 12]; with fewer than 6
-    /// there are no intervals and no verdicts
+    /// Measured rounds, after one warm-up round [default: 24; of models 12]; with fewer than 6
+    /// there are no intervals and no comparison
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub rounds: Option<u16>,
-    /// How long one server is busy in one round: 50ms, 1s
+    /// How long each server is busy in one round: 50ms, 1s
     #[arg(long, default_value = "50ms", value_parser = slice)]
     pub slice: Duration,
-    /// Silent connections to weigh memory by; 0 weighs nothing
+    /// Idle connections for the memory measurement; 0 skips it
     #[arg(long, value_name = "N", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(0..=19_000))]
     pub idle: u32,
     /// Do not count system calls
     #[arg(long)]
     pub no_syscalls: bool,
-    /// The epollite program, when it is not to be built
+    /// Path of the epollite program [default: it is built]
     #[arg(long, value_name = "PATH")]
     pub program: Option<PathBuf>,
-    /// Writes everything that was measured to this file
+    /// Writes all results to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }
 
-/// A run under way.
+/// A run in progress.
 #[derive(Debug)]
 pub struct Session {
-    /// What has been found so far.
+    /// The results so far.
     pub record: ResultFile,
-    /// Who takes part: the reference, its copy, the others.
+    /// The servers: the reference, its copy, the others.
     servers: Vec<BuiltServer>,
-    rules: RunConfig,
+    config: RunConfig,
     outputs: Outputs,
     start: Instant,
     /// The exit code so far.
@@ -94,16 +94,16 @@ pub struct Session {
 }
 
 impl Session {
-    /// Chooses cores, builds everybody, and leaves out who cannot be had: with a line on stderr
-    /// when somebody asked for them by name.
+    /// Chooses cores and builds all servers. Unavailable ones are omitted, with a line on stderr if
+    /// they were requested by name.
     ///
     /// # Errors
-    /// When there is no second core, or the reference cannot be had.
+    /// If there is no second core, or the reference is not available.
     pub fn open(
         kind: Kind,
         options: &Options,
         entries: &[ServerSpec],
-        asked: &[String],
+        requested: &[String],
     ) -> Result<Self> {
         interrupt::install_handlers()?;
         let cores = Cores::choose()?;
@@ -114,7 +114,7 @@ impl Session {
         } else {
             syscalls::unavailable_reason()
         };
-        let rules = RunConfig {
+        let config = RunConfig {
             rounds: usize::from(options.rounds.unwrap_or(default_rounds(kind))),
             slice: options.slice,
             cores,
@@ -128,14 +128,14 @@ impl Session {
                 date: host::date(),
                 commit: host::commit(),
                 command: host::command(),
-                rounds: rules.rounds,
-                slice_seconds: rules.slice.as_secs_f64(),
+                rounds: config.rounds,
+                slice_seconds: config.slice.as_secs_f64(),
                 wall_seconds: 0.0,
                 cpu_read_by: "the CPU clock of each process, and /proc/PID/stat for its parts and \
                               for children that have ended"
                     .to_owned(),
                 syscalls_counted_by: obstacle.unwrap_or_else(|| {
-                    "perf stat on the kernel's tracepoints, in a slice of its own".to_owned()
+                    "perf stat on the kernel's tracepoints, in a separate slice".to_owned()
                 }),
                 idle_connections: usize::try_from(options.idle)?,
                 failures: Vec::new(),
@@ -148,8 +148,8 @@ impl Session {
             knee: None,
         };
         let (outputs, start) = (Outputs::new(options.json.clone()), Instant::now());
-        let mut session = Self { record, servers: Vec::new(), rules, outputs, start, code: 0 };
-        session.build_all(options, entries, asked)?;
+        let mut session = Self { record, servers: Vec::new(), config, outputs, start, code: 0 };
+        session.build_all(options, entries, requested)?;
         Ok(session)
     }
 
@@ -157,26 +157,26 @@ impl Session {
         &mut self,
         options: &Options,
         entries: &[ServerSpec],
-        asked: &[String],
+        requested: &[String],
     ) -> Result<()> {
         let mut builder = Builder::new(options.program.clone())?;
         let name = &options.reference;
-        let everybody = entries.iter().cloned().chain(servers::all()).find(|it| it.name == *name);
-        let reference = everybody.with_context(|| format!("no server is called '{name}'"))?;
+        let known = entries.iter().cloned().chain(servers::all()).find(|it| it.name == *name);
+        let reference = known.with_context(|| format!("unknown server '{name}'"))?;
         let reference = builder
             .build(&reference)
-            .map_err(|why| anyhow::anyhow!("the reference {name} cannot be had: {why}"))?;
+            .map_err(|why| anyhow::anyhow!("the reference {name} is not available: {why}"))?;
         self.servers = vec![reference.copy_as(servers::CONTROL)];
         self.servers.insert(0, reference);
         let bar = bar(entries.len() as u64, "building");
         for entry in entries.iter().filter(|entry| entry.name != *name) {
-            // Whatever builds hears a Ctrl-C too, and says that it failed.
+            // A compiler receives Ctrl-C too, and reports a failure.
             anyhow::ensure!(!interrupt::is_interrupted(), "interrupted while building");
             bar.set_message(entry.name.clone());
             match builder.build(entry) {
-                Ok(recipe) => self.servers.push(recipe),
+                Ok(built) => self.servers.push(built),
                 Err(why) => {
-                    if asked.contains(&entry.name) {
+                    if requested.contains(&entry.name) {
                         self.fail(EXIT_UNAVAILABLE, format!("{}: {why}", entry.name), &bar);
                     }
                     self.record.absent.push(Absent { name: entry.name.clone(), why });
@@ -185,27 +185,28 @@ impl Session {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        self.record.servers = self.servers.iter().map(|recipe| recipe.about.clone()).collect();
+        self.record.servers = self.servers.iter().map(|built| built.about.clone()).collect();
         Ok(())
     }
 
-    /// Weighs everybody with silent connections. Who does not let them in is not weighed, and that
-    /// is said.
+    /// Measures the idle memory of every server. Failures are reported, and the figure is omitted.
     pub fn measure_idle_memory(&mut self) {
         let count = self.record.run.idle_connections;
         if count == 0 {
             return;
         }
-        let bar = bar(self.servers.len() as u64, "weighing");
-        for (recipe, server) in self.servers.iter().zip(&mut self.record.servers) {
+        let bar = bar(self.servers.len() as u64, "idle memory");
+        for (built, server) in self.servers.iter().zip(&mut self.record.servers) {
             if interrupt::is_interrupted() {
                 break;
             }
             bar.set_message(server.name.clone());
-            match idle_memory::measure_idle_memory(recipe, count, self.rules.cores) {
+            match idle_memory::measure_idle_memory(built, count, self.config.cores) {
                 Ok(idle) => server.idle = Some(idle),
                 Err(why) => {
-                    bar.suspend(|| complain(&format!("{} is not weighed: {why}", server.name)));
+                    bar.suspend(|| {
+                        print_error(&format!("{}: idle memory not measured: {why}", server.name))
+                    });
                 }
             }
             bar.inc(1);
@@ -213,30 +214,30 @@ impl Session {
         bar.finish_and_clear();
     }
 
-    /// Runs a case with everybody, `at_once` servers at a time beside the reference and its copy,
-    /// and keeps what was found. Failures of servers are part of that; `is_failure` says whether
-    /// they are failures of the run too.
+    /// Runs a case with all servers, `group_size` at a time in addition to the reference and its
+    /// copy, and records the results. `is_failure`: whether a failed server is also a failure of
+    /// the run.
     ///
     /// # Errors
-    /// When the record cannot be written, or the reference failed: nothing can be compared to it.
-    pub fn run(&mut self, case: &Case, at_once: usize, is_failure: bool) -> Result<()> {
+    /// If the record cannot be written, or the reference failed: nothing can be compared with it.
+    pub fn run(&mut self, case: &Case, group_size: usize, is_failure: bool) -> Result<()> {
         let start = Instant::now();
         let mut found: Option<crate::schema::Case> = None;
         let others: Vec<&BuiltServer> = self.servers[2..].iter().collect();
         let groups: Vec<&[&BuiltServer]> =
-            if others.is_empty() { vec![&[]] } else { others.chunks(at_once.max(1)).collect() };
+            if others.is_empty() { vec![&[]] } else { others.chunks(group_size.max(1)).collect() };
         let bar = bar(
-            groups.iter().map(|group| interleave::steps(group.len() + 2, self.rules.rounds)).sum(),
+            groups.iter().map(|group| interleave::steps(group.len() + 2, self.config.rounds)).sum(),
             &case.name,
         );
         for group in groups {
             if interrupt::is_interrupted() {
                 break;
             }
-            let recipes: Vec<&BuiltServer> =
+            let servers: Vec<&BuiltServer> =
                 self.servers[..2].iter().chain(group.iter().copied()).collect();
-            let entrants = interleave::run(case, &recipes, &self.rules, &mut || bar.inc(1));
-            let part = analysis::analyze_case(case, &entrants, start.elapsed().as_secs_f64());
+            let runs = interleave::run(case, &servers, &self.config, &mut || bar.inc(1));
+            let part = analysis::analyze_case(case, &runs, start.elapsed().as_secs_f64());
             found = Some(match found {
                 None => part,
                 Some(before) => merge_groups(before, part),
@@ -264,17 +265,20 @@ impl Session {
         }
     }
 
-    /// Offers more and more to everybody, and keeps what was found.
+    /// Runs the open-loop sweep, and records the results.
     ///
     /// # Errors
-    /// When the record cannot be written, or the reference failed.
+    /// If the record cannot be written, or the reference failed.
     pub fn run_sweep(&mut self) -> Result<()> {
         let start = Instant::now();
-        let rules =
-            load_sweep::Rules::from_run(self.rules.rounds, self.rules.slice, self.rules.cores);
-        let recipes: Vec<&BuiltServer> = self.servers.iter().collect();
-        let bar = bar(load_sweep::steps(recipes.len(), &rules), load_sweep::NAME);
-        let found = load_sweep::run(&recipes, &rules, &mut || bar.inc(1))?;
+        let config = load_sweep::SweepConfig::from_run(
+            self.config.rounds,
+            self.config.slice,
+            self.config.cores,
+        );
+        let servers: Vec<&BuiltServer> = self.servers.iter().collect();
+        let bar = bar(load_sweep::steps(servers.len(), &config), load_sweep::NAME);
+        let found = load_sweep::run(&servers, &config, &mut || bar.inc(1))?;
         bar.finish_and_clear();
         took(load_sweep::NAME, start);
         for curve in &found.curves {
@@ -286,48 +290,49 @@ impl Session {
         self.write()
     }
 
-    /// Writes what there is by now.
+    /// Writes the record with the results so far.
     ///
     /// # Errors
-    /// When the file cannot be written, and nothing else would be left of the run.
+    /// If it cannot be written, and printing has failed too.
     pub fn write(&mut self) -> Result<()> {
         self.record.run.wall_seconds = self.start.elapsed().as_secs_f64();
         self.outputs.keep(&self.record)
     }
 
-    /// Prints something for people.
+    /// Prints text to standard output.
     ///
     /// # Errors
-    /// When it cannot be printed, and nothing else would be left of the run.
+    /// If it cannot be printed, and the record is not written either.
     pub fn print(&mut self, text: &str) -> Result<()> {
         self.outputs.show(text)
     }
 
-    /// Whether somebody has asked for the end; then that is written down, and is how the run ends.
+    /// Whether a termination signal was received; if so, records it as a failure and sets the exit
+    /// code.
     pub fn is_interrupted(&mut self) -> bool {
         if interrupt::is_interrupted() && self.code != interrupt::EXIT_CODE {
-            complain("interrupted; what was found until then is kept");
+            print_error("interrupted; results so far are kept");
             self.record.run.failures.push("interrupted by a signal".to_owned());
             self.code = interrupt::EXIT_CODE;
         }
         interrupt::is_interrupted()
     }
 
-    /// How the run ends: a server that broke counts more than one that was not there, and that more
-    /// than a record that could not be written.
+    /// The exit code: a failed server takes precedence over an unavailable one, and that over an
+    /// unwritten record.
     #[must_use]
     pub fn code(&self) -> u8 {
         if self.code == 0 && self.outputs.is_unwritten() { EXIT_UNAVAILABLE } else { self.code }
     }
 
     fn fail(&mut self, code: u8, line: String, bar: &ProgressBar) {
-        bar.suspend(|| complain(&line));
+        bar.suspend(|| print_error(&line));
         self.record.run.failures.push(line);
         self.code = if self.code == EXIT_FAILED { EXIT_FAILED } else { code };
     }
 }
 
-/// How the run ends for that, if that is a failure at all.
+/// The exit code for a status, if it is a failure.
 const fn code_of(status: Status) -> Option<u8> {
     match status {
         Status::Failed => Some(EXIT_FAILED),
@@ -336,8 +341,8 @@ const fn code_of(status: Status) -> Option<u8> {
     }
 }
 
-/// Two groups of one case. The noise is the worse of both; the reference's figures are those of the
-/// first.
+/// Merges two groups of one case. The noise is the larger of both; the reference's figures are
+/// those of the first.
 fn merge_groups(mut one: crate::schema::Case, mut two: crate::schema::Case) -> crate::schema::Case {
     one.noise = match (one.noise, two.noise) {
         (Some(a), Some(b)) => {
@@ -350,7 +355,8 @@ fn merge_groups(mut one: crate::schema::Case, mut two: crate::schema::Case) -> c
     one
 }
 
-/// Twelve tell differences of a tenth, which is fine enough for models that differ by factors.
+/// Twelve rounds resolve differences of a tenth, which is sufficient for models that differ by
+/// factors.
 const fn default_rounds(kind: Kind) -> u16 {
     match kind {
         Kind::Compare => 24,
@@ -367,8 +373,8 @@ fn slice(text: &str) -> Result<Duration, String> {
             .and_then(|seconds| seconds.checked_mul(1000)),
     };
     match millis {
-        // Shorter, and starting and ending a slice is all there is; longer, and drift creeps in.
+        // Shorter slices are dominated by their start and end; longer ones include drift.
         Some(millis @ 5..=10_000) => Ok(Duration::from_millis(millis)),
-        _ => Err("it takes a time from 5ms to 10s".to_owned()),
+        _ => Err("expected a time from 5ms to 10s".to_owned()),
     }
 }

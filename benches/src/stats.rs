@@ -1,39 +1,39 @@
-//! From slices to findings: ratios within a round, the interval of their median, and the verdict.
-//! Pure arithmetic; it has never heard of a server.
+//! Paired statistics: ratios within a round, the interval of their median, and its significance.
+//! Pure arithmetic.
 //!
 //! A ratio is taken between two slices of the same round, so whatever the machine was doing in that
-//! half-second is in both of them. The spread of those ratios over the rounds is then all there is
-//! to know, and no shape of it is assumed: the interval of the median is read off the sorted ratios
-//! (the sign test turned round), so one stolen slice in twelve moves it hardly at all.
+//! half-second affects both. The spread of the ratios over the rounds is the only source of
+//! uncertainty, and no distribution is assumed: the interval of the median is read from the sorted
+//! ratios (an inverted sign test), so one disturbed slice in twelve hardly changes it.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How often an interval may miss the true median.
+/// The significance level: how often an interval may miss the true median.
 const ALPHA: f64 = 0.05;
 
-/// One server's share of one round.
+/// One slice of one server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
     /// Messages echoed.
     pub messages: u64,
-    /// In this time.
+    /// Duration of the slice.
     pub elapsed: Duration,
-    /// With this much CPU time of the server.
+    /// CPU time of the server.
     pub cpu: Duration,
     /// The 99th percentile of the round-trip times.
     pub p99: Duration,
 }
 
 impl Sample {
-    /// Messages a second.
+    /// Messages per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.messages_f64() / self.elapsed.as_secs_f64()
     }
 
-    /// Seconds of the server's CPU a message.
+    /// CPU time of the server per message, in seconds.
     #[must_use]
     pub fn cpu_per_message(&self) -> f64 {
         self.cpu.as_secs_f64() / self.messages_f64()
@@ -45,7 +45,7 @@ impl Sample {
         self.p99.as_secs_f64()
     }
 
-    /// Messages, as a number to reckon with.
+    /// Messages as a float.
     #[must_use]
     pub fn messages_f64(&self) -> f64 {
         // A slice has far fewer than 2^32 messages; that many would be one every 12 picoseconds.
@@ -53,10 +53,10 @@ impl Sample {
     }
 }
 
-/// A median and the interval that holds the true one in 95 of 100 runs.
+/// A median and the interval that contains the true median in 95 of 100 runs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// The middle of the rounds.
+    /// The median over the rounds.
     pub median: f64,
     /// The lower end of the interval.
     pub low: f64,
@@ -65,16 +65,16 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Of all rounds' figures. With fewer than six rounds no interval holds the median in 95 of
-    /// 100 runs; then it is simply from the least to the greatest.
+    /// Estimates from the figures of all rounds. With fewer than six rounds no interval contains
+    /// the median in 95 of 100 runs; then it is the range from the least to the greatest.
     ///
     /// # Panics
-    /// When there are no figures, or one is not a number.
+    /// If there are no figures, or one is NaN.
     #[must_use]
     pub fn of(figures: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = figures.into_iter().collect();
         assert!(!sorted.is_empty(), "no rounds, no estimate");
-        assert!(sorted.iter().all(|figure| !figure.is_nan()), "0 by 0 is not a ratio");
+        assert!(sorted.iter().all(|figure| !figure.is_nan()), "0 / 0 is not a ratio");
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len() - 1;
         let cut = trim_count(sorted.len());
@@ -82,26 +82,27 @@ impl Estimate {
         Self { median, low: sorted[cut], high: sorted[last - cut] }
     }
 
-    /// Of the ratios of `mine` to `reference`, round by round.
+    /// Estimates from the ratios of `mine` to `reference`, round by round.
     ///
     /// # Panics
-    /// When the two have not the same number of rounds.
+    /// If the two have different numbers of rounds.
     #[must_use]
     pub fn of_ratios(mine: &[Sample], reference: &[Sample], what: fn(&Sample) -> f64) -> Self {
-        assert_eq!(mine.len(), reference.len(), "a round without its partner is not paired");
+        assert_eq!(mine.len(), reference.len(), "rounds are compared in pairs");
         Self::of(mine.iter().zip(reference).map(|(mine, other)| what(mine) / what(other)))
     }
 
-    /// How far from 1 this ratio reaches on either side, as a factor of at least 1.
+    /// The larger distance of the interval from 1, as a factor of at least 1.
     #[must_use]
     pub fn noise_factor(&self) -> f64 {
         self.high.max(1.0 / self.low).max(1.0)
     }
 
-    /// The verdict on a ratio, given the same ratio of the yardstick's copy to the yardstick.
+    /// Compares a ratio with the noise, given the same ratio of the reference's copy to the
+    /// reference.
     ///
-    /// What the copy's interval reaches on either side of 1, this run makes of no difference at
-    /// all; a server's interval that touches that band shows nothing.
+    /// The interval of the copy shows how far a ratio deviates from 1 without any difference; an
+    /// interval that touches that band is not significant.
     #[must_use]
     pub fn verdict(&self, control: &Self) -> Verdict {
         let noise = control.noise_factor();
@@ -115,21 +116,21 @@ impl Estimate {
     }
 }
 
-/// What may be said about a ratio.
+/// Significance of a ratio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Above what the control shows.
+    /// Significantly above 1.
     Higher,
-    /// Below it.
+    /// Significantly below 1.
     Lower,
-    /// No difference shown. Not the same as: none there.
+    /// Not significant; a smaller difference may exist.
     NoDifference,
 }
 
-/// How many of `count` sorted figures may be cut off at each end so that the rest still holds the
-/// true median in 95 of 100 runs. Each figure is below it with the chance of a coin, so the
-/// interval misses when at most `cut` of `count` coins show one side.
+/// How many of `count` sorted figures may be cut off at each end so that the rest still contains
+/// the true median in 95 of 100 runs. Each figure is below it with probability 1/2, so the interval
+/// misses if at most this many of `count` coins show one side.
 fn trim_count(count: usize) -> usize {
     let coins = i32::try_from(count).unwrap_or(i32::MAX);
     let mut chance = 0.5_f64.powi(coins);
@@ -160,18 +161,18 @@ mod tests {
             assert_eq!(trim_count(count) + 1, rank, "of {count} rounds");
         }
         for count in 1..6 {
-            assert_eq!(trim_count(count), 0, "with {count} rounds only the whole range is left");
+            assert_eq!(trim_count(count), 0, "with {count} rounds nothing may be cut off");
         }
     }
 
     #[test]
-    fn many_rounds_are_not_too_many() {
+    fn the_count_is_right_for_many_rounds() {
         // 1000 coins: 500 - 1.96 * sqrt(1000) / 2 = 469.
         assert!((465..=472).contains(&trim_count(1000)), "{}", trim_count(1000));
     }
 
     #[test]
-    fn one_stolen_slice_moves_nothing() {
+    fn one_outlier_does_not_change_the_estimate() {
         let calm = Estimate::of([0.98, 0.99, 0.99, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.01, 1.01, 1.02]);
         let rough = Estimate::of([0.1, 0.99, 0.99, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.01, 1.01, 9.0]);
         assert_eq!(calm, rough);
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn an_even_number_of_rounds_has_its_median_between_two() {
+    fn the_median_of_an_even_number_is_the_midpoint() {
         assert_eq!(Estimate::of([4.0, 1.0, 2.0, 3.0]).median, 2.5);
         assert_eq!(Estimate::of([3.0, 1.0, 2.0]).median, 2.0);
         assert_eq!(Estimate::of([7.0]), Estimate { median: 7.0, low: 7.0, high: 7.0 });
@@ -198,10 +199,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_tighter_than_the_control_is_a_difference() {
+    fn a_ratio_within_the_noise_is_no_difference() {
         let estimate = |low, high| Estimate { median: f64::midpoint(low, high), low, high };
         let control = estimate(0.95, 1.01);
-        // The control reaches 5% below, so 5% above is noise too.
+        // The control deviates by 5 % downwards, so 5 % upwards is noise too.
         for (low, high, verdict) in [
             (1.01, 1.04, Verdict::NoDifference),
             (1.04, 1.20, Verdict::NoDifference),

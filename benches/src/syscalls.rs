@@ -1,5 +1,5 @@
-//! How many system calls a server makes, counted by the kernel's own tracepoints through perf: no
-//! ptrace, which slows a server down until it makes fewer of them. It knows perf, not servers.
+//! Counts the system calls of a server with the kernel's tracepoints through perf. ptrace is not
+//! used: it slows a server down, which changes the number of calls. It knows perf, not servers.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
@@ -15,7 +15,7 @@ use nix::unistd::{Pid, pipe};
 use crate::process_usage;
 use crate::schema::{Calls, Syscalls};
 
-/// Those that echo servers make, by the name of their tracepoint.
+/// System calls of echo servers, by the name of their tracepoint.
 const NAMED_EVENTS: [&str; 26] = [
     "epoll_wait",
     "epoll_pwait",
@@ -45,17 +45,17 @@ const NAMED_EVENTS: [&str; 26] = [
     "ioctl",
 ];
 
-/// One of the events above for each thread is a descriptor of perf's. With more threads than this
-/// only the sum is counted, and with more than `COUNTED_THREADS_MAX` nothing.
+/// perf needs one descriptor per event and thread. With more threads than this only the sum is
+/// counted, and with more than [`COUNTED_THREADS_MAX`] nothing.
 const NAMED_THREADS_MAX: usize = 64;
 
-/// See above.
+/// Maximum number of threads for counting the sum.
 const COUNTED_THREADS_MAX: usize = 2_000;
 
-/// Where the kernel offers its tracepoints.
+/// The kernel's tracepoints.
 const TRACEPOINTS: &str = "/sys/kernel/tracing/events";
 
-/// Why system calls cannot be counted here, if they cannot.
+/// Why system calls cannot be counted on this machine, if they cannot.
 #[must_use]
 pub fn unavailable_reason() -> Option<String> {
     if let Err(error) = std::fs::read_dir(TRACEPOINTS) {
@@ -69,37 +69,37 @@ pub fn unavailable_reason() -> Option<String> {
         .status();
     match perf {
         Ok(status) if status.success() => None,
-        Ok(_) => Some("not counted: perf may not count system calls here".to_owned()),
+        Ok(_) => Some("not counted: perf is not permitted to count system calls".to_owned()),
         Err(_) => {
             Some("not counted: perf is not installed (apt-get install linux-perf)".to_owned())
         }
     }
 }
 
-/// What the kernel's tracepoints being out of reach comes from.
+/// The reason why the tracepoints are not readable.
 fn unreadable(error: &std::io::Error) -> String {
     match error.kind() {
-        // The folder is there on every kernel that has them, and empty until it is mounted.
+        // The folder exists on every kernel with tracefs, and is empty until it is mounted.
         ErrorKind::NotFound => "not counted: tracefs is not mounted \
                                 (mount -t tracefs tracefs /sys/kernel/tracing)"
             .to_owned(),
         ErrorKind::PermissionDenied => {
-            format!("not counted: {TRACEPOINTS} is not to be read (it takes root)")
+            format!("not counted: {TRACEPOINTS} is not readable (root is required)")
         }
         _ => format!("not counted: {TRACEPOINTS}: {error}"),
     }
 }
 
-/// Counts what the family of `root` does while `work` runs, which returns how many messages that
-/// was.
+/// Counts the system calls of the process tree of `root` while `work` runs, which returns the
+/// number of messages.
 ///
 /// # Errors
-/// When it has too many threads for that, perf fails, or `work` does.
+/// If it has too many threads, perf fails, or `work` fails.
 pub fn count(root: Pid, work: impl FnOnce() -> Result<u64>) -> Result<Syscalls> {
     let threads = process_usage::threads(root);
     ensure!(
         threads <= COUNTED_THREADS_MAX,
-        "it has {threads} threads, and perf counts those of {COUNTED_THREADS_MAX}"
+        "it has {threads} threads, and at most {COUNTED_THREADS_MAX} can be counted"
     );
     let pids: Vec<String> = process_usage::process_tree(root).iter().map(Pid::to_string).collect();
     let mut perf = Perf::attach(&events(threads <= NAMED_THREADS_MAX), &pids.join(","))?;
@@ -110,7 +110,7 @@ pub fn count(root: Pid, work: impl FnOnce() -> Result<u64>) -> Result<Syscalls> 
     Ok(per_message(&counts, messages?))
 }
 
-/// Raw and, if wanted, each by its name.
+/// The event list: the total and, if requested, each named call.
 fn events(are_named: bool) -> String {
     let mut events = vec!["raw_syscalls:sys_enter".to_owned()];
     if are_named {
@@ -124,17 +124,17 @@ fn events(are_named: bool) -> String {
     events.join(",")
 }
 
-/// Keeps the tracepoints open while this lives. The last to close one waits until no core is
-/// inside it, a second for all of them; so many servers after each other are counted in the time
-/// of one.
+/// Keeps the tracepoints open while this exists. The last close of a tracepoint waits until no core
+/// is inside it, about a second for all of them; with this guard, many servers can be counted one
+/// after the other in the time of one.
 #[derive(Debug)]
 pub struct TracepointKeepalive(Perf);
 
 impl TracepointKeepalive {
-    /// Begins, and returns when they are open. They are those of this process, and count nothing.
+    /// Opens the tracepoints, for this process and with counting disabled.
     ///
     /// # Errors
-    /// When perf fails.
+    /// If perf fails.
     pub fn enable() -> Result<Self> {
         let mut perf = Perf::attach(&events(true), &std::process::id().to_string())?;
         perf.control("disable")?;
@@ -157,14 +157,15 @@ struct Perf {
 }
 
 impl Perf {
-    /// Starts perf with its counters off. They are in place when it has answered the first word.
+    /// Starts perf with its counters disabled. They are in place when it has acknowledged the first
+    /// command.
     fn attach(events: &str, pids: &str) -> Result<Self> {
-        let (theirs, control) = pipe().context("no pipe")?;
-        let (acknowledged, theirs_too) = pipe().context("no pipe")?;
-        // perf inherits its two ends and is told their numbers. Ours must not be in it.
+        let (perf_control, control) = pipe().context("no pipe")?;
+        let (acknowledged, perf_ack) = pipe().context("no pipe")?;
+        // perf inherits its two ends, given by number; the ends of this process are close-on-exec.
         fcntl(&control, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).context("fcntl")?;
         fcntl(&acknowledged, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).context("fcntl")?;
-        let fds = format!("fd:{},{}", theirs.as_raw_fd(), theirs_too.as_raw_fd());
+        let fds = format!("fd:{},{}", perf_control.as_raw_fd(), perf_ack.as_raw_fd());
         let child = Command::new("perf")
             .process_group(0)
             .args(["stat", "-x,", "-D", "-1", "--control", &fds, "-e", events, "-p", pids])
@@ -173,37 +174,37 @@ impl Perf {
             .stderr(Stdio::piped())
             .spawn()
             .context("cannot start perf")?;
-        drop((theirs, theirs_too));
+        drop((perf_control, perf_ack));
         let acknowledged = BufReader::new(std::fs::File::from(acknowledged));
         Ok(Self { child, control: std::fs::File::from(control), acknowledged })
     }
 
-    /// Tells it something, and waits until it has done so.
-    fn control(&mut self, word: &str) -> Result<()> {
-        writeln!(self.control, "{word}").context("perf has ended")?;
-        let mut answer = String::new();
-        self.acknowledged.read_line(&mut answer).context("perf is lost")?;
-        ensure!(answer.contains("ack"), "perf did not {word}: {answer:?}");
+    /// Sends a command, and waits for its acknowledgement.
+    fn control(&mut self, command: &str) -> Result<()> {
+        writeln!(self.control, "{command}").context("perf has ended")?;
+        let mut reply = String::new();
+        self.acknowledged.read_line(&mut reply).context("cannot wait for perf")?;
+        ensure!(reply.contains("ack"), "perf did not {command}: {reply:?}");
         Ok(())
     }
 
-    /// Ends it, and reads its counts: event and number.
+    /// Ends perf, and reads its counts: event and number.
     fn finish(mut self) -> Result<Vec<(String, u64)>> {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).context("no pid")?);
         kill(pid, Signal::SIGINT).context("perf has ended")?;
         let mut text = String::new();
         let mut output = self.child.stderr.take().context("perf has no output")?;
-        output.read_to_string(&mut text).context("perf says nothing")?;
-        self.child.wait().context("perf is lost")?;
+        output.read_to_string(&mut text).context("cannot read the output of perf")?;
+        self.child.wait().context("cannot wait for perf")?;
         let counts: Vec<_> = text.lines().filter_map(parse).collect();
         if counts.is_empty() {
-            bail!("perf counted nothing: {}", text.lines().next().unwrap_or("not a word"));
+            bail!("perf counted nothing: {}", text.lines().next().unwrap_or("no output"));
         }
         Ok(counts)
     }
 }
 
-/// A line of `perf stat -x,`: count, unit, event, and what we do not need.
+/// A line of `perf stat -x,`: count, unit, event, and further fields.
 fn parse(line: &str) -> Option<(String, u64)> {
     let mut fields = line.split(',');
     let count = fields.next()?.parse().ok()?;
@@ -241,18 +242,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_keeps_the_tracepoints_out_of_reach_is_told_apart() {
+    fn the_reason_for_unreadable_tracepoints_is_specific() {
         for (kind, why) in [
             (ErrorKind::NotFound, "tracefs is not mounted"),
-            (ErrorKind::PermissionDenied, "it takes root"),
+            (ErrorKind::PermissionDenied, "root is required"),
         ] {
-            let said = unreadable(&kind.into());
-            assert!(said.starts_with("not counted: ") && said.contains(why), "{said}");
+            let text = unreadable(&kind.into());
+            assert!(text.starts_with("not counted: ") && text.contains(why), "{text}");
         }
     }
 
     #[test]
-    fn counts_are_read_and_shared_out() {
+    fn counts_are_parsed_and_divided_by_messages() {
         let text = "300,,raw_syscalls:sys_enter,1,100.00,,\n\
                     100,,syscalls:sys_enter_sendto,1,100.00,,\n\
                     150,,syscalls:sys_enter_recvfrom,1,100.00,,\n\

@@ -1,4 +1,4 @@
-//! What a reader at a terminal gets: a record as tables. It measures nothing and judges nothing.
+//! A record as tables for the terminal.
 
 mod grid;
 mod knee;
@@ -12,21 +12,21 @@ use crate::stats::Verdict;
 pub(crate) use grid::{Grid, WIDTH, folded};
 pub use knee::knee;
 
-/// The explanation that stands above the tables.
+/// The explanation above the tables.
 #[must_use]
 pub fn legend(rounds: usize) -> String {
     let interval = if rounds < ROUNDS_MIN {
-        "[least, greatest]:\ntoo few for an interval, and so for any verdict; it takes 6"
+        "[least, greatest]:\ntoo few for an interval; at least 6 are needed"
     } else {
         "[95% interval]"
     };
     format!(
         "Ratios to the reference: median of {rounds} paired rounds {interval}.\n\
-         CPU is the server's own time a message. High rate and low CPU are good; when\n\
-         both cores are saturated, the CPU ratio is the one to read. A/A is a second\n\
-         copy of the reference: what it shows is noise, and nothing tighter means\n\
-         anything. Absolute figures are for this run only. p99 is of the closed loop,\n\
-         but for the knee.\n"
+         CPU is the server's CPU time per message. High rate and low CPU are good; when\n\
+          both cores are saturated, the CPU ratio is the one to compare. A/A is a second\n\
+          copy of the reference: the differences it shows are noise, and smaller ones are\n\
+          not significant. Absolute figures are for this run only. p99 is of the closed\n\
+          loop, except for the knee.\n"
     )
 }
 
@@ -38,7 +38,7 @@ pub fn case(case: &Case, record: &ResultFile) -> String {
         "msg/s",
         "rate ratio",
         "CPU ratio",
-        "verdict",
+        "result",
         "CPU ns/msg",
         "user",
         "p99 µs",
@@ -62,7 +62,7 @@ pub fn case(case: &Case, record: &ResultFile) -> String {
                 load_cpu_text(case, record)
             );
         }
-        None => text.push_str("  the A/A control failed: there are no ratios, and no verdicts\n"),
+        None => text.push_str("  the A/A control failed: there are no ratios\n"),
     }
     if let Some(warning) = conclusion::warning(case) {
         let _ = writeln!(text, "  warning: {warning}");
@@ -70,7 +70,7 @@ pub fn case(case: &Case, record: &ResultFile) -> String {
     text += &uncounted(case, record);
     for ((status, why), names) in failed(case) {
         let what = match status {
-            Status::Skipped => "not asked: ",
+            Status::Skipped => "skipped: ",
             _ => "",
         };
         let _ = writeln!(text, "  {}: {what}{why}", names.join(", "));
@@ -80,7 +80,12 @@ pub fn case(case: &Case, record: &ResultFile) -> String {
         let (lost, echoed) = rounds
             .fold((0, 0), |(lost, echoed), round| (lost + round.lost, echoed + round.messages));
         if lost > 0 {
-            let _ = writeln!(text, "  {}: {lost} of {} were lost", outcome.server, lost + echoed);
+            let _ = writeln!(
+                text,
+                "  {}: {lost} of {} datagrams were lost",
+                outcome.server,
+                lost + echoed
+            );
         }
         if let Some(measured) = outcome.measured.as_ref().filter(|it| it.paused_between) {
             let percent = measured.idle_share * 100.0;
@@ -94,7 +99,7 @@ pub fn case(case: &Case, record: &ResultFile) -> String {
     folded(&text)
 }
 
-/// Why there are no calls in a table, or not of all servers.
+/// Why system calls are missing in a table.
 fn uncounted(case: &Case, record: &ResultFile) -> String {
     let without = case.results.iter().filter_map(|it| Some((it, it.measured.as_ref()?)));
     let mut text = String::new();
@@ -102,7 +107,7 @@ fn uncounted(case: &Case, record: &ResultFile) -> String {
         // Writing to a String cannot fail.
         let _ = match &measured.syscalls_why {
             Some(why) => writeln!(text, "  calls/msg: {} was not counted: {why}", outcome.server),
-            // Who failed before the end was not counted, and no more is to be said of that.
+            // A failed server was not counted; the failure is reported separately.
             None if outcome.status != Status::Complete => Ok(()),
             None => return format!("  calls/msg: {}\n", record.run.syscalls_counted_by),
         };
@@ -110,28 +115,28 @@ fn uncounted(case: &Case, record: &ResultFile) -> String {
     text
 }
 
-/// What the load itself took beside the reference, which says whether it was in the way.
+/// CPU of the load relative to the reference, which shows whether the load was the bottleneck.
 fn load_cpu_text(case: &Case, record: &ResultFile) -> String {
     let reference = case.results.iter().find(|outcome| outcome.server == record.reference);
     let measured = reference.and_then(|outcome| outcome.measured.as_ref());
     let ratio = measured.and_then(|measured| measured.load_cpu_ratio);
     ratio.map_or_else(String::new, |it| {
         let (median, low, high) = (it.median, it.low, it.high);
-        format!("; the load's own CPU by the reference's: {median:.2} [{low:.2}, {high:.2}]")
+        format!("; CPU of the load / reference: {median:.2} [{low:.2}, {high:.2}]")
     })
 }
 
-/// Who did not go to the end, together with those of whom the same is to be said.
+/// Servers that are not complete, grouped by reason.
 fn failed(case: &Case) -> Vec<((Status, &str), Vec<&str>)> {
-    let mut said: Vec<((Status, &str), Vec<&str>)> = Vec::new();
+    let mut groups: Vec<((Status, &str), Vec<&str>)> = Vec::new();
     for outcome in case.results.iter().filter(|outcome| outcome.status != Status::Complete) {
         let what = (outcome.status, outcome.why.as_deref().unwrap_or_default());
-        match said.iter_mut().find(|(other, _)| *other == what) {
+        match groups.iter_mut().find(|(other, _)| *other == what) {
             Some((_, names)) => names.push(&outcome.server),
-            None => said.push((what, vec![&outcome.server])),
+            None => groups.push((what, vec![&outcome.server])),
         }
     }
-    said
+    groups
 }
 
 fn row(outcome: &Outcome, measured: &Measured, record: &ResultFile) -> Vec<String> {
@@ -148,7 +153,7 @@ fn row(outcome: &Outcome, measured: &Measured, record: &ResultFile) -> Vec<Strin
         format!("{:.0}", measured.rate.median),
         ratio(&measured.rate_ratio),
         ratio(&measured.cpu_ratio),
-        verdict(outcome, measured, record),
+        result_text(outcome, measured, record),
         format!("{:.0}", measured.cpu_ns.median),
         number(user.map(|percent| format!("{percent:.0}%"))),
         number(measured.latency.as_ref().map(|latency| micros(latency.p99_ns))),
@@ -157,7 +162,7 @@ fn row(outcome: &Outcome, measured: &Measured, record: &ResultFile) -> Vec<Strin
     ]
 }
 
-fn verdict(outcome: &Outcome, measured: &Measured, record: &ResultFile) -> String {
+fn result_text(outcome: &Outcome, measured: &Measured, record: &ResultFile) -> String {
     if outcome.server == record.reference {
         return "the reference".to_owned();
     }
@@ -177,28 +182,28 @@ fn verdict(outcome: &Outcome, measured: &Measured, record: &ResultFile) -> Strin
     };
     let rate = word(&measured.rate_ratio, "faster", "slower");
     let cpu = word(&measured.cpu_ratio, "more CPU", "less CPU");
-    let said: Vec<String> = rate.into_iter().chain(cpu).collect();
-    if said.is_empty() { "no difference".to_owned() } else { said.join(", ") }
+    let parts: Vec<String> = rate.into_iter().chain(cpu).collect();
+    if parts.is_empty() { "no difference".to_owned() } else { parts.join(", ") }
 }
 
-/// What does not depend on a case: memory with silent connections, sizes, packages, versions.
+/// Properties independent of a case: idle memory, sizes, packages, versions.
 #[must_use]
 pub fn servers(record: &ResultFile) -> String {
-    let silent = format!("B/idle ({})", record.run.idle_connections);
+    let idle = format!("B/idle ({})", record.run.idle_connections);
     let mut table =
-        Grid::new(["server", &silent, "empty MB", "binary kB", "packages", "version", "what"])
+        Grid::new(["server", &idle, "empty MB", "binary kB", "packages", "version", "what"])
             .with_below("what");
     for server in &record.servers {
         table.add(about(server));
     }
     let mut text = format!("\nthe servers\n{}\n", table.render());
     for absent in &record.absent {
-        let _ = writeln!(text, "  not here: {}: {}", absent.name, absent.why);
+        let _ = writeln!(text, "  not available: {}: {}", absent.name, absent.why);
     }
     folded(&text)
 }
 
-/// What the run comes to, as the page says it too.
+/// The conclusion, as on the page.
 #[must_use]
 pub fn concluded(record: &ResultFile) -> String {
     folded(&format!("\nconclusion\n  {}\n", conclusion::of(record)))
@@ -224,14 +229,16 @@ pub fn models(record: &ResultFile) -> String {
     let mut text = String::new();
     type Figure = fn(&Measured) -> Option<String>;
     let figures: [(&str, Figure); 6] = [
-        ("rate by the reference's", |it| it.rate_ratio.as_ref().map(interval)),
-        ("CPU a message by the reference's", |it| it.cpu_ratio.as_ref().map(interval)),
-        ("CPU a message, ns (this run only)", |it| Some(format!("{:.0}", it.cpu_ns.median))),
+        ("rate / reference", |it| it.rate_ratio.as_ref().map(interval)),
+        ("CPU per message / reference", |it| it.cpu_ratio.as_ref().map(interval)),
+        ("CPU per message, ns (this run only)", |it| Some(format!("{:.0}", it.cpu_ns.median))),
         ("p99 of the round trips, µs (this run only)", |it| {
             Some(micros(it.latency.as_ref()?.p99_ns))
         }),
-        ("system calls a message", |it| Some(format!("{:.2}", it.syscalls.as_ref()?.per_message))),
-        ("most memory, MB", |it| it.peak_rss_bytes.map(megabytes)),
+        ("system calls per message", |it| {
+            Some(format!("{:.2}", it.syscalls.as_ref()?.per_message))
+        }),
+        ("peak memory, MB", |it| it.peak_rss_bytes.map(megabytes)),
     ];
     for (title, figure) in figures {
         let mut header = vec!["model".to_owned()];
@@ -244,7 +251,7 @@ pub fn models(record: &ResultFile) -> String {
                 let measured = outcome.and_then(|outcome| outcome.measured.as_ref());
                 match (measured.and_then(figure), outcome.map(|outcome| outcome.status)) {
                     (Some(figure), Some(Status::Complete)) => figure,
-                    (_, Some(Status::Failed | Status::Absent)) => "broke".to_owned(),
+                    (_, Some(Status::Failed | Status::Absent)) => "failed".to_owned(),
                     _ if server.name == record.reference => "1".to_owned(),
                     _ => "-".to_owned(),
                 }
@@ -257,19 +264,20 @@ pub fn models(record: &ResultFile) -> String {
     folded(&(text + &noisy.collect::<String>() + &failures_text(record)))
 }
 
-/// A model is called too slow when it is shown to be slower, and this much.
+/// A model is reported as too slow if it is significantly slower and its rate is below this
+/// fraction.
 const TOO_SLOW: f64 = 0.1;
 
-/// Where each breaks, in words.
+/// At which number of connections each model fails, as text.
 fn failures_text(record: &ResultFile) -> String {
-    let mut text = "\nwhere they break\n".to_owned();
-    let mut whole = Vec::new();
+    let mut text = "\nfailures by connections\n".to_owned();
+    let mut without_failure = Vec::new();
     for server in record
         .servers
         .iter()
         .filter(|server| server.name != record.reference && server.name != record.control)
     {
-        let mut is_whole = true;
+        let mut is_complete = true;
         for case in &record.cases {
             let outcome = case.results.iter().find(|result| result.server == server.name);
             let Some(outcome) = outcome else { continue };
@@ -285,15 +293,16 @@ fn failures_text(record: &ResultFile) -> String {
                 }
                 (None, None) => continue,
             };
-            is_whole = false;
+            is_complete = false;
             let _ = writeln!(text, "  {} at {}: {why}", server.name, case.connections);
         }
-        if is_whole {
-            whole.push(server.name.as_str());
+        if is_complete {
+            without_failure.push(server.name.as_str());
         }
     }
-    if !whole.is_empty() {
-        let _ = writeln!(text, "  nowhere up to here: {}", whole.join(", "));
+    if !without_failure.is_empty() {
+        let most = record.cases.iter().map(|case| case.connections).max().unwrap_or(0);
+        let _ = writeln!(text, "  no failure up to {most}: {}", without_failure.join(", "));
     }
     text
 }

@@ -1,13 +1,13 @@
-//! Times, sizes, rates as people write them, and as they read them. It measures nothing.
+//! Parses and formats times, sizes and rates.
 
 use std::time::Duration;
 
 /// A duration: `10s`, `500ms`, `1.5s`, `2m`; a bare number is seconds.
 ///
 /// # Errors
-/// What is wrong with it, as a sentence.
+/// What is invalid, as a sentence.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("'{text}' is no duration, such as 500us, 200ms, 1.5s, 2m or 1h");
+    let bad = || format!("'{text}' is not a duration such as 500us, 200ms, 1.5s, 2m or 1h");
     let (number, unit) = split(text);
     let seconds = match unit {
         "ns" => 1e-9,
@@ -28,16 +28,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// As [`duration`].
 pub fn nonzero_duration(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|duration| {
-        if duration.is_zero() { Err("it must be longer than nothing".into()) } else { Ok(duration) }
+        if duration.is_zero() { Err("it must be longer than 0".into()) } else { Ok(duration) }
     })
 }
 
 /// A number of bytes: `64`, `16k`, `16KiB`, `1M`; powers of 1024.
 ///
 /// # Errors
-/// What is wrong with it, as a sentence.
+/// What is invalid, as a sentence.
 pub fn bytes(text: &str) -> Result<u32, String> {
-    let bad = || format!("'{text}' is no size, such as 64, 16k or 1M (up to 1G)");
+    let bad = || format!("'{text}' is not a size such as 64, 16k or 1M (up to 1G)");
     let (number, unit) = split(text);
     let factor: u32 = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1,
@@ -51,12 +51,12 @@ pub fn bytes(text: &str) -> Result<u32, String> {
     if (1..=1 << 30).contains(&bytes) { Ok(bytes) } else { Err(bad()) }
 }
 
-/// An amount a second, or simply an amount: `5000`, `100k`, `1.5M`; powers of 1000.
+/// A rate per second, or an amount: `5000`, `100k`, `1.5M`; powers of 1000.
 ///
 /// # Errors
-/// What is wrong with it, as a sentence.
+/// What is invalid, as a sentence.
 pub fn amount(text: &str) -> Result<f64, String> {
-    let bad = || format!("'{text}' is no amount, such as 5000, 100k or 1.5M");
+    let bad = || format!("'{text}' is not an amount such as 5000, 100k or 1.5M");
     let (number, unit) = split(text);
     let factor = match unit {
         "" | "/s" => 1.0,
@@ -68,7 +68,7 @@ pub fn amount(text: &str) -> Result<f64, String> {
     Ok(number * factor)
 }
 
-/// A time as it is read: three digits that matter and the unit that suits it.
+/// Formats a time with three significant digits and a suitable unit.
 #[must_use]
 pub fn time(nanos: f64) -> String {
     let (value, unit) = match nanos {
@@ -81,7 +81,7 @@ pub fn time(nanos: f64) -> String {
     format!("{value:.digits$} {unit}")
 }
 
-/// A number of bytes as it is read.
+/// Formats a number of bytes.
 #[must_use]
 pub fn size(bytes: f64) -> String {
     let (value, unit) = match bytes {
@@ -93,7 +93,7 @@ pub fn size(bytes: f64) -> String {
     format!("{value:.1} {unit}")
 }
 
-/// A whole number with a space between thousands.
+/// Formats an integer with a space between thousands.
 #[must_use]
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -107,7 +107,7 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// Where the number ends and the unit begins.
+/// Splits a text into number and unit.
 fn split(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     text.split_at(end)
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_write_is_read() {
+    fn valid_texts_parse_and_invalid_ones_do_not() {
         assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         assert_eq!(duration("250us"), Ok(Duration::from_micros(250)));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn values_are_formatted() {
         assert_eq!((time(999.0), time(1_234.0)), ("999 ns".into(), "1.23 µs".into()));
         assert_eq!((time(12_340_000.0), time(2e9)), ("12.3 ms".into(), "2.00 s".into()));
         assert_eq!((grouped(1_234_567), grouped(12)), ("1 234 567".into(), "12".into()));

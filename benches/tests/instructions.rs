@@ -1,5 +1,5 @@
-//! `instructions` from outside: two counts agree, what grows fails, and what cannot be counted is
-//! said in one line. What is counted here is the C yardstick: it is built in no time.
+//! `instructions` as a program: two counts agree, growth fails, and an unavailable tool is one
+//! line. The server is the C baseline, which builds quickly.
 
 mod deadline;
 
@@ -10,72 +10,79 @@ use epollite_bench::instructions::Baseline;
 
 #[test]
 fn two_counts_agree_and_growth_fails() {
-    let stage = Harness::new();
-    let output = stage.run(&["--bless"]);
+    let harness = Harness::new();
+    let output = harness.run(&["--bless"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let first = stage.baseline();
+    let first = harness.baseline();
     assert_eq!(first.figures.len(), 2, "{first:?}");
 
-    // As it is: nothing to say, and the figures are the same to half a per cent, on a machine that
-    // runs other tests meanwhile.
-    assert_eq!(stage.judged(|_| {}), (Some(0), vec![]));
-    let output = stage.run(&["--bless"]);
+    // Unchanged: no output, and the figures agree to half a per cent on a machine that runs other
+    // tests.
+    assert_eq!(harness.check_against(|_| {}), (Some(0), vec![]));
+    let output = harness.run(&["--bless"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    for (one, two) in first.figures.iter().zip(stage.baseline().figures) {
+    for (one, two) in first.figures.iter().zip(harness.baseline().figures) {
         let ratio = two.instructions / one.instructions;
         assert!((0.995..=1.005).contains(&ratio), "{one:?}, {two:?}");
     }
 
-    let (code, lines) = stage.judged(|it| it.figures[1].instructions *= 0.9);
-    assert_eq!((code, lines.len()), (Some(1), 1), "one line for what has grown: {lines:#?}");
+    let (code, lines) = harness.check_against(|it| it.figures[1].instructions *= 0.9);
+    assert_eq!((code, lines.len()), (Some(1), 1), "one line per regression: {lines:#?}");
     assert!(
         lines[0].contains("busy64, C edge: it was ") && lines[0].contains(", +11."),
         "{lines:?}"
     );
 
-    let (code, lines) = stage.judged(|it| it.figures[0].instructions *= 1.1);
-    assert_eq!((code, lines.len()), (Some(0), 1), "less is no failure: {lines:?}");
-    assert!(lines[0].contains("the baseline may be renewed"), "{lines:?}");
+    let (code, lines) = harness.check_against(|it| it.figures[0].instructions *= 1.1);
+    assert_eq!((code, lines.len()), (Some(0), 1), "a decrease is no failure: {lines:?}");
+    assert!(lines[0].contains("the baseline may be updated"), "{lines:?}");
 
-    let (code, lines) = stage.judged(|it| drop(it.figures.remove(0)));
-    assert_eq!((code, lines.len()), (Some(1), 1), "who is not in it is missed: {lines:?}");
+    let (code, lines) = harness.check_against(|it| drop(it.figures.remove(0)));
+    assert_eq!(
+        (code, lines.len()),
+        (Some(1), 1),
+        "a figure missing from the baseline fails: {lines:?}"
+    );
     assert!(lines[0].contains("ping, C edge: ") && lines[0].contains("not in the baseline"));
 
-    // Another compiler lays out other instructions, and that is nobody's fault.
-    let (code, lines) = stage.judged(|it| {
+    // With another compiler a regression is only a warning.
+    let (code, lines) = harness.check_against(|it| {
         it.tools[0].1 = "rustc 1.0.0".to_owned();
         it.figures[1].instructions *= 0.9;
     });
     assert_eq!((code, lines.len()), (Some(0), 2), "{lines:?}");
-    assert!(lines[0].contains("was counted with rustc rustc 1.0.0, this is "), "{lines:?}");
+    assert!(lines[0].contains("was counted with rustc rustc 1.0.0, this run with "), "{lines:?}");
     assert!(lines[1].starts_with("epollite-bench: warning: busy64, C edge"), "{lines:?}");
 }
 
 #[test]
-fn a_baseline_that_is_none_is_one_line_and_2() {
-    let stage = Harness::new();
-    let output = stage.run(&[]);
-    assert_eq!((output.status.code(), stage.lines(&output).len()), (Some(2), 1), "{output:?}");
-    assert!(stage.lines(&output)[0].contains("cannot read the baseline"), "{output:?}");
-    std::fs::write(stage.path(), "ping many C edge\n").expect("written");
-    let output = stage.run(&[]);
-    assert_eq!((output.status.code(), stage.lines(&output).len()), (Some(2), 1), "{output:?}");
-    assert!(stage.lines(&output)[0].contains("line 1 is no figure"), "{output:?}");
+fn an_invalid_baseline_is_one_line_and_2() {
+    let harness = Harness::new();
+    let output = harness.run(&[]);
+    assert_eq!((output.status.code(), harness.lines(&output).len()), (Some(2), 1), "{output:?}");
+    assert!(harness.lines(&output)[0].contains("cannot read the baseline"), "{output:?}");
+    std::fs::write(harness.path(), "ping many C edge\n").expect("written");
+    let output = harness.run(&[]);
+    assert_eq!((output.status.code(), harness.lines(&output).len()), (Some(2), 1), "{output:?}");
+    assert!(harness.lines(&output)[0].contains("line 1 is not a figure"), "{output:?}");
 }
 
 #[test]
-fn what_cannot_be_counted_is_one_line_and_69() {
-    let stage = Harness::new();
-    std::fs::write(stage.path(), "").expect("written");
-    let output = stage.command(&[]).env("PATH", stage.folder.path()).output().expect("it runs");
-    assert_eq!((output.status.code(), stage.lines(&output).len()), (Some(69), 1), "{output:?}");
-    assert!(stage.lines(&output)[0].contains("valgrind cannot be had"), "{output:?}");
+fn an_unavailable_tool_is_one_line_and_69() {
+    let harness = Harness::new();
+    std::fs::write(harness.path(), "").expect("written");
+    let output = harness.command(&[]).env("PATH", harness.folder.path()).output().expect("it runs");
+    assert_eq!((output.status.code(), harness.lines(&output).len()), (Some(69), 1), "{output:?}");
+    assert!(harness.lines(&output)[0].contains("valgrind is not available"), "{output:?}");
 
-    let mut command = stage.command(&[]);
+    let mut command = harness.command(&[]);
     let output = command.args(["--program", "/bin/false", "--servers", "epoll-edge"]).output();
     let output = output.expect("it runs");
-    assert_eq!((output.status.code(), stage.lines(&output).len()), (Some(69), 1), "{output:?}");
-    assert!(stage.lines(&output)[0].contains("epoll-edge: it ended: exit status: 1"), "{output:?}");
+    assert_eq!((output.status.code(), harness.lines(&output).len()), (Some(69), 1), "{output:?}");
+    assert!(
+        harness.lines(&output)[0].contains("epoll-edge: it ended: exit status: 1"),
+        "{output:?}"
+    );
 }
 
 struct Harness {
@@ -106,8 +113,8 @@ impl Harness {
         self.command(arguments).args(["--servers", "C edge"]).output().expect("it runs")
     }
 
-    /// How it ends with a baseline that has been changed, and what it says.
-    fn judged(&self, change: impl FnOnce(&mut Baseline)) -> (Option<i32>, Vec<String>) {
+    /// Exit code and messages with a modified baseline.
+    fn check_against(&self, change: impl FnOnce(&mut Baseline)) -> (Option<i32>, Vec<String>) {
         let kept = self.baseline();
         let mut changed = kept.clone();
         change(&mut changed);
@@ -117,7 +124,7 @@ impl Harness {
         (output.status.code(), self.lines(&output))
     }
 
-    /// What the program says of its own.
+    /// The messages of the program itself.
     fn lines(&self, output: &Output) -> Vec<String> {
         let text = String::from_utf8_lossy(&output.stderr);
         let ours = text.lines().filter(|line| line.starts_with("epollite-bench: "));

@@ -1,4 +1,4 @@
-//! The program as its users meet it, against servers that are honest and others that are not.
+//! `load` and `merge` as a program, against correct servers and misbehaving ones.
 
 #![expect(clippy::unwrap_used, reason = "in a test, what fails should stop it")]
 

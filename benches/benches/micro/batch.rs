@@ -1,17 +1,17 @@
-//! A batch of datagrams, beside one allocation for each.
+//! A batch of datagrams, compared with one allocation per datagram.
 
 use std::hint::black_box;
 
 use criterion::Criterion;
 use epollite::{Addr, BATCH_MAX, DatagramBatch};
 
-/// All of them.
+/// Runs all benchmarks of this group.
 pub(super) fn all(criterion: &mut Criterion) {
     let to = "127.0.0.1:7777".parse::<Addr>().expect("an address").encode();
     let message = [7; 64];
-    // As many as one call takes are put in, one in four is refused, the rest is looked at.
-    let mut group = criterion.benchmark_group("batch of 64 filled, sifted, read");
-    group.bench_function("ours", |bencher| {
+    // A full batch is filled, one datagram in four is removed, the rest is read.
+    let mut group = criterion.benchmark_group("batch of 64 filled, filtered, read");
+    group.bench_function("epollite", |bencher| {
         let mut batch = DatagramBatch::new(BATCH_MAX, 2048);
         bencher.iter(|| {
             batch.clear();
@@ -22,7 +22,7 @@ pub(super) fn all(criterion: &mut Criterion) {
             batch.iter().map(|datagram| datagram.bytes.len()).sum::<usize>()
         });
     });
-    group.bench_function("a Vec for each", |bencher| {
+    group.bench_function("a Vec per datagram", |bencher| {
         let mut batch = Vec::new();
         bencher.iter(|| {
             batch.clear();

@@ -1,29 +1,30 @@
-//! One turn of the reactor on the simulated kernel: bytes arrive, the events come, the bytes are
-//! read. Most of the time is the simulation's, so the figures mean something side by side only.
+//! One loop iteration of the reactor on the simulated kernel: bytes arrive, events are returned,
+//! the bytes are read. Most of the time is the simulation's, so the figures are meaningful only
+//! relative to each other.
 
 use criterion::Criterion;
 use epollite::sim::Config;
 use epollite::{Event, Fd, Interest, Kernel, Reactor, Sim, SocketType, Trigger};
 
-/// Connections that are there and silent.
+/// Number of idle connections.
 const IDLE: usize = 10_000;
 
-/// Connections, of which the first are busy, and their other ends.
+/// Connections, the first of which are busy, and their peers.
 struct Fixture {
     reactor: Reactor<(), Sim>,
-    far: Vec<Fd>,
+    peers: Vec<Fd>,
 }
 
-/// All of them.
+/// Runs all benchmarks of this group.
 pub(super) fn all(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("turn");
+    let mut group = criterion.benchmark_group("run once");
     for (trigger, name) in [(Trigger::Level, "level"), (Trigger::Edge, "edge")] {
         for busy in [1, 64] {
             for idle in [0, IDLE] {
-                let what = format!("{name}, {busy} ready beside {idle} silent");
-                let mut stage = Fixture::new(busy + idle, trigger);
-                group.bench_function(what, |bencher| bencher.iter(|| stage.turn(busy)));
-                stage.end();
+                let what = format!("{name}, {busy} ready beside {idle} idle");
+                let mut fixture = Fixture::new(busy + idle, trigger);
+                group.bench_function(what, |bencher| bencher.iter(|| fixture.run_once(busy)));
+                fixture.end();
             }
         }
     }
@@ -34,18 +35,18 @@ impl Fixture {
     fn new(connections: usize, trigger: Trigger) -> Self {
         let config = Config { descriptors_max: 30_000, files_max: 60_000, ..Config::default() };
         let mut reactor = Reactor::with_kernel(Sim::new(config)).expect("an epoll");
-        let mut far = Vec::new();
+        let mut peers = Vec::new();
         for _ in 0..connections {
             let (near, other) = reactor.kernel().socketpair(SocketType::Stream).expect("a pair");
             reactor.register_or_close(near, Interest::READABLE, trigger, ()).expect("registered");
-            far.push(other);
+            peers.push(other);
         }
-        Self { reactor, far }
+        Self { reactor, peers }
     }
 
-    fn turn(&mut self, busy: usize) {
-        for far in &self.far[..busy] {
-            self.reactor.kernel().send(far, b"sixteen bytes...").expect("there is room");
+    fn run_once(&mut self, busy: usize) {
+        for peer in &self.peers[..busy] {
+            self.reactor.kernel().send(peer, b"sixteen bytes...").expect("there is room");
         }
         let mut buf = [0; 64];
         for _ in 0..busy {
@@ -56,10 +57,10 @@ impl Fixture {
         }
     }
 
-    /// Closed by hand: the simulated kernel minds what is left open.
+    /// Closes the peers explicitly: the simulated kernel checks for open descriptors.
     fn end(mut self) {
-        for far in self.far.drain(..) {
-            self.reactor.kernel().close(far).expect("it was open");
+        for peer in self.peers.drain(..) {
+            self.reactor.kernel().close(peer).expect("it was open");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Our timers beside what the standard library has: a heap that forgets nobody, and a tree.
+//! The timer heap compared with the standard library: a lazy-deletion heap, and a tree.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -10,34 +10,34 @@ use epollite::{Instant, TimerHeap};
 /// Connections with a deadline each.
 const KEYS: u32 = 10_000;
 
-/// How long each may be silent, when one of them speaks each microsecond: nobody ever expires.
+/// Idle timeout, with one connection active per microsecond: no timer ever expires.
 const TIMEOUT: Duration = Duration::from_millis(20);
 
-/// What can be done to deadlines by key.
+/// Operations on deadlines by key.
 trait Deadlines {
     fn set(&mut self, key: u32, deadline: Instant);
     fn cancel(&mut self, key: u32);
     fn expire(&mut self, now: Instant) -> Option<u32>;
 }
 
-/// All of them.
+/// Runs all benchmarks of this group.
 pub(super) fn all(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("timers re-arm 10000");
-    group.bench_function("ours", |bencher| rearm(bencher, TimerHeap::new()));
+    group.bench_function("epollite", |bencher| rearm(bencher, TimerHeap::new()));
     group.bench_function("a heap with tombstones", |bencher| {
         rearm(bencher, LazyDeletionHeap::default())
     });
     group.bench_function("a tree", |bencher| rearm(bencher, Tree::default()));
     group.finish();
     let mut group = criterion.benchmark_group("timers arm and cancel 10000");
-    group.bench_function("ours", |bencher| arm_and_cancel(bencher, TimerHeap::new()));
+    group.bench_function("epollite", |bencher| arm_and_cancel(bencher, TimerHeap::new()));
     group.bench_function("a heap with tombstones", |bencher| {
         arm_and_cancel(bencher, LazyDeletionHeap::default());
     });
     group.bench_function("a tree", |bencher| arm_and_cancel(bencher, Tree::default()));
     group.finish();
     let mut group = criterion.benchmark_group("timers expire one of 10000");
-    group.bench_function("ours", |bencher| expire(bencher, TimerHeap::new()));
+    group.bench_function("epollite", |bencher| expire(bencher, TimerHeap::new()));
     group.bench_function("a heap with tombstones", |bencher| {
         expire(bencher, LazyDeletionHeap::default())
     });
@@ -45,8 +45,8 @@ pub(super) fn all(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Somebody has spoken, and may be silent anew; now and then somebody looks who was silent for too
-/// long. That is what an idle timeout does all day.
+/// Re-arms the timer of an active connection and checks for expired ones: the operations of an idle
+/// timeout.
 fn rearm(bencher: &mut criterion::Bencher<'_>, mut timers: impl Deadlines) {
     let mut now = filled(&mut timers);
     let mut nth = 0;
@@ -58,7 +58,7 @@ fn rearm(bencher: &mut criterion::Bencher<'_>, mut timers: impl Deadlines) {
     });
 }
 
-/// A deadline for one answer, which comes.
+/// Arms a timer and cancels it before it expires.
 fn arm_and_cancel(bencher: &mut criterion::Bencher<'_>, mut timers: impl Deadlines) {
     let mut now = filled(&mut timers);
     let mut nth = 0;
@@ -67,13 +67,13 @@ fn arm_and_cancel(bencher: &mut criterion::Bencher<'_>, mut timers: impl Deadlin
         nth += 1;
         timers.set(KEYS + nth % 64, now + TIMEOUT / 2);
         timers.cancel(KEYS + nth % 64);
-        // Those that are left have nothing to fear: each is asked for later again.
+        // The other timers are re-armed, so that none expires.
         timers.set(scattered(nth), now + TIMEOUT);
         timers.expire(now)
     });
 }
 
-/// The earliest is over, and is given another.
+/// Expires the earliest timer and arms it again.
 fn expire(bencher: &mut criterion::Bencher<'_>, mut timers: impl Deadlines) {
     let mut now = filled(&mut timers);
     let far = TIMEOUT * 2;
@@ -85,7 +85,7 @@ fn expire(bencher: &mut criterion::Bencher<'_>, mut timers: impl Deadlines) {
     });
 }
 
-/// Every key has a deadline, in no order; the time it is then.
+/// Sets a deadline for every key, in scattered order; returns the current time.
 fn filled(timers: &mut impl Deadlines) -> Instant {
     for nth in 0..KEYS {
         let later = Duration::from_micros(u64::from(nth));
@@ -112,11 +112,12 @@ impl Deadlines for TimerHeap {
     }
 }
 
-/// The usual heap: who is moved leaves a tombstone, which goes when its time comes.
+/// A binary heap with lazy deletion: a moved entry leaves a tombstone, removed when its deadline
+/// passes.
 #[derive(Default)]
 struct LazyDeletionHeap {
     heap: BinaryHeap<Reverse<(Instant, u32)>>,
-    /// The deadline that counts, of each key.
+    /// The valid deadline of each key.
     valid: Vec<Option<Instant>>,
 }
 
@@ -150,7 +151,7 @@ impl Deadlines for LazyDeletionHeap {
     }
 }
 
-/// An ordered set, from which anybody can be taken.
+/// An ordered set, from which any entry can be removed.
 #[derive(Default)]
 struct Tree {
     set: BTreeSet<(Instant, u32)>,

@@ -1,4 +1,4 @@
-//! Bytes that a connection owes, beside a plain queue that keeps its memory.
+//! The write buffer of a connection, compared with a queue that keeps its memory.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -6,18 +6,18 @@ use std::hint::black_box;
 use criterion::Criterion;
 use epollite::WriteBuffer;
 
-/// What a full socket leaves over.
+/// The bytes that a full socket did not accept.
 const REST: [u8; 4096] = [7; 4096];
 
-/// All of them.
+/// Runs all benchmarks of this group.
 pub(super) fn all(criterion: &mut Criterion) {
-    // A short send and its payment: ours gives the memory back each time.
-    let mut group = criterion.benchmark_group("owed 4 KiB, paid at once");
-    group.bench_function("ours", |bencher| {
-        let mut owed = WriteBuffer::new();
+    // A short send, then the rest: the write buffer frees its memory each time.
+    let mut group = criterion.benchmark_group("write buffer 4 KiB, one consume");
+    group.bench_function("epollite", |bencher| {
+        let mut buffer = WriteBuffer::new();
         bencher.iter(|| {
-            owed.push(black_box(&REST), 65_536).expect("there is room");
-            owed.consume(black_box(owed.as_slice()).len());
+            buffer.push(black_box(&REST), 65_536).expect("there is room");
+            buffer.consume(black_box(buffer.as_slice()).len());
         });
     });
     group.bench_function("a VecDeque", |bencher| {
@@ -29,15 +29,15 @@ pub(super) fn all(criterion: &mut Criterion) {
         });
     });
     group.finish();
-    // The peer reads slowly: what is owed goes in pieces.
-    let mut group = criterion.benchmark_group("owed 4 KiB, paid in 16 pieces");
-    group.bench_function("ours", |bencher| {
-        let mut owed = WriteBuffer::new();
+    // The peer reads slowly: the buffer is sent in pieces.
+    let mut group = criterion.benchmark_group("write buffer 4 KiB, 16 consumes");
+    group.bench_function("epollite", |bencher| {
+        let mut buffer = WriteBuffer::new();
         bencher.iter(|| {
-            owed.push(black_box(&REST), 65_536).expect("there is room");
+            buffer.push(black_box(&REST), 65_536).expect("there is room");
             for _ in 0..16 {
-                black_box(owed.as_slice());
-                owed.consume(REST.len() / 16);
+                black_box(buffer.as_slice());
+                buffer.consume(REST.len() / 16);
             }
         });
     });

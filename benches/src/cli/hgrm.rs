@@ -1,5 +1,5 @@
-//! `--hgrm`: the whole distribution, behind the table or in a file of its own. What it looks like is
-//! told in `crate::hgrm`.
+//! `--hgrm`: the percentile distribution, printed after the table or written to a file. The format
+//! is in [`crate::hgrm`].
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use crate::hgrm;
 /// The option, for `load` and for `merge`.
 #[derive(Debug, Args)]
 pub(super) struct Hgrm {
-    /// Adds the whole distribution, as HdrHistogram's tools print it, in microseconds; or writes it to
-    /// a file, which then holds nothing else
+    /// Prints the percentile distribution in HdrHistogram's text format, in microseconds; or writes
+    /// it to a file of its own
     #[arg(long, value_name = "FILE", require_equals = true)]
     hgrm: Option<Option<PathBuf>>,
 }
@@ -23,11 +23,11 @@ impl Hgrm {
         self.hgrm.as_ref()?.as_deref()
     }
 
-    /// Whether it fits together with JSON, and can be written where it is to go. The file is empty
-    /// then: better known before a run than after it.
+    /// Checks that it is compatible with `--json`, and that its file can be written, before a run
+    /// rather than after it. The file is truncated.
     pub(super) fn check(&self, is_json: bool) -> Result<(), String> {
         match self.file() {
-            Some(file) => fs::write(file, "").map_err(|error| said(file, &error)),
+            Some(file) => fs::write(file, "").map_err(|error| file_error(file, &error)),
             None if is_json && self.hgrm.is_some() => {
                 Err("--hgrm cannot be used with --json, unless it names a file: --hgrm=FILE".into())
             }
@@ -35,11 +35,11 @@ impl Hgrm {
         }
     }
 
-    /// Adds it to a text, or writes it to its file, as was asked.
+    /// Appends it to a text, or writes it to its file, as requested.
     pub(super) fn add(&self, text: &mut String, latencies: &Histogram<u64>) -> Result<(), String> {
         match (&self.hgrm, self.file()) {
             (_, Some(file)) => {
-                fs::write(file, hgrm::format(latencies)).map_err(|error| said(file, &error))
+                fs::write(file, hgrm::format(latencies)).map_err(|error| file_error(file, &error))
             }
             (Some(_), None) => {
                 text.push('\n');
@@ -51,6 +51,6 @@ impl Hgrm {
     }
 }
 
-fn said(file: &Path, error: &std::io::Error) -> String {
+fn file_error(file: &Path, error: &std::io::Error) -> String {
     format!("--hgrm: {}: {error}", file.display())
 }

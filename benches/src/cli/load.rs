@@ -1,4 +1,4 @@
-//! `epollite-bench load`: arguments to a configuration, a run, and how it is told.
+//! `epollite-bench load`: arguments, the run, and its output.
 
 use std::ffi::OsString;
 use std::fs;
@@ -22,98 +22,97 @@ use crate::output;
 use crate::rank_file::RankFile;
 use crate::units;
 
-/// Why a run did not come to an end of its own.
+/// Help text below the options.
 const EXIT_CODES: &str = "\
-Exit codes: 0; 1 a wrong echo, or --fail-if; 2 bad arguments; 69 no server, or
-it went away, or a limit of this machine. Whatever was measured by then is
+Exit codes: 0; 1 a wrong echo, or --fail-if; 2 bad arguments; 69 no server, it
+closed or stalled, or a limit of this machine. Measurements up to then are
 printed.
 
-Ranks: an engine that starts several sets rank and size in EPL_RANK and
+Ranks: a launcher of several processes sets rank and size in EPL_RANK and
 EPL_SIZE, OMPI_COMM_WORLD_RANK and _SIZE, SLURM_PROCID and SLURM_NTASKS, or
-JOB_COMPLETION_INDEX and EPL_SIZE. Each takes the whole load; --out DIR leaves
+JOB_COMPLETION_INDEX and EPL_SIZE. Each runs the whole load; --out DIR writes
 a file for `epollite-bench merge DIR`.
 
-A variable of the environment that is empty is not set, and the command line
-wins over the environment.";
+An empty environment variable counts as unset, and the command line takes
+precedence over the environment.";
 
 /// Loads one echo server and checks every byte that comes back.
 #[derive(Debug, Parser)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Args {
-    /// The server: 127.0.0.1:7777, [::1]:7777, [fe80::1%eth0]:7777, a host name with a port (each of
-    /// its addresses is tried), or a Unix socket's path or @name.
+    /// The server: 127.0.0.1:7777, [::1]:7777, [fe80::1%eth0]:7777, a host name with a port (its
+    /// addresses are tried in turn), or a Unix socket's path or @name.
     #[arg(env = "EPL_ADDR")]
     addr: OsString,
-    /// Datagrams instead of TCP.
+    /// Use UDP.
     #[arg(long, conflicts_with = "unix")]
     udp: bool,
-    /// A Unix stream socket.
+    /// Use a Unix stream socket.
     #[arg(long)]
     unix: bool,
-    /// How many connections; for UDP, sockets with a port each.
+    /// Number of connections; for UDP, of sockets with a port each.
     #[arg(short, long, default_value_t = 1, env = "EPL_CONNECTIONS", value_name = "N")]
     connections: u32,
-    /// Messages under way in each connection: 1, or with --rate as many as it takes.
+    /// Messages in flight per connection [default: 1; with --rate no limit].
     #[arg(short, long, env = "EPL_DEPTH", value_name = "D")]
     depth: Option<u32>,
-    /// How long messages are: 64, 16k, uniform:64-4096, exp:1000, list:64,1500,9000.
+    /// Message sizes: 64, 16k, uniform:64-4096, exp:1000, list:64,1500,9000.
     #[arg(short, long, default_value = "64", env = "EPL_MESSAGE_SIZE", value_name = "BYTES|DIST")]
     size: Sizes,
-    /// Messages a second over all connections, whatever comes back: 5000, 100k. Latencies count
-    /// from when a message was meant to leave.
+    /// Open loop: messages per second over all connections, independent of responses: 5000, 100k.
+    /// Latencies count from the intended send time.
     #[arg(short, long, env = "EPL_RATE", value_name = "R", value_parser = units::amount)]
     rate: Option<f64>,
-    /// Random distances between messages instead of equal ones.
+    /// Random intervals between messages instead of equal ones.
     #[arg(long, requires = "rate")]
     poisson: bool,
-    /// How long to measure.
+    /// Duration of the measurement.
     #[arg(short = 't', long, default_value = "10s", env = "EPL_DURATION", value_name = "TIME",
           value_parser = units::nonzero_duration)]
     duration: Duration,
-    /// How many messages to measure, instead of a duration.
+    /// Number of messages to measure, instead of a duration.
     #[arg(short = 'n', long, value_name = "N", value_parser = count)]
     count: Option<u64>,
-    /// What is not measured yet.
+    /// Warm-up before the measurement.
     #[arg(long, default_value = "1s", env = "EPL_WARMUP", value_name = "TIME",
           value_parser = units::duration)]
     warmup: Duration,
-    /// A connection for each message: connect, one message, half-close, wait for the end.
+    /// One connection per message: connect, one message, half-close, wait for EOF.
     #[arg(long)]
     churn: bool,
-    /// UDP: messages that leave together leave in one call and are cut by the kernel.
+    /// UDP: send the datagrams of a window in one call, segmented by the kernel.
     #[arg(long, requires = "udp")]
     gso: bool,
-    /// The server is gone when nothing has come back for so long.
+    /// Fail when no response has arrived for this long.
     #[arg(long, default_value = "5s", value_name = "TIME", value_parser = units::nonzero_duration)]
-    stall: Duration,
-    /// UDP: a datagram is lost when it has not come back after so long.
+    stall_timeout: Duration,
+    /// UDP: count a datagram as lost after this long.
     #[arg(long, default_value = "1s", value_name = "TIME", value_parser = units::nonzero_duration)]
-    loss_after: Duration,
-    /// Of all chance: the same seed, the same sizes and distances.
+    loss_timeout: Duration,
+    /// Seed of the random sizes and intervals.
     #[arg(long, default_value_t = 1, env = "EPL_SEED")]
     seed: u64,
-    /// Stays on this CPU.
+    /// Pin the generator to this CPU.
     #[arg(long, env = "EPL_PIN", value_name = "CPU")]
     pin: Option<usize>,
-    /// The server's process on this machine: its CPU is told too.
+    /// The server's process on this machine, to measure its CPU too.
     #[arg(long, value_name = "PID")]
     server_pid: Option<i32>,
-    /// The result as JSON instead of a table.
+    /// Print the result as JSON instead of a table.
     #[arg(long)]
     json: bool,
-    /// Writes the latencies second by second, as an HdrHistogram interval log.
+    /// Write the latencies of each second as an HdrHistogram interval log.
     #[arg(long, value_name = "FILE")]
     hlog: Option<PathBuf>,
     #[command(flatten)]
     hgrm: Hgrm,
-    /// Exits 1 if this holds: p99>2ms, rate<100k, errors>0, lost>0, refused>0. May be given more than
-    /// once.
+    /// Exit with 1 if this holds: p99>2ms, rate<100k, errors>0, lost>0, refused>0. May be repeated.
     #[arg(long = "fail-if", value_name = "EXPR")]
     fail_if: Vec<Threshold>,
-    /// Begins at this time: 2026-01-31T12:00:00Z, or seconds since 1970 as @1800000000.
+    /// Start at this time: 2026-01-31T12:00:00Z, or seconds since 1970 as @1800000000.
     #[arg(long, env = "EPL_START_AT", value_name = "TIME", value_parser = start_at)]
     start_at: Option<Timestamp>,
-    /// Writes the result to a file of its rank in this folder.
+    /// Write the result to the file of this rank in a folder.
     #[arg(long, env = "EPL_OUT", value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -144,17 +143,17 @@ pub(super) fn main(args: &Args) -> ExitCode {
         Ok(report) => report,
         Err(failure) => {
             print_error(failure);
-            // There is no more of it than its head, and the failure is what counts.
+            // The log has only its header, and the error takes precedence.
             let _ = file.map(LogFile::finish);
             return ExitCode::from(failure.exit_code());
         }
     };
-    let told = args.report(&report, rank);
-    // The result is told by then, whatever the log has to wait for.
+    let printed = args.report(&report, rank);
+    // The result is printed first, however long the log takes.
     let logged = file.map_or(Ok(()), LogFile::finish);
-    let told = told.and(encoded).and(logged);
+    let written = printed.and(encoded).and(logged);
     let code = args.exit_code(&report);
-    match told {
+    match written {
         Ok(()) => ExitCode::from(code),
         Err(why) => {
             print_error(why);
@@ -164,9 +163,9 @@ pub(super) fn main(args: &Args) -> ExitCode {
 }
 
 impl Args {
-    /// Where the environment asks for one thing and the command line for another that cannot be had
-    /// with it, the command line counts. Returns what the command line itself cannot mean.
-    pub(super) fn settle(&mut self, matches: &ArgMatches) -> Result<(), &'static str> {
+    /// Resolves conflicts between the environment and the command line in favour of the command
+    /// line. Returns a conflict within the command line.
+    pub(super) fn resolve_conflicts(&mut self, matches: &ArgMatches) -> Result<(), &'static str> {
         let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
         if typed("count") && typed("duration") {
             return Err("the argument '--count <N>' cannot be used with '--duration <TIME>'");
@@ -178,12 +177,12 @@ impl Args {
     }
 
     fn config(&self) -> Result<Config, String> {
-        let way = match (self.udp, self.unix) {
+        let transport = match (self.udp, self.unix) {
             (true, _) => Transport::Udp,
             (_, true) => Transport::Unix,
             _ => Transport::Tcp,
         };
-        let mut targets = target::parse(&self.addr, way)?;
+        let mut targets = target::parse(&self.addr, transport)?;
         let config = Config {
             target: targets.remove(0),
             alternatives: targets,
@@ -199,8 +198,8 @@ impl Args {
             gso: self.gso,
             warmup: self.warmup,
             length: self.count.map_or(Length::For(self.duration), Length::Count),
-            stall: self.stall,
-            loss_after: self.loss_after,
+            stall: self.stall_timeout,
+            loss_after: self.loss_timeout,
             seed: self.seed,
             pin: self.pin,
             server_pid: self.server_pid,
@@ -218,7 +217,7 @@ impl Args {
         if let Some(start) = self.start_at
             && start < Timestamp::now()
         {
-            return Err(format!("--start-at: {start} is over"));
+            return Err(format!("--start-at: {start} is in the past"));
         }
         Ok(config)
     }
@@ -227,21 +226,21 @@ impl Args {
         if let Some(dir) = &self.out {
             fs::create_dir_all(dir).map_err(|error| format!("--out: {error}"))?;
         }
-        // What is no text is no number either, and is refused as that.
+        // Invalid UTF-8 is not a number either, and is rejected as such.
         Rank::from_env(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
     }
 
-    /// Connections are open; nothing is sent yet.
+    /// Called when the connections are open and nothing has been sent.
     fn warm_start(&self, load: &mut Load) -> Result<(), LoadError> {
         if let Some(start) = self.start_at {
-            // Not heeding signals yet, so that Ctrl-C ends the wait as it ends any program.
-            let left = start.duration_since(Timestamp::now());
-            std::thread::sleep(left.try_into().unwrap_or(Duration::ZERO));
+            // Signal handling is installed after the wait, so that Ctrl-C ends the wait at once.
+            let remaining = start.duration_since(Timestamp::now());
+            std::thread::sleep(remaining.try_into().unwrap_or(Duration::ZERO));
         }
         load.install_signalfd()
     }
 
-    /// Prints the result and writes it down.
+    /// Prints the result and writes its files.
     fn report(&self, report: &Report, rank: Rank) -> Result<(), String> {
         let mut text = if self.json {
             let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
@@ -249,17 +248,17 @@ impl Args {
         } else {
             table::report(report)
         };
-        let filed = self.hgrm.add(&mut text, report.latencies());
-        let told = output::print(&text).map_err(|error| format!("{error:#}"));
+        let hgrm = self.hgrm.add(&mut text, report.latencies());
+        let printed = output::print(&text).map_err(|error| format!("{error:#}"));
         let recorded = self.out.as_ref().map_or(Ok(()), |dir| {
             let record = RankFile::from_report(report, rank.rank, rank.size);
             record.write(dir).map_err(|error| format!("--out: {error:#}"))
         });
-        // Where one of them cannot be written the others are all the same.
-        told.and(filed).and(recorded)
+        // If one output fails, the others are written nevertheless.
+        printed.and(hgrm).and(recorded)
     }
 
-    /// The exit code, and the lines that say why.
+    /// Returns the exit code, after printing the reasons.
     fn exit_code(&self, report: &Report) -> u8 {
         if let Some(failure) = &report.failure {
             print_error(failure);
@@ -271,9 +270,9 @@ impl Args {
             ));
         }
         let mut code = report.exit_code();
-        for condition in &self.fail_if {
-            if condition.is_violated(report) {
-                print_error(format!("--fail-if {condition}: it is {}", condition.figure(report)));
+        for threshold in &self.fail_if {
+            if threshold.is_violated(report) {
+                print_error(format!("--fail-if {threshold}: it is {}", threshold.figure(report)));
                 code = code.max(1);
             }
         }
@@ -291,7 +290,7 @@ fn count(text: &str) -> Result<u64, String> {
         )]
         return Ok(amount as u64);
     }
-    Err(format!("'{text}' is no number of messages"))
+    Err(format!("'{text}' is not a number of messages"))
 }
 
 fn start_at(text: &str) -> Result<Timestamp, String> {
@@ -299,5 +298,5 @@ fn start_at(text: &str) -> Result<Timestamp, String> {
         Some(seconds) => units::duration(seconds)?.try_into().and_then(Timestamp::from_duration),
         None => text.parse(),
     };
-    result.map_err(|error| format!("'{text}' is no time such as 2026-01-31T12:00:00Z: {error}"))
+    result.map_err(|error| format!("'{text}' is not a time such as 2026-01-31T12:00:00Z: {error}"))
 }

@@ -1,4 +1,4 @@
-//! `epollite-bench merge DIR`: what several ranks measured, as one result.
+//! `epollite-bench merge DIR`: merges the results of several ranks.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -16,8 +16,8 @@ use crate::units::grouped;
 
 /// Adds up the results of several ranks of `load --out DIR`.
 ///
-/// Exit codes: 0; 1 some rank's echoes were wrong, or it ended before its time; 2 the results do
-/// not belong together, and nothing is added up.
+/// Exit codes: 0; 1 a rank had wrong echoes, or ended early; 2 the results do not belong together,
+/// and nothing is merged.
 #[derive(Debug, Parser)]
 pub(super) struct Args {
     /// The folder with the files rank-0.json, rank-1.json, ...
@@ -41,29 +41,29 @@ pub(super) fn main(args: &Args) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let told = tell(args, &merged);
+    let printed = print_result(args, &merged);
     for failure in &merged.failures {
         print_error(failure);
     }
-    let is_whole = merged.failures.is_empty() && merged.counts.errors() == 0;
-    if let Err(error) = told {
+    let is_complete = merged.failures.is_empty() && merged.counts.errors() == 0;
+    if let Err(error) = printed {
         print_error(format!("{error:#}"));
-        return ExitCode::from(if is_whole { UNAVAILABLE } else { 1 });
+        return ExitCode::from(if is_complete { UNAVAILABLE } else { 1 });
     }
-    if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn tell(args: &Args, merged: &Merged) -> Result<()> {
+fn print_result(args: &Args, merged: &Merged) -> Result<()> {
     let mut text =
         if args.json { serde_json::to_string_pretty(merged)? + "\n" } else { table(merged) };
-    let filed = args.hgrm.add(&mut text, &merged.latencies).map_err(anyhow::Error::msg);
-    output::print(&text).and(filed)
+    let written = args.hgrm.add(&mut text, &merged.latencies).map_err(anyhow::Error::msg);
+    output::print(&text).and(written)
 }
 
 fn table(merged: &Merged) -> String {
     let Merged { ranks, counts, window_seconds, rate, .. } = merged;
     let messages = grouped(counts.messages);
-    let mut text = format!("{ranks} ranks, {messages} messages; all at work for ");
+    let mut text = format!("{ranks} ranks, {messages} messages; all running for ");
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{window_seconds:.2} s: {rate:.0}/s");
     text += &table::latencies(&merged.latency_nanos, None);
@@ -75,7 +75,7 @@ fn table(merged: &Merged) -> String {
         let _ = writeln!(text, "lost        {}", grouped(counts.lost));
         if counts.refused > 0 {
             let refused = grouped(counts.refused);
-            let _ = writeln!(text, "            {refused} their own machines refused to send");
+            let _ = writeln!(text, "            {refused} refused by the sending machines");
         }
     }
     folded(&text)

@@ -1,4 +1,4 @@
-//! What is seen while a load runs: a line on the terminal, and the log of intervals in a file.
+//! Progress of a running load: a line on the terminal, and the interval log in a file.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -17,27 +17,29 @@ use nix::sys::signal::SigSet;
 use crate::load::{Metrics, Observer};
 use crate::units;
 
-/// How often the line changes: as fast as one can read it.
+/// Update interval of the line.
 const LINE_EVERY: Duration = Duration::from_millis(250);
 
-/// The first line of a log of HdrHistogram's reference, behind its `#`.
+/// The first line of an HdrHistogram log, after its `#`.
 const VERSION: &str = "[Histogram log format version 1.3]";
 
-/// What the columns are, as the reference has it. The library that writes the intervals leaves it out.
+/// The column headers of the reference implementation, which the library omits.
 const LEGEND: &[u8] = b"\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\
     \"Interval_Compressed_Histogram\"\n";
 
-/// The column of maxima is in milliseconds, as the reference's; the histograms are in nanoseconds.
+/// The column of maxima is in milliseconds, as in the reference implementation; the histograms are
+/// in nanoseconds.
 const MAX_DIVISOR: f64 = 1e6;
 
-/// Writes one interval: when it began, how long it was, its latencies.
+/// Writes one interval: start, length, latencies.
 type Write1<'a> = dyn FnMut(Duration, Duration, &Histogram<u64>) + 'a;
 
-/// The interval log, if one is wanted.
+/// The interval log, if requested.
 pub(super) struct Log<'a>(Option<&'a mut Write1<'a>>);
 
 impl Log<'_> {
-    /// Begins the log, lends it to `run`, and says whether all could be encoded. `file` takes it.
+    /// Starts the log in `file`, passes it to `run`, and returns whether all intervals could be
+    /// encoded.
     pub(super) fn with<R>(
         file: Option<&LogFile>,
         run: impl FnOnce(Log<'_>) -> R,
@@ -69,7 +71,7 @@ impl Log<'_> {
                     let end = base.elapsed().unwrap_or_default();
                     let start = end.saturating_sub(length);
                     if let Err(error) = log.write_histogram(latencies, start, length, None) {
-                        failed.get_or_insert_with(|| said(&error));
+                        failed.get_or_insert_with(|| describe(&error));
                     }
                     file.take(text.take());
                 };
@@ -80,15 +82,15 @@ impl Log<'_> {
     }
 }
 
-/// Why an interval could not be encoded, without the words around it.
-fn said<E: std::fmt::Debug>(error: &IntervalLogWriterError<E>) -> String {
+/// The error of an interval that could not be encoded.
+fn describe<E: std::fmt::Debug>(error: &IntervalLogWriterError<E>) -> String {
     match error {
         IntervalLogWriterError::IoError(error) => error.to_string(),
         IntervalLogWriterError::SerializeError(error) => format!("{error:?}"),
     }
 }
 
-/// Memory that the log's writer writes to, and from which we take it.
+/// Buffer shared between the log's encoder and the file.
 struct Shared<'a>(&'a RefCell<Vec<u8>>);
 
 impl Write for Shared<'_> {
@@ -102,8 +104,8 @@ impl Write for Shared<'_> {
     }
 }
 
-/// The file of a log, written by a thread of its own: a slow disk, or a pipe that nobody reads, is no
-/// pause of the load that is measured.
+/// The log file, written by its own thread, so that a slow disk or an unread pipe does not pause
+/// the measured load.
 #[derive(Debug)]
 pub(super) struct LogFile {
     text: Sender<Vec<u8>>,
@@ -114,27 +116,27 @@ impl LogFile {
     /// Creates the file.
     ///
     /// # Errors
-    /// When it cannot be created.
+    /// If it cannot be created.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         let mut file = File::create(path)?;
         let (text, lines) = channel::<Vec<u8>>();
         let thread = thread::Builder::new().spawn(move || {
-            // Signals are for the load to take. A thread that can be told nothing has none to miss.
+            // Signals must be delivered to the load's thread, so this one blocks them all.
             let _ = SigSet::all().thread_block();
             lines.iter().try_for_each(|text| file.write_all(&text))
         })?;
         Ok(Self { text, thread })
     }
 
-    /// Takes a piece of the log; whether it could be written is known at the end.
+    /// Queues a piece of the log; write errors are returned by [`Self::finish`].
     fn take(&self, text: Vec<u8>) {
         let _ = self.text.send(text);
     }
 
-    /// Waits until all of it is written.
+    /// Waits until everything is written.
     ///
     /// # Errors
-    /// When not all of it could be.
+    /// If a write failed.
     pub(super) fn finish(self) -> Result<(), String> {
         drop(self.text);
         let written = self.thread.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
@@ -142,7 +144,7 @@ impl LogFile {
     }
 }
 
-/// Watches a load.
+/// Observes a load.
 pub(super) struct Progress<'a> {
     line: ProgressBar,
     log: Log<'a>,
@@ -150,7 +152,7 @@ pub(super) struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// With a line on standard error, if that is a terminal.
+    /// Shows a line on standard error, if that is a terminal.
     pub(super) fn new(is_terminal: bool, log: Log<'a>) -> Self {
         let target =
             if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -162,7 +164,7 @@ impl<'a> Progress<'a> {
         Self { line, log, last: (Duration::ZERO, 0) }
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub(super) fn finish(&self) {
         self.line.finish_and_clear();
     }

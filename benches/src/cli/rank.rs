@@ -1,26 +1,26 @@
-//! Who of how many this process is, when an engine has started several. It starts nobody.
+//! Rank and number of ranks, from the environment variables of a launcher. It starts no processes.
 
-/// Where engines tell the rank and the size, the first that is there counting.
+/// Variables for rank and size; the first pair that is set is used.
 const RANK_VARIABLES: [(&str, &str); 3] = [
     ("EPL_RANK", "EPL_SIZE"),
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
     ("SLURM_PROCID", "SLURM_NTASKS"),
 ];
 
-/// Kubernetes tells the rank alone; the size is said beside it.
+/// Kubernetes sets the rank only; the size is given in `EPL_SIZE`.
 const INDEX: &str = "JOB_COMPLETION_INDEX";
 
-/// One of several.
+/// A rank and the number of ranks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rank {
     /// From 0.
     pub(super) rank: u32,
-    /// How many there are.
+    /// Number of ranks.
     pub(super) size: u32,
 }
 
 impl Rank {
-    /// As the environment tells; alone, when it does not. What is empty is not set.
+    /// Reads the environment; without variables, a single rank. Empty variables count as unset.
     pub(super) fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         for (rank, size) in RANK_VARIABLES {
@@ -28,7 +28,7 @@ impl Rank {
                 (Some(rank_is), Some(size_is)) => {
                     return Self::new(number(rank, &rank_is)?, number(size, &size_is)?);
                 }
-                // The size alone may be meant for the index below.
+                // A size alone may belong to the index below.
                 (Some(_), None) => return Err(format!("{rank} is set and {size} is not")),
                 (None, _) => {}
             }
@@ -37,7 +37,7 @@ impl Rank {
             return Ok(Self { rank: 0, size: 1 });
         };
         let size = variable("EPL_SIZE")
-            .ok_or_else(|| format!("{INDEX} is set: say in EPL_SIZE how many completions"))?;
+            .ok_or_else(|| format!("{INDEX} is set: set EPL_SIZE to the number of completions"))?;
         Self::new(number(INDEX, &index)?, number("EPL_SIZE", &size)?)
     }
 
@@ -51,7 +51,7 @@ impl Rank {
 }
 
 fn number(name: &str, text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("{name}: '{text}' is no number"))
+    text.parse().map_err(|_| format!("{name}: '{text}' is not a number"))
 }
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn every_engine_is_understood() {
+    fn every_launcher_is_supported() {
         assert_eq!(from_env(&[]), Ok((0, 1)));
         assert_eq!(from_env(&[("EPL_RANK", "1"), ("EPL_SIZE", "3")]), Ok((1, 3)));
         assert_eq!(
@@ -75,16 +75,16 @@ mod tests {
         );
         assert_eq!(from_env(&[("SLURM_PROCID", "0"), ("SLURM_NTASKS", "2")]), Ok((0, 2)));
         assert_eq!(from_env(&[("JOB_COMPLETION_INDEX", "1"), ("EPL_SIZE", "2")]), Ok((1, 2)));
-        let ours_first =
+        let epl_takes_precedence =
             [("EPL_RANK", "1"), ("EPL_SIZE", "3"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "2")];
-        assert_eq!(from_env(&ours_first), Ok((1, 3)));
-        let none_of_ours =
+        assert_eq!(from_env(&epl_takes_precedence), Ok((1, 3)));
+        let epl_empty =
             [("EPL_RANK", ""), ("EPL_SIZE", ""), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "2")];
-        assert_eq!(from_env(&none_of_ours), Ok((0, 2)), "what is empty is not set");
+        assert_eq!(from_env(&epl_empty), Ok((0, 2)), "empty counts as unset");
     }
 
     #[test]
-    fn half_a_rank_is_refused() {
+    fn an_incomplete_rank_is_rejected() {
         for variables in [
             &[("EPL_RANK", "1")][..],
             &[("EPL_RANK", "3"), ("EPL_SIZE", "3")],

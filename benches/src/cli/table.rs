@@ -1,4 +1,4 @@
-//! A report as a table. It measures nothing.
+//! A report as a table.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use crate::load::{Config, Cpu, Latency, Length, LoadError, Outcome, Pace, Report
 use crate::table::{Grid, folded};
 use crate::units::{grouped, size, time};
 
-/// What was asked, what was counted, how long it took.
+/// Formats a report: configuration, counters, latencies, CPU.
 pub(super) fn report(report: &Report) -> String {
     let mut text = format!("{}\n", config_row(&report.config));
     let Report { counts, elapsed_seconds, rate, bytes_per_second, .. } = report;
@@ -19,7 +19,7 @@ pub(super) fn report(report: &Report) -> String {
         size(*bytes_per_second),
     );
     if !matches!(report.ending, Outcome::Complete | Outcome::Failed(LoadError::NoResponse { .. })) {
-        let _ = writeln!(text, "it did not run to its end");
+        let _ = writeln!(text, "the run ended early");
     }
     text += &latencies(&report.latency_nanos, report.lag_nanos.as_ref());
     let named = [
@@ -41,10 +41,10 @@ pub(super) fn report(report: &Report) -> String {
     if report.config.target.is_datagrams() {
         let share = counts.lost as f64 * 100.0 / (counts.lost + counts.messages).max(1) as f64;
         let (lost, late) = (grouped(counts.lost), grouped(counts.late));
-        let _ = writeln!(text, "lost        {lost} ({share:.3} %), {late} of them came late");
+        let _ = writeln!(text, "lost        {lost} ({share:.3} %), {late} of them arrived late");
         if counts.refused > 0 {
             let refused = grouped(counts.refused);
-            let _ = writeln!(text, "            {refused} this machine refused to send");
+            let _ = writeln!(text, "            {refused} refused by this machine");
         }
     }
     if counts.unsent > 0 {
@@ -54,13 +54,13 @@ pub(super) fn report(report: &Report) -> String {
     let _ = writeln!(text, "own CPU     {}", cpu(&report.own_cpu));
     match (&report.server_cpu, report.config.server_pid) {
         (Some(server), _) => _ = writeln!(text, "server CPU  {}", cpu(server)),
-        (None, Some(pid)) => _ = writeln!(text, "server CPU  not known: process {pid} has ended"),
+        (None, Some(pid)) => _ = writeln!(text, "server CPU  unknown: process {pid} has ended"),
         (None, None) => {}
     }
     folded(&text)
 }
 
-/// The table of latencies; beside them how late messages left, when it was for us to send them.
+/// The table of latencies and, with a rate, of the send lag.
 pub(super) fn latencies(latency: &Latency, lag: Option<&Latency>) -> String {
     let within = || latency.percentiles.iter().filter(|(percent, _)| *percent < 100.0);
     let heads = within().map(|(percent, _)| format!("p{percent}"));
@@ -91,19 +91,19 @@ fn config_row(config: &Config) -> String {
     }
     let _ = write!(text, ", messages of {sizes} bytes, ");
     let _ = match (pace, depth) {
-        (Pace::ClosedLoop, depth) => write!(text, "closed loop, {} under way", depth.unwrap_or(1)),
+        (Pace::ClosedLoop, depth) => write!(text, "closed loop, {} in flight", depth.unwrap_or(1)),
         (Pace::Uniform(rate), _) => write!(text, "open loop, {}/s", rounded(*rate)),
         (Pace::Poisson(rate), _) => write!(text, "open loop, Poisson, {}/s", rounded(*rate)),
     };
     if config.churn {
-        text += ", a connection each";
+        text += ", one connection per message";
     }
     if config.gso {
         text += ", GSO";
     }
     let _ = match config.length {
         Length::For(duration) => write!(text, ", for {duration:?}"),
-        Length::Count(count) => write!(text, ", {} of them", grouped(count)),
+        Length::Count(count) => write!(text, ", {} messages", grouped(count)),
     };
     text
 }
@@ -112,7 +112,7 @@ fn cpu(cpu: &Cpu) -> String {
     let Cpu { user_seconds, system_seconds, nanos_per_message, busy, .. } = cpu;
     let mut text = format!("{:.0} % busy", busy * 100.0);
     if let Some(nanos) = nanos_per_message {
-        text = format!("{} a message, {text}", time(*nanos));
+        text = format!("{} per message, {text}", time(*nanos));
     }
     if let (Some(user), Some(system)) = (user_seconds, system_seconds) {
         let _ = write!(text, " ({user:.2} s user, {system:.2} s system)");

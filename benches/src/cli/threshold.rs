@@ -1,4 +1,4 @@
-//! `--fail-if p99>2ms`: what makes a run fail although every byte was right. Pure.
+//! `--fail-if p99>2ms`: thresholds that make a run fail although every echo was correct. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::load::Report;
 use crate::units;
 
-/// A figure of a report, compared with a bound.
+/// A comparison of a figure of a report with a bound.
 #[derive(Debug, Clone)]
 pub(super) struct Threshold {
     figure: Figure,
@@ -37,8 +37,8 @@ const KNOWN: &str = "p50, p99.9 and so on, min, mean, max (2ms); rate (100k); \
                      messages, errors, lost, late, refused, unsent (0)";
 
 impl Threshold {
-    /// Whether it holds of that. A bound on latencies is not kept when there were none: a server
-    /// that answers nothing must not pass.
+    /// Whether the report fails this threshold. A threshold on latencies fails if there are none: a
+    /// server that never responds must not pass.
     pub(super) fn is_violated(&self, report: &Report) -> bool {
         if self.has_no_data(report) {
             return true;
@@ -52,10 +52,10 @@ impl Threshold {
         }
     }
 
-    /// What it holds of, for the reader.
+    /// The figure as text.
     pub(super) fn figure(&self, report: &Report) -> String {
         if self.has_no_data(report) {
-            return "not known: nothing came back".to_owned();
+            return "unknown: no response".to_owned();
         }
         let figure = self.figure.of(report);
         if self.figure.is_time() { units::time(figure) } else { format!("{figure:.0}") }
@@ -107,9 +107,9 @@ impl FromStr for Threshold {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let squeezed: String = text.split_whitespace().collect();
-        let at = squeezed.find(['<', '>']).ok_or("it takes FIGURE>BOUND or FIGURE<BOUND")?;
-        let (name, rest) = squeezed.split_at(at);
+        let compact: String = text.split_whitespace().collect();
+        let at = compact.find(['<', '>']).ok_or("expected FIGURE>BOUND or FIGURE<BOUND")?;
+        let (name, rest) = compact.split_at(at);
         let figure = Figure::named(name).ok_or_else(|| format!("the figures are {KNOWN}"))?;
         let (compare, bound) = match (rest.strip_prefix(">="), rest.strip_prefix("<=")) {
             (Some(bound), _) => (Operator::AtLeast, bound),
@@ -122,7 +122,7 @@ impl FromStr for Threshold {
         } else {
             units::amount(bound)?
         };
-        Ok(Self { figure, compare, bound, text: squeezed })
+        Ok(Self { figure, compare, bound, text: compact })
     }
 }
 
@@ -137,15 +137,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conditions_are_read() {
+    fn thresholds_are_parsed() {
         for text in ["p99>2ms", "p99.9 >= 1.5s", "max<10us", "rate<100k", "errors>0", "lost<=3"] {
-            let condition = text.parse::<Threshold>();
-            assert!(condition.is_ok(), "{text}: {condition:?}");
+            let threshold = text.parse::<Threshold>();
+            assert!(threshold.is_ok(), "{text}: {threshold:?}");
         }
         for text in ["", "p99", "p101>1ms", "p>1ms", "x>1", "rate>", "p99>5x", "p99=1ms", ">1"] {
             assert!(text.parse::<Threshold>().is_err(), "{text}");
         }
-        let condition: Threshold = "p50>2ms".parse().expect("it is one");
-        assert!((condition.bound - 2e6).abs() < 1e-3);
+        let threshold: Threshold = "p50>2ms".parse().expect("a valid threshold");
+        assert!((threshold.bound - 2e6).abs() < 1e-3);
     }
 }

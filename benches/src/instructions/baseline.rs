@@ -1,5 +1,5 @@
-//! The figures of before and what has become of them: a file of plain lines, and a verdict on each.
-//! It knows no server and no valgrind.
+//! Earlier figures and how they have changed: a text file, and a comparison for each figure. It
+//! knows no servers and no valgrind.
 
 use std::fmt::{self, Write as _};
 use std::fs;
@@ -7,14 +7,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// What is no difference. A count is exact to a per mille; but a compiler that lays out one
-/// function differently is nobody's fault, and a call more is 20 instructions of 80.
+/// Tolerated relative change. A count is exact to a per mille, but compilers may lay out a function
+/// differently; one additional call is 20 instructions of 80.
 const TOLERANCE: f64 = 0.05;
 
-/// What stands above the figures in the file.
+/// Header of the file.
 const HEADER: &str = "\
-# User-space instructions of the server for each echo, counted by callgrind. Held by
-# `make instructions`, written by `make instructions BLESS=1`; see benches/README.md.
+# User-space instructions of the server per echo, counted by callgrind. Checked by
+# `make instructions`, updated by `make instructions BLESS=1`; see benches/README.md.
 ";
 
 /// One figure.
@@ -24,27 +24,27 @@ pub struct Figure {
     pub case: String,
     /// The name of the server.
     pub server: String,
-    /// For each echo.
+    /// Instructions per echo.
     pub instructions: f64,
 }
 
-/// Figures, and what they were counted with.
+/// Figures, and the tools they were counted with.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Baseline {
-    /// Names and versions of what they depend on.
+    /// Names and versions of the tools that the figures depend on.
     pub tools: Vec<(String, String)>,
-    /// In the order of the file.
+    /// The figures, in the order of the file.
     pub figures: Vec<Figure>,
 }
 
-/// What has become of a figure.
+/// How a figure has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Change {
     /// Within 5 %.
     Same,
-    /// More: that fails.
+    /// More than 5 % higher: a failure.
     Regressed,
-    /// Less: the baseline may be renewed.
+    /// More than 5 % lower: the baseline may be updated.
     Improved,
     /// It is not in the baseline.
     New,
@@ -52,7 +52,7 @@ pub enum Verdict {
     Missing,
 }
 
-/// One case of one server, before and now.
+/// One case of one server, compared with the baseline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// The name of the case.
@@ -63,12 +63,12 @@ pub struct Finding {
     pub was: Option<f64>,
     /// The figure that was counted.
     pub is: Option<f64>,
-    /// What to make of it.
-    pub verdict: Verdict,
+    /// The result of the comparison.
+    pub change: Change,
 }
 
-impl Verdict {
-    /// Whether the check fails by it.
+impl Change {
+    /// Whether the check fails.
     #[must_use]
     pub fn is_failure(self) -> bool {
         matches!(self, Self::Regressed | Self::New | Self::Missing)
@@ -79,7 +79,7 @@ impl Baseline {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it is not there, or a line of it is not understood.
+    /// If it does not exist, or a line of it is invalid.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path)
             .with_context(|| format!("cannot read the baseline {}", path.display()))?;
@@ -89,11 +89,11 @@ impl Baseline {
     /// Reads the text of a file.
     ///
     /// # Errors
-    /// Which line is not understood.
+    /// Which line is invalid.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut found = Self::default();
         for (at, line) in text.lines().enumerate() {
-            let wrong = || format!("line {} is no figure: '{line}'", at + 1);
+            let wrong = || format!("line {} is not a figure: '{line}'", at + 1);
             if let Some(tool) = line.strip_prefix("# with ") {
                 let (name, version) = tool.split_once(": ").ok_or_else(wrong)?;
                 found.tools.push((name.to_owned(), version.to_owned()));
@@ -107,13 +107,13 @@ impl Baseline {
     /// Writes the file.
     ///
     /// # Errors
-    /// When that cannot be done.
+    /// If it cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         fs::write(path, self.to_string())
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// These figures, those counted now in their places.
+    /// These figures, updated with those counted now.
     #[must_use]
     pub fn updated(mut self, now: Self) -> Self {
         for figure in now.figures {
@@ -126,7 +126,7 @@ impl Baseline {
         Self { tools: now.tools, ..self }
     }
 
-    /// What was counted with another version: the name, the version then, the version now.
+    /// Tools whose version differs: the name, the earlier version, the current version.
     #[must_use]
     pub fn tool_changes(&self, now: &Self) -> Vec<(String, String, String)> {
         let unknown = "unknown".to_owned();
@@ -140,7 +140,7 @@ impl Baseline {
             .collect()
     }
 
-    /// What has become of each figure. Unless `is_everything`, what was not counted is not missed.
+    /// Compares each figure. Unless `is_everything`, figures that were not counted are not missing.
     #[must_use]
     pub fn compare(&self, now: &Self, is_everything: bool) -> Vec<Finding> {
         let find = |all: &[Figure], figure: &Figure| {
@@ -157,7 +157,7 @@ impl Baseline {
     }
 }
 
-/// As the file has it: the case, the figure, and the server's name, which may have spaces.
+/// The file format: the case, the figure, and the server's name, which may contain spaces.
 impl fmt::Display for Baseline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = HEADER.to_owned();
@@ -183,47 +183,47 @@ fn figure(line: &str) -> Option<Figure> {
 
 impl Finding {
     fn of(figure: &Figure, was: Option<f64>, is: Option<f64>) -> Self {
-        let verdict = match (was, is) {
-            (None, _) => Verdict::New,
-            (_, None) => Verdict::Missing,
-            (Some(was), Some(is)) if is > was * (1.0 + TOLERANCE) => Verdict::Regressed,
-            (Some(was), Some(is)) if is < was * (1.0 - TOLERANCE) => Verdict::Improved,
-            _ => Verdict::Same,
+        let change = match (was, is) {
+            (None, _) => Change::New,
+            (_, None) => Change::Missing,
+            (Some(was), Some(is)) if is > was * (1.0 + TOLERANCE) => Change::Regressed,
+            (Some(was), Some(is)) if is < was * (1.0 - TOLERANCE) => Change::Improved,
+            _ => Change::Same,
         };
-        Self { case: figure.case.clone(), server: figure.server.clone(), was, is, verdict }
+        Self { case: figure.case.clone(), server: figure.server.clone(), was, is, change }
     }
 
-    /// By how much it has changed, as a share of what it was.
+    /// The relative change.
     #[must_use]
-    pub fn change(&self) -> Option<f64> {
+    pub fn relative_change(&self) -> Option<f64> {
         Some(self.is? / self.was? - 1.0)
     }
 }
 
-/// One line for one finding.
+/// One line per finding.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { case, server, .. } = self;
         let (was, is) = (self.was.unwrap_or_default(), self.is.unwrap_or_default());
-        let change = self.change().unwrap_or_default() * 100.0;
-        let renew = "make instructions BLESS=1";
-        match self.verdict {
-            Verdict::Same => write!(f, "{case}, {server}: {is:.1} instructions for each echo"),
-            Verdict::Regressed => write!(
+        let change = self.relative_change().unwrap_or_default() * 100.0;
+        let update = "make instructions BLESS=1";
+        match self.change {
+            Change::Same => write!(f, "{case}, {server}: {is:.1} instructions per echo"),
+            Change::Regressed => write!(
                 f,
-                "{case}, {server}: it was {was:.1} instructions for each echo and is {is:.1}, \
+                "{case}, {server}: it was {was:.1} instructions per echo and is {is:.1}, \
                  {change:+.1} %"
             ),
-            Verdict::Improved => write!(
+            Change::Improved => write!(
                 f,
-                "{case}, {server}: it was {was:.1} instructions for each echo and is {is:.1}, \
-                 {change:+.1} %: the baseline may be renewed ({renew})"
+                "{case}, {server}: it was {was:.1} instructions per echo and is {is:.1}, \
+                 {change:+.1} %: the baseline may be updated ({update})"
             ),
-            Verdict::New => {
-                write!(f, "{case}, {server}: {is:.1} instructions; not in the baseline ({renew})")
+            Change::New => {
+                write!(f, "{case}, {server}: {is:.1} instructions; not in the baseline ({update})")
             }
-            Verdict::Missing => {
-                write!(f, "{case}, {server}: in the baseline, and not counted ({renew})")
+            Change::Missing => {
+                write!(f, "{case}, {server}: in the baseline, and not counted ({update})")
             }
         }
     }
@@ -244,31 +244,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_written_baseline_is_read_back() {
         let written = baseline(&[("ping", "C edge", 82.5), ("busy64", "epoll-level", 1234.0)]);
         assert_eq!(Baseline::parse(&written.to_string()), Ok(written));
     }
 
     #[test]
-    fn a_line_that_is_no_figure_is_named() {
+    fn an_invalid_line_is_reported_with_its_number() {
         for line in ["ping", "ping 12", "ping twelve C", "ping -1 C", "ping inf C", "# with rustc"]
         {
             let error = Baseline::parse(&format!("# a head\n{line}\n")).expect_err(line);
-            assert_eq!(error, format!("line 2 is no figure: '{line}'"));
+            assert_eq!(error, format!("line 2 is not a figure: '{line}'"));
         }
     }
 
     #[test]
-    fn five_in_a_hundred_is_the_bound_on_both_sides() {
+    fn the_tolerance_is_five_percent_in_both_directions() {
         let before = baseline(&[("ping", "x", 100.0)]);
-        for (is, verdict) in [
-            (105.0, Verdict::Same),
-            (105.1, Verdict::Regressed),
-            (95.0, Verdict::Same),
-            (94.9, Verdict::Improved),
+        for (is, change) in [
+            (105.0, Change::Same),
+            (105.1, Change::Regressed),
+            (95.0, Change::Same),
+            (94.9, Change::Improved),
         ] {
             let findings = before.compare(&baseline(&[("ping", "x", is)]), true);
-            assert_eq!(findings[0].verdict, verdict, "{is}");
+            assert_eq!(findings[0].change, change, "{is}");
         }
     }
 
@@ -276,7 +276,7 @@ mod tests {
     fn a_line_shows_old_new_and_change() {
         let before = baseline(&[("ping", "C edge", 80.0)]);
         let findings = before.compare(&baseline(&[("ping", "C edge", 100.0)]), true);
-        let line = "ping, C edge: it was 80.0 instructions for each echo and is 100.0, +25.0 %";
+        let line = "ping, C edge: it was 80.0 instructions per echo and is 100.0, +25.0 %";
         assert_eq!(findings[0].to_string(), line);
     }
 
@@ -284,23 +284,23 @@ mod tests {
     fn added_and_removed_cases_are_found() {
         let before = baseline(&[("ping", "x", 100.0), ("udp", "x", 100.0)]);
         let now = baseline(&[("ping", "x", 100.0), ("ping", "y", 100.0)]);
-        let verdicts = |is_everything| {
+        let changes = |is_everything| {
             let findings = before.compare(&now, is_everything);
-            findings.iter().map(|finding| finding.verdict).collect::<Vec<_>>()
+            findings.iter().map(|finding| finding.change).collect::<Vec<_>>()
         };
-        assert_eq!(verdicts(true), [Verdict::Same, Verdict::New, Verdict::Missing]);
-        assert_eq!(verdicts(false), [Verdict::Same, Verdict::New]);
+        assert_eq!(changes(true), [Change::Same, Change::New, Change::Missing]);
+        assert_eq!(changes(false), [Change::Same, Change::New]);
     }
 
     #[test]
-    fn a_part_is_renewed_and_the_rest_stays() {
+    fn a_partial_update_keeps_the_rest() {
         let before = baseline(&[("ping", "x", 1.0), ("udp", "x", 2.0)]);
         let after = before.updated(baseline(&[("udp", "x", 3.0), ("udp", "y", 4.0)]));
         assert_eq!(after, baseline(&[("ping", "x", 1.0), ("udp", "x", 3.0), ("udp", "y", 4.0)]));
     }
 
     #[test]
-    fn another_compiler_is_noticed() {
+    fn another_compiler_version_is_detected() {
         let (before, mut now) = (baseline(&[]), baseline(&[]));
         assert_eq!(before.tool_changes(&now), []);
         now.tools[0].1 = "rustc 1.96.0".to_owned();

@@ -1,9 +1,9 @@
-//! A server under callgrind, and when it is looked at: it is stopped while it sleeps, something is
-//! laid at its door, and it is let go. It knows processes and /proc, not what is laid there.
+//! A server under callgrind: it is stopped (SIGSTOP) while it sleeps, input is provided, and it is
+//! resumed. This module knows processes and /proc, not the input.
 //!
-//! What makes a count exact: whether a server finds one message ready or ten must not depend on
-//! who is faster. It is stopped only when it sleeps (so it has nothing left to do), and whatever
-//! arrives while it is stopped is there at once when it looks.
+//! Counts are exact because the number of ready messages per wake-up does not depend on timing: the
+//! server is stopped only when it sleeps (so it has nothing left to do), and everything that
+//! arrives while it is stopped is ready when it resumes.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -22,78 +22,78 @@ use tempfile::TempDir;
 use crate::case::Transport;
 use crate::server::{self, Endpoint};
 
-/// How long anything may take: callgrind is slow to start, and the machine may be busy.
+/// Time limit of every wait: callgrind is slow to start, and the machine may be busy.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Ports that Linux, as it is shipped, gives to nobody who has not asked for them by number.
+/// Ports outside Linux's default ephemeral range: they are assigned only on explicit request.
 const PORTS: Range<u16> = 20_000..32_000;
 const PORTS_LEN: u32 = (PORTS.end - PORTS.start) as u32;
 
-/// How often we look.
+/// Polling interval.
 const POLL_INTERVAL: Duration = Duration::from_micros(20);
 
 /// A server whose instructions are counted. Dropping it kills it.
 #[derive(Debug)]
 pub(super) struct CallgrindServer {
     child: Child,
-    place: Endpoint,
+    endpoint: Endpoint,
     /// Where callgrind writes what it has counted.
     profile: PathBuf,
-    /// Which goes with us, and a socket in it.
+    /// Temporary folder for the profile and the socket, removed on drop.
     _folder: TempDir,
 }
 
 impl CallgrindServer {
-    /// Starts `command` under callgrind and waits until it listens and sleeps. A free port stands
-    /// for `{port}`, for `{path}` a path where nothing is.
+    /// Starts `command` under callgrind and waits until it listens and sleeps. `{port}` is replaced
+    /// by a free port, `{path}` by an unused path.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// If it does not start.
     pub(super) fn start(command: &str, transport: Transport) -> Result<Self> {
-        let folder = tempfile::tempdir().context("no place for callgrind's sums")?;
-        let (place, text) = free_endpoint(transport, folder.path())?;
+        let folder = tempfile::tempdir().context("no temporary folder for the profile")?;
+        let (endpoint, text) = free_endpoint(transport, folder.path())?;
         let slot = if transport == Transport::Unix { "{path}" } else { "{port}" };
         let words = shlex::split(&command.replace(slot, &text)).context("a quote is left open")?;
-        let sums = folder.path().join("sums");
+        let profile = folder.path().join("callgrind.out");
         let mut counted = Command::new("valgrind");
         counted
             .args(["-q", "--tool=callgrind", "--vgdb=no"])
-            .arg(format!("--callgrind-out-file={}", sums.display()))
+            .arg(format!("--callgrind-out-file={}", profile.display()))
             .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         server::set_pdeathsig(&mut counted);
         let child = counted.spawn().context("valgrind cannot be started")?;
-        let mut patient = Self { child, place, profile: sums, _folder: folder };
-        patient.wait_until("does not listen", Self::is_listening)?;
-        patient.wait_until("does not come to rest", Self::is_sleeping)?;
-        Ok(patient)
+        let mut server = Self { child, endpoint, profile, _folder: folder };
+        server.wait_until("does not listen", Self::is_listening)?;
+        server.wait_until("does not become idle", Self::is_sleeping)?;
+        Ok(server)
     }
 
-    /// Where it serves.
-    pub(super) fn place(&self) -> &Endpoint {
-        &self.place
+    /// Where it listens.
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
-    /// Stops it once it has nothing left to do, does `deed`, and lets it go on.
+    /// Stops the server once it is idle, calls `action`, and resumes it.
     ///
     /// # Errors
-    /// When it ends or does not come to rest; and as `deed` does.
-    pub(super) fn while_stopped(&mut self, deed: impl FnOnce() -> Result<()>) -> Result<()> {
-        self.wait_until("does not come to rest", Self::is_sleeping)?;
+    /// If it ends or does not become idle, or `action` fails.
+    pub(super) fn while_stopped(&mut self, action: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.wait_until("does not become idle", Self::is_sleeping)?;
         kill(self.pid(), Signal::SIGSTOP).context("cannot stop it")?;
-        self.wait_until("does not stop", |patient| patient.state() == Some('T'))?;
-        let done = deed();
-        kill(self.pid(), Signal::SIGCONT).context("cannot let it go on")?;
-        done
+        self.wait_until("does not stop", |server| server.state() == Some('T'))?;
+        let result = action();
+        kill(self.pid(), Signal::SIGCONT).context("cannot resume it")?;
+        result
     }
 
-    /// Tells it to end, and reads what callgrind has counted.
+    /// Ends the server with SIGTERM, and reads the count of callgrind.
     ///
     /// # Errors
-    /// When it does not end, or nothing was counted.
+    /// If it does not end, or nothing was counted.
     pub(super) fn end(mut self) -> Result<u64> {
-        self.wait_until("does not come to rest", Self::is_sleeping)?;
+        self.wait_until("does not become idle", Self::is_sleeping)?;
         kill(self.pid(), Signal::SIGTERM).context("cannot end it")?;
         let deadline = Instant::now() + TIMEOUT;
         while self.child.try_wait().context("cannot wait for it")?.is_none() {
@@ -105,10 +105,10 @@ impl CallgrindServer {
         total.and_then(|total| total.trim().parse().ok()).context("callgrind gives no total")
     }
 
-    /// Waits until something is so.
-    fn wait_until(&mut self, what: &str, mut is_so: impl FnMut(&Self) -> bool) -> Result<()> {
+    /// Waits until a condition holds.
+    fn wait_until(&mut self, what: &str, mut is_true: impl FnMut(&Self) -> bool) -> Result<()> {
         let deadline = Instant::now() + TIMEOUT;
-        while !is_so(self) {
+        while !is_true(self) {
             if let Some(status) = self.child.try_wait().context("cannot wait for it")? {
                 bail!("it ended: {status}");
             }
@@ -118,29 +118,33 @@ impl CallgrindServer {
         Ok(())
     }
 
-    /// It waits for something to happen. Between two system calls it does so nowhere else: it has
-    /// one thread, and its sockets do not block.
+    /// Whether it waits for events. It can sleep nowhere else: it has one thread, and its sockets
+    /// do not block.
     fn is_sleeping(&self) -> bool {
         self.state() == Some('S')
     }
 
-    /// As ps(1) has it; the name before it may hold anything, a parenthesis too.
+    /// The process state as in ps(1). The name before it may contain any character, including a
+    /// parenthesis.
     fn state(&self) -> Option<char> {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
         text.rsplit_once(") ")?.1.chars().next()
     }
 
-    /// Whether somebody listens at its place: without asking there, which it would notice.
+    /// Whether a socket listens at its endpoint; checked in /proc, since connecting would affect
+    /// the count.
     fn is_listening(&self) -> bool {
         let table =
             |name: &str| fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default();
-        // Addresses stand there in the order of the machine, ports in that of people.
+        // Addresses are in host byte order, ports are printed as numbers.
         let at = |port: u16| format!(" 0100007F:{port:04X} ");
-        match &self.place {
+        match &self.endpoint {
             Endpoint::Tcp(address) => {
-                let here = at(address.port());
+                let local = at(address.port());
                 // 0A is TCP_LISTEN.
-                table("tcp").lines().any(|line| line.contains(&(here.clone() + "00000000:0000 0A")))
+                table("tcp")
+                    .lines()
+                    .any(|line| line.contains(&(local.clone() + "00000000:0000 0A")))
             }
             Endpoint::Udp(address) => table("udp").contains(&at(address.port())),
             Endpoint::Unix(path) => path.exists(),
@@ -152,9 +156,8 @@ impl CallgrindServer {
     }
 }
 
-/// Where nobody listens, and how that is said in a command. Callgrind takes its time until the
-/// server listens, and a port that the kernel gives to whoever asks would often be gone by then: so
-/// it is one of those that it gives to nobody.
+/// An unused endpoint, and its form in a command. Callgrind takes long to start, and an ephemeral
+/// port would often be assigned to another process by then, so the port is outside that range.
 fn free_endpoint(transport: Transport, folder: &Path) -> Result<(Endpoint, String)> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     if transport == Transport::Unix {
@@ -162,7 +165,7 @@ fn free_endpoint(transport: Transport, folder: &Path) -> Result<(Endpoint, Strin
         let text = path.to_str().context("a path that is not text")?.to_owned();
         return Ok((Endpoint::Unix(path), text));
     }
-    // Others who do the same began elsewhere.
+    // Other processes doing the same start at another offset.
     let first = std::process::id().wrapping_mul(97);
     for _ in 0..PORTS.len() {
         let nth = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS_LEN;
@@ -170,8 +173,8 @@ fn free_endpoint(transport: Transport, folder: &Path) -> Result<(Endpoint, Strin
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
             let is_tcp = transport == Transport::Tcp;
-            let place = if is_tcp { Endpoint::Tcp(address) } else { Endpoint::Udp(address) };
-            return Ok((place, port.to_string()));
+            let endpoint = if is_tcp { Endpoint::Tcp(address) } else { Endpoint::Udp(address) };
+            return Ok((endpoint, port.to_string()));
         }
     }
     bail!("no free port from {} to {}", PORTS.start, PORTS.end - 1)
@@ -179,8 +182,7 @@ fn free_endpoint(transport: Transport, folder: &Path) -> Result<(Endpoint, Strin
 
 impl Drop for CallgrindServer {
     fn drop(&mut self) {
-        // One that has ended as it was told is not there any more; then this hits nobody, since a
-        // child that has been waited for is not killed by std.
+        // Has no effect after `end`: std does not kill a child that has been waited for.
         drop(self.child.kill());
         drop(self.child.wait());
     }

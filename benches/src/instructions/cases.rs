@@ -1,56 +1,56 @@
-//! What is counted, and of whom. Pure data: it does not know how the counting is done.
+//! What is counted, and for which servers. Pure data: how it is counted is not known here.
 
 use crate::case::{Case, Transport};
 
-/// Who is asked, unless somebody else is named: our server in each mode, straight-line code on the
-/// same reactor, and the C programs that say how little it could be.
+/// The default servers: epollite in each mode, coroutines on the same reactor, and the C programs
+/// as the lower bound.
 pub(super) const SERVERS: [&str; 6] =
     ["epoll-level", "epoll-edge", "epoll-oneshot", "coroutine", "C level", "C edge"];
 
-/// One way to visit a server.
+/// A case whose instructions are counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CountedCase {
     /// The name on the command line and in the baseline.
     pub(super) name: &'static str,
-    /// Through what.
+    /// The transport.
     pub(super) transport: Transport,
-    /// Messages that are there when the server looks.
+    /// Messages that are ready when the server wakes up.
     pub(super) batch: usize,
-    /// A connection for each message: its whole life is counted.
+    /// One connection per message: accept and close are counted too.
     pub(super) per_connection: bool,
 }
 
 /// Every case, in the order of the baseline.
 pub(super) fn all() -> Vec<CountedCase> {
-    let question = |name, transport, at_once, is_a_life| CountedCase {
+    let case = |name, transport, batch, per_connection| CountedCase {
         name,
         transport,
-        batch: at_once,
-        per_connection: is_a_life,
+        batch,
+        per_connection,
     };
     vec![
-        // One connection, one message: a whole turn of the loop for each.
-        question("ping", Transport::Tcp, 1, false),
-        // 64 connections have something to say: a turn of the loop is shared.
-        question("busy64", Transport::Tcp, 64, false),
-        // Connect, a message, the end: all that a connection costs.
-        question("life", Transport::Tcp, 1, true),
-        question("udp", Transport::Udp, 1, false),
-        question("udp16", Transport::Udp, 16, false),
-        question("unix", Transport::Unix, 1, false),
+        // One connection, one message: one loop iteration per message.
+        case("ping", Transport::Tcp, 1, false),
+        // 64 connections are ready at the same time: one loop iteration for all.
+        case("busy64", Transport::Tcp, 64, false),
+        // Connect, one message, EOF: the whole cost of a connection.
+        case("life", Transport::Tcp, 1, true),
+        case("udp", Transport::Udp, 1, false),
+        case("udp16", Transport::Udp, 16, false),
+        case("unix", Transport::Unix, 1, false),
     ]
 }
 
-/// For the command line.
+/// Looks up a case for the command line.
 pub(super) fn by_name(name: &str) -> Result<CountedCase, String> {
-    all().into_iter().find(|question| question.name == name).ok_or_else(|| {
-        let known: Vec<&str> = all().iter().map(|question| question.name).collect();
+    all().into_iter().find(|case| case.name == name).ok_or_else(|| {
+        let known: Vec<&str> = all().iter().map(|case| case.name).collect();
         format!("the cases are {}", known.join(", "))
     })
 }
 
 impl CountedCase {
-    /// As the roster wants it, to say how a server is called for it.
+    /// The equivalent load case, which selects the server's command.
     pub(super) fn load(&self) -> Case {
         Case { transport: self.transport, ..Case::of_connections(self.batch) }
     }

@@ -1,5 +1,5 @@
-//! Who speaks with a server that is stopped: connections made, messages sent, answers read, one lot
-//! at a time. It knows sockets, and nothing of the process behind them.
+//! The client of a stopped server: connects, sends messages and reads responses, one batch at a
+//! time. It knows sockets, not the server's process.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
@@ -11,36 +11,36 @@ use super::callgrind::TIMEOUT;
 use super::cases::CountedCase;
 use crate::server::Endpoint;
 
-/// What is said, each time.
+/// The message.
 const MESSAGE: [u8; 64] = *b"sixty-four bytes, neither more nor less; they come back the same";
 
-/// Everybody who has something to say at once.
+/// All sockets of the client.
 #[derive(Debug)]
 pub(super) struct Client {
-    question: CountedCase,
-    place: Endpoint,
+    case: CountedCase,
+    endpoint: Endpoint,
     streams: Vec<TcpStream>,
     unix: Vec<UnixStream>,
     datagrams: Option<UdpSocket>,
 }
 
 impl Client {
-    /// Nobody is connected yet.
-    pub(super) fn new(question: &CountedCase, place: &Endpoint) -> Self {
+    /// A client without connections.
+    pub(super) fn new(case: &CountedCase, endpoint: &Endpoint) -> Self {
         Self {
-            question: question.clone(),
-            place: place.clone(),
+            case: case.clone(),
+            endpoint: endpoint.clone(),
             streams: Vec::new(),
             unix: Vec::new(),
             datagrams: None,
         }
     }
 
-    /// Connects, and speaks for the first time. The server need not be awake: the kernel connects
-    /// for it.
+    /// Connects all sockets, and sends the first messages. The server may be stopped: the kernel
+    /// completes the handshake.
     pub(super) fn connect_all(&mut self) -> Result<()> {
-        if !self.question.per_connection {
-            for _ in 0..self.question.batch {
+        if !self.case.per_connection {
+            for _ in 0..self.case.batch {
                 self.connect()?;
             }
         }
@@ -48,14 +48,14 @@ impl Client {
     }
 
     fn connect(&mut self) -> Result<()> {
-        match &self.place {
+        match &self.endpoint {
             Endpoint::Tcp(address) => self.streams.push(stream(*address)?),
             Endpoint::Unix(path) => {
                 let stream = UnixStream::connect(path).context("cannot connect")?;
                 stream.set_read_timeout(Some(TIMEOUT))?;
                 self.unix.push(stream);
             }
-            // All datagrams come from one socket: a window, and not a crowd.
+            // All datagrams are sent from one socket: a window, not many clients.
             Endpoint::Udp(address) if self.datagrams.is_none() => {
                 let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
                 socket.connect(address)?;
@@ -67,29 +67,29 @@ impl Client {
         Ok(())
     }
 
-    /// Everybody says one message.
+    /// Sends one message on each connection.
     pub(super) fn send_all(&mut self) -> Result<()> {
-        if self.question.per_connection {
+        if self.case.per_connection {
             self.connect()?;
         }
         for stream in &mut self.streams {
-            stream.write_all(&MESSAGE).context("it took no message")?;
-            if self.question.per_connection {
+            stream.write_all(&MESSAGE).context("cannot send")?;
+            if self.case.per_connection {
                 stream.shutdown(Shutdown::Write)?;
             }
         }
         for stream in &mut self.unix {
-            stream.write_all(&MESSAGE).context("it took no message")?;
+            stream.write_all(&MESSAGE).context("cannot send")?;
         }
         if let Some(socket) = &self.datagrams {
-            for _ in 0..self.question.batch {
-                socket.send(&MESSAGE).context("it took no message")?;
+            for _ in 0..self.case.batch {
+                socket.send(&MESSAGE).context("cannot send")?;
             }
         }
         Ok(())
     }
 
-    /// Everybody reads the answer.
+    /// Reads and checks all responses.
     pub(super) fn recv_all(&mut self) -> Result<()> {
         for stream in &mut self.streams {
             recv_all(stream)?;
@@ -98,15 +98,15 @@ impl Client {
             recv_all(stream)?;
         }
         if let Some(socket) = &self.datagrams {
-            for _ in 0..self.question.batch {
-                let mut answer = [0; MESSAGE.len() + 1];
-                let count = socket.recv(&mut answer).context("no answer")?;
-                ensure!(answer[..count] == MESSAGE, "a wrong answer");
+            for _ in 0..self.case.batch {
+                let mut response = [0; MESSAGE.len() + 1];
+                let count = socket.recv(&mut response).context("no response")?;
+                ensure!(response[..count] == MESSAGE, "wrong response");
             }
         }
-        if self.question.per_connection {
+        if self.case.per_connection {
             for mut stream in self.streams.drain(..) {
-                ensure!(stream.read(&mut [0]).context("no end")? == 0, "more than was said");
+                ensure!(stream.read(&mut [0]).context("no EOF")? == 0, "more bytes than were sent");
             }
         }
         Ok(())
@@ -121,8 +121,8 @@ fn stream(address: SocketAddr) -> Result<TcpStream> {
 }
 
 fn recv_all(stream: &mut impl Read) -> Result<()> {
-    let mut answer = [0; MESSAGE.len()];
-    stream.read_exact(&mut answer).context("no answer")?;
-    ensure!(answer == MESSAGE, "a wrong answer");
+    let mut response = [0; MESSAGE.len()];
+    stream.read_exact(&mut response).context("no response")?;
+    ensure!(response == MESSAGE, "wrong response");
     Ok(())
 }

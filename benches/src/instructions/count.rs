@@ -1,5 +1,4 @@
-//! One figure: two runs of a server, in one of which it has twice as much to echo, and what the
-//! second cost more. It knows the order of a run; the server and its visitor know how.
+//! One figure: the difference between two runs of a server, one with twice as many messages.
 
 use std::process::{Command, Stdio};
 
@@ -10,56 +9,55 @@ use super::cases::CountedCase;
 use super::client::Client;
 use crate::servers::BuiltServer;
 
-/// By how many rounds with messages the two runs differ. What else they cost is the same to the
-/// last instruction, on a busy machine too; should it once be a hundred more, that is 1 in a figure.
+/// Difference of the two runs in rounds with messages. All other costs are the same to the last
+/// instruction, on a busy machine too; should they once differ by a hundred, that is 1 in a figure.
 const ROUNDS: u64 = 100;
 
-/// User-space instructions that the server spends on one echo.
+/// User-space instructions of the server per echo.
 ///
 /// # Errors
-/// When it does not come up, answers wrong, or there is no valgrind.
-pub(super) fn count_per_echo(recipe: &BuiltServer, question: &CountedCase) -> Result<f64> {
-    let (half, whole) = (run(recipe, question, 2)?, run(recipe, question, 1)?);
-    ensure!(half < whole, "twice the messages cost no more: {half} and {whole} instructions");
-    let messages = ROUNDS * u64::try_from(question.batch)?;
+/// If it does not start, responds wrongly, or valgrind is missing.
+pub(super) fn count_per_echo(built: &BuiltServer, case: &CountedCase) -> Result<f64> {
+    let (half, whole) = (run(built, case, 2)?, run(built, case, 1)?);
+    ensure!(half < whole, "twice the messages cost no more instructions: {half} and {whole}");
+    let messages = ROUNDS * u64::try_from(case.batch)?;
     Ok((whole - half) as f64 / messages as f64)
 }
 
-/// A server's whole life under callgrind, in which one round in `every` brings messages. There are
-/// as many rounds in both runs: to be stopped and woken costs a server something too (a wait that
-/// was interrupted), and so it costs the same in both.
-fn run(recipe: &BuiltServer, question: &CountedCase, every: u64) -> Result<u64> {
-    let command = recipe.command(&question.load()).map_err(anyhow::Error::msg)?;
-    let mut patient = CallgrindServer::start(command, question.transport)?;
-    let mut visitor = Client::new(question, patient.place());
-    // Connections come, and each has spoken once, before the rounds that are told apart.
-    patient.while_stopped(|| visitor.connect_all())?;
-    visitor.recv_all()?;
+/// Runs a server under callgrind; one round in `every` sends messages. Both runs have the same
+/// number of rounds: being stopped and resumed costs instructions too (an interrupted wait), and so
+/// costs the same in both.
+fn run(built: &BuiltServer, case: &CountedCase, every: u64) -> Result<u64> {
+    let command = built.command(&case.load()).map_err(anyhow::Error::msg)?;
+    let mut server = CallgrindServer::start(command, case.transport)?;
+    let mut client = Client::new(case, server.endpoint());
+    // All connections are open, and each has sent one message, before the rounds start.
+    server.while_stopped(|| client.connect_all())?;
+    client.recv_all()?;
     for round in 0..2 * ROUNDS {
-        // In turn, since some servers take interruptions and nothing else, a thousand times in a
-        // row, for a reason to end.
+        // Spread evenly, since some servers exit after a thousand interruptions without an event.
         let is_busy = round % every == 0;
-        patient.while_stopped(|| if is_busy { visitor.send_all() } else { Ok(()) })?;
+        server.while_stopped(|| if is_busy { client.send_all() } else { Ok(()) })?;
         if is_busy {
-            visitor.recv_all()?;
+            client.recv_all()?;
         }
     }
-    patient.while_stopped(|| {
-        drop(visitor);
+    server.while_stopped(|| {
+        drop(client);
         Ok(())
     })?;
-    patient.end()
+    server.end()
 }
 
-/// What a figure depends on beside the sources: names and versions, for the baseline.
+/// Names and versions of the tools a figure depends on besides the sources.
 ///
 /// # Errors
-/// When there is no valgrind.
+/// If valgrind is missing.
 pub(super) fn tools() -> Result<Vec<(String, String)>> {
     let cc = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
     let valgrind = version_line("valgrind", &["--version"])
-        .context("valgrind cannot be had (Debian's package is called so)")?;
-    let or_unknown = |said: Result<String>| said.unwrap_or_else(|_| "unknown".to_owned());
+        .context("valgrind is not available (Debian package: valgrind)")?;
+    let or_unknown = |version: Result<String>| version.unwrap_or_else(|_| "unknown".to_owned());
     let machine = or_unknown(version_line("uname", &["-m"]));
     Ok([
         ("rustc", or_unknown(version_line("rustc", &["--version"]))),

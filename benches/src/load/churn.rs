@@ -1,4 +1,5 @@
-//! Churn: who comes after whom. What happens in a life is in `life.rs`.
+//! Churn: one connection per message; opening, socket reuse and closing. The steps of a single
+//! connection are in `short_lived.rs`.
 
 use epollite::{Instant, Token};
 
@@ -9,7 +10,7 @@ use super::stream::Stream;
 use super::{Load, Source};
 
 impl Load {
-    /// A connection for one message, which is meant to leave at `intended`.
+    /// Opens a connection for one message with the given intended send time.
     pub(super) fn open_connection(
         &mut self,
         index: u32,
@@ -17,15 +18,16 @@ impl Load {
     ) -> Result<(), LoadError> {
         let fd = connect::start_connect(&self.config, self.sockets)?;
         self.sockets += 1;
-        let life = Box::new(ShortLivedConnection::new(self.next_stream(index, intended)));
-        self.tokens[index as usize] = Some(self.register(fd, Source::ShortLived { index, life })?);
+        let connection = Box::new(ShortLivedConnection::new(self.next_stream(index, intended)));
+        self.tokens[index as usize] =
+            Some(self.register(fd, Source::ShortLived { index, connection })?);
         self.started += 1;
-        // On loopback it is connected by now, and need not be told so.
+        // On loopback the connection is already established, so sending need not wait for OUT.
         self.flush(index)
     }
 
-    /// As `bear`, but on the socket of a life that is over. Returns false, and nothing has begun,
-    /// if that cannot be had.
+    /// As [`Self::open_connection`], but on the socket of a finished connection. Returns false,
+    /// with nothing started, if the socket cannot be reused.
     fn reuse_socket(
         &mut self,
         token: Token,
@@ -34,10 +36,10 @@ impl Load {
     ) -> Result<bool, LoadError> {
         let stream = self.next_stream(index, intended);
         let Some(source) = self.reactor.get_mut(token) else { return Ok(false) };
-        let Source::ShortLived { life, .. } = source.state else { return Ok(false) };
-        match life.reuse(stream) {
+        let Source::ShortLived { connection, .. } = source.state else { return Ok(false) };
+        match connection.reuse(stream) {
             Some(next) if connect::reconnect(source.io.fd, self.config.target).is_ok() => {
-                **life = next
+                **connection = next
             }
             _ => return Ok(false),
         }
@@ -52,7 +54,7 @@ impl Load {
         stream
     }
 
-    /// Ends a life, and begins the next one if there is a message for it.
+    /// Finishes a connection, and starts the next one if a message is waiting.
     pub(super) fn finish_connection(&mut self, token: Token, index: u32) -> Result<(), LoadError> {
         let next = match self.pending_connects.pop_front() {
             None if self.shared.closed_loop && self.shared.try_start(self.shared.now) => {

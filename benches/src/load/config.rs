@@ -1,4 +1,4 @@
-//! What a load is asked to be. It opens nothing.
+//! Configuration of a load. It opens nothing.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use super::sizes::Sizes;
 /// The longest payload of one UDP datagram over IPv4.
 const DATAGRAM_BYTES_MAX: u32 = 65_507;
 
-/// Fewer is no load; more than this is more descriptors than a process can have.
+/// Upper bound on connections: more would exceed the descriptors a process can have.
 const CONNECTIONS_MAX: u32 = 1_000_000;
 
-/// More messages under way than this in each connection is a mistake in the unit.
+/// Upper bound on the depth: a larger value is taken for a unit error.
 const DEPTH_MAX: u32 = 65_536;
 
 /// The echo server.
@@ -31,7 +31,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// Where it is.
+    /// The server's address.
     #[must_use]
     pub fn addr(&self) -> Addr {
         match self {
@@ -40,7 +40,7 @@ impl Target {
         }
     }
 
-    /// Whether what is sent keeps its boundaries and may be lost.
+    /// Whether messages keep their boundaries and may be lost.
     #[must_use]
     pub const fn is_datagrams(&self) -> bool {
         matches!(self, Self::Udp(_))
@@ -73,13 +73,13 @@ impl Serialize for Sizes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Length {
-    /// Messages leave for so long; all answers they are owed are waited for.
+    /// Messages are sent for this time; then all outstanding responses are waited for.
     For(Duration),
-    /// So many messages.
+    /// This many messages are sent.
     Count(u64),
 }
 
-/// A load. [`Config::new`] has the defaults; all fields are free to change.
+/// Configuration of a load. [`Config::new`] has the defaults; all fields may be changed.
 ///
 /// ```
 /// use epollite_bench::load::{Config, Pace, Target};
@@ -94,42 +94,43 @@ pub enum Length {
 pub struct Config {
     /// The server.
     pub target: Target,
-    /// Where it is looked for when nobody answers at `target`, in this order: the other addresses of a
-    /// name.
+    /// Addresses tried, in this order, when no server answers at `target`: the other addresses of a
+    /// host name.
     #[serde(skip)]
     pub alternatives: Vec<Target>,
-    /// How many connections (UDP: sockets, each with a port of its own).
+    /// Number of connections (UDP: sockets, each with its own port).
     pub connections: u32,
-    /// How many messages of one connection may be under way at once. In a closed loop so many
-    /// are; with a rate it bounds them, `None` being as many as it takes.
+    /// Maximum number of messages in flight per connection. A closed loop keeps this many in
+    /// flight; with a rate it is an upper bound, `None` meaning no bound.
     pub depth: Option<u32>,
-    /// How long messages are.
+    /// Message sizes.
     pub sizes: Sizes,
-    /// When they leave.
+    /// When messages are sent.
     pub pace: Pace,
-    /// A connection for each message: connect, one message, half-close, wait for the end.
+    /// One connection per message: connect, one message, half-close, wait for EOF.
     pub churn: bool,
-    /// UDP: messages that leave together leave in one call, cut by the kernel (`UDP_SEGMENT`).
+    /// UDP: datagrams sent at the same time go in one call and are segmented by the kernel
+    /// (`UDP_SEGMENT`).
     pub gso: bool,
-    /// What is not measured yet.
+    /// Time before the measurement starts.
     pub warmup: Duration,
-    /// What is.
+    /// Length of the measurement.
     pub length: Length,
-    /// How long no answer at all may come before the server counts as gone.
+    /// Without any response for this long the server counts as stalled.
     pub stall: Duration,
-    /// UDP: how long a datagram is waited for before it counts as lost.
+    /// UDP: time after which a datagram counts as lost.
     pub loss_after: Duration,
-    /// The seed of all chance: sizes, distances of a Poisson pace.
+    /// Seed of all random values: sizes, and intervals of a Poisson pace.
     pub seed: u64,
-    /// The CPU to stay on.
+    /// The CPU to pin the calling thread to.
     pub pin: Option<usize>,
-    /// The process of the server, when it is on this machine and its CPU is to be billed too.
+    /// The server's process, if it runs on this machine and its CPU time is to be measured too.
     pub server_pid: Option<i32>,
 }
 
 impl Config {
-    /// One connection, one message of 64 bytes under way, ten seconds after a second that does
-    /// not count.
+    /// One connection with one message of 64 bytes in flight, for ten seconds after one second of
+    /// warm-up.
     #[must_use]
     pub const fn new(target: Target) -> Self {
         Self {
@@ -143,8 +144,8 @@ impl Config {
             gso: false,
             warmup: Duration::from_secs(1),
             length: Length::For(Duration::from_secs(10)),
-            // Far above any hiccup of a shared machine: the longest lawful wait is one lost SYN,
-            // sent again after a second.
+            // Far above any delay of a shared machine: the longest legitimate wait is one lost SYN,
+            // which is sent again after a second.
             stall: Duration::from_secs(5),
             loss_after: Duration::from_secs(1),
             seed: 1,
@@ -153,28 +154,30 @@ impl Config {
         }
     }
 
-    /// Whether this can be meant.
+    /// Validates the configuration.
     ///
     /// # Errors
-    /// What cannot, as a sentence.
+    /// What is invalid, as a sentence.
     pub fn check(&self) -> Result<(), String> {
         let refuse = |why: &str| Err(why.to_owned());
         if !(1..=CONNECTIONS_MAX).contains(&self.connections) {
-            return Err(format!("connections go from 1 to {CONNECTIONS_MAX}"));
+            return Err(format!("the number of connections must be from 1 to {CONNECTIONS_MAX}"));
         }
         if !(1..=DEPTH_MAX).contains(&self.depth.unwrap_or(1)) {
-            return Err(format!("a depth goes from 1 to {DEPTH_MAX}"));
+            return Err(format!("the depth must be from 1 to {DEPTH_MAX}"));
         }
         if self.pace.rate().is_some_and(|rate| !(0.01..=1e8).contains(&rate)) {
-            return refuse("a rate goes from 0.01 to 100 million messages a second");
+            return refuse("the rate must be from 0.01 to 100 million messages per second");
         }
         if self.length == Length::Count(0) || self.length == Length::For(Duration::ZERO) {
-            return refuse("nothing is measured in no time");
+            return refuse("the measurement must have a length greater than 0");
         }
         if self.target.is_datagrams() {
-            // Without its whole header nobody could tell which message a datagram is.
+            // Without a complete header a datagram cannot be matched to its message.
             if self.sizes.min() < HEADER_BYTES {
-                return Err(format!("a datagram needs {HEADER_BYTES} bytes, to say which it is"));
+                return Err(format!(
+                    "a datagram needs at least {HEADER_BYTES} bytes for its header"
+                ));
             }
             if self.sizes.max() > DATAGRAM_BYTES_MAX {
                 return Err(format!("a datagram has at most {DATAGRAM_BYTES_MAX} bytes"));
@@ -183,24 +186,26 @@ impl Config {
                 return refuse("datagrams have no connections to open and close");
             }
         } else if self.gso {
-            return refuse("only datagrams are cut by the kernel");
+            return refuse("--gso applies to datagrams only");
         }
         if self.churn && self.depth.unwrap_or(1) != 1 {
-            return refuse("with churn a connection has one message");
+            return refuse("with churn a connection carries one message");
         }
         if let Some(pid) = self.server_pid.filter(|pid| *pid < 1) {
             return Err(format!("there is no process {pid}"));
         }
         if self.gso && !matches!(self.sizes, Sizes::Fixed(_)) {
-            return refuse("the kernel cuts into equal pieces: all messages must have one size");
+            return refuse(
+                "the kernel cuts into equal segments: all messages must have the same size",
+            );
         }
         Ok(())
     }
 
-    /// How many messages of one connection may be under way.
+    /// Maximum number of messages in flight per connection.
     pub(super) fn window(&self) -> usize {
-        let whole = if self.pace.rate().is_some() { DEPTH_MAX } else { 1 };
-        self.depth.unwrap_or(whole) as usize
+        let default = if self.pace.rate().is_some() { DEPTH_MAX } else { 1 };
+        self.depth.unwrap_or(default) as usize
     }
 }
 
@@ -209,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn invalid_configurations_are_rejected() {
         let addr: Addr = "127.0.0.1:7".parse().expect("an address");
         let (tcp, udp) = (Config::new(Target::Tcp(addr)), Config::new(Target::Udp(addr)));
         assert_eq!((tcp.check(), udp.check()), (Ok(()), Ok(())));

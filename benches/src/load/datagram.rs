@@ -1,5 +1,5 @@
-//! One UDP socket: datagrams out, and back in whatever order, every byte checked. It does not know
-//! when its messages are meant to leave.
+//! One UDP socket: sends datagrams and checks every byte of the echoes, in whatever order they
+//! arrive. It does not decide when messages are sent.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,26 +7,27 @@ use std::time::Duration;
 use epollite::reactor::Io;
 use epollite::{Errno, Instant, Kernel, Linux};
 
-use super::error::{LoadError, is_ours};
+use super::error::{LoadError, is_local};
 use super::mismatch::{Mismatch, MismatchKind};
 use super::payload::MessageId;
 use super::run_of_messages::MessageRun;
 use super::shared::{LoadState, OUT_BYTES};
 use super::write_interest;
 
-/// Datagrams that are over and done with are remembered so far back, to know a duplicate.
+/// Number of finished datagrams remembered, to detect duplicates.
 const DEDUP_WINDOW: usize = 256;
 
-/// Datagrams in one call, at most: the kernel's own bound (`UDP_MAX_SEGMENTS`, once 64).
+/// Maximum number of datagrams per call: the kernel's bound (`UDP_MAX_SEGMENTS`; 64 in older
+/// kernels).
 const SEGMENTS_MAX: usize = 64;
 
-/// Bytes in one call, at most: one IP packet's worth before it is cut.
+/// Maximum number of bytes per call: one IP packet before segmentation.
 const SEGMENTED_BYTES_MAX: usize = 65_000;
 const _: () = assert!(SEGMENTED_BYTES_MAX <= OUT_BYTES);
 
-/// Whether another datagram may be sent although this one was not: a firewall of this machine drops
-/// some, a route comes back, memory becomes free.
-const fn may_pass(errno: Errno) -> bool {
+/// Whether later datagrams may succeed although this one failed: a local firewall drops some, a
+/// route returns, memory becomes free.
+const fn is_transient(errno: Errno) -> bool {
     matches!(
         errno,
         Errno::EPERM
@@ -48,14 +49,14 @@ pub(super) struct Socket {
     /// The number of the message at the front of `slots`.
     first: u64,
     slots: VecDeque<Slot>,
-    /// Of the slots, those whose answer is waited for.
-    out: usize,
-    /// Of those that are forgotten, so many were lost, and have not come late.
+    /// Number of slots in flight.
+    in_flight: usize,
+    /// Number of evicted slots that were lost and have not arrived late.
     expired_lost: u64,
-    /// The highest number that came back.
+    /// The highest message number received.
     newest: Option<u64>,
-    /// Since when another message may be under way.
-    free: Instant,
+    /// Since when the window has had room for another message.
+    window_open_since: Instant,
     waiting: VecDeque<Instant>,
     is_full: bool,
 }
@@ -65,7 +66,7 @@ struct Slot {
     intended: Instant,
     sent: Instant,
     size: u32,
-    fate: SlotState,
+    state: SlotState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,85 +79,96 @@ enum SlotState {
 impl Socket {
     pub(super) fn new(index: u32) -> Self {
         let (slots, waiting) = (VecDeque::new(), VecDeque::new());
-        let free = Instant::ZERO;
-        let (out, expired_lost, newest, is_full) = (0, 0, None, false);
-        Self { index, first: 0, slots, out, expired_lost, newest, free, waiting, is_full }
+        let window_open_since = Instant::ZERO;
+        let (in_flight, expired_lost, newest, is_full) = (0, 0, None, false);
+        Self {
+            index,
+            first: 0,
+            slots,
+            in_flight,
+            expired_lost,
+            newest,
+            window_open_since,
+            waiting,
+            is_full,
+        }
     }
 
-    /// One more message, which is meant to leave at `intended`.
+    /// Enqueues one message with the given intended send time.
     pub(super) fn enqueue(&mut self, intended: Instant) {
         self.waiting.push_back(intended);
     }
 
-    /// Gives up those that wait; says since when they do.
+    /// Drops the queued messages; returns their intended send times.
     pub(super) fn drop_queued(&mut self) -> impl Iterator<Item = Instant> {
         self.waiting.drain(..)
     }
 
-    /// There is room again.
-    pub(super) fn writable(&mut self, desk: &LoadState) {
+    /// Handles OUT: the socket accepts data again.
+    pub(super) fn writable(&mut self, shared: &LoadState) {
         if self.is_full {
-            (self.is_full, self.free) = (false, desk.now);
+            (self.is_full, self.window_open_since) = (false, shared.now);
         }
     }
 
-    /// Sends what may be sent; with segmentation, many in a call.
+    /// Sends queued messages within the window; with segmentation, many per call.
     pub(super) fn send(
         &mut self,
         io: &mut Io<'_, Linux>,
-        desk: &mut LoadState,
+        shared: &mut LoadState,
     ) -> Result<(), LoadError> {
         while !self.is_full {
-            let may = self.waiting.len().min(desk.window.saturating_sub(self.out));
-            if may == 0 {
+            let allowed = self.waiting.len().min(shared.window.saturating_sub(self.in_flight));
+            if allowed == 0 {
                 return Ok(());
             }
-            let (count, length) = self.fill_send_buffer(may, desk);
-            match io.send(&desk.send_buffer[..length]) {
+            let (count, length) = self.fill_send_buffer(allowed, shared);
+            match io.send(&shared.send_buffer[..length]) {
                 Ok(epollite::Sent::Bytes(_)) => {}
                 Ok(epollite::Sent::WouldBlock) => {
                     self.is_full = true;
                     return write_interest::enable_write_interest(io);
                 }
-                // Thrown away on this machine: lost, and found to be in due time.
-                Err(errno) if may_pass(errno) => desk.refused(count as u64, errno),
-                // Linux before 6.14 says EINVAL where a segment does not fit into a packet.
-                Err(errno) if errno == Errno::EMSGSIZE || desk.gso && errno == Errno::EINVAL => {
+                // Dropped on this machine: it will be counted as lost when its time is over.
+                Err(errno) if is_transient(errno) => shared.refused(count as u64, errno),
+                // Linux before 6.14 returns EINVAL when a segment does not fit into a packet.
+                Err(errno) if errno == Errno::EMSGSIZE || shared.gso && errno == Errno::EINVAL => {
                     let bytes = length / count;
-                    return Err(LoadError::TooLong { bytes, is_segmented: desk.gso });
+                    return Err(LoadError::TooLong { bytes, is_segmented: shared.gso });
                 }
-                Err(errno) if is_ours(errno) => {
+                Err(errno) if is_local(errno) => {
                     return Err(LoadError::Call { call: "sendto", errno });
                 }
                 Err(errno) => return Err(self.closed(errno)),
             }
             for _ in 0..count {
-                self.mark_in_flight(desk);
+                self.mark_in_flight(shared);
             }
         }
         Ok(())
     }
 
-    /// Takes and checks what has come. It stops when nothing more is owed, which saves the call
-    /// that would say so; or, to find duplicates, only when the socket is empty.
+    /// Receives and checks datagrams. Stops when nothing is outstanding, which saves the call that
+    /// would return `EAGAIN`; with `until_empty`, only when the socket is empty, to find
+    /// duplicates.
     pub(super) fn receive(
         &mut self,
         io: &mut Io<'_, Linux>,
-        desk: &mut LoadState,
+        shared: &mut LoadState,
         until_empty: bool,
     ) -> Result<(), LoadError> {
-        let mut inbox = std::mem::take(&mut desk.recv_buffer);
+        let mut buf = std::mem::take(&mut shared.recv_buffer);
         let mut result = Ok(());
-        while self.out > 0 || until_empty {
-            match io.kernel.recv(io.fd, &mut inbox) {
+        while self.in_flight > 0 || until_empty {
+            match io.kernel.recv(io.fd, &mut buf) {
                 Ok(count) => {
-                    desk.now = io.kernel.now();
-                    self.check(&inbox[..count], desk);
+                    shared.now = io.kernel.now();
+                    self.check(&buf[..count], shared);
                 }
                 Err(errno) if errno.is_would_block() => break,
                 Err(errno) if errno.is_interrupted() => {}
                 Err(errno) => {
-                    result = Err(if is_ours(errno) {
+                    result = Err(if is_local(errno) {
                         LoadError::Call { call: "recvfrom", errno }
                     } else {
                         self.closed(errno)
@@ -165,29 +177,30 @@ impl Socket {
                 }
             }
         }
-        desk.recv_buffer = inbox;
+        shared.recv_buffer = buf;
         result
     }
 
-    /// Gives up what has been waited for too long. In a closed loop the next ones may leave.
-    pub(super) fn expire(&mut self, loss_after: Duration, desk: &mut LoadState) {
-        if self.out == 0 {
+    /// Counts datagrams older than `loss_after` as lost. In a closed loop the next ones may be
+    /// sent.
+    pub(super) fn expire(&mut self, loss_after: Duration, shared: &mut LoadState) {
+        if self.in_flight == 0 {
             return;
         }
         for slot in &mut self.slots {
-            if desk.now - slot.sent < loss_after {
+            if shared.now - slot.sent < loss_after {
                 break;
             }
-            if slot.fate == SlotState::InFlight {
-                slot.fate = SlotState::Lost;
-                if self.out == desk.window {
-                    self.free = desk.now;
+            if slot.state == SlotState::InFlight {
+                slot.state = SlotState::Lost;
+                if self.in_flight == shared.window {
+                    self.window_open_since = shared.now;
                 }
-                self.out -= 1;
-                desk.outstanding -= 1;
-                desk.meter.counts.lost += 1;
-                if desk.closed_loop && desk.try_start(desk.now) {
-                    self.waiting.push_back(desk.now);
+                self.in_flight -= 1;
+                shared.outstanding -= 1;
+                shared.meter.counts.lost += 1;
+                if shared.closed_loop && shared.try_start(shared.now) {
+                    self.waiting.push_back(shared.now);
                 }
             }
         }
@@ -195,119 +208,124 @@ impl Socket {
     }
 
     /// Checks one datagram.
-    fn check(&mut self, got: &[u8], desk: &mut LoadState) {
-        let note = |desk: &mut LoadState, message, wrong| {
+    fn check(&mut self, got: &[u8], shared: &mut LoadState) {
+        let record = |shared: &mut LoadState, message, wrong| {
             let connection = self.index;
-            desk.meter.record_mismatch(Mismatch { connection, offset: None, message, wrong });
+            shared.meter.record_mismatch(Mismatch { connection, offset: None, message, wrong });
         };
-        let name = match desk.noise.read_header(got) {
-            Some(name) if name.connection == self.index => name,
-            Some(name) => {
-                return note(desk, name.number, MismatchKind::WrongConnection(name.connection));
+        let id = match shared.payload.read_header(got) {
+            Some(id) if id.connection == self.index => id,
+            Some(id) => {
+                return record(shared, id.number, MismatchKind::WrongConnection(id.connection));
             }
-            None => return note(desk, self.first, self.classify_bad_header(got, desk)),
+            None => return record(shared, self.first, self.classify_bad_header(got, shared)),
         };
-        let Some(at) = name.number.checked_sub(self.first) else {
-            // Who it was is not known any more: as long as one of those is missed, it is that one.
+        let Some(at) = id.number.checked_sub(self.first) else {
+            // Evicted, so its slot is unknown: while evicted datagrams are missing, it is one of
+            // them.
             if self.expired_lost == 0 {
-                return note(desk, name.number, MismatchKind::Duplicated);
+                return record(shared, id.number, MismatchKind::Duplicated);
             }
             self.expired_lost -= 1;
-            desk.meter.counts.late += 1;
+            shared.meter.counts.late += 1;
             return;
         };
         let slots = self.slots.len() as u64;
         let Some(at) = usize::try_from(at).ok().filter(|_| at < slots) else {
-            return note(desk, self.first, self.classify_bad_header(got, desk));
+            return record(shared, self.first, self.classify_bad_header(got, shared));
         };
         let slot = &mut self.slots[at];
         if got.len() != slot.size as usize {
             let wrong = MismatchKind::Length(got.len() as u64, u64::from(slot.size));
-            note(desk, name.number, wrong);
-        } else if let Some(place) = desk.noise.first_difference(name, 0, got) {
+            record(shared, id.number, wrong);
+        } else if let Some(offset) = shared.payload.first_difference(id, 0, got) {
             let mut expected = [0];
-            desk.noise.write(name, place, &mut expected);
-            let wrong = MismatchKind::Altered { expected: expected[0], got: got[place] };
-            note(desk, name.number, wrong);
+            shared.payload.write(id, offset, &mut expected);
+            let wrong = MismatchKind::Altered { expected: expected[0], got: got[offset] };
+            record(shared, id.number, wrong);
         }
-        match std::mem::replace(&mut slot.fate, SlotState::Received) {
-            SlotState::Received => return note(desk, name.number, MismatchKind::Duplicated),
+        match std::mem::replace(&mut slot.state, SlotState::Received) {
+            SlotState::Received => return record(shared, id.number, MismatchKind::Duplicated),
             SlotState::Lost => {
-                desk.meter.counts.late += 1;
+                shared.meter.counts.late += 1;
                 return;
             }
             SlotState::InFlight => {}
         }
-        if let Some(newest) = self.newest.filter(|&newest| newest > name.number) {
-            note(desk, name.number, MismatchKind::Reordered(newest));
+        if let Some(newest) = self.newest.filter(|&newest| newest > id.number) {
+            record(shared, id.number, MismatchKind::Reordered(newest));
         }
         let Slot { intended, size, .. } = *slot;
-        self.newest = self.newest.max(Some(name.number));
-        if self.out == desk.window {
-            self.free = desk.now;
+        self.newest = self.newest.max(Some(id.number));
+        if self.in_flight == shared.window {
+            self.window_open_since = shared.now;
         }
-        self.out -= 1;
-        desk.record_response(1, intended, size);
-        if desk.closed_loop && desk.try_start(desk.now) {
-            self.waiting.push_back(desk.now);
+        self.in_flight -= 1;
+        shared.record_response(1, intended, size);
+        if shared.closed_loop && shared.try_start(shared.now) {
+            self.waiting.push_back(shared.now);
         }
         self.evict();
     }
 
-    /// What is wrong with a datagram that does not say who it is: the first byte that is not that
-    /// of the oldest one owed, which it most likely is.
-    fn classify_bad_header(&self, got: &[u8], desk: &LoadState) -> MismatchKind {
-        let Some(at) = self.slots.iter().position(|slot| slot.fate == SlotState::InFlight) else {
+    /// Classifies a datagram without a valid header: reports its first byte that differs from the
+    /// oldest datagram in flight, which it most likely is.
+    fn classify_bad_header(&self, got: &[u8], shared: &LoadState) -> MismatchKind {
+        let Some(at) = self.slots.iter().position(|slot| slot.state == SlotState::InFlight) else {
             return MismatchKind::Extra(got.len() as u64);
         };
-        let name = MessageId { connection: self.index, number: self.first + at as u64 };
-        let place = desk.noise.first_difference(name, 0, got);
+        let id = MessageId { connection: self.index, number: self.first + at as u64 };
+        let offset = shared.payload.first_difference(id, 0, got);
         let mut expected = [0];
-        match place {
-            Some(place) => {
-                desk.noise.write(name, place, &mut expected);
-                MismatchKind::Altered { expected: expected[0], got: got[place] }
+        match offset {
+            Some(offset) => {
+                shared.payload.write(id, offset, &mut expected);
+                MismatchKind::Altered { expected: expected[0], got: got[offset] }
             }
             None => MismatchKind::Length(got.len() as u64, u64::from(self.slots[at].size)),
         }
     }
 
     fn closed(&self, errno: Errno) -> LoadError {
-        let owed = (self.out + self.waiting.len()) as u64;
-        LoadError::Closed { connection: self.index, offset: 0, owed, errno: Some(errno) }
+        let outstanding = (self.in_flight + self.waiting.len()) as u64;
+        LoadError::Closed { connection: self.index, offset: 0, outstanding, errno: Some(errno) }
     }
 
-    /// Writes the next datagrams into the outbox: one, or with segmentation as many as one call
-    /// takes.
-    fn fill_send_buffer(&self, may: usize, desk: &mut LoadState) -> (usize, usize) {
+    /// Writes the next datagrams into the send buffer: one, or with segmentation as many as fit
+    /// into one call.
+    fn fill_send_buffer(&self, allowed: usize, shared: &mut LoadState) -> (usize, usize) {
         let next = self.first + self.slots.len() as u64;
-        let name = |at: usize| MessageId { connection: self.index, number: next + at as u64 };
-        let size = desk.size(name(0)).0 as usize;
-        let count =
-            if desk.gso { may.min(SEGMENTS_MAX).min(SEGMENTED_BYTES_MAX / size).max(1) } else { 1 };
-        if desk.send_buffer.len() < size {
-            desk.send_buffer.resize(size, 0);
+        let id = |at: usize| MessageId { connection: self.index, number: next + at as u64 };
+        let size = shared.size(id(0)).0 as usize;
+        let count = if shared.gso {
+            allowed.min(SEGMENTS_MAX).min(SEGMENTED_BYTES_MAX / size).max(1)
+        } else {
+            1
+        };
+        if shared.send_buffer.len() < size {
+            shared.send_buffer.resize(size, 0);
         }
-        let row = MessageRun { first: name(0), size };
-        desk.noise.write_row(row, 0, &mut desk.send_buffer[..count * size]);
+        let run = MessageRun { first: id(0), size };
+        shared.payload.write_run(run, 0, &mut shared.send_buffer[..count * size]);
         (count, count * size)
     }
 
-    fn mark_in_flight(&mut self, desk: &mut LoadState) {
+    fn mark_in_flight(&mut self, shared: &mut LoadState) {
         let Some(intended) = self.waiting.pop_front() else {
             return;
         };
-        desk.record_sent(1, intended.max(self.free));
+        shared.record_sent(1, intended.max(self.window_open_since));
         let number = self.first + self.slots.len() as u64;
-        let (size, _) = desk.size(MessageId { connection: self.index, number });
-        self.slots.push_back(Slot { intended, sent: desk.now, size, fate: SlotState::InFlight });
-        self.out += 1;
+        let (size, _) = shared.size(MessageId { connection: self.index, number });
+        self.slots.push_back(Slot { intended, sent: shared.now, size, state: SlotState::InFlight });
+        self.in_flight += 1;
     }
 
     fn evict(&mut self) {
-        while self.slots.len() > DEDUP_WINDOW && self.slots[0].fate != SlotState::InFlight {
-            let gone = self.slots.pop_front();
-            self.expired_lost += u64::from(gone.is_some_and(|slot| slot.fate == SlotState::Lost));
+        while self.slots.len() > DEDUP_WINDOW && self.slots[0].state != SlotState::InFlight {
+            let evicted = self.slots.pop_front();
+            self.expired_lost +=
+                u64::from(evicted.is_some_and(|slot| slot.state == SlotState::Lost));
             self.first += 1;
         }
     }

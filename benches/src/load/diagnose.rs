@@ -1,101 +1,104 @@
-//! Names what went wrong in a stream: from the first message that does not fit and the bytes that
-//! came in its place. Pure: it knows no sockets and no time.
+//! Classifies a mismatch in a stream, from the first message that differs and the bytes received in
+//! its place. Pure: it knows no sockets and no time.
 
 use super::mismatch::{Mismatch, MismatchKind};
 use super::payload::{MessageId, Payload};
 use super::sizes::Sizes;
 
-/// How many messages before and after the one that was due are tried in its place. A server that
-/// mixes up more than this is named by its first wrong byte.
+/// How many messages before and after the expected one are tried in its place. A larger
+/// displacement is reported by its first wrong byte.
 const SEARCH_WINDOW: u64 = 1024;
 
-/// How many bytes must fit until a piece is believed to be some message's: fewer could be chance.
+/// How many bytes must match for a piece to be attributed to a message: fewer could match by
+/// chance.
 const MATCH_BYTES_MIN: usize = 4;
 
-/// How many bytes lost or added within a message are looked for.
+/// Longest insertion or deletion searched for within a message.
 const SHIFT_BYTES_MAX: usize = 256;
 
-/// What is known of the stream.
+/// State of the stream at the mismatch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Diagnosis<'a> {
-    pub(super) noise: &'a Payload,
+    pub(super) payload: &'a Payload,
     pub(super) sizes: &'a Sizes,
     pub(super) seed: u64,
-    /// The message that was due.
+    /// The expected message.
     pub(super) due: MessageId,
-    /// The first message that was not sent whole, and so many bytes of it were.
+    /// The first message that was not sent completely, and how many bytes of it were sent.
     pub(super) sent: u64,
     pub(super) sent_of: usize,
-    /// Where in the stream the message that was due begins.
+    /// Stream offset at which the expected message begins.
     pub(super) offset: u64,
 }
 
 impl Diagnosis<'_> {
-    /// Names the wrong. `came` begins where the message that was due should have begun.
+    /// Classifies the mismatch. `received` starts where the expected message should have started.
     ///
-    /// `None` when nothing is wrong with it, as far as it goes.
-    pub(super) fn classify(&self, came: &[u8]) -> Option<Mismatch> {
-        let at = self.first_mismatch(came)?;
+    /// Returns `None` if all received bytes match.
+    pub(super) fn classify(&self, received: &[u8]) -> Option<Mismatch> {
+        let at = self.first_mismatch(received)?;
         let offset = Some(self.offset + at as u64);
         let mismatch = |wrong| {
             let MessageId { connection, number } = self.due;
             Some(Mismatch { connection, offset, message: number, wrong })
         };
-        if let Some(name) = self.noise.read_header(came)
+        if let Some(name) = self.payload.read_header(received)
             && name.connection != self.due.connection
         {
             let wrong = MismatchKind::WrongConnection(name.connection);
             return mismatch(wrong).map(|found| Mismatch { message: name.number, ..found });
         }
-        if let Some(later) = self.find_later(came) {
-            let after = came.get(self.size(later)..).unwrap_or_default();
-            let came_after = !after.is_empty() && self.matches(self.due.number, after);
-            return mismatch(if came_after {
+        if let Some(later) = self.find_later(received) {
+            let after = received.get(self.size(later)..).unwrap_or_default();
+            let continues = !after.is_empty() && self.matches(self.due.number, after);
+            return mismatch(if continues {
                 MismatchKind::Reordered(later)
             } else {
                 MismatchKind::Lost(later - self.due.number)
             });
         }
-        if let Some(earlier) = self.find_earlier(came) {
+        if let Some(earlier) = self.find_earlier(received) {
             return mismatch(MismatchKind::Duplicated)
                 .map(|found| Mismatch { message: earlier, ..found });
         }
         if self.due.number >= self.sent && at >= self.sent_of {
-            return mismatch(MismatchKind::Extra((came.len() - at) as u64));
+            return mismatch(MismatchKind::Extra((received.len() - at) as u64));
         }
         let due = self.message(self.due.number);
-        if let Some(wrong) = find_shift(&due, came, at) {
+        if let Some(wrong) = find_shift(&due, received, at) {
             return mismatch(wrong);
         }
-        mismatch(MismatchKind::Altered { expected: *due.get(at)?, got: *came.get(at)? })
+        mismatch(MismatchKind::Altered { expected: *due.get(at)?, got: *received.get(at)? })
     }
 
-    fn first_mismatch(&self, came: &[u8]) -> Option<usize> {
+    fn first_mismatch(&self, received: &[u8]) -> Option<usize> {
         let was_sent = self.due.number < self.sent;
         let size = if was_sent { self.size(self.due.number) } else { self.sent_of };
-        let unasked = || (!was_sent && came.len() > size).then_some(size);
-        self.noise.first_difference(self.due, 0, &came[..size.min(came.len())]).or_else(unasked)
+        let surplus = || (!was_sent && received.len() > size).then_some(size);
+        self.payload
+            .first_difference(self.due, 0, &received[..size.min(received.len())])
+            .or_else(surplus)
     }
 
-    /// The message after the one that was due that came in its place.
-    fn find_later(&self, came: &[u8]) -> Option<u64> {
+    /// Searches for a later message received in place of the expected one.
+    fn find_later(&self, received: &[u8]) -> Option<u64> {
         let first = self.due.number + 1;
         let end = self.sent.min(first.saturating_add(SEARCH_WINDOW));
-        (first..end).find(|&number| self.matches(number, came))
+        (first..end).find(|&number| self.matches(number, received))
     }
 
-    /// The one before it.
-    fn find_earlier(&self, came: &[u8]) -> Option<u64> {
+    /// Searches for an earlier message received in its place.
+    fn find_earlier(&self, received: &[u8]) -> Option<u64> {
         let first = self.due.number.saturating_sub(SEARCH_WINDOW);
-        (first..self.due.number).rev().find(|&number| self.matches(number, came))
+        (first..self.due.number).rev().find(|&number| self.matches(number, received))
     }
 
-    fn matches(&self, number: u64, came: &[u8]) -> bool {
-        let size = self.size(number).min(came.len());
+    fn matches(&self, number: u64, received: &[u8]) -> bool {
+        let size = self.size(number).min(received.len());
         size >= MATCH_BYTES_MIN.min(self.size(number))
             && self
-                .noise
-                .first_difference(MessageId { number, ..self.due }, 0, &came[..size])
+                .payload
+                .first_difference(MessageId { number, ..self.due }, 0, &received[..size])
                 .is_none()
     }
 
@@ -105,26 +108,26 @@ impl Diagnosis<'_> {
 
     fn message(&self, number: u64) -> Vec<u8> {
         let mut bytes = vec![0; self.size(number)];
-        self.noise.write(MessageId { number, ..self.due }, 0, &mut bytes);
+        self.payload.write(MessageId { number, ..self.due }, 0, &mut bytes);
         bytes
     }
 }
 
-/// Whether the rest fits when some bytes are left out, on one side or the other.
-fn find_shift(due: &[u8], came: &[u8], at: usize) -> Option<MismatchKind> {
-    let fits = |due: &[u8], came: &[u8]| {
-        let both = due.len().min(came.len());
-        both >= MATCH_BYTES_MIN && due[..both] == came[..both]
+/// Whether the rest matches when some bytes are skipped on one side or the other.
+fn find_shift(due: &[u8], received: &[u8], at: usize) -> Option<MismatchKind> {
+    let fits = |due: &[u8], received: &[u8]| {
+        let both = due.len().min(received.len());
+        both >= MATCH_BYTES_MIN && due[..both] == received[..both]
     };
     (1..=SHIFT_BYTES_MAX)
         .find_map(|shift| {
-            let (due_on, came_on) = (due.get(at + shift..)?, came.get(at..)?);
-            fits(due_on, came_on).then_some(MismatchKind::BytesLost(shift as u64))
+            let (due_on, received_on) = (due.get(at + shift..)?, received.get(at..)?);
+            fits(due_on, received_on).then_some(MismatchKind::BytesLost(shift as u64))
         })
         .or_else(|| {
             (1..=SHIFT_BYTES_MAX).find_map(|shift| {
-                let (due_on, came_on) = (due.get(at..)?, came.get(at + shift..)?);
-                fits(due_on, came_on).then_some(MismatchKind::BytesAdded(shift as u64))
+                let (due_on, received_on) = (due.get(at..)?, received.get(at + shift..)?);
+                fits(due_on, received_on).then_some(MismatchKind::BytesAdded(shift as u64))
             })
         })
 }
@@ -136,31 +139,31 @@ mod tests {
 
     const DUE: MessageId = MessageId { connection: 2, number: 10 };
 
-    fn noise_of(size: u32) -> Payload {
+    fn payload_of(size: u32) -> Payload {
         Payload::new(9, stride(&Sizes::Fixed(size)))
     }
 
-    /// Message 10 is due, of 14 that were sent.
-    fn case<'a>(noise: &'a Payload, sizes: &'a Sizes) -> Diagnosis<'a> {
-        Diagnosis { noise, sizes, seed: 1, due: DUE, sent: 14, sent_of: 0, offset: 640 }
+    /// Message 10 is expected, of 14 that were sent.
+    fn case<'a>(payload: &'a Payload, sizes: &'a Sizes) -> Diagnosis<'a> {
+        Diagnosis { payload, sizes, seed: 1, due: DUE, sent: 14, sent_of: 0, offset: 640 }
     }
 
-    /// What is found when these messages come, of 14 that were sent.
+    /// The classification when these messages are received, of 14 that were sent.
     fn found(size: u32, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Option<MismatchKind> {
-        let (noise, sizes) = (noise_of(size), Sizes::Fixed(size));
+        let (payload, sizes) = (payload_of(size), Sizes::Fixed(size));
         let message = |number| {
             let mut bytes = vec![0; size as usize];
-            noise.write(MessageId { number, ..DUE }, 0, &mut bytes);
+            payload.write(MessageId { number, ..DUE }, 0, &mut bytes);
             bytes
         };
         let mut messages: Vec<Vec<u8>> = (10..14).map(message).collect();
         change(&mut messages);
-        let case = case(&noise, &sizes);
+        let case = case(&payload, &sizes);
         case.classify(&messages.concat()).map(|mismatch| mismatch.wrong)
     }
 
     #[test]
-    fn each_kind_of_wrong_has_its_name() {
+    fn each_kind_of_mismatch_is_classified() {
         for size in [8, 64, 5000] {
             assert_eq!(found(size, |_| ()), None);
             assert_eq!(
@@ -186,12 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_buffer_still_held_of_another_is_altered_not_shifted() {
+    fn stale_buffer_contents_are_altered_not_shifted() {
         for size in [64, 1024, 1025, 16_384, 65_521, 65_536, 131_042, 131_072, 1 << 20] {
-            let (noise, tail) = (noise_of(size), size as usize / 2);
+            let (payload, tail) = (payload_of(size), size as usize / 2);
             for other in (1..DUE.number).chain(11..14) {
                 let mut stale = vec![0; size as usize];
-                noise.write(MessageId { number: other, ..DUE }, 0, &mut stale);
+                payload.write(MessageId { number: other, ..DUE }, 0, &mut stale);
                 let found = found(size, |all| all[0][tail..].copy_from_slice(&stale[tail..]));
                 assert!(matches!(found, Some(MismatchKind::Altered { .. })), "{size}: {found:?}");
             }
@@ -199,26 +202,29 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_had_come_before_is_a_duplicate() {
-        let (noise, sizes) = (noise_of(64), Sizes::Fixed(64));
+    fn a_message_received_before_is_a_duplicate() {
+        let (payload, sizes) = (payload_of(64), Sizes::Fixed(64));
         let mut bytes = vec![0; 64];
-        noise.write(MessageId { number: 9, ..DUE }, 0, &mut bytes);
-        let case = case(&noise, &sizes);
-        let found = case.classify(&bytes).expect("it does not fit");
+        payload.write(MessageId { number: 9, ..DUE }, 0, &mut bytes);
+        let case = case(&payload, &sizes);
+        let found = case.classify(&bytes).expect("it does not match");
         assert_eq!((found.wrong, found.message), (MismatchKind::Duplicated, 9));
-        // Also when nothing more is owed.
-        let found = Diagnosis { sent: 10, ..case }.classify(&bytes).expect("nothing is owed");
+        // Also when nothing is outstanding.
+        let found =
+            Diagnosis { sent: 10, ..case }.classify(&bytes).expect("nothing is outstanding");
         assert_eq!((found.wrong, found.message), (MismatchKind::Duplicated, 9));
-        noise.write(MessageId { connection: 1, number: 9 }, 0, &mut bytes);
-        let found = case.classify(&bytes).expect("it is another's");
+        payload.write(MessageId { connection: 1, number: 9 }, 0, &mut bytes);
+        let found = case.classify(&bytes).expect("it is of another connection");
         assert_eq!((found.wrong, found.message), (MismatchKind::WrongConnection(1), 9));
-        let found = Diagnosis { sent: 10, ..case }.classify(b"hello").expect("nothing is owed");
+        let found =
+            Diagnosis { sent: 10, ..case }.classify(b"hello").expect("nothing is outstanding");
         assert_eq!((found.wrong, found.offset), (MismatchKind::Extra(5), Some(640)));
-        // Right, and before it was asked for: all of it, or the end of what is half sent.
-        noise.write(DUE, 0, &mut bytes);
+        // Correct, but before it was sent: all of it, or the end of a half-sent message.
+        payload.write(DUE, 0, &mut bytes);
         for (sent_of, surplus) in [(0, 64), (16, 48), (63, 1)] {
-            let found =
-                Diagnosis { sent: 10, sent_of, ..case }.classify(&bytes).expect("it came too soon");
+            let found = Diagnosis { sent: 10, sent_of, ..case }
+                .classify(&bytes)
+                .expect("it arrived too early");
             let place = Some(640 + sent_of as u64);
             assert_eq!((found.wrong, found.offset), (MismatchKind::Extra(surplus), place));
         }
@@ -226,13 +232,13 @@ mod tests {
     }
 
     #[test]
-    fn the_place_is_that_of_the_first_wrong_byte() {
-        let (noise, sizes) = (noise_of(64), Sizes::Fixed(64));
+    fn the_offset_is_that_of_the_first_wrong_byte() {
+        let (payload, sizes) = (payload_of(64), Sizes::Fixed(64));
         let mut bytes = vec![0; 64];
-        noise.write(DUE, 0, &mut bytes);
+        payload.write(DUE, 0, &mut bytes);
         bytes[40] ^= 1;
-        let case = case(&noise, &sizes);
-        let found = case.classify(&bytes).expect("it does not fit");
+        let case = case(&payload, &sizes);
+        let found = case.classify(&bytes).expect("it does not match");
         assert_eq!((found.offset, found.message), (Some(680), 10));
     }
 }

@@ -1,4 +1,5 @@
-//! Why a load failed: before its time, or because its time brought nothing. Each is one line for the reader and one exit code.
+//! Why a load failed: before its end, or because nothing came back. Each error is one line of text
+//! and one exit code.
 
 use std::fmt;
 
@@ -7,98 +8,100 @@ use epollite::{Errno, RegisterErrorKind};
 use super::config::Target;
 use super::mismatch::Mismatch;
 
-/// What a load failed of. The results so far are kept.
+/// The error that ended a load. The results so far are kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LoadError {
-    /// Nobody answers where the server should be.
+    /// No server answers at the target.
     ConnectFailed {
-        /// Where that is.
+        /// The target.
         target: Target,
-        /// What the kernel says.
+        /// The error of connect(2).
         errno: Errno,
     },
-    /// The connection would be one of a socket with itself: our own port is the one that was asked
-    /// for, so no server has it.
+    /// The socket was connected to itself: the kernel chose the target port as the local port, so
+    /// no server has it.
     Itself {
-        /// Where the server should be.
+        /// The target.
         target: Target,
     },
-    /// A connection is neither established nor refused.
+    /// A connection was neither established nor refused.
     Unanswered {
-        /// Where the server should be.
+        /// The target.
         target: Target,
-        /// How long that was waited for.
+        /// How long it was waited for.
         seconds: f64,
     },
-    /// The server closed a connection that is still wanted.
+    /// The server closed a connection that was still in use.
     Closed {
-        /// Which.
+        /// Index of the connection.
         connection: u32,
-        /// After so many bytes had come back.
+        /// How many bytes had been received.
         offset: u64,
-        /// How many messages were still owed.
-        owed: u64,
-        /// How, when not in peace.
+        /// Number of outstanding messages.
+        outstanding: u64,
+        /// The error, unless it was an orderly close.
         errno: Option<Errno>,
     },
-    /// Answers are owed and none comes, on any connection.
+    /// Responses are outstanding and none arrives, on any connection.
     Stalled {
-        /// How long none came.
+        /// Time since the last response.
         seconds: f64,
-        /// How many are owed.
-        owed: u64,
+        /// Number of outstanding messages.
+        outstanding: u64,
         /// The connection that has waited longest.
         connection: u32,
     },
     /// All datagrams were lost, in a run too short to call it a stall.
     NoResponse {
-        /// How many were given up.
+        /// Number of lost messages.
         lost: u64,
     },
-    /// This machine refused to send any datagram for so long, or all of a short run.
+    /// This machine refused to send any datagram for the stall timeout, or all of a short run.
     Unsendable {
-        /// How many.
+        /// Number of refused datagrams.
         refused: u64,
-        /// What the kernel says of the last one.
+        /// The error of the last one.
         errno: Errno,
     },
     /// Datagrams of this length cannot be sent from here.
     TooLong {
-        /// Bytes of one.
+        /// Bytes per datagram.
         bytes: usize,
-        /// Whether the kernel was to cut them (`UDP_SEGMENT`), which it does into whole packets only.
+        /// Whether the kernel was to segment them (`UDP_SEGMENT`), which requires each to fit into
+        /// one packet.
         is_segmented: bool,
     },
-    /// Something came back other than it was sent.
+    /// The echo differs from what was sent.
     Mismatch(Mismatch),
-    /// More descriptors are needed than there may be.
+    /// More descriptors are needed than the hard limit allows.
     Descriptors {
-        /// So many.
+        /// Number needed.
         needed: u64,
         /// The hard limit.
         limit: u64,
     },
     /// No free port is left to connect from.
     Ports {
-        /// How many sockets there were.
+        /// Number of sockets opened before.
         sockets: u32,
     },
-    /// A rate so far above what the server can do that the messages that wait fill the memory.
+    /// The rate is so far above the server's capacity that the queue of unsent messages fills the
+    /// memory.
     Backlog {
-        /// How many wait.
+        /// Number of queued messages.
         waiting: u64,
     },
-    /// A call of ours failed.
+    /// A system call failed locally.
     Call {
-        /// Which.
+        /// Name of the call.
         call: &'static str,
-        /// How.
+        /// Its error.
         errno: Errno,
     },
 }
 
 impl LoadError {
-    /// 1 when the echo was wrong; 69 (`EX_UNAVAILABLE`) when there was none to judge.
+    /// 1 when the echo was wrong; 69 (`EX_UNAVAILABLE`) otherwise.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
@@ -107,17 +110,17 @@ impl LoadError {
         }
     }
 
-    /// Whether nobody was there at all: another address may have somebody.
-    pub(super) const fn is_absence(&self) -> bool {
+    /// Whether no server was found: another address of the name may have one.
+    pub(super) const fn is_no_server(&self) -> bool {
         matches!(self, Self::ConnectFailed { .. } | Self::Itself { .. } | Self::Unanswered { .. })
     }
 
-    /// A registration that the reactor refused, for `map_err`.
+    /// A registration that the reactor rejected, for `map_err`.
     pub(super) fn epoll_ctl(reason: RegisterErrorKind) -> Self {
         Self::Call { call: "epoll_ctl", errno: reason.into() }
     }
 
-    /// A call of ours that failed, for `map_err`.
+    /// A system call that failed, for `map_err`.
     pub(super) const fn call(call: &'static str) -> impl Fn(Errno) -> Self {
         move |errno| Self::Call { call, errno }
     }
@@ -135,35 +138,36 @@ impl fmt::Display for LoadError {
             Self::Unanswered { target, seconds } => {
                 write!(f, "no server at {target}: no connection after {seconds:.1} s")
             }
-            Self::Closed { connection, offset, owed, errno } => {
-                let how = if errno.is_some() { "broke" } else { "closed" };
-                write!(
-                    f,
-                    "the server {how} connection {connection} after {offset} bytes, \
-                     with {owed} messages owed"
-                )?;
-                errno.map_or(Ok(()), |errno| write!(f, ": {}", errno.description()))
+            Self::Closed { connection, offset, outstanding, errno } => {
+                let rest = format!("after {offset} bytes, with {outstanding} messages outstanding");
+                match errno {
+                    None => write!(f, "the server closed connection {connection} {rest}"),
+                    Some(errno) => {
+                        write!(f, "connection {connection} failed {rest}: {}", errno.description())
+                    }
+                }
             }
-            Self::Stalled { seconds, owed: 0, connection } => {
-                write!(f, "the server does not close connection {connection} for {seconds:.1} s")
+            Self::Stalled { seconds, outstanding: 0, connection } => {
+                write!(f, "the server has not closed connection {connection} for {seconds:.1} s")
             }
-            Self::Stalled { seconds, owed, connection } => write!(
+            Self::Stalled { seconds, outstanding, connection } => write!(
                 f,
-                "the server stopped echoing: {owed} messages are owed and none has come for \
-                 {seconds:.1} s; connection {connection} waits longest"
+                "the server stopped echoing: {outstanding} messages are outstanding and none was \
+                 received for {seconds:.1} s; connection {connection} has waited longest"
             ),
             Self::NoResponse { lost } => {
-                write!(f, "nothing came back in time: {lost} of {lost} messages are lost")
+                write!(f, "no response in time: {lost} of {lost} messages are lost")
             }
             Self::Unsendable { refused, errno } => write!(
                 f,
-                "this machine refused to send {refused} datagrams, and none came back: {}",
+                "this machine refused to send {refused} datagrams, and no response was received: \
+                 {}",
                 errno.description()
             ),
             Self::TooLong { bytes, is_segmented: true } => write!(
                 f,
-                "with --gso a datagram must fit into one packet, and {bytes} bytes do not: take \
-                 fewer, or leave out --gso"
+                "with --gso a datagram must fit into one packet, and {bytes} bytes do not: use \
+                 fewer, or omit --gso"
             ),
             Self::TooLong { bytes, is_segmented: false } => {
                 write!(f, "datagrams of {bytes} bytes are too long to be sent from here")
@@ -172,16 +176,16 @@ impl fmt::Display for LoadError {
             Self::Descriptors { needed, limit } => write!(
                 f,
                 "{needed} descriptors are needed and the limit is {limit}; raise it (ulimit -Hn) \
-                 or take fewer connections"
+                 or use fewer connections"
             ),
             Self::Ports { sockets } => write!(
                 f,
-                "no free port is left to connect from, after {sockets} sockets; widen \
-                 net.ipv4.ip_local_port_range or take fewer"
+                "no free source port after {sockets} sockets; widen \
+                 net.ipv4.ip_local_port_range or use fewer connections"
             ),
             Self::Backlog { waiting } => write!(
                 f,
-                "{waiting} messages wait to be sent: the server is far too slow for this rate"
+                "{waiting} messages are queued to be sent: the server is far too slow for this rate"
             ),
             Self::Call { call, errno } => write!(f, "{call}: {}", errno.description()),
         }
@@ -190,8 +194,8 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// Whether an error of a socket is of this machine: no other one, nor the way there, has a part in it.
-pub(super) const fn is_ours(errno: Errno) -> bool {
+/// Whether an error of a socket is local: caused by this machine, not by the network or the peer.
+pub(super) const fn is_local(errno: Errno) -> bool {
     matches!(
         errno,
         Errno::EPERM
@@ -205,7 +209,7 @@ pub(super) const fn is_ours(errno: Errno) -> bool {
     )
 }
 
-/// An error of a call that the library has no verb for.
+/// Converts the error of a call that the library does not provide.
 pub(super) fn from_os(errno: nix::errno::Errno) -> Errno {
     Errno::new(errno as i32).unwrap_or(Errno::EIO)
 }

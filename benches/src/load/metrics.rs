@@ -1,4 +1,4 @@
-//! What a load has seen: latencies, counts, and what was wrong. It does not know when things are.
+//! Measurements of a load: latencies, counts and mismatches. It has no clock.
 
 use std::time::Duration;
 
@@ -7,52 +7,52 @@ use serde::{Deserialize, Serialize};
 
 use super::mismatch::{Mismatch, MismatchKind};
 
-/// The range of latencies told apart: to the nanosecond below, a minute above; what is longer
-/// counts as a minute.
+/// Upper bound of recorded latencies, in nanoseconds: one minute. Longer ones are recorded as one
+/// minute.
 pub const LATENCY_NANOS_MAX: u64 = 60_000_000_000;
 
-/// Digits that are kept of a latency.
+/// Significant digits of a recorded latency.
 const SIGNIFICANT_DIGITS: u8 = 3;
 
-/// How many mismatches are kept by name; all are counted.
+/// How many mismatches are kept with details; all are counted.
 const MISMATCHES_KEPT_MAX: usize = 16;
 
-/// What has been counted.
+/// Counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
-    /// Messages that came back; of datagrams also those that were altered, which `altered` counts
-    /// too.
+    /// Messages received; for datagrams including altered ones, which `altered` counts too.
     pub messages: u64,
-    /// Their bytes, one way.
+    /// Their bytes, in one direction.
     pub bytes: u64,
-    /// Datagrams that had not come back when their time was over.
+    /// Datagrams not received within the loss timeout.
     pub lost: u64,
-    /// Of those, how many came after all.
+    /// Lost datagrams that arrived later.
     pub late: u64,
-    /// Datagrams that this machine refused to send. They are lost, and no server has seen them.
+    /// Datagrams that this machine refused to send. They count as lost, and never reached the
+    /// server.
     #[serde(default)]
     pub refused: u64,
-    /// Bytes or messages that were altered, foreign, or came unasked.
+    /// Messages that were altered, belong to another connection, or were never sent.
     pub altered: u64,
-    /// Messages that came again.
+    /// Messages received more than once.
     pub duplicated: u64,
-    /// Messages that came out of their order.
+    /// Messages received out of order.
     pub reordered: u64,
-    /// Messages of a stream that did not come while others did.
+    /// Messages of a stream that were not received while later ones were.
     pub missing: u64,
-    /// Messages whose time had come and that the server's slowness kept from being sent at all.
-    /// They are among the latencies, with the time they have waited so far.
+    /// Messages that were due but never sent, because the server was too slow. They are included in
+    /// the latencies, with the time they had waited.
     pub unsent: u64,
 }
 
 impl Counts {
-    /// How many times the echo was wrong. Datagrams may be lost.
+    /// Number of wrong echoes. Lost datagrams are not errors.
     #[must_use]
     pub const fn errors(&self) -> u64 {
         self.altered + self.duplicated + self.reordered + self.missing
     }
 
-    /// The largest count of messages among these.
+    /// The largest of the message counters.
     #[must_use]
     pub fn largest(&self) -> u64 {
         let Self { messages, lost, late, refused, altered, duplicated, .. } = *self;
@@ -82,32 +82,32 @@ impl std::ops::Add for Counts {
     }
 }
 
-/// How far a load had come at some time; for sums over a common window.
+/// Progress of a load at some time; used to sum rates over a common window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Since the beginning.
+    /// Time since the start.
     pub nanos: u64,
-    /// Answers so far.
+    /// Messages received so far.
     pub messages: u64,
 }
 
-/// All that is measured.
+/// All measurements.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    /// What was counted.
+    /// The counters.
     pub counts: Counts,
-    /// The first of what was wrong.
+    /// The first mismatches.
     pub wrong: Vec<Mismatch>,
-    /// How far it had come, about ten times a second.
+    /// Progress, recorded about ten times per second.
     pub progress: Vec<Progress>,
     total: Histogram<u64>,
-    /// Latencies of the interval that runs; [`Meter::turn`] adds them to the total.
+    /// Latencies of the current interval; [`Self::end_interval`] adds them to the total.
     interval: Histogram<u64>,
     lag: Histogram<u64>,
 }
 
 impl Metrics {
-    /// Nothing seen yet.
+    /// Empty metrics.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -120,8 +120,8 @@ impl Metrics {
         }
     }
 
-    /// Nothing seen any more. What it has of memory it keeps: short slices would else pay for it
-    /// again and again, beside the server that they measure.
+    /// Clears everything but keeps the memory: allocating it again for each short slice would
+    /// compete with the server under measurement.
     pub(super) fn reset(&mut self) {
         self.counts = Counts::default();
         self.wrong.clear();
@@ -133,25 +133,25 @@ impl Metrics {
         }
     }
 
-    /// So many messages are back, all of this latency and this long.
+    /// Records messages received, all with this latency and size.
     pub(super) fn record_response(&mut self, count: u64, latency_nanos: u64, bytes: u32) {
         self.counts.messages += count;
         self.counts.bytes += count * u64::from(bytes);
         self.interval.saturating_record_n(latency_nanos, count);
     }
 
-    /// A message has waited so long, and is not sent any more.
+    /// Records a message that waited this long and is never sent.
     pub(super) fn record_unsent(&mut self, latency_nanos: u64) {
         self.counts.unsent += 1;
         self.interval.saturating_record(latency_nanos);
     }
 
-    /// So many messages were sent so long after their time.
+    /// Records messages that were sent this long after they were due.
     pub(super) fn record_sender_lag(&mut self, count: u64, lag_nanos: u64) {
         self.lag.saturating_record_n(lag_nanos, count);
     }
 
-    /// Something is wrong.
+    /// Records a mismatch.
     pub(super) fn record_mismatch(&mut self, mismatch: Mismatch) {
         let counts = &mut self.counts;
         match mismatch.wrong {
@@ -171,7 +171,7 @@ impl Metrics {
         self.progress.push(Progress { nanos, messages: self.counts.messages });
     }
 
-    /// Ends an interval: its latencies are shown, added to the total and forgotten.
+    /// Ends an interval: passes its latencies to `show`, adds them to the total and clears them.
     ///
     /// # Panics
     /// Never: both have the same bounds.
@@ -181,19 +181,20 @@ impl Metrics {
         self.interval.reset();
     }
 
-    /// Latencies of the interval that runs.
+    /// Latencies of the current interval.
     #[must_use]
     pub const fn interval(&self) -> &Histogram<u64> {
         &self.interval
     }
 
-    /// Latencies of all intervals that are over: when a slice is, all of them.
+    /// Latencies of all finished intervals; after a slice, of the whole slice.
     #[must_use]
     pub const fn latencies(&self) -> &Histogram<u64> {
         &self.total
     }
 
-    /// How late messages left that had nothing to wait for but us. With a rate only.
+    /// Send lag: how late messages were sent that were delayed by the generator only. Recorded with
+    /// a rate only.
     #[must_use]
     pub const fn lags(&self) -> &Histogram<u64> {
         &self.lag
@@ -209,9 +210,9 @@ impl Default for Metrics {
 /// An empty histogram from 1 ns to 60 s.
 ///
 /// # Panics
-/// Never: the bounds are good.
+/// Never: the bounds are valid.
 #[must_use]
 pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, SIGNIFICANT_DIGITS)
-        .expect("the bounds are good")
+        .expect("the bounds are valid")
 }

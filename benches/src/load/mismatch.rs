@@ -1,48 +1,49 @@
-//! What can be wrong with an echo, by name. It does not know how it was found.
+//! Kinds of wrong echoes. How they are detected is in `diagnose.rs` and `datagram.rs`.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// One thing that came back other than it was sent.
+/// One wrong echo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Mismatch {
-    /// In which connection.
+    /// Index of the connection.
     pub connection: u32,
-    /// Where in what came back on that connection, in bytes; datagrams have no such place.
+    /// Offset in the received stream, in bytes; `None` for datagrams.
     pub offset: Option<u64>,
-    /// Which message was due or is meant, counted from 0 in each connection.
+    /// Number of the message concerned, counted from 0 in each connection.
     pub message: u64,
-    /// What is wrong.
+    /// The kind of mismatch.
     pub wrong: MismatchKind,
 }
 
-/// The kinds of wrong.
+/// Kinds of mismatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MismatchKind {
     /// A byte was changed.
     Altered {
-        /// As it was sent.
+        /// The byte sent.
         expected: u8,
-        /// As it came.
+        /// The byte received.
         got: u8,
     },
-    /// So many bytes are missing in the middle of a message.
+    /// This many bytes are missing in the middle of a message.
     BytesLost(u64),
-    /// So many bytes came in between that nobody sent.
+    /// This many bytes were inserted that were never sent.
     BytesAdded(u64),
-    /// So many whole messages, beginning with this one, did not come, and later ones did.
+    /// This many whole messages, starting with this one, were not received although later ones
+    /// were.
     Lost(u64),
-    /// This one came after that one, which was sent later.
+    /// The message was received after the given one, which was sent later.
     Reordered(u64),
-    /// This one had come before.
+    /// The message had been received before.
     Duplicated,
-    /// Here came a message that was sent on that connection.
+    /// A message was received that was sent on the given connection.
     WrongConnection(u32),
-    /// Bytes came when none was owed.
+    /// This many bytes were received when none was outstanding.
     Extra(u64),
-    /// A datagram came with so many bytes, and was sent with that many.
+    /// A datagram was received with the first length and sent with the second.
     Length(u64, u64),
 }
 
@@ -60,21 +61,21 @@ impl fmt::Display for Mismatch {
             }
             MismatchKind::BytesLost(count) => write!(f, "lost: {count} bytes of message {message}"),
             MismatchKind::BytesAdded(count) => {
-                write!(f, "added: {count} bytes that nobody sent, in message {message}")
+                write!(f, "added: {count} bytes that were never sent, in message {message}")
             }
             MismatchKind::Lost(1) => write!(f, "lost: message {message}"),
             MismatchKind::Lost(count) => {
                 write!(f, "lost: {count} messages from message {message} on")
             }
             MismatchKind::Reordered(other) => {
-                write!(f, "reordered: message {message} came after message {other}")
+                write!(f, "reordered: message {message} received after message {other}")
             }
-            MismatchKind::Duplicated => write!(f, "duplicated: message {message} came again"),
+            MismatchKind::Duplicated => write!(f, "duplicated: message {message} received again"),
             MismatchKind::WrongConnection(other) => {
-                write!(f, "foreign: message {message} of connection {other} came here")
+                write!(f, "wrong connection: received message {message} of connection {other}")
             }
             MismatchKind::Extra(count) => {
-                write!(f, "surplus: {count} bytes came and none was owed")
+                write!(f, "surplus: {count} bytes received when none was outstanding")
             }
             MismatchKind::Length(got, sent) => {
                 write!(f, "altered: message {message} has {got} bytes instead of {sent}")

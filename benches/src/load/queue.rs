@@ -1,5 +1,5 @@
-//! The messages of one connection on their way: waiting, to be sent, sent, back. It knows numbers
-//! and lengths, and neither bytes nor sockets.
+//! The messages of one connection: queued, being sent, sent, received. It knows numbers and
+//! lengths, neither bytes nor sockets.
 
 use std::collections::VecDeque;
 
@@ -8,35 +8,35 @@ use epollite::Instant;
 use super::payload::MessageId;
 use super::run_of_messages::MessageRun;
 
-/// The queue. Messages that are alike go through it together: where answers pace the load, those
-/// that came back together leave together.
+/// Queue of messages. Messages with the same size and send time are handled as one batch: in a
+/// closed loop, those whose responses arrived together are sent together.
 ///
 /// ```text
-///   batches:  back in part | sent | being sent | to send | waiting
-///             first, back_of        unsent                under_way ends here
-///   bytes:    offset ends here, outside follows, of the rest none is sent
+///   batches:  partly received | sent | being sent | to send | queued
+///             first, received_of      unsent                in_flight ends here
+///   bytes:    offset ends here, in_flight_bytes follow, the rest is not sent
 /// ```
 #[derive(Debug)]
 pub(super) struct Queue {
     connection: u32,
-    /// Of the batches, so many are under way: sent, or to be sent at once; and their messages.
-    batches_under_way: u32,
-    under_way: u32,
-    /// The number of the first message, and how much of its batch is back.
+    /// Number of batches in flight (sent, or to be sent immediately), and of their messages.
+    batches_in_flight: u32,
+    in_flight: u32,
+    /// Number of the first message, and how many bytes of its batch were received.
     first: u64,
     received_of: usize,
     batches: VecDeque<Batch>,
     unsent: SendCursor,
-    /// Bytes that have come back, and bytes that were sent and have not.
+    /// Bytes received, and bytes sent but not yet received.
     offset: u64,
     in_flight_bytes: usize,
 }
 
-/// Messages that were meant to leave at the same time, and are equally long.
+/// Messages with the same intended send time and size.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Batch {
     pub(super) intended: Instant,
-    /// Known once it is under way.
+    /// 0 until the batch is in flight.
     pub(super) size: u32,
     pub(super) count: u32,
 }
@@ -47,7 +47,7 @@ impl Batch {
     }
 }
 
-/// How far we are with sending: the first batch that is not sent whole, the number of its first
+/// Position of sending: the first batch that is not sent completely, the number of its first
 /// message, and how many of its bytes are sent.
 #[derive(Debug, Clone, Copy)]
 struct SendCursor {
@@ -56,21 +56,21 @@ struct SendCursor {
     batch_offset: usize,
 }
 
-/// So many bytes of a row, from an offset on.
+/// A range of bytes of a run of messages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Segment {
-    pub(super) row: MessageRun,
+    pub(super) run: MessageRun,
     pub(super) offset: usize,
     pub(super) bytes: usize,
 }
 
 impl Queue {
-    /// Nothing yet; the first message of this connection will have this number.
+    /// An empty queue; the first message of this connection will have the number `first`.
     pub(super) fn new(connection: u32, first: u64) -> Self {
         Self {
             connection,
-            batches_under_way: 0,
-            under_way: 0,
+            batches_in_flight: 0,
+            in_flight: 0,
             first,
             received_of: 0,
             batches: VecDeque::new(),
@@ -80,78 +80,77 @@ impl Queue {
         }
     }
 
-    /// So many messages more, which are meant to leave at `intended`; none is no batch. They
-    /// wait.
+    /// Enqueues `count` messages with the given intended send time; 0 adds no batch.
     pub(super) fn enqueue(&mut self, intended: Instant, count: u32) {
         if count == 0 {
             return;
         }
-        let waits = (self.batches_under_way as usize) < self.batches.len();
+        let is_queued = (self.batches_in_flight as usize) < self.batches.len();
         match self.batches.back_mut() {
-            Some(last) if waits && last.intended == intended => last.count += count,
+            Some(last) if is_queued && last.intended == intended => last.count += count,
             _ => self.batches.push_back(Batch { intended, size: 0, count }),
         }
     }
 
-    /// Gives up those that wait; says since when they do.
+    /// Drops the queued messages; returns their intended send times.
     pub(super) fn drop_queued(&mut self) -> impl Iterator<Item = Instant> {
-        let waiting = self.batches.drain(self.batches_under_way as usize..);
+        let waiting = self.batches.drain(self.batches_in_flight as usize..);
         waiting.flat_map(|Batch { intended, count, .. }| (0..count).map(move |_| intended))
     }
 
-    /// Lets the next batch out, or as many of it as there is room for in the window, and as are
-    /// of one size: `size` says how long a message is and how many from it on are as long.
+    /// Moves the next batch into flight, or as much of it as fits into the window and has one size:
+    /// `size` returns the size of a message and how many messages from it on have that size.
     pub(super) fn start_batch(
         &mut self,
         window: usize,
         size: impl FnOnce(MessageId) -> (u32, u32),
     ) -> Option<Batch> {
-        let room = window.checked_sub(self.under_way as usize).filter(|&room| room > 0)?;
-        let at = self.batches_under_way as usize;
+        let room = window.checked_sub(self.in_flight as usize).filter(|&room| room > 0)?;
+        let at = self.batches_in_flight as usize;
         let batch = self.batches.get_mut(at)?;
-        let number = self.first + u64::from(self.under_way);
+        let number = self.first + u64::from(self.in_flight);
         let (size, alike) = size(MessageId { connection: self.connection, number });
         let count = batch.count.min(alike).min(u32::try_from(room).unwrap_or(u32::MAX));
         let rest = Batch { count: batch.count - count, ..*batch };
         *batch = Batch { size, count, ..*batch };
-        let committed = *batch;
-        self.batches_under_way += 1;
-        self.under_way += count;
+        let started = *batch;
+        self.batches_in_flight += 1;
+        self.in_flight += count;
         if rest.count > 0 {
             self.batches.insert(at + 1, rest);
         }
-        Some(committed)
+        Some(started)
     }
 
-    /// What is to be sent, in order.
+    /// The segments to send, in order.
     pub(super) fn sendable(&self) -> impl Iterator<Item = Segment> {
         let SendCursor { batch, mut first, batch_offset: of } = self.unsent;
         let mut offset = of;
-        self.batches.range(batch as usize..self.batches_under_way as usize).map(move |batch| {
-            let row = self.row(first, batch);
-            let part = Segment { row, offset, bytes: batch.bytes() - offset };
+        self.batches.range(batch as usize..self.batches_in_flight as usize).map(move |batch| {
+            let run = self.run(first, batch);
+            let part = Segment { run, offset, bytes: batch.bytes() - offset };
             first += u64::from(batch.count);
             offset = 0;
             part
         })
     }
 
-    /// The first part of that, and whether it is all.
+    /// The first segment to send, and whether it is the last one.
     #[inline]
     pub(super) fn next_to_send(&self) -> Option<(Segment, bool)> {
         let SendCursor { batch: at, first, batch_offset: of } = self.unsent;
-        let batch = self.batches.get(at as usize).filter(|_| at < self.batches_under_way)?;
-        let part = Segment { row: self.row(first, batch), offset: of, bytes: batch.bytes() - of };
-        Some((part, at + 1 == self.batches_under_way))
+        let batch = self.batches.get(at as usize).filter(|_| at < self.batches_in_flight)?;
+        let part = Segment { run: self.run(first, batch), offset: of, bytes: batch.bytes() - of };
+        Some((part, at + 1 == self.batches_in_flight))
     }
 
-    /// So many bytes more are sent.
+    /// Advances by bytes sent.
     #[inline]
     pub(super) fn sent(&mut self, bytes: usize) {
         self.in_flight_bytes += bytes;
         let SendCursor { batch, first, batch_offset: of } = &mut self.unsent;
         *of += bytes;
-        while *batch < self.batches_under_way
+        while *batch < self.batches_in_flight
             && let Some(of_next) = of.checked_sub(self.batches[*batch as usize].bytes())
         {
             *of = of_next;
@@ -160,22 +159,23 @@ impl Queue {
         }
     }
 
-    /// What is to come back next. Of it, only [`outside`](Self::in_flight_bytes) can be an answer.
+    /// The segment expected next. Only its first [`in_flight_bytes`](Self::in_flight_bytes) can be
+    /// a response.
     #[inline]
     pub(super) fn expected(&self) -> Option<Segment> {
         let batch = self.batches.front()?;
-        let (row, offset) = (self.row(self.first, batch), self.received_of);
-        Some(Segment { row, offset, bytes: batch.bytes() - offset })
+        let (run, offset) = (self.run(self.first, batch), self.received_of);
+        Some(Segment { run, offset, bytes: batch.bytes() - offset })
     }
 
-    /// So many bytes more of the first batch are back. Returns the messages that this makes whole,
-    /// if it does.
+    /// Advances by received bytes of the first batch. Returns the messages completed by them, if
+    /// any.
     #[inline]
     pub(super) fn received(&mut self, bytes: usize) -> Option<Batch> {
         let due = self.expected().map_or(0, |due| due.bytes);
         debug_assert!(
             bytes <= self.in_flight_bytes && bytes <= due,
-            "it was sent, and is of that batch"
+            "the bytes were sent, and belong to that batch"
         );
         self.offset += bytes as u64;
         self.in_flight_bytes -= bytes;
@@ -185,16 +185,16 @@ impl Queue {
         if self.received_of < size {
             return None;
         }
-        #[expect(clippy::cast_possible_truncation, reason = "no more than the batch has")]
+        #[expect(clippy::cast_possible_truncation, reason = "not more than the batch has")]
         let count = (self.received_of / size) as u32;
         let whole = Batch { count, ..*batch };
         batch.count -= count;
         self.first += u64::from(count);
-        self.under_way -= count;
+        self.in_flight -= count;
         self.received_of -= whole.bytes();
         if batch.count == 0 {
             self.batches.pop_front();
-            self.batches_under_way -= 1;
+            self.batches_in_flight -= 1;
             self.unsent.batch -= 1;
         } else if self.unsent.batch == 0 {
             self.unsent.first += u64::from(count);
@@ -203,40 +203,40 @@ impl Queue {
         Some(whole)
     }
 
-    /// Messages that wait, or are under way.
+    /// Number of messages queued or in flight.
     pub(super) fn outstanding(&self) -> u64 {
         self.batches.iter().map(|batch| u64::from(batch.count)).sum()
     }
 
-    /// Messages under way.
+    /// Number of messages in flight.
     pub(super) const fn in_flight(&self) -> u32 {
-        self.under_way
+        self.in_flight
     }
 
-    /// Bytes that have come back.
+    /// Bytes received.
     pub(super) const fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Bytes that were sent and have not come back.
+    /// Bytes sent but not yet received.
     pub(super) const fn in_flight_bytes(&self) -> usize {
         self.in_flight_bytes
     }
 
-    /// The message that is due, and how much of it is back.
+    /// The message expected next, and how many bytes of it were received.
     pub(super) fn expected_message(&self) -> (MessageId, usize) {
-        let not_begun = (MessageId { connection: self.connection, number: self.first }, 0);
-        self.expected().map_or(not_begun, |due| due.row.at(due.offset))
+        let not_started = (MessageId { connection: self.connection, number: self.first }, 0);
+        self.expected().map_or(not_started, |due| due.run.at(due.offset))
     }
 
-    /// The first message that is not sent whole, and how much of it is sent. It may still wait, or
-    /// not be there yet.
+    /// The first message that is not sent completely, and how many bytes of it are sent. It may
+    /// still be queued, or not exist yet.
     pub(super) fn send_position(&self) -> (MessageId, usize) {
-        let not_begun = (MessageId { connection: self.connection, number: self.unsent.first }, 0);
-        self.sendable().next().map_or(not_begun, |part| part.row.at(part.offset))
+        let not_started = (MessageId { connection: self.connection, number: self.unsent.first }, 0);
+        self.sendable().next().map_or(not_started, |part| part.run.at(part.offset))
     }
 
-    fn row(&self, first: u64, batch: &Batch) -> MessageRun {
+    fn run(&self, first: u64, batch: &Batch) -> MessageRun {
         let first = MessageId { connection: self.connection, number: first };
         MessageRun { first, size: batch.size as usize }
     }
@@ -249,24 +249,24 @@ mod tests {
 
     use super::*;
 
-    /// The same, message by message.
+    /// Reference model that handles each message separately.
     #[derive(Debug, Default)]
     struct Model {
         first: u64,
-        /// When each was meant to leave.
+        /// Intended send time of each message.
         messages: VecDeque<Instant>,
-        under_way: usize,
-        /// Of the bytes that are under way, so many are sent, and so many are back.
+        in_flight: usize,
+        /// Of the bytes in flight, how many are sent, and how many were received.
         sent: usize,
-        back: usize,
+        received: usize,
         offset: u64,
     }
 
     impl Model {
-        /// The message in which this byte of those under way is, and where in it.
+        /// The message containing this byte of those in flight, and the offset in it.
         fn at(&self, byte: usize, size: impl Fn(u64) -> u32) -> (u64, usize) {
             let (mut number, mut rest) = (self.first, byte);
-            while rest >= size(number) as usize && number < self.first + self.under_way as u64 {
+            while rest >= size(number) as usize && number < self.first + self.in_flight as u64 {
                 rest -= size(number) as usize;
                 number += 1;
             }
@@ -274,7 +274,7 @@ mod tests {
         }
 
         fn bytes(&self, size: impl Fn(u64) -> u32) -> usize {
-            let numbers = self.first..self.first + self.under_way as u64;
+            let numbers = self.first..self.first + self.in_flight as u64;
             numbers.map(|number| size(number) as usize).sum()
         }
     }
@@ -282,20 +282,20 @@ mod tests {
     #[track_caller]
     fn agree(queue: &Queue, model: &Model, size: impl Fn(u64) -> u32 + Copy) {
         assert_eq!(queue.outstanding(), model.messages.len() as u64);
-        assert_eq!(queue.in_flight() as usize, model.under_way);
+        assert_eq!(queue.in_flight() as usize, model.in_flight);
         assert_eq!(
             (queue.offset(), queue.in_flight_bytes()),
-            (model.offset, model.sent - model.back)
+            (model.offset, model.sent - model.received)
         );
-        let place = |(name, of): (MessageId, usize)| (name.number, of);
-        assert_eq!(place(queue.expected_message()), model.at(model.back, size));
+        let place = |(id, of): (MessageId, usize)| (id.number, of);
+        assert_eq!(place(queue.expected_message()), model.at(model.received, size));
         assert_eq!(place(queue.send_position()), model.at(model.sent, size));
         let mut byte = model.sent;
-        for Segment { row, offset, bytes } in queue.sendable() {
-            assert_eq!(place(row.at(offset)), model.at(byte, size));
+        for Segment { run, offset, bytes } in queue.sendable() {
+            assert_eq!(place(run.at(offset)), model.at(byte, size));
             byte += bytes;
         }
-        assert_eq!(byte, model.bytes(size), "all that is under way and not sent is to be sent");
+        assert_eq!(byte, model.bytes(size), "everything in flight and not sent is sendable");
         let parts = queue.sendable().count();
         assert_eq!(
             queue.next_to_send().map(|(_, is_last)| is_last),
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_a_queue_of_messages() {
+    fn the_queue_matches_a_model_of_single_messages() {
         for seed in 0..400 {
             let mut random = StdRng::seed_from_u64(seed);
             let is_fixed = seed % 2 == 0;
@@ -322,16 +322,16 @@ mod tests {
                     }
                     1 => {
                         while let Some(batch) =
-                            queue.start_batch(window, |name| (size(name.number), alike))
+                            queue.start_batch(window, |id| (size(id.number), alike))
                         {
-                            let end = model.under_way + batch.count as usize;
-                            for at in model.under_way..end {
+                            let end = model.in_flight + batch.count as usize;
+                            for at in model.in_flight..end {
                                 assert_eq!(model.messages[at], batch.intended);
                                 assert_eq!(size(model.first + at as u64), batch.size);
                             }
-                            model.under_way = end;
+                            model.in_flight = end;
                         }
-                        assert_eq!(model.under_way, window.min(model.messages.len()));
+                        assert_eq!(model.in_flight, window.min(model.messages.len()));
                     }
                     2 => {
                         let bytes = random.random_range(0..=model.bytes(size) - model.sent);
@@ -341,30 +341,30 @@ mod tests {
                     _ => {
                         let mut bytes = random.random_range(0..=queue.in_flight_bytes());
                         while bytes > 0 {
-                            let due = queue.expected().expect("something is outside");
+                            let due = queue.expected().expect("bytes are in flight");
                             let mine = bytes.min(due.bytes);
                             bytes -= mine;
-                            (model.back, model.offset) =
-                                (model.back + mine, model.offset + mine as u64);
+                            (model.received, model.offset) =
+                                (model.received + mine, model.offset + mine as u64);
                             let whole = queue.received(mine);
-                            let (number, back) = model.at(model.back, size);
+                            let (number, back) = model.at(model.received, size);
                             let count = number - model.first;
                             assert_eq!(whole.map_or(0, |batch| u64::from(batch.count)), count);
-                            let gone = model.back - back;
+                            let gone = model.received - back;
                             for _ in 0..count {
                                 let intended = model.messages.pop_front();
                                 assert_eq!(intended, whole.map(|batch| batch.intended));
                             }
                             model.first = number;
-                            model.under_way -= usize::try_from(count).expect("they were in it");
-                            (model.sent, model.back) = (model.sent - gone, back);
+                            model.in_flight -= usize::try_from(count).expect("they were in flight");
+                            (model.sent, model.received) = (model.sent - gone, back);
                         }
                     }
                 }
                 agree(&queue, &model, size);
             }
             let waiting: Vec<Instant> = queue.drop_queued().collect();
-            assert_eq!(waiting, model.messages.make_contiguous()[model.under_way..]);
+            assert_eq!(waiting, model.messages.make_contiguous()[model.in_flight..]);
         }
     }
 }

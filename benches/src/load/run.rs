@@ -1,5 +1,4 @@
-//! A whole run: warm-up, what is measured, and the report of it. It does not know how a report is
-//! shown.
+//! A complete run: warm-up, measurement, report. How a report is printed is decided elsewhere.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,38 +17,38 @@ use super::{Load, Observer};
 /// The percentiles of a report.
 const PERCENTILES: [f64; 7] = [50.0, 75.0, 90.0, 99.0, 99.9, 99.99, 100.0];
 
-/// CPU time of one side.
+/// CPU time of the generator or the server.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Cpu {
-    /// Seconds in user mode; of a server, `None`: only the sum is known to the nanosecond.
+    /// Seconds in user mode; `None` for a server: only the sum is known to the nanosecond.
     pub user_seconds: Option<f64>,
     /// Seconds in the kernel.
     pub system_seconds: Option<f64>,
-    /// Both.
+    /// The sum of both.
     pub seconds: f64,
-    /// Nanoseconds for each message, if there was any.
+    /// Nanoseconds per message, if there was any.
     pub nanos_per_message: Option<f64>,
-    /// The share of the time that was measured; 1 is one core busy.
+    /// CPU time divided by elapsed time; 1 is one busy core.
     pub busy: f64,
 }
 
-/// Latencies in nanoseconds, as one reads them.
+/// Summary of latencies, in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Latency {
     /// The shortest.
     pub min: u64,
     /// The mean.
     pub mean: f64,
-    /// How far from it they lie.
+    /// The standard deviation.
     pub stdev: f64,
     /// The longest.
     pub max: u64,
-    /// Percentiles: so many per cent are not longer than that.
+    /// Percentiles: a percentage, and the latency that this part of the messages did not exceed.
     pub percentiles: Vec<(f64, u64)>,
 }
 
 impl Latency {
-    /// Of a histogram.
+    /// Summarises a histogram.
     #[must_use]
     pub fn of(histogram: &Histogram<u64>) -> Self {
         let at = |percent| (percent, histogram.value_at_percentile(percent));
@@ -66,11 +65,11 @@ impl Latency {
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Outcome {
-    /// When it was meant to.
+    /// After the configured length.
     Complete,
-    /// By a signal; what is measured is right as far as it goes.
+    /// By a signal; the measurements up to then are valid.
     Interrupted,
-    /// Before its time, or with nothing to show for it; what is measured is right as far as it goes.
+    /// Early, or without any response; the measurements up to then are valid.
     Failed(LoadError),
 }
 
@@ -87,35 +86,35 @@ impl Serialize for Outcome {
 /// What a run measured.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// What was asked.
+    /// The configuration.
     pub config: Config,
     /// How it ended.
     pub ending: Outcome,
-    /// Why, when it failed: one line.
+    /// The error, if it failed: one line.
     pub failure: Option<String>,
-    /// When the measuring began, in nanoseconds since 1970.
+    /// Start of the measurement, in nanoseconds since 1970.
     pub start_unix_nanos: u64,
-    /// How long it took, to the last answer.
+    /// Duration until the last response.
     pub elapsed_seconds: f64,
-    /// Messages a second.
+    /// Messages per second.
     pub rate: f64,
-    /// Bytes a second, one way.
+    /// Bytes per second, in one direction.
     pub bytes_per_second: f64,
-    /// What was counted.
+    /// Counters.
     #[serde(flatten)]
     pub counts: Counts,
-    /// The first things that were wrong, by name.
+    /// The first mismatches, described.
     pub wrong: Vec<String>,
     /// Latencies, in nanoseconds.
     pub latency_nanos: Latency,
-    /// With a rate: how late messages left for which the server was not to blame. If that is not
-    /// far below the latencies, the generator measured itself.
+    /// With a rate: the send lag, how late messages were sent for reasons other than the server. If
+    /// it is not far below the latencies, the generator measured itself.
     pub lag_nanos: Option<Latency>,
     /// The generator's own CPU.
     pub own_cpu: Cpu,
-    /// The server's, when its process was named.
+    /// The server's CPU, if its process was given.
     pub server_cpu: Option<Cpu>,
-    /// Everything it is made of.
+    /// The underlying measurements.
     #[serde(skip)]
     pub meter: Metrics,
 }
@@ -127,7 +126,7 @@ impl Report {
         self.meter.latencies()
     }
 
-    /// 0; 1 when an echo was wrong; 69 when the server went away, or nothing came back.
+    /// 0; 1 if an echo was wrong; 69 if the server closed, stalled or did not respond.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self.ending {
@@ -138,15 +137,15 @@ impl Report {
     }
 }
 
-/// Opens a load, warms up, measures, reports. The calling thread does it all, and stays on the CPU
-/// it is told to.
+/// Opens a load, warms up, measures and reports, all on the calling thread, which is pinned to the
+/// configured CPU.
 ///
-/// `prepare` is called once the connections are open and before anything is sent: to heed signals,
-/// to wait for a common start.
+/// `prepare` is called once the connections are open and before anything is sent, for example to
+/// install signal handling or to wait for a common start time.
 ///
 /// # Errors
-/// [`Failure`] when it did not come to measuring. What fails later is in the report, beside what
-/// had been measured by then.
+/// [`LoadError`] if it fails before the measurement. A later error is in the report, beside the
+/// measurements up to then.
 pub fn run(
     config: &Config,
     observer: &mut dyn Observer,
@@ -174,15 +173,15 @@ pub fn run(
     let nanos = meter.progress.last().map_or(0, |progress| progress.nanos);
     let elapsed = Duration::from_nanos(nanos).as_secs_f64().max(1e-9);
     let counts = meter.counts;
-    let is_silent = counts.messages == 0 && counts.errors() == 0 && counts.lost > 0;
+    let has_no_response = counts.messages == 0 && counts.errors() == 0 && counts.lost > 0;
     let result = match result {
-        Ok(()) if is_silent && !load.is_interrupted() => Err(match load.shared.refusal {
+        Ok(()) if has_no_response && !load.is_interrupted() => Err(match load.shared.refusal {
             Some(errno) if counts.refused >= counts.lost => {
                 LoadError::Unsendable { refused: counts.refused, errno }
             }
             _ => LoadError::NoResponse { lost: counts.lost },
         }),
-        // Nothing has left, so there is nothing to tell but that.
+        // Nothing was sent, so there is nothing else to report.
         Err(failure @ LoadError::TooLong { .. }) => return Err(failure),
         result => result,
     };
@@ -238,7 +237,7 @@ impl CpuUsage {
     }
 }
 
-/// Whether a process can be billed: see [`Config::server_pid`].
+/// Whether the CPU time of a process can be read: see [`Config::server_pid`].
 #[must_use]
 pub fn is_process_readable(pid: i32) -> bool {
     process_cpu(pid).is_some()
@@ -246,7 +245,8 @@ pub fn is_process_readable(pid: i32) -> bool {
 
 /// CPU time of all threads of a process.
 fn process_cpu(pid: i32) -> Option<Duration> {
-    // To the kernel 0 is who asks, and of negative numbers some are other clocks: clock_getcpuclockid(3).
+    // For the kernel 0 is the calling process, and some negative numbers are other clocks:
+    // clock_getcpuclockid(3).
     let pid = (pid > 0).then(|| Pid::from_raw(pid))?;
     let clock = clock_getcpuclockid(pid).ok()?;
     Some(Duration::from(clock_gettime(clock).ok()?))

@@ -1,5 +1,5 @@
-//! What all connections share: the clock of the slice, the budget of messages, buffers, the meter.
-//! It knows no connection.
+//! State shared by all connections of a load: clock, message budget, buffers, metrics. It knows no
+//! connection.
 
 use epollite::{Errno, Instant};
 
@@ -9,38 +9,38 @@ use super::payload::{CHUNK_BYTES, MessageId, Payload};
 use super::run_of_messages::stride;
 use super::sizes::Sizes;
 
-/// Bytes of messages that leave together in one call, copied beside each other.
+/// Size of the send buffer: messages sent in one call are copied into it.
 pub(super) const OUT_BYTES: usize = 64 * 1024;
 
-/// The desk.
+/// State shared by all connections of a load: clock, message budget, buffers, metrics.
 #[derive(Debug)]
 pub(super) struct LoadState {
-    pub(super) noise: Payload,
+    pub(super) payload: Payload,
     pub(super) sizes: Sizes,
     pub(super) seed: u64,
-    /// Messages that may be under way in each connection.
+    /// Maximum number of messages in flight per connection.
     pub(super) window: usize,
-    /// Whether an answer makes the next message leave.
+    /// Whether a response triggers the next message.
     pub(super) closed_loop: bool,
-    /// Whether a connection has but one message.
+    /// Whether each connection carries a single message.
     pub(super) churn: bool,
-    /// Whether a short read means that nothing more is there: of TCP, not of a Unix socket.
+    /// Whether a short read means that the socket is empty: true for TCP, not for a Unix socket.
     pub(super) short_read_drains: bool,
     pub(super) gso: bool,
-    /// When the clock was last looked at.
+    /// The last clock reading.
     pub(super) now: Instant,
-    /// No message begins after this.
+    /// No message starts after this time.
     pub(super) end: Instant,
-    /// So many may still begin.
+    /// Number of messages that may still start.
     pub(super) remaining: u64,
-    /// Begun, waiting or under way, and not answered.
+    /// Messages started, queued or in flight, without a response.
     pub(super) outstanding: u64,
-    /// Of those, not yet on their way.
+    /// Of those, the queued ones.
     pub(super) queued: u64,
-    pub(super) last_answer: Instant,
-    /// Whether any answer came since the load was opened.
-    pub(super) has_answers: bool,
-    /// Why this machine last refused to send a datagram, in the slice that runs.
+    pub(super) last_response: Instant,
+    /// Whether any response was received since the load was opened.
+    pub(super) has_response: bool,
+    /// Error of the last datagram that this machine refused to send in the current slice.
     pub(super) refusal: Option<Errno>,
     pub(super) meter: Metrics,
     pub(super) recv_buffer: Vec<u8>,
@@ -50,7 +50,7 @@ pub(super) struct LoadState {
 impl LoadState {
     pub(super) fn new(config: &Config, run: u32) -> Self {
         Self {
-            noise: Payload::new(run, stride(&config.sizes)),
+            payload: Payload::new(run, stride(&config.sizes)),
             sizes: config.sizes.clone(),
             seed: config.seed,
             window: config.window(),
@@ -63,8 +63,8 @@ impl LoadState {
             remaining: 0,
             outstanding: 0,
             queued: 0,
-            last_answer: Instant::ZERO,
-            has_answers: false,
+            last_response: Instant::ZERO,
+            has_response: false,
             refusal: None,
             meter: Metrics::new(),
             recv_buffer: vec![0; CHUNK_BYTES],
@@ -72,23 +72,23 @@ impl LoadState {
         }
     }
 
-    /// A slice begins: nothing is measured yet.
+    /// Starts a slice: clears the measurements.
     pub(super) fn begin(&mut self, now: Instant, length: Length) {
         (self.end, self.remaining) = match length {
             Length::For(time) => (now + time, u64::MAX),
             Length::Count(count) => (Instant::MAX, count),
         };
-        (self.now, self.last_answer) = (now, now);
+        (self.now, self.last_response) = (now, now);
         self.refusal = None;
         self.meter.reset();
     }
 
-    /// Takes one message off the budget; says whether there was one, and time for it.
+    /// Takes one message from the budget; returns false if it is used up or time is over.
     pub(super) fn try_start(&mut self, at: Instant) -> bool {
         self.try_start_many(at, 1) == 1
     }
 
-    /// Takes so many messages off the budget, or as many as there are; none when time is over.
+    /// Takes up to `wanted` messages from the budget, none when time is over; returns how many.
     pub(super) fn try_start_many(&mut self, at: Instant, wanted: u32) -> u32 {
         if at >= self.end {
             return 0;
@@ -100,13 +100,13 @@ impl LoadState {
         count
     }
 
-    /// Whether no message begins any more: all have, or time is over.
+    /// Whether no further message starts: the budget is used up, or time is over.
     pub(super) fn is_exhausted(&self) -> bool {
         self.remaining == 0 || self.now >= self.end
     }
 
-    /// So many messages that waited are now on their way. `due` is when they were meant to leave,
-    /// or, if they had to wait for an earlier one's answer, when that came.
+    /// Records queued messages that were sent. `due` is their intended send time or, if the window
+    /// was full then, when it had room again.
     pub(super) fn record_sent(&mut self, count: u64, due: Instant) {
         self.queued -= count;
         if !self.closed_loop {
@@ -114,32 +114,32 @@ impl LoadState {
         }
     }
 
-    /// So long ago. An answer that needs a `Duration` divides twice for it.
+    /// Nanoseconds since `then`. A `Duration` would cost two divisions per response.
     pub(super) fn nanos_since(&self, then: Instant) -> u64 {
         self.now.as_nanos().saturating_sub(then.as_nanos())
     }
 
-    /// So many messages are back that were meant to leave at the same time and are equally long.
+    /// Records received messages with the same intended send time and size.
     pub(super) fn record_response(&mut self, count: u64, intended: Instant, size: u32) {
         self.outstanding -= count;
-        self.has_answers = true;
-        self.last_answer = self.now;
+        self.has_response = true;
+        self.last_response = self.now;
         self.meter.record_response(count, self.nanos_since(intended), size);
     }
 
-    /// So many datagrams were not sent: the call failed. They count as lost when their time is over.
+    /// Records datagrams whose send call failed. They count as lost after the loss timeout.
     pub(super) fn refused(&mut self, count: u64, errno: Errno) {
         self.refusal = Some(errno);
         self.meter.counts.refused += count;
     }
 
-    /// The size of a message, and how many from it on are known to have the same.
-    pub(super) fn size(&self, name: MessageId) -> (u32, u32) {
+    /// The size of a message, and how many messages from it on are known to have the same size.
+    pub(super) fn size(&self, id: MessageId) -> (u32, u32) {
         let alike = if matches!(self.sizes, Sizes::Fixed(_)) { u32::MAX } else { 1 };
-        (self.sizes.size_of_message(self.seed, name), alike)
+        (self.sizes.size_of_message(self.seed, id), alike)
     }
 
-    /// No message begins any more.
+    /// Ends the budget: no further message starts.
     pub(super) fn close(&mut self) {
         self.remaining = 0;
     }

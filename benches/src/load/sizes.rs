@@ -1,5 +1,5 @@
-//! How long messages are: one size for all, or a distribution. A size belongs to its message: it
-//! is drawn from the message's name, so that whoever knows the name knows the size again.
+//! Message sizes: one size for all, or a distribution. The size of a message is derived from its
+//! id, so it can be recomputed from the id alone.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,28 +15,28 @@ use crate::units;
 /// longer.
 const EXP_MAX_MEANS: u32 = 16;
 
-/// The sizes of messages, in bytes.
+/// Message sizes, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sizes {
-    /// All the same.
+    /// All messages have this size.
     Fixed(u32),
     /// Every size from the first to the second, equally often.
     Uniform(u32, u32),
     /// Exponential with this mean; at least 16 bytes, at most 16 times the mean.
     Exp(u32),
-    /// These, equally often; one that is named twice, twice as often.
+    /// These sizes, equally often; a size listed twice occurs twice as often.
     List(Vec<u32>),
 }
 
 impl Sizes {
     /// The size of one message of a run with this seed.
     #[inline]
-    pub(super) fn size_of_message(&self, seed: u64, name: MessageId) -> u32 {
-        if let Self::Fixed(size) = self { *size } else { self.sample(seed, name) }
+    pub(super) fn size_of_message(&self, seed: u64, id: MessageId) -> u32 {
+        if let Self::Fixed(size) = self { *size } else { self.sample(seed, id) }
     }
 
-    fn sample(&self, seed: u64, name: MessageId) -> u32 {
-        let seed = mix64(seed ^ mix64(u64::from(name.connection))) ^ name.number;
+    fn sample(&self, seed: u64, id: MessageId) -> u32 {
+        let seed = mix64(seed ^ mix64(u64::from(id.connection))) ^ id.number;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         match self {
             Self::Fixed(size) => *size,
@@ -55,7 +55,7 @@ impl Sizes {
         }
     }
 
-    /// The shortest there can be.
+    /// The smallest possible size.
     #[must_use]
     pub fn min(&self) -> u32 {
         match self {
@@ -66,7 +66,7 @@ impl Sizes {
         }
     }
 
-    /// The longest there can be.
+    /// The largest possible size.
     #[must_use]
     pub fn max(&self) -> u32 {
         match self {
@@ -83,7 +83,7 @@ impl FromStr for Sizes {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(range) = text.strip_prefix("uniform:") {
-            let (min, max) = range.split_once('-').ok_or("it takes uniform:MIN-MAX")?;
+            let (min, max) = range.split_once('-').ok_or("expected uniform:MIN-MAX")?;
             let (min, max) = (units::bytes(min)?, units::bytes(max)?);
             if min > max {
                 return Err(format!("{min} is more than {max}"));
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn samples_match_the_distribution() {
         let mean = |text: &str| {
-            let sizes: Sizes = text.parse().expect("it is one");
+            let sizes: Sizes = text.parse().expect("a valid distribution");
             let total: f64 = (0..100_000)
                 .map(|number| {
                     let size = sizes.size_of_message(1, MessageId { connection: 5, number });
@@ -157,11 +157,11 @@ mod tests {
     #[test]
     fn a_message_keeps_its_size() {
         let sizes = Sizes::Uniform(1, 1 << 20);
-        let name = MessageId { connection: 1, number: 99 };
-        assert_eq!(sizes.size_of_message(7, name), sizes.size_of_message(7, name));
+        let id = MessageId { connection: 1, number: 99 };
+        assert_eq!(sizes.size_of_message(7, id), sizes.size_of_message(7, id));
         assert_ne!(
-            sizes.size_of_message(7, name),
-            sizes.size_of_message(8, name),
+            sizes.size_of_message(7, id),
+            sizes.size_of_message(8, id),
             "another seed, another size"
         );
     }

@@ -1,5 +1,5 @@
-//! One slice of a load: the loop. It knows when messages are meant to leave, whom events are for,
-//! and when it is over; what a connection does with an event is its own affair.
+//! One slice of a load: the event loop. It decides when messages are sent, dispatches events, and
+//! detects the end of the slice; how a connection handles an event is up to the connection.
 
 use std::time::Duration;
 
@@ -10,26 +10,26 @@ use super::pace::Schedule;
 use super::tick::SliceTimers;
 use super::{Length, Load, Observer, Source};
 
-/// How long after a signal answers are waited for.
+/// How long outstanding responses are waited for after a signal.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
-/// More messages than this do not wait to be sent: at 16 bytes each it is memory that ends.
+/// Maximum number of queued messages: at 16 bytes each, more would exhaust the memory.
 const QUEUED_MAX: u64 = 1 << 26;
 
-/// What a slice of load brought. All of it is in [`Load::meter`].
+/// Result of a slice. All measurements are in [`Load::meter`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slice {
-    /// Messages that came back; of datagrams also those that were altered, which are counted apart.
+    /// Messages received; for datagrams including altered ones, which are also counted separately.
     pub messages: u64,
-    /// From the first byte sent until time was over and every message answered or given up.
+    /// From the first byte sent until time was over and every message was received or given up.
     pub elapsed: Duration,
 }
 
 impl Load {
-    /// Keeps the server busy for `length`, then waits for the answers still owed.
+    /// Keeps the server busy for `length`, then waits for outstanding responses.
     ///
     /// # Errors
-    /// The first [`Failure`]; the load is of no use after it, but what was measured is kept in
+    /// The first [`LoadError`]; the load is unusable after it, but the measurements are kept in
     /// [`Load::meter`].
     pub fn slice(
         &mut self,
@@ -41,17 +41,17 @@ impl Load {
         self.slices += 1;
         self.shared.begin(start, length);
         if self.is_interrupted {
-            // What is owed was waited for already.
+            // Outstanding responses were waited for already.
             self.skip_drain = true;
             self.shared.close();
         }
         let mut schedule = Schedule::new(self.config.pace, start, self.config.seed + self.slices);
         let result = self.run_loop(&mut schedule, &mut times);
-        let desk = &mut self.shared;
-        let elapsed = desk.now - start;
-        desk.meter.record_progress(elapsed);
-        let rest = (times.interval - start, desk.now - times.interval);
-        desk.meter.end_interval(|latencies| times.observer.interval(rest.0, rest.1, latencies));
+        let shared = &mut self.shared;
+        let elapsed = shared.now - start;
+        shared.meter.record_progress(elapsed);
+        let rest = (times.interval - start, shared.now - times.interval);
+        shared.meter.end_interval(|latencies| times.observer.interval(rest.0, rest.1, latencies));
         result.map_err(|failure| self.simplify_error(failure))?;
         Ok(Slice { messages: self.shared.meter.counts.messages, elapsed })
     }
@@ -83,8 +83,8 @@ impl Load {
         }
     }
 
-    /// The next event. When it is time, that is `None`, or, where answers pace the load, the
-    /// alarm's.
+    /// Waits for the next event. At the deadline returns `None` or, in a closed loop, the event of
+    /// the timerfd.
     fn wait_event(&mut self, deadline: Instant) -> Result<Option<Event>, LoadError> {
         let timeout = if self.shared.closed_loop {
             self.timer.set(deadline).map_err(LoadError::call("timerfd_settime"))?;
@@ -95,7 +95,7 @@ impl Load {
         self.reactor.next(timeout).map_err(LoadError::call("epoll_wait"))
     }
 
-    /// In a closed loop the first messages leave by themselves.
+    /// Sends the first messages of a closed loop.
     fn send_initial(&mut self) -> Result<(), LoadError> {
         let (now, depth) = (self.shared.now, self.shared.window);
         for index in 0..self.config.connections {
@@ -111,21 +111,21 @@ impl Load {
         Ok(())
     }
 
-    /// Begins all messages whose time has come. Returns when the next one is due, or the
-    /// end of those; never, when that is over.
+    /// Starts all messages that are due. Returns when the next one is due, or the end of the
+    /// sending time; never, when no further message starts.
     fn send_due(&mut self, schedule: &mut Schedule) -> Result<Instant, LoadError> {
         let connections = u64::from(self.config.connections);
         let (first, mut count) = (self.started, 0);
         while schedule.next() <= self.shared.now && self.shared.try_start(schedule.next()) {
-            // Each connection in its turn.
+            // Round-robin over the connections.
             let index = u32::try_from((first + count) % connections).unwrap_or(0);
             self.dispatch_message(index, schedule.next())?;
             count += 1;
             schedule.advance();
         }
         if !self.config.churn {
-            for turn in first..first + count.min(connections) {
-                self.flush(u32::try_from(turn % connections).unwrap_or(0))?;
+            for number in first..first + count.min(connections) {
+                self.flush(u32::try_from(number % connections).unwrap_or(0))?;
             }
             self.started += count;
         }
@@ -139,7 +139,7 @@ impl Load {
         })
     }
 
-    /// Hands a message to a connection; with churn, to a new one.
+    /// Assigns a message to a connection; with churn, to a new one.
     fn dispatch_message(&mut self, index: u32, intended: Instant) -> Result<(), LoadError> {
         if self.config.churn {
             return match self.idle_slots.pop() {
@@ -160,7 +160,7 @@ impl Load {
         Ok(())
     }
 
-    /// Sends what a connection has to send.
+    /// Sends the queued messages of a connection.
     pub(super) fn flush(&mut self, index: u32) -> Result<(), LoadError> {
         let token = self.tokens[index as usize];
         let Some(mut source) = token.and_then(|token| self.reactor.get_mut(token)) else {
@@ -169,7 +169,9 @@ impl Load {
         match source.state {
             Source::Stream(stream) => stream.send(&mut source.io, &mut self.shared),
             Source::Socket(socket) => socket.send(&mut source.io, &mut self.shared),
-            Source::ShortLived { life, .. } => life.stream.send(&mut source.io, &mut self.shared),
+            Source::ShortLived { connection, .. } => {
+                connection.stream.send(&mut source.io, &mut self.shared)
+            }
             Source::Timer | Source::Signals => Ok(()),
         }
     }
@@ -182,14 +184,15 @@ impl Load {
             return Ok(());
         };
         let (io, shared) = (&mut source.io, &mut self.shared);
-        let has_news = ready != Ready::WRITABLE;
+        let has_input = ready != Ready::WRITABLE;
         match source.state {
             Source::Stream(stream) => {
                 if ready.is_writable() {
                     stream.writable(shared);
                 }
-                if has_news && stream.receive(io, ready, shared)? {
-                    // Who has all answers and will not ask again has lost nothing.
+                if has_input && stream.receive(io, ready, shared)? {
+                    // EOF is an error only if responses are outstanding or further messages may
+                    // follow.
                     let is_done = stream.outstanding() == 0 && shared.is_exhausted();
                     return if is_done { Ok(()) } else { Err(stream.closed_error(None)) };
                 }
@@ -199,19 +202,19 @@ impl Load {
                 if ready.is_writable() {
                     socket.writable(shared);
                 }
-                if has_news {
+                if has_input {
                     socket.receive(io, shared, ready.is_error())?;
                 }
                 socket.send(io, shared)
             }
-            Source::ShortLived { index, life } => {
+            Source::ShortLived { index, connection } => {
                 let index = *index;
-                if life.advance(io, ready, shared)? {
+                if connection.advance(io, ready, shared)? {
                     self.finish_connection(token, index)?;
                 }
                 Ok(())
             }
-            // It has woken the loop, which looks at the clock: no more was wanted.
+            // The timer only wakes the loop, which reads the clock.
             Source::Timer => Ok(()),
             Source::Signals => {
                 self.on_signal(token);
@@ -221,15 +224,15 @@ impl Load {
     }
 
     fn is_finished(&self, times: &SliceTimers<'_>) -> bool {
-        let desk = &self.shared;
-        let lives_on = self.config.churn && self.idle_slots.len() < self.tokens.len();
-        let left_long_ago = times.finished_since.is_some_and(|over| desk.now - over > DRAIN_MAX);
-        let is_impatient = self.skip_drain || self.is_interrupted && left_long_ago;
-        desk.is_exhausted() && (desk.outstanding == 0 && !lives_on || is_impatient)
+        let shared = &self.shared;
+        let has_open_connections = self.config.churn && self.idle_slots.len() < self.tokens.len();
+        let drain_timed_out = times.finished_since.is_some_and(|end| shared.now - end > DRAIN_MAX);
+        let gives_up = self.skip_drain || self.is_interrupted && drain_timed_out;
+        shared.is_exhausted() && (shared.outstanding == 0 && !has_open_connections || gives_up)
     }
 
-    /// What nobody waits for has its say too: datagrams, which may be duplicates, and what came
-    /// behind the last answer of a stream.
+    /// Checks data that is not waited for: further datagrams, which may be duplicates, and bytes
+    /// received after the last response of a stream.
     fn final_receive(&mut self) -> Result<(), LoadError> {
         let end = self.shared.now;
         for token in self.tokens.iter().flatten() {
@@ -244,11 +247,11 @@ impl Load {
         Ok(())
     }
 
-    /// Calls a connection that was refused before anything came back what it is.
+    /// Reports a connection refused before any response as a missing server.
     fn simplify_error(&self, failure: LoadError) -> LoadError {
         match failure {
             LoadError::Closed { errno: Some(errno), .. }
-                if !self.shared.has_answers
+                if !self.shared.has_response
                     && matches!(
                         errno,
                         Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH

@@ -1,5 +1,5 @@
-//! One connection of a stream: messages out, in order, and back, in order, every byte checked.
-//! It does not know how it was connected, nor when its messages are meant to leave.
+//! One stream connection: sends messages in order and checks every byte of the echoes. It does not
+//! connect, nor decide when messages are sent.
 
 use std::time::Duration;
 
@@ -7,107 +7,109 @@ use epollite::reactor::Io;
 use epollite::{Errno, Instant, Kernel, Linux, Ready, Received, Sent};
 
 use super::diagnose;
-use super::error::{LoadError, is_ours};
+use super::error::{LoadError, is_local};
 use super::mismatch::Mismatch;
 use super::payload::MessageId;
 use super::queue::{Queue, Segment};
 use super::shared::LoadState;
 use super::write_interest;
 
-/// From this many bytes on a message is sent from where it lies, as is one that is alone; else
-/// copying it beside others is cheaper than a call of its own.
+/// Messages of at least this size are sent directly from the block, as is a single message; smaller
+/// ones are copied next to others, which is cheaper than a call for each.
 const DIRECT_BYTES_MIN: usize = 16 * 1024;
 
-/// What has come instead of a message is looked at as soon as there is this much of it,
+/// A mismatch is diagnosed as soon as this many bytes were received,
 const MISMATCH_BYTES_MAX: usize = 256 * 1024;
 
-/// or after this time: a wrong echo may be the last one.
+/// or after this time: no more bytes may follow a wrong echo.
 const MISMATCH_WAIT: Duration = Duration::from_millis(50);
 
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Stream {
     index: u32,
-    /// The socket takes nothing now; an edge will tell: see `room`.
+    /// The socket is full; the next OUT edge reports room: see `write_interest.rs`.
     is_full: bool,
     queue: Queue,
-    /// Since when another message may leave: the oldest ones came back, or there was room.
+    /// Since when another message could be sent: a response opened the window, or the socket had
+    /// room.
     window_open_since: Instant,
-    /// When it last made progress while something was under way.
+    /// Time of the last progress while messages were in flight.
     last_progress: Instant,
-    suspect: Option<Box<PendingMismatch>>,
+    mismatch: Option<Box<PendingMismatch>>,
 }
 
-/// Something does not fit; what comes is kept until it has a name.
+/// A mismatch not yet classified; received bytes are collected for the diagnosis.
 #[derive(Debug)]
 struct PendingMismatch {
-    /// From the beginning of the message that was due.
+    /// Received bytes from the start of the expected message.
     received: Vec<u8>,
     until: Instant,
 }
 
 impl Stream {
-    /// The connection of this index; its first message has this number.
+    /// The connection with this index; its first message has the number `first`.
     pub(super) fn new(index: u32, first: u64) -> Self {
-        let (queue, suspect) = (Queue::new(index, first), None);
+        let (queue, mismatch) = (Queue::new(index, first), None);
         let (window_open_since, last_progress) = (Instant::ZERO, Instant::ZERO);
-        Self { index, is_full: false, queue, window_open_since, last_progress, suspect }
+        Self { index, is_full: false, queue, window_open_since, last_progress, mismatch }
     }
 
-    /// So many messages more, which are meant to leave at `intended`.
+    /// Enqueues `count` messages with the given intended send time.
     pub(super) fn enqueue(&mut self, intended: Instant, count: u32) {
         self.queue.enqueue(intended, count);
     }
 
-    /// Messages that are owed an answer, or wait.
+    /// Number of messages queued or in flight.
     pub(super) fn outstanding(&self) -> u64 {
         self.queue.outstanding()
     }
 
-    /// Since when answers are owed and nothing has come; `None` when nothing is owed.
+    /// Time of the last progress, while responses are outstanding; otherwise `None`.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         if self.queue.in_flight() == 0 { None } else { Some(self.last_progress) }
     }
 
-    /// The name of the message that is due next, and where it begins.
+    /// The id of the message expected next, and the stream offset of its start.
     pub(super) fn expected_message(&self) -> (MessageId, u64) {
-        let (name, back) = self.queue.expected_message();
-        (name, self.queue.offset() - back as u64)
+        let (id, back) = self.queue.expected_message();
+        (id, self.queue.offset() - back as u64)
     }
 
-    /// Gives up those that wait; says since when they do.
+    /// Drops the queued messages; returns their intended send times.
     pub(super) fn drop_queued(&mut self) -> impl Iterator<Item = Instant> {
         self.queue.drop_queued()
     }
 
-    /// There is room again.
-    pub(super) fn writable(&mut self, desk: &LoadState) {
+    /// Handles OUT: the socket accepts data again.
+    pub(super) fn writable(&mut self, shared: &LoadState) {
         if self.is_full {
-            (self.is_full, self.window_open_since) = (false, desk.now);
+            (self.is_full, self.window_open_since) = (false, shared.now);
         }
     }
 
-    /// Sends what may be sent, until the socket is full: its next OUT brings us back.
+    /// Sends messages within the window until the socket is full; the next OUT resumes sending.
     pub(super) fn send(
         &mut self,
         io: &mut Io<'_, Linux>,
-        desk: &mut LoadState,
+        shared: &mut LoadState,
     ) -> Result<(), LoadError> {
-        if self.is_full || self.suspect.is_some() {
+        if self.is_full || self.mismatch.is_some() {
             return Ok(());
         }
-        self.start_batches(desk);
+        self.start_batches(shared);
         while !self.is_full {
             let Some((next, is_last)) = self.queue.next_to_send() else { break };
-            let Segment { row, offset, bytes } = next;
-            let is_alone = is_last && bytes <= row.size;
-            let (wanted, sent) = if is_alone || row.size >= DIRECT_BYTES_MIN {
-                let (name, from) = row.at(offset);
-                desk.noise
-                    .with_chunk(name, from, row.size - from, |piece| (piece.len(), io.send(piece)))
+            let Segment { run, offset, bytes } = next;
+            let is_alone = is_last && bytes <= run.size;
+            let (wanted, sent) = if is_alone || run.size >= DIRECT_BYTES_MIN {
+                let (id, from) = run.at(offset);
+                shared
+                    .payload
+                    .with_chunk(id, from, run.size - from, |piece| (piece.len(), io.send(piece)))
             } else {
-                let length = self.fill_send_buffer(desk);
-                (length, io.send(&desk.send_buffer[..length]))
+                let length = self.fill_send_buffer(shared);
+                (length, io.send(&shared.send_buffer[..length]))
             };
             match sent {
                 Ok(Sent::Bytes(count)) => {
@@ -115,179 +117,180 @@ impl Stream {
                     self.is_full = count < wanted;
                 }
                 Ok(Sent::WouldBlock) => self.is_full = true,
-                Err(errno) => return Err(self.broken("sendto", errno)),
+                Err(errno) => return Err(self.call_error("sendto", errno)),
             }
         }
         if self.is_full { write_interest::enable_write_interest(io) } else { Ok(()) }
     }
 
-    /// Takes and checks what has come. Returns whether the peer has ended.
+    /// Receives and checks data. Returns whether EOF was received.
     pub(super) fn receive(
         &mut self,
         io: &mut Io<'_, Linux>,
         ready: Ready,
-        desk: &mut LoadState,
+        shared: &mut LoadState,
     ) -> Result<bool, LoadError> {
-        let mut inbox = std::mem::take(&mut desk.recv_buffer);
-        let result = self.receive_into(&mut inbox, io, ready, desk);
-        desk.recv_buffer = inbox;
+        let mut buf = std::mem::take(&mut shared.recv_buffer);
+        let result = self.receive_into(&mut buf, io, ready, shared);
+        shared.recv_buffer = buf;
         result
     }
 
     fn receive_into(
         &mut self,
-        inbox: &mut [u8],
+        buf: &mut [u8],
         io: &mut Io<'_, Linux>,
         ready: Ready,
-        desk: &mut LoadState,
+        shared: &mut LoadState,
     ) -> Result<bool, LoadError> {
-        let hides_nothing = ready.short_read_means_empty();
+        let is_conclusive = ready.short_read_means_empty();
         loop {
-            match io.recv(inbox) {
+            match io.recv(buf) {
                 Ok(Received::Bytes(count)) => {
-                    desk.now = io.kernel.now();
-                    self.last_progress = desk.now;
-                    self.check(&inbox[..count], desk);
-                    // A short read of TCP has emptied the socket; of a Unix socket we need not
-                    // know when nothing is owed. What comes later comes with an edge of its own.
-                    let may_stop = desk.short_read_drains || self.queue.in_flight() == 0;
-                    if hides_nothing && may_stop && count < inbox.len() {
+                    shared.now = io.kernel.now();
+                    self.last_progress = shared.now;
+                    self.check(&buf[..count], shared);
+                    // A short read empties a TCP socket. On a Unix socket reading may stop when
+                    // nothing is outstanding: later data causes another edge.
+                    let may_stop = shared.short_read_drains || self.queue.in_flight() == 0;
+                    if is_conclusive && may_stop && count < buf.len() {
                         break;
                     }
                 }
                 Ok(Received::WouldBlock) => break,
                 Ok(Received::Eof) => {
-                    self.diagnose(desk, true)?;
+                    self.diagnose(shared, true)?;
                     return Ok(true);
                 }
                 Err(errno) => {
-                    self.diagnose(desk, true)?;
-                    return Err(self.broken("recvfrom", errno));
+                    self.diagnose(shared, true)?;
+                    return Err(self.call_error("recvfrom", errno));
                 }
             }
         }
-        if self.suspect.is_some() {
-            self.diagnose(desk, false)?;
+        if self.mismatch.is_some() {
+            self.diagnose(shared, false)?;
         }
         Ok(false)
     }
 
-    /// Checks bytes that came; messages that are whole are counted, and may bring the next.
-    fn check(&mut self, got: &[u8], desk: &mut LoadState) {
-        if let Some(suspect) = &mut self.suspect {
-            suspect.received.extend_from_slice(got);
+    /// Checks received bytes; complete messages are counted, and in a closed loop start the next
+    /// ones.
+    fn check(&mut self, got: &[u8], shared: &mut LoadState) {
+        if let Some(mismatch) = &mut self.mismatch {
+            mismatch.received.extend_from_slice(got);
             return;
         }
-        let window_was_full = self.queue.in_flight() as usize == desk.window;
-        // What was not sent yet cannot be an answer, whatever it says.
-        let (mut answers, mut wrong) = got.split_at(got.len().min(self.queue.in_flight_bytes()));
+        let window_was_full = self.queue.in_flight() as usize == shared.window;
+        // Bytes beyond those sent cannot be a response, whatever they contain.
+        let (mut responses, mut wrong) = got.split_at(got.len().min(self.queue.in_flight_bytes()));
         let mut count = 0;
-        while !answers.is_empty()
-            && let Some(Segment { row, offset, bytes }) = self.queue.expected()
+        while !responses.is_empty()
+            && let Some(Segment { run, offset, bytes }) = self.queue.expected()
         {
-            let (mine, others) = answers.split_at(answers.len().min(bytes));
-            let differs = desk.noise.first_difference_in_run(row, offset, mine);
+            let (mine, others) = responses.split_at(responses.len().min(bytes));
+            let differs = shared.payload.first_difference_in_run(run, offset, mine);
             if let Some(whole) = self.queue.received(differs.unwrap_or(mine.len())) {
-                desk.record_response(u64::from(whole.count), whole.intended, whole.size);
+                shared.record_response(u64::from(whole.count), whole.intended, whole.size);
                 count += whole.count;
             }
             if let Some(at) = differs {
-                wrong = &got[got.len() - wrong.len() - answers.len() + at..];
+                wrong = &got[got.len() - wrong.len() - responses.len() + at..];
                 break;
             }
-            answers = others;
+            responses = others;
         }
         if count > 0 {
-            self.completed(count, window_was_full, desk);
+            self.completed(count, window_was_full, shared);
         }
         if !wrong.is_empty() {
-            self.start_mismatch(wrong, desk);
+            self.start_mismatch(wrong, shared);
         }
     }
 
-    /// So many messages are over and done with; as many others may begin.
-    fn completed(&mut self, count: u32, window_was_full: bool, desk: &mut LoadState) {
+    /// Handles `count` completed messages: in a closed loop as many new ones start.
+    fn completed(&mut self, count: u32, window_was_full: bool, shared: &mut LoadState) {
         if window_was_full {
-            self.window_open_since = desk.now;
+            self.window_open_since = shared.now;
         }
-        if desk.closed_loop && !desk.churn {
-            let others = desk.try_start_many(desk.now, count);
-            self.enqueue(desk.now, others);
+        if shared.closed_loop && !shared.churn {
+            let started = shared.try_start_many(shared.now, count);
+            self.enqueue(shared.now, started);
         }
     }
 
-    fn start_mismatch(&mut self, got: &[u8], desk: &mut LoadState) {
-        let (name, back) = self.queue.expected_message();
-        let mut came = vec![0; back];
-        desk.noise.write(name, 0, &mut came);
-        came.extend_from_slice(got);
-        self.suspect =
-            Some(Box::new(PendingMismatch { received: came, until: desk.now + MISMATCH_WAIT }));
+    fn start_mismatch(&mut self, got: &[u8], shared: &mut LoadState) {
+        let (id, back) = self.queue.expected_message();
+        let mut received = vec![0; back];
+        shared.payload.write(id, 0, &mut received);
+        received.extend_from_slice(got);
+        self.mismatch =
+            Some(Box::new(PendingMismatch { received, until: shared.now + MISMATCH_WAIT }));
     }
 
-    /// Gives what is wrong its name, when there is enough of it or nothing more will come.
+    /// Classifies a pending mismatch, when enough bytes were received or no more will follow.
     pub(super) fn diagnose(
         &mut self,
-        desk: &mut LoadState,
+        shared: &mut LoadState,
         is_last: bool,
     ) -> Result<(), LoadError> {
-        let Some(PendingMismatch { received: came, until }) = self.suspect.as_deref() else {
+        let Some(PendingMismatch { received, until }) = self.mismatch.as_deref() else {
             return Ok(());
         };
-        if !is_last && desk.now < *until && came.len() < MISMATCH_BYTES_MAX {
+        if !is_last && shared.now < *until && received.len() < MISMATCH_BYTES_MAX {
             return Ok(());
         }
         let (due, offset) = self.expected_message();
         let (unsent, sent_of) = self.queue.send_position();
         let sent = unsent.number;
-        let (noise, sizes, seed) = (&desk.noise, &desk.sizes, desk.seed);
-        let case = diagnose::Diagnosis { noise, sizes, seed, due, sent, sent_of, offset };
-        let found = case.classify(came);
-        let found = found.expect("what made it suspicious is still there");
-        self.suspect = None;
+        let (payload, sizes, seed) = (&shared.payload, &shared.sizes, shared.seed);
+        let case = diagnose::Diagnosis { payload, sizes, seed, due, sent, sent_of, offset };
+        let found = case.classify(received);
+        let found = found.expect("the differing bytes are still there");
+        self.mismatch = None;
         Err(LoadError::Mismatch(found))
     }
 
-    /// A call on its socket failed: by the peer's deed, or by this machine's.
-    fn broken(&self, call: &'static str, errno: Errno) -> LoadError {
-        if is_ours(errno) {
+    /// Converts an error of a socket call, caused by the peer or by this machine.
+    fn call_error(&self, call: &'static str, errno: Errno) -> LoadError {
+        if is_local(errno) {
             LoadError::Call { call, errno }
         } else {
             self.closed_error(Some(errno))
         }
     }
 
-    /// The end, while more is wanted.
+    /// The error for a connection closed while it was in use.
     pub(super) fn closed_error(&self, errno: Option<Errno>) -> LoadError {
-        let (offset, owed) = (self.queue.offset(), self.outstanding());
-        LoadError::Closed { connection: self.index, offset, owed, errno }
+        let (offset, outstanding) = (self.queue.offset(), self.outstanding());
+        LoadError::Closed { connection: self.index, offset, outstanding, errno }
     }
 
-    /// Its oldest message did not come back although others did.
+    /// The mismatch for an oldest message that was not received although others were.
     pub(super) fn missing_message(&self) -> Mismatch {
-        let (name, offset) = self.expected_message();
+        let (id, offset) = self.expected_message();
         let wrong = super::mismatch::MismatchKind::Lost(1);
-        let connection = name.connection;
-        Mismatch { connection, offset: Some(offset), message: name.number, wrong }
+        let connection = id.connection;
+        Mismatch { connection, offset: Some(offset), message: id.number, wrong }
     }
 
-    /// Lets messages that wait out, as many as may be under way.
-    fn start_batches(&mut self, desk: &mut LoadState) {
+    /// Moves queued messages into flight, as many as the window allows.
+    fn start_batches(&mut self, shared: &mut LoadState) {
         if self.queue.in_flight() == 0 {
-            self.last_progress = desk.now;
+            self.last_progress = shared.now;
         }
-        while let Some(batch) = self.queue.start_batch(desk.window, |name| desk.size(name)) {
-            desk.record_sent(u64::from(batch.count), batch.intended.max(self.window_open_since));
+        while let Some(batch) = self.queue.start_batch(shared.window, |id| shared.size(id)) {
+            shared.record_sent(u64::from(batch.count), batch.intended.max(self.window_open_since));
         }
     }
 
-    /// Writes what is to be sent next into the outbox, as much as fits.
-    fn fill_send_buffer(&self, desk: &mut LoadState) -> usize {
-        let length = desk.send_buffer.len();
-        let mut room = &mut desk.send_buffer[..];
-        for Segment { row, offset, bytes } in self.queue.sendable() {
+    /// Copies the next bytes to send into the send buffer, as many as fit.
+    fn fill_send_buffer(&self, shared: &mut LoadState) -> usize {
+        let length = shared.send_buffer.len();
+        let mut room = &mut shared.send_buffer[..];
+        for Segment { run, offset, bytes } in self.queue.sendable() {
             let (piece, others) = room.split_at_mut(bytes.min(room.len()));
-            desk.noise.write_row(row, offset, piece);
+            shared.payload.write_run(run, offset, piece);
             room = others;
             if room.is_empty() {
                 break;

@@ -1,5 +1,5 @@
-//! Looking around while a slice runs, ten times a second: at observers, at losses, at silence. It
-//! sends nothing but what a loss makes room for.
+//! Periodic checks while a slice runs, ten times per second: observers, losses, stalls. It sends
+//! only the messages that a loss makes room for.
 
 use std::time::Duration;
 
@@ -8,33 +8,34 @@ use epollite::Instant;
 use super::error::LoadError;
 use super::{Load, Observer, Source};
 
-/// How often we look around: at watchers, at losses, at stalls.
+/// Interval of the periodic checks.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How often an interval of latencies is shown.
+/// How often an interval of latencies is reported.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long after the end messages that could not even be sent are kept: at a rate that is too
-/// high there would be as many as there were before.
+/// How long unsent messages are kept after the end of the sending time: at too high a rate, sending
+/// the rest would take as long as the slice itself.
 const UNSENT_MAX: Duration = Duration::from_secs(2);
 
-/// UDP: so many datagrams in a row are lost before silence counts as a stall; one or two may be.
+/// UDP: number of consecutive losses before missing responses count as a stall; one or two losses
+/// are normal.
 const LOST_IN_A_ROW: u64 = 3;
 
-/// The times of the slice that runs.
+/// Timers of the running slice.
 pub(super) struct SliceTimers<'a> {
     pub(super) start: Instant,
     pub(super) tick: Instant,
     pub(super) interval: Instant,
-    /// Since when no message begins.
+    /// Since when no further message starts.
     pub(super) finished_since: Option<Instant>,
-    /// Datagrams that were lost when the last answer came, and those that were refused.
+    /// Time of the last response, and the counts of lost and refused datagrams at that time.
     lost_before: (Instant, u64, u64),
     pub(super) observer: &'a mut dyn Observer,
 }
 
 impl<'a> SliceTimers<'a> {
-    /// Of a slice that begins.
+    /// Timers of a slice starting now.
     pub(super) fn new(start: Instant, observer: &'a mut dyn Observer) -> Self {
         let (tick, lost_before) = (start + TICK, (start, 0, 0));
         Self { start, tick, interval: start, finished_since: None, lost_before, observer }
@@ -42,10 +43,10 @@ impl<'a> SliceTimers<'a> {
 }
 
 impl Load {
-    /// Ten times a second.
+    /// Runs the periodic checks, ten times per second.
     pub(super) fn tick(&mut self, times: &mut SliceTimers<'_>) -> Result<(), LoadError> {
         let now = self.shared.now;
-        // Missed ticks are not made up for.
+        // Missed ticks are skipped.
         times.tick = now + TICK;
         self.shared.meter.record_progress(now - times.start);
         if now - times.interval >= INTERVAL {
@@ -58,7 +59,7 @@ impl Load {
         if self.shared.is_exhausted() && times.finished_since.is_none() {
             times.finished_since = Some(now);
         }
-        if times.finished_since.is_some_and(|over| now - over > UNSENT_MAX || self.is_interrupted) {
+        if times.finished_since.is_some_and(|end| now - end > UNSENT_MAX || self.is_interrupted) {
             self.drop_unsent();
         }
         if self.config.target.is_datagrams() {
@@ -68,25 +69,25 @@ impl Load {
         }
     }
 
-    /// Messages that wait to be sent are not sent any more; they have waited, and that counts.
+    /// Drops unsent messages; the time they have waited is recorded as their latency.
     fn drop_unsent(&mut self) {
-        let (desk, mut gone): (_, Vec<Instant>) =
+        let (shared, mut dropped): (_, Vec<Instant>) =
             (&mut self.shared, self.pending_connects.drain(..).collect());
         for token in self.tokens.iter().flatten() {
             match self.reactor.get_mut(*token).map(|source| source.state) {
-                Some(Source::Stream(stream)) => gone.extend(stream.drop_queued()),
-                Some(Source::Socket(socket)) => gone.extend(socket.drop_queued()),
+                Some(Source::Stream(stream)) => dropped.extend(stream.drop_queued()),
+                Some(Source::Socket(socket)) => dropped.extend(socket.drop_queued()),
                 _ => {}
             }
         }
-        for intended in gone {
-            desk.queued -= 1;
-            desk.outstanding -= 1;
-            desk.meter.record_unsent(desk.nanos_since(intended));
+        for intended in dropped {
+            shared.queued -= 1;
+            shared.outstanding -= 1;
+            shared.meter.record_unsent(shared.nanos_since(intended));
         }
     }
 
-    /// Streams: is anybody waiting for too long?
+    /// Streams: fails if a connection has waited longer than the stall timeout.
     fn check_stall(&mut self) -> Result<(), LoadError> {
         let (now, stall) = (self.shared.now, self.config.stall);
         let mut longest: Option<(Instant, u32)> = None;
@@ -96,9 +97,9 @@ impl Load {
                     stream.diagnose(&mut self.shared, false)?;
                     stream.waiting_since()
                 }
-                Some(Source::ShortLived { life, .. }) => {
-                    life.stream.diagnose(&mut self.shared, false)?;
-                    life.waiting_since()
+                Some(Source::ShortLived { connection, .. }) => {
+                    connection.stream.diagnose(&mut self.shared, false)?;
+                    connection.waiting_since()
                 }
                 _ => None,
             };
@@ -111,32 +112,37 @@ impl Load {
         let Some((since, connection)) = longest.filter(|(since, _)| now - *since > stall) else {
             return Ok(());
         };
-        let quiet = now - self.shared.last_answer.max(since);
+        let quiet = now - self.shared.last_response.max(since);
         let token = self.tokens[connection as usize];
-        let (quiet, owed) = match token.and_then(|it| self.reactor.get_mut(it)).map(|it| it.state) {
-            Some(Source::Stream(stream)) if quiet < stall / 2 => {
-                return Err(stream.missing_message().into());
-            }
-            // Others may be answered meanwhile: a life waits for itself.
-            Some(Source::ShortLived { life, .. }) => (now - since, life.stream.outstanding()),
-            _ => (quiet, self.shared.outstanding),
-        };
-        Err(LoadError::Stalled { seconds: quiet.as_secs_f64(), owed, connection })
+        let (quiet, outstanding) =
+            match token.and_then(|it| self.reactor.get_mut(it)).map(|it| it.state) {
+                Some(Source::Stream(stream)) if quiet < stall / 2 => {
+                    return Err(stream.missing_message().into());
+                }
+                // Other connections may have received responses: a short-lived connection is timed
+                // alone.
+                Some(Source::ShortLived { connection, .. }) => {
+                    (now - since, connection.stream.outstanding())
+                }
+                _ => (quiet, self.shared.outstanding),
+            };
+        Err(LoadError::Stalled { seconds: quiet.as_secs_f64(), outstanding, connection })
     }
 
-    /// Datagrams: what has not come back by now is lost; and if nothing comes at all?
+    /// Datagrams: counts overdue ones as lost, and fails if no response arrives at all.
     fn check_losses(&mut self, times: &mut SliceTimers<'_>) -> Result<(), LoadError> {
         for token in self.tokens.iter().flatten() {
             if let Some(mut source) = self.reactor.get_mut(*token)
                 && let Source::Socket(socket) = source.state
             {
-                // What came while nothing was owed is not read yet, and no edge tells of it again.
+                // Datagrams that arrived while nothing was outstanding are unread, and no further
+                // edge reports them.
                 socket.receive(&mut source.io, &mut self.shared, false)?;
                 socket.expire(self.config.loss_after, &mut self.shared);
                 socket.send(&mut source.io, &mut self.shared)?;
             }
         }
-        let (last, counts) = (self.shared.last_answer, &self.shared.meter.counts);
+        let (last, counts) = (self.shared.last_response, &self.shared.meter.counts);
         let (lost, refused) = (counts.lost, counts.refused);
         if times.lost_before.0 != last {
             times.lost_before = (last, lost, refused);
@@ -148,8 +154,12 @@ impl Load {
             if let Some(errno) = self.shared.refusal.filter(|_| refused >= lost) {
                 return Err(LoadError::Unsendable { refused, errno });
             }
-            let owed = self.shared.outstanding;
-            return Err(LoadError::Stalled { seconds: quiet.as_secs_f64(), owed, connection: 0 });
+            let outstanding = self.shared.outstanding;
+            return Err(LoadError::Stalled {
+                seconds: quiet.as_secs_f64(),
+                outstanding,
+                connection: 0,
+            });
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
-//! An alarm clock: a descriptor that becomes readable when a set time comes. It knows no reactor.
+//! A timer as a descriptor, which becomes readable when its deadline passes: timerfd_create(2). It
+//! knows no reactor.
 //!
-//! A wait with a timeout starts a timer of the kernel and stops it again, each time. Where answers
-//! pace the load, the next deadline is far away and thousands of waits end before it: an alarm is
-//! set once for all of them.
+//! A wait with a timeout starts and stops a kernel timer each time. In a closed loop the next
+//! deadline is far away and thousands of waits return before it: a timerfd is set once for all of
+//! them.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use super::error::from_os;
 
-/// The clock.
+/// A timerfd on the monotonic clock.
 #[derive(Debug)]
 pub(super) struct DeadlineTimer {
     timer: TimerFd,
@@ -21,8 +22,8 @@ pub(super) struct DeadlineTimer {
 }
 
 impl DeadlineTimer {
-    /// One that is not set, and the descriptor to watch. Nothing need be read from that: each time
-    /// it rings is an edge.
+    /// An unset timer, and the descriptor to register. The descriptor need not be read: each
+    /// expiration is an edge.
     pub(super) fn new() -> Result<(Self, OwnedFd), Errno> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).map_err(from_os)?;
@@ -31,20 +32,20 @@ impl DeadlineTimer {
         Ok((Self { timer, armed_at: Instant::MAX }, watched))
     }
 
-    /// Has it ring at this time, and at no other. Work: one system call, or none if that is so
-    /// already.
+    /// Sets the deadline, replacing the previous one. Cost: one system call, or none if it is
+    /// unchanged.
     ///
-    /// A time that has rung is never to be asked for again: who waits looks at the clock in
-    /// between, and the next deadline is later.
-    pub(super) fn set(&mut self, rings: Instant) -> Result<(), Errno> {
-        if rings == self.armed_at {
+    /// A deadline that has expired must not be set again: the caller reads the clock after each
+    /// wait, and the next deadline is later.
+    pub(super) fn set(&mut self, deadline: Instant) -> Result<(), Errno> {
+        if deadline == self.armed_at {
             return Ok(());
         }
-        let time = TimeSpec::from_duration(Duration::from_nanos(rings.as_nanos()));
+        let time = TimeSpec::from_duration(Duration::from_nanos(deadline.as_nanos()));
         self.timer
             .set(Expiration::OneShot(time), TimerSetTimeFlags::TFD_TIMER_ABSTIME)
             .map_err(from_os)?;
-        self.armed_at = rings;
+        self.armed_at = deadline;
         Ok(())
     }
 }
@@ -57,18 +58,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_rings_when_it_is_set_to_and_not_before() {
-        let (mut alarm, watched) = DeadlineTimer::new().expect("a timer");
-        let rings_within = |wait: PollTimeout| {
+    fn it_expires_at_its_deadline_and_not_before() {
+        let (mut timer, watched) = DeadlineTimer::new().expect("a timer");
+        let expires_within = |wait: PollTimeout| {
             let mut fds = [PollFd::new(watched.as_fd(), PollFlags::POLLIN)];
             poll(&mut fds, wait).expect("it can be waited for") == 1
         };
         let now = Linux.now();
-        alarm.set(now + Duration::from_secs(3600)).expect("it can be set");
-        assert!(!rings_within(PollTimeout::ZERO), "an hour is not over");
-        alarm.set(now).expect("it can be set again");
-        assert!(rings_within(PollTimeout::NONE), "what is past rings at once");
-        alarm.set(now + Duration::from_secs(3600)).expect("it can be set again");
-        assert!(!rings_within(PollTimeout::ZERO), "what has rung is silent when it is set");
+        timer.set(now + Duration::from_secs(3600)).expect("it can be set");
+        assert!(!expires_within(PollTimeout::ZERO), "an hour is not over");
+        timer.set(now).expect("it can be set again");
+        assert!(expires_within(PollTimeout::NONE), "a past deadline expires at once");
+        timer.set(now + Duration::from_secs(3600)).expect("it can be set again");
+        assert!(!expires_within(PollTimeout::ZERO), "setting it again clears the expiration");
     }
 }

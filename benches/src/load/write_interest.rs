@@ -1,32 +1,34 @@
-//! Room to send: who is told of it, and who would rather not be. It knows no messages.
+//! Registration for OUT events (write readiness). It knows no messages.
 //!
-//! TCP tells of room only after it has been short of it. A datagram or Unix socket tells each time
-//! that the other side has taken something, which for a small message is a wake-up for nothing. So
-//! those are watched for room only from the first time on that they were full. A life, which has
-//! but one message, is watched all along: hushing it would cost more than it saves.
+//! TCP reports OUT only after the send buffer was full. A datagram or Unix socket reports it each
+//! time the peer has read something, which for small messages causes useless wake-ups. Those
+//! sockets are therefore registered for OUT only after they were full for the first time. A
+//! short-lived connection, which has a single message, stays registered for OUT: changing the
+//! registration would cost more than it saves.
 
 use epollite::reactor::Io;
 use epollite::{Interest, Linux, Trigger};
 
 use super::error::LoadError;
 
-/// An answer, the end, and an urgent mark: without that, a short read would prove nothing.
+/// IN, RDHUP and PRI: without PRI (urgent data) a short read would not prove that the socket is
+/// empty.
 fn read_interest() -> Interest {
     Interest::READABLE | Interest::READ_CLOSED | Interest::PRIORITY
 }
 
-/// What everybody begins with: these, and room.
+/// The initial interest: the read interest, and OUT.
 pub(super) fn read_write_interest() -> Interest {
     read_interest() | Interest::WRITABLE
 }
 
-/// It is connected, and need not hear of room. Work: one system call.
+/// Removes OUT once the socket is connected. Cost: one system call.
 pub(super) fn disable_write_interest(io: &mut Io<'_, Linux>) -> Result<(), LoadError> {
     modify(io, read_interest())
 }
 
-/// It is full: if there is room already, that is told at once. Work: one system call, or none if
-/// it is watched for room.
+/// Adds OUT when the socket is full; if it has room by then, the event follows at once. Cost: one
+/// system call, or none if OUT is registered already.
 pub(super) fn enable_write_interest(io: &mut Io<'_, Linux>) -> Result<(), LoadError> {
     if io.is_registered_for(read_write_interest(), Trigger::Edge) {
         Ok(())

@@ -1,5 +1,5 @@
-//! How each server is built: by cargo, cc, go, or not at all. It knows compilers; what is built is
-//! cached by them, so that building again costs next to nothing.
+//! Builds servers with cargo, cc or go. Results are cached by these tools, so that building again
+//! is cheap.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use anyhow::{Context, Result, bail};
 use super::{BuiltServer, ServerSpec, installed, peers};
 use crate::schema;
 
-/// What a server is made with.
+/// The toolchain of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Toolchain {
     /// `epollite` itself.
     Epollite,
-    /// Our C programs: streams, and datagrams.
+    /// The C baseline: one program for streams, one for datagrams.
     BaselineC,
     /// `libNAME_echo.c` and `-lNAME`.
     Cc(&'static str),
@@ -25,11 +25,11 @@ pub(super) enum Toolchain {
     Python(&'static str),
     Go,
     Node,
-    /// Somebody else's affair.
+    /// Not built here.
     None,
 }
 
-/// What came of it.
+/// The result of a build.
 #[derive(Debug, Clone, Default)]
 struct Built {
     program: String,
@@ -39,45 +39,45 @@ struct Built {
     version: Option<String>,
 }
 
-/// Builds, each thing once.
+/// Builds servers, each toolchain once.
 #[derive(Debug)]
 pub struct Builder {
-    /// Where things are put.
+    /// The output folder.
     folder: PathBuf,
     epollite: Option<PathBuf>,
     done: HashMap<Toolchain, Result<Built, String>>,
 }
 
 impl Builder {
-    /// Puts what it builds into `peers/` in the target directory. `epollite` is the program to
-    /// compare, when it is not to be built.
+    /// Builds into `peers/` in the target directory. `epollite` is the program to compare, if it is
+    /// not to be built.
     ///
     /// # Errors
-    /// When there is no such place, or no such program.
+    /// If the folder cannot be created, or the program does not exist.
     pub fn new(epollite: Option<PathBuf>) -> Result<Self> {
         let folder = target("..").join("peers");
         let epollite = epollite.map(|program| {
             let found = program.canonicalize().ok().filter(|program| program.is_file());
-            found.with_context(|| format!("--program: {} is no program", program.display()))
+            found.with_context(|| format!("--program: {} is not a program", program.display()))
         });
         let epollite = epollite.transpose()?;
         std::fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot make {}", folder.display()))?;
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         Ok(Self { folder, epollite, done: HashMap::new() })
     }
 
-    /// Compiles the C yardstick for streams and says where it is.
+    /// Compiles the C baseline for streams; returns its path.
     ///
     /// # Errors
-    /// When there is no C compiler (`cc`, or what `CC` names), or it refuses.
+    /// If there is no C compiler (`cc`, or what `CC` names), or it fails.
     pub fn build_baseline(&self) -> Result<PathBuf> {
         self.cc("epoll_echo", None)
     }
 
-    /// Makes an entry into a server that can be started.
+    /// Builds a server so that it can be started.
     ///
     /// # Errors
-    /// Why it cannot be had here, in one line.
+    /// Why it is not available, in one line.
     pub fn build(&mut self, entry: &ServerSpec) -> Result<BuiltServer, String> {
         let built = match self.done.get(&entry.toolchain) {
             Some(built) => built.clone(),
@@ -106,11 +106,12 @@ impl Builder {
         Ok(BuiltServer { about, tcp, udp, unix })
     }
 
-    fn build_once(&self, kit: Toolchain) -> Result<Built> {
-        if let Some(missing) = installed::missing(kit).filter(|_| self.is_to_be_built(kit)) {
+    fn build_once(&self, toolchain: Toolchain) -> Result<Built> {
+        if let Some(missing) = installed::missing(toolchain).filter(|_| self.needs_build(toolchain))
+        {
             bail!(missing);
         }
-        match kit {
+        match toolchain {
             Toolchain::Epollite => self.epollite(),
             Toolchain::BaselineC => {
                 let streams = self.cc("epoll_echo", None)?;
@@ -145,9 +146,9 @@ impl Builder {
         }
     }
 
-    /// Whether tools are needed: the program to compare may be there.
-    fn is_to_be_built(&self, kit: Toolchain) -> bool {
-        kit != Toolchain::Epollite || self.epollite.is_none()
+    /// Whether a build is necessary: the program may be given by `--program`.
+    fn needs_build(&self, toolchain: Toolchain) -> bool {
+        toolchain != Toolchain::Epollite || self.epollite.is_none()
     }
 
     fn epollite(&self) -> Result<Built> {
@@ -178,15 +179,15 @@ impl Builder {
 
     fn cc(&self, name: &str, library: Option<&str>) -> Result<PathBuf> {
         let (source, program) = (peers().join(format!("{name}.c")), self.folder.join(name));
-        // Under a name of our own first: a program that another run is using cannot be written
-        // to, but it can be replaced.
-        let fresh = self.folder.join(format!("{name}.{}", std::process::id()));
+        // Written under a temporary name first: a running program cannot be written to (ETXTBSY),
+        // but it can be replaced.
+        let temporary = self.folder.join(format!("{name}.{}", std::process::id()));
         let library = library.map(|library| format!("-l{library}"));
-        let (source, fresh_text) = (text(&source)?, text(&fresh)?);
-        let mut arguments = vec!["-O2", "-Wall", "-Wextra", "-o", &fresh_text, &source];
+        let (source, temporary_text) = (text(&source)?, text(&temporary)?);
+        let mut arguments = vec!["-O2", "-Wall", "-Wextra", "-o", &temporary_text, &source];
         arguments.extend(library.as_deref());
         run(&compiler(), &arguments)?;
-        std::fs::rename(&fresh, &program).context("cannot put it in its place")?;
+        std::fs::rename(&temporary, &program).context("cannot rename it")?;
         Ok(program)
     }
 
@@ -210,14 +211,14 @@ pub(super) fn compiler() -> String {
     std::env::var("CC").ok().filter(|it| !it.is_empty()).unwrap_or_else(|| "cc".to_owned())
 }
 
-/// Where cargo puts what it builds from the manifest in `folder`, which is beside the peers.
+/// Cargo's target directory for the manifest in `folder`, relative to the peers.
 fn target(folder: &str) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")
         .filter(|folder| !folder.is_empty())
         .map_or_else(|| peers().join(folder).join("target"), PathBuf::from)
 }
 
-/// A program without the folder it is in: where that is, is nobody's affair.
+/// A program without its folder, which is specific to this machine.
 fn display_path(built: &Built) -> &str {
     built.program.rsplit('/').next().unwrap_or_default().trim_end_matches('\'')
 }
@@ -233,7 +234,7 @@ fn python(module: &str) -> Result<Built> {
     Ok(Built { program, version: Some(version), ..Built::default() })
 }
 
-/// How many packages a program is made of, and the version of one of them.
+/// The number of packages of a program, and the version of one of them.
 fn cargo_tree(manifest: &str, package: &str, of: &str) -> Result<(usize, Option<String>)> {
     let tree = run(
         "cargo",
@@ -260,7 +261,7 @@ fn cargo_tree(manifest: &str, package: &str, of: &str) -> Result<(usize, Option<
         .collect();
     packages.sort_unstable();
     packages.dedup();
-    // The package that is the peer itself is not somebody's library.
+    // The peer's own package is not counted.
     let count = packages.iter().filter(|(name, _)| !name.starts_with("peer-")).count();
     let version = packages.iter().find(|(name, _)| *name == of);
     Ok((
@@ -269,7 +270,7 @@ fn cargo_tree(manifest: &str, package: &str, of: &str) -> Result<(usize, Option<
     ))
 }
 
-/// libev has no file for pkg-config; its header says its version.
+/// libev has no pkg-config file; its version is in its header.
 fn header_version(library: &str) -> Result<String> {
     let text = std::fs::read_to_string(format!("/usr/include/{library}.h"))?;
     let number = |name: &str| {
@@ -277,7 +278,7 @@ fn header_version(library: &str) -> Result<String> {
         line.split_whitespace().last().map(str::to_owned)
     };
     let (major, minor) = (number("EV_VERSION_MAJOR"), number("EV_VERSION_MINOR"));
-    let (Some(major), Some(minor)) = (major, minor) else { bail!("it says no version") };
+    let (Some(major), Some(minor)) = (major, minor) else { bail!("no version in the header") };
     Ok(format!("{major}.{minor}"))
 }
 
@@ -290,12 +291,12 @@ fn quoted(path: &Path) -> Result<String> {
     Ok(shlex::try_quote(&path).context("a path that cannot be quoted")?.into_owned())
 }
 
-/// The first line of what a program says.
+/// The first line of a program's output.
 fn first_output_line(program: &str, arguments: &[&str]) -> Result<String> {
     Ok(run(program, arguments)?.lines().next().unwrap_or_default().trim().to_owned())
 }
 
-/// Runs it to its end. When it fails, the first line in which it says why is the reason.
+/// Runs a program. If it fails, the error is its first line containing `error`.
 fn run(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program)
         .args(arguments)
@@ -305,7 +306,7 @@ fn run(program: &str, arguments: &[&str]) -> Result<String> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let why = said.lines().find(|line| line.contains("error")).or(said.lines().next());
-    bail!("{program}: {}", why.unwrap_or("it failed without a word").trim())
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    let why = stderr.lines().find(|line| line.contains("error")).or(stderr.lines().next());
+    bail!("{program}: {}", why.unwrap_or("it failed without a message").trim())
 }

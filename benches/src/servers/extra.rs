@@ -1,4 +1,4 @@
-//! Servers that are not ours, nor on our list: `--extra NAME=COMMAND`. It starts nothing.
+//! Servers given by the user: `--extra NAME=COMMAND`. It starts nothing.
 
 use anyhow::{Result, bail};
 
@@ -15,17 +15,17 @@ pub struct Extra {
     command: String,
 }
 
-/// What it takes, where something else was given.
-const FORM: &str = "it takes NAME=COMMAND, and the command must contain {port} or {path}";
+/// Error text for an invalid argument.
+const FORM: &str = "expected NAME=COMMAND, and the command contains {port} or {path}";
 
-/// Before a command that serves datagrams.
+/// Prefix of a command that serves datagrams.
 const UDP: &str = "udp:";
 
 impl std::str::FromStr for Extra {
     type Err = String;
 
     /// `NAME=COMMAND`: with `{port}` in the command for TCP, with `{path}` for a Unix socket; with
-    /// `udp:` before it `{port}` is one of UDP.
+    /// the prefix `udp:`, `{port}` is a UDP port.
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, command) = text.split_once('=').ok_or(FORM)?;
         let (command, is_udp) = match command.strip_prefix(UDP) {
@@ -38,23 +38,25 @@ impl std::str::FromStr for Extra {
             (true, true, false) => Transport::Udp,
             (false, true, false) => Transport::Tcp,
             (false, false, true) => Transport::Unix,
-            (_, true, true) => return Err("one command has {port} or {path}, not both".to_owned()),
+            (_, true, true) => {
+                return Err("a command contains {port} or {path}, not both".to_owned());
+            }
             (true, ..) => return Err("a command for UDP must contain {port}".to_owned()),
             _ => return Err(FORM.to_owned()),
         };
         if shlex::split(command).is_none() {
-            return Err(format!("a quote is left open in `{command}`"));
+            return Err(format!("unterminated quote in `{command}`"));
         }
         Ok(Self { name: name.to_owned(), transport, command: command.to_owned() })
     }
 }
 
-/// The servers that these commands are of: one for each name, in the order of their first commands.
+/// Groups commands by server: one server per name, in the order of their first commands.
 ///
 /// # Errors
-/// Two commands of one name for one transport, and a name that somebody else has: they could not be
-/// told apart, in no table and on no page.
-pub fn gathered(extras: &[Extra]) -> Result<Vec<ServerSpec>> {
+/// Two commands with the same name and transport, or a name already in use: they could not be
+/// distinguished in tables.
+pub fn group_extras(extras: &[Extra]) -> Result<Vec<ServerSpec>> {
     let known = all();
     let mut entries: Vec<ServerSpec> = Vec::new();
     for Extra { name, transport, command } in extras {
@@ -93,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_says_what_it_serves_by_its_placeholder() {
+    fn the_placeholder_selects_the_transport() {
         for (text, transport) in [
             ("mine=./s {port}", Transport::Tcp),
             ("mine=udp:./s {port}", Transport::Udp),
@@ -109,8 +111,8 @@ mod tests {
     }
 
     #[test]
-    fn ones_own_server_joins_those_that_are_usual_or_named() {
-        let mine = gathered(&["mine=s {port}".parse().expect("one")]).expect("it has a name");
+    fn extra_servers_are_added_to_the_default_or_named_ones() {
+        let mine = group_extras(&["mine=s {port}".parse().expect("one")]).expect("it has a name");
         let names = |asked: &[&str]| -> Vec<String> {
             let asked: Vec<String> = asked.iter().map(|&name| name.to_owned()).collect();
             let chosen = super::super::select_of(&asked, &mine).expect("all are known");
@@ -120,8 +122,8 @@ mod tests {
         let usual: Vec<String> = usual.into_iter().map(|entry| entry.name).collect();
         assert_eq!(names(&[]), [usual, vec!["mine".to_owned()]].concat(), "without --servers");
         assert_eq!(names(&["mine"]), ["mine"]);
-        assert_eq!(names(&["mine", "tokio"]), ["mine", "tokio"], "in the order that is asked for");
-        assert_eq!(names(&["tokio"]), ["tokio", "mine"], "unnamed it comes last");
+        assert_eq!(names(&["mine", "tokio"]), ["mine", "tokio"], "in the order of --servers");
+        assert_eq!(names(&["tokio"]), ["tokio", "mine"], "unnamed extras come last");
         assert_eq!(names(&["all"]).last().map(String::as_str), Some("mine"));
     }
 
@@ -129,7 +131,7 @@ mod tests {
     fn commands_of_one_name_are_one_server() {
         let parse = |texts: &[&str]| -> Result<Vec<ServerSpec>> {
             let extras: Vec<Extra> = texts.iter().map(|text| text.parse().expect("one")).collect();
-            gathered(&extras)
+            group_extras(&extras)
         };
         let entries = parse(&["a=s {port}", "b=t {port}", "a=udp:s {port}", "a=s {path}"]);
         let entries = entries.expect("they fit together");

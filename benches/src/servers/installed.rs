@@ -1,15 +1,15 @@
-//! What of a server's tools is missing on this machine, in one line that says what installs it. It builds
-//! nothing, and shows nothing that a compiler or an interpreter says.
+//! Checks whether a server's tools are installed; a missing one is reported in one line with the
+//! command that installs it. It builds nothing, and hides the output of compilers and interpreters.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 
 use super::build::{Toolchain, compiler};
 
-/// What is missing, if something is.
-pub(super) fn missing(kit: Toolchain) -> Option<String> {
+/// The missing tool, if any.
+pub(super) fn missing(toolchain: Toolchain) -> Option<String> {
     let absent = |what: &str, package: &str| Some(format!("{what} is not installed: {package}"));
-    match kit {
+    match toolchain {
         Toolchain::None => None,
         Toolchain::Epollite | Toolchain::Cargo(_) if works("cargo", &["--version"]) => None,
         Toolchain::Epollite | Toolchain::Cargo(_) => absent("cargo", "https://rustup.rs"),
@@ -51,7 +51,7 @@ fn has_header(library: &str) -> bool {
         .spawn();
     let Ok(mut child) = child else { return false };
     if let Some(mut source) = child.stdin.take() {
-        // One that has ended already says by its status what it makes of that.
+        // Fails if the compiler has exited already; then its status counts.
         let _ = writeln!(source, "#include <{library}.h>");
     }
     child.wait().is_ok_and(|status| status.success())

@@ -1,28 +1,28 @@
-//! Rows and columns for a terminal of 80 columns: what does not fit beside each other stands below, and
-//! what does not fit at all is cut or folded. It knows nothing of what is in the cells.
+//! A grid for a terminal of 80 columns: columns that do not fit are moved to a block below, and
+//! cells that do not fit at all are truncated.
 
-/// How wide a terminal is, unless somebody has made it wider.
+/// Width of a terminal.
 pub(crate) const WIDTH: usize = 80;
 
-/// Spaces between two columns, and between those of a grid that would not fit otherwise.
+/// Spaces between two columns, and between those of a narrow grid.
 const GAP: usize = 2;
 const NARROW_GAP: usize = 1;
 
-/// Letters of a name, at most: the first column is in every block.
+/// Maximum length of a name: the first column is repeated in every block.
 const NAME_MAX: usize = 20;
 
-/// A table to be.
+/// A table under construction.
 #[derive(Debug, Clone)]
 pub(crate) struct Grid {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
     gap: usize,
-    /// The column with which a block begins, wherever it would fit.
+    /// The column that always starts a new block.
     below: Option<usize>,
 }
 
 impl Grid {
-    /// Without rows.
+    /// A grid without rows.
     pub(crate) fn new(head: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {
             head: head.into_iter().map(Into::into).collect(),
@@ -32,18 +32,18 @@ impl Grid {
         }
     }
 
-    /// The same, with its columns closer together.
+    /// Reduces the space between columns.
     pub(crate) fn narrow(self) -> Self {
         Self { gap: NARROW_GAP, ..self }
     }
 
-    /// The same; from this column on they stand below the others, as figures of another kind.
+    /// Starts a new block at this column, for figures of another kind.
     pub(crate) fn with_below(self, title: &str) -> Self {
         let below = self.head.iter().position(|head| head == title);
         Self { below, ..self }
     }
 
-    /// One more row; the first cell is its name.
+    /// Adds a row; the first cell is its name.
     pub(crate) fn add(&mut self, mut row: Vec<String>) {
         if let Some(name) = row.first_mut() {
             *name = cut(name, NAME_MAX);
@@ -51,7 +51,7 @@ impl Grid {
         self.rows.push(row);
     }
 
-    /// As text: blocks below each other, each with the names and as many columns as fit.
+    /// Formats the grid as blocks, each with the names and as many columns as fit.
     pub(crate) fn render(&self) -> String {
         let widths: Vec<usize> = (0..self.head.len()).map(|column| self.width(column)).collect();
         let Some((&names, others)) = widths.split_first() else { return String::new() };
@@ -81,7 +81,7 @@ impl Grid {
                 widths[column].min(WIDTH - if column == 0 { 0 } else { widths[0] + self.gap });
             let text = row.get(column).map_or(String::new(), |text| cut(text, room));
             let rest = " ".repeat(room - text.chars().count());
-            if column == 0 || self.is_words(column) { text + &rest } else { rest + &text }
+            if column == 0 || self.is_text(column) { text + &rest } else { rest + &text }
         };
         let cells: Vec<String> = columns.iter().map(cell).collect();
         format!("{}\n", cells.join(&" ".repeat(self.gap)).trim_end())
@@ -93,13 +93,13 @@ impl Grid {
         widths.max().unwrap_or_default()
     }
 
-    /// Whether a column has words, which stand to the left, or figures.
-    fn is_words(&self, column: usize) -> bool {
-        ["server", "verdict", "version", "what"].contains(&self.head[column].as_str())
+    /// Whether a column contains text, which is left-aligned, or figures.
+    fn is_text(&self, column: usize) -> bool {
+        ["server", "result", "version", "what"].contains(&self.head[column].as_str())
     }
 }
 
-/// A text of so many letters at most, with a mark where something was cut off.
+/// Truncates a text to at most `most` characters, with an ellipsis.
 fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
@@ -107,8 +107,7 @@ fn cut(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// The same lines, none of them wider than a terminal: the rest of a long one stands below it, further
-/// in.
+/// Folds lines to the width of a terminal; continuation lines are indented.
 pub(crate) fn folded(text: &str) -> String {
     text.lines().map(|line| fold(line) + "\n").collect()
 }
@@ -136,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_beside_stands_below() {
+    fn columns_that_do_not_fit_start_a_new_block() {
         let mut grid = Grid::new(
             ["server".to_owned()].into_iter().chain((0..12).map(|it| format!("column {it}"))),
         );
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_at_all_is_cut() {
+    fn cells_that_do_not_fit_are_truncated() {
         let mut grid = Grid::new(["server", "what", "msg/s"]);
         grid.add(["a name of far too many letters".into(), "word ".repeat(40), "1".into()].into());
         let text = grid.render();
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_folded_further_in() {
+    fn a_long_line_is_folded_with_an_indent() {
         let long = format!("  {}end", "seven77 ".repeat(12));
         let text = folded(&format!("short\n{long}\n"));
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");

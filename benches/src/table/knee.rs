@@ -1,4 +1,4 @@
-//! The open loop as a table: who keeps up with how much.
+//! The open-loop sweep as a table.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use super::{Grid, folded};
 use crate::schema::ResultFile;
 use crate::units::time;
 
-/// The open loop: a row for each server, a column for each rate that was offered.
+/// The open-loop sweep: a row per server, a column per offered rate.
 #[must_use]
 pub fn knee(record: &ResultFile) -> String {
     let Some(knee) = &record.knee else { return String::new() };
@@ -31,8 +31,9 @@ pub fn knee(record: &ResultFile) -> String {
     let late = late.unwrap_or_default();
     let mut text = format!(
         "\nknee: {}\n\
-         p99 from when a message was meant to leave, by messages a second offered,\n\
-         median of {} slices.\n{}\n  the knee is the last rate before two in a row with a p99 above {bound}\n",
+         p99 from the intended send time, by offered messages per second,\n\
+         median of {} slices.\n{}\n  the knee is the last rate before two consecutive ones with a \
+         p99 above {bound}\n",
         knee.what,
         knee.rounds,
         table.render(),
@@ -42,13 +43,14 @@ pub fn knee(record: &ResultFile) -> String {
         let (low, high) = (thousands(one.min(other)), thousands(one.max(other)));
         let _ = writeln!(
             text,
-            "  A/A noise: two copies of one server came to {low} and {high}; a step of the ladder, or \
-             less apart than these two, is no difference shown"
+            "  A/A noise: the knees of two copies of one server are {low} and {high}; a difference \
+             of one step, or less than between these two, is not significant"
         );
     }
-    let _ = writeln!(text, "  the generator itself was at most {} late at p99", time(late as f64));
+    let _ =
+        writeln!(text, "  the send lag of the generator was at most {} at p99", time(late as f64));
     if late > knee.bound_p99_ns {
-        text.push_str("  that is past the bound: the generator is what was measured\n");
+        text.push_str("  the send lag is above the bound: the generator is what was measured\n");
     }
     for curve in &knee.curves {
         if let Some(why) = &curve.why {
@@ -58,8 +60,8 @@ pub fn knee(record: &ResultFile) -> String {
             let (offered, p99) = (thousands(first.offered), time(first.p99_ns as f64));
             let _ = writeln!(
                 text,
-                "  {}: no knee: at the first rate, {offered} messages a second, its p99 was {p99}, \
-                 above {bound} already",
+                "  {}: no knee: at the first rate, {offered} messages per second, its p99 was \
+                 {p99}, already above {bound}",
                 curve.server
             );
         }

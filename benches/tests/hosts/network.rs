@@ -1,17 +1,17 @@
-//! Three hosts, a desk and a server, each a network namespace, on one bridge. It knows ip(8),
-//! unshare(1) and sshd(8), and nothing of loads.
+//! Three hosts, a control host and a server, each in a network namespace, on one bridge. It uses
+//! ip(8), unshare(1) and sshd(8), and knows no loads.
 //!
 //! ```text
 //!   10.77.0.1 the bridge, and the server on it
-//!       ├── desk   10.77.0.9    whence everything is started
-//!       ├── alpha  10.77.0.11   sshd, a /var/tmp of its own
+//!       ├── control 10.77.0.9  starts everything
+//!       ├── alpha  10.77.0.11   sshd, its own /var/tmp
 //!       ├── beta   10.77.0.12   the same
 //!       └── gamma  10.77.0.13   the same
 //! ```
 //!
-//! All of it lives in a process, a mount and a network namespace of its own. The first process of
-//! that waits for its standard input to end: when the test goes, however it goes, the first process
-//! ends, and the kernel ends everything else with it, mounts and networks too.
+//! Everything runs in its own process, mount and network namespace. Its first process waits for EOF
+//! on its standard input: however the test ends, that process ends, and the kernel ends all others
+//! with it, including mounts and networks.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -24,12 +24,12 @@ use epollite_bench::servers::{Builder, select};
 /// Where ranks run.
 pub(crate) const HOSTS: [&str; 3] = ["alpha", "beta", "gamma"];
 
-/// Builds the network, in a shell that has it all to itself. `$1` is a folder of ours.
+/// Shell script that builds the network inside the namespaces. `$1` is the test's folder.
 ///
-/// /etc/ssh, /etc/hosts, /run and /usr/local/bin are laid over: ssh finds our keys, names are
-/// known, sshd has a place for its own, and programs are on every PATH, without a flag or a file
+/// /etc/ssh, /etc/hosts, /run and /usr/local/bin are mounted over: ssh finds the test's keys, names
+/// resolve, sshd has its run directory, and the programs are on every PATH, without flags or files
 /// outside.
-const WORLD: &str = r#"
+const SETUP: &str = r#"
 set -eu
 cd "$1"
 mount --make-rprivate /
@@ -50,7 +50,7 @@ host() {
     ip -n "$1" address add "$2/24" dev eth0
     ip -n "$1" link set eth0 up
 }
-host desk 10.77.0.9
+host control 10.77.0.9
 while read -r address name; do
     host "$name" "$address"
     ip netns exec "$name" unshare --uts sh -c "hostname $name; mount -t tmpfs tmpfs /var/tmp
@@ -110,10 +110,10 @@ impl Network {
         }
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
-        let log = fs::File::create(folder.path().join("world.log")).unwrap();
+        let log = fs::File::create(folder.path().join("setup.log")).unwrap();
         let mut keeper = Command::new("unshare")
             .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"])
-            .args(["sh", "-c", WORLD, "sh"])
+            .args(["sh", "-c", SETUP, "sh"])
             .arg(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -123,19 +123,19 @@ impl Network {
         let mut line = String::new();
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let network = Self { keeper, folder };
-        let log = || fs::read_to_string(network.folder.path().join("world.log")).unwrap();
+        let log = || fs::read_to_string(network.folder.path().join("setup.log")).unwrap();
         assert_eq!(line.trim(), "yes", "no network of namespaces could be made here: {}", log());
         network
     }
 
-    /// The folder in which [`Self::at_the_desk`] works.
-    pub(crate) fn desk(&self) -> PathBuf {
-        self.folder.path().join("desk")
+    /// The folder in which [`Self::on_control`] works.
+    pub(crate) fn control_dir(&self) -> PathBuf {
+        self.folder.path().join("control")
     }
 
-    /// Runs commands where a person would: what they say, or all of it when they fail.
-    pub(crate) fn at_the_desk(&self, commands: &str) -> Result<String, String> {
-        self.on("desk", &format!("cd {}; set -eu\n{commands}", self.desk().display()))
+    /// Runs commands on the control host; returns their standard output, or on failure all output.
+    pub(crate) fn on_control(&self, commands: &str) -> Result<String, String> {
+        self.on("control", &format!("cd {}; set -eu\n{commands}", self.control_dir().display()))
     }
 
     /// Runs commands on a host.
@@ -147,7 +147,7 @@ impl Network {
         let mut command = Command::new("nsenter");
         command.args(["--mount", "--net", "--pid", "--target", first.trim()]);
         if HOSTS.contains(&host) {
-            // Into its mounts too, where its own /var/tmp is.
+            // Also enters its mount namespace, which has its own /var/tmp.
             command.args([
                 "sh",
                 "-c",
@@ -165,28 +165,28 @@ impl Network {
         }
         let output = command.stdin(Stdio::null()).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (said, complained) = (text(&output.stdout), text(&output.stderr));
-        if output.status.success() { Ok(said) } else { Err(said + &complained) }
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        if output.status.success() { Ok(stdout) } else { Err(stdout + &stderr) }
     }
 }
 
 impl Drop for Network {
     fn drop(&mut self) {
-        // The shell reads to the end of its input, which is now; the rest goes with it.
+        // Closing its input ends the shell, and with it all other processes.
         drop(self.keeper.stdin.take());
         drop(self.keeper.wait());
     }
 }
 
-/// Keys, programs, names: all that the shell needs.
+/// Creates the keys, programs and host names that the script needs.
 fn prepare(folder: &Path) {
-    for name in ["bin", "etc", "desk", "home"] {
+    for name in ["bin", "etc", "control", "home"] {
         fs::create_dir(folder.join(name)).unwrap();
     }
     let mut builder = Builder::new(None).unwrap();
     let entry = &select(&["epoll-edge".to_owned()]).unwrap()[0];
-    let recipe = builder.build(entry).unwrap();
-    let command = recipe.command(&Case::of_connections(1)).unwrap();
+    let built = builder.build(entry).unwrap();
+    let command = built.command(&Case::of_connections(1)).unwrap();
     let program = shlex::split(command).unwrap().remove(0);
     fs::copy(program, folder.join("bin/epollite")).unwrap();
     let bench = env!("CARGO_BIN_EXE_epollite-bench");
@@ -202,6 +202,6 @@ fn prepare(folder: &Path) {
     let lines = (11..).zip(HOSTS).map(|(last, host)| format!("10.77.0.{last} {host}\n"));
     let login: String = lines.collect();
     fs::write(folder.join("login"), &login).unwrap();
-    fs::write(folder.join("hosts"), format!("127.0.0.1 localhost\n10.77.0.9 desk\n{login}"))
+    fs::write(folder.join("hosts"), format!("127.0.0.1 localhost\n10.77.0.9 control\n{login}"))
         .unwrap();
 }

@@ -1,6 +1,6 @@
-//! What docs/machines.md shows: its blocks, by name, as a shell is to run them.
+//! The code blocks of docs/machines.md, by name.
 
-/// The block that stands under `<!-- tested: NAME -->`.
+/// The block below `<!-- tested: NAME -->`.
 pub(crate) fn block(name: &str) -> String {
     let page = include_str!("../../../docs/machines.md");
     let mark = format!("<!-- tested: {name} -->\n```sh\n");
@@ -8,7 +8,7 @@ pub(crate) fn block(name: &str) -> String {
     rest.split_once("```").unwrap().0.to_owned()
 }
 
-/// Its manifest.
+/// The Kubernetes manifest.
 pub(crate) fn manifest() -> &'static str {
     let (_, rest) = include_str!("../../../docs/machines.md").split_once("```yaml\n").unwrap();
     rest.split_once("```").unwrap().0

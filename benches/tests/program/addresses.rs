@@ -1,44 +1,44 @@
-//! Where the server is: names with several addresses, interfaces by name, paths of any bytes, and the
-//! port where nobody is but ourselves.
+//! Server addresses: names with several addresses, interface names, paths of any bytes, and
+//! connections to itself.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::support::{bench, finish, has_ipv6, in_network, plain_unix};
 
-/// The kernel has one port to give, and gives it to whoever connects.
+/// Leaves the kernel a single ephemeral port, used for every connect.
 const ONE_PORT: &str = "echo 40004 40004 > /proc/sys/net/ipv4/ip_local_port_range";
 
-/// Those of families that this kernel has: IPv6 may be compiled out, or off from its start.
-fn known(addresses: &[&'static str]) -> Vec<&'static str> {
+/// The addresses of supported families: IPv6 may be compiled out, or disabled at boot.
+fn supported(addresses: &[&'static str]) -> Vec<&'static str> {
     let is_known = |address: &&&str| has_ipv6() || !address.starts_with('[');
     addresses.iter().filter(is_known).copied().collect()
 }
 
 #[test]
 fn a_connection_to_itself_is_no_server() {
-    let nobody = ("nothing", "", 0);
-    for address in known(&["127.0.0.1:40004", "[::1]:40004", "0.0.0.0:40004"]) {
-        in_network(ONE_PORT, nobody, &format!("{address} -n 5"))
+    let no_server = ("nothing", "", 0);
+    for address in supported(&["127.0.0.1:40004", "[::1]:40004", "0.0.0.0:40004"]) {
+        in_network(ONE_PORT, no_server, &format!("{address} -n 5"))
             .ended(69, &format!("no server at tcp {address}: connected to itself"));
     }
-    // Each message has a connection of its own; here all of them would meet themselves.
-    for address in known(&["[::1]:40004", "127.0.1.1:40004"]) {
-        in_network(ONE_PORT, nobody, &format!("{address} --churn -n 5"))
+    // With churn every connection would be one to itself.
+    for address in supported(&["[::1]:40004", "127.0.1.1:40004"]) {
+        in_network(ONE_PORT, no_server, &format!("{address} --churn -n 5"))
             .ended(69, &format!("no server at tcp {address}: connected to itself"));
     }
 }
 
 #[test]
 fn a_datagram_socket_connected_to_itself_is_no_server() {
-    for address in known(&["127.0.0.1:40004", "[::1]:40004"]) {
+    for address in supported(&["127.0.0.1:40004", "[::1]:40004"]) {
         in_network(ONE_PORT, ("nothing", "", 0), &format!("{address} --udp -n 5"))
             .ended(69, &format!("no server at udp {address}: connected to itself"));
     }
 }
 
 #[test]
-fn a_server_at_a_port_of_the_local_range_is_one() {
+fn a_server_on_a_port_of_the_local_range_is_found() {
     let setup = "echo 40004 40007 > /proc/sys/net/ipv4/ip_local_port_range";
     for what in ["tcp", "udp"] {
         let how = format!("127.0.0.1:40004 -n 5 {}", if what == "udp" { "--udp" } else { "" });
@@ -50,7 +50,7 @@ fn a_server_at_a_port_of_the_local_range_is_one() {
 #[test]
 fn every_address_of_a_name_is_tried() {
     let hosts = tempfile::NamedTempFile::new().unwrap();
-    // The first of them has nobody.
+    // No server listens on the first one.
     std::fs::write(hosts.path(), "::1 two\n127.0.0.1 two\n").unwrap();
     let setup = format!("mount --bind {} /etc/hosts", hosts.path().display());
     for (what, how) in [("tcp", "-c 3"), ("tcp", "--churn"), ("udp", "--udp")] {
@@ -58,18 +58,19 @@ fn every_address_of_a_name_is_tried() {
             in_network(&setup, (what, "127.0.0.1", 7002), &format!("two:7002 -n 9 {how} --json"));
         assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{what} {how}: {run:?}");
         let target = format!("{what} 127.0.0.1:7002");
-        assert_eq!(run.json()["config"]["target"], target, "the one that answered is told");
+        assert_eq!(run.json()["config"]["target"], target, "the address that answered is reported");
     }
-    // With nobody at any of them it is the first that is told.
+    // Without any server the first address is reported.
     in_network(&setup, ("nothing", "", 0), "two:7002 -n 9")
         .ended(69, "no server at tcp [::1]:7002");
     in_network(&setup, ("nothing", "", 0), "two:7002 -n 9 --udp")
         .ended(69, "no server at udp [::1]:7002");
 }
 
-/// Where IPv6 is off, connect(2) has no address to come from, and the error of a lack of ports.
+/// With IPv6 disabled connect(2) has no source address, and returns the same error as without
+/// ports.
 #[test]
-fn without_ipv6_the_other_addresses_of_a_name_are_tried_and_ports_are_not_blamed() {
+fn without_ipv6_the_other_addresses_are_tried_and_the_error_is_not_a_lack_of_ports() {
     let hosts = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(hosts.path(), "::1 two\n127.0.0.1 two\n").unwrap();
     let off = if has_ipv6() { "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6" } else { "" };
@@ -86,7 +87,7 @@ fn without_ipv6_the_other_addresses_of_a_name_are_tried_and_ports_are_not_blamed
 }
 
 #[test]
-fn an_interface_is_known_by_its_name() {
+fn an_interface_name_is_resolved() {
     if !has_ipv6() {
         return;
     }
@@ -103,7 +104,7 @@ fn an_interface_is_known_by_its_name() {
 }
 
 #[test]
-fn a_path_is_bytes() {
+fn a_path_may_contain_any_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(OsStr::from_bytes(b"s\xff\\x41"));
     plain_unix(&path);
@@ -112,7 +113,11 @@ fn a_path_is_bytes() {
     let run = finish(command);
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
     let target = format!("unix:{}/s\\xff\\x5cx41", dir.path().display());
-    assert_eq!(run.json()["config"]["target"], target, "and is told so that it can be given back");
+    assert_eq!(
+        run.json()["config"]["target"],
+        target,
+        "it is printed in a form that can be parsed"
+    );
     let again = finish({
         let mut command = bench("load -n 9 --warmup 0 --json");
         command.arg(&target);

@@ -1,4 +1,4 @@
-//! An honest server is measured in every way there is, and the results can be read.
+//! A correct server, measured with every option; the results can be parsed.
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
@@ -8,11 +8,11 @@ use base64::Engine;
 
 use crate::support::{Run, bench, echo, finish, plain_tcp, plain_unix, run, tcp, udp};
 
-/// So many messages in each of these.
+/// Messages per run.
 const COUNT: u64 = 2000;
 
 #[track_caller]
-fn all_come_back(arguments: &str) -> Run {
+fn all_are_echoed(arguments: &str) -> Run {
     let run = run(&format!("load {arguments} -n {COUNT} --warmup 20ms --json"));
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{arguments}: {run:?}");
     let json = run.json();
@@ -26,7 +26,7 @@ fn all_come_back(arguments: &str) -> Run {
 }
 
 #[test]
-fn tcp_in_every_way() {
+fn tcp_with_every_option() {
     let address = plain_tcp();
     for how in [
         "",
@@ -44,7 +44,7 @@ fn tcp_in_every_way() {
         "-c 4 --rate 5k --churn",
         "-c 4 --rate 20k -d 1",
     ] {
-        all_come_back(&format!("{address} {how}"));
+        all_are_echoed(&format!("{address} {how}"));
     }
 }
 
@@ -62,37 +62,37 @@ fn unix_and_udp() {
     plain_unix(&path);
     let unix = format!("{} --unix", path.display());
     for how in ["-c 4", "-c 4 -d 8 -s uniform:1-100000", "-c 4 --churn"] {
-        all_come_back(&format!("{unix} {how}"));
+        all_are_echoed(&format!("{unix} {how}"));
     }
     let address = udp(|_, message| vec![message.to_vec()]);
     for how in ["", "-c 3 -d 8", "-d 16 --gso", "-c 2 -s uniform:16-9000", "--rate 5k", "-s 65507"]
     {
-        all_come_back(&format!("{address} --udp {how}"));
+        all_are_echoed(&format!("{address} --udp {how}"));
     }
 }
 
 #[test]
-fn a_duration_is_kept_and_a_rate_is_met() {
+fn the_duration_and_the_rate_are_met() {
     let address = plain_tcp();
     let run = run(&format!("load {address} -c 4 --rate 1000 -t 500ms --warmup 0 --json"));
     let json = run.json();
-    // The last is due a millisecond before the end.
+    // The last message is due a millisecond before the end.
     assert_eq!((run.code, &json["messages"]), (Some(0), &500.into()), "{run:?}");
     assert!(json["elapsed_seconds"].as_f64() >= Some(0.5));
-    assert!(json["lag_nanos"]["max"].as_u64() > Some(0), "how late we were is told");
+    assert!(json["lag_nanos"]["max"].as_u64() > Some(0), "the send lag is reported");
 }
 
 #[test]
-fn a_condition_fails_a_run() {
+fn a_violated_threshold_fails_a_run() {
     let address = tcp(echo);
-    let load = |conditions: &str| run(&format!("load {address} -n 500 --warmup 0 {conditions}"));
+    let load = |thresholds: &str| run(&format!("load {address} -n 500 --warmup 0 {thresholds}"));
     let fine = "--fail-if p99>60s --fail-if rate<1 --fail-if errors>0 --fail-if max>=61s";
     let fine = load(fine);
     assert_eq!((fine.code, fine.err.as_str()), (Some(0), ""), "{fine:?}");
-    for condition in ["p50>1ns", "p99.9>=1ns", "rate<1000M", "min<60s", "messages<=500", "errors<1"]
+    for threshold in ["p50>1ns", "p99.9>=1ns", "rate<1000M", "min<60s", "messages<=500", "errors<1"]
     {
-        load(&format!("--fail-if p99>60s --fail-if {condition}"))
-            .ended(1, &format!("--fail-if {condition}: it is "));
+        load(&format!("--fail-if p99>60s --fail-if {threshold}"))
+            .ended(1, &format!("--fail-if {threshold}: it is "));
     }
 }
 
@@ -100,15 +100,12 @@ fn a_condition_fails_a_run() {
 fn a_latency_threshold_fails_without_responses() {
     let hole = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = hole.local_addr().unwrap();
-    let how = "--udp -t 50ms --loss-after 50ms --warmup 0 --fail-if p99>2ms";
+    let how = "--udp -t 50ms --loss-timeout 50ms --warmup 0 --fail-if p99>2ms";
     let run = run(&format!("load {address} {how}"));
     assert_eq!(run.code, Some(69), "{run:?}");
     let whys: Vec<&str> = run.err.lines().collect();
-    let unknown = "epollite-bench: --fail-if p99>2ms: it is not known: nothing came back";
-    assert_eq!(
-        whys,
-        ["epollite-bench: nothing came back in time: 1 of 1 messages are lost", unknown]
-    );
+    let unknown = "epollite-bench: --fail-if p99>2ms: it is unknown: no response";
+    assert_eq!(whys, ["epollite-bench: no response in time: 1 of 1 messages are lost", unknown]);
 }
 
 #[test]
@@ -130,7 +127,7 @@ fn the_interval_log_holds_every_message() {
         total.add(histogram).unwrap();
         intervals += 1;
     }
-    assert_eq!(intervals, 2, "a second, and the rest of it");
+    assert_eq!(intervals, 2, "a full second, and the remainder");
     assert_eq!(run.json()["messages"], total.len());
     assert_eq!(run.json()["latency_nanos"]["max"], total.max());
 }
@@ -149,7 +146,7 @@ fn the_table_and_the_distribution_are_printed() {
 }
 
 #[test]
-fn the_environment_and_the_shell_are_heeded() {
+fn environment_variables_and_completions_work() {
     let address = plain_tcp();
     let mut command = bench("load -n 300 --warmup 0 --json");
     command.env("EPL_ADDR", address.to_string()).env("EPL_CONNECTIONS", "3");

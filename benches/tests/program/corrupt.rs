@@ -1,4 +1,4 @@
-//! Dishonest servers are found out, and what they did is named: which connection, where, what.
+//! Corrupting servers are detected, and the mismatch is described: connection, offset, kind.
 
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -8,15 +8,15 @@ use nix::sys::socket::{MsgFlags, send};
 
 use crate::support::{Run, SIZE, echo, run, tcp, tcp_of, udp};
 
-/// The message that is tampered with.
+/// The message that is corrupted.
 const BAD: u64 = 20;
 
 fn load(address: std::net::SocketAddr) -> Run {
-    run(&format!("load {address} -c 2 -d 8 -n 4000 --warmup 0 --stall 1s --json"))
+    run(&format!("load {address} -c 2 -d 8 -n 4000 --warmup 0 --stall-timeout 1s --json"))
 }
 
 #[test]
-fn an_honest_server_is_believed() {
+fn a_correct_server_passes() {
     let run = load(tcp(echo));
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(
@@ -35,7 +35,7 @@ fn one_byte_changed() {
     let place = BAD * SIZE as u64 + 40;
     run.ended(1, &format!(", byte {place}: altered: "));
     run.ended(1, &format!("in message {BAD}"));
-    assert!(run.json()["messages"].as_u64() >= Some(BAD), "what was right is kept: {run:?}");
+    assert!(run.json()["messages"].as_u64() >= Some(BAD), "correct messages are counted: {run:?}");
 }
 
 #[test]
@@ -60,7 +60,10 @@ fn two_messages_swapped() {
             _ => message.to_vec(),
         }))
     ));
-    run.ended(1, &format!("connection 0, byte {}: reordered: message {BAD} came after", BAD * 64));
+    run.ended(
+        1,
+        &format!("connection 0, byte {}: reordered: message {BAD} received after", BAD * 64),
+    );
 }
 
 #[test]
@@ -68,13 +71,13 @@ fn one_message_twice() {
     let run = load(tcp(|number, message| {
         Some(if number == BAD { message.repeat(2) } else { message.to_vec() })
     }));
-    run.ended(1, &format!("duplicated: message {BAD} came again"));
+    run.ended(1, &format!("duplicated: message {BAD} received again"));
 }
 
 #[test]
-fn what_comes_behind_the_last_answer() {
+fn bytes_after_the_last_response_are_detected() {
     for (count, behind, why) in
-        [(1, &[][..], "duplicated: message 0 came again"), (7, b"!", "byte 448")]
+        [(1, &[][..], "duplicated: message 0 received again"), (7, b"!", "byte 448")]
     {
         let address = tcp(move |number, message| {
             let more = if behind.is_empty() { message } else { behind };
@@ -84,7 +87,7 @@ fn what_comes_behind_the_last_answer() {
     }
 }
 
-/// Half of a message, an urgent byte, the rest: a read stops at the mark.
+/// Half of a message, an urgent byte, the rest: a read stops at the urgent mark.
 #[test]
 fn an_urgent_byte_does_not_hide_what_follows_it() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -98,12 +101,12 @@ fn an_urgent_byte_does_not_hide_what_follows_it() {
             stream.write_all(&message[32..]).unwrap();
         }
     });
-    let run = run(&format!("load {address} -n 2000 --warmup 0 --stall 1s"));
+    let run = run(&format!("load {address} -n 2000 --warmup 0 --stall-timeout 1s"));
     assert_eq!(run.code, Some(0), "{run:?}");
 }
 
-/// A piece as long as many a buffer, or as the noise's own numbers, is cut out of a long message or
-/// doubled in it.
+/// A piece of a typical buffer size, or related to the payload's constants, is removed from a long
+/// message or duplicated in it.
 #[test]
 fn a_piece_of_a_long_message_lost_or_doubled() {
     for (size, piece) in [(20_000, 4096), (262_160, 8191), (1 << 20, 8192), (1 << 20, 16_382)] {
@@ -115,7 +118,7 @@ fn a_piece_of_a_long_message_lost_or_doubled() {
                     let wrong = || [&message[..at], &message[rest..]].concat();
                     Some(if number == 2 { wrong() } else { message.to_vec() })
                 });
-                let how = format!("-n 3 -d {depth} -s {size} --warmup 0 --stall 1s");
+                let how = format!("-n 3 -d {depth} -s {size} --warmup 0 --stall-timeout 1s");
                 let run = run(&format!("load {address} {how}"));
                 let place = format!("byte {}", size * 2 + at);
                 assert_eq!(run.code, Some(1), "{size}, {piece}, {doubled}: {run:?}");
@@ -126,7 +129,7 @@ fn a_piece_of_a_long_message_lost_or_doubled() {
 }
 
 #[test]
-fn an_answer_before_the_question() {
+fn a_response_before_its_message_was_sent() {
     let address = tcp(|number, message| {
         let mut next = message.to_vec();
         next[0] += 1;
@@ -149,7 +152,7 @@ fn bytes_lost_and_bytes_added_in_a_message() {
         let (one, other) = message.split_at(30);
         Some(if number == BAD { [one, b"oops", other].concat() } else { message.to_vec() })
     };
-    load(tcp(with)).ended(1, "added: 4 bytes that nobody sent");
+    load(tcp(with)).ended(1, "added: 4 bytes that were never sent");
 }
 
 #[test]
@@ -172,7 +175,7 @@ fn the_message_of_another_connection() {
     let first = Mutex::new(None::<Vec<u8>>);
     let run = load(tcp(move |number, message| {
         let mut first = first.lock().unwrap();
-        // Whoever comes second gets what the first had sent, once.
+        // The second connection once receives a message of the first.
         Some(match (number, first.as_ref()) {
             (BAD, None) => {
                 *first = Some(message.to_vec());
@@ -182,7 +185,7 @@ fn the_message_of_another_connection() {
             _ => message.to_vec(),
         })
     }));
-    run.ended(1, &format!("foreign: message {BAD} of connection "));
+    run.ended(1, &format!("wrong connection: received message {BAD} of "));
 }
 
 #[test]
@@ -200,13 +203,13 @@ fn churn_is_checked_too() {
 
 fn load_udp(server: impl Fn(u64, &[u8]) -> Vec<Vec<u8>> + Send + 'static) -> Run {
     let address = udp(server);
-    run(&format!("load {address} --udp -d 4 -n 100 --warmup 0 --loss-after 200ms --json"))
+    run(&format!("load {address} --udp -d 4 -n 100 --warmup 0 --loss-timeout 200ms --json"))
 }
 
 #[test]
-fn datagrams_altered_duplicated_and_reordered_are_named() {
-    let honest = load_udp(|_, message| vec![message.to_vec()]);
-    assert_eq!((honest.code, honest.err.as_str()), (Some(0), ""), "{honest:?}");
+fn altered_duplicated_and_reordered_datagrams_are_reported() {
+    let correct = load_udp(|_, message| vec![message.to_vec()]);
+    assert_eq!((correct.code, correct.err.as_str()), (Some(0), ""), "{correct:?}");
     load_udp(|number, message| {
         let mut bytes = message.to_vec();
         bytes[50] ^= u8::from(number == BAD);
@@ -214,7 +217,7 @@ fn datagrams_altered_duplicated_and_reordered_are_named() {
     })
     .ended(1, "connection 0: altered: ");
     load_udp(|number, message| vec![message.to_vec(); 1 + usize::from(number == BAD)])
-        .ended(1, &format!("connection 0: duplicated: message {BAD} came again"));
+        .ended(1, &format!("connection 0: duplicated: message {BAD} received again"));
     load_udp(|number, message| {
         vec![if number == BAD { message[..60].to_vec() } else { message.to_vec() }]
     })
@@ -228,12 +231,15 @@ fn datagrams_altered_duplicated_and_reordered_are_named() {
         _ if number == BAD + 1 => vec![message.to_vec(), kept.lock().unwrap().clone()],
         _ => vec![message.to_vec()],
     });
-    run.ended(1, &format!("connection 0: reordered: message {BAD} came after message {}", BAD + 1));
+    run.ended(
+        1,
+        &format!("connection 0: reordered: message {BAD} received after message {}", BAD + 1),
+    );
 }
 
 #[test]
-fn many_datagrams_that_come_late_are_late_and_not_doubled() {
-    // Half of them are held back, and come two by two beside the others.
+fn late_datagrams_are_late_and_not_duplicates() {
+    // Half of them are delayed, and sent two at a time with the others.
     let held = Mutex::new(std::collections::VecDeque::new());
     let address = udp(move |number, message| {
         let mut held = held.lock().unwrap();
@@ -244,7 +250,7 @@ fn many_datagrams_that_come_late_are_late_and_not_doubled() {
         let late = held.len().min(2);
         std::iter::once(message.to_vec()).chain(held.drain(..late)).collect()
     });
-    let how = "--udp -r 1000 -t 1s --warmup 0 --loss-after 100ms --json";
+    let how = "--udp -r 1000 -t 1s --warmup 0 --loss-timeout 100ms --json";
     let run = run(&format!("load {address} {how}"));
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
     let json = run.json();
@@ -255,12 +261,12 @@ fn many_datagrams_that_come_late_are_late_and_not_doubled() {
 #[test]
 fn datagrams_with_bad_headers_are_altered_not_lost() {
     let address = udp(|_, message| vec![message.iter().map(|byte| !byte).collect()]);
-    run(&format!("load {address} --udp -n 4 --warmup 0 --loss-after 50ms"))
+    run(&format!("load {address} --udp -n 4 --warmup 0 --loss-timeout 50ms"))
         .ended(1, "4 echoes were wrong");
 }
 
 #[test]
-fn datagrams_lost_are_counted_and_are_no_error() {
+fn lost_datagrams_are_counted_and_are_no_error() {
     let run = load_udp(
         |number, message| {
             if number.is_multiple_of(10) { Vec::new() } else { vec![message.to_vec()] }

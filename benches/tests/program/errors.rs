@@ -1,4 +1,4 @@
-//! What goes wrong is one clear line and an exit code, and what was measured by then is kept.
+//! Every error is one line and an exit code, and measurements up to then are kept.
 
 use std::process::Command;
 
@@ -14,16 +14,16 @@ fn no_server_is_an_error() {
     for how in ["", "--churn", "--rate 100"] {
         let run = run(&format!("load {address} {how} -t 1s"));
         run.ended(69, &format!("no server at tcp {address}: connection refused"));
-        assert_eq!(run.out, "", "there is nothing to show");
+        assert_eq!(run.out, "", "there is no result");
     }
     let (_reserved, address) = refusing_udp();
     run(&format!("load {address} --udp -t 1s")).ended(69, &format!("no server at udp {address}"));
-    run("load unix:@nobody-is-here -t 1s").ended(69, "no server at unix:@nobody-is-here");
+    run("load unix:@no-server-here -t 1s").ended(69, "no server at unix:@no-server-here");
     run("load /nowhere/at/all --unix -t 1s").ended(69, "no such file");
 }
 
 #[test]
-fn arguments_that_cannot_be_meant() {
+fn invalid_arguments_are_rejected() {
     for arguments in [
         "load",
         "load 127.0.0.1",
@@ -67,31 +67,31 @@ fn arguments_that_cannot_be_meant() {
 }
 
 #[test]
-fn it_closes_the_connection_in_the_middle() {
+fn a_server_that_closes_early_is_an_error() {
     let address = tcp(|number, message| (number < 50).then(|| message.to_vec()));
     let run = run(&format!("load {address} -c 2 -t 5s --warmup 0 --json"));
-    run.ended(69, "after 3200 bytes, with 1 messages owed");
+    run.ended(69, "after 3200 bytes, with 1 messages outstanding");
     assert_eq!(run.json()["ending"], "failed");
-    assert!(run.json()["messages"].as_u64() >= Some(50), "what was measured is kept: {run:?}");
+    assert!(run.json()["messages"].as_u64() >= Some(50), "the measurements are kept: {run:?}");
 }
 
 #[test]
-fn it_stops_echoing() {
+fn a_server_that_stops_echoing_is_an_error() {
     let address =
         tcp(|number, message| Some(if number < 50 { message.to_vec() } else { Vec::new() }));
-    let run = run(&format!("load {address} -c 2 -t 5s --warmup 0 --stall 300ms"));
-    run.ended(69, "the server stopped echoing: 2 messages are owed");
-    assert!(run.out.contains("100 messages in"), "what was measured is shown: {run:?}");
+    let run = run(&format!("load {address} -c 2 -t 5s --warmup 0 --stall-timeout 300ms"));
+    run.ended(69, "the server stopped echoing: 2 messages are outstanding");
+    assert!(run.out.contains("100 messages in"), "the measurements are printed: {run:?}");
 }
 
 #[test]
-fn one_connection_starves_while_others_go_on() {
+fn one_stalled_connection_among_others_is_an_error() {
     let first = std::sync::atomic::AtomicBool::new(true);
     let address = tcp(move |number, message| {
         let is_mine = number == 50 && first.swap(false, std::sync::atomic::Ordering::Relaxed);
         Some(if is_mine { Vec::new() } else { message.to_vec() })
     });
-    let run = run(&format!("load {address} -c 2 -t 5s --warmup 0 --stall 500ms"));
+    let run = run(&format!("load {address} -c 2 -t 5s --warmup 0 --stall-timeout 500ms"));
     run.ended(1, "byte 3200: lost: message 50");
 }
 
@@ -99,7 +99,8 @@ fn one_connection_starves_while_others_go_on() {
 fn unanswered_datagrams_fail() {
     let address = udp(|_, _| Vec::new());
     let run = run(&format!(
-        "load {address} --udp -d 4 -t 5s --warmup 0 --loss-after 100ms --stall 400ms --json"
+        "load {address} --udp -d 4 -t 5s --warmup 0 --loss-timeout 100ms --stall-timeout 400ms \
+         --json"
     ));
     run.ended(69, "the server stopped echoing");
     assert!(run.json()["lost"].as_u64() >= Some(4), "{run:?}");
@@ -108,16 +109,16 @@ fn unanswered_datagrams_fail() {
 #[test]
 fn unanswered_datagrams_fail_in_a_short_run() {
     let address = udp(|_, _| Vec::new());
-    let load = format!("load {address} --udp -d 4 -n 4 --warmup 0 --loss-after 100ms");
+    let load = format!("load {address} --udp -d 4 -n 4 --warmup 0 --loss-timeout 100ms");
     let run = run(&format!("{load} --json"));
-    run.ended(69, "nothing came back in time: 4 of 4 messages are lost");
+    run.ended(69, "no response in time: 4 of 4 messages are lost");
     let json = run.json();
     assert_eq!((&json["lost"], &json["own_cpu"]["nanos_per_message"]), (&4.into(), &Value::Null));
     let run = self::run(&load);
-    assert!(!run.out.contains("a message"), "none came back to share the CPU: {run:?}");
+    assert!(!run.out.contains("per message"), "no CPU per message without responses: {run:?}");
 }
 
-/// Limits of open files, soft and hard.
+/// Runs with these limits of open files, soft and hard.
 fn limited(limits: &str, arguments: &str) -> Run {
     let bench = bench(arguments);
     let mut command = Command::new("prlimit");
@@ -134,18 +135,18 @@ fn the_nofile_limit_is_raised_to_the_hard_limit() {
     run.ended(69, "232 descriptors are needed and the limit is 128");
 }
 
-/// In a network of its own, with 32 ports, and a server that never accepts. All ports of some source
-/// addresses are in use.
+/// In its own network namespace, with 32 ephemeral ports, and a server that never accepts. All
+/// ports of some source addresses are in use.
 ///
-/// The number of ports is even, and the first of them is: of an odd number connect(2) tries all but
-/// one, which depends on where it begins, and so the last port of an address is found only by luck.
+/// The number of ports is even, and so is the first: with an odd number connect(2) tries all but
+/// one, depending on its start, so the last port of an address is found only by chance.
 const FEW_PORTS: &str = r#"
     ip link set lo up
     echo 40000 40031 > /proc/sys/net/ipv4/ip_local_port_range
     exec python3 -c "
 import socket, subprocess, sys
 family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
-door = socket.create_server((sys.argv[1], 7001), family=family, backlog=512)
+listener = socket.create_server((sys.argv[1], 7001), family=family, backlog=512)
 held = []
 for number in range(int(sys.argv[2]) * 32):
     one = socket.socket()
@@ -157,9 +158,9 @@ sys.exit(subprocess.run(sys.argv[3:]).returncode)
 " "$@"
 "#;
 
-/// Loads that server, while all ports of so many of loopback's sources are in use.
+/// Loads that server, while all ports of `full_sources` loopback source addresses are in use.
 fn with_few_ports(address: &str, full_sources: u32, arguments: &str) -> Run {
-    let bench = bench(&format!("load {arguments} --warmup 0 --stall 200ms"));
+    let bench = bench(&format!("load {arguments} --warmup 0 --stall-timeout 200ms"));
     let mut command = Command::new("unshare");
     command.args(["-rn", "sh", "-c", FEW_PORTS, "sh", address, &full_sources.to_string()]);
     command.arg(bench.get_program()).args(bench.get_args());
@@ -167,12 +168,12 @@ fn with_few_ports(address: &str, full_sources: u32, arguments: &str) -> Run {
 }
 
 #[test]
-fn ports_run_out_where_there_is_but_one_address() {
+fn ports_run_out_with_a_single_source_address() {
     if has_ipv6() {
         with_few_ports("::1", 0, "[::1]:7001 -c 100 -n 100")
-            .ended(69, "no free port is left to connect from, after 32 sockets");
+            .ended(69, "no free source port after 32 sockets");
     }
-    // Loopback has more addresses than one; here it comes as far as loading a server that sleeps.
+    // IPv4 loopback has many addresses, so the load starts; the server does not respond.
     with_few_ports("127.0.0.1", 0, "127.0.0.1:7001 -c 100 -n 100")
         .ended(69, "the server stopped echoing: 100 messages");
 }
@@ -184,27 +185,27 @@ fn the_next_source_address_is_used_when_ports_run_out() {
 }
 
 #[test]
-fn interrupted_it_still_reports() {
+fn an_interrupted_run_still_reports() {
     let run = interrupted("", "60s");
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(run.json()["ending"], "interrupted");
     assert!(run.json()["messages"].as_u64() > Some(0));
 }
 
-/// A script's background job has SIGINT ignored: the Ctrl-C is for somebody else.
+/// A background job of a script has SIGINT ignored: Ctrl-C is meant for the foreground.
 #[test]
-fn an_interrupt_that_was_ignored_at_the_start_ends_nothing() {
+fn an_ignored_sigint_does_not_end_the_run() {
     let run = interrupted("trap '' INT; ", "3s");
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_ne!(run.json()["ending"], "interrupted");
 }
 
-/// A load that is sent SIGINT while it works, started by a shell that says `first`.
+/// Sends SIGINT to a running load, started by a shell after the command `first`.
 fn interrupted(first: &str, time: &str) -> Run {
     use std::io::Read;
     let address = tcp(echo);
     let arguments = format!("load {address} -t {time} --warmup 0 --hlog /dev/stderr --json");
-    // Tests that run in the background of a script, or by nohup(1), pass SIGINT on as ignored.
+    // Tests started in the background of a script, or by nohup(1), inherit SIGINT as ignored.
     let mut child = std::process::Command::new("env")
         .args(["--default-signal=INT", "bash", "-c"])
         .arg(format!("{first}exec {} {arguments}", env!("CARGO_BIN_EXE_epollite-bench")))
@@ -212,7 +213,7 @@ fn interrupted(first: &str, time: &str) -> Run {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    // Its log shows that it is at work: signals are heeded by then.
+    // Its log shows that it is running: signal handling is installed by then.
     let mut log = child.stderr.take().unwrap();
     let mut seen = String::new();
     while !seen.contains("\n0.") && !seen.contains("\n1.") {

@@ -1,4 +1,4 @@
-//! Ranks are added exactly, and what does not belong together is refused.
+//! Ranks are merged exactly, and results that do not belong together are rejected.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::support::{Run, bench, plain_tcp, run};
 
 const RANKS: u32 = 3;
 
-/// Three ranks at the same time, and their folder.
+/// Runs three ranks at the same time; returns their folder.
 fn ranks() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let address = plain_tcp();
@@ -45,7 +45,7 @@ fn change(dir: &Path, rank: u32, change: impl FnOnce(&mut Value)) {
 }
 
 #[test]
-fn histograms_are_added_exactly_and_refusals_are_plain() {
+fn histograms_are_added_exactly_and_errors_are_one_line() {
     let dir = ranks();
     let path = dir.path();
     let run = merge(path);
@@ -70,54 +70,55 @@ fn histograms_are_added_exactly_and_refusals_are_plain() {
             fs::write(path.join(format!("rank-{rank}.json")), text).unwrap();
         }
     };
-    let refused = |line: &str| {
+    let rejected = |line: &str| {
         let run = merge(path);
         run.ended(2, line);
-        assert_eq!(run.out, "", "nothing is added up");
+        assert_eq!(run.out, "", "nothing is merged");
         restore();
     };
     fs::remove_file(path.join("rank-1.json")).unwrap();
-    refused("of 3 ranks these are missing: 1");
+    rejected("of 3 ranks these are missing: 1");
     change(path, 2, |value| value["parameters"]["connections"] = json!(3));
-    refused("rank 2 was asked something else than rank 0: connections is 3 and not 2");
+    rejected("rank 2 has other parameters than rank 0: connections is 3 and not 2");
     change(path, 1, |value| value["size"] = json!(4));
-    refused("rank 1 is one of 4, rank 0 of 3");
+    rejected("rank 1 is one of 4, rank 0 of 3");
     change(path, 1, |value| value["rank"] = json!(0));
-    refused("rank 0 is there twice");
+    rejected("rank 0 occurs twice");
     change(path, 1, |value| value["rank"] = json!(3));
-    refused("it is rank 3 of 3");
+    rejected("it is rank 3 of 3");
     change(path, 0, |value| value["counts"]["messages"] = json!(7));
-    refused("for 7 messages");
+    rejected("for 7 messages");
     change(path, 0, |value| value["progress"] = json!([]));
-    refused("its progress ends at None");
+    rejected("its progress ends at None");
     change(path, 0, |value| value["histogram"] = json!("AAAA"));
-    refused("the histogram is damaged");
+    rejected("the histogram is damaged");
     change(path, 0, |value| value["counts"]["lost"] = json!(u64::MAX));
-    refused("it counts to 18446744073709551615, which no load does");
+    rejected("a counter is 18446744073709551615, more than any load counts");
     change(path, 0, |value| value["start_unix_nanos"] = json!(u64::MAX));
-    refused("its times go to 18446744073709551615 ns, past all calendars");
+    rejected("a time is 18446744073709551615 ns, out of range");
     change(path, 0, |value| value["format"] = json!("something else"));
-    refused("its format is 'something else'");
+    rejected("its format is 'something else'");
     change(path, 1, |value| value["start_unix_nanos"] = json!(1));
-    refused("never at work at the same time");
+    rejected("never ran at the same time");
     fs::write(path.join("rank-2.json"), "{").unwrap();
-    refused("is no result of a load");
+    rejected("is not the result of a load");
 
-    change(path, 1, |value| value["failure"] = json!("the server broke"));
+    change(path, 1, |value| value["failure"] = json!("the server failed"));
     let run = merge(path);
-    run.ended(1, "rank 1: the server broke");
-    assert_eq!(run.json()["messages"], messages, "what was measured is kept");
+    run.ended(1, "rank 1: the server failed");
+    assert_eq!(run.json()["messages"], messages, "the measurements are kept");
     for rank in 0..RANKS {
         fs::remove_file(path.join(format!("rank-{rank}.json"))).unwrap();
     }
-    merge(path).ended(2, "there are no results");
+    merge(path).ended(2, "no results found");
 }
 
 #[test]
 fn rates_are_those_of_the_common_window() {
     let dir = ranks();
     let mut records: Vec<RankFile> = (0..RANKS).map(|rank| record(dir.path(), rank)).collect();
-    // Steady ranks, the second a second later: a thousand a second, for two seconds each.
+    // Constant rates, the second rank one second later: a thousand per second, for two seconds
+    // each.
     for (record, rank) in records.iter_mut().zip(0_u64..) {
         record.start_unix_nanos = 5_000_000_000 + if rank == 1 { 1_000_000_000 } else { 0 };
         let progress = json!([{"nanos": 500_000_000, "messages": 500},

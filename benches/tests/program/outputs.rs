@@ -1,5 +1,5 @@
-//! Where results go: files that may not grow, pipes that do not block, formats of others. And what the
-//! environment has a say in.
+//! Outputs: files with a size limit, non-blocking pipes, formats of other tools; and environment
+//! variables.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::support::{Run, bench, finish, plain_tcp, run, udp};
 
-/// With files that may be so long and no longer.
+/// Runs with a limit of file size.
 fn with_file_limit(bytes: u32, arguments: &str) -> Run {
     let program = bench(arguments);
     let mut command = Command::new("prlimit");
@@ -22,33 +22,33 @@ fn with_file_limit(bytes: u32, arguments: &str) -> Run {
 }
 
 #[test]
-fn a_limit_of_file_size_costs_the_log_and_not_the_result() {
+fn a_file_size_limit_loses_the_log_but_not_the_result() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     let how = format!("-n 3000 --warmup 0 --json --hlog {}", log.display());
     let run = with_file_limit(0, &format!("load {} {how}", plain_tcp()));
     run.ended(69, "--hlog: File too large");
-    assert_eq!(run.json()["messages"], 3000, "what was measured is told");
+    assert_eq!(run.json()["messages"], 3000, "the result is printed");
 }
 
 #[test]
-fn a_limit_of_file_size_leaves_no_half_of_a_result() {
+fn a_file_size_limit_leaves_no_partial_result() {
     let dir = tempfile::tempdir().unwrap();
     let (out, hgrm) = (dir.path().join("out"), dir.path().join("it.hgrm"));
     let address = plain_tcp();
     let how = format!("-n 3000 --warmup 0 --json --out {}", out.display());
     let run = with_file_limit(64, &format!("load {address} {how}"));
     run.ended(69, "--out: ");
-    assert_eq!(run.json()["messages"], 3000, "what was measured is told");
-    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0, "half a result is none");
+    assert_eq!(run.json()["messages"], 3000, "the result is printed");
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0, "no partial file is left");
     let how = format!("-n 3000 --warmup 0 --json --hgrm={}", hgrm.display());
     let run = with_file_limit(64, &format!("load {address} {how}"));
     run.ended(69, "--hgrm: ");
-    assert_eq!(run.json()["messages"], 3000, "what was measured is told");
+    assert_eq!(run.json()["messages"], 3000, "the result is printed");
 }
 
 #[test]
-fn a_full_output_does_not_cost_the_files() {
+fn a_full_stdout_does_not_prevent_the_files() {
     let dir = tempfile::tempdir().unwrap();
     let hgrm = dir.path().join("it.hgrm");
     let how = format!("--out {} --hgrm={}", dir.path().display(), hgrm.display());
@@ -61,11 +61,11 @@ fn a_full_output_does_not_cost_the_files() {
     assert!(std::fs::read_to_string(hgrm).unwrap().contains("= "), "the distribution");
 }
 
-/// What comes through a pipe of one page that does not block. It is read only when it is full, or
-/// when the program has ended.
+/// Output through a non-blocking pipe of one page. It is read only when it is full, or the program
+/// has ended.
 fn through_a_full_pipe(arguments: &str) -> (Option<i32>, String) {
-    let (theirs, ours) = nix::unistd::pipe().unwrap();
-    let (mut read, write): (File, OwnedFd) = (theirs.into(), ours);
+    let (reader, writer) = nix::unistd::pipe().unwrap();
+    let (mut read, write): (File, OwnedFd) = (reader.into(), writer);
     fcntl(&write, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
     fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
     let watched = write.try_clone().unwrap();
@@ -88,8 +88,8 @@ fn through_a_full_pipe(arguments: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn an_output_that_does_not_block_gets_it_all() {
-    // With the names of all that is wrong there is more of it than a page holds.
+fn a_nonblocking_output_is_written_completely() {
+    // With the descriptions of the mismatches the output is longer than a page.
     let address = udp(|_, message| {
         let mut bytes = message.to_vec();
         bytes[50] ^= 1;
@@ -105,9 +105,9 @@ fn an_output_that_does_not_block_gets_it_all() {
     }
 }
 
-/// A pipe that is full before the load begins, and is read when the result is there.
+/// The log is a pipe that is full before the load starts, and is read after the result.
 #[test]
-fn a_log_that_nobody_reads_is_no_pause_of_the_load() {
+fn an_unread_log_does_not_pause_the_load() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
@@ -136,7 +136,7 @@ fn a_log_that_nobody_reads_is_no_pause_of_the_load() {
     };
     let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
     assert!(json["messages"].as_u64() > Some(0), "{json}");
-    // Now it is read, until the program has ended and nothing is left of what it wrote.
+    // Now the log is read until the program has ended and the pipe is empty.
     let mut log = Vec::new();
     loop {
         let has_ended = child.try_wait().unwrap().is_some();
@@ -155,7 +155,7 @@ fn a_log_that_nobody_reads_is_no_pause_of_the_load() {
 }
 
 #[test]
-fn the_distribution_can_be_had_alone() {
+fn the_distribution_can_be_written_to_its_own_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("it.hgrm");
     let how = format!("-n 1000 --warmup 0 --json --hgrm={}", path.display());
@@ -171,7 +171,7 @@ fn the_distribution_can_be_had_alone() {
 }
 
 #[test]
-fn the_interval_log_begins_as_the_references() {
+fn the_interval_log_has_the_reference_header() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
     let how = format!("-n 1000 --warmup 0 --hlog {}", path.display());
@@ -184,8 +184,8 @@ fn the_interval_log_begins_as_the_references() {
     let at = lines.iter().position(|line| *line == legend).expect("the legend");
     assert!(lines[..at].iter().all(|line| line.starts_with('#')), "comments before it: {text}");
     assert_eq!(lines.len(), at + 2, "one interval behind it: {text}");
-    for told in ["#[StartTime: ", "#[BaseTime: "] {
-        assert!(lines[..at].iter().any(|line| line.starts_with(told)), "{told}: {text}");
+    for comment in ["#[StartTime: ", "#[BaseTime: "] {
+        assert!(lines[..at].iter().any(|line| line.starts_with(comment)), "{comment}: {text}");
     }
 }
 
@@ -212,7 +212,7 @@ fn with(variables: &[(&str, &str)], arguments: &str) -> Run {
 }
 
 #[test]
-fn a_variable_that_is_empty_is_not_set() {
+fn an_empty_variable_counts_as_unset() {
     let load = format!("load {} -n 10 --warmup 0 --json", plain_tcp());
     for name in VARIABLES {
         let run = with(&[(name, "")], &load);
@@ -222,11 +222,11 @@ fn a_variable_that_is_empty_is_not_set() {
     assert_eq!(with(&all, &load).code, Some(0));
     with(&[("EPL_ADDR", "")], "load -n 10").ended_with_usage("<ADDR>");
     with(&[("EPL_RATE", "")], &format!("{load} --poisson")).ended_with_usage("--rate <R>");
-    with(&[("EPL_RATE", "x")], &load).ended_with_usage("'x' is no amount");
+    with(&[("EPL_RATE", "x")], &load).ended_with_usage("'x' is not an amount");
 }
 
 #[test]
-fn the_command_line_wins_over_the_environment() {
+fn the_command_line_takes_precedence_over_the_environment() {
     let address = plain_tcp();
     let run = with(&[("EPL_DURATION", "60s")], &format!("load {address} -n 10 --warmup 0 --json"));
     assert_eq!((run.code, &run.json()["messages"]), (Some(0), &10.into()), "{run:?}");
@@ -235,10 +235,10 @@ fn the_command_line_wins_over_the_environment() {
     assert_eq!((run.code, &run.json()["config"]["connections"]), (Some(0), &2.into()), "{run:?}");
     with(&[], &format!("load {address} -n 10 -t 1s")).ended_with_usage("cannot be used with");
     with(&[], &format!("load {address} -n 10 --churn -d 4"))
-        .ended(2, "with churn a connection has");
+        .ended(2, "with churn a connection carries");
 }
 
-/// How wide a terminal is.
+/// Width of a terminal.
 const WIDTH: usize = 80;
 
 #[track_caller]
@@ -249,7 +249,7 @@ fn fits(text: &str) {
 }
 
 #[test]
-fn a_terminal_of_eighty_columns_holds_every_help() {
+fn every_help_text_fits_into_80_columns() {
     let commands =
         ["", "load", "merge", "compare", "models", "instructions", "report", "completions"];
     for command in commands {
@@ -263,7 +263,7 @@ fn a_terminal_of_eighty_columns_holds_every_help() {
 }
 
 #[test]
-fn a_terminal_of_eighty_columns_holds_every_result() {
+fn every_result_fits_into_80_columns() {
     let dir = tempfile::tempdir().unwrap();
     let address = plain_tcp();
     let how = format!("-c 20 --rate 2k -n 500 --warmup 0 --out {}", dir.path().display());

@@ -1,11 +1,11 @@
-//! What this machine refuses is not laid to the server: datagrams that were not sent are counted apart,
-//! and a call of ours that failed is told as ours.
+//! Local failures are not attributed to the server: refused datagrams are counted separately, and
+//! failed local calls are reported as such.
 
 use std::process::Command;
 
 use crate::support::{Run, bench, echo, finish, has_ipv6, in_network, tcp, udp};
 
-/// Runs a load whose calls fail as strace(1) is told: `sendto:error=EPERM:when=20`.
+/// Runs a load with a fault injected by strace(1): `sendto:error=EPERM:when=20`.
 fn injected(what: &str, arguments: &str) -> Run {
     let program = bench(&format!("load {arguments} --warmup 0"));
     let (call, how) = what.split_once(':').unwrap();
@@ -17,9 +17,9 @@ fn injected(what: &str, arguments: &str) -> Run {
 }
 
 #[test]
-fn a_refused_datagram_is_lost_and_counted_apart() {
+fn a_refused_datagram_is_lost_and_counted_separately() {
     let address = udp(|_, message| vec![message.to_vec()]);
-    let load = format!("{address} --udp -n 100 --loss-after 500ms --json");
+    let load = format!("{address} --udp -n 100 --loss-timeout 500ms --json");
     for errno in ["EPERM", "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN", "ENOMEM", "ENOBUFS"] {
         let run = injected(&format!("sendto:error={errno}:when=20"), &load);
         assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{errno}: {run:?}");
@@ -28,34 +28,37 @@ fn a_refused_datagram_is_lost_and_counted_apart() {
         assert_eq!(counts, [Some(99), Some(1), Some(1)], "{errno}");
     }
     let run = injected("sendto:error=EPERM:when=20", &load.replace("--json", ""));
-    assert!(run.out.contains("1 this machine refused to send"), "{run:?}");
+    assert!(run.out.contains("1 refused by this machine"), "{run:?}");
 }
 
 #[test]
-fn what_is_refused_all_the_time_is_this_machines_doing() {
+fn permanent_refusal_is_reported_as_local() {
     let address = udp(|_, message| vec![message.to_vec()]);
-    let load = format!("{address} --udp -d 4 --loss-after 50ms");
+    let load = format!("{address} --udp -d 4 --loss-timeout 50ms");
     let run = injected("sendto:error=EPERM", &format!("{load} -n 4"));
-    run.ended(69, "this machine refused to send 4 datagrams, and none came back: operation not");
-    let run = injected("sendto:error=ENETDOWN", &format!("{load} -t 60s --stall 300ms"));
+    run.ended(
+        69,
+        "this machine refused to send 4 datagrams, and no response was received: operation not",
+    );
+    let run = injected("sendto:error=ENETDOWN", &format!("{load} -t 60s --stall-timeout 300ms"));
     assert_eq!(run.code, Some(69), "{run:?}");
     assert!(run.err.contains("this machine refused to send"), "{run:?}");
 }
 
 #[test]
-fn a_failed_call_on_a_stream_is_ours() {
+fn a_failed_call_on_a_stream_is_local() {
     let address = tcp(echo);
     let run = injected("sendto:error=ENOMEM:when=20", &format!("{address} -n 100"));
     run.ended(69, "epollite-bench: sendto: ");
     let run = injected("recvfrom:error=ENOMEM:when=20", &format!("{address} -n 100"));
     run.ended(69, "epollite-bench: recvfrom: ");
-    // What the other side does is told as that.
+    // An error caused by the peer is reported as such.
     let run = injected("sendto:error=EPIPE:when=20", &format!("{address} -n 100"));
-    run.ended(69, "the server broke connection 0");
+    run.ended(69, "connection 0 failed");
 }
 
 #[test]
-fn a_failed_call_before_anything_is_sent_is_ours_and_no_absent_server() {
+fn a_failed_call_before_sending_is_local_and_no_missing_server() {
     let address = tcp(echo);
     for (what, call) in
         [("connect:error=EPERM", "connect"), ("setsockopt:error=ENOMEM", "setsockopt")]
@@ -66,7 +69,7 @@ fn a_failed_call_before_anything_is_sent_is_ours_and_no_absent_server() {
 }
 
 #[test]
-fn datagrams_that_cannot_be_cut_are_a_limit_of_ours() {
+fn unsegmentable_datagrams_are_a_local_error() {
     let small = "ip link set lo mtu 1500";
     let families = [("127.0.0.1", 1472), ("::1", 1452)];
     for (address, longest) in families.into_iter().take(if has_ipv6() { 2 } else { 1 }) {
@@ -77,16 +80,16 @@ fn datagrams_that_cannot_be_cut_are_a_limit_of_ours() {
         };
         let run = load(longest + 1);
         run.ended(69, "with --gso a datagram must fit into one packet, and 14");
-        assert_eq!(run.out, "", "nothing has left, and there is nothing to show");
+        assert_eq!(run.out, "", "nothing was sent, and there is no result");
         let run = load(longest);
         assert_eq!((run.code, &run.json()["messages"]), (Some(0), &100.into()), "{run:?}");
     }
     let run = in_network(small, ("udp", "127.0.0.1", 7004), "127.0.0.1:7004 --udp -s 2000 -n 9");
-    assert_eq!(run.code, Some(0), "without --gso the kernel sends it in pieces: {run:?}");
+    assert_eq!(run.code, Some(0), "without --gso the kernel fragments it: {run:?}");
 }
 
 #[test]
-fn the_cpu_of_no_process_is_nobodys() {
+fn an_invalid_server_pid_is_an_error() {
     let address = tcp(echo);
     for pid in ["0", "-1", "-2147483648"] {
         crate::support::run(&format!("load {address} -n 1 --server-pid={pid}"))
@@ -95,10 +98,10 @@ fn the_cpu_of_no_process_is_nobodys() {
 }
 
 #[test]
-fn the_cpu_of_a_process_that_has_ended_is_not_known() {
+fn the_cpu_of_an_ended_process_is_unknown() {
     let sleeper = Command::new("sleep").arg("1000").spawn().unwrap();
     let pid = sleeper.id();
-    // The server ends the process in the middle, and goes on.
+    // The server ends the process during the run, and continues.
     let sleeper = std::sync::Mutex::new(Some(sleeper));
     let address = tcp(move |number, message| {
         if number == 5
@@ -111,9 +114,6 @@ fn the_cpu_of_a_process_that_has_ended_is_not_known() {
     });
     let load = format!("load {address} -n 10 --warmup 0 --server-pid={pid}");
     let run = crate::support::run(&load);
-    assert!(
-        run.out.contains(&format!("server CPU  not known: process {pid} has ended")),
-        "{run:?}"
-    );
+    assert!(run.out.contains(&format!("server CPU  unknown: process {pid} has ended")), "{run:?}");
     assert_eq!(run.code, Some(0), "{run:?}");
 }

@@ -1,4 +1,5 @@
-//! A server that stops for a while is charged with every message that should have been sent.
+//! A stalled server is charged with every message that should have been sent (no coordinated
+//! omission).
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
@@ -10,13 +11,13 @@ use epollite_bench::servers::Builder;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Messages a second; so many should leave in each millisecond of the stall, and none does well.
+/// Messages per second: one is due in each millisecond of the stall.
 const RATE: f64 = 1000.0;
 
-/// When the server stops, and when it goes on, in milliseconds of the slice; the observer is asked
-/// ten times a second.
+/// When the server is stopped and resumed, in milliseconds of the slice; the observer is called ten
+/// times per second.
 const STOPPED_AT: u64 = 400;
-const GOES_ON_AT: u64 = 600;
+const RESUMED_AT: u64 = 600;
 
 struct Freezer {
     server: Pid,
@@ -32,7 +33,7 @@ impl Observer for Freezer {
             self.stopped = Some(Instant::now());
         } else if let Some(stopped) = self.stopped
             && self.length.is_zero()
-            && millis >= GOES_ON_AT
+            && millis >= RESUMED_AT
         {
             self.length = stopped.elapsed();
             kill(self.server, Signal::SIGCONT).unwrap();
@@ -49,9 +50,9 @@ impl Drop for Reaper {
     }
 }
 
-/// The C server, listening. Between our look for a free port and its bind(2) another process may take
-/// the port; then the server ends without a word, and the next port is tried.
-fn yardstick() -> (Reaper, SocketAddr) {
+/// Starts the C baseline. Between the choice of a free port and its bind(2) another process may
+/// take the port; then the server exits without output, and another port is tried.
+fn start_baseline() -> (Reaper, SocketAddr) {
     let program = Builder::new(None).and_then(|builder| builder.build_baseline()).unwrap();
     for _ in 0..10 {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -60,8 +61,8 @@ fn yardstick() -> (Reaper, SocketAddr) {
         let mut command = Command::new(&program);
         command.args([&address.port().to_string(), "edge"]).stdout(Stdio::piped());
         let mut child = Reaper(command.spawn().unwrap());
-        let mut said = BufReader::new(child.0.stdout.take().unwrap());
-        if said.read_line(&mut String::new()).unwrap() > 0 {
+        let mut stdout = BufReader::new(child.0.stdout.take().unwrap());
+        if stdout.read_line(&mut String::new()).unwrap() > 0 {
             return (child, address);
         }
     }
@@ -69,15 +70,15 @@ fn yardstick() -> (Reaper, SocketAddr) {
 }
 
 #[test]
-fn percentiles_carry_the_whole_stall() {
-    // However many may be under way: those that wait for an answer first wait by the server's doing.
+fn percentiles_include_the_whole_stall() {
+    // With any depth: a message that waits for the window waits because of the server.
     for depth in [None, Some(1)] {
-        the_whole_stall_is_carried(depth);
+        check_stall(depth);
     }
 }
 
-fn the_whole_stall_is_carried(depth: Option<u32>) {
-    let (child, address) = yardstick();
+fn check_stall(depth: Option<u32>) {
+    let (child, address) = start_baseline();
     let server = Pid::from_raw(i32::try_from(child.0.id()).unwrap());
 
     let config = Config {
@@ -90,11 +91,11 @@ fn the_whole_stall_is_carried(depth: Option<u32>) {
     let mut freezer = Freezer { server, stopped: None, length: Duration::ZERO };
     let slice = load.slice(Length::For(Duration::from_secs(2)), &mut freezer).unwrap();
     let stall = freezer.length;
-    assert!(stall >= Duration::from_millis(100), "the server stood still: {stall:?}");
-    assert_eq!(slice.messages, 2000, "all that were meant to leave did");
+    assert!(stall >= Duration::from_millis(100), "the server was stopped: {stall:?}");
+    assert_eq!(slice.messages, 2000, "all scheduled messages were sent");
 
-    // Every millisecond of the stall a message was meant to leave, and waited for its rest. A
-    // closed loop would have seen four slow answers.
+    // In every millisecond of the stall a message was due, and waited for the rest of it. A closed
+    // loop would have recorded four slow responses.
     let latencies = load.meter().latencies();
     let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap();
     let longer = |share: u32| {
@@ -102,15 +103,15 @@ fn the_whole_stall_is_carried(depth: Option<u32>) {
         (latencies.count_between(nanos(bound), u64::MAX), (stall - bound).as_secs_f64() * RATE)
     };
     for share in [1, 3, 5, 7] {
-        let (count, meant) = longer(share);
+        let (count, due) = longer(share);
         assert!(
-            count as f64 >= meant * 0.9 - 5.0,
+            count as f64 >= due * 0.9 - 5.0,
             "of a stall of {stall:?}, {count} messages waited longer than {share} tenths, and \
-             {meant:.0} were meant to leave before"
+             {due:.0} were due before"
         );
     }
     assert!(latencies.max() >= nanos(stall * 9 / 10), "the longest: {}", latencies.max());
     assert!(latencies.value_at_percentile(99.0) >= nanos(stall * 7 / 10));
     let late = load.meter().lags().value_at_percentile(98.0);
-    assert!(late < nanos(stall / 2), "the stall is the server's, not ours: we were {late} ns late");
+    assert!(late < nanos(stall / 2), "the send lag does not include the stall: {late} ns");
 }

@@ -1,4 +1,4 @@
-//! The world of the tests: echo servers, honest and otherwise, in threads; and the program.
+//! Test support: echo servers in threads, correct and misbehaving; and running the program.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
@@ -17,19 +17,19 @@ use nix::sys::socket::{
 };
 use nix::unistd::Pid;
 
-/// What a server does with the message of this number: what it sends, or `None` to hang up.
+/// A server's handler: the message number and bytes; returns the response, or `None` to close.
 pub(crate) type Answer = dyn Fn(u64, &[u8]) -> Option<Vec<u8>> + Send + Sync;
 
 /// Bytes in a message of a test.
 pub(crate) const SIZE: usize = 64;
 
-/// How long the program may take. No test needs a tenth of it on a machine that is busy with others.
+/// Time limit of the program. No test needs a tenth of it on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// What a server of datagrams can hold; 20,000 small ones.
+/// Receive buffer of a UDP server: 20,000 small datagrams.
 const RECEIVE_BUFFER_BYTES: usize = 16 << 20;
 
-/// An honest answer.
+/// The handler of a correct server.
 pub(crate) fn echo(_: u64, message: &[u8]) -> Option<Vec<u8>> {
     Some(message.to_vec())
 }
@@ -47,19 +47,19 @@ pub(crate) fn tcp_of(
     size: usize,
     answer: impl Fn(u64, &[u8]) -> Option<Vec<u8>> + Send + Sync + 'static,
 ) -> SocketAddr {
-    let door = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = door.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
     let answer: Arc<Answer> = Arc::new(answer);
     thread::spawn(move || {
-        for stream in door.incoming() {
+        for stream in listener.incoming() {
             let (stream, answer) = (stream.unwrap(), Arc::clone(&answer));
-            thread::spawn(move || converse(stream, size, &*answer));
+            thread::spawn(move || serve_messages(stream, size, &*answer));
         }
     });
     address
 }
 
-fn converse(mut stream: TcpStream, size: usize, answer: &Answer) {
+fn serve_messages(mut stream: TcpStream, size: usize, answer: &Answer) {
     stream.set_nodelay(true).unwrap();
     let mut message = vec![0; size];
     let mut number = 0;
@@ -74,19 +74,19 @@ fn converse(mut stream: TcpStream, size: usize, answer: &Answer) {
 
 /// A TCP server that echoes whatever comes, of any size.
 pub(crate) fn plain_tcp() -> SocketAddr {
-    let door = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = door.local_addr().unwrap();
-    thread::spawn(move || door.incoming().for_each(|stream| pour(stream.unwrap())));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || listener.incoming().for_each(|stream| echo_stream(stream.unwrap())));
     address
 }
 
 /// The same, on a Unix socket.
 pub(crate) fn plain_unix(path: &Path) {
-    let door = UnixListener::bind(path).unwrap();
-    thread::spawn(move || door.incoming().for_each(|stream| pour(stream.unwrap())));
+    let listener = UnixListener::bind(path).unwrap();
+    thread::spawn(move || listener.incoming().for_each(|stream| echo_stream(stream.unwrap())));
 }
 
-fn pour(mut stream: impl Read + Write + Send + 'static) {
+fn echo_stream(mut stream: impl Read + Write + Send + 'static) {
     thread::spawn(move || {
         let mut buf = vec![0; 65_536];
         while let Ok(count @ 1..) = stream.read(&mut buf) {
@@ -101,7 +101,7 @@ fn pour(mut stream: impl Read + Write + Send + 'static) {
 pub(crate) fn udp(answer: impl Fn(u64, &[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
-    // Room for all that a load sends while this thread has no core: what is dropped is lost.
+    // Holds everything a load sends while this thread is not scheduled, so that nothing is dropped.
     if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER_BYTES).is_err() {
         setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER_BYTES).unwrap();
     }
@@ -117,8 +117,8 @@ pub(crate) fn udp(answer: impl Fn(u64, &[u8]) -> Vec<Vec<u8>> + Send + 'static) 
     address
 }
 
-/// The program with these arguments, a space between two, and with nothing of our environment
-/// that it would heed.
+/// The program with these space-separated arguments, without the environment variables that affect
+/// it.
 pub(crate) fn bench(arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_epollite-bench"));
     command.args(arguments.split_whitespace()).stdin(Stdio::null());
@@ -130,7 +130,7 @@ pub(crate) fn bench(arguments: &str) -> Command {
     command
 }
 
-/// What became of it.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,
@@ -144,21 +144,24 @@ impl Run {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// That it ended so, with one line that says so.
+    /// Asserts the exit code, and that standard error is one line containing `line`.
     #[track_caller]
     pub(crate) fn ended(&self, code: i32, line: &str) {
         assert_eq!(self.code, Some(code), "{self:?}");
-        assert!(self.err.contains(line), "'{line}' is not said: {self:?}");
-        assert_eq!(self.err.lines().count(), 1, "one clear line: {self:?}");
+        assert!(self.err.contains(line), "'{line}' is not in the output: {self:?}");
+        assert_eq!(self.err.lines().count(), 1, "one line: {self:?}");
     }
 }
 
 impl Run {
-    /// That the arguments were refused, and why.
+    /// Asserts a usage error with this reason.
     #[track_caller]
     pub(crate) fn ended_with_usage(&self, why: &str) {
         assert_eq!(self.code, Some(2), "{self:?}");
-        assert!(self.err.contains(why) && self.out.is_empty(), "'{why}' is not said: {self:?}");
+        assert!(
+            self.err.contains(why) && self.out.is_empty(),
+            "'{why}' is not in the output: {self:?}"
+        );
     }
 }
 
@@ -169,12 +172,12 @@ impl From<Output> for Run {
     }
 }
 
-/// Runs it to its end.
+/// Runs the program to its end.
 pub(crate) fn run(arguments: &str) -> Run {
     finish(bench(arguments))
 }
 
-/// Runs a command to its end. At the deadline it is killed, with all that it started.
+/// Runs a command to its end. At the deadline it is killed with its process group.
 #[track_caller]
 pub(crate) fn finish(mut command: Command) -> Run {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
@@ -185,14 +188,14 @@ pub(crate) fn finish(mut command: Command) -> Run {
     match wait.recv_timeout(DEADLINE) {
         Ok(output) => output.unwrap().into(),
         Err(_) => {
-            // It has not been waited for, so the group is still its own.
+            // It has not been waited for, so its group id is not reused yet.
             let _ = killpg(group, Signal::SIGKILL);
             panic!("{command:?} has not ended after {DEADLINE:?}");
         }
     }
 }
 
-/// In a network of its own: an echo server, or none, and then the program.
+/// Python script: starts an echo server, or none, then the program.
 const SERVED: &str = "
 import socket, subprocess, sys, threading
 what, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -201,25 +204,25 @@ def echo(client):
         client.sendall(data)
 def streams():
     while True:
-        threading.Thread(target=echo, args=(door.accept()[0],), daemon=True).start()
+        threading.Thread(target=echo, args=(listener.accept()[0],), daemon=True).start()
 def datagrams():
     while True:
-        data, peer = door.recvfrom(65536)
-        door.sendto(data, peer)
+        data, peer = listener.recvfrom(65536)
+        listener.sendto(data, peer)
 if what != 'nothing':
     kind = socket.SOCK_DGRAM if what == 'udp' else socket.SOCK_STREAM
     family, _, _, _, place = socket.getaddrinfo(address, port, type=kind)[0]
-    door = socket.socket(family, kind)
-    door.bind(place)
+    listener = socket.socket(family, kind)
+    listener.bind(place)
     if what == 'tcp':
-        door.listen(512)
+        listener.listen(512)
     serve = datagrams if what == 'udp' else streams
     threading.Thread(target=serve, daemon=True).start()
 sys.exit(subprocess.run(sys.argv[4:]).returncode)
 ";
 
-/// Loads an echo server of this kind (`tcp`, `udp` or `nothing`) at an address in a network of its own,
-/// which `setup`, a shell script, completes. There is no other process in it.
+/// Loads an echo server of this kind (`tcp`, `udp` or `nothing`) at an address in a new network
+/// namespace, set up by the shell script `setup`. No other process uses the namespace.
 #[track_caller]
 pub(crate) fn in_network(setup: &str, server: (&str, &str, u16), arguments: &str) -> Run {
     let (what, address, port) = server;
@@ -231,13 +234,13 @@ pub(crate) fn in_network(setup: &str, server: (&str, &str, u16), arguments: &str
     finish(command)
 }
 
-/// Whether this kernel has IPv6 at all.
+/// Whether this kernel supports IPv6.
 pub(crate) fn has_ipv6() -> bool {
     Path::new("/proc/net/if_inet6").exists()
 }
 
-/// An address that refuses connections. No other process is given its port while the socket lives:
-/// it is bound, and does not listen.
+/// An address that refuses connections. Its port is not assigned to another process while the
+/// socket exists: it is bound, and does not listen.
 pub(crate) fn refusing_tcp() -> (OwnedFd, SocketAddr) {
     let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
     bind(fd.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
@@ -245,7 +248,7 @@ pub(crate) fn refusing_tcp() -> (OwnedFd, SocketAddr) {
     (fd, SocketAddrV4::from(address).into())
 }
 
-/// The same for datagrams: connected to itself, the socket takes none from others.
+/// The same for datagrams: a socket connected to itself receives none from others.
 pub(crate) fn refusing_udp() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! `mio PORT`: one thread on mio, which is edge-triggered: read until there is no more.
+//! `mio PORT`: one thread on mio, which is edge-triggered: reads until `WouldBlock`.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -7,19 +7,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
-const DOOR: Token = Token(usize::MAX);
+const LISTENER: Token = Token(usize::MAX);
 
 struct Client {
     stream: TcpStream,
-    /// What the socket did not take yet; while there is any, nothing is read.
-    owed: Vec<u8>,
+    /// Unsent data; while there is any, nothing is read.
+    pending: Vec<u8>,
 }
 
 fn main() -> io::Result<()> {
     let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).expect("usage: PORT");
     let mut listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
     let mut poll = Poll::new()?;
-    poll.registry().register(&mut listener, DOOR, Interest::READABLE)?;
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     let mut events = Events::with_capacity(256);
     let mut clients: HashMap<Token, Client> = HashMap::new();
     let mut buf = vec![0; 64 * 1024];
@@ -30,12 +30,12 @@ fn main() -> io::Result<()> {
             result => result?,
         }
         for event in &events {
-            if event.token() == DOOR {
+            if event.token() == LISTENER {
                 accept(&poll, &listener, &mut clients, &mut next)?;
             } else if let Some(client) = clients.get_mut(&event.token())
                 && !matches!(client.serve(&mut buf), Err(error) if would_block(&error))
             {
-                // Its end, or an error: dropping the stream takes it out of the poll.
+                // EOF or an error: dropping the stream removes it from the poll.
                 clients.remove(&event.token());
             }
         }
@@ -58,17 +58,17 @@ fn accept(
         let token = Token(*next);
         *next += 1;
         poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        clients.insert(token, Client { stream, owed: Vec::new() });
+        clients.insert(token, Client { stream, pending: Vec::new() });
     }
 }
 
 impl Client {
-    /// Echoes until the socket would block either way, or the peer has ended (`Ok`).
+    /// Echoes until the socket would block on read or write, or until EOF (`Ok`).
     fn serve(&mut self, buf: &mut [u8]) -> io::Result<()> {
         loop {
-            while !self.owed.is_empty() {
-                let n = retry(|| self.stream.write(&self.owed))?;
-                self.owed.drain(..n);
+            while !self.pending.is_empty() {
+                let n = retry(|| self.stream.write(&self.pending))?;
+                self.pending.drain(..n);
             }
             let n = retry(|| self.stream.read(buf))?;
             if n == 0 {
@@ -79,7 +79,7 @@ impl Client {
                 match retry(|| self.stream.write(&buf[sent..n])) {
                     Ok(taken) => sent += taken,
                     Err(error) => {
-                        self.owed.extend_from_slice(&buf[sent..n]);
+                        self.pending.extend_from_slice(&buf[sent..n]);
                         return Err(error);
                     }
                 }

@@ -19,7 +19,7 @@ fn main() -> io::Result<()> {
 async fn serve(port: u16) -> io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", port))?;
     loop {
-        // A client that gave up while it waited is no reason to end.
+        // A connection aborted in the backlog is not an error of the listener.
         let Ok((stream, _)) = listener.accept().await else { continue };
         monoio::spawn(echo(stream));
     }

@@ -1,9 +1,6 @@
-//! `polling PORT`: one thread on polling, in its own one-shot way: after each event, say again what
-//! is wanted next.
-#![expect(
-    unsafe_code,
-    reason = "polling asks its user to promise that a source outlives its place"
-)]
+//! `polling PORT`: one thread on polling, with its one-shot events: after each event the interest
+//! is set again.
+#![expect(unsafe_code, reason = "polling requires that a source outlives its registration")]
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -11,12 +8,12 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use polling::{Event, Events, Poller};
 
-const DOOR: usize = 0;
+const LISTENER: usize = 0;
 
 struct Client {
     stream: TcpStream,
-    /// What the socket did not take yet; while there is any, nothing is read.
-    owed: Vec<u8>,
+    /// Unsent data; while there is any, nothing is read.
+    pending: Vec<u8>,
 }
 
 fn main() -> io::Result<()> {
@@ -26,11 +23,11 @@ fn main() -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let poller = Poller::new()?;
     // SAFETY: the listener lives as long as the poller.
-    unsafe { poller.add(&listener, Event::readable(DOOR))? };
+    unsafe { poller.add(&listener, Event::readable(LISTENER))? };
     let mut events = Events::new();
     let mut clients: HashMap<usize, Client> = HashMap::new();
     let mut buf = vec![0; 64 * 1024];
-    let mut next = DOOR + 1;
+    let mut next = LISTENER + 1;
     loop {
         events.clear();
         match poller.wait(&mut events, None) {
@@ -38,21 +35,21 @@ fn main() -> io::Result<()> {
             result => result?,
         };
         for event in events.iter() {
-            if event.key == DOOR {
+            if event.key == LISTENER {
                 while let Ok((stream, _)) = listener.accept() {
                     stream.set_nonblocking(true)?;
                     drop(stream.set_nodelay(true));
                     // SAFETY: a client is deleted from the poller before its stream is dropped.
                     unsafe { poller.add(&stream, Event::readable(next))? };
-                    clients.insert(next, Client { stream, owed: Vec::new() });
+                    clients.insert(next, Client { stream, pending: Vec::new() });
                     next += 1;
                 }
-                poller.modify(&listener, Event::readable(DOOR))?;
+                poller.modify(&listener, Event::readable(LISTENER))?;
                 continue;
             }
             let Some(client) = clients.get_mut(&event.key) else { continue };
             match client.serve(&mut buf) {
-                Ok(true) if client.owed.is_empty() => {
+                Ok(true) if client.pending.is_empty() => {
                     poller.modify(&client.stream, Event::readable(event.key))?;
                 }
                 Ok(true) => poller.modify(&client.stream, Event::writable(event.key))?,
@@ -66,11 +63,11 @@ fn main() -> io::Result<()> {
 }
 
 impl Client {
-    /// One turn: pays, or reads once and answers. False at the end of the stream.
+    /// Handles one event: sends pending data, or reads once and echoes. False at EOF.
     fn serve(&mut self, buf: &mut [u8]) -> io::Result<bool> {
-        if !self.owed.is_empty() {
-            let n = attempt(self.stream.write(&self.owed))?.unwrap_or(0);
-            self.owed.drain(..n);
+        if !self.pending.is_empty() {
+            let n = attempt(self.stream.write(&self.pending))?.unwrap_or(0);
+            self.pending.drain(..n);
             return Ok(true);
         }
         let Some(n) = attempt(self.stream.read(buf))? else { return Ok(true) };
@@ -78,12 +75,12 @@ impl Client {
             return Ok(false);
         }
         let sent = attempt(self.stream.write(&buf[..n]))?.unwrap_or(0);
-        self.owed.extend_from_slice(&buf[sent..n]);
+        self.pending.extend_from_slice(&buf[sent..n]);
         Ok(true)
     }
 }
 
-/// `None` when it is to be tried again at the next event.
+/// `None` if the call would block or was interrupted.
 fn attempt(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
         Ok(n) => Ok(Some(n)),

@@ -14,7 +14,7 @@ fn main() -> io::Result<()> {
     smol::block_on(executor.run(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         loop {
-            // A client that gave up while it waited is no reason to end.
+            // A connection aborted in the backlog is not an error of the listener.
             let Ok((stream, _)) = listener.accept().await else { continue };
             executor.spawn(echo(stream)).detach();
         }

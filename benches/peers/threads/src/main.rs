@@ -8,7 +8,7 @@ fn main() -> io::Result<()> {
     let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).expect("usage: PORT");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     for stream in listener.incoming() {
-        // A client that gave up while it waited is no reason to end.
+        // A connection aborted in the backlog is not an error of the listener.
         let Ok(stream) = stream else { continue };
         thread::Builder::new().stack_size(128 * 1024).spawn(move || drop(echo(stream)))?;
     }

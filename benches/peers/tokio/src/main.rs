@@ -22,7 +22,7 @@ fn main() -> io::Result<()> {
     runtime.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         loop {
-            // A client that gave up while it waited is no reason to end.
+            // A connection aborted in the backlog is not an error of the listener.
             let Ok((stream, _)) = listener.accept().await else { continue };
             tokio::spawn(echo(stream));
         }
