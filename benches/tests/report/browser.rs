@@ -143,7 +143,7 @@ fn has_every_plot(found: &Findings, number: usize, record: &ResultFile) {
                     "cpu" => units::time(measured.cpu_ns.median),
                     "syscalls" => format!("{:.3}", measured.syscalls.as_ref().unwrap().per_message),
                     _ => measured.cpu_ratio.map_or("the reference".to_owned(), |ratio| {
-                        format!("CPU a message: {:.2} [", ratio.estimate.median)
+                        format!("CPU per message {:.2} [", ratio.estimate.median)
                     }),
                 };
                 tells(figure, &outcome.server, &what);
@@ -158,7 +158,7 @@ fn has_every_plot(found: &Findings, number: usize, record: &ResultFile) {
         assert!(servers.contains(&3), "{plot} has mio: {servers:?}");
     }
     if record.knee.is_some() {
-        tells(figure("knee"), "asyncio", "the knee is at 40k/s");
+        tells(figure("knee"), "asyncio", "knee 40k/s");
         tells(figure("knee-servers"), "mio", "knee 120k/s");
     }
     tells(figure("memory-idle"), "mio", "160 B");

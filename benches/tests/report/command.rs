@@ -95,7 +95,7 @@ fn bad_input_gets_one_line() {
         (vec![sample, "other.json"], "other.json: schema 99, and this program reads 1"),
         (vec![sample, "-o", "no/such/place.html"], "cannot write no/such/place.html"),
         (vec![sample, "-o", "."], "cannot write ."),
-        (vec![sample, "-o", sample], "is what is read"),
+        (vec![sample, "-o", sample], "is an input"),
         (vec![sample, "--svg", "other.json"], "cannot make other.json"),
         (vec![sample, "--svg", "a", "--markdown", "b/c.md"], "a is not in the folder of b/c.md"),
     ] {

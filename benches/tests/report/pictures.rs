@@ -109,7 +109,7 @@ fn a_broken_model_has_its_cross() {
         .filter_map(|it| it.attribute("data-server"))
         .collect();
     assert_eq!(crossed, ["5", "3"], "mio breaks at a thousand, blocking at once");
-    assert!(text.contains("mio broke at 1000 connections: starved at a thousand"));
+    assert!(text.contains("at 1000 failed: starved at a thousand"));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn missing_data_is_text_not_a_plot() {
         ("syscalls-ping", "System calls were not counted in this case. How they are read: made up"),
         ("rate-connections", "no two cases that differ"),
         ("knee", "No open loop was run"),
-        ("memory-idle", "Nobody was weighed"),
+        ("memory-idle", "Idle memory was not measured"),
         ("memory-peak", "resident memory could be read"),
         ("size-binary", "No server of this run has a binary"),
         ("size-crates", "The crates of no server were counted"),

@@ -156,7 +156,7 @@ fn many_lines_have_a_small_plot_each() {
 #[test]
 fn that_servers_can_be_hidden_is_told_where_it_can_be_done() {
     let page = report::html(&[full()]).unwrap();
-    let hint = part(&page, "<p class=\"note hint\" hidden>", "</p>");
+    let hint = part(&page, "<p class=\"hint\" hidden>", "</p>");
     assert!(hint.contains("Click the name of a server"), "{hint}");
     assert!(page.contains("hint.hidden = false"), "the script shows it");
 }
