@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   html                                     the page as HTML
-//!   page facts                               the page as Markdown; what it says in words
+//!   page facts                               the content of the page; its words are in page.jinja
 //!   ratios latency costs connections sweep sizes    what each chart shows, as data
 //!   chart       a chart as data: panels, axes, series, marks
 //!   draw        draws any chart              view    result file, look of its servers
@@ -31,11 +31,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
+pub use html::write as html;
+pub use page::{markdown, pictures as write_svgs};
+
 use crate::output;
 use crate::redact;
 use crate::schema::ResultFile;
 
-/// Bad arguments, files that are not result files, places that cannot be written to.
+/// Exit code: bad arguments, not a result file, an output that cannot be written.
 const USAGE: u8 = 2;
 
 /// Writes the results of `compare --json` and `models --json` as one HTML page.
@@ -97,30 +100,10 @@ fn run(args: &Args) -> Result<()> {
             let (folder, page) = (folder.display(), page.display());
             anyhow::anyhow!("{folder} is not in the folder of {page}: links would not work")
         })?;
-        write_file(page, &markdown(&records, &beside.to_string_lossy()))?;
+        write_file(page, &markdown(&records, &beside.to_string_lossy())?)?;
         written += &format!("the page in Markdown: {}\n", page.display());
     }
     output::print(&written)
-}
-
-/// The page of some result files as Markdown; its pictures are in `folder`, a relative path.
-#[must_use]
-pub fn markdown(records: &[ResultFile], folder: &str) -> String {
-    page::write(records, page::Target::Markdown(folder))
-}
-
-/// The page of some result files, in their order.
-///
-/// # Errors
-/// When a result file has a figure that JSON cannot hold.
-pub fn html(records: &[ResultFile]) -> Result<String> {
-    html::write(records)
-}
-
-/// Every chart of some result files that has a picture, as an SVG file: its name, its text.
-#[must_use]
-pub fn write_svgs(records: &[ResultFile]) -> Vec<(String, String)> {
-    page::pictures(records)
 }
 
 fn write_file(path: &Path, text: &str) -> Result<()> {

@@ -15,7 +15,6 @@ pub(super) struct Chart<'a> {
     pub(super) title: String,
     /// The case it belongs to, if it is not about all of them.
     pub(super) case: Option<&'a str>,
-    /// How to read it.
     pub(super) caption: String,
     /// Why there is no picture, if there is none.
     pub(super) missing: Option<String>,
@@ -26,7 +25,6 @@ pub(super) struct Chart<'a> {
     /// The class and the name of each colour that is not a server's.
     pub(super) key: Vec<(String, String)>,
     pub(super) panels: Vec<Panel<'a>>,
-    /// The same figures as text.
     pub(super) table: Table,
 }
 

@@ -1,10 +1,9 @@
-//! What a page says in words and tables without a chart: alerts, the servers, failures, the method.
+//! What a page contains besides charts: alerts, the servers, failures, noise.
 
 use super::chart::Table;
 use super::format;
 use crate::conclusion;
 use crate::schema::{Case, ResultFile, Status};
-use crate::units;
 
 /// What a reader must know first, a line each.
 pub(super) fn alerts(record: &ResultFile) -> Vec<String> {
@@ -57,48 +56,8 @@ pub(super) fn failures(record: &ResultFile) -> Table {
     Table::new(&["server", "case", "what", "why"], rows)
 }
 
-/// How it was measured: terms and what they are.
-pub(super) fn method(record: &ResultFile) -> Vec<(&'static str, String)> {
-    let (machine, run) = (&record.machine, &record.run);
-    let virtual_machine = machine.virtual_machine.as_ref();
-    let cores = format!(
-        "{}: servers on core {}, one at a time; load on core {}",
-        machine.cores, machine.server_core, machine.load_core
-    );
-    let rounds = format!(
-        "{} that count, after one that does not; slices of {} per server, interleaved",
-        run.rounds,
-        units::time(run.slice_seconds * 1e9)
-    );
-    let reference = format!("{}; its second copy is {}", record.reference, record.control);
-    vec![
-        ("date", run.date.clone()),
-        ("commit", run.commit.clone().unwrap_or_else(|| "not known".to_owned())),
-        ("command", run.command.join(" ")),
-        ("kernel", machine.kernel.clone()),
-        ("processor", machine.cpu.clone()),
-        ("cores, pinning", cores),
-        (
-            "virtual machine",
-            virtual_machine.map_or("none detected".to_owned(), |name| {
-                format!("{name}: what it shares with others is not known")
-            }),
-        ),
-        ("load before", format!("{:.2}, average of one minute", machine.load_average)),
-        ("rounds", rounds),
-        ("duration", units::time(run.wall_seconds * 1e9)),
-        ("A/A noise", noise(record)),
-        ("CPU of the load", load_cpu(record)),
-        ("reference, control", reference),
-        ("CPU read by", run.cpu_read_by.clone()),
-        ("system calls", run.syscalls_counted_by.clone()),
-        ("idle connections", units::grouped(run.idle_connections as u64)),
-        ("schema", record.schema.to_string()),
-    ]
-}
-
 /// CPU time of the load relative to that of the reference: near 1 or above, the load is the limit.
-fn load_cpu(record: &ResultFile) -> String {
+pub(super) fn load_cpu(record: &ResultFile) -> String {
     let of = |case: &Case| {
         let reference = case.results.iter().find(|it| it.server == record.reference)?;
         let ratio = reference.measured.as_ref()?.load_cpu_ratio?;
@@ -112,7 +71,8 @@ fn load_cpu(record: &ResultFile) -> String {
     format!("relative to that of {reference}, for the same messages: {}", ratios.join("; "))
 }
 
-fn noise(record: &ResultFile) -> String {
+/// The A/A noise of each case.
+pub(super) fn noise(record: &ResultFile) -> String {
     let of = |case: &Case| match &case.noise {
         Some(noise) => {
             let (rate, cpu) = (format::noise(noise.rate), format::noise(noise.cpu));

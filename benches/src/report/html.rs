@@ -15,15 +15,15 @@ const SCRIPT: &str = include_str!("script.js");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                       img-src data:";
 
-/// The whole page.
+/// The page of some result files, in their order.
 ///
 /// # Errors
-/// When a result file has a figure that JSON cannot hold.
-pub(super) fn write(records: &[ResultFile]) -> Result<String> {
+/// When a result file has a figure that JSON cannot hold, or the template fails.
+pub fn write(records: &[ResultFile]) -> Result<String> {
     let data = serde_json::to_string(records).context("a figure that JSON cannot hold")?;
     // No text in a script element may end that, or begin a comment.
     let data = data.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
-    let markdown = page::write(records, Target::Html);
+    let markdown = page::write(records, Target::Html)?;
     let mut body = String::new();
     pulldown_cmark::html::push_html(&mut body, Parser::new_ext(&markdown, Options::ENABLE_TABLES));
     let page = html! {

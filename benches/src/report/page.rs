@@ -1,9 +1,11 @@
-//! The page, written once, as Markdown. Where it becomes HTML it has some elements more: figures with
-//! pictures and tables, and sections for the script.
+//! The content of a page. The template `page.jinja` has its words and its order, in Markdown; where
+//! it becomes HTML it has some elements more: figures, and sections for the script.
 
 use std::collections::BTreeMap;
 
+use anyhow::{Context, Result};
 use maud::html;
+use minijinja::{Environment, Value, context};
 
 use super::chart::{Chart, Table};
 use super::view::{Styles, View};
@@ -11,6 +13,7 @@ use super::{connections, costs, draw, facts, format, latency, ratios, sizes, svg
 use crate::conclusion;
 use crate::schema::{Case, Kind, Measured, Ratio, ResultFile, Server, Status};
 use crate::stats::Verdict;
+use crate::units;
 
 pub(super) const TITLE: &str = "Echo servers, measured";
 
@@ -23,8 +26,9 @@ pub(super) enum Target<'a> {
     Markdown(&'a str),
 }
 
-/// Every chart that has a picture, as a file: its name, its text.
-pub(super) fn pictures(records: &[ResultFile]) -> Vec<(String, String)> {
+/// Every chart of some result files that has a picture, as an SVG file: its name, its text.
+#[must_use]
+pub fn pictures(records: &[ResultFile]) -> Vec<(String, String)> {
     let styles = Styles::new(records);
     let mut files = Vec::new();
     for Section { view, files: start, cases, whole, .. } in sections(records, &styles) {
@@ -37,32 +41,32 @@ pub(super) fn pictures(records: &[ResultFile]) -> Vec<(String, String)> {
     files
 }
 
-/// The page of some result files.
-pub(super) fn write(records: &[ResultFile], target: Target<'_>) -> String {
+/// The page of some result files as Markdown; its pictures are in `folder`, a relative path.
+///
+/// # Errors
+/// When the template fails.
+pub fn markdown(records: &[ResultFile], folder: &str) -> Result<String> {
+    write(records, Target::Markdown(folder))
+}
+
+/// The page for either target.
+pub(super) fn write(records: &[ResultFile], target: Target<'_>) -> Result<String> {
+    let mut page = Environment::new();
+    page.set_trim_blocks(true);
+    page.set_lstrip_blocks(true);
+    page.add_filter("md", escape);
+    page.add_filter("time", |seconds: f64| units::time(seconds * 1e9));
+    page.add_filter("hundredths", |figure: f64| format!("{figure:.2}"));
+    page.add_filter("grouped", units::grouped);
     let styles = Styles::new(records);
-    let sections = sections(records, &styles);
-    let mut text = format!("# {TITLE}\n\n");
-    if let Some(first) = records.first() {
-        let machine =
-            format!("{} on {}, {}.", first.run.date, first.machine.cpu, first.machine.kernel);
-        text += &escape(&machine);
-        text += " Ratios are paired, slice by slice; absolute figures are for this run only.\n\n";
-    }
-    for record in records {
-        text += &format!("{}\n\n", escape(&conclusion::of(record)));
-    }
-    if target == Target::Html {
-        let link = |it: &Section<'_>| format!("[{}](#{})", escape(&title(it.view.record)), it.id);
-        let links: Vec<String> = sections.iter().map(link).collect();
-        let version = env!("CARGO_PKG_VERSION");
-        text += &format!("{}\n\nWritten by epollite-bench {version}. ", links.join(" · "));
-        text += "All results are in this page, as JSON, in the element `#records`.\n";
-    } else {
-        text += "Every figure here is from the JSON beside the pictures; `epollite-bench report` \
-                 writes this page from it, and one in HTML with more.\n";
-    }
-    text.extend(sections.iter().map(|it| section(it, target)));
-    text
+    let files = sections(records, &styles).iter().map(|it| section(it, target)).collect::<Vec<_>>();
+    let (html, folder) = match target {
+        Target::Html => (true, ""),
+        Target::Markdown(folder) => (false, folder),
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    let values = context! { title => TITLE, html, folder, version, files };
+    page.render_str(include_str!("page.jinja"), values).context("the template of the page")
 }
 
 /// A result file with its charts.
@@ -112,37 +116,41 @@ fn sections<'a>(records: &'a [ResultFile], styles: &'a Styles) -> Vec<Section<'a
     records.iter().enumerate().map(section).collect()
 }
 
-fn section(section: &Section<'_>, target: Target<'_>) -> String {
-    let Section { view, id, cases, whole, .. } = section;
+/// What the template needs of a result file.
+fn section(section: &Section<'_>, target: Target<'_>) -> Value {
+    let Section { view, id, files, cases, whole } = section;
     let record = view.record;
-    let element = |opening: &str| match target {
-        Target::Html => format!("\n{opening}\n"),
-        Target::Markdown(_) => String::new(),
+    let chart = |chart: &Chart<'_>| {
+        let figure = if target == Target::Html { figure(section, chart) } else { String::new() };
+        let (title, file) = (chart.full_title(), format!("{files}{}", chart.name));
+        context! { title, file, caption => chart.caption, missing => chart.missing, figure }
     };
-    let mut text = element(&format!("<section class=\"record\" id=\"{id}\">"));
-    text += &format!("\n## {}\n\n", escape(&title(record)));
-    text.extend(facts::alerts(record).iter().map(|alert| format!("- {}\n", escape(alert))));
-    text += &ratios(*view, target);
-    text += &element("<section><div class=\"figures\">");
-    text.extend(whole.iter().map(|it| chart(section, it, target)));
-    text += &element("</div></section>\n<nav class=\"chooser\" aria-label=\"cases\" hidden></nav>");
-    for (case, charts) in cases {
-        let name = html! { (case.name) }.into_string();
-        text += &element(&format!("<section class=\"case\" data-case=\"{name}\">"));
-        text += &format!("\n### {}\n\n{}\n", escape(&case.name), escape(&case.what));
-        text += &element("<div class=\"figures\">");
-        text.extend(charts.iter().map(|it| chart(section, it, target)));
-        text += &element("</div></section>");
-    }
+    let charts = |charts: &[Chart<'_>]| charts.iter().map(chart).collect::<Vec<_>>();
+    let case = |(case, of_case): &(&Case, Vec<Chart<'_>>)| {
+        context! { name => case.name, what => case.what, charts => charts(of_case) }
+    };
     let failures = facts::failures(record);
-    text += "\n### Not installed, not supported, failed\n\n";
-    text += &if failures.rows.is_empty() { "Nothing.\n".to_owned() } else { table(&failures) };
-    text += &format!("\n### The servers\n\n{}", table(&facts::servers(record)));
-    text += &element(&format!("<section class=\"measured\" id=\"{id}-measured\">"));
-    text += "\n### How it was measured\n\n";
-    let facts = facts::method(record).into_iter();
-    text.extend(facts.map(|(term, what)| format!("- **{term}**: {}\n", escape(&what))));
-    text + &element("</section>\n</section>")
+    let failures = (!failures.rows.is_empty()).then(|| table(&failures));
+    let has_ratios = !record.cases.is_empty() && !record.servers.is_empty();
+    let cpu = has_ratios.then(|| matrix(*view, target, |it| it.cpu_ratio, Verdict::Lower));
+    let rate = has_ratios.then(|| matrix(*view, target, |it| it.rate_ratio, Verdict::Higher));
+    context! {
+        id, cpu, rate, failures,
+        title => title(record),
+        run => record.run,
+        machine => record.machine,
+        reference => record.reference,
+        control => record.control,
+        schema => record.schema,
+        is_short => !conclusion::has_verdicts(record),
+        conclusion => conclusion::of(record),
+        alerts => facts::alerts(record),
+        whole => charts(whole),
+        cases => cases.iter().map(case).collect::<Vec<_>>(),
+        servers => table(&facts::servers(record)),
+        noise => facts::noise(record),
+        load_cpu => facts::load_cpu(record),
+    }
 }
 
 fn title(record: &ResultFile) -> String {
@@ -158,41 +166,10 @@ fn title(record: &ResultFile) -> String {
     }
 }
 
-/// The ratios of all servers in all cases, one table for each figure.
-fn ratios(view: View<'_>, target: Target<'_>) -> String {
-    let record = view.record;
-    if record.cases.is_empty() || record.servers.is_empty() {
-        return "\nThis run has no complete case.\n".to_owned();
-    }
-    let (marks, hint) = match target {
-        // The script shows it: without a script nothing can be hidden.
-        Target::Html => (
-            "Blue is better, orange is worse, grey shows no difference beyond the noise.",
-            "\n<p class=\"hint\" hidden>Click the name of a server in these tables to hide it in \
-             every plot, and again to show it.</p>\n",
-        ),
-        Target::Markdown(_) => (
-            "**Bold** is a difference that the noise of the same run does not cover; the rest is *no \
-             difference shown*.",
-            "",
-        ),
-    };
-    let few = "There are too few rounds to show any difference.";
-    format!(
-        "\nRatios to {}: the median of {} paired rounds. {} Where both cores are saturated, the CPU \
-         ratio is the one to read.\n{hint}{}{}",
-        escape(&record.reference),
-        record.run.rounds,
-        if conclusion::has_verdicts(record) { marks } else { few },
-        matrix(view, target, "CPU per message", |it| it.cpu_ratio, Verdict::Lower),
-        matrix(view, target, "Messages per second", |it| it.rate_ratio, Verdict::Higher),
-    )
-}
-
+/// The ratios of all servers in all cases.
 fn matrix(
     view: View<'_>,
     target: Target<'_>,
-    title: &str,
     ratio: fn(&Measured) -> Option<Ratio>,
     good: Verdict,
 ) -> String {
@@ -230,41 +207,17 @@ fn matrix(
     let head = std::iter::once("server".to_owned());
     let head: Vec<String> = head.chain(record.cases.iter().map(|it| escape(&it.name))).collect();
     let rows = record.servers.iter().enumerate().map(row).collect::<Vec<_>>();
-    format!("\n### {title}\n\n{}", markdown_table(&head, &rows))
+    markdown_table(&head, &rows)
 }
 
-/// A chart: its title, its picture or why there is none, how to read it, and its figures.
-fn chart(section: &Section<'_>, chart: &Chart<'_>, target: Target<'_>) -> String {
-    let (title, files, name) = (chart.full_title(), &section.files, &chart.name);
-    let Target::Markdown(folder) = target else {
-        let figure = figure(section, chart);
-        let rows = if chart.table.rows.is_empty() {
-            String::new()
-        } else {
-            let table = table(&chart.table);
-            format!("<details><summary>The figures</summary>\n\n{table}\n</details>\n")
-        };
-        return format!("\n{figure}{rows}</figure>\n");
-    };
-    let level = if chart.case.is_some() { "####" } else { "###" };
-    let (title, caption) = (escape(&title), escape(&chart.caption));
-    match &chart.missing {
-        Some(why) => format!("\n{level} {title}\n\n{}\n", escape(why)),
-        None => {
-            format!("\n{level} {title}\n\n![{title}]({folder}/{files}{name}.svg)\n\n{caption}\n")
-        }
-    }
-}
-
-/// The opening of a figure: its title and caption, its picture for a screen and for a phone.
+/// A figure: its title and caption, its picture for a screen and for a phone, its table.
 fn figure(Section { view, id, .. }: &Section<'_>, chart: &Chart<'_>) -> String {
     let id = format!("{id}-{}", chart.name);
     let picture = |class: &str| {
-        let picture = draw::picture(*view, chart, class == "phone");
         let class_of = format!("plot {class}");
+        let picture = draw::picture(*view, chart, class == "phone");
         picture.inline(&format!("{id}-{class}"), &class_of, &chart.full_title(), &chart.caption)
     };
-    let is_half = chart.is_half || chart.missing.is_some();
     let content = html! {
         figcaption {
             h4 { (format::capitalized(&chart.title)) }
@@ -275,10 +228,15 @@ fn figure(Section { view, id, .. }: &Section<'_>, chart: &Chart<'_>) -> String {
             None => { (picture("screen")) (picture("phone")) }
         }
     };
-    let class = if is_half { "half" } else { "wide" };
     // A blank line would end the HTML in the Markdown.
     let content = svg::finish(content).replace("\n\n", "\n");
-    format!("<figure class=\"{class}\" id=\"{id}\">\n{content}\n")
+    let class = if chart.is_half || chart.missing.is_some() { "half" } else { "wide" };
+    let mut figure = format!("<figure class=\"{class}\" id=\"{id}\">\n{content}\n");
+    if !chart.table.rows.is_empty() {
+        let table = table(&chart.table);
+        figure += &format!("<details><summary>The figures</summary>\n\n{table}\n</details>\n");
+    }
+    figure + "</figure>"
 }
 
 fn table(table: &Table) -> String {

@@ -34,8 +34,7 @@ pub(super) fn path(class: &str, points: &[Point]) -> Markup {
 
 /// An invisible line for the pointer, with the hover text of each of its points.
 pub(super) fn hover_path(points: &[Point], hovers: &[String]) -> Markup {
-    let texts = (!hovers.is_empty()).then(|| hovers.join("|"));
-    html! { path class="hit" data-says=[texts] d=(path_data(points)) {} }
+    html! { path class="hit" data-points=(hovers.join("|")) d=(path_data(points)) {} }
 }
 
 /// The area that points enclose.

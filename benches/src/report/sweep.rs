@@ -8,7 +8,7 @@ use super::view::View;
 use crate::schema::{Curve, Knee, Step};
 use crate::units;
 
-/// Both charts of a result file; or the first of them, which says why there is none.
+/// Both charts of a result file; or the first of them, with the reason why there is none.
 pub(super) fn charts(view: View<'_>) -> Vec<Chart<'_>> {
     let name = "knee".to_owned();
     let title = "Latency by offered load: p99, all servers".to_owned();

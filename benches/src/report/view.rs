@@ -21,12 +21,11 @@ const REACTOR: [&str; 4] = ["epoll-edge", "epoll-level", "coroutine", "epoll-one
 /// Models in which one thread polls or waits for all connections by older means.
 const POLLING_MODELS: [&str; 3] = ["nonblocking", "select", "poll"];
 
-/// The classes of every server.
+/// The classes of every server in all result files of a page.
 #[derive(Debug)]
 pub(super) struct Styles(HashMap<String, String>);
 
 impl Styles {
-    /// For all servers in all results of a page.
     pub(super) fn new(records: &[ResultFile]) -> Self {
         let mut classes = HashMap::new();
         let mut counts: HashMap<&str, usize> = HashMap::new();
@@ -69,12 +68,10 @@ pub(super) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The classes of a server.
     pub(super) fn class(&self, server: &str) -> &'a str {
         self.styles.0.get(server).map_or("other", String::as_str)
     }
 
-    /// Its number in the result file.
     pub(super) fn number(&self, server: &str) -> Option<usize> {
         self.record.servers.iter().position(|it| it.name == server)
     }
