@@ -52,9 +52,8 @@ use std::fmt;
 use std::time::Duration;
 
 use epollite::kernel::SIGINFO_BYTES;
-use epollite::{
-    Event, Instant, Kernel, Reactor, Signal, SocketOption, SocketOptionName, Token, Trigger,
-};
+use epollite::kernel::{Signal, SocketOption, SocketOptionName};
+use epollite::{Event, Instant, Kernel, Reactor, Token, Trigger};
 use hdrhistogram::Histogram;
 use rand::TryRng;
 
@@ -191,7 +190,7 @@ impl Load {
     /// # Errors
     /// [`LoadError::Call`]: sigprocmask(2) or signalfd(2) failed.
     pub fn install_signalfd(&mut self) -> Result<(), LoadError> {
-        let mut signals = epollite::SignalSet::from(Signal::TERM);
+        let mut signals = epollite::kernel::SignalSet::from(Signal::TERM);
         if !crate::interrupt::is_ignored(Signal::INT.number().into()) {
             signals = signals | Signal::INT.into();
         }
@@ -261,17 +260,17 @@ impl Load {
                 return Err(LoadError::Unanswered { target, seconds: CONNECT_MAX.as_secs_f64() });
             };
             if ready.is_error()
-                && let Some(source) = self.reactor.get_mut(token)
+                && let Some((_, mut io)) = self.reactor.get_mut(token)
                 && let Ok(SocketOption::Error(Some(errno))) =
-                    source.io.kernel.getsockopt(source.io.fd, SocketOptionName::Error)
+                    io.syscall(|kernel, fd| kernel.getsockopt(fd, SocketOptionName::Error))
             {
                 return Err(LoadError::ConnectFailed { target, errno });
             }
             awaited.remove(&token);
             if !matches!(target, Target::Tcp(_))
-                && let Some(mut source) = self.reactor.get_mut(token)
+                && let Some((_, mut io)) = self.reactor.get_mut(token)
             {
-                write_interest::disable_write_interest(&mut source.io)?;
+                write_interest::disable_write_interest(&mut io)?;
             }
         }
         Ok(())
@@ -297,11 +296,11 @@ impl Load {
 
     /// Reads pending signals; any of them ends the slice.
     fn on_signal(&mut self, token: Token) {
-        let Some(source) = self.reactor.get_mut(token) else {
+        let Some((_, mut io)) = self.reactor.get_mut(token) else {
             return;
         };
         let mut record = [0; SIGINFO_BYTES];
-        while source.io.kernel.read(source.io.fd, &mut record).is_ok() {
+        while io.syscall(|kernel, fd| kernel.read(fd, &mut record)).is_ok() {
             // A second signal skips waiting for outstanding responses.
             self.skip_drain = self.is_interrupted;
             self.is_interrupted = true;

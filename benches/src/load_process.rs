@@ -22,7 +22,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use epollite::{Addr, UnixAddr};
+use epollite::Addr;
+use epollite::net::UnixAddr;
 use hdrhistogram::Histogram;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

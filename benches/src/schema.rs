@@ -403,7 +403,7 @@ impl ResultFile {
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(&crate::redact::record(self))
+        let text = serde_json::to_string(&crate::redact::record(self))
             .context("a figure cannot be represented in JSON")?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));

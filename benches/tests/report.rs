@@ -1,5 +1,5 @@
-//! The page of a record: what is in it, what it does with records nobody wished for, and how it
-//! looks to a browser. It measures nothing.
+//! The report: what its page contains, how it handles malformed result files, and how it renders in a
+//! browser. It measures nothing.
 
 #![expect(clippy::unwrap_used, reason = "in a test, what fails should stop it")]
 

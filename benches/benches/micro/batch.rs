@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use epollite::{Addr, BATCH_MAX, DatagramBatch};
+use epollite::Addr;
+use epollite::net::{BATCH_MAX, DatagramBatch};
 
 /// Runs all benchmarks of this group.
 pub(super) fn all(criterion: &mut Criterion) {

@@ -3,8 +3,10 @@
 //! relative to each other.
 
 use criterion::Criterion;
-use epollite::sim::Config;
-use epollite::{Event, Fd, Interest, Kernel, Reactor, Sim, SocketType, Trigger};
+use epollite::kernel::SocketType;
+use epollite::sim::Sim;
+use epollite::sim::SimConfig;
+use epollite::{Event, Fd, Interest, Kernel, Reactor, Trigger};
 
 /// Number of idle connections.
 const IDLE: usize = 10_000;
@@ -33,7 +35,7 @@ pub(super) fn all(criterion: &mut Criterion) {
 
 impl Fixture {
     fn new(connections: usize, trigger: Trigger) -> Self {
-        let config = Config { descriptors_max: 30_000, files_max: 60_000, ..Config::default() };
+        let config = SimConfig { descriptors_max: 30_000, files_max: 60_000, ..StreamConfig::default() };
         let mut reactor = Reactor::with_kernel(Sim::new(config)).expect("an epoll");
         let mut peers = Vec::new();
         for _ in 0..connections {
@@ -52,8 +54,8 @@ impl Fixture {
         for _ in 0..busy {
             let event = self.reactor.next(None).expect("no fault is planned");
             let Some(Event::Io { token, .. }) = event else { panic!("no event: {event:?}") };
-            let mut source = self.reactor.get_mut(token).expect("it lives");
-            source.io.recv(&mut buf).expect("there is something");
+            let (_, mut io) = self.reactor.get_mut(token).expect("it lives");
+            io.recv(&mut buf).expect("there is something");
         }
     }
 

@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use epollite::{Slab, Token};
+use epollite::Token;
+use epollite::collections::Slab;
 
 /// Number of live entries: fitting a cache line, the L1 cache, and neither.
 const LIVE: [usize; 3] = [1, 1_000, 100_000];

@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use criterion::Criterion;
-use epollite::{Instant, TimerHeap};
+use epollite::Instant;
+use epollite::collections::TimerHeap;
 
 /// Connections with a deadline each.
 const KEYS: u32 = 10_000;

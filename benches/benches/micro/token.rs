@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use epollite::{Slab, Token};
+use epollite::Token;
+use epollite::collections::Slab;
 
 /// Runs all benchmarks of this group.
 pub(super) fn all(criterion: &mut Criterion) {

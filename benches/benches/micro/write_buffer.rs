@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 
 use criterion::Criterion;
-use epollite::WriteBuffer;
+use epollite::collections::WriteBuffer;
 
 /// The bytes that a full socket did not accept.
 const REST: [u8; 4096] = [7; 4096];

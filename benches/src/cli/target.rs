@@ -5,7 +5,8 @@ use std::ffi::OsStr;
 use std::net::{Ipv6Addr, SocketAddrV6, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 
-use epollite::{Addr, AddrError, UnixAddr};
+use epollite::Addr;
+use epollite::net::{AddrError, UnixAddr};
 
 use crate::load::Target;
 

@@ -35,10 +35,10 @@ impl Load {
         intended: Instant,
     ) -> Result<bool, LoadError> {
         let stream = self.next_stream(index, intended);
-        let Some(source) = self.reactor.get_mut(token) else { return Ok(false) };
-        let Source::ShortLived { connection, .. } = source.state else { return Ok(false) };
+        let Some((state, io)) = self.reactor.get_mut(token) else { return Ok(false) };
+        let Source::ShortLived { connection, .. } = state else { return Ok(false) };
         match connection.reuse(stream) {
-            Some(next) if connect::reconnect(source.io.fd, self.config.target).is_ok() => {
+            Some(next) if connect::reconnect(io.fd(), self.config.target).is_ok() => {
                 **connection = next
             }
             _ => return Ok(false),

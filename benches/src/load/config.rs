@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use epollite::{Addr, UnixAddr};
+use epollite::Addr;
+use epollite::net::UnixAddr;
 use serde::{Serialize, Serializer};
 
 use super::pace::Pace;

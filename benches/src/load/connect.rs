@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use epollite::kernel::{Resource, Rlimit};
-use epollite::{Addr, AddressFamily, Errno, Fd, Kernel, Linux, SocketOption, SocketType};
+use epollite::kernel::{SocketOption, SocketType};
+use epollite::net::AddressFamily;
+use epollite::{Addr, Errno, Fd, Kernel, Linux};
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::config::{Config, Target};
@@ -289,7 +291,7 @@ mod tests {
     use std::io::Read;
     use std::net::TcpListener;
 
-    use epollite::Shutdown;
+    use epollite::kernel::Shutdown;
 
     use super::*;
 

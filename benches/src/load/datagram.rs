@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use epollite::reactor::Io;
+use epollite::Io;
 use epollite::{Errno, Instant, Kernel, Linux};
 
 use super::error::{LoadError, is_local};
@@ -160,9 +160,9 @@ impl Socket {
         let mut buf = std::mem::take(&mut shared.recv_buffer);
         let mut result = Ok(());
         while self.in_flight > 0 || until_empty {
-            match io.kernel.recv(io.fd, &mut buf) {
+            match io.syscall(|kernel, fd| kernel.recv(fd, &mut buf)) {
                 Ok(count) => {
-                    shared.now = io.kernel.now();
+                    shared.now = io.now();
                     self.check(&buf[..count], shared);
                 }
                 Err(errno) if errno.is_would_block() => break,

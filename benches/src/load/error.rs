@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use epollite::{Errno, RegisterErrorKind};
+use epollite::Errno;
+use epollite::reactor::RegisterErrorKind;
 
 use super::config::Target;
 use super::mismatch::Mismatch;

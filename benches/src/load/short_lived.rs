@@ -1,8 +1,10 @@
 //! A connection for a single message: connect, send, receive the echo, half-close, wait for EOF.
 //! The next connection may reuse its socket.
 
-use epollite::reactor::Io;
-use epollite::{Instant, Linux, Ready, Shutdown};
+use epollite::Io;
+use epollite::event::Ready;
+use epollite::kernel::Shutdown;
+use epollite::{Instant, Linux};
 
 use super::error::LoadError;
 use super::shared::LoadState;

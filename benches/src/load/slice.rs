@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use epollite::{Errno, Event, Instant, Kernel, Ready};
+use epollite::event::Ready;
+use epollite::{Errno, Event, Instant, Kernel};
 
 use super::error::LoadError;
 use super::pace::Schedule;
@@ -150,8 +151,10 @@ impl Load {
                 }
             };
         }
-        if let Some(source) = self.tokens[index as usize].and_then(|it| self.reactor.get_mut(it)) {
-            match source.state {
+        if let Some((state, _)) =
+            self.tokens[index as usize].and_then(|it| self.reactor.get_mut(it))
+        {
+            match state {
                 Source::Stream(stream) => stream.enqueue(intended, 1),
                 Source::Socket(socket) => socket.enqueue(intended),
                 Source::ShortLived { .. } | Source::Timer | Source::Signals => {}
@@ -163,14 +166,14 @@ impl Load {
     /// Sends the queued messages of a connection.
     pub(super) fn flush(&mut self, index: u32) -> Result<(), LoadError> {
         let token = self.tokens[index as usize];
-        let Some(mut source) = token.and_then(|token| self.reactor.get_mut(token)) else {
+        let Some((state, mut io)) = token.and_then(|token| self.reactor.get_mut(token)) else {
             return Ok(());
         };
-        match source.state {
-            Source::Stream(stream) => stream.send(&mut source.io, &mut self.shared),
-            Source::Socket(socket) => socket.send(&mut source.io, &mut self.shared),
+        match state {
+            Source::Stream(stream) => stream.send(&mut io, &mut self.shared),
+            Source::Socket(socket) => socket.send(&mut io, &mut self.shared),
             Source::ShortLived { connection, .. } => {
-                connection.stream.send(&mut source.io, &mut self.shared)
+                connection.stream.send(&mut io, &mut self.shared)
             }
             Source::Timer | Source::Signals => Ok(()),
         }
@@ -180,12 +183,12 @@ impl Load {
         let Event::Io { token, ready } = event else {
             return Ok(());
         };
-        let Some(mut source) = self.reactor.get_mut(token) else {
+        let Some((state, mut io)) = self.reactor.get_mut(token) else {
             return Ok(());
         };
-        let (io, shared) = (&mut source.io, &mut self.shared);
+        let (io, shared) = (&mut io, &mut self.shared);
         let has_input = ready != Ready::WRITABLE;
-        match source.state {
+        match state {
             Source::Stream(stream) => {
                 if ready.is_writable() {
                     stream.writable(shared);
@@ -236,9 +239,9 @@ impl Load {
     fn final_receive(&mut self) -> Result<(), LoadError> {
         let end = self.shared.now;
         for token in self.tokens.iter().flatten() {
-            let Some(mut source) = self.reactor.get_mut(*token) else { continue };
-            match source.state {
-                Source::Socket(socket) => socket.receive(&mut source.io, &mut self.shared, true)?,
+            let Some((state, mut io)) = self.reactor.get_mut(*token) else { continue };
+            match state {
+                Source::Socket(socket) => socket.receive(&mut io, &mut self.shared, true)?,
                 Source::Stream(stream) => stream.diagnose(&mut self.shared, true)?,
                 Source::ShortLived { .. } | Source::Timer | Source::Signals => {}
             }

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use epollite::reactor::Io;
-use epollite::{Errno, Instant, Kernel, Linux, Ready, Received, Sent};
+use epollite::Io;
+use epollite::event::Ready;
+use epollite::{Errno, Instant, Linux, Received, Sent};
 
 use super::diagnose;
 use super::error::{LoadError, is_local};
@@ -147,7 +148,7 @@ impl Stream {
         loop {
             match io.recv(buf) {
                 Ok(Received::Bytes(count)) => {
-                    shared.now = io.kernel.now();
+                    shared.now = io.now();
                     self.last_progress = shared.now;
                     self.check(&buf[..count], shared);
                     // A short read empties a TCP socket. On a Unix socket reading may stop when

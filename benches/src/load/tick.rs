@@ -74,7 +74,7 @@ impl Load {
         let (shared, mut dropped): (_, Vec<Instant>) =
             (&mut self.shared, self.pending_connects.drain(..).collect());
         for token in self.tokens.iter().flatten() {
-            match self.reactor.get_mut(*token).map(|source| source.state) {
+            match self.reactor.get_mut(*token).map(|(state, _)| state) {
                 Some(Source::Stream(stream)) => dropped.extend(stream.drop_queued()),
                 Some(Source::Socket(socket)) => dropped.extend(socket.drop_queued()),
                 _ => {}
@@ -92,7 +92,8 @@ impl Load {
         let (now, stall) = (self.shared.now, self.config.stall);
         let mut longest: Option<(Instant, u32)> = None;
         for (token, at) in self.tokens.iter().zip(0..) {
-            let since = match token.and_then(|it| self.reactor.get_mut(it)).map(|it| it.state) {
+            let since = match token.and_then(|it| self.reactor.get_mut(it)).map(|(state, _)| state)
+            {
                 Some(Source::Stream(stream)) => {
                     stream.diagnose(&mut self.shared, false)?;
                     stream.waiting_since()
@@ -115,7 +116,7 @@ impl Load {
         let quiet = now - self.shared.last_response.max(since);
         let token = self.tokens[connection as usize];
         let (quiet, outstanding) =
-            match token.and_then(|it| self.reactor.get_mut(it)).map(|it| it.state) {
+            match token.and_then(|it| self.reactor.get_mut(it)).map(|(state, _)| state) {
                 Some(Source::Stream(stream)) if quiet < stall / 2 => {
                     return Err(stream.missing_message().into());
                 }
@@ -132,14 +133,14 @@ impl Load {
     /// Datagrams: counts overdue ones as lost, and fails if no response arrives at all.
     fn check_losses(&mut self, times: &mut SliceTimers<'_>) -> Result<(), LoadError> {
         for token in self.tokens.iter().flatten() {
-            if let Some(mut source) = self.reactor.get_mut(*token)
-                && let Source::Socket(socket) = source.state
+            if let Some((state, mut io)) = self.reactor.get_mut(*token)
+                && let Source::Socket(socket) = state
             {
                 // Datagrams that arrived while nothing was outstanding are unread, and no further
                 // edge reports them.
-                socket.receive(&mut source.io, &mut self.shared, false)?;
+                socket.receive(&mut io, &mut self.shared, false)?;
                 socket.expire(self.config.loss_after, &mut self.shared);
-                socket.send(&mut source.io, &mut self.shared)?;
+                socket.send(&mut io, &mut self.shared)?;
             }
         }
         let (last, counts) = (self.shared.last_response, &self.shared.meter.counts);

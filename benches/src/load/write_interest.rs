@@ -6,7 +6,7 @@
 //! short-lived connection, which has a single message, stays registered for OUT: changing the
 //! registration would cost more than it saves.
 
-use epollite::reactor::Io;
+use epollite::Io;
 use epollite::{Interest, Linux, Trigger};
 
 use super::error::LoadError;

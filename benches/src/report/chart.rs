@@ -1,181 +1,184 @@
-//! Lines over two axes, each with the name of its server at its end. It knows nothing of what the
-//! axes mean.
+//! A chart as data: panels with axes, in them a series for each server, in it marks; and the same
+//! figures as a table. It does not know places or colours.
 
-use super::labels;
-use super::multiples;
-use super::plot::{ROW, TEXT, Width};
 use super::scale::Scale;
-use super::svg::{Anchor, Canvas, Picture, Point};
-use super::view::{RecordView, count};
+use super::view::View;
 
-/// From one name to the next, at the ends of lines.
-const LABEL_HEIGHT: f64 = 13.5;
-
-/// More lines than these, and their bands are only just seen.
-const MANY_LINES: usize = 6;
-
-/// More lines than these cannot be told apart, and each has a small plot of its own.
+/// More lines than these cannot be told apart in one panel.
 const TOGETHER_MAX: usize = 8;
 
-/// How far a line runs on to its name.
-const LEADER: f64 = 20.0;
-
-/// Room for the figures beside the axis that goes up.
-const AXIS_MARGIN: f64 = 54.0;
-
-/// Where the lines are drawn.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Frame {
-    pub(super) left: f64,
-    pub(super) right: f64,
-    pub(super) top: f64,
-    pub(super) bottom: f64,
-    width: f64,
-    room: Width,
+/// One chart.
+#[derive(Debug, Default)]
+pub(super) struct Chart<'a> {
+    /// The name of its file, and part of its id in the page.
+    pub(super) name: String,
+    pub(super) title: String,
+    /// The case it belongs to, if it is not about all of them.
+    pub(super) case: Option<&'a str>,
+    pub(super) caption: String,
+    /// Why there is no picture, if there is none.
+    pub(super) missing: Option<String>,
+    /// Whether two of them are side by side on a screen.
+    pub(super) is_half: bool,
+    /// Panels side by side on a screen; a phone has half of them.
+    pub(super) columns: usize,
+    /// The class and the name of each colour that is not a server's.
+    pub(super) key: Vec<(String, String)>,
+    pub(super) panels: Vec<Panel<'a>>,
+    pub(super) table: Table,
 }
 
-/// An axis: its scale, what stands where, what it is.
+/// Series over common axes.
 #[derive(Debug, Clone)]
-pub(super) struct Axis<'a> {
+pub(super) struct Panel<'a> {
+    pub(super) title: &'static str,
+    /// What the cells of its series are.
+    pub(super) head: Vec<String>,
+    /// The number of cells that are beside the marks.
+    pub(super) shown: usize,
+    pub(super) x: Axis,
+    /// `None`: a row for each series.
+    pub(super) y: Option<Axis>,
+    /// The factor around 1 that is noise.
+    pub(super) noise: Option<f64>,
+    pub(super) series: Vec<Series<'a>>,
+    /// The line of the reference, for comparison.
+    pub(super) guide: Vec<(f64, f64)>,
+}
+
+/// An axis, its labels, and the words at its two sides.
+#[derive(Debug, Clone)]
+pub(super) struct Axis {
     pub(super) scale: Scale,
     pub(super) ticks: Vec<(f64, String)>,
-    pub(super) title: &'a str,
+    pub(super) sides: [&'static str; 2],
 }
 
-/// One server's line, in the figures of the axes.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Line<'a> {
+/// What one server contributes.
+#[derive(Debug, Clone)]
+pub(super) struct Series<'a> {
     pub(super) server: &'a str,
-    pub(super) points: Vec<(f64, f64)>,
-    /// What is said of each point when somebody points at it, if anything.
-    pub(super) tooltips: Vec<String>,
-    /// How far each point could as well be down and up, if that is known.
-    pub(super) spread: Vec<(f64, f64)>,
-    /// Where it ended before its time: so far across, and whether it had begun.
-    pub(super) failed_at: Option<f64>,
-    /// A point to mark with a ring.
-    pub(super) ring: Option<(f64, f64)>,
-    /// What is said of the line.
-    pub(super) title: String,
+    /// Further classes: `none` is a series that shows no difference.
+    pub(super) class: &'static str,
+    /// Its figures as text: in the table, at the pointer, beside the marks.
+    pub(super) cells: Vec<String>,
+    pub(super) marks: Vec<Mark>,
 }
 
-/// A frame with room for these names at its right; as high as all of them need.
-pub(super) fn frame<'a>(room: Width, names: impl Iterator<Item = &'a str>) -> Frame {
-    let names: Vec<&str> = names.collect();
-    let widest =
-        names.iter().map(|name| labels::width(name, TEXT)).fold(30.0, f64::max) + LEADER + 4.0;
-    let width = room.width();
-    let right = width - widest.min(if room == Width::Narrow { 112.0 } else { 144.0 });
-    let least = if room == Width::Wide { 300.0 } else { 236.0 };
-    let height = (LABEL_HEIGHT * count(names.len())).max(least);
-    Frame { left: AXIS_MARGIN, right, top: ROW + 6.0, bottom: ROW + 6.0 + height, width, room }
+/// Something to see, in the figures of the axes.
+#[derive(Debug, Clone)]
+pub(super) enum Mark {
+    /// A line, and the hover text of each of its points.
+    Line(&'static str, Vec<(f64, f64)>, Vec<String>),
+    /// The interval of a line: x, low, high.
+    Band(Vec<(f64, f64, f64)>),
+    /// A part of a bar: its class, from, to, its own name and figure if it has them.
+    Bar(String, f64, f64, Option<[String; 2]>),
+    /// An interval in a row.
+    Whisker(f64, f64),
+    /// A thin line to a figure in a row.
+    Stem(f64),
+    /// A figure in a row: an arrow where it is beyond the axis, before the axis where it is 0.
+    Dot(f64),
+    /// A circle around a point.
+    Ring(f64, f64),
+    /// A vertical line.
+    Rule(f64),
+    /// A failure: the point before it, and the point of it.
+    Failed((f64, f64), (f64, f64)),
 }
 
-/// Draws it all: in one plot, or in many where these are too many for one.
-pub(super) fn draw(
-    view: RecordView<'_>,
-    frame: &Frame,
-    across: &Axis<'_>,
-    up: &Axis<'_>,
-    lines: &[Line<'_>],
-) -> Picture {
-    if lines.len() > TOGETHER_MAX {
-        return multiples::draw(view, frame.room, across, up, lines);
+/// Figures as text; the first column names the rows.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Table {
+    pub(super) head: Vec<String>,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(super) fn new(head: &[&str], rows: Vec<Vec<String>>) -> Self {
+        Self { head: head.iter().map(|&title| title.to_owned()).collect(), rows }
     }
-    together(view, frame, across, up, lines)
+
+    /// The cells of panels with the same servers, side by side.
+    pub(super) fn of_panels(panels: &[Panel<'_>]) -> Self {
+        let heads = panels.iter().flat_map(|panel| panel.head.iter().cloned());
+        let servers = panels.first().map_or(&[][..], |panel| &panel.series);
+        let row = |(index, series): (usize, &Series<'_>)| {
+            let cells = panels.iter().flat_map(|panel| panel.series[index].cells.clone());
+            std::iter::once(series.server.to_owned()).chain(cells).collect()
+        };
+        let rows = servers.iter().enumerate().map(row).collect();
+        Self { head: std::iter::once("server".to_owned()).chain(heads).collect(), rows }
+    }
 }
 
-/// Draws it all in one plot, however many lines there are.
-pub(super) fn together(
-    view: RecordView<'_>,
-    frame: &Frame,
-    across: &Axis<'_>,
-    up: &Axis<'_>,
-    lines: &[Line<'_>],
-) -> Picture {
-    let mut canvas = Canvas::default();
-    axes(&mut canvas, frame, across, up);
-    let place = |&(x, y): &(f64, f64)| (across.scale.to_px(x), up.scale.to_px(y));
-    let ends: Vec<Point> = lines.iter().map(|line| line_end(line, across, up)).collect();
-    let heights: Vec<f64> = ends.iter().map(|end| end.1).collect();
-    let heights = labels::separate(&heights, LABEL_HEIGHT, frame.top, frame.bottom);
-    canvas.open(if lines.len() > MANY_LINES { "crowd" } else { "few" }, None);
-    // The first of them, the reference, lies on top of the others; the reader's own on top of all.
-    let mut order: Vec<_> = lines.iter().zip(&ends).zip(heights).rev().collect();
-    order.sort_by_key(|((line, _), _)| view.is_own(line.server));
-    for ((line, &end), height) in order {
-        let points: Vec<Point> = line.points.iter().map(place).collect();
-        view.open(&mut canvas, "series", line.server);
-        canvas.title(&line.title);
-        band(&mut canvas, line, across, up);
-        canvas.hover_points(&points, &line.tooltips);
-        canvas.path("line", &points);
-        if points.len() < 12 {
-            for &point in &points {
-                canvas.dot("point", point, 2.0);
-            }
+impl Axis {
+    /// An axis with labels at round figures.
+    pub(super) fn new(scale: Scale, title: &'static str, show: fn(f64) -> String) -> Self {
+        let label = |tick: f64| if tick > 0.0 { show(tick) } else { "0".to_owned() };
+        let ticks = scale.ticks().into_iter().map(|tick| (tick, label(tick))).collect();
+        Self { scale, ticks, sides: ["", title] }
+    }
+}
+
+impl<'a> Panel<'a> {
+    /// A row for each series, or a line for each where there is an axis upwards.
+    pub(super) fn new(head: &[&str], x: Axis, y: Option<Axis>, series: Vec<Series<'a>>) -> Self {
+        let head = head.iter().map(|&title| title.to_owned()).collect();
+        let shown = usize::from(y.is_none());
+        Self { title: "", head, shown, x, y, noise: None, series, guide: Vec::new() }
+    }
+
+    /// A panel for each series, the reader's own servers first.
+    pub(super) fn split(&self, view: View<'_>, with_guide: bool) -> Vec<Self> {
+        let is_reference = |series: &&Series<'a>| series.server == view.record.reference;
+        let reference = self.series.iter().find(is_reference).filter(|_| with_guide);
+        let guide = reference.and_then(|series| series.marks.iter().find_map(Mark::line));
+        let panel = |series: &Series<'a>| Self {
+            guide: guide.filter(|_| !is_reference(&series)).map(<[_]>::to_vec).unwrap_or_default(),
+            series: vec![series.clone()],
+            ..Self { series: Vec::new(), ..self.clone() }
+        };
+        let mut panels: Vec<Self> = self.series.iter().map(panel).collect();
+        panels.sort_by_key(|panel| !view.is_own(panel.series[0].server));
+        panels
+    }
+}
+
+impl Series<'_> {
+    /// What is shown at the pointer: all its cells, each after its head.
+    pub(super) fn hover(&self, head: &[String]) -> String {
+        let cells = head.iter().zip(&self.cells).filter(|(_, cell)| !cell.is_empty());
+        let cells = cells.map(|(head, cell)| format!("{head} {cell}").trim().to_owned());
+        format!("{}: {}", self.server, cells.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl Mark {
+    pub(super) fn line(&self) -> Option<&[(f64, f64)]> {
+        if let Self::Line(_, points, _) = self { Some(points) } else { None }
+    }
+}
+
+impl<'a> Chart<'a> {
+    /// One panel, and its cells as a table.
+    pub(super) fn new(panel: Panel<'a>) -> Self {
+        let panels = vec![panel];
+        Self { columns: 1, table: Table::of_panels(&panels), panels, ..Self::default() }
+    }
+
+    /// Lines: all in one panel, or each in its own where they are too many, with the reference.
+    pub(super) fn lines(view: View<'_>, panel: Panel<'a>) -> Self {
+        let chart = Self::new(panel);
+        if chart.panels[0].series.len() <= TOGETHER_MAX {
+            return chart;
         }
-        if let Some(ring) = &line.ring {
-            canvas.dot("ring", place(ring), 5.5);
-        }
-        if line.failed_at.is_some() {
-            let from = points.last().copied().unwrap_or((end.0, frame.bottom));
-            canvas.line("broken", from, end);
-            canvas.line("cross", (end.0 - 4.0, end.1 - 4.0), (end.0 + 4.0, end.1 + 4.0));
-            canvas.line("cross", (end.0 - 4.0, end.1 + 4.0), (end.0 + 4.0, end.1 - 4.0));
-        }
-        let (edge, beside) = ((frame.right + 2.0, end.1), (frame.right + LEADER, height));
-        canvas.path("leader", &[(end.0 + 4.0, end.1), edge, beside]);
-        let name = labels::truncate(line.server, TEXT, frame.width - frame.right - LEADER - 3.0);
-        canvas.text("label", (beside.0 + 3.0, height + 4.0), Anchor::Start, &name);
-        canvas.close();
+        Self { columns: 4, panels: chart.panels[0].split(view, true), ..chart }
     }
-    canvas.close();
-    Picture::new(frame.width, frame.bottom + 42.0, canvas)
-}
 
-/// Where a line ends: at its last point, or at the cross where it broke.
-fn line_end(line: &Line<'_>, across: &Axis<'_>, up: &Axis<'_>) -> Point {
-    let last = line.points.last();
-    let y = last.map_or(f64::NEG_INFINITY, |last| last.1);
-    match (line.failed_at, last) {
-        (Some(x), _) => (across.scale.to_px(x), up.scale.to_px(y)),
-        (None, Some(last)) => (across.scale.to_px(last.0), up.scale.to_px(y)),
-        (None, None) => (across.scale.to_px(0.0), up.scale.to_px(y)),
+    /// The title with its case.
+    pub(super) fn full_title(&self) -> String {
+        self.case.map_or(String::new(), |case| format!("{case}: ")) + &self.title
     }
-}
-
-fn band(canvas: &mut Canvas, line: &Line<'_>, across: &Axis<'_>, up: &Axis<'_>) {
-    if line.spread.len() < 2 {
-        return;
-    }
-    let x = || line.points.iter().map(|point| across.scale.to_px(point.0));
-    let low = x().zip(&line.spread).map(|(x, spread)| (x, up.scale.to_px(spread.0)));
-    let high = x().zip(&line.spread).map(|(x, spread)| (x, up.scale.to_px(spread.1)));
-    let back: Vec<Point> = high.collect();
-    canvas.polygon("spread", &low.chain(back.into_iter().rev()).collect::<Vec<_>>());
-}
-
-/// Faint lines at the ticks, figures outside.
-pub(super) fn axes(canvas: &mut Canvas, frame: &Frame, across: &Axis<'_>, up: &Axis<'_>) {
-    canvas.open("axes", None);
-    canvas.text("quiet", (0.0, frame.top - 12.0), Anchor::Start, up.title);
-    for (tick, text) in &up.ticks {
-        let y = up.scale.to_px(*tick);
-        canvas.line("grid", (frame.left, y), (frame.right, y));
-        canvas.text("tick", (frame.left - 7.0, y + 4.0), Anchor::End, text);
-    }
-    let mut free = f64::NEG_INFINITY;
-    for (tick, text) in across.ticks.iter().filter(|(tick, _)| across.scale.contains(*tick)) {
-        let (x, half) = (across.scale.to_px(*tick), labels::width(text, TEXT) / 2.0);
-        canvas.line("axis", (x, frame.bottom), (x, frame.bottom + 4.0));
-        if x - half > free {
-            canvas.text("tick", (x, frame.bottom + 17.0), Anchor::Middle, text);
-            free = x + half + 4.0;
-        }
-    }
-    canvas.line("axis", (frame.left, frame.bottom), (frame.right, frame.bottom));
-    let title = (frame.right, frame.bottom + 34.0);
-    canvas.text("quiet", title, Anchor::End, across.title);
-    canvas.close();
 }

@@ -1,77 +1,86 @@
-//! The page: every record a section, every case a section in it. It knows the order of things; what
-//! each of them looks like is told elsewhere.
+//! The content of a page. The template `page.jinja` has its words and its order, in Markdown; where
+//! it becomes HTML it has some elements more: figures, and sections for the script.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use maud::html;
+use minijinja::{Environment, Value, context};
 
-use super::palette::Styles;
-use super::plot::{Plot, slug};
-use super::svg::escape;
-use super::view::RecordView;
-use super::{connections, cpu, dots, html, latency, matrix, metadata, ratios, sweep, syscalls};
+use super::chart::{Chart, Table};
+use super::view::{Styles, View};
+use super::{connections, costs, draw, facts, format, latency, ratios, sizes, svg, sweep};
 use crate::conclusion;
-use crate::schema::{Case, Kind, ResultFile};
+use crate::schema::{Case, Kind, Measured, Ratio, ResultFile, Server, Status};
+use crate::stats::Verdict;
+use crate::units;
 
-const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("script.js");
+pub(super) const TITLE: &str = "Echo servers, measured";
 
-/// The style of a picture, in a page or as a file.
-const PLOT_STYLE: &str = include_str!("plot.css");
-
-/// A record with its plots, ready to be put on a page or into files.
-#[derive(Debug)]
-pub(super) struct Section<'a> {
-    pub(super) view: RecordView<'a>,
-    /// Its own place in the page, and what the names of its files begin with.
-    place: String,
-    pub(super) files: String,
-    pub(super) cases: Vec<(&'a Case, String, Vec<Plot>)>,
-    pub(super) whole: Vec<Plot>,
+/// What the page is written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target<'a> {
+    /// One HTML file, after conversion.
+    Html,
+    /// A repository; the pictures are in this folder, a path relative to the page.
+    Markdown(&'a str),
 }
 
-/// The whole page.
-///
-/// # Errors
-/// When a record has a figure that JSON cannot hold.
-pub(super) fn write(records: &[ResultFile]) -> Result<String> {
-    let palette = Styles::of(records);
-    let sections = sections(records, &palette);
-    let data = serde_json::to_string(records).context("a figure that JSON cannot hold")?;
-    let body: String = sections.iter().map(section).collect();
-    let style = format!("{STYLE}{PLOT_STYLE}");
-    let texts = [
-        ("title", "Echo servers, measured"),
-        ("lead", &escape(&intro(records))),
-        ("conclusion", &concluded(records)),
-        ("contents", &contents(&sections)),
-        ("style", &style),
-        ("body", &body),
-        ("version", env!("CARGO_PKG_VERSION")),
-        ("data", &html::embed(&data)),
-        ("script", SCRIPT),
-    ];
-    Ok(html::fill(PAGE, &texts))
-}
-
-/// Every plot as a file: its name, and what is in it.
-pub(super) fn pictures(records: &[ResultFile]) -> Vec<(String, String)> {
-    let palette = Styles::of(records);
+/// Every chart of some result files that has a picture, as an SVG file: its name, its text.
+#[must_use]
+pub fn pictures(records: &[ResultFile]) -> Vec<(String, String)> {
+    let styles = Styles::new(records);
     let mut files = Vec::new();
-    for section in sections(records, &palette) {
-        let cases = section.cases.iter().flat_map(|case| &case.2);
-        for plot in cases.chain(&section.whole) {
-            if let Ok(drawn) = &plot.drawn {
-                let text = drawn.screen.file(&plot.title, &plot.caption, PLOT_STYLE);
-                files.push((format!("{}{}.svg", section.files, plot.name), text));
-            }
+    for Section { view, files: start, cases, whole, .. } in sections(records, &styles) {
+        let all = cases.iter().flat_map(|(_, charts)| charts).chain(&whole);
+        for chart in all.filter(|chart| chart.missing.is_none()) {
+            let text = draw::picture(view, chart, false).file(&chart.full_title(), &chart.caption);
+            files.push((format!("{start}{}.svg", chart.name), text));
         }
     }
     files
 }
 
-pub(super) fn sections<'a>(records: &'a [ResultFile], palette: &'a Styles) -> Vec<Section<'a>> {
+/// The page of some result files as Markdown; its pictures are in `folder`, a relative path.
+///
+/// # Errors
+/// When the template fails.
+pub fn markdown(records: &[ResultFile], folder: &str) -> Result<String> {
+    write(records, Target::Markdown(folder))
+}
+
+/// The page for either target.
+pub(super) fn write(records: &[ResultFile], target: Target<'_>) -> Result<String> {
+    let mut page = Environment::new();
+    page.set_trim_blocks(true);
+    page.set_lstrip_blocks(true);
+    page.add_filter("md", escape);
+    page.add_filter("time", |seconds: f64| units::time(seconds * 1e9));
+    page.add_filter("hundredths", |figure: f64| format!("{figure:.2}"));
+    page.add_filter("grouped", units::grouped);
+    let styles = Styles::new(records);
+    let files = sections(records, &styles).iter().map(|it| section(it, target)).collect::<Vec<_>>();
+    let (html, folder) = match target {
+        Target::Html => (true, ""),
+        Target::Markdown(folder) => (false, folder),
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    let values = context! { title => TITLE, html, folder, version, files };
+    page.render_str(include_str!("page.jinja"), values).context("the template of the page")
+}
+
+/// A result file with its charts.
+#[derive(Debug)]
+struct Section<'a> {
+    view: View<'a>,
+    /// Its id in the page, and the start of the names of its files.
+    id: String,
+    files: String,
+    cases: Vec<(&'a Case, Vec<Chart<'a>>)>,
+    whole: Vec<Chart<'a>>,
+}
+
+fn sections<'a>(records: &'a [ResultFile], styles: &'a Styles) -> Vec<Section<'a>> {
     let mut counts = [0; 2];
     let section = |(index, record): (usize, &'a ResultFile)| {
         let (count, kind) = match record.kind {
@@ -79,63 +88,76 @@ pub(super) fn sections<'a>(records: &'a [ResultFile], palette: &'a Styles) -> Ve
             Kind::Models => (&mut counts[1], "models-"),
         };
         *count += 1;
-        let again = if *count > 1 { format!("{count}-") } else { String::new() };
-        let view = RecordView { record, palette };
-        let kinds = syscalls::kinds(view);
+        let files = if *count > 1 { format!("{kind}{count}-") } else { kind.to_owned() };
+        let view = View { record, styles };
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-        let cases = record.cases.iter().map(|case| {
-            let name = slug(&case.name);
+        let case = |case: &'a Case| {
+            let mut name = format::slug(&case.name);
             let times = seen.entry(name.clone()).or_default();
             *times += 1;
-            let suffix = if *times > 1 { format!("--{times}") } else { String::new() };
-            let mut plots = vec![
-                ratios::plot(view, case),
-                latency::plot(view, case),
-                cpu::plot(view, case),
-                syscalls::plot(view, case, &kinds),
-            ];
-            plots.iter_mut().for_each(|plot| plot.name += &suffix);
-            (case, name + &suffix, plots)
-        });
-        let cases = cases.collect();
-        let mut whole = vec![connections::plot(view)];
-        whole.extend(sweep::plots(view));
-        whole.extend(dots::plots(view));
-        Section { view, place: format!("r{index}"), files: format!("{kind}{again}"), cases, whole }
+            if *times > 1 {
+                name += &format!("--{times}");
+            }
+            let (ratios, latency) = (ratios::chart(view, case), latency::chart(view, case));
+            let (cpu, syscalls) = (costs::cpu(view, case), costs::syscalls(view, case));
+            let charts = [ratios, latency, cpu, syscalls].map(|chart| Chart {
+                name: format!("{}-{name}", chart.name),
+                case: Some(&case.name),
+                ..chart
+            });
+            (case, charts.into())
+        };
+        let cases = record.cases.iter().map(case).collect();
+        let mut whole = vec![connections::chart(view)];
+        whole.extend(sweep::charts(view));
+        whole.extend(sizes::charts(view));
+        Section { view, id: format!("r{index}"), files, cases, whole }
     };
     records.iter().enumerate().map(section).collect()
 }
 
-pub(super) fn intro(records: &[ResultFile]) -> String {
-    let Some(first) = records.first() else { return String::new() };
-    format!(
-        "{} on {}, {}. Ratios are paired, slice by slice; absolute figures are for this run only.",
-        first.run.date, first.machine.cpu, first.machine.kernel
-    )
-}
-
-/// What it all comes to: a paragraph for each record.
-fn concluded(records: &[ResultFile]) -> String {
-    records.iter().map(|it| html::element("p", "conclusion", &conclusion::of(it))).collect()
-}
-
-fn contents(sections: &[Section<'_>]) -> String {
-    if sections.len() < 2 {
-        return String::new();
-    }
-    let line = |section: &Section<'_>| {
-        let (place, title) = (&section.place, escape(&title(section.view.record)));
-        format!("<a href=\"#{place}\">{title}</a>")
+/// What the template needs of a result file.
+fn section(section: &Section<'_>, target: Target<'_>) -> Value {
+    let Section { view, id, files, cases, whole } = section;
+    let record = view.record;
+    let chart = |chart: &Chart<'_>| {
+        let figure = if target == Target::Html { figure(section, chart) } else { String::new() };
+        let (title, file) = (chart.full_title(), format!("{files}{}", chart.name));
+        context! { title, file, caption => chart.caption, missing => chart.missing, figure }
     };
-    let lines: Vec<String> = sections.iter().map(line).collect();
-    format!("<nav>{}</nav>", lines.join(" · "))
+    let charts = |charts: &[Chart<'_>]| charts.iter().map(chart).collect::<Vec<_>>();
+    let case = |(case, of_case): &(&Case, Vec<Chart<'_>>)| {
+        context! { name => case.name, what => case.what, charts => charts(of_case) }
+    };
+    let failures = facts::failures(record);
+    let failures = (!failures.rows.is_empty()).then(|| table(&failures));
+    let has_ratios = !record.cases.is_empty() && !record.servers.is_empty();
+    let cpu = has_ratios.then(|| matrix(*view, target, |it| it.cpu_ratio, Verdict::Lower));
+    let rate = has_ratios.then(|| matrix(*view, target, |it| it.rate_ratio, Verdict::Higher));
+    context! {
+        id, cpu, rate, failures,
+        title => title(record),
+        run => record.run,
+        machine => record.machine,
+        reference => record.reference,
+        control => record.control,
+        schema => record.schema,
+        is_short => !conclusion::has_verdicts(record),
+        conclusion => conclusion::of(record),
+        alerts => facts::alerts(record),
+        whole => charts(whole),
+        cases => cases.iter().map(case).collect::<Vec<_>>(),
+        servers => table(&facts::servers(record)),
+        noise => facts::noise(record),
+        load_cpu => facts::load_cpu(record),
+    }
 }
 
-pub(super) fn title(record: &ResultFile) -> String {
+fn title(record: &ResultFile) -> String {
     let number =
         |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let cases = number(record.cases.len(), "case");
-    // The control is no server of its own, and the reference is no model.
+    // The control is not a server of its own, and the reference is not a model.
     let others = record.servers.iter().filter(|it| it.name != record.control);
     let models = others.clone().filter(|it| it.name != record.reference);
     match record.kind {
@@ -144,89 +166,112 @@ pub(super) fn title(record: &ResultFile) -> String {
     }
 }
 
-fn section(section: &Section<'_>) -> String {
-    let Section { view, place, .. } = section;
+/// The ratios of all servers in all cases.
+fn matrix(
+    view: View<'_>,
+    target: Target<'_>,
+    ratio: fn(&Measured) -> Option<Ratio>,
+    good: Verdict,
+) -> String {
     let record = view.record;
-    let mut text = format!("<section class=\"record\" id=\"{place}\">\n");
-    text += &html::element("h2", "", &title(record));
-    let warnings = conclusion::warnings(record).into_iter().map(|it| format!("warning: {it}"));
-    let failures = record.run.failures.iter().cloned().chain(warnings);
-    let failures: String = failures.map(|failure| html::element("li", "", &failure)).collect();
-    if !failures.is_empty() {
-        text += &format!("<ul class=\"alerts\">\n{failures}</ul>\n");
-    }
-    text += &matrix::tables(*view);
-    // By connections is what the models are asked; of others each case is news of its own.
-    text += &match record.kind {
-        Kind::Compare => cases(section) + &summary(section),
-        Kind::Models => summary(section) + &cases(section),
-    };
-    text + &footer(record, place)
-}
-
-/// Case by case.
-fn cases(section: &Section<'_>) -> String {
-    let place = &section.place;
-    let mut text = String::new();
-    if let Some((case, _, plots)) = section.cases.first() {
-        text += "<h3>How to read the cases</h3>\n<dl>";
-        for plot in plots {
-            let (term, what) = (escape(&short_title(plot, case)), escape(&plot.caption));
-            text += &format!("<dt>{term}</dt><dd>{what}</dd>\n");
+    let cell = |server: &Server, case: &Case| {
+        let outcome = case.results.iter().find(|it| it.server == server.name);
+        let found = outcome.and_then(|it| ratio(it.measured.as_ref()?));
+        let text = match (found, outcome.map(|it| it.status)) {
+            (Some(ratio), _) => format::factor(ratio.estimate.median),
+            (None, _) if server.name == record.reference => "1".to_owned(),
+            (None, Some(Status::Failed)) => "failed".to_owned(),
+            (None, _) => "–".to_owned(),
+        };
+        let verdict = found.map(|it| it.verdict).filter(|it| *it != Verdict::NoDifference);
+        match (target, verdict) {
+            (_, None) => text,
+            (Target::Html, Some(it)) if it == good => format!("<b class=\"better\">{text}</b>"),
+            (Target::Html, Some(_)) => format!("<b class=\"worse\">{text}</b>"),
+            (Target::Markdown(_), Some(_)) => format!("**{text}**"),
         }
-        text += "</dl>\n<nav class=\"chooser\" aria-label=\"cases\" hidden></nav>\n";
-    }
-    for (case, name, plots) in &section.cases {
-        let shown = escape(&case.name);
-        text +=
-            &format!("<section class=\"case\" id=\"{place}-case-{name}\" data-case=\"{shown}\">");
-        text += &html::element("h3", "", &case.name);
-        text += &html::element("p", "what", &case.what);
-        text += "<div class=\"figures\">\n";
-        for plot in plots {
-            text += &html::figure(plot, &short_title(plot, case), false, place);
-        }
-        text += "</div></section>\n";
-    }
-    text
-}
-
-/// What is of all cases together; what there is no picture of stands last.
-fn summary(section: &Section<'_>) -> String {
-    let (drawn, missing): (Vec<&Plot>, Vec<&Plot>) =
-        section.whole.iter().partition(|plot| plot.drawn.is_ok());
-    let figures = drawn.into_iter().chain(missing);
-    let figures: String =
-        figures.map(|plot| html::figure(plot, &plot.title, true, &section.place)).collect();
-    format!(
-        "<section class=\"whole\"><h3>Over all cases</h3>\n<div class=\"figures\">\n{figures}\
-         </div></section>\n"
-    )
-}
-
-/// The title without the name of the case, which stands above it anyway.
-fn short_title(plot: &Plot, case: &Case) -> String {
-    let title = plot.title.strip_prefix(&format!("{}: ", case.name)).unwrap_or(&plot.title);
-    let mut letters = title.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-    first.into_iter().chain(letters).collect()
-}
-
-fn footer(record: &ResultFile, place: &str) -> String {
-    let absences = metadata::missing_servers(record);
-    let mut text =
-        format!("<section id=\"{place}-absent\"><h3>Who was not there, and what failed</h3>\n");
-    text += &if absences.rows.is_empty() {
-        html::element("p", "what", "Everybody was there, and nothing failed.")
-    } else {
-        html::table(&absences)
     };
-    text += &format!("</section>\n<section id=\"{place}-servers\"><h3>The servers</h3>\n");
-    text += &html::table(&metadata::servers(record));
-    text += &format!("</section>\n<section class=\"measured\" id=\"{place}-measured\">");
-    text += "<h3>How it was measured</h3>\n<dl>";
-    for (word, what) in metadata::measured(record) {
-        text += &format!("<dt>{word}</dt><dd>{}</dd>\n", escape(&what));
+    let row = |(number, server): (usize, &Server)| {
+        let class = if view.is_own(&server.name) { "who own" } else { "who" };
+        let swatch = html! {
+            i class="plot" { i class={ "swatch " (view.class(&server.name)) } {} }
+        };
+        let mut name = escape(&server.name);
+        if target == Target::Html {
+            let swatch = swatch.into_string();
+            name = format!("<span class=\"{class}\" data-who=\"{number}\">{swatch}{name}</span>");
+        }
+        let cells = record.cases.iter().map(|case| cell(server, case));
+        std::iter::once(name).chain(cells).collect::<Vec<_>>()
+    };
+    let head = std::iter::once("server".to_owned());
+    let head: Vec<String> = head.chain(record.cases.iter().map(|it| escape(&it.name))).collect();
+    let rows = record.servers.iter().enumerate().map(row).collect::<Vec<_>>();
+    markdown_table(&head, &rows)
+}
+
+/// A figure: its title and caption, its picture for a screen and for a phone, its table.
+fn figure(Section { view, id, .. }: &Section<'_>, chart: &Chart<'_>) -> String {
+    let id = format!("{id}-{}", chart.name);
+    let picture = |class: &str| {
+        let class_of = format!("plot {class}");
+        let picture = draw::picture(*view, chart, class == "phone");
+        picture.inline(&format!("{id}-{class}"), &class_of, &chart.full_title(), &chart.caption)
+    };
+    let content = html! {
+        figcaption {
+            h4 { (format::capitalized(&chart.title)) }
+            @if chart.missing.is_none() { p { (chart.caption) } }
+        }
+        @match &chart.missing {
+            Some(why) => { p class="missing" { (why) } }
+            None => { (picture("screen")) (picture("phone")) }
+        }
+    };
+    // A blank line would end the HTML in the Markdown.
+    let content = svg::finish(content).replace("\n\n", "\n");
+    let class = if chart.is_half || chart.missing.is_some() { "half" } else { "wide" };
+    let mut figure = format!("<figure class=\"{class}\" id=\"{id}\">\n{content}\n");
+    if !chart.table.rows.is_empty() {
+        let table = table(&chart.table);
+        figure += &format!("<details><summary>The figures</summary>\n\n{table}\n</details>\n");
     }
-    text + "</dl></section>\n</section>\n"
+    figure + "</figure>"
+}
+
+fn table(table: &Table) -> String {
+    let escaped = |row: &Vec<String>| row.iter().map(|cell| escape(cell)).collect::<Vec<_>>();
+    let rows: Vec<Vec<String>> = table.rows.iter().map(escaped).collect();
+    markdown_table(&escaped(&table.head), &rows)
+}
+
+/// Columns of figures are aligned to the right.
+fn markdown_table(head: &[String], rows: &[Vec<String>]) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let is_figure = |cell: &str| {
+        cell.trim_start_matches(|c: char| !c.is_alphanumeric())
+            .starts_with(|c: char| c.is_ascii_digit())
+    };
+    let rule = |column: usize| {
+        let has_figures = rows.iter().any(|row| is_figure(&row[column]));
+        if column > 0 && has_figures { "---:|" } else { "---|" }
+    };
+    let rule: String = (0..head.len()).map(rule).collect();
+    let rows: String = rows.iter().map(|row| line(row)).collect();
+    format!("{}|{rule}\n{rows}", line(head))
+}
+
+/// Text that might be read as Markdown or HTML.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => escaped.push_str("&lt;"),
+            '&' => escaped.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '~' => escaped.extend(['\\', c]),
+            '\n' | '\r' => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }

@@ -1,162 +1,83 @@
-//! From figures to places, and which figures stand beside an axis. Pure arithmetic.
+//! Axes as arithmetic: the place of a figure between two ends, and which figures have a label.
 
-/// How many steps an axis may have before every step but some is left out.
+/// Labelled powers of ten on one axis, at most.
 const TICKS_MAX: f64 = 7.0;
 
-/// An axis: which figures it spans, and from where to where on the sheet.
+/// The figures that an axis spans.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Scale {
-    is_log: bool,
-    low: f64,
-    high: f64,
-    from: f64,
-    to: f64,
+pub(super) enum Scale {
+    /// Equal differences are equal distances, from 0 to this figure.
+    Linear(f64),
+    /// Equal factors are equal distances, from the first figure to the second.
+    Log(f64, f64),
 }
 
 impl Scale {
-    /// Equal factors are equal distances. A span that no such axis has becomes one that it has.
-    pub(super) fn log(span: (f64, f64), from: f64, to: f64) -> Self {
-        let low = if span.0.is_finite() { span.0.max(f64::MIN_POSITIVE) } else { 1.0 };
-        let high = if span.1.is_finite() { span.1 } else { f64::MAX };
-        let high = if high > low { high } else { low * 10.0 };
-        Self { is_log: true, low, high, from, to }
+    /// From 0 to the largest of some figures.
+    pub(super) fn linear(figures: impl IntoIterator<Item = f64>) -> Self {
+        let high = max(figures);
+        Self::Linear(if high > 0.0 { high } else { 1.0 })
     }
 
-    /// Equal differences are equal distances, from 0 on.
-    pub(super) fn linear(high: f64, from: f64, to: f64) -> Self {
-        let high = if high.is_finite() && high > 0.0 { high } else { 1.0 };
-        Self { is_log: false, low: 0.0, high, from, to }
+    /// From `low` to `high`; a span that has no logarithm becomes one that has.
+    pub(super) fn log(low: f64, high: f64) -> Self {
+        let low = if low.is_finite() { low.max(f64::MIN_POSITIVE) } else { 1.0 };
+        let high = if high.is_finite() { high } else { f64::MAX };
+        Self::Log(low, if high > low { high } else { low * 10.0 })
     }
 
-    /// The same figures, from another place to another.
-    pub(super) fn between(&self, from: f64, to: f64) -> Self {
-        Self { from, to, ..*self }
+    /// All of some figures, and a little more at both ends.
+    pub(super) fn around(figures: impl IntoIterator<Item = f64>) -> Self {
+        let usable = figures.into_iter().filter(|it| it.is_finite() && *it > 0.0);
+        let ends =
+            usable.map(|it| (it, it)).reduce(|(low, high), (it, _)| (low.min(it), high.max(it)));
+        ends.map_or(Self::Log(1.0, 10.0), |(low, high)| Self::log(low / 1.2, high * 1.2))
     }
 
-    /// Where a figure is; beyond an end, that end.
-    pub(super) fn to_px(self, figure: f64) -> f64 {
-        let share = if self.is_log {
-            (figure.max(self.low).ln() - self.low.ln()) / (self.high.ln() - self.low.ln())
-        } else {
-            figure / self.high
+    /// The share of the axis below a figure: 0 at its start or before, 1 at its end or beyond.
+    pub(super) fn share(self, figure: f64) -> f64 {
+        let share = match self {
+            Self::Linear(high) => figure / high,
+            Self::Log(low, high) => (figure.max(low).ln() - low.ln()) / (high.ln() - low.ln()),
         };
-        let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
-        self.from + share * (self.to - self.from)
+        if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
     }
 
-    /// Whether a figure is within the span.
-    pub(super) fn contains(&self, figure: f64) -> bool {
-        (self.low..=self.high).contains(&figure)
-    }
-
-    /// Round figures to stand beside the axis.
-    pub(super) fn ticks(&self) -> Vec<f64> {
-        if self.is_log { self.ticks_log() } else { self.ticks_linear() }
-    }
-
-    fn ticks_log(&self) -> Vec<f64> {
-        let (first, last) = (self.low.log10().floor(), self.high.log10().ceil());
-        let decades = self.high.log10() - self.low.log10();
-        let leads: &[f64] = if decades <= 1.0 {
-            &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0]
-        } else if decades <= 2.2 {
-            &[1.0, 2.0, 5.0]
-        } else if decades <= 3.5 {
-            &[1.0, 3.0]
-        } else {
-            &[1.0]
-        };
-        let step = (decades / TICKS_MAX).ceil().max(1.0);
-        let mut ticks = Vec::new();
-        let mut power = first;
-        while power <= last {
-            ticks.extend(leads.iter().map(|lead| lead * 10_f64.powf(power)));
-            power += step;
+    /// Whether a figure is between the ends. A power of ten may miss its own end by rounding.
+    pub(super) fn contains(self, figure: f64) -> bool {
+        match self {
+            Self::Linear(high) => (0.0..=high).contains(&figure),
+            Self::Log(low, high) => (low * 0.999..=high * 1.001).contains(&figure),
         }
-        // A power of ten may come out a hair beside its own end of the axis.
-        ticks.retain(|tick| (self.low * 0.999..=self.high * 1.001).contains(tick));
-        ticks
     }
 
-    fn ticks_linear(&self) -> Vec<f64> {
-        let step = step(self.high / 4.0);
-        (0..16).map(|index| f64::from(index) * step).take_while(|&it| it <= self.high).collect()
+    /// Round figures for labels.
+    pub(super) fn ticks(self) -> Vec<f64> {
+        let (low, high) = match self {
+            Self::Log(low, high) => (low.log10(), high.log10()),
+            Self::Linear(high) => {
+                let power = 10_f64.powf((high / 4.0).log10().floor());
+                let leads = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter();
+                let step = leads.map(|lead| lead * power).find(|step| step * 4.001 >= high);
+                let ticks = (0..16).map(|index| f64::from(index) * step.unwrap_or(high));
+                return ticks.take_while(|&tick| tick <= high).collect();
+            }
+        };
+        let leads: &[f64] = match high - low {
+            decades if decades <= 1.0 => &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
+            decades if decades <= 2.2 => &[1.0, 2.0, 5.0],
+            decades if decades <= 3.5 => &[1.0, 3.0],
+            _ => &[1.0],
+        };
+        let step = ((high - low) / TICKS_MAX).ceil().max(1.0);
+        let powers = std::iter::successors(Some(low.floor()), |power| Some(power + step));
+        let powers = powers.take_while(|power| *power <= high.ceil());
+        let ticks = powers.flat_map(|power| leads.iter().map(move |it| it * 10_f64.powf(power)));
+        ticks.filter(|tick| self.contains(*tick)).collect()
     }
 }
 
-/// The span of some figures, widened to round ends; `None` when none of them is above zero.
-pub(super) fn extent(figures: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
-    let usable = figures.into_iter().filter(|it| it.is_finite() && *it > 0.0);
-    let (low, high) =
-        usable.fold((f64::INFINITY, 0.0_f64), |(low, high), it| (low.min(it), high.max(it)));
-    (high > 0.0).then(|| (below(low), above(high)))
-}
-
-/// The greatest of some figures, 0 without any.
+/// The largest of some figures, 0 without any.
 pub(super) fn max(figures: impl IntoIterator<Item = f64>) -> f64 {
     figures.into_iter().filter(|it| it.is_finite()).fold(0.0, f64::max)
-}
-
-/// The round step at or above this one: 1, 2, 2.5 or 5 by a power of ten.
-fn step(least: f64) -> f64 {
-    let power = 10_f64.powf(least.log10().floor());
-    let lead = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().find(|lead| lead * power >= least * 0.999);
-    lead.unwrap_or(10.0) * power
-}
-
-fn below(figure: f64) -> f64 {
-    let power = 10_f64.powf(figure.log10().floor());
-    let lead = [5.0, 2.0, 1.0].into_iter().find(|lead| lead * power <= figure * 1.001);
-    lead.unwrap_or(1.0) * power
-}
-
-fn above(figure: f64) -> f64 {
-    let power = 10_f64.powf(figure.log10().floor());
-    let lead = [1.0, 2.0, 5.0, 10.0].into_iter().find(|lead| lead * power >= figure * 0.999);
-    lead.unwrap_or(10.0) * power
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn equal_factors_are_equal_distances() {
-        let scale = Scale::log((1.0, 100.0), 0.0, 200.0);
-        assert!((scale.to_px(10.0) - 100.0).abs() < 1e-9);
-        assert_eq!((scale.to_px(0.0), scale.to_px(1e9), scale.to_px(-5.0)), (0.0, 200.0, 0.0));
-        assert_eq!(scale.ticks(), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]);
-    }
-
-    #[test]
-    fn an_axis_has_few_round_ticks_whatever_it_spans() {
-        for high in [1e-9, 0.3, 1.0, 7.0, 1234.0, 9e15, 1e300] {
-            let ticks = Scale::linear(high, 0.0, 1.0).ticks();
-            assert!((2..=9).contains(&ticks.len()), "up to {high}: {ticks:?}");
-            for low in [1e-300, 1e-9, high / 20.0] {
-                let ticks = Scale::log((low, high), 0.0, 1.0).ticks();
-                assert!(ticks.len() <= 10, "{low} to {high}: {ticks:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_span_holds_its_figures_and_is_round() {
-        assert_eq!(extent([3.0, 40.0, 0.0, f64::NAN]), Some((2.0, 50.0)));
-        assert_eq!(extent([0.0]), None);
-        assert_eq!(extent([10.0]), Some((10.0, 10.0)));
-    }
-
-    #[test]
-    fn values_are_clamped_to_the_axis() {
-        for scale in [
-            Scale::log((0.0, 0.0), 0.0, 10.0),
-            Scale::log((1e-300, 1e300), 0.0, 10.0),
-            Scale::linear(0.0, 0.0, 10.0),
-        ] {
-            for figure in [0.0, -1.0, 1e308, f64::NAN, f64::INFINITY, 1.0] {
-                assert!((0.0..=10.0).contains(&scale.to_px(figure)), "{scale:?} {figure}");
-            }
-        }
-    }
 }

@@ -1,5 +1,5 @@
-// What the page can do beyond being read: one case at a time, one server at a time, words at the
-// pointer. Without it everything is there all the same.
+// Interaction: one case at a time, servers hidden and shown, hover texts. Without this script all
+// content is visible too.
 "use strict";
 
 const tip = document.createElement("div");
@@ -8,7 +8,7 @@ tip.hidden = true;
 tip.setAttribute("aria-hidden", "true");
 document.body.append(tip);
 
-// The browser's own words come late and would stand beside ours.
+// The browser's own hover texts come late and would be beside ours.
 for (const title of document.querySelectorAll("svg g > title")) {
   title.parentNode.dataset.tip = title.textContent;
   title.parentNode.setAttribute("aria-label", title.textContent);
@@ -17,10 +17,10 @@ for (const title of document.querySelectorAll("svg g > title")) {
 
 document.addEventListener("pointermove", (event) => {
   const target = event.target instanceof Element ? event.target : null;
-  const said = target && target.closest("[data-tip]");
-  tip.hidden = !said;
-  if (said) {
-    tip.textContent = spoken(target, event) ?? said.dataset.tip;
+  const source = target && target.closest("[data-tip]");
+  tip.hidden = !source;
+  if (source) {
+    tip.textContent = pointText(target, event) ?? source.dataset.tip;
     const { width, height } = tip.getBoundingClientRect();
     tip.style.left = `${Math.max(4, Math.min(event.clientX + 14, innerWidth - width - 8))}px`;
     const under = event.clientY + 18 + height < innerHeight;
@@ -39,16 +39,16 @@ document.addEventListener("pointermove", (event) => {
   }
 });
 
-// What is to be said of the point of a line that is nearest to the pointer.
-function spoken(path, event) {
-  if (!path.dataset.says) return null;
+// The hover text of the point of a line that is nearest to the pointer.
+function pointText(path, event) {
+  if (!path.dataset.points) return null;
   const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(path.getScreenCTM().inverse());
   const away = path.getAttribute("d").slice(1).split("L").map((pair) => {
     const [x, y] = pair.split(" ").map(Number);
     return Math.hypot(x - at.x, y - at.y);
   });
   const name = path.closest("[data-tip]").dataset.tip.split(": ")[0];
-  return `${name}, ${path.dataset.says.split("|")[away.indexOf(Math.min(...away))]}`;
+  return `${name}, ${path.dataset.points.split("|")[away.indexOf(Math.min(...away))]}`;
 }
 
 for (const record of document.querySelectorAll("section.record")) {

@@ -1,212 +1,172 @@
-//! Writes SVG: shapes and words, escaped, at places that are always numbers. It has never heard of
-//! a server.
-//!
-//! It is our own and not `plotters`, which writes colours into every shape: a picture that is right
-//! by day and by night needs classes that a style sheet can turn, and text that stays text.
+//! SVG elements at places that are always numbers, and how much room their text needs. Escaping is
+//! `maud`'s. It does not know what a chart is.
 
-use std::fmt::Write;
+use maud::{Markup, PreEscaped, html};
 
 /// A place: to the right, and down.
 pub(super) type Point = (f64, f64);
 
-/// On which side of its place a text stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Anchor {
-    /// Begins there.
-    Start,
-    /// Is centred on it.
-    Middle,
-    /// Ends there.
-    End,
+/// The style of every picture, in a page or as a file.
+pub(super) const STYLE: &str = include_str!("plot.css");
+
+/// The side of its place at which a text begins, as `text-anchor`.
+pub(super) const START: Option<&str> = None;
+pub(super) const MIDDLE: Option<&str> = Some("middle");
+pub(super) const END: Option<&str> = Some("end");
+
+/// The size of text in `plot.css`, and the part of it that a letter takes in the widest font.
+const TEXT: f64 = 11.5;
+const LETTER: f64 = 0.6;
+
+/// Around a picture that is a file: its margin, and the room for its title.
+const MARGIN: f64 = 16.0;
+const HEAD: f64 = 26.0;
+
+pub(super) fn line(class: &str, from: Point, to: Point) -> Markup {
+    let ((x1, y1), (x2, y2)) = (px(from), px(to));
+    html! { line class=(class) x1=(x1) y1=(y1) x2=(x2) y2=(y2) {} }
 }
 
-/// What is drawn on, shape by shape.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Canvas {
-    text: String,
+/// A line through points.
+pub(super) fn path(class: &str, points: &[Point]) -> Markup {
+    html! { path class=(class) d=(path_data(points)) {} }
 }
 
-impl Canvas {
-    /// Begins a group: its class, and the number of the server it belongs to.
-    pub(super) fn open(&mut self, class: &str, server: Option<usize>) {
-        let server = server.map(|it| format!(" data-server=\"{it}\"")).unwrap_or_default();
-        self.put(format_args!("<g class=\"{}\"{server}>", escape(class)));
-    }
-
-    /// Ends the group.
-    pub(super) fn close(&mut self) {
-        self.text.push_str("</g>\n");
-    }
-
-    /// What is said of the group just begun when somebody points at it.
-    pub(super) fn title(&mut self, text: &str) {
-        self.put(format_args!("<title>{}</title>", escape(text)));
-    }
-
-    /// A straight line.
-    pub(super) fn line(&mut self, class: &str, from: Point, to: Point) {
-        let ((x1, y1), (x2, y2)) = (format_px(from), format_px(to));
-        self.put(format_args!(
-            "<line class=\"{class}\" x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\"/>"
-        ));
-    }
-
-    /// A line through points.
-    pub(super) fn path(&mut self, class: &str, points: &[Point]) {
-        self.put(format_args!("<path class=\"{class}\" d=\"{}\"/>", path_data(points)));
-    }
-
-    /// A line that nobody sees, to be pointed at; of each point it is known what is to be said.
-    pub(super) fn hover_points(&mut self, points: &[Point], says: &[String]) {
-        let (course, says) = (path_data(points), escape(&says.join("|")));
-        let says = if says.is_empty() { says } else { format!(" data-says=\"{says}\"") };
-        self.put(format_args!("<path class=\"hit\"{says} d=\"{course}\"/>"));
-    }
-
-    /// What points enclose.
-    pub(super) fn polygon(&mut self, class: &str, points: &[Point]) {
-        self.put(format_args!("<path class=\"{class}\" d=\"{}Z\"/>", path_data(points)));
-    }
-
-    /// An upright rectangle between two corners.
-    pub(super) fn rect(&mut self, class: &str, from: Point, to: Point) {
-        let (x, y) = format_px((from.0.min(to.0), from.1.min(to.1)));
-        let (width, height) = format_px(((to.0 - from.0).abs(), (to.1 - from.1).abs()));
-        self.put(format_args!(
-            "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>"
-        ));
-    }
-
-    /// A dot.
-    pub(super) fn dot(&mut self, class: &str, centre: Point, radius: f64) {
-        let (x, y) = format_px(centre);
-        self.put(format_args!("<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"{radius}\"/>"));
-    }
-
-    /// A text on the line at `place`.
-    pub(super) fn text(&mut self, class: &str, place: Point, anchor: Anchor, text: &str) {
-        let (x, y) = format_px(place);
-        let anchor = match anchor {
-            Anchor::Start => "",
-            Anchor::Middle => " text-anchor=\"middle\"",
-            Anchor::End => " text-anchor=\"end\"",
-        };
-        let text = escape(text);
-        self.put(format_args!("<text class=\"{class}\" x=\"{x}\" y=\"{y}\"{anchor}>{text}</text>"));
-    }
-
-    fn put(&mut self, shape: std::fmt::Arguments<'_>) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.text, "{shape}");
-    }
+/// An invisible line for the pointer, with the hover text of each of its points.
+pub(super) fn hover_path(points: &[Point], hovers: &[String]) -> Markup {
+    html! { path class="hit" data-points=(hovers.join("|")) d=(path_data(points)) {} }
 }
 
-/// A picture that is done.
-#[derive(Debug, Clone)]
+/// The area that points enclose.
+pub(super) fn polygon(class: &str, points: &[Point]) -> Markup {
+    html! { path class=(class) d={ (path_data(points)) "Z" } {} }
+}
+
+/// A rectangle between two corners.
+pub(super) fn rect(class: &str, from: Point, to: Point) -> Markup {
+    let (x, y) = px((from.0.min(to.0), from.1.min(to.1)));
+    let (width, height) = px(((to.0 - from.0).abs(), (to.1 - from.1).abs()));
+    html! { rect class=(class) x=(x) y=(y) width=(width) height=(height) {} }
+}
+
+pub(super) fn dot(class: &str, centre: Point, radius: f64) -> Markup {
+    let (x, y) = px(centre);
+    html! { circle class=(class) cx=(x) cy=(y) r=(radius) {} }
+}
+
+pub(super) fn text(class: &str, place: Point, anchor: Option<&str>, text: &str) -> Markup {
+    let (x, y) = px(place);
+    html! { text class=(class) x=(x) y=(y) text-anchor=[anchor] { (text) } }
+}
+
+/// Width and height of a picture, and what is drawn on it.
+#[derive(Debug)]
 pub(super) struct Picture {
-    width: f64,
-    height: f64,
-    text: String,
+    pub(super) size: Point,
+    pub(super) body: Markup,
 }
 
 impl Picture {
-    /// What was drawn, on a sheet of this size.
-    pub(super) fn new(width: f64, height: f64, canvas: Canvas) -> Self {
-        Self { width, height, text: canvas.text }
+    /// As a part of a page; `id` is unique in the page.
+    pub(super) fn inline(&self, id: &str, class: &str, title: &str, caption: &str) -> Markup {
+        self.element(None, (0.0, 0.0), id, class, [title, caption], &html! {})
     }
 
-    /// As a part of a page; `id` is its own in the page.
-    pub(super) fn inline(&self, id: &str, class: &str, title: &str, what: &str) -> String {
-        self.element(&format!(" class=\"{class}\""), id, title, what, "")
+    /// As a file, with its own style and background and its title above it.
+    pub(super) fn file(&self, title: &str, caption: &str) -> String {
+        let head = html! {
+            style { (PreEscaped(STYLE)) }
+            rect class="sheet" x=(-MARGIN) y=(-MARGIN - HEAD) width="100%" height="100%" {}
+            (text("title", (0.0, 12.0 - HEAD), START, title)) "\n"
+        };
+        let namespace = Some("http://www.w3.org/2000/svg");
+        let margins = (MARGIN, MARGIN + HEAD);
+        finish(self.element(namespace, margins, "plot", "plot", [title, caption], &head)) + "\n"
     }
 
-    /// As a file, with its own style and its title above it.
-    pub(super) fn file(&self, title: &str, what: &str, style: &str) -> String {
-        let mut canvas = Canvas::default();
-        canvas.text("title", (0.0, HEAD_TEXT - HEAD), Anchor::Start, title);
-        let head = format!(
-            "<style>{style}</style>\n<rect class=\"sheet\" x=\"{}\" y=\"{}\" width=\"100%\" \
-             height=\"100%\"/>\n{}",
-            -MARGIN,
-            -HEAD - MARGIN,
-            canvas.text
-        );
-        self.element(
-            " xmlns=\"http://www.w3.org/2000/svg\" class=\"plot\"",
-            "plot",
-            title,
-            what,
-            &head,
-        )
-    }
-
-    fn element(&self, attributes: &str, id: &str, title: &str, what: &str, head: &str) -> String {
-        let (margin, top) = if head.is_empty() { (0.0, 0.0) } else { (MARGIN, MARGIN + HEAD) };
-        let (width, height) = format_px((self.width + 2.0 * margin, self.height + top + margin));
-        let (title, what, body) = (escape(title), escape(what), &self.text);
-        format!(
-            "<svg{attributes} viewBox=\"{} {} {width} {height}\" width=\"{width}\" \
-             height=\"{height}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\">\n\
-             <title id=\"{id}-t\">{title}</title><desc id=\"{id}-d\">{what}</desc>\n\
-             {head}{body}</svg>\n",
-            -margin, -top,
-        )
+    fn element(
+        &self,
+        namespace: Option<&str>,
+        (margin, above): Point,
+        id: &str,
+        class: &str,
+        [title, caption]: [&str; 2],
+        head: &Markup,
+    ) -> Markup {
+        let (width, height) = px((self.size.0 + 2.0 * margin, self.size.1 + above + margin));
+        html! {
+            svg xmlns=[namespace] class=(class) width=(width) height=(height)
+                viewBox={ (-margin) " " (-above) " " (width) " " (height) }
+                role="img" aria-labelledby={ (id) "-t " (id) "-d" } {
+                title id={ (id) "-t" } { (title) }
+                desc id={ (id) "-d" } { (caption) } "\n"
+                (head)
+                (self.body)
+            }
+        }
     }
 }
 
-/// Around a picture that is a file: room at the edges, for its title, and where that stands.
-const MARGIN: f64 = 16.0;
-const HEAD: f64 = 26.0;
-const HEAD_TEXT: f64 = 12.0;
+/// The text of a page or a picture: shapes without content in their short form, and a replacement
+/// character for every character that XML cannot contain.
+pub(super) fn finish(markup: Markup) -> String {
+    let is_unsafe =
+        |c: char| (c < ' ' && c != '\n' && c != '\t') || c == '\u{fffe}' || c == '\u{ffff}';
+    let text = markup.into_string().replace(is_unsafe, "\u{fffd}");
+    ["line", "path", "rect", "circle"]
+        .iter()
+        .fold(text, |text, shape| text.replace(&format!("></{shape}>"), "/>"))
+}
 
-/// Text as it may stand in HTML and XML, between tags or in an attribute. What XML cannot hold at
-/// all becomes a replacement character.
-pub(super) fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            '\t' | '\n' => safe.push(' '),
-            c if c.is_control() || c == '\u{fffe}' || c == '\u{ffff}' => safe.push('\u{fffd}'),
-            c => safe.push(c),
-        }
+/// The width of a text, about; East Asian letters are square.
+pub(super) fn width(text: &str) -> f64 {
+    text.chars().map(|c| if c < '\u{2e80}' { LETTER } else { 1.0 }).sum::<f64>() * TEXT
+}
+
+/// A text that fits into `room`, with an ellipsis where something is cut off.
+pub(super) fn truncate(text: &str, room: f64) -> String {
+    if width(text) <= room {
+        return text.to_owned();
     }
-    safe
+    let mut short = text.to_owned();
+    while short.pop().is_some() && width(&short) + LETTER * TEXT > room {}
+    short.trim_end().to_owned() + "…"
+}
+
+/// Moves places as little as needed to be `gap` apart and between `low` and `high`, in the order
+/// given. Where there is no room for all of them, they continue past `high`.
+pub(super) fn separate(wanted: &[f64], gap: f64, low: f64, high: f64) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..wanted.len()).collect();
+    order.sort_by(|&a, &b| wanted[a].total_cmp(&wanted[b]));
+    let ranks = || std::iter::successors(Some(0.0), |rank| Some(rank + gap));
+    // Without their gaps, places may be equal but must not fall: neighbours that would are pooled
+    // at their mean, which is the nearest place for all of them.
+    let mut pools: Vec<(f64, usize)> = Vec::new();
+    for (&index, rank) in order.iter().zip(ranks()) {
+        let mut pool = (wanted[index] - rank, 1);
+        while let Some((place, count)) = pools.pop_if(|before| before.0 > pool.0) {
+            let sum = place * count as f64 + pool.0 * pool.1 as f64;
+            pool = (sum / (count + pool.1) as f64, count + pool.1);
+        }
+        pools.push(pool);
+    }
+    let top = (high - gap * wanted.len().saturating_sub(1) as f64).max(low);
+    let pooled = pools.into_iter().flat_map(|(place, count)| std::iter::repeat_n(place, count));
+    let mut places = vec![0.0; wanted.len()];
+    for ((index, rank), place) in order.into_iter().zip(ranks()).zip(pooled) {
+        places[index] = place.clamp(low, top) + rank;
+    }
+    places
 }
 
 fn path_data(points: &[Point]) -> String {
-    let mut text = String::new();
-    for (index, &point) in points.iter().enumerate() {
-        let (x, y) = format_px(point);
-        let _ = write!(text, "{}{x} {y}", if index == 0 { "M" } else { "L" });
-    }
-    text
+    let commands = std::iter::once('M').chain(std::iter::repeat('L'));
+    let points = points.iter().map(|&point| px(point)).zip(commands);
+    points.map(|((x, y), command)| format!("{command}{x} {y}")).collect()
 }
 
-/// To a tenth, and never what is no number: a picture with one wrong point is still a picture.
-fn format_px(point: Point) -> Point {
+/// To a tenth; a place that is not a number becomes 0, so that one wrong point spoils no picture.
+fn px(point: Point) -> Point {
     let round = |x: f64| if x.is_finite() { (x * 10.0).round() / 10.0 + 0.0 } else { 0.0 };
     (round(point.0), round(point.1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_text_stays_text() {
-        assert_eq!(escape("<a b=\"c\">&'"), "&lt;a b=&quot;c&quot;&gt;&amp;&#39;");
-        assert_eq!(escape("a\u{0}b\u{1b}c\nd"), "a\u{fffd}b\u{fffd}c d");
-    }
-
-    #[test]
-    fn a_place_is_always_a_number() {
-        let mut canvas = Canvas::default();
-        canvas.path("x", &[(f64::NAN, 1.0), (f64::INFINITY, 2.26)]);
-        assert_eq!(canvas.text, "<path class=\"x\" d=\"M0 1L0 2.3\"/>\n");
-    }
 }

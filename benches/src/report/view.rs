@@ -1,26 +1,79 @@
-//! What every plot asks of a record: who is who, in which look, and figures as people read them. It
-//! draws nothing.
+//! A result file with the look of its servers: one class for each server, in every chart of a page.
+//! The colours are in `plot.css`.
+//!
+//! Twenty servers cannot have twenty colours that can be told apart, least of all by colour-blind
+//! readers. So a hue is a family of servers, shade and dashes tell them apart in the family, and the
+//! name of a server is always beside its line.
 
-use super::labels;
-use super::palette::Styles;
-use super::plot::TEXT;
-use super::svg::Canvas;
+use std::collections::HashMap;
+
 use crate::conclusion;
-use crate::schema::{Case, Measured, Origin, Outcome, ResultFile, Status};
-use crate::stats::{Estimate, Verdict};
+use crate::schema::{Case, Measured, Origin, Outcome, ResultFile, Server};
+use crate::stats::Verdict;
 
-/// A record and its looks.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RecordView<'a> {
-    pub(super) record: &'a ResultFile,
-    pub(super) palette: &'a Styles,
+/// Shades of a hue, and line patterns (solid, dashed, dotted), in `plot.css`.
+const SHADES: usize = 3;
+const PATTERNS: usize = 3;
+
+/// Models on our own reactor.
+const REACTOR: [&str; 4] = ["epoll-edge", "epoll-level", "coroutine", "epoll-oneshot"];
+
+/// Models in which one thread polls or waits for all connections by older means.
+const POLLING_MODELS: [&str; 3] = ["nonblocking", "select", "poll"];
+
+/// The classes of every server in all result files of a page.
+#[derive(Debug)]
+pub(super) struct Styles(HashMap<String, String>);
+
+impl Styles {
+    pub(super) fn new(records: &[ResultFile]) -> Self {
+        let mut classes = HashMap::new();
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for record in records {
+            classes.insert(record.reference.clone(), "reference".to_owned());
+            classes.insert(record.control.clone(), "control".to_owned());
+        }
+        for server in records.iter().flat_map(|record| &record.servers) {
+            classes.entry(server.name.clone()).or_insert_with(|| {
+                let family = family(server);
+                let count = counts.entry(family).or_default();
+                let (shade, pattern) = (*count % SHADES, (*count / SHADES) % PATTERNS);
+                *count += 1;
+                format!("{family} shade-{shade} dash-{pattern}")
+            });
+        }
+        Self(classes)
+    }
 }
 
-impl<'a> RecordView<'a> {
-    /// Begins a group that belongs to a server.
-    pub(super) fn open(&self, canvas: &mut Canvas, class: &str, server: &str) {
-        let number = self.record.servers.iter().position(|it| it.name == server);
-        canvas.open(&format!("{class} {}", self.palette.class(server)), number);
+fn family(server: &Server) -> &'static str {
+    let name = server.name.as_str();
+    match (server.origin, server.language.as_deref()) {
+        (Origin::Extra, _) => "mine",
+        (Origin::Model, _) if REACTOR.contains(&name) => "ours",
+        (Origin::Model, _) if POLLING_MODELS.contains(&name) => "other",
+        (Origin::Model, _) => "many",
+        (_, Some("c")) => "c",
+        (_, Some("rust")) => "rust",
+        (_, Some("python")) => "python",
+        _ => "other",
+    }
+}
+
+/// A result file and the look of its servers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) record: &'a ResultFile,
+    pub(super) styles: &'a Styles,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn class(&self, server: &str) -> &'a str {
+        self.styles.0.get(server).map_or("other", String::as_str)
+    }
+
+    pub(super) fn number(&self, server: &str) -> Option<usize> {
+        self.record.servers.iter().position(|it| it.name == server)
     }
 
     /// What was measured in a case, by server.
@@ -29,123 +82,20 @@ impl<'a> RecordView<'a> {
         case.results.iter().filter_map(of).collect()
     }
 
-    /// Whether a server is the one that ratios are taken to.
-    pub(super) fn is_reference(&self, server: &str) -> bool {
-        self.record.reference == server
-    }
-
-    /// Whether it is the reader's own: it stands out in every plot.
+    /// Whether it is the reader's own, which stands out in every chart.
     pub(super) fn is_own(&self, server: &str) -> bool {
         let mut servers = self.record.servers.iter();
         servers.any(|it| it.name == server && it.origin == Origin::Extra)
     }
 
-    /// What a verdict is called, given the words for more and for less.
-    pub(super) fn verdict(&self, verdict: Verdict, higher: &str, lower: &str) -> String {
-        match verdict {
-            _ if !conclusion::has_verdicts(self.record) => "too few rounds".to_owned(),
-            Verdict::Higher => higher.to_owned(),
-            Verdict::Lower => lower.to_owned(),
-            Verdict::NoDifference => "no difference shown".to_owned(),
-        }
+    /// The result of a comparison, given the words for more and for less.
+    pub(super) fn difference(&self, verdict: Verdict, higher: &str, lower: &str) -> String {
+        let word = match verdict {
+            _ if !conclusion::has_verdicts(self.record) => "too few rounds",
+            Verdict::Higher => higher,
+            Verdict::Lower => lower,
+            Verdict::NoDifference => "no difference shown",
+        };
+        word.to_owned()
     }
-
-    /// What stands in brackets behind a median.
-    pub(super) fn interval_name(&self) -> &'static str {
-        interval_name(self.record)
-    }
-
-    /// Whether it is that one's second copy.
-    pub(super) fn is_control(&self, server: &str) -> bool {
-        self.record.control == server
-    }
-}
-
-/// The room that names need at the left, at most `most`.
-pub(super) fn names_width<'a>(names: impl IntoIterator<Item = &'a str>, most: f64) -> f64 {
-    let widest = names.into_iter().map(|name| labels::width(name, TEXT)).fold(0.0, f64::max);
-    (widest + 12.0).min(most)
-}
-
-/// A factor, with as many digits as matter.
-pub(super) fn format_factor(ratio: f64) -> String {
-    match ratio {
-        _ if ratio < 0.095 && ratio > 0.0 => format!("{ratio:.3}"),
-        _ if ratio < 9.995 => format!("{ratio:.2}"),
-        _ if ratio < 99.95 => format!("{ratio:.1}"),
-        _ if ratio < 1e6 => format!("{ratio:.0}"),
-        _ => format!("{ratio:.1e}"),
-    }
-}
-
-/// A ratio and its interval.
-pub(super) fn interval(estimate: &Estimate) -> String {
-    let Estimate { median, low, high } = *estimate;
-    format!("{} [{}, {}]", format_factor(median), format_factor(low), format_factor(high))
-}
-
-/// How far noise reaches: `±3.1 %`, or a factor when it is much.
-pub(super) fn noise(factor: f64) -> String {
-    if factor < 1.5 {
-        format!("±{:.1} %", (factor - 1.0) * 100.0)
-    } else {
-        format!("×{}", self::format_factor(factor))
-    }
-}
-
-/// An amount: `950`, `12.3k`, `1.50M`.
-pub(super) fn format_amount(figure: f64) -> String {
-    let (value, unit) = match figure {
-        _ if figure < 999.5 => (figure, ""),
-        _ if figure < 999.5e3 => (figure / 1e3, "k"),
-        _ if figure < 999.5e6 => (figure / 1e6, "M"),
-        _ if figure < 1e12 => (figure / 1e9, "G"),
-        _ => return format!("{figure:.1e}"),
-    };
-    let digits = match value {
-        _ if value >= 99.5 => 0,
-        _ if value >= 9.95 => 1,
-        _ if value >= 0.0995 || value <= 0.0 => 2,
-        _ => 4,
-    };
-    let text = format!("{value:.digits$}");
-    let text =
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{text}{unit}")
-}
-
-/// What stands in brackets behind a median: with few rounds there is no interval.
-pub(super) fn interval_name(record: &ResultFile) -> &'static str {
-    if conclusion::has_verdicts(record) { "95 % interval" } else { "range from least to greatest" }
-}
-
-/// How it went, in a word, where there is no figure.
-pub(super) fn status(status: Status) -> &'static str {
-    match status {
-        Status::Complete => "not measured",
-        Status::Failed => "broke",
-        Status::Absent => "did not come up",
-        Status::Skipped => "not asked",
-    }
-}
-
-/// A round time beside an axis: `10 µs`.
-pub(super) fn tick_time(nanos: f64) -> String {
-    let (value, unit) = match nanos {
-        _ if nanos < 999.5 => (nanos, "ns"),
-        _ if nanos < 999.5e3 => (nanos / 1e3, "µs"),
-        _ if nanos < 999.5e6 => (nanos / 1e6, "ms"),
-        _ => (nanos / 1e9, "s"),
-    };
-    format!("{} {unit}", format_amount(value))
-}
-
-/// A count or a time of the record, to draw with: so near to it as a plot cannot show.
-pub(super) fn number(figure: u64) -> f64 {
-    figure as f64
-}
-
-/// How many, to reckon with.
-pub(super) fn count(things: usize) -> f64 {
-    u32::try_from(things).map_or(f64::from(u32::MAX), f64::from)
 }

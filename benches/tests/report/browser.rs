@@ -1,7 +1,7 @@
-//! The page as a browser has it: by day and by night, on a screen and on a telephone. The browser is
-//! Debian's chromium, without a window. The test's copy of the page has a script more (`check.js`)
-//! that looks about and tells; the page around it, which is as narrow as a telephone where the
-//! browser's own window cannot be, writes that down.
+//! The page in a browser: light and dark, on a screen and on a phone. The browser is Debian's
+//! chromium, headless. The test's copy of the page has one script more (`check.js`), which inspects
+//! the page and posts its findings to the page around it; that is as narrow as a phone, where the
+//! browser's own window cannot be, and writes the findings down.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,11 +14,11 @@ use serde::Deserialize;
 use super::malformed;
 use super::support::{CASE_PLOTS, WHOLE_PLOTS, full, models};
 
-/// What the script saw.
+/// What the script found.
 #[derive(Debug, Deserialize)]
 struct Findings {
     dark: bool,
-    /// How light the ground is, from 0 to 1.
+    /// How light the background is, from 0 to 1.
     paper: f64,
     width: u32,
     /// By how much the page is wider than its window.
@@ -28,16 +28,16 @@ struct Findings {
     figures: Vec<Figure>,
     resources: Vec<String>,
     records: usize,
-    /// Cases to be seen: at first, when one was chosen, when all were again.
+    /// Visible cases: at first, after one was chosen, after all were chosen again.
     cases: usize,
     chosen: Option<usize>,
     again: Option<usize>,
-    /// Whether a server went when it was sent away, and came back.
+    /// Whether a server disappeared when it was hidden, and came back.
     hidden: Option<bool>,
     back: Option<bool>,
-    /// Whether it is told that servers can be sent away.
+    /// Whether the page explains that servers can be hidden.
     hinted: bool,
-    /// What was said at the end of a line, and whether nothing was beside it.
+    /// The hover text at the end of a line, and whether there was none beside it.
     said: Option<String>,
     silent: Option<bool>,
     errors: Vec<String>,
@@ -46,12 +46,12 @@ struct Findings {
 #[derive(Debug, Deserialize)]
 struct Figure {
     id: String,
-    /// Pictures to be seen: one of the two.
+    /// Visible pictures: one of the two.
     shown: usize,
     missing: Option<String>,
     /// The servers that have something in it.
     servers: Vec<usize>,
-    /// What is said at the pointer.
+    /// Hover texts.
     tips: Vec<String>,
     /// The area that is drawn on.
     ink: f64,
@@ -62,22 +62,22 @@ struct Figure {
 }
 
 const SCREEN: u32 = 1280;
-const TELEPHONE: u32 = 375;
+const PHONE: u32 = 375;
 
 #[test]
 fn every_plot_renders_in_light_dark_wide_and_narrow() {
     let records = [full(), models()];
     let page = report::html(&records).unwrap();
-    for (width, dark) in [(SCREEN, false), (SCREEN, true), (TELEPHONE, false), (TELEPHONE, true)] {
+    for (width, dark) in [(SCREEN, false), (SCREEN, true), (PHONE, false), (PHONE, true)] {
         let found = look(&page, width, dark);
         is_sound(&found, width, dark);
         assert_eq!((found.records, found.cases), (2, 2), "everything is there");
         assert_eq!((found.chosen, found.again), (Some(1), Some(2)), "a case can be chosen");
         assert_eq!((found.hidden, found.back), (Some(true), Some(true)), "a server can be hidden");
-        assert!(found.hinted, "and that is told");
+        assert!(found.hinted, "and the page explains it");
         let (server, slowest) = slowest(&records[0]);
         assert_eq!(found.said, Some(format!("{server}, slowest: {slowest}")), "at the pointer");
-        assert_eq!(found.silent, Some(true), "beside it nothing is said");
+        assert_eq!(found.silent, Some(true), "no hover text beside it");
         for (number, record) in records.iter().enumerate() {
             has_every_plot(&found, number, record);
         }
@@ -85,15 +85,15 @@ fn every_plot_renders_in_light_dark_wide_and_narrow() {
 }
 
 #[test]
-fn hostile_names_and_crowds_do_not_spoil_the_page() {
-    // Servers of the reader's own have a colour of theirs, alone and in a crowd.
+fn hostile_names_and_many_servers_do_not_break_the_page() {
+    // The reader's own servers have their own colour, alone and among many.
     let mut own = full();
     own.servers[3].origin = Origin::Extra;
     let mut own_in_a_crowd = malformed::crowded();
     own_in_a_crowd.servers[7..11].iter_mut().for_each(|server| server.origin = Origin::Extra);
     for record in [malformed::renamed(), malformed::crowded(), own, own_in_a_crowd] {
         let page = report::html(&[record]).unwrap();
-        is_sound(&look(&page, TELEPHONE, false), TELEPHONE, false);
+        is_sound(&look(&page, PHONE, false), PHONE, false);
         is_sound(&look(&page, SCREEN, true), SCREEN, true);
     }
 }
@@ -102,18 +102,23 @@ fn hostile_names_and_crowds_do_not_spoil_the_page() {
 fn is_sound(found: &Findings, width: u32, dark: bool) {
     let Findings { errors, resources, contrast, .. } = found;
     assert!(errors.is_empty(), "the script runs through: {errors:?}");
-    assert!(resources.is_empty(), "the page asks for nothing: {resources:?}");
-    assert_eq!((found.width, found.dark), (width, dark), "it is looked at as was meant");
-    assert_eq!(found.paper < 0.5, dark, "the ground is dark by night only: {}", found.paper);
+    assert!(resources.is_empty(), "the page loads nothing: {resources:?}");
+    assert_eq!((found.width, found.dark), (width, dark), "the browser has the requested mode");
+    assert_eq!(
+        found.paper < 0.5,
+        dark,
+        "the background is dark in dark mode only: {}",
+        found.paper
+    );
     assert!(found.overflow <= 0.0, "{width} px: it is {} px too wide", found.overflow);
-    assert!(contrast.0 >= 4.5, "everybody can read it: {contrast:?}");
+    assert!(contrast.0 >= 4.5, "the contrast is sufficient: {contrast:?}");
     for figure in &found.figures {
         let Figure { id, shown, missing, cut, overlaps, .. } = figure;
         let pictures = usize::from(missing.is_none());
         assert_eq!(*shown, pictures, "{id}: a picture for this width, or a sentence");
         assert!(missing.is_some() || figure.ink > 10_000.0, "{id} has something in it");
         assert!(cut.is_empty(), "{id} at {width}: {cut:?} is cut off");
-        assert!(overlaps.is_empty(), "{id} at {width}: words on words: {overlaps:?}");
+        assert!(overlaps.is_empty(), "{id} at {width}: overlapping text: {overlaps:?}");
         assert!(figure.smallest >= 8.5, "{id} at {width}: text of {} px", figure.smallest);
     }
 }
@@ -125,9 +130,9 @@ fn has_every_plot(found: &Findings, number: usize, record: &ResultFile) {
         let figure = found.figures.iter().find(|it| it.id == id);
         figure.unwrap_or_else(|| panic!("the page has no {id}"))
     };
-    let tells = |figure: &Figure, server: &str, what: &str| {
-        let told = figure.tips.iter().any(|tip| tip.contains(server) && tip.contains(what));
-        assert!(told, "{} tells {what} of {server}: {:?}", figure.id, figure.tips);
+    let shows = |figure: &Figure, server: &str, what: &str| {
+        let is_shown = figure.tips.iter().any(|tip| tip.contains(server) && tip.contains(what));
+        assert!(is_shown, "{} shows {what} of {server}: {:?}", figure.id, figure.tips);
     };
     for case in &record.cases {
         for plot in CASE_PLOTS {
@@ -143,10 +148,10 @@ fn has_every_plot(found: &Findings, number: usize, record: &ResultFile) {
                     "cpu" => units::time(measured.cpu_ns.median),
                     "syscalls" => format!("{:.3}", measured.syscalls.as_ref().unwrap().per_message),
                     _ => measured.cpu_ratio.map_or("the reference".to_owned(), |ratio| {
-                        format!("CPU a message: {:.2} [", ratio.estimate.median)
+                        format!("CPU per message {:.2} [", ratio.estimate.median)
                     }),
                 };
-                tells(figure, &outcome.server, &what);
+                shows(figure, &outcome.server, &what);
             }
         }
     }
@@ -158,10 +163,10 @@ fn has_every_plot(found: &Findings, number: usize, record: &ResultFile) {
         assert!(servers.contains(&3), "{plot} has mio: {servers:?}");
     }
     if record.knee.is_some() {
-        tells(figure("knee"), "asyncio", "the knee is at 40k/s");
-        tells(figure("knee-servers"), "mio", "knee 120k/s");
+        shows(figure("knee"), "asyncio", "knee 40k/s");
+        shows(figure("knee-servers"), "mio", "knee 120k/s");
     }
-    tells(figure("memory-idle"), "mio", "160 B");
+    shows(figure("memory-idle"), "mio", "160 B");
 }
 
 /// The first server of the first case, and the longest it ever took.
@@ -171,7 +176,7 @@ fn slowest(record: &ResultFile) -> (&str, String) {
     (&outcome.server, units::time(f64::from(u32::try_from(latency.max_ns).unwrap())))
 }
 
-/// Opens a page and looks at it.
+/// Opens a page and inspects it.
 fn look(page: &str, width: u32, dark: bool) -> Findings {
     let folder = tempfile::tempdir().unwrap();
     let script = format!("<script>{}</script>\n</head>", include_str!("check.js"));
@@ -191,13 +196,13 @@ fn look(page: &str, width: u32, dark: bool) -> Findings {
     let json = &dump[from..from + dump[from..].find("</pre>").unwrap()];
     let json = json.replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", "\u{a0}");
     let json = json.replace("&amp;", "&");
-    serde_json::from_str(&json).unwrap_or_else(|it| panic!("the script tells: {it}: {json}"))
+    serde_json::from_str(&json).unwrap_or_else(|it| panic!("the script's findings: {it}: {json}"))
 }
 
-/// Runs the browser on a page until it is loaded; what has become of it. Whatever the page writes on
-/// the console is an error.
+/// Runs the browser on a page until it is loaded; returns its DOM. Any console output of the page is
+/// an error.
 fn chromium(page: &Path, folder: &Path, dark: bool) -> String {
-    // Nothing that it does by itself may reach a network: there is no proxy at that port.
+    // The browser itself must not use the network: there is no proxy at that port.
     let run = Command::new("timeout")
         .args(["60", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
         .args(["--no-first-run", "--disable-background-networking", "--disable-component-update"])

@@ -1,4 +1,4 @@
-// Looks at the page from inside, once it is loaded, and posts what it saw to the page around it.
+// Inspects the page once it is loaded, and posts its findings to the page around it.
 "use strict";
 
 const errors = [];
@@ -87,7 +87,7 @@ function size(text) {
   return parseFloat(getComputedStyle(text).fontSize) * matrix.d;
 }
 
-// Text that leaves its picture.
+// Text outside its picture.
 function cut(svg) {
   const sheet = svg.getBoundingClientRect();
   return texts(svg).filter((text) => {
@@ -96,7 +96,7 @@ function cut(svg) {
   }).map((text) => text.textContent);
 }
 
-// Pairs of texts that stand on each other. The lines of a text may touch those of the next.
+// Pairs of overlapping texts. The lines of a text may touch those of the next.
 function overlaps(svg) {
   const boxes = texts(svg).map((text) => [text.getBoundingClientRect(), text.textContent]);
   const pairs = [];

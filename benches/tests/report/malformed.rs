@@ -1,4 +1,4 @@
-//! Records that nobody wished for: hostile names, extremes, crowds, nothing at all.
+//! Malformed result files: hostile names, extremes, many servers, none.
 
 use epollite_bench::report;
 use epollite_bench::schema::{Measured, Ratio, ResultFile};
@@ -16,7 +16,7 @@ const NAMES: [&str; 6] = [
     "a name so long that no column of any table could ever hold it, nor a label beside a line",
 ];
 
-/// A record in which everything that can have a name has a bad one.
+/// A result file in which every name is hostile.
 pub(super) fn renamed() -> ResultFile {
     let mut record = full();
     let mut text = serde_json::to_string(&record).unwrap();
@@ -35,7 +35,7 @@ pub(super) fn renamed() -> ResultFile {
     record
 }
 
-/// Forty of the same, so that no two lines are apart.
+/// Forty copies of one server: their lines coincide.
 pub(super) fn crowded() -> ResultFile {
     let mut record = full();
     let (server, knee) = (record.servers[3].clone(), record.knee.as_mut().unwrap());
@@ -57,13 +57,13 @@ pub(super) fn crowded() -> ResultFile {
 }
 
 #[test]
-fn a_hostile_name_is_only_a_name() {
+fn a_hostile_name_is_escaped() {
     let record = renamed();
     let page = report::html(std::slice::from_ref(&record)).unwrap();
     assert_eq!(page.matches("<script").count(), 2, "the data and the script, and no other");
     assert_eq!(page.matches("</script").count(), 2, "each ends once");
     assert!(!page.contains("<!--"), "nothing is commented out");
-    assert!(page.contains("{{script}}"), "what is put in is not looked at again");
+    assert!(page.contains("{{script}}"), "inserted text is not expanded again");
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "the name can be read");
     assert_eq!(embedded(&page), std::slice::from_ref(&record), "and the data is what it was");
     are_pictures(&page);

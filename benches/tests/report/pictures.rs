@@ -7,7 +7,7 @@ use roxmltree::{Document, Node};
 use super::support::{CASE_PLOTS, WHOLE_PLOTS, embedded, figure, full, models, svgs};
 
 #[test]
-fn every_plot_is_there_for_a_screen_and_for_a_telephone() {
+fn every_plot_is_there_for_a_screen_and_for_a_phone() {
     let records = [full(), models()];
     let page = report::html(&records).unwrap();
     for (number, record) in records.iter().enumerate() {
@@ -17,7 +17,7 @@ fn every_plot_is_there_for_a_screen_and_for_a_telephone() {
         let whole = WHOLE_PLOTS.iter().map(|&plot| plot.to_owned());
         for plot in of_cases.chain(whole).filter(|plot| number == 0 || !plot.contains("knee")) {
             let figure = figure(&page, &format!("r{number}-{plot}"));
-            assert_eq!(svgs(figure).len(), 2, "{plot} is drawn for a screen and for a telephone");
+            assert_eq!(svgs(figure).len(), 2, "{plot} is drawn for a screen and for a phone");
             assert!(figure.contains("<table>"), "{plot} has its figures in a table too");
             for svg in svgs(figure) {
                 let document = Document::parse(svg).unwrap_or_else(|it| panic!("{plot}: {it}"));
@@ -50,7 +50,7 @@ fn a_file_is_a_picture_by_itself() {
         let sheet = root.descendants().any(|it| it.attribute("class") == Some("sheet"));
         let style = root.descendants().find(|it| it.has_tag_name("style")).unwrap();
         let styles_both = style.text().unwrap().contains("prefers-color-scheme: dark");
-        assert!(sheet && styles_both, "{name} brings its own ground, by day and by night");
+        assert!(sheet && styles_both, "{name} has its own background, light and dark");
         assert!(!text.contains("url(") && !text.contains("href"), "{name} needs nothing else");
     }
 }
@@ -109,7 +109,7 @@ fn a_broken_model_has_its_cross() {
         .filter_map(|it| it.attribute("data-server"))
         .collect();
     assert_eq!(crossed, ["5", "3"], "mio breaks at a thousand, blocking at once");
-    assert!(text.contains("mio broke at 1000 connections: starved at a thousand"));
+    assert!(text.contains("at 1000 failed: starved at a thousand"));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn missing_data_is_text_not_a_plot() {
         ("syscalls-ping", "System calls were not counted in this case. How they are read: made up"),
         ("rate-connections", "no two cases that differ"),
         ("knee", "No open loop was run"),
-        ("memory-idle", "Nobody was weighed"),
+        ("memory-idle", "Idle memory was not measured"),
         ("memory-peak", "resident memory could be read"),
         ("size-binary", "No server of this run has a binary"),
         ("size-crates", "The crates of no server were counted"),

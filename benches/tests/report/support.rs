@@ -1,4 +1,4 @@
-//! Records to draw, and what of a page can be read without a browser.
+//! Result files to draw, and parts of a page, found without a browser.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! What is said in words is the same on the page, in Markdown and on the terminal, and fits there: too few
-//! rounds, too much noise, what it all comes to, what was not counted. And who stands out.
+//! Sentences are the same on the page, in Markdown and on the terminal, and fit there: too few rounds,
+//! too much noise, the conclusion, what was not counted. And the reader's own servers stand out.
 
 use epollite_bench::report;
 use epollite_bench::schema::{Noise, Origin, ResultFile, Status};
@@ -30,7 +30,7 @@ fn terminal(record: &ResultFile) -> String {
 fn everywhere(record: &ResultFile) -> [(&'static str, String); 3] {
     let page = report::html(std::slice::from_ref(record)).unwrap();
     let (page, _) = page.split_once("<script type=\"application/json\"").unwrap();
-    let markdown = report::markdown(std::slice::from_ref(record), "plots");
+    let markdown = report::markdown(std::slice::from_ref(record), "plots").unwrap();
     [("page", page.to_owned()), ("Markdown", markdown), ("terminal", terminal(record))]
 }
 
@@ -62,7 +62,7 @@ fn with_too_few_rounds_there_is_no_interval_and_no_verdict() {
 }
 
 #[test]
-fn noise_that_is_too_much_is_warned_of_everywhere() {
+fn too_much_noise_is_a_warning_everywhere() {
     let mut record = full();
     for (place, text) in everywhere(&record) {
         assert!(!text.contains("warning: "), "{place}: the sample is calm");
@@ -81,7 +81,7 @@ fn noise_that_is_too_much_is_warned_of_everywhere() {
 }
 
 #[test]
-fn what_it_comes_to_stands_on_top() {
+fn the_conclusion_is_at_the_top() {
     let record = full();
     let concluded = conclusion::of(&record);
     assert!(concluded.contains("Two copies of C edge differed by up to"), "{concluded}");
@@ -91,13 +91,13 @@ fn what_it_comes_to_stands_on_top() {
         match place {
             "page" => assert!(words[..at].find("<section").is_none(), "before everything else"),
             "Markdown" => assert!(!words[..at].contains("## "), "before everything else"),
-            _ => assert!(words[at + concluded.len()..].trim().is_empty(), "last, where one looks"),
+            _ => assert!(words[at + concluded.len()..].trim().is_empty(), "last on a terminal"),
         }
     }
 }
 
 #[test]
-fn ones_own_server_is_spoken_of_first_and_stands_out() {
+fn the_readers_own_server_comes_first_and_stands_out() {
     let mut record = full();
     record.servers[3].origin = Origin::Extra;
     let concluded = conclusion::of(&record);
@@ -151,15 +151,15 @@ fn many_lines_have_a_small_plot_each() {
 }
 
 #[test]
-fn that_servers_can_be_hidden_is_told_where_it_can_be_done() {
+fn the_page_explains_that_servers_can_be_hidden() {
     let page = report::html(&[full()]).unwrap();
-    let hint = part(&page, "<p class=\"note hint\" hidden>", "</p>");
+    let hint = part(&page, "<p class=\"hint\" hidden>", "</p>");
     assert!(hint.contains("Click the name of a server"), "{hint}");
     assert!(page.contains("hint.hidden = false"), "the script shows it");
 }
 
 #[test]
-fn why_calls_were_not_counted_is_told() {
+fn the_reason_for_missing_counts_is_shown() {
     let mut record = full();
     for outcome in &mut record.cases[0].results {
         let Some(measured) = &mut outcome.measured else { continue };
@@ -178,7 +178,7 @@ fn why_calls_were_not_counted_is_told() {
 }
 
 #[test]
-fn a_server_past_the_bound_at_once_is_told_by_its_latency() {
+fn a_server_past_the_bound_at_once_is_described_by_its_latency() {
     let mut record = full();
     let curve = &mut record.knee.as_mut().unwrap().curves[2];
     (curve.knee, curve.status) = (None, Status::Complete);
@@ -189,7 +189,7 @@ fn a_server_past_the_bound_at_once_is_told_by_its_latency() {
         text.contains("at the first rate, 7.2k messages per second, its p99 was 9.00 ms"),
         "{text}"
     );
-    assert!(!text.contains("7.5k"), "more than was offered is chance, and no news: {text}");
+    assert!(!text.contains("7.5k"), "more than was offered is not a result: {text}");
 }
 
 #[test]
