@@ -35,7 +35,8 @@ pub(super) fn all(criterion: &mut Criterion) {
 
 impl Fixture {
     fn new(connections: usize, trigger: Trigger) -> Self {
-        let config = SimConfig { descriptors_max: 30_000, files_max: 60_000, ..StreamConfig::default() };
+        let config =
+            SimConfig { descriptors_max: 30_000, files_max: 60_000, ..SimConfig::default() };
         let mut reactor = Reactor::with_kernel(Sim::new(config)).expect("an epoll");
         let mut peers = Vec::new();
         for _ in 0..connections {
