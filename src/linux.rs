@@ -58,16 +58,9 @@ impl Linux {
 
 /// The functions that make the calls, under the names of the trait's methods.
 mod calls {
-    pub(super) use super::epoll::{epoll_create1, epoll_ctl, epoll_pwait2, epoll_wait};
-    pub(super) use super::file::{close, dup, eventfd, pipe2, read, signalfd, splice, write};
-    pub(super) use super::message::{recvmsg, sendmsg};
-    pub(super) use super::mmsg::{recvmmsg, sendmmsg};
-    pub(super) use super::process::{now, prlimit, sigprocmask};
-    pub(super) use super::socket::{
-        accept4, bind, connect, getpeername, getsockname, ioctl_outq, listen, recv, recvfrom, send,
-        sendto, shutdown, socket, socketpair,
+    pub(super) use super::{
+        epoll::*, file::*, message::*, mmsg::*, process::*, socket::*, sockopt::*,
     };
-    pub(super) use super::sockopt::{getsockopt, setsockopt};
 }
 
 macro_rules! call_linux {

@@ -8,7 +8,7 @@ use super::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, MaskDis
 /// What a descriptor is ready for.
 ///
 /// ```
-/// # use epollite::Ready;
+/// # use epollite::event::Ready;
 /// let ready = Ready::from_bits(0x2001); // EPOLLIN | EPOLLRDHUP
 /// assert!(ready.is_readable() && ready.is_read_closed() && !ready.is_hup());
 /// assert_eq!(ready.to_string(), "IN|RDHUP");

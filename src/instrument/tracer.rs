@@ -128,7 +128,7 @@ fn ret_addr(addr: Result<Addr, Errno>) -> [Argument; 2] {
 /// Bytes that were read; after an error, the address of the buffer.
 fn read_bytes(buf: &[u8], count: Result<usize, Errno>) -> Argument {
     match count {
-        Ok(count) => A::Bytes(Bytes::of(&buf[..count.min(buf.len())])),
+        Ok(count) => A::Bytes(Bytes::new(&buf[..count.min(buf.len())])),
         Err(_) => A::Address(buf.as_ptr().addr()),
     }
 }
@@ -138,7 +138,7 @@ fn messages(batch: &DatagramBatch, first: usize, count: usize, is_sent: bool) ->
         addr: datagram.addr.decode().unwrap_or(Addr::Unspecified),
         addr_room: (!is_sent).then_some(SockAddr::LEN_MAX),
         addr_len: datagram.addr.socklen(),
-        bytes: Bytes::of(datagram.bytes),
+        bytes: Bytes::new(datagram.bytes),
         buf_len: if is_sent { datagram.bytes.len() } else { batch.datagram_bytes_max() },
         truncated: datagram.truncated,
         packet_info: datagram.packet_info,

@@ -310,8 +310,8 @@ fn stats_of_two_servers_add_up() {
         errors: 6,
         bytes_in: 7,
         bytes_out: 8,
-        useful: 9,
-        spurious: 10,
+        events_handled: 9,
+        events_spurious: 10,
     };
     let mut sum = stats;
     sum.add(&stats);

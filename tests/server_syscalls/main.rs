@@ -180,7 +180,7 @@ fn a_short_batch_ends_the_receive_loop() {
             let datagrams = u64::from(datagrams);
             assert_eq!((stats.received, stats.echoed), (datagrams, datagrams));
             assert_eq!((stats.bytes_in, stats.bytes_out), (datagrams, datagrams));
-            assert_eq!((stats.useful, stats.spurious), (1, 0));
+            assert_eq!((stats.events_handled, stats.events_spurious), (1, 0));
             for number in 0..datagrams {
                 assert_eq!(harness.recv(), Some(vec![u8::try_from(number).unwrap()]));
             }
@@ -197,7 +197,7 @@ fn a_pending_socket_error_is_consumed_then_datagrams_are_served() {
         harness.fail_next(Syscall::Recvmmsg, errno, 1);
         harness.run_once();
         let stats = harness.server.stats();
-        assert_eq!((stats.errors, stats.echoed, stats.useful), (errors, 1, 1), "{errno:?}");
+        assert_eq!((stats.errors, stats.echoed, stats.events_handled), (errors, 1, 1), "{errno:?}");
         harness.finish();
     }
 }
@@ -209,10 +209,10 @@ fn a_receive_without_datagrams_counts_as_spurious() {
     harness.fail_next(Syscall::Recvmmsg, Errno::EAGAIN, 1);
     harness.run_once();
     let stats = harness.server.stats();
-    assert_eq!((stats.useful, stats.spurious), (0, 1));
+    assert_eq!((stats.events_handled, stats.events_spurious), (0, 1));
     // Level-triggered, it is reported again.
     harness.run_once();
-    assert_eq!(harness.server.stats().useful, 1);
+    assert_eq!(harness.server.stats().events_handled, 1);
     harness.finish();
 }
 

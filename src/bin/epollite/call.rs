@@ -32,7 +32,7 @@ impl Call {
     }
 
     /// The call of a record.
-    pub(crate) fn of(record: &SyscallRecord) -> Self {
+    pub(crate) fn from_record(record: &SyscallRecord) -> Self {
         let own = || OWN.into_iter().find(|call| call.syscall_name() == record.name);
         let call = record.call.map(Self::Kernel).or_else(own);
         call.expect("every record is of a kernel's call or of one of OWN")

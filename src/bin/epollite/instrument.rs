@@ -201,7 +201,7 @@ impl SummaryRow {
 
 impl SyscallSummary {
     pub(crate) fn record(&mut self, record: &SyscallRecord) {
-        let row = &mut self.0[Call::of(record).index()];
+        let row = &mut self.0[Call::from_record(record).index()];
         row.count.calls += 1;
         row.time += record.duration;
         match record.result {

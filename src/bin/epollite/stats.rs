@@ -49,7 +49,7 @@ impl StatsSnapshot {
         [&mut d.dropped, &mut d.errors, &mut d.bytes_in, &mut d.bytes_out]
             .into_iter()
             .for_each(&mut visit);
-        [&mut d.useful, &mut d.spurious].into_iter().for_each(&mut visit);
+        [&mut d.events_handled, &mut d.events_spurious].into_iter().for_each(&mut visit);
         calls.for_each_counter(&mut visit);
         if let Some(syscall_summary) = syscall_summary {
             syscall_summary.for_each_counter(visit);
@@ -70,8 +70,8 @@ impl StatsSnapshot {
     }
 
     fn events(&self) -> (u64, u64, u64) {
-        let handled = self.stream.events_handled + self.datagram.useful;
-        let spurious = self.stream.events_spurious + self.datagram.spurious;
+        let handled = self.stream.events_handled + self.datagram.events_handled;
+        let spurious = self.stream.events_spurious + self.datagram.events_spurious;
         (handled, spurious, self.stream.events_stale)
     }
 

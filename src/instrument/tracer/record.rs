@@ -123,7 +123,7 @@ const STRING_LIMIT: usize = 32;
 impl Bytes {
     /// Keeps the first of `bytes`. Cost: O(1), however many there are.
     #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn new(bytes: &[u8]) -> Self {
         Self { prefix: bytes[..bytes.len().min(STRING_LIMIT)].to_vec(), len: bytes.len() }
     }
 

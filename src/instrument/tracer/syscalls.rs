@@ -130,7 +130,7 @@ impl<K: Kernel> Kernel for Tracer<K> {
 
     fn send(&mut self, socket: &Fd, buf: &[u8]) -> Result<usize, Errno> {
         let (timing, result) = self.time_call(|kernel| kernel.send(socket, buf));
-        let (bytes, len) = (A::Bytes(Bytes::of(buf)), number(buf.len()));
+        let (bytes, len) = (A::Bytes(Bytes::new(buf)), number(buf.len()));
         let arguments = vec![fd(socket), bytes, len, A::Name("MSG_NOSIGNAL"), NULL, A::Number(0)];
         self.record(Syscall::Send, timing, arguments, ret_count(result));
         result
@@ -148,7 +148,7 @@ impl<K: Kernel> Kernel for Tracer<K> {
 
     fn sendto(&mut self, socket: &Fd, buf: &[u8], addr: &Addr) -> Result<usize, Errno> {
         let (timing, result) = self.time_call(|kernel| kernel.sendto(socket, buf, addr));
-        let (bytes, len) = (A::Bytes(Bytes::of(buf)), number(buf.len()));
+        let (bytes, len) = (A::Bytes(Bytes::new(buf)), number(buf.len()));
         let to = [A::Addr(*addr), number(addr.encode().socklen())];
         let mut arguments = vec![fd(socket), bytes, len, A::Name("MSG_NOSIGNAL")];
         arguments.extend(to);
@@ -201,7 +201,7 @@ impl<K: Kernel> Kernel for Tracer<K> {
             addr: *addr,
             addr_room: None,
             addr_len: addr.encode().socklen(),
-            bytes: Bytes::of(buf),
+            bytes: Bytes::new(buf),
             buf_len: buf.len(),
             truncated: false,
             packet_info,
@@ -244,7 +244,7 @@ impl<K: Kernel> Kernel for Tracer<K> {
 
     fn write(&mut self, into: &Fd, buf: &[u8]) -> Result<usize, Errno> {
         let (timing, result) = self.time_call(|kernel| kernel.write(into, buf));
-        let arguments = vec![fd(into), A::Bytes(Bytes::of(buf)), number(buf.len())];
+        let arguments = vec![fd(into), A::Bytes(Bytes::new(buf)), number(buf.len())];
         self.record(Syscall::Write, timing, arguments, ret_count(result));
         result
     }
@@ -368,7 +368,7 @@ fn received_message(buf: &[u8], message: &ReceivedDatagram) -> A {
         addr: message.from,
         addr_room: Some(SockAddr::LEN_MAX),
         addr_len: message.from.encode().socklen(),
-        bytes: Bytes::of(&buf[..message.len_bytes.min(buf.len())]),
+        bytes: Bytes::new(&buf[..message.len_bytes.min(buf.len())]),
         buf_len: buf.len(),
         truncated: message.len_bytes > buf.len(),
         packet_info: message.packet_info,

@@ -65,9 +65,9 @@ pub struct DatagramStats {
     /// Bytes sent back.
     pub bytes_out: u64,
     /// Events that were handled.
-    pub useful: u64,
+    pub events_handled: u64,
     /// Events for which there was nothing to do.
-    pub spurious: u64,
+    pub events_spurious: u64,
 }
 
 impl DatagramStats {
@@ -81,8 +81,8 @@ impl DatagramStats {
         self.errors += other.errors;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
-        self.useful += other.useful;
-        self.spurious += other.spurious;
+        self.events_handled += other.events_handled;
+        self.events_spurious += other.events_spurious;
     }
 }
 
@@ -217,9 +217,9 @@ impl EchoSocket {
             rounds += 1;
         }
         if before == (self.stats.received, self.stats.errors, self.first_unsent) {
-            self.stats.spurious += 1;
+            self.stats.events_spurious += 1;
         } else {
-            self.stats.useful += 1;
+            self.stats.events_handled += 1;
         }
         self.update_interest(io, ready, &next);
     }
