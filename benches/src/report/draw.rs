@@ -134,20 +134,17 @@ impl Cell<'_> {
         let row = |(index, series): (usize, &Series<'_>)| {
             let y = first + ROW * (index as f64 + 0.5);
             let name = svg::truncate(series.server, names - 10.0);
-            self.group(
-                "row",
-                series,
-                &html! {
-                    (svg::rect("hit", (left - names, y - 9.5), (right, y + 9.5)))
-                    @if names > 0.0 { (svg::text("name", (0.0, y + 4.0), START, &name)) }
-                    @for mark in &series.marks { (frame.mark(mark, y)) }
-                    (svg::text("value", (right - note, y + 4.0), END, &series.cells[0]))
-                    @if note > 0.0 {
-                        @let words = svg::truncate(&series.cells[1], note - 8.0);
-                        (svg::text("note", (right - note + 8.0, y + 4.0), START, &words))
-                    }
-                },
-            )
+            let shapes = html! {
+                (svg::rect("hit", (left - names, y - 9.5), (right, y + 9.5)))
+                @if names > 0.0 { (svg::text("name", (0.0, y + 4.0), START, &name)) }
+                @for mark in &series.marks { (frame.mark(mark, y)) }
+                (svg::text("value", (right - note, y + 4.0), END, &series.cells[0]))
+                @if note > 0.0 {
+                    @let words = svg::truncate(&series.cells[1], note - 8.0);
+                    (svg::text("note", (right - note + 8.0, y + 4.0), START, &words))
+                }
+            };
+            self.group("row", series, &shapes)
         };
         let drawn = html! {
             @if !title.is_empty() { (svg::text("head", (left, top + 12.0), START, title)) }
@@ -161,12 +158,11 @@ impl Cell<'_> {
     /// All lines in one panel, each with its name at its end.
     fn together(&self, y: &Axis) -> (Markup, f64) {
         let Panel { x, series, .. } = self.panel;
-        let widest = scale::max(series.iter().map(|it| svg::width(it.server))).max(30.0);
-        let (most, least): (f64, f64) =
-            if self.right > NARROW { (144.0, 300.0) } else { (112.0, 236.0) };
-        let right = self.right - (widest + LEADER + 4.0).min(most);
+        let widest = scale::max(series.iter().map(|it| svg::width(it.server))) + LEADER + 4.0;
+        let height = if self.right > NARROW { 300.0 } else { 236.0 };
+        let right = self.right - widest.clamp(54.0, NAME_MAX.min(self.right / 3.0));
         let top = self.top + ROW + 6.0;
-        let bottom = top + least.max(LABEL * series.len() as f64);
+        let bottom = top + f64::max(height, LABEL * series.len() as f64);
         let frame = Frame { x, y: Some(y), left: AXIS, right, top, bottom };
         let ends: Vec<Point> = series.iter().map(|it| frame.end(it)).collect();
         let heights: Vec<f64> = ends.iter().map(|end| end.1).collect();
@@ -178,20 +174,17 @@ impl Cell<'_> {
             let label = right + LEADER;
             let name = svg::truncate(series.server, self.right - label - 3.0);
             let leader = [(end.0 + 4.0, end.1), (right + 2.0, end.1), (label, height)];
-            self.group(
-                "series",
-                series,
-                &html! {
-                    @for mark in &series.marks { (frame.mark(mark, 0.0)) }
-                    (svg::path("leader", &leader))
-                    (svg::text("label", (label + 3.0, height + 4.0), START, &name))
-                },
-            )
+            let shapes = html! {
+                @for mark in &series.marks { (frame.mark(mark, 0.0)) }
+                (svg::path("leader", &leader))
+                (svg::text("label", (label + 3.0, height + 4.0), START, &name))
+            };
+            self.group("series", series, &shapes)
         };
         let drawn = html! {
             (svg::text("quiet", (0.0, top - 12.0), START, y.sides[1]))
             (frame.axes())
-            g class=(if series.len() > MANY_LINES { "crowd" } else { "few" }) {
+            g class=[(series.len() > MANY_LINES).then_some("crowd")] {
                 @for line in order.into_iter().map(line) { (line) }
             }
         };
@@ -206,16 +199,16 @@ impl Cell<'_> {
         let x = &Axis { sides: ["", ""], ..panel.x.clone() };
         let frame = Frame { x, y: Some(y), left: left + AXIS, right: right - 6.0, top, bottom };
         let guide: Vec<Point> = panel.guide.iter().map(|&point| frame.place(point)).collect();
-        let line =
-            |series: &Series<'_>| {
-                let value = if panel.shown > 0 { series.cells[0].as_str() } else { "" };
-                let name = svg::truncate(series.server, right - left - svg::width(value) - 8.0);
-                self.group("series alone", series, &html! {
+        let line = |series: &Series<'_>| {
+            let value = if panel.shown > 0 { series.cells[0].as_str() } else { "" };
+            let name = svg::truncate(series.server, right - left - svg::width(value) - 8.0);
+            let shapes = html! {
                 @for mark in &series.marks { (frame.mark(mark, 0.0)) }
                 (svg::text("label strong", (left, top - 8.0), START, &name))
                 @if !value.is_empty() { (svg::text("value", (right, top - 8.0), END, value)) }
-            })
             };
+            self.group("series alone", series, &shapes)
+        };
         let drawn = html! {
             (frame.axes())
             @if !guide.is_empty() { g class="guide reference" { (svg::path("thin", &guide)) } }
