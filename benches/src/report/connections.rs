@@ -33,17 +33,13 @@ pub(super) fn chart(view: View<'_>) -> Chart<'_> {
     let y = Axis::new(y, "messages per second", format::rate);
     let head: Vec<String> = cases.iter().map(|case| format!("at {}", case.connections)).collect();
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
-    Chart {
-        name: "rate-connections".to_owned(),
-        title: "Rate by connections".to_owned(),
-        caption: format!(
-            "Messages per second, of this run only; a band is the {} of the median. A cross is where \
-             a server failed.",
-            format::interval_name(view.record)
-        ),
-        missing: missing.map(str::to_owned),
-        ..Chart::lines(view, Panel::new(&head, x, Some(y), series))
-    }
+    let caption = format!(
+        "Messages per second, of this run only; a band is the {} of the median. A cross is where a \
+         server failed.",
+        format::interval_name(view.record)
+    );
+    let chart = Chart::lines(view, Panel::new(&head, x, Some(y), series));
+    chart.named("rate-connections", "Rate by connections", caption, missing)
 }
 
 /// The TCP cases that differ only in the number of connections: those of the shape that most of

@@ -25,8 +25,9 @@ pub fn pictures(records: &[ResultFile]) -> Vec<(String, String)> {
     for Section { view, files: start, cases, whole, .. } in sections(records, &styles) {
         let all = cases.iter().flat_map(|(_, charts)| charts).chain(&whole);
         for chart in all.filter(|chart| chart.missing.is_none()) {
-            let text = draw::picture(view, chart, false).file(&chart.full_title(), &chart.caption);
-            files.push((format!("{start}{}.svg", chart.name), text));
+            let words = [&chart.full_title()[..], &chart.caption];
+            let picture = draw::picture(view, chart, false).element("plot", "plot", words, true);
+            files.push((format!("{start}{}.svg", chart.name), svg::finish(picture) + "\n"));
         }
     }
     files
@@ -198,9 +199,9 @@ fn matrix(
 fn figure(Section { view, id, .. }: &Section<'_>, chart: &Chart<'_>) -> String {
     let id = format!("{id}-{}", chart.name);
     let picture = |class: &str| {
-        let class_of = format!("plot {class}");
+        let words = [&chart.full_title()[..], &chart.caption];
         let picture = draw::picture(*view, chart, class == "phone");
-        picture.inline(&format!("{id}-{class}"), &class_of, &chart.full_title(), &chart.caption)
+        picture.element(&format!("{id}-{class}"), &format!("plot {class}"), words, false)
     };
     let content = markup! {
         figcaption {

@@ -42,23 +42,17 @@ pub(super) fn chart<'a>(view: View<'a>, case: &'a Case) -> Chart<'a> {
     } else {
         "with so few rounds nothing shows a difference, and all is hollow and grey"
     };
-    Chart {
-        name: "ratios".to_owned(),
-        title: format!("against {}", record.reference),
-        caption: format!(
-            "Ratios to {}: the median of {} paired rounds and its {}. The grey band is what its own \
-             second copy ({}) shows: {reading}.",
-            record.reference,
-            record.run.rounds,
-            format::interval_name(record),
-            record.control,
-        ),
-        missing: missing.map(str::to_owned),
-        columns: 3,
-        table: Table::of_panels(&panels),
-        panels,
-        ..Chart::default()
-    }
+    let caption = format!(
+        "Ratios to {}: the median of {} paired rounds and its {}. The grey band is what its own \
+         second copy ({}) shows: {reading}.",
+        record.reference,
+        record.run.rounds,
+        format::interval_name(record),
+        record.control,
+    );
+    let title = format!("against {}", record.reference);
+    let chart = Chart { columns: 3, table: Table::of_panels(&panels), panels, ..Chart::default() };
+    chart.named("ratios", &title, caption, missing)
 }
 
 fn panel<'a>(view: View<'a>, case: &'a Case, figure: &Figure) -> Panel<'a> {
