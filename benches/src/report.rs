@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 pub use html::write as html;
-pub use page::{markdown, pictures as write_svgs};
+pub use page::pictures as write_svgs;
 
 use crate::output;
 use crate::redact;
@@ -104,6 +104,14 @@ fn run(args: &Args) -> Result<()> {
         written += &format!("the page in Markdown: {}\n", page.display());
     }
     output::print(&written)
+}
+
+/// The page of some result files as Markdown; its pictures are in `folder`, a relative path.
+///
+/// # Errors
+/// When the template of the page fails.
+pub fn markdown(records: &[ResultFile], folder: &str) -> Result<String> {
+    page::markdown(records, Some(folder))
 }
 
 fn write_file(path: &Path, text: &str) -> Result<()> {

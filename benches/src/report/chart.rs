@@ -168,6 +168,18 @@ impl<'a> Chart<'a> {
         Self { columns: 1, table: Table::of_panels(&panels), panels, ..Self::default() }
     }
 
+    /// Its name, its title, how to read it, and why there is no picture, if there is none.
+    pub(super) fn named(
+        self,
+        name: &str,
+        title: &str,
+        caption: impl Into<String>,
+        missing: Option<impl Into<String>>,
+    ) -> Self {
+        let [name, title] = [name, title].map(str::to_owned);
+        Self { name, title, caption: caption.into(), missing: missing.map(Into::into), ..self }
+    }
+
     /// Lines: all in one panel, or each in its own where they are too many, with the reference.
     pub(super) fn lines(view: View<'_>, panel: Panel<'a>) -> Self {
         let chart = Self::new(panel);

@@ -13,19 +13,18 @@ pub(super) fn chart(view: View<'_>) -> Chart<'_> {
     let cases = cases(view);
     let servers = view.record.servers.iter();
     let series: Vec<Series<'_>> = servers.map(|it| series(&it.name, &cases)).collect();
-    let is_drawn = |mark: &Mark| matches!(mark, Mark::Band(rates) if !rates.is_empty());
-    let missing = if cases.len() < 2 {
-        Some("This run has no two cases that differ only in the number of connections.")
-    } else if !series.iter().flat_map(|it| &it.marks).any(is_drawn) {
-        Some("No server was measured in the cases that differ only in the number of connections.")
-    } else {
-        None
-    };
     let rates = series.iter().flat_map(|it| &it.marks).filter_map(|mark| match mark {
         Mark::Band(rates) => Some(rates),
         _ => None,
     });
-    let y = Scale::around(rates.flatten().flat_map(|&(_, low, high)| [low, high]));
+    let rates: Vec<f64> = rates.flatten().flat_map(|&(_, low, high)| [low, high]).collect();
+    let missing = if cases.len() < 2 {
+        Some("This run has no two cases that differ only in the number of connections.")
+    } else {
+        let why = "No server was measured in the cases that differ only in the connections.";
+        rates.is_empty().then_some(why)
+    };
+    let y = Scale::around(rates);
     let [least, most] = [cases.first(), cases.last()].map(|it| it.map_or(1, |it| it.connections));
     let tick = |case: &&Case| (case.connections as f64, format::amount(case.connections as f64));
     let ticks = cases.iter().map(tick).collect();
@@ -34,17 +33,13 @@ pub(super) fn chart(view: View<'_>) -> Chart<'_> {
     let y = Axis::new(y, "messages per second", format::rate);
     let head: Vec<String> = cases.iter().map(|case| format!("at {}", case.connections)).collect();
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
-    Chart {
-        name: "rate-connections".to_owned(),
-        title: "Rate by connections".to_owned(),
-        caption: format!(
-            "Messages per second, of this run only; a band is the {} of the median. A cross is where \
-             a server failed.",
-            format::interval_name(view.record)
-        ),
-        missing: missing.map(str::to_owned),
-        ..Chart::lines(view, Panel::new(&head, x, Some(y), series))
-    }
+    let caption = format!(
+        "Messages per second, of this run only; a band is the {} of the median. A cross is where a \
+         server failed.",
+        format::interval_name(view.record)
+    );
+    let chart = Chart::lines(view, Panel::new(&head, x, Some(y), series));
+    chart.named("rate-connections", "Rate by connections", caption, missing)
 }
 
 /// The TCP cases that differ only in the number of connections: those of the shape that most of
@@ -90,14 +85,10 @@ fn series<'a>(server: &'a str, cases: &[&'a Case]) -> Series<'a> {
             }
         }
     }
-    let last = points.last().copied();
-    let (mut marks, is_empty) = (Vec::new(), points.is_empty());
-    if !is_empty {
-        marks = vec![Mark::Band(rates), Mark::Line("line", points, hovers)];
-    }
-    if let Some(at) = failed_at {
-        let last = last.unwrap_or((at, 0.0));
-        marks.push(Mark::Failed(last, (at, last.1)));
-    }
+    let last = |at| points.last().copied().unwrap_or((at, 0.0));
+    let failure = failed_at.map(|at| Mark::Failed(last(at), (at, last(at).1)));
+    let is_drawn = !points.is_empty();
+    let drawn = [Mark::Band(rates), Mark::Line("line", points, hovers)];
+    let marks = drawn.into_iter().filter(|_| is_drawn).chain(failure).collect();
     Series { server, class: "", cells, marks }
 }

@@ -23,17 +23,13 @@ pub(super) fn cpu<'a>(view: View<'a>, case: &'a Case) -> Chart<'a> {
     let interval = format::interval_name(view.record);
     let head = ["CPU", "", interval, "user", "system"];
     let panel = Panel { shown: 2, ..Panel::new(&head, x, None, series) };
-    Chart {
-        name: "cpu".to_owned(),
-        title: "CPU per message".to_owned(),
-        caption: format!(
-            "The server's own time: user (full colour) and system (pale), where they are known \
-             separately. The line is the {interval} of the sum."
-        ),
-        missing: measured.is_empty().then(|| "No server was measured in this case.".to_owned()),
-        is_half: true,
-        ..Chart::new(panel)
-    }
+    let caption = format!(
+        "The server's own time: user (full colour) and system (pale), where they are known \
+         separately. The line is the {interval} of the sum."
+    );
+    let missing = measured.is_empty().then_some("No server was measured in this case.");
+    let chart = Chart::new(panel).named("cpu", "CPU per message", caption, missing);
+    Chart { is_half: true, ..chart }
 }
 
 fn cpu_series<'a>(view: View<'a>, server: &'a str, measured: &Measured) -> Series<'a> {
@@ -113,15 +109,10 @@ pub(super) fn syscalls<'a>(view: View<'a>, case: &'a Case) -> Chart<'a> {
         });
         format!("System calls were not counted in this case.{why}")
     });
-    Chart {
-        name: "syscalls".to_owned(),
-        title: "system calls per message".to_owned(),
-        caption: "By name, counted in a separate slice that is in no other figure.".to_owned(),
-        missing,
-        key,
-        is_half: true,
-        ..Chart::new(Panel::new(&["calls per message", "by name"], x, None, series))
-    }
+    let caption = "By name, counted in a separate slice that is in no other figure.";
+    let panel = Panel::new(&["calls per message", "by name"], x, None, series);
+    let chart = Chart::new(panel).named("syscalls", "system calls per message", caption, missing);
+    Chart { key, is_half: true, ..chart }
 }
 
 /// The most frequent kinds of system calls in a result file.

@@ -26,7 +26,7 @@ const VALUE_MAX: f64 = 122.0;
 const NOTE_MAX: f64 = 100.0;
 
 /// Above a small panel of lines, its height, and below it; room for the words above all of them.
-const PANEL: [f64; 3] = [24.0, 112.0, 34.0];
+const SMALL: [f64; 3] = [24.0, 112.0, 34.0];
 const WORDS: f64 = 34.0;
 
 /// Room for the labels of a vertical axis, and from the end of a line to its label.
@@ -69,8 +69,7 @@ pub(super) fn picture(view: View<'_>, chart: &Chart<'_>, is_phone: bool) -> Pict
         let cell = Cell { view, panel, left, right: left + each, top };
         let part = match &panel.y {
             None => cell.rows(if column == 0 { names } else { 0.0 }),
-            Some(y) if is_small => cell.small(y),
-            Some(y) => cell.together(y),
+            Some(y) => cell.lines(y, is_small),
         };
         drawn.push(part.0);
         bottom = part.1;
@@ -130,24 +129,22 @@ impl Cell<'_> {
         let track = right - note - value.min(VALUE_MAX);
         let first = top + if title.is_empty() { 6.0 } else { 42.0 };
         let bottom = first + ROW * series.len() as f64;
-        let frame = Frame { x, y: None, left, right: track, top: first - 4.0, bottom };
+        let frame =
+            Frame { x, y: None, left, right: track, top: first - 4.0, bottom, is_small: false };
         let row = |(index, series): (usize, &Series<'_>)| {
             let y = first + ROW * (index as f64 + 0.5);
             let name = svg::truncate(series.server, names - 10.0);
-            self.group(
-                "row",
-                series,
-                &html! {
-                    (svg::rect("hit", (left - names, y - 9.5), (right, y + 9.5)))
-                    @if names > 0.0 { (svg::text("name", (0.0, y + 4.0), START, &name)) }
-                    @for mark in &series.marks { (frame.mark(mark, y)) }
-                    (svg::text("value", (right - note, y + 4.0), END, &series.cells[0]))
-                    @if note > 0.0 {
-                        @let words = svg::truncate(&series.cells[1], note - 8.0);
-                        (svg::text("note", (right - note + 8.0, y + 4.0), START, &words))
-                    }
-                },
-            )
+            let shapes = html! {
+                (svg::rect("hit", (left - names, y - 9.5), (right, y + 9.5)))
+                @if names > 0.0 { (svg::text("name", (0.0, y + 4.0), START, &name)) }
+                @for mark in &series.marks { (frame.mark(mark, y)) }
+                (svg::text("value", (right - note, y + 4.0), END, &series.cells[0]))
+                @if note > 0.0 {
+                    @let words = svg::truncate(&series.cells[1], note - 8.0);
+                    (svg::text("note", (right - note + 8.0, y + 4.0), START, &words))
+                }
+            };
+            self.group("row", series, &shapes)
         };
         let drawn = html! {
             @if !title.is_empty() { (svg::text("head", (left, top + 12.0), START, title)) }
@@ -158,16 +155,19 @@ impl Cell<'_> {
         (drawn, bottom + if x.sides[0].is_empty() { 24.0 } else { 36.0 })
     }
 
-    /// All lines in one panel, each with its name at its end.
-    fn together(&self, y: &Axis) -> (Markup, f64) {
-        let Panel { x, series, .. } = self.panel;
-        let widest = scale::max(series.iter().map(|it| svg::width(it.server))).max(30.0);
-        let (most, least): (f64, f64) =
-            if self.right > NARROW { (144.0, 300.0) } else { (112.0, 236.0) };
-        let right = self.right - (widest + LEADER + 4.0).min(most);
-        let top = self.top + ROW + 6.0;
-        let bottom = top + least.max(LABEL * series.len() as f64);
-        let frame = Frame { x, y: Some(y), left: AXIS, right, top, bottom };
+    /// All lines in one panel, each with its name at its end; or, in a small panel, those of one
+    /// server below its name.
+    fn lines(&self, y: &Axis, is_small: bool) -> (Markup, f64) {
+        let Self { panel, left, right: edge, .. } = *self;
+        let Panel { x, series, .. } = panel;
+        let widest = scale::max(series.iter().map(|it| svg::width(it.server))) + LEADER + 4.0;
+        let names = widest.clamp(54.0, NAME_MAX.min(edge / 3.0));
+        let height = if edge > NARROW { 300.0 } else { 236.0 };
+        let height = f64::max(height, LABEL * series.len() as f64);
+        let [head, body, foot] = if is_small { SMALL } else { [ROW + 6.0, height, 42.0] };
+        let right = edge - if is_small { 6.0 } else { names };
+        let (top, bottom) = (self.top + head, self.top + head + body);
+        let frame = Frame { x, y: Some(y), left: left + AXIS, right, top, bottom, is_small };
         let ends: Vec<Point> = series.iter().map(|it| frame.end(it)).collect();
         let heights: Vec<f64> = ends.iter().map(|end| end.1).collect();
         let heights = svg::separate(&heights, LABEL, top, bottom);
@@ -175,51 +175,32 @@ impl Cell<'_> {
         let mut order: Vec<_> = series.iter().zip(ends).zip(heights).rev().collect();
         order.sort_by_key(|((series, _), _)| self.view.is_own(series.server));
         let line = |((series, end), height): ((&Series<'_>, Point), f64)| {
+            let value = if panel.shown > 0 { series.cells[0].as_str() } else { "" };
             let label = right + LEADER;
-            let name = svg::truncate(series.server, self.right - label - 3.0);
             let leader = [(end.0 + 4.0, end.1), (right + 2.0, end.1), (label, height)];
-            self.group(
-                "series",
-                series,
-                &html! {
-                    @for mark in &series.marks { (frame.mark(mark, 0.0)) }
+            let room =
+                if is_small { edge - left - svg::width(value) - 8.0 } else { edge - label - 3.0 };
+            let name = svg::truncate(series.server, room);
+            let shapes = html! {
+                @for mark in &series.marks { (frame.mark(mark, 0.0)) }
+                @if is_small {
+                    (svg::text("label strong", (left, top - 8.0), START, &name))
+                    @if !value.is_empty() { (svg::text("value", (edge, top - 8.0), END, value)) }
+                } @else {
                     (svg::path("leader", &leader))
                     (svg::text("label", (label + 3.0, height + 4.0), START, &name))
-                },
-            )
-        };
-        let drawn = html! {
-            (svg::text("quiet", (0.0, top - 12.0), START, y.sides[1]))
-            (frame.axes())
-            g class=(if series.len() > MANY_LINES { "crowd" } else { "few" }) {
-                @for line in order.into_iter().map(line) { (line) }
-            }
-        };
-        (drawn, bottom + 42.0)
-    }
-
-    /// One server's lines in a small panel below its name.
-    fn small(&self, y: &Axis) -> (Markup, f64) {
-        let Self { panel, left, right, .. } = *self;
-        let [head, body, foot] = PANEL;
-        let (top, bottom) = (self.top + head, self.top + head + body);
-        let x = &Axis { sides: ["", ""], ..panel.x.clone() };
-        let frame = Frame { x, y: Some(y), left: left + AXIS, right: right - 6.0, top, bottom };
-        let guide: Vec<Point> = panel.guide.iter().map(|&point| frame.place(point)).collect();
-        let line =
-            |series: &Series<'_>| {
-                let value = if panel.shown > 0 { series.cells[0].as_str() } else { "" };
-                let name = svg::truncate(series.server, right - left - svg::width(value) - 8.0);
-                self.group("series alone", series, &html! {
-                @for mark in &series.marks { (frame.mark(mark, 0.0)) }
-                (svg::text("label strong", (left, top - 8.0), START, &name))
-                @if !value.is_empty() { (svg::text("value", (right, top - 8.0), END, value)) }
-            })
+                }
             };
+            self.group(if is_small { "series alone" } else { "series" }, series, &shapes)
+        };
+        let guide: Vec<Point> = panel.guide.iter().map(|&point| frame.place(point)).collect();
         let drawn = html! {
+            @if !is_small { (svg::text("quiet", (0.0, top - 12.0), START, y.sides[1])) }
             (frame.axes())
             @if !guide.is_empty() { g class="guide reference" { (svg::path("thin", &guide)) } }
-            @for series in &panel.series { (line(series)) }
+            g class=[(series.len() > MANY_LINES).then_some("crowd")] {
+                @for line in order.into_iter().map(line) { (line) }
+            }
         };
         (drawn, bottom + foot)
     }
@@ -248,6 +229,8 @@ struct Frame<'a> {
     right: f64,
     top: f64,
     bottom: f64,
+    /// The words at the sides of the axes are above all panels instead.
+    is_small: bool,
 }
 
 impl Frame<'_> {
@@ -273,7 +256,7 @@ impl Frame<'_> {
 
     /// Grid lines and labels, as many as have room: across for rows, upwards for lines.
     fn axes(&self) -> Markup {
-        let Self { x, y, left, right, top, bottom } = *self;
+        let Self { x, y, left, right, top, bottom, is_small } = *self;
         let is_rows = y.is_none();
         let (mut parts, mut taken) = (Vec::new(), Vec::new());
         let mut free = f64::INFINITY;
@@ -301,8 +284,8 @@ impl Frame<'_> {
             g class="axes" {
                 @for part in parts { (part) }
                 @if !is_rows { (svg::line("axis", (left, bottom), (right, bottom))) }
-                @if !x.sides[0].is_empty() { (svg::text("quiet", (left, below), START, x.sides[0])) }
-                @if !x.sides[1].is_empty() { (svg::text("quiet", (right, below), END, x.sides[1])) }
+                @if !is_small && !x.sides[0].is_empty() { (svg::text("quiet", (left, below), START, x.sides[0])) }
+                @if !is_small && !x.sides[1].is_empty() { (svg::text("quiet", (right, below), END, x.sides[1])) }
             }
             "\n"
         }

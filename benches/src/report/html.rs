@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use maud::{PreEscaped, html};
 use pulldown_cmark::{Options, Parser};
 
-use super::page::{self, TITLE, Target};
+use super::page::{self, TITLE};
 use super::svg;
 use crate::schema::ResultFile;
 
@@ -23,7 +23,7 @@ pub fn write(records: &[ResultFile]) -> Result<String> {
     let data = serde_json::to_string(records).context("a figure that JSON cannot hold")?;
     // No text in a script element may end that, or begin a comment.
     let data = data.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
-    let markdown = page::write(records, Target::Html)?;
+    let markdown = page::markdown(records, None)?;
     let mut body = String::new();
     pulldown_cmark::html::push_html(&mut body, Parser::new_ext(&markdown, Options::ENABLE_TABLES));
     let page = html! {

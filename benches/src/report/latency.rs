@@ -37,19 +37,12 @@ pub(super) fn chart<'a>(view: View<'a>, case: &'a Case) -> Chart<'a> {
     let x = Axis { scale: Scale::log(1.0, rarest), ticks, sides };
     let y = Scale::around(points().map(|point| point.1));
     let y = Axis::new(y, "round trip", |nanos| format::round(&units::time(nanos)));
-    let missing =
-        series.is_empty().then(|| "No round-trip times were kept in this case.".to_owned());
+    let missing = series.is_empty().then_some("No round-trip times were kept in this case.");
+    let caption = "Round-trip times: this percentage of the messages took no longer. Closed loop: a \
+                   server that stalls receives fewer messages meanwhile.";
     let head = ["50 %", "90 %", "99 %", "99.9 %", "slowest"];
-    Chart {
-        name: "latency".to_owned(),
-        title: "latency by percentile".to_owned(),
-        caption:
-            "Round-trip times: this percentage of the messages took no longer. Closed loop: a \
-                  server that stalls receives fewer messages meanwhile."
-                .to_owned(),
-        missing,
-        ..Chart::lines(view, Panel::new(&head, x, Some(y), series))
-    }
+    let chart = Chart::lines(view, Panel::new(&head, x, Some(y), series));
+    chart.named("latency", "latency by percentile", caption, missing)
 }
 
 fn series<'a>(server: &'a str, latency: &Latency) -> Series<'a> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use maud::html;
+use maud::html as markup;
 use minijinja::{Environment, Value, context};
 
 use super::chart::{Chart, Table};
@@ -17,15 +17,6 @@ use crate::units;
 
 pub(super) const TITLE: &str = "Echo servers, measured";
 
-/// What the page is written for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target<'a> {
-    /// One HTML file, after conversion.
-    Html,
-    /// A repository; the pictures are in this folder, a path relative to the page.
-    Markdown(&'a str),
-}
-
 /// Every chart of some result files that has a picture, as an SVG file: its name, its text.
 #[must_use]
 pub fn pictures(records: &[ResultFile]) -> Vec<(String, String)> {
@@ -34,23 +25,20 @@ pub fn pictures(records: &[ResultFile]) -> Vec<(String, String)> {
     for Section { view, files: start, cases, whole, .. } in sections(records, &styles) {
         let all = cases.iter().flat_map(|(_, charts)| charts).chain(&whole);
         for chart in all.filter(|chart| chart.missing.is_none()) {
-            let text = draw::picture(view, chart, false).file(&chart.full_title(), &chart.caption);
-            files.push((format!("{start}{}.svg", chart.name), text));
+            let words = [&chart.full_title()[..], &chart.caption];
+            let picture = draw::picture(view, chart, false).element("plot", "plot", words, true);
+            files.push((format!("{start}{}.svg", chart.name), svg::finish(picture) + "\n"));
         }
     }
     files
 }
 
-/// The page of some result files as Markdown; its pictures are in `folder`, a relative path.
+/// The page of some result files as Markdown. Its pictures are in `folder`, a path relative to it;
+/// without a folder it is for HTML.
 ///
 /// # Errors
 /// When the template fails.
-pub fn markdown(records: &[ResultFile], folder: &str) -> Result<String> {
-    write(records, Target::Markdown(folder))
-}
-
-/// The page for either target.
-pub(super) fn write(records: &[ResultFile], target: Target<'_>) -> Result<String> {
+pub(super) fn markdown(records: &[ResultFile], folder: Option<&str>) -> Result<String> {
     let mut page = Environment::new();
     page.set_trim_blocks(true);
     page.set_lstrip_blocks(true);
@@ -59,11 +47,8 @@ pub(super) fn write(records: &[ResultFile], target: Target<'_>) -> Result<String
     page.add_filter("hundredths", |figure: f64| format!("{figure:.2}"));
     page.add_filter("grouped", units::grouped);
     let styles = Styles::new(records);
-    let files = sections(records, &styles).iter().map(|it| section(it, target)).collect::<Vec<_>>();
-    let (html, folder) = match target {
-        Target::Html => (true, ""),
-        Target::Markdown(folder) => (false, folder),
-    };
+    let html = folder.is_none();
+    let files: Vec<Value> = sections(records, &styles).iter().map(|it| section(it, html)).collect();
     let version = env!("CARGO_PKG_VERSION");
     let values = context! { title => TITLE, html, folder, version, files };
     page.render_str(include_str!("page.jinja"), values).context("the template of the page")
@@ -117,11 +102,11 @@ fn sections<'a>(records: &'a [ResultFile], styles: &'a Styles) -> Vec<Section<'a
 }
 
 /// What the template needs of a result file.
-fn section(section: &Section<'_>, target: Target<'_>) -> Value {
+fn section(section: &Section<'_>, html: bool) -> Value {
     let Section { view, id, files, cases, whole } = section;
     let record = view.record;
     let chart = |chart: &Chart<'_>| {
-        let figure = if target == Target::Html { figure(section, chart) } else { String::new() };
+        let figure = if html { figure(section, chart) } else { String::new() };
         let (title, file) = (chart.full_title(), format!("{files}{}", chart.name));
         context! { title, file, caption => chart.caption, missing => chart.missing, figure }
     };
@@ -132,8 +117,8 @@ fn section(section: &Section<'_>, target: Target<'_>) -> Value {
     let failures = facts::failures(record);
     let failures = (!failures.rows.is_empty()).then(|| table(&failures));
     let has_ratios = !record.cases.is_empty() && !record.servers.is_empty();
-    let cpu = has_ratios.then(|| matrix(*view, target, |it| it.cpu_ratio, Verdict::Lower));
-    let rate = has_ratios.then(|| matrix(*view, target, |it| it.rate_ratio, Verdict::Higher));
+    let cpu = has_ratios.then(|| matrix(*view, html, |it| it.cpu_ratio, Verdict::Lower));
+    let rate = has_ratios.then(|| matrix(*view, html, |it| it.rate_ratio, Verdict::Higher));
     context! {
         id, cpu, rate, failures,
         title => title(record),
@@ -169,7 +154,7 @@ fn title(record: &ResultFile) -> String {
 /// The ratios of all servers in all cases.
 fn matrix(
     view: View<'_>,
-    target: Target<'_>,
+    html: bool,
     ratio: fn(&Measured) -> Option<Ratio>,
     good: Verdict,
 ) -> String {
@@ -184,20 +169,20 @@ fn matrix(
             (None, _) => "–".to_owned(),
         };
         let verdict = found.map(|it| it.verdict).filter(|it| *it != Verdict::NoDifference);
-        match (target, verdict) {
-            (_, None) => text,
-            (Target::Html, Some(it)) if it == good => format!("<b class=\"better\">{text}</b>"),
-            (Target::Html, Some(_)) => format!("<b class=\"worse\">{text}</b>"),
-            (Target::Markdown(_), Some(_)) => format!("**{text}**"),
+        match verdict {
+            None => text,
+            Some(_) if !html => format!("**{text}**"),
+            Some(it) if it == good => format!("<b class=\"better\">{text}</b>"),
+            Some(_) => format!("<b class=\"worse\">{text}</b>"),
         }
     };
     let row = |(number, server): (usize, &Server)| {
         let class = if view.is_own(&server.name) { "who own" } else { "who" };
-        let swatch = html! {
+        let swatch = markup! {
             i class="plot" { i class={ "swatch " (view.class(&server.name)) } {} }
         };
         let mut name = escape(&server.name);
-        if target == Target::Html {
+        if html {
             let swatch = swatch.into_string();
             name = format!("<span class=\"{class}\" data-who=\"{number}\">{swatch}{name}</span>");
         }
@@ -214,11 +199,11 @@ fn matrix(
 fn figure(Section { view, id, .. }: &Section<'_>, chart: &Chart<'_>) -> String {
     let id = format!("{id}-{}", chart.name);
     let picture = |class: &str| {
-        let class_of = format!("plot {class}");
+        let words = [&chart.full_title()[..], &chart.caption];
         let picture = draw::picture(*view, chart, class == "phone");
-        picture.inline(&format!("{id}-{class}"), &class_of, &chart.full_title(), &chart.caption)
+        picture.element(&format!("{id}-{class}"), &format!("plot {class}"), words, false)
     };
-    let content = html! {
+    let content = markup! {
         figcaption {
             h4 { (format::capitalized(&chart.title)) }
             @if chart.missing.is_none() { p { (chart.caption) } }

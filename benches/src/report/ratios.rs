@@ -42,23 +42,17 @@ pub(super) fn chart<'a>(view: View<'a>, case: &'a Case) -> Chart<'a> {
     } else {
         "with so few rounds nothing shows a difference, and all is hollow and grey"
     };
-    Chart {
-        name: "ratios".to_owned(),
-        title: format!("against {}", record.reference),
-        caption: format!(
-            "Ratios to {}: the median of {} paired rounds and its {}. The grey band is what its own \
-             second copy ({}) shows: {reading}.",
-            record.reference,
-            record.run.rounds,
-            format::interval_name(record),
-            record.control,
-        ),
-        missing: missing.map(str::to_owned),
-        columns: 3,
-        table: Table::of_panels(&panels),
-        panels,
-        ..Chart::default()
-    }
+    let caption = format!(
+        "Ratios to {}: the median of {} paired rounds and its {}. The grey band is what its own \
+         second copy ({}) shows: {reading}.",
+        record.reference,
+        record.run.rounds,
+        format::interval_name(record),
+        record.control,
+    );
+    let title = format!("against {}", record.reference);
+    let chart = Chart { columns: 3, table: Table::of_panels(&panels), panels, ..Chart::default() };
+    chart.named("ratios", &title, caption, missing)
 }
 
 fn panel<'a>(view: View<'a>, case: &'a Case, figure: &Figure) -> Panel<'a> {
@@ -75,23 +69,24 @@ fn series<'a>(view: View<'a>, outcome: &'a Outcome, figure: &Figure) -> Series<'
     let Figure(_, [lower, higher], ratio) = figure;
     let server = outcome.server.as_str();
     let is_reference = server == view.record.reference;
-    let (value, result, marks) = match outcome.measured.as_ref().and_then(ratio) {
+    let ratio = outcome.measured.as_ref().and_then(ratio);
+    let why = outcome.why.clone().unwrap_or_default();
+    let (value, result, marks) = match ratio {
         Some(Ratio { estimate, verdict }) => {
             let (lower, higher) = (lower.trim_start_matches("← "), higher.trim_end_matches(" →"));
-            let is_control = server == view.record.control;
-            let noise = is_control.then(|| "the noise".to_owned());
-            let result = noise.unwrap_or_else(|| view.difference(verdict, higher, lower));
+            let result = match outcome.status {
+                Status::Failed => format!("of the rounds before it failed: {why}"),
+                _ if server == view.record.control => "the noise".to_owned(),
+                _ => view.difference(verdict, higher, lower),
+            };
+            let cross = if outcome.status == Status::Failed { " ×" } else { "" };
             let marks =
                 vec![Mark::Whisker(estimate.low, estimate.high), Mark::Dot(estimate.median)];
-            (format::interval(&estimate), result, marks)
+            (format::interval(&estimate) + cross, result, marks)
         }
         None if is_reference => ("1".to_owned(), "the reference".to_owned(), vec![Mark::Dot(1.0)]),
-        None => {
-            let why = outcome.why.clone().unwrap_or_default();
-            (format::status(outcome.status).to_owned(), why, Vec::new())
-        }
+        None => (format::status(outcome.status).to_owned(), why, Vec::new()),
     };
-    let ratio = outcome.measured.as_ref().and_then(ratio);
     let is_none = ratio.is_none_or(|ratio| ratio.verdict == Verdict::NoDifference);
     let class = if is_none && !is_reference { "none" } else { "shown" };
     Series { server, class, cells: vec![value, result], marks }

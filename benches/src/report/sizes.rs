@@ -91,12 +91,8 @@ fn chart<'a>(view: View<'a>, size: &Size) -> Chart<'a> {
         cells: vec![(size.show)(*figure), note.clone()],
         marks: vec![Mark::Stem(*figure), Mark::Dot(*figure)],
     };
-    Chart {
-        name: size.name.to_owned(),
-        title: size.title.to_owned(),
-        caption: size.caption.to_owned(),
-        missing: known.is_empty().then(|| size.missing.to_owned()),
-        is_half: true,
-        ..Chart::new(Panel::new(&[size.head, "note"], x, None, known.iter().map(series).collect()))
-    }
+    let panel = Panel::new(&[size.head, "note"], x, None, known.iter().map(series).collect());
+    let missing = known.is_empty().then_some(size.missing);
+    let chart = Chart::new(panel).named(size.name, size.title, size.caption, missing);
+    Chart { is_half: true, ..chart }
 }

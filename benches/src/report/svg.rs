@@ -67,40 +67,29 @@ pub(super) struct Picture {
 }
 
 impl Picture {
-    /// As a part of a page; `id` is unique in the page.
-    pub(super) fn inline(&self, id: &str, class: &str, title: &str, caption: &str) -> Markup {
-        self.element(None, (0.0, 0.0), id, class, [title, caption], &html! {})
-    }
-
-    /// As a file, with its own style and background and its title above it.
-    pub(super) fn file(&self, title: &str, caption: &str) -> String {
-        let head = html! {
-            style { (PreEscaped(STYLE)) }
-            rect class="sheet" x=(-MARGIN) y=(-MARGIN - HEAD) width="100%" height="100%" {}
-            (text("title", (0.0, 12.0 - HEAD), START, title)) "\n"
-        };
-        let namespace = Some("http://www.w3.org/2000/svg");
-        let margins = (MARGIN, MARGIN + HEAD);
-        finish(self.element(namespace, margins, "plot", "plot", [title, caption], &head)) + "\n"
-    }
-
-    fn element(
+    /// An element: a part of a page, with an id that is unique in it; or a file, with its own style
+    /// and background and its title above the picture.
+    pub(super) fn element(
         &self,
-        namespace: Option<&str>,
-        (margin, above): Point,
         id: &str,
         class: &str,
         [title, caption]: [&str; 2],
-        head: &Markup,
+        is_file: bool,
     ) -> Markup {
+        let (margin, above) = if is_file { (MARGIN, MARGIN + HEAD) } else { (0.0, 0.0) };
         let (width, height) = px((self.size.0 + 2.0 * margin, self.size.1 + above + margin));
         html! {
-            svg xmlns=[namespace] class=(class) width=(width) height=(height)
+            svg xmlns=[is_file.then_some("http://www.w3.org/2000/svg")] class=(class)
                 viewBox={ (-margin) " " (-above) " " (width) " " (height) }
+                width=(width) height=(height)
                 role="img" aria-labelledby={ (id) "-t " (id) "-d" } {
                 title id={ (id) "-t" } { (title) }
                 desc id={ (id) "-d" } { (caption) } "\n"
-                (head)
+                @if is_file {
+                    style { (PreEscaped(STYLE)) }
+                    rect class="sheet" x=(-margin) y=(-above) width="100%" height="100%" {}
+                    (text("title", (0.0, 12.0 - HEAD), START, title)) "\n"
+                }
                 (self.body)
             }
         }

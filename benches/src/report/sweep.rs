@@ -10,44 +10,40 @@ use crate::units;
 
 /// Both charts of a result file; or the first of them, with the reason why there is none.
 pub(super) fn charts(view: View<'_>) -> Vec<Chart<'_>> {
-    let name = "knee".to_owned();
-    let title = "Latency by offered load: p99, all servers".to_owned();
+    let title = "Latency by offered load: p99, all servers";
+    let without = |why: &str| vec![Chart::default().named("knee", title, "", Some(why))];
     let Some(knee) = &view.record.knee else {
-        let why = "No open loop was run: latency by offered load was not requested.";
-        return vec![Chart { name, title, missing: Some(why.to_owned()), ..Chart::default() }];
+        return without("No open loop was run: latency by offered load was not requested.");
     };
     let all = panel(knee, "99 % were no slower", true);
     if all.series.is_empty() {
-        let why = "An open loop was requested, and no server could be measured in it.";
-        return vec![Chart { name, title, missing: Some(why.to_owned()), ..Chart::default() }];
+        return without("An open loop was requested, and no server could be measured in it.");
     }
-    let what = format::capitalized(knee.what.trim_end_matches('.'));
     let caption = format!(
-        "{what}. Latency counts from when a message was due. A ring marks the knee, the last rate \
-         before two in a row whose p99 was above {}. A distance as between the A/A control and the \
+        "{}. Latency counts from when a message was due. A ring marks the knee, the last rate before \
+         two in a row whose p99 was above {}. A distance as between the A/A control and the \
          reference shows no difference.",
+        format::capitalized(knee.what.trim_end_matches('.')),
         format::nanos(knee.bound_p99_ns)
     );
     let row = |curve: &Curve| [vec![curve.server.clone()], series(curve, true).cells].concat();
     let rows = knee.curves.iter().map(row).collect();
-    let table = Table::new(&["server", "knee", "how it ended"], rows);
     // However many lines there are: each of them alone is the next chart.
-    let all =
-        Chart { name, title, caption, columns: 1, panels: vec![all], table, ..Chart::default() };
+    let all = Chart {
+        table: Table::new(&["server", "knee", "how it ended"], rows),
+        ..Chart::new(all).named("knee", title, caption, None::<&str>)
+    };
     let each = Panel { shown: 1, ..panel(knee, "round trip", false) };
     let each = Chart {
-        name: "knee-servers".to_owned(),
-        title: "Latency by offered load: each server".to_owned(),
-        caption:
-            "Strong: p99. Thin: p50. Dashed: how late the generator itself sent, at p99; where \
-                  this is not far below the latency, the generator is what was measured."
-                .to_owned(),
         table: steps(knee),
         columns: 3,
         panels: each.split(view, false),
         ..Chart::default()
     };
-    vec![all, each]
+    let caption = "Strong: p99. Thin: p50. Dashed: how late the generator itself sent, at p99; where \
+                   this is not far below the latency, the generator is what was measured.";
+    let title = "Latency by offered load: each server";
+    vec![all, each.named("knee-servers", title, caption, None::<&str>)]
 }
 
 fn panel<'a>(knee: &'a Knee, title: &'static str, is_p99_only: bool) -> Panel<'a> {
