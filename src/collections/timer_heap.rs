@@ -9,9 +9,9 @@ use crate::instant::Instant;
 /// At most one deadline per key; the earliest is available at once, and any can be moved or
 /// cancelled without leaving a trace.
 ///
-/// Keys are small numbers (slots of a [`Slab`](crate::collections::Slab)). The heap position of each is stored,
-/// so that `set` on a key that has a deadline moves it, and `cancel` removes it immediately: no
-/// tombstones accumulate under re-arming.
+/// Keys are small numbers (slots of a [`Slab`](crate::collections::Slab)). The heap position of
+/// each is stored, so that `set` on a key that has a deadline moves it, and `cancel` removes it
+/// immediately: no tombstones accumulate under re-arming.
 ///
 /// Memory: none before the first `set`; then 16 bytes per deadline and 4 bytes per key.
 ///

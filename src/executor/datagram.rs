@@ -49,8 +49,8 @@ impl<K: Kernel> DatagramSocket<K> {
     }
 
     /// Receives one datagram with its sender's address and, when enabled on the socket
-    /// ([`SocketOption::PacketInfoV4`](crate::kernel::SocketOption::PacketInfoV4) and `V6`), its local
-    /// destination. Cost: one system call, when there is a datagram; two where recvmsg(2) is
+    /// ([`SocketOption::PacketInfoV4`](crate::kernel::SocketOption::PacketInfoV4) and `V6`), its
+    /// local destination. Cost: one system call, when there is a datagram; two where recvmsg(2) is
     /// denied.
     ///
     /// # Errors

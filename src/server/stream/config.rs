@@ -24,7 +24,8 @@ pub struct StreamConfig {
     /// Bytes read from one connection before other connections are served (edge-triggered mode;
     /// in the other modes it is one `recv`, and the kernel reports the rest again).
     pub budget_bytes: usize,
-    /// Events that one wait returns at most ([`Limits::events_max`](crate::reactor::Limits::events_max)).
+    /// Events that one wait returns at most
+    /// ([`Limits::events_max`](crate::reactor::Limits::events_max)).
     pub events_max: NonZeroU32,
     /// Connections accepted from one listener before other descriptors are served.
     pub accepts_max: u32,
