@@ -2,22 +2,32 @@
 //!
 //! It makes no system call and knows nothing above the [`Kernel`](crate::Kernel) trait.
 //! `epoll.rs` is the place to learn about epoll: it contains all of readiness; every other file
-//! only reports its state (`KernelState::poll`) and its changes (`KernelState::wake`).
+//! only reports its state (`poll`) and its changes (`Wakes`). A file uses only those of the lines
+//! below its own:
 //!
 //! ```text
 //!  syscalls    the 31 calls and the clock, each forwarded to the module that implements it
 //!  handle      Sim: one process of a simulated kernel, and what a test can do to that kernel
-//!  state       open files, their wait queues, opening and closing
-//!  process     descriptors, lowest first, and their limit
-//!  epoll       interest list, ready list: what is reported, and when
-//!  socket      state common to all sockets, readiness, and each call's protocol
-//!  bind        bind, and the lookup of sockets by address
-//!  connect     listen, connect, accept
-//!  tcp  udp  unix_stream  unix_datagram   four sets of rules for the same calls
-//!  multicast   group membership and delivery
-//!  packet      receive queues that keep message boundaries, and the memory they are charged for
+//!  state       KernelState: open files and epolls; wake-ups go from the ones to the others
+//!  epoll       Epolls: interest lists, ready lists, wait queues: what is reported, and when
+//!  splice      bytes between a pipe and any other file
+//!  file_table  FileTable: every open file by its kind, and the descriptors that refer to it
+//!
 //!  mmsg        many messages in one call
-//!  pipe  eventfd  signalfd  sockopt
+//!  dispatch    each call on a socket, forwarded to its protocol; readiness of sockets
+//!  sockopt     socket options: which sockets support which, and limits of their values
+//!  connect     listen, connect, the accept queue
+//!  tcp  udp  unix_stream  unix_datagram   four sets of rules for the same calls
+//!  packet_queue   receive queues that keep message boundaries, and the memory charged for them
+//!  multicast   group membership and delivery
+//!  bind        bind, and the lookup of sockets by address
+//!  net         Net: all sockets, their names, and the queue of wake-ups
+//!
+//!  socket      Socket: the state common to all protocols
+//!  tcb  packet  socket_options   parts of a socket
+//!  pipe  eventfd  signalfd  process   each one a value with its own rules
+//!  address     what addresses mean, and which match
+//!  file        what all kinds of file share: ids, masks, wake-ups
 //!  config      sizes and limits
 //!  version     versions of Linux in which a rule changed
 //!  entropy     behaviour that Linux leaves open, drawn from a plan
@@ -35,23 +45,32 @@
 //! `TCP_DEFER_ACCEPT`, several threads waiting at once, and with them the one purpose of
 //! `EPOLLEXCLUSIVE`.
 
+mod address;
 mod bind;
 mod config;
 mod connect;
+mod dispatch;
 mod entropy;
 mod epoll;
 mod eventfd;
+mod file;
+mod file_table;
 mod handle;
 mod mmsg;
 mod multicast;
+mod net;
 mod packet;
+mod packet_queue;
 mod pipe;
 mod process;
 mod signalfd;
 mod socket;
+mod socket_options;
 mod sockopt;
+mod splice;
 mod state;
 mod syscalls;
+mod tcb;
 mod tcp;
 mod udp;
 mod unix_datagram;

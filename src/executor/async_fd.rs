@@ -14,6 +14,7 @@ use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
 use crate::event::{Interest, Ready, Trigger};
 use crate::kernel::close_quietly;
 use crate::kernel::{Fd, Kernel};
+use crate::reactor::io::retry_on_eintr;
 use crate::token::Token;
 
 /// A direction of I/O: what a call waits for when it returns `EAGAIN`.
@@ -211,7 +212,7 @@ impl<K: Kernel> AsyncFd<K> {
         let mut reactor = self.shared.reactor.borrow_mut();
         let (state, mut io) = reactor.get_mut(self.token).expect(TOKEN_IS_LIVE);
         if state.has(side.flag()) {
-            match io.syscall(&mut call) {
+            match retry_on_eintr(|| call(io.kernel, io.fd)) {
                 Err(errno) if errno.is_would_block() => state.flags &= !side.flag(),
                 // Interrupted repeatedly: not an error of the call, so it is made again in the
                 // next round.

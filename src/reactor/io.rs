@@ -22,8 +22,8 @@ const EINTR_RETRIES_MAX: u32 = 16;
 
 /// The descriptor of a registration and its operations.
 pub struct Io<'a, K: Kernel> {
-    pub(super) kernel: &'a mut K,
-    pub(super) fd: &'a Fd,
+    pub(crate) kernel: &'a mut K,
+    pub(crate) fd: &'a Fd,
     pub(super) token: Token,
     pub(super) epoll: &'a Fd,
     pub(super) mask: &'a mut u32,

@@ -2,14 +2,18 @@
 
 use alloc::format;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 
+use super::address::{
+    accepts_from, family_matches, is_local, matches_bind, unspecified_addr, unspecified_ip,
+};
 use super::config::Ipv6;
+use super::file::{FileId, Result};
+use super::net::Net;
 use super::socket::{Protocol, Socket, State};
-use super::state::{FileId, KernelState, Result};
 use crate::errno::Errno;
 use crate::kernel::{SocketOption, SocketType};
-use crate::net::{Addr, AddressFamily, UnixAddr};
+use crate::net::{Addr, UnixAddr};
 
 /// The first ephemeral port, as on Linux.
 const EPHEMERAL_FIRST: u16 = 32_768;
@@ -55,7 +59,7 @@ impl Socket {
     }
 }
 
-impl KernelState {
+impl Net {
     /// Reference: net/ipv4/af_inet.c: `__inet_bind`, net/unix/af_unix.c: `unix_bind`
     pub(super) fn bind(&mut self, file: FileId, addr: &Addr) -> Result<()> {
         let socket = self.socket(file);
@@ -165,10 +169,10 @@ impl KernelState {
     }
 
     /// Whether another socket is bound to the address and does not share it.
-    pub(super) fn is_in_use(&mut self, file: FileId, addr: &Addr) -> bool {
-        let mut others = self.sockets().filter(|(id, _)| *id != file).map(|(_, other)| other);
-        let (_, own) = self.sockets().find(|(id, _)| *id == file).expect("only sockets are bound");
-        others.any(|other| other.conflicts_with(own, addr))
+    pub(super) fn is_in_use(&self, file: FileId, addr: &Addr) -> bool {
+        let own = &self.sockets[&file];
+        let mut others = self.sockets().filter(|(id, _)| *id != file);
+        others.any(|(_, other)| other.conflicts_with(own, addr))
     }
 
     /// Finds the socket bound to a Unix address. A path without a file is ENOENT, one without a
@@ -227,90 +231,5 @@ impl KernelState {
         // A UDP socket may be connected to port 0, which counts as not connected.
         let peer = socket.remote.filter(|peer| !is_over && peer.port() != Some(0));
         peer.ok_or(Errno::ENOTCONN)
-    }
-}
-
-/// Bytes of a `sockaddr_in`.
-const V4_LEN: u32 = 16;
-
-/// Whether an address is of the socket's family.
-///
-/// Reference: net/ipv4/udp.c: `udp_sendmsg`
-pub(super) fn family_matches(family: AddressFamily, addr: &Addr) -> Result<()> {
-    match (family, addr.family()) {
-        (_, Some(given)) if given == family => Ok(()),
-        // The family is checked only if the address is long enough.
-        (AddressFamily::Inet, Some(_)) if addr.encode().socklen() >= V4_LEN => {
-            Err(Errno::EAFNOSUPPORT)
-        }
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-/// This machine has the loopback addresses and no others.
-fn is_local(ip: IpAddr) -> bool {
-    ip.is_loopback() || ip.is_unspecified()
-}
-
-/// The address of a socket that has none.
-pub(super) fn unspecified_addr(family: AddressFamily) -> Addr {
-    match family {
-        AddressFamily::Unix => Addr::Unix(UnixAddr::unnamed()),
-        AddressFamily::Inet | AddressFamily::Inet6 => {
-            SocketAddr::new(unspecified_ip(family), 0).into()
-        }
-    }
-}
-
-fn unspecified_ip(family: AddressFamily) -> IpAddr {
-    match family {
-        AddressFamily::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
-        AddressFamily::Inet | AddressFamily::Unix => Ipv4Addr::UNSPECIFIED.into(),
-    }
-}
-
-/// The destination of a connect or a send: the wildcard address means this machine.
-pub(super) fn dest_addr(addr: &Addr) -> Addr {
-    match (addr, addr.ip()) {
-        (Addr::V4(v4), Some(ip)) if ip.is_unspecified() => {
-            SocketAddr::new(Ipv4Addr::LOCALHOST.into(), v4.port()).into()
-        }
-        (Addr::V6(v6), Some(ip)) if ip.is_unspecified() => {
-            SocketAddr::new(Ipv6Addr::LOCALHOST.into(), v6.port()).into()
-        }
-        _ => *addr,
-    }
-}
-
-/// The source address of a connection to `ip`.
-pub(super) fn source_addr(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    }
-}
-
-fn is_any(addr: &Addr) -> bool {
-    addr.ip().is_some_and(|ip| ip.is_unspecified())
-}
-
-/// Whether a socket connected to `peer` receives from `from`.
-fn accepts_from(peer: &Addr, from: Option<Addr>) -> bool {
-    let any_port = peer.port().filter(|port| *port == 0);
-    from.map(|from| any_port.map_or(from, |port| from.with_port(port))) == Some(*peer)
-}
-
-/// Whether a socket bound to `local` receives what is sent to `addr`.
-fn matches_bind(local: &Addr, addr: &Addr) -> bool {
-    local.family() == addr.family()
-        && local.port() == addr.port()
-        && (is_any(local) || local.ip() == addr.ip())
-}
-
-/// The Unix name in `addr`; any other address is an error.
-pub(super) fn unix_name(addr: &Addr) -> Result<UnixAddr> {
-    match addr {
-        Addr::Unix(name) if !name.is_unnamed() => Ok(*name),
-        _ => Err(Errno::EINVAL),
     }
 }

@@ -1,18 +1,19 @@
-//! Stream connections: listen(2), connect(2), accept4(2).
+//! Connections: listen(2), connect(2), the accept queue, socketpair(2).
 //!
-//! Knows streams and addresses. In both families the connection is complete, and can be written
-//! to, before it is accepted.
+//! Knows the protocols and addresses, and no descriptor. In both families a connection is complete,
+//! and can be written to, before it is accepted.
 
-use super::bind::{dest_addr, family_matches, source_addr, unix_name, unspecified_addr};
-use super::socket::{Protocol, Socket, State, WAKE_READABLE};
-use super::sockopt::SocketOptions;
-use super::state::{Deferred, FileId, FileKind, KernelState, Result, WAKE_ALL};
-use super::tcp::ConnectState;
+use super::address::{dest_addr, family_matches, source_addr, unix_name, unspecified_addr};
+use super::file::{FileId, Result, WAKE_ALL, WAKE_READABLE};
+use super::net::{Deferred, Net};
+use super::socket::{Protocol, Socket, State};
+use super::socket_options::SocketOptions;
+use super::tcb::ConnectState;
 use crate::errno::Errno;
-use crate::kernel::{Fd, SocketType};
+use crate::kernel::SocketType;
 use crate::net::{Addr, AddressFamily};
 
-impl KernelState {
+impl Net {
     /// Two sockets that share a port by `SO_REUSEADDR` cannot both listen.
     ///
     /// Reference: net/ipv4/af_inet.c: `inet_listen`, net/unix/af_unix.c: `unix_listen`
@@ -151,7 +152,7 @@ impl KernelState {
         child.local = remote;
         // A Unix socket without a name is a peer all the same.
         child.remote = Some(local.unwrap_or_else(|| unspecified_addr(family)));
-        let child = self.add(FileKind::Socket(child.into()));
+        let child = self.add(child);
         let near = self.socket(file);
         (near.state, near.peer, near.remote) = (State::Open, Some(child), remote);
         if !near.is_unix() {
@@ -161,44 +162,33 @@ impl KernelState {
         self.wake(listener, WAKE_READABLE);
     }
 
-    /// The first connection of the queue gets a descriptor. The descriptor is reserved first: with
-    /// none available the call fails without looking at the queue.
+    /// Takes the first connection of the queue.
     ///
-    /// Reference: net/socket.c: `__sys_accept4_file`, net/ipv4/inet_connection_sock.c:
-    /// `inet_csk_accept`, net/unix/af_unix.c: `unix_accept`
-    pub(super) fn accept(&mut self, process: usize, file: FileId) -> Result<(Fd, Addr)> {
-        self.check_fds_available(process, 1)?;
-        let is_aborted = self.entropy.chance(self.config.probabilities.aborted);
-        let socket = self.find_socket(file).ok_or(Errno::ENOTSOCK)?;
+    /// Reference: net/ipv4/inet_connection_sock.c: `inet_csk_accept`, net/unix/af_unix.c:
+    /// `unix_accept`
+    pub(super) fn accept(&mut self, listener: FileId) -> Result<FileId> {
+        let socket = self.socket(listener);
         if socket.kind == SocketType::Datagram {
             return Err(Errno::EOPNOTSUPP);
         }
         if socket.state != State::Listening {
             return Err(Errno::EINVAL);
         }
-        let child = socket.accept_queue.pop_front().ok_or(Errno::EAGAIN)?;
-        let fd = self.install(process, child);
-        if is_aborted {
-            self.close(process, &fd);
-            return Err(Errno::ECONNABORTED);
-        }
-        let remote = self.socket(child).remote;
-        Ok((fd, remote.expect("an accepted socket has a peer")))
+        socket.accept_queue.pop_front().ok_or(Errno::EAGAIN)
     }
 
     /// Creates two connected Unix sockets. Neither has a name.
     ///
     /// Reference: net/unix/af_unix.c: `unix_socketpair`
-    pub(super) fn socketpair(&mut self, process: usize, kind: SocketType) -> Result<(Fd, Fd)> {
-        self.check_fds_available(process, 2)?;
+    pub(super) fn socketpair(&mut self, kind: SocketType) -> [FileId; 2] {
         let [one, other] = [(), ()].map(|()| {
             let mut socket = Socket::new(AddressFamily::Unix, kind, &self.config);
             socket.state = State::Open;
             socket.remote = Some(unspecified_addr(AddressFamily::Unix));
-            self.add(FileKind::Socket(socket.into()))
+            self.add(socket)
         });
         self.socket(one).peer = Some(other);
         self.socket(other).peer = Some(one);
-        Ok((self.install(process, one), self.install(process, other)))
+        [one, other]
     }
 }

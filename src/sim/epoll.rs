@@ -1,8 +1,8 @@
 //! Epoll: what is reported, and when.
 //!
-//! Knows files only by the two operations that Linux uses too: *current readiness*
-//! (`KernelState::poll`), and *callback on change* (the wait queue, `KernelState::wake`). All rules
-//! of readiness are in this file:
+//! Knows files only by the two operations that Linux uses too: *current readiness* (the closure
+//! [`Poll`]), and *callback on change* (the wait queue, [`Epolls::wake`]). All rules of readiness
+//! are in this file:
 //!
 //! ```text
 //!   epoll_ctl ADD, MOD ── polls the file ───┐             ┌── ONESHOT: disarmed until MOD
@@ -19,9 +19,9 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use core::mem;
-use core::time::Duration;
 
-use super::state::{FileId, FileKind, KernelState, Result, WAKE_ALL, WaitEntry};
+use super::entropy::{Entropy, Probabilities};
+use super::file::{FileId, Result, WAKE_ALL};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLOUT};
 use crate::kernel::{EpollEvent, EpollOp};
@@ -48,8 +48,19 @@ const EXCLUSIVE_OK_BITS: u32 = EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLE
 /// Man page: epoll(7), questions 1 and 6
 type Key = (FileId, u32);
 
+/// The current readiness of a file that is no epoll, as poll(2) would report it.
+pub(super) type Poll<'a> = &'a mut dyn FnMut(FileId) -> u32;
+
+/// All epolls of the kernel, and the wait queues of all files.
 #[derive(Default)]
-pub(super) struct Epoll {
+pub(super) struct Epolls {
+    epolls: BTreeMap<FileId, Epoll>,
+    /// Of each file that is watched: the registrations to call back when something happens.
+    wait_queues: BTreeMap<FileId, VecDeque<WaitEntry>>,
+}
+
+#[derive(Default)]
+struct Epoll {
     /// The interest list.
     items: BTreeMap<Key, Item>,
     /// The ready list: items to be polled at the next wait. An item is in it at most once.
@@ -62,18 +73,37 @@ struct Item {
     is_ready: bool,
 }
 
-impl KernelState {
+/// A registration, seen from the file: `(this file, number)` in `epoll`'s interest list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct WaitEntry {
+    epoll: FileId,
+    number: u32,
+}
+
+impl Epolls {
+    /// `file` is a new epoll.
+    pub(super) fn create(&mut self, file: FileId) {
+        self.epolls.insert(file, Epoll::default());
+    }
+
+    /// Whether `file` is an epoll.
+    pub(super) fn contains(&self, file: FileId) -> bool {
+        self.epolls.contains_key(&file)
+    }
+
     /// Reference: fs/eventpoll.c: `do_epoll_ctl`; man page: epoll_ctl(2)
-    pub(super) fn epoll_ctl(&mut self, epoll: FileId, op: EpollOp, key: Key) -> Result<()> {
+    pub(super) fn ctl(
+        &mut self,
+        epoll: FileId,
+        op: EpollOp,
+        key: Key,
+        poll: Poll<'_>,
+    ) -> Result<()> {
         let (file, _) = key;
-        // Regular files are always ready and have no wait queue.
-        if matches!(self.file_mut(file).kind, FileKind::Regular) {
-            return Err(Errno::EPERM);
-        }
-        if epoll == file || self.find_epoll(epoll).is_none() {
+        if epoll == file || !self.contains(epoll) {
             return Err(Errno::EINVAL);
         }
-        let is_nested = self.find_epoll(file).is_some();
+        let is_nested = self.contains(file);
         let events = match op {
             EpollOp::Add(event) | EpollOp::Modify(event) => event.events(),
             EpollOp::Delete => 0,
@@ -94,8 +124,8 @@ impl KernelState {
             (EpollOp::Add(_), Some(_)) => return Err(Errno::EEXIST),
             (EpollOp::Modify(_) | EpollOp::Delete, None) => return Err(Errno::ENOENT),
             (EpollOp::Modify(_), Some(true)) => return Err(Errno::EINVAL),
-            (EpollOp::Add(event), None) => self.insert(epoll, key, event),
-            (EpollOp::Modify(event), Some(false)) => self.modify(epoll, key, event),
+            (EpollOp::Add(event), None) => self.insert(epoll, key, event, poll),
+            (EpollOp::Modify(event), Some(false)) => self.modify(epoll, key, event, poll),
             (EpollOp::Delete, Some(_)) => self.remove(epoll, key),
         }
         Ok(())
@@ -105,12 +135,12 @@ impl KernelState {
     /// registering late loses nothing, edge-triggered or not.
     ///
     /// Reference: fs/eventpoll.c: `ep_insert`, `ep_ptable_queue_proc`
-    fn insert(&mut self, epoll: FileId, key: Key, event: EpollEvent) {
+    fn insert(&mut self, epoll: FileId, key: Key, event: EpollEvent, poll: Poll<'_>) {
         let item = Item { events: effective_mask(event), data: event.data(), is_ready: false };
         let is_exclusive = item.events & EPOLLEXCLUSIVE != 0;
         self.epoll(epoll).items.insert(key, item);
         let (file, number) = key;
-        let wait_queue = &mut self.file_mut(file).wait_queue;
+        let wait_queue = self.wait_queues.entry(file).or_default();
         let entry = WaitEntry { epoll, number };
         // The newest entry is called first; exclusive ones are called last.
         if is_exclusive {
@@ -118,21 +148,21 @@ impl KernelState {
         } else {
             wait_queue.push_front(entry);
         }
-        self.queue_if_ready(epoll, key);
+        self.queue_if_ready(epoll, key, poll);
     }
 
     /// `MOD`, even with the same mask, polls the file again: it re-arms a one-shot item, and
     /// repeats an edge for a reader that stopped before `EAGAIN`.
     ///
     /// Reference: fs/eventpoll.c: `ep_modify`
-    fn modify(&mut self, epoll: FileId, key: Key, event: EpollEvent) {
+    fn modify(&mut self, epoll: FileId, key: Key, event: EpollEvent, poll: Poll<'_>) {
         let item = self.item(epoll, key);
         (item.events, item.data) = (effective_mask(event), event.data());
-        self.queue_if_ready(epoll, key);
+        self.queue_if_ready(epoll, key, poll);
     }
 
-    fn queue_if_ready(&mut self, epoll: FileId, key: Key) {
-        if self.poll_item(epoll, key) != 0 && self.queue_ready(epoll, key) {
+    fn queue_if_ready(&mut self, epoll: FileId, key: Key, poll: Poll<'_>) {
+        if self.poll_item(epoll, key, poll) != 0 && self.queue_ready(epoll, key) {
             self.wake(epoll, EPOLLIN);
         }
     }
@@ -144,8 +174,23 @@ impl KernelState {
         if found.items.remove(&key).is_some_and(|item| item.is_ready) {
             found.ready.retain(|ready| *ready != key);
         }
-        let wait_queue = &mut self.file_mut(file).wait_queue;
-        wait_queue.retain(|entry| *entry != WaitEntry { epoll, number });
+        if let Some(wait_queue) = self.wait_queues.get_mut(&file) {
+            wait_queue.retain(|entry| *entry != WaitEntry { epoll, number });
+        }
+    }
+
+    /// Something happened to `file`: calls each registration back, in the order of the wait queue.
+    /// `key` says what may have changed; registrations without interest in it are skipped.
+    ///
+    /// Reference: kernel/sched/wait.c: `__wake_up_common`
+    pub(super) fn wake(&mut self, file: FileId, key: u32) {
+        let mut index = 0;
+        while let Some(&WaitEntry { epoll, number }) =
+            self.wait_queues.get(&file).and_then(|wait_queue| wait_queue.get(index))
+        {
+            self.poll_callback(epoll, (file, number), key);
+            index += 1;
+        }
     }
 
     /// Something happened to the file of `key`. A disarmed item ignores it, even an error; others
@@ -156,7 +201,7 @@ impl KernelState {
     /// *sleeping* waiters, and in this model no thread sleeps while something happens.
     ///
     /// Reference: fs/eventpoll.c: `ep_poll_callback`
-    pub(super) fn poll_callback(&mut self, epoll: FileId, key: Key, what: u32) {
+    fn poll_callback(&mut self, epoll: FileId, key: Key, what: u32) {
         let events = self.item(epoll, key).events;
         let is_armed = events & !PRIVATE_BITS != 0;
         if is_armed && (what == WAKE_ALL || what & events != 0) {
@@ -177,8 +222,10 @@ impl KernelState {
     /// The item's current readiness within its interest.
     ///
     /// Reference: fs/eventpoll.c: `ep_item_poll`
-    fn poll_item(&mut self, epoll: FileId, key: Key) -> u32 {
-        self.poll(key.0) & self.item(epoll, key).events
+    fn poll_item(&mut self, epoll: FileId, key: Key, poll: Poll<'_>) -> u32 {
+        let (file, _) = key;
+        let mask = if self.contains(file) { self.poll_epoll(file, poll) } else { poll(file) };
+        mask & self.item(epoll, key).events
     }
 
     /// Takes items from the front of the ready list: polls each, reports what is ready, and drops
@@ -186,13 +233,18 @@ impl KernelState {
     /// not fit, so that a small `events` is served round-robin.
     ///
     /// Reference: fs/eventpoll.c: `ep_send_events`
-    fn send_events(&mut self, epoll: FileId, events: &mut [EpollEvent]) -> usize {
+    pub(super) fn send_events(
+        &mut self,
+        epoll: FileId,
+        events: &mut [EpollEvent],
+        poll: Poll<'_>,
+    ) -> usize {
         let mut waiting = mem::take(&mut self.epoll(epoll).ready);
         let mut count = 0;
         while count < events.len()
             && let Some(key) = waiting.pop_front()
         {
-            let mask = self.poll_item(epoll, key);
+            let mask = self.poll_item(epoll, key, poll);
             let item = self.item(epoll, key);
             item.is_ready = false;
             if mask == 0 {
@@ -216,9 +268,9 @@ impl KernelState {
     /// that are not are dropped on the way, as in a wait.
     ///
     /// Reference: fs/eventpoll.c: `__ep_eventpoll_poll`
-    pub(super) fn poll_epoll(&mut self, epoll: FileId) -> u32 {
+    fn poll_epoll(&mut self, epoll: FileId, poll: Poll<'_>) -> u32 {
         while let Some(&key) = self.epoll(epoll).ready.front() {
-            if self.poll_item(epoll, key) != 0 {
+            if self.poll_item(epoll, key, poll) != 0 {
                 return EPOLLIN;
             }
             self.epoll(epoll).ready.pop_front();
@@ -227,80 +279,47 @@ impl KernelState {
         0
     }
 
-    /// Waits: reports what is ready; otherwise, if it may block, the clock advances to the
-    /// timeout. A signal only interrupts a wait that would block.
-    ///
-    /// Reference: fs/eventpoll.c: `ep_poll`
-    ///
-    /// # Panics
-    /// Nothing is ready, and no timeout: with a single thread, a lost wake-up.
-    pub(super) fn epoll_wait(
-        &mut self,
-        process: usize,
-        epoll: FileId,
-        events: &mut [EpollEvent],
-        timeout: Option<Duration>,
-    ) -> Result<usize> {
-        if events.is_empty() || self.find_epoll(epoll).is_none() {
-            return Err(Errno::EINVAL);
-        }
-        self.run_deferred();
-        self.inject_noise(epoll);
-        let count = self.send_events(epoll, events);
-        if count > 0 || timeout == Some(Duration::ZERO) {
-            return Ok(count);
-        }
-        let is_interrupted = mem::take(&mut self.processes[process].is_interrupted);
-        if is_interrupted || self.entropy.chance(self.config.probabilities.interrupted) {
-            return Err(Errno::EINTR);
-        }
-        let Some(timeout) = timeout else {
-            panic!("endless wait: nothing is ready, and no timeout is set");
-        };
-        self.now = self.now + timeout;
-        Ok(0)
-    }
-
     /// Behaviour that Linux may show too: an edge is repeated, the order differs.
-    fn inject_noise(&mut self, epoll: FileId) {
-        let probabilities = self.config.probabilities;
-        if self.entropy.chance(probabilities.repeated_edge) {
+    pub(super) fn inject_noise(
+        &mut self,
+        epoll: FileId,
+        entropy: &mut Entropy,
+        probabilities: Probabilities,
+    ) {
+        if entropy.chance(probabilities.repeated_edge) {
             let count = self.epoll(epoll).items.len();
-            let drawn = self.entropy.gen_below(count.max(1));
+            let drawn = entropy.gen_below(count.max(1));
             let drawn_key = self.epoll(epoll).items.keys().nth(drawn).copied();
             if let Some(key) = drawn_key {
                 self.poll_callback(epoll, key, WAKE_ALL);
             }
         }
-        if self.entropy.chance(probabilities.shuffled) {
+        if entropy.chance(probabilities.shuffled) {
             let count = self.epoll(epoll).ready.len();
-            let drawn = self.entropy.gen_below(count.max(1));
+            let drawn = entropy.gen_below(count.max(1));
             self.epoll(epoll).ready.rotate_left(drawn);
         }
     }
 
-    /// The last descriptor of `file` was closed: every epoll drops it. Only now: a close that
-    /// leaves a duplicate open keeps the registration too.
+    /// The last descriptor of `file` was closed: every epoll drops it; an epoll drops what it
+    /// watches. Only now: a close that leaves a duplicate open keeps the registration too.
     ///
-    /// Reference: fs/eventpoll.c: `eventpoll_release_file`
-    pub(super) fn release_from_epolls(&mut self, file: FileId) {
-        while let Some(&WaitEntry { epoll, number }) = self.file_mut(file).wait_queue.front() {
+    /// Reference: fs/eventpoll.c: `eventpoll_release_file`, `ep_clear_and_put`
+    pub(super) fn release(&mut self, file: FileId) {
+        for WaitEntry { epoll, number } in self.wait_queues.remove(&file).unwrap_or_default() {
             self.remove(epoll, (file, number));
         }
-    }
-
-    /// Reference: fs/eventpoll.c: `ep_clear_and_put`
-    pub(super) fn close_epoll(&mut self, epoll: FileId) {
-        while let Some((&key, _)) = self.epoll(epoll).items.first_key_value() {
-            self.remove(epoll, key);
+        while let Some((&key, _)) = self.epolls.get(&file).and_then(|it| it.items.first_key_value())
+        {
+            self.remove(file, key);
         }
-        self.files.remove(&epoll);
+        self.epolls.remove(&file);
     }
 
     /// Whether adding `epoll -> file` would close a cycle of epolls or make a path too long.
     ///
     /// Reference: fs/eventpoll.c: `ep_loop_check`
-    fn loop_check(&mut self, epoll: FileId, file: FileId) -> bool {
+    fn loop_check(&self, epoll: FileId, file: FileId) -> bool {
         let Some(below) = self.depth_below(file, epoll, 0) else {
             return true;
         };
@@ -309,26 +328,25 @@ impl KernelState {
 
     /// The depth of nested epolls below `file`; `None` when `top` is among them, or beyond the
     /// limit.
-    fn depth_below(&mut self, file: FileId, top: FileId, depth: usize) -> Option<usize> {
+    fn depth_below(&self, file: FileId, top: FileId, depth: usize) -> Option<usize> {
         if file == top || depth > MAX_NESTS {
             return None;
         }
         let mut deepest = 0;
-        let inner: VecDeque<FileId> = self.epoll(file).items.keys().map(|key| key.0).collect();
-        for inner in inner {
-            if self.find_epoll(inner).is_some() {
+        for &(inner, _) in self.epolls[&file].items.keys() {
+            if self.contains(inner) {
                 deepest = deepest.max(self.depth_below(inner, top, depth + 1)? + 1);
             }
         }
         Some(deepest)
     }
 
-    fn depth_above(&mut self, epoll: FileId, height: usize) -> usize {
+    fn depth_above(&self, epoll: FileId, height: usize) -> usize {
         if height > MAX_NESTS {
             return 0;
         }
-        let above = self.file_mut(epoll).wait_queue.clone();
-        let heights = above.iter().map(|entry| self.depth_above(entry.epoll, height + 1) + 1);
+        let above = self.wait_queues.get(&epoll).into_iter().flatten();
+        let heights = above.map(|entry| self.depth_above(entry.epoll, height + 1) + 1);
         heights.max().unwrap_or(0)
     }
 
@@ -338,14 +356,7 @@ impl KernelState {
     }
 
     fn epoll(&mut self, file: FileId) -> &mut Epoll {
-        self.find_epoll(file).expect("the caller has checked that it is an epoll")
-    }
-
-    fn find_epoll(&mut self, file: FileId) -> Option<&mut Epoll> {
-        match &mut self.file_mut(file).kind {
-            FileKind::Epoll(epoll) => Some(epoll),
-            _ => None,
-        }
+        self.epolls.get_mut(&file).expect("the caller has checked that it is an epoll")
     }
 }
 

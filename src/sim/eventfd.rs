@@ -2,7 +2,7 @@
 //!
 //! Knows only itself, and versions.
 
-use super::state::{Result, mask_if};
+use super::file::{Result, mask_if};
 use super::version::Version;
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLIN, EPOLLOUT};

@@ -3,13 +3,18 @@
 //! Knows no rule of Linux; the system calls are in `syscalls.rs`.
 
 use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::fmt;
 use core::time::Duration;
 
 use super::config::SimConfig;
+use super::file::FileId;
+use super::file_table::{FileKind, FileTable};
+use super::net::Net;
 use super::socket::{Protocol, Socket};
-use super::state::{FileId, FileKind, KernelState};
+use super::state::KernelState;
 use crate::errno::Errno;
 use crate::kernel::{Fd, Signal};
 
@@ -52,8 +57,8 @@ use crate::kernel::{Fd, Signal};
 /// ```
 #[must_use = "the simulated kernel ends with its last process"]
 pub struct Sim {
-    pub(super) state: Rc<RefCell<KernelState>>,
-    pub(super) process: usize,
+    state: Rc<RefCell<KernelState>>,
+    process: usize,
 }
 
 impl Sim {
@@ -64,28 +69,27 @@ impl Sim {
     pub fn new(config: SimConfig) -> Self {
         assert!(config.descriptors_max <= 100_000, "a process has at most 100,000 descriptors");
         let mut state = KernelState::new(config);
-        let process = state.spawn_process();
+        let process = state.files.spawn_process();
         Self { state: Rc::new(RefCell::new(state)), process }
     }
 
     /// Creates another process of the same kernel, with no descriptors and limits of its own.
     /// Cost: O(1).
     pub fn new_process(&self) -> Self {
-        let process = self.state.borrow_mut().spawn_process();
+        let process = self.enter(|state, _| state.files.spawn_process());
         Self { state: Rc::clone(&self.state), process }
     }
 
     /// Advances the clock of the whole kernel. Cost: O(1).
     pub fn advance(&mut self, span: Duration) {
-        let mut state = self.state.borrow_mut();
-        state.now = state.now + span;
+        self.enter(|state, _| state.now = state.now + span);
     }
 
     /// Sends this process a signal. A blocked one stays pending for a signalfd; any other
     /// interrupts the next wait that would block, as with a handler that does nothing.
     /// Cost: O(files).
     pub fn raise(&mut self, signal: Signal) {
-        self.state.borrow_mut().queue_signal(self.process, signal);
+        self.enter(|state, process| state.files.raise(process, signal));
     }
 
     /// Drops the link of a TCP connection: from now on nothing arrives at either end, no data,
@@ -94,12 +98,12 @@ impl Sim {
     /// # Panics
     /// `socket` is no TCP socket.
     pub fn drop_link(&mut self, socket: &Fd) {
-        let mut state = self.state.borrow_mut();
-        let file = state.file(self.process, socket);
-        let peer = expect_tcp(&mut state, file).peer.take();
-        if let Some(far) = peer.and_then(|peer| state.find_socket(peer)) {
-            far.peer = None;
-        }
+        self.with_file(socket, |FileTable { net, .. }, file| {
+            let peer = expect_tcp(net, file).peer.take();
+            if let Some(far) = peer.and_then(|peer| net.find_socket(peer)) {
+                far.peer = None;
+            }
+        });
     }
 
     /// Sends one urgent byte (`MSG_OOB`) on a TCP or a Unix stream socket: the peer reports
@@ -114,14 +118,14 @@ impl Sim {
     ///
     /// Man page: tcp(7), "Sockatmark"; unix(7), `MSG_OOB`
     pub fn send_urgent(&mut self, socket: &Fd, byte: u8) -> Result<(), Errno> {
-        let mut state = self.state.borrow_mut();
-        let file = state.file(self.process, socket);
-        let protocol = state.find_socket(file).map(|socket| socket.protocol());
-        if protocol == Some(Protocol::UnixStream) {
-            return state.send_urgent_unix(file, byte);
-        }
-        expect_tcp(&mut state, file);
-        state.send_urgent(file, byte)
+        self.with_file(socket, |FileTable { net, .. }, file| {
+            let protocol = net.find_socket(file).map(|socket| socket.protocol());
+            if protocol == Some(Protocol::UnixStream) {
+                return net.send_urgent_unix(file, byte);
+            }
+            expect_tcp(net, file);
+            net.send_urgent(file, byte)
+        })
     }
 
     /// Sends bytes with descriptors (`SCM_RIGHTS`) on a Unix stream socket: a read stops after
@@ -136,11 +140,11 @@ impl Sim {
     ///
     /// Man page: unix(7), `SCM_RIGHTS`
     pub fn send_with_rights(&mut self, socket: &Fd, buf: &[u8]) -> Result<usize, Errno> {
-        let mut state = self.state.borrow_mut();
-        let file = state.file(self.process, socket);
-        let protocol = state.find_socket(file).map(|socket| socket.protocol());
-        assert!(protocol == Some(Protocol::UnixStream), "only Unix sockets pass descriptors");
-        state.send_unix(file, buf, true)
+        self.with_file(socket, |FileTable { net, .. }, file| {
+            let protocol = net.find_socket(file).map(|socket| socket.protocol());
+            assert!(protocol == Some(Protocol::UnixStream), "only Unix sockets pass descriptors");
+            net.send_unix(file, buf, true)
+        })
     }
 
     /// Opens a regular file, to test calls that reject it: epoll, and all socket calls.
@@ -149,32 +153,57 @@ impl Sim {
     /// # Errors
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`]: out of descriptors.
     pub fn open_regular_file(&mut self) -> Result<Fd, Errno> {
-        self.state.borrow_mut().open(self.process, FileKind::Regular)
+        self.enter(|state, process| state.files.open(process, FileKind::Regular))
     }
 
     /// Removes a Unix socket's path; returns whether there was one. Cost: O(log paths).
     ///
     /// Man page: unlink(2)
     pub fn unlink(&mut self, path: &[u8]) -> bool {
-        self.state.borrow_mut().paths.remove(path).is_some()
+        self.enter(|state, _| state.files.net.paths.remove(path)).is_some()
     }
 
     /// How many descriptors this process has open. Cost: O(descriptors).
     #[must_use]
     pub fn open_descriptors(&self) -> usize {
-        self.state.borrow().open_descriptors(self.process).len()
+        self.describe_descriptors().len()
     }
 
     /// Ends this process as a crash would: the kernel closes its descriptors, which counts as no
     /// leak. Cost: O(descriptors).
     pub fn exit(self) {
-        self.state.borrow_mut().exit(self.process);
+        self.enter(KernelState::exit);
+    }
+
+    /// The one entrance to the kernel: applies a call for this process, and delivers the wake-ups
+    /// that it caused before it returns.
+    pub(super) fn enter<R>(&self, apply: impl FnOnce(&mut KernelState, usize) -> R) -> R {
+        let mut state = self.state.borrow_mut();
+        let result = apply(&mut state, self.process);
+        state.deliver_wakes();
+        result
+    }
+
+    /// As [`enter`](Self::enter), with the file that a descriptor refers to.
+    pub(super) fn with_file<R>(
+        &self,
+        fd: &Fd,
+        apply: impl FnOnce(&mut FileTable, FileId) -> R,
+    ) -> R {
+        self.enter(|state, process| {
+            let file = state.files.file(process, fd);
+            apply(&mut state.files, file)
+        })
+    }
+
+    fn describe_descriptors(&self) -> Vec<String> {
+        self.state.borrow().files.open_descriptors(self.process)
     }
 }
 
 /// The socket, which must be a TCP socket.
-fn expect_tcp(state: &mut KernelState, file: FileId) -> &mut Socket {
-    let tcp = state.find_socket(file).filter(|socket| socket.protocol() == Protocol::Tcp);
+fn expect_tcp(net: &mut Net, file: FileId) -> &mut Socket {
+    let tcp = net.find_socket(file).filter(|socket| socket.protocol() == Protocol::Tcp);
     tcp.expect("only TCP sockets have urgent bytes and links")
 }
 
@@ -193,7 +222,7 @@ impl Drop for Sim {
         if std::thread::panicking() {
             return;
         }
-        let leaked = self.state.borrow().open_descriptors(self.process);
+        let leaked = self.describe_descriptors();
         assert!(leaked.is_empty(), "leak: {}", leaked.join(", "));
     }
 }
@@ -202,15 +231,13 @@ impl fmt::Debug for Sim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sim")
             .field("process", &self.process)
-            .field("open", &self.state.borrow().open_descriptors(self.process))
+            .field("open", &self.describe_descriptors())
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::String;
-    use alloc::vec::Vec;
     use core::panic::AssertUnwindSafe;
     use std::panic::catch_unwind;
 

@@ -2,13 +2,14 @@
 //!
 //! Knows batches.
 
-use super::state::{FileId, KernelState, Result};
+use super::file::{FileId, Result};
+use super::net::Net;
 use crate::errno::Errno;
 use crate::kernel::ReceivedDatagram;
 use crate::net::{Addr, SockAddr};
 use crate::net::{BATCH_MAX, DatagramBatch};
 
-impl KernelState {
+impl Net {
     /// Reference: net/socket.c: `do_recvmmsg`
     pub(super) fn recvmmsg(&mut self, file: FileId, batch: &mut DatagramBatch) -> Result<usize> {
         let mut count = 0;

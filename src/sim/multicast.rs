@@ -5,16 +5,14 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::sockopt::SocketOptions;
-use super::state::{FileId, KernelState, Result};
+use super::file::{FileId, Result};
+use super::net::Net;
+use super::socket_options::SocketOptions;
 use crate::errno::Errno;
 use crate::kernel::{SocketOption, SocketOptionName, SocketType};
 use crate::net::Addr;
 
-/// The interface index of the loopback interface.
-pub(super) const LOOPBACK_IFINDEX: u32 = 1;
-
-impl KernelState {
+impl Net {
     /// Reference: net/ipv4/igmp.c: `__ip_mc_join_group`, net/ipv6/mcast.c: `__ipv6_sock_mc_join`
     pub(super) fn join_group(
         &mut self,

@@ -1,15 +1,15 @@
-//! A process: its descriptors, lowest first, and their limit.
+//! A process: its descriptors, lowest first, their limit, and its signals.
 //!
-//! Knows files by id only.
+//! Knows files by id only. No signal kills here: an unblocked one runs a handler that does nothing,
+//! and interrupts a wait.
 
-use alloc::format;
-use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::mem;
 
-use super::state::{FileId, FileKind, KernelState, Result};
+use super::file::{FileId, Result};
 use crate::errno::Errno;
-use crate::kernel::{Fd, Rlimit, SignalSet};
+use crate::kernel::{Fd, Rlimit, Signal, SignalSet};
 
 /// Descriptor numbers of a process start at its number times this, so that use by another process
 /// is detected. Process 2 begins with descriptor 200,003.
@@ -19,121 +19,56 @@ const FD_STRIDE: u32 = 100_000;
 const FIRST_FD: usize = 3;
 
 pub(super) struct Process {
+    number: u32,
     table: Vec<Option<FileId>>,
-    pub(super) limit: Rlimit,
-    pub(super) blocked: SignalSet,
+    limit: Rlimit,
+    blocked: SignalSet,
     /// Blocked signals that were sent; bit `n - 1` is signal `n`.
     pub(super) pending: u64,
     /// An unblocked signal was sent, and interrupts the next wait.
     pub(super) is_interrupted: bool,
 }
 
-impl KernelState {
-    /// Starts a process with nothing open. Returns its number.
-    pub(super) fn spawn_process(&mut self) -> usize {
-        let descriptors = u64::from(self.config.descriptors_max);
-        self.processes.push(Process {
+impl Process {
+    /// A process with nothing open.
+    pub(super) fn new(number: usize, descriptors_max: u32) -> Self {
+        let descriptors = u64::from(descriptors_max);
+        Self {
+            number: small(number),
             table: vec![None; FIRST_FD],
             limit: Rlimit { soft: descriptors, hard: descriptors },
             blocked: SignalSet::EMPTY,
             pending: 0,
             is_interrupted: false,
-        });
-        self.processes.len() - 1
-    }
-
-    /// Whether `count` more descriptors, each of a file of its own, are available.
-    ///
-    /// Reference: fs/file.c: `alloc_fd`, fs/file_table.c: `alloc_empty_file`
-    pub(super) fn check_fds_available(&self, process: usize, count: usize) -> Result<()> {
-        self.available_fds(process, count)?;
-        if self.files_open + count > self.config.files_max {
-            return Err(Errno::ENFILE);
         }
-        Ok(())
-    }
-
-    fn available_fds(&self, process: usize, count: usize) -> Result<()> {
-        let process = &self.processes[process];
-        let limit = usize::try_from(process.limit.soft).unwrap_or(usize::MAX);
-        let taken = FIRST_FD + process.table.iter().take(limit).flatten().count();
-        if limit.saturating_sub(taken) < count { Err(Errno::EMFILE) } else { Ok(()) }
     }
 
     /// Gives `file` the lowest free number. The caller has checked that there is one.
-    pub(super) fn install(&mut self, process: usize, file: FileId) -> Fd {
-        let found = self.file_mut(file);
-        found.descriptors += 1;
-        self.files_open += usize::from(found.descriptors == 1);
-        let table = &mut self.processes[process].table;
-        let free = table[FIRST_FD..].iter().position(Option::is_none);
-        let slot = free.map_or(table.len(), |free| FIRST_FD + free);
-        table.resize(table.len().max(slot + 1), None);
-        table[slot] = Some(file);
-        Fd::simulated(number(process, slot))
+    pub(super) fn install(&mut self, file: FileId) -> Fd {
+        let free = self.table[FIRST_FD..].iter().position(Option::is_none);
+        let slot = free.map_or(self.table.len(), |free| FIRST_FD + free);
+        self.table.resize(self.table.len().max(slot + 1), None);
+        self.table[slot] = Some(file);
+        Fd::simulated(self.fd_number(slot))
     }
 
-    /// Opens a file with a descriptor; for calls that do only that.
-    pub(super) fn open(&mut self, process: usize, kind: FileKind) -> Result<Fd> {
-        self.check_fds_available(process, 1)?;
-        let file = self.add(kind);
-        Ok(self.install(process, file))
-    }
-
-    pub(super) fn dup(&mut self, process: usize, fd: &Fd) -> Result<Fd> {
-        self.available_fds(process, 1)?;
-        let file = self.file(process, fd);
-        Ok(self.install(process, file))
-    }
-
-    pub(super) fn close(&mut self, process: usize, fd: &Fd) {
-        let file = self.file(process, fd);
-        self.processes[process].table[slot(fd)] = None;
-        self.release(file);
-    }
-
-    /// The file that `fd` refers to.
+    /// Removes a descriptor; returns the file that it referred to.
     ///
     /// # Panics
-    /// It refers to none here: the program under test uses a descriptor that it does not own.
-    pub(super) fn file(&self, process: usize, fd: &Fd) -> FileId {
-        assert!(fd.is_simulated(), "a descriptor of the real kernel, Fd {fd}, in a simulated one");
-        let owner = fd.number() / FD_STRIDE;
-        assert!(
-            usize::try_from(owner) == Ok(process),
-            "Fd {fd} is process {owner}'s, and process {process} uses it"
-        );
-        self.processes[process]
-            .table
-            .get(slot(fd))
-            .copied()
-            .flatten()
-            .unwrap_or_else(|| panic!("Fd {fd} is used after it was closed, or closed twice"))
+    /// As [`file`](Self::file).
+    pub(super) fn remove(&mut self, fd: &Fd) -> FileId {
+        let file = self.file(fd);
+        self.table[slot(fd)] = None;
+        file
     }
 
-    /// For messages: every descriptor that is still open.
-    pub(super) fn open_descriptors(&self, process: usize) -> Vec<String> {
-        let table = self.processes[process].table.iter().enumerate();
-        table
-            .filter_map(|(slot, file)| {
-                let file = self.describe((*file)?);
-                Some(format!("Fd {} ({file})", number(process, slot)))
-            })
-            .collect()
+    /// Removes all descriptors, the lowest first.
+    pub(super) fn remove_all(&mut self) -> impl Iterator<Item = FileId> + use<> {
+        mem::replace(&mut self.table, vec![None; FIRST_FD]).into_iter().flatten()
     }
 
-    /// The process exits: the kernel closes its descriptors.
-    pub(super) fn exit(&mut self, process: usize) {
-        for slot in 0..self.processes[process].table.len() {
-            if let Some(file) = self.processes[process].table[slot].take() {
-                self.release(file);
-            }
-        }
-    }
-
-    pub(super) fn prlimit(&mut self, process: usize, new: Option<Rlimit>) -> Result<Rlimit> {
-        let limit = &mut self.processes[process].limit;
-        let old = *limit;
+    pub(super) fn prlimit(&mut self, new: Option<Rlimit>) -> Result<Rlimit> {
+        let old = self.limit;
         if let Some(new) = new {
             if new.soft > new.hard {
                 return Err(Errno::EINVAL);
@@ -142,15 +77,66 @@ impl KernelState {
             if new.hard > old.hard {
                 return Err(Errno::EPERM);
             }
-            *limit = new;
+            self.limit = new;
         }
         Ok(old)
     }
+
+    /// Sends a signal; returns whether it is blocked, and pending now. A second one of the same
+    /// number, while the first is pending, is lost.
+    ///
+    /// Reference: kernel/signal.c: `__send_signal_locked`
+    pub(super) fn raise(&mut self, signal: Signal) -> bool {
+        let is_blocked = self.blocked.contains(signal);
+        if is_blocked {
+            self.pending |= SignalSet::from(signal).bits();
+        } else {
+            self.is_interrupted = true;
+        }
+        is_blocked
+    }
+
+    /// Reference: kernel/signal.c: `sigprocmask`
+    pub(super) fn block(&mut self, signals: SignalSet) -> SignalSet {
+        let old = self.blocked;
+        self.blocked = old | signals;
+        old
+    }
+
+    /// Whether `count` more descriptors are available.
+    ///
+    /// Reference: fs/file.c: `alloc_fd`
+    pub(super) fn check_available(&self, count: usize) -> Result<()> {
+        let limit = usize::try_from(self.limit.soft).unwrap_or(usize::MAX);
+        let taken = FIRST_FD + self.table.iter().take(limit).flatten().count();
+        if limit.saturating_sub(taken) < count { Err(Errno::EMFILE) } else { Ok(()) }
+    }
+
+    /// The file that `fd` refers to.
+    ///
+    /// # Panics
+    /// It refers to none here: the program under test uses a descriptor that it does not own.
+    pub(super) fn file(&self, fd: &Fd) -> FileId {
+        assert!(fd.is_simulated(), "a descriptor of the real kernel, Fd {fd}, in a simulated one");
+        let (owner, process) = (fd.number() / FD_STRIDE, self.number);
+        assert!(owner == process, "Fd {fd} is process {owner}'s, and process {process} uses it");
+        let file = self.table.get(slot(fd)).copied().flatten();
+        file.unwrap_or_else(|| panic!("Fd {fd} is used after it was closed, or closed twice"))
+    }
+
+    /// Every descriptor that is open: its number and its file.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = (u32, FileId)> {
+        let table = self.table.iter().enumerate();
+        table.filter_map(|(slot, file)| Some((self.fd_number(slot), (*file)?)))
+    }
+
+    fn fd_number(&self, slot: usize) -> u32 {
+        self.number * FD_STRIDE + small(slot)
+    }
 }
 
-fn number(process: usize, slot: usize) -> u32 {
-    let number = |n: usize| u32::try_from(n).expect("limits keep numbers small");
-    number(process) * FD_STRIDE + number(slot)
+fn small(number: usize) -> u32 {
+    u32::try_from(number).expect("limits keep numbers small")
 }
 
 fn slot(fd: &Fd) -> usize {

@@ -1,14 +1,12 @@
-//! Signals: blocked and pending ones, and the signalfd that reads them.
+//! Signalfd: reads signals that are blocked and pending.
 //!
-//! Knows processes. No signal kills here: an unblocked one runs a handler that does nothing, and
-//! interrupts a wait.
+//! Knows the pending signals of its process as a set of bits.
 
-use super::state::{FileId, FileKind, KernelState, Result, WAKE_ALL, mask_if};
+use super::file::{Result, mask_if};
 use crate::errno::Errno;
 use crate::event::EPOLLIN;
-use crate::kernel::{SIGINFO_BYTES, Signal, SignalSet};
+use crate::kernel::{SIGINFO_BYTES, SignalSet};
 
-/// A signalfd.
 #[derive(Clone, Copy)]
 pub(super) struct SignalFd {
     /// The process whose signals it reads. (On Linux: the reading process.)
@@ -16,53 +14,22 @@ pub(super) struct SignalFd {
     pub(super) mask: SignalSet,
 }
 
-impl KernelState {
-    /// Sends a signal. A second one of the same number, while the first is pending, is lost.
-    ///
-    /// Reference: kernel/signal.c: `__send_signal_locked`, include/linux/signalfd.h:
-    /// `signalfd_notify`
-    pub(super) fn queue_signal(&mut self, process: usize, signal: Signal) {
-        let target = &mut self.processes[process];
-        if !target.blocked.contains(signal) {
-            target.is_interrupted = true;
-            return;
-        }
-        target.pending |= SignalSet::from(signal).bits();
-        let listening = self.files.iter().filter_map(|(id, file)| match &file.kind {
-            FileKind::SignalFd(signals) if signals.process == process => Some(*id),
-            _ => None,
-        });
-        let listening: alloc::vec::Vec<FileId> = listening.collect();
-        for file in listening {
-            self.wake(file, WAKE_ALL);
-        }
-    }
-
-    /// Reference: kernel/signal.c: `sigprocmask`
-    pub(super) fn block(&mut self, process: usize, signals: SignalSet) -> SignalSet {
-        let process = &mut self.processes[process];
-        let old = process.blocked;
-        process.blocked = old | signals;
-        old
-    }
-
+impl SignalFd {
     /// Reference: fs/signalfd.c: `signalfd_poll`
-    pub(super) fn poll_signals(&self, signals: SignalFd) -> u32 {
-        let pending = self.processes[signals.process].pending;
-        mask_if(pending & signals.mask.bits() != 0, EPOLLIN)
+    pub(super) fn poll(self, pending: u64) -> u32 {
+        mask_if(pending & self.mask.bits() != 0, EPOLLIN)
     }
 
     /// As many records as fit, lowest numbers first. Only the number is filled in.
     ///
     /// Reference: fs/signalfd.c: `signalfd_read_iter`
-    pub(super) fn read_signals(&mut self, signals: SignalFd, buf: &mut [u8]) -> Result<usize> {
+    pub(super) fn read(self, pending: &mut u64, buf: &mut [u8]) -> Result<usize> {
         if buf.len() < SIGINFO_BYTES {
             return Err(Errno::EINVAL);
         }
-        let pending = &mut self.processes[signals.process].pending;
         let mut read = 0;
         for record in buf.chunks_exact_mut(SIGINFO_BYTES) {
-            let ready = *pending & signals.mask.bits();
+            let ready = *pending & self.mask.bits();
             if ready == 0 {
                 break;
             }

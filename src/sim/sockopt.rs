@@ -1,89 +1,20 @@
-//! Socket options: which sockets support which, their defaults, and their values.
+//! setsockopt(2) and getsockopt(2): which sockets support which options, and the limits of values.
 //!
-//! Knows the values; the effect of an option is implemented where it is read.
+//! Knows joining groups; every other value is kept among the socket's options.
 
-use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr};
-
-use super::config::SimConfig;
-use super::multicast::LOOPBACK_IFINDEX;
-use super::socket::{Protocol, Socket, WAKE_READABLE};
-use super::state::{FileId, KernelState, Result};
+use super::file::{FileId, Result, WAKE_READABLE};
+use super::net::Net;
+use super::socket::{Protocol, Socket};
+use super::socket_options::LOOPBACK_IFINDEX;
 use crate::errno::Errno;
 use crate::kernel::{MembershipV4, MembershipV6, SocketOption, SocketOptionName};
 use crate::net::AddressFamily;
-
-#[derive(Clone)]
-pub(super) struct SocketOptions {
-    /// The effective `SO_RCVBUF`, `SO_SNDBUF` and `SO_RCVLOWAT`.
-    pub(super) receive_bytes: usize,
-    pub(super) send_bytes: usize,
-    pub(super) recv_low_watermark: usize,
-    /// The others that were set.
-    set: Vec<SocketOption>,
-    /// The multicast groups that it has joined.
-    pub(super) groups: Vec<IpAddr>,
-}
-
-/// The values of options that are not set.
-const DEFAULTS: [SocketOption; 20] = [
-    SocketOption::ReuseAddr(false),
-    SocketOption::ReusePort(false),
-    SocketOption::Broadcast(false),
-    SocketOption::NoDelay(false),
-    SocketOption::QuickAck(true),
-    SocketOption::KeepAlive(false),
-    SocketOption::KeepIdleSeconds(7_200),
-    SocketOption::KeepIntervalSeconds(75),
-    SocketOption::KeepCount(9),
-    SocketOption::LingerSeconds(None),
-    SocketOption::NotSentLowWatermark(0),
-    SocketOption::UserTimeoutMillis(0),
-    SocketOption::DeferAcceptSeconds(0),
-    SocketOption::V6Only(false),
-    SocketOption::MulticastInterfaceV4(Ipv4Addr::UNSPECIFIED),
-    SocketOption::PacketInfoV4(false),
-    SocketOption::PacketInfoV6(false),
-    SocketOption::OutOfBandInline(false),
-    SocketOption::GroupAllV4(true),
-    SocketOption::GroupAllV6(true),
-];
 
 /// The minimum of `SO_RCVBUF` and `SO_SNDBUF`.
 ///
 /// Reference: include/net/sock.h: `SOCK_MIN_RCVBUF`, `SOCK_MIN_SNDBUF`
 const RECEIVE_BYTES_MIN: u32 = 2_304;
 const SEND_BYTES_MIN: u32 = 4_608;
-
-impl SocketOptions {
-    /// Reference: net/ipv6/af_inet6.c: `inet6_create`, which leaves IPv4's `IP_MULTICAST_ALL` off
-    pub(super) fn new(family: AddressFamily, config: &SimConfig) -> Self {
-        let unlike_the_default = [
-            (config.is_v6_only, SocketOption::V6Only(true)),
-            (family == AddressFamily::Inet6, SocketOption::GroupAllV4(false)),
-        ];
-        let set = unlike_the_default
-            .into_iter()
-            .filter_map(|(applies, option)| applies.then_some(option));
-        Self {
-            receive_bytes: config.receive_buffer_bytes,
-            send_bytes: config.send_buffer_bytes,
-            recv_low_watermark: 1,
-            set: set.collect(),
-            groups: Vec::new(),
-        }
-    }
-
-    /// The value that was set, or the default. Memberships and errors have none.
-    pub(super) fn get(&self, name: SocketOptionName) -> Option<SocketOption> {
-        let mut known = self.set.iter().chain(&DEFAULTS);
-        known.find(|option| option.name() == name).copied()
-    }
-
-    pub(super) fn has(&self, option: SocketOption) -> bool {
-        self.get(option.name()) == Some(option)
-    }
-}
 
 impl Socket {
     /// Whether this socket supports the option: a level is that of a protocol, or of all sockets.
@@ -97,7 +28,7 @@ impl Socket {
     }
 }
 
-impl KernelState {
+impl Net {
     /// Reference: net/core/sock.c: `sk_setsockopt`; man page: socket(7), tcp(7)
     pub(super) fn setsockopt(&mut self, file: FileId, option: SocketOption) -> Result<()> {
         let receive_max = self.config.receive_buffer_bytes_max;
@@ -144,10 +75,7 @@ impl KernelState {
                     self.wake(file, WAKE_READABLE);
                 }
             }
-            other => {
-                options.set.retain(|known| known.name() != other.name());
-                options.set.push(other);
-            }
+            other => options.set(other),
         }
         Ok(())
     }

@@ -3,60 +3,18 @@
 //! Knows streams. There is no network between two sockets: a segment, a FIN or a RST has arrived
 //! when the call that sent it returns.
 
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
 
-use super::socket::{Socket, State, WAKE_READABLE};
-use super::state::{FileId, KernelState, Result, WAKE_ALL, drain_into};
+use super::file::{FileId, Result, WAKE_ALL, WAKE_READABLE, drain_into};
+use super::net::Net;
+use super::socket::{Socket, State};
+use super::tcb::{ConnectState, Tcb};
 use crate::errno::Errno;
 use crate::event::EPOLLERR;
 use crate::kernel::SocketOption;
 
-/// The state of connect(2) as its caller sees it.
-///
-/// Reference: include/uapi/linux/net.h: `socket_state`
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum ConnectState {
-    /// There was none, or its outcome has been reported.
-    #[default]
-    None,
-    /// It is in progress: another connect(2) returns the outcome.
-    Connecting,
-    /// It failed, and the socket was shut down before the outcome was read: it connects no more.
-    Failed,
-}
-
-/// State that only TCP sockets have.
-#[derive(Default)]
-pub(super) struct Tcp {
-    pub(super) recv_queue: VecDeque<u8>,
-    /// Accepted from the caller, while the peer's receive buffer is full.
-    pub(super) send_queue: VecDeque<u8>,
-    /// Position of the urgent byte in the receive queue.
-    pub(super) urgent_at: Option<usize>,
-    pub(super) connect_state: ConnectState,
-    /// A FIN follows the send queue.
-    fin_queued: bool,
-    /// This side's FIN has been delivered.
-    fin_sent: bool,
-    /// The peer's kernel has not acknowledged this side's FIN yet (`FIN_WAIT1`).
-    fin_unacked: bool,
-    /// The peer's FIN has been received (`SOCK_DONE`).
-    pub(super) fin_received: bool,
-    /// Closed by its process, with bytes still to deliver.
-    is_orphan: bool,
-}
-
-impl Tcp {
-    /// Bytes that the peer's kernel has not acknowledged; a FIN counts as one until it is sent.
-    /// (Linux counts it until it is acknowledged, some 40 ms later.)
-    pub(super) fn unacked_bytes(&self) -> usize {
-        self.send_queue.len() + usize::from(self.fin_queued)
-    }
-}
-
-impl KernelState {
+impl Net {
     /// Takes as many bytes as fit the peer's receive buffer and then the own send buffer.
     ///
     /// Reference: net/ipv4/tcp.c: `tcp_sendmsg_locked`, net/core/stream.c:
@@ -172,7 +130,7 @@ impl KernelState {
         socket.disconnect_datagram();
         (socket.state, socket.peer) = (State::Closed, None);
         (socket.read_shut, socket.write_shut) = (false, false);
-        socket.tcp = Tcp::default();
+        socket.tcp = Tcb::default();
         self.wake(file, EPOLLERR);
     }
 
@@ -187,7 +145,7 @@ impl KernelState {
             || socket.options.has(SocketOption::LingerSeconds(Some(0)));
         if socket.state != State::Open || must_reset {
             self.send_reset(file);
-            self.files.remove(&file);
+            self.remove(file);
             return;
         }
         socket.mark_shutdown(true, true);
@@ -200,9 +158,9 @@ impl KernelState {
 
     /// Removes an orphan that has nothing left to send.
     fn destroy(&mut self, file: FileId) {
-        let is_flushed = |tcp: &Tcp| tcp.is_orphan && tcp.send_queue.is_empty();
+        let is_flushed = |tcp: &Tcb| tcp.is_orphan && tcp.send_queue.is_empty();
         if self.find_socket(file).is_some_and(|socket| is_flushed(&socket.tcp)) {
-            self.files.remove(&file);
+            self.remove(file);
         }
     }
 
@@ -212,7 +170,7 @@ impl KernelState {
     fn reset_queue(&mut self, file: FileId) {
         while let Some(child) = self.socket(file).accept_queue.pop_front() {
             self.send_reset(child);
-            self.files.remove(&child);
+            self.remove(child);
         }
     }
 
@@ -235,7 +193,7 @@ impl KernelState {
             return;
         };
         if socket.tcp.is_orphan {
-            self.files.remove(&file);
+            self.remove(file);
             return;
         }
         socket.error = Some(match socket.state {
@@ -327,7 +285,7 @@ impl KernelState {
         socket.tcp.fin_received = true;
         socket.read_shut = true;
         if socket.tcp.is_orphan && socket.tcp.send_queue.is_empty() {
-            self.files.remove(&file);
+            self.remove(file);
         } else if socket.tcp.fin_sent {
             self.done(file);
         } else {

@@ -4,10 +4,10 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use super::bind::{dest_addr, family_matches, source_addr};
-use super::multicast::LOOPBACK_IFINDEX;
+use super::address::{dest_addr, family_matches, source_addr};
+use super::file::{FileId, Result};
+use super::net::Net;
 use super::packet::Packet;
-use super::state::{FileId, KernelState, Result};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLOUT};
 use crate::kernel::{SocketOption, SocketType};
@@ -19,7 +19,7 @@ use crate::net::{Addr, AddressFamily, PacketInfo};
 const V4_BYTES_MAX: usize = 65_507;
 const V6_BYTES_MAX: usize = 65_527;
 
-impl KernelState {
+impl Net {
     /// Sets the default peer; from then on only its datagrams are received.
     ///
     /// Reference: net/ipv4/datagram.c: `__ip4_datagram_connect`
@@ -92,30 +92,6 @@ impl KernelState {
         }
         self.deliver_datagram(file, buf, &to, ip, info.map(|info| info.addr));
         Ok(buf.len())
-    }
-
-    /// The local destination of a datagram that was sent to `to`, if the socket has enabled it: the
-    /// source address of a reply.
-    ///
-    /// Reference: net/ipv4/ip_sockglue.c: `ipv4_pktinfo_prepare`,
-    /// net/ipv6/datagram.c: `ip6_datagram_recv_common_ctl`
-    pub(super) fn packet_info(&mut self, file: FileId, to: IpAddr) -> Option<PacketInfo> {
-        let options = &self.socket(file).options;
-        let interface = LOOPBACK_IFINDEX;
-        match to {
-            IpAddr::V4(ip) if options.has(SocketOption::PacketInfoV4(true)) => {
-                let is_many = ip.is_multicast() || ip.is_broadcast();
-                let addr = if is_many { source_addr(to) } else { to };
-                Some(PacketInfo { addr, interface })
-            }
-            IpAddr::V4(ip) if options.has(SocketOption::PacketInfoV6(true)) => {
-                Some(PacketInfo { addr: ip.to_ipv6_mapped().into(), interface })
-            }
-            IpAddr::V6(_) if options.has(SocketOption::PacketInfoV6(true)) => {
-                Some(PacketInfo { addr: to, interface })
-            }
-            _ => None,
-        }
     }
 
     fn deliver_datagram(

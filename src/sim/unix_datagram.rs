@@ -3,20 +3,20 @@
 //! Knows packets. Two limits apply: the sender's unread bytes at all receivers, and the length of
 //! the receiver's queue for senders it is not connected to.
 
-use alloc::vec::Vec;
 use core::mem;
 
-use super::bind::unix_name;
+use super::address::unix_name;
+use super::file::{FileId, Result};
+use super::net::Net;
 use super::packet::Packet;
 use super::socket::Protocol;
-use super::state::{FileId, KernelState, Result};
 use super::version::Version;
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLOUT};
 use crate::kernel::SocketType;
 use crate::net::Addr;
 
-impl KernelState {
+impl Net {
     /// Whether the peer's queue is full for this socket; if so, it waits to be woken.
     pub(super) fn is_peer_full(&mut self, file: FileId) -> bool {
         let Some(peer) = self.socket(file).peer else { return false };
@@ -37,21 +37,6 @@ impl KernelState {
                 && socket.packets.len() > max
                 && file != sender
         })
-    }
-
-    /// The queue is shorter, or removed: wakes the senders that wait for that.
-    ///
-    /// Reference: net/unix/af_unix.c: `unix_dgram_peer_wake_relay`
-    pub(super) fn wake_peer_waiters(&mut self, file: FileId) {
-        let waiting = self.sockets().filter(|(_, other)| {
-            let waits = other.peer_full_waiter;
-            waits && other.peer == Some(file)
-        });
-        let waiting: Vec<FileId> = waiting.map(|(other, _)| other).collect();
-        for other in waiting {
-            self.socket(other).peer_full_waiter = false;
-            self.wake(other, EPOLLOUT);
-        }
     }
 
     /// Sends to `addr`, or to the default peer. Before Linux 6.14 a missing default peer is checked

@@ -3,9 +3,10 @@
 //! Knows packets. Sent bytes are in the peer's receive queue at once and are charged to the sender
 //! until they are read; a shutdown or a close changes both sockets at once.
 
+use super::file::{FileId, Result, WAKE_ALL, WAKE_READABLE, drain_into};
+use super::net::Net;
 use super::packet::{LINEAR_BYTES_MAX, Packet};
-use super::socket::{Protocol, Socket, State, WAKE_READABLE};
-use super::state::{FileId, KernelState, Result, WAKE_ALL, drain_into};
+use super::socket::{Protocol, Socket, State};
 use crate::errno::Errno;
 use crate::kernel::SocketOption;
 use crate::net::Addr;
@@ -26,7 +27,7 @@ impl Socket {
     }
 }
 
-impl KernelState {
+impl Net {
     /// Sends packet by packet, as long as the unread packets take less memory than the send
     /// buffer: the last one may exceed it.
     ///
@@ -84,11 +85,12 @@ impl KernelState {
         Ok(())
     }
 
-    /// Sends a page of a pipe, as Linux before 6.5 does. A Unix stream appends it to its last
-    /// packet that the peer has not read, whether or not there is room.
+    /// Sends a page of a pipe, as Linux before 6.5 does, if that is more than a send: a Unix stream
+    /// appends it to its last packet that the peer has not read, whether or not there is room.
+    /// Returns whether it was appended.
     ///
     /// Reference: net/unix/af_unix.c: `unix_stream_sendpage`; net/core/sock.c: `sock_no_sendpage`
-    pub(super) fn send_page(&mut self, file: FileId, page: &[u8]) -> Result<usize> {
+    pub(super) fn append_page(&mut self, file: FileId, page: &[u8]) -> bool {
         let socket = self.socket(file);
         let is_stream = socket.protocol() == Protocol::UnixStream;
         let peer = socket.peer.filter(|_| is_stream && !socket.write_shut);
@@ -103,9 +105,9 @@ impl KernelState {
             last.truesize += page.len();
             self.socket(file).wmem_alloc += page.len();
             self.wake(peer, WAKE_READABLE);
-            return Ok(page.len());
+            return true;
         }
-        self.write_file(file, page)
+        false
     }
 
     /// Reads across packets, not past one with descriptors. The sender is woken for each packet
@@ -164,7 +166,7 @@ impl KernelState {
         let socket = self.socket(file);
         let (peer, is_unread) = (socket.peer, !socket.packets.is_empty());
         let queue = core::mem::take(&mut socket.accept_queue);
-        self.files.remove(&file);
+        self.remove(file);
         if let Some(peer) = peer
             && let Some(far) = self.find_socket(peer)
         {

@@ -3,6 +3,8 @@
 //!
 //! Each message says what to do. The table of layers is that of ARCHITECTURE.md, and is compared.
 
+mod cycles;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,109 @@
+//! The options of one socket: values and defaults.
+//!
+//! Knows the values; the effect of an option is implemented where it is read.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
+
+use super::address::source_addr;
+use super::config::SimConfig;
+use crate::kernel::{SocketOption, SocketOptionName};
+use crate::net::{AddressFamily, PacketInfo};
+
+/// The interface index of the loopback interface, the only one.
+pub(super) const LOOPBACK_IFINDEX: u32 = 1;
+
+#[derive(Clone)]
+pub(super) struct SocketOptions {
+    /// The effective `SO_RCVBUF`, `SO_SNDBUF` and `SO_RCVLOWAT`.
+    pub(super) receive_bytes: usize,
+    pub(super) send_bytes: usize,
+    pub(super) recv_low_watermark: usize,
+    /// The others that were set.
+    set: Vec<SocketOption>,
+    /// The multicast groups that it has joined.
+    pub(super) groups: Vec<IpAddr>,
+}
+
+/// The values of options that are not set.
+const DEFAULTS: [SocketOption; 20] = [
+    SocketOption::ReuseAddr(false),
+    SocketOption::ReusePort(false),
+    SocketOption::Broadcast(false),
+    SocketOption::NoDelay(false),
+    SocketOption::QuickAck(true),
+    SocketOption::KeepAlive(false),
+    SocketOption::KeepIdleSeconds(7_200),
+    SocketOption::KeepIntervalSeconds(75),
+    SocketOption::KeepCount(9),
+    SocketOption::LingerSeconds(None),
+    SocketOption::NotSentLowWatermark(0),
+    SocketOption::UserTimeoutMillis(0),
+    SocketOption::DeferAcceptSeconds(0),
+    SocketOption::V6Only(false),
+    SocketOption::MulticastInterfaceV4(Ipv4Addr::UNSPECIFIED),
+    SocketOption::PacketInfoV4(false),
+    SocketOption::PacketInfoV6(false),
+    SocketOption::OutOfBandInline(false),
+    SocketOption::GroupAllV4(true),
+    SocketOption::GroupAllV6(true),
+];
+
+impl SocketOptions {
+    /// Reference: net/ipv6/af_inet6.c: `inet6_create`, which leaves IPv4's `IP_MULTICAST_ALL` off
+    pub(super) fn new(family: AddressFamily, config: &SimConfig) -> Self {
+        let unlike_the_default = [
+            (config.is_v6_only, SocketOption::V6Only(true)),
+            (family == AddressFamily::Inet6, SocketOption::GroupAllV4(false)),
+        ];
+        let set = unlike_the_default
+            .into_iter()
+            .filter_map(|(applies, option)| applies.then_some(option));
+        Self {
+            receive_bytes: config.receive_buffer_bytes,
+            send_bytes: config.send_buffer_bytes,
+            recv_low_watermark: 1,
+            set: set.collect(),
+            groups: Vec::new(),
+        }
+    }
+
+    /// Sets an option that has no field of its own.
+    pub(super) fn set(&mut self, option: SocketOption) {
+        self.set.retain(|known| known.name() != option.name());
+        self.set.push(option);
+    }
+
+    /// The value that was set, or the default. Memberships and errors have none.
+    pub(super) fn get(&self, name: SocketOptionName) -> Option<SocketOption> {
+        let mut known = self.set.iter().chain(&DEFAULTS);
+        known.find(|option| option.name() == name).copied()
+    }
+
+    pub(super) fn has(&self, option: SocketOption) -> bool {
+        self.get(option.name()) == Some(option)
+    }
+
+    /// The local destination of a datagram that was sent to `to`, if the socket has enabled it: the
+    /// source address of a reply.
+    ///
+    /// Reference: net/ipv4/ip_sockglue.c: `ipv4_pktinfo_prepare`,
+    /// net/ipv6/datagram.c: `ip6_datagram_recv_common_ctl`
+    pub(super) fn packet_info(&self, to: IpAddr) -> Option<PacketInfo> {
+        let interface = LOOPBACK_IFINDEX;
+        match to {
+            IpAddr::V4(ip) if self.has(SocketOption::PacketInfoV4(true)) => {
+                let is_many = ip.is_multicast() || ip.is_broadcast();
+                let addr = if is_many { source_addr(to) } else { to };
+                Some(PacketInfo { addr, interface })
+            }
+            IpAddr::V4(ip) if self.has(SocketOption::PacketInfoV6(true)) => {
+                Some(PacketInfo { addr: ip.to_ipv6_mapped().into(), interface })
+            }
+            IpAddr::V6(_) if self.has(SocketOption::PacketInfoV6(true)) => {
+                Some(PacketInfo { addr: to, interface })
+            }
+            _ => None,
+        }
+    }
+}
