@@ -93,16 +93,19 @@ mod buffer_pool;
 mod datagram;
 #[expect(clippy::module_inception, reason = "a type is in the file of its name")]
 mod executor;
+mod io_state;
 mod join;
 mod listener;
+mod sleep_timers;
 mod stream;
 mod time;
 mod wake_set;
 
-pub use async_fd::{AsyncFd, Direction};
+pub use async_fd::AsyncFd;
 pub use buffer_pool::PooledBuf;
 pub use datagram::DatagramSocket;
 pub use executor::Executor;
+pub use io_state::Direction;
 pub use join::{JoinError, JoinHandle};
 pub use listener::Listener;
 pub use stream::{ReadHalf, Stream, WriteHalf};
@@ -122,10 +125,10 @@ use crate::kernel::Kernel;
 use crate::linux::Linux;
 use crate::reactor::{self, Limits, Reactor};
 
-use async_fd::IoState;
 use buffer_pool::BufferPool;
+use io_state::IoState;
 use join::{Runnable, Task};
-use time::SleepTimers;
+use sleep_timers::SleepTimers;
 use wake_set::WakeSet;
 
 /// Limits of an executor.

@@ -3,6 +3,7 @@
 //! Knows layouts and texts, and makes no system call.
 
 pub(crate) mod addr;
+mod addr_error;
 mod datagram_batch;
 mod packet_info;
 mod parse;
@@ -11,7 +12,8 @@ mod unix;
 pub(crate) use addr::{
     AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Addr, SOCKADDR_IN_BYTES, SOCKADDR_IN6_BYTES,
 };
-pub use addr::{AddrError, AddressFamily, SockAddr};
+pub use addr::{AddressFamily, SockAddr};
+pub use addr_error::AddrError;
 pub use datagram_batch::{BATCH_MAX, Datagram, DatagramBatch, DatagramMeta};
 pub use packet_info::PacketInfo;
 pub use unix::UnixAddr;

@@ -6,97 +6,19 @@
 use alloc::rc::Rc;
 use core::fmt;
 use core::future::poll_fn;
-use core::task::{Context, Poll, Waker, ready};
+use core::task::{Context, Poll, ready};
 
+use super::io_state::{
+    Direction, IoState, SHORT_READ_UNRELIABLE, TCP, UNSHARED, WRITABLE, read_interest,
+    read_write_interest,
+};
 use super::{Handle, Shared};
 use crate::errno::Errno;
-use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
-use crate::event::{Interest, Ready, Trigger};
+use crate::event::{Interest, Trigger};
 use crate::kernel::close_quietly;
 use crate::kernel::{Fd, Kernel};
-use crate::reactor::io::retry_on_eintr;
+use crate::reactor::retry::retry_on_eintr;
 use crate::token::Token;
-
-/// A direction of I/O: what a call waits for when it returns `EAGAIN`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Direction {
-    /// Data, a connection or an end of file.
-    Read,
-    /// Room in the send buffer; the completion of a connect.
-    Write,
-}
-
-/// The state registered with each descriptor.
-#[derive(Debug, Default)]
-pub(super) struct IoState {
-    reader: Option<Waker>,
-    writer: Option<Waker>,
-    flags: u8,
-}
-
-/// A read may succeed.
-const READABLE: u8 = 1;
-/// A write may succeed.
-const WRITABLE: u8 = 1 << 1;
-/// A short read no longer proves that the socket is empty: something other than data was
-/// reported. Never cleared: clearing it would save little and could hide an end of file.
-const SHORT_READ_UNRELIABLE: u8 = 1 << 2;
-/// It has no duplicates: closing it is enough.
-const UNSHARED: u8 = 1 << 3;
-/// TCP: short reads can be trusted, and `EPOLLOUT` is an edge only after the buffer was full.
-const TCP: u8 = 1 << 4;
-
-/// Everything a reader waits for.
-fn read_interest() -> Interest {
-    Interest::READABLE | Interest::READ_CLOSED | Interest::PRIORITY
-}
-
-/// The same, and room to write.
-fn read_write_interest() -> Interest {
-    read_interest() | Interest::WRITABLE
-}
-
-impl IoState {
-    /// Stores what the kernel reports. Returns the wakers to call.
-    pub(super) fn on_ready(&mut self, ready: Ready) -> [Option<Waker>; 2] {
-        let bits = ready.bits();
-        let closed = EPOLLHUP | EPOLLERR;
-        let mut woken = [None, None];
-        if bits & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | closed) != 0 {
-            self.flags |= READABLE;
-            woken[0] = self.reader.take();
-        }
-        if bits & (EPOLLOUT | closed) != 0 {
-            self.flags |= WRITABLE;
-            woken[1] = self.writer.take();
-        }
-        if !ready.short_read_means_empty() {
-            self.flags |= SHORT_READ_UNRELIABLE;
-        }
-        woken
-    }
-
-    fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-
-    /// Stores a waker, and returns the previous one.
-    const fn set_waker(&mut self, side: Direction, waker: Waker) -> Option<Waker> {
-        match side {
-            Direction::Read => self.reader.replace(waker),
-            Direction::Write => self.writer.replace(waker),
-        }
-    }
-}
-
-impl Direction {
-    const fn flag(self) -> u8 {
-        match self {
-            Self::Read => READABLE,
-            Self::Write => WRITABLE,
-        }
-    }
-}
 
 /// What is known of a descriptor when it is registered.
 #[derive(Clone, Copy)]
@@ -146,7 +68,7 @@ impl<K: Kernel> Handle<K> {
             [(info.is_writable, WRITABLE), (info.is_unshared, UNSHARED), (info.is_tcp, TCP)]
                 .into_iter()
                 .fold(0, |flags, (is_set, flag)| if is_set { flags | flag } else { flags });
-        let state = IoState { flags, ..IoState::default() };
+        let state = IoState::new(flags);
         let mut reactor = self.0.reactor.borrow_mut();
         match reactor.register_or_close(fd, interest, Trigger::Edge, state) {
             Ok(token) => Ok(AsyncFd { shared: Rc::clone(&self.0), token }),

@@ -7,7 +7,8 @@ use core::fmt;
 use core::future::poll_fn;
 
 use super::Handle;
-use super::async_fd::{AsyncFd, Direction};
+use super::async_fd::AsyncFd;
+use super::io_state::Direction;
 use crate::errno::Errno;
 use crate::kernel::{Fd, Kernel, ReceivedDatagram, recv_datagram, reply_datagram};
 use crate::net::{Addr, AddressFamily};

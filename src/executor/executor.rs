@@ -12,7 +12,7 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
 use super::buffer_pool::BufferPool;
-use super::time::SleepTimers;
+use super::sleep_timers::SleepTimers;
 use super::wake_set::{RootWaker, WakeSet};
 use super::{ExecutorConfig, Handle, Shared};
 use crate::collections::Slab;
@@ -152,6 +152,7 @@ impl<K: Kernel> Executor<K> {
 
 impl<K: Kernel> Shared<K> {
     /// Waits for events once, and wakes the tasks that they concern.
+    #[inline]
     fn poll_reactor(&self, deadline: Option<Instant>) -> Result<(), Errno> {
         let mut next = match self.reactor.borrow_mut().next(deadline) {
             // Interrupted repeatedly, or stale events only: no events, but a task may have been
@@ -173,6 +174,7 @@ impl<K: Kernel> Shared<K> {
         Ok(())
     }
 
+    #[inline]
     fn fire_timers(&self) {
         // As many as there are now: a woken task may sleep again.
         let count = self.sleep_timers.borrow().len();
@@ -187,6 +189,7 @@ impl<K: Kernel> Shared<K> {
     }
 
     /// Polls the task in `slot`, if there is one.
+    #[inline]
     fn poll_task(&self, slot: u32) {
         let tasks = self.tasks.borrow();
         let Some(token) = tasks.token_at(slot) else { return };

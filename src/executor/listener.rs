@@ -10,7 +10,8 @@ use core::task::Poll;
 
 use alloc::rc::Rc;
 
-use super::async_fd::{AsyncFd, Direction, FdInfo};
+use super::async_fd::{AsyncFd, FdInfo};
+use super::io_state::Direction;
 use super::stream::Stream;
 use super::{Handle, Shared};
 use crate::errno::Errno;

@@ -9,12 +9,13 @@ use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
 use super::Handle;
-use super::async_fd::{AsyncFd, Direction, FdInfo};
+use super::async_fd::{AsyncFd, FdInfo};
 use super::buffer_pool::PooledBuf;
+use super::io_state::Direction;
 use crate::errno::Errno;
 use crate::kernel::{Fd, Kernel, Shutdown, SocketType, close_quietly, is_connected_to_itself};
 use crate::net::{Addr, AddressFamily};
-use crate::reactor::io::retry_on_eintr;
+use crate::reactor::retry::retry_on_eintr;
 
 /// Delay until a connect to a Unix listener whose accept queue is full is retried.
 const CONNECT_RETRY_DELAY: Duration = Duration::from_millis(10);
@@ -190,7 +191,7 @@ impl<K: Kernel> Stream<K> {
     /// Cancel-safe: dropped before it completes, it has received nothing.
     ///
     /// # Errors
-    /// * [`Errno::ECONNRESET`]: the peer reset the connection. And others as rare.
+    /// * [`Errno::ECONNRESET`]: the peer reset the connection. Others are rare.
     ///
     /// # Panics
     /// `buf` is empty: the result could not be told from an end of file.

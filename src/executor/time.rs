@@ -6,44 +6,13 @@ use alloc::rc::Rc;
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::{Pin, pin};
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 use core::time::Duration;
 
 use super::{Handle, Shared};
-use crate::collections::Slab;
-use crate::collections::TimerHeap;
 use crate::instant::Instant;
 use crate::kernel::Kernel;
 use crate::token::Token;
-
-/// All sleeping tasks.
-#[derive(Debug)]
-pub(super) struct SleepTimers {
-    /// The waker of each sleep; `None` once it has been taken to be called.
-    slots: Slab<Option<Waker>>,
-    timers: TimerHeap,
-}
-
-impl SleepTimers {
-    pub(super) const fn new() -> Self {
-        Self { slots: Slab::new(u32::MAX), timers: TimerHeap::new() }
-    }
-
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.timers.next_deadline()
-    }
-
-    /// Removes one expired sleep and returns its waker.
-    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Waker> {
-        let slot = self.timers.pop_expired(now)?;
-        let token = self.slots.token_at(slot).expect("a deadline is cancelled with its slot");
-        self.slots.get_mut(token).expect("it was found just now").take()
-    }
-
-    pub(super) const fn len(&self) -> usize {
-        self.timers.len()
-    }
-}
 
 /// Completes at a deadline. Dropping it cancels the deadline.
 #[must_use = "it begins to wait when it is awaited"]

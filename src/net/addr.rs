@@ -17,6 +17,7 @@
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+use super::addr_error::AddrError;
 use super::unix::{SUN_PATH_BYTES, UnixAddr};
 
 pub(crate) const AF_UNSPEC: u16 = 0;
@@ -263,6 +264,23 @@ impl From<UnixAddr> for Addr {
     }
 }
 
+#[cfg(feature = "std")]
+impl From<&std::os::unix::net::SocketAddr> for Addr {
+    fn from(addr: &std::os::unix::net::SocketAddr) -> Self {
+        use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::ffi::OsStrExt;
+
+        let unix = if let Some(path) = addr.as_pathname() {
+            UnixAddr::path(path.as_os_str().as_bytes())
+        } else if let Some(name) = addr.as_abstract_name() {
+            UnixAddr::abstract_name(name)
+        } else {
+            Ok(UnixAddr::unnamed())
+        };
+        Self::Unix(unix.expect("std holds only names that the kernel accepts"))
+    }
+}
+
 impl TryFrom<Addr> for SocketAddr {
     type Error = AddrError;
 
@@ -360,48 +378,6 @@ impl fmt::Debug for SockAddr {
         f.debug_tuple("SockAddr").field(&self.as_bytes()).finish()
     }
 }
-
-/// Why bytes or a text are not an address.
-#[non_exhaustive]
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum AddrError {
-    /// An address or a path is empty.
-    Empty,
-    /// The bytes end before the address does.
-    TooShort,
-    /// A Unix name is longer than `sun_path`.
-    TooLong,
-    /// An unsupported address family, or not the requested one.
-    Family(u16),
-    /// A Unix path contains a NUL, at which the kernel would truncate it.
-    NulInPath,
-    /// A backslash that is not followed by `x` and two hexadecimal digits.
-    Escape,
-    /// Not an IP address. Host names are not resolved here.
-    Host,
-    /// The port is missing, or not a number up to 65535.
-    Port,
-    /// The scope after `%` is not a number. Interface names are not resolved here.
-    Scope,
-}
-
-impl fmt::Display for AddrError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "the address or path is empty",
-            Self::TooShort => "the address is cut short",
-            Self::TooLong => "the Unix socket name is too long",
-            Self::Family(number) => return write!(f, "address family {number} does not fit here"),
-            Self::NulInPath => "a Unix socket path cannot hold a NUL",
-            Self::Escape => "a backslash must begin \\xNN",
-            Self::Host => "the host is not an IP address (IPv6 goes in brackets)",
-            Self::Port => "the port must be a number from 0 to 65535 after a colon",
-            Self::Scope => "the scope after % must be a number",
-        })
-    }
-}
-
-impl core::error::Error for AddrError {}
 
 #[cfg(test)]
 mod tests {

@@ -15,8 +15,10 @@ use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use core::str::FromStr;
 
+use super::addr::Addr;
+use super::addr_error::AddrError;
 use super::unix::SUN_PATH_BYTES;
-use super::{Addr, AddrError, UnixAddr};
+use super::unix::UnixAddr;
 
 const UNSPEC: &str = "unspec";
 const UNIX_PREFIX: &str = "unix:";

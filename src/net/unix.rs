@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use super::AddrError;
+use super::addr_error::AddrError;
 
 /// The offset of `sun_path` in `sockaddr_un`: after the family.
 pub(crate) const SUN_PATH_OFFSET: usize = 2;
@@ -159,29 +159,12 @@ impl fmt::Debug for UnixAddr {
     }
 }
 
-#[cfg(feature = "std")]
-impl From<&std::os::unix::net::SocketAddr> for super::Addr {
-    fn from(addr: &std::os::unix::net::SocketAddr) -> Self {
-        use std::os::linux::net::SocketAddrExt;
-        use std::os::unix::ffi::OsStrExt;
-
-        let unix = if let Some(path) = addr.as_pathname() {
-            UnixAddr::path(path.as_os_str().as_bytes())
-        } else if let Some(name) = addr.as_abstract_name() {
-            UnixAddr::abstract_name(name)
-        } else {
-            Ok(UnixAddr::unnamed())
-        };
-        Self::Unix(unix.expect("std holds only names that the kernel accepts"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use alloc::format;
     use alloc::vec::Vec;
 
-    use super::super::Addr;
+    use super::super::addr::Addr;
     use super::*;
 
     fn sockaddr(sun_path: &[u8]) -> Vec<u8> {

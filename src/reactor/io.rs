@@ -6,8 +6,9 @@
 use alloc::collections::VecDeque;
 use core::fmt;
 
-use super::RegisterErrorKind;
-use super::reactor::{REQUEUE_MASK, REQUEUED_BIT, pack_ready};
+use super::register_error::RegisterErrorKind;
+use super::registration::{REQUEUE_MASK, REQUEUED_BIT, pack_ready};
+use super::retry::retry_on_eintr;
 use crate::collections::TimerHeap;
 use crate::errno::Errno;
 use crate::event::{EPOLLEXCLUSIVE, EventMask, Interest, MaskError, Ready, Trigger};
@@ -15,10 +16,6 @@ use crate::instant::Instant;
 use crate::kernel::{EpollEvent, EpollOp, Fd, Kernel, Shutdown};
 use crate::net::Addr;
 use crate::token::Token;
-
-/// How often an interrupted call is retried. On a non-blocking descriptor even one interruption
-/// is rare; the bound is for kernels that return `EINTR` endlessly.
-const EINTR_RETRIES_MAX: u32 = 16;
 
 /// The descriptor of a registration and its operations.
 pub struct Io<'a, K: Kernel> {
@@ -29,7 +26,7 @@ pub struct Io<'a, K: Kernel> {
     pub(super) mask: &'a mut u32,
     pub(super) timers: &'a mut TimerHeap,
     pub(super) requeued: &'a mut VecDeque<Token>,
-    /// The time that deadlines are compared with, of [`Reactor`](super::Reactor).
+    /// [`Reactor::reported_until`](crate::Reactor::reported_until).
     pub(super) reported_until: Instant,
 }
 
@@ -60,7 +57,7 @@ impl<K: Kernel> Io<'_, K> {
     /// [`recvfrom`](Kernel::recvfrom) for those.
     ///
     /// # Errors
-    /// * [`Errno::ECONNRESET`]: the peer reset the connection. And others as rare.
+    /// * [`Errno::ECONNRESET`]: the peer reset the connection. Others are rare.
     ///
     /// # Panics
     /// `buf` is empty: the result could not be told from an end of file.
@@ -175,8 +172,8 @@ impl<K: Kernel> Io<'_, K> {
         self.timers.cancel(self.token.slot())
     }
 
-    /// Makes a call on the descriptor that has no method here. An interrupted one is repeated, at
-    /// most 16 times, as by the methods. Cost: that of the call.
+    /// Makes a call on the descriptor that has no method here. An interrupted one is repeated, up
+    /// to 16 calls, as by the methods. Cost: that of the call.
     ///
     /// ```
     /// # #[cfg(feature = "std")] fn main() -> Result<(), epollite::Errno> {
@@ -217,18 +214,6 @@ impl<K: Kernel> Io<'_, K> {
     pub const fn token(&self) -> Token {
         self.token
     }
-}
-
-/// Retries a call that a signal interrupted, at most [`EINTR_RETRIES_MAX`] times.
-#[inline]
-pub(crate) fn retry_on_eintr<R>(mut call: impl FnMut() -> Result<R, Errno>) -> Result<R, Errno> {
-    for _ in 1..EINTR_RETRIES_MAX {
-        match call() {
-            Err(errno) if errno.is_interrupted() => {}
-            result => return result,
-        }
-    }
-    call()
 }
 
 impl<K: Kernel> fmt::Debug for Io<'_, K> {

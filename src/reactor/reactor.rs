@@ -10,11 +10,14 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use super::{Io, Limits, Waker};
+use super::io::Io;
+use super::limits::Limits;
+use super::registration::{REQUEUE_MASK, REQUEUED_BIT, Registration, pack_ready, unpack_ready};
+use super::waker::Waker;
 use crate::collections::Slab;
 use crate::collections::TimerHeap;
 use crate::errno::Errno;
-use crate::event::{EPOLLRDHUP, Event, EventMask, Interest, Ready, Trigger};
+use crate::event::{Event, EventMask, Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::close_quietly;
 use crate::kernel::{EpollEvent, EpollOp, Fd, Kernel};
@@ -23,13 +26,13 @@ use crate::token::Token;
 
 /// Consecutive waits that [`Reactor::next`] repeats because a signal interrupted them, because
 /// they returned too early, or because they returned stale events only and there was no
-/// descriptor to sleep with. Far more than any burst of signals; bounded so that `next` always
-/// returns.
+/// descriptor to sleep with. Far more than any burst of signals; bounded so that `next` returns
+/// although the kernel never reports an event.
 const REPEATS_MAX: u32 = 1_000;
 
 /// Consecutive waits that may return stale events only before the reactor sleeps in between. A few
 /// stale events are ordinary: a batch holds them whenever one handler closes another's descriptor.
-const SPURIOUS_WAKEUPS_MAX: u32 = 8;
+const STALE_WAITS_MAX: u32 = 8;
 
 /// How long it sleeps then. One millisecond is the shortest sleep of epoll_wait(2): it keeps a
 /// stale level-triggered registration below one percent of a core, and delays others by no more.
@@ -40,22 +43,8 @@ const STALE_SLEEP_MILLIS: u32 = 1;
 /// very many stale registrations.
 const SWEEP_EVENTS_MAX: usize = 1 << 16;
 
-/// The reactor's own bits in a registration's mask: whether it is in the requeue list, and with
-/// which readiness. The kernel does not use these bits.
-pub(super) const REQUEUED_BIT: u32 = 1 << 27;
-pub(super) const REQUEUE_MASK: u32 = REQUEUED_BIT | 0x3f << REQUEUE_SHIFT;
-const REQUEUE_SHIFT: u32 = 16;
-
 /// The waker's value of `epoll_event.data`. No slab grows to that slot.
 const WAKER_DATA: u64 = u64::MAX;
-
-/// What the slab holds for one registration.
-pub(super) struct Registration<T> {
-    pub(super) fd: Fd,
-    /// The mask registered with the kernel, and [`REQUEUE_MASK`].
-    pub(super) mask: u32,
-    pub(super) state: T,
-}
 
 /// Waits on many descriptors at once and owns them, each with a state of the caller's.
 ///
@@ -106,7 +95,8 @@ pub struct Reactor<T, K: Kernel = Linux> {
     requeued_this_round: usize,
     /// How many deadlines may still be reported in this round, for the same reason.
     timers_this_round: usize,
-    /// Everything that was ready at this time has been reported. Deadlines are compared with it.
+    /// The last time for which it is certain that everything that was ready then has been reported.
+    /// Deadlines are compared with it.
     reported_until: Instant,
     /// An unfinished sweep: the last batch was full.
     sweep: Option<Sweep>,
@@ -226,6 +216,7 @@ impl<T, K: Kernel> Reactor<T, K> {
     ///
     /// Man page: epoll_wait(2), epoll_pwait2(2)
     #[doc(alias = "epoll_wait")]
+    #[inline]
     pub fn next(&mut self, deadline: Option<Instant>) -> Result<Option<Event>, Errno> {
         let (mut repeats, mut stale_waits) = (0, 0);
         // The last error after which the wait was repeated.
@@ -255,7 +246,7 @@ impl<T, K: Kernel> Reactor<T, K> {
             }
             if self.stale > stale {
                 stale_waits += 1;
-                if stale_waits > SPURIOUS_WAKEUPS_MAX
+                if stale_waits > STALE_WAITS_MAX
                     && let Err(errno) = self.sleep()
                 {
                     last_error = Some(errno);
@@ -367,7 +358,7 @@ impl<T, K: Kernel> Reactor<T, K> {
         sweep.live += live;
         sweep.events += self.len;
         sweep.stale_waits += u32::from(live == 0);
-        let is_complete = sweep.live > sweep.places || sweep.stale_waits > SPURIOUS_WAKEUPS_MAX;
+        let is_complete = sweep.live > sweep.places || sweep.stale_waits > STALE_WAITS_MAX;
         if is_complete || sweep.events > 2 * sweep.places + SWEEP_EVENTS_MAX {
             self.reported_until = sweep.since;
             self.sweep = None;
@@ -488,19 +479,6 @@ impl<T, K: Kernel> Reactor<T, K> {
 
     /// Bytes that one registration takes. Cost: O(1).
     pub const REGISTRATION_BYTES: usize = Slab::<Registration<T>>::SLOT_BYTES;
-}
-
-/// Packs the six bits of a [`Ready`] into [`REQUEUE_MASK`]: five of them are already adjacent.
-pub(super) const fn pack_ready(ready: Ready) -> u32 {
-    let read_closed_bit = (ready.is_read_closed() as u32) << 5;
-    REQUEUED_BIT | (ready.bits() & 0x1f | read_closed_bit) << REQUEUE_SHIFT
-}
-
-/// The inverse of [`pack_ready`].
-const fn unpack_ready(mask: u32) -> Ready {
-    let packed = mask >> REQUEUE_SHIFT & 0x3f;
-    let read_closed = if packed & 0x20 != 0 { EPOLLRDHUP } else { 0 };
-    Ready::from_bits(packed & 0x1f | read_closed)
 }
 
 /// Whole milliseconds, rounded up: rounded down, the last fraction of a wait would be spent

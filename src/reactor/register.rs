@@ -2,43 +2,17 @@
 //!
 //! Knows the slab and epoll_ctl(2), and nothing of waiting.
 
-use core::fmt;
-
-use super::Reactor;
-use super::io::retry_on_eintr;
-use super::reactor::Registration;
+use super::reactor::Reactor;
+use super::register_error::{RegisterError, RegisterErrorKind};
+use super::registration::Registration;
+use super::retry::retry_on_eintr;
 use crate::collections::SlabFull;
-use crate::errno::Errno;
 use crate::event::{
-    EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, EventMask, ExclusiveTrigger, Interest, MaskError,
-    Trigger,
+    EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, EventMask, ExclusiveTrigger, Interest, Trigger,
 };
 use crate::kernel::close_quietly;
 use crate::kernel::{EpollEvent, EpollOp, Fd, Kernel};
 use crate::token::Token;
-
-/// Why a registration, or a change of one, failed.
-#[non_exhaustive]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RegisterErrorKind {
-    /// There are `registrations_max` registrations.
-    Full,
-    /// A combination of flags that Linux does not accept; no call was made.
-    InvalidMask(MaskError),
-    /// epoll_ctl(2) failed.
-    Os(Errno),
-}
-
-/// A failed registration: the descriptor and the state are returned.
-#[must_use = "the descriptor is yours again: close it or keep it"]
-pub struct RegisterError<T> {
-    /// The cause.
-    pub kind: RegisterErrorKind,
-    /// Open, and not registered.
-    pub fd: Fd,
-    /// The state that was passed in.
-    pub state: T,
-}
 
 impl<T, K: Kernel> Reactor<T, K> {
     /// Takes ownership of `fd` and waits on it. Cost: one system call, O(1).
@@ -50,8 +24,8 @@ impl<T, K: Kernel> Reactor<T, K> {
     ///
     /// # Errors
     /// [`RegisterError`], with the descriptor and the state: the reactor is full, or epoll_ctl(2)
-    /// failed ([`Errno::EPERM`]: a regular file; [`Errno::EEXIST`], [`Errno::ENOSPC`],
-    /// [`Errno::ENOMEM`]).
+    /// failed (`EPERM`: a regular file; `EEXIST`, `ENOSPC`,
+    /// `ENOMEM`).
     ///
     /// Man page: epoll_ctl(2)
     #[doc(alias = "epoll_ctl")]
@@ -83,11 +57,12 @@ impl<T, K: Kernel> Reactor<T, K> {
         })
     }
 
-    /// Takes ownership of `fd`, shared with other epolls: of those that registered it exclusively
-    /// one or some are woken, not all. Cost: one system call, O(1).
+    /// Takes ownership of `fd`, whose file other epolls watch too: an event wakes one or some of
+    /// the epolls that registered it exclusively, not all. Cost: one system call, O(1).
     ///
     /// # Errors
-    /// As [`register`](Self::register); and [`MaskError::ExclusiveInterest`] for an interest
+    /// As [`register`](Self::register); and
+    /// [`MaskError::ExclusiveInterest`](crate::event::MaskError::ExclusiveInterest) for an interest
     /// that Linux does not accept here.
     ///
     /// Man page: epoll_ctl(2), `EPOLLEXCLUSIVE`
@@ -169,41 +144,5 @@ impl<T, K: Kernel> Reactor<T, K> {
         }
         close_quietly(&mut self.kernel, fd);
         Some(state)
-    }
-}
-
-impl<T> fmt::Debug for RegisterError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RegisterError({:?}, {:?})", self.kind, self.fd)
-    }
-}
-
-impl fmt::Display for RegisterErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full => f.write_str("the reactor is full"),
-            Self::InvalidMask(error) => error.fmt(f),
-            Self::Os(errno) => errno.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for RegisterErrorKind {}
-
-impl From<Errno> for RegisterErrorKind {
-    fn from(errno: Errno) -> Self {
-        Self::Os(errno)
-    }
-}
-
-/// For callers that pass an errno on: `ENOSPC` for a full reactor, as Linux returns it for a full
-/// epoll, and `EINVAL` for a combination of flags that Linux does not accept.
-impl From<RegisterErrorKind> for Errno {
-    fn from(kind: RegisterErrorKind) -> Self {
-        match kind {
-            RegisterErrorKind::Full => Self::ENOSPC,
-            RegisterErrorKind::InvalidMask(_) => Self::EINVAL,
-            RegisterErrorKind::Os(errno) => errno,
-        }
     }
 }

@@ -1,10 +1,11 @@
 //! The stream server: echo over TCP and Unix sockets, in every trigger mode.
 //!
 //! Connects the two layers: the [`Kernel`] trait below and the [`Echo`] state machine above.
-//! `listener.rs` accepts connections, `connection.rs` serves one.
+//! `accept.rs` accepts connections, `connection.rs` serves one.
 //!
 //! [`Echo`]: crate::echo::Echo
 
+mod accept;
 mod config;
 mod connection;
 mod listener;
@@ -66,7 +67,8 @@ const NON_CONNECTIONS_MAX: u32 = 1 << 10;
 ///
 /// Invariants: for each connection the output is a prefix of the input, and equal to it once the
 /// peer has half-closed and read to the end. One connection buffers at most
-/// `StreamConfig::buffer_bytes`, an idle one costs 64 bytes. Every call is bounded.
+/// `StreamConfig::buffer_bytes`, an idle one costs at most 64 bytes, and 20
+/// to 40 with an idle timeout. Every call is bounded.
 ///
 /// ```
 /// # #[cfg(feature = "std")] fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -134,13 +136,13 @@ impl<K: Kernel, X> StreamServer<K, X> {
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: out of descriptors or memory.
     ///
     /// # Panics
-    /// A bound of `config` is zero, or `config.idle` is over [`IDLE_TIMEOUT_MAX`].
+    /// A bound of `config` is zero, or `config.idle_timeout` is over [`IDLE_TIMEOUT_MAX`].
     pub fn new(kernel: K, config: StreamConfig) -> Result<Self, Errno> {
         assert!(config.buffer_bytes > 0, "the receive buffer must not be empty");
         assert!(config.budget_bytes > 0 && config.accepts_max > 0, "budgets must not be zero");
         assert!(
             config.idle_timeout.is_none_or(|idle| idle <= IDLE_TIMEOUT_MAX),
-            "idle timeouts are under 24 days"
+            "an idle timeout is at most IDLE_TIMEOUT_MAX, 24 days"
         );
         let registrations_max = config.connections_max.saturating_add(NON_CONNECTIONS_MAX);
         let limits = Limits { registrations_max, events_max: config.events_max };
@@ -196,8 +198,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
 
     /// Waits until an event arrives, `deadline` at most, and serves the events. Cost: one wait
     /// (more when they are interrupted), then at most `events_max` events, the requeued ones, and
-    /// the deadlines that have passed, each within its budget. Once, when the drain timeout has
-    /// passed: every connection within its budget.
+    /// the deadlines that have passed, each within its budget; when the drain timeout has passed,
+    /// every connection once.
     ///
     /// # Errors
     /// What epoll_wait(2) returned; the server cannot continue then. An interrupted wait is not
@@ -215,7 +217,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
             event = match self.reactor.next(until) {
                 Ok(event) => event,
                 Err(errno) if errno.is_interrupted() || errno.is_resource_exhausted() => {
-                    // Interrupted repeatedly: no events, but the drain deadline still applies.
+                    // Interrupted repeatedly, or no descriptor to sleep with: no events, but the
+                    // drain deadline still applies.
                     return Ok(if self.check_drained() {
                         Outcome::Drained
                     } else {
@@ -335,11 +338,11 @@ impl<K: Kernel, X> StreamServer<K, X> {
         self.resume_accept();
     }
 
-    /// Begins to drain: accepts the connections already in the backlog, closes the listeners, and
-    /// closes every connection as soon as the data that has arrived is echoed.
-    /// [`run_once`](Self::run_once) returns [`Outcome::Drained`] when all have closed, or when
-    /// `StreamConfig::drain_timeout` has passed. Cost: O(connections), each within its budget;
-    /// once.
+    /// Begins to drain: accepts the connections already in the accept queues, as far as limits
+    /// allow, closes the listeners, and closes every connection as soon as the data that has
+    /// arrived is echoed. [`run_once`](Self::run_once) returns [`Outcome::Drained`] when all have
+    /// closed, or when `StreamConfig::drain_timeout` has passed. Cost: O(connections), each within
+    /// its budget; once.
     pub fn begin_shutdown(&mut self) {
         if self.drain_deadline.is_some() {
             return;

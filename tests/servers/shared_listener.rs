@@ -65,8 +65,8 @@ fn a_shared_listener_resumes_after_a_pause() {
     }
 }
 
-/// The epoll that registered last is woken first; when it can accept no more, the others must still
-/// be notified of new connections.
+/// The kernel wakes the epoll at the head of its list; when that server can accept no more, the
+/// others must still be notified of new connections.
 #[test]
 fn a_full_worker_does_not_absorb_wakeups() {
     for trigger in TRIGGERS {

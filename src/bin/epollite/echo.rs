@@ -11,7 +11,7 @@ use epollite::server::{datagram, stream};
 use crate::args::EchoOptions;
 use crate::coordinator::Coordinator;
 use crate::exit::{CliError, spawn_failure, syscall_failure};
-use crate::instrument::{CountingKernel, InstrumentedKernel, SyscallSummary, Trace};
+use crate::instrument::{CountingKernel, InstrumentedKernel};
 use crate::listen::{self, BoundSocket, Place};
 use crate::log;
 use crate::model::Model;
@@ -22,6 +22,8 @@ use crate::startup::{
     OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening, raise_nofile_limit,
 };
 use crate::stats::StatsSnapshot;
+use crate::syscall_summary::SyscallSummary;
+use crate::trace::Trace;
 use crate::worker::Worker;
 
 /// Descriptors that each thread has for itself: an epoll and an eventfd.

@@ -27,6 +27,8 @@ mod sim;
 mod sink;
 mod startup;
 mod stats;
+mod syscall_summary;
+mod trace;
 mod units;
 mod worker;
 mod writable;

@@ -10,6 +10,7 @@ mod lines;
 mod listen;
 mod messages;
 mod multicast;
+mod outcome;
 mod peer;
 mod resolve;
 mod scan;
@@ -18,6 +19,7 @@ mod session;
 mod stdio;
 mod stream;
 
+use outcome::Outcome;
 use std::os::unix::ffi::OsStrExt;
 
 use epollite::kernel::{Signal, SocketType};
@@ -31,14 +33,6 @@ use crate::signals;
 
 use session::Session;
 use stdio::Stdio;
-
-/// How the run ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Outcome {
-    Done,
-    /// By a signal that was read from a signalfd, because a socket file had to be removed first.
-    KilledBySignal(Signal),
-}
 
 /// Runs nc to its end. Open descriptors are closed by the exit of the process.
 pub(crate) fn run(options: &NcOptions) -> Result<(), CliError> {

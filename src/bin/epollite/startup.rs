@@ -11,10 +11,10 @@ use epollite::kernel::{Resource, Rlimit, Signal};
 use epollite::{Errno, Kernel, Linux};
 
 use crate::exit::{CliError, syscall_failure};
-use crate::instrument::Trace;
 use crate::listen::Place;
 use crate::log::{Log, json_string, named};
 use crate::signals;
+use crate::trace::Trace;
 
 /// Descriptors that are not connections: standard streams, signals, and a reserve for name
 /// resolution and files the C library opens temporarily.

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use epollite::server::{datagram, stream};
 
 use crate::call::{Call, CallCount, CallTable};
-use crate::instrument::SyscallSummary;
 use crate::log::{Log, json_string};
+use crate::syscall_summary::SyscallSummary;
 
 /// The statistics of one thread, or the sum of all threads.
 #[derive(Clone, Copy, Default, Debug)]

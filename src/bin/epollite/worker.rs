@@ -15,11 +15,13 @@ use epollite::{Errno, Event, Fd, Interest, Token, Trigger};
 use crate::client_log;
 use crate::coordinator::Coordinator;
 use crate::exit::{CliError, syscall_failure};
-use crate::instrument::{InstrumentedKernel, SyscallSummary, Trace, TraceOrigin};
+use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
 use crate::log::Log;
 use crate::models::CounterWriter;
 use crate::stats::StatsSnapshot;
+use crate::syscall_summary::SyscallSummary;
+use crate::trace::{Trace, TraceOrigin};
 
 /// Registrations in the reactor other than streams.
 pub(crate) enum UserSource {

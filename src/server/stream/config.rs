@@ -21,8 +21,8 @@ pub struct StreamConfig {
     /// Size of the receive buffer shared by all connections; also the most that is buffered for
     /// one connection whose peer does not read.
     pub buffer_bytes: usize,
-    /// Bytes read from one connection before other connections are served (edge-triggered mode;
-    /// in the other modes it is one `recv`, and the kernel reports the rest again).
+    /// Bytes read from one connection before other connections are served. Only edge-triggered mode
+    /// uses it up: in the others one `recv` is usual, since the kernel reports the rest again.
     pub budget_bytes: usize,
     /// Events that one wait returns at most
     /// ([`Limits::events_max`](crate::reactor::Limits::events_max)).

@@ -41,10 +41,11 @@ pub trait Transport {
     /// Man page: shutdown(2)
     fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno>;
 
-    /// The amount of sent data that the peer has not taken yet; 0 where that is not known. Only
-    /// changes matter: they show that the peer reads. Cost: one system call.
+    /// The amount of data in the send queue: for TCP what the peer's kernel has not acknowledged,
+    /// for a Unix socket what the peer has not read; 0 where that is not known. Only changes
+    /// matter: they show that the peer reads. Cost: one system call.
     ///
-    /// Man page: ioctl(2), `SIOCOUTQ`
+    /// Man page: tcp(7) and unix(7), `SIOCOUTQ`
     fn unsent_bytes(&mut self) -> usize;
 }
 
@@ -68,8 +69,8 @@ impl<K: Kernel> Transport for Io<'_, K> {
     }
 }
 
-/// A connection of an echo server: what an idle one costs besides its descriptor, two words and a
-/// few bytes.
+/// A connection of an echo server. It owns no descriptor, and no memory but that of its write
+/// buffer.
 ///
 /// [`StreamServer`](super::StreamServer) serves its connections with this; so can a program that
 /// waits in another way.
@@ -253,9 +254,11 @@ impl Connection {
                     step.lingers = true;
                 }
                 Want::Read | Want::Discard if budget_bytes == 0 => {
-                    // The kernel does not report the rest again; nor, while draining, its end.
+                    // In edge mode the kernel does not report the rest again. While draining,
+                    // the end of the data is awaited, and no mode reports that.
                     if !mode.kernel_repeats() || self.is_draining {
-                        step.requeue = Some(ready);
+                        // Whatever the event was: reading is what is left.
+                        step.requeue = Some(ready | Ready::READABLE);
                     }
                     return Ok(progressed);
                 }
@@ -278,9 +281,9 @@ impl Connection {
                     budget_bytes -= count;
                     self.echo_back(transport, &buf[..count], buf.len(), stats)?;
                     let is_flushed = self.echo.pending().is_empty();
-                    let socket_drained =
+                    let socket_is_empty =
                         mode.kernel_repeats() || mode.read_drained(ready, count, room);
-                    if is_flushed && socket_drained && !self.is_draining {
+                    if is_flushed && socket_is_empty && !self.is_draining {
                         return Ok(true);
                     }
                 }
@@ -317,7 +320,7 @@ impl Connection {
                     stats.bytes_out += count as u64;
                 }
                 Ok(Sent::WouldBlock) => {}
-                // The bytes have been read: whatever the send returns, they must be buffered.
+                // The bytes have been read: after an interruption they must be buffered.
                 Err(errno) if errno.is_interrupted() => {}
                 Err(errno) => return Err(errno),
             }

@@ -6,9 +6,11 @@ use epollite::server::{datagram, stream};
 
 use super::shared_stats::{CounterWriter, SharedCounters};
 use crate::args::EchoOptions;
-use crate::instrument::{InstrumentedKernel, SyscallSummary, Trace, TraceOrigin};
+use crate::instrument::InstrumentedKernel;
 use crate::log::Log;
 use crate::stats::StatsSnapshot;
+use crate::syscall_summary::SyscallSummary;
+use crate::trace::{Trace, TraceOrigin};
 
 /// Bytes read at once, and so the upper bound of one client's write buffer. Any datagram fits.
 pub(super) const BUFFER_BYTES: usize = 64 << 10;

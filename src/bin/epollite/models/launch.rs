@@ -14,12 +14,13 @@ use super::{
 };
 use crate::args::EchoOptions;
 use crate::exit::{CliError, syscall_failure};
-use crate::instrument::{InstrumentedKernel, TraceOrigin};
+use crate::instrument::InstrumentedKernel;
 use crate::listen::{self, BoundSocket, Place, SocketFiles};
 use crate::model::Model;
 use crate::signals;
 use crate::startup::{OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening};
 use crate::stats::StatsSnapshot;
+use crate::trace::TraceOrigin;
 
 /// Serves with the model selected in `options`, until a signal ends it.
 pub(crate) fn run<K: InstrumentedKernel>(

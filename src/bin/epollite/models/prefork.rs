@@ -38,9 +38,11 @@ use super::sys::{self, PollFd};
 use crate::args::EchoOptions;
 use crate::coordinator::Coordinator;
 use crate::exit::{CliError, syscall_failure};
-use crate::instrument::{InstrumentedKernel, SyscallSummary, TraceOrigin};
+use crate::instrument::InstrumentedKernel;
 use crate::model::Share;
 use crate::stats::StatsSnapshot;
+use crate::syscall_summary::SyscallSummary;
+use crate::trace::TraceOrigin;
 use crate::worker::Worker;
 
 /// Forks the workers and waits until all have exited. `listeners` are the sockets with the worker

@@ -34,8 +34,9 @@ use super::sys::{self, PollFd};
 use super::{blocking_connection, sockets};
 use crate::client_log;
 use crate::exit::{CliError, syscall_failure};
-use crate::instrument::{InstrumentedKernel, TraceOrigin};
+use crate::instrument::InstrumentedKernel;
 use crate::stats::StatsSnapshot;
+use crate::trace::TraceOrigin;
 
 /// Concurrent processes when the user sets no limit.
 pub(super) const PROCESSES_MAX: u32 = 1024;

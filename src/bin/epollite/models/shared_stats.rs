@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use epollite::Errno;
 
 use super::sys;
-use crate::instrument::SyscallSummary;
 use crate::stats::StatsSnapshot;
+use crate::syscall_summary::SyscallSummary;
 
 /// The shared words, in one or more parts.
 #[derive(Clone)]

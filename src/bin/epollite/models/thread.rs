@@ -26,8 +26,9 @@ use super::signal_thread::{ConnectionRegistry, Registration};
 use super::{blocking_connection, sockets, sys};
 use crate::client_log;
 use crate::exit::{CliError, syscall_failure};
-use crate::instrument::{InstrumentedKernel, TraceOrigin};
+use crate::instrument::InstrumentedKernel;
 use crate::stats::StatsSnapshot;
+use crate::trace::TraceOrigin;
 
 /// Stack size of a thread in bytes. The deepest call formats a log line.
 const STACK_BYTES: usize = 128 << 10;

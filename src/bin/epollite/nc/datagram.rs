@@ -13,8 +13,9 @@ use epollite::net::PacketInfo;
 use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Token};
 
 use super::datagram_socket::Destination;
+use super::messages;
+use super::outcome::Outcome;
 use super::session::{Read, Role, Session};
-use super::{Outcome, messages};
 use crate::args::Mode;
 use crate::exit::CliError;
 

@@ -12,9 +12,9 @@ use epollite::kernel::close_quietly;
 use epollite::reactor::RegisterErrorKind;
 use epollite::{Event, Fd, Instant, Interest, Kernel, Reactor, Token, Trigger};
 
-use super::Outcome;
 use super::lines::LineBuffer;
 use super::messages;
+use super::outcome::Outcome;
 use super::peer::Peer;
 use super::stdio::{PIPE_BUF, Stdio, Stream};
 use crate::args::NcOptions;

@@ -14,9 +14,10 @@ use epollite::kernel::Signal;
 use epollite::reactor::RETRY_DELAY;
 use epollite::{Addr, Event, Fd, Instant, Interest, Kernel, Token};
 
+use super::messages;
+use super::outcome::Outcome;
 use super::peer::Peer;
 use super::session::{Role, Session};
-use super::{Outcome, messages};
 use crate::args::Mode;
 use crate::exit::CliError;
 

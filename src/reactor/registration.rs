@@ -1,0 +1,32 @@
+//! `Registration`: what a reactor stores for each descriptor, and its readiness while it waits in
+//! the requeue list.
+
+use crate::event::{EPOLLRDHUP, Ready};
+use crate::kernel::Fd;
+
+/// The reactor's own bits in a registration's mask: whether it is in the requeue list, and with
+/// which readiness. They are never passed to the kernel.
+pub(super) const REQUEUED_BIT: u32 = 1 << 27;
+pub(super) const REQUEUE_MASK: u32 = REQUEUED_BIT | 0x3f << REQUEUE_SHIFT;
+const REQUEUE_SHIFT: u32 = 16;
+
+/// What the slab holds for one registration.
+pub(super) struct Registration<T> {
+    pub(super) fd: Fd,
+    /// The mask registered with the kernel, and [`REQUEUE_MASK`].
+    pub(super) mask: u32,
+    pub(super) state: T,
+}
+
+/// Packs the six bits of a [`Ready`] into [`REQUEUE_MASK`]: five of them are already adjacent.
+pub(super) const fn pack_ready(ready: Ready) -> u32 {
+    let read_closed_bit = (ready.is_read_closed() as u32) << 5;
+    REQUEUED_BIT | (ready.bits() & 0x1f | read_closed_bit) << REQUEUE_SHIFT
+}
+
+/// The inverse of [`pack_ready`].
+pub(super) const fn unpack_ready(mask: u32) -> Ready {
+    let packed = mask >> REQUEUE_SHIFT & 0x3f;
+    let read_closed = if packed & 0x20 != 0 { EPOLLRDHUP } else { 0 };
+    Ready::from_bits(packed & 0x1f | read_closed)
+}

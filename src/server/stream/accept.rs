@@ -1,0 +1,387 @@
+//! Accepting connections, and pausing when there is no room for more.
+//!
+//! A listener that cannot be served is not polled until it may succeed, since a level-triggered
+//! one would busy-poll. It may succeed when a connection closes, or after a delay.
+//!
+//! A listener may be shared with other servers, each with an epoll of its own: [`AcceptSharing`].
+
+use super::config::ServerEvent;
+use super::connection::Connection;
+use super::listener::{AcceptSharing, Listener};
+use super::{Source, StreamServer};
+use crate::errno::Errno;
+use crate::event::{ExclusiveTrigger, Interest, Ready, Trigger};
+use crate::instant::Instant;
+use crate::kernel::close_quietly;
+use crate::kernel::{Fd, Kernel};
+use crate::net::{Addr, AddressFamily};
+use crate::reactor::{RETRY_DELAY, RegisterErrorKind};
+use crate::token::Token;
+
+/// Connections accepted from one accept queue when the listeners close. More than any system's
+/// queue holds; the bound is for kernels that return `ECONNABORTED` endlessly.
+const DRAIN_ACCEPTS_MAX: u32 = 1 << 16;
+
+/// Connections aborted before they were accepted that one turn skips: each is followed by another
+/// accept, whatever `accepts_max` is. So many without any success is no coincidence: a sandbox that
+/// denies accept4(2) returns `EPERM`, as a firewall does for one connection.
+const CONSECUTIVE_ABORTS_MAX: u32 = 64;
+
+/// Result of one attempt to accept.
+enum AcceptOutcome {
+    Accepted,
+    Aborted(Errno),
+    WouldBlock,
+    Exhausted(Option<Errno>),
+    /// The listener accepts no more.
+    Dead(Errno),
+}
+
+impl<K: Kernel, X> StreamServer<K, X> {
+    /// Listeners are never registered one-shot.
+    const fn listener_trigger(&self) -> Trigger {
+        match self.config.trigger {
+            Trigger::Level | Trigger::OneShot => Trigger::Level,
+            Trigger::Edge | Trigger::EdgeOneShot => Trigger::Edge,
+        }
+    }
+
+    /// Takes ownership of a listening socket and accepts its connections from now on. It must be
+    /// non-blocking, or the server blocks in accept4(2). Cost: two system calls.
+    ///
+    /// # Errors
+    /// What getsockname(2) or epoll_ctl(2) returned; [`Errno::ESHUTDOWN`] after
+    /// [`begin_shutdown`](Self::begin_shutdown). The socket is closed in that case.
+    pub fn add_listener(&mut self, socket: Fd) -> Result<Token, Errno> {
+        self.add_listener_with(socket, None)
+    }
+
+    /// As [`add_listener`](Self::add_listener), for a listener that other servers wait for too:
+    /// duplicates of it, in other threads or processes. With [`AcceptSharing::RoundRobin`] a server
+    /// should accept one connection at a time (`StreamConfig::accepts_max`). Cost: two system
+    /// calls.
+    ///
+    /// To change its interest a shared listener is removed and added again, because the kernel
+    /// does not modify an `EPOLLEXCLUSIVE` registration; when the kernel has no memory to add it
+    /// again, the listener is closed: the other servers keep theirs.
+    ///
+    /// # Errors
+    /// As [`add_listener`](Self::add_listener).
+    pub fn add_shared_listener(
+        &mut self,
+        socket: Fd,
+        sharing: AcceptSharing,
+    ) -> Result<Token, Errno> {
+        self.add_listener_with(socket, Some(sharing))
+    }
+
+    fn add_listener_with(
+        &mut self,
+        socket: Fd,
+        sharing: Option<AcceptSharing>,
+    ) -> Result<Token, Errno> {
+        if self.drain_deadline.is_some() {
+            close_quietly(self.reactor.kernel(), socket);
+            return Err(Errno::ESHUTDOWN);
+        }
+        let is_unix = match self.reactor.kernel().getsockname(&socket) {
+            Ok(name) => name.family() == Some(AddressFamily::Unix),
+            Err(errno) => {
+                close_quietly(self.reactor.kernel(), socket);
+                return Err(errno);
+            }
+        };
+        let listener = Listener { is_unix, sharing, original_token: None };
+        let has_to_wait =
+            self.accept_paused && (sharing.is_some() || self.listener_trigger() != Trigger::Edge);
+        let result = if has_to_wait {
+            let source = Source::Listener(listener);
+            self.reactor.register_or_close(socket, Interest::NONE, Trigger::Edge, source)
+        } else {
+            self.register_listener(socket, listener)
+        };
+        let token = result.map_err(Errno::from)?;
+        self.listeners.push(token);
+        if self.accept_paused {
+            // Without another listener this one's timer has to end the pause.
+            self.schedule_accept_retry();
+        }
+        Ok(token)
+    }
+
+    /// Registers a listener for connections; closes it when that fails.
+    fn register_listener(
+        &mut self,
+        socket: Fd,
+        listener: Listener,
+    ) -> Result<Token, RegisterErrorKind> {
+        let (trigger, source) = (self.listener_trigger(), Source::Listener(listener));
+        if listener.sharing.is_none() {
+            return self.reactor.register_or_close(socket, Interest::READABLE, trigger, source);
+        }
+        let trigger = match trigger {
+            Trigger::Edge => ExclusiveTrigger::Edge,
+            _ => ExclusiveTrigger::Level,
+        };
+        let result = self.reactor.register_exclusive(socket, Interest::READABLE, trigger, source);
+        result.map_err(|error| {
+            close_quietly(self.reactor.kernel(), error.fd);
+            error.kind
+        })
+    }
+
+    /// Removes and re-adds a shared listener, with interest in connections or in nothing, because
+    /// the kernel does not modify an `EPOLLEXCLUSIVE` registration. Returns whether it succeeded.
+    fn reregister_listener(&mut self, old: Token, interest: Interest) -> bool {
+        let Some((socket, source)) = self.reactor.deregister(old) else { return true };
+        let Source::Listener(listener) = source else { unreachable!("it was a listener just now") };
+        let listener =
+            Listener { original_token: listener.original_token.or(Some(old)), ..listener };
+        let result = if interest == Interest::NONE {
+            self.reactor.register_or_close(
+                socket,
+                interest,
+                Trigger::Edge,
+                Source::Listener(listener),
+            )
+        } else {
+            self.register_listener(socket, listener)
+        };
+        match result {
+            Ok(new) => {
+                self.listeners
+                    .iter_mut()
+                    .filter(|listener| **listener == old)
+                    .for_each(|listener| *listener = new);
+                true
+            }
+            Err(reason) => {
+                self.listeners.retain(|&listener| listener != old);
+                let token = listener.original_token.unwrap_or(old);
+                self.push_event(ServerEvent::ListenerFailed { token, errno: Errno::from(reason) });
+                false
+            }
+        }
+    }
+
+    fn sharing_of(&mut self, listener: Token) -> Option<AcceptSharing> {
+        match self.reactor.get_mut(listener)?.0 {
+            Source::Listener(listener) => listener.sharing,
+            Source::Connection(_) | Source::User(_) => None,
+        }
+    }
+
+    /// Accepts at most `accepts_max` connections, skipping at most `CONSECUTIVE_ABORTS_MAX` aborted
+    /// ones. Returns whether there was any.
+    pub(super) fn on_listener_ready(&mut self, listener: Token, is_unix: bool) -> bool {
+        let accepted = self.accept_batch(listener, is_unix);
+        let sharing = self.sharing_of(listener);
+        if accepted && sharing.is_some() && self.at_capacity() {
+            // At once, not when the next connection arrives: that would wake this server and no
+            // other, and this one could not accept it.
+            self.pause_accept(None);
+        }
+        if accepted && !self.accept_paused && sharing == Some(AcceptSharing::RoundRobin) {
+            self.reregister_listener(listener, Interest::READABLE);
+        }
+        accepted
+    }
+
+    const fn at_capacity(&self) -> bool {
+        self.connections >= self.config.connections_max
+    }
+
+    fn accept_batch(&mut self, listener: Token, is_unix: bool) -> bool {
+        if self.accept_paused {
+            return false;
+        }
+        let (mut accepted, mut aborted) = (0, 0);
+        while accepted < self.config.accepts_max {
+            match self.accept_one(listener, is_unix) {
+                AcceptOutcome::Accepted => accepted += 1,
+                AcceptOutcome::Aborted(errno) => {
+                    self.stats.aborted += 1;
+                    aborted += 1;
+                    if aborted < CONSECUTIVE_ABORTS_MAX {
+                        continue;
+                    }
+                    if accepted == 0 {
+                        // Failures only: whatever the cause, retry later.
+                        self.pause_accept(Some(errno));
+                        return false;
+                    }
+                    break;
+                }
+                AcceptOutcome::WouldBlock => return accepted > 0,
+                AcceptOutcome::Exhausted(errno) => {
+                    self.pause_accept(errno);
+                    return accepted > 0;
+                }
+                AcceptOutcome::Dead(errno) => {
+                    self.close_failed_listener(listener, errno);
+                    return true;
+                }
+            }
+        }
+        if self.listener_trigger() == Trigger::Edge
+            && let Some((_, mut io)) = self.reactor.get_mut(listener)
+        {
+            io.requeue(Ready::READABLE);
+        }
+        accepted > 0
+    }
+
+    fn accept_one(&mut self, listener: Token, is_unix: bool) -> AcceptOutcome {
+        if self.at_capacity() {
+            return AcceptOutcome::Exhausted(None);
+        }
+        let Some((_, mut io)) = self.reactor.get_mut(listener) else {
+            return AcceptOutcome::WouldBlock;
+        };
+        match io.accept() {
+            Ok(Some((socket, peer))) => self.add_connection(socket, peer, is_unix),
+            Ok(None) => AcceptOutcome::WouldBlock,
+            Err(errno) if errno.is_transient_accept_error() => AcceptOutcome::Aborted(errno),
+            Err(errno) if errno.never_accepts() => AcceptOutcome::Dead(errno),
+            // Out of descriptors or memory: retrying at once does not help.
+            Err(errno) => AcceptOutcome::Exhausted(Some(errno)),
+        }
+    }
+
+    /// Closes a listener that accepts no more: it would stay ready forever.
+    fn close_failed_listener(&mut self, listener: Token, errno: Errno) {
+        self.listeners.retain(|&other| other != listener);
+        let Some(Source::Listener(Listener { original_token, .. })) = self.reactor.close(listener)
+        else {
+            return;
+        };
+        self.push_event(ServerEvent::ListenerFailed {
+            token: original_token.unwrap_or(listener),
+            errno,
+        });
+    }
+
+    fn add_connection(&mut self, socket: Fd, peer: Addr, is_unix: bool) -> AcceptOutcome {
+        let now = self.config.idle_timeout.map(|idle| (self.reactor.kernel().now(), idle));
+        let connection = Connection::new(is_unix, now.map_or(Instant::ZERO, |(now, _)| now));
+        let trigger = self.config.trigger;
+        let interest = connection.interest(trigger);
+        let source = Source::Connection(connection);
+        let token = match self.reactor.register_or_close(socket, interest, trigger, source) {
+            Ok(token) => token,
+            Err(reason) => {
+                self.stats.aborted += 1;
+                return AcceptOutcome::Exhausted(Some(reason.into()));
+            }
+        };
+        self.connections += 1;
+        self.stats.accepted += 1;
+        if self.config.emit_events {
+            self.push_event(ServerEvent::Accepted { token, peer });
+        }
+        if let Some((now, idle)) = now
+            && let Some((_, mut io)) = self.reactor.get_mut(token)
+        {
+            io.set_deadline(now + idle);
+        }
+        AcceptOutcome::Accepted
+    }
+
+    /// Stops accepting. In edge-triggered mode events are merely ignored, unless the listener is
+    /// shared.
+    fn pause_accept(&mut self, errno: Option<Errno>) {
+        self.accept_paused = true;
+        self.stats.accept_pauses += 1;
+        // Without `emit_events` the queue may never be drained: one such event is enough.
+        let is_paused = |event: &ServerEvent| matches!(event, ServerEvent::AcceptPaused { .. });
+        if self.config.emit_events || !self.events.iter().any(is_paused) {
+            self.push_event(ServerEvent::AcceptPaused { errno });
+        }
+        // If epoll_ctl fails for lack of memory, the interest stays as it was: at worst events
+        // are reported and ignored until a connection closes.
+        self.set_listener_interest(Interest::NONE);
+        if errno.is_some() {
+            self.schedule_accept_retry();
+        }
+    }
+
+    /// Accepts again. If epoll_ctl fails for lack of memory, schedules another retry; a listener
+    /// that is never polled again would be lost.
+    pub(super) fn resume_accept(&mut self) {
+        if !core::mem::take(&mut self.accept_paused) {
+            return;
+        }
+        if self.set_listener_interest(Interest::READABLE) {
+            self.for_each_listener(|io| _ = io.cancel_deadline());
+        } else {
+            self.accept_paused = true;
+            self.schedule_accept_retry();
+        }
+    }
+
+    fn schedule_accept_retry(&mut self) {
+        let retry = self.reactor.kernel().now() + RETRY_DELAY;
+        self.for_each_listener(|io| io.set_deadline(retry));
+    }
+
+    /// Returns whether all listeners now have this interest.
+    fn set_listener_interest(&mut self, interest: Interest) -> bool {
+        let mut all_updated = true;
+        for listener in self.listeners.clone() {
+            all_updated &= self.set_one_listener_interest(listener, interest);
+        }
+        all_updated
+    }
+
+    fn set_one_listener_interest(&mut self, listener: Token, interest: Interest) -> bool {
+        let (trigger, sharing) = (self.listener_trigger(), self.sharing_of(listener));
+        let Some((_, mut io)) = self.reactor.get_mut(listener) else { return true };
+        match trigger {
+            // A registration that is ignored would be woken in place of another server's.
+            _ if sharing.is_some() => return self.reregister_listener(listener, interest),
+            // The kernel does not report what arrived during the pause: accept as if it had.
+            Trigger::Edge if interest == Interest::READABLE => io.requeue(Ready::READABLE),
+            Trigger::Edge => {}
+            // A hang-up or an error cannot be masked: level-triggered it would repeat endlessly.
+            _ if interest == Interest::NONE => {
+                return io.modify(interest, Trigger::Edge).is_ok();
+            }
+            _ => return io.modify(interest, trigger).is_ok(),
+        }
+        true
+    }
+
+    fn for_each_listener(&mut self, mut act: impl FnMut(&mut crate::reactor::Io<'_, K>)) {
+        for index in 0..self.listeners.len() {
+            if let Some((_, mut io)) = self.reactor.get_mut(self.listeners[index]) {
+                act(&mut io);
+            }
+        }
+    }
+
+    /// Accepts the connections in the accept queues, as far as limits allow, then closes all
+    /// listeners: closing one resets what is left in its queue, with all data received there.
+    pub(super) fn close_listeners(&mut self) {
+        for listener in core::mem::take(&mut self.listeners) {
+            if let Some(&Source::Listener(Listener { is_unix, .. })) =
+                self.reactor.get_mut(listener).map(|(state, _)| &*state)
+            {
+                // Every entry leaves the queue, an aborted one too; but an errno that concerns
+                // no entry would be returned endlessly.
+                let mut aborted = 0;
+                for _ in 0..DRAIN_ACCEPTS_MAX {
+                    match self.accept_one(listener, is_unix) {
+                        AcceptOutcome::Accepted => aborted = 0,
+                        AcceptOutcome::Aborted(_) if aborted < CONSECUTIVE_ABORTS_MAX => {
+                            aborted += 1
+                        }
+                        _ => break,
+                    }
+                }
+            }
+            if let Some((socket, _)) = self.reactor.deregister(listener) {
+                close_quietly(self.reactor.kernel(), socket);
+            }
+        }
+    }
+}

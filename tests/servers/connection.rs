@@ -1,0 +1,91 @@
+//! The connection machine over a transport that is no socket.
+
+use epollite::event::Ready;
+use epollite::kernel::Shutdown;
+use epollite::server::stream::{
+    Connection, Progress, Step, StreamConfig, StreamStats, TimeoutStep, Transport,
+};
+use epollite::{Errno, Instant, Received, Sent, Trigger};
+
+/// A peer that has sent `unread` bytes, and has room for `room`.
+#[derive(Default)]
+struct Peer {
+    unread: usize,
+    room: usize,
+    is_shut: bool,
+}
+
+impl Transport for Peer {
+    fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
+        let count = buf.len().min(self.unread);
+        self.unread -= count;
+        Ok(if count == 0 { Received::WouldBlock } else { Received::Bytes(count) })
+    }
+
+    fn send(&mut self, buf: &[u8]) -> Result<Sent, Errno> {
+        let count = buf.len().min(self.room);
+        self.room -= count;
+        Ok(if count == 0 { Sent::WouldBlock } else { Sent::Bytes(count) })
+    }
+
+    fn shutdown(&mut self, _: Shutdown) -> Result<(), Errno> {
+        self.is_shut = true;
+        Ok(())
+    }
+
+    fn unsent_bytes(&mut self) -> usize {
+        0
+    }
+}
+
+const BUDGET: usize = 64;
+
+fn step(connection: &mut Connection, peer: &mut Peer, ready: Ready, trigger: Trigger) -> Step {
+    let config = StreamConfig { trigger, budget_bytes: BUDGET, ..StreamConfig::default() };
+    connection.on_ready(peer, ready, &mut [0; BUDGET], &config, &mut StreamStats::default())
+}
+
+/// Room is reported, the buffer is flushed, and the budget ends within what arrived since: no edge
+/// reports the rest, and the requeued event must.
+#[test]
+fn bytes_that_a_flush_leaves_unread_are_requeued_as_readable() {
+    let mut connection = Connection::new(false, Instant::ZERO);
+    let mut peer = Peer { unread: BUDGET, room: 10, ..Peer::default() };
+    let short = step(&mut connection, &mut peer, Ready::READABLE, Trigger::Edge);
+    assert_eq!((short.progress, short.requeue), (Progress::Advanced, None));
+    assert_eq!(connection.buffered_bytes(), BUDGET - 10);
+
+    (peer.unread, peer.room) = (3 * BUDGET, 1_000);
+    let flushed = step(&mut connection, &mut peer, Ready::WRITABLE, Trigger::Edge);
+    let ready = flushed.requeue.expect("the budget ended before the socket was empty");
+    let more = step(&mut connection, &mut peer, ready, Trigger::Edge);
+    assert_eq!(more.progress, Progress::Advanced, "invariant: unread bytes are read, {ready}");
+    assert_eq!(peer.unread, BUDGET);
+}
+
+/// The same while draining, in level mode: the end of the data must be seen.
+#[test]
+fn a_drain_whose_budget_ends_with_the_data_closes() {
+    let mut connection = Connection::new(false, Instant::ZERO);
+    let mut peer = Peer { unread: BUDGET, room: 10, ..Peer::default() };
+    let _ = step(&mut connection, &mut peer, Ready::READABLE, Trigger::Level);
+    connection.begin_drain();
+    (peer.unread, peer.room) = (BUDGET, 1_000);
+    let flushed = step(&mut connection, &mut peer, Ready::WRITABLE, Trigger::Level);
+    let ready = flushed.requeue.expect("whether more has arrived is not known yet");
+    let ended = step(&mut connection, &mut peer, ready, Trigger::Level);
+    assert!(ended.lingers && peer.is_shut, "invariant: a drained connection closes, {ready}");
+}
+
+#[test]
+fn an_idle_connection_begins_to_close_and_one_that_is_active_waits() {
+    let idle = core::time::Duration::from_secs(1);
+    let config = StreamConfig { idle_timeout: Some(idle), ..StreamConfig::default() };
+    let mut connection = Connection::new(false, Instant::ZERO);
+    let mut peer = Peer::default();
+    let early = connection.on_timeout(&mut peer, Instant::ZERO, &config);
+    assert_eq!(early, TimeoutStep::Wait(idle));
+    let late = connection.on_timeout(&mut peer, Instant::ZERO + idle, &config);
+    assert_eq!(late, TimeoutStep::BeginClose);
+    assert!(connection.has_idle_timed_out());
+}
