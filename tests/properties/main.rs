@@ -17,10 +17,10 @@ pub mod write_buffer;
 
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
-use epollite::Addr;
 use epollite::instrument::FaultPlan;
 use epollite::kernel::Syscall;
 use epollite::net::UnixAddr;
+use epollite::{Addr, Trigger};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -153,25 +153,39 @@ fn scenarios() -> ProptestConfig {
     ProptestConfig { cases: usual.cases * 4 / 5, ..usual }
 }
 
-/// Call 0 fails, call 1, … of each kind, with each errno its man page allows, once and
-/// persistently, until a run that no fault reached.
+#[test]
+fn any_single_syscall_failure_keeps_the_server_invariants() {
+    let mut fired = 0;
+    for trigger in [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot] {
+        for local in [false, true] {
+            fired += fail_every_call(|faults| server::run_under_faults(trigger, local, faults));
+        }
+    }
+    assert!(fired > 10_000, "only {fired} faults fired: the scenario exercises too few calls");
+}
+
 #[test]
 fn any_single_syscall_failure_keeps_the_executor_invariants() {
     let mut fired = 0;
     for plan in [task_plan(0), task_plan(8)] {
-        for call in Syscall::ALL {
-            for &errno in call.errnos() {
-                for faults in [FaultPlan::once, FaultPlan::persistent] {
-                    let fires = |&at: &u64| {
-                        task::run_plan(&plan, Some(faults(at, errno).for_syscall(call)))
-                    };
-                    fired += (0..).take_while(fires).count();
-                }
+        fired += fail_every_call(|faults| task::run_plan(&plan, Some(faults)));
+    }
+    assert!(fired > 3_000, "only {fired} faults fired: the plan exercises too few calls");
+}
+
+/// Call 0 fails, call 1, … of each kind, with each errno its man page allows, once and
+/// persistently, until a run that no fault reached. Returns the number of faults that fired.
+fn fail_every_call(run: impl Fn(FaultPlan) -> bool) -> usize {
+    let mut fired = 0;
+    for call in Syscall::ALL {
+        for &errno in call.errnos() {
+            for faults in [FaultPlan::once, FaultPlan::persistent] {
+                let fires = |&at: &u64| run(faults(at, errno).for_syscall(call));
+                fired += (0..).take_while(fires).count();
             }
         }
     }
-    println!("{fired} faults");
-    assert!(fired > 3_000, "only {fired} faults fired: the plan exercises too few calls");
+    fired
 }
 
 /// The plan for the executor that is run with every fault: the first byte is the configuration, the

@@ -6,8 +6,11 @@
 #[path = "../../src/bin/epollite/scenario/mod.rs"]
 mod scenario;
 
-use epollite::sim::Entropy;
-use scenario::config::{Choices, ScenarioConfig};
+use epollite::Trigger;
+use epollite::instrument::FaultPlan;
+use epollite::sim::{Entropy, Probabilities};
+use scenario::config::{Choices, ScenarioConfig, SeededChoices};
+use scenario::server::stream_server;
 
 /// Runs the scenario of `plan`: its configuration, what clients do, what the kernel does.
 ///
@@ -42,10 +45,36 @@ fn run_plan(plan: &[u8], has_faults: bool) {
     let (chance, decisions) = plan.split_at(plan.len() / 3);
     let mut choices = PlannedChoices(decisions.iter());
     let config = ScenarioConfig::generate(&mut choices, None, has_faults);
-    if let Err(broken) =
-        scenario::run(&config, &mut choices, Entropy::from_bytes(chance.into()), 10_000)
-    {
-        panic!("{broken}\nweather: {config:?}\nplan: &{plan:?}");
+    let entropy = Entropy::from_bytes(chance.into());
+    if let Err(broken) = scenario::run(&config, &mut choices, entropy, 10_000, stream_server) {
+        panic!("{broken}\nconfig: {config:?}\nplan: &{plan:?}");
+    }
+}
+
+/// Runs a small scenario, the same every time, under `faults`; returns whether one fired.
+///
+/// # Panics
+/// When an invariant is violated, with its name.
+#[must_use]
+pub fn run_under_faults(trigger: Trigger, local: bool, faults: FaultPlan) -> bool {
+    /// Enough for connects, data, EOFs, resets and iterations.
+    const STEPS: u64 = 120;
+
+    let config = ScenarioConfig {
+        trigger,
+        local,
+        clients_max: 6,
+        connections_max: 5,
+        descriptors_max: 12,
+        buffer_bytes: 64,
+        budget_bytes: 100,
+        odds: Probabilities::default(),
+        faults: Some(faults),
+        ..ScenarioConfig::generate(&mut SeededChoices(1), None, false)
+    };
+    match scenario::run(&config, &mut SeededChoices(1), Entropy::none(), STEPS, stream_server) {
+        Ok(report) => report.faults > 0,
+        Err(broken) => panic!("{broken}\nconfig: {config:?}"),
     }
 }
 
