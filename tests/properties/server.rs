@@ -3,14 +3,11 @@
 //!
 //! The scenario is the one run by `epollite sim`; here its decisions come from bytes.
 
-#[path = "../../src/bin/epollite/scenario/mod.rs"]
-mod scenario;
+use epollite::sim::Entropy;
 
-use epollite::Trigger;
-use epollite::instrument::FaultPlan;
-use epollite::sim::{Entropy, Probabilities};
-use scenario::config::{Choices, ScenarioConfig, SeededChoices};
-use scenario::server::stream_server;
+use crate::scenario;
+use crate::scenario::config::{Choices, ScenarioConfig};
+use crate::scenario::server::stream_server;
 
 /// Runs the scenario of `plan`: its configuration, what clients do, what the kernel does.
 ///
@@ -48,33 +45,6 @@ fn run_plan(plan: &[u8], has_faults: bool) {
     let entropy = Entropy::from_bytes(chance.into());
     if let Err(broken) = scenario::run(&config, &mut choices, entropy, 10_000, stream_server) {
         panic!("{broken}\nconfig: {config:?}\nplan: &{plan:?}");
-    }
-}
-
-/// Runs a small scenario, the same every time, under `faults`; returns whether one fired.
-///
-/// # Panics
-/// When an invariant is violated, with its name.
-#[must_use]
-pub fn run_under_faults(trigger: Trigger, local: bool, faults: FaultPlan) -> bool {
-    /// Enough for connects, data, EOFs, resets and iterations.
-    const STEPS: u64 = 120;
-
-    let config = ScenarioConfig {
-        trigger,
-        local,
-        clients_max: 6,
-        connections_max: 5,
-        descriptors_max: 12,
-        buffer_bytes: 64,
-        budget_bytes: 100,
-        odds: Probabilities::default(),
-        faults: Some(faults),
-        ..ScenarioConfig::generate(&mut SeededChoices(1), None, false)
-    };
-    match scenario::run(&config, &mut SeededChoices(1), Entropy::none(), STEPS, stream_server) {
-        Ok(report) => report.faults > 0,
-        Err(broken) => panic!("{broken}\nconfig: {config:?}"),
     }
 }
 

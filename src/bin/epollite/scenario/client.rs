@@ -11,7 +11,7 @@ use epollite::{Addr, Errno, Fd, Instant, Kernel};
 
 /// One client, and its view of its connection.
 pub(crate) struct Client {
-    socket: Fd,
+    pub(crate) socket: Fd,
     /// Identifies the client within the scenario, and determines the bytes it sends.
     pub(crate) id: u64,
     pub(crate) sent: u64,
