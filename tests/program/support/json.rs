@@ -31,12 +31,6 @@ impl Json {
         self.find(path).map_or(0, |_| self.number(path))
     }
 
-    /// The fractional number at `path`.
-    #[track_caller]
-    pub(crate) fn ratio(&self, path: &str) -> f64 {
-        self.at(path, Value::as_f64, "a number")
-    }
-
     /// The string at `path`.
     #[track_caller]
     pub(crate) fn text(&self, path: &str) -> String {
