@@ -1,5 +1,5 @@
-//! Every call fails on the real kernel: call 0, call 1, … of each kind, with each errno its man page
-//! allows, until a run that no fault reached; opened and closed descriptors are counted.
+//! Every call fails on the real kernel: call 0, call 1, … of each kind, with each errno its man
+//! page allows, until a run that no fault reached; opened and closed descriptors are counted.
 //!
 //! `tests/properties` does the same on the simulated kernel, where every invariant is checked.
 
