@@ -5,5 +5,8 @@
 
 #[path = "../../tests/properties/server.rs"]
 mod property;
+#[allow(dead_code, reason = "its choices come from the fuzzer")]
+#[path = "../../src/bin/epollite/scenario/mod.rs"]
+mod scenario;
 
 libfuzzer_sys::fuzz_target!(|plan: &[u8]| property::check_invariants_either_way(plan));

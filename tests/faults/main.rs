@@ -1,11 +1,7 @@
-//! Every call fails: call 0, call 1, … of each kind, with each errno its man page allows, once and
-//! persistently, until a run that no fault reached.
+//! Every call fails on the real kernel: call 0, call 1, … of each kind, with each errno its man
+//! page allows, until a run that no fault reached; opened and closed descriptors are counted.
 //!
-//! On the simulated kernel the invariants of a scenario are checked under each fault; on the real
-//! kernel opened and closed descriptors are counted.
-
-#[path = "../../src/bin/epollite/scenario/mod.rs"]
-mod scenario;
+//! `tests/properties` does the same on the simulated kernel, where every invariant is checked.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -14,71 +10,7 @@ use std::time::Duration;
 use epollite::instrument::{CallCounter, CallCounts, FaultInjector, FaultPlan};
 use epollite::kernel::Syscall;
 use epollite::server::stream::{Outcome, StreamConfig, StreamServer};
-use epollite::sim::{Entropy, Probabilities};
 use epollite::{Errno, Kernel, Linux, Trigger};
-use scenario::config::{Choices, ScenarioConfig};
-
-const TRIGGERS: [Trigger; 4] =
-    [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];
-
-/// Decisions of the scenario that is run with every fault: connects, data, EOFs, resets,
-/// iterations.
-const STEPS: u64 = 120;
-
-#[test]
-fn any_one_call_may_fail_on_the_simulated_kernel_and_every_invariant_holds() {
-    let mut fired = 0;
-    for trigger in TRIGGERS {
-        for local in [false, true] {
-            for call in Syscall::ALL {
-                for &errno in call.errnos() {
-                    fired +=
-                        sweep(trigger, local, |at| FaultPlan::once(at, errno).for_syscall(call));
-                    fired += sweep(trigger, local, |at| {
-                        FaultPlan::persistent(at, errno).for_syscall(call)
-                    });
-                }
-            }
-        }
-    }
-    println!("{fired} faults");
-    assert!(fired > 10_000, "only {fired} faults fired: the scenario exercises too few calls");
-}
-
-/// One scenario for each call that can fail; returns how many there were.
-fn sweep(trigger: Trigger, local: bool, faults: impl Fn(u64) -> FaultPlan) -> u64 {
-    let mut fired = 0;
-    for at in 0.. {
-        let scenario_config = ScenarioConfig {
-            trigger,
-            local,
-            clients_max: 6,
-            connections_max: 5,
-            descriptors_max: 12,
-            buffer_bytes: 64,
-            budget_bytes: 100,
-            odds: Probabilities::default(),
-            faults: Some(faults(at)),
-            ..ScenarioConfig::generate(&mut NoChoices(1), None, false)
-        };
-        match scenario::run(&scenario_config, &mut NoChoices(1), Entropy::none(), STEPS) {
-            Ok(report) if report.faults == 0 => break,
-            Ok(_) => fired += 1,
-            Err(broken) => panic!("{broken}\nconfig: {scenario_config:?}"),
-        }
-    }
-    fired
-}
-
-/// The same decisions every time.
-struct NoChoices(u64);
-
-impl Choices for NoChoices {
-    fn choose(&mut self, end: usize) -> Option<usize> {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        usize::try_from(self.0 >> 33).ok().map(|drawn| drawn % end)
-    }
-}
 
 #[test]
 fn any_one_call_may_fail_on_the_real_kernel_and_nothing_leaks() {

@@ -9,6 +9,8 @@ pub mod echo;
 pub mod fairness;
 pub mod idle;
 pub mod reactor;
+#[path = "../../src/bin/epollite/scenario/mod.rs"]
+mod scenario;
 pub mod server;
 pub mod slab;
 pub mod task;
@@ -17,12 +19,15 @@ pub mod write_buffer;
 
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
-use epollite::Addr;
 use epollite::instrument::FaultPlan;
 use epollite::kernel::Syscall;
 use epollite::net::UnixAddr;
+use epollite::sim::{Entropy, Probabilities};
+use epollite::{Addr, Trigger};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use scenario::config::{ScenarioConfig, SeededChoices};
+use scenario::server::stream_server;
 
 proptest! {
     #[test]
@@ -153,25 +158,62 @@ fn scenarios() -> ProptestConfig {
     ProptestConfig { cases: usual.cases * 4 / 5, ..usual }
 }
 
-/// Call 0 fails, call 1, … of each kind, with each errno its man page allows, once and
-/// persistently, until a run that no fault reached.
+#[test]
+fn any_single_syscall_failure_keeps_the_server_invariants() {
+    let mut fired = 0;
+    for trigger in [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot] {
+        for local in [false, true] {
+            fired += fail_every_call(|faults| run_server(trigger, local, faults));
+        }
+    }
+    assert!(fired > 10_000, "only {fired} faults fired: the scenario exercises too few calls");
+}
+
 #[test]
 fn any_single_syscall_failure_keeps_the_executor_invariants() {
     let mut fired = 0;
     for plan in [task_plan(0), task_plan(8)] {
-        for call in Syscall::ALL {
-            for &errno in call.errnos() {
-                for faults in [FaultPlan::once, FaultPlan::persistent] {
-                    let fires = |&at: &u64| {
-                        task::run_plan(&plan, Some(faults(at, errno).for_syscall(call)))
-                    };
-                    fired += (0..).take_while(fires).count();
-                }
+        fired += fail_every_call(|faults| task::run_plan(&plan, Some(faults)));
+    }
+    assert!(fired > 3_000, "only {fired} faults fired: the plan exercises too few calls");
+}
+
+/// Call 0 fails, call 1, … of each kind, with each errno its man page allows, once and
+/// persistently, until a run that no fault reached. Returns the number of faults that fired.
+fn fail_every_call(run: impl Fn(FaultPlan) -> bool) -> usize {
+    let mut fired = 0;
+    for call in Syscall::ALL {
+        for &errno in call.errnos() {
+            for faults in [FaultPlan::once, FaultPlan::persistent] {
+                let fires = |&at: &u64| run(faults(at, errno).for_syscall(call));
+                fired += (0..).take_while(fires).count();
             }
         }
     }
-    println!("{fired} faults");
-    assert!(fired > 3_000, "only {fired} faults fired: the plan exercises too few calls");
+    fired
+}
+
+/// Runs a small scenario, the same every time, under `faults`; returns whether one fired.
+fn run_server(trigger: Trigger, local: bool, faults: FaultPlan) -> bool {
+    /// Enough for connects, data, EOFs, resets and iterations.
+    const STEPS: u64 = 120;
+
+    let config = ScenarioConfig {
+        trigger,
+        local,
+        clients_max: 6,
+        connections_max: 5,
+        descriptors_max: 12,
+        buffer_bytes: 64,
+        budget_bytes: 100,
+        odds: Probabilities::default(),
+        faults: Some(faults),
+        ..ScenarioConfig::generate(&mut SeededChoices(1), None, false)
+    };
+    match scenario::run(&config, &mut SeededChoices(1), Entropy::none(), STEPS, stream_server) {
+        Ok(report) => report.faults > 0,
+        Err(broken) => panic!("{broken}\nconfig: {config:?}"),
+    }
 }
 
 /// The plan for the executor that is run with every fault: the first byte is the configuration, the

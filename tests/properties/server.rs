@@ -3,11 +3,11 @@
 //!
 //! The scenario is the one run by `epollite sim`; here its decisions come from bytes.
 
-#[path = "../../src/bin/epollite/scenario/mod.rs"]
-mod scenario;
-
 use epollite::sim::Entropy;
-use scenario::config::{Choices, ScenarioConfig};
+
+use crate::scenario;
+use crate::scenario::config::{Choices, ScenarioConfig};
+use crate::scenario::server::stream_server;
 
 /// Runs the scenario of `plan`: its configuration, what clients do, what the kernel does.
 ///
@@ -42,10 +42,9 @@ fn run_plan(plan: &[u8], has_faults: bool) {
     let (chance, decisions) = plan.split_at(plan.len() / 3);
     let mut choices = PlannedChoices(decisions.iter());
     let config = ScenarioConfig::generate(&mut choices, None, has_faults);
-    if let Err(broken) =
-        scenario::run(&config, &mut choices, Entropy::from_bytes(chance.into()), 10_000)
-    {
-        panic!("{broken}\nweather: {config:?}\nplan: &{plan:?}");
+    let entropy = Entropy::from_bytes(chance.into());
+    if let Err(broken) = scenario::run(&config, &mut choices, entropy, 10_000, stream_server) {
+        panic!("{broken}\nconfig: {config:?}\nplan: &{plan:?}");
     }
 }
 

@@ -4,18 +4,16 @@
 //! Without a bug it satisfies every invariant. It shows what a server has to handle, each in one
 //! place.
 
-use core::mem::take;
 use core::time::Duration;
 
 use epollite::event::Ready;
 use epollite::kernel::Shutdown;
-use epollite::kernel::{Resource, Rlimit};
-use epollite::server::{PortSharing, bind_stream};
-use epollite::sim::Sim;
-use epollite::{Addr, Errno, Event, Fd, Interest, Kernel, Reactor, Received, Sent};
+use epollite::server::stream::{Outcome, StreamStats};
+use epollite::{Errno, Event, Fd, Instant, Interest, Kernel, Reactor, Received, Sent};
 use epollite::{Token, Trigger};
 
-use super::workload::{ServerUnderTest, Totals};
+use crate::scenario::config::ScenarioConfig;
+use crate::scenario::server::{KernelUnderTest, ServerUnderTest};
 
 /// The omission.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,22 +40,8 @@ pub(crate) enum Bug {
     CloseForgotten,
 }
 
-/// The server's configuration.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Setup {
-    pub(crate) trigger: Trigger,
-    pub(crate) buffer_bytes: usize,
-    /// Bytes read from one connection before the others are served.
-    pub(crate) budget_bytes: usize,
-    /// Whether a connection that has used up its budget is paused for a while.
-    pub(crate) pauses: bool,
-    /// Whether every connection is duplicated, as if passed to a child process.
-    pub(crate) shares_duplicates: bool,
-    pub(crate) descriptors_max: u64,
-}
-
-/// How long a connection is paused.
-const HOLD: Duration = Duration::from_secs(1);
+/// In level mode: how long a connection is paused that has used up its budget.
+const PAUSE: Duration = Duration::from_millis(20);
 
 enum Role {
     Listener,
@@ -67,34 +51,43 @@ enum Role {
 #[derive(Default)]
 struct Connection {
     unsent: Vec<u8>,
-    has_ended: bool,
-    is_held: bool,
+    got_eof: bool,
+    is_paused: bool,
 }
 
 pub(crate) struct BuggyServer {
-    reactor: Reactor<Role, Sim>,
+    reactor: Reactor<Role, KernelUnderTest>,
     bug: Option<Bug>,
-    setup: Setup,
+    trigger: Trigger,
+    buffer_bytes: usize,
+    /// Bytes read from one connection before the others are served.
+    budget_bytes: usize,
     /// The listener, while it is paused.
     paused: Option<Token>,
-    duplicates: Vec<Fd>,
-    done: Totals,
+    /// A duplicate of the newest connection, as if it were passed to a child process.
+    duplicate: Option<Fd>,
+    is_draining: bool,
+    stats: StreamStats,
 }
 
 impl BuggyServer {
-    /// A server in a process of its own, and its address.
-    pub(crate) fn new(mut process: Sim, setup: Setup, bug: Option<Bug>) -> (Self, Addr) {
-        let most = Rlimit { soft: setup.descriptors_max, hard: setup.descriptors_max };
-        process.prlimit(Resource::Nofile, Some(most)).unwrap();
-        let mut reactor = Reactor::with_kernel(process).unwrap();
-        let addr = "127.0.0.1:7777".parse().unwrap();
-        let (listener, addr) =
-            bind_stream(reactor.kernel(), &addr, PortSharing::Exclusive).unwrap();
-        let listener =
-            reactor.register(listener, Interest::READABLE, Trigger::Level, Role::Listener);
-        assert!(listener.is_ok(), "the first registration has a free slot");
-        let (paused, duplicates, done) = (None, Vec::new(), Totals::default());
-        (Self { reactor, bug, setup, paused, duplicates, done }, addr)
+    pub(crate) fn new(
+        kernel: KernelUnderTest,
+        config: &ScenarioConfig,
+        bug: Option<Bug>,
+    ) -> Result<Self, Errno> {
+        let &ScenarioConfig { trigger, buffer_bytes, budget_bytes, .. } = config;
+        Ok(Self {
+            reactor: Reactor::with_kernel(kernel)?,
+            bug,
+            trigger,
+            buffer_bytes,
+            budget_bytes,
+            paused: None,
+            duplicate: None,
+            is_draining: false,
+            stats: StreamStats::default(),
+        })
     }
 
     fn has(&self, bug: Bug) -> bool {
@@ -111,9 +104,11 @@ impl BuggyServer {
     }
 
     fn accept(&mut self, listener: Token) {
+        self.close_duplicate();
         while let Some((_, mut io)) = self.reactor.get_mut(listener) {
             match io.accept() {
                 Ok(Some((socket, _))) => self.add_connection(socket),
+                Ok(None) => return,
                 Err(errno) if errno.is_resource_exhausted() => {
                     if self.bug != Some(Bug::ListenerNotPaused) {
                         io.modify(Interest::NONE, Trigger::Level).unwrap();
@@ -121,21 +116,25 @@ impl BuggyServer {
                     }
                     return;
                 }
-                Ok(None) | Err(_) => return,
+                Err(_) => self.stats.aborted += 1,
             }
         }
     }
 
     fn add_connection(&mut self, socket: Fd) {
-        if self.setup.shares_duplicates {
-            let dup = self.reactor.kernel().dup(&socket);
-            self.duplicates.push(dup.expect("the limit allows for duplicates"));
-        }
+        self.close_duplicate();
+        self.duplicate = self.reactor.kernel().dup(&socket).ok();
         let interest = self.interest(false);
         let role = Role::Connection(Connection::default());
-        let token = self.reactor.register_or_close(socket, interest, self.setup.trigger, role);
+        let token = self.reactor.register_or_close(socket, interest, self.trigger, role);
         assert!(token.is_ok(), "there is room");
-        self.done.accepted += 1;
+        self.stats.accepted += 1;
+    }
+
+    fn close_duplicate(&mut self) {
+        if let Some(duplicate) = self.duplicate.take() {
+            self.reactor.kernel().close(duplicate).unwrap();
+        }
     }
 
     /// The interest to register.
@@ -157,7 +156,7 @@ impl BuggyServer {
     fn on_ready(&mut self, token: Token, ready: Ready) -> Result<Next, Errno> {
         let Some((state, _)) = self.reactor.get_mut(token) else { return Ok(Next::KeepOpen) };
         let Role::Connection(connection) = state else { return Ok(Next::KeepOpen) };
-        if self.bug == Some(Bug::HangUpIgnored) && connection.is_held {
+        if self.bug == Some(Bug::HangUpIgnored) && connection.is_paused {
             return Ok(Next::KeepOpen);
         }
         if ready.is_hup() || ready.is_error() {
@@ -173,44 +172,47 @@ impl BuggyServer {
     }
 
     fn pump(&mut self, token: Token, ready: Ready) -> Result<Next, Errno> {
-        let Self { reactor, bug, setup, done, .. } = self;
+        let Self { reactor, bug, trigger, buffer_bytes, stats, .. } = self;
         let (state, io) = reactor.get_mut(token).expect("the token is live");
         let (Role::Connection(connection), mut io) = (state, io) else {
             return Ok(Next::KeepOpen);
         };
-        let is_edge = setup.trigger == Trigger::Edge;
-        let mut budget_bytes = setup.budget_bytes;
+        let is_edge = *trigger == Trigger::Edge;
+        let mut budget_bytes = self.budget_bytes;
         let mut is_enough = false;
         loop {
             if !connection.unsent.is_empty() {
                 let Sent::Bytes(count) = io.send(&connection.unsent)? else {
                     return Ok(Next::KeepOpen);
                 };
-                done.bytes_out += count as u64;
+                stats.bytes_out += count as u64;
                 connection.unsent.drain(..count);
                 if *bug == Some(Bug::ShortSendForgotten) {
                     connection.unsent.clear();
                 }
                 continue;
             }
-            if connection.has_ended {
+            if connection.got_eof {
                 return Ok(Next::Close);
             }
             if is_enough {
                 return Ok(Next::KeepOpen);
             }
             if budget_bytes == 0 {
-                if is_edge && *bug != Some(Bug::BudgetNotRequeued) {
+                if !is_edge {
+                    return Ok(Next::Pause);
+                }
+                if *bug != Some(Bug::BudgetNotRequeued) {
                     io.requeue(ready);
                 }
-                return Ok(if setup.pauses { Next::Pause } else { Next::KeepOpen });
+                return Ok(Next::KeepOpen);
             }
-            let mut buf = vec![0; setup.buffer_bytes.min(budget_bytes)];
+            let mut buf = vec![0; budget_bytes.min(*buffer_bytes)];
             match io.recv(&mut buf)? {
                 Received::WouldBlock => return Ok(Next::KeepOpen),
-                Received::Eof => connection.has_ended = true,
+                Received::Eof => connection.got_eof = true,
                 Received::Bytes(count) => {
-                    done.bytes_in += count as u64;
+                    stats.bytes_in += count as u64;
                     connection.unsent.extend_from_slice(&buf[..count]);
                     budget_bytes -= count;
                     is_enough = if is_edge {
@@ -227,11 +229,11 @@ impl BuggyServer {
     /// Paused until a deadline; events without interest are still reported.
     fn pause(&mut self, token: Token) {
         let (state, mut io) = self.reactor.get_mut(token).expect("the token is live");
-        io.modify(Interest::NONE, self.setup.trigger).unwrap();
-        let until = io.now() + HOLD;
+        io.modify(Interest::NONE, self.trigger).unwrap();
+        let until = io.now() + PAUSE;
         io.set_deadline(until);
         if let Role::Connection(connection) = state {
-            connection.is_held = true;
+            connection.is_paused = true;
         }
     }
 
@@ -243,31 +245,28 @@ impl BuggyServer {
         if self.has(Bug::InterestNotRestored) && !has_unsent {
             return;
         }
-        let trigger = self.setup.trigger;
+        let trigger = self.trigger;
         let (_, mut io) = self.reactor.get_mut(token).expect("the token is live");
         let is_disarmed = matches!(trigger, Trigger::OneShot | Trigger::EdgeOneShot);
         if is_disarmed || !io.is_registered_for(interest, trigger) {
             io.modify(interest, trigger).unwrap();
-            self.done.changes += 1;
         }
     }
 
     fn close_connection(&mut self, token: Token) {
         let (_, mut io) = self.reactor.get_mut(token).expect("the token is live");
-        // A duplicate would keep the connection open.
+        // The duplicate would keep the connection open.
         let _ = io.shutdown(Shutdown::Both);
-        if (self.setup.shares_duplicates && !self.has(Bug::DeleteForgotten))
-            || self.has(Bug::CloseForgotten)
-        {
+        if self.has(Bug::DeleteForgotten) {
+            self.reactor.close(token);
+        } else {
             let (fd, _) = self.reactor.deregister(token).expect("the token is live");
             if !self.has(Bug::CloseForgotten) {
                 self.reactor.kernel().close(fd).unwrap();
             }
-        } else {
-            self.reactor.close(token);
         }
-        self.done.closed += 1;
-        if let Some(listener) = take(&mut self.paused) {
+        self.stats.closed += 1;
+        if let Some(listener) = self.paused.take() {
             let (_, mut io) = self.reactor.get_mut(listener).expect("the listener stays");
             io.modify(Interest::READABLE, Trigger::Level).unwrap();
         }
@@ -283,22 +282,24 @@ enum Next {
 }
 
 impl ServerUnderTest for BuggyServer {
-    fn run_once(&mut self) -> u64 {
-        let (now, stale) = (self.reactor.kernel().now(), self.reactor.stale_events());
-        let mut handled = 0;
-        let mut event = self.reactor.next(Some(now)).expect("the wait succeeds");
+    fn add_listener(&mut self, listener: Fd) -> Result<(), Errno> {
+        let (interest, trigger) = (Interest::READABLE, Trigger::Level);
+        self.reactor.register_or_close(listener, interest, trigger, Role::Listener)?;
+        Ok(())
+    }
+
+    fn run_once(&mut self, deadline: Instant) -> Result<Outcome, Errno> {
+        if self.is_draining && self.connections() == 0 {
+            return Ok(Outcome::Drained);
+        }
+        let mut event = self.reactor.next(Some(deadline))?;
+        let outcome = if event.is_none() { Outcome::TimedOut } else { Outcome::Handled };
         while let Some(this) = event {
             match this {
-                Event::Io { token, ready } => {
-                    handled += 1;
-                    self.serve(token, ready);
-                }
+                Event::Io { token, ready } => self.serve(token, ready),
                 Event::Timer { token } => {
-                    self.done.changes += 1;
-                    if let Some((state, _)) = self.reactor.get_mut(token)
-                        && let Role::Connection(connection) = state
-                    {
-                        connection.is_held = false;
+                    if let Some((Role::Connection(connection), _)) = self.reactor.get_mut(token) {
+                        connection.is_paused = false;
                     }
                     self.update_interest(token);
                 }
@@ -306,22 +307,34 @@ impl ServerUnderTest for BuggyServer {
             }
             event = self.reactor.try_next();
         }
-        handled + (self.reactor.stale_events() - stale)
+        Ok(outcome)
     }
 
-    fn done(&self) -> Totals {
-        self.done
+    fn begin_shutdown(&mut self) {
+        self.is_draining = true;
     }
 
-    fn stale(&self) -> u64 {
-        self.reactor.stale_events()
+    fn kernel(&mut self) -> &mut KernelUnderTest {
+        self.reactor.kernel()
+    }
+
+    fn stats(&self) -> StreamStats {
+        StreamStats { events_stale: self.reactor.stale_events(), ..self.stats }
+    }
+
+    fn buffered_bytes(&mut self) -> u64 {
+        let tokens: Vec<_> =
+            (0..self.reactor.slot_count()).filter_map(|slot| self.reactor.token_at(slot)).collect();
+        let buffered = tokens.into_iter().map(|token| match self.reactor.get_mut(token) {
+            Some((Role::Connection(connection), _)) => connection.unsent.len() as u64,
+            _ => 0,
+        });
+        buffered.sum()
     }
 }
 
 impl Drop for BuggyServer {
     fn drop(&mut self) {
-        for dup in take(&mut self.duplicates) {
-            self.reactor.kernel().close(dup).unwrap();
-        }
+        self.close_duplicate();
     }
 }

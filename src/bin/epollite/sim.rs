@@ -3,7 +3,7 @@
 //! A run is a sequence of short scenarios, each with its own seed and configuration, so that a
 //! failing one is quick to replay.
 
-use std::panic::{self, AssertUnwindSafe};
+use std::panic;
 
 use epollite::sim::Entropy;
 
@@ -11,7 +11,8 @@ use crate::args::SimOptions;
 use crate::exit::CliError;
 use crate::log;
 use crate::scenario;
-use crate::scenario::config::{Choices, ScenarioConfig, ScenarioReport, Violation};
+use crate::scenario::config::{ScenarioConfig, ScenarioReport, SeededChoices, Violation};
+use crate::scenario::server::stream_server;
 
 std::thread_local! {
     /// Where the last panic happened.
@@ -53,31 +54,7 @@ fn run_scenario(seed: u64, steps: u64, options: &SimOptions) -> Result<ScenarioR
     let mut choices = SeededChoices(seed);
     let config = ScenarioConfig::generate(&mut choices, options.trigger, options.inject_faults);
     let entropy = Entropy::from_seed(seed);
-    let result = panic::catch_unwind(AssertUnwindSafe(|| {
-        scenario::run(&config, &mut choices, entropy, steps)
-    }));
-    result.unwrap_or_else(|panic| {
-        let message = panic.downcast_ref::<String>().map(String::as_str);
-        let message = message.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
-        Err(Violation {
-            invariant: format!("nothing panics, but at {}: {message}", LAST_PANIC.take()),
-            step: steps,
-        })
-    })
-}
-
-/// An endless sequence of choices, from a seed.
-struct SeededChoices(u64);
-
-impl Choices for SeededChoices {
-    /// SplitMix64, whose outputs are uniformly distributed.
-    fn choose(&mut self, end: usize) -> Option<usize> {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) >> 33).ok().map(|drawn| drawn % end)
-    }
+    scenario::run(&config, &mut choices, entropy, steps, stream_server)
 }
 
 /// One line with the invariant, and the command that reproduces the violation.
@@ -86,8 +63,10 @@ fn fail(seed: u64, steps: u64, options: &SimOptions, violation: &Violation) -> C
     let trigger = options.trigger.map_or_else(String::new, |trigger| {
         format!(" --trigger {}", format!("{trigger:?}").to_lowercase())
     });
+    let place = LAST_PANIC.take();
+    let place = if place.is_empty() { place } else { format!(" (at {place})") };
     let command = format!("epollite sim --seed {seed} --steps {steps}{trigger}{faults}");
-    CliError::new(CliError::RUN, format!("{violation}; reproduce with: {command}"))
+    CliError::new(CliError::RUN, format!("{violation}{place}; reproduce with: {command}"))
 }
 
 /// The totals of all scenarios.

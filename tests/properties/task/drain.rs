@@ -31,8 +31,8 @@ impl Scenario {
             self.sim.advance(Duration::from_millis(50));
             let mut progress = false;
             for index in 0..self.clients.len() {
-                if !self.clients[index].has_ended {
-                    self.send_final(index);
+                if !self.clients[index].sent_fin {
+                    self.clients[index].half_close(&mut self.sim);
                 }
                 while self.recv(index, 4_096) {
                     progress = true;
@@ -51,8 +51,8 @@ impl Scenario {
         let aborted =
             self.executor.handle().with_kernel(|kernel| kernel.hook.errors(Syscall::Accept4));
         let mut lost = 0;
-        for Client { sent, received, was_ended, broken, .. } in &self.clients {
-            lost += u64::from(broken.is_some() || !was_ended || received != sent);
+        for Client { sent, received, got_eof, error, .. } in &self.clients {
+            lost += u64::from(error.is_some() || !got_eof || received != sent);
         }
         for call in self.calls.drain(..) {
             assert!(
@@ -93,16 +93,16 @@ impl Scenario {
             self.arrive();
             for _ in 0..FRUITLESS_MAX {
                 if self.clients[0].sent == 0 {
-                    self.send(0, 100);
+                    self.clients[0].send(&mut self.sim, 100);
                 }
                 self.run_once();
                 self.sim.advance(Duration::from_millis(50));
             }
             self.settle();
-            let Client { sent, received, was_ended, .. } = self.clients[0];
+            let Client { sent, received, got_eof, .. } = self.clients[0];
             self.disconnect(0, false);
             self.settle();
-            if sent > 0 && sent == received && was_ended {
+            if sent > 0 && sent == received && got_eof {
                 return;
             }
         }

@@ -11,15 +11,14 @@ use std::rc::Rc;
 
 use epollite::executor::{Executor, ExecutorConfig, JoinHandle};
 use epollite::instrument::{CallCounter, FaultInjector, FaultPlan};
-use epollite::kernel::SocketOption;
-use epollite::kernel::{Resource, Rlimit};
-use epollite::kernel::{Shutdown, SocketType, Syscall};
+use epollite::kernel::{Resource, Rlimit, Syscall};
 use epollite::server::{PortSharing, bind_stream};
 use epollite::sim::{Entropy, Probabilities, Sim, SimConfig};
-use epollite::{Addr, Errno, Fd, Instant, Kernel};
-use peers::{byte, converse, serve};
+use epollite::{Addr, Errno, Instant, Kernel};
+use peers::{converse, serve};
 
-type Served = CallCounter<FaultInjector<Sim>>;
+use crate::scenario::client::Client;
+use crate::scenario::server::KernelUnderTest;
 
 /// The budget and the buffer size of one task: small, so that every limit is reached.
 const CALLS_MAX: u32 = 5;
@@ -85,22 +84,12 @@ pub fn run_plan(plan: &[u8], faults: Option<FaultPlan>) -> bool {
     scenario.end()
 }
 
-struct Client {
-    socket: Fd,
-    id: usize,
-    sent: usize,
-    received: usize,
-    has_ended: bool,
-    was_ended: bool,
-    broken: Option<Errno>,
-}
-
 /// The result of a client that is a task, if it was not cancelled.
 type ClientFuture = JoinHandle<Result<(), Errno>>;
 
 struct Scenario {
     sim: Sim,
-    executor: Executor<Served>,
+    executor: Executor<KernelUnderTest>,
     connections: Rc<RefCell<Vec<JoinHandle<()>>>>,
     /// Bytes echoed by all connections: a scenario in which it grows makes progress.
     echoed: Rc<Cell<usize>>,
@@ -108,7 +97,7 @@ struct Scenario {
     calls: Vec<ClientFuture>,
     addr: Addr,
     clients: Vec<Client>,
-    client_count: usize,
+    client_count: u64,
     /// Connections that were cancelled: their clients may have received only a part.
     cancelled: u64,
     faults: Option<FaultPlan>,
@@ -174,10 +163,14 @@ impl Scenario {
         match what % 32 {
             0..=9 => self.run_once(),
             10..=12 if self.clients.len() < 12 => self.arrive(),
-            13 if self.calls.len() < 6 => self.call(much * 5),
-            14..=18 => self.with(much, |scenario, index| scenario.send(index, much % 150 + 1)),
+            13 if self.calls.len() < 6 => self.call(much as u64 * 5),
+            14..=18 => self.with(much, |scenario, index| {
+                scenario.clients[index].send(&mut scenario.sim, much % 150 + 1);
+            }),
             19..=25 => self.with(much, |scenario, index| _ = scenario.recv(index, much % 150 + 1)),
-            26 => self.with(much, Self::send_final),
+            26 => self.with(much, |scenario, index| {
+                scenario.clients[index].half_close(&mut scenario.sim);
+            }),
             27 => self.with(much, |scenario, index| scenario.disconnect(index, true)),
             28 => self.with(much, |scenario, index| scenario.disconnect(index, false)),
             29 => self.cancel(much),
@@ -224,88 +217,27 @@ impl Scenario {
     }
 
     fn arrive(&mut self) {
-        let family = self.addr.family().expect("the address has a family");
-        let socket = self.sim.socket(family, SocketType::Stream).expect("there is room");
-        match self.sim.connect(&socket, &self.addr) {
-            Ok(()) | Err(Errno::EINPROGRESS) => {}
-            Err(_) => {
-                let _ = self.sim.close(socket);
-                return;
-            }
+        if let Some(client) = Client::connect(&mut self.sim, &self.addr, self.client_count + 1) {
+            self.client_count += 1;
+            self.clients.push(client);
         }
-        self.client_count += 1;
-        self.clients.push(Client {
-            socket,
-            id: self.client_count,
-            sent: 0,
-            received: 0,
-            has_ended: false,
-            was_ended: false,
-            broken: None,
-        });
     }
 
     /// A client that is a task: one half sends its bytes, the other receives.
-    fn call(&mut self, bytes: usize) {
+    fn call(&mut self, bytes: u64) {
         self.client_count += 1;
         let (handle, addr, index) = (self.callers.handle(), self.addr, self.client_count);
         self.calls.push(self.callers.handle().spawn(converse(handle, addr, index, bytes)));
     }
 
-    fn send(&mut self, index: usize, bytes: usize) {
-        let client = &mut self.clients[index];
-        if client.has_ended || client.broken.is_some() {
-            return;
-        }
-        let words: Vec<u8> = (client.sent..).take(bytes).map(|at| byte(client.id, at)).collect();
-        match self.sim.send(&client.socket, &words) {
-            Ok(count) => client.sent += count,
-            Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOTCONN) => {}
-            Err(errno) => client.broken = Some(errno),
-        }
-    }
-
     /// Returns whether anything arrived.
     fn recv(&mut self, index: usize, bytes: usize) -> bool {
-        let client = &mut self.clients[index];
-        if client.was_ended || client.broken.is_some() {
-            return false;
-        }
-        let mut buf = vec![0; bytes];
-        match self.sim.recv(&client.socket, &mut buf) {
-            Ok(0) => client.was_ended = true,
-            Ok(count) => {
-                for &got in &buf[..count] {
-                    let Client { id, sent, received, .. } = *client;
-                    let is_prefix = received < sent && got == byte(id, received);
-                    assert!(
-                        is_prefix,
-                        "invariant: output is a prefix of input, at {received} of {sent}"
-                    );
-                    client.received += 1;
-                }
-            }
-            Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOTCONN) => return false,
-            Err(errno) => client.broken = Some(errno),
-        }
-        true
-    }
-
-    fn send_final(&mut self, index: usize) {
-        let client = &mut self.clients[index];
-        // Shutting down a socket that is still connecting would abort the connection.
-        let is_connected = self.sim.getpeername(&client.socket).is_ok();
-        if is_connected && self.sim.shutdown(&client.socket, Shutdown::Write).is_ok() {
-            client.has_ended = true;
-        }
+        let received = self.clients[index].recv(&mut self.sim, bytes);
+        received.unwrap_or_else(|invariant| panic!("invariant: {invariant}"))
     }
 
     fn disconnect(&mut self, index: usize, with_reset: bool) {
-        let client = self.clients.swap_remove(index);
-        if with_reset {
-            let _ = self.sim.setsockopt(&client.socket, SocketOption::LingerSeconds(Some(0)));
-        }
-        let _ = self.sim.close(client.socket);
+        self.clients.swap_remove(index).close(&mut self.sim, with_reset);
     }
 
     fn cancel(&mut self, which: usize) {

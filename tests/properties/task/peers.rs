@@ -10,17 +10,12 @@ use epollite::kernel::Shutdown;
 use epollite::sim::Sim;
 use epollite::{Addr, Errno};
 
-use super::Served;
-
-/// The byte that client `id` sends at `offset`: different between clients and along the stream.
-pub(super) fn byte(id: usize, offset: usize) -> u8 {
-    (id.wrapping_mul(151) ^ offset.wrapping_mul(31) ^ (offset >> 8).wrapping_mul(7)).to_le_bytes()
-        [0]
-}
+use crate::scenario::client::byte;
+use crate::scenario::server::KernelUnderTest;
 
 pub(super) async fn serve(
-    handle: Handle<Served>,
-    mut listener: Listener<Served>,
+    handle: Handle<KernelUnderTest>,
+    mut listener: Listener<KernelUnderTest>,
     connections: Rc<RefCell<Vec<JoinHandle<()>>>>,
     echoed: Rc<Cell<usize>>,
 ) {
@@ -40,7 +35,10 @@ pub(super) async fn serve(
     }
 }
 
-async fn echo_pooled(mut client: Stream<Served>, echoed: &Cell<usize>) -> Result<(), Errno> {
+async fn echo_pooled(
+    mut client: Stream<KernelUnderTest>,
+    echoed: &Cell<usize>,
+) -> Result<(), Errno> {
     while let Some(bytes) = client.recv_pooled().await? {
         client.write_all(&bytes).await?;
         echoed.set(echoed.get() + bytes.len());
@@ -48,7 +46,10 @@ async fn echo_pooled(mut client: Stream<Served>, echoed: &Cell<usize>) -> Result
     Ok(())
 }
 
-async fn echo_from_a_buffer(mut client: Stream<Served>, echoed: &Cell<usize>) -> Result<(), Errno> {
+async fn echo_from_a_buffer(
+    mut client: Stream<KernelUnderTest>,
+    echoed: &Cell<usize>,
+) -> Result<(), Errno> {
     let mut buf = [0; 7];
     loop {
         let count = client.recv(&mut buf).await?;
@@ -62,8 +63,8 @@ async fn echo_from_a_buffer(mut client: Stream<Served>, echoed: &Cell<usize>) ->
 
 /// Cancels the receive by a timeout again and again, and restarts it: no byte may be lost.
 async fn echo_with_timeout(
-    handle: &Handle<Served>,
-    mut client: Stream<Served>,
+    handle: &Handle<KernelUnderTest>,
+    mut client: Stream<KernelUnderTest>,
     echoed: &Cell<usize>,
 ) -> Result<(), Errno> {
     loop {
@@ -100,8 +101,8 @@ impl<T> Drop for Child<T> {
 pub(super) async fn converse(
     handle: Handle<Sim>,
     addr: Addr,
-    id: usize,
-    bytes: usize,
+    id: u64,
+    bytes: u64,
 ) -> Result<(), Errno> {
     let (mut receiver, mut sender) = handle.connect(&addr).await?.split();
     let payload: Vec<u8> = (0..bytes).map(|at| byte(id, at)).collect();

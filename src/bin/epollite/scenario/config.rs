@@ -80,12 +80,30 @@ impl ScenarioConfig {
             faults,
         }
     }
+
+    pub(super) fn has_persistent_fault(&self) -> bool {
+        self.faults.is_some_and(|faults| faults.is_persistent())
+    }
 }
 
 /// The source of a scenario's choices.
 pub(crate) trait Choices {
     /// A number below `end`, which is not 0; `None` when the choices are exhausted.
     fn choose(&mut self, end: usize) -> Option<usize>;
+}
+
+/// An endless sequence of choices, from a seed.
+pub(crate) struct SeededChoices(pub(crate) u64);
+
+impl Choices for SeededChoices {
+    /// SplitMix64, whose outputs are uniformly distributed.
+    fn choose(&mut self, end: usize) -> Option<usize> {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) >> 33).ok().map(|drawn| drawn % end)
+    }
 }
 
 /// A violated invariant.
