@@ -353,9 +353,9 @@ impl<K: Kernel, X> StreamServer<K, X> {
         self.for_each_connection(|server, token| {
             let Some((state, mut io)) = server.reactor.get_mut(token) else { return };
             let Source::Connection(connection) = state else { return };
-            connection.begin_drain();
-            // From here on the drain timeout applies, not the idle timeout.
-            io.cancel_deadline();
+            if connection.begin_drain() {
+                io.cancel_deadline();
+            }
             server.on_connection_ready(token, Ready::READABLE);
         });
     }

@@ -69,7 +69,7 @@ fn a_drain_whose_budget_ends_with_the_data_closes() {
     let mut connection = Connection::new(false, Instant::ZERO);
     let mut peer = Peer { unread: BUDGET, room: 10, ..Peer::default() };
     let _ = step(&mut connection, &mut peer, Ready::READABLE, Trigger::Level);
-    connection.begin_drain();
+    assert!(connection.begin_drain(), "it is open, and an idle timeout no longer applies");
     (peer.unread, peer.room) = (BUDGET, 1_000);
     let flushed = step(&mut connection, &mut peer, Ready::WRITABLE, Trigger::Level);
     let ready = flushed.requeue.expect("whether more has arrived is not known yet");

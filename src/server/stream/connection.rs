@@ -165,10 +165,12 @@ impl Connection {
     }
 
     /// Begins to drain: data that has arrived is echoed, then the connection closes. The caller
-    /// calls [`on_ready`](Self::on_ready) next, and its own deadline applies from here on.
-    /// Cost: O(1).
-    pub const fn begin_drain(&mut self) {
+    /// calls [`on_ready`](Self::on_ready) next. Returns whether to cancel the deadline of the idle
+    /// timeout; that of a connection which is closing already stays. Cost: O(1).
+    #[must_use = "from here on a drain timeout applies, and no idle timeout"]
+    pub fn begin_drain(&mut self) -> bool {
         self.is_draining = true;
+        self.echo.state() != State::Closing
     }
 
     /// Performs what the state machine wants until the socket would block or the budget is spent.

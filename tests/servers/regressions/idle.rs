@@ -40,6 +40,29 @@ fn data_in_time_from_many_clients_is_answered_by_a_late_server() {
     }
 }
 
+/// A connection that is closing for its inactivity when the drain begins keeps the deadline of its
+/// linger timeout: a silent peer does not hold up the drain.
+#[test]
+fn a_drain_leaves_the_linger_timeout_of_an_idle_connection() {
+    for trigger in TRIGGERS {
+        let linger = Duration::from_millis(100);
+        let config =
+            StreamConfig { trigger, idle_timeout: Some(IDLE), linger_timeout: linger, ..SMALL };
+        let mut harness = Harness::at("127.0.0.1:7777", config);
+        let client = harness.connect();
+        (0..9).for_each(|_| _ = harness.run_once());
+        harness.sim.advance(IDLE * 2);
+        (0..9).for_each(|_| _ = harness.run_once());
+        assert_eq!(harness.sim.recv(&client, &mut [0; 8]), Ok(0), "{trigger:?}: it half-closes");
+        harness.server.begin_shutdown();
+        harness.sim.advance(linger * 2);
+        (0..9).for_each(|_| _ = harness.run_once());
+        assert_eq!(harness.server.connections(), 0, "invariant: linger ends, {trigger:?}");
+        harness.sim.close(client).unwrap();
+        harness.shut_down();
+    }
+}
+
 /// The drain timeout, too, closes no connection before data that had arrived has been served.
 #[test]
 fn data_within_the_drain_timeout_is_answered_by_a_late_server() {

@@ -76,10 +76,11 @@ impl Client {
     }
 
     /// Begins to drain: echoes the data that has already arrived, then closes.
-    pub(super) const fn begin_drain(&mut self) {
+    pub(super) fn begin_drain(&mut self) {
         self.is_draining = true;
-        self.deadline = None;
-        self.connection.begin_drain();
+        if self.connection.begin_drain() {
+            self.deadline = None;
+        }
     }
 
     /// Called when the deadline has passed and all data received by then has been read. Returns
