@@ -48,14 +48,16 @@ fn every_seeded_bug_violates_its_invariant() {
         (Bug::ListenerNotPaused, Trigger::Level, SCARCE, BUSY_LOOP),
         (Bug::CloseForgotten, Trigger::Level, PLENTY, LEAK),
     ] {
-        let start = |kernel, config: &_| BuggyServer::new(kernel, config, Some(bug));
+        let start = |kernel, config: &_, has_bug: bool| {
+            BuggyServer::new(kernel, config, has_bug.then_some(bug))
+        };
         is_caught(&format!("{bug:?}, {trigger:?}"), (trigger, descriptors_max), invariant, start);
     }
 }
 
 #[test]
 fn a_token_without_generation_closes_the_wrong_connection() {
-    let start = |kernel, config: &_| Slots::new(kernel, config, false);
+    let start = |kernel, config: &_, has_bug: bool| Slots::new(kernel, config, !has_bug);
     is_caught("TokenWithoutGeneration", (Trigger::Edge, PLENTY), WRONG_CONNECTION_CLOSED, start);
 }
 
@@ -86,14 +88,15 @@ fn passes<S: ServerUnderTest>(
     }
 }
 
-/// The first violation among the scenarios is of `invariant`.
+/// The first violation among the scenarios is of `invariant`, and without the bug there is none.
 fn is_caught<S: ServerUnderTest>(
     bug: &str,
     setup: (Trigger, u32),
     invariant: &str,
-    start: impl Fn(KernelUnderTest, &ScenarioConfig) -> Result<S, Errno> + Copy,
+    start: impl Fn(KernelUnderTest, &ScenarioConfig, bool) -> Result<S, Errno>,
 ) {
-    let found = (0..SEEDS_MAX).find_map(|seed| Some((seed, run(seed, setup, start).err()?)));
+    let run = |seed, has_bug| run(seed, setup, |kernel, config| start(kernel, config, has_bug));
+    let found = (0..SEEDS_MAX).find_map(|seed| Some((seed, run(seed, true).err()?)));
     let Some((seed, violation)) = found else {
         panic!("{bug} violates \"{invariant}\", but none of {SEEDS_MAX} scenarios found it")
     };
@@ -101,6 +104,7 @@ fn is_caught<S: ServerUnderTest>(
         violation.invariant.contains(invariant),
         "{bug} violates \"{invariant}\", but the report for seed {seed} was: {violation}"
     );
+    assert_eq!(run(seed, false), Ok(()), "seed {seed} without {bug}");
     println!("{bug}: seed {seed}: {violation}");
 }
 
