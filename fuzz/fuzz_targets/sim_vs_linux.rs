@@ -6,8 +6,8 @@
 #[path = "../../tests/conformance_random/sim_vs_linux/mod.rs"]
 mod property;
 
-use epollite::{Kernel, Linux};
 use epollite::kernel::Signal;
+use epollite::{Kernel, Linux};
 
 libfuzzer_sys::fuzz_target!(
     init: {
