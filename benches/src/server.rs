@@ -256,7 +256,7 @@ pub fn set_own_pdeathsig() -> Result<()> {
 pub(crate) fn set_pdeathsig(command: &mut Command) {
     let end = || prctl::set_pdeathsig(Signal::SIGTERM).map_err(std::io::Error::from);
     // SAFETY: the closure runs between fork and exec, where only async-signal-safe work is allowed:
-    // it makes one prctl(2) call, allocates nothing, takes no lock and touches no memory of ours.
+    // it makes one prctl(2) call, allocates nothing, takes no lock and touches no other memory.
     unsafe { command.pre_exec(end) };
 }
 
