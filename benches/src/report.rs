@@ -1,29 +1,14 @@
 //! `report`: result files as one HTML page, its charts as SVG files, and the page as Markdown. Here
 //! are its arguments, and what is written where.
-//!
-//! ```text
-//!   html                                     the page as HTML
-//!   page facts                               the content of the page; its words are in page.jinja
-//!   ratios latency costs connections sweep sizes    what each chart shows, as data
-//!   chart       a chart as data: panels, axes, series, marks
-//!   draw        draws any chart              view    result file, look of its servers
-//!   svg scale format                         elements, axes, figures as text
-//! ```
 
+mod cases;
 mod chart;
-mod connections;
-mod costs;
 mod draw;
-mod facts;
 mod format;
-mod html;
-mod latency;
 mod page;
-mod ratios;
 mod scale;
-mod sizes;
+mod servers;
 mod svg;
-mod sweep;
 mod view;
 
 use std::path::{Path, PathBuf};
@@ -31,8 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-pub use html::write as html;
-pub use page::pictures as write_svgs;
+pub use page::{html, markdown, write_svgs};
 
 use crate::output;
 use crate::redact;
@@ -88,7 +72,7 @@ fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.svg {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
-        let pictures = write_svgs(&records);
+        let pictures = write_svgs(&records)?;
         for (name, picture) in &pictures {
             write_file(&folder.join(name), picture)?;
         }
@@ -104,14 +88,6 @@ fn run(args: &Args) -> Result<()> {
         written += &format!("the page in Markdown: {}\n", page.display());
     }
     output::print(&written)
-}
-
-/// The page of some result files as Markdown; its pictures are in `folder`, a relative path.
-///
-/// # Errors
-/// When the template of the page fails.
-pub fn markdown(records: &[ResultFile], folder: &str) -> Result<String> {
-    page::markdown(records, Some(folder))
 }
 
 fn write_file(path: &Path, text: &str) -> Result<()> {

@@ -2,7 +2,6 @@
 
 use crate::conclusion;
 use crate::schema::{ResultFile, Status};
-use crate::stats::Estimate;
 use crate::units;
 
 /// A factor, with as many digits as matter.
@@ -14,12 +13,6 @@ pub(super) fn factor(ratio: f64) -> String {
         _ if ratio < 1e6 => format!("{ratio:.0}"),
         _ => format!("{ratio:.1e}"),
     }
-}
-
-/// A ratio and its interval.
-pub(super) fn interval(estimate: &Estimate) -> String {
-    let Estimate { median, low, high } = *estimate;
-    format!("{} [{}, {}]", factor(median), factor(low), factor(high))
 }
 
 /// How far noise reaches: `±3.1 %`, or a factor when it is much.
@@ -61,11 +54,6 @@ pub(super) fn nanos(nanos: u64) -> String {
     units::time(nanos as f64)
 }
 
-/// A time or a size on an axis: `10 µs`, not `10.0 µs`.
-pub(super) fn round(text: &str) -> String {
-    text.replace(".00 ", " ").replace(".0 ", " ")
-}
-
 /// What the brackets after a median contain: with few rounds there is no interval.
 pub(super) fn interval_name(record: &ResultFile) -> &'static str {
     if conclusion::has_verdicts(record) { "95 % interval" } else { "range from least to greatest" }
@@ -79,13 +67,6 @@ pub(super) fn status(status: Status) -> &'static str {
         Status::Absent => "did not start",
         Status::Skipped => "not supported",
     }
-}
-
-/// A text that begins a sentence.
-pub(super) fn capitalized(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().into_iter().flat_map(char::to_uppercase);
-    first.chain(letters).collect()
 }
 
 /// A text that may be part of a file name.

@@ -7,9 +7,7 @@
 
 use std::collections::HashMap;
 
-use crate::conclusion;
 use crate::schema::{Case, Measured, Origin, Outcome, ResultFile, Server};
-use crate::stats::Verdict;
 
 /// Shades of a hue, and line patterns (solid, dashed, dotted), in `plot.css`.
 const SHADES: usize = 3;
@@ -23,7 +21,7 @@ const POLLING_MODELS: [&str; 3] = ["nonblocking", "select", "poll"];
 
 /// The classes of every server in all result files of a page.
 #[derive(Debug)]
-pub(super) struct Styles(HashMap<String, String>);
+pub(super) struct Styles(pub(super) HashMap<String, String>);
 
 impl Styles {
     pub(super) fn new(records: &[ResultFile]) -> Self {
@@ -86,16 +84,5 @@ impl<'a> View<'a> {
     pub(super) fn is_own(&self, server: &str) -> bool {
         let mut servers = self.record.servers.iter();
         servers.any(|it| it.name == server && it.origin == Origin::Extra)
-    }
-
-    /// The result of a comparison, given the words for more and for less.
-    pub(super) fn difference(&self, verdict: Verdict, higher: &str, lower: &str) -> String {
-        let word = match verdict {
-            _ if !conclusion::has_verdicts(self.record) => "too few rounds",
-            Verdict::Higher => higher,
-            Verdict::Lower => lower,
-            Verdict::NoDifference => "no difference shown",
-        };
-        word.to_owned()
     }
 }

@@ -67,7 +67,7 @@ fn a_hostile_name_is_escaped() {
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "the name can be read");
     assert_eq!(embedded(&page), std::slice::from_ref(&record), "and the data is what it was");
     are_pictures(&page);
-    for (name, picture) in report::write_svgs(&[record]) {
+    for (name, picture) in report::write_svgs(&[record]).unwrap() {
         let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
         assert!(name.chars().all(safe) && !name.starts_with('.'), "{name} stays in its folder");
         Document::parse(&picture).unwrap_or_else(|it| panic!("{name}: {it}"));
@@ -78,7 +78,8 @@ fn a_hostile_name_is_escaped() {
 fn two_cases_of_one_name_are_two() {
     let mut record = full();
     record.cases[1].name = record.cases[0].name.clone();
-    let names: Vec<String> = report::write_svgs(&[record]).into_iter().map(|it| it.0).collect();
+    let names: Vec<String> =
+        report::write_svgs(&[record]).unwrap().into_iter().map(|it| it.0).collect();
     assert!(names.contains(&"ratios-ping.svg".to_owned()), "{names:?}");
     assert!(names.contains(&"ratios-ping--2.svg".to_owned()), "{names:?}");
 }

@@ -51,7 +51,7 @@ fn with_too_few_rounds_there_is_no_interval_and_no_verdict() {
             assert!(!text.contains(claim), "{place} claims {claim}");
         }
     }
-    for (name, picture) in report::write_svgs(std::slice::from_ref(&record)) {
+    for (name, picture) in report::write_svgs(std::slice::from_ref(&record)).unwrap() {
         assert!(!picture.contains("95 % interval") && !picture.contains("no difference"), "{name}");
     }
     record.run.rounds = 6;
@@ -102,7 +102,7 @@ fn the_readers_own_server_comes_first_and_stands_out() {
     record.servers[3].origin = Origin::Extra;
     let concluded = conclusion::of(&record);
     assert!(concluded.starts_with("Against C edge, mio shows "), "{concluded}");
-    let pictures = report::write_svgs(std::slice::from_ref(&record));
+    let pictures = report::write_svgs(std::slice::from_ref(&record)).unwrap();
     let mut seen = 0;
     for (name, text) in &pictures {
         let document = Document::parse(text).unwrap_or_else(|it| panic!("{name}: {it}"));
@@ -124,7 +124,7 @@ fn the_readers_own_server_comes_first_and_stands_out() {
     }
     assert!(seen >= 10, "it is in every plot: {seen}");
     let page = report::html(&[record]).unwrap();
-    assert_eq!(page.matches("class=\"who own\"").count(), 2, "in both tables");
+    assert_eq!(page.matches("class=\"server-toggle own\"").count(), 2, "in both tables");
 }
 
 #[test]
