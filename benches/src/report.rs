@@ -48,23 +48,18 @@ pub struct Args {
 /// The subcommand.
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
-    match run(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::print_error(&format!("{error:#}"));
-            ExitCode::from(USAGE)
-        }
-    }
+    let Err(error) = run(args) else { return ExitCode::SUCCESS };
+    output::print_error(&format!("{error:#}"));
+    ExitCode::from(USAGE)
 }
 
 fn run(args: &Args) -> Result<()> {
     // Older result files may contain paths of the machine.
     let read = |path: &PathBuf| ResultFile::read(path).map(|record| redact::record(&record));
     let records: Vec<ResultFile> = args.results.iter().map(read).collect::<Result<_>>()?;
-    let is_same = |path: &PathBuf| {
-        path.canonicalize().is_ok_and(|it| args.output.canonicalize().is_ok_and(|out| out == it))
-    };
-    if let Some(path) = args.results.iter().find(|path| is_same(path)) {
+    let output = args.output.canonicalize().ok();
+    let is_same = |path: &&PathBuf| output.is_some() && path.canonicalize().ok() == output;
+    if let Some(path) = args.results.iter().find(is_same) {
         anyhow::bail!("{} is an input: the page would replace it", path.display());
     }
     write_file(&args.output, &html(&records)?)?;
@@ -80,10 +75,9 @@ fn run(args: &Args) -> Result<()> {
     }
     if let (Some(page), Some(folder)) = (&args.markdown, &args.svg) {
         let beside = folder.strip_prefix(page.parent().unwrap_or(Path::new("")));
-        let beside = beside.map_err(|_| {
-            let (folder, page) = (folder.display(), page.display());
-            anyhow::anyhow!("{folder} is not in the folder of {page}: links would not work")
-        })?;
+        let (shown, of) = (folder.display(), page.display());
+        let why = || format!("{shown} is not in the folder of {of}: links would not work");
+        let beside = beside.with_context(why)?;
         write_file(page, &markdown(&records, &beside.to_string_lossy())?)?;
         written += &format!("the page in Markdown: {}\n", page.display());
     }

@@ -8,7 +8,7 @@ use super::format;
 use super::scale::{self, Axis, Scale};
 use super::view::View;
 use crate::conclusion;
-use crate::schema::{Case, Latency, Measured, Outcome, Ratio, Status, Syscalls};
+use crate::schema::{Calls, Case, Latency, Measured, Outcome, Ratio, Status, Syscalls};
 use crate::stats::Verdict;
 use crate::units;
 
@@ -31,16 +31,7 @@ const FIGURES: [Figure; 3] = [
 
 /// Labels of an axis of percentiles: one message in so many is slower. The last is the rarest that
 /// is drawn; the fastest messages are not drawn, because the tail is what matters.
-const PERCENTILES: [(f64, &str); 8] = [
-    (2.0, "50 %"),
-    (10.0, "90 %"),
-    (100.0, "99 %"),
-    (1e3, "99.9 %"),
-    (1e4, "99.99 %"),
-    (1e5, "99.999 %"),
-    (1e6, "99.9999 %"),
-    (1e7, "99.99999 %"),
-];
+const RARE: [f64; 8] = [2.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7];
 const FASTEST: f64 = 0.1;
 
 /// More lines than these cannot be told apart in one panel.
@@ -49,6 +40,9 @@ pub(super) const TOGETHER_MAX: usize = 8;
 /// Kinds of system calls that have a colour in `plot.css`; the others are grey together.
 const KINDS: usize = 9;
 const REST: &str = "kind-rest";
+
+/// What the ratio of the reference shows.
+const REFERENCE: &str = "the reference";
 
 /// Intervals around 1, with the A/A noise of the case behind them. Whether a ratio shows a
 /// difference is decided in the result file.
@@ -68,7 +62,7 @@ pub(super) fn ratios<'a>(view: View<'a>, case: &'a Case) -> Chart<'a> {
 fn ratio<'a>(view: View<'a>, outcome: &'a Outcome, figure: &Figure) -> Series<'a> {
     let server = outcome.server.as_str();
     let ratio = outcome.measured.as_ref().and_then(figure.2);
-    let result = result(view, server, ratio, figure.1);
+    let result = result(view, server, ratio, figure);
     let why = outcome.why.clone().unwrap_or_default();
     let (value, result, marks) = match ratio {
         Some(Ratio { estimate: it, .. }) => {
@@ -88,22 +82,15 @@ fn ratio<'a>(view: View<'a>, outcome: &'a Outcome, figure: &Figure) -> Series<'a
     Series { server, class, cells: vec![value, result], marks }
 }
 
-const REFERENCE: &str = "the reference";
-
-/// What a ratio shows, given the words for less and for more, which may have arrows.
-fn result(
-    view: View<'_>,
-    server: &str,
-    ratio: Option<Ratio>,
-    [lower, higher]: [&'static str; 2],
-) -> &'static str {
+/// What a ratio shows, in the words of its figure without their arrows.
+fn result(view: View<'_>, server: &str, ratio: Option<Ratio>, figure: &Figure) -> &'static str {
     match ratio.map(|it| it.verdict) {
         _ if server == view.record.reference => REFERENCE,
         _ if server == view.record.control => "the noise",
         None => "no ratio",
         _ if !conclusion::has_verdicts(view.record) => "too few rounds",
-        Some(Verdict::Lower) => lower.trim_start_matches("← "),
-        Some(Verdict::Higher) => higher.trim_end_matches(" →"),
+        Some(Verdict::Lower) => figure.1[0].trim_start_matches("← "),
+        Some(Verdict::Higher) => figure.1[1].trim_end_matches(" →"),
         Some(Verdict::NoDifference) => "no difference shown",
     }
 }
@@ -123,12 +110,12 @@ pub(super) fn latency<'a>(view: View<'a>, case: &'a Case) -> Chart<'a> {
         Some(percentiles(server, latency))
     });
     let series: Vec<Series<'_>> = timed.collect();
-    let points = chart::points(&series);
-    let rarest = scale::max(points.iter().map(|point| point.0)).max(10.0);
-    let ticks = PERCENTILES.map(|(rare, percent)| (rare, percent.to_owned())).to_vec();
+    let (rare, times) = chart::points(&series);
+    let rarest = scale::max(rare).max(10.0);
+    let ticks = RARE.map(|rare| (rare, format!("{} %", 100.0 - 100.0 / rare))).to_vec();
     let sides = ["", "of messages, no slower than"];
     let x = Axis { scale: Scale::log(1.0, rarest), ticks, sides };
-    let y = Axis::new(Scale::around(points.iter().map(|it| it.1)), "round trip", units::time);
+    let y = Axis::new(Scale::around(times), "round trip", units::time);
     let is_split = series.len() > TOGETHER_MAX;
     let panel = Panel::new(&["50 %", "90 %", "99 %", "99.9 %", "slowest"], x, Some(y), series);
     Chart { is_split, ..Chart::new("latency", vec![panel]) }
@@ -138,7 +125,7 @@ fn percentiles<'a>(server: &'a str, latency: &Latency) -> Series<'a> {
     let Latency { p50_ns, p90_ns, p99_ns, p999_ns, max_ns, .. } = *latency;
     let known = [(0.5, p50_ns), (0.9, p90_ns), (0.99, p99_ns), (0.999, p999_ns), (1.0, max_ns)];
     let curve = if latency.curve.len() > 1 { &latency.curve[..] } else { &known[..] };
-    let all = (latency.count as f64).clamp(2.0, PERCENTILES[PERCENTILES.len() - 1].0);
+    let all = (latency.count as f64).clamp(2.0, RARE[RARE.len() - 1]);
     let shown = curve.iter().filter(|(part, _)| *part >= FASTEST);
     let (points, hovers) = shown
         .map(|&(part, nanos)| {
@@ -169,7 +156,7 @@ pub(super) fn cpu<'a>(view: View<'a>, case: &'a Case) -> Chart<'a> {
 
 fn cpu_bar<'a>(view: View<'a>, server: &'a str, measured: &Measured) -> Series<'a> {
     let cpu = &measured.cpu_ns;
-    let verdict = result(view, server, measured.cpu_ratio, FIGURES[1].1);
+    let verdict = result(view, server, measured.cpu_ratio, &FIGURES[1]);
     // As much as has room beside a bar.
     let result = match measured.cpu_ratio {
         Some(ratio) if ["more", "less"].contains(&verdict) => {
@@ -186,9 +173,9 @@ fn cpu_bar<'a>(view: View<'a>, server: &'a str, measured: &Measured) -> Series<'
     };
     marks.push(Mark::Across("whisker", cpu.low, cpu.high));
     let part = |part: Option<f64>| part.map_or("not known".to_owned(), units::time);
-    let interval = format!("{} to {}", units::time(cpu.low), units::time(cpu.high));
-    let (user, system) = (part(measured.cpu_user_ns), part(measured.cpu_system_ns));
-    let cells = vec![units::time(cpu.median), result, interval, user, system];
+    let [median, low, high] = [cpu.median, cpu.low, cpu.high].map(units::time);
+    let [user, system] = [measured.cpu_user_ns, measured.cpu_system_ns].map(part);
+    let cells = vec![median, result, format!("{low} to {high}"), user, system];
     let is_none = measured.cpu_ratio.is_some_and(|it| it.verdict == Verdict::NoDifference);
     Series { server, class: if is_none { "bars none" } else { "bars" }, cells, marks }
 }
@@ -200,9 +187,8 @@ pub(super) fn syscalls<'a>(view: View<'a>, case: &'a Case) -> Chart<'a> {
     let series = measured.iter().filter_map(|&(server, it)| {
         let (cells, marks) = match (&it.syscalls, &it.syscalls_why) {
             (Some(calls), _) => {
-                let by_name = calls.kinds.iter();
-                let by_name = by_name.map(|it| format!("{} {:.3}", it.name, it.per_message));
-                let by_name = by_name.collect::<Vec<_>>().join(", ");
+                let count = |it: &Calls| format!("{} {:.3}", it.name, it.per_message);
+                let by_name = calls.kinds.iter().map(count).collect::<Vec<_>>().join(", ");
                 (vec![format!("{:.3}", calls.per_message), by_name], bars(server, calls, &kinds))
             }
             (None, Some(why)) => (vec!["–".to_owned(), format!("not counted: {why}")], Vec::new()),
@@ -210,10 +196,9 @@ pub(super) fn syscalls<'a>(view: View<'a>, case: &'a Case) -> Chart<'a> {
         };
         Some(Series { server, class: "calls", cells, marks })
     });
-    let series = series.collect();
     let counts = measured.iter().filter_map(|(_, it)| Some(it.syscalls.as_ref()?.per_message));
     let x = Axis::new(Scale::linear(counts), "", format::amount);
-    let panel = Panel::new(&["calls per message", "by name"], x, None, series);
+    let panel = Panel::new(&["calls per message", "by name"], x, None, series.collect());
     let is_missing = measured.iter().all(|(_, it)| it.syscalls.is_none());
     Chart { is_missing, ..Chart::new("syscalls", vec![panel]) }
 }
@@ -234,23 +219,20 @@ fn kinds(view: View<'_>) -> Vec<(String, &str)> {
 
 /// The parts of a bar: the kinds in their order, the others together.
 fn bars(server: &str, calls: &Syscalls, kinds: &[(String, &str)]) -> Vec<Mark> {
-    let (mut marks, mut from) = (Vec::new(), 0.0);
-    let mut add = |class: &str, name: &str, count: f64| {
-        let words = [name.to_owned(), format!("{server}: {name} {count:.3} per message")];
-        marks.push(Mark::Bar(class.to_owned(), from, from + count, Some(words)));
-        from += count;
-    };
-    let mut rest = calls.per_message;
-    for (class, name) in kinds {
+    let by_name = kinds.iter().map(|(class, name)| {
         let same = calls.kinds.iter().filter(|call| call.name == *name);
-        let count = same.map(|call| call.per_message).sum::<f64>();
-        if count > 0.0 {
-            add(class, name, count);
-            rest -= count;
-        }
-    }
+        (class.as_str(), *name, same.map(|call| call.per_message).sum::<f64>())
+    });
+    let mut parts: Vec<_> = by_name.filter(|part| part.2 > 0.0).collect();
+    let rest = calls.per_message - parts.iter().map(|part| part.2).sum::<f64>();
     if rest > 0.0005 {
-        add(REST, if calls.kinds.is_empty() { "not by name" } else { "other" }, rest);
+        parts.push((REST, if calls.kinds.is_empty() { "not by name" } else { "other" }, rest));
     }
-    marks
+    let mut end = 0.0;
+    let bar = |(class, name, count): (&str, &str, f64)| {
+        let words = [name.to_owned(), format!("{server}: {name} {count:.3} per message")];
+        end += count;
+        Mark::Bar(class.to_owned(), end - count, end, Some(words))
+    };
+    parts.into_iter().map(bar).collect()
 }

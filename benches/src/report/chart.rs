@@ -1,8 +1,6 @@
 //! A chart as data: panels with axes, in them a series for each server, in it marks; and the same
 //! figures as a table. It does not know places, colours or words: those are in `page.jinja`.
 
-use serde::Serialize;
-
 use super::scale::Axis;
 
 /// One chart.
@@ -16,20 +14,9 @@ pub(super) struct Chart<'a> {
     pub(super) is_split: bool,
     /// Side by side on a screen.
     pub(super) panels: Vec<Panel<'a>>,
-    pub(super) table: Table,
-}
-
-/// Figures as text; the first column names the rows.
-#[derive(Debug, Serialize)]
-pub(super) struct Table {
+    /// Its cells as a table; the first column names the servers.
     pub(super) head: Vec<String>,
     pub(super) rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    pub(super) fn new(head: &[&str], rows: Vec<Vec<String>>) -> Self {
-        Self { head: head.iter().map(|&title| title.to_owned()).collect(), rows }
-    }
 }
 
 /// Series over common axes.
@@ -108,7 +95,7 @@ impl<'a> Chart<'a> {
         };
         let rows: Vec<_> = panels[0].series.iter().enumerate().map(row).collect();
         let is_missing = rows.is_empty();
-        Self { name, is_missing, is_split: false, table: Table { head, rows }, panels }
+        Self { name, is_missing, is_split: false, panels, head, rows }
     }
 
     /// Whether two of them are side by side on a screen: those with one panel of rows.
@@ -117,12 +104,12 @@ impl<'a> Chart<'a> {
     }
 }
 
-/// All points of lines and of their intervals.
-pub(super) fn points(series: &[Series<'_>]) -> Vec<(f64, f64)> {
+/// All points of lines and of their intervals: their places across, and those upwards.
+pub(super) fn points(series: &[Series<'_>]) -> (Vec<f64>, Vec<f64>) {
     let of_mark = |mark: &Mark| match mark {
         Mark::Line(_, points, _) => points.clone(),
         Mark::Band(points) => points.iter().flat_map(|it| [(it.0, it.1), (it.0, it.2)]).collect(),
         _ => Vec::new(),
     };
-    series.iter().flat_map(|it| &it.marks).flat_map(of_mark).collect()
+    series.iter().flat_map(|it| &it.marks).flat_map(of_mark).unzip()
 }

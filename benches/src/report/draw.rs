@@ -27,9 +27,8 @@ const NAME_MAX: f64 = 132.0;
 const VALUE_MAX: f64 = 122.0;
 const NOTE_MAX: f64 = 100.0;
 
-/// Above a small panel of lines, its height, and below it; room for the words above all of them.
+/// Above a small panel of lines, its height, and below it.
 const SMALL: [f64; 3] = [24.0, 112.0, 34.0];
-const WORDS: f64 = 34.0;
 
 /// Room for the labels of a vertical axis, half the distance of two of them, and from the end of a
 /// line to its label.
@@ -107,7 +106,7 @@ fn words(panel: &Panel<'_>, reference: Option<&str>, width: f64) -> (Markup, f64
         (svg::text("quiet", (0.0, 11.0), START, &format!("Up: {}", panel.up())))
         (svg::text("quiet", (0.0, 25.0), START, &across)) "\n"
     };
-    (drawn, WORDS)
+    (drawn, 34.0)
 }
 
 /// The meaning of the colours of named parts of bars, and how far down that reaches.
@@ -147,7 +146,7 @@ struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// A row for each series: name, marks, value, note. Returns the lower edge too, as does `lines`.
+    /// A row for each series: name, marks, value, note. Returns its lower edge too.
     fn rows(&self, names: f64) -> (Markup, f64) {
         let Self { panel, left, right, top, .. } = *self;
         let Panel { title, series, shown, .. } = panel;
@@ -160,8 +159,8 @@ impl Frame<'_> {
         let row = |(index, series): (usize, &Series<'_>)| {
             let y = first + ROW * (index as f64 + 0.5);
             let name = svg::truncate(series.server, names - 10.0);
-            let words = series.cells.get(1).map_or("", String::as_str);
-            let words = if note > 0.0 { svg::truncate(words, note - 8.0) } else { String::new() };
+            let words = series.cells.get(1).filter(|_| note > 0.0).map(String::as_str);
+            let words = svg::truncate(words.unwrap_or_default(), note - 8.0);
             let shapes = html! {
                 (svg::rect("hit", (left - names, y - 9.5), (right, y + 9.5)))
                 @if names > 0.0 { (svg::text("name", (0.0, y + 4.0), START, &name)) }
@@ -186,10 +185,10 @@ impl Frame<'_> {
         let Self { panel, left, right: edge, is_small, .. } = *self;
         let series = &panel.series;
         let widest = scale::max(series.iter().map(|it| svg::width(it.server))) + LEADER + 4.0;
-        let names = widest.clamp(54.0, NAME_MAX.min(edge / 3.0));
         let height = if edge > NARROW { 300.0 } else { 236.0 };
         let height = f64::max(height, LABEL * series.len() as f64);
         let [head, body, foot] = if is_small { SMALL } else { [ROW + 6.0, height, 42.0] };
+        let names = widest.clamp(54.0, NAME_MAX.min(edge / 3.0));
         let right = edge - if is_small { 6.0 } else { names };
         let (top, bottom) = (self.top + head, self.top + head + body);
         let frame = Self { left: left + AXIS, right, top, bottom, ..*self };
@@ -199,7 +198,8 @@ impl Frame<'_> {
         let mut order: Vec<_> = series.iter().zip(ends).zip(heights).rev().collect();
         order.sort_by_key(|((series, _), _)| self.view.is_own(series.server));
         let line = |((series, end), height): ((&Series<'_>, Point), f64)| {
-            let value = if panel.shown > 0 { series.cells[0].as_str() } else { "" };
+            let value = [&panel.head[0], " ", &series.cells[0]].concat();
+            let value = if panel.shown > 0 { &value[..] } else { "" };
             let (label, above) = (right + LEADER, top - 8.0);
             let leader = [(end.0 + 4.0, end.1), (right + 2.0, end.1), (label, height)];
             let beside = if is_small { svg::width(value) + 8.0 + left } else { label + 3.0 };
@@ -210,7 +210,7 @@ impl Frame<'_> {
                     (svg::text("label strong", (left, above), START, &name))
                     (svg::text("value", (edge, above), END, value))
                 } @else {
-                    (svg::path("leader", &leader))
+                    (svg::path("leader", &leader, &[]))
                     (svg::text("label", (label + 3.0, height + 4.0), START, &name))
                 }
             };
@@ -229,12 +229,12 @@ impl Frame<'_> {
     /// Everything that belongs to one server; at the pointer all its cells, each after its head.
     fn group(&self, class: &str, series: &Series<'_>, shapes: &Markup) -> Markup {
         let cells = self.panel.head.iter().zip(&series.cells).filter(|it| !it.1.is_empty());
-        let cells = cells.map(|(head, cell)| format!("{head} {cell}").trim().to_owned());
-        let cells = cells.collect::<Vec<_>>().join(", ");
+        let cells: Vec<_> =
+            cells.map(|it| format!("{} {}", it.0, it.1).trim().to_owned()).collect();
         html! {
             g class={ (class) " " (series.class) " " (self.view.class(series.server)) }
                 data-server=[self.view.number(series.server)] {
-                title { (series.server) ": " (cells) }
+                title { (series.server) ": " (cells.join(", ")) }
                 (shapes)
             }
             "\n"
@@ -254,12 +254,12 @@ impl Frame<'_> {
 
     /// Where a series ends: at its last point, or where it failed.
     fn end(&self, series: &Series<'_>) -> Point {
-        let ends = series.marks.iter().filter_map(|mark| match mark {
+        let mut ends = series.marks.iter().filter_map(|mark| match mark {
             Mark::Line(_, points, _) => points.last().copied(),
             Mark::Failed(_, at) => Some(*at),
             _ => None,
         });
-        self.place(ends.last().unwrap_or_default())
+        self.place(ends.next_back().unwrap_or_default())
     }
 
     /// Grid lines and labels, as many as have room: across for rows, upwards for lines.
@@ -301,13 +301,13 @@ impl Frame<'_> {
     fn noise(&self, factor: f64) -> Markup {
         let (low, high) = (self.x(1.0 / factor), self.x(factor));
         let middle = f64::midpoint(low, high).clamp(self.left + 45.0, self.right - 45.0);
-        let reach = format::noise(factor);
+        let reach = format!("A/A {}", format::noise(factor));
         html! {
             g class="band" {
-                title { "A/A noise: " (reach) }
+                title { "noise: " (reach) }
                 (svg::rect("fill", (low, self.top), (high, self.bottom)))
             }
-            (svg::text("quiet", (middle, self.top - 6.0), MIDDLE, &format!("A/A {reach}")))
+            (svg::text("quiet", (middle, self.top - 6.0), MIDDLE, &reach))
             (svg::line("one", (self.x(1.0), self.top), (self.x(1.0), self.bottom)))
             "\n"
         }
@@ -320,15 +320,15 @@ impl Frame<'_> {
                 let points: Vec<Point> = points.iter().map(|&point| self.place(point)).collect();
                 let has_dots = *class == "line" && points.len() < FEW_POINTS;
                 html! {
-                    @if !hovers.is_empty() { (svg::hover_path(&points, hovers)) }
-                    (svg::path(class, &points))
+                    @if !hovers.is_empty() { (svg::path("hit", &points, hovers)) }
+                    (svg::path(class, &points, &[]))
                     @if has_dots { @for &point in &points { (svg::dot("point", point, 2.0)) } }
                 }
             }
             Mark::Band(points) => {
                 let low = points.iter().map(|&(x, low, _)| self.place((x, low)));
                 let high = points.iter().rev().map(|&(x, _, high)| self.place((x, high)));
-                svg::path("spread", &low.chain(high).collect::<Vec<_>>())
+                svg::path("spread", &low.chain(high).collect::<Vec<_>>(), &[])
             }
             Mark::Bar(class, from, to, words) => {
                 let (start, end) = (self.x(*from), self.x(*to));
@@ -344,16 +344,14 @@ impl Frame<'_> {
                     }
                 }
             }
-            Mark::Across(class, low, high) => {
-                svg::line(class, (self.x(*low), y), (self.x(*high), y))
-            }
+            Mark::Across(class, from, to) => svg::line(class, (self.x(*from), y), (self.x(*to), y)),
             Mark::Dot(figure) => {
                 let (x, back) = (self.x(*figure), if *figure > 1.0 { -8.0 } else { 8.0 });
                 let arrow = [(x, y), (x + back, y - 4.5), (x + back, y + 4.5), (x, y)];
                 match figure {
                     _ if *figure <= 0.0 => svg::dot("mark", (self.left - 3.0, y), 3.6),
                     _ if self.panel.x.scale.contains(*figure) => svg::dot("mark", (x, y), 3.6),
-                    _ => svg::path("mark", &arrow),
+                    _ => svg::path("mark", &arrow, &[]),
                 }
             }
             Mark::Ring(x, y) => html! {

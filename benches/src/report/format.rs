@@ -26,14 +26,12 @@ pub(super) fn noise(factor: f64) -> String {
 
 /// An amount: `950`, `12.3k`, `1.5M`.
 pub(super) fn amount(figure: f64) -> String {
-    let (value, unit) = match figure {
-        _ if figure < 999.5 => (figure, ""),
-        _ if figure < 999.5e3 => (figure / 1e3, "k"),
-        _ if figure < 999.5e6 => (figure / 1e6, "M"),
-        _ if figure < 1e12 => (figure / 1e9, "G"),
-        _ => return format!("{figure:.1e}"),
-    };
+    let units = [(1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")];
+    let fits = |unit: &&(f64, &str)| figure >= unit.0 * 0.9995;
+    let &(size, unit) = units.iter().find(fits).unwrap_or(&units[3]);
+    let value = figure / size;
     let digits = match value {
+        _ if value >= 1e3 => return format!("{figure:.1e}"),
         _ if value >= 99.5 => 0,
         _ if value >= 9.95 => 1,
         _ if value >= 0.0995 || value <= 0.0 => 2,

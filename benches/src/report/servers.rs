@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::cases::TOGETHER_MAX;
-use super::chart::{self, Chart, Mark, Panel, Series, Table};
+use super::chart::{self, Chart, Mark, Panel, Series};
 use super::format;
 use super::scale::{Axis, Scale};
 use super::view::View;
-use crate::schema::{Case, Curve, ResultFile, Server, Status, Step, Transport};
+use crate::schema::{Case, Curve, Outcome, ResultFile, Server, Status, Step, Transport};
 use crate::units;
 
 /// The rate by the number of connections, and where each server fails.
@@ -15,15 +15,13 @@ pub(super) fn rates(view: View<'_>) -> Chart<'_> {
     let cases = cases(view);
     let servers = view.record.servers.iter();
     let series: Vec<Series<'_>> = servers.map(|it| rates_of(&it.name, &cases)).collect();
-    let points = chart::points(&series);
-    let is_missing = cases.len() < 2 || points.is_empty();
+    let (_, rates) = chart::points(&series);
+    let is_missing = cases.len() < 2 || rates.is_empty();
     let counts: Vec<f64> = cases.iter().map(|case| case.connections as f64).collect();
-    let ends = (counts.first().map_or(1.0, |it| it.max(1.0)), counts.last().map_or(1.0, |it| *it));
     let ticks = counts.iter().map(|&count| (count, format::amount(count))).collect();
-    let x = Axis { scale: Scale::log(ends.0, ends.1), ticks, sides: ["", "connections"] };
-    let y =
-        Axis::new(Scale::around(points.iter().map(|it| it.1)), "messages per second", format::rate);
     let head = counts.iter().map(|count| format!("at {count}")).collect();
+    let x = Axis { scale: Scale::around(counts), ticks, sides: ["", "connections"] };
+    let y = Axis::new(Scale::around(rates), "messages per second", format::rate);
     let is_split = series.len() > TOGETHER_MAX;
     let panel = Panel { head, ..Panel::new(&[], x, Some(y), series) };
     Chart { is_missing, is_split, ..Chart::new("rate-connections", vec![panel]) }
@@ -48,23 +46,22 @@ fn rates_of<'a>(server: &'a str, cases: &[&'a Case]) -> Series<'a> {
     let (mut cells, mut failed_at) = (Vec::new(), None);
     for case in cases {
         let at = case.connections as f64;
-        let outcome = case.results.iter().find(|it| it.server == server);
-        let outcome = outcome.filter(|it| it.status != Status::Skipped);
-        match outcome.map(|it| (it.status, it.measured.as_ref(), it.why.as_ref())) {
-            None => cells.push("–".to_owned()),
-            Some((Status::Complete, Some(measured), _)) => {
-                let rate = measured.rate;
-                let [median, low, high] = [rate.median, rate.low, rate.high].map(format::amount);
-                hovers.push(format!("{at} connections: {median}/s [{low}, {high}]"));
-                cells.push(format!("{median}/s"));
-                points.push((at, rate.median));
-                rates.push((at, rate.low, rate.high));
-            }
-            Some((status, _, why)) => {
-                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-                cells.push(format::status(status).to_owned() + &why);
-                failed_at = failed_at.or(Some(at));
-            }
+        let ran = |it: &&Outcome| it.server == server && it.status != Status::Skipped;
+        let Some(outcome) = case.results.iter().find(ran) else {
+            cells.push("–".to_owned());
+            continue;
+        };
+        if let (Status::Complete, Some(it)) = (outcome.status, &outcome.measured) {
+            let rate = it.rate;
+            let [median, low, high] = [rate.median, rate.low, rate.high].map(format::amount);
+            hovers.push(format!("{at} connections: {median}/s [{low}, {high}]"));
+            cells.push(format!("{median}/s"));
+            points.push((at, rate.median));
+            rates.push((at, rate.low, rate.high));
+        } else {
+            let why = outcome.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            cells.push(format::status(outcome.status).to_owned() + &why);
+            failed_at = failed_at.or(Some(at));
         }
     }
     let last = |at| points.last().copied().unwrap_or((at, 0.0));
@@ -79,36 +76,20 @@ fn rates_of<'a>(server: &'a str, cases: &[&'a Case]) -> Series<'a> {
 /// are, and each server alone with the lag of the load generator.
 pub(super) fn knees(view: View<'_>) -> Vec<Chart<'_>> {
     let curves = view.record.knee.as_ref().map_or(&[][..], |knee| &knee.curves);
-    let all = knee_panel(curves, true);
-    if all.series.is_empty() {
-        return vec![Chart::new("knee", vec![all])];
-    }
-    let row = |curve: &Curve| [vec![curve.server.clone()], knee_series(curve, true).cells].concat();
-    let table = Table::new(&["server", "knee", "how it ended"], curves.iter().map(row).collect());
-    let all = Chart { table, ..Chart::new("knee", vec![all]) };
-    let row = |(curve, step): (&Curve, &Step)| {
-        let [offered, answered] = [step.offered, step.answered].map(format::rate);
-        let [p50, p99, late] =
-            [step.p50_ns, step.p99_ns, step.sender_lag_p99_ns].map(format::nanos);
-        let busy = format!("{:.0} %", step.busy * 100.0);
-        vec![curve.server.clone(), offered, answered, p50, p99, late, busy]
-    };
-    let steps = curves.iter().flat_map(|curve| curve.steps.iter().map(move |it| (curve, it)));
-    let head = ["server", "offered", "answered", "p50", "p99", "sent late, p99", "busy"];
-    let table = Table::new(&head, steps.map(row).collect());
+    let all = Chart::new("knee", vec![knee_panel(curves, true)]);
     let panel = Panel { shown: 1, ..knee_panel(curves, false) };
-    vec![all, Chart { table, is_split: true, ..Chart::new("knee-servers", vec![panel]) }]
+    let each = Chart { is_split: true, ..Chart::new("knee-servers", vec![panel]) };
+    if all.is_missing { vec![all] } else { vec![all, each] }
 }
 
 fn knee_panel(curves: &[Curve], is_p99_only: bool) -> Panel<'_> {
     let curves = curves.iter().filter(|curve| !curve.steps.is_empty());
     let series: Vec<_> = curves.map(|curve| knee_series(curve, is_p99_only)).collect();
-    let points = chart::points(&series);
-    let x = Scale::around(points.iter().map(|it| it.0));
-    let x = Axis::new(x, "messages per second, offered", format::rate);
+    let (rates, times) = chart::points(&series);
+    let x = Axis::new(Scale::around(rates), "messages per second, offered", format::rate);
     let title = if is_p99_only { "99 % were no slower" } else { "round trip" };
-    let y = Axis::new(Scale::around(points.iter().map(|it| it.1)), title, units::time);
-    Panel::new(&["", ""], x, Some(y), series)
+    let y = Axis::new(Scale::around(times), title, units::time);
+    Panel::new(&["knee", ""], x, Some(y), series)
 }
 
 fn knee_series(curve: &Curve, is_p99_only: bool) -> Series<'_> {
@@ -131,14 +112,13 @@ fn knee_series(curve: &Curve, is_p99_only: bool) -> Series<'_> {
     let last = |knee| curve.steps.iter().rfind(|step| step.offered <= knee * 1.001);
     let knee = curve.knee.and_then(last);
     marks.extend(knee.map(|step| Mark::Ring(step.offered, step.p99_ns as f64)));
-    let at = curve.knee.map_or("no knee".to_owned(), |at| format!("knee {}", format::rate(at)));
+    let at = curve.knee.map_or("none".to_owned(), format::rate);
     let end = curve.why.clone().unwrap_or_else(|| "measured at every rate".to_owned());
     Series { server: &curve.server, class: "", cells: vec![at, end], marks }
 }
 
 /// A chart of a size of each server: its name, what the size is, and its format.
 type Size = (&'static str, &'static str, fn(f64) -> String);
-
 const SIZES: [Size; 4] = [
     ("memory-idle", "per connection", units::size),
     ("memory-peak", "peak", units::size),
@@ -178,12 +158,8 @@ pub(super) fn sizes(view: View<'_>) -> Vec<Chart<'_>> {
             let class = if size > 0.0 { "" } else { "none" };
             let marks = vec![Mark::Across("guide", 0.0, size), Mark::Dot(size)];
             sizes.push(size);
-            series.push(Series {
-                server: &server.name,
-                class,
-                cells: vec![show(size), note],
-                marks,
-            });
+            let cells = vec![show(size), note];
+            series.push(Series { server: &server.name, class, cells, marks });
         }
         let x = Axis::new(Scale::around(sizes), "", show);
         Chart::new(name, vec![Panel::new(&[head, "note"], x, None, series)])

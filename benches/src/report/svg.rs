@@ -20,14 +20,13 @@ pub(super) fn line(class: &str, from: Point, to: Point) -> Markup {
     html! { line class=(class) x1=(x1) y1=(y1) x2=(x2) y2=(y2) {} }
 }
 
-/// A line through points.
-pub(super) fn path(class: &str, points: &[Point]) -> Markup {
-    html! { path class=(class) d=(path_data(points)) {} }
-}
-
-/// An invisible line for the pointer, with the hover text of each of its points.
-pub(super) fn hover_path(points: &[Point], hovers: &[String]) -> Markup {
-    html! { path class="hit" data-points=(hovers.join("|")) d=(path_data(points)) {} }
+/// A line through points, with the hover text of each if there are any.
+pub(super) fn path(class: &str, points: &[Point], hovers: &[String]) -> Markup {
+    let hovers = (!hovers.is_empty()).then(|| hovers.join("|"));
+    let commands = std::iter::once('M').chain(std::iter::repeat('L'));
+    let points = points.iter().map(|&point| px(point)).zip(commands);
+    let points = points.map(|((x, y), command)| format!("{command}{x} {y}")).collect::<String>();
+    html! { path class=(class) data-points=[hovers] d=(points) {} }
 }
 
 /// A rectangle between its upper left and its lower right corner.
@@ -43,7 +42,9 @@ pub(super) fn dot(class: &str, centre: Point, radius: f64) -> Markup {
 
 pub(super) fn text(class: &str, place: Point, anchor: Option<&str>, text: &str) -> Markup {
     let (x, y) = px(place);
-    html! { @if !text.is_empty() { text class=(class) x=(x) y=(y) text-anchor=[anchor] { (text) } } }
+    html! {
+        @if !text.is_empty() { text class=(class) x=(x) y=(y) text-anchor=[anchor] { (text) } }
+    }
 }
 
 /// The text of a page or a picture: shapes without content in their short form, and a replacement
@@ -67,9 +68,8 @@ pub(super) fn truncate(text: &str, room: f64) -> String {
     if width(text) <= room {
         return text.to_owned();
     }
-    let mut short = text.to_owned();
-    while short.pop().is_some() && width(&short) + LETTER * TEXT > room {}
-    short.trim_end().to_owned() + "…"
+    let letters = text.char_indices().map(|(at, _)| text[..at].trim_end().to_owned() + "…");
+    letters.take_while(|short| width(short) <= room).last().unwrap_or_default()
 }
 
 /// Heights of labels for some points: `gap` apart and between `low` and `high`, in the order of the
@@ -89,12 +89,6 @@ pub(super) fn separate(points: &[Point], gap: f64, low: f64, high: f64) -> Vec<f
         free = heights[index] - gap;
     }
     heights
-}
-
-fn path_data(points: &[Point]) -> String {
-    let commands = std::iter::once('M').chain(std::iter::repeat('L'));
-    let points = points.iter().map(|&point| px(point)).zip(commands);
-    points.map(|((x, y), command)| format!("{command}{x} {y}")).collect()
 }
 
 /// To a tenth; a place that is not a number becomes 0, so that one wrong point spoils no picture.

@@ -36,7 +36,7 @@ pub(super) fn renamed() -> ResultFile {
 }
 
 /// Forty copies of one server: their lines coincide.
-pub(super) fn crowded() -> ResultFile {
+pub(super) fn many_servers() -> ResultFile {
     let mut record = full();
     let (server, knee) = (record.servers[3].clone(), record.knee.as_mut().unwrap());
     for number in 0..40 {
@@ -125,7 +125,7 @@ fn many_servers_and_none_are_drawn() {
     let mut unasked = full();
     unasked.cases.iter_mut().for_each(|case| case.results.clear());
     unasked.knee.as_mut().unwrap().curves.clear();
-    for record in [crowded(), alone, nothing, unasked] {
+    for record in [many_servers(), alone, nothing, unasked] {
         let page = report::html(&[record]).unwrap();
         are_pictures(&page);
         assert!(page.contains("How it was measured"));

@@ -1,12 +1,12 @@
-//! Sentences are the same on the page, in Markdown and on the terminal, and fit there: too few rounds,
-//! too much noise, the conclusion, what was not counted. And the reader's own servers stand out.
+//! Sentences are the same on the page, in Markdown and on the terminal, and fit there: too few
+//! rounds, too much noise, the conclusion, what was not counted. And the reader's own servers stand out.
 
 use epollite_bench::report;
 use epollite_bench::schema::{Noise, Origin, ResultFile, Status};
 use epollite_bench::{conclusion, table};
 use roxmltree::Document;
 
-use super::malformed::{crowded, renamed};
+use super::malformed::{many_servers, renamed};
 use super::support::{figure, full, models, part, svgs};
 
 /// How wide a terminal is.
@@ -129,7 +129,7 @@ fn the_readers_own_server_comes_first_and_stands_out() {
 
 #[test]
 fn many_lines_have_a_small_plot_each() {
-    let record = crowded();
+    let record = many_servers();
     let page = report::html(std::slice::from_ref(&record)).unwrap();
     for svg in svgs(figure(&page, "r0-latency-ping")) {
         let document = Document::parse(svg).unwrap();
@@ -194,7 +194,7 @@ fn a_server_past_the_bound_at_once_is_described_by_its_latency() {
 
 #[test]
 fn a_terminal_of_eighty_columns_holds_every_table() {
-    for record in [full(), models(), crowded(), renamed()] {
+    for record in [full(), models(), many_servers(), renamed()] {
         for line in terminal(&record).lines() {
             assert!(line.chars().count() <= WIDTH, "{} columns: {line}", line.chars().count());
         }
