@@ -1,29 +1,14 @@
 //! `report`: result files as one HTML page, its charts as SVG files, and the page as Markdown. Here
 //! are its arguments, and what is written where.
-//!
-//! ```text
-//!   html                                     the page as HTML
-//!   page facts                               the content of the page; its words are in page.jinja
-//!   ratios latency costs connections sweep sizes    what each chart shows, as data
-//!   chart       a chart as data: panels, axes, series, marks
-//!   draw        draws any chart              view    result file, look of its servers
-//!   svg scale format                         elements, axes, figures as text
-//! ```
 
+mod cases;
 mod chart;
-mod connections;
-mod costs;
 mod draw;
-mod facts;
 mod format;
-mod html;
-mod latency;
 mod page;
-mod ratios;
 mod scale;
-mod sizes;
+mod servers;
 mod svg;
-mod sweep;
 mod view;
 
 use std::path::{Path, PathBuf};
@@ -31,8 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-pub use html::write as html;
-pub use page::pictures as write_svgs;
+pub use page::{html, markdown, write_svgs};
 
 use crate::output;
 use crate::redact;
@@ -64,23 +48,18 @@ pub struct Args {
 /// The subcommand.
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
-    match run(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::print_error(&format!("{error:#}"));
-            ExitCode::from(USAGE)
-        }
-    }
+    let Err(error) = run(args) else { return ExitCode::SUCCESS };
+    output::print_error(&format!("{error:#}"));
+    ExitCode::from(USAGE)
 }
 
 fn run(args: &Args) -> Result<()> {
     // Older result files may contain paths of the machine.
     let read = |path: &PathBuf| ResultFile::read(path).map(|record| redact::record(&record));
     let records: Vec<ResultFile> = args.results.iter().map(read).collect::<Result<_>>()?;
-    let is_same = |path: &PathBuf| {
-        path.canonicalize().is_ok_and(|it| args.output.canonicalize().is_ok_and(|out| out == it))
-    };
-    if let Some(path) = args.results.iter().find(|path| is_same(path)) {
+    let output = args.output.canonicalize().ok();
+    let is_same = |path: &&PathBuf| output.is_some() && path.canonicalize().ok() == output;
+    if let Some(path) = args.results.iter().find(is_same) {
         anyhow::bail!("{} is an input: the page would replace it", path.display());
     }
     write_file(&args.output, &html(&records)?)?;
@@ -88,7 +67,7 @@ fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.svg {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
-        let pictures = write_svgs(&records);
+        let pictures = write_svgs(&records)?;
         for (name, picture) in &pictures {
             write_file(&folder.join(name), picture)?;
         }
@@ -96,22 +75,13 @@ fn run(args: &Args) -> Result<()> {
     }
     if let (Some(page), Some(folder)) = (&args.markdown, &args.svg) {
         let beside = folder.strip_prefix(page.parent().unwrap_or(Path::new("")));
-        let beside = beside.map_err(|_| {
-            let (folder, page) = (folder.display(), page.display());
-            anyhow::anyhow!("{folder} is not in the folder of {page}: links would not work")
-        })?;
+        let (shown, of) = (folder.display(), page.display());
+        let why = || format!("{shown} is not in the folder of {of}: links would not work");
+        let beside = beside.with_context(why)?;
         write_file(page, &markdown(&records, &beside.to_string_lossy())?)?;
         written += &format!("the page in Markdown: {}\n", page.display());
     }
     output::print(&written)
-}
-
-/// The page of some result files as Markdown; its pictures are in `folder`, a relative path.
-///
-/// # Errors
-/// When the template of the page fails.
-pub fn markdown(records: &[ResultFile], folder: &str) -> Result<String> {
-    page::markdown(records, Some(folder))
 }
 
 fn write_file(path: &Path, text: &str) -> Result<()> {

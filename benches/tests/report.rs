@@ -1,5 +1,5 @@
-//! The report: what its page contains, how it handles malformed result files, and how it renders in a
-//! browser. It measures nothing.
+//! The report: what its page contains, how it handles malformed result files, and how it renders in
+//! a browser. It measures nothing.
 
 #![expect(clippy::unwrap_used, reason = "in a test, what fails should stop it")]
 

@@ -21,9 +21,9 @@ pub(super) enum Transport {
 /// Prefix of a Unix socket address.
 const UNIX: &[u8] = b"unix:";
 
-/// Reads `127.0.0.1:7777`, `[::1]:7777`, `[fe80::1%eth0]:7777`, `localhost:7777`; and a path or `@name`
-/// of a Unix socket. Of a host name all addresses are returned, in the resolver's order; there is
-/// always at least one.
+/// Reads `127.0.0.1:7777`, `[::1]:7777`, `[fe80::1%eth0]:7777`, `localhost:7777`; and a path or
+/// `@name` of a Unix socket. Of a host name all addresses are returned, in the resolver's order;
+/// there is always at least one.
 ///
 /// A path is used byte by byte. After `unix:`, and in `@name`, `\xNN` is a byte, which is how such
 /// names are printed.

@@ -1,31 +1,22 @@
 //! A chart as data: panels with axes, in them a series for each server, in it marks; and the same
-//! figures as a table. It does not know places or colours.
+//! figures as a table. It does not know places, colours or words: those are in `page.jinja`.
 
-use super::scale::Scale;
-use super::view::View;
-
-/// More lines than these cannot be told apart in one panel.
-const TOGETHER_MAX: usize = 8;
+use super::scale::Axis;
 
 /// One chart.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Chart<'a> {
-    /// The name of its file, and part of its id in the page.
-    pub(super) name: String,
-    pub(super) title: String,
-    /// The case it belongs to, if it is not about all of them.
-    pub(super) case: Option<&'a str>,
-    pub(super) caption: String,
-    /// Why there is no picture, if there is none.
-    pub(super) missing: Option<String>,
-    /// Whether two of them are side by side on a screen.
-    pub(super) is_half: bool,
-    /// Panels side by side on a screen; a phone has half of them.
-    pub(super) columns: usize,
-    /// The class and the name of each colour that is not a server's.
-    pub(super) key: Vec<(String, String)>,
+    /// Which one it is: the template has its title and caption by this name.
+    pub(super) name: &'static str,
+    /// Whether there is nothing to draw: the template has the reason.
+    pub(super) is_missing: bool,
+    /// Whether each line has a small panel of its own.
+    pub(super) is_split: bool,
+    /// Side by side on a screen.
     pub(super) panels: Vec<Panel<'a>>,
-    pub(super) table: Table,
+    /// Its cells as a table; the first column names the servers.
+    pub(super) head: Vec<String>,
+    pub(super) rows: Vec<Vec<String>>,
 }
 
 /// Series over common axes.
@@ -42,16 +33,6 @@ pub(super) struct Panel<'a> {
     /// The factor around 1 that is noise.
     pub(super) noise: Option<f64>,
     pub(super) series: Vec<Series<'a>>,
-    /// The line of the reference, for comparison.
-    pub(super) guide: Vec<(f64, f64)>,
-}
-
-/// An axis, its labels, and the words at its two sides.
-#[derive(Debug, Clone)]
-pub(super) struct Axis {
-    pub(super) scale: Scale,
-    pub(super) ticks: Vec<(f64, String)>,
-    pub(super) sides: [&'static str; 2],
 }
 
 /// What one server contributes.
@@ -74,85 +55,14 @@ pub(super) enum Mark {
     Band(Vec<(f64, f64, f64)>),
     /// A part of a bar: its class, from, to, its own name and figure if it has them.
     Bar(String, f64, f64, Option<[String; 2]>),
-    /// An interval in a row.
-    Whisker(f64, f64),
-    /// A thin line to a figure in a row.
-    Stem(f64),
+    /// A line along a row: its class, from, to.
+    Across(&'static str, f64, f64),
     /// A figure in a row: an arrow where it is beyond the axis, before the axis where it is 0.
     Dot(f64),
-    /// A circle around a point.
+    /// A circle around a point, and a vertical line through it where it is alone.
     Ring(f64, f64),
-    /// A vertical line.
-    Rule(f64),
     /// A failure: the point before it, and the point of it.
     Failed((f64, f64), (f64, f64)),
-}
-
-/// Figures as text; the first column names the rows.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Table {
-    pub(super) head: Vec<String>,
-    pub(super) rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    pub(super) fn new(head: &[&str], rows: Vec<Vec<String>>) -> Self {
-        Self { head: head.iter().map(|&title| title.to_owned()).collect(), rows }
-    }
-
-    /// The cells of panels with the same servers, side by side.
-    pub(super) fn of_panels(panels: &[Panel<'_>]) -> Self {
-        let heads = panels.iter().flat_map(|panel| panel.head.iter().cloned());
-        let servers = panels.first().map_or(&[][..], |panel| &panel.series);
-        let row = |(index, series): (usize, &Series<'_>)| {
-            let cells = panels.iter().flat_map(|panel| panel.series[index].cells.clone());
-            std::iter::once(series.server.to_owned()).chain(cells).collect()
-        };
-        let rows = servers.iter().enumerate().map(row).collect();
-        Self { head: std::iter::once("server".to_owned()).chain(heads).collect(), rows }
-    }
-}
-
-impl Axis {
-    /// An axis with labels at round figures.
-    pub(super) fn new(scale: Scale, title: &'static str, show: fn(f64) -> String) -> Self {
-        let label = |tick: f64| if tick > 0.0 { show(tick) } else { "0".to_owned() };
-        let ticks = scale.ticks().into_iter().map(|tick| (tick, label(tick))).collect();
-        Self { scale, ticks, sides: ["", title] }
-    }
-}
-
-impl<'a> Panel<'a> {
-    /// A row for each series, or a line for each where there is an axis upwards.
-    pub(super) fn new(head: &[&str], x: Axis, y: Option<Axis>, series: Vec<Series<'a>>) -> Self {
-        let head = head.iter().map(|&title| title.to_owned()).collect();
-        let shown = usize::from(y.is_none());
-        Self { title: "", head, shown, x, y, noise: None, series, guide: Vec::new() }
-    }
-
-    /// A panel for each series, the reader's own servers first.
-    pub(super) fn split(&self, view: View<'_>, with_guide: bool) -> Vec<Self> {
-        let is_reference = |series: &&Series<'a>| series.server == view.record.reference;
-        let reference = self.series.iter().find(is_reference).filter(|_| with_guide);
-        let guide = reference.and_then(|series| series.marks.iter().find_map(Mark::line));
-        let panel = |series: &Series<'a>| Self {
-            guide: guide.filter(|_| !is_reference(&series)).map(<[_]>::to_vec).unwrap_or_default(),
-            series: vec![series.clone()],
-            ..Self { series: Vec::new(), ..self.clone() }
-        };
-        let mut panels: Vec<Self> = self.series.iter().map(panel).collect();
-        panels.sort_by_key(|panel| !view.is_own(panel.series[0].server));
-        panels
-    }
-}
-
-impl Series<'_> {
-    /// What is shown at the pointer: all its cells, each after its head.
-    pub(super) fn hover(&self, head: &[String]) -> String {
-        let cells = head.iter().zip(&self.cells).filter(|(_, cell)| !cell.is_empty());
-        let cells = cells.map(|(head, cell)| format!("{head} {cell}").trim().to_owned());
-        format!("{}: {}", self.server, cells.collect::<Vec<_>>().join(", "))
-    }
 }
 
 impl Mark {
@@ -161,36 +71,45 @@ impl Mark {
     }
 }
 
+impl<'a> Panel<'a> {
+    /// A row for each series, or a line for each where there is an axis upwards.
+    pub(super) fn new(head: &[&str], x: Axis, y: Option<Axis>, series: Vec<Series<'a>>) -> Self {
+        let head = head.iter().map(|&title| title.to_owned()).collect();
+        Self { title: "", head, shown: usize::from(y.is_none()), x, y, noise: None, series }
+    }
+
+    /// What its axis upwards is.
+    pub(super) fn up(&self) -> &'static str {
+        self.y.as_ref().map_or("", |y| y.sides[1])
+    }
+}
+
 impl<'a> Chart<'a> {
-    /// One panel, and its cells as a table.
-    pub(super) fn new(panel: Panel<'a>) -> Self {
-        let panels = vec![panel];
-        Self { columns: 1, table: Table::of_panels(&panels), panels, ..Self::default() }
+    /// The cells of its panels, which have the same servers, are its table.
+    pub(super) fn new(name: &'static str, panels: Vec<Panel<'a>>) -> Self {
+        let head = panels.iter().flat_map(|panel| panel.head.clone());
+        let head = std::iter::once("server".to_owned()).chain(head).collect();
+        let row = |(index, series): (usize, &Series<'_>)| {
+            let cells = panels.iter().flat_map(|panel| panel.series[index].cells.clone());
+            std::iter::once(series.server.to_owned()).chain(cells).collect()
+        };
+        let rows: Vec<_> = panels[0].series.iter().enumerate().map(row).collect();
+        let is_missing = rows.is_empty();
+        Self { name, is_missing, is_split: false, panels, head, rows }
     }
 
-    /// Its name, its title, how to read it, and why there is no picture, if there is none.
-    pub(super) fn named(
-        self,
-        name: &str,
-        title: &str,
-        caption: impl Into<String>,
-        missing: Option<impl Into<String>>,
-    ) -> Self {
-        let [name, title] = [name, title].map(str::to_owned);
-        Self { name, title, caption: caption.into(), missing: missing.map(Into::into), ..self }
+    /// Whether two of them are side by side on a screen: those with one panel of rows.
+    pub(super) fn is_half(&self) -> bool {
+        self.panels.len() == 1 && self.panels[0].y.is_none()
     }
+}
 
-    /// Lines: all in one panel, or each in its own where they are too many, with the reference.
-    pub(super) fn lines(view: View<'_>, panel: Panel<'a>) -> Self {
-        let chart = Self::new(panel);
-        if chart.panels[0].series.len() <= TOGETHER_MAX {
-            return chart;
-        }
-        Self { columns: 4, panels: chart.panels[0].split(view, true), ..chart }
-    }
-
-    /// The title with its case.
-    pub(super) fn full_title(&self) -> String {
-        self.case.map_or(String::new(), |case| format!("{case}: ")) + &self.title
-    }
+/// All points of lines and of their intervals: their places across, and those upwards.
+pub(super) fn points(series: &[Series<'_>]) -> (Vec<f64>, Vec<f64>) {
+    let of_mark = |mark: &Mark| match mark {
+        Mark::Line(_, points, _) => points.clone(),
+        Mark::Band(points) => points.iter().flat_map(|it| [(it.0, it.1), (it.0, it.2)]).collect(),
+        _ => Vec::new(),
+    };
+    series.iter().flat_map(|it| &it.marks).flat_map(of_mark).unzip()
 }

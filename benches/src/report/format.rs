@@ -2,7 +2,6 @@
 
 use crate::conclusion;
 use crate::schema::{ResultFile, Status};
-use crate::stats::Estimate;
 use crate::units;
 
 /// A factor, with as many digits as matter.
@@ -16,12 +15,6 @@ pub(super) fn factor(ratio: f64) -> String {
     }
 }
 
-/// A ratio and its interval.
-pub(super) fn interval(estimate: &Estimate) -> String {
-    let Estimate { median, low, high } = *estimate;
-    format!("{} [{}, {}]", factor(median), factor(low), factor(high))
-}
-
 /// How far noise reaches: `±3.1 %`, or a factor when it is much.
 pub(super) fn noise(factor: f64) -> String {
     if factor < 1.5 {
@@ -33,14 +26,12 @@ pub(super) fn noise(factor: f64) -> String {
 
 /// An amount: `950`, `12.3k`, `1.5M`.
 pub(super) fn amount(figure: f64) -> String {
-    let (value, unit) = match figure {
-        _ if figure < 999.5 => (figure, ""),
-        _ if figure < 999.5e3 => (figure / 1e3, "k"),
-        _ if figure < 999.5e6 => (figure / 1e6, "M"),
-        _ if figure < 1e12 => (figure / 1e9, "G"),
-        _ => return format!("{figure:.1e}"),
-    };
+    let units = [(1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")];
+    let fits = |unit: &&(f64, &str)| figure >= unit.0 * 0.9995;
+    let &(size, unit) = units.iter().find(fits).unwrap_or(&units[3]);
+    let value = figure / size;
     let digits = match value {
+        _ if value >= 1e3 => return format!("{figure:.1e}"),
         _ if value >= 99.5 => 0,
         _ if value >= 9.95 => 1,
         _ if value >= 0.0995 || value <= 0.0 => 2,
@@ -61,11 +52,6 @@ pub(super) fn nanos(nanos: u64) -> String {
     units::time(nanos as f64)
 }
 
-/// A time or a size on an axis: `10 µs`, not `10.0 µs`.
-pub(super) fn round(text: &str) -> String {
-    text.replace(".00 ", " ").replace(".0 ", " ")
-}
-
 /// What the brackets after a median contain: with few rounds there is no interval.
 pub(super) fn interval_name(record: &ResultFile) -> &'static str {
     if conclusion::has_verdicts(record) { "95 % interval" } else { "range from least to greatest" }
@@ -79,13 +65,6 @@ pub(super) fn status(status: Status) -> &'static str {
         Status::Absent => "did not start",
         Status::Skipped => "not supported",
     }
-}
-
-/// A text that begins a sentence.
-pub(super) fn capitalized(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().into_iter().flat_map(char::to_uppercase);
-    first.chain(letters).collect()
 }
 
 /// A text that may be part of a file name.

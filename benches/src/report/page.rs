@@ -1,262 +1,151 @@
-//! The content of a page. The template `page.jinja` has its words and its order, in Markdown; where
-//! it becomes HTML it has some elements more: figures, and sections for the script.
+//! The values and filters of the template `page.jinja`, which has the words and the order of a
+//! page as Markdown, the frames of its pictures, and what is only in HTML.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use maud::html as markup;
-use minijinja::{Environment, Value, context};
+use minijinja::{Captured, Environment, Value, args, context};
+use pulldown_cmark::{Options, Parser};
 
-use super::chart::{Chart, Table};
+use super::chart::Chart;
 use super::view::{Styles, View};
-use super::{connections, costs, draw, facts, format, latency, ratios, sizes, svg, sweep};
+use super::{cases, draw, format, servers, svg};
 use crate::conclusion;
-use crate::schema::{Case, Kind, Measured, Ratio, ResultFile, Server, Status};
-use crate::stats::Verdict;
+use crate::schema::{Kind, ResultFile};
 use crate::units;
 
-pub(super) const TITLE: &str = "Echo servers, measured";
-
 /// Every chart of some result files that has a picture, as an SVG file: its name, its text.
-#[must_use]
-pub fn pictures(records: &[ResultFile]) -> Vec<(String, String)> {
-    let styles = Styles::new(records);
-    let mut files = Vec::new();
-    for Section { view, files: start, cases, whole, .. } in sections(records, &styles) {
-        let all = cases.iter().flat_map(|(_, charts)| charts).chain(&whole);
-        for chart in all.filter(|chart| chart.missing.is_none()) {
-            let words = [&chart.full_title()[..], &chart.caption];
-            let picture = draw::picture(view, chart, false).element("plot", "plot", words, true);
-            files.push((format!("{start}{}.svg", chart.name), svg::finish(picture) + "\n"));
-        }
-    }
-    files
-}
-
-/// The page of some result files as Markdown. Its pictures are in `folder`, a path relative to it;
-/// without a folder it is for HTML.
 ///
 /// # Errors
 /// When the template fails.
-pub(super) fn markdown(records: &[ResultFile], folder: Option<&str>) -> Result<String> {
+pub fn write_svgs(records: &[ResultFile]) -> Result<Vec<(String, String)>> {
+    let charts = charts(records, true).into_iter().flatten();
+    let drawn = charts.filter(|chart| chart.get_attr("screen").is_ok_and(|it| !it.is_none()));
+    render(&[], Some(""), |page| {
+        let file = |chart: Value| {
+            let name = chart.get_attr("file")?.to_string() + ".svg";
+            Ok((name, svg::finish(&page.state().call_macro("picture_file", &[chart])?)))
+        };
+        drawn.map(file).collect()
+    })
+}
+
+/// The page of some result files as Markdown; its pictures are in `folder`, a relative path.
+///
+/// # Errors
+/// When the template fails.
+pub fn markdown(records: &[ResultFile], folder: &str) -> Result<String> {
+    render(records, Some(folder), |page| Ok(page.into_output()))
+}
+
+/// The page of some result files as one HTML file, with pictures, data, style and script in it: it
+/// loads nothing.
+///
+/// # Errors
+/// When a result file has a figure that JSON cannot hold, or the template fails.
+pub fn html(records: &[ResultFile]) -> Result<String> {
+    let data = serde_json::to_string(records).context("a figure that JSON cannot hold")?;
+    // No text in a script element may end that, or begin a comment.
+    let data = data.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
+    render(records, None, |page| {
+        let mut body = String::new();
+        let markdown = Parser::new_ext(page.output(), Options::ENABLE_TABLES);
+        pulldown_cmark::html::push_html(&mut body, markdown);
+        Ok(svg::finish(&page.state().call_macro("page_html", args!(body, data))?))
+    })
+}
+
+/// The page as Markdown; without a folder of pictures it is for HTML.
+fn render<T>(
+    records: &[ResultFile],
+    folder: Option<&str>,
+    finish: impl FnOnce(Captured<'_>) -> Result<T>,
+) -> Result<T> {
+    let file = |(record, charts): (&ResultFile, Vec<Value>)| {
+        context! {
+            record, charts,
+            is_short => !conclusion::has_verdicts(record),
+            conclusion => conclusion::of(record),
+            warnings => conclusion::warnings(record),
+        }
+    };
+    let html = folder.is_none();
+    let files = records.iter().zip(charts(records, html)).map(file).collect::<Vec<_>>();
+    let values = context! {
+        html, folder, files,
+        looks => Styles::new(records).0,
+        version => env!("CARGO_PKG_VERSION"),
+        style => include_str!("style.css"),
+        plot_style => include_str!("plot.css"),
+        script => include_str!("script.js"),
+    };
     let mut page = Environment::new();
     page.set_trim_blocks(true);
     page.set_lstrip_blocks(true);
     page.add_filter("md", escape);
-    page.add_filter("time", |seconds: f64| units::time(seconds * 1e9));
-    page.add_filter("hundredths", |figure: f64| format!("{figure:.2}"));
+    // A blank line would end the HTML in Markdown.
+    page.add_filter("xml", |text: &str| maud::html! { (text) }.into_string().replace('\n', " "));
+    page.add_filter("time", units::time);
     page.add_filter("grouped", units::grouped);
+    page.add_filter("factor", format::factor);
+    page.add_filter("noise", format::noise);
+    page.add_filter("rate", format::rate);
+    let template = page.template_from_str(include_str!("page.jinja"))?;
+    finish(template.render_captured(values).context("the template of the page")?)
+}
+
+/// The charts of each result file, for the template.
+fn charts(records: &[ResultFile], is_drawn: bool) -> Vec<Vec<Value>> {
     let styles = Styles::new(records);
-    let html = folder.is_none();
-    let files: Vec<Value> = sections(records, &styles).iter().map(|it| section(it, html)).collect();
-    let version = env!("CARGO_PKG_VERSION");
-    let values = context! { title => TITLE, html, folder, version, files };
-    page.render_str(include_str!("page.jinja"), values).context("the template of the page")
-}
-
-/// A result file with its charts.
-#[derive(Debug)]
-struct Section<'a> {
-    view: View<'a>,
-    /// Its id in the page, and the start of the names of its files.
-    id: String,
-    files: String,
-    cases: Vec<(&'a Case, Vec<Chart<'a>>)>,
-    whole: Vec<Chart<'a>>,
-}
-
-fn sections<'a>(records: &'a [ResultFile], styles: &'a Styles) -> Vec<Section<'a>> {
-    let mut counts = [0; 2];
-    let section = |(index, record): (usize, &'a ResultFile)| {
-        let (count, kind) = match record.kind {
-            Kind::Compare => (&mut counts[0], ""),
-            Kind::Models => (&mut counts[1], "models-"),
-        };
-        *count += 1;
-        let files = if *count > 1 { format!("{kind}{count}-") } else { kind.to_owned() };
-        let view = View { record, styles };
-        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-        let case = |case: &'a Case| {
-            let mut name = format::slug(&case.name);
-            let times = seen.entry(name.clone()).or_default();
-            *times += 1;
-            if *times > 1 {
-                name += &format!("--{times}");
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let of_file = |(index, record): (usize, &ResultFile)| {
+        let view = View { record, styles: &styles };
+        let kind = if record.kind == Kind::Models { "models-" } else { "" };
+        let shared = Value::from_serialize(record);
+        let mut value = |chart: &Chart<'_>, at: Option<usize>, end: &str| {
+            let file = format!("{kind}{}{end}", chart.name);
+            let times = seen.entry(file.clone()).and_modify(|times| *times += 1).or_insert(1);
+            let file = if *times > 1 { format!("{file}--{times}") } else { file };
+            let draw = |is_phone: bool| {
+                let (width, height, shapes) = draw::picture(view, chart, is_phone);
+                context! { width, height, shapes => shapes.into_string() }
+            };
+            let is_drawn = is_drawn && !chart.is_missing;
+            context! {
+                at,
+                name => chart.name,
+                id => format!("r{index}-{}", &file[kind.len()..]),
+                file,
+                record => shared,
+                interval => format::interval_name(record),
+                is_missing => chart.is_missing,
+                is_half => chart.is_half() || chart.is_missing,
+                head => chart.head,
+                rows => chart.rows,
+                screen => is_drawn.then(|| draw(false)),
+                phone => is_drawn.then(|| draw(true)),
             }
-            let (ratios, latency) = (ratios::chart(view, case), latency::chart(view, case));
-            let (cpu, syscalls) = (costs::cpu(view, case), costs::syscalls(view, case));
-            let charts = [ratios, latency, cpu, syscalls].map(|chart| Chart {
-                name: format!("{}-{name}", chart.name),
-                case: Some(&case.name),
-                ..chart
-            });
-            (case, charts.into())
         };
-        let cases = record.cases.iter().map(case).collect();
-        let mut whole = vec![connections::chart(view)];
-        whole.extend(sweep::charts(view));
-        whole.extend(sizes::charts(view));
-        Section { view, id: format!("r{index}"), files, cases, whole }
-    };
-    records.iter().enumerate().map(section).collect()
-}
-
-/// What the template needs of a result file.
-fn section(section: &Section<'_>, html: bool) -> Value {
-    let Section { view, id, files, cases, whole } = section;
-    let record = view.record;
-    let chart = |chart: &Chart<'_>| {
-        let figure = if html { figure(section, chart) } else { String::new() };
-        let (title, file) = (chart.full_title(), format!("{files}{}", chart.name));
-        context! { title, file, caption => chart.caption, missing => chart.missing, figure }
-    };
-    let charts = |charts: &[Chart<'_>]| charts.iter().map(chart).collect::<Vec<_>>();
-    let case = |(case, of_case): &(&Case, Vec<Chart<'_>>)| {
-        context! { name => case.name, what => case.what, charts => charts(of_case) }
-    };
-    let failures = facts::failures(record);
-    let failures = (!failures.rows.is_empty()).then(|| table(&failures));
-    let has_ratios = !record.cases.is_empty() && !record.servers.is_empty();
-    let cpu = has_ratios.then(|| matrix(*view, html, |it| it.cpu_ratio, Verdict::Lower));
-    let rate = has_ratios.then(|| matrix(*view, html, |it| it.rate_ratio, Verdict::Higher));
-    context! {
-        id, cpu, rate, failures,
-        title => title(record),
-        run => record.run,
-        machine => record.machine,
-        reference => record.reference,
-        control => record.control,
-        schema => record.schema,
-        is_short => !conclusion::has_verdicts(record),
-        conclusion => conclusion::of(record),
-        alerts => facts::alerts(record),
-        whole => charts(whole),
-        cases => cases.iter().map(case).collect::<Vec<_>>(),
-        servers => table(&facts::servers(record)),
-        noise => facts::noise(record),
-        load_cpu => facts::load_cpu(record),
-    }
-}
-
-fn title(record: &ResultFile) -> String {
-    let number =
-        |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let cases = number(record.cases.len(), "case");
-    // The control is not a server of its own, and the reference is not a model.
-    let others = record.servers.iter().filter(|it| it.name != record.control);
-    let models = others.clone().filter(|it| it.name != record.reference);
-    match record.kind {
-        Kind::Compare => format!("{} in {cases}", number(others.count(), "server")),
-        Kind::Models => format!("{} by connections", number(models.count(), "server model")),
-    }
-}
-
-/// The ratios of all servers in all cases.
-fn matrix(
-    view: View<'_>,
-    html: bool,
-    ratio: fn(&Measured) -> Option<Ratio>,
-    good: Verdict,
-) -> String {
-    let record = view.record;
-    let cell = |server: &Server, case: &Case| {
-        let outcome = case.results.iter().find(|it| it.server == server.name);
-        let found = outcome.and_then(|it| ratio(it.measured.as_ref()?));
-        let text = match (found, outcome.map(|it| it.status)) {
-            (Some(ratio), _) => format::factor(ratio.estimate.median),
-            (None, _) if server.name == record.reference => "1".to_owned(),
-            (None, Some(Status::Failed)) => "failed".to_owned(),
-            (None, _) => "–".to_owned(),
-        };
-        let verdict = found.map(|it| it.verdict).filter(|it| *it != Verdict::NoDifference);
-        match verdict {
-            None => text,
-            Some(_) if !html => format!("**{text}**"),
-            Some(it) if it == good => format!("<b class=\"better\">{text}</b>"),
-            Some(_) => format!("<b class=\"worse\">{text}</b>"),
+        let whole = [vec![servers::rates(view)], servers::knees(view), servers::sizes(view)];
+        let mut all: Vec<Value> = whole.iter().flatten().map(|it| value(it, None, "")).collect();
+        for (at, case) in record.cases.iter().enumerate() {
+            let end = format!("-{}", format::slug(&case.name));
+            let of_case = [cases::ratios, cases::latency, cases::cpu, cases::syscalls];
+            all.extend(of_case.iter().map(|chart| value(&chart(view, case), Some(at), &end)));
         }
+        all
     };
-    let row = |(number, server): (usize, &Server)| {
-        let class = if view.is_own(&server.name) { "who own" } else { "who" };
-        let swatch = markup! {
-            i class="plot" { i class={ "swatch " (view.class(&server.name)) } {} }
-        };
-        let mut name = escape(&server.name);
-        if html {
-            let swatch = swatch.into_string();
-            name = format!("<span class=\"{class}\" data-who=\"{number}\">{swatch}{name}</span>");
-        }
-        let cells = record.cases.iter().map(|case| cell(server, case));
-        std::iter::once(name).chain(cells).collect::<Vec<_>>()
-    };
-    let head = std::iter::once("server".to_owned());
-    let head: Vec<String> = head.chain(record.cases.iter().map(|it| escape(&it.name))).collect();
-    let rows = record.servers.iter().enumerate().map(row).collect::<Vec<_>>();
-    markdown_table(&head, &rows)
-}
-
-/// A figure: its title and caption, its picture for a screen and for a phone, its table.
-fn figure(Section { view, id, .. }: &Section<'_>, chart: &Chart<'_>) -> String {
-    let id = format!("{id}-{}", chart.name);
-    let picture = |class: &str| {
-        let words = [&chart.full_title()[..], &chart.caption];
-        let picture = draw::picture(*view, chart, class == "phone");
-        picture.element(&format!("{id}-{class}"), &format!("plot {class}"), words, false)
-    };
-    let content = markup! {
-        figcaption {
-            h4 { (format::capitalized(&chart.title)) }
-            @if chart.missing.is_none() { p { (chart.caption) } }
-        }
-        @match &chart.missing {
-            Some(why) => { p class="missing" { (why) } }
-            None => { (picture("screen")) (picture("phone")) }
-        }
-    };
-    // A blank line would end the HTML in the Markdown.
-    let content = svg::finish(content).replace("\n\n", "\n");
-    let class = if chart.is_half || chart.missing.is_some() { "half" } else { "wide" };
-    let mut figure = format!("<figure class=\"{class}\" id=\"{id}\">\n{content}\n");
-    if !chart.table.rows.is_empty() {
-        let table = table(&chart.table);
-        figure += &format!("<details><summary>The figures</summary>\n\n{table}\n</details>\n");
-    }
-    figure + "</figure>"
-}
-
-fn table(table: &Table) -> String {
-    let escaped = |row: &Vec<String>| row.iter().map(|cell| escape(cell)).collect::<Vec<_>>();
-    let rows: Vec<Vec<String>> = table.rows.iter().map(escaped).collect();
-    markdown_table(&escaped(&table.head), &rows)
-}
-
-/// Columns of figures are aligned to the right.
-fn markdown_table(head: &[String], rows: &[Vec<String>]) -> String {
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let is_figure = |cell: &str| {
-        cell.trim_start_matches(|c: char| !c.is_alphanumeric())
-            .starts_with(|c: char| c.is_ascii_digit())
-    };
-    let rule = |column: usize| {
-        let has_figures = rows.iter().any(|row| is_figure(&row[column]));
-        if column > 0 && has_figures { "---:|" } else { "---|" }
-    };
-    let rule: String = (0..head.len()).map(rule).collect();
-    let rows: String = rows.iter().map(|row| line(row)).collect();
-    format!("{}|{rule}\n{rows}", line(head))
+    records.iter().enumerate().map(of_file).collect()
 }
 
 /// Text that might be read as Markdown or HTML.
 fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => escaped.push_str("&lt;"),
-            '&' => escaped.push_str("&amp;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '~' => escaped.extend(['\\', c]),
-            '\n' | '\r' => escaped.push(' '),
-            c => escaped.push(c),
-        }
-    }
-    escaped
+    let escape = |c: char| match c {
+        '<' => "&lt;".to_owned(),
+        '&' => "&amp;".to_owned(),
+        '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '~' => format!("\\{c}"),
+        '\n' | '\r' => " ".to_owned(),
+        _ => c.to_string(),
+    };
+    text.chars().map(escape).collect()
 }

@@ -1,7 +1,7 @@
 //! Axes as arithmetic: the place of a figure between two ends, and which figures have a label.
 
-/// Labelled powers of ten on one axis, at most.
-const TICKS_MAX: f64 = 7.0;
+/// Labels between powers of ten, the most useful first.
+const LEADS: [f64; 6] = [1.0, 3.0, 2.0, 5.0, 1.5, 7.0];
 
 /// The figures that an axis spans.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -10,6 +10,24 @@ pub(super) enum Scale {
     Linear(f64),
     /// Equal factors are equal distances, from the first figure to the second.
     Log(f64, f64),
+}
+
+/// A scale, its labels, the first that have room, and the words at its two sides.
+#[derive(Debug, Clone)]
+pub(super) struct Axis {
+    pub(super) scale: Scale,
+    pub(super) ticks: Vec<(f64, String)>,
+    pub(super) sides: [&'static str; 2],
+}
+
+impl Axis {
+    /// An axis with labels at round figures: `10 µs`, not `10.0 µs`.
+    pub(super) fn new(scale: Scale, title: &'static str, show: fn(f64) -> String) -> Self {
+        let round = |tick| show(tick).replace(".00 ", " ").replace(".0 ", " ");
+        let label = |tick| if tick > 0.0 { round(tick) } else { "0".to_owned() };
+        let ticks = scale.ticks().into_iter().map(|tick| (tick, label(tick))).collect();
+        Self { scale, ticks, sides: ["", title] }
+    }
 }
 
 impl Scale {
@@ -26,54 +44,52 @@ impl Scale {
         Self::Log(low, if high > low { high } else { low * 10.0 })
     }
 
-    /// All of some figures, and a little more at both ends.
+    /// All of some figures that have a logarithm, and a little more at both ends.
     pub(super) fn around(figures: impl IntoIterator<Item = f64>) -> Self {
         let usable = figures.into_iter().filter(|it| it.is_finite() && *it > 0.0);
-        let ends =
-            usable.map(|it| (it, it)).reduce(|(low, high), (it, _)| (low.min(it), high.max(it)));
-        ends.map_or(Self::Log(1.0, 10.0), |(low, high)| Self::log(low / 1.2, high * 1.2))
+        let ends = usable.fold((f64::INFINITY, 0.0), |ends, it| (it.min(ends.0), it.max(ends.1)));
+        Self::log(ends.0 / 1.2, ends.1 * 1.2)
     }
 
-    /// The share of the axis below a figure: 0 at its start or before, 1 at its end or beyond.
-    pub(super) fn share(self, figure: f64) -> f64 {
-        let share = match self {
+    /// The place of a figure: 0 at the start of the axis, 1 at its end, or beyond.
+    fn place(self, figure: f64) -> f64 {
+        match self {
             Self::Linear(high) => figure / high,
-            Self::Log(low, high) => (figure.max(low).ln() - low.ln()) / (high.ln() - low.ln()),
-        };
-        if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
+            Self::Log(low, high) => (figure.ln() - low.ln()) / (high.ln() - low.ln()),
+        }
+    }
+
+    /// The share of the axis below a figure.
+    pub(super) fn share(self, figure: f64) -> f64 {
+        let place = self.place(figure);
+        if place.is_nan() { 0.0 } else { place.clamp(0.0, 1.0) }
     }
 
     /// Whether a figure is between the ends. A power of ten may miss its own end by rounding.
     pub(super) fn contains(self, figure: f64) -> bool {
-        match self {
-            Self::Linear(high) => (0.0..=high).contains(&figure),
-            Self::Log(low, high) => (low * 0.999..=high * 1.001).contains(&figure),
-        }
+        (-0.001..=1.001).contains(&self.place(figure))
     }
 
     /// Round figures for labels.
-    pub(super) fn ticks(self) -> Vec<f64> {
-        let (low, high) = match self {
-            Self::Log(low, high) => (low.log10(), high.log10()),
+    fn ticks(self) -> Vec<f64> {
+        let ticks: Vec<f64> = match self {
             Self::Linear(high) => {
                 let power = 10_f64.powf((high / 4.0).log10().floor());
-                let leads = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter();
-                let step = leads.map(|lead| lead * power).find(|step| step * 4.001 >= high);
-                let ticks = (0..16).map(|index| f64::from(index) * step.unwrap_or(high));
-                return ticks.take_while(|&tick| tick <= high).collect();
+                let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|lead| lead * power);
+                let step = steps.into_iter().find(|step| step * 4.001 >= high).unwrap_or(high);
+                (0..5).map(|index| f64::from(index) * step).collect()
+            }
+            Self::Log(low, high) => {
+                let first = Some(low.log10().floor());
+                let powers = || std::iter::successors(first, |power| Some(power + 1.0));
+                let powers = || powers().take_while(|power| *power <= high.log10());
+                LEADS
+                    .iter()
+                    .flat_map(|lead| powers().map(move |it| lead * 10_f64.powf(it)))
+                    .collect()
             }
         };
-        let leads: &[f64] = match high - low {
-            decades if decades <= 1.0 => &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
-            decades if decades <= 2.2 => &[1.0, 2.0, 5.0],
-            decades if decades <= 3.5 => &[1.0, 3.0],
-            _ => &[1.0],
-        };
-        let step = ((high - low) / TICKS_MAX).ceil().max(1.0);
-        let powers = std::iter::successors(Some(low.floor()), |power| Some(power + step));
-        let powers = powers.take_while(|power| *power <= high.ceil());
-        let ticks = powers.flat_map(|power| leads.iter().map(move |it| it * 10_f64.powf(power)));
-        ticks.filter(|tick| self.contains(*tick)).collect()
+        ticks.into_iter().filter(|tick| self.contains(*tick)).collect()
     }
 }
 

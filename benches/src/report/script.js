@@ -84,23 +84,23 @@ function chooseCases(record) {
 function chooseServers(record) {
   const off = new Set();
   for (const hint of record.querySelectorAll(".hint")) hint.hidden = false;
-  for (const who of record.querySelectorAll(".who")) {
-    const number = who.dataset.who;
-    who.setAttribute("role", "button");
-    who.setAttribute("aria-pressed", "true");
-    who.tabIndex = 0;
-    who.title = "hide or show";
+  for (const name of record.querySelectorAll(".server-toggle")) {
+    const number = name.dataset.toggle;
+    name.setAttribute("role", "button");
+    name.setAttribute("aria-pressed", "true");
+    name.tabIndex = 0;
+    name.title = "hide or show";
     const toggle = () => {
       if (!off.delete(number)) off.add(number);
-      for (const other of record.querySelectorAll(`.who[data-who="${number}"]`)) {
+      for (const other of record.querySelectorAll(`.server-toggle[data-toggle="${number}"]`)) {
         other.setAttribute("aria-pressed", String(!off.has(number)));
       }
       for (const group of record.querySelectorAll(`[data-server="${number}"]`)) {
         group.classList.toggle("off", off.has(number));
       }
     };
-    who.addEventListener("click", toggle);
-    who.addEventListener("keydown", (event) => {
+    name.addEventListener("click", toggle);
+    name.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
       event.preventDefault();
       toggle();

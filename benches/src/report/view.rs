@@ -2,28 +2,20 @@
 //! The colours are in `plot.css`.
 //!
 //! Twenty servers cannot have twenty colours that can be told apart, least of all by colour-blind
-//! readers. So a hue is a family of servers, shade and dashes tell them apart in the family, and the
-//! name of a server is always beside its line.
+//! readers. So a hue is a family of servers, shade and dashes tell them apart in it, and the name
+//! of a server is always beside its line.
 
 use std::collections::HashMap;
 
-use crate::conclusion;
 use crate::schema::{Case, Measured, Origin, Outcome, ResultFile, Server};
-use crate::stats::Verdict;
 
 /// Shades of a hue, and line patterns (solid, dashed, dotted), in `plot.css`.
 const SHADES: usize = 3;
 const PATTERNS: usize = 3;
 
-/// Models on our own reactor.
-const REACTOR: [&str; 4] = ["epoll-edge", "epoll-level", "coroutine", "epoll-oneshot"];
-
-/// Models in which one thread polls or waits for all connections by older means.
-const POLLING_MODELS: [&str; 3] = ["nonblocking", "select", "poll"];
-
 /// The classes of every server in all result files of a page.
 #[derive(Debug)]
-pub(super) struct Styles(HashMap<String, String>);
+pub(super) struct Styles(pub(super) HashMap<String, String>);
 
 impl Styles {
     pub(super) fn new(records: &[ResultFile]) -> Self {
@@ -47,11 +39,13 @@ impl Styles {
 }
 
 fn family(server: &Server) -> &'static str {
-    let name = server.name.as_str();
+    let reactor = ["epoll-edge", "epoll-level", "coroutine", "epoll-oneshot"];
+    // One thread polls or waits for all connections by older means.
+    let polling = ["nonblocking", "select", "poll"];
     match (server.origin, server.language.as_deref()) {
         (Origin::Extra, _) => "mine",
-        (Origin::Model, _) if REACTOR.contains(&name) => "ours",
-        (Origin::Model, _) if POLLING_MODELS.contains(&name) => "other",
+        (Origin::Model, _) if reactor.contains(&&*server.name) => "ours",
+        (Origin::Model, _) if polling.contains(&&*server.name) => "other",
         (Origin::Model, _) => "many",
         (_, Some("c")) => "c",
         (_, Some("rust")) => "rust",
@@ -86,16 +80,5 @@ impl<'a> View<'a> {
     pub(super) fn is_own(&self, server: &str) -> bool {
         let mut servers = self.record.servers.iter();
         servers.any(|it| it.name == server && it.origin == Origin::Extra)
-    }
-
-    /// The result of a comparison, given the words for more and for less.
-    pub(super) fn difference(&self, verdict: Verdict, higher: &str, lower: &str) -> String {
-        let word = match verdict {
-            _ if !conclusion::has_verdicts(self.record) => "too few rounds",
-            Verdict::Higher => higher,
-            Verdict::Lower => lower,
-            Verdict::NoDifference => "no difference shown",
-        };
-        word.to_owned()
     }
 }

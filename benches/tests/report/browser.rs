@@ -89,9 +89,9 @@ fn hostile_names_and_many_servers_do_not_break_the_page() {
     // The reader's own servers have their own colour, alone and among many.
     let mut own = full();
     own.servers[3].origin = Origin::Extra;
-    let mut own_in_a_crowd = malformed::crowded();
-    own_in_a_crowd.servers[7..11].iter_mut().for_each(|server| server.origin = Origin::Extra);
-    for record in [malformed::renamed(), malformed::crowded(), own, own_in_a_crowd] {
+    let mut own_among_many = malformed::many_servers();
+    own_among_many.servers[7..11].iter_mut().for_each(|server| server.origin = Origin::Extra);
+    for record in [malformed::renamed(), malformed::many_servers(), own, own_among_many] {
         let page = report::html(&[record]).unwrap();
         is_sound(&look(&page, PHONE, false), PHONE, false);
         is_sound(&look(&page, SCREEN, true), SCREEN, true);
@@ -199,8 +199,8 @@ fn look(page: &str, width: u32, dark: bool) -> Findings {
     serde_json::from_str(&json).unwrap_or_else(|it| panic!("the script's findings: {it}: {json}"))
 }
 
-/// Runs the browser on a page until it is loaded; returns its DOM. Any console output of the page is
-/// an error.
+/// Runs the browser on a page until it is loaded; returns its DOM. Any console output of the page
+/// is an error.
 fn chromium(page: &Path, folder: &Path, dark: bool) -> String {
     // The browser itself must not use the network: there is no proxy at that port.
     let run = Command::new("timeout")

@@ -56,12 +56,12 @@ function play(isShown) {
     played.again = shown();
   }
   const line = [...record.querySelectorAll('.series[data-server="0"]')].find(isShown);
-  const who = record.querySelector('.who[data-who="0"]');
+  const toggle = record.querySelector('.server-toggle[data-toggle="0"]');
   played.hinted = [...record.querySelectorAll(".hint")].some(isShown);
-  if (line && who) {
-    who.click();
+  if (line && toggle) {
+    toggle.click();
     played.hidden = !isShown(line);
-    who.click();
+    toggle.click();
     played.back = isShown(line);
   }
   const course = [...record.querySelectorAll('figure[id$="latency-ping"] [data-server="0"] path.hit')].find(isShown);

@@ -54,7 +54,7 @@ fn docs_bench_matches_its_data() {
     });
     let again = "run make bench-page";
     assert_eq!(report::markdown(&records, "bench").unwrap(), read("bench.md"), "{again}");
-    for (name, picture) in report::write_svgs(&records) {
+    for (name, picture) in report::write_svgs(&records).unwrap() {
         assert_eq!(picture, read(&format!("bench/{name}")), "{name}: {again}");
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn renamed() -> ResultFile {
 }
 
 /// Forty copies of one server: their lines coincide.
-pub(super) fn crowded() -> ResultFile {
+pub(super) fn many_servers() -> ResultFile {
     let mut record = full();
     let (server, knee) = (record.servers[3].clone(), record.knee.as_mut().unwrap());
     for number in 0..40 {
@@ -67,7 +67,7 @@ fn a_hostile_name_is_escaped() {
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "the name can be read");
     assert_eq!(embedded(&page), std::slice::from_ref(&record), "and the data is what it was");
     are_pictures(&page);
-    for (name, picture) in report::write_svgs(&[record]) {
+    for (name, picture) in report::write_svgs(&[record]).unwrap() {
         let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
         assert!(name.chars().all(safe) && !name.starts_with('.'), "{name} stays in its folder");
         Document::parse(&picture).unwrap_or_else(|it| panic!("{name}: {it}"));
@@ -78,7 +78,8 @@ fn a_hostile_name_is_escaped() {
 fn two_cases_of_one_name_are_two() {
     let mut record = full();
     record.cases[1].name = record.cases[0].name.clone();
-    let names: Vec<String> = report::write_svgs(&[record]).into_iter().map(|it| it.0).collect();
+    let names: Vec<String> =
+        report::write_svgs(&[record]).unwrap().into_iter().map(|it| it.0).collect();
     assert!(names.contains(&"ratios-ping.svg".to_owned()), "{names:?}");
     assert!(names.contains(&"ratios-ping--2.svg".to_owned()), "{names:?}");
 }
@@ -124,7 +125,7 @@ fn many_servers_and_none_are_drawn() {
     let mut unasked = full();
     unasked.cases.iter_mut().for_each(|case| case.results.clear());
     unasked.knee.as_mut().unwrap().curves.clear();
-    for record in [crowded(), alone, nothing, unasked] {
+    for record in [many_servers(), alone, nothing, unasked] {
         let page = report::html(&[record]).unwrap();
         are_pictures(&page);
         assert!(page.contains("How it was measured"));

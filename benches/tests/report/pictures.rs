@@ -35,7 +35,7 @@ fn every_plot_is_there_for_a_screen_and_for_a_phone() {
 
 #[test]
 fn a_file_is_a_picture_by_itself() {
-    let pictures = report::write_svgs(&[full(), models(), full()]);
+    let pictures = report::write_svgs(&[full(), models(), full()]).unwrap();
     let mut names: Vec<&str> = pictures.iter().map(|it| it.0.as_str()).collect();
     for name in ["ratios-c64.svg", "latency-ping.svg", "knee.svg", "models-ratios-c10.svg"] {
         assert!(names.contains(&name), "{name} is one of {names:?}");
@@ -100,7 +100,7 @@ fn what_is_far_off_does_not_squeeze_the_rest() {
 #[test]
 fn a_broken_model_has_its_cross() {
     let record = models();
-    let picture = report::write_svgs(std::slice::from_ref(&record));
+    let picture = report::write_svgs(std::slice::from_ref(&record)).unwrap();
     let (_, text) = picture.iter().find(|it| it.0 == "models-rate-connections.svg").unwrap();
     let document = Document::parse(text).unwrap();
     let crossed: Vec<&str> = of_class(&document, "series")
@@ -109,12 +109,12 @@ fn a_broken_model_has_its_cross() {
         .filter_map(|it| it.attribute("data-server"))
         .collect();
     assert_eq!(crossed, ["5", "3"], "mio breaks at a thousand, blocking at once");
-    assert!(text.contains("at 1000 failed: starved at a thousand"));
+    assert!(text.contains("at 1000 failed: stalled at a thousand"));
 }
 
 #[test]
 fn a_server_has_one_style() {
-    let pictures = report::write_svgs(&[full(), models()]);
+    let pictures = report::write_svgs(&[full(), models()]).unwrap();
     let mut looks: Vec<String> = Vec::new();
     for (name, text) in &pictures {
         let document = Document::parse(text).unwrap();
@@ -175,7 +175,7 @@ fn the_page_describes_the_method() {
     for fact in ["6 that count", "slices of 50.0 ms", "0.20, average", "ping: rate ±", "schema"] {
         assert!(told.contains(fact), "it says {fact}: {told}");
     }
-    assert!(page.contains("uv.h is not installed"), "who is absent, and why");
+    assert!(page.contains("uv.h is not installed"), "an absent server, and why");
     assert_eq!(embedded(&page), [record], "the page carries all that was measured");
 }
 
@@ -183,13 +183,13 @@ fn the_page_describes_the_method() {
 fn an_unknown_server_is_drawn() {
     let mut record = full();
     record.servers.retain(|server| server.origin != Origin::Peer);
-    for (name, picture) in report::write_svgs(&[record]) {
+    for (name, picture) in report::write_svgs(&[record]).unwrap() {
         Document::parse(&picture).unwrap_or_else(|it| panic!("{name}: {it}"));
     }
 }
 
 fn picture(record: &ResultFile, name: &str) -> String {
-    let pictures = report::write_svgs(std::slice::from_ref(record));
+    let pictures = report::write_svgs(std::slice::from_ref(record)).unwrap();
     pictures.into_iter().find(|it| it.0 == name).unwrap().1
 }
 

@@ -38,7 +38,7 @@ pub(super) fn models() -> ResultFile {
     record.cases = vec![of(&small, 1), of(&large, 10), of(&large, 100), of(&large, 1000)];
     let breaks = &mut record.cases[3].results[3];
     breaks.status = epollite_bench::schema::Status::Failed;
-    breaks.why = Some("starved at a thousand".to_owned());
+    breaks.why = Some("stalled at a thousand".to_owned());
     record
 }
 
