@@ -3,15 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what fails should stop it")]
 
-#[path = "report/browser.rs"]
 mod browser;
-#[path = "report/command.rs"]
 mod command;
-#[path = "report/malformed.rs"]
 mod malformed;
-#[path = "report/pictures.rs"]
 mod pictures;
-#[path = "report/support.rs"]
 mod support;
-#[path = "report/words.rs"]
 mod words;

@@ -1,10 +1,9 @@
 //! `compare` as a program: its output, its record, and the exit code of each failure. The servers
 //! are small Python scripts that fail on purpose; performance is not tested.
 
+#[path = "../deadline/mod.rs"]
 mod deadline;
-#[path = "compare/exit.rs"]
 mod exit;
-#[path = "compare/own.rs"]
 mod own;
 
 use std::path::{Path, PathBuf};

@@ -5,21 +5,13 @@
 //! measured one after the other. A part that is twice as slow as its alternative is still cheap
 //! next to the kernel: an echo takes some 5 µs, a slab lookup 1 ns.
 
-#[path = "micro/batch.rs"]
 mod batch;
-#[path = "micro/echo.rs"]
 mod echo;
-#[path = "micro/ratios.rs"]
 mod ratios;
-#[path = "micro/run_once.rs"]
 mod run_once;
-#[path = "micro/slab.rs"]
 mod slab;
-#[path = "micro/timers.rs"]
 mod timers;
-#[path = "micro/token.rs"]
 mod token;
-#[path = "micro/write_buffer.rs"]
 mod write_buffer;
 
 use std::time::Duration;

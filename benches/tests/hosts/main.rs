@@ -4,9 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what fails should stop it")]
 
-#[path = "hosts/network.rs"]
 mod network;
-#[path = "hosts/page.rs"]
 mod page;
 
 use std::path::Path;
