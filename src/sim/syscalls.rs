@@ -47,7 +47,7 @@ impl Sim {
     }
 }
 
-#[deny(clippy::missing_trait_methods)]
+/// A call that is not modelled returns `ENOSYS`, as Linux does for a call that it does not have.
 impl Kernel for Sim {
     fn socket(&mut self, family: AddressFamily, kind: SocketType) -> Result<Fd> {
         self.enter(|state, process| state.files.open_socket(process, family, kind))

@@ -2,11 +2,8 @@
 
 use core::time::Duration;
 
-use epollite::kernel::{
-    EpollEvent, EpollOp, Shutdown, SignalSet, SocketOption, SocketOptionName, SocketType,
-};
-use epollite::kernel::{ReceivedDatagram, Resource, Rlimit};
-use epollite::net::{AddressFamily, DatagramBatch, PacketInfo};
+use epollite::kernel::{EpollEvent, EpollOp, Shutdown, SocketOption, SocketOptionName, SocketType};
+use epollite::net::AddressFamily;
 use epollite::{Addr, Errno, Fd, Instant, Kernel, Linux};
 
 /// Linux when no other ephemeral port is free.
@@ -15,10 +12,6 @@ pub(crate) struct OnePort(pub(crate) Linux);
 impl Kernel for OnePort {
     fn socket(&mut self, family: AddressFamily, kind: SocketType) -> Result<Fd, Errno> {
         self.0.socket(family, kind)
-    }
-
-    fn socketpair(&mut self, kind: SocketType) -> Result<(Fd, Fd), Errno> {
-        self.0.socketpair(kind)
     }
 
     fn bind(&mut self, socket: &Fd, addr: &Addr) -> Result<(), Errno> {
@@ -64,79 +57,8 @@ impl Kernel for OnePort {
         self.0.send(socket, buf)
     }
 
-    fn recvfrom(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<(usize, Addr), Errno> {
-        self.0.recvfrom(socket, buf)
-    }
-
-    fn sendto(&mut self, socket: &Fd, buf: &[u8], addr: &Addr) -> Result<usize, Errno> {
-        self.0.sendto(socket, buf, addr)
-    }
-
-    fn recvmmsg(&mut self, socket: &Fd, batch: &mut DatagramBatch) -> Result<usize, Errno> {
-        self.0.recvmmsg(socket, batch)
-    }
-
-    fn sendmmsg(
-        &mut self,
-        socket: &Fd,
-        batch: &DatagramBatch,
-        first: usize,
-    ) -> Result<usize, Errno> {
-        self.0.sendmmsg(socket, batch, first)
-    }
-
-    fn recvmsg(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<ReceivedDatagram, Errno> {
-        self.0.recvmsg(socket, buf)
-    }
-
-    fn sendmsg(
-        &mut self,
-        socket: &Fd,
-        buf: &[u8],
-        addr: &Addr,
-        packet_info: Option<PacketInfo>,
-    ) -> Result<usize, Errno> {
-        self.0.sendmsg(socket, buf, addr, packet_info)
-    }
-
-    fn ioctl_outq(&mut self, socket: &Fd) -> Result<usize, Errno> {
-        self.0.ioctl_outq(socket)
-    }
-
     fn shutdown(&mut self, socket: &Fd, how: Shutdown) -> Result<(), Errno> {
         self.0.shutdown(socket, how)
-    }
-
-    fn read(&mut self, fd: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
-        self.0.read(fd, buf)
-    }
-
-    fn write(&mut self, fd: &Fd, buf: &[u8]) -> Result<usize, Errno> {
-        self.0.write(fd, buf)
-    }
-
-    fn splice(&mut self, from: &Fd, into: &Fd, len_bytes: usize) -> Result<usize, Errno> {
-        self.0.splice(from, into, len_bytes)
-    }
-
-    fn pipe2(&mut self) -> Result<(Fd, Fd), Errno> {
-        self.0.pipe2()
-    }
-
-    fn eventfd(&mut self, initial: u32) -> Result<Fd, Errno> {
-        self.0.eventfd(initial)
-    }
-
-    fn signalfd(&mut self, signals: SignalSet) -> Result<Fd, Errno> {
-        self.0.signalfd(signals)
-    }
-
-    fn sigprocmask(&mut self, signals: SignalSet) -> Result<SignalSet, Errno> {
-        self.0.sigprocmask(signals)
-    }
-
-    fn dup(&mut self, fd: &Fd) -> Result<Fd, Errno> {
-        self.0.dup(fd)
     }
 
     fn close(&mut self, fd: Fd) -> Result<(), Errno> {
@@ -167,10 +89,6 @@ impl Kernel for OnePort {
         timeout: Option<Duration>,
     ) -> Result<usize, Errno> {
         self.0.epoll_pwait2(epoll, events, timeout)
-    }
-
-    fn prlimit(&mut self, resource: Resource, new: Option<Rlimit>) -> Result<Rlimit, Errno> {
-        self.0.prlimit(resource, new)
     }
 
     fn now(&mut self) -> Instant {

@@ -51,6 +51,11 @@ impl Call {
         }
     }
 
+    /// The call of a kernel of the library, if it is one.
+    pub(crate) const fn syscall(self) -> Option<Syscall> {
+        if let Self::Kernel(call) = self { Some(call) } else { None }
+    }
+
     /// Its name in C.
     pub(crate) const fn name(self) -> &'static str {
         match self {

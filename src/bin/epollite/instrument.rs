@@ -82,8 +82,7 @@ impl InstrumentedKernel for Tracer<CountingKernel> {
         let duration = self.now() - start;
         let (arguments, returned) = show(&result);
         let outcome = result.as_ref().map(|_| returned).map_err(|errno| *errno);
-        let name = call.syscall_name();
-        let call = if let Call::Kernel(call) = call { Some(call) } else { None };
+        let (name, call) = (call.syscall_name(), call.syscall());
         self.push(SyscallRecord { name, call, arguments, result: outcome, start, duration });
         result
     }

@@ -61,6 +61,35 @@ fn a_listener_that_was_shut_down_is_closed_and_reported() {
     }
 }
 
+/// Events that are reported whatever `emit_events` is: one that is not drained hides no other.
+#[test]
+fn a_pause_is_reported_behind_a_failed_listener() {
+    let config = StreamConfig { connections_max: 1, ..StreamConfig::default() };
+    let mut server = StreamServer::<_>::new(Linux, config).unwrap();
+    let (dead, _) = listener(server.kernel(), "127.0.0.1:0");
+    let duplicate = Linux.dup(&dead).unwrap();
+    let dead = server.add_listener(dead).unwrap();
+    let (open, addr) = listener(server.kernel(), "127.0.0.1:0");
+    server.add_listener(open).unwrap();
+    Linux.shutdown(&duplicate, Shutdown::Both).unwrap();
+    let end = Linux.now() + Duration::from_secs(10);
+    while server.listeners() == 2 && Linux.now() < end {
+        server.run_once(Some(end)).unwrap();
+    }
+    let addr = std::net::SocketAddr::try_from(addr).unwrap();
+    let clients = [(); 2].map(|()| std::net::TcpStream::connect(addr).unwrap());
+    while server.stats().accept_pauses == 0 && Linux.now() < end {
+        server.run_once(Some(end)).unwrap();
+    }
+    let failed = ServerEvent::ListenerFailed { token: dead, errno: Errno::EINVAL };
+    assert_eq!(server.next_event(), Some(failed));
+    let paused = ServerEvent::AcceptPaused { errno: None };
+    assert_eq!(server.next_event(), Some(paused), "invariant: a pause is always reported");
+    assert_eq!(server.next_event(), None, "and once");
+    drop(clients);
+    Linux.close(duplicate).unwrap();
+}
+
 /// A full server: a waiting client makes the new listener ready, but cannot be accepted.
 #[test]
 fn a_listener_that_is_opened_while_accepting_is_paused_waits_too() {

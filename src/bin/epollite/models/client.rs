@@ -138,3 +138,61 @@ impl<K: Kernel> Transport for Socket<'_, K> {
         self.kernel.ioctl_outq(self.fd).unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use epollite::kernel::SocketType;
+    use epollite::sim::Sim;
+
+    use super::*;
+
+    const CONFIG: StreamConfig = StreamConfig {
+        trigger: Trigger::Level,
+        connections_max: 1,
+        buffer_bytes: 8,
+        budget_bytes: 8,
+        events_max: core::num::NonZeroU32::MIN,
+        accepts_max: 1,
+        idle_timeout: Some(Duration::from_secs(1)),
+        drain_timeout: Duration::from_secs(9),
+        linger_timeout: Duration::from_secs(2),
+        emit_events: false,
+    };
+
+    fn step(client: &mut Client, sim: &mut Sim, fd: &Fd) -> Progress {
+        client.on_ready(fd, sim, &mut [0; 8], &CONFIG, &mut StreamStats::default())
+    }
+
+    /// Its budget ends with its data: poll(2) reports nothing more, and the end must be seen.
+    #[test]
+    fn a_draining_client_is_served_again_without_being_reported() {
+        let mut sim = Sim::default();
+        let (ours, theirs) = sim.socketpair(SocketType::Stream).unwrap();
+        let mut client = Client::new(String::new(), None, sim.now());
+        sim.send(&theirs, &[7; 8]).unwrap();
+        client.begin_drain();
+        assert_eq!(step(&mut client, &mut sim, &ours), Progress::Advanced);
+        assert!(client.is_requeued, "invariant: a drain does not wait for a report");
+        assert_eq!(step(&mut client, &mut sim, &ours), Progress::Advanced);
+        assert!(!client.is_requeued && client.deadline.is_some(), "it lingers");
+        [ours, theirs].into_iter().for_each(|fd| sim.close(fd).unwrap());
+    }
+
+    /// A silent peer holds up a drain no longer than its linger timeout.
+    #[test]
+    fn a_drain_cancels_the_idle_timeout_and_no_linger_timeout() {
+        let mut sim = Sim::default();
+        let (ours, theirs) = sim.socketpair(SocketType::Stream).unwrap();
+        let mut client = Client::new(String::new(), CONFIG.idle_timeout, sim.now());
+        sim.advance(Duration::from_secs(1));
+        let ended = client.on_timeout(&ours, &mut sim, &CONFIG, &mut StreamStats::default());
+        assert!(ended.is_none() && client.is_requeued, "it begins to close");
+        assert_eq!(step(&mut client, &mut sim, &ours), Progress::Advanced);
+        client.begin_drain();
+        assert_eq!(client.deadline, Some(sim.now() + CONFIG.linger_timeout));
+        let mut idle = Client::new(String::new(), CONFIG.idle_timeout, sim.now());
+        idle.begin_drain();
+        assert_eq!(idle.deadline, None);
+        [ours, theirs].into_iter().for_each(|fd| sim.close(fd).unwrap());
+    }
+}

@@ -9,7 +9,7 @@
 //! * `all`: all of them, for each connection. One accepts it; the others wake in vain, and
 //!   `--syscall-summary` shows their `EAGAIN`. This is the thundering herd.
 //! * `exclusive`: `EPOLLEXCLUSIVE`, one or some of them. But the kernel starts at the head of its
-//!   wait queue, where the most recently added waiter is: of 400 clients that connect one by one,
+//!   wait queue, where the waiter is that was added first: of 400 clients that connect one by one,
 //!   one child gets nearly all.
 //! * `round-robin`: the same, and after an accept a worker moves itself to the tail of the queue,
 //!   by removing the listener from its epoll and adding it again. Two calls per connection, and
