@@ -43,6 +43,7 @@ for thread in threads:
 print("accepted", accepted)
 PYTHON
 )
+wanted='accepted [40, 0, 0, 0]'
 uname -r
 echo "$seen"
-[ "$seen" = "accepted [40, 0, 0, 0]" ] || { echo "changed; wanted: accepted [40, 0, 0, 0]"; exit 1; }
+[ "$seen" = "$wanted" ] || { echo "changed; wanted: $wanted"; exit 1; }
