@@ -16,8 +16,8 @@ suite() {
     code=$?
     took=$(($(uptime_seconds) - began))
     if [ $code = 0 ]; then
-        counts=$(grep -Eo '[0-9]+ programs|[0-9]+ passed' "$log" | grep -v '^0 ' | tail -n 2 \
-            | paste -sd' ')
+        counts=$(grep -Eo '[0-9]+ (programs|too slow|passed)' "$log" | grep -v '^0 ' \
+            | tail -n 3 | paste -sd' ')
         echo "suite $name: ok in $took s${counts:+, $counts}"
     else
         failed=1

@@ -4,6 +4,8 @@
 
 mod connect;
 
+use std::time::{Duration, Instant};
+
 use epollite::event::Ready;
 use epollite::kernel::{EpollEvent, EpollOp};
 use epollite::kernel::{Shutdown, SocketOption, SocketOptionName, SocketType};
@@ -41,7 +43,24 @@ pub(crate) struct Program<'k, 'p> {
     has_spliced: bool,
     /// Pieces sent over TCP.
     segments: usize,
+    /// When the first FIN may have been sent.
+    fin_at: Option<Instant>,
+    /// Lines of the log before a delayed ACK may have arrived.
+    lines_in_time: Option<usize>,
 }
+
+/// What a program observed.
+pub(crate) struct Observed {
+    pub(crate) log: Vec<String>,
+    /// Leading lines of `log` that were observed before a delayed ACK may have arrived.
+    pub(crate) lines_in_time: usize,
+}
+
+/// Time after a FIN within which no delayed ACK arrives for it: 40 ms, minus a tick of 4 ms at
+/// either end.
+///
+/// Reference: include/net/tcp.h: `TCP_DELACK_MIN`
+const ACK_DELAY_MIN: Duration = Duration::from_millis(32);
 
 /// Pieces that one program sends over TCP at most. However small, each takes a packet's memory on
 /// Linux; with about twenty unread the window is full, and the rest stays with the sender, which a
@@ -64,18 +83,24 @@ impl<'k, 'p> Program<'k, 'p> {
             made: 0,
             has_spliced: false,
             segments: 0,
+            fin_at: None,
+            lines_in_time: None,
         }
     }
 
-    pub(crate) fn run(mut self) -> Vec<String> {
+    pub(crate) fn run(mut self) -> Observed {
         for _ in 0..STEPS_MAX {
             let Some(&op) = self.plan.next() else {
                 break;
             };
+            let lines = self.harness.log.len();
             self.step(op);
+            self.check_time(lines);
         }
         for at in 0..self.slots.len() {
+            let lines = self.harness.log.len();
             self.wait_at(at, 16);
+            self.check_time(lines);
         }
         // A reset leaves no TIME_WAIT behind. Linux keeps a number of those for a minute, which
         // depends on its memory; beyond it a closed connection is forgotten and answers with a
@@ -84,7 +109,15 @@ impl<'k, 'p> Program<'k, 'p> {
             let _ = self.harness.k.setsockopt(&slot.fd, SocketOption::LingerSeconds(Some(0)));
         }
         self.harness.close_all(self.slots.into_iter().map(|slot| slot.fd));
-        self.harness.log
+        let log = self.harness.log;
+        Observed { lines_in_time: self.lines_in_time.unwrap_or(log.len()), log }
+    }
+
+    /// Called after a step before which the log had `lines`.
+    fn check_time(&mut self, lines: usize) {
+        if self.fin_at.is_some_and(|at| at.elapsed() > ACK_DELAY_MIN) {
+            self.lines_in_time.get_or_insert(lines);
+        }
     }
 
     fn byte(&mut self) -> u8 {
@@ -92,6 +125,10 @@ impl<'k, 'p> Program<'k, 'p> {
     }
 
     fn step(&mut self, op: u8) {
+        let has_tcp = self.slots.iter().any(|slot| slot.sort == FdKind::Tcp);
+        if has_tcp && matches!(op % 32, 7 | 27) {
+            self.fin_at.get_or_insert_with(Instant::now);
+        }
         match op % 32 {
             0..=6 if self.slots.len() < SLOTS => self.make(),
             7 => self.close(),
