@@ -67,7 +67,10 @@ TESTS = ["conformance", "conformance_random", "linux", "reactor", "servers", "fa
 COMMANDS = "sh mount ip timeout cut grep tail paste basename sed cat rm sleep"
 FOLDER = Path("target/kernels")
 SUITES = Path(__file__).with_name("suites.sh")
-# A VM with 20,000 programs takes a third of it.
+# A VM takes 15 ms for a random program, and four times as long when the host is busy.
+PROGRAM_SECONDS = 0.1
+# A suite and a VM may take so long, and the time for the programs.
+SUITE_SECONDS = 300
 RUN_SECONDS = 900
 
 # The console is slower than the reset: one second before it for the last lines.
@@ -118,6 +121,7 @@ class Run:
     name: str
     command: list
     environment: dict
+    seconds: int
     is_vm: bool
 
 
@@ -127,11 +131,13 @@ def prepare(place, programs, count):
     if series not in {"", "running", *SERIES} or setting not in {"", *SETTINGS}:
         raise SystemExit(f"run.py: there is no place {place!r}")
     with_setting = f" with {setting}" if setting else ""
-    environment = {"SIM_PROGRAMS": str(count)}
+    program_seconds = int(count * PROGRAM_SECONDS)
+    suite_seconds, seconds = SUITE_SECONDS + program_seconds, RUN_SECONDS + program_seconds
+    environment = {"SIM_PROGRAMS": str(count), "SUITE_SECONDS": str(suite_seconds)}
     if series not in SERIES:
         enter = namespace(setting) if setting else []
         suites = [*enter, "sh", str(SUITES), *map(str, programs)]
-        return Run(os.uname().release + with_setting, suites, environment, is_vm=False)
+        return Run(os.uname().release + with_setting, suites, environment, seconds, is_vm=False)
     qemu = emulator()
     name, folder = kernel(series)
     initramfs = FOLDER / f"initramfs-{place.replace('/', '-')}.gz"
@@ -142,7 +148,7 @@ def prepare(place, programs, count):
         "-initrd", str(initramfs),
         "-append", "console=ttyS0 quiet panic=-1" + BOOT_OPTIONS.get(setting, ""),
     ]
-    return Run(name + with_setting, boot, {}, is_vm=True)
+    return Run(name + with_setting, boot, {}, seconds, is_vm=True)
 
 
 def run(what):
@@ -185,9 +191,9 @@ def output(what):
         start_new_session=True,
     )
     def give_up():
-        print(f"{what.name}: no end after {RUN_SECONDS} s: killed", flush=True)
+        print(f"{what.name}: no end after {what.seconds} s: killed", flush=True)
         os.killpg(child.pid, signal.SIGKILL)
-    timer = threading.Timer(RUN_SECONDS, give_up)
+    timer = threading.Timer(what.seconds, give_up)
     timer.start()
     lines = []
     for line in child.stdout:

@@ -12,7 +12,7 @@ suite() {
     name=$1
     shift
     began=$(uptime_seconds)
-    timeout "${SUITE_SECONDS:-300}" "$@" > "$log" 2>&1 < /dev/null
+    timeout "$SUITE_SECONDS" "$@" > "$log" 2>&1 < /dev/null
     code=$?
     took=$(($(uptime_seconds) - began))
     if [ $code = 0 ]; then
