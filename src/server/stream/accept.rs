@@ -193,7 +193,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
 
     fn accept_batch(&mut self, listener: Token, is_unix: bool) -> bool {
         if self.accept_paused {
-            return false;
+            return self.mask_paused_listener(listener);
         }
         let (mut accepted, mut aborted) = (0, 0);
         while accepted < self.config.accepts_max {
@@ -229,6 +229,18 @@ impl<K: Kernel, X> StreamServer<K, X> {
             io.requeue(Ready::READABLE);
         }
         accepted > 0
+    }
+
+    /// Removes the interest of a level-triggered listener that is reported in a pause: epoll_ctl
+    /// had no memory for it when the pause began. Otherwise every wait would report it. Returns
+    /// whether it succeeded.
+    fn mask_paused_listener(&mut self, listener: Token) -> bool {
+        let is_level = self.listener_trigger() == Trigger::Level;
+        let Some((_, mut io)) = self.reactor.get_mut(listener) else { return false };
+        // A masked one is reported for a hang-up, once.
+        is_level
+            && !io.is_registered_for(Interest::NONE, Trigger::Edge)
+            && io.modify(Interest::NONE, Trigger::Edge).is_ok()
     }
 
     fn accept_one(&mut self, listener: Token, is_unix: bool) -> AcceptOutcome {
@@ -297,8 +309,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
         if self.config.emit_events || !self.events.iter().any(is_paused) {
             self.push_event(ServerEvent::AcceptPaused { errno });
         }
-        // If epoll_ctl fails for lack of memory, the interest stays as it was: at worst events
-        // are reported and ignored until a connection closes.
+        // If epoll_ctl fails for lack of memory, the interest stays as it was: the next event tries
+        // again.
         self.set_listener_interest(Interest::NONE);
         if errno.is_some() {
             self.schedule_accept_retry();

@@ -172,6 +172,33 @@ fn a_listener_recovers_from_one_failed_epoll_ctl() {
     }
 }
 
+/// The interest of a full server's listener is removed; until that has succeeded, each wait returns
+/// at once.
+#[test]
+fn a_pause_survives_failed_epoll_ctls() {
+    const FAILURES: u64 = 3;
+    for trigger in [Trigger::Level, Trigger::OneShot] {
+        // One connection at a time: the pause begins when the second client waits.
+        let config = StreamConfig { trigger, connections_max: 1, accepts_max: 1, ..SMALL };
+        let mut harness = Harness::at("127.0.0.1:7777", config);
+        let first = harness.connect();
+        harness.run_once();
+        let second = harness.connect();
+        harness.faults.refuse(Syscall::EpollCtl, Errno::ENOMEM, FAILURES);
+        let mut rounds = 0;
+        while harness.run_once() != Outcome::TimedOut {
+            rounds += 1;
+            assert!(rounds <= FAILURES + 1, "invariant: no busy loop in {trigger:?} mode");
+        }
+        assert!(harness.faults.is_exhausted());
+        harness.sim.close(first).unwrap();
+        (0..3).for_each(|_| _ = harness.run_once());
+        assert_eq!(harness.server.stats().accepted, 2, "the waiting client is accepted");
+        harness.sim.close(second).unwrap();
+        harness.shut_down();
+    }
+}
+
 #[test]
 fn eintr_on_accept_rejects_no_client() {
     let mut harness = Harness::at("127.0.0.1:7777", SMALL);
