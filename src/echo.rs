@@ -199,6 +199,13 @@ impl Echo {
         }
     }
 
+    /// Whether it is `Open` and nothing is buffered: what it wants is to read. Cost: O(1).
+    #[inline]
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        matches!(self.state, State::Open) && self.write_buffer.is_empty()
+    }
+
     /// The contents of the write buffer, in order. Cost: O(1).
     #[must_use]
     pub fn pending(&self) -> &[u8] {

@@ -14,7 +14,7 @@ mod waker;
 
 pub(crate) use io::{Io, Received, Sent};
 pub use limits::Limits;
-pub(crate) use reactor::Reactor;
+pub(crate) use reactor::{BatchStep, Reactor};
 pub use register_error::{RegisterError, RegisterErrorKind};
 pub use waker::Waker;
 

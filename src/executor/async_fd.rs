@@ -134,7 +134,7 @@ impl<K: Kernel> AsyncFd<K> {
         let mut reactor = self.shared.reactor.borrow_mut();
         let (state, mut io) = reactor.get_mut(self.token).expect(TOKEN_IS_LIVE);
         if state.has(side.flag()) {
-            match retry_on_eintr(|| call(io.kernel, io.fd)) {
+            match retry_on_eintr(|| call(io.kernel, &io.watched.fd)) {
                 Err(errno) if errno.is_would_block() => state.flags &= !side.flag(),
                 // Interrupted repeatedly: not an error of the call, so it is made again in the
                 // next round.

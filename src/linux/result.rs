@@ -6,6 +6,7 @@ use crate::errno::Errno;
 use crate::kernel::Fd;
 
 /// The errno of this thread's last call.
+#[cold]
 fn last_errno() -> Errno {
     // SAFETY: __errno_location(3) takes nothing and touches nothing; it returns the address
     // of this thread's errno, valid as long as the thread lives.

@@ -7,8 +7,8 @@ use alloc::collections::VecDeque;
 use core::fmt;
 
 use super::register_error::RegisterErrorKind;
-use super::registration::{REQUEUE_MASK, REQUEUED_BIT, pack_ready};
-use super::retry::retry_on_eintr;
+use super::registration::{REQUEUE_MASK, REQUEUED_BIT, Watched, pack_ready};
+use super::retry::{retry_on_eintr, retry_on_eintr_after};
 use crate::collections::TimerHeap;
 use crate::errno::Errno;
 use crate::event::{EPOLLEXCLUSIVE, EventMask, Interest, MaskError, Ready, Trigger};
@@ -20,13 +20,35 @@ use crate::token::Token;
 /// The descriptor of a registration and its operations.
 pub struct Io<'a, K: Kernel> {
     pub(crate) kernel: &'a mut K,
-    pub(crate) fd: &'a Fd,
+    pub(crate) watched: &'a mut Watched,
     pub(super) token: Token,
-    pub(super) epoll: &'a Fd,
-    pub(super) mask: &'a mut u32,
-    pub(super) timers: &'a mut TimerHeap,
-    pub(super) requeued: &'a mut VecDeque<Token>,
-    /// [`Reactor::reported_until`](crate::Reactor::reported_until).
+    pub(super) shared: &'a mut IoShared,
+}
+
+/// What an [`Io`] is made of. Most events need no more than the socket, and the parts stay in
+/// registers until the others are needed.
+pub(crate) struct IoParts<'a, K: Kernel> {
+    pub(crate) kernel: &'a mut K,
+    pub(crate) watched: &'a mut Watched,
+    pub(crate) token: Token,
+    pub(super) shared: &'a mut IoShared,
+}
+
+impl<'a, K: Kernel> IoParts<'a, K> {
+    #[inline]
+    pub(crate) fn join(self) -> Io<'a, K> {
+        Io { kernel: self.kernel, watched: self.watched, token: self.token, shared: self.shared }
+    }
+}
+
+/// The parts of a reactor that the operations on each registration use.
+pub(crate) struct IoShared {
+    pub(super) epoll: Fd,
+    pub(super) timers: TimerHeap,
+    /// Registrations to be reported again without an event of the kernel.
+    pub(super) requeued: VecDeque<Token>,
+    /// The last time for which it is certain that everything that was ready then has been reported.
+    /// Deadlines are compared with it.
     pub(super) reported_until: Instant,
 }
 
@@ -50,6 +72,35 @@ pub enum Sent {
     WouldBlock,
 }
 
+/// [`Io::recv`], on any descriptor.
+#[inline]
+pub(crate) fn recv<K: Kernel>(kernel: &mut K, fd: &Fd, buf: &mut [u8]) -> Result<Received, Errno> {
+    assert!(!buf.is_empty(), "the receive buffer must not be empty");
+    match kernel.recv(fd, buf) {
+        Ok(0) => Ok(Received::Eof),
+        Ok(count) => Ok(Received::Bytes(count)),
+        Err(errno) => match retry_on_eintr_after(errno, || kernel.recv(fd, buf)) {
+            Ok(0) => Ok(Received::Eof),
+            Ok(count) => Ok(Received::Bytes(count)),
+            Err(errno) if errno.is_would_block() => Ok(Received::WouldBlock),
+            Err(errno) => Err(errno),
+        },
+    }
+}
+
+/// [`Io::send`], on any descriptor.
+#[inline]
+pub(crate) fn send<K: Kernel>(kernel: &mut K, fd: &Fd, buf: &[u8]) -> Result<Sent, Errno> {
+    match kernel.send(fd, buf) {
+        Ok(count) => Ok(Sent::Bytes(count)),
+        Err(errno) => match retry_on_eintr_after(errno, || kernel.send(fd, buf)) {
+            Ok(count) => Ok(Sent::Bytes(count)),
+            Err(errno) if errno.is_would_block() => Ok(Sent::WouldBlock),
+            Err(errno) => Err(errno),
+        },
+    }
+}
+
 impl<K: Kernel> Io<'_, K> {
     /// Receives bytes of a stream. Cost: one system call.
     ///
@@ -65,13 +116,7 @@ impl<K: Kernel> Io<'_, K> {
     /// Man page: recv(2)
     #[inline]
     pub fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
-        assert!(!buf.is_empty(), "the receive buffer must not be empty");
-        match self.syscall(|kernel, fd| kernel.recv(fd, buf)) {
-            Ok(0) => Ok(Received::Eof),
-            Ok(count) => Ok(Received::Bytes(count)),
-            Err(errno) if errno.is_would_block() => Ok(Received::WouldBlock),
-            Err(errno) => Err(errno),
-        }
+        recv(self.kernel, &self.watched.fd, buf)
     }
 
     /// Sends bytes, or as many of them as fit the send buffer. Cost: one system call.
@@ -82,11 +127,7 @@ impl<K: Kernel> Io<'_, K> {
     /// Man page: send(2)
     #[inline]
     pub fn send(&mut self, buf: &[u8]) -> Result<Sent, Errno> {
-        match self.syscall(|kernel, fd| kernel.send(fd, buf)) {
-            Ok(count) => Ok(Sent::Bytes(count)),
-            Err(errno) if errno.is_would_block() => Ok(Sent::WouldBlock),
-            Err(errno) => Err(errno),
-        }
+        send(self.kernel, &self.watched.fd, buf)
     }
 
     /// Accepts one connection; `None` when the accept queue is empty. Cost: one system call.
@@ -130,20 +171,21 @@ impl<K: Kernel> Io<'_, K> {
         interest: Interest,
         trigger: Trigger,
     ) -> Result<(), RegisterErrorKind> {
-        if *self.mask & EPOLLEXCLUSIVE != 0 {
+        if self.watched.mask & EPOLLEXCLUSIVE != 0 {
             return Err(RegisterErrorKind::InvalidMask(MaskError::ExclusiveImmutable));
         }
         let bits = EventMask::new(interest, trigger).bits();
         let op = EpollOp::Modify(EpollEvent::new(bits, self.token.to_bits()));
-        self.syscall(|kernel, fd| kernel.epoll_ctl(self.epoll, op, fd))?;
-        *self.mask = bits | (*self.mask & REQUEUE_MASK);
+        let Self { kernel, watched, shared, .. } = self;
+        retry_on_eintr(|| kernel.epoll_ctl(&shared.epoll, op, &watched.fd))?;
+        self.watched.mask = bits | (self.watched.mask & REQUEUE_MASK);
         Ok(())
     }
 
     /// Whether it is registered for exactly this. Cost: O(1).
     #[must_use]
     pub const fn is_registered_for(&self, interest: Interest, trigger: Trigger) -> bool {
-        *self.mask & !REQUEUE_MASK == EventMask::new(interest, trigger).bits()
+        self.watched.mask & !REQUEUE_MASK == EventMask::new(interest, trigger).bits()
     }
 
     /// Reports `ready` again after the kernel's next events, as if it had come from the kernel.
@@ -153,10 +195,10 @@ impl<K: Kernel> Io<'_, K> {
     /// stopped before `EAGAIN`, because its budget was spent. A registration is in the list at
     /// most once; several requests are merged.
     pub fn requeue(&mut self, ready: Ready) {
-        if *self.mask & REQUEUED_BIT == 0 {
-            self.requeued.push_back(self.token);
+        if self.watched.mask & REQUEUED_BIT == 0 {
+            self.shared.requeued.push_back(self.token);
         }
-        *self.mask |= pack_ready(ready);
+        self.watched.mask |= pack_ready(ready);
     }
 
     /// Sets or moves the deadline: one [`Event::Timer`](crate::Event::Timer) when it has passed.
@@ -164,12 +206,12 @@ impl<K: Kernel> Io<'_, K> {
     /// handler that repeatedly sets a past deadline does not starve others.
     /// Cost: O(log deadlines).
     pub fn set_deadline(&mut self, deadline: Instant) {
-        self.timers.set(self.token.slot(), deadline.max(self.reported_until));
+        self.shared.timers.set(self.token.slot(), deadline.max(self.shared.reported_until));
     }
 
     /// Cancels the deadline. Returns whether there was one. Cost: O(log deadlines).
     pub fn cancel_deadline(&mut self) -> bool {
-        self.timers.cancel(self.token.slot())
+        self.shared.timers.cancel(self.token.slot())
     }
 
     /// Makes a call on the descriptor that has no method here. An interrupted one is repeated, up
@@ -196,7 +238,7 @@ impl<K: Kernel> Io<'_, K> {
         &mut self,
         mut call: impl FnMut(&mut K, &Fd) -> Result<R, Errno>,
     ) -> Result<R, Errno> {
-        retry_on_eintr(|| call(self.kernel, self.fd))
+        retry_on_eintr(|| call(self.kernel, &self.watched.fd))
     }
 
     /// The current time of the kernel's clock. Cost: that of [`Kernel::now`].
@@ -206,7 +248,7 @@ impl<K: Kernel> Io<'_, K> {
 
     /// The descriptor. Cost: O(1).
     pub const fn fd(&self) -> &Fd {
-        self.fd
+        &self.watched.fd
     }
 
     /// The registration's token. Cost: O(1).
@@ -222,8 +264,8 @@ impl<K: Kernel> fmt::Debug for Io<'_, K> {
             f,
             "Io({}, {:?}, registered for {})",
             self.token,
-            self.fd,
-            Ready::from_bits(*self.mask & !REQUEUE_MASK)
+            self.fd(),
+            Ready::from_bits(self.watched.mask & !REQUEUE_MASK)
         )
     }
 }

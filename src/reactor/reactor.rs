@@ -10,9 +10,11 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use super::io::Io;
+use super::io::{Io, IoParts, IoShared};
 use super::limits::Limits;
-use super::registration::{REQUEUE_MASK, REQUEUED_BIT, Registration, pack_ready, unpack_ready};
+use super::registration::{
+    REQUEUE_MASK, REQUEUED_BIT, Registration, Watched, pack_ready, unpack_ready,
+};
 use super::waker::Waker;
 use crate::collections::Slab;
 use crate::collections::TimerHeap;
@@ -80,24 +82,18 @@ const WAKER_DATA: u64 = u64::MAX;
 /// Dropping it closes everything it owns.
 pub struct Reactor<T, K: Kernel = Linux> {
     pub(super) kernel: K,
-    pub(super) epoll: Fd,
+    pub(super) shared: IoShared,
     waker: Option<Waker>,
     pub(super) registrations: Slab<Registration<T>>,
-    pub(super) timers: TimerHeap,
     /// Events of the last wait; `events[cursor..len]` have not been returned yet.
     events: Vec<EpollEvent>,
     cursor: usize,
     len: usize,
-    /// Registrations to be reported again without an event of the kernel; only the first
-    /// `requeued_this_round` in this round, so that one that is requeued repeatedly comes after
-    /// the kernel's next events.
-    requeued: VecDeque<Token>,
+    /// How many of the requeued registrations are reported in this round, so that one that is
+    /// requeued repeatedly comes after the kernel's next events.
     requeued_this_round: usize,
     /// How many deadlines may still be reported in this round, for the same reason.
     timers_this_round: usize,
-    /// The last time for which it is certain that everything that was ready then has been reported.
-    /// Deadlines are compared with it.
-    reported_until: Instant,
     /// An unfinished sweep: the last batch was full.
     sweep: Option<Sweep>,
     has_pwait2: bool,
@@ -121,6 +117,17 @@ struct Sweep {
     events: usize,
     /// Waits that returned stale events only.
     stale_waits: u32,
+}
+
+/// What [`Reactor::serve_batch`] does after an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum BatchStep {
+    /// It was served: passes the next one.
+    Continue,
+    /// It was served: returns.
+    Break,
+    /// It was not served: returns, and leaves it in the batch.
+    Decline,
 }
 
 impl<T> Reactor<T> {
@@ -154,17 +161,19 @@ impl<T, K: Kernel> Reactor<T, K> {
         let epoll = kernel.epoll_create1()?;
         Ok(Self {
             kernel,
-            epoll,
+            shared: IoShared {
+                epoll,
+                timers: TimerHeap::new(),
+                requeued: VecDeque::new(),
+                reported_until: Instant::ZERO,
+            },
             waker: None,
             registrations: Slab::new(limits.registrations_max),
-            timers: TimerHeap::new(),
             events: vec![EpollEvent::default(); limits.events_max.get() as usize],
             cursor: 0,
             len: 0,
-            requeued: VecDeque::new(),
             requeued_this_round: 0,
             timers_this_round: 0,
-            reported_until: Instant::ZERO,
             sweep: None,
             has_pwait2: true,
             stale: 0,
@@ -179,13 +188,9 @@ impl<T, K: Kernel> Reactor<T, K> {
         let registration = self.registrations.get_mut(token)?;
         let io = Io {
             kernel: &mut self.kernel,
-            fd: &registration.fd,
+            watched: &mut registration.watched,
             token,
-            epoll: &self.epoll,
-            mask: &mut registration.mask,
-            timers: &mut self.timers,
-            requeued: &mut self.requeued,
-            reported_until: self.reported_until,
+            shared: &mut self.shared,
         };
         Some((&mut registration.state, io))
     }
@@ -218,43 +223,61 @@ impl<T, K: Kernel> Reactor<T, K> {
     #[doc(alias = "epoll_wait")]
     #[inline]
     pub fn next(&mut self, deadline: Option<Instant>) -> Result<Option<Event>, Errno> {
+        if self.has_next() || self.wait(deadline)? { Ok(self.take_next()) } else { Ok(None) }
+    }
+
+    /// Waits as [`next`](Self::next) does, when the batch is used up. Returns whether there is an
+    /// event for [`try_next`](Self::try_next).
+    #[inline]
+    pub(crate) fn wait(&mut self, deadline: Option<Instant>) -> Result<bool, Errno> {
+        let first = self.wait_events(deadline);
+        if first.is_ok() && self.has_next() {
+            return Ok(true);
+        }
+        self.wait_again(first, deadline)
+    }
+
+    /// Waits again, after a wait that has returned `result` and no event to be reported.
+    #[cold]
+    fn wait_again(
+        &mut self,
+        mut result: Result<(), Errno>,
+        deadline: Option<Instant>,
+    ) -> Result<bool, Errno> {
         let (mut repeats, mut stale_waits) = (0, 0);
         // The last error after which the wait was repeated.
         let mut last_error = None;
         loop {
-            if let Some(event) = self.try_next() {
-                return Ok(Some(event));
-            }
-            if repeats == REPEATS_MAX {
-                return last_error.map_or(Ok(None), Err);
-            }
-            let stale = self.stale;
-            match self.wait_events(deadline) {
-                Ok(()) => {}
+            match result {
+                Ok(())
+                    if deadline.is_some_and(|deadline| deadline <= self.shared.reported_until) =>
+                {
+                    return Ok(false);
+                }
+                // Events, all of them stale.
+                Ok(()) if self.len > 0 => {
+                    stale_waits += 1;
+                    if stale_waits > STALE_WAITS_MAX
+                        && let Err(errno) = self.sleep()
+                    {
+                        last_error = Some(errno);
+                        repeats += 1;
+                    }
+                }
+                // The kernel returned early, without events.
+                Ok(()) => repeats += 1,
                 Err(errno) if errno.is_interrupted() => {
                     last_error = Some(errno);
                     repeats += 1;
-                    continue;
                 }
                 Err(errno) => return Err(errno),
             }
-            if let Some(event) = self.try_next() {
-                return Ok(Some(event));
+            if repeats == REPEATS_MAX {
+                return last_error.map_or(Ok(false), Err);
             }
-            if deadline.is_some_and(|deadline| deadline <= self.reported_until) {
-                return Ok(None);
-            }
-            if self.stale > stale {
-                stale_waits += 1;
-                if stale_waits > STALE_WAITS_MAX
-                    && let Err(errno) = self.sleep()
-                {
-                    last_error = Some(errno);
-                    repeats += 1;
-                }
-            } else {
-                // The kernel returned early, without events.
-                repeats += 1;
+            result = self.wait_events(deadline);
+            if result.is_ok() && self.has_next() {
+                return Ok(true);
             }
         }
     }
@@ -263,77 +286,147 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// can tell where one round ends. Cost: O(1), and O(1) for each stale event.
     #[inline]
     pub fn try_next(&mut self) -> Option<Event> {
-        let is_empty =
-            self.cursor == self.len && self.requeued_this_round == 0 && self.timers_this_round == 0;
-        if is_empty { None } else { self.pop() }
+        if self.has_next() { self.take_next() } else { None }
     }
 
-    fn pop(&mut self) -> Option<Event> {
+    /// Passes the kernel's events of the last wait to `serve`, each with its registration, which is
+    /// looked up once. Ends with the batch, or before the first event that is not an ordinary one
+    /// (of the waker, stale, to be merged with a requeued one) or that `serve` declines: that one
+    /// is left for [`try_next`](Self::try_next). Cost: O(events), and that of `serve`.
+    #[inline]
+    pub(crate) fn serve_batch(
+        &mut self,
+        mut serve: impl FnMut(Ready, &mut T, IoParts<'_, K>) -> BatchStep,
+    ) {
+        let mut left = &self.events[self.cursor..self.len];
+        while let Some((event, later)) = left.split_first() {
+            let token = Token::from_bits(event.data());
+            let Some(registration) = self.registrations.get_mut(token) else { break };
+            if registration.watched.mask & REQUEUED_BIT != 0 {
+                break;
+            }
+            let parts = IoParts {
+                kernel: &mut self.kernel,
+                watched: &mut registration.watched,
+                token,
+                shared: &mut self.shared,
+            };
+            let step = serve(Ready::from_bits(event.events()), &mut registration.state, parts);
+            if step == BatchStep::Decline {
+                break;
+            }
+            left = later;
+            if step == BatchStep::Break {
+                break;
+            }
+        }
+        self.cursor = self.len - left.len();
+    }
+
+    /// Whether [`take_next`](Self::take_next) would return an event. Removes those before it that
+    /// are not reported.
+    #[inline]
+    pub(crate) fn has_next(&mut self) -> bool {
         while self.cursor < self.len {
             let event = self.events[self.cursor];
-            self.cursor += 1;
-            let token = Token::from_bits(event.data());
-            if let Some(registration) = self.registrations.get_mut(token) {
-                let ready = Ready::from_bits(event.events());
-                if registration.mask & REQUEUED_BIT == 0 {
-                    return Some(Event::Io { token, ready });
-                }
+            match self.registrations.get_mut(Token::from_bits(event.data())) {
+                Some(registration) if registration.watched.mask & REQUEUED_BIT == 0 => return true,
                 // It is reported later in this round anyway: merge the two reports.
-                registration.mask |= pack_ready(ready);
-            } else if event.data() == WAKER_DATA {
-                if let Some(waker) = &self.waker {
-                    waker.acknowledge();
+                Some(registration) => {
+                    registration.watched.mask |= pack_ready(Ready::from_bits(event.events()));
                 }
-                return Some(Event::Woken);
-            } else {
-                self.stale += 1;
+                None if event.data() == WAKER_DATA => return true,
+                None => self.stale += 1,
             }
+            self.cursor += 1;
         }
-        self.pop_late()
+        (self.requeued_this_round > 0 || self.timers_this_round > 0) && self.has_late()
     }
 
-    /// Returns what is reported after the batch: requeued registrations, then deadlines.
+    /// Whether anything is reported after the batch: requeued registrations, then deadlines.
     #[inline(never)]
-    fn pop_late(&mut self) -> Option<Event> {
+    fn has_late(&mut self) -> bool {
         while self.requeued_this_round > 0 {
-            self.requeued_this_round -= 1;
-            let token = self.requeued.pop_front()?;
-            // A registration removed since it was requeued is not counted as a stale event.
-            if let Some(registration) = self.registrations.get_mut(token) {
-                let ready = unpack_ready(registration.mask);
-                registration.mask &= !REQUEUE_MASK;
-                return Some(Event::Io { token, ready });
+            if self
+                .shared
+                .requeued
+                .front()
+                .is_some_and(|&token| self.registrations.get(token).is_some())
+            {
+                return true;
             }
+            // Removed since it was requeued: that is not counted as a stale event.
+            self.requeued_this_round -= 1;
+            self.shared.requeued.pop_front();
         }
-        if self.timers_this_round > 0
-            && let Some(slot) = self.timers.pop_expired(self.reported_until)
-        {
-            self.timers_this_round -= 1;
-            return self.registrations.token_at(slot).map(|token| Event::Timer { token });
+        let is_due = |deadline| deadline <= self.shared.reported_until;
+        self.timers_this_round > 0 && self.shared.timers.next_deadline().is_some_and(is_due)
+    }
+
+    /// Returns the next event, after [`has_next`](Self::has_next) has found one.
+    #[inline]
+    fn take_next(&mut self) -> Option<Event> {
+        let Some(event) = self.events.get(self.cursor..self.len).and_then(|left| left.first())
+        else {
+            return self.take_late();
+        };
+        self.cursor += 1;
+        if event.data() != WAKER_DATA {
+            let (token, ready) = (Token::from_bits(event.data()), event.events());
+            return Some(Event::Io { token, ready: Ready::from_bits(ready) });
         }
-        None
+        if let Some(waker) = &self.waker {
+            waker.acknowledge();
+        }
+        Some(Event::Woken)
+    }
+
+    #[inline(never)]
+    fn take_late(&mut self) -> Option<Event> {
+        if self.requeued_this_round > 0 {
+            self.requeued_this_round -= 1;
+            let token = self.shared.requeued.pop_front()?;
+            let registration = self.registrations.get_mut(token)?;
+            let ready = unpack_ready(registration.watched.mask);
+            registration.watched.mask &= !REQUEUE_MASK;
+            return Some(Event::Io { token, ready });
+        }
+        self.timers_this_round = self.timers_this_round.checked_sub(1)?;
+        let slot = self.shared.timers.pop_expired(self.shared.reported_until)?;
+        self.registrations.token_at(slot).map(|token| Event::Timer { token })
     }
 
     /// Waits once, until the earliest of `deadline` and all registrations' deadlines.
+    #[inline]
     fn wait_events(&mut self, deadline: Option<Instant>) -> Result<(), Errno> {
         (self.cursor, self.len) = (0, 0);
-        let until = [deadline, self.timers.next_deadline()].into_iter().flatten().min();
+        if deadline.is_some() || !self.shared.timers.is_empty() || !self.shared.requeued.is_empty()
+        {
+            return self.wait_events_until(deadline);
+        }
+        self.sweep = None;
+        self.timers_this_round = 0;
+        self.len = self.epoll_wait(None)?;
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn wait_events_until(&mut self, deadline: Option<Instant>) -> Result<(), Errno> {
+        let until = [deadline, self.shared.timers.next_deadline()].into_iter().flatten().min();
         let started_at = until.map(|_| self.kernel.now());
         let timeout = match until.zip(started_at) {
-            _ if !self.requeued.is_empty() => Some(Duration::ZERO),
+            _ if !self.shared.requeued.is_empty() => Some(Duration::ZERO),
             Some((until, now)) => Some(until - now),
             None => None,
         };
-        let count = self.epoll_wait(timeout)?;
-        assert!(count <= self.events.len(), "a kernel returned more events than fit the buffer");
-        self.len = count;
-        self.requeued_this_round = self.requeued.len();
-        self.timers_this_round = self.timers.len();
+        self.len = self.epoll_wait(timeout)?;
+        self.requeued_this_round = self.shared.requeued.len();
+        self.timers_this_round = self.shared.timers.len();
         match until.zip(started_at) {
             // Timed out with nothing ready. (An early return must not expire a deadline.)
-            Some((until, started_at)) if count == 0 && self.requeued.is_empty() => {
+            Some((until, started_at)) if self.len == 0 && self.shared.requeued.is_empty() => {
                 self.sweep = None;
-                self.reported_until = until.min(self.kernel.now()).max(started_at);
+                self.shared.reported_until = until.min(self.kernel.now()).max(started_at);
             }
             Some((_, started_at)) => self.sweep(started_at),
             None => self.sweep = None,
@@ -346,7 +439,7 @@ impl<T, K: Kernel> Reactor<T, K> {
     fn sweep(&mut self, started_at: Instant) {
         if self.len < self.events.len() {
             self.sweep = None;
-            self.reported_until = started_at;
+            self.shared.reported_until = started_at;
             return;
         }
         let places = self.registrations.len() as usize + 1;
@@ -360,7 +453,7 @@ impl<T, K: Kernel> Reactor<T, K> {
         sweep.stale_waits += u32::from(live == 0);
         let is_complete = sweep.live > sweep.places || sweep.stale_waits > STALE_WAITS_MAX;
         if is_complete || sweep.events > 2 * sweep.places + SWEEP_EVENTS_MAX {
-            self.reported_until = sweep.since;
+            self.shared.reported_until = sweep.since;
             self.sweep = None;
         } else {
             self.sweep = Some(sweep);
@@ -380,22 +473,30 @@ impl<T, K: Kernel> Reactor<T, K> {
         self.kernel.epoll_wait(sleeper, &mut self.events, Some(STALE_SLEEP_MILLIS)).map(drop)
     }
 
+    #[inline]
     fn epoll_wait(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
         // No timeout and a zero timeout need no nanoseconds, and so no epoll_pwait2.
-        let millis = match timeout {
-            None => None,
-            Some(Duration::ZERO) => Some(0),
-            Some(timeout) if self.has_pwait2 => {
-                match self.kernel.epoll_pwait2(&self.epoll, &mut self.events, Some(timeout)) {
-                    // ENOSYS on old kernels; EPERM in sandboxes older than the call.
-                    Err(Errno::ENOSYS | Errno::EPERM) => self.has_pwait2 = false,
-                    result => return result,
-                }
-                Some(timeout_millis_ceil(timeout))
+        let count = match timeout {
+            None => self.kernel.epoll_wait(&self.shared.epoll, &mut self.events, None),
+            Some(Duration::ZERO) => {
+                self.kernel.epoll_wait(&self.shared.epoll, &mut self.events, Some(0))
             }
-            Some(timeout) => Some(timeout_millis_ceil(timeout)),
-        };
-        self.kernel.epoll_wait(&self.epoll, &mut self.events, millis)
+            Some(timeout) => self.epoll_wait_nanos(timeout),
+        }?;
+        assert!(count <= self.events.len(), "a kernel returned more events than fit the buffer");
+        Ok(count)
+    }
+
+    fn epoll_wait_nanos(&mut self, timeout: Duration) -> Result<usize, Errno> {
+        if self.has_pwait2 {
+            match self.kernel.epoll_pwait2(&self.shared.epoll, &mut self.events, Some(timeout)) {
+                // ENOSYS on old kernels; EPERM in sandboxes older than the call.
+                Err(Errno::ENOSYS | Errno::EPERM) => self.has_pwait2 = false,
+                result => return result,
+            }
+        }
+        let millis = timeout_millis_ceil(timeout);
+        self.kernel.epoll_wait(&self.shared.epoll, &mut self.events, Some(millis))
     }
 
     /// A waker with which another thread can wake this reactor. Cost: two system calls the first
@@ -414,7 +515,7 @@ impl<T, K: Kernel> Reactor<T, K> {
         let fd = self.kernel.eventfd(0)?;
         let mask = EventMask::new(Interest::READABLE, Trigger::Edge);
         let op = EpollOp::Add(EpollEvent::new(mask.bits(), WAKER_DATA));
-        if let Err(errno) = self.kernel.epoll_ctl(&self.epoll, op, &fd) {
+        if let Err(errno) = self.kernel.epoll_ctl(&self.shared.epoll, op, &fd) {
             close_quietly(&mut self.kernel, fd);
             return Err(errno);
         }
@@ -468,13 +569,13 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// been reported yet.
     #[must_use]
     pub const fn reported_until(&self) -> Instant {
-        self.reported_until
+        self.shared.reported_until
     }
 
     /// The epoll itself: readable when an event is pending, so that another reactor can wait on
     /// this one (through a [`dup`](Kernel::dup)). Cost: O(1).
     pub const fn epoll(&self) -> &Fd {
-        &self.epoll
+        &self.shared.epoll
     }
 
     /// Bytes that one registration takes. Cost: O(1).
@@ -491,7 +592,8 @@ impl<T, K: Kernel> Drop for Reactor<T, K> {
     fn drop(&mut self) {
         for slot in 0..self.slot_count() {
             if let Some(token) = self.token_at(slot)
-                && let Some(Registration { fd, .. }) = self.registrations.remove(token)
+                && let Some(Registration { watched: Watched { fd, .. }, .. }) =
+                    self.registrations.remove(token)
             {
                 // The epoll is closed too, and with it registrations that duplicates keep alive.
                 close_quietly(&mut self.kernel, fd);
@@ -504,16 +606,16 @@ impl<T, K: Kernel> Drop for Reactor<T, K> {
             close_quietly(&mut self.kernel, sleeper);
         }
         // The epoll's last use: the reactor is dropped, and nothing else holds the number.
-        close_quietly(&mut self.kernel, Fd::from_raw(self.epoll.raw()));
+        close_quietly(&mut self.kernel, Fd::from_raw(self.shared.epoll.raw()));
     }
 }
 
 impl<T, K: Kernel> fmt::Debug for Reactor<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reactor")
-            .field("epoll", &self.epoll)
+            .field("epoll", &self.shared.epoll)
             .field("registrations", &self.len())
-            .field("deadlines", &self.timers.len())
+            .field("deadlines", &self.shared.timers.len())
             .field("stale", &self.stale)
             .finish_non_exhaustive()
     }
@@ -522,6 +624,6 @@ impl<T, K: Kernel> fmt::Debug for Reactor<T, K> {
 #[cfg(feature = "std")]
 impl<T, K: Kernel> std::os::fd::AsFd for Reactor<T, K> {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.epoll.as_fd()
+        self.shared.epoll.as_fd()
     }
 }

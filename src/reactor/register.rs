@@ -4,7 +4,7 @@
 
 use super::reactor::Reactor;
 use super::register_error::{RegisterError, RegisterErrorKind};
-use super::registration::Registration;
+use super::registration::{Registration, Watched};
 use super::retry::retry_on_eintr;
 use crate::collections::SlabFull;
 use crate::event::{
@@ -83,10 +83,10 @@ impl<T, K: Kernel> Reactor<T, K> {
     }
 
     fn insert(&mut self, fd: Fd, mask: EventMask, state: T) -> Result<Token, RegisterError<T>> {
-        let registration = Registration { fd, mask: mask.bits(), state };
+        let registration = Registration { watched: Watched { fd, mask: mask.bits() }, state };
         let token = match self.registrations.insert(registration) {
             Ok(token) => token,
-            Err(SlabFull(Registration { fd, state, .. })) => {
+            Err(SlabFull(Registration { watched: Watched { fd, .. }, state })) => {
                 return Err(RegisterError { kind: RegisterErrorKind::Full, fd, state });
             }
         };
@@ -94,10 +94,14 @@ impl<T, K: Kernel> Reactor<T, K> {
             unreachable!("it was inserted just now")
         };
         let op = EpollOp::Add(EpollEvent::new(mask.bits(), token.to_bits()));
-        match retry_on_eintr(|| self.kernel.epoll_ctl(&self.epoll, op, &registration.fd)) {
+        match retry_on_eintr(|| {
+            self.kernel.epoll_ctl(&self.shared.epoll, op, &registration.watched.fd)
+        }) {
             Ok(()) => Ok(token),
             Err(errno) => {
-                let Some(Registration { fd, state, .. }) = self.registrations.remove(token) else {
+                let Some(Registration { watched: Watched { fd, .. }, state }) =
+                    self.registrations.remove(token)
+                else {
                     unreachable!("it was found just now")
                 };
                 Err(RegisterError { kind: RegisterErrorKind::Os(errno), fd, state })
@@ -116,9 +120,11 @@ impl<T, K: Kernel> Reactor<T, K> {
         let registration = self.registrations.get(token)?;
         // This can only fail for a descriptor that is not registered; and if the call is denied,
         // whatever the kernel still reports is stale.
-        let _ = self.kernel.epoll_ctl(&self.epoll, EpollOp::Delete, &registration.fd);
-        let Registration { fd, state, .. } = self.registrations.remove(token)?;
-        self.timers.cancel(token.slot());
+        let _ =
+            self.kernel.epoll_ctl(&self.shared.epoll, EpollOp::Delete, &registration.watched.fd);
+        let Registration { watched: Watched { fd, .. }, state } =
+            self.registrations.remove(token)?;
+        self.shared.timers.cancel(token.slot());
         Some((fd, state))
     }
 
@@ -135,12 +141,13 @@ impl<T, K: Kernel> Reactor<T, K> {
     ///
     /// Man page: close(2), epoll(7) (questions 6 and 7)
     pub fn close(&mut self, token: Token) -> Option<T> {
-        let Registration { fd, state, mask } = self.registrations.remove(token)?;
-        self.timers.cancel(token.slot());
+        let Registration { watched: Watched { fd, mask }, state } =
+            self.registrations.remove(token)?;
+        self.shared.timers.cancel(token.slot());
         // An exclusive registration would continue to take wake-ups meant for other epolls.
         if mask & (EPOLLET | EPOLLONESHOT) == 0 || mask & EPOLLEXCLUSIVE != 0 {
             // Even if this fails the descriptor is closed; later reports of it are stale.
-            let _ = self.kernel.epoll_ctl(&self.epoll, EpollOp::Delete, &fd);
+            let _ = self.kernel.epoll_ctl(&self.shared.epoll, EpollOp::Delete, &fd);
         }
         close_quietly(&mut self.kernel, fd);
         Some(state)

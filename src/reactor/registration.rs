@@ -12,10 +12,15 @@ const REQUEUE_SHIFT: u32 = 16;
 
 /// What the slab holds for one registration.
 pub(super) struct Registration<T> {
-    pub(super) fd: Fd,
+    pub(super) watched: Watched,
+    pub(super) state: T,
+}
+
+/// A descriptor, and what it is registered for.
+pub(crate) struct Watched {
+    pub(crate) fd: Fd,
     /// The mask registered with the kernel, and [`REQUEUE_MASK`].
     pub(super) mask: u32,
-    pub(super) state: T,
 }
 
 /// Packs the six bits of a [`Ready`] into [`REQUEUE_MASK`]: five of them are already adjacent.

@@ -14,7 +14,7 @@ mod trigger_mode;
 pub use config::{
     CloseReason, IDLE_TIMEOUT_MAX, LINGER_TIMEOUT, ServerEvent, StreamConfig, StreamStats,
 };
-pub use connection::{Connection, Progress, Step, TimeoutStep, Transport};
+pub use connection::{Connection, Progress, Socket, Step, TimeoutStep, Transport};
 pub use listener::AcceptSharing;
 
 use alloc::boxed::Box;
@@ -29,7 +29,7 @@ use crate::event::{EPOLLIN, EPOLLOUT, Event, Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::{Fd, Kernel};
 use crate::linux::Linux;
-use crate::reactor::{Io, Limits, Reactor, Waker};
+use crate::reactor::{BatchStep, Io, Limits, Reactor, Waker};
 use crate::token::Token;
 use listener::Listener;
 
@@ -100,6 +100,9 @@ const NON_CONNECTIONS_MAX: u32 = 1 << 10;
 pub struct StreamServer<K: Kernel = Linux, X = Infallible> {
     reactor: Reactor<Source<X>, K>,
     config: StreamConfig,
+    /// Whether nothing is left to do after a message that was sent back whole: no event to emit, no
+    /// activity to record, no registration to re-arm.
+    echo_is_all: bool,
     /// The receive buffer shared by all connections.
     buf: Vec<u8>,
     stats: StreamStats,
@@ -148,8 +151,11 @@ impl<K: Kernel, X> StreamServer<K, X> {
         let limits = Limits { registrations_max, events_max: config.events_max };
         Ok(Self {
             reactor: Reactor::with_limits(kernel, limits)?,
+            echo_is_all: !config.emit_events
+                && config.idle_timeout.is_none()
+                && !config.trigger.is_oneshot(),
             config,
-            buf: vec![0; config.buffer_bytes],
+            buf: vec![0; config.buffer_bytes.min(config.budget_bytes)],
             stats: StreamStats::default(),
             events: VecDeque::new(),
             listeners: Vec::new(),
@@ -207,37 +213,74 @@ impl<K: Kernel, X> StreamServer<K, X> {
     pub fn run_once(&mut self, deadline: Option<Instant>) -> Result<Outcome, Errno> {
         // Events left over from a call that returned `Outcome::User` are served first: until
         // then no connection counts as timed out.
-        let mut event = self.reactor.try_next();
-        if event.is_none() {
-            if self.check_drained() {
+        if !self.reactor.has_next() {
+            if self.drain_deadline.is_some() && self.check_drained() {
                 return Ok(Outcome::Drained);
             }
-            let drain_deadline = self.drain_deadline.filter(|_| !self.is_drained);
-            let until = [deadline, drain_deadline].into_iter().flatten().min();
-            event = match self.reactor.next(until) {
-                Ok(event) => event,
+            let idle = match self.reactor.wait(self.wait_until(deadline)) {
+                Ok(true) => None,
+                Ok(false) => Some(Outcome::TimedOut),
+                // Interrupted repeatedly, or no descriptor to sleep with: no events, but the
+                // drain deadline still applies.
                 Err(errno) if errno.is_interrupted() || errno.is_resource_exhausted() => {
-                    // Interrupted repeatedly, or no descriptor to sleep with: no events, but the
-                    // drain deadline still applies.
-                    return Ok(if self.check_drained() {
-                        Outcome::Drained
-                    } else {
-                        Outcome::Handled
-                    });
+                    Some(Outcome::Handled)
                 }
                 Err(errno) => return Err(errno),
             };
-        }
-        if event.is_none() {
-            return Ok(if self.check_drained() { Outcome::Drained } else { Outcome::TimedOut });
-        }
-        while let Some(received) = event {
-            if let Some(event) = self.dispatch(received) {
-                return Ok(Outcome::User(event));
+            if let Some(outcome) = idle {
+                return Ok(if self.check_drained() { Outcome::Drained } else { outcome });
             }
-            event = self.reactor.try_next();
         }
-        Ok(Outcome::Handled)
+        loop {
+            if self.echo_is_all {
+                self.serve_batch();
+            }
+            match self.reactor.try_next() {
+                None => return Ok(Outcome::Handled),
+                Some(event) => {
+                    if let Some(event) = self.dispatch(event) {
+                        return Ok(Outcome::User(event));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The earlier of `deadline` and the end of the drain.
+    #[inline]
+    fn wait_until(&self, deadline: Option<Instant>) -> Option<Instant> {
+        match self.drain_deadline {
+            Some(end) if !self.is_drained => Some(deadline.map_or(end, |until| until.min(end))),
+            _ => deadline,
+        }
+    }
+
+    /// Serves the connections of the batch, until an event of another kind is next.
+    #[inline(never)]
+    fn serve_batch(&mut self) {
+        loop {
+            let mut closing = None;
+            let Self { reactor, config, buf, stats, events, .. } = self;
+            reactor.serve_batch(|ready, source, parts| {
+                let Source::Connection(connection) = source else { return BatchStep::Decline };
+                let socket = &mut Socket { kernel: parts.kernel, fd: &parts.watched.fd };
+                let step = connection.on_ready(socket, ready, buf, config, stats);
+                if step.is_echo {
+                    stats.events_handled += 1;
+                    return BatchStep::Continue;
+                }
+                let token = parts.token;
+                let progress = finish(step, connection, parts.join(), ready, config, events);
+                stats.record_event(progress != Progress::Spurious);
+                let Progress::Close(why) = progress else { return BatchStep::Continue };
+                closing = Some((token, why));
+                BatchStep::Break
+            });
+            match closing {
+                Some((token, why)) => self.close_connection(token, why),
+                None => return,
+            }
+        }
     }
 
     /// Whether the drain has finished. Connections that are still open at its deadline are served
@@ -275,33 +318,22 @@ impl<K: Kernel, X> StreamServer<K, X> {
             (Source::Connection(_), Some(ready)) => self.on_connection_ready(token, ready),
             (Source::Connection(_), None) => self.on_connection_timeout(token),
         };
-        if handled {
-            self.stats.events_handled += 1;
-        } else {
-            self.stats.events_spurious += 1;
-        }
+        self.stats.record_event(handled);
         None
     }
 
-    /// Serves one connection. Returns whether anything was done.
+    /// Serves one connection outside of the batch. Returns whether anything was done.
     fn on_connection_ready(&mut self, token: Token, ready: Ready) -> bool {
-        let Some((state, mut io)) = self.reactor.get_mut(token) else { return false };
+        let Self { reactor, config, buf, stats, events, .. } = self;
+        let Some((state, mut io)) = reactor.get_mut(token) else { return false };
         let Source::Connection(connection) = state else { return false };
-        let before = self.stats.bytes_in;
-        let step =
-            connection.on_ready(&mut io, ready, &mut self.buf, &self.config, &mut self.stats);
-        let served = apply(step, connection, &mut io, ready, &self.config);
-        if self.config.idle_timeout.is_some() && served != Progress::Spurious {
-            connection.record_activity(io.now());
+        let socket = &mut Socket::of(&mut io);
+        let step = connection.on_ready(socket, ready, buf, config, stats);
+        let progress = finish(step, connection, io, ready, config, events);
+        if let Progress::Close(why) = progress {
+            self.close_connection(token, why);
         }
-        if self.config.emit_events && self.stats.bytes_in > before {
-            let bytes = usize::try_from(self.stats.bytes_in - before).unwrap_or(usize::MAX);
-            self.push_event(ServerEvent::Received { token, bytes });
-        }
-        if let Progress::Close(reason) = served {
-            self.close_connection(token, reason);
-        }
-        served != Progress::Spurious
+        progress != Progress::Spurious
     }
 
     fn on_connection_timeout(&mut self, token: Token) -> bool {
@@ -315,7 +347,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
         let Some((state, mut io)) = self.reactor.get_mut(token) else { return true };
         let Source::Connection(connection) = state else { return false };
         let was_timed_out = connection.has_idle_timed_out();
-        let step = connection.on_timeout(&mut io, now, &self.config);
+        let step = connection.on_timeout(&mut Socket::of(&mut io), now, &self.config);
         self.stats.timed_out += u64::from(connection.has_idle_timed_out() && !was_timed_out);
         match step {
             TimeoutStep::Wait(span) => io.set_deadline(now + span),
@@ -386,9 +418,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
     }
 
     fn push_event(&mut self, event: ServerEvent) {
-        if self.events.len() < EVENTS_MAX {
-            self.events.push_back(event);
-        }
+        push_event(&mut self.events, event);
     }
 
     /// Removes and returns the oldest event. The queue must be drained regularly: it keeps some
@@ -431,10 +461,30 @@ impl<K: Kernel, X> StreamServer<K, X> {
     }
 }
 
+/// What a step of a connection leaves to its server.
+#[inline(never)]
+fn finish<K: Kernel>(
+    step: Step,
+    connection: &mut Connection,
+    mut io: Io<'_, K>,
+    ready: Ready,
+    config: &StreamConfig,
+    events: &mut VecDeque<ServerEvent>,
+) -> Progress {
+    let progress = apply(step, connection, &mut io, ready, config);
+    if config.idle_timeout.is_some() && progress != Progress::Spurious {
+        connection.record_activity(io.now());
+    }
+    if config.emit_events && step.received_bytes > 0 {
+        let bytes = step.received_bytes;
+        push_event(events, ServerEvent::Received { token: io.token(), bytes });
+    }
+    progress
+}
+
 /// Does what a step of a connection leaves to its reactor. The interest is registered only when it
 /// has changed: no system call in steady level- and edge-triggered operation; one-shot is re-armed
 /// each time.
-#[inline]
 fn apply<K: Kernel>(
     step: Step,
     connection: &Connection,
@@ -442,6 +492,7 @@ fn apply<K: Kernel>(
     ready: Ready,
     config: &StreamConfig,
 ) -> Progress {
+    let is_oneshot = config.trigger.is_oneshot();
     if step.lingers {
         let deadline = io.now() + config.linger_timeout;
         io.set_deadline(deadline);
@@ -451,7 +502,7 @@ fn apply<K: Kernel>(
     }
     let interest = connection.interest(config.trigger);
     if matches!(step.progress, Progress::Close(_))
-        || !config.trigger.is_oneshot() && io.is_registered_for(interest, config.trigger)
+        || !is_oneshot && io.is_registered_for(interest, config.trigger)
     {
         return step.progress;
     }
@@ -462,6 +513,13 @@ fn apply<K: Kernel>(
             Progress::Advanced
         }
         Err(errno) => Progress::Close(CloseReason::Error(errno)),
+    }
+}
+
+/// Keeps an event for the caller; while the queue is full, new ones are dropped.
+fn push_event(events: &mut VecDeque<ServerEvent>, event: ServerEvent) {
+    if events.len() < EVENTS_MAX {
+        events.push_back(event);
     }
 }
 

@@ -104,6 +104,16 @@ impl StreamStats {
         }
     }
 
+    /// Counts an event. Cost: O(1).
+    #[inline]
+    pub(super) const fn record_event(&mut self, was_handled: bool) {
+        if was_handled {
+            self.events_handled += 1;
+        } else {
+            self.events_spurious += 1;
+        }
+    }
+
     /// Adds another server's counters. Cost: O(1).
     pub const fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;

@@ -4,6 +4,7 @@
 //! does, by epoll, poll or any other means, and does what a [`Step`] says. All four trigger modes
 //! are served by the same loop; [`TriggerMode`] defines where they differ.
 
+use core::ops::ControlFlow;
 use core::time::Duration;
 
 use super::config::{CloseReason, StreamConfig, StreamStats};
@@ -12,8 +13,9 @@ use crate::echo::{Echo, State, Want};
 use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
 use crate::instant::Instant;
-use crate::kernel::{Kernel, Shutdown};
-use crate::reactor::{Io, Received, Sent};
+use crate::kernel::{Fd, Kernel, Shutdown};
+use crate::reactor::retry::retry_on_eintr;
+use crate::reactor::{Io, Received, Sent, io};
 
 /// A socket, as a [`Connection`] uses it. It never blocks.
 pub trait Transport {
@@ -49,23 +51,39 @@ pub trait Transport {
     fn unsent_bytes(&mut self) -> usize;
 }
 
-impl<K: Kernel> Transport for Io<'_, K> {
+/// A socket of a kernel. Interrupted calls are repeated, up to 16 calls.
+#[derive(Debug)]
+pub struct Socket<'a, K: Kernel> {
+    /// The kernel.
+    pub kernel: &'a mut K,
+    /// The descriptor.
+    pub fd: &'a Fd,
+}
+
+impl<'a, K: Kernel> Socket<'a, K> {
+    #[inline]
+    pub(super) fn of(io: &'a mut Io<'_, K>) -> Self {
+        Self { kernel: io.kernel, fd: &io.watched.fd }
+    }
+}
+
+impl<K: Kernel> Transport for Socket<'_, K> {
     #[inline]
     fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
-        Io::recv(self, buf)
+        io::recv(self.kernel, self.fd, buf)
     }
 
     #[inline]
     fn send(&mut self, buf: &[u8]) -> Result<Sent, Errno> {
-        Io::send(self, buf)
+        io::send(self.kernel, self.fd, buf)
     }
 
     fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno> {
-        Io::shutdown(self, how)
+        retry_on_eintr(|| self.kernel.shutdown(self.fd, how))
     }
 
     fn unsent_bytes(&mut self) -> usize {
-        self.syscall(|kernel, fd| kernel.ioctl_outq(fd)).unwrap_or(0)
+        retry_on_eintr(|| self.kernel.ioctl_outq(self.fd)).unwrap_or(0)
     }
 }
 
@@ -111,6 +129,30 @@ pub struct Step {
     pub requeue: Option<Ready>,
     /// This side was shut down: a deadline is due in [`StreamConfig::linger_timeout`].
     pub lingers: bool,
+    /// A message was received and sent back whole, and nothing was buffered before: there is
+    /// nothing to requeue, and [`interest`](Connection::interest) is what it was.
+    pub is_echo: bool,
+    /// Bytes received.
+    pub received_bytes: usize,
+}
+
+impl Step {
+    const fn new(progress: Progress) -> Self {
+        Self { progress, requeue: None, lingers: false, is_echo: false, received_bytes: 0 }
+    }
+}
+
+/// Result of one read, after what was received has been sent back as far as possible.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum ReadStep {
+    /// So many bytes were received and sent, and the kernel reports those that come next.
+    Done(usize),
+    /// So many bytes were received. More may be there, or not all of them could be sent.
+    Bytes(usize),
+    /// There was nothing.
+    WouldBlock,
+    /// The peer has half-closed.
+    Eof,
 }
 
 /// What [`Connection::on_timeout`] decided.
@@ -174,9 +216,9 @@ impl Connection {
     }
 
     /// Performs what the state machine wants until the socket would block or the budget is spent.
-    /// At most `buf.len()` bytes are received at once, and buffered for a peer that does not read.
-    /// Cost: O(budget).
-    #[inline]
+    /// At most `buf.len()` bytes are received at once, and buffered for a peer that does not read;
+    /// the first time even if that is more than the budget. Cost: O(budget + buf).
+    #[inline(always)]
     pub fn on_ready<T: Transport>(
         &mut self,
         transport: &mut T,
@@ -185,33 +227,100 @@ impl Connection {
         config: &StreamConfig,
         stats: &mut StreamStats,
     ) -> Step {
-        let mut step = Step { progress: Progress::Spurious, requeue: None, lingers: false };
-        let progressed = match self.pump(transport, ready, buf, config, stats, &mut step) {
-            Ok(progressed) => progressed,
+        // Usual: nothing is buffered, and one read brings one message, which is sent back whole.
+        let is_usual = self.echo.is_idle() && !self.is_draining && ready.is_readable();
+        let first = if is_usual {
+            let first = self.read_and_echo(transport, ready, buf, config, stats);
+            if let Ok(ReadStep::Done(received_bytes)) = first {
+                let progress = Progress::Advanced;
+                return Step { received_bytes, is_echo: true, ..Step::new(progress) };
+            }
+            Some(first)
+        } else {
+            None
+        };
+        self.on_ready_after(first, transport, ready, buf, config, stats)
+    }
+
+    /// Continues after a `first` read, if there was one.
+    #[inline(never)]
+    fn on_ready_after<T: Transport>(
+        &mut self,
+        first: Option<Result<ReadStep, Errno>>,
+        transport: &mut T,
+        ready: Ready,
+        buf: &mut [u8],
+        config: &StreamConfig,
+        stats: &mut StreamStats,
+    ) -> Step {
+        let mut step = Step::new(Progress::Spurious);
+        let is_over = match first {
+            Some(read) => self.after_read(read, &mut step).map(|flow| flow.is_break()),
+            None => Ok(self.is_irrelevant(ready, config)),
+        };
+        let result = match is_over {
+            Ok(true) => Ok(()),
+            Ok(false) => self.pump(transport, ready, buf, config, stats, &mut step),
+            Err(errno) => Err(errno),
+        };
+        match result {
+            Ok(()) => {}
             // Interrupted repeatedly: not an error of the connection, and the work remains.
             Err(errno) if errno.is_interrupted() => {
                 step.requeue = Some(ready | Ready::WRITABLE);
-                true
+                step.progress = Progress::Advanced;
             }
             Err(errno) => {
                 self.echo.connection_lost();
                 step.progress = Progress::Close(CloseReason::Error(errno));
                 return step;
             }
-        };
+        }
         if self.echo.want() == Want::Close {
             step.progress = Progress::Close(if self.idle_timed_out {
                 CloseReason::IdleTimeout
             } else {
                 CloseReason::PeerClosed
             });
-        } else if progressed {
-            step.progress = Progress::Advanced;
         }
         step
     }
 
-    /// Returns whether anything was done.
+    /// Room to write matters only when the write buffer holds data; and while it does, an edge
+    /// without `WRITABLE` means that the send queue is still full.
+    fn is_irrelevant(&self, ready: Ready, config: &StreamConfig) -> bool {
+        match self.echo.want() {
+            Want::Read => ready == Ready::WRITABLE,
+            Want::Write => {
+                !(self.mode(config.trigger).kernel_repeats()
+                    || ready.is_writable()
+                    || ready.is_hup()
+                    || ready.is_error())
+            }
+            _ => false,
+        }
+    }
+
+    /// Accounts for a read. Breaks when there is nothing more to do.
+    fn after_read(
+        &mut self,
+        read: Result<ReadStep, Errno>,
+        step: &mut Step,
+    ) -> Result<ControlFlow<()>, Errno> {
+        let read = read?;
+        match read {
+            ReadStep::Done(count) | ReadStep::Bytes(count) => step.received_bytes += count,
+            ReadStep::Eof => {}
+            // Only now is it known that no unread, unanswered data is left.
+            ReadStep::WouldBlock if self.begin_close_if_draining() => {}
+            ReadStep::WouldBlock => return Ok(ControlFlow::Break(())),
+        }
+        step.progress = Progress::Advanced;
+        let is_over = matches!(read, ReadStep::Done(_)) && !self.is_draining;
+        Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    /// Does what the state machine wants.
     fn pump<T: Transport>(
         &mut self,
         transport: &mut T,
@@ -220,30 +329,13 @@ impl Connection {
         config: &StreamConfig,
         stats: &mut StreamStats,
         step: &mut Step,
-    ) -> Result<bool, Errno> {
+    ) -> Result<(), Errno> {
         let mode = self.mode(config.trigger);
-        // Room to write matters only when the write buffer holds data; and while it does, an
-        // edge without `WRITABLE` means that the send queue is still full.
-        let is_irrelevant = match self.echo.want() {
-            Want::Read => ready == Ready::WRITABLE,
-            Want::Write => {
-                !(mode.kernel_repeats()
-                    || ready.is_writable()
-                    || ready.is_hup()
-                    || ready.is_error())
-            }
-            _ => false,
-        };
-        if is_irrelevant {
-            return Ok(false);
-        }
-        let mut budget_bytes = config.budget_bytes;
-        let mut progressed = false;
         loop {
             match self.echo.want() {
-                Want::Close => return Ok(true),
+                Want::Close => return Ok(()),
                 Want::Write => match transport.send(self.echo.pending())? {
-                    Sent::WouldBlock => return Ok(progressed),
+                    Sent::WouldBlock => return Ok(()),
                     Sent::Bytes(count) => {
                         self.echo.sent(count);
                         stats.bytes_out += count as u64;
@@ -255,64 +347,49 @@ impl Connection {
                     self.unsent = hash_unsent(transport.unsent_bytes());
                     step.lingers = true;
                 }
-                Want::Read | Want::Discard if budget_bytes == 0 => {
-                    // In edge mode the kernel does not report the rest again. While draining,
-                    // the end of the data is awaited, and no mode reports that.
-                    if !mode.kernel_repeats() || self.is_draining {
-                        // Whatever the event was: reading is what is left.
-                        step.requeue = Some(ready | Ready::READABLE);
-                    }
-                    return Ok(progressed);
-                }
                 Want::Read | Want::Discard => {
+                    let budget_bytes = config.budget_bytes.saturating_sub(step.received_bytes);
+                    if budget_bytes == 0 {
+                        // In edge mode the kernel does not report the rest again. While draining,
+                        // the end of the data is awaited, and no mode reports that.
+                        if !mode.kernel_repeats() || self.is_draining {
+                            // Whatever the event was: reading is what is left.
+                            step.requeue = Some(ready | Ready::READABLE);
+                        }
+                        return Ok(());
+                    }
                     let room = buf.len().min(budget_bytes);
-                    let count = match transport.recv(&mut buf[..room])? {
-                        // Only now is it known that no unread, unanswered data is left.
-                        Received::WouldBlock if self.begin_close_if_draining() => {
-                            progressed = true;
-                            continue;
-                        }
-                        Received::WouldBlock => return Ok(progressed),
-                        Received::Eof => {
-                            self.echo.received_eof();
-                            progressed = true;
-                            continue;
-                        }
-                        Received::Bytes(count) => count,
-                    };
-                    budget_bytes -= count;
-                    self.echo_back(transport, &buf[..count], buf.len(), stats)?;
-                    let is_flushed = self.echo.pending().is_empty();
-                    let socket_is_empty =
-                        mode.kernel_repeats() || mode.read_drained(ready, count, room);
-                    if is_flushed && socket_is_empty && !self.is_draining {
-                        return Ok(true);
+                    let room = &mut buf[..room];
+                    let read = self.read_and_echo(transport, ready, room, config, stats);
+                    if self.after_read(read, step)?.is_break() {
+                        return Ok(());
                     }
                 }
             }
-            progressed = true;
+            step.progress = Progress::Advanced;
         }
     }
 
-    /// Begins to close if draining. Returns whether it did.
-    fn begin_close_if_draining(&mut self) -> bool {
-        let stops = self.is_draining && self.echo.state() == State::Open;
-        if stops {
-            self.echo.begin_close();
-        }
-        stops
-    }
-
-    /// Echoes what has just been read; what the socket does not take is buffered.
-    #[inline]
-    fn echo_back<T: Transport>(
+    /// Reads once, and echoes what has been read; what the socket does not take is buffered.
+    #[inline(always)]
+    fn read_and_echo<T: Transport>(
         &mut self,
         transport: &mut T,
-        bytes: &[u8],
-        buffer_max_bytes: usize,
+        ready: Ready,
+        room: &mut [u8],
+        config: &StreamConfig,
         stats: &mut StreamStats,
-    ) -> Result<(), Errno> {
-        stats.bytes_in += bytes.len() as u64;
+    ) -> Result<ReadStep, Errno> {
+        let count = match transport.recv(room)? {
+            Received::Bytes(count) => count,
+            Received::WouldBlock => return Ok(ReadStep::WouldBlock),
+            Received::Eof => {
+                self.echo.received_eof();
+                return Ok(ReadStep::Eof);
+            }
+        };
+        let bytes = &room[..count];
+        stats.bytes_in += count as u64;
         let mut sent = 0;
         if self.echo.state() == State::Open {
             stats.echoes += 1;
@@ -327,8 +404,33 @@ impl Connection {
                 Err(errno) => return Err(errno),
             }
         }
-        // A read happens only when the write buffer is empty, and reads no more than this bound.
-        self.echo.received(bytes, sent, buffer_max_bytes).map_err(|_| Errno::ENOBUFS)
+        if sent < count {
+            self.keep_rest(bytes, sent)?;
+            if !self.echo.pending().is_empty() {
+                return Ok(ReadStep::Bytes(count));
+            }
+        }
+        let mode = self.mode(config.trigger);
+        if mode.kernel_repeats() || mode.read_drained(ready, count, room.len()) {
+            return Ok(ReadStep::Done(count));
+        }
+        Ok(ReadStep::Bytes(count))
+    }
+
+    /// Buffers what was received and not sent, or discards it. A read happens only when the write
+    /// buffer is empty, so that it always fits.
+    #[inline(never)]
+    fn keep_rest(&mut self, bytes: &[u8], sent: usize) -> Result<(), Errno> {
+        self.echo.received(bytes, sent, bytes.len()).map_err(|_| Errno::ENOBUFS)
+    }
+
+    /// Begins to close if draining. Returns whether it did.
+    fn begin_close_if_draining(&mut self) -> bool {
+        let stops = self.is_draining && self.echo.state() == State::Open;
+        if stops {
+            self.echo.begin_close();
+        }
+        stops
     }
 
     /// Records activity, in either direction, for the idle timeout. To be called after a step that
