@@ -10,14 +10,12 @@ mod syscalls;
 pub use record::{Argument, Bytes, MsgHdr, ReturnValue, SyscallRecord};
 
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::kernel::{Fd, Kernel, SocketOption, SocketType, Syscall};
-use crate::net::DatagramBatch;
-use crate::net::{Addr, AddressFamily, SockAddr};
+use crate::net::{Addr, AddressFamily, Datagram, DatagramBatch, SockAddr};
 use Argument as A;
 
 /// `kernel`, with a record of every call, kept until it is taken.
@@ -61,50 +59,67 @@ impl<K: Kernel> Tracer<K> {
     }
 
     /// Makes a call and measures its duration.
-    fn time_call<R>(&mut self, call: impl FnOnce(&mut K) -> R) -> (CallTiming, R) {
-        let start = self.kernel.now();
-        let result = call(&mut self.kernel);
-        (CallTiming { start, duration: self.kernel.now() - start }, result)
-    }
-
-    /// Records a call.
-    fn record(
+    fn make<R>(
         &mut self,
         call: Syscall,
-        CallTiming { start, duration }: CallTiming,
-        arguments: Vec<Argument>,
-        result: Result<ReturnValue, Errno>,
-    ) {
+        make: impl FnOnce(&mut K) -> Result<R, Errno>,
+    ) -> MadeCall<R> {
+        let start = self.kernel.now();
+        let result = make(&mut self.kernel);
+        MadeCall { call, start, duration: self.kernel.now() - start, result }
+    }
+
+    /// Records a call that returns 0, with its arguments; returns its result.
+    fn record<R, const N: usize>(
+        &mut self,
+        made: MadeCall<R>,
+        arguments: [Argument; N],
+    ) -> Result<R, Errno> {
+        self.record_as(made, arguments, |_| ReturnValue::Number(0))
+    }
+
+    /// The same for a call that returns a count.
+    fn record_count<const N: usize>(
+        &mut self,
+        made: MadeCall<usize>,
+        arguments: [Argument; N],
+    ) -> Result<usize, Errno> {
+        self.record_as(made, arguments, |count| ReturnValue::Number(*count))
+    }
+
+    /// The same for a call that returns a descriptor.
+    fn record_fd<const N: usize>(
+        &mut self,
+        made: MadeCall<Fd>,
+        arguments: [Argument; N],
+    ) -> Result<Fd, Errno> {
+        self.record_as(made, arguments, |fd| ReturnValue::Fd(fd.number()))
+    }
+
+    fn record_as<R, const N: usize>(
+        &mut self,
+        MadeCall { call, start, duration, result }: MadeCall<R>,
+        arguments: [Argument; N],
+        returned: impl FnOnce(&R) -> ReturnValue,
+    ) -> Result<R, Errno> {
         self.records.push_back(SyscallRecord {
             name: call.syscall_name(),
             call: Some(call),
-            arguments,
-            result,
+            arguments: arguments.into(),
+            result: result.as_ref().map(returned).map_err(|errno| *errno),
             start,
             duration,
         });
+        result
     }
 }
 
-/// When a call was made, and how long it took.
-struct CallTiming {
+/// A call that was made: when, how long it took, and its result.
+struct MadeCall<R> {
+    call: Syscall,
     start: Instant,
     duration: Duration,
-}
-
-/// The return value of a call that returns only success.
-fn ret_success<R>(result: &Result<R, Errno>) -> Result<ReturnValue, Errno> {
-    result.as_ref().map(|_| ReturnValue::Number(0)).map_err(|errno| *errno)
-}
-
-/// The return value of a call that returns a count.
-fn ret_count(result: Result<usize, Errno>) -> Result<ReturnValue, Errno> {
-    result.map(ReturnValue::Number)
-}
-
-/// The return value of a call that returns a descriptor.
-fn ret_fd(result: &Result<Fd, Errno>) -> Result<ReturnValue, Errno> {
-    result.as_ref().map(|fd| ReturnValue::Fd(fd.number())).map_err(|errno| *errno)
+    result: Result<R, Errno>,
 }
 
 fn fd(fd: &Fd) -> Argument {
@@ -117,11 +132,11 @@ fn number<N: TryInto<i64>>(number: N) -> Argument {
 }
 
 /// An address that was returned, and its length, in the place of the pointers to both.
-fn ret_addr(addr: Result<Addr, Errno>) -> [Argument; 2] {
+fn ret_addr(addr: Option<Addr>) -> [Argument; 2] {
     let capacity = SockAddr::LEN_MAX;
     match addr {
-        Ok(addr) => [A::Addr(addr), A::AddrLen(capacity, addr.encode().socklen())],
-        Err(_) => [A::Name("..."), A::AddrLen(capacity, capacity)],
+        Some(addr) => [A::Addr(addr), A::AddrLen(capacity, addr.encode().socklen())],
+        None => [A::Name("..."), A::AddrLen(capacity, capacity)],
     }
 }
 
@@ -134,7 +149,7 @@ fn read_bytes(buf: &[u8], count: Result<usize, Errno>) -> Argument {
 }
 
 fn messages(batch: &DatagramBatch, first: usize, count: usize, is_sent: bool) -> Argument {
-    let message = |datagram: crate::net::Datagram<'_>| MsgHdr {
+    let message = |datagram: Datagram<'_>| MsgHdr {
         addr: datagram.addr.decode().unwrap_or(Addr::Unspecified),
         addr_room: (!is_sent).then_some(SockAddr::LEN_MAX),
         addr_len: datagram.addr.socklen(),

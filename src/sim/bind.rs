@@ -8,7 +8,7 @@ use super::address::{
     accepts_from, family_matches, is_local, matches_bind, unspecified_addr, unspecified_ip,
 };
 use super::config::Ipv6;
-use super::file::{FileId, Result};
+use super::file::{FileId, Result, err_if};
 use super::net::Net;
 use super::socket::{Protocol, Socket, State};
 use crate::errno::Errno;
@@ -64,15 +64,11 @@ impl Net {
     pub(super) fn bind(&mut self, file: FileId, addr: &Addr) -> Result<()> {
         let socket = self.socket(file);
         family_matches(socket.family, addr)?;
-        if addr.ip().is_some_and(|ip| !self.is_bindable(ip)) {
-            return Err(Errno::EADDRNOTAVAIL);
-        }
+        err_if(addr.ip().is_some_and(|ip| !self.is_bindable(ip)), Errno::EADDRNOTAVAIL)?;
         let socket = self.socket(file);
         // An accepted socket has its address from the listener.
         let has_begun = socket.protocol() == Protocol::Tcp && socket.state != State::Closed;
-        if socket.is_bound || has_begun {
-            return Err(Errno::EINVAL);
-        }
+        err_if(socket.is_bound || has_begun, Errno::EINVAL)?;
         let kind = socket.kind;
         let locked = (addr.ip().is_some_and(|ip| !ip.is_unspecified()), addr.port() != Some(0));
         let addr = match addr {
@@ -124,9 +120,7 @@ impl Net {
             Some(path) => self.paths.contains_key(path),
             None => self.find_unix(&name, kind).is_ok(),
         };
-        if is_taken {
-            return Err(Errno::EADDRINUSE);
-        }
+        err_if(is_taken, Errno::EADDRINUSE)?;
         if let Some(path) = name.as_path() {
             self.paths.insert(path.into(), file);
         }

@@ -4,7 +4,7 @@
 //! and can be written to, before it is accepted.
 
 use super::address::{dest_addr, family_matches, source_addr, unix_name, unspecified_addr};
-use super::file::{FileId, Result, WAKE_ALL, WAKE_READABLE};
+use super::file::{FileId, Result, WAKE_ALL, WAKE_READABLE, err_if};
 use super::net::{Deferred, Net};
 use super::socket::{Protocol, Socket, State};
 use super::socket_options::SocketOptions;
@@ -20,19 +20,16 @@ impl Net {
     pub(super) fn listen(&mut self, file: FileId, backlog: u32) -> Result<()> {
         let backlog = backlog.min(self.config.backlog_max);
         let socket = self.socket(file);
-        if socket.kind == SocketType::Datagram {
-            return Err(Errno::EOPNOTSUPP);
-        }
+        err_if(socket.kind == SocketType::Datagram, Errno::EOPNOTSUPP)?;
         let is_unnamed = socket.is_unix() && socket.local.is_none();
-        if is_unnamed || !matches!(socket.state, State::Closed | State::Listening) {
-            return Err(Errno::EINVAL);
-        }
+        err_if(
+            is_unnamed || !matches!(socket.state, State::Closed | State::Listening),
+            Errno::EINVAL,
+        )?;
         if !socket.is_unix() {
             self.autobind_inet(file, None)?;
             let local = self.socket(file).local;
-            if local.is_some_and(|local| self.is_in_use(file, &local)) {
-                return Err(Errno::EADDRINUSE);
-            }
+            err_if(local.is_some_and(|local| self.is_in_use(file, &local)), Errno::EADDRINUSE)?;
         }
         let socket = self.socket(file);
         (socket.state, socket.backlog) = (State::Listening, backlog as usize);
@@ -55,12 +52,8 @@ impl Net {
     fn connect_unix(&mut self, file: FileId, addr: &Addr) -> Result<()> {
         let listener = self.find_unix(&unix_name(addr)?, SocketType::Stream)?;
         let listening = self.socket(listener);
-        if listening.state != State::Listening || listening.read_shut {
-            return Err(Errno::ECONNREFUSED);
-        }
-        if listening.accept_queue.len() > listening.backlog {
-            return Err(Errno::EAGAIN);
-        }
+        err_if(listening.state != State::Listening || listening.read_shut, Errno::ECONNREFUSED)?;
+        err_if(listening.accept_queue.len() > listening.backlog, Errno::EAGAIN)?;
         match self.socket(file).state {
             State::Closed => self.create_peer(file, listener),
             State::Open => return Err(Errno::EISCONN),
@@ -93,9 +86,7 @@ impl Net {
                 return Err(errno);
             }
         }
-        if socket.state != State::Closed || socket.peer.is_some() {
-            return Err(Errno::EISCONN);
-        }
+        err_if(socket.state != State::Closed || socket.peer.is_some(), Errno::EISCONN)?;
         family_matches(socket.family, addr)?;
         let target = dest_addr(addr);
         let ip = target.ip().ok_or(Errno::EINVAL)?;
@@ -168,12 +159,8 @@ impl Net {
     /// `unix_accept`
     pub(super) fn accept(&mut self, listener: FileId) -> Result<FileId> {
         let socket = self.socket(listener);
-        if socket.kind == SocketType::Datagram {
-            return Err(Errno::EOPNOTSUPP);
-        }
-        if socket.state != State::Listening {
-            return Err(Errno::EINVAL);
-        }
+        err_if(socket.kind == SocketType::Datagram, Errno::EOPNOTSUPP)?;
+        err_if(socket.state != State::Listening, Errno::EINVAL)?;
         socket.accept_queue.pop_front().ok_or(Errno::EAGAIN)
     }
 

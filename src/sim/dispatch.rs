@@ -66,22 +66,13 @@ impl Net {
         Ok(ReceivedDatagram { len_bytes: count, from: Addr::Unspecified, packet_info: None })
     }
 
-    /// As [`recvmsg`](Self::recvmsg), without the destination address.
-    pub(super) fn recv(&mut self, file: FileId, buf: &mut [u8]) -> Result<(usize, Addr)> {
-        self.recvmsg(file, buf).map(|message| (message.len_bytes, message.from))
-    }
-
     /// Reads as much as fits `buf`.
     pub(super) fn recv_bytes(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize> {
-        self.recv(file, buf).map(|(len, _)| len.min(buf.len()))
+        self.recvmsg(file, buf).map(|message| message.len_bytes.min(buf.len()))
     }
 
-    /// Sends one message, to `addr` if given, otherwise to the peer.
-    pub(super) fn send(&mut self, file: FileId, buf: &[u8], addr: Option<&Addr>) -> Result<usize> {
-        self.sendmsg(file, buf, addr, None)
-    }
-
-    /// As [`send`](Self::send); a UDP datagram uses `info` as its source. Others ignore it.
+    /// Sends one message, to `addr` if given, otherwise to the peer. A UDP datagram uses `info` as
+    /// its source; others ignore it.
     pub(super) fn sendmsg(
         &mut self,
         file: FileId,

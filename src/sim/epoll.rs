@@ -21,7 +21,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use core::mem;
 
 use super::entropy::{Entropy, Probabilities};
-use super::file::{FileId, Result, WAKE_ALL};
+use super::file::{FileId, Result, WAKE_ALL, err_if};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLOUT};
 use crate::kernel::{EpollEvent, EpollOp};
@@ -100,9 +100,7 @@ impl Epolls {
         poll: Poll<'_>,
     ) -> Result<()> {
         let (file, _) = key;
-        if epoll == file || !self.contains(epoll) {
-            return Err(Errno::EINVAL);
-        }
+        err_if(epoll == file || !self.contains(epoll), Errno::EINVAL)?;
         let is_nested = self.contains(file);
         let events = match op {
             EpollOp::Add(event) | EpollOp::Modify(event) => event.events(),
@@ -110,14 +108,10 @@ impl Epolls {
         };
         if events & EPOLLEXCLUSIVE != 0 {
             let is_change = matches!(op, EpollOp::Modify(_));
-            if is_change || is_nested || events & !EXCLUSIVE_OK_BITS != 0 {
-                return Err(Errno::EINVAL);
-            }
+            err_if(is_change || is_nested || events & !EXCLUSIVE_OK_BITS != 0, Errno::EINVAL)?;
         }
         let is_new = matches!(op, EpollOp::Add(_));
-        if is_new && is_nested && self.loop_check(epoll, file) {
-            return Err(Errno::ELOOP);
-        }
+        err_if(is_new && is_nested && self.loop_check(epoll, file), Errno::ELOOP)?;
         let known = self.epoll(epoll).items.get(&key);
         let was_exclusive = known.map(|item| item.events & EPOLLEXCLUSIVE != 0);
         match (op, was_exclusive) {

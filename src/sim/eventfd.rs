@@ -2,7 +2,7 @@
 //!
 //! Knows only itself, and versions.
 
-use super::file::{Result, mask_if};
+use super::file::{Result, err_if, mask_if};
 use super::version::Version;
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLIN, EPOLLOUT};
@@ -28,9 +28,7 @@ impl EventFd {
     /// Reference: fs/eventfd.c: `eventfd_read`
     pub(super) fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
         let bytes = buf.first_chunk_mut().ok_or(Errno::EINVAL)?;
-        if self.0 == 0 {
-            return Err(Errno::EAGAIN);
-        }
+        err_if(self.0 == 0, Errno::EAGAIN)?;
         *bytes = core::mem::take(&mut self.0).to_ne_bytes();
         Ok(bytes.len())
     }
@@ -41,13 +39,9 @@ impl EventFd {
     /// parameter of eventfd_write to avoid inputting illegal strings"
     pub(super) fn write(&mut self, buf: &[u8], version: Version) -> Result<usize> {
         let bytes = buf.first_chunk().ok_or(Errno::EINVAL)?;
-        if buf.len() > bytes.len() && version >= Version::LINUX_6_9 {
-            return Err(Errno::EINVAL);
-        }
+        err_if(buf.len() > bytes.len() && version >= Version::LINUX_6_9, Errno::EINVAL)?;
         let more = u64::from_ne_bytes(*bytes);
-        if more == u64::MAX {
-            return Err(Errno::EINVAL);
-        }
+        err_if(more == u64::MAX, Errno::EINVAL)?;
         let sum = self.0.checked_add(more).filter(|sum| *sum <= COUNTER_MAX);
         self.0 = sum.ok_or(Errno::EAGAIN)?;
         Ok(bytes.len())

@@ -43,6 +43,11 @@ pub(super) fn mask_if(condition: bool, bit: u32) -> u32 {
     if condition { bit } else { 0 }
 }
 
+/// `errno`, if `condition` holds. Where several errors apply, the first check decides.
+pub(super) fn err_if(condition: bool, errno: Errno) -> Result<()> {
+    if condition { Err(errno) } else { Ok(()) }
+}
+
 /// Moves bytes from the front of `bytes` into `buf`; returns how many.
 pub(super) fn drain_into(bytes: &mut VecDeque<u8>, buf: &mut [u8]) -> usize {
     let count = bytes.len().min(buf.len());

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use super::config::{Ipv6, SimConfig};
 use super::eventfd::EventFd;
-use super::file::{FileId, Result, WAKE_ALL, Wakes};
+use super::file::{FileId, Result, WAKE_ALL, Wakes, err_if};
 use super::net::Net;
 use super::pipe::{Pipe, PipeEnd};
 use super::process::Process;
@@ -79,9 +79,10 @@ impl FileTable {
         family: AddressFamily,
         kind: SocketType,
     ) -> Result<Fd> {
-        if family == AddressFamily::Inet6 && self.net.config.ipv6 == Ipv6::Absent {
-            return Err(Errno::EAFNOSUPPORT);
-        }
+        err_if(
+            family == AddressFamily::Inet6 && self.net.config.ipv6 == Ipv6::Absent,
+            Errno::EAFNOSUPPORT,
+        )?;
         self.check_available(process, 1)?;
         let socket = Socket::new(family, kind, &self.net.config);
         let file = self.net.add(socket);
@@ -163,9 +164,7 @@ impl FileTable {
     /// Reference: fs/file_table.c: `alloc_empty_file`
     fn check_available(&self, process: usize, count: usize) -> Result<()> {
         self.processes[process].check_available(count)?;
-        if self.files.len() + count > self.net.config.files_max {
-            return Err(Errno::ENFILE);
-        }
+        err_if(self.files.len() + count > self.net.config.files_max, Errno::ENFILE)?;
         Ok(())
     }
 
@@ -235,7 +234,7 @@ impl FileTable {
     pub(super) fn write(&mut self, file: FileId, buf: &[u8]) -> Result<usize> {
         let version = self.net.config.version;
         match &mut self.file_mut(file).kind {
-            FileKind::Socket => self.net.send(file, buf, None),
+            FileKind::Socket => self.net.sendmsg(file, buf, None, None),
             &mut FileKind::Pipe(end) => {
                 let (pipe, wakes) = self.pipe(end.pipe_to_write()?);
                 pipe.write(buf, wakes)

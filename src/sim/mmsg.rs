@@ -6,8 +6,7 @@ use super::file::{FileId, Result};
 use super::net::Net;
 use crate::errno::Errno;
 use crate::kernel::ReceivedDatagram;
-use crate::net::{Addr, SockAddr};
-use crate::net::{BATCH_MAX, DatagramBatch};
+use crate::net::{Addr, BATCH_MAX, DatagramBatch, SockAddr};
 
 impl Net {
     /// Reference: net/socket.c: `do_recvmmsg`

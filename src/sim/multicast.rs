@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::file::{FileId, Result};
+use super::file::{FileId, Result, err_if};
 use super::net::Net;
 use super::socket_options::SocketOptions;
 use crate::errno::Errno;
@@ -21,18 +21,10 @@ impl Net {
         is_loopback: bool,
     ) -> Result<()> {
         let socket = self.socket(file);
-        if socket.kind == SocketType::Stream {
-            return Err(Errno::EPROTO);
-        }
-        if !group.is_multicast() {
-            return Err(Errno::EINVAL);
-        }
-        if !is_loopback {
-            return Err(Errno::ENODEV);
-        }
-        if socket.options.groups.contains(&group) {
-            return Err(Errno::EADDRINUSE);
-        }
+        err_if(socket.kind == SocketType::Stream, Errno::EPROTO)?;
+        err_if(!group.is_multicast(), Errno::EINVAL)?;
+        err_if(!is_loopback, Errno::ENODEV)?;
+        err_if(socket.options.groups.contains(&group), Errno::EADDRINUSE)?;
         socket.options.groups.push(group);
         Ok(())
     }

@@ -7,7 +7,7 @@ use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::file::{FileId, Result, WAKE_ALL, Wakes, drain_into, mask_if};
+use super::file::{FileId, Result, WAKE_ALL, Wakes, drain_into, err_if, mask_if};
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT};
 
@@ -145,12 +145,8 @@ impl Pipe {
     ///
     /// Reference: fs/splice.c: `wait_for_space`
     pub(super) fn splice_room(&self) -> Result<usize> {
-        if self.reader.is_none() {
-            return Err(Errno::EPIPE);
-        }
-        if self.is_full() {
-            return Err(Errno::EAGAIN);
-        }
+        err_if(self.reader.is_none(), Errno::EPIPE)?;
+        err_if(self.is_full(), Errno::EAGAIN)?;
         Ok((CAPACITY_PAGES - self.pages.len()) * PAGE_BYTES)
     }
 

@@ -7,7 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
 
-use super::file::{FileId, Result};
+use super::file::{FileId, Result, err_if};
 use crate::errno::Errno;
 use crate::kernel::{Fd, Rlimit, Signal, SignalSet};
 
@@ -70,13 +70,9 @@ impl Process {
     pub(super) fn prlimit(&mut self, new: Option<Rlimit>) -> Result<Rlimit> {
         let old = self.limit;
         if let Some(new) = new {
-            if new.soft > new.hard {
-                return Err(Errno::EINVAL);
-            }
+            err_if(new.soft > new.hard, Errno::EINVAL)?;
             // Processes here have no privileges.
-            if new.hard > old.hard {
-                return Err(Errno::EPERM);
-            }
+            err_if(new.hard > old.hard, Errno::EPERM)?;
             self.limit = new;
         }
         Ok(old)

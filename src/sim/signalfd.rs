@@ -2,7 +2,7 @@
 //!
 //! Knows the pending signals of its process as a set of bits.
 
-use super::file::{Result, mask_if};
+use super::file::{Result, err_if, mask_if};
 use crate::errno::Errno;
 use crate::event::EPOLLIN;
 use crate::kernel::{SIGINFO_BYTES, SignalSet};
@@ -24,9 +24,7 @@ impl SignalFd {
     ///
     /// Reference: fs/signalfd.c: `signalfd_read_iter`
     pub(super) fn read(self, pending: &mut u64, buf: &mut [u8]) -> Result<usize> {
-        if buf.len() < SIGINFO_BYTES {
-            return Err(Errno::EINVAL);
-        }
+        err_if(buf.len() < SIGINFO_BYTES, Errno::EINVAL)?;
         let mut read = 0;
         for record in buf.chunks_exact_mut(SIGINFO_BYTES) {
             let ready = *pending & self.mask.bits();
@@ -39,9 +37,7 @@ impl SignalFd {
             record[..4].copy_from_slice(&number.to_ne_bytes());
             read += SIGINFO_BYTES;
         }
-        if read == 0 {
-            return Err(Errno::EAGAIN);
-        }
+        err_if(read == 0, Errno::EAGAIN)?;
         Ok(read)
     }
 }

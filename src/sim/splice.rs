@@ -4,7 +4,7 @@
 
 use alloc::vec::Vec;
 
-use super::file::{FileId, Result};
+use super::file::{FileId, Result, err_if};
 use super::file_table::FileTable;
 use super::pipe::PipeEnd;
 use super::version::Version;
@@ -22,9 +22,7 @@ impl FileTable {
         let source = self.pipe_end(from).map(PipeEnd::pipe_to_read).transpose()?;
         let target = self.pipe_end(into).map(PipeEnd::pipe_to_write).transpose()?;
         // Neither is a pipe, or both are the same one.
-        if source == target {
-            return Err(Errno::EINVAL);
-        }
+        err_if(source == target, Errno::EINVAL)?;
         let mut bytes = match source {
             Some(source) => self.pipe(source).0.peek(len)?,
             None => Vec::new(),

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use super::config::SimConfig;
 use super::epoll::Epolls;
-use super::file::{FileId, Result};
+use super::file::{FileId, Result, err_if};
 use super::file_table::{FileKind, FileTable};
 use crate::errno::Errno;
 use crate::instant::Instant;
@@ -75,9 +75,7 @@ impl KernelState {
         (file, number): (FileId, u32),
     ) -> Result<()> {
         // Regular files are always ready and have no wait queue.
-        if self.files.is_regular(file) {
-            return Err(Errno::EPERM);
-        }
+        err_if(self.files.is_regular(file), Errno::EPERM)?;
         let Self { files, epolls, .. } = self;
         epolls.ctl(epoll, op, (file, number), &mut |file| files.poll(file))
     }
@@ -96,9 +94,7 @@ impl KernelState {
         events: &mut [EpollEvent],
         timeout: Option<Duration>,
     ) -> Result<usize> {
-        if events.is_empty() || !self.epolls.contains(epoll) {
-            return Err(Errno::EINVAL);
-        }
+        err_if(events.is_empty() || !self.epolls.contains(epoll), Errno::EINVAL)?;
         self.files.net.run_deferred();
         self.deliver_wakes();
         let Self { files, epolls, .. } = self;
@@ -109,9 +105,10 @@ impl KernelState {
             return Ok(count);
         }
         let is_interrupted = mem::take(&mut files.processes[process].is_interrupted);
-        if is_interrupted || files.net.entropy.chance(probabilities.interrupted) {
-            return Err(Errno::EINTR);
-        }
+        err_if(
+            is_interrupted || files.net.entropy.chance(probabilities.interrupted),
+            Errno::EINTR,
+        )?;
         let Some(timeout) = timeout else {
             panic!("endless wait: nothing is ready, and no timeout is set");
         };

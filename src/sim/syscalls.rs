@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 use super::eventfd::EventFd;
-use super::file::{FileId, Result};
+use super::file::{FileId, Result, err_if};
 use super::file_table::{FileKind, FileTable};
 use super::handle::Sim;
 use super::net::Net;
@@ -18,8 +18,7 @@ use crate::kernel::{
     EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet,
     SocketOption, SocketOptionName, SocketType,
 };
-use crate::net::DatagramBatch;
-use crate::net::{Addr, AddressFamily, PacketInfo};
+use crate::net::{Addr, AddressFamily, DatagramBatch, PacketInfo};
 
 impl Sim {
     /// As [`with_file`](Self::with_file), for calls on sockets only.
@@ -97,16 +96,15 @@ impl Kernel for Sim {
     }
 
     fn send(&mut self, socket: &Fd, buf: &[u8]) -> Result<usize> {
-        self.with_socket(socket, |net, file| net.maybe_eintr()?.send(file, buf, None))
+        self.with_socket(socket, |net, file| net.maybe_eintr()?.sendmsg(file, buf, None, None))
     }
 
     fn recvfrom(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<(usize, Addr)> {
-        self.with_socket(socket, |net, file| net.maybe_eintr()?.recv(file, buf))
+        self.recvmsg(socket, buf).map(|message| (message.len_bytes, message.from))
     }
 
     fn sendto(&mut self, socket: &Fd, buf: &[u8], addr: &Addr) -> Result<usize> {
-        let addr = Some(addr);
-        self.with_socket(socket, |net, file| net.maybe_eintr()?.send(file, buf, addr))
+        self.sendmsg(socket, buf, addr, None)
     }
 
     fn recvmmsg(&mut self, socket: &Fd, batch: &mut DatagramBatch) -> Result<usize> {
@@ -212,9 +210,7 @@ impl Kernel for Sim {
         events: &mut [EpollEvent],
         timeout: Option<Duration>,
     ) -> Result<usize> {
-        if !self.with_file(epoll, |files, _| files.net.config.has_pwait2) {
-            return Err(Errno::ENOSYS);
-        }
+        err_if(!self.with_file(epoll, |files, _| files.net.config.has_pwait2), Errno::ENOSYS)?;
         self.wait(epoll, events, timeout)
     }
 

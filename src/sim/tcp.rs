@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use core::mem;
 
-use super::file::{FileId, Result, WAKE_ALL, WAKE_READABLE, drain_into};
+use super::file::{FileId, Result, WAKE_ALL, WAKE_READABLE, drain_into, err_if};
 use super::net::Net;
 use super::socket::{Socket, State};
 use super::tcb::{ConnectState, Tcb};
@@ -35,9 +35,7 @@ impl Net {
         let socket = self.socket(file);
         socket.tcp.send_queue.extend(&buf[..len]);
         socket.nospace |= len < buf.len();
-        if len == 0 && !buf.is_empty() {
-            return Err(Errno::EAGAIN);
-        }
+        err_if(len == 0 && !buf.is_empty(), Errno::EAGAIN)?;
         self.deliver(file);
         Ok(len)
     }
@@ -48,9 +46,7 @@ impl Net {
     /// Reference: net/ipv4/tcp.c: `tcp_recvmsg_locked`
     pub(super) fn recv_tcp(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize> {
         let socket = self.socket(file);
-        if socket.state == State::Listening {
-            return Err(Errno::ENOTCONN);
-        }
+        err_if(socket.state == State::Listening, Errno::ENOTCONN)?;
         if socket.tcp.urgent_at == Some(0) && !buf.is_empty() {
             socket.tcp.urgent_at = None;
             // The urgent byte itself is not part of the normal stream, unless requested inline.

@@ -5,7 +5,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use super::address::{dest_addr, family_matches, source_addr};
-use super::file::{FileId, Result};
+use super::file::{FileId, Result, err_if};
 use super::net::Net;
 use super::packet::Packet;
 use crate::errno::Errno;
@@ -67,9 +67,7 @@ impl Net {
             (None, None) => return Err(Errno::EDESTADDRREQ),
         };
         let ip = to.ip().ok_or(Errno::EINVAL)?;
-        if addr.is_some() && to.port() == Some(0) {
-            return Err(Errno::EINVAL);
-        }
+        err_if(addr.is_some() && to.port() == Some(0), Errno::EINVAL)?;
         // Reference: net/ipv4/route.c: `ip_route_output_key_hash`,
         // net/ipv6/datagram.c: `ip6_datagram_send_ctl`
         if info.is_some_and(|info| !self.is_source_allowed(info.addr.to_canonical())) {
@@ -77,9 +75,7 @@ impl Net {
         }
         let socket = self.socket(file);
         let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
-        if is_broadcast && !socket.options.has(SocketOption::Broadcast(true)) {
-            return Err(Errno::EACCES);
-        }
+        err_if(is_broadcast && !socket.options.has(SocketOption::Broadcast(true)), Errno::EACCES)?;
         if !self.is_routable(file, &to) {
             return Err(self.unreachable_errno(ip));
         }
@@ -87,9 +83,7 @@ impl Net {
         if let Some(errno) = socket.error.take() {
             return Err(errno);
         }
-        if socket.write_shut {
-            return Err(Errno::EPIPE);
-        }
+        err_if(socket.write_shut, Errno::EPIPE)?;
         self.deliver_datagram(file, buf, &to, ip, info.map(|info| info.addr));
         Ok(buf.len())
     }

@@ -6,7 +6,7 @@
 use core::mem;
 
 use super::address::unix_name;
-use super::file::{FileId, Result};
+use super::file::{FileId, Result, err_if};
 use super::net::Net;
 use super::packet::Packet;
 use super::socket::Protocol;
@@ -54,22 +54,14 @@ impl Net {
         let name = addr.map(unix_name).transpose()?;
         let is_peer_first = self.config.version < Version::LINUX_6_14;
         let socket = self.socket(file);
-        if is_peer_first && name.is_none() && socket.peer.is_none() {
-            return Err(Errno::ENOTCONN);
-        }
+        err_if(is_peer_first && name.is_none() && socket.peer.is_none(), Errno::ENOTCONN)?;
         let send_bytes = socket.options.send_bytes;
-        if buf.len() > send_bytes - 32 {
-            return Err(Errno::EMSGSIZE);
-        }
+        err_if(buf.len() > send_bytes - 32, Errno::EMSGSIZE)?;
         if let Some(errno) = socket.error.take() {
             return Err(errno);
         }
-        if socket.write_shut {
-            return Err(Errno::EPIPE);
-        }
-        if socket.wmem_alloc >= send_bytes {
-            return Err(Errno::EAGAIN);
-        }
+        err_if(socket.write_shut, Errno::EPIPE)?;
+        err_if(socket.wmem_alloc >= send_bytes, Errno::EAGAIN)?;
         // A socket without a name sends none.
         let from = socket.local.unwrap_or(Addr::Unspecified);
         let to = match name {
@@ -94,12 +86,8 @@ impl Net {
             self.set_peer(file, None);
             return Err(Errno::ECONNREFUSED);
         };
-        if other.peer.is_some_and(|other_peer| other_peer != file) {
-            return Err(Errno::EPERM);
-        }
-        if other.read_shut {
-            return Err(Errno::EPIPE);
-        }
+        err_if(other.peer.is_some_and(|other_peer| other_peer != file), Errno::EPERM)?;
+        err_if(other.read_shut, Errno::EPIPE)?;
         if self.is_full_for(file, to) {
             let socket = self.socket(file);
             socket.peer_full_waiter |= socket.peer == Some(to);
@@ -117,9 +105,7 @@ impl Net {
             return Ok(());
         }
         let peer = self.find_unix(&unix_name(addr)?, SocketType::Datagram)?;
-        if self.socket(peer).peer.is_some_and(|other_peer| other_peer != file) {
-            return Err(Errno::EPERM);
-        }
+        err_if(self.socket(peer).peer.is_some_and(|other_peer| other_peer != file), Errno::EPERM)?;
         self.set_peer(file, Some(peer));
         self.socket(file).remote = Some(*addr);
         Ok(())

@@ -3,7 +3,7 @@
 //! Knows packets. Sent bytes are in the peer's receive queue at once and are charged to the sender
 //! until they are read; a shutdown or a close changes both sockets at once.
 
-use super::file::{FileId, Result, WAKE_ALL, WAKE_READABLE, drain_into};
+use super::file::{FileId, Result, WAKE_ALL, WAKE_READABLE, drain_into, err_if};
 use super::net::Net;
 use super::packet::{LINEAR_BYTES_MAX, Packet};
 use super::socket::{Protocol, Socket, State};
@@ -41,9 +41,7 @@ impl Net {
     ) -> Result<usize> {
         let socket = self.socket(file);
         let peer = socket.peer.ok_or(Errno::ENOTCONN)?;
-        if socket.write_shut {
-            return Err(Errno::EPIPE);
-        }
+        err_if(socket.write_shut, Errno::EPIPE)?;
         let send_bytes = socket.options.send_bytes;
         let piece_max =
             (send_bytes / 2).saturating_sub(64).clamp(1, LINEAR_BYTES_MAX + PAGED_BYTES_MAX);
@@ -63,9 +61,7 @@ impl Net {
             self.enqueue_packet(peer, packet);
             sent += piece.len();
         }
-        if sent == 0 && !buf.is_empty() {
-            return Err(Errno::EAGAIN);
-        }
+        err_if(sent == 0 && !buf.is_empty(), Errno::EAGAIN)?;
         Ok(sent)
     }
 
@@ -116,9 +112,7 @@ impl Net {
     /// Reference: net/unix/af_unix.c: `unix_stream_read_generic`
     pub(super) fn recv_unix(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize> {
         let socket = self.socket(file);
-        if socket.state != State::Open {
-            return Err(Errno::EINVAL);
-        }
+        err_if(socket.state != State::Open, Errno::EINVAL)?;
         if socket.packets.is_empty() {
             return socket.end_of_unix();
         }

@@ -4,9 +4,8 @@
 //! Knows names and counters. `models/sys.rs` makes the calls.
 
 use epollite::Errno;
-use epollite::instrument::SyscallRecord;
-use epollite::kernel::Syscall;
-use epollite::kernel::SyscallHook;
+use epollite::instrument::{ReturnValue, SyscallRecord};
+use epollite::kernel::{Syscall, SyscallHook};
 
 /// A system call of the program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,6 +85,9 @@ pub(crate) struct CallCount {
     pub(crate) eagain: u64,
     /// Failures other than `EAGAIN`.
     pub(crate) errors: u64,
+    /// Bytes transferred, and time taken: only if calls are recorded.
+    pub(crate) bytes: u64,
+    pub(crate) nanos: u64,
 }
 
 impl CallCount {
@@ -93,6 +95,8 @@ impl CallCount {
         self.calls += other.calls;
         self.eagain += other.eagain;
         self.errors += other.errors;
+        self.bytes += other.bytes;
+        self.nanos += other.nanos;
     }
 }
 
@@ -101,8 +105,6 @@ impl CallCount {
 pub(crate) struct CallTable([CallCount; Call::COUNT]);
 
 impl CallTable {
-    pub(crate) const ZERO: Self = Self([CallCount { calls: 0, eagain: 0, errors: 0 }; Call::COUNT]);
-
     pub(crate) const fn get(&self, call: Call) -> CallCount {
         self.0[call.index()]
     }
@@ -117,8 +119,8 @@ impl CallTable {
 
     /// Visits all counters in a fixed order.
     pub(crate) fn for_each_counter(&mut self, mut visit: impl FnMut(&mut u64)) {
-        for CallCount { calls, eagain, errors } in &mut self.0 {
-            [calls, eagain, errors].into_iter().for_each(&mut visit);
+        for CallCount { calls, eagain, errors, bytes, nanos } in &mut self.0 {
+            [calls, eagain, errors, bytes, nanos].into_iter().for_each(&mut visit);
         }
     }
 
@@ -133,11 +135,28 @@ impl CallTable {
             Some(_) => count.errors += 1,
         }
     }
+
+    /// Adds what only the record of a call shows; the call itself was counted when it was made.
+    pub(crate) fn measure(&mut self, record: &SyscallRecord) {
+        let count = &mut self.0[Call::from_record(record).index()];
+        count.nanos += u64::try_from(record.duration.as_nanos()).unwrap_or(u64::MAX);
+        if let Ok(ReturnValue::Number(number)) = record.result
+            && record.call.is_some_and(moves_bytes)
+        {
+            count.bytes += number as u64;
+        }
+    }
+}
+
+/// Whether the call returns a number of bytes.
+const fn moves_bytes(call: Syscall) -> bool {
+    use Syscall::{Read, Recv, Recvfrom, Send, Sendto, Write};
+    matches!(call, Recv | Send | Recvfrom | Sendto | Read | Write)
 }
 
 impl Default for CallTable {
     fn default() -> Self {
-        Self::ZERO
+        Self([CallCount::default(); Call::COUNT])
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn run(target: &Target) -> Result<(), CliError> {
     };
     match result {
         Ok(()) => log::write_result(&format!("{name} echoes\n")),
-        Err(why) => Err(CliError::new(CliError::RUN, format!("{name} does not echo: {why}"))),
+        Err(why) => Err(CliError::run(format!("{name} does not echo: {why}"))),
     }
 }
 

@@ -10,21 +10,18 @@ use epollite::server::{datagram, stream};
 
 use crate::args::EchoOptions;
 use crate::coordinator::Coordinator;
-use crate::exit::{CliError, spawn_failure, syscall_failure};
+use crate::exit::{CliError, failed, spawn_failure};
 use crate::instrument::{CountingKernel, InstrumentedKernel};
 use crate::listen::{self, BoundSocket, Place};
-use crate::log;
 use crate::model::Model;
-use crate::models;
-use crate::signals;
 use crate::sink::Sink;
 use crate::startup::{
     OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening, raise_nofile_limit,
 };
 use crate::stats::StatsSnapshot;
-use crate::syscall_summary::SyscallSummary;
 use crate::trace::Trace;
 use crate::worker::Worker;
+use crate::{log, models, signals};
 
 /// Descriptors that each thread has for itself: an epoll and an eventfd.
 const THREAD_DESCRIPTORS: u64 = 2;
@@ -37,7 +34,7 @@ pub(crate) fn run(options: &EchoOptions) -> Result<(), CliError> {
         places: listen::look_up(&options.targets)?,
     };
     let trace = start.trace.clone();
-    let result = if options.trace.is_some() || options.count_syscalls {
+    let result = if options.trace.is_some() || options.log.syscall_summary {
         serve_with_kernel::<Tracer<CountingKernel>>(options, start)
     } else {
         serve_with_kernel::<CountingKernel>(options, start)
@@ -86,9 +83,9 @@ fn serve<K: InstrumentedKernel>(options: &EchoOptions, start: Start) -> Result<(
     let ports: Vec<u16> = workers.iter_mut().flat_map(Worker::datagram_ports).collect();
     workers.iter_mut().for_each(|worker| worker.add_own_ports(&ports));
     let worker = &mut workers[0];
-    let signalfd = worker.server.kernel().signalfd(signals::set(&signals));
-    let signalfd = signalfd.map_err(|errno| syscall_failure("signalfd", errno))?;
-    worker.open_signals(signalfd).map_err(|errno| syscall_failure("epoll_ctl", errno))?;
+    let signalfd =
+        worker.server.kernel().signalfd(signals::set(&signals)).map_err(failed("signalfd"))?;
+    worker.open_signals(signalfd).map_err(failed("epoll_ctl"))?;
     check_spare_fds(usize::from(has_connections))?;
     run_workers(workers, || {
         for (transport, address) in &announced {
@@ -123,16 +120,15 @@ fn build_workers<K: InstrumentedKernel>(
         if let Some(budget_bytes) = options.budget_bytes {
             config.budget_bytes = budget_bytes;
         }
-        let server = stream::StreamServer::new(K::new_instance(), config)
-            .map_err(|errno| syscall_failure("epoll_create1", errno))?;
+        let server =
+            stream::StreamServer::new(K::default(), config).map_err(failed("epoll_create1"))?;
         let mut worker = Worker::new(index as usize, server, Arc::clone(&coordinator), options.log);
         worker.trace = start.trace.clone();
-        worker.syscall_summary = options.count_syscalls.then(SyscallSummary::default);
         workers.push(worker);
     }
     let wakers = workers.iter_mut().map(|worker| worker.server.waker());
     let wakers: Result<Vec<_>, Errno> = wakers.collect();
-    coordinator.set_wakers(wakers.map_err(|errno| syscall_failure("eventfd", errno))?);
+    coordinator.set_wakers(wakers.map_err(failed("eventfd"))?);
     Ok(workers)
 }
 
@@ -155,7 +151,7 @@ fn assign_socket<K: InstrumentedKernel>(
     } else {
         worker.server.add_listener(bound.fd).map(drop)
     };
-    opened.map_err(|errno| syscall_failure("epoll_ctl", errno))
+    opened.map_err(failed("epoll_ctl"))
 }
 
 /// Adds a listener to all workers: those at their connection limit do not watch it.
@@ -166,13 +162,12 @@ fn open_shared<K: InstrumentedKernel>(
     workers[0].socket_files.extend(bound.file);
     let (first, others) = workers.split_at_mut(1);
     for worker in others {
-        let listener = worker.server.kernel().dup(&bound.fd);
-        let listener = listener.map_err(|errno| syscall_failure("dup", errno))?;
+        let listener = worker.server.kernel().dup(&bound.fd).map_err(failed("dup"))?;
         let opened = worker.server.add_shared_listener(listener, AcceptSharing::Exclusive);
-        opened.map_err(|errno| syscall_failure("epoll_ctl", errno))?;
+        opened.map_err(failed("epoll_ctl"))?;
     }
     let opened = first[0].server.add_shared_listener(bound.fd, AcceptSharing::Exclusive);
-    opened.map(drop).map_err(|errno| syscall_failure("epoll_ctl", errno))
+    opened.map(drop).map_err(failed("epoll_ctl"))
 }
 
 /// Runs the first worker on this thread and the others on new threads. Calls `ready` when all have
@@ -230,7 +225,7 @@ fn join_result(
 ) -> Result<StatsSnapshot, CliError> {
     match run {
         Ok(run) => run,
-        Err(_) => Err(CliError::new(CliError::RUN, "a thread has panicked")),
+        Err(_) => Err(CliError::run("a thread has panicked")),
     }
 }
 
@@ -238,13 +233,13 @@ fn join_result(
 /// resolved and no port is bound.
 fn open_trace(options: &EchoOptions) -> Result<Trace, CliError> {
     let Some(path) = &options.trace else { return Ok(Trace::Off) };
-    let dropped = models::mmap_shared(1).map_err(|errno| syscall_failure("mmap", errno))?;
+    let dropped = models::mmap_shared(1).map_err(failed("mmap"))?;
     let Some(path) = path else { return Ok(Trace::Stderr(&dropped[0])) };
     match Sink::create(path) {
         Ok(sink) => Ok(Trace::File(Arc::new(sink), &dropped[0])),
         Err(error) => {
             let line = format!("--trace: {}: {error}", path.display());
-            Err(CliError::new(CliError::RUN, line))
+            Err(CliError::run(line))
         }
     }
 }

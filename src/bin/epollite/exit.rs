@@ -22,16 +22,25 @@ impl CliError {
     pub(crate) fn new(code: u8, line: impl Into<String>) -> Self {
         Self { code, line: line.into() }
     }
+
+    pub(crate) fn run(line: impl Into<String>) -> Self {
+        Self::new(Self::RUN, line)
+    }
 }
 
 /// A system call has failed.
 pub(crate) fn syscall_failure(call: &str, errno: Errno) -> CliError {
-    CliError::new(CliError::RUN, format!("{call}: {errno}"))
+    CliError::run(format!("{call}: {errno}"))
+}
+
+/// The same, for `map_err`.
+pub(crate) fn failed(call: &str) -> impl FnOnce(Errno) -> CliError {
+    move |errno| syscall_failure(call, errno)
 }
 
 /// A thread could not be started. The standard library passes on the error of the C library, which
 /// names no system call and may differ from the kernel's: `EAGAIN` where the kernel returned
 /// `ENOMEM`.
 pub(crate) fn spawn_failure(error: &std::io::Error) -> CliError {
-    CliError::new(CliError::RUN, format!("cannot start a thread: {error}"))
+    CliError::run(format!("cannot start a thread: {error}"))
 }

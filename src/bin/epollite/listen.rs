@@ -26,11 +26,8 @@ pub(crate) enum Place {
     Port {
         transport: &'static str,
         addr: Addr,
-    },
-    /// A port on all addresses of this machine, IPv6 and IPv4.
-    Everywhere {
-        transport: &'static str,
-        port: u16,
+        /// On all addresses of this machine, IPv6 and IPv4; only the port of `addr` counts.
+        is_everywhere: bool,
     },
     Unix(UnixAddr),
 }
@@ -59,11 +56,12 @@ pub(crate) fn look_up(targets: &[Target]) -> Result<Vec<Place>, CliError> {
     let place = |transport, text: &str| {
         // Without a host it listens on all addresses of both families, as other servers do.
         if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) {
-            return Ok(Place::Everywhere { transport, port });
+            let addr = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into();
+            return Ok(Place::Port { transport, addr, is_everywhere: true });
         }
         // The first of several addresses: IPv4 is sorted before IPv6.
         let addr = resolve(text)?[0];
-        Ok(Place::Port { transport, addr })
+        Ok(Place::Port { transport, addr, is_everywhere: false })
     };
     let places = targets.iter().map(|target| match target {
         Target::Tcp(text) => place("tcp", text),
@@ -76,12 +74,7 @@ pub(crate) fn look_up(targets: &[Target]) -> Result<Vec<Place>, CliError> {
 impl Place {
     /// Whether clients connect here, each with a descriptor of its own.
     pub(crate) fn has_connections(&self) -> bool {
-        match self {
-            Self::Port { transport, .. } | Self::Everywhere { transport, .. } => {
-                *transport != "udp"
-            }
-            Self::Unix(_) => true,
-        }
+        !matches!(self, Self::Port { transport: "udp", .. })
     }
 }
 
@@ -92,25 +85,8 @@ pub(crate) fn bind<K: Kernel>(
     threads: u32,
 ) -> Result<Vec<BoundSocket>, CliError> {
     match place {
-        Place::Port { transport, addr } => {
-            let is_datagram = transport == "udp";
-            let open = |kernel: &mut K, addr: &Addr, sharing| match is_datagram {
-                true => bind_datagram(kernel, addr, sharing),
-                false => bind_stream(kernel, addr, sharing),
-            };
-            bind_port(kernel, transport, addr, threads, open)
-        }
-        Place::Everywhere { transport, port } => {
-            let is_datagram = transport == "udp";
-            let open = |kernel: &mut K, addr: &Addr, sharing| {
-                let port = addr.port().unwrap_or(0);
-                match is_datagram {
-                    true => bind_datagram_everywhere(kernel, port, sharing),
-                    false => bind_stream_everywhere(kernel, port, sharing),
-                }
-            };
-            let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into();
-            bind_port(kernel, transport, any, threads, open)
+        Place::Port { transport, addr, is_everywhere } => {
+            bind_port(kernel, transport, addr, is_everywhere, threads)
         }
         Place::Unix(name) => bind_unix(kernel, name).map(|bound| vec![bound]),
     }
@@ -155,12 +131,18 @@ fn bind_port<K: Kernel>(
     kernel: &mut K,
     transport: &'static str,
     addr: Addr,
+    is_everywhere: bool,
     threads: u32,
-    open: impl Fn(&mut K, &Addr, PortSharing) -> Result<(Fd, Addr), BindError>,
 ) -> Result<Vec<BoundSocket>, CliError> {
     let open = |kernel: &mut K, addr: &Addr, sharing| {
-        open(kernel, addr, sharing)
-            .map_err(|error| bind_failure(&format!("{transport} {addr}"), error, true))
+        let port = addr.port().unwrap_or(0);
+        let opened = match (transport, is_everywhere) {
+            ("udp", true) => bind_datagram_everywhere(kernel, port, sharing),
+            ("udp", false) => bind_datagram(kernel, addr, sharing),
+            (_, true) => bind_stream_everywhere(kernel, port, sharing),
+            (_, false) => bind_stream(kernel, addr, sharing),
+        };
+        opened.map_err(|error| bind_failure(&format!("{transport} {addr}"), error, true))
     };
     let (fd, actual) = open(kernel, &addr, PortSharing::Exclusive)?;
     let bound = |fd| BoundSocket { fd, transport, address: actual.to_string().into(), file: None };

@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::exit::CliError;
@@ -28,6 +29,8 @@ pub(crate) struct Log {
     pub(crate) format: Format,
     pub(crate) is_verbose: bool,
     pub(crate) is_quiet: bool,
+    /// Whether statistics include a table of the system calls.
+    pub(crate) syscall_summary: bool,
 }
 
 impl Log {
@@ -63,8 +66,8 @@ impl Log {
     }
 }
 
-static STDOUT: Sink = Sink::new();
-static STDERR: Sink = Sink::new();
+static STDOUT: LazyLock<Sink> = LazyLock::new(|| Sink::for_standard(Standard::Output));
+static STDERR: LazyLock<Sink> = LazyLock::new(|| Sink::for_standard(Standard::Error));
 
 /// How long a requested result waits for a slow reader.
 const RESULT_TIMEOUT: Duration = Duration::from_millis(100);
@@ -74,8 +77,8 @@ const FINAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Allocates the descriptors for output, before others are counted.
 pub(crate) fn init() {
-    STDOUT.prepare(Standard::Output);
-    STDERR.prepare(Standard::Error);
+    LazyLock::force(&STDOUT);
+    LazyLock::force(&STDERR);
 }
 
 /// Writes the result of a command to stdout, however long its reader takes. Here a write error is
@@ -84,26 +87,26 @@ pub(crate) fn init() {
 /// # Errors
 /// The error of write(2), except that the reader has closed the pipe.
 pub(crate) fn write_result(text: &str) -> Result<(), CliError> {
-    match STDOUT.put(Standard::Output, text.as_bytes(), Duration::MAX) {
+    match STDOUT.put(text.as_bytes(), Duration::MAX) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(CliError::new(CliError::RUN, format!("stdout: {error}")))
+            Err(CliError::run(format!("stdout: {error}")))
         }
         _ => Ok(()),
     }
 }
 
 fn out(text: &[u8], timeout: Duration) {
-    let _ = STDOUT.put(Standard::Output, text, timeout);
+    let _ = STDOUT.put(text, timeout);
 }
 
 /// Writes to stderr unchanged. Returns the result, or `None` after an error.
 pub(crate) fn err(text: &str) -> Option<Put> {
-    STDERR.put(Standard::Error, text.as_bytes(), Duration::ZERO).ok()
+    STDERR.put(text.as_bytes(), Duration::ZERO).ok()
 }
 
 /// The same for an important line: it waits briefly.
 pub(crate) fn err_last(text: &str) {
-    let _ = STDERR.put(Standard::Error, text.as_bytes(), RESULT_TIMEOUT);
+    let _ = STDERR.put(text.as_bytes(), RESULT_TIMEOUT);
 }
 
 /// Discards partial output: after a fork it is the parent's to write.

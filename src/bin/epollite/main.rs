@@ -31,7 +31,6 @@ mod syscall_summary;
 mod trace;
 mod units;
 mod worker;
-mod writable;
 
 use std::process::ExitCode;
 

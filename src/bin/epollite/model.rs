@@ -36,42 +36,12 @@ const NAMES: [(&str, Model); 12] = [
     ("reuseport", Model::Reuseport),
 ];
 
-/// How workers share one listener.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Share {
-    All,
-    Exclusive,
-    RoundRobin,
-}
-
-impl Share {
-    pub(crate) fn from_name(text: &str) -> Result<Self, String> {
-        match text {
-            "all" => Ok(Self::All),
-            "exclusive" => Ok(Self::Exclusive),
-            "round-robin" => Ok(Self::RoundRobin),
-            _ => Err(format!("'{text}' is not all, exclusive or round-robin")),
-        }
-    }
-}
-
 /// How the kernel selects among the listeners of one port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Steer {
     Hash,
     Cpu,
     Random,
-}
-
-impl Steer {
-    pub(crate) fn from_name(text: &str) -> Result<Self, String> {
-        match text {
-            "hash" => Ok(Self::Hash),
-            "cpu" => Ok(Self::Cpu),
-            "random" => Ok(Self::Random),
-            _ => Err(format!("'{text}' is not hash, cpu or random")),
-        }
-    }
 }
 
 impl Model {

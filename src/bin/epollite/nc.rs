@@ -10,7 +10,6 @@ mod lines;
 mod listen;
 mod messages;
 mod multicast;
-mod outcome;
 mod peer;
 mod resolve;
 mod scan;
@@ -19,51 +18,44 @@ mod session;
 mod stdio;
 mod stream;
 
-use outcome::Outcome;
 use std::os::unix::ffi::OsStrExt;
 
-use epollite::kernel::{Signal, SocketType};
+use epollite::kernel::Signal;
 use epollite::net::UnixAddr;
-use epollite::{Fd, Kernel, Linux};
+use epollite::{Fd, Kernel};
 
 use crate::args::{Endpoint, NcOptions};
 use crate::exit::CliError;
 use crate::listen::SocketFiles;
 use crate::signals;
 
-use session::Session;
+use session::{Outcome, Session};
 use stdio::Stdio;
 
 /// Runs nc to its end. Open descriptors are closed by the exit of the process.
 pub(crate) fn run(options: &NcOptions) -> Result<(), CliError> {
     let options = &service::resolve_services(options.clone())?;
     if options.port_scan {
-        return scan::run(options, Linux);
+        return scan::run(options);
     }
     resolve::check_source(options)?;
-    let stdio = Stdio::from_process().map_err(|error| {
-        CliError::new(CliError::RUN, format!("stdin or stdout cannot be duplicated: {error}"))
-    })?;
+    let stdio = Stdio::from_process()
+        .map_err(|error| CliError::run(format!("stdin or stdout cannot be duplicated: {error}")))?;
     let mut files = SocketFiles::default();
-    let end = serve(options, Linux, stdio, &mut files)?;
+    let end = serve(options, stdio, &mut files)?;
     files.remove();
     if let Outcome::KilledBySignal(signal) = end {
-        std::process::exit(128 + i32::from(signal.number()));
+        signals::exit_by(signal);
     }
     Ok(())
 }
 
-/// Everything but the scan, on any kernel.
-fn serve<K: Kernel>(
-    options: &NcOptions,
-    kernel: K,
-    stdio: Stdio,
-    files: &mut SocketFiles,
-) -> Result<Outcome, CliError> {
-    let mut session = Session::new(options, kernel, stdio)?;
+/// Everything but the scan.
+fn serve(options: &NcOptions, stdio: Stdio, files: &mut SocketFiles) -> Result<Outcome, CliError> {
+    let mut session = Session::new(options, stdio)?;
     let signals = if leaves_a_file(options) { signals::shutdown_signals() } else { Vec::new() };
     block(&mut session, &signals)?;
-    let is_datagram = options.kind == SocketType::Datagram;
+    let is_datagram = options.is_datagram;
     let socket = match (options.is_listening, is_datagram) {
         (true, _) => listen::bind_listener(options, &mut session.reactor, files)?,
         (false, true) => {
@@ -79,10 +71,7 @@ fn serve<K: Kernel>(
 }
 
 /// Connects to the first address that accepts.
-fn connect_first<K: Kernel>(
-    options: &NcOptions,
-    session: &mut Session<'_, K>,
-) -> Result<Fd, CliError> {
+fn connect_first(options: &NcOptions, session: &mut Session<'_>) -> Result<Fd, CliError> {
     let mut failed = None;
     let (names, addrs) = resolve::resolve_targets(options)?;
     for addr in addrs {
@@ -99,7 +88,7 @@ fn connect_first<K: Kernel>(
             }
         }
     }
-    Err(CliError::new(CliError::RUN, failed.unwrap_or_default()))
+    Err(CliError::run(failed.unwrap_or_default()))
 }
 
 /// Whether a socket file has to be removed at the end.
@@ -115,22 +104,23 @@ fn leaves_a_file(options: &NcOptions) -> bool {
 /// Blocks the signals to be read. By default a signal kills the process, as it kills nc. Only when
 /// a socket file must be removed first are signals read instead: they are blocked before the file
 /// is created.
-fn block<K: Kernel>(session: &mut Session<'_, K>, signals: &[Signal]) -> Result<(), CliError> {
+fn block(session: &mut Session<'_>, signals: &[Signal]) -> Result<(), CliError> {
     if signals.is_empty() {
         return Ok(());
     }
-    let blocked = session.reactor.kernel().sigprocmask(signals::set(signals));
-    blocked.map(drop).map_err(|errno| messages::syscall_failure("sigprocmask", errno))
+    session
+        .reactor
+        .kernel()
+        .sigprocmask(signals::set(signals))
+        .map(drop)
+        .map_err(messages::failed_call("sigprocmask"))
 }
 
 /// Reads those signals from now on.
-fn block_signals<K: Kernel>(
-    session: &mut Session<'_, K>,
-    signals: &[Signal],
-) -> Result<(), CliError> {
+fn block_signals(session: &mut Session<'_>, signals: &[Signal]) -> Result<(), CliError> {
     if signals.is_empty() {
         return Ok(());
     }
     let signalfd = session.reactor.kernel().signalfd(signals::set(signals));
-    session.watch_signals(signalfd.map_err(|errno| messages::syscall_failure("signalfd", errno))?)
+    session.watch_signals(signalfd.map_err(messages::failed_call("signalfd"))?)
 }

@@ -10,10 +10,13 @@
 //!   alone. `SIGTERM` is always meant for the process that it is sent to.
 //! * Timers (alarm(2)) and limits, which are set on purpose.
 
-use epollite::kernel::{Signal, SignalSet};
+use epollite::Errno;
+use epollite::kernel::{SIGINFO_BYTES, Signal, SignalSet};
 
-use crate::instrument::{CountingKernel, InstrumentedKernel};
-use crate::models::{Disposition, is_ignored, set_disposition, unblock_signals, waitpid};
+use crate::instrument::CountingKernel;
+use crate::models::{
+    Disposition, ModelSyscalls as _, is_ignored, set_disposition, unblock_signals,
+};
 
 /// Signals that request a shutdown.
 const SHUTDOWN_SIGNALS: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
@@ -32,8 +35,8 @@ pub(crate) fn prepare(is_server: bool, has_children: bool) {
     set_disposition(Signal::CHLD, on_child);
     if on_child == Disposition::Ignored {
         // Orphans that exited before the call above are still to be reaped.
-        let mut kernel = <CountingKernel as InstrumentedKernel>::new_instance();
-        while let Ok(Some(_)) = waitpid(&mut kernel) {}
+        let mut kernel = CountingKernel::default();
+        while let Ok(Some(_)) = kernel.waitpid() {}
     }
     // A write beyond the file size limit then fails with EFBIG; like a full disk, it must not kill
     // the server.
@@ -64,4 +67,16 @@ pub(crate) fn read_by_server(has_children: bool) -> Vec<Signal> {
 /// The signals as a set.
 pub(crate) fn set(signals: &[Signal]) -> SignalSet {
     signals.iter().fold(SignalSet::EMPTY, |set, &signal| set | signal.into())
+}
+
+/// The signal that `read` takes from a signalfd, if there is one.
+pub(crate) fn read_signal(read: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Option<Signal> {
+    let mut record = [0; SIGINFO_BYTES];
+    let count = read(&mut record).ok()?;
+    Signal::from_siginfo(&record[..count])
+}
+
+/// Exits at once, with the exit code that a shell gives to a process killed by `signal`.
+pub(crate) fn exit_by(signal: Signal) -> ! {
+    std::process::exit(128 + i32::from(signal.number()))
 }

@@ -9,10 +9,9 @@ use epollite::sim::Entropy;
 
 use crate::args::SimOptions;
 use crate::exit::CliError;
-use crate::log;
-use crate::scenario;
 use crate::scenario::config::{ScenarioConfig, ScenarioReport, SeededChoices, Violation};
 use crate::scenario::server::stream_server;
+use crate::{log, scenario};
 
 std::thread_local! {
     /// Where the last panic happened.
@@ -66,7 +65,7 @@ fn fail(seed: u64, steps: u64, options: &SimOptions, violation: &Violation) -> C
     let place = LAST_PANIC.take();
     let place = if place.is_empty() { place } else { format!(" (at {place})") };
     let command = format!("epollite sim --seed {seed} --steps {steps}{trigger}{faults}");
-    CliError::new(CliError::RUN, format!("{violation}{place}; reproduce with: {command}"))
+    CliError::run(format!("{violation}{place}; reproduce with: {command}"))
 }
 
 /// The totals of all scenarios.

@@ -7,8 +7,8 @@
 //! * standard error, if it is a pipe or a terminal, is opened a second time through `/proc`,
 //!   non-blocking: the same pipe, but flags of our own, since the original flags are shared with
 //!   other processes. Several processes may write at once there: a trace of workers;
-//! * standard output, a socket, and a stream that cannot be reopened, is polled for room by a
-//!   [`WriteGuard`] before each piece;
+//! * standard output, a socket, and a stream that cannot be reopened, is polled for room before
+//!   each piece;
 //! * a regular file takes every write, and a non-blocking stream fails by itself.
 //!
 //! It knows bytes, and of lines only where they end: a text written in part is completed before
@@ -19,31 +19,23 @@ use std::io::{self, ErrorKind, Write};
 use std::mem::ManuallyDrop;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::models::{OPEN_NONBLOCKING, standard_stream};
-use super::writable::WriteGuard;
+use super::models::{OPEN_NONBLOCKING, standard_stream, wait_writable};
 
 /// What a writable pipe takes at once: `PIPE_BUF` of pipe(7).
 const PIECE_BYTES: usize = 4096;
 
-/// Writes whole texts to one stream.
-pub(crate) struct Sink(OnceLock<Mutex<State>>);
+/// Writes whole texts to one stream, which stays open.
+pub(crate) struct Sink(Mutex<State>);
 
 struct State {
-    file: Handle,
-    guard: WriteGuard,
+    file: ManuallyDrop<File>,
     /// Whether a write blocks when there is no room.
     may_block: bool,
     /// The rest of a text that was written in part.
     rest: Vec<u8>,
-}
-
-enum Handle {
-    Own(File),
-    /// One of the standard streams, which is never closed.
-    Standard(ManuallyDrop<File>),
 }
 
 /// One of the standard streams.
@@ -61,9 +53,23 @@ pub(crate) enum Put {
 }
 
 impl Sink {
-    /// For a standard stream, which is inspected on first use.
-    pub(crate) const fn new() -> Self {
-        Self(OnceLock::new())
+    fn new(file: ManuallyDrop<File>, may_block: bool) -> Self {
+        Self(Mutex::new(State { file, may_block, rest: Vec::new() }))
+    }
+
+    pub(crate) fn for_standard(stream: Standard) -> Self {
+        let path = format!("/proc/self/fd/{}", stream as i32);
+        let kind = fs::metadata(&path).map(|meta| meta.file_type());
+        let is = |test: fn(&fs::FileType) -> bool| kind.as_ref().is_ok_and(test);
+        let is_pipe = is(FileTypeExt::is_fifo) || is(FileTypeExt::is_char_device);
+        if stream == Standard::Error
+            && is_pipe
+            && let Ok(file) = File::options().write(true).custom_flags(OPEN_NONBLOCKING).open(&path)
+        {
+            return Self::new(ManuallyDrop::new(file), false);
+        }
+        let may_block = !is(fs::FileType::is_file) && !is_nonblocking(stream);
+        Self::new(standard_stream(stream as i32), may_block)
     }
 
     /// For the file at `path`, which is created or truncated. A named pipe without a reader does
@@ -78,53 +84,36 @@ impl Sink {
             Err(_) if is_pipe => options.read(true).open(path)?,
             opened => opened?,
         };
-        let sink = Self::new();
-        sink.state(|| State::new(Handle::Own(file), false));
-        Ok(sink)
-    }
-
-    /// Inspects the stream now, so that its descriptors are allocated before others are counted.
-    pub(crate) fn prepare(&self, stream: Standard) {
-        self.state(|| State::for_standard(stream));
+        Ok(Self::new(ManuallyDrop::new(file), false))
     }
 
     /// Writes `text`, waiting for room for at most `timeout`.
     ///
     /// # Errors
     /// The error of write(2).
-    pub(crate) fn put(&self, stream: Standard, text: &[u8], timeout: Duration) -> io::Result<Put> {
-        let state = self.state(|| State::for_standard(stream));
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = Instant::now();
+    pub(crate) fn put(&self, text: &[u8], timeout: Duration) -> io::Result<Put> {
+        let (mut state, start) = (self.lock(), Instant::now());
+        let mut put = Put::Dropped;
         loop {
-            let put = state.put(text)?;
+            match put {
+                Put::Dropped => put = state.put(text)?,
+                Put::Written => state.write_rest()?,
+            }
             let remaining = timeout.saturating_sub(start.elapsed());
             if put == Put::Written && state.rest.is_empty() || remaining.is_zero() {
                 return Ok(put);
             }
-            if put == Put::Written {
-                state.complete(remaining)?;
-                return Ok(put);
-            }
-            state.wait(remaining);
+            wait_writable(&state.file, remaining);
         }
-    }
-
-    /// The same without waiting, for a sink made with [`create`](Self::create).
-    pub(crate) fn put_now(&self, text: &[u8]) -> io::Result<Put> {
-        let state = self.state(|| State::for_standard(Standard::Error));
-        state.lock().unwrap_or_else(PoisonError::into_inner).put(text)
     }
 
     /// Discards the rest of a text: after a fork it is the parent's to write.
     pub(crate) fn forget(&self) {
-        if let Some(state) = self.0.get() {
-            state.lock().unwrap_or_else(PoisonError::into_inner).rest.clear();
-        }
+        self.lock().rest.clear();
     }
 
-    fn state(&self, make: impl FnOnce() -> State) -> &Mutex<State> {
-        self.0.get_or_init(|| Mutex::new(make()))
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -139,41 +128,10 @@ fn is_nonblocking(stream: Standard) -> bool {
 }
 
 impl State {
-    const fn new(file: Handle, may_block: bool) -> Self {
-        Self { file, guard: WriteGuard::new(), may_block, rest: Vec::new() }
-    }
-
-    fn for_standard(stream: Standard) -> Self {
-        let path = format!("/proc/self/fd/{}", stream as i32);
-        let kind = fs::metadata(&path).map(|meta| meta.file_type());
-        let is = |test: fn(&fs::FileType) -> bool| kind.as_ref().is_ok_and(test);
-        let is_pipe = is(FileTypeExt::is_fifo) || is(FileTypeExt::is_char_device);
-        if stream == Standard::Error
-            && is_pipe
-            && let Ok(file) = File::options().write(true).custom_flags(OPEN_NONBLOCKING).open(&path)
-        {
-            return Self::new(Handle::Own(file), false);
-        }
-        let file = Handle::Standard(standard_stream(stream as i32));
-        let state = Self::new(file, !is(fs::FileType::is_file) && !is_nonblocking(stream));
-        // The guard allocates its descriptors now.
-        state.is_writable();
-        state
-    }
-
-    fn file(&self) -> &File {
-        match &self.file {
-            Handle::Own(file) => file,
-            Handle::Standard(file) => file,
-        }
-    }
-
     /// Writes all of it or nothing; or a part, and the rest before anything else.
     fn put(&mut self, text: &[u8]) -> io::Result<Put> {
-        let rest = std::mem::take(&mut self.rest);
-        let written = self.write(&rest)?;
-        if written < rest.len() {
-            self.rest = rest[written..].to_vec();
+        self.write_rest()?;
+        if !self.rest.is_empty() {
             return Ok(Put::Dropped);
         }
         let written = self.write(text)?;
@@ -184,13 +142,23 @@ impl State {
         Ok(Put::Written)
     }
 
+    /// Continues a text that was written in part. After an error the rest is dropped.
+    fn write_rest(&mut self) -> io::Result<()> {
+        let mut rest = std::mem::take(&mut self.rest);
+        rest.drain(..self.write(&rest)?);
+        self.rest = rest;
+        Ok(())
+    }
+
     /// Writes as much as there is room for.
     ///
     /// # Errors
     /// The error of write(2); [`ErrorKind::WriteZero`] when it wrote nothing without an error.
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let (mut file, mut written) = (self.file(), 0);
-        while written < bytes.len() && (!self.may_block || self.is_writable()) {
+        let (mut file, mut written) = (&*self.file, 0);
+        while written < bytes.len()
+            && (!self.may_block || wait_writable(&self.file, Duration::ZERO))
+        {
             let piece = match &bytes[written..] {
                 rest if self.may_block => &rest[..rest.len().min(PIECE_BYTES)],
                 rest => rest,
@@ -210,28 +178,5 @@ impl State {
             }
         }
         Ok(written)
-    }
-
-    /// Writes the rest of a text, within `timeout`.
-    fn complete(&mut self, timeout: Duration) -> io::Result<()> {
-        let start = Instant::now();
-        while !self.rest.is_empty() {
-            let remaining = timeout.saturating_sub(start.elapsed());
-            if remaining.is_zero() {
-                break;
-            }
-            self.wait(remaining);
-            let written = self.write(&self.rest)?;
-            self.rest.drain(..written);
-        }
-        Ok(())
-    }
-
-    fn is_writable(&self) -> bool {
-        self.guard.is_writable(self.file())
-    }
-
-    fn wait(&self, timeout: Duration) {
-        self.guard.wait(self.file(), timeout);
     }
 }

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use epollite::kernel::{Resource, Rlimit, Signal};
 use epollite::{Errno, Kernel, Linux};
 
-use crate::exit::{CliError, syscall_failure};
+use crate::exit::{CliError, failed};
 use crate::listen::Place;
 use crate::log::{Log, json_string, named};
 use crate::signals;
@@ -35,8 +35,7 @@ pub(crate) struct Start {
 /// Blocks these signals until they are read. Called before the first socket is bound, or a signal
 /// could leave its file behind; and before any thread is started, since threads inherit the mask.
 pub(crate) fn block_signals<K: Kernel>(kernel: &mut K, signals: &[Signal]) -> Result<(), CliError> {
-    let blocked = kernel.sigprocmask(signals::set(signals));
-    blocked.map(drop).map_err(|errno| syscall_failure("sigprocmask", errno))
+    kernel.sigprocmask(signals::set(signals)).map(drop).map_err(failed("sigprocmask"))
 }
 
 /// Checks that `count` more descriptors are available, now that all others are open. A server
@@ -55,7 +54,7 @@ pub(crate) fn check_spare_fds(count: usize) -> Result<(), CliError> {
         Ok(Rlimit { soft, .. }) if is_limit => format!("the limit is {soft} (ulimit -n)"),
         _ => error.to_string(),
     };
-    Err(CliError::new(CliError::RUN, format!("no descriptor left for clients: {line}")))
+    Err(CliError::run(format!("no descriptor left for clients: {line}")))
 }
 
 pub(crate) fn log_listening(log: &Log, transport: &str, address: &OsStr) {

@@ -2,21 +2,20 @@
 
 use std::fmt::Write as _;
 
-use epollite::server::{datagram, stream};
+use epollite::server::datagram::DatagramStats;
+use epollite::server::stream::StreamStats;
 
 use crate::call::{Call, CallCount, CallTable};
 use crate::log::{Log, json_string};
-use crate::syscall_summary::SyscallSummary;
+use crate::syscall_summary::format_table;
 
 /// The statistics of one thread, or the sum of all threads.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct StatsSnapshot {
     pub(crate) open: u64,
-    pub(crate) stream: stream::StreamStats,
-    pub(crate) datagram: datagram::DatagramStats,
+    pub(crate) stream: StreamStats,
+    pub(crate) datagram: DatagramStats,
     pub(crate) calls: CallTable,
-    /// Only with `--syscall-summary`.
-    pub(crate) syscall_summary: Option<SyscallSummary>,
 }
 
 impl StatsSnapshot {
@@ -25,14 +24,11 @@ impl StatsSnapshot {
         self.stream.add(&other.stream);
         self.datagram.add(&other.datagram);
         self.calls.add(&other.calls);
-        if let Some(syscall_summary) = &other.syscall_summary {
-            self.syscall_summary.get_or_insert_default().add(syscall_summary);
-        }
     }
 
-    /// Visits all counters in a fixed order: those of `--syscall-summary` last.
+    /// Visits all counters in a fixed order.
     pub(crate) fn for_each_counter(&mut self, mut visit: impl FnMut(&mut u64)) {
-        let Self { open, stream: s, datagram: d, calls, syscall_summary } = self;
+        let Self { open, stream: s, datagram: d, calls } = self;
         visit(open);
         [&mut s.accepted, &mut s.closed, &mut s.reset, &mut s.timed_out]
             .into_iter()
@@ -50,10 +46,7 @@ impl StatsSnapshot {
             .into_iter()
             .for_each(&mut visit);
         [&mut d.events_handled, &mut d.events_spurious].into_iter().for_each(&mut visit);
-        calls.for_each_counter(&mut visit);
-        if let Some(syscall_summary) = syscall_summary {
-            syscall_summary.for_each_counter(visit);
-        }
+        calls.for_each_counter(visit);
     }
 
     pub(crate) fn echoes(&self) -> u64 {
@@ -67,6 +60,11 @@ impl StatsSnapshot {
             0 => 0.0,
             echoes => self.calls.total() as f64 / echoes as f64,
         }
+    }
+
+    fn bytes(&self) -> (u64, u64) {
+        let Self { stream, datagram, .. } = self;
+        (stream.bytes_in + datagram.bytes_in, stream.bytes_out + datagram.bytes_out)
     }
 
     fn events(&self) -> (u64, u64, u64) {
@@ -107,39 +105,31 @@ impl StatsSnapshot {
 
     /// Prints the table of calls, if enabled; `is_last` when it is the final output.
     pub(crate) fn print_syscalls(&self, log: &Log, is_last: bool) {
-        if let Some(syscall_summary) = &self.syscall_summary {
-            log.print_table(syscall_summary.format_table(self.echoes()), is_last);
+        if log.syscall_summary {
+            log.print_table(format_table(&self.calls, self.echoes()), is_last);
         }
     }
 
     /// Several lines of text.
     pub(crate) fn text(&self) -> String {
-        let Self { open, stream: s, datagram: d, .. } = self;
+        let Self { open, stream, datagram, .. } = self;
+        let StreamStats { accepted, closed, reset, timed_out, .. } = stream;
+        let DatagramStats { received, echoed, truncated, refused, dropped, .. } = datagram;
         let (handled, spurious, stale) = self.events();
+        let (bytes_in, bytes_out) = self.bytes();
+        let (echoes, calls) = (self.echoes(), self.calls.total());
         let mut text = format!(
             "statistics\n\
-             connections        open {open}, accepted {}, closed {}, of these reset {}, \
-             timed out {}\n\
-             bytes              in {}, out {}\n\
-             echoes             {}\n\
-             datagrams          in {}, out {}, truncated {}, refused {}, dropped {}\n\
+             connections        open {open}, accepted {accepted}, closed {closed}, of these reset \
+             {reset}, timed out {timed_out}\n\
+             bytes              in {bytes_in}, out {bytes_out}\n\
+             echoes             {echoes}\n\
+             datagrams          in {received}, out {echoed}, truncated {truncated}, refused \
+             {refused}, dropped {dropped}\n\
              events             handled {handled}, spurious {spurious}, stale {stale}\n\
-             syscalls           {}\n",
-            s.accepted,
-            s.closed,
-            s.reset,
-            s.timed_out,
-            s.bytes_in + d.bytes_in,
-            s.bytes_out + d.bytes_out,
-            self.echoes(),
-            d.received,
-            d.echoed,
-            d.truncated,
-            d.refused,
-            d.dropped,
-            self.calls.total(),
+             syscalls           {calls}\n"
         );
-        for (name, CallCount { calls, eagain, errors }) in self.system_calls() {
+        for (name, CallCount { calls, eagain, errors, .. }) in self.system_calls() {
             // Writing to a String cannot fail.
             let _ = write!(text, "  {name:<16} {calls}");
             if eagain > 0 {
@@ -156,36 +146,26 @@ impl StatsSnapshot {
 
     /// One line of JSON.
     pub(crate) fn json(&self) -> String {
-        let Self { open, stream: s, datagram: d, .. } = self;
+        let Self { open, stream, datagram, .. } = self;
+        let StreamStats { accepted, closed, reset, timed_out, aborted, accept_pauses, .. } = stream;
+        let DatagramStats { received, echoed, truncated, refused, dropped, errors, .. } = datagram;
         let (handled, spurious, stale) = self.events();
+        let (bytes_in, bytes_out) = self.bytes();
+        let (echoes, calls_per_echo) = (self.echoes(), self.calls_per_echo());
         let mut calls = format!("\"total\":{}", self.calls.total());
         for (call, count) in self.kinds() {
             let _ = write!(calls, ",{}:{}", json_string(call.name()), count.calls);
         }
         format!(
-            "{{\"event\":\"statistics\",\"connections\":{{\"open\":{open},\"accepted\":{},\
-             \"closed\":{},\"reset\":{},\"timed_out\":{},\"aborted\":{},\"pauses\":{}}},\
-             \"bytes\":{{\"in\":{},\"out\":{}}},\"echoes\":{},\
-             \"datagrams\":{{\"in\":{},\"out\":{},\"truncated\":{},\"refused\":{},\
-             \"dropped\":{},\"errors\":{}}},\
+            "{{\"event\":\"statistics\",\
+             \"connections\":{{\"open\":{open},\"accepted\":{accepted},\"closed\":{closed},\
+             \"reset\":{reset},\"timed_out\":{timed_out},\"aborted\":{aborted},\
+             \"pauses\":{accept_pauses}}},\
+             \"bytes\":{{\"in\":{bytes_in},\"out\":{bytes_out}}},\"echoes\":{echoes},\
+             \"datagrams\":{{\"in\":{received},\"out\":{echoed},\"truncated\":{truncated},\
+             \"refused\":{refused},\"dropped\":{dropped},\"errors\":{errors}}},\
              \"events\":{{\"handled\":{handled},\"spurious\":{spurious},\"stale\":{stale}}},\
-             \"syscalls\":{{{calls}}},\"syscalls_per_echo\":{:.4}}}",
-            s.accepted,
-            s.closed,
-            s.reset,
-            s.timed_out,
-            s.aborted,
-            s.accept_pauses,
-            s.bytes_in + d.bytes_in,
-            s.bytes_out + d.bytes_out,
-            self.echoes(),
-            d.received,
-            d.echoed,
-            d.truncated,
-            d.refused,
-            d.dropped,
-            d.errors,
-            self.calls_per_echo(),
+             \"syscalls\":{{{calls}}},\"syscalls_per_echo\":{calls_per_echo:.4}}}"
         )
     }
 }

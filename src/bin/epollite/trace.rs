@@ -4,6 +4,7 @@ use std::fmt;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use epollite::instrument::SyscallRecord;
 
@@ -47,7 +48,7 @@ impl Trace {
             Self::Off => return,
             Self::Stderr(dropped) => (log::err(&line), dropped),
             Self::File(sink, dropped) => {
-                let put = sink.put_now(line.as_bytes());
+                let put = sink.put(line.as_bytes(), Duration::ZERO);
                 (put.map_err(|error| warn_truncated(dropped, &error)).ok(), dropped)
             }
         };

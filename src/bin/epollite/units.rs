@@ -43,6 +43,16 @@ pub(crate) fn bytes(text: &str) -> Result<usize, String> {
     number.checked_mul(factor).filter(|&bytes| bytes > 0).ok_or_else(bad)
 }
 
+/// The value of the name `text`.
+pub(crate) fn one_of<T: Copy>(text: &str, names: &[(&str, T)]) -> Result<T, String> {
+    let found = names.iter().find(|(name, _)| *name == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+        let (last, first) = names.split_last().expect("there are names");
+        format!("'{text}' is not {} or {last}", first.join(", "))
+    })
+}
+
 /// A whole number from `min` to `max`.
 pub(crate) fn number(text: &str, min: u32, max: u32) -> Result<u32, String> {
     match text.parse::<u32>() {

@@ -5,22 +5,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use epollite::event::Ready;
-use epollite::kernel::Signal;
-use epollite::kernel::{SIGINFO_BYTES, close_quietly};
-use epollite::server::datagram;
-use epollite::server::datagram::EchoSocket;
+use epollite::kernel::{Signal, close_quietly};
+use epollite::server::datagram::{self, EchoSocket};
 use epollite::server::stream::{Outcome, ServerEvent, StreamServer};
 use epollite::{Errno, Event, Fd, Interest, Token, Trigger};
 
 use crate::client_log;
 use crate::coordinator::Coordinator;
-use crate::exit::{CliError, syscall_failure};
+use crate::exit::{CliError, failed, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
 use crate::log::Log;
 use crate::models::CounterWriter;
+use crate::signals::{exit_by, read_signal};
 use crate::stats::StatsSnapshot;
-use crate::syscall_summary::SyscallSummary;
 use crate::trace::{Trace, TraceOrigin};
 
 /// Registrations in the reactor other than streams.
@@ -52,8 +50,6 @@ pub(crate) struct Worker<K: InstrumentedKernel> {
     last_failed: Option<Errno>,
     /// The destination of `--trace`.
     pub(crate) trace: Trace,
-    /// The sums of `--syscall-summary`.
-    pub(crate) syscall_summary: Option<SyscallSummary>,
     /// In a child process: its origin, and the counters shared with the parent.
     pub(crate) parent: Option<(TraceOrigin, CounterWriter)>,
 }
@@ -84,7 +80,6 @@ impl<K: InstrumentedKernel> Worker<K> {
             shutdown_requested: false,
             last_failed: None,
             trace: Trace::Off,
-            syscall_summary: None,
             parent: None,
         }
     }
@@ -102,24 +97,27 @@ impl<K: InstrumentedKernel> Worker<K> {
         Ok(())
     }
 
+    /// Calls `visit` for each datagram socket.
+    fn for_each_datagrams(&mut self, mut visit: impl FnMut(&mut EchoSocket)) {
+        for &token in &self.datagrams {
+            if let Some((UserSource::Datagrams(service), _)) = self.server.get_mut(token) {
+                visit(service);
+            }
+        }
+    }
+
     /// The ports of the worker's datagram sockets.
     pub(crate) fn datagram_ports(&mut self) -> Vec<u16> {
         let mut ports = Vec::new();
-        for &token in &self.datagrams {
-            if let Some((UserSource::Datagrams(service), _)) = self.server.get_mut(token) {
-                ports.extend(service.port());
-            }
-        }
+        self.for_each_datagrams(|service| ports.extend(service.port()));
         ports
     }
 
     /// Datagrams from any of `ports` are not answered: they are our own.
     pub(crate) fn add_own_ports(&mut self, ports: &[u16]) {
-        for &token in &self.datagrams {
-            if let Some((UserSource::Datagrams(service), _)) = self.server.get_mut(token) {
-                ports.iter().for_each(|&port| service.add_own_port(port));
-            }
-        }
+        self.for_each_datagrams(|service| {
+            ports.iter().for_each(|&port| service.add_own_port(port));
+        });
     }
 
     /// Adds the signalfd to the loop; the signals must be blocked already.
@@ -130,7 +128,7 @@ impl<K: InstrumentedKernel> Worker<K> {
 
     /// Serves until shutdown is complete. A failure here shuts down the other threads too.
     pub(crate) fn run(&mut self) -> Result<StatsSnapshot, CliError> {
-        let result = self.run_loop().map_err(|errno| syscall_failure("epoll_wait", errno));
+        let result = self.run_loop().map_err(failed("epoll_wait"));
         let result = result.and_then(|()| match self.last_failed {
             Some(errno) => Err(syscall_failure("accept4", errno)),
             None => Ok(()),
@@ -141,7 +139,7 @@ impl<K: InstrumentedKernel> Worker<K> {
         self.drain_trace();
         let snapshot = self.snapshot();
         if let Some(sum) = self.coordinator.thread_exited(self.index, &snapshot) {
-            self.report(&sum);
+            sum.print(&self.log);
         }
         result.map(|()| snapshot)
     }
@@ -179,16 +177,11 @@ impl<K: InstrumentedKernel> Worker<K> {
     }
 
     fn flush_records(&mut self) {
-        let Self { server, trace, syscall_summary, coordinator, index, parent, .. } = self;
+        let Self { server, trace, coordinator, index, parent, .. } = self;
         let process = parent.as_ref().map(|(origin, _)| *origin);
         let thread = (coordinator.threads() > 1).then_some(TraceOrigin::Thread(*index as u64));
         let origin = process.or(thread);
-        server.kernel().drain_trace(|record| {
-            trace.write_line(origin, &record);
-            if let Some(syscall_summary) = syscall_summary {
-                syscall_summary.record(&record);
-            }
-        });
+        server.kernel().drain_trace(|record| trace.write_line(origin, &record));
     }
 
     fn on_user_event(&mut self, event: Event) {
@@ -206,15 +199,16 @@ impl<K: InstrumentedKernel> Worker<K> {
                 None
             }
             Some((UserSource::Signals, mut io)) => {
-                let mut record = [0; SIGINFO_BYTES];
-                let read = io.syscall(|kernel, fd| kernel.read(fd, &mut record));
-                read.ok().and_then(|count| Signal::from_siginfo(&record[..count]))
+                read_signal(|record| io.syscall(|kernel, fd| kernel.read(fd, record)))
             }
             None => None,
         };
         match signal {
             Some(Signal::USR1) => self.coordinator.request_stats(self.index),
-            Some(signal) if self.shutdown_requested => self.exit_now(signal),
+            Some(signal) if self.shutdown_requested => {
+                self.socket_files.remove();
+                exit_by(signal)
+            }
             Some(_) => {
                 self.shutdown_requested = true;
                 self.coordinator.request_shutdown(self.index);
@@ -228,7 +222,7 @@ impl<K: InstrumentedKernel> Worker<K> {
     fn apply_requests(&mut self) {
         let (index, coordinator) = (self.index, Arc::clone(&self.coordinator));
         if let Some(sum) = coordinator.submit_stats(index, || self.snapshot()) {
-            self.report(&sum);
+            sum.print(&self.log);
         }
         if coordinator.is_shutting_down() {
             self.socket_files.remove();
@@ -243,9 +237,7 @@ impl<K: InstrumentedKernel> Worker<K> {
             if let Some((UserSource::Datagrams(service), mut io)) = self.server.get_mut(token) {
                 service.on_ready(&mut io, Ready::READABLE);
                 self.datagrams_closed.add(&service.stats());
-                while let Some(event) = service.next_event() {
-                    client_log::datagram(&self.log, &event);
-                }
+                log_datagrams(&self.log, service);
             }
             if let Some((socket, _)) = self.server.deregister(token) {
                 close_quietly(self.server.kernel(), socket);
@@ -253,33 +245,16 @@ impl<K: InstrumentedKernel> Worker<K> {
         }
     }
 
-    fn report(&self, sum: &StatsSnapshot) {
-        sum.print(&self.log);
-    }
-
-    /// A second signal: exits at once, with the exit code a shell gives to it.
-    fn exit_now(&mut self, signal: Signal) -> ! {
-        self.socket_files.remove();
-        std::process::exit(128 + i32::from(signal.number()))
-    }
-
     fn snapshot(&mut self) -> StatsSnapshot {
         // Flushed first, so that the table and the statistics include the same calls.
         self.flush_records();
         let mut datagram = self.datagrams_closed;
-        for at in 0..self.datagrams.len() {
-            if let Some((UserSource::Datagrams(service), _)) =
-                self.server.get_mut(self.datagrams[at])
-            {
-                datagram.add(&service.stats());
-            }
-        }
+        self.for_each_datagrams(|service| datagram.add(&service.stats()));
         StatsSnapshot {
             open: self.server.connections().into(),
             stream: self.server.stats(),
             datagram,
-            calls: self.server.kernel().counts(),
-            syscall_summary: self.syscall_summary,
+            calls: *self.server.kernel().counts(),
         }
     }
 
@@ -323,13 +298,12 @@ impl<K: InstrumentedKernel> Worker<K> {
                 _ => {}
             }
         }
-        for at in 0..self.datagrams.len() {
-            while let Some((UserSource::Datagrams(service), _)) =
-                self.server.get_mut(self.datagrams[at])
-            {
-                let Some(event) = service.next_event() else { break };
-                client_log::datagram(&log, &event);
-            }
-        }
+        self.for_each_datagrams(|service| log_datagrams(&log, service));
+    }
+}
+
+fn log_datagrams(log: &Log, service: &mut EchoSocket) {
+    while let Some(event) = service.next_event() {
+        client_log::datagram(log, &event);
     }
 }

@@ -1,13 +1,12 @@
 //! The arguments of each call, in C's order. Results are in the place of the pointers to them.
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::record::Bytes;
 use super::{
-    Argument as A, ReturnValue, Tracer, family, fd, kind, messages, number, option_value,
-    read_bytes, ret_addr, ret_count, ret_fd, ret_success,
+    Argument as A, MsgHdr, ReturnValue, Tracer, family, fd, kind, messages, number, option_value,
+    read_bytes, ret_addr,
 };
 use crate::errno::Errno;
 use crate::instant::Instant;
@@ -15,154 +14,111 @@ use crate::kernel::{
     EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet,
     SocketOption, SocketOptionName, SocketType, Syscall,
 };
-use crate::net::DatagramBatch;
-use crate::net::{Addr, AddressFamily, PacketInfo, SockAddr};
+use crate::net::{Addr, AddressFamily, DatagramBatch, PacketInfo, SockAddr};
 
 const NULL: A = A::Name("NULL");
 
 #[deny(clippy::missing_trait_methods)]
 impl<K: Kernel> Kernel for Tracer<K> {
     fn socket(&mut self, target: AddressFamily, socket_type: SocketType) -> Result<Fd, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.socket(target, socket_type));
+        let made = self.make(Syscall::Socket, |kernel| kernel.socket(target, socket_type));
         let protocol =
             if target == AddressFamily::Unix { A::Number(0) } else { A::Name("IPPROTO_IP") };
-        self.record(
-            Syscall::Socket,
-            timing,
-            vec![family(target), kind(socket_type), protocol],
-            ret_fd(&result),
-        );
-        result
+        self.record_fd(made, [family(target), kind(socket_type), protocol])
     }
 
     fn socketpair(&mut self, socket_type: SocketType) -> Result<(Fd, Fd), Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.socketpair(socket_type));
-        let mut arguments = vec![family(AddressFamily::Unix), kind(socket_type), A::Number(0)];
-        arguments.push(pair(&result));
-        self.record(Syscall::Socketpair, timing, arguments, ret_success(&result));
-        result
+        let made = self.make(Syscall::Socketpair, |kernel| kernel.socketpair(socket_type));
+        let (family, pair) = (family(AddressFamily::Unix), pair(&made.result));
+        self.record(made, [family, kind(socket_type), A::Number(0), pair])
     }
 
     fn bind(&mut self, socket: &Fd, addr: &Addr) -> Result<(), Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.bind(socket, addr));
-        let arguments = vec![fd(socket), A::Addr(*addr), number(addr.encode().socklen())];
-        self.record(Syscall::Bind, timing, arguments, ret_success(&result));
-        result
+        let made = self.make(Syscall::Bind, |kernel| kernel.bind(socket, addr));
+        self.record(made, [fd(socket), A::Addr(*addr), number(addr.encode().socklen())])
     }
 
     fn listen(&mut self, socket: &Fd, backlog: u32) -> Result<(), Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.listen(socket, backlog));
-        self.record(
-            Syscall::Listen,
-            timing,
-            vec![fd(socket), number(backlog)],
-            ret_success(&result),
-        );
-        result
+        let made = self.make(Syscall::Listen, |kernel| kernel.listen(socket, backlog));
+        self.record(made, [fd(socket), number(backlog)])
     }
 
     fn accept4(&mut self, listener: &Fd) -> Result<(Fd, Addr), Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.accept4(listener));
-        let [addr, len] = ret_addr(result.as_ref().map(|(_, addr)| *addr).map_err(|errno| *errno));
+        let made = self.make(Syscall::Accept4, |kernel| kernel.accept4(listener));
+        let [addr, len] = ret_addr(made.result.as_ref().ok().map(|(_, addr)| *addr));
         let flags = A::Name("SOCK_CLOEXEC|SOCK_NONBLOCK");
-        let returned = result.as_ref().map(|(socket, _)| ReturnValue::Fd(socket.number()));
-        let returned = returned.map_err(|errno| *errno);
-        self.record(Syscall::Accept4, timing, vec![fd(listener), addr, len, flags], returned);
-        result
+        self.record_as(made, [fd(listener), addr, len, flags], |(fd, _)| {
+            ReturnValue::Fd(fd.number())
+        })
     }
 
     fn connect(&mut self, socket: &Fd, addr: &Addr) -> Result<(), Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.connect(socket, addr));
-        let arguments = vec![fd(socket), A::Addr(*addr), number(addr.encode().socklen())];
-        self.record(Syscall::Connect, timing, arguments, ret_success(&result));
-        result
+        let made = self.make(Syscall::Connect, |kernel| kernel.connect(socket, addr));
+        self.record(made, [fd(socket), A::Addr(*addr), number(addr.encode().socklen())])
     }
 
     fn getsockname(&mut self, socket: &Fd) -> Result<Addr, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.getsockname(socket));
-        let [addr, len] = ret_addr(result);
-        self.record(
-            Syscall::Getsockname,
-            timing,
-            vec![fd(socket), addr, len],
-            ret_success(&result),
-        );
-        result
+        let made = self.make(Syscall::Getsockname, |kernel| kernel.getsockname(socket));
+        let [addr, len] = ret_addr(made.result.ok());
+        self.record(made, [fd(socket), addr, len])
     }
 
     fn getpeername(&mut self, socket: &Fd) -> Result<Addr, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.getpeername(socket));
-        let [addr, len] = ret_addr(result);
-        self.record(
-            Syscall::Getpeername,
-            timing,
-            vec![fd(socket), addr, len],
-            ret_success(&result),
-        );
-        result
+        let made = self.make(Syscall::Getpeername, |kernel| kernel.getpeername(socket));
+        let [addr, len] = ret_addr(made.result.ok());
+        self.record(made, [fd(socket), addr, len])
     }
 
     fn setsockopt(&mut self, socket: &Fd, option: SocketOption) -> Result<(), Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.setsockopt(socket, option));
+        let made = self.make(Syscall::Setsockopt, |kernel| kernel.setsockopt(socket, option));
         let (level, name) = option.name().c_names();
         let (value, len) = option_value(option);
-        let arguments = vec![fd(socket), A::Name(level), A::Name(name), value, A::Number(len)];
-        self.record(Syscall::Setsockopt, timing, arguments, ret_success(&result));
-        result
+        self.record(made, [fd(socket), A::Name(level), A::Name(name), value, A::Number(len)])
     }
 
     fn getsockopt(&mut self, socket: &Fd, target: SocketOptionName) -> Result<SocketOption, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.getsockopt(socket, target));
+        let made = self.make(Syscall::Getsockopt, |kernel| kernel.getsockopt(socket, target));
         let (level, name) = target.c_names();
-        let (value, len) = result.map_or((A::Name("..."), 4), option_value);
-        let arguments = vec![fd(socket), A::Name(level), A::Name(name), value, A::Value(len)];
-        self.record(Syscall::Getsockopt, timing, arguments, ret_success(&result));
-        result
+        let (value, len) = made.result.map_or((A::Name("..."), 4), option_value);
+        self.record(made, [fd(socket), A::Name(level), A::Name(name), value, A::Value(len)])
     }
 
     fn recv(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.recv(socket, buf));
-        let (bytes, capacity) = (read_bytes(buf, result), number(buf.len()));
-        let arguments = vec![fd(socket), bytes, capacity, A::Number(0), NULL, NULL];
-        self.record(Syscall::Recv, timing, arguments, ret_count(result));
-        result
+        let made = self.make(Syscall::Recv, |kernel| kernel.recv(socket, buf));
+        let (bytes, capacity) = (read_bytes(buf, made.result), number(buf.len()));
+        self.record_count(made, [fd(socket), bytes, capacity, A::Number(0), NULL, NULL])
     }
 
     fn send(&mut self, socket: &Fd, buf: &[u8]) -> Result<usize, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.send(socket, buf));
+        let made = self.make(Syscall::Send, |kernel| kernel.send(socket, buf));
         let (bytes, len) = (A::Bytes(Bytes::new(buf)), number(buf.len()));
-        let arguments = vec![fd(socket), bytes, len, A::Name("MSG_NOSIGNAL"), NULL, A::Number(0)];
-        self.record(Syscall::Send, timing, arguments, ret_count(result));
-        result
+        self.record_count(
+            made,
+            [fd(socket), bytes, len, A::Name("MSG_NOSIGNAL"), NULL, A::Number(0)],
+        )
     }
 
     fn recvfrom(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<(usize, Addr), Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.recvfrom(socket, buf));
-        let length = result.map(|(length, _)| length);
-        let [addr, len] = ret_addr(result.map(|(_, addr)| addr));
+        let made = self.make(Syscall::Recvfrom, |kernel| kernel.recvfrom(socket, buf));
+        let length = made.result.map(|(length, _)| length);
+        let [addr, len] = ret_addr(made.result.ok().map(|(_, addr)| addr));
         let (bytes, capacity) = (read_bytes(buf, length), number(buf.len()));
-        let arguments = vec![fd(socket), bytes, capacity, A::Name("MSG_TRUNC"), addr, len];
-        self.record(Syscall::Recvfrom, timing, arguments, ret_count(length));
-        result
+        let arguments = [fd(socket), bytes, capacity, A::Name("MSG_TRUNC"), addr, len];
+        self.record_as(made, arguments, |(len, _)| ReturnValue::Number(*len))
     }
 
     fn sendto(&mut self, socket: &Fd, buf: &[u8], addr: &Addr) -> Result<usize, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.sendto(socket, buf, addr));
+        let made = self.make(Syscall::Sendto, |kernel| kernel.sendto(socket, buf, addr));
         let (bytes, len) = (A::Bytes(Bytes::new(buf)), number(buf.len()));
-        let to = [A::Addr(*addr), number(addr.encode().socklen())];
-        let mut arguments = vec![fd(socket), bytes, len, A::Name("MSG_NOSIGNAL")];
-        arguments.extend(to);
-        self.record(Syscall::Sendto, timing, arguments, ret_count(result));
-        result
+        let (flags, addr_len) = (A::Name("MSG_NOSIGNAL"), number(addr.encode().socklen()));
+        self.record_count(made, [fd(socket), bytes, len, flags, A::Addr(*addr), addr_len])
     }
 
     fn recvmmsg(&mut self, socket: &Fd, batch: &mut DatagramBatch) -> Result<usize, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.recvmmsg(socket, batch));
-        let received = result.map_or(A::Name("..."), |count| messages(batch, 0, count, false));
+        let made = self.make(Syscall::Recvmmsg, |kernel| kernel.recvmmsg(socket, batch));
+        let received = made.result.map_or(A::Name("..."), |count| messages(batch, 0, count, false));
         let capacity = number(batch.datagrams_max());
-        let arguments = vec![fd(socket), received, capacity, A::Number(0), NULL];
-        self.record(Syscall::Recvmmsg, timing, arguments, ret_count(result));
-        result
+        self.record_count(made, [fd(socket), received, capacity, A::Number(0), NULL])
     }
 
     fn sendmmsg(
@@ -171,21 +127,18 @@ impl<K: Kernel> Kernel for Tracer<K> {
         batch: &DatagramBatch,
         first: usize,
     ) -> Result<usize, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.sendmmsg(socket, batch, first));
-        let sent = messages(batch, first, result.unwrap_or(batch.len()), true);
+        let made = self.make(Syscall::Sendmmsg, |kernel| kernel.sendmmsg(socket, batch, first));
+        let sent = messages(batch, first, made.result.unwrap_or(batch.len()), true);
         let len = number(batch.len().saturating_sub(first));
-        let arguments = vec![fd(socket), sent, len, A::Name("MSG_NOSIGNAL")];
-        self.record(Syscall::Sendmmsg, timing, arguments, ret_count(result));
-        result
+        self.record_count(made, [fd(socket), sent, len, A::Name("MSG_NOSIGNAL")])
     }
 
     fn recvmsg(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<ReceivedDatagram, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.recvmsg(socket, buf));
-        let received = result.map_or(A::Name("..."), |message| received_message(buf, &message));
-        let length = result.map(|message| message.len_bytes);
-        let arguments = vec![fd(socket), received, A::Name("MSG_TRUNC")];
-        self.record(Syscall::Recvmsg, timing, arguments, ret_count(length));
-        result
+        let made = self.make(Syscall::Recvmsg, |kernel| kernel.recvmsg(socket, buf));
+        let received =
+            made.result.map_or(A::Name("..."), |message| received_message(buf, &message));
+        let arguments = [fd(socket), received, A::Name("MSG_TRUNC")];
+        self.record_as(made, arguments, |message| ReturnValue::Number(message.len_bytes))
     }
 
     fn sendmsg(
@@ -195,9 +148,9 @@ impl<K: Kernel> Kernel for Tracer<K> {
         addr: &Addr,
         packet_info: Option<PacketInfo>,
     ) -> Result<usize, Errno> {
-        let (timing, result) =
-            self.time_call(|kernel| kernel.sendmsg(socket, buf, addr, packet_info));
-        let sent = A::Message(super::MsgHdr {
+        let made =
+            self.make(Syscall::Sendmsg, |kernel| kernel.sendmsg(socket, buf, addr, packet_info));
+        let sent = A::Message(MsgHdr {
             addr: *addr,
             addr_room: None,
             addr_len: addr.encode().socklen(),
@@ -206,117 +159,90 @@ impl<K: Kernel> Kernel for Tracer<K> {
             truncated: false,
             packet_info,
         });
-        let arguments = vec![fd(socket), sent, A::Name("MSG_NOSIGNAL")];
-        self.record(Syscall::Sendmsg, timing, arguments, ret_count(result));
-        result
+        self.record_count(made, [fd(socket), sent, A::Name("MSG_NOSIGNAL")])
     }
 
     fn ioctl_outq(&mut self, socket: &Fd) -> Result<usize, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.ioctl_outq(socket));
+        let made = self.make(Syscall::Ioctl, |kernel| kernel.ioctl_outq(socket));
         let value = |bytes: usize| A::Value(bytes.try_into().unwrap_or(i64::MAX));
-        let arguments = vec![fd(socket), A::Name("TIOCOUTQ"), result.map_or(A::Name("..."), value)];
-        self.record(Syscall::Ioctl, timing, arguments, ret_success(&result));
-        result
+        let value = made.result.map_or(A::Name("..."), value);
+        self.record(made, [fd(socket), A::Name("TIOCOUTQ"), value])
     }
 
     fn shutdown(&mut self, socket: &Fd, how: Shutdown) -> Result<(), Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.shutdown(socket, how));
+        let made = self.make(Syscall::Shutdown, |kernel| kernel.shutdown(socket, how));
         let how = match how {
             Shutdown::Read => "SHUT_RD",
             Shutdown::Write => "SHUT_WR",
             Shutdown::Both => "SHUT_RDWR",
         };
-        self.record(
-            Syscall::Shutdown,
-            timing,
-            vec![fd(socket), A::Name(how)],
-            ret_success(&result),
-        );
-        result
+        self.record(made, [fd(socket), A::Name(how)])
     }
 
     fn read(&mut self, from: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.read(from, buf));
-        let arguments = vec![fd(from), read_bytes(buf, result), number(buf.len())];
-        self.record(Syscall::Read, timing, arguments, ret_count(result));
-        result
+        let made = self.make(Syscall::Read, |kernel| kernel.read(from, buf));
+        let (bytes, capacity) = (read_bytes(buf, made.result), number(buf.len()));
+        self.record_count(made, [fd(from), bytes, capacity])
     }
 
     fn write(&mut self, into: &Fd, buf: &[u8]) -> Result<usize, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.write(into, buf));
-        let arguments = vec![fd(into), A::Bytes(Bytes::new(buf)), number(buf.len())];
-        self.record(Syscall::Write, timing, arguments, ret_count(result));
-        result
+        let made = self.make(Syscall::Write, |kernel| kernel.write(into, buf));
+        self.record_count(made, [fd(into), A::Bytes(Bytes::new(buf)), number(buf.len())])
     }
 
     fn splice(&mut self, from: &Fd, into: &Fd, len_bytes: usize) -> Result<usize, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.splice(from, into, len_bytes));
+        let made = self.make(Syscall::Splice, |kernel| kernel.splice(from, into, len_bytes));
         let flags = A::Name("SPLICE_F_NONBLOCK");
-        let arguments = vec![fd(from), NULL, fd(into), NULL, number(len_bytes), flags];
-        self.record(Syscall::Splice, timing, arguments, ret_count(result));
-        result
+        self.record_count(made, [fd(from), NULL, fd(into), NULL, number(len_bytes), flags])
     }
 
     fn pipe2(&mut self) -> Result<(Fd, Fd), Errno> {
-        let (timing, result) = self.time_call(Kernel::pipe2);
-        let arguments = vec![pair(&result), A::Name("O_NONBLOCK|O_CLOEXEC")];
-        self.record(Syscall::Pipe2, timing, arguments, ret_success(&result));
-        result
+        let made = self.make(Syscall::Pipe2, Kernel::pipe2);
+        let pair = pair(&made.result);
+        self.record(made, [pair, A::Name("O_NONBLOCK|O_CLOEXEC")])
     }
 
     fn eventfd(&mut self, initial: u32) -> Result<Fd, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.eventfd(initial));
-        let arguments = vec![number(initial), A::Name("EFD_CLOEXEC|EFD_NONBLOCK")];
-        self.record(Syscall::Eventfd, timing, arguments, ret_fd(&result));
-        result
+        let made = self.make(Syscall::Eventfd, |kernel| kernel.eventfd(initial));
+        self.record_fd(made, [number(initial), A::Name("EFD_CLOEXEC|EFD_NONBLOCK")])
     }
 
     fn signalfd(&mut self, signals: SignalSet) -> Result<Fd, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.signalfd(signals));
+        let made = self.make(Syscall::Signalfd, |kernel| kernel.signalfd(signals));
         let flags = A::Name("SFD_CLOEXEC|SFD_NONBLOCK");
-        let arguments = vec![A::Number(-1), A::Signals(signals), A::Number(8), flags];
-        self.record(Syscall::Signalfd, timing, arguments, ret_fd(&result));
-        result
+        self.record_fd(made, [A::Number(-1), A::Signals(signals), A::Number(8), flags])
     }
 
     fn sigprocmask(&mut self, signals: SignalSet) -> Result<SignalSet, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.sigprocmask(signals));
-        let old = A::Signals(result.unwrap_or_default());
-        let arguments = vec![A::Name("SIG_BLOCK"), A::Signals(signals), old, A::Number(8)];
-        self.record(Syscall::Sigprocmask, timing, arguments, ret_success(&result));
-        result
+        let made = self.make(Syscall::Sigprocmask, |kernel| kernel.sigprocmask(signals));
+        let old = A::Signals(made.result.unwrap_or_default());
+        self.record(made, [A::Name("SIG_BLOCK"), A::Signals(signals), old, A::Number(8)])
     }
 
     fn dup(&mut self, target: &Fd) -> Result<Fd, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.dup(target));
-        let arguments = vec![fd(target), A::Name("F_DUPFD_CLOEXEC"), A::Number(0)];
-        self.record(Syscall::Dup, timing, arguments, ret_fd(&result));
-        result
+        let made = self.make(Syscall::Dup, |kernel| kernel.dup(target));
+        self.record_fd(made, [fd(target), A::Name("F_DUPFD_CLOEXEC"), A::Number(0)])
     }
 
     fn close(&mut self, closed: Fd) -> Result<(), Errno> {
-        let arguments = vec![fd(&closed)];
-        let (timing, result) = self.time_call(|kernel| kernel.close(closed));
-        self.record(Syscall::Close, timing, arguments, ret_success(&result));
-        result
+        let closed_fd = fd(&closed);
+        let made = self.make(Syscall::Close, |kernel| kernel.close(closed));
+        self.record(made, [closed_fd])
     }
 
     fn epoll_create1(&mut self) -> Result<Fd, Errno> {
-        let (timing, result) = self.time_call(Kernel::epoll_create1);
-        self.record(Syscall::EpollCreate1, timing, vec![A::Name("EPOLL_CLOEXEC")], ret_fd(&result));
-        result
+        let made = self.make(Syscall::EpollCreate1, Kernel::epoll_create1);
+        self.record_fd(made, [A::Name("EPOLL_CLOEXEC")])
     }
 
     fn epoll_ctl(&mut self, epoll: &Fd, op: EpollOp, target: &Fd) -> Result<(), Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.epoll_ctl(epoll, op, target));
+        let made = self.make(Syscall::EpollCtl, |kernel| kernel.epoll_ctl(epoll, op, target));
         let (op, event) = match op {
             EpollOp::Add(event) => ("EPOLL_CTL_ADD", A::Event(event)),
             EpollOp::Modify(event) => ("EPOLL_CTL_MOD", A::Event(event)),
             EpollOp::Delete => ("EPOLL_CTL_DEL", NULL),
         };
-        let arguments = vec![fd(epoll), A::Name(op), fd(target), event];
-        self.record(Syscall::EpollCtl, timing, arguments, ret_success(&result));
-        result
+        self.record(made, [fd(epoll), A::Name(op), fd(target), event])
     }
 
     fn epoll_wait(
@@ -325,12 +251,11 @@ impl<K: Kernel> Kernel for Tracer<K> {
         events: &mut [EpollEvent],
         timeout_millis: Option<u32>,
     ) -> Result<usize, Errno> {
-        let (timing, result) =
-            self.time_call(|kernel| kernel.epoll_wait(epoll, events, timeout_millis));
+        let made = self
+            .make(Syscall::EpollWait, |kernel| kernel.epoll_wait(epoll, events, timeout_millis));
         let timeout = timeout_millis.map_or(A::Number(-1), number);
-        let arguments = vec![fd(epoll), ret_events(events, result), number(events.len()), timeout];
-        self.record(Syscall::EpollWait, timing, arguments, ret_count(result));
-        result
+        let (received, capacity) = (ret_events(events, made.result), number(events.len()));
+        self.record_count(made, [fd(epoll), received, capacity, timeout])
     }
 
     fn epoll_pwait2(
@@ -339,22 +264,19 @@ impl<K: Kernel> Kernel for Tracer<K> {
         events: &mut [EpollEvent],
         timeout: Option<Duration>,
     ) -> Result<usize, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.epoll_pwait2(epoll, events, timeout));
+        let made =
+            self.make(Syscall::EpollPwait2, |kernel| kernel.epoll_pwait2(epoll, events, timeout));
         let timeout = timeout.map_or(NULL, A::Timespec);
-        let (received, capacity) = (ret_events(events, result), number(events.len()));
-        let arguments = vec![fd(epoll), received, capacity, timeout, NULL, A::Number(0)];
-        self.record(Syscall::EpollPwait2, timing, arguments, ret_count(result));
-        result
+        let (received, capacity) = (ret_events(events, made.result), number(events.len()));
+        self.record_count(made, [fd(epoll), received, capacity, timeout, NULL, A::Number(0)])
     }
 
     fn prlimit(&mut self, resource: Resource, new: Option<Rlimit>) -> Result<Rlimit, Errno> {
-        let (timing, result) = self.time_call(|kernel| kernel.prlimit(resource, new));
+        let made = self.make(Syscall::Prlimit, |kernel| kernel.prlimit(resource, new));
         let Resource::Nofile = resource;
-        let old = result.map_or(A::Name("..."), A::Limit);
+        let old = made.result.map_or(A::Name("..."), A::Limit);
         let new = new.map_or(NULL, A::Limit);
-        let arguments = vec![A::Number(0), A::Name("RLIMIT_NOFILE"), new, old];
-        self.record(Syscall::Prlimit, timing, arguments, ret_success(&result));
-        result
+        self.record(made, [A::Number(0), A::Name("RLIMIT_NOFILE"), new, old])
     }
 
     fn now(&mut self) -> Instant {
@@ -364,7 +286,7 @@ impl<K: Kernel> Kernel for Tracer<K> {
 
 /// A datagram that was received into `buf`.
 fn received_message(buf: &[u8], message: &ReceivedDatagram) -> A {
-    A::Message(super::MsgHdr {
+    A::Message(MsgHdr {
         addr: message.from,
         addr_room: Some(SockAddr::LEN_MAX),
         addr_len: message.from.encode().socklen(),

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use epollite::Trigger;
+use epollite::server::stream::AcceptSharing;
 
 use super::super::exit::CliError;
 use super::super::log::{Format, Log};
-use super::super::model::{self, Model, Share, Steer};
+use super::super::model::{self, Model, Steer};
 use super::super::{help, units};
-use super::parser::{Arg, ArgParser};
-use super::target::{Target, parse_host_port, parse_target};
+use super::parser::ArgParser;
+use super::target::{Target, parse_host_port, parse_target, parse_unix};
 
 /// `epollite echo`.
 #[derive(Clone, Debug)]
@@ -18,7 +19,8 @@ pub(crate) struct EchoOptions {
     pub(crate) targets: Vec<Target>,
     pub(crate) model: Model,
     pub(crate) workers: u32,
-    pub(crate) share: Share,
+    /// Which workers of prefork a connection wakes; `None` is all.
+    pub(crate) share: Option<AcceptSharing>,
     pub(crate) steer: Steer,
     pub(crate) trigger: Trigger,
     pub(crate) threads: u32,
@@ -29,8 +31,6 @@ pub(crate) struct EchoOptions {
     pub(crate) log: Log,
     /// Whether every call is printed, and where; `None` inside is stderr.
     pub(crate) trace: Option<Option<PathBuf>>,
-    /// Whether calls are summed up in a table.
-    pub(crate) count_syscalls: bool,
 }
 
 /// The default address of `epollite echo`.
@@ -50,28 +50,17 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<EchoCommand, CliError> 
     args.hint = "epollite echo --help";
     let mut options = defaults();
     let (mut check, mut model, mut given) = (None, None, Vec::new());
-    while let Some(arg) = args.next()? {
-        let flag = match arg {
-            Arg::Flag(flag) => flag,
-            Arg::Positional(arg) => {
-                let arg = arg.to_string_lossy();
-                return Err(args.usage_error(&format!("unexpected argument '{arg}'")));
-            }
-        };
+    while let Some(flag) = args.next_flag()? {
         given.push(flag.clone());
         match flag.as_str() {
             "-h" | "--help" => return Ok(EchoCommand::Help),
-            "--tcp" => options
-                .targets
-                .push(args.parse_value(|text| parse_host_port(text).map(Target::Tcp))?),
-            "--udp" => options
-                .targets
-                .push(args.parse_value(|text| parse_host_port(text).map(Target::Udp))?),
-            "--unix" => options.targets.push(Target::Unix(args.unix_path()?)),
+            "--tcp" => options.targets.push(Target::Tcp(args.parse_value(parse_host_port)?)),
+            "--udp" => options.targets.push(Target::Udp(args.parse_value(parse_host_port)?)),
+            "--unix" => options.targets.push(Target::Unix(args.take_bytes(parse_unix)?)),
             "--model" => model = Some(args.parse_value(Model::from_name)?),
             "--workers" => options.workers = args.parse_value(parse_threads)?,
-            "--accept" => options.share = args.parse_value(Share::from_name)?,
-            "--reuseport-select" => options.steer = args.parse_value(Steer::from_name)?,
+            "--accept" => options.share = args.parse_value(parse_sharing)?,
+            "--reuseport-select" => options.steer = args.parse_value(parse_steer)?,
             "--trigger" => options.trigger = args.parse_value(parse_trigger)?,
             "--threads" => options.threads = args.parse_value(parse_threads)?,
             "--max-connections" => {
@@ -86,7 +75,7 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<EchoCommand, CliError> 
             "-v" | "--verbose" => options.log.is_verbose = true,
             "-q" | "--quiet" => options.log.is_quiet = true,
             "--trace" => options.trace = Some(args.attached_value.take().map(PathBuf::from)),
-            "--syscall-summary" => options.count_syscalls = true,
+            "--syscall-summary" => options.log.syscall_summary = true,
             "--check" => check = Some(args.take_bytes(parse_target)?),
             _ => return Err(args.unknown_option(&flag, help::ECHO)),
         }
@@ -131,7 +120,7 @@ fn defaults() -> EchoOptions {
         targets: Vec::new(),
         model: Model::Epoll(Trigger::Edge),
         workers: 4,
-        share: Share::Exclusive,
+        share: Some(AcceptSharing::Exclusive),
         steer: Steer::Hash,
         trigger: Trigger::Edge,
         threads: 1,
@@ -139,9 +128,13 @@ fn defaults() -> EchoOptions {
         idle_timeout: None,
         drain_timeout: Duration::from_secs(5),
         budget_bytes: None,
-        log: Log { format: Format::Text, is_verbose: false, is_quiet: false },
+        log: Log {
+            format: Format::Text,
+            is_verbose: false,
+            is_quiet: false,
+            syscall_summary: false,
+        },
         trace: None,
-        count_syscalls: false,
     }
 }
 
@@ -150,21 +143,21 @@ fn parse_threads(text: &str) -> Result<u32, String> {
 }
 
 pub(super) fn parse_trigger(text: &str) -> Result<Trigger, String> {
-    match text {
-        "level" => Ok(Trigger::Level),
-        "edge" => Ok(Trigger::Edge),
-        "oneshot" => Ok(Trigger::OneShot),
-        _ => Err(format!("'{text}' is not level, edge or oneshot")),
-    }
+    let names = [("level", Trigger::Level), ("edge", Trigger::Edge), ("oneshot", Trigger::OneShot)];
+    units::one_of(text, &names)
 }
 
 fn parse_format(text: &str) -> Result<Format, String> {
-    match text {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
-        "off" => Ok(Format::Off),
-        _ => Err(format!("'{text}' is not text, json or off")),
-    }
+    units::one_of(text, &[("text", Format::Text), ("json", Format::Json), ("off", Format::Off)])
+}
+
+fn parse_sharing(text: &str) -> Result<Option<AcceptSharing>, String> {
+    let (one, in_turn) = (AcceptSharing::Exclusive, AcceptSharing::RoundRobin);
+    units::one_of(text, &[("all", None), ("exclusive", Some(one)), ("round-robin", Some(in_turn))])
+}
+
+fn parse_steer(text: &str) -> Result<Steer, String> {
+    units::one_of(text, &[("hash", Steer::Hash), ("cpu", Steer::Cpu), ("random", Steer::Random)])
 }
 
 fn parse_idle_timeout(text: &str) -> Result<Option<Duration>, String> {

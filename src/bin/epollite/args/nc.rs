@@ -13,11 +13,11 @@ use super::parser::{Arg, ArgParser};
 use super::target::parse_unix;
 
 /// `epollite nc`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(crate) struct NcOptions {
     pub(crate) endpoint: Endpoint,
-    /// Streams, or datagrams (`-u`).
-    pub(crate) kind: SocketType,
+    /// Datagrams instead of streams (`-u`).
+    pub(crate) is_datagram: bool,
     pub(crate) is_listening: bool,
     /// Continues after the first connection (`-k`).
     pub(crate) keep_listening: bool,
@@ -65,9 +65,22 @@ pub(crate) enum Endpoint {
     Unix(UnixAddr),
 }
 
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self::Ports { host: None, first: 0, last: 0 }
+    }
+}
+
+impl NcOptions {
+    pub(crate) const fn kind(&self) -> SocketType {
+        if self.is_datagram { SocketType::Datagram } else { SocketType::Stream }
+    }
+}
+
 /// What a listener does with received data.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) enum Mode {
+    #[default]
     /// Received data goes to stdout, and stdin goes to all peers.
     Interactive,
     /// Each peer gets its own data back.
@@ -84,28 +97,7 @@ const TIME_MAX: Duration = Duration::from_secs(1 << 31);
 /// Parses the options; `None` is a request for help.
 pub(super) fn parse_nc(args: &mut ArgParser) -> Result<Option<NcOptions>, CliError> {
     args.hint = "epollite nc --help";
-    let mut options = NcOptions {
-        endpoint: Endpoint::Ports { host: None, first: 0, last: 0 },
-        kind: SocketType::Stream,
-        is_listening: false,
-        keep_listening: false,
-        family: None,
-        is_numeric: false,
-        source: None,
-        source_port: None,
-        service: None,
-        source_service: None,
-        broadcast: false,
-        port_scan: false,
-        verbosity: 0,
-        timeout: None,
-        max_recvs: None,
-        shutdown_on_eof: false,
-        quit_after: None,
-        interval: None,
-        crlf: false,
-        mode: Mode::Interactive,
-    };
+    let mut options = NcOptions::default();
     let mut is_unix = false;
     let mut positionals = Vec::new();
     while let Some(arg) = args.next()? {
@@ -118,7 +110,7 @@ pub(super) fn parse_nc(args: &mut ArgParser) -> Result<Option<NcOptions>, CliErr
             },
         }
     }
-    if options.kind == SocketType::Stream && options.quit_after == Some(Duration::ZERO) {
+    if !options.is_datagram && options.quit_after == Some(Duration::ZERO) {
         // As OpenBSD's nc: the connection is half-closed, and the reply is waited for. Datagrams
         // have no end of stream to wait for.
         options.quit_after = None;
@@ -137,7 +129,7 @@ fn apply_flag(options: &mut NcOptions, flag: &str, args: &mut ArgParser) -> Resu
     match flag {
         "-l" => options.is_listening = true,
         "-k" => options.keep_listening = true,
-        "-u" => options.kind = SocketType::Datagram,
+        "-u" => options.is_datagram = true,
         "-4" => options.family = Some(AddressFamily::Inet),
         "-6" => options.family = Some(AddressFamily::Inet6),
         "-n" => options.is_numeric = true,
@@ -182,7 +174,7 @@ fn apply_flag(options: &mut NcOptions, flag: &str, args: &mut ArgParser) -> Resu
 /// The reason why the options exclude each other, if they do.
 fn check_conflicts(options: &NcOptions, is_unix: bool) -> Option<&'static str> {
     let listens = options.is_listening;
-    let is_datagram = options.kind == SocketType::Datagram;
+    let is_datagram = options.is_datagram;
     match () {
         () if listens && options.port_scan => Some("cannot use -z and -l"),
         () if options.keep_listening && !listens => Some("must use -l with -k"),

@@ -6,11 +6,8 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use epollite::net::UnixAddr;
-
 use super::super::exit::CliError;
 use super::suggest::nearest_flag;
-use super::target::parse_unix;
 
 /// An argument: `-x` and `--xyz` are flags.
 pub(super) enum Arg {
@@ -76,6 +73,18 @@ impl ArgParser {
         Ok(Some(Arg::Flag(self.flag.clone())))
     }
 
+    /// The next flag, of a command that takes no other arguments.
+    pub(super) fn next_flag(&mut self) -> Result<Option<String>, CliError> {
+        match self.next()? {
+            None => Ok(None),
+            Some(Arg::Flag(flag)) => Ok(Some(flag)),
+            Some(Arg::Positional(arg)) => {
+                let arg = arg.to_string_lossy();
+                Err(self.usage_error(&format!("unexpected argument '{arg}'")))
+            }
+        }
+    }
+
     /// The first of `chars` as a flag. `-vq` is `-v -q`, and `-w5` is `-w 5`: which of the two is
     /// known only when a value is requested.
     fn short(&mut self, chars: &[u8]) -> Arg {
@@ -114,11 +123,6 @@ impl ArgParser {
     ) -> Result<T, CliError> {
         let value = self.value()?;
         read(value.as_bytes()).map_err(|why| self.usage_error(&format!("{}: {why}", self.flag)))
-    }
-
-    /// A path is bytes, not text.
-    pub(super) fn unix_path(&mut self) -> Result<UnixAddr, CliError> {
-        self.take_bytes(parse_unix)
     }
 
     /// The error of an unknown flag, with the nearest one that `help` names.

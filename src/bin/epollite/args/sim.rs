@@ -5,7 +5,7 @@ use epollite::Trigger;
 use super::super::exit::CliError;
 use super::super::{help, units};
 use super::echo::parse_trigger;
-use super::parser::{Arg, ArgParser};
+use super::parser::ArgParser;
 
 /// `epollite sim`.
 #[derive(Clone, Debug)]
@@ -29,14 +29,7 @@ pub(super) fn parse_sim(args: &mut ArgParser) -> Result<Option<SimOptions>, CliE
         inject_faults: false,
         is_quiet: false,
     };
-    while let Some(arg) = args.next()? {
-        let flag = match arg {
-            Arg::Flag(flag) => flag,
-            Arg::Positional(arg) => {
-                let arg = arg.to_string_lossy();
-                return Err(args.usage_error(&format!("unexpected argument '{arg}'")));
-            }
-        };
+    while let Some(flag) = args.next_flag()? {
         match flag.as_str() {
             "-h" | "--help" => return Ok(None),
             "--seed" => seed = Some(args.parse_value(|text| units::parse_count(text, 0))?),

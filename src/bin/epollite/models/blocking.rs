@@ -18,9 +18,10 @@ use epollite::reactor::RETRY_DELAY;
 
 use super::context::{BUFFER_BYTES, WorkerContext};
 use super::signal_thread::ConnectionRegistry;
-use super::{blocking_connection, sockets, sys};
-use crate::client_log;
-use crate::exit::{CliError, syscall_failure};
+use super::sockets::{self, AcceptError, Acceptor};
+use super::sys::ModelSyscalls as _;
+
+use crate::exit::{CliError, failed, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::stats::StatsSnapshot;
 
@@ -30,31 +31,27 @@ pub(super) fn run<K: InstrumentedKernel>(
     mut context: WorkerContext<K>,
 ) -> Result<StatsSnapshot, CliError> {
     let mut buf = vec![0; BUFFER_BYTES];
-    let (mut last_pause_log, mut failure_streak) = (None, sockets::FailureStreak::default());
-    sys::set_blocking(&mut context.kernel, &registry.listener)
-        .map_err(|errno| syscall_failure("ioctl", errno))?;
+    let mut acceptor = Acceptor::default();
+    context.kernel.set_blocking(&registry.listener).map_err(failed("ioctl"))?;
     for number in 1.. {
         context.flush_stats();
         match context.kernel.accept4(&registry.listener) {
             Ok((socket, peer)) => {
-                failure_streak.reset();
+                acceptor.succeeded();
                 let registration = registry.register(&mut context.kernel, socket);
-                blocking_connection::serve(&mut context, registration, &peer, number, &mut buf);
+                context.serve(registration, &peer, number, &mut buf);
             }
             // accept4(2) fails with EINVAL after the signal thread has shut down the listener.
             Err(_) if registry.is_shutting_down() => break,
             Err(errno) if errno.is_interrupted() => {}
-            Err(errno) if errno.is_transient_accept_error() && !failure_streak.record() => {
-                context.stats.aborted += 1
-            }
             Err(errno @ (Errno::EINVAL | Errno::EBADF)) => {
                 return Err(syscall_failure("accept4", errno));
             }
-            Err(errno) => {
-                context.stats.accept_pauses += 1;
-                client_log::accept_paused(&context.log, &mut last_pause_log, Some(errno), 0);
-                std::thread::sleep(RETRY_DELAY);
-            }
+            Err(errno) => match acceptor.failed(&mut context, errno) {
+                AcceptError::Aborted => {}
+                AcceptError::ListenerFailed => return Err(syscall_failure("accept4", errno)),
+                AcceptError::Paused => std::thread::sleep(RETRY_DELAY),
+            },
         }
     }
     context.flush_stats();
@@ -69,19 +66,15 @@ pub(super) fn run_datagrams<K: InstrumentedKernel>(
 ) -> Result<StatsSnapshot, CliError> {
     let mut buf = vec![0; BUFFER_BYTES];
     let socket = &registry.listener;
-    sys::set_blocking(&mut context.kernel, socket)
-        .map_err(|errno| syscall_failure("ioctl", errno))?;
-    let name = context
-        .kernel
-        .getsockname(socket)
-        .map_err(|errno| syscall_failure("getsockname", errno))?;
+    context.kernel.set_blocking(socket).map_err(failed("ioctl"))?;
+    let name = context.kernel.getsockname(socket).map_err(failed("getsockname"))?;
     let own: Vec<u16> = name.port().into_iter().collect();
     let mut failure_streak = sockets::FailureStreak::default();
     while !registry.is_shutting_down() {
         context.flush_stats();
         // An error here belongs to an earlier reply: it is counted and dropped. Many in a row have
         // another cause.
-        if sockets::echo_datagram(&mut context, socket, &own, &mut buf) {
+        if context.echo_datagram(socket, &own, &mut buf) {
             failure_streak.reset();
         } else if failure_streak.record() {
             std::thread::sleep(RETRY_DELAY);

@@ -5,19 +5,21 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use epollite::kernel::SIGINFO_BYTES;
 use epollite::kernel::Signal;
 use epollite::{Errno, Fd, Instant};
 
 use super::context::WorkerContext;
 use super::shared_stats::SharedCounters;
-use super::sys::{self, ExitStatus};
+use super::sys::{self, ExitStatus, ModelSyscalls as _};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
 use crate::log::Log;
+use crate::signals::{exit_by, read_signal};
 
 /// Children that have been forked and not yet reaped.
-pub(super) struct ChildProcesses {
+pub(super) struct ChildProcesses<K: InstrumentedKernel> {
+    /// The parent's.
+    pub(super) context: WorkerContext<K>,
     /// The number of each child, by process ID.
     children: HashMap<u32, usize>,
     pub(super) signals: Fd,
@@ -34,26 +36,25 @@ pub(super) struct ChildProcesses {
     wait_denied: bool,
 }
 
-impl ChildProcesses {
+impl<K: InstrumentedKernel> ChildProcesses<K> {
     pub(super) fn new(
+        context: WorkerContext<K>,
         signals: Fd,
         counters: SharedCounters,
         files: SocketFiles,
         drain: Duration,
     ) -> Self {
-        let children = HashMap::new();
-        let (drain_deadline, per_child_stats, abnormal_exits, wait_denied) =
-            (None, false, 0, false);
         Self {
-            children,
+            context,
+            children: HashMap::new(),
             signals,
             counters,
             files,
             drain,
-            drain_deadline,
-            per_child_stats,
-            abnormal_exits,
-            wait_denied,
+            drain_deadline: None,
+            per_child_stats: false,
+            abnormal_exits: 0,
+            wait_denied: false,
         }
     }
 
@@ -61,17 +62,13 @@ impl ChildProcesses {
     ///
     /// # Errors
     /// The errno of fork(2); no child was created.
-    pub(super) fn fork<K: InstrumentedKernel>(
-        &mut self,
-        context: &mut WorkerContext<K>,
-        number: usize,
-    ) -> Result<bool, Errno> {
+    pub(super) fn fork(&mut self, number: usize) -> Result<bool, Errno> {
         // The trace is flushed first, so that parent and child do not both print it.
-        context.flush_stats();
-        match sys::fork(&mut context.kernel)? {
+        self.context.flush_stats();
+        match self.context.kernel.fork()? {
             None => {
                 self.files.forget();
-                context.trace.forget();
+                self.context.trace.forget();
                 self.children.clear();
                 return Ok(true);
             }
@@ -89,21 +86,19 @@ impl ChildProcesses {
     }
 
     /// How long a wait may last.
-    pub(super) fn timeout<K: InstrumentedKernel>(
-        &self,
-        context: &mut WorkerContext<K>,
-    ) -> Option<Duration> {
-        self.drain_deadline.flatten().map(|deadline| deadline - context.kernel.now())
+    pub(super) fn timeout(&mut self) -> Option<Duration> {
+        self.drain_deadline.flatten().map(|deadline| deadline - self.context.kernel.now())
     }
 
     /// Kills the remaining children once the drain timeout has passed.
-    pub(super) fn kill_if_expired<K: InstrumentedKernel>(
-        &mut self,
-        context: &mut WorkerContext<K>,
-    ) {
-        if self.drain_deadline.flatten().is_some_and(|deadline| deadline <= context.kernel.now()) {
+    pub(super) fn kill_if_expired(&mut self) {
+        if self
+            .drain_deadline
+            .flatten()
+            .is_some_and(|deadline| deadline <= self.context.kernel.now())
+        {
             self.drain_deadline = Some(None);
-            self.kill_all(context);
+            self.kill_all();
             if self.wait_denied {
                 // They have been killed, but their exits cannot be observed.
                 self.forget_all();
@@ -112,62 +107,59 @@ impl ChildProcesses {
     }
 
     /// Kills the remaining children with SIGKILL.
-    pub(super) fn kill_all<K: InstrumentedKernel>(&self, context: &mut WorkerContext<K>) {
-        self.signal_all(context, sys::SIGKILL);
+    pub(super) fn kill_all(&mut self) {
+        self.signal_all(sys::SIGKILL);
     }
 
     /// Reads and handles one signal.
-    pub(super) fn on_signal<K: InstrumentedKernel>(&mut self, context: &mut WorkerContext<K>) {
-        let mut record = [0; SIGINFO_BYTES];
-        let read = context.kernel.read(&self.signals, &mut record);
-        match read.ok().and_then(|count| Signal::from_siginfo(&record[..count])) {
+    pub(super) fn on_signal(&mut self) {
+        match read_signal(|record| self.context.kernel.read(&self.signals, record)) {
             None => {}
-            Some(Signal::CHLD) => self.reap(context),
-            Some(Signal::USR1) => self.print_stats(context),
+            Some(Signal::CHLD) => self.reap(),
+            Some(Signal::USR1) => self.print_stats(),
             Some(signal) if self.is_shutting_down() => {
-                // A second signal: exit at once, with the exit code a shell gives to it.
-                self.kill_all(context);
+                self.kill_all();
                 self.files.remove();
-                std::process::exit(128 + i32::from(signal.number()))
+                exit_by(signal)
             }
             Some(_) => {
-                self.drain_deadline = Some(Some(context.kernel.now() + self.drain));
+                self.drain_deadline = Some(Some(self.context.kernel.now() + self.drain));
                 self.files.remove();
-                self.signal_all(context, sys::SIGTERM);
+                self.signal_all(sys::SIGTERM);
             }
         }
     }
 
     /// Prints the statistics of all processes.
-    pub(super) fn print_stats<K: InstrumentedKernel>(&mut self, context: &mut WorkerContext<K>) {
-        context.flush_stats();
+    pub(super) fn print_stats(&mut self) {
+        self.context.flush_stats();
         let mut sum = self.counters.sum();
         if !self.per_child_stats {
             sum.open = self.children.len() as u64;
             sum.stream.closed += self.abnormal_exits;
         }
-        sum.print(&context.log);
+        sum.print(&self.context.log);
         if self.per_child_stats {
-            self.print_distribution(&context.log);
+            self.print_distribution();
         }
     }
 
     /// Prints the number of connections per child. The first part of the counters is the parent's;
     /// the others are the children's.
-    pub(super) fn print_distribution(&self, log: &Log) {
+    pub(super) fn print_distribution(&self) {
         let per_worker: Vec<String> = (1..self.counters.part_count())
             .map(|part| self.counters.part(part).stream.accepted.to_string())
             .collect();
-        log.print_result(
+        self.context.log.print_result(
             || format!("connections per worker: {}", per_worker.join("/")),
             || format!("{{\"event\":\"distribution\",\"accepted\":[{}]}}", per_worker.join(",")),
         );
     }
 
     /// One signal may stand for several children: pending signals are not counted.
-    pub(super) fn reap<K: InstrumentedKernel>(&mut self, context: &mut WorkerContext<K>) {
+    pub(super) fn reap(&mut self) {
         loop {
-            let (child, end) = match sys::waitpid(&mut context.kernel) {
+            let (child, end) = match self.context.kernel.waitpid() {
                 Ok(Some(exited)) => exited,
                 Ok(None) => return,
                 // There are no children even if the list is not empty: they were reaped elsewhere.
@@ -190,7 +182,7 @@ impl ChildProcesses {
             }
             // After the drain timeout we have killed it.
             if self.drain_deadline != Some(None) {
-                log_exit(&context.log, child, end);
+                log_exit(&self.context.log, child, end);
             }
         }
     }
@@ -205,10 +197,10 @@ impl ChildProcesses {
         }
     }
 
-    fn signal_all<K: InstrumentedKernel>(&self, context: &mut WorkerContext<K>, signal: i32) {
+    fn signal_all(&mut self, signal: i32) {
         for &child in self.children.keys() {
             // An error is harmless: the child has already exited.
-            let _ = sys::kill(&mut context.kernel, child, signal);
+            let _ = self.context.kernel.kill(child, signal);
         }
     }
 }

@@ -6,11 +6,10 @@
 use std::time::Duration;
 
 use epollite::event::Ready;
-use epollite::kernel::Shutdown;
 use epollite::server::stream::{
-    CloseReason, Connection, Progress, StreamConfig, StreamStats, TimeoutStep, Transport,
+    CloseReason, Connection, Progress, Socket, StreamConfig, StreamStats, TimeoutStep,
 };
-use epollite::{Errno, Fd, Instant, Interest, Kernel, Received, Sent, Trigger};
+use epollite::{Fd, Instant, Interest, Kernel, Trigger};
 
 /// What a client may be ready for: the model does not say, and trying shows it.
 const ASSUMED_READY: Ready = Ready::from_bits(Ready::READABLE.bits() | Ready::WRITABLE.bits());
@@ -56,10 +55,9 @@ impl Client {
         config: &StreamConfig,
         stats: &mut StreamStats,
     ) -> Progress {
-        let before = stats.bytes_in;
         let mut socket = Socket { kernel, fd };
         let step = self.connection.on_ready(&mut socket, ASSUMED_READY, buf, config, stats);
-        self.bytes += stats.bytes_in - before;
+        self.bytes += step.received_bytes as u64;
         self.is_requeued = step.requeue.is_some();
         if step.lingers {
             self.deadline = Some(kernel.now() + config.linger_timeout);
@@ -103,39 +101,6 @@ impl Client {
             TimeoutStep::Close(why) => return Some(why),
         }
         None
-    }
-}
-
-/// A socket of this thread's kernel.
-struct Socket<'a, K> {
-    kernel: &'a mut K,
-    fd: &'a Fd,
-}
-
-impl<K: Kernel> Transport for Socket<'_, K> {
-    fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
-        match self.kernel.recv(self.fd, buf) {
-            Ok(0) => Ok(Received::Eof),
-            Ok(count) => Ok(Received::Bytes(count)),
-            Err(errno) if errno.is_would_block() => Ok(Received::WouldBlock),
-            Err(errno) => Err(errno),
-        }
-    }
-
-    fn send(&mut self, buf: &[u8]) -> Result<Sent, Errno> {
-        match self.kernel.send(self.fd, buf) {
-            Ok(count) => Ok(Sent::Bytes(count)),
-            Err(errno) if errno.is_would_block() => Ok(Sent::WouldBlock),
-            Err(errno) => Err(errno),
-        }
-    }
-
-    fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno> {
-        self.kernel.shutdown(self.fd, how)
-    }
-
-    fn unsent_bytes(&mut self) -> usize {
-        self.kernel.ioctl_outq(self.fd).unwrap_or(0)
     }
 }
 

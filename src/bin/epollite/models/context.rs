@@ -2,14 +2,15 @@
 //!
 //! Knows neither sockets nor clients: waiting for them is up to the model.
 
+use epollite::Addr;
+use epollite::server::stream::CloseReason;
 use epollite::server::{datagram, stream};
 
 use super::shared_stats::{CounterWriter, SharedCounters};
-use crate::args::EchoOptions;
+use crate::client_log;
 use crate::instrument::InstrumentedKernel;
 use crate::log::Log;
 use crate::stats::StatsSnapshot;
-use crate::syscall_summary::SyscallSummary;
 use crate::trace::{Trace, TraceOrigin};
 
 /// Bytes read at once, and so the upper bound of one client's write buffer. Any datagram fits.
@@ -24,38 +25,28 @@ pub(super) struct WorkerContext<K: InstrumentedKernel> {
     pub(super) datagrams: datagram::DatagramStats,
     pub(super) trace: Trace,
     origin: Option<TraceOrigin>,
-    summary: Option<SyscallSummary>,
     writer: Option<CounterWriter>,
 }
 
 impl<K: InstrumentedKernel> WorkerContext<K> {
-    pub(super) fn new(options: &EchoOptions, trace: Trace, origin: Option<TraceOrigin>) -> Self {
+    pub(super) fn new(log: Log, trace: Trace, origin: Option<TraceOrigin>) -> Self {
         Self {
-            kernel: K::new_instance(),
-            log: options.log,
+            kernel: K::default(),
+            log,
             open: 0,
             stats: stream::StreamStats::default(),
             datagrams: datagram::DatagramStats::default(),
             trace,
             origin,
-            summary: options.count_syscalls.then(SyscallSummary::default),
             writer: None,
         }
     }
 
     /// A context for another thread or process of the same server, with statistics at zero.
     pub(super) fn for_worker(&self, origin: TraceOrigin, counters: &SharedCounters) -> Self {
-        Self {
-            kernel: K::new_instance(),
-            log: self.log,
-            open: 0,
-            stats: stream::StreamStats::default(),
-            datagrams: datagram::DatagramStats::default(),
-            trace: self.trace.clone(),
-            origin: Some(origin),
-            summary: self.summary.map(|_| SyscallSummary::default()),
-            writer: Some(counters.writer(0)),
-        }
+        let mut worker = Self::new(self.log, self.trace.clone(), Some(origin));
+        worker.attach_counters(counters);
+        worker
     }
 
     /// From here on [`flush_stats`](Self::flush_stats) adds the statistics of this context to
@@ -72,16 +63,37 @@ impl<K: InstrumentedKernel> WorkerContext<K> {
         }
     }
 
-    /// Prints the recorded calls and adds them to the summary, if enabled.
+    /// Prints the recorded calls, if enabled.
     pub(super) fn drain_trace(&mut self) {
-        let Self { kernel, trace, origin, summary, .. } = self;
-        write_trace(kernel, trace, *origin, summary);
+        let Self { kernel, trace, origin, .. } = self;
+        kernel.drain_trace(|record| trace.write_line(*origin, &record));
     }
 
     /// The same for a kernel owned elsewhere.
-    pub(super) fn drain_trace_of(&mut self, kernel: &mut K) {
-        let Self { trace, origin, summary, .. } = self;
-        write_trace(kernel, trace, *origin, summary);
+    pub(super) fn drain_trace_of(&self, kernel: &mut K) {
+        kernel.drain_trace(|record| self.trace.write_line(self.origin, &record));
+    }
+
+    /// Counts and logs an accepted client. Returns its name in the log; empty unless logging is
+    /// verbose.
+    pub(super) fn connection_opened(&mut self, peer: &Addr, number: u64) -> String {
+        self.open += 1;
+        self.stats.accepted += 1;
+        let mut name = String::new();
+        if self.log.is_verbose {
+            name = client_log::client_name(peer, number);
+            client_log::connected(&self.log, &name);
+        }
+        name
+    }
+
+    /// Counts and logs a closed client, from which `bytes` were received.
+    pub(super) fn connection_closed(&mut self, name: &str, bytes: u64, why: CloseReason) {
+        self.open -= 1;
+        self.stats.record_close(why);
+        if self.log.is_verbose {
+            client_log::closed(&self.log, name, bytes, why);
+        }
     }
 
     pub(super) fn snapshot(&mut self) -> StatsSnapshot {
@@ -90,22 +102,7 @@ impl<K: InstrumentedKernel> WorkerContext<K> {
             open: self.open.into(),
             stream: self.stats,
             datagram: self.datagrams,
-            calls: self.kernel.counts(),
-            syscall_summary: self.summary,
+            calls: *self.kernel.counts(),
         }
     }
-}
-
-fn write_trace<K: InstrumentedKernel>(
-    kernel: &mut K,
-    trace: &Trace,
-    origin: Option<TraceOrigin>,
-    summary: &mut Option<SyscallSummary>,
-) {
-    kernel.drain_trace(|record| {
-        trace.write_line(origin, &record);
-        if let Some(summary) = summary {
-            summary.record(&record);
-        }
-    });
 }

@@ -24,9 +24,9 @@ use std::time::Duration;
 use epollite::executor::{
     DatagramSocket, Direction, Elapsed, Executor, ExecutorConfig, Listener, PooledBuf, Stream,
 };
-use epollite::kernel::recv_datagram;
-use epollite::kernel::{ReceivedDatagram, Shutdown};
+use epollite::kernel::{ReceivedDatagram, Shutdown, recv_datagram};
 use epollite::reactor::RETRY_DELAY;
+use epollite::server::datagram::Disposition;
 use epollite::server::stream::{CloseReason, LINGER_TIMEOUT};
 use epollite::{Addr, Errno, Fd, Kernel};
 
@@ -34,9 +34,9 @@ use super::context::{BUFFER_BYTES, WorkerContext};
 use super::fd_list::ServerLimits;
 use super::send_queue::{POLLS_PER_TIMEOUT, SendQueue};
 use super::server_state::{ServerState, signal_loop};
-use super::sockets::FailureStreak;
+use super::sockets::{AcceptError, FailureStreak};
 use crate::client_log;
-use crate::exit::{CliError, syscall_failure};
+use crate::exit::{CliError, failed, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::BoundSocket;
 use crate::stats::StatsSnapshot;
@@ -57,10 +57,9 @@ pub(super) fn run<K: InstrumentedKernel>(
     limits: ServerLimits,
 ) -> Result<StatsSnapshot, CliError> {
     // From here on the calls are made by the executor's reactor.
-    let kernel = std::mem::replace(&mut context.kernel, K::new_instance());
+    let kernel = std::mem::take(&mut context.kernel);
     let config = ExecutorConfig { buffer_bytes: POOL_BUFFER_BYTES, ..ExecutorConfig::default() };
-    let mut executor = Executor::with_config(kernel, config)
-        .map_err(|errno| syscall_failure("epoll_create1", errno))?;
+    let mut executor = Executor::with_config(kernel, config).map_err(failed("epoll_create1"))?;
     let handle = executor.handle();
     let state = ServerState::new(context, handle.clone(), limits);
     let refused = |errno| syscall_failure("epoll_ctl", errno);
@@ -69,22 +68,20 @@ pub(super) fn run<K: InstrumentedKernel>(
             let name = handle.with_kernel(|kernel| kernel.getsockname(&bound.fd));
             let is_wildcard =
                 name.is_ok_and(|name| name.ip().is_some_and(|ip| ip.is_unspecified()));
-            state.add_own_port(name.ok().and_then(|name| name.port()));
+            state.ports.borrow_mut().extend(name.ok().and_then(|name| name.port()));
             let socket = handle.datagram(bound.fd).map_err(refused)?;
             handle.spawn(datagram_loop(Rc::clone(&state), socket, is_wildcard));
         } else {
             let listener = handle.listener(bound.fd).map_err(refused)?;
             handle.spawn(accept_loop(Rc::clone(&state), listener));
         }
-        state.add_socket_file(bound.file);
+        state.files.borrow_mut().extend(bound.file);
     }
     let signals = handle.async_fd(signals).map_err(refused)?;
     handle.spawn(signal_loop(Rc::clone(&state), signals));
     // The signal task never ends; when it is the only one left, all clients are served.
     while handle.task_count() > 1 && !state.drain_expired() {
-        executor
-            .run_once(state.drain_deadline())
-            .map_err(|errno| syscall_failure("epoll_wait", errno))?;
+        executor.run_once(state.drain_deadline.get()).map_err(failed("epoll_wait"))?;
         state.drain_trace();
     }
     // Remaining tasks are dropped, which closes their sockets.
@@ -99,34 +96,25 @@ pub(super) fn run<K: InstrumentedKernel>(
 /// Accepts connections from one listener and spawns a task for each.
 async fn accept_loop<K: InstrumentedKernel>(state: Rc<ServerState<K>>, mut listener: Listener<K>) {
     state.register_listener_waker().await;
-    let mut failure_streak = FailureStreak::default();
     loop {
         state.wait_for_capacity().await;
         let accepted = state.or_shutdown(listener.accept_once()).await;
         match accepted {
             Some(Ok((client, peer))) => {
-                failure_streak.reset();
+                state.accept_succeeded();
                 spawn_client(&state, client, peer);
             }
-            // That client has aborted: accept the next one.
-            Some(Err(errno)) if errno.is_transient_accept_error() && !failure_streak.record() => {
-                state.context().stats.aborted += 1;
+            Some(Err(errno)) => match state.accept_failed(errno) {
                 // After a run of aborted clients other tasks must run too.
-                state.handle.yield_now().await;
-            }
-            Some(Err(errno)) if errno.never_accepts() => {
-                client_log::listener_failed(&state.log, errno);
-                state.failed.set(Some(errno));
-                return;
-            }
-            Some(Err(errno)) => {
-                state.log_accept_pause(Some(errno));
-                state.or_shutdown(listener.backoff()).await;
-            }
+                AcceptError::Aborted => state.handle.yield_now().await,
+                AcceptError::ListenerFailed => return state.failed.set(Some(errno)),
+                AcceptError::Paused => _ = state.or_shutdown(listener.backoff()).await,
+            },
             None => break,
         }
     }
     // Accept what is already in the backlog; then the listener is dropped, which closes it.
+    let mut failure_streak = FailureStreak::default();
     while let Some(accepted) = state.now_or_never(listener.accept_once()).await {
         match accepted {
             Ok((client, peer)) => spawn_client(&state, client, peer),
@@ -143,21 +131,16 @@ fn spawn_client<K: InstrumentedKernel>(
     mut client: Stream<K>,
     peer: Addr,
 ) {
-    let number = state.connection_opened();
-    let name = state.log.is_verbose.then(|| Box::new((client_log::client_name(&peer, number), 0)));
-    if let Some(named) = &name {
-        client_log::connected(&state.log, &named.0);
-    }
+    let (number, name) = state.connection_opened(&peer);
+    let name = state.log.is_verbose.then(|| Box::new((name, 0)));
     let mut task = ClientTask { shared: Rc::clone(state), number, name };
     state.handle.spawn(async move {
         task.shared.register_waker(task.number).await;
         let why = echo_loop(&mut task, &mut client).await.unwrap_or_else(CloseReason::Error);
         // Closed before the listeners are woken for the free capacity.
         drop(client);
-        task.shared.connection_closed(task.number, why);
-        if let Some((name, bytes)) = task.name.as_deref() {
-            client_log::closed(&task.shared.log, name, *bytes, why);
-        }
+        let (name, bytes) = task.name.as_deref().map_or(("", 0), |(name, bytes)| (name, *bytes));
+        task.shared.connection_closed(task.number, name, bytes, why);
     });
 }
 
@@ -333,13 +316,13 @@ async fn datagram_loop<K: InstrumentedKernel>(
                 None => return,
             },
         };
-        if let Some(bytes) = state.count_received(&received, buf.len())
-            && let Ok(message) = &received
-        {
-            let sent = socket.reply(&buf[..bytes], message).await;
-            state.count_sent(sent.map(|_| bytes));
+        let disposition =
+            state.context().count_received(&received, buf.len(), &state.ports.borrow());
+        if let (Some(Disposition::Echoed), Ok(message)) = (disposition, &received) {
+            let sent = socket.reply(&buf[..message.len_bytes], message).await;
+            state.context().count_sent(sent.map(|_| message.len_bytes));
         }
-        if received.is_ok() {
+        if disposition.is_some() {
             failure_streak.reset();
         } else if failure_streak.record() {
             state.or_shutdown(state.handle.sleep(RETRY_DELAY)).await;

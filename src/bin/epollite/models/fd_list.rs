@@ -5,20 +5,19 @@
 
 use std::time::Duration;
 
-use epollite::kernel::SIGINFO_BYTES;
-use epollite::kernel::Signal;
-use epollite::kernel::close_quietly;
+use epollite::kernel::{Signal, close_quietly};
 use epollite::reactor::RETRY_DELAY;
 use epollite::server::stream::{CloseReason, Progress, StreamConfig};
 use epollite::{Addr, Errno, Fd, Instant, Interest, Trigger};
 
 use super::client::Client;
 use super::context::{BUFFER_BYTES, WorkerContext};
-use super::sockets;
+use super::sockets::{self, AcceptError, Acceptor};
 use crate::client_log;
 use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::{BoundSocket, SocketFiles};
+use crate::signals::{exit_by, read_signal};
 use crate::stats::StatsSnapshot;
 
 /// Connections accepted, or datagrams answered, before other descriptors are served.
@@ -76,23 +75,15 @@ pub(super) struct FdList<K: InstrumentedKernel> {
     ports: Vec<u16>,
     /// Number of clients so far; the next client's number is one more.
     next_id: u64,
-    failure_streak: sockets::FailureStreak,
+    acceptor: Acceptor,
     /// Set while accepting is paused; the inner value is the latest time to retry.
     paused: Option<Option<Instant>>,
-    last_logged: LastLogged,
     /// Set during shutdown: when the drain timeout ends.
     drain_deadline: Option<Instant>,
     /// The errno of accept4(2) when the last listener failed.
     failed: Option<Errno>,
     /// Whether the listeners are closed.
     listeners_closed: bool,
-}
-
-/// When each rate-limited message was last logged.
-#[derive(Default)]
-struct LastLogged {
-    pause: Option<std::time::Instant>,
-    fd_limit: Option<std::time::Instant>,
 }
 
 impl<K: InstrumentedKernel> FdList<K> {
@@ -115,9 +106,8 @@ impl<K: InstrumentedKernel> FdList<K> {
             files: SocketFiles::default(),
             ports: Vec::new(),
             next_id: 0,
-            failure_streak: sockets::FailureStreak::default(),
+            acceptor: Acceptor::default(),
             paused: None,
-            last_logged: LastLogged::default(),
             drain_deadline: None,
             failed: None,
             listeners_closed: false,
@@ -266,11 +256,7 @@ impl<K: InstrumentedKernel> FdList<K> {
                 self.on_listener_failed(errno);
             }
             if let Source::Closing(client, why) = role {
-                self.context.open -= 1;
-                self.context.stats.record_close(why);
-                if self.context.log.is_verbose {
-                    client_log::closed(&self.context.log, &client.name, client.bytes, why);
-                }
+                self.context.connection_closed(&client.name, client.bytes, why);
                 self.paused = None;
             }
         }
@@ -307,27 +293,27 @@ impl<K: InstrumentedKernel> FdList<K> {
         let mut handled = 0;
         while self.paused.is_none() && handled < max {
             if self.context.open >= self.limits.connections_max {
-                self.pause_accept(None);
+                self.paused = Some(None);
+                let open = self.context.open;
+                self.acceptor.pause(&mut self.context, None, open);
                 break;
             }
             match self.context.kernel.accept4(&self.entries[at].fd) {
                 Ok((fd, peer)) => {
-                    self.failure_streak.reset();
+                    self.acceptor.succeeded();
                     self.add_connection(fd, &peer);
                 }
                 Err(errno) if errno.is_would_block() || errno.is_interrupted() => break,
-                // That client has aborted: accept the next one.
-                Err(errno)
-                    if errno.is_transient_accept_error() && !self.failure_streak.record() =>
-                {
-                    self.context.stats.aborted += 1;
-                }
-                Err(errno) if errno.never_accepts() => {
-                    client_log::listener_failed(&self.context.log, errno);
-                    self.entries[at].role = Source::Dead(errno);
-                    break;
-                }
-                Err(errno) => self.pause_accept(Some(errno)),
+                Err(errno) => match self.acceptor.failed(&mut self.context, errno) {
+                    AcceptError::Aborted => {}
+                    AcceptError::ListenerFailed => {
+                        self.entries[at].role = Source::Dead(errno);
+                        break;
+                    }
+                    AcceptError::Paused => {
+                        self.paused = Some(Some(self.context.kernel.now() + RETRY_DELAY));
+                    }
+                },
             }
             handled += 1;
         }
@@ -341,27 +327,12 @@ impl<K: InstrumentedKernel> FdList<K> {
             let name = client_log::client_name(peer, self.next_id);
             let why = format!("its descriptor is {}, and the set ends at {fd_limit}", fd.number());
             context.stats.aborted += 1;
-            client_log::rejected(&context.log, &mut self.last_logged.fd_limit, &name, &why);
-            sockets::reject(&mut context.kernel, fd, &mut self.buf);
+            self.acceptor.reject(context, fd, &name, &why);
             return;
         }
-        context.open += 1;
-        context.stats.accepted += 1;
-        let mut name = String::new();
-        if context.log.is_verbose {
-            name = client_log::client_name(peer, self.next_id);
-            client_log::connected(&context.log, &name);
-        }
+        let name = context.connection_opened(peer, self.next_id);
         let client = Client::new(name, self.limits.idle, context.kernel.now());
         self.entries.push(FdEntry { fd, role: Source::Client(client) });
-    }
-
-    fn pause_accept(&mut self, errno: Option<Errno>) {
-        let context = &mut self.context;
-        context.stats.accept_pauses += 1;
-        let until = errno.map(|_| context.kernel.now() + RETRY_DELAY);
-        self.paused = Some(until);
-        client_log::accept_paused(&context.log, &mut self.last_logged.pause, errno, context.open);
     }
 
     /// Echoes the pending datagrams. Returns how many. A socket that is ready many times in a row
@@ -371,9 +342,7 @@ impl<K: InstrumentedKernel> FdList<K> {
             return 0;
         };
         let mut handled = 0;
-        while handled < BATCH_MAX
-            && sockets::echo_datagram(&mut self.context, fd, &self.ports, &mut self.buf)
-        {
+        while handled < BATCH_MAX && self.context.echo_datagram(fd, &self.ports, &mut self.buf) {
             handled += 1;
         }
         if handled > 0 {
@@ -385,16 +354,13 @@ impl<K: InstrumentedKernel> FdList<K> {
     }
 
     fn on_signal(&mut self, at: usize) -> bool {
-        let mut record = [0; SIGINFO_BYTES];
-        let read = self.context.kernel.read(&self.entries[at].fd, &mut record);
-        let signal = read.ok().and_then(|count| Signal::from_siginfo(&record[..count]));
-        match signal {
+        let signalfd = &self.entries[at].fd;
+        match read_signal(|record| self.context.kernel.read(signalfd, record)) {
             None => return false,
             Some(Signal::USR1) => self.context.snapshot().print(&self.context.log),
             Some(signal) if self.drain_deadline.is_some() => {
-                // A second signal: exit at once, with the exit code a shell gives to it.
                 self.files.remove();
-                std::process::exit(128 + i32::from(signal.number()))
+                exit_by(signal)
             }
             Some(_) => self.drain_deadline = Some(self.context.kernel.now() + self.limits.drain),
         }

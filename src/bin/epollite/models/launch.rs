@@ -13,7 +13,7 @@ use super::{
     thread,
 };
 use crate::args::EchoOptions;
-use crate::exit::{CliError, syscall_failure};
+use crate::exit::{CliError, failed};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::{self, BoundSocket, Place, SocketFiles};
 use crate::model::Model;
@@ -27,7 +27,7 @@ pub(crate) fn run<K: InstrumentedKernel>(
     options: &EchoOptions,
     start: Start,
 ) -> Result<(), CliError> {
-    let mut context = WorkerContext::<K>::new(options, start.trace, None);
+    let mut context = WorkerContext::<K>::new(options.log, start.trace, None);
     let signals = signals::read_by_server(options.model.has_children());
     block_signals(&mut context.kernel, &signals)?;
     let has_connections = start.places.iter().any(Place::has_connections);
@@ -62,8 +62,7 @@ pub(crate) fn run<K: InstrumentedKernel>(
     let mut addresses: Vec<_> =
         bounds.iter().map(|bound| (bound.transport, bound.address.clone())).collect();
     addresses.dedup();
-    let signals = context.kernel.signalfd(signals::set(&signals));
-    let signals = signals.map_err(|errno| syscall_failure("signalfd", errno))?;
+    let signals = context.kernel.signalfd(signals::set(&signals)).map_err(failed("signalfd"))?;
     // An epoll, a waker and a signalfd for a worker; a coroutine server needs as many.
     let own = match options.model {
         Model::Prefork | Model::Reuseport | Model::Coroutine => 3,
@@ -99,8 +98,7 @@ fn run_blocking_model<K: InstrumentedKernel>(
     limits: ServerLimits,
 ) -> Result<StatsSnapshot, CliError> {
     let BoundSocket { fd, transport, file, .. } = bounds.remove(0);
-    let counters = SharedCounters::new(1, options.count_syscalls)
-        .map_err(|errno| syscall_failure("mmap", errno))?;
+    let counters = SharedCounters::new(1).map_err(failed("mmap"))?;
     context.attach_counters(&counters);
     let (registry, mut files) = (ConnectionRegistry::new(fd, counters), SocketFiles::default());
     files.extend(file);
@@ -124,8 +122,7 @@ fn run_forking_model<K: InstrumentedKernel>(
     let has_workers = options.model != Model::Process;
     // The first part is the parent's; the children share one, or have one each.
     let parts = if has_workers { 1 + options.workers as usize } else { 1 };
-    let counters = SharedCounters::new(parts, options.count_syscalls)
-        .map_err(|errno| syscall_failure("mmap", errno))?;
+    let counters = SharedCounters::new(parts).map_err(failed("mmap"))?;
     context.attach_counters(&counters);
     let (mut files, mut listeners) = (SocketFiles::default(), Vec::new());
     for (at, BoundSocket { fd, file, .. }) in bounds.into_iter().enumerate() {
@@ -134,13 +131,13 @@ fn run_forking_model<K: InstrumentedKernel>(
         let owner = at % options.workers as usize;
         listeners.push(((options.model == Model::Reuseport).then_some(owner), fd));
     }
-    let mut children = ChildProcesses::new(signals, counters, files, limits.drain);
+    let mut children = ChildProcesses::new(context, signals, counters, files, limits.drain);
     // Children may be inherited through exec(2), and the first process of a container gets orphans.
     // For those that exited before SIGCHLD was blocked there is no signal.
-    children.reap(&mut context);
+    children.reap();
     if has_workers {
-        return prefork::run(options, context, children, listeners, limits.connections_max);
+        return prefork::run(options, children, listeners, limits.connections_max);
     }
     let listeners = listeners.into_iter().map(|(_, listener)| listener).collect();
-    process::run(context, children, listeners, limits.connections_max)
+    process::run(children, listeners, limits.connections_max)
 }

@@ -34,6 +34,6 @@ mod thread;
 pub(crate) use launch::run;
 pub(crate) use shared_stats::CounterWriter;
 pub(crate) use sys::{
-    Disposition, OPEN_NONBLOCKING, is_ignored, mmap_shared, set_disposition, standard_stream,
-    unblock_signals, waitpid,
+    Disposition, ModelSyscalls, OPEN_NONBLOCKING, is_ignored, mmap_shared, set_disposition,
+    standard_stream, unblock_signals, wait_writable,
 };

@@ -13,7 +13,7 @@
 //! that never reads is polled for writability instead of data, and costs 64 KiB at most.
 
 use super::fd_list::FdList;
-use super::sys::{self, PollFd};
+use super::sys::{ModelSyscalls as _, PollFd};
 use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::stats::StatsSnapshot;
@@ -30,7 +30,7 @@ pub(super) fn run<K: InstrumentedKernel>(
             PollFd::new(fd, interest)
         }));
         let timeout = fd_list.timeout();
-        match sys::poll(&mut fd_list.context.kernel, &mut list, timeout) {
+        match fd_list.context.kernel.poll(&mut list, timeout) {
             Ok(0) => continue,
             // A signal, or SIGSTOP and SIGCONT: build the list and poll again.
             Err(errno) if errno.is_interrupted() => continue,

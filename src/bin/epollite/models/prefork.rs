@@ -26,22 +26,17 @@
 
 use std::sync::Arc;
 
-use epollite::kernel::close_quietly;
-use epollite::kernel::{Signal, SignalSet};
+use epollite::kernel::{Signal, SignalSet, close_quietly};
 use epollite::server::stream;
-use epollite::server::stream::AcceptSharing;
 use epollite::{Errno, Fd, Interest};
 
 use super::children::ChildProcesses;
-use super::context::WorkerContext;
-use super::sys::{self, PollFd};
+use super::sys::{self, ModelSyscalls as _, PollFd};
 use crate::args::EchoOptions;
 use crate::coordinator::Coordinator;
-use crate::exit::{CliError, syscall_failure};
+use crate::exit::{CliError, failed, syscall_failure};
 use crate::instrument::InstrumentedKernel;
-use crate::model::Share;
 use crate::stats::StatsSnapshot;
-use crate::syscall_summary::SyscallSummary;
 use crate::trace::TraceOrigin;
 use crate::worker::Worker;
 
@@ -49,15 +44,14 @@ use crate::worker::Worker;
 /// that owns each; `None` means that all workers share it.
 pub(super) fn run<K: InstrumentedKernel>(
     options: &EchoOptions,
-    mut context: WorkerContext<K>,
-    mut children: ChildProcesses,
+    mut children: ChildProcesses<K>,
     mut listeners: Vec<(Option<usize>, Fd)>,
     connections_max: u32,
 ) -> Result<StatsSnapshot, CliError> {
     children.per_child_stats = true;
     let parent = std::process::id();
     for index in 0..options.workers as usize {
-        match children.fork(&mut context, index) {
+        match children.fork(index) {
             Ok(false) => {}
             Ok(true) => {
                 // Without the parent nothing could stop this process, and its port would stay in
@@ -72,36 +66,36 @@ pub(super) fn run<K: InstrumentedKernel>(
                 let remains = u32::from((index as u64) < u64::from(requested % options.workers));
                 let connections_max = connections_max.min(requested / options.workers + remains);
                 let child = WorkerProcess { options, index, connections_max };
-                child_main(child.serve(context, &children, listeners));
+                child_main(child.serve(&children, listeners));
             }
             Err(errno) => {
                 // All or none: the children already forked would keep serving without a parent.
-                children.kill_all(&mut context);
+                children.kill_all();
                 return Err(syscall_failure("fork", errno));
             }
         }
     }
     // A listener kept open here would receive connections that no process accepts.
     for (_, listener) in listeners.drain(..) {
-        close_quietly(&mut context.kernel, listener);
+        close_quietly(&mut children.context.kernel, listener);
     }
     while children.len() > 0 {
-        context.flush_stats();
+        children.context.flush_stats();
         let mut list = [PollFd::new(&children.signals, Interest::READABLE)];
-        let timeout = children.timeout(&mut context);
-        match sys::poll(&mut context.kernel, &mut list, timeout) {
+        let timeout = children.timeout();
+        match children.context.kernel.poll(&mut list, timeout) {
             Err(errno) if !errno.is_interrupted() => return Err(syscall_failure("poll", errno)),
-            Ok(1) => children.on_signal(&mut context),
+            Ok(1) => children.on_signal(),
             _ => {}
         }
-        children.kill_if_expired(&mut context);
+        children.kill_if_expired();
     }
-    context.flush_stats();
-    children.print_distribution(&context.log);
+    children.context.flush_stats();
+    children.print_distribution();
     if children.is_shutting_down() {
         Ok(children.counters.sum())
     } else {
-        Err(CliError::new(CliError::RUN, "every worker has exited"))
+        Err(CliError::run("every worker has exited"))
     }
 }
 
@@ -127,8 +121,7 @@ impl WorkerProcess<'_> {
     /// Serves until the parent sends SIGTERM.
     fn serve<K: InstrumentedKernel>(
         &self,
-        context: WorkerContext<K>,
-        children: &ChildProcesses,
+        children: &ChildProcesses<K>,
         listeners: Vec<(Option<usize>, Fd)>,
     ) -> Result<(), CliError> {
         let options = self.options;
@@ -141,21 +134,18 @@ impl WorkerProcess<'_> {
             accepts_max: 1,
             ..stream::StreamConfig::default()
         };
-        let server = stream::StreamServer::new(K::new_instance(), config);
-        let server = server.map_err(|errno| syscall_failure("epoll_create1", errno))?;
+        let server =
+            stream::StreamServer::new(K::default(), config).map_err(failed("epoll_create1"))?;
         let coordinator = Arc::new(Coordinator::default());
         let mut worker = Worker::new(0, server, coordinator, options.log);
-        worker.trace = context.trace;
-        worker.syscall_summary = options.count_syscalls.then(SyscallSummary::default);
+        worker.trace = children.context.trace.clone();
         let origin = TraceOrigin::Process(std::process::id());
         worker.parent = Some((origin, children.counters.writer(self.index + 1)));
-        self.open_listeners(&mut worker, listeners)
-            .map_err(|errno| syscall_failure("epoll_ctl", errno))?;
+        self.open_listeners(&mut worker, listeners).map_err(failed("epoll_ctl"))?;
         // Already blocked, in the parent. A terminal's SIGINT reaches us as the parent's SIGTERM.
         let signals = SignalSet::from(Signal::TERM);
         let signals = worker.server.kernel().signalfd(signals);
-        let opened = signals.and_then(|signals| worker.open_signals(signals));
-        opened.map_err(|errno| syscall_failure("signalfd", errno))?;
+        signals.and_then(|signals| worker.open_signals(signals)).map_err(failed("signalfd"))?;
         worker.run().map(drop)
     }
 
@@ -171,15 +161,10 @@ impl WorkerProcess<'_> {
                 close_quietly(server.kernel(), listener);
                 continue;
             }
-            match self.options.share {
-                _ if owner.is_some() => server.add_listener(listener)?,
-                Share::All => server.add_listener(listener)?,
-                Share::Exclusive => {
-                    server.add_shared_listener(listener, AcceptSharing::Exclusive)?
-                }
-                Share::RoundRobin => {
-                    server.add_shared_listener(listener, AcceptSharing::RoundRobin)?
-                }
+            // One of its own needs no sharing.
+            match self.options.share.filter(|_| owner.is_none()) {
+                None => server.add_listener(listener)?,
+                Some(sharing) => server.add_shared_listener(listener, sharing)?,
             };
         }
         Ok(())

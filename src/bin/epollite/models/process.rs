@@ -22,19 +22,19 @@
 //! never reads blocks its child in send(2), where the child cannot receive a signal; at the end of
 //! the parent's drain timeout (`--drain-timeout`) it is killed.
 
-use epollite::kernel::SIGINFO_BYTES;
-use epollite::kernel::close_quietly;
-use epollite::kernel::{Shutdown, Signal};
+use epollite::kernel::{Shutdown, Signal, close_quietly};
 use epollite::reactor::RETRY_DELAY;
 use epollite::{Addr, Errno, Fd, Instant, Interest};
 
 use super::children::ChildProcesses;
 use super::context::{BUFFER_BYTES, WorkerContext};
-use super::sys::{self, PollFd};
-use super::{blocking_connection, sockets};
+use super::sockets::{AcceptError, Acceptor};
+use super::sys::{ModelSyscalls as _, PollFd};
+
 use crate::client_log;
 use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
+use crate::signals::read_signal;
 use crate::stats::StatsSnapshot;
 use crate::trace::TraceOrigin;
 
@@ -43,17 +43,14 @@ pub(super) const PROCESSES_MAX: u32 = 1024;
 
 /// The parent: it owns the listeners and serves no client itself.
 struct Parent<K: InstrumentedKernel> {
-    context: WorkerContext<K>,
-    children: ChildProcesses,
+    children: ChildProcesses<K>,
     listeners: Vec<Fd>,
-    connections_max: usize,
+    connections_max: u32,
     /// The number of the next client.
     next_id: u64,
-    failure_streak: sockets::FailureStreak,
+    acceptor: Acceptor,
     /// Set while accepting is paused for lack of resources: until when.
     paused: Option<Instant>,
-    last_pause_log: Option<std::time::Instant>,
-    last_reject_log: Option<std::time::Instant>,
     /// The errno of accept4(2) when a listener failed, and that listener's index until it is
     /// closed.
     failed: Option<Errno>,
@@ -62,27 +59,19 @@ struct Parent<K: InstrumentedKernel> {
 
 /// Serves until a signal ends it and the last child has exited.
 pub(super) fn run<K: InstrumentedKernel>(
-    context: WorkerContext<K>,
-    children: ChildProcesses,
+    children: ChildProcesses<K>,
     listeners: Vec<Fd>,
     connections_max: u32,
 ) -> Result<StatsSnapshot, CliError> {
-    let connections_max = connections_max as usize;
-    let (paused, last_pause_log, last_reject_log) = (None, None, None);
-    let (next_id, failure_streak) = (1, sockets::FailureStreak::default());
-    let (failed, failed_listener) = (None, None);
     Parent {
-        context,
         children,
         listeners,
         connections_max,
-        next_id,
-        failure_streak,
-        paused,
-        last_pause_log,
-        last_reject_log,
-        failed,
-        failed_listener,
+        next_id: 1,
+        acceptor: Acceptor::default(),
+        paused: None,
+        failed: None,
+        failed_listener: None,
     }
     .run()
 }
@@ -90,49 +79,51 @@ pub(super) fn run<K: InstrumentedKernel>(
 impl<K: InstrumentedKernel> Parent<K> {
     fn run(mut self) -> Result<StatsSnapshot, CliError> {
         while !self.children.is_shutting_down() || self.children.len() > 0 {
+            self.children.context.flush_stats();
             if let Some(errno) = self.failed
                 && self.listeners.is_empty()
                 && !self.children.is_shutting_down()
                 && self.children.len() == 0
             {
-                self.context.flush_stats();
                 return Err(syscall_failure("accept4", errno));
             }
-            self.context.flush_stats();
             self.run_once()?;
-            self.children.kill_if_expired(&mut self.context);
+            self.children.kill_if_expired();
             if self.children.is_shutting_down() {
                 self.close_listeners();
             }
         }
-        self.context.flush_stats();
+        self.children.context.flush_stats();
         let mut sum = self.children.counters.sum();
         sum.stream.closed += self.children.abnormal_exits;
         Ok(sum)
     }
 
+    fn is_full(&self) -> bool {
+        self.children.len() >= self.connections_max as usize
+    }
+
     /// Waits once, for a signal or for a connection.
     fn run_once(&mut self) -> Result<(), CliError> {
-        let now = self.context.kernel.now();
+        let now = self.children.context.kernel.now();
         self.paused = self.paused.filter(|&until| until > now);
-        let is_full = self.children.len() >= self.connections_max;
-        if is_full {
-            let max = u32::try_from(self.connections_max).unwrap_or(u32::MAX);
-            client_log::accept_paused(&self.context.log, &mut self.last_pause_log, None, max);
+        if self.is_full() {
+            let (log, last) = (&self.children.context.log, &mut self.acceptor.last_pause_log);
+            client_log::accept_paused(log, last, None, self.connections_max);
         }
-        let can_accept = !is_full && self.paused.is_none();
+        let can_accept = !self.is_full() && self.paused.is_none();
         let interest = if can_accept { Interest::READABLE } else { Interest::NONE };
         let mut list = vec![PollFd::new(&self.children.signals, Interest::READABLE)];
         list.extend(self.listeners.iter().map(|listener| PollFd::new(listener, interest)));
         let retry = self.paused.map(|until| until - now);
-        let timeout = self.children.timeout(&mut self.context).into_iter().chain(retry).min();
-        match sys::poll(&mut self.context.kernel, &mut list, timeout) {
+        let timeout = self.children.timeout().into_iter().chain(retry).min();
+        match self.children.context.kernel.poll(&mut list, timeout) {
             Err(errno) if errno.is_interrupted() => return Ok(()),
             Err(errno) => return Err(syscall_failure("poll", errno)),
             Ok(_) => {}
         }
         if list[0].is_ready() {
-            self.children.on_signal(&mut self.context);
+            self.children.on_signal();
         }
         for at in 0..self.listeners.len() {
             if list[at + 1].is_ready() && self.failed_listener.is_none() {
@@ -141,53 +132,47 @@ impl<K: InstrumentedKernel> Parent<K> {
         }
         if let Some(at) = self.failed_listener.take() {
             let listener = self.listeners.swap_remove(at);
-            close_quietly(&mut self.context.kernel, listener);
+            close_quietly(&mut self.children.context.kernel, listener);
         }
         Ok(())
     }
 
     /// Accepts one client. Returns whether another may be pending.
     fn accept_one(&mut self, at: usize) -> bool {
-        let context = &mut self.context;
+        let context = &mut self.children.context;
         match context.kernel.accept4(&self.listeners[at]) {
             Ok((socket, peer)) => {
-                self.failure_streak.reset();
+                self.acceptor.succeeded();
                 self.fork_child(socket, peer);
+                true
             }
-            Err(errno) if errno.is_would_block() || errno.is_interrupted() => return false,
-            Err(errno) if errno.is_transient_accept_error() && !self.failure_streak.record() => {
-                context.stats.aborted += 1;
-            }
-            Err(errno) if errno.never_accepts() => {
-                client_log::listener_failed(&context.log, errno);
-                (self.failed, self.failed_listener) = (Some(errno), Some(at));
-                return false;
-            }
-            Err(errno) => {
-                context.stats.accept_pauses += 1;
-                self.paused = Some(context.kernel.now() + RETRY_DELAY);
-                client_log::accept_paused(&context.log, &mut self.last_pause_log, Some(errno), 0);
-                return false;
-            }
+            Err(errno) if errno.is_would_block() || errno.is_interrupted() => false,
+            Err(errno) => match self.acceptor.failed(context, errno) {
+                AcceptError::Aborted => true,
+                AcceptError::ListenerFailed => {
+                    (self.failed, self.failed_listener) = (Some(errno), Some(at));
+                    false
+                }
+                AcceptError::Paused => {
+                    self.paused = Some(context.kernel.now() + RETRY_DELAY);
+                    false
+                }
+            },
         }
-        true
     }
 
     /// Forks a child for the client.
     fn fork_child(&mut self, socket: Fd, peer: Addr) {
         let number = self.next_id;
         self.next_id += 1;
-        match self.children.fork(&mut self.context, 0) {
+        match self.children.fork(0) {
             Ok(true) => self.child_main(socket, peer, number),
-            Ok(false) => {
-                close_quietly(&mut self.context.kernel, socket);
-            }
+            Ok(false) => close_quietly(&mut self.children.context.kernel, socket),
             Err(errno) => {
-                let (name, why) =
-                    (client_log::client_name(&peer, number), format!("no process for it: {errno}"));
-                client_log::rejected(&self.context.log, &mut self.last_reject_log, &name, &why);
-                self.context.stats.aborted += 1;
-                sockets::reject(&mut self.context.kernel, socket, &mut [0; 4096]);
+                let name = client_log::client_name(&peer, number);
+                let why = format!("no process for it: {errno}");
+                self.children.context.stats.aborted += 1;
+                self.acceptor.reject(&mut self.children.context, socket, &name, &why);
             }
         }
     }
@@ -195,18 +180,18 @@ impl<K: InstrumentedKernel> Parent<K> {
     /// The whole life of the child process.
     fn child_main(&mut self, socket: Fd, peer: Addr, number: u64) -> ! {
         let origin = TraceOrigin::Process(std::process::id());
-        let mut own = self.context.for_worker(origin, &self.children.counters);
+        let mut own = self.children.context.for_worker(origin, &self.children.counters);
         for listener in self.listeners.drain(..) {
             close_quietly(&mut own.kernel, listener);
         }
         let (mut is_shutting_down, mut buf) = (false, vec![0; BUFFER_BYTES]);
-        blocking_connection::handle_client(&mut own, &socket, &peer, number, &mut buf, |own| {
+        own.handle_client(&socket, &peer, number, &mut buf, |own| {
             own.flush_stats();
             is_shutting_down =
                 is_shutting_down || !wait_readable(own, &socket, &self.children.signals);
         });
         if is_shutting_down {
-            blocking_connection::close_gracefully(&mut own, &socket, &mut buf);
+            own.close_gracefully(&socket, &mut buf);
         }
         close_quietly(&mut own.kernel, socket);
         own.flush_stats();
@@ -216,10 +201,10 @@ impl<K: InstrumentedKernel> Parent<K> {
     /// Accepts what is already in the backlog, then closes the listeners.
     fn close_listeners(&mut self) {
         for at in 0..self.listeners.len() {
-            while self.children.len() < self.connections_max && self.accept_one(at) {}
+            while !self.is_full() && self.accept_one(at) {}
         }
         for listener in self.listeners.drain(..) {
-            close_quietly(&mut self.context.kernel, listener);
+            close_quietly(&mut self.children.context.kernel, listener);
         }
     }
 }
@@ -236,14 +221,12 @@ fn wait_readable<K: InstrumentedKernel>(
 ) -> bool {
     loop {
         let mut list = [socket, signals].map(|fd| PollFd::new(fd, Interest::READABLE));
-        match sys::poll(&mut own.kernel, &mut list, None) {
+        match own.kernel.poll(&mut list, None) {
             Err(errno) if errno != Errno::EINTR => return true,
             _ => {}
         }
         if list[1].is_ready() {
-            let mut record = [0; SIGINFO_BYTES];
-            let read = own.kernel.read(signals, &mut record);
-            let signal = read.ok().and_then(|count| Signal::from_siginfo(&record[..count]));
+            let signal = read_signal(|record| own.kernel.read(signals, record));
             // A terminal sends SIGINT to all processes; the parent sends SIGTERM.
             if signal == Some(Signal::TERM) {
                 let _ = own.kernel.shutdown(socket, Shutdown::Read);

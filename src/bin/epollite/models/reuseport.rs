@@ -24,8 +24,8 @@
 use epollite::Fd;
 
 use super::context::WorkerContext;
-use super::sys::{self, Ancillary};
-use crate::exit::{CliError, syscall_failure};
+use super::sys::ModelSyscalls as _;
+use crate::exit::{CliError, failed};
 use crate::instrument::InstrumentedKernel;
 use crate::model::Steer;
 
@@ -37,11 +37,5 @@ pub(super) fn steer<K: InstrumentedKernel>(
     steer: Steer,
     count: u32,
 ) -> Result<(), CliError> {
-    let by = match steer {
-        Steer::Hash => return Ok(()),
-        Steer::Cpu => Ancillary::Cpu,
-        Steer::Random => Ancillary::Random,
-    };
-    let attached = sys::attach_reuseport_cbpf(&mut context.kernel, socket, by, count);
-    attached.map_err(|errno| syscall_failure("setsockopt", errno))
+    context.kernel.attach_reuseport_cbpf(socket, steer, count).map_err(failed("setsockopt"))
 }

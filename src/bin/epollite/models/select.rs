@@ -13,7 +13,7 @@
 //! of descriptors does not help: it is what makes this possible.
 
 use super::fd_list::FdList;
-use super::sys::{self, FdSet};
+use super::sys::{FdSet, ModelSyscalls as _};
 use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::stats::StatsSnapshot;
@@ -37,7 +37,7 @@ pub(super) fn run<K: InstrumentedKernel>(
             }
         }
         let timeout = fd_list.timeout();
-        match sys::select(&mut fd_list.context.kernel, &mut readers, &mut writers, timeout) {
+        match fd_list.context.kernel.select(&mut readers, &mut writers, timeout) {
             Ok(0) => continue,
             // A signal, or SIGSTOP and SIGCONT: rebuild the sets and call again.
             Err(errno) if errno.is_interrupted() => continue,

@@ -7,21 +7,19 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::time::Instant as Moment;
 
 use epollite::executor::{AsyncFd, Direction, Handle};
-use epollite::kernel::SIGINFO_BYTES;
-use epollite::kernel::{ReceivedDatagram, Signal};
-use epollite::server::datagram::{DatagramEvent, Disposition, is_reflector};
+use epollite::kernel::{SIGINFO_BYTES, Signal};
 use epollite::server::stream::CloseReason;
-use epollite::{Errno, Instant};
+use epollite::{Addr, Errno, Instant};
 
 use super::context::WorkerContext;
 use super::fd_list::ServerLimits;
-use crate::client_log;
+use super::sockets::{AcceptError, Acceptor};
 use crate::instrument::InstrumentedKernel;
-use crate::listen::{SocketFile, SocketFiles};
+use crate::listen::SocketFiles;
 use crate::log::Log;
+use crate::signals::exit_by;
 use crate::stats::StatsSnapshot;
 
 /// State shared by the server's tasks.
@@ -30,9 +28,9 @@ pub(super) struct ServerState<K: InstrumentedKernel> {
     pub(super) log: Log,
     pub(super) limits: ServerLimits,
     context: RefCell<WorkerContext<K>>,
-    files: RefCell<SocketFiles>,
+    pub(super) files: RefCell<SocketFiles>,
     /// The ports of our own datagram sockets.
-    ports: RefCell<Vec<u16>>,
+    pub(super) ports: RefCell<Vec<u16>>,
     /// Wakers called on shutdown: clients by number.
     client_wakers: RefCell<HashMap<u64, Waker>>,
     /// Wakers of listeners, called on shutdown and when a connection closes at the limit.
@@ -40,10 +38,10 @@ pub(super) struct ServerState<K: InstrumentedKernel> {
     /// Number of clients accepted so far.
     next_id: Cell<u64>,
     /// Set during shutdown: when remaining connections are dropped.
-    drain_deadline: Cell<Option<Instant>>,
+    pub(super) drain_deadline: Cell<Option<Instant>>,
     /// The errno of accept4(2) when a listener failed.
     pub(super) failed: Cell<Option<Errno>>,
-    last_pause_log: Cell<Option<Moment>>,
+    acceptor: RefCell<Acceptor>,
 }
 
 impl<K: InstrumentedKernel> ServerState<K> {
@@ -64,16 +62,8 @@ impl<K: InstrumentedKernel> ServerState<K> {
             next_id: Cell::new(0),
             drain_deadline: Cell::new(None),
             failed: Cell::new(None),
-            last_pause_log: Cell::new(None),
+            acceptor: RefCell::default(),
         })
-    }
-
-    pub(super) fn add_own_port(&self, port: Option<u16>) {
-        self.ports.borrow_mut().extend(port);
-    }
-
-    pub(super) fn add_socket_file(&self, file: Option<SocketFile>) {
-        self.files.borrow_mut().extend(file);
     }
 
     /// The statistics. Never held across an `.await`: other tasks borrow them too.
@@ -89,17 +79,12 @@ impl<K: InstrumentedKernel> ServerState<K> {
     pub(super) fn snapshot(&self) -> StatsSnapshot {
         self.drain_trace();
         let mut snapshot = self.context().snapshot();
-        snapshot.calls = self.handle.with_kernel(|kernel| kernel.counts());
+        snapshot.calls = self.handle.with_kernel(|kernel| *kernel.counts());
         snapshot
     }
 
     pub(super) fn is_shutting_down(&self) -> bool {
         self.drain_deadline.get().is_some()
-    }
-
-    /// When connections that are still open are dropped; `None` before shutdown.
-    pub(super) fn drain_deadline(&self) -> Option<Instant> {
-        self.drain_deadline.get()
     }
 
     pub(super) fn drain_expired(&self) -> bool {
@@ -124,22 +109,19 @@ impl<K: InstrumentedKernel> ServerState<K> {
         .await;
     }
 
-    /// Counts an accepted client; returns its number.
-    pub(super) fn connection_opened(&self) -> u64 {
-        let mut context = self.context();
-        context.open += 1;
-        context.stats.accepted += 1;
+    /// Counts and logs an accepted client; returns its number and its name in the log.
+    pub(super) fn connection_opened(&self, peer: &Addr) -> (u64, String) {
         self.next_id.set(self.next_id.get() + 1);
-        self.next_id.get()
+        let number = self.next_id.get();
+        (number, self.context().connection_opened(peer, number))
     }
 
-    /// Counts a closed client.
-    pub(super) fn connection_closed(&self, number: u64, why: CloseReason) {
+    /// Counts and logs a closed client.
+    pub(super) fn connection_closed(&self, number: u64, name: &str, bytes: u64, why: CloseReason) {
         self.client_wakers.borrow_mut().remove(&number);
         let mut context = self.context();
         let was_full = context.open >= self.limits.connections_max;
-        context.open -= 1;
-        context.stats.record_close(why);
+        context.connection_closed(name, bytes, why);
         context.stats.timed_out += u64::from(why == CloseReason::IdleTimeout);
         if was_full {
             self.listener_wakers.borrow().iter().for_each(Waker::wake_by_ref);
@@ -150,7 +132,8 @@ impl<K: InstrumentedKernel> ServerState<K> {
     pub(super) async fn wait_for_capacity(&self) {
         let is_full = || self.context().open >= self.limits.connections_max;
         if is_full() {
-            self.log_accept_pause(None);
+            let open = self.context().open;
+            self.acceptor.borrow_mut().pause(&mut self.context(), None, open);
         }
         poll_fn(|_| {
             if is_full() && !self.is_shutting_down() { Poll::Pending } else { Poll::Ready(()) }
@@ -158,57 +141,13 @@ impl<K: InstrumentedKernel> ServerState<K> {
         .await;
     }
 
-    pub(super) fn log_accept_pause(&self, errno: Option<Errno>) {
-        let mut context = self.context();
-        context.stats.accept_pauses += 1;
-        let mut last = self.last_pause_log.get();
-        client_log::accept_paused(&self.log, &mut last, errno, context.open);
-        self.last_pause_log.set(last);
+    /// Counts and logs that accepting has failed.
+    pub(super) fn accept_failed(&self, errno: Errno) -> AcceptError {
+        self.acceptor.borrow_mut().failed(&mut self.context(), errno)
     }
 
-    /// Counts the result of recvmsg(2); returns how many bytes of it to send back, if any.
-    pub(super) fn count_received(
-        &self,
-        received: &Result<ReceivedDatagram, Errno>,
-        buf_len: usize,
-    ) -> Option<usize> {
-        let mut context = self.context();
-        let stats = &mut context.datagrams;
-        let Ok(ReceivedDatagram { len_bytes, from, .. }) = received else {
-            stats.errors += 1;
-            return None;
-        };
-        let bytes = buf_len.min(*len_bytes);
-        stats.received += 1;
-        stats.bytes_in += bytes as u64;
-        let served = if *len_bytes > buf_len {
-            stats.truncated += 1;
-            Disposition::Truncated
-        } else if is_reflector(&self.ports.borrow(), from) {
-            stats.refused += 1;
-            Disposition::Reflected
-        } else {
-            Disposition::Echoed
-        };
-        if self.log.is_verbose {
-            client_log::datagram(
-                &self.log,
-                &DatagramEvent { from: *from, bytes, disposition: served },
-            );
-        }
-        (served == Disposition::Echoed).then_some(bytes)
-    }
-
-    /// Counts the result of sending a reply.
-    pub(super) fn count_sent(&self, sent: Result<usize, Errno>) {
-        let stats = &mut self.context().datagrams;
-        match sent {
-            Ok(bytes) => {
-                stats.echoed += 1;
-                stats.bytes_out += bytes as u64;
-            }
-            Err(_) => stats.dropped += 1,
-        }
+    pub(super) fn accept_succeeded(&self) {
+        self.acceptor.borrow_mut().succeeded();
     }
 
     /// Stops accepting and wakes all tasks, so that they finish.
@@ -234,9 +173,8 @@ pub(super) async fn signal_loop<K: InstrumentedKernel>(
             None => {}
             Some(Signal::USR1) => state.snapshot().print(&state.log),
             Some(signal) if state.is_shutting_down() => {
-                // A second signal: exit at once, with the exit code a shell gives to it.
                 state.files.borrow_mut().remove();
-                std::process::exit(128 + i32::from(signal.number()))
+                exit_by(signal)
             }
             Some(_) => state.begin_shutdown(),
         }

@@ -10,14 +10,10 @@ use epollite::Errno;
 
 use super::sys;
 use crate::stats::StatsSnapshot;
-use crate::syscall_summary::SyscallSummary;
 
 /// The shared words, in one or more parts.
 #[derive(Clone)]
-pub(super) struct SharedCounters {
-    words: &'static [AtomicU64],
-    with_summary: bool,
-}
+pub(super) struct SharedCounters(&'static [AtomicU64]);
 
 /// Adds one context's counters to one part.
 pub(crate) struct CounterWriter {
@@ -29,9 +25,8 @@ pub(crate) struct CounterWriter {
 impl SharedCounters {
     /// Creates counters for threads of this process and for later forked children. Never unmapped:
     /// there is one instance per run.
-    pub(super) fn new(parts: usize, with_summary: bool) -> Result<Self, Errno> {
-        let words = sys::mmap_shared(parts * part_words())?;
-        Ok(Self { words, with_summary })
+    pub(super) fn new(parts: usize) -> Result<Self, Errno> {
+        sys::mmap_shared(parts * part_words()).map(Self)
     }
 
     pub(super) fn writer(&self, part: usize) -> CounterWriter {
@@ -40,13 +35,12 @@ impl SharedCounters {
 
     /// The number of parts.
     pub(super) fn part_count(&self) -> usize {
-        self.words.len() / part_words()
+        self.0.len() / part_words()
     }
 
     /// What has been added to one part.
     pub(super) fn part(&self, part: usize) -> StatsSnapshot {
-        let syscall_summary = self.with_summary.then(SyscallSummary::default);
-        let mut snapshot = StatsSnapshot { syscall_summary, ..StatsSnapshot::default() };
+        let mut snapshot = StatsSnapshot::default();
         let mut words = self.slice(part).iter();
         snapshot.for_each_counter(|counter| {
             *counter = words.next().map_or(0, |word| word.load(Ordering::Relaxed));
@@ -75,7 +69,7 @@ impl SharedCounters {
     }
 
     fn slice(&self, part: usize) -> &'static [AtomicU64] {
-        &self.words[part * part_words()..][..part_words()]
+        &self.0[part * part_words()..][..part_words()]
     }
 }
 
@@ -97,8 +91,7 @@ impl CounterWriter {
 /// The number of counters.
 fn part_words() -> usize {
     let mut count = 0;
-    StatsSnapshot { syscall_summary: Some(SyscallSummary::default()), ..StatsSnapshot::default() }
-        .for_each_counter(|_| count += 1);
+    StatsSnapshot::default().for_each_counter(|_| count += 1);
     count
 }
 
@@ -108,11 +101,8 @@ mod tests {
 
     #[test]
     fn the_parts_of_two_writers_add_up() {
-        let counters = SharedCounters::new(2, true).unwrap();
-        let mut one = StatsSnapshot {
-            syscall_summary: Some(SyscallSummary::default()),
-            ..StatsSnapshot::default()
-        };
+        let counters = SharedCounters::new(2).unwrap();
+        let mut one = StatsSnapshot::default();
         let mut next = 0;
         one.for_each_counter(|counter| {
             next += 1;
@@ -127,10 +117,7 @@ mod tests {
             expected += 2;
             assert_eq!(*counter, expected, "each writer's counters are added exactly once");
         });
-        first.flush(StatsSnapshot {
-            syscall_summary: Some(SyscallSummary::default()),
-            ..StatsSnapshot::default()
-        });
+        first.flush(StatsSnapshot::default());
         assert_eq!(counters.sum().open, 1, "a decrease is subtracted");
     }
 }

@@ -12,16 +12,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use epollite::kernel::SIGINFO_BYTES;
 use epollite::kernel::{Shutdown, Signal};
 use epollite::{Fd, Interest, Kernel};
 
 use super::context::WorkerContext;
 use super::shared_stats::SharedCounters;
-use super::sys::{self, PollFd};
-use crate::exit::{CliError, spawn_failure, syscall_failure};
+use super::sys::{ModelSyscalls as _, PollFd};
+use crate::exit::{CliError, failed, spawn_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
+use crate::signals::{exit_by, read_signal};
 
 /// State shared by the signal thread and the serving threads.
 pub(super) struct ConnectionRegistry {
@@ -142,8 +142,7 @@ pub(super) fn start<K: InstrumentedKernel>(
     files: SocketFiles,
     drain: Duration,
 ) -> Result<(), CliError> {
-    sys::set_blocking(&mut context.kernel, &signals)
-        .map_err(|errno| syscall_failure("ioctl", errno))?;
+    context.kernel.set_blocking(&signals).map_err(failed("ioctl"))?;
     let registry = Arc::clone(registry);
     let watch = move || SignalThread { registry, context, signals, files, drain }.run();
     let started = std::thread::Builder::new().name("signals".into()).spawn(watch);
@@ -174,7 +173,7 @@ impl<K: InstrumentedKernel> SignalThread<K> {
             let remaining = deadline.map(|deadline| deadline - kernel.now());
             let mut list = [PollFd::new(&self.signals, Interest::READABLE)];
             if remaining.is_some_and(|remaining| remaining.is_zero())
-                || sys::poll(kernel, &mut list, remaining) == Ok(0)
+                || kernel.poll(&mut list, remaining) == Ok(0)
             {
                 // The drain timeout has passed: a blocked send(2) returns too.
                 self.registry.shutdown_all(kernel, Shutdown::Both);
@@ -182,21 +181,18 @@ impl<K: InstrumentedKernel> SignalThread<K> {
                 continue;
             }
             if let Some(signal) = self.next_signal().filter(|&signal| signal != Signal::USR1) {
-                // A second signal: exit at once, with the exit code a shell gives to it.
-                std::process::exit(128 + i32::from(signal.number()));
+                exit_by(signal);
             }
         }
     }
 
     /// Waits for a signal. SIGUSR1 (print statistics) is handled here.
     fn next_signal(&mut self) -> Option<Signal> {
-        let mut record = [0; SIGINFO_BYTES];
-        let read = self.context.kernel.read(&self.signals, &mut record);
+        let signal = read_signal(|record| self.context.kernel.read(&self.signals, record));
         self.context.flush_stats();
-        let signal = Signal::from_siginfo(&record[..read.ok()?])?;
-        if signal == Signal::USR1 {
+        if signal == Some(Signal::USR1) {
             self.registry.counters.sum().print(&self.context.log);
         }
-        Some(signal)
+        signal
     }
 }

@@ -5,24 +5,217 @@
 
 #![expect(unsafe_code, reason = "these calls are the program's own, not part of the Kernel trait")]
 
-use std::fmt::Write as _;
+use std::cell::Cell;
 use std::fs::File;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use epollite::instrument::{Argument as A, ReturnValue};
+use epollite::instrument::Argument as A;
 use epollite::kernel::{Signal, Syscall};
 use epollite::{Errno, Fd, Interest};
 
 use crate::call::Call;
 use crate::instrument::InstrumentedKernel;
+use crate::model::Steer;
+
+/// The calls that the models make besides those of the library's kernels, on any kernel of the
+/// program.
+pub(crate) trait ModelSyscalls: InstrumentedKernel {
+    /// Waits until one of `list` is ready, or `timeout` has passed; `None` waits without limit.
+    /// Returns the number of ready entries. Cost: one system call, O(list).
+    ///
+    /// Man page: poll(2)
+    fn poll(&mut self, list: &mut [PollFd], timeout: Option<Duration>) -> Result<usize, Errno> {
+        let millis = timeout.map_or(-1, millis);
+        let (at, len) = (list.as_mut_ptr(), list.len());
+        let make = || {
+            // SAFETY: poll(2) reads and writes `len` pollfds at `at`, and a PollFd is one; the
+            // slice is borrowed exclusively until it returns, and it keeps no pointer. The kernel
+            // checks the descriptor numbers in it.
+            check_count(unsafe { libc::poll(at.cast(), len as libc::nfds_t, millis) })
+        };
+        self.record_syscall(Call::Poll, make, |_| {
+            let number = i64::try_from(len).unwrap_or(i64::MAX);
+            vec![A::Text(trace_text(list)), A::Number(number), A::Number(millis.into())]
+        })
+    }
+
+    /// Waits until one of `readers` is readable or one of `writers` writable, or `timeout` has
+    /// passed, and leaves the bits of ready descriptors set. Returns their number. Cost: one system
+    /// call, O(highest number).
+    ///
+    /// Man page: select(2)
+    fn select(
+        &mut self,
+        readers: &mut FdSet,
+        writers: &mut FdSet,
+        timeout: Option<Duration>,
+    ) -> Result<usize, Errno> {
+        let end = readers.nfds().max(writers.nfds());
+        let requested = [*readers, *writers];
+        let mut time = timeout.map(|timeout| libc::timeval {
+            tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+            // In microseconds, rounded up, and always under a million.
+            tv_usec: libc::suseconds_t::from((timeout.subsec_micros() + 1).min(999_999)),
+        });
+        let time = time.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
+        let (read, write) = (std::ptr::from_mut(readers), std::ptr::from_mut(writers));
+        let make = || {
+            // SAFETY: select(2) reads and writes the two sets, each of the size and alignment of an
+            // fd_set (asserted above) and longer than `end` bits, and the timeval, if any; all
+            // three are exclusively ours until it returns, and it keeps no pointer.
+            check_count(unsafe {
+                libc::select(end, read.cast(), write.cast(), std::ptr::null_mut(), time)
+            })
+        };
+        self.record_syscall(Call::Select, make, |_| {
+            let [readers, writers] = requested.map(|set| A::Text(set.trace_text()));
+            let timeout = timeout.map_or(A::Name("NULL"), A::Timespec);
+            vec![A::Number(end.into()), readers, writers, A::Name("NULL"), timeout]
+        })
+    }
+
+    /// Makes the calls on `fd` block from now on, instead of failing with `EAGAIN`: the kernels of
+    /// the library only create non-blocking descriptors. Cost: one system call.
+    ///
+    /// Man page: ioctl(2), `FIONBIO`
+    fn set_blocking(&mut self, fd: &Fd) -> Result<(), Errno> {
+        let make = || {
+            let mut is_nonblocking: libc::c_int = 0;
+            // SAFETY: ioctl(2) with FIONBIO reads one `int` at the address given, which is ours
+            // until it returns, and keeps no pointer.
+            check_count(unsafe {
+                libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut is_nonblocking)
+            })
+        };
+        let show = |_| vec![A::Fd(fd.number()), A::Name("FIONBIO"), A::Value(0)];
+        self.record_syscall(Call::Kernel(Syscall::Ioctl), make, show).map(drop)
+    }
+
+    /// Creates a copy of this process. Returns the child's process ID in the parent, and `None` in
+    /// the child. Cost: one system call, O(mapped memory).
+    ///
+    /// Only for single-threaded processes, which the models that call it are: in a multi-threaded
+    /// one the child would have one thread, and locks held by the others would never be released.
+    ///
+    /// Man page: fork(2)
+    fn fork(&mut self) -> Result<Option<u32>, Errno> {
+        let make = || {
+            // SAFETY: fork(2) touches none of our memory. The child continues with copies of
+            // everything, and as no other thread has been started, no lock is held and no operation
+            // is half done.
+            check_count(unsafe { libc::fork() })
+        };
+        let number = self.record_syscall(Call::Fork, make, |_| vec![A::Name("SIGCHLD")])?;
+        Ok(u32::try_from(number).ok().filter(|&number| number > 0))
+    }
+
+    /// Reaps a child that has exited, if there is one: until then it is a zombie, an entry in the
+    /// process table that cannot be reused. Does not wait. Cost: one system call.
+    ///
+    /// # Errors
+    /// * [`Errno::ECHILD`]: there are no children.
+    ///
+    /// Man page: waitpid(2), `WNOHANG`
+    fn waitpid(&mut self) -> Result<Option<(u32, ExitStatus)>, Errno> {
+        let status = Cell::new(0);
+        let end = || match status.get() {
+            status if libc::WIFSIGNALED(status) => ExitStatus::Killed(libc::WTERMSIG(status)),
+            status => ExitStatus::Exited(libc::WEXITSTATUS(status)),
+        };
+        let make = || {
+            // SAFETY: waitpid(2) writes one `int` at `status`, which is ours until it returns.
+            check_count(unsafe { libc::waitpid(-1, status.as_ptr(), libc::WNOHANG) })
+        };
+        let number = self.record_syscall(Call::Waitpid, make, |number| {
+            let end = match end() {
+                _ if number == 0 => A::Name("..."),
+                ExitStatus::Exited(code) => {
+                    A::Text(format!("[{{WIFEXITED(s) && WEXITSTATUS(s) == {code}}}]"))
+                }
+                ExitStatus::Killed(signal) => {
+                    A::Text(format!("[{{WIFSIGNALED(s) && WTERMSIG(s) == {signal}}}]"))
+                }
+            };
+            vec![A::Number(-1), end, A::Name("WNOHANG"), A::Name("NULL")]
+        })?;
+        Ok(u32::try_from(number).ok().filter(|&number| number > 0).map(|number| (number, end())))
+    }
+
+    /// Sends a signal to the child `number`, which has not been reaped: so its process ID has not
+    /// been reused. Cost: one system call.
+    ///
+    /// Man page: kill(2)
+    fn kill(&mut self, number: u32, signal: i32) -> Result<(), Errno> {
+        let target = number.cast_signed();
+        let make = || {
+            // SAFETY: kill(2) takes two numbers and touches none of our memory.
+            check_count(unsafe { libc::kill(target, signal) })
+        };
+        let name = if signal == SIGKILL { "SIGKILL" } else { "SIGTERM" };
+        let show = |_| vec![A::Number(number.into()), A::Name(name)];
+        self.record_syscall(Call::Kill, make, show).map(drop)
+    }
+
+    /// Attaches a program that selects, for each new connection, one of the `count` sockets of a
+    /// port: by the processor on which the packet came in, or at random. `Hash` is the kernel's
+    /// default. Cost: one system call.
+    ///
+    /// Man page: socket(7), `SO_ATTACH_REUSEPORT_CBPF`
+    fn attach_reuseport_cbpf(
+        &mut self,
+        socket: &Fd,
+        by: Steer,
+        count_of_sockets: u32,
+    ) -> Result<(), Errno> {
+        let offset = match by {
+            Steer::Hash => return Ok(()),
+            Steer::Cpu => libc::SKF_AD_CPU,
+            Steer::Random => libc::SKF_AD_RANDOM,
+        };
+        let line = |code: u32, k: u32| libc::sock_filter {
+            code: u16::try_from(code).unwrap_or(u16::MAX),
+            jt: 0,
+            jf: 0,
+            k,
+        };
+        let mut program: [_; 3] = [
+            // A = the value; A = A % sockets; return A: the index of a socket.
+            line(
+                libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
+                (libc::SKF_AD_OFF + offset).cast_unsigned(),
+            ),
+            line(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, count_of_sockets),
+            line(libc::BPF_RET | libc::BPF_A, 0),
+        ];
+        let header = libc::sock_fprog { len: 3, filter: program.as_mut_ptr() };
+        let (level, name) = (libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF);
+        let bytes = libc::socklen_t::try_from(size_of::<libc::sock_fprog>())
+            .expect("a length and a pointer are a few bytes");
+        let make = || {
+            let header = (&raw const header).cast();
+            // SAFETY: setsockopt(2) reads `bytes` bytes at `header`, a sock_fprog, and through it
+            // the instructions of `program`; both live until it returns, and it keeps a copy, no
+            // pointer.
+            check_count(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, header, bytes) })
+        };
+        let show = |_| {
+            let [level, name, program] =
+                ["SOL_SOCKET", "SO_ATTACH_REUSEPORT_CBPF", "{len=3, filter=...}"].map(A::Name);
+            vec![A::Fd(socket.number()), level, name, program, A::Number(bytes.into())]
+        };
+        self.record_syscall(Call::Kernel(Syscall::Setsockopt), make, show).map(drop)
+    }
+}
+
+impl<K: InstrumentedKernel> ModelSyscalls for K {}
 
 /// One entry of poll(2)'s array.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub(super) struct PollFd(libc::pollfd);
+pub(crate) struct PollFd(libc::pollfd);
 
 impl PollFd {
     /// An entry for `fd` and `interest`. Errors and hang-ups are always reported.
@@ -46,46 +239,29 @@ impl PollFd {
     }
 }
 
-/// Waits until one of `list` is ready, or `timeout` has passed; `None` waits without limit.
-/// Returns the number of ready entries. Cost: one system call, O(list).
+/// Waits until `stream` has room or an error, for at most `timeout`; returns whether it has. A
+/// stream that cannot be polled always has: a regular file takes every write. For the log, whose
+/// own calls are neither counted nor traced. Cost: one system call.
 ///
 /// Man page: poll(2)
-pub(super) fn poll<K: InstrumentedKernel>(
-    kernel: &mut K,
-    list: &mut [PollFd],
-    timeout: Option<Duration>,
-) -> Result<usize, Errno> {
-    // In milliseconds, rounded up: waking too early would only poll once more.
-    let millis = timeout.map_or(-1, |timeout| {
-        i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
-    });
-    let (at, len) = (list.as_mut_ptr(), list.len());
-    let make = || {
-        // SAFETY: poll(2) reads and writes `len` pollfds at `at`, and a PollFd is one; the slice is
-        // borrowed exclusively until it returns, and it keeps no pointer. The kernel checks the
-        // descriptor numbers in it.
-        check_count(unsafe { libc::poll(at.cast(), len as libc::nfds_t, millis) })
-    };
-    kernel.record_syscall(Call::Poll, make, |result| {
-        let number = i64::try_from(len).unwrap_or(i64::MAX);
-        let returned = ReturnValue::Number(*result.as_ref().unwrap_or(&0));
-        (vec![A::Text(trace_text(list)), A::Number(number), A::Number(millis.into())], returned)
-    })
+pub(crate) fn wait_writable(stream: &File, timeout: Duration) -> bool {
+    let mut entry = libc::pollfd { fd: stream.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    // SAFETY: poll(2) reads and writes one pollfd, which is ours until it returns.
+    unsafe { libc::poll(&raw mut entry, 1, millis(timeout)) != 0 }
+}
+
+/// In milliseconds, rounded up: waking too early would only poll once more.
+fn millis(timeout: Duration) -> i32 {
+    i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
 }
 
 /// The list as strace(1) prints it; returned events follow the requested ones.
 fn trace_text(list: &[PollFd]) -> String {
-    let mut text = String::from("[");
-    for (at, PollFd(line)) in list.iter().enumerate() {
-        let between = if at == 0 { "" } else { ", " };
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{between}{{fd={}, events={}", line.fd, bits(line.events));
-        if line.revents != 0 {
-            let _ = write!(text, ", revents={}", bits(line.revents));
-        }
-        text.push('}');
-    }
-    text + "]"
+    let entries = list.iter().map(|PollFd(entry)| match (entry.fd, bits(entry.events)) {
+        (fd, events) if entry.revents == 0 => format!("{{fd={fd}, events={events}}}"),
+        (fd, events) => format!("{{fd={fd}, events={events}, revents={}}}", bits(entry.revents)),
+    });
+    format!("[{}]", entries.collect::<Vec<_>>().join(", "))
 }
 
 fn bits(mask: i16) -> String {
@@ -104,7 +280,7 @@ fn bits(mask: i16) -> String {
 /// A set of descriptors as select(2) takes it: bit n stands for descriptor n.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub(super) struct FdSet([libc::c_ulong; Self::WORDS]);
+pub(crate) struct FdSet([libc::c_ulong; Self::WORDS]);
 
 const _: () =
     assert!(size_of::<FdSet>() == size_of::<libc::fd_set>(), "select(2) writes a whole fd_set");
@@ -144,14 +320,9 @@ impl FdSet {
 
     /// One more than the highest number in the set.
     fn nfds(&self) -> i32 {
-        let (mut first, mut end) = (0, 0);
-        for word in self.0 {
-            if word != 0 {
-                end = first + libc::c_ulong::BITS - word.leading_zeros();
-            }
-            first += libc::c_ulong::BITS;
-        }
-        end.cast_signed()
+        let ends = (1..).zip(self.0).filter(|(_, word)| *word != 0);
+        let end = ends.last().map(|(at, word)| at * libc::c_ulong::BITS - word.leading_zeros());
+        end.unwrap_or(0).cast_signed()
     }
 
     fn numbers(&self) -> impl Iterator<Item = u32> {
@@ -164,59 +335,6 @@ impl FdSet {
         let numbers: Vec<String> = self.numbers().map(|number| number.to_string()).collect();
         format!("[{}]", numbers.join(" "))
     }
-}
-
-/// Waits until one of `readers` is readable or one of `writers` writable, or `timeout` has passed,
-/// and leaves the bits of ready descriptors set. Returns their number. Cost: one system call,
-/// O(highest number).
-///
-/// Man page: select(2)
-pub(super) fn select<K: InstrumentedKernel>(
-    kernel: &mut K,
-    readers: &mut FdSet,
-    writers: &mut FdSet,
-    timeout: Option<Duration>,
-) -> Result<usize, Errno> {
-    let end = readers.nfds().max(writers.nfds());
-    let requested = [*readers, *writers];
-    let mut time = timeout.map(|timeout| libc::timeval {
-        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
-        // In microseconds, rounded up, and always under a million.
-        tv_usec: libc::suseconds_t::from((timeout.subsec_micros() + 1).min(999_999)),
-    });
-    let time = time.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
-    let (read, write) = (std::ptr::from_mut(readers), std::ptr::from_mut(writers));
-    let make = || {
-        // SAFETY: select(2) reads and writes the two sets, each of the size and alignment of an
-        // fd_set (asserted above) and longer than `end` bits, and the timeval, if any; all three
-        // are exclusively ours until it returns, and it keeps no pointer.
-        check_count(unsafe {
-            libc::select(end, read.cast(), write.cast(), std::ptr::null_mut(), time)
-        })
-    };
-    kernel.record_syscall(Call::Select, make, |result| {
-        let [readers, writers] = requested.map(|set| A::Text(set.trace_text()));
-        let timeout = timeout.map_or(A::Name("NULL"), A::Timespec);
-        let returned = ReturnValue::Number(*result.as_ref().unwrap_or(&0));
-        (vec![A::Number(end.into()), readers, writers, A::Name("NULL"), timeout], returned)
-    })
-}
-
-/// Makes the calls on `fd` block from now on, instead of failing with `EAGAIN`: the kernels of the
-/// library only create non-blocking descriptors. Cost: one system call.
-///
-/// Man page: ioctl(2), `FIONBIO`
-pub(super) fn set_blocking<K: InstrumentedKernel>(kernel: &mut K, fd: &Fd) -> Result<(), Errno> {
-    let make = || {
-        let mut is_nonblocking: libc::c_int = 0;
-        // SAFETY: ioctl(2) with FIONBIO reads one `int` at the address given, which is ours until
-        // it returns, and keeps no pointer.
-        check_count(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut is_nonblocking) })
-    };
-    let made = kernel.record_syscall(Call::Kernel(Syscall::Ioctl), make, |_| {
-        (vec![A::Fd(fd.number()), A::Name("FIONBIO"), A::Value(0)], ReturnValue::Number(0))
-    });
-    made.map(drop)
 }
 
 /// What a signal does that is not blocked.
@@ -287,26 +405,6 @@ pub(crate) enum ExitStatus {
     Killed(i32),
 }
 
-/// Creates a copy of this process. Returns the child's process ID in the parent, and `None` in the
-/// child. Cost: one system call, O(mapped memory).
-///
-/// Only for single-threaded processes, which the models that call it are: in a multi-threaded one
-/// the child would have one thread, and locks held by the others would never be released.
-///
-/// Man page: fork(2)
-pub(super) fn fork<K: InstrumentedKernel>(kernel: &mut K) -> Result<Option<u32>, Errno> {
-    let make = || {
-        // SAFETY: fork(2) touches none of our memory. The child continues with copies of
-        // everything, and as no other thread has been started, no lock is held and no operation
-        // is half done.
-        check_count(unsafe { libc::fork() })
-    };
-    let number = kernel.record_syscall(Call::Fork, make, |result| {
-        (vec![A::Name("SIGCHLD")], ReturnValue::Number(*result.as_ref().unwrap_or(&0)))
-    })?;
-    Ok(u32::try_from(number).ok().filter(|&number| number > 0))
-}
-
 /// Makes the kernel send us `signal` when our parent exits for any reason. Cost: one system call.
 ///
 /// A parent that has already exited is not noticed: the caller checks for it afterwards.
@@ -318,126 +416,9 @@ pub(super) fn set_pdeathsig(signal: i32) {
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) };
 }
 
-/// Reaps a child that has exited, if there is one: until then it is a zombie, an entry in the
-/// process table that cannot be reused. Does not wait. Cost: one system call.
-///
-/// # Errors
-/// * [`Errno::ECHILD`]: there are no children.
-///
-/// Man page: waitpid(2), `WNOHANG`
-pub(crate) fn waitpid<K: InstrumentedKernel>(
-    kernel: &mut K,
-) -> Result<Option<(u32, ExitStatus)>, Errno> {
-    let make = || {
-        let mut status = 0;
-        // SAFETY: waitpid(2) writes one `int` at `status`, which is ours until it returns.
-        let number = check_count(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) })?;
-        let end = if libc::WIFSIGNALED(status) {
-            ExitStatus::Killed(libc::WTERMSIG(status))
-        } else {
-            ExitStatus::Exited(libc::WEXITSTATUS(status))
-        };
-        Ok(u32::try_from(number).ok().filter(|&number| number > 0).map(|number| (number, end)))
-    };
-    kernel.record_syscall(Call::Waitpid, make, |result| {
-        let (number, end) = result.ok().flatten().map_or((0, A::Name("...")), |(number, end)| {
-            let text = match end {
-                ExitStatus::Exited(code) => {
-                    format!("[{{WIFEXITED(s) && WEXITSTATUS(s) == {code}}}]")
-                }
-                ExitStatus::Killed(signal) => {
-                    format!("[{{WIFSIGNALED(s) && WTERMSIG(s) == {signal}}}]")
-                }
-            };
-            (number as usize, A::Text(text))
-        });
-        (vec![A::Number(-1), end, A::Name("WNOHANG"), A::Name("NULL")], ReturnValue::Number(number))
-    })
-}
-
-/// Sends a signal to the child `number`, which has not been reaped: so its process ID has not been
-/// reused. Cost: one system call.
-///
-/// Man page: kill(2)
-pub(super) fn kill<K: InstrumentedKernel>(
-    kernel: &mut K,
-    number: u32,
-    signal: i32,
-) -> Result<(), Errno> {
-    let target = number.cast_signed();
-    let make = || {
-        // SAFETY: kill(2) takes two numbers and touches none of our memory.
-        check_count(unsafe { libc::kill(target, signal) })
-    };
-    let made = kernel.record_syscall(Call::Kill, make, |_| {
-        let name = if signal == SIGKILL { "SIGKILL" } else { "SIGTERM" };
-        let arguments = vec![A::Number(number.into()), A::Name(name)];
-        (arguments, ReturnValue::Number(0))
-    });
-    made.map(drop)
-}
-
-/// The signals that [`kill`] is used with.
+/// The signals that [`kill`](ModelSyscalls::kill) is used with.
 pub(super) const SIGTERM: i32 = libc::SIGTERM;
 pub(super) const SIGKILL: i32 = libc::SIGKILL;
-
-/// The value by which the program of three instructions selects a socket.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Ancillary {
-    /// The processor on which the packet came in.
-    Cpu,
-    /// A random number from the kernel.
-    Random,
-}
-
-/// Attaches a program that selects, for each new connection, one of the `count` sockets of a port.
-/// Cost: one system call.
-///
-/// Man page: socket(7), `SO_ATTACH_REUSEPORT_CBPF`
-pub(super) fn attach_reuseport_cbpf<K: InstrumentedKernel>(
-    kernel: &mut K,
-    socket: &Fd,
-    by: Ancillary,
-    count_of_sockets: u32,
-) -> Result<(), Errno> {
-    let offset = match by {
-        Ancillary::Cpu => libc::SKF_AD_CPU,
-        Ancillary::Random => libc::SKF_AD_RANDOM,
-    };
-    let line = |code: u32, k: u32| libc::sock_filter {
-        code: u16::try_from(code).unwrap_or(u16::MAX),
-        jt: 0,
-        jf: 0,
-        k,
-    };
-    let mut program: [_; 3] = [
-        // A = the value; A = A % sockets; return A: the index of a socket.
-        line(
-            libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
-            (libc::SKF_AD_OFF + offset).cast_unsigned(),
-        ),
-        line(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, count_of_sockets),
-        line(libc::BPF_RET | libc::BPF_A, 0),
-    ];
-    let header = libc::sock_fprog { len: 3, filter: program.as_mut_ptr() };
-    let (level, name) = (libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF);
-    let bytes = libc::socklen_t::try_from(size_of::<libc::sock_fprog>())
-        .expect("a length and a pointer are a few bytes");
-    let make = || {
-        let header = (&raw const header).cast();
-        // SAFETY: setsockopt(2) reads `bytes` bytes at `header`, a sock_fprog, and through it the
-        // instructions of `program`; both live until it returns, and it keeps a copy, no pointer.
-        check_count(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, header, bytes) })
-    };
-    let made = kernel.record_syscall(Call::Kernel(Syscall::Setsockopt), make, |_| {
-        let names = ["SOL_SOCKET", "SO_ATTACH_REUSEPORT_CBPF", "{len=3, filter=...}"].map(A::Name);
-        let mut arguments = vec![A::Fd(socket.number())];
-        arguments.extend(names);
-        arguments.push(A::Number(bytes.into()));
-        (arguments, ReturnValue::Number(0))
-    });
-    made.map(drop)
-}
 
 /// `count` words, all zero, shared with child processes: both use the same memory. Cost: one system
 /// call.

@@ -23,9 +23,10 @@ use epollite::{Addr, Fd};
 
 use super::context::{BUFFER_BYTES, WorkerContext};
 use super::signal_thread::{ConnectionRegistry, Registration};
-use super::{blocking_connection, sockets, sys};
+use super::sockets::{AcceptError, Acceptor};
+use super::sys::ModelSyscalls as _;
 use crate::client_log;
-use crate::exit::{CliError, syscall_failure};
+use crate::exit::{CliError, failed, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::stats::StatsSnapshot;
 use crate::trace::TraceOrigin;
@@ -42,54 +43,40 @@ pub(super) fn run<K: InstrumentedKernel>(
     mut context: WorkerContext<K>,
     connections_max: u32,
 ) -> Result<StatsSnapshot, CliError> {
-    let (mut last_pause_log, mut last_reject_log, mut number) = (None, None, 0);
-    let mut failure_streak = sockets::FailureStreak::default();
-    sys::set_blocking(&mut context.kernel, &registry.listener)
-        .map_err(|errno| syscall_failure("ioctl", errno))?;
+    let (mut acceptor, mut number) = (Acceptor::default(), 0);
+    context.kernel.set_blocking(&registry.listener).map_err(failed("ioctl"))?;
     // The errno of accept4(2) if the listener was shut down from outside.
     let mut accept_error = None;
     while !registry.is_shutting_down() {
         context.flush_stats();
         if registry.connection_count() >= connections_max as usize {
-            context.stats.accept_pauses += 1;
-            client_log::accept_paused(&context.log, &mut last_pause_log, None, connections_max);
+            acceptor.pause(&mut context, None, connections_max);
             registry.wait_for_capacity(connections_max as usize);
             continue;
         }
         match context.kernel.accept4(&registry.listener) {
             Ok((socket, peer)) => {
                 number += 1;
-                failure_streak.reset();
+                acceptor.succeeded();
                 if let Err((socket, error)) =
                     spawn_thread(registry, &mut context, socket, peer, number)
                 {
                     let name = client_log::client_name(&peer, number);
                     let why = format!("no thread for it: {error}");
-                    client_log::rejected(&context.log, &mut last_reject_log, &name, &why);
-                    sockets::reject(&mut context.kernel, socket, &mut [0; 4096]);
+                    acceptor.reject(&mut context, socket, &name, &why);
                 }
             }
             // accept4(2) fails with EINVAL after the signal thread has shut down the listener.
             Err(_) if registry.is_shutting_down() => break,
             Err(errno) if errno.is_interrupted() => {}
-            Err(errno) if errno.is_transient_accept_error() && !failure_streak.record() => {
-                context.stats.aborted += 1
-            }
-            Err(errno) if errno.never_accepts() => {
-                client_log::listener_failed(&context.log, errno);
-                accept_error = Some(errno);
-                break;
-            }
-            Err(errno) => {
-                context.stats.accept_pauses += 1;
-                client_log::accept_paused(
-                    &context.log,
-                    &mut last_pause_log,
-                    Some(errno),
-                    connections_max,
-                );
-                std::thread::sleep(RETRY_DELAY);
-            }
+            Err(errno) => match acceptor.failed(&mut context, errno) {
+                AcceptError::Aborted => {}
+                AcceptError::ListenerFailed => {
+                    accept_error = Some(errno);
+                    break;
+                }
+                AcceptError::Paused => std::thread::sleep(RETRY_DELAY),
+            },
         }
     }
     context.flush_stats();
@@ -117,13 +104,7 @@ fn spawn_thread<K: InstrumentedKernel>(
     let taken = Arc::clone(&slot);
     let serve = move || {
         if let Some(registration) = take_registration(&taken) {
-            blocking_connection::serve(
-                &mut own,
-                registration,
-                &peer,
-                number,
-                &mut vec![0; BUFFER_BYTES],
-            );
+            own.serve(registration, &peer, number, &mut vec![0; BUFFER_BYTES]);
         }
     };
     match std::thread::Builder::new().stack_size(STACK_BYTES).spawn(serve) {

@@ -4,10 +4,9 @@
 
 use std::time::Duration;
 
-use epollite::kernel::{SocketOption, SocketType};
-use epollite::kernel::{SocketOptionName, close_quietly, is_connected_to_itself};
+use epollite::kernel::{SocketOption, SocketOptionName, close_quietly, is_connected_to_itself};
 use epollite::net::AddressFamily;
-use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Reactor, Trigger};
+use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Linux, Reactor, Trigger};
 
 use super::resolve;
 use super::session::FdEntry;
@@ -18,15 +17,15 @@ use crate::args::NcOptions;
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Connects to `addr`, from the address and port of `-s` and `-p`.
-pub(super) fn connect<K: Kernel>(
+pub(super) fn connect(
     options: &NcOptions,
-    reactor: &mut Reactor<FdEntry, K>,
+    reactor: &mut Reactor<FdEntry>,
     addr: &Addr,
 ) -> Result<Fd, Errno> {
     let kernel = reactor.kernel();
     let deadline = options.timeout.map(|timeout| kernel.now() + timeout);
     let family = addr.family().ok_or(Errno::EAFNOSUPPORT)?;
-    let socket = kernel.socket(family, options.kind)?;
+    let socket = kernel.socket(family, options.kind())?;
     let mut result =
         set_options(options, kernel, &socket, addr).and_then(|()| kernel.connect(&socket, addr));
     while result == Err(Errno::EAGAIN) && family == AddressFamily::Unix {
@@ -38,26 +37,33 @@ pub(super) fn connect<K: Kernel>(
     let socket = match result {
         Ok(()) => socket,
         Err(Errno::EINPROGRESS) => wait_connected(reactor, socket, deadline)?,
-        Err(errno) => {
-            close_quietly(reactor.kernel(), socket);
-            return Err(errno);
-        }
+        Err(errno) => return or_close(reactor.kernel(), socket, Err(errno)),
     };
     // With `-p` the user has chosen that port.
     let is_chosen = options.source_port.is_some();
     if !is_chosen && is_connected_to_itself(reactor.kernel(), &socket, addr) {
-        close_quietly(reactor.kernel(), socket);
-        return Err(Errno::ECONNREFUSED);
+        return or_close(reactor.kernel(), socket, Err(Errno::ECONNREFUSED));
     }
     Ok(socket)
+}
+
+/// `socket` if all went well with it; otherwise it is closed.
+pub(super) fn or_close<E>(kernel: &mut Linux, socket: Fd, result: Result<(), E>) -> Result<Fd, E> {
+    match result {
+        Ok(()) => Ok(socket),
+        Err(error) => {
+            close_quietly(kernel, socket);
+            Err(error)
+        }
+    }
 }
 
 /// Waits for a short time.
 ///
 /// # Errors
 /// * [`Errno::ETIMEDOUT`]: the timeout of `-w` would pass.
-fn wait_before_retry<K: Kernel>(
-    reactor: &mut Reactor<FdEntry, K>,
+fn wait_before_retry(
+    reactor: &mut Reactor<FdEntry>,
     deadline: Option<Instant>,
 ) -> Result<(), Errno> {
     let until = reactor.kernel().now() + RETRY_INTERVAL;
@@ -70,16 +76,16 @@ fn wait_before_retry<K: Kernel>(
 }
 
 /// Sets the socket options needed before connect(2).
-pub(super) fn set_options<K: Kernel>(
+pub(super) fn set_options(
     options: &NcOptions,
-    kernel: &mut K,
+    kernel: &mut Linux,
     socket: &Fd,
     addr: &Addr,
 ) -> Result<(), Errno> {
     if options.broadcast {
         kernel.setsockopt(socket, SocketOption::Broadcast(true))?;
     }
-    if addr.ip().is_some() && options.kind == SocketType::Stream {
+    if addr.ip().is_some() && !options.is_datagram {
         // Output is written in chunks already, and a typed line should not wait.
         kernel.setsockopt(socket, SocketOption::NoDelay(true))?;
     }
@@ -93,8 +99,8 @@ pub(super) fn set_options<K: Kernel>(
 }
 
 /// Waits until the connection is established or has failed.
-fn wait_connected<K: Kernel>(
-    reactor: &mut Reactor<FdEntry, K>,
+fn wait_connected(
+    reactor: &mut Reactor<FdEntry>,
     socket: Fd,
     deadline: Option<Instant>,
 ) -> Result<Fd, Errno> {
@@ -120,11 +126,5 @@ fn wait_connected<K: Kernel>(
         _ => Err(Errno::ETIMEDOUT),
     };
     let Some((socket, _)) = reactor.deregister(token) else { return Err(Errno::EBADF) };
-    match outcome {
-        Ok(()) => Ok(socket),
-        Err(errno) => {
-            close_quietly(reactor.kernel(), socket);
-            Err(errno)
-        }
-    }
+    or_close(reactor.kernel(), socket, outcome)
 }

@@ -7,15 +7,12 @@
 use std::collections::VecDeque;
 
 use epollite::event::Ready;
-use epollite::kernel::{ReceivedDatagram, Signal, SocketOption};
-use epollite::kernel::{recv_datagram, reply_datagram};
+use epollite::kernel::{ReceivedDatagram, SocketOption, recv_datagram, reply_datagram};
 use epollite::net::PacketInfo;
 use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Token};
 
-use super::datagram_socket::Destination;
 use super::messages;
-use super::outcome::Outcome;
-use super::session::{Read, Role, Session};
+use super::session::{Outcome, Read, Role, Session};
 use crate::args::Mode;
 use crate::exit::CliError;
 
@@ -39,77 +36,57 @@ struct Sender {
     packet_info: Option<PacketInfo>,
 }
 
-impl Sender {
-    const fn new(addr: Addr) -> Self {
-        Self { addr, packet_info: None }
-    }
-}
-
-struct DatagramLoop<'a, K: Kernel> {
-    session: Session<'a, K>,
-    mode: Mode,
+struct DatagramLoop<'a> {
+    session: Session<'a>,
     socket: Token,
     /// `None` for a listener.
-    destination: Option<Destination>,
+    destination: Option<Addr>,
     /// Senders known to a listener.
     senders: VecDeque<Sender>,
     /// Datagrams not yet sent for lack of buffer space.
     send_queue: VecDeque<(Vec<u8>, Sender)>,
     own_port: Option<u16>,
     idle_deadline: Option<Instant>,
-    finished: bool,
-    signalled: Option<Signal>,
 }
 
 /// Serves `socket` until the end of the run.
-pub(super) fn run<K: Kernel>(
-    mut session: Session<'_, K>,
+pub(super) fn run(
+    mut session: Session<'_>,
     socket: Fd,
-    destination: Option<Destination>,
+    destination: Option<Addr>,
 ) -> Result<Outcome, CliError> {
-    let mode = session.options.mode;
-    if matches!(mode, Mode::Echo | Mode::Discard) {
-        session.close_input();
-    }
     if destination.is_none() {
         let broadcast = SocketOption::Broadcast(session.options.broadcast);
-        let set = session.reactor.kernel().setsockopt(&socket, broadcast);
-        set.map_err(|errno| messages::syscall_failure("setsockopt", errno))?;
+        session
+            .reactor
+            .kernel()
+            .setsockopt(&socket, broadcast)
+            .map_err(messages::failed_call("setsockopt"))?;
     }
     let own = session.reactor.kernel().getsockname(&socket);
     let own_port = own.ok().and_then(|own| own.port());
     let socket = session.register_socket(socket, Interest::NONE, Role::Datagrams)?;
     let mut datagram_loop = DatagramLoop {
         session,
-        mode,
         socket,
         destination,
         senders: VecDeque::new(),
         send_queue: VecDeque::new(),
         own_port,
         idle_deadline: None,
-        finished: false,
-        signalled: None,
     };
     // A listener waits for its first datagram without a timeout, as nc's does.
     if datagram_loop.destination.is_some() {
         datagram_loop.reset_idle_timer();
     }
-    while !datagram_loop.finished
-        || (datagram_loop.session.output_pending() && datagram_loop.signalled.is_none())
-    {
+    while !datagram_loop.session.is_done() {
         datagram_loop.run_once()?;
     }
-    match datagram_loop.signalled {
-        Some(signal) => Ok(Outcome::KilledBySignal(signal)),
-        None => {
-            datagram_loop.session.reactor.close(socket);
-            datagram_loop.session.finish()
-        }
-    }
+    datagram_loop.session.reactor.close(socket);
+    Ok(datagram_loop.session.finish())
 }
 
-impl<K: Kernel> DatagramLoop<'_, K> {
+impl DatagramLoop<'_> {
     fn run_once(&mut self) -> Result<(), CliError> {
         let is_ready = self.wants_input() && self.session.arm_input()?;
         self.arm()?;
@@ -132,29 +109,14 @@ impl<K: Kernel> DatagramLoop<'_, K> {
                 self.flush()?;
                 self.receive()
             }
-            Role::Output if self.session.output_pending() => {
-                self.finished |= !self.session.flush_output()?;
-                Ok(())
-            }
-            Role::Output => {
-                self.finished |= ready.is_error() && self.mode == Mode::Interactive;
-                Ok(())
-            }
-            Role::Signals => {
-                self.signalled = self.session.read_signal(token)?;
-                self.finished |= self.signalled.is_some();
-                Ok(())
-            }
+            Role::Output => self.session.on_output_ready(ready),
+            Role::Signals => self.session.on_signal(token),
             _ => Ok(()),
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let session = &self.session;
-        [self.idle_deadline, session.line_at, session.receive_at, session.quit_at]
-            .into_iter()
-            .flatten()
-            .min()
+        self.session.next_deadline(self.idle_deadline)
     }
 
     fn check_deadlines(&mut self) -> Result<(), CliError> {
@@ -163,7 +125,7 @@ impl<K: Kernel> DatagramLoop<'_, K> {
         }
         let now = self.session.now();
         let due = |at: &mut Option<Instant>| at.take_if(|at| *at <= now).is_some();
-        self.finished |= due(&mut self.session.quit_at) || due(&mut self.idle_deadline);
+        self.session.finished |= due(&mut self.session.quit_at) || due(&mut self.idle_deadline);
         due(&mut self.session.receive_at);
         if due(&mut self.session.line_at) { self.send_lines() } else { Ok(()) }
     }
@@ -177,15 +139,9 @@ impl<K: Kernel> DatagramLoop<'_, K> {
     fn arm(&mut self) -> Result<(), CliError> {
         let may_receive = !self.session.output_pending()
             && self.session.receive_at.is_none()
-            && !self.finished
-            && (self.mode != Mode::Echo || self.send_queue.is_empty());
-        let interest = match (may_receive, self.send_queue.is_empty()) {
-            (true, true) => Interest::READABLE,
-            (true, false) => Interest::READABLE | Interest::WRITABLE,
-            (false, false) => Interest::WRITABLE,
-            (false, true) => Interest::NONE,
-        };
-        self.session.arm(self.socket, interest)
+            && !self.session.finished
+            && (self.session.options.mode != Mode::Echo || self.send_queue.is_empty());
+        self.session.arm_socket(self.socket, may_receive, !self.send_queue.is_empty())
     }
 
     // Sending.
@@ -195,7 +151,7 @@ impl<K: Kernel> DatagramLoop<'_, K> {
         let has_destination = self.destination.is_some() || !self.senders.is_empty();
         has_destination
             && self.send_queue.is_empty()
-            && !self.finished
+            && !self.session.finished
             && !self.session.input_closed()
             && self.session.line_at.is_none()
     }
@@ -220,17 +176,11 @@ impl<K: Kernel> DatagramLoop<'_, K> {
     }
 
     fn send_lines(&mut self) -> Result<(), CliError> {
-        let is_last = self.session.input_closed();
-        if let Some(line) = self.session.lines.next_chunk(is_last) {
+        if let Some(line) = self.session.next_line() {
             self.send_to_all(&line, None)?;
-            if let Some(interval) = self.session.options.interval {
-                self.session.line_at = Some(self.session.deadline_after(interval));
-            }
         }
-        let all_sent = self.session.lines.is_empty() && self.session.line_at.is_none();
         if let Some(quit_after) = self.session.options.quit_after
-            && is_last
-            && all_sent
+            && self.session.input_is_sent()
         {
             self.session.quit_at = Some(self.session.deadline_after(quit_after));
         }
@@ -239,11 +189,8 @@ impl<K: Kernel> DatagramLoop<'_, K> {
 
     fn send_to_all(&mut self, datagram: &[u8], except: Option<Sender>) -> Result<(), CliError> {
         match self.destination {
-            Some(Destination::Connected) => {
-                self.send_queue.push_back((datagram.to_vec(), Sender::new(Addr::Unspecified)))
-            }
-            Some(Destination::Unconnected(addr)) => {
-                self.send_queue.push_back((datagram.to_vec(), Sender::new(addr)))
+            Some(addr) => {
+                self.send_queue.push_back((datagram.to_vec(), Sender { addr, packet_info: None }))
             }
             None => {
                 let capacity = SEND_QUEUE_MAX.saturating_sub(self.send_queue.len());
@@ -293,24 +240,24 @@ impl<K: Kernel> DatagramLoop<'_, K> {
     /// Handles an error of one datagram: a listener continues, since it concerns one sender.
     fn on_error(&mut self, errno: Errno, call: &str) -> Result<(), CliError> {
         if self.destination.is_none() {
-            messages::verbose(
-                self.session.options,
-                &format!("{call}: {}", messages::errno_text(errno)),
-            );
+            self.session.verbose(&format!("{call}: {}", messages::errno_text(errno)));
             return Ok(());
         }
         let why = messages::connect_error_hint(self.session.options, errno);
-        Err(CliError::new(CliError::RUN, format!("{call}: {why}")))
+        Err(CliError::run(format!("{call}: {why}")))
     }
 
     // Receiving.
 
     fn receive(&mut self) -> Result<(), CliError> {
         for _ in 0..RECV_BATCH {
-            if self.session.output_pending() || self.finished || self.session.receive_at.is_some() {
+            if self.session.output_pending()
+                || self.session.finished
+                || self.session.receive_at.is_some()
+            {
                 return Ok(());
             }
-            if self.mode == Mode::Echo && !self.send_queue.is_empty() {
+            if self.session.options.mode == Mode::Echo && !self.send_queue.is_empty() {
                 return Ok(());
             }
             let session = &mut self.session;
@@ -326,7 +273,7 @@ impl<K: Kernel> DatagramLoop<'_, K> {
                 Err(errno) => return self.on_error(errno, "receive"),
             };
             self.reset_idle_timer();
-            self.finished |= self.session.count_received();
+            self.session.count_received();
             self.add_sender(sender);
             let datagram = self.session.buf[..len].to_vec();
             self.forward(&datagram, sender)?;
@@ -335,7 +282,7 @@ impl<K: Kernel> DatagramLoop<'_, K> {
     }
 
     fn forward(&mut self, datagram: &[u8], sender: Sender) -> Result<(), CliError> {
-        match self.mode {
+        match self.session.options.mode {
             Mode::Discard => return Ok(()),
             Mode::Echo if self.may_reply(&sender.addr) => {
                 self.send_queue.push_back((datagram.to_vec(), sender));
@@ -347,8 +294,7 @@ impl<K: Kernel> DatagramLoop<'_, K> {
             }
             Mode::Chat | Mode::Interactive => {}
         }
-        self.finished |= !self.session.write_output(datagram)?;
-        Ok(())
+        self.session.write_output(datagram)
     }
 
     /// Whether a reply cannot cause an endless loop: the source address of a datagram can be
@@ -369,7 +315,7 @@ impl<K: Kernel> DatagramLoop<'_, K> {
             Some(at) => drop(self.senders.remove(at)),
             None => {
                 let place = messages::addr_text(&sender.addr);
-                messages::verbose(self.session.options, &format!("Connection received on {place}"));
+                self.session.verbose(&format!("Connection received on {place}"));
             }
         }
         let is_unnamed = matches!(sender.addr, Addr::Unix(name) if name.is_unnamed());

@@ -4,10 +4,9 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use epollite::kernel::close_quietly;
 use epollite::net::{AddressFamily, UnixAddr};
 use epollite::server::{BindError, PortSharing};
-use epollite::{Addr, Errno, Fd, Kernel, Reactor};
+use epollite::{Addr, Errno, Fd, Kernel, Linux, Reactor};
 
 use super::session::FdEntry;
 use super::{connect, messages, multicast, resolve};
@@ -15,19 +14,10 @@ use crate::args::{self, Endpoint, NcOptions};
 use crate::exit::CliError;
 use crate::listen::{self, SocketFiles};
 
-/// Where a client's datagrams go.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Destination {
-    /// To the address the socket is connected to: only replies from there are received.
-    Connected,
-    /// To several receivers, which reply from their own addresses.
-    Unconnected(Addr),
-}
-
 /// A bound datagram socket for a listener.
-pub(super) fn bind_datagram<K: Kernel>(
+pub(super) fn bind_datagram(
     options: &NcOptions,
-    kernel: &mut K,
+    kernel: &mut Linux,
     addr: &Addr,
     files: &mut SocketFiles,
 ) -> Result<(Fd, Addr), BindError> {
@@ -41,24 +31,24 @@ pub(super) fn bind_datagram<K: Kernel>(
     Ok(bound)
 }
 
-/// A client's socket. For broadcast and multicast it is not connected, or it would receive no
-/// replies.
-pub(super) fn connect_datagram<K: Kernel>(
+/// A client's socket, and where its datagrams go; `Unspecified` is the address it is connected to:
+/// only replies from there are received. For broadcast and multicast it is not connected, or it
+/// would receive no replies.
+pub(super) fn connect_datagram(
     options: &NcOptions,
-    reactor: &mut Reactor<FdEntry, K>,
+    reactor: &mut Reactor<FdEntry>,
     files: &mut SocketFiles,
-) -> Result<(Fd, Destination), CliError> {
+) -> Result<(Fd, Addr), CliError> {
     if let Endpoint::Unix(name) = &options.endpoint {
-        return unix_socket(options, reactor, name, files).map(|fd| (fd, Destination::Connected));
+        return unix_socket(options, reactor, name, files).map(|fd| (fd, Addr::Unspecified));
     }
     let (host, addrs) = resolve::resolve_targets(options)?;
     let mut failed = String::new();
     for addr in addrs {
         let opened = if options.broadcast || multicast::is_group(&addr) {
-            unconnected(options, reactor.kernel(), &addr)
-                .map(|fd| (fd, Destination::Unconnected(addr)))
+            unconnected(options, reactor.kernel(), &addr).map(|fd| (fd, addr))
         } else {
-            connect::connect(options, reactor, &addr).map(|fd| (fd, Destination::Connected))
+            connect::connect(options, reactor, &addr).map(|fd| (fd, Addr::Unspecified))
         };
         match opened {
             Ok(opened) => {
@@ -68,54 +58,43 @@ pub(super) fn connect_datagram<K: Kernel>(
             Err(why) => failed = messages::failed(options, &host, &addr, &why),
         }
     }
-    Err(CliError::new(CliError::RUN, failed))
+    Err(CliError::run(failed))
 }
 
 /// A Unix client needs a name of its own to receive replies: that of `-s`, or an abstract one
 /// chosen by the kernel, which leaves no file behind.
-fn unix_socket<K: Kernel>(
+fn unix_socket(
     options: &NcOptions,
-    reactor: &mut Reactor<FdEntry, K>,
+    reactor: &mut Reactor<FdEntry>,
     name: &UnixAddr,
     files: &mut SocketFiles,
 ) -> Result<Fd, CliError> {
     let kernel = reactor.kernel();
     let own = match &options.source {
-        Some(path) => {
-            args::parse_unix(path.as_bytes()).map_err(|why| CliError::new(CliError::RUN, why))?
-        }
+        Some(path) => args::parse_unix(path.as_bytes()).map_err(CliError::run)?,
         None => UnixAddr::unnamed(),
     };
     let socket = kernel
-        .socket(AddressFamily::Unix, options.kind)
-        .map_err(|errno| messages::syscall_failure("socket", errno))?;
+        .socket(AddressFamily::Unix, options.kind())
+        .map_err(messages::failed_call("socket"))?;
     let bound = kernel.bind(&socket, &Addr::Unix(own)).map_err(|errno| (own, errno));
     if bound.is_ok() {
         files.extend(listen::socket_file(&own));
     }
     let connected =
         bound.and_then(|()| kernel.connect(&socket, &Addr::Unix(*name)).map_err(|e| (*name, e)));
-    match connected {
-        Ok(()) => Ok(socket),
-        Err((name, errno)) => {
-            close_quietly(kernel, socket);
-            let line = messages::failed(options, "", &Addr::Unix(name), &errno);
-            Err(CliError::new(CliError::RUN, line))
-        }
-    }
+    let connected = connected.map_err(|(name, errno)| {
+        let line = messages::failed(options, "", &Addr::Unix(name), &errno);
+        CliError::run(line)
+    });
+    connect::or_close(kernel, socket, connected)
 }
 
 /// An unconnected socket, to send to `addr` and receive replies from any address.
-fn unconnected<K: Kernel>(options: &NcOptions, kernel: &mut K, addr: &Addr) -> Result<Fd, Errno> {
+fn unconnected(options: &NcOptions, kernel: &mut Linux, addr: &Addr) -> Result<Fd, Errno> {
     let family = addr.family().ok_or(Errno::EAFNOSUPPORT)?;
-    let socket = kernel.socket(family, options.kind)?;
+    let socket = kernel.socket(family, options.kind())?;
     let prepared = connect::set_options(options, kernel, &socket, addr)
         .and_then(|()| multicast::set_send_interface(options, kernel, &socket, addr));
-    match prepared {
-        Ok(()) => Ok(socket),
-        Err(errno) => {
-            close_quietly(kernel, socket);
-            Err(errno)
-        }
-    }
+    connect::or_close(kernel, socket, prepared)
 }

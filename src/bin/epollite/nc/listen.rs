@@ -6,7 +6,7 @@ use std::path::Path;
 
 use epollite::kernel::SocketType;
 use epollite::server::{PortSharing, bind_stream};
-use epollite::{Addr, Fd, Kernel, Reactor};
+use epollite::{Addr, Fd, Reactor};
 
 use super::session::FdEntry;
 use super::{datagram_socket, messages, resolve};
@@ -15,13 +15,13 @@ use crate::exit::CliError;
 use crate::listen::{self, SocketFiles};
 
 /// A listening stream socket, or a bound datagram socket. A Unix socket's file is added to `files`.
-pub(super) fn bind_listener<K: Kernel>(
+pub(super) fn bind_listener(
     options: &NcOptions,
-    reactor: &mut Reactor<FdEntry, K>,
+    reactor: &mut Reactor<FdEntry>,
     files: &mut SocketFiles,
 ) -> Result<Fd, CliError> {
     let kernel = reactor.kernel();
-    if let (Endpoint::Unix(name), SocketType::Stream) = (&options.endpoint, options.kind) {
+    if let (Endpoint::Unix(name), SocketType::Stream) = (&options.endpoint, options.kind()) {
         let bound = listen::bind_unix(kernel, *name)
             .map_err(|failure| CliError { code: CliError::RUN, ..failure })?;
         messages::verbose(
@@ -34,15 +34,15 @@ pub(super) fn bind_listener<K: Kernel>(
     let (_, addrs) = resolve::resolve_targets(options)?;
     // `localhost` more often means 127.0.0.1 than ::1, as it does for nc.
     let addr = *addrs.iter().find(|addr| matches!(addr, Addr::V4(_))).unwrap_or(&addrs[0]);
-    let opened = match options.kind {
+    let opened = match options.kind() {
         SocketType::Stream => bind_stream(kernel, &addr, PortSharing::Exclusive),
         SocketType::Datagram => datagram_socket::bind_datagram(options, kernel, &addr, files),
     };
     let (socket, actual) = opened.map_err(|error| {
         let (call, why) = (error.call.name(), messages::errno_text(error.errno));
-        CliError::new(CliError::RUN, format!("{call} {}: {why}", messages::addr_text(&addr)))
+        CliError::run(format!("{call} {}: {why}", messages::addr_text(&addr)))
     })?;
-    let verb = if options.kind == SocketType::Stream { "Listening on" } else { "Bound on" };
+    let verb = if !options.is_datagram { "Listening on" } else { "Bound on" };
     messages::verbose(options, &format!("{verb} {}", messages::addr_text(&actual)));
     Ok(socket)
 }

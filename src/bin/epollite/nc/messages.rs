@@ -27,8 +27,8 @@ pub(super) fn errno_text(errno: Errno) -> String {
 }
 
 /// An internal call failed unexpectedly.
-pub(super) fn syscall_failure(call: &str, why: Errno) -> CliError {
-    CliError::new(CliError::RUN, format!("{call}: {}", errno_text(why)))
+pub(super) fn failed_call(call: &str) -> impl FnOnce(Errno) -> CliError {
+    move |errno| CliError::run(format!("{call}: {}", errno_text(errno)))
 }
 
 /// `127.0.0.1 80`, or the path.
@@ -48,7 +48,7 @@ fn host(name: &str, addr: &Addr) -> String {
 }
 
 pub(super) const fn protocol(options: &NcOptions) -> &'static str {
-    match options.kind {
+    match options.kind() {
         SocketType::Stream => "tcp",
         SocketType::Datagram => "udp",
     }
@@ -71,8 +71,7 @@ pub(super) fn succeeded(options: &NcOptions, name: &str, addr: &Addr) {
 
 /// An errno and a hint: for UDP, EACCES usually has one cause.
 pub(super) fn connect_error_hint(options: &NcOptions, why: Errno) -> String {
-    let is_udp =
-        options.kind == SocketType::Datagram && matches!(options.endpoint, Endpoint::Ports { .. });
+    let is_udp = options.is_datagram && matches!(options.endpoint, Endpoint::Ports { .. });
     if why == Errno::EACCES && is_udp && !options.broadcast {
         format!("{}: to a broadcast address only with -b", errno_text(why))
     } else {

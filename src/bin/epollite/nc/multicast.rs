@@ -5,11 +5,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use epollite::kernel::{MembershipV4, MembershipV6, close_quietly};
-use epollite::kernel::{SocketOption, SocketType, Syscall};
+use epollite::kernel::{MembershipV4, MembershipV6, SocketOption, SocketType, Syscall};
 use epollite::server::BindError;
-use epollite::{Addr, Errno, Fd, Kernel};
+use epollite::{Addr, Errno, Fd, Kernel, Linux};
 
+use super::connect::or_close;
 use super::resolve;
 use crate::args::NcOptions;
 
@@ -19,9 +19,9 @@ pub(super) fn is_group(addr: &Addr) -> bool {
 
 /// A socket that receives datagrams sent to the group and port `addr`. Other processes of this
 /// machine may receive the same, so the address is shared.
-pub(super) fn bind_group<K: Kernel>(
+pub(super) fn bind_group(
     options: &NcOptions,
-    kernel: &mut K,
+    kernel: &mut Linux,
     addr: &Addr,
 ) -> Result<(Fd, Addr), BindError> {
     let failed = |call| move |errno| BindError { call, errno };
@@ -33,24 +33,16 @@ pub(super) fn bind_group<K: Kernel>(
         .and_then(|()| membership(options, addr))
         .and_then(|membership| kernel.setsockopt(&socket, membership))
         .map_err(failed(Syscall::Setsockopt))
-        .and_then(|()| kernel.bind(&socket, addr).map_err(failed(Syscall::Bind)))
-        .and_then(|()| kernel.getsockname(&socket).map_err(failed(Syscall::Getsockname)));
-    match opened {
-        Ok(actual) => Ok((socket, actual)),
-        Err(error) => {
-            close_quietly(kernel, socket);
-            Err(error)
-        }
-    }
+        .and_then(|()| kernel.bind(&socket, addr).map_err(failed(Syscall::Bind)));
+    let socket = or_close(kernel, socket, opened)?;
+    let actual = kernel.getsockname(&socket).map_err(failed(Syscall::Getsockname));
+    let socket = or_close(kernel, socket, actual.map(drop))?;
+    Ok((socket, actual?))
 }
 
 /// Excludes groups that other sockets have joined, also on other interfaces: without this option
 /// Linux delivers every datagram of a group to all sockets bound to its address.
-fn receive_joined_groups_only<K: Kernel>(
-    kernel: &mut K,
-    socket: &Fd,
-    addr: &Addr,
-) -> Result<(), Errno> {
+fn receive_joined_groups_only(kernel: &mut Linux, socket: &Fd, addr: &Addr) -> Result<(), Errno> {
     match addr {
         Addr::V6(_) => match kernel.setsockopt(socket, SocketOption::GroupAllV6(false)) {
             // Before Linux 4.20 the option is missing: the socket receives more than it should.
@@ -77,9 +69,9 @@ fn membership(options: &NcOptions, addr: &Addr) -> Result<SocketOption, Errno> {
 }
 
 /// Sends multicast through the interface of `-s`. Without it the routing table decides.
-pub(super) fn set_send_interface<K: Kernel>(
+pub(super) fn set_send_interface(
     options: &NcOptions,
-    kernel: &mut K,
+    kernel: &mut Linux,
     socket: &Fd,
     addr: &Addr,
 ) -> Result<(), Errno> {

@@ -34,7 +34,7 @@ fn with_source(options: &NcOptions, addrs: Vec<Addr>) -> Result<Vec<Addr>, CliEr
     let fit: Vec<Addr> = addrs.into_iter().filter(has_source).collect();
     if fit.is_empty() {
         let line = format!("-s {}: no address of the same family", host.display());
-        return Err(CliError::new(CliError::RUN, line));
+        return Err(CliError::run(line));
     }
     Ok(fit)
 }
@@ -56,7 +56,7 @@ pub(super) fn check_source(options: &NcOptions) -> Result<(), CliError> {
 pub(super) fn lookup(options: &NcOptions, host: &str, port: u16) -> Result<Vec<Addr>, CliError> {
     let failed = |why: &str| {
         let line = format!("getaddrinfo for host \"{host}\" port {port}: {why}");
-        CliError::new(CliError::RUN, line)
+        CliError::run(line)
     };
     let unknown = || failed("Name or service not known");
     let number = host.parse().ok().or_else(|| numbers_and_dots(host).map(IpAddr::V4));

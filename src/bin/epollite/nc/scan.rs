@@ -5,8 +5,7 @@
 
 use std::time::Duration;
 
-use epollite::kernel::SocketType;
-use epollite::kernel::close_quietly;
+use epollite::kernel::{SocketType, close_quietly};
 use epollite::{Addr, Errno, Event, Interest, Kernel, Reactor, Trigger};
 
 use super::session::FdEntry;
@@ -17,9 +16,8 @@ use crate::exit::CliError;
 /// How long to wait for a UDP port's ICMP error, unless `-w` sets it.
 const UDP_PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-pub(super) fn run<K: Kernel>(options: &NcOptions, kernel: K) -> Result<(), CliError> {
-    let mut reactor = Reactor::with_kernel(kernel)
-        .map_err(|errno| messages::syscall_failure("epoll_create1", errno))?;
+pub(super) fn run(options: &NcOptions) -> Result<(), CliError> {
+    let mut reactor = Reactor::new().map_err(messages::failed_call("epoll_create1"))?;
     let (host, addrs) = resolve::resolve_targets(options)?;
     let (first, last) = match options.endpoint {
         Endpoint::Ports { first, last, .. } => (first, last),
@@ -31,8 +29,7 @@ pub(super) fn run<K: Kernel>(options: &NcOptions, kernel: K) -> Result<(), CliEr
         if let Some(interval) = options.interval.filter(|_| port > first) {
             let until = reactor.kernel().now() + interval;
             // Nothing is registered: this only waits.
-            let waited = reactor.next(Some(until));
-            waited.map_err(|errno| messages::syscall_failure("epoll_wait", errno))?;
+            reactor.next(Some(until)).map_err(messages::failed_call("epoll_wait"))?;
         }
         for addr in addrs.iter().map(|addr| addr.with_port(port)) {
             match probe(options, &mut reactor, &addr) {
@@ -52,26 +49,22 @@ pub(super) fn run<K: Kernel>(options: &NcOptions, kernel: K) -> Result<(), CliEr
     }
     match is_any_open {
         true => Ok(()),
-        false if first == last => Err(CliError::new(CliError::RUN, failed)),
+        false if first == last => Err(CliError::run(failed)),
         false => {
             let protocol = messages::protocol(options);
             let line = format!("none of the ports {first}-{last} of {host} ({protocol}) is open");
-            Err(CliError::new(CliError::RUN, line))
+            Err(CliError::run(line))
         }
     }
 }
 
-fn probe<K: Kernel>(
-    options: &NcOptions,
-    reactor: &mut Reactor<FdEntry, K>,
-    addr: &Addr,
-) -> Result<(), Errno> {
+fn probe(options: &NcOptions, reactor: &mut Reactor<FdEntry>, addr: &Addr) -> Result<(), Errno> {
     let socket = connect::connect(options, reactor, addr)?;
-    let outcome = match options.kind {
+    let outcome = match options.kind() {
         SocketType::Stream => Ok(()),
         SocketType::Datagram => reactor.kernel().send(&socket, b"X").map(drop),
     };
-    if options.kind == SocketType::Stream || outcome.is_err() {
+    if !options.is_datagram || outcome.is_err() {
         close_quietly(reactor.kernel(), socket);
         return outcome;
     }

@@ -22,7 +22,7 @@ pub(super) fn resolve_services(mut options: NcOptions) -> Result<NcOptions, CliE
         // The file may contain any bytes; a name that is not valid UTF-8 is never looked up.
         let file = fs::read(SERVICES).unwrap_or_default();
         find_port(&String::from_utf8_lossy(&file), name, protocol)
-            .ok_or_else(|| CliError::new(CliError::RUN, format!("port number invalid: {name}")))
+            .ok_or_else(|| CliError::run(format!("port number invalid: {name}")))
     };
     if let Some(name) = options.service.take()
         && let Endpoint::Ports { first, last, .. } = &mut options.endpoint

@@ -8,20 +8,19 @@
 use std::time::Duration;
 
 use epollite::collections::WriteBuffer;
-use epollite::kernel::close_quietly;
+use epollite::event::Ready;
+use epollite::kernel::{Signal, close_quietly};
 use epollite::reactor::RegisterErrorKind;
-use epollite::{Event, Fd, Instant, Interest, Kernel, Reactor, Token, Trigger};
+use epollite::{Errno, Event, Fd, Instant, Interest, Kernel, Reactor, Token, Trigger};
 
 use super::lines::LineBuffer;
 use super::messages;
-use super::outcome::Outcome;
 use super::peer::Peer;
 use super::stdio::{PIPE_BUF, Stdio, Stream};
-use crate::args::NcOptions;
+use crate::args::{Mode, NcOptions};
 use crate::exit::CliError;
 use crate::log;
-use epollite::Errno;
-use epollite::kernel::Signal;
+use crate::signals::read_signal;
 
 /// Bytes read at once. Beyond this, a larger buffer has no measurable effect.
 const READ_BUFFER_BYTES: usize = 256 << 10;
@@ -60,6 +59,14 @@ impl FdEntry {
     }
 }
 
+/// How the run ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Outcome {
+    Done,
+    /// By a signal that was read from a signalfd, because a socket file had to be removed first.
+    KilledBySignal(Signal),
+}
+
 /// How one of the standard streams is held.
 #[derive(Debug)]
 enum StdStream {
@@ -79,9 +86,13 @@ pub(super) enum Read {
     Eof,
 }
 
-pub(super) struct Session<'a, K: Kernel> {
-    pub(super) reactor: Reactor<FdEntry, K>,
+pub(super) struct Session<'a> {
+    pub(super) reactor: Reactor<FdEntry>,
     pub(super) options: &'a NcOptions,
+    /// The run ends once everything is written.
+    pub(super) finished: bool,
+    /// The signal that ended the run at once.
+    signalled: Option<Signal>,
     pub(super) lines: LineBuffer,
     /// When the next line may be sent (`-i`).
     pub(super) line_at: Option<Instant>,
@@ -100,14 +111,15 @@ pub(super) struct Session<'a, K: Kernel> {
     pub(super) output_bytes: usize,
 }
 
-impl<'a, K: Kernel> Session<'a, K> {
+impl<'a> Session<'a> {
     /// Takes over the standard streams. Nothing is read until a loop arms the input.
-    pub(super) fn new(options: &'a NcOptions, kernel: K, stdio: Stdio) -> Result<Self, CliError> {
-        let reactor = Reactor::with_kernel(kernel)
-            .map_err(|errno| messages::syscall_failure("epoll_create1", errno))?;
+    pub(super) fn new(options: &'a NcOptions, stdio: Stdio) -> Result<Self, CliError> {
+        let reactor = Reactor::new().map_err(messages::failed_call("epoll_create1"))?;
         let mut session = Self {
             reactor,
             options,
+            finished: false,
+            signalled: None,
             lines: LineBuffer::new(options.crlf, options.interval.is_some()),
             line_at: None,
             receive_at: None,
@@ -124,6 +136,9 @@ impl<'a, K: Kernel> Session<'a, K> {
         if let StdStream::Registered { .. } = session.output {
             session.output_bytes = PIPE_CAPACITY;
         }
+        if matches!(options.mode, Mode::Echo | Mode::Discard) {
+            session.close_input();
+        }
         Ok(session)
     }
 
@@ -139,7 +154,7 @@ impl<'a, K: Kernel> Session<'a, K> {
             Err(error) => {
                 close_quietly(self.reactor.kernel(), error.fd);
                 let line = format!("epoll_ctl: {}", error.kind);
-                Err(CliError::new(CliError::RUN, line))
+                Err(CliError::run(line))
             }
         }
     }
@@ -164,7 +179,7 @@ impl<'a, K: Kernel> Session<'a, K> {
 
     fn register(&mut self, fd: Fd, interest: Interest, entry: FdEntry) -> Result<Token, CliError> {
         let registered = self.reactor.register_or_close(fd, interest, Trigger::OneShot, entry);
-        registered.map_err(|reason| CliError::new(CliError::RUN, format!("epoll_ctl: {reason}")))
+        registered.map_err(|reason| CliError::run(format!("epoll_ctl: {reason}")))
     }
 
     pub(super) fn watch_signals(&mut self, signalfd: Fd) -> Result<(), CliError> {
@@ -180,7 +195,24 @@ impl<'a, K: Kernel> Session<'a, K> {
         }
         let armed = io.modify(interest, Trigger::OneShot);
         state.armed = interest;
-        armed.map_err(|reason| CliError::new(CliError::RUN, format!("epoll_ctl: {reason}")))
+        armed.map_err(|reason| CliError::run(format!("epoll_ctl: {reason}")))
+    }
+
+    /// Arms a socket to be read, and to be written.
+    pub(super) fn arm_socket(
+        &mut self,
+        token: Token,
+        may_read: bool,
+        has_pending: bool,
+    ) -> Result<(), CliError> {
+        let readable = if may_read { Interest::READABLE } else { Interest::NONE };
+        let writable = if has_pending { Interest::WRITABLE } else { Interest::NONE };
+        self.arm(token, readable | writable)
+    }
+
+    /// A line under `-v`.
+    pub(super) fn verbose(&self, line: &str) {
+        messages::verbose(self.options, line);
     }
 
     /// The next event, logged under `-vv`; its registration is disarmed.
@@ -188,8 +220,7 @@ impl<'a, K: Kernel> Session<'a, K> {
         &mut self,
         deadline: Option<Instant>,
     ) -> Result<Option<Event>, CliError> {
-        let event = self.reactor.next(deadline);
-        let event = event.map_err(|errno| messages::syscall_failure("epoll_wait", errno))?;
+        let event = self.reactor.next(deadline).map_err(messages::failed_call("epoll_wait"))?;
         if let Some(Event::Io { token, ready }) = event
             && let Some((state, io)) = self.reactor.get_mut(token)
         {
@@ -287,29 +318,37 @@ impl<'a, K: Kernel> Session<'a, K> {
     }
 
     /// Writes what the output accepts now, and puts the rest into the write buffer: bounded, since
-    /// the caller reads nothing more until the buffer is empty. False when the output has no
-    /// reader.
-    pub(super) fn write_output(&mut self, bytes: &[u8]) -> Result<bool, CliError> {
+    /// the caller reads nothing more until the buffer is empty. Without a reader the run ends.
+    pub(super) fn write_output(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         let may_block = matches!(self.output, StdStream::Registered { is_nonblocking: false, .. });
         // If a write may block, write only a little, when epoll reports room.
         let written = if self.output_pending() || may_block { Some(0) } else { self.write(bytes)? };
-        let Some(written) = written else { return Ok(false) };
+        let Some(written) = written else {
+            self.finished = true;
+            return Ok(());
+        };
         let _ = self.output_buffer.push(&bytes[written..], usize::MAX);
-        self.arm_output()?;
-        Ok(true)
+        self.arm_output()
     }
 
-    /// The output is writable: flushes the write buffer. False when the output has no reader.
-    pub(super) fn flush_output(&mut self) -> Result<bool, CliError> {
+    /// The output is writable: flushes the write buffer. Without a reader the run ends.
+    pub(super) fn on_output_ready(&mut self, ready: Ready) -> Result<(), CliError> {
+        if !self.output_pending() {
+            // An unrequested event: there is no reader.
+            self.finished |= ready.is_error() && self.options.mode == Mode::Interactive;
+            return Ok(());
+        }
         let buffer = std::mem::take(&mut self.output_buffer);
         let may_block = matches!(self.output, StdStream::Registered { is_nonblocking: false, .. });
         let len = if may_block { buffer.len().min(PIPE_BUF) } else { buffer.len() };
-        // Without a reader the write buffer is dropped with the value taken here.
-        let Some(count) = self.write(&buffer.as_slice()[..len])? else { return Ok(false) };
+        let Some(count) = self.write(&buffer.as_slice()[..len])? else {
+            // The write buffer is dropped with the value taken here.
+            self.finished = true;
+            return Ok(());
+        };
         self.output_buffer = buffer;
         self.output_buffer.consume(count);
-        self.arm_output()?;
-        Ok(true)
+        self.arm_output()
     }
 
     fn arm_output(&mut self) -> Result<(), CliError> {
@@ -341,13 +380,13 @@ impl<'a, K: Kernel> Session<'a, K> {
             match result {
                 Ok(0) => {
                     // A repeated call would write nothing again.
-                    return Err(CliError::new(CliError::RUN, "write to stdout wrote 0 bytes"));
+                    return Err(CliError::run("write to stdout wrote 0 bytes"));
                 }
                 Ok(count) => written += count,
                 Err(errno) if errno.is_interrupted() => {}
                 Err(errno) if errno.is_would_block() => break,
                 Err(Errno::EPIPE | Errno::ECONNRESET) => return Ok(None),
-                Err(errno) => return Err(messages::syscall_failure("write to stdout", errno)),
+                Err(errno) => return Err(messages::failed_call("write to stdout")(errno)),
             }
             if is_last {
                 break;
@@ -358,31 +397,53 @@ impl<'a, K: Kernel> Session<'a, K> {
 
     // Shared by both loops.
 
-    /// Counts one read from the network. True when it was the last one requested (`-W`).
-    pub(super) fn count_received(&mut self) -> bool {
+    /// Counts one read from the network. The last one requested (`-W`) ends the run.
+    pub(super) fn count_received(&mut self) {
         self.recv_count += 1;
         if let Some(interval) = self.options.interval {
             self.receive_at = Some(self.deadline_after(interval));
         }
-        self.options.max_recvs.is_some_and(|max| self.recv_count >= max)
+        self.finished |= self.options.max_recvs.is_some_and(|max| self.recv_count >= max);
+    }
+
+    /// The next input to send. With `-i` it is one line, and the next one may be sent later.
+    pub(super) fn next_line(&mut self) -> Option<Vec<u8>> {
+        let line = self.lines.next_chunk(self.input_closed())?;
+        self.line_at = self.options.interval.map(|interval| self.deadline_after(interval));
+        Some(line)
+    }
+
+    /// Whether the input has ended and everything is sent, except write buffers.
+    pub(super) fn input_is_sent(&self) -> bool {
+        self.input_closed() && self.lines.is_empty() && self.line_at.is_none()
+    }
+
+    /// The earliest deadline of those kept here and `other`.
+    pub(super) fn next_deadline(&self, other: Option<Instant>) -> Option<Instant> {
+        [other, self.line_at, self.receive_at, self.quit_at].into_iter().flatten().min()
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.finished && (self.signalled.is_some() || !self.output_pending())
     }
 
     /// Closes the standard streams at the end of the run.
-    pub(super) fn finish(mut self) -> Result<Outcome, CliError> {
+    pub(super) fn finish(mut self) -> Outcome {
+        if let Some(signal) = self.signalled {
+            return Outcome::KilledBySignal(signal);
+        }
         self.close_input();
         let output = std::mem::replace(&mut self.output, StdStream::Closed);
         self.close(output);
-        Ok(Outcome::Done)
+        Outcome::Done
     }
 
-    /// Reads a signal, if there is one.
-    pub(super) fn read_signal(&mut self, token: Token) -> Result<Option<Signal>, CliError> {
-        let mut record = [0; epollite::kernel::SIGINFO_BYTES];
-        let Some((_, mut io)) = self.reactor.get_mut(token) else { return Ok(None) };
-        let read = io.syscall(|kernel, fd| kernel.read(fd, &mut record));
-        let signal = read.ok().and_then(|len| Signal::from_siginfo(&record[..len]));
-        self.arm(token, Interest::READABLE)?;
-        Ok(signal)
+    /// Reads a signal, if there is one, which ends the run.
+    pub(super) fn on_signal(&mut self, token: Token) -> Result<(), CliError> {
+        let Some((_, mut io)) = self.reactor.get_mut(token) else { return Ok(()) };
+        self.signalled = read_signal(|record| io.syscall(|kernel, fd| kernel.read(fd, record)));
+        self.finished |= self.signalled.is_some();
+        self.arm(token, Interest::READABLE)
     }
 }
 

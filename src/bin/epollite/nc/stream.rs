@@ -10,23 +10,20 @@ mod transfer;
 
 use epollite::collections::WriteBuffer;
 use epollite::event::Ready;
-use epollite::kernel::Signal;
 use epollite::reactor::RETRY_DELAY;
 use epollite::{Addr, Event, Fd, Instant, Interest, Kernel, Token};
 
 use super::messages;
-use super::outcome::Outcome;
 use super::peer::Peer;
-use super::session::{Role, Session};
+use super::session::{Outcome, Role, Session};
 use crate::args::Mode;
 use crate::exit::CliError;
 
 /// Connections accepted per event.
 const ACCEPTS_MAX: u32 = 64;
 
-struct StreamLoop<'a, K: Kernel> {
-    session: Session<'a, K>,
-    mode: Mode,
+struct StreamLoop<'a> {
+    session: Session<'a>,
     listener: Option<Token>,
     /// When the listener is armed again.
     accept_retry_at: Option<Instant>,
@@ -36,27 +33,18 @@ struct StreamLoop<'a, K: Kernel> {
     /// Number of connections that have sent FIN and stay open while the input has data.
     half_closed: u32,
     next_id: u64,
-    finished: bool,
-    signalled: Option<Signal>,
 }
 
 /// Serves `socket`, a listener or a connection, until the end of the run.
-pub(super) fn run<K: Kernel>(mut session: Session<'_, K>, socket: Fd) -> Result<Outcome, CliError> {
-    let mode = session.options.mode;
-    if matches!(mode, Mode::Echo | Mode::Discard) {
-        session.close_input();
-    }
+pub(super) fn run(session: Session<'_>, socket: Fd) -> Result<Outcome, CliError> {
     let mut stream_loop = StreamLoop {
         session,
-        mode,
         listener: None,
         accept_retry_at: None,
         peers: 0,
         peers_blocked: 0,
         half_closed: 0,
         next_id: 0,
-        finished: false,
-        signalled: None,
     };
     if stream_loop.session.options.is_listening {
         stream_loop.listener = Some(stream_loop.session.register_socket(
@@ -69,18 +57,13 @@ pub(super) fn run<K: Kernel>(mut session: Session<'_, K>, socket: Fd) -> Result<
             stream_loop.session.reactor.kernel().getpeername(&socket).unwrap_or(Addr::Unspecified);
         stream_loop.add_peer(socket, addr)?;
     }
-    while !stream_loop.finished
-        || (stream_loop.session.output_pending() && stream_loop.signalled.is_none())
-    {
+    while !stream_loop.session.is_done() {
         stream_loop.run_once()?;
     }
-    match stream_loop.signalled {
-        Some(signal) => Ok(Outcome::KilledBySignal(signal)),
-        None => stream_loop.session.finish(),
-    }
+    Ok(stream_loop.session.finish())
 }
 
-impl<K: Kernel> StreamLoop<'_, K> {
+impl StreamLoop<'_> {
     fn run_once(&mut self) -> Result<(), CliError> {
         let is_ready = self.wants_input() && self.session.arm_input()?;
         let should_poll = is_ready || (self.half_closed > 0 && self.peers_blocked == 0);
@@ -100,11 +83,7 @@ impl<K: Kernel> StreamLoop<'_, K> {
 
     /// The next deadline that is kept here and not in the reactor.
     fn next_deadline(&self) -> Option<Instant> {
-        let session = &self.session;
-        [self.accept_retry_at, session.line_at, session.receive_at, session.quit_at]
-            .into_iter()
-            .flatten()
-            .min()
+        self.session.next_deadline(self.accept_retry_at)
     }
 
     fn check_deadlines(&mut self) -> Result<(), CliError> {
@@ -113,9 +92,7 @@ impl<K: Kernel> StreamLoop<'_, K> {
         }
         let now = self.session.now();
         let due = |at: &mut Option<Instant>| at.take_if(|at| *at <= now).is_some();
-        if due(&mut self.session.quit_at) {
-            self.finished = true;
-        }
+        self.session.finished |= due(&mut self.session.quit_at);
         if due(&mut self.accept_retry_at)
             && let Some(listener) = self.listener
         {
@@ -136,19 +113,12 @@ impl<K: Kernel> StreamLoop<'_, K> {
             Role::Input if self.wants_input() => self.read_input(),
             Role::Input | Role::Connecting | Role::Datagrams => Ok(()),
             Role::Listener => self.accept(token),
-            Role::Signals => {
-                self.signalled = self.session.read_signal(token)?;
-                self.finished |= self.signalled.is_some();
-                Ok(())
-            }
-            Role::Output if !self.session.output_pending() => {
-                // An unrequested event: the output has no reader.
-                self.finished |= ready.is_error() && self.mode == Mode::Interactive;
-                Ok(())
-            }
+            Role::Signals => self.session.on_signal(token),
             Role::Output => {
-                self.finished |= !self.session.flush_output()?;
-                if self.finished || self.session.output_pending() { Ok(()) } else { self.arm_all() }
+                let was_pending = self.session.output_pending();
+                self.session.on_output_ready(ready)?;
+                let is_flushed = was_pending && !self.session.output_pending();
+                if is_flushed && !self.session.finished { self.arm_all() } else { Ok(()) }
             }
             Role::Peer => self.on_peer_ready(token, ready),
         }
@@ -165,10 +135,7 @@ impl<K: Kernel> StreamLoop<'_, K> {
             match io.accept() {
                 Ok(Some((socket, addr))) => {
                     let place = messages::addr_text(&addr);
-                    messages::verbose(
-                        self.session.options,
-                        &format!("Connection received on {place}"),
-                    );
+                    self.session.verbose(&format!("Connection received on {place}"));
                     if !self.session.options.keep_listening {
                         // No further client is served: refuse them, instead of leaving them queued.
                         self.session.reactor.close(listener);
@@ -183,11 +150,11 @@ impl<K: Kernel> StreamLoop<'_, K> {
                     if errno.is_resource_exhausted() || errno.is_transient_accept_error() =>
                 {
                     let line = format!("accept paused: {}", messages::errno_text(errno));
-                    messages::verbose(self.session.options, &line);
+                    self.session.verbose(&line);
                     self.accept_retry_at = Some(self.session.deadline_after(RETRY_DELAY));
                     return Ok(());
                 }
-                Err(errno) => return Err(messages::syscall_failure("accept", errno)),
+                Err(errno) => return Err(messages::failed_call("accept")(errno)),
             }
         }
         self.session.arm(listener, Interest::READABLE)
@@ -211,7 +178,7 @@ impl<K: Kernel> StreamLoop<'_, K> {
         self.peers += 1;
         self.reset_idle_timer(token);
         let has_ended = self.session.input_closed() && self.session.lines.is_empty();
-        if has_ended && matches!(self.mode, Mode::Interactive | Mode::Chat) {
+        if has_ended && matches!(self.session.options.mode, Mode::Interactive | Mode::Chat) {
             self.shutdown_write(token)?;
         }
         self.update_interest(token)
@@ -248,14 +215,14 @@ impl<K: Kernel> StreamLoop<'_, K> {
         let (was_blocked, is_half_closed) = (!peer.output.is_empty(), peer.half_closed);
         let place = messages::addr_text(&peer.addr);
         if !why.is_empty() {
-            messages::verbose(self.session.options, &format!("{place}: {why}"));
+            self.session.verbose(&format!("{place}: {why}"));
         }
         self.peers_blocked -= u32::from(was_blocked);
         self.half_closed -= u32::from(is_half_closed);
         // Accepted or connected here, and never duplicated.
         self.session.reactor.close(token);
         self.peers -= 1;
-        self.finished |= !self.session.options.keep_listening;
+        self.session.finished |= !self.session.options.keep_listening;
         if self.accept_retry_at.take().is_some()
             && let Some(listener) = self.listener
         {
@@ -266,11 +233,23 @@ impl<K: Kernel> StreamLoop<'_, K> {
 
     /// Closes half-closed connections that have nothing left to send.
     fn close_half_closed(&mut self) -> Result<(), CliError> {
+        self.for_each_registration(|this, token| {
+            let is_flushed = |peer: &mut Peer| peer.half_closed && peer.output.is_empty();
+            if this.peer(token).is_some_and(is_flushed) {
+                this.disconnect(token, "")
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    fn for_each_registration(
+        &mut self,
+        mut visit: impl FnMut(&mut Self, Token) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
         for slot in 0..self.session.reactor.slot_count() {
-            if let Some(token) = self.session.reactor.token_at(slot)
-                && self.peer(token).is_some_and(|peer| peer.half_closed && peer.output.is_empty())
-            {
-                self.disconnect(token, "")?;
+            if let Some(token) = self.session.reactor.token_at(slot) {
+                visit(self, token)?;
             }
         }
         Ok(())

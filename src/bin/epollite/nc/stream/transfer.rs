@@ -9,7 +9,7 @@
 
 use epollite::event::Ready;
 use epollite::kernel::Shutdown;
-use epollite::{Errno, Interest, Kernel, Received, Sent, Token};
+use epollite::{Errno, Received, Sent, Token};
 
 use super::super::messages;
 use super::super::session::Read;
@@ -30,19 +30,19 @@ const CHAT_BUFFER_MAX: usize = 1 << 20;
 /// The longest line of a chat. A longer one is split.
 const CHAT_LINE_MAX: usize = 8 << 10;
 
-impl<K: Kernel> StreamLoop<'_, K> {
+impl StreamLoop<'_> {
     // Input to all connections.
 
     /// Whether input could be forwarded at once.
-    pub(super) const fn wants_input(&self) -> bool {
-        let has_room = match self.mode {
+    pub(super) fn wants_input(&self) -> bool {
+        let has_room = match self.session.options.mode {
             Mode::Interactive => self.peers_blocked == 0,
             Mode::Chat => true,
             Mode::Echo | Mode::Discard => false,
         };
         has_room
             && self.peers > 0
-            && !self.finished
+            && !self.session.finished
             && !self.session.input_closed()
             && self.session.line_at.is_none()
     }
@@ -77,33 +77,25 @@ impl<K: Kernel> StreamLoop<'_, K> {
 
     /// Sends the buffered input: all of it, or one line now and the next one later.
     pub(super) fn send_lines(&mut self) -> Result<(), CliError> {
-        let is_last = self.session.input_closed();
-        if let Some(line) = self.session.lines.next_chunk(is_last) {
+        if let Some(line) = self.session.next_line() {
             self.broadcast(&line, None)?;
-            if let Some(interval) = self.session.options.interval {
-                self.session.line_at = Some(self.session.deadline_after(interval));
-            }
         }
-        let all_sent = self.session.lines.is_empty() && self.session.line_at.is_none();
-        if is_last && all_sent { self.on_input_eof() } else { Ok(()) }
+        if self.session.input_is_sent() { self.on_input_eof() } else { Ok(()) }
     }
 
     /// The input has ended: ends sending on all connections (with FIN only under `-N`).
     fn on_input_eof(&mut self) -> Result<(), CliError> {
-        for slot in 0..self.session.reactor.slot_count() {
-            if let Some(token) = self.session.reactor.token_at(slot) {
-                self.shutdown_write(token)?;
-                self.update_interest(token)?;
-            }
-        }
+        self.for_each_registration(|this, token| {
+            this.shutdown_write(token)?;
+            this.update_interest(token)
+        })?;
         self.maybe_start_quit_timer();
         Ok(())
     }
 
     /// Starts the timer of `-q` when everything has been sent.
     fn maybe_start_quit_timer(&mut self) {
-        let has_ended = self.session.input_closed() && self.session.lines.is_empty();
-        let all_sent = has_ended && self.peers_blocked == 0 && self.session.line_at.is_none();
+        let all_sent = self.session.input_is_sent() && self.peers_blocked == 0;
         if let Some(quit_after) = self.session.options.quit_after
             && all_sent
             && self.session.quit_at.is_none()
@@ -116,15 +108,13 @@ impl<K: Kernel> StreamLoop<'_, K> {
 
     /// Sends to all connections except one.
     fn broadcast(&mut self, bytes: &[u8], except: Option<Token>) -> Result<(), CliError> {
-        for slot in 0..self.session.reactor.slot_count() {
-            if let Some(token) = self.session.reactor.token_at(slot)
-                && Some(token) != except
-            {
-                self.send(token, bytes)?;
-                self.update_interest(token)?;
+        self.for_each_registration(|this, token| {
+            if Some(token) == except {
+                return Ok(());
             }
-        }
-        Ok(())
+            this.send(token, bytes)?;
+            this.update_interest(token)
+        })
     }
 
     /// Sends as much as possible, and buffers the rest.
@@ -143,7 +133,8 @@ impl<K: Kernel> StreamLoop<'_, K> {
             }
         }
         let was_blocked = !peer.output.is_empty();
-        let bytes_max = if self.mode == Mode::Chat { CHAT_BUFFER_MAX } else { usize::MAX };
+        let bytes_max =
+            if self.session.options.mode == Mode::Chat { CHAT_BUFFER_MAX } else { usize::MAX };
         let is_over_limit = peer.output.push(&bytes[sent..], bytes_max).is_err();
         self.peers_blocked += u32::from(!was_blocked && !peer.output.is_empty());
         if sent > 0 {
@@ -208,12 +199,12 @@ impl<K: Kernel> StreamLoop<'_, K> {
     fn read_allowed(&mut self, token: Token) -> bool {
         let Some(peer) = self.peer(token) else { return false };
         let (can_read, is_flushed) = (peer.can_read, peer.output.is_empty());
-        let has_room = match self.mode {
+        let has_room = match self.session.options.mode {
             Mode::Interactive | Mode::Chat => !self.session.output_pending(),
             Mode::Echo => is_flushed,
             Mode::Discard => true,
         };
-        has_room && can_read && !self.finished && self.session.receive_at.is_none()
+        has_room && can_read && !self.session.finished && self.session.receive_at.is_none()
     }
 
     pub(super) fn on_peer_ready(&mut self, token: Token, ready: Ready) -> Result<(), CliError> {
@@ -230,7 +221,7 @@ impl<K: Kernel> StreamLoop<'_, K> {
 
     /// Reads once. False when there is no more data now.
     fn receive(&mut self, token: Token, ready: Ready) -> Result<bool, CliError> {
-        let len_max = match self.mode {
+        let len_max = match self.session.options.mode {
             Mode::Interactive => self.session.output_bytes,
             Mode::Chat => CHAT_BYTES,
             Mode::Echo | Mode::Discard => self.session.buf.len(),
@@ -254,7 +245,7 @@ impl<K: Kernel> StreamLoop<'_, K> {
             }
         };
         self.reset_idle_timer(token);
-        self.finished |= self.session.count_received();
+        self.session.count_received();
         let buf = std::mem::take(&mut self.session.buf);
         let forwarded = self.forward(token, &buf[..count]);
         self.session.buf = buf;
@@ -262,8 +253,8 @@ impl<K: Kernel> StreamLoop<'_, K> {
     }
 
     fn forward(&mut self, token: Token, bytes: &[u8]) -> Result<(), CliError> {
-        match self.mode {
-            Mode::Interactive => self.write_output(bytes),
+        match self.session.options.mode {
+            Mode::Interactive => self.session.write_output(bytes),
             Mode::Echo => self.send(token, bytes),
             Mode::Discard => Ok(()),
             Mode::Chat => {
@@ -292,12 +283,7 @@ impl<K: Kernel> StreamLoop<'_, K> {
             text.push(b'\n');
         }
         self.broadcast(&text, Some(token))?;
-        self.write_output(&text)
-    }
-
-    fn write_output(&mut self, bytes: &[u8]) -> Result<(), CliError> {
-        self.finished |= !self.session.write_output(bytes)?;
-        Ok(())
+        self.session.write_output(&text)
     }
 
     // Re-arming.
@@ -306,7 +292,8 @@ impl<K: Kernel> StreamLoop<'_, K> {
     pub(super) fn update_interest(&mut self, token: Token) -> Result<(), CliError> {
         let is_listening = self.session.options.is_listening;
         let input_may_come = !self.session.input_closed() || !self.session.lines.is_empty();
-        let (mode, shutdown_on_eof) = (self.mode, self.session.options.shutdown_on_eof);
+        let (mode, shutdown_on_eof) =
+            (self.session.options.mode, self.session.options.shutdown_on_eof);
         let Some(peer) = self.peer(token) else { return Ok(()) };
         let is_flushed = peer.output.is_empty();
         let is_finished = match mode {
@@ -330,22 +317,11 @@ impl<K: Kernel> StreamLoop<'_, K> {
         let Some(peer) = self.peer(token) else { return Ok(()) };
         let has_pending = !peer.output.is_empty();
         let may_read = self.read_allowed(token);
-        let interest = match (may_read, has_pending) {
-            (true, true) => Interest::READABLE | Interest::WRITABLE,
-            (true, false) => Interest::READABLE,
-            (false, true) => Interest::WRITABLE,
-            (false, false) => Interest::NONE,
-        };
-        self.session.arm(token, interest)
+        self.session.arm_socket(token, may_read, has_pending)
     }
 
     /// Arms all connections, after the output was flushed or a delay has passed.
     pub(super) fn arm_all(&mut self) -> Result<(), CliError> {
-        for slot in 0..self.session.reactor.slot_count() {
-            if let Some(token) = self.session.reactor.token_at(slot) {
-                self.arm_peer(token)?;
-            }
-        }
-        Ok(())
+        self.for_each_registration(Self::arm_peer)
     }
 }
