@@ -4,71 +4,58 @@
 use crate::case::Case;
 use crate::interleave::ServerRun;
 use crate::schema::{self, Measured, Noise, Outcome, Ratio, Round, Status};
-use crate::stats::{Estimate, Sample, Verdict};
+use crate::stats::{Estimate, Verdict};
 
 /// Minimum number of rounds for which an interval can contain the median in 95 of 100 runs.
-pub const ROUNDS_MIN: usize = 6;
+pub(crate) const ROUNDS_MIN: usize = 6;
 
 /// Index of the reference among the runs.
-pub const REFERENCE: usize = 0;
+pub(crate) const REFERENCE: usize = 0;
 /// Index of its copy, the A/A control.
-pub const CONTROL: usize = 1;
+pub(crate) const CONTROL: usize = 1;
 
 /// Analyses the runs of a case. The first run is of the reference, the second of its copy.
-#[must_use]
-pub fn analyze_case(case: &Case, runs: &[ServerRun], wall_seconds: f64) -> schema::Case {
-    let samples: Vec<Vec<Sample>> = runs.iter().map(ServerRun::samples).collect();
-    let noise = |what| ratio(&samples, CONTROL, what).map(|estimate| estimate.noise_factor());
-    let noise = match (noise(Sample::rate), noise(Sample::cpu_per_message)) {
-        (Some(rate), Some(cpu)) => Some(Noise { rate, cpu }),
-        _ => None,
-    };
-    let results = runs.iter().enumerate();
+pub(crate) fn analyze_case(case: &Case, runs: &[ServerRun], wall_seconds: f64) -> schema::Case {
+    let noise = |what| ratio(runs, CONTROL, what).map(|estimate| estimate.noise_factor());
+    let noise = noise(Round::rate).zip(noise(Round::cpu_per_message));
     schema::Case {
-        name: case.name.clone(),
-        what: case.what.clone(),
-        transport: case.transport,
-        connections: case.connections,
-        idle_connections: case.idle,
-        depth: case.depth,
-        size_bytes: case.size_bytes,
-        churn: case.churn,
+        load: case.clone(),
         wall_seconds,
-        noise,
-        results: results.map(|(index, run)| outcome(index, run, &samples)).collect(),
+        noise: noise.map(|(rate, cpu)| Noise { rate, cpu }),
+        results: (0..runs.len()).map(|index| outcome(index, runs)).collect(),
     }
 }
 
-fn outcome(index: usize, run: &ServerRun, samples: &[Vec<Sample>]) -> Outcome {
-    let status = run.failure.as_ref().map_or(Status::Complete, |failure| failure.status);
-    let enough = status == Status::Complete || samples[index].len() >= ROUNDS_MIN;
+fn outcome(index: usize, runs: &[ServerRun]) -> Outcome {
+    let ServerRun { name, rounds, failure, .. } = &runs[index];
+    let status = failure.as_ref().map_or(Status::Complete, |failure| failure.status);
+    let enough = status == Status::Complete || rounds.len() >= ROUNDS_MIN;
     Outcome {
-        server: run.name.clone(),
+        server: name.clone(),
         status,
-        why: run.failure.as_ref().map(|failure| failure.why.clone()),
-        measured: (enough && !samples[index].is_empty()).then(|| measured(index, run, samples)),
+        why: failure.as_ref().map(|failure| failure.why.clone()),
+        measured: (enough && !rounds.is_empty()).then(|| measured(index, runs)),
     }
 }
 
-fn measured(index: usize, run: &ServerRun, samples: &[Vec<Sample>]) -> Measured {
-    let mine = &samples[index];
-    let messages: f64 = mine.iter().map(Sample::messages_f64).sum();
+fn measured(index: usize, runs: &[ServerRun]) -> Measured {
+    let run = &runs[index];
+    let messages: f64 = run.rounds.iter().map(|round| round.messages as f64).sum();
     let share = |part: std::time::Duration| {
         // Each part has tick resolution, so they rarely add up to the total, which is exact.
         let sum = run.cpu.user + run.cpu.system;
         let total = run.cpu.total.as_secs_f64();
         (!sum.is_zero()).then(|| total * part.as_secs_f64() / sum.as_secs_f64() / messages * 1e9)
     };
-    let compared = |what| compare(samples, index, what);
-    let cpu = Estimate::of(mine.iter().map(|sample| sample.cpu_per_message() * 1e9));
+    let compared = |what| compare(runs, index, what);
     Measured {
-        rate: Estimate::of(mine.iter().map(Sample::rate)),
-        cpu_ns: cpu,
+        rate: Estimate::of(run.rounds.iter().map(Round::rate)),
+        cpu_ns: Estimate::of(run.rounds.iter().map(|round| round.cpu_per_message() * 1e9)),
         cpu_user_ns: share(run.cpu.user),
         cpu_system_ns: share(run.cpu.system),
-        rate_ratio: compared(Sample::rate),
-        cpu_ratio: compared(Sample::cpu_per_message),
-        p99_ratio: compared(Sample::p99_seconds),
+        rate_ratio: compared(Round::rate),
+        cpu_ratio: compared(Round::cpu_per_message),
+        p99_ratio: compared(|round| round.p99_ns as f64),
         load_cpu_ratio: load_cpu(&run.rounds),
         latency: run.latency.clone(),
         syscalls: run.syscalls.clone(),
@@ -89,12 +76,12 @@ fn load_cpu(rounds: &[Round]) -> Option<Estimate> {
 
 /// A ratio and its significance against the noise. Without a control there is no noise estimate,
 /// and so no ratio.
-fn compare(samples: &[Vec<Sample>], index: usize, what: fn(&Sample) -> f64) -> Option<Ratio> {
+fn compare(runs: &[ServerRun], index: usize, what: fn(&Round) -> f64) -> Option<Ratio> {
     if index == REFERENCE {
         return None;
     }
-    let (control, estimate) = (ratio(samples, CONTROL, what)?, ratio(samples, index, what)?);
-    let rounds = |index: usize| samples[index].len().min(samples[REFERENCE].len());
+    let (control, estimate) = (ratio(runs, CONTROL, what)?, ratio(runs, index, what)?);
+    let rounds = |index: usize| runs[index].rounds.len().min(runs[REFERENCE].rounds.len());
     // Too few rounds give no interval.
     let enough = rounds(index).min(rounds(CONTROL)) >= ROUNDS_MIN;
     let verdict = if enough { estimate.verdict(&control) } else { Verdict::NoDifference };
@@ -103,11 +90,9 @@ fn compare(samples: &[Vec<Sample>], index: usize, what: fn(&Sample) -> f64) -> O
 
 /// The ratio over the rounds that both have: a failed server has only the rounds before its
 /// failure.
-fn ratio(samples: &[Vec<Sample>], index: usize, what: fn(&Sample) -> f64) -> Option<Estimate> {
-    let (mine, reference) = (samples.get(index)?, samples.get(REFERENCE)?);
-    let both = mine.len().min(reference.len());
-    let ratios = mine[..both].iter().zip(&reference[..both]).map(|(a, b)| what(a) / what(b));
-    estimate(ratios)
+fn ratio(runs: &[ServerRun], index: usize, what: fn(&Round) -> f64) -> Option<Estimate> {
+    let (mine, reference) = (&runs.get(index)?.rounds, &runs.get(REFERENCE)?.rounds);
+    estimate(mine.iter().zip(reference).map(|(mine, other)| what(mine) / what(other)))
 }
 
 /// Skips slices without a finite ratio, such as those with no measurable CPU time.
@@ -198,6 +183,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn drift_cancels_within_a_round() {
+        // The machine becomes three times slower; the second server is always 10% slower.
+        let slices = |factor: f64| {
+            let mut run = ServerRun::empty("x");
+            let time = |round| factor * (1.0 + f64::from(round) / 6.0);
+            run.rounds = (0..12).map(|round| slice(1000, time(round))).collect();
+            run
+        };
+        let runs = [slices(1.0), slices(1.1)];
+        let ratio = |what| ratio(&runs, CONTROL, what).expect("both have rounds");
+        let cpu = ratio(Round::cpu_per_message);
+        assert!((cpu.median - 1.1).abs() < 1e-6 && cpu.high - cpu.low < 1e-6, "{cpu:?}");
+        let rate = ratio(Round::rate);
+        assert!((rate.median - 1.0 / 1.1).abs() < 1e-6, "{rate:?}");
+    }
+
+    fn slice(messages: u64, seconds: f64) -> Round {
+        Round {
+            messages,
+            elapsed_seconds: seconds,
+            cpu_seconds: seconds,
+            p99_ns: 9,
+            lost: 0,
+            load_cpu_seconds: None,
+        }
+    }
+
     fn simulate(costs: &[f64], noise: f64, rounds: usize) -> schema::Case {
         simulate_seeded(1, costs, noise, rounds)
     }
@@ -225,14 +238,7 @@ mod tests {
             .map(|round| {
                 let drift = 1.0 + f64::from(u32::try_from(round).expect("few")) / 20.0;
                 let seconds = 0.05 * cost * drift * jitter();
-                Round {
-                    messages: 1000,
-                    elapsed_seconds: seconds,
-                    cpu_seconds: seconds,
-                    p99_ns: 9,
-                    lost: 0,
-                    load_cpu_seconds: None,
-                }
+                slice(1000, seconds)
             })
             .collect();
         run

@@ -2,9 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::schema::Transport;
+/// The transport of the messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// TCP on loopback.
+    Tcp,
+    /// UDP on loopback.
+    Udp,
+    /// A Unix stream socket.
+    Unix,
+}
 
-/// A closed-loop load: a new message is sent only when a response has arrived.
+/// A closed-loop load: a new message is sent only when a response has arrived. As a part of a
+/// record it has these names there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Case {
     /// The name on the command line and in the table.
@@ -13,9 +24,10 @@ pub struct Case {
     pub what: String,
     /// The transport.
     pub transport: Transport,
-    /// Number of busy connections.
+    /// Number of busy connections (UDP: sockets).
     pub connections: usize,
     /// Number of additional connections that have sent one message and are idle.
+    #[serde(rename = "idle_connections")]
     pub idle: usize,
     /// Maximum number of messages in flight per connection.
     pub depth: usize,
@@ -25,11 +37,11 @@ pub struct Case {
     pub churn: bool,
     /// UDP only: all datagrams of the window are sent in one call, segmented by the kernel
     /// (`UDP_SEGMENT`).
+    #[serde(default)]
     pub gso: bool,
 }
 
 /// Every case, in the order of the table.
-#[must_use]
 pub fn all() -> Vec<Case> {
     let idle = "64 busy connections, 64 bytes, and 10,000 idle ones";
     vec![
@@ -45,29 +57,37 @@ pub fn all() -> Vec<Case> {
         udp("udp", "one datagram of 64 bytes", 1),
         udp("udp16", "16 datagrams of 64 bytes in flight", 16),
         Case { gso: true, ..udp("gso16", "16 datagrams of 64 bytes in one send", 16) },
-        Case {
-            transport: Transport::Unix,
-            ..tcp("unix", "one Unix stream connection, 64 bytes", 1, 1, 64)
-        },
+        unix("unix", "one Unix stream connection, 64 bytes"),
     ]
 }
 
 impl Case {
     /// Finds a case by its name.
-    #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         all().into_iter().find(|case| case.name == name)
     }
 
+    /// Looks up one of `cases` for the command line.
+    pub(crate) fn find(cases: Vec<Self>, name: &str) -> Result<Self, String> {
+        let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+        let unknown = format!("the cases are {}", names.join(", "));
+        cases.into_iter().find(|case| case.name == name).ok_or(unknown)
+    }
+
     /// The case with this many connections and 64 bytes, used to compare server models.
-    #[must_use]
     pub fn of_connections(connections: usize) -> Self {
         let what = format!("connections: {connections}; 64 bytes in each");
         tcp(&format!("c{connections}"), &what, connections, 1, 64)
     }
 }
 
-fn tcp(name: &str, what: &str, connections: usize, depth: usize, size_bytes: usize) -> Case {
+pub(crate) fn tcp(
+    name: &str,
+    what: &str,
+    connections: usize,
+    depth: usize,
+    size_bytes: usize,
+) -> Case {
     Case {
         name: name.to_owned(),
         what: what.to_owned(),
@@ -81,6 +101,10 @@ fn tcp(name: &str, what: &str, connections: usize, depth: usize, size_bytes: usi
     }
 }
 
-fn udp(name: &str, what: &str, depth: usize) -> Case {
+pub(crate) fn udp(name: &str, what: &str, depth: usize) -> Case {
     Case { transport: Transport::Udp, ..tcp(name, what, 1, depth, 64) }
+}
+
+pub(crate) fn unix(name: &str, what: &str) -> Case {
+    Case { transport: Transport::Unix, ..tcp(name, what, 1, 1, 64) }
 }

@@ -17,6 +17,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Result;
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -24,14 +25,9 @@ use clap_complete::Shell;
 use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::SIGCHLD;
 
-use crate::output;
+use crate::exit;
+use crate::output::{self, print_error};
 use crate::table::WIDTH;
-
-/// No server, or not enough local resources to load it.
-const UNAVAILABLE: u8 = 69;
-
-/// Bad arguments, as in clap.
-const USAGE: u8 = 2;
 
 /// Measures echo servers and checks every byte.
 #[derive(Debug, Parser)]
@@ -56,7 +52,7 @@ enum Command {
     /// Renders the JSON of compare and models: an HTML page, and its plots as SVG.
     Report(crate::report::Args),
     #[command(name = crate::load_process::NAME, hide = true)]
-    Worker(crate::load_process::LoadRequest),
+    Worker,
     /// Writes a completion script for a shell to standard output.
     Completions {
         /// The shell.
@@ -65,7 +61,6 @@ enum Command {
 }
 
 /// The program.
-#[must_use]
 pub fn main() -> ExitCode {
     // SIGXFSZ blocked: a file at its size limit is then an error of write(2), and the measurements
     // are not lost. Servers do not inherit this: the mask of a child is empty.
@@ -77,26 +72,23 @@ pub fn main() -> ExitCode {
     // SA_RESTART (signal(7)).
     let _ = SigSet::from(Signal::SIGCHLD).thread_block();
     let _ = signal_hook::flag::register(SIGCHLD, Arc::default());
-    match parse() {
-        Ok(cli) => run(cli),
-        Err(error) => {
-            let text = error.render();
-            let written = if error.use_stderr() {
-                let has_colour = std::io::stderr().is_terminal();
-                output::write_err(&if has_colour {
-                    text.ansi().to_string()
-                } else {
-                    text.to_string()
-                });
-                Ok(())
-            } else {
-                let has_colour = std::io::stdout().is_terminal();
-                output::print(&if has_colour { text.ansi().to_string() } else { text.to_string() })
-            };
-            let code = u8::try_from(error.exit_code()).unwrap_or(USAGE);
-            crate::session::exit_code(written.map(|()| code))
-        }
+    let code = parse().map_or_else(|error| print_usage(&error), run);
+    ExitCode::from(code.unwrap_or_else(|error| {
+        print_error(format!("{error:#}"));
+        exit::code(&error)
+    }))
+}
+
+/// Prints help, the version, or an error of the arguments; returns the exit code.
+fn print_usage(error: &clap::Error) -> Result<u8> {
+    let text = error.render();
+    let coloured = |has_colour| if has_colour { text.ansi().to_string() } else { text.to_string() };
+    if error.use_stderr() {
+        output::write_err(&coloured(std::io::stderr().is_terminal()));
+    } else {
+        output::print(&coloured(std::io::stdout().is_terminal()))?;
     }
+    Ok(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE))
 }
 
 /// Parses the arguments and the environment.
@@ -121,28 +113,36 @@ fn command() -> clap::Command {
     Cli::command().mut_subcommand("load", |load| load.mut_args(without_empty))
 }
 
-fn run(cli: Cli) -> ExitCode {
+fn run(cli: Cli) -> Result<u8> {
     match cli.command {
-        Command::Load(args) => load::main(&args),
-        Command::Merge(args) => merge::main(&args),
-        Command::Compare(args) => crate::compare::main(&args),
-        Command::Models(args) => crate::models::main(&args),
-        Command::Instructions(args) => crate::instructions::main(&args),
-        Command::Report(args) => crate::report::main(&args),
-        Command::Worker(request) => crate::load_process::main(&request),
+        Command::Load(args) => load::run(&args),
+        Command::Merge(args) => merge::run(&args),
+        Command::Compare(args) => crate::compare::run(&args),
+        Command::Models(args) => crate::models::run(&args),
+        Command::Instructions(args) => crate::instructions::run(&args),
+        Command::Report(args) => crate::report::run(&args),
+        Command::Worker => {
+            crate::load_process::run();
+            Ok(0)
+        }
         Command::Completions { shell } => {
-            let mut command = Cli::command();
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut command, "epollite-bench", &mut script);
-            let written = output::print(&String::from_utf8_lossy(&script));
-            crate::session::exit_code(written.map(|()| 0))
+            clap_complete::generate(shell, &mut Cli::command(), "epollite-bench", &mut script);
+            output::print(&String::from_utf8_lossy(&script)).map(|()| 0)
         }
     }
 }
 
-/// Prints one line to standard error.
-fn print_error(why: impl std::fmt::Display) {
-    output::print_error(&why.to_string());
+/// The exit code of a load whose result was written: a failure of the load takes precedence over
+/// one of the output.
+fn written(result: Result<()>, code: u8) -> Result<u8> {
+    match result {
+        Err(error) if code != 0 => {
+            print_error(format!("{error:#}"));
+            Ok(code)
+        }
+        result => result.map(|()| code),
+    }
 }
 
 #[cfg(test)]

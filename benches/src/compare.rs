@@ -1,16 +1,15 @@
 //! `compare`: echo servers against a reference, in interleaved slices. This file has the arguments
 //! and the order of the output; each step has its own file.
 
-use std::process::ExitCode;
-
 use anyhow::{Context, Result};
 
 use crate::case::{self, Case};
+use crate::exit::Usage;
 use crate::load_sweep;
 use crate::output;
 use crate::schema::Kind;
 use crate::servers::{self, Extra, ServerSpec};
-use crate::session::{self, Options, Session};
+use crate::session::{Options, Session};
 use crate::table;
 
 /// Compares echo servers with a hand-written C epoll server, the C baseline.
@@ -20,7 +19,7 @@ use crate::table;
 /// that a second copy of the reference also shows is noise.
 #[derive(Debug, clap::Args)]
 #[command(after_help = cases_help())]
-pub struct Args {
+pub(crate) struct Args {
     /// Servers to compare, separated by commas: names, models, peers, all [default: the epoll
     /// models, C, and the installed peers]
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
@@ -32,7 +31,7 @@ pub struct Args {
     extra: Vec<Extra>,
     /// Cases to run, separated by commas [default: all]
     #[arg(long, value_delimiter = ',', value_name = "CASE", value_parser = by_name)]
-    cases: Vec<Selection>,
+    cases: Vec<Case>,
     /// Lists servers and cases, and measures nothing
     #[arg(long)]
     list: bool,
@@ -40,98 +39,53 @@ pub struct Args {
     options: Options,
 }
 
-/// What can be selected by name.
-#[derive(Debug, Clone)]
-enum Selection {
-    /// A closed loop.
-    Case(Case),
-    /// The open loop with rising rates.
-    Knee,
-}
-
 /// The subcommand.
-#[must_use]
-pub fn main(args: &Args) -> ExitCode {
+pub(crate) fn run(args: &Args) -> Result<u8> {
     if args.list {
-        return session::exit_code(output::print(&list()).map(|()| 0));
+        return output::print(&list()).map(|()| 0);
     }
-    session::exit_code(run(args))
-}
-
-fn run(args: &Args) -> Result<u8> {
-    let extras = servers::group_extras(&args.extra);
-    let entries = extras.and_then(|extras| servers::select_of(&args.servers, &extras));
-    let entries = match entries {
-        Ok(entries) => entries,
-        Err(error) => return Ok(session::usage(&error)),
-    };
-    let may_begin = session::check_reference(&args.options, &entries)
-        .and_then(|()| output::check_writable(args.options.json.as_deref()));
-    if let Err(error) = may_begin {
-        return Ok(session::usage(&error));
-    }
+    let extras = servers::group_extras(&args.extra).map_err(Usage::new)?;
+    let entries = servers::select(&args.servers, &extras).map_err(Usage::new)?;
     let mut session = Session::open(Kind::Compare, &args.options, &entries, &args.servers)?;
     session.measure_idle_memory();
-    let selected = if args.cases.is_empty() { all_selections() } else { args.cases.clone() };
-    if selected.iter().any(|it| matches!(it, Selection::Case(_))) {
-        session.print(&table::legend(session.record.run.rounds))?;
+    let cases = if args.cases.is_empty() { all_cases() } else { args.cases.clone() };
+    if cases.iter().any(|case| case.name != load_sweep::NAME) {
+        session.outputs.show(&table::legend(session.record.run.rounds))?;
     }
-    for selection in &selected {
+    for case in &cases {
         if session.is_interrupted() {
             break;
         }
-        match selection {
-            Selection::Case(case) => select(&mut session, case)?,
-            Selection::Knee => {
-                session.run_sweep().context("case knee")?;
-                let shown = table::knee(&session.record);
-                session.print(&shown)?;
-            }
-        }
+        run_case(&mut session, case).with_context(|| format!("case {}", case.name))?;
     }
-    session.is_interrupted();
-    let shown = table::servers(&session.record) + &table::concluded(&session.record);
-    session.print(&shown)?;
-    session.write()?;
-    Ok(session.code())
+    let tables = table::servers(&session.record);
+    session.finish(&tables)
 }
 
-fn select(session: &mut Session, case: &Case) -> Result<()> {
+fn run_case(session: &mut Session, case: &Case) -> Result<()> {
+    if case.name == load_sweep::NAME {
+        session.run_sweep()?;
+        return session.outputs.show(&table::knee(&session.record));
+    }
     let ran = session.run(case, usize::MAX, true);
-    if let Some(shown) = session.record.cases.last().map(|case| table::case(case, &session.record))
-    {
-        session.print(&shown)?;
+    if let Some(case) = session.record.cases.last() {
+        session.outputs.show(&table::case(case, &session.record))?;
     }
-    ran.with_context(|| format!("case {}", case.name))
+    ran
 }
 
-fn all_selections() -> Vec<Selection> {
-    case::all().into_iter().map(Selection::Case).chain([Selection::Knee]).collect()
+/// The closed loops, and the open loop with rising rates.
+fn all_cases() -> Vec<Case> {
+    case::all().into_iter().chain([load_sweep::case()]).collect()
 }
 
-impl Selection {
-    fn description(&self) -> (&str, &str) {
-        match self {
-            Self::Case(case) => (&case.name, &case.what),
-            Self::Knee => (load_sweep::NAME, load_sweep::WHAT),
-        }
-    }
-}
-
-fn by_name(text: &str) -> Result<Selection, String> {
-    let known = all_selections();
-    let names = || known.iter().map(|it| it.description().0).collect::<Vec<_>>().join(", ");
-    let found = known.iter().find(|it| it.description().0 == text);
-    found.cloned().ok_or_else(|| format!("the cases are {}", names()))
+fn by_name(name: &str) -> Result<Case, String> {
+    Case::find(all_cases(), name)
 }
 
 fn cases_help() -> String {
-    let everything = all_selections();
-    let lines = everything
-        .iter()
-        .map(Selection::description)
-        .map(|(name, what)| format!("  {name:10}{what}\n"));
-    format!("Cases:\n{}", lines.collect::<String>())
+    let line = |case: &Case| format!("  {:10}{}\n", case.name, case.what);
+    format!("Cases:\n{}", all_cases().iter().map(line).collect::<String>())
 }
 
 fn list() -> String {

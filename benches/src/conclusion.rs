@@ -16,13 +16,11 @@ const NAMED_MAX: usize = 4;
 const SERVERS_MAX: usize = 4;
 
 /// Whether a run has enough rounds for intervals, and so for statements about differences.
-#[must_use]
-pub const fn has_verdicts(record: &ResultFile) -> bool {
+pub(crate) const fn has_verdicts(record: &ResultFile) -> bool {
     record.run.rounds >= ROUNDS_MIN
 }
 
 /// The conclusion as one paragraph.
-#[must_use]
 pub fn of(record: &ResultFile) -> String {
     let mut sentences = Vec::new();
     if record.cases.iter().all(|case| case.results.iter().all(|it| it.measured.is_none())) {
@@ -49,16 +47,16 @@ pub fn of(record: &ResultFile) -> String {
 }
 
 /// Warnings that limit the validity of the figures, one line each.
-#[must_use]
-pub fn warnings(record: &ResultFile) -> Vec<String> {
+pub(crate) fn warnings(record: &ResultFile) -> Vec<String> {
     let few = (!has_verdicts(record) && !record.cases.is_empty()).then(|| too_few(record));
-    let noisy =
-        record.cases.iter().filter_map(|case| Some(format!("{}: {}", case.name, warning(case)?)));
+    let noisy = record
+        .cases
+        .iter()
+        .filter_map(|case| Some(format!("{}: {}", case.load.name, warning(case)?)));
     few.into_iter().chain(noisy).collect()
 }
 
 /// The warning for a case whose noise is too high for any conclusion.
-#[must_use]
 pub fn warning(case: &Case) -> Option<String> {
     let Noise { rate, cpu } = case.noise?;
     let percent = |factor: f64| format!("{:.0} %", (factor - 1.0) * 100.0);
@@ -85,12 +83,12 @@ fn too_few(record: &ResultFile) -> String {
 
 /// The user's own servers; without any, the epollite models.
 fn described_servers(record: &ResultFile) -> Vec<&Server> {
-    let others = || {
-        let servers = record.servers.iter();
-        servers.filter(|it| it.name != record.reference && it.name != record.control)
-    };
-    let own: Vec<&Server> = others().filter(|it| it.origin == Origin::Extra).collect();
-    if own.is_empty() { others().filter(|it| it.origin == Origin::Model).collect() } else { own }
+    let own: Vec<&Server> = record.others().filter(|it| it.origin == Origin::Extra).collect();
+    if own.is_empty() {
+        record.others().filter(|it| it.origin == Origin::Model).collect()
+    } else {
+        own
+    }
 }
 
 /// Cases grouped by the result for one figure.
@@ -112,12 +110,10 @@ fn found<'a>(record: &'a ResultFile, server: &str, (ratio, noise): Figure) -> Fo
     let mut found = Found::default();
     let is_calm = |case: &&Case| case.noise.as_ref().is_none_or(|it| noise(it) <= NOISE_MAX);
     for case in record.cases.iter().filter(is_calm) {
-        let outcome = case.results.iter().find(|it| it.server == server);
-        let measured = outcome.and_then(|it| it.measured.as_ref());
-        let Some(ratio) = measured.and_then(ratio) else { continue };
+        let Some(ratio) = case.measured(server).and_then(ratio) else { continue };
         match ratio.verdict {
-            Verdict::Higher => found.more.push(&case.name),
-            Verdict::Lower => found.less.push(&case.name),
+            Verdict::Higher => found.more.push(&case.load.name),
+            Verdict::Lower => found.less.push(&case.load.name),
             Verdict::NoDifference => found.none += 1,
         }
     }
@@ -144,10 +140,9 @@ fn of_server(record: &ResultFile, server: &Server) -> String {
 fn figure(found: &Found<'_>, less: &str, more: &str) -> Option<String> {
     let Found { more: mores, less: lesses, none } = found;
     let what = less.split_once(' ').map_or("", |(_, what)| what);
-    let cases = |count: usize| if count == 1 { "case" } else { "cases" };
     Some(match (lesses.is_empty(), mores.is_empty()) {
         (true, true) if *none == 0 => return None,
-        (true, true) => format!("no difference in {what} in {none} {}", cases(*none)),
+        (true, true) => format!("no difference in {what} in {}", cases(*none)),
         (false, true) => format!("{less} in {}{}", listed(lesses), rest(*none)),
         (true, false) => format!("{more} {what} in {}{}", listed(mores), rest(*none)),
         (false, false) => {
@@ -157,11 +152,11 @@ fn figure(found: &Found<'_>, less: &str, more: &str) -> Option<String> {
 }
 
 fn rest(none: usize) -> String {
-    match none {
-        0 => String::new(),
-        1 => " (no difference in 1 case)".to_owned(),
-        none => format!(" (no difference in {none} cases)"),
-    }
+    if none == 0 { String::new() } else { format!(" (no difference in {})", cases(none)) }
+}
+
+fn cases(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "case" } else { "cases" })
 }
 
 /// `a`, `a and b`, `a, b and c`, `a, b, c and 5 more`.
@@ -182,26 +177,25 @@ fn noise(record: &ResultFile) -> Option<String> {
     let noisy = record.cases.iter().filter(|case| warning(case).is_some()).count();
     let noisy = match noisy {
         0 => String::new(),
-        1 => "; in 1 case that is too much for any conclusion".to_owned(),
-        noisy => format!("; in {noisy} cases that is too much for any conclusion"),
+        noisy => format!("; in {} that is too much for any conclusion", cases(noisy)),
     };
     Some(format!(
         "Two copies of {} differed by up to {:.1} % in CPU per message ({}) and {:.1} % in rate \
          ({}): smaller differences are noise{noisy}.",
         record.reference,
         percent(cpu.1.cpu),
-        cpu.0.name,
+        cpu.0.load.name,
         percent(rate.1.rate),
-        rate.0.name
+        rate.0.load.name
     ))
 }
 
 /// How many models completed all connection counts, and which failed.
 fn failures(record: &ResultFile) -> Option<String> {
-    let most = record.cases.iter().map(|case| case.connections).max()?;
+    let most = record.cases.iter().map(|case| case.load.connections).max()?;
     let has_failed = |server: &&Server| {
-        let outcomes = record.cases.iter().flat_map(|case| &case.results);
-        outcomes.filter(|it| it.server == server.name).any(|it| it.status == Status::Failed)
+        let mut outcomes = record.cases.iter().filter_map(|case| case.outcome(&server.name));
+        outcomes.any(|it| it.status == Status::Failed)
     };
     let servers = record.servers.iter();
     let models =

@@ -8,8 +8,7 @@ use hdrhistogram::Histogram;
 const TICKS: u32 = 5;
 
 /// Formats a histogram.
-#[must_use]
-pub fn format(histogram: &Histogram<u64>) -> String {
+pub(crate) fn format(histogram: &Histogram<u64>) -> String {
     let micros = |nanos: f64| nanos / 1e3;
     let mut text = String::from("       Value     Percentile TotalCount 1/(1-Percentile)\n\n");
     let mut total = 0;

@@ -1,5 +1,7 @@
 //! Memory per idle connection: the memory of a server before and after the connections are opened.
 
+use anyhow::{Context, Error, Result};
+
 use crate::case::{Case, Transport};
 use crate::load_process::Worker;
 use crate::process_usage;
@@ -7,34 +9,27 @@ use crate::schema::IdleMemory;
 use crate::server::{Cores, Server};
 use crate::servers::BuiltServer;
 
-/// Opens `connections` connections that send one message each and are idle after it.
-///
-/// # Errors
-/// The server did not start, or did not accept all connections.
-pub fn measure_idle_memory(
+/// Opens `connections` connections that send one message each and are idle after it. Fails if the
+/// server did not start, or did not accept all connections.
+pub(crate) fn measure_idle_memory(
     built: &BuiltServer,
     connections: usize,
     cores: Cores,
-) -> Result<IdleMemory, String> {
+) -> Result<IdleMemory> {
     // One additional connection, so that one-time costs of the first connection are not included.
     let case = Case::of_connections(1);
-    let command = built.command(&case)?;
+    let command = built.command(&case).map_err(Error::msg)?;
     let name = &built.about.name;
-    let mut server = Server::start(name, command, Transport::Tcp, cores)
-        .map_err(|error| format!("{error:#}"))?;
-    let first = Case { idle: 1, ..case.clone() };
-    let all = Case { idle: connections, ..case };
-    let open = |case: &Case, server: &mut Server| {
-        Worker::start(case, server.endpoint())
-            .map_err(|error| server.with_exit_status(format!("{error:#}")))
+    let mut server = Server::start(name, command, Transport::Tcp, cores)?;
+    let mut open = |idle| {
+        let worker = Worker::start(&Case { idle, ..case.clone() }, server.endpoint());
+        let worker = worker.map_err(|error| Error::msg(server.with_exit_status(error)))?;
+        let bytes = process_usage::pss_bytes(server.pid());
+        Ok::<_, Error>((worker, bytes.with_context(|| format!("{name}: the process has ended"))?))
     };
-    let _first = open(&first, &mut server)?;
-    let gone = || format!("{name}: the process has ended");
-    let empty_bytes = process_usage::pss_bytes(server.pid()).ok_or_else(gone)?;
-    let _all = open(&all, &mut server)?;
-    let full_bytes = process_usage::pss_bytes(server.pid()).ok_or_else(gone)?;
-    let number = |bytes: u64| f64::from(u32::try_from(bytes / 1024).unwrap_or(u32::MAX)) * 1024.0;
-    let more = number(full_bytes.saturating_sub(empty_bytes));
-    let count = f64::from(u32::try_from(connections.max(1)).unwrap_or(u32::MAX));
-    Ok(IdleMemory { connections, empty_bytes, full_bytes, bytes_per_connection: more / count })
+    let (_first, empty_bytes) = open(1)?;
+    let (_all, full_bytes) = open(connections)?;
+    let more = full_bytes.saturating_sub(empty_bytes);
+    let bytes_per_connection = more as f64 / connections.max(1) as f64;
+    Ok(IdleMemory { connections, empty_bytes, full_bytes, bytes_per_connection })
 }

@@ -15,23 +15,19 @@ mod cases;
 mod client;
 mod count;
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::sync::Mutex;
 use std::thread;
 
 use anyhow::{Context, Result};
+use rayon::ThreadPoolBuilder;
+use rayon::prelude::*;
 
+use crate::case::Case;
+use crate::exit::{self, Usage};
 use crate::output;
 use crate::servers::{self, Builder, BuiltServer};
-use crate::session;
 use crate::table::Grid;
 pub use baseline::{Baseline, Change, Figure, Finding};
-use cases::CountedCase;
-
-/// A count has grown.
-const EXIT_REGRESSED: u8 = 1;
 
 /// File name of the default baseline.
 const BASELINE: &str = "instructions.txt";
@@ -55,7 +51,7 @@ pub struct Args {
     servers: Vec<String>,
     /// Cases to count, separated by commas [default: all]
     #[arg(long, value_delimiter = ',', value_name = "CASE", value_parser = cases::by_name)]
-    cases: Vec<CountedCase>,
+    cases: Vec<Case>,
     /// The baseline file [default: instructions.txt beside the sources]
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
@@ -68,27 +64,18 @@ pub struct Args {
 }
 
 /// The subcommand.
-#[must_use]
-pub fn main(args: &Args) -> ExitCode {
-    session::exit_code(run(args))
-}
-
-fn run(args: &Args) -> Result<u8> {
+pub(crate) fn run(args: &Args) -> Result<u8> {
     let names: Vec<String> = if args.servers.is_empty() {
         cases::SERVERS.map(str::to_owned).to_vec()
     } else {
         args.servers.clone()
     };
-    let entries = match servers::select(&names) {
-        Ok(entries) => entries,
-        Err(error) => return Ok(session::usage(&error)),
-    };
+    let entries = servers::select(&names, &[]).map_err(Usage::new)?;
     let path = args.baseline.clone().unwrap_or_else(default_baseline);
     let before = match Baseline::read(&path) {
-        Ok(before) => before,
         // There is none, or it is invalid: a new one can be written nevertheless.
         Err(_) if args.bless => Baseline::default(),
-        Err(error) => return Ok(session::usage(&error)),
+        before => before.map_err(Usage::new)?,
     };
     let tools = count::tools()?;
     let mut builder = Builder::new(args.program.clone())?;
@@ -116,7 +103,7 @@ fn run(args: &Args) -> Result<u8> {
 fn print_findings(before: &Baseline, now: &Baseline, findings: &[Finding]) -> u8 {
     let others = before.tool_changes(now);
     for (name, was, is) in &others {
-        output::print_error(&format!(
+        output::print_error(format!(
             "the baseline was counted with {name} {was}, this run with {is}"
         ));
     }
@@ -125,9 +112,9 @@ fn print_findings(before: &Baseline, now: &Baseline, findings: &[Finding]) -> u8
         let is_failure = finding.change.is_failure() && others.is_empty();
         let prefix =
             if is_failure || finding.change == Change::Improved { "" } else { "warning: " };
-        output::print_error(&format!("{prefix}{finding}"));
+        output::print_error(format!("{prefix}{finding}"));
         if is_failure {
-            code = EXIT_REGRESSED;
+            code = exit::FAILED;
         }
     }
     code
@@ -135,38 +122,22 @@ fn print_findings(before: &Baseline, now: &Baseline, findings: &[Finding]) -> u8
 
 /// Counts all combinations, as many in parallel as there are processors: counts do not depend on
 /// speed.
-fn figures(servers: &[BuiltServer], cases: &[CountedCase]) -> Result<Vec<Figure>> {
-    let jobs: Vec<(&BuiltServer, &CountedCase)> = cases
+fn figures(servers: &[BuiltServer], cases: &[Case]) -> Result<Vec<Figure>> {
+    let jobs: Vec<(&BuiltServer, &Case)> = cases
         .iter()
         .flat_map(|case| servers.iter().map(move |built| (built, case)))
-        .filter(|(built, case)| built.command(&case.load()).is_ok())
+        .filter(|(built, case)| built.command(case).is_ok())
         .collect();
-    let queue: Mutex<VecDeque<usize>> = Mutex::new((0..jobs.len()).collect());
-    let found = Mutex::new(Vec::new());
     let counters = thread::available_parallelism().map_or(1, usize::from).min(PARALLEL_MAX);
-    let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
-    thread::scope(|scope| {
-        for _ in 0..counters {
-            scope.spawn(|| {
-                while let Some(at) = next() {
-                    let (built, case) = jobs[at];
-                    let counted = count::count_per_echo(built, case)
-                        .with_context(|| format!("{}: {}", case.name, built.about.name));
-                    if let Ok(mut found) = found.lock() {
-                        found.push((at, counted));
-                    }
-                }
-            });
-        }
-    });
-    let mut found = found.into_inner().unwrap_or_default();
-    found.sort_by_key(|(at, _)| *at);
-    let figure = |(at, counted): (usize, Result<f64>)| {
-        let (built, case) = jobs[at];
-        let (case, server) = (case.name.to_owned(), built.about.name.clone());
-        Ok(Figure { case, server, instructions: counted? })
+    let figure = |&(built, case): &(&BuiltServer, &Case)| {
+        let (case_name, server) = (case.name.clone(), built.about.name.clone());
+        let counted = count::count_per_echo(built, case);
+        let instructions = counted.with_context(|| format!("{case_name}: {server}"))?;
+        Ok(Figure { case: case_name, server, instructions })
     };
-    found.into_iter().map(figure).collect()
+    let pool = ThreadPoolBuilder::new().num_threads(counters).build()?;
+    let found: Vec<Result<Figure>> = pool.install(|| jobs.par_iter().map(figure).collect());
+    found.into_iter().collect()
 }
 
 fn table(findings: &[Finding]) -> String {

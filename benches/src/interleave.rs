@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use indicatif::ProgressBar;
 
 use crate::case::Case;
 use crate::interrupt;
@@ -15,7 +16,6 @@ use crate::process_usage::{self, Cpu};
 use crate::schema::{Latency, Round, Status, Syscalls};
 use crate::server::{Cores, Server};
 use crate::servers::BuiltServer;
-use crate::stats::Sample;
 use crate::syscalls;
 
 /// Delay between the end of a slice and reading CPU time: after its last response a server still
@@ -35,62 +35,62 @@ const SILENT_SLICES_MAX: u32 = 5;
 
 /// Parameters of an interleaved run.
 #[derive(Debug, Clone, Copy)]
-pub struct RunConfig {
+pub(crate) struct RunConfig {
     /// Measured rounds, after one warm-up round.
-    pub rounds: usize,
+    pub(crate) rounds: usize,
     /// How long each server is busy in one round.
-    pub slice: Duration,
+    pub(crate) slice: Duration,
     /// The cores of the servers and of the load.
-    pub cores: Cores,
+    pub(crate) cores: Cores,
     /// Whether system calls are counted at the end.
-    pub count_syscalls: bool,
+    pub(crate) count_syscalls: bool,
 }
 
 /// One server in one case: its measurements, or its failure.
-#[derive(Debug)]
-pub struct ServerRun {
+#[derive(Debug, Default)]
+pub(crate) struct ServerRun {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// The completed measured rounds.
-    pub rounds: Vec<Round>,
+    pub(crate) rounds: Vec<Round>,
     /// CPU time over these rounds, total and by mode.
-    pub cpu: Cpu,
+    pub(crate) cpu: Cpu,
     /// Round-trip times over these rounds.
-    pub latency: Option<Latency>,
+    pub(crate) latency: Option<Latency>,
     /// System calls, counted at the end.
-    pub syscalls: Option<Syscalls>,
+    pub(crate) syscalls: Option<Syscalls>,
     /// Why they were not counted although requested.
-    pub syscalls_why: Option<String>,
+    pub(crate) syscalls_why: Option<String>,
     /// Peak memory, read at the end.
-    pub peak_rss_bytes: Option<u64>,
+    pub(crate) peak_rss_bytes: Option<u64>,
     /// The share of a core it used while idle. Servers share a core, so one that is busy while idle
     /// would distort the others' figures.
-    pub idle_cpu: f64,
+    pub(crate) idle_cpu: f64,
     /// Whether it was stopped (SIGSTOP) between its slices for that reason.
-    pub paused: bool,
+    pub(crate) paused: bool,
     /// Why it was excluded, if it was.
-    pub failure: Option<Failure>,
+    pub(crate) failure: Option<Failure>,
     running: Option<(Server, Worker)>,
 }
 
 /// Why a server was excluded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The reason as text.
-    pub why: String,
+    pub(crate) why: String,
     /// `Absent`, `Skipped` or `Failed`.
-    pub status: Status,
+    pub(crate) status: Status,
 }
 
-/// Runs a case. `progress` is called after every slice.
+/// Runs a case. `bar` advances after every slice.
 ///
 /// Each server is started again for each case, so that its memory is that of this case and no state
 /// of an earlier case remains.
-pub fn run(
+pub(crate) fn run(
     case: &Case,
     servers: &[&BuiltServer],
     config: &RunConfig,
-    progress: &mut dyn FnMut(),
+    bar: &ProgressBar,
 ) -> Vec<ServerRun> {
     let mut runs: Vec<ServerRun> =
         servers.iter().map(|built| ServerRun::start(built, case, config.cores)).collect();
@@ -101,25 +101,24 @@ pub fn run(
                 return runs;
             }
             runs[index].run_slice(config.slice, round > 0);
-            progress();
+            bar.inc(1);
         }
         if round == 0 {
             probe_idle_cpu(runs.iter_mut());
         }
     }
     // Best effort, like the counting: without it, counting takes longer.
-    let keepalive = config.count_syscalls.then(syscalls::TracepointKeepalive::enable);
+    let keepalive = config.count_syscalls.then(syscalls::keep_tracepoints_open);
     for run in &mut runs {
         run.collect(config);
-        progress();
+        bar.inc(1);
     }
     drop(keepalive);
     runs
 }
 
-/// Upper bound on the number of calls of `progress`.
-#[must_use]
-pub fn steps(servers: usize, rounds: usize) -> u64 {
+/// Upper bound on the number of steps of the bar.
+pub(crate) fn steps(servers: usize, rounds: usize) -> u64 {
     (servers * (rounds + 2)) as u64
 }
 
@@ -158,39 +157,24 @@ pub(crate) fn probe_idle_cpu<'a>(runs: impl Iterator<Item = &'a mut ServerRun>) 
 impl ServerRun {
     /// A run without results.
     pub(crate) fn empty(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            rounds: Vec::new(),
-            cpu: Cpu::default(),
-            latency: None,
-            syscalls: None,
-            syscalls_why: None,
-            peak_rss_bytes: None,
-            idle_cpu: 0.0,
-            paused: false,
-            failure: None,
-            running: None,
-        }
+        Self { name: name.to_owned(), ..Self::default() }
     }
 
     /// Starts the server and opens the connections; or excluded, with the reason.
     pub(crate) fn start(built: &BuiltServer, case: &Case, cores: Cores) -> Self {
-        let mut run = Self::empty(&built.about.name);
+        let run = Self::empty(&built.about.name);
         let command = match built.command(case) {
             Ok(command) => command,
             Err(why) => return run.excluded(why, Status::Skipped),
         };
-        let server = match Server::start(&built.about.name, command, case.transport, cores) {
+        let mut server = match Server::start(&built.about.name, command, case.transport, cores) {
             Ok(server) => server,
             Err(error) => return run.excluded(format!("{error:#}"), Status::Absent),
         };
         match Worker::start(case, server.endpoint()) {
-            Ok(worker) => run.running = Some((server, worker)),
-            Err(error) => {
-                return run.excluded(describe_failure(server, &error), Status::Failed);
-            }
+            Ok(worker) => Self { running: Some((server, worker)), ..run },
+            Err(error) => run.excluded(server.with_exit_status(error), Status::Failed),
         }
-        run
     }
 
     /// Runs its slice of a round, unless it is excluded.
@@ -211,9 +195,7 @@ impl ServerRun {
             lost: slice.lost,
             load_cpu_seconds: Some(slice.own_cpu.as_secs_f64()),
         });
-        self.cpu.user += cpu.user;
-        self.cpu.system += cpu.system;
-        self.cpu.total += cpu.total;
+        self.cpu += cpu;
     }
 
     /// Resumes the server if it is paused, calls `action`, and pauses it again. `None` if the
@@ -230,7 +212,7 @@ impl ServerRun {
         if self.paused {
             server.pause();
         }
-        result.map_err(|error| self.fail(&error)).ok()
+        result.map_err(|error| self.fail(error)).ok()
     }
 
     /// Collects the final counters; then stops the server.
@@ -254,34 +236,17 @@ impl ServerRun {
         self.running = None;
     }
 
-    fn fail(&mut self, error: &anyhow::Error) {
-        if let Some((server, mut worker)) = self.running.take() {
+    fn fail(&mut self, error: anyhow::Error) {
+        if let Some((mut server, mut worker)) = self.running.take() {
             self.latency = worker.latency().ok().flatten();
-            let why = describe_failure(server, error);
+            let why = server.with_exit_status(error);
             self.failure = Some(Failure { why, status: Status::Failed });
         }
     }
 
-    fn excluded(mut self, why: String, status: Status) -> Self {
-        self.failure = Some(Failure { why, status });
-        self
+    fn excluded(self, why: String, status: Status) -> Self {
+        Self { failure: Some(Failure { why, status }), ..self }
     }
-
-    /// Its rounds as samples for ratios.
-    #[must_use]
-    pub fn samples(&self) -> Vec<Sample> {
-        let sample = |round: &Round| Sample {
-            messages: round.messages,
-            elapsed: Duration::from_secs_f64(round.elapsed_seconds),
-            cpu: Duration::from_secs_f64(round.cpu_seconds),
-            p99: Duration::from_nanos(round.p99_ns),
-        };
-        self.rounds.iter().map(sample).collect()
-    }
-}
-
-fn describe_failure(mut server: Server, error: &anyhow::Error) -> String {
-    server.with_exit_status(format!("{error:#}"))
 }
 
 /// Runs a slice and measures the server's CPU time for it. A slice without any response is

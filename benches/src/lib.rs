@@ -16,8 +16,11 @@
 //!   server         starts, pins, pauses and stops a process       knows processes, not echo
 //!   process_usage  CPU time and memory of processes               reads /proc
 //!   syscalls       counts their system calls, by perf
+//!   atomic_file    writes a file as a whole
+//!   command        runs a program, and returns its output
 //!   servers        the known servers, and how each is built       uses peers/, the C baseline
 //!   host           the machine a run ran on
+//!   exit           exit codes
 //!   output         standard output and the record file
 //!   progress       progress bars
 //!   interrupt      whether a termination signal was received
@@ -36,33 +39,36 @@
 //! a second of each other, and next to them is always the ratio of the reference to a second copy
 //! of itself (A/A), which is what the same run shows where there is no difference.
 
-pub mod analysis;
+mod analysis;
+mod atomic_file;
 pub mod case;
 pub mod cli;
-pub mod compare;
+mod command;
+mod compare;
 pub mod conclusion;
-pub mod hgrm;
-pub mod host;
-pub mod idle_memory;
+mod exit;
+mod hgrm;
+mod host;
+mod idle_memory;
 pub mod instructions;
-pub mod interleave;
-pub mod interrupt;
+mod interleave;
+mod interrupt;
 pub mod load;
-pub mod load_process;
-pub mod load_sweep;
+mod load_process;
+mod load_sweep;
 pub mod merge;
-pub mod models;
-pub mod output;
+mod models;
+mod output;
 pub mod process_usage;
 mod progress;
 pub mod rank_file;
-pub mod redact;
+mod redact;
 pub mod report;
 pub mod schema;
 pub mod server;
 pub mod servers;
-pub mod session;
+mod session;
 pub mod stats;
-pub mod syscalls;
+mod syscalls;
 pub mod table;
 pub mod units;

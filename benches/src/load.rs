@@ -48,7 +48,6 @@ mod tick;
 mod timerfd;
 mod write_interest;
 
-use std::fmt;
 use std::time::Duration;
 
 use epollite::kernel::SIGINFO_BYTES;
@@ -58,14 +57,13 @@ use hdrhistogram::Histogram;
 use rand::TryRng;
 
 pub use config::{Config, Length, Target};
-pub use error::LoadError;
-pub use metrics::{Counts, LATENCY_NANOS_MAX, Metrics, Progress, histogram};
+pub use error::{LoadError, Result};
+pub use metrics::{Counts, Metrics, Progress, histogram};
 pub use mismatch::{Mismatch, MismatchKind};
 pub use pace::Pace;
-pub use payload::HEADER_BYTES;
-pub use run::{Cpu, Latency, Outcome, Report, is_process_readable, run};
+pub use run::{Cpu, Latency, Outcome, Report};
+pub(crate) use run::{is_process_readable, run};
 pub use sizes::Sizes;
-pub use slice::Slice;
 
 use datagram::Socket;
 use shared::LoadState;
@@ -87,7 +85,7 @@ pub trait Observer {
 
     /// Called once per second, and at the end for the remainder, with the latencies of that
     /// interval.
-    fn interval(&mut self, _start: Duration, _length: Duration, _latencies: &Histogram<u64>) {}
+    fn interval(&mut self, _length: Duration, _latencies: &Histogram<u64>) {}
 }
 
 /// Ignores all progress.
@@ -100,11 +98,13 @@ impl Observer for () {}
 /// use epollite_bench::load::{Config, Length, Load, Target};
 /// let target = Target::Tcp("127.0.0.1:7777".parse().unwrap());
 /// let mut load = Load::open(&Config { connections: 64, ..Config::new(target) })?;
-/// let slice = load.slice(Length::For(Duration::from_millis(50)), &mut ())?;
-/// println!("{} messages in {:?}", slice.messages, slice.elapsed);
+/// let elapsed = load.slice(Length::For(Duration::from_millis(50)), &mut ())?;
+/// println!("{} messages in {elapsed:?}", load.meter().counts.messages);
 /// # Ok::<(), epollite_bench::load::LoadError>(())
 /// ```
+#[derive(Debug)]
 pub struct Load {
+    /// Of several addresses, `target` is the one that accepted the connections.
     config: Config,
     reactor: Reactor<Source>,
     shared: LoadState,
@@ -127,6 +127,7 @@ pub struct Load {
 
 /// What is registered with the reactor. A short-lived connection contains a stream; its box is
 /// reused as long as its socket.
+#[derive(Debug)]
 enum Source {
     Stream(Stream),
     ShortLived { index: u32, connection: Box<ShortLivedConnection> },
@@ -144,20 +145,21 @@ impl Load {
     ///
     /// # Panics
     /// The configuration is invalid: see [`Config::check`].
-    pub fn open(config: &Config) -> Result<Self, LoadError> {
+    pub fn open(config: &Config) -> Result<Self> {
         assert_eq!(config.check(), Ok(()), "the configuration was checked before");
         connect::open_any(config, Self::open_at)
     }
 
     /// Opens the load at `config.target`, without trying alternatives.
-    fn open_at(config: &Config) -> Result<Self, LoadError> {
+    fn open_at(config: &Config) -> Result<Self> {
         connect::raise_limit(config.connections)?;
         // The schedule has microsecond resolution; the default timer slack would add up to 50 µs.
         // Best effort: without it, the send lag in the report is larger.
         let _ = nix::sys::prctl::set_timerslack(1);
         let reactor = Reactor::new().map_err(LoadError::call("epoll_create1"))?;
         let (timer, watched) = DeadlineTimer::new().map_err(LoadError::call("timerfd_create"))?;
-        let run = random_run_id();
+        // It differs from those of earlier and concurrent runs.
+        let run = rand::rngs::SysRng.try_next_u32().unwrap_or_else(|_| std::process::id());
         let mut load = Self {
             shared: LoadState::new(config, run),
             timer,
@@ -186,10 +188,7 @@ impl Load {
     /// Makes SIGTERM, and SIGINT unless it was ignored at the start, end the running slice
     /// gracefully: messages in flight are still waited for. Blocks both signals for the calling
     /// thread.
-    ///
-    /// # Errors
-    /// [`LoadError::Call`]: sigprocmask(2) or signalfd(2) failed.
-    pub fn install_signalfd(&mut self) -> Result<(), LoadError> {
+    pub(crate) fn install_signalfd(&mut self) -> Result<()> {
         let mut signals = epollite::kernel::SignalSet::from(Signal::TERM);
         if !crate::interrupt::is_ignored(Signal::INT.number().into()) {
             signals = signals | Signal::INT.into();
@@ -204,32 +203,19 @@ impl Load {
     ///
     /// # Panics
     /// The configuration is invalid with this pace: see [`Config::check`].
-    pub fn set_pace(&mut self, pace: Pace) {
+    pub(crate) fn set_pace(&mut self, pace: Pace) {
         self.config.pace = pace;
         assert_eq!(self.config.check(), Ok(()), "the configuration was checked before");
         (self.shared.closed_loop, self.shared.window) =
             (pace.rate().is_none(), self.config.window());
     }
 
-    /// The configuration; of several addresses, `target` is the one that accepted the connections.
-    #[must_use]
-    pub const fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// The measurements since the last slice began.
-    #[must_use]
     pub const fn meter(&self) -> &Metrics {
         &self.shared.meter
     }
 
-    /// Whether a termination signal was received.
-    #[must_use]
-    pub const fn is_interrupted(&self) -> bool {
-        self.is_interrupted
-    }
-
-    fn connect_all(&mut self) -> Result<(), LoadError> {
+    fn connect_all(&mut self) -> Result<()> {
         let mut opened = 0;
         while opened < self.config.connections {
             let end = self.config.connections.min(opened + CONNECTING_MAX);
@@ -249,7 +235,7 @@ impl Load {
     }
 
     /// Waits until these are connected. The first event of each reports success or the error.
-    fn wait_connected(&mut self, indices: std::ops::Range<u32>) -> Result<(), LoadError> {
+    fn wait_connected(&mut self, indices: std::ops::Range<u32>) -> Result<()> {
         let target = self.config.target;
         let mut awaited: std::collections::HashSet<Token> =
             indices.filter_map(|index| self.tokens[index as usize]).collect();
@@ -277,7 +263,7 @@ impl Load {
     }
 
     /// Opens one connection and closes it, to check that a server listens.
-    fn probe(&mut self) -> Result<(), LoadError> {
+    fn probe(&mut self) -> Result<()> {
         let fd = connect::start_connect(&self.config, 0)?;
         let source = Source::Stream(Stream::new(0, 0));
         let token = self.register(fd, source)?;
@@ -288,7 +274,7 @@ impl Load {
         result
     }
 
-    fn register(&mut self, fd: epollite::Fd, source: Source) -> Result<Token, LoadError> {
+    fn register(&mut self, fd: epollite::Fd, source: Source) -> Result<Token> {
         self.reactor
             .register_or_close(fd, write_interest::read_write_interest(), Trigger::Edge, source)
             .map_err(LoadError::epoll_ctl)
@@ -304,18 +290,7 @@ impl Load {
             // A second signal skips waiting for outstanding responses.
             self.skip_drain = self.is_interrupted;
             self.is_interrupted = true;
-            self.shared.close();
+            self.shared.remaining = 0;
         }
-    }
-}
-
-/// A run id that differs from those of earlier and concurrent runs.
-fn random_run_id() -> u32 {
-    rand::rngs::SysRng.try_next_u32().unwrap_or_else(|_| std::process::id())
-}
-
-impl fmt::Debug for Load {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Load").field("config", &self.config).finish_non_exhaustive()
     }
 }

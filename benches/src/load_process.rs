@@ -1,32 +1,32 @@
-//! A load in a child process, controlled by lines of text: each load has its own descriptors (a
+//! A load in a child process, controlled by lines of JSON: each load has its own descriptors (a
 //! process may have 20,000 and no more), and loads do not disturb each other. This module has the
 //! protocol, and converts a case into a load.
 //!
 //! ```text
-//!   we say             it replies, as JSON
-//!   (start)            {"Ok": null}             connections are open
-//!   slice MICROS       {"Ok": slice}            closed loop
-//!   offer RATE MICROS  {"Ok": slice}            open loop, so many messages a second
-//!   forget             (nothing)                discards round-trip times of the warm-up
-//!   latency            {"Ok": latency or null}
-//!   any                {"Err": "text"}          then the child exits
-//!   (end of input)                              the child exits
+//!   a request, as JSON     it replies, as JSON
+//!   [case, endpoint]       {"Ok": null}             connections are open
+//!   Slice                  {"Ok": slice}
+//!   Forget                 (nothing)
+//!   Latency                {"Ok": latency or null}
+//!   any                    {"Err": "text"}          then the child exits
+//!   (end of input)                                  the child exits
 //! ```
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
-use clap::Args;
+use anyhow::{Context, Error, Result, anyhow, bail};
 use epollite::Addr;
 use epollite::net::UnixAddr;
 use hdrhistogram::Histogram;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -37,34 +37,36 @@ use crate::schema::Latency;
 use crate::server::Endpoint;
 
 /// The name of the subcommand.
-pub const NAME: &str = "worker";
+pub(crate) const NAME: &str = "worker";
 
-/// Arguments of the child process.
-#[derive(Debug, Args)]
-pub struct LoadRequest {
-    /// The case, as JSON.
-    case: String,
-    /// The server's endpoint, as JSON.
-    endpoint: String,
+/// What the child is asked for.
+#[derive(Debug, Serialize, Deserialize)]
+enum Request {
+    /// A slice of load.
+    Slice { pace: Pace, length: Duration },
+    /// To discard the round-trip times of the warm-up.
+    Forget,
+    /// The distribution of the round-trip times.
+    Latency,
 }
 
 /// Result of a slice of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slice {
+pub(crate) struct Slice {
     /// Messages echoed.
-    pub messages: u64,
+    pub(crate) messages: u64,
     /// Lost datagrams.
-    pub lost: u64,
+    pub(crate) lost: u64,
     /// From the first byte sent until time was over and every message was received or given up.
-    pub elapsed: Duration,
+    pub(crate) elapsed: Duration,
     /// The median of their round-trip times.
-    pub p50_ns: u64,
+    pub(crate) p50_ns: u64,
     /// The 99th percentile of them.
-    pub p99_ns: u64,
+    pub(crate) p99_ns: u64,
     /// Open loop: the generator's send lag at the 99th percentile.
-    pub late_p99_ns: u64,
+    pub(crate) late_p99_ns: u64,
     /// CPU time of the whole child process.
-    pub own_cpu: Duration,
+    pub(crate) own_cpu: Duration,
 }
 
 /// Without any response for this long, on any connection, a server counts as stalled. Far above any
@@ -87,23 +89,21 @@ const PERCENTILES: [f64; 18] = [
 
 /// The parent's side: the child process, killed on drop.
 #[derive(Debug)]
-pub struct Worker {
+pub(crate) struct Worker {
     child: Child,
     requests: Option<ChildStdin>,
     replies: BufReader<ChildStdout>,
 }
 
 impl Worker {
-    /// Starts a child and waits until its connections are open. It inherits the CPU affinity.
-    ///
-    /// # Errors
-    /// If it cannot be started, or cannot connect to the server.
-    pub fn start(case: &Case, endpoint: &Endpoint) -> Result<Self> {
+    /// Starts a child and waits until its connections are open. It inherits the CPU affinity. Fails
+    /// if it cannot be started, or cannot connect to the server.
+    pub(crate) fn start(case: &Case, endpoint: &Endpoint) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find the path of this program")?;
         // In its own process group: Ctrl-C reaches the parent only, which stops the child.
         let mut child = Command::new(program)
             .process_group(0)
-            .args([NAME, &serde_json::to_string(case)?, &serde_json::to_string(endpoint)?])
+            .arg(NAME)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -111,59 +111,49 @@ impl Worker {
         let requests = child.stdin.take();
         let replies = BufReader::new(child.stdout.take().context("it has no output")?);
         let mut worker = Self { child, requests, replies };
-        worker.reply::<()>()?;
+        worker.ask::<()>(&(case, endpoint))?;
         Ok(worker)
     }
 
-    /// Keeps the server busy for `length`, then waits for outstanding responses.
-    ///
-    /// # Errors
-    /// The error as text; the worker is unusable after it.
-    pub fn run_closed_loop(&mut self, length: Duration) -> Result<Slice> {
-        self.request(&format!("slice {}", length.as_micros()))?;
-        self.reply()
+    /// Keeps the server busy for `length`, then waits for outstanding responses. After an error
+    /// the worker is unusable.
+    pub(crate) fn run_closed_loop(&mut self, length: Duration) -> Result<Slice> {
+        self.ask(&Request::Slice { pace: Pace::ClosedLoop, length })
     }
 
     /// Offers `rate` messages per second for `length`, at random intervals, independent of
     /// responses, then waits for outstanding ones. Round-trip times count from the intended send
     /// time.
-    ///
-    /// # Errors
-    /// As [`Worker::run_closed_loop`].
-    pub fn run_open_loop(&mut self, rate: f64, length: Duration) -> Result<Slice> {
-        self.request(&format!("offer {rate} {}", length.as_micros()))?;
-        self.reply()
+    pub(crate) fn run_open_loop(&mut self, rate: f64, length: Duration) -> Result<Slice> {
+        self.ask(&Request::Slice { pace: Pace::Poisson(rate), length })
     }
 
-    /// Discards the round-trip times so far, which were for warm-up.
-    ///
-    /// # Errors
-    /// If the child has ended.
-    pub fn reset(&mut self) -> Result<()> {
-        self.request("forget")
+    /// Discards the round-trip times so far, which were for warm-up. Fails if the child has ended.
+    pub(crate) fn reset(&mut self) -> Result<()> {
+        self.request(&Request::Forget)
     }
 
-    /// The round-trip times of all slices since the last [`Worker::reset`].
-    ///
-    /// # Errors
-    /// If the child has ended.
-    pub fn latency(&mut self) -> Result<Option<Latency>> {
-        self.request("latency")?;
-        self.reply()
+    /// The round-trip times of all slices since the last [`Worker::reset`]. Fails if the child has
+    /// ended.
+    pub(crate) fn latency(&mut self) -> Result<Option<Latency>> {
+        self.ask(&Request::Latency)
     }
 
-    fn request(&mut self, line: &str) -> Result<()> {
+    fn request(&mut self, request: &impl Serialize) -> Result<()> {
         let requests = self.requests.as_mut().context("the load process has ended")?;
-        writeln!(requests, "{line}").context("the load process has ended")
+        writeln!(requests, "{}", serde_json::to_string(request)?)
+            .context("the load process has ended")
     }
 
-    fn reply<T: DeserializeOwned>(&mut self) -> Result<T> {
+    /// Sends a request, and waits for the reply.
+    fn ask<T: DeserializeOwned>(&mut self, request: &impl Serialize) -> Result<T> {
+        self.request(request)?;
         let mut line = String::new();
         self.wait_reply()?;
         self.replies.read_line(&mut line).context("cannot read from the load process")?;
         let reply: Result<T, String> = serde_json::from_str(&line)
             .with_context(|| format!("the load process ended without a reply ({line:?})"))?;
-        reply.map_err(|why| anyhow!(why))
+        reply.map_err(Error::msg)
     }
 
     /// A reply is one line in one write: when its first byte can be read, so can the rest.
@@ -192,40 +182,26 @@ impl Drop for Worker {
 }
 
 /// The child's side: the subcommand.
-#[must_use]
-pub fn main(request: &LoadRequest) -> ExitCode {
+pub(crate) fn run() {
     // An error here means that the parent has ended, so it cannot be reported.
-    let _ = serve(request);
-    ExitCode::SUCCESS
+    let _ = serve();
 }
 
-fn serve(request: &LoadRequest) -> Result<()> {
-    let case: Case = serde_json::from_str(&request.case).context("invalid case")?;
-    let endpoint: Endpoint = serde_json::from_str(&request.endpoint).context("invalid endpoint")?;
-    crate::server::set_own_pdeathsig()?;
+fn serve() -> Result<()> {
+    let mut requests = std::io::stdin().lock().lines();
+    let opening = requests.next().context("the parent has ended")??;
+    let (case, endpoint): (Case, Endpoint) = serde_json::from_str(&opening)?;
+    prctl::set_pdeathsig(Signal::SIGTERM)?;
     let mut driver = match Driver::open(&case, &endpoint) {
         Ok(driver) => driver,
-        Err(error) => return write_reply(&Err::<(), _>(format!("{error:#}"))),
+        Err(error) => return write_reply::<()>(Err(error)),
     };
-    write_reply(&Ok::<_, String>(()))?;
-    for line in std::io::stdin().lock().lines() {
-        let line = line?;
-        match line.split_once(' ').unwrap_or((&line, "")) {
-            ("slice", micros) => {
-                let slice = driver
-                    .run_closed_loop(Pace::ClosedLoop, Duration::from_micros(micros.parse()?));
-                write_reply(&slice.map_err(|failure| describe(&failure)))?;
-            }
-            ("offer", arguments) => {
-                let (rate, micros) =
-                    arguments.split_once(' ').context("expected a rate and a time")?;
-                let (pace, micros) = (Pace::Poisson(rate.parse()?), micros.parse()?);
-                let slice = driver.run_closed_loop(pace, Duration::from_micros(micros));
-                write_reply(&slice.map_err(|failure| describe(&failure)))?;
-            }
-            ("forget", _) => driver.times.reset(),
-            ("latency", _) => write_reply(&Ok::<_, String>(latency(&driver.times)))?,
-            _ => return Ok(()),
+    write_reply(Ok(()))?;
+    for line in requests {
+        match serde_json::from_str(&line?)? {
+            Request::Slice { pace, length } => write_reply(driver.run(pace, length))?,
+            Request::Forget => driver.times.reset(),
+            Request::Latency => write_reply(Ok(latency(&driver.times)))?,
         }
     }
     Ok(())
@@ -257,27 +233,27 @@ impl Driver {
         Ok(Self { load, times: load::histogram(), _idle: idle })
     }
 
-    fn run_closed_loop(&mut self, pace: Pace, length: Duration) -> Result<Slice, LoadError> {
+    fn run(&mut self, pace: Pace, length: Duration) -> Result<Slice> {
         // The depth stays bounded with a rate: messages queued in a connection would be echoed
         // together, and the more of them the cheaper, so that no rate would ever be too high.
         self.load.set_pace(pace);
         let before = process_usage::own_cpu();
-        let slice = self.load.slice(Length::For(length), &mut ())?;
+        let elapsed = self.load.slice(Length::For(length), &mut ()).map_err(describe)?;
         let own_cpu =
             process_usage::own_cpu().unwrap_or_default().saturating_sub(before.unwrap_or_default());
         let meter = self.load.meter();
-        let times = meter.latencies();
+        let times = &meter.latencies;
         self.times.add(times).expect("both have the same bounds");
         if let Some(&wrong) = meter.wrong.first() {
-            return Err(wrong.into());
+            return Err(describe(wrong.into()));
         }
         Ok(Slice {
-            messages: slice.messages,
+            messages: meter.counts.messages,
             lost: meter.counts.lost,
-            elapsed: slice.elapsed,
+            elapsed,
             p50_ns: times.value_at_quantile(0.5),
             p99_ns: times.value_at_quantile(0.99),
-            late_p99_ns: meter.lags().value_at_quantile(0.99),
+            late_p99_ns: meter.lags.value_at_quantile(0.99),
             own_cpu,
         })
     }
@@ -288,14 +264,13 @@ impl Driver {
 fn open_idle(count: usize, endpoint: &Endpoint) -> Result<Load> {
     let connections = u32::try_from(count)?;
     let mut load = open(&Config { connections, depth: Some(1), ..config(endpoint)? })?;
-    let once = Length::Count(u64::from(connections));
-    load.slice(once, &mut ()).map_err(|failure| anyhow!(describe(&failure)))?;
+    load.slice(Length::Count(u64::from(connections)), &mut ()).map_err(describe)?;
     Ok(load)
 }
 
 fn open(config: &Config) -> Result<Load> {
-    config.check().map_err(|why| anyhow!(why))?;
-    Load::open(config).map_err(|failure| anyhow!(describe(&failure)))
+    config.check().map_err(Error::msg)?;
+    Load::open(config).map_err(describe)
 }
 
 fn config(endpoint: &Endpoint) -> Result<Config> {
@@ -311,18 +286,15 @@ fn config(endpoint: &Endpoint) -> Result<Config> {
 }
 
 /// One word for the kind of failure, then the details.
-fn describe(failure: &LoadError) -> String {
-    match failure {
-        LoadError::ConnectFailed { .. }
-        | LoadError::Itself { .. }
-        | LoadError::Unanswered { .. } => {
-            format!("refused: {failure}")
-        }
-        LoadError::Closed { .. } => format!("ended: {failure}"),
-        LoadError::Stalled { .. } => format!("stalled: {failure}"),
-        LoadError::Mismatch(_) => format!("wrong: {failure}"),
-        _ => failure.to_string(),
-    }
+fn describe(failure: LoadError) -> Error {
+    let kind = match failure {
+        LoadError::Closed { .. } => "ended: ",
+        LoadError::Stalled { .. } => "stalled: ",
+        LoadError::Mismatch(_) => "wrong: ",
+        _ if failure.is_no_server() => "refused: ",
+        _ => "",
+    };
+    anyhow!("{kind}{failure}")
 }
 
 fn latency(times: &Histogram<u64>) -> Option<Latency> {
@@ -338,8 +310,9 @@ fn latency(times: &Histogram<u64>) -> Option<Latency> {
     })
 }
 
-fn write_reply<T: serde::Serialize>(reply: &Result<T, String>) -> Result<()> {
+fn write_reply<T: Serialize>(reply: Result<T>) -> Result<()> {
+    let reply = reply.map_err(|error| format!("{error:#}"));
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", serde_json::to_string(reply)?).context("the parent has ended")?;
+    writeln!(out, "{}", serde_json::to_string(&reply)?).context("the parent has ended")?;
     out.flush().context("the parent has ended")
 }

@@ -8,20 +8,23 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use indicatif::ProgressBar;
 
-use crate::case::Case;
-use crate::interleave::{self, ServerRun};
+use crate::case::{self, Case};
+use crate::interleave::{self, RunConfig, ServerRun};
 use crate::interrupt;
 use crate::load_process::Slice;
 use crate::schema::{Curve, Knee, Status, Step};
-use crate::server::Cores;
 use crate::servers::BuiltServer;
 
 /// The name on the command line.
-pub const NAME: &str = "knee";
+pub(crate) const NAME: &str = "knee";
 
-/// One line for the help text and the report.
-pub const WHAT: &str = "open loop, 64 connections, 64 bytes, one in flight in each, rising rates";
+/// The load, whose rates are [`LOAD_FRACTIONS`].
+pub(crate) fn case() -> Case {
+    let what = "open loop, 64 connections, 64 bytes, one in flight in each, rising rates";
+    case::tcp(NAME, what, 64, 1, 64)
+}
 
 /// The rates, as fractions of the closed-loop rate of the reference with as many connections. There
 /// it is never idle, so that is nearly its capacity; the last rates exceed it.
@@ -36,36 +39,16 @@ const P99_FRACTION: u32 = 20;
 /// rates: each slice would end only when the whole queue is served.
 const SATURATED_BELOW: f64 = 0.6;
 
-/// Parameters of a sweep.
-#[derive(Debug, Clone, Copy)]
-pub struct SweepConfig {
-    /// Slices per step and server.
-    pub rounds: usize,
-    /// How long a rate is offered in one slice.
-    pub slice: Duration,
-    /// The cores of the servers and of the load.
-    pub cores: Cores,
+/// Parameters of the sweep of a run: a quarter of the rounds, and slices twice as long, since a low
+/// rate has few messages to compute a percentile from.
+pub(crate) fn config(run: &RunConfig) -> RunConfig {
+    RunConfig { rounds: (run.rounds / 4).max(2), slice: run.slice * 2, ..*run }
 }
 
-impl SweepConfig {
-    /// Parameters for a run whose closed loops have `rounds` of `slice`: a quarter of the rounds,
-    /// twice as long, since a low rate has few messages to compute a percentile from.
-    #[must_use]
-    pub fn from_run(rounds: usize, slice: Duration, cores: Cores) -> Self {
-        Self { rounds: (rounds / 4).max(2), slice: slice * 2, cores }
-    }
-}
-
-/// Runs the sweep. `progress` is called after every slice. The first built is the reference.
-///
-/// # Errors
-/// If the reference does not start, or fails while its rate is measured.
-pub fn run(
-    servers: &[&BuiltServer],
-    config: &SweepConfig,
-    progress: &mut dyn FnMut(),
-) -> Result<Knee> {
-    let case = Case::by_name("c64").context("the case c64 is missing")?;
+/// Runs the sweep. `bar` advances after every slice. The first built is the reference. Fails
+/// if the reference does not start, or fails while its rate is measured.
+pub(crate) fn run(servers: &[&BuiltServer], config: &RunConfig, bar: &ProgressBar) -> Result<Knee> {
+    let case = case();
     let mut sweeps: Vec<SweepRun> = servers
         .iter()
         .map(|built| SweepRun::new(ServerRun::start(built, &case, config.cores)))
@@ -79,13 +62,13 @@ pub fn run(
                     break;
                 }
                 sweeps[index].run_step(step, part * capacity, config.slice);
-                progress();
+                bar.inc(1);
             }
         }
     }
-    let bound = nanos(config.slice / P99_FRACTION);
+    let bound = u64::try_from((config.slice / P99_FRACTION).as_nanos())?;
     Ok(Knee {
-        what: WHAT.to_owned(),
+        what: case.what,
         connections: case.connections,
         size_bytes: case.size_bytes,
         rounds: config.rounds,
@@ -94,15 +77,14 @@ pub fn run(
     })
 }
 
-/// Upper bound on the number of calls of `progress`.
-#[must_use]
-pub fn steps(servers: usize, config: &SweepConfig) -> u64 {
+/// Upper bound on the number of steps of the bar.
+pub(crate) fn steps(servers: usize, config: &RunConfig) -> u64 {
     (servers * config.rounds * LOAD_FRACTIONS.len()) as u64
 }
 
 /// Closed-loop rate of the reference, in messages per second. The other servers run the same slices
 /// as warm-up; one that is busy while idle is stopped between its slices from then on.
-fn capacity(sweeps: &mut [SweepRun], config: &SweepConfig) -> Result<f64> {
+fn capacity(sweeps: &mut [SweepRun], config: &RunConfig) -> Result<f64> {
     let mut rates = Vec::new();
     for round in 0..4 {
         for (index, sweep) in sweeps.iter_mut().enumerate() {
@@ -117,9 +99,8 @@ fn capacity(sweeps: &mut [SweepRun], config: &SweepConfig) -> Result<f64> {
         }
     }
     interleave::probe_idle_cpu(sweeps.iter_mut().map(|sweep| &mut sweep.run));
-    rates.sort_by(f64::total_cmp);
     let why = sweeps[0].run.failure.as_ref().map(|failure| failure.why.clone());
-    rates.get(rates.len() / 2).copied().with_context(|| why.unwrap_or_default())
+    middle(rates).with_context(|| why.unwrap_or_default())
 }
 
 /// The sweep of one server.
@@ -184,33 +165,30 @@ fn find_knee(steps: &[Step], bound_ns: u64) -> Option<f64> {
 /// The median of each figure over the slices; `None` without slices.
 fn median(slices: &[Step]) -> Option<Step> {
     let offered = slices.first()?.offered;
+    let figure = |what: fn(&Step) -> f64| middle(slices.iter().map(what).collect());
     let time = |what: fn(&Step) -> u64| {
         let mut sorted: Vec<u64> = slices.iter().map(what).collect();
         sorted.sort_unstable();
         sorted[sorted.len() / 2]
     };
-    let figure = |what: fn(&Step) -> f64| {
-        let mut sorted: Vec<f64> = slices.iter().map(what).collect();
-        sorted.sort_by(f64::total_cmp);
-        sorted[sorted.len() / 2]
-    };
     Some(Step {
         offered,
-        answered: figure(|step| step.answered),
+        answered: figure(|step| step.answered)?,
         p50_ns: time(|step| step.p50_ns),
         p99_ns: time(|step| step.p99_ns),
         sender_lag_p99_ns: time(|step| step.sender_lag_p99_ns),
-        busy: figure(|step| step.busy),
+        busy: figure(|step| step.busy)?,
     })
 }
 
-fn answered(slice: &Slice) -> f64 {
-    // A slice has far fewer than 2^32 messages; that many would be one every 12 picoseconds.
-    f64::from(u32::try_from(slice.messages).unwrap_or(u32::MAX)) / slice.elapsed.as_secs_f64()
+/// The middle one of some figures; of an even number the upper one.
+fn middle(mut figures: Vec<f64>) -> Option<f64> {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied()
 }
 
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+fn answered(slice: &Slice) -> f64 {
+    slice.messages as f64 / slice.elapsed.as_secs_f64()
 }
 
 #[cfg(test)]

@@ -101,37 +101,25 @@ pub fn merge(mut records: Vec<RankFile>) -> Result<Merged> {
 /// Checks that each rank is present once, with the same parameters. The slice is sorted by rank.
 fn check_same_run(records: &[RankFile]) -> Result<()> {
     let Some(first) = records.first() else { bail!("no results found") };
-    for record in records {
-        let (rank, size) = (record.rank, record.size);
-        ensure!(
-            size == first.size,
-            "rank {rank} is one of {size}, rank {} of {}",
-            first.rank,
-            first.size
-        );
+    let (first_rank, ranks) = (first.rank, first.size);
+    for RankFile { rank, size, .. } in records {
+        ensure!(*size == ranks, "rank {rank} is one of {size}, rank {first_rank} of {ranks}");
     }
     for pair in records.windows(2) {
         ensure!(pair[0].rank != pair[1].rank, "rank {} occurs twice", pair[0].rank);
     }
-    let missing: Vec<String> = (0..first.size)
-        .filter(|rank| records.iter().all(|record| record.rank != *rank))
-        .map(|rank| rank.to_string())
-        .collect();
-    ensure!(
-        missing.is_empty(),
-        "of {} ranks these are missing: {}",
-        first.size,
-        missing.join(", ")
-    );
+    let is_missing = |rank: &u32| records.iter().all(|record| record.rank != *rank);
+    let missing: Vec<String> = (0..ranks).filter(is_missing).map(|rank| rank.to_string()).collect();
+    let list = missing.join(", ");
+    ensure!(missing.is_empty(), "of {ranks} ranks these are missing: {list}");
     for record in &records[1..] {
         if let Some(name) = differing_parameter(&first.parameters, &record.parameters) {
-            let of = |record: &RankFile| record.parameters.get(&name).map(Value::to_string);
+            let of = |record: &RankFile| {
+                record.parameters.get(&name).map(Value::to_string).unwrap_or_default()
+            };
+            let (rank, is, was) = (record.rank, of(record), of(first));
             bail!(
-                "rank {} has other parameters than rank {}: {name} is {} and not {}",
-                record.rank,
-                first.rank,
-                of(record).unwrap_or_default(),
-                of(first).unwrap_or_default(),
+                "rank {rank} has other parameters than rank {first_rank}: {name} is {is} and not {was}"
             );
         }
     }
@@ -154,11 +142,7 @@ fn window(records: &[RankFile]) -> Result<(u64, u64)> {
     };
     let start = records.iter().map(|record| record.start_unix_nanos).max().unwrap_or(0);
     let end = records.iter().map(end).min().unwrap_or(0);
-    ensure!(
-        start < end,
-        "the ranks never ran at the same time: start them together \
-        (--start-at)"
-    );
+    ensure!(start < end, "the ranks never ran at the same time: start them together (--start-at)");
     Ok((start, end))
 }
 

@@ -1,15 +1,13 @@
 //! `models`: compares the server models by number of connections, and reports where each fails.
 //! This file has the arguments and the order of events.
 
-use std::process::ExitCode;
-
 use anyhow::{Context, Result};
 
 use crate::case::Case;
-use crate::output;
+use crate::exit::Usage;
 use crate::schema::Kind;
 use crate::servers;
-use crate::session::{self, Options, Session};
+use crate::session::{Options, Session};
 use crate::table;
 
 /// Maximum number of open connections in one interleaved run, over all servers: each is two kernel
@@ -21,7 +19,7 @@ const OPEN_CONNECTIONS_MAX: usize = 50_000;
 /// Each is `epollite echo --model NAME`, measured as by `compare`. The failure of a model is a
 /// result, not an error.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Models to compare, separated by commas [default: all]
     #[arg(
         long,
@@ -40,21 +38,8 @@ pub struct Args {
 }
 
 /// The subcommand.
-#[must_use]
-pub fn main(args: &Args) -> ExitCode {
-    session::exit_code(run(args))
-}
-
-fn run(args: &Args) -> Result<u8> {
-    let entries = match servers::select(&args.models) {
-        Ok(entries) => entries,
-        Err(error) => return Ok(session::usage(&error)),
-    };
-    let may_begin = session::check_reference(&args.options, &entries)
-        .and_then(|()| output::check_writable(args.options.json.as_deref()));
-    if let Err(error) = may_begin {
-        return Ok(session::usage(&error));
-    }
+pub(crate) fn run(args: &Args) -> Result<u8> {
+    let entries = servers::select(&args.models, &[]).map_err(Usage::new)?;
     let mut session = Session::open(Kind::Models, &args.options, &entries, &args.models)?;
     for &connections in &args.connections {
         if session.is_interrupted() {
@@ -65,16 +50,10 @@ fn run(args: &Args) -> Result<u8> {
         let ran = session.run(&Case::of_connections(connections), group_size, false);
         if ran.is_err() {
             // Earlier results are printed nevertheless.
-            let shown = table::models(&session.record);
-            session.print(&shown)?;
+            session.outputs.show(&table::models(&session.record))?;
         }
         ran.with_context(|| format!("{connections} connections"))?;
     }
-    session.is_interrupted();
-    let shown = table::legend(session.record.run.rounds)
-        + &table::models(&session.record)
-        + &table::concluded(&session.record);
-    session.print(&shown)?;
-    session.write()?;
-    Ok(session.code())
+    let tables = table::legend(session.record.run.rounds) + &table::models(&session.record);
+    session.finish(&tables)
 }

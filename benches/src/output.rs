@@ -10,12 +10,10 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::write;
 
+use crate::atomic_file;
 use crate::schema::ResultFile;
 
-/// Prints to standard output, unbuffered.
-///
-/// # Errors
-/// If standard output is closed or full.
+/// Prints to standard output, unbuffered. Fails if standard output is closed or full.
 pub(crate) fn print(text: &str) -> Result<()> {
     write_all(io::stdout().as_fd(), text.as_bytes()).context("standard output")
 }
@@ -26,7 +24,7 @@ pub(crate) fn write_err(text: &str) {
 }
 
 /// One line on standard error.
-pub(crate) fn print_error(why: &str) {
+pub(crate) fn print_error(why: impl std::fmt::Display) {
     write_err(&format!("epollite-bench: {why}\n"));
 }
 
@@ -46,25 +44,19 @@ impl Outputs {
         Self { json, stdout_closed: false, is_unwritten: false }
     }
 
-    /// Prints text to standard output.
-    ///
-    /// # Errors
-    /// If printing fails, and the record is not written either.
+    /// Prints text to standard output. Fails if that fails, and the record is not written either.
     pub(crate) fn show(&mut self, text: &str) -> Result<()> {
         let Err(error) = print(text) else { return Ok(()) };
         if self.json.is_none() || self.is_unwritten {
             return Err(error);
         }
         if !std::mem::replace(&mut self.stdout_closed, true) {
-            print_error(&format!("{error:#}; the run continues, for its record"));
+            print_error(format!("{error:#}; the run continues, for its record"));
         }
         Ok(())
     }
 
-    /// Writes the record, if one is requested.
-    ///
-    /// # Errors
-    /// If writing fails, and printing has failed too.
+    /// Writes the record, if one is requested. Fails if that fails, and printing has failed too.
     pub(crate) fn keep(&mut self, record: &ResultFile) -> Result<()> {
         let Some(path) = &self.json else { return Ok(()) };
         let Err(error) = record.write(path) else {
@@ -75,7 +67,7 @@ impl Outputs {
             return Err(error);
         }
         if !std::mem::replace(&mut self.is_unwritten, true) {
-            print_error(&format!("{error:#}; the run continues, for its printed results"));
+            print_error(format!("{error:#}; the run continues, for its printed results"));
         }
         Ok(())
     }
@@ -107,15 +99,9 @@ fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Checks that the record can be written, before a long run rather than after it.
-///
-/// # Errors
-/// Why it cannot.
 pub(crate) fn check_writable(json: Option<&Path>) -> Result<()> {
     let Some(path) = json else { return Ok(()) };
-    let name = path.file_name().with_context(|| format!("{} is not a file", path.display()))?;
-    let name = format!(".{}.{}", name.to_string_lossy(), std::process::id());
-    let attempt = path.with_file_name(name);
-    std::fs::write(&attempt, "")
-        .and_then(|()| std::fs::remove_file(&attempt))
-        .with_context(|| format!("cannot write {}", path.display()))
+    path.file_name().with_context(|| format!("{} is not a file", path.display()))?;
+    let attempt = atomic_file::create_beside(path);
+    attempt.map(drop).with_context(|| format!("cannot write {}", path.display()))
 }

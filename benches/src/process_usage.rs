@@ -6,11 +6,12 @@
 //! a whole case only. Work that the kernel does for a loopback peer inside the server's own calls
 //! is included.
 
-use std::fs;
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
-use nix::unistd::{Pid, SysconfVar, sysconf};
+use nix::unistd::Pid;
+use procfs::process::{Process, Task};
 
 /// For a process with more threads than this, only children of its first thread are found.
 const FORKING_THREADS_MAX: usize = 64;
@@ -26,14 +27,21 @@ pub struct Cpu {
     pub system: Duration,
 }
 
+impl AddAssign for Cpu {
+    fn add_assign(&mut self, other: Self) {
+        self.total += other.total;
+        self.user += other.user;
+        self.system += other.system;
+    }
+}
+
 /// The process and all its living descendants, the root first.
-#[must_use]
 pub fn process_tree(root: Pid) -> Vec<Pid> {
     let mut processes = vec![root];
     let mut next = 0;
     while let Some(&pid) = processes.get(next) {
         next += 1;
-        processes.extend(children(pid));
+        processes.extend(children(pid).into_iter().flatten());
     }
     processes
 }
@@ -41,59 +49,59 @@ pub fn process_tree(root: Pid) -> Vec<Pid> {
 /// The CPU time of the process tree; `None` if the root has ended.
 ///
 /// Cost: two or three small reads per process.
-#[must_use]
 pub fn cpu(root: Pid) -> Option<Cpu> {
-    let mut sum = Cpu::default();
-    for pid in process_tree(root) {
-        let clock = clock_getcpuclockid(pid).and_then(clock_gettime).map(Duration::from);
-        match (clock, ticks(pid)) {
-            (Ok(clock), Some([user, system, dead_user, dead_system])) => {
-                sum.total += clock + dead_user + dead_system;
-                sum.user += user + dead_user;
-                sum.system += system + dead_system;
-            }
-            // A child may end in between; its CPU time is then counted with its parent.
-            _ if pid != root => {}
-            _ => return None,
-        }
-    }
-    Some(sum)
+    sum(root, |pid| {
+        let stat = process(pid)?.stat().ok()?;
+        let [dead_user, dead_system] = [stat.cutime, stat.cstime].map(i64::unsigned_abs).map(time);
+        let (user, system) = (time(stat.utime) + dead_user, time(stat.stime) + dead_system);
+        Some(Cpu { total: process_cpu(pid)? + dead_user + dead_system, user, system })
+    })
+}
+
+/// The CPU time of all threads of a process, without its children.
+pub(crate) fn process_cpu(pid: Pid) -> Option<Duration> {
+    // For the kernel 0 is the calling process, and some negative numbers are other clocks:
+    // clock_getcpuclockid(3).
+    let pid = Some(pid).filter(|pid| pid.as_raw() > 0)?;
+    clock_getcpuclockid(pid).and_then(clock_gettime).map(Duration::from).ok()
 }
 
 /// The CPU time of the calling process.
-#[must_use]
 pub fn own_cpu() -> Option<Duration> {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).ok().map(Duration::from)
 }
 
 /// Peak resident memory, summed over the process tree; `None` if the root has ended.
-#[must_use]
 pub fn peak_rss_bytes(root: Pid) -> Option<u64> {
-    sum(root, "status", "VmHWM:")
+    sum(root, own_peak_rss_bytes)
+}
+
+fn own_peak_rss_bytes(pid: Pid) -> Option<u64> {
+    Some(process(pid)?.status().ok()?.vmhwm? * 1024)
 }
 
 /// The proportional set size of the process tree: a page shared by two processes counts half for
 /// each.
-#[must_use]
-pub fn pss_bytes(root: Pid) -> Option<u64> {
-    sum(root, "smaps_rollup", "Pss:")
+pub(crate) fn pss_bytes(root: Pid) -> Option<u64> {
+    sum(root, |pid| {
+        let rollup = process(pid)?.smaps_rollup().ok()?;
+        rollup.memory_map_rollup.into_iter().next()?.extension.map.get("Pss").copied()
+    })
 }
 
 /// Number of threads of the process tree.
-#[must_use]
 pub fn threads(root: Pid) -> usize {
-    let of = |pid| {
-        let entries = fs::read_dir(format!("/proc/{pid}/task"));
-        entries.map_or(0, Iterator::count)
-    };
-    process_tree(root).into_iter().map(of).sum()
+    let of = |pid| Some(usize::try_from(process(pid)?.stat().ok()?.num_threads).unwrap_or(0));
+    sum(root, of).unwrap_or(0)
 }
 
-fn sum(root: Pid, file: &str, field: &str) -> Option<u64> {
-    let mut sum = 0;
+/// Sums a figure over the process tree; `None` if the root has ended. A child may end in between;
+/// its CPU time is then counted with its parent.
+fn sum<T: Default + AddAssign>(root: Pid, figure: impl Fn(Pid) -> Option<T>) -> Option<T> {
+    let mut sum = T::default();
     for pid in process_tree(root) {
-        match kilobytes(pid, file, field) {
-            Some(kilobytes) => sum += kilobytes * 1024,
+        match figure(pid) {
+            Some(figure) => sum += figure,
             None if pid != root => {}
             None => return None,
         }
@@ -101,46 +109,24 @@ fn sum(root: Pid, file: &str, field: &str) -> Option<u64> {
     Some(sum)
 }
 
-fn kilobytes(pid: Pid, file: &str, field: &str) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
-    let line = text.lines().find(|line| line.starts_with(field))?;
-    line.split_whitespace().nth(1)?.parse().ok()
+fn process(pid: Pid) -> Option<Process> {
+    Process::new(pid.as_raw()).ok()
 }
 
 /// Every thread may fork, and has its own list of children.
-///
-/// Man page: `proc_tid_children(5)`
-fn children(pid: Pid) -> Vec<Pid> {
-    let of = |tid: &str| {
-        fs::read_to_string(format!("/proc/{pid}/task/{tid}/children")).unwrap_or_default()
-    };
-    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let threads: Vec<String> =
-        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    let lists: String = if threads.len() > FORKING_THREADS_MAX {
-        of(&pid.to_string())
-    } else {
-        threads.iter().map(|tid| of(tid)).collect()
-    };
-    lists.split_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect()
-}
-
-/// User and system time of the process, then of its children that were waited for.
-///
-/// Man page: `proc_pid_stat(5)`
-fn ticks(pid: Pid) -> Option<[Duration; 4]> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name is in parentheses and may contain any character, including spaces and parentheses.
-    let (_, rest) = text.rsplit_once(')')?;
-    let mut fields = rest.split_whitespace().skip(11);
-    let mut next = || fields.next()?.parse::<u64>().ok().map(time);
-    Some([next()?, next()?, next()?, next()?])
+fn children(pid: Pid) -> Option<Vec<Pid>> {
+    let process = process(pid)?;
+    let mut threads: Vec<Task> =
+        process.tasks().ok()?.flatten().take(FORKING_THREADS_MAX + 1).collect();
+    if threads.len() > FORKING_THREADS_MAX {
+        threads = vec![process.task_main_thread().ok()?];
+    }
+    let children = threads.iter().filter_map(|thread| thread.children().ok()).flatten();
+    Some(children.filter_map(|pid| i32::try_from(pid).ok()).map(Pid::from_raw).collect())
 }
 
 fn time(ticks: u64) -> Duration {
-    let per_second = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
-    let per_second = u64::try_from(per_second).unwrap_or(100).max(1);
-    Duration::from_micros(ticks * 1_000_000 / per_second)
+    Duration::from_micros(ticks * 1_000_000 / procfs::ticks_per_second())
 }
 
 #[cfg(test)]
@@ -161,7 +147,7 @@ mod tests {
         while process_tree(pid).len() < 2 {
             std::thread::yield_now();
         }
-        let alone = kilobytes(pid, "status", "VmHWM:").expect("it runs") * 1024;
+        let alone = own_peak_rss_bytes(pid).expect("it runs");
         assert!(peak_rss_bytes(pid).expect("it runs") > alone, "the child's memory is counted too");
         assert!(pss_bytes(pid).is_some() && cpu(pid).is_some());
         assert_eq!(threads(pid), 2);

@@ -11,6 +11,7 @@ use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer}
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::atomic_file;
 use crate::load::{Counts, Progress, Report};
 
 /// Format name and version.
@@ -26,7 +27,6 @@ const COUNT_MAX: u64 = 1 << 48;
 const TIME_MAX_NANOS: u64 = i64::MAX.unsigned_abs();
 
 /// The name of a rank's result file.
-#[must_use]
 pub fn file_name(rank: u32) -> String {
     format!("rank-{rank}.json")
 }
@@ -60,8 +60,7 @@ impl RankFile {
     ///
     /// # Panics
     /// Never: a histogram and a configuration can always be serialised.
-    #[must_use]
-    pub fn from_report(report: &Report, rank: u32, size: u32) -> Self {
+    pub(crate) fn from_report(report: &Report, rank: u32, size: u32) -> Self {
         let mut parameters = serde_json::to_value(&report.config).expect("it can be serialised");
         if let Some(fields) = parameters.as_object_mut() {
             for name in PER_RANK_PARAMETERS {
@@ -80,7 +79,7 @@ impl RankFile {
             counts: report.counts,
             wrong: report.wrong.clone(),
             progress: report.meter.progress.clone(),
-            histogram: encode(report.latencies()),
+            histogram: encode(&report.meter.latencies),
         }
     }
 
@@ -90,14 +89,8 @@ impl RankFile {
     /// If it cannot be written.
     pub fn write(&self, dir: &Path) -> Result<()> {
         let path = dir.join(file_name(self.rank));
-        let temporary = dir.join(format!(".{}.{}", file_name(self.rank), std::process::id()));
         let text = serde_json::to_string_pretty(self)? + "\n";
-        let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
-        if written.is_err() {
-            // A partial file is not a result.
-            let _ = fs::remove_file(&temporary);
-        }
-        written.with_context(|| format!("cannot write {}", path.display()))
+        atomic_file::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Reads a result file, and checks its consistency.

@@ -7,8 +7,7 @@ use crate::schema::ResultFile;
 const COMMON: [&str; 5] = ["/proc/", "/sys/", "/dev/", "/etc/", "/usr/"];
 
 /// A copy of a record without local paths.
-#[must_use]
-pub fn record(record: &ResultFile) -> ResultFile {
+pub(crate) fn record(record: &ResultFile) -> ResultFile {
     let mut record = record.clone();
     let run = &mut record.run;
     let words = run.command.iter_mut().chain(&mut run.failures);
@@ -27,8 +26,7 @@ pub fn record(record: &ResultFile) -> ResultFile {
 }
 
 /// Replaces each absolute path in a text by its last component.
-#[must_use]
-pub fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = next_path(rest, shown.chars().next_back()) {

@@ -12,18 +12,15 @@ mod svg;
 mod view;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
 pub use page::{html, markdown, write_svgs};
 
+use crate::exit::Usage;
 use crate::output;
 use crate::redact;
 use crate::schema::ResultFile;
-
-/// Exit code: bad arguments, not a result file, an output that cannot be written.
-const USAGE: u8 = 2;
 
 /// Writes the results of `compare --json` and `models --json` as one HTML page.
 ///
@@ -46,14 +43,13 @@ pub struct Args {
 }
 
 /// The subcommand.
-#[must_use]
-pub fn main(args: &Args) -> ExitCode {
-    let Err(error) = run(args) else { return ExitCode::SUCCESS };
-    output::print_error(&format!("{error:#}"));
-    ExitCode::from(USAGE)
+pub(crate) fn run(args: &Args) -> Result<u8> {
+    output::print(&write(args).map_err(Usage::new)?).map_err(Usage::new)?;
+    Ok(0)
 }
 
-fn run(args: &Args) -> Result<()> {
+/// Writes all files; returns what was written.
+fn write(args: &Args) -> Result<String> {
     // Older result files may contain paths of the machine.
     let read = |path: &PathBuf| ResultFile::read(path).map(|record| redact::record(&record));
     let records: Vec<ResultFile> = args.results.iter().map(read).collect::<Result<_>>()?;
@@ -81,7 +77,7 @@ fn run(args: &Args) -> Result<()> {
         write_file(page, &markdown(&records, &beside.to_string_lossy())?)?;
         written += &format!("the page in Markdown: {}\n", page.display());
     }
-    output::print(&written)
+    Ok(written)
 }
 
 fn write_file(path: &Path, text: &str) -> Result<()> {

@@ -10,6 +10,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::atomic_file;
+use crate::case;
 use crate::stats::{Estimate, Verdict};
 
 /// The version of this schema.
@@ -158,40 +160,15 @@ pub struct Absent {
 /// One case, on all servers, interleaved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Case {
-    /// The name in tables and on the command line.
-    pub name: String,
-    /// Description of the load, one line.
-    pub what: String,
-    /// The transport.
-    pub transport: Transport,
-    /// Busy connections (UDP: sockets).
-    pub connections: usize,
-    /// Additional idle connections.
-    pub idle_connections: usize,
-    /// Maximum number of messages in flight per connection.
-    pub depth: usize,
-    /// Bytes in a message.
-    pub size_bytes: usize,
-    /// Whether each message had its own connection.
-    pub churn: bool,
+    /// The load.
+    #[serde(flatten)]
+    pub load: case::Case,
     /// Duration of the case.
     pub wall_seconds: f64,
     /// The noise measured by the A/A control; `null` if the control failed.
     pub noise: Option<Noise>,
     /// One per server of the run, in the order of [`ResultFile::servers`].
     pub results: Vec<Outcome>,
-}
-
-/// The transport of the messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Transport {
-    /// TCP on loopback.
-    Tcp,
-    /// UDP on loopback.
-    Udp,
-    /// A Unix stream socket.
-    Unix,
 }
 
 /// How much the copy of the reference differed from the reference: factors of at least 1. A ratio
@@ -219,10 +196,11 @@ pub struct Outcome {
 }
 
 /// The status of a server in a case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// All rounds were completed.
+    #[default]
     Complete,
     /// The server, or the load on it, failed; earlier rounds are used if there are at least six.
     Failed,
@@ -250,8 +228,7 @@ pub struct Measured {
     /// 99th percentile of the round-trip times divided by that of the reference, paired.
     pub p99_ratio: Option<Ratio>,
     /// CPU of the load divided by that of this server, for the same messages: where it is well
-    /// above 1,
-    /// the load is the bottleneck.
+    /// above 1, the load is the bottleneck.
     pub load_cpu_ratio: Option<Estimate>,
     /// Round-trip times. In a closed loop: a stalled server is sent fewer messages.
     pub latency: Option<Latency>,
@@ -303,8 +280,9 @@ pub struct Knee {
 pub struct Curve {
     /// Its name.
     pub server: String,
-    /// The status.
-    #[serde(default = "is_complete_status")]
+    /// The status. Absent in records written before this field existed: they have complete curves
+    /// only.
+    #[serde(default)]
     pub status: Status,
     /// The reason, if it is not complete.
     pub why: Option<String>,
@@ -312,11 +290,6 @@ pub struct Curve {
     pub steps: Vec<Step>,
     /// The last rate before two consecutive steps above the bound, in messages per second.
     pub knee: Option<f64>,
-}
-
-/// Records written before this field existed have complete curves only.
-const fn is_complete_status() -> Status {
-    Status::Complete
 }
 
 /// One rate offered to one server. Latencies count from the *intended* send time, in nanoseconds;
@@ -397,7 +370,37 @@ pub struct Round {
     pub load_cpu_seconds: Option<f64>,
 }
 
+impl Round {
+    /// Messages per second.
+    pub fn rate(&self) -> f64 {
+        self.messages as f64 / self.elapsed_seconds
+    }
+
+    /// CPU time of the server per message, in seconds.
+    pub(crate) fn cpu_per_message(&self) -> f64 {
+        self.cpu_seconds / self.messages as f64
+    }
+}
+
+impl Case {
+    /// The result of a server, if it has one.
+    pub fn outcome(&self, server: &str) -> Option<&Outcome> {
+        self.results.iter().find(|outcome| outcome.server == server)
+    }
+
+    /// What was measured of a server, if anything.
+    pub fn measured(&self, server: &str) -> Option<&Measured> {
+        self.outcome(server)?.measured.as_ref()
+    }
+}
+
 impl ResultFile {
+    /// The servers without the reference and its copy.
+    pub fn others(&self) -> impl Iterator<Item = &Server> {
+        let is_other = |it: &&Server| it.name != self.reference && it.name != self.control;
+        self.servers.iter().filter(is_other)
+    }
+
     /// Writes it atomically, and without local paths.
     ///
     /// # Errors
@@ -405,15 +408,8 @@ impl ResultFile {
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string(&crate::redact::record(self))
             .context("a figure cannot be represented in JSON")?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
-        let written = std::fs::write(&temporary, text + "\n")
-            .and_then(|()| std::fs::rename(&temporary, path));
-        if written.is_err() {
-            // A partial file is not a record.
-            let _ = std::fs::remove_file(&temporary);
-        }
-        written.with_context(|| format!("cannot write {}", path.display()))
+        atomic_file::write(path, &(text + "\n"))
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Reads a record.
@@ -432,11 +428,5 @@ impl ResultFile {
             schema.map_or("unknown".to_owned(), |schema| schema.to_string()),
         );
         serde_json::from_value(value).with_context(|| format!("{shown} is not the record of a run"))
-    }
-
-    /// Whether everything requested was measured.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.run.failures.is_empty()
     }
 }

@@ -1,7 +1,8 @@
 //! A server under test as a process: started on its core, paused, stopped. It knows only the
 //! endpoint, not what is served there.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::ops::Range;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -17,7 +18,6 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
-
 use serde::{Deserialize, Serialize};
 
 use crate::case::Transport;
@@ -34,6 +34,10 @@ const CRASH_MAX: Duration = Duration::from_millis(200);
 
 /// Polling interval while waiting for start or exit.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Ports outside Linux's default ephemeral range: they are assigned only on explicit request.
+const PORTS: Range<u16> = 20_000..32_000;
+const PORTS_LEN: u32 = (PORTS.end - PORTS.start) as u32;
 
 /// Maximum length of the path of a folder for sockets: a socket path has at most 107 bytes, and our
 /// file names take some 35 of them.
@@ -75,14 +79,13 @@ pub fn pin(core: usize) -> Result<()> {
     sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("cannot use core {core}"))
 }
 
-/// Raises the soft `RLIMIT_NOFILE` to the hard limit, for this process and the servers it starts.
-///
-/// # Errors
-/// If the kernel refuses, which is not expected.
-pub fn raise_file_limit() -> Result<()> {
-    let (_, hard) =
-        getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")
+/// Raises the soft `RLIMIT_NOFILE` to `needed`, at most to the hard limit, for this process and
+/// what it starts from now on; returns the limit.
+pub(crate) fn raise_file_limit(needed: u64) -> nix::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let raised = needed.clamp(soft, hard);
+    setrlimit(Resource::RLIMIT_NOFILE, raised, hard)?;
+    Ok(raised)
 }
 
 /// The address of a server.
@@ -114,56 +117,60 @@ impl Server {
     /// # Errors
     /// If it cannot be started, ends, or does not serve within five seconds.
     pub fn start(name: &str, command: &str, transport: Transport, cores: Cores) -> Result<Self> {
-        let slot = if transport == Transport::Unix { "{path}" } else { "{port}" };
-        ensure!(command.contains(slot), "{name}: the command does not contain {slot}");
-        let (endpoint, text) = free_endpoint(transport).context("no free endpoint")?;
-        let command = command.replace(slot, &text);
-        let words = shlex::split(&command)
-            .with_context(|| format!("{name}: unterminated quote in `{command}`"))?;
-        let (program, arguments) =
-            words.split_first().with_context(|| format!("{name}: the command is empty"))?;
-        let mut child = Command::new(program);
-        child.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
-        set_pdeathsig(&mut child);
         // Affinity is inherited: every thread of the server is on its core from the first
         // instruction, without taskset(1).
         pin(cores.server)?;
-        let child = child.spawn();
+        let server = Self::spawn(name, &[], command, transport);
         pin(cores.load)?;
-        let child = child.with_context(|| format!("{name}: cannot start `{program}`"))?;
-        let mut server = Self { name: name.to_owned(), child, endpoint };
+        let mut server = server?;
         server.wait_until_up()?;
         Ok(server)
     }
 
+    /// Starts `command` behind the words of `wrapper`, as [`Self::start`] does, and does not wait.
+    pub(crate) fn spawn(
+        name: &str,
+        wrapper: &[&str],
+        command: &str,
+        transport: Transport,
+    ) -> Result<Self> {
+        let slot = if transport == Transport::Unix { "{path}" } else { "{port}" };
+        ensure!(command.contains(slot), "{name}: the command does not contain {slot}");
+        let (endpoint, text) = free_endpoint(transport)?;
+        let command = command.replace(slot, &text);
+        let words = shlex::split(&command)
+            .with_context(|| format!("{name}: unterminated quote in `{command}`"))?;
+        let mut words = wrapper.iter().copied().chain(words.iter().map(String::as_str));
+        let program = words.next().with_context(|| format!("{name}: the command is empty"))?;
+        let mut child = Command::new(program);
+        child.args(words).stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
+        set_pdeathsig(&mut child);
+        let child = child.spawn().with_context(|| format!("{name}: cannot start `{program}`"))?;
+        Ok(Self { name: name.to_owned(), child, endpoint })
+    }
+
     /// Adds the exit status of the process to an error of the load: a crash explains a lost
     /// connection.
-    pub fn with_exit_status(&mut self, failure: impl std::fmt::Display) -> String {
+    pub(crate) fn with_exit_status(&mut self, failure: anyhow::Error) -> String {
         // A crash closes the connections a moment before the process can be waited for.
-        let deadline = Instant::now() + CRASH_MAX;
-        while Instant::now() < deadline {
-            if let Some(status) = self.ended() {
-                return format!("{failure}; it ended: {status}");
-            }
-            thread::sleep(POLL_INTERVAL);
+        match poll_until(CRASH_MAX, POLL_INTERVAL, || self.ended()) {
+            Some(status) => format!("{failure:#}; it ended: {status}"),
+            None => format!("{failure:#}"),
         }
-        failure.to_string()
     }
 
     fn wait_until_up(&mut self) -> Result<()> {
-        let name = self.name.clone();
-        let deadline = Instant::now() + START_MAX;
-        while !is_serving(&self.endpoint) {
-            if let Some(status) = self.ended() {
-                bail!("{name}: did not start; it ended: {status}");
-            }
-            ensure!(
-                Instant::now() < deadline,
-                "{name}: did not start: nothing serves at {:?} after {} s",
-                self.endpoint,
-                START_MAX.as_secs(),
-            );
-            thread::sleep(POLL_INTERVAL);
+        let up = poll_until(START_MAX, POLL_INTERVAL, || {
+            if is_serving(&self.endpoint) { Some(None) } else { self.ended().map(Some) }
+        });
+        let (name, limit) = (self.name.clone(), START_MAX.as_secs());
+        match up {
+            Some(None) => {}
+            Some(Some(status)) => bail!("{name}: did not start; it ended: {status}"),
+            None => bail!(
+                "{name}: did not start: nothing serves at {:?} after {limit} s",
+                self.endpoint
+            ),
         }
         // Its CPU time could not be measured: the process that serves was daemonized, or was there
         // before.
@@ -173,38 +180,30 @@ impl Server {
         Ok(())
     }
 
-    /// The name in tables.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Its endpoint.
-    #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
     /// The process, the root of its process tree.
-    #[must_use]
     pub fn pid(&self) -> Pid {
         pid_of(&self.child)
     }
 
     /// Stops it (SIGSTOP): a server that never sleeps would disturb the others.
-    pub fn pause(&self) {
+    pub(crate) fn pause(&self) {
         // Best effort: it fails only if the process has ended.
         let _ = killpg(self.pid(), Signal::SIGSTOP);
     }
 
     /// Resumes it (SIGCONT).
-    pub fn resume(&self) {
+    pub(crate) fn resume(&self) {
         let _ = killpg(self.pid(), Signal::SIGCONT);
     }
 
     /// Its exit status, if it has ended. Kills the remaining processes of its group: a shell that
     /// started the server may exit before it.
-    fn ended(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         if self.is_running() != Some(false) {
             return None;
         }
@@ -229,26 +228,15 @@ impl Drop for Server {
             let _ = kill(self.pid(), Signal::SIGTERM);
             self.resume();
         }
-        let deadline = Instant::now() + STOP_MAX;
-        while self.is_running() == Some(true) {
-            if Instant::now() > deadline {
-                let _ = killpg(self.pid(), Signal::SIGKILL);
-            }
-            thread::sleep(POLL_INTERVAL);
+        let has_ended = || (self.is_running() != Some(true)).then_some(());
+        while poll_until(STOP_MAX, POLL_INTERVAL, has_ended).is_none() {
+            let _ = killpg(self.pid(), Signal::SIGKILL);
         }
         self.ended();
         if let Endpoint::Unix(path) = &self.endpoint {
             drop(std::fs::remove_file(path));
         }
     }
-}
-
-/// Asks the kernel to end this process when its parent ends.
-///
-/// # Errors
-/// If the kernel refuses, which is not expected.
-pub fn set_own_pdeathsig() -> Result<()> {
-    prctl::set_pdeathsig(Signal::SIGTERM).context("prctl")
 }
 
 /// Makes the kernel end the child when we end, however we end.
@@ -260,30 +248,48 @@ pub(crate) fn set_pdeathsig(command: &mut Command) {
     unsafe { command.pre_exec(end) };
 }
 
-/// An unused endpoint, and its form in a command. Another process could take it before the server
-/// does; then the server fails to start, which is rare.
-fn free_endpoint(transport: Transport) -> std::io::Result<(Endpoint, String)> {
-    let any = (Ipv4Addr::LOCALHOST, 0);
-    Ok(match transport {
-        Transport::Tcp => {
-            let address = TcpListener::bind(any)?.local_addr()?;
-            (Endpoint::Tcp(address), address.port().to_string())
+/// Repeats `condition` until it returns something, for `limit` at most.
+pub(crate) fn poll_until<T>(
+    limit: Duration,
+    interval: Duration,
+    mut condition: impl FnMut() -> Option<T>,
+) -> Option<T> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let found = condition();
+        if found.is_some() || Instant::now() >= deadline {
+            return found;
         }
-        Transport::Udp => {
-            let address = UdpSocket::bind(any)?.local_addr()?;
-            (Endpoint::Udp(address), address.port().to_string())
+        thread::sleep(interval);
+    }
+}
+
+/// An unused endpoint, and its form in a command. A server may take long to start, and an ephemeral
+/// port would often be assigned to another process by then, so the port is outside that range.
+fn free_endpoint(transport: Transport) -> Result<(Endpoint, String)> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    if transport == Transport::Unix {
+        let nth = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("epollite-bench-{}-{nth}.sock", std::process::id());
+        // A command is UTF-8, and the path of a socket is short.
+        let folder = std::env::temp_dir();
+        let folder = folder.to_str().filter(|it| it.len() <= SOCKET_FOLDER_MAX);
+        let text = format!("{}/{name}", folder.unwrap_or("/tmp"));
+        return Ok((Endpoint::Unix(PathBuf::from(&text)), text));
+    }
+    // Other processes doing the same start at another offset.
+    let first = std::process::id().wrapping_mul(97);
+    for _ in PORTS {
+        let nth = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS_LEN;
+        let port = PORTS.start + u16::try_from(nth)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
+            let is_tcp = transport == Transport::Tcp;
+            let endpoint = if is_tcp { Endpoint::Tcp(address) } else { Endpoint::Udp(address) };
+            return Ok((endpoint, port.to_string()));
         }
-        Transport::Unix => {
-            static NEXT: AtomicU32 = AtomicU32::new(0);
-            let nth = NEXT.fetch_add(1, Ordering::Relaxed);
-            let name = format!("epollite-bench-{}-{nth}.sock", std::process::id());
-            // A command is UTF-8, and the path of a socket is short.
-            let folder = std::env::temp_dir();
-            let folder = folder.to_str().filter(|it| it.len() <= SOCKET_FOLDER_MAX);
-            let text = format!("{}/{name}", folder.unwrap_or("/tmp"));
-            (Endpoint::Unix(PathBuf::from(&text)), text)
-        }
-    })
+    }
+    bail!("no free port from {} to {}", PORTS.start, PORTS.end - 1)
 }
 
 /// Whether a server accepts there; for a datagram socket, whether it echoes.
@@ -292,19 +298,24 @@ fn is_serving(endpoint: &Endpoint) -> bool {
         Endpoint::Tcp(address) => TcpStream::connect_timeout(address, START_MAX)
             .is_ok_and(|stream| !is_itself(stream.local_addr(), stream.peer_addr())),
         Endpoint::Unix(path) => UnixStream::connect(path).is_ok(),
-        Endpoint::Udp(address) => probe_echo(*address).unwrap_or(false),
+        Endpoint::Udp(address) => probe_echo(*address, POLL_INTERVAL).unwrap_or(false),
     }
 }
 
-fn probe_echo(address: SocketAddr) -> std::io::Result<bool> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+/// Whether a datagram server answers within `limit`. Fails if nothing is received.
+pub(crate) fn probe_echo(address: SocketAddr, limit: Duration) -> std::io::Result<bool> {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
     socket.connect(address)?;
     if is_itself(socket.local_addr(), socket.peer_addr()) {
         return Ok(false);
     }
-    socket.set_read_timeout(Some(POLL_INTERVAL))?;
+    socket.set_read_timeout(Some(limit))?;
     socket.send(b"?")?;
-    Ok(socket.recv(&mut [0; 8])? == 1)
+    Ok(socket.recv(&mut [0; 8])? > 0)
 }
 
 /// Whether a socket is connected to itself: the kernel chose as local port the one where the server

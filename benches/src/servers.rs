@@ -5,6 +5,7 @@ mod build;
 mod extra;
 mod installed;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -13,7 +14,9 @@ use crate::case::{Case, Transport};
 use crate::schema::{self, Origin};
 pub use build::Builder;
 use build::Toolchain;
-pub use extra::{Extra, group_extras};
+pub(crate) use build::compiler;
+pub use extra::Extra;
+pub(crate) use extra::group_extras;
 
 /// The default reference.
 pub const BASELINE_SERVER: &str = "C edge";
@@ -40,39 +43,30 @@ const MODELS: [(&str, &str, bool, bool); 12] = [
     ("reuseport", "four processes with a listener each", false, false),
 ];
 
-/// The C baselines and peers: name, description, language, toolchain, arguments for TCP.
-const PEERS: [(&str, &str, &str, Toolchain, &str); 18] = [
-    ("C edge", "tight epoll in C, edge-triggered", "c", Toolchain::BaselineC, "{port} edge"),
-    ("C level", "tight epoll in C, level-triggered", "c", Toolchain::BaselineC, "{port} level"),
-    ("libuv", "libuv, uv_try_write", "c", Toolchain::Cc("uv"), "{port}"),
-    ("libev", "libev", "c", Toolchain::Cc("ev"), "{port}"),
-    ("libevent", "libevent's bufferevents", "c", Toolchain::Cc("event"), "{port}"),
-    ("mio", "mio, edge-triggered", "rust", Toolchain::Cargo("mio"), "{port}"),
-    ("polling", "polling, one-shot", "rust", Toolchain::Cargo("polling"), "{port}"),
-    ("tokio", "tokio, current thread", "rust", Toolchain::Cargo("tokio"), "{port} current"),
-    (
-        "tokio multi",
-        "tokio, as many threads as cores",
-        "rust",
-        Toolchain::Cargo("tokio"),
-        "{port} multi",
-    ),
-    ("smol", "smol, local executor", "rust", Toolchain::Cargo("smol"), "{port}"),
-    ("monoio", "monoio on epoll", "rust", Toolchain::Cargo("monoio"), "{port} epoll"),
-    ("monoio uring", "monoio on io_uring", "rust", Toolchain::Cargo("monoio"), "{port} uring"),
-    ("threads", "std, a thread for each client", "rust", Toolchain::Cargo("threads"), "{port}"),
-    (
-        "python epoll",
-        "the tutorial's select.epoll",
-        "python",
-        Toolchain::Python("select"),
-        "{port}",
-    ),
-    ("asyncio", "asyncio, a protocol", "python", Toolchain::Python("asyncio"), "{port} asyncio"),
-    ("uvloop", "asyncio on uvloop", "python", Toolchain::Python("uvloop"), "{port} uvloop"),
-    ("go", "a goroutine for each client", "go", Toolchain::Go, "{port}"),
-    ("node", "a stream piped into itself", "javascript", Toolchain::Node, "{port}"),
+/// The C baselines and peers: name, description, toolchain, arguments for TCP.
+const PEERS: [(&str, &str, Toolchain, &str); 18] = [
+    ("C edge", "tight epoll in C, edge-triggered", Toolchain::BaselineC, "{port} edge"),
+    ("C level", "tight epoll in C, level-triggered", Toolchain::BaselineC, "{port} level"),
+    ("libuv", "libuv, uv_try_write", Toolchain::Cc("uv"), "{port}"),
+    ("libev", "libev", Toolchain::Cc("ev"), "{port}"),
+    ("libevent", "libevent's bufferevents", Toolchain::Cc("event"), "{port}"),
+    ("mio", "mio, edge-triggered", Toolchain::Cargo("mio"), "{port}"),
+    ("polling", "polling, one-shot", Toolchain::Cargo("polling"), "{port}"),
+    ("tokio", "tokio, current thread", Toolchain::Cargo("tokio"), "{port} current"),
+    ("tokio multi", "tokio, as many threads as cores", Toolchain::Cargo("tokio"), "{port} multi"),
+    ("smol", "smol, local executor", Toolchain::Cargo("smol"), "{port}"),
+    ("monoio", "monoio on epoll", Toolchain::Cargo("monoio"), "{port} epoll"),
+    ("monoio uring", "monoio on io_uring", Toolchain::Cargo("monoio"), "{port} uring"),
+    ("threads", "std, a thread for each client", Toolchain::Cargo("threads"), "{port}"),
+    ("python epoll", "the tutorial's select.epoll", Toolchain::Python("select"), "{port}"),
+    ("asyncio", "asyncio, a protocol", Toolchain::Python("asyncio"), "{port} asyncio"),
+    ("uvloop", "asyncio on uvloop", Toolchain::Python("uvloop"), "{port} uvloop"),
+    ("go", "a goroutine for each client", Toolchain::Go, "{port}"),
+    ("node", "a stream piped into itself", Toolchain::Node, "{port}"),
 ];
+
+/// The command of a server for each transport that it supports.
+type Commands = HashMap<Transport, String>;
 
 /// A server before it is built.
 #[derive(Debug, Clone)]
@@ -83,13 +77,9 @@ pub struct ServerSpec {
     pub what: String,
     /// Where it comes from.
     pub origin: Origin,
-    language: Option<&'static str>,
     toolchain: Toolchain,
-    /// Commands: `{program}` and `{datagrams}` are the built programs, the rest as in
-    /// [`crate::server`].
-    tcp: Option<String>,
-    udp: Option<String>,
-    unix: Option<String>,
+    /// `{program}` and `{datagrams}` are the built programs, the rest as in [`crate::server`].
+    commands: Commands,
 }
 
 /// A server that is built and can be started.
@@ -97,69 +87,68 @@ pub struct ServerSpec {
 pub struct BuiltServer {
     /// Its description in a record, without the idle memory.
     pub about: schema::Server,
-    tcp: Option<String>,
-    udp: Option<String>,
-    unix: Option<String>,
+    commands: Commands,
 }
 
 /// All known servers: C, models, peers.
-#[must_use]
 pub fn all() -> Vec<ServerSpec> {
     let others = || {
-        PEERS.iter().map(|&(name, what, language, toolchain, arguments)| {
+        PEERS.iter().map(|&(name, what, toolchain, arguments)| {
             let origin = if toolchain == Toolchain::BaselineC { Origin::C } else { Origin::Peer };
+            let mut commands =
+                Commands::from([(Transport::Tcp, format!("{{program}} {arguments}"))]);
+            if origin == Origin::C {
+                let command = format!("{{program}} {}", arguments.replace("{port}", "{path}"));
+                commands.insert(Transport::Unix, command);
+            }
             let udp = match name {
-                "C edge" => Some("{datagrams} {port}".to_owned()),
-                "tokio" => Some("{program} {port} current udp".to_owned()),
+                "C edge" => Some("{datagrams} {port}"),
+                "tokio" => Some("{program} {port} current udp"),
                 _ => None,
             };
-            let unix = (origin == Origin::C)
-                .then(|| format!("{{program}} {}", arguments.replace("{port}", "{path}")));
-            let tcp = Some(format!("{{program}} {arguments}"));
-            let (name, what, language) = (name.to_owned(), what.to_owned(), Some(language));
-            ServerSpec { name, what, origin, language, toolchain, tcp, udp, unix }
+            commands.extend(udp.map(|command| (Transport::Udp, command.to_owned())));
+            let (name, what) = (name.to_owned(), what.to_owned());
+            ServerSpec { name, what, origin, toolchain, commands }
         })
     };
-    let models = MODELS.iter().map(|&(name, what, udp, unix)| ServerSpec {
-        name: name.to_owned(),
-        what: what.to_owned(),
-        origin: Origin::Model,
-        language: Some("rust"),
-        toolchain: Toolchain::Epollite,
-        tcp: Some(format!("{{program}} echo -q --model {name} --tcp 127.0.0.1:{{port}}")),
-        udp: udp.then(|| format!("{{program}} echo -q --model {name} --udp 127.0.0.1:{{port}}")),
-        unix: unix.then(|| format!("{{program}} echo -q --model {name} --unix {{path}}")),
+    let models = MODELS.iter().map(|&(name, what, udp, unix)| {
+        let addresses = [
+            (Transport::Tcp, true, "--tcp 127.0.0.1:{port}"),
+            (Transport::Udp, udp, "--udp 127.0.0.1:{port}"),
+            (Transport::Unix, unix, "--unix {path}"),
+        ];
+        let supported = addresses.into_iter().filter(|(_, is_supported, _)| *is_supported);
+        let command = |address| format!("{{program}} echo -q --model {name} {address}");
+        ServerSpec {
+            name: name.to_owned(),
+            what: what.to_owned(),
+            origin: Origin::Model,
+            toolchain: Toolchain::Epollite,
+            commands: supported.map(|(transport, _, it)| (transport, command(it))).collect(),
+        }
     });
     let c = others().filter(|entry| entry.origin == Origin::C);
     let peers = others().filter(|entry| entry.origin == Origin::Peer);
     c.chain(models).chain(peers).collect()
 }
 
-/// Selects servers by name, `models`, `peers` or `all`. Without names, the default ones.
+/// Selects servers by name, `models`, `peers` or `all`; without names, the default ones. All
+/// `extras` are included: those not named come last.
 ///
 /// # Errors
 /// An unknown name.
-pub fn select(names: &[String]) -> Result<Vec<ServerSpec>> {
-    select_of(names, &[])
-}
-
-/// The same, with `extras`. All extras are included: those not named come last.
-///
-/// # Errors
-/// An unknown name.
-pub fn select_of(names: &[String], extras: &[ServerSpec]) -> Result<Vec<ServerSpec>> {
+pub fn select(names: &[String], extras: &[ServerSpec]) -> Result<Vec<ServerSpec>> {
     let all = || all().into_iter().chain(extras.iter().cloned());
     let mut chosen: Vec<ServerSpec> = Vec::new();
     let mut add = |matches: &dyn Fn(&ServerSpec) -> bool| {
-        let before = chosen.len();
-        let mut found = 0;
+        let mut is_known = false;
         for entry in all().filter(|entry| matches(entry)) {
-            found += 1;
+            is_known = true;
             if !chosen.iter().any(|other| other.name == entry.name) {
                 chosen.push(entry);
             }
         }
-        found > 0 || chosen.len() > before
+        is_known
     };
     if names.is_empty() {
         add(&|entry| {
@@ -186,13 +175,13 @@ pub fn select_of(names: &[String], extras: &[ServerSpec]) -> Result<Vec<ServerSp
 
 impl ServerSpec {
     /// Its commands for display: the one for TCP, or the others.
-    fn commands(&self) -> String {
-        let others = || [&self.udp, &self.unix].into_iter().flatten().cloned().collect::<Vec<_>>();
-        self.tcp.clone().unwrap_or_else(|| others().join("; "))
+    fn displayed_command(&self) -> String {
+        let of = |transport| self.commands.get(&transport).cloned();
+        let others = || [Transport::Udp, Transport::Unix].into_iter().filter_map(of);
+        of(Transport::Tcp).unwrap_or_else(|| others().collect::<Vec<_>>().join("; "))
     }
 
     /// The missing tool in one line, if any.
-    #[must_use]
     pub fn missing(&self) -> Option<String> {
         installed::missing(self.toolchain)
     }
@@ -200,8 +189,7 @@ impl ServerSpec {
 
 impl BuiltServer {
     /// A second copy under another name.
-    #[must_use]
-    pub fn copy_as(&self, name: &str) -> Self {
+    pub(crate) fn copy_as(&self, name: &str) -> Self {
         let mut copy = self.clone();
         name.clone_into(&mut copy.about.name);
         copy.about.what = format!("a second copy of {}: the noise", self.about.name);
@@ -213,25 +201,17 @@ impl BuiltServer {
     /// # Errors
     /// The unsupported transport, as text.
     pub fn command(&self, case: &Case) -> Result<&str, String> {
-        let (command, what) = match case.transport {
-            Transport::Tcp => (&self.tcp, "TCP"),
-            Transport::Udp => (&self.udp, "UDP"),
-            Transport::Unix => (&self.unix, "Unix sockets"),
+        let (what, how) = match case.transport {
+            Transport::Tcp => ("TCP", "COMMAND {port}"),
+            Transport::Udp => ("UDP", "udp:COMMAND {port}"),
+            Transport::Unix => ("Unix sockets", "COMMAND {path}"),
         };
-        command.as_deref().ok_or_else(|| match (self.about.origin, case.transport) {
-            (Origin::Extra, Transport::Tcp) => missing_extra_command("TCP", "COMMAND {port}"),
-            (Origin::Extra, Transport::Udp) => missing_extra_command("UDP", "udp:COMMAND {port}"),
-            (Origin::Extra, Transport::Unix) => {
-                missing_extra_command("Unix sockets", "COMMAND {path}")
-            }
+        let command = self.commands.get(&case.transport).map(String::as_str);
+        command.ok_or_else(|| match self.about.origin {
+            Origin::Extra => format!("--extra has no command for {what}: add NAME='{how}'"),
             _ => format!("{what} is not supported"),
         })
     }
-}
-
-/// Why a server of `--extra` is skipped: it has no command for the transport.
-fn missing_extra_command(what: &str, how: &str) -> String {
-    format!("--extra has no command for {what}: add NAME='{how}'")
 }
 
 /// The folder of the peers' sources.

@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -11,83 +10,53 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use crate::case::Case;
+use crate::exit::{self, Usage};
 use crate::interleave::{self, RunConfig};
 use crate::interrupt;
-use crate::output::{Outputs, print_error};
+use crate::output::{self, Outputs, print_error};
 use crate::progress::{bar, took};
-use crate::schema::{Absent, Kind, ResultFile, Run, SCHEMA, Status};
+use crate::schema::{self, Absent, Kind, Noise, ResultFile, Run, SCHEMA, Status};
 use crate::server::{self, Cores};
 use crate::servers::{self, Builder, BuiltServer, ServerSpec};
-use crate::{analysis, host, idle_memory, load_sweep, syscalls};
-
-/// A server or a tool is not available.
-pub const EXIT_UNAVAILABLE: u8 = 69;
-
-/// A server failed during a case.
-pub const EXIT_FAILED: u8 = 1;
-
-/// Converts a result into the exit code; prints the error, if any.
-pub(crate) fn exit_code(result: Result<u8>) -> ExitCode {
-    ExitCode::from(result.unwrap_or_else(|error| {
-        print_error(&format!("{error:#}"));
-        EXIT_UNAVAILABLE
-    }))
-}
-
-/// Prints a usage error; returns clap's exit code for it.
-pub(crate) fn usage(error: &anyhow::Error) -> u8 {
-    print_error(&format!("{error:#}"));
-    2
-}
-
-/// Checks that `--reference` names a known server, installed or not.
-///
-/// # Errors
-/// It does not.
-pub(crate) fn check_reference(options: &Options, entries: &[ServerSpec]) -> Result<()> {
-    let name = &options.reference;
-    let is_known = entries.iter().chain(&servers::all()).any(|entry| entry.name == *name);
-    anyhow::ensure!(is_known, "--reference: unknown server '{name}'");
-    Ok(())
-}
+use crate::{analysis, host, idle_memory, load_sweep, syscalls, table, units};
 
 /// Options of both subcommands.
 #[derive(Debug, Clone, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// The server that ratios are taken to; a second copy of it is the A/A control
     #[arg(long, value_name = "NAME", default_value = servers::BASELINE_SERVER)]
-    pub reference: String,
+    pub(crate) reference: String,
     /// Measured rounds, after one warm-up round [default: 24; of models 12]; with fewer than 6
     /// there are no intervals and no comparison
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    pub rounds: Option<u16>,
+    pub(crate) rounds: Option<u16>,
     /// How long each server is busy in one round: 50ms, 1s
     #[arg(long, default_value = "50ms", value_parser = slice)]
-    pub slice: Duration,
+    pub(crate) slice: Duration,
     /// Idle connections for the memory measurement; 0 skips it
     #[arg(long, value_name = "N", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(0..=19_000))]
-    pub idle: u32,
+    pub(crate) idle: u32,
     /// Do not count system calls
     #[arg(long)]
-    pub no_syscalls: bool,
+    pub(crate) no_syscalls: bool,
     /// Path of the epollite program [default: it is built]
     #[arg(long, value_name = "PATH")]
-    pub program: Option<PathBuf>,
+    pub(crate) program: Option<PathBuf>,
     /// Writes all results to this file, as JSON
     #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
+    pub(crate) json: Option<PathBuf>,
 }
 
 /// A run in progress.
 #[derive(Debug)]
-pub struct Session {
+pub(crate) struct Session {
     /// The results so far.
-    pub record: ResultFile,
+    pub(crate) record: ResultFile,
     /// The servers: the reference, its copy, the others.
     servers: Vec<BuiltServer>,
     config: RunConfig,
-    outputs: Outputs,
+    pub(crate) outputs: Outputs,
     start: Instant,
     /// The exit code so far.
     code: u8,
@@ -95,27 +64,35 @@ pub struct Session {
 
 impl Session {
     /// Chooses cores and builds all servers. Unavailable ones are omitted, with a line on stderr if
-    /// they were requested by name.
-    ///
-    /// # Errors
-    /// If there is no second core, or the reference is not available.
-    pub fn open(
+    /// they were requested by name. Fails if the arguments are wrong, there is no second core, or
+    /// the reference is not available.
+    pub(crate) fn open(
         kind: Kind,
         options: &Options,
         entries: &[ServerSpec],
         requested: &[String],
     ) -> Result<Self> {
+        let name = &options.reference;
+        let known = entries.iter().cloned().chain(servers::all()).find(|it| it.name == *name);
+        let reference = known.with_context(|| format!("--reference: unknown server '{name}'"));
+        let reference = reference.map_err(Usage::new)?;
+        output::check_writable(options.json.as_deref()).map_err(Usage::new)?;
         interrupt::install_handlers()?;
         let cores = Cores::choose()?;
-        server::raise_file_limit()?;
+        server::raise_file_limit(u64::MAX).context("cannot raise the limit of open files")?;
         server::pin(cores.load)?;
         let obstacle = if options.no_syscalls {
             Some("not counted: --no-syscalls".to_owned())
         } else {
             syscalls::unavailable_reason()
         };
+        let default_rounds = match kind {
+            Kind::Compare => 24,
+            // They resolve differences of a tenth, sufficient for models that differ by factors.
+            Kind::Models => 12,
+        };
         let config = RunConfig {
-            rounds: usize::from(options.rounds.unwrap_or(default_rounds(kind))),
+            rounds: usize::from(options.rounds.unwrap_or(default_rounds)),
             slice: options.slice,
             cores,
             count_syscalls: obstacle.is_none(),
@@ -149,22 +126,21 @@ impl Session {
         };
         let (outputs, start) = (Outputs::new(options.json.clone()), Instant::now());
         let mut session = Self { record, servers: Vec::new(), config, outputs, start, code: 0 };
-        session.build_all(options, entries, requested)?;
+        session.build_all(options, &reference, entries, requested)?;
         Ok(session)
     }
 
     fn build_all(
         &mut self,
         options: &Options,
+        reference: &ServerSpec,
         entries: &[ServerSpec],
         requested: &[String],
     ) -> Result<()> {
         let mut builder = Builder::new(options.program.clone())?;
-        let name = &options.reference;
-        let known = entries.iter().cloned().chain(servers::all()).find(|it| it.name == *name);
-        let reference = known.with_context(|| format!("unknown server '{name}'"))?;
+        let name = &reference.name;
         let reference = builder
-            .build(&reference)
+            .build(reference)
             .map_err(|why| anyhow::anyhow!("the reference {name} is not available: {why}"))?;
         self.servers = vec![reference.copy_as(servers::CONTROL)];
         self.servers.insert(0, reference);
@@ -177,7 +153,7 @@ impl Session {
                 Ok(built) => self.servers.push(built),
                 Err(why) => {
                     if requested.contains(&entry.name) {
-                        self.fail(EXIT_UNAVAILABLE, format!("{}: {why}", entry.name), &bar);
+                        self.fail(exit::UNAVAILABLE, format!("{}: {why}", entry.name), &bar);
                     }
                     self.record.absent.push(Absent { name: entry.name.clone(), why });
                 }
@@ -190,7 +166,7 @@ impl Session {
     }
 
     /// Measures the idle memory of every server. Failures are reported, and the figure is omitted.
-    pub fn measure_idle_memory(&mut self) {
+    pub(crate) fn measure_idle_memory(&mut self) {
         let count = self.record.run.idle_connections;
         if count == 0 {
             return;
@@ -204,9 +180,8 @@ impl Session {
             match idle_memory::measure_idle_memory(built, count, self.config.cores) {
                 Ok(idle) => server.idle = Some(idle),
                 Err(why) => {
-                    bar.suspend(|| {
-                        print_error(&format!("{}: idle memory not measured: {why}", server.name))
-                    });
+                    let line = format!("{}: idle memory not measured: {why:#}", server.name);
+                    bar.suspend(|| print_error(line));
                 }
             }
             bar.inc(1);
@@ -216,13 +191,11 @@ impl Session {
 
     /// Runs a case with all servers, `group_size` at a time in addition to the reference and its
     /// copy, and records the results. `is_failure`: whether a failed server is also a failure of
-    /// the run.
-    ///
-    /// # Errors
-    /// If the record cannot be written, or the reference failed: nothing can be compared with it.
-    pub fn run(&mut self, case: &Case, group_size: usize, is_failure: bool) -> Result<()> {
+    /// the run. Fails if the record cannot be written, or the reference failed: nothing can be
+    /// compared with it.
+    pub(crate) fn run(&mut self, case: &Case, group_size: usize, is_failure: bool) -> Result<()> {
         let start = Instant::now();
-        let mut found: Option<crate::schema::Case> = None;
+        let mut found: Option<schema::Case> = None;
         let others: Vec<&BuiltServer> = self.servers[2..].iter().collect();
         let groups: Vec<&[&BuiltServer]> =
             if others.is_empty() { vec![&[]] } else { others.chunks(group_size.max(1)).collect() };
@@ -236,7 +209,7 @@ impl Session {
             }
             let servers: Vec<&BuiltServer> =
                 self.servers[..2].iter().chain(group.iter().copied()).collect();
-            let runs = interleave::run(case, &servers, &self.config, &mut || bar.inc(1));
+            let runs = interleave::run(case, &servers, &self.config, &bar);
             let part = analysis::analyze_case(case, &runs, start.elapsed().as_secs_f64());
             found = Some(match found {
                 None => part,
@@ -256,29 +229,20 @@ impl Session {
             }
         }
         let reference = &found.results[analysis::REFERENCE];
-        let lost = reference.measured.is_none().then(|| reference.why.clone()).flatten();
+        let lost = reference.why.clone().filter(|_| reference.measured.is_none());
         self.record.cases.push(found);
         self.write()?;
-        match lost {
-            Some(why) => anyhow::bail!("the reference failed: {why}"),
-            None => Ok(()),
-        }
+        lost.map_or(Ok(()), |why| Err(anyhow::anyhow!("the reference failed: {why}")))
     }
 
-    /// Runs the open-loop sweep, and records the results.
-    ///
-    /// # Errors
-    /// If the record cannot be written, or the reference failed.
-    pub fn run_sweep(&mut self) -> Result<()> {
+    /// Runs the open-loop sweep, and records the results. Fails if the record cannot be written, or
+    /// the reference failed.
+    pub(crate) fn run_sweep(&mut self) -> Result<()> {
         let start = Instant::now();
-        let config = load_sweep::SweepConfig::from_run(
-            self.config.rounds,
-            self.config.slice,
-            self.config.cores,
-        );
+        let config = load_sweep::config(&self.config);
         let servers: Vec<&BuiltServer> = self.servers.iter().collect();
         let bar = bar(load_sweep::steps(servers.len(), &config), load_sweep::NAME);
-        let found = load_sweep::run(&servers, &config, &mut || bar.inc(1))?;
+        let found = load_sweep::run(&servers, &config, &bar)?;
         bar.finish_and_clear();
         took(load_sweep::NAME, start);
         for curve in &found.curves {
@@ -290,26 +254,27 @@ impl Session {
         self.write()
     }
 
-    /// Writes the record with the results so far.
-    ///
-    /// # Errors
-    /// If it cannot be written, and printing has failed too.
-    pub fn write(&mut self) -> Result<()> {
+    /// Writes the record with the results so far. Fails if it cannot be written, and printing has
+    /// failed too.
+    pub(crate) fn write(&mut self) -> Result<()> {
         self.record.run.wall_seconds = self.start.elapsed().as_secs_f64();
         self.outputs.keep(&self.record)
     }
 
-    /// Prints text to standard output.
-    ///
-    /// # Errors
-    /// If it cannot be printed, and the record is not written either.
-    pub fn print(&mut self, text: &str) -> Result<()> {
-        self.outputs.show(text)
+    /// Prints the last tables and the conclusion, and writes the record; returns the exit code: a
+    /// failed server takes precedence over an unavailable one, and that over an unwritten record.
+    /// Fails if neither output can be written.
+    pub(crate) fn finish(mut self, tables: &str) -> Result<u8> {
+        self.is_interrupted();
+        self.outputs.show(&(tables.to_owned() + &table::concluded(&self.record)))?;
+        self.write()?;
+        let is_unwritten = self.code == 0 && self.outputs.is_unwritten();
+        Ok(if is_unwritten { exit::UNAVAILABLE } else { self.code })
     }
 
     /// Whether a termination signal was received; if so, records it as a failure and sets the exit
     /// code.
-    pub fn is_interrupted(&mut self) -> bool {
+    pub(crate) fn is_interrupted(&mut self) -> bool {
         if interrupt::is_interrupted() && self.code != interrupt::EXIT_CODE {
             print_error("interrupted; results so far are kept");
             self.record.run.failures.push("interrupted by a signal".to_owned());
@@ -318,63 +283,35 @@ impl Session {
         interrupt::is_interrupted()
     }
 
-    /// The exit code: a failed server takes precedence over an unavailable one, and that over an
-    /// unwritten record.
-    #[must_use]
-    pub fn code(&self) -> u8 {
-        if self.code == 0 && self.outputs.is_unwritten() { EXIT_UNAVAILABLE } else { self.code }
-    }
-
     fn fail(&mut self, code: u8, line: String, bar: &ProgressBar) {
         bar.suspend(|| print_error(&line));
         self.record.run.failures.push(line);
-        self.code = if self.code == EXIT_FAILED { EXIT_FAILED } else { code };
+        self.code = if self.code == exit::FAILED { exit::FAILED } else { code };
     }
 }
 
 /// The exit code for a status, if it is a failure.
 const fn code_of(status: Status) -> Option<u8> {
     match status {
-        Status::Failed => Some(EXIT_FAILED),
-        Status::Absent => Some(EXIT_UNAVAILABLE),
+        Status::Failed => Some(exit::FAILED),
+        Status::Absent => Some(exit::UNAVAILABLE),
         Status::Complete | Status::Skipped => None,
     }
 }
 
 /// Merges two groups of one case. The noise is the larger of both; the reference's figures are
 /// those of the first.
-fn merge_groups(mut one: crate::schema::Case, mut two: crate::schema::Case) -> crate::schema::Case {
-    one.noise = match (one.noise, two.noise) {
-        (Some(a), Some(b)) => {
-            Some(crate::schema::Noise { rate: a.rate.max(b.rate), cpu: a.cpu.max(b.cpu) })
-        }
-        _ => None,
-    };
+fn merge_groups(mut one: schema::Case, mut two: schema::Case) -> schema::Case {
+    let larger = |(a, b): (Noise, Noise)| Noise { rate: a.rate.max(b.rate), cpu: a.cpu.max(b.cpu) };
+    one.noise = one.noise.zip(two.noise).map(larger);
     one.results.extend(two.results.drain(2..));
     one.wall_seconds = two.wall_seconds;
     one
 }
 
-/// Twelve rounds resolve differences of a tenth, which is sufficient for models that differ by
-/// factors.
-const fn default_rounds(kind: Kind) -> u16 {
-    match kind {
-        Kind::Compare => 24,
-        Kind::Models => 12,
-    }
-}
-
-fn slice(text: &str) -> Result<Duration, String> {
-    let millis = match text.strip_suffix("ms") {
-        Some(millis) => millis.parse::<u64>().ok(),
-        None => text
-            .strip_suffix('s')
-            .and_then(|seconds| seconds.parse::<u64>().ok())
-            .and_then(|seconds| seconds.checked_mul(1000)),
-    };
-    match millis {
-        // Shorter slices are dominated by their start and end; longer ones include drift.
-        Some(millis @ 5..=10_000) => Ok(Duration::from_millis(millis)),
-        _ => Err("expected a time from 5ms to 10s".to_owned()),
-    }
+fn slice(text: &str) -> Result<Duration, &'static str> {
+    // Shorter slices are dominated by their start and end; longer ones include drift.
+    let range = Duration::from_millis(5)..=Duration::from_secs(10);
+    let time = units::duration(text).ok().filter(|time| range.contains(time));
+    time.ok_or("expected a time from 5ms to 10s")
 }

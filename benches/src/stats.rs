@@ -6,52 +6,10 @@
 //! uncertainty, and no distribution is assumed: the interval of the median is read from the sorted
 //! ratios (an inverted sign test), so one disturbed slice in twelve hardly changes it.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 /// The significance level: how often an interval may miss the true median.
 const ALPHA: f64 = 0.05;
-
-/// One slice of one server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sample {
-    /// Messages echoed.
-    pub messages: u64,
-    /// Duration of the slice.
-    pub elapsed: Duration,
-    /// CPU time of the server.
-    pub cpu: Duration,
-    /// The 99th percentile of the round-trip times.
-    pub p99: Duration,
-}
-
-impl Sample {
-    /// Messages per second.
-    #[must_use]
-    pub fn rate(&self) -> f64 {
-        self.messages_f64() / self.elapsed.as_secs_f64()
-    }
-
-    /// CPU time of the server per message, in seconds.
-    #[must_use]
-    pub fn cpu_per_message(&self) -> f64 {
-        self.cpu.as_secs_f64() / self.messages_f64()
-    }
-
-    /// The 99th percentile of the round-trip times, in seconds.
-    #[must_use]
-    pub fn p99_seconds(&self) -> f64 {
-        self.p99.as_secs_f64()
-    }
-
-    /// Messages as a float.
-    #[must_use]
-    pub fn messages_f64(&self) -> f64 {
-        // A slice has far fewer than 2^32 messages; that many would be one every 12 picoseconds.
-        f64::from(u32::try_from(self.messages).unwrap_or(u32::MAX))
-    }
-}
 
 /// A median and the interval that contains the true median in 95 of 100 runs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -70,7 +28,6 @@ impl Estimate {
     ///
     /// # Panics
     /// If there are no figures, or one is NaN.
-    #[must_use]
     pub fn of(figures: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = figures.into_iter().collect();
         assert!(!sorted.is_empty(), "no rounds, no estimate");
@@ -82,19 +39,8 @@ impl Estimate {
         Self { median, low: sorted[cut], high: sorted[last - cut] }
     }
 
-    /// Estimates from the ratios of `mine` to `reference`, round by round.
-    ///
-    /// # Panics
-    /// If the two have different numbers of rounds.
-    #[must_use]
-    pub fn of_ratios(mine: &[Sample], reference: &[Sample], what: fn(&Sample) -> f64) -> Self {
-        assert_eq!(mine.len(), reference.len(), "rounds are compared in pairs");
-        Self::of(mine.iter().zip(reference).map(|(mine, other)| what(mine) / what(other)))
-    }
-
     /// The larger distance of the interval from 1, as a factor of at least 1.
-    #[must_use]
-    pub fn noise_factor(&self) -> f64 {
+    pub(crate) fn noise_factor(&self) -> f64 {
         self.high.max(1.0 / self.low).max(1.0)
     }
 
@@ -103,7 +49,6 @@ impl Estimate {
     ///
     /// The interval of the copy shows how far a ratio deviates from 1 without any difference; an
     /// interval that touches that band is not significant.
-    #[must_use]
     pub fn verdict(&self, control: &Self) -> Verdict {
         let noise = control.noise_factor();
         if self.low > noise {
@@ -140,14 +85,9 @@ fn trim_count(count: usize) -> usize {
         if missed > ALPHA {
             return heads.saturating_sub(1);
         }
-        let (count, heads) = (to_f64(count), to_f64(heads));
-        chance *= (count - heads) / (heads + 1.0);
+        chance *= (count - heads) as f64 / (heads + 1) as f64;
     }
     0
-}
-
-fn to_f64(count: usize) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -187,18 +127,6 @@ mod tests {
     }
 
     #[test]
-    fn drift_cancels_within_a_round() {
-        // The machine becomes three times slower; the second server is always 10% slower.
-        let slices = |factor: f64| -> Vec<Sample> {
-            (0..12).map(|round| sample(1000, factor * (1.0 + f64::from(round) / 6.0))).collect()
-        };
-        let ratio = Estimate::of_ratios(&slices(1.1), &slices(1.0), Sample::cpu_per_message);
-        assert!((ratio.median - 1.1).abs() < 1e-6 && ratio.high - ratio.low < 1e-6, "{ratio:?}");
-        let rate = Estimate::of_ratios(&slices(1.1), &slices(1.0), Sample::rate);
-        assert!((rate.median - 1.0 / 1.1).abs() < 1e-6, "{rate:?}");
-    }
-
-    #[test]
     fn a_ratio_within_the_noise_is_no_difference() {
         let estimate = |low, high| Estimate { median: f64::midpoint(low, high), low, high };
         let control = estimate(0.95, 1.01);
@@ -214,10 +142,5 @@ mod tests {
             assert_eq!(estimate(low, high).verdict(&control), verdict, "{low}..{high}");
         }
         assert_eq!(control.verdict(&control), Verdict::NoDifference);
-    }
-
-    fn sample(messages: u64, seconds: f64) -> Sample {
-        let time = Duration::from_secs_f64(seconds);
-        Sample { messages, elapsed: time, cpu: time, p99: time }
     }
 }

@@ -1,7 +1,7 @@
 //! Counts the system calls of a server with the kernel's tracepoints through perf. ptrace is not
 //! used: it slows a server down, which changes the number of calls. It knows perf, not servers.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -10,40 +10,18 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, pipe};
+use nix::unistd::Pid;
 
+use crate::command;
 use crate::process_usage;
 use crate::schema::{Calls, Syscalls};
+use crate::server::pid_of;
 
-/// System calls of echo servers, by the name of their tracepoint.
-const NAMED_EVENTS: [&str; 26] = [
-    "epoll_wait",
-    "epoll_pwait",
-    "epoll_pwait2",
-    "epoll_ctl",
-    "poll",
-    "ppoll",
-    "select",
-    "pselect6",
-    "recvfrom",
-    "sendto",
-    "recvmsg",
-    "sendmsg",
-    "recvmmsg",
-    "sendmmsg",
-    "read",
-    "write",
-    "readv",
-    "writev",
-    "accept",
-    "accept4",
-    "close",
-    "shutdown",
-    "setsockopt",
-    "futex",
-    "io_uring_enter",
-    "ioctl",
-];
+/// System calls of echo servers, by the name of their tracepoint, separated by spaces.
+const NAMED_EVENTS: &str = "\
+    epoll_wait epoll_pwait epoll_pwait2 epoll_ctl poll ppoll select pselect6 recvfrom \
+    sendto recvmsg sendmsg recvmmsg sendmmsg read write readv writev accept accept4 close \
+    shutdown setsockopt futex io_uring_enter ioctl";
 
 /// perf needs one descriptor per event and thread. With more threads than this only the sum is
 /// counted, and with more than [`COUNTED_THREADS_MAX`] nothing.
@@ -56,28 +34,21 @@ const COUNTED_THREADS_MAX: usize = 2_000;
 const TRACEPOINTS: &str = "/sys/kernel/tracing/events";
 
 /// Why system calls cannot be counted on this machine, if they cannot.
-#[must_use]
-pub fn unavailable_reason() -> Option<String> {
+pub(crate) fn unavailable_reason() -> Option<String> {
     if let Err(error) = std::fs::read_dir(TRACEPOINTS) {
         return Some(unreadable(&error));
     }
-    let perf = Command::new("perf")
-        .args(["stat", "-x,", "-e", "raw_syscalls:sys_enter", "true"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    match perf {
-        Ok(status) if status.success() => None,
-        Ok(_) => Some("not counted: perf is not permitted to count system calls".to_owned()),
-        Err(_) => {
-            Some("not counted: perf is not installed (apt-get install linux-perf)".to_owned())
-        }
-    }
+    let arguments = ["stat", "-x,", "-e", "raw_syscalls:sys_enter", "true"];
+    let why = match command::run("perf", &arguments) {
+        Ok(_) => return None,
+        Err(error) if error.is::<io::Error>() => "installed (apt-get install linux-perf)",
+        Err(_) => "permitted to count system calls",
+    };
+    Some(format!("not counted: perf is not {why}"))
 }
 
 /// The reason why the tracepoints are not readable.
-fn unreadable(error: &std::io::Error) -> String {
+fn unreadable(error: &io::Error) -> String {
     match error.kind() {
         // The folder exists on every kernel with tracefs, and is empty until it is mounted.
         ErrorKind::NotFound => "not counted: tracefs is not mounted \
@@ -91,11 +62,8 @@ fn unreadable(error: &std::io::Error) -> String {
 }
 
 /// Counts the system calls of the process tree of `root` while `work` runs, which returns the
-/// number of messages.
-///
-/// # Errors
-/// If it has too many threads, perf fails, or `work` fails.
-pub fn count(root: Pid, work: impl FnOnce() -> Result<u64>) -> Result<Syscalls> {
+/// number of messages. Fails if it has too many threads, perf fails, or `work` fails.
+pub(crate) fn count(root: Pid, work: impl FnOnce() -> Result<u64>) -> Result<Syscalls> {
     let threads = process_usage::threads(root);
     ensure!(
         threads <= COUNTED_THREADS_MAX,
@@ -113,58 +81,48 @@ pub fn count(root: Pid, work: impl FnOnce() -> Result<u64>) -> Result<Syscalls> 
 /// The event list: the total and, if requested, each named call.
 fn events(are_named: bool) -> String {
     let mut events = vec!["raw_syscalls:sys_enter".to_owned()];
-    if are_named {
-        let known = |name: &&&str| {
-            Path::new(TRACEPOINTS).join(format!("syscalls/sys_enter_{name}")).exists()
-        };
-        events.extend(
-            NAMED_EVENTS.iter().filter(known).map(|name| format!("syscalls:sys_enter_{name}")),
-        );
-    }
+    let tracepoint =
+        |name: &&str| Path::new(TRACEPOINTS).join(format!("syscalls/sys_enter_{name}"));
+    let known = NAMED_EVENTS.split(' ').filter(|name| are_named && tracepoint(name).exists());
+    events.extend(known.map(|name| format!("syscalls:sys_enter_{name}")));
     events.join(",")
 }
 
-/// Keeps the tracepoints open while this exists. The last close of a tracepoint waits until no core
-/// is inside it, about a second for all of them; with this guard, many servers can be counted one
-/// after the other in the time of one.
-#[derive(Debug)]
-pub struct TracepointKeepalive(Perf);
-
-impl TracepointKeepalive {
-    /// Opens the tracepoints, for this process and with counting disabled.
-    ///
-    /// # Errors
-    /// If perf fails.
-    pub fn enable() -> Result<Self> {
-        let mut perf = Perf::attach(&events(true), &std::process::id().to_string())?;
-        perf.control("disable")?;
-        Ok(Self(perf))
-    }
+/// Opens the tracepoints, for this process and with counting disabled, and keeps them open until
+/// the result is dropped. The last close of a tracepoint waits until no core is inside it, about a
+/// second for all of them; with this, many servers can be counted one after the other in the time
+/// of one.
+pub(crate) fn keep_tracepoints_open() -> Result<Perf> {
+    let mut perf = Perf::attach(&events(true), &std::process::id().to_string())?;
+    perf.control("disable")?;
+    Ok(perf)
 }
 
-impl Drop for TracepointKeepalive {
-    fn drop(&mut self) {
-        drop(self.0.child.kill());
-        drop(self.0.child.wait());
-    }
-}
-
+/// A running perf. Dropping it kills it.
 #[derive(Debug)]
-struct Perf {
+pub(crate) struct Perf {
     child: Child,
-    control: std::fs::File,
-    acknowledged: BufReader<std::fs::File>,
+    control: PipeWriter,
+    acknowledged: BufReader<PipeReader>,
+}
+
+impl Drop for Perf {
+    fn drop(&mut self) {
+        // Has no effect after `finish`: std does not kill a child that has been waited for.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
 }
 
 impl Perf {
     /// Starts perf with its counters disabled. They are in place when it has acknowledged the first
     /// command.
     fn attach(events: &str, pids: &str) -> Result<Self> {
-        let (perf_control, control) = pipe().context("no pipe")?;
-        let (acknowledged, perf_ack) = pipe().context("no pipe")?;
+        let (perf_control, control) = io::pipe().context("no pipe")?;
+        let (acknowledged, perf_ack) = io::pipe().context("no pipe")?;
         // perf inherits its two ends, given by number; the ends of this process are close-on-exec.
-        fcntl(&control, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).context("fcntl")?;
-        fcntl(&acknowledged, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).context("fcntl")?;
+        fcntl(&perf_control, FcntlArg::F_SETFD(FdFlag::empty())).context("fcntl")?;
+        fcntl(&perf_ack, FcntlArg::F_SETFD(FdFlag::empty())).context("fcntl")?;
         let fds = format!("fd:{},{}", perf_control.as_raw_fd(), perf_ack.as_raw_fd());
         let child = Command::new("perf")
             .process_group(0)
@@ -175,8 +133,7 @@ impl Perf {
             .spawn()
             .context("cannot start perf")?;
         drop((perf_control, perf_ack));
-        let acknowledged = BufReader::new(std::fs::File::from(acknowledged));
-        Ok(Self { child, control: std::fs::File::from(control), acknowledged })
+        Ok(Self { child, control, acknowledged: BufReader::new(acknowledged) })
     }
 
     /// Sends a command, and waits for its acknowledgement.
@@ -190,8 +147,7 @@ impl Perf {
 
     /// Ends perf, and reads its counts: event and number.
     fn finish(mut self) -> Result<Vec<(String, u64)>> {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).context("no pid")?);
-        kill(pid, Signal::SIGINT).context("perf has ended")?;
+        kill(pid_of(&self.child), Signal::SIGINT).context("perf has ended")?;
         let mut text = String::new();
         let mut output = self.child.stderr.take().context("perf has no output")?;
         output.read_to_string(&mut text).context("cannot read the output of perf")?;
@@ -212,7 +168,7 @@ fn parse(line: &str) -> Option<(String, u64)> {
 }
 
 fn per_message(counts: &[(String, u64)], messages: u64) -> Syscalls {
-    let by = |count: u64| float(count) / float(messages.max(1));
+    let by = |count: u64| count as f64 / messages.max(1) as f64;
     let mut all = 0;
     let mut named = 0;
     let mut kinds = Vec::new();
@@ -231,10 +187,6 @@ fn per_message(counts: &[(String, u64)], messages: u64) -> Syscalls {
         kinds.push(Calls { name: "other".to_owned(), per_message: by(all - named) });
     }
     Syscalls { per_message: by(all), messages, kinds }
-}
-
-fn float(count: u64) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

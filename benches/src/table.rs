@@ -13,7 +13,6 @@ pub(crate) use grid::{Grid, WIDTH, folded};
 pub use knee::knee;
 
 /// The explanation above the tables.
-#[must_use]
 pub fn legend(rounds: usize) -> String {
     let interval = if rounds < ROUNDS_MIN {
         "[least, greatest]:\ntoo few for an interval; at least 6 are needed"
@@ -31,36 +30,22 @@ pub fn legend(rounds: usize) -> String {
 }
 
 /// The table of one case.
-#[must_use]
 pub fn case(case: &Case, record: &ResultFile) -> String {
-    let mut table = Grid::new([
-        "server",
-        "msg/s",
-        "rate ratio",
-        "CPU ratio",
-        "result",
-        "CPU ns/msg",
-        "user",
-        "p99 µs",
-        "calls/msg",
-        "peak MB",
-    ])
-    .with_below("CPU ns/msg");
+    let above = ["server", "msg/s", "rate ratio", "CPU ratio", "result"];
+    let below = ["CPU ns/msg", "user", "p99 µs", "calls/msg", "peak MB"];
+    let mut table = Grid::new(above.into_iter().chain(below)).with_below(below[0]);
     for outcome in &case.results {
         if let Some(measured) = &outcome.measured {
             table.add(row(outcome, measured, record));
         }
     }
-    let mut text = format!("\n{}: {}\n{}\n", case.name, case.what, table.render());
+    let mut text = format!("\n{}: {}\n{}\n", case.load.name, case.load.what, table.render());
     // Writing to a String cannot fail.
     match &case.noise {
         Some(noise) => {
             let (rate, cpu) = ((noise.rate - 1.0) * 100.0, (noise.cpu - 1.0) * 100.0);
-            let _ = writeln!(
-                text,
-                "  A/A noise: rate {rate:.1}%, CPU {cpu:.1}%{}",
-                load_cpu_text(case, record)
-            );
+            let load = load_cpu_text(case, record);
+            let _ = writeln!(text, "  A/A noise: rate {rate:.1}%, CPU {cpu:.1}%{load}");
         }
         None => text.push_str("  the A/A control failed: there are no ratios\n"),
     }
@@ -69,10 +54,7 @@ pub fn case(case: &Case, record: &ResultFile) -> String {
     }
     text += &uncounted(case, record);
     for ((status, why), names) in failed(case) {
-        let what = match status {
-            Status::Skipped => "skipped: ",
-            _ => "",
-        };
+        let what = if status == Status::Skipped { "skipped: " } else { "" };
         let _ = writeln!(text, "  {}: {what}{why}", names.join(", "));
     }
     for outcome in &case.results {
@@ -80,16 +62,11 @@ pub fn case(case: &Case, record: &ResultFile) -> String {
         let (lost, echoed) = rounds
             .fold((0, 0), |(lost, echoed), round| (lost + round.lost, echoed + round.messages));
         if lost > 0 {
-            let _ = writeln!(
-                text,
-                "  {}: {lost} of {} datagrams were lost",
-                outcome.server,
-                lost + echoed
-            );
+            let (name, all) = (&outcome.server, lost + echoed);
+            let _ = writeln!(text, "  {name}: {lost} of {all} datagrams were lost");
         }
         if let Some(measured) = outcome.measured.as_ref().filter(|it| it.paused_between) {
-            let percent = measured.idle_share * 100.0;
-            let name = &outcome.server;
+            let (name, percent) = (&outcome.server, measured.idle_share * 100.0);
             let _ = writeln!(
                 text,
                 "  {name} used {percent:.0}% of its core while idle; stopped between slices"
@@ -117,9 +94,7 @@ fn uncounted(case: &Case, record: &ResultFile) -> String {
 
 /// CPU of the load relative to the reference, which shows whether the load was the bottleneck.
 fn load_cpu_text(case: &Case, record: &ResultFile) -> String {
-    let reference = case.results.iter().find(|outcome| outcome.server == record.reference);
-    let measured = reference.and_then(|outcome| outcome.measured.as_ref());
-    let ratio = measured.and_then(|measured| measured.load_cpu_ratio);
+    let ratio = case.measured(&record.reference).and_then(|measured| measured.load_cpu_ratio);
     ratio.map_or_else(String::new, |it| {
         let (median, low, high) = (it.median, it.low, it.high);
         format!("; CPU of the load / reference: {median:.2} [{low:.2}, {high:.2}]")
@@ -172,22 +147,21 @@ fn result_text(outcome: &Outcome, measured: &Measured, record: &ResultFile) -> S
     if !conclusion::has_verdicts(record) {
         return "too few rounds".to_owned();
     }
-    let word = |ratio: &Option<Ratio>, higher: &str, lower: &str| {
+    let word = |ratio: Option<Ratio>, higher, lower| {
         let verdict = ratio.map_or(Verdict::NoDifference, |ratio| ratio.verdict);
         match verdict {
-            Verdict::Higher => Some(higher.to_owned()),
-            Verdict::Lower => Some(lower.to_owned()),
+            Verdict::Higher => Some(higher),
+            Verdict::Lower => Some(lower),
             Verdict::NoDifference => None,
         }
     };
-    let rate = word(&measured.rate_ratio, "faster", "slower");
-    let cpu = word(&measured.cpu_ratio, "more CPU", "less CPU");
-    let parts: Vec<String> = rate.into_iter().chain(cpu).collect();
+    let rate = word(measured.rate_ratio, "faster", "slower");
+    let cpu = word(measured.cpu_ratio, "more CPU", "less CPU");
+    let parts: Vec<&str> = rate.into_iter().chain(cpu).collect();
     if parts.is_empty() { "no difference".to_owned() } else { parts.join(", ") }
 }
 
 /// Properties independent of a case: idle memory, sizes, packages, versions.
-#[must_use]
 pub fn servers(record: &ResultFile) -> String {
     let idle = format!("B/idle ({})", record.run.idle_connections);
     let mut table =
@@ -204,7 +178,6 @@ pub fn servers(record: &ResultFile) -> String {
 }
 
 /// The conclusion, as on the page.
-#[must_use]
 pub fn concluded(record: &ResultFile) -> String {
     folded(&format!("\nconclusion\n  {}\n", conclusion::of(record)))
 }
@@ -224,7 +197,6 @@ fn about(server: &Server) -> Vec<String> {
 }
 
 /// The models: a row for each, a column for each number of connections, a table for each figure.
-#[must_use]
 pub fn models(record: &ResultFile) -> String {
     let mut text = String::new();
     type Figure = fn(&Measured) -> Option<String>;
@@ -242,14 +214,16 @@ pub fn models(record: &ResultFile) -> String {
     ];
     for (title, figure) in figures {
         let mut header = vec!["model".to_owned()];
-        header.extend(record.cases.iter().map(|case| case.connections.to_string()));
+        header.extend(record.cases.iter().map(|case| case.load.connections.to_string()));
         let mut table = Grid::new(header);
         for server in &record.servers {
             let mut row = vec![server.name.clone()];
             row.extend(record.cases.iter().map(|case| {
-                let outcome = case.results.iter().find(|result| result.server == server.name);
-                let measured = outcome.and_then(|outcome| outcome.measured.as_ref());
-                match (measured.and_then(figure), outcome.map(|outcome| outcome.status)) {
+                let outcome = case.outcome(&server.name);
+                match (
+                    case.measured(&server.name).and_then(figure),
+                    outcome.map(|outcome| outcome.status),
+                ) {
                     (Some(figure), Some(Status::Complete)) => figure,
                     (_, Some(Status::Failed | Status::Absent)) => "failed".to_owned(),
                     _ if server.name == record.reference => "1".to_owned(),
@@ -272,15 +246,10 @@ const TOO_SLOW: f64 = 0.1;
 fn failures_text(record: &ResultFile) -> String {
     let mut text = "\nfailures by connections\n".to_owned();
     let mut without_failure = Vec::new();
-    for server in record
-        .servers
-        .iter()
-        .filter(|server| server.name != record.reference && server.name != record.control)
-    {
+    for server in record.others() {
         let mut is_complete = true;
         for case in &record.cases {
-            let outcome = case.results.iter().find(|result| result.server == server.name);
-            let Some(outcome) = outcome else { continue };
+            let Some(outcome) = case.outcome(&server.name) else { continue };
             let slow = outcome.measured.as_ref().and_then(|measured| measured.rate_ratio);
             let slow = slow.filter(|ratio| {
                 ratio.verdict == Verdict::Lower && ratio.estimate.median < TOO_SLOW
@@ -294,14 +263,14 @@ fn failures_text(record: &ResultFile) -> String {
                 (None, None) => continue,
             };
             is_complete = false;
-            let _ = writeln!(text, "  {} at {}: {why}", server.name, case.connections);
+            let _ = writeln!(text, "  {} at {}: {why}", server.name, case.load.connections);
         }
         if is_complete {
             without_failure.push(server.name.as_str());
         }
     }
     if !without_failure.is_empty() {
-        let most = record.cases.iter().map(|case| case.connections).max().unwrap_or(0);
+        let most = record.cases.iter().map(|case| case.load.connections).max().unwrap_or(0);
         let _ = writeln!(text, "  no failure up to {most}: {}", without_failure.join(", "));
     }
     text

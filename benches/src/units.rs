@@ -2,34 +2,40 @@
 
 use std::time::Duration;
 
+use indicatif::HumanCount;
+
+/// Units of time, in seconds; and factors of an amount.
+const TIMES: [(&str, f64); 9] = [
+    ("", 1.0),
+    ("s", 1.0),
+    ("ms", 1e-3),
+    ("us", 1e-6),
+    ("µs", 1e-6),
+    ("ns", 1e-9),
+    ("m", 60.0),
+    ("min", 60.0),
+    ("h", 3600.0),
+];
+const AMOUNTS: [(&str, f64); 6] =
+    [("", 1.0), ("/s", 1.0), ("k", 1e3), ("K", 1e3), ("m", 1e6), ("M", 1e6)];
+
 /// A duration: `10s`, `500ms`, `1.5s`, `2m`; a bare number is seconds.
 ///
 /// # Errors
 /// What is invalid, as a sentence.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let bad = || format!("'{text}' is not a duration such as 500us, 200ms, 1.5s, 2m or 1h");
-    let (number, unit) = split(text);
-    let seconds = match unit {
-        "ns" => 1e-9,
-        "us" | "µs" => 1e-6,
-        "ms" => 1e-3,
-        "" | "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(bad()),
-    };
-    let number: f64 = number.parse().map_err(|_| bad())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| bad())
+    let seconds = product(text, &TIMES).ok_or_else(bad)?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| bad())
 }
 
 /// A duration that is not zero.
 ///
 /// # Errors
 /// As [`duration`].
-pub fn nonzero_duration(text: &str) -> Result<Duration, String> {
-    duration(text).and_then(|duration| {
-        if duration.is_zero() { Err("it must be longer than 0".into()) } else { Ok(duration) }
-    })
+pub(crate) fn nonzero_duration(text: &str) -> Result<Duration, String> {
+    let time = Some(duration(text)?).filter(|time| !time.is_zero());
+    time.ok_or_else(|| "it must be longer than 0".to_owned())
 }
 
 /// A number of bytes: `64`, `16k`, `16KiB`, `1M`; powers of 1024.
@@ -57,19 +63,10 @@ pub fn bytes(text: &str) -> Result<u32, String> {
 /// What is invalid, as a sentence.
 pub fn amount(text: &str) -> Result<f64, String> {
     let bad = || format!("'{text}' is not an amount such as 5000, 100k or 1.5M");
-    let (number, unit) = split(text);
-    let factor = match unit {
-        "" | "/s" => 1.0,
-        "k" | "K" => 1e3,
-        "m" | "M" => 1e6,
-        _ => return Err(bad()),
-    };
-    let number: f64 = number.parse().map_err(|_| bad())?;
-    Ok(number * factor)
+    product(text, &AMOUNTS).ok_or_else(bad)
 }
 
 /// Formats a time with three significant digits and a suitable unit.
-#[must_use]
 pub fn time(nanos: f64) -> String {
     let (value, unit) = match nanos {
         _ if nanos < 1e3 => (nanos, "ns"),
@@ -82,7 +79,6 @@ pub fn time(nanos: f64) -> String {
 }
 
 /// Formats a number of bytes.
-#[must_use]
 pub fn size(bytes: f64) -> String {
     let (value, unit) = match bytes {
         _ if bytes < 1e3 => return format!("{bytes:.0} B"),
@@ -94,17 +90,15 @@ pub fn size(bytes: f64) -> String {
 }
 
 /// Formats an integer with a space between thousands.
-#[must_use]
 pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
+    HumanCount(number).to_string().replace(',', " ")
+}
+
+/// A number with one of some units.
+fn product(text: &str, units: &[(&str, f64)]) -> Option<f64> {
+    let (number, unit) = split(text);
+    let factor = units.iter().find(|(name, _)| *name == unit)?.1;
+    Some(number.parse::<f64>().ok()? * factor)
 }
 
 /// Splits a text into number and unit.

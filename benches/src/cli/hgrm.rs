@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use hdrhistogram::Histogram;
 
@@ -25,32 +26,30 @@ impl Hgrm {
 
     /// Checks that it is compatible with `--json`, and that its file can be written, before a run
     /// rather than after it. The file is truncated.
-    pub(super) fn check(&self, is_json: bool) -> Result<(), String> {
+    pub(super) fn check(&self, is_json: bool) -> Result<()> {
         match self.file() {
-            Some(file) => fs::write(file, "").map_err(|error| file_error(file, &error)),
-            None if is_json && self.hgrm.is_some() => {
-                Err("--hgrm cannot be used with --json, unless it names a file: --hgrm=FILE".into())
+            Some(file) => write(file, ""),
+            None => {
+                ensure!(
+                    !is_json || self.hgrm.is_none(),
+                    "--hgrm cannot be used with --json, unless it names a file: --hgrm=FILE"
+                );
+                Ok(())
             }
-            None => Ok(()),
         }
     }
 
     /// Appends it to a text, or writes it to its file, as requested.
-    pub(super) fn add(&self, text: &mut String, latencies: &Histogram<u64>) -> Result<(), String> {
+    pub(super) fn add(&self, text: &mut String, latencies: &Histogram<u64>) -> Result<()> {
         match (&self.hgrm, self.file()) {
-            (_, Some(file)) => {
-                fs::write(file, hgrm::format(latencies)).map_err(|error| file_error(file, &error))
-            }
-            (Some(_), None) => {
-                text.push('\n');
-                text.push_str(&hgrm::format(latencies));
-                Ok(())
-            }
-            (None, None) => Ok(()),
+            (_, Some(file)) => return write(file, &hgrm::format(latencies)),
+            (Some(_), None) => *text += &format!("\n{}", hgrm::format(latencies)),
+            (None, None) => {}
         }
+        Ok(())
     }
 }
 
-fn file_error(file: &Path, error: &std::io::Error) -> String {
-    format!("--hgrm: {}: {error}", file.display())
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).with_context(|| format!("--hgrm: {}", file.display()))
 }

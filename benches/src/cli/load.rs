@@ -4,21 +4,22 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::{Context, Error, Result, ensure};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Parser};
 use jiff::Timestamp;
 
 use super::hgrm::Hgrm;
-use super::progress::{Log, LogFile, Progress};
+use super::progress::{IntervalLog, Progress};
 use super::rank::Rank;
-use super::target::{self, Transport};
 use super::threshold::Threshold;
-use super::{UNAVAILABLE, USAGE, print_error, table};
+use super::{table, target};
+use crate::case::Transport;
+use crate::exit::Usage;
 use crate::load::{self, Config, Length, Load, LoadError, Pace, Report, Sizes};
-use crate::output;
+use crate::output::{self, print_error};
 use crate::rank_file::RankFile;
 use crate::units;
 
@@ -118,48 +119,26 @@ pub(super) struct Args {
 }
 
 /// The subcommand.
-pub(super) fn main(args: &Args) -> ExitCode {
-    let (config, rank) = match args.config().and_then(|config| Ok((config, args.rank()?))) {
-        Ok(it) => it,
-        Err(why) => {
-            print_error(why);
-            return ExitCode::from(USAGE);
-        }
-    };
-    let file = match args.hlog.as_deref().map(LogFile::create).transpose() {
-        Ok(file) => file,
-        Err(error) => {
-            print_error(format!("--hlog: {error}"));
-            return ExitCode::from(USAGE);
-        }
-    };
-    let (result, encoded) = Log::with(file.as_ref(), |log| {
-        let mut watcher = Progress::new(std::io::stderr().is_terminal(), log);
-        let result = load::run(&config, &mut watcher, |load| args.warm_start(load));
-        watcher.finish();
-        result
-    });
+pub(super) fn run(args: &Args) -> Result<u8> {
+    let (config, rank) =
+        args.config().and_then(|config| Ok((config, args.rank()?))).map_err(Usage::new)?;
+    let log = args.hlog.as_deref().map(IntervalLog::create).transpose().map_err(Usage::new)?;
+    let mut watcher = Progress::new(std::io::stderr().is_terminal(), log);
+    let result = load::run(&config, &mut watcher, |load| args.warm_start(load));
+    watcher.clear();
     let report = match result {
         Ok(report) => report,
         Err(failure) => {
             print_error(failure);
             // The log has only its header, and the error takes precedence.
-            let _ = file.map(LogFile::finish);
-            return ExitCode::from(failure.exit_code());
+            let _ = watcher.finish_log();
+            return Ok(failure.exit_code());
         }
     };
-    let printed = args.report(&report, rank);
+    let printed = args.print(&report, rank);
     // The result is printed first, however long the log takes.
-    let logged = file.map_or(Ok(()), LogFile::finish);
-    let written = printed.and(encoded).and(logged);
-    let code = args.exit_code(&report);
-    match written {
-        Ok(()) => ExitCode::from(code),
-        Err(why) => {
-            print_error(why);
-            ExitCode::from(if code == 0 { UNAVAILABLE } else { code })
-        }
-    }
+    let logged = watcher.finish_log();
+    super::written(printed.and(logged), args.exit_code(&report))
 }
 
 impl Args {
@@ -176,13 +155,13 @@ impl Args {
         Ok(())
     }
 
-    fn config(&self) -> Result<Config, String> {
+    fn config(&self) -> Result<Config> {
         let transport = match (self.udp, self.unix) {
             (true, _) => Transport::Udp,
             (_, true) => Transport::Unix,
             _ => Transport::Tcp,
         };
-        let mut targets = target::parse(&self.addr, transport)?;
+        let mut targets = target::parse(&self.addr, transport).map_err(Error::msg)?;
         let config = Config {
             target: targets.remove(0),
             alternatives: targets,
@@ -204,30 +183,28 @@ impl Args {
             pin: self.pin,
             server_pid: self.server_pid,
         };
-        config.check()?;
+        config.check().map_err(Error::msg)?;
         self.hgrm.check(self.json)?;
         if let Some(core) = self.pin {
-            crate::server::pin(core).map_err(|error| format!("--pin: {error:#}"))?;
+            crate::server::pin(core).context("--pin")?;
         }
-        if let Some(pid) = self.server_pid
-            && !load::is_process_readable(pid)
-        {
-            return Err(format!("--server-pid: there is no process {pid}"));
+        if let Some(pid) = self.server_pid {
+            let is_there = load::is_process_readable(pid);
+            ensure!(is_there, "--server-pid: there is no process {pid}");
         }
-        if let Some(start) = self.start_at
-            && start < Timestamp::now()
-        {
-            return Err(format!("--start-at: {start} is in the past"));
+        if let Some(start) = self.start_at {
+            ensure!(start >= Timestamp::now(), "--start-at: {start} is in the past");
         }
         Ok(config)
     }
 
-    fn rank(&self) -> Result<Rank, String> {
+    fn rank(&self) -> Result<Rank> {
         if let Some(dir) = &self.out {
-            fs::create_dir_all(dir).map_err(|error| format!("--out: {error}"))?;
+            fs::create_dir_all(dir).context("--out")?;
         }
         // Invalid UTF-8 is not a number either, and is rejected as such.
-        Rank::from_env(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
+        let variable = |name: &str| Some(std::env::var_os(name)?.to_string_lossy().into_owned());
+        Rank::from_env(variable).map_err(Error::msg)
     }
 
     /// Called when the connections are open and nothing has been sent.
@@ -240,21 +217,19 @@ impl Args {
         load.install_signalfd()
     }
 
-    /// Prints the result and writes its files.
-    fn report(&self, report: &Report, rank: Rank) -> Result<(), String> {
+    /// Prints the result and writes its files. If one output fails, the others are written
+    /// nevertheless.
+    fn print(&self, report: &Report, rank: Rank) -> Result<()> {
         let mut text = if self.json {
-            let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
-            json + "\n"
+            serde_json::to_string_pretty(report)? + "\n"
         } else {
             table::report(report)
         };
-        let hgrm = self.hgrm.add(&mut text, report.latencies());
-        let printed = output::print(&text).map_err(|error| format!("{error:#}"));
+        let hgrm = self.hgrm.add(&mut text, &report.meter.latencies);
+        let printed = output::print(&text);
         let recorded = self.out.as_ref().map_or(Ok(()), |dir| {
-            let record = RankFile::from_report(report, rank.rank, rank.size);
-            record.write(dir).map_err(|error| format!("--out: {error:#}"))
+            RankFile::from_report(report, rank.rank, rank.size).write(dir).context("--out")
         });
-        // If one output fails, the others are written nevertheless.
         printed.and(hgrm).and(recorded)
     }
 

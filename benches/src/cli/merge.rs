@@ -2,15 +2,15 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 
 use super::hgrm::Hgrm;
-use super::{UNAVAILABLE, USAGE, print_error, table};
+use super::table;
+use crate::exit::{self, Usage};
 use crate::merge::{Merged, merge, read};
-use crate::output;
+use crate::output::{self, print_error};
 use crate::table::folded;
 use crate::units::grouped;
 
@@ -30,34 +30,22 @@ pub(super) struct Args {
 }
 
 /// The subcommand.
-pub(super) fn main(args: &Args) -> ExitCode {
-    let merged = read(&args.dir)
-        .and_then(merge)
-        .and_then(|merged| args.hgrm.check(args.json).map(|()| merged).map_err(anyhow::Error::msg));
-    let merged = match merged {
-        Ok(merged) => merged,
-        Err(error) => {
-            print_error(format!("{error:#}"));
-            return ExitCode::from(USAGE);
-        }
-    };
+pub(super) fn run(args: &Args) -> Result<u8> {
+    let merged = read(&args.dir).and_then(merge).map_err(Usage::new)?;
+    args.hgrm.check(args.json).map_err(Usage::new)?;
     let printed = print_result(args, &merged);
     for failure in &merged.failures {
         print_error(failure);
     }
     let is_complete = merged.failures.is_empty() && merged.counts.errors() == 0;
-    if let Err(error) = printed {
-        print_error(format!("{error:#}"));
-        return ExitCode::from(if is_complete { UNAVAILABLE } else { 1 });
-    }
-    if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    super::written(printed, if is_complete { 0 } else { exit::FAILED })
 }
 
 fn print_result(args: &Args, merged: &Merged) -> Result<()> {
     let mut text =
         if args.json { serde_json::to_string_pretty(merged)? + "\n" } else { table(merged) };
-    let written = args.hgrm.add(&mut text, &merged.latencies).map_err(anyhow::Error::msg);
-    output::print(&text).and(written)
+    let added = args.hgrm.add(&mut text, &merged.latencies);
+    output::print(&text).and(added)
 }
 
 fn table(merged: &Merged) -> String {

@@ -62,18 +62,16 @@ pub(super) fn report(report: &Report) -> String {
 
 /// The table of latencies and, with a rate, of the send lag.
 pub(super) fn latencies(latency: &Latency, lag: Option<&Latency>) -> String {
-    let within = || latency.percentiles.iter().filter(|(percent, _)| *percent < 100.0);
-    let heads = within().map(|(percent, _)| format!("p{percent}"));
-    let edges = |edge: &str| edge.to_owned();
-    let mut table = Grid::new(
-        [edges(""), edges("min")].into_iter().chain(heads).chain([edges("max"), edges("mean")]),
-    )
-    .narrow();
+    let within =
+        |of: &Latency| of.percentiles.clone().into_iter().filter(|(percent, _)| *percent < 100.0);
+    let heads = within(latency).map(|(percent, _)| format!("p{percent}"));
+    let edges = |begin: [&str; 2]| begin.map(str::to_owned);
+    let head = edges(["", "min"]).into_iter().chain(heads).chain(edges(["max", "mean"]));
+    let mut table = Grid::new(head).narrow();
     let mut row = |name: &str, of: &Latency| {
-        let within = of.percentiles.iter().filter(|(percent, _)| *percent < 100.0);
-        let within = within.map(|(_, nanos)| time(*nanos as f64));
         let ends = [time(of.max as f64), time(of.mean)];
         let begin = [name.to_owned(), time(of.min as f64)];
+        let within = within(of).map(|(_, nanos)| time(nanos as f64));
         table.add(begin.into_iter().chain(within).chain(ends).collect());
     };
     row("latency", latency);

@@ -8,15 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use epollite::Addr;
 use epollite::net::{AddrError, UnixAddr};
 
+use crate::case::Transport;
 use crate::load::Target;
-
-/// The transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Transport {
-    Tcp,
-    Udp,
-    Unix,
-}
 
 /// Prefix of a Unix socket address.
 const UNIX: &[u8] = b"unix:";

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use hdrhistogram::Histogram;
+
 use crate::load::Report;
 use crate::units;
 
@@ -18,20 +20,16 @@ pub(super) struct Threshold {
 #[derive(Debug, Clone, Copy)]
 enum Figure {
     Percentile(f64),
-    Min,
-    Mean,
-    Max,
-    Rate,
-    Count(fn(&Report) -> u64),
+    /// Another figure of the latencies, in nanoseconds.
+    Latency(fn(&Histogram<u64>) -> f64),
+    Other(fn(&Report) -> f64),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operator {
-    Above,
-    Below,
-    AtLeast,
-    AtMost,
-}
+type Operator = fn(&f64, &f64) -> bool;
+
+/// The longer ones first.
+const OPERATORS: [(&str, Operator); 4] =
+    [(">=", f64::ge), ("<=", f64::le), (">", f64::gt), ("<", f64::lt)];
 
 const KNOWN: &str = "p50, p99.9 and so on, min, mean, max (2ms); rate (100k); \
                      messages, errors, lost, late, refused, unsent (0)";
@@ -40,16 +38,7 @@ impl Threshold {
     /// Whether the report fails this threshold. A threshold on latencies fails if there are none: a
     /// server that never responds must not pass.
     pub(super) fn is_violated(&self, report: &Report) -> bool {
-        if self.has_no_data(report) {
-            return true;
-        }
-        let figure = self.figure.of(report);
-        match self.compare {
-            Operator::Above => figure > self.bound,
-            Operator::Below => figure < self.bound,
-            Operator::AtLeast => figure >= self.bound,
-            Operator::AtMost => figure <= self.bound,
-        }
+        self.has_no_data(report) || (self.compare)(&self.figure.of(report), &self.bound)
     }
 
     /// The figure as text.
@@ -62,39 +51,35 @@ impl Threshold {
     }
 
     fn has_no_data(&self, report: &Report) -> bool {
-        self.figure.is_time() && report.latencies().is_empty()
+        self.figure.is_time() && report.meter.latencies.is_empty()
     }
 }
 
 impl Figure {
     fn of(self, report: &Report) -> f64 {
-        let latencies = report.latencies();
         match self {
-            Self::Percentile(percent) => latencies.value_at_percentile(percent) as f64,
-            Self::Min => latencies.min() as f64,
-            Self::Mean => latencies.mean(),
-            Self::Max => latencies.max() as f64,
-            Self::Rate => report.rate,
-            Self::Count(count) => count(report) as f64,
+            Self::Percentile(percent) => report.meter.latencies.value_at_percentile(percent) as f64,
+            Self::Latency(figure) => figure(&report.meter.latencies),
+            Self::Other(figure) => figure(report),
         }
     }
 
     const fn is_time(self) -> bool {
-        matches!(self, Self::Percentile(_) | Self::Min | Self::Mean | Self::Max)
+        matches!(self, Self::Percentile(_) | Self::Latency(_))
     }
 
     fn named(name: &str) -> Option<Self> {
         Some(match name {
-            "min" => Self::Min,
-            "mean" => Self::Mean,
-            "max" => Self::Max,
-            "rate" => Self::Rate,
-            "messages" => Self::Count(|report| report.counts.messages),
-            "errors" => Self::Count(|report| report.counts.errors()),
-            "lost" => Self::Count(|report| report.counts.lost),
-            "late" => Self::Count(|report| report.counts.late),
-            "refused" => Self::Count(|report| report.counts.refused),
-            "unsent" => Self::Count(|report| report.counts.unsent),
+            "min" => Self::Latency(|latencies| latencies.min() as f64),
+            "mean" => Self::Latency(Histogram::mean),
+            "max" => Self::Latency(|latencies| latencies.max() as f64),
+            "rate" => Self::Other(|report| report.rate),
+            "messages" => Self::Other(|report| report.counts.messages as f64),
+            "errors" => Self::Other(|report| report.counts.errors() as f64),
+            "lost" => Self::Other(|report| report.counts.lost as f64),
+            "late" => Self::Other(|report| report.counts.late as f64),
+            "refused" => Self::Other(|report| report.counts.refused as f64),
+            "unsent" => Self::Other(|report| report.counts.unsent as f64),
             _ => {
                 let percent: f64 = name.strip_prefix('p')?.parse().ok()?;
                 return (0.0..=100.0).contains(&percent).then_some(Self::Percentile(percent));
@@ -108,15 +93,12 @@ impl FromStr for Threshold {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let compact: String = text.split_whitespace().collect();
-        let at = compact.find(['<', '>']).ok_or("expected FIGURE>BOUND or FIGURE<BOUND")?;
-        let (name, rest) = compact.split_at(at);
+        let form = "expected FIGURE>BOUND or FIGURE<BOUND";
+        let (name, rest) = compact.split_at(compact.find(['<', '>']).ok_or(form)?);
         let figure = Figure::named(name).ok_or_else(|| format!("the figures are {KNOWN}"))?;
-        let (compare, bound) = match (rest.strip_prefix(">="), rest.strip_prefix("<=")) {
-            (Some(bound), _) => (Operator::AtLeast, bound),
-            (_, Some(bound)) => (Operator::AtMost, bound),
-            _ if rest.starts_with('>') => (Operator::Above, &rest[1..]),
-            _ => (Operator::Below, &rest[1..]),
-        };
+        let mut operators = OPERATORS.into_iter();
+        let parse = |(sign, compare)| Some((compare, rest.strip_prefix(sign)?));
+        let (compare, bound) = operators.find_map(parse).ok_or(form)?;
         let bound = if figure.is_time() {
             units::duration(bound)?.as_secs_f64() * 1e9
         } else {

@@ -1,7 +1,7 @@
 //! Earlier figures and how they have changed: a text file, and a comparison for each figure. It
 //! knows no servers and no valgrind.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
@@ -69,8 +69,7 @@ pub struct Finding {
 
 impl Change {
     /// Whether the check fails.
-    #[must_use]
-    pub fn is_failure(self) -> bool {
+    pub(crate) fn is_failure(self) -> bool {
         matches!(self, Self::Regressed | Self::New | Self::Missing)
     }
 }
@@ -114,7 +113,6 @@ impl Baseline {
     }
 
     /// These figures, updated with those counted now.
-    #[must_use]
     pub fn updated(mut self, now: Self) -> Self {
         for figure in now.figures {
             let is_it = |it: &&mut Figure| it.case == figure.case && it.server == figure.server;
@@ -127,21 +125,16 @@ impl Baseline {
     }
 
     /// Tools whose version differs: the name, the earlier version, the current version.
-    #[must_use]
-    pub fn tool_changes(&self, now: &Self) -> Vec<(String, String, String)> {
-        let unknown = "unknown".to_owned();
-        let before = |name: &String| {
-            self.tools.iter().find(|(known, _)| known == name).map_or(&unknown, |(_, it)| it)
+    pub(crate) fn tool_changes(&self, now: &Self) -> Vec<(String, String, String)> {
+        let change = |(name, is): &(String, String)| {
+            let before = self.tools.iter().find(|(known, _)| known == name);
+            let was = before.map_or("unknown", |(_, version)| version);
+            (was != is).then(|| (name.clone(), was.to_owned(), is.clone()))
         };
-        let pairs = now.tools.iter().map(|(name, is)| (name.clone(), before(name).clone(), is));
-        pairs
-            .filter(|(_, was, is)| was != *is)
-            .map(|(name, was, is)| (name, was, is.clone()))
-            .collect()
+        now.tools.iter().filter_map(change).collect()
     }
 
     /// Compares each figure. Unless `is_everything`, figures that were not counted are not missing.
-    #[must_use]
     pub fn compare(&self, now: &Self, is_everything: bool) -> Vec<Finding> {
         let find = |all: &[Figure], figure: &Figure| {
             let is_it = |it: &&Figure| it.case == figure.case && it.server == figure.server;
@@ -160,15 +153,15 @@ impl Baseline {
 /// The file format: the case, the figure, and the server's name, which may contain spaces.
 impl fmt::Display for Baseline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = HEADER.to_owned();
+        f.write_str(HEADER)?;
         for (name, version) in &self.tools {
-            writeln!(text, "# with {name}: {version}")?;
+            writeln!(f, "# with {name}: {version}")?;
         }
         for figure in &self.figures {
             let Figure { case, server, instructions } = figure;
-            writeln!(text, "{case:8}{instructions:>10.1}  {server}")?;
+            writeln!(f, "{case:8}{instructions:>10.1}  {server}")?;
         }
-        f.write_str(&text)
+        Ok(())
     }
 }
 
@@ -194,8 +187,7 @@ impl Finding {
     }
 
     /// The relative change.
-    #[must_use]
-    pub fn relative_change(&self) -> Option<f64> {
+    pub(crate) fn relative_change(&self) -> Option<f64> {
         Some(self.is? / self.was? - 1.0)
     }
 }
@@ -207,23 +199,17 @@ impl fmt::Display for Finding {
         let (was, is) = (self.was.unwrap_or_default(), self.is.unwrap_or_default());
         let change = self.relative_change().unwrap_or_default() * 100.0;
         let update = "make instructions BLESS=1";
+        write!(f, "{case}, {server}: ")?;
         match self.change {
-            Change::Same => write!(f, "{case}, {server}: {is:.1} instructions per echo"),
-            Change::Regressed => write!(
-                f,
-                "{case}, {server}: it was {was:.1} instructions per echo and is {is:.1}, \
-                 {change:+.1} %"
-            ),
-            Change::Improved => write!(
-                f,
-                "{case}, {server}: it was {was:.1} instructions per echo and is {is:.1}, \
-                 {change:+.1} %: the baseline may be updated ({update})"
-            ),
-            Change::New => {
-                write!(f, "{case}, {server}: {is:.1} instructions; not in the baseline ({update})")
-            }
-            Change::Missing => {
-                write!(f, "{case}, {server}: in the baseline, and not counted ({update})")
+            Change::Same => write!(f, "{is:.1} instructions per echo"),
+            Change::New => write!(f, "{is:.1} instructions; not in the baseline ({update})"),
+            Change::Missing => write!(f, "in the baseline, and not counted ({update})"),
+            Change::Regressed | Change::Improved => {
+                write!(f, "it was {was:.1} instructions per echo and is {is:.1}, {change:+.1} %")?;
+                if self.change == Change::Improved {
+                    write!(f, ": the baseline may be updated ({update})")?;
+                }
+                Ok(())
             }
         }
     }

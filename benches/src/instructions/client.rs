@@ -2,13 +2,13 @@
 //! time. It knows sockets, not the server's process.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
-use std::os::unix::net::UnixStream;
+use std::net::Shutdown;
 
 use anyhow::{Context, Result, ensure};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::callgrind::TIMEOUT;
-use super::cases::CountedCase;
+use crate::case::{Case, Transport};
 use crate::server::Endpoint;
 
 /// The message.
@@ -17,30 +17,26 @@ const MESSAGE: [u8; 64] = *b"sixty-four bytes, neither more nor less; they come 
 /// All sockets of the client.
 #[derive(Debug)]
 pub(super) struct Client {
-    case: CountedCase,
-    endpoint: Endpoint,
-    streams: Vec<TcpStream>,
-    unix: Vec<UnixStream>,
-    datagrams: Option<UdpSocket>,
+    case: Case,
+    address: SockAddr,
+    sockets: Vec<Socket>,
 }
 
 impl Client {
     /// A client without connections.
-    pub(super) fn new(case: &CountedCase, endpoint: &Endpoint) -> Self {
-        Self {
-            case: case.clone(),
-            endpoint: endpoint.clone(),
-            streams: Vec::new(),
-            unix: Vec::new(),
-            datagrams: None,
-        }
+    pub(super) fn new(case: &Case, endpoint: &Endpoint) -> Result<Self> {
+        let address = match endpoint {
+            Endpoint::Tcp(address) | Endpoint::Udp(address) => SockAddr::from(*address),
+            Endpoint::Unix(path) => SockAddr::unix(path)?,
+        };
+        Ok(Self { case: case.clone(), address, sockets: Vec::new() })
     }
 
     /// Connects all sockets, and sends the first messages. The server may be stopped: the kernel
     /// completes the handshake.
     pub(super) fn connect_all(&mut self) -> Result<()> {
-        if !self.case.per_connection {
-            for _ in 0..self.case.batch {
+        if !self.case.churn {
+            for _ in 0..self.case.connections {
                 self.connect()?;
             }
         }
@@ -48,42 +44,32 @@ impl Client {
     }
 
     fn connect(&mut self) -> Result<()> {
-        match &self.endpoint {
-            Endpoint::Tcp(address) => self.streams.push(stream(*address)?),
-            Endpoint::Unix(path) => {
-                let stream = UnixStream::connect(path).context("cannot connect")?;
-                stream.set_read_timeout(Some(TIMEOUT))?;
-                self.unix.push(stream);
-            }
-            // All datagrams are sent from one socket: a window, not many clients.
-            Endpoint::Udp(address) if self.datagrams.is_none() => {
-                let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-                socket.connect(address)?;
-                socket.set_read_timeout(Some(TIMEOUT))?;
-                self.datagrams = Some(socket);
-            }
-            Endpoint::Udp(_) => {}
+        let (domain, kind) = match self.case.transport {
+            Transport::Tcp => (Domain::IPV4, Type::STREAM),
+            Transport::Udp => (Domain::IPV4, Type::DGRAM),
+            Transport::Unix => (Domain::UNIX, Type::STREAM),
+        };
+        let socket = Socket::new(domain, kind, None)?;
+        socket.connect(&self.address).context("cannot connect")?;
+        socket.set_read_timeout(Some(TIMEOUT))?;
+        if self.case.transport == Transport::Tcp {
+            socket.set_tcp_nodelay(true)?;
         }
+        self.sockets.push(socket);
         Ok(())
     }
 
-    /// Sends one message on each connection.
+    /// Sends the window of each connection.
     pub(super) fn send_all(&mut self) -> Result<()> {
-        if self.case.per_connection {
+        if self.case.churn {
             self.connect()?;
         }
-        for stream in &mut self.streams {
-            stream.write_all(&MESSAGE).context("cannot send")?;
-            if self.case.per_connection {
-                stream.shutdown(Shutdown::Write)?;
+        for socket in &mut self.sockets {
+            for _ in 0..self.case.depth {
+                socket.write_all(&MESSAGE).context("cannot send")?;
             }
-        }
-        for stream in &mut self.unix {
-            stream.write_all(&MESSAGE).context("cannot send")?;
-        }
-        if let Some(socket) = &self.datagrams {
-            for _ in 0..self.case.batch {
-                socket.send(&MESSAGE).context("cannot send")?;
+            if self.case.churn {
+                socket.shutdown(Shutdown::Write)?;
             }
         }
         Ok(())
@@ -91,38 +77,23 @@ impl Client {
 
     /// Reads and checks all responses.
     pub(super) fn recv_all(&mut self) -> Result<()> {
-        for stream in &mut self.streams {
-            recv_all(stream)?;
-        }
-        for stream in &mut self.unix {
-            recv_all(stream)?;
-        }
-        if let Some(socket) = &self.datagrams {
-            for _ in 0..self.case.batch {
+        for socket in &mut self.sockets {
+            for _ in 0..self.case.depth {
+                // A datagram may be too long.
                 let mut response = [0; MESSAGE.len() + 1];
-                let count = socket.recv(&mut response).context("no response")?;
+                let received = match self.case.transport {
+                    Transport::Udp => socket.read(&mut response),
+                    _ => socket.read_exact(&mut response[..MESSAGE.len()]).map(|()| MESSAGE.len()),
+                };
+                let count = received.context("no response")?;
                 ensure!(response[..count] == MESSAGE, "wrong response");
             }
         }
-        if self.case.per_connection {
-            for mut stream in self.streams.drain(..) {
-                ensure!(stream.read(&mut [0]).context("no EOF")? == 0, "more bytes than were sent");
+        if self.case.churn {
+            for mut socket in self.sockets.drain(..) {
+                ensure!(socket.read(&mut [0]).context("no EOF")? == 0, "more bytes than were sent");
             }
         }
         Ok(())
     }
-}
-
-fn stream(address: SocketAddr) -> Result<TcpStream> {
-    let stream = TcpStream::connect(address).context("cannot connect")?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-fn recv_all(stream: &mut impl Read) -> Result<()> {
-    let mut response = [0; MESSAGE.len()];
-    stream.read_exact(&mut response).context("no response")?;
-    ensure!(response == MESSAGE, "wrong response");
-    Ok(())
 }

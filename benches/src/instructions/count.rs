@@ -1,36 +1,33 @@
 //! One figure: the difference between two runs of a server, one with twice as many messages.
 
-use std::process::{Command, Stdio};
-
 use anyhow::{Context, Result, ensure};
 
 use super::callgrind::CallgrindServer;
-use super::cases::CountedCase;
 use super::client::Client;
-use crate::servers::BuiltServer;
+use crate::case::Case;
+use crate::command;
+use crate::servers::{self, BuiltServer};
 
 /// Difference of the two runs in rounds with messages. All other costs are the same to the last
 /// instruction, on a busy machine too; should they once differ by a hundred, that is 1 in a figure.
 const ROUNDS: u64 = 100;
 
-/// User-space instructions of the server per echo.
-///
-/// # Errors
-/// If it does not start, responds wrongly, or valgrind is missing.
-pub(super) fn count_per_echo(built: &BuiltServer, case: &CountedCase) -> Result<f64> {
+/// User-space instructions of the server per echo. Fails if it does not start, responds wrongly, or
+/// valgrind is missing.
+pub(super) fn count_per_echo(built: &BuiltServer, case: &Case) -> Result<f64> {
     let (half, whole) = (run(built, case, 2)?, run(built, case, 1)?);
     ensure!(half < whole, "twice the messages cost no more instructions: {half} and {whole}");
-    let messages = ROUNDS * u64::try_from(case.batch)?;
+    let messages = ROUNDS * u64::try_from(case.connections * case.depth)?;
     Ok((whole - half) as f64 / messages as f64)
 }
 
 /// Runs a server under callgrind; one round in `every` sends messages. Both runs have the same
 /// number of rounds: being stopped and resumed costs instructions too (an interrupted wait), and so
 /// costs the same in both.
-fn run(built: &BuiltServer, case: &CountedCase, every: u64) -> Result<u64> {
-    let command = built.command(&case.load()).map_err(anyhow::Error::msg)?;
+fn run(built: &BuiltServer, case: &Case, every: u64) -> Result<u64> {
+    let command = built.command(case).map_err(anyhow::Error::msg)?;
     let mut server = CallgrindServer::start(command, case.transport)?;
-    let mut client = Client::new(case, server.endpoint());
+    let mut client = Client::new(case, server.endpoint())?;
     // All connections are open, and each has sent one message, before the rounds start.
     server.while_stopped(|| client.connect_all())?;
     client.recv_all()?;
@@ -49,30 +46,20 @@ fn run(built: &BuiltServer, case: &CountedCase, every: u64) -> Result<u64> {
     server.end()
 }
 
-/// Names and versions of the tools a figure depends on besides the sources.
-///
-/// # Errors
-/// If valgrind is missing.
+/// Names and versions of the tools a figure depends on besides the sources. Fails if valgrind is
+/// missing.
 pub(super) fn tools() -> Result<Vec<(String, String)>> {
-    let cc = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-    let valgrind = version_line("valgrind", &["--version"])
+    let valgrind = command::first_line("valgrind", &["--version"])
         .context("valgrind is not available (Debian package: valgrind)")?;
-    let or_unknown = |version: Result<String>| version.unwrap_or_else(|_| "unknown".to_owned());
-    let machine = or_unknown(version_line("uname", &["-m"]));
-    Ok([
-        ("rustc", or_unknown(version_line("rustc", &["--version"]))),
-        ("cc", or_unknown(version_line(&cc, &["-dumpfullversion"]))),
-        ("libc", or_unknown(version_line("getconf", &["GNU_LIBC_VERSION"]))),
+    let version = |program: &str, argument: &str| {
+        command::first_line(program, &[argument]).unwrap_or_else(|_| "unknown".to_owned())
+    };
+    let tools = [
+        ("rustc", version("rustc", "--version")),
+        ("cc", version(&servers::compiler(), "-dumpfullversion")),
+        ("libc", version("getconf", "GNU_LIBC_VERSION")),
         ("valgrind", valgrind),
-        ("machine", machine),
-    ]
-    .map(|(name, version)| (name.to_owned(), version))
-    .to_vec())
-}
-
-fn version_line(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
-    let output = output.with_context(|| format!("{program} is not installed"))?;
-    ensure!(output.status.success(), "{program} failed");
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        ("machine", version("uname", "-m")),
+    ];
+    Ok(tools.map(|(name, version)| (name.to_owned(), version)).to_vec())
 }

@@ -4,18 +4,14 @@
 use epollite::{Instant, Token};
 
 use super::connect;
-use super::error::LoadError;
+use super::error::Result;
 use super::short_lived::ShortLivedConnection;
 use super::stream::Stream;
 use super::{Load, Source};
 
 impl Load {
     /// Opens a connection for one message with the given intended send time.
-    pub(super) fn open_connection(
-        &mut self,
-        index: u32,
-        intended: Instant,
-    ) -> Result<(), LoadError> {
+    pub(super) fn open_connection(&mut self, index: u32, intended: Instant) -> Result<()> {
         let fd = connect::start_connect(&self.config, self.sockets)?;
         self.sockets += 1;
         let connection = Box::new(ShortLivedConnection::new(self.next_stream(index, intended)));
@@ -28,12 +24,7 @@ impl Load {
 
     /// As [`Self::open_connection`], but on the socket of a finished connection. Returns false,
     /// with nothing started, if the socket cannot be reused.
-    fn reuse_socket(
-        &mut self,
-        token: Token,
-        index: u32,
-        intended: Instant,
-    ) -> Result<bool, LoadError> {
+    fn reuse_socket(&mut self, token: Token, index: u32, intended: Instant) -> Result<bool> {
         let stream = self.next_stream(index, intended);
         let Some((state, io)) = self.reactor.get_mut(token) else { return Ok(false) };
         let Source::ShortLived { connection, .. } = state else { return Ok(false) };
@@ -50,12 +41,12 @@ impl Load {
 
     fn next_stream(&self, index: u32, intended: Instant) -> Stream {
         let mut stream = Stream::new(index, self.started);
-        stream.enqueue(intended, 1);
+        stream.queue.enqueue(intended, 1);
         stream
     }
 
     /// Finishes a connection, and starts the next one if a message is waiting.
-    pub(super) fn finish_connection(&mut self, token: Token, index: u32) -> Result<(), LoadError> {
+    pub(super) fn finish_connection(&mut self, token: Token, index: u32) -> Result<()> {
         let next = match self.pending_connects.pop_front() {
             None if self.shared.closed_loop && self.shared.try_start(self.shared.now) => {
                 Some(self.shared.now)

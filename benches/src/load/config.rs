@@ -33,8 +33,7 @@ pub enum Target {
 
 impl Target {
     /// The server's address.
-    #[must_use]
-    pub fn addr(&self) -> Addr {
+    pub(crate) fn addr(&self) -> Addr {
         match self {
             Self::Tcp(addr) | Self::Udp(addr) => *addr,
             Self::Unix(addr) => Addr::Unix(*addr),
@@ -42,8 +41,7 @@ impl Target {
     }
 
     /// Whether messages keep their boundaries and may be lost.
-    #[must_use]
-    pub const fn is_datagrams(&self) -> bool {
+    pub(crate) const fn is_datagrams(&self) -> bool {
         matches!(self, Self::Udp(_))
     }
 }
@@ -58,16 +56,8 @@ impl fmt::Display for Target {
     }
 }
 
-impl Serialize for Target {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl Serialize for Sizes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+fn as_text<T: fmt::Display, S: Serializer>(it: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(it)
 }
 
 /// How much is measured.
@@ -94,6 +84,7 @@ pub enum Length {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Config {
     /// The server.
+    #[serde(serialize_with = "as_text")]
     pub target: Target,
     /// Addresses tried, in this order, when no server answers at `target`: the other addresses of a
     /// host name.
@@ -105,6 +96,7 @@ pub struct Config {
     /// flight; with a rate it is an upper bound, `None` meaning no bound.
     pub depth: Option<u32>,
     /// Message sizes.
+    #[serde(serialize_with = "as_text")]
     pub sizes: Sizes,
     /// When messages are sent.
     pub pace: Pace,
@@ -132,7 +124,6 @@ pub struct Config {
 impl Config {
     /// One connection with one message of 64 bytes in flight, for ten seconds after one second of
     /// warm-up.
-    #[must_use]
     pub const fn new(target: Target) -> Self {
         Self {
             target,

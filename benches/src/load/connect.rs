@@ -1,17 +1,17 @@
 //! Connecting sockets to the server, and the resources for it: descriptors and source addresses. It
 //! sends no messages.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
-use epollite::kernel::{Resource, Rlimit};
 use epollite::kernel::{SocketOption, SocketType};
 use epollite::net::AddressFamily;
 use epollite::{Addr, Errno, Fd, Kernel, Linux};
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::config::{Config, Target};
-use super::error::{LoadError, from_os, is_local};
+use super::error::{LoadError, Result, from_os, is_local};
+use crate::server::{probe_echo, raise_file_limit};
 
 /// Descriptors in addition to those of the connections: standard streams, epoll, timerfd, signalfd,
 /// files.
@@ -38,14 +38,17 @@ const QUEUE_FULL_MAX: u32 = 25_000;
 
 /// Why a socket could not be connected.
 enum Unconnected {
-    /// Its local address equals the server's: see [`LoadError::Itself`].
-    Itself,
-    /// A Unix listener's backlog remained full.
-    QueueFull,
-    /// The local machine failed the call: which call, and its error.
-    Local(&'static str, Errno),
+    /// Another source address cannot help.
+    Failed(Box<LoadError>),
     /// The server or the network reported an error.
     Remote(Errno),
+}
+
+impl Unconnected {
+    /// A call that the local machine failed.
+    fn local(call: &'static str, errno: Errno) -> Self {
+        Self::Failed(Box::new(LoadError::Call { call, errno }))
+    }
 }
 
 /// Opens a load at the first address of the configuration where a server answers.
@@ -53,10 +56,7 @@ enum Unconnected {
 /// connect(2) of a datagram socket succeeds with or without a server: where there is a choice of
 /// addresses, a probe datagram is sent to each. If no address answers, the error of the first one
 /// (for UDP: its losses) is returned.
-pub(super) fn open_any<T>(
-    config: &Config,
-    open: impl Fn(&Config) -> Result<T, LoadError>,
-) -> Result<T, LoadError> {
+pub(super) fn open_any<T>(config: &Config, open: impl Fn(&Config) -> Result<T>) -> Result<T> {
     let mut first = None;
     let targets = [config.target].into_iter().chain(config.alternatives.iter().copied());
     for target in targets {
@@ -74,51 +74,23 @@ pub(super) fn open_any<T>(
 /// Whether a probe datagram is answered there.
 fn answers_probe(target: Target) -> bool {
     let Ok(address) = SocketAddr::try_from(target.addr()) else { return false };
-    let probe = || -> std::io::Result<usize> {
-        let any: IpAddr = match address {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let socket = UdpSocket::bind((any, 0))?;
-        socket.connect(address)?;
-        if socket.local_addr()? == address {
-            return Ok(0);
-        }
-        socket.set_read_timeout(Some(PROBE_TIMEOUT))?;
-        socket.send(b"?")?;
-        socket.recv(&mut [0; 8])
-    };
-    probe().is_ok_and(|count| count > 0)
+    probe_echo(address, PROBE_TIMEOUT).unwrap_or(false)
 }
 
 /// Raises `RLIMIT_NOFILE` so that this many connections can be open.
-pub(super) fn raise_limit(connections: u32) -> Result<(), LoadError> {
+pub(super) fn raise_limit(connections: u32) -> Result<()> {
     let needed = u64::from(connections) + RESERVED_FDS;
-    let limit = Linux.prlimit(Resource::Nofile, None).map_err(LoadError::call("prlimit"))?;
-    if limit.soft >= needed {
-        return Ok(());
-    }
-    if limit.hard < needed {
-        return Err(LoadError::Descriptors { needed, limit: limit.hard });
-    }
-    let raised = Rlimit { soft: needed, ..limit };
-    Linux.prlimit(Resource::Nofile, Some(raised)).map_err(LoadError::call("prlimit")).map(drop)
+    let limit = raise_file_limit(needed).map_err(from_os).map_err(LoadError::call("prlimit"))?;
+    if limit < needed { Err(LoadError::Descriptors { needed, limit }) } else { Ok(()) }
 }
 
 /// Creates the `number`-th socket and starts connecting it.
-pub(super) fn start_connect(config: &Config, number: u64) -> Result<Fd, LoadError> {
+pub(super) fn start_connect(config: &Config, number: u64) -> Result<Fd> {
     let target = config.target;
     let addr = target.addr();
     let absent = |errno| LoadError::ConnectFailed { target, errno };
-    let (family, kind) = match target {
-        Target::Unix(_) => (AddressFamily::Unix, SocketType::Stream),
-        Target::Tcp(_) => {
-            (addr.family().ok_or_else(|| absent(Errno::EDESTADDRREQ))?, SocketType::Stream)
-        }
-        Target::Udp(_) => {
-            (addr.family().ok_or_else(|| absent(Errno::EDESTADDRREQ))?, SocketType::Datagram)
-        }
-    };
+    let family = addr.family().ok_or_else(|| absent(Errno::EDESTADDRREQ))?;
+    let kind = if target.is_datagrams() { SocketType::Datagram } else { SocketType::Stream };
     let many = config.churn || config.connections > ONE_SOURCE_CONNECTIONS_MAX;
     // A source address may have no free port left where others have.
     let spread = (0..u64::from(SOURCES)).map_while(|more| source_addr(&addr, number + more));
@@ -127,18 +99,13 @@ pub(super) fn start_connect(config: &Config, number: u64) -> Result<Fd, LoadErro
         let fd =
             Linux.socket(family, kind).map_err(|errno| port_exhausted(errno, config, number))?;
         let result =
-            set_options(&fd, config, source).and_then(|()| connect(&fd, &addr, source.is_some()));
+            set_options(&fd, config, source).and_then(|()| connect(&fd, target, source.is_some()));
         let Err(why) = result else { return Ok(fd) };
         // A close(2) error would concern file data; a socket has none.
         let _ = Linux.close(fd);
         match why {
-            Unconnected::Itself => return Err(LoadError::Itself { target }),
-            Unconnected::QueueFull => {
-                let seconds = (QUEUE_FULL_PAUSE * QUEUE_FULL_MAX).as_secs_f64();
-                return Err(LoadError::Unanswered { target, seconds });
-            }
+            Unconnected::Failed(failure) => return Err(*failure),
             Unconnected::Remote(Errno::EADDRNOTAVAIL | Errno::EADDRINUSE) => {}
-            Unconnected::Local(call, errno) => return Err(LoadError::Call { call, errno }),
             Unconnected::Remote(errno) => return Err(absent(errno)),
         }
     }
@@ -157,23 +124,21 @@ fn has_a_port(family: AddressFamily, kind: SocketType) -> bool {
         AddressFamily::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
         AddressFamily::Unix => return false,
     };
-    let Ok(fd) = Linux.socket(family, kind) else { return false };
-    let bound = Linux.bind(&fd, &Addr::from(SocketAddr::new(any, 0)));
-    // A close(2) error would concern file data; a socket has none.
-    let _ = Linux.close(fd);
-    bound.is_ok()
+    match kind {
+        SocketType::Datagram => UdpSocket::bind((any, 0)).is_ok(),
+        _ => TcpListener::bind((any, 0)).is_ok(),
+    }
 }
 
 fn set_options(fd: &Fd, config: &Config, source: Option<Addr>) -> Result<(), Unconnected> {
-    let refused = |errno| Unconnected::Local("setsockopt", errno);
+    let refused = |errno| Unconnected::local("setsockopt", errno);
     match config.target {
         Target::Tcp(_) => {
             Linux.setsockopt(fd, SocketOption::NoDelay(true)).map_err(refused)?;
             // The port is chosen at connect(2), where only the whole pair must be unique.
             if source.is_some() {
-                setsockopt(fd, sockopt::IpBindAddressNoPort, &true)
-                    .map_err(from_os)
-                    .map_err(refused)?;
+                let set = setsockopt(fd, sockopt::IpBindAddressNoPort, &true);
+                set.map_err(from_os).map_err(refused)?;
             }
         }
         Target::Udp(_) => {
@@ -193,7 +158,7 @@ fn set_options(fd: &Fd, config: &Config, source: Option<Addr>) -> Result<(), Unc
     source.map_or(Ok(()), |source| Linux.bind(fd, &source)).map_err(|errno| match errno {
         // Another source address may work.
         Errno::EADDRNOTAVAIL | Errno::EADDRINUSE => Unconnected::Remote(errno),
-        errno => Unconnected::Local("bind", errno),
+        errno => Unconnected::local("bind", errno),
     })
 }
 
@@ -214,19 +179,20 @@ pub(super) fn reconnect(fd: &Fd, target: Target) -> Result<(), Errno> {
         Ok(_) => return Err(Errno::EALREADY),
     }
     Linux.connect(fd, &Addr::Unspecified)?;
-    let addr = target.addr();
-    connect(fd, &addr, source_addr(&addr, 0).is_some()).map_err(|why| match why {
-        Unconnected::Remote(errno) | Unconnected::Local(_, errno) => errno,
-        Unconnected::Itself | Unconnected::QueueFull => Errno::ECONNREFUSED,
+    let has_source = source_addr(&target.addr(), 0).is_some();
+    connect(fd, target, has_source).map_err(|why| match why {
+        Unconnected::Remote(errno) => errno,
+        Unconnected::Failed(_) => Errno::ECONNREFUSED,
     })
 }
 
 /// Connects; `has_source`: whether the socket is bound to one of the source addresses.
-fn connect(fd: &Fd, addr: &Addr, has_source: bool) -> Result<(), Unconnected> {
+fn connect(fd: &Fd, target: Target, has_source: bool) -> Result<(), Unconnected> {
+    let addr = target.addr();
     for _ in 0..QUEUE_FULL_MAX {
-        match Linux.connect(fd, addr) {
-            Ok(()) | Err(Errno::EINPROGRESS) if is_itself(fd, addr, has_source) => {
-                return Err(Unconnected::Itself);
+        match Linux.connect(fd, &addr) {
+            Ok(()) | Err(Errno::EINPROGRESS) if is_itself(fd, &addr, has_source) => {
+                return Err(Unconnected::Failed(Box::new(LoadError::Itself { target })));
             }
             Ok(()) | Err(Errno::EINPROGRESS) => return Ok(()),
             // Unix: the listener's backlog is full, and no event reports when it no longer is. TCP:
@@ -236,11 +202,12 @@ fn connect(fd: &Fd, addr: &Addr, has_source: bool) -> Result<(), Unconnected> {
             }
             Err(Errno::EAGAIN) => return Err(Unconnected::Remote(Errno::EADDRNOTAVAIL)),
             Err(Errno::EINTR) => {}
-            Err(errno) if is_local(errno) => return Err(Unconnected::Local("connect", errno)),
+            Err(errno) if is_local(errno) => return Err(Unconnected::local("connect", errno)),
             Err(errno) => return Err(Unconnected::Remote(errno)),
         }
     }
-    Err(Unconnected::QueueFull)
+    let seconds = (QUEUE_FULL_PAUSE * QUEUE_FULL_MAX).as_secs_f64();
+    Err(Unconnected::Failed(Box::new(LoadError::Unanswered { target, seconds })))
 }
 
 /// Whether the kernel chose the server's port as the local port: where no server listens on a port
@@ -289,7 +256,6 @@ fn port_exhausted(errno: Errno, config: &Config, number: u64) -> LoadError {
 mod tests {
     use std::cell::RefCell;
     use std::io::Read;
-    use std::net::TcpListener;
 
     use epollite::kernel::Shutdown;
 

@@ -4,10 +4,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use epollite::Io;
-use epollite::{Errno, Instant, Kernel, Linux};
+use super::write_interest::Io;
+use epollite::{Errno, Instant, Kernel};
 
-use super::error::{LoadError, is_local};
+use super::error::{LoadError, Result, is_local};
 use super::mismatch::{Mismatch, MismatchKind};
 use super::payload::MessageId;
 use super::run_of_messages::MessageRun;
@@ -43,7 +43,7 @@ const fn is_transient(errno: Errno) -> bool {
 }
 
 /// One socket, connected to the server.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Socket {
     index: u32,
     /// The number of the message at the front of `slots`.
@@ -78,20 +78,7 @@ enum SlotState {
 
 impl Socket {
     pub(super) fn new(index: u32) -> Self {
-        let (slots, waiting) = (VecDeque::new(), VecDeque::new());
-        let window_open_since = Instant::ZERO;
-        let (in_flight, expired_lost, newest, is_full) = (0, 0, None, false);
-        Self {
-            index,
-            first: 0,
-            slots,
-            in_flight,
-            expired_lost,
-            newest,
-            window_open_since,
-            waiting,
-            is_full,
-        }
+        Self { index, ..Self::default() }
     }
 
     /// Enqueues one message with the given intended send time.
@@ -112,11 +99,7 @@ impl Socket {
     }
 
     /// Sends queued messages within the window; with segmentation, many per call.
-    pub(super) fn send(
-        &mut self,
-        io: &mut Io<'_, Linux>,
-        shared: &mut LoadState,
-    ) -> Result<(), LoadError> {
+    pub(super) fn send(&mut self, io: &mut Io<'_>, shared: &mut LoadState) -> Result<()> {
         while !self.is_full {
             let allowed = self.waiting.len().min(shared.window.saturating_sub(self.in_flight));
             if allowed == 0 {
@@ -153,10 +136,10 @@ impl Socket {
     /// duplicates.
     pub(super) fn receive(
         &mut self,
-        io: &mut Io<'_, Linux>,
+        io: &mut Io<'_>,
         shared: &mut LoadState,
         until_empty: bool,
-    ) -> Result<(), LoadError> {
+    ) -> Result<()> {
         let mut buf = std::mem::take(&mut shared.recv_buffer);
         let mut result = Ok(());
         while self.in_flight > 0 || until_empty {
@@ -239,9 +222,8 @@ impl Socket {
             let wrong = MismatchKind::Length(got.len() as u64, u64::from(slot.size));
             record(shared, id.number, wrong);
         } else if let Some(offset) = shared.payload.first_difference(id, 0, got) {
-            let mut expected = [0];
-            shared.payload.write(id, offset, &mut expected);
-            let wrong = MismatchKind::Altered { expected: expected[0], got: got[offset] };
+            let expected = shared.payload.byte(id, offset);
+            let wrong = MismatchKind::Altered { expected, got: got[offset] };
             record(shared, id.number, wrong);
         }
         match std::mem::replace(&mut slot.state, SlotState::Received) {
@@ -275,12 +257,10 @@ impl Socket {
             return MismatchKind::Extra(got.len() as u64);
         };
         let id = MessageId { connection: self.index, number: self.first + at as u64 };
-        let offset = shared.payload.first_difference(id, 0, got);
-        let mut expected = [0];
-        match offset {
+        match shared.payload.first_difference(id, 0, got) {
             Some(offset) => {
-                shared.payload.write(id, offset, &mut expected);
-                MismatchKind::Altered { expected: expected[0], got: got[offset] }
+                let expected = shared.payload.byte(id, offset);
+                MismatchKind::Altered { expected, got: got[offset] }
             }
             None => MismatchKind::Length(got.len() as u64, u64::from(self.slots[at].size)),
         }

@@ -119,17 +119,14 @@ fn find_shift(due: &[u8], received: &[u8], at: usize) -> Option<MismatchKind> {
         let both = due.len().min(received.len());
         both >= MATCH_BYTES_MIN && due[..both] == received[..both]
     };
-    (1..=SHIFT_BYTES_MAX)
-        .find_map(|shift| {
-            let (due_on, received_on) = (due.get(at + shift..)?, received.get(at..)?);
-            fits(due_on, received_on).then_some(MismatchKind::BytesLost(shift as u64))
+    let kinds: [fn(u64) -> MismatchKind; 2] = [MismatchKind::BytesLost, MismatchKind::BytesAdded];
+    kinds.into_iter().zip([(1, 0), (0, 1)]).find_map(|(kind, (lost, added))| {
+        (1..=SHIFT_BYTES_MAX).find_map(|shift| {
+            let (due, received) =
+                (due.get(at + lost * shift..)?, received.get(at + added * shift..)?);
+            fits(due, received).then(|| kind(shift as u64))
         })
-        .or_else(|| {
-            (1..=SHIFT_BYTES_MAX).find_map(|shift| {
-                let (due_on, received_on) = (due.get(at..)?, received.get(at + shift..)?);
-                fits(due_on, received_on).then_some(MismatchKind::BytesAdded(shift as u64))
-            })
-        })
+    })
 }
 
 #[cfg(test)]

@@ -9,10 +9,14 @@ use epollite::reactor::RegisterErrorKind;
 use super::config::Target;
 use super::mismatch::Mismatch;
 
+/// A result of a load.
+pub type Result<T, E = LoadError> = std::result::Result<T, E>;
+
 /// The error that ended a load. The results so far are kept.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum LoadError {
     /// No server answers at the target.
+    #[error("no server at {target}: {}", .errno.description())]
     ConnectFailed {
         /// The target.
         target: Target,
@@ -21,11 +25,13 @@ pub enum LoadError {
     },
     /// The socket was connected to itself: the kernel chose the target port as the local port, so
     /// no server has it.
+    #[error("no server at {target}: connected to itself")]
     Itself {
         /// The target.
         target: Target,
     },
     /// A connection was neither established nor refused.
+    #[error("no server at {target}: no connection after {seconds:.1} s")]
     Unanswered {
         /// The target.
         target: Target,
@@ -33,6 +39,7 @@ pub enum LoadError {
         seconds: f64,
     },
     /// The server closed a connection that was still in use.
+    #[error(fmt = closed)]
     Closed {
         /// Index of the connection.
         connection: u32,
@@ -44,6 +51,7 @@ pub enum LoadError {
         errno: Option<Errno>,
     },
     /// Responses are outstanding and none arrives, on any connection.
+    #[error(fmt = stalled)]
     Stalled {
         /// Time since the last response.
         seconds: f64,
@@ -53,11 +61,16 @@ pub enum LoadError {
         connection: u32,
     },
     /// All datagrams were lost, in a run too short to call it a stall.
+    #[error("no response in time: {lost} of {lost} messages are lost")]
     NoResponse {
         /// Number of lost messages.
         lost: u64,
     },
     /// This machine refused to send any datagram for the stall timeout, or all of a short run.
+    #[error(
+        "this machine refused to send {refused} datagrams, and no response was received: {}",
+        .errno.description()
+    )]
     Unsendable {
         /// Number of refused datagrams.
         refused: u64,
@@ -65,6 +78,7 @@ pub enum LoadError {
         errno: Errno,
     },
     /// Datagrams of this length cannot be sent from here.
+    #[error(fmt = too_long)]
     TooLong {
         /// Bytes per datagram.
         bytes: usize,
@@ -73,8 +87,13 @@ pub enum LoadError {
         is_segmented: bool,
     },
     /// The echo differs from what was sent.
-    Mismatch(Mismatch),
+    #[error(transparent)]
+    Mismatch(#[from] Mismatch),
     /// More descriptors are needed than the hard limit allows.
+    #[error(
+        "{needed} descriptors are needed and the limit is {limit}; raise it (ulimit -Hn) or use \
+         fewer connections"
+    )]
     Descriptors {
         /// Number needed.
         needed: u64,
@@ -82,17 +101,23 @@ pub enum LoadError {
         limit: u64,
     },
     /// No free port is left to connect from.
+    #[error(
+        "no free source port after {sockets} sockets; widen net.ipv4.ip_local_port_range or use \
+         fewer connections"
+    )]
     Ports {
         /// Number of sockets opened before.
         sockets: u32,
     },
     /// The rate is so far above the server's capacity that the queue of unsent messages fills the
     /// memory.
+    #[error("{waiting} messages are queued to be sent: the server is far too slow for this rate")]
     Backlog {
         /// Number of queued messages.
         waiting: u64,
     },
     /// A system call failed locally.
+    #[error("{call}: {}", .errno.description())]
     Call {
         /// Name of the call.
         call: &'static str,
@@ -103,8 +128,7 @@ pub enum LoadError {
 
 impl LoadError {
     /// 1 when the echo was wrong; 69 (`EX_UNAVAILABLE`) otherwise.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
+    pub(crate) const fn exit_code(&self) -> u8 {
         match self {
             Self::Mismatch(_) => 1,
             _ => 69,
@@ -112,7 +136,7 @@ impl LoadError {
     }
 
     /// Whether no server was found: another address of the name may have one.
-    pub(super) const fn is_no_server(&self) -> bool {
+    pub(crate) const fn is_no_server(&self) -> bool {
         matches!(self, Self::ConnectFailed { .. } | Self::Itself { .. } | Self::Unanswered { .. })
     }
 
@@ -127,73 +151,43 @@ impl LoadError {
     }
 }
 
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ConnectFailed { target, errno } => {
-                write!(f, "no server at {target}: {}", errno.description())
-            }
-            Self::Itself { target } => {
-                write!(f, "no server at {target}: connected to itself")
-            }
-            Self::Unanswered { target, seconds } => {
-                write!(f, "no server at {target}: no connection after {seconds:.1} s")
-            }
-            Self::Closed { connection, offset, outstanding, errno } => {
-                let rest = format!("after {offset} bytes, with {outstanding} messages outstanding");
-                match errno {
-                    None => write!(f, "the server closed connection {connection} {rest}"),
-                    Some(errno) => {
-                        write!(f, "connection {connection} failed {rest}: {}", errno.description())
-                    }
-                }
-            }
-            Self::Stalled { seconds, outstanding: 0, connection } => {
-                write!(f, "the server has not closed connection {connection} for {seconds:.1} s")
-            }
-            Self::Stalled { seconds, outstanding, connection } => write!(
-                f,
-                "the server stopped echoing: {outstanding} messages are outstanding and none was \
-                 received for {seconds:.1} s; connection {connection} has waited longest"
-            ),
-            Self::NoResponse { lost } => {
-                write!(f, "no response in time: {lost} of {lost} messages are lost")
-            }
-            Self::Unsendable { refused, errno } => write!(
-                f,
-                "this machine refused to send {refused} datagrams, and no response was received: \
-                 {}",
-                errno.description()
-            ),
-            Self::TooLong { bytes, is_segmented: true } => write!(
-                f,
-                "with --gso a datagram must fit into one packet, and {bytes} bytes do not: use \
-                 fewer, or omit --gso"
-            ),
-            Self::TooLong { bytes, is_segmented: false } => {
-                write!(f, "datagrams of {bytes} bytes are too long to be sent from here")
-            }
-            Self::Mismatch(mismatch) => mismatch.fmt(f),
-            Self::Descriptors { needed, limit } => write!(
-                f,
-                "{needed} descriptors are needed and the limit is {limit}; raise it (ulimit -Hn) \
-                 or use fewer connections"
-            ),
-            Self::Ports { sockets } => write!(
-                f,
-                "no free source port after {sockets} sockets; widen \
-                 net.ipv4.ip_local_port_range or use fewer connections"
-            ),
-            Self::Backlog { waiting } => write!(
-                f,
-                "{waiting} messages are queued to be sent: the server is far too slow for this rate"
-            ),
-            Self::Call { call, errno } => write!(f, "{call}: {}", errno.description()),
-        }
+fn closed(
+    connection: &u32,
+    offset: &u64,
+    outstanding: &u64,
+    errno: &Option<Errno>,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let rest = format!("after {offset} bytes, with {outstanding} messages outstanding");
+    match errno {
+        None => write!(f, "the server closed connection {connection} {rest}"),
+        Some(errno) => write!(f, "connection {connection} failed {rest}: {}", errno.description()),
     }
 }
 
-impl std::error::Error for LoadError {}
+fn stalled(
+    seconds: &f64,
+    outstanding: &u64,
+    connection: &u32,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    match outstanding {
+        0 => write!(f, "the server has not closed connection {connection} for {seconds:.1} s"),
+        _ => write!(
+            f,
+            "the server stopped echoing: {outstanding} messages are outstanding and none was \
+             received for {seconds:.1} s; connection {connection} has waited longest"
+        ),
+    }
+}
+
+fn too_long(bytes: &usize, is_segmented: &bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if *is_segmented {
+        f.write_str("with --gso a datagram must fit into one packet, and ")?;
+        return write!(f, "{bytes} bytes do not: use fewer, or omit --gso");
+    }
+    write!(f, "datagrams of {bytes} bytes are too long to be sent from here")
+}
 
 /// Whether an error of a socket is local: caused by this machine, not by the network or the peer.
 pub(super) const fn is_local(errno: Errno) -> bool {
@@ -213,10 +207,4 @@ pub(super) const fn is_local(errno: Errno) -> bool {
 /// Converts the error of a call that the library does not provide.
 pub(super) fn from_os(errno: nix::errno::Errno) -> Errno {
     Errno::new(errno as i32).unwrap_or(Errno::EIO)
-}
-
-impl From<Mismatch> for LoadError {
-    fn from(mismatch: Mismatch) -> Self {
-        Self::Mismatch(mismatch)
-    }
 }

@@ -9,7 +9,7 @@ use super::mismatch::{Mismatch, MismatchKind};
 
 /// Upper bound of recorded latencies, in nanoseconds: one minute. Longer ones are recorded as one
 /// minute.
-pub const LATENCY_NANOS_MAX: u64 = 60_000_000_000;
+const LATENCY_NANOS_MAX: u64 = 60_000_000_000;
 
 /// Significant digits of a recorded latency.
 const SIGNIFICANT_DIGITS: u8 = 3;
@@ -47,14 +47,12 @@ pub struct Counts {
 
 impl Counts {
     /// Number of wrong echoes. Lost datagrams are not errors.
-    #[must_use]
     pub const fn errors(&self) -> u64 {
         self.altered + self.duplicated + self.reordered + self.missing
     }
 
     /// The largest of the message counters.
-    #[must_use]
-    pub fn largest(&self) -> u64 {
+    pub(crate) fn largest(&self) -> u64 {
         let Self { messages, lost, late, refused, altered, duplicated, .. } = *self;
         let Self { reordered, missing, unsent, .. } = *self;
         [messages, lost, late, refused, altered, duplicated, reordered, missing, unsent]
@@ -100,33 +98,23 @@ pub struct Metrics {
     pub wrong: Vec<Mismatch>,
     /// Progress, recorded about ten times per second.
     pub progress: Vec<Progress>,
-    total: Histogram<u64>,
-    /// Latencies of the current interval; [`Self::end_interval`] adds them to the total.
-    interval: Histogram<u64>,
-    lag: Histogram<u64>,
+    /// Latencies of all finished intervals; after a slice, of the whole slice.
+    pub latencies: Histogram<u64>,
+    /// Latencies of the current interval.
+    pub interval: Histogram<u64>,
+    /// Send lag: how late messages were sent that were delayed by the generator only. Recorded with
+    /// a rate only.
+    pub lags: Histogram<u64>,
 }
 
 impl Metrics {
-    /// Empty metrics.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            counts: Counts::default(),
-            wrong: Vec::new(),
-            progress: Vec::new(),
-            total: histogram(),
-            interval: histogram(),
-            lag: histogram(),
-        }
-    }
-
     /// Clears everything but keeps the memory: allocating it again for each short slice would
     /// compete with the server under measurement.
     pub(super) fn reset(&mut self) {
         self.counts = Counts::default();
         self.wrong.clear();
         self.progress.clear();
-        for histogram in [&mut self.total, &mut self.interval, &mut self.lag] {
+        for histogram in [&mut self.latencies, &mut self.interval, &mut self.lags] {
             if !histogram.is_empty() {
                 histogram.reset();
             }
@@ -148,7 +136,7 @@ impl Metrics {
 
     /// Records messages that were sent this long after they were due.
     pub(super) fn record_sender_lag(&mut self, count: u64, lag_nanos: u64) {
-        self.lag.saturating_record_n(lag_nanos, count);
+        self.lags.saturating_record_n(lag_nanos, count);
     }
 
     /// Records a mismatch.
@@ -177,33 +165,21 @@ impl Metrics {
     /// Never: both have the same bounds.
     pub(super) fn end_interval(&mut self, show: impl FnOnce(&Histogram<u64>)) {
         show(&self.interval);
-        self.total.add(&self.interval).expect("both have the same bounds");
+        self.latencies.add(&self.interval).expect("both have the same bounds");
         self.interval.reset();
-    }
-
-    /// Latencies of the current interval.
-    #[must_use]
-    pub const fn interval(&self) -> &Histogram<u64> {
-        &self.interval
-    }
-
-    /// Latencies of all finished intervals; after a slice, of the whole slice.
-    #[must_use]
-    pub const fn latencies(&self) -> &Histogram<u64> {
-        &self.total
-    }
-
-    /// Send lag: how late messages were sent that were delayed by the generator only. Recorded with
-    /// a rate only.
-    #[must_use]
-    pub const fn lags(&self) -> &Histogram<u64> {
-        &self.lag
     }
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self::new()
+        Self {
+            counts: Counts::default(),
+            wrong: Vec::new(),
+            progress: Vec::new(),
+            latencies: histogram(),
+            interval: histogram(),
+            lags: histogram(),
+        }
     }
 }
 
@@ -211,7 +187,6 @@ impl Default for Metrics {
 ///
 /// # Panics
 /// Never: the bounds are valid.
-#[must_use]
 pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, SIGNIFICANT_DIGITS)
         .expect("the bounds are valid")

@@ -47,6 +47,8 @@ pub enum MismatchKind {
     Length(u64, u64),
 }
 
+impl std::error::Error for Mismatch {}
+
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { connection, offset, message, wrong } = self;

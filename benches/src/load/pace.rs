@@ -5,10 +5,10 @@ use epollite::Instant;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use rand_distr::Exp1;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What determines when the next message is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pace {
     /// A response: closed loop.
@@ -21,7 +21,6 @@ pub enum Pace {
 
 impl Pace {
     /// Messages per second of an open loop.
-    #[must_use]
     pub const fn rate(self) -> Option<f64> {
         match self {
             Self::ClosedLoop => None,

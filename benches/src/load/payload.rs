@@ -17,7 +17,7 @@
 //! match with a probability of one in 65,521.
 
 /// Length of a message header; the body starts here.
-pub const HEADER_BYTES: u32 = 16;
+pub(super) const HEADER_BYTES: u32 = 16;
 
 /// The same as a `usize`.
 const HEADER_LEN: usize = HEADER_BYTES as usize;
@@ -144,11 +144,24 @@ impl Payload {
             at = out.len().min(HEADER_LEN - offset);
             out[..at].copy_from_slice(&self.header(id)[offset..offset + at]);
         }
+        self.write_block(id, offset + at, &mut out[at..]);
+    }
+
+    /// Fills `out` with the bytes of the block behind those of a message up to `offset`.
+    pub(super) fn write_block(&self, id: MessageId, offset: usize, out: &mut [u8]) {
+        let mut at = 0;
         while at < out.len() {
             let piece = self.chunk(id, offset + at, out.len() - at);
             out[at..at + piece.len()].copy_from_slice(piece);
             at += piece.len();
         }
+    }
+
+    /// One byte of a message.
+    pub(super) fn byte(&self, id: MessageId, offset: usize) -> u8 {
+        let mut byte = [0];
+        self.write(id, offset, &mut byte);
+        byte[0]
     }
 
     /// Index of the first of the `got` bytes that differs from the message from `offset` on.

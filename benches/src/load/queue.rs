@@ -16,20 +16,20 @@ use super::run_of_messages::MessageRun;
 ///             first, received_of      unsent                in_flight ends here
 ///   bytes:    offset ends here, in_flight_bytes follow, the rest is not sent
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Queue {
     connection: u32,
     /// Number of batches in flight (sent, or to be sent immediately), and of their messages.
     batches_in_flight: u32,
-    in_flight: u32,
+    pub(super) in_flight: u32,
     /// Number of the first message, and how many bytes of its batch were received.
     first: u64,
     received_of: usize,
     batches: VecDeque<Batch>,
     unsent: SendCursor,
     /// Bytes received, and bytes sent but not yet received.
-    offset: u64,
-    in_flight_bytes: usize,
+    pub(super) offset: u64,
+    pub(super) in_flight_bytes: usize,
 }
 
 /// Messages with the same intended send time and size.
@@ -49,7 +49,7 @@ impl Batch {
 
 /// Position of sending: the first batch that is not sent completely, the number of its first
 /// message, and how many of its bytes are sent.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct SendCursor {
     batch: u32,
     first: u64,
@@ -67,17 +67,8 @@ pub(super) struct Segment {
 impl Queue {
     /// An empty queue; the first message of this connection will have the number `first`.
     pub(super) fn new(connection: u32, first: u64) -> Self {
-        Self {
-            connection,
-            batches_in_flight: 0,
-            in_flight: 0,
-            first,
-            received_of: 0,
-            batches: VecDeque::new(),
-            unsent: SendCursor { batch: 0, first, batch_offset: 0 },
-            offset: 0,
-            in_flight_bytes: 0,
-        }
+        let unsent = SendCursor { first, ..SendCursor::default() };
+        Self { connection, first, unsent, ..Self::default() }
     }
 
     /// Enqueues `count` messages with the given intended send time; 0 adds no batch.
@@ -208,21 +199,6 @@ impl Queue {
         self.batches.iter().map(|batch| u64::from(batch.count)).sum()
     }
 
-    /// Number of messages in flight.
-    pub(super) const fn in_flight(&self) -> u32 {
-        self.in_flight
-    }
-
-    /// Bytes received.
-    pub(super) const fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// Bytes sent but not yet received.
-    pub(super) const fn in_flight_bytes(&self) -> usize {
-        self.in_flight_bytes
-    }
-
     /// The message expected next, and how many bytes of it were received.
     pub(super) fn expected_message(&self) -> (MessageId, usize) {
         let not_started = (MessageId { connection: self.connection, number: self.first }, 0);
@@ -282,9 +258,9 @@ mod tests {
     #[track_caller]
     fn agree(queue: &Queue, model: &Model, size: impl Fn(u64) -> u32 + Copy) {
         assert_eq!(queue.outstanding(), model.messages.len() as u64);
-        assert_eq!(queue.in_flight() as usize, model.in_flight);
+        assert_eq!(queue.in_flight as usize, model.in_flight);
         assert_eq!(
-            (queue.offset(), queue.in_flight_bytes()),
+            (queue.offset, queue.in_flight_bytes),
             (model.offset, model.sent - model.received)
         );
         let place = |(id, of): (MessageId, usize)| (id.number, of);
@@ -339,7 +315,7 @@ mod tests {
                         model.sent += bytes;
                     }
                     _ => {
-                        let mut bytes = random.random_range(0..=queue.in_flight_bytes());
+                        let mut bytes = random.random_range(0..=queue.in_flight_bytes);
                         while bytes > 0 {
                             let due = queue.expected().expect("bytes are in flight");
                             let mine = bytes.min(due.bytes);

@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime};
 use hdrhistogram::Histogram;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::config::{Config, Length};
-use super::error::{LoadError, from_os};
+use super::error::{LoadError, Result, from_os};
 use super::metrics::{Counts, Metrics};
 use super::{Load, Observer};
+use crate::process_usage::process_cpu;
 
 /// The percentiles of a report.
 const PERCENTILES: [f64; 7] = [50.0, 75.0, 90.0, 99.0, 99.9, 99.99, 100.0];
@@ -49,7 +49,6 @@ pub struct Latency {
 
 impl Latency {
     /// Summarises a histogram.
-    #[must_use]
     pub fn of(histogram: &Histogram<u64>) -> Self {
         let at = |percent| (percent, histogram.value_at_percentile(percent));
         Self {
@@ -63,24 +62,15 @@ impl Latency {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// After the configured length.
     Complete,
     /// By a signal; the measurements up to then are valid.
     Interrupted,
     /// Early, or without any response; the measurements up to then are valid.
-    Failed(LoadError),
-}
-
-impl Serialize for Outcome {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(match self {
-            Self::Complete => "complete",
-            Self::Interrupted => "interrupted",
-            Self::Failed(_) => "failed",
-        })
-    }
+    Failed(#[serde(skip)] LoadError),
 }
 
 /// What a run measured.
@@ -120,15 +110,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// All latencies.
-    #[must_use]
-    pub const fn latencies(&self) -> &Histogram<u64> {
-        self.meter.latencies()
-    }
-
     /// 0; 1 if an echo was wrong; 69 if the server closed, stalled or did not respond.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
+    pub(crate) const fn exit_code(&self) -> u8 {
         match self.ending {
             _ if self.counts.errors() > 0 => 1,
             Outcome::Failed(failure) => failure.exit_code(),
@@ -146,11 +129,11 @@ impl Report {
 /// # Errors
 /// [`LoadError`] if it fails before the measurement. A later error is in the report, beside the
 /// measurements up to then.
-pub fn run(
+pub(crate) fn run(
     config: &Config,
     observer: &mut dyn Observer,
-    prepare: impl FnOnce(&mut Load) -> Result<(), LoadError>,
-) -> Result<Report, LoadError> {
+    prepare: impl FnOnce(&mut Load) -> Result<()>,
+) -> Result<Report> {
     if let Some(core) = config.pin {
         crate::server::pin(core).map_err(|error| LoadError::Call {
             call: "sched_setaffinity",
@@ -175,7 +158,7 @@ pub fn run(
     let counts = meter.counts;
     let has_no_response = counts.messages == 0 && counts.errors() == 0 && counts.lost > 0;
     let result = match result {
-        Ok(()) if has_no_response && !load.is_interrupted() => Err(match load.shared.refusal {
+        Ok(()) if has_no_response && !load.is_interrupted => Err(match load.shared.refusal {
             Some(errno) if counts.refused >= counts.lost => {
                 LoadError::Unsendable { refused: counts.refused, errno }
             }
@@ -194,10 +177,10 @@ pub fn run(
     };
     let (user, system) = (after.user - before.user, after.system - before.system);
     Ok(Report {
-        config: load.config().clone(),
+        config: load.config.clone(),
         ending: match result {
             Err(failure) => Outcome::Failed(failure),
-            Ok(()) if load.is_interrupted() => Outcome::Interrupted,
+            Ok(()) if load.is_interrupted => Outcome::Interrupted,
             Ok(()) => Outcome::Complete,
         },
         failure: result.err().map(|failure| failure.to_string()),
@@ -207,8 +190,8 @@ pub fn run(
         bytes_per_second: counts.bytes as f64 / elapsed,
         counts,
         wrong: meter.wrong.iter().map(ToString::to_string).collect(),
-        latency_nanos: Latency::of(meter.latencies()),
-        lag_nanos: config.pace.rate().map(|_| Latency::of(meter.lags())),
+        latency_nanos: Latency::of(&meter.latencies),
+        lag_nanos: config.pace.rate().map(|_| Latency::of(&meter.lags)),
         own_cpu: Cpu {
             user_seconds: Some(user),
             system_seconds: Some(system),
@@ -232,22 +215,16 @@ impl CpuUsage {
         let (user, system) = getrusage(UsageWho::RUSAGE_THREAD).map_or((0, 0), |usage| {
             (usage.user_time().num_microseconds(), usage.system_time().num_microseconds())
         });
-        let server = server_pid.and_then(process_cpu).map(|cpu| cpu.as_secs_f64());
-        Self { user: seconds(user), system: seconds(system), server }
+        let server = server_pid.and_then(|pid| process_cpu(Pid::from_raw(pid)));
+        Self {
+            user: seconds(user),
+            system: seconds(system),
+            server: server.map(|it| it.as_secs_f64()),
+        }
     }
 }
 
 /// Whether the CPU time of a process can be read: see [`Config::server_pid`].
-#[must_use]
-pub fn is_process_readable(pid: i32) -> bool {
-    process_cpu(pid).is_some()
-}
-
-/// CPU time of all threads of a process.
-fn process_cpu(pid: i32) -> Option<Duration> {
-    // For the kernel 0 is the calling process, and some negative numbers are other clocks:
-    // clock_getcpuclockid(3).
-    let pid = (pid > 0).then(|| Pid::from_raw(pid))?;
-    let clock = clock_getcpuclockid(pid).ok()?;
-    Some(Duration::from(clock_gettime(clock).ok()?))
+pub(crate) fn is_process_readable(pid: i32) -> bool {
+    process_cpu(Pid::from_raw(pid)).is_some()
 }

@@ -85,12 +85,7 @@ impl Payload {
     }
 
     fn write_contiguous(&self, run: MessageRun, offset: usize, out: &mut [u8]) {
-        let mut at = 0;
-        while at < out.len() {
-            let piece = self.chunk(run.first, offset + at, out.len() - at);
-            out[at..at + piece.len()].copy_from_slice(piece);
-            at += piece.len();
-        }
+        self.write_block(run.first, offset, out);
         let (mut id, from) = run.at(offset);
         let mut rest = out;
         if from > 0 {

@@ -31,7 +31,7 @@ pub(super) struct LoadState {
     pub(super) now: Instant,
     /// No message starts after this time.
     pub(super) end: Instant,
-    /// Number of messages that may still start.
+    /// Number of messages that may still start; 0 ends the budget.
     pub(super) remaining: u64,
     /// Messages started, queued or in flight, without a response.
     pub(super) outstanding: u64,
@@ -66,7 +66,7 @@ impl LoadState {
             last_response: Instant::ZERO,
             has_response: false,
             refusal: None,
-            meter: Metrics::new(),
+            meter: Metrics::default(),
             recv_buffer: vec![0; CHUNK_BYTES],
             send_buffer: vec![0; OUT_BYTES],
         }
@@ -137,10 +137,5 @@ impl LoadState {
     pub(super) fn size(&self, id: MessageId) -> (u32, u32) {
         let alike = if matches!(self.sizes, Sizes::Fixed(_)) { u32::MAX } else { 1 };
         (self.sizes.size_of_message(self.seed, id), alike)
-    }
-
-    /// Ends the budget: no further message starts.
-    pub(super) fn close(&mut self) {
-        self.remaining = 0;
     }
 }

@@ -1,12 +1,12 @@
 //! A connection for a single message: connect, send, receive the echo, half-close, wait for EOF.
 //! The next connection may reuse its socket.
 
-use epollite::Io;
+use super::write_interest::Io;
+use epollite::Instant;
 use epollite::event::Ready;
 use epollite::kernel::Shutdown;
-use epollite::{Instant, Linux};
 
-use super::error::LoadError;
+use super::error::Result;
 use super::shared::LoadState;
 use super::stream::Stream;
 
@@ -47,17 +47,17 @@ impl ShortLivedConnection {
     /// Advances as far as possible. Returns whether the connection is finished.
     pub(super) fn advance(
         &mut self,
-        io: &mut Io<'_, Linux>,
+        io: &mut Io<'_>,
         ready: Ready,
         shared: &mut LoadState,
-    ) -> Result<bool, LoadError> {
+    ) -> Result<bool> {
         self.stream.writable(shared);
         self.stream.send(io, shared)?;
         if !(ready.is_readable() || ready.is_hup() || ready.is_error()) {
             return Ok(false);
         }
         let has_ended = self.stream.receive(io, ready, shared)?;
-        if self.stream.outstanding() > 0 {
+        if self.stream.queue.outstanding() > 0 {
             return if has_ended { Err(self.stream.closed_error(None)) } else { Ok(false) };
         }
         if self.closing_since.is_none() {

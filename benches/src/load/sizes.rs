@@ -56,7 +56,6 @@ impl Sizes {
     }
 
     /// The smallest possible size.
-    #[must_use]
     pub fn min(&self) -> u32 {
         match self {
             Self::Fixed(size) => *size,
@@ -67,7 +66,6 @@ impl Sizes {
     }
 
     /// The largest possible size.
-    #[must_use]
     pub fn max(&self) -> u32 {
         match self {
             Self::Fixed(size) => *size,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use epollite::event::Ready;
 use epollite::{Errno, Event, Instant, Kernel};
 
-use super::error::LoadError;
+use super::error::{LoadError, Result};
 use super::pace::Schedule;
 use super::tick::SliceTimers;
 use super::{Length, Load, Observer, Source};
@@ -17,26 +17,15 @@ const DRAIN_MAX: Duration = Duration::from_secs(1);
 /// Maximum number of queued messages: at 16 bytes each, more would exhaust the memory.
 const QUEUED_MAX: u64 = 1 << 26;
 
-/// Result of a slice. All measurements are in [`Load::meter`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slice {
-    /// Messages received; for datagrams including altered ones, which are also counted separately.
-    pub messages: u64,
-    /// From the first byte sent until time was over and every message was received or given up.
-    pub elapsed: Duration,
-}
-
 impl Load {
-    /// Keeps the server busy for `length`, then waits for outstanding responses.
+    /// Keeps the server busy for `length`, then waits for outstanding responses. Returns how long
+    /// that took: from the first byte sent until time was over and every message was received or
+    /// given up. All measurements are in [`Load::meter`].
     ///
     /// # Errors
     /// The first [`LoadError`]; the load is unusable after it, but the measurements are kept in
     /// [`Load::meter`].
-    pub fn slice(
-        &mut self,
-        length: Length,
-        observer: &mut dyn Observer,
-    ) -> Result<Slice, LoadError> {
+    pub fn slice(&mut self, length: Length, observer: &mut dyn Observer) -> Result<Duration> {
         let start = self.reactor.kernel().now();
         let mut times = SliceTimers::new(start, observer);
         self.slices += 1;
@@ -44,24 +33,19 @@ impl Load {
         if self.is_interrupted {
             // Outstanding responses were waited for already.
             self.skip_drain = true;
-            self.shared.close();
+            self.shared.remaining = 0;
         }
         let mut schedule = Schedule::new(self.config.pace, start, self.config.seed + self.slices);
         let result = self.run_loop(&mut schedule, &mut times);
         let shared = &mut self.shared;
         let elapsed = shared.now - start;
         shared.meter.record_progress(elapsed);
-        let rest = (times.interval - start, shared.now - times.interval);
-        shared.meter.end_interval(|latencies| times.observer.interval(rest.0, rest.1, latencies));
-        result.map_err(|failure| self.simplify_error(failure))?;
-        Ok(Slice { messages: self.shared.meter.counts.messages, elapsed })
+        let rest = shared.now - times.interval;
+        shared.meter.end_interval(|latencies| times.observer.interval(rest, latencies));
+        result.map(|()| elapsed).map_err(|failure| self.simplify_error(failure))
     }
 
-    fn run_loop(
-        &mut self,
-        schedule: &mut Schedule,
-        times: &mut SliceTimers<'_>,
-    ) -> Result<(), LoadError> {
+    fn run_loop(&mut self, schedule: &mut Schedule, times: &mut SliceTimers<'_>) -> Result<()> {
         if self.shared.closed_loop {
             self.send_initial()?;
         }
@@ -86,7 +70,7 @@ impl Load {
 
     /// Waits for the next event. At the deadline returns `None` or, in a closed loop, the event of
     /// the timerfd.
-    fn wait_event(&mut self, deadline: Instant) -> Result<Option<Event>, LoadError> {
+    fn wait_event(&mut self, deadline: Instant) -> Result<Option<Event>> {
         let timeout = if self.shared.closed_loop {
             self.timer.set(deadline).map_err(LoadError::call("timerfd_settime"))?;
             None
@@ -97,7 +81,7 @@ impl Load {
     }
 
     /// Sends the first messages of a closed loop.
-    fn send_initial(&mut self) -> Result<(), LoadError> {
+    fn send_initial(&mut self) -> Result<()> {
         let (now, depth) = (self.shared.now, self.shared.window);
         for index in 0..self.config.connections {
             for _ in 0..depth {
@@ -114,7 +98,7 @@ impl Load {
 
     /// Starts all messages that are due. Returns when the next one is due, or the end of the
     /// sending time; never, when no further message starts.
-    fn send_due(&mut self, schedule: &mut Schedule) -> Result<Instant, LoadError> {
+    fn send_due(&mut self, schedule: &mut Schedule) -> Result<Instant> {
         let connections = u64::from(self.config.connections);
         let (first, mut count) = (self.started, 0);
         while schedule.next() <= self.shared.now && self.shared.try_start(schedule.next()) {
@@ -141,7 +125,7 @@ impl Load {
     }
 
     /// Assigns a message to a connection; with churn, to a new one.
-    fn dispatch_message(&mut self, index: u32, intended: Instant) -> Result<(), LoadError> {
+    fn dispatch_message(&mut self, index: u32, intended: Instant) -> Result<()> {
         if self.config.churn {
             return match self.idle_slots.pop() {
                 Some(free) => self.open_connection(free, intended),
@@ -155,7 +139,7 @@ impl Load {
             self.tokens[index as usize].and_then(|it| self.reactor.get_mut(it))
         {
             match state {
-                Source::Stream(stream) => stream.enqueue(intended, 1),
+                Source::Stream(stream) => stream.queue.enqueue(intended, 1),
                 Source::Socket(socket) => socket.enqueue(intended),
                 Source::ShortLived { .. } | Source::Timer | Source::Signals => {}
             }
@@ -164,7 +148,7 @@ impl Load {
     }
 
     /// Sends the queued messages of a connection.
-    pub(super) fn flush(&mut self, index: u32) -> Result<(), LoadError> {
+    pub(super) fn flush(&mut self, index: u32) -> Result<()> {
         let token = self.tokens[index as usize];
         let Some((state, mut io)) = token.and_then(|token| self.reactor.get_mut(token)) else {
             return Ok(());
@@ -179,7 +163,7 @@ impl Load {
         }
     }
 
-    fn on_event(&mut self, event: Event) -> Result<(), LoadError> {
+    fn on_event(&mut self, event: Event) -> Result<()> {
         let Event::Io { token, ready } = event else {
             return Ok(());
         };
@@ -196,7 +180,7 @@ impl Load {
                 if has_input && stream.receive(io, ready, shared)? {
                     // EOF is an error only if responses are outstanding or further messages may
                     // follow.
-                    let is_done = stream.outstanding() == 0 && shared.is_exhausted();
+                    let is_done = stream.queue.outstanding() == 0 && shared.is_exhausted();
                     return if is_done { Ok(()) } else { Err(stream.closed_error(None)) };
                 }
                 stream.send(io, shared)
@@ -236,7 +220,7 @@ impl Load {
 
     /// Checks data that is not waited for: further datagrams, which may be duplicates, and bytes
     /// received after the last response of a stream.
-    fn final_receive(&mut self) -> Result<(), LoadError> {
+    fn final_receive(&mut self) -> Result<()> {
         let end = self.shared.now;
         for token in self.tokens.iter().flatten() {
             let Some((state, mut io)) = self.reactor.get_mut(*token) else { continue };

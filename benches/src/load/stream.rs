@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use epollite::Io;
+use super::write_interest::Io;
 use epollite::event::Ready;
-use epollite::{Errno, Instant, Linux, Received, Sent};
+use epollite::{Errno, Instant, Received, Sent};
 
 use super::diagnose;
-use super::error::{LoadError, is_local};
+use super::error::{LoadError, Result, is_local};
 use super::mismatch::Mismatch;
 use super::payload::MessageId;
 use super::queue::{Queue, Segment};
@@ -26,12 +26,12 @@ const MISMATCH_BYTES_MAX: usize = 256 * 1024;
 const MISMATCH_WAIT: Duration = Duration::from_millis(50);
 
 /// One connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Stream {
     index: u32,
     /// The socket is full; the next OUT edge reports room: see `write_interest.rs`.
     is_full: bool,
-    queue: Queue,
+    pub(super) queue: Queue,
     /// Since when another message could be sent: a response opened the window, or the socket had
     /// room.
     window_open_since: Instant,
@@ -51,35 +51,18 @@ struct PendingMismatch {
 impl Stream {
     /// The connection with this index; its first message has the number `first`.
     pub(super) fn new(index: u32, first: u64) -> Self {
-        let (queue, mismatch) = (Queue::new(index, first), None);
-        let (window_open_since, last_progress) = (Instant::ZERO, Instant::ZERO);
-        Self { index, is_full: false, queue, window_open_since, last_progress, mismatch }
-    }
-
-    /// Enqueues `count` messages with the given intended send time.
-    pub(super) fn enqueue(&mut self, intended: Instant, count: u32) {
-        self.queue.enqueue(intended, count);
-    }
-
-    /// Number of messages queued or in flight.
-    pub(super) fn outstanding(&self) -> u64 {
-        self.queue.outstanding()
+        Self { index, queue: Queue::new(index, first), ..Self::default() }
     }
 
     /// Time of the last progress, while responses are outstanding; otherwise `None`.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
-        if self.queue.in_flight() == 0 { None } else { Some(self.last_progress) }
+        if self.queue.in_flight == 0 { None } else { Some(self.last_progress) }
     }
 
     /// The id of the message expected next, and the stream offset of its start.
     pub(super) fn expected_message(&self) -> (MessageId, u64) {
         let (id, back) = self.queue.expected_message();
-        (id, self.queue.offset() - back as u64)
-    }
-
-    /// Drops the queued messages; returns their intended send times.
-    pub(super) fn drop_queued(&mut self) -> impl Iterator<Item = Instant> {
-        self.queue.drop_queued()
+        (id, self.queue.offset - back as u64)
     }
 
     /// Handles OUT: the socket accepts data again.
@@ -90,11 +73,7 @@ impl Stream {
     }
 
     /// Sends messages within the window until the socket is full; the next OUT resumes sending.
-    pub(super) fn send(
-        &mut self,
-        io: &mut Io<'_, Linux>,
-        shared: &mut LoadState,
-    ) -> Result<(), LoadError> {
+    pub(super) fn send(&mut self, io: &mut Io<'_>, shared: &mut LoadState) -> Result<()> {
         if self.is_full || self.mismatch.is_some() {
             return Ok(());
         }
@@ -127,10 +106,10 @@ impl Stream {
     /// Receives and checks data. Returns whether EOF was received.
     pub(super) fn receive(
         &mut self,
-        io: &mut Io<'_, Linux>,
+        io: &mut Io<'_>,
         ready: Ready,
         shared: &mut LoadState,
-    ) -> Result<bool, LoadError> {
+    ) -> Result<bool> {
         let mut buf = std::mem::take(&mut shared.recv_buffer);
         let result = self.receive_into(&mut buf, io, ready, shared);
         shared.recv_buffer = buf;
@@ -140,10 +119,10 @@ impl Stream {
     fn receive_into(
         &mut self,
         buf: &mut [u8],
-        io: &mut Io<'_, Linux>,
+        io: &mut Io<'_>,
         ready: Ready,
         shared: &mut LoadState,
-    ) -> Result<bool, LoadError> {
+    ) -> Result<bool> {
         let is_conclusive = ready.short_read_means_empty();
         loop {
             match io.recv(buf) {
@@ -153,7 +132,7 @@ impl Stream {
                     self.check(&buf[..count], shared);
                     // A short read empties a TCP socket. On a Unix socket reading may stop when
                     // nothing is outstanding: later data causes another edge.
-                    let may_stop = shared.short_read_drains || self.queue.in_flight() == 0;
+                    let may_stop = shared.short_read_drains || self.queue.in_flight == 0;
                     if is_conclusive && may_stop && count < buf.len() {
                         break;
                     }
@@ -182,9 +161,9 @@ impl Stream {
             mismatch.received.extend_from_slice(got);
             return;
         }
-        let window_was_full = self.queue.in_flight() as usize == shared.window;
+        let window_was_full = self.queue.in_flight as usize == shared.window;
         // Bytes beyond those sent cannot be a response, whatever they contain.
-        let (mut responses, mut wrong) = got.split_at(got.len().min(self.queue.in_flight_bytes()));
+        let (mut responses, mut wrong) = got.split_at(got.len().min(self.queue.in_flight_bytes));
         let mut count = 0;
         while !responses.is_empty()
             && let Some(Segment { run, offset, bytes }) = self.queue.expected()
@@ -216,7 +195,7 @@ impl Stream {
         }
         if shared.closed_loop && !shared.churn {
             let started = shared.try_start_many(shared.now, count);
-            self.enqueue(shared.now, started);
+            self.queue.enqueue(shared.now, started);
         }
     }
 
@@ -230,11 +209,7 @@ impl Stream {
     }
 
     /// Classifies a pending mismatch, when enough bytes were received or no more will follow.
-    pub(super) fn diagnose(
-        &mut self,
-        shared: &mut LoadState,
-        is_last: bool,
-    ) -> Result<(), LoadError> {
+    pub(super) fn diagnose(&mut self, shared: &mut LoadState, is_last: bool) -> Result<()> {
         let Some(PendingMismatch { received, until }) = self.mismatch.as_deref() else {
             return Ok(());
         };
@@ -263,7 +238,7 @@ impl Stream {
 
     /// The error for a connection closed while it was in use.
     pub(super) fn closed_error(&self, errno: Option<Errno>) -> LoadError {
-        let (offset, outstanding) = (self.queue.offset(), self.outstanding());
+        let (offset, outstanding) = (self.queue.offset, self.queue.outstanding());
         LoadError::Closed { connection: self.index, offset, outstanding, errno }
     }
 
@@ -277,7 +252,7 @@ impl Stream {
 
     /// Moves queued messages into flight, as many as the window allows.
     fn start_batches(&mut self, shared: &mut LoadState) {
-        if self.queue.in_flight() == 0 {
+        if self.queue.in_flight == 0 {
             self.last_progress = shared.now;
         }
         while let Some(batch) = self.queue.start_batch(shared.window, |id| shared.size(id)) {

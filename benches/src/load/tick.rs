@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use epollite::Instant;
 
-use super::error::LoadError;
+use super::error::{LoadError, Result};
 use super::{Load, Observer, Source};
 
 /// Interval of the periodic checks.
@@ -44,15 +44,14 @@ impl<'a> SliceTimers<'a> {
 
 impl Load {
     /// Runs the periodic checks, ten times per second.
-    pub(super) fn tick(&mut self, times: &mut SliceTimers<'_>) -> Result<(), LoadError> {
+    pub(super) fn tick(&mut self, times: &mut SliceTimers<'_>) -> Result<()> {
         let now = self.shared.now;
         // Missed ticks are skipped.
         times.tick = now + TICK;
         self.shared.meter.record_progress(now - times.start);
         if now - times.interval >= INTERVAL {
-            let (start, length) = (times.interval - times.start, now - times.interval);
-            let observer = &mut times.observer;
-            self.shared.meter.end_interval(|latencies| observer.interval(start, length, latencies));
+            let (observer, length) = (&mut times.observer, now - times.interval);
+            self.shared.meter.end_interval(|latencies| observer.interval(length, latencies));
             times.interval = now;
         }
         times.observer.tick(now - times.start, &self.shared.meter);
@@ -75,7 +74,7 @@ impl Load {
             (&mut self.shared, self.pending_connects.drain(..).collect());
         for token in self.tokens.iter().flatten() {
             match self.reactor.get_mut(*token).map(|(state, _)| state) {
-                Some(Source::Stream(stream)) => dropped.extend(stream.drop_queued()),
+                Some(Source::Stream(stream)) => dropped.extend(stream.queue.drop_queued()),
                 Some(Source::Socket(socket)) => dropped.extend(socket.drop_queued()),
                 _ => {}
             }
@@ -88,7 +87,7 @@ impl Load {
     }
 
     /// Streams: fails if a connection has waited longer than the stall timeout.
-    fn check_stall(&mut self) -> Result<(), LoadError> {
+    fn check_stall(&mut self) -> Result<()> {
         let (now, stall) = (self.shared.now, self.config.stall);
         let mut longest: Option<(Instant, u32)> = None;
         for (token, at) in self.tokens.iter().zip(0..) {
@@ -123,7 +122,7 @@ impl Load {
                 // Other connections may have received responses: a short-lived connection is timed
                 // alone.
                 Some(Source::ShortLived { connection, .. }) => {
-                    (now - since, connection.stream.outstanding())
+                    (now - since, connection.stream.queue.outstanding())
                 }
                 _ => (quiet, self.shared.outstanding),
             };
@@ -131,7 +130,7 @@ impl Load {
     }
 
     /// Datagrams: counts overdue ones as lost, and fails if no response arrives at all.
-    fn check_losses(&mut self, times: &mut SliceTimers<'_>) -> Result<(), LoadError> {
+    fn check_losses(&mut self, times: &mut SliceTimers<'_>) -> Result<()> {
         for token in self.tokens.iter().flatten() {
             if let Some((state, mut io)) = self.reactor.get_mut(*token)
                 && let Source::Socket(socket) = state
@@ -155,12 +154,8 @@ impl Load {
             if let Some(errno) = self.shared.refusal.filter(|_| refused >= lost) {
                 return Err(LoadError::Unsendable { refused, errno });
             }
-            let outstanding = self.shared.outstanding;
-            return Err(LoadError::Stalled {
-                seconds: quiet.as_secs_f64(),
-                outstanding,
-                connection: 0,
-            });
+            let (seconds, outstanding) = (quiet.as_secs_f64(), self.shared.outstanding);
+            return Err(LoadError::Stalled { seconds, outstanding, connection: 0 });
         }
         Ok(())
     }

@@ -6,10 +6,12 @@
 //! short-lived connection, which has a single message, stays registered for OUT: changing the
 //! registration would cost more than it saves.
 
-use epollite::Io;
 use epollite::{Interest, Linux, Trigger};
 
-use super::error::LoadError;
+use super::error::{LoadError, Result};
+
+/// A registration of this program's reactor.
+pub(super) type Io<'a> = epollite::Io<'a, Linux>;
 
 /// IN, RDHUP and PRI: without PRI (urgent data) a short read would not prove that the socket is
 /// empty.
@@ -23,13 +25,13 @@ pub(super) fn read_write_interest() -> Interest {
 }
 
 /// Removes OUT once the socket is connected. Cost: one system call.
-pub(super) fn disable_write_interest(io: &mut Io<'_, Linux>) -> Result<(), LoadError> {
+pub(super) fn disable_write_interest(io: &mut Io<'_>) -> Result<()> {
     modify(io, read_interest())
 }
 
 /// Adds OUT when the socket is full; if it has room by then, the event follows at once. Cost: one
 /// system call, or none if OUT is registered already.
-pub(super) fn enable_write_interest(io: &mut Io<'_, Linux>) -> Result<(), LoadError> {
+pub(super) fn enable_write_interest(io: &mut Io<'_>) -> Result<()> {
     if io.is_registered_for(read_write_interest(), Trigger::Edge) {
         Ok(())
     } else {
@@ -37,6 +39,6 @@ pub(super) fn enable_write_interest(io: &mut Io<'_, Linux>) -> Result<(), LoadEr
     }
 }
 
-fn modify(io: &mut Io<'_, Linux>, interest: Interest) -> Result<(), LoadError> {
+fn modify(io: &mut Io<'_>, interest: Interest) -> Result<()> {
     io.modify(interest, Trigger::Edge).map_err(LoadError::epoll_ctl)
 }

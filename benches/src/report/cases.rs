@@ -98,8 +98,8 @@ fn result(view: View<'_>, server: &str, ratio: Option<Ratio>, figure: &Figure) -
 /// The difference between the control and the reference.
 fn ratio_noise(view: View<'_>, case: &Case, figure: &Figure) -> Option<f64> {
     case.noise?;
-    let control = case.results.iter().find(|it| it.server == view.record.control)?;
-    let noise = (figure.2)(control.measured.as_ref()?)?.estimate.noise_factor();
+    let control = case.measured(&view.record.control)?;
+    let noise = (figure.2)(control)?.estimate.noise_factor();
     noise.is_finite().then_some(noise)
 }
 

@@ -129,7 +129,7 @@ fn charts(records: &[ResultFile], is_drawn: bool) -> Vec<Vec<Value>> {
         let whole = [vec![servers::rates(view)], servers::knees(view), servers::sizes(view)];
         let mut all: Vec<Value> = whole.iter().flatten().map(|it| value(it, None, "")).collect();
         for (at, case) in record.cases.iter().enumerate() {
-            let end = format!("-{}", format::slug(&case.name));
+            let end = format!("-{}", format::slug(&case.load.name));
             let of_case = [cases::ratios, cases::latency, cases::cpu, cases::syscalls];
             all.extend(of_case.iter().map(|chart| value(&chart(view, case), Some(at), &end)));
         }

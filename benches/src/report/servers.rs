@@ -7,7 +7,8 @@ use super::chart::{self, Chart, Mark, Panel, Series};
 use super::format;
 use super::scale::{Axis, Scale};
 use super::view::View;
-use crate::schema::{Case, Curve, Outcome, ResultFile, Server, Status, Step, Transport};
+use crate::case::Transport;
+use crate::schema::{Case, Curve, ResultFile, Server, Status, Step};
 use crate::units;
 
 /// The rate by the number of connections, and where each server fails.
@@ -17,7 +18,7 @@ pub(super) fn rates(view: View<'_>) -> Chart<'_> {
     let series: Vec<Series<'_>> = servers.map(|it| rates_of(&it.name, &cases)).collect();
     let (_, rates) = chart::points(&series);
     let is_missing = cases.len() < 2 || rates.is_empty();
-    let counts: Vec<f64> = cases.iter().map(|case| case.connections as f64).collect();
+    let counts: Vec<f64> = cases.iter().map(|case| case.load.connections as f64).collect();
     let ticks = counts.iter().map(|&count| (count, format::amount(count))).collect();
     let head = counts.iter().map(|count| format!("at {count}")).collect();
     let x = Axis { scale: Scale::around(counts), ticks, sides: ["", "connections"] };
@@ -31,10 +32,10 @@ pub(super) fn rates(view: View<'_>) -> Chart<'_> {
 /// them have, by that number.
 fn cases(view: View<'_>) -> Vec<&Case> {
     let mut shapes: BTreeMap<_, BTreeMap<usize, &Case>> = BTreeMap::new();
-    let tcp = |case: &&Case| case.idle_connections == 0 && case.transport == Transport::Tcp;
+    let tcp = |case: &&Case| case.load.idle == 0 && case.load.transport == Transport::Tcp;
     for case in view.record.cases.iter().filter(tcp) {
-        let shape = (case.churn, case.depth, case.size_bytes);
-        shapes.entry(shape).or_default().entry(case.connections).or_insert(case);
+        let shape = (case.load.churn, case.load.depth, case.load.size_bytes);
+        shapes.entry(shape).or_default().entry(case.load.connections).or_insert(case);
     }
     // The simplest of those with the most cases.
     let most = shapes.into_values().rev().max_by_key(BTreeMap::len);
@@ -45,9 +46,9 @@ fn rates_of<'a>(server: &'a str, cases: &[&'a Case]) -> Series<'a> {
     let (mut rates, mut points, mut hovers) = (Vec::new(), Vec::new(), Vec::new());
     let (mut cells, mut failed_at) = (Vec::new(), None);
     for case in cases {
-        let at = case.connections as f64;
-        let ran = |it: &&Outcome| it.server == server && it.status != Status::Skipped;
-        let Some(outcome) = case.results.iter().find(ran) else {
+        let at = case.load.connections as f64;
+        let ran = case.outcome(server).filter(|it| it.status != Status::Skipped);
+        let Some(outcome) = ran else {
             cells.push("–".to_owned());
             continue;
         };
@@ -137,8 +138,7 @@ fn size(record: &ResultFile, server: &Server, name: &str) -> Option<(f64, String
         }
         "memory-peak" => {
             let peaks = record.cases.iter().filter_map(|case| {
-                let outcome = case.results.iter().find(|it| it.server == server.name)?;
-                Some((outcome.measured.as_ref()?.peak_rss_bytes?, &case.name))
+                Some((case.measured(&server.name)?.peak_rss_bytes?, &case.load.name))
             });
             let (bytes, case) = peaks.max_by_key(|peak| peak.0)?;
             (bytes as f64, format!("in {case}"))

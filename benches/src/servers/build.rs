@@ -1,13 +1,13 @@
 //! Builds servers with cargo, cc or go. Results are cached by these tools, so that building again
 //! is cheap.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use super::{BuiltServer, ServerSpec, installed, peers};
+use crate::command::{first_line, run};
 use crate::schema;
 
 /// The toolchain of a server.
@@ -27,6 +27,20 @@ pub(super) enum Toolchain {
     Node,
     /// Not built here.
     None,
+}
+
+impl Toolchain {
+    /// The language of its servers.
+    fn language(self) -> Option<&'static str> {
+        match self {
+            Self::BaselineC | Self::Cc(_) => Some("c"),
+            Self::Epollite | Self::Cargo(_) => Some("rust"),
+            Self::Python(_) => Some("python"),
+            Self::Go => Some("go"),
+            Self::Node => Some("javascript"),
+            Self::None => None,
+        }
+    }
 }
 
 /// The result of a build.
@@ -87,23 +101,22 @@ impl Builder {
                 built
             }
         }?;
-        let fill = |command: &String| {
+        let fill = |command: &str| {
             command.replace("{program}", &built.program).replace("{datagrams}", &built.datagrams)
         };
-        let tcp = entry.tcp.as_ref().map(fill);
         let about = schema::Server {
             name: entry.name.clone(),
             origin: entry.origin,
             what: entry.what.clone(),
-            language: entry.language.map(str::to_owned),
+            language: entry.toolchain.language().map(str::to_owned),
             version: built.version.clone(),
-            command: entry.commands().replace("{program}", display_path(&built)),
+            command: entry.displayed_command().replace("{program}", display_path(&built)),
             binary_bytes: built.binary.as_deref().and_then(|path| self.stripped_bytes(path)),
             crates: built.crates,
             idle: None,
         };
-        let (udp, unix) = (entry.udp.as_ref().map(fill), entry.unix.as_ref().map(fill));
-        Ok(BuiltServer { about, tcp, udp, unix })
+        let commands = entry.commands.iter().map(|(&transport, it)| (transport, fill(it)));
+        Ok(BuiltServer { about, commands: commands.collect() })
     }
 
     fn build_once(&self, toolchain: Toolchain) -> Result<Built> {
@@ -121,23 +134,24 @@ impl Builder {
             Toolchain::Cc(library) => {
                 let program = self.cc(&format!("lib{library}_echo"), Some(library))?;
                 let package = format!("lib{library}");
-                let version = first_output_line("pkg-config", &["--modversion", &package])
+                let version = first_line("pkg-config", &["--modversion", &package])
                     .or_else(|_| header_version(library));
                 Ok(Built { version: version.ok(), ..Built::of(program)? })
             }
-            Toolchain::Cargo(name) => self.cargo(name),
+            Toolchain::Cargo(name) => {
+                let (manifest, folder) = (peers().join("Cargo.toml"), self.folder.join("rust"));
+                cargo(&manifest, &format!("peer-{name}"), name, &folder)
+            }
             Toolchain::Python(module) => python(module),
             Toolchain::Go => {
                 let program = self.folder.join("go_echo");
                 let (program_text, source) = (text(&program)?, peers().join("go_echo.go"));
                 run("go", &["build", "-o", &program_text, &text(&source)?])?;
-                Ok(Built {
-                    version: first_output_line("go", &["version"]).ok(),
-                    ..Built::of(program)?
-                })
+                let version = first_line("go", &["version"]).ok();
+                Ok(Built { version, ..Built::of(program)? })
             }
             Toolchain::Node => {
-                let version = first_output_line("node", &["--version"])?;
+                let version = first_line("node", &["--version"])?;
                 let script = quoted(&peers().join("node_echo.js"))?;
                 let program = format!("node {script}");
                 Ok(Built { program, version: Some(version), ..Built::default() })
@@ -153,28 +167,10 @@ impl Builder {
 
     fn epollite(&self) -> Result<Built> {
         if let Some(program) = &self.epollite {
-            let version = first_output_line(&text(program)?, &["--version"]).ok();
+            let version = first_line(&text(program)?, &["--version"]).ok();
             return Ok(Built { version, ..Built::of(program.clone())? });
         }
-        let root = peers().join("../../Cargo.toml");
-        let root = text(&root)?;
-        run("cargo", &["build", "--release", "--locked", "--quiet", "--manifest-path", &root])?;
-        let folder = target("../..");
-        let program = folder.join("release/epollite").canonicalize().context("it was not built")?;
-        let (crates, version) = cargo_tree(&root, "epollite", "epollite")?;
-        Ok(Built { crates: Some(crates), version, ..Built::of(program)? })
-    }
-
-    fn cargo(&self, name: &str) -> Result<Built> {
-        let (manifest, folder) = (text(&peers().join("Cargo.toml"))?, self.folder.join("rust"));
-        let package = format!("peer-{name}");
-        let common = ["--locked", "--quiet", "--manifest-path", &manifest, "--package", &package];
-        let target = text(&folder)?;
-        let build = [&["build", "--release", "--target-dir", &target], &common[..]].concat();
-        run("cargo", &build)?;
-        let (crates, version) = cargo_tree(&manifest, &package, name)?;
-        let program = folder.join("release").join(package);
-        Ok(Built { crates: Some(crates), version, ..Built::of(program)? })
+        cargo(&peers().join("../../Cargo.toml"), "epollite", "epollite", &target("../.."))
     }
 
     fn cc(&self, name: &str, library: Option<&str>) -> Result<PathBuf> {
@@ -207,7 +203,7 @@ impl Built {
 }
 
 /// The C compiler: `cc`, or what `CC` names.
-pub(super) fn compiler() -> String {
+pub(crate) fn compiler() -> String {
     std::env::var("CC").ok().filter(|it| !it.is_empty()).unwrap_or_else(|| "cc".to_owned())
 }
 
@@ -223,11 +219,23 @@ fn display_path(built: &Built) -> &str {
     built.program.rsplit('/').next().unwrap_or_default().trim_end_matches('\'')
 }
 
+/// Builds a Rust package into the target directory `folder`; `of` has its version.
+fn cargo(manifest: &Path, package: &str, of: &str, folder: &Path) -> Result<Built> {
+    let (manifest, target) = (text(manifest)?, text(folder)?);
+    let common = ["--locked", "--quiet", "--manifest-path", &manifest, "--package", package];
+    let build = [&["build", "--release", "--target-dir", &target], &common[..]].concat();
+    run("cargo", &build)?;
+    let (crates, version) = cargo_tree(&common, of)?;
+    let program = folder.join("release").join(package);
+    let program = program.canonicalize().context("it was not built")?;
+    Ok(Built { crates: Some(crates), version, ..Built::of(program)? })
+}
+
 fn python(module: &str) -> Result<Built> {
     let version = if module == "uvloop" {
-        first_output_line("python3", &["-c", "import uvloop; print('uvloop', uvloop.__version__)"])?
+        first_line("python3", &["-c", "import uvloop; print('uvloop', uvloop.__version__)"])?
     } else {
-        first_output_line("python3", &["--version"])?
+        first_line("python3", &["--version"])?
     };
     let name = if module == "select" { "epoll_tutorial.py" } else { "asyncio_echo.py" };
     let program = format!("python3 {}", quoted(&peers().join(name))?);
@@ -235,39 +243,21 @@ fn python(module: &str) -> Result<Built> {
 }
 
 /// The number of packages of a program, and the version of one of them.
-fn cargo_tree(manifest: &str, package: &str, of: &str) -> Result<(usize, Option<String>)> {
-    let tree = run(
-        "cargo",
-        &[
-            "tree",
-            "--locked",
-            "--quiet",
-            "--edges",
-            "normal",
-            "--prefix",
-            "none",
-            "--manifest-path",
-            manifest,
-            "--package",
-            package,
-        ],
-    )?;
-    let mut packages: Vec<(&str, &str)> = tree
+fn cargo_tree(common: &[&str], of: &str) -> Result<(usize, Option<String>)> {
+    let tree = [&["tree", "--edges", "normal", "--prefix", "none"], common].concat();
+    let tree = run("cargo", &tree)?;
+    let packages: BTreeSet<(&str, &str)> = tree
         .lines()
         .filter_map(|line| {
             let mut words = line.split_whitespace();
             Some((words.next()?, words.next()?))
         })
         .collect();
-    packages.sort_unstable();
-    packages.dedup();
     // The peer's own package is not counted.
     let count = packages.iter().filter(|(name, _)| !name.starts_with("peer-")).count();
     let version = packages.iter().find(|(name, _)| *name == of);
-    Ok((
-        count,
-        version.map(|(name, version)| format!("{name} {}", version.trim_start_matches('v'))),
-    ))
+    let shown = version.map(|(name, it)| format!("{name} {}", it.trim_start_matches('v')));
+    Ok((count, shown))
 }
 
 /// libev has no pkg-config file; its version is in its header.
@@ -289,24 +279,4 @@ fn text(path: &Path) -> Result<String> {
 fn quoted(path: &Path) -> Result<String> {
     let path = text(path)?;
     Ok(shlex::try_quote(&path).context("a path that cannot be quoted")?.into_owned())
-}
-
-/// The first line of a program's output.
-fn first_output_line(program: &str, arguments: &[&str]) -> Result<String> {
-    Ok(run(program, arguments)?.lines().next().unwrap_or_default().trim().to_owned())
-}
-
-/// Runs a program. If it fails, the error is its first line containing `error`.
-fn run(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("{program} is not installed"))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    let why = stderr.lines().find(|line| line.contains("error")).or(stderr.lines().next());
-    bail!("{program}: {}", why.unwrap_or("it failed without a message").trim())
 }

@@ -1,5 +1,7 @@
 //! Servers given by the user: `--extra NAME=COMMAND`. It starts nothing.
 
+use std::collections::HashMap;
+
 use anyhow::{Result, bail};
 
 use super::build::Toolchain;
@@ -28,10 +30,8 @@ impl std::str::FromStr for Extra {
     /// the prefix `udp:`, `{port}` is a UDP port.
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, command) = text.split_once('=').ok_or(FORM)?;
-        let (command, is_udp) = match command.strip_prefix(UDP) {
-            Some(command) => (command, true),
-            None => (command, false),
-        };
+        let datagrams = command.strip_prefix(UDP);
+        let (command, is_udp) = (datagrams.unwrap_or(command), datagrams.is_some());
         let (has_port, has_path) = (command.contains("{port}"), command.contains("{path}"));
         let transport = match (is_udp, has_port, has_path) {
             _ if name.is_empty() => return Err(FORM.to_owned()),
@@ -51,12 +51,10 @@ impl std::str::FromStr for Extra {
     }
 }
 
-/// Groups commands by server: one server per name, in the order of their first commands.
-///
-/// # Errors
-/// Two commands with the same name and transport, or a name already in use: they could not be
+/// Groups commands by server: one server per name, in the order of their first commands. Fails if
+/// two commands have the same name and transport, or a name is already in use: they could not be
 /// distinguished in tables.
-pub fn group_extras(extras: &[Extra]) -> Result<Vec<ServerSpec>> {
+pub(crate) fn group_extras(extras: &[Extra]) -> Result<Vec<ServerSpec>> {
     let known = all();
     let mut entries: Vec<ServerSpec> = Vec::new();
     for Extra { name, transport, command } in extras {
@@ -69,21 +67,12 @@ pub fn group_extras(extras: &[Extra]) -> Result<Vec<ServerSpec>> {
                 name: name.clone(),
                 what: "given by --extra".to_owned(),
                 origin: Origin::Extra,
-                language: None,
                 toolchain: Toolchain::None,
-                tcp: None,
-                udp: None,
-                unix: None,
+                commands: HashMap::new(),
             });
             entries.len() - 1
         });
-        let entry = &mut entries[at];
-        let slot = match transport {
-            Transport::Tcp => &mut entry.tcp,
-            Transport::Udp => &mut entry.udp,
-            Transport::Unix => &mut entry.unix,
-        };
-        if slot.replace(command.clone()).is_some() {
+        if entries[at].commands.insert(*transport, command.clone()).is_some() {
             bail!("{}, for the same transport", taken());
         }
     }
@@ -115,10 +104,10 @@ mod tests {
         let mine = group_extras(&["mine=s {port}".parse().expect("one")]).expect("it has a name");
         let names = |asked: &[&str]| -> Vec<String> {
             let asked: Vec<String> = asked.iter().map(|&name| name.to_owned()).collect();
-            let chosen = super::super::select_of(&asked, &mine).expect("all are known");
+            let chosen = super::super::select(&asked, &mine).expect("all are known");
             chosen.into_iter().map(|entry| entry.name).collect()
         };
-        let usual = super::super::select(&[]).expect("the usual ones");
+        let usual = super::super::select(&[], &[]).expect("the usual ones");
         let usual: Vec<String> = usual.into_iter().map(|entry| entry.name).collect();
         assert_eq!(names(&[]), [usual, vec!["mine".to_owned()]].concat(), "without --servers");
         assert_eq!(names(&["mine"]), ["mine"]);
@@ -137,8 +126,8 @@ mod tests {
         let entries = entries.expect("they fit together");
         let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
-        assert!(entries[0].tcp.is_some() && entries[0].udp.is_some() && entries[0].unix.is_some());
-        assert!(entries[1].udp.is_none());
+        assert!(entries[0].commands.len() == 3);
+        assert!(!entries[1].commands.contains_key(&Transport::Udp));
         for texts in [["a=s {port}", "a=t {port}"], ["A/A=s {port}", "b=s {port}"]] {
             assert!(parse(&texts).is_err(), "{texts:?}");
         }

@@ -1,10 +1,8 @@
 //! Checks whether a server's tools are installed; a missing one is reported in one line with the
 //! command that installs it. It builds nothing, and hides the output of compilers and interpreters.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use super::build::{Toolchain, compiler};
+use crate::command;
 
 /// The missing tool, if any.
 pub(super) fn missing(toolchain: Toolchain) -> Option<String> {
@@ -43,26 +41,9 @@ fn package(library: &str) -> String {
 
 /// Whether the compiler finds the header of a library.
 fn has_header(library: &str) -> bool {
-    let child = Command::new(compiler())
-        .args(["-E", "-x", "c", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let Ok(mut child) = child else { return false };
-    if let Some(mut source) = child.stdin.take() {
-        // Fails if the compiler has exited already; then its status counts.
-        let _ = writeln!(source, "#include <{library}.h>");
-    }
-    child.wait().is_ok_and(|status| status.success())
+    works(&compiler(), &["-E", "-include", &format!("{library}.h"), "-x", "c", "/dev/null"])
 }
 
 fn works(program: &str, arguments: &[&str]) -> bool {
-    Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+    command::run(program, arguments).is_ok()
 }

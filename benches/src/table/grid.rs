@@ -113,21 +113,9 @@ pub(crate) fn folded(text: &str) -> String {
 }
 
 fn fold(line: &str) -> String {
-    if line.chars().count() <= WIDTH {
-        return line.to_owned();
-    }
-    let indent = line.chars().take_while(|c| *c == ' ').count();
-    let mut lines = vec![String::new()];
-    for (index, word) in line.split(' ').enumerate() {
-        let last = lines.last().map_or(0, |last| last.chars().count());
-        if index > indent && last + 1 + word.chars().count() > WIDTH {
-            lines.push(" ".repeat(indent + 2) + word);
-        } else if let Some(last) = lines.last_mut() {
-            last.push_str(if index == 0 { "" } else { " " });
-            last.push_str(word);
-        }
-    }
-    lines.join("\n")
+    let indent = " ".repeat(line.len() - line.trim_start_matches(' ').len() + 2);
+    let options = textwrap::Options::new(WIDTH).subsequent_indent(&indent).break_words(false);
+    textwrap::fill(line, options)
 }
 
 #[cfg(test)]

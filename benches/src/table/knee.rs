@@ -7,7 +7,6 @@ use crate::schema::ResultFile;
 use crate::units::time;
 
 /// The open-loop sweep: a row per server, a column per offered rate.
-#[must_use]
 pub fn knee(record: &ResultFile) -> String {
     let Some(knee) = &record.knee else { return String::new() };
     let longest = knee.curves.iter().max_by_key(|curve| curve.steps.len());

@@ -48,7 +48,7 @@ fn a_complete_run_succeeds_and_is_recorded() {
     let output = harness.run(&["--servers", "C level", "--cases", "ping,udp"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let record = harness.record();
-    assert!(record.is_whole(), "{:?}", record.run.failures);
+    assert!(record.run.failures.is_empty(), "{:?}", record.run.failures);
     assert_eq!(names(&record), ["C edge", "A/A", "C level"]);
     let ping = &record.cases[0];
     assert!(ping.noise.is_some() && ping.results.iter().all(|it| it.status == Status::Complete));

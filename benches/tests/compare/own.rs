@@ -14,7 +14,7 @@ use super::{Harness, error_lines, names};
 /// The commands of the reference for each transport, used as those of a user's server.
 fn own_server() -> [String; 3] {
     let mut builder = Builder::new(None).expect("a place");
-    let entry = &select(&["C edge".to_owned()]).expect("it is known")[0];
+    let entry = &select(&["C edge".to_owned()], &[]).expect("it is known")[0];
     let built = builder.build(entry).expect("there is a compiler");
     ["ping", "udp", "unix"].map(|case| {
         let case = Case::by_name(case).expect("a known case");
@@ -35,7 +35,7 @@ fn an_extra_server_is_selected_by_name_and_runs_on_every_transport() {
     assert_eq!(names(&record), ["C edge", "A/A", "mine"]);
     for case in &record.cases {
         let mine = &case.results[2];
-        assert_eq!((mine.status, &mine.why), (Status::Complete, &None), "{}", case.name);
+        assert_eq!((mine.status, &mine.why), (Status::Complete, &None), "{}", case.load.name);
     }
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(

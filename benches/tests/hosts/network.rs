@@ -184,7 +184,7 @@ fn prepare(folder: &Path) {
         fs::create_dir(folder.join(name)).unwrap();
     }
     let mut builder = Builder::new(None).unwrap();
-    let entry = &select(&["epoll-edge".to_owned()]).unwrap()[0];
+    let entry = &select(&["epoll-edge".to_owned()], &[]).unwrap()[0];
     let built = builder.build(entry).unwrap();
     let command = built.command(&Case::of_connections(1)).unwrap();
     let program = shlex::split(command).unwrap().remove(0);

@@ -89,14 +89,14 @@ fn check_stall(depth: Option<u32>) {
     };
     let mut load = Load::open(&config).unwrap();
     let mut freezer = Freezer { server, stopped: None, length: Duration::ZERO };
-    let slice = load.slice(Length::For(Duration::from_secs(2)), &mut freezer).unwrap();
+    load.slice(Length::For(Duration::from_secs(2)), &mut freezer).unwrap();
     let stall = freezer.length;
     assert!(stall >= Duration::from_millis(100), "the server was stopped: {stall:?}");
-    assert_eq!(slice.messages, 2000, "all scheduled messages were sent");
+    assert_eq!(load.meter().counts.messages, 2000, "all scheduled messages were sent");
 
     // In every millisecond of the stall a message was due, and waited for the rest of it. A closed
     // loop would have recorded four slow responses.
-    let latencies = load.meter().latencies();
+    let latencies = &load.meter().latencies;
     let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap();
     let longer = |share: u32| {
         let bound = stall * share / 10;
@@ -112,6 +112,6 @@ fn check_stall(depth: Option<u32>) {
     }
     assert!(latencies.max() >= nanos(stall * 9 / 10), "the longest: {}", latencies.max());
     assert!(latencies.value_at_percentile(99.0) >= nanos(stall * 7 / 10));
-    let late = load.meter().lags().value_at_percentile(98.0);
+    let late = load.meter().lags.value_at_percentile(98.0);
     assert!(late < nanos(stall / 2), "the send lag does not include the stall: {late} ns");
 }

@@ -136,7 +136,7 @@ fn has_every_plot(found: &Findings, number: usize, record: &ResultFile) {
     };
     for case in &record.cases {
         for plot in CASE_PLOTS {
-            let figure = figure(&format!("{plot}-{}", case.name));
+            let figure = figure(&format!("{plot}-{}", case.load.name));
             for (server, outcome) in case.results.iter().enumerate() {
                 let Some(measured) = &outcome.measured else { continue };
                 assert!(figure.servers.contains(&server), "{} has {server}", figure.id);

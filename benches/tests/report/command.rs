@@ -133,9 +133,10 @@ fn the_readme_table_matches_the_data() {
         let load = reference.measured.as_ref().unwrap().load_cpu_ratio.unwrap();
         let load = format!("{:.2} [{:.2}, {:.2}]", load.median, load.low, load.high);
         let figures = format!(" | {} | {load} |", cells.join(" | "));
-        let is_line =
-            |line: &str| line.starts_with(&format!("| {}:", case.name)) && line.ends_with(&figures);
-        assert!(readme.lines().any(is_line), "{}:{figures}", case.name);
+        let is_line = |line: &str| {
+            line.starts_with(&format!("| {}:", case.load.name)) && line.ends_with(&figures)
+        };
+        assert!(readme.lines().any(is_line), "{}:{figures}", case.load.name);
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn renamed() -> ResultFile {
     }
     record = serde_json::from_str(&text).unwrap();
     for (case, name) in record.cases.iter_mut().zip([NAMES[0], NAMES[3]]) {
-        (case.name, case.what) = (name.to_owned(), NAMES[1].to_owned());
+        (case.load.name, case.load.what) = (name.to_owned(), NAMES[1].to_owned());
     }
     record.absent[0].why = NAMES[1].to_owned();
     record.machine.cpu = "{{script}}".to_owned();
@@ -77,7 +77,7 @@ fn a_hostile_name_is_escaped() {
 #[test]
 fn two_cases_of_one_name_are_two() {
     let mut record = full();
-    record.cases[1].name = record.cases[0].name.clone();
+    record.cases[1].load.name = record.cases[0].load.name.clone();
     let names: Vec<String> =
         report::write_svgs(&[record]).unwrap().into_iter().map(|it| it.0).collect();
     assert!(names.contains(&"ratios-ping.svg".to_owned()), "{names:?}");

@@ -11,7 +11,7 @@ fn every_plot_is_there_for_a_screen_and_for_a_phone() {
     let records = [full(), models()];
     let page = report::html(&records).unwrap();
     for (number, record) in records.iter().enumerate() {
-        let cases = record.cases.iter().map(|case| case.name.as_str());
+        let cases = record.cases.iter().map(|case| case.load.name.as_str());
         let of_cases =
             cases.flat_map(|case| CASE_PLOTS.iter().map(move |plot| format!("{plot}-{case}")));
         let whole = WHOLE_PLOTS.iter().map(|&plot| plot.to_owned());

@@ -33,7 +33,10 @@ pub(super) fn models() -> ResultFile {
     let (small, large) = (record.cases[0].clone(), record.cases[1].clone());
     let of = |case: &Case, connections: usize| {
         let what = format!("connections: {connections}");
-        Case { name: format!("c{connections}"), what, connections, ..case.clone() }
+        let mut case = case.clone();
+        (case.load.name, case.load.what) = (format!("c{connections}"), what);
+        case.load.connections = connections;
+        case
     };
     record.cases = vec![of(&small, 1), of(&large, 10), of(&large, 100), of(&large, 1000)];
     let breaks = &mut record.cases[3].results[3];
