@@ -39,6 +39,7 @@
 //! a second of each other, and next to them is always the ratio of the reference to a second copy
 //! of itself (A/A), which is what the same run shows where there is no difference.
 
+mod alignment;
 mod analysis;
 mod atomic_file;
 pub mod case;

@@ -2,14 +2,14 @@
 //!
 //! Knows memory only.
 
-use alloc::boxed::Box;
 use alloc::rc::Rc;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::fmt;
 use core::num::NonZeroUsize;
 use core::ops::Deref;
+
+use crate::collections::RecvBuffer;
 
 /// Free buffers that are kept. As many as are in use at once in normal operation, and a bound on
 /// the memory that remains after a peak.
@@ -17,7 +17,7 @@ const FREE_BUFFERS_MAX: usize = 16;
 
 /// Buffers not in use.
 pub(super) struct BufferPool {
-    free: RefCell<Vec<Box<[u8]>>>,
+    free: RefCell<Vec<RecvBuffer>>,
     buffer_bytes: usize,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct BufferPool {
 /// Drop it when the bytes have been processed, if possible before the next wait: this keeps the
 /// memory of an idle client small.
 pub struct PooledBuf {
-    buf: Box<[u8]>,
+    buf: RecvBuffer,
     len: usize,
     pool: Rc<BufferPool>,
 }
@@ -44,14 +44,14 @@ impl BufferPool {
     /// Takes a buffer with no valid bytes.
     pub(super) fn take(self: &Rc<Self>) -> PooledBuf {
         let free = self.free.borrow_mut().pop();
-        let buf = free.unwrap_or_else(|| vec![0; self.buffer_bytes].into_boxed_slice());
+        let buf = free.unwrap_or_else(|| RecvBuffer::new(self.buffer_bytes));
         PooledBuf { buf, len: 0, pool: Rc::clone(self) }
     }
 }
 
 impl PooledBuf {
     /// The whole buffer, to be filled.
-    pub(super) const fn spare_capacity_mut(&mut self) -> &mut [u8] {
+    pub(super) fn spare_capacity_mut(&mut self) -> &mut [u8] {
         &mut self.buf
     }
 

@@ -19,11 +19,11 @@ pub use listener::AcceptSharing;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::fmt;
 
+use crate::collections::RecvBuffer;
 use crate::errno::Errno;
 use crate::event::{EPOLLIN, EPOLLOUT, Event, Interest, Ready, Trigger};
 use crate::instant::Instant;
@@ -104,7 +104,7 @@ pub struct StreamServer<K: Kernel = Linux, X = Infallible> {
     /// activity to record, no registration to re-arm.
     echo_is_all: bool,
     /// The receive buffer shared by all connections.
-    buf: Vec<u8>,
+    buf: RecvBuffer,
     stats: StreamStats,
     events: VecDeque<ServerEvent>,
     listeners: Vec<Token>,
@@ -155,7 +155,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
                 && config.idle_timeout.is_none()
                 && !config.trigger.is_oneshot(),
             config,
-            buf: vec![0; config.buffer_bytes.min(config.budget_bytes)],
+            buf: RecvBuffer::new(config.buffer_bytes.min(config.budget_bytes)),
             stats: StreamStats::default(),
             events: VecDeque::new(),
             listeners: Vec::new(),
@@ -261,6 +261,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
         loop {
             let mut closing = None;
             let Self { reactor, config, buf, stats, events, .. } = self;
+            let buf = &mut buf[..];
             reactor.serve_batch(|ready, source, parts| {
                 let Source::Connection(connection) = source else { return BatchStep::Decline };
                 let socket = &mut Socket { kernel: parts.kernel, fd: &parts.watched.fd };

@@ -1,6 +1,7 @@
 //! State shared by all connections of a load: clock, message budget, buffers, metrics. It knows no
 //! connection.
 
+use epollite::collections::RecvBuffer;
 use epollite::{Errno, Instant};
 
 use super::config::{Config, Length};
@@ -43,7 +44,7 @@ pub(super) struct LoadState {
     /// Error of the last datagram that this machine refused to send in the current slice.
     pub(super) refusal: Option<Errno>,
     pub(super) meter: Metrics,
-    pub(super) recv_buffer: Vec<u8>,
+    pub(super) recv_buffer: RecvBuffer,
     pub(super) send_buffer: Vec<u8>,
 }
 
@@ -67,7 +68,7 @@ impl LoadState {
             has_response: false,
             refusal: None,
             meter: Metrics::default(),
-            recv_buffer: vec![0; CHUNK_BYTES],
+            recv_buffer: RecvBuffer::new(CHUNK_BYTES),
             send_buffer: vec![0; OUT_BYTES],
         }
     }

@@ -14,6 +14,7 @@
 use std::sync::Arc;
 
 use epollite::Errno;
+use epollite::collections::RecvBuffer;
 use epollite::reactor::RETRY_DELAY;
 
 use super::context::{BUFFER_BYTES, WorkerContext};
@@ -30,7 +31,7 @@ pub(super) fn run<K: InstrumentedKernel>(
     registry: &Arc<ConnectionRegistry>,
     mut context: WorkerContext<K>,
 ) -> Result<StatsSnapshot, CliError> {
-    let mut buf = vec![0; BUFFER_BYTES];
+    let mut buf = RecvBuffer::new(BUFFER_BYTES);
     let mut acceptor = Acceptor::default();
     context.kernel.set_blocking(&registry.listener).map_err(failed("ioctl"))?;
     for number in 1.. {
@@ -64,7 +65,7 @@ pub(super) fn run_datagrams<K: InstrumentedKernel>(
     registry: &Arc<ConnectionRegistry>,
     mut context: WorkerContext<K>,
 ) -> Result<StatsSnapshot, CliError> {
-    let mut buf = vec![0; BUFFER_BYTES];
+    let mut buf = RecvBuffer::new(BUFFER_BYTES);
     let socket = &registry.listener;
     context.kernel.set_blocking(socket).map_err(failed("ioctl"))?;
     let name = context.kernel.getsockname(socket).map_err(failed("getsockname"))?;

@@ -21,6 +21,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use epollite::collections::RecvBuffer;
 use epollite::executor::{
     DatagramSocket, Direction, Elapsed, Executor, ExecutorConfig, Listener, PooledBuf, Stream,
 };
@@ -298,7 +299,7 @@ async fn datagram_loop<K: InstrumentedKernel>(
     is_wildcard: bool,
 ) {
     state.register_listener_waker().await;
-    let mut buf = vec![0; BUFFER_BYTES];
+    let mut buf = RecvBuffer::new(BUFFER_BYTES);
     let (mut drained, mut failure_streak) = (0, FailureStreak::default());
     loop {
         drained += u32::from(state.is_shutting_down());

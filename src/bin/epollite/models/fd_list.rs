@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use epollite::collections::RecvBuffer;
 use epollite::kernel::{Signal, close_quietly};
 use epollite::reactor::RETRY_DELAY;
 use epollite::server::stream::{CloseReason, Progress, StreamConfig};
@@ -69,7 +70,7 @@ pub(super) struct FdList<K: InstrumentedKernel> {
     limits: ServerLimits,
     /// How clients are served.
     config: StreamConfig,
-    buf: Vec<u8>,
+    buf: RecvBuffer,
     files: SocketFiles,
     /// The ports of our own datagram sockets.
     ports: Vec<u16>,
@@ -102,7 +103,7 @@ impl<K: InstrumentedKernel> FdList<K> {
                 idle_timeout: limits.idle,
                 ..StreamConfig::default()
             },
-            buf: vec![0; BUFFER_BYTES],
+            buf: RecvBuffer::new(BUFFER_BYTES),
             files: SocketFiles::default(),
             ports: Vec::new(),
             next_id: 0,

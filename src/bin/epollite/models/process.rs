@@ -22,6 +22,7 @@
 //! never reads blocks its child in send(2), where the child cannot receive a signal; at the end of
 //! the parent's drain timeout (`--drain-timeout`) it is killed.
 
+use epollite::collections::RecvBuffer;
 use epollite::kernel::{Shutdown, Signal, close_quietly};
 use epollite::reactor::RETRY_DELAY;
 use epollite::{Addr, Errno, Fd, Instant, Interest};
@@ -184,7 +185,7 @@ impl<K: InstrumentedKernel> Parent<K> {
         for listener in self.listeners.drain(..) {
             close_quietly(&mut own.kernel, listener);
         }
-        let (mut is_shutting_down, mut buf) = (false, vec![0; BUFFER_BYTES]);
+        let (mut is_shutting_down, mut buf) = (false, RecvBuffer::new(BUFFER_BYTES));
         own.handle_client(&socket, &peer, number, &mut buf, |own| {
             own.flush_stats();
             is_shutting_down =

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use epollite::collections::RecvBuffer;
 use epollite::kernel::{ReceivedDatagram, Shutdown, close_quietly, recv_datagram, reply_datagram};
 use epollite::server::datagram::{DatagramEvent, Disposition, is_reflector};
 use epollite::{Addr, Errno, Fd};
@@ -160,7 +161,7 @@ impl Acceptor {
     ) {
         client_log::rejected(&context.log, &mut self.last_reject_log, name, why);
         let _ = context.kernel.shutdown(&socket, Shutdown::Write);
-        let _ = context.kernel.recv(&socket, &mut vec![0; BUFFER_BYTES]);
+        let _ = context.kernel.recv(&socket, &mut RecvBuffer::new(BUFFER_BYTES));
         close_quietly(&mut context.kernel, socket);
     }
 }

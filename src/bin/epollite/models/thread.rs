@@ -18,6 +18,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use epollite::collections::RecvBuffer;
 use epollite::reactor::RETRY_DELAY;
 use epollite::{Addr, Fd};
 
@@ -104,7 +105,7 @@ fn spawn_thread<K: InstrumentedKernel>(
     let taken = Arc::clone(&slot);
     let serve = move || {
         if let Some(registration) = take_registration(&taken) {
-            own.serve(registration, &peer, number, &mut vec![0; BUFFER_BYTES]);
+            own.serve(registration, &peer, number, &mut RecvBuffer::new(BUFFER_BYTES));
         }
     };
     match std::thread::Builder::new().stack_size(STACK_BYTES).spawn(serve) {

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use epollite::collections::WriteBuffer;
+use epollite::collections::{RecvBuffer, WriteBuffer};
 use epollite::event::Ready;
 use epollite::kernel::{Signal, close_quietly};
 use epollite::reactor::RegisterErrorKind;
@@ -103,7 +103,7 @@ pub(super) struct Session<'a> {
     /// Number of reads from the network.
     recv_count: u64,
     /// The buffer of all reads.
-    pub(super) buf: Vec<u8>,
+    pub(super) buf: RecvBuffer,
     input: StdStream,
     output: StdStream,
     output_buffer: WriteBuffer,
@@ -125,7 +125,7 @@ impl<'a> Session<'a> {
             receive_at: None,
             quit_at: None,
             recv_count: 0,
-            buf: vec![0; READ_BUFFER_BYTES],
+            buf: RecvBuffer::new(READ_BUFFER_BYTES),
             input: StdStream::Closed,
             output: StdStream::Closed,
             output_buffer: WriteBuffer::new(),
