@@ -10,12 +10,14 @@ mod register;
 mod register_error;
 mod registration;
 pub(crate) mod retry;
+mod spin;
 mod waker;
 
 pub(crate) use io::{Io, Received, Sent};
 pub use limits::Limits;
 pub(crate) use reactor::{BatchStep, Reactor};
 pub use register_error::{RegisterError, RegisterErrorKind};
+pub use spin::Spin;
 pub use waker::Waker;
 
 use core::time::Duration;

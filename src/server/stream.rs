@@ -29,7 +29,7 @@ use crate::event::{EPOLLIN, EPOLLOUT, Event, Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::{Fd, Kernel};
 use crate::linux::Linux;
-use crate::reactor::{BatchStep, Io, Limits, Reactor, Waker};
+use crate::reactor::{BatchStep, Io, Limits, Reactor, Spin, Waker};
 use crate::token::Token;
 use listener::Listener;
 
@@ -411,6 +411,11 @@ impl<K: Kernel, X> StreamServer<K, X> {
     /// As [`Reactor::waker`].
     pub fn waker(&mut self) -> Result<Waker, Errno> {
         self.reactor.waker()
+    }
+
+    /// Sets whether to poll before blocking ([`Reactor::set_spin`]). Cost: O(1).
+    pub fn set_spin(&mut self, spin: Spin) {
+        self.reactor.set_spin(spin);
     }
 
     /// The kernel. Cost: O(1).

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::support::process::{Output, Process};
 use crate::support::program::{Program, command};
 
-const FLAGS: [&str; 14] = [
+const FLAGS: [&str; 15] = [
     "--tcp",
     "--udp",
     "--unix",
@@ -15,6 +15,7 @@ const FLAGS: [&str; 14] = [
     "--max-connections",
     "--idle-timeout",
     "--drain-timeout",
+    "--spin",
     "--read-budget",
     "--log-format",
     "--verbose",
@@ -24,7 +25,7 @@ const FLAGS: [&str; 14] = [
 ];
 
 /// The mistake, and a word that the error message must contain.
-const MISTAKES: [(&[&str], &str); 43] = [
+const MISTAKES: [(&[&str], &str); 47] = [
     (&["echo", "--frobnicate"], "--frobnicate"),
     (&["echo", "-x"], "-x"),
     (&["echo", "stray"], "stray"),
@@ -59,6 +60,10 @@ const MISTAKES: [(&[&str], &str); 43] = [
     (&["echo", "--idle-timeout", "18446744073709551615h"], "18446744073709551615h"),
     (&["echo", "--idle-timeout", "1000h"], "1000h"),
     (&["echo", "--drain-timeout", "soon"], "soon"),
+    (&["echo", "--spin", "on"], "'on' is not auto, off or a time up to 10ms"),
+    (&["echo", "--spin", "11ms"], "'11ms' is more than 10ms"),
+    (&["echo", "--spin", "auto", "--model", "poll"], "--model poll does not support --spin"),
+    (&["echo", "--spin", "auto", "--model", "prefork"], "--model prefork does not support --spin"),
     (&["echo", "--drain-timeout", ""], "--drain-timeout"),
     (&["echo", "--read-budget", "0"], "0"),
     (&["echo", "--read-budget", "3XB"], "3XB"),

@@ -12,6 +12,7 @@ mod nested;
 mod ownership;
 mod register_errors;
 mod requeue;
+mod spin;
 mod stale;
 mod support;
 mod triggers;

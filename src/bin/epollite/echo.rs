@@ -120,8 +120,9 @@ fn build_workers<K: InstrumentedKernel>(
         if let Some(budget_bytes) = options.budget_bytes {
             config.budget_bytes = budget_bytes;
         }
-        let server =
+        let mut server =
             stream::StreamServer::new(K::default(), config).map_err(failed("epoll_create1"))?;
+        server.set_spin(options.spin);
         let mut worker = Worker::new(index as usize, server, Arc::clone(&coordinator), options.log);
         worker.trace = start.trace.clone();
         workers.push(worker);

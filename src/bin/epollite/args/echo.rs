@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use epollite::Trigger;
+use epollite::reactor::Spin;
 use epollite::server::stream::AcceptSharing;
 
 use super::super::exit::CliError;
@@ -28,6 +29,7 @@ pub(crate) struct EchoOptions {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) drain_timeout: Duration,
     pub(crate) budget_bytes: Option<usize>,
+    pub(crate) spin: Spin,
     pub(crate) log: Log,
     /// Whether every call is printed, and where; `None` inside is stderr.
     pub(crate) trace: Option<Option<PathBuf>>,
@@ -71,6 +73,7 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<EchoCommand, CliError> 
                 options.drain_timeout = args.parse_value(units::duration)?.unwrap_or_default()
             }
             "--read-budget" => options.budget_bytes = Some(args.parse_value(units::bytes)?),
+            "--spin" => options.spin = args.parse_value(parse_spin)?,
             "--log-format" => options.log.format = args.parse_value(parse_format)?,
             "-v" | "--verbose" => options.log.is_verbose = true,
             "-q" | "--quiet" => options.log.is_quiet = true,
@@ -128,6 +131,7 @@ fn defaults() -> EchoOptions {
         idle_timeout: None,
         drain_timeout: Duration::from_secs(5),
         budget_bytes: None,
+        spin: Spin::Off,
         log: Log {
             format: Format::Text,
             is_verbose: false,
@@ -158,6 +162,21 @@ fn parse_sharing(text: &str) -> Result<Option<AcceptSharing>, String> {
 
 fn parse_steer(text: &str) -> Result<Steer, String> {
     units::one_of(text, &[("hash", Steer::Hash), ("cpu", Steer::Cpu), ("random", Steer::Random)])
+}
+
+/// The longest time to poll before each wait: anything longer is a busy loop.
+const SPIN_MAX: Duration = Duration::from_millis(10);
+
+fn parse_spin(text: &str) -> Result<Spin, String> {
+    if text == "auto" {
+        return Ok(Spin::Auto);
+    }
+    let bad = |_| format!("'{text}' is not auto, off or a time up to 10ms, such as 50us");
+    match units::duration(text).map_err(bad)? {
+        None => Ok(Spin::Off),
+        Some(limit) if limit <= SPIN_MAX => Ok(Spin::For(limit)),
+        Some(_) => Err(format!("'{text}' is more than 10ms")),
+    }
 }
 
 fn parse_idle_timeout(text: &str) -> Result<Option<Duration>, String> {

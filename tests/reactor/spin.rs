@@ -1,0 +1,77 @@
+//! Polling before blocking: what it changes is how often the kernel is asked, never what is
+//! reported.
+
+use core::time::Duration;
+
+use epollite::kernel::Syscall;
+use epollite::reactor::Spin;
+use epollite::{Errno, Event, Interest, Kernel, Linux, Reactor, Trigger};
+
+use super::support::{refusing, watch};
+
+const SPINS: [Spin; 3] = [Spin::Off, Spin::Auto, Spin::For(Duration::from_micros(200))];
+
+#[test]
+fn an_event_that_is_there_takes_one_call_with_any_spin() {
+    for spin in SPINS {
+        let mut reactor = Reactor::with_kernel(refusing(&[])).unwrap();
+        reactor.set_spin(spin);
+        let fd = Linux.eventfd(1).unwrap();
+        let token = watch(&mut reactor, fd, Interest::READABLE, Trigger::Level, ());
+        reactor.kernel().hook.calls.clear();
+        for _ in 0..100 {
+            let event = reactor.next(None).unwrap();
+            assert!(matches!(event, Some(Event::Io { token: reported, .. }) if reported == token));
+        }
+        assert_eq!(reactor.kernel().hook.count(Syscall::EpollWait), 100, "{spin:?}");
+    }
+}
+
+#[test]
+fn without_events_it_polls_for_its_time_and_then_blocks() {
+    let mut reactor = Reactor::<()>::new().unwrap();
+    reactor.set_spin(Spin::For(Duration::from_micros(200)));
+    let waker = reactor.waker().unwrap();
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(20));
+        waker.wake(&mut Linux)
+    });
+    assert_eq!(reactor.next(None), Ok(Some(Event::Woken)));
+    thread.join().unwrap().unwrap();
+    let deadline = reactor.kernel().now() + Duration::from_millis(5);
+    assert_eq!(reactor.next(Some(deadline)), Ok(None));
+    assert!(reactor.kernel().now() >= deadline, "invariant: never too early");
+}
+
+#[test]
+fn a_short_deadline_is_waited_for_without_polling() {
+    let mut reactor = Reactor::<(), _>::with_kernel(refusing(&[])).unwrap();
+    reactor.set_spin(Spin::For(Duration::from_millis(10)));
+    let deadline = reactor.kernel().now() + Duration::from_micros(300);
+    reactor.kernel().hook.calls.clear();
+    assert_eq!(reactor.next(Some(deadline)), Ok(None));
+    assert!(reactor.kernel().hook.calls.len() <= 1, "{:?}", reactor.kernel().hook.calls);
+}
+
+#[test]
+fn an_interrupted_poll_is_repeated_and_an_error_is_returned() {
+    let interrupted = (Syscall::EpollWait, Errno::EINTR, 3);
+    let mut reactor = Reactor::with_kernel(refusing(&[interrupted])).unwrap();
+    reactor.set_spin(Spin::For(Duration::from_micros(50)));
+    let fd = Linux.eventfd(1).unwrap();
+    watch(&mut reactor, fd, Interest::READABLE, Trigger::Level, ());
+    assert!(reactor.next(None).unwrap().is_some(), "invariant: EINTR loses no event");
+    let broken = (Syscall::EpollWait, Errno::EBADF, 1);
+    let mut reactor = Reactor::<(), _>::with_kernel(refusing(&[broken])).unwrap();
+    reactor.set_spin(Spin::For(Duration::from_micros(50)));
+    assert_eq!(reactor.next(None), Err(Errno::EBADF));
+}
+
+/// A clock that stands still: the number of polls is bounded too.
+#[test]
+fn it_ends_although_no_time_passes() {
+    let mut reactor = Reactor::<(), _>::with_kernel(epollite::sim::Sim::default()).unwrap();
+    reactor.set_spin(Spin::For(Duration::from_micros(50)));
+    let deadline = reactor.kernel().now() + Duration::from_secs(1);
+    assert_eq!(reactor.next(Some(deadline)), Ok(None));
+}
