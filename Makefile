@@ -69,6 +69,10 @@ bench: ## build the benchmark program: benches/target/release/epollite-bench
 instructions: build bench tools ## compare instructions per echo with a baseline; BLESS=1 updates it
 	$(BENCH) instructions --program $(PROGRAM) $(if $(BLESS),--bless)
 
+.PHONY: alignment
+alignment: bench ## what receive and send cost by the offset of the buffer within a page
+	$(BENCH) alignment
+
 .PHONY: micro
 micro: ## micro-benchmarks by criterion: ratios to alternatives
 	$(CARGO) bench --locked --manifest-path benches/Cargo.toml --bench micro

@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BUFFER_BYTES = 64 * 1024 };
+enum { BUFFER_BYTES = 256 * 1024 };
 
 struct client {
     ev_io io; /* first, so that a pointer to it is one to the client */

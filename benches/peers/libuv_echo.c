@@ -9,7 +9,7 @@
 #include <string.h>
 #include <uv.h>
 
-enum { BUFFER_BYTES = 64 * 1024, BACKLOG = 4096 };
+enum { BUFFER_BYTES = 256 * 1024, BACKLOG = 4096 };
 
 /* One buffer for all connections: data that uv_try_write does not accept is copied. */
 static char shared[BUFFER_BYTES];

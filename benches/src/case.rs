@@ -50,6 +50,8 @@ pub fn all() -> Vec<Case> {
         tcp("c1000", "1000 connections, 64 bytes", 1000, 1, 64),
         tcp("p16", "64 connections, 16 messages of 64 bytes in flight in each", 64, 16, 64),
         tcp("16k", "64 connections, 16 KiB", 64, 1, 16 * 1024),
+        // Messages of whole pages: here the place of the receive buffer matters most.
+        tcp("16k8", "8 connections, 16 KiB", 8, 1, 16 * 1024),
         // Two in flight, so that the connection is not idle at the end of a message.
         tcp("stream", "4 connections, 1 MiB, two in flight in each", 4, 2, 1024 * 1024),
         Case { idle: 10_000, ..tcp("idle10k", idle, 64, 1, 64) },

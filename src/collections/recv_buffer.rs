@@ -50,12 +50,14 @@ impl RecvBuffer {
 impl Deref for RecvBuffer {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         &self.memory[self.start..self.start + self.len]
     }
 }
 
 impl DerefMut for RecvBuffer {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.memory[self.start..self.start + self.len]
     }

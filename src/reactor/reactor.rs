@@ -247,6 +247,21 @@ impl<T, K: Kernel> Reactor<T, K> {
         self.wait_again(first, deadline)
     }
 
+    /// Waits once if the batch is used up, and there are neither deadlines nor requeued
+    /// registrations. Returns whether there is a batch; if not, [`wait`](Self::wait) knows why.
+    #[inline]
+    pub(crate) fn wait_plainly(&mut self) -> bool {
+        let is_plain = self.cursor == self.len
+            && self.requeued_this_round == 0
+            && self.shared.requeued.is_empty()
+            && self.shared.timers.is_empty();
+        if !is_plain {
+            return false;
+        }
+        let result = self.wait_events(None);
+        result.is_ok() && self.len > 0
+    }
+
     /// Waits again, after a wait that has returned `result` and no event to be reported.
     #[cold]
     fn wait_again(
@@ -303,7 +318,7 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// looked up once. Ends with the batch, or before the first event that is not an ordinary one
     /// (of the waker, stale, to be merged with a requeued one) or that `serve` declines: that one
     /// is left for [`try_next`](Self::try_next). Cost: O(events), and that of `serve`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn serve_batch(
         &mut self,
         mut serve: impl FnMut(Ready, &mut T, IoParts<'_, K>) -> BatchStep,

@@ -233,7 +233,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
         }
         loop {
             if self.echo_is_all {
-                self.serve_batch();
+                self.serve_rounds(false);
             }
             match self.reactor.try_next() {
                 None => return Ok(Outcome::Handled),
@@ -242,6 +242,37 @@ impl<K: Kernel, X> StreamServer<K, X> {
                         return Ok(Outcome::User(event));
                     }
                 }
+            }
+        }
+    }
+
+    /// As [`run_once`](Self::run_once) without a deadline, but again and again while events bring
+    /// messages that are echoed whole, and nothing else happens. For callers that have nothing to
+    /// do then. Cost: as `run_once` for each round; not bounded.
+    ///
+    /// # Errors
+    /// As [`run_once`](Self::run_once).
+    pub fn run_rounds(&mut self) -> Result<Outcome, Errno> {
+        let is_plain = self.echo_is_all && self.drain_deadline.is_none();
+        if is_plain && self.serve_rounds(true) {
+            return Ok(Outcome::Handled);
+        }
+        self.run_once(None)
+    }
+
+    /// Serves the connections of the batch, until an event of another kind is next; if
+    /// `is_repeated`, round after round, until anything but a whole echo has happened or is next.
+    /// Returns whether it has happened.
+    #[inline(never)]
+    fn serve_rounds(&mut self, is_repeated: bool) -> bool {
+        let mut has_happened = false;
+        loop {
+            while let Some((token, progress)) = self.serve_echoes() {
+                self.count_progress(token, progress);
+                has_happened = true;
+            }
+            if has_happened || !is_repeated || !self.reactor.wait_plainly() {
+                return has_happened;
             }
         }
     }
@@ -255,32 +286,33 @@ impl<K: Kernel, X> StreamServer<K, X> {
         }
     }
 
-    /// Serves the connections of the batch, until an event of another kind is next.
-    #[inline(never)]
-    fn serve_batch(&mut self) {
-        loop {
-            let mut closing = None;
-            let Self { reactor, config, buf, stats, events, .. } = self;
-            let buf = &mut buf[..];
-            reactor.serve_batch(|ready, source, parts| {
-                let Source::Connection(connection) = source else { return BatchStep::Decline };
-                let socket = &mut Socket { kernel: parts.kernel, fd: &parts.watched.fd };
-                let step = connection.on_ready(socket, ready, buf, config, stats);
-                if step.is_echo {
-                    stats.events_handled += 1;
-                    return BatchStep::Continue;
-                }
-                let token = parts.token;
-                let progress = finish(step, connection, parts.join(), ready, config, events);
-                stats.record_event(progress != Progress::Spurious);
-                let Progress::Close(why) = progress else { return BatchStep::Continue };
-                closing = Some((token, why));
-                BatchStep::Break
-            });
-            match closing {
-                Some((token, why)) => self.close_connection(token, why),
-                None => return,
+    /// Serves connections of the batch until one does anything but echo a message whole, which is
+    /// returned, or until an event of another kind is next.
+    #[inline(always)]
+    fn serve_echoes(&mut self) -> Option<(Token, Progress)> {
+        let Self { reactor, config, buf, stats, events, .. } = self;
+        let (buf, mut other) = (&mut buf[..], None);
+        reactor.serve_batch(|ready, source, parts| {
+            let Source::Connection(connection) = source else { return BatchStep::Decline };
+            let socket = &mut Socket { kernel: parts.kernel, fd: &parts.watched.fd };
+            let step = connection.on_ready(socket, ready, buf, config, stats);
+            if step.is_echo {
+                stats.events_handled += 1;
+                return BatchStep::Continue;
             }
+            let token = parts.token;
+            let progress = finish(step, connection, parts.join(), ready, config, events);
+            other = Some((token, progress));
+            BatchStep::Break
+        });
+        other
+    }
+
+    /// Counts what serving a connection came to, and closes it if that is over.
+    fn count_progress(&mut self, token: Token, progress: Progress) {
+        self.stats.record_event(progress != Progress::Spurious);
+        if let Progress::Close(why) = progress {
+            self.close_connection(token, why);
         }
     }
 
@@ -537,7 +569,7 @@ impl<K: Kernel> StreamServer<K> {
     /// As [`run_once`](Self::run_once).
     pub fn run(&mut self) -> Result<StreamStats, Errno> {
         loop {
-            match self.run_once(None)? {
+            match self.run_rounds()? {
                 Outcome::Drained => return Ok(self.stats()),
                 Outcome::User(_) => self.begin_shutdown(),
                 Outcome::TimedOut | Outcome::Handled => self.events.clear(),

@@ -2,6 +2,7 @@
 //! paths.
 
 use core::time::Duration;
+use std::io::{Read, Write};
 
 use epollite::instrument::{FaultInjector, FaultPlan};
 use epollite::kernel::{Shutdown, SocketOption, SocketOptionName, SocketType, Syscall};
@@ -13,7 +14,7 @@ use epollite::server::{
 };
 use epollite::sim::Sim;
 use epollite::sim::{Ipv6, SimConfig};
-use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Trigger};
+use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Linux, Trigger};
 
 const TRIGGERS: [Trigger; 4] =
     [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot];
@@ -83,6 +84,40 @@ fn a_wake_before_run_stops_the_server() {
     let gone = waker.wake(&mut sim.new_process());
     assert_eq!(gone, Err(Errno::EPIPE), "invariant: waking a dropped server is EPIPE");
     sim.close(client).unwrap();
+}
+
+/// Rounds of nothing but echoes are not reported; a connection that opens or closes is.
+#[test]
+fn run_rounds_returns_when_anything_but_an_echo_has_happened() {
+    const MESSAGES: u64 = 50;
+    for trigger in TRIGGERS {
+        for idle_timeout in [None, Some(Duration::from_secs(600))] {
+            let config = StreamConfig { trigger, idle_timeout, ..StreamConfig::default() };
+            let mut server = StreamServer::<Linux>::new(Linux, config).unwrap();
+            let (listener, addr) =
+                bind_stream(server.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
+            server.add_listener(listener).unwrap();
+            let addr = std::net::SocketAddr::try_from(addr).unwrap();
+            let client = std::thread::spawn(move || {
+                let mut client = std::net::TcpStream::connect(addr).unwrap();
+                for _ in 0..MESSAGES {
+                    client.write_all(&[7; 10]).unwrap();
+                    client.read_exact(&mut [0; 10]).unwrap();
+                }
+            });
+            let mut seen = vec![0];
+            while seen != [0, 1, 0] {
+                assert_eq!(server.run_rounds(), Ok(Outcome::Handled));
+                let open = server.connections();
+                if seen.last() != Some(&open) {
+                    seen.push(open);
+                }
+            }
+            client.join().unwrap();
+            assert_eq!(server.stats().bytes_out, MESSAGES * 10, "{trigger:?}");
+            assert_eq!(server.stats().echoes, server.stats().events_handled - 2, "{trigger:?}");
+        }
+    }
 }
 
 #[test]

@@ -145,8 +145,12 @@ impl<K: InstrumentedKernel> Worker<K> {
     }
 
     fn run_loop(&mut self) -> Result<(), Errno> {
+        // Records and a parent's counters are passed on after every round.
+        let is_plain = !K::RECORDS && self.parent.is_none();
         loop {
-            match self.server.run_once(None)? {
+            let outcome =
+                if is_plain { self.server.run_rounds() } else { self.server.run_once(None) };
+            match outcome? {
                 Outcome::Drained => self.is_drained = true,
                 Outcome::User(event) => self.on_user_event(event),
                 Outcome::TimedOut | Outcome::Handled => {}

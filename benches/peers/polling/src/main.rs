@@ -26,7 +26,7 @@ fn main() -> io::Result<()> {
     unsafe { poller.add(&listener, Event::readable(LISTENER))? };
     let mut events = Events::new();
     let mut clients: HashMap<usize, Client> = HashMap::new();
-    let mut buf = vec![0; 64 * 1024];
+    let mut buf = vec![0; 256 * 1024];
     let mut next = LISTENER + 1;
     loop {
         events.clear();
