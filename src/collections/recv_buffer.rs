@@ -28,7 +28,6 @@ use core::ops::{Deref, DerefMut};
 pub struct RecvBuffer {
     memory: Vec<u8>,
     start: usize,
-    len: usize,
 }
 
 const PAGE_BYTES: usize = 4096;
@@ -40,10 +39,11 @@ impl RecvBuffer {
     /// Creates a buffer of `len` zeros. Cost: one allocation.
     #[must_use]
     pub fn new(len: usize) -> Self {
-        let memory = vec![0; len + PAGE_BYTES];
+        let mut memory = vec![0; len + PAGE_BYTES];
         let to_page = memory.as_ptr().align_offset(PAGE_BYTES);
         let start = (to_page + Self::PAGE_OFFSET) % PAGE_BYTES;
-        Self { memory, start, len }
+        memory.truncate(start + len);
+        Self { memory, start }
     }
 }
 
@@ -52,20 +52,20 @@ impl Deref for RecvBuffer {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        &self.memory[self.start..self.start + self.len]
+        &self.memory[self.start..]
     }
 }
 
 impl DerefMut for RecvBuffer {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start..self.start + self.len]
+        &mut self.memory[self.start..]
     }
 }
 
 impl fmt::Debug for RecvBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RecvBuffer({} bytes)", self.len)
+        write!(f, "RecvBuffer({} bytes)", self.len())
     }
 }
 

@@ -51,11 +51,13 @@ impl BufferPool {
 
 impl PooledBuf {
     /// The whole buffer, to be filled.
+    #[inline]
     pub(super) fn spare_capacity_mut(&mut self) -> &mut [u8] {
         &mut self.buf
     }
 
     /// Declares the first `len` bytes valid.
+    #[inline]
     pub(super) fn with_len(mut self, len: usize) -> Self {
         assert!(len <= self.buf.len(), "a kernel returned more bytes than fit the buffer");
         self.len = len;
@@ -66,6 +68,7 @@ impl PooledBuf {
 impl Deref for PooledBuf {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         &self.buf[..self.len]
     }

@@ -8,7 +8,7 @@ use core::fmt;
 
 use super::register_error::RegisterErrorKind;
 use super::registration::{REQUEUE_MASK, REQUEUED_BIT, Watched, pack_ready};
-use super::retry::{retry_on_eintr, retry_on_eintr_after};
+use super::retry::{retry_after_eintr, retry_on_eintr};
 use crate::collections::TimerHeap;
 use crate::errno::Errno;
 use crate::event::{EPOLLEXCLUSIVE, EventMask, Interest, MaskError, Ready, Trigger};
@@ -76,15 +76,15 @@ pub enum Sent {
 #[inline]
 pub(crate) fn recv<K: Kernel>(kernel: &mut K, fd: &Fd, buf: &mut [u8]) -> Result<Received, Errno> {
     assert!(!buf.is_empty(), "the receive buffer must not be empty");
+    let received = |count| if count == 0 { Received::Eof } else { Received::Bytes(count) };
     match kernel.recv(fd, buf) {
-        Ok(0) => Ok(Received::Eof),
-        Ok(count) => Ok(Received::Bytes(count)),
-        Err(errno) => match retry_on_eintr_after(errno, || kernel.recv(fd, buf)) {
-            Ok(0) => Ok(Received::Eof),
-            Ok(count) => Ok(Received::Bytes(count)),
+        Ok(count) => Ok(received(count)),
+        Err(errno) if errno.is_would_block() => Ok(Received::WouldBlock),
+        Err(errno) if errno.is_interrupted() => match retry_after_eintr(|| kernel.recv(fd, buf)) {
             Err(errno) if errno.is_would_block() => Ok(Received::WouldBlock),
-            Err(errno) => Err(errno),
+            result => result.map(received),
         },
+        Err(errno) => Err(errno),
     }
 }
 
@@ -93,11 +93,12 @@ pub(crate) fn recv<K: Kernel>(kernel: &mut K, fd: &Fd, buf: &mut [u8]) -> Result
 pub(crate) fn send<K: Kernel>(kernel: &mut K, fd: &Fd, buf: &[u8]) -> Result<Sent, Errno> {
     match kernel.send(fd, buf) {
         Ok(count) => Ok(Sent::Bytes(count)),
-        Err(errno) => match retry_on_eintr_after(errno, || kernel.send(fd, buf)) {
-            Ok(count) => Ok(Sent::Bytes(count)),
+        Err(errno) if errno.is_would_block() => Ok(Sent::WouldBlock),
+        Err(errno) if errno.is_interrupted() => match retry_after_eintr(|| kernel.send(fd, buf)) {
             Err(errno) if errno.is_would_block() => Ok(Sent::WouldBlock),
-            Err(errno) => Err(errno),
+            result => result.map(Sent::Bytes),
         },
+        Err(errno) => Err(errno),
     }
 }
 

@@ -258,8 +258,14 @@ impl<T, K: Kernel> Reactor<T, K> {
         if !is_plain {
             return false;
         }
-        let result = self.wait_events(None);
-        result.is_ok() && self.len > 0
+        for _ in 0..REPEATS_MAX {
+            match self.wait_events(None) {
+                // A signal without a handler interrupts a wait too: SIGCONT.
+                Err(errno) if errno.is_interrupted() => {}
+                result => return result.is_ok() && self.len > 0,
+            }
+        }
+        false
     }
 
     /// Waits again, after a wait that has returned `result` and no event to be reported.
@@ -346,6 +352,12 @@ impl<T, K: Kernel> Reactor<T, K> {
             }
         }
         self.cursor = self.len - left.len();
+    }
+
+    /// Whether the last wait's batch is not used up.
+    #[inline]
+    pub(crate) const fn is_in_batch(&self) -> bool {
+        self.cursor < self.len
     }
 
     /// Whether [`take_next`](Self::take_next) would return an event. Removes those before it that

@@ -9,21 +9,24 @@ const EINTR_CALLS_MAX: u32 = 16;
 /// Repeats a call that a signal interrupted, up to [`EINTR_CALLS_MAX`] calls.
 #[inline]
 pub(crate) fn retry_on_eintr<R>(mut call: impl FnMut() -> Result<R, Errno>) -> Result<R, Errno> {
-    call().or_else(|errno| retry_on_eintr_after(errno, call))
-}
-
-/// As [`retry_on_eintr`], after a first call that failed with `errno`.
-#[inline(never)]
-pub(crate) fn retry_on_eintr_after<R>(
-    errno: Errno,
-    mut call: impl FnMut() -> Result<R, Errno>,
-) -> Result<R, Errno> {
-    let mut result = Err(errno);
     for _ in 1..EINTR_CALLS_MAX {
-        match result {
-            Err(errno) if errno.is_interrupted() => result = call(),
+        match call() {
+            Err(errno) if errno.is_interrupted() => {}
             result => return result,
         }
     }
-    result
+    call()
+}
+
+/// As [`retry_on_eintr`], after a first call that was interrupted. Not inlined: this is rare.
+#[cold]
+#[inline(never)]
+pub(crate) fn retry_after_eintr<R>(mut call: impl FnMut() -> Result<R, Errno>) -> Result<R, Errno> {
+    for _ in 2..EINTR_CALLS_MAX {
+        match call() {
+            Err(errno) if errno.is_interrupted() => {}
+            result => return result,
+        }
+    }
+    call()
 }

@@ -230,20 +230,24 @@ impl<K: Kernel, X> StreamServer<K, X> {
             if let Some(outcome) = idle {
                 return Ok(if self.check_drained() { Outcome::Drained } else { outcome });
             }
-        }
-        loop {
             if self.echo_is_all {
                 self.serve_rounds(false);
             }
-            match self.reactor.try_next() {
-                None => return Ok(Outcome::Handled),
-                Some(event) => {
-                    if let Some(event) = self.dispatch(event) {
-                        return Ok(Outcome::User(event));
-                    }
-                }
+        }
+        Ok(self.serve_rest())
+    }
+
+    /// Serves what is left of a round, up to an event of the caller's.
+    fn serve_rest(&mut self) -> Outcome {
+        while let Some(event) = self.reactor.try_next() {
+            if let Some(event) = self.dispatch(event) {
+                return Outcome::User(event);
+            }
+            if self.echo_is_all {
+                self.serve_rounds(false);
             }
         }
+        Outcome::Handled
     }
 
     /// As [`run_once`](Self::run_once) without a deadline, but again and again while events bring
@@ -253,9 +257,13 @@ impl<K: Kernel, X> StreamServer<K, X> {
     /// # Errors
     /// As [`run_once`](Self::run_once).
     pub fn run_rounds(&mut self) -> Result<Outcome, Errno> {
-        let is_plain = self.echo_is_all && self.drain_deadline.is_none();
-        if is_plain && self.serve_rounds(true) {
-            return Ok(Outcome::Handled);
+        if self.echo_is_all && self.drain_deadline.is_none() {
+            if self.serve_rounds(true) {
+                return Ok(Outcome::Handled);
+            }
+            if self.reactor.is_in_batch() {
+                return Ok(self.serve_rest());
+            }
         }
         self.run_once(None)
     }
