@@ -42,12 +42,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let id = random_id();
     let query = query(id, name)?;
     let response = exchange(&server_addr(server)?, &query)?;
-    let mut found = 0;
-    for record in parse_records(&response, &query)? {
+    let records = parse_records(&response, &query)?;
+    for record in &records {
         println!("{record}");
-        found += 1;
     }
-    println!("{found} answers in {} bytes", response.len());
+    println!("{} answers in {} bytes", records.len(), response.len());
     Ok(())
 }
 

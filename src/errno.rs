@@ -1,7 +1,7 @@
 //! `Errno`: why a system call failed.
 //!
 //! A number that is never zero, with its C name, a description, and predicates for error handling.
-//! It does not use libc (`linux/constants.rs` checks the numbers against libc's at compile time)
+//! It does not use libc (`linux/layout.rs` checks the numbers against libc's at compile time)
 //! and does not know which call failed.
 
 use core::fmt;
@@ -19,11 +19,151 @@ const NUMBER_MAX: u16 = 4095;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Errno(NonZeroU16);
 
-/// Generates the constants, their documentation and the lookup by number from one table.
+/// Passes the table of error numbers to a macro: number, name, meaning.
 ///
 /// A macro, because no function can declare a constant: without it every number, name and meaning
 /// would be written twice, and nothing would detect a difference.
-macro_rules! errnos {
+macro_rules! for_each_errno {
+    ($generate:ident) => {
+        // Linux has removed 41 and 58, which were EWOULDBLOCK and EDEADLOCK.
+        $generate! {
+            1 EPERM "operation not permitted";
+            2 ENOENT "no such file or directory";
+            3 ESRCH "no such process";
+            4 EINTR "interrupted by a signal";
+            5 EIO "input or output failed";
+            6 ENXIO "no such device or address";
+            7 E2BIG "argument list too long";
+            8 ENOEXEC "not an executable format";
+            9 EBADF "not an open descriptor";
+            10 ECHILD "no child processes";
+            11 EAGAIN "not now, try again";
+            12 ENOMEM "out of memory";
+            13 EACCES "permission denied";
+            14 EFAULT "bad memory address";
+            15 ENOTBLK "not a block device";
+            16 EBUSY "device or resource busy";
+            17 EEXIST "already exists";
+            18 EXDEV "crosses file systems";
+            19 ENODEV "no such device";
+            20 ENOTDIR "not a directory";
+            21 EISDIR "is a directory";
+            22 EINVAL "invalid argument";
+            23 ENFILE "too many open files in the system";
+            24 EMFILE "too many open files in the process";
+            25 ENOTTY "wrong control call for this descriptor";
+            26 ETXTBSY "program file busy";
+            27 EFBIG "file too large";
+            28 ENOSPC "no space left";
+            29 ESPIPE "cannot seek";
+            30 EROFS "file system is read-only";
+            31 EMLINK "too many links";
+            32 EPIPE "broken pipe, the reading end is closed";
+            33 EDOM "argument outside the domain of the function";
+            34 ERANGE "result out of range";
+            35 EDEADLK "would deadlock";
+            36 ENAMETOOLONG "file name too long";
+            37 ENOLCK "no locks available";
+            38 ENOSYS "the kernel has no such call";
+            39 ENOTEMPTY "directory not empty";
+            40 ELOOP "too many symbolic links, or a cycle";
+            42 ENOMSG "no message of the desired type";
+            43 EIDRM "identifier removed";
+            44 ECHRNG "channel number out of range";
+            45 EL2NSYNC "level 2 not synchronized";
+            46 EL3HLT "level 3 halted";
+            47 EL3RST "level 3 reset";
+            48 ELNRNG "link number out of range";
+            49 EUNATCH "protocol driver not attached";
+            50 ENOCSI "no CSI structure available";
+            51 EL2HLT "level 2 halted";
+            52 EBADE "invalid exchange";
+            53 EBADR "invalid request descriptor";
+            54 EXFULL "exchange full";
+            55 ENOANO "no anode";
+            56 EBADRQC "invalid request code";
+            57 EBADSLT "invalid slot";
+            59 EBFONT "bad font file";
+            60 ENOSTR "not a stream";
+            61 ENODATA "no data available";
+            62 ETIME "timer expired";
+            63 ENOSR "out of stream resources";
+            64 ENONET "machine is not on the network";
+            65 ENOPKG "package not installed";
+            66 EREMOTE "object is remote";
+            67 ENOLINK "link severed";
+            68 EADV "error while advertising";
+            69 ESRMNT "error in a remote mount";
+            70 ECOMM "communication failed on send";
+            71 EPROTO "protocol error";
+            72 EMULTIHOP "more than one hop attempted";
+            73 EDOTDOT "remote file sharing error";
+            74 EBADMSG "bad message";
+            75 EOVERFLOW "value too large for its type";
+            76 ENOTUNIQ "name not unique on the network";
+            77 EBADFD "descriptor in a bad state";
+            78 EREMCHG "remote address changed";
+            79 ELIBACC "cannot open a needed shared library";
+            80 ELIBBAD "shared library corrupted";
+            81 ELIBSCN "library section in the program corrupted";
+            82 ELIBMAX "too many shared libraries";
+            83 ELIBEXEC "a shared library cannot be run";
+            84 EILSEQ "illegal byte sequence";
+            85 ERESTART "interrupted, the call should be restarted";
+            86 ESTRPIPE "pipe error in a stream";
+            87 EUSERS "too many users";
+            88 ENOTSOCK "not a socket";
+            89 EDESTADDRREQ "destination address required";
+            90 EMSGSIZE "message too long";
+            91 EPROTOTYPE "wrong protocol for this type of socket";
+            92 ENOPROTOOPT "no such protocol option";
+            93 EPROTONOSUPPORT "protocol not supported";
+            94 ESOCKTNOSUPPORT "socket type not supported";
+            95 EOPNOTSUPP "operation not supported";
+            96 EPFNOSUPPORT "protocol family not supported";
+            97 EAFNOSUPPORT "address family not supported";
+            98 EADDRINUSE "address already in use";
+            99 EADDRNOTAVAIL "address not available here";
+            100 ENETDOWN "network is down";
+            101 ENETUNREACH "network unreachable";
+            102 ENETRESET "connection dropped by the network";
+            103 ECONNABORTED "connection aborted";
+            104 ECONNRESET "connection reset by the peer";
+            105 ENOBUFS "no buffer space";
+            106 EISCONN "already connected";
+            107 ENOTCONN "not connected";
+            108 ESHUTDOWN "already shut down for sending";
+            109 ETOOMANYREFS "too many descriptors in flight";
+            110 ETIMEDOUT "timed out";
+            111 ECONNREFUSED "connection refused";
+            112 EHOSTDOWN "host is down";
+            113 EHOSTUNREACH "no route to host";
+            114 EALREADY "already under way";
+            115 EINPROGRESS "begun, not finished yet";
+            116 ESTALE "stale file handle";
+            117 EUCLEAN "structure needs cleaning";
+            118 ENOTNAM "not a XENIX named file";
+            119 ENAVAIL "no XENIX semaphores";
+            120 EISNAM "is a XENIX named file";
+            121 EREMOTEIO "remote input or output failed";
+            122 EDQUOT "quota exceeded";
+            123 ENOMEDIUM "no medium";
+            124 EMEDIUMTYPE "wrong type of medium";
+            125 ECANCELED "canceled";
+            126 ENOKEY "required key missing";
+            127 EKEYEXPIRED "key expired";
+            128 EKEYREVOKED "key revoked";
+            129 EKEYREJECTED "key rejected";
+            130 EOWNERDEAD "owner of the lock died";
+            131 ENOTRECOVERABLE "state not recoverable";
+            132 ERFKILL "radio switched off";
+            133 EHWPOISON "memory page has a hardware error";
+        }
+    };
+}
+pub(crate) use for_each_errno;
+
+macro_rules! define_errnos {
     ($($number:literal $name:ident $meaning:literal;)*) => {
         impl Errno {
             $(
@@ -41,141 +181,7 @@ macro_rules! errnos {
         }
     };
 }
-
-// 41 and 58 are missing because Linux has removed them: they were EWOULDBLOCK and EDEADLOCK.
-errnos! {
-    1 EPERM "operation not permitted";
-    2 ENOENT "no such file or directory";
-    3 ESRCH "no such process";
-    4 EINTR "interrupted by a signal";
-    5 EIO "input or output failed";
-    6 ENXIO "no such device or address";
-    7 E2BIG "argument list too long";
-    8 ENOEXEC "not an executable format";
-    9 EBADF "not an open descriptor";
-    10 ECHILD "no child processes";
-    11 EAGAIN "not now, try again";
-    12 ENOMEM "out of memory";
-    13 EACCES "permission denied";
-    14 EFAULT "bad memory address";
-    15 ENOTBLK "not a block device";
-    16 EBUSY "device or resource busy";
-    17 EEXIST "already exists";
-    18 EXDEV "crosses file systems";
-    19 ENODEV "no such device";
-    20 ENOTDIR "not a directory";
-    21 EISDIR "is a directory";
-    22 EINVAL "invalid argument";
-    23 ENFILE "too many open files in the system";
-    24 EMFILE "too many open files in the process";
-    25 ENOTTY "wrong control call for this descriptor";
-    26 ETXTBSY "program file busy";
-    27 EFBIG "file too large";
-    28 ENOSPC "no space left";
-    29 ESPIPE "cannot seek";
-    30 EROFS "file system is read-only";
-    31 EMLINK "too many links";
-    32 EPIPE "broken pipe, the reading end is closed";
-    33 EDOM "argument outside the domain of the function";
-    34 ERANGE "result out of range";
-    35 EDEADLK "would deadlock";
-    36 ENAMETOOLONG "file name too long";
-    37 ENOLCK "no locks available";
-    38 ENOSYS "the kernel has no such call";
-    39 ENOTEMPTY "directory not empty";
-    40 ELOOP "too many symbolic links, or a cycle";
-    42 ENOMSG "no message of the desired type";
-    43 EIDRM "identifier removed";
-    44 ECHRNG "channel number out of range";
-    45 EL2NSYNC "level 2 not synchronized";
-    46 EL3HLT "level 3 halted";
-    47 EL3RST "level 3 reset";
-    48 ELNRNG "link number out of range";
-    49 EUNATCH "protocol driver not attached";
-    50 ENOCSI "no CSI structure available";
-    51 EL2HLT "level 2 halted";
-    52 EBADE "invalid exchange";
-    53 EBADR "invalid request descriptor";
-    54 EXFULL "exchange full";
-    55 ENOANO "no anode";
-    56 EBADRQC "invalid request code";
-    57 EBADSLT "invalid slot";
-    59 EBFONT "bad font file";
-    60 ENOSTR "not a stream";
-    61 ENODATA "no data available";
-    62 ETIME "timer expired";
-    63 ENOSR "out of stream resources";
-    64 ENONET "machine is not on the network";
-    65 ENOPKG "package not installed";
-    66 EREMOTE "object is remote";
-    67 ENOLINK "link severed";
-    68 EADV "error while advertising";
-    69 ESRMNT "error in a remote mount";
-    70 ECOMM "communication failed on send";
-    71 EPROTO "protocol error";
-    72 EMULTIHOP "more than one hop attempted";
-    73 EDOTDOT "remote file sharing error";
-    74 EBADMSG "bad message";
-    75 EOVERFLOW "value too large for its type";
-    76 ENOTUNIQ "name not unique on the network";
-    77 EBADFD "descriptor in a bad state";
-    78 EREMCHG "remote address changed";
-    79 ELIBACC "cannot open a needed shared library";
-    80 ELIBBAD "shared library corrupted";
-    81 ELIBSCN "library section in the program corrupted";
-    82 ELIBMAX "too many shared libraries";
-    83 ELIBEXEC "a shared library cannot be run";
-    84 EILSEQ "illegal byte sequence";
-    85 ERESTART "interrupted, the call should be restarted";
-    86 ESTRPIPE "pipe error in a stream";
-    87 EUSERS "too many users";
-    88 ENOTSOCK "not a socket";
-    89 EDESTADDRREQ "destination address required";
-    90 EMSGSIZE "message too long";
-    91 EPROTOTYPE "wrong protocol for this type of socket";
-    92 ENOPROTOOPT "no such protocol option";
-    93 EPROTONOSUPPORT "protocol not supported";
-    94 ESOCKTNOSUPPORT "socket type not supported";
-    95 EOPNOTSUPP "operation not supported";
-    96 EPFNOSUPPORT "protocol family not supported";
-    97 EAFNOSUPPORT "address family not supported";
-    98 EADDRINUSE "address already in use";
-    99 EADDRNOTAVAIL "address not available here";
-    100 ENETDOWN "network is down";
-    101 ENETUNREACH "network unreachable";
-    102 ENETRESET "connection dropped by the network";
-    103 ECONNABORTED "connection aborted";
-    104 ECONNRESET "connection reset by the peer";
-    105 ENOBUFS "no buffer space";
-    106 EISCONN "already connected";
-    107 ENOTCONN "not connected";
-    108 ESHUTDOWN "already shut down for sending";
-    109 ETOOMANYREFS "too many descriptors in flight";
-    110 ETIMEDOUT "timed out";
-    111 ECONNREFUSED "connection refused";
-    112 EHOSTDOWN "host is down";
-    113 EHOSTUNREACH "no route to host";
-    114 EALREADY "already under way";
-    115 EINPROGRESS "begun, not finished yet";
-    116 ESTALE "stale file handle";
-    117 EUCLEAN "structure needs cleaning";
-    118 ENOTNAM "not a XENIX named file";
-    119 ENAVAIL "no XENIX semaphores";
-    120 EISNAM "is a XENIX named file";
-    121 EREMOTEIO "remote input or output failed";
-    122 EDQUOT "quota exceeded";
-    123 ENOMEDIUM "no medium";
-    124 EMEDIUMTYPE "wrong type of medium";
-    125 ECANCELED "canceled";
-    126 ENOKEY "required key missing";
-    127 EKEYEXPIRED "key expired";
-    128 EKEYREVOKED "key revoked";
-    129 EKEYREJECTED "key rejected";
-    130 EOWNERDEAD "owner of the lock died";
-    131 ENOTRECOVERABLE "state not recoverable";
-    132 ERFKILL "radio switched off";
-    133 EHWPOISON "memory page has a hardware error";
-}
+for_each_errno!(define_errnos);
 
 impl Errno {
     /// Another name of [`Errno::EAGAIN`]

@@ -38,27 +38,29 @@ pub const EPOLLONESHOT: u32 = 1 << 30;
 /// `EPOLLET`: report changes, not states.
 pub const EPOLLET: u32 = 1 << 31;
 
-/// Prints the bits of a mask by the names of epoll_ctl(2), unknown ones in hexadecimal.
+/// The names of epoll_ctl(2), in the order in which they are printed.
+pub(crate) const NAMES: [(u32, &str); 9] = [
+    (EPOLLIN, "EPOLLIN"),
+    (EPOLLPRI, "EPOLLPRI"),
+    (EPOLLOUT, "EPOLLOUT"),
+    (EPOLLERR, "EPOLLERR"),
+    (EPOLLHUP, "EPOLLHUP"),
+    (EPOLLRDHUP, "EPOLLRDHUP"),
+    (EPOLLEXCLUSIVE, "EPOLLEXCLUSIVE"),
+    (EPOLLONESHOT, "EPOLLONESHOT"),
+    (EPOLLET, "EPOLLET"),
+];
+
+/// Prints the bits of a mask by their names without `EPOLL`, unknown ones in hexadecimal.
 struct MaskDisplay(u32);
 
 impl fmt::Display for MaskDisplay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NAMES: [(u32, &str); 9] = [
-            (EPOLLIN, "IN"),
-            (EPOLLPRI, "PRI"),
-            (EPOLLOUT, "OUT"),
-            (EPOLLERR, "ERR"),
-            (EPOLLHUP, "HUP"),
-            (EPOLLRDHUP, "RDHUP"),
-            (EPOLLEXCLUSIVE, "EXCLUSIVE"),
-            (EPOLLONESHOT, "ONESHOT"),
-            (EPOLLET, "ET"),
-        ];
         let mut rest = self.0;
         let mut between = "";
         for (bit, name) in NAMES {
             if rest & bit != 0 {
-                write!(f, "{between}{name}")?;
+                write!(f, "{between}{}", name.trim_start_matches("EPOLL"))?;
                 between = "|";
                 rest &= !bit;
             }

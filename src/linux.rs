@@ -6,7 +6,6 @@
 
 #![expect(unsafe_code, reason = "this is where the system calls are made")]
 
-mod constants;
 mod control;
 mod epoll;
 mod file;
@@ -24,13 +23,11 @@ use core::time::Duration;
 
 use crate::errno::Errno;
 use crate::instant::Instant;
-use crate::kernel::for_each_syscall;
 use crate::kernel::{
     EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet,
-    SocketOption, SocketOptionName, SocketType,
+    SocketOption, SocketOptionName, SocketType, for_each_syscall,
 };
-use crate::net::DatagramBatch;
-use crate::net::{Addr, AddressFamily, PacketInfo};
+use crate::net::{Addr, AddressFamily, DatagramBatch, PacketInfo};
 
 /// The kernel that this process runs on.
 ///

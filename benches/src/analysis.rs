@@ -27,13 +27,12 @@ pub(crate) fn analyze_case(case: &Case, runs: &[ServerRun], wall_seconds: f64) -
 }
 
 fn outcome(index: usize, runs: &[ServerRun]) -> Outcome {
-    let ServerRun { name, rounds, failure, .. } = &runs[index];
-    let status = failure.as_ref().map_or(Status::Complete, |failure| failure.status);
-    let enough = status == Status::Complete || rounds.len() >= ROUNDS_MIN;
+    let ServerRun { name, rounds, status, why, .. } = &runs[index];
+    let enough = *status == Status::Complete || rounds.len() >= ROUNDS_MIN;
     Outcome {
         server: name.clone(),
-        status,
-        why: failure.as_ref().map(|failure| failure.why.clone()),
+        status: *status,
+        why: why.clone(),
         measured: (enough && !rounds.is_empty()).then(|| measured(index, runs)),
     }
 }
@@ -48,6 +47,7 @@ fn measured(index: usize, runs: &[ServerRun]) -> Measured {
         (!sum.is_zero()).then(|| total * part.as_secs_f64() / sum.as_secs_f64() / messages * 1e9)
     };
     let compared = |what| compare(runs, index, what);
+    let load_cpu = |round: &Round| Some(round.load_cpu_seconds? / round.cpu_seconds);
     Measured {
         rate: Estimate::of(run.rounds.iter().map(Round::rate)),
         cpu_ns: Estimate::of(run.rounds.iter().map(|round| round.cpu_per_message() * 1e9)),
@@ -56,7 +56,7 @@ fn measured(index: usize, runs: &[ServerRun]) -> Measured {
         rate_ratio: compared(Round::rate),
         cpu_ratio: compared(Round::cpu_per_message),
         p99_ratio: compared(|round| round.p99_ns as f64),
-        load_cpu_ratio: load_cpu(&run.rounds),
+        load_cpu_ratio: estimate(run.rounds.iter().filter_map(load_cpu)),
         latency: run.latency.clone(),
         syscalls: run.syscalls.clone(),
         syscalls_why: run.syscalls_why.clone(),
@@ -65,13 +65,6 @@ fn measured(index: usize, runs: &[ServerRun]) -> Measured {
         paused_between: run.paused,
         rounds: run.rounds.clone(),
     }
-}
-
-/// CPU time of the load divided by that of the server, in the same rounds.
-fn load_cpu(rounds: &[Round]) -> Option<Estimate> {
-    let ratios =
-        rounds.iter().filter_map(|round| Some(round.load_cpu_seconds? / round.cpu_seconds));
-    estimate(ratios)
 }
 
 /// A ratio and its significance against the noise. Without a control there is no noise estimate,
@@ -104,7 +97,6 @@ fn estimate(ratios: impl Iterator<Item = f64>) -> Option<Estimate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interleave::Failure;
 
     const ROUNDS: usize = 24;
 
@@ -153,11 +145,11 @@ mod tests {
 
     #[test]
     fn no_verdict_without_a_control() {
-        let case = Case::by_name("ping").expect("a known case");
+        let case = Case::find(crate::case::all(), "ping").expect("a known case");
         let mut all: Vec<ServerRun> =
             (0..3).map(|index| run(index, 7, 1.0 + f64::from(index), 0.0, ROUNDS)).collect();
         all[1].rounds.clear();
-        all[1].failure = Some(Failure { why: "it ended".to_owned(), status: Status::Failed });
+        (all[1].status, all[1].why) = (Status::Failed, Some("it ended".to_owned()));
         let found = super::analyze_case(&case, &all, 1.0);
         assert_eq!(found.noise, None);
         let two = found.results[2].measured.as_ref().expect("it was measured");
@@ -171,11 +163,11 @@ mod tests {
     #[test]
     fn a_failed_server_is_compared_over_its_rounds() {
         for (rounds, is_measured) in [(0, false), (5, false), (6, true), (23, true)] {
-            let case = Case::by_name("ping").expect("a known case");
+            let case = Case::find(crate::case::all(), "ping").expect("a known case");
             let mut all: Vec<ServerRun> =
                 (0..3).map(|index| run(index, 3, 1.0, 0.02, ROUNDS)).collect();
             all[2].rounds.truncate(rounds);
-            all[2].failure = Some(Failure { why: "it ended".to_owned(), status: Status::Failed });
+            (all[2].status, all[2].why) = (Status::Failed, Some("it ended".to_owned()));
             let found = super::analyze_case(&case, &all, 1.0);
             let two = &found.results[2];
             assert_eq!(two.measured.is_some(), is_measured, "{rounds} rounds");
@@ -216,7 +208,7 @@ mod tests {
     }
 
     fn simulate_seeded(seed: u64, costs: &[f64], noise: f64, rounds: usize) -> schema::Case {
-        let case = Case::by_name("ping").expect("a known case");
+        let case = Case::find(crate::case::all(), "ping").expect("a known case");
         let all: Vec<ServerRun> =
             (0..).zip(costs).map(|(index, &cost)| run(index, seed, cost, noise, rounds)).collect();
         super::analyze_case(&case, &all, 1.0)

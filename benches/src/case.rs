@@ -64,13 +64,11 @@ pub fn all() -> Vec<Case> {
 }
 
 impl Case {
-    /// Finds a case by its name.
-    pub fn by_name(name: &str) -> Option<Self> {
-        all().into_iter().find(|case| case.name == name)
-    }
-
-    /// Looks up one of `cases` for the command line.
-    pub(crate) fn find(cases: Vec<Self>, name: &str) -> Result<Self, String> {
+    /// Looks up one of `cases` by its name.
+    ///
+    /// # Errors
+    /// The known names, as a sentence.
+    pub fn find(cases: Vec<Self>, name: &str) -> Result<Self, String> {
         let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
         let unknown = format!("the cases are {}", names.join(", "));
         cases.into_iter().find(|case| case.name == name).ok_or(unknown)

@@ -1,8 +1,5 @@
-//! The command line: dispatch to subcommands, and exit codes. Each subcommand has its own file.
-//!
-//! Exit codes: 0; 1 a wrong echo, a violated `--fail-if` threshold, a server that failed in
-//! `compare`, a regression in instruction counts; 2 bad arguments, or invalid input files; 69
-//! (`EX_UNAVAILABLE`) no server, or one that closed or stalled, or a limit of this machine.
+//! The command line: dispatch to subcommands, each of which has its own file. Exit codes are in
+//! `exit.rs`.
 
 mod hgrm;
 mod load;

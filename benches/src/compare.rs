@@ -39,7 +39,6 @@ pub(crate) struct Args {
     options: Options,
 }
 
-/// The subcommand.
 pub(crate) fn run(args: &Args) -> Result<u8> {
     if args.list {
         return output::print(&list()).map(|()| 0);

@@ -1,12 +1,13 @@
 //! Exit codes, and the error that has another one than [`UNAVAILABLE`].
 
-/// A wrong echo, a violated threshold, a server that failed, a count that has grown.
+/// A wrong echo, a violated `--fail-if` threshold, a server that failed in `compare`, a regression
+/// in instruction counts.
 pub(crate) const FAILED: u8 = 1;
 
 /// Bad arguments, as in clap, or invalid input files.
 pub(crate) const USAGE: u8 = 2;
 
-/// `EX_UNAVAILABLE`: no server or tool, or not enough local resources.
+/// `EX_UNAVAILABLE`: no server or tool, one that closed or stalled, or a limit of this machine.
 pub(crate) const UNAVAILABLE: u8 = 69;
 
 /// An error of the arguments or of an input file.

@@ -11,6 +11,7 @@ use indicatif::ProgressBar;
 
 use crate::case::Case;
 use crate::interrupt;
+use crate::load::Pace;
 use crate::load_process::{Slice, Worker};
 use crate::process_usage::{self, Cpu};
 use crate::schema::{Latency, Round, Status, Syscalls};
@@ -49,7 +50,6 @@ pub(crate) struct RunConfig {
 /// One server in one case: its measurements, or its failure.
 #[derive(Debug, Default)]
 pub(crate) struct ServerRun {
-    /// Its name.
     pub(crate) name: String,
     /// The completed measured rounds.
     pub(crate) rounds: Vec<Round>,
@@ -68,18 +68,10 @@ pub(crate) struct ServerRun {
     pub(crate) idle_cpu: f64,
     /// Whether it was stopped (SIGSTOP) between its slices for that reason.
     pub(crate) paused: bool,
-    /// Why it was excluded, if it was.
-    pub(crate) failure: Option<Failure>,
-    running: Option<(Server, Worker)>,
-}
-
-/// Why a server was excluded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    /// The reason as text.
-    pub(crate) why: String,
-    /// `Absent`, `Skipped` or `Failed`.
+    /// Complete, or why it was excluded: the kind of reason, and its text.
     pub(crate) status: Status,
+    pub(crate) why: Option<String>,
+    running: Option<(Server, Worker)>,
 }
 
 /// Runs a case. `bar` advances after every slice.
@@ -180,7 +172,7 @@ impl ServerRun {
     /// Runs its slice of a round, unless it is excluded.
     fn run_slice(&mut self, length: Duration, counts: bool) {
         let measured = self.with_core(|server, worker| {
-            let (slice, cpu) = measure_cpu(server, || worker.run_closed_loop(length))?;
+            let (slice, cpu) = measure_cpu(server, || worker.slice(Pace::ClosedLoop, length))?;
             if !counts {
                 worker.reset()?;
             }
@@ -225,7 +217,7 @@ impl ServerRun {
         }
         if config.count_syscalls {
             let counted = syscalls::count(server.pid(), || {
-                Ok(worker.run_closed_loop(config.slice)?.messages)
+                Ok(worker.slice(Pace::ClosedLoop, config.slice)?.messages)
             });
             // Best effort: perf is optional, and no other figure depends on it.
             match counted {
@@ -239,13 +231,13 @@ impl ServerRun {
     fn fail(&mut self, error: anyhow::Error) {
         if let Some((mut server, mut worker)) = self.running.take() {
             self.latency = worker.latency().ok().flatten();
-            let why = server.with_exit_status(error);
-            self.failure = Some(Failure { why, status: Status::Failed });
+            self.status = Status::Failed;
+            self.why = Some(server.with_exit_status(error));
         }
     }
 
     fn excluded(self, why: String, status: Status) -> Self {
-        Self { failure: Some(Failure { why, status }), ..self }
+        Self { status, why: Some(why), ..self }
     }
 }
 

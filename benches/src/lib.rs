@@ -30,7 +30,6 @@
 //!   redact         removes paths of this machine from a record    pure
 //!   rank_file      the result of one rank as a file               uses types of load
 //!   merge          adds the results of several ranks              pure arithmetic
-//!   hgrm           a distribution in HdrHistogram's text format
 //!   units          parses and formats times, sizes, rates
 //! ```
 //!
@@ -48,7 +47,6 @@ mod command;
 mod compare;
 pub mod conclusion;
 mod exit;
-mod hgrm;
 mod host;
 mod idle_memory;
 pub mod instructions;

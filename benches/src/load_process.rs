@@ -115,17 +115,11 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Keeps the server busy for `length`, then waits for outstanding responses. After an error
-    /// the worker is unusable.
-    pub(crate) fn run_closed_loop(&mut self, length: Duration) -> Result<Slice> {
-        self.ask(&Request::Slice { pace: Pace::ClosedLoop, length })
-    }
-
-    /// Offers `rate` messages per second for `length`, at random intervals, independent of
-    /// responses, then waits for outstanding ones. Round-trip times count from the intended send
-    /// time.
-    pub(crate) fn run_open_loop(&mut self, rate: f64, length: Duration) -> Result<Slice> {
-        self.ask(&Request::Slice { pace: Pace::Poisson(rate), length })
+    /// Sends messages for `length`, then waits for outstanding responses. A closed loop keeps the
+    /// server busy; a rate is independent of responses, and round-trip times count from the
+    /// intended send time. After an error the worker is unusable.
+    pub(crate) fn slice(&mut self, pace: Pace, length: Duration) -> Result<Slice> {
+        self.ask(&Request::Slice { pace, length })
     }
 
     /// Discards the round-trip times so far, which were for warm-up. Fails if the child has ended.

@@ -13,8 +13,9 @@ use indicatif::ProgressBar;
 use crate::case::{self, Case};
 use crate::interleave::{self, RunConfig, ServerRun};
 use crate::interrupt;
+use crate::load::Pace;
 use crate::load_process::Slice;
-use crate::schema::{Curve, Knee, Status, Step};
+use crate::schema::{Curve, Knee, Step};
 use crate::servers::BuiltServer;
 
 /// The name on the command line.
@@ -89,7 +90,7 @@ fn capacity(sweeps: &mut [SweepRun], config: &RunConfig) -> Result<f64> {
     for round in 0..4 {
         for (index, sweep) in sweeps.iter_mut().enumerate() {
             let took = sweep.run.with_core(|_, worker| {
-                let slice = worker.run_closed_loop(config.slice / 2)?;
+                let slice = worker.slice(Pace::ClosedLoop, config.slice / 2)?;
                 worker.reset()?;
                 Ok(slice)
             });
@@ -99,7 +100,7 @@ fn capacity(sweeps: &mut [SweepRun], config: &RunConfig) -> Result<f64> {
         }
     }
     interleave::probe_idle_cpu(sweeps.iter_mut().map(|sweep| &mut sweep.run));
-    let why = sweeps[0].run.failure.as_ref().map(|failure| failure.why.clone());
+    let why = sweeps[0].run.why.clone();
     middle(rates).with_context(|| why.unwrap_or_default())
 }
 
@@ -122,7 +123,8 @@ impl SweepRun {
             return;
         }
         let took = self.run.with_core(|server, worker| {
-            let measured = interleave::measure_cpu(server, || worker.run_open_loop(rate, length))?;
+            let measured =
+                interleave::measure_cpu(server, || worker.slice(Pace::Poisson(rate), length))?;
             worker.reset()?;
             Ok(measured)
         });
@@ -143,11 +145,10 @@ impl SweepRun {
 
     fn curve(self, bound_ns: u64) -> Curve {
         let steps: Vec<Step> = self.slices.iter().filter_map(|slices| median(slices)).collect();
-        let failure = self.run.failure;
         Curve {
             server: self.run.name,
-            status: failure.as_ref().map_or(Status::Complete, |failure| failure.status),
-            why: failure.map(|failure| failure.why),
+            status: self.run.status,
+            why: self.run.why,
             knee: find_knee(&steps, bound_ns),
             steps,
         }

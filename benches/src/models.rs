@@ -37,7 +37,6 @@ pub(crate) struct Args {
     options: Options,
 }
 
-/// The subcommand.
 pub(crate) fn run(args: &Args) -> Result<u8> {
     let entries = servers::select(&args.models, &[]).map_err(Usage::new)?;
     let mut session = Session::open(Kind::Models, &args.options, &entries, &args.models)?;

@@ -57,9 +57,6 @@ pub struct RankFile {
 
 impl RankFile {
     /// Converts a report.
-    ///
-    /// # Panics
-    /// Never: a histogram and a configuration can always be serialised.
     pub(crate) fn from_report(report: &Report, rank: u32, size: u32) -> Self {
         let mut parameters = serde_json::to_value(&report.config).expect("it can be serialised");
         if let Some(fields) = parameters.as_object_mut() {

@@ -42,7 +42,6 @@ pub struct Args {
     markdown: Option<PathBuf>,
 }
 
-/// The subcommand.
 pub(crate) fn run(args: &Args) -> Result<u8> {
     output::print(&write(args).map_err(Usage::new)?).map_err(Usage::new)?;
     Ok(0)

@@ -1,7 +1,7 @@
 //! A server under test as a process: started on its core, paused, stopped. It knows only the
 //! endpoint, not what is served there.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::ops::Range;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -304,11 +304,7 @@ fn is_serving(endpoint: &Endpoint) -> bool {
 
 /// Whether a datagram server answers within `limit`. Fails if nothing is received.
 pub(crate) fn probe_echo(address: SocketAddr, limit: Duration) -> std::io::Result<bool> {
-    let any: IpAddr = match address {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0))?;
+    let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
     socket.connect(address)?;
     if is_itself(socket.local_addr(), socket.peer_addr()) {
         return Ok(false);

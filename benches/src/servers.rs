@@ -92,25 +92,22 @@ pub struct BuiltServer {
 
 /// All known servers: C, models, peers.
 pub fn all() -> Vec<ServerSpec> {
-    let others = || {
-        PEERS.iter().map(|&(name, what, toolchain, arguments)| {
-            let origin = if toolchain == Toolchain::BaselineC { Origin::C } else { Origin::Peer };
-            let mut commands =
-                Commands::from([(Transport::Tcp, format!("{{program}} {arguments}"))]);
-            if origin == Origin::C {
-                let command = format!("{{program}} {}", arguments.replace("{port}", "{path}"));
-                commands.insert(Transport::Unix, command);
-            }
-            let udp = match name {
-                "C edge" => Some("{datagrams} {port}"),
-                "tokio" => Some("{program} {port} current udp"),
-                _ => None,
-            };
-            commands.extend(udp.map(|command| (Transport::Udp, command.to_owned())));
-            let (name, what) = (name.to_owned(), what.to_owned());
-            ServerSpec { name, what, origin, toolchain, commands }
-        })
-    };
+    let others = PEERS.iter().map(|&(name, what, toolchain, arguments)| {
+        let origin = if toolchain == Toolchain::BaselineC { Origin::C } else { Origin::Peer };
+        let mut commands = Commands::from([(Transport::Tcp, format!("{{program}} {arguments}"))]);
+        if origin == Origin::C {
+            let command = format!("{{program}} {}", arguments.replace("{port}", "{path}"));
+            commands.insert(Transport::Unix, command);
+        }
+        let udp = match name {
+            "C edge" => Some("{datagrams} {port}"),
+            "tokio" => Some("{program} {port} current udp"),
+            _ => None,
+        };
+        commands.extend(udp.map(|command| (Transport::Udp, command.to_owned())));
+        let (name, what) = (name.to_owned(), what.to_owned());
+        ServerSpec { name, what, origin, toolchain, commands }
+    });
     let models = MODELS.iter().map(|&(name, what, udp, unix)| {
         let addresses = [
             (Transport::Tcp, true, "--tcp 127.0.0.1:{port}"),
@@ -127,9 +124,8 @@ pub fn all() -> Vec<ServerSpec> {
             commands: supported.map(|(transport, _, it)| (transport, command(it))).collect(),
         }
     });
-    let c = others().filter(|entry| entry.origin == Origin::C);
-    let peers = others().filter(|entry| entry.origin == Origin::Peer);
-    c.chain(models).chain(peers).collect()
+    let (c, peers): (Vec<_>, Vec<_>) = others.partition(|entry| entry.origin == Origin::C);
+    c.into_iter().chain(models).chain(peers).collect()
 }
 
 /// Selects servers by name, `models`, `peers` or `all`; without names, the default ones. All
@@ -138,36 +134,31 @@ pub fn all() -> Vec<ServerSpec> {
 /// # Errors
 /// An unknown name.
 pub fn select(names: &[String], extras: &[ServerSpec]) -> Result<Vec<ServerSpec>> {
-    let all = || all().into_iter().chain(extras.iter().cloned());
-    let mut chosen: Vec<ServerSpec> = Vec::new();
-    let mut add = |matches: &dyn Fn(&ServerSpec) -> bool| {
-        let mut is_known = false;
-        for entry in all().filter(|entry| matches(entry)) {
-            is_known = true;
-            if !chosen.iter().any(|other| other.name == entry.name) {
-                chosen.push(entry);
-            }
-        }
-        is_known
+    let known: Vec<ServerSpec> = all().into_iter().chain(extras.iter().cloned()).collect();
+    let is_named = |entry: &ServerSpec, name: &str| match name {
+        "all" => true,
+        "models" => entry.origin == Origin::Model,
+        "peers" => entry.origin == Origin::Peer,
+        name => entry.name == name,
     };
-    if names.is_empty() {
-        add(&|entry| {
-            entry.origin != Origin::Model || DEFAULT_MODELS.contains(&entry.name.as_str())
-        });
-    }
-    let unnamed = extras.iter().filter(|extra| !names.contains(&extra.name));
+    let is_default = |entry: &&ServerSpec| {
+        entry.origin != Origin::Model || DEFAULT_MODELS.contains(&entry.name.as_str())
+    };
+    let defaults = known.iter().filter(|_| names.is_empty()).filter(is_default);
+    let mut chosen: Vec<ServerSpec> = defaults.cloned().collect();
     for name in names {
-        let found = match name.as_str() {
-            "all" => add(&|_| true),
-            "models" => add(&|entry| entry.origin == Origin::Model),
-            "peers" => add(&|entry| entry.origin == Origin::Peer),
-            name => add(&|entry| entry.name == name),
-        };
-        if !found {
-            let known: Vec<String> = all().map(|entry| entry.name).collect();
+        let mut found = known.iter().filter(|entry| is_named(entry, name)).peekable();
+        if found.peek().is_none() {
+            let known: Vec<&str> = known.iter().map(|entry| entry.name.as_str()).collect();
             bail!("unknown server '{name}'; known are models, peers, all, {}", known.join(", "));
         }
+        for entry in found {
+            if !chosen.iter().any(|other| other.name == entry.name) {
+                chosen.push(entry.clone());
+            }
+        }
     }
+    let unnamed = extras.iter().filter(|extra| !names.contains(&extra.name));
     chosen.retain(|entry| !unnamed.clone().any(|extra| extra.name == entry.name));
     chosen.extend(unnamed.cloned());
     Ok(chosen)

@@ -30,7 +30,6 @@ const NAMED_THREADS_MAX: usize = 64;
 /// Maximum number of threads for counting the sum.
 const COUNTED_THREADS_MAX: usize = 2_000;
 
-/// The kernel's tracepoints.
 const TRACEPOINTS: &str = "/sys/kernel/tracing/events";
 
 /// Why system calls cannot be counted on this machine, if they cannot.

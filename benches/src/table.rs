@@ -33,7 +33,9 @@ pub fn legend(rounds: usize) -> String {
 pub fn case(case: &Case, record: &ResultFile) -> String {
     let above = ["server", "msg/s", "rate ratio", "CPU ratio", "result"];
     let below = ["CPU ns/msg", "user", "p99 µs", "calls/msg", "peak MB"];
-    let mut table = Grid::new(above.into_iter().chain(below)).with_below(below[0]);
+    let head = above.into_iter().chain(below);
+    let mut table = Grid::new(head);
+    table.below = Some(above.len());
     for outcome in &case.results {
         if let Some(measured) = &outcome.measured {
             table.add(row(outcome, measured, record));
@@ -164,9 +166,9 @@ fn result_text(outcome: &Outcome, measured: &Measured, record: &ResultFile) -> S
 /// Properties independent of a case: idle memory, sizes, packages, versions.
 pub fn servers(record: &ResultFile) -> String {
     let idle = format!("B/idle ({})", record.run.idle_connections);
-    let mut table =
-        Grid::new(["server", &idle, "empty MB", "binary kB", "packages", "version", "what"])
-            .with_below("what");
+    let head = ["server", &idle, "empty MB", "binary kB", "packages", "version", "what"];
+    let mut table = Grid::new(head);
+    table.below = Some(head.len() - 1);
     for server in &record.servers {
         table.add(about(server));
     }

@@ -30,9 +30,6 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A duration that is not zero.
-///
-/// # Errors
-/// As [`duration`].
 pub(crate) fn nonzero_duration(text: &str) -> Result<Duration, String> {
     let time = Some(duration(text)?).filter(|time| !time.is_zero());
     time.ok_or_else(|| "it must be longer than 0".to_owned())

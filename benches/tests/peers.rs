@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 
-use epollite_bench::case::Case;
+use epollite_bench::case::{self, Case};
 use epollite_bench::schema::Origin;
 use epollite_bench::server::{Cores, Endpoint, Server};
 use epollite_bench::servers::{Builder, all};
@@ -17,7 +17,7 @@ const CLIENTS: usize = 200;
 fn every_installed_peer_echoes_byte_for_byte() {
     let mut builder = Builder::new(None).expect("a endpoint for peers");
     let cores = Cores::choose().unwrap_or(Cores { server: 0, load: 0 });
-    let case = Case::by_name("ping").expect("a known case");
+    let case = Case::find(case::all(), "ping").expect("a known case");
     let mut checked = 0;
     for entry in all().into_iter().filter(|entry| entry.origin != Origin::Model) {
         let built = match builder.build(&entry) {

@@ -148,17 +148,23 @@ fn read_bytes(buf: &[u8], count: Result<usize, Errno>) -> Argument {
     }
 }
 
-fn messages(batch: &DatagramBatch, first: usize, count: usize, is_sent: bool) -> Argument {
-    let message = |datagram: Datagram<'_>| MsgHdr {
+/// A datagram in its header: one that was sent, or one received into a buffer of this length.
+fn msghdr(datagram: &Datagram<'_>, received_into: Option<usize>) -> MsgHdr {
+    MsgHdr {
         addr: datagram.addr.decode().unwrap_or(Addr::Unspecified),
-        addr_room: (!is_sent).then_some(SockAddr::LEN_MAX),
+        addr_room: received_into.map(|_| SockAddr::LEN_MAX),
         addr_len: datagram.addr.socklen(),
         bytes: Bytes::new(datagram.bytes),
-        buf_len: if is_sent { datagram.bytes.len() } else { batch.datagram_bytes_max() },
+        buf_len: received_into.unwrap_or(datagram.bytes.len()),
         truncated: datagram.truncated,
         packet_info: datagram.packet_info,
-    };
-    A::Messages(batch.iter().skip(first).take(count).map(message).collect())
+    }
+}
+
+fn messages(batch: &DatagramBatch, first: usize, count: usize, is_sent: bool) -> Argument {
+    let received_into = (!is_sent).then(|| batch.datagram_bytes_max());
+    let datagrams = batch.iter().skip(first).take(count);
+    A::Messages(datagrams.map(|datagram| msghdr(&datagram, received_into)).collect())
 }
 
 const fn family(family: AddressFamily) -> Argument {

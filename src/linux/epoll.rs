@@ -62,21 +62,13 @@ pub(super) fn epoll_pwait2(
     let timeout = timeout.as_ref().map_or(null(), from_ref);
     let (capacity, into) = (max_events(events), events.as_mut_ptr());
     let (no_mask, no_size) = (null_mut::<u8>(), 0usize);
+    let (number, epoll) = (libc::SYS_epoll_pwait2, epoll.raw());
     // SAFETY: epoll_pwait2(2) reads the timespec, if any, which lives until the call returns,
     // and writes at most `capacity` events at `into`, of the layout asserted in `layout.rs`; the
     // slice is borrowed exclusively until then. The signal mask is null: none is read. By
     // number, since not all current C libraries have a wrapper; so each argument must be as wide
     // as the kernel reads it.
-    let returned = unsafe {
-        libc::syscall(
-            libc::SYS_epoll_pwait2,
-            epoll.raw(),
-            into,
-            capacity,
-            timeout,
-            no_mask,
-            no_size,
-        )
-    };
+    let returned =
+        unsafe { libc::syscall(number, epoll, into, capacity, timeout, no_mask, no_size) };
     check_count(isize::try_from(returned).unwrap_or(-1))
 }

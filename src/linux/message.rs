@@ -3,7 +3,7 @@
 //! Batches are in `mmsg.rs`.
 
 use core::mem::zeroed;
-use core::ptr::from_mut;
+use core::ptr::{from_mut, null_mut};
 
 use super::control::Control;
 use super::result::check_count;
@@ -13,13 +13,13 @@ use crate::net::{Addr, PacketInfo, SockAddr};
 
 /// A header for one message: bytes, and an address of `addr_len` bytes. Only stores pointers;
 /// the caller must keep them valid until the call returns.
-fn header(part: &mut libc::iovec, addr: *mut u8, addr_len: u32) -> libc::msghdr {
+pub(super) fn header(part: *mut libc::iovec, addr: *mut u8, addr_len: u32) -> libc::msghdr {
     // SAFETY: `mem::zeroed` makes a value of msghdr: integers and null pointers. (It cannot be
     // written out: musl pads it with private fields.)
     let mut header: libc::msghdr = unsafe { zeroed() };
     header.msg_iov = part;
     header.msg_iovlen = 1;
-    header.msg_name = addr.cast();
+    header.msg_name = if addr_len == 0 { null_mut() } else { addr.cast() };
     header.msg_namelen = addr_len;
     header
 }

@@ -4,15 +4,15 @@
 //! against microseconds that the kernel spends on it, and nothing to keep valid between calls.
 
 use core::marker::PhantomData;
-use core::mem::{MaybeUninit, zeroed};
+use core::mem::MaybeUninit;
 use core::ptr::null_mut;
 
 use super::control::{CONTROL_BYTES, Control};
+use super::message::header;
 use super::result::check_int_count;
 use crate::errno::Errno;
 use crate::kernel::Fd;
-use crate::net::{BATCH_MAX, DatagramBatch};
-use crate::net::{PacketInfo, SockAddr};
+use crate::net::{BATCH_MAX, DatagramBatch, PacketInfo, SockAddr};
 
 /// Storage for what C needs besides the bytes and the addresses: headers that point to iovecs and
 /// to control messages. It is written and read through the pointers of [`Headers`] only.
@@ -64,13 +64,7 @@ impl<'a> Headers<'a> {
         let iovec = self.iovecs.wrapping_add(self.len);
         // SAFETY: it lies in the borrowed storage, since `len` is smaller than its length.
         unsafe { iovec.write(libc::iovec { iov_base: bytes.cast(), iov_len: bytes_len }) };
-        // SAFETY: `mem::zeroed` makes a value of mmsghdr: integers and null pointers. (It cannot be
-        // written out: musl pads it with private fields.)
-        let mut message: libc::mmsghdr = unsafe { zeroed() };
-        message.msg_hdr.msg_iov = iovec;
-        message.msg_hdr.msg_iovlen = 1;
-        message.msg_hdr.msg_name = if addr_len == 0 { null_mut() } else { addr.cast() };
-        message.msg_hdr.msg_namelen = addr_len;
+        let message = libc::mmsghdr { msg_hdr: header(iovec, addr, addr_len), msg_len: 0 };
         // SAFETY: as for the iovec.
         unsafe { self.messages.wrapping_add(self.len).write(message) };
         self.len += 1;
@@ -114,11 +108,11 @@ pub(super) fn recvmmsg(socket: &Fd, batch: &mut DatagramBatch) -> Result<usize, 
     let mut storage = Storage::new();
     let mut headers = Headers::new(&mut storage);
     let has_packet_info = batch.has_packet_info();
-    for (bytes, header) in batch.recv_slots() {
+    for (bytes, meta) in batch.recv_slots() {
         if headers.is_full() {
             break;
         }
-        let addr = header.addr.buffer_mut().as_mut_ptr();
+        let addr = meta.addr.buffer_mut().as_mut_ptr();
         headers.push(bytes.as_mut_ptr(), bytes.len(), addr, SockAddr::LEN_MAX);
     }
     if has_packet_info {
@@ -132,12 +126,12 @@ pub(super) fn recvmmsg(socket: &Fd, batch: &mut DatagramBatch) -> Result<usize, 
     // not work as one.
     let returned = unsafe { libc::recvmmsg(socket.raw(), messages, capacity, 0, null_mut()) };
     let count = check_int_count(returned)?;
-    for (index, header) in batch.set_len(count).iter_mut().enumerate() {
+    for (index, meta) in batch.set_len(count).iter_mut().enumerate() {
         let message = headers.message(index);
-        header.addr.set_len(message.msg_hdr.msg_namelen);
-        header.len_bytes = message.msg_len as usize;
-        header.truncated = message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
-        header.packet_info = if has_packet_info { headers.packet_info(index) } else { None };
+        meta.addr.set_len(message.msg_hdr.msg_namelen);
+        meta.len_bytes = message.msg_len as usize;
+        meta.truncated = message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
+        meta.packet_info = if has_packet_info { headers.packet_info(index) } else { None };
     }
     Ok(count)
 }

@@ -132,18 +132,11 @@ pub(super) fn recvfrom(socket: &Fd, buf: &mut [u8]) -> Result<(usize, Addr), Err
 
 pub(super) fn sendto(socket: &Fd, buf: &[u8], addr: &Addr) -> Result<usize, Errno> {
     let addr = addr.encode();
+    let (fd, bytes, len) = (socket.raw(), buf.as_ptr().cast(), buf.len());
+    let to = addr.as_bytes().as_ptr().cast();
     // SAFETY: sendto(2) reads `buf.len()` bytes at `buf` and `socklen` at the address; both
     // are borrowed until it returns, and it keeps no pointer afterwards.
-    check_count(unsafe {
-        libc::sendto(
-            socket.raw(),
-            buf.as_ptr().cast(),
-            buf.len(),
-            libc::MSG_NOSIGNAL,
-            addr.as_bytes().as_ptr().cast(),
-            addr.socklen(),
-        )
-    })
+    check_count(unsafe { libc::sendto(fd, bytes, len, libc::MSG_NOSIGNAL, to, addr.socklen()) })
 }
 
 pub(super) fn shutdown(socket: &Fd, how: Shutdown) -> Result<(), Errno> {

@@ -49,38 +49,13 @@ impl AsRawFd for Fd {
     }
 }
 
-impl From<TcpListener> for Fd {
-    fn from(socket: TcpListener) -> Self {
-        OwnedFd::from(socket).into()
-    }
+macro_rules! from_sockets {
+    ($($socket:ty),*) => {
+        $(impl From<$socket> for Fd {
+            fn from(socket: $socket) -> Self {
+                OwnedFd::from(socket).into()
+            }
+        })*
+    };
 }
-
-impl From<TcpStream> for Fd {
-    fn from(socket: TcpStream) -> Self {
-        OwnedFd::from(socket).into()
-    }
-}
-
-impl From<UdpSocket> for Fd {
-    fn from(socket: UdpSocket) -> Self {
-        OwnedFd::from(socket).into()
-    }
-}
-
-impl From<UnixListener> for Fd {
-    fn from(socket: UnixListener) -> Self {
-        OwnedFd::from(socket).into()
-    }
-}
-
-impl From<UnixStream> for Fd {
-    fn from(socket: UnixStream) -> Self {
-        OwnedFd::from(socket).into()
-    }
-}
-
-impl From<UnixDatagram> for Fd {
-    fn from(socket: UnixDatagram) -> Self {
-        OwnedFd::from(socket).into()
-    }
-}
+from_sockets!(TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream, UnixDatagram);

@@ -1,7 +1,7 @@
 //! `Addr`: a socket address, and its encoding as Linux uses it.
 //!
 //! The layouts of `sockaddr_in`, `sockaddr_in6` and `sockaddr_un` are written by hand, byte by
-//! byte (`linux/constants.rs` checks them against libc's at compile time). It makes no system call
+//! byte (`linux/layout.rs` checks them against libc's at compile time). It makes no system call
 //! and uses no resolver: a host name is rejected, not resolved. `net/unix.rs` has the Unix names,
 //! `net/parse.rs` the textual form.
 //!

@@ -17,8 +17,7 @@ use core::str::FromStr;
 
 use super::addr::Addr;
 use super::addr_error::AddrError;
-use super::unix::SUN_PATH_BYTES;
-use super::unix::UnixAddr;
+use super::unix::{SUN_PATH_BYTES, UnixAddr};
 
 const UNSPEC: &str = "unspec";
 const UNIX_PREFIX: &str = "unix:";
@@ -140,12 +139,7 @@ fn unescape<'a>(text: &[u8], buf: &'a mut [u8; SUN_PATH_BYTES]) -> Result<&'a [u
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
+    char::from(digit).to_digit(16)?.try_into().ok()
 }
 
 #[cfg(test)]

@@ -49,12 +49,9 @@ pub(super) fn unspecified_ip(family: AddressFamily) -> IpAddr {
 
 /// The destination of a connect or a send: the wildcard address means this machine.
 pub(super) fn dest_addr(addr: &Addr) -> Addr {
-    match (addr, addr.ip()) {
-        (Addr::V4(v4), Some(ip)) if ip.is_unspecified() => {
-            SocketAddr::new(Ipv4Addr::LOCALHOST.into(), v4.port()).into()
-        }
-        (Addr::V6(v6), Some(ip)) if ip.is_unspecified() => {
-            SocketAddr::new(Ipv6Addr::LOCALHOST.into(), v6.port()).into()
+    match (addr.ip(), addr.port()) {
+        (Some(ip), Some(port)) if ip.is_unspecified() => {
+            SocketAddr::new(source_addr(ip), port).into()
         }
         _ => *addr,
     }

@@ -24,19 +24,7 @@ pub(super) const WAKE_READABLE: u32 = EPOLLIN | EPOLLPRI;
 /// Wake-ups of files, in the order in which they happened: which file, and a key that says what may
 /// have changed. Linux calls the wait queue back at once; here that is put off until the end of the
 /// system call, which makes no difference, as a callback only appends to a ready list.
-#[derive(Default)]
-pub(super) struct Wakes(VecDeque<(FileId, u32)>);
-
-impl Wakes {
-    pub(super) fn push(&mut self, file: FileId, key: u32) {
-        self.0.push_back((file, key));
-    }
-
-    /// The oldest.
-    pub(super) fn pop(&mut self) -> Option<(FileId, u32)> {
-        self.0.pop_front()
-    }
-}
+pub(super) type Wakes = VecDeque<(FileId, u32)>;
 
 /// `bit` if `condition` holds, otherwise 0.
 pub(super) fn mask_if(condition: bool, bit: u32) -> u32 {

@@ -83,7 +83,7 @@ impl Net {
 
     /// Something happened to `file`; `key` says what may have changed.
     pub(super) fn wake(&mut self, file: FileId, key: u32) {
-        self.wakes.push(file, key);
+        self.wakes.push_back((file, key));
     }
 
     /// Wakes a writer that found the buffer full, once there is enough room. A Unix socket is woken

@@ -55,9 +55,7 @@ impl Net {
         buf: &mut [u8],
     ) -> Result<ReceivedDatagram> {
         let socket = self.socket(file);
-        if let Some(errno) = socket.error.take() {
-            return Err(errno);
-        }
+        socket.error.take().map_or(Ok(()), Err)?;
         let mut packet = socket.packets.pop_front().ok_or(Errno::EAGAIN)?;
         let len = packet.bytes.len();
         drain_into(&mut packet.bytes, buf);

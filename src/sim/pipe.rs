@@ -63,7 +63,7 @@ impl Pipe {
             && was_full
             && came_free
         {
-            wakes.push(writer, EPOLLOUT);
+            wakes.push_back((writer, EPOLLOUT));
         }
         Ok(count)
     }
@@ -78,7 +78,7 @@ impl Pipe {
         let reader = self.reader.ok_or(Errno::EPIPE)?;
         let count = self.push(buf);
         // Even when no byte fitted.
-        wakes.push(reader, EPOLLIN);
+        wakes.push_back((reader, EPOLLIN));
         if count == 0 { Err(Errno::EAGAIN) } else { Ok(count) }
     }
 
@@ -88,7 +88,7 @@ impl Pipe {
     pub(super) fn splice_in(&mut self, bytes: &[u8], wakes: &mut Wakes) -> usize {
         self.pages.extend(bytes.chunks(PAGE_BYTES).map(|page| Page::new(page, false)));
         if let Some(reader) = self.reader {
-            wakes.push(reader, WAKE_ALL);
+            wakes.push_back((reader, WAKE_ALL));
         }
         bytes.len()
     }
@@ -101,7 +101,7 @@ impl Pipe {
         if let Some(writer) = self.writer
             && came_free
         {
-            wakes.push(writer, WAKE_ALL);
+            wakes.push_back((writer, WAKE_ALL));
         }
     }
 
@@ -113,7 +113,7 @@ impl Pipe {
         *end = None;
         let remaining = self.reader.or(self.writer);
         if let Some(remaining) = remaining {
-            wakes.push(remaining, WAKE_ALL);
+            wakes.push_back((remaining, WAKE_ALL));
         }
         remaining.is_some()
     }

@@ -52,18 +52,14 @@ const DEFAULTS: [SocketOption; 20] = [
 impl SocketOptions {
     /// Reference: net/ipv6/af_inet6.c: `inet6_create`, which leaves IPv4's `IP_MULTICAST_ALL` off
     pub(super) fn new(family: AddressFamily, config: &SimConfig) -> Self {
-        let unlike_the_default = [
-            (config.is_v6_only, SocketOption::V6Only(true)),
-            (family == AddressFamily::Inet6, SocketOption::GroupAllV4(false)),
-        ];
-        let set = unlike_the_default
-            .into_iter()
-            .filter_map(|(applies, option)| applies.then_some(option));
+        let is_v6 = family == AddressFamily::Inet6;
+        let v6_only = config.is_v6_only.then_some(SocketOption::V6Only(true));
+        let group_all = is_v6.then_some(SocketOption::GroupAllV4(false));
         Self {
             receive_bytes: config.receive_buffer_bytes,
             send_bytes: config.send_buffer_bytes,
             recv_low_watermark: 1,
-            set: set.collect(),
+            set: v6_only.into_iter().chain(group_all).collect(),
             groups: Vec::new(),
         }
     }

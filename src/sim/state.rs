@@ -56,7 +56,7 @@ impl KernelState {
 
     /// Calls the wait queues of all files back that woke. Every system call ends with it.
     pub(super) fn deliver_wakes(&mut self) {
-        while let Some((file, key)) = self.files.net.wakes.pop() {
+        while let Some((file, key)) = self.files.net.wakes.pop_front() {
             self.epolls.wake(file, key);
         }
     }

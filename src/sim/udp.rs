@@ -80,9 +80,7 @@ impl Net {
             return Err(self.unreachable_errno(ip));
         }
         let socket = self.socket(file);
-        if let Some(errno) = socket.error.take() {
-            return Err(errno);
-        }
+        socket.error.take().map_or(Ok(()), Err)?;
         err_if(socket.write_shut, Errno::EPIPE)?;
         self.deliver_datagram(file, buf, &to, ip, info.map(|info| info.addr));
         Ok(buf.len())

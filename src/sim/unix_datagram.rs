@@ -57,9 +57,7 @@ impl Net {
         err_if(is_peer_first && name.is_none() && socket.peer.is_none(), Errno::ENOTCONN)?;
         let send_bytes = socket.options.send_bytes;
         err_if(buf.len() > send_bytes - 32, Errno::EMSGSIZE)?;
-        if let Some(errno) = socket.error.take() {
-            return Err(errno);
-        }
+        socket.error.take().map_or(Ok(()), Err)?;
         err_if(socket.write_shut, Errno::EPIPE)?;
         err_if(socket.wmem_alloc >= send_bytes, Errno::EAGAIN)?;
         // A socket without a name sends none.

@@ -6,7 +6,6 @@ use criterion::Criterion;
 use epollite::Addr;
 use epollite::net::{BATCH_MAX, DatagramBatch};
 
-/// Runs all benchmarks of this group.
 pub(super) fn all(criterion: &mut Criterion) {
     let to = "127.0.0.1:7777".parse::<Addr>().expect("an address").encode();
     let message = [7; 64];

@@ -5,7 +5,6 @@ use std::hint::black_box;
 use criterion::Criterion;
 use epollite::echo::{Echo, Want};
 
-/// Runs all benchmarks of this group.
 pub(super) fn all(criterion: &mut Criterion) {
     let message = [7; 64];
     let mut group = criterion.benchmark_group("echo state machine");

@@ -17,7 +17,6 @@ struct Fixture {
     peers: Vec<Fd>,
 }
 
-/// Runs all benchmarks of this group.
 pub(super) fn all(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("run once");
     for (trigger, name) in [(Trigger::Level, "level"), (Trigger::Edge, "edge")] {

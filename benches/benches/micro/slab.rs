@@ -12,7 +12,6 @@ const LIVE: [usize; 3] = [1, 1_000, 100_000];
 /// As large as a connection of the server.
 type Value = [u64; 4];
 
-/// Runs all benchmarks of this group.
 pub(super) fn all(criterion: &mut Criterion) {
     for live in LIVE {
         churn(criterion, live);

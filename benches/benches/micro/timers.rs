@@ -21,7 +21,6 @@ trait Deadlines {
     fn expire(&mut self, now: Instant) -> Option<u32>;
 }
 
-/// Runs all benchmarks of this group.
 pub(super) fn all(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("timers re-arm 10000");
     group.bench_function("epollite", |bencher| rearm(bencher, TimerHeap::new()));

@@ -6,7 +6,6 @@ use criterion::Criterion;
 use epollite::Token;
 use epollite::collections::Slab;
 
-/// Runs all benchmarks of this group.
 pub(super) fn all(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("token to bits and back");
     let token = Token::new(7, 3);

@@ -118,7 +118,6 @@ pub(super) struct Args {
     out: Option<PathBuf>,
 }
 
-/// The subcommand.
 pub(super) fn run(args: &Args) -> Result<u8> {
     let (config, rank) =
         args.config().and_then(|config| Ok((config, args.rank()?))).map_err(Usage::new)?;

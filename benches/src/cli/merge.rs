@@ -29,7 +29,6 @@ pub(super) struct Args {
     hgrm: Hgrm,
 }
 
-/// The subcommand.
 pub(super) fn run(args: &Args) -> Result<u8> {
     let merged = read(&args.dir).and_then(merge).map_err(Usage::new)?;
     args.hgrm.check(args.json).map_err(Usage::new)?;

@@ -90,7 +90,6 @@ fn write_intervals(file: &File, base: SystemTime, queue: &Receiver<Interval>) ->
     Ok(())
 }
 
-/// Observes a load.
 pub(super) struct Progress {
     line: ProgressBar,
     log: Option<IntervalLog>,

@@ -1,13 +1,14 @@
 //! Rank and number of ranks, from the environment variables of a launcher. It starts no processes.
 
 /// Variables for rank and size; the first pair that is set is used.
-const RANK_VARIABLES: [(&str, &str); 3] = [
+const RANK_VARIABLES: [(&str, &str); 4] = [
     ("EPL_RANK", "EPL_SIZE"),
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
     ("SLURM_PROCID", "SLURM_NTASKS"),
+    (INDEX, "EPL_SIZE"),
 ];
 
-/// Kubernetes sets the rank only; the size is given in `EPL_SIZE`.
+/// Kubernetes sets the rank only.
 const INDEX: &str = "JOB_COMPLETION_INDEX";
 
 /// A rank and the number of ranks.
@@ -28,17 +29,15 @@ impl Rank {
                 (Some(rank_is), Some(size_is)) => {
                     return Self::new(number(rank, &rank_is)?, number(size, &size_is)?);
                 }
-                // A size alone may belong to the index below.
+                (Some(_), None) if rank == INDEX => {
+                    return Err(format!("{rank} is set: set {size} to the number of completions"));
+                }
+                // A size alone may belong to a later rank.
                 (Some(_), None) => return Err(format!("{rank} is set and {size} is not")),
                 (None, _) => {}
             }
         }
-        let Some(index) = variable(INDEX) else {
-            return Ok(Self { rank: 0, size: 1 });
-        };
-        let size = variable("EPL_SIZE")
-            .ok_or_else(|| format!("{INDEX} is set: set EPL_SIZE to the number of completions"))?;
-        Self::new(number(INDEX, &index)?, number("EPL_SIZE", &size)?)
+        Ok(Self { rank: 0, size: 1 })
     }
 
     fn new(rank: u32, size: u32) -> Result<Self, String> {

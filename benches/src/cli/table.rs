@@ -67,7 +67,8 @@ pub(super) fn latencies(latency: &Latency, lag: Option<&Latency>) -> String {
     let heads = within(latency).map(|(percent, _)| format!("p{percent}"));
     let edges = |begin: [&str; 2]| begin.map(str::to_owned);
     let head = edges(["", "min"]).into_iter().chain(heads).chain(edges(["max", "mean"]));
-    let mut table = Grid::new(head).narrow();
+    let mut table = Grid::new(head);
+    table.gap = 1;
     let mut row = |name: &str, of: &Latency| {
         let ends = [time(of.max as f64), time(of.mean)];
         let begin = [name.to_owned(), time(of.min as f64)];

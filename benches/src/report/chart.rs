@@ -3,7 +3,6 @@
 
 use super::scale::Axis;
 
-/// One chart.
 #[derive(Debug)]
 pub(super) struct Chart<'a> {
     /// Which one it is: the template has its title and caption by this name.
@@ -63,12 +62,6 @@ pub(super) enum Mark {
     Ring(f64, f64),
     /// A failure: the point before it, and the point of it.
     Failed((f64, f64), (f64, f64)),
-}
-
-impl Mark {
-    pub(super) fn line(&self) -> Option<&[(f64, f64)]> {
-        if let Self::Line(_, points, _) = self { Some(points) } else { None }
-    }
 }
 
 impl<'a> Panel<'a> {

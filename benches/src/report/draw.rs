@@ -80,7 +80,10 @@ pub(super) fn picture(view: View<'_>, chart: &Chart<'_>, is_phone: bool) -> (f64
 /// The line of the reference, where each server has one line.
 fn guide<'p>(view: View<'_>, panel: &'p Panel<'_>) -> Option<&'p [(f64, f64)]> {
     let reference = panel.series.iter().find(|it| it.server == view.record.reference)?;
-    let mut lines = reference.marks.iter().filter_map(Mark::line);
+    let mut lines = reference.marks.iter().filter_map(|mark| match mark {
+        Mark::Line(_, points, _) => Some(&points[..]),
+        _ => None,
+    });
     lines.next().filter(|_| lines.next().is_none())
 }
 

@@ -42,7 +42,6 @@ pub(super) fn amount(figure: f64) -> String {
     format!("{}{unit}", digits.trim_end_matches('.'))
 }
 
-/// An amount per second.
 pub(super) fn rate(figure: f64) -> String {
     amount(figure) + "/s"
 }

@@ -8,7 +8,7 @@ use minijinja::{Captured, Environment, Value, args, context};
 use pulldown_cmark::{Options, Parser};
 
 use super::chart::Chart;
-use super::view::{Styles, View};
+use super::view::{View, styles};
 use super::{cases, draw, format, servers, svg};
 use crate::conclusion;
 use crate::schema::{Kind, ResultFile};
@@ -73,7 +73,7 @@ fn render<T>(
     let files = records.iter().zip(charts(records, html)).map(file).collect::<Vec<_>>();
     let values = context! {
         html, folder, files,
-        looks => Styles::new(records).0,
+        looks => styles(records),
         version => env!("CARGO_PKG_VERSION"),
         style => include_str!("style.css"),
         plot_style => include_str!("plot.css"),
@@ -96,7 +96,7 @@ fn render<T>(
 
 /// The charts of each result file, for the template.
 fn charts(records: &[ResultFile], is_drawn: bool) -> Vec<Vec<Value>> {
-    let styles = Styles::new(records);
+    let styles = styles(records);
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let of_file = |(index, record): (usize, &ResultFile)| {
         let view = View { record, styles: &styles };

@@ -13,29 +13,27 @@ use crate::schema::{Case, Measured, Origin, Outcome, ResultFile, Server};
 const SHADES: usize = 3;
 const PATTERNS: usize = 3;
 
-/// The classes of every server in all result files of a page.
-#[derive(Debug)]
-pub(super) struct Styles(pub(super) HashMap<String, String>);
+/// The classes of each server.
+pub(super) type Styles = HashMap<String, String>;
 
-impl Styles {
-    pub(super) fn new(records: &[ResultFile]) -> Self {
-        let mut classes = HashMap::new();
-        let mut counts: HashMap<&str, usize> = HashMap::new();
-        for record in records {
-            classes.insert(record.reference.clone(), "reference".to_owned());
-            classes.insert(record.control.clone(), "control".to_owned());
-        }
-        for server in records.iter().flat_map(|record| &record.servers) {
-            classes.entry(server.name.clone()).or_insert_with(|| {
-                let family = family(server);
-                let count = counts.entry(family).or_default();
-                let (shade, pattern) = (*count % SHADES, (*count / SHADES) % PATTERNS);
-                *count += 1;
-                format!("{family} shade-{shade} dash-{pattern}")
-            });
-        }
-        Self(classes)
+/// The classes of every server in all result files of a page.
+pub(super) fn styles(records: &[ResultFile]) -> Styles {
+    let mut classes = Styles::new();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for record in records {
+        classes.insert(record.reference.clone(), "reference".to_owned());
+        classes.insert(record.control.clone(), "control".to_owned());
     }
+    for server in records.iter().flat_map(|record| &record.servers) {
+        classes.entry(server.name.clone()).or_insert_with(|| {
+            let family = family(server);
+            let count = counts.entry(family).or_default();
+            let (shade, pattern) = (*count % SHADES, (*count / SHADES) % PATTERNS);
+            *count += 1;
+            format!("{family} shade-{shade} dash-{pattern}")
+        });
+    }
+    classes
 }
 
 fn family(server: &Server) -> &'static str {
@@ -63,7 +61,7 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     pub(super) fn class(&self, server: &str) -> &'a str {
-        self.styles.0.get(server).map_or("other", String::as_str)
+        self.styles.get(server).map_or("other", String::as_str)
     }
 
     pub(super) fn number(&self, server: &str) -> Option<usize> {

@@ -10,7 +10,6 @@ use super::{BuiltServer, ServerSpec, installed, peers};
 use crate::command::{first_line, run};
 use crate::schema;
 
-/// The toolchain of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Toolchain {
     /// `epollite` itself.
@@ -43,7 +42,6 @@ impl Toolchain {
     }
 }
 
-/// The result of a build.
 #[derive(Debug, Clone, Default)]
 struct Built {
     program: String,
@@ -80,27 +78,16 @@ impl Builder {
         Ok(Self { folder, epollite, done: HashMap::new() })
     }
 
-    /// Compiles the C baseline for streams; returns its path.
-    ///
-    /// # Errors
-    /// If there is no C compiler (`cc`, or what `CC` names), or it fails.
-    pub fn build_baseline(&self) -> Result<PathBuf> {
-        self.cc("epoll_echo", None)
-    }
-
     /// Builds a server so that it can be started.
     ///
     /// # Errors
     /// Why it is not available, in one line.
     pub fn build(&mut self, entry: &ServerSpec) -> Result<BuiltServer, String> {
-        let built = match self.done.get(&entry.toolchain) {
-            Some(built) => built.clone(),
-            None => {
-                let built = self.build_once(entry.toolchain).map_err(|error| format!("{error:#}"));
-                self.done.insert(entry.toolchain, built.clone());
-                built
-            }
-        }?;
+        if !self.done.contains_key(&entry.toolchain) {
+            let built = self.build_once(entry.toolchain).map_err(|error| format!("{error:#}"));
+            self.done.insert(entry.toolchain, built);
+        }
+        let built = self.done[&entry.toolchain].clone()?;
         let fill = |command: &str| {
             command.replace("{program}", &built.program).replace("{datagrams}", &built.datagrams)
         };

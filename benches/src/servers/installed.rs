@@ -6,30 +6,36 @@ use crate::command;
 
 /// The missing tool, if any.
 pub(super) fn missing(toolchain: Toolchain) -> Option<String> {
-    let absent = |what: &str, package: &str| Some(format!("{what} is not installed: {package}"));
+    let version = &["--version"][..];
+    let needs = |program: &str, arguments: &[&str], what: &str, how: &str| {
+        let is_installed = command::run(program, arguments).is_ok();
+        (!is_installed).then(|| format!("{what} is not installed: {how}"))
+    };
+    let debian = |program, arguments: &[&str], what: &str, package: &str| {
+        needs(program, arguments, what, &format!("apt-get install {package}"))
+    };
+    let cc = compiler();
+    let c_compiler = || debian(&cc, version, "a C compiler", "gcc libc6-dev");
     match toolchain {
         Toolchain::None => None,
-        Toolchain::Epollite | Toolchain::Cargo(_) if works("cargo", &["--version"]) => None,
-        Toolchain::Epollite | Toolchain::Cargo(_) => absent("cargo", "https://rustup.rs"),
-        Toolchain::BaselineC | Toolchain::Cc(_) if !works(&compiler(), &["--version"]) => {
-            absent("a C compiler", "apt-get install gcc libc6-dev")
+        Toolchain::Epollite | Toolchain::Cargo(_) => {
+            needs("cargo", version, "cargo", "https://rustup.rs")
         }
-        Toolchain::BaselineC => None,
-        Toolchain::Cc(library) if has_header(library) => None,
-        Toolchain::Cc(library) => {
-            absent(&format!("lib{library}"), &format!("apt-get install {}", package(library)))
-        }
-        Toolchain::Python(_) if !works("python3", &["--version"]) => {
-            absent("python3", "apt-get install python3")
-        }
-        Toolchain::Python(module) if works("python3", &["-c", &format!("import {module}")]) => None,
+        Toolchain::BaselineC => c_compiler(),
+        Toolchain::Cc(library) => c_compiler().or_else(|| {
+            let header = format!("{library}.h");
+            let preprocess = ["-E", "-include", &header, "-x", "c", "/dev/null"];
+            debian(&cc, &preprocess, &format!("lib{library}"), &package(library))
+        }),
         Toolchain::Python(module) => {
-            absent(&format!("{module} of python3"), &format!("apt-get install python3-{module}"))
+            debian("python3", version, "python3", "python3").or_else(|| {
+                let import = ["-c", &format!("import {module}")];
+                let package = format!("python3-{module}");
+                debian("python3", &import, &format!("{module} of python3"), &package)
+            })
         }
-        Toolchain::Go if works("go", &["version"]) => None,
-        Toolchain::Go => absent("go", "apt-get install golang-go"),
-        Toolchain::Node if works("node", &["--version"]) => None,
-        Toolchain::Node => absent("node", "apt-get install nodejs"),
+        Toolchain::Go => debian("go", &["version"], "go", "golang-go"),
+        Toolchain::Node => debian("node", version, "node", "nodejs"),
     }
 }
 
@@ -37,13 +43,4 @@ pub(super) fn missing(toolchain: Toolchain) -> Option<String> {
 fn package(library: &str) -> String {
     // libuv has its major version in the name.
     if library == "uv" { "libuv1-dev".to_owned() } else { format!("lib{library}-dev") }
-}
-
-/// Whether the compiler finds the header of a library.
-fn has_header(library: &str) -> bool {
-    works(&compiler(), &["-E", "-include", &format!("{library}.h"), "-x", "c", "/dev/null"])
-}
-
-fn works(program: &str, arguments: &[&str]) -> bool {
-    command::run(program, arguments).is_ok()
 }

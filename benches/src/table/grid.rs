@@ -4,10 +4,6 @@
 /// Width of a terminal.
 pub(crate) const WIDTH: usize = 80;
 
-/// Spaces between two columns, and between those of a narrow grid.
-const GAP: usize = 2;
-const NARROW_GAP: usize = 1;
-
 /// Maximum length of a name: the first column is repeated in every block.
 const NAME_MAX: usize = 20;
 
@@ -16,31 +12,20 @@ const NAME_MAX: usize = 20;
 pub(crate) struct Grid {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
-    gap: usize,
-    /// The column that always starts a new block.
-    below: Option<usize>,
+    /// Spaces between two columns.
+    pub(crate) gap: usize,
+    /// The column that always starts a new block, for figures of another kind.
+    pub(crate) below: Option<usize>,
 }
 
 impl Grid {
-    /// A grid without rows.
     pub(crate) fn new(head: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {
             head: head.into_iter().map(Into::into).collect(),
             rows: Vec::new(),
-            gap: GAP,
+            gap: 2,
             below: None,
         }
-    }
-
-    /// Reduces the space between columns.
-    pub(crate) fn narrow(self) -> Self {
-        Self { gap: NARROW_GAP, ..self }
-    }
-
-    /// Starts a new block at this column, for figures of another kind.
-    pub(crate) fn with_below(self, title: &str) -> Self {
-        let below = self.head.iter().position(|head| head == title);
-        Self { below, ..self }
     }
 
     /// Adds a row; the first cell is its name.

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use epollite_bench::case::Case;
+use epollite_bench::case::{self, Case};
 use epollite_bench::schema::Status;
 use epollite_bench::servers::{Builder, select};
 
@@ -16,8 +16,8 @@ fn own_server() -> [String; 3] {
     let mut builder = Builder::new(None).expect("a place");
     let entry = &select(&["C edge".to_owned()], &[]).expect("it is known")[0];
     let built = builder.build(entry).expect("there is a compiler");
-    ["ping", "udp", "unix"].map(|case| {
-        let case = Case::by_name(case).expect("a known case");
+    ["ping", "udp", "unix"].map(|name| {
+        let case = Case::find(case::all(), name).expect("a known case");
         built.command(&case).expect("it has all transports").to_owned()
     })
 }

@@ -6,8 +6,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use epollite_bench::case::Case;
 use epollite_bench::load::{Config, Length, Load, Metrics, Observer, Pace, Target};
-use epollite_bench::servers::Builder;
+use epollite_bench::servers::{BASELINE_SERVER, Builder, select};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -53,13 +54,17 @@ impl Drop for Reaper {
 /// Starts the C baseline. Between the choice of a free port and its bind(2) another process may
 /// take the port; then the server exits without output, and another port is tried.
 fn start_baseline() -> (Reaper, SocketAddr) {
-    let program = Builder::new(None).and_then(|builder| builder.build_baseline()).unwrap();
+    let entry = &select(&[BASELINE_SERVER.to_owned()], &[]).unwrap()[0];
+    let built = Builder::new(None).unwrap().build(entry).unwrap();
+    let with_port = built.command(&Case::of_connections(1)).unwrap();
     for _ in 0..10 {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
-        let mut command = Command::new(&program);
-        command.args([&address.port().to_string(), "edge"]).stdout(Stdio::piped());
+        let words = with_port.replace("{port}", &address.port().to_string());
+        let words = shlex::split(&words).unwrap();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).stdout(Stdio::piped());
         let mut child = Reaper(command.spawn().unwrap());
         let mut stdout = BufReader::new(child.0.stdout.take().unwrap());
         if stdout.read_line(&mut String::new()).unwrap() > 0 {

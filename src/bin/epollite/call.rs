@@ -23,7 +23,6 @@ pub(crate) enum Call {
 const OWN: [Call; 5] = [Call::Poll, Call::Select, Call::Fork, Call::Waitpid, Call::Kill];
 
 impl Call {
-    /// The number of calls there are.
     pub(crate) const COUNT: usize = Syscall::ALL.len() + OWN.len();
 
     pub(crate) fn all() -> impl Iterator<Item = Self> {
@@ -105,16 +104,24 @@ impl CallCount {
 pub(crate) struct CallTable([CallCount; Call::COUNT]);
 
 impl CallTable {
-    pub(crate) const fn get(&self, call: Call) -> CallCount {
-        self.0[call.index()]
-    }
-
     pub(crate) fn add(&mut self, other: &Self) {
         self.0.iter_mut().zip(&other.0).for_each(|(sum, count)| sum.add(count));
     }
 
+    /// The calls that were made, and how often.
+    pub(crate) fn made(&self) -> Vec<(Call, CallCount)> {
+        let all = Call::all().map(|call| (call, self.0[call.index()]));
+        all.filter(|(_, count)| count.calls > 0).collect()
+    }
+
     pub(crate) fn total(&self) -> u64 {
         self.0.iter().map(|count| count.calls).sum()
+    }
+
+    /// Calls divided by `echoes`: 0 before the first echo.
+    #[expect(clippy::cast_precision_loss, reason = "few digits are printed")]
+    pub(crate) fn per_echo(&self, echoes: u64) -> f64 {
+        if echoes == 0 { 0.0 } else { self.total() as f64 / echoes as f64 }
     }
 
     /// Visits all counters in a fixed order.

@@ -3,7 +3,7 @@
 //! A health probe is run every few seconds by a supervisor: it has short timeouts, prints one line,
 //! and uses the standard library's blocking sockets.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -60,20 +60,20 @@ fn check_each(
 
 /// A client on the same machine may by chance get the port that it connects to as its source port,
 /// if no socket is bound to it, and is then connected to itself. That counts as refused.
-fn reject_self_connection(own: SocketAddr, peer: SocketAddr) -> Result<(), String> {
-    if own == peer { Err(Errno::ECONNREFUSED.to_string()) } else { Ok(()) }
+fn reject_self_connection(
+    own: io::Result<SocketAddr>,
+    peer: io::Result<SocketAddr>,
+) -> Result<(), String> {
+    let is_itself = own.map_err(report)? == peer.map_err(report)?;
+    if is_itself { Err(Errno::ECONNREFUSED.to_string()) } else { Ok(()) }
 }
 
 fn check_tcp(addr: SocketAddr, timeout: Duration) -> Result<(), String> {
     let stream = TcpStream::connect_timeout(&addr, timeout).map_err(report)?;
-    reject_self_connection(
-        stream.local_addr().map_err(report)?,
-        stream.peer_addr().map_err(report)?,
-    )?;
+    reject_self_connection(stream.local_addr(), stream.peer_addr())?;
     stream.set_read_timeout(Some(timeout)).map_err(report)?;
     stream.set_write_timeout(Some(timeout)).map_err(report)?;
-    let half_close = |stream: &mut TcpStream| stream.shutdown(Shutdown::Write);
-    exchange(stream, half_close)
+    exchange(stream, |stream| stream.shutdown(Shutdown::Write))
 }
 
 fn check_unix(name: &UnixAddr) -> Result<(), String> {
@@ -97,14 +97,13 @@ fn check_unix(name: &UnixAddr) -> Result<(), String> {
         Errno::EAGAIN => "its queue is full".into(),
         errno => errno.to_string(),
     })?;
-    let half_close = |stream: &mut UnixStream| stream.shutdown(Shutdown::Write);
-    exchange(stream, half_close)
+    exchange(stream, |stream| stream.shutdown(Shutdown::Write))
 }
 
 /// Sends the probe, half-closes, and expects the same bytes back, and then end of stream.
 fn exchange<S: Read + Write>(
     mut stream: S,
-    half_close: impl FnOnce(&mut S) -> std::io::Result<()>,
+    half_close: impl FnOnce(&mut S) -> io::Result<()>,
 ) -> Result<(), String> {
     stream.write_all(PROBE).map_err(report)?;
     half_close(&mut stream).map_err(report)?;
@@ -129,10 +128,7 @@ fn check_udp(addr: SocketAddr, timeout: Duration) -> Result<(), String> {
     let any = if addr.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any).map_err(report)?;
     socket.connect(addr).map_err(report)?;
-    reject_self_connection(
-        socket.local_addr().map_err(report)?,
-        socket.peer_addr().map_err(report)?,
-    )?;
+    reject_self_connection(socket.local_addr(), socket.peer_addr())?;
     socket.set_read_timeout(Some(timeout)).map_err(report)?;
     socket.send(PROBE).map_err(report)?;
     let mut reply = [0; 1 << 16];
@@ -149,10 +145,9 @@ fn compare(reply: &[u8]) -> Result<(), String> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn report(error: std::io::Error) -> String {
+fn report(error: io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => "no answer in time".into(),
-        _ => epollite::Errno::from_io_error(&error)
-            .map_or_else(|| error.to_string(), |errno| errno.to_string()),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer in time".into(),
+        _ => Errno::from_io_error(&error).map_or_else(|| error.to_string(), |it| it.to_string()),
     }
 }

@@ -60,13 +60,8 @@ pub(crate) fn datagram(log: &Log, event: &DatagramEvent) {
         _ => ", not echoed",
     };
     let text = format!("received {} bytes{suffix}", event.bytes);
-    log_event(
-        log,
-        &format!("udp {}", unmap_ipv4(&event.from)),
-        "received",
-        Some(event.bytes as u64),
-        &text,
-    );
+    let name = format!("udp {}", unmap_ipv4(&event.from));
+    log_event(log, &name, "received", Some(event.bytes as u64), &text);
 }
 
 /// Accepting is paused, for `errno` or at the connection limit. `last` is when that was last
@@ -81,27 +76,22 @@ pub(crate) fn accept_paused(
         return;
     }
     let (text, why) = match errno {
-        Some(errno) => (
-            format!("accept paused: {errno}; retrying when a descriptor is freed"),
-            errno.to_string(),
-        ),
+        Some(errno) => {
+            let text = format!("accept paused: {errno}; retrying when a descriptor is freed");
+            (text, errno.to_string())
+        }
         None => {
             let text = format!("connection limit {open} reached; accept paused");
             (text, format!("connection limit {open}"))
         }
     };
-    log.message(
-        || format!("epollite: {text}"),
-        || format!("{{\"event\":\"accept_paused\",\"why\":{}}}", json_string(&why)),
-    );
+    log.event("accept_paused", &text, &why);
 }
 
 /// A listener has failed permanently, and was closed.
 pub(crate) fn listener_failed(log: &Log, errno: Errno) {
-    log.message(
-        || format!("epollite: listener closed: accept4: {errno}"),
-        || format!("{{\"event\":\"listener_failed\",\"why\":{}}}", json_string(&errno.to_string())),
-    );
+    let text = format!("listener closed: accept4: {errno}");
+    log.event("listener_failed", &text, &errno.to_string());
 }
 
 /// A client was accepted and closed at once, because it can never be served. `last` is when that

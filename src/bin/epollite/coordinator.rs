@@ -38,7 +38,6 @@ impl Coordinator {
         assert!(self.wakers.set(wakers).is_ok(), "the wakers are set once");
     }
 
-    /// The number of threads.
     pub(crate) fn threads(&self) -> usize {
         self.wakers.get().map_or(0, Vec::len)
     }
@@ -104,7 +103,6 @@ impl Coordinator {
         ActiveGuard { coordinator: Arc::clone(self), index }
     }
 
-    /// Whether all counted threads have exited.
     pub(crate) fn all_exited(&self) -> bool {
         self.active_threads.load(Ordering::Acquire) == 0
     }

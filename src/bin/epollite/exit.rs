@@ -5,7 +5,6 @@ use epollite::Errno;
 /// One line for the user and an exit code for scripts.
 #[derive(Debug)]
 pub(crate) struct CliError {
-    /// The exit code.
     pub(crate) code: u8,
     /// What went wrong, in one line.
     pub(crate) line: String,

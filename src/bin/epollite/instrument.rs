@@ -11,7 +11,6 @@ use crate::call::{Call, CallTable};
 
 /// A kernel that counts calls, and may record them. A new one has all counts at zero.
 pub(crate) trait InstrumentedKernel: Kernel + Default + Send + 'static {
-    /// Whether calls are recorded.
     const RECORDS: bool;
 
     /// How often each call was made; and, as far as the records are drained, its bytes and time.

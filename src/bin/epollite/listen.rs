@@ -205,8 +205,8 @@ pub(crate) fn socket_file(name: &UnixAddr) -> Option<SocketFile> {
 }
 
 /// Locks the directory of the socket, until the result is dropped. Waits a limited time for another
-/// process's lock; where locking is not supported, no lock is taken.
-fn lock_directory(path: &Path) -> Result<Option<File>, DirectoryLocked> {
+/// process's lock, which is the error; where locking is not supported, no lock is taken.
+fn lock_directory(path: &Path) -> Result<Option<File>, ()> {
     const LOCK_ATTEMPTS: u32 = 100;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) else { return Ok(None) };
@@ -217,11 +217,8 @@ fn lock_directory(path: &Path) -> Result<Option<File>, DirectoryLocked> {
             Err(fs::TryLockError::Error(_)) => return Ok(None),
         }
     }
-    Err(DirectoryLocked)
+    Err(())
 }
-
-/// Another process holds the lock.
-struct DirectoryLocked;
 
 /// Removes the stale socket of a dead server at `path`; anything else is an error with the reason.
 fn unlink_stale<K: Kernel>(kernel: &mut K, path: &Path, addr: &Addr) -> Result<(), String> {

@@ -55,6 +55,14 @@ impl Log {
         out((text + "\n").as_bytes(), timeout);
     }
 
+    /// Prints an event of the server and its reason to stderr, unless quiet.
+    pub(crate) fn event(&self, event: &str, text: &str, why: &str) {
+        self.message(
+            || format!("epollite: {text}"),
+            || format!("{{\"event\":\"{event}\",\"why\":{}}}", json_string(why)),
+        );
+    }
+
     /// Prints a message to stderr, unless quiet.
     pub(crate) fn message(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) {
         match self.format {

@@ -27,7 +27,6 @@ mod sim;
 mod sink;
 mod startup;
 mod stats;
-mod syscall_summary;
 mod trace;
 mod units;
 mod worker;

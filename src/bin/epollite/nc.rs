@@ -10,7 +10,6 @@ mod lines;
 mod listen;
 mod messages;
 mod multicast;
-mod peer;
 mod resolve;
 mod scan;
 mod service;
@@ -22,14 +21,14 @@ use std::os::unix::ffi::OsStrExt;
 
 use epollite::kernel::Signal;
 use epollite::net::UnixAddr;
-use epollite::{Fd, Kernel};
+use epollite::{Addr, Interest, Kernel};
 
 use crate::args::{Endpoint, NcOptions};
 use crate::exit::CliError;
 use crate::listen::SocketFiles;
 use crate::signals;
 
-use session::{Outcome, Session};
+use session::{FdEntry, Role, Session};
 use stdio::Stdio;
 
 /// Runs nc to its end. Open descriptors are closed by the exit of the process.
@@ -42,53 +41,41 @@ pub(crate) fn run(options: &NcOptions) -> Result<(), CliError> {
     let stdio = Stdio::from_process()
         .map_err(|error| CliError::run(format!("stdin or stdout cannot be duplicated: {error}")))?;
     let mut files = SocketFiles::default();
-    let end = serve(options, stdio, &mut files)?;
+    let killed_by = serve(options, stdio, &mut files)?;
     files.remove();
-    if let Outcome::KilledBySignal(signal) = end {
+    if let Some(signal) = killed_by {
         signals::exit_by(signal);
     }
     Ok(())
 }
 
-/// Everything but the scan.
-fn serve(options: &NcOptions, stdio: Stdio, files: &mut SocketFiles) -> Result<Outcome, CliError> {
+/// Everything but the scan. Returns the signal that ended the run, if one did.
+fn serve(
+    options: &NcOptions,
+    stdio: Stdio,
+    files: &mut SocketFiles,
+) -> Result<Option<Signal>, CliError> {
     let mut session = Session::new(options, stdio)?;
     let signals = if leaves_a_file(options) { signals::shutdown_signals() } else { Vec::new() };
     block(&mut session, &signals)?;
-    let is_datagram = options.is_datagram;
-    let socket = match (options.is_listening, is_datagram) {
-        (true, _) => listen::bind_listener(options, &mut session.reactor, files)?,
+    let reactor = &mut session.reactor;
+    let (socket, destination) = match (options.is_listening, options.is_datagram) {
+        (true, _) => (listen::bind_listener(options, reactor, files)?, None),
         (false, true) => {
-            let (socket, to) =
-                datagram_socket::connect_datagram(options, &mut session.reactor, files)?;
-            block_signals(&mut session, &signals)?;
-            return datagram::run(session, socket, Some(to));
+            let (socket, to) = datagram_socket::connect_datagram(options, reactor, files)?;
+            (socket, Some(to))
         }
-        (false, false) => connect_first(options, &mut session)?,
+        (false, false) => {
+            let connected = |addr: &Addr| connect::connect(options, reactor, addr);
+            (connect::first_of_all(options, connected)?, None)
+        }
     };
-    block_signals(&mut session, &signals)?;
-    if is_datagram { datagram::run(session, socket, None) } else { stream::run(session, socket) }
-}
-
-/// Connects to the first address that accepts.
-fn connect_first(options: &NcOptions, session: &mut Session<'_>) -> Result<Fd, CliError> {
-    let mut failed = None;
-    let (names, addrs) = resolve::resolve_targets(options)?;
-    for addr in addrs {
-        match connect::connect(options, &mut session.reactor, &addr) {
-            Ok(socket) => {
-                messages::succeeded(options, &names, &addr);
-                return Ok(socket);
-            }
-            Err(why) => {
-                // With several addresses only the last failure ends the run.
-                if let Some(line) = failed.replace(messages::failed(options, &names, &addr, &why)) {
-                    messages::verbose(options, &line);
-                }
-            }
-        }
+    watch_signals(&mut session, &signals)?;
+    if options.is_datagram {
+        datagram::run(session, socket, destination)
+    } else {
+        stream::run(session, socket)
     }
-    Err(CliError::run(failed.unwrap_or_default()))
 }
 
 /// Whether a socket file has to be removed at the end.
@@ -108,19 +95,16 @@ fn block(session: &mut Session<'_>, signals: &[Signal]) -> Result<(), CliError> 
     if signals.is_empty() {
         return Ok(());
     }
-    session
-        .reactor
-        .kernel()
-        .sigprocmask(signals::set(signals))
-        .map(drop)
-        .map_err(messages::failed_call("sigprocmask"))
+    let blocked = session.reactor.kernel().sigprocmask(signals::set(signals));
+    blocked.map(drop).map_err(messages::failed_call("sigprocmask"))
 }
 
 /// Reads those signals from now on.
-fn block_signals(session: &mut Session<'_>, signals: &[Signal]) -> Result<(), CliError> {
+fn watch_signals(session: &mut Session<'_>, signals: &[Signal]) -> Result<(), CliError> {
     if signals.is_empty() {
         return Ok(());
     }
     let signalfd = session.reactor.kernel().signalfd(signals::set(signals));
-    session.watch_signals(signalfd.map_err(messages::failed_call("signalfd"))?)
+    let signalfd = signalfd.map_err(messages::failed_call("signalfd"))?;
+    session.register(signalfd, FdEntry::new(Role::Signals, Interest::READABLE)).map(drop)
 }

@@ -31,22 +31,23 @@ pub(crate) fn run(options: &SimOptions) -> Result<(), CliError> {
         LAST_PANIC.set(place);
     }));
     let scenarios = options.steps.div_ceil(STEPS_PER_SCENARIO);
-    let mut sum = Totals::default();
+    let mut sum = ScenarioReport::default();
     for scenario in 0..scenarios {
         let seed = options.seed.wrapping_add(scenario);
         let steps = STEPS_PER_SCENARIO.min(options.steps - scenario * STEPS_PER_SCENARIO);
         match run_scenario(seed, steps, options) {
-            Ok(report) => sum.add(&report),
+            Ok(report) => add(&mut sum, &report),
             Err(violation) => return Err(fail(seed, steps, options, &violation)),
         }
         if (scenario + 1) % PROGRESS_EVERY == 0 && !options.is_quiet {
+            let sum = summary(&sum);
             log::err(&format!("scenario {} of {scenarios}: {sum}\n", scenario + 1));
         }
     }
     let scenarios =
         if scenarios == 1 { "1 scenario".to_owned() } else { format!("{scenarios} scenarios") };
     // The result is the only output: a failure to write it must not look like success.
-    log::write_result(&format!("{scenarios}, no invariant violated: {sum}\n"))
+    log::write_result(&format!("{scenarios}, no invariant violated: {}\n", summary(&sum)))
 }
 
 fn run_scenario(seed: u64, steps: u64, options: &SimOptions) -> Result<ScenarioReport, Violation> {
@@ -68,33 +69,18 @@ fn fail(seed: u64, steps: u64, options: &SimOptions, violation: &Violation) -> C
     CliError::run(format!("{violation}{place}; reproduce with: {command}"))
 }
 
-/// The totals of all scenarios.
-#[derive(Default)]
-struct Totals {
-    steps: u64,
-    connections: u64,
-    bytes: u64,
-    calls: u64,
-    faults: u64,
+fn add(sum: &mut ScenarioReport, report: &ScenarioReport) {
+    sum.steps += report.steps;
+    sum.stats.add(&report.stats);
+    sum.calls += report.calls;
+    sum.faults += report.faults;
 }
 
-impl Totals {
-    const fn add(&mut self, report: &ScenarioReport) {
-        self.steps += report.steps;
-        self.connections += report.stats.accepted;
-        self.bytes += report.stats.bytes_out;
-        self.calls += report.calls;
-        self.faults += report.faults;
-    }
-}
-
-impl std::fmt::Display for Totals {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { steps, connections, bytes, calls, faults } = self;
-        write!(
-            f,
-            "{steps} steps, {connections} connections, {bytes} bytes echoed, {calls} system \
-             calls, {faults} of them made to fail"
-        )
-    }
+fn summary(sum: &ScenarioReport) -> String {
+    let ScenarioReport { steps, stats, calls, faults } = sum;
+    format!(
+        "{steps} steps, {} connections, {} bytes echoed, {calls} system calls, {faults} of them \
+         made to fail",
+        stats.accepted, stats.bytes_out
+    )
 }

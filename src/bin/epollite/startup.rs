@@ -12,7 +12,7 @@ use epollite::{Errno, Kernel, Linux};
 
 use crate::exit::{CliError, failed};
 use crate::listen::Place;
-use crate::log::{Log, json_string, named};
+use crate::log::{Log, named};
 use crate::signals;
 use crate::trace::Trace;
 
@@ -40,9 +40,6 @@ pub(crate) fn block_signals<K: Kernel>(kernel: &mut K, signals: &[Signal]) -> Re
 
 /// Checks that `count` more descriptors are available, now that all others are open. A server
 /// without a free descriptor would listen but never serve a client.
-///
-/// # Errors
-/// They are not available.
 pub(crate) fn check_spare_fds(count: usize) -> Result<(), CliError> {
     // Not traced: this is not part of the service. dup(2) only needs a free descriptor number.
     let stream = std::io::stderr();
@@ -75,15 +72,8 @@ pub(crate) fn raise_nofile_limit(log: &Log) -> u64 {
         Ok(limit) => limit,
         Err(errno) => {
             // With an unknown limit, accept4(2) fails when it is reached: then accepting is paused.
-            log.message(
-                || format!("epollite: the descriptor limit is not known: prlimit: {errno}"),
-                || {
-                    format!(
-                        "{{\"event\":\"nofile_raised\",\"why\":{}}}",
-                        json_string(&errno.to_string())
-                    )
-                },
-            );
+            let text = format!("the descriptor limit is not known: prlimit: {errno}");
+            log.event("nofile_raised", &text, &errno.to_string());
             return LIMIT_UNKNOWN;
         }
     };

@@ -1,4 +1,4 @@
-//! Statistics as text and as JSON.
+//! Statistics as text and as JSON, and the table of `--syscall-summary`.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,6 @@ use epollite::server::stream::StreamStats;
 
 use crate::call::{Call, CallCount, CallTable};
 use crate::log::{Log, json_string};
-use crate::syscall_summary::format_table;
 
 /// The statistics of one thread, or the sum of all threads.
 #[derive(Clone, Copy, Default, Debug)]
@@ -53,15 +52,6 @@ impl StatsSnapshot {
         self.stream.echoes + self.datagram.echoed
     }
 
-    /// Total calls divided by total echoes: 0 before the first echo.
-    #[expect(clippy::cast_precision_loss, reason = "two digits are printed")]
-    fn calls_per_echo(&self) -> f64 {
-        match self.echoes() {
-            0 => 0.0,
-            echoes => self.calls.total() as f64 / echoes as f64,
-        }
-    }
-
     fn bytes(&self) -> (u64, u64) {
         let Self { stream, datagram, .. } = self;
         (stream.bytes_in + datagram.bytes_in, stream.bytes_out + datagram.bytes_out)
@@ -75,10 +65,7 @@ impl StatsSnapshot {
 
     /// The number of calls by kind, without unused kinds, the most frequent first.
     fn kinds(&self) -> Vec<(Call, CallCount)> {
-        let mut kinds: Vec<_> = Call::all()
-            .map(|call| (call, self.calls.get(call)))
-            .filter(|(_, count)| count.calls > 0)
-            .collect();
+        let mut kinds = self.calls.made();
         kinds.sort_by_key(|(_, count)| core::cmp::Reverse(count.calls));
         kinds
     }
@@ -140,7 +127,7 @@ impl StatsSnapshot {
             }
             text.push('\n');
         }
-        let _ = write!(text, "syscalls per echo  {:.2}", self.calls_per_echo());
+        let _ = write!(text, "syscalls per echo  {:.2}", self.calls.per_echo(echoes));
         text
     }
 
@@ -151,7 +138,8 @@ impl StatsSnapshot {
         let DatagramStats { received, echoed, truncated, refused, dropped, errors, .. } = datagram;
         let (handled, spurious, stale) = self.events();
         let (bytes_in, bytes_out) = self.bytes();
-        let (echoes, calls_per_echo) = (self.echoes(), self.calls_per_echo());
+        let echoes = self.echoes();
+        let calls_per_echo = self.calls.per_echo(echoes);
         let mut calls = format!("\"total\":{}", self.calls.total());
         for (call, count) in self.kinds() {
             let _ = write!(calls, ",{}:{}", json_string(call.name()), count.calls);
@@ -167,5 +155,68 @@ impl StatsSnapshot {
              \"events\":{{\"handled\":{handled},\"spurious\":{spurious},\"stale\":{stale}}},\
              \"syscalls\":{{{calls}}},\"syscalls_per_echo\":{calls_per_echo:.4}}}"
         )
+    }
+}
+
+/// A table as `strace -c` prints it, with extra columns for `EAGAIN` and bytes; sorted by time,
+/// descending.
+#[expect(clippy::cast_precision_loss, reason = "few digits are printed")]
+fn format_table(table: &CallTable, echoes: u64) -> String {
+    let mut rows = table.made();
+    rows.sort_by_key(|(_, row)| core::cmp::Reverse(row.nanos));
+    let mut sum = CallCount::default();
+    rows.iter().for_each(|(_, row)| sum.add(row));
+    let rule = "------ ---------- ---------- --------- ------- ------- ---------- ------------\n";
+    let mut text = format!(
+        "% time    seconds usecs/call     calls  EAGAIN  errors bytes/call syscall\n{rule}"
+    );
+    let line = |row: &CallCount, name: &str| {
+        let seconds = row.nanos as f64 / 1e9;
+        let share = 100.0 * row.nanos as f64 / (sum.nanos as f64).max(1.0);
+        let usecs = seconds * 1e6 / row.calls.max(1) as f64;
+        let bytes = row.bytes as f64 / row.calls.max(1) as f64;
+        format!(
+            "{share:6.2} {seconds:10.6} {usecs:10.1} {:9} {:7} {:7} {bytes:10.1} {name}\n",
+            row.calls, row.eagain, row.errors
+        )
+    };
+    for (call, row) in &rows {
+        text += &line(row, call.syscall_name());
+    }
+    text += rule;
+    text += &line(&sum, "total");
+    let _ = write!(text, "{echoes} echoes, {:.2} calls each", table.per_echo(echoes));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use epollite::instrument::{ReturnValue, SyscallRecord};
+
+    use super::*;
+
+    #[test]
+    fn the_table_of_calls_fits_on_a_terminal() {
+        let mut table = CallTable::default();
+        for call in Call::all() {
+            table.count(call, None);
+            let (name, call) = (call.syscall_name(), call.syscall());
+            let result = Ok(ReturnValue::Number(1 << 20));
+            let start = epollite::Instant::ZERO;
+            let duration = Duration::from_secs(99);
+            table.measure(&SyscallRecord {
+                name,
+                call,
+                arguments: Vec::new(),
+                result,
+                start,
+                duration,
+            });
+        }
+        for line in format_table(&table, 1_000_000).lines() {
+            assert!(line.len() <= 80, "{} columns: {line}", line.len());
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows how arguments are printed; the arguments of each call are in `tracer/syscalls.rs`.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
@@ -150,7 +151,7 @@ impl fmt::Display for SyscallRecord {
         match self.result {
             Ok(ReturnValue::Number(number)) => write!(f, ") = {number}")?,
             Ok(ReturnValue::Fd(fd)) => write!(f, ") = {fd}")?,
-            Err(errno) => write!(f, ") = -1 {errno:?} ({})", ErrnoText(errno))?,
+            Err(errno) => write!(f, ") = -1 {errno:?} ({})", errno_text(errno))?,
         }
         // With `{:#}`, the duration too.
         if f.alternate() {
@@ -162,19 +163,15 @@ impl fmt::Display for SyscallRecord {
 }
 
 /// The C library's text of an errno, if there is a C library.
-struct ErrnoText(Errno);
+#[cfg(feature = "std")]
+fn errno_text(errno: Errno) -> String {
+    let text = alloc::string::ToString::to_string(&std::io::Error::from(errno));
+    text.split(" (os error").next().unwrap_or(&text).into()
+}
 
-impl fmt::Display for ErrnoText {
-    #[cfg(feature = "std")]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = alloc::string::ToString::to_string(&std::io::Error::from(self.0));
-        f.write_str(text.split(" (os error").next().unwrap_or(&text))
-    }
-
-    #[cfg(not(feature = "std"))]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.description())
-    }
+#[cfg(not(feature = "std"))]
+fn errno_text(errno: Errno) -> &'static str {
+    errno.description()
 }
 
 impl fmt::Display for Argument {
@@ -214,8 +211,8 @@ impl fmt::Display for Argument {
             Self::Timespec(time) => {
                 write!(f, "{{tv_sec={}, tv_nsec={}}}", time.as_secs(), time.subsec_nanos())
             }
-            Self::Limit(limit) => {
-                write!(f, "{{rlim_cur={}, rlim_max={}}}", Rlim(limit.soft), Rlim(limit.hard))
+            Self::Limit(Rlimit { soft, hard }) => {
+                write!(f, "{{rlim_cur={}, rlim_max={}}}", limit(*soft), limit(*hard))
             }
             Self::Address(address) => write!(f, "{address:#x}"),
             Self::Text(text) => f.write_str(text),
@@ -305,20 +302,9 @@ impl Bytes {
 }
 
 fn epoll_event(f: &mut fmt::Formatter<'_>, event: EpollEvent) -> fmt::Result {
-    const NAMES: [(u32, &str); 9] = [
-        (event::EPOLLIN, "EPOLLIN"),
-        (event::EPOLLPRI, "EPOLLPRI"),
-        (event::EPOLLOUT, "EPOLLOUT"),
-        (event::EPOLLERR, "EPOLLERR"),
-        (event::EPOLLHUP, "EPOLLHUP"),
-        (event::EPOLLRDHUP, "EPOLLRDHUP"),
-        (event::EPOLLEXCLUSIVE, "EPOLLEXCLUSIVE"),
-        (event::EPOLLONESHOT, "EPOLLONESHOT"),
-        (event::EPOLLET, "EPOLLET"),
-    ];
     f.write_str("{events=")?;
     let mut between = "";
-    for (bit, name) in NAMES {
+    for (bit, name) in event::NAMES {
         if event.events() & bit != 0 {
             write!(f, "{between}{name}")?;
             between = "|";
@@ -395,16 +381,10 @@ fn signal_set(f: &mut fmt::Formatter<'_>, signals: SignalSet) -> fmt::Result {
 }
 
 /// A limit, by name if there is none.
-struct Rlim(u64);
-
-impl fmt::Display for Rlim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            u64::MAX => f.write_str("RLIM64_INFINITY"),
-            number if number > 1024 && number.is_multiple_of(1024) => {
-                write!(f, "{}*1024", number / 1024)
-            }
-            number => number.fmt(f),
-        }
+fn limit(number: u64) -> String {
+    match number {
+        u64::MAX => "RLIM64_INFINITY".into(),
+        _ if number > 1024 && number.is_multiple_of(1024) => format!("{}*1024", number / 1024),
+        _ => format!("{number}"),
     }
 }

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::record::Bytes;
 use super::{
-    Argument as A, MsgHdr, ReturnValue, Tracer, family, fd, kind, messages, number, option_value,
+    Argument as A, ReturnValue, Tracer, family, fd, kind, messages, msghdr, number, option_value,
     read_bytes, ret_addr,
 };
 use crate::errno::Errno;
@@ -14,7 +14,7 @@ use crate::kernel::{
     EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet,
     SocketOption, SocketOptionName, SocketType, Syscall,
 };
-use crate::net::{Addr, AddressFamily, DatagramBatch, PacketInfo, SockAddr};
+use crate::net::{Addr, AddressFamily, Datagram, DatagramBatch, PacketInfo};
 
 const NULL: A = A::Name("NULL");
 
@@ -150,15 +150,8 @@ impl<K: Kernel> Kernel for Tracer<K> {
     ) -> Result<usize, Errno> {
         let made =
             self.make(Syscall::Sendmsg, |kernel| kernel.sendmsg(socket, buf, addr, packet_info));
-        let sent = A::Message(MsgHdr {
-            addr: *addr,
-            addr_room: None,
-            addr_len: addr.encode().socklen(),
-            bytes: Bytes::new(buf),
-            buf_len: buf.len(),
-            truncated: false,
-            packet_info,
-        });
+        let datagram = Datagram { bytes: buf, addr: &addr.encode(), truncated: false, packet_info };
+        let sent = A::Message(msghdr(&datagram, None));
         self.record_count(made, [fd(socket), sent, A::Name("MSG_NOSIGNAL")])
     }
 
@@ -286,18 +279,15 @@ impl<K: Kernel> Kernel for Tracer<K> {
 
 /// A datagram that was received into `buf`.
 fn received_message(buf: &[u8], message: &ReceivedDatagram) -> A {
-    A::Message(MsgHdr {
-        addr: message.from,
-        addr_room: Some(SockAddr::LEN_MAX),
-        addr_len: message.from.encode().socklen(),
-        bytes: Bytes::new(&buf[..message.len_bytes.min(buf.len())]),
-        buf_len: buf.len(),
+    let datagram = Datagram {
+        bytes: &buf[..message.len_bytes.min(buf.len())],
+        addr: &message.from.encode(),
         truncated: message.len_bytes > buf.len(),
         packet_info: message.packet_info,
-    })
+    };
+    A::Message(msghdr(&datagram, Some(buf.len())))
 }
 
-/// Two new descriptors.
 fn pair(result: &Result<(Fd, Fd), Errno>) -> A {
     result.as_ref().map_or(A::Name("..."), |(a, b)| A::Pair([a.number(), b.number()]))
 }

@@ -84,7 +84,12 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<EchoCommand, CliError> 
         }
     }
     if let Some(target) = check {
-        return check_only(args, target, &given);
+        return match given.iter().find(|flag| *flag != "--check") {
+            None => Ok(EchoCommand::Check(target)),
+            Some(flag) => {
+                Err(args.usage_error(&format!("--check is a client: it takes no {flag}")))
+            }
+        };
     }
     if options.log.is_verbose && options.log.is_quiet {
         return Err(args.usage_error("--verbose and --quiet at once"));
@@ -109,15 +114,6 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<EchoCommand, CliError> 
     Ok(EchoCommand::Serve(options))
 }
 
-/// `--check` takes no other flag.
-fn check_only(args: &ArgParser, target: Target, given: &[String]) -> Result<EchoCommand, CliError> {
-    match given.iter().find(|flag| *flag != "--check") {
-        None => Ok(EchoCommand::Check(target)),
-        Some(flag) => Err(args.usage_error(&format!("--check is a client: it takes no {flag}"))),
-    }
-}
-
-/// The default options.
 fn defaults() -> EchoOptions {
     EchoOptions {
         targets: Vec::new(),

@@ -111,9 +111,7 @@ impl ArgParser {
         &mut self,
         read: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<T, CliError> {
-        let value = self.value()?;
-        read(&value.to_string_lossy())
-            .map_err(|why| self.usage_error(&format!("{}: {why}", self.flag)))
+        self.take_bytes(|bytes| read(&String::from_utf8_lossy(bytes)))
     }
 
     /// The same for a value that may contain a path, which is bytes and not text.

@@ -8,13 +8,38 @@ use epollite::kernel::{SocketOption, SocketOptionName, close_quietly, is_connect
 use epollite::net::AddressFamily;
 use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Linux, Reactor, Trigger};
 
-use super::resolve;
-use super::session::FdEntry;
+use super::session::{FdEntry, Role};
+use super::{messages, resolve};
 use crate::args::NcOptions;
+use crate::exit::CliError;
 
 /// A Unix listener with a full backlog does not report when it has room: the delay before the next
 /// attempt.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
+
+/// What `open` returns for the first address that it accepts.
+pub(super) fn first_of_all<T>(
+    options: &NcOptions,
+    mut open: impl FnMut(&Addr) -> Result<T, Errno>,
+) -> Result<T, CliError> {
+    let mut failed = None;
+    let (host, addrs) = resolve::resolve_targets(options)?;
+    for addr in addrs {
+        match open(&addr) {
+            Ok(opened) => {
+                messages::succeeded(options, &host, &addr);
+                return Ok(opened);
+            }
+            Err(why) => {
+                // With several addresses only the last failure ends the run.
+                if let Some(line) = failed.replace(messages::failed(options, &host, &addr, &why)) {
+                    messages::verbose(options, &line);
+                }
+            }
+        }
+    }
+    Err(CliError::run(failed.unwrap_or_default()))
+}
 
 /// Connects to `addr`, from the address and port of `-s` and `-p`.
 pub(super) fn connect(
@@ -104,7 +129,7 @@ fn wait_connected(
     socket: Fd,
     deadline: Option<Instant>,
 ) -> Result<Fd, Errno> {
-    let entry = FdEntry::connecting();
+    let entry = FdEntry::new(Role::Connecting, Interest::WRITABLE);
     let token = reactor
         .register_or_close(socket, Interest::WRITABLE, Trigger::Level, entry)
         .map_err(Errno::from)?;

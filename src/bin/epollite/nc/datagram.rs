@@ -7,12 +7,12 @@
 use std::collections::VecDeque;
 
 use epollite::event::Ready;
-use epollite::kernel::{ReceivedDatagram, SocketOption, recv_datagram, reply_datagram};
+use epollite::kernel::{ReceivedDatagram, Signal, SocketOption, recv_datagram, reply_datagram};
 use epollite::net::PacketInfo;
-use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Token};
+use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Received, Token};
 
 use super::messages;
-use super::session::{Outcome, Read, Role, Session};
+use super::session::{FdEntry, Role, Session};
 use crate::args::Mode;
 use crate::exit::CliError;
 
@@ -54,18 +54,15 @@ pub(super) fn run(
     mut session: Session<'_>,
     socket: Fd,
     destination: Option<Addr>,
-) -> Result<Outcome, CliError> {
+) -> Result<Option<Signal>, CliError> {
     if destination.is_none() {
         let broadcast = SocketOption::Broadcast(session.options.broadcast);
-        session
-            .reactor
-            .kernel()
-            .setsockopt(&socket, broadcast)
-            .map_err(messages::failed_call("setsockopt"))?;
+        let set = session.reactor.kernel().setsockopt(&socket, broadcast);
+        set.map_err(messages::failed_call("setsockopt"))?;
     }
     let own = session.reactor.kernel().getsockname(&socket);
     let own_port = own.ok().and_then(|own| own.port());
-    let socket = session.register_socket(socket, Interest::NONE, Role::Datagrams)?;
+    let socket = session.register(socket, FdEntry::new(Role::Datagrams, Interest::NONE))?;
     let mut datagram_loop = DatagramLoop {
         session,
         socket,
@@ -137,11 +134,7 @@ impl DatagramLoop<'_> {
     }
 
     fn arm(&mut self) -> Result<(), CliError> {
-        let may_receive = !self.session.output_pending()
-            && self.session.receive_at.is_none()
-            && !self.session.finished
-            && (self.session.options.mode != Mode::Echo || self.send_queue.is_empty());
-        self.session.arm_socket(self.socket, may_receive, !self.send_queue.is_empty())
+        self.session.arm_socket(self.socket, self.may_receive(), !self.send_queue.is_empty())
     }
 
     // Sending.
@@ -149,26 +142,18 @@ impl DatagramLoop<'_> {
     /// Whether there is a destination, and room in the queue.
     fn wants_input(&self) -> bool {
         let has_destination = self.destination.is_some() || !self.senders.is_empty();
-        has_destination
-            && self.send_queue.is_empty()
-            && !self.session.finished
-            && !self.session.input_closed()
-            && self.session.line_at.is_none()
+        has_destination && self.send_queue.is_empty() && self.session.may_read_input()
     }
 
     fn read_input(&mut self) -> Result<(), CliError> {
         match self.session.read_input(DATAGRAM_BYTES_MAX) {
-            Read::Bytes(count) if self.session.lines.is_passthrough() => {
-                let datagram = self.session.buf[..count].to_vec();
-                self.send_to_all(&datagram, None)
-            }
-            Read::Bytes(count) => {
+            Received::Bytes(count) => {
                 let session = &mut self.session;
                 session.lines.push(&session.buf[..count]);
                 self.send_lines()
             }
-            Read::WouldBlock => Ok(()),
-            Read::Eof => {
+            Received::WouldBlock => Ok(()),
+            Received::Eof => {
                 self.session.close_input();
                 self.send_lines()
             }
@@ -216,12 +201,13 @@ impl DatagramLoop<'_> {
                 }),
                 addr => {
                     let info = destination.packet_info;
+                    let is_unix = matches!(addr, Addr::Unix(_));
                     match io.syscall(|kernel, fd| reply_datagram(kernel, fd, datagram, addr, info))
                     {
                         Ok(_) => Ok(true),
                         // The receiver's queue is full, and no event reports when it has room: this
                         // datagram is dropped for it, so that the others need not wait.
-                        Err(errno) if errno.is_would_block() && is_unix(addr) => Ok(true),
+                        Err(errno) if errno.is_would_block() && is_unix => Ok(true),
                         Err(errno) if errno.is_would_block() || errno.is_interrupted() => Ok(false),
                         Err(errno) => Err(errno),
                     }
@@ -249,15 +235,17 @@ impl DatagramLoop<'_> {
 
     // Receiving.
 
+    /// Whether a datagram could be forwarded at once.
+    fn may_receive(&self) -> bool {
+        !self.session.output_pending()
+            && !self.session.finished
+            && self.session.receive_at.is_none()
+            && (self.session.options.mode != Mode::Echo || self.send_queue.is_empty())
+    }
+
     fn receive(&mut self) -> Result<(), CliError> {
         for _ in 0..RECV_BATCH {
-            if self.session.output_pending()
-                || self.session.finished
-                || self.session.receive_at.is_some()
-            {
-                return Ok(());
-            }
-            if self.session.options.mode == Mode::Echo && !self.send_queue.is_empty() {
+            if !self.may_receive() {
                 return Ok(());
             }
             let session = &mut self.session;
@@ -327,8 +315,4 @@ impl DatagramLoop<'_> {
         }
         self.senders.push_back(sender);
     }
-}
-
-const fn is_unix(addr: &Addr) -> bool {
-    matches!(addr, Addr::Unix(_))
 }

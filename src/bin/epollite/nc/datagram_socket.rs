@@ -9,7 +9,7 @@ use epollite::server::{BindError, PortSharing};
 use epollite::{Addr, Errno, Fd, Kernel, Linux, Reactor};
 
 use super::session::FdEntry;
-use super::{connect, messages, multicast, resolve};
+use super::{connect, messages, multicast};
 use crate::args::{self, Endpoint, NcOptions};
 use crate::exit::CliError;
 use crate::listen::{self, SocketFiles};
@@ -42,23 +42,13 @@ pub(super) fn connect_datagram(
     if let Endpoint::Unix(name) = &options.endpoint {
         return unix_socket(options, reactor, name, files).map(|fd| (fd, Addr::Unspecified));
     }
-    let (host, addrs) = resolve::resolve_targets(options)?;
-    let mut failed = String::new();
-    for addr in addrs {
-        let opened = if options.broadcast || multicast::is_group(&addr) {
-            unconnected(options, reactor.kernel(), &addr).map(|fd| (fd, addr))
+    connect::first_of_all(options, |addr| {
+        if options.broadcast || multicast::is_group(addr) {
+            unconnected(options, reactor.kernel(), addr).map(|fd| (fd, *addr))
         } else {
-            connect::connect(options, reactor, &addr).map(|fd| (fd, Addr::Unspecified))
-        };
-        match opened {
-            Ok(opened) => {
-                messages::succeeded(options, &host, &addr);
-                return Ok(opened);
-            }
-            Err(why) => failed = messages::failed(options, &host, &addr, &why),
+            connect::connect(options, reactor, addr).map(|fd| (fd, Addr::Unspecified))
         }
-    }
-    Err(CliError::run(failed))
+    })
 }
 
 /// A Unix client needs a name of its own to receive replies: that of `-s`, or an abstract one

@@ -26,7 +26,6 @@ impl LineBuffer {
         !self.crlf && !self.one_at_a_time
     }
 
-    /// Appends input.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.buffer.drain(..std::mem::take(&mut self.offset));
         for &byte in bytes {

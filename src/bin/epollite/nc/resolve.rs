@@ -40,9 +40,6 @@ fn with_source(options: &NcOptions, addrs: Vec<Addr>) -> Result<Vec<Addr>, CliEr
 }
 
 /// Checks that `-s` names an address, before anything is opened.
-///
-/// # Errors
-/// It does not.
 pub(super) fn check_source(options: &NcOptions) -> Result<(), CliError> {
     match (&options.source, &options.endpoint) {
         (Some(host), Endpoint::Ports { .. }) => {

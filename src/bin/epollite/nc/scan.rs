@@ -8,7 +8,7 @@ use std::time::Duration;
 use epollite::kernel::{SocketType, close_quietly};
 use epollite::{Addr, Errno, Event, Interest, Kernel, Reactor, Trigger};
 
-use super::session::FdEntry;
+use super::session::{FdEntry, Role};
 use super::{connect, messages, resolve};
 use crate::args::{Endpoint, NcOptions};
 use crate::exit::CliError;
@@ -68,12 +68,8 @@ fn probe(options: &NcOptions, reactor: &mut Reactor<FdEntry>, addr: &Addr) -> Re
         close_quietly(reactor.kernel(), socket);
         return outcome;
     }
-    let token = reactor.register_or_close(
-        socket,
-        Interest::READABLE,
-        Trigger::Level,
-        FdEntry::connecting(),
-    )?;
+    let entry = FdEntry::new(Role::Connecting, Interest::READABLE);
+    let token = reactor.register_or_close(socket, Interest::READABLE, Trigger::Level, entry)?;
     let deadline = reactor.kernel().now() + options.timeout.unwrap_or(UDP_PROBE_TIMEOUT);
     let event = reactor.next(Some(deadline));
     let outcome = match (event, reactor.get_mut(token)) {

@@ -11,11 +11,12 @@ use epollite::collections::{RecvBuffer, WriteBuffer};
 use epollite::event::Ready;
 use epollite::kernel::{Signal, close_quietly};
 use epollite::reactor::RegisterErrorKind;
-use epollite::{Errno, Event, Fd, Instant, Interest, Kernel, Reactor, Token, Trigger};
+use epollite::{
+    Addr, Errno, Event, Fd, Instant, Interest, Kernel, Reactor, Received, Token, Trigger,
+};
 
 use super::lines::LineBuffer;
 use super::messages;
-use super::peer::Peer;
 use super::stdio::{PIPE_BUF, Stdio, Stream};
 use crate::args::{Mode, NcOptions};
 use crate::exit::CliError;
@@ -47,24 +48,56 @@ pub(super) enum Role {
     Output,
     Listener,
     Signals,
-    /// A connection.
     Peer,
-    /// The datagram socket.
     Datagrams,
 }
 
-impl FdEntry {
-    pub(super) const fn connecting() -> Self {
-        Self { role: Role::Connecting, peer: None, armed: Interest::NONE }
-    }
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) addr: Addr,
+    /// Its number in a chat.
+    pub(super) number: u64,
+    pub(super) output: WriteBuffer,
+    /// Bytes not yet sent at the last idle timeout.
+    pub(super) unsent_bytes: usize,
+    /// Whether data may still be received.
+    pub(super) can_read: bool,
+    /// Whether data may still be sent.
+    pub(super) can_write: bool,
+    /// Whether to shut down the sending side once the write buffer is flushed.
+    pub(super) shutdown_pending: bool,
+    /// Whether the peer has sent FIN and the connection stays open while the input has data.
+    pub(super) half_closed: bool,
+    /// The incomplete line received so far, in a chat.
+    pub(super) line: Vec<u8>,
 }
 
-/// How the run ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Outcome {
-    Done,
-    /// By a signal that was read from a signalfd, because a socket file had to be removed first.
-    KilledBySignal(Signal),
+impl FdEntry {
+    pub(super) const fn new(role: Role, armed: Interest) -> Self {
+        Self { role, peer: None, armed }
+    }
+
+    /// A connection, armed for nothing yet.
+    pub(super) fn for_peer(peer: Peer) -> Self {
+        Self { peer: Some(Box::new(peer)), ..Self::new(Role::Peer, Interest::NONE) }
+    }
+
+    /// The name in the log.
+    fn name(&self) -> String {
+        match self.role {
+            Role::Connecting => "connecting".into(),
+            Role::Input => "stdin".into(),
+            Role::Output => "stdout".into(),
+            Role::Listener => "listener".into(),
+            Role::Signals => "signals".into(),
+            Role::Peer => {
+                let addr = self.peer.as_ref().map(|peer| messages::addr_text(&peer.addr));
+                format!("peer {}", addr.unwrap_or_default())
+            }
+            Role::Datagrams => "datagrams".into(),
+        }
+    }
 }
 
 /// How one of the standard streams is held.
@@ -78,20 +111,13 @@ enum StdStream {
     Closed,
 }
 
-/// The result of reading the input.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Read {
-    Bytes(usize),
-    WouldBlock,
-    Eof,
-}
-
 pub(super) struct Session<'a> {
     pub(super) reactor: Reactor<FdEntry>,
     pub(super) options: &'a NcOptions,
     /// The run ends once everything is written.
     pub(super) finished: bool,
-    /// The signal that ended the run at once.
+    /// The signal that ended the run at once, read from a signalfd because a socket file had to be
+    /// removed first.
     signalled: Option<Signal>,
     pub(super) lines: LineBuffer,
     /// When the next line may be sent (`-i`).
@@ -144,7 +170,7 @@ impl<'a> Session<'a> {
 
     fn register_std_stream(&mut self, stream: Stream, role: Role) -> Result<StdStream, CliError> {
         let Stream { fd, is_nonblocking } = stream;
-        let entry = FdEntry { role, peer: None, armed: Interest::NONE };
+        let entry = FdEntry::new(role, Interest::NONE);
         // One-shot without interest: a descriptor that has already hung up is reported once anyway.
         match self.reactor.register(fd, Interest::NONE, Trigger::OneShot, entry) {
             Ok(token) => Ok(StdStream::Registered { token, is_nonblocking }),
@@ -159,31 +185,10 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Registers a socket, armed for `interest`.
-    pub(super) fn register_socket(
-        &mut self,
-        fd: Fd,
-        interest: Interest,
-        role: Role,
-    ) -> Result<Token, CliError> {
-        let entry = FdEntry { role, peer: None, armed: interest };
-        self.register(fd, interest, entry)
-    }
-
-    /// Registers a connection, armed for nothing yet.
-    pub(super) fn register_peer(&mut self, fd: Fd, peer: Peer) -> Result<Token, CliError> {
-        let peer = Some(Box::new(peer));
-        let entry = FdEntry { role: Role::Peer, peer, armed: Interest::NONE };
-        self.register(fd, Interest::NONE, entry)
-    }
-
-    fn register(&mut self, fd: Fd, interest: Interest, entry: FdEntry) -> Result<Token, CliError> {
-        let registered = self.reactor.register_or_close(fd, interest, Trigger::OneShot, entry);
+    /// Registers a socket, armed as its entry says.
+    pub(super) fn register(&mut self, fd: Fd, entry: FdEntry) -> Result<Token, CliError> {
+        let registered = self.reactor.register_or_close(fd, entry.armed, Trigger::OneShot, entry);
         registered.map_err(|reason| CliError::run(format!("epoll_ctl: {reason}")))
-    }
-
-    pub(super) fn watch_signals(&mut self, signalfd: Fd) -> Result<(), CliError> {
-        self.register_socket(signalfd, Interest::READABLE, Role::Signals).map(drop)
     }
 
     /// Arms a registration for `interest`. `NONE` makes no call: at most one event arrives that is
@@ -254,6 +259,11 @@ impl<'a> Session<'a> {
         matches!(self.input, StdStream::Closed)
     }
 
+    /// Whether input may be read: the run continues, and no line is waiting for its time (`-i`).
+    pub(super) fn may_read_input(&self) -> bool {
+        !self.finished && !self.input_closed() && self.line_at.is_none()
+    }
+
     /// Arms the input for reading; true if it is always ready.
     pub(super) fn arm_input(&mut self) -> Result<bool, CliError> {
         match self.input {
@@ -271,7 +281,7 @@ impl<'a> Session<'a> {
     }
 
     /// Reads the input into the buffer, at most `bytes_max`.
-    pub(super) fn read_input(&mut self, bytes_max: usize) -> Read {
+    pub(super) fn read_input(&mut self, bytes_max: usize) -> Received {
         let len = self.buf.len().min(bytes_max);
         let buf = &mut self.buf[..len];
         let result = match &self.input {
@@ -283,15 +293,14 @@ impl<'a> Session<'a> {
             StdStream::Closed => Ok(0),
         };
         match result {
-            Ok(0) => Read::Eof,
-            Ok(count) => Read::Bytes(count),
-            Err(errno) if errno.is_would_block() || errno.is_interrupted() => Read::WouldBlock,
+            Ok(0) => Received::Eof,
+            Ok(count) => Received::Bytes(count),
+            Err(errno) if errno.is_would_block() || errno.is_interrupted() => Received::WouldBlock,
             // The terminal is gone (EIO), or it is a directory (EISDIR): no data will come.
-            Err(_) => Read::Eof,
+            Err(_) => Received::Eof,
         }
     }
 
-    /// Closes the input.
     pub(super) fn close_input(&mut self) {
         let input = std::mem::replace(&mut self.input, StdStream::Closed);
         self.close(input);
@@ -427,15 +436,14 @@ impl<'a> Session<'a> {
         self.finished && (self.signalled.is_some() || !self.output_pending())
     }
 
-    /// Closes the standard streams at the end of the run.
-    pub(super) fn finish(mut self) -> Outcome {
-        if let Some(signal) = self.signalled {
-            return Outcome::KilledBySignal(signal);
+    /// Ends the run: returns the signal that killed it, or closes the standard streams.
+    pub(super) fn finish(mut self) -> Option<Signal> {
+        if self.signalled.is_none() {
+            self.close_input();
+            let output = std::mem::replace(&mut self.output, StdStream::Closed);
+            self.close(output);
         }
-        self.close_input();
-        let output = std::mem::replace(&mut self.output, StdStream::Closed);
-        self.close(output);
-        Outcome::Done
+        self.signalled
     }
 
     /// Reads a signal, if there is one, which ends the run.
@@ -444,23 +452,5 @@ impl<'a> Session<'a> {
         self.signalled = read_signal(|record| io.syscall(|kernel, fd| kernel.read(fd, record)));
         self.finished |= self.signalled.is_some();
         self.arm(token, Interest::READABLE)
-    }
-}
-
-impl FdEntry {
-    /// The name in the log.
-    fn name(&self) -> String {
-        match self.role {
-            Role::Connecting => "connecting".into(),
-            Role::Input => "stdin".into(),
-            Role::Output => "stdout".into(),
-            Role::Listener => "listener".into(),
-            Role::Signals => "signals".into(),
-            Role::Peer => {
-                let addr = self.peer.as_ref().map(|peer| messages::addr_text(&peer.addr));
-                format!("peer {}", addr.unwrap_or_default())
-            }
-            Role::Datagrams => "datagrams".into(),
-        }
     }
 }

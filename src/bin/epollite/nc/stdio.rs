@@ -15,9 +15,11 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::OpenOptionsExt;
 
 use epollite::Fd;
+
+use crate::models::OPEN_NONBLOCKING;
 
 /// What fits into a writable pipe: `PIPE_BUF` of pipe(7).
 pub(super) const PIPE_BUF: usize = 4_096;
@@ -62,9 +64,7 @@ fn reopen(number: u32, is_output: bool) -> Option<Fd> {
     if !name.as_os_str().as_bytes().starts_with(b"pipe:[") {
         return None;
     }
-    let file = File::options().read(!is_output).write(is_output).open(&path).ok()?;
-    // Not a socket, but the one call made through it (ioctl FIONBIO) works on every descriptor.
-    let stream = UnixStream::from(OwnedFd::from(file));
-    stream.set_nonblocking(true).ok()?;
-    Some(OwnedFd::from(stream).into())
+    let mut options = File::options();
+    options.read(!is_output).write(is_output).custom_flags(OPEN_NONBLOCKING);
+    Some(OwnedFd::from(options.open(&path).ok()?).into())
 }

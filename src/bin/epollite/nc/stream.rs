@@ -10,12 +10,12 @@ mod transfer;
 
 use epollite::collections::WriteBuffer;
 use epollite::event::Ready;
+use epollite::kernel::Signal;
 use epollite::reactor::RETRY_DELAY;
 use epollite::{Addr, Event, Fd, Instant, Interest, Kernel, Token};
 
 use super::messages;
-use super::peer::Peer;
-use super::session::{Outcome, Role, Session};
+use super::session::{FdEntry, Peer, Role, Session};
 use crate::args::Mode;
 use crate::exit::CliError;
 
@@ -36,7 +36,7 @@ struct StreamLoop<'a> {
 }
 
 /// Serves `socket`, a listener or a connection, until the end of the run.
-pub(super) fn run(session: Session<'_>, socket: Fd) -> Result<Outcome, CliError> {
+pub(super) fn run(session: Session<'_>, socket: Fd) -> Result<Option<Signal>, CliError> {
     let mut stream_loop = StreamLoop {
         session,
         listener: None,
@@ -47,11 +47,8 @@ pub(super) fn run(session: Session<'_>, socket: Fd) -> Result<Outcome, CliError>
         next_id: 0,
     };
     if stream_loop.session.options.is_listening {
-        stream_loop.listener = Some(stream_loop.session.register_socket(
-            socket,
-            Interest::READABLE,
-            Role::Listener,
-        )?);
+        let entry = FdEntry::new(Role::Listener, Interest::READABLE);
+        stream_loop.listener = Some(stream_loop.session.register(socket, entry)?);
     } else {
         let addr =
             stream_loop.session.reactor.kernel().getpeername(&socket).unwrap_or(Addr::Unspecified);
@@ -174,7 +171,7 @@ impl StreamLoop<'_> {
             line: Vec::new(),
         };
         // Armed below, once its state is known.
-        let token = self.session.register_peer(socket, peer)?;
+        let token = self.session.register(socket, FdEntry::for_peer(peer))?;
         self.peers += 1;
         self.reset_idle_timer(token);
         let has_ended = self.session.input_closed() && self.session.lines.is_empty();

@@ -18,7 +18,6 @@ pub(crate) struct Client {
     pub(crate) received: u64,
     /// Whether it has half-closed.
     pub(crate) sent_fin: bool,
-    /// Whether it reads.
     pub(crate) is_reading: bool,
     /// Whether it has received end of stream.
     pub(crate) got_eof: bool,

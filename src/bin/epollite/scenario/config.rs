@@ -15,7 +15,6 @@ use epollite::{Errno, Trigger};
 /// The configuration of one scenario.
 #[derive(Clone, Debug)]
 pub(crate) struct ScenarioConfig {
-    /// The server's trigger mode.
     pub(crate) trigger: Trigger,
     /// Whether clients connect over Unix sockets instead of TCP.
     pub(crate) local: bool,
@@ -31,7 +30,6 @@ pub(crate) struct ScenarioConfig {
     pub(crate) budget_bytes: usize,
     /// The most events that one wait of the server returns.
     pub(crate) events_max: NonZeroU32,
-    /// The server's idle timeout.
     pub(crate) idle: Option<Duration>,
     /// The buffer size in each direction of a connection.
     pub(crate) socket_bytes: usize,
@@ -122,11 +120,10 @@ impl fmt::Display for Violation {
 }
 
 /// The result of a scenario.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct ScenarioReport {
     /// Choices taken.
     pub(crate) steps: u64,
-    /// The server's statistics.
     pub(crate) stats: StreamStats,
     /// System calls of the server.
     pub(crate) calls: u64,

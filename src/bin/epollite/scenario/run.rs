@@ -49,8 +49,7 @@ pub(crate) fn run<S: ServerUnderTest>(
     let run = AssertUnwindSafe(|| {
         let Some(mut scenario) = Scenario::new(config, entropy, start) else {
             // A fault hit the server before it had a listener: it must only have left nothing open.
-            let stats = StreamStats::default();
-            return Ok(ScenarioReport { steps: 0, stats, calls: 0, faults: 1 });
+            return Ok(ScenarioReport { faults: 1, ..ScenarioReport::default() });
         };
         let result = scenario.run(choices, steps_max);
         // After a violation the remaining clients are closed, so that they are not reported as

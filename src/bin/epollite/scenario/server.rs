@@ -27,7 +27,6 @@ pub(crate) trait ServerUnderTest {
 
     fn stats(&self) -> StreamStats;
 
-    /// Open connections.
     fn connections(&self) -> u32 {
         let StreamStats { accepted, closed, .. } = self.stats();
         u32::try_from(accepted - closed).expect("a scenario has few clients")

@@ -12,7 +12,6 @@ use epollite::kernel::Shutdown;
 use epollite::{Errno, Received, Sent, Token};
 
 use super::super::messages;
-use super::super::session::Read;
 use super::StreamLoop;
 use crate::args::Mode;
 use crate::exit::CliError;
@@ -40,11 +39,7 @@ impl StreamLoop<'_> {
             Mode::Chat => true,
             Mode::Echo | Mode::Discard => false,
         };
-        has_room
-            && self.peers > 0
-            && !self.session.finished
-            && !self.session.input_closed()
-            && self.session.line_at.is_none()
+        has_room && self.peers > 0 && self.session.may_read_input()
     }
 
     pub(super) fn read_input(&mut self) -> Result<(), CliError> {
@@ -54,19 +49,19 @@ impl StreamLoop<'_> {
                 break;
             }
             match self.session.read_input(usize::MAX) {
-                Read::Bytes(count) if self.session.lines.is_passthrough() => {
+                Received::Bytes(count) if self.session.lines.is_passthrough() => {
                     let buf = std::mem::take(&mut self.session.buf);
                     let sent = self.broadcast(&buf[..count], None);
                     self.session.buf = buf;
                     sent?;
                 }
-                Read::Bytes(count) => {
+                Received::Bytes(count) => {
                     let session = &mut self.session;
                     session.lines.push(&session.buf[..count]);
                     self.send_lines()?;
                 }
-                Read::WouldBlock => break,
-                Read::Eof => {
+                Received::WouldBlock => break,
+                Received::Eof => {
                     self.session.close_input();
                     self.send_lines()?;
                 }
