@@ -34,6 +34,10 @@ pub struct DatagramBatch {
     /// In batch order; each has its slot in `bytes`. Only the first `len` are valid.
     headers: Vec<DatagramMeta>,
     len: usize,
+    /// How many slots the next receive fills at most.
+    recv_max: usize,
+    /// Whether headers have slots other than those of their positions.
+    is_reordered: bool,
     has_packet_info: bool,
 }
 
@@ -90,8 +94,17 @@ impl DatagramBatch {
             datagram_bytes_max,
             headers: (0..datagrams_max).map(header).collect(),
             len: 0,
+            recv_max: datagrams_max,
+            is_reordered: false,
             has_packet_info: false,
         }
+    }
+
+    /// Limits how many datagrams the next receives may bring, from one to
+    /// [`datagrams_max`](Self::datagrams_max): a kernel has to prepare a header for each, also for
+    /// those that are not there. Cost: O(1).
+    pub fn set_recv_max(&mut self, datagrams: usize) {
+        self.recv_max = datagrams.clamp(1, self.headers.len().max(1));
     }
 
     /// Receives datagrams with their [`PacketInfo`], and sends each with the info it has. The
@@ -152,21 +165,28 @@ impl DatagramBatch {
         let mut retained = 0;
         for index in 0..self.len {
             if keep(&self.get(index)) {
-                self.headers.swap(retained, index);
+                if retained < index {
+                    self.headers.swap(retained, index);
+                    self.is_reordered = true;
+                }
                 retained += 1;
             }
         }
         self.len = retained;
     }
 
-    /// For kernels: removes every datagram and returns all slots, to be filled. Call
-    /// [`set_len`](Self::set_len) afterwards. Cost: O(n).
+    /// For kernels: removes every datagram and returns the slots to be filled, as many as
+    /// [`set_recv_max`](Self::set_recv_max) allows. Call [`set_len`](Self::set_len) afterwards.
+    /// Cost: O(n).
     pub fn recv_slots(&mut self) -> impl Iterator<Item = (&mut [u8], &mut DatagramMeta)> {
         self.len = 0;
-        for (slot, header) in self.headers.iter_mut().enumerate() {
-            header.slot = slot;
+        if core::mem::take(&mut self.is_reordered) {
+            for (slot, header) in self.headers.iter_mut().enumerate() {
+                header.slot = slot;
+            }
         }
-        self.bytes.chunks_exact_mut(self.datagram_bytes_max.max(1)).zip(&mut self.headers)
+        let slots = self.bytes.chunks_exact_mut(self.datagram_bytes_max.max(1));
+        slots.zip(&mut self.headers).take(self.recv_max)
     }
 
     /// For kernels: declares that the first `count` slots hold datagrams. Returns their headers,

@@ -161,9 +161,9 @@ Server:
                              them at once                         [default: 5s]
       --read-budget BYTES    bytes read from one connection per turn (edge)
                                                                 [default: 1MiB]
-      --spin HOW             poll before blocking: auto (while events come within
-                             20 us), off, or a time up to 10ms before every wait
-                                                                 [default: off]
+      --spin HOW             poll before blocking: auto (while events come in 20
+                             us), off, or a time up to 10ms before every wait
+                                                                  [default: off]
 
 Output:
       --log-format FORMAT    text, json or off                  [default: text]

@@ -114,6 +114,8 @@ pub struct DatagramEvent {
 pub struct EchoSocket {
     config: DatagramConfig,
     batch: DatagramBatch,
+    /// Datagrams that the next receive may bring.
+    recv_max: usize,
     /// Index of the first datagram of `batch` not yet sent: the send buffer was full.
     first_unsent: usize,
     port: Option<u16>,
@@ -132,6 +134,18 @@ const EVENTS_MAX: usize = 1 << 16;
 /// Consecutive errors taken from a socket in one call. Each is one reply that reached a closed
 /// port; past this many, other descriptors are served.
 const ERRORS_MAX: u32 = 16;
+
+/// Datagrams that the first receive may bring.
+const RECV_MAX_FIRST: usize = 2;
+
+/// The next receive's maximum: twice what came, so that one more shows that the queue is empty, and
+/// no less than half of the last one.
+const fn next_recv_max(recv_max: usize, received: usize, datagrams_max: usize) -> usize {
+    let wanted = (received + 1).next_power_of_two();
+    let least = recv_max / 2;
+    let next = if wanted > least { wanted } else { least };
+    if next < datagrams_max { next } else { datagrams_max }
+}
 
 /// How far serving the socket has got.
 enum Progress {
@@ -170,6 +184,7 @@ impl EchoSocket {
         Ok(Self {
             config,
             batch,
+            recv_max: RECV_MAX_FIRST.min(datagrams_max),
             first_unsent: 0,
             port,
             is_unix: name.family() == Some(AddressFamily::Unix),
@@ -235,7 +250,8 @@ impl EchoSocket {
             Err(next) => return next,
         };
         // Fewer datagrams than fit, and no pending error: the queue is empty.
-        let is_drained = received < self.batch.datagrams_max() && !ready.is_error();
+        let is_drained = received < self.recv_max && !ready.is_error();
+        self.recv_max = next_recv_max(self.recv_max, received, self.batch.datagrams_max());
         self.filter_batch();
         self.batch.set_reply_addresses();
         match self.send(io) {
@@ -248,6 +264,7 @@ impl EchoSocket {
     /// skipped. When only errors are returned the cause is something else, and is retried later.
     fn receive<K: Kernel>(&mut self, io: &mut Io<'_, K>) -> Result<usize, Progress> {
         self.first_unsent = 0;
+        self.batch.set_recv_max(self.recv_max);
         for _ in 0..ERRORS_MAX {
             let received = if self.has_mmsg {
                 io.syscall(|kernel, fd| kernel.recvmmsg(fd, &mut self.batch))
@@ -407,5 +424,23 @@ impl EchoSocket {
     #[must_use]
     pub const fn stats(&self) -> DatagramStats {
         self.stats
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_slots_follows_the_load() {
+        let mut recv_max = RECV_MAX_FIRST;
+        let mut follow = |received: usize| {
+            recv_max = next_recv_max(recv_max, received.min(recv_max), 32);
+            recv_max
+        };
+        assert_eq!([1, 1, 1].map(&mut follow), [2, 2, 2], "a lone datagram: it and a free slot");
+        assert_eq!([99; 6].map(&mut follow), [4, 8, 16, 32, 32, 32], "a burst doubles it");
+        assert_eq!([16, 16, 1, 1, 1, 1, 1].map(&mut follow), [32, 32, 16, 8, 4, 2, 2]);
+        assert_eq!(next_recv_max(1, 1, 1), 1, "a batch of one stays one");
     }
 }
