@@ -175,6 +175,12 @@ impl DatagramBatch {
         self.len = retained;
     }
 
+    /// How many datagrams the next receive may bring. Cost: O(1).
+    #[must_use]
+    pub const fn recv_max(&self) -> usize {
+        self.recv_max
+    }
+
     /// For kernels: removes every datagram and returns the slots to be filled, as many as
     /// [`set_recv_max`](Self::set_recv_max) allows. Call [`set_len`](Self::set_len) afterwards.
     /// Cost: O(n).

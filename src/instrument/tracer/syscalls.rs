@@ -117,7 +117,7 @@ impl<K: Kernel> Kernel for Tracer<K> {
     fn recvmmsg(&mut self, socket: &Fd, batch: &mut DatagramBatch) -> Result<usize, Errno> {
         let made = self.make(Syscall::Recvmmsg, |kernel| kernel.recvmmsg(socket, batch));
         let received = made.result.map_or(A::Name("..."), |count| messages(batch, 0, count, false));
-        let capacity = number(batch.datagrams_max());
+        let capacity = number(batch.recv_max());
         self.record_count(made, [fd(socket), received, capacity, A::Number(0), NULL])
     }
 
