@@ -37,9 +37,13 @@ impl RecvBuffer {
     pub const PAGE_OFFSET: usize = PAGE_BYTES / 2;
 
     /// Creates a buffer of `len` zeros. Cost: one allocation.
+    ///
+    /// # Panics
+    /// The size overflows.
     #[must_use]
     pub fn new(len: usize) -> Self {
-        let mut memory = vec![0; len + PAGE_BYTES];
+        let bytes = len.checked_add(PAGE_BYTES).expect("the buffer size overflows usize");
+        let mut memory = vec![0; bytes];
         let to_page = memory.as_ptr().align_offset(PAGE_BYTES);
         let start = (to_page + Self::PAGE_OFFSET) % PAGE_BYTES;
         memory.truncate(start + len);

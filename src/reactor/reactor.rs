@@ -354,12 +354,6 @@ impl<T, K: Kernel> Reactor<T, K> {
         self.cursor = self.len - left.len();
     }
 
-    /// Whether the last wait's batch is not used up.
-    #[inline]
-    pub(crate) const fn is_in_batch(&self) -> bool {
-        self.cursor < self.len
-    }
-
     /// Whether [`take_next`](Self::take_next) would return an event. Removes those before it that
     /// are not reported.
     #[inline]

@@ -261,7 +261,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
             if self.serve_rounds(true) {
                 return Ok(Outcome::Handled);
             }
-            if self.reactor.is_in_batch() {
+            // Not for stale events alone: after those the wait must be able to sleep.
+            if self.reactor.has_next() {
                 return Ok(self.serve_rest());
             }
         }
