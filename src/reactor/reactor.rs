@@ -46,11 +46,11 @@ const STALE_SLEEP_MILLIS: u32 = 1;
 /// very many stale registrations.
 const SWEEP_EVENTS_MAX: usize = 1 << 16;
 
-/// The shortest wait that is preceded by polling, which may prolong it by some microseconds.
+/// The shortest wait that is preceded by polling.
 const SPIN_TIMEOUT_MIN: Duration = Duration::from_millis(1);
 
 /// Polls before one wait, for a clock that stands still. A poll takes 170 ns or more: this is over
-/// 10 milliseconds.
+/// 10 milliseconds, the longest time that [`Reactor::set_spin`] promises.
 const SPIN_POLLS_MAX: u32 = 1 << 16;
 
 /// The waker's value of `epoll_event.data`. No slab grows to that slot.
@@ -506,52 +506,58 @@ impl<T, K: Kernel> Reactor<T, K> {
 
     #[inline]
     fn epoll_wait(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
+        let (mut count, mut left) = (0, timeout);
         if !self.spin.is_off() {
-            let count = self.poll_before(timeout)?;
-            if count > 0 {
-                return Ok(count);
-            }
+            (count, left) = self.poll_before(timeout)?;
         }
-        // No timeout and a zero timeout need no nanoseconds, and so no epoll_pwait2.
-        let count = match timeout {
-            None => self.kernel.epoll_wait(&self.shared.epoll, &mut self.events, None),
-            Some(Duration::ZERO) => {
-                self.kernel.epoll_wait(&self.shared.epoll, &mut self.events, Some(0))
-            }
-            Some(timeout) => self.epoll_wait_nanos(timeout),
-        }?;
+        if count == 0 {
+            // No timeout and a zero timeout need no nanoseconds, and so no epoll_pwait2.
+            count = match left {
+                None => self.kernel.epoll_wait(&self.shared.epoll, &mut self.events, None),
+                Some(Duration::ZERO) => {
+                    self.kernel.epoll_wait(&self.shared.epoll, &mut self.events, Some(0))
+                }
+                Some(left) => self.epoll_wait_nanos(left),
+            }?;
+        }
         assert!(count <= self.events.len(), "a kernel returned more events than fit the buffer");
         Ok(count)
     }
 
     /// Polls before a wait of at most `timeout`, if that is long enough. Returns how many events
-    /// there are.
+    /// there are, and what is left of the timeout.
     #[inline(never)]
-    fn poll_before(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
+    fn poll_before(
+        &mut self,
+        timeout: Option<Duration>,
+    ) -> Result<(usize, Option<Duration>), Errno> {
         if timeout.is_some_and(|timeout| timeout < SPIN_TIMEOUT_MIN) {
-            return Ok(0);
+            return Ok((0, timeout));
         }
-        let Some(limit) = self.spin.limit() else { return Ok(0) };
+        let Some(limit) = self.spin.limit() else { return Ok((0, timeout)) };
+        let limit = timeout.map_or(limit, |timeout| limit.min(timeout));
         let began = self.kernel.now();
+        let mut took = Duration::ZERO;
         for _ in 0..SPIN_POLLS_MAX {
             let count = self.kernel.epoll_wait(&self.shared.epoll, &mut self.events, Some(0))?;
-            let took = self.kernel.now() - began;
+            took = self.kernel.now() - began;
             if count > 0 {
                 self.spin.record(Some(took));
-                return Ok(count);
+                return Ok((count, timeout));
             }
             if took >= limit {
                 break;
             }
         }
         self.spin.record(None);
-        Ok(0)
+        Ok((0, timeout.map(|timeout| timeout.saturating_sub(took))))
     }
 
     /// Sets whether to poll before blocking. Without a call it is [`Spin::Off`]. Cost: O(1).
     ///
-    /// It changes when events are reported, never which. A deadline sooner than a millisecond is
-    /// waited for without polling.
+    /// It changes when events are reported, never which, and no deadline. One sooner than a
+    /// millisecond is waited for without polling; before one wait it polls for about 10
+    /// milliseconds at most.
     pub fn set_spin(&mut self, spin: Spin) {
         self.spin = SpinPolicy::new(spin);
     }

@@ -133,7 +133,7 @@ pub enum Outcome {
 
 impl<K: Kernel, X> StreamServer<K, X> {
     /// Creates a server without listeners. Cost: one system call, one allocation of
-    /// `config.buffer_bytes`.
+    /// `config.buffer_bytes` and a page.
     ///
     /// # Errors
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: out of descriptors or memory.

@@ -3,8 +3,9 @@
 
 use core::time::Duration;
 
-use epollite::kernel::Syscall;
+use epollite::kernel::{Hooked, Syscall, SyscallHook};
 use epollite::reactor::Spin;
+use epollite::sim::Sim;
 use epollite::{Errno, Event, Interest, Kernel, Linux, Reactor, Trigger};
 
 use super::support::{refusing, watch};
@@ -70,8 +71,39 @@ fn an_interrupted_poll_is_repeated_and_an_error_is_returned() {
 /// A clock that stands still: the number of polls is bounded too.
 #[test]
 fn it_ends_although_no_time_passes() {
-    let mut reactor = Reactor::<(), _>::with_kernel(epollite::sim::Sim::default()).unwrap();
+    let mut reactor = Reactor::<(), _>::with_kernel(Sim::default()).unwrap();
     reactor.set_spin(Spin::For(Duration::from_micros(50)));
     let deadline = reactor.kernel().now() + Duration::from_secs(1);
     assert_eq!(reactor.next(Some(deadline)), Ok(None));
+}
+
+/// Lets time pass with every wait that returns at once.
+struct PollsTakeTime(Sim);
+
+impl SyscallHook for PollsTakeTime {
+    fn on_enter(&mut self, call: Syscall) -> Result<(), Errno> {
+        if call == Syscall::EpollWait {
+            self.0.advance(Duration::from_micros(100));
+        }
+        Ok(())
+    }
+
+    fn on_exit(&mut self, _: Syscall, _: Option<Errno>) {}
+}
+
+/// Polling is a part of the wait, however long it is allowed to be.
+#[test]
+fn polling_delays_no_deadline() {
+    for limit_micros in [50, 500, 1_900, 2_000, 10_000, 1_000_000] {
+        let sim = Sim::default();
+        let hook = PollsTakeTime(sim.new_process());
+        let mut reactor =
+            Reactor::<(), _>::with_kernel(Hooked { kernel: sim.new_process(), hook }).unwrap();
+        reactor.set_spin(Spin::For(Duration::from_micros(limit_micros)));
+        let deadline = reactor.kernel().now() + Duration::from_millis(2);
+        assert_eq!(reactor.next(Some(deadline)), Ok(None));
+        let late = reactor.kernel().now() - deadline;
+        assert!(reactor.kernel().now() >= deadline, "invariant: never too early");
+        assert!(late <= Duration::from_micros(200), "{limit_micros} us of polling: {late:?} late");
+    }
 }

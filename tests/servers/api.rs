@@ -120,6 +120,80 @@ fn run_rounds_returns_when_anything_but_an_echo_has_happened() {
     }
 }
 
+/// A level-triggered registration that outlives its descriptor, since the kernel refused to end it,
+/// is reported in every wait. All ways to run a server sleep in between.
+#[test]
+fn a_level_ghost_does_not_spin_in_any_way_to_run() {
+    type GhostServer = StreamServer<FaultInjector<Linux>, ()>;
+    let ways: [fn(&mut GhostServer) -> Result<Outcome, Errno>; 2] =
+        [|server| server.run_once(None), GhostServer::run_rounds];
+    for run in ways {
+        // The waker, the registration, its end.
+        let faults = FaultPlan::once(2, Errno::ENOMEM).for_syscall(Syscall::EpollCtl);
+        let config = StreamConfig { trigger: Trigger::Level, ..StreamConfig::default() };
+        let mut server = GhostServer::new(FaultInjector::new(Linux, faults), config).unwrap();
+        let waker = server.waker().unwrap();
+        let (near, far) = server.kernel().socketpair(SocketType::Stream).unwrap();
+        let duplicate = server.kernel().dup(&near).unwrap();
+        let near = server.register(near, Interest::READABLE, Trigger::Level, ()).unwrap();
+        let (near, ()) = server.deregister(near).unwrap();
+        server.kernel().close(near).unwrap();
+        server.kernel().send(&far, b"boo").unwrap();
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(30));
+            waker.wake(&mut Linux)
+        });
+        let began = Linux.now();
+        let mut returned = 0;
+        while run(&mut server) != Ok(Outcome::User(Event::Woken)) {
+            returned += 1;
+            assert!(returned < 100, "invariant: no busy loop");
+        }
+        thread.join().unwrap().unwrap();
+        let millis = (Linux.now() - began).as_millis();
+        let stale = server.stats().events_stale;
+        assert!(stale > 8, "the ghost is reported: {stale}");
+        assert!(u128::from(stale) <= 20 + millis, "invariant: a sleep is a millisecond: {stale}");
+        for fd in [far, duplicate] {
+            server.kernel().close(fd).unwrap();
+        }
+    }
+}
+
+/// What was received is reported, although the peer has gone and takes no echo.
+#[test]
+fn bytes_whose_echo_fails_are_reported() {
+    for trigger in TRIGGERS {
+        let mut sim = Sim::default();
+        let config = StreamConfig { trigger, emit_events: true, ..StreamConfig::default() };
+        let mut server = StreamServer::<_>::new(sim.new_process(), config).unwrap();
+        let addr = Addr::Unix(UnixAddr::unnamed());
+        let listener = server.kernel().socket(AddressFamily::Unix, SocketType::Stream).unwrap();
+        server.kernel().bind(&listener, &addr).unwrap();
+        server.kernel().listen(&listener, 8).unwrap();
+        let addr = server.kernel().getsockname(&listener).unwrap();
+        server.add_listener(listener).unwrap();
+        let client = sim.socket(AddressFamily::Unix, SocketType::Stream).unwrap();
+        sim.connect(&client, &addr).unwrap();
+        sim.send(&client, b"hello").unwrap();
+        sim.close(client).unwrap();
+        while server.run_once(Some(Instant::ZERO)) != Ok(Outcome::TimedOut) {}
+        let events: Vec<_> = core::iter::from_fn(|| server.next_event()).collect();
+        assert_eq!(server.stats().bytes_in, 5, "{trigger:?}");
+        assert!(
+            matches!(
+                events[..],
+                [
+                    ServerEvent::Accepted { .. },
+                    ServerEvent::Received { bytes: 5, .. },
+                    ServerEvent::Closed { why: CloseReason::Error(Errno::EPIPE), .. }
+                ]
+            ),
+            "{trigger:?}: {events:?}"
+        );
+    }
+}
+
 #[test]
 fn an_epoll_wait_error_ends_the_server() {
     let faults = FaultPlan::persistent(0, Errno::EBADF).for_syscall(Syscall::EpollWait);

@@ -135,13 +135,13 @@ const EVENTS_MAX: usize = 1 << 16;
 /// port; past this many, other descriptors are served.
 const ERRORS_MAX: u32 = 16;
 
-/// Datagrams that the first receive may bring.
-const RECV_MAX_FIRST: usize = 2;
+/// Datagrams that the first receive may bring: as after a lone one.
+const RECV_MAX_FIRST: usize = 3;
 
-/// The next receive's maximum: twice what came, so that one more shows that the queue is empty, and
-/// no less than half of the last one.
+/// The next receive's maximum: two more than came, so that a free slot shows that the queue is
+/// empty; twice as many after a full one; and no less than half of the last one.
 const fn next_recv_max(recv_max: usize, received: usize, datagrams_max: usize) -> usize {
-    let wanted = (received + 1).next_power_of_two();
+    let wanted = if received == recv_max { 2 * recv_max } else { received + 2 };
     let least = recv_max / 2;
     let next = if wanted > least { wanted } else { least };
     if next < datagrams_max { next } else { datagrams_max }
@@ -438,9 +438,9 @@ mod tests {
             recv_max = next_recv_max(recv_max, received.min(recv_max), 32);
             recv_max
         };
-        assert_eq!([1, 1, 1].map(&mut follow), [2, 2, 2], "a lone datagram: it and a free slot");
-        assert_eq!([99; 6].map(&mut follow), [4, 8, 16, 32, 32, 32], "a burst doubles it");
-        assert_eq!([16, 16, 1, 1, 1, 1, 1].map(&mut follow), [32, 32, 16, 8, 4, 2, 2]);
+        assert_eq!([1, 1, 1].map(&mut follow), [3, 3, 3], "a lone datagram and two free slots");
+        assert_eq!([99; 5].map(&mut follow), [6, 12, 24, 32, 32], "a burst doubles it");
+        assert_eq!([16, 16, 1, 1, 1, 1].map(&mut follow), [18, 18, 9, 4, 3, 3]);
         assert_eq!(next_recv_max(1, 1, 1), 1, "a batch of one stays one");
     }
 }

@@ -18,8 +18,8 @@ pub struct StreamConfig {
     pub trigger: Trigger,
     /// Concurrent connections; further ones wait in the listener's accept queue.
     pub connections_max: u32,
-    /// Size of the receive buffer shared by all connections; also the most that is buffered for
-    /// one connection whose peer does not read.
+    /// Size of the receive buffer shared by all connections, if `budget_bytes` is not less; also
+    /// the most that is buffered for one connection whose peer does not read.
     pub buffer_bytes: usize,
     /// Bytes read from one connection before other connections are served. Only edge-triggered mode
     /// uses it up: in the others one `recv` is usual, since the kernel reports the rest again.

@@ -149,6 +149,8 @@ enum ReadStep {
     Done(usize),
     /// So many bytes were received. More may be there, or not all of them could be sent.
     Bytes(usize),
+    /// So many bytes were received, and sending them back failed.
+    Failed(usize, Errno),
     /// There was nothing.
     WouldBlock,
     /// The peer has half-closed.
@@ -218,6 +220,9 @@ impl Connection {
     /// Performs what the state machine wants until the socket would block or the budget is spent.
     /// At most `buf.len()` bytes are received at once, and buffered for a peer that does not read;
     /// the first time even if that is more than the budget. Cost: O(budget + buf).
+    ///
+    /// # Panics
+    /// `buf` is empty, with a [`Socket`].
     #[inline(always)]
     pub fn on_ready<T: Transport>(
         &mut self,
@@ -310,6 +315,10 @@ impl Connection {
         let read = read?;
         match read {
             ReadStep::Done(count) | ReadStep::Bytes(count) => step.received_bytes += count,
+            ReadStep::Failed(count, errno) => {
+                step.received_bytes += count;
+                return Err(errno);
+            }
             ReadStep::Eof => {}
             // Only now is it known that no unread, unanswered data is left.
             ReadStep::WouldBlock if self.begin_close_if_draining() => {}
@@ -401,7 +410,7 @@ impl Connection {
                 Ok(Sent::WouldBlock) => {}
                 // The bytes have been read: after an interruption they must be buffered.
                 Err(errno) if errno.is_interrupted() => {}
-                Err(errno) => return Err(errno),
+                Err(errno) => return Ok(ReadStep::Failed(count, errno)),
             }
         }
         if sent < count {
