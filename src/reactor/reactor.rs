@@ -506,51 +506,50 @@ impl<T, K: Kernel> Reactor<T, K> {
 
     #[inline]
     fn epoll_wait(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
-        let (mut count, mut left) = (0, timeout);
-        if !self.spin.is_off() {
-            (count, left) = self.poll_before(timeout)?;
+        if self.spin.is_off() {
+            self.epoll_wait_now(timeout)
+        } else {
+            self.epoll_wait_polling(timeout)
         }
-        if count == 0 {
-            // No timeout and a zero timeout need no nanoseconds, and so no epoll_pwait2.
-            count = match left {
-                None => self.kernel.epoll_wait(&self.shared.epoll, &mut self.events, None),
-                Some(Duration::ZERO) => {
-                    self.kernel.epoll_wait(&self.shared.epoll, &mut self.events, Some(0))
-                }
-                Some(left) => self.epoll_wait_nanos(left),
-            }?;
-        }
+    }
+
+    #[inline]
+    fn epoll_wait_now(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
+        // No timeout and a zero timeout need no nanoseconds, and so no epoll_pwait2.
+        let count = match timeout {
+            None => self.kernel.epoll_wait(&self.shared.epoll, &mut self.events, None),
+            Some(Duration::ZERO) => {
+                self.kernel.epoll_wait(&self.shared.epoll, &mut self.events, Some(0))
+            }
+            Some(timeout) => self.epoll_wait_nanos(timeout),
+        }?;
         assert!(count <= self.events.len(), "a kernel returned more events than fit the buffer");
         Ok(count)
     }
 
-    /// Polls before a wait of at most `timeout`, if that is long enough. Returns how many events
-    /// there are, and what is left of the timeout.
+    /// Polls before a wait, if that is long enough; polling is a part of it.
     #[inline(never)]
-    fn poll_before(
-        &mut self,
-        timeout: Option<Duration>,
-    ) -> Result<(usize, Option<Duration>), Errno> {
+    fn epoll_wait_polling(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
         if timeout.is_some_and(|timeout| timeout < SPIN_TIMEOUT_MIN) {
-            return Ok((0, timeout));
+            return self.epoll_wait_now(timeout);
         }
-        let Some(limit) = self.spin.limit() else { return Ok((0, timeout)) };
+        let Some(limit) = self.spin.limit() else { return self.epoll_wait_now(timeout) };
         let limit = timeout.map_or(limit, |timeout| limit.min(timeout));
         let began = self.kernel.now();
         let mut took = Duration::ZERO;
         for _ in 0..SPIN_POLLS_MAX {
-            let count = self.kernel.epoll_wait(&self.shared.epoll, &mut self.events, Some(0))?;
+            let count = self.epoll_wait_now(Some(Duration::ZERO))?;
             took = self.kernel.now() - began;
             if count > 0 {
                 self.spin.record(Some(took));
-                return Ok((count, timeout));
+                return Ok(count);
             }
             if took >= limit {
                 break;
             }
         }
         self.spin.record(None);
-        Ok((0, timeout.map(|timeout| timeout.saturating_sub(took))))
+        self.epoll_wait_now(timeout.map(|timeout| timeout.saturating_sub(took)))
     }
 
     /// Sets whether to poll before blocking. Without a call it is [`Spin::Off`]. Cost: O(1).

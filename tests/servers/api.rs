@@ -125,8 +125,8 @@ fn run_rounds_returns_when_anything_but_an_echo_has_happened() {
 #[test]
 fn a_level_ghost_does_not_spin_in_any_way_to_run() {
     type GhostServer = StreamServer<FaultInjector<Linux>, ()>;
-    let ways: [fn(&mut GhostServer) -> Result<Outcome, Errno>; 2] =
-        [|server| server.run_once(None), GhostServer::run_rounds];
+    type Run = fn(&mut GhostServer) -> Result<Outcome, Errno>;
+    let ways: [Run; 2] = [|server| server.run_once(None), GhostServer::run_rounds];
     for run in ways {
         // The waker, the registration, its end.
         let faults = FaultPlan::once(2, Errno::ENOMEM).for_syscall(Syscall::EpollCtl);

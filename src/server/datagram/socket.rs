@@ -138,13 +138,11 @@ const ERRORS_MAX: u32 = 16;
 /// Datagrams that the first receive may bring: as after a lone one.
 const RECV_MAX_FIRST: usize = 3;
 
-/// The next receive's maximum: two more than came, so that a free slot shows that the queue is
-/// empty; twice as many after a full one; and no less than half of the last one.
-const fn next_recv_max(recv_max: usize, received: usize, datagrams_max: usize) -> usize {
-    let wanted = if received == recv_max { 2 * recv_max } else { received + 2 };
-    let least = recv_max / 2;
-    let next = if wanted > least { wanted } else { least };
-    if next < datagrams_max { next } else { datagrams_max }
+/// The maximum of the next event's first receive: two more than this event brought, so that a free
+/// slot shows that the queue is empty, and no less than half of the last one.
+fn next_recv_max(recv_max: usize, received: u64, datagrams_max: usize) -> usize {
+    let received = usize::try_from(received).unwrap_or(usize::MAX);
+    received.saturating_add(2).max(recv_max / 2).max(RECV_MAX_FIRST).min(datagrams_max)
 }
 
 /// How far serving the socket has got.
@@ -231,6 +229,10 @@ impl EchoSocket {
             };
             rounds += 1;
         }
+        let received = self.stats.received - before.0;
+        if received > 0 {
+            self.recv_max = next_recv_max(self.recv_max, received, self.batch.datagrams_max());
+        }
         if before == (self.stats.received, self.stats.errors, self.first_unsent) {
             self.stats.events_spurious += 1;
         } else {
@@ -251,7 +253,9 @@ impl EchoSocket {
         };
         // Fewer datagrams than fit, and no pending error: the queue is empty.
         let is_drained = received < self.recv_max && !ready.is_error();
-        self.recv_max = next_recv_max(self.recv_max, received, self.batch.datagrams_max());
+        if received == self.recv_max {
+            self.recv_max = (2 * self.recv_max).min(self.batch.datagrams_max());
+        }
         self.filter_batch();
         self.batch.set_reply_addresses();
         match self.send(io) {
@@ -434,13 +438,13 @@ mod tests {
     #[test]
     fn the_number_of_slots_follows_the_load() {
         let mut recv_max = RECV_MAX_FIRST;
-        let mut follow = |received: usize| {
-            recv_max = next_recv_max(recv_max, received.min(recv_max), 32);
+        let mut follow = |received| {
+            recv_max = next_recv_max(recv_max, received, 32);
             recv_max
         };
         assert_eq!([1, 1, 1].map(&mut follow), [3, 3, 3], "a lone datagram and two free slots");
-        assert_eq!([99; 5].map(&mut follow), [6, 12, 24, 32, 32], "a burst doubles it");
-        assert_eq!([16, 16, 1, 1, 1, 1].map(&mut follow), [18, 18, 9, 4, 3, 3]);
+        assert_eq!([16, 16, 200].map(&mut follow), [18, 18, 32], "a burst, up to the limit");
+        assert_eq!([1, 1, 1, 1, 1].map(&mut follow), [16, 8, 4, 3, 3], "and slowly back");
         assert_eq!(next_recv_max(1, 1, 1), 1, "a batch of one stays one");
     }
 }
