@@ -10,6 +10,8 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 
+use crate::support::client::uninterrupted;
+
 #[test]
 fn echo_echoes_many_clients_until_each_has_read_to_the_end() {
     for (name, len) in [("echo", 3_000), ("echo_backpressure", 3_000_000), ("coroutine", 3_000_000)]
@@ -63,7 +65,7 @@ fn udp_echo_answers_each_datagram_to_its_sender() {
             client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
             client.send_to(&bytes, &addr).unwrap();
             let mut buf = vec![0; 65_536];
-            let (count, from) = client.recv_from(&mut buf).unwrap();
+            let (count, from) = uninterrupted(|| client.recv_from(&mut buf)).unwrap();
             assert_eq!(from.to_string(), addr);
             assert!(buf[..count] == bytes, "invariant: the echo equals the input");
         }

@@ -6,7 +6,8 @@ use std::io::{Read, Write};
 
 use super::suite::{Model, serving};
 use crate::support::client::{
-    connect, echo, expect, expect_end, expect_silence, fill_buffers, is_served, until_refused,
+    connect, echo, expect, expect_end, expect_silence, fill_buffers, is_served, uninterrupted,
+    until_refused,
 };
 use crate::support::process::Process;
 use crate::support::procfs::{self, tracer};
@@ -47,7 +48,7 @@ fn killing_a_child_affects_only_its_client() {
     echo(&mut second, b"second");
     kill(victim);
     assert!(
-        matches!(first.read(&mut [0; 8]), Ok(0) | Err(_)),
+        matches!(uninterrupted(|| first.read(&mut [0; 8])), Ok(0) | Err(_)),
         "invariant: its client sees EOF or a reset"
     );
     server.stderr.line_with(&format!("process {victim} was killed by signal 9"));
@@ -316,8 +317,8 @@ fn connections_of_a_killed_worker_are_counted_as_closed() {
         kill(children(&server)[0]);
         let mut alive = 0;
         for client in &mut clients {
-            let answered =
-                client.write_all(b"?").is_ok() && matches!(client.read(&mut [0; 1]), Ok(1));
+            let answered = client.write_all(b"?").is_ok()
+                && matches!(uninterrupted(|| client.read(&mut [0; 1])), Ok(1));
             alive += u64::from(answered);
         }
         until("the worker to be reaped", || children(&server).len() == 1);

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::suite::{Model, serving};
-use crate::support::client::{connect, expect};
+use crate::support::client::{connect, expect, uninterrupted};
 use crate::support::datagram::Datagrams;
 use crate::support::program::Program;
 use crate::support::tool::tool;
@@ -98,7 +98,7 @@ fn a_steady_reader_is_not_idle() {
                 }
                 longest = longest.max(last.elapsed());
                 last = Instant::now();
-                match client.read(&mut [0; PIECE]) {
+                match uninterrupted(|| client.read(&mut [0; PIECE])) {
                     Ok(0) => break Ok(()),
                     Ok(count) => read += count,
                     Err(error) => break Err(error),

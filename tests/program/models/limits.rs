@@ -3,7 +3,9 @@
 use std::io::{Read, Write};
 
 use super::suite::{Model, serving};
-use crate::support::client::{connect, echo, expect, expect_end, expect_silence, is_served};
+use crate::support::client::{
+    connect, echo, expect, expect_end, expect_silence, is_served, uninterrupted,
+};
 use crate::support::process::Process;
 use crate::support::procfs::descriptors;
 use crate::support::program::Program;
@@ -47,7 +49,8 @@ fn each_worker_has_the_descriptor_limit_of_a_process() {
 fn is_served_after_room(address: &str) {
     until("a descriptor below FD_SETSIZE to be free", || {
         let mut client = connect(address);
-        client.write_all(b"?").is_ok() && matches!(client.read(&mut [0; 1]), Ok(1))
+        client.write_all(b"?").is_ok()
+            && matches!(uninterrupted(|| client.read(&mut [0; 1])), Ok(1))
     });
 }
 

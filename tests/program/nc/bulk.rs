@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::harness::{HOST, our_command, our_listener, ours, printed_port};
-use crate::support::client::fill_buffers;
+use crate::support::client::{fill_buffers, uninterrupted};
 use crate::support::pattern::{Pattern, bytes};
 use crate::support::process::Process;
 use crate::support::procfs::resident_kib;
@@ -191,7 +191,7 @@ fn a_steady_reader_is_not_idle() {
         if start.elapsed() < Duration::from_secs(5) {
             thread::sleep(Duration::from_millis(50));
         }
-        match peer.read(&mut [0; 20_000]).unwrap() {
+        match uninterrupted(|| peer.read(&mut [0; 20_000])).unwrap() {
             0 => break,
             count => read += count,
         }

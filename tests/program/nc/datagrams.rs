@@ -3,6 +3,7 @@
 use std::net::UdpSocket;
 
 use super::harness::{HOST, closed_udp_port, our_listener, ours, printed_port, theirs};
+use crate::support::client::uninterrupted;
 use crate::support::datagram::Datagrams;
 use crate::support::process::Process;
 use crate::support::procfs::we_are_root;
@@ -127,7 +128,7 @@ fn a_broadcast_needs_b_and_reaches_a_listener() {
     sends.write_stdin(b"to all");
     let mut received = [0; 32];
     any.set_read_timeout(Some(crate::support::wait::TIMEOUT)).unwrap();
-    let (len, from) = any.recv_from(&mut received).unwrap();
+    let (len, from) = uninterrupted(|| any.recv_from(&mut received)).unwrap();
     assert_eq!(&received[..len], b"to all");
     // A reply comes from the responder's own address, and is received.
     any.send_to(b"I am here\n", from).unwrap();
