@@ -157,6 +157,7 @@ fn msghdr(datagram: &Datagram<'_>, received_into: Option<usize>) -> MsgHdr {
         bytes: Bytes::new(datagram.bytes),
         buf_len: received_into.unwrap_or(datagram.bytes.len()),
         truncated: datagram.truncated,
+        segment_bytes: datagram.segment_bytes,
         packet_info: datagram.packet_info,
     }
 }

@@ -29,7 +29,7 @@ pub fn recv_datagram<K: Kernel>(
     match kernel.recvmsg(socket, buf) {
         Err(errno) if is_refused(errno) => {
             let (len_bytes, from) = kernel.recvfrom(socket, buf)?;
-            Ok(ReceivedDatagram { len_bytes, from, packet_info: None })
+            Ok(ReceivedDatagram { len_bytes, segment_bytes: 0, from, packet_info: None })
         }
         result => result,
     }

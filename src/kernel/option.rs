@@ -72,6 +72,10 @@ macro_rules! for_each_socket_option {
             GroupAllV4(bool): SOL_IP IP_MULTICAST_ALL, FLAG;
             /// `IPV6_MULTICAST_ALL`: the same for IPv6. Since Linux 4.20.
             GroupAllV6(bool): SOL_IPV6 IPV6_MULTICAST_ALL, FLAG;
+            /// `UDP_GRO`: datagrams that arrived as one packet with equal lengths are received in
+            /// one piece ([`Datagram::segment_bytes`](crate::net::Datagram::segment_bytes)). Since
+            /// Linux 5.0, which also sends such pieces.
+            UdpGro(bool): SOL_UDP UDP_GRO, FLAG;
             /// `SO_ERROR`: the pending error. Getting it clears it; it cannot be set.
             Error(Option<Errno>): SOL_SOCKET SO_ERROR, ERRNO;
         }

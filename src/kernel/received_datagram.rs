@@ -9,6 +9,9 @@ use crate::net::{Addr, PacketInfo};
 pub struct ReceivedDatagram {
     /// Its *whole* length: if that is more than the buffer holds, the rest is lost.
     pub len_bytes: usize,
+    /// As [`Datagram::segment_bytes`](crate::net::Datagram::segment_bytes), with the option
+    /// [`SocketOption::UdpGro`](super::SocketOption::UdpGro); otherwise 0.
+    pub segment_bytes: u16,
     /// The sender.
     pub from: Addr,
     /// The local destination, if the socket option is set

@@ -1,10 +1,12 @@
-//! Control messages: the encoding of a [`PacketInfo`] in recvmsg(2) and sendmsg(2).
+//! Control messages: the encoding of a [`PacketInfo`] and of the length of segments in recvmsg(2)
+//! and sendmsg(2).
 //!
-//! Knows two layouts, written by hand and compared with libc's at compile time:
+//! Knows the layouts, written by hand and compared with libc's at compile time:
 //!
 //! ```text
 //!      0          8        12       16
 //!      | cmsg_len | level  | type   | struct in_pktinfo, 12 bytes, or in6_pktinfo, 20
+//!                                   | the length of segments: int (received), u16 (sent)
 //! ```
 
 use core::mem::offset_of;
@@ -12,8 +14,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::net::PacketInfo;
 
-/// Size of one control message of either kind, or of both, each with its padding.
-pub(super) const CONTROL_BYTES: usize = 2 * ENTRY_BYTES_MAX;
+/// Size of one control message of each kind, each with its padding.
+pub(super) const CONTROL_BYTES: usize = 3 * ENTRY_BYTES_MAX;
 
 /// A header and the longer of the two, padded.
 const ENTRY_BYTES_MAX: usize = (HEADER_BYTES + V6_BYTES).next_multiple_of(ALIGN_BYTES);
@@ -42,59 +44,95 @@ const _: () = {
 #[derive(Clone, Copy)]
 pub(super) struct Control(pub(super) [u8; CONTROL_BYTES]);
 
+/// What control messages say of a datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Ancillary {
+    pub(super) packet_info: Option<PacketInfo>,
+    /// 0: it is not segmented.
+    pub(super) segment_bytes: u16,
+}
+
 impl Control {
     pub(super) const EMPTY: Self = Self([0; CONTROL_BYTES]);
 
-    /// The control message that sends from `info`, and its length.
-    pub(super) fn from_packet_info(info: PacketInfo) -> (Self, usize) {
-        let mut control = Self::EMPTY;
-        let interface = info.interface.to_ne_bytes();
-        let data = &mut control.0[HEADER_BYTES..];
-        let (level, kind, len) = match info.addr {
-            IpAddr::V4(ip) => {
-                data[..4].copy_from_slice(&interface);
-                data[4..8].copy_from_slice(&ip.octets());
-                (libc::IPPROTO_IP, libc::IP_PKTINFO, V4_BYTES)
-            }
-            IpAddr::V6(ip) => {
-                data[..16].copy_from_slice(&ip.octets());
-                data[16..20].copy_from_slice(&interface);
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, V6_BYTES)
-            }
-        };
-        let len = HEADER_BYTES + len;
-        control.0[..LEVEL_OFFSET].copy_from_slice(&len.to_ne_bytes()[..LEVEL_OFFSET]);
-        control.0[LEVEL_OFFSET..TYPE_OFFSET].copy_from_slice(&level.to_ne_bytes());
-        control.0[TYPE_OFFSET..HEADER_BYTES].copy_from_slice(&kind.to_ne_bytes());
-        (control, len.next_multiple_of(ALIGN_BYTES))
+    /// The control messages to send a datagram with, and their length.
+    pub(super) fn encode(ancillary: Ancillary) -> (Self, usize) {
+        let (mut control, mut len) = (Self::EMPTY, 0);
+        if let Some(PacketInfo { addr, interface }) = ancillary.packet_info {
+            let interface = interface.to_ne_bytes();
+            let (level, kind, parts): (_, _, [&[u8]; 2]) = match addr {
+                IpAddr::V4(ip) => (libc::IPPROTO_IP, libc::IP_PKTINFO, [&interface, &ip.octets()]),
+                IpAddr::V6(ip) => {
+                    (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, [&ip.octets(), &interface])
+                }
+            };
+            let data_bytes = if addr.is_ipv4() { V4_BYTES } else { V6_BYTES };
+            len = control.push(len, level, kind, data_bytes, &parts);
+        }
+        if ancillary.segment_bytes > 0 {
+            let segment_bytes = ancillary.segment_bytes.to_ne_bytes();
+            let (level, kind) = (libc::SOL_UDP, libc::UDP_SEGMENT);
+            len = control.push(len, level, kind, segment_bytes.len(), &[&segment_bytes]);
+        }
+        (control, len)
     }
 
-    /// The [`PacketInfo`] that a call wrote into this buffer, which was zeroed before.
-    pub(super) fn packet_info(&self) -> Option<PacketInfo> {
-        find(&self.0)
+    /// Appends one control message at `start`, and returns its end.
+    fn push(
+        &mut self,
+        start: usize,
+        level: i32,
+        kind: i32,
+        data_bytes: usize,
+        parts: &[&[u8]],
+    ) -> usize {
+        let entry = &mut self.0[start..];
+        let len = HEADER_BYTES + data_bytes;
+        entry[..LEVEL_OFFSET].copy_from_slice(&len.to_ne_bytes()[..LEVEL_OFFSET]);
+        entry[LEVEL_OFFSET..TYPE_OFFSET].copy_from_slice(&level.to_ne_bytes());
+        entry[TYPE_OFFSET..HEADER_BYTES].copy_from_slice(&kind.to_ne_bytes());
+        let data = parts.iter().copied().flatten();
+        entry[HEADER_BYTES..].iter_mut().zip(data).for_each(|(byte, &data)| *byte = data);
+        start + len.next_multiple_of(ALIGN_BYTES)
+    }
+
+    /// What a call wrote into this buffer, which was zeroed before.
+    pub(super) fn decode(&self) -> Ancillary {
+        let mut ancillary = Ancillary::default();
+        // Zeros mark the end.
+        let _ = decode(&self.0, &mut ancillary);
+        ancillary
     }
 }
 
-/// The first [`PacketInfo`] among control messages; zeros mark their end.
-fn find(mut bytes: &[u8]) -> Option<PacketInfo> {
+/// Decodes control messages up to one that is incomplete, where it returns `None`.
+fn decode(mut bytes: &[u8], ancillary: &mut Ancillary) -> Option<()> {
     while let Some((header, rest)) = bytes.split_at_checked(HEADER_BYTES) {
         let len = usize::from_ne_bytes(*header.first_chunk()?);
         let data = rest.get(..len.checked_sub(HEADER_BYTES)?)?;
         let level = i32::from_ne_bytes(*header[LEVEL_OFFSET..].first_chunk()?);
         let kind = i32::from_ne_bytes(*header[TYPE_OFFSET..].first_chunk()?);
         match (level, kind) {
+            // The first of several counts.
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                 let interface = u32::from_ne_bytes(*data.first_chunk()?);
                 let ip: [u8; 4] = *data.get(4..)?.first_chunk()?;
-                return Some(PacketInfo { addr: Ipv4Addr::from(ip).into(), interface });
+                let info = PacketInfo { addr: Ipv4Addr::from(ip).into(), interface };
+                ancillary.packet_info.get_or_insert(info);
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 let ip: [u8; 16] = *data.first_chunk()?;
                 let interface = u32::from_ne_bytes(*data.get(16..)?.first_chunk()?);
-                return Some(PacketInfo { addr: Ipv6Addr::from(ip).into(), interface });
+                let info = PacketInfo { addr: Ipv6Addr::from(ip).into(), interface };
+                ancillary.packet_info.get_or_insert(info);
             }
-            _ => bytes = bytes.get(len.next_multiple_of(ALIGN_BYTES)..)?,
+            (libc::SOL_UDP, libc::UDP_GRO) => {
+                let segment_bytes = i32::from_ne_bytes(*data.first_chunk()?);
+                ancillary.segment_bytes = u16::try_from(segment_bytes).unwrap_or(0);
+            }
+            _ => {}
         }
+        bytes = bytes.get(len.next_multiple_of(ALIGN_BYTES)..)?;
     }
     None
 }
@@ -103,36 +141,64 @@ fn find(mut bytes: &[u8]) -> Option<PacketInfo> {
 mod tests {
     use super::*;
 
+    /// Both kinds of control messages, as they are sent.
+    fn example(addr: &str) -> (Ancillary, Control, usize) {
+        let info = PacketInfo { addr: addr.parse().unwrap(), interface: 0x0102_0304 };
+        let ancillary = Ancillary { packet_info: Some(info), segment_bytes: 0x1234 };
+        let (control, len) = Control::encode(ancillary);
+        (ancillary, control, len)
+    }
+
+    fn decoded(bytes: &[u8]) -> Ancillary {
+        let mut ancillary = Ancillary::default();
+        decode(bytes, &mut ancillary);
+        ancillary
+    }
+
+    /// What is sent as `UDP_SEGMENT` is received as `UDP_GRO`.
+    fn as_received(control: &Control, start: usize) -> Control {
+        let mut received = Control(control.0);
+        received.0[start + TYPE_OFFSET..start + HEADER_BYTES]
+            .copy_from_slice(&libc::UDP_GRO.to_ne_bytes());
+        received.0[start..start + LEVEL_OFFSET]
+            .copy_from_slice(&(HEADER_BYTES + 4).to_ne_bytes()[..LEVEL_OFFSET]);
+        received
+    }
+
     #[test]
-    fn packet_info_reads_back_from_its_control_message() {
+    fn control_messages_read_back() {
         for addr in ["127.0.0.2", "255.255.255.255", "::1", "fe80::1", "::ffff:10.1.2.3"] {
-            let info = PacketInfo { addr: addr.parse().unwrap(), interface: 0x0102_0304 };
-            let (control, len) = Control::from_packet_info(info);
-            assert_eq!(find(&control.0[..len]), Some(info), "{addr}");
+            let (ancillary, control, len) = example(addr);
+            let info_alone = Ancillary { segment_bytes: 0, ..ancillary };
+            assert_eq!(decoded(&control.0[..len]), info_alone, "{addr}, as it is sent");
+            let (_, start) = Control::encode(info_alone);
+            assert_eq!(as_received(&control, start).decode(), ancillary, "{addr}");
+            let segments = Ancillary { packet_info: None, ..ancillary };
+            let (control, len) = Control::encode(segments);
+            assert_eq!(as_received(&control, 0).decode(), segments);
+            assert_eq!(len, (HEADER_BYTES + 2).next_multiple_of(ALIGN_BYTES));
         }
     }
 
     #[test]
     fn a_control_message_of_another_kind_is_passed_over() {
-        let info = PacketInfo { addr: "127.0.0.2".parse().unwrap(), interface: 1 };
-        let (control, len) = Control::from_packet_info(info);
+        let (ancillary, control, len) = example("127.0.0.2");
         let mut other = control.0[..len].to_vec();
         other[LEVEL_OFFSET] = other[LEVEL_OFFSET].wrapping_add(77);
         other.extend_from_slice(&control.0[..len]);
-        assert_eq!(find(&other), Some(info));
+        assert_eq!(decoded(&other).packet_info, ancillary.packet_info);
     }
 
     #[test]
     fn control_messages_cut_short_or_out_of_bounds_are_none() {
-        let info = PacketInfo { addr: "::1".parse().unwrap(), interface: 1 };
-        let (control, len) = Control::from_packet_info(info);
+        let (_, control, len) = example("::1");
         for cut in 0..HEADER_BYTES + V6_BYTES {
-            assert_eq!(find(&control.0[..cut]), None, "{cut} bytes");
+            assert_eq!(decoded(&control.0[..cut]), Ancillary::default(), "{cut} bytes");
         }
-        for lie in [0usize, 1, HEADER_BYTES - 1, 41, usize::MAX] {
+        for lie in [0usize, 1, HEADER_BYTES - 1, len + 1, usize::MAX] {
             let mut bytes = control.0[..len].to_vec();
             bytes[..size_of::<usize>()].copy_from_slice(&lie.to_ne_bytes());
-            assert_eq!(find(&bytes), None, "a length of {lie}");
+            assert_eq!(decoded(&bytes), Ancillary::default(), "a length of {lie}");
         }
     }
 }

@@ -5,7 +5,7 @@
 use core::mem::zeroed;
 use core::ptr::{from_mut, null_mut};
 
-use super::control::Control;
+use super::control::{Ancillary, Control};
 use super::result::check_count;
 use crate::errno::Errno;
 use crate::kernel::{Fd, ReceivedDatagram};
@@ -37,9 +37,10 @@ pub(super) fn recvmsg(socket: &Fd, buf: &mut [u8]) -> Result<ReceivedDatagram, E
     let returned = unsafe { libc::recvmsg(socket.raw(), from_mut(&mut header), libc::MSG_TRUNC) };
     let len_bytes = check_count(returned)?;
     addr.set_len(header.msg_namelen);
-    let packet_info = control.packet_info();
+    let Ancillary { packet_info, segment_bytes } = control.decode();
     Ok(ReceivedDatagram {
         len_bytes,
+        segment_bytes,
         from: addr.decode().unwrap_or(Addr::Unspecified),
         packet_info,
     })
@@ -55,7 +56,8 @@ pub(super) fn sendmsg(
     let mut part = libc::iovec { iov_base: buf.as_ptr().cast_mut().cast(), iov_len: buf.len() };
     let name = addr.as_bytes().as_ptr().cast_mut();
     let mut header = header(&mut part, name, addr.socklen());
-    let mut control = packet_info.map(Control::from_packet_info);
+    let ancillary = packet_info.map(|_| Ancillary { packet_info, segment_bytes: 0 });
+    let mut control = ancillary.map(Control::encode);
     if let Some((control, len)) = &mut control {
         header.msg_control = control.0.as_mut_ptr().cast();
         header.msg_controllen = *len as _;

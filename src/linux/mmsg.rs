@@ -7,12 +7,12 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::null_mut;
 
-use super::control::{CONTROL_BYTES, Control};
+use super::control::{Ancillary, CONTROL_BYTES, Control};
 use super::message::header;
 use super::result::check_int_count;
 use crate::errno::Errno;
 use crate::kernel::Fd;
-use crate::net::{BATCH_MAX, DatagramBatch, PacketInfo, SockAddr};
+use crate::net::{BATCH_MAX, Datagram, DatagramBatch, SockAddr};
 
 /// Storage for what C needs besides the bytes and the addresses: headers that point to iovecs and
 /// to control messages. It is written and read through the pointers of [`Headers`] only.
@@ -89,13 +89,14 @@ impl<'a> Headers<'a> {
         unsafe { &*self.messages.wrapping_add(index) }
     }
 
-    /// The packet info of a message, if it had a control buffer.
-    fn packet_info(&self, index: usize) -> Option<PacketInfo> {
-        if self.message(index).msg_hdr.msg_control.is_null() {
-            return None;
+    /// What the control messages of a message say, if there are any.
+    fn ancillary(&self, index: usize) -> Ancillary {
+        let header = &self.message(index).msg_hdr;
+        if header.msg_control.is_null() || header.msg_controllen == 0 {
+            return Ancillary::default();
         }
         // SAFETY: `control` has written it, since the header points to it.
-        unsafe { &*self.controls.wrapping_add(index) }.packet_info()
+        unsafe { &*self.controls.wrapping_add(index) }.decode()
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "at most BATCH_MAX")]
@@ -107,7 +108,7 @@ impl<'a> Headers<'a> {
 pub(super) fn recvmmsg(socket: &Fd, batch: &mut DatagramBatch) -> Result<usize, Errno> {
     let mut storage = Storage::new();
     let mut headers = Headers::new(&mut storage);
-    let has_packet_info = batch.has_packet_info();
+    let has_control_messages = batch.has_control_messages();
     for (bytes, meta) in batch.recv_slots() {
         if headers.is_full() {
             break;
@@ -115,7 +116,7 @@ pub(super) fn recvmmsg(socket: &Fd, batch: &mut DatagramBatch) -> Result<usize, 
         let addr = meta.addr.buffer_mut().as_mut_ptr();
         headers.push(bytes.as_mut_ptr(), bytes.len(), addr, SockAddr::LEN_MAX);
     }
-    if has_packet_info {
+    if has_control_messages {
         (0..headers.len).for_each(|index| headers.control(index, Control::EMPTY, CONTROL_BYTES));
     }
     let (messages, capacity) = (headers.messages, headers.count());
@@ -131,7 +132,8 @@ pub(super) fn recvmmsg(socket: &Fd, batch: &mut DatagramBatch) -> Result<usize, 
         meta.addr.set_len(message.msg_hdr.msg_namelen);
         meta.len_bytes = message.msg_len as usize;
         meta.truncated = message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
-        meta.packet_info = if has_packet_info { headers.packet_info(index) } else { None };
+        let ancillary = headers.ancillary(index);
+        (meta.segment_bytes, meta.packet_info) = (ancillary.segment_bytes, ancillary.packet_info);
     }
     Ok(count)
 }
@@ -147,8 +149,9 @@ pub(super) fn sendmmsg(socket: &Fd, batch: &DatagramBatch, first: usize) -> Resu
             addr.as_bytes().as_ptr().cast_mut(),
             addr.socklen(),
         );
-        if let Some(info) = datagram.packet_info {
-            let (control, len) = Control::from_packet_info(info);
+        let Datagram { packet_info, segment_bytes, .. } = datagram;
+        if packet_info.is_some() || segment_bytes > 0 {
+            let (control, len) = Control::encode(Ancillary { packet_info, segment_bytes });
             headers.control(headers.len - 1, control, len);
         }
     }

@@ -38,7 +38,7 @@ pub struct DatagramBatch {
     recv_max: usize,
     /// Whether headers have slots other than those of their positions.
     is_reordered: bool,
-    has_packet_info: bool,
+    has_control_messages: bool,
 }
 
 /// The header of one datagram. A kernel fills it in.
@@ -50,6 +50,8 @@ pub struct DatagramMeta {
     pub len_bytes: usize,
     /// Whether it was longer than the slot, and the rest is lost (`MSG_TRUNC`).
     pub truncated: bool,
+    /// As [`Datagram::segment_bytes`].
+    pub segment_bytes: u16,
     /// Its local destination, or its source address.
     pub packet_info: Option<PacketInfo>,
     slot: usize,
@@ -59,17 +61,56 @@ pub struct DatagramMeta {
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<DatagramMeta>() == 184);
 
-/// One datagram of a batch.
+/// The most segments of one message that every kernel with segmentation sends.
+///
+/// Reference: include/linux/udp.h: `UDP_MAX_SEGMENTS`, 128 in newer kernels
+pub const SEGMENTS_MAX: usize = 64;
+
+/// The most bytes of one message, over IPv4 and IPv6.
+const MESSAGE_BYTES_MAX: usize = 65_507;
+
+/// One datagram of a batch; or several, its segments, which travel as one message.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
-    /// Its content.
+    /// Its content; with segments, their contents one after the other.
     pub bytes: &'a [u8],
     /// The sender, or the destination.
     pub addr: &'a SockAddr,
     /// Whether the rest of it is lost.
     pub truncated: bool,
+    /// The length of each segment; the last may be shorter. 0: it is one datagram.
+    ///
+    /// Man page: udp(7), `UDP_SEGMENT` and `UDP_GRO`
+    pub segment_bytes: u16,
     /// Its local destination, or its source address.
     pub packet_info: Option<PacketInfo>,
+}
+
+impl<'a> Datagram<'a> {
+    /// How many datagrams it is, at least one. Cost: O(1).
+    #[must_use]
+    pub const fn segment_count(&self) -> usize {
+        if self.segment_bytes == 0 || self.bytes.is_empty() {
+            return 1;
+        }
+        self.bytes.len().div_ceil(self.segment_bytes as usize)
+    }
+
+    /// The contents of its datagrams, in order: those of one, if it is not segmented. Cost: O(1)
+    /// each.
+    pub fn segments(&self) -> impl Iterator<Item = &'a [u8]> {
+        (0..self.segment_count()).map(|index| self.segment(index))
+    }
+
+    /// The content of the datagram at `index`, less than [`segment_count`](Self::segment_count);
+    /// empty past the end. Cost: O(1).
+    #[must_use]
+    pub fn segment(&self, index: usize) -> &'a [u8] {
+        let bytes = self.bytes;
+        let step = if self.segment_bytes == 0 { bytes.len() } else { self.segment_bytes.into() };
+        let (_, rest) = bytes.split_at(bytes.len().min(step.saturating_mul(index)));
+        &rest[..rest.len().min(step)]
+    }
 }
 
 impl DatagramBatch {
@@ -84,6 +125,7 @@ impl DatagramBatch {
             addr: SockAddr::EMPTY,
             len_bytes: 0,
             truncated: false,
+            segment_bytes: 0,
             packet_info: None,
             slot,
         };
@@ -96,7 +138,7 @@ impl DatagramBatch {
             len: 0,
             recv_max: datagrams_max,
             is_reordered: false,
-            has_packet_info: false,
+            has_control_messages: false,
         }
     }
 
@@ -107,20 +149,92 @@ impl DatagramBatch {
         self.recv_max = datagrams.clamp(1, self.headers.len().max(1));
     }
 
-    /// Receives datagrams with their [`PacketInfo`], and sends each with the info it has. The
-    /// socket option must be set too ([`SocketOption::PacketInfoV4`] and `V6`). Cost: O(1).
+    /// Receives datagrams with their control messages: the [`PacketInfo`] and the length of
+    /// segments, of which each needs a socket option too ([`SocketOption::PacketInfoV4`] and `V6`,
+    /// [`SocketOption::UdpGro`]). Cost: O(1).
+    ///
+    /// Man page: cmsg(3)
     ///
     /// [`SocketOption::PacketInfoV4`]: crate::kernel::SocketOption::PacketInfoV4
-    #[must_use]
-    pub const fn with_packet_info(mut self) -> Self {
-        self.has_packet_info = true;
-        self
+    /// [`SocketOption::UdpGro`]: crate::kernel::SocketOption::UdpGro
+    pub const fn enable_control_messages(&mut self) {
+        self.has_control_messages = true;
     }
 
-    /// Whether datagrams have a [`PacketInfo`]. Cost: O(1).
+    /// Whether datagrams are received with their control messages. Cost: O(1).
     #[must_use]
-    pub const fn has_packet_info(&self) -> bool {
-        self.has_packet_info
+    pub const fn has_control_messages(&self) -> bool {
+        self.has_control_messages
+    }
+
+    /// Joins datagrams that follow each other to segments of one message: those with the same
+    /// address, source address and length, and one shorter one at the end. Each message has at
+    /// most [`SEGMENTS_MAX`], none longer than `segment_bytes_max`. Cost: O(n), and a copy of all
+    /// but the first of each message.
+    ///
+    /// ```
+    /// # use epollite::Addr;
+    /// # use epollite::net::DatagramBatch;
+    /// let mut batch = DatagramBatch::new(4, 512);
+    /// let to = "127.0.0.1:53".parse::<Addr>().unwrap().encode();
+    /// for bytes in [b"first", b"again", b"third"] {
+    ///     batch.push(bytes, &to);
+    /// }
+    /// batch.join_segments(512);
+    /// let message = batch.get(0);
+    /// assert_eq!((batch.len(), message.segment_bytes, message.segment_count()), (1, 5, 3));
+    /// assert_eq!(message.segments().last(), Some(&b"third"[..]));
+    /// ```
+    pub fn join_segments(&mut self, segment_bytes_max: u16) {
+        let mut last = 0;
+        for index in 1..self.len {
+            if self.can_join(last, index, segment_bytes_max) {
+                self.join(last, index);
+            } else {
+                last += 1;
+                self.keep_at(last, index);
+            }
+        }
+        self.len = self.len.min(last + 1);
+    }
+
+    /// Whether the datagram at `index` can be the next segment of the one at `into`.
+    fn can_join(&self, into: usize, index: usize, segment_bytes_max: u16) -> bool {
+        let (message, next) = (self.get(into), self.get(index));
+        let (len, next_len) = (message.bytes.len(), next.bytes.len());
+        let segment_bytes =
+            if message.segment_bytes == 0 { len } else { message.segment_bytes.into() };
+        let bytes_max = self.datagram_bytes_max.min(MESSAGE_BYTES_MAX);
+        (1..=segment_bytes).contains(&next_len)
+            && segment_bytes <= segment_bytes_max.into()
+            && len.is_multiple_of(segment_bytes)
+            && len / segment_bytes < SEGMENTS_MAX
+            && len + next_len <= bytes_max
+            && next.segment_bytes == 0
+            && !(message.truncated || next.truncated)
+            && message.addr.as_bytes() == next.addr.as_bytes()
+            && message.packet_info == next.packet_info
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "at most MESSAGE_BYTES_MAX")]
+    fn join(&mut self, into: usize, index: usize) {
+        let from = self.headers[index].slot * self.datagram_bytes_max;
+        let count = self.headers[index].len_bytes;
+        let message = &mut self.headers[into];
+        if message.segment_bytes == 0 {
+            message.segment_bytes = message.len_bytes as u16;
+        }
+        let end = message.slot * self.datagram_bytes_max + message.len_bytes;
+        message.len_bytes += count;
+        self.bytes.copy_within(from..from + count, end);
+    }
+
+    /// Moves the header at `index` to `place`, which is not after it.
+    fn keep_at(&mut self, place: usize, index: usize) {
+        if place < index {
+            self.headers.swap(place, index);
+            self.is_reordered = true;
+        }
     }
 
     /// Turns received datagrams into replies: the source of each is the address that it was sent
@@ -153,7 +267,7 @@ impl DatagramBatch {
         }
         let header = &mut self.headers[self.len];
         (header.addr, header.len_bytes, header.truncated) = (*to, bytes.len(), false);
-        header.packet_info = None;
+        (header.segment_bytes, header.packet_info) = (0, None);
         let start = header.slot * self.datagram_bytes_max;
         self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
         self.len += 1;
@@ -165,10 +279,7 @@ impl DatagramBatch {
         let mut retained = 0;
         for index in 0..self.len {
             if keep(&self.get(index)) {
-                if retained < index {
-                    self.headers.swap(retained, index);
-                    self.is_reordered = true;
-                }
+                self.keep_at(retained, index);
                 retained += 1;
             }
         }
@@ -219,6 +330,7 @@ impl DatagramBatch {
             bytes: &self.bytes[start..start + len_bytes],
             addr: &header.addr,
             truncated: header.truncated,
+            segment_bytes: header.segment_bytes,
             packet_info: header.packet_info,
         }
     }

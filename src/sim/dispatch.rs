@@ -63,7 +63,12 @@ impl Net {
             Protocol::Tcp => self.recv_tcp(file, buf)?,
             _ => self.recv_unix(file, buf)?,
         };
-        Ok(ReceivedDatagram { len_bytes: count, from: Addr::Unspecified, packet_info: None })
+        Ok(ReceivedDatagram {
+            len_bytes: count,
+            segment_bytes: 0,
+            from: Addr::Unspecified,
+            packet_info: None,
+        })
     }
 
     /// Reads as much as fits `buf`.
@@ -71,19 +76,20 @@ impl Net {
         self.recvmsg(file, buf).map(|message| message.len_bytes.min(buf.len()))
     }
 
-    /// Sends one message, to `addr` if given, otherwise to the peer. A UDP datagram uses `info` as
-    /// its source; others ignore it.
+    /// Sends one message, to `addr` if given, otherwise to the peer. UDP uses `info` as its source
+    /// and sends segments; others ignore both.
     pub(super) fn sendmsg(
         &mut self,
         file: FileId,
         buf: &[u8],
         addr: Option<&Addr>,
         info: Option<PacketInfo>,
+        segment_bytes: u16,
     ) -> Result<usize> {
         let socket = self.socket(file);
         let protocol = socket.protocol();
         match protocol {
-            Protocol::Udp => return self.send_udp(file, buf, addr, info),
+            Protocol::Udp => return self.send_udp(file, buf, addr, info, segment_bytes),
             Protocol::UnixDatagram => return self.send_unix_datagram(file, buf, addr),
             // A stream has one peer: TCP ignores the address, Unix rejects it.
             Protocol::UnixStream if addr.is_some() => {

@@ -234,7 +234,7 @@ impl FileTable {
     pub(super) fn write(&mut self, file: FileId, buf: &[u8]) -> Result<usize> {
         let version = self.net.config.version;
         match &mut self.file_mut(file).kind {
-            FileKind::Socket => self.net.sendmsg(file, buf, None, None),
+            FileKind::Socket => self.net.sendmsg(file, buf, None, None, 0),
             &mut FileKind::Pipe(end) => {
                 let (pipe, wakes) = self.pipe(end.pipe_to_write()?);
                 pipe.write(buf, wakes)

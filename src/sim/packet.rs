@@ -28,6 +28,8 @@ pub(super) struct Packet {
     pub(super) from: Addr,
     /// UDP only: the destination address.
     pub(super) to: Option<IpAddr>,
+    /// UDP only: the length of its segments, if it was sent in segments.
+    pub(super) segment_bytes: u16,
     pub(super) sender: FileId,
     /// Its memory: charged to a Unix sender until the last byte is read, to UDP's receiver.
     pub(super) truesize: usize,
@@ -41,7 +43,16 @@ impl Packet {
     pub(super) fn new(sender: FileId, from: Addr, bytes: &[u8]) -> Self {
         let truesize = truesize(bytes.len());
         let bytes = bytes.iter().copied().collect();
-        Self { bytes, from, to: None, sender, truesize, has_rights: false, is_urgent: false }
+        Self {
+            bytes,
+            from,
+            to: None,
+            segment_bytes: 0,
+            sender,
+            truesize,
+            has_rights: false,
+            is_urgent: false,
+        }
     }
 }
 

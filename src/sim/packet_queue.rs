@@ -12,7 +12,7 @@ use super::packet::Packet;
 use super::socket::Protocol;
 use crate::errno::Errno;
 use crate::event::EPOLLOUT;
-use crate::kernel::ReceivedDatagram;
+use crate::kernel::{ReceivedDatagram, SocketOption};
 
 impl Net {
     /// Appends a packet to a receive queue. UDP drops what does not fit; Unix senders have checked
@@ -61,8 +61,14 @@ impl Net {
         drain_into(&mut packet.bytes, buf);
         self.wake_peer_waiters(file);
         self.uncharge(packet.sender, packet.truesize);
-        let packet_info = packet.to.and_then(|to| self.socket(file).options.packet_info(to));
-        Ok(ReceivedDatagram { len_bytes: len, from: packet.from, packet_info })
+        let options = &self.socket(file).options;
+        let is_joined = options.has(SocketOption::UdpGro(true));
+        Ok(ReceivedDatagram {
+            len_bytes: len,
+            segment_bytes: if is_joined { packet.segment_bytes } else { 0 },
+            from: packet.from,
+            packet_info: packet.to.and_then(|to| options.packet_info(to)),
+        })
     }
 
     /// Drops all unread packets; their senders have room again.

@@ -26,7 +26,7 @@ pub(super) struct SocketOptions {
 }
 
 /// The values of options that are not set.
-const DEFAULTS: [SocketOption; 20] = [
+const DEFAULTS: [SocketOption; 21] = [
     SocketOption::ReuseAddr(false),
     SocketOption::ReusePort(false),
     SocketOption::Broadcast(false),
@@ -47,6 +47,7 @@ const DEFAULTS: [SocketOption; 20] = [
     SocketOption::OutOfBandInline(false),
     SocketOption::GroupAllV4(true),
     SocketOption::GroupAllV6(true),
+    SocketOption::UdpGro(false),
 ];
 
 impl SocketOptions {

@@ -21,6 +21,7 @@ impl Socket {
     fn supports(&self, name: SocketOptionName) -> bool {
         match name.c_names().0 {
             "SOL_TCP" => self.protocol() == Protocol::Tcp,
+            "SOL_UDP" => self.protocol() == Protocol::Udp,
             "SOL_IPV6" => self.family == AddressFamily::Inet6,
             "SOL_IP" => !self.is_unix(),
             _ => true,

@@ -96,7 +96,7 @@ impl Kernel for Sim {
     }
 
     fn send(&mut self, socket: &Fd, buf: &[u8]) -> Result<usize> {
-        self.with_socket(socket, |net, file| net.maybe_eintr()?.sendmsg(file, buf, None, None))
+        self.with_socket(socket, |net, file| net.maybe_eintr()?.sendmsg(file, buf, None, None, 0))
     }
 
     fn recvfrom(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<(usize, Addr)> {
@@ -127,7 +127,7 @@ impl Kernel for Sim {
         packet_info: Option<PacketInfo>,
     ) -> Result<usize> {
         self.with_socket(socket, |net, file| {
-            net.maybe_eintr()?.sendmsg(file, buf, Some(addr), packet_info)
+            net.maybe_eintr()?.sendmsg(file, buf, Some(addr), packet_info, 0)
         })
     }
 

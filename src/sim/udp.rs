@@ -49,6 +49,7 @@ impl Net {
         buf: &[u8],
         addr: Option<&Addr>,
         info: Option<PacketInfo>,
+        segment_bytes: u16,
     ) -> Result<usize> {
         // A send assigns a port even if it fails.
         // Reference: net/ipv4/af_inet.c: `inet_send_prepare`
@@ -82,7 +83,11 @@ impl Net {
         let socket = self.socket(file);
         socket.error.take().map_or(Ok(()), Err)?;
         err_if(socket.write_shut, Errno::EPIPE)?;
-        self.deliver_datagram(file, buf, &to, ip, info.map(|info| info.addr));
+        // A message no longer than a segment is an ordinary one.
+        let segment_bytes = if buf.len() > segment_bytes.into() { segment_bytes } else { 0 };
+        let segment_max = self.config.version.udp_segments_max() * usize::from(segment_bytes);
+        err_if(segment_bytes > 0 && buf.len() > segment_max, Errno::EINVAL)?;
+        self.deliver_datagram(file, buf, &to, info.map(|info| info.addr), segment_bytes);
         Ok(buf.len())
     }
 
@@ -91,9 +96,10 @@ impl Net {
         file: FileId,
         buf: &[u8],
         to: &Addr,
-        ip: IpAddr,
         own: Option<IpAddr>,
+        segment_bytes: u16,
     ) {
+        let Some(ip) = to.ip() else { return };
         let local = self.socket(file).local;
         let from = local.map(|local| match own.or(local.ip()) {
             Some(chosen) if own.is_some() => {
@@ -107,15 +113,28 @@ impl Net {
         // It leaves the send buffer before it arrives: the room is an edge each time.
         // Reference: net/core/sock.c: `sock_def_write_space_wfree`
         self.wake(file, EPOLLOUT);
-        let packet =
-            || Packet { to: Some(ip), ..Packet::new(file, from.unwrap_or(Addr::Unspecified), buf) };
-        if ip.is_multicast() {
-            for found in self.multicast_receivers(to, from) {
-                self.enqueue_packet(found, packet());
+        let packet = |bytes: &[u8], segment_bytes| Packet {
+            to: Some(ip),
+            segment_bytes,
+            ..Packet::new(file, from.unwrap_or(Addr::Unspecified), bytes)
+        };
+        let receivers = if ip.is_multicast() {
+            self.multicast_receivers(to, from)
+        } else {
+            self.find_inet(to, SocketType::Datagram, from).into_iter().collect()
+        };
+        for &found in &receivers {
+            // Reference: net/ipv4/udp.c: `udp_queue_rcv_skb`
+            let is_joined = self.socket(found).options.has(SocketOption::UdpGro(true));
+            if segment_bytes == 0 || is_joined {
+                self.enqueue_packet(found, packet(buf, segment_bytes));
+            } else {
+                for segment in buf.chunks(segment_bytes.into()) {
+                    self.enqueue_packet(found, packet(segment, 0));
+                }
             }
-        } else if let Some(found) = self.find_inet(to, SocketType::Datagram, from) {
-            self.enqueue_packet(found, packet());
-        } else if self.socket(file).remote == Some(*to) {
+        }
+        if receivers.is_empty() && !ip.is_multicast() && self.socket(file).remote == Some(*to) {
             // An ICMP error reports the closed port. Only a connected socket receives it.
             // Reference: net/ipv4/udp.c: `__udp4_lib_err`
             self.socket(file).error = Some(Errno::ECONNREFUSED);

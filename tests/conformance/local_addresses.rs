@@ -101,7 +101,8 @@ fn a_batch_is_answered_from_the_requested_addresses() {
                 harness.k.sendto(&client, b"ask", to).unwrap();
             }
             harness.wait_idle();
-            let mut batch = DatagramBatch::new(4, 16).with_packet_info();
+            let mut batch = DatagramBatch::new(4, 16);
+            batch.enable_control_messages();
             let got = harness.k.recvmmsg(&server, &mut batch);
             harness.read_and_record("received", got);
             batch.set_reply_addresses();

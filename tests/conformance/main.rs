@@ -18,6 +18,7 @@ mod nested;
 mod non_sockets;
 mod options;
 mod readiness;
+mod segments;
 mod send_queue;
 mod shutdown;
 mod trace;

@@ -2,8 +2,8 @@
 //! how each result is handled.
 
 use epollite::kernel::{Hooked, SyscallHook};
-use epollite::kernel::{SocketType, Syscall};
-use epollite::net::AddressFamily;
+use epollite::kernel::{SocketOption, SocketType, Syscall};
+use epollite::net::{AddressFamily, DatagramBatch};
 use epollite::server::stream::{AcceptSharing, Outcome, ServerEvent, StreamConfig, StreamServer};
 use epollite::server::{PortSharing, bind_datagram, bind_stream, datagram};
 use epollite::sim::Sim;
@@ -234,6 +234,142 @@ fn unsendable_replies_are_dropped_and_counted_singly() {
     harness.finish();
 }
 
+/// Bursts of datagrams of two bytes: the first enables segments, the next are sent so.
+fn send_burst(harness: &mut DatagramHarness, datagrams: u8) -> Vec<Vec<u8>> {
+    let sent: Vec<Vec<u8>> = (0..datagrams).map(|number| vec![b'x', number]).collect();
+    sent.iter().for_each(|datagram| harness.send(datagram));
+    harness.clear();
+    harness.run_once();
+    sent
+}
+
+/// The replies, each with its segments: it arrives as it was sent.
+fn recv_messages(harness: &mut DatagramHarness) -> Vec<Vec<Vec<u8>>> {
+    let mut batch = DatagramBatch::new(16, 64);
+    batch.enable_control_messages();
+    let _ = harness.sim.recvmmsg(&harness.writer, &mut batch);
+    batch.iter().map(|message| message.segments().map(<[u8]>::to_vec).collect()).collect()
+}
+
+fn recv_all(harness: &mut DatagramHarness) -> Vec<Vec<u8>> {
+    recv_messages(harness).concat()
+}
+
+#[test]
+fn equal_replies_to_one_peer_are_one_message_once_there_is_a_burst() {
+    let mut harness = DatagramHarness::begin(Trigger::Edge);
+    harness.clear();
+    harness.send(b"alone");
+    harness.run_once();
+    assert_eq!(harness.calls(Syscall::Setsockopt), 0, "a lone datagram has nothing to gain");
+    assert_eq!(recv_all(&mut harness), [b"alone"]);
+    for (setsockopts, messages) in [(1, 3), (0, 1)] {
+        let sent = send_burst(&mut harness, 3);
+        assert_eq!(harness.calls(Syscall::Setsockopt), setsockopts);
+        let replies = recv_messages(&mut harness);
+        assert_eq!(replies.len(), messages, "messages that carry three datagrams");
+        assert_eq!(replies.concat(), sent, "invariant: datagrams keep their boundaries");
+    }
+    let stats = harness.server.stats();
+    assert_eq!((stats.received, stats.echoed), (7, 7));
+    assert_eq!((stats.bytes_in, stats.bytes_out), (17, 17));
+    harness.finish();
+}
+
+#[test]
+fn a_message_of_segments_that_is_refused_is_sent_as_datagrams() {
+    for errno in [Errno::EINVAL, Errno::EMSGSIZE, Errno::EIO, Errno::EHOSTUNREACH, Errno::EPERM] {
+        let mut harness = DatagramHarness::begin(Trigger::Edge);
+        send_burst(&mut harness, 2);
+        recv_all(&mut harness);
+        harness.fail_next(Syscall::Sendmmsg, errno, 1);
+        let sent = send_burst(&mut harness, 3);
+        assert_eq!(recv_all(&mut harness), sent, "invariant: none is lost ({errno:?})");
+        assert_eq!(harness.calls(Syscall::Sendto), 3, "{errno:?}");
+        // Segments of this length are not tried again if they may be the reason.
+        let sent = send_burst(&mut harness, 3);
+        let replies = recv_messages(&mut harness);
+        assert_eq!(replies.concat(), sent);
+        let is_sticky = matches!(errno, Errno::EINVAL | Errno::EMSGSIZE | Errno::EIO);
+        assert_eq!(replies.len(), if is_sticky { 3 } else { 1 }, "{errno:?}");
+        let stats = harness.server.stats();
+        assert_eq!((stats.echoed, stats.dropped, stats.bytes_out), (8, 0, 16), "{errno:?}");
+        harness.finish();
+    }
+}
+
+#[test]
+fn a_split_message_continues_where_the_send_buffer_was_full() {
+    for trigger in TRIGGERS {
+        let mut harness = DatagramHarness::begin(trigger);
+        send_burst(&mut harness, 2);
+        recv_all(&mut harness);
+        let hook = &mut harness.server.kernel().hook;
+        hook.refused = Some((Syscall::Sendmmsg, Errno::EIO, 1));
+        hook.refused_second = Some((Syscall::Sendto, Errno::EAGAIN));
+        let sent = send_burst(&mut harness, 3);
+        let first = recv_all(&mut harness);
+        assert_eq!(first, sent[..1], "the second was refused ({trigger:?})");
+        harness.run_once();
+        assert_eq!(recv_all(&mut harness), sent[1..], "{trigger:?}");
+        assert_eq!(harness.server.stats().echoed, 5);
+        harness.finish();
+    }
+}
+
+#[test]
+fn a_segmented_message_is_sent_back_with_its_segments() {
+    let mut harness = DatagramHarness::begin(Trigger::Edge);
+    send_burst(&mut harness, 2);
+    recv_all(&mut harness);
+    let to = harness.addr.encode();
+    let mut batch = DatagramBatch::new(5, 64);
+    for datagram in [&b"first"[..], b"again", b"short", b"end", b"apart"] {
+        batch.push(datagram, &to);
+    }
+    batch.join_segments(64);
+    assert_eq!(harness.sim.sendmmsg(&harness.writer, &batch, 0), Ok(2));
+    harness.run_once();
+    let replies: [&[&[u8]]; 2] = [&[b"first", b"again", b"short", b"end"], &[b"apart"]];
+    let got = recv_messages(&mut harness);
+    assert_eq!(got, replies, "a message that ends with a shorter segment takes no more");
+    assert_eq!(harness.server.stats().received, 7, "each segment counts");
+    harness.finish();
+}
+
+/// In turn each call of a burst fails, with what stops a datagram and with what does not.
+#[test]
+fn no_call_of_a_burst_that_fails_once_costs_more_than_the_datagrams_it_concerns() {
+    let errnos = [Errno::EINTR, Errno::ENOSYS, Errno::ENOBUFS, Errno::EAGAIN, Errno::EINVAL];
+    let calls = [
+        Syscall::Recvmmsg,
+        Syscall::Sendmmsg,
+        Syscall::Setsockopt,
+        Syscall::Sendto,
+        Syscall::EpollCtl,
+    ];
+    for (trigger, errno, call) in TRIGGERS.into_iter().flat_map(|trigger| {
+        errnos.into_iter().flat_map(move |errno| calls.map(|call| (trigger, errno, call)))
+    }) {
+        let mut harness = DatagramHarness::begin(trigger);
+        harness.fail_next(call, errno, 1);
+        let mut sent = send_burst(&mut harness, 4);
+        sent.extend(send_burst(&mut harness, 5));
+        for _ in 0..4 {
+            harness.sim.advance(core::time::Duration::from_secs(1));
+            harness.run_once();
+        }
+        let got = recv_all(&mut harness);
+        let stats = harness.server.stats();
+        let why = format!("{call:?} {errno:?} {trigger:?}: {stats:?}");
+        assert!(got.iter().all(|datagram| sent.contains(datagram)), "{why}");
+        assert_eq!((stats.received, stats.echoed + stats.dropped), (9, 9), "{why}");
+        assert_eq!(got.len() as u64, stats.echoed, "{why}");
+        assert!(stats.dropped <= 1, "invariant: one refused call drops one datagram: {why}");
+        harness.finish();
+    }
+}
+
 #[test]
 fn an_exhausted_budget_requeues_in_edge_mode() {
     for trigger in TRIGGERS {
@@ -261,11 +397,19 @@ fn an_exhausted_budget_requeues_in_edge_mode() {
 struct CallRecorder {
     made: Vec<Syscall>,
     refused: Option<(Syscall, Errno, u32)>,
+    /// Of the calls in `made` the second of this kind is refused.
+    refused_second: Option<(Syscall, Errno)>,
 }
 
 impl SyscallHook for CallRecorder {
     fn on_enter(&mut self, call: Syscall) -> Result<(), Errno> {
         self.made.push(call);
+        if let Some((refused, errno)) = self.refused_second
+            && refused == call
+            && self.made.iter().filter(|made| **made == call).count() == 2
+        {
+            return Err(errno);
+        }
         match &mut self.refused {
             Some((refused, errno, times)) if *refused == call && *times > 0 => {
                 *times -= 1;
@@ -355,6 +499,7 @@ impl DatagramHarness {
             bind_datagram(server.kernel(), &wanted, PortSharing::Exclusive).unwrap();
         server.add_socket(socket).unwrap();
         let writer = sim.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
+        sim.setsockopt(&writer, SocketOption::UdpGro(true)).unwrap();
         Self { sim, server, addr, writer }
     }
 

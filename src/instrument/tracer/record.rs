@@ -114,6 +114,8 @@ pub struct MsgHdr {
     pub buf_len: usize,
     /// Whether it was longer than its buffer.
     pub truncated: bool,
+    /// The length of its segments, or 0.
+    pub segment_bytes: u16,
     /// Its local destination, or its source address.
     pub packet_info: Option<PacketInfo>,
 }
@@ -327,11 +329,34 @@ fn msghdr(f: &mut fmt::Formatter<'_>, message: &MsgHdr) -> fmt::Result {
     }
     let (addr_len, bytes, capacity) = (message.addr_len, &message.bytes, message.buf_len);
     write!(f, "{addr_len}, msg_iov=[{{iov_base={bytes}, iov_len={capacity}}}], msg_iovlen=1, ")?;
-    match message.packet_info {
-        None => f.write_str("msg_controllen=0")?,
-        Some(info) => packet_info(f, info, message.addr_room.is_some())?,
-    }
+    control_messages(f, message)?;
     write!(f, ", msg_flags={}}}", if message.truncated { "MSG_TRUNC" } else { "0" })
+}
+
+/// The control messages, and how long they are, each a multiple of 8 bytes.
+fn control_messages(f: &mut fmt::Formatter<'_>, message: &MsgHdr) -> fmt::Result {
+    let is_received = message.addr_room.is_some();
+    let info = message.packet_info;
+    let info_bytes = info.map_or(0, |info| if info.addr.is_ipv4() { 32 } else { 40 });
+    let segment_bytes = message.segment_bytes;
+    let len = info_bytes + if segment_bytes > 0 { 24 } else { 0 };
+    if len > 0 {
+        f.write_str("msg_control=[")?;
+    }
+    if let Some(info) = info {
+        packet_info(f, info, is_received)?;
+    }
+    if segment_bytes > 0 {
+        let between = if info.is_some() { ", " } else { "" };
+        let (len, name) = if is_received { (20, "UDP_GRO") } else { (18, "UDP_SEGMENT") };
+        write!(
+            f,
+            "{between}{{cmsg_len={len}, cmsg_level=SOL_UDP, cmsg_type={name}, \
+             cmsg_data={segment_bytes}}}"
+        )?;
+    }
+    let end = if len > 0 { "], " } else { "" };
+    write!(f, "{end}msg_controllen={len}")
 }
 
 /// The control message that carries a [`PacketInfo`]. The interface is printed as its index, where
@@ -343,16 +368,15 @@ fn packet_info(f: &mut fmt::Formatter<'_>, info: PacketInfo, is_received: bool) 
             let to = if is_received { "..." } else { "inet_addr(\"0.0.0.0\")" };
             write!(
                 f,
-                "msg_control=[{{cmsg_len=28, cmsg_level=SOL_IP, cmsg_type=IP_PKTINFO, \
+                "{{cmsg_len=28, cmsg_level=SOL_IP, cmsg_type=IP_PKTINFO, \
                  cmsg_data={{ipi_ifindex={interface}, ipi_spec_dst=inet_addr(\"{ip}\"), \
-                 ipi_addr={to}}}}}], msg_controllen=32"
+                 ipi_addr={to}}}}}"
             )
         }
         IpAddr::V6(ip) => write!(
             f,
-            "msg_control=[{{cmsg_len=36, cmsg_level=SOL_IPV6, cmsg_type=IPV6_PKTINFO, \
-             cmsg_data={{inet_pton(AF_INET6, \"{ip}\"), ipi6_ifindex={interface}}}}}], \
-             msg_controllen=40"
+            "{{cmsg_len=36, cmsg_level=SOL_IPV6, cmsg_type=IPV6_PKTINFO, \
+             cmsg_data={{inet_pton(AF_INET6, \"{ip}\"), ipi6_ifindex={interface}}}}}"
         ),
     }
 }

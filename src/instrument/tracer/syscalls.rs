@@ -150,7 +150,9 @@ impl<K: Kernel> Kernel for Tracer<K> {
     ) -> Result<usize, Errno> {
         let made =
             self.make(Syscall::Sendmsg, |kernel| kernel.sendmsg(socket, buf, addr, packet_info));
-        let datagram = Datagram { bytes: buf, addr: &addr.encode(), truncated: false, packet_info };
+        let addr = &addr.encode();
+        let datagram =
+            Datagram { bytes: buf, addr, truncated: false, segment_bytes: 0, packet_info };
         let sent = A::Message(msghdr(&datagram, None));
         self.record_count(made, [fd(socket), sent, A::Name("MSG_NOSIGNAL")])
     }
@@ -283,6 +285,7 @@ fn received_message(buf: &[u8], message: &ReceivedDatagram) -> A {
         bytes: &buf[..message.len_bytes.min(buf.len())],
         addr: &message.from.encode(),
         truncated: message.len_bytes > buf.len(),
+        segment_bytes: message.segment_bytes,
         packet_info: message.packet_info,
     };
     A::Message(msghdr(&datagram, Some(buf.len())))

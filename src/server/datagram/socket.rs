@@ -1,7 +1,9 @@
 //! Serves one datagram socket: receives a batch, drops what must not be answered, and sends the
 //! rest back from the same buffer.
 //!
-//! Knows the socket through [`Io`]; the event loop belongs to the caller.
+//! Knows the socket through [`Io`]; the event loop belongs to the caller. When datagrams come in
+//! bursts, those that arrived as segments of one packet are received and sent back so, and equal
+//! replies to one peer become segments of one message.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -9,7 +11,9 @@ use alloc::vec::Vec;
 use super::reflector::is_reflector;
 use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
-use crate::kernel::{Fd, Kernel, is_refused, is_source_unusable, recv_datagram, reply_datagram};
+use crate::kernel::{
+    Fd, Kernel, SocketOption, is_refused, is_source_unusable, recv_datagram, reply_datagram,
+};
 use crate::net::{Addr, AddressFamily};
 use crate::net::{BATCH_MAX, DatagramBatch};
 use crate::reactor::{Io, RETRY_DELAY};
@@ -118,6 +122,11 @@ pub struct EchoSocket {
     recv_max: usize,
     /// Index of the first datagram of `batch` not yet sent: the send buffer was full.
     first_unsent: usize,
+    /// Whether the segments of that one are sent as datagrams.
+    is_split: bool,
+    /// How many of these have been sent, or dropped.
+    segments_sent: usize,
+    segmentation: Segmentation,
     port: Option<u16>,
     is_unix: bool,
     /// Whether recvmmsg(2) and sendmmsg(2) may be called.
@@ -135,14 +144,27 @@ const EVENTS_MAX: usize = 1 << 16;
 /// port; past this many, other descriptors are served.
 const ERRORS_MAX: u32 = 16;
 
+/// The longest packet of the internet protocol.
+const PACKET_BYTES_MAX: usize = 65_535;
+
 /// Datagrams that the first receive may bring: as after a lone one.
 const RECV_MAX_FIRST: usize = 3;
 
 /// The maximum of the next event's first receive: two more than this event brought, so that a free
 /// slot shows that the queue is empty, and no less than half of the last one.
-fn next_recv_max(recv_max: usize, received: u64, datagrams_max: usize) -> usize {
-    let received = usize::try_from(received).unwrap_or(usize::MAX);
+fn next_recv_max(recv_max: usize, received: usize, datagrams_max: usize) -> usize {
     received.saturating_add(2).max(recv_max / 2).max(RECV_MAX_FIRST).min(datagrams_max)
+}
+
+/// Whether datagrams are received and sent in segments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Segmentation {
+    /// Not before datagrams come in bursts: for a lone one there is nothing to gain.
+    NotYet,
+    /// Yes, each as long as this at most: a longer one did not fit into a packet.
+    UpTo(u16),
+    /// The system does not support it, or it has no use here.
+    Off,
 }
 
 /// How far serving the socket has got.
@@ -176,16 +198,21 @@ impl EchoSocket {
         enable_packet_info(kernel, socket, &name)?;
         let mut batch = DatagramBatch::new(datagrams_max, config.datagram_bytes_max);
         if name.ip().is_some_and(|ip| ip.is_unspecified()) {
-            batch = batch.with_packet_info();
+            batch.enable_control_messages();
         }
-        let port = name.port();
+        let (port, is_unix) = (name.port(), name.family() == Some(AddressFamily::Unix));
+        // A slot must hold as many segments as a packet can.
+        let is_segmentable = !is_unix && config.datagram_bytes_max >= PACKET_BYTES_MAX;
         Ok(Self {
             config,
             batch,
             recv_max: RECV_MAX_FIRST.min(datagrams_max),
             first_unsent: 0,
+            is_split: false,
+            segments_sent: 0,
+            segmentation: if is_segmentable { Segmentation::NotYet } else { Segmentation::Off },
             port,
-            is_unix: name.family() == Some(AddressFamily::Unix),
+            is_unix,
             has_mmsg: true,
             own_ports: port.into_iter().collect(),
             stats: DatagramStats::default(),
@@ -218,30 +245,52 @@ impl EchoSocket {
     /// that did not fit are sent before anything more is received. Cost: at most twice
     /// `batches_max` system calls, one more for each reply that fails, at most one epoll_ctl.
     pub fn on_ready<K: Kernel>(&mut self, io: &mut Io<'_, K>, ready: Ready) {
-        let before = (self.stats.received, self.stats.errors, self.first_unsent);
+        let unsent = (self.first_unsent, self.segments_sent);
+        let errors = self.stats.errors;
         let mut next = self.send(io);
-        let mut rounds = 0;
+        let (mut rounds, mut received) = (0, 0);
         while let Progress::More = next {
             next = if rounds == self.config.batches_max {
                 Progress::BudgetSpent
             } else {
-                self.recv_and_reply(io, ready)
+                self.recv_and_reply(io, ready, &mut received)
             };
             rounds += 1;
         }
-        let received = self.stats.received - before.0;
         if received > 0 {
             self.recv_max = next_recv_max(self.recv_max, received, self.batch.datagrams_max());
+            if received > 1 && self.segmentation == Segmentation::NotYet {
+                self.enable_segmentation(io);
+            }
         }
-        if before == (self.stats.received, self.stats.errors, self.first_unsent) {
-            self.stats.events_spurious += 1;
-        } else {
-            self.stats.events_handled += 1;
-        }
+        let is_spurious = received == 0
+            && errors == self.stats.errors
+            && unsent == (self.first_unsent, self.segments_sent);
+        self.stats.events_spurious += u64::from(is_spurious);
+        self.stats.events_handled += u64::from(!is_spurious);
         self.update_interest(io, ready, &next);
     }
 
-    fn recv_and_reply<K: Kernel>(&mut self, io: &mut Io<'_, K>, ready: Ready) -> Progress {
+    /// Only after recvmmsg(2) has worked: recvfrom(2) does not tell segments apart.
+    #[cold]
+    fn enable_segmentation<K: Kernel>(&mut self, io: &mut Io<'_, K>) {
+        let enabled = io.syscall(|kernel, fd| kernel.setsockopt(fd, SocketOption::UdpGro(true)));
+        self.segmentation = if self.has_mmsg && enabled.is_ok() {
+            self.batch.enable_control_messages();
+            Segmentation::UpTo(u16::MAX)
+        } else {
+            Segmentation::Off
+        };
+    }
+
+    /// Adds the number of datagrams in the receive queue to `total`; segments of one packet are
+    /// one there.
+    fn recv_and_reply<K: Kernel>(
+        &mut self,
+        io: &mut Io<'_, K>,
+        ready: Ready,
+        total: &mut usize,
+    ) -> Progress {
         let received = match self.receive(io) {
             Ok(received) => received,
             // Shut down for reading through a duplicate: permanently readable, with nothing to
@@ -256,8 +305,14 @@ impl EchoSocket {
         if received == self.recv_max {
             self.recv_max = (2 * self.recv_max).min(self.batch.datagrams_max());
         }
+        *total += received;
         self.filter_batch();
-        self.batch.set_reply_addresses();
+        if self.batch.has_control_messages() {
+            self.batch.set_reply_addresses();
+        }
+        if let Segmentation::UpTo(segment_bytes_max) = self.segmentation {
+            self.batch.join_segments(segment_bytes_max);
+        }
         match self.send(io) {
             Progress::More if is_drained => Progress::Drained,
             next => next,
@@ -302,6 +357,7 @@ impl EchoSocket {
                     header.addr = message.from.encode();
                     header.truncated = message.len_bytes > bytes.len();
                     header.len_bytes = message.len_bytes.min(bytes.len());
+                    header.segment_bytes = message.segment_bytes;
                     header.packet_info = message.packet_info;
                     received += 1;
                 }
@@ -317,20 +373,23 @@ impl EchoSocket {
     fn filter_batch(&mut self) {
         let Self { batch, stats, events, own_ports, config, .. } = self;
         batch.retain(|datagram| {
-            stats.received += 1;
+            let count = datagram.segment_count() as u64;
+            stats.received += count;
             stats.bytes_in += datagram.bytes.len() as u64;
             let from = datagram.addr.decode().unwrap_or(Addr::Unspecified);
             let disposition = if datagram.truncated {
-                stats.truncated += 1;
+                stats.truncated += count;
                 Disposition::Truncated
             } else if is_reflector(own_ports, &from) {
-                stats.refused += 1;
+                stats.refused += count;
                 Disposition::Reflected
             } else {
                 Disposition::Echoed
             };
-            if config.emit_events && events.len() < EVENTS_MAX {
-                events.push_back(DatagramEvent { from, bytes: datagram.bytes.len(), disposition });
+            if config.emit_events {
+                for segment in datagram.segments().take(EVENTS_MAX - events.len()) {
+                    events.push_back(DatagramEvent { from, bytes: segment.len(), disposition });
+                }
             }
             disposition == Disposition::Echoed
         });
@@ -341,30 +400,33 @@ impl EchoSocket {
     /// whose queue is full is dropped: no event reports when it reads again.
     fn send<K: Kernel>(&mut self, io: &mut Io<'_, K>) -> Progress {
         while self.first_unsent < self.batch.len() {
-            let sent = if self.has_mmsg {
+            let sent = if self.has_mmsg && !self.is_split {
                 io.syscall(|kernel, fd| kernel.sendmmsg(fd, &self.batch, self.first_unsent))
             } else {
-                self.send_one(io).map(|()| 1)
+                self.send_one(io)
             };
             match sent {
                 Err(errno) if errno.is_would_block() && !self.is_unix => {
                     return Progress::SendBlocked;
                 }
-                // A firewall returns EPERM too, for one datagram: then sendmsg fails the same way.
+                // Of several segments some may be accepted, or all, if each is a datagram.
+                Ok(0) | Err(_) if self.must_split() => self.split(sent.err()),
+                // A firewall returns EPERM too, for one datagram: then sendmmsg fails the same way.
                 Err(errno) if self.has_mmsg && is_refused(errno) => match self.send_one(io) {
-                    Ok(()) => {
+                    Ok(_) => {
                         self.has_mmsg = false;
-                        self.count_sent(1);
+                        self.count_one(true);
                     }
                     Err(errno) if errno.is_would_block() && !self.is_unix => {
                         return Progress::SendBlocked;
                     }
-                    Err(_) => self.drop_one(),
+                    Err(_) => self.count_one(false),
                 },
                 Err(errno)
                     if is_source_unusable(errno)
                         && self.batch.forget_packet_info(self.first_unsent) => {}
-                Ok(0) | Err(_) => self.drop_one(),
+                Ok(0) | Err(_) => self.count_one(false),
+                Ok(_) if !self.has_mmsg || self.is_split => self.count_one(true),
                 Ok(sent) => self.count_sent(sent),
             }
         }
@@ -373,24 +435,56 @@ impl EchoSocket {
         Progress::More
     }
 
-    fn send_one<K: Kernel>(&self, io: &mut Io<'_, K>) -> Result<(), Errno> {
+    /// Sends the next datagram; of several segments, the next one.
+    fn send_one<K: Kernel>(&self, io: &mut Io<'_, K>) -> Result<usize, Errno> {
         let datagram = self.batch.get(self.first_unsent);
         let to = datagram.addr.decode().unwrap_or(Addr::Unspecified);
-        let info = datagram.packet_info;
-        io.syscall(|kernel, fd| reply_datagram(kernel, fd, datagram.bytes, &to, info)).map(drop)
+        let (bytes, info) = (datagram.segment(self.segments_sent), datagram.packet_info);
+        io.syscall(|kernel, fd| reply_datagram(kernel, fd, bytes, &to, info)).map(|_| 1)
     }
 
-    const fn drop_one(&mut self) {
-        self.stats.dropped += 1;
-        self.first_unsent += 1;
+    fn must_split(&self) -> bool {
+        self.has_mmsg && !self.is_split && self.batch.get(self.first_unsent).segment_count() > 1
     }
 
-    fn count_sent(&mut self, sent: usize) {
-        for at in self.first_unsent..(self.first_unsent + sent).min(self.batch.len()) {
-            self.stats.echoed += 1;
-            self.stats.bytes_out += self.batch.get(at).bytes.len() as u64;
+    /// Sends the segments of the next message as datagrams. Segments as long as these are not tried
+    /// again if that may be the reason: they are too long for the route, or it cannot segment.
+    #[cold]
+    fn split(&mut self, why: Option<Errno>) {
+        self.is_split = true;
+        if let Segmentation::UpTo(bytes_max) = &mut self.segmentation
+            && matches!(why, Some(Errno::EMSGSIZE | Errno::EINVAL | Errno::EIO))
+        {
+            let refused = self.batch.get(self.first_unsent).segment_bytes;
+            *bytes_max = refused.saturating_sub(1).min(*bytes_max);
         }
-        self.first_unsent += sent;
+    }
+
+    /// Accounts for [`send_one`](Self::send_one).
+    fn count_one(&mut self, is_sent: bool) {
+        let datagram = self.batch.get(self.first_unsent);
+        if is_sent {
+            self.stats.echoed += 1;
+            self.stats.bytes_out += datagram.segment(self.segments_sent).len() as u64;
+        } else {
+            self.stats.dropped += 1;
+        }
+        self.segments_sent += 1;
+        if self.segments_sent == datagram.segment_count() {
+            self.first_unsent += 1;
+            (self.segments_sent, self.is_split) = (0, false);
+        }
+    }
+
+    /// Accounts for messages that have been sent whole.
+    fn count_sent(&mut self, messages: usize) {
+        let end = (self.first_unsent + messages).min(self.batch.len());
+        for at in self.first_unsent..end {
+            let datagram = self.batch.get(at);
+            self.stats.echoed += datagram.segment_count() as u64;
+            self.stats.bytes_out += datagram.bytes.len() as u64;
+        }
+        self.first_unsent = end;
     }
 
     /// Updates the interest: writable while replies wait, datagrams otherwise.

@@ -341,6 +341,7 @@ fn receive<K: InstrumentedKernel>(
         true => recv_datagram(kernel, fd, buf),
         false => kernel.recvfrom(fd, buf).map(|(len_bytes, from)| ReceivedDatagram {
             len_bytes,
+            segment_bytes: 0,
             from,
             packet_info: None,
         }),

@@ -19,7 +19,7 @@ impl<K: InstrumentedKernel> WorkerContext<K> {
         let received = recv_datagram(&mut self.kernel, socket, buf);
         let disposition = self.count_received(&received, buf.len(), own_ports);
         if let (Some(Disposition::Echoed), Ok(message)) = (disposition, received) {
-            let ReceivedDatagram { len_bytes, from, packet_info } = message;
+            let ReceivedDatagram { len_bytes, from, packet_info, .. } = message;
             let bytes = &buf[..len_bytes];
             let sent = reply_datagram(&mut self.kernel, socket, bytes, &from, packet_info);
             self.count_sent(sent);

@@ -252,7 +252,7 @@ impl DatagramLoop<'_> {
             let Some((_, mut io)) = session.reactor.get_mut(self.socket) else { return Ok(()) };
             let received = io.syscall(|kernel, fd| recv_datagram(kernel, fd, &mut session.buf));
             let (len, sender) = match received {
-                Ok(ReceivedDatagram { len_bytes, from, packet_info }) => {
+                Ok(ReceivedDatagram { len_bytes, from, packet_info, .. }) => {
                     let sender = Sender { addr: from, packet_info };
                     (len_bytes.min(session.buf.len()), sender)
                 }
