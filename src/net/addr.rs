@@ -358,6 +358,27 @@ impl SockAddr {
         Addr::decode(self.as_bytes())
     }
 
+    /// The port of an internet address, without decoding the rest. Cost: O(1).
+    ///
+    /// ```
+    /// # use epollite::Addr;
+    /// let addr: Addr = "[::1]:80".parse()?;
+    /// assert_eq!(addr.encode().port(), Some(80));
+    /// # Ok::<(), epollite::net::AddrError>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        // Both families have it after the family itself, in network byte order.
+        let [a, b, c, d, ..] = self.bytes;
+        let len = self.len as usize;
+        match u16::from_ne_bytes([a, b]) {
+            AF_INET if len >= SOCKADDR_IN_BYTES => Some(u16::from_be_bytes([c, d])),
+            AF_INET6 if len >= SOCKADDR_IN6_BYTES => Some(u16::from_be_bytes([c, d])),
+            _ => None,
+        }
+    }
+
     /// The encoded bytes. Cost: O(1).
     ///
     /// ```

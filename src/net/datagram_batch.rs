@@ -61,6 +61,32 @@ pub struct DatagramMeta {
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<DatagramMeta>() == 184);
 
+impl DatagramMeta {
+    /// Whether `next` can be the next segment of this message.
+    #[inline]
+    fn can_append(&self, next: &Self, segment_bytes_max: u16, bytes_max: usize) -> bool {
+        let len = self.len_bytes;
+        let segment_bytes = if self.segment_bytes == 0 { len } else { self.segment_bytes.into() };
+        (1..=segment_bytes).contains(&next.len_bytes)
+            && segment_bytes <= segment_bytes_max.into()
+            && len + next.len_bytes <= bytes_max
+            && len / segment_bytes < SEGMENTS_MAX
+            && len.is_multiple_of(segment_bytes)
+            && next.segment_bytes == 0
+            && !(self.truncated || next.truncated)
+            && self.addr.as_bytes() == next.addr.as_bytes()
+            && self.packet_info == next.packet_info
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "at most MESSAGE_BYTES_MAX")]
+    const fn append(&mut self, next: &Self) {
+        if self.segment_bytes == 0 {
+            self.segment_bytes = self.len_bytes as u16;
+        }
+        self.len_bytes += next.len_bytes;
+    }
+}
+
 /// The most segments of one message that every kernel with segmentation sends.
 ///
 /// Reference: include/linux/udp.h: `UDP_MAX_SEGMENTS`, 128 in newer kernels
@@ -186,47 +212,22 @@ impl DatagramBatch {
     /// assert_eq!(message.segments().last(), Some(&b"third"[..]));
     /// ```
     pub fn join_segments(&mut self, segment_bytes_max: u16) {
+        let bytes_max = self.datagram_bytes_max.min(MESSAGE_BYTES_MAX);
         let mut last = 0;
         for index in 1..self.len {
-            if self.can_join(last, index, segment_bytes_max) {
-                self.join(last, index);
+            let (headers, rest) = self.headers.split_at_mut(index);
+            let (message, next) = (&mut headers[last], &rest[0]);
+            if message.can_append(next, segment_bytes_max, bytes_max) {
+                let from = next.slot * self.datagram_bytes_max;
+                let end = message.slot * self.datagram_bytes_max + message.len_bytes;
+                self.bytes.copy_within(from..from + next.len_bytes, end);
+                message.append(next);
             } else {
                 last += 1;
                 self.keep_at(last, index);
             }
         }
         self.len = self.len.min(last + 1);
-    }
-
-    /// Whether the datagram at `index` can be the next segment of the one at `into`.
-    fn can_join(&self, into: usize, index: usize, segment_bytes_max: u16) -> bool {
-        let (message, next) = (self.get(into), self.get(index));
-        let (len, next_len) = (message.bytes.len(), next.bytes.len());
-        let segment_bytes =
-            if message.segment_bytes == 0 { len } else { message.segment_bytes.into() };
-        let bytes_max = self.datagram_bytes_max.min(MESSAGE_BYTES_MAX);
-        (1..=segment_bytes).contains(&next_len)
-            && segment_bytes <= segment_bytes_max.into()
-            && len.is_multiple_of(segment_bytes)
-            && len / segment_bytes < SEGMENTS_MAX
-            && len + next_len <= bytes_max
-            && next.segment_bytes == 0
-            && !(message.truncated || next.truncated)
-            && message.addr.as_bytes() == next.addr.as_bytes()
-            && message.packet_info == next.packet_info
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "at most MESSAGE_BYTES_MAX")]
-    fn join(&mut self, into: usize, index: usize) {
-        let from = self.headers[index].slot * self.datagram_bytes_max;
-        let count = self.headers[index].len_bytes;
-        let message = &mut self.headers[into];
-        if message.segment_bytes == 0 {
-            message.segment_bytes = message.len_bytes as u16;
-        }
-        let end = message.slot * self.datagram_bytes_max + message.len_bytes;
-        message.len_bytes += count;
-        self.bytes.copy_within(from..from + count, end);
     }
 
     /// Moves the header at `index` to `place`, which is not after it.

@@ -6,6 +6,7 @@
 //! [`Echo`]: crate::echo::Echo
 
 mod accept;
+mod accept_limit;
 mod config;
 mod connection;
 mod listener;
@@ -31,6 +32,7 @@ use crate::kernel::{Fd, Kernel};
 use crate::linux::Linux;
 use crate::reactor::{BatchStep, Io, Limits, Reactor, Spin, Waker};
 use crate::token::Token;
+use accept_limit::AcceptLimit;
 use listener::Listener;
 
 /// What a registration in the reactor belongs to.
@@ -110,6 +112,7 @@ pub struct StreamServer<K: Kernel = Linux, X = Infallible> {
     listeners: Vec<Token>,
     connections: u32,
     accept_paused: bool,
+    accept_limit: AcceptLimit,
     /// Set while draining: when the drain timeout ends.
     drain_deadline: Option<Instant>,
     /// Whether [`Outcome::Drained`] has been returned.
@@ -161,6 +164,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
             listeners: Vec::new(),
             connections: 0,
             accept_paused: false,
+            accept_limit: AcceptLimit::new(config.accepts_max),
             drain_deadline: None,
             is_drained: false,
         })

@@ -112,8 +112,7 @@ impl Harness {
         }
     }
 
-    /// Sends one message of up to 16 segments; of which length, and how long the last one is, `odds`
-    /// says.
+    /// Sends one message of up to 16 segments: `odds` gives their length and that of the last one.
     fn send_segments(&mut self, client: usize, odds: u8) {
         let (len, count) = (1 + usize::from(odds % 16), 2 + usize::from(odds >> 4));
         let mut datagrams: Vec<Vec<u8>> = (1..count).map(|_| self.next_datagram(len)).collect();

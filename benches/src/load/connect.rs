@@ -151,6 +151,8 @@ fn set_options(fd: &Fd, config: &Config, source: Option<Addr>) -> Result<(), Unc
             if config.gso {
                 let size = i32::try_from(config.sizes.max()).unwrap_or(i32::MAX);
                 setsockopt(fd, sockopt::UdpGsoSegment, &size).map_err(from_os).map_err(refused)?;
+                // Echoes that are sent so are received so: Linux 5.0. Without it each is read.
+                let _ = Linux.setsockopt(fd, SocketOption::UdpGro(true));
             }
         }
         Target::Unix(_) => {}

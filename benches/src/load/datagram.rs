@@ -42,6 +42,21 @@ const fn is_transient(errno: Errno) -> bool {
     )
 }
 
+/// Receives a message: its length, and that of its datagrams, the last of which may be shorter.
+/// Several datagrams are one message if the socket receives segments.
+fn receive_message(
+    io: &mut Io<'_>,
+    buf: &mut [u8],
+    has_segments: bool,
+) -> Result<(usize, usize), Errno> {
+    if !has_segments {
+        return io.syscall(|kernel, fd| kernel.recv(fd, buf)).map(|count| (count, count));
+    }
+    let message = io.syscall(|kernel, fd| kernel.recvmsg(fd, buf))?;
+    let count = message.len_bytes.min(buf.len());
+    Ok((count, if message.segment_bytes == 0 { count } else { message.segment_bytes.into() }))
+}
+
 /// One socket, connected to the server.
 #[derive(Debug, Default)]
 pub(super) struct Socket {
@@ -143,10 +158,13 @@ impl Socket {
         let mut buf = std::mem::take(&mut shared.recv_buffer);
         let mut result = Ok(());
         while self.in_flight > 0 || until_empty {
-            match io.syscall(|kernel, fd| kernel.recv(fd, &mut buf)) {
-                Ok(count) => {
+            match receive_message(io, &mut buf, shared.gso) {
+                Ok((count, segment_bytes)) => {
                     shared.now = io.now();
-                    self.check(&buf[..count], shared);
+                    // At least one, even if it is empty.
+                    let (first, rest) = buf[..count].split_at(segment_bytes.min(count));
+                    self.check(first, shared);
+                    rest.chunks(segment_bytes.max(1)).for_each(|more| self.check(more, shared));
                 }
                 Err(errno) if errno.is_would_block() => break,
                 Err(errno) if errno.is_interrupted() => {}

@@ -8,7 +8,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::reflector::is_reflector;
+use super::reflector::is_encoded_reflector;
 use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
 use crate::kernel::{
@@ -376,17 +376,17 @@ impl EchoSocket {
             let count = datagram.segment_count() as u64;
             stats.received += count;
             stats.bytes_in += datagram.bytes.len() as u64;
-            let from = datagram.addr.decode().unwrap_or(Addr::Unspecified);
             let disposition = if datagram.truncated {
                 stats.truncated += count;
                 Disposition::Truncated
-            } else if is_reflector(own_ports, &from) {
+            } else if is_encoded_reflector(own_ports, datagram.addr) {
                 stats.refused += count;
                 Disposition::Reflected
             } else {
                 Disposition::Echoed
             };
             if config.emit_events {
+                let from = datagram.addr.decode().unwrap_or(Addr::Unspecified);
                 for segment in datagram.segments().take(EVENTS_MAX - events.len()) {
                     events.push_back(DatagramEvent { from, bytes: segment.len(), disposition });
                 }
@@ -478,13 +478,11 @@ impl EchoSocket {
 
     /// Accounts for messages that have been sent whole.
     fn count_sent(&mut self, messages: usize) {
-        let end = (self.first_unsent + messages).min(self.batch.len());
-        for at in self.first_unsent..end {
-            let datagram = self.batch.get(at);
+        for datagram in self.batch.iter().skip(self.first_unsent).take(messages) {
             self.stats.echoed += datagram.segment_count() as u64;
             self.stats.bytes_out += datagram.bytes.len() as u64;
         }
-        self.first_unsent = end;
+        self.first_unsent += messages;
     }
 
     /// Updates the interest: writable while replies wait, datagrams otherwise.

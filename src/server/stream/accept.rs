@@ -195,8 +195,11 @@ impl<K: Kernel, X> StreamServer<K, X> {
         if self.accept_paused {
             return self.mask_paused_listener(listener);
         }
+        let accepts_max = self.config.accepts_max;
+        let is_edge = self.listener_trigger() == Trigger::Edge;
+        let limit = if is_edge { accepts_max } else { self.accept_limit.get() };
         let (mut accepted, mut aborted) = (0, 0);
-        while accepted < self.config.accepts_max {
+        while accepted < limit {
             match self.accept_one(listener, is_unix) {
                 AcceptOutcome::Accepted => accepted += 1,
                 AcceptOutcome::Aborted(errno) => {
@@ -212,7 +215,10 @@ impl<K: Kernel, X> StreamServer<K, X> {
                     }
                     break;
                 }
-                AcceptOutcome::WouldBlock => return accepted > 0,
+                AcceptOutcome::WouldBlock => {
+                    self.accept_limit.record_last(accepted);
+                    return accepted > 0;
+                }
                 AcceptOutcome::Exhausted(errno) => {
                     self.pause_accept(errno);
                     return accepted > 0;
@@ -223,9 +229,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
                 }
             }
         }
-        if self.listener_trigger() == Trigger::Edge
-            && let Some((_, mut io)) = self.reactor.get_mut(listener)
-        {
+        self.accept_limit.record_full(accepts_max);
+        if is_edge && let Some((_, mut io)) = self.reactor.get_mut(listener) {
             io.requeue(Ready::READABLE);
         }
         accepted > 0

@@ -27,7 +27,8 @@ pub struct StreamConfig {
     /// Events that one wait returns at most
     /// ([`Limits::events_max`](crate::reactor::Limits::events_max)).
     pub events_max: NonZeroU32,
-    /// Connections accepted from one listener before other descriptors are served.
+    /// Connections accepted from one listener before other descriptors are served. From a
+    /// level-triggered one as many as arrive together: it is reported again if there are more.
     pub accepts_max: u32,
     /// Inactivity after which a connection is closed; `None` for never. A peer that reads what
     /// was sent to it is active; one that reads nothing is closed after one to two such times.
