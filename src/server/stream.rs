@@ -235,7 +235,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
                 return Ok(if self.check_drained() { Outcome::Drained } else { outcome });
             }
             if self.echo_is_all {
-                self.serve_rounds(false);
+                self.serve_rounds(false, None);
             }
         }
         Ok(self.serve_rest())
@@ -248,7 +248,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
                 return Outcome::User(event);
             }
             if self.echo_is_all {
-                self.serve_rounds(false);
+                self.serve_rounds(false, None);
             }
         }
         Outcome::Handled
@@ -261,8 +261,27 @@ impl<K: Kernel, X> StreamServer<K, X> {
     /// # Errors
     /// As [`run_once`](Self::run_once).
     pub fn run_rounds(&mut self) -> Result<Outcome, Errno> {
+        self.run_rounds_observed(None)
+    }
+
+    /// As [`run_rounds`](Self::run_rounds), but calls `after_round` after each of these rounds: it
+    /// may publish counters. Cost: as there, and one call per round.
+    ///
+    /// # Errors
+    /// As [`run_once`](Self::run_once).
+    pub fn run_rounds_with(
+        &mut self,
+        after_round: &mut dyn FnMut(&StreamStats, &mut K),
+    ) -> Result<Outcome, Errno> {
+        self.run_rounds_observed(Some(after_round))
+    }
+
+    fn run_rounds_observed(
+        &mut self,
+        after_round: Option<&mut dyn FnMut(&StreamStats, &mut K)>,
+    ) -> Result<Outcome, Errno> {
         if self.echo_is_all && self.drain_deadline.is_none() {
-            if self.serve_rounds(true) {
+            if self.serve_rounds(true, after_round) {
                 return Ok(Outcome::Handled);
             }
             // Not for stale events alone: after those the wait must be able to sleep.
@@ -277,15 +296,25 @@ impl<K: Kernel, X> StreamServer<K, X> {
     /// `is_repeated`, round after round, until anything but a whole echo has happened or is next.
     /// Returns whether it has happened.
     #[inline(never)]
-    fn serve_rounds(&mut self, is_repeated: bool) -> bool {
+    fn serve_rounds(
+        &mut self,
+        is_repeated: bool,
+        mut after_round: Option<&mut dyn FnMut(&StreamStats, &mut K)>,
+    ) -> bool {
         let mut has_happened = false;
         loop {
             while let Some((token, progress)) = self.serve_echoes() {
                 self.count_progress(token, progress);
                 has_happened = true;
             }
-            if has_happened || !is_repeated || !self.reactor.wait_plainly() {
+            if has_happened || !is_repeated {
                 return has_happened;
+            }
+            if let Some(after_round) = &mut after_round {
+                after_round(&self.stats, self.reactor.kernel());
+            }
+            if !self.reactor.wait_plainly() {
+                return false;
             }
         }
     }

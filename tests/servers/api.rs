@@ -1,6 +1,7 @@
 //! The servers as seen by a program that links them: registration, events, errors, and the rare
 //! paths.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::io::{Read, Write};
 
@@ -95,7 +96,7 @@ fn run_rounds_returns_when_anything_but_an_echo_has_happened() {
             let config = StreamConfig { trigger, idle_timeout, ..StreamConfig::default() };
             let mut server = StreamServer::<Linux>::new(Linux, config).unwrap();
             let (listener, addr) =
-                bind_stream(server.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
+                bind_stream(server.kernel(), &any_port(), PortSharing::Exclusive).unwrap();
             server.add_listener(listener).unwrap();
             let addr = std::net::SocketAddr::try_from(addr).unwrap();
             let client = std::thread::spawn(move || {
@@ -118,6 +119,40 @@ fn run_rounds_returns_when_anything_but_an_echo_has_happened() {
             assert_eq!(server.stats().echoes, server.stats().events_handled - 2, "{trigger:?}");
         }
     }
+}
+
+/// What is published after each round is what has been counted.
+#[test]
+fn run_rounds_with_shows_the_counters_after_every_round() {
+    const MESSAGES: u64 = 50;
+    let mut server = StreamServer::<Linux>::new(Linux, StreamConfig::default()).unwrap();
+    let (listener, addr) =
+        bind_stream(server.kernel(), &any_port(), PortSharing::Exclusive).unwrap();
+    server.add_listener(listener).unwrap();
+    let addr = std::net::SocketAddr::try_from(addr).unwrap();
+    let (published, seen) = (AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = std::net::TcpStream::connect(addr).unwrap();
+            for message in 1..=MESSAGES {
+                client.write_all(&[7; 10]).unwrap();
+                client.read_exact(&mut [0; 10]).unwrap();
+                // The server publishes before it waits again; nothing else would wake it.
+                while published.load(Ordering::Relaxed) < message {
+                    std::thread::yield_now();
+                }
+                seen.store(message, Ordering::Relaxed);
+            }
+        });
+        while server.stats().closed == 0 {
+            let outcome = server.run_rounds_with(&mut |stats, _| {
+                published.store(stats.echoes, Ordering::Relaxed);
+            });
+            assert_eq!(outcome, Ok(Outcome::Handled));
+            published.store(server.stats().echoes, Ordering::Relaxed);
+        }
+    });
+    assert_eq!(seen.into_inner(), MESSAGES);
 }
 
 /// A level-triggered registration that outlives its descriptor, since the kernel refused to end it,
@@ -441,6 +476,12 @@ fn debug_output_of_servers_and_reactors_is_one_line_without_user_state() {
     assert!(!format!("{unnamed:?}").is_empty());
 }
 
+/// Any free port: on the real kernel.
+fn any_port() -> Addr {
+    tcp().with_port(0)
+}
+
+/// The same port each time: each model has its own.
 fn tcp() -> Addr {
     "127.0.0.1:7777".parse().unwrap()
 }

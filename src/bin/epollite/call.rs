@@ -114,6 +114,12 @@ impl CallTable {
         all.filter(|(_, count)| count.calls > 0).collect()
     }
 
+    /// How often `call` was made.
+    #[inline]
+    pub(crate) fn calls(&self, call: Call) -> u64 {
+        self.0[call.index()].calls
+    }
+
     pub(crate) fn total(&self) -> u64 {
         self.0.iter().map(|count| count.calls).sum()
     }

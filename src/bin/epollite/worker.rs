@@ -145,12 +145,8 @@ impl<K: InstrumentedKernel> Worker<K> {
     }
 
     fn run_loop(&mut self) -> Result<(), Errno> {
-        // Records and a parent's counters are passed on after every round.
-        let is_plain = !K::RECORDS && self.parent.is_none();
         loop {
-            let outcome =
-                if is_plain { self.server.run_rounds() } else { self.server.run_once(None) };
-            match outcome? {
+            match self.run_rounds()? {
                 Outcome::Drained => self.is_drained = true,
                 Outcome::User(event) => self.on_user_event(event),
                 Outcome::TimedOut | Outcome::Handled => {}
@@ -166,6 +162,18 @@ impl<K: InstrumentedKernel> Worker<K> {
             if self.is_drained && (self.index > 0 || self.coordinator.all_exited()) {
                 return Ok(());
             }
+        }
+    }
+
+    /// Runs until something is to be done here. Records and a parent's counters are passed on after
+    /// every round.
+    fn run_rounds(&mut self) -> Result<Outcome, Errno> {
+        match &mut self.parent {
+            _ if K::RECORDS => self.server.run_once(None),
+            None => self.server.run_rounds(),
+            Some((_, writer)) => self.server.run_rounds_with(&mut |stats, kernel| {
+                writer.flush_echoes(stats, kernel.counts());
+            }),
         }
     }
 

@@ -7,8 +7,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use epollite::Errno;
+use epollite::kernel::Syscall;
+use epollite::server::stream::StreamStats;
 
 use super::sys;
+use crate::call::{Call, CallTable};
 use crate::stats::StatsSnapshot;
 
 /// The shared words, in one or more parts.
@@ -20,6 +23,22 @@ pub(crate) struct CounterWriter {
     part: &'static [AtomicU64],
     /// What has been added so far.
     last: Vec<u64>,
+    /// The words of the [`echo_counters`], with what has been added to each: `last` does not count
+    /// for these.
+    echoes: [(&'static AtomicU64, u64); ECHO_COUNTERS],
+    echo_words: [usize; ECHO_COUNTERS],
+}
+
+/// The number of counters that an echo changes.
+const ECHO_COUNTERS: usize = 7;
+
+/// The counters that an echo changes: of all those of a [`StatsSnapshot`] the only ones.
+#[inline]
+fn echo_counters(stats: &StreamStats, calls: &CallTable) -> [u64; ECHO_COUNTERS] {
+    let [wait, recv, send] = [Syscall::EpollWait, Syscall::Recv, Syscall::Send]
+        .map(|call| calls.calls(Call::Kernel(call)));
+    let StreamStats { bytes_in, bytes_out, echoes, events_handled, .. } = *stats;
+    [bytes_in, bytes_out, echoes, events_handled, wait, recv, send]
 }
 
 impl SharedCounters {
@@ -30,7 +49,8 @@ impl SharedCounters {
     }
 
     pub(super) fn writer(&self, part: usize) -> CounterWriter {
-        CounterWriter { part: self.slice(part), last: vec![0; part_words()] }
+        let (part, last, echo_words) = (self.slice(part), vec![0; part_words()], echo_words());
+        CounterWriter { part, last, echoes: echo_words.map(|word| (&part[word], 0)), echo_words }
     }
 
     /// The number of parts.
@@ -76,6 +96,10 @@ impl SharedCounters {
 impl CounterWriter {
     /// Adds the difference between `snapshot` and the last flush. Cost: O(counters), no allocation.
     pub(crate) fn flush(&mut self, mut snapshot: StatsSnapshot) {
+        self.flush_echoes(&snapshot.stream, &snapshot.calls);
+        for (word, (_, added)) in self.echo_words.into_iter().zip(self.echoes) {
+            self.last[word] = added;
+        }
         let mut words = self.part.iter().zip(&mut self.last);
         snapshot.for_each_counter(|counter| {
             let Some((shared, added)) = words.next() else { return };
@@ -86,6 +110,16 @@ impl CounterWriter {
             }
         });
     }
+
+    /// The same for the counters that an echo changes, whatever the others are. Cost: O(1).
+    #[inline]
+    pub(crate) fn flush_echoes(&mut self, stats: &StreamStats, calls: &CallTable) {
+        let counters = echo_counters(stats, calls);
+        for ((shared, added), counter) in self.echoes.iter_mut().zip(counters) {
+            shared.fetch_add(counter.wrapping_sub(*added), Ordering::Relaxed);
+            *added = counter;
+        }
+    }
 }
 
 /// The number of counters.
@@ -95,9 +129,43 @@ fn part_words() -> usize {
     count
 }
 
+/// Which words are the [`echo_counters`]: numbers all words, and looks which numbers these have.
+fn echo_words() -> [usize; ECHO_COUNTERS] {
+    let (mut numbered, mut next) = (StatsSnapshot::default(), 0);
+    numbered.for_each_counter(|counter| {
+        *counter = next;
+        next += 1;
+    });
+    echo_counters(&numbered.stream, &numbered.calls).map(|word| word as usize)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_echo_changes_is_added_once_by_either_flush() {
+        let counters = SharedCounters::new(1).unwrap();
+        let (mut writer, mut snapshot) = (counters.writer(0), StatsSnapshot::default());
+        for round in 1..=3 {
+            snapshot.stream.bytes_in += 5;
+            snapshot.stream.bytes_out += 4;
+            snapshot.stream.echoes += 1;
+            snapshot.stream.events_handled += 1;
+            for call in [Syscall::EpollWait, Syscall::Recv, Syscall::Send] {
+                snapshot.calls.count(Call::Kernel(call), None);
+            }
+            writer.flush_echoes(&snapshot.stream, &snapshot.calls);
+            let mut words = Vec::new();
+            snapshot.for_each_counter(|counter| words.push(*counter));
+            let mut shared = Vec::new();
+            counters.part(0).for_each_counter(|counter| shared.push(*counter));
+            assert_eq!(shared, words, "an echo changes no other counter");
+            if round == 2 {
+                writer.flush(snapshot);
+            }
+        }
+    }
 
     #[test]
     fn the_parts_of_two_writers_add_up() {
