@@ -20,18 +20,6 @@ use crate::kernel::{Fd, Kernel};
 use crate::reactor::retry::retry_on_eintr;
 use crate::token::Token;
 
-/// What is known of a descriptor when it is registered.
-#[derive(Clone, Copy)]
-pub(super) struct FdInfo {
-    /// It was created or accepted by this executor.
-    pub(super) is_unshared: bool,
-    pub(super) is_tcp: bool,
-    /// It listens: only connections are reported.
-    pub(super) is_listener: bool,
-    /// A write may succeed.
-    pub(super) is_writable: bool,
-}
-
 /// Any descriptor that epoll accepts, for calls that have no method here: a signalfd, an eventfd,
 /// a pipe. Streams, listeners and datagram sockets have types of their own around this one.
 ///
@@ -52,25 +40,18 @@ impl<K: Kernel> Handle<K> {
     ///
     /// Man page: epoll_ctl(2)
     pub fn async_fd(&self, fd: Fd) -> Result<AsyncFd<K>, Errno> {
-        self.register(
-            fd,
-            FdInfo { is_unshared: false, is_tcp: false, is_listener: false, is_writable: true },
-        )
+        self.register(fd, read_interest(), WRITABLE)
     }
 
-    pub(super) fn register(&self, fd: Fd, info: FdInfo) -> Result<AsyncFd<K>, Errno> {
-        let interest = match info {
-            FdInfo { is_listener: true, .. } => Interest::READABLE,
-            FdInfo { is_tcp: true, .. } => read_write_interest(),
-            _ => read_interest(),
-        };
-        let flags =
-            [(info.is_writable, WRITABLE), (info.is_unshared, UNSHARED), (info.is_tcp, TCP)]
-                .into_iter()
-                .fold(0, |flags, (is_set, flag)| if is_set { flags | flag } else { flags });
-        let state = IoState::new(flags);
+    /// `flags` is what is known of the descriptor.
+    pub(super) fn register(
+        &self,
+        fd: Fd,
+        interest: Interest,
+        flags: u8,
+    ) -> Result<AsyncFd<K>, Errno> {
         let mut reactor = self.0.reactor.borrow_mut();
-        match reactor.register_or_close(fd, interest, Trigger::Edge, state) {
+        match reactor.register_or_close(fd, interest, Trigger::Edge, IoState::new(flags)) {
             Ok(token) => Ok(AsyncFd { shared: Rc::clone(&self.0), token }),
             Err(reason) => Err(reason.into()),
         }

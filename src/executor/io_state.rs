@@ -5,6 +5,7 @@
 use core::task::Waker;
 
 use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, Interest, Ready};
+use crate::net::AddressFamily;
 
 /// A direction of I/O: what a call waits for when it returns `EAGAIN`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -34,6 +35,11 @@ pub(super) const SHORT_READ_UNRELIABLE: u8 = 1 << 2;
 pub(super) const UNSHARED: u8 = 1 << 3;
 /// TCP: short reads can be trusted, and `EPOLLOUT` is an edge only after the buffer was full.
 pub(super) const TCP: u8 = 1 << 4;
+
+/// The flag [`TCP`], unless the family is another one.
+pub(super) fn tcp_flag(family: Option<AddressFamily>) -> u8 {
+    if family == Some(AddressFamily::Unix) { 0 } else { TCP }
+}
 
 /// Everything a reader waits for.
 pub(super) fn read_interest() -> Interest {

@@ -10,13 +10,14 @@ use core::task::Poll;
 
 use alloc::rc::Rc;
 
-use super::async_fd::{AsyncFd, FdInfo};
-use super::io_state::Direction;
+use super::async_fd::AsyncFd;
+use super::io_state::{Direction, UNSHARED, WRITABLE, tcp_flag};
 use super::stream::Stream;
 use super::{Handle, Shared};
 use crate::errno::Errno;
+use crate::event::Interest;
 use crate::kernel::{Fd, Kernel};
-use crate::net::{Addr, AddressFamily};
+use crate::net::Addr;
 use crate::reactor::RETRY_DELAY;
 
 /// Consecutive aborted connections after which the cause is assumed to be something else.
@@ -25,7 +26,8 @@ const ABORTED_IN_A_ROW_MAX: u32 = 16;
 /// A listening socket. Dropping it closes it.
 pub struct Listener<K: Kernel> {
     fd: AsyncFd<K>,
-    is_tcp: bool,
+    /// What is known of its connections.
+    flags: u8,
     pauses: u64,
 }
 
@@ -38,10 +40,8 @@ impl<K: Kernel> Handle<K> {
     /// Man page: getsockname(2), epoll_ctl(2)
     pub fn listener(&self, socket: Fd) -> Result<Listener<K>, Errno> {
         let (socket, family) = self.family(socket)?;
-        let is_tcp = family != Some(AddressFamily::Unix);
-        let info =
-            FdInfo { is_unshared: false, is_tcp: false, is_listener: true, is_writable: false };
-        Ok(Listener { fd: self.register(socket, info)?, is_tcp, pauses: 0 })
+        let flags = tcp_flag(family) | UNSHARED | WRITABLE;
+        Ok(Listener { fd: self.register(socket, Interest::READABLE, 0)?, flags, pauses: 0 })
     }
 }
 
@@ -93,7 +93,7 @@ impl<K: Kernel> Listener<K> {
         let accept = self.fd.async_io(Direction::Read, |kernel, fd| kernel.accept4(fd));
         let (socket, peer) = accept.await?;
         let handle = Handle(Rc::clone(self.fd.shared()));
-        Ok((handle.stream_from_parts(socket, self.is_tcp, true, true)?, peer))
+        Ok((handle.stream_from_parts(socket, self.flags)?, peer))
     }
 
     /// Waits until there may be room again: this executor closes a descriptor, or 250 ms have

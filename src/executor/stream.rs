@@ -9,9 +9,11 @@ use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
 use super::Handle;
-use super::async_fd::{AsyncFd, FdInfo};
+use super::async_fd::AsyncFd;
 use super::buffer_pool::PooledBuf;
-use super::io_state::Direction;
+use super::io_state::{
+    Direction, TCP, UNSHARED, WRITABLE, read_interest, read_write_interest, tcp_flag,
+};
 use crate::errno::Errno;
 use crate::kernel::{Fd, Kernel, Shutdown, SocketType, close_quietly, is_connected_to_itself};
 use crate::net::{Addr, AddressFamily};
@@ -38,7 +40,7 @@ impl<K: Kernel> Handle<K> {
     /// Man page: getsockname(2), epoll_ctl(2)
     pub fn stream(&self, socket: Fd) -> Result<Stream<K>, Errno> {
         let (socket, family) = self.family(socket)?;
-        self.stream_from_parts(socket, family != Some(AddressFamily::Unix), false, true)
+        self.stream_from_parts(socket, tcp_flag(family) | WRITABLE)
     }
 
     /// Connects to `addr`, and waits until that has completed. Cost: at most seven system calls.
@@ -65,8 +67,9 @@ impl<K: Kernel> Handle<K> {
                 result => break result?,
             }
         };
-        let mut stream =
-            self.stream_from_parts(socket, family != AddressFamily::Unix, true, is_done)?;
+        let writable = if is_done { WRITABLE } else { 0 };
+        let flags = tcp_flag(Some(family)) | UNSHARED | writable;
+        let mut stream = self.stream_from_parts(socket, flags)?;
         if !is_done {
             let Stream(async_fd) = &mut stream;
             async_fd
@@ -80,15 +83,10 @@ impl<K: Kernel> Handle<K> {
         Ok(stream)
     }
 
-    pub(super) fn stream_from_parts(
-        &self,
-        socket: Fd,
-        is_tcp: bool,
-        is_unshared: bool,
-        is_writable: bool,
-    ) -> Result<Stream<K>, Errno> {
-        let info = FdInfo { is_unshared, is_tcp, is_listener: false, is_writable };
-        self.register(socket, info).map(Stream)
+    pub(super) fn stream_from_parts(&self, socket: Fd, flags: u8) -> Result<Stream<K>, Errno> {
+        let is_tcp = flags & TCP != 0;
+        let interest = if is_tcp { read_write_interest() } else { read_interest() };
+        self.register(socket, interest, flags).map(Stream)
     }
 
     /// Returns the socket with its address family; closes it when that cannot be determined.
@@ -131,57 +129,49 @@ const fn finish_connect(result: Result<(), Errno>) -> Result<(), Errno> {
     }
 }
 
-/// Receives, for a stream or a half of one.
-fn poll_recv<K: Kernel>(
-    async_fd: &AsyncFd<K>,
-    cx: &Context<'_>,
-    buf: &mut [u8],
-) -> Poll<Result<usize, Errno>> {
-    assert!(!buf.is_empty(), "the receive buffer must not be empty");
-    let room = buf.len();
-    // An end of file is short, too, but must be found again by the next call.
-    let is_short = |&count: &usize| 0 < count && count < room;
-    async_fd.poll_io(cx, Direction::Read, |kernel, fd| kernel.recv(fd, buf), is_short)
-}
-
-fn poll_recv_pooled<K: Kernel>(
-    async_fd: &AsyncFd<K>,
-    cx: &Context<'_>,
-) -> Poll<Result<Option<PooledBuf>, Errno>> {
-    let pool = &async_fd.shared().pool;
-    let room = pool.buffer_bytes();
-    let is_short =
-        |pooled: &Option<PooledBuf>| pooled.as_ref().is_some_and(|pooled| pooled.len() < room);
-    let call = |kernel: &mut K, fd: &Fd| {
-        let mut pooled = pool.take();
-        let count = kernel.recv(fd, pooled.spare_capacity_mut())?;
-        Ok(if count == 0 { None } else { Some(pooled.with_len(count)) })
-    };
-    async_fd.poll_io(cx, Direction::Read, call, is_short)
-}
-
-fn poll_send<K: Kernel>(
-    async_fd: &AsyncFd<K>,
-    cx: &Context<'_>,
-    bytes: &[u8],
-) -> Poll<Result<usize, Errno>> {
-    async_fd.poll_io(cx, Direction::Write, |kernel, fd| kernel.send(fd, bytes), |_| false)
-}
-
-fn poll_send_all<K: Kernel>(
-    async_fd: &AsyncFd<K>,
-    cx: &Context<'_>,
-    rest: &mut &[u8],
-) -> Poll<Result<(), Errno>> {
-    while !rest.is_empty() {
-        let count = ready!(poll_send(async_fd, cx, rest))?;
-        *rest = &rest[count..];
+/// The calls of a stream, whole or in halves.
+impl<K: Kernel> AsyncFd<K> {
+    fn recv(&self, buf: &mut [u8]) -> impl Future<Output = Result<usize, Errno>> {
+        let room = buf.len();
+        // An end of file is short, too, but must be found again by the next call.
+        let is_short = move |&count: &usize| 0 < count && count < room;
+        poll_fn(move |cx| {
+            assert!(!buf.is_empty(), "the receive buffer must not be empty");
+            self.poll_io(cx, Direction::Read, |kernel, fd| kernel.recv(fd, buf), is_short)
+        })
     }
-    Poll::Ready(Ok(()))
-}
 
-fn shutdown<K: Kernel>(async_fd: &AsyncFd<K>, how: Shutdown) -> Result<(), Errno> {
-    async_fd.syscall(|kernel, fd| kernel.shutdown(fd, how))
+    fn recv_pooled(&self) -> impl Future<Output = Result<Option<PooledBuf>, Errno>> {
+        let pool = &self.shared().pool;
+        let is_short = |pooled: &Option<PooledBuf>| {
+            pooled.as_ref().is_some_and(|pooled| pooled.len() < pool.buffer_bytes())
+        };
+        let call = |kernel: &mut K, fd: &Fd| {
+            let mut pooled = pool.take();
+            let count = kernel.recv(fd, pooled.spare_capacity_mut())?;
+            Ok(if count == 0 { None } else { Some(pooled.with_len(count)) })
+        };
+        poll_fn(move |cx| self.poll_io(cx, Direction::Read, call, is_short))
+    }
+
+    fn poll_send(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<Result<usize, Errno>> {
+        self.poll_io(cx, Direction::Write, |kernel, fd| kernel.send(fd, bytes), |_| false)
+    }
+
+    fn write_all(&self, bytes: &[u8]) -> impl Future<Output = Result<(), Errno>> {
+        let mut rest = bytes;
+        poll_fn(move |cx| {
+            while !rest.is_empty() {
+                let count = ready!(self.poll_send(cx, rest))?;
+                rest = &rest[count..];
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    fn shutdown(&self, how: Shutdown) -> Result<(), Errno> {
+        self.syscall(|kernel, fd| kernel.shutdown(fd, how))
+    }
 }
 
 impl<K: Kernel> Stream<K> {
@@ -198,7 +188,7 @@ impl<K: Kernel> Stream<K> {
     ///
     /// Man page: recv(2)
     pub fn recv(&mut self, buf: &mut [u8]) -> impl Future<Output = Result<usize, Errno>> {
-        poll_fn(move |cx| poll_recv(&self.0, cx, buf))
+        self.0.recv(buf)
     }
 
     /// Receives bytes into a buffer from the pool; `None` at the end of file. A waiting task holds
@@ -209,7 +199,7 @@ impl<K: Kernel> Stream<K> {
     ///
     /// Man page: recv(2)
     pub fn recv_pooled(&mut self) -> impl Future<Output = Result<Option<PooledBuf>, Errno>> {
-        poll_fn(|cx| poll_recv_pooled(&self.0, cx))
+        self.0.recv_pooled()
     }
 
     /// Sends bytes, as many of them as fit the send buffer: at least one, if there are any.
@@ -220,7 +210,7 @@ impl<K: Kernel> Stream<K> {
     ///
     /// Man page: send(2)
     pub fn send(&mut self, bytes: &[u8]) -> impl Future<Output = Result<usize, Errno>> {
-        poll_fn(move |cx| poll_send(&self.0, cx, bytes))
+        poll_fn(move |cx| self.0.poll_send(cx, bytes))
     }
 
     /// Sends all of `bytes`. Cost: one system call, when they fit at once.
@@ -233,8 +223,7 @@ impl<K: Kernel> Stream<K> {
     ///
     /// Man page: send(2)
     pub fn write_all(&mut self, bytes: &[u8]) -> impl Future<Output = Result<(), Errno>> {
-        let mut rest = bytes;
-        poll_fn(move |cx| poll_send_all(&self.0, cx, &mut rest))
+        self.0.write_all(bytes)
     }
 
     /// Shuts down one direction or both. Cost: one system call.
@@ -244,7 +233,7 @@ impl<K: Kernel> Stream<K> {
     ///
     /// Man page: shutdown(2)
     pub fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno> {
-        shutdown(&self.0, how)
+        self.0.shutdown(how)
     }
 
     /// Splits it, for one task that receives and another that sends. Cost: one allocation.
@@ -274,7 +263,7 @@ impl<K: Kernel> ReadHalf<K> {
     /// # Panics
     /// As there.
     pub fn recv(&mut self, buf: &mut [u8]) -> impl Future<Output = Result<usize, Errno>> {
-        poll_fn(move |cx| poll_recv(&self.0, cx, buf))
+        self.0.recv(buf)
     }
 
     /// As [`Stream::recv_pooled`]. Cost: as there.
@@ -282,7 +271,7 @@ impl<K: Kernel> ReadHalf<K> {
     /// # Errors
     /// As there.
     pub fn recv_pooled(&mut self) -> impl Future<Output = Result<Option<PooledBuf>, Errno>> {
-        poll_fn(|cx| poll_recv_pooled(&self.0, cx))
+        self.0.recv_pooled()
     }
 }
 
@@ -292,7 +281,7 @@ impl<K: Kernel> WriteHalf<K> {
     /// # Errors
     /// As there.
     pub fn send(&mut self, bytes: &[u8]) -> impl Future<Output = Result<usize, Errno>> {
-        poll_fn(move |cx| poll_send(&self.0, cx, bytes))
+        poll_fn(move |cx| self.0.poll_send(cx, bytes))
     }
 
     /// As [`Stream::write_all`]. Cost: as there.
@@ -300,8 +289,7 @@ impl<K: Kernel> WriteHalf<K> {
     /// # Errors
     /// As there.
     pub fn write_all(&mut self, bytes: &[u8]) -> impl Future<Output = Result<(), Errno>> {
-        let mut rest = bytes;
-        poll_fn(move |cx| poll_send_all(&self.0, cx, &mut rest))
+        self.0.write_all(bytes)
     }
 
     /// As [`Stream::shutdown`]. Cost: as there.
@@ -309,7 +297,7 @@ impl<K: Kernel> WriteHalf<K> {
     /// # Errors
     /// As there.
     pub fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno> {
-        shutdown(&self.0, how)
+        self.0.shutdown(how)
     }
 }
 

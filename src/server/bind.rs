@@ -8,7 +8,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::errno::Errno;
 use crate::kernel::close_quietly;
 use crate::kernel::{Fd, Kernel, SocketOption, SocketType, Syscall};
-use crate::net::{Addr, AddressFamily};
+use crate::net::Addr;
 
 /// Length of the accept queue. The system limits it to `net.core.somaxconn`; requesting the
 /// default of that limit gets the maximum.
@@ -110,18 +110,17 @@ fn stream<K: Kernel>(
     sharing: PortSharing,
     is_v6_only: bool,
 ) -> Result<(Fd, Addr), BindError> {
-    create_socket(kernel, addr, SocketType::Stream, |kernel, socket, family| {
-        if family != AddressFamily::Unix {
-            // The port of a server that has just exited is free at once; a port with a live
-            // listener is still refused.
-            set_option(kernel, socket, SocketOption::ReuseAddr(true))?;
-            set_option(kernel, socket, SocketOption::NoDelay(true))?;
-            set_option(kernel, socket, SocketOption::KeepAlive(true))?;
-            set_option(kernel, socket, SocketOption::OutOfBandInline(true))?;
-        }
-        bind(kernel, socket, addr, sharing, is_v6_only)?;
-        kernel.listen(socket, BACKLOG).map_err(|errno| BindError { call: Syscall::Listen, errno })
-    })
+    // The port of a server that has just exited is free at once; a port with a live listener is
+    // still refused.
+    let options = [
+        SocketOption::ReuseAddr(true),
+        SocketOption::NoDelay(true),
+        SocketOption::KeepAlive(true),
+        SocketOption::OutOfBandInline(true),
+    ];
+    let options = options.into_iter().filter(|_| !matches!(addr, Addr::Unix(_)));
+    let shared = sharing_options(addr, sharing, is_v6_only);
+    create_socket(kernel, addr, SocketType::Stream, options.chain(shared))
 }
 
 /// Creates a datagram socket on `addr`; returns it with its actual address. Cost: at most eight
@@ -150,13 +149,11 @@ fn datagram<K: Kernel>(
     sharing: PortSharing,
     is_v6_only: bool,
 ) -> Result<(Fd, Addr), BindError> {
-    create_socket(kernel, addr, SocketType::Datagram, |kernel, socket, _| {
-        set_option(kernel, socket, SocketOption::ReceiveBufferBytes(DATAGRAM_BUFFER_BYTES))?;
-        // Before the first datagram can arrive.
-        enable_packet_info(kernel, socket, addr)
-            .map_err(|errno| BindError { call: Syscall::Setsockopt, errno })?;
-        bind(kernel, socket, addr, sharing, is_v6_only)
-    })
+    let buffer = SocketOption::ReceiveBufferBytes(DATAGRAM_BUFFER_BYTES);
+    // Before the first datagram can arrive.
+    let options = [buffer].into_iter().chain(packet_info_option(addr));
+    let shared = sharing_options(addr, sharing, is_v6_only);
+    create_socket(kernel, addr, SocketType::Datagram, options.chain(shared))
 }
 
 /// Enables `PacketInfo`, the local destination of each datagram, on a datagram socket that is
@@ -166,62 +163,54 @@ pub(super) fn enable_packet_info<K: Kernel>(
     socket: &Fd,
     addr: &Addr,
 ) -> Result<(), Errno> {
-    match addr.ip() {
-        Some(IpAddr::V4(ip)) if ip.is_unspecified() => {
-            kernel.setsockopt(socket, SocketOption::PacketInfoV4(true))
-        }
-        Some(IpAddr::V6(ip)) if ip.is_unspecified() => {
-            kernel.setsockopt(socket, SocketOption::PacketInfoV6(true))
-        }
-        _ => Ok(()),
-    }
+    packet_info_option(addr).map_or(Ok(()), |option| kernel.setsockopt(socket, option))
 }
 
-/// Creates a socket, lets `prepare` do the rest, gets its name; closes it when any step fails.
+fn packet_info_option(addr: &Addr) -> Option<SocketOption> {
+    let ip = addr.ip().filter(IpAddr::is_unspecified)?;
+    let is_v4 = ip.is_ipv4();
+    Some(if is_v4 { SocketOption::PacketInfoV4(true) } else { SocketOption::PacketInfoV6(true) })
+}
+
+/// The options that decide with whom the port is shared.
+fn sharing_options(
+    addr: &Addr,
+    sharing: PortSharing,
+    is_v6_only: bool,
+) -> impl Iterator<Item = SocketOption> {
+    let v6 = matches!(addr, Addr::V6(_)).then_some(SocketOption::V6Only(is_v6_only));
+    let is_shared = sharing == PortSharing::ReusePort && !matches!(addr, Addr::Unix(_));
+    v6.into_iter().chain(is_shared.then_some(SocketOption::ReusePort(true)))
+}
+
+/// Creates a socket, sets options, binds it; a stream socket listens. Closes it when any step
+/// fails.
 fn create_socket<K: Kernel>(
     kernel: &mut K,
     addr: &Addr,
     kind: SocketType,
-    prepare: impl FnOnce(&mut K, &Fd, AddressFamily) -> Result<(), BindError>,
+    mut options: impl Iterator<Item = SocketOption>,
 ) -> Result<(Fd, Addr), BindError> {
     let failed = |call| move |errno| BindError { call, errno };
     let family = addr.family().ok_or(Errno::EAFNOSUPPORT).map_err(failed(Syscall::Socket))?;
     let socket = kernel.socket(family, kind).map_err(failed(Syscall::Socket))?;
-    let named = prepare(kernel, &socket, family)
-        .and_then(|()| kernel.getsockname(&socket).map_err(failed(Syscall::Getsockname)));
-    match named {
+    let mut prepare = || {
+        options
+            .try_for_each(|option| kernel.setsockopt(&socket, option))
+            .map_err(failed(Syscall::Setsockopt))?;
+        kernel.bind(&socket, addr).map_err(failed(Syscall::Bind))?;
+        if kind == SocketType::Stream {
+            kernel.listen(&socket, BACKLOG).map_err(failed(Syscall::Listen))?;
+        }
+        kernel.getsockname(&socket).map_err(failed(Syscall::Getsockname))
+    };
+    match prepare() {
         Ok(actual) => Ok((socket, actual)),
         Err(error) => {
             close_quietly(kernel, socket);
             Err(error)
         }
     }
-}
-
-fn bind<K: Kernel>(
-    kernel: &mut K,
-    socket: &Fd,
-    addr: &Addr,
-    sharing: PortSharing,
-    is_v6_only: bool,
-) -> Result<(), BindError> {
-    if matches!(addr, Addr::V6(_)) {
-        set_option(kernel, socket, SocketOption::V6Only(is_v6_only))?;
-    }
-    if !matches!(addr, Addr::Unix(_)) && sharing == PortSharing::ReusePort {
-        set_option(kernel, socket, SocketOption::ReusePort(true))?;
-    }
-    kernel.bind(socket, addr).map_err(|errno| BindError { call: Syscall::Bind, errno })
-}
-
-fn set_option<K: Kernel>(
-    kernel: &mut K,
-    socket: &Fd,
-    option: SocketOption,
-) -> Result<(), BindError> {
-    kernel
-        .setsockopt(socket, option)
-        .map_err(|errno| BindError { call: Syscall::Setsockopt, errno })
 }
 
 impl fmt::Display for BindError {

@@ -146,10 +146,7 @@ impl Bytes {
 impl fmt::Display for SyscallRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}(", self.name)?;
-        for (index, argument) in self.arguments.iter().enumerate() {
-            let between = if index == 0 { "" } else { ", " };
-            write!(f, "{between}{argument}")?;
-        }
+        join(f, &self.arguments, ", ", |f, argument| argument.fmt(f))?;
         match self.result {
             Ok(ReturnValue::Number(number)) => write!(f, ") = {number}")?,
             Ok(ReturnValue::Fd(fd)) => write!(f, ") = {fd}")?,
@@ -228,13 +225,24 @@ fn list<T>(
     print: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
 ) -> fmt::Result {
     f.write_char('[')?;
-    for (index, item) in items.iter().enumerate() {
+    join(f, items, ", ", print)?;
+    f.write_char(']')
+}
+
+/// Prints items, and a text between them.
+fn join<T>(
+    f: &mut fmt::Formatter<'_>,
+    items: impl IntoIterator<Item = T>,
+    between: &str,
+    print: impl Fn(&mut fmt::Formatter<'_>, T) -> fmt::Result,
+) -> fmt::Result {
+    for (index, item) in items.into_iter().enumerate() {
         if index > 0 {
-            f.write_str(", ")?;
+            f.write_str(between)?;
         }
         print(f, item)?;
     }
-    f.write_char(']')
+    Ok(())
 }
 
 /// Escapes as strace does: C's letter escapes, octal otherwise, as short as the next character
@@ -304,17 +312,12 @@ impl Bytes {
 }
 
 fn epoll_event(f: &mut fmt::Formatter<'_>, event: EpollEvent) -> fmt::Result {
+    let names = event::NAMES.iter().filter(|(bit, _)| event.events() & bit != 0);
     f.write_str("{events=")?;
-    let mut between = "";
-    for (bit, name) in event::NAMES {
-        if event.events() & bit != 0 {
-            write!(f, "{between}{name}")?;
-            between = "|";
-        }
-    }
-    if between.is_empty() {
+    if names.clone().count() == 0 {
         write!(f, "{}", event.events())?;
     }
+    join(f, names, "|", |f, (_, name)| f.write_str(name))?;
     let low = event.data() & u64::from(u32::MAX);
     write!(f, ", data={{u32={low}, u64={}}}}}", event.data())
 }
@@ -393,14 +396,9 @@ fn signal_set(f: &mut fmt::Formatter<'_>, signals: SignalSet) -> fmt::Result {
         (Signal::CHLD, "CHLD"),
         (Signal::XFSZ, "XFSZ"),
     ];
+    let names = NAMES.iter().filter(|(signal, _)| signals.contains(*signal));
     f.write_char('[')?;
-    let mut between = "";
-    for (signal, name) in NAMES {
-        if signals.contains(signal) {
-            write!(f, "{between}{name}")?;
-            between = " ";
-        }
-    }
+    join(f, names, " ", |f, (_, name)| f.write_str(name))?;
     f.write_char(']')
 }
 

@@ -93,20 +93,14 @@ impl<K: InstrumentedKernel> ServerState<K> {
 
     /// Registers the calling client task to be woken on shutdown.
     pub(super) async fn register_waker(&self, number: u64) {
-        poll_fn(|cx| {
-            self.client_wakers.borrow_mut().insert(number, cx.waker().clone());
-            Poll::Ready(())
-        })
-        .await;
+        let waker = own_waker().await;
+        self.client_wakers.borrow_mut().insert(number, waker);
     }
 
     /// Registers the calling listener task to be woken on shutdown and when capacity is free.
     pub(super) async fn register_listener_waker(&self) {
-        poll_fn(|cx| {
-            self.listener_wakers.borrow_mut().push(cx.waker().clone());
-            Poll::Ready(())
-        })
-        .await;
+        let waker = own_waker().await;
+        self.listener_wakers.borrow_mut().push(waker);
     }
 
     /// Counts and logs an accepted client; returns its number and its name in the log.
@@ -157,6 +151,11 @@ impl<K: InstrumentedKernel> ServerState<K> {
         self.listener_wakers.borrow().iter().for_each(Waker::wake_by_ref);
         self.client_wakers.borrow().values().for_each(Waker::wake_by_ref);
     }
+}
+
+/// The waker of the calling task.
+async fn own_waker() -> Waker {
+    poll_fn(|cx| Poll::Ready(cx.waker().clone())).await
 }
 
 /// Reads signals in an endless loop.
