@@ -27,6 +27,7 @@
 //!  tcb  packet  socket_options   parts of a socket
 //!  pipe  eventfd  signalfd  process   each one a value with its own rules
 //!  address     what addresses mean, and which match
+//!  id_map      IdMap: values by file id, found in constant time
 //!  file        what all kinds of file share: ids, masks, wake-ups
 //!  config      sizes and limits
 //!  version     versions of Linux in which a rule changed
@@ -56,6 +57,7 @@ mod eventfd;
 mod file;
 mod file_table;
 mod handle;
+mod id_map;
 mod mmsg;
 mod multicast;
 mod net;

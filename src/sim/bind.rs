@@ -164,7 +164,7 @@ impl Net {
 
     /// Whether another socket is bound to the address and does not share it.
     pub(super) fn is_in_use(&self, file: FileId, addr: &Addr) -> bool {
-        let own = &self.sockets[&file];
+        let own = self.sockets.get(file).expect("the caller has checked that it is a socket");
         let mut others = self.sockets().filter(|(id, _)| *id != file);
         others.any(|(_, other)| other.conflicts_with(own, addr))
     }

@@ -33,7 +33,7 @@ pub struct SimConfig {
     pub send_buffer_bytes_max: u32,
     /// The maximal backlog of listen(2) (`net.core.somaxconn`).
     pub backlog_max: u32,
-    /// A process' descriptors (`RLIMIT_NOFILE`, soft and hard). At most 100,000.
+    /// A process' descriptors (`RLIMIT_NOFILE`, soft and hard). At most 16,777,216.
     pub descriptors_max: u32,
     /// Open files in the whole kernel; one more is `ENFILE` (`fs.file-max`).
     pub files_max: usize,

@@ -17,11 +17,14 @@
 //! has been read; a level is "poll again"; a condition is only reported if it holds when
 //! `epoll_wait` polls.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec;
+use alloc::vec::Vec;
 use core::mem;
 
 use super::entropy::{Entropy, Probabilities};
 use super::file::{FileId, Result, WAKE_ALL, err_if};
+use super::id_map::IdMap;
 use crate::errno::Errno;
 use crate::event::{EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLOUT};
 use crate::kernel::{EpollEvent, EpollOp};
@@ -52,35 +55,36 @@ type Key = (FileId, u32);
 pub(super) type Poll<'a> = &'a mut dyn FnMut(FileId) -> u32;
 
 /// All epolls of the kernel, and the wait queues of all files.
-#[derive(Default)]
 pub(super) struct Epolls {
     epolls: BTreeMap<FileId, Epoll>,
-    /// Of each file that is watched: the registrations to call back when something happens.
-    wait_queues: BTreeMap<FileId, VecDeque<WaitEntry>>,
+    /// Of each file that is watched: the registrations to call back when something happens. An
+    /// event costs no search: it finds the queue by the file, and few epolls watch one file.
+    wait_queues: IdMap<Vec<Item>>,
 }
 
 #[derive(Default)]
 struct Epoll {
-    /// The interest list.
-    items: BTreeMap<Key, Item>,
+    /// The interest list. As in Linux a tree, which only `epoll_ctl` searches.
+    keys: BTreeSet<Key>,
     /// The ready list: items to be polled at the next wait. An item is in it at most once.
     ready: VecDeque<Key>,
 }
 
+/// A registration, in the wait queue of its file: `(that file, number)` in `epoll`'s interest list.
+#[derive(Clone, Copy)]
 struct Item {
-    events: u32,
+    epoll: FileId,
     data: u64,
+    number: u32,
+    events: u32,
     is_ready: bool,
 }
 
-/// A registration, seen from the file: `(this file, number)` in `epoll`'s interest list.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct WaitEntry {
-    epoll: FileId,
-    number: u32,
-}
-
 impl Epolls {
+    pub(super) const fn new() -> Self {
+        Self { epolls: BTreeMap::new(), wait_queues: IdMap::new() }
+    }
+
     /// `file` is a new epoll.
     pub(super) fn create(&mut self, file: FileId) {
         self.epolls.insert(file, Epoll::default());
@@ -112,8 +116,8 @@ impl Epolls {
         }
         let is_new = matches!(op, EpollOp::Add(_));
         err_if(is_new && is_nested && self.loop_check(epoll, file), Errno::ELOOP)?;
-        let known = self.epoll(epoll).items.get(&key);
-        let was_exclusive = known.map(|item| item.events & EPOLLEXCLUSIVE != 0);
+        let is_known = self.epoll(epoll).keys.contains(&key);
+        let was_exclusive = is_known.then(|| self.item(epoll, key).events & EPOLLEXCLUSIVE != 0);
         match (op, was_exclusive) {
             (EpollOp::Add(_), Some(_)) => return Err(Errno::EEXIST),
             (EpollOp::Modify(_) | EpollOp::Delete, None) => return Err(Errno::ENOENT),
@@ -130,17 +134,14 @@ impl Epolls {
     ///
     /// Reference: fs/eventpoll.c: `ep_insert`, `ep_ptable_queue_proc`
     fn insert(&mut self, epoll: FileId, key: Key, event: EpollEvent, poll: Poll<'_>) {
-        let item = Item { events: effective_mask(event), data: event.data(), is_ready: false };
-        let is_exclusive = item.events & EPOLLEXCLUSIVE != 0;
-        self.epoll(epoll).items.insert(key, item);
-        let (file, number) = key;
-        let wait_queue = self.wait_queues.entry(file).or_default();
-        let entry = WaitEntry { epoll, number };
-        // The newest entry is called first; exclusive ones are called last.
-        if is_exclusive {
-            wait_queue.push_back(entry);
-        } else {
-            wait_queue.push_front(entry);
+        let ((file, number), data) = (key, event.data());
+        let item = Item { epoll, number, events: effective_mask(event), data, is_ready: false };
+        self.epoll(epoll).keys.insert(key);
+        match self.wait_queues.get_mut(file) {
+            None => self.wait_queues.insert(file, vec![item]),
+            // The newest entry is called first; exclusive ones are called last.
+            Some(wait_queue) if item.events & EPOLLEXCLUSIVE != 0 => wait_queue.push(item),
+            Some(wait_queue) => wait_queue.insert(0, item),
         }
         self.queue_if_ready(epoll, key, poll);
     }
@@ -164,12 +165,21 @@ impl Epolls {
     /// Reference: fs/eventpoll.c: `ep_remove`
     fn remove(&mut self, epoll: FileId, key: Key) {
         let (file, number) = key;
-        let found = self.epoll(epoll);
-        if found.items.remove(&key).is_some_and(|item| item.is_ready) {
-            found.ready.retain(|ready| *ready != key);
+        let wait_queue = self.wait_queues.get_mut(file).expect(ITEM_IS_REGISTERED);
+        let at = wait_queue.iter().position(|item| item.is_of(epoll, number));
+        let item = wait_queue.remove(at.expect(ITEM_IS_REGISTERED));
+        if wait_queue.is_empty() {
+            self.wait_queues.remove(file);
         }
-        if let Some(wait_queue) = self.wait_queues.get_mut(&file) {
-            wait_queue.retain(|entry| *entry != WaitEntry { epoll, number });
+        self.forget(file, item);
+    }
+
+    /// An item has left its wait queue: its epoll drops it too.
+    fn forget(&mut self, file: FileId, item: Item) {
+        let (epoll, key) = (self.epoll(item.epoll), (file, item.number));
+        epoll.keys.remove(&key);
+        if item.is_ready {
+            epoll.ready.retain(|ready| *ready != key);
         }
     }
 
@@ -179,15 +189,15 @@ impl Epolls {
     /// Reference: kernel/sched/wait.c: `__wake_up_common`
     pub(super) fn wake(&mut self, file: FileId, key: u32) {
         let mut index = 0;
-        while let Some(&WaitEntry { epoll, number }) =
-            self.wait_queues.get(&file).and_then(|wait_queue| wait_queue.get(index))
+        while let Some(&item) =
+            self.wait_queues.get(file).and_then(|wait_queue| wait_queue.get(index))
         {
-            self.poll_callback(epoll, (file, number), key);
+            self.poll_callback(file, item, key);
             index += 1;
         }
     }
 
-    /// Something happened to the file of `key`. A disarmed item ignores it, even an error; others
+    /// Something happened to the file of `item`. A disarmed item ignores it, even an error; others
     /// become ready when the key contains something they asked for, or nothing. An epoll that
     /// watches this one is called back whether or not the item was ready before.
     ///
@@ -195,12 +205,11 @@ impl Epolls {
     /// *sleeping* waiters, and in this model no thread sleeps while something happens.
     ///
     /// Reference: fs/eventpoll.c: `ep_poll_callback`
-    fn poll_callback(&mut self, epoll: FileId, key: Key, what: u32) {
-        let events = self.item(epoll, key).events;
-        let is_armed = events & !PRIVATE_BITS != 0;
-        if is_armed && (what == WAKE_ALL || what & events != 0) {
-            self.queue_ready(epoll, key);
-            self.wake(epoll, EPOLLIN);
+    fn poll_callback(&mut self, file: FileId, item: Item, what: u32) {
+        let is_armed = item.events & !PRIVATE_BITS != 0;
+        if is_armed && (what == WAKE_ALL || what & item.events != 0) {
+            self.queue_ready(item.epoll, (file, item.number));
+            self.wake(item.epoll, EPOLLIN);
         }
     }
 
@@ -281,11 +290,12 @@ impl Epolls {
         probabilities: Probabilities,
     ) {
         if entropy.chance(probabilities.repeated_edge) {
-            let count = self.epoll(epoll).items.len();
+            let count = self.epoll(epoll).keys.len();
             let drawn = entropy.gen_below(count.max(1));
-            let drawn_key = self.epoll(epoll).items.keys().nth(drawn).copied();
+            let drawn_key = self.epoll(epoll).keys.iter().nth(drawn).copied();
             if let Some(key) = drawn_key {
-                self.poll_callback(epoll, key, WAKE_ALL);
+                let item = *self.item(epoll, key);
+                self.poll_callback(key.0, item, WAKE_ALL);
             }
         }
         if entropy.chance(probabilities.shuffled) {
@@ -300,11 +310,10 @@ impl Epolls {
     ///
     /// Reference: fs/eventpoll.c: `eventpoll_release_file`, `ep_clear_and_put`
     pub(super) fn release(&mut self, file: FileId) {
-        for WaitEntry { epoll, number } in self.wait_queues.remove(&file).unwrap_or_default() {
-            self.remove(epoll, (file, number));
+        for item in self.wait_queues.remove(file).unwrap_or_default() {
+            self.forget(file, item);
         }
-        while let Some((&key, _)) = self.epolls.get(&file).and_then(|it| it.items.first_key_value())
-        {
+        while let Some(&key) = self.epolls.get(&file).and_then(|epoll| epoll.keys.first()) {
             self.remove(file, key);
         }
         self.epolls.remove(&file);
@@ -327,7 +336,7 @@ impl Epolls {
             return None;
         }
         let mut deepest = 0;
-        for &(inner, _) in self.epolls[&file].items.keys() {
+        for &(inner, _) in &self.epolls[&file].keys {
             if self.contains(inner) {
                 deepest = deepest.max(self.depth_below(inner, top, depth + 1)? + 1);
             }
@@ -339,18 +348,27 @@ impl Epolls {
         if height > MAX_NESTS {
             return 0;
         }
-        let above = self.wait_queues.get(&epoll).into_iter().flatten();
-        let heights = above.map(|entry| self.depth_above(entry.epoll, height + 1) + 1);
+        let above = self.wait_queues.get(epoll).into_iter().flatten();
+        let heights = above.map(|item| self.depth_above(item.epoll, height + 1) + 1);
         heights.max().unwrap_or(0)
     }
 
-    fn item(&mut self, epoll: FileId, key: Key) -> &mut Item {
-        let item = self.epoll(epoll).items.get_mut(&key);
-        item.expect("an item in a wait queue or ready list is registered")
+    fn item(&mut self, epoll: FileId, (file, number): Key) -> &mut Item {
+        let wait_queue = self.wait_queues.get_mut(file).expect(ITEM_IS_REGISTERED);
+        let item = wait_queue.iter_mut().find(|item| item.is_of(epoll, number));
+        item.expect(ITEM_IS_REGISTERED)
     }
 
     fn epoll(&mut self, file: FileId) -> &mut Epoll {
         self.epolls.get_mut(&file).expect("the caller has checked that it is an epoll")
+    }
+}
+
+const ITEM_IS_REGISTERED: &str = "a key in an interest list or ready list is in a wait queue";
+
+impl Item {
+    const fn is_of(&self, epoll: FileId, number: u32) -> bool {
+        self.epoll == epoll && self.number == number
     }
 }
 

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use super::config::{Ipv6, SimConfig};
 use super::eventfd::EventFd;
 use super::file::{FileId, Result, WAKE_ALL, Wakes, err_if};
+use super::id_map::IdMap;
 use super::net::Net;
 use super::pipe::{Pipe, PipeEnd};
 use super::process::Process;
@@ -27,7 +28,7 @@ pub(super) struct FileTable {
     pub(super) net: Net,
     pub(super) processes: Vec<Process>,
     /// Those that a descriptor refers to: what the system counts.
-    files: BTreeMap<FileId, File>,
+    files: IdMap<File>,
     /// The buffer between two ends, each of which is a file.
     pipes: BTreeMap<FileId, Pipe>,
 }
@@ -48,13 +49,15 @@ pub(super) enum FileKind {
     Regular,
 }
 
+const FILE_IS_OPEN: &str = "an id in use keeps its file open";
+
 /// Descriptors: what opens files, and finds and closes them.
 impl FileTable {
     pub(super) fn new(config: SimConfig) -> Self {
         Self {
             net: Net::new(config),
             processes: Vec::new(),
-            files: BTreeMap::new(),
+            files: IdMap::new(),
             pipes: BTreeMap::new(),
         }
     }
@@ -142,7 +145,7 @@ impl FileTable {
 
     /// Closes a file that no descriptor refers to any more.
     pub(super) fn close(&mut self, file: FileId) {
-        match self.files.remove(&file).map(|file| file.kind) {
+        match self.files.remove(file).map(|file| file.kind) {
             Some(FileKind::Socket) => self.net.close_socket(file),
             Some(FileKind::Pipe(PipeEnd { pipe, is_writer })) => {
                 let (both, wakes) = self.pipe(pipe);
@@ -181,10 +184,10 @@ impl FileTable {
 
     /// For messages: what kind of file this is.
     fn describe(&self, file: FileId) -> String {
-        match &self.files[&file].kind {
+        match self.kind(file) {
             FileKind::Epoll => "epoll".into(),
             FileKind::Socket => {
-                let socket = &self.net.sockets[&file];
+                let socket = self.net.sockets.get(file).expect("a socket is open");
                 let name = match socket.protocol() {
                     Protocol::Tcp => "tcp socket",
                     Protocol::Udp => "udp socket",
@@ -250,7 +253,7 @@ impl FileTable {
 
     /// Bytes that were sent and are still in the send buffer.
     pub(super) fn outq(&mut self, file: FileId) -> Result<usize> {
-        match self.files[&file].kind {
+        match *self.kind(file) {
             FileKind::Socket => self.net.outq(file),
             // Since Linux 6.9 an epoll has ioctls of its own, and rejects others with EINVAL.
             // Reference: fs/eventpoll.c: `ep_eventpoll_ioctl`
@@ -261,7 +264,7 @@ impl FileTable {
 
     /// The current readiness, as poll(2) would report it.
     pub(super) fn poll(&mut self, file: FileId) -> u32 {
-        match &self.files[&file].kind {
+        match self.kind(file) {
             FileKind::Socket => self.net.poll_socket(file),
             &FileKind::Pipe(end) => self.pipe(end.pipe).0.poll(end.is_writer),
             FileKind::EventFd(counter) => counter.poll(),
@@ -277,19 +280,19 @@ impl FileTable {
         if !self.processes[process].raise(signal) {
             return;
         }
-        for (id, file) in &self.files {
+        for (id, file) in self.files.iter() {
             if matches!(&file.kind, FileKind::SignalFd(signals) if signals.process == process) {
-                self.net.wake(*id, WAKE_ALL);
+                self.net.wake(id, WAKE_ALL);
             }
         }
     }
 
     pub(super) fn is_regular(&self, file: FileId) -> bool {
-        matches!(self.files[&file].kind, FileKind::Regular)
+        matches!(self.kind(file), FileKind::Regular)
     }
 
     pub(super) fn pipe_end(&self, file: FileId) -> Option<PipeEnd> {
-        match self.files[&file].kind {
+        match *self.kind(file) {
             FileKind::Pipe(end) => Some(end),
             _ => None,
         }
@@ -302,6 +305,10 @@ impl FileTable {
     }
 
     fn file_mut(&mut self, file: FileId) -> &mut File {
-        self.files.get_mut(&file).expect("an id in use keeps its file open")
+        self.files.get_mut(file).expect(FILE_IS_OPEN)
+    }
+
+    fn kind(&self, file: FileId) -> &FileKind {
+        &self.files.get(file).expect(FILE_IS_OPEN).kind
     }
 }

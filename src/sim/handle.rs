@@ -13,6 +13,7 @@ use super::config::SimConfig;
 use super::file::FileId;
 use super::file_table::{FileKind, FileTable};
 use super::net::Net;
+use super::process::DESCRIPTORS_MAX;
 use super::socket::{Protocol, Socket};
 use super::state::KernelState;
 use crate::errno::Errno;
@@ -65,9 +66,10 @@ impl Sim {
     /// Creates a kernel, and a process in it. Cost: O(1).
     ///
     /// # Panics
-    /// `config.descriptors_max` is over 100,000.
+    /// `config.descriptors_max` is over 16,777,216.
     pub fn new(config: SimConfig) -> Self {
-        assert!(config.descriptors_max <= 100_000, "a process has at most 100,000 descriptors");
+        let max = DESCRIPTORS_MAX;
+        assert!(config.descriptors_max <= max, "a process has at most {max} descriptors");
         let mut state = KernelState::new(config);
         let process = state.files.spawn_process();
         Self { state: Rc::new(RefCell::new(state)), process }

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use super::config::SimConfig;
 use super::entropy::Entropy;
 use super::file::{FileId, Result, Wakes};
+use super::id_map::IdMap;
 use super::socket::Socket;
 use crate::errno::Errno;
 use crate::event::EPOLLOUT;
@@ -18,7 +19,7 @@ pub(super) struct Net {
     pub(super) entropy: Entropy,
     /// Also connections that wait to be accepted, and closed sockets that still have bytes to
     /// deliver: no descriptor refers to those.
-    pub(super) sockets: BTreeMap<FileId, Box<Socket>>,
+    pub(super) sockets: IdMap<Box<Socket>>,
     /// Unix socket files, by path. One outlives its socket, as on a disk.
     pub(super) paths: BTreeMap<Vec<u8>, FileId>,
     /// Of sockets and of all other files.
@@ -42,7 +43,7 @@ impl Net {
         Self {
             entropy: config.entropy.clone(),
             config,
-            sockets: BTreeMap::new(),
+            sockets: IdMap::new(),
             paths: BTreeMap::new(),
             wakes: Wakes::default(),
             deferred: Vec::new(),
@@ -64,7 +65,7 @@ impl Net {
     }
 
     pub(super) fn remove(&mut self, file: FileId) {
-        self.sockets.remove(&file);
+        self.sockets.remove(file);
     }
 
     /// The socket, which the caller has checked to be one.
@@ -74,11 +75,11 @@ impl Net {
 
     /// The socket, which may have been closed (the peer's, for example).
     pub(super) fn find_socket(&mut self, file: FileId) -> Option<&mut Socket> {
-        self.sockets.get_mut(&file).map(|socket| &mut **socket)
+        self.sockets.get_mut(file).map(|socket| &mut **socket)
     }
 
     pub(super) fn sockets(&self) -> impl Iterator<Item = (FileId, &Socket)> {
-        self.sockets.iter().map(|(id, socket)| (*id, &**socket))
+        self.sockets.iter().map(|(id, socket)| (id, &**socket))
     }
 
     /// Something happened to `file`; `key` says what may have changed.

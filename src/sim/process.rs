@@ -11,16 +11,25 @@ use super::file::{FileId, Result, err_if};
 use crate::errno::Errno;
 use crate::kernel::{Fd, Rlimit, Signal, SignalSet};
 
-/// Descriptor numbers of a process start at its number times this, so that use by another process
-/// is detected. Process 2 begins with descriptor 200,003.
-const FD_STRIDE: u32 = 100_000;
+/// The numbers of a process' descriptors start at its own number times this, or times its limit of
+/// descriptors if that is more, so that use by another process is detected. Process 2 begins with
+/// descriptor 200,003.
+const FD_STRIDE_MIN: u32 = 100_000;
+
+/// The largest limit of descriptors: a hundred processes have numbers that fit an `Fd`.
+pub(super) const DESCRIPTORS_MAX: u32 = 1 << 24;
 
 /// Standard input, output and error are always open.
 const FIRST_FD: usize = 3;
 
 pub(super) struct Process {
     number: u32,
+    stride: u32,
     table: Vec<Option<FileId>>,
+    /// How many descriptors are open, without the standard ones.
+    open: usize,
+    /// No number from [`FIRST_FD`] to this one is free.
+    taken_until: usize,
     limit: Rlimit,
     blocked: SignalSet,
     /// Blocked signals that were sent; bit `n - 1` is signal `n`.
@@ -35,7 +44,10 @@ impl Process {
         let descriptors = u64::from(descriptors_max);
         Self {
             number: small(number),
+            stride: descriptors_max.max(FD_STRIDE_MIN),
             table: vec![None; FIRST_FD],
+            open: 0,
+            taken_until: FIRST_FD,
             limit: Rlimit { soft: descriptors, hard: descriptors },
             blocked: SignalSet::EMPTY,
             pending: 0,
@@ -45,10 +57,14 @@ impl Process {
 
     /// Gives `file` the lowest free number. The caller has checked that there is one.
     pub(super) fn install(&mut self, file: FileId) -> Fd {
-        let free = self.table[FIRST_FD..].iter().position(Option::is_none);
-        let slot = free.map_or(self.table.len(), |free| FIRST_FD + free);
-        self.table.resize(self.table.len().max(slot + 1), None);
+        let free = self.table[self.taken_until..].iter().position(Option::is_none);
+        let slot = free.map_or(self.table.len(), |free| self.taken_until + free);
+        if slot == self.table.len() {
+            self.table.push(None);
+        }
         self.table[slot] = Some(file);
+        self.taken_until = slot + 1;
+        self.open += 1;
         Fd::simulated(self.fd_number(slot))
     }
 
@@ -57,13 +73,16 @@ impl Process {
     /// # Panics
     /// As [`file`](Self::file).
     pub(super) fn remove(&mut self, fd: &Fd) -> FileId {
-        let file = self.file(fd);
-        self.table[slot(fd)] = None;
+        let (file, slot) = (self.file(fd), self.slot(fd));
+        self.table[slot] = None;
+        self.taken_until = self.taken_until.min(slot);
+        self.open -= 1;
         file
     }
 
     /// Removes all descriptors, the lowest first.
     pub(super) fn remove_all(&mut self) -> impl Iterator<Item = FileId> + use<> {
+        (self.open, self.taken_until) = (0, FIRST_FD);
         mem::replace(&mut self.table, vec![None; FIRST_FD]).into_iter().flatten()
     }
 
@@ -104,7 +123,9 @@ impl Process {
     /// Reference: fs/file.c: `alloc_fd`
     pub(super) fn check_available(&self, count: usize) -> Result<()> {
         let limit = usize::try_from(self.limit.soft).unwrap_or(usize::MAX);
-        let taken = FIRST_FD + self.table.iter().take(limit).flatten().count();
+        // A limit that was lowered leaves descriptors beyond it open.
+        let beyond = self.table.get(limit..).unwrap_or_default().iter().flatten().count();
+        let taken = FIRST_FD + self.open - beyond;
         if limit.saturating_sub(taken) < count { Err(Errno::EMFILE) } else { Ok(()) }
     }
 
@@ -114,9 +135,9 @@ impl Process {
     /// It refers to none here: the program under test uses a descriptor that it does not own.
     pub(super) fn file(&self, fd: &Fd) -> FileId {
         assert!(fd.is_simulated(), "a descriptor of the real kernel, Fd {fd}, in a simulated one");
-        let (owner, process) = (fd.number() / FD_STRIDE, self.number);
+        let (owner, process) = (fd.number() / self.stride, self.number);
         assert!(owner == process, "Fd {fd} is process {owner}'s, and process {process} uses it");
-        let file = self.table.get(slot(fd)).copied().flatten();
+        let file = self.table.get(self.slot(fd)).copied().flatten();
         file.unwrap_or_else(|| panic!("Fd {fd} is used after it was closed, or closed twice"))
     }
 
@@ -127,14 +148,14 @@ impl Process {
     }
 
     fn fd_number(&self, slot: usize) -> u32 {
-        self.number * FD_STRIDE + small(slot)
+        self.number * self.stride + small(slot)
+    }
+
+    fn slot(&self, fd: &Fd) -> usize {
+        usize::try_from(fd.number() % self.stride).expect("32 bits fit a usize here")
     }
 }
 
 fn small(number: usize) -> u32 {
     u32::try_from(number).expect("limits keep numbers small")
-}
-
-fn slot(fd: &Fd) -> usize {
-    usize::try_from(fd.number() % FD_STRIDE).expect("32 bits fit a usize here")
 }

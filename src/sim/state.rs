@@ -23,7 +23,7 @@ impl KernelState {
     pub(super) fn new(config: SimConfig) -> Self {
         Self {
             files: FileTable::new(config),
-            epolls: Epolls::default(),
+            epolls: Epolls::new(),
             // Not zero, which would hide a program that never reads the clock.
             now: Instant::from_nanos(1_000_000_000),
         }

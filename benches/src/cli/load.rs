@@ -18,7 +18,7 @@ use super::threshold::Threshold;
 use super::{table, target};
 use crate::case::Transport;
 use crate::exit::Usage;
-use crate::load::{self, Config, Length, Load, LoadError, Pace, Report, Sizes};
+use crate::load::{self, Config, Length, Load, LoadError, Pace, Report};
 use crate::output::{self, print_error};
 use crate::rank_file::RankFile;
 use crate::units;
@@ -51,15 +51,8 @@ pub(super) struct Args {
     /// Use a Unix stream socket.
     #[arg(long)]
     unix: bool,
-    /// Number of connections; for UDP, of sockets with a port each.
-    #[arg(short, long, default_value_t = 1, env = "EPL_CONNECTIONS", value_name = "N")]
-    connections: u32,
-    /// Messages in flight per connection [default: 1; with --rate no limit].
-    #[arg(short, long, env = "EPL_DEPTH", value_name = "D")]
-    depth: Option<u32>,
-    /// Message sizes: 64, 16k, uniform:64-4096, exp:1000, list:64,1500,9000.
-    #[arg(short, long, default_value = "64", env = "EPL_MESSAGE_SIZE", value_name = "BYTES|DIST")]
-    size: Sizes,
+    #[command(flatten)]
+    config: Config,
     /// Open loop: messages per second over all connections, independent of responses: 5000, 100k.
     /// Latencies count from the intended send time.
     #[arg(short, long, env = "EPL_RATE", value_name = "R", value_parser = units::amount)]
@@ -74,31 +67,6 @@ pub(super) struct Args {
     /// Number of messages to measure, instead of a duration.
     #[arg(short = 'n', long, value_name = "N", value_parser = count)]
     count: Option<u64>,
-    /// Warm-up before the measurement.
-    #[arg(long, default_value = "1s", env = "EPL_WARMUP", value_name = "TIME",
-          value_parser = units::duration)]
-    warmup: Duration,
-    /// One connection per message: connect, one message, half-close, wait for EOF.
-    #[arg(long)]
-    churn: bool,
-    /// UDP: send the datagrams of a window in one call, segmented by the kernel.
-    #[arg(long, requires = "udp")]
-    gso: bool,
-    /// Fail when no response has arrived for this long.
-    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = units::nonzero_duration)]
-    stall_timeout: Duration,
-    /// UDP: count a datagram as lost after this long.
-    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = units::nonzero_duration)]
-    loss_timeout: Duration,
-    /// Seed of the random sizes and intervals.
-    #[arg(long, default_value_t = 1, env = "EPL_SEED")]
-    seed: u64,
-    /// Pin the generator to this CPU.
-    #[arg(long, env = "EPL_PIN", value_name = "CPU")]
-    pin: Option<usize>,
-    /// The server's process on this machine, to measure its CPU too.
-    #[arg(long, value_name = "PID")]
-    server_pid: Option<i32>,
     /// Print the result as JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -149,7 +117,7 @@ impl Args {
             return Err("the argument '--count <N>' cannot be used with '--duration <TIME>'");
         }
         if typed("churn") && !typed("depth") {
-            self.depth = None;
+            self.config.depth = None;
         }
         Ok(())
     }
@@ -164,30 +132,20 @@ impl Args {
         let config = Config {
             target: targets.remove(0),
             alternatives: targets,
-            connections: self.connections,
-            depth: self.depth,
-            sizes: self.size.clone(),
             pace: match self.rate {
                 None => Pace::ClosedLoop,
                 Some(rate) if self.poisson => Pace::Poisson(rate),
                 Some(rate) => Pace::Uniform(rate),
             },
-            churn: self.churn,
-            gso: self.gso,
-            warmup: self.warmup,
             length: self.count.map_or(Length::For(self.duration), Length::Count),
-            stall: self.stall_timeout,
-            loss_after: self.loss_timeout,
-            seed: self.seed,
-            pin: self.pin,
-            server_pid: self.server_pid,
+            ..self.config.clone()
         };
         config.check().map_err(Error::msg)?;
         self.hgrm.check(self.json)?;
-        if let Some(core) = self.pin {
+        if let Some(core) = config.pin {
             crate::server::pin(core).context("--pin")?;
         }
-        if let Some(pid) = self.server_pid {
+        if let Some(pid) = config.server_pid {
             let is_there = load::is_process_readable(pid);
             ensure!(is_there, "--server-pid: there is no process {pid}");
         }

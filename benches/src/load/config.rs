@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use clap::Args;
 use epollite::Addr;
 use epollite::net::UnixAddr;
 use serde::{Serialize, Serializer};
@@ -10,6 +11,7 @@ use serde::{Serialize, Serializer};
 use super::pace::Pace;
 use super::payload::HEADER_BYTES;
 use super::sizes::Sizes;
+use crate::units;
 
 /// The longest payload of one UDP datagram over IPv4.
 const DATAGRAM_BYTES_MAX: u32 = 65_507;
@@ -70,7 +72,8 @@ pub enum Length {
     Count(u64),
 }
 
-/// Configuration of a load. [`Config::new`] has the defaults; all fields may be changed.
+/// Configuration of a load, and the options of `epollite-bench load` that set it. [`Config::new`]
+/// has the defaults; all fields may be changed.
 ///
 /// ```
 /// use epollite_bench::load::{Config, Pace, Target};
@@ -81,43 +84,60 @@ pub enum Length {
 /// };
 /// assert_eq!(config.check(), Ok(()));
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Args)]
 pub struct Config {
     /// The server.
+    #[arg(skip = Target::Tcp(Addr::Unspecified))]
     #[serde(serialize_with = "as_text")]
     pub target: Target,
     /// Addresses tried, in this order, when no server answers at `target`: the other addresses of a
     /// host name.
+    #[arg(skip)]
     #[serde(skip)]
     pub alternatives: Vec<Target>,
-    /// Number of connections (UDP: sockets, each with its own port).
+    /// Number of connections; for UDP, of sockets with a port each.
+    #[arg(short, long, default_value_t = 1, env = "EPL_CONNECTIONS", value_name = "N")]
     pub connections: u32,
-    /// Maximum number of messages in flight per connection. A closed loop keeps this many in
-    /// flight; with a rate it is an upper bound, `None` meaning no bound.
+    /// Messages in flight per connection [default: 1; with --rate no limit].
+    #[arg(short, long, env = "EPL_DEPTH", value_name = "D")]
     pub depth: Option<u32>,
-    /// Message sizes.
+    /// Message sizes: 64, 16k, uniform:64-4096, exp:1000, list:64,1500,9000.
+    #[arg(short, long = "size", default_value = "64", env = "EPL_MESSAGE_SIZE",
+          value_name = "BYTES|DIST")]
     #[serde(serialize_with = "as_text")]
     pub sizes: Sizes,
     /// When messages are sent.
+    #[arg(skip = Pace::ClosedLoop)]
     pub pace: Pace,
     /// One connection per message: connect, one message, half-close, wait for EOF.
+    #[arg(long)]
     pub churn: bool,
-    /// UDP: datagrams sent at the same time go in one call and are segmented by the kernel
-    /// (`UDP_SEGMENT`).
+    /// UDP: send the datagrams of a window in one call, segmented by the kernel.
+    #[arg(long, requires = "udp")]
     pub gso: bool,
-    /// Time before the measurement starts.
+    /// Warm-up before the measurement.
+    #[arg(long, default_value = "1s", env = "EPL_WARMUP", value_name = "TIME",
+          value_parser = units::duration)]
     pub warmup: Duration,
     /// Length of the measurement.
+    #[arg(skip = Length::Count(0))]
     pub length: Length,
-    /// Without any response for this long the server counts as stalled.
+    /// Fail when no response has arrived for this long.
+    #[arg(long = "stall-timeout", default_value = "5s", value_name = "TIME",
+          value_parser = units::nonzero_duration)]
     pub stall: Duration,
-    /// UDP: time after which a datagram counts as lost.
+    /// UDP: count a datagram as lost after this long.
+    #[arg(long = "loss-timeout", default_value = "1s", value_name = "TIME",
+          value_parser = units::nonzero_duration)]
     pub loss_after: Duration,
-    /// Seed of all random values: sizes, and intervals of a Poisson pace.
+    /// Seed of the random sizes and intervals.
+    #[arg(long, default_value_t = 1, env = "EPL_SEED")]
     pub seed: u64,
-    /// The CPU to pin the calling thread to.
+    /// Pin the generator to this CPU.
+    #[arg(long, env = "EPL_PIN", value_name = "CPU")]
     pub pin: Option<usize>,
-    /// The server's process, if it runs on this machine and its CPU time is to be measured too.
+    /// The server's process on this machine, to measure its CPU too.
+    #[arg(long, value_name = "PID")]
     pub server_pid: Option<i32>,
 }
 
