@@ -73,6 +73,14 @@ instructions: build bench tools ## compare instructions per echo with a baseline
 alignment: bench ## what receive and send cost by the offset of the buffer within a page
 	$(BENCH) alignment
 
+.PHONY: scale
+scale: bench ## what an event and an idle connection cost with up to ten million connections
+	$(BENCH) scale
+
+.PHONY: scale-page
+scale-page: bench ## draw the plot of docs/performance.md again from its data
+	$(BENCH) scale --from docs/performance/growth.json --svg docs/performance/growth.svg
+
 .PHONY: micro
 micro: ## micro-benchmarks by criterion: ratios to alternatives
 	$(CARGO) bench --locked --manifest-path benches/Cargo.toml --bench micro
@@ -92,7 +100,8 @@ bench-page: bench ## generate docs/bench.md and its plots from the data in docs/
 test: tools ## every test: facts, properties, real clients, bad input
 	$(CARGO) test --locked --no-default-features --lib
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --lib --test program --test compare \
-		--test record --test report --test instructions --test hosts --bench micro
+		--test record --test report --test instructions --test scale --test hosts \
+		--bench micro
 	$(CARGO) test --locked
 
 # The number of random programs that conformance_random compares with the model.

@@ -48,6 +48,8 @@ enum Command {
     Instructions(crate::instructions::Args),
     /// Measures what a receive and a send cost by the offset of the buffer within a page.
     Alignment(crate::alignment::Args),
+    /// Measures what an event and an idle connection cost as connections grow.
+    Scale(crate::scale::Args),
     /// Renders the JSON of compare and models: an HTML page, and its plots as SVG.
     Report(crate::report::Args),
     #[command(name = crate::load_process::NAME, hide = true)]
@@ -120,6 +122,7 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Models(args) => crate::models::run(&args),
         Command::Instructions(args) => crate::instructions::run(&args),
         Command::Alignment(args) => crate::alignment::run(&args),
+        Command::Scale(args) => crate::scale::run(&args),
         Command::Report(args) => crate::report::run(&args),
         Command::Worker => {
             crate::load_process::run();

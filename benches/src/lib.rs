@@ -26,6 +26,7 @@
 //!   interrupt      whether a termination signal was received
 //!   stats          from slices to ratios and intervals            pure arithmetic
 //!   instructions   counts a server's instructions, by callgrind
+//!   scale          what an event and a connection cost as they grow   uses kernels of its own
 //!   case           a load: connections, depth, size               pure data
 //!   redact         removes paths of this machine from a record    pure
 //!   rank_file      the result of one rank as a file               uses types of load
@@ -63,6 +64,7 @@ mod progress;
 pub mod rank_file;
 mod redact;
 pub mod report;
+pub mod scale;
 pub mod schema;
 pub mod server;
 pub mod servers;

@@ -5,6 +5,7 @@ mod cases;
 mod chart;
 mod draw;
 mod format;
+mod growth;
 mod page;
 mod scale;
 mod servers;
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+pub(crate) use growth::Line;
+pub(crate) use page::growth;
 pub use page::{html, markdown, write_svgs};
 
 use crate::exit::Usage;

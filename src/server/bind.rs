@@ -172,7 +172,7 @@ fn packet_info_option(addr: &Addr) -> Option<SocketOption> {
     Some(if is_v4 { SocketOption::PacketInfoV4(true) } else { SocketOption::PacketInfoV6(true) })
 }
 
-/// The options that decide with whom the port is shared.
+/// The options that decide which other sockets may have the port.
 fn sharing_options(
     addr: &Addr,
     sharing: PortSharing,

@@ -102,8 +102,13 @@ pub struct Config {
     #[arg(short, long, env = "EPL_DEPTH", value_name = "D")]
     pub depth: Option<u32>,
     /// Message sizes: 64, 16k, uniform:64-4096, exp:1000, list:64,1500,9000.
-    #[arg(short, long = "size", default_value = "64", env = "EPL_MESSAGE_SIZE",
-          value_name = "BYTES|DIST")]
+    #[arg(
+        short,
+        long = "size",
+        default_value = "64",
+        env = "EPL_MESSAGE_SIZE",
+        value_name = "BYTES|DIST"
+    )]
     #[serde(serialize_with = "as_text")]
     pub sizes: Sizes,
     /// When messages are sent.

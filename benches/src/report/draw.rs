@@ -9,7 +9,7 @@ use super::chart::{Chart, Mark, Panel, Series};
 use super::format;
 use super::scale::{self, Scale};
 use super::svg::{self, END, MIDDLE, Point, START};
-use super::view::View;
+use super::view::Look;
 
 /// The widths of a screen's column, of half of it, and of a phone. Text has one size everywhere, so
 /// each chart is drawn for a screen and again for a phone.
@@ -41,7 +41,7 @@ const MANY_LINES: usize = 6;
 const FEW_POINTS: usize = 12;
 
 /// A chart for a screen or for a phone: its width, its height, and what is drawn.
-pub(super) fn picture(view: View<'_>, chart: &Chart<'_>, is_phone: bool) -> (f64, f64, Markup) {
+pub(super) fn picture(look: Look<'_>, chart: &Chart<'_>, is_phone: bool) -> (f64, f64, Markup) {
     let first = &chart.panels[0];
     let (is_rows, is_small) = (first.y.is_none(), chart.is_split);
     let width = match (is_phone, chart.is_half()) {
@@ -49,12 +49,12 @@ pub(super) fn picture(view: View<'_>, chart: &Chart<'_>, is_phone: bool) -> (f64
         (false, true) => HALF,
         (false, false) => WIDE,
     };
-    let guide = guide(view, first);
+    let guide = guide(look, first);
     let (above, mut bottom) = match is_small {
-        true => words(first, guide.map(|_| view.record.reference.as_str()), width),
+        true => words(first, guide.map(|_| look.reference), width),
         false => key(first, width),
     };
-    let panels = if is_small { split(view, first, guide) } else { chart.panels.clone() };
+    let panels = if is_small { split(look, first, guide) } else { chart.panels.clone() };
     let columns = if is_small { 4 - first.shown } else { panels.len() };
     let columns = if is_phone { (columns / 2).max(1) } else { columns };
     // In a grid of rows the first panel has the names of all; one below the other, each its own.
@@ -68,7 +68,7 @@ pub(super) fn picture(view: View<'_>, chart: &Chart<'_>, is_phone: bool) -> (f64
             top = bottom + if is_rows { GAP } else { 0.0 };
         }
         let left = names + column as f64 * (each + GAP);
-        let cell = Frame { view, panel, left, right: left + each, top, bottom: top, is_small };
+        let cell = Frame { look, panel, left, right: left + each, top, bottom: top, is_small };
         let names = if column == 0 { names } else { 0.0 };
         let part = if is_rows { cell.rows(names) } else { cell.lines() };
         drawn.push(part.0);
@@ -78,8 +78,8 @@ pub(super) fn picture(view: View<'_>, chart: &Chart<'_>, is_phone: bool) -> (f64
 }
 
 /// The line of the reference, where each server has one line.
-fn guide<'p>(view: View<'_>, panel: &'p Panel<'_>) -> Option<&'p [(f64, f64)]> {
-    let reference = panel.series.iter().find(|it| it.server == view.record.reference)?;
+fn guide<'p>(look: Look<'_>, panel: &'p Panel<'_>) -> Option<&'p [(f64, f64)]> {
+    let reference = panel.series.iter().find(|it| it.server == look.reference)?;
     let mut lines = reference.marks.iter().filter_map(|mark| match mark {
         Mark::Line(_, points, _) => Some(&points[..]),
         _ => None,
@@ -89,15 +89,15 @@ fn guide<'p>(view: View<'_>, panel: &'p Panel<'_>) -> Option<&'p [(f64, f64)]> {
 
 /// A panel for each series, the reader's own servers first, with the line of the reference in the
 /// panels of all others.
-fn split<'a>(view: View<'_>, panel: &Panel<'a>, guide: Option<&[(f64, f64)]>) -> Vec<Panel<'a>> {
+fn split<'a>(look: Look<'_>, panel: &Panel<'a>, guide: Option<&[(f64, f64)]>) -> Vec<Panel<'a>> {
     let alone = |series: &Series<'a>| {
-        let guide = guide.filter(|_| series.server != view.record.reference);
+        let guide = guide.filter(|_| series.server != look.reference);
         let guide = guide.map(|it| Mark::Line("guide reference", it.to_vec(), Vec::new()));
         let marks = guide.into_iter().chain(series.marks.clone()).collect();
         Panel { series: vec![Series { marks, ..series.clone() }], ..panel.clone() }
     };
     let mut panels: Vec<_> = panel.series.iter().map(alone).collect();
-    panels.sort_by_key(|panel| !view.is_own(panel.series[0].server));
+    panels.sort_by_key(|panel| !look.is_own(panel.series[0].server));
     panels
 }
 
@@ -138,7 +138,7 @@ fn key(panel: &Panel<'_>, width: f64) -> (Markup, f64) {
 /// The area of a panel, and then that which its axes span.
 #[derive(Debug, Clone, Copy)]
 struct Frame<'a> {
-    view: View<'a>,
+    look: Look<'a>,
     panel: &'a Panel<'a>,
     left: f64,
     right: f64,
@@ -199,7 +199,7 @@ impl Frame<'_> {
         let heights = svg::separate(&ends, LABEL, top, bottom);
         // The first of them, the reference, is above the others; the reader's own is on top of all.
         let mut order: Vec<_> = series.iter().zip(ends).zip(heights).rev().collect();
-        order.sort_by_key(|((series, _), _)| self.view.is_own(series.server));
+        order.sort_by_key(|((series, _), _)| self.look.is_own(series.server));
         let line = |((series, end), height): ((&Series<'_>, Point), f64)| {
             let value = [&panel.head[0], " ", &series.cells[0]].concat();
             let value = if panel.shown > 0 { &value[..] } else { "" };
@@ -235,8 +235,8 @@ impl Frame<'_> {
         let cells: Vec<_> =
             cells.map(|it| format!("{} {}", it.0, it.1).trim().to_owned()).collect();
         html! {
-            g class={ (class) " " (series.class) " " (self.view.class(series.server)) }
-                data-server=[self.view.number(series.server)] {
+            g class={ (class) " " (series.class) " " (self.look.class(series.server)) }
+                data-server=[self.look.number(series.server)] {
                 title { (series.server) ": " (cells.join(", ")) }
                 (shapes)
             }

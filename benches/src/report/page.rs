@@ -8,6 +8,7 @@ use minijinja::{Captured, Environment, Value, args, context};
 use pulldown_cmark::{Options, Parser};
 
 use super::chart::Chart;
+use super::growth::{self, Line};
 use super::view::{View, styles};
 use super::{cases, draw, format, servers, svg};
 use crate::conclusion;
@@ -27,6 +28,21 @@ pub fn write_svgs(records: &[ResultFile]) -> Result<Vec<(String, String)>> {
             Ok((name, svg::finish(&page.state().call_macro("picture_file", &[chart])?)))
         };
         drawn.map(file).collect()
+    })
+}
+
+/// The plot of `scale` as an SVG file.
+///
+/// # Errors
+/// When the template fails.
+pub(crate) fn growth(lines: &[Line]) -> Result<String> {
+    let (styles, chart) = (growth::styles(lines), growth::chart(lines));
+    let (width, height, shapes) = draw::picture(growth::look(&styles), &chart, false);
+    let screen = context! { width, height, shapes => shapes.into_string() };
+    let (words, record) = (growth::WORDS, context! {});
+    let chart = context! { words, name => chart.name, at => (), record, screen };
+    render(&[], Some(""), |page| {
+        Ok(svg::finish(&page.state().call_macro("picture_file", &[chart])?))
     })
 }
 
@@ -107,7 +123,7 @@ fn charts(records: &[ResultFile], is_drawn: bool) -> Vec<Vec<Value>> {
             let times = seen.entry(file.clone()).and_modify(|times| *times += 1).or_insert(1);
             let file = if *times > 1 { format!("{file}--{times}") } else { file };
             let draw = |is_phone: bool| {
-                let (width, height, shapes) = draw::picture(view, chart, is_phone);
+                let (width, height, shapes) = draw::picture(view.look(), chart, is_phone);
                 context! { width, height, shapes => shapes.into_string() }
             };
             let is_drawn = is_drawn && !chart.is_missing;

@@ -59,24 +59,39 @@ pub(super) struct View<'a> {
     pub(super) styles: &'a Styles,
 }
 
-impl<'a> View<'a> {
+/// How series look: their classes, and which of them stand out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look<'a> {
+    pub(super) reference: &'a str,
+    pub(super) servers: &'a [Server],
+    pub(super) styles: &'a Styles,
+}
+
+impl<'a> Look<'a> {
     pub(super) fn class(&self, server: &str) -> &'a str {
         self.styles.get(server).map_or("other", String::as_str)
     }
 
     pub(super) fn number(&self, server: &str) -> Option<usize> {
-        self.record.servers.iter().position(|it| it.name == server)
+        self.servers.iter().position(|it| it.name == server)
+    }
+
+    /// Whether it is the reader's own, which stands out in every chart.
+    pub(super) fn is_own(&self, server: &str) -> bool {
+        let mut servers = self.servers.iter();
+        servers.any(|it| it.name == server && it.origin == Origin::Extra)
+    }
+}
+
+impl<'a> View<'a> {
+    pub(super) fn look(self) -> Look<'a> {
+        let Self { record, styles } = self;
+        Look { reference: &record.reference, servers: &record.servers, styles }
     }
 
     /// What was measured in a case, by server.
     pub(super) fn measured(&self, case: &'a Case) -> Vec<(&'a str, &'a Measured)> {
         let of = |it: &'a Outcome| Some((it.server.as_str(), it.measured.as_ref()?));
         case.results.iter().filter_map(of).collect()
-    }
-
-    /// Whether it is the reader's own, which stands out in every chart.
-    pub(super) fn is_own(&self, server: &str) -> bool {
-        let mut servers = self.record.servers.iter();
-        servers.any(|it| it.name == server && it.origin == Origin::Extra)
     }
 }
