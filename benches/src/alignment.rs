@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use nix::time::{ClockId, clock_gettime};
 
 use crate::host;
 use crate::output;
+use crate::process_usage::thread_cpu;
 use crate::server::{Cores, pin};
 use crate::stats::Estimate;
 
@@ -163,7 +163,7 @@ fn serve(
     };
     let mut receive_buffer = PlacedBuffer::new(size, receive_at);
     let mut send_buffer = PlacedBuffer::new(size, send_at);
-    let began = thread_time()?;
+    let began = thread_cpu()?;
     for _ in 0..rounds {
         for server in &mut *servers {
             let mut left = size;
@@ -176,11 +176,7 @@ fn serve(
             }
         }
     }
-    Ok(thread_time()? - began)
-}
-
-fn thread_time() -> Result<Duration> {
-    Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
+    Ok(thread_cpu()? - began)
 }
 
 /// A buffer at an offset within a page.

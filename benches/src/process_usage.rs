@@ -71,6 +71,11 @@ pub fn own_cpu() -> Option<Duration> {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).ok().map(Duration::from)
 }
 
+/// The CPU time of the calling thread.
+pub(crate) fn thread_cpu() -> nix::Result<Duration> {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from)
+}
+
 /// Peak resident memory, summed over the process tree; `None` if the root has ended.
 pub fn peak_rss_bytes(root: Pid) -> Option<u64> {
     sum(root, own_peak_rss_bytes)

@@ -30,8 +30,9 @@ impl Plan {
 
 /// A kernel whose busy connections get messages.
 pub(super) trait Busy: Kernel {
-    /// How often a server can wait and serve all messages after each call of [`feed`](Self::feed).
-    const ROUNDS_PER_FEED: u32;
+    /// A slice: the calls of [`feed`](Self::feed), and how often a server can wait and serve all
+    /// messages after each. Together milliseconds.
+    const SLICE: (u32, u32);
 
     /// Each busy connection gets a message, and its client reads the last echo.
     fn feed(&mut self) -> Result<(), Errno>;
@@ -76,7 +77,7 @@ impl Prompt {
 }
 
 impl Busy for Prompt {
-    const ROUNDS_PER_FEED: u32 = 2_000;
+    const SLICE: (u32, u32) = (1, 2_000);
 
     fn feed(&mut self) -> Result<(), Errno> {
         Ok(())
@@ -213,7 +214,7 @@ impl<K: Kernel> Drop for WithClients<K> {
 }
 
 impl<K: Kernel> Busy for WithClients<K> {
-    const ROUNDS_PER_FEED: u32 = 1;
+    const SLICE: (u32, u32) = (200, 1);
 
     fn feed(&mut self) -> Result<(), Errno> {
         for client in &self.busy {

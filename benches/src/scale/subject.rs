@@ -8,16 +8,10 @@ use epollite::event::EventMask;
 use epollite::kernel::{EpollEvent, EpollOp, close_quietly};
 use epollite::server::stream::{StreamConfig, StreamServer};
 use epollite::{Errno, Fd, Interest, Trigger};
-use nix::time::{ClockId, clock_gettime};
 
 use super::kernels::{Busy, Plan};
 use super::{BUSY, MESSAGE};
-
-/// Rounds of a slice, in each of which every busy connection echoes a message: milliseconds.
-const SLICE_ROUNDS: u32 = 200;
-
-/// Rounds before a slice counts: what the other subjects have left in the caches.
-const WARM_UP_ROUNDS: u32 = 20;
+use crate::process_usage::thread_cpu;
 
 /// Far longer than a run takes: every connection has a deadline, and none passes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
@@ -37,35 +31,29 @@ pub(super) trait Subject {
     /// The messages echoed so far.
     fn echoes(&self) -> u64;
 
-    /// See [`Busy::ROUNDS_PER_FEED`].
-    fn rounds_per_feed(&self) -> u32;
+    /// See [`Busy::SLICE`].
+    fn slice_length(&self) -> (u32, u32);
 
     fn feed(&mut self) -> Result<()>;
 
-    /// Serves a slice; returns the processor time of an event, in nanoseconds.
+    /// Serves a slice; returns the processor time of an event, in nanoseconds. What comes first
+    /// does not count: the other subjects have left something else in the caches.
     fn slice(&mut self) -> Result<f64> {
-        let rounds = self.rounds_per_feed();
-        let feeds = SLICE_ROUNDS / rounds.min(SLICE_ROUNDS);
+        let (feeds, rounds) = self.slice_length();
         let mut spent = Duration::ZERO;
-        for nth in 0..feeds + WARM_UP_ROUNDS / rounds.min(WARM_UP_ROUNDS) {
+        for nth in 0..feeds + feeds.div_ceil(10) {
             self.feed()?;
-            let before = self.echoes();
-            let began = thread_time()?;
+            let (echoes, began) = (self.echoes(), thread_cpu()?);
             self.serve(rounds)?;
-            let took = thread_time()? - began;
-            let echoes = self.echoes() - before;
-            ensure!(echoes == BUSY * u64::from(rounds), "{echoes} echoes in {rounds} rounds");
-            if nth >= WARM_UP_ROUNDS / rounds.min(WARM_UP_ROUNDS) {
-                spent += took;
+            if nth >= feeds.div_ceil(10) {
+                spent += thread_cpu()? - began;
             }
+            let echoes = self.echoes() - echoes;
+            ensure!(echoes == BUSY * u64::from(rounds), "{echoes} echoes in {rounds} rounds");
         }
         let events = BUSY * u64::from(rounds * feeds);
         Ok(spent.as_nanos() as f64 / events as f64)
     }
-}
-
-fn thread_time() -> Result<Duration> {
-    Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
 }
 
 /// The library's server, with its deadlines or without.
@@ -112,8 +100,8 @@ impl<K: Busy> Subject for Server<K> {
         self.0.stats().echoes
     }
 
-    fn rounds_per_feed(&self) -> u32 {
-        K::ROUNDS_PER_FEED
+    fn slice_length(&self) -> (u32, u32) {
+        K::SLICE
     }
 
     fn feed(&mut self) -> Result<()> {
@@ -201,8 +189,8 @@ impl<K: Busy> Subject for Bare<K> {
         self.echoes
     }
 
-    fn rounds_per_feed(&self) -> u32 {
-        K::ROUNDS_PER_FEED
+    fn slice_length(&self) -> (u32, u32) {
+        K::SLICE
     }
 
     fn feed(&mut self) -> Result<()> {
