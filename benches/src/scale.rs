@@ -43,7 +43,7 @@ const MESSAGE: &[u8] = &[7; 64];
 const CONNECTIONS_MIN: u64 = 1_000;
 
 /// Memory that a connection of each kernel takes here, most of it in the model, with room to spare.
-const BYTES_PER_CONNECTION: u64 = 700;
+const BYTES_PER_CONNECTION: u64 = 500;
 
 /// Descriptors of this process that are no connections.
 const OTHER_DESCRIPTORS: u64 = 500;
@@ -328,9 +328,9 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_before_a_measurement() {
-        assert!(check_memory(1_000_000, 700_000_000).is_ok());
+        assert!(check_memory(1_000_000, 500_000_000).is_ok());
         let why = check_memory(10_000_000, 2_000_000_000).unwrap_err().to_string();
-        assert!(why.contains("need 7.0 GB of memory and 2.0 GB are available"), "{why}");
+        assert!(why.contains("need 5.0 GB of memory and 2.0 GB are available"), "{why}");
         assert_eq!(linux_sizes(10_000_000, 20_000).unwrap(), [1_000, 7_700]);
         assert_eq!(linux_sizes(1_000, 1 << 20).unwrap(), [1_000, 1_000]);
         let why = linux_sizes(1_000, 1_024).unwrap_err().to_string();
