@@ -8,7 +8,6 @@
 mod batch;
 mod echo;
 mod ratios;
-mod run_once;
 mod slab;
 mod timers;
 mod token;
@@ -37,7 +36,6 @@ fn main() {
     write_buffer::all(&mut criterion);
     batch::all(&mut criterion);
     echo::all(&mut criterion);
-    run_once::all(&mut criterion);
     criterion.final_summary();
     // cargo passes `--bench`; with `--test` each benchmark runs once and nothing is measured.
     if std::env::args().any(|argument| argument == "--bench") {

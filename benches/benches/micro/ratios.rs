@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Per ratio: the group, the part, its reference, and what the ratio measures.
-const PAIRS: [(&str, &str, &str, &str); 21] = [
+const PAIRS: [(&str, &str, &str, &str); 18] = [
     (
         "slab churn 1",
         "epollite",
@@ -38,14 +38,6 @@ const PAIRS: [(&str, &str, &str, &str); 21] = [
     ("write buffer 4 KiB, 16 consumes", "epollite", "a VecDeque", "the same, with a slow peer"),
     ("batch of 64 filled, filtered, read", "epollite", "a Vec per datagram", "a single allocation"),
     ("echo state machine", "a message half sent", "a message", "a short send, to a complete one"),
-    (
-        "run once",
-        "level, 1 ready beside 10000 idle",
-        "level, 1 ready beside 0 idle",
-        "idle connections",
-    ),
-    ("run once", "edge, 64 ready beside 10000 idle", "edge, 64 ready beside 0 idle", "the same"),
-    ("run once", "edge, 64 ready beside 0 idle", "level, 64 ready beside 0 idle", "edge to level"),
 ];
 
 /// All ratios whose benchmarks have been measured.
