@@ -14,7 +14,7 @@ pub(crate) use addr::{
 };
 pub use addr::{AddressFamily, SockAddr};
 pub use addr_error::AddrError;
-pub use datagram_batch::{BATCH_MAX, Datagram, DatagramBatch, DatagramMeta, SEGMENTS_MAX};
+pub use datagram_batch::{BATCH_MAX, Datagram, DatagramBatch, DatagramMeta};
 pub use packet_info::PacketInfo;
 pub use unix::UnixAddr;
 pub(crate) use unix::{SUN_PATH_BYTES, SUN_PATH_OFFSET};

@@ -59,6 +59,7 @@ pub fn all() -> Vec<Case> {
         udp("udp", "one datagram of 64 bytes", 1),
         udp("udp16", "16 datagrams of 64 bytes in flight", 16),
         Case { gso: true, ..udp("gso16", "16 datagrams of 64 bytes in one send", 16) },
+        Case { gso: true, ..udp("gso512", "512 datagrams of 64 bytes, 64 in one send", 512) },
         unix("unix", "one Unix stream connection, 64 bytes"),
     ]
 }

@@ -61,40 +61,6 @@ pub struct DatagramMeta {
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<DatagramMeta>() == 184);
 
-impl DatagramMeta {
-    /// Whether `next` can be the next segment of this message.
-    #[inline]
-    fn can_append(&self, next: &Self, segment_bytes_max: u16, bytes_max: usize) -> bool {
-        let len = self.len_bytes;
-        let segment_bytes = if self.segment_bytes == 0 { len } else { self.segment_bytes.into() };
-        (1..=segment_bytes).contains(&next.len_bytes)
-            && segment_bytes <= segment_bytes_max.into()
-            && len + next.len_bytes <= bytes_max
-            && len / segment_bytes < SEGMENTS_MAX
-            && len.is_multiple_of(segment_bytes)
-            && next.segment_bytes == 0
-            && !(self.truncated || next.truncated)
-            && self.addr.as_bytes() == next.addr.as_bytes()
-            && self.packet_info == next.packet_info
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "at most MESSAGE_BYTES_MAX")]
-    const fn append(&mut self, next: &Self) {
-        if self.segment_bytes == 0 {
-            self.segment_bytes = self.len_bytes as u16;
-        }
-        self.len_bytes += next.len_bytes;
-    }
-}
-
-/// The most segments of one message that every kernel with segmentation sends.
-///
-/// Reference: include/linux/udp.h: `UDP_MAX_SEGMENTS`, 128 in newer kernels
-pub const SEGMENTS_MAX: usize = 64;
-
-/// The most bytes of one message, over IPv4 and IPv6.
-const MESSAGE_BYTES_MAX: usize = 65_507;
-
 /// One datagram of a batch; or several, its segments, which travel as one message.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
@@ -193,51 +159,6 @@ impl DatagramBatch {
         self.has_control_messages
     }
 
-    /// Joins datagrams that follow each other to segments of one message: those with the same
-    /// address, source address and length, and one shorter one at the end. Each message has at
-    /// most [`SEGMENTS_MAX`], none longer than `segment_bytes_max`. Cost: O(n), and a copy of all
-    /// but the first of each message.
-    ///
-    /// ```
-    /// # use epollite::Addr;
-    /// # use epollite::net::DatagramBatch;
-    /// let mut batch = DatagramBatch::new(4, 512);
-    /// let to = "127.0.0.1:53".parse::<Addr>().unwrap().encode();
-    /// for bytes in [b"first", b"again", b"third"] {
-    ///     batch.push(bytes, &to);
-    /// }
-    /// batch.join_segments(512);
-    /// let message = batch.get(0);
-    /// assert_eq!((batch.len(), message.segment_bytes, message.segment_count()), (1, 5, 3));
-    /// assert_eq!(message.segments().last(), Some(&b"third"[..]));
-    /// ```
-    pub fn join_segments(&mut self, segment_bytes_max: u16) {
-        let bytes_max = self.datagram_bytes_max.min(MESSAGE_BYTES_MAX);
-        let mut last = 0;
-        for index in 1..self.len {
-            let (headers, rest) = self.headers.split_at_mut(index);
-            let (message, next) = (&mut headers[last], &rest[0]);
-            if message.can_append(next, segment_bytes_max, bytes_max) {
-                let from = next.slot * self.datagram_bytes_max;
-                let end = message.slot * self.datagram_bytes_max + message.len_bytes;
-                self.bytes.copy_within(from..from + next.len_bytes, end);
-                message.append(next);
-            } else {
-                last += 1;
-                self.keep_at(last, index);
-            }
-        }
-        self.len = self.len.min(last + 1);
-    }
-
-    /// Moves the header at `index` to `place`, which is not after it.
-    fn keep_at(&mut self, place: usize, index: usize) {
-        if place < index {
-            self.headers.swap(place, index);
-            self.is_reordered = true;
-        }
-    }
-
     /// Turns received datagrams into replies: the source of each is the address that it was sent
     /// to, where that is possible ([`PacketInfo::reply`]). Cost: O(n).
     pub fn set_reply_addresses(&mut self) {
@@ -280,7 +201,10 @@ impl DatagramBatch {
         let mut retained = 0;
         for index in 0..self.len {
             if keep(&self.get(index)) {
-                self.keep_at(retained, index);
+                if retained < index {
+                    self.headers.swap(retained, index);
+                    self.is_reordered = true;
+                }
                 retained += 1;
             }
         }

@@ -2,8 +2,7 @@
 //! rest back from the same buffer.
 //!
 //! Knows the socket through [`Io`]; the event loop belongs to the caller. When datagrams come in
-//! bursts, those that arrived as segments of one packet are received and sent back so, and equal
-//! replies to one peer become segments of one message.
+//! bursts, those that arrive as segments of one packet are received and sent back in one piece.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -126,7 +125,9 @@ pub struct EchoSocket {
     is_split: bool,
     /// How many of these have been sent, or dropped.
     segments_sent: usize,
-    segmentation: Segmentation,
+    /// Whether to enable segments when datagrams come in bursts: for a lone one there is nothing to
+    /// gain.
+    enables_segments: bool,
     port: Option<u16>,
     is_unix: bool,
     /// Whether recvmmsg(2) and sendmmsg(2) may be called.
@@ -144,7 +145,7 @@ const EVENTS_MAX: usize = 1 << 16;
 /// port; past this many, other descriptors are served.
 const ERRORS_MAX: u32 = 16;
 
-/// The longest packet of the internet protocol.
+/// The longest packet of the internet protocol: a slot must hold it to receive segments.
 const PACKET_BYTES_MAX: usize = 65_535;
 
 /// Datagrams that the first receive may bring: as after a lone one.
@@ -154,17 +155,6 @@ const RECV_MAX_FIRST: usize = 3;
 /// slot shows that the queue is empty, and no less than half of the last one.
 fn next_recv_max(recv_max: usize, received: usize, datagrams_max: usize) -> usize {
     received.saturating_add(2).max(recv_max / 2).max(RECV_MAX_FIRST).min(datagrams_max)
-}
-
-/// Whether datagrams are received and sent in segments.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Segmentation {
-    /// Not before datagrams come in bursts: for a lone one there is nothing to gain.
-    NotYet,
-    /// Yes, each as long as this at most: a longer one did not fit into a packet.
-    UpTo(u16),
-    /// The system does not support it, or it has no use here.
-    Off,
 }
 
 /// How far serving the socket has got.
@@ -201,8 +191,6 @@ impl EchoSocket {
             batch.enable_control_messages();
         }
         let (port, is_unix) = (name.port(), name.family() == Some(AddressFamily::Unix));
-        // A slot must hold as many segments as a packet can.
-        let is_segmentable = !is_unix && config.datagram_bytes_max >= PACKET_BYTES_MAX;
         Ok(Self {
             config,
             batch,
@@ -210,7 +198,7 @@ impl EchoSocket {
             first_unsent: 0,
             is_split: false,
             segments_sent: 0,
-            segmentation: if is_segmentable { Segmentation::NotYet } else { Segmentation::Off },
+            enables_segments: !is_unix && config.datagram_bytes_max >= PACKET_BYTES_MAX,
             port,
             is_unix,
             has_mmsg: true,
@@ -259,8 +247,8 @@ impl EchoSocket {
         }
         if received > 0 {
             self.recv_max = next_recv_max(self.recv_max, received, self.batch.datagrams_max());
-            if received > 1 && self.segmentation == Segmentation::NotYet {
-                self.enable_segmentation(io);
+            if received > 1 && self.enables_segments {
+                self.enable_segments(io);
             }
         }
         let is_spurious = received == 0
@@ -273,14 +261,12 @@ impl EchoSocket {
 
     /// Only after recvmmsg(2) has worked: recvfrom(2) does not tell segments apart.
     #[cold]
-    fn enable_segmentation<K: Kernel>(&mut self, io: &mut Io<'_, K>) {
-        let enabled = io.syscall(|kernel, fd| kernel.setsockopt(fd, SocketOption::UdpGro(true)));
-        self.segmentation = if self.has_mmsg && enabled.is_ok() {
+    fn enable_segments<K: Kernel>(&mut self, io: &mut Io<'_, K>) {
+        self.enables_segments = false;
+        let gro = SocketOption::UdpGro(true);
+        if self.has_mmsg && io.syscall(|kernel, fd| kernel.setsockopt(fd, gro)).is_ok() {
             self.batch.enable_control_messages();
-            Segmentation::UpTo(u16::MAX)
-        } else {
-            Segmentation::Off
-        };
+        }
     }
 
     /// Adds the number of datagrams in the receive queue to `total`; segments of one packet are
@@ -309,9 +295,6 @@ impl EchoSocket {
         self.filter_batch();
         if self.batch.has_control_messages() {
             self.batch.set_reply_addresses();
-        }
-        if let Segmentation::UpTo(segment_bytes_max) = self.segmentation {
-            self.batch.join_segments(segment_bytes_max);
         }
         match self.send(io) {
             Progress::More if is_drained => Progress::Drained,
@@ -410,7 +393,7 @@ impl EchoSocket {
                     return Progress::SendBlocked;
                 }
                 // Of several segments some may be accepted, or all, if each is a datagram.
-                Ok(0) | Err(_) if self.must_split() => self.split(sent.err()),
+                Ok(0) | Err(_) if self.must_split() => self.is_split = true,
                 // A firewall returns EPERM too, for one datagram: then sendmmsg fails the same way.
                 Err(errno) if self.has_mmsg && is_refused(errno) => match self.send_one(io) {
                     Ok(_) => {
@@ -445,19 +428,6 @@ impl EchoSocket {
 
     fn must_split(&self) -> bool {
         self.has_mmsg && !self.is_split && self.batch.get(self.first_unsent).segment_count() > 1
-    }
-
-    /// Sends the segments of the next message as datagrams. Segments as long as these are not tried
-    /// again if that may be the reason: they are too long for the route, or it cannot segment.
-    #[cold]
-    fn split(&mut self, why: Option<Errno>) {
-        self.is_split = true;
-        if let Segmentation::UpTo(bytes_max) = &mut self.segmentation
-            && matches!(why, Some(Errno::EMSGSIZE | Errno::EINVAL | Errno::EIO))
-        {
-            let refused = self.batch.get(self.first_unsent).segment_bytes;
-            *bytes_max = refused.saturating_sub(1).min(*bytes_max);
-        }
     }
 
     /// Accounts for [`send_one`](Self::send_one).
