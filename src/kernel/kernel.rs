@@ -298,8 +298,12 @@ pub trait Kernel {
     /// Moves up to `len_bytes` bytes from a pipe or into one, without a copy in user space.
     /// Cost: one system call.
     ///
+    /// From a TCP socket it stops at an urgent mark, and moves nothing past it: it returns
+    /// `EAGAIN`, or 0 when the peer has half-closed, although bytes follow. Only recv(2) goes on.
+    ///
     /// # Errors
     /// * [`Errno::EAGAIN`]: the source is empty, or the target is full.
+    /// * [`Errno::EPIPE`]: the target can no longer send; SIGPIPE is raised too.
     /// * [`Errno::EINVAL`]: neither is a pipe.
     ///
     /// Man page: splice(2)
@@ -314,6 +318,24 @@ pub trait Kernel {
     ///
     /// Man page: pipe2(2)
     fn pipe2(&mut self) -> Result<(Fd, Fd), Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Sets how many bytes a pipe holds, through either end, rounded up to a power of two of
+    /// pages; returns how many it holds now. A new pipe holds 16 pages. Cost: one system call, and
+    /// one allocation of the kernel's.
+    ///
+    /// # Errors
+    /// * [`Errno::EPERM`]: more than an unprivileged process may set
+    ///   (`/proc/sys/fs/pipe-max-size`, 1 MiB), or the user's pipes hold too many pages
+    ///   (`pipe-user-pages-soft`, 64 MiB).
+    /// * [`Errno::EBUSY`]: the pipe contains more pages than that now.
+    /// * [`Errno::ENOMEM`]: out of memory.
+    /// * [`Errno::EBADF`]: not a pipe. [`Errno::EINVAL`]: more than 2 GiB.
+    ///
+    /// Man page: fcntl(2), `F_SETPIPE_SZ`; pipe(7)
+    #[doc(alias = "F_SETPIPE_SZ")]
+    fn fcntl_setpipe_sz(&mut self, pipe: &Fd, bytes: usize) -> Result<usize, Errno> {
         Err(Errno::ENOSYS)
     }
 

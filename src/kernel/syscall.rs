@@ -51,9 +51,11 @@ macro_rules! for_each_syscall {
                 => shutdown(socket: &Fd, how: Shutdown) -> ();
             Read: "read", "read", TRANSFER => read(fd: &Fd, buf: &mut [u8]) -> usize;
             Write: "write", "write", TRANSFER => write(fd: &Fd, buf: &[u8]) -> usize;
-            Splice: "splice", "splice", TRANSFER
+            Splice: "splice", "splice", SPLICE
                 => splice(from: &Fd, into: &Fd, len_bytes: usize) -> usize;
             Pipe2: "pipe2", "pipe2", OPEN => pipe2() -> (Fd, Fd);
+            FcntlSetpipeSz: "fcntl", "fcntl", PIPE_SIZE
+                => fcntl_setpipe_sz(pipe: &Fd, bytes: usize) -> usize;
             Eventfd: "eventfd", "eventfd2", OPEN => eventfd(initial: u32) -> Fd;
             Signalfd: "signalfd", "signalfd4", OPEN => signalfd(signals: SignalSet) -> Fd;
             Sigprocmask: "sigprocmask", "rt_sigprocmask", NONE
@@ -177,6 +179,21 @@ const SEND: &[Errno] = &[
 const IOCTL: &[Errno] = &[E::EPERM, E::ENOSYS];
 const SHUTDOWN: &[Errno] = &[E::ENOTCONN];
 const TRANSFER: &[Errno] = &[E::EINTR, E::EIO, E::ENOMEM];
+/// A sandbox may not permit it, a kind of socket may not implement it, and the socket may have
+/// failed.
+const SPLICE: &[Errno] = &[
+    E::EINTR,
+    E::ENOMEM,
+    E::ENOSYS,
+    E::EPERM,
+    E::EINVAL,
+    E::ECONNRESET,
+    E::EPIPE,
+    E::ETIMEDOUT,
+    E::EHOSTUNREACH,
+    E::ENOBUFS,
+];
+const PIPE_SIZE: &[Errno] = &[E::EPERM, E::ENOMEM];
 const OPEN: &[Errno] = &[E::EMFILE, E::ENFILE, E::ENOMEM];
 const CLOSE: &[Errno] = &[E::EINTR, E::EIO];
 const EPOLL_CTL: &[Errno] = &[E::ENOMEM, E::ENOSPC];

@@ -3,7 +3,7 @@
 use core::ptr::null_mut;
 
 use super::process::sigset;
-use super::result::{check_count, check_fd, check_ok};
+use super::result::{check_count, check_fd, check_int_count, check_ok};
 use crate::errno::Errno;
 use crate::kernel::{Fd, SignalSet};
 
@@ -34,6 +34,12 @@ pub(super) fn pipe2() -> Result<(Fd, Fd), Errno> {
     // it returns.
     check_ok(unsafe { libc::pipe2(pair.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) })?;
     Ok((Fd::from_raw(pair[0]), Fd::from_raw(pair[1])))
+}
+
+pub(super) fn fcntl_setpipe_sz(pipe: &Fd, bytes: usize) -> Result<usize, Errno> {
+    let bytes = libc::c_int::try_from(bytes).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: fcntl(2) with F_SETPIPE_SZ takes a number and touches no user memory.
+    check_int_count(unsafe { libc::fcntl(pipe.raw(), libc::F_SETPIPE_SZ, bytes) })
 }
 
 pub(super) fn eventfd(initial: u32) -> Result<Fd, Errno> {

@@ -109,6 +109,15 @@ impl FileTable {
         Ok(fds.into())
     }
 
+    /// Sets the capacity of a pipe, through either end.
+    ///
+    /// Reference: fs/pipe.c: `pipe_fcntl`, `pipe_set_size`
+    pub(super) fn set_pipe_size(&mut self, file: FileId, bytes: usize) -> Result<usize> {
+        let PipeEnd { pipe, .. } = self.pipe_end(file).ok_or(Errno::EBADF)?;
+        let (pipe, wakes) = self.pipe(pipe);
+        pipe.set_size(bytes, wakes)
+    }
+
     /// The first connection of the queue gets a descriptor. The descriptor is reserved first: with
     /// none available the call fails without looking at the queue.
     ///

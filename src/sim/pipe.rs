@@ -1,7 +1,8 @@
 //! Pipes: two ends and the buffer between.
 //!
-//! Knows the files of both ends by id. The buffer is sixteen pages, each filled by one write and
-//! extended by the next, so that many small writes share pages and large ones do not.
+//! Knows the files of both ends by id. The buffer is sixteen pages unless it is set otherwise, each
+//! filled by one write and extended by the next, so that many small writes share pages and large
+//! ones do not.
 
 use alloc::collections::VecDeque;
 use alloc::vec;
@@ -14,9 +15,12 @@ use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT};
 /// Man page: pipe(7), "Pipe capacity"
 const CAPACITY_PAGES: usize = 16;
 const PAGE_BYTES: usize = 4_096;
+/// What an unprivileged process may set: `/proc/sys/fs/pipe-max-size`.
+const CAPACITY_MAX_BYTES: usize = 1 << 20;
 
 pub(super) struct Pipe {
     pages: VecDeque<Page>,
+    capacity_pages: usize,
     reader: Option<FileId>,
     writer: Option<FileId>,
 }
@@ -44,7 +48,28 @@ impl Page {
 
 impl Pipe {
     pub(super) fn new(reader: FileId, writer: FileId) -> Self {
-        Self { pages: VecDeque::new(), reader: Some(reader), writer: Some(writer) }
+        Self {
+            pages: VecDeque::new(),
+            capacity_pages: CAPACITY_PAGES,
+            reader: Some(reader),
+            writer: Some(writer),
+        }
+    }
+
+    /// Sets the capacity; returns it in bytes. A writer is woken even if there was room before.
+    ///
+    /// Reference: fs/pipe.c: `pipe_set_size`, `pipe_resize_ring`
+    pub(super) fn set_size(&mut self, bytes: usize, wakes: &mut Wakes) -> Result<usize> {
+        err_if(bytes > 1 << 31, Errno::EINVAL)?;
+        let bytes = bytes.max(PAGE_BYTES).next_power_of_two();
+        let pages = bytes / PAGE_BYTES;
+        err_if(pages > self.capacity_pages && bytes > CAPACITY_MAX_BYTES, Errno::EPERM)?;
+        err_if(pages < self.pages.len(), Errno::EBUSY)?;
+        self.capacity_pages = pages;
+        if let Some(writer) = self.writer {
+            wakes.push_back((writer, WAKE_ALL));
+        }
+        Ok(bytes)
     }
 
     /// The writer is woken only if the pipe was full.
@@ -147,11 +172,11 @@ impl Pipe {
     pub(super) fn splice_room(&self) -> Result<usize> {
         err_if(self.reader.is_none(), Errno::EPIPE)?;
         err_if(self.is_full(), Errno::EAGAIN)?;
-        Ok((CAPACITY_PAGES - self.pages.len()) * PAGE_BYTES)
+        Ok((self.capacity_pages - self.pages.len()) * PAGE_BYTES)
     }
 
     fn is_full(&self) -> bool {
-        self.pages.len() == CAPACITY_PAGES
+        self.pages.len() == self.capacity_pages
     }
 
     /// Reads from the front; returns how many bytes, and whether a page was freed.

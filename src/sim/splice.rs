@@ -32,7 +32,11 @@ impl FileTable {
             None => usize::MAX,
         };
         if source.is_none() {
-            bytes.resize(len.min(room), 0);
+            let len = self.net.splice_len(from, len.min(room))?;
+            if len == 0 {
+                return Ok(0);
+            }
+            bytes.resize(len, 0);
             let count = self.read(from, &mut bytes)?;
             bytes.truncate(count);
         }

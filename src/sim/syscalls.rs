@@ -158,6 +158,10 @@ impl Kernel for Sim {
         self.enter(|state, process| state.files.pipe2(process))
     }
 
+    fn fcntl_setpipe_sz(&mut self, pipe: &Fd, bytes: usize) -> Result<usize> {
+        self.with_file(pipe, |files, file| files.set_pipe_size(file, bytes))
+    }
+
     fn eventfd(&mut self, initial: u32) -> Result<Fd> {
         let kind = FileKind::EventFd(EventFd(initial.into()));
         self.enter(|state, process| state.files.open(process, kind))

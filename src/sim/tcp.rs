@@ -68,6 +68,18 @@ impl Net {
         Ok(len)
     }
 
+    /// How many of up to `len` bytes a splice takes from a socket. From TCP it takes none from the
+    /// urgent byte on, inline or not: there it returns what a read of an empty queue does.
+    ///
+    /// Reference: net/ipv4/tcp.c: `tcp_splice_read`, `__tcp_read_sock`
+    pub(super) fn splice_len(&mut self, file: FileId, len: usize) -> Result<usize> {
+        match self.find_socket(file).map(|socket| (socket.tcp.urgent_at, socket)) {
+            Some((Some(0), socket)) => eof_or_error(socket),
+            Some((Some(at), _)) => Ok(len.min(at)),
+            _ => Ok(len),
+        }
+    }
+
     /// Reference: net/ipv4/tcp_input.c: `tcp_urg`, `tcp_check_urg`
     pub(super) fn send_urgent(&mut self, file: FileId, byte: u8) -> Result<()> {
         self.send_tcp(file, &[byte])?;

@@ -135,6 +135,58 @@ fn splice_from_and_to_a_socket() {
 }
 
 #[test]
+fn the_capacity_of_a_pipe_is_a_power_of_two_of_pages_and_no_less_than_its_contents() {
+    same(
+        |harness| {
+            let (reader, writer) = harness.k.pipe2().unwrap();
+            let epoll = harness.epoll();
+            harness.add(&epoll, &writer, ALL | ET, 1);
+            harness.wait(&epoll, "registered");
+            for bytes in [0, 1, 4_097, 12_288, 1 << 20] {
+                let set = harness.k.fcntl_setpipe_sz(&writer, bytes);
+                harness.read_and_record(&format!("{bytes}"), set);
+                harness.wait(&epoll, "set");
+            }
+            let written = harness.k.write(&writer, &[7; 20_000]);
+            harness.read_and_record("written", written);
+            for bytes in [16_384, 20_000] {
+                let set = harness.k.fcntl_setpipe_sz(&reader, bytes);
+                harness.read_and_record(&format!("{bytes}"), set);
+                harness.wait(&epoll, "set");
+            }
+            let written = harness.k.write(&writer, &[7; 20_000]);
+            harness.read_and_record("written", written);
+            let set = harness.k.fcntl_setpipe_sz(&writer, (1 << 31) + 1);
+            harness.read_and_record("too much", set);
+            let set = harness.k.fcntl_setpipe_sz(&epoll, 4_096);
+            harness.read_and_record("no pipe", set);
+            harness.close_all([epoll, reader, writer]);
+        },
+        &[
+            "registered: [1 OUT]",
+            "0: Ok(4096)",
+            "set: [1 OUT]",
+            "1: Ok(4096)",
+            "set: [1 OUT]",
+            "4097: Ok(8192)",
+            "set: [1 OUT]",
+            "12288: Ok(16384)",
+            "set: [1 OUT]",
+            "1048576: Ok(1048576)",
+            "set: [1 OUT]",
+            "written: Ok(20000)",
+            "16384: Err(EBUSY)",
+            "set: []",
+            "20000: Ok(32768)",
+            "set: [1 OUT]",
+            "written: Ok(12288)",
+            "too much: Err(EINVAL)",
+            "no pipe: Err(EBADF)",
+        ],
+    );
+}
+
+#[test]
 fn every_write_to_an_eventfd_is_an_edge() {
     same(
         |harness| {

@@ -6,8 +6,7 @@
 use std::os::fd::AsRawFd;
 
 use epollite::event::Ready;
-use epollite::kernel::SocketOption;
-use epollite::kernel::{EpollEvent, EpollOp};
+use epollite::kernel::{EpollEvent, EpollOp, Shutdown, SocketOption};
 use epollite::sim::Sim;
 use epollite::{Fd, Kernel, Linux};
 
@@ -37,12 +36,15 @@ impl Urgent for Linux {
     }
 }
 
-/// One act: bytes, or a byte out of band, or a read of the given size.
+/// One act: bytes, or a byte out of band, or a read of the given size, or others.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Send(&'static [u8]),
     Shout(u8),
     Read(usize),
+    /// A splice of up to so many bytes into a pipe.
+    Splice(usize),
+    HalfClose,
 }
 
 /// What is observed after each act: the level- and edge-triggered events, and the result of a read.
@@ -73,6 +75,7 @@ fn played(
         kernel.epoll_ctl(&epoll, add, &far).expect("room");
         epoll
     });
+    let pipe = kernel.pipe2().expect("room");
     for act in acts {
         match *act {
             Act::Send(bytes) => assert_eq!(kernel.send(&near, bytes), Ok(bytes.len())),
@@ -83,6 +86,8 @@ fn played(
                 let read = read.map(|count| String::from_utf8_lossy(&buf[..count]).into_owned());
                 seen.push(format!("{read:?}"));
             }
+            Act::Splice(len) => seen.push(format!("{:?}", kernel.splice(&far, &pipe.1, len))),
+            Act::HalfClose => kernel.shutdown(&near, Shutdown::Write).expect("it is connected"),
         }
         if let Some(attempt) = attempt {
             Harness::real(kernel, attempt).wait_idle();
@@ -94,7 +99,7 @@ fn played(
             seen.push(format!("{act:?}: {:?}", reported.collect::<Vec<_>>()));
         }
     }
-    for fd in epolls.into_iter().chain([near, far]) {
+    for fd in epolls.into_iter().chain([near, far, pipe.0, pipe.1]) {
         kernel.close(fd).expect("it is open");
     }
     seen
@@ -129,6 +134,19 @@ fn urgent_bytes_stop_a_read_and_are_skipped_or_inline() {
             same(is_tcp, inline, &[Send(b"ab"), Shout(b'C'), Read(1), Read(9), Read(9)]);
             same(is_tcp, inline, &[Shout(b'C'), Send(b"d"), Read(9), Read(9)]);
         }
+    }
+}
+
+/// There it returns what an empty socket does, or one at its end: only a read goes on.
+#[test]
+fn a_splice_from_tcp_stops_at_an_urgent_byte() {
+    use Act::{HalfClose, Read, Send, Shout, Splice};
+    for inline in [false, true] {
+        let begin = [Send(b"ab"), Shout(b'C'), Send(b"d"), Splice(9), Splice(9)];
+        let acts = [&begin[..], &[Read(9), Splice(9), Splice(9)]].concat();
+        same(true, inline, &acts);
+        let acts = [&begin[..], &[HalfClose, Splice(9), Read(9), Splice(9), Splice(9)]].concat();
+        same(true, inline, &acts);
     }
 }
 

@@ -55,6 +55,7 @@ fn every_verb(fd: &Fd) -> Vec<(&'static str, Option<Errno>)> {
         ("read", linux.read(fd, &mut buf).err()),
         ("write", linux.write(fd, &buf).err()),
         ("splice", linux.splice(fd, fd, 1).err()),
+        ("fcntl", linux.fcntl_setpipe_sz(fd, 4_096).err()),
         ("dup", linux.dup(fd).err()),
         ("epoll_ctl", linux.epoll_ctl(fd, delete, fd).err()),
         ("epoll_wait", linux.epoll_wait(fd, &mut events, Some(0)).err()),

@@ -197,6 +197,12 @@ impl<K: Kernel> Kernel for Tracer<K> {
         self.record(made, [pair, A::Name("O_NONBLOCK|O_CLOEXEC")])
     }
 
+    fn fcntl_setpipe_sz(&mut self, pipe: &Fd, bytes: usize) -> Result<usize, Errno> {
+        let made =
+            self.make(Syscall::FcntlSetpipeSz, |kernel| kernel.fcntl_setpipe_sz(pipe, bytes));
+        self.record_count(made, [fd(pipe), A::Name("F_SETPIPE_SZ"), number(bytes)])
+    }
+
     fn eventfd(&mut self, initial: u32) -> Result<Fd, Errno> {
         let made = self.make(Syscall::Eventfd, |kernel| kernel.eventfd(initial));
         self.record_fd(made, [number(initial), A::Name("EFD_CLOEXEC|EFD_NONBLOCK")])
