@@ -80,8 +80,9 @@ impl State {
 pub enum Want {
     /// Read, and call [`Echo::received`] or [`Echo::received_eof`].
     Read,
-    /// Send [`Echo::pending`], and call [`Echo::sent`]. Until then nothing more is read: this is
-    /// the backpressure.
+    /// Send [`Echo::pending`], and call [`Echo::sent`]; when that is empty, send the
+    /// [external](Echo::external_bytes) bytes, and call [`Echo::sent_external`]. Until then nothing
+    /// more is read: this is the backpressure.
     Write,
     /// Shut the write side down, and call [`Echo::write_shut_down`].
     Shutdown,
@@ -95,6 +96,10 @@ pub enum Want {
 ///
 /// Invariant: the output is a prefix of the input, and equal to it once the peer has half-closed
 /// and the write buffer is flushed.
+///
+/// Bytes that were received and do not pass through this process's memory, because splice(2) has
+/// moved them to a pipe, are *external*: the machine knows how many there are. They come after the
+/// contents of the write buffer.
 ///
 /// ```
 /// # use epollite::echo::{Echo, Want};
@@ -110,6 +115,8 @@ pub enum Want {
 #[derive(Debug)]
 pub struct Echo {
     write_buffer: WriteBuffer,
+    /// Bytes that wait outside, behind those of the write buffer.
+    external_bytes: u32,
     state: State,
     shut: bool,
 }
@@ -124,7 +131,12 @@ impl Echo {
     /// Creates a machine in state `Open`. Cost: O(1), no allocation.
     #[must_use]
     pub const fn new() -> Self {
-        Self { write_buffer: WriteBuffer::new(), state: State::Open, shut: false }
+        Self {
+            write_buffer: WriteBuffer::new(),
+            external_bytes: 0,
+            state: State::Open,
+            shut: false,
+        }
     }
 
     /// `bytes` were received, and the first `sent` of them have been sent back at once; the rest
@@ -159,6 +171,58 @@ impl Echo {
         self.check_flushed();
     }
 
+    /// `count` bytes were received into a place outside, and wait there to be sent. Cost: O(1).
+    ///
+    /// # Panics
+    /// The machine does not want to [read](Want::Read); or over 4 GiB wait.
+    pub fn received_external(&mut self, count: usize) {
+        assert_eq!(
+            self.want(),
+            Want::Read,
+            "external bytes are received only when it wants to read"
+        );
+        self.external_bytes = u32::try_from(count).expect("a pipe holds up to 2 GiB");
+        self.state = self.state.next(Input::Bytes);
+    }
+
+    /// `count` of the external bytes have been sent. Cost: O(1).
+    ///
+    /// # Panics
+    /// `count` is more than wait, or the write buffer, whose bytes come first, is not empty.
+    pub fn sent_external(&mut self, count: usize) {
+        assert!(self.write_buffer.is_empty(), "the write buffer is sent first");
+        self.consume_external(count);
+        self.check_flushed();
+    }
+
+    /// The first of the external bytes have been read from outside into `bytes`, because they
+    /// cannot be sent from there, and the first `sent` of these have been sent; the rest is
+    /// buffered. Cost: O(rest).
+    ///
+    /// # Errors
+    /// [`BufferFull`], as [`received`](Self::received).
+    ///
+    /// # Panics
+    /// As [`sent_external`](Self::sent_external), and if `sent` is more than there are.
+    pub fn copied_external(
+        &mut self,
+        bytes: &[u8],
+        sent: usize,
+        buffer_max_bytes: usize,
+    ) -> Result<(), BufferFull> {
+        assert!(self.write_buffer.is_empty(), "the write buffer is sent first");
+        self.write_buffer.push(&bytes[sent..], buffer_max_bytes)?;
+        self.consume_external(bytes.len());
+        self.check_flushed();
+        Ok(())
+    }
+
+    fn consume_external(&mut self, count: usize) {
+        let waiting = self.external_bytes();
+        assert!(count <= waiting, "{count} of {waiting} external bytes are consumed");
+        self.external_bytes = u32::try_from(waiting - count).expect("fewer than before");
+    }
+
     /// The peer has shut its write side down. Cost: O(1).
     pub fn received_eof(&mut self) {
         self.state = self.state.next(Input::Eof);
@@ -188,7 +252,7 @@ impl Echo {
     /// What to do next. Cost: O(1).
     #[must_use]
     pub fn want(&self) -> Want {
-        match (self.state, self.write_buffer.is_empty()) {
+        match (self.state, self.is_flushed()) {
             (State::Closed, _) => Want::Close,
             (_, false) => Want::Write,
             (State::Open, true) => Want::Read,
@@ -199,7 +263,8 @@ impl Echo {
         }
     }
 
-    /// Whether it is `Open` and nothing is buffered: what it wants is to read. Cost: O(1).
+    /// Whether it is `Open` and its write buffer is empty: unless [external](Self::external_bytes)
+    /// bytes wait, what it wants is to read. Cost: O(1).
     #[inline]
     #[must_use]
     pub const fn is_idle(&self) -> bool {
@@ -212,20 +277,32 @@ impl Echo {
         self.write_buffer.as_slice()
     }
 
+    /// How many bytes were received that wait outside, behind [`pending`](Self::pending).
+    /// Cost: O(1).
+    #[must_use]
+    pub const fn external_bytes(&self) -> usize {
+        self.external_bytes as usize
+    }
+
     /// The current state. Cost: O(1).
     #[must_use]
     pub const fn state(&self) -> State {
         self.state
     }
 
+    const fn is_flushed(&self) -> bool {
+        self.write_buffer.is_empty() && self.external_bytes == 0
+    }
+
     fn check_flushed(&mut self) {
-        if self.write_buffer.is_empty() {
+        if self.is_flushed() {
             self.state = self.state.next(Input::Flushed);
         }
     }
 
     fn abort(&mut self, input: Input) {
         self.write_buffer = WriteBuffer::new();
+        self.external_bytes = 0;
         self.state = self.state.next(input);
     }
 }

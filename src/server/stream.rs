@@ -7,11 +7,13 @@
 
 mod accept;
 mod accept_limit;
+mod bulk;
 mod config;
 mod connection;
 mod listener;
 mod trigger_mode;
 
+pub use bulk::Bulk;
 pub use config::{
     CloseReason, IDLE_TIMEOUT_MAX, LINGER_TIMEOUT, ServerEvent, StreamConfig, StreamStats,
 };
@@ -33,6 +35,8 @@ use crate::linux::Linux;
 use crate::reactor::{BatchStep, Io, Limits, Reactor, Spin, Waker};
 use crate::token::Token;
 use accept_limit::AcceptLimit;
+use bulk::{BulkSocket, PipePool, large_bytes};
+use connection::{FirstRead, ReadStep};
 use listener::Listener;
 
 /// What a registration in the reactor belongs to.
@@ -105,8 +109,12 @@ pub struct StreamServer<K: Kernel = Linux, X = Infallible> {
     /// Whether nothing is left to do after a message that was sent back whole: no event to emit, no
     /// activity to record, no registration to re-arm.
     echo_is_all: bool,
+    /// How many bytes make an event large.
+    large_bytes: usize,
     /// The receive buffer shared by all connections.
     buf: RecvBuffer,
+    /// The pipes of connections that stream.
+    pipes: PipePool,
     stats: StreamStats,
     events: VecDeque<ServerEvent>,
     listeners: Vec<Token>,
@@ -157,8 +165,10 @@ impl<K: Kernel, X> StreamServer<K, X> {
             echo_is_all: !config.emit_events
                 && config.idle_timeout.is_none()
                 && !config.trigger.is_oneshot(),
+            large_bytes: large_bytes(&config),
             config,
             buf: RecvBuffer::new(config.buffer_bytes.min(config.budget_bytes)),
+            pipes: PipePool::new(&config),
             stats: StreamStats::default(),
             events: VecDeque::new(),
             listeners: Vec::new(),
@@ -332,19 +342,22 @@ impl<K: Kernel, X> StreamServer<K, X> {
     /// returned, or until an event of another kind is next.
     #[inline(always)]
     fn serve_echoes(&mut self) -> Option<(Token, Progress)> {
-        let Self { reactor, config, buf, stats, events, .. } = self;
+        let Self { reactor, config, large_bytes, buf, pipes, stats, events, .. } = self;
         let (buf, mut other) = (&mut buf[..], None);
         reactor.serve_batch(|ready, source, parts| {
             let Source::Connection(connection) = source else { return BatchStep::Decline };
             let socket = &mut Socket { kernel: parts.kernel, fd: &parts.watched.fd };
-            let step = connection.on_ready(socket, ready, buf, config, stats);
-            if step.is_echo {
-                stats.events_handled += 1;
-                return BatchStep::Continue;
-            }
+            let first = match connection.echo_once(socket, ready, buf, *large_bytes, config, stats)
+            {
+                FirstRead::Echoed(_) => {
+                    stats.events_handled += 1;
+                    return BatchStep::Continue;
+                }
+                FirstRead::Other(first) => first,
+            };
             let token = parts.token;
-            let progress = finish(step, connection, parts.join(), ready, config, events);
-            other = Some((token, progress));
+            let shared = Shared { config, buf, pipes, stats, events };
+            other = Some((token, continue_event(first, connection, parts.join(), ready, shared)));
             BatchStep::Break
         });
         other
@@ -399,12 +412,19 @@ impl<K: Kernel, X> StreamServer<K, X> {
 
     /// Serves one connection outside of the batch. Returns whether anything was done.
     fn on_connection_ready(&mut self, token: Token, ready: Ready) -> bool {
-        let Self { reactor, config, buf, stats, events, .. } = self;
+        let Self { reactor, config, large_bytes, buf, pipes, stats, events, .. } = self;
         let Some((state, mut io)) = reactor.get_mut(token) else { return false };
         let Source::Connection(connection) = state else { return false };
         let socket = &mut Socket::of(&mut io);
-        let step = connection.on_ready(socket, ready, buf, config, stats);
-        let progress = finish(step, connection, io, ready, config, events);
+        let progress = match connection.echo_once(socket, ready, buf, *large_bytes, config, stats) {
+            FirstRead::Echoed(bytes) => {
+                finish(Step::echoed(bytes), connection, io, ready, config, events)
+            }
+            FirstRead::Other(first) => {
+                let shared = Shared { config, buf, pipes, stats, events };
+                continue_event(first, connection, io, ready, shared)
+            }
+        };
         if let Progress::Close(why) = progress {
             self.close_connection(token, why);
         }
@@ -434,8 +454,12 @@ impl<K: Kernel, X> StreamServer<K, X> {
 
     /// Closes a connection: its descriptor is free, so a paused accept may resume.
     fn close_connection(&mut self, token: Token, why: CloseReason) {
-        if self.reactor.close(token).is_none() {
-            return;
+        match self.reactor.close(token) {
+            None => return,
+            Some(Source::Connection(mut connection)) => {
+                self.pipes.discard(connection.pipe_mut().take(), self.reactor.kernel());
+            }
+            Some(Source::Listener(_) | Source::User(_)) => {}
         }
         self.connections -= 1;
         self.stats.record_close(why);
@@ -541,6 +565,32 @@ impl<K: Kernel, X> StreamServer<K, X> {
     }
 }
 
+/// What serving a connection needs of its server, besides the reactor.
+struct Shared<'a> {
+    config: &'a StreamConfig,
+    buf: &'a mut [u8],
+    pipes: &'a mut PipePool,
+    stats: &'a mut StreamStats,
+    events: &'a mut VecDeque<ServerEvent>,
+}
+
+/// Continues with an event of a connection, after its `first` read, if there was one.
+#[inline(never)]
+fn continue_event<K: Kernel>(
+    first: Option<Result<ReadStep, Errno>>,
+    connection: &mut Connection,
+    mut io: Io<'_, K>,
+    ready: Ready,
+    shared: Shared<'_>,
+) -> Progress {
+    let Shared { config, buf, pipes, stats, events } = shared;
+    let pipe = connection.pipe_mut().take();
+    let mut socket = BulkSocket::new(Socket::of(&mut io), pipes, pipe);
+    let step = connection.on_ready_after(first, &mut socket, ready, buf, config, stats);
+    *connection.pipe_mut() = socket.finish();
+    finish(step, connection, io, ready, config, events)
+}
+
 /// What a step of a connection leaves to its server.
 #[inline(never)]
 fn finish<K: Kernel>(
@@ -617,6 +667,12 @@ impl<K: Kernel> StreamServer<K> {
                 Outcome::TimedOut | Outcome::Handled => self.events.clear(),
             }
         }
+    }
+}
+
+impl<K: Kernel, X> Drop for StreamServer<K, X> {
+    fn drop(&mut self) {
+        self.pipes.close_all(self.reactor.kernel());
     }
 }
 

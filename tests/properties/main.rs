@@ -22,6 +22,7 @@ use core::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use epollite::instrument::FaultPlan;
 use epollite::kernel::Syscall;
 use epollite::net::UnixAddr;
+use epollite::server::stream::Bulk;
 use epollite::sim::{Entropy, Probabilities};
 use epollite::{Addr, Trigger};
 use proptest::collection::vec;
@@ -142,6 +143,11 @@ proptest! {
     }
 
     #[test]
+    fn a_server_that_splices_holds_its_invariants(plan in vec(any::<u8>(), 0..3_000)) {
+        server::check_invariants_of_splices(&plan);
+    }
+
+    #[test]
     fn the_executor_holds_its_invariants_in_any_scenario(plan in vec(any::<u8>(), 0..3_000)) {
         task::check_invariants(&plan);
     }
@@ -163,10 +169,12 @@ fn any_single_syscall_failure_keeps_the_server_invariants() {
     let mut fired = 0;
     for trigger in [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot] {
         for local in [false, true] {
-            fired += fail_every_call(|faults| run_server(trigger, local, faults));
+            for bulk in [Bulk::Copy, Bulk::Splice] {
+                fired += fail_every_call(|faults| run_server(trigger, local, bulk, faults));
+            }
         }
     }
-    assert!(fired > 10_000, "only {fired} faults fired: the scenario exercises too few calls");
+    assert!(fired > 20_000, "only {fired} faults fired: the scenario exercises too few calls");
 }
 
 #[test]
@@ -194,13 +202,15 @@ fn fail_every_call(run: impl Fn(FaultPlan) -> bool) -> usize {
 }
 
 /// Runs a small scenario, the same every time, under `faults`; returns whether one fired.
-fn run_server(trigger: Trigger, local: bool, faults: FaultPlan) -> bool {
+fn run_server(trigger: Trigger, local: bool, bulk: Bulk, faults: FaultPlan) -> bool {
     /// Enough for connects, data, EOFs, resets and iterations.
     const STEPS: u64 = 120;
 
     let config = ScenarioConfig {
         trigger,
         local,
+        bulk,
+        pipes_max: 2,
         clients_max: 6,
         connections_max: 5,
         descriptors_max: 12,

@@ -3,6 +3,7 @@
 //!
 //! The scenario is the one run by `epollite sim`; here its decisions come from bytes.
 
+use epollite::server::stream::Bulk;
 use epollite::sim::Entropy;
 
 use crate::scenario;
@@ -14,7 +15,7 @@ use crate::scenario::server::stream_server;
 /// # Panics
 /// When an invariant is violated, with its name.
 pub fn check_invariants(plan: &[u8]) {
-    run_plan(plan, false);
+    run_plan(plan, false, |_| {});
 }
 
 /// The same with one system call failing, once or persistently.
@@ -22,26 +23,43 @@ pub fn check_invariants(plan: &[u8]) {
 /// # Panics
 /// When an invariant is violated, with its name.
 pub fn check_invariants_under_faults(plan: &[u8]) {
-    run_plan(plan, true);
+    run_plan(plan, true, |_| {});
 }
 
-/// Either of the two, selected by the first byte: for the fuzzer and its corpus.
+/// The same for a server that moves bytes by splice(2), with few clients and small sockets, so that
+/// many bytes wait in pipes when a connection ends; by the first byte with a failing call.
+///
+/// # Panics
+/// When an invariant is violated, with its name.
+pub fn check_invariants_of_splices(plan: &[u8]) {
+    let Some((first, rest)) = plan.split_first() else { return };
+    run_plan(rest, first % 2 == 1, |config| {
+        config.bulk = if config.bulk == Bulk::Auto { Bulk::Auto } else { Bulk::Splice };
+        config.clients_max = 1 + config.clients_max % 4;
+        config.connections_max = 4;
+        config.socket_bytes = 256 + config.socket_bytes % 128;
+    });
+}
+
+/// One of them, selected by the first byte: for the fuzzer and its corpus.
 ///
 /// # Panics
 /// When an invariant is violated, with its name.
 pub fn check_invariants_either_way(plan: &[u8]) {
     match plan.split_first() {
+        Some((first, _)) if matches!(first % 8, 5 | 6) => check_invariants_of_splices(plan),
         Some((first, rest)) if first % 2 == 1 => check_invariants_under_faults(rest),
         Some((_, rest)) => check_invariants(rest),
         None => {}
     }
 }
 
-fn run_plan(plan: &[u8], has_faults: bool) {
+fn run_plan(plan: &[u8], has_faults: bool, adjust: impl Fn(&mut ScenarioConfig)) {
     // A third is kernel randomness, the rest is client behaviour.
     let (chance, decisions) = plan.split_at(plan.len() / 3);
     let mut choices = PlannedChoices(decisions.iter());
-    let config = ScenarioConfig::generate(&mut choices, None, has_faults);
+    let mut config = ScenarioConfig::generate(&mut choices, None, has_faults);
+    adjust(&mut config);
     let entropy = Entropy::from_bytes(chance.into());
     if let Err(broken) = scenario::run(&config, &mut choices, entropy, 10_000, stream_server) {
         panic!("{broken}\nconfig: {config:?}\nplan: &{plan:?}");

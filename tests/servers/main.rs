@@ -2,6 +2,7 @@
 //! review.
 
 mod api;
+mod bulk;
 mod connection;
 #[path = "../program/support/deadline.rs"]
 mod deadline;

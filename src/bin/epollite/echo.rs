@@ -114,6 +114,7 @@ fn build_workers<K: InstrumentedKernel>(
             connections_max: per_thread_max,
             idle_timeout: options.idle_timeout,
             drain_timeout: options.drain_timeout,
+            bulk: options.bulk,
             emit_events: options.log.is_verbose,
             ..stream::StreamConfig::default()
         };

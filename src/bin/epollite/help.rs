@@ -164,6 +164,9 @@ Server:
       --spin HOW             poll before blocking: auto (while events come in 20
                              us), off, or a time up to 10ms before every wait
                                                                   [default: off]
+      --bulk HOW             move bytes by splice(2), through pipes, without a
+                             copy in user space: splice, copy, or auto (those of
+                             a connection that streams)          [default: copy]
 
 Output:
       --log-format FORMAT    text, json or off                  [default: text]

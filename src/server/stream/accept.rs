@@ -252,10 +252,15 @@ impl<K: Kernel, X> StreamServer<K, X> {
         if self.at_capacity() {
             return AcceptOutcome::Exhausted(None);
         }
-        let Some((_, mut io)) = self.reactor.get_mut(listener) else {
-            return AcceptOutcome::WouldBlock;
-        };
-        match io.accept() {
+        let mut accepted = self.accept_from(listener);
+        // The pipes that no connection uses may be what is missing.
+        if let Err(errno) = accepted
+            && errno.is_resource_exhausted()
+            && self.pipes.close_free(self.reactor.kernel())
+        {
+            accepted = self.accept_from(listener);
+        }
+        match accepted {
             Ok(Some((socket, peer))) => self.add_connection(socket, peer, is_unix),
             Ok(None) => AcceptOutcome::WouldBlock,
             Err(errno) if errno.is_transient_accept_error() => AcceptOutcome::Aborted(errno),
@@ -263,6 +268,10 @@ impl<K: Kernel, X> StreamServer<K, X> {
             // Out of descriptors or memory: retrying at once does not help.
             Err(errno) => AcceptOutcome::Exhausted(Some(errno)),
         }
+    }
+
+    fn accept_from(&mut self, listener: Token) -> Result<Option<(Fd, Addr)>, Errno> {
+        self.reactor.get_mut(listener).map_or(Ok(None), |(_, mut io)| io.accept())
     }
 
     /// Closes a listener that accepts no more: it would stay ready forever.
@@ -280,7 +289,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
 
     fn add_connection(&mut self, socket: Fd, peer: Addr, is_unix: bool) -> AcceptOutcome {
         let now = self.config.idle_timeout.map(|idle| (self.reactor.kernel().now(), idle));
-        let connection = Connection::new(is_unix, now.map_or(Instant::ZERO, |(now, _)| now));
+        let accepted_at = now.map_or(Instant::ZERO, |(now, _)| now);
+        let connection = Connection::accepted(is_unix, accepted_at, &self.config);
         let trigger = self.config.trigger;
         let interest = connection.interest(trigger);
         let source = Source::Connection(connection);

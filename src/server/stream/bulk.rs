@@ -11,8 +11,8 @@
 //!   an urgent mark.
 //! * A pipe belongs to a connection only while it holds bytes of it. One that is given back is
 //!   empty by the pool's own count; otherwise it is closed.
-//! * The pool has at most [`StreamConfig::pipes_max`](super::StreamConfig::pipes_max) pipes of at
-//!   most [`PIPE_BYTES_MAX`] bytes. A connection that finds none copies.
+//! * The pool has at most [`StreamConfig::pipes_max`] pipes, and none is asked to hold more than the
+//!   receive buffer. A connection that finds none copies.
 
 use alloc::vec::Vec;
 use core::num::NonZeroU8;
@@ -45,7 +45,7 @@ pub enum Bulk {
 }
 
 /// The most bytes that a pipe of the server holds: what Linux grants an unprivileged process.
-pub const PIPE_BYTES_MAX: usize = 1 << 20;
+const PIPE_BYTES_MAX: usize = 1 << 20;
 
 /// Bytes of one event from which on it counts as one of a stream. Measured: below this a splice
 /// costs as much as a copy.
@@ -114,14 +114,13 @@ pub(super) struct PipePool {
 
 impl PipePool {
     /// Creates an empty pool. Cost: O(1), no allocation.
-    pub(super) const fn new(pipes_max: u8, budget_bytes: usize) -> Self {
-        let pipe_bytes =
-            if budget_bytes < PIPE_BYTES_MAX { budget_bytes } else { PIPE_BYTES_MAX };
+    pub(super) fn new(config: &StreamConfig) -> Self {
+        let pipe_bytes = config.buffer_bytes.min(config.budget_bytes).min(PIPE_BYTES_MAX);
         Self {
             free: Vec::new(),
             held: Vec::new(),
             len: 0,
-            pipes_max: pipes_max as usize,
+            pipes_max: config.pipes_max.into(),
             pipe_bytes,
             is_refused: false,
         }
@@ -267,7 +266,8 @@ impl<K: Kernel> Transport for BulkSocket<'_, K> {
         }
         let Some(pipe) = &mut self.pipe else { return Ok(None) };
         assert_eq!(pipe.held_bytes, 0, "bytes are moved into an empty pipe");
-        match retry_on_eintr(|| kernel.splice(fd, &pipe.writer, bytes_max)) {
+        let len = bytes_max.min(self.pool.pipe_bytes);
+        match retry_on_eintr(|| kernel.splice(fd, &pipe.writer, len)) {
             Ok(count) => {
                 pipe.held_bytes = count;
                 Ok(Some(count))
@@ -327,12 +327,14 @@ mod tests {
     #[test]
     fn a_pool_is_bounded_and_a_pipe_with_bytes_is_kept_under_its_number() {
         let mut sim = Sim::default();
-        let mut pool = PipePool::new(2, 1 << 20);
+        let mut pool = PipePool::new(&StreamConfig { pipes_max: 2, ..StreamConfig::default() });
         let [one, two] = [(), ()].map(|()| pool.acquire(&mut sim).unwrap());
         assert!(pool.acquire(&mut sim).is_none(), "two are the limit");
         let number = pool.put(Some(Pipe { held_bytes: 7, ..one }), &mut sim);
         assert_eq!(pool.put(Some(two), &mut sim), None, "an empty pipe belongs to no connection");
-        assert!(pool.acquire(&mut sim).is_some_and(|pipe| pool.put(Some(pipe), &mut sim).is_none()));
+        assert!(
+            pool.acquire(&mut sim).is_some_and(|pipe| pool.put(Some(pipe), &mut sim).is_none())
+        );
         assert_eq!(pool.take(number).map(|pipe| pool.put(Some(pipe), &mut sim)), Some(number));
         assert_eq!((pool.free.len(), pool.len), (1, 2));
         pool.discard(number, &mut sim);

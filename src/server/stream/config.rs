@@ -5,6 +5,7 @@
 use core::num::NonZeroU32;
 use core::time::Duration;
 
+use super::bulk::Bulk;
 use crate::errno::Errno;
 use crate::event::Trigger;
 use crate::net::Addr;
@@ -39,6 +40,14 @@ pub struct StreamConfig {
     /// How long the peer has to close its side after *this* side has closed, so that no reset
     /// destroys data in flight. Restarts whenever the peer reads some of that data.
     pub linger_timeout: Duration,
+    /// How the bytes of connections move: through the receive buffer, or through a pipe by
+    /// splice(2).
+    pub bulk: Bulk,
+    /// Pipes that the server has at most, each of the size of the receive buffer, up to 1 MiB: with
+    /// the defaults 4 MiB of the kernel's memory, and 32 descriptors. One serves all connections
+    /// whose peers read; a peer that does not read keeps one occupied. A connection that finds none
+    /// copies.
+    pub pipes_max: u8,
     /// Whether to report every accept, close and receive ([`ServerEvent`]).
     pub emit_events: bool,
 }
@@ -55,6 +64,8 @@ impl Default for StreamConfig {
             idle_timeout: None,
             drain_timeout: Duration::from_secs(5),
             linger_timeout: LINGER_TIMEOUT,
+            bulk: Bulk::Copy,
+            pipes_max: 16,
             emit_events: false,
         }
     }
@@ -86,7 +97,7 @@ pub struct StreamStats {
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
-    /// Messages: `recv` calls that returned bytes to be echoed.
+    /// Messages: calls of recv(2) or splice(2) that brought bytes to be echoed.
     pub echoes: u64,
     /// Events that were handled.
     pub events_handled: u64,

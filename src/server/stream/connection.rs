@@ -7,6 +7,7 @@
 use core::ops::ControlFlow;
 use core::time::Duration;
 
+use super::bulk::{Bulk, PipeNumber, Streak, large_bytes};
 use super::config::{CloseReason, StreamConfig, StreamStats};
 use super::trigger_mode::TriggerMode;
 use crate::echo::{Echo, State, Want};
@@ -49,6 +50,44 @@ pub trait Transport {
     ///
     /// Man page: tcp(7) and unix(7), `SIOCOUTQ`
     fn unsent_bytes(&mut self) -> usize;
+
+    /// Moves up to `bytes_max` received bytes into a pipe of the transport, which is empty; returns
+    /// how many. 0: nothing was moved, and [`recv`](Self::recv) tells why. `None`: it cannot, which
+    /// is the default. Cost: one system call, and at most four to create a pipe.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    ///
+    /// Man page: splice(2)
+    fn splice_in(&mut self, bytes_max: usize) -> Result<Option<usize>, Errno> {
+        let _ = bytes_max;
+        Ok(None)
+    }
+
+    /// Sends bytes from the pipe, which holds `bytes`. `None`: it cannot, and the bytes are still
+    /// there. Called after [`splice_in`](Self::splice_in) only. Cost: one system call.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    ///
+    /// Man page: splice(2)
+    fn splice_out(&mut self, bytes: usize) -> Result<Option<Sent>, Errno> {
+        let _ = bytes;
+        Ok(None)
+    }
+
+    /// Reads bytes of the pipe, which holds some, because they cannot be sent from there; returns
+    /// how many, at least one. Called after [`splice_in`](Self::splice_in) only. Cost: one system
+    /// call.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    ///
+    /// Man page: read(2)
+    fn read_pipe(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
+        let _ = buf;
+        Err(Errno::ENOSYS)
+    }
 }
 
 /// A socket of a kernel. Interrupted calls are repeated, up to 16 calls.
@@ -93,19 +132,32 @@ impl<K: Kernel> Transport for Socket<'_, K> {
 /// [`StreamServer`](super::StreamServer) serves its connections with this; so can a program that
 /// waits in another way.
 #[derive(Debug)]
+// In this order an enum around it needs no byte more: the machine has values to spare, near the end.
+#[repr(C)]
 pub struct Connection {
-    echo: Echo,
     /// Time of the last activity in milliseconds, wrapping. Maintained only with an idle timeout.
     last_active_millis: u32,
     /// Length of the send queue at the last check, hashed by [`hash_unsent`]; 0 for empty, or for
     /// no check since the last activity.
     unsent: u8,
-    is_unix: bool,
-    /// Whether it is being closed for its inactivity.
-    idle_timed_out: bool,
-    /// Whether the server drains: data that has arrived is echoed, and nothing after that.
-    is_draining: bool,
+    flags: u8,
+    /// Whether it streams, while that is being learned.
+    streak: Streak,
+    /// The pipe with its [external](Echo::external_bytes) bytes, while there are any.
+    pipe: Option<PipeNumber>,
+    echo: Echo,
 }
+
+/// Flag of a connection: its socket is a Unix socket.
+const IS_UNIX: u8 = 1 << 0;
+/// Flag of a connection: it is being closed for its inactivity.
+const IDLE_TIMED_OUT: u8 = 1 << 1;
+/// Flag of a connection: the server drains. Data that has arrived is echoed, and nothing after
+/// that.
+const IS_DRAINING: u8 = 1 << 2;
+/// Flag of a connection: it streams, and its bytes are moved by splice(2), if they can. Always set
+/// while external bytes wait.
+const IS_STREAMING: u8 = 1 << 3;
 
 /// Result of serving a connection once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -140,11 +192,17 @@ impl Step {
     const fn new(progress: Progress) -> Self {
         Self { progress, requeue: None, lingers: false, is_echo: false, received_bytes: 0 }
     }
+
+    /// A message of so many bytes was echoed whole.
+    #[inline]
+    pub(super) const fn echoed(received_bytes: usize) -> Self {
+        Self { is_echo: true, received_bytes, ..Self::new(Progress::Advanced) }
+    }
 }
 
 /// Result of one read, after what was received has been sent back as far as possible.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum ReadStep {
+pub(super) enum ReadStep {
     /// So many bytes were received and sent, and the kernel reports those that come next.
     Done(usize),
     /// So many bytes were received. More may be there, or not all of them could be sent.
@@ -155,6 +213,15 @@ enum ReadStep {
     WouldBlock,
     /// The peer has half-closed.
     Eof,
+}
+
+/// What [`Connection::echo_once`] did.
+pub(super) enum FirstRead {
+    /// A message of so many bytes was received and sent back whole, and there is nothing left to
+    /// do.
+    Echoed(usize),
+    /// Anything else: the result of the read, if there was one.
+    Other(Option<Result<ReadStep, Errno>>),
 }
 
 /// What [`Connection::on_timeout`] decided.
@@ -178,10 +245,32 @@ impl Connection {
             echo: Echo::new(),
             last_active_millis: truncated_millis(now, Rounded::Up),
             unsent: 0,
-            is_unix,
-            idle_timed_out: false,
-            is_draining: false,
+            flags: if is_unix { IS_UNIX } else { 0 },
+            streak: Streak::new(),
+            pipe: None,
         }
+    }
+
+    /// A connection of a server, whose `config` decides whether it streams from the first byte on.
+    /// Cost: O(1).
+    pub(super) fn accepted(is_unix: bool, now: Instant, config: &StreamConfig) -> Self {
+        let mut connection = Self::new(is_unix, now);
+        connection.set(IS_STREAMING, config.bulk == Bulk::Splice);
+        connection
+    }
+
+    #[inline]
+    const fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    fn set(&mut self, flag: u8, is_set: bool) {
+        self.flags = if is_set { self.flags | flag } else { self.flags & !flag };
+    }
+
+    /// The number of the pipe that holds bytes of this connection; the pool's. Cost: O(1).
+    pub(super) fn pipe_mut(&mut self) -> &mut Option<PipeNumber> {
+        &mut self.pipe
     }
 
     /// The interest to wait for. Cost: O(1).
@@ -195,17 +284,19 @@ impl Connection {
     /// Whether it is being closed for its inactivity. Cost: O(1).
     #[must_use]
     pub const fn has_idle_timed_out(&self) -> bool {
-        self.idle_timed_out
+        self.has(IDLE_TIMED_OUT)
     }
 
-    /// The length of the write buffer. Cost: O(1).
+    /// Bytes received and not yet sent: the length of the write buffer, and what a pipe holds.
+    /// Cost: O(1).
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
-        self.echo.pending().len()
+        self.echo.pending().len() + self.echo.external_bytes()
     }
 
+    #[inline]
     const fn mode(&self, trigger: Trigger) -> TriggerMode {
-        TriggerMode { trigger, is_unix: self.is_unix }
+        TriggerMode { trigger, is_unix: self.has(IS_UNIX) }
     }
 
     /// Begins to drain: data that has arrived is echoed, then the connection closes. The caller
@@ -213,7 +304,7 @@ impl Connection {
     /// timeout; that of a connection which is closing already stays. Cost: O(1).
     #[must_use = "from here on a drain timeout applies, and no idle timeout"]
     pub fn begin_drain(&mut self) -> bool {
-        self.is_draining = true;
+        self.set(IS_DRAINING, true);
         self.echo.state() != State::Closing
     }
 
@@ -232,24 +323,43 @@ impl Connection {
         config: &StreamConfig,
         stats: &mut StreamStats,
     ) -> Step {
-        // Usual: nothing is buffered, and one read brings one message, which is sent back whole.
-        let is_usual = self.echo.is_idle() && !self.is_draining && ready.is_readable();
-        let first = if is_usual {
-            let first = self.read_and_echo(transport, ready, buf, config, stats);
-            if let Ok(ReadStep::Done(received_bytes)) = first {
-                let progress = Progress::Advanced;
-                return Step { received_bytes, is_echo: true, ..Step::new(progress) };
-            }
-            Some(first)
-        } else {
-            None
+        let below = large_bytes(config);
+        let first = match self.echo_once(transport, ready, buf, below, config, stats) {
+            FirstRead::Echoed(bytes) => return Step::echoed(bytes),
+            FirstRead::Other(first) => first,
         };
         self.on_ready_after(first, transport, ready, buf, config, stats)
     }
 
+    /// The usual case, and nothing else: nothing is buffered, and one read brings one message,
+    /// of less than `below` bytes, which is sent back whole. After anything else the caller
+    /// continues with [`on_ready_after`](Self::on_ready_after). Cost: two system calls.
+    ///
+    /// `below` is [`large_bytes`] of the configuration, and at most the length of `buf`.
+    #[inline(always)]
+    pub(super) fn echo_once<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        ready: Ready,
+        buf: &mut [u8],
+        below: usize,
+        config: &StreamConfig,
+        stats: &mut StreamStats,
+    ) -> FirstRead {
+        let is_usual =
+            self.echo.is_idle() && !self.has(IS_DRAINING | IS_STREAMING) && ready.is_readable();
+        if !is_usual {
+            return FirstRead::Other(None);
+        }
+        match self.read_and_echo(transport, ready, buf, below, config, stats) {
+            Ok(ReadStep::Done(count)) => FirstRead::Echoed(count),
+            first => FirstRead::Other(Some(first)),
+        }
+    }
+
     /// Continues after a `first` read, if there was one.
     #[inline(never)]
-    fn on_ready_after<T: Transport>(
+    pub(super) fn on_ready_after<T: Transport>(
         &mut self,
         first: Option<Result<ReadStep, Errno>>,
         transport: &mut T,
@@ -260,6 +370,15 @@ impl Connection {
     ) -> Step {
         let mut step = Step::new(Progress::Spurious);
         let is_over = match first {
+            // A large read is not over for `echo_once`, but may be.
+            Some(Ok(ReadStep::Bytes(count)))
+                if self.echo.want() == Want::Read && {
+                    let mode = self.mode(config.trigger);
+                    mode.read_is_over(ready, count, mode.over_below(buf.len()))
+                } =>
+            {
+                self.after_read(Ok(ReadStep::Done(count)), &mut step).map(|flow| flow.is_break())
+            }
             Some(read) => self.after_read(read, &mut step).map(|flow| flow.is_break()),
             None => Ok(self.is_irrelevant(ready, config)),
         };
@@ -268,6 +387,7 @@ impl Connection {
             Ok(false) => self.pump(transport, ready, buf, config, stats, &mut step),
             Err(errno) => Err(errno),
         };
+        self.learn(step.received_bytes, config);
         match result {
             Ok(()) => {}
             // Interrupted repeatedly: not an error of the connection, and the work remains.
@@ -282,13 +402,29 @@ impl Connection {
             }
         }
         if self.echo.want() == Want::Close {
-            step.progress = Progress::Close(if self.idle_timed_out {
+            step.progress = Progress::Close(if self.has_idle_timed_out() {
                 CloseReason::IdleTimeout
             } else {
                 CloseReason::PeerClosed
             });
         }
         step
+    }
+
+    /// Learns from an event that brought `bytes` whether the connection streams. It cannot stop
+    /// while external bytes wait.
+    fn learn(&mut self, bytes: usize, config: &StreamConfig) {
+        let is_streaming = self.has(IS_STREAMING);
+        let is_fixed = match config.bulk {
+            Bulk::Copy => true,
+            Bulk::Splice => is_streaming,
+            Bulk::Auto => false,
+        };
+        if bytes > 0 && !is_fixed && self.echo.external_bytes() == 0 {
+            let is_large = bytes >= large_bytes(config);
+            let is_streaming = self.streak.record(is_streaming, is_large);
+            self.set(IS_STREAMING, is_streaming);
+        }
     }
 
     /// Room to write matters only when the write buffer holds data; and while it does, an edge
@@ -325,7 +461,7 @@ impl Connection {
             ReadStep::WouldBlock => return Ok(ControlFlow::Break(())),
         }
         step.progress = Progress::Advanced;
-        let is_over = matches!(read, ReadStep::Done(_)) && !self.is_draining;
+        let is_over = matches!(read, ReadStep::Done(_)) && !self.has(IS_DRAINING);
         Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
@@ -343,12 +479,9 @@ impl Connection {
         loop {
             match self.echo.want() {
                 Want::Close => return Ok(()),
-                Want::Write => match transport.send(self.echo.pending())? {
+                Want::Write => match self.send_waiting(transport, buf, stats)? {
                     Sent::WouldBlock => return Ok(()),
-                    Sent::Bytes(count) => {
-                        self.echo.sent(count);
-                        stats.bytes_out += count as u64;
-                    }
+                    Sent::Bytes(_) => {}
                 },
                 Want::Shutdown => {
                     transport.shutdown(Shutdown::Write)?;
@@ -361,15 +494,25 @@ impl Connection {
                     if budget_bytes == 0 {
                         // In edge mode the kernel does not report the rest again. While draining,
                         // the end of the data is awaited, and no mode reports that.
-                        if !mode.kernel_repeats() || self.is_draining {
+                        if !mode.kernel_repeats() || self.has(IS_DRAINING) {
                             // Whatever the event was: reading is what is left.
                             step.requeue = Some(ready | Ready::READABLE);
                         }
                         return Ok(());
                     }
-                    let room = buf.len().min(budget_bytes);
-                    let room = &mut buf[..room];
-                    let read = self.read_and_echo(transport, ready, room, config, stats);
+                    let spliced = if self.has(IS_STREAMING) && self.echo.want() == Want::Read {
+                        self.splice_and_echo(transport, budget_bytes, buf, mode, stats)?
+                    } else {
+                        None
+                    };
+                    let read = match spliced {
+                        Some(read) => Ok(read),
+                        None => {
+                            let room = buf.len().min(budget_bytes);
+                            let (room, below) = (&mut buf[..room], mode.over_below(room));
+                            self.read_and_echo(transport, ready, room, below, config, stats)
+                        }
+                    };
                     if self.after_read(read, step)?.is_break() {
                         return Ok(());
                     }
@@ -379,13 +522,97 @@ impl Connection {
         }
     }
 
-    /// Reads once, and echoes what has been read; what the socket does not take is buffered.
+    /// Sends what waits: the write buffer, then the external bytes.
+    fn send_waiting<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        buf: &mut [u8],
+        stats: &mut StreamStats,
+    ) -> Result<Sent, Errno> {
+        if self.echo.pending().is_empty() {
+            return self.send_external(transport, buf, stats);
+        }
+        let sent = transport.send(self.echo.pending())?;
+        if let Sent::Bytes(count) = sent {
+            self.echo.sent(count);
+            stats.bytes_out += count as u64;
+        }
+        Ok(sent)
+    }
+
+    /// Sends external bytes: from the pipe, or, if that is refused, from `buf`.
+    fn send_external<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        buf: &mut [u8],
+        stats: &mut StreamStats,
+    ) -> Result<Sent, Errno> {
+        let waiting = self.echo.external_bytes();
+        if let Some(sent) = transport.splice_out(waiting)? {
+            if let Sent::Bytes(count) = sent {
+                self.echo.sent_external(count);
+                stats.bytes_out += count as u64;
+            }
+            return Ok(sent);
+        }
+        let room = buf.len().min(waiting);
+        let count = transport.read_pipe(&mut buf[..room])?;
+        let bytes = &buf[..count];
+        let (sent, result) = match transport.send(bytes) {
+            Ok(Sent::Bytes(count)) => (count, Ok(Sent::Bytes(count))),
+            Ok(Sent::WouldBlock) => (0, Ok(Sent::WouldBlock)),
+            // The bytes have left the pipe: whatever happened, they must be buffered.
+            Err(errno) => (0, Err(errno)),
+        };
+        stats.bytes_out += sent as u64;
+        self.echo.copied_external(bytes, sent, count).map_err(|_| Errno::ENOBUFS)?;
+        result
+    }
+
+    /// Moves received bytes into a pipe, and from there to the socket. `None`: recv(2) has to be
+    /// called, since nothing could be moved.
+    fn splice_and_echo<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        bytes_max: usize,
+        buf: &mut [u8],
+        mode: TriggerMode,
+        stats: &mut StreamStats,
+    ) -> Result<Option<ReadStep>, Errno> {
+        let count = match transport.splice_in(bytes_max)? {
+            Some(0) => return Ok(None),
+            Some(count) => count,
+            None => {
+                // Learned again, if it goes on to stream.
+                self.set(IS_STREAMING, false);
+                self.streak = Streak::new();
+                return Ok(None);
+            }
+        };
+        self.echo.received_external(count);
+        stats.bytes_in += count as u64;
+        stats.echoes += 1;
+        match self.send_external(transport, buf, stats) {
+            Ok(_) => {}
+            // The bytes have been received: after an interruption they are sent later.
+            Err(errno) if errno.is_interrupted() => {}
+            Err(errno) => return Ok(Some(ReadStep::Failed(count, errno))),
+        }
+        // A short splice does not prove that the socket is empty, in no mode.
+        let is_over = mode.kernel_repeats() && self.echo.want() != Want::Write;
+        Ok(Some(if is_over { ReadStep::Done(count) } else { ReadStep::Bytes(count) }))
+    }
+
+    /// Reads once, and echoes what has been read; what the socket does not take is buffered. A read
+    /// of less than `below` bytes may be the last of this event
+    /// ([`TriggerMode::read_is_over`]).
     #[inline(always)]
     fn read_and_echo<T: Transport>(
         &mut self,
         transport: &mut T,
         ready: Ready,
         room: &mut [u8],
+        below: usize,
         config: &StreamConfig,
         stats: &mut StreamStats,
     ) -> Result<ReadStep, Errno> {
@@ -420,7 +647,7 @@ impl Connection {
             }
         }
         let mode = self.mode(config.trigger);
-        if mode.kernel_repeats() || mode.read_drained(ready, count, room.len()) {
+        if mode.read_is_over(ready, count, below) {
             return Ok(ReadStep::Done(count));
         }
         Ok(ReadStep::Bytes(count))
@@ -435,7 +662,7 @@ impl Connection {
 
     /// Begins to close if draining. Returns whether it did.
     fn begin_close_if_draining(&mut self) -> bool {
-        let stops = self.is_draining && self.echo.state() == State::Open;
+        let stops = self.has(IS_DRAINING) && self.echo.state() == State::Open;
         if stops {
             self.echo.begin_close();
         }
@@ -481,7 +708,7 @@ impl Connection {
         let mut silent_millis = self.silent_millis(now);
         let mut check_millis = idle_millis;
         if silent_millis > 0 {
-            let unsent = transport.unsent_bytes().saturating_add(self.echo.pending().len());
+            let unsent = transport.unsent_bytes().saturating_add(self.buffered_bytes());
             let unsent = hash_unsent(unsent);
             if unsent != self.unsent {
                 self.record_activity(now);
@@ -496,7 +723,7 @@ impl Connection {
             let wait_millis = (idle_millis - silent_millis).min(check_millis);
             return TimeoutStep::Wait(Duration::from_millis(wait_millis));
         }
-        self.idle_timed_out = true;
+        self.set(IDLE_TIMED_OUT, true);
         if self.echo.want() == Want::Write {
             self.echo.timed_out();
             return TimeoutStep::Close(CloseReason::IdleTimeout);
@@ -518,7 +745,7 @@ impl Connection {
             return TimeoutStep::Wait(config.linger_timeout);
         }
         self.echo.timed_out();
-        TimeoutStep::Close(if self.idle_timed_out {
+        TimeoutStep::Close(if self.has_idle_timed_out() {
             CloseReason::IdleTimeout
         } else {
             CloseReason::DrainTimeout

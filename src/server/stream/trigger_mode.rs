@@ -19,11 +19,19 @@ impl TriggerMode {
         !matches!(self.trigger, Trigger::Edge)
     }
 
-    /// Whether this read has emptied the socket, so that the `recv` that would return `EAGAIN`
-    /// can be omitted. See [`Ready::short_read_means_empty`]; a Unix socket also returns short
-    /// reads where descriptors were passed.
-    pub(super) const fn read_drained(self, ready: Ready, count: usize, room: usize) -> bool {
-        count < room && !self.is_unix && ready.short_read_means_empty()
+    /// Whether nothing is to be read after a read of `count` bytes, which is less than `below`:
+    /// the kernel reports the rest; or, if `below` is at most the room for the read, the socket is
+    /// empty, so that the `recv` that would return `EAGAIN` can be omitted. See
+    /// [`Ready::short_read_means_empty`]; a Unix socket also returns short reads where descriptors
+    /// were passed.
+    #[inline]
+    pub(super) const fn read_is_over(self, ready: Ready, count: usize, below: usize) -> bool {
+        count < below && (self.kernel_repeats() || !self.is_unix && ready.short_read_means_empty())
+    }
+
+    /// The `below` of a read with `room`.
+    pub(super) const fn over_below(self, room: usize) -> usize {
+        if self.kernel_repeats() { usize::MAX } else { room }
     }
 
     /// The interest to register when the state machine wants `want`.

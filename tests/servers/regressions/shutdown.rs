@@ -4,7 +4,7 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 
 use epollite::kernel::{Shutdown, SocketType, Syscall};
-use epollite::server::stream::{Outcome, ServerEvent, StreamConfig, StreamServer};
+use epollite::server::stream::{Bulk, Outcome, ServerEvent, StreamConfig, StreamServer};
 use epollite::server::{PortSharing, bind_stream};
 use epollite::sim::Sim;
 use epollite::{Addr, Errno, Fd, Kernel, Trigger};
@@ -224,6 +224,8 @@ pub(crate) const SMALL: StreamConfig = StreamConfig {
     idle_timeout: None,
     drain_timeout: Duration::from_secs(5),
     linger_timeout: Duration::from_secs(1),
+    bulk: Bulk::Copy,
+    pipes_max: 0,
     emit_events: false,
 };
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use epollite::Trigger;
 use epollite::reactor::Spin;
-use epollite::server::stream::AcceptSharing;
+use epollite::server::stream::{AcceptSharing, Bulk};
 
 use super::super::exit::CliError;
 use super::super::log::{Format, Log};
@@ -30,6 +30,7 @@ pub(crate) struct EchoOptions {
     pub(crate) drain_timeout: Duration,
     pub(crate) budget_bytes: Option<usize>,
     pub(crate) spin: Spin,
+    pub(crate) bulk: Bulk,
     pub(crate) log: Log,
     /// Whether every call is printed, and where; `None` inside is stderr.
     pub(crate) trace: Option<Option<PathBuf>>,
@@ -74,6 +75,7 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<EchoCommand, CliError> 
             }
             "--read-budget" => options.budget_bytes = Some(args.parse_value(units::bytes)?),
             "--spin" => options.spin = args.parse_value(parse_spin)?,
+            "--bulk" => options.bulk = args.parse_value(parse_bulk)?,
             "--log-format" => options.log.format = args.parse_value(parse_format)?,
             "-v" | "--verbose" => options.log.is_verbose = true,
             "-q" | "--quiet" => options.log.is_quiet = true,
@@ -128,6 +130,7 @@ fn defaults() -> EchoOptions {
         drain_timeout: Duration::from_secs(5),
         budget_bytes: None,
         spin: Spin::Off,
+        bulk: Bulk::Copy,
         log: Log {
             format: Format::Text,
             is_verbose: false,
@@ -173,6 +176,11 @@ fn parse_spin(text: &str) -> Result<Spin, String> {
         Some(limit) if limit <= SPIN_MAX => Ok(Spin::For(limit)),
         Some(_) => Err(format!("'{text}' is more than 10ms")),
     }
+}
+
+fn parse_bulk(text: &str) -> Result<Bulk, String> {
+    let names = [("splice", Bulk::Splice), ("copy", Bulk::Copy), ("auto", Bulk::Auto)];
+    units::one_of(text, &names)
 }
 
 fn parse_idle_timeout(text: &str) -> Result<Option<Duration>, String> {

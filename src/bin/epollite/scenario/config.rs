@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use epollite::instrument::FaultPlan;
 use epollite::kernel::Syscall;
-use epollite::server::stream::StreamStats;
+use epollite::server::stream::{Bulk, StreamStats};
 use epollite::sim::Probabilities;
 use epollite::{Errno, Trigger};
 
@@ -31,6 +31,10 @@ pub(crate) struct ScenarioConfig {
     /// The most events that one wait of the server returns.
     pub(crate) events_max: NonZeroU32,
     pub(crate) idle: Option<Duration>,
+    /// How the server moves bytes.
+    pub(crate) bulk: Bulk,
+    /// The server's limit of pipes.
+    pub(crate) pipes_max: u8,
     /// The buffer size in each direction of a connection.
     pub(crate) socket_bytes: usize,
     /// How often the kernel takes an allowed but unusual action.
@@ -63,9 +67,13 @@ impl ScenarioConfig {
             };
             faults.for_syscall(call)
         });
+        // One choice for several: so older plans and seeds begin as they did.
+        let drawn = pick(24);
         Self {
             trigger: trigger.unwrap_or(chosen),
-            local: pick(2) == 0,
+            local: drawn % 2 == 0,
+            bulk: [Bulk::Copy, Bulk::Auto, Bulk::Splice][drawn / 2 % 3],
+            pipes_max: [16, 0, 1, 2][drawn / 6],
             clients_max: 1 + pick(200),
             connections_max: 1 + u32::try_from(pick(200)).unwrap_or(0),
             descriptors_max: 8 + u32::try_from(pick(200)).unwrap_or(0),

@@ -54,6 +54,8 @@ pub(crate) fn stream_server(
         accepts_max: 4,
         events_max: config.events_max,
         idle_timeout: config.idle,
+        bulk: config.bulk,
+        pipes_max: config.pipes_max,
         emit_events: true,
         ..StreamConfig::default()
     };
