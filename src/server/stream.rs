@@ -11,14 +11,16 @@ mod bulk;
 mod config;
 mod connection;
 mod listener;
+mod streak;
+mod transport;
 mod trigger_mode;
 
-pub use bulk::Bulk;
 pub use config::{
-    CloseReason, IDLE_TIMEOUT_MAX, LINGER_TIMEOUT, ServerEvent, StreamConfig, StreamStats,
+    Bulk, CloseReason, IDLE_TIMEOUT_MAX, LINGER_TIMEOUT, ServerEvent, StreamConfig, StreamStats,
 };
-pub use connection::{Connection, Progress, Socket, Step, TimeoutStep, Transport};
+pub use connection::{Connection, Progress, Step, TimeoutStep};
 pub use listener::AcceptSharing;
+pub use transport::{Socket, Transport};
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -36,8 +38,10 @@ use crate::reactor::{BatchStep, Io, Limits, Reactor, Spin, Waker};
 use crate::token::Token;
 use accept_limit::AcceptLimit;
 use bulk::{BulkSocket, PipePool, large_bytes};
+use bulk::{BulkSocket, PipePool};
 use connection::{FirstRead, ReadStep};
 use listener::Listener;
+use streak::large_bytes;
 
 /// What a registration in the reactor belongs to.
 #[derive(Debug)]

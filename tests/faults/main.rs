@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use epollite::instrument::{CallCounter, CallCounts, FaultInjector, FaultPlan};
 use epollite::kernel::Syscall;
-use epollite::server::stream::{Outcome, StreamConfig, StreamServer};
+use epollite::server::stream::{Bulk, Outcome, StreamConfig, StreamServer};
 use epollite::{Errno, Kernel, Linux, Trigger};
 
 #[test]
@@ -20,7 +20,9 @@ fn any_one_call_may_fail_on_the_real_kernel_and_nothing_leaks() {
             for &errno in call.errnos() {
                 for at in 0.. {
                     let faults = FaultPlan::once(at, errno).for_syscall(call);
-                    if !one_client(trigger, faults) {
+                    let modes = [Bulk::Copy, Bulk::Splice];
+                    let hits = modes.map(|bulk| one_client(trigger, bulk, faults));
+                    if hits == [false, false] {
                         break;
                     }
                     fired += 1;
@@ -33,15 +35,15 @@ fn any_one_call_may_fail_on_the_real_kernel_and_nothing_leaks() {
 }
 
 /// One client of a server in which a call fails. Returns whether it did.
-fn one_client(trigger: Trigger, faults: FaultPlan) -> bool {
+fn one_client(trigger: Trigger, bulk: Bulk, faults: FaultPlan) -> bool {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let addr = listener.local_addr().unwrap();
     let mut kernel = CallCounter::new(FaultInjector::new(Linux, faults));
     // The listener and the client's end of a connection are opened outside.
     let mut adopted = 0;
-    let config =
-        StreamConfig { trigger, linger_timeout: Duration::ZERO, ..StreamConfig::default() };
+    let linger_timeout = Duration::ZERO;
+    let config = StreamConfig { trigger, bulk, linger_timeout, ..StreamConfig::default() };
     if let Ok(mut server) = StreamServer::<_>::new(&mut kernel, config) {
         adopted = 1;
         if server.add_listener(listener.into()).is_ok() {
@@ -90,7 +92,9 @@ fn visit(
 /// The number of descriptors created.
 fn opened(counts: &CallCounts) -> u64 {
     let made = |call| counts.calls(call) - counts.errors(call) - counts.would_block(call);
-    [Syscall::Accept4, Syscall::EpollCreate1, Syscall::Eventfd].into_iter().map(made).sum()
+    let single: u64 =
+        [Syscall::Accept4, Syscall::EpollCreate1, Syscall::Eventfd].into_iter().map(made).sum();
+    single + 2 * made(Syscall::Pipe2)
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::support::process::{Output, Process};
 use crate::support::program::{Program, command};
 
-const FLAGS: [&str; 15] = [
+const FLAGS: [&str; 16] = [
     "--tcp",
     "--udp",
     "--unix",
@@ -26,7 +26,7 @@ const FLAGS: [&str; 15] = [
 ];
 
 /// The mistake, and a word that the error message must contain.
-const MISTAKES: [(&[&str], &str); 47] = [
+const MISTAKES: [(&[&str], &str); 50] = [
     (&["echo", "--frobnicate"], "--frobnicate"),
     (&["echo", "-x"], "-x"),
     (&["echo", "stray"], "stray"),

@@ -4,6 +4,8 @@
 //! Plain functions over a plan, used by proptest (`tests/properties/main.rs`) and by the fuzzer;
 //! they depend on neither. Each panics with the name of the violated invariant.
 
+use std::collections::VecDeque;
+
 use epollite::echo::{Echo, State, Want};
 
 /// Runs a connection as `plan` directs: performs the wanted operation on as many bytes as the next
@@ -33,6 +35,8 @@ pub fn echoes_a_prefix(plan: &[u8]) {
 struct Harness {
     echo: Echo,
     pending_max: usize,
+    /// Bytes that wait outside of the machine, as in a pipe.
+    external: VecDeque<u8>,
     /// All bytes received that are to be echoed.
     received: Vec<u8>,
     /// All bytes sent to the peer.
@@ -49,6 +53,7 @@ impl Harness {
         Self {
             echo: Echo::new(),
             pending_max,
+            external: VecDeque::new(),
             received: Vec::new(),
             sent: Vec::new(),
             next: 0,
@@ -64,12 +69,32 @@ impl Harness {
     fn perform(&mut self, how_much: u8, at_once: u8) {
         let how_much = usize::from(how_much) % self.pending_max + 1;
         match self.echo.want() {
+            Want::Read if at_once.is_multiple_of(4) => {
+                let bytes = self.recv(how_much);
+                self.echo.received_external(bytes.len());
+                self.received.extend_from_slice(&bytes);
+                self.external.extend(bytes);
+            }
             Want::Read => {
                 let bytes = self.recv(how_much);
                 let sent = usize::from(at_once) % (bytes.len() + 1);
                 let taken = self.echo.received(&bytes, sent, self.pending_max);
                 assert_eq!(taken, Ok(()), "invariant: a wanted read always fits the buffer");
                 self.received.extend_from_slice(&bytes);
+                self.sent.extend_from_slice(&bytes[..sent]);
+            }
+            Want::Write if self.echo.pending().is_empty() => {
+                let count = how_much.min(self.external.len());
+                let bytes: Vec<u8> = self.external.drain(..count).collect();
+                let sent = if at_once.is_multiple_of(2) {
+                    self.echo.sent_external(count);
+                    count
+                } else {
+                    let sent = usize::from(at_once) % (count + 1);
+                    let taken = self.echo.copied_external(&bytes, sent, self.pending_max);
+                    assert_eq!(taken, Ok(()), "invariant: an empty buffer has room");
+                    sent
+                };
                 self.sent.extend_from_slice(&bytes[..sent]);
             }
             Want::Write => {
@@ -116,7 +141,7 @@ impl Harness {
         how(&mut self.echo);
         self.broken = true;
         assert!(
-            self.echo.pending().is_empty(),
+            self.echo.pending().is_empty() && self.echo.external_bytes() == 0,
             "invariant: a closed connection has an empty buffer"
         );
     }
@@ -127,9 +152,11 @@ impl Harness {
         assert!(pending.len() <= self.pending_max, "invariant: the write buffer is bounded");
         if !self.broken {
             let rest = &self.received[self.sent.len()..];
-            assert_eq!(pending, rest, "invariant: the write buffer is exactly the unsent data");
+            let held: Vec<u8> = pending.iter().chain(&self.external).copied().collect();
+            assert_eq!(held, rest, "invariant: buffered and external is exactly the unsent data");
+            assert_eq!(echo.external_bytes(), self.external.len());
         }
-        let nothing = pending.is_empty();
+        let nothing = pending.is_empty() && echo.external_bytes() == 0;
         let wanted = match echo.want() {
             Want::Close => nothing && (self.broken || self.ended),
             Want::Write => !nothing && !self.broken,
@@ -145,7 +172,7 @@ impl Harness {
         self.end();
         self.agree();
         // Each step sends at least one byte.
-        for _ in 0..self.pending_max {
+        for _ in 0..2 * self.pending_max {
             self.perform(0, 0);
             self.agree();
         }

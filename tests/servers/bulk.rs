@@ -306,7 +306,7 @@ fn stream(config: StreamConfig, is_unix: bool) {
     const BYTES_MIN: usize = 3 << 20;
     let mut server = StreamServer::<_>::new(CallCounter::new(Linux), config).unwrap();
     let name = format!("unix:@epollite-bulk-{}", std::process::id());
-    let addr = if is_unix { &*name } else { "127.0.0.1:0" }.parse().unwrap();
+    let addr = if is_unix { &name } else { "127.0.0.1:0" }.parse().unwrap();
     let (listener, addr) = bind_stream(server.kernel(), &addr, PortSharing::Exclusive).unwrap();
     server.add_listener(listener).unwrap();
     let mut client: Box<dyn Client> = if is_unix {
@@ -341,7 +341,10 @@ fn stream(config: StreamConfig, is_unix: bool) {
             has_half_closed = true;
         }
         // Late: only when nothing more can be sent.
-        while is_full {
+        if !is_full {
+            continue;
+        }
+        loop {
             match client.read(&mut buf) {
                 Ok(0) => {
                     has_ended = true;

@@ -11,82 +11,21 @@
 //!   an urgent mark.
 //! * A pipe belongs to a connection only while it holds bytes of it. One that is given back is
 //!   empty by the pool's own count; otherwise it is closed.
-//! * The pool has at most [`StreamConfig::pipes_max`] pipes, and none is asked to hold more than the
-//!   receive buffer. A connection that finds none copies.
+//! * The pool has at most [`StreamConfig::pipes_max`] pipes, and none is asked to hold more than
+//!   the receive buffer. A connection that finds none copies.
 
 use alloc::vec::Vec;
 use core::num::NonZeroU8;
 
 use super::config::StreamConfig;
-use super::connection::{Socket, Transport};
+use super::transport::{Socket, Transport};
 use crate::errno::Errno;
 use crate::kernel::{Fd, Kernel, Shutdown, close_quietly};
 use crate::reactor::retry::retry_on_eintr;
 use crate::reactor::{Received, Sent};
 
-/// How the bytes of connections move.
-///
-/// A send by splice(2) to a connection that the peer has closed raises SIGPIPE, which ends a
-/// process that neither ignores nor blocks it. Programs of Rust's `std` ignore it; where `main` is
-/// not Rust's, ignore it before you set anything but `Copy`.
-///
-/// Man page: splice(2), signal(7)
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Bulk {
-    /// They are received into the server's buffer and sent from there.
-    #[default]
-    Copy,
-    /// From the first byte on they are moved by splice(2), without a copy in user space. For
-    /// messages of a few kilobytes this costs more than to copy.
-    Splice,
-    /// Those of a connection that streams are moved by splice(2): after four events with 64 KiB or
-    /// more each, until three events in a row have brought less.
-    Auto,
-}
-
 /// The most bytes that a pipe of the server holds: what Linux grants an unprivileged process.
 const PIPE_BYTES_MAX: usize = 1 << 20;
-
-/// Bytes of one event from which on it counts as one of a stream. Measured: below this a splice
-/// costs as much as a copy.
-const LARGE_BYTES: usize = 64 << 10;
-
-/// How many bytes make an event large: [`LARGE_BYTES`], or what fills the receive buffer.
-pub(super) fn large_bytes(config: &StreamConfig) -> usize {
-    LARGE_BYTES.min(config.buffer_bytes).min(config.budget_bytes)
-}
-
-/// Whether a connection streams, learned from what its events have brought.
-///
-/// A saturating counter: large events count it up, small ones down.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Streak(u8);
-
-impl Streak {
-    /// Large events after which a connection streams. One message of 1 MiB arrives in fewer.
-    const BEGIN: u8 = 4;
-    /// Small events in a row after which it does not: the end of a large message is one.
-    const END: u8 = 3;
-
-    pub(super) const fn new() -> Self {
-        Self(0)
-    }
-
-    /// Counts an event that brought bytes; returns whether the connection streams from here on.
-    pub(super) const fn record(&mut self, is_streaming: bool, is_large: bool) -> bool {
-        self.0 = match (is_streaming, is_large) {
-            (true, true) => Self::END,
-            (true, false) => self.0.saturating_sub(1),
-            (false, true) => self.0 + 1,
-            (false, false) => self.0,
-        };
-        let streams = if is_streaming { self.0 > 0 } else { self.0 == Self::BEGIN };
-        if streams != is_streaming {
-            self.0 = if streams { Self::END } else { 0 };
-        }
-        streams
-    }
-}
 
 /// A pipe that the pool keeps for a connection: its number.
 pub(super) type PipeNumber = NonZeroU8;
@@ -311,18 +250,6 @@ impl<K: Kernel> Transport for BulkSocket<'_, K> {
 mod tests {
     use super::*;
     use crate::sim::Sim;
-
-    #[test]
-    fn four_large_events_begin_a_stream_and_three_small_ones_end_it() {
-        let (mut streak, mut is_streaming) = (Streak::new(), false);
-        // Events, large or small, and whether the connection streams after each.
-        let events = "LLLL ssL sss L sss LLs Ls";
-        let streams = "...! !!! !!. . ... ... !!";
-        for (event, expected) in events.chars().zip(streams.chars()).filter(|pair| pair.0 != ' ') {
-            is_streaming = streak.record(is_streaming, event == 'L');
-            assert_eq!(is_streaming, expected == '!', "{events}");
-        }
-    }
 
     #[test]
     fn a_pool_is_bounded_and_a_pipe_with_bytes_is_kept_under_its_number() {

@@ -5,7 +5,6 @@
 use core::num::NonZeroU32;
 use core::time::Duration;
 
-use super::bulk::Bulk;
 use crate::errno::Errno;
 use crate::event::Trigger;
 use crate::net::Addr;
@@ -69,6 +68,26 @@ impl Default for StreamConfig {
             emit_events: false,
         }
     }
+}
+
+/// How the bytes of connections move.
+///
+/// A send by splice(2) to a connection that the peer has closed raises SIGPIPE, which ends a
+/// process that neither ignores nor blocks it. Programs of Rust's `std` ignore it; where `main` is
+/// not Rust's, ignore it before you set anything but `Copy`.
+///
+/// Man page: splice(2), signal(7)
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Bulk {
+    /// They are received into the server's buffer and sent from there.
+    #[default]
+    Copy,
+    /// From the first byte on they are moved by splice(2), without a copy in user space. For
+    /// messages of a few kilobytes this costs more than to copy.
+    Splice,
+    /// Those of a connection that streams are moved by splice(2): after four events with 64 KiB or
+    /// more each, until three events in a row have brought less.
+    Auto,
 }
 
 /// The default of [`StreamConfig::linger_timeout`].

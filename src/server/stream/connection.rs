@@ -4,127 +4,22 @@
 //! does, by epoll, poll or any other means, and does what a [`Step`] says. All four trigger modes
 //! are served by the same loop; [`TriggerMode`] defines where they differ.
 
+mod splice;
+
 use core::ops::ControlFlow;
 use core::time::Duration;
 
-use super::bulk::{Bulk, PipeNumber, Streak, large_bytes};
-use super::config::{CloseReason, StreamConfig, StreamStats};
+use super::bulk::PipeNumber;
+use super::config::{Bulk, CloseReason, StreamConfig, StreamStats};
+use super::streak::{Streak, large_bytes};
+use super::transport::Transport;
 use super::trigger_mode::TriggerMode;
 use crate::echo::{Echo, State, Want};
 use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
 use crate::instant::Instant;
-use crate::kernel::{Fd, Kernel, Shutdown};
-use crate::reactor::retry::retry_on_eintr;
-use crate::reactor::{Io, Received, Sent, io};
-
-/// A socket, as a [`Connection`] uses it. It never blocks.
-pub trait Transport {
-    /// Receives bytes of the stream. `buf` is not empty. Cost: one system call.
-    ///
-    /// # Errors
-    /// [`Errno::EINTR`]: interrupted; the work remains. Any other ends the connection.
-    ///
-    /// Man page: recv(2)
-    fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno>;
-
-    /// Sends bytes, or as many of them as fit the send buffer. Cost: one system call.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    ///
-    /// Man page: send(2)
-    fn send(&mut self, buf: &[u8]) -> Result<Sent, Errno>;
-
-    /// Shuts down one direction or both. Cost: one system call.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    ///
-    /// Man page: shutdown(2)
-    fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno>;
-
-    /// The amount of data in the send queue: for TCP what the peer's kernel has not acknowledged,
-    /// for a Unix socket what the peer has not read; 0 where that is not known. Only changes
-    /// matter: they show that the peer reads. Cost: one system call.
-    ///
-    /// Man page: tcp(7) and unix(7), `SIOCOUTQ`
-    fn unsent_bytes(&mut self) -> usize;
-
-    /// Moves up to `bytes_max` received bytes into a pipe of the transport, which is empty; returns
-    /// how many. 0: nothing was moved, and [`recv`](Self::recv) tells why. `None`: it cannot, which
-    /// is the default. Cost: one system call, and at most four to create a pipe.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    ///
-    /// Man page: splice(2)
-    fn splice_in(&mut self, bytes_max: usize) -> Result<Option<usize>, Errno> {
-        let _ = bytes_max;
-        Ok(None)
-    }
-
-    /// Sends bytes from the pipe, which holds `bytes`. `None`: it cannot, and the bytes are still
-    /// there. Called after [`splice_in`](Self::splice_in) only. Cost: one system call.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    ///
-    /// Man page: splice(2)
-    fn splice_out(&mut self, bytes: usize) -> Result<Option<Sent>, Errno> {
-        let _ = bytes;
-        Ok(None)
-    }
-
-    /// Reads bytes of the pipe, which holds some, because they cannot be sent from there; returns
-    /// how many, at least one. Called after [`splice_in`](Self::splice_in) only. Cost: one system
-    /// call.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    ///
-    /// Man page: read(2)
-    fn read_pipe(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
-        let _ = buf;
-        Err(Errno::ENOSYS)
-    }
-}
-
-/// A socket of a kernel. Interrupted calls are repeated, up to 16 calls.
-#[derive(Debug)]
-pub struct Socket<'a, K: Kernel> {
-    /// The kernel.
-    pub kernel: &'a mut K,
-    /// The descriptor.
-    pub fd: &'a Fd,
-}
-
-impl<'a, K: Kernel> Socket<'a, K> {
-    #[inline]
-    pub(super) fn of(io: &'a mut Io<'_, K>) -> Self {
-        Self { kernel: io.kernel, fd: &io.watched.fd }
-    }
-}
-
-impl<K: Kernel> Transport for Socket<'_, K> {
-    #[inline]
-    fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
-        io::recv(self.kernel, self.fd, buf)
-    }
-
-    #[inline]
-    fn send(&mut self, buf: &[u8]) -> Result<Sent, Errno> {
-        io::send(self.kernel, self.fd, buf)
-    }
-
-    fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno> {
-        retry_on_eintr(|| self.kernel.shutdown(self.fd, how))
-    }
-
-    fn unsent_bytes(&mut self) -> usize {
-        retry_on_eintr(|| self.kernel.ioctl_outq(self.fd)).unwrap_or(0)
-    }
-}
+use crate::kernel::Shutdown;
+use crate::reactor::{Received, Sent};
 
 /// A connection of an echo server. It owns no descriptor, and no memory but that of its write
 /// buffer.
@@ -132,7 +27,8 @@ impl<K: Kernel> Transport for Socket<'_, K> {
 /// [`StreamServer`](super::StreamServer) serves its connections with this; so can a program that
 /// waits in another way.
 #[derive(Debug)]
-// In this order an enum around it needs no byte more: the machine has values to spare, near the end.
+// In this order an enum around it needs no byte more: the machine, near the end, has values to
+// spare.
 #[repr(C)]
 pub struct Connection {
     /// Time of the last activity in milliseconds, wrapping. Maintained only with an idle timeout.
@@ -520,87 +416,6 @@ impl Connection {
             }
             step.progress = Progress::Advanced;
         }
-    }
-
-    /// Sends what waits: the write buffer, then the external bytes.
-    fn send_waiting<T: Transport>(
-        &mut self,
-        transport: &mut T,
-        buf: &mut [u8],
-        stats: &mut StreamStats,
-    ) -> Result<Sent, Errno> {
-        if self.echo.pending().is_empty() {
-            return self.send_external(transport, buf, stats);
-        }
-        let sent = transport.send(self.echo.pending())?;
-        if let Sent::Bytes(count) = sent {
-            self.echo.sent(count);
-            stats.bytes_out += count as u64;
-        }
-        Ok(sent)
-    }
-
-    /// Sends external bytes: from the pipe, or, if that is refused, from `buf`.
-    fn send_external<T: Transport>(
-        &mut self,
-        transport: &mut T,
-        buf: &mut [u8],
-        stats: &mut StreamStats,
-    ) -> Result<Sent, Errno> {
-        let waiting = self.echo.external_bytes();
-        if let Some(sent) = transport.splice_out(waiting)? {
-            if let Sent::Bytes(count) = sent {
-                self.echo.sent_external(count);
-                stats.bytes_out += count as u64;
-            }
-            return Ok(sent);
-        }
-        let room = buf.len().min(waiting);
-        let count = transport.read_pipe(&mut buf[..room])?;
-        let bytes = &buf[..count];
-        let (sent, result) = match transport.send(bytes) {
-            Ok(Sent::Bytes(count)) => (count, Ok(Sent::Bytes(count))),
-            Ok(Sent::WouldBlock) => (0, Ok(Sent::WouldBlock)),
-            // The bytes have left the pipe: whatever happened, they must be buffered.
-            Err(errno) => (0, Err(errno)),
-        };
-        stats.bytes_out += sent as u64;
-        self.echo.copied_external(bytes, sent, count).map_err(|_| Errno::ENOBUFS)?;
-        result
-    }
-
-    /// Moves received bytes into a pipe, and from there to the socket. `None`: recv(2) has to be
-    /// called, since nothing could be moved.
-    fn splice_and_echo<T: Transport>(
-        &mut self,
-        transport: &mut T,
-        bytes_max: usize,
-        buf: &mut [u8],
-        mode: TriggerMode,
-        stats: &mut StreamStats,
-    ) -> Result<Option<ReadStep>, Errno> {
-        let count = match transport.splice_in(bytes_max)? {
-            Some(0) => return Ok(None),
-            Some(count) => count,
-            None => {
-                // Learned again, if it goes on to stream.
-                self.set(IS_STREAMING, false);
-                self.streak = Streak::new();
-                return Ok(None);
-            }
-        };
-        self.echo.received_external(count);
-        stats.bytes_in += count as u64;
-        stats.echoes += 1;
-        match self.send_external(transport, buf, stats) {
-            Ok(_) => {}
-            // The bytes have been received: after an interruption they are sent later.
-            Err(errno) if errno.is_interrupted() => {}
-            Err(errno) => return Ok(Some(ReadStep::Failed(count, errno))),
-        }
-        // A short splice does not prove that the socket is empty, in no mode.
-        let is_over = mode.kernel_repeats() && self.echo.want() != Want::Write;
-        Ok(Some(if is_over { ReadStep::Done(count) } else { ReadStep::Bytes(count) }))
     }
 
     /// Reads once, and echoes what has been read; what the socket does not take is buffered. A read

@@ -121,6 +121,8 @@ mod tests {
         idle_timeout: Some(Duration::from_secs(1)),
         drain_timeout: Duration::from_secs(9),
         linger_timeout: Duration::from_secs(2),
+        bulk: epollite::server::stream::Bulk::Copy,
+        pipes_max: 0,
         emit_events: false,
     };
 

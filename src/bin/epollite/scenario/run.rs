@@ -207,8 +207,8 @@ impl<'a, S: ServerUnderTest> Scenario<'a, S> {
     }
 
     /// Every byte received is sent, buffered or dropped with its connection; each open connection
-    /// buffers at most one buffer size, in memory or in a pipe. A closed one gets an event only if it was in the batch in
-    /// which it was closed.
+    /// buffers at most one buffer size, in memory or in a pipe. A closed one gets an event only if
+    /// it was in the batch in which it was closed.
     fn check_counters(&mut self) -> Result<(), Violation> {
         let buffered = self.server.buffered_bytes();
         let bound = u64::from(self.server.connections()) * self.config.buffer_bytes as u64;
