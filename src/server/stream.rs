@@ -579,7 +579,7 @@ struct Shared<'a> {
 }
 
 /// Continues with an event of a connection, after its `first` read, if there was one.
-#[inline(never)]
+#[inline(always)]
 fn continue_event<K: Kernel>(
     first: Option<Result<ReadStep, Errno>>,
     connection: &mut Connection,
@@ -588,11 +588,30 @@ fn continue_event<K: Kernel>(
     shared: Shared<'_>,
 ) -> Progress {
     let Shared { config, buf, pipes, stats, events } = shared;
-    let pipe = connection.pipe_mut().take();
-    let mut socket = BulkSocket::new(Socket::of(&mut io), pipes, pipe);
-    let step = connection.on_ready_after(first, &mut socket, ready, buf, config, stats);
-    *connection.pipe_mut() = socket.finish();
+    let step = if connection.is_streaming() {
+        serve_stream(connection, &mut io, ready, buf, config, pipes, stats)
+    } else {
+        connection.on_ready_after(first, &mut Socket::of(&mut io), ready, buf, config, stats)
+    };
     finish(step, connection, io, ready, config, events)
+}
+
+/// Serves a connection that streams.
+#[inline(never)]
+fn serve_stream<K: Kernel>(
+    connection: &mut Connection,
+    io: &mut Io<'_, K>,
+    ready: Ready,
+    buf: &mut [u8],
+    config: &StreamConfig,
+    pipes: &mut PipePool,
+    stats: &mut StreamStats,
+) -> Step {
+    let pipe = connection.pipe_mut().take();
+    let mut socket = BulkSocket::new(Socket::of(io), pipes, pipe);
+    let step = connection.on_ready_after(None, &mut socket, ready, buf, config, stats);
+    *connection.pipe_mut() = socket.finish();
+    step
 }
 
 /// What a step of a connection leaves to its server.

@@ -164,6 +164,13 @@ impl Connection {
         self.flags = if is_set { self.flags | flag } else { self.flags & !flag };
     }
 
+    /// Whether its bytes are moved by splice(2), if they can: there is no first read then.
+    /// Cost: O(1).
+    #[inline]
+    pub(super) const fn is_streaming(&self) -> bool {
+        self.has(IS_STREAMING)
+    }
+
     /// The number of the pipe that holds bytes of this connection; the pool's. Cost: O(1).
     pub(super) fn pipe_mut(&mut self) -> &mut Option<PipeNumber> {
         &mut self.pipe
@@ -283,7 +290,9 @@ impl Connection {
             Ok(false) => self.pump(transport, ready, buf, config, stats, &mut step),
             Err(errno) => Err(errno),
         };
-        self.learn(step.received_bytes, config);
+        if config.bulk != Bulk::Copy {
+            self.learn(step.received_bytes, config);
+        }
         match result {
             Ok(()) => {}
             // Interrupted repeatedly: not an error of the connection, and the work remains.
@@ -309,13 +318,10 @@ impl Connection {
 
     /// Learns from an event that brought `bytes` whether the connection streams. It cannot stop
     /// while external bytes wait.
+    #[inline(never)]
     fn learn(&mut self, bytes: usize, config: &StreamConfig) {
         let is_streaming = self.has(IS_STREAMING);
-        let is_fixed = match config.bulk {
-            Bulk::Copy => true,
-            Bulk::Splice => is_streaming,
-            Bulk::Auto => false,
-        };
+        let is_fixed = is_streaming && config.bulk == Bulk::Splice;
         if bytes > 0 && !is_fixed && self.echo.external_bytes() == 0 {
             let is_large = bytes >= large_bytes(config);
             let is_streaming = self.streak.record(is_streaming, is_large);
@@ -362,6 +368,7 @@ impl Connection {
     }
 
     /// Does what the state machine wants.
+    #[inline(always)]
     fn pump<T: Transport>(
         &mut self,
         transport: &mut T,

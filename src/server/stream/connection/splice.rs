@@ -13,6 +13,7 @@ use crate::server::stream::trigger_mode::TriggerMode;
 
 impl Connection {
     /// Sends what waits: the write buffer, then the external bytes.
+    #[inline]
     pub(super) fn send_waiting<T: Transport>(
         &mut self,
         transport: &mut T,
@@ -31,6 +32,7 @@ impl Connection {
     }
 
     /// Sends external bytes: from the pipe, or, if that is refused, from `buf`.
+    #[inline(never)]
     fn send_external<T: Transport>(
         &mut self,
         transport: &mut T,
@@ -61,6 +63,7 @@ impl Connection {
 
     /// Moves received bytes into a pipe, and from there to the socket. `None`: recv(2) has to be
     /// called, since nothing could be moved.
+    #[inline(never)]
     pub(super) fn splice_and_echo<T: Transport>(
         &mut self,
         transport: &mut T,
