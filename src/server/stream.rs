@@ -37,7 +37,6 @@ use crate::linux::Linux;
 use crate::reactor::{BatchStep, Io, Limits, Reactor, Spin, Waker};
 use crate::token::Token;
 use accept_limit::AcceptLimit;
-use bulk::{BulkSocket, PipePool, large_bytes};
 use bulk::{BulkSocket, PipePool};
 use connection::{FirstRead, ReadStep};
 use listener::Listener;
