@@ -1,7 +1,8 @@
 //! The stream server: echo over TCP and Unix sockets, in every trigger mode.
 //!
 //! Connects the two layers: the [`Kernel`] trait below and the [`Echo`] state machine above.
-//! `accept.rs` accepts connections, `connection.rs` serves one.
+//! `accept.rs` accepts connections, `connection.rs` serves one, `served.rs` does what that leaves
+//! to the server.
 //!
 //! [`Echo`]: crate::echo::Echo
 
@@ -11,6 +12,7 @@ mod bulk;
 mod config;
 mod connection;
 mod listener;
+mod served;
 mod streak;
 mod transport;
 mod trigger_mode;
@@ -37,9 +39,10 @@ use crate::linux::Linux;
 use crate::reactor::{BatchStep, Io, Limits, Reactor, Spin, Waker};
 use crate::token::Token;
 use accept_limit::AcceptLimit;
-use bulk::{BulkSocket, PipePool};
-use connection::{FirstRead, ReadStep};
+use bulk::PipePool;
+use connection::FirstRead;
 use listener::Listener;
+use served::{Shared, continue_event, finish, push_event};
 use streak::large_bytes;
 
 /// What a registration in the reactor belongs to.
@@ -57,9 +60,6 @@ const _: () = assert!(
         && Reactor::<Source<Infallible>, Linux>::REGISTRATION_BYTES * 3 / 2 <= 64,
     "an idle connection costs at most 64 bytes of user-space memory"
 );
-
-/// Events kept until they are taken; while the queue is full, new ones are dropped.
-const EVENTS_MAX: usize = 1 << 16;
 
 /// Readiness that a connection may have before the kernel reports it.
 const ASSUMED_READY: Ready = Ready::from_bits(EPOLLIN | EPOLLOUT);
@@ -565,113 +565,6 @@ impl<K: Kernel, X> StreamServer<K, X> {
     #[must_use]
     pub const fn connections(&self) -> u32 {
         self.connections
-    }
-}
-
-/// What serving a connection needs of its server, besides the reactor.
-struct Shared<'a> {
-    config: &'a StreamConfig,
-    buf: &'a mut [u8],
-    pipes: &'a mut PipePool,
-    stats: &'a mut StreamStats,
-    events: &'a mut VecDeque<ServerEvent>,
-}
-
-/// Continues with an event of a connection, after its `first` read, if there was one.
-#[inline(always)]
-fn continue_event<K: Kernel>(
-    first: Option<Result<ReadStep, Errno>>,
-    connection: &mut Connection,
-    mut io: Io<'_, K>,
-    ready: Ready,
-    shared: Shared<'_>,
-) -> Progress {
-    let Shared { config, buf, pipes, stats, events } = shared;
-    let step = if connection.is_streaming() {
-        serve_stream(connection, &mut io, ready, buf, config, pipes, stats)
-    } else {
-        connection.on_ready_after(first, &mut Socket::of(&mut io), ready, buf, config, stats)
-    };
-    finish(step, connection, io, ready, config, events)
-}
-
-/// Serves a connection that streams.
-#[inline(never)]
-fn serve_stream<K: Kernel>(
-    connection: &mut Connection,
-    io: &mut Io<'_, K>,
-    ready: Ready,
-    buf: &mut [u8],
-    config: &StreamConfig,
-    pipes: &mut PipePool,
-    stats: &mut StreamStats,
-) -> Step {
-    let pipe = connection.pipe_mut().take();
-    let mut socket = BulkSocket::new(Socket::of(io), pipes, pipe);
-    let step = connection.on_ready_after(None, &mut socket, ready, buf, config, stats);
-    *connection.pipe_mut() = socket.finish();
-    step
-}
-
-/// What a step of a connection leaves to its server.
-#[inline(never)]
-fn finish<K: Kernel>(
-    step: Step,
-    connection: &mut Connection,
-    mut io: Io<'_, K>,
-    ready: Ready,
-    config: &StreamConfig,
-    events: &mut VecDeque<ServerEvent>,
-) -> Progress {
-    let progress = apply(step, connection, &mut io, ready, config);
-    if config.idle_timeout.is_some() && progress != Progress::Spurious {
-        connection.record_activity(io.now());
-    }
-    if config.emit_events && step.received_bytes > 0 {
-        let bytes = step.received_bytes;
-        push_event(events, ServerEvent::Received { token: io.token(), bytes });
-    }
-    progress
-}
-
-/// Does what a step of a connection leaves to its reactor. The interest is registered only when it
-/// has changed: no system call in steady level- and edge-triggered operation; one-shot is re-armed
-/// each time.
-fn apply<K: Kernel>(
-    step: Step,
-    connection: &Connection,
-    io: &mut Io<'_, K>,
-    ready: Ready,
-    config: &StreamConfig,
-) -> Progress {
-    let is_oneshot = config.trigger.is_oneshot();
-    if step.lingers {
-        let deadline = io.now() + config.linger_timeout;
-        io.set_deadline(deadline);
-    }
-    if let Some(ready) = step.requeue {
-        io.requeue(ready);
-    }
-    let interest = connection.interest(config.trigger);
-    if matches!(step.progress, Progress::Close(_))
-        || !is_oneshot && io.is_registered_for(interest, config.trigger)
-    {
-        return step.progress;
-    }
-    match io.modify(interest, config.trigger).map_err(Errno::from) {
-        Ok(()) => step.progress,
-        Err(errno) if errno.is_interrupted() => {
-            io.requeue(ready);
-            Progress::Advanced
-        }
-        Err(errno) => Progress::Close(CloseReason::Error(errno)),
-    }
-}
-
-/// Keeps an event for the caller; while the queue is full, new ones are dropped.
-fn push_event(events: &mut VecDeque<ServerEvent>, event: ServerEvent) {
-    if events.len() < EVENTS_MAX {
-        events.push_back(event);
     }
 }
 

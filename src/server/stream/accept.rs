@@ -32,6 +32,8 @@ enum AcceptOutcome {
     Accepted,
     Aborted(Errno),
     WouldBlock,
+    /// What was missing has been freed.
+    Retry,
     Exhausted(Option<Errno>),
     /// The listener accepts no more.
     Dead(Errno),
@@ -219,6 +221,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
                     self.accept_limit.record_last(accepted);
                     return accepted > 0;
                 }
+                AcceptOutcome::Retry => {}
                 AcceptOutcome::Exhausted(errno) => {
                     self.pause_accept(errno);
                     return accepted > 0;
@@ -252,26 +255,27 @@ impl<K: Kernel, X> StreamServer<K, X> {
         if self.at_capacity() {
             return AcceptOutcome::Exhausted(None);
         }
-        let mut accepted = self.accept_from(listener);
-        // The pipes that no connection uses may be what is missing.
-        if let Err(errno) = accepted
-            && errno.is_resource_exhausted()
-            && self.pipes.close_free(self.reactor.kernel())
-        {
-            accepted = self.accept_from(listener);
-        }
-        match accepted {
+        let Some((_, mut io)) = self.reactor.get_mut(listener) else {
+            return AcceptOutcome::WouldBlock;
+        };
+        match io.accept() {
             Ok(Some((socket, peer))) => self.add_connection(socket, peer, is_unix),
             Ok(None) => AcceptOutcome::WouldBlock,
             Err(errno) if errno.is_transient_accept_error() => AcceptOutcome::Aborted(errno),
             Err(errno) if errno.never_accepts() => AcceptOutcome::Dead(errno),
-            // Out of descriptors or memory: retrying at once does not help.
+            // Out of descriptors or memory: retrying at once does not help, unless it is the pipes
+            // that no connection uses that have them.
+            Err(errno) if errno.is_resource_exhausted() && self.close_free_pipes() => {
+                AcceptOutcome::Retry
+            }
             Err(errno) => AcceptOutcome::Exhausted(Some(errno)),
         }
     }
 
-    fn accept_from(&mut self, listener: Token) -> Result<Option<(Fd, Addr)>, Errno> {
-        self.reactor.get_mut(listener).map_or(Ok(None), |(_, mut io)| io.accept())
+    /// Returns whether there were any.
+    #[cold]
+    fn close_free_pipes(&mut self) -> bool {
+        self.pipes.close_free(self.reactor.kernel())
     }
 
     /// Closes a listener that accepts no more: it would stay ready forever.
