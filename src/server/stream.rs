@@ -130,6 +130,9 @@ pub struct StreamServer<K: Kernel = Linux, X = Infallible> {
     is_drained: bool,
 }
 
+/// Is called after a round of echoes, with the counters and the kernel.
+pub type AfterRound<'a, K> = &'a mut dyn FnMut(&StreamStats, &mut K);
+
 /// What [`run_once`](StreamServer::run_once) did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
@@ -282,16 +285,13 @@ impl<K: Kernel, X> StreamServer<K, X> {
     ///
     /// # Errors
     /// As [`run_once`](Self::run_once).
-    pub fn run_rounds_with(
-        &mut self,
-        after_round: &mut dyn FnMut(&StreamStats, &mut K),
-    ) -> Result<Outcome, Errno> {
+    pub fn run_rounds_with(&mut self, after_round: AfterRound<'_, K>) -> Result<Outcome, Errno> {
         self.run_rounds_observed(Some(after_round))
     }
 
     fn run_rounds_observed(
         &mut self,
-        after_round: Option<&mut dyn FnMut(&StreamStats, &mut K)>,
+        after_round: Option<AfterRound<'_, K>>,
     ) -> Result<Outcome, Errno> {
         if self.echo_is_all && self.drain_deadline.is_none() {
             if self.serve_rounds(true, after_round) {
@@ -312,7 +312,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
     fn serve_rounds(
         &mut self,
         is_repeated: bool,
-        mut after_round: Option<&mut dyn FnMut(&StreamStats, &mut K)>,
+        mut after_round: Option<AfterRound<'_, K>>,
     ) -> bool {
         let mut has_happened = false;
         loop {

@@ -216,7 +216,7 @@ impl Connection {
     /// the first time even if that is more than the budget. Cost: O(budget + buf).
     ///
     /// # Panics
-    /// `buf` is empty, with a [`Socket`].
+    /// `buf` is empty, with a [`Socket`](super::Socket).
     #[inline(always)]
     pub fn on_ready<T: Transport>(
         &mut self,

@@ -136,7 +136,8 @@ fn echo_words() -> [usize; ECHO_COUNTERS] {
         *counter = next;
         next += 1;
     });
-    echo_counters(&numbered.stream, &numbered.calls).map(|word| word as usize)
+    echo_counters(&numbered.stream, &numbered.calls)
+        .map(|word| usize::try_from(word).expect("there are few counters"))
 }
 
 #[cfg(test)]
