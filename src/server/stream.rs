@@ -156,7 +156,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: out of descriptors or memory.
     ///
     /// # Panics
-    /// A bound of `config` is zero, or `config.idle_timeout` is over [`IDLE_TIMEOUT_MAX`].
+    /// A bound of `config` other than `connections_max` is zero, or `config.idle_timeout` is over [`IDLE_TIMEOUT_MAX`].
     pub fn new(kernel: K, config: StreamConfig) -> Result<Self, Errno> {
         assert!(config.buffer_bytes > 0, "the receive buffer must not be empty");
         assert!(config.budget_bytes > 0 && config.accepts_max > 0, "budgets must not be zero");

@@ -19,6 +19,12 @@ use crate::net::{Addr, AddressFamily, PacketInfo};
 const V4_BYTES_MAX: usize = 65_507;
 const V6_BYTES_MAX: usize = 65_527;
 
+/// The most segments of one message. In mainline since 6.9, before that 64; backported to the
+/// stable series.
+///
+/// Reference: include/linux/udp.h: `UDP_MAX_SEGMENTS`
+const SEGMENTS_MAX: usize = 128;
+
 impl Net {
     /// Sets the default peer; from then on only its datagrams are received.
     ///
@@ -85,8 +91,8 @@ impl Net {
         err_if(socket.write_shut, Errno::EPIPE)?;
         // A message no longer than a segment is an ordinary one.
         let segment_bytes = if buf.len() > segment_bytes.into() { segment_bytes } else { 0 };
-        let segment_max = self.config.version.udp_segments_max() * usize::from(segment_bytes);
-        err_if(segment_bytes > 0 && buf.len() > segment_max, Errno::EINVAL)?;
+        let bytes_max = SEGMENTS_MAX * usize::from(segment_bytes);
+        err_if(segment_bytes > 0 && buf.len() > bytes_max, Errno::EINVAL)?;
         self.deliver_datagram(file, buf, &to, info.map(|info| info.addr), segment_bytes);
         Ok(buf.len())
     }

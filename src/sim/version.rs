@@ -40,13 +40,6 @@ impl Version {
     /// The newest version that the model is compared with; the default.
     pub const NEWEST: Self = Self::new(6, 18);
 
-    /// The most segments of one UDP message.
-    ///
-    /// Reference: include/linux/udp.h: `UDP_MAX_SEGMENTS`
-    pub(super) fn udp_segments_max(self) -> usize {
-        if self >= Self::LINUX_6_9 { 128 } else { 64 }
-    }
-
     /// A version by its two numbers. Cost: O(1).
     #[must_use]
     pub const fn new(major: u16, minor: u16) -> Self {

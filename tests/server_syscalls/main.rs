@@ -306,7 +306,7 @@ fn a_split_message_continues_where_the_send_buffer_was_full() {
         recv_all(&mut harness);
         let hook = &mut harness.server.kernel().hook;
         hook.refused = Some((Syscall::Sendmmsg, Errno::EIO, 1));
-        hook.refused_second = Some((Syscall::Sendto, Errno::EAGAIN));
+        hook.refused_range = Some((Syscall::Sendto, Errno::EAGAIN, 1..2));
         let sent = send_segments(&mut harness, 3);
         let first = recv_all(&mut harness);
         assert_eq!(first, sent[..1], "the second was refused ({trigger:?})");
@@ -350,6 +350,45 @@ fn a_call_that_fails_once_drops_at_most_the_datagram_it_concerns() {
     }
 }
 
+/// What a full send buffer left is sent by the next event, which is not spurious for that.
+#[test]
+fn an_event_that_only_sends_what_was_left_is_handled() {
+    for trigger in TRIGGERS {
+        let mut harness = DatagramHarness::begin(trigger);
+        harness.send(b"left");
+        harness.fail_next(Syscall::Sendmmsg, Errno::EAGAIN, 1);
+        harness.run_once();
+        assert_eq!(harness.recv(), None);
+        harness.run_once();
+        assert_eq!(harness.recv(), Some(b"left".to_vec()));
+        let stats = harness.server.stats();
+        assert_eq!((stats.events_handled, stats.events_spurious), (2, 0), "{trigger:?}");
+        harness.finish();
+    }
+}
+
+/// Where datagrams are received one by one, an error in between does not mean that there are no
+/// more.
+#[test]
+fn an_interrupted_receive_leaves_no_datagram_behind() {
+    // An interrupted call is repeated 15 times.
+    for (errno, times) in [(Errno::EINTR, 17), (Errno::ECONNREFUSED, 1)] {
+        let mut harness = DatagramHarness::begin(Trigger::Edge);
+        harness.fail_next(Syscall::Recvmmsg, Errno::ENOSYS, 1);
+        harness.send(b"first");
+        harness.run_once();
+        (0..3).for_each(|number| harness.send(&[number]));
+        harness.clear();
+        let refused = (Syscall::Recvmsg, errno, 1..1 + times);
+        harness.server.kernel().hook.refused_range = Some(refused);
+        harness.run_once();
+        harness.server.kernel().hook.refused_range = None;
+        harness.run_once();
+        assert_eq!(harness.server.stats().received, 4, "{errno:?}");
+        harness.finish();
+    }
+}
+
 #[test]
 fn an_exhausted_budget_requeues_in_edge_mode() {
     for trigger in TRIGGERS {
@@ -377,18 +416,18 @@ fn an_exhausted_budget_requeues_in_edge_mode() {
 struct CallRecorder {
     made: Vec<Syscall>,
     refused: Option<(Syscall, Errno, u32)>,
-    /// Of the calls in `made` the second of this kind is refused.
-    refused_second: Option<(Syscall, Errno)>,
+    /// Of the calls in `made` those of this kind are refused whose numbers are in the range.
+    refused_range: Option<(Syscall, Errno, core::ops::Range<usize>)>,
 }
 
 impl SyscallHook for CallRecorder {
     fn on_enter(&mut self, call: Syscall) -> Result<(), Errno> {
         self.made.push(call);
-        if let Some((refused, errno)) = self.refused_second
-            && refused == call
-            && self.made.iter().filter(|made| **made == call).count() == 2
-        {
-            return Err(errno);
+        if let Some((refused, errno, numbers)) = &self.refused_range {
+            let number = self.made.iter().filter(|made| **made == call).count() - 1;
+            if *refused == call && numbers.contains(&number) {
+                return Err(*errno);
+            }
         }
         match &mut self.refused {
             Some((refused, errno, times)) if *refused == call && *times > 0 => {

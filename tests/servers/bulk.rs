@@ -40,10 +40,16 @@ impl Harness {
     }
 
     fn connect(&mut self) -> Fd {
+        let socket = self.connect_unserved();
+        self.run();
+        socket
+    }
+
+    /// The server has not run since.
+    fn connect_unserved(&mut self) -> Fd {
         let socket = self.sim.socket(self.addr.family().unwrap(), SocketType::Stream).unwrap();
         let connected = self.sim.connect(&socket, &self.addr);
         assert!(matches!(connected, Ok(()) | Err(Errno::EINPROGRESS)));
-        self.run();
         socket
     }
 
@@ -266,6 +272,26 @@ fn an_unused_pipe_takes_no_descriptor_from_a_client() {
         let other = harness.connect();
         assert_eq!(harness.server.connections(), 2, "{trigger:?}");
         assert_eq!(harness.server.stats().accept_pauses, 0, "{trigger:?}");
+        harness.sim.close(client).unwrap();
+        harness.sim.close(other).unwrap();
+        harness.run();
+    }
+}
+
+/// The same for a connection that waits while the server shuts down.
+#[test]
+fn an_unused_pipe_takes_no_descriptor_from_a_client_that_waits_at_shutdown() {
+    for trigger in TRIGGERS {
+        let mut harness = Harness::begin(ADDRS[0], config(trigger), NEVER);
+        let client = harness.connect();
+        assert_eq!(harness.sim.send(&client, &[byte(0)]), Ok(1));
+        assert_eq!(harness.receive(&client, 0), (1, false));
+        let limit = Rlimit { soft: 8, hard: 8 };
+        harness.server.kernel().prlimit(Resource::Nofile, Some(limit)).unwrap();
+        let other = harness.connect_unserved();
+        assert_eq!(harness.sim.send(&other, &[byte(0)]), Ok(1));
+        harness.server.begin_shutdown();
+        assert_eq!(harness.receive(&other, 0).0, 1, "{trigger:?}");
         harness.sim.close(client).unwrap();
         harness.sim.close(other).unwrap();
         harness.run();

@@ -63,6 +63,20 @@ fn bytes_that_a_flush_leaves_unread_are_requeued_as_readable() {
     assert_eq!(peer.unread, BUDGET);
 }
 
+/// A read that fills the buffer is not the last, however small the buffer is.
+#[test]
+fn everything_is_read_in_edge_mode_with_a_buffer_of_any_size() {
+    let config = StreamConfig { trigger: Trigger::Edge, ..StreamConfig::default() };
+    for buffer_bytes in [1, 8, 20, 21] {
+        let mut connection = Connection::new(false, Instant::ZERO);
+        let mut peer = Peer { unread: 20, room: 1_000, ..Peer::default() };
+        let (buf, stats) = (&mut vec![0; buffer_bytes][..], &mut StreamStats::default());
+        let step = connection.on_ready(&mut peer, Ready::READABLE, buf, &config, stats);
+        assert_eq!((peer.unread, step.requeue), (0, None), "a buffer of {buffer_bytes}");
+        assert_eq!(stats.bytes_out, 20);
+    }
+}
+
 /// The same while draining, in level mode: the end of the data must be seen.
 #[test]
 fn a_drain_whose_budget_ends_with_the_data_closes() {

@@ -127,7 +127,7 @@ pub struct EchoSocket {
     segments_sent: usize,
     /// Whether to enable segments when datagrams come in bursts: for a lone one there is nothing to
     /// gain.
-    enables_segments: bool,
+    may_enable_segments: bool,
     port: Option<u16>,
     is_unix: bool,
     /// Whether recvmmsg(2) and sendmmsg(2) may be called.
@@ -198,7 +198,7 @@ impl EchoSocket {
             first_unsent: 0,
             is_split: false,
             segments_sent: 0,
-            enables_segments: !is_unix && config.datagram_bytes_max >= PACKET_BYTES_MAX,
+            may_enable_segments: !is_unix && config.datagram_bytes_max >= PACKET_BYTES_MAX,
             port,
             is_unix,
             has_mmsg: true,
@@ -230,10 +230,11 @@ impl EchoSocket {
     }
 
     /// Serves the socket after an event or a deadline, at most `batches_max` batches. Replies
-    /// that did not fit are sent before anything more is received. Cost: at most twice
-    /// `batches_max` system calls, one more for each reply that fails, at most one epoll_ctl.
+    /// that did not fit are sent before anything more is received. Cost: usually a receive and a
+    /// send for each batch, and at most one epoll_ctl; where the system refuses a batch or
+    /// segments, one or two calls for each datagram.
     pub fn on_ready<K: Kernel>(&mut self, io: &mut Io<'_, K>, ready: Ready) {
-        let unsent = (self.first_unsent, self.segments_sent);
+        let replies = self.stats.echoed + self.stats.dropped;
         let errors = self.stats.errors;
         let mut next = self.send(io);
         let (mut rounds, mut received) = (0, 0);
@@ -247,30 +248,31 @@ impl EchoSocket {
         }
         if received > 0 {
             self.recv_max = next_recv_max(self.recv_max, received, self.batch.datagrams_max());
-            if received > 1 && self.enables_segments {
+            if received > 1 && self.may_enable_segments {
                 self.enable_segments(io);
             }
         }
         let is_spurious = received == 0
             && errors == self.stats.errors
-            && unsent == (self.first_unsent, self.segments_sent);
+            && replies == self.stats.echoed + self.stats.dropped;
         self.stats.events_spurious += u64::from(is_spurious);
         self.stats.events_handled += u64::from(!is_spurious);
         self.update_interest(io, ready, &next);
     }
 
-    /// Only after recvmmsg(2) has worked: recvfrom(2) does not tell segments apart.
+    /// Only after recvmmsg(2) has worked: recvfrom(2) does not tell segments apart. If `has_mmsg`
+    /// becomes false later, by a send, recvmsg(2) does.
     #[cold]
     fn enable_segments<K: Kernel>(&mut self, io: &mut Io<'_, K>) {
-        self.enables_segments = false;
+        self.may_enable_segments = false;
         let gro = SocketOption::UdpGro(true);
         if self.has_mmsg && io.syscall(|kernel, fd| kernel.setsockopt(fd, gro)).is_ok() {
             self.batch.enable_control_messages();
         }
     }
 
-    /// Adds the number of datagrams in the receive queue to `total`; segments of one packet are
-    /// one there.
+    /// Receives a batch and replies. Adds the number of messages received to `total`; segments of
+    /// one packet are one message.
     fn recv_and_reply<K: Kernel>(
         &mut self,
         io: &mut Io<'_, K>,
@@ -345,7 +347,14 @@ impl EchoSocket {
                     received += 1;
                 }
                 Err(errno) if received == 0 => return Err(errno),
-                Err(_) => break,
+                Err(errno) => {
+                    // As if the batch were full: only EAGAIN means that the queue is empty.
+                    if !errno.is_would_block() {
+                        self.stats.errors += u64::from(!errno.is_interrupted());
+                        self.recv_max = received;
+                    }
+                    break;
+                }
             }
         }
         self.batch.set_len(received);

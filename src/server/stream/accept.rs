@@ -133,9 +133,9 @@ impl<K: Kernel, X> StreamServer<K, X> {
     }
 
     /// Removes and re-adds a shared listener, with interest in connections or in nothing, because
-    /// the kernel does not modify an `EPOLLEXCLUSIVE` registration. Returns whether it succeeded.
-    fn reregister_listener(&mut self, old: Token, interest: Interest) -> bool {
-        let Some((socket, source)) = self.reactor.deregister(old) else { return true };
+    /// the kernel does not modify an `EPOLLEXCLUSIVE` registration. Closes it if that fails.
+    fn reregister_listener(&mut self, old: Token, interest: Interest) {
+        let Some((socket, source)) = self.reactor.deregister(old) else { return };
         let Source::Listener(listener) = source else { unreachable!("it was a listener just now") };
         let listener =
             Listener { original_token: listener.original_token.or(Some(old)), ..listener };
@@ -155,13 +155,11 @@ impl<K: Kernel, X> StreamServer<K, X> {
                     .iter_mut()
                     .filter(|listener| **listener == old)
                     .for_each(|listener| *listener = new);
-                true
             }
             Err(reason) => {
                 self.listeners.retain(|&listener| listener != old);
                 let token = listener.original_token.unwrap_or(old);
                 self.push_event(ServerEvent::ListenerFailed { token, errno: Errno::from(reason) });
-                false
             }
         }
     }
@@ -232,7 +230,9 @@ impl<K: Kernel, X> StreamServer<K, X> {
                 }
             }
         }
-        self.accept_limit.record_full(accepts_max);
+        if accepted == limit {
+            self.accept_limit.record_full(accepts_max);
+        }
         if is_edge && let Some((_, mut io)) = self.reactor.get_mut(listener) {
             io.requeue(Ready::READABLE);
         }
@@ -369,7 +369,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
         let Some((_, mut io)) = self.reactor.get_mut(listener) else { return true };
         match trigger {
             // A registration that is ignored would be woken in place of another server's.
-            _ if sharing.is_some() => return self.reregister_listener(listener, interest),
+            // If that fails it is closed: nothing is left to be tried again.
+            _ if sharing.is_some() => self.reregister_listener(listener, interest),
             // The kernel does not report what arrived during the pause: accept as if it had.
             Trigger::Edge if interest == Interest::READABLE => io.requeue(Ready::READABLE),
             Trigger::Edge => {}
@@ -403,6 +404,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
                 for _ in 0..DRAIN_ACCEPTS_MAX {
                     match self.accept_one(listener, is_unix) {
                         AcceptOutcome::Accepted => aborted = 0,
+                        // Bounded: there are only so many pipes.
+                        AcceptOutcome::Retry => {}
                         AcceptOutcome::Aborted(_) if aborted < CONSECUTIVE_ABORTS_MAX => {
                             aborted += 1
                         }

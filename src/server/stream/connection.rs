@@ -226,7 +226,7 @@ impl Connection {
         config: &StreamConfig,
         stats: &mut StreamStats,
     ) -> Step {
-        let below = large_bytes(config);
+        let below = large_bytes(config).min(buf.len());
         let first = match self.echo_once(transport, ready, buf, below, config, stats) {
             FirstRead::Echoed(bytes) => return Step::echoed(bytes),
             FirstRead::Other(first) => first,
@@ -382,8 +382,11 @@ impl Connection {
         loop {
             match self.echo.want() {
                 Want::Close => return Ok(()),
+                // Until EAGAIN: after a short send alone no edge is certain to follow.
                 Want::Write => match self.send_waiting(transport, buf, stats)? {
                     Sent::WouldBlock => return Ok(()),
+                    // No socket does that; it would be asked again and again.
+                    Sent::Bytes(0) => return Err(Errno::EIO),
                     Sent::Bytes(_) => {}
                 },
                 Want::Shutdown => {
@@ -469,6 +472,7 @@ impl Connection {
             }
         }
         let mode = self.mode(config.trigger);
+        debug_assert!(below <= room.len() || mode.kernel_repeats(), "short is less than the room");
         if mode.read_is_over(ready, count, below) {
             return Ok(ReadStep::Done(count));
         }
