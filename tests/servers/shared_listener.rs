@@ -178,6 +178,49 @@ fn visits_under(trigger: Trigger, sharing: AcceptSharing, faults: FaultPlan) -> 
     kernel.kernel.hook.has_fired()
 }
 
+/// One of two shared listeners cannot be restored after a pause: the other accepts at once, and is
+/// not reported in vain until then.
+#[test]
+fn the_shared_listener_that_remains_accepts_at_once_after_a_pause() {
+    let mut closed = 0;
+    for trigger in TRIGGERS {
+        for at in 0..20 {
+            let config = StreamConfig {
+                trigger,
+                connections_max: 1,
+                linger_timeout: Duration::ZERO,
+                ..StreamConfig::default()
+            };
+            let faults = FaultPlan::once(at, Errno::ENOMEM).for_syscall(Syscall::EpollCtl);
+            let kernel = CallCounter::new(FaultInjector::new(Linux, faults));
+            let mut server = StreamServer::<CountedFaults>::new(kernel, config).unwrap();
+            let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+            let addrs = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+            let added = listeners.map(|listener| {
+                listener.set_nonblocking(true).unwrap();
+                server.add_shared_listener(listener.into(), AcceptSharing::Exclusive).is_ok()
+            });
+            let Ok(first) = TcpStream::connect(addrs[1]) else { continue };
+            run_rounds(&mut server, 5);
+            drop(first);
+            run_rounds(&mut server, 5);
+            if added != [true; 2] || server.listeners() != 1 {
+                continue;
+            }
+            closed += 1;
+            for addr in addrs {
+                let Ok(mut client) = TcpStream::connect(addr) else { continue };
+                client.write_all(b"?").unwrap();
+                let waits = server.kernel().hook.calls(Syscall::EpollWait);
+                is_woken(&mut server, &mut client);
+                let waits = server.kernel().hook.calls(Syscall::EpollWait) - waits;
+                assert!(waits < 50, "{waits} waits, {trigger:?}, failure {at}");
+            }
+        }
+    }
+    assert!(closed > 0, "no failure closed one of the two");
+}
+
 const fn no_fault() -> FaultPlan {
     FaultPlan::once(u64::MAX, Errno::EIO)
 }
