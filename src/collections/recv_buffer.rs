@@ -10,7 +10,7 @@ use core::ops::{Deref, DerefMut};
 /// Bytes to receive into and to send from, that begin in the middle of a page of memory.
 ///
 /// The kernel copies the bytes of a socket with one instruction, `rep movsb`. On AMD EPYC it takes
-/// up to 2.6 times as long when the destination begins a few bytes after the source, both counted
+/// up to 2.3 times as long when the destination begins a few bytes after the source, both counted
 /// within their pages. A peer's message usually begins at the start of a page, and a large `Vec` 16
 /// bytes after one, since the allocator's header comes first: just there. The middle of a page is
 /// far from the start and from the end, which is slow to send from.

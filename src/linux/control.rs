@@ -14,10 +14,11 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::net::PacketInfo;
 
-/// Size of one control message of each kind, each with its padding.
+/// Room for three control messages: both kinds of packet info, and the length of segments. Each is
+/// counted as the longest.
 pub(super) const CONTROL_BYTES: usize = 3 * ENTRY_BYTES_MAX;
 
-/// A header and the longer of the two, padded.
+/// A header and the longest data, `in6_pktinfo`, padded.
 const ENTRY_BYTES_MAX: usize = (HEADER_BYTES + V6_BYTES).next_multiple_of(ALIGN_BYTES);
 
 const ALIGN_BYTES: usize = align_of::<libc::cmsghdr>();

@@ -247,8 +247,9 @@ impl<T, K: Kernel> Reactor<T, K> {
         self.wait_again(first, deadline)
     }
 
-    /// Waits once if the batch is used up, and there are neither deadlines nor requeued
-    /// registrations. Returns whether there is a batch; if not, [`wait`](Self::wait) knows why.
+    /// Waits without a deadline if the batch is used up, and there are neither deadlines nor requeued
+    /// registrations; an interrupted wait is repeated. Returns whether there is a batch. An error is
+    /// not kept: the caller continues with [`wait`](Self::wait), which gets it again.
     #[inline]
     pub(crate) fn wait_plainly(&mut self) -> bool {
         let is_plain = self.cursor == self.len
@@ -362,7 +363,7 @@ impl<T, K: Kernel> Reactor<T, K> {
             let event = self.events[self.cursor];
             match self.registrations.get_mut(Token::from_bits(event.data())) {
                 Some(registration) if registration.watched.mask & REQUEUED_BIT == 0 => return true,
-                // It is reported later in this round anyway: merge the two reports.
+                // It is in the requeue list and is reported from there: merge the two reports.
                 Some(registration) => {
                     registration.watched.mask |= pack_ready(Ready::from_bits(event.events()));
                 }

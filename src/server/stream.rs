@@ -77,7 +77,7 @@ const NON_CONNECTIONS_MAX: u32 = 1 << 10;
 /// Invariants: for each connection the output is a prefix of the input, and equal to it once the
 /// peer has half-closed and read to the end. One connection buffers at most
 /// `StreamConfig::buffer_bytes`, an idle one costs at most 64 bytes, and 20
-/// to 40 with an idle timeout. Every call is bounded.
+/// to 40 more with an idle timeout. Every call is bounded.
 ///
 /// ```
 /// # #[cfg(feature = "std")] fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -130,7 +130,9 @@ pub struct StreamServer<K: Kernel = Linux, X = Infallible> {
     is_drained: bool,
 }
 
-/// Is called after a round of echoes, with the counters and the kernel.
+/// Is called before each wait of [`run_rounds_with`](StreamServer::run_rounds_with) that follows
+/// nothing but echoes, with the counters and the kernel. After anything else the call returns, and
+/// the caller publishes.
 pub type AfterRound<'a, K> = &'a mut dyn FnMut(&StreamStats, &mut K);
 
 /// What [`run_once`](StreamServer::run_once) did.
@@ -156,7 +158,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
     /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: out of descriptors or memory.
     ///
     /// # Panics
-    /// A bound of `config` other than `connections_max` is zero, or `config.idle_timeout` is over [`IDLE_TIMEOUT_MAX`].
+    /// A bound of `config` other than `connections_max` is zero, or `config.idle_timeout` is over
+    /// [`IDLE_TIMEOUT_MAX`].
     pub fn new(kernel: K, config: StreamConfig) -> Result<Self, Errno> {
         assert!(config.buffer_bytes > 0, "the receive buffer must not be empty");
         assert!(config.budget_bytes > 0 && config.accepts_max > 0, "budgets must not be zero");
@@ -297,7 +300,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
             if self.serve_rounds(true, after_round) {
                 return Ok(Outcome::Handled);
             }
-            // Not for stale events alone: after those the wait must be able to sleep.
+            // If only stale events were left, they are dropped, and `run_once` waits: it sleeps when
+            // they repeat.
             if self.reactor.has_next() {
                 return Ok(self.serve_rest());
             }
@@ -540,7 +544,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
         StreamStats { events_stale: self.reactor.stale_events(), ..self.stats }
     }
 
-    /// The sum of all write buffers: the memory held by connections besides their slots.
+    /// Bytes received and not yet sent, of all connections: in write buffers, and in pipes, which
+    /// are the kernel's memory.
     /// Cost: O(connections).
     pub fn buffered_bytes(&mut self) -> u64 {
         let mut sum = 0;

@@ -9,8 +9,11 @@
 //!   from the pipe to the socket only while the pipe holds bytes.
 //! * Only recv(2) decides that a socket is empty or at its end: splice(2) also returns nothing at
 //!   an urgent mark.
-//! * A pipe belongs to a connection only while it holds bytes of it. One that is given back is
-//!   empty by the pool's own count; otherwise it is closed.
+//! * A pipe is with its connection only while it holds bytes of it: kept under a number between
+//!   events. It returns to the free ones when it is empty, by the pool's own count; if the
+//!   connection ends first, it is closed.
+//! * A [`BulkSocket`] must end with `finish`: dropping one loses its pipe, whose descriptors nothing
+//!   closes.
 //! * The pool has at most [`StreamConfig::pipes_max`] pipes, and none is asked to hold more than
 //!   the receive buffer. A connection that finds none copies.
 
@@ -47,7 +50,8 @@ pub(super) struct PipePool {
     len: usize,
     pipes_max: usize,
     pipe_bytes: usize,
-    /// Whether splice(2) is not permitted here, or not known to the kernel.
+    /// Whether splice(2) is not permitted here, or not known to the kernel: set by the first
+    /// connection to which that happens, for all of them.
     is_refused: bool,
 }
 

@@ -83,7 +83,8 @@ pub enum Bulk {
     #[default]
     Copy,
     /// From the first byte on they are moved by splice(2), without a copy in user space. For
-    /// messages of a few kilobytes this costs more than to copy.
+    /// messages of a few kilobytes this costs more than to copy. A connection that finds no pipe
+    /// copies, and returns to splice(2) after four large events.
     Splice,
     /// Those of a connection that streams are moved by splice(2): after four events with 64 KiB or
     /// more each, until three events in a row have brought less.

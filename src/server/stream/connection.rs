@@ -77,29 +77,27 @@ pub struct Step {
     pub requeue: Option<Ready>,
     /// This side was shut down: a deadline is due in [`StreamConfig::linger_timeout`].
     pub lingers: bool,
-    /// A message was received and sent back whole, and nothing was buffered before: there is
-    /// nothing to requeue, and [`interest`](Connection::interest) is what it was.
-    pub is_echo: bool,
     /// Bytes received.
     pub received_bytes: usize,
 }
 
 impl Step {
     const fn new(progress: Progress) -> Self {
-        Self { progress, requeue: None, lingers: false, is_echo: false, received_bytes: 0 }
+        Self { progress, requeue: None, lingers: false, received_bytes: 0 }
     }
 
     /// A message of so many bytes was echoed whole.
     #[inline]
     pub(super) const fn echoed(received_bytes: usize) -> Self {
-        Self { is_echo: true, received_bytes, ..Self::new(Progress::Advanced) }
+        Self { received_bytes, ..Self::new(Progress::Advanced) }
     }
 }
 
 /// Result of one read, after what was received has been sent back as far as possible.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ReadStep {
-    /// So many bytes were received and sent, and the kernel reports those that come next.
+    /// So many bytes were received and dealt with (sent, or discarded when closing), and nothing is
+    /// left to be read now.
     Done(usize),
     /// So many bytes were received. More may be there, or not all of them could be sent.
     Bytes(usize),

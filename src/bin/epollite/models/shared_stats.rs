@@ -23,8 +23,8 @@ pub(crate) struct CounterWriter {
     part: &'static [AtomicU64],
     /// What has been added so far.
     last: Vec<u64>,
-    /// The words of the [`echo_counters`], with what has been added to each: `last` does not count
-    /// for these.
+    /// The words of the [`echo_counters`], with what has been added to each; `flush` brings `last`
+    /// up to date from here.
     echoes: [(&'static AtomicU64, u64); ECHO_COUNTERS],
     echo_words: [usize; ECHO_COUNTERS],
 }
