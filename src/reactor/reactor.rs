@@ -247,9 +247,9 @@ impl<T, K: Kernel> Reactor<T, K> {
         self.wait_again(first, deadline)
     }
 
-    /// Waits without a deadline if the batch is used up, and there are neither deadlines nor requeued
-    /// registrations; an interrupted wait is repeated. Returns whether there is a batch. An error is
-    /// not kept: the caller continues with [`wait`](Self::wait), which gets it again.
+    /// Waits without a deadline if the batch is used up, and there are neither deadlines nor
+    /// requeued registrations; an interrupted wait is repeated. Returns whether there is a batch.
+    /// An error is not kept: the caller continues with [`wait`](Self::wait), which gets it again.
     #[inline]
     pub(crate) fn wait_plainly(&mut self) -> bool {
         let is_plain = self.cursor == self.len

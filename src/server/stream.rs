@@ -300,8 +300,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
             if self.serve_rounds(true, after_round) {
                 return Ok(Outcome::Handled);
             }
-            // If only stale events were left, they are dropped, and `run_once` waits: it sleeps when
-            // they repeat.
+            // If only stale events were left, they are dropped, and `run_once` waits: it sleeps
+            // when they repeat.
             if self.reactor.has_next() {
                 return Ok(self.serve_rest());
             }

@@ -12,8 +12,8 @@
 //! * A pipe is with its connection only while it holds bytes of it: kept under a number between
 //!   events. It returns to the free ones when it is empty, by the pool's own count; if the
 //!   connection ends first, it is closed.
-//! * A [`BulkSocket`] must end with `finish`: dropping one loses its pipe, whose descriptors nothing
-//!   closes.
+//! * A [`BulkSocket`] must end with `finish`: dropping one loses its pipe, whose descriptors
+//!   nothing closes.
 //! * The pool has at most [`StreamConfig::pipes_max`] pipes, and none is asked to hold more than
 //!   the receive buffer. A connection that finds none copies.
 

@@ -21,8 +21,8 @@ pub(super) fn large_bytes(config: &StreamConfig) -> usize {
 pub(super) struct Streak(u8);
 
 impl Streak {
-    /// Large events after which a connection streams: enough that a single large message seldom does
-    /// it.
+    /// Large events after which a connection streams: enough that a single large message seldom
+    /// does it.
     const BEGIN: u8 = 4;
     /// Small events in a row after which it does not: the end of a large message is one.
     const END: u8 = 3;
