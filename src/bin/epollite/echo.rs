@@ -103,7 +103,10 @@ fn build_workers<K: InstrumentedKernel>(
     let threads = u64::from(options.threads);
     let listeners = options.targets.len() as u64 * threads;
     let taken = OTHER_DESCRIPTORS + THREAD_DESCRIPTORS * threads + listeners;
-    let available = u32::try_from(start.limit.saturating_sub(taken)).unwrap_or(u32::MAX);
+    let spare = start.limit.saturating_sub(taken);
+    let pipes_max = pipes_max(options, spare);
+    let in_pipes = 2 * u64::from(pipes_max) * threads;
+    let available = u32::try_from(spare - in_pipes).unwrap_or(u32::MAX);
     let total =
         options.connections_max.map_or(available, |max| max.min(available)).max(options.threads);
     let mut workers = Vec::new();
@@ -115,6 +118,7 @@ fn build_workers<K: InstrumentedKernel>(
             idle_timeout: options.idle_timeout,
             drain_timeout: options.drain_timeout,
             bulk: options.bulk,
+            pipes_max,
             emit_events: options.log.is_verbose,
             ..stream::StreamConfig::default()
         };
@@ -132,6 +136,19 @@ fn build_workers<K: InstrumentedKernel>(
     let wakers: Result<Vec<_>, Errno> = wakers.collect();
     coordinator.set_wakers(wakers.map_err(failed("eventfd"))?);
     Ok(workers)
+}
+
+/// Pipes of each thread, of the `spare` descriptors: those in use by peers that do not read are not
+/// to be missing for connections, which are limited to the others.
+fn pipes_max(options: &EchoOptions, spare: u64) -> u8 {
+    /// The part of the descriptors that may be those of pipes.
+    const PIPES_PART: u64 = 8;
+    let default = stream::StreamConfig::default().pipes_max;
+    if options.bulk == stream::Bulk::Copy {
+        return 0;
+    }
+    let affordable = spare / PIPES_PART / 2 / u64::from(options.threads);
+    u8::try_from(affordable).unwrap_or(default).min(default)
 }
 
 /// Assigns a bound socket to worker `at`, and its file to the worker that reads the signals.

@@ -4,7 +4,9 @@ use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 
 use crate::support::TRIGGERS;
-use crate::support::client::{connect, connect_unix, echo, expect, expect_silence, is_served};
+use crate::support::client::{
+    connect, connect_unix, echo, expect, expect_silence, fill_buffers, is_served,
+};
 use crate::support::process::Process;
 use crate::support::procfs::descriptors as open_descriptors;
 use crate::support::program::{Program, descriptors};
@@ -192,4 +194,27 @@ fn a_freed_descriptor_serves_unix_and_tcp_clients() {
     drop(many);
     expect(&mut late, b"by path");
     is_served(&server.tcp());
+}
+
+/// Their pipes do not take the descriptors of those who come later.
+#[test]
+fn clients_that_do_not_read_leave_room_for_others_when_bytes_are_spliced() {
+    let scratch = Scratch::new();
+    for trigger in TRIGGERS {
+        let path = scratch.file(trigger);
+        let arguments = ["echo", "--unix", &path, "--trigger", trigger, "--bulk", "splice"];
+        let mut server = Program::start_under(&descriptors("-n 40"), &arguments);
+        server.until_it_serves(&path);
+        let mut unread: Vec<_> = (0..10).map(|_| connect_unix(&path)).collect();
+        for client in &mut unread {
+            fill_buffers(client, 1 << 24);
+        }
+        // Fewer than there would be without pipes.
+        let mut others: Vec<_> = (0..7).map(|_| connect_unix(&path)).collect();
+        for client in &mut others {
+            echo(client, b"there is room");
+        }
+        let complaints = server.stderr.count_with("accept paused");
+        assert_eq!(complaints, 0, "invariant: one that does not read costs only itself");
+    }
 }
