@@ -196,7 +196,7 @@ fn a_freed_descriptor_serves_unix_and_tcp_clients() {
     is_served(&server.tcp());
 }
 
-/// Their pipes do not take the descriptors of those who come later.
+/// Their pipes do not take the descriptors of later clients.
 #[test]
 fn clients_that_do_not_read_leave_room_for_others_when_bytes_are_spliced() {
     let scratch = Scratch::new();
