@@ -4,9 +4,9 @@
 # Version: Linux 6.18, Python 3.11 (Debian 12). No package is needed beyond the base system.
 # Guess:   splice(2) returns 0 at the end of input only, as its page says; before that it moves
 #          bytes, or fails with EAGAIN.
-# Seen:    with an urgent byte at the front, and bytes behind it that are not urgent, it returns 0 as
-#          if the peer had closed, again and again. recv(2) passes over the urgent byte and returns
-#          the rest, and after that splice works. A proxy that takes 0 for the end cuts the stream.
+# Seen:    with an urgent byte at the front, and bytes behind it that are not urgent, it returns 0
+#          as if the peer had closed, again and again. recv(2) passes over the urgent byte and
+#          returns the rest, and after that splice works. A proxy that takes 0 for the end cuts the stream.
 # Output:  splice 2 / splice 0 / splice 0 / recv b'cd' / splice 1
 set -eu
 seen=$(python3 - <<'EOF'
