@@ -6,7 +6,8 @@
 #          bytes, or fails with EAGAIN.
 # Seen:    with an urgent byte at the front, and bytes behind it that are not urgent, it returns 0
 #          as if the peer had closed, again and again. recv(2) passes over the urgent byte and
-#          returns the rest, and after that splice works. A proxy that takes 0 for the end cuts the stream.
+#          returns the rest, and after that splice works. A proxy that takes 0 for the end
+#          cuts the stream.
 # Output:  splice 2 / splice 0 / splice 0 / recv b'cd' / splice 1
 set -eu
 seen=$(python3 - <<'EOF'
