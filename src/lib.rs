@@ -43,6 +43,7 @@
 //! ```text
 //!  6  bin/epollite                           the program
 //!  5  server::{stream, datagram}  executor   built on the reactor
+//!     study                                  experiments with a kernel
 //!  4  reactor                                registrations, waiting, timers, stale tokens
 //!  3  linux  sim  instrument                 the real kernel, a simulated one, and wrappers
 //!                                            that trace, count, and inject faults
@@ -91,9 +92,10 @@ pub mod sim;
 // Layer 4: the reactor.
 pub mod reactor;
 
-// Layer 5: servers, and coroutines.
+// Layer 5: servers, coroutines, and experiments.
 pub mod executor;
 pub mod server;
+pub mod study;
 
 pub use errno::Errno;
 pub use event::event::Event;

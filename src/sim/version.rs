@@ -2,6 +2,8 @@
 //!
 //! Values only. Each constant names what changed there; the rules read `config.version`.
 
+use core::fmt;
+
 /// A release series of Linux, such as 6.12: its newest release, with everything backported to it.
 ///
 /// Versions are compared with the series in which mainline changed.
@@ -53,6 +55,13 @@ impl Version {
         let mut numbers = release.split(|c: char| !c.is_ascii_digit());
         let mut number = || numbers.next()?.parse().ok();
         Some(Self::new(number()?, number()?))
+    }
+}
+
+impl fmt::Display for Version {
+    /// `6.12`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
     }
 }
 

@@ -16,7 +16,7 @@ const LAYERS: [(u8, &[&str]); 6] = [
     (2, &["kernel"]),
     (3, &["linux", "sim", "instrument"]),
     (4, &["reactor"]),
-    (5, &["server", "executor"]),
+    (5, &["server", "executor", "study"]),
 ];
 
 /// Where `unsafe` and `libc::` may appear.
