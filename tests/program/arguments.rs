@@ -26,7 +26,7 @@ const FLAGS: [&str; 16] = [
 ];
 
 /// The mistake, and a word that the error message must contain.
-const MISTAKES: [(&[&str], &str); 50] = [
+const MISTAKES: [(&[&str], &str); 58] = [
     (&["echo", "--frobnicate"], "--frobnicate"),
     (&["echo", "-x"], "-x"),
     (&["echo", "stray"], "stray"),
@@ -77,6 +77,14 @@ const MISTAKES: [(&[&str], &str); 50] = [
     (&["echo", "--log-format"], "--log-format"),
     (&["echo", "--check"], "--check"),
     (&["echo", "--check", "nowhere"], "nowhere"),
+    (&["study", "--frobnicate"], "--frobnicate"),
+    (&["study", "--on", "bsd", "nested"], "'bsd' is not sim, linux or both"),
+    (&["study", "--on", "sim", "list"], "--on"),
+    (&["study", "--all", "nested"], "nested"),
+    (&["study", "nested", "round-robin"], "round-robin"),
+    (&["study", "list", "edge", "pipe"], "pipe"),
+    (&["study", "show"], "show"),
+    (&["study", "run"], "run"),
 ];
 
 #[test]

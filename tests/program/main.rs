@@ -20,6 +20,7 @@ mod readme;
 mod regressions;
 mod shutdown;
 mod streams;
+mod study;
 mod support;
 mod syscalls;
 mod tutorial;

@@ -134,8 +134,15 @@ print(server.wait())";
 
 #[test]
 fn results_wait_for_a_reader_of_a_small_non_blocking_pipe() {
-    let helps: [&[&str]; 5] =
-        [&["--help"], &["echo", "--help"], &["nc", "--help"], &["sim", "--help"], &["--version"]];
+    let helps: [&[&str]; 7] = [
+        &["--help"],
+        &["echo", "--help"],
+        &["nc", "--help"],
+        &["sim", "--help"],
+        &["study", "--help"],
+        &["study"],
+        &["--version"],
+    ];
     for arguments in helps {
         let whole = Program::run(arguments).stdout;
         let slow = through_a_small_pipe(arguments, "");

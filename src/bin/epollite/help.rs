@@ -10,6 +10,7 @@ Commands:
   echo       serve echo over TCP, UDP and Unix sockets, or check such a server
   nc         netcat: sockets to stdin and stdout, many clients at once
   sim        random scenarios of the server on a simulated kernel
+  study      experiments with epoll: what people expect, the model, your kernel
 
 Options:
   -h, --help     print this text; 'epollite COMMAND --help' for a command
@@ -106,6 +107,53 @@ codes: 0 all hold, 1 an invariant is violated, 2 usage error.
 Examples:
   epollite sim --seed 1                     fifty scenarios
   epollite sim --seed 1 --faults            fifty with faults
+";
+
+/// `epollite study --help`.
+pub(crate) const STUDY: &str = "\
+epollite study - experiments with epoll, on the model and on your kernel
+
+Usage: epollite study [list [WORD]]      list the experiments, those with a word
+       epollite study [OPTIONS] NAME     run one and explain it
+       epollite study [OPTIONS] --all    run all: a table of this kernel's facts
+       epollite study show NAME          print the text of one
+       epollite study [OPTIONS] run FILE run one from a file
+
+      --on KERNEL     where: linux, sim (the model) or both      [default: both]
+      --all           every experiment
+  -h, --help          print this text
+
+An experiment is a few system calls, one a line, with the result that Linux is
+expected to give and the one that most people expect. It is shown call by call,
+as strace prints them; then people, model and kernel are compared.
+
+A file begins with 'question:', 'wiring:', 'people:', 'because:' and 'lesson:'
+(and 'since: 6.9' where an older kernel cannot run it), then one call a line:
+  CALL [= RESULT [or RESULT] [since VERSION, else RESULT] [, people RESULT]]
+  [; NOTE]
+CALL, with names for descriptors; a line that begins with # is a comment:
+  tcp S C                       both ends of a connection: accepted, connecting
+  socketpair A B KIND           of Unix sockets; KIND is stream or datagram
+  socket S KIND                 tcp, udp, unix-stream or unix-datagram
+  bind S | listen S N | connect S TO | accept S NEW
+  epoll E | add E FD EVENTS | mod E FD EVENTS | del E FD | wait E [MAX]
+  send S BYTES | sendto S TO BYTES | recv S MAX | write FD BYTES | read FD MAX
+  fill FD | drain FD [MAX]      until there is no room, or nothing is left
+  shutdown S read|write|both | close FD | dup FD NEW
+  eventfd FD N | pipe R W | setsockopt S NAME N | getsockopt S NAME
+EVENTS: IN PRI OUT ERR HUP RDHUP EXCLUSIVE ONESHOT ET, or none
+BYTES: \"text\", 50*\"x\", u64 1
+RESULT: ok, 5, 1..9, 1.., BYTES, nothing, s0 IN RDHUP, EAGAIN, error EPIPE (of
+        SO_ERROR), or ? for any. Without one the call must not fail.
+
+Exit codes: 0 as expected, 1 a result differs, 2 usage error, unknown name or a
+mistake in a file.
+
+Examples:
+  epollite study edge-residue               why edge mode must drain
+  epollite study list eventfd               experiments with an eventfd
+  epollite study show edge-late >my.txt     a start for one of your own
+  epollite study run my.txt
 ";
 
 /// `epollite echo --help`.
@@ -216,7 +264,9 @@ mod tests {
 
     #[test]
     fn every_line_of_help_fits_on_a_terminal() {
-        for (name, text) in [("main", MAIN), ("nc", NC), ("sim", SIM), ("echo", ECHO)] {
+        for (name, text) in
+            [("main", MAIN), ("nc", NC), ("sim", SIM), ("study", STUDY), ("echo", ECHO)]
+        {
             for line in text.lines() {
                 let columns = line.chars().count();
                 assert!(columns <= 80, "{name}: {columns} columns: {line}");

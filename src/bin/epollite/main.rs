@@ -27,6 +27,7 @@ mod sim;
 mod sink;
 mod startup;
 mod stats;
+mod study;
 mod trace;
 mod units;
 mod worker;
@@ -59,6 +60,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Echo(options) => echo::run(&options),
         Command::Nc(options) => nc::run(&options),
         Command::Sim(options) => sim::run(&options),
+        Command::Study(options) => study::run(&options),
         Command::Check(target) => check::run(&target),
     }
 }

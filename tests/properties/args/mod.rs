@@ -56,7 +56,7 @@ const KNOWN_ARGUMENTS: [&str; 32] = [
     "-lkzu",
     "--help",
     "127.0.0.1:1",
-    "[::1]:2",
+    "study",
     "edge",
     "level",
     "json",

@@ -9,6 +9,7 @@ use super::echo::{EchoCommand, EchoOptions, parse_echo};
 use super::nc::{NcOptions, parse_nc};
 use super::parser::{Arg, ArgParser};
 use super::sim::{SimOptions, parse_sim};
+use super::study::{StudyOptions, parse_study};
 use super::target::Target;
 
 /// The command to run.
@@ -19,6 +20,7 @@ pub(crate) enum Command {
     Echo(EchoOptions),
     Nc(NcOptions),
     Sim(SimOptions),
+    Study(StudyOptions),
     Check(Target),
 }
 
@@ -40,6 +42,7 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Cli
             },
             b"nc" => parse_nc(&mut args)?.map_or(Command::Help(help::NC), Command::Nc),
             b"sim" => parse_sim(&mut args)?.map_or(Command::Help(help::SIM), Command::Sim),
+            b"study" => parse_study(&mut args)?.map_or(Command::Help(help::STUDY), Command::Study),
             b"help" => Command::Help(help::MAIN),
             _ => {
                 let why = format!("unknown command '{}'", arg.to_string_lossy());

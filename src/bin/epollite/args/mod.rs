@@ -7,6 +7,7 @@ mod echo;
 mod nc;
 mod parser;
 mod sim;
+mod study;
 mod suggest;
 mod target;
 
@@ -14,4 +15,6 @@ pub(crate) use command::{Command, parse};
 pub(crate) use echo::EchoOptions;
 pub(crate) use nc::{Endpoint, Mode, NcOptions};
 pub(crate) use sim::SimOptions;
+pub(crate) use study::{Kernels, StudyCommand, StudyOptions};
+pub(crate) use suggest::nearest_names;
 pub(crate) use target::{Target, parse_unix};

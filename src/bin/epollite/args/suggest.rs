@@ -30,6 +30,21 @@ pub(super) fn nearest_flag(flag: &str, help: &str) -> Option<String> {
     found.map(str::to_owned)
 }
 
+/// The names that are near to `name` or contain it, the nearest first; at most three.
+pub(crate) fn nearest_names<'n>(name: &str, known: &[&'n str]) -> Vec<&'n str> {
+    /// More would be a list, which there is a command for.
+    const NAMES_MAX: usize = 3;
+    let rank = |other: &&'n str| {
+        let letters = distance(name, other);
+        let contains = !name.is_empty() && other.contains(name);
+        let is_near = contains || letters <= 1 + name.len() / 4;
+        is_near.then_some((if contains { 0 } else { letters }, *other))
+    };
+    let mut near: Vec<(usize, &str)> = known.iter().filter_map(rank).collect();
+    near.sort_unstable();
+    near.into_iter().take(NAMES_MAX).map(|(_, name)| name).collect()
+}
+
 /// How many letters must be inserted, removed, replaced or swapped with the next: the restricted
 /// Damerau-Levenshtein distance.
 fn distance(one: &str, other: &str) -> usize {
@@ -71,6 +86,16 @@ mod tests {
         assert_eq!(nearest("--frobnicate"), None);
         assert_eq!(nearest("-x"), None);
         assert_eq!(nearest("--"), None);
+    }
+
+    #[test]
+    fn near_names_are_found_in_the_order_of_their_distance() {
+        let known = ["edge-residue", "edge-late", "fresh-socket", "round-robin"];
+        assert_eq!(nearest_names("edge-resideu", &known), ["edge-residue"]);
+        assert_eq!(nearest_names("edge", &known), ["edge-late", "edge-residue"]);
+        assert_eq!(nearest_names("fresh-sokcet", &known), ["fresh-socket"]);
+        assert!(nearest_names("frobnicate", &known).is_empty());
+        assert!(nearest_names("", &known).is_empty());
     }
 
     #[test]

@@ -1,0 +1,79 @@
+//! Where an experiment runs: the real kernel, and a model of the same version.
+//!
+//! Knows how packets between the CPUs of this machine are waited for; no page.
+
+use std::fs;
+use std::thread;
+
+use epollite::Linux;
+use epollite::sim::{Sim, SimConfig, Version};
+use epollite::study::{Experiment, ExperimentReport, run};
+
+/// The running kernel.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    /// As of uname(2).
+    pub(crate) release: String,
+    pub(crate) version: Version,
+}
+
+/// What an experiment showed, on each kernel on which it ran.
+#[derive(Debug)]
+pub(crate) struct Observation {
+    pub(crate) model: Option<ExperimentReport>,
+    pub(crate) linux: Option<ExperimentReport>,
+}
+
+impl Machine {
+    /// Of a kernel that does not give its version, the newest is assumed.
+    pub(crate) fn read() -> Self {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let release = release.trim();
+        let version = Version::from_release(release).unwrap_or(Version::NEWEST);
+        let release = if release.is_empty() { "of unknown version" } else { release };
+        Self { release: release.to_owned(), version }
+    }
+
+    /// Runs it on Linux.
+    pub(crate) fn on_linux(&self, experiment: &Experiment) -> ExperimentReport {
+        run(experiment, Linux, self.version, &mut wait_for_backlogs)
+    }
+
+    /// Runs it on a model of the same version, where everything sent has arrived.
+    pub(crate) fn on_model(&self, experiment: &Experiment) -> ExperimentReport {
+        let config = SimConfig { version: self.version, ..SimConfig::default() };
+        run(experiment, &mut Sim::new(config), self.version, &mut || {})
+    }
+}
+
+impl Observation {
+    /// The kernels on which a result was not as expected.
+    pub(crate) fn differing(&self, machine: &Machine) -> Vec<String> {
+        let differs =
+            |report: &Option<ExperimentReport>| report.as_ref().is_some_and(|it| !it.agrees());
+        let model = differs(&self.model).then(|| "the model".to_owned());
+        let linux = differs(&self.linux).then(|| format!("Linux {}", machine.release));
+        model.into_iter().chain(linux).collect()
+    }
+}
+
+/// Upper limit on polls of the packet backlogs: a fraction of a second.
+const POLLS_MAX: usize = 2_000;
+/// The column of the length of a CPU's backlog, from 0.
+///
+/// Reference: net/core/net-procfs.c: `softnet_seq_show`
+const BACKLOG_COLUMN: usize = 11;
+
+/// Waits until no CPU has undelivered packets: the scheduler may have moved this thread to another
+/// CPU after a send.
+fn wait_for_backlogs() {
+    for _ in 0..POLLS_MAX {
+        let Ok(processors) = fs::read_to_string("/proc/net/softnet_stat") else { return };
+        let mut lengths =
+            processors.lines().filter_map(|line| line.split_whitespace().nth(BACKLOG_COLUMN));
+        if lengths.all(|length| length == "00000000") {
+            return;
+        }
+        thread::yield_now();
+    }
+}
