@@ -62,7 +62,7 @@ GROUPS = {
     "kernels": ["running", *SERIES],
     "settings": [IN_VM.get(setting, setting) for setting in SETTINGS],
 }
-TESTS = ["conformance", "conformance_random", "linux", "reactor", "servers", "faults"]
+TESTS = ["conformance", "conformance_random", "linux", "reactor", "servers", "faults", "study"]
 # Tools used by suites.sh and the tests.
 COMMANDS = "sh mount ip timeout cut grep tail paste basename sed cat rm sleep"
 FOLDER = Path("target/kernels")
