@@ -41,16 +41,19 @@ const STALE_WAITS_MAX: u32 = 8;
 /// stale level-triggered registration below one percent of a core, and delays others by no more.
 const STALE_SLEEP_MILLIS: u32 = 1;
 
-/// Events after which a sweep whose batches are all full counts as complete, although stale
-/// events may hide some registrations. More than any process has descriptors: reached only with
-/// very many stale registrations.
+/// Events after which a sweep whose batches are all full counts as complete, besides two for each
+/// registration, although stale events may hide some. More than any process has descriptors:
+/// reached only with very many stale registrations.
 const SWEEP_EVENTS_MAX: usize = 1 << 16;
 
 /// The shortest wait that is preceded by polling.
 const SPIN_TIMEOUT_MIN: Duration = Duration::from_millis(1);
 
+/// The longest time that is polled before one wait.
+const SPIN_MAX: Duration = Duration::from_millis(10);
+
 /// Polls before one wait, for a clock that stands still. A poll takes 170 ns or more: this is over
-/// 10 milliseconds, the longest time that [`Reactor::set_spin`] promises.
+/// [`SPIN_MAX`].
 const SPIN_POLLS_MAX: u32 = 1 << 16;
 
 /// The waker's value of `epoll_event.data`. No slab grows to that slot.
@@ -535,7 +538,7 @@ impl<T, K: Kernel> Reactor<T, K> {
             return self.epoll_wait_now(timeout);
         }
         let Some(limit) = self.spin.limit() else { return self.epoll_wait_now(timeout) };
-        let limit = timeout.map_or(limit, |timeout| limit.min(timeout));
+        let limit = timeout.map_or(limit, |timeout| limit.min(timeout)).min(SPIN_MAX);
         let began = self.kernel.now();
         let mut took = Duration::ZERO;
         for _ in 0..SPIN_POLLS_MAX {

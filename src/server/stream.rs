@@ -1,6 +1,6 @@
 //! The stream server: echo over TCP and Unix sockets, in every trigger mode.
 //!
-//! Connects the two layers: the [`Kernel`] trait below and the [`Echo`] state machine above.
+//! Connects two layers of the architecture: the [`Kernel`] trait and the [`Echo`] state machine.
 //! `accept.rs` accepts connections, `connection.rs` serves one, `served.rs` does what that leaves
 //! to the server.
 //!
@@ -109,8 +109,8 @@ const NON_CONNECTIONS_MAX: u32 = 1 << 10;
 pub struct StreamServer<K: Kernel = Linux, X = Infallible> {
     reactor: Reactor<Source<X>, K>,
     config: StreamConfig,
-    /// Whether nothing is left to do after a message that was sent back whole: no event to emit, no
-    /// activity to record, no registration to re-arm.
+    /// Whether an echo is all that there is to do for a message that was sent back whole: no event
+    /// to emit, no activity to record, no registration to re-arm.
     echo_is_all: bool,
     /// How many bytes make an event large.
     large_bytes: usize,

@@ -172,7 +172,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
     }
 
     /// Accepts at most `accepts_max` connections, skipping at most `CONSECUTIVE_ABORTS_MAX` aborted
-    /// ones. Returns whether there was any.
+    /// ones. Returns whether anything was done.
     pub(super) fn on_listener_ready(&mut self, listener: Token, is_unix: bool) -> bool {
         let accepted = self.accept_batch(listener, is_unix);
         let sharing = self.sharing_of(listener);

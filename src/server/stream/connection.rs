@@ -96,8 +96,8 @@ impl Step {
 /// Result of one read, after what was received has been sent back as far as possible.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ReadStep {
-    /// So many bytes were received and dealt with (sent, or discarded when closing), and nothing is
-    /// left to be read now.
+    /// So many bytes were received and dealt with (sent, or discarded when closing), and no more is
+    /// to be read now: the socket is empty, or the kernel reports the rest.
     Done(usize),
     /// So many bytes were received. More may be there, or not all of them could be sent.
     Bytes(usize),
@@ -114,7 +114,7 @@ pub(super) enum FirstRead {
     /// A message of so many bytes was received and sent back whole, and there is nothing left to
     /// do.
     Echoed(usize),
-    /// Anything else: the result of the read, if there was one.
+    /// Anything else: the result of this event's first read, if there was one.
     Other(Option<Result<ReadStep, Errno>>),
 }
 
@@ -380,7 +380,8 @@ impl Connection {
         loop {
             match self.echo.want() {
                 Want::Close => return Ok(()),
-                // Until EAGAIN: after a short send alone no edge is certain to follow.
+                // Until EAGAIN, in every mode: after a short send alone no edge is certain to
+                // follow, and a peer that reads may have made room.
                 Want::Write => match self.send_waiting(transport, buf, stats)? {
                     Sent::WouldBlock => return Ok(()),
                     // No socket does that; it would be asked again and again.

@@ -2,15 +2,17 @@
 //!
 //! Knows numbers of bytes only.
 
-use super::config::StreamConfig;
+use super::config::{Bulk, StreamConfig};
 
 /// Bytes of one event from which on it counts as one of a stream. At 16 KiB no gain by splice was
 /// shown (docs/performance.md); the value lies between that and 1 MiB, where there is one.
 const LARGE_BYTES: usize = 64 << 10;
 
-/// How many bytes make an event large: [`LARGE_BYTES`], or what fills the receive buffer.
+/// How many bytes make an event large: [`LARGE_BYTES`] where streams are looked for, or what fills
+/// the receive buffer.
 pub(super) fn large_bytes(config: &StreamConfig) -> usize {
-    LARGE_BYTES.min(config.buffer_bytes).min(config.budget_bytes)
+    let large = if config.bulk == Bulk::Copy { usize::MAX } else { LARGE_BYTES };
+    large.min(config.buffer_bytes).min(config.budget_bytes)
 }
 
 /// Whether a connection streams, learned from what its events have brought.
