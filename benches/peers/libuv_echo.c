@@ -24,14 +24,6 @@ static void on_close(uv_handle_t *handle)
     free(handle);
 }
 
-static void on_written(uv_write_t *request, int status)
-{
-    uv_stream_t *client = request->handle;
-    free(request->data);
-    if (status < 0 && !uv_is_closing((uv_handle_t *)client))
-        uv_close((uv_handle_t *)client, on_close);
-}
-
 static void lend(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     (void)handle;
@@ -45,9 +37,11 @@ static void on_read(uv_stream_t *client, ssize_t n, const uv_buf_t *buf);
 static void on_written(uv_write_t *request, int status)
 {
     uv_stream_t *client = request->handle;
-    on_written(request, status);
+    free(request->data);
     if (status == 0)
         uv_read_start(client, lend, on_read);
+    else if (!uv_is_closing((uv_handle_t *)client))
+        uv_close((uv_handle_t *)client, on_close);
 }
 
 static void on_read(uv_stream_t *client, ssize_t n, const uv_buf_t *buf)

@@ -23,6 +23,9 @@ fn every_installed_peer_echoes_byte_for_byte() {
         let built = match builder.build(&entry) {
             Ok(built) => built,
             Err(why) => {
+                // What is installed must build: a server that does not would be left out of every
+                // comparison, with one line that is easily overlooked.
+                assert!(entry.missing().is_some(), "{}: {why}", entry.name);
                 println!("{}: not available: {why}", entry.name);
                 continue;
             }
