@@ -81,14 +81,10 @@ fn too_few(record: &ResultFile) -> String {
     )
 }
 
-/// The user's own servers; without any, the epollite models.
+/// The user's own servers, then the epollite models.
 fn described_servers(record: &ResultFile) -> Vec<&Server> {
-    let own: Vec<&Server> = record.others().filter(|it| it.origin == Origin::Extra).collect();
-    if own.is_empty() {
-        record.others().filter(|it| it.origin == Origin::Model).collect()
-    } else {
-        own
-    }
+    let of = |origin| record.others().filter(move |it| it.origin == origin);
+    of(Origin::Extra).chain(of(Origin::Model)).collect()
 }
 
 /// Cases grouped by the result for one figure.
