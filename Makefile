@@ -7,9 +7,9 @@ CARGO   ?= cargo
 PROGRAM := target/release/epollite
 
 # Clients that the tests use, and tools to observe them: Debian's packages, by command.
-TOOLS    := nc socat ncat python3 strace perf cc setpriv prlimit unshare ip chromium \
+TOOLS    := nc socat ncat python3 strace perf cc g++ clang setpriv prlimit unshare ip chromium \
             valgrind sshd ssh parallel rsync mpirun
-PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc libc6-dev util-linux iproute2 \
+PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc g++ clang libc6-dev util-linux iproute2 \
             chromium valgrind openssh-server openssh-client parallel rsync openmpi-bin
 
 .DEFAULT_GOAL := help
@@ -42,6 +42,35 @@ tools: ## install the Debian packages that tests need, where a command is missin
 .PHONY: build
 build: ## build the program, optimised: target/release/epollite
 	$(CARGO) build --release --locked
+
+# The libraries for C. cargo's archive holds all of core and alloc: what no function of the header
+# needs is left out, and the names of the rest become local.
+C_LIBRARY := target/c
+C_VERSION := $(shell sed -n '0,/^version = "/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+C_ABI     := libepollite.so.$(firstword $(subst ., ,$(C_VERSION)))
+C_SYMBOLS  = $(shell grep -ohE 'fn epl_[a-z_]+' src/capi/*.rs | sed 's/fn //' | sort -u)
+C_BUILD    = $(CARGO) rustc --locked --quiet --lib --profile capi --no-default-features \
+             --features capi
+# Nothing unwinds through C: no tables for it, and none of the compiler's own code in the archive.
+C_FLAGS    = --cfg epl_staticlib -C force-unwind-tables=no
+
+.PHONY: lib
+lib: ## build the libraries for C: target/c/libepollite.a and libepollite.so
+	@mkdir -p $(C_LIBRARY)
+	$(C_BUILD) --target-dir target/c-archive --crate-type staticlib -- $(C_FLAGS)
+	$(C_BUILD) --target-dir target/c-shared --crate-type cdylib -- $(C_FLAGS) \
+		-C link-arg=-Wl,-soname,$(C_ABI) -C link-arg=-lc
+	ld -r --gc-sections $(C_SYMBOLS:%=-u %) -o $(C_LIBRARY)/epollite.o \
+		target/c-archive/capi/libepollite.a
+	objcopy --wildcard --keep-global-symbol='epl_*' --strip-unneeded \
+		--remove-section=.llvmbc --remove-section=.llvmcmd --remove-section=.eh_frame \
+		--remove-section=.rela.eh_frame $(C_LIBRARY)/epollite.o
+	rm -f $(C_LIBRARY)/libepollite.a
+	ar rcsD $(C_LIBRARY)/libepollite.a $(C_LIBRARY)/epollite.o
+	objcopy --strip-unneeded target/c-shared/capi/libepollite.so \
+		$(C_LIBRARY)/libepollite.so.$(C_VERSION)
+	ln -sf libepollite.so.$(C_VERSION) $(C_LIBRARY)/$(C_ABI)
+	ln -sf $(C_ABI) $(C_LIBRARY)/libepollite.so
 
 .PHONY: serve
 serve: build ## build it and serve echo on 127.0.0.1:7777, logging clients; Ctrl-C stops it
@@ -213,6 +242,7 @@ check: tools ## format, lints, documentation, dependencies; no test
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --features capi --lib -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path benches/Cargo.toml
@@ -236,9 +266,17 @@ bench-c: build bench ## compare edge and level with the C baseline: every case, 
 		--json benches/target/bench-c.json
 
 .PHONY: install
-install: build bench ## install both programs and their licences under $(DESTDIR)$(PREFIX)
+install: build bench lib ## install programs, libraries for C, header and licences: PREFIX, DESTDIR
 	install -Dm755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/epollite
 	install -Dm755 $(BENCH) $(DESTDIR)$(PREFIX)/bin/epollite-bench
+	install -Dm644 include/epollite.h $(DESTDIR)$(PREFIX)/include/epollite.h
+	install -Dm644 $(C_LIBRARY)/libepollite.a $(DESTDIR)$(PREFIX)/lib/libepollite.a
+	install -Dm755 $(C_LIBRARY)/libepollite.so.$(C_VERSION) -t $(DESTDIR)$(PREFIX)/lib
+	ln -sf libepollite.so.$(C_VERSION) $(DESTDIR)$(PREFIX)/lib/$(C_ABI)
+	ln -sf $(C_ABI) $(DESTDIR)$(PREFIX)/lib/libepollite.so
+	mkdir -p $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(C_VERSION)|' include/epollite.pc.in \
+		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/epollite.pc
 	install -Dm644 README.md $(DESTDIR)$(PREFIX)/share/doc/epollite/README.md
 	install -Dm644 LICENSE-MIT $(DESTDIR)$(PREFIX)/share/doc/epollite/LICENSE-MIT
 	install -Dm644 LICENSE-APACHE $(DESTDIR)$(PREFIX)/share/doc/epollite/LICENSE-APACHE
@@ -246,6 +284,9 @@ install: build bench ## install both programs and their licences under $(DESTDIR
 .PHONY: uninstall
 uninstall: ## remove what install installed
 	rm -f $(DESTDIR)$(PREFIX)/bin/epollite $(DESTDIR)$(PREFIX)/bin/epollite-bench
+	rm -f $(DESTDIR)$(PREFIX)/include/epollite.h $(DESTDIR)$(PREFIX)/lib/pkgconfig/epollite.pc
+	rm -f $(DESTDIR)$(PREFIX)/lib/libepollite.a $(DESTDIR)$(PREFIX)/lib/libepollite.so
+	rm -f $(DESTDIR)$(PREFIX)/lib/$(C_ABI) $(DESTDIR)$(PREFIX)/lib/libepollite.so.$(C_VERSION)
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/epollite
 
 .PHONY: clean

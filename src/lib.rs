@@ -41,7 +41,7 @@
 //! The crate is layered, and dependencies only point down:
 //!
 //! ```text
-//!  6  bin/epollite                           the program
+//!  6  bin/epollite  capi                     the program; the interface for C
 //!  5  server::{stream, datagram}  executor   built on the reactor
 //!     study                                  experiments with a kernel
 //!  4  reactor                                registrations, waiting, timers, stale tokens
@@ -96,6 +96,10 @@ pub mod reactor;
 pub mod executor;
 pub mod server;
 pub mod study;
+
+// Layer 6: the interface for C.
+#[cfg(feature = "capi")]
+mod capi;
 
 pub use errno::Errno;
 pub use event::event::Event;

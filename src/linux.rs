@@ -53,6 +53,9 @@ impl Linux {
     }
 }
 
+#[cfg(feature = "capi")]
+pub(crate) use file::set_nonblocking;
+
 /// The functions that make the calls, under the names of the trait's methods.
 mod calls {
     pub(super) use super::{

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of descriptors; it is where a stale token is detected.
 
+use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -55,7 +56,7 @@ const END_OF_FREE_LIST: u32 = u32::MAX;
 /// A slab's first allocation, in slots: small, since most reactors have few registrations.
 const INITIAL_CAPACITY: usize = 8;
 
-/// The slab was full: the value is returned.
+/// The slab was full, or could not grow: the value is returned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SlabFull<T>(pub T);
 
@@ -95,7 +96,8 @@ impl<T> Slab<T> {
     /// Puts `value` in a slot and returns its token. Cost: O(1), amortised over growth.
     ///
     /// # Errors
-    /// [`SlabFull`], with the value: there are `len_max` already, or no slot number is left.
+    /// [`SlabFull`], with the value: there are `len_max` already, or no slot number is left, or no
+    /// memory.
     pub fn insert(&mut self, value: T) -> Result<Token, SlabFull<T>> {
         if self.len == self.len_max {
             return Err(SlabFull(value));
@@ -115,7 +117,9 @@ impl<T> Slab<T> {
         if slot == END_OF_FREE_LIST {
             return Err(SlabFull(value));
         }
-        self.grow();
+        if self.grow().is_err() {
+            return Err(SlabFull(value));
+        }
         self.slots.push(Slot { generation: 0, entry: Entry::Occupied(value) });
         self.len += 1;
         Ok(Token::new(slot, 0))
@@ -211,10 +215,11 @@ impl<T> Slab<T> {
 
     /// By half, not by doubling: the bound on bytes per connection holds even when the slab
     /// has just grown.
-    fn grow(&mut self) {
-        if self.slots.len() == self.slots.capacity() {
-            self.slots.reserve_exact((self.slots.len() / 2).max(INITIAL_CAPACITY));
+    fn grow(&mut self) -> Result<(), TryReserveError> {
+        if self.slots.len() < self.slots.capacity() {
+            return Ok(());
         }
+        self.slots.try_reserve_exact((self.slots.len() / 2).max(INITIAL_CAPACITY))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Knows no clock and no reactor: the current time is an argument.
 
+use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
 use crate::instant::Instant;
@@ -49,6 +50,17 @@ impl TimerHeap {
     #[must_use]
     pub const fn new() -> Self {
         Self { heap: Vec::new(), positions: Vec::new() }
+    }
+
+    /// Makes room, so that [`set`](Self::set) of `key` does not allocate before another key is set.
+    /// Cost: O(1), amortised over growth.
+    ///
+    /// # Errors
+    /// There is no memory for it; nothing has changed.
+    pub fn try_reserve(&mut self, key: u32) -> Result<(), TryReserveError> {
+        let missing = (key as usize + 1).saturating_sub(self.positions.len());
+        self.positions.try_reserve(missing)?;
+        self.heap.try_reserve(1)
     }
 
     /// Sets or moves the deadline of `key`. Cost: O(log n), amortised over growth.

@@ -42,6 +42,21 @@ pub(super) fn fcntl_setpipe_sz(pipe: &Fd, bytes: usize) -> Result<usize, Errno> 
     check_int_count(unsafe { libc::fcntl(pipe.raw(), libc::F_SETPIPE_SZ, bytes) })
 }
 
+/// Makes a descriptor from elsewhere non-blocking. Cost: one system call, two if it was blocking.
+///
+/// Man page: fcntl(2), `F_SETFL`
+#[cfg(feature = "capi")]
+pub(crate) fn set_nonblocking(fd: &Fd) -> Result<(), Errno> {
+    // SAFETY: fcntl(2) with F_GETFL takes a number and touches no user memory.
+    let flags = unsafe { libc::fcntl(fd.raw(), libc::F_GETFL) };
+    check_ok(flags)?;
+    if flags & libc::O_NONBLOCK != 0 {
+        return Ok(());
+    }
+    // SAFETY: fcntl(2) with F_SETFL takes a number and touches no user memory.
+    check_ok(unsafe { libc::fcntl(fd.raw(), libc::F_SETFL, flags | libc::O_NONBLOCK) })
+}
+
 pub(super) fn eventfd(initial: u32) -> Result<Fd, Errno> {
     // SAFETY: eventfd(2) takes two numbers and touches no user memory.
     check_fd(unsafe { libc::eventfd(initial, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })

@@ -202,12 +202,33 @@ impl<K: Kernel> Io<'_, K> {
         self.watched.mask |= pack_ready(ready);
     }
 
+    /// As [`requeue`](Self::requeue), where a lack of memory must not end the program. Cost: O(1).
+    ///
+    /// # Errors
+    /// * [`Errno::ENOMEM`]: the list could not grow; nothing has changed.
+    pub fn try_requeue(&mut self, ready: Ready) -> Result<(), Errno> {
+        self.shared.requeued.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.requeue(ready);
+        Ok(())
+    }
+
     /// Sets or moves the deadline: one [`Event::Timer`](crate::Event::Timer) when it has passed.
     /// One in the past counts as now: it comes after all that were due before it, so that a
     /// handler that repeatedly sets a past deadline does not starve others.
     /// Cost: O(log deadlines).
     pub fn set_deadline(&mut self, deadline: Instant) {
         self.shared.timers.set(self.token.slot(), deadline.max(self.shared.reported_until));
+    }
+
+    /// As [`set_deadline`](Self::set_deadline), where a lack of memory must not end the program.
+    /// Cost: O(log deadlines).
+    ///
+    /// # Errors
+    /// * [`Errno::ENOMEM`]: there is no room for another deadline; nothing has changed.
+    pub fn try_set_deadline(&mut self, deadline: Instant) -> Result<(), Errno> {
+        self.shared.timers.try_reserve(self.token.slot()).map_err(|_| Errno::ENOMEM)?;
+        self.set_deadline(deadline);
+        Ok(())
     }
 
     /// Cancels the deadline. Returns whether there was one. Cost: O(log deadlines).

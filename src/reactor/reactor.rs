@@ -5,7 +5,6 @@
 //! one registration in `io.rs`, waking from another thread in `waker.rs`.
 
 use alloc::collections::VecDeque;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -170,6 +169,10 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// # Errors
     /// As [`with_kernel`](Self::with_kernel).
     pub fn with_limits(mut kernel: K, limits: Limits) -> Result<Self, Errno> {
+        let events_max = limits.events_max.get() as usize;
+        let mut events = Vec::new();
+        events.try_reserve_exact(events_max).map_err(|_| Errno::ENOMEM)?;
+        events.resize(events_max, EpollEvent::default());
         let epoll = kernel.epoll_create1()?;
         Ok(Self {
             kernel,
@@ -181,7 +184,7 @@ impl<T, K: Kernel> Reactor<T, K> {
             },
             waker: None,
             registrations: Slab::new(limits.registrations_max),
-            events: vec![EpollEvent::default(); limits.events_max.get() as usize],
+            events,
             cursor: 0,
             len: 0,
             requeued_this_round: 0,

@@ -7,6 +7,7 @@ use super::register_error::{RegisterError, RegisterErrorKind};
 use super::registration::{Registration, Watched};
 use super::retry::retry_on_eintr;
 use crate::collections::SlabFull;
+use crate::errno::Errno;
 use crate::event::{
     EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, EventMask, ExclusiveTrigger, Interest, Trigger,
 };
@@ -23,9 +24,9 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// Edge-triggered, readiness that exists already is reported once, as if it had just arrived.
     ///
     /// # Errors
-    /// [`RegisterError`], with the descriptor and the state: the reactor is full, or epoll_ctl(2)
-    /// failed (`EPERM`: a regular file; `EEXIST`, `ENOSPC`,
-    /// `ENOMEM`).
+    /// [`RegisterError`], with the descriptor and the state: the reactor is full, there is no
+    /// memory for another registration (`ENOMEM`), or epoll_ctl(2) failed (`EPERM`: a regular
+    /// file; `EEXIST`, `ENOSPC`, `ENOMEM`).
     ///
     /// Man page: epoll_ctl(2)
     #[doc(alias = "epoll_ctl")]
@@ -87,7 +88,10 @@ impl<T, K: Kernel> Reactor<T, K> {
         let token = match self.registrations.insert(registration) {
             Ok(token) => token,
             Err(SlabFull(Registration { watched: Watched { fd, .. }, state })) => {
-                return Err(RegisterError { kind: RegisterErrorKind::Full, fd, state });
+                let is_full = self.registrations.len() == self.registrations.len_max();
+                let no_memory = RegisterErrorKind::Os(Errno::ENOMEM);
+                let kind = if is_full { RegisterErrorKind::Full } else { no_memory };
+                return Err(RegisterError { kind, fd, state });
             }
         };
         let Some(registration) = self.registrations.get(token) else {

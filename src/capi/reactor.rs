@@ -1,0 +1,496 @@
+//! `epl_reactor`: registrations, waiting, deadlines, wake-ups. Knows no address and no server.
+
+use core::cell::UnsafeCell;
+use core::ffi::{c_int, c_void};
+use core::num::NonZeroU32;
+use core::ptr::null_mut;
+use core::time::Duration;
+
+use super::boundary::{boxed, done, shared, status, store, unboxed};
+use super::text::VERSION;
+use super::wake::Wake;
+use crate::errno::Errno;
+use crate::event::{Event, ExclusiveTrigger, Interest, Ready, Trigger};
+use crate::instant::Instant;
+use crate::kernel::{Fd, Kernel};
+use crate::linux::{Linux, set_nonblocking};
+use crate::reactor::{Io, Limits, Reactor, RegisterError};
+use crate::token::Token;
+
+/// `epl_reactor` of the header.
+///
+/// Other threads reach `wake` while one uses the rest.
+#[derive(Debug)]
+pub(super) struct Handle {
+    wake: Wake,
+    core: UnsafeCell<Core>,
+}
+
+struct Core {
+    reactor: Reactor<Data>,
+    wake_token: Option<Token>,
+}
+
+impl core::fmt::Debug for Core {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Core").field("wake_token", &self.wake_token).finish_non_exhaustive()
+    }
+}
+
+/// The pointer that C gives with a registration; it is not dereferenced here.
+#[derive(Clone, Copy, Debug)]
+struct Data(*mut c_void);
+
+/// `struct epl_event` of the header.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EplEvent {
+    token: u64,
+    data: *mut c_void,
+    kind: u32,
+    ready: u32,
+}
+
+const KIND_IO: u32 = 1;
+const KIND_TIMER: u32 = 2;
+const KIND_WOKEN: u32 = 3;
+
+const LEVEL: u32 = 0;
+pub(super) const EDGE: u32 = 1;
+const ONESHOT: u32 = 2;
+const EDGE_ONESHOT: u32 = 3;
+const EXCLUSIVE: u32 = 4;
+const EXCLUSIVE_EDGE: u32 = 5;
+
+/// Stands for the default of a number.
+const DEFAULT: u32 = 0;
+/// More events of one wait bring nothing; their memory is allocated at once.
+const EVENTS_MAX: u32 = 1 << 20;
+
+/// Runs `call` with the reactor of `handle`; `EINVAL` for a null pointer.
+///
+/// # Safety
+/// As [`with_both`].
+unsafe fn with_core<R>(
+    handle: *const Handle,
+    call: impl FnOnce(&mut Core) -> Result<R, Errno>,
+) -> Result<R, Errno> {
+    // SAFETY: as the caller has promised.
+    unsafe { with_both(handle, |_, core| call(core)) }
+}
+
+/// The same with the wake-up.
+///
+/// # Safety
+/// `handle` is null or a reactor that is not freed yet, and no other thread uses it at the same
+/// time, except to wake it.
+unsafe fn with_both<R>(
+    handle: *const Handle,
+    call: impl FnOnce(&Wake, &mut Core) -> Result<R, Errno>,
+) -> Result<R, Errno> {
+    // SAFETY: as the caller has promised.
+    let handle = unsafe { shared(handle) }?;
+    // SAFETY: only one thread is here, as the caller has promised, and `call` calls no function of
+    // C that could come back.
+    let core = unsafe { &mut *handle.core.get() };
+    call(&handle.wake, core)
+}
+
+/// Creates a reactor. `version` is the header's.
+///
+/// # Safety
+/// `out` is null or may be written to.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_reactor_create(
+    out: *mut *mut Handle,
+    registrations_max: u32,
+    events_max: u32,
+    version: c_int,
+) -> c_int {
+    let create = || {
+        if version != VERSION {
+            return Err(Errno::ELIBBAD);
+        }
+        if events_max > EVENTS_MAX {
+            return Err(Errno::EINVAL);
+        }
+        // SAFETY: null, or writable, as the caller has promised.
+        unsafe { store(out, null_mut()) }?;
+        let defaults = Limits::default();
+        let limits = Limits {
+            registrations_max: match registrations_max {
+                DEFAULT => defaults.registrations_max,
+                most => most,
+            },
+            events_max: NonZeroU32::new(events_max).unwrap_or(defaults.events_max),
+        };
+        let reactor = Reactor::with_limits(Linux, limits)?;
+        let core = UnsafeCell::new(Core { reactor, wake_token: None });
+        let handle = boxed(Handle { wake: Wake::new(), core })?;
+        // SAFETY: not null, as the first store has shown, and writable.
+        unsafe { store(out, handle) }
+    };
+    done(create())
+}
+
+/// Closes every registered descriptor, and frees the reactor.
+///
+/// # Safety
+/// `handle` is null, or a reactor that no thread uses now or later.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_reactor_free(handle: *mut Handle) {
+    // SAFETY: as the caller has promised.
+    drop(unsafe { unboxed(handle) });
+}
+
+/// The descriptor of the epoll.
+///
+/// # Safety
+/// As [`with_core`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_reactor_fd(handle: *const Handle) -> c_int {
+    // SAFETY: as the caller has promised.
+    status(unsafe { with_core(handle, |core| Ok(core.reactor.epoll().raw())) })
+}
+
+/// How many registrations there are, that for wake-ups not counted.
+///
+/// # Safety
+/// As [`with_core`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_reactor_count(handle: *const Handle) -> u32 {
+    let count = |core: &mut Core| {
+        let own = u32::from(core.wake_token.is_some());
+        Ok(core.reactor.len() - own)
+    };
+    // SAFETY: as the caller has promised.
+    unsafe { with_core(handle, count) }.unwrap_or(0)
+}
+
+/// How many events came for registrations that had ended.
+///
+/// # Safety
+/// As [`with_core`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_reactor_stale_events(handle: *const Handle) -> u64 {
+    // SAFETY: as the caller has promised.
+    unsafe { with_core(handle, |core| Ok(core.reactor.stale_events())) }.unwrap_or(0)
+}
+
+/// Registers a descriptor, which is the reactor's from then on.
+///
+/// # Safety
+/// As [`with_core`]; `fd` is the caller's to give; `token` is null or may be written to.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_register(
+    handle: *mut Handle,
+    fd: c_int,
+    interest: u32,
+    trigger: u32,
+    data: *mut c_void,
+    token: *mut u64,
+) -> c_int {
+    let register = |core: &mut Core| {
+        if token.is_null() {
+            return Err(Errno::EINVAL);
+        }
+        let interest = interest_of(interest)?;
+        let fd = owned(fd)?;
+        set_nonblocking(&fd)?;
+        let reactor = &mut core.reactor;
+        let registered = match trigger {
+            EXCLUSIVE => {
+                reactor.register_exclusive(fd, interest, ExclusiveTrigger::Level, Data(data))
+            }
+            EXCLUSIVE_EDGE => {
+                reactor.register_exclusive(fd, interest, ExclusiveTrigger::Edge, Data(data))
+            }
+            trigger => reactor.register(fd, interest, trigger_of(trigger)?, Data(data)),
+        };
+        // After an error the descriptor is the caller's again: its number is dropped here.
+        let registered = registered.map_err(|RegisterError { kind, .. }| Errno::from(kind))?;
+        // SAFETY: not null, and writable, as the caller has promised.
+        unsafe { store(token, registered.to_bits()) }
+    };
+    // SAFETY: as the caller has promised.
+    done(unsafe { with_core(handle, register) })
+}
+
+/// Changes what a registration waits for; arms a one-shot one again.
+///
+/// # Safety
+/// As [`with_core`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_modify(
+    handle: *mut Handle,
+    token: u64,
+    interest: u32,
+    trigger: u32,
+) -> c_int {
+    let modify = |core: &mut Core| {
+        let (interest, trigger) = (interest_of(interest)?, trigger_of(trigger)?);
+        let (_, mut io) = core.find(token)?;
+        io.modify(interest, trigger).map_err(Errno::from)
+    };
+    // SAFETY: as the caller has promised.
+    done(unsafe { with_core(handle, modify) })
+}
+
+/// Ends a registration and returns its descriptor, which is the caller's again.
+///
+/// # Safety
+/// As [`with_core`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_deregister(handle: *mut Handle, token: u64) -> c_int {
+    let deregister = |core: &mut Core| {
+        let token = core.checked(token)?;
+        let (fd, _) = core.reactor.deregister(token).ok_or(Errno::ENOENT)?;
+        Ok(fd.raw())
+    };
+    // SAFETY: as the caller has promised.
+    status(unsafe { with_core(handle, deregister) })
+}
+
+/// Ends a registration and closes its descriptor.
+///
+/// # Safety
+/// As [`with_core`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_close(handle: *mut Handle, token: u64) -> c_int {
+    let close = |core: &mut Core| {
+        let token = core.checked(token)?;
+        core.reactor.close(token).map(drop).ok_or(Errno::ENOENT)
+    };
+    // SAFETY: as the caller has promised.
+    done(unsafe { with_core(handle, close) })
+}
+
+/// The descriptor of a registration, which stays the reactor's.
+///
+/// # Safety
+/// As [`with_core`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_fd(handle: *mut Handle, token: u64) -> c_int {
+    // SAFETY: as the caller has promised.
+    status(unsafe { with_core(handle, |core| core.find(token).map(|(_, io)| io.fd().raw())) })
+}
+
+/// The pointer given with a registration.
+///
+/// # Safety
+/// As [`with_core`]; `data` is null or may be written to.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_data(handle: *mut Handle, token: u64, data: *mut *mut c_void) -> c_int {
+    // SAFETY: `data` is null or writable, as the caller has promised.
+    let read = |core: &mut Core| core.find(token).and_then(|(it, _)| unsafe { store(data, it.0) });
+    // SAFETY: as the caller has promised.
+    done(unsafe { with_core(handle, read) })
+}
+
+/// Replaces it.
+///
+/// # Safety
+/// As [`with_core`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_set_data(handle: *mut Handle, token: u64, data: *mut c_void) -> c_int {
+    // SAFETY: as the caller has promised.
+    done(unsafe { with_core(handle, |core| core.find(token).map(|(it, _)| it.0 = data)) })
+}
+
+/// Reports the registration again without an event of the kernel.
+///
+/// # Safety
+/// As [`with_core`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_requeue(handle: *mut Handle, token: u64, ready: u32) -> c_int {
+    let requeue = |core: &mut Core| {
+        let (_, mut io) = core.find(token)?;
+        io.try_requeue(Ready::from_bits(ready))
+    };
+    // SAFETY: as the caller has promised.
+    done(unsafe { with_core(handle, requeue) })
+}
+
+/// Waits for one event; 1 if there is one, 0 if the time has passed.
+///
+/// # Safety
+/// As [`with_core`]; `event` is null or may be written to.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_next(handle: *mut Handle, timeout_ns: i64, event: *mut EplEvent) -> c_int {
+    let wait = |wake: &Wake, core: &mut Core| {
+        if event.is_null() {
+            return Err(Errno::EINVAL);
+        }
+        let Some(next) = core.reactor.next(deadline_after(timeout_ns))? else { return Ok(0) };
+        let mut next = core.translate(wake, next);
+        if let Ok((data, _)) = core.find(next.token) {
+            next.data = data.0;
+        }
+        // SAFETY: not null, and writable, as the caller has promised.
+        unsafe { store(event, next) }?;
+        Ok(1)
+    };
+    // SAFETY: as the caller has promised.
+    status(unsafe { with_both(handle, wait) })
+}
+
+/// Waits for events, and returns as many as there are, `events_max` at most.
+///
+/// # Safety
+/// As [`with_core`]; `events` is null, or `events_max` events may be written there.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_next_batch(
+    handle: *mut Handle,
+    timeout_ns: i64,
+    events: *mut EplEvent,
+    events_max: c_int,
+) -> c_int {
+    let wait = |wake: &Wake, core: &mut Core| {
+        if events_max <= 0 || events.is_null() {
+            return Err(Errno::EINVAL);
+        }
+        let mut next = core.reactor.next(deadline_after(timeout_ns))?;
+        let (mut count, mut place) = (0, events);
+        while let Some(event) = next {
+            // SAFETY: not null, and one of `events_max`, as the caller has promised.
+            unsafe { store(place, core.translate(wake, event)) }?;
+            (count, place) = (count + 1, place.wrapping_add(1));
+            next = if count < events_max { core.reactor.try_next() } else { None };
+        }
+        Ok(count)
+    };
+    // SAFETY: as the caller has promised.
+    status(unsafe { with_both(handle, wait) })
+}
+
+/// Now, in nanoseconds of the clock of deadlines.
+#[unsafe(no_mangle)]
+extern "C" fn epl_now() -> u64 {
+    Linux.now().as_nanos()
+}
+
+/// Sets the deadline of a registration.
+///
+/// # Safety
+/// As [`with_core`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_set_deadline(handle: *mut Handle, token: u64, deadline_ns: u64) -> c_int {
+    let set = |core: &mut Core| {
+        let (_, mut io) = core.find(token)?;
+        io.try_set_deadline(Instant::from_nanos(deadline_ns))
+    };
+    // SAFETY: as the caller has promised.
+    done(unsafe { with_core(handle, set) })
+}
+
+/// Cancels it; 1 if there was one.
+///
+/// # Safety
+/// As [`with_core`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_cancel_deadline(handle: *mut Handle, token: u64) -> c_int {
+    let cancel = |core: &mut Core| {
+        let (_, mut io) = core.find(token)?;
+        Ok(c_int::from(io.cancel_deadline()))
+    };
+    // SAFETY: as the caller has promised.
+    status(unsafe { with_core(handle, cancel) })
+}
+
+/// Makes wake-ups possible.
+///
+/// # Safety
+/// As [`with_core`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_enable_wake(handle: *mut Handle) -> c_int {
+    let enable = |wake: &Wake, core: &mut Core| {
+        if core.wake_token.is_some() {
+            return Ok(());
+        }
+        let fd = Linux.eventfd(0)?;
+        let number = fd.raw();
+        // Edge-triggered, so that it need not be read.
+        let (interest, trigger) = (Interest::READABLE, Trigger::Edge);
+        let registered = core.reactor.register_or_close(fd, interest, trigger, Data(null_mut()));
+        core.wake_token = Some(registered.map_err(Errno::from)?);
+        wake.enable(number);
+        Ok(())
+    };
+    // SAFETY: as the caller has promised.
+    done(unsafe { with_both(handle, enable) })
+}
+
+/// Makes a wait return, from any thread or signal handler.
+///
+/// # Safety
+/// `handle` is null, or a reactor that is not freed before this returns.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_wake(handle: *const Handle) -> c_int {
+    // SAFETY: as the caller has promised; only atomics are touched.
+    done(unsafe { shared(handle) }.and_then(|handle| handle.wake.wake()))
+}
+
+impl Core {
+    /// The token, unless it is that of wake-ups, which C does not have.
+    fn checked(&self, token: u64) -> Result<Token, Errno> {
+        let token = Token::from_bits(token);
+        if Some(token) == self.wake_token { Err(Errno::ENOENT) } else { Ok(token) }
+    }
+
+    fn find(&mut self, token: u64) -> Result<(&mut Data, Io<'_, Linux>), Errno> {
+        let token = self.checked(token)?;
+        self.reactor.get_mut(token).ok_or(Errno::ENOENT)
+    }
+
+    fn translate(&self, wake: &Wake, event: Event) -> EplEvent {
+        let (kind, token, ready) = match event {
+            Event::Io { token, .. } if Some(token) == self.wake_token => {
+                // Before the caller looks into its queue: what is put there later wakes again.
+                wake.acknowledge();
+                (KIND_WOKEN, None, 0)
+            }
+            Event::Io { token, ready } => (KIND_IO, Some(token), ready.bits()),
+            Event::Timer { token } => (KIND_TIMER, Some(token), 0),
+            Event::Woken => (KIND_WOKEN, None, 0),
+        };
+        EplEvent { token: token.map_or(NO_TOKEN, Token::to_bits), data: null_mut(), kind, ready }
+    }
+}
+
+/// The token of an event without a registration; no registration has it.
+const NO_TOKEN: u64 = u64::MAX;
+
+/// A descriptor that C gives away. Its number is all that is known of it.
+fn owned(fd: c_int) -> Result<Fd, Errno> {
+    if fd < 0 { Err(Errno::EBADF) } else { Ok(Fd::from_raw(fd)) }
+}
+
+fn interest_of(bits: u32) -> Result<Interest, Errno> {
+    let known = [Interest::READABLE, Interest::WRITABLE, Interest::PRIORITY, Interest::READ_CLOSED];
+    let mut interest = Interest::NONE;
+    for one in known {
+        if bits & one.bits() != 0 {
+            interest = interest | one;
+        }
+    }
+    if interest.bits() == bits { Ok(interest) } else { Err(Errno::EINVAL) }
+}
+
+pub(super) const fn trigger_of(trigger: u32) -> Result<Trigger, Errno> {
+    match trigger {
+        LEVEL => Ok(Trigger::Level),
+        EDGE => Ok(Trigger::Edge),
+        ONESHOT => Ok(Trigger::OneShot),
+        EDGE_ONESHOT => Ok(Trigger::EdgeOneShot),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Negative: no deadline. Zero: one that has passed, so that the wait only polls.
+pub(super) fn deadline_after(timeout_ns: i64) -> Option<Instant> {
+    match u64::try_from(timeout_ns) {
+        Err(_) => None,
+        Ok(0) => Some(Instant::ZERO),
+        Ok(nanos) => Some(Linux.now() + Duration::from_nanos(nanos)),
+    }
+}

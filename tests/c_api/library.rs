@@ -1,0 +1,151 @@
+//! What is in the libraries: symbols, sizes, and nothing that runs before `main`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use super::{Linking, compile, libraries, root, stdout};
+
+/// What the shared library may need: calls of the C library that are system calls, memory, and the
+/// place of errno.
+const IMPORTS: &[&str] = &[
+    "__errno_location",
+    "abort",
+    "accept4",
+    "aligned_alloc",
+    "bind",
+    "calloc",
+    "clock_gettime",
+    "close",
+    "connect",
+    "epoll_create1",
+    "epoll_ctl",
+    "epoll_pwait2",
+    "epoll_wait",
+    "eventfd",
+    "fcntl",
+    "free",
+    "getpeername",
+    "getsockname",
+    "getsockopt",
+    "ioctl",
+    "listen",
+    "malloc",
+    "memcmp",
+    "memcpy",
+    "memmove",
+    "memset",
+    "pipe2",
+    "read",
+    "realloc",
+    "recv",
+    "recvfrom",
+    "send",
+    "sendto",
+    "setsockopt",
+    "shutdown",
+    "socket",
+    "splice",
+    "strlen",
+    "syscall",
+    "write",
+];
+
+/// What a program can get of the archive: code and constants.
+const ARCHIVE_LOADED_BYTES_MAX: u64 = 72 << 10;
+/// The file.
+const SHARED_BYTES_MAX: u64 = 96 << 10;
+/// What `examples/c/echo.c` gets of it: `--gc-sections` leaves out the rest.
+const ECHO_LOADED_BYTES_MAX: u64 = 36 << 10;
+
+#[test]
+fn only_the_functions_of_the_header_are_visible() {
+    let header = fs::read_to_string(root().join("include/epollite.h")).unwrap();
+    for library in ["libepollite.a", "libepollite.so"] {
+        let dynamic: &[&str] = if library.ends_with(".so") { &["-D"] } else { &[] };
+        let symbols = names(dynamic, "--defined-only", library);
+        assert!(symbols.len() >= 40, "{library}: {symbols:?}");
+        for symbol in &symbols {
+            assert!(header.contains(&format!("{symbol}(")), "{library} exports {symbol}");
+        }
+    }
+    let (archive, shared) = (
+        names(&[], "--defined-only", "libepollite.a"),
+        names(&["-D"], "--defined-only", "libepollite.so"),
+    );
+    assert_eq!(archive, shared);
+}
+
+#[test]
+fn nothing_unexpected_is_imported() {
+    let allowed: BTreeSet<String> = IMPORTS.iter().map(|name| (*name).to_owned()).collect();
+    for library in ["libepollite.a", "libepollite.so"] {
+        let dynamic: &[&str] = if library.ends_with(".so") { &["-D"] } else { &[] };
+        let imports = names(dynamic, "--undefined-only", library);
+        let weak = [
+            "__gmon_start__",
+            "_ITM_deregisterTMCloneTable",
+            "_ITM_registerTMCloneTable",
+            "__cxa_finalize",
+            "_GLOBAL_OFFSET_TABLE_",
+        ];
+        let unexpected: Vec<&String> = imports
+            .iter()
+            .filter(|name| !allowed.contains(*name) && !weak.contains(&name.as_str()))
+            .collect();
+        assert!(unexpected.is_empty(), "{library} needs {unexpected:?}");
+    }
+}
+
+#[test]
+fn the_archive_has_no_state() {
+    let archive = libraries().join("libepollite.a");
+    let sections = stdout(Command::new("readelf").args(["-SW"]).arg(&archive));
+    let mut seen = 0;
+    for line in sections.lines() {
+        // The cells behind the number: name, type, address, offset, size, entry size, flags, ...
+        let cells: Vec<&str> = line.split(']').nth(1).unwrap_or("").split_whitespace().collect();
+        let [name, kind, _, _, size, _, flags, ..] = cells[..] else { continue };
+        let bytes = u64::from_str_radix(size, 16).unwrap_or(0);
+        let is_writable = flags.contains('W') && !name.starts_with(".data.rel.ro");
+        assert!(!is_writable || bytes == 0, "a writable section: {line}");
+        assert!(!flags.contains('T'), "a section for each thread: {line}");
+        assert!(!kind.contains("INIT_ARRAY") && name != ".ctors", "a constructor: {line}");
+        seen += 1;
+    }
+    assert!(seen > 20, "{sections}");
+}
+
+#[test]
+fn the_libraries_are_small() {
+    let archive = loaded_bytes(&libraries().join("epollite.o"));
+    assert!(archive <= ARCHIVE_LOADED_BYTES_MAX, "libepollite.a: {archive} bytes");
+    let shared = fs::metadata(libraries().join("libepollite.so")).unwrap().len();
+    assert!(shared <= SHARED_BYTES_MAX, "libepollite.so: {shared} bytes");
+    let options = ["-Os", "-Wl,--gc-sections"];
+    let echo = compile("gcc", "examples/c/echo.c", Linking::Archive, &options);
+    let plain = compile("gcc", "tests/c_api/plain.c", Linking::Archive, &options);
+    let echo = loaded_bytes(&echo) - loaded_bytes(&plain);
+    println!("archive {archive}, shared {shared}, echo {echo}");
+    assert!(echo <= ECHO_LOADED_BYTES_MAX, "examples/c/echo.c has {echo} bytes of the library");
+}
+
+/// The bytes of the sections that are in memory when the program runs.
+fn loaded_bytes(file: &Path) -> u64 {
+    let sections = stdout(Command::new("readelf").args(["-SW"]).arg(file));
+    let bytes = sections.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.split(']').nth(1)?.split_whitespace().collect();
+        let [_, _, _, _, size, _, flags, ..] = cells[..] else { return None };
+        if flags.contains('A') { u64::from_str_radix(size, 16).ok() } else { None }
+    });
+    bytes.sum()
+}
+
+fn names(more: &[&str], which: &str, library: &str) -> BTreeSet<String> {
+    let mut nm = Command::new("nm");
+    nm.args(more).args(["-g", which, "--format=posix"]).arg(libraries().join(library));
+    let text = stdout(&mut nm);
+    let symbols = text.lines().filter_map(|line| line.split_once(' ')).map(|(name, _)| name);
+    symbols.map(|name| name.split('@').next().unwrap().to_owned()).collect()
+}
