@@ -91,7 +91,6 @@ fn exchange(server: &SocketAddr, query: &[u8]) -> Result<Vec<u8>, Box<dyn Error>
     let socket = UdpSocket::bind(any)?;
     // Connected, the socket receives from this server only, and reports a closed port.
     socket.connect(server)?;
-    socket.set_nonblocking(true)?;
     let mut reactor = Reactor::new()?;
     let token = reactor.register_or_close(socket.into(), Interest::READABLE, Trigger::Level, ())?;
     let mut buf = vec![0; MESSAGE_BYTES_MAX];

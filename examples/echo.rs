@@ -6,7 +6,6 @@ use epollite::{Event, Interest, Reactor, Received, Sent, Trigger};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:7000".into());
     let listener = std::net::TcpListener::bind(addr)?;
-    listener.set_nonblocking(true)?;
     println!("listening on {}", listener.local_addr()?);
     let mut reactor = Reactor::new()?;
     let listener_token =

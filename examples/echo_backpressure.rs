@@ -16,7 +16,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let addr = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".into());
     let listener = TcpListener::bind(addr)?;
     // A reactor never blocks inside a call, so all its descriptors must be non-blocking.
-    listener.set_nonblocking(true)?;
     println!("listening on {}", listener.local_addr()?);
 
     // The reactor keeps a value with every descriptor: here, an echo state machine.

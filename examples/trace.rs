@@ -19,7 +19,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => return Err("usage: trace level|edge|oneshot".into()),
     };
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    listener.set_nonblocking(true)?;
     let addr = listener.local_addr()?;
     let config = StreamConfig { trigger, ..StreamConfig::default() };
     let mut server = StreamServer::<Tracer<Linux>>::new(Tracer::new(Linux), config)?;

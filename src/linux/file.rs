@@ -45,7 +45,7 @@ pub(super) fn fcntl_setpipe_sz(pipe: &Fd, bytes: usize) -> Result<usize, Errno> 
 /// Makes a descriptor from elsewhere non-blocking. Cost: one system call, two if it was blocking.
 ///
 /// Man page: fcntl(2), `F_SETFL`
-#[cfg(feature = "capi")]
+#[cfg(any(feature = "std", feature = "capi"))]
 pub(crate) fn set_nonblocking(fd: &Fd) -> Result<(), Errno> {
     // SAFETY: fcntl(2) with F_GETFL takes a number and touches no user memory.
     let flags = unsafe { libc::fcntl(fd.raw(), libc::F_GETFL) };

@@ -18,8 +18,9 @@ use crate::token::Token;
 impl<T, K: Kernel> Reactor<T, K> {
     /// Takes ownership of `fd` and waits on it. Cost: one system call, O(1).
     ///
-    /// It must be non-blocking, as all descriptors that a [`Kernel`] creates are; a blocking one
-    /// from elsewhere (`set_nonblocking`) stops the whole loop at the first call that blocks.
+    /// It must be non-blocking, as all descriptors are that a [`Kernel`] creates or that were
+    /// converted from those of `std`; a blocking one, which only constructors of
+    /// [`Linux`](crate::Linux) can bring, stops the whole loop at the first call that blocks.
     ///
     /// Edge-triggered, readiness that exists already is reported once, as if it had just arrived.
     ///

@@ -37,7 +37,6 @@ use crate::token::Token;
 ///
 /// let socket = UdpSocket::bind("127.0.0.1:0")?;
 /// let addr = socket.local_addr()?;
-/// socket.set_nonblocking(true)?;
 /// let mut server = DatagramServer::new(Linux, DatagramConfig::default())?;
 /// server.add_socket(socket.into())?;
 ///

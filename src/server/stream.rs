@@ -88,7 +88,6 @@ const NON_CONNECTIONS_MAX: u32 = 1 << 10;
 ///
 /// let listener = TcpListener::bind("127.0.0.1:0")?;
 /// let addr = listener.local_addr()?;
-/// listener.set_nonblocking(true)?;
 /// let mut server = StreamServer::<Linux>::new(Linux, StreamConfig::default())?;
 /// server.add_listener(listener.into())?;
 /// let waker = server.waker()?;

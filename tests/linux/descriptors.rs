@@ -1,5 +1,8 @@
 //! Pipes, eventfds, duplicates: reading, writing, splicing, and the flags of new descriptors.
 
+use std::net::UdpSocket;
+use std::os::fd::OwnedFd;
+
 use epollite::kernel::{SignalSet, SocketType};
 use epollite::net::AddressFamily;
 use epollite::{Errno, Fd, Kernel, Linux};
@@ -30,6 +33,17 @@ fn every_descriptor_is_nonblocking_and_cloexec() {
     let epoll = Linux.epoll_create1().unwrap();
     assert_eq!(flags(&epoll), CLOEXEC);
     close(created.into_iter().chain([epoll]));
+}
+
+#[test]
+fn what_is_converted_becomes_nonblocking_unless_it_is_asked_to_stay() {
+    let blocking = || OwnedFd::from(UdpSocket::bind("127.0.0.1:0").unwrap());
+    let (converted, kept) = (Fd::from(blocking()), Linux::from_owned_fd(blocking()));
+    assert_eq!((flags(&converted) & NONBLOCK, flags(&kept) & NONBLOCK), (NONBLOCK, 0));
+    let (again, socket) = (Fd::from(OwnedFd::from(converted)), UdpSocket::bind("127.0.0.1:0"));
+    let socket = Fd::from(socket.unwrap());
+    assert_eq!((flags(&again) & NONBLOCK, flags(&socket) & NONBLOCK), (NONBLOCK, NONBLOCK));
+    close([again, kept, socket]);
 }
 
 #[test]

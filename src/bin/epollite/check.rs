@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use epollite::kernel::SocketType;
 use epollite::net::{AddressFamily, UnixAddr};
-use epollite::{Addr, Errno, Fd, Kernel, Linux};
+use epollite::{Addr, Errno, Kernel, Linux};
 
 use crate::args::Target;
 use crate::exit::CliError;
@@ -84,7 +84,7 @@ fn check_unix(name: &UnixAddr) -> Result<(), String> {
     stream.set_read_timeout(Some(TIMEOUT)).map_err(report)?;
     // It bounds connect(2) too, which blocks while the backlog is full.
     stream.set_write_timeout(Some(TIMEOUT)).map_err(report)?;
-    let socket = Fd::from(OwnedFd::from(stream));
+    let socket = Linux::from_owned_fd(OwnedFd::from(stream));
     let connected = loop {
         match Linux.connect(&socket, &Addr::Unix(*name)) {
             // SIGSTOP and SIGCONT interrupt a call with a timeout. Nothing has begun then.

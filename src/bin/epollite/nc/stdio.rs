@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 
-use epollite::Fd;
+use epollite::{Fd, Linux};
 
 use crate::models::OPEN_NONBLOCKING;
 
@@ -50,7 +50,8 @@ fn open(stream: &impl AsFd, number: u32, is_output: bool) -> io::Result<Stream> 
     match reopen(number, is_output) {
         Some(fd) => Ok(Stream { fd, is_nonblocking: true }),
         None => {
-            let fd = stream.as_fd().try_clone_to_owned()?.into();
+            // Not made non-blocking: other processes share this open file.
+            let fd = Linux::from_owned_fd(stream.as_fd().try_clone_to_owned()?);
             Ok(Stream { fd, is_nonblocking: false })
         }
     }
