@@ -7,6 +7,7 @@
 mod arguments;
 mod close;
 mod datagram;
+mod devices;
 mod epoll;
 pub(crate) mod fd;
 mod forward;
@@ -23,6 +24,7 @@ pub use arguments::{Resource, Rlimit, Shutdown, SocketType};
 pub use close::close_quietly;
 pub(crate) use datagram::{is_refused, is_source_unusable};
 pub use datagram::{recv_datagram, reply_datagram};
+pub use devices::{Access, ChildProcess, DeviceOption, Devices, MessageFlag};
 pub use epoll::{EpollEvent, EpollOp};
 pub(crate) use fd::Fd;
 pub use hook::{Hooked, SyscallHook};

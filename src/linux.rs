@@ -2,11 +2,14 @@
 //!
 //! The only place of the library with `unsafe` or `libc::`. Each call is a function of the files
 //! below; the table of system calls maps the methods of [`Kernel`] to them. Nothing here retries,
-//! stores or decides.
+//! stores or decides. `devices.rs`, `ancillary.rs` and `child.rs` are for experiments.
 
 #![expect(unsafe_code, reason = "this is where the system calls are made")]
 
+mod ancillary;
+mod child;
 mod control;
+mod devices;
 mod epoll;
 mod file;
 mod layout;

@@ -26,6 +26,16 @@ impl Signal {
     pub const TERM: Self = Self(15);
     /// A child has terminated.
     pub const CHLD: Self = Self(17);
+    /// Continues a stopped process.
+    pub const CONT: Self = Self(18);
+    /// Stops a process; it can be neither handled nor blocked.
+    pub const STOP: Self = Self(19);
+    /// Ends a process; it can be neither handled nor blocked.
+    pub const KILL: Self = Self(9);
+    /// Urgent data on a socket; ignored unless it is handled.
+    pub const URG: Self = Self(23);
+    /// The terminal has another size; ignored unless it is handled.
+    pub const WINCH: Self = Self(28);
     /// A file would exceed `RLIMIT_FSIZE`. A program that ignores the signal gets `EFBIG`.
     pub const XFSZ: Self = Self(25);
 
@@ -46,7 +56,36 @@ impl Signal {
     pub const fn number(self) -> u8 {
         self.0
     }
+
+    /// Its name without `SIG`, of those that have a constant here. Cost: O(1).
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        NAMES.iter().find(|(signal, _)| *signal == self).map(|(_, name)| *name)
+    }
+
+    /// The signal of this name, as [`name`](Self::name) returns it. Cost: O(1).
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        NAMES.iter().find(|(_, known)| *known == name).map(|(signal, _)| *signal)
+    }
 }
+
+const NAMES: [(Signal, &str); 14] = [
+    (Signal::HUP, "HUP"),
+    (Signal::INT, "INT"),
+    (Signal::QUIT, "QUIT"),
+    (Signal::KILL, "KILL"),
+    (Signal::USR1, "USR1"),
+    (Signal::USR2, "USR2"),
+    (Signal::PIPE, "PIPE"),
+    (Signal::TERM, "TERM"),
+    (Signal::CHLD, "CHLD"),
+    (Signal::CONT, "CONT"),
+    (Signal::STOP, "STOP"),
+    (Signal::URG, "URG"),
+    (Signal::XFSZ, "XFSZ"),
+    (Signal::WINCH, "WINCH"),
+];
 
 /// The length of a record of a signalfd.
 pub const SIGINFO_BYTES: usize = 128;

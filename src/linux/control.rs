@@ -22,12 +22,12 @@ pub(super) const CONTROL_BYTES: usize = 3 * ENTRY_BYTES_MAX;
 const ENTRY_BYTES_MAX: usize = (HEADER_BYTES + V6_BYTES).next_multiple_of(ALIGN_BYTES);
 
 const ALIGN_BYTES: usize = align_of::<libc::cmsghdr>();
-const HEADER_BYTES: usize = size_of::<libc::cmsghdr>();
+pub(super) const HEADER_BYTES: usize = size_of::<libc::cmsghdr>();
 const V4_BYTES: usize = size_of::<libc::in_pktinfo>();
 const V6_BYTES: usize = size_of::<libc::in6_pktinfo>();
 
-const LEVEL_OFFSET: usize = offset_of!(libc::cmsghdr, cmsg_level);
-const TYPE_OFFSET: usize = offset_of!(libc::cmsghdr, cmsg_type);
+pub(super) const LEVEL_OFFSET: usize = offset_of!(libc::cmsghdr, cmsg_level);
+pub(super) const TYPE_OFFSET: usize = offset_of!(libc::cmsghdr, cmsg_type);
 
 // `ifindex, spec_dst, addr`, and `addr, ifindex`: four bytes each, an IPv6 address sixteen.
 const _: () = {
@@ -79,7 +79,7 @@ impl Control {
     }
 
     /// Appends one control message at `start`, and returns its end.
-    fn push(
+    pub(super) fn push(
         &mut self,
         start: usize,
         level: i32,

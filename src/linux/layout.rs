@@ -90,7 +90,9 @@ const _: () = {
     assert!(is_same(Signal::HUP, libc::SIGHUP) && is_same(Signal::INT, libc::SIGINT));
     assert!(is_same(Signal::USR1, libc::SIGUSR1) && is_same(Signal::USR2, libc::SIGUSR2));
     assert!(is_same(Signal::TERM, libc::SIGTERM) && is_same(Signal::CHLD, libc::SIGCHLD));
-    assert!(is_same(Signal::PIPE, libc::SIGPIPE));
+    assert!(is_same(Signal::PIPE, libc::SIGPIPE) && is_same(Signal::KILL, libc::SIGKILL));
+    assert!(is_same(Signal::CONT, libc::SIGCONT) && is_same(Signal::STOP, libc::SIGSTOP));
+    assert!(is_same(Signal::URG, libc::SIGURG) && is_same(Signal::WINCH, libc::SIGWINCH));
 };
 
 const _: () = assert!(size_of::<libc::signalfd_siginfo>() == SIGINFO_BYTES);

@@ -385,20 +385,10 @@ fn packet_info(f: &mut fmt::Formatter<'_>, info: PacketInfo, is_received: bool) 
 }
 
 fn signal_set(f: &mut fmt::Formatter<'_>, signals: SignalSet) -> fmt::Result {
-    const NAMES: [(Signal, &str); 9] = [
-        (Signal::HUP, "HUP"),
-        (Signal::INT, "INT"),
-        (Signal::QUIT, "QUIT"),
-        (Signal::USR1, "USR1"),
-        (Signal::USR2, "USR2"),
-        (Signal::PIPE, "PIPE"),
-        (Signal::TERM, "TERM"),
-        (Signal::CHLD, "CHLD"),
-        (Signal::XFSZ, "XFSZ"),
-    ];
-    let names = NAMES.iter().filter(|(signal, _)| signals.contains(*signal));
+    let all = (1..=u64::BITS).filter_map(|number| Signal::from_siginfo(&number.to_ne_bytes()));
+    let names = all.filter(|signal| signals.contains(*signal)).filter_map(Signal::name);
     f.write_char('[')?;
-    join(f, names, " ", |f, (_, name)| f.write_str(name))?;
+    join(f, names, " ", |f, name| f.write_str(name))?;
     f.write_char(']')
 }
 
