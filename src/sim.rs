@@ -6,6 +6,7 @@
 //! below its own:
 //!
 //! ```text
+//!  devices     the calls for experiments that are modelled: signals, urgent bytes
 //!  syscalls    the 31 calls and the clock, each forwarded to the module that implements it
 //!  handle      Sim: one process of a simulated kernel, and what a test can do to that kernel
 //!  state       KernelState: open files and epolls; wake-ups go from the ones to the others
@@ -50,6 +51,7 @@ mod address;
 mod bind;
 mod config;
 mod connect;
+mod devices;
 mod dispatch;
 mod entropy;
 mod epoll;
@@ -80,6 +82,7 @@ mod unix_stream;
 mod version;
 
 pub use config::{Ipv6, SimConfig};
+pub use devices::SimDevices;
 pub use entropy::{Entropy, Probabilities};
 pub use handle::Sim;
 pub use version::Version;

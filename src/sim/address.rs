@@ -30,6 +30,12 @@ pub(super) fn is_local(ip: IpAddr) -> bool {
     ip.is_loopback() || ip.is_unspecified()
 }
 
+/// Whether every socket of the port receives what is sent there: the whole network, or the loopback
+/// network.
+pub(super) fn is_broadcast(ip: Ipv4Addr) -> bool {
+    ip.is_broadcast() || ip == Ipv4Addr::new(127, 255, 255, 255)
+}
+
 /// The address of a socket that has none.
 pub(super) fn unspecified_addr(family: AddressFamily) -> Addr {
     match family {

@@ -78,8 +78,8 @@ impl Net {
             _ if self.is_in_use(file, addr) => return Err(Errno::EADDRINUSE),
             _ => *addr,
         };
+        self.set_bound(file, addr);
         let socket = self.socket(file);
-        (socket.local, socket.is_bound) = (Some(addr), true);
         (socket.addr_locked, socket.port_locked) = locked;
         Ok(())
     }
@@ -157,9 +157,15 @@ impl Net {
         let own = socket.local.and_then(|local| local.ip());
         let ip = own.or(ip).unwrap_or(unspecified_ip(socket.family));
         let named = self.ephemeral_port(file, &SocketAddr::new(ip, 0).into())?;
-        let socket = self.socket(file);
-        (socket.local, socket.is_bound) = (Some(named), true);
+        self.set_bound(file, named);
         Ok(())
+    }
+
+    fn set_bound(&mut self, file: FileId, addr: Addr) {
+        self.binds += 1;
+        let bound_at = self.binds;
+        let socket = self.socket(file);
+        (socket.local, socket.is_bound, socket.bound_at) = (Some(addr), true, bound_at);
     }
 
     /// Whether another socket is bound to the address and does not share it.
@@ -187,8 +193,8 @@ impl Net {
     }
 
     /// Finds the receiver of an IP address: a listener, or a datagram socket (a connected one
-    /// receives from its peer only, and takes precedence). When several share the port one is
-    /// drawn.
+    /// receives from its peer only, and takes precedence). When several share the port by
+    /// `SO_REUSEPORT` one is drawn; by `SO_REUSEADDR` the last that was bound takes all.
     ///
     /// Reference: net/ipv4/inet_hashtables.c: `__inet_lookup_listener`,
     /// net/ipv4/udp.c: `udp4_lib_lookup2`
@@ -206,11 +212,17 @@ impl Net {
             let is_exact = socket.local.is_some_and(|local| local.ip() == addr.ip());
             (socket.remote.is_some(), is_exact)
         };
-        let mut sharing: Vec<_> = candidates.map(|(id, socket)| (exact(socket), id)).collect();
-        let best = sharing.iter().map(|(exact, _)| *exact).max()?;
-        sharing.retain(|(exact, _)| *exact == best);
+        let is_group = |socket: &Socket| socket.options.has(SocketOption::ReusePort(true));
+        let mut sharing: Vec<_> = candidates
+            .map(|(id, socket)| (exact(socket), socket.bound_at, is_group(socket), id))
+            .collect();
+        let best = sharing.iter().map(|(exact, ..)| *exact).max()?;
+        sharing.retain(|(exact, ..)| *exact == best);
+        if sharing.iter().any(|(.., is_group, _)| !is_group) {
+            return sharing.iter().max_by_key(|(_, bound_at, ..)| *bound_at).map(|it| it.3);
+        }
         let drawn = self.entropy.gen_below(sharing.len());
-        Some(sharing[drawn].1)
+        Some(sharing[drawn].3)
     }
 
     pub(super) fn getsockname(&mut self, file: FileId) -> Result<Addr> {

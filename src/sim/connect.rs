@@ -117,7 +117,14 @@ impl Net {
         let (target, from) = (socket.remote, socket.local);
         let target = target.expect("a connecting socket has a target");
         let Some(listener) = self.find_inet(&target, SocketType::Stream, from) else {
-            self.receive_reset(file);
+            // Both ends open at once when they are one: RFC 9293, 3.5.
+            if from == Some(target) {
+                let socket = self.socket(file);
+                (socket.state, socket.peer) = (State::Open, Some(file));
+                self.wake(file, WAKE_ALL);
+            } else {
+                self.receive_reset(file);
+            }
             return;
         };
         let listening = self.socket(listener);

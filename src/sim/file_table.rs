@@ -296,6 +296,20 @@ impl FileTable {
         }
     }
 
+    /// A write has failed: `SIGPIPE` for a pipe or a stream without a reader. Most programs ignore
+    /// it, and here every one does; one that blocks it can read it from a signalfd.
+    ///
+    /// Reference: fs/pipe.c: `anon_pipe_write`, net/core/stream.c: `sk_stream_error`
+    pub(super) fn raise_sigpipe(&mut self, process: usize, file: FileId, errno: Errno) {
+        let is_datagram = self.net.find_socket(file).is_some_and(|socket| {
+            !matches!(socket.protocol(), Protocol::Tcp | Protocol::UnixStream)
+        });
+        let is_blocked = self.processes[process].has_blocked(Signal::PIPE);
+        if errno == Errno::EPIPE && is_blocked && !is_datagram {
+            self.raise(process, Signal::PIPE);
+        }
+    }
+
     pub(super) fn is_regular(&self, file: FileId) -> bool {
         matches!(self.kind(file), FileKind::Regular)
     }

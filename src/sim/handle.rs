@@ -60,6 +60,8 @@ use crate::kernel::{Fd, Signal};
 pub struct Sim {
     state: Rc<RefCell<KernelState>>,
     process: usize,
+    /// It shares the process of another handle, which looks for leaks.
+    is_alias: bool,
 }
 
 impl Sim {
@@ -72,14 +74,19 @@ impl Sim {
         assert!(config.descriptors_max <= max, "a process has at most {max} descriptors");
         let mut state = KernelState::new(config);
         let process = state.files.spawn_process();
-        Self { state: Rc::new(RefCell::new(state)), process }
+        Self { state: Rc::new(RefCell::new(state)), process, is_alias: false }
     }
 
     /// Creates another process of the same kernel, with no descriptors and limits of its own.
     /// Cost: O(1).
     pub fn new_process(&self) -> Self {
         let process = self.enter(|state, _| state.files.spawn_process());
-        Self { state: Rc::clone(&self.state), process }
+        Self { state: Rc::clone(&self.state), process, is_alias: false }
+    }
+
+    /// Another handle of the same process.
+    pub(super) fn alias(&self) -> Self {
+        Self { state: Rc::clone(&self.state), process: self.process, is_alias: true }
     }
 
     /// Advances the clock of the whole kernel. Cost: O(1).
@@ -222,6 +229,9 @@ impl Drop for Sim {
     fn drop(&mut self) {
         #[cfg(any(feature = "std", test))]
         if std::thread::panicking() {
+            return;
+        }
+        if self.is_alias {
             return;
         }
         let leaked = self.describe_descriptors();

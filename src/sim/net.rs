@@ -27,6 +27,8 @@ pub(super) struct Net {
     /// Events put off, which happen at the next wait.
     pub(super) deferred: Vec<Deferred>,
     pub(super) autobind_next: u16,
+    /// How many sockets were bound.
+    pub(super) binds: u64,
     last_file_id: FileId,
 }
 
@@ -48,6 +50,7 @@ impl Net {
             wakes: Wakes::default(),
             deferred: Vec::new(),
             autobind_next: 0,
+            binds: 0,
             last_file_id: 0,
         }
     }

@@ -111,6 +111,10 @@ impl Process {
         is_blocked
     }
 
+    pub(super) const fn has_blocked(&self, signal: Signal) -> bool {
+        self.blocked.contains(signal)
+    }
+
     /// Reference: kernel/signal.c: `sigprocmask`
     pub(super) fn block(&mut self, signals: SignalSet) -> SignalSet {
         let old = self.blocked;

@@ -49,6 +49,8 @@ pub(super) struct Socket {
     /// Whether it is found under its local address. An accepted socket has the address of its
     /// listener, and is not found under it.
     pub(super) is_bound: bool,
+    /// Sockets are bound in this order.
+    pub(super) bound_at: u64,
     /// Whether bind(2) requested this specific address, and this specific port.
     ///
     /// Reference: include/net/sock.h: `SOCK_BINDADDR_LOCK`, `SOCK_BINDPORT_LOCK`
@@ -86,6 +88,7 @@ impl Socket {
             local: None,
             remote: None,
             is_bound: false,
+            bound_at: 0,
             addr_locked: false,
             port_locked: false,
             error: None,

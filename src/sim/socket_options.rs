@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 
-use super::address::source_addr;
+use super::address::{is_broadcast, source_addr};
 use super::config::SimConfig;
 use crate::kernel::{SocketOption, SocketOptionName};
 use crate::net::{AddressFamily, PacketInfo};
@@ -90,7 +90,7 @@ impl SocketOptions {
         let interface = LOOPBACK_IFINDEX;
         match to {
             IpAddr::V4(ip) if self.has(SocketOption::PacketInfoV4(true)) => {
-                let is_many = ip.is_multicast() || ip.is_broadcast();
+                let is_many = ip.is_multicast() || is_broadcast(ip);
                 let addr = if is_many { source_addr(to) } else { to };
                 Some(PacketInfo { addr, interface })
             }

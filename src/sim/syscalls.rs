@@ -144,13 +144,20 @@ impl Kernel for Sim {
     }
 
     fn write(&mut self, fd: &Fd, buf: &[u8]) -> Result<usize> {
-        self.with_file(fd, |files, file| files.maybe_eintr()?.write(file, buf))
+        self.enter(|state, process| {
+            let file = state.files.file(process, fd);
+            let files = state.files.maybe_eintr()?;
+            let written = files.write(file, buf);
+            written.inspect_err(|errno| files.raise_sigpipe(process, file, *errno))
+        })
     }
 
     fn splice(&mut self, from: &Fd, into: &Fd, len_bytes: usize) -> Result<usize> {
         self.enter(|state, process| {
             let [from, into] = [from, into].map(|fd| state.files.file(process, fd));
-            state.files.maybe_eintr()?.splice(from, into, len_bytes)
+            let files = state.files.maybe_eintr()?;
+            let moved = files.splice(from, into, len_bytes);
+            moved.inspect_err(|errno| files.raise_sigpipe(process, into, *errno))
         })
     }
 

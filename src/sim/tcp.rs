@@ -151,7 +151,8 @@ impl Net {
         let socket = self.socket(file);
         let must_reset = !socket.tcp.recv_queue.is_empty()
             || socket.options.has(SocketOption::LingerSeconds(Some(0)));
-        if socket.state != State::Open || must_reset {
+        // A connection to itself has no other end that would be told.
+        if socket.state != State::Open || must_reset || socket.peer == Some(file) {
             self.send_reset(file);
             self.remove(file);
             return;

@@ -4,7 +4,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use super::address::{dest_addr, family_matches, source_addr};
+use super::address::{dest_addr, family_matches, is_broadcast, source_addr};
 use super::file::{FileId, Result, err_if};
 use super::net::Net;
 use super::packet::Packet;
@@ -81,7 +81,7 @@ impl Net {
             return Err(if is_v4 { Errno::ENETUNREACH } else { Errno::EINVAL });
         }
         let socket = self.socket(file);
-        let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+        let is_broadcast = matches!(ip, IpAddr::V4(ip) if is_broadcast(ip));
         err_if(is_broadcast && !socket.options.has(SocketOption::Broadcast(true)), Errno::EACCES)?;
         if !self.is_routable(file, &to) {
             return Err(self.unreachable_errno(ip));
