@@ -4,9 +4,14 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+use core::time::Duration;
 
 use super::expectation::{Expectation, Pattern};
-use crate::kernel::{Shutdown, SocketOption, SocketOptionName, SocketType};
+use crate::kernel::{
+    Access, DeviceOption, MessageFlag, Shutdown, Signal, SignalSet, SocketOption, SocketOptionName,
+    SocketType,
+};
 use crate::net::AddressFamily;
 use crate::sim::Version;
 
@@ -24,6 +29,10 @@ pub struct Experiment {
     pub because: String,
     /// What to remember.
     pub lesson: String,
+    /// The place of this crate that relies on the result, as `src/file.rs: function`.
+    pub depends: Option<String>,
+    /// Why the model cannot run it, though it has the calls.
+    pub unmodelled: Option<String>,
     /// The oldest kernel that it can run on.
     pub since: Option<Version>,
     /// The calls, in order.
@@ -37,6 +46,9 @@ pub struct Experiment {
 pub struct ExperimentStep {
     /// Its line in the file, from 1.
     pub line: usize,
+    /// The thread or process that makes the call: `w1` of `@w1 wait e0`. `None` is the one that
+    /// runs the experiment.
+    pub actor: Option<String>,
     /// The call, as it is written in the file.
     pub call: String,
     /// What Linux is expected to return. Without an expectation the call must not fail.
@@ -69,10 +81,9 @@ pub(super) enum Action {
         family: AddressFamily,
         kind: SocketType,
     },
-    /// To a port of the loopback interface, or a Unix name, that the kernel chooses.
     Bind {
         socket: Name,
-        family: AddressFamily,
+        place: Place,
     },
     Listen {
         socket: Name,
@@ -80,7 +91,19 @@ pub(super) enum Action {
     },
     Connect {
         socket: Name,
-        to: Name,
+        to: Target,
+    },
+    /// Connects as many clients, which stay open and have no names.
+    Clients {
+        listener: Name,
+        count: u32,
+    },
+    /// Accepts until none is left, and closes what was accepted.
+    AcceptAll {
+        listener: Name,
+    },
+    GetPeer {
+        socket: Name,
     },
     Accept {
         listener: Name,
@@ -104,11 +127,42 @@ pub(super) enum Action {
     },
     SendTo {
         socket: Name,
-        to: Name,
+        to: Target,
         bytes: Vec<u8>,
+    },
+    SendFlag {
+        socket: Name,
+        bytes: Vec<u8>,
+        flag: MessageFlag,
+    },
+    /// Equal datagrams in one call; with a length of segments, each is cut by the kernel.
+    SendMany {
+        socket: Name,
+        to: Target,
+        count: usize,
+        bytes: Vec<u8>,
+        segment_bytes: u16,
     },
     Recv {
         socket: Name,
+        len_max: usize,
+    },
+    RecvFlag {
+        socket: Name,
+        len_max: usize,
+        flag: MessageFlag,
+    },
+    RecvFrom {
+        socket: Name,
+        len_max: usize,
+    },
+    RecvMany {
+        socket: Name,
+        count_max: usize,
+    },
+    Splice {
+        from: Name,
+        into: Name,
         len_max: usize,
     },
     Write {
@@ -123,6 +177,11 @@ pub(super) enum Action {
     Fill {
         fd: Name,
         is_socket: bool,
+    },
+    /// Sends datagrams of one byte to an address until there is no room.
+    FillTo {
+        socket: Name,
+        to: Target,
     },
     /// Receives or reads until that many bytes are read, or nothing is left.
     Drain {
@@ -149,6 +208,13 @@ pub(super) enum Action {
         reader: Name,
         writer: Name,
     },
+    SetPipeSize {
+        pipe: Name,
+        bytes: usize,
+    },
+    OutQueue {
+        socket: Name,
+    },
     SetOption {
         socket: Name,
         option: SocketOption,
@@ -156,6 +222,162 @@ pub(super) enum Action {
     GetOption {
         socket: Name,
         name: SocketOptionName,
+    },
+    /// How long the fastest of several waits takes, in microseconds.
+    Fastest {
+        epoll: Name,
+        timeout: Timeout,
+    },
+    /// Lets this process open as many more descriptors, or as many as before.
+    Nofile {
+        spare: Option<u64>,
+    },
+    Block {
+        signals: SignalSet,
+    },
+    Signalfd {
+        fd: Name,
+        signals: SignalSet,
+    },
+    ReadSignal {
+        fd: Name,
+    },
+    Device(DeviceAction),
+    Actor(ActorAction),
+}
+
+/// A timeout, and so the call that takes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Timeout {
+    /// Of epoll_wait(2).
+    Millis(u32),
+    /// Of epoll_pwait2(2).
+    Micros(u32),
+}
+
+/// Where a socket is bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    /// A port that the kernel chooses.
+    Ip(Ipv4Addr),
+    /// A Unix name that the kernel chooses.
+    Unix,
+    /// The address of another socket, which may be closed.
+    Same(Name),
+}
+
+/// An address: that of a socket, which may be closed, or another one with the same port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Target {
+    pub(super) name: Name,
+    pub(super) ip: Option<Ipv4Addr>,
+}
+
+/// A call of [`Devices`](crate::kernel::Devices).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum DeviceAction {
+    Raise {
+        signal: Signal,
+    },
+    Timerfd {
+        fd: Name,
+    },
+    Settime {
+        fd: Name,
+        first: Duration,
+        interval: Duration,
+    },
+    Tmpfile {
+        fd: Name,
+    },
+    Open {
+        fd: Name,
+        path: String,
+    },
+    Fifo {
+        fd: Name,
+    },
+    /// Opens the file of a descriptor again.
+    Reopen {
+        from: Name,
+        fd: Name,
+        access: Access,
+    },
+    Pty {
+        fd: Name,
+    },
+    PtyPeer {
+        master: Name,
+        fd: Name,
+    },
+    Inotify {
+        fd: Name,
+    },
+    Watch {
+        inotify: Name,
+        file: Name,
+    },
+    Seqpacket {
+        near: Name,
+        far: Name,
+    },
+    SendRights {
+        socket: Name,
+        passed: Name,
+        bytes: Vec<u8>,
+    },
+    RecvRights {
+        socket: Name,
+        len_max: usize,
+        fd: Name,
+    },
+    ErrorQueue {
+        socket: Name,
+    },
+    SetOption {
+        socket: Name,
+        name: DeviceOption,
+        value: i32,
+    },
+    GetOption {
+        socket: Name,
+        name: DeviceOption,
+    },
+    InQueue {
+        fd: Name,
+    },
+    AtMark {
+        socket: Name,
+    },
+    PtraceFactor,
+}
+
+/// What another thread or process does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum ActorAction {
+    /// Without `blocks` it does not wait.
+    Begin {
+        actor: Name,
+        epoll: Name,
+        events_max: usize,
+        blocks: bool,
+    },
+    End {
+        actor: Name,
+    },
+    Fork {
+        actor: Name,
+    },
+    Kill {
+        actor: Name,
+        signal: Signal,
+    },
+    Pidfd {
+        actor: Name,
+        fd: Name,
+    },
+    Reap {
+        actor: Name,
     },
 }
 
@@ -170,7 +392,20 @@ pub(super) enum Change {
 impl Action {
     /// Whether it cannot make packets travel, so that what had arrived before it has arrived after.
     pub(super) const fn is_local(&self) -> bool {
-        matches!(self, Self::Epoll { .. } | Self::Control { .. } | Self::Wait { .. })
+        use Action::{Control, Epoll, Fastest, Wait};
+        matches!(self, Epoll { .. } | Control { .. } | Wait { .. } | Fastest { .. })
+    }
+
+    /// The socket whose address it uses, if that is another's.
+    pub(super) const fn target(&self) -> Option<Name> {
+        match self {
+            Self::Connect { to, .. }
+            | Self::SendTo { to, .. }
+            | Self::SendMany { to, .. }
+            | Self::FillTo { to, .. } => Some(to.name),
+            Self::Bind { place: Place::Same(name), .. } => Some(*name),
+            _ => None,
+        }
     }
 
     /// Whether it makes a socket that sends over the network.

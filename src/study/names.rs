@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::cursor::{Cursor, ParseError};
 use super::experiment::Name;
+use crate::kernel::SignalSet;
 use crate::net::AddressFamily;
 
 /// What a descriptor refers to.
@@ -15,17 +16,32 @@ pub(super) enum Kind {
     Epoll,
     Eventfd,
     Pipe,
+    Signalfd,
+    Timerfd,
+    Inotify,
+    Pty,
+    /// A file, and whatever else has no calls of its own.
+    File,
+    /// An actor, and no descriptor.
+    Thread,
+    Process,
 }
 
 impl Kind {
+    const fn is_actor(self) -> bool {
+        matches!(self, Self::Thread | Self::Process)
+    }
+
     pub(super) const fn is_socket(self) -> bool {
         matches!(self, Self::Socket(_))
     }
 }
 
 /// Words of the notation that cannot be names.
-const RESERVED: [&str; 9] =
-    ["nothing", "ok", "error", "since", "else", "people", "or", "u64", "none"];
+const RESERVED: [&str; 18] = [
+    "nothing", "ok", "error", "since", "else", "people", "or", "u64", "none", "blocked", "signal",
+    "peer", "from", "at", "as", "oob", "peek", "unknown",
+];
 
 /// A descriptor that has been created.
 #[derive(Debug)]
@@ -35,9 +51,13 @@ struct Named {
     is_open: bool,
 }
 
-/// Every descriptor so far.
+/// Every descriptor so far, and every actor.
 #[derive(Debug, Default)]
-pub(super) struct Names(Vec<Named>);
+pub(super) struct Names {
+    names: Vec<Named>,
+    /// The signals that were blocked.
+    pub(super) blocked: SignalSet,
+}
 
 impl Names {
     /// Takes a new name.
@@ -54,16 +74,48 @@ impl Names {
         if !is_name {
             return Err(place.expected("a new name: a small letter, then letters and digits"));
         }
-        if self.0.iter().any(|known| known.name == name) {
+        if self.names.iter().any(|known| known.name == name) {
             return Err(place.expected(&format!("a new name; '{name}' was used before")));
         }
-        self.0.push(Named { name: name.to_string(), kind, is_open: true });
-        Ok(self.0.len() - 1)
+        self.names.push(Named { name: name.to_string(), kind, is_open: true });
+        Ok(self.names.len() - 1)
     }
 
     /// Takes the name of an open descriptor.
     pub(super) fn open(&self, cursor: &mut Cursor<'_>) -> Result<Name, ParseError> {
-        self.find(cursor, "descriptor", |_| true)
+        self.find(cursor, "descriptor", |kind| !kind.is_actor())
+    }
+
+    /// Takes the name of an open descriptor of this kind.
+    pub(super) fn of(
+        &self,
+        cursor: &mut Cursor<'_>,
+        what: &str,
+        wanted: Kind,
+    ) -> Result<Name, ParseError> {
+        self.find(cursor, what, |kind| kind == wanted)
+    }
+
+    /// Takes the name of a socket, whose address is used: it may be closed.
+    pub(super) fn address(&self, cursor: &mut Cursor<'_>) -> Result<Name, ParseError> {
+        self.find_any(cursor, "socket, open or closed", |known| known.kind.is_socket())
+    }
+
+    /// Takes the name of an actor.
+    pub(super) fn actor(&self, cursor: &mut Cursor<'_>) -> Result<Name, ParseError> {
+        self.find_any(cursor, "thread or process", |known| known.kind.is_actor())
+    }
+
+    /// Takes the name of a child process.
+    pub(super) fn of_process(&self, cursor: &mut Cursor<'_>) -> Result<Name, ParseError> {
+        self.find_any(cursor, "process", |known| known.kind == Kind::Process)
+    }
+
+    /// Takes the name of an actor; a new name is a thread.
+    pub(super) fn actor_or_thread(&mut self, cursor: &mut Cursor<'_>) -> Result<Name, ParseError> {
+        let word = cursor.peek_word();
+        let is_known = self.names.iter().any(|known| known.name == word && known.kind.is_actor());
+        if is_known { self.actor(cursor) } else { self.define(cursor, Kind::Thread) }
     }
 
     /// Takes the name of an open socket.
@@ -80,24 +132,25 @@ impl Names {
     pub(super) fn reported(&self, cursor: &mut Cursor<'_>) -> Result<String, ParseError> {
         let place = *cursor;
         let name = cursor.word();
-        if self.0.iter().any(|known| known.name == name) {
+        if self.names.iter().any(|known| known.name == name) {
             return Ok(name.to_string());
         }
         Err(place.expected(
-            "a result: ok, a number, \"bytes\", an errno, nothing, ?, or a descriptor and its events",
+            "a result: ok, a number, \"bytes\", an errno, nothing, blocked, signal, peer, error, \
+             ?, or a descriptor and its events",
         ))
     }
 
     pub(super) fn close(&mut self, name: Name) {
-        self.0[name].is_open = false;
+        self.names[name].is_open = false;
     }
 
     pub(super) fn kind(&self, name: Name) -> Kind {
-        self.0[name].kind
+        self.names[name].kind
     }
 
     pub(super) fn into_names(self) -> Vec<String> {
-        self.0.into_iter().map(|named| named.name).collect()
+        self.names.into_iter().map(|named| named.name).collect()
     }
 
     fn find(
@@ -106,18 +159,27 @@ impl Names {
         what: &str,
         fits: impl Fn(Kind) -> bool,
     ) -> Result<Name, ParseError> {
+        self.find_any(cursor, &format!("open {what}"), |known| known.is_open && fits(known.kind))
+    }
+
+    fn find_any(
+        &self,
+        cursor: &mut Cursor<'_>,
+        what: &str,
+        fits: impl Fn(&Named) -> bool,
+    ) -> Result<Name, ParseError> {
         let place = *cursor;
         let name = cursor.word();
-        let fitting = |known: &&Named| known.is_open && fits(known.kind);
-        if let Some(at) = self.0.iter().position(|known| known.name == name && fitting(&known)) {
+        if let Some(at) = self.names.iter().position(|known| known.name == name && fits(known)) {
             return Ok(at);
         }
-        let open: Vec<&str> =
-            self.0.iter().filter(fitting).map(|known| known.name.as_str()).collect();
-        let why = if open.is_empty() {
-            format!("the name of an open {what}; there is none yet")
+        let fitting = self.names.iter().filter(|known| fits(known));
+        let names: Vec<&str> = fitting.map(|known| known.name.as_str()).collect();
+        let article = if what.starts_with('o') { "an" } else { "a" };
+        let why = if names.is_empty() {
+            format!("the name of {article} {what}; there is none yet")
         } else {
-            format!("the name of an open {what}: {}", open.join(", "))
+            format!("the name of {article} {what}: {}", names.join(", "))
         };
         Err(place.expected(&why))
     }

@@ -6,30 +6,42 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
+use core::net::Ipv4Addr;
 
 use super::cursor::{Cursor, ParseError};
+use super::device_notation::{
+    DEVICE_CALLS, parse_actor_step, parse_device_action, parse_device_option,
+};
 use super::expectation::{Expectation, Pattern};
-use super::experiment::{Action, Change, ExperimentStep};
+use super::experiment::{Action, Change, DeviceAction, ExperimentStep, Place, Target, Timeout};
 use super::names::{Kind, Names};
 use super::value::{Reported, Value};
-use crate::errno::Errno;
+use super::words::{
+    number, one_of, parse_bytes, parse_errno, parse_signal, parse_signals, parse_version,
+};
 use crate::event;
-use crate::kernel::{OptionBytes, Shutdown, SocketOption, SocketOptionName, SocketType};
+use crate::kernel::{
+    MessageFlag, OptionBytes, Shutdown, SocketOption, SocketOptionName, SocketType,
+};
 use crate::net::AddressFamily;
-use crate::sim::Version;
 
 const UNIX: Kind = Kind::Socket(AddressFamily::Unix);
 const INET: Kind = Kind::Socket(AddressFamily::Inet);
 
 /// Events of a wait that does not say how many it takes.
 const EVENTS_DEFAULT: usize = 8;
-/// Bytes in one text: more than any buffer of an experiment.
-const BYTES_MAX: u32 = 1 << 20;
 
-/// The calls, as an error lists them.
-const CALLS: &str = "a call: socketpair, tcp, socket, bind, listen, connect, accept, epoll, add, \
-                     mod, del, wait, send, sendto, recv, write, read, fill, drain, shutdown, \
-                     close, dup, eventfd, pipe, setsockopt, getsockopt";
+/// The longest timeout of which the fastest is taken: it is waited for fifty times.
+const TIMEOUT_MILLIS_MAX: u32 = 100;
+/// The longest datagram.
+const DATAGRAM_BYTES_MAX: usize = 65_535;
+
+/// The calls, as an error lists them; after them those of `device_notation.rs`.
+const CALLS: &str = "a call: socketpair, tcp, socket, bind, listen, connect, accept, acceptall, \
+                     clients, getpeername, epoll, add, mod, del, wait, fastest, send, sendto, \
+                     sendmany, recv, recvfrom, recvmany, splice, write, read, fill, fillto, drain, \
+                     shutdown, close, dup, eventfd, pipe, setpipe, outq, setsockopt, getsockopt, \
+                     nofile, block, signalfd";
 
 /// Parses a line such as `recv s0 1 = "a" ; one byte`.
 pub(super) fn parse_step(
@@ -38,7 +50,15 @@ pub(super) fn parse_step(
     names: &mut Names,
 ) -> Result<ExperimentStep, ParseError> {
     let cursor = &mut Cursor::new(line, text);
-    let action = parse_action(cursor, names)?;
+    let mut actor = None;
+    let action = if cursor.take('@') {
+        let name = cursor.peek_word().to_string();
+        let action = parse_actor_step(cursor, names)?;
+        actor = Some(name);
+        action
+    } else {
+        parse_action(cursor, names)?
+    };
     let call = cursor.passed().to_string();
     let (expected, people) =
         if cursor.take('=') { parse_results(cursor, names)? } else { (None, None) };
@@ -46,7 +66,7 @@ pub(super) fn parse_step(
     if !cursor.is_at_end() {
         return Err(cursor.expected("'= RESULT', '; NOTE' or the end of the line"));
     }
-    Ok(ExperimentStep { line, call, expected, people, note, action })
+    Ok(ExperimentStep { line, actor, call, expected, people, note, action })
 }
 
 fn parse_action(c: &mut Cursor<'_>, names: &mut Names) -> Result<Action, ParseError> {
@@ -58,8 +78,11 @@ fn parse_action(c: &mut Cursor<'_>, names: &mut Names) -> Result<Action, ParseEr
         }
         "socketpair" => {
             let (near, far) = (names.define(c, UNIX)?, names.define(c, UNIX)?);
-            let kinds = [("stream", SocketType::Stream), ("datagram", SocketType::Datagram)];
-            Ok(Action::Socketpair { near, far, kind: one_of(c, &kinds)? })
+            let stream = Action::Socketpair { near, far, kind: SocketType::Stream };
+            let datagram = Action::Socketpair { near, far, kind: SocketType::Datagram };
+            let seqpacket = Action::Device(DeviceAction::Seqpacket { near, far });
+            let kinds = [("stream", stream), ("datagram", datagram), ("seqpacket", seqpacket)];
+            one_of(c, &kinds)
         }
         "eventfd" => {
             let fd = names.define(c, Kind::Eventfd)?;
@@ -89,7 +112,11 @@ fn parse_action(c: &mut Cursor<'_>, names: &mut Names) -> Result<Action, ParseEr
             Ok(Action::Wait { epoll, events_max })
         }
         "write" => Ok(Action::Write { fd: names.open(c)?, bytes: parse_bytes(c)? }),
-        "read" => Ok(Action::Read { fd: names.open(c)?, len_max: number(c)? }),
+        "read" => {
+            let (fd, len_max) = (names.open(c)?, number(c)?);
+            let is_signal = names.kind(fd) == Kind::Signalfd;
+            Ok(if is_signal { Action::ReadSignal { fd } } else { Action::Read { fd, len_max } })
+        }
         "fill" => {
             let fd = names.open(c)?;
             Ok(Action::Fill { fd, is_socket: names.kind(fd).is_socket() })
@@ -101,7 +128,10 @@ fn parse_action(c: &mut Cursor<'_>, names: &mut Names) -> Result<Action, ParseEr
             let len_max = if has_max { number(c)? } else { usize::MAX };
             Ok(Action::Drain { fd, is_socket, len_max })
         }
-        word => parse_socket_action(word, c, names).unwrap_or_else(|| Err(place.expected(CALLS))),
+        word => parse_socket_action(word, c, names)
+            .or_else(|| parse_other_action(word, c, names))
+            .or_else(|| parse_device_action(word, c, names))
+            .unwrap_or_else(|| Err(place.expected(&format!("{CALLS}, {DEVICE_CALLS}")))),
     }
 }
 
@@ -118,49 +148,184 @@ fn parse_socket_action(
             | "listen"
             | "connect"
             | "accept"
-            | "send"
-            | "sendto"
-            | "recv"
+            | "acceptall"
+            | "clients"
+            | "getpeername"
             | "shutdown"
+            | "outq"
             | "setsockopt"
             | "getsockopt"
     );
-    is_known.then(|| match word {
-        "socket" => parse_socket(c, names),
+    if !is_known {
+        return parse_message(word, c, names);
+    }
+    Some(parse_connection(word, c, names))
+}
+
+fn parse_connection(
+    word: &str,
+    c: &mut Cursor<'_>,
+    names: &mut Names,
+) -> Result<Action, ParseError> {
+    if word == "socket" {
+        return parse_socket(c, names);
+    }
+    let socket = names.socket(c)?;
+    match word {
         "bind" => {
-            let socket = names.socket(c)?;
             let Kind::Socket(family) = names.kind(socket) else {
                 unreachable!("the name is a socket's")
             };
-            Ok(Action::Bind { socket, family })
+            let place = match family {
+                _ if c.take_word("as") => Place::Same(names.address(c)?),
+                AddressFamily::Unix => Place::Unix,
+                _ => Place::Ip(parse_at(c)?.unwrap_or(Ipv4Addr::LOCALHOST)),
+            };
+            Ok(Action::Bind { socket, place })
         }
-        "listen" => Ok(Action::Listen { socket: names.socket(c)?, backlog: number(c)? }),
-        "connect" => Ok(Action::Connect { socket: names.socket(c)?, to: names.socket(c)? }),
+        "listen" => Ok(Action::Listen { socket, backlog: number(c)? }),
+        "connect" => Ok(Action::Connect { socket, to: parse_target(c, names)? }),
         "accept" => {
-            let listener = names.socket(c)?;
-            Ok(Action::Accept { listener, accepted: names.define(c, names.kind(listener))? })
+            let accepted = names.define(c, names.kind(socket))?;
+            Ok(Action::Accept { listener: socket, accepted })
         }
-        "send" => Ok(Action::Send { socket: names.socket(c)?, bytes: parse_bytes(c)? }),
-        "sendto" => {
-            let (socket, to) = (names.socket(c)?, names.socket(c)?);
-            Ok(Action::SendTo { socket, to, bytes: parse_bytes(c)? })
-        }
-        "recv" => Ok(Action::Recv { socket: names.socket(c)?, len_max: number(c)? }),
+        "acceptall" => Ok(Action::AcceptAll { listener: socket }),
+        "clients" => Ok(Action::Clients { listener: socket, count: number(c)? }),
+        "getpeername" => Ok(Action::GetPeer { socket }),
+        "outq" => Ok(Action::OutQueue { socket }),
         "shutdown" => {
-            let socket = names.socket(c)?;
             let ways =
                 [("read", Shutdown::Read), ("write", Shutdown::Write), ("both", Shutdown::Both)];
             Ok(Action::Shutdown { socket, how: one_of(c, &ways)? })
         }
-        "setsockopt" => {
-            let socket = names.socket(c)?;
-            Ok(Action::SetOption { socket, option: parse_option(c)? })
-        }
-        _ => {
-            let socket = names.socket(c)?;
-            Ok(Action::GetOption { socket, name: parse_option_name(c)? })
-        }
-    })
+        "setsockopt" => match parse_device_option(c) {
+            Some(name) => {
+                let value = number(c)?;
+                Ok(Action::Device(DeviceAction::SetOption { socket, name, value }))
+            }
+            None => Ok(Action::SetOption { socket, option: parse_option(c)? }),
+        },
+        _ => match parse_device_option(c) {
+            Some(name) => Ok(Action::Device(DeviceAction::GetOption { socket, name })),
+            None => Ok(Action::GetOption { socket, name: parse_option_name(c)? }),
+        },
+    }
+}
+
+/// A call that sends or receives; `None` if it is no such call.
+fn parse_message(
+    word: &str,
+    c: &mut Cursor<'_>,
+    names: &mut Names,
+) -> Option<Result<Action, ParseError>> {
+    let is_known = matches!(
+        word,
+        "send" | "sendto" | "sendmany" | "fillto" | "recv" | "recvfrom" | "recvmany"
+    );
+    let mut parse = || {
+        let socket = names.socket(c)?;
+        Ok(match word {
+            "send" => {
+                let bytes = parse_bytes(c)?;
+                match parse_flag(c) {
+                    Some(flag) => Action::SendFlag { socket, bytes, flag },
+                    None => Action::Send { socket, bytes },
+                }
+            }
+            "sendto" => {
+                let to = parse_target(c, names)?;
+                Action::SendTo { socket, to, bytes: parse_bytes(c)? }
+            }
+            "sendmany" => {
+                let (to, count) = (parse_target(c, names)?, number(c)?);
+                let bytes = parse_bytes(c)?;
+                if bytes.len() > DATAGRAM_BYTES_MAX {
+                    return Err(c.error(format!("expected at most {DATAGRAM_BYTES_MAX} bytes")));
+                }
+                let segment_bytes = if c.take_word("segments") { number(c)? } else { 0 };
+                Action::SendMany { socket, to, count, bytes, segment_bytes }
+            }
+            "fillto" => Action::FillTo { socket, to: parse_target(c, names)? },
+            "recv" => {
+                let len_max = number(c)?;
+                match parse_flag(c) {
+                    Some(flag) => Action::RecvFlag { socket, len_max, flag },
+                    None => Action::Recv { socket, len_max },
+                }
+            }
+            "recvfrom" => Action::RecvFrom { socket, len_max: number(c)? },
+            _ => Action::RecvMany { socket, count_max: number(c)? },
+        })
+    };
+    is_known.then(&mut parse)
+}
+
+/// A call of a [`Kernel`](crate::Kernel) beside sockets and epolls; `None` if it is no such call.
+fn parse_other_action(
+    word: &str,
+    c: &mut Cursor<'_>,
+    names: &mut Names,
+) -> Option<Result<Action, ParseError>> {
+    let mut parse = || {
+        Ok(match word {
+            "splice" => {
+                let (from, into) = (names.open(c)?, names.open(c)?);
+                Action::Splice { from, into, len_max: number(c)? }
+            }
+            "setpipe" => {
+                let pipe = names.of(c, "pipe", Kind::Pipe)?;
+                Action::SetPipeSize { pipe, bytes: number(c)? }
+            }
+            "fastest" => Action::Fastest { epoll: names.epoll(c)?, timeout: parse_timeout(c)? },
+            "nofile" => {
+                let has_number = c.peek_word().starts_with(|c: char| c.is_ascii_digit());
+                Action::Nofile { spare: if has_number { Some(number(c)?) } else { None } }
+            }
+            "block" => {
+                let signals = parse_signals(c)?;
+                names.blocked = names.blocked | signals;
+                Action::Block { signals }
+            }
+            _ => {
+                let fd = names.define(c, Kind::Signalfd)?;
+                Action::Signalfd { fd, signals: parse_signals(c)? }
+            }
+        })
+    };
+    matches!(word, "splice" | "setpipe" | "fastest" | "nofile" | "block" | "signalfd")
+        .then(&mut parse)
+}
+
+/// The address of a socket, or another one with its port: `s0`, `s0 at 127.0.0.2`.
+fn parse_target(c: &mut Cursor<'_>, names: &Names) -> Result<Target, ParseError> {
+    Ok(Target { name: names.address(c)?, ip: parse_at(c)? })
+}
+
+fn parse_at(c: &mut Cursor<'_>) -> Result<Option<Ipv4Addr>, ParseError> {
+    if !c.take_word("at") {
+        return Ok(None);
+    }
+    let place = *c;
+    c.word().parse().map(Some).map_err(|_| place.expected("an IPv4 address, such as 127.0.0.2"))
+}
+
+fn parse_flag(c: &mut Cursor<'_>) -> Option<MessageFlag> {
+    let flags = [("oob", MessageFlag::OutOfBand), ("peek", MessageFlag::Peek)];
+    flags.into_iter().find(|(word, _)| c.take_word(word)).map(|(_, flag)| flag)
+}
+
+/// `50us` or `1ms`: of epoll_pwait2(2), of epoll_wait(2).
+fn parse_timeout(c: &mut Cursor<'_>) -> Result<Timeout, ParseError> {
+    let place = *c;
+    let word = c.word();
+    let digits = |unit: &str| {
+        let digits = word.strip_suffix(unit)?;
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+    };
+    let micros = digits("us").filter(|it| *it <= 1_000 * TIMEOUT_MILLIS_MAX).map(Timeout::Micros);
+    let millis = || digits("ms").filter(|it| *it <= TIMEOUT_MILLIS_MAX).map(Timeout::Millis);
+    let found = micros.or_else(millis);
+    found.ok_or_else(|| place.expected("a timeout up to 100ms, such as 50us or 1ms"))
 }
 
 fn parse_socket(c: &mut Cursor<'_>, names: &mut Names) -> Result<Action, ParseError> {
@@ -213,27 +378,6 @@ fn mask_bit(word: &str) -> Option<u32> {
     }
     let is_it = |(_, name): &&(u32, &str)| name.strip_prefix("EPOLL") == Some(word);
     event::NAMES.iter().find(is_it).map(|(bit, _)| *bit)
-}
-
-/// `"text"`, `50*"x"` or `u64 1`.
-fn parse_bytes(c: &mut Cursor<'_>) -> Result<Vec<u8>, ParseError> {
-    if c.take_word("u64") {
-        return number::<u64>(c).map(|number| number.to_ne_bytes().to_vec());
-    }
-    let Some(times) = c.peek_word().strip_suffix('*') else { return c.quoted() };
-    match times.parse() {
-        Ok(times @ 0..=BYTES_MAX) => {
-            c.word();
-            let bytes = c.quoted()?;
-            let len_max = usize::try_from(BYTES_MAX).unwrap_or(usize::MAX);
-            let times = usize::try_from(times).unwrap_or(usize::MAX);
-            if bytes.len().saturating_mul(times) > len_max {
-                return Err(c.error(format!("expected at most {BYTES_MAX} bytes")));
-            }
-            Ok(bytes.repeat(times))
-        }
-        _ => Err(c.expected(&format!("a number of times up to {BYTES_MAX}"))),
-    }
 }
 
 fn parse_option(c: &mut Cursor<'_>) -> Result<SocketOption, ParseError> {
@@ -295,28 +439,28 @@ fn parse_alternatives(c: &mut Cursor<'_>, names: &Names) -> Result<Vec<Pattern>,
     Ok(patterns)
 }
 
-/// `6.9`.
-pub(super) fn parse_version(c: &mut Cursor<'_>) -> Result<Version, ParseError> {
-    let place = *c;
-    let word = c.word();
-    let numbers = word.split_once('.').map(|(major, minor)| (major.parse(), minor.parse()));
-    match numbers {
-        Some((Ok(major), Ok(minor))) => Ok(Version::new(major, minor)),
-        _ => Err(place.expected("a kernel version, such as 6.9")),
-    }
-}
-
 fn parse_pattern(c: &mut Cursor<'_>, names: &Names) -> Result<Pattern, ParseError> {
     let word = c.peek_word();
     let is_bytes = c.is_at('"') || word == "u64" || word.ends_with('*');
     let value = if is_bytes {
-        Value::Bytes(parse_bytes(c)?)
+        let bytes = parse_bytes(c)?;
+        match c.take_word("from") {
+            true if c.take_word("unknown") => Value::From { bytes, name: "unknown".into() },
+            true => Value::From { bytes, name: names.reported(c)? },
+            false => Value::Bytes(bytes),
+        }
     } else if word.starts_with(|c: char| c.is_ascii_digit()) {
         return parse_range(c);
     } else if c.take_word("ok") {
         Value::Done
     } else if c.take_word("nothing") {
         Value::Events(Vec::new())
+    } else if c.take_word("blocked") {
+        Value::Blocked
+    } else if c.take_word("signal") {
+        Value::Signal(parse_signal(c)?)
+    } else if c.take_word("peer") {
+        Value::Peer(names.reported(c)?)
     } else if c.take_word("error") {
         let is_none = c.take_word("none");
         Value::SocketError(if is_none { None } else { Some(parse_errno(c)?) })
@@ -343,17 +487,6 @@ fn parse_range(c: &mut Cursor<'_>) -> Result<Pattern, ParseError> {
     }
 }
 
-fn parse_errno(c: &mut Cursor<'_>) -> Result<Errno, ParseError> {
-    /// Linux has numbered its errors up to here.
-    const NUMBER_MAX: i32 = 133;
-    let place = *c;
-    let word = c.word();
-    let named = |number| Errno::new(number).filter(|errno| errno.name() == Some(word));
-    (1..=NUMBER_MAX)
-        .find_map(named)
-        .ok_or_else(|| place.expected("the name of an errno, such as EAGAIN"))
-}
-
 /// `s0 IN RDHUP, s1 OUT`, up to the part for older kernels or for people.
 fn parse_events(c: &mut Cursor<'_>, names: &Names) -> Result<Vec<Reported>, ParseError> {
     let mut events = Vec::new();
@@ -366,21 +499,4 @@ fn parse_events(c: &mut Cursor<'_>, names: &Names) -> Result<Vec<Reported>, Pars
         }
         *c = ahead;
     }
-}
-
-fn one_of<T: Copy>(c: &mut Cursor<'_>, choices: &[(&str, T)]) -> Result<T, ParseError> {
-    let place = *c;
-    let word = c.word();
-    let found = choices.iter().find(|(name, _)| *name == word);
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        place.expected(&format!("one of {}", names.join(", ")))
-    })
-}
-
-fn number<T: core::str::FromStr>(c: &mut Cursor<'_>) -> Result<T, ParseError> {
-    let place = *c;
-    let word = c.word();
-    let digits = Some(word).filter(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
-    digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| place.expected("a number"))
 }

@@ -9,11 +9,13 @@ use alloc::vec::Vec;
 use super::cursor::{Cursor, ParseError};
 use super::experiment::Experiment;
 use super::names::Names;
-use super::notation::{parse_step, parse_version};
+use super::notation::parse_step;
+use super::words::parse_version;
 
 /// Parses an experiment. The text begins with `question:`, `wiring:`, `people:`, `because:`,
-/// `lesson:` and, if it needs one, `since:`; a line that begins with a space continues the one
-/// above. Then there is one call a line. A line that begins with `#` is a comment.
+/// `lesson:` and, if it needs them, `depends:`, `unmodelled:` and `since:`; a line that begins with
+/// a space continues the one above. Then there is one call a line. A line that begins with `#` is a
+/// comment.
 /// Cost: O(length).
 ///
 /// # Errors
@@ -45,19 +47,35 @@ pub fn parse(text: &str) -> Result<Experiment, ParseError> {
     if steps.is_empty() {
         return Err(end.expected("a step: one call a line"));
     }
-    let [question, wiring, people, because, lesson, _] = header.fields;
+    let [question, wiring, people, because, lesson, depends, unmodelled, _] = header.fields;
+    let [depends, unmodelled] =
+        [depends, unmodelled].map(|field| Some(field).filter(|field| !field.is_empty()));
     let since = header.since;
     let names = names.into_names();
-    Ok(Experiment { question, wiring, people, because, lesson, since, steps, names })
+    Ok(Experiment {
+        question,
+        wiring,
+        people,
+        because,
+        lesson,
+        depends,
+        unmodelled,
+        since,
+        steps,
+        names,
+    })
 }
 
-/// The fields, in the order in which an error lists them; the last one may be missing.
-const FIELDS: [&str; 6] = ["question:", "wiring:", "people:", "because:", "lesson:", "since:"];
-const SINCE: usize = 5;
+/// The fields, in the order in which an error lists them.
+const FIELDS: [&str; 8] =
+    ["question:", "wiring:", "people:", "because:", "lesson:", "depends:", "unmodelled:", "since:"];
+/// From here on they may be missing.
+const OPTIONAL: usize = 5;
+const SINCE: usize = 7;
 
 #[derive(Default)]
 struct Header {
-    fields: [String; 6],
+    fields: [String; 8],
     since: Option<crate::sim::Version>,
     /// The field that a line may continue.
     current: Option<usize>,
@@ -100,7 +118,7 @@ impl Header {
 
     /// The first field that every experiment has and this one lacks.
     fn missing(&self) -> Option<&'static str> {
-        const MISSING: [&str; SINCE] = [
+        const MISSING: [&str; OPTIONAL] = [
             "'question: ' before the first step",
             "'wiring: ' before the first step",
             "'people: ' before the first step",

@@ -8,6 +8,7 @@ use core::fmt;
 
 use crate::errno::Errno;
 use crate::event;
+use crate::kernel::Signal;
 
 /// The result of a step.
 #[non_exhaustive]
@@ -21,8 +22,21 @@ pub enum Value {
     Bytes(Vec<u8>),
     /// The events of a wait, in the order in which they were reported.
     Events(Vec<Reported>),
-    /// The value of `SO_ERROR`.
+    /// A datagram, and the name of the socket that has the sender's address.
+    From {
+        /// Its bytes.
+        bytes: Vec<u8>,
+        /// The sender; `unknown` when no socket has the address.
+        name: String,
+    },
+    /// The name of the socket that has the peer's address.
+    Peer(String),
+    /// The value of `SO_ERROR`, or an error of the error queue.
     SocketError(Option<Errno>),
+    /// The signal that a signalfd returned.
+    Signal(Signal),
+    /// An actor still waits in its call.
+    Blocked,
     /// The call failed.
     Failed(Errno),
 }
@@ -56,6 +70,13 @@ impl fmt::Display for Value {
                 }
                 Ok(())
             }
+            Self::From { bytes, name } => {
+                show_bytes(f, bytes)?;
+                write!(f, " from {name}")
+            }
+            Self::Peer(name) => write!(f, "peer {name}"),
+            Self::Signal(signal) => write!(f, "signal {}", signal.name().unwrap_or("unknown")),
+            Self::Blocked => f.write_str("blocked"),
             Self::SocketError(None) => f.write_str("error none"),
             Self::SocketError(Some(errno)) => write!(f, "error {errno:?}"),
             Self::Failed(errno) => write!(f, "{errno:?}"),
@@ -108,6 +129,10 @@ mod tests {
             (Value::SocketError(None), "error none"),
             (Value::SocketError(Some(Errno::ECONNREFUSED)), "error ECONNREFUSED"),
             (Value::Failed(Errno::EAGAIN), "EAGAIN"),
+            (Value::From { bytes: b"a".to_vec(), name: "c0".into() }, "\"a\" from c0"),
+            (Value::Peer("s0".into()), "peer s0"),
+            (Value::Signal(Signal::USR1), "signal USR1"),
+            (Value::Blocked, "blocked"),
         ] {
             assert_eq!(value.to_string(), text);
         }
