@@ -127,24 +127,44 @@ An experiment is a few system calls, one a line, with the result that Linux is
 expected to give and the one that most people expect. It is shown call by call,
 as strace prints them; then people, model and kernel are compared.
 
-A file begins with 'question:', 'wiring:', 'people:', 'because:' and 'lesson:'
-(and 'since: 6.9' where an older kernel cannot run it), then one call a line:
+A file begins with 'question:', 'wiring:', 'people:', 'because:' and 'lesson:';
+'depends: FILE: WORD' (the code that relies on it), 'unmodelled: WHY' and
+'since: 6.9' (older kernels cannot run it) may follow. Then one call a line:
   CALL [= RESULT [or RESULT] [since VERSION, else RESULT] [, people RESULT]]
   [; NOTE]
 CALL, with names for descriptors; a line that begins with # is a comment:
   tcp S C                       both ends of a connection: accepted, connecting
-  socketpair A B KIND           of Unix sockets; KIND is stream or datagram
+  socketpair A B KIND           of Unix sockets: stream, datagram or seqpacket
   socket S KIND                 tcp, udp, unix-stream or unix-datagram
-  bind S | listen S N | connect S TO | accept S NEW
+  bind S [at IP | as S2] | listen S N | connect S TO | accept S NEW
+  clients S N | acceptall S     N connections to S; accepts and closes all
   epoll E | add E FD EVENTS | mod E FD EVENTS | del E FD | wait E [MAX]
-  send S BYTES | sendto S TO BYTES | recv S MAX | write FD BYTES | read FD MAX
-  fill FD | drain FD [MAX]      until there is no room, or nothing is left
-  shutdown S read|write|both | close FD | dup FD NEW
-  eventfd FD N | pipe R W | setsockopt S NAME N | getsockopt S NAME
+  fastest E TIMEOUT             the shortest of 50 waits, in us; 50us or 1ms
+  send S BYTES [oob] | sendto S TO BYTES | sendmany S TO N BYTES [segments N]
+  recv S MAX [oob|peek] | recvfrom S MAX | recvmany S N
+  write FD BYTES | read FD MAX | splice FD FD2 MAX
+  fill FD | fillto S TO | drain FD [MAX]   until there is no room, or no more
+  shutdown S read|write|both | close FD | dup FD NEW | eventfd FD N
+  pipe R W | setpipe FD N | fifo R | reopen FD NEW read|write
+  setsockopt S NAME N | getsockopt S NAME | getpeername S | outq S | inq FD
+  errqueue S | atmark S | sendfd S FD BYTES | recvfd S MAX NEW
+  nofile [N]                    N more descriptors can be opened; as before
+  block SIGNAL... | signalfd FD SIGNAL... | raise SIGNAL
+  timerfd FD | settime FD MS [EVERY-MS] | file FD | open FD \"/path\"
+  inotify FD | watch FD FILE | pty FD | ptypeer FD NEW
+  @W wait E [MAX] | @W poll E | @W join    by thread W, or by process P
+  kill W URG|WINCH              with a handler, ignored
+  fork P | kill P STOP|CONT|KILL | pidfd FD P | reap P
+  ptrace                        how many times longer a traced call takes
+TO: the name of a socket, open or closed; 's0 at IP' with another address
 EVENTS: IN PRI OUT ERR HUP RDHUP EXCLUSIVE ONESHOT ET, or none
 BYTES: \"text\", 50*\"x\", u64 1
-RESULT: ok, 5, 1..9, 1.., BYTES, nothing, s0 IN RDHUP, EAGAIN, error EPIPE (of
-        SO_ERROR), or ? for any. Without one the call must not fail.
+RESULT: ok, 5, 1..9, 1.., BYTES, \"x\" from c0, nothing, s0 IN RDHUP, blocked,
+        EAGAIN, error EPIPE (of SO_ERROR), peer c0, signal USR1, or ? for any.
+        Without one the call must not fail.
+
+A device that the kernel lacks skips an experiment; one that the model lacks
+is \"not modelled\".
 
 Exit codes: 0 as expected, 1 a result differs, 2 usage error, unknown name or a
 mistake in a file.

@@ -2,6 +2,7 @@
 //!
 //! The experiments are the library's (`epollite::study`); the pages are made in `study/page.rs`.
 
+mod actors;
 mod kernels;
 mod page;
 mod text;
@@ -9,7 +10,7 @@ mod text;
 use std::ffi::OsStr;
 use std::fs;
 
-use epollite::study::{BUILT_IN, Experiment, built_in, parse};
+use epollite::study::{BUILT_IN, Experiment, SECTIONS, built_in, parse};
 
 use crate::args::{Kernels, StudyCommand, StudyOptions, nearest_names};
 use crate::exit::CliError;
@@ -35,9 +36,10 @@ fn list(word: Option<&str>) -> Result<(), CliError> {
     let word = word.map(str::to_lowercase);
     let is_listed = |text: &str| word.as_ref().is_none_or(|word| text.contains(word.as_str()));
     let mut rows = Vec::new();
-    for (at, (name, text)) in BUILT_IN.iter().enumerate() {
+    let sections = SECTIONS.iter().flat_map(|it| it.names.iter().map(|_| it.title));
+    for (at, ((name, text), section)) in BUILT_IN.iter().zip(sections).enumerate() {
         if is_listed(name) || is_listed(&text.to_lowercase()) {
-            rows.push((at + 1, *name, parse_built_in(name, text)?.question));
+            rows.push((section, at + 1, *name, parse_built_in(name, text)?.question));
         }
     }
     match word {

@@ -3,11 +3,15 @@
 //! Knows how packets between the CPUs of this machine are waited for; no page.
 
 use std::fs;
+use std::panic::resume_unwind;
 use std::thread;
 
 use epollite::Linux;
-use epollite::sim::{Sim, SimConfig, Version};
-use epollite::study::{Experiment, ExperimentReport, run};
+use epollite::kernel::Devices;
+use epollite::sim::{Entropy, Sim, SimConfig, Version};
+use epollite::study::{Environment, Experiment, ExperimentReport, run};
+
+use super::actors::LinuxActors;
 
 /// The running kernel.
 #[derive(Debug)]
@@ -34,23 +38,61 @@ impl Machine {
         Self { release: release.to_owned(), version }
     }
 
-    /// Runs it on Linux.
+    /// Runs it on Linux, in a thread of its own: a mask of signals ends with it.
     pub(crate) fn on_linux(&self, experiment: &Experiment) -> ExperimentReport {
-        run(experiment, Linux, self.version, &mut wait_for_backlogs)
+        self.on_linux_with(experiment, &mut Linux, Environment::WAIT_MILLIS)
+    }
+
+    /// The same with other devices, and with another limit of waits.
+    pub(crate) fn on_linux_with(
+        &self,
+        experiment: &Experiment,
+        devices: &mut (impl Devices + Send),
+        wait_millis: u32,
+    ) -> ExperimentReport {
+        let run = || {
+            let mut environment = Environment {
+                version: self.version,
+                is_model: false,
+                wait_millis,
+                settle: &mut wait_for_backlogs,
+                devices,
+                actors: &mut LinuxActors::default(),
+            };
+            run(experiment, Linux, &mut environment)
+        };
+        thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// Runs it on a model of the same version, where everything sent has arrived.
     pub(crate) fn on_model(&self, experiment: &Experiment) -> ExperimentReport {
-        let config = SimConfig { version: self.version, ..SimConfig::default() };
-        run(experiment, &mut Sim::new(config), self.version, &mut || {})
+        on_model_of(self.version, experiment)
     }
+}
+
+/// Runs it on a model of this version. What Linux leaves open, such as which of several listeners
+/// gets a connection, is drawn.
+pub(crate) fn on_model_of(version: Version, experiment: &Experiment) -> ExperimentReport {
+    let entropy = Entropy::from_seed(1);
+    let mut sim = Sim::new(SimConfig { version, entropy, ..SimConfig::default() });
+    let mut devices = sim.devices();
+    let mut environment = Environment {
+        version,
+        is_model: true,
+        wait_millis: Environment::WAIT_MILLIS,
+        settle: &mut || {},
+        devices: &mut devices,
+        actors: &mut (),
+    };
+    run(experiment, &mut sim, &mut environment)
 }
 
 impl Observation {
     /// The kernels on which a result was not as expected.
     pub(crate) fn differing(&self, machine: &Machine) -> Vec<String> {
-        let differs =
-            |report: &Option<ExperimentReport>| report.as_ref().is_some_and(|it| !it.agrees());
+        let differs = |report: &Option<ExperimentReport>| {
+            report.as_ref().is_some_and(ExperimentReport::differs)
+        };
         let model = differs(&self.model).then(|| "the model".to_owned());
         let linux = differs(&self.linux).then(|| format!("Linux {}", machine.release));
         model.into_iter().chain(linux).collect()

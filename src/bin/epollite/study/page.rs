@@ -2,17 +2,22 @@
 //!
 //! Makes text from reports; runs nothing.
 
-use epollite::study::{Experiment, ExperimentReport, ExperimentStep, StepReport, Value};
+use epollite::study::{Experiment, ExperimentReport, ExperimentStep, Skipped, StepReport, Value};
 
 use super::kernels::{Machine, Observation};
 use super::text::{COLUMNS, columns, labelled, one_line, wrap};
 
-/// The experiments by place, name and question.
-pub(super) fn list(rows: &[(usize, &str, String)]) -> String {
-    let mut page = String::from("Experiments, in the order of a course:\n\n");
-    for (at, name, question) in rows {
-        let number = format!("{at:>2}");
-        page += &columns(&[(&number, 4), (name, 26), (question, COLUMNS - 30)]);
+/// The experiments by section, place, name and question.
+pub(super) fn list(rows: &[(&str, usize, &str, String)]) -> String {
+    let mut page = String::from("Experiments, in the order of a course:\n");
+    let mut last = "";
+    for (section, at, name, question) in rows {
+        if *section != last {
+            page += &format!("\n{section}\n");
+            last = section;
+        }
+        let number = format!("{at:>3}");
+        page += &columns(&[(&number, 5), (name, 26), (question, COLUMNS - 31)]);
     }
     page + "\n'epollite study NAME' runs one, 'epollite study --all' all of them.\n"
 }
@@ -116,10 +121,10 @@ fn verdict(experiment: &Experiment, machine: &Machine, seen: &Observation) -> St
     for (name, report) in names {
         let Some(report) = report else { continue };
         let differing = report.steps.iter().filter(|step| !step.agrees).count();
-        parts.push(match (report.is_skipped(), differing) {
-            (true, _) => format!("{name}: skipped, Linux {} is too old", machine.release),
-            (false, 0) => format!("{name}: as expected"),
-            (false, count) => {
+        parts.push(match (&report.skipped, differing) {
+            (Some(skipped), _) => format!("{name}: {skipped}"),
+            (None, 0) => format!("{name}: as expected"),
+            (None, count) => {
                 format!("{name}: {count} of {} results differ", report.steps.len())
             }
         });
@@ -160,18 +165,40 @@ pub(super) fn facts(machine: &Machine, rows: &[(&str, Experiment, Observation)])
             people = step.people.as_ref().map_or_else(String::new, ToString::to_string);
         }
         let differing = seen.differing(machine);
-        let state = match report {
-            Some(report) if report.is_skipped() => "skipped",
+        let state = match report.and_then(|report| report.skipped.as_ref()) {
+            Some(Skipped::NotModelled) => "no model",
+            Some(_) => "skipped",
             _ if differing.is_empty() => "expected",
             _ => "DIFFERS",
         };
         page += &columns(&[(name, 26), (state, 9), (&fact, 27), (&people, 18)]);
         for (kernel, report) in [("model", &seen.model), ("Linux", &seen.linux)] {
             page += &differences(kernel, experiment, report.as_ref());
+            if let Some(skipped) = report.as_ref().and_then(|report| report.skipped.as_ref()) {
+                page += &labelled(&format!("  -- {kernel}: "), &skipped.to_string());
+            }
         }
     }
-    let states = rows.iter().filter(|(_, _, seen)| seen.differing(machine).is_empty()).count();
-    page + &format!("\n{} experiments, {states} as expected\n", rows.len())
+    let count = |is_it: &dyn Fn(&Observation) -> bool| {
+        rows.iter().filter(|(_, _, seen)| is_it(seen)).count()
+    };
+    let skipped = |report: &Option<ExperimentReport>| {
+        report.as_ref().is_some_and(ExperimentReport::is_skipped)
+    };
+    let expected = count(&|seen| {
+        let ran = seen.linux.as_ref().or(seen.model.as_ref());
+        seen.differing(machine).is_empty() && ran.is_some_and(ExperimentReport::agrees)
+    });
+    page + "\n"
+        + &labelled(
+            "",
+            &format!(
+                "{} experiments: {expected} as expected, {} skipped by the kernel, {} not modelled",
+                rows.len(),
+                count(&|seen| skipped(&seen.linux)),
+                count(&|seen| skipped(&seen.model)),
+            ),
+        )
 }
 
 fn differences(kernel: &str, experiment: &Experiment, report: Option<&ExperimentReport>) -> String {
