@@ -64,7 +64,7 @@ GROUPS = {
 }
 TESTS = ["conformance", "conformance_random", "linux", "reactor", "servers", "faults", "study"]
 # Tools used by suites.sh and the tests.
-COMMANDS = "sh mount ip timeout cut grep tail paste basename sed cat rm sleep"
+COMMANDS = "sh mount mkdir ip timeout cut grep tail paste basename sed cat rm sleep"
 FOLDER = Path("target/kernels")
 SUITES = Path(__file__).with_name("suites.sh")
 # A VM takes 15 ms for a random program, and four times as long when the host is busy.
@@ -79,6 +79,7 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin {environment}
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
+mkdir /dev/pts && mount -t devpts devpts /dev/pts
 ip link set lo up
 cd {here}
 {set} && sh {suites} {programs}

@@ -9,7 +9,7 @@ const FIRST: usize = 7;
 
 /// Steps, the line of the mistake counted from the first of them, its column, and a part of the
 /// message.
-const MISTAKES: [(&str, usize, usize, &str); 46] = [
+const MISTAKES: [(&str, usize, usize, &str); 87] = [
     ("frobnicate s0", 0, 1, "expected a call: socketpair, tcp"),
     ("  eventf f0 0", 0, 3, "expected a call"),
     ("eventfd", 0, 8, "expected a new name"),
@@ -28,7 +28,48 @@ const MISTAKES: [(&str, usize, usize, &str); 46] = [
     ("eventfd f0 0\nsend f0 \"x\"", 1, 6, "the name of an open socket"),
     ("eventfd f0 0\nwait f0", 1, 6, "the name of an open epoll"),
     ("socketpair s0 c0", 0, 17, "expected one of stream, datagram"),
-    ("socketpair s0 c0 seqpacket", 0, 18, "expected one of stream, datagram"),
+    ("socketpair s0 c0 raw", 0, 18, "expected one of stream, datagram, seqpacket"),
+    ("tcp s0 c0\nconnect c0 s1", 1, 12, "the name of a socket, open or closed: s0, c0"),
+    ("tcp s0 c0\nconnect c0 s0 at home", 1, 18, "expected an IPv4 address"),
+    ("tcp s0 c0\nsend s0 \"x\" soon", 1, 13, "'; NOTE' or the end"),
+    ("tcp s0 c0\nsendmany s0 c0 x", 1, 16, "expected a number"),
+    ("tcp s0 c0\nsendmany s0 c0 1 \"x\" segments", 1, 30, "expected a number"),
+    ("tcp s0 c0\nclients s0", 1, 11, "expected a number"),
+    ("tcp s0 c0\nacceptall e0", 1, 11, "the name of an open socket: s0, c0"),
+    ("tcp s0 c0\nsplice s0", 1, 10, "the name of an open descriptor: s0, c0"),
+    ("eventfd f0 0\nsetpipe f0 1", 1, 9, "the name of an open pipe; there is none yet"),
+    ("epoll e0\nfastest e0 5", 1, 12, "a timeout up to 100ms, such as 50us or 1ms"),
+    ("epoll e0\nfastest e0 +5ms", 1, 12, "a timeout up to 100ms, such as 50us or 1ms"),
+    ("epoll e0\nfastest e0 101ms", 1, 12, "a timeout up to 100ms, such as 50us or 1ms"),
+    ("tcp s0 c0\nsendmany s0 c0 1 65536*\"x\"", 1, 27, "expected at most 65535 bytes"),
+    ("block USR3", 0, 7, "a signal, such as USR1 or URG"),
+    ("signalfd f0", 0, 12, "a signal, such as USR1 or URG"),
+    ("raise USR1", 0, 7, "a signal that was blocked before, URG or WINCH"),
+    ("raise KILL", 0, 7, "a signal that was blocked before, URG or WINCH"),
+    ("eventfd f0 0\nsettime f0 1", 1, 9, "the name of an open timerfd; there is none"),
+    ("timerfd f0\nsettime f0", 1, 11, "expected a number"),
+    ("open f0 /dev/null", 0, 9, "expected a text in quotes"),
+    ("open f0 \"dev\"", 0, 9, "a path that begins with /"),
+    ("fifo r0\nreopen r0 w0 both", 1, 14, "one of read, write"),
+    ("file f0\nptypeer f0 s0", 1, 9, "the name of an open pty"),
+    ("file f0\nwatch f0 f0", 1, 7, "the name of an open inotify"),
+    ("tcp s0 c0\nsendfd s0 c1 \"x\"", 1, 11, "the name of an open descriptor: s0, c0"),
+    ("tcp s0 c0\nrecvfd s0 9 s0", 1, 13, "'s0' was used before"),
+    ("fork p1\nfork p1", 1, 6, "'p1' was used before"),
+    ("fork p1\nkill p1 USR1", 1, 9, "one of STOP, CONT, KILL"),
+    ("kill p1 KILL", 0, 6, "the name of a thread or process; there is none yet"),
+    ("epoll e0\n@w1 wait e0\nkill w1 STOP", 2, 9, "one of URG, WINCH"),
+    ("epoll e0\n@w1 wait e0\npidfd f0 w1", 2, 10, "the name of a process; there is none"),
+    ("epoll e0\n@w1 wait e0\nclose w1", 2, 7, "the name of an open descriptor: e0"),
+    ("epoll e0\n@w1 send e0", 1, 5, "one of wait, poll, join"),
+    ("epoll e0\n@w1 join", 1, 2, "the name of a thread or process; there is none yet"),
+    ("epoll e0\n@e0 wait e0", 1, 2, "'e0' was used before"),
+    ("epoll e0\n@ wait e0", 1, 8, "one of wait, poll, join"),
+    ("epoll e0\n@w1 wait w1", 1, 10, "the name of an open epoll: e0"),
+    ("epoll e0\nwait e0 = signal X", 1, 18, "a signal, such as USR1 or URG"),
+    ("epoll e0\nwait e0 = peer s0", 1, 16, "expected a result"),
+    ("epoll e0\nwait e0 = \"x\" from s0", 1, 20, "expected a result"),
+    ("eventfd blocked 0", 0, 9, "expected a new name"),
     ("socket s0 sctp", 0, 11, "one of tcp, udp, unix-stream, unix-datagram"),
     ("tcp s0 c0\nshutdown s0 sideways", 1, 13, "one of read, write, both"),
     ("tcp s0 c0\nsetsockopt s0 SO_FROB 1", 1, 15, "expected a socket option"),
@@ -78,6 +119,8 @@ fn a_mistake_in_the_header_has_its_line_and_column() {
         ("  question: q?\n", "1:3", "expected one of question: wiring:"),
         (HEADER, "7:1", "expected a step"),
         (&format!("since: six\n{HEADER}"), "1:8", "a kernel version, such as 6.9"),
+        ("depends:\n", "1:9", "expected a text"),
+        ("unmodelled: a\nunmodelled: b\n", "2:1", "'unmodelled:' once"),
     ] {
         let error = parse(text).expect_err(text);
         assert!(error.to_string().starts_with(&format!("{place}: ")), "{text:?}: {error}");
@@ -98,10 +141,59 @@ fn a_field_goes_on_in_lines_that_begin_with_a_space() {
 
 #[test]
 fn an_expectation_prints_as_it_was_written() {
-    for text in ["ok", "1..9", "2..", "\"ab\" or EAGAIN", "EINVAL since 6.9, else 8", "?"] {
+    for text in [
+        "ok",
+        "blocked",
+        "signal USR1",
+        "error EPIPE",
+        "1..9",
+        "2..",
+        "\"ab\" or EAGAIN",
+        "EINVAL since 6.9, else 8",
+        "?",
+    ] {
         let experiment = parse(&format!("{HEADER}eventfd f0 0 = {text}\n")).unwrap();
         assert_eq!(experiment.steps[0].expected.as_ref().unwrap().to_string(), text);
     }
+}
+
+#[test]
+fn the_optional_fields_may_be_missing() {
+    let experiment = parse(&format!("{HEADER}epoll e0\n")).unwrap();
+    assert_eq!((experiment.depends, experiment.unmodelled, experiment.since), (None, None, None));
+    let text = format!("depends: src/a.rs: f\nunmodelled: u\n v\n{HEADER}epoll e0\n");
+    let experiment = parse(&text).unwrap();
+    assert_eq!(experiment.depends.as_deref(), Some("src/a.rs: f"));
+    assert_eq!(experiment.unmodelled.as_deref(), Some("u v"));
+}
+
+/// Every word of a call, with good arguments.
+#[test]
+fn every_call_is_parsed() {
+    let steps = "tcp s0 c0\nsocketpair a b seqpacket\nsocket u0 udp\nbind u0 at 0.0.0.0\n\
+                 socket u1 udp\nbind u1 as u0\nsendto u1 u0 at 127.0.0.2 \"x\"\n\
+                 connect u1 u0 at 127.0.0.1\nsendmany u1 u0 8 \"x\" segments 4\n\
+                 sendmany u1 u0 8 \"x\"\nfillto u1 u0\nrecvfrom u0 9 = \"x\" from u1\n\
+                 recvfrom u0 9 = \"x\" from unknown\nrecvmany u0 8\nclients s0 4\n\
+                 acceptall s0 = 4\ngetpeername s0 = peer c0\nsend s0 \"x\" oob\n\
+                 recv s0 1 oob\nrecv s0 1 peek\natmark s0\noutq s0\ninq s0\nerrqueue s0\n\
+                 pipe r0 w0\nsetpipe r0 1\nsplice r0 s0 9\nnofile 0\nnofile\n\
+                 block USR1 PIPE\nsignalfd f0 USR1 PIPE\nraise USR1\nraise URG\n\
+                 read f0 128 = signal USR1\ntimerfd t0\nsettime t0 1\nsettime t0 1 1\n\
+                 file g0\nopen g1 \"/dev/null\"\nfifo r1\nreopen r1 z1 write\npty m0\n\
+                 ptypeer m0 m1\ninotify i0\nwatch i0 g0\nsendfd s0 g0 \"x\"\n\
+                 recvfd s0 9 g2\nsetsockopt s0 TCP_CORK 1\ngetsockopt s0 TCP_CORK\nptrace\n\
+                 epoll e0\nfastest e0 1ms\nfastest e0 50us\n@w1 wait e0 4\n@w1 join = blocked\n\
+                 kill w1 URG\nfork p1\n@p1 poll e0\n@p1 join\nkill p1 STOP\npidfd d0 p1\n\
+                 reap p1";
+    let experiment = parse(&format!("{HEADER}{steps}\n")).unwrap();
+    for (step, line) in experiment.steps.iter().zip(steps.lines()) {
+        let call = line.split(" = ").next().unwrap();
+        assert_eq!(step.call, call, "the call is kept as it is written");
+        let actor = line.strip_prefix('@').and_then(|line| line.split(' ').next());
+        assert_eq!(step.actor.as_deref(), actor, "{line}");
+    }
+    assert_eq!(experiment.steps.len(), steps.lines().count());
 }
 
 proptest! {

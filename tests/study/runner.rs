@@ -1,9 +1,10 @@
 //! The runner: wrong expectations are found, and whatever fails, every descriptor is closed.
 
-use epollite::Errno;
 use epollite::instrument::{FaultInjector, FaultPlan};
+use epollite::kernel::Resource;
 use epollite::sim::{Sim, Version};
-use epollite::study::{ExperimentReport, Value, parse, run};
+use epollite::study::{Environment, Experiment, ExperimentReport, Skipped, Value, parse, run};
+use epollite::{Errno, Kernel};
 
 use crate::built_in::all;
 
@@ -11,9 +12,26 @@ use crate::built_in::all;
 fn on_sim(steps: &str) -> ExperimentReport {
     let text = format!("question: q?\nwiring: s0\npeople: p\nbecause: b\nlesson: l\n\n{steps}\n");
     let mut sim = Sim::default();
-    let report = run(&parse(&text).unwrap(), &mut sim, Version::NEWEST, &mut || {});
+    let report = run_on(&parse(&text).unwrap(), &mut sim, Version::NEWEST);
     assert_eq!(sim.open_descriptors(), 0, "every descriptor is closed");
     report
+}
+
+/// Runs an experiment on a model without devices and threads.
+pub(crate) fn run_on(
+    experiment: &Experiment,
+    kernel: impl Kernel,
+    version: Version,
+) -> ExperimentReport {
+    let mut environment = Environment {
+        version,
+        is_model: true,
+        wait_millis: Environment::WAIT_MILLIS,
+        settle: &mut || {},
+        devices: &mut (),
+        actors: &mut (),
+    };
+    run(experiment, kernel, &mut environment)
 }
 
 fn agreements(report: &ExperimentReport) -> Vec<bool> {
@@ -58,10 +76,46 @@ fn an_experiment_for_newer_kernels_is_skipped() {
         "question: q?\nwiring: f0\npeople: p\nbecause: b\nlesson: l\nsince: 6.9\n\neventfd f0 0";
     let experiment = parse(text).unwrap();
     for (version, is_skipped) in [(Version::LINUX_6_1, true), (Version::LINUX_6_9, false)] {
-        let report = run(&experiment, Sim::default(), version, &mut || {});
-        assert_eq!(report.is_skipped(), is_skipped);
-        assert!(report.agrees());
+        let report = run_on(&experiment, Sim::default(), version);
+        assert_eq!((report.is_skipped(), report.agrees()), (is_skipped, !is_skipped));
+        assert!(!report.differs());
     }
+}
+
+#[test]
+fn what_the_model_lacks_ends_the_experiment_and_neither_agrees_nor_differs() {
+    for steps in ["timerfd f0", "eventfd f0 0\nepoll e0\n@w1 wait e0", "fork p1", "ptrace = 5.."] {
+        let report = on_sim(&format!("eventfd f9 0\n{steps}\nread f9 8 = \"wrong\""));
+        assert_eq!(report.skipped, Some(Skipped::NotModelled), "{steps}");
+        assert!(!report.agrees() && !report.differs() && report.steps.is_empty(), "{steps}");
+    }
+    let expected = on_sim("timerfd f0 = ENOSYS");
+    assert!(expected.agrees(), "what is expected to be missing is a result");
+}
+
+#[test]
+fn each_step_has_its_times_and_its_actor() {
+    let text = "question: q?\nwiring: e0\npeople: p\nbecause: b\nlesson: l\n\n\
+                epoll e0\nfastest e0 3ms = 3000\nwait e0\n@w1 wait e0";
+    let experiment = parse(text).unwrap();
+    let actors: Vec<_> = experiment.steps.iter().map(|step| step.actor.as_deref()).collect();
+    assert_eq!(actors, [None, None, None, Some("w1")]);
+    let report = on_sim("epoll e0\nfastest e0 3ms = 3000\nwait e0");
+    assert!(report.agrees());
+    let [first, second, third] = &report.steps[..] else { panic!("three steps: {report:?}") };
+    assert!(second.duration.as_millis() >= 3 && first.duration.is_zero());
+    assert_eq!(third.start, second.start + second.duration);
+}
+
+#[test]
+fn the_limit_of_descriptors_is_that_of_before_when_the_experiment_ends() {
+    let mut sim = Sim::default();
+    let before = sim.prlimit(Resource::Nofile, None).unwrap();
+    let text = "question: q?\nwiring: f0\npeople: p\nbecause: b\nlesson: l\n\n\
+                nofile 1\neventfd f0 0\neventfd f1 0 = EMFILE";
+    let report = run_on(&parse(text).unwrap(), &mut sim, Version::NEWEST);
+    assert!(report.agrees(), "{report:?}");
+    assert_eq!(sim.prlimit(Resource::Nofile, None), Ok(before));
 }
 
 #[test]
@@ -106,7 +160,7 @@ fn any_call_may_fail_and_nothing_leaks() {
             ] {
                 let mut sim = Sim::default();
                 let mut kernel = FaultInjector::new(&mut sim, plan);
-                run(&experiment, &mut kernel, Version::NEWEST, &mut || {});
+                run_on(&experiment, &mut kernel, Version::NEWEST);
                 was_reached |= kernel.hook.has_fired();
                 let open = sim.open_descriptors();
                 assert_eq!(open, 0, "{name}: {open} descriptors are open after {plan:?}");

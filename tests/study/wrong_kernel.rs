@@ -5,8 +5,10 @@
 use epollite::event::{EPOLLET, EPOLLHUP, EPOLLONESHOT, EPOLLRDHUP};
 use epollite::kernel::{EpollEvent, EpollOp, Shutdown, SocketType};
 use epollite::sim::{Sim, Version};
-use epollite::study::{built_in, parse, run};
+use epollite::study::{built_in, parse};
 use epollite::{Addr, Errno, Fd, Instant, Kernel};
+
+use crate::runner::run_on;
 
 /// The wrong rules.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -101,7 +103,7 @@ impl Kernel for Wrong {
 fn agrees(name: &str, bug: Bug) -> bool {
     let experiment = parse(built_in(name).unwrap()).unwrap();
     let kernel = Wrong { sim: Sim::default(), bug };
-    run(&experiment, kernel, Version::NEWEST, &mut || {}).agrees()
+    run_on(&experiment, kernel, Version::NEWEST).agrees()
 }
 
 #[test]
