@@ -144,6 +144,15 @@ test-kernels: tools ## the model on Linux 6.1 and 6.12 (Debian's, under QEMU) an
 test-settings: tools ## the same suites with other sysctls: congestion control, queues, no IPv6
 	python3 tests/kernels/run.py --programs $(PROGRAMS) $(KERNELFLAGS) settings
 
+.PHONY: kernels
+kernels: tools ## the facts of `epollite study` on 6.1, 6.12 and this kernel, into docs/kernels.md
+	python3 tests/kernels/run.py --facts docs/kernels.md kernels
+
+.PHONY: study-docs
+study-docs: build ## generate docs/study from the experiments and the texts in docs/study/zh
+	rm -f docs/study/*.md docs/study/*.svg
+	$(PROGRAM) study --pages docs/study
+
 # The long runs. They install tools from crates.io and use the installed nightly toolchain.
 NIGHTLY  := $(CARGO) +nightly
 TARGET   ?= server

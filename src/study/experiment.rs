@@ -41,6 +41,15 @@ pub struct Experiment {
     pub(super) names: Vec<String>,
 }
 
+impl Experiment {
+    /// The names of its descriptors, in the order in which they appear: an event of its waits
+    /// carries the place of a name. Cost: O(1).
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+}
+
 /// One call of an experiment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExperimentStep {

@@ -2,6 +2,7 @@
 """Runs the suites that compare the model with Linux on other kernels and under other settings.
 
     run.py [--programs N] [--optional] PLACE...
+    run.py --facts PAGE PLACE...
 
 A PLACE is a kernel, a setting, or both as `6.1/bbr`. A kernel is `running` (the host's kernel,
 the default) or a Debian series, `6.1` or `6.12`, run under QEMU; the settings are listed in
@@ -13,6 +14,9 @@ installed. A VM has no KVM and no disk: the test programs and the libraries they
 initramfs under the same paths as here. It has one CPU: with two emulated, one in 40 boots fails in
 code that the other CPU is patching. The VM's output on the serial console is read until a
 deadline.
+
+With --facts no suite runs: each kernel runs the experiments of `epollite study`, and what they show
+is written into PAGE, between the marks of FACTS.
 
 Exits 0 when every suite passed, 1 when one failed, and 3 when QEMU, a kernel or a namespace is
 not available; with --optional that is one line and no failure.
@@ -65,6 +69,10 @@ GROUPS = {
 TESTS = ["conformance", "conformance_random", "linux", "reactor", "servers", "faults", "study"]
 # Tools used by suites.sh and the tests.
 COMMANDS = "sh mount mkdir ip timeout cut grep tail paste basename sed cat rm sleep"
+# The part of a page that is written with --facts.
+FACTS = ("<!-- facts: written by `make kernels` -->", "<!-- facts: end -->")
+# How the one long line begins that `epollite study --all --json` prints.
+OBJECT = '{"kernel":'
 FOLDER = Path("target/kernels")
 SUITES = Path(__file__).with_name("suites.sh")
 # A VM takes 15 ms for a random program, and four times as long when the host is busy.
@@ -98,19 +106,26 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--programs", type=int, default=20_000, help="of conformance_random")
     parser.add_argument("--optional", action="store_true", help="without QEMU: succeed")
+    parser.add_argument("--facts", type=Path, metavar="PAGE", help="write a table instead")
     parser.add_argument("places", nargs="+", metavar="PLACE")
     args = parser.parse_args()
     places = [place for word in args.places for place in GROUPS.get(word, [word])]
-    programs = built()
+    programs = built([] if args.facts else TESTS)
+    words = ["--facts"] if args.facts else []
     FOLDER.mkdir(parents=True, exist_ok=True)
     missing = False
     runs = []
     for place in places:
         try:
-            runs.append(prepare(place, programs, args.programs))
+            runs.append(prepare(place, programs, args.programs, words))
         except Unavailable as why:
             print(f"{place}: not run: {why}", flush=True)
             missing = True
+    if args.facts:
+        if missing:
+            sys.exit(3)
+        write_facts(args.facts, [facts(what) for what in runs])
+        return
     # A VM uses one host CPU.
     with ThreadPoolExecutor(max_workers=min(2, os.cpu_count())) as pool:
         failed = [code != 0 for code in pool.map(run, runs)]
@@ -126,8 +141,8 @@ class Run:
     is_vm: bool
 
 
-def prepare(place, programs, count):
-    """The command that runs every suite in a place."""
+def prepare(place, programs, count, words):
+    """The command that runs every suite in a place; `words` come before the programs."""
     series, _, setting = place.rpartition("/") if place in SETTINGS else place.partition("/")
     if series not in {"", "running", *SERIES} or setting not in {"", *SETTINGS}:
         raise SystemExit(f"run.py: there is no place {place!r}")
@@ -137,12 +152,12 @@ def prepare(place, programs, count):
     environment = {"SIM_PROGRAMS": str(count), "SUITE_SECONDS": str(suite_seconds)}
     if series not in SERIES:
         enter = namespace(setting) if setting else []
-        suites = [*enter, "sh", str(SUITES), *map(str, programs)]
+        suites = [*enter, "sh", str(SUITES), *words, *map(str, programs)]
         return Run(os.uname().release + with_setting, suites, environment, seconds, is_vm=False)
     qemu = emulator()
     name, folder = kernel(series)
     initramfs = FOLDER / f"initramfs-{place.replace('/', '-')}.gz"
-    pack(initramfs, folder, programs, environment, setting)
+    pack(initramfs, folder, programs, environment, setting, words)
     boot = [
         qemu, "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "1024", "-nodefaults",
         "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", str(image(folder)),
@@ -184,6 +199,61 @@ def sysctl(setting):
     return " && ".join(["true", *(f"echo {shlex.quote(value)} > {path}" for value, path in files)])
 
 
+def facts(what):
+    """What the experiments show on a kernel: the object that `epollite study --json` prints."""
+    for _ in range(2):
+        lines, _ = output(what)
+        objects = [line for line in lines if line.startswith(OBJECT)]
+        if objects:
+            return json.loads(objects[0])
+        print(f"{what.name}: no facts", flush=True)
+    raise SystemExit(1)
+
+
+def write_facts(page, kernels):
+    """Writes two tables between the marks of a page: what differs, and what every kernel shows."""
+    kernels.sort(key=lambda kernel: [int(number) for number in kernel["version"].split(".")])
+    versions = " | ".join(kernel["version"] for kernel in kernels)
+    rule = "---|" * len(kernels)
+    same, different = [], []
+    for experiments in zip(*(kernel["experiments"] for kernel in kernels)):
+        name, key = experiments[0]["name"], experiments[0]["key_step"]
+        for steps in zip(*(experiment["steps"] for experiment in experiments)):
+            call, expected = cell(steps[0]["call"]), steps[0]["expected"]
+            results = [step["linux"]["result"] if step["linux"] else "-" for step in steps]
+            row = f"| [{name}](study/{name}.md) | {call} | {' | '.join(map(cell, results))} |"
+            since = re.search(r"since ([0-9.]+)", expected)
+            # A range, or one of several results, differs between two runs on one kernel too.
+            is_open = expected == "?" or ".." in expected or " or " in expected
+            if len(set(results)) > 1 and not is_open:
+                different.append(f"{row} {since[1] if since else '-'} |")
+            if steps[0]["step"] == key:
+                same.append(f"{row} {cell(steps[0]['people'])} |")
+    text = [
+        FACTS[0],
+        "Results that differ, with the version of the change:",
+        "",
+        f"| experiment | call | {versions} | since |",
+        f"|---|---|{rule}---|",
+        *different,
+        "",
+        f"The fact of each of the {len(same)} experiments, and what most people expect:",
+        "",
+        f"| experiment | call | {versions} | people expect |",
+        f"|---|---|{rule}---|",
+        *same,
+        FACTS[1],
+    ]
+    before, rest = page.read_text().split(FACTS[0])
+    page.write_text(before + "\n".join(text) + rest.split(FACTS[1])[1])
+    print(f"{page}: {len(different)} results differ, {len(same)} experiments")
+
+
+def cell(text):
+    """A result in a cell of a table."""
+    return "`" + text.replace("|", "\\|") + "`" if text not in (None, "-") else "-"
+
+
 def output(what):
     """Runs a command with a deadline, prints its lines as they come, and returns them."""
     child = subprocess.Popen(
@@ -199,15 +269,18 @@ def output(what):
     lines = []
     for line in child.stdout:
         lines.append(line.rstrip())
-        print(f"{what.name}: {lines[-1]}", flush=True)
+        if not lines[-1].startswith(OBJECT):
+            print(f"{what.name}: {lines[-1]}", flush=True)
     timer.cancel()
     return lines, child.wait()
 
 
-def built():
-    """Builds the program and the tests, and returns their paths: as cargo reports them."""
-    command = ["cargo", "test", "--locked", "--no-run", "--message-format=json", "--bins"]
-    for test in TESTS:
+def built(tests):
+    """Builds the program and tests, and returns their paths: as cargo reports them."""
+    # The program itself is built for tests that run it, but not for its own.
+    verb = ["test", "--no-run"] if tests else ["build"]
+    command = ["cargo", *verb, "--locked", "--message-format=json", "--bins"]
+    for test in tests:
         command += ["--test", test]
     messages = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     paths = {}
@@ -215,7 +288,7 @@ def built():
         if message.get("executable"):
             is_test = message["profile"]["test"]
             paths[message["target"]["name"], is_test] = Path(message["executable"])
-    return [paths["epollite", False], *(paths[test, True] for test in TESTS)]
+    return [paths["epollite", False], *(paths[test, True] for test in tests)]
 
 
 def emulator():
@@ -287,7 +360,7 @@ def apt(command, what, **where):
     return done.stdout
 
 
-def pack(initramfs, folder, programs, environment, setting):
+def pack(initramfs, folder, programs, environment, setting, words):
     """Writes an initramfs: programs, commands, all libraries that they load, and modules."""
     names = COMMANDS.split()
     if setting in MODULES:
@@ -309,7 +382,7 @@ def pack(initramfs, folder, programs, environment, setting):
         set="insmod /module.ko && " * (setting in MODULES) + sysctl(setting),
         here=shlex.quote(os.getcwd()),
         suites=SUITES.resolve(),
-        programs=" ".join(map(str, programs)),
+        programs=" ".join([*words, *map(str, programs)]),
     )
     folders = {Path("/proc"), Path("/sys"), Path("/dev"), Path("/tmp"), Path.cwd()}
     for path in [*files, *folders.copy()]:

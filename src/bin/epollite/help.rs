@@ -116,11 +116,31 @@ epollite study - experiments with epoll, on the model and on your kernel
 Usage: epollite study [list [WORD]]      list the experiments, those with a word
        epollite study [OPTIONS] NAME     run one and explain it
        epollite study [OPTIONS] --all    run all: a table of this kernel's facts
+       epollite study --predict NAME...  guess before it is shown; also --all
        epollite study show NAME          print the text of one
        epollite study [OPTIONS] run FILE run one from a file
 
-      --on KERNEL     where: linux, sim (the model) or both      [default: both]
+Where:
+      --on KERNEL     linux, sim (the model) or both             [default: both]
       --all           every experiment
+
+How it is shown (one of these; default: a page for a terminal):
+      --predict       ask before each result that most people guess; type a
+                      letter, or a result as in the notation below
+        --score FILE  keep the score of each experiment in FILE
+      --step          wait for Enter before each step
+      --side-by-side TRIGGER TRIGGER [TRIGGER]
+                      replace the trigger of every registration: level, edge,
+                      oneshot; the first result that differs is marked
+      --json          one object on one line, with every call and its time
+      --markdown      a page, or the table of --all
+
+Files, besides the page of one experiment:
+      --svg FILE      a picture: lanes of descriptors, calls, the ready list
+      --perfetto FILE a trace for ui.perfetto.dev
+      --cast FILE     a recording for asciinema (asciicast v2)
+      --pages FOLDER  a page and a picture of every experiment, on the newest
+                      model; Chinese texts are read from FOLDER/zh/NAME.txt
   -h, --help          print this text
 
 An experiment is a few system calls, one a line, with the result that Linux is
@@ -166,11 +186,14 @@ RESULT: ok, 5, 1..9, 1.., BYTES, \"x\" from c0, nothing, s0 IN RDHUP, blocked,
 A device that the kernel lacks skips an experiment; one that the model lacks
 is \"not modelled\".
 
-Exit codes: 0 as expected, 1 a result differs, 2 usage error, unknown name or a
-mistake in a file.
+Exit codes: 0 as expected, 1 a result differs or a file cannot be written, 2
+usage error, unknown name or a mistake in a file. A wrong guess is no failure.
 
 Examples:
   epollite study edge-residue               why edge mode must drain
+  epollite study --predict edge-residue     ... but guess first
+  epollite study half-close --side-by-side level edge
+  epollite study edge-late --svg late.svg   a picture of it
   epollite study list eventfd               experiments with an eventfd
   epollite study show edge-late >my.txt     a start for one of your own
   epollite study run my.txt

@@ -15,6 +15,6 @@ pub(crate) use command::{Command, parse};
 pub(crate) use echo::EchoOptions;
 pub(crate) use nc::{Endpoint, Mode, NcOptions};
 pub(crate) use sim::SimOptions;
-pub(crate) use study::{Kernels, StudyCommand, StudyOptions};
+pub(crate) use study::{Kernels, Pictures, StudyCommand, StudyOptions, Trigger, View};
 pub(crate) use suggest::nearest_names;
 pub(crate) use target::{Target, parse_unix};

@@ -106,6 +106,13 @@ impl ArgParser {
         value.ok_or_else(|| self.usage_error(&format!("{} needs a value", self.flag)))
     }
 
+    /// One more value of the flag just read, if `read` accepts the next argument.
+    pub(super) fn value_if<T>(&mut self, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let value = read(self.rest.front()?.to_str()?)?;
+        self.rest.pop_front();
+        Some(value)
+    }
+
     /// The value of the flag just read, parsed by `read`.
     pub(super) fn parse_value<T>(
         &mut self,

@@ -38,6 +38,11 @@ impl Machine {
         Self { release: release.to_owned(), version }
     }
 
+    /// The newest kernel that the model knows, whatever runs here.
+    pub(crate) fn newest() -> Self {
+        Self { release: Version::NEWEST.to_string(), version: Version::NEWEST }
+    }
+
     /// Runs it on Linux, in a thread of its own: a mask of signals ends with it.
     pub(crate) fn on_linux(&self, experiment: &Experiment) -> ExperimentReport {
         self.on_linux_with(experiment, &mut Linux, Environment::WAIT_MILLIS)
@@ -88,6 +93,11 @@ pub(crate) fn on_model_of(version: Version, experiment: &Experiment) -> Experime
 }
 
 impl Observation {
+    /// What is shown where one kernel is: Linux, if it ran there.
+    pub(crate) fn shown(&self) -> Option<&ExperimentReport> {
+        self.linux.as_ref().or(self.model.as_ref())
+    }
+
     /// The kernels on which a result was not as expected.
     pub(crate) fn differing(&self, machine: &Machine) -> Vec<String> {
         let differs = |report: &Option<ExperimentReport>| {

@@ -6,12 +6,12 @@
 pub(crate) const COLUMNS: usize = 80;
 
 /// The lines of `text`, none longer than `width` where there is a space to break it, or else
-/// broken anywhere.
+/// broken anywhere. Control characters are replaced.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split_whitespace() {
-        let mut word: Vec<char> = word.chars().collect();
+        let mut word: Vec<char> = one_line(word).chars().collect();
         let used = line.chars().count();
         if used > 0 && used + 1 + word.len() > width {
             lines.push(std::mem::take(&mut line));

@@ -1,5 +1,10 @@
 //! `epollite study` from outside: the list, the pages, files with mistakes, exit codes.
 
+mod pages;
+mod pictures;
+mod predict;
+mod views;
+
 use std::collections::BTreeSet;
 use std::fs;
 
@@ -9,7 +14,8 @@ use crate::support::process::Output;
 use crate::support::program::Program;
 use crate::support::scratch::Scratch;
 
-const EXPERIMENT: &str = "question: q?\nwiring: f0\npeople: p\nbecause: b\nlesson: l\n\n";
+pub(super) const EXPERIMENT: &str =
+    "question: q?\nwiring: f0\npeople: p\nbecause: b\nlesson: l\n\n";
 
 /// Runs an experiment from a file with these steps.
 fn run_file(steps: &str, on: &str) -> (Output, String) {
@@ -126,6 +132,20 @@ fn what_show_prints_can_be_run() {
     let path = scratch.file("copy.txt");
     fs::write(&path, &shown.stdout).unwrap();
     Program::run(&["study", "run", &path]).expect_code(0);
+}
+
+#[test]
+fn a_file_cannot_send_control_characters_to_the_terminal() {
+    let scratch = Scratch::new();
+    let path = scratch.file("my.txt");
+    let header = EXPERIMENT.replace("lesson: l", "lesson: \u{1b}[2J");
+    fs::write(&path, format!("{header}socket s0 udp ; \u{1b}]0;x\u{7}\nclose s0\n")).unwrap();
+    for view in ["--on=both", "--markdown", "--step", "--predict", "--side-by-side=level,edge"] {
+        let output = Program::run(&["study", view, "run", &path]);
+        output.expect_code(0);
+        let is_clean = |c: char| !c.is_control() || c == '\n';
+        assert!(output.stdout.chars().all(is_clean), "invariant: {view}: text only: {output:?}");
+    }
 }
 
 #[test]
