@@ -47,7 +47,8 @@
 //!  3  linux  sim  instrument                 the real kernel, a simulated one, and wrappers
 //!                                            that trace, count, and inject faults
 //!  2  kernel                                 the syscall layer: one method, one system call
-//!  1  collections  echo                      data structures, and the sans-I/O state machine
+//!  1  collections  echo  audit               data structures, the sans-I/O state machine, and
+//!                                            an epoll's interest list compared
 //!  0  errno  token  event  instant  net      primitive types
 //! ```
 //!
@@ -77,6 +78,7 @@ pub mod net;
 mod token;
 
 // Layer 1: data structures and the state machine.
+pub mod audit;
 pub mod collections;
 pub mod echo;
 

@@ -2,6 +2,7 @@
 //!
 //! Knows a [`Kernel`](crate::Kernel) and its own parts, and no server.
 
+mod interest_list;
 pub(crate) mod io;
 mod limits;
 #[expect(clippy::module_inception, reason = "a type is in the file of its name")]

@@ -22,7 +22,7 @@ use crate::errno::Errno;
 use crate::event::{Event, EventMask, Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::close_quietly;
-use crate::kernel::{EpollEvent, EpollOp, Fd, Kernel};
+use crate::kernel::{Decision, EpollEvent, EpollOp, Fd, Kernel};
 use crate::linux::Linux;
 use crate::token::Token;
 
@@ -56,7 +56,7 @@ const SPIN_MAX: Duration = Duration::from_millis(10);
 const SPIN_POLLS_MAX: u32 = 1 << 16;
 
 /// The waker's value of `epoll_event.data`. No slab grows to that slot.
-const WAKER_DATA: u64 = u64::MAX;
+pub(super) const WAKER_DATA: u64 = u64::MAX;
 
 /// Waits on many descriptors at once and owns them, each with a state of the caller's.
 ///
@@ -93,7 +93,7 @@ const WAKER_DATA: u64 = u64::MAX;
 pub struct Reactor<T, K: Kernel = Linux> {
     pub(super) kernel: K,
     pub(super) shared: IoShared,
-    waker: Option<Waker>,
+    pub(super) waker: Option<Waker>,
     pub(super) registrations: Slab<Registration<T>>,
     /// Events of the last wait; `events[cursor..len]` have not been returned yet.
     events: Vec<EpollEvent>,
@@ -374,7 +374,13 @@ impl<T, K: Kernel> Reactor<T, K> {
                     registration.watched.mask |= pack_ready(Ready::from_bits(event.events()));
                 }
                 None if event.data() == WAKER_DATA => return true,
-                None => self.stale += 1,
+                None => {
+                    self.stale += 1;
+                    self.kernel.on_decision(Decision::StaleEvent {
+                        token: Token::from_bits(event.data()),
+                        ready: Ready::from_bits(event.events()),
+                    });
+                }
             }
             self.cursor += 1;
         }
@@ -548,6 +554,7 @@ impl<T, K: Kernel> Reactor<T, K> {
             let count = self.epoll_wait_now(Some(Duration::ZERO))?;
             took = self.kernel.now() - began;
             if count > 0 {
+                self.kernel.on_decision(Decision::Polled { has_found: true });
                 self.spin.record(Some(took));
                 return Ok(count);
             }
@@ -555,6 +562,7 @@ impl<T, K: Kernel> Reactor<T, K> {
                 break;
             }
         }
+        self.kernel.on_decision(Decision::Polled { has_found: false });
         self.spin.record(None);
         self.epoll_wait_now(timeout.map(|timeout| timeout.saturating_sub(took)))
     }

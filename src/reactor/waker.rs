@@ -83,6 +83,10 @@ impl Waker {
         written
     }
 
+    pub(super) fn eventfd(&self) -> &Fd {
+        &self.0.eventfd
+    }
+
     /// Clears the pending flag, so that the next `wake` writes the eventfd again. Must be called
     /// before the user drains the queue; otherwise an item pushed in between causes no wake-up.
     pub(super) fn acknowledge(&self) {

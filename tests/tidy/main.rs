@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// may use those listed before it, on layer 3 none.
 const LAYERS: [(u8, &[&str]); 7] = [
     (0, &["errno", "token", "event", "instant", "net"]),
-    (1, &["collections", "echo"]),
+    (1, &["collections", "echo", "audit"]),
     (2, &["kernel"]),
     (3, &["linux", "sim", "instrument"]),
     (4, &["reactor"]),
