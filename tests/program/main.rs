@@ -18,6 +18,7 @@ mod nc;
 mod reach;
 mod readme;
 mod regressions;
+mod seeing;
 mod shutdown;
 mod streams;
 mod study;

@@ -11,6 +11,8 @@ Commands:
   nc         netcat: sockets to stdin and stdout, many clients at once
   sim        random scenarios of the server on a simulated kernel
   study      experiments with epoll: what people expect, the model, your kernel
+  audit      the epolls of a process: what each watches, and its faults
+  doctor     what this kernel has and permits, and what to raise
 
 Options:
   -h, --help     print this text; 'epollite COMMAND --help' for a command
@@ -59,6 +61,10 @@ With -l, received bytes go to stdout and stdin goes to every client; or:
   --discard   discard received bytes
   --chat      send each line to all other clients, prefixed with <number>; and
               to stdout
+  --trace[=FILE]
+              every system call but those of its messages, of name resolution
+              and of duplicating stdin and stdout, as strace -T prints it, to
+              stderr or FILE, or with perfetto:FILE for ui.perfetto.dev
   -h, --help  print this text
 
 Without -N a connection stays open after stdin ends, until the peer closes it. A
@@ -199,6 +205,60 @@ Examples:
   epollite study run my.txt
 ";
 
+/// `epollite audit --help`.
+pub(crate) const AUDIT: &str = "\
+epollite audit - what the epolls of a process watch, and which faults that shows
+
+Usage: epollite audit PID
+       epollite audit self
+
+For each epoll of the process a table of its registrations, as the kernel holds
+them (/proc/PID/fdinfo): descriptor, mask, token or data, and what the
+descriptor is. In a program made with epollite, data is a token: slot and
+generation. Then the faults:
+  ghost          the descriptor is closed and a duplicate keeps the registration
+                 alive; files are compared by kcmp(2), where that is not
+                 permitted by their inodes
+  not watched    a socket is open and in no epoll (descriptors 0 to 2 are not
+                 meant)
+  no interest    level-triggered for nothing: EPOLLERR and EPOLLHUP come anyway
+  OUT, nothing   level-triggered for room to send, over TCP, with an empty send
+  to send        queue: the loop spins
+
+A fault counts if two looks show it. The process is not stopped or changed. It
+must be of the same user, or the caller have CAP_SYS_PTRACE.
+
+'self' audits a reactor of its own, once without faults and once with one of
+each kind, and compares the reactor's table with the kernel's.
+
+  -h, --help  print this text
+
+Exit codes: 0 no faults ('self': exactly the planted ones), 1 faults, or no such
+process, or no permission; 2 usage error.
+
+Examples:
+  epollite audit $(pidof epollite)          of a running server
+  epollite audit self                       what faults look like
+";
+
+/// `epollite doctor --help`.
+pub(crate) const DOCTOR: &str = "\
+epollite doctor - what this kernel has and permits
+
+Usage: epollite doctor [--json]
+
+Every feature is probed by the call itself, in this process: a sandbox counts
+too. For each there is a line with its name, its state (yes, no and the error)
+and, if it is missing, what epollite does without it. Then the limits, with what
+they limit and how to raise those that are low.
+
+      --json  one JSON object
+  -h, --help  print this text
+
+Exit codes: 0 nothing that epollite needs is missing, 1 something is, 2 usage
+error.
+";
+
 /// `epollite echo --help`.
 pub(crate) const ECHO: &str = "\
 epollite echo - send every received byte back
@@ -264,7 +324,14 @@ Output:
   -v, --verbose              log accepted, received and closed
   -q, --quiet                no messages, no listening line
       --trace[=FILE]         every system call of the server (except those of
-                             its log), as strace -T prints it, to stderr or FILE
+                             its log), as strace -T prints it, to stderr or
+                             FILE, or with perfetto:FILE for ui.perfetto.dev
+                             (JSON, a track for each thread or process)
+      --explain[=FILE]       a sentence for each decision of the server: what it
+                             does with an event, and why; implies --recorder
+      --recorder[=FILE]      remember the last 4096 calls and decisions of each
+                             thread; printed on SIGUSR2 and after a panic, to
+                             stderr or FILE
       --syscall-summary      a table of system calls, as strace -c, to stdout,
                              on SIGUSR1 and at exit
   -h, --help                 print this text
@@ -286,7 +353,8 @@ Signals: SIGTERM, SIGINT, SIGHUP and SIGQUIT stop accepting, flush pending data
 and exit; a second one exits at once. SIGINT, SIGHUP and SIGQUIT that were
 ignored at startup stay ignored, so that Ctrl-C in a script spares its
 background jobs and nohup works. SIGUSR1 prints statistics: connections, bytes,
-events, system calls by name.
+events, system calls by name. With --recorder or --explain SIGUSR2 prints the
+flight recorder; without, it ends the process, as is its default.
 Exit codes: 0 success, 1 runtime error, 2 usage error, 69 cannot bind or unknown
 host, 128 + N second signal N (130 SIGINT, 143 SIGTERM).
 
@@ -307,9 +375,15 @@ mod tests {
 
     #[test]
     fn every_line_of_help_fits_on_a_terminal() {
-        for (name, text) in
-            [("main", MAIN), ("nc", NC), ("sim", SIM), ("study", STUDY), ("echo", ECHO)]
-        {
+        for (name, text) in [
+            ("main", MAIN),
+            ("nc", NC),
+            ("sim", SIM),
+            ("study", STUDY),
+            ("echo", ECHO),
+            ("audit", AUDIT),
+            ("doctor", DOCTOR),
+        ] {
             for line in text.lines() {
                 let columns = line.chars().count();
                 assert!(columns <= 80, "{name}: {columns} columns: {line}");

@@ -8,12 +8,17 @@
 #![warn(clippy::unwrap_used)]
 
 mod args;
+mod audit;
 mod call;
 mod check;
 mod client_log;
+mod columns;
 mod coordinator;
+mod doctor;
 mod echo;
+mod entry;
 mod exit;
+mod explain;
 mod help;
 mod instrument;
 mod listen;
@@ -21,6 +26,10 @@ mod log;
 mod model;
 mod models;
 mod nc;
+mod origin;
+mod perfetto;
+mod recorder;
+mod ring;
 mod scenario;
 mod signals;
 mod sim;
@@ -61,6 +70,8 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Nc(options) => nc::run(&options),
         Command::Sim(options) => sim::run(&options),
         Command::Study(options) => study::run(&options),
+        Command::Audit(target) => audit::run(target),
+        Command::Doctor(options) => doctor::run(options),
         Command::Check(target) => check::run(&target),
     }
 }

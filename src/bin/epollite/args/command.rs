@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::super::exit::CliError;
 use super::super::help;
+use super::audit::{AuditTarget, DoctorOptions, parse_audit, parse_doctor};
 use super::echo::{EchoCommand, EchoOptions, parse_echo};
 use super::nc::{NcOptions, parse_nc};
 use super::parser::{Arg, ArgParser};
@@ -21,6 +22,8 @@ pub(crate) enum Command {
     Nc(NcOptions),
     Sim(SimOptions),
     Study(StudyOptions),
+    Audit(AuditTarget),
+    Doctor(DoctorOptions),
     Check(Target),
 }
 
@@ -43,6 +46,10 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Cli
             b"nc" => parse_nc(&mut args)?.map_or(Command::Help(help::NC), Command::Nc),
             b"sim" => parse_sim(&mut args)?.map_or(Command::Help(help::SIM), Command::Sim),
             b"study" => parse_study(&mut args)?.map_or(Command::Help(help::STUDY), Command::Study),
+            b"audit" => parse_audit(&mut args)?.map_or(Command::Help(help::AUDIT), Command::Audit),
+            b"doctor" => {
+                parse_doctor(&mut args)?.map_or(Command::Help(help::DOCTOR), Command::Doctor)
+            }
             b"help" => Command::Help(help::MAIN),
             _ => {
                 let why = format!("unknown command '{}'", arg.to_string_lossy());

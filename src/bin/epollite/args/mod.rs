@@ -2,6 +2,7 @@
 //!
 //! One file for each command, one for the argument parser, one for addresses.
 
+mod audit;
 mod command;
 mod echo;
 mod nc;
@@ -10,7 +11,9 @@ mod sim;
 mod study;
 mod suggest;
 mod target;
+mod trace;
 
+pub(crate) use audit::{AuditTarget, DoctorOptions};
 pub(crate) use command::{Command, parse};
 pub(crate) use echo::EchoOptions;
 pub(crate) use nc::{Endpoint, Mode, NcOptions};
@@ -18,3 +21,4 @@ pub(crate) use sim::SimOptions;
 pub(crate) use study::{Kernels, Pictures, StudyCommand, StudyOptions, Trigger, View};
 pub(crate) use suggest::nearest_names;
 pub(crate) use target::{Target, parse_unix};
+pub(crate) use trace::TraceTarget;

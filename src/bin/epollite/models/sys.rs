@@ -398,6 +398,75 @@ pub(crate) fn standard_stream(number: i32) -> ManuallyDrop<File> {
 /// For a file opened only for writing: neither open(2) nor write(2) blocks.
 pub(crate) const OPEN_NONBLOCKING: i32 = libc::O_NONBLOCK | libc::O_NOCTTY;
 
+/// Whether descriptor `fd` of process `pid` is the file that the epoll `epoll` of that process
+/// watches under the number `watched`: there may be several entries of that number, of which `nth`
+/// (from 0, in the kernel's order) is meant. Unlike inodes this tells all files apart. Cost: one
+/// system call.
+///
+/// # Errors
+/// * [`Errno::EPERM`]: no permission to inspect the process.
+/// * [`Errno::ESRCH`], [`Errno::EBADF`], [`Errno::ENOENT`]: no such process, descriptor or entry.
+/// * [`Errno::ENOSYS`]: a kernel without `CONFIG_KCMP`, or a sandbox.
+///
+/// Man page: kcmp(2), `KCMP_EPOLL_TFD`
+pub(crate) fn is_file_watched(
+    pid: i32,
+    fd: u32,
+    epoll: u32,
+    watched: u32,
+    nth: u32,
+) -> Result<bool, Errno> {
+    /// In linux/kcmp.h, since Linux 4.13.
+    const KCMP_EPOLL_TFD: libc::c_int = 7;
+    // A struct kcmp_epoll_slot: efd, tfd, toff.
+    let slot: [u32; 3] = [epoll, watched, nth];
+    // SAFETY: kcmp(2) reads three 32-bit numbers at `slot`, which live until it returns, and keeps
+    // no pointer.
+    let order = unsafe {
+        libc::syscall(
+            libc::SYS_kcmp,
+            pid,
+            pid,
+            KCMP_EPOLL_TFD,
+            libc::c_ulong::from(fd),
+            &raw const slot,
+        )
+    };
+    if order < 0 { Err(last_errno()) } else { Ok(order == 0) }
+}
+
+/// Sets how an epoll polls network devices to the default, which is not at all: a probe of whether
+/// the kernel has the setting. Cost: one system call.
+///
+/// # Errors
+/// * [`Errno::ENOTTY`]: Linux before 6.9.
+///
+/// Man page: ioctl_eventpoll(2), `EPIOCSPARAMS`
+pub(crate) fn set_busy_poll_params(epoll: &Fd) -> Result<(), Errno> {
+    /// `_IOW(0x8a, 1, struct epoll_params)`, in linux/eventpoll.h.
+    const EPIOCSPARAMS: libc::c_ulong = 0x4008_8a01;
+    // A struct epoll_params: times, budget, preference, padding that must be zero.
+    let params = [0_u8; 8];
+    // SAFETY: ioctl(2) with EPIOCSPARAMS reads 8 bytes at `params`, which live until it returns,
+    // and keeps no pointer.
+    check_count(unsafe {
+        libc::ioctl(epoll.as_raw_fd(), EPIOCSPARAMS as libc::Ioctl, &raw const params)
+    })
+    .map(drop)
+}
+
+/// Makes the kernel cut what is sent on a UDP socket into datagrams of this length. Cost: one
+/// system call.
+///
+/// Man page: udp(7), `UDP_SEGMENT`
+pub(crate) fn set_udp_segment_bytes(socket: &Fd, bytes: u16) -> Result<(), Errno> {
+    let value = libc::c_int::from(bytes);
+    let (level, name, at) = (libc::SOL_UDP, libc::UDP_SEGMENT, (&raw const value).cast());
+    // SAFETY: setsockopt(2) reads 4 bytes at `value`, an int that lives until it returns, and
+    // keeps no pointer.
+    check_count(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, at, 4) }).map(drop)
+}
+
 /// How a child exited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ExitStatus {
