@@ -5,9 +5,11 @@
 //! until it makes other calls.
 
 mod record;
+mod sink;
 mod syscalls;
 
 pub use record::{Argument, Bytes, MsgHdr, ReturnValue, SyscallRecord};
+pub use sink::RecordSink;
 
 use alloc::collections::VecDeque;
 use core::time::Duration;
@@ -18,7 +20,8 @@ use crate::kernel::{Fd, Kernel, SocketOption, SocketType, Syscall};
 use crate::net::{Addr, AddressFamily, Datagram, DatagramBatch, SockAddr};
 use Argument as A;
 
-/// `kernel`, with a record of every call, kept until it is taken.
+/// `kernel`, with a record of every call: kept until it is taken, or passed on at once to another
+/// sink.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -35,27 +38,36 @@ use Argument as A;
 /// # }
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Tracer<K> {
+pub struct Tracer<K, S = VecDeque<SyscallRecord>> {
     /// The kernel that makes the calls.
     pub kernel: K,
-    records: VecDeque<SyscallRecord>,
+    /// Where the records go.
+    pub sink: S,
 }
 
 impl<K: Kernel> Tracer<K> {
     /// Wraps `kernel`, tracing from now on. Cost: O(1).
     pub const fn new(kernel: K) -> Self {
-        Self { kernel, records: VecDeque::new() }
+        Self { kernel, sink: VecDeque::new() }
     }
 
     /// Removes and returns the records, the oldest first. They accumulate until then: drain them
     /// regularly. Cost: O(1) each.
     pub fn drain(&mut self) -> impl Iterator<Item = SyscallRecord> {
-        self.records.drain(..)
+        self.sink.drain(..)
     }
 
     /// Adds the record of a call that was not made by this kernel. Cost: O(1).
     pub fn push(&mut self, record: SyscallRecord) {
-        self.records.push_back(record);
+        self.sink.push_back(record);
+    }
+}
+
+impl<K: Kernel, S: RecordSink> Tracer<K, S> {
+    /// Wraps `kernel`, and passes each record to `sink` as soon as its call has returned.
+    /// Cost: O(1).
+    pub const fn with_sink(kernel: K, sink: S) -> Self {
+        Self { kernel, sink }
     }
 
     /// Makes a call and measures its duration.
@@ -102,7 +114,7 @@ impl<K: Kernel> Tracer<K> {
         arguments: [Argument; N],
         returned: impl FnOnce(&R) -> ReturnValue,
     ) -> Result<R, Errno> {
-        self.records.push_back(SyscallRecord {
+        self.sink.record(SyscallRecord {
             name: call.syscall_name(),
             call: Some(call),
             arguments: arguments.into(),

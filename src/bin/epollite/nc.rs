@@ -19,29 +19,50 @@ mod stream;
 
 use std::os::unix::ffi::OsStrExt;
 
+use epollite::instrument::Tracer;
 use epollite::kernel::Signal;
 use epollite::net::UnixAddr;
-use epollite::{Addr, Interest, Kernel};
+use epollite::{Addr, Interest, Kernel, Linux};
 
 use crate::args::{Endpoint, NcOptions};
 use crate::exit::CliError;
 use crate::listen::SocketFiles;
 use crate::signals;
+use crate::trace::{Trace, TraceWriter};
 
 use session::{FdEntry, Role, Session};
 use stdio::Stdio;
 
 /// Runs nc to its end. Open descriptors are closed by the exit of the process.
 pub(crate) fn run(options: &NcOptions) -> Result<(), CliError> {
+    let trace = Trace::open("--trace", options.trace.as_ref())?;
+    match trace {
+        Trace::Off => run_on(Linux, options, || {}),
+        _ => run_on(Tracer::with_sink(Linux, TraceWriter(trace.clone())), options, || {
+            trace.report_dropped();
+        }),
+    }
+}
+
+/// The same on a kernel; `at_end` is called when the last call that is traced has been made.
+fn run_on<K: Kernel>(
+    kernel: K,
+    options: &NcOptions,
+    at_end: impl FnOnce(),
+) -> Result<(), CliError> {
     let options = &service::resolve_services(options.clone())?;
     if options.port_scan {
-        return scan::run(options);
+        let result = scan::run(options, kernel);
+        at_end();
+        return result;
     }
     resolve::check_source(options)?;
     let stdio = Stdio::from_process()
         .map_err(|error| CliError::run(format!("stdin or stdout cannot be duplicated: {error}")))?;
     let mut files = SocketFiles::default();
-    let killed_by = serve(options, stdio, &mut files)?;
+    let result = serve(options, kernel, stdio, &mut files);
+    at_end();
+    let killed_by = result?;
     files.remove();
     if let Some(signal) = killed_by {
         signals::exit_by(signal);
@@ -50,12 +71,13 @@ pub(crate) fn run(options: &NcOptions) -> Result<(), CliError> {
 }
 
 /// Everything but the scan. Returns the signal that ended the run, if one did.
-fn serve(
+fn serve<K: Kernel>(
     options: &NcOptions,
+    kernel: K,
     stdio: Stdio,
     files: &mut SocketFiles,
 ) -> Result<Option<Signal>, CliError> {
-    let mut session = Session::new(options, stdio)?;
+    let mut session = Session::new(options, stdio, kernel)?;
     let signals = if leaves_a_file(options) { signals::shutdown_signals() } else { Vec::new() };
     block(&mut session, &signals)?;
     let reactor = &mut session.reactor;
@@ -91,7 +113,7 @@ fn leaves_a_file(options: &NcOptions) -> bool {
 /// Blocks the signals to be read. By default a signal kills the process, as it kills nc. Only when
 /// a socket file must be removed first are signals read instead: they are blocked before the file
 /// is created.
-fn block(session: &mut Session<'_>, signals: &[Signal]) -> Result<(), CliError> {
+fn block<K: Kernel>(session: &mut Session<'_, K>, signals: &[Signal]) -> Result<(), CliError> {
     if signals.is_empty() {
         return Ok(());
     }
@@ -100,7 +122,10 @@ fn block(session: &mut Session<'_>, signals: &[Signal]) -> Result<(), CliError> 
 }
 
 /// Reads those signals from now on.
-fn watch_signals(session: &mut Session<'_>, signals: &[Signal]) -> Result<(), CliError> {
+fn watch_signals<K: Kernel>(
+    session: &mut Session<'_, K>,
+    signals: &[Signal],
+) -> Result<(), CliError> {
     if signals.is_empty() {
         return Ok(());
     }

@@ -1,4 +1,5 @@
-//! `--trace`: each recorded call as a line of strace(1), with its origin.
+//! `--trace`: each recorded call as a line of strace(1) with its origin, or as an event of a trace
+//! for ui.perfetto.dev.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -6,10 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use epollite::instrument::SyscallRecord;
+use epollite::instrument::{RecordSink, SyscallRecord};
 
-use crate::log;
+use crate::args::TraceTarget;
+use crate::entry::Entry;
+use crate::exit::{CliError, failed};
+use crate::explain;
+use crate::origin::TraceOrigin;
+use crate::perfetto::Perfetto;
 use crate::sink::{Put, Sink};
+use crate::{log, models};
 
 /// The destination of `--trace`. Lines that would block are dropped, and counted by all threads and
 /// processes together.
@@ -18,42 +25,86 @@ pub(crate) enum Trace {
     Off,
     Stderr(&'static AtomicU64),
     File(Arc<Sink>, &'static AtomicU64),
+    Perfetto(Arc<Perfetto>, &'static AtomicU64),
 }
 
-/// The thread or process that made a call, where there are several.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum TraceOrigin {
-    Thread(u64),
-    Process(u32),
-    SignalThread,
-}
+/// Writes each record as soon as its call has returned.
+pub(crate) struct TraceWriter(pub(crate) Trace);
 
-impl fmt::Display for TraceOrigin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Thread(number) => write!(f, "thread {number}"),
-            Self::Process(pid) => write!(f, "process {pid}"),
-            Self::SignalThread => f.write_str("signal thread"),
-        }
+impl RecordSink for TraceWriter {
+    fn record(&mut self, record: SyscallRecord) {
+        self.0.write(None, &record);
     }
 }
 
 impl Trace {
-    /// Writes one line as strace -T prints it, with its origin where there are several.
-    pub(crate) fn write_line(&self, origin: Option<TraceOrigin>, record: &SyscallRecord) {
-        let mut line = origin.map_or_else(String::new, |origin| format!("[{origin}] "));
-        // Writing to a String cannot fail.
-        let _ = writeln!(line, "{record:#}");
-        let (put, dropped) = match self {
-            Self::Off => return,
-            Self::Stderr(dropped) => (log::err(&line), dropped),
-            Self::File(sink, dropped) => {
-                let put = sink.put(line.as_bytes(), Duration::ZERO);
-                (put.map_err(|error| warn_truncated(dropped, &error)).ok(), dropped)
+    /// Opens the destination. Done before anything else: with an invalid path no name is resolved
+    /// and no port is bound.
+    pub(crate) fn open(flag: &str, target: Option<&TraceTarget>) -> Result<Self, CliError> {
+        let Some(target) = target else { return Ok(Self::Off) };
+        let dropped = &models::mmap_shared(1).map_err(failed("mmap"))?[0];
+        let (path, opened) = match target {
+            TraceTarget::Stderr => return Ok(Self::Stderr(dropped)),
+            TraceTarget::File(path) => {
+                let opened = Sink::create(path);
+                (path, opened.map(|sink| Self::File(Arc::new(sink), dropped)))
+            }
+            TraceTarget::Perfetto(path) => {
+                let opened = Perfetto::create(path);
+                (path, opened.map(|file| Self::Perfetto(Arc::new(file), dropped)))
             }
         };
+        opened.map_err(|error| CliError::run(format!("{flag}: {}: {error}", path.display())))
+    }
+
+    /// Writes one line as strace -T prints it, with its origin where there are several.
+    pub(crate) fn write(&self, origin: Option<TraceOrigin>, record: &SyscallRecord) {
+        let (put, dropped) = match self {
+            Self::Off => return,
+            Self::Stderr(dropped) => (Ok(log::err(&line(origin, record))), dropped),
+            Self::File(sink, dropped) => {
+                (sink.put(line(origin, record).as_bytes(), Duration::ZERO).map(Some), dropped)
+            }
+            Self::Perfetto(file, dropped) => (file.write(origin, record).map(Some), dropped),
+        };
+        let put = put.unwrap_or_else(|error| {
+            warn_truncated(dropped, &error);
+            None
+        });
         if put == Some(Put::Dropped) {
             dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes what is a call.
+    pub(crate) fn write_entry(&self, origin: Option<TraceOrigin>, entry: &Entry) {
+        if let Entry::Call(record) = entry {
+            self.write(origin, record);
+        }
+    }
+
+    /// Writes what is a decision, as a sentence.
+    pub(crate) fn write_sentence(&self, origin: Option<TraceOrigin>, entry: &Entry) {
+        if let Entry::Decision(decision) = entry
+            && !matches!(self, Self::Off)
+        {
+            let origin = origin.map_or_else(String::new, |origin| format!("[{origin}] "));
+            let line = format!("{origin}{}\n", explain::sentence(decision));
+            self.write_text(&line, Duration::ZERO);
+        }
+    }
+
+    /// Writes a text, waiting for room for at most `timeout`. A perfetto file takes none.
+    pub(crate) fn write_text(&self, text: &str, timeout: Duration) {
+        let (put, dropped) = match self {
+            Self::Off | Self::Perfetto(..) => return,
+            Self::Stderr(dropped) => (Ok(log::err_within(text, timeout)), dropped),
+            Self::File(sink, dropped) => (sink.put(text.as_bytes(), timeout).map(Some), dropped),
+        };
+        match put {
+            Ok(Some(Put::Dropped)) => _ = dropped.fetch_add(1, Ordering::Relaxed),
+            Ok(_) => {}
+            Err(error) => warn_truncated(dropped, &error),
         }
     }
 
@@ -63,11 +114,15 @@ impl Trace {
         if let Self::File(sink, _) = self {
             sink.forget();
         }
+        // A perfetto file has no partial events.
     }
 
     /// Reports the number of dropped lines, if any. Called at the end, by the last to exit.
     pub(crate) fn report_dropped(&self) {
-        let (Self::Stderr(dropped) | Self::File(_, dropped)) = self else { return };
+        let (Self::Stderr(dropped) | Self::File(_, dropped) | Self::Perfetto(_, dropped)) = self
+        else {
+            return;
+        };
         let lines = dropped.load(Ordering::Relaxed) & !WARNED;
         if lines > 0 {
             warn_truncated(
@@ -76,6 +131,14 @@ impl Trace {
             );
         }
     }
+}
+
+/// The line of a record.
+fn line(origin: Option<TraceOrigin>, record: &SyscallRecord) -> String {
+    let mut line = origin.map_or_else(String::new, |origin| format!("[{origin}] "));
+    // Writing to a String cannot fail.
+    let _ = writeln!(line, "{record:#}");
+    line
 }
 
 /// Set in the count of dropped lines once the loss was reported: no count gets this high.

@@ -5,21 +5,21 @@ use core::time::Duration;
 
 use super::record::Bytes;
 use super::{
-    Argument as A, ReturnValue, Tracer, family, fd, kind, messages, msghdr, number, option_value,
-    read_bytes, ret_addr,
+    Argument as A, RecordSink, ReturnValue, Tracer, family, fd, kind, messages, msghdr, number,
+    option_value, read_bytes, ret_addr,
 };
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::kernel::{
-    EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet,
-    SocketOption, SocketOptionName, SocketType, Syscall,
+    Decision, EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown,
+    SignalSet, SocketOption, SocketOptionName, SocketType, Syscall,
 };
 use crate::net::{Addr, AddressFamily, Datagram, DatagramBatch, PacketInfo};
 
 const NULL: A = A::Name("NULL");
 
 #[deny(clippy::missing_trait_methods)]
-impl<K: Kernel> Kernel for Tracer<K> {
+impl<K: Kernel, S: RecordSink> Kernel for Tracer<K, S> {
     fn socket(&mut self, target: AddressFamily, socket_type: SocketType) -> Result<Fd, Errno> {
         let made = self.make(Syscall::Socket, |kernel| kernel.socket(target, socket_type));
         let protocol =
@@ -278,6 +278,11 @@ impl<K: Kernel> Kernel for Tracer<K> {
         let old = made.result.map_or(A::Name("..."), A::Limit);
         let new = new.map_or(NULL, A::Limit);
         self.record(made, [A::Number(0), A::Name("RLIMIT_NOFILE"), new, old])
+    }
+
+    fn on_decision(&mut self, decision: Decision) {
+        self.sink.decision(decision);
+        self.kernel.on_decision(decision);
     }
 
     fn now(&mut self) -> Instant {

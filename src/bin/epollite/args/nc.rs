@@ -11,6 +11,7 @@ use super::super::exit::CliError;
 use super::super::{help, units};
 use super::parser::{Arg, ArgParser};
 use super::target::parse_unix;
+use super::trace::{TraceTarget, parse_trace};
 
 /// `epollite nc`.
 #[derive(Clone, Default, Debug)]
@@ -51,6 +52,8 @@ pub(crate) struct NcOptions {
     /// Ends lines with CR LF (`-C`).
     pub(crate) crlf: bool,
     pub(crate) mode: Mode,
+    /// Where every call is printed.
+    pub(crate) trace: Option<TraceTarget>,
 }
 
 /// Where to connect or listen.
@@ -150,6 +153,7 @@ fn apply_flag(options: &mut NcOptions, flag: &str, args: &mut ArgParser) -> Resu
             options.quit_after = args.parse_value(parse_quit_after)?;
             options.shutdown_on_eof |= options.quit_after.is_some();
         }
+        "--trace" => options.trace = Some(parse_trace(args)?),
         "--echo" | "--discard" | "--chat" => {
             if options.mode != Mode::Interactive {
                 return Err(args.usage_error("one of --echo, --discard and --chat is enough"));

@@ -136,6 +136,11 @@ impl ArgParser {
         self.usage_error(&format!("unknown option '{flag}'{}", hint.unwrap_or_default()))
     }
 
+    /// The error of a flag with `=` and no name behind it.
+    pub(super) fn missing_file(&self) -> CliError {
+        self.usage_error(&format!("{}: the name of the file is missing", self.flag))
+    }
+
     pub(super) fn usage_error(&self, why: &str) -> CliError {
         // An argument may contain any character; an error is one line.
         let why: String = why.chars().map(|c| if c.is_control() { '?' } else { c }).collect();

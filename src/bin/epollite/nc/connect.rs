@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use epollite::kernel::{SocketOption, SocketOptionName, close_quietly, is_connected_to_itself};
 use epollite::net::AddressFamily;
-use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Linux, Reactor, Trigger};
+use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Reactor, Trigger};
 
 use super::session::{FdEntry, Role};
 use super::{messages, resolve};
@@ -42,9 +42,9 @@ pub(super) fn first_of_all<T>(
 }
 
 /// Connects to `addr`, from the address and port of `-s` and `-p`.
-pub(super) fn connect(
+pub(super) fn connect<K: Kernel>(
     options: &NcOptions,
-    reactor: &mut Reactor<FdEntry>,
+    reactor: &mut Reactor<FdEntry, K>,
     addr: &Addr,
 ) -> Result<Fd, Errno> {
     let kernel = reactor.kernel();
@@ -73,7 +73,11 @@ pub(super) fn connect(
 }
 
 /// `socket` if all went well with it; otherwise it is closed.
-pub(super) fn or_close<E>(kernel: &mut Linux, socket: Fd, result: Result<(), E>) -> Result<Fd, E> {
+pub(super) fn or_close<E, K: Kernel>(
+    kernel: &mut K,
+    socket: Fd,
+    result: Result<(), E>,
+) -> Result<Fd, E> {
     match result {
         Ok(()) => Ok(socket),
         Err(error) => {
@@ -87,8 +91,8 @@ pub(super) fn or_close<E>(kernel: &mut Linux, socket: Fd, result: Result<(), E>)
 ///
 /// # Errors
 /// * [`Errno::ETIMEDOUT`]: the timeout of `-w` would pass.
-fn wait_before_retry(
-    reactor: &mut Reactor<FdEntry>,
+fn wait_before_retry<K: Kernel>(
+    reactor: &mut Reactor<FdEntry, K>,
     deadline: Option<Instant>,
 ) -> Result<(), Errno> {
     let until = reactor.kernel().now() + RETRY_INTERVAL;
@@ -101,9 +105,9 @@ fn wait_before_retry(
 }
 
 /// Sets the socket options needed before connect(2).
-pub(super) fn set_options(
+pub(super) fn set_options<K: Kernel>(
     options: &NcOptions,
-    kernel: &mut Linux,
+    kernel: &mut K,
     socket: &Fd,
     addr: &Addr,
 ) -> Result<(), Errno> {
@@ -124,8 +128,8 @@ pub(super) fn set_options(
 }
 
 /// Waits until the connection is established or has failed.
-fn wait_connected(
-    reactor: &mut Reactor<FdEntry>,
+fn wait_connected<K: Kernel>(
+    reactor: &mut Reactor<FdEntry, K>,
     socket: Fd,
     deadline: Option<Instant>,
 ) -> Result<Fd, Errno> {

@@ -36,8 +36,8 @@ struct Sender {
     packet_info: Option<PacketInfo>,
 }
 
-struct DatagramLoop<'a> {
-    session: Session<'a>,
+struct DatagramLoop<'a, K: Kernel> {
+    session: Session<'a, K>,
     socket: Token,
     /// `None` for a listener.
     destination: Option<Addr>,
@@ -50,8 +50,8 @@ struct DatagramLoop<'a> {
 }
 
 /// Serves `socket` until the end of the run.
-pub(super) fn run(
-    mut session: Session<'_>,
+pub(super) fn run<K: Kernel>(
+    mut session: Session<'_, K>,
     socket: Fd,
     destination: Option<Addr>,
 ) -> Result<Option<Signal>, CliError> {
@@ -83,7 +83,7 @@ pub(super) fn run(
     Ok(datagram_loop.session.finish())
 }
 
-impl DatagramLoop<'_> {
+impl<K: Kernel> DatagramLoop<'_, K> {
     fn run_once(&mut self) -> Result<(), CliError> {
         let is_ready = self.wants_input() && self.session.arm_input()?;
         self.arm()?;

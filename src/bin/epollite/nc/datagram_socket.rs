@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use epollite::net::{AddressFamily, UnixAddr};
 use epollite::server::{BindError, PortSharing};
-use epollite::{Addr, Errno, Fd, Kernel, Linux, Reactor};
+use epollite::{Addr, Errno, Fd, Kernel, Reactor};
 
 use super::session::FdEntry;
 use super::{connect, messages, multicast};
@@ -15,9 +15,9 @@ use crate::exit::CliError;
 use crate::listen::{self, SocketFiles};
 
 /// A bound datagram socket for a listener.
-pub(super) fn bind_datagram(
+pub(super) fn bind_datagram<K: Kernel>(
     options: &NcOptions,
-    kernel: &mut Linux,
+    kernel: &mut K,
     addr: &Addr,
     files: &mut SocketFiles,
 ) -> Result<(Fd, Addr), BindError> {
@@ -34,9 +34,9 @@ pub(super) fn bind_datagram(
 /// A client's socket, and where its datagrams go; `Unspecified` is the address it is connected to:
 /// only replies from there are received. For broadcast and multicast it is not connected, or it
 /// would receive no replies.
-pub(super) fn connect_datagram(
+pub(super) fn connect_datagram<K: Kernel>(
     options: &NcOptions,
-    reactor: &mut Reactor<FdEntry>,
+    reactor: &mut Reactor<FdEntry, K>,
     files: &mut SocketFiles,
 ) -> Result<(Fd, Addr), CliError> {
     if let Endpoint::Unix(name) = &options.endpoint {
@@ -53,9 +53,9 @@ pub(super) fn connect_datagram(
 
 /// A Unix client needs a name of its own to receive replies: that of `-s`, or an abstract one
 /// chosen by the kernel, which leaves no file behind.
-fn unix_socket(
+fn unix_socket<K: Kernel>(
     options: &NcOptions,
-    reactor: &mut Reactor<FdEntry>,
+    reactor: &mut Reactor<FdEntry, K>,
     name: &UnixAddr,
     files: &mut SocketFiles,
 ) -> Result<Fd, CliError> {
@@ -81,7 +81,7 @@ fn unix_socket(
 }
 
 /// An unconnected socket, to send to `addr` and receive replies from any address.
-fn unconnected(options: &NcOptions, kernel: &mut Linux, addr: &Addr) -> Result<Fd, Errno> {
+fn unconnected<K: Kernel>(options: &NcOptions, kernel: &mut K, addr: &Addr) -> Result<Fd, Errno> {
     let family = addr.family().ok_or(Errno::EAFNOSUPPORT)?;
     let socket = kernel.socket(family, options.kind())?;
     let prepared = connect::set_options(options, kernel, &socket, addr)

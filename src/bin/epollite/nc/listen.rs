@@ -6,7 +6,7 @@ use std::path::Path;
 
 use epollite::kernel::SocketType;
 use epollite::server::{PortSharing, bind_stream};
-use epollite::{Addr, Fd, Reactor};
+use epollite::{Addr, Fd, Kernel, Reactor};
 
 use super::session::FdEntry;
 use super::{datagram_socket, messages, resolve};
@@ -15,9 +15,9 @@ use crate::exit::CliError;
 use crate::listen::{self, SocketFiles};
 
 /// A listening stream socket, or a bound datagram socket. A Unix socket's file is added to `files`.
-pub(super) fn bind_listener(
+pub(super) fn bind_listener<K: Kernel>(
     options: &NcOptions,
-    reactor: &mut Reactor<FdEntry>,
+    reactor: &mut Reactor<FdEntry, K>,
     files: &mut SocketFiles,
 ) -> Result<Fd, CliError> {
     let kernel = reactor.kernel();

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use epollite::kernel::{MembershipV4, MembershipV6, SocketOption, SocketType, Syscall};
 use epollite::server::BindError;
-use epollite::{Addr, Errno, Fd, Kernel, Linux};
+use epollite::{Addr, Errno, Fd, Kernel};
 
 use super::connect::or_close;
 use super::resolve;
@@ -19,9 +19,9 @@ pub(super) fn is_group(addr: &Addr) -> bool {
 
 /// A socket that receives datagrams sent to the group and port `addr`. Other processes of this
 /// machine may receive the same, so the address is shared.
-pub(super) fn bind_group(
+pub(super) fn bind_group<K: Kernel>(
     options: &NcOptions,
-    kernel: &mut Linux,
+    kernel: &mut K,
     addr: &Addr,
 ) -> Result<(Fd, Addr), BindError> {
     let failed = |call| move |errno| BindError { call, errno };
@@ -42,7 +42,11 @@ pub(super) fn bind_group(
 
 /// Excludes groups that other sockets have joined, also on other interfaces: without this option
 /// Linux delivers every datagram of a group to all sockets bound to its address.
-fn receive_joined_groups_only(kernel: &mut Linux, socket: &Fd, addr: &Addr) -> Result<(), Errno> {
+fn receive_joined_groups_only<K: Kernel>(
+    kernel: &mut K,
+    socket: &Fd,
+    addr: &Addr,
+) -> Result<(), Errno> {
     match addr {
         Addr::V6(_) => match kernel.setsockopt(socket, SocketOption::GroupAllV6(false)) {
             // Before Linux 4.20 the option is missing: the socket receives more than it should.
@@ -69,9 +73,9 @@ fn membership(options: &NcOptions, addr: &Addr) -> Result<SocketOption, Errno> {
 }
 
 /// Sends multicast through the interface of `-s`. Without it the routing table decides.
-pub(super) fn set_send_interface(
+pub(super) fn set_send_interface<K: Kernel>(
     options: &NcOptions,
-    kernel: &mut Linux,
+    kernel: &mut K,
     socket: &Fd,
     addr: &Addr,
 ) -> Result<(), Errno> {

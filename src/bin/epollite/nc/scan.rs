@@ -16,8 +16,9 @@ use crate::exit::CliError;
 /// How long to wait for a UDP port's ICMP error, unless `-w` sets it.
 const UDP_PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-pub(super) fn run(options: &NcOptions) -> Result<(), CliError> {
-    let mut reactor = Reactor::new().map_err(messages::failed_call("epoll_create1"))?;
+pub(super) fn run<K: Kernel>(options: &NcOptions, kernel: K) -> Result<(), CliError> {
+    let mut reactor =
+        Reactor::with_kernel(kernel).map_err(messages::failed_call("epoll_create1"))?;
     let (host, addrs) = resolve::resolve_targets(options)?;
     let (first, last) = match options.endpoint {
         Endpoint::Ports { first, last, .. } => (first, last),
@@ -58,7 +59,11 @@ pub(super) fn run(options: &NcOptions) -> Result<(), CliError> {
     }
 }
 
-fn probe(options: &NcOptions, reactor: &mut Reactor<FdEntry>, addr: &Addr) -> Result<(), Errno> {
+fn probe<K: Kernel>(
+    options: &NcOptions,
+    reactor: &mut Reactor<FdEntry, K>,
+    addr: &Addr,
+) -> Result<(), Errno> {
     let socket = connect::connect(options, reactor, addr)?;
     let outcome = match options.kind() {
         SocketType::Stream => Ok(()),

@@ -111,8 +111,8 @@ enum StdStream {
     Closed,
 }
 
-pub(super) struct Session<'a> {
-    pub(super) reactor: Reactor<FdEntry>,
+pub(super) struct Session<'a, K: Kernel> {
+    pub(super) reactor: Reactor<FdEntry, K>,
     pub(super) options: &'a NcOptions,
     /// The run ends once everything is written.
     pub(super) finished: bool,
@@ -137,10 +137,11 @@ pub(super) struct Session<'a> {
     pub(super) output_bytes: usize,
 }
 
-impl<'a> Session<'a> {
+impl<'a, K: Kernel> Session<'a, K> {
     /// Takes over the standard streams. Nothing is read until a loop arms the input.
-    pub(super) fn new(options: &'a NcOptions, stdio: Stdio) -> Result<Self, CliError> {
-        let reactor = Reactor::new().map_err(messages::failed_call("epoll_create1"))?;
+    pub(super) fn new(options: &'a NcOptions, stdio: Stdio, kernel: K) -> Result<Self, CliError> {
+        let reactor =
+            Reactor::with_kernel(kernel).map_err(messages::failed_call("epoll_create1"))?;
         let mut session = Self {
             reactor,
             options,

@@ -22,8 +22,8 @@ use crate::exit::CliError;
 /// Connections accepted per event.
 const ACCEPTS_MAX: u32 = 64;
 
-struct StreamLoop<'a> {
-    session: Session<'a>,
+struct StreamLoop<'a, K: Kernel> {
+    session: Session<'a, K>,
     listener: Option<Token>,
     /// When the listener is armed again.
     accept_retry_at: Option<Instant>,
@@ -36,7 +36,10 @@ struct StreamLoop<'a> {
 }
 
 /// Serves `socket`, a listener or a connection, until the end of the run.
-pub(super) fn run(session: Session<'_>, socket: Fd) -> Result<Option<Signal>, CliError> {
+pub(super) fn run<K: Kernel>(
+    session: Session<'_, K>,
+    socket: Fd,
+) -> Result<Option<Signal>, CliError> {
     let mut stream_loop = StreamLoop {
         session,
         listener: None,
@@ -60,7 +63,7 @@ pub(super) fn run(session: Session<'_>, socket: Fd) -> Result<Option<Signal>, Cl
     Ok(stream_loop.session.finish())
 }
 
-impl StreamLoop<'_> {
+impl<K: Kernel> StreamLoop<'_, K> {
     fn run_once(&mut self) -> Result<(), CliError> {
         let is_ready = self.wants_input() && self.session.arm_input()?;
         let should_poll = is_ready || (self.half_closed > 0 && self.peers_blocked == 0);

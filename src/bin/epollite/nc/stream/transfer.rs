@@ -9,7 +9,7 @@
 
 use epollite::event::Ready;
 use epollite::kernel::Shutdown;
-use epollite::{Errno, Received, Sent, Token};
+use epollite::{Errno, Kernel, Received, Sent, Token};
 
 use super::super::messages;
 use super::StreamLoop;
@@ -29,7 +29,7 @@ const CHAT_BUFFER_MAX: usize = 1 << 20;
 /// The longest line of a chat. A longer one is split.
 const CHAT_LINE_MAX: usize = 8 << 10;
 
-impl StreamLoop<'_> {
+impl<K: Kernel> StreamLoop<'_, K> {
     // Input to all connections.
 
     /// Whether input could be forwarded at once.
