@@ -27,8 +27,8 @@ use core::time::Duration;
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::kernel::{
-    EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet,
-    SocketOption, SocketOptionName, SocketType, for_each_syscall,
+    Decision, EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown,
+    SignalSet, SocketOption, SocketOptionName, SocketType, for_each_syscall,
 };
 use crate::net::{Addr, AddressFamily, DatagramBatch, PacketInfo};
 
@@ -80,6 +80,9 @@ macro_rules! call_linux {
             fn now(&mut self) -> Instant {
                 calls::now()
             }
+
+            #[inline]
+            fn on_decision(&mut self, _: Decision) {}
         }
     };
 }

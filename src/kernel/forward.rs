@@ -6,8 +6,8 @@ use core::time::Duration;
 
 use super::syscall::for_each_syscall;
 use super::{
-    EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet,
-    SocketOption, SocketOptionName, SocketType,
+    Decision, EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown,
+    SignalSet, SocketOption, SocketOptionName, SocketType,
 };
 use crate::errno::Errno;
 use crate::instant::Instant;
@@ -27,6 +27,11 @@ macro_rules! forward {
             #[inline]
             fn now(&mut self) -> Instant {
                 (**self).now()
+            }
+
+            #[inline]
+            fn on_decision(&mut self, decision: Decision) {
+                (**self).on_decision(decision);
             }
         }
     };

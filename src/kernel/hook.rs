@@ -7,8 +7,8 @@ use core::time::Duration;
 
 use super::syscall::for_each_syscall;
 use super::{
-    EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet,
-    SocketOption, SocketOptionName, SocketType, Syscall,
+    Decision, EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown,
+    SignalSet, SocketOption, SocketOptionName, SocketType, Syscall,
 };
 use crate::errno::Errno;
 use crate::instant::Instant;
@@ -30,6 +30,12 @@ pub trait SyscallHook {
 
     /// Called after `call` was made or rejected; `error` is its error.
     fn on_exit(&mut self, call: Syscall, error: Option<Errno>);
+
+    /// Called for each decision of the layers above. Cost: should be minimal; it is on every path.
+    #[inline]
+    fn on_decision(&mut self, decision: Decision) {
+        let _ = decision;
+    }
 }
 
 /// `kernel`, with `hook` called for every system call. Composable: the kernel may be hooked too.
@@ -74,6 +80,12 @@ macro_rules! hook {
             #[inline]
             fn now(&mut self) -> Instant {
                 self.kernel.now()
+            }
+
+            #[inline]
+            fn on_decision(&mut self, decision: Decision) {
+                self.hook.on_decision(decision);
+                self.kernel.on_decision(decision);
             }
         }
     };

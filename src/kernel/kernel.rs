@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use super::{
-    EpollEvent, EpollOp, Fd, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet, SocketOption,
-    SocketOptionName, SocketType,
+    Decision, EpollEvent, EpollOp, Fd, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet,
+    SocketOption, SocketOptionName, SocketType,
 };
 use crate::errno::Errno;
 use crate::instant::Instant;
@@ -18,6 +18,7 @@ use crate::net::{Addr, AddressFamily, DatagramBatch, PacketInfo};
 /// Three guarantees hold for every method and every implementation:
 ///
 /// * One method is one system call: its name, its man page, its errors. Nothing is retried.
+///   ([`now`](Self::now) and [`on_decision`](Self::on_decision) are none.)
 /// * New descriptors are close-on-exec and non-blocking.
 /// * Arguments are slices and results are counts; nothing is kept after the call returns.
 ///
@@ -463,4 +464,14 @@ pub trait Kernel {
     ///
     /// Man page: clock_gettime(2), `CLOCK_MONOTONIC`
     fn now(&mut self) -> Instant;
+
+    // Not a system call.
+
+    /// Takes note of what the program decided because of the calls before: for kernels that are
+    /// wrapped to explain it. Like the clock it is here so that a reactor needs no second type
+    /// parameter. Cost: none, unless a kernel does something with it; no system call.
+    ///
+    /// Man page: none
+    #[inline]
+    fn on_decision(&mut self, decision: Decision) {}
 }

@@ -34,7 +34,7 @@ use crate::collections::RecvBuffer;
 use crate::errno::Errno;
 use crate::event::{EPOLLIN, EPOLLOUT, Event, Interest, Ready, Trigger};
 use crate::instant::Instant;
-use crate::kernel::{Fd, Kernel};
+use crate::kernel::{ConnectionDecision, Decision, Fd, Kernel};
 use crate::linux::Linux;
 use crate::reactor::{BatchStep, Io, Limits, Reactor, Spin, Waker};
 use crate::token::Token;
@@ -42,7 +42,7 @@ use accept_limit::AcceptLimit;
 use bulk::PipePool;
 use connection::FirstRead;
 use listener::Listener;
-use served::{Shared, continue_event, finish, push_event};
+use served::{Shared, continue_event, explain, finish, push_event};
 use streak::large_bytes;
 
 /// What a registration in the reactor belongs to.
@@ -353,6 +353,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
         reactor.serve_batch(|ready, source, parts| {
             let Source::Connection(connection) = source else { return BatchStep::Decline };
             let socket = &mut Socket { kernel: parts.kernel, fd: &parts.watched.fd };
+            connection.explain_event(socket, ready);
             let first = match connection.echo_once(socket, ready, buf, *large_bytes, config, stats)
             {
                 FirstRead::Echoed(_) => {
@@ -384,8 +385,10 @@ impl<K: Kernel, X> StreamServer<K, X> {
             return false;
         };
         if self.connections > 0 && self.reactor.kernel().now() >= drain_deadline {
+            let connections = self.connections;
+            self.reactor.kernel().on_decision(Decision::DrainTimedOut { connections });
             self.for_each_connection(|server, token| {
-                server.on_connection_ready(token, ASSUMED_READY);
+                server.serve_unreported(token, ASSUMED_READY);
                 server.close_connection(token, CloseReason::DrainTimeout);
             });
         }
@@ -422,6 +425,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
         let Some((state, mut io)) = reactor.get_mut(token) else { return false };
         let Source::Connection(connection) = state else { return false };
         let socket = &mut Socket::of(&mut io);
+        connection.explain_event(socket, ready);
         let progress = match connection.echo_once(socket, ready, buf, *large_bytes, config, stats) {
             FirstRead::Echoed(bytes) => {
                 finish(Step::echoed(bytes), connection, io, ready, config, events)
@@ -437,13 +441,21 @@ impl<K: Kernel, X> StreamServer<K, X> {
         progress != Progress::Spurious
     }
 
+    /// The same without an event of the kernel's. Returns whether anything was done.
+    fn serve_unreported(&mut self, token: Token, ready: Ready) -> bool {
+        if let Some((_, mut io)) = self.reactor.get_mut(token) {
+            explain(&mut io, ConnectionDecision::NotReported);
+        }
+        self.on_connection_ready(token, ready)
+    }
+
     fn on_connection_timeout(&mut self, token: Token) -> bool {
         let now = self.reactor.reported_until();
         let Some((state, _)) = self.reactor.get_mut(token) else { return false };
         let Source::Connection(connection) = state else { return false };
         if connection.is_due(now, &self.config) {
             // The kernel does not guarantee an order for events beyond one batch.
-            self.on_connection_ready(token, ASSUMED_READY);
+            self.serve_unreported(token, ASSUMED_READY);
         }
         let Some((state, mut io)) = self.reactor.get_mut(token) else { return true };
         let Source::Connection(connection) = state else { return false };
@@ -451,8 +463,14 @@ impl<K: Kernel, X> StreamServer<K, X> {
         let step = connection.on_timeout(&mut Socket::of(&mut io), now, &self.config);
         self.stats.timed_out += u64::from(connection.has_idle_timed_out() && !was_timed_out);
         match step {
-            TimeoutStep::Wait(span) => io.set_deadline(now + span),
-            TimeoutStep::BeginClose => _ = self.on_connection_ready(token, Ready::READABLE),
+            TimeoutStep::Wait(span) => {
+                explain(&mut io, ConnectionDecision::StillActive);
+                io.set_deadline(now + span);
+            }
+            TimeoutStep::BeginClose => {
+                explain(&mut io, ConnectionDecision::IdleTimedOut);
+                self.serve_unreported(token, Ready::READABLE);
+            }
             TimeoutStep::Close(reason) => self.close_connection(token, reason),
         }
         true
@@ -460,6 +478,10 @@ impl<K: Kernel, X> StreamServer<K, X> {
 
     /// Closes a connection: its descriptor is free, so a paused accept may resume.
     fn close_connection(&mut self, token: Token, why: CloseReason) {
+        if let Some((Source::Connection(connection), mut io)) = self.reactor.get_mut(token) {
+            let unsent_bytes = connection.buffered_bytes();
+            explain(&mut io, ConnectionDecision::Closed { why: why.cause(), unsent_bytes });
+        }
         match self.reactor.close(token) {
             None => return,
             Some(Source::Connection(mut connection)) => {
@@ -485,6 +507,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
             return;
         }
         self.accept_paused = true;
+        let connections = self.connections;
+        self.reactor.kernel().on_decision(Decision::DrainBegins { connections });
         self.drain_deadline = Some(self.reactor.kernel().now() + self.config.drain_timeout);
         self.close_listeners();
         self.for_each_connection(|server, token| {
@@ -493,7 +517,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
             if connection.begin_drain() {
                 io.cancel_deadline();
             }
-            server.on_connection_ready(token, Ready::READABLE);
+            server.serve_unreported(token, Ready::READABLE);
         });
     }
 

@@ -4,24 +4,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use epollite::Errno;
-use epollite::instrument::Tracer;
 use epollite::server::stream::AcceptSharing;
 use epollite::server::{datagram, stream};
 
 use crate::args::EchoOptions;
 use crate::coordinator::Coordinator;
 use crate::exit::{CliError, failed, spawn_failure};
-use crate::instrument::{CountingKernel, InstrumentedKernel};
+use crate::instrument::{CountingKernel, InstrumentedKernel, RecordingKernel};
 use crate::listen::{self, BoundSocket, Place};
 use crate::model::Model;
-use crate::sink::Sink;
 use crate::startup::{
     OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening, raise_nofile_limit,
 };
 use crate::stats::StatsSnapshot;
 use crate::trace::Trace;
 use crate::worker::Worker;
-use crate::{log, models, signals};
+use crate::{log, models, recorder, signals};
 
 /// Descriptors that each thread has for itself: an epoll and an eventfd.
 const THREAD_DESCRIPTORS: u64 = 2;
@@ -30,16 +28,27 @@ pub(crate) fn run(options: &EchoOptions) -> Result<(), CliError> {
     log::init();
     let start = Start {
         limit: raise_nofile_limit(&options.log),
-        trace: open_trace(options)?,
+        trace: Trace::open("--trace", options.trace.as_ref())?,
+        explain: Trace::open("--explain", options.explain.as_ref())?,
         places: listen::look_up(&options.targets)?,
     };
-    let trace = start.trace.clone();
-    let result = if options.trace.is_some() || options.log.syscall_summary {
-        serve_with_kernel::<Tracer<CountingKernel>>(options, start)
+    let (trace, explain) = (start.trace.clone(), start.explain.clone());
+    // What explains also remembers.
+    let recorder = match &options.recorder {
+        Some(target) => Trace::open("--recorder", Some(target))?,
+        None => explain.clone(),
+    };
+    let is_recording = !matches!(recorder, Trace::Off);
+    if is_recording {
+        recorder::start(recorder);
+    }
+    let result = if options.trace.is_some() || options.log.syscall_summary || is_recording {
+        serve_with_kernel::<RecordingKernel>(options, start)
     } else {
         serve_with_kernel::<CountingKernel>(options, start)
     };
     trace.report_dropped();
+    explain.report_dropped();
     result
 }
 
@@ -130,6 +139,7 @@ fn build_workers<K: InstrumentedKernel>(
         server.set_spin(options.spin);
         let mut worker = Worker::new(index as usize, server, Arc::clone(&coordinator), options.log);
         worker.trace = start.trace.clone();
+        worker.explain = start.explain.clone();
         workers.push(worker);
     }
     let wakers = workers.iter_mut().map(|worker| worker.server.waker());
@@ -245,20 +255,5 @@ fn join_result(
     match run {
         Ok(run) => run,
         Err(_) => Err(CliError::run("a thread has panicked")),
-    }
-}
-
-/// Opens the destination of `--trace`. Done before anything else: with an invalid path no name is
-/// resolved and no port is bound.
-fn open_trace(options: &EchoOptions) -> Result<Trace, CliError> {
-    let Some(path) = &options.trace else { return Ok(Trace::Off) };
-    let dropped = models::mmap_shared(1).map_err(failed("mmap"))?;
-    let Some(path) = path else { return Ok(Trace::Stderr(&dropped[0])) };
-    match Sink::create(path) {
-        Ok(sink) => Ok(Trace::File(Arc::new(sink), &dropped[0])),
-        Err(error) => {
-            let line = format!("--trace: {}: {error}", path.display());
-            Err(CliError::run(line))
-        }
     }
 }

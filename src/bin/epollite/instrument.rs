@@ -1,13 +1,39 @@
-//! Observation of system calls: how often each was made, and, if requested, a record of each call.
+//! Observation of system calls: how often each was made, and, if requested, a record of each call
+//! and of each decision.
 //!
-//! Two kernel types, selected at the start: without `--trace` and `--syscall-summary` the program
-//! runs code that contains no tracing.
+//! Two kernel types, selected at the start: without `--trace`, `--syscall-summary`, `--explain` and
+//! `--recorder` the program runs code that contains no tracing.
 
-use epollite::instrument::{Argument, ReturnValue, SyscallRecord, Tracer};
-use epollite::kernel::Hooked;
+use std::collections::VecDeque;
+
+use epollite::instrument::{Argument, RecordSink, ReturnValue, SyscallRecord, Tracer};
+use epollite::kernel::{Decision, Hooked};
 use epollite::{Errno, Instant, Kernel, Linux};
 
 use crate::call::{Call, CallTable};
+use crate::entry::Entry;
+use crate::ring;
+
+/// Keeps entries until they are drained; the flight recorder, if there is one, gets each at once.
+#[derive(Debug, Default)]
+pub(crate) struct EntryQueue(VecDeque<Entry>);
+
+impl RecordSink for EntryQueue {
+    fn record(&mut self, record: SyscallRecord) {
+        self.push(Entry::Call(record));
+    }
+
+    fn decision(&mut self, decision: Decision) {
+        self.push(Entry::Decision(decision));
+    }
+}
+
+impl EntryQueue {
+    fn push(&mut self, entry: Entry) {
+        ring::keep(&entry);
+        self.0.push_back(entry);
+    }
+}
 
 /// A kernel that counts calls, and may record them. A new one has all counts at zero.
 pub(crate) trait InstrumentedKernel: Kernel + Default + Send + 'static {
@@ -17,19 +43,21 @@ pub(crate) trait InstrumentedKernel: Kernel + Default + Send + 'static {
     fn counts(&mut self) -> &mut CallTable;
 
     /// Removes and returns the records, the oldest first.
-    fn take_records(&mut self) -> Vec<SyscallRecord>;
+    fn take_records(&mut self) -> Vec<Entry>;
 
     /// Adds the record of a call that is not part of `Kernel`.
     fn push_record(&mut self, record: SyscallRecord);
 
-    /// Passes each recorded call to `see`.
-    fn drain_trace(&mut self, mut see: impl FnMut(SyscallRecord)) {
+    /// Passes each recorded call and decision to `see`.
+    fn drain_trace(&mut self, mut see: impl FnMut(&Entry)) {
         if !Self::RECORDS {
             return;
         }
-        for record in self.take_records() {
-            self.counts().measure(&record);
-            see(record);
+        for entry in self.take_records() {
+            if let Entry::Call(record) = &entry {
+                self.counts().measure(record);
+            }
+            see(&entry);
         }
     }
 
@@ -65,25 +93,28 @@ impl InstrumentedKernel for CountingKernel {
         &mut self.hook
     }
 
-    fn take_records(&mut self) -> Vec<SyscallRecord> {
+    fn take_records(&mut self) -> Vec<Entry> {
         Vec::new()
     }
 
     fn push_record(&mut self, _: SyscallRecord) {}
 }
 
-impl InstrumentedKernel for Tracer<CountingKernel> {
+/// The kernel that records too.
+pub(crate) type RecordingKernel = Tracer<CountingKernel, EntryQueue>;
+
+impl InstrumentedKernel for RecordingKernel {
     const RECORDS: bool = true;
 
     fn counts(&mut self) -> &mut CallTable {
         &mut self.kernel.hook
     }
 
-    fn take_records(&mut self) -> Vec<SyscallRecord> {
-        self.drain().collect()
+    fn take_records(&mut self) -> Vec<Entry> {
+        self.sink.0.drain(..).collect()
     }
 
     fn push_record(&mut self, record: SyscallRecord) {
-        self.push(record);
+        self.sink.record(record);
     }
 }

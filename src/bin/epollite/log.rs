@@ -112,6 +112,11 @@ pub(crate) fn err(text: &str) -> Option<Put> {
     STDERR.put(text.as_bytes(), Duration::ZERO).ok()
 }
 
+/// The same, waiting for room for at most `timeout`.
+pub(crate) fn err_within(text: &str, timeout: Duration) -> Option<Put> {
+    STDERR.put(text.as_bytes(), timeout).ok()
+}
+
 /// The same for an important line: it waits briefly.
 pub(crate) fn err_last(text: &str) {
     let _ = STDERR.put(text.as_bytes(), RESULT_TIMEOUT);

@@ -77,6 +77,7 @@ impl Model {
             (_, "--reuseport-select") => Some("only reuseport has listeners to choose from"),
             (_, "--workers") => Some("only prefork and reuseport have workers"),
             (Epoll(_), _) => None,
+            (_, "--explain" | "--recorder") => Some("only the reactor's server explains itself"),
             (Prefork | Reuseport, "--spin") => Some("its workers would compete for the cores"),
             (Prefork | Reuseport, "--bulk") => Some("its workers copy"),
             (Prefork | Reuseport, "--trigger") => Some("its workers are edge-triggered"),

@@ -17,6 +17,7 @@ use crate::instrument::CountingKernel;
 use crate::models::{
     Disposition, ModelSyscalls as _, is_ignored, set_disposition, unblock_signals,
 };
+use crate::ring;
 
 /// Signals that request a shutdown.
 const SHUTDOWN_SIGNALS: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
@@ -56,10 +57,12 @@ pub(crate) fn shutdown_signals() -> Vec<Signal> {
     SHUTDOWN_SIGNALS.into_iter().filter(is_wanted).collect()
 }
 
-/// The signals that a server reads; SIGCHLD only if it has children.
+/// The signals that a server reads; SIGCHLD only if it has children, and SIGUSR2 only if there is
+/// a flight recorder: otherwise that keeps its default, which ends the process.
 pub(crate) fn read_by_server(has_children: bool) -> Vec<Signal> {
     let mut signals = shutdown_signals();
     signals.push(Signal::USR1);
+    signals.extend(ring::is_on().then_some(Signal::USR2));
     signals.extend(has_children.then_some(Signal::CHLD));
     signals
 }

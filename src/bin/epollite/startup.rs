@@ -29,6 +29,7 @@ pub(crate) struct Start {
     /// The limit of descriptors.
     pub(crate) limit: u64,
     pub(crate) trace: Trace,
+    pub(crate) explain: Trace,
     pub(crate) places: Vec<Place>,
 }
 

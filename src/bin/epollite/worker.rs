@@ -17,9 +17,11 @@ use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
 use crate::log::Log;
 use crate::models::CounterWriter;
+use crate::origin::TraceOrigin;
+use crate::recorder;
 use crate::signals::{exit_by, read_signal};
 use crate::stats::StatsSnapshot;
-use crate::trace::{Trace, TraceOrigin};
+use crate::trace::Trace;
 
 /// Registrations in the reactor other than streams.
 pub(crate) enum UserSource {
@@ -50,6 +52,8 @@ pub(crate) struct Worker<K: InstrumentedKernel> {
     last_failed: Option<Errno>,
     /// The destination of `--trace`.
     pub(crate) trace: Trace,
+    /// The destination of `--explain`.
+    pub(crate) explain: Trace,
     /// In a child process: its origin, and the counters shared with the parent.
     pub(crate) parent: Option<(TraceOrigin, CounterWriter)>,
 }
@@ -80,6 +84,7 @@ impl<K: InstrumentedKernel> Worker<K> {
             shutdown_requested: false,
             last_failed: None,
             trace: Trace::Off,
+            explain: Trace::Off,
             parent: None,
         }
     }
@@ -128,6 +133,8 @@ impl<K: InstrumentedKernel> Worker<K> {
 
     /// Serves until shutdown is complete. A failure here shuts down the other threads too.
     pub(crate) fn run(&mut self) -> Result<StatsSnapshot, CliError> {
+        // The calls of the setup are shown before the first wait, which may be long.
+        self.drain_trace();
         let result = self.run_loop().map_err(failed("epoll_wait"));
         let result = result.and_then(|()| match self.last_failed {
             Some(errno) => Err(syscall_failure("accept4", errno)),
@@ -189,11 +196,14 @@ impl<K: InstrumentedKernel> Worker<K> {
     }
 
     fn flush_records(&mut self) {
-        let Self { server, trace, coordinator, index, parent, .. } = self;
+        let Self { server, trace, explain, coordinator, index, parent, .. } = self;
         let process = parent.as_ref().map(|(origin, _)| *origin);
         let thread = (coordinator.threads() > 1).then_some(TraceOrigin::Thread(*index as u64));
         let origin = process.or(thread);
-        server.kernel().drain_trace(|record| trace.write_line(origin, &record));
+        server.kernel().drain_trace(|entry| {
+            trace.write_entry(origin, entry);
+            explain.write_sentence(origin, entry);
+        });
     }
 
     fn on_user_event(&mut self, event: Event) {
@@ -217,6 +227,10 @@ impl<K: InstrumentedKernel> Worker<K> {
         };
         match signal {
             Some(Signal::USR1) => self.coordinator.request_stats(self.index),
+            Some(Signal::USR2) => {
+                recorder::dump();
+                return;
+            }
             Some(signal) if self.shutdown_requested => {
                 self.socket_files.remove();
                 exit_by(signal)

@@ -13,7 +13,7 @@ use crate::errno::Errno;
 use crate::event::{ExclusiveTrigger, Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::close_quietly;
-use crate::kernel::{Fd, Kernel};
+use crate::kernel::{Decision, Fd, Kernel, ListenerDecision};
 use crate::net::{Addr, AddressFamily};
 use crate::reactor::{RETRY_DELAY, RegisterErrorKind};
 use crate::token::Token;
@@ -203,6 +203,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
             match self.accept_one(listener, is_unix) {
                 AcceptOutcome::Accepted => accepted += 1,
                 AcceptOutcome::Aborted(errno) => {
+                    self.explain_listener(listener, ListenerDecision::Aborted { errno });
                     self.stats.aborted += 1;
                     aborted += 1;
                     if aborted < CONSECUTIVE_ABORTS_MAX {
@@ -216,6 +217,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
                     break;
                 }
                 AcceptOutcome::WouldBlock => {
+                    self.explain_listener(listener, ListenerDecision::QueueEmpty { accepted });
                     self.accept_limit.record_last(accepted);
                     return accepted > 0;
                 }
@@ -225,11 +227,13 @@ impl<K: Kernel, X> StreamServer<K, X> {
                     return accepted > 0;
                 }
                 AcceptOutcome::Dead(errno) => {
+                    self.explain_listener(listener, ListenerDecision::Failed { errno });
                     self.close_failed_listener(listener, errno);
                     return true;
                 }
             }
         }
+        self.explain_listener(listener, ListenerDecision::BatchFull { accepted });
         if accepted == limit {
             self.accept_limit.record_full(accepts_max);
         }
@@ -237,6 +241,14 @@ impl<K: Kernel, X> StreamServer<K, X> {
             io.requeue(Ready::READABLE);
         }
         accepted > 0
+    }
+
+    /// Tells the kernel of a decision about a listener.
+    fn explain_listener(&mut self, listener: Token, what: ListenerDecision) {
+        if let Some((_, io)) = self.reactor.get_mut(listener) {
+            let fd = io.fd().number();
+            io.kernel.on_decision(Decision::Listener { fd, what });
+        }
     }
 
     /// Removes the interest of a level-triggered listener that is reported in a pause: epoll_ctl
@@ -259,7 +271,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
             return AcceptOutcome::WouldBlock;
         };
         match io.accept() {
-            Ok(Some((socket, peer))) => self.add_connection(socket, peer, is_unix),
+            Ok(Some((socket, peer))) => self.add_connection(listener, socket, peer, is_unix),
             Ok(None) => AcceptOutcome::WouldBlock,
             Err(errno) if errno.is_transient_accept_error() => AcceptOutcome::Aborted(errno),
             Err(errno) if errno.never_accepts() => AcceptOutcome::Dead(errno),
@@ -291,7 +303,13 @@ impl<K: Kernel, X> StreamServer<K, X> {
         });
     }
 
-    fn add_connection(&mut self, socket: Fd, peer: Addr, is_unix: bool) -> AcceptOutcome {
+    fn add_connection(
+        &mut self,
+        listener: Token,
+        socket: Fd,
+        peer: Addr,
+        is_unix: bool,
+    ) -> AcceptOutcome {
         let now = self.config.idle_timeout.map(|idle| (self.reactor.kernel().now(), idle));
         let accepted_at = now.map_or(Instant::ZERO, |(now, _)| now);
         let connection = Connection::accepted(is_unix, accepted_at, &self.config);
@@ -307,6 +325,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
         };
         self.connections += 1;
         self.stats.accepted += 1;
+        self.explain_listener(listener, ListenerDecision::Accepted { token });
         if self.config.emit_events {
             self.push_event(ServerEvent::Accepted { token, peer });
         }
@@ -323,6 +342,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
     fn pause_accept(&mut self, errno: Option<Errno>) {
         self.accept_paused = true;
         self.stats.accept_pauses += 1;
+        let connections = self.connections;
+        self.reactor.kernel().on_decision(Decision::AcceptPaused { errno, connections });
         // Without `emit_events` the queue may never be drained: one such event is enough.
         let is_paused = |event: &ServerEvent| matches!(event, ServerEvent::AcceptPaused { .. });
         if self.config.emit_events || !self.events.iter().any(is_paused) {
@@ -343,6 +364,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
             return;
         }
         if self.set_listener_interest(Interest::READABLE) {
+            self.reactor.kernel().on_decision(Decision::AcceptResumed);
             self.for_each_listener(|io| _ = io.cancel_deadline());
         } else {
             self.accept_paused = true;
@@ -408,6 +430,11 @@ impl<K: Kernel, X> StreamServer<K, X> {
                         AcceptOutcome::Retry => {}
                         AcceptOutcome::Aborted(_) if aborted < CONSECUTIVE_ABORTS_MAX => {
                             aborted += 1
+                        }
+                        AcceptOutcome::Exhausted(errno) => {
+                            let what = ListenerDecision::BacklogDropped { errno };
+                            self.explain_listener(listener, what);
+                            break;
                         }
                         _ => break,
                     }

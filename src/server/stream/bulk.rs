@@ -23,7 +23,7 @@ use core::num::NonZeroU8;
 use super::config::StreamConfig;
 use super::transport::{Socket, Transport};
 use crate::errno::Errno;
-use crate::kernel::{Fd, Kernel, Shutdown, close_quietly};
+use crate::kernel::{ConnectionDecision, Fd, Kernel, Shutdown, close_quietly};
 use crate::reactor::retry::retry_on_eintr;
 use crate::reactor::{Received, Sent};
 
@@ -200,6 +200,11 @@ impl<K: Kernel> Transport for BulkSocket<'_, K> {
 
     fn unsent_bytes(&mut self) -> usize {
         self.socket.unsent_bytes()
+    }
+
+    #[inline]
+    fn on_decision(&mut self, what: ConnectionDecision) {
+        self.socket.on_decision(what);
     }
 
     fn splice_in(&mut self, bytes_max: usize) -> Result<Option<usize>, Errno> {

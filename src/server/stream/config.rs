@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use crate::errno::Errno;
 use crate::event::Trigger;
+use crate::kernel::CloseCause;
 use crate::net::Addr;
 use crate::reactor::Limits;
 use crate::token::Token;
@@ -216,4 +217,16 @@ pub enum CloseReason {
     IdleTimeout,
     /// The server was draining, and the connection did not end in time.
     DrainTimeout,
+}
+
+impl CloseReason {
+    /// The same, as a kernel is told.
+    pub(super) const fn cause(self) -> CloseCause {
+        match self {
+            Self::PeerClosed => CloseCause::PeerClosed,
+            Self::Error(errno) => CloseCause::Error(errno),
+            Self::IdleTimeout => CloseCause::IdleTimeout,
+            Self::DrainTimeout => CloseCause::DrainTimeout,
+        }
+    }
 }

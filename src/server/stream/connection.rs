@@ -18,7 +18,7 @@ use crate::echo::{Echo, State, Want};
 use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
 use crate::instant::Instant;
-use crate::kernel::Shutdown;
+use crate::kernel::{ConnectionDecision, Shutdown, StopReason};
 use crate::reactor::{Received, Sent};
 
 /// A connection of an echo server. It owns no descriptor, and no memory but that of its write
@@ -200,6 +200,21 @@ impl Connection {
         TriggerMode { trigger, is_unix: self.has(IS_UNIX) }
     }
 
+    /// Tells the kernel that the connection is served because of `ready`.
+    #[inline]
+    pub(super) fn explain_event<T: Transport>(&self, transport: &mut T, ready: Ready) {
+        let unsent_bytes = self.buffered_bytes();
+        transport.on_decision(ConnectionDecision::Event { ready, unsent_bytes });
+    }
+
+    /// Tells the kernel that what is buffered is lost.
+    fn explain_discard<T: Transport>(&self, transport: &mut T) {
+        let bytes = self.buffered_bytes();
+        if bytes > 0 {
+            transport.on_decision(ConnectionDecision::Discarded { bytes });
+        }
+    }
+
     /// Begins to drain: data that has arrived is echoed, then the connection closes. The caller
     /// calls [`on_ready`](Self::on_ready) next. Returns whether to cancel the deadline of the idle
     /// timeout; that of a connection which is closing already stays. Cost: O(1).
@@ -278,6 +293,8 @@ impl Connection {
                     mode.read_is_over(ready, count, mode.over_below(buf.len()))
                 } =>
             {
+                let why = StopReason::ShortRead;
+                transport.on_decision(ConnectionDecision::ReadingStopped { why, bytes: count });
                 self.after_read(Ok(ReadStep::Done(count)), &mut step).map(|flow| flow.is_break())
             }
             Some(read) => self.after_read(read, &mut step).map(|flow| flow.is_break()),
@@ -289,7 +306,7 @@ impl Connection {
             Err(errno) => Err(errno),
         };
         if config.bulk != Bulk::Copy {
-            self.learn(step.received_bytes, config);
+            self.learn(step.received_bytes, transport, config);
         }
         match result {
             Ok(()) => {}
@@ -299,6 +316,7 @@ impl Connection {
                 step.progress = Progress::Advanced;
             }
             Err(errno) => {
+                self.explain_discard(transport);
                 self.echo.connection_lost();
                 step.progress = Progress::Close(CloseReason::Error(errno));
                 return step;
@@ -317,13 +335,17 @@ impl Connection {
     /// Learns from an event that brought `bytes` whether the connection streams. It cannot stop
     /// while external bytes wait.
     #[inline(never)]
-    fn learn(&mut self, bytes: usize, config: &StreamConfig) {
-        let is_streaming = self.has(IS_STREAMING);
+    fn learn<T: Transport>(&mut self, bytes: usize, transport: &mut T, config: &StreamConfig) {
+        let was_streaming = self.has(IS_STREAMING);
+        let is_streaming = was_streaming;
         let is_fixed = is_streaming && config.bulk == Bulk::Splice;
         if bytes > 0 && !is_fixed && self.echo.external_bytes() == 0 {
             let is_large = bytes >= large_bytes(config);
             let is_streaming = self.streak.record(is_streaming, is_large);
             self.set(IS_STREAMING, is_streaming);
+            if is_streaming != was_streaming {
+                transport.on_decision(ConnectionDecision::Streams { is_streaming });
+            }
         }
     }
 
@@ -386,10 +408,14 @@ impl Connection {
                     Sent::WouldBlock => return Ok(()),
                     // No socket does that; it would be asked again and again.
                     Sent::Bytes(0) => return Err(Errno::EIO),
+                    Sent::Bytes(_) if self.buffered_bytes() == 0 => {
+                        transport.on_decision(ConnectionDecision::Flushed);
+                    }
                     Sent::Bytes(_) => {}
                 },
                 Want::Shutdown => {
                     transport.shutdown(Shutdown::Write)?;
+                    transport.on_decision(ConnectionDecision::HalfClosed);
                     self.echo.write_shut_down();
                     self.unsent = hash_unsent(transport.unsent_bytes());
                     step.lingers = true;
@@ -397,6 +423,10 @@ impl Connection {
                 Want::Read | Want::Discard => {
                     let budget_bytes = config.budget_bytes.saturating_sub(step.received_bytes);
                     if budget_bytes == 0 {
+                        transport.on_decision(ConnectionDecision::ReadingStopped {
+                            why: StopReason::BudgetSpent,
+                            bytes: step.received_bytes,
+                        });
                         // In edge mode the kernel does not report the rest again. While draining,
                         // the end of the data is awaited, and no mode reports that.
                         if !mode.kernel_repeats() || self.has(IS_DRAINING) {
@@ -442,8 +472,14 @@ impl Connection {
     ) -> Result<ReadStep, Errno> {
         let count = match transport.recv(room)? {
             Received::Bytes(count) => count,
-            Received::WouldBlock => return Ok(ReadStep::WouldBlock),
+            Received::WouldBlock => {
+                let why = StopReason::WouldBlock;
+                transport.on_decision(ConnectionDecision::ReadingStopped { why, bytes: 0 });
+                return Ok(ReadStep::WouldBlock);
+            }
             Received::Eof => {
+                let unsent_bytes = self.buffered_bytes();
+                transport.on_decision(ConnectionDecision::ReceivedEof { unsent_bytes });
                 self.echo.received_eof();
                 return Ok(ReadStep::Eof);
             }
@@ -465,6 +501,7 @@ impl Connection {
             }
         }
         if sent < count {
+            transport.on_decision(ConnectionDecision::Buffered { bytes: count - sent });
             self.keep_rest(bytes, sent)?;
             if !self.echo.pending().is_empty() {
                 return Ok(ReadStep::Bytes(count));
@@ -473,6 +510,12 @@ impl Connection {
         let mode = self.mode(config.trigger);
         debug_assert!(below <= room.len() || mode.kernel_repeats(), "short is less than the room");
         if mode.read_is_over(ready, count, below) {
+            let why = if mode.kernel_repeats() {
+                StopReason::KernelRepeats
+            } else {
+                StopReason::ShortRead
+            };
+            transport.on_decision(ConnectionDecision::ReadingStopped { why, bytes: count });
             return Ok(ReadStep::Done(count));
         }
         Ok(ReadStep::Bytes(count))
@@ -550,6 +593,7 @@ impl Connection {
         }
         self.set(IDLE_TIMED_OUT, true);
         if self.echo.want() == Want::Write {
+            self.explain_discard(transport);
             self.echo.timed_out();
             return TimeoutStep::Close(CloseReason::IdleTimeout);
         }
@@ -569,6 +613,7 @@ impl Connection {
             self.unsent = unsent;
             return TimeoutStep::Wait(config.linger_timeout);
         }
+        self.explain_discard(transport);
         self.echo.timed_out();
         TimeoutStep::Close(if self.has_idle_timed_out() {
             CloseReason::IdleTimeout

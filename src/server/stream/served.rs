@@ -8,10 +8,10 @@ use alloc::collections::VecDeque;
 use super::bulk::{BulkSocket, PipePool};
 use super::config::{CloseReason, ServerEvent, StreamConfig, StreamStats};
 use super::connection::{Connection, Progress, ReadStep, Step};
-use super::transport::Socket;
+use super::transport::{Socket, Transport as _};
 use crate::errno::Errno;
 use crate::event::Ready;
-use crate::kernel::Kernel;
+use crate::kernel::{ConnectionDecision, Kernel};
 use crate::reactor::Io;
 
 /// Events kept until they are taken; while the queue is full, new ones are dropped.
@@ -73,6 +73,9 @@ pub(super) fn finish<K: Kernel>(
     events: &mut VecDeque<ServerEvent>,
 ) -> Progress {
     let progress = apply(step, connection, &mut io, ready, config);
+    if progress == Progress::Spurious {
+        explain(&mut io, ConnectionDecision::Spurious { ready });
+    }
     if config.idle_timeout.is_some() && progress != Progress::Spurious {
         connection.record_activity(io.now());
     }
@@ -100,12 +103,16 @@ fn apply<K: Kernel>(
     }
     if let Some(ready) = step.requeue {
         io.requeue(ready);
+        explain(io, ConnectionDecision::Requeued { ready });
     }
     let interest = connection.interest(config.trigger);
     if matches!(step.progress, Progress::Close(_))
         || !is_oneshot && io.is_registered_for(interest, config.trigger)
     {
         return step.progress;
+    }
+    if !io.is_registered_for(interest, config.trigger) {
+        explain(io, ConnectionDecision::InterestChanged { interest });
     }
     match io.modify(interest, config.trigger).map_err(Errno::from) {
         Ok(()) => step.progress,
@@ -115,6 +122,12 @@ fn apply<K: Kernel>(
         }
         Err(errno) => Progress::Close(CloseReason::Error(errno)),
     }
+}
+
+/// Tells the kernel of a decision about the connection of `io`.
+#[inline]
+pub(super) fn explain<K: Kernel>(io: &mut Io<'_, K>, what: ConnectionDecision) {
+    Socket::of(io).on_decision(what);
 }
 
 /// Keeps an event for the caller; while the queue is full, new ones are dropped.

@@ -3,7 +3,7 @@
 //! Knows one descriptor, and no connection.
 
 use crate::errno::Errno;
-use crate::kernel::{Fd, Kernel, Shutdown};
+use crate::kernel::{ConnectionDecision, Decision, Fd, Kernel, Shutdown};
 use crate::reactor::retry::retry_on_eintr;
 use crate::reactor::{Io, Received, Sent, io};
 
@@ -77,6 +77,13 @@ pub trait Transport {
         let _ = buf;
         Err(Errno::ENOSYS)
     }
+
+    /// Takes note of a decision about the connection: not a system call. Cost: none, unless its
+    /// kernel does something with it ([`Kernel::on_decision`]).
+    #[inline]
+    fn on_decision(&mut self, what: ConnectionDecision) {
+        let _ = what;
+    }
 }
 
 /// A socket of a kernel. Interrupted calls are repeated, up to 16 calls.
@@ -112,5 +119,10 @@ impl<K: Kernel> Transport for Socket<'_, K> {
 
     fn unsent_bytes(&mut self) -> usize {
         retry_on_eintr(|| self.kernel.ioctl_outq(self.fd)).unwrap_or(0)
+    }
+
+    #[inline]
+    fn on_decision(&mut self, what: ConnectionDecision) {
+        self.kernel.on_decision(Decision::Connection { fd: self.fd.number(), what });
     }
 }

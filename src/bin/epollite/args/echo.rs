@@ -1,6 +1,5 @@
 //! Arguments of `epollite echo`. Knows the flags, and not what the server does with them.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use epollite::Trigger;
@@ -13,6 +12,7 @@ use super::super::model::{self, Model, Steer};
 use super::super::{help, units};
 use super::parser::ArgParser;
 use super::target::{Target, parse_host_port, parse_target, parse_unix};
+use super::trace::{TraceTarget, parse_text_trace, parse_trace};
 
 /// `epollite echo`.
 #[derive(Clone, Debug)]
@@ -32,8 +32,12 @@ pub(crate) struct EchoOptions {
     pub(crate) spin: Spin,
     pub(crate) bulk: Bulk,
     pub(crate) log: Log,
-    /// Whether every call is printed, and where; `None` inside is stderr.
-    pub(crate) trace: Option<Option<PathBuf>>,
+    /// Where every call is printed.
+    pub(crate) trace: Option<TraceTarget>,
+    /// Where every decision is explained.
+    pub(crate) explain: Option<TraceTarget>,
+    /// Where the last calls and decisions are printed on SIGUSR2 and after a panic.
+    pub(crate) recorder: Option<TraceTarget>,
 }
 
 /// The default address of `epollite echo`.
@@ -79,7 +83,9 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<EchoCommand, CliError> 
             "--log-format" => options.log.format = args.parse_value(parse_format)?,
             "-v" | "--verbose" => options.log.is_verbose = true,
             "-q" | "--quiet" => options.log.is_quiet = true,
-            "--trace" => options.trace = Some(args.attached_value.take().map(PathBuf::from)),
+            "--trace" => options.trace = Some(parse_trace(args)?),
+            "--explain" => options.explain = Some(parse_text_trace(args)?),
+            "--recorder" => options.recorder = Some(parse_text_trace(args)?),
             "--syscall-summary" => options.log.syscall_summary = true,
             "--check" => check = Some(args.take_bytes(parse_target)?),
             _ => return Err(args.unknown_option(&flag, help::ECHO)),
@@ -138,6 +144,8 @@ fn defaults() -> EchoOptions {
             syscall_summary: false,
         },
         trace: None,
+        explain: None,
+        recorder: None,
     }
 }
 

@@ -10,8 +10,9 @@ use super::shared_stats::{CounterWriter, SharedCounters};
 use crate::client_log;
 use crate::instrument::InstrumentedKernel;
 use crate::log::Log;
+use crate::origin::TraceOrigin;
 use crate::stats::StatsSnapshot;
-use crate::trace::{Trace, TraceOrigin};
+use crate::trace::Trace;
 
 /// Bytes read at once, and so the upper bound of one client's write buffer. Any datagram fits.
 pub(super) const BUFFER_BYTES: usize = 64 << 10;
@@ -66,12 +67,12 @@ impl<K: InstrumentedKernel> WorkerContext<K> {
     /// Prints the recorded calls, if enabled.
     pub(super) fn drain_trace(&mut self) {
         let Self { kernel, trace, origin, .. } = self;
-        kernel.drain_trace(|record| trace.write_line(*origin, &record));
+        kernel.drain_trace(|entry| trace.write_entry(*origin, entry));
     }
 
     /// The same for a kernel owned elsewhere.
     pub(super) fn drain_trace_of(&self, kernel: &mut K) {
-        kernel.drain_trace(|record| self.trace.write_line(self.origin, &record));
+        kernel.drain_trace(|entry| self.trace.write_entry(self.origin, entry));
     }
 
     /// Counts and logs an accepted client. Returns its name in the log; empty unless logging is

@@ -17,10 +17,10 @@ use crate::exit::{CliError, failed};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::{self, BoundSocket, Place, SocketFiles};
 use crate::model::Model;
+use crate::origin::TraceOrigin;
 use crate::signals;
 use crate::startup::{OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening};
 use crate::stats::StatsSnapshot;
-use crate::trace::TraceOrigin;
 
 /// Serves with the model selected in `options`, until a signal ends it.
 pub(crate) fn run<K: InstrumentedKernel>(

@@ -36,8 +36,8 @@ use crate::args::EchoOptions;
 use crate::coordinator::Coordinator;
 use crate::exit::{CliError, failed, syscall_failure};
 use crate::instrument::InstrumentedKernel;
+use crate::origin::TraceOrigin;
 use crate::stats::StatsSnapshot;
-use crate::trace::TraceOrigin;
 use crate::worker::Worker;
 
 /// Forks the workers and waits until all have exited. `listeners` are the sockets with the worker

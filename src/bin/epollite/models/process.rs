@@ -35,9 +35,9 @@ use super::sys::{ModelSyscalls as _, PollFd};
 use crate::client_log;
 use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
+use crate::origin::TraceOrigin;
 use crate::signals::read_signal;
 use crate::stats::StatsSnapshot;
-use crate::trace::TraceOrigin;
 
 /// Concurrent processes when the user sets no limit.
 pub(super) const PROCESSES_MAX: u32 = 1024;

@@ -29,8 +29,8 @@ use super::sys::ModelSyscalls as _;
 use crate::client_log;
 use crate::exit::{CliError, failed, syscall_failure};
 use crate::instrument::InstrumentedKernel;
+use crate::origin::TraceOrigin;
 use crate::stats::StatsSnapshot;
-use crate::trace::TraceOrigin;
 
 /// Stack size of a thread in bytes. The deepest call formats a log line.
 const STACK_BYTES: usize = 128 << 10;
