@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::support::process::{Output, Process};
 use crate::support::program::{Program, command};
 
-const FLAGS: [&str; 16] = [
+const FLAGS: [&str; 19] = [
     "--tcp",
     "--udp",
     "--unix",
@@ -23,10 +23,13 @@ const FLAGS: [&str; 16] = [
     "--quiet",
     "--check",
     "--help",
+    "--trace",
+    "--explain",
+    "--recorder",
 ];
 
 /// The mistake, and a word that the error message must contain.
-const MISTAKES: [(&[&str], &str); 58] = [
+const MISTAKES: [(&[&str], &str); 74] = [
     (&["echo", "--frobnicate"], "--frobnicate"),
     (&["echo", "-x"], "-x"),
     (&["echo", "stray"], "stray"),
@@ -85,6 +88,22 @@ const MISTAKES: [(&[&str], &str); 58] = [
     (&["study", "list", "edge", "pipe"], "pipe"),
     (&["study", "show"], "show"),
     (&["study", "run"], "run"),
+    (&["echo", "--trace="], "--trace: the name of the file is missing"),
+    (&["echo", "--trace=perfetto:"], "--trace: the name of the file is missing"),
+    (&["echo", "--explain="], "--explain: the name of the file is missing"),
+    (&["echo", "--recorder="], "--recorder: the name of the file is missing"),
+    (&["echo", "--explain", "--model", "poll"], "--model poll does not support --explain"),
+    (&["echo", "--recorder", "--model", "prefork"], "--model prefork does not support --recorder"),
+    (&["nc", "--trace=", "localhost", "1"], "--trace: the name of the file is missing"),
+    (&["audit"], "no process"),
+    (&["audit", "0"], "'0' is not a process ID or 'self'"),
+    (&["audit", "-1"], "-1"),
+    (&["audit", "99999999999"], "'99999999999' is not a process ID or 'self'"),
+    (&["audit", "init"], "'init' is not a process ID or 'self'"),
+    (&["audit", "self", "1"], "unexpected argument '1'"),
+    (&["audit", "--frobnicate"], "--frobnicate"),
+    (&["doctor", "now"], "unexpected argument 'now'"),
+    (&["doctor", "--jsno"], "--json"),
 ];
 
 #[test]
