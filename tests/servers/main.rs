@@ -6,5 +6,6 @@ mod bulk;
 mod connection;
 #[path = "../program/support/deadline.rs"]
 mod deadline;
+mod decisions;
 mod regressions;
 mod shared_listener;

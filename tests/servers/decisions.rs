@@ -1,0 +1,175 @@
+//! What a server tells its kernel about its decisions, in order.
+
+use core::time::Duration;
+
+use epollite::instrument::{FaultInjector, FaultPlan, RecordSink, SyscallRecord, Tracer};
+use epollite::kernel::{
+    CloseCause, ConnectionDecision as C, Decision, ListenerDecision as L, Shutdown, SocketType,
+    StopReason, Syscall,
+};
+use epollite::net::AddressFamily;
+use epollite::server::stream::{Outcome, StreamConfig, StreamServer};
+use epollite::server::{PortSharing, bind_stream};
+use epollite::sim::Sim;
+use epollite::{Addr, Errno, Fd, Instant, Kernel, Trigger};
+
+/// Keeps decisions, and no calls.
+#[derive(Default)]
+struct Decisions(Vec<Decision>);
+
+impl RecordSink for Decisions {
+    fn record(&mut self, _: SyscallRecord) {}
+
+    fn decision(&mut self, decision: Decision) {
+        self.0.push(decision);
+    }
+}
+
+type Kernels = Tracer<FaultInjector<Sim>, Decisions>;
+
+struct Observed {
+    server: StreamServer<Kernels>,
+    clients: Sim,
+    addr: Addr,
+}
+
+impl Observed {
+    fn new(config: StreamConfig, faults: FaultPlan) -> Self {
+        let clients = Sim::default();
+        let kernel = FaultInjector::new(clients.new_process(), faults);
+        let kernel = Tracer::with_sink(kernel, Decisions::default());
+        let mut server = StreamServer::new(kernel, config).unwrap();
+        let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into();
+        let (listener, addr) = bind_stream(server.kernel(), &addr, PortSharing::Exclusive).unwrap();
+        server.add_listener(listener).unwrap();
+        Self { server, clients, addr }
+    }
+
+    fn connect(&mut self) -> Fd {
+        let client = self.clients.socket(AddressFamily::Inet, SocketType::Stream).unwrap();
+        let _ = self.clients.connect(&client, &self.addr);
+        client
+    }
+
+    /// Serves until nothing happens, and takes what was decided.
+    fn decisions(&mut self) -> Vec<Decision> {
+        while self.server.run_once(Some(Instant::ZERO)) != Ok(Outcome::TimedOut) {}
+        std::mem::take(&mut self.server.kernel().sink.0)
+    }
+
+    /// The same, of connections only.
+    fn of_connections(&mut self) -> Vec<C> {
+        let of_one = |decision: Decision| match decision {
+            Decision::Connection { what, .. } => Some(what),
+            _ => None,
+        };
+        self.decisions().into_iter().filter_map(of_one).collect()
+    }
+}
+
+/// No call of the plan is ever reached.
+fn no_faults() -> FaultPlan {
+    FaultPlan::once(u64::MAX, Errno::EIO)
+}
+
+#[test]
+fn an_echo_tells_why_reading_stops_in_each_mode() {
+    for (trigger, expected) in [
+        (Trigger::Level, StopReason::KernelRepeats),
+        (Trigger::OneShot, StopReason::KernelRepeats),
+        (Trigger::Edge, StopReason::ShortRead),
+    ] {
+        let config = StreamConfig { trigger, ..StreamConfig::default() };
+        let mut observed = Observed::new(config, no_faults());
+        let client = observed.connect();
+        let accepted = observed.decisions();
+        let is_accepted =
+            |it: &Decision| matches!(it, Decision::Listener { what: L::Accepted { .. }, .. });
+        assert_eq!(accepted.iter().filter(|it| is_accepted(it)).count(), 1, "{accepted:?}");
+        observed.clients.send(&client, b"hello").unwrap();
+        let decisions = observed.of_connections();
+        let [C::Event { unsent_bytes: 0, .. }, C::ReadingStopped { why, bytes: 5 }] = decisions[..]
+        else {
+            panic!("an event, and the end of reading: {decisions:?}")
+        };
+        assert_eq!(why, expected, "{trigger:?}");
+        observed.clients.shutdown(&client, Shutdown::Write).unwrap();
+        let decisions = observed.of_connections();
+        assert!(decisions.contains(&C::ReceivedEof { unsent_bytes: 0 }), "{decisions:?}");
+        let closed = C::Closed { why: CloseCause::PeerClosed, unsent_bytes: 0 };
+        assert_eq!(decisions.last(), Some(&closed), "{trigger:?}");
+        observed.clients.close(client).unwrap();
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_buffered_for_and_its_reset_discards_that() {
+    let mut observed = Observed::new(StreamConfig::default(), no_faults());
+    let client = observed.connect();
+    let mut decisions = Vec::new();
+    for _ in 0..100 {
+        let _ = observed.clients.send(&client, &[7; 50_000]);
+        decisions.extend(observed.of_connections());
+    }
+    let buffered = decisions.iter().find_map(|it| match it {
+        C::Buffered { bytes } => Some(*bytes),
+        _ => None,
+    });
+    assert!(buffered.is_some_and(|bytes| bytes > 0), "{decisions:?}");
+    // With unread data, its close is a reset.
+    observed.clients.close(client).unwrap();
+    let decisions = observed.of_connections();
+    let discarded = decisions.iter().position(|it| matches!(it, C::Discarded { .. }));
+    let closed =
+        decisions.iter().position(|it| matches!(it, C::Closed { why: CloseCause::Error(_), .. }));
+    assert!(discarded.is_some() && discarded < closed, "{decisions:?}");
+}
+
+#[test]
+fn a_spent_read_budget_requeues() {
+    let config = StreamConfig { budget_bytes: 1000, ..StreamConfig::default() };
+    let mut observed = Observed::new(config, no_faults());
+    let client = observed.connect();
+    observed.clients.send(&client, &[7; 3500]).unwrap();
+    let decisions = observed.of_connections();
+    let spent = C::ReadingStopped { why: StopReason::BudgetSpent, bytes: 1000 };
+    let requeued = decisions.iter().filter(|it| matches!(it, C::Requeued { .. })).count();
+    assert!(requeued >= 3 && decisions.contains(&spent), "{decisions:?}");
+    observed.clients.close(client).unwrap();
+}
+
+#[test]
+fn a_pause_of_accepting_names_its_error_and_its_end() {
+    let faults = FaultPlan::once(0, Errno::EMFILE).for_syscall(Syscall::Accept4);
+    let mut observed = Observed::new(StreamConfig::default(), faults);
+    let client = observed.connect();
+    let decisions = observed.decisions();
+    let paused = Decision::AcceptPaused { errno: Some(Errno::EMFILE), connections: 0 };
+    assert!(decisions.contains(&paused), "{decisions:?}");
+    let later = observed.server.kernel().now() + Duration::from_secs(1);
+    let _ = observed.server.run_once(Some(later));
+    let decisions = observed.decisions();
+    let resumed = decisions.iter().position(|it| *it == Decision::AcceptResumed);
+    let accepted = decisions
+        .iter()
+        .position(|it| matches!(it, Decision::Listener { what: L::Accepted { .. }, .. }));
+    assert!(resumed.is_some() && resumed < accepted, "{decisions:?}");
+    observed.clients.close(client).unwrap();
+}
+
+#[test]
+fn a_shutdown_tells_what_happens_to_the_backlog() {
+    // No accept succeeds.
+    let faults = FaultPlan::persistent(0, Errno::EMFILE).for_syscall(Syscall::Accept4);
+    let mut observed = Observed::new(StreamConfig::default(), faults);
+    let client = observed.connect();
+    observed.server.begin_shutdown();
+    let decisions = observed.decisions();
+    assert!(decisions.contains(&Decision::DrainBegins { connections: 0 }), "{decisions:?}");
+    let is_dropped = |it: &Decision| {
+        let errno = Some(Errno::EMFILE);
+        matches!(it, Decision::Listener { what: L::BacklogDropped { errno: e }, .. } if *e == errno)
+    };
+    assert_eq!(decisions.iter().filter(|it| is_dropped(it)).count(), 1, "{decisions:?}");
+    observed.clients.close(client).unwrap();
+}
