@@ -272,6 +272,7 @@ impl Echo {
     }
 
     /// The contents of the write buffer, in order. Cost: O(1).
+    #[inline]
     #[must_use]
     pub fn pending(&self) -> &[u8] {
         self.write_buffer.as_slice()
@@ -279,9 +280,16 @@ impl Echo {
 
     /// How many bytes were received that wait outside, behind [`pending`](Self::pending).
     /// Cost: O(1).
+    #[inline]
     #[must_use]
     pub const fn external_bytes(&self) -> usize {
         self.external_bytes as usize
+    }
+
+    /// The bytes of both together.
+    #[inline]
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.write_buffer.len() + self.external_bytes()
     }
 
     /// The current state. Cost: O(1).

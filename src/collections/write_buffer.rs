@@ -91,9 +91,10 @@ impl WriteBuffer {
     }
 
     /// How many bytes are buffered. Cost: O(1).
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.as_slice().len()
+        self.0.as_ref().map_or(0, |inner| inner.bytes.len() - inner.consumed)
     }
 
     /// Whether nothing is buffered. Cost: O(1).

@@ -353,7 +353,6 @@ impl<K: Kernel, X> StreamServer<K, X> {
         reactor.serve_batch(|ready, source, parts| {
             let Source::Connection(connection) = source else { return BatchStep::Decline };
             let socket = &mut Socket { kernel: parts.kernel, fd: &parts.watched.fd };
-            connection.explain_event(socket, ready);
             let first = match connection.echo_once(socket, ready, buf, *large_bytes, config, stats)
             {
                 FirstRead::Echoed(_) => {
@@ -425,7 +424,6 @@ impl<K: Kernel, X> StreamServer<K, X> {
         let Some((state, mut io)) = reactor.get_mut(token) else { return false };
         let Source::Connection(connection) = state else { return false };
         let socket = &mut Socket::of(&mut io);
-        connection.explain_event(socket, ready);
         let progress = match connection.echo_once(socket, ready, buf, *large_bytes, config, stats) {
             FirstRead::Echoed(bytes) => {
                 finish(Step::echoed(bytes), connection, io, ready, config, events)

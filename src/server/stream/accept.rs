@@ -244,6 +244,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
     }
 
     /// Tells the kernel of a decision about a listener.
+    #[inline]
     fn explain_listener(&mut self, listener: Token, what: ListenerDecision) {
         if let Some((_, io)) = self.reactor.get_mut(listener) {
             let fd = io.fd().number();

@@ -190,9 +190,10 @@ impl Connection {
 
     /// Bytes received and not yet sent: the length of the write buffer, and what a pipe holds.
     /// Cost: O(1).
+    #[inline]
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
-        self.echo.pending().len() + self.echo.external_bytes()
+        self.echo.unsent_bytes()
     }
 
     #[inline]
@@ -202,7 +203,7 @@ impl Connection {
 
     /// Tells the kernel that the connection is served because of `ready`.
     #[inline]
-    pub(super) fn explain_event<T: Transport>(&self, transport: &mut T, ready: Ready) {
+    fn explain_event<T: Transport>(&self, transport: &mut T, ready: Ready) {
         let unsent_bytes = self.buffered_bytes();
         transport.on_decision(ConnectionDecision::Event { ready, unsent_bytes });
     }
@@ -265,8 +266,10 @@ impl Connection {
         let is_usual =
             self.echo.is_idle() && !self.has(IS_DRAINING | IS_STREAMING) && ready.is_readable();
         if !is_usual {
+            self.explain_event(transport, ready);
             return FirstRead::Other(None);
         }
+        transport.on_decision(ConnectionDecision::Event { ready, unsent_bytes: 0 });
         match self.read_and_echo(transport, ready, buf, below, config, stats) {
             Ok(ReadStep::Done(count)) => FirstRead::Echoed(count),
             first => FirstRead::Other(Some(first)),
