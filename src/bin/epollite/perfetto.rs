@@ -2,7 +2,8 @@
 //! track for each thread or process, a slice for each system call.
 //!
 //! The file is valid at any moment, also when the program is killed: an event is written together
-//! with the end of the array, and over the previous end. Several processes may write the same file;
+//! with the end of the array, and over the previous end. (A program that reads it beside the writer
+//! may see parts of two moments.) Several processes may write the same file;
 //! a lock in shared memory keeps their events apart.
 //!
 //! Reference: "Trace Event Format", JSON array of complete events (`"ph":"X"`)

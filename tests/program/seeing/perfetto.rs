@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use crate::support::client::{connect, echo};
 use crate::support::process::Process;
+use crate::support::procfs::state;
 use crate::support::program::{PROGRAM, Program};
 use crate::support::scratch::Scratch;
-use crate::support::wait::eventually;
+use crate::support::wait::until;
 
 /// The events of a file, which is valid.
 fn events(path: &str) -> Vec<Value> {
@@ -63,13 +64,20 @@ fn the_file_is_valid_when_the_server_is_killed() {
     let path = scratch.file("trace.json");
     let server = Program::serving(&["--tcp", "127.0.0.1:0", &format!("--trace=perfetto:{path}")]);
     let mut client = connect(&server.tcp());
+    let is_traced = |echoes: usize| {
+        let text = fs::read_to_string(&path).unwrap();
+        text.matches("\"sendto\"").count() >= echoes
+    };
     for round in 1..=30 {
         echo(&mut client, b"hello");
-        // While it runs, too: each event is written whole.
+        // Wherever it is stopped. (A reader beside a writer may see two states of the file.)
         if round % 10 == 0 {
-            eventually("the echo to be traced", || {
-                (slices(&events(&path), "sendto").len() >= round).then_some(())
-            });
+            until("the echo to be traced", || is_traced(round));
+            echo(&mut client, b"and more");
+            server.signal("STOP");
+            until("the server to stop", || state(server.pid()) == 'T');
+            assert!(slices(&events(&path), "sendto").len() >= round);
+            server.signal("CONT");
         }
     }
     server.signal("KILL");
