@@ -60,9 +60,15 @@ pub(crate) fn model_result(seen: &Observation, row: &Row) -> Option<String> {
 }
 
 /// The widths of step, time, actor, call, result and note. Where one actor makes all calls, it has
-/// no column.
+/// no column, and neither has the time where it stands still: on the model.
 fn widths(rows: &[Row]) -> [usize; 6] {
-    if actors(rows).len() > 1 { [4, 8, 7, 24, 20, 17] } else { [4, 8, 0, 27, 22, 19] }
+    let has_times = rows.iter().any(|row| !row.time.is_zero());
+    match (has_times, actors(rows).len() > 1) {
+        (true, true) => [4, 8, 7, 24, 20, 17],
+        (true, false) => [4, 8, 0, 27, 22, 19],
+        (false, true) => [4, 0, 7, 27, 22, 20],
+        (false, false) => [4, 0, 0, 30, 24, 22],
+    }
 }
 
 fn line(rows: &[Row], cells: [&str; 6]) -> String {
