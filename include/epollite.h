@@ -185,6 +185,15 @@ int epl_next_batch(epl_reactor *reactor, int64_t timeout_ns, epl_event *events,
 uint64_t epl_now(void);
 
 /*
+ * Adds a timer, which has no descriptor: EPL_TIMER once epl_now() has reached
+ * deadline_ns. It stays after that: epl_set_deadline() sets it again, and
+ * epl_close() removes it. epl_fd() and epl_deregister() of it are -EBADF.
+ * Errors: -ENOSPC, -ENOMEM, -EINVAL.
+ */
+int epl_add_timer(epl_reactor *reactor, uint64_t deadline_ns, void *data,
+                  uint64_t *token);
+
+/*
  * Reports EPL_TIMER for the registration once epl_now() has reached
  * deadline_ns; replaces an earlier deadline of it. A deadline is not reported
  * before the events that were ready at that time. Errors: -ENOENT, -ENOMEM.

@@ -12,6 +12,7 @@ mod register_error;
 mod registration;
 pub(crate) mod retry;
 mod spin;
+mod timer;
 mod waker;
 
 pub(crate) use io::{Io, Received, Sent};

@@ -244,7 +244,9 @@ unsafe extern "C" fn epl_modify(
 unsafe extern "C" fn epl_deregister(handle: *mut Handle, token: u64) -> c_int {
     let deregister = |core: &mut Core| {
         let token = core.checked(token)?;
-        let (fd, _) = core.reactor.deregister(token).ok_or(Errno::ENOENT)?;
+        core.reactor.get_mut(token).ok_or(Errno::ENOENT)?;
+        // A timer has no descriptor.
+        let (fd, _) = core.reactor.deregister(token).ok_or(Errno::EBADF)?;
         Ok(fd.raw())
     };
     // SAFETY: as the caller has promised.
@@ -272,7 +274,9 @@ unsafe extern "C" fn epl_close(handle: *mut Handle, token: u64) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epl_fd(handle: *mut Handle, token: u64) -> c_int {
     // SAFETY: as the caller has promised.
-    status(unsafe { with_core(handle, |core| core.find(token).map(|(_, io)| io.fd().raw())) })
+    let fd = unsafe { with_core(handle, |core| core.find(token).map(|(_, io)| io.fd().raw())) };
+    // A timer has none.
+    status(fd.and_then(|fd| if fd < 0 { Err(Errno::EBADF) } else { Ok(fd) }))
 }
 
 /// The pointer given with a registration.
@@ -367,6 +371,29 @@ unsafe extern "C" fn epl_next_batch(
 #[unsafe(no_mangle)]
 extern "C" fn epl_now() -> u64 {
     Linux.now().as_nanos()
+}
+
+/// Adds a timer without a descriptor.
+///
+/// # Safety
+/// As [`with_core`]; `token` is null or may be written to.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_add_timer(
+    handle: *mut Handle,
+    deadline_ns: u64,
+    data: *mut c_void,
+    token: *mut u64,
+) -> c_int {
+    let add = |core: &mut Core| {
+        if token.is_null() {
+            return Err(Errno::EINVAL);
+        }
+        let timer = core.reactor.add_timer(Instant::from_nanos(deadline_ns), Data(data))?;
+        // SAFETY: not null, and writable, as the caller has promised.
+        unsafe { store(token, timer.to_bits()) }
+    };
+    // SAFETY: as the caller has promised.
+    done(unsafe { with_core(handle, add) })
 }
 
 /// Sets the deadline of a registration.

@@ -16,6 +16,9 @@ impl<T, K: Kernel> Reactor<T, K> {
         let registered = (0..self.slot_count()).filter_map(|slot| {
             let token = self.registrations.token_at(slot)?;
             let watched = &self.registrations.get(token)?.watched;
+            if watched.is_timer() {
+                return None;
+            }
             let events = watched.mask & !REQUEUE_MASK;
             Some(EpollEntry { fd: watched.fd.number(), events, data: token.to_bits(), file: None })
         });

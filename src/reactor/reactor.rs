@@ -11,9 +11,7 @@ use core::time::Duration;
 
 use super::io::{Io, IoParts, IoShared};
 use super::limits::Limits;
-use super::registration::{
-    REQUEUE_MASK, REQUEUED_BIT, Registration, Watched, pack_ready, unpack_ready,
-};
+use super::registration::{REQUEUE_MASK, REQUEUED_BIT, Registration, pack_ready, unpack_ready};
 use super::spin::{Spin, SpinPolicy};
 use super::waker::Waker;
 use crate::collections::Slab;
@@ -631,7 +629,7 @@ impl<T, K: Kernel> Reactor<T, K> {
         self.registrations.slot_count()
     }
 
-    /// How many registrations there are. Cost: O(1).
+    /// How many registrations there are, timers included. Cost: O(1).
     #[must_use]
     pub const fn len(&self) -> u32 {
         self.registrations.len()
@@ -681,11 +679,11 @@ impl<T, K: Kernel> Drop for Reactor<T, K> {
     fn drop(&mut self) {
         for slot in 0..self.slot_count() {
             if let Some(token) = self.token_at(slot)
-                && let Some(Registration { watched: Watched { fd, .. }, .. }) =
-                    self.registrations.remove(token)
+                && let Some(Registration { watched, .. }) = self.registrations.remove(token)
+                && !watched.is_timer()
             {
                 // The epoll is closed too, and with it registrations that duplicates keep alive.
-                close_quietly(&mut self.kernel, fd);
+                close_quietly(&mut self.kernel, watched.fd);
             }
         }
         if let Some(waker) = self.waker.take() {

@@ -89,10 +89,7 @@ impl<T, K: Kernel> Reactor<T, K> {
         let token = match self.registrations.insert(registration) {
             Ok(token) => token,
             Err(SlabFull(Registration { watched: Watched { fd, .. }, state })) => {
-                let is_full = self.registrations.len() == self.registrations.len_max();
-                let no_memory = RegisterErrorKind::Os(Errno::ENOMEM);
-                let kind = if is_full { RegisterErrorKind::Full } else { no_memory };
-                return Err(RegisterError { kind, fd, state });
+                return Err(RegisterError { kind: self.why_full(), fd, state });
             }
         };
         let Some(registration) = self.registrations.get(token) else {
@@ -114,8 +111,15 @@ impl<T, K: Kernel> Reactor<T, K> {
         }
     }
 
-    /// Ends a registration and returns its descriptor and state; `None` for a stale token. Its
-    /// deadline is cancelled. Cost: one system call, O(log deadlines).
+    /// Why the slab has not taken a registration.
+    pub(super) fn why_full(&self) -> RegisterErrorKind {
+        let is_full = self.registrations.len() == self.registrations.len_max();
+        if is_full { RegisterErrorKind::Full } else { RegisterErrorKind::Os(Errno::ENOMEM) }
+    }
+
+    /// Ends a registration and returns its descriptor and state; `None` for a stale token, and for
+    /// a [timer](Self::add_timer), which stays. Its deadline is cancelled. Cost: one system call,
+    /// O(log deadlines).
     ///
     /// The kernel is told *before* the descriptor is returned: a registration lives as long as
     /// any duplicate of its descriptor, and later no descriptor number would refer to it.
@@ -123,6 +127,9 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// Man page: epoll_ctl(2), `EPOLL_CTL_DEL`
     pub fn deregister(&mut self, token: Token) -> Option<(Fd, T)> {
         let registration = self.registrations.get(token)?;
+        if registration.watched.is_timer() {
+            return None;
+        }
         // This can only fail for a descriptor that is not registered; and if the call is denied,
         // whatever the kernel still reports is stale.
         let _ =
@@ -134,7 +141,8 @@ impl<T, K: Kernel> Reactor<T, K> {
     }
 
     /// Ends a registration and closes its descriptor; `None` for a stale token. Cost: one
-    /// system call, two for a level-triggered or an exclusive one, O(log deadlines).
+    /// system call, two for a level-triggered or an exclusive one, none for a timer; O(log
+    /// deadlines).
     ///
     /// With the *last* duplicate of a descriptor the kernel drops the registration by itself. But
     /// a duplicate may exist that this process did not create on purpose: another thread's child
@@ -146,9 +154,12 @@ impl<T, K: Kernel> Reactor<T, K> {
     ///
     /// Man page: close(2), epoll(7) (questions 6 and 7)
     pub fn close(&mut self, token: Token) -> Option<T> {
-        let Registration { watched: Watched { fd, mask }, state } =
-            self.registrations.remove(token)?;
+        let Registration { watched, state } = self.registrations.remove(token)?;
         self.shared.timers.cancel(token.slot());
+        if watched.is_timer() {
+            return Some(state);
+        }
+        let Watched { fd, mask } = watched;
         // An exclusive registration would continue to take wake-ups meant for other epolls.
         if mask & (EPOLLET | EPOLLONESHOT) == 0 || mask & EPOLLEXCLUSIVE != 0 {
             // Even if this fails the descriptor is closed; later reports of it are stale.

@@ -10,6 +10,9 @@ pub(super) const REQUEUED_BIT: u32 = 1 << 27;
 pub(super) const REQUEUE_MASK: u32 = REQUEUED_BIT | 0x3f << REQUEUE_SHIFT;
 const REQUEUE_SHIFT: u32 = 16;
 
+/// In the mask of a timer, which has no descriptor. Never passed to the kernel either.
+pub(super) const TIMER_BIT: u32 = 1 << 26;
+
 /// What the slab holds for one registration.
 pub(super) struct Registration<T> {
     pub(super) watched: Watched,
@@ -21,6 +24,18 @@ pub(crate) struct Watched {
     pub(crate) fd: Fd,
     /// The mask registered with the kernel, and [`REQUEUE_MASK`].
     pub(super) mask: u32,
+}
+
+impl Watched {
+    /// Without a descriptor: a number that no kernel has given out.
+    pub(super) const fn timer() -> Self {
+        Self { fd: Fd::simulated(i32::MAX.cast_unsigned()), mask: TIMER_BIT }
+    }
+
+    /// Whether there is no descriptor.
+    pub(super) const fn is_timer(&self) -> bool {
+        self.mask & TIMER_BIT != 0
+    }
 }
 
 /// Packs the six bits of a [`Ready`] into [`REQUEUE_MASK`]: five of them are already adjacent.

@@ -76,6 +76,8 @@ static int scenario(void)
         error = epl_set_deadline(reactor, tokens[n], 0);
     for (int n = 0; n < made && error == 0; n++)
         error = epl_requeue(reactor, tokens[n], EPL_READABLE);
+    for (int n = 0; n < made && error == 0; n++)
+        error = epl_add_timer(reactor, 0, NULL, &tokens[n]);
     /* After an error, too, the reactor does what it can. */
     if (reactor != NULL)
         while (epl_next(reactor, 0, &event) == 1)

@@ -127,6 +127,34 @@ static void with_a_reactor(void)
     epl_reactor_free(reactor);
 }
 
+static void timers(void)
+{
+    epl_reactor *reactor;
+    epl_event event;
+    uint64_t token, other;
+    void *data;
+    EXPECT(-EINVAL, epl_add_timer(NULL, 0, NULL, &token));
+    EXPECT(0, epl_reactor_create(&reactor, 1, 0, EPL_VERSION));
+    EXPECT(-EINVAL, epl_add_timer(reactor, 0, NULL, NULL));
+    EXPECT(0, epl_add_timer(reactor, 0, &wrong, &token));
+    EXPECT(-ENOSPC, epl_add_timer(reactor, 0, NULL, &other));
+    EXPECT(1, epl_next(reactor, EPL_FOREVER, &event));
+    EXPECT(1, event.kind == EPL_TIMER && event.token == token && event.data == &wrong);
+    EXPECT(0, epl_next(reactor, 0, &event));
+    EXPECT(0, epl_set_deadline(reactor, token, UINT64_MAX));
+    EXPECT(1, epl_cancel_deadline(reactor, token));
+    EXPECT(-EBADF, epl_fd(reactor, token));
+    EXPECT(-EBADF, epl_deregister(reactor, token));
+    EXPECT(-EBADF, epl_modify(reactor, token, EPL_READABLE, EPL_LEVEL));
+    EXPECT(0, epl_data(reactor, token, &data));
+    EXPECT(0, epl_close(reactor, token));
+    EXPECT(-ENOENT, epl_close(reactor, token));
+    EXPECT(-ENOENT, epl_deregister(reactor, token));
+    EXPECT(0, epl_add_timer(reactor, UINT64_MAX, NULL, &other));
+    EXPECT(1, token != other);
+    epl_reactor_free(reactor);
+}
+
 static void wake_ups(void)
 {
     int pair[2];
@@ -279,6 +307,7 @@ int main(void)
     texts();
     without_a_reactor();
     with_a_reactor();
+    timers();
     wake_ups();
     batches();
     sockets();

@@ -15,6 +15,7 @@ mod requeue;
 mod spin;
 mod stale;
 mod support;
+mod timers;
 mod triggers;
 mod waiting;
 mod waker;

@@ -1,0 +1,58 @@
+//! Timers without a descriptor: a registration that has a state and a deadline, and nothing else.
+//!
+//! Knows the slab and the deadlines; no system call.
+
+use super::reactor::Reactor;
+use super::register_error::RegisterErrorKind;
+use super::registration::{Registration, Watched};
+use crate::collections::SlabFull;
+use crate::errno::Errno;
+use crate::instant::Instant;
+use crate::kernel::Kernel;
+use crate::token::Token;
+
+impl<T, K: Kernel> Reactor<T, K> {
+    /// Adds a timer: one [`Event::Timer`](crate::Event::Timer) when `deadline` has passed, with the
+    /// token that is returned. Cost: O(log deadlines), no system call.
+    ///
+    /// A registration has one deadline; a timer is for everything else: several deadlines of one
+    /// connection (put its token into `state`), or one that belongs to no descriptor. After its
+    /// event it stays, to be [set again](crate::Io::set_deadline), until
+    /// [`close`](Self::close) removes it, and it counts in [`len`](Self::len). It has no
+    /// descriptor: calls on it through [`Io`](crate::Io) fail with `EBADF` (the simulated kernel
+    /// panics, as at every use of a descriptor that is not open), and
+    /// [`deregister`](Self::deregister) returns `None`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use core::time::Duration;
+    /// use epollite::{Event, Kernel, Reactor};
+    /// let mut reactor = Reactor::new()?;
+    /// let now = reactor.kernel().now();
+    /// let late = reactor.add_timer(now + Duration::from_millis(2), "late")?;
+    /// let soon = reactor.add_timer(now + Duration::from_millis(1), "soon")?;
+    /// assert_eq!(reactor.close(late), Some("late"));
+    /// assert_eq!(reactor.next(None)?, Some(Event::Timer { token: soon }));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// * [`RegisterErrorKind::Full`]: there are `registrations_max` registrations.
+    /// * [`Errno::ENOMEM`]: no memory.
+    ///
+    /// The state is dropped.
+    pub fn add_timer(&mut self, deadline: Instant, state: T) -> Result<Token, RegisterErrorKind> {
+        let registration = Registration { watched: Watched::timer(), state };
+        let token = match self.registrations.insert(registration) {
+            Ok(token) => token,
+            Err(SlabFull(_)) => return Err(self.why_full()),
+        };
+        if self.shared.timers.try_reserve(token.slot()).is_err() {
+            self.registrations.remove(token);
+            return Err(Errno::ENOMEM.into());
+        }
+        self.shared.timers.set(token.slot(), deadline.max(self.shared.reported_until));
+        Ok(token)
+    }
+}
