@@ -95,3 +95,21 @@ fn a_wait_ends_with_the_timer() {
     assert_eq!(reactor.next(None), Ok(Some(Event::Timer { token })));
     assert!(reactor.kernel().now() >= deadline, "invariant: no timer is early");
 }
+
+#[test]
+fn a_timer_that_is_always_added_in_the_past_does_not_starve_another() {
+    let mut reactor = Reactor::new().unwrap();
+    reactor.add_timer(Instant::from_nanos(1), "again").unwrap();
+    let other = reactor.add_timer(Instant::from_nanos(2), "other").unwrap();
+    for _ in 0..100 {
+        let Some(Event::Timer { token }) = poll_now(&mut reactor) else {
+            panic!("invariant: a timer in the past is due");
+        };
+        if token == other {
+            return;
+        }
+        reactor.close(token);
+        reactor.add_timer(Instant::ZERO, "again").unwrap();
+    }
+    panic!("invariant: no timer is starved by another");
+}
