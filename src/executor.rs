@@ -85,8 +85,8 @@
 //!   affected, and the next call continues with them.
 //! * Out of descriptors, a [`Listener`] waits until one is freed. It does not busy-poll, and its
 //!   `accept` does not fail for that.
-//! * A task's [`Waker`] may be used from another thread, but it does not interrupt `epoll_wait`:
-//!   call it first, then wake the reactor with [`Handle::waker`].
+//! * A task's [`Waker`] may be used from another thread, and ends the wait of this one, with
+//!   [`Executor::new`] or after [`accept_remote_wakes`](Executor::accept_remote_wakes).
 
 mod async_fd;
 mod buffer_pool;
@@ -96,6 +96,7 @@ mod executor;
 mod io_state;
 mod join;
 mod listener;
+mod loop_waker;
 mod sleep_timers;
 mod stream;
 mod time;

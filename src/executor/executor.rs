@@ -12,6 +12,7 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
 use super::buffer_pool::BufferPool;
+use super::loop_waker::LoopWaker;
 use super::sleep_timers::SleepTimers;
 use super::wake_set::{RootWaker, WakeSet};
 use super::{ExecutorConfig, Handle, Shared};
@@ -29,17 +30,25 @@ use crate::reactor::Reactor;
 /// dropped, and the last of them closes the epoll.
 pub struct Executor<K: Kernel = Linux> {
     shared: Rc<Shared<K>>,
+    loop_waker: Arc<LoopWaker>,
     /// Tasks woken but not polled yet: a panic may have interrupted the round.
     run_queue: VecDeque<u32>,
 }
 
 impl Executor {
-    /// Creates an executor on the real kernel. Cost: one system call.
+    /// Creates an executor on the real kernel. Cost: three system calls.
+    ///
+    /// A waker of its tasks that is used on another thread ends the wait of this one.
     ///
     /// # Errors
-    /// As [`with_kernel`](Self::with_kernel).
+    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`], [`Errno::ENOSPC`]: out of
+    ///   descriptors, memory or epoll watches.
+    ///
+    /// Man page: epoll_create1(2), eventfd(2)
     pub fn new() -> Result<Self, Errno> {
-        Self::with_kernel(Linux)
+        let mut executor = Self::with_kernel(Linux)?;
+        executor.accept_remote_wakes()?;
+        Ok(executor)
     }
 }
 
@@ -59,10 +68,11 @@ impl<K: Kernel> Executor<K> {
     /// # Errors
     /// As [`with_kernel`](Self::with_kernel).
     pub fn with_config(kernel: K, config: ExecutorConfig) -> Result<Self, Errno> {
+        let loop_waker = Arc::new(LoopWaker::local());
         let shared = Shared {
             reactor: RefCell::new(Reactor::with_limits(kernel, config.limits)?),
             tasks: RefCell::new(Slab::new(u32::MAX)),
-            wake_set: RefCell::new(WakeSet::default()),
+            wake_set: RefCell::new(WakeSet::new(Arc::clone(&loop_waker))),
             sleep_timers: RefCell::new(SleepTimers::new()),
             fd_waiters: RefCell::new(Vec::new()),
             close_count: Cell::new(0),
@@ -71,7 +81,26 @@ impl<K: Kernel> Executor<K> {
             budget: config.budget.get(),
             is_shut_down: Cell::new(false),
         };
-        Ok(Self { shared: Rc::new(shared), run_queue: VecDeque::new() })
+        Ok(Self { shared: Rc::new(shared), loop_waker, run_queue: VecDeque::new() })
+    }
+
+    /// Lets a waker of a task that is used on another thread end the wait of this one; until then
+    /// the task waits for the next event. To be called before the first task is spawned. Cost: two
+    /// system calls, and a fence for each wait.
+    ///
+    /// [`Executor::new`] does it. It needs a kernel that can be made on that thread: a simulated
+    /// one cannot.
+    ///
+    /// # Errors
+    /// As [`Reactor::waker`].
+    pub fn accept_remote_wakes(&mut self) -> Result<(), Errno>
+    where
+        K: Default,
+    {
+        let waker = self.shared.reactor.borrow_mut().waker()?;
+        self.loop_waker = Arc::new(LoopWaker::remote::<K>(waker));
+        *self.shared.wake_set.borrow_mut() = WakeSet::new(Arc::clone(&self.loop_waker));
+        Ok(())
     }
 
     /// The handle with which tasks spawn, open and sleep. Cost: O(1).
@@ -92,7 +121,7 @@ impl<K: Kernel> Executor<K> {
     /// A task has panicked.
     pub fn block_on<F: Future>(&mut self, future: F) -> Result<F::Output, Errno> {
         let mut future = pin!(future);
-        let root_waker = RootWaker::new_woken();
+        let root_waker = RootWaker::new_woken(Arc::clone(&self.loop_waker));
         let waker = Waker::from(Arc::clone(&root_waker));
         loop {
             if root_waker.take() {
@@ -102,7 +131,7 @@ impl<K: Kernel> Executor<K> {
                     return Ok(output);
                 }
             }
-            self.run_once_inner(None, root_waker.is_woken())?;
+            self.run_once_inner(None, || root_waker.is_woken())?;
         }
     }
 
@@ -120,15 +149,17 @@ impl<K: Kernel> Executor<K> {
     /// # Panics
     /// A task has panicked.
     pub fn run_once(&mut self, deadline: Option<Instant>) -> Result<usize, Errno> {
-        self.run_once_inner(deadline, false)
+        self.run_once_inner(deadline, || false)
     }
 
     fn run_once_inner(
         &mut self,
         deadline: Option<Instant>,
-        is_root_woken: bool,
+        is_root_woken: impl Fn() -> bool,
     ) -> Result<usize, Errno> {
-        let is_any_woken = is_root_woken
+        // First this, and then what is woken: a wake in between ends the wait.
+        self.loop_waker.begin_wait();
+        let is_any_woken = is_root_woken()
             || !self.run_queue.is_empty()
             || self.shared.wake_set.borrow().any_woken();
         let deadline = if is_any_woken {
@@ -137,7 +168,7 @@ impl<K: Kernel> Executor<K> {
             let earliest = self.shared.sleep_timers.borrow().next_deadline();
             [deadline, earliest].into_iter().flatten().min()
         };
-        self.shared.poll_reactor(deadline)?;
+        self.shared.poll_reactor(deadline, &self.loop_waker)?;
         self.shared.fire_timers();
         self.shared.wake_set.borrow().drain_into(&mut self.run_queue);
         // Tasks woken from here on are polled in the next round.
@@ -153,8 +184,10 @@ impl<K: Kernel> Executor<K> {
 impl<K: Kernel> Shared<K> {
     /// Waits for events once, and wakes the tasks that they concern.
     #[inline]
-    fn poll_reactor(&self, deadline: Option<Instant>) -> Result<(), Errno> {
-        let mut next = match self.reactor.borrow_mut().next(deadline) {
+    fn poll_reactor(&self, deadline: Option<Instant>, loop_waker: &LoopWaker) -> Result<(), Errno> {
+        let first = self.reactor.borrow_mut().next(deadline);
+        loop_waker.end_wait();
+        let mut next = match first {
             // Interrupted repeatedly, or stale events only: no events, but a task may have been
             // woken.
             Err(errno) if errno.is_interrupted() || errno.is_resource_exhausted() => None,

@@ -15,6 +15,8 @@ use core::array;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::task::Waker;
 
+use super::loop_waker::LoopWaker;
+
 /// Bits of a word. A machine word and not 64 bits: every machine has atomics of its word size.
 const WORD_BITS: usize = usize::BITS as usize;
 
@@ -27,6 +29,7 @@ const BITMAP_SLOTS: usize = WORD_BITS * WORD_BITS;
 /// grows with the number of wakes. A bit is set once, whatever the number of wakes.
 #[derive(Debug)]
 struct WakeBitmap {
+    loop_waker: Arc<LoopWaker>,
     /// Bit `n`: word `n` may have bits set.
     summary: AtomicUsize,
     words: [AtomicUsize; WORD_BITS],
@@ -40,20 +43,25 @@ struct TaskWaker {
 }
 
 /// All bitmaps.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct WakeSet {
     bitmaps: Vec<Arc<WakeBitmap>>,
+    loop_waker: Arc<LoopWaker>,
 }
 
 /// The waker of `block_on`'s future, which has no slot: it lives on the caller's stack.
 #[derive(Debug)]
-pub(super) struct RootWaker(AtomicBool);
+pub(super) struct RootWaker {
+    is_woken: AtomicBool,
+    loop_waker: Arc<LoopWaker>,
+}
 
 impl WakeBitmap {
     fn set(&self, index: usize) {
         // The word first: a reader of the summary's bit must also see the word's.
         self.words[index / WORD_BITS].fetch_or(1 << (index % WORD_BITS), Ordering::Release);
         self.summary.fetch_or(1 << (index / WORD_BITS), Ordering::Release);
+        self.loop_waker.notify();
     }
 }
 
@@ -68,6 +76,11 @@ impl Wake for TaskWaker {
 }
 
 impl WakeSet {
+    /// Without tasks. Cost: O(1).
+    pub(super) const fn new(loop_waker: Arc<LoopWaker>) -> Self {
+        Self { bitmaps: Vec::new(), loop_waker }
+    }
+
     /// A waker for the task in `slot`. Cost: O(1), one allocation; occasionally that of a bitmap.
     ///
     /// It belongs to the slot. A waker kept longer than its task wakes the task that is in the
@@ -76,7 +89,8 @@ impl WakeSet {
         let (bitmap, index) = (slot as usize / BITMAP_SLOTS, slot as usize % BITMAP_SLOTS);
         while self.bitmaps.len() <= bitmap {
             let words = array::from_fn(|_| AtomicUsize::new(0));
-            self.bitmaps.push(Arc::new(WakeBitmap { summary: AtomicUsize::new(0), words }));
+            let (summary, loop_waker) = (AtomicUsize::new(0), Arc::clone(&self.loop_waker));
+            self.bitmaps.push(Arc::new(WakeBitmap { loop_waker, summary, words }));
         }
         Waker::from(Arc::new(TaskWaker { bitmap: Arc::clone(&self.bitmaps[bitmap]), index }))
     }
@@ -117,27 +131,28 @@ fn bits(mut word: usize) -> impl Iterator<Item = usize> {
 
 impl RootWaker {
     /// Creates it woken, so that the future is polled the first time.
-    pub(super) fn new_woken() -> Arc<Self> {
-        Arc::new(Self(AtomicBool::new(true)))
+    pub(super) fn new_woken(loop_waker: Arc<LoopWaker>) -> Arc<Self> {
+        Arc::new(Self { is_woken: AtomicBool::new(true), loop_waker })
     }
 
     pub(super) fn is_woken(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.is_woken.load(Ordering::Relaxed)
     }
 
     /// Whether it was woken; clears that.
     pub(super) fn take(&self) -> bool {
-        self.0.swap(false, Ordering::Acquire)
+        self.is_woken.swap(false, Ordering::Acquire)
     }
 }
 
 impl Wake for RootWaker {
     fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Release);
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.store(true, Ordering::Release);
+        self.is_woken.store(true, Ordering::Release);
+        self.loop_waker.notify();
     }
 }
 
@@ -153,7 +168,7 @@ mod tests {
 
     #[test]
     fn each_woken_slot_is_collected_once() {
-        let mut wake_set = WakeSet::default();
+        let mut wake_set = WakeSet::new(Arc::new(LoopWaker::local()));
         let slots = [0, 1, 63, 64, 4_095, 4_096, 9_999];
         let wakers = slots.map(|slot| wake_set.waker(slot));
         assert!(!wake_set.any_woken());
@@ -169,7 +184,7 @@ mod tests {
 
     #[test]
     fn concurrent_wakes_are_not_lost() {
-        let mut wake_set = WakeSet::default();
+        let mut wake_set = WakeSet::new(Arc::new(LoopWaker::local()));
         let wakers: Vec<Waker> = (0..200).map(|slot| wake_set.waker(slot)).collect();
         let mut counts = [0; 200];
         std::thread::scope(|scope| {

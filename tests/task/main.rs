@@ -4,6 +4,7 @@
 mod cancellation;
 mod limits;
 mod one_port;
+mod remote;
 mod scheduling;
 mod sockets;
 mod support;
