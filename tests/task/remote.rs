@@ -1,7 +1,8 @@
 //! Wakers of tasks, used on other threads: the wait ends, and no wake is lost.
 
+use std::hint;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -90,6 +91,39 @@ fn tasks_that_wake_each_other_across_two_executors_lose_no_wake() {
             }
         };
         executor.block_on(requests).unwrap();
+        other.join().unwrap();
+    });
+}
+
+/// The other thread answers after 0, 1, 2, … turns of a busy loop, so that its wake comes at every
+/// moment around the beginning of the wait.
+#[test]
+fn a_wake_at_the_beginning_of_a_wait_is_not_lost() {
+    bounded(|| {
+        const ROUNDS: usize = 20_000;
+        const TURNS_MAX: usize = 500;
+        let signals: Arc<Vec<Signal>> = Arc::new((0..ROUNDS).map(|_| Signal::default()).collect());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (replies, requests) = (Arc::clone(&signals), Arc::clone(&asked));
+        let other = thread::spawn(move || {
+            for (round, reply) in replies.iter().enumerate() {
+                while requests.load(Ordering::Acquire) <= round {
+                    hint::spin_loop();
+                }
+                for _ in 0..round % TURNS_MAX {
+                    hint::spin_loop();
+                }
+                reply.send();
+            }
+        });
+        let mut executor = Executor::new().unwrap();
+        let questions = async {
+            for (round, reply) in signals.iter().enumerate() {
+                asked.store(round + 1, Ordering::Release);
+                reply.clone().await;
+            }
+        };
+        executor.block_on(questions).unwrap();
         other.join().unwrap();
     });
 }
