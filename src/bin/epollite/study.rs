@@ -7,6 +7,7 @@
 //!  site                the pages of docs/study as files; translation
 //!  page, markdown      what is printed
 //!  json, svg, perfetto, cast
+//!  transfers           where that goes which a step sends
 //!  ready               what a wait would report after each step
 //!  verdict             which kernels agree, where people are wrong
 //!  timeline            the steps, with descriptors by name
@@ -33,6 +34,7 @@ mod stepwise;
 mod svg;
 mod text;
 mod timeline;
+mod transfers;
 mod translation;
 mod verdict;
 

@@ -62,6 +62,34 @@ fn a_picture_has_the_steps_the_lanes_and_the_ready_list() {
 }
 
 #[test]
+fn a_picture_has_the_waits_of_threads_and_one_lane_for_a_child() {
+    let picture = written("--svg", "fork-shares-epoll", "linux");
+    let count = |part: &str| picture.matches(part).count();
+    assert_eq!(count(">p1</text>"), 1, "invariant: a child that acts has one lane: {picture}");
+    assert_eq!(count("<line class=\"waiting\""), 2, "the wait, and the legend: {picture}");
+    assert_eq!(count("(not on the model)"), 1, "invariant: lists that are unknown are named");
+}
+
+#[test]
+fn a_picture_has_a_datagram_that_is_dropped_before_the_lane_of_its_receiver() {
+    let picture = written("--svg", "udp-wildcard-source", "sim");
+    let lane = |name: &str| {
+        let before = picture.split(&format!("\">{name}</text>")).next().unwrap();
+        let x = before.rsplit("class=\"name\" x=\"").next().unwrap().split('"').next().unwrap();
+        x.parse::<usize>().unwrap()
+    };
+    let x = lane("c0") - 9;
+    let mark = format!("<line class=\"dropped\" x1=\"{x}\"");
+    assert!(picture.contains(&mark), "invariant: it has {mark}; got {picture}");
+}
+
+#[test]
+fn a_picture_without_an_epoll_has_no_ready_list() {
+    assert!(!written("--svg", "udp-broadcast", "sim").contains("ready list:"));
+    assert!(written("--svg", "udp-connected", "sim").contains("ready list:"));
+}
+
+#[test]
 fn a_trace_has_a_track_for_each_actor_and_descriptor() {
     for on in ["sim", "linux"] {
         let trace: Value = serde_json::from_str(&written("--perfetto", "half-close", on)).unwrap();

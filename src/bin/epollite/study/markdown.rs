@@ -3,6 +3,8 @@
 //! Makes text from reports; runs nothing. Lines have at most 100 columns, tables and fenced blocks
 //! excepted.
 
+use epollite::study::{ExperimentReport, Skipped};
+
 use super::kernels::{Machine, Observation};
 use super::script::Script;
 use super::text::{one_line, wrap};
@@ -74,7 +76,7 @@ pub(super) fn experiment(
     match report.filter(|report| !report.is_skipped()) {
         Some(report) => page += &timeline_of(seen, &timeline(experiment, report), place),
         None => {
-            let reason = skipped(report).unwrap_or_default();
+            let reason = not_observed(report, place);
             page += &place.labelled("Not observed", "未观察", &reason);
             page += &format!("\n{}\n", expectations(script, place));
         }
@@ -102,6 +104,7 @@ fn chinese_verdict(script: &Script, machine: &Machine, seen: &Observation) -> St
     for (name, report) in [("模型", &seen.model), ("Linux", &seen.linux)] {
         let Some(report) = report else { continue };
         parts.push(match report.steps.iter().filter(|step| !step.agrees).count() {
+            _ if is_not_modelled(Some(report)) => format!("{name}：不支持"),
             _ if report.is_skipped() => format!("{name}：已跳过"),
             0 => format!("{name}：符合预期"),
             count => format!("{name}：{count} 个结果不符"),
@@ -113,6 +116,23 @@ fn chinese_verdict(script: &Script, machine: &Machine, seen: &Observation) -> St
         (wrong, asked) => format!("人们在 {asked} 个步骤中错了 {wrong} 个"),
     });
     parts.join("；") + "。"
+}
+
+fn is_not_modelled(report: Option<&ExperimentReport>) -> bool {
+    report.is_some_and(|report| report.skipped == Some(Skipped::NotModelled))
+}
+
+/// Why there are no results, and what stands in their place.
+fn not_observed(report: Option<&ExperimentReport>, place: &Place<'_>) -> String {
+    if is_not_modelled(report) {
+        return place
+            .say(
+                "not modelled. The table has what is expected of Linux.",
+                "模型不支持。表中是对 Linux 的预期。",
+            )
+            .to_owned();
+    }
+    skipped(report).unwrap_or_default()
 }
 
 /// The steps as a table, and their system calls.
@@ -171,14 +191,17 @@ fn expectations(script: &Script, place: &Place<'_>) -> String {
     table += "|--:|---|---|---|---|\n";
     for (at, step) in script.experiment.steps.iter().enumerate() {
         let people = step.people.as_ref().map_or_else(String::new, |it| code(&it.to_string()));
-        let (call, expected) = (code(&step.call), code(&expected(step)));
+        let none = place.say("no error", "没有错误");
+        let expected = step.expected.as_ref().map_or(none.to_owned(), |_| code(&expected(step)));
+        let call = code(&step.call);
         let note = cell(&place.of(&step.note));
         table += &format!("| {} | {call} | {expected} | {people} | {note} |\n", at + 1);
     }
     table
 }
 
-/// A row for each experiment. `link` makes a link of a name.
+/// A row for each experiment. `link` makes a link of a name. What is not modelled has the result
+/// that is expected.
 pub(super) fn facts(
     machine: &Machine,
     rows: &[(&Script, &Observation, &Translation)],
@@ -198,10 +221,14 @@ pub(super) fn facts(
         let (mut fact, mut people) = (String::new(), String::new());
         if let (Some(key), Some(report)) = (key_step(experiment, machine.version), report) {
             let step = &experiment.steps[key];
-            fact = format!("{}: {}", code(&step.call), code(&observed(report.steps.get(key))));
+            let result = match is_not_modelled(Some(report)) {
+                true => expected(step),
+                false => observed(report.steps.get(key)),
+            };
+            fact = format!("{}: {}", code(&step.call), code(&result));
             people = step.people.as_ref().map_or_else(String::new, |it| code(&it.to_string()));
         }
-        if let Some(reason) = skipped(report) {
+        if let Some(reason) = skipped(report).filter(|_| !is_not_modelled(report)) {
             (fact, people) = (cell(&reason), String::new());
         }
         let state = match (language, state(machine, seen)) {

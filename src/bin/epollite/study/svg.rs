@@ -3,18 +3,21 @@
 //!
 //! Makes text from rows; runs nothing.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::ready::Ready;
 use super::script::Script;
 use super::text::wrap;
 use super::timeline::{Row, actors, descriptors};
+use super::transfers::{Fate, Transfer, Transfers};
 
 const WIDTH: usize = 800;
 /// The text of the steps: its left edge, and how many characters of 7.2 pixels fit.
 const CALL_X: usize = 40;
 const CALL_CHARS: usize = 37;
+/// What is longer is cut.
+const CALL_LINES: usize = 3;
 /// A note is in a smaller font.
 const NOTE_CHARS: usize = 44;
 /// The first and the last lane.
@@ -36,6 +39,12 @@ const GAP: usize = 8;
 const ARROW_Y: usize = 10;
 /// A second line of marks, below the arrow of the call.
 const BELOW: usize = 7;
+/// So many transfers of a step have a line of their own: the lowest step has room for them.
+const TRANSFERS_MAX: usize = 3;
+/// Where the mark of a dropped datagram stands: before the lane of its receiver.
+const DROPPED_BEFORE: usize = 9;
+/// Calls that create a descriptor with another one.
+const FROM_ANOTHER: [&str; 5] = ["accept", "dup", "recvfd", "ptypeer", "reopen"];
 
 const STYLE: &str = "\
 svg { --paper: #fcfcfa; --ink: #1b1d21; --soft: #5f646d; --lane: #c9cbc6; --band: #f1f1ec; \
@@ -64,6 +73,8 @@ white-space: pre; }
 .mark-data { stroke: var(--data); fill: none; stroke-width: 1.6; stroke-dasharray: 3 2; }
 .mark-event { stroke: var(--data); fill: none; stroke-width: 1.8; }
 .mark-fail { stroke: var(--fail); fill: none; stroke-width: 1.6; }
+.dropped { stroke: var(--fail); stroke-width: 2; }
+.waiting { stroke: var(--call); stroke-width: 5; stroke-opacity: 0.35; }
 .tip-call { fill: var(--call); } .tip-data, .tip-event { fill: var(--data); } \
 .tip-fail { fill: var(--fail); }
 .hollow { fill: var(--paper); }
@@ -77,25 +88,23 @@ pub(super) fn picture(script: &Script, rows: &[Row], ready: &[Vec<Ready>], kerne
     let heights: Vec<usize> = rows.iter().map(|row| text_lines(row).len() * LINE + GAP).collect();
     let bottom = top + heights.iter().sum::<usize>() + 8;
     picture.lanes(rows, &heights, bottom);
-    picture.ready(ready, &heights, bottom);
-    let has_epoll = rows.iter().any(|row| row.verb() == "epoll");
-    if has_epoll && ready.iter().all(Vec::is_empty) {
-        picture.text("name soft", READY_X + READY_WIDTH / 2, top + 14, "(not on the model)");
-    }
+    picture.ready(rows, ready, &heights, bottom);
     let mut y = top;
     for (row, height) in rows.iter().zip(&heights) {
         picture.step(row, y);
         y += height;
     }
+    picture.still_waiting(bottom);
     picture.legend(bottom + 18);
     picture.finish(script, &question, kernel, bottom + 18 + 2 * LINE)
 }
 
 /// The lines of text of a step, each with its class.
 fn text_lines(row: &Row) -> Vec<(&'static str, String)> {
-    let is_failed = is_failed(row);
+    let is_failed = row.is_failed();
     let class = if is_failed { "fail" } else { "result" };
-    let mut lines = vec![("call", cut(&row.call, CALL_CHARS))];
+    let call = wrap(&cut(&row.call, CALL_LINES * CALL_CHARS), CALL_CHARS - 2);
+    let mut lines: Vec<_> = indented(call, "").into_iter().map(|line| ("call", line)).collect();
     lines.extend(result_lines(row).into_iter().map(|line| (class, line)));
     if !row.agrees {
         lines.push(("fail", cut(&format!("expected: {}", row.expected), CALL_CHARS)));
@@ -111,16 +120,18 @@ fn text_lines(row: &Row) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// A connection in progress is none.
-fn is_failed(row: &Row) -> bool {
-    row.result.starts_with('E') && row.result != "EINPROGRESS"
+/// The descriptor or child that a step ends.
+fn ended(row: &Row) -> Option<&String> {
+    row.names.first().filter(|_| row.closes() || row.kills())
 }
 
 fn result_lines(row: &Row) -> Vec<String> {
-    let lines = wrap(&row.result, CALL_CHARS - 2);
-    let mark = |(at, line): (usize, String)| {
-        if at == 0 { format!("= {line}") } else { format!("  {line}") }
-    };
+    indented(wrap(&row.result, CALL_CHARS - 2), "= ")
+}
+
+/// A mark before the first line, and an indent before the others.
+fn indented(lines: Vec<String>, mark: &str) -> Vec<String> {
+    let mark = |(at, line): (usize, String)| format!("{}{line}", if at == 0 { mark } else { "  " });
     lines.into_iter().enumerate().map(mark).collect()
 }
 
@@ -130,36 +141,28 @@ struct Picture {
     lanes: BTreeMap<String, usize>,
     /// The names of lanes, in their order.
     order: Vec<String>,
-    /// The file of each descriptor, by the name of the first: a duplicate has the same.
-    files: BTreeMap<String, String>,
-    /// The file at the other end of a connection: a listener, until the connection is accepted.
-    peers: BTreeMap<String, String>,
-    /// By listener, the connections that were not accepted yet.
-    queued: BTreeMap<String, VecDeque<String>>,
-    /// The open descriptors.
-    open: BTreeSet<String>,
+    transfers: Transfers,
+    /// By thread or child, the epoll in which it waits, and where that began.
+    waiting: BTreeMap<String, (String, usize)>,
     /// Where the first step begins.
     top: usize,
 }
 
 impl Picture {
     fn new(rows: &[Row], top: usize) -> Self {
-        let names = actors(rows).into_iter().chain(descriptors(rows));
-        let order: Vec<String> = names.map(str::to_owned).collect();
+        let mut order: Vec<String> = Vec::new();
+        for name in actors(rows).into_iter().chain(descriptors(rows)) {
+            // A child acts, and is created by a step.
+            if !order.iter().any(|known| known == name) {
+                order.push(name.to_owned());
+            }
+        }
         let gaps = order.len().saturating_sub(1).max(1);
         let gap = ((LANES_X[1] - LANES_X[0]) / gaps).min(LANE_GAP_MAX);
         let lanes = order.iter().enumerate();
         let lanes = lanes.map(|(at, name)| (name.clone(), LANES_X[0] + at * gap)).collect();
-        let mut files: BTreeMap<String, String> = BTreeMap::new();
-        for row in rows {
-            for name in &row.opened {
-                let original = row.names.first().filter(|_| row.verb() == "dup");
-                let file = original.and_then(|name| files.get(name)).unwrap_or(name).clone();
-                files.insert(name.clone(), file);
-            }
-        }
-        let (peers, queued) = (BTreeMap::new(), BTreeMap::new());
-        Self { body: String::new(), lanes, order, files, peers, queued, open: BTreeSet::new(), top }
+        let (transfers, waiting) = (Transfers::new(rows), BTreeMap::new());
+        Self { body: String::new(), lanes, order, transfers, waiting, top }
     }
 
     /// Writing to a string does not fail.
@@ -220,10 +223,8 @@ impl Picture {
             for name in &row.opened {
                 ends.insert(name.clone(), [y + ARROW_Y, bottom]);
             }
-            for name in row.names.iter().filter(|_| row.closes()) {
-                if let Some(end) = ends.get_mut(name) {
-                    end[1] = y + ARROW_Y;
-                }
+            if let Some(end) = ended(row).and_then(|name| ends.get_mut(name)) {
+                end[1] = y + ARROW_Y;
             }
             y += height;
         }
@@ -247,9 +248,18 @@ impl Picture {
     }
 
     /// What a wait would report, as long as that is the same.
-    fn ready(&mut self, ready: &[Vec<Ready>], heights: &[usize], bottom: usize) {
-        self.text("name soft", READY_X + READY_WIDTH / 2, self.top - 24, "ready list:");
-        self.text("name soft", READY_X + READY_WIDTH / 2, self.top - 11, "a wait would report");
+    fn ready(&mut self, rows: &[Row], ready: &[Vec<Ready>], heights: &[usize], bottom: usize) {
+        if !rows.iter().any(|row| row.verb() == "epoll") {
+            return;
+        }
+        let middle = READY_X + READY_WIDTH / 2;
+        self.text("name soft", middle, self.top - 24, "ready list:");
+        self.text("name soft", middle, self.top - 11, "a wait would report");
+        if let Some(at) = first_unknown(rows, ready) {
+            // Below the last list, which ends at the arrow of the step.
+            let y = self.top + heights[..at].iter().sum::<usize>() + ARROW_Y + LINE;
+            self.text("name soft", middle, y, "(not on the model)");
+        }
         let mut places = Vec::new();
         let mut y = self.top + ARROW_Y;
         for (list, height) in ready.iter().zip(heights) {
@@ -280,87 +290,83 @@ impl Picture {
     }
 
     fn step(&mut self, row: &Row, top: usize) {
-        self.open.extend(row.opened.iter().cloned());
-        if row.closes() {
-            self.open.retain(|name| row.names.first() != Some(name));
-        }
-        self.connect(row);
         self.text("number", CALL_X - 10, top + 14, &row.number.to_string());
         for (at, (class, line)) in text_lines(row).iter().enumerate() {
             self.text(class, CALL_X, top + 14 + at * LINE, line);
         }
         let y = top + ARROW_Y;
+        let transfers = self.transfers.step(row);
         let Some(&actor) = self.lanes.get(&row.actor) else { return };
         let named: Vec<usize> =
             row.names.iter().filter_map(|name| self.lanes.get(name)).copied().collect();
-        let is_failed = is_failed(row);
-        let kind = if is_failed { "fail" } else { "call" };
+        let kind = if row.is_failed() { "fail" } else { "call" };
         match (row.verb(), &named[..]) {
+            ("join", _) => self.join(row, actor, y),
             ("wait", [epoll, ..]) if row.result != "ok" => self.wait(row, actor, *epoll, y),
-            (_, []) => self.returned(row, actor, y),
             ("add" | "mod" | "del", [epoll, target, ..]) => {
                 self.arrow(kind, actor, *epoll, y);
                 self.line(&format!("mark-{kind}"), (*epoll, y), (*target, y + BELOW));
                 self.circle(&format!("tip-{kind}"), *target, y + BELOW, 3);
             }
-            ("accept", [listener, new]) => {
-                self.arrow(kind, actor, *listener, y);
-                self.arrow("data", *listener, *new, y + BELOW);
-            }
-            ("sendto" | "connect" | "dup", [from, to]) => {
-                self.arrow(kind, actor, *from, y);
-                self.arrow(if is_failed { "fail" } else { "data" }, *from, *to, y + BELOW);
-            }
-            (_, [first, ..]) if row.opened.is_empty() => {
+            (verb, [first, ..]) if row.opened.is_empty() || FROM_ANOTHER.contains(&verb) => {
                 self.arrow(kind, actor, *first, y);
-                self.sent(row, *first, y + BELOW);
-            }
-            _ => {}
-        }
-        for name in &row.opened {
-            self.circle("tip-call", self.lanes[name], y, 4);
-        }
-        if let Some(&closed) = named.first().filter(|_| row.closes()) {
-            self.cross(closed, y);
-        }
-    }
-
-    /// Notes which descriptors are the ends of one connection.
-    fn connect(&mut self, row: &Row) {
-        let mut pair = |one: &String, other: &String| {
-            self.peers.insert(one.clone(), other.clone());
-            self.peers.insert(other.clone(), one.clone());
-        };
-        match (row.verb(), &row.names[..], &row.opened[..]) {
-            (_, _, [one, other]) => pair(one, other),
-            ("connect", [client, to], _) if !is_failed(row) => {
-                self.peers.insert(client.clone(), to.clone());
-                self.queued.entry(to.clone()).or_default().push_back(client.clone());
-            }
-            ("accept", [listener, _], [new]) => {
-                let queue = self.queued.get_mut(listener);
-                if let Some(client) = queue.and_then(VecDeque::pop_front) {
-                    pair(&client, new);
+                if let ("wait" | "poll", Some(epoll)) = (verb, row.names.first()) {
+                    self.waiting.insert(row.actor.clone(), (epoll.clone(), y));
                 }
             }
             _ => {}
         }
+        for (at, transfer) in transfers.iter().enumerate() {
+            self.transfer(transfer, y + BELOW * (at + 1).min(TRANSFERS_MAX));
+        }
+        for name in &row.opened {
+            self.circle("tip-call", self.lanes[name], y, 4);
+        }
+        if let Some((name, &x)) = ended(row).and_then(|name| self.lanes.get_key_value(name)) {
+            if let Some((_, from)) = self.waiting.remove(name) {
+                self.line("waiting", (x, from), (x, y));
+            }
+            self.cross(x, y);
+        }
     }
 
-    /// From one end of a connection to the other, if something travels. A close does not matter
-    /// to the other end as long as there is a duplicate.
-    fn sent(&mut self, row: &Row, from: usize, y: usize) {
-        let travels = ["send", "write", "fill", "shutdown", "close"].contains(&row.verb());
-        let Some(file) = row.names.first().and_then(|name| self.files.get(name)) else { return };
-        let of = |file: &String| self.open.iter().find(|name| self.files.get(*name) == Some(file));
-        let is_open = row.verb() == "close" && of(file).is_some();
-        let to = self.peers.get(file).and_then(of).and_then(|name| self.lanes.get(name));
-        if let Some(&to) = to
-            && travels
-            && !is_open
-            && !is_failed(row)
-        {
-            self.arrow("data", from, to, y);
+    /// What is dropped does not arrive at the other lane.
+    fn transfer(&mut self, transfer: &Transfer, y: usize) {
+        let lane = |name: &String| self.lanes.get(name).copied();
+        let (Some(from), Some(to)) = (lane(&transfer.from), lane(&transfer.to)) else { return };
+        match transfer.fate {
+            Fate::Delivered => self.arrow("data", from, to, y),
+            Fate::Failed => self.arrow("fail", from, to, y),
+            Fate::Dropped => {
+                let stop = if to > from { to - DROPPED_BEFORE } else { to + DROPPED_BEFORE };
+                self.line("mark-data", (from, y), (stop, y));
+                self.line("dropped", (stop, y - 5), (stop, y + 5));
+            }
+        }
+    }
+
+    /// The wait of a thread or a child has returned, or it has not.
+    fn join(&mut self, row: &Row, actor: usize, y: usize) {
+        let Some((epoll, from)) = self.waiting.remove(&row.actor) else { return };
+        self.line("waiting", (actor, from), (actor, y));
+        if row.result == "blocked" {
+            self.circle("hollow mark-call", actor, y, 4);
+            self.waiting.insert(row.actor.clone(), (epoll, y + 4));
+            return;
+        }
+        let Some(&epoll) = self.lanes.get(&epoll) else { return };
+        if row.is_failed() {
+            self.arrow("fail", epoll, actor, y);
+        } else {
+            self.wait(row, actor, epoll, y);
+        }
+    }
+
+    fn still_waiting(&mut self, bottom: usize) {
+        for (actor, (_, from)) in std::mem::take(&mut self.waiting) {
+            if let Some(&x) = self.lanes.get(&actor) {
+                self.line("waiting", (x, from), (x, bottom));
+            }
         }
     }
 
@@ -380,16 +386,6 @@ impl Picture {
         self.arrow("event", epoll, actor, y);
     }
 
-    /// The wait of a thread has returned: from what it reported to the thread.
-    fn returned(&mut self, row: &Row, actor: usize, y: usize) {
-        for name in &row.reported {
-            if let Some(&from) = self.lanes.get(name) {
-                self.arrow("event", from, actor, y);
-                self.circle("tip-event", from, y, 4);
-            }
-        }
-    }
-
     fn legend(&mut self, y: usize) {
         let mut x = CALL_X - 26;
         let mut item = |picture: &mut Self, text: &str, draw: &dyn Fn(&mut Self, usize)| {
@@ -407,6 +403,15 @@ impl Picture {
         item(self, "failed", &|it, x| it.arrow("fail", x, x + 20, y));
         item(self, "created", &|it, x| it.circle("tip-call", x + 10, y, 4));
         item(self, "closed", &|it, x| it.cross(x + 10, y));
+        if self.body.contains("\"dropped\"") {
+            item(self, "dropped", &|it, x| {
+                it.line("mark-data", (x, y), (x + 16, y));
+                it.line("dropped", (x + 16, y - 5), (x + 16, y + 5));
+            });
+        }
+        if self.body.contains("\"waiting\"") {
+            item(self, "waiting", &|it, x| it.line("waiting", (x + 10, y - 7), (x + 10, y + 7)));
+        }
     }
 
     fn finish(self, script: &Script, question: &[String], kernel: &str, height: usize) -> String {
@@ -430,6 +435,16 @@ impl Picture {
         text += &format!("<text class=\"sans small soft\" x=\"14\" y=\"{y}\">{kernel}</text>\n");
         text + &self.body + "</svg>\n"
     }
+}
+
+/// The first step after which there is an epoll, and the model does not know its list.
+fn first_unknown(rows: &[Row], ready: &[Vec<Ready>]) -> Option<usize> {
+    let mut epolls: Vec<&String> = Vec::new();
+    rows.iter().zip(ready).position(|(row, ready)| {
+        epolls.extend(row.opened.iter().filter(|_| row.verb() == "epoll"));
+        epolls.retain(|epoll| ended(row) != Some(epoll));
+        !epolls.is_empty() && ready.is_empty()
+    })
 }
 
 /// Lines that are broken behind a comma only.

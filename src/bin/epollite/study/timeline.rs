@@ -60,6 +60,16 @@ impl Row {
     pub(crate) fn closes(&self) -> bool {
         self.verb() == "close" && !self.result.starts_with('E')
     }
+
+    /// Whether the step ends a child.
+    pub(crate) fn kills(&self) -> bool {
+        self.verb() == "kill" && self.call.ends_with(" KILL") && !self.is_failed()
+    }
+
+    /// A connection in progress is no failure.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.result.starts_with('E') && self.result != "EINPROGRESS"
+    }
 }
 
 /// The steps of an experiment as one kernel performed them.
