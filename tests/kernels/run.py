@@ -238,7 +238,7 @@ def write_facts(page, kernels):
         *different,
         "",
         f"The fact of each of the {len(same)} experiments, and what most people expect. A range is what the",
-        "tests allow: the number differs between two runs.",
+        "tests allow: the number may differ between two runs.",
         "",
         f"| experiment | call | {versions} | people expect |",
         f"|---|---|{rule}---|",
