@@ -169,7 +169,11 @@ fn timeline_of(seen: &Observation, rows: &[Row], place: &Place<'_>) -> String {
         let is_short = row.named_calls.len() <= 2;
         let calls =
             if is_short { row.named_calls.clone() } else { vec![format!("({})", row.summary())] };
+        // Of these the report has the last call only.
+        let is_last = ["fill", "fillto", "drain"].contains(&row.verb());
+        let mark = if is_last { place.say("(the last) ", "（最后一次）") } else { "" };
         for call in calls {
+            let call = format!("{mark}{call}");
             for (at, line) in wrap(&call, CALL_COLUMNS - 6).iter().enumerate() {
                 let number = if at == 0 { row.number.to_string() } else { String::new() };
                 let indent = if at == 0 { "" } else { "  " };

@@ -167,10 +167,10 @@ impl Transfers {
     }
 
     /// From one end of a connection to the other.
-    fn sent(&self, name: &String) -> Vec<[String; 2]> {
+    fn sent(&self, name: &str) -> Vec<[String; 2]> {
         let peer = self.file(name).and_then(|file| self.peers.get(file));
         let peer = peer.and_then(|peer| self.holder(peer));
-        peer.map(|to| [name.clone(), to.to_owned()]).into_iter().collect()
+        peer.map(|to| [name.to_owned(), to.to_owned()]).into_iter().collect()
     }
 
     fn has_messages(&self, name: &str) -> bool {
