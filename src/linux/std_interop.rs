@@ -32,7 +32,6 @@ impl From<OwnedFd> for Fd {
 impl Linux {
     /// Takes ownership of a descriptor as it is: a blocking one stays blocking, and must not be
     /// registered with a reactor. `Fd::from` makes it non-blocking. Cost: O(1), no system call.
-    #[must_use]
     pub fn from_owned_fd(owned: OwnedFd) -> Fd {
         Fd::from_raw(owned.into_raw_fd())
     }
