@@ -140,7 +140,7 @@ fn results_wait_for_a_reader_of_a_small_non_blocking_pipe() {
         &["nc", "--help"],
         &["sim", "--help"],
         &["study", "--help"],
-        &["study"],
+        &["study", "list"],
         &["--version"],
     ];
     for arguments in helps {

@@ -21,6 +21,7 @@ Options:
 Examples:
   epollite echo                                  TCP on 127.0.0.1:7777
   echo hello | nc -N 127.0.0.1 7777              ... and a client
+  epollite study                                 what epoll does: where to begin
 ";
 
 /// `epollite nc --help`.
@@ -119,7 +120,9 @@ Examples:
 pub(crate) const STUDY: &str = "\
 epollite study - experiments with epoll, on the model and on your kernel
 
-Usage: epollite study [list [WORD]]      list the experiments, those with a word
+Usage: epollite study                    where to begin
+       epollite study words              what IN, RDHUP, HUP, drain, ghost mean
+       epollite study list [WORD]        list the experiments, those with a word
        epollite study [OPTIONS] NAME     run one and explain it
        epollite study [OPTIONS] --all    run all: a table of this kernel's facts
        epollite study --predict NAME...  guess before it is shown; also --all
@@ -200,7 +203,7 @@ Examples:
   epollite study --predict edge-residue     ... but guess first
   epollite study half-close --side-by-side level edge
   epollite study edge-late --svg late.svg   a picture of it
-  epollite study list eventfd               experiments with an eventfd
+  epollite study list eventfd               those with the word; a section: edges
   epollite study show edge-late >my.txt     a start for one of your own
   epollite study run my.txt
 ";

@@ -52,6 +52,8 @@ use translation::{Language, Translation};
 
 pub(crate) fn run(options: &StudyOptions) -> Result<(), CliError> {
     match &options.command {
+        StudyCommand::Start => log::write_result(&page::start()),
+        StudyCommand::Words => log::write_result(&page::words()),
         StudyCommand::List(word) => list(word.as_deref()),
         StudyCommand::Show(name) => log::write_result(find_text(name)?),
         StudyCommand::Pages(folder) => site::write(folder),
@@ -70,11 +72,11 @@ fn list(word: Option<&str>) -> Result<(), CliError> {
     let is_listed = |text: &str| word.as_ref().is_none_or(|word| text.contains(word.as_str()));
     let course = Script::course()?;
     let sections = SECTIONS.iter().flat_map(|it| it.names.iter().map(|_| it.title));
-    let listed = course
-        .iter()
-        .zip(sections)
-        .enumerate()
-        .filter(|(_, (it, _))| is_listed(&it.name) || is_listed(&it.text.to_lowercase()));
+    let listed = course.iter().zip(sections).enumerate().filter(|(_, (it, section))| {
+        is_listed(&it.name)
+            || is_listed(&it.text.to_lowercase())
+            || is_listed(&section.to_lowercase())
+    });
     let rows: Vec<(&str, usize, &str, &str)> = listed
         .map(|(at, (it, section))| (section, at + 1, &*it.name, &*it.experiment.question))
         .collect();

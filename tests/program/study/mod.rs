@@ -26,7 +26,7 @@ fn run_file(steps: &str, on: &str) -> (Output, String) {
 }
 
 fn names() -> BTreeSet<String> {
-    let list = Program::run(&["study"]);
+    let list = Program::run(&["study", "list"]);
     list.expect_code(0);
     let row = |line: &str| {
         let mut words = line.split_whitespace();
@@ -76,11 +76,52 @@ fn what_an_experiment_says_depends_on_it_is_there() {
 
 #[test]
 fn the_list_has_the_sections_of_the_course() {
-    let list = Program::run(&["study"]);
+    let list = Program::run(&["study", "list"]);
     for section in SECTIONS {
         let is_there = list.stdout.lines().any(|line| line == section.title);
         assert!(is_there, "invariant: the list has the section {}", section.title);
     }
+}
+
+#[test]
+fn the_first_pages_fit_a_terminal_and_name_experiments_that_exist() {
+    const LINES: usize = 24;
+    let existing = names();
+    for (arguments, count) in [(&["study"][..], 9), (&["study", "words"], 16)] {
+        let page = Program::run(arguments);
+        page.expect_code(0);
+        fits_a_terminal(&page);
+        // The last line is the prompt's.
+        assert!(page.stdout.lines().count() < LINES, "invariant: no pager is needed: {page:?}");
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let names_one = |line: &&str| {
+            words(line).iter().any(|word| word.contains('-') && existing.contains(word))
+        };
+        let named = page.stdout.lines().filter(names_one).count();
+        assert_eq!(named, count, "invariant: each line names one that exists: {page:?}");
+    }
+    let words = Program::run(&["study", "words"]).stdout;
+    for (name, text) in BUILT_IN {
+        let calls =
+            text.lines().filter(|line| line.starts_with("add ") || line.starts_with("mod "));
+        for flag in calls.flat_map(|line| line.split([' ', '=', ';', ',']).skip(3)) {
+            let is_flag = flag.len() > 1 && flag.bytes().all(|byte| byte.is_ascii_uppercase());
+            let is_errno = flag.starts_with('E') && !["ET", "ERR", "EXCLUSIVE"].contains(&flag);
+            if is_flag && !is_errno {
+                let is_there = words.lines().any(|line| line.split(' ').next() == Some(flag));
+                assert!(is_there, "invariant: {flag}, in {name}, is explained: {words}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_section_selects_its_experiments() {
+    let list = Program::run(&["study", "list", "Edges"]);
+    list.expect_code(0);
+    let edges = SECTIONS.iter().find(|section| section.title == "Edges").unwrap();
+    let rows = |name: &&&str| list.stdout.lines().any(|line| line.contains(&format!("  {name}  ")));
+    assert_eq!(edges.names.iter().filter(rows).count(), edges.names.len(), "{list:?}");
 }
 
 #[test]

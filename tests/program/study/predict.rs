@@ -24,14 +24,15 @@ fn answers_are_right_or_wrong_and_counted() {
         ("0\ns0 epollin\n", 2),
         ("s0 IN\ns0 IN\n", 1),
         ("s0 IN\nnothing\n", 0),
-        ("EAGAIN\n5\n", 0),
+        ("EAGAIN\n1\n5\nEAGAIN\n", 0),
     ] {
         let output = predict(&["edge-residue"], input);
         output.expect_code(0);
         let score = format!("\nedge-residue: {right} of 2\n");
         assert!(output.stdout.contains(&score), "invariant: {input:?}: {score}; got {output:?}");
         let total = format!("{right} of 2 predictions were right; those of most people: 0.\n");
-        assert!(output.stdout.ends_with(&total), "invariant: {total}; got {output:?}");
+        let end = total + "Next:     epollite study edge-eof-hidden\n";
+        assert!(output.stdout.ends_with(&end), "invariant: {end}; got {output:?}");
         assert!(output.stdout.contains("Lesson:"), "{output:?}");
     }
 }

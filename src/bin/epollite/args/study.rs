@@ -18,6 +18,10 @@ pub(crate) struct StudyOptions {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum StudyCommand {
+    /// Says where to begin.
+    Start,
+    /// Explains the words of the pages.
+    Words,
     /// Lists the experiments, or those with a word.
     List(Option<String>),
     /// Prints the text of one.
@@ -141,12 +145,18 @@ fn check(
     view: &View,
     pictures: &Pictures,
 ) -> Result<(), CliError> {
-    use StudyCommand::{All, Experiments, File, List, Pages, Show};
+    use StudyCommand::{All, Experiments, File, List, Pages, Show, Start, Words};
     let fail = |why: &str| Err(args.usage_error(why));
     match command {
-        List(_) | Show(_) if kernels.is_some() => fail("--on is for experiments that run"),
+        Start | Words | List(_) | Show(_) if kernels.is_some() => {
+            fail("--on is for experiments that run")
+        }
         Pages(_) if kernels.is_some() => fail("--pages shows the model: without --on"),
-        List(_) | Show(_) | Pages(_) if *view != View::Page || !pictures.is_empty() => {
+        Start if *view != View::Page || !pictures.is_empty() => fail(
+            "no experiment is named; that flag is for experiments that run: 'study NAME', \
+             'study run FILE'",
+        ),
+        Words | List(_) | Show(_) | Pages(_) if *view != View::Page || !pictures.is_empty() => {
             fail("that flag is for experiments that run: 'study NAME', 'study run FILE'")
         }
         All if matches!(view, View::Stepwise | View::SideBySide(_)) => {
@@ -188,15 +198,16 @@ fn parse_words(
                 args.usage_error(&format!("--all runs every experiment, not '{}'", text(word)))
             );
         }
-        [] => StudyCommand::List(None),
+        [] => StudyCommand::Start,
         [verb, rest @ ..] => match (verb.as_bytes(), rest) {
+            (b"words", []) => StudyCommand::Words,
             (b"list", []) => StudyCommand::List(None),
             (b"list", [word]) => StudyCommand::List(Some(text(word))),
             (b"show", [name]) => StudyCommand::Show(text(name)),
             (b"show", []) => return Err(args.usage_error("show needs the name of an experiment")),
             (b"run", [path]) => StudyCommand::File(path.clone()),
             (b"run", []) => return Err(args.usage_error("run needs a file")),
-            (b"list" | b"show" | b"run", [_, extra, ..]) => {
+            (b"words", [extra, ..]) | (b"list" | b"show" | b"run", [_, extra, ..]) => {
                 return Err(args.usage_error(&format!("unexpected argument '{}'", text(extra))));
             }
             _ => StudyCommand::Experiments(words.iter().map(text).collect()),

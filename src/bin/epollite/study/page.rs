@@ -4,8 +4,12 @@ mod facts;
 mod list;
 mod one;
 mod side_by_side;
+mod start;
+mod words;
 
 pub(super) use facts::facts;
 pub(super) use list::list;
 pub(super) use one::{experiment, explanation, heading, model_result, step};
 pub(super) use side_by_side::{Column, side_by_side};
+pub(super) use start::{next, start};
+pub(super) use words::words;

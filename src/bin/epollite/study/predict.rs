@@ -41,6 +41,9 @@ pub(super) fn predict<'s>(
         }
     }
     write_result(&score.summary())?;
+    if let ([_], [(script, _)]) = (scripts, &shown[..]) {
+        write_result(&page::next(script))?;
+    }
     Ok(shown)
 }
 
@@ -92,8 +95,10 @@ fn ask(script: &Script, rows: &[Row], row: &Row, value: &Value) -> Result<Option
         question += &labelled(&format!("      {letter}) "), choice);
     }
     write_result(&question)?;
+    let last = LETTERS[..choices.len()].last().unwrap_or(&"a");
+    let prompt = format!("    your prediction (a to {last}, or a result): ");
     for _ in 0..TRIES {
-        let Some(line) = input::ask("    your prediction: ")? else { return Ok(None) };
+        let Some(line) = input::ask(&prompt)? else { return Ok(None) };
         let Some(is_right) = judge(&line, rows, row, value, &choices) else {
             let line = one_line(line.trim());
             write_result(&labelled("    ", &format!("'{line}' is no result; type {HINT}")))?;
@@ -117,7 +122,10 @@ fn judge(line: &str, rows: &[Row], row: &Row, value: &Value, choices: &[String])
     if let Some(choice) = choices.iter().find(is_typed) {
         return Some(*choice == row.result);
     }
-    Answer::parse(line, &descriptors(rows)).map(|answer| answer.is(value))
+    let answer = Answer::parse(line, &descriptors(rows))?;
+    // A number of events, or the number of a choice: neither says which events.
+    let is_count = matches!((&answer, value), (Answer::Number(1..), Value::Events(_)));
+    (!is_count).then(|| answer.is(value))
 }
 
 fn verdict(is_right: bool, row: &Row) -> String {

@@ -27,5 +27,6 @@ pub(super) fn stepwise(
         }
         write_result(&page::step(&rows, row, &page::model_result(seen, row)))?;
     }
-    write_result(&format!("\n{}", page::explanation(script, machine, seen)))
+    let explanation = page::explanation(script, machine, seen);
+    write_result(&format!("\n{explanation}{}", page::next(script)))
 }

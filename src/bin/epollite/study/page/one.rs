@@ -7,6 +7,7 @@ use super::super::script::Script;
 use super::super::text::{COLUMNS, columns, labelled, one_line, wrap};
 use super::super::timeline::{Row, actors, micros, observed, timeline};
 use super::super::verdict::verdict;
+use super::next;
 
 /// One experiment, with what was observed.
 pub(crate) fn experiment(script: &Script, machine: &Machine, seen: &Observation) -> String {
@@ -24,7 +25,7 @@ pub(crate) fn experiment(script: &Script, machine: &Machine, seen: &Observation)
         page.push('\n');
         page += &comparison(&script.experiment, seen);
     }
-    page + "\n" + &explanation(script, machine, seen)
+    page + "\n" + &explanation(script, machine, seen) + &next(script)
 }
 
 /// The name, the question and the wiring.
@@ -47,7 +48,7 @@ pub(crate) fn explanation(script: &Script, machine: &Machine, seen: &Observation
     page += &labelled("Because:  ", &experiment.because);
     page += &labelled("Lesson:   ", &experiment.lesson);
     if let Some(file) = script.field("depends") {
-        page += &labelled("epollite: ", &file);
+        page += &labelled("Used in:  ", &file);
     }
     page
 }
