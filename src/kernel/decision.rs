@@ -127,7 +127,7 @@ pub enum ConnectionDecision {
     /// It is closed.
     Closed {
         /// Why.
-        why: CloseCause,
+        why: CloseReason,
         /// Bytes that were buffered, and are lost.
         unsent_bytes: usize,
     },
@@ -147,17 +147,17 @@ pub enum StopReason {
     BudgetSpent,
 }
 
-/// Why a connection is closed.
+/// Why a connection ended.
 #[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CloseCause {
-    /// Both sides have ended.
+pub enum CloseReason {
+    /// The peer closed and received its whole echo; or the server drained, and the peer closed.
     PeerClosed,
-    /// A call failed.
+    /// A call failed: the peer reset the connection, or another error.
     Error(Errno),
-    /// The idle timeout.
+    /// It was inactive for too long.
     IdleTimeout,
-    /// The drain or linger timeout.
+    /// The server was draining, or waited for the peer's end, and it did not end in time.
     DrainTimeout,
 }
 

@@ -478,7 +478,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
     fn close_connection(&mut self, token: Token, why: CloseReason) {
         if let Some((Source::Connection(connection), mut io)) = self.reactor.get_mut(token) {
             let unsent_bytes = connection.buffered_bytes();
-            explain(&mut io, ConnectionDecision::Closed { why: why.cause(), unsent_bytes });
+            explain(&mut io, ConnectionDecision::Closed { why, unsent_bytes });
         }
         match self.reactor.close(token) {
             None => return,

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use epollite::instrument::{FaultInjector, FaultPlan, RecordSink, SyscallRecord, Tracer};
 use epollite::kernel::{
-    CloseCause, ConnectionDecision as C, Decision, ListenerDecision as L, Shutdown, SocketType,
+    CloseReason, ConnectionDecision as C, Decision, ListenerDecision as L, Shutdown, SocketType,
     StopReason, Syscall,
 };
 use epollite::net::AddressFamily;
@@ -96,7 +96,7 @@ fn an_echo_tells_why_reading_stops_in_each_mode() {
         observed.clients.shutdown(&client, Shutdown::Write).unwrap();
         let decisions = observed.of_connections();
         assert!(decisions.contains(&C::ReceivedEof { unsent_bytes: 0 }), "{decisions:?}");
-        let closed = C::Closed { why: CloseCause::PeerClosed, unsent_bytes: 0 };
+        let closed = C::Closed { why: CloseReason::PeerClosed, unsent_bytes: 0 };
         assert_eq!(decisions.last(), Some(&closed), "{trigger:?}");
         observed.clients.close(client).unwrap();
     }
@@ -121,7 +121,7 @@ fn a_peer_that_does_not_read_is_buffered_for_and_its_reset_discards_that() {
     let decisions = observed.of_connections();
     let discarded = decisions.iter().position(|it| matches!(it, C::Discarded { .. }));
     let closed =
-        decisions.iter().position(|it| matches!(it, C::Closed { why: CloseCause::Error(_), .. }));
+        decisions.iter().position(|it| matches!(it, C::Closed { why: CloseReason::Error(_), .. }));
     assert!(discarded.is_some() && discarded < closed, "{decisions:?}");
 }
 

@@ -3,7 +3,7 @@
 //! Knows decisions, and nothing of what they are made by.
 
 use epollite::event::Ready;
-use epollite::kernel::{CloseCause, ConnectionDecision, Decision, ListenerDecision, StopReason};
+use epollite::kernel::{CloseReason, ConnectionDecision, Decision, ListenerDecision, StopReason};
 use epollite::{Errno, Interest};
 
 /// The decision in words, without an end of line.
@@ -133,13 +133,13 @@ fn stop(why: StopReason, bytes: usize) -> String {
     }
 }
 
-fn closed(why: CloseCause, unsent_bytes: usize) -> String {
+fn closed(why: CloseReason, unsent_bytes: usize) -> String {
     let why = match why {
-        CloseCause::PeerClosed => "both sides have ended".to_owned(),
-        CloseCause::Error(Errno::ECONNRESET) => "the peer has reset it (ECONNRESET)".into(),
-        CloseCause::Error(errno) => format!("a call failed ({errno})"),
-        CloseCause::IdleTimeout => "it was idle for too long".into(),
-        CloseCause::DrainTimeout => "the peer did not end in time".into(),
+        CloseReason::PeerClosed => "both sides have ended".to_owned(),
+        CloseReason::Error(Errno::ECONNRESET) => "the peer has reset it (ECONNRESET)".into(),
+        CloseReason::Error(errno) => format!("a call failed ({errno})"),
+        CloseReason::IdleTimeout => "it was idle for too long".into(),
+        CloseReason::DrainTimeout => "the peer did not end in time".into(),
         other => format!("{other:?}"),
     };
     match unsent_bytes {
@@ -201,7 +201,7 @@ mod tests {
             "connection 12: EPOLLIN|EPOLLHUP|EPOLLRDHUP: EPOLLHUP because both directions are \
              shut; 312 bytes were unsent"
         );
-        let what = ConnectionDecision::Closed { why: CloseCause::PeerClosed, unsent_bytes: 0 };
+        let what = ConnectionDecision::Closed { why: CloseReason::PeerClosed, unsent_bytes: 0 };
         assert_eq!(
             sentence(&Decision::Connection { fd: 12, what }),
             "connection 12: closes because both sides have ended"

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use crate::errno::Errno;
 use crate::event::Trigger;
-use crate::kernel::CloseCause;
+pub use crate::kernel::CloseReason;
 use crate::net::Addr;
 use crate::reactor::Limits;
 use crate::token::Token;
@@ -203,30 +203,4 @@ pub enum ServerEvent {
         /// Why: what accept4(2) returned, or `None` at the limit of connections.
         errno: Option<Errno>,
     },
-}
-
-/// Why a connection ended.
-#[non_exhaustive]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CloseReason {
-    /// The peer closed and received its whole echo; or the server drained, and the peer closed.
-    PeerClosed,
-    /// A call failed: the peer reset the connection, or another error.
-    Error(Errno),
-    /// It was inactive for too long.
-    IdleTimeout,
-    /// The server was draining, and the connection did not end in time.
-    DrainTimeout,
-}
-
-impl CloseReason {
-    /// The same, as a kernel is told.
-    pub(super) const fn cause(self) -> CloseCause {
-        match self {
-            Self::PeerClosed => CloseCause::PeerClosed,
-            Self::Error(errno) => CloseCause::Error(errno),
-            Self::IdleTimeout => CloseCause::IdleTimeout,
-            Self::DrainTimeout => CloseCause::DrainTimeout,
-        }
-    }
 }
