@@ -19,7 +19,7 @@
 //!  notation      one call, one expectation
 //!  device_notation   the calls of Devices and Actors
 //!  names         the descriptors of an experiment, by name
-//!  words         numbers, texts, names of errors
+//!  literals      numbers, texts, names of errors
 //!  cursor        a line, read word by word; errors have a line and a column
 //!  experiment    Experiment, ExperimentStep, Action: what is parsed
 //!  expectation   which results agree
@@ -37,6 +37,7 @@ mod environment;
 mod expectation;
 mod experiment;
 mod kernel_calls;
+mod literals;
 mod names;
 mod notation;
 mod parser;
@@ -45,7 +46,6 @@ mod report;
 mod run_state;
 mod runner;
 mod value;
-mod words;
 
 pub use actors::{Actors, Waited};
 pub use built_in::{BUILT_IN, SECTIONS, Section, built_in};

@@ -7,9 +7,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::cursor::{Cursor, ParseError};
-use super::experiment::{Action, ActorAction, DeviceAction};
+use super::experiment::{Action, ActorAction, DeviceAction, Name};
+use super::literals::{number, one_of, optional_number, parse_bytes, parse_signal};
 use super::names::{Kind, Names};
-use super::words::{number, one_of, parse_bytes, parse_signal};
 use crate::kernel::{Access, DeviceOption, Signal};
 use crate::net::AddressFamily;
 
@@ -65,8 +65,7 @@ fn parse_raise(c: &mut Cursor<'_>, names: &Names) -> Result<DeviceAction, ParseE
 fn parse_settime(c: &mut Cursor<'_>, names: &Names) -> Result<DeviceAction, ParseError> {
     let fd = names.of(c, "timerfd", Kind::Timerfd)?;
     let first = Duration::from_millis(number::<u32>(c)?.into());
-    let has_interval = c.peek_word().starts_with(|c: char| c.is_ascii_digit());
-    let interval = if has_interval { number::<u32>(c)? } else { 0 };
+    let interval = optional_number::<u32>(c)?.unwrap_or(0);
     Ok(DeviceAction::Settime { fd, first, interval: Duration::from_millis(interval.into()) })
 }
 
@@ -169,13 +168,17 @@ pub(super) fn parse_actor_step(
     let place = *c;
     let action = match c.word() {
         word @ ("wait" | "poll") => {
-            let epoll = names.epoll(c)?;
-            let has_max = c.peek_word().starts_with(|c: char| c.is_ascii_digit());
-            let events_max = if has_max { number(c)? } else { EVENTS_DEFAULT };
+            let (epoll, events_max) = parse_wait(c, names)?;
             ActorAction::Begin { actor, epoll, events_max, blocks: word == "wait" }
         }
         "join" => ActorAction::End { actor },
         _ => return Err(place.expected("one of wait, poll, join")),
     };
     Ok(Action::Actor(action))
+}
+
+/// What is behind `wait` or `poll`: an epoll, and how many events it takes.
+pub(super) fn parse_wait(c: &mut Cursor<'_>, names: &Names) -> Result<(Name, usize), ParseError> {
+    let epoll = names.epoll(c)?;
+    Ok((epoll, optional_number(c)?.unwrap_or(EVENTS_DEFAULT)))
 }

@@ -10,15 +10,16 @@ use core::net::Ipv4Addr;
 
 use super::cursor::{Cursor, ParseError};
 use super::device_notation::{
-    DEVICE_CALLS, parse_actor_step, parse_device_action, parse_device_option,
+    DEVICE_CALLS, parse_actor_step, parse_device_action, parse_device_option, parse_wait,
 };
 use super::expectation::{Expectation, Pattern};
 use super::experiment::{Action, Change, DeviceAction, ExperimentStep, Place, Target, Timeout};
+use super::literals::{
+    number, one_of, optional_number, parse_bytes, parse_errno, parse_signal, parse_signals,
+    parse_version,
+};
 use super::names::{Kind, Names};
 use super::value::{Reported, Value};
-use super::words::{
-    number, one_of, parse_bytes, parse_errno, parse_signal, parse_signals, parse_version,
-};
 use crate::event;
 use crate::kernel::{
     MessageFlag, OptionBytes, Shutdown, SocketOption, SocketOptionName, SocketType,
@@ -27,9 +28,6 @@ use crate::net::AddressFamily;
 
 const UNIX: Kind = Kind::Socket(AddressFamily::Unix);
 const INET: Kind = Kind::Socket(AddressFamily::Inet);
-
-/// Events of a wait that does not say how many it takes.
-const EVENTS_DEFAULT: usize = 8;
 
 /// The longest timeout of which the fastest is taken: it is waited for fifty times.
 const TIMEOUT_MILLIS_MAX: u32 = 100;
@@ -106,9 +104,7 @@ fn parse_action(c: &mut Cursor<'_>, names: &mut Names) -> Result<Action, ParseEr
         "mod" => parse_control(c, names, |c| parse_mask(c).map(Change::Modify)),
         "del" => parse_control(c, names, |_| Ok(Change::Delete)),
         "wait" => {
-            let epoll = names.epoll(c)?;
-            let has_max = c.peek_word().starts_with(|c: char| c.is_ascii_digit());
-            let events_max = if has_max { number(c)? } else { EVENTS_DEFAULT };
+            let (epoll, events_max) = parse_wait(c, names)?;
             Ok(Action::Wait { epoll, events_max })
         }
         "write" => Ok(Action::Write { fd: names.open(c)?, bytes: parse_bytes(c)? }),
@@ -124,8 +120,7 @@ fn parse_action(c: &mut Cursor<'_>, names: &mut Names) -> Result<Action, ParseEr
         "drain" => {
             let fd = names.open(c)?;
             let is_socket = names.kind(fd).is_socket();
-            let has_max = c.peek_word().starts_with(|c: char| c.is_ascii_digit());
-            let len_max = if has_max { number(c)? } else { usize::MAX };
+            let len_max = optional_number(c)?.unwrap_or(usize::MAX);
             Ok(Action::Drain { fd, is_socket, len_max })
         }
         word => parse_socket_action(word, c, names)
@@ -277,10 +272,7 @@ fn parse_other_action(
                 Action::SetPipeSize { pipe, bytes: number(c)? }
             }
             "fastest" => Action::Fastest { epoll: names.epoll(c)?, timeout: parse_timeout(c)? },
-            "nofile" => {
-                let has_number = c.peek_word().starts_with(|c: char| c.is_ascii_digit());
-                Action::Nofile { spare: if has_number { Some(number(c)?) } else { None } }
-            }
+            "nofile" => Action::Nofile { spare: optional_number(c)? },
             "block" => {
                 let signals = parse_signals(c)?;
                 names.blocked = names.blocked | signals;

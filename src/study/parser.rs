@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 
 use super::cursor::{Cursor, ParseError};
 use super::experiment::Experiment;
+use super::literals::parse_version;
 use super::names::Names;
 use super::notation::parse_step;
-use super::words::parse_version;
 
 /// Parses an experiment. The text begins with `question:`, `wiring:`, `people:`, `because:`,
 /// `lesson:` and, if it needs them, `depends:`, `unmodelled:` and `since:`; a line that begins with

@@ -1,4 +1,4 @@
-//! Words of the notation that are values: numbers, texts, names of errors, signals and versions.
+//! Literals of the notation: numbers, texts, names of errors, signals and versions.
 //!
 //! Knows no call.
 
@@ -80,6 +80,14 @@ pub(super) fn one_of<T: Clone>(c: &mut Cursor<'_>, choices: &[(&str, T)]) -> Res
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         place.expected(&format!("one of {}", names.join(", ")))
     })
+}
+
+/// A number, where one may stand.
+pub(super) fn optional_number<T: core::str::FromStr>(
+    c: &mut Cursor<'_>,
+) -> Result<Option<T>, ParseError> {
+    let has_number = c.peek_word().starts_with(|c: char| c.is_ascii_digit());
+    if has_number { number(c).map(Some) } else { Ok(None) }
 }
 
 pub(super) fn number<T: core::str::FromStr>(c: &mut Cursor<'_>) -> Result<T, ParseError> {
