@@ -24,28 +24,10 @@ pub(super) struct Probe {
 impl Probe {
     pub(super) fn open<K: Kernel>(kernel: &mut K) -> Result<Self, Errno> {
         let socket = kernel.socket(AddressFamily::Inet, SocketType::Datagram)?;
-        let addr = kernel.bind(&socket, &loopback()).and_then(|()| kernel.getsockname(&socket));
-        let epoll = kernel.epoll_create1();
-        let (addr, epoll) = match (addr, epoll) {
-            (Ok(addr), Ok(epoll)) => (addr, epoll),
-            (addr, epoll) => {
-                close_quietly(kernel, socket);
-                let errno = addr.err();
-                return match epoll {
-                    Ok(epoll) => {
-                        close_quietly(kernel, epoll);
-                        Err(errno.unwrap_or(Errno::EINVAL))
-                    }
-                    Err(other) => Err(errno.unwrap_or(other)),
-                };
-            }
-        };
-        let probe = Self { socket, epoll, addr };
-        let op = EpollOp::Add(EpollEvent::new(EPOLLIN, 0));
-        match kernel.epoll_ctl(&probe.epoll, op, &probe.socket) {
-            Ok(()) => Ok(probe),
+        match watched(kernel, &socket) {
+            Ok((addr, epoll)) => Ok(Self { socket, epoll, addr }),
             Err(errno) => {
-                probe.close(kernel);
+                close_quietly(kernel, socket);
                 Err(errno)
             }
         }
@@ -72,6 +54,20 @@ impl Probe {
     pub(super) fn close<K: Kernel>(self, kernel: &mut K) {
         close_quietly(kernel, self.socket);
         close_quietly(kernel, self.epoll);
+    }
+}
+
+/// Binds a socket, and creates an epoll that watches it.
+fn watched<K: Kernel>(kernel: &mut K, socket: &Fd) -> Result<(Addr, Fd), Errno> {
+    kernel.bind(socket, &loopback())?;
+    let addr = kernel.getsockname(socket)?;
+    let epoll = kernel.epoll_create1()?;
+    match kernel.epoll_ctl(&epoll, EpollOp::Add(EpollEvent::new(EPOLLIN, 0)), socket) {
+        Ok(()) => Ok((addr, epoll)),
+        Err(errno) => {
+            close_quietly(kernel, epoll);
+            Err(errno)
+        }
     }
 }
 
