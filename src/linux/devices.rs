@@ -77,9 +77,10 @@ impl Devices for Linux {
     }
 
     fn open_fifo(&mut self) -> Result<Fd, Errno> {
-        // SAFETY: getpid(2) takes nothing and touches no memory.
-        let process = unsafe { libc::getpid() };
-        let path = format!("/tmp/epollite-study-{process}");
+        // SAFETY: gettid(2) takes nothing and touches no memory.
+        let thread = unsafe { libc::gettid() };
+        // Two threads may do it at once.
+        let path = format!("/tmp/epollite-study-{thread}");
         let name = c_string(&path)?;
         // SAFETY: mkfifo(3) reads the string at `name`, which lives until it returns.
         check_ok(unsafe { libc::mkfifo(name.as_ptr(), 0o600) })?;
