@@ -2,8 +2,8 @@
 //! exit code.
 //!
 //! From here to the system call: `echo::run` binds sockets and builds workers, `Worker::run_loop`
-//! is the loop, then `Server::run_once`, `Reactor::next`, and `linux/epoll.rs`. Netcat's path
-//! is shorter: `nc::run`, its loop in `nc/stream.rs`, and the same `Reactor::next`.
+//! is the loop, then `StreamServer::run_rounds`, `Reactor::wait_events`, and `linux/epoll.rs`.
+//! Netcat's path is shorter: `nc::run`, its loop in `nc/stream.rs`, and `Reactor::next`.
 
 #![warn(clippy::unwrap_used)]
 

@@ -12,7 +12,6 @@
 //!  verdict             which kernels agree, where people are wrong
 //!  timeline            the steps, with descriptors by name
 //!  script, kernels     where an experiment comes from, where it runs
-//!  text                columns
 //! ```
 
 mod actors;
@@ -32,7 +31,6 @@ mod script;
 mod site;
 mod stepwise;
 mod svg;
-mod text;
 mod timeline;
 mod transfers;
 mod translation;
@@ -44,6 +42,7 @@ use std::fs;
 use epollite::study::SECTIONS;
 
 use crate::args::{Kernels, Pictures, StudyCommand, StudyOptions, Trigger, View};
+use crate::columns::one_line;
 use crate::exit::CliError;
 use crate::log;
 use kernels::{Machine, Observation};
@@ -53,7 +52,7 @@ use translation::{Language, Translation};
 pub(crate) fn run(options: &StudyOptions) -> Result<(), CliError> {
     match &options.command {
         StudyCommand::Start => log::write_result(&page::start()),
-        StudyCommand::Words => log::write_result(&page::words()),
+        StudyCommand::Words => log::write_result(&page::glossary()),
         StudyCommand::List(word) => list(word.as_deref()),
         StudyCommand::Show(name) => log::write_result(find_text(name)?),
         StudyCommand::Pages(folder) => site::write(folder),
@@ -82,7 +81,7 @@ fn list(word: Option<&str>) -> Result<(), CliError> {
         .collect();
     match word {
         Some(word) if rows.is_empty() => {
-            Err(CliError::run(format!("no experiment has the word '{}'", text::one_line(&word))))
+            Err(CliError::run(format!("no experiment has the word '{}'", one_line(&word))))
         }
         _ => log::write_result(&page::list(&rows)),
     }
@@ -235,7 +234,6 @@ fn write_pictures(
 
 fn write_picture(path: Option<&OsString>, make: impl FnOnce() -> String) -> Result<(), CliError> {
     let Some(path) = path else { return Ok(()) };
-    fs::write(path, make()).map_err(|error| {
-        CliError::run(format!("{}: {error}", text::one_line(&path.to_string_lossy())))
-    })
+    fs::write(path, make())
+        .map_err(|error| CliError::run(format!("{}: {error}", one_line(&path.to_string_lossy()))))
 }

@@ -13,7 +13,7 @@ use epollite::{Errno, Fd, Interest, Kernel, Reactor, Token, Trigger};
 
 use super::inspect::inspect;
 use super::page;
-use crate::columns::behind;
+use crate::columns::labelled;
 use crate::exit::{CliError, failed};
 use crate::log;
 
@@ -37,7 +37,7 @@ pub(super) fn run() -> Result<(), CliError> {
     let differences = it.differences()?;
     text += &match differences.first() {
         None => format!("\n{own} agree.\n"),
-        Some(difference) => behind("", &format!("{own} differ: {difference}.")),
+        Some(difference) => labelled("", &format!("{own} differ: {difference}.")),
     };
     let is_clean = faults.is_empty() && differences.is_empty();
 
@@ -48,7 +48,7 @@ pub(super) fn run() -> Result<(), CliError> {
     let differences = it.differences()?;
     text += "\n";
     for difference in &differences {
-        text += &behind("", &format!("{own} differ: {difference}."));
+        text += &labelled("", &format!("{own} differ: {difference}."));
     }
     let has_found = planted.ghost_is_found(&differences) && planted.are_found(&faults);
     it.close(planted.left_open);

@@ -4,7 +4,7 @@ use epollite::audit::{EpollEntry, Fault, Target, WatchedEpoll};
 use epollite::event::Ready;
 
 use super::process::ProcessState;
-use crate::columns::behind;
+use crate::columns::labelled;
 
 /// The columns of descriptor, mask and data; the rest is that of the target.
 const FD: usize = 7;
@@ -51,9 +51,9 @@ fn table(state: &ProcessState, epoll: &WatchedEpoll) -> String {
         // A long mask and long data leave no room: the target begins on the next line.
         if label.len() > FD + MASK + DATA {
             page += &format!("{}\n", label.trim_end());
-            page += &behind(&" ".repeat(FD + MASK + DATA), &text);
+            page += &labelled(&" ".repeat(FD + MASK + DATA), &text);
         } else {
-            page += &behind(&label, &text);
+            page += &labelled(&label, &text);
         }
     }
     page
@@ -83,11 +83,11 @@ fn sentences(state: &ProcessState, faults: &[Fault]) -> String {
     if faults.is_empty() {
         let text = "no faults: every registration is of an open descriptor, and every socket is in \
                     an epoll";
-        return format!("\n{}", behind("", text));
+        return format!("\n{}", labelled("", text));
     }
     let mut page = String::from("\n");
     for fault in faults {
-        page += &behind("fault: ", &sentence(state, fault));
+        page += &labelled("fault: ", &sentence(state, fault));
     }
     page
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::features::Feature;
 use super::limits::Limit;
-use crate::columns::behind;
+use crate::columns::labelled;
 use crate::log::json_string;
 
 /// The columns of name and state; the rest is text.
@@ -39,10 +39,10 @@ pub(super) fn text(features: &[Feature], limits: &[Limit]) -> String {
 fn row(name: &str, state: &str, text: &str) -> String {
     let label = format!("{name:NAME$}{state:STATE$}");
     if label.chars().count() <= NAME + STATE && !state.ends_with(' ') && state.len() < STATE {
-        return behind(&label, text);
+        return labelled(&label, text);
     }
     let first = format!("{}\n", label.trim_end());
-    first + &behind(&" ".repeat(NAME + STATE), text)
+    first + &labelled(&" ".repeat(NAME + STATE), text)
 }
 
 /// The kernel's release, as of uname(2).

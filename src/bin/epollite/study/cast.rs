@@ -6,8 +6,8 @@
 //! Reference: the asciicast v2 file format of asciinema.
 
 use super::script::Script;
-use super::text::{COLUMNS, wrap};
 use super::timeline::Row;
+use crate::columns::{COLUMNS, wrap};
 use crate::log::json_string;
 
 /// Between two letters, before a result, and for a reader after a result.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal, stdin};
 
-use super::text::one_line;
+use crate::columns::one_line;
 use crate::exit::CliError;
 use crate::log::write_result;
 

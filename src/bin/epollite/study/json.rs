@@ -6,9 +6,9 @@ use epollite::study::{ExperimentReport, ExperimentStep, StepReport};
 
 use super::kernels::{Machine, Observation};
 use super::script::Script;
-use super::text::one_line;
 use super::timeline::{expected, observed, timeline};
 use super::verdict::{key_step, people_agree, skipped, state};
+use crate::columns::one_line;
 use crate::log::json_string;
 
 /// One experiment with every system call.

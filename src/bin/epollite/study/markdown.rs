@@ -7,10 +7,10 @@ use epollite::study::{ExperimentReport, Skipped};
 
 use super::kernels::{Machine, Observation};
 use super::script::Script;
-use super::text::{one_line, wrap};
 use super::timeline::{Row, expected, observed, timeline};
 use super::translation::{Language, Translation};
 use super::verdict::{key_step, people_wrong, skipped, state, verdict};
+use crate::columns::{one_line, wrap};
 
 /// The width of a paragraph.
 const COLUMNS: usize = 100;
@@ -92,9 +92,9 @@ pub(super) fn experiment(
     page += &place.labelled("Because", "原因", &experiment.because);
     page.push('\n');
     page += &place.labelled("Lesson", "结论", &place.of(&experiment.lesson));
-    if let Some(file) = script.field("depends") {
+    if let Some(file) = &experiment.depends {
         page.push('\n');
-        page += &place.labelled("In epollite", "epollite 中的相关代码", &file);
+        page += &place.labelled("In epollite", "epollite 中的相关代码", file);
     }
     page
 }

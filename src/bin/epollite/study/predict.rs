@@ -11,9 +11,9 @@ use super::kernels::{Machine, Observation};
 use super::page;
 use super::score::{Count, Score};
 use super::script::Script;
-use super::text::{labelled, one_line};
 use super::timeline::{Row, descriptors, timeline};
 use super::verdict::skipped;
+use crate::columns::{labelled, one_line};
 use crate::exit::CliError;
 use crate::log::write_result;
 
@@ -104,10 +104,10 @@ fn ask(script: &Script, rows: &[Row], row: &Row, value: &Value) -> Result<Option
             write_result(&labelled("    ", &format!("'{line}' is no result; type {HINT}")))?;
             continue;
         };
-        write_result(&labelled("    ", &verdict(is_right, row)))?;
+        write_result(&labelled("    ", &reply(is_right, row)))?;
         return Ok(Some(is_right));
     }
-    write_result(&labelled("    ", &verdict(false, row)))?;
+    write_result(&labelled("    ", &reply(false, row)))?;
     Ok(Some(false))
 }
 
@@ -128,7 +128,7 @@ fn judge(line: &str, rows: &[Row], row: &Row, value: &Value, choices: &[String])
     (!is_count).then(|| answer.is(value))
 }
 
-fn verdict(is_right: bool, row: &Row) -> String {
+fn reply(is_right: bool, row: &Row) -> String {
     let people = row.people.as_deref().unwrap_or_default();
     match (is_right, people == row.result) {
         (true, false) => format!("Right. Most people expect: {people}"),

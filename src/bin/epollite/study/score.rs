@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::ErrorKind;
 
-use super::text::one_line;
+use crate::columns::one_line;
 use crate::exit::CliError;
 
 /// Right ones, and how many were asked.

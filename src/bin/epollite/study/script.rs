@@ -7,8 +7,8 @@ use std::fs;
 
 use epollite::study::{BUILT_IN, Experiment, built_in, parse};
 
-use super::text;
 use crate::args::{Trigger, nearest_names};
+use crate::columns::one_line;
 use crate::exit::CliError;
 
 /// An experiment and its text.
@@ -35,7 +35,7 @@ impl Script {
     }
 
     pub(crate) fn read_file(path: &OsStr) -> Result<Self, CliError> {
-        let name = text::one_line(&path.to_string_lossy());
+        let name = one_line(&path.to_string_lossy());
         let usage = |why: String| CliError::new(CliError::USAGE, why);
         let bytes = fs::read(path).map_err(|error| usage(format!("{name}: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|_| usage(format!("{name}: is not UTF-8")))?;
@@ -46,14 +46,6 @@ impl Script {
     fn parse(name: &str, text: &str) -> Result<Self, CliError> {
         let parsed = parse(text).map_err(|error| CliError::run(format!("{name}.txt:{error}")))?;
         Ok(Self { name: name.to_owned(), text: text.to_owned(), experiment: parsed })
-    }
-
-    /// A field of the header, on one line; `None` when the text has none.
-    pub(crate) fn field(&self, field: &str) -> Option<String> {
-        let mut lines = self.text.lines().skip_while(|line| !line.starts_with(field));
-        let first = lines.next()?[field.len()..].strip_prefix(':')?.trim().to_owned();
-        let others = lines.take_while(|line| line.starts_with(' ') && !line.trim().is_empty());
-        Some(others.fold(first, |text, line| text + " " + line.trim()))
     }
 
     /// Its first `steps` steps, and then `call`. `None` when the call has no meaning there.
@@ -91,7 +83,7 @@ pub(crate) fn find_text(name: &str) -> Result<&'static str, CliError> {
         } else {
             format!(" (nearest: {})", near.join(", "))
         };
-        let name = text::one_line(name);
+        let name = one_line(name);
         let why = format!("unknown experiment '{name}'{near}; try 'epollite study list'");
         CliError::new(CliError::USAGE, why)
     })
@@ -154,13 +146,5 @@ mod tests {
                 assert_eq!(other.steps.len(), script.experiment.steps.len(), "{}", script.name);
             }
         }
-    }
-
-    #[test]
-    fn a_field_continues_in_lines_with_a_space() {
-        let script = Script::find("dup-ghost").unwrap();
-        let because = "epoll(7), Q6; fs/eventpoll.c: eventpoll_release is called by the last fput";
-        assert_eq!(script.field("because").as_deref(), Some(because));
-        assert_eq!(script.field("frobnicate"), None);
     }
 }

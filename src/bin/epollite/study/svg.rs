@@ -8,9 +8,9 @@ use std::fmt::Write as _;
 
 use super::ready::Ready;
 use super::script::Script;
-use super::text::wrap;
 use super::timeline::{Row, actors, descriptors};
 use super::transfers::{Fate, Transfer, Transfers};
+use crate::columns::wrap;
 
 const WIDTH: usize = 800;
 /// The text of the steps: its left edge, and how many characters of 7.2 pixels fit.

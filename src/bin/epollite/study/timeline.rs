@@ -9,7 +9,7 @@ use std::time::Duration;
 use epollite::instrument::{Argument, ReturnValue, SyscallRecord};
 use epollite::study::{Experiment, ExperimentReport, ExperimentStep, StepReport, Value};
 
-use super::text::one_line;
+use crate::columns::one_line;
 
 /// The actor of a step that names none.
 const MAIN: &str = "main";

@@ -1,6 +1,6 @@
 //! The list of experiments.
 
-use super::super::text::{COLUMNS, columns};
+use crate::columns::{COLUMNS, columns};
 
 /// The experiments by section, place, name and question.
 pub(crate) fn list(rows: &[(&str, usize, &str, &str)]) -> String {

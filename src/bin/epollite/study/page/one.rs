@@ -4,10 +4,10 @@ use epollite::study::Experiment;
 
 use super::super::kernels::{Machine, Observation};
 use super::super::script::Script;
-use super::super::text::{COLUMNS, columns, labelled, one_line, wrap};
 use super::super::timeline::{Row, actors, micros, observed, timeline};
 use super::super::verdict::verdict;
 use super::next;
+use crate::columns::{COLUMNS, columns, labelled, one_line, wrap};
 
 /// One experiment, with what was observed.
 pub(crate) fn experiment(script: &Script, machine: &Machine, seen: &Observation) -> String {
@@ -47,8 +47,8 @@ pub(crate) fn explanation(script: &Script, machine: &Machine, seen: &Observation
     page += &labelled("People:   ", &experiment.people);
     page += &labelled("Because:  ", &experiment.because);
     page += &labelled("Lesson:   ", &experiment.lesson);
-    if let Some(file) = script.field("depends") {
-        page += &labelled("Used in:  ", &file);
+    if let Some(place) = &experiment.depends {
+        page += &labelled("Used in:  ", place);
     }
     page
 }

@@ -1,6 +1,6 @@
 //! The words of the pages: events, triggers, what goes wrong, and the names of descriptors.
 
-use super::super::text::{COLUMNS, columns, labelled};
+use crate::columns::{COLUMNS, columns, labelled};
 
 /// A word, what it means, and an experiment that shows it.
 const WORDS: [(&str, &str, &str); 16] = [
@@ -23,7 +23,7 @@ const WORDS: [(&str, &str, &str); 16] = [
 ];
 
 /// The page of `epollite study words`.
-pub(crate) fn words() -> String {
+pub(crate) fn glossary() -> String {
     let mut page = String::from("Words, each with an experiment that shows it:\n\n");
     for (word, meaning, experiment) in WORDS {
         page += &columns(&[(word, 11), (meaning, 50), (experiment, COLUMNS - 61)]);
