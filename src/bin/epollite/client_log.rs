@@ -10,7 +10,8 @@ use epollite::server::datagram::{DatagramEvent, Disposition};
 use epollite::server::stream::CloseReason;
 use epollite::{Addr, Errno};
 
-use crate::log::{Log, json_string};
+use crate::json::json_string;
+use crate::log::Log;
 
 /// The shortest interval between equal messages: at a limit they come by the thousand.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);

@@ -5,14 +5,12 @@
 //! them; the result of a command that does nothing else is waited for without limit. A line is
 //! written in one piece, so that lines of several threads are not mixed.
 
-use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::exit::CliError;
+use super::json::json_string;
 use super::sink::{Put, Sink, Standard};
 
 /// The format of log lines.
@@ -126,41 +124,4 @@ pub(crate) fn err_last(text: &str) {
 pub(crate) fn forget() {
     STDOUT.forget();
     STDERR.forget();
-}
-
-/// A name as JSON; if it is not valid UTF-8 its bytes are added in a separate field.
-pub(crate) fn named(field: &str, name: &OsStr) -> String {
-    let bytes = name.as_bytes();
-    if let Ok(text) = str::from_utf8(bytes) {
-        return format!("\"{field}\":{}", json_string(text));
-    }
-    let text = json_string(&bytes.escape_ascii().to_string());
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{field}\":{text},\"{field}_hex\":\"{hex}\"")
-}
-
-/// A JSON string, with its quotes.
-pub(crate) fn json_string(text: &str) -> String {
-    let mut json = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => json.extend(['\\', c]),
-            c if c < ' ' => {
-                // Writing to a String cannot fail.
-                let _ = write!(json, "\\u{:04x}", u32::from(c));
-            }
-            c => json.push(c),
-        }
-    }
-    json + "\""
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quotes_and_control_characters_are_escaped() {
-        assert_eq!(json_string("a\"b\\c\n"), r#""a\"b\\c\u000a""#);
-    }
 }

@@ -21,6 +21,7 @@ mod exit;
 mod explain;
 mod help;
 mod instrument;
+mod json;
 mod listen;
 mod log;
 mod model;
@@ -38,6 +39,7 @@ mod startup;
 mod stats;
 mod study;
 mod trace;
+mod trace_event;
 mod units;
 mod worker;
 

@@ -18,10 +18,11 @@ use std::sync::{Mutex, PoisonError};
 
 use epollite::instrument::SyscallRecord;
 
-use crate::log::json_string;
+use crate::json::json_string;
 use crate::models::{OPEN_NONBLOCKING, mmap_shared};
 use crate::origin::TraceOrigin;
 use crate::sink::Put;
+use crate::trace_event::Track;
 
 /// The end of the array, which is overwritten by the next event.
 const END: &str = "\n]\n";
@@ -41,7 +42,7 @@ pub(crate) struct Perfetto {
     /// Shared: where the next event is written, or [`ENDED`].
     position: &'static AtomicU64,
     /// Tracks that have a name already.
-    named: Mutex<BTreeSet<(u32, u64)>>,
+    named: Mutex<BTreeSet<Track>>,
 }
 
 impl Perfetto {
@@ -59,7 +60,8 @@ impl Perfetto {
         }
         let shared = mmap_shared(2).map_err(io::Error::from)?;
         let pid = std::process::id();
-        let first = format!("[\n{}", name_event("process_name", pid, pid.into(), "epollite"));
+        let first =
+            format!("[\n{}", Track { process: pid, thread: pid.into() }.process_name("epollite"));
         file.write_all_at(format!("{first}{END}").as_bytes(), 0)?;
         shared[1].store(first.len() as u64, Ordering::Release);
         let named = Mutex::new(BTreeSet::new());
@@ -75,17 +77,17 @@ impl Perfetto {
         origin: Option<TraceOrigin>,
         record: &SyscallRecord,
     ) -> io::Result<Put> {
-        let (pid, track) = track(origin);
+        let track = track(origin);
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
-        if !named.contains(&(pid, track)) {
+        if !named.contains(&track) {
             let name = origin.map_or_else(|| "main".to_owned(), |origin| origin.to_string());
-            text += &format!(",\n{}", name_event("thread_name", pid, track, &name));
+            text += &format!(",\n{}", track.thread_name(&name));
         }
-        text += &format!(",\n{}", call_event(pid, track, record));
+        text += &format!(",\n{}", call_event(track, record));
         let put = self.append(&text)?;
         if put == Put::Written {
-            named.insert((pid, track));
+            named.insert(track);
         }
         Ok(put)
     }
@@ -127,7 +129,7 @@ impl Perfetto {
 
 /// The process and the track of an origin. Tracks are numbered from the process ID on, as Linux
 /// numbers threads: the first thread has that of its process.
-fn track(origin: Option<TraceOrigin>) -> (u32, u64) {
+fn track(origin: Option<TraceOrigin>) -> Track {
     /// Above every thread's number.
     const SIGNAL_THREAD: u64 = 1 << 32;
     let pid = std::process::id();
@@ -136,32 +138,18 @@ fn track(origin: Option<TraceOrigin>) -> (u32, u64) {
         Some(TraceOrigin::Thread(number)) => number,
         Some(TraceOrigin::SignalThread) => SIGNAL_THREAD,
     };
-    (pid, u64::from(pid) + offset)
+    Track { process: pid, thread: u64::from(pid) + offset }
 }
 
-fn name_event(what: &str, pid: u32, track: u64, name: &str) -> String {
-    let name = json_string(name);
-    format!(
-        "{{\"name\":\"{what}\",\"ph\":\"M\",\"pid\":{pid},\"tid\":{track},\"args\":{{\"name\":{name}}}}}"
-    )
-}
-
-/// A complete event; times are microseconds of the monotonic clock, with nanoseconds as decimals.
-fn call_event(pid: u32, track: u64, record: &SyscallRecord) -> String {
+/// A slice as long as the call; times are those of the monotonic clock.
+fn call_event(track: Track, record: &SyscallRecord) -> String {
     let text = record.to_string();
     let rest = text.strip_prefix(record.name).unwrap_or(&text);
     let (arguments, result) = rest.rsplit_once(") = ").unwrap_or((rest, ""));
-    let arguments = json_string(arguments.strip_prefix('(').unwrap_or(arguments));
-    let (name, result) = (json_string(record.name), json_string(result));
-    let (start, duration) = (record.start.as_nanos(), record.duration.as_nanos());
-    format!(
-        "{{\"name\":{name},\"cat\":\"syscall\",\"ph\":\"X\",\"ts\":{}.{:03},\"dur\":{}.{:03},\
-         \"pid\":{pid},\"tid\":{track},\"args\":{{\"arguments\":{arguments},\"result\":{result}}}}}",
-        start / 1000,
-        start % 1000,
-        duration / 1000,
-        duration % 1000,
-    )
+    let arguments = arguments.strip_prefix('(').unwrap_or(arguments);
+    let arguments = [("arguments", json_string(arguments)), ("result", json_string(result))];
+    let start = u128::from(record.start.as_nanos());
+    track.slice(record.name, start, record.duration.as_nanos(), &arguments)
 }
 
 #[cfg(test)]
@@ -183,9 +171,9 @@ mod tests {
             start: Instant::from_nanos(1_002_003),
             duration: Duration::from_nanos(4_005),
         };
-        let event = call_event(20, 21, &record);
-        let start = "{\"name\":\"recvfrom\",\"cat\":\"syscall\",\"ph\":\"X\",\"ts\":1002.003,\
-                     \"dur\":4.005,\"pid\":20,\"tid\":21,";
+        let event = call_event(Track { process: 20, thread: 21 }, &record);
+        let start = "{\"name\":\"recvfrom\",\"ph\":\"X\",\"pid\":20,\"tid\":21,\"ts\":1002.003,\
+                     \"dur\":4.005,";
         assert!(event.starts_with(start), "{event}");
         let arguments = r#""args":{"arguments":"7, \") = \\\"\\n\"","result":"-1 EAGAIN"#;
         assert!(event.contains(arguments), "{event}");

@@ -11,8 +11,9 @@ use epollite::kernel::{Resource, Rlimit, Signal};
 use epollite::{Errno, Kernel, Linux};
 
 use crate::exit::{CliError, failed};
+use crate::json::named;
 use crate::listen::Place;
-use crate::log::{Log, named};
+use crate::log::Log;
 use crate::signals;
 use crate::trace::Trace;
 

@@ -6,7 +6,8 @@ use epollite::server::datagram::DatagramStats;
 use epollite::server::stream::StreamStats;
 
 use crate::call::{Call, CallCount, CallTable};
-use crate::log::{Log, json_string};
+use crate::json::json_string;
+use crate::log::Log;
 
 /// The statistics of one thread, or the sum of all threads.
 #[derive(Clone, Copy, Default, Debug)]

@@ -7,6 +7,7 @@ mod program {
     pub(crate) mod args;
     pub(crate) mod exit;
     mod help;
+    mod json;
     mod log;
     mod model;
     mod sink;

@@ -5,7 +5,7 @@ use std::fs;
 use super::features::Feature;
 use super::limits::Limit;
 use crate::columns::labelled;
-use crate::log::json_string;
+use crate::json::{array, json_string, object, optional};
 
 /// The columns of name and state; the rest is text.
 const NAME: usize = 32;
@@ -53,38 +53,28 @@ fn release() -> String {
 }
 
 pub(super) fn json(features: &[Feature], limits: &[Limit]) -> String {
-    let optional = |text: Option<&str>| text.map_or_else(|| "null".into(), json_string);
-    let features: Vec<String> = features
-        .iter()
-        .map(|Feature { name, since, is_needed, without, state }| {
-            let errno = state.err().map(|errno| format!("{errno:?}"));
-            format!(
-                "{{\"name\":{},\"has\":{},\"errno\":{},\"since\":{},\"needed\":{is_needed},\
-                 \"without\":{}}}",
-                json_string(name),
-                state.is_ok(),
-                optional(errno.as_deref()),
-                optional(Some(*since).filter(|since| !since.is_empty())),
-                json_string(without),
-            )
-        })
-        .collect();
-    let limits: Vec<String> = limits
-        .iter()
-        .map(|Limit { name, value, what, advice }| {
-            format!(
-                "{{\"name\":{},\"value\":{},\"limits\":{},\"raise\":{}}}",
-                json_string(name),
-                optional(value.as_deref()),
-                json_string(what),
-                optional(advice.as_deref()),
-            )
-        })
-        .collect();
-    format!(
-        "{{\"kernel\":{},\"features\":[{}],\"limits\":[{}]}}\n",
-        json_string(&release()),
-        features.join(","),
-        limits.join(",")
-    )
+    let features = features.iter().map(|Feature { name, since, is_needed, without, state }| {
+        let errno = state.err().map(|errno| format!("{errno:?}"));
+        object(&[
+            ("name", json_string(name)),
+            ("has", state.is_ok().to_string()),
+            ("errno", optional(errno.as_deref())),
+            ("since", optional(Some(*since).filter(|since| !since.is_empty()))),
+            ("needed", is_needed.to_string()),
+            ("without", json_string(without)),
+        ])
+    });
+    let limits = limits.iter().map(|Limit { name, value, what, advice }| {
+        object(&[
+            ("name", json_string(name)),
+            ("value", optional(value.as_deref())),
+            ("limits", json_string(what)),
+            ("raise", optional(advice.as_deref())),
+        ])
+    });
+    object(&[
+        ("kernel", json_string(&release())),
+        ("features", array(features)),
+        ("limits", array(limits)),
+    ]) + "\n"
 }

@@ -9,7 +9,7 @@ use super::script::Script;
 use super::timeline::{expected, observed, timeline};
 use super::verdict::{key_step, people_agree, skipped, state};
 use crate::columns::one_line;
-use crate::log::json_string;
+use crate::json::{array, json_string, object, optional};
 
 /// One experiment with every system call.
 pub(super) fn experiment(script: &Script, machine: &Machine, seen: &Observation) -> String {
@@ -87,20 +87,4 @@ fn result(script: &Script, report: &ExperimentReport, at: usize, detail: Detail)
 
 fn calls(seen: &StepReport) -> String {
     array(seen.calls.iter().map(|call| json_string(&call.to_string())))
-}
-
-/// An object; its values are JSON.
-pub(super) fn object(fields: &[(&str, String)]) -> String {
-    let fields: Vec<String> =
-        fields.iter().map(|(name, value)| format!("{}:{value}", json_string(name))).collect();
-    format!("{{{}}}", fields.join(","))
-}
-
-/// An array of JSON values.
-pub(super) fn array(values: impl Iterator<Item = String>) -> String {
-    format!("[{}]", values.collect::<Vec<_>>().join(","))
-}
-
-fn optional(text: Option<&str>) -> String {
-    text.map_or_else(|| "null".to_owned(), json_string)
 }

@@ -3,13 +3,13 @@
 //!
 //! Makes text from rows; runs nothing. Reference: "Trace Event Format", the JSON array format.
 
-use super::json::{array, object};
 use super::timeline::{Row, actors, descriptors};
-use crate::log::json_string;
+use crate::json::{array, json_string, object};
+use crate::trace_event::Track;
 
 /// The process of the actors' tracks, and that of the descriptors'.
-const ACTORS: usize = 1;
-const DESCRIPTORS: usize = 2;
+const ACTORS: u32 = 1;
+const DESCRIPTORS: u32 = 2;
 /// The distance of two steps where the kernel's clock stands still, and the length of a call there.
 const STEP_NANOS: u128 = 10_000;
 const CALL_NANOS: u128 = 5_000;
@@ -28,14 +28,16 @@ pub(super) fn trace(name: &str, rows: &[Row]) -> String {
             took = CALL_NANOS;
         }
         if let Some(actor) = place(&actors, &row.actor) {
-            events.push(slice(ACTORS, actor, row, start, took));
+            events.push(track(ACTORS, actor).slice(&row.call, start, took, &arguments(row)));
         }
         // A new descriptor's name is among those of the call.
         for descriptor in row.names.iter().filter_map(|name| place(&descriptors, name)) {
-            events.push(slice(DESCRIPTORS, descriptor, row, start, took));
+            let track = track(DESCRIPTORS, descriptor);
+            events.push(track.slice(&row.call, start, took, &arguments(row)));
         }
         for descriptor in row.reported.iter().filter_map(|name| place(&descriptors, name)) {
-            events.push(instant(descriptor, row, start + took));
+            let reported = format!("reported: {}", row.result);
+            events.push(track(DESCRIPTORS, descriptor).instant(&reported, start + took));
         }
     }
     object(&[("displayTimeUnit", json_string("ns")), ("traceEvents", array(events.into_iter()))])
@@ -43,48 +45,19 @@ pub(super) fn trace(name: &str, rows: &[Row]) -> String {
 }
 
 /// The names of a process and of its tracks, which are in the order of their numbers.
-fn tracks(process: usize, name: &str, names: &[&str]) -> Vec<String> {
-    let named = |kind: &str, thread: usize, name: &str| {
-        object(&[
-            ("ph", json_string("M")),
-            ("name", json_string(kind)),
-            ("pid", process.to_string()),
-            ("tid", thread.to_string()),
-            ("args", object(&[("name", json_string(name))])),
-        ])
-    };
-    let mut events = vec![named("process_name", 0, name)];
-    let threads = names.iter().enumerate();
-    events.extend(threads.map(|(at, name)| named("thread_name", at + 1, name)));
+fn tracks(process: u32, name: &str, names: &[&str]) -> Vec<String> {
+    let mut events = vec![Track { process, thread: 0 }.process_name(name)];
+    let tracks = names.iter().enumerate();
+    events.extend(tracks.map(|(at, name)| track(process, at).thread_name(name)));
     events
 }
 
-/// A step, as long as its calls.
-fn slice(process: usize, track: usize, row: &Row, start: u128, took: u128) -> String {
-    object(&[
-        ("ph", json_string("X")),
-        ("name", json_string(&row.call)),
-        ("pid", process.to_string()),
-        ("tid", (track + 1).to_string()),
-        ("ts", micros(start)),
-        ("dur", micros(took)),
-        ("args", arguments(row)),
-    ])
+/// The track at this place. The first number is that of the process.
+fn track(process: u32, at: usize) -> Track {
+    Track { process, thread: u64::try_from(at + 1).unwrap_or(u64::MAX) }
 }
 
-/// That a wait has reported a descriptor.
-fn instant(track: usize, row: &Row, at: u128) -> String {
-    object(&[
-        ("ph", json_string("i")),
-        ("s", json_string("t")),
-        ("name", json_string(&format!("reported: {}", row.result))),
-        ("pid", DESCRIPTORS.to_string()),
-        ("tid", (track + 1).to_string()),
-        ("ts", micros(at)),
-    ])
-}
-
-fn arguments(row: &Row) -> String {
+fn arguments(row: &Row) -> Vec<(&'static str, String)> {
     let calls = row.calls.join("\n");
     let mut fields = vec![
         ("step", row.number.to_string()),
@@ -97,10 +70,5 @@ fn arguments(row: &Row) -> String {
     if !row.note.is_empty() {
         fields.push(("note", json_string(&row.note)));
     }
-    object(&fields)
-}
-
-/// Nanoseconds as the microseconds of the format, exactly.
-fn micros(nanos: u128) -> String {
-    format!("{}.{:03}", nanos / 1_000, nanos % 1_000)
+    fields
 }
