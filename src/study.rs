@@ -9,7 +9,7 @@
 //! ```text
 //!  built_in      the experiments of this crate, in the order of a course
 //!  runner        performs the steps of an experiment on a kernel
-//!  kernel_calls  device_calls   the calls of Kernel; those of Devices and Actors
+//!  kernel_calls  device_calls  actor_calls   the calls of Kernel, of Devices, of Actors
 //!  connections   calls that connect several sockets
 //!  run_state     the descriptors of an experiment that runs
 //!  environment   what belongs to a kernel: its version, its devices, its threads
@@ -27,6 +27,7 @@
 //!  probe         waits until everything sent over the loopback interface has arrived
 //! ```
 
+mod actor_calls;
 mod actors;
 mod built_in;
 mod connections;

@@ -1,27 +1,24 @@
-//! The calls of an experiment that only [`Devices`] and [`Actors`](super::Actors) have.
+//! The calls of an experiment that only [`Devices`] has. Those of other threads and processes are
+//! in `actor_calls.rs`.
 
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::actors::{Actors, Waited};
-use super::experiment::{Action, ActorAction, DeviceAction, Name};
-use super::run_state::{BegunWait, RunState, Stop, fd};
+use super::experiment::{Action, DeviceAction, Name};
+use super::run_state::{RunState, Stop, fd};
 use super::value::Value;
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::instrument::{Argument, Bytes, ReturnValue, SyscallRecord};
-use crate::kernel::{Access, DeviceOption, Devices, EpollEvent, Fd, Kernel, MessageFlag, Syscall};
+use crate::kernel::{Access, DeviceOption, Devices, Fd, Kernel, MessageFlag};
 
 /// The largest read.
 const READ_BYTES_MAX: usize = 1 << 20;
-/// The most events that one wait takes.
-const EVENTS_MAX: usize = 1_024;
-/// How long a wait of another thread may last: it is ended before, with the experiment.
-const BLOCKED_MILLIS: u32 = 20_000;
 
-fn text(text: &str) -> Argument {
+/// An argument with a form of its own.
+pub(super) fn text(text: &str) -> Argument {
     Argument::Text(text.into())
 }
 
@@ -242,63 +239,8 @@ impl<K: Kernel> RunState<'_, '_, K> {
         result.map_err(Stop::DeviceFailed)
     }
 
-    pub(super) fn actor(&mut self, action: &ActorAction) -> Result<Value, Stop> {
-        let (ActorAction::Begin { actor, .. }
-        | ActorAction::End { actor }
-        | ActorAction::Fork { actor }
-        | ActorAction::Kill { actor, .. }
-        | ActorAction::Pidfd { actor, .. }
-        | ActorAction::Reap { actor }) = *action;
-        let name = &self.names[actor];
-        let actor_name = || text(name);
-        match *action {
-            ActorAction::Begin { epoll, events_max, blocks, .. } => {
-                let (epoll, events_max) = (fd(&self.open, epoll)?, events_max.min(EVENTS_MAX));
-                let millis = if blocks { BLOCKED_MILLIS } else { 0 };
-                let actors = &mut *self.environment.actors;
-                let begun = actors.begin_wait(name, epoll, events_max, millis);
-                begun.map_err(Stop::DeviceFailed)?;
-                self.waits.retain(|wait| wait.actor != actor);
-                self.waits.push(BegunWait { actor, epoll: epoll.number(), events_max, millis });
-            }
-            ActorAction::End { .. } => return self.end_wait(actor),
-            ActorAction::Fork { .. } => {
-                self.environment.actors.fork(name).map_err(Stop::DeviceFailed)?;
-            }
-            ActorAction::Kill { signal, .. } => {
-                let signal_name = text(&format!("SIG{}", signal.name().unwrap_or("?")));
-                let arguments = vec![actor_name(), signal_name];
-                self.act("kill", arguments, |actors| actors.kill(name, signal), |()| zero())?;
-            }
-            ActorAction::Pidfd { fd: new, .. } => {
-                let arguments = vec![actor_name(), text("PIDFD_NONBLOCK")];
-                let returned = |fd: &Fd| ReturnValue::Fd(fd.number());
-                let fd = self.act("pidfd_open", arguments, |it| it.pidfd(name), returned)?;
-                self.open[new] = Some(fd);
-            }
-            ActorAction::Reap { .. } => {
-                let arguments = vec![actor_name(), text("NULL"), text("0")];
-                self.act("wait4", arguments, |actors| actors.reap(name), |()| zero())?;
-            }
-        }
-        Ok(Value::Done)
-    }
-
-    /// Makes a call for an actor.
-    fn act<R>(
-        &mut self,
-        name: &'static str,
-        arguments: Vec<Argument>,
-        make: impl FnOnce(&mut dyn Actors) -> Result<R, Errno>,
-        returned: impl FnOnce(&R) -> ReturnValue,
-    ) -> Result<R, Stop> {
-        let start = self.tracer.now();
-        let result = make(self.environment.actors);
-        self.record(name, arguments, result.as_ref().map(returned), start);
-        result.map_err(Stop::DeviceFailed)
-    }
-
-    fn record(
+    /// Records a call that is not the kernel's.
+    pub(super) fn record(
         &mut self,
         name: &'static str,
         arguments: Vec<Argument>,
@@ -308,35 +250,10 @@ impl<K: Kernel> RunState<'_, '_, K> {
         let (duration, result) = (self.tracer.now() - start, result.map_err(|errno| *errno));
         self.tracer.push(SyscallRecord { name, call: None, arguments, result, start, duration });
     }
-
-    fn end_wait(&mut self, actor: Name) -> Result<Value, Stop> {
-        let waited = self.environment.actors.end_wait(&self.names[actor]);
-        let Waited::Returned { result, start, duration } = waited.map_err(Stop::DeviceFailed)?
-        else {
-            return Ok(Value::Blocked);
-        };
-        let events: &[EpollEvent] = result.as_deref().unwrap_or_default();
-        let begun = self.waits.iter().find(|wait| wait.actor == actor);
-        let BegunWait { epoll, events_max, millis, .. } = *begun.ok_or(Stop::Missing)?;
-        self.tracer.push(SyscallRecord {
-            name: Syscall::EpollWait.syscall_name(),
-            call: Some(Syscall::EpollWait),
-            arguments: vec![
-                Argument::Fd(epoll),
-                Argument::Events(events.into()),
-                Argument::Number(i64::try_from(events_max).unwrap_or(i64::MAX)),
-                Argument::Number(millis.into()),
-            ],
-            result: result.as_ref().map(|it| ReturnValue::Number(it.len())).map_err(|it| *it),
-            start,
-            duration,
-        });
-        Ok(Value::Events(self.reported(result?)))
-    }
 }
 
 /// What a call returns that returns nothing.
-const fn zero() -> ReturnValue {
+pub(super) const fn zero() -> ReturnValue {
     ReturnValue::Number(0)
 }
 

@@ -17,6 +17,9 @@ use crate::net::Addr;
 /// How long a connection over the loopback interface may take.
 const CONNECT_MILLIS: u32 = 5_000;
 
+/// The most events that one wait takes.
+pub(super) const EVENTS_MAX: usize = 1_024;
+
 pub(super) struct RunState<'r, 'e, K> {
     pub(super) tracer: Tracer<K>,
     pub(super) names: &'r [String],

@@ -1,7 +1,7 @@
 //! Performs the steps of an experiment on a kernel, and compares each result.
 //!
-//! Knows waits and buffers; other calls are in `kernel_calls.rs` and `device_calls.rs`. Whatever
-//! happens, every descriptor is closed at the end.
+//! Knows waits and buffers; other calls are in `kernel_calls.rs`, `device_calls.rs` and
+//! `actor_calls.rs`. Whatever happens, every descriptor is closed at the end.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -10,7 +10,7 @@ use super::environment::Environment;
 use super::experiment::{Action, Change, DeviceAction, Experiment, ExperimentStep, Name};
 use super::probe::Probe;
 use super::report::{ExperimentReport, Skipped, StepReport};
-use super::run_state::{RunState, Stop, fd};
+use super::run_state::{EVENTS_MAX, RunState, Stop, fd};
 use super::value::Value;
 use crate::errno::Errno;
 use crate::instrument::Tracer;
@@ -21,8 +21,6 @@ const FILL_ROUNDS: usize = 5;
 /// At most as many bytes are sent to fill a buffer, or read to empty one.
 const FILL_BYTES_MAX: u64 = 1 << 28;
 const BLOCK_BYTES: usize = 4_096;
-/// The most events that one wait takes.
-const EVENTS_MAX: usize = 1_024;
 
 /// Performs `experiment` on a kernel in its environment. Before a call whose result may depend on
 /// it, waits until all packets have arrived. When a device or a thread that it needs is missing, it

@@ -203,7 +203,7 @@ Examples:
   epollite study --predict edge-residue     ... but guess first
   epollite study half-close --side-by-side level edge
   epollite study edge-late --svg late.svg   a picture of it
-  epollite study list eventfd               those with the word; a section: edges
+  epollite study list eventfd               those with a word, or of a section
   epollite study show edge-late >my.txt     a start for one of your own
   epollite study run my.txt
 ";

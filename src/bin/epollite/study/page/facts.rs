@@ -1,6 +1,6 @@
 //! The table of facts of one kernel: a row for each experiment.
 
-use epollite::study::{Experiment, ExperimentReport};
+use epollite::study::{Experiment, ExperimentReport, Skipped};
 
 use super::super::kernels::{Machine, Observation};
 use super::super::script::Script;
@@ -25,7 +25,10 @@ pub(crate) fn facts(machine: &Machine, rows: &[(Script, Observation)]) -> String
         page += &columns(&[(&script.name, 26), (state, 9), (&fact, 27), (&people, 18)]);
         for (kernel, report) in [("model", &seen.model), ("Linux", &seen.linux)] {
             page += &differences(kernel, experiment, report.as_ref());
-            if let Some(reason) = skipped(report.as_ref()) {
+            // What is not modelled is counted below: a line for each would hide what differs.
+            let is_counted =
+                report.as_ref().and_then(|it| it.skipped.as_ref()) == Some(&Skipped::NotModelled);
+            if let (Some(reason), false) = (skipped(report.as_ref()), is_counted) {
                 page += &labelled(&format!("  -- {kernel}: "), &reason);
             }
         }
