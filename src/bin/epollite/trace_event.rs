@@ -69,8 +69,8 @@ mod tests {
     fn times_are_microseconds_with_nanoseconds_behind_the_point() {
         let track = Track { process: 2, thread: 3 };
         assert_eq!(
-            track.slice("a\"", 1_002_003, 4_005, &[("x", "1".to_owned())]),
-            r#"{"name":"a\"","ph":"X","pid":2,"tid":3,"ts":1002.003,"dur":4.005,"args":{"x":1}}"#
+            track.slice("a\"", 1_002_345, 4_067, &[("x", "1".to_owned())]),
+            r#"{"name":"a\"","ph":"X","pid":2,"tid":3,"ts":1002.345,"dur":4.067,"args":{"x":1}}"#
         );
         assert_eq!(
             track.instant("b", 7),
