@@ -7,7 +7,7 @@
 mod arguments;
 mod close;
 mod datagram;
-mod decision;
+pub(crate) mod decision;
 mod devices;
 mod epoll;
 pub(crate) mod fd;
@@ -25,7 +25,7 @@ pub use arguments::{Resource, Rlimit, Shutdown, SocketType};
 pub use close::close_quietly;
 pub(crate) use datagram::{is_refused, is_source_unusable};
 pub use datagram::{recv_datagram, reply_datagram};
-pub use decision::{CloseReason, ConnectionDecision, Decision, ListenerDecision, StopReason};
+pub use decision::{ConnectionDecision, Decision, ListenerDecision, StopReason};
 pub use devices::{Access, ChildProcess, DeviceOption, Devices, MessageFlag};
 pub use epoll::{EpollEvent, EpollOp};
 pub(crate) use fd::Fd;

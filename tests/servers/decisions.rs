@@ -4,11 +4,11 @@ use core::time::Duration;
 
 use epollite::instrument::{FaultInjector, FaultPlan, RecordSink, SyscallRecord, Tracer};
 use epollite::kernel::{
-    CloseReason, ConnectionDecision as C, Decision, ListenerDecision as L, Shutdown, SocketType,
-    StopReason, Syscall,
+    ConnectionDecision as C, Decision, ListenerDecision as L, Shutdown, SocketType, StopReason,
+    Syscall,
 };
 use epollite::net::AddressFamily;
-use epollite::server::stream::{Outcome, StreamConfig, StreamServer};
+use epollite::server::stream::{CloseReason, Outcome, StreamConfig, StreamServer};
 use epollite::server::{PortSharing, bind_stream};
 use epollite::sim::Sim;
 use epollite::{Addr, Errno, Fd, Instant, Kernel, Trigger};

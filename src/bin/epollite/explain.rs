@@ -3,7 +3,8 @@
 //! Knows decisions, and nothing of what they are made by.
 
 use epollite::event::Ready;
-use epollite::kernel::{CloseReason, ConnectionDecision, Decision, ListenerDecision, StopReason};
+use epollite::kernel::{ConnectionDecision, Decision, ListenerDecision, StopReason};
+use epollite::server::stream::CloseReason;
 use epollite::{Errno, Interest};
 
 /// The decision in words, without an end of line.

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use crate::errno::Errno;
 use crate::event::Trigger;
-pub use crate::kernel::CloseReason;
+pub use crate::kernel::decision::CloseReason;
 use crate::net::Addr;
 use crate::reactor::Limits;
 use crate::token::Token;
