@@ -16,9 +16,10 @@ static OUTPUT: OnceLock<Trace> = OnceLock::new();
 
 /// Switches the recorder on, once; from here on a panic prints it.
 pub(crate) fn start(output: Trace) {
-    if OUTPUT.set(output).is_err() || !ring::start() {
+    if OUTPUT.set(output).is_err() {
         return;
     }
+    ring::start();
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);

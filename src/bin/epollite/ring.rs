@@ -2,7 +2,7 @@
 //!
 //! Knows no output. A ring's lock is taken by another thread only to print it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
@@ -20,10 +20,11 @@ const LIST_MAX: usize = 16;
 
 type SharedRing = Arc<Mutex<Ring>>;
 
-/// The rings of all threads, once they are kept.
-static RINGS: OnceLock<Mutex<Vec<SharedRing>>> = OnceLock::new();
+/// The rings of all threads with their numbers, once they are kept.
+static RINGS: OnceLock<Mutex<Vec<(usize, SharedRing)>>> = OnceLock::new();
 
 thread_local! {
+    static NUMBER: Cell<usize> = const { Cell::new(0) };
     static RING: RefCell<Option<SharedRing>> = const { RefCell::new(None) };
 }
 
@@ -58,9 +59,15 @@ impl Ring {
     }
 }
 
-/// Keeps entries from now on. Returns whether it did not before.
-pub(crate) fn start() -> bool {
-    RINGS.set(Mutex::default()).is_ok()
+/// Keeps entries from now on.
+pub(crate) fn start() {
+    RINGS.get_or_init(Mutex::default);
+}
+
+/// Gives this thread the number that a trace shows too; without one it is 0, the main thread. Must
+/// come before its first entry.
+pub(crate) fn set_thread_number(number: usize) {
+    NUMBER.set(number);
 }
 
 /// Whether entries are kept.
@@ -78,7 +85,8 @@ pub(crate) fn keep(entry: &Entry) {
     RING.with_borrow_mut(|ring| {
         let ring = ring.get_or_insert_with(|| {
             let ring = SharedRing::default();
-            rings.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&ring));
+            let mut rings = rings.lock().unwrap_or_else(PoisonError::into_inner);
+            rings.push((NUMBER.get(), Arc::clone(&ring)));
             ring
         });
         ring.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
@@ -102,12 +110,12 @@ pub(crate) fn texts() -> Vec<String> {
         Err(TryLockError::Poisoned(rings)) => rings.into_inner(),
         Err(TryLockError::WouldBlock) => return Vec::new(),
     };
-    let text = |(number, ring): (usize, &SharedRing)| match ring.try_lock() {
-        Ok(ring) => ring.text(number),
-        Err(TryLockError::Poisoned(ring)) => ring.into_inner().text(number),
+    let text = |(number, ring): &(usize, SharedRing)| match ring.try_lock() {
+        Ok(ring) => ring.text(*number),
+        Err(TryLockError::Poisoned(ring)) => ring.into_inner().text(*number),
         Err(TryLockError::WouldBlock) => format!("flight recorder, thread {number}: busy\n"),
     };
-    rings.iter().enumerate().map(text).collect()
+    rings.iter().map(text).collect()
 }
 
 #[cfg(test)]
@@ -118,6 +126,19 @@ mod tests {
     fn decision(accepted: u32) -> Entry {
         let what = ListenerDecision::QueueEmpty { accepted };
         Entry::Decision(Decision::Listener { fd: 7, what })
+    }
+
+    #[test]
+    fn a_ring_has_the_number_of_its_thread() {
+        start();
+        let thread = std::thread::spawn(|| {
+            set_thread_number(41);
+            keep(&decision(4_141));
+        });
+        thread.join().unwrap();
+        let texts = texts();
+        let own = texts.iter().find(|text| text.contains(" 4141 ")).expect("it is kept");
+        assert!(own.starts_with("flight recorder, thread 41: the last 1 of 1\n"), "{own}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::log::Log;
 use crate::models::CounterWriter;
 use crate::origin::TraceOrigin;
 use crate::recorder;
+use crate::ring;
 use crate::signals::{exit_by, read_signal};
 use crate::stats::StatsSnapshot;
 use crate::trace::Trace;
@@ -133,6 +134,7 @@ impl<K: InstrumentedKernel> Worker<K> {
 
     /// Serves until shutdown is complete. A failure here shuts down the other threads too.
     pub(crate) fn run(&mut self) -> Result<StatsSnapshot, CliError> {
+        ring::set_thread_number(self.index);
         // The calls of the setup are shown before the first wait, which may be long.
         self.drain_trace();
         let result = self.run_loop().map_err(failed("epoll_wait"));
