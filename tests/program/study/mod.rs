@@ -116,6 +116,19 @@ fn the_first_pages_fit_a_terminal_and_name_experiments_that_exist() {
 }
 
 #[test]
+fn a_word_that_is_no_name_leads_to_what_has_it() {
+    for (word, hint) in [
+        ("RDHUP", "try 'epollite study list RDHUP'"),
+        ("frobnicate", "try 'epollite study list'"),
+        ("a b", "try 'epollite study list'"),
+    ] {
+        let output = Program::run(&["study", word]);
+        output.expect_code(2);
+        assert!(output.single_error_line().ends_with(hint), "invariant: {hint}; got {output:?}");
+    }
+}
+
+#[test]
 fn a_section_selects_its_experiments() {
     let list = Program::run(&["study", "list", "Edges"]);
     list.expect_code(0);

@@ -83,8 +83,17 @@ pub(crate) fn find_text(name: &str) -> Result<&'static str, CliError> {
         } else {
             format!(" (nearest: {})", near.join(", "))
         };
+        // A word such as RDHUP, ghost or cork is not a name; what has it is listed.
+        let word = name.to_lowercase();
+        let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let has_it = |(_, text): &(&str, &str)| text.to_lowercase().contains(&word);
         let name = one_line(name);
-        let why = format!("unknown experiment '{name}'{near}; try 'epollite study list'");
+        let list = if is_word && BUILT_IN.iter().any(has_it) {
+            format!("epollite study list {name}")
+        } else {
+            "epollite study list".to_owned()
+        };
+        let why = format!("unknown experiment '{name}'{near}; try '{list}'");
         CliError::new(CliError::USAGE, why)
     })
 }
