@@ -5,8 +5,8 @@
 # Guess:   what inotify_add_watch(2) accepts, it reports; and a memfd, which is a regular file of
 #          tmpfs, is reported like a file of tmpfs that was made with O_TMPFILE. A pipe is not
 #          reported, since it is no file of a file system.
-# Seen:    the watch is accepted for all of them. A write to the O_TMPFILE and to an unlinked file is
-#          reported, and even one to the pipe; a write to the memfd is not.
+# Seen:    the watch is accepted for all of them. A write to the O_TMPFILE and to an unlinked file
+#          is reported, and even one to the pipe; a write to the memfd is not.
 # Output:  memfd 0, tmpfile 1, unlinked 1, pipe 1
 set -eu
 seen=$(timeout 60 python3 - <<'PYTHON'

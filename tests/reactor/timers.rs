@@ -1,5 +1,5 @@
 //! Timers without a descriptor: they share order, tokens and limits with registrations, and no
-//! kernel hears of them.
+//! kernel knows them.
 
 use core::time::Duration;
 

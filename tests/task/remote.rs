@@ -11,7 +11,7 @@ use std::time::Duration;
 use epollite::Linux;
 use epollite::executor::{Executor, ExecutorConfig};
 
-/// Long enough for a busy machine: whoever is never woken waits longer.
+/// Long enough for a busy machine: a task that is never woken waits longer.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// What another thread sends to a task.
