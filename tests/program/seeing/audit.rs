@@ -5,10 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use crate::support::TRIGGERS;
 use crate::support::client::{connect, connect_unix, echo};
 use crate::support::process::Process;
+use crate::support::procfs::state;
 use crate::support::program::{PROGRAM, Program};
 use crate::support::scratch::Scratch;
 use crate::support::tool::{python, tool};
-use crate::support::wait::eventually;
+use crate::support::wait::{eventually, until};
 
 #[test]
 fn a_server_without_faults_is_shown_with_its_sockets() {
@@ -93,6 +94,33 @@ fn the_audit_of_itself_finds_what_it_has_planted() {
     assert!(text.contains("is in the kernel only"), "{}", audit.stdout);
     assert_eq!(audit.stdout.matches("fault: ").count(), 4, "{}", audit.stdout);
     assert!(audit.stdout.lines().all(|line| line.chars().count() <= 80), "{}", audit.stdout);
+}
+
+#[test]
+fn a_process_is_audited_whatever_its_name_and_whether_its_first_thread_has_ended() {
+    let odd = python("odd_names.py", &[]);
+    odd.stdout.line_with("ready");
+    let pid = odd.pid();
+    let audit = eventually("its first thread to have ended", || {
+        (state(pid) == 'Z').then(|| Program::run(&["audit", &pid.to_string()]))
+    });
+    audit.expect_code(0);
+    let name = format!("process {pid} (odd?\u{fffd}): 1 epoll, 2 registrations");
+    assert!(audit.stdout.contains(&name), "{}", audit.stdout);
+    let is_joined = |line: &str| line.contains("unix") && !line.contains(" unix");
+    assert!(!audit.stdout.lines().any(is_joined), "columns are apart:\n{}", audit.stdout);
+}
+
+#[test]
+fn a_process_that_has_ended_is_one_line_and_exit_code_1() {
+    // Not waited for by its parent, which is this test.
+    let zombie = Process::start(std::process::Command::new("true"));
+    let pid = zombie.pid();
+    until("it to end", || state(pid) == 'Z');
+    let audit = Program::run(&["audit", &pid.to_string()]);
+    audit.expect_code(1);
+    let line = audit.single_error_line();
+    assert!(line.contains(&format!("process {pid} has ended")), "{line}");
 }
 
 #[test]

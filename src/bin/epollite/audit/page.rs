@@ -48,8 +48,8 @@ fn table(state: &ProcessState, epoll: &WatchedEpoll) -> String {
         };
         let data = data_text(state, entry);
         let label = format!("{:>5}  {:MASK$}{data:DATA$}", entry.fd, mask_text(entry));
-        // A long mask and long data leave no room: the target begins on the next line.
-        if label.len() > FD + MASK + DATA {
+        // A long mask or long data leaves no room: the target begins on the next line.
+        if !label.ends_with(' ') {
             page += &format!("{}\n", label.trim_end());
             page += &labelled(&" ".repeat(FD + MASK + DATA), &text);
         } else {

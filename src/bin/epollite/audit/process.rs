@@ -44,9 +44,10 @@ impl ProcessState {
     /// Reads `/proc/PID`.
     ///
     /// # Errors
-    /// No such process, or no permission to inspect it.
+    /// No such process, it has ended, or no permission to inspect it.
     pub(super) fn read(pid: u32) -> Result<Self, CliError> {
-        let folder = format!("/proc/{pid}");
+        let thread = living_thread(pid)?;
+        let folder = format!("/proc/{thread}");
         let failed = |error: &io::Error| CliError::run(failure(pid, &folder, error));
         let mut numbers = Vec::new();
         for entry in fs::read_dir(format!("{folder}/fd")).map_err(|error| failed(&error))? {
@@ -73,13 +74,14 @@ impl ProcessState {
         let mut epolls = Vec::new();
         for fd in epoll_fds {
             if let Some(entries) = read_entries(&folder, fd)? {
-                epolls.push(resolve(pid, fd, entries, &descriptors));
+                epolls.push(resolve(thread, fd, entries, &descriptors));
             }
         }
         let mut entries = epolls.iter().flat_map(|epoll: &WatchedEpoll| &epoll.entries);
         let has_waker = entries.any(|(entry, _)| entry.data == WAKER_DATA);
-        let command = fs::read_to_string(format!("{folder}/comm")).unwrap_or_default();
-        let command = one_line(command.trim_end());
+        // A name is bytes.
+        let command = fs::read(format!("{folder}/comm")).unwrap_or_default();
+        let command = one_line(String::from_utf8_lossy(&command).trim_end_matches('\n'));
         let has_tokens = has_waker || is_this_program(&folder);
         Ok(Self { pid, command, epolls, descriptors, has_tokens })
     }
@@ -108,6 +110,30 @@ fn failure(pid: u32, folder: &str, error: &io::Error) -> String {
         }
         _ => format!("{folder}: {error}"),
     }
+}
+
+/// A thread that has descriptors: the first one may have ended before the others. What cannot be
+/// read is left to the caller, who reads more.
+fn living_thread(pid: u32) -> Result<u32, CliError> {
+    if !has_ended(pid) {
+        return Ok(pid);
+    }
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let mut threads = threads.filter_map(|it| it.file_name().to_str()?.parse().ok());
+    let living = threads.find(|thread| !has_ended(*thread));
+    living.ok_or_else(|| {
+        CliError::run(format!("process {pid} has ended; its parent has not waited for it yet"))
+    })
+}
+
+/// Whether a thread is a zombie.
+///
+/// Man page: proc_pid_stat(5)
+fn has_ended(thread: u32) -> bool {
+    let stat = fs::read(format!("/proc/{thread}/stat")).unwrap_or_default();
+    // The name, in parentheses, may contain anything.
+    let stat = String::from_utf8_lossy(&stat);
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 /// Whether the process runs a program of this name.

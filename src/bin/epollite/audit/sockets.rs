@@ -38,8 +38,16 @@ impl SocketTable {
         }
         // A path is bytes.
         let text = fs::read(format!("{folder}/net/unix")).unwrap_or_default();
-        table.0.extend(String::from_utf8_lossy(&text).lines().filter_map(parse_unix));
+        table.add_unix(&String::from_utf8_lossy(&text));
         table
+    }
+
+    /// Anybody may give a Unix socket a name that has an end of line and, behind it, what looks
+    /// like a row of another socket: no row replaces one that is there.
+    fn add_unix(&mut self, rows: &str) {
+        for (inode, info) in rows.lines().filter_map(parse_unix) {
+            self.0.entry(inode).or_insert(info);
+        }
     }
 
     pub(super) fn get(&self, inode: u64) -> Option<&SocketInfo> {
@@ -166,6 +174,16 @@ mod tests {
         assert_eq!(parse_unix(row).unwrap().1.text, "unix stream connected");
         let row = "0000000034: 00000003 00000000 00000000 0002 01 12 @abstract";
         assert_eq!(parse_unix(row).unwrap().1.text, "unix datagram @abstract");
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_row_hides_no_connection() {
+        let mut table = SocketTable::default();
+        table.0.extend(parse_inet("tcp", TCP));
+        let row = "0000000034: 00000002 00000000 00010000 0001 01";
+        table.add_unix(&format!("{row} 777 @name\n{row} 625224 /forged"));
+        assert_eq!(table.get(777).unwrap().text, "unix stream @name listening");
+        assert_eq!(table.get(625_224).unwrap().send_queue_bytes, Some(312));
     }
 
     #[test]
