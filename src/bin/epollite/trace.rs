@@ -10,6 +10,7 @@ use std::time::Duration;
 use epollite::instrument::{RecordSink, SyscallRecord};
 
 use crate::args::TraceTarget;
+use crate::columns::one_line;
 use crate::entry::Entry;
 use crate::exit::{CliError, failed};
 use crate::explain;
@@ -54,7 +55,8 @@ impl Trace {
                 (path, opened.map(|file| Self::Perfetto(Arc::new(file), dropped)))
             }
         };
-        opened.map_err(|error| CliError::run(format!("{flag}: {}: {error}", path.display())))
+        let path = one_line(&path.to_string_lossy());
+        opened.map_err(|error| CliError::run(format!("{flag}: {path}: {error}")))
     }
 
     /// Writes one line as strace -T prints it, with its origin where there are several.

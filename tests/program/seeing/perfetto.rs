@@ -156,3 +156,10 @@ fn what_cannot_be_rewritten_is_refused_in_one_line() {
         assert!(refused.single_error_line().contains(&format!("--trace: {target}: ")));
     }
 }
+
+#[test]
+fn a_path_with_an_end_of_line_is_reported_in_one_line() {
+    let output = Program::run(&["echo", "--trace=perfetto:/nonexistent/\x1b[31m\nfile"]);
+    output.expect_code(1);
+    assert!(output.single_error_line().contains("/nonexistent/?[31m?file"), "{output:?}");
+}
