@@ -22,7 +22,7 @@ use super::names::{Kind, Names};
 use super::value::{Reported, Value};
 use crate::event;
 use crate::kernel::{
-    MessageFlag, OptionBytes, Shutdown, SocketOption, SocketOptionName, SocketType,
+    MessageFlag, OptionBytes, Shutdown, Signal, SocketOption, SocketOptionName, SocketType,
 };
 use crate::net::AddressFamily;
 
@@ -274,7 +274,11 @@ fn parse_other_action(
             "fastest" => Action::Fastest { epoll: names.epoll(c)?, timeout: parse_timeout(c)? },
             "nofile" => Action::Nofile { spare: optional_number(c)? },
             "block" => {
+                let place = *c;
                 let signals = parse_signals(c)?;
+                if [Signal::KILL, Signal::STOP].into_iter().any(|it| signals.contains(it)) {
+                    return Err(place.expected("signals that can be blocked: not KILL, not STOP"));
+                }
                 names.blocked = names.blocked | signals;
                 Action::Block { signals }
             }

@@ -184,6 +184,8 @@ impl<K: Kernel> RunState<'_, '_, K> {
     }
 
     fn drain(&mut self, name: Name, is_socket: bool, len_max: usize) -> Result<Value, Stop> {
+        // A device may have no end.
+        let len_max = len_max.min(FILL_BYTES_MAX.try_into().unwrap_or(usize::MAX));
         let mut buf = vec![0; BLOCK_BYTES.min(len_max)];
         let (mut total, mut last) = (0_usize, Ok(0));
         // The sender may send more when there is room.

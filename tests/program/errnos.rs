@@ -47,6 +47,16 @@ fn threads_that_cannot_be_started_are_reported_without_an_errno_of_the_c_library
 }
 
 #[test]
+fn an_experiment_without_a_thread_is_one_line() {
+    for arguments in [&["study", "edge-late"][..], &["study", "--all"]] {
+        let mut program = Program::start_under(&refusing("clone3", "EAGAIN"), arguments);
+        let ending = program.end();
+        let complaint = ending.expect_code(1).single_error_line();
+        assert!(complaint.contains("cannot start a thread: "), "{complaint}");
+    }
+}
+
+#[test]
 fn a_missing_host_means_all_ipv4_addresses_without_ipv6() {
     // The first socket of each server is the IPv6 one.
     let without_ipv6 = refusing("socket", "EAFNOSUPPORT:when=1");

@@ -42,7 +42,7 @@ fn every_experiment_agrees_with_linux() {
     let mut differing = Vec::new();
     let before = resources();
     for (name, experiment) in all() {
-        let report = machine.on_linux(&experiment);
+        let report = machine.on_linux(&experiment).unwrap();
         assert_eq!(resources(), before, "{name}: descriptors are closed, limits are restored");
         if let Some(skipped) = &report.skipped {
             println!("{name}: {skipped}");
@@ -52,7 +52,7 @@ fn every_experiment_agrees_with_linux() {
     assert!(differing.is_empty(), "Linux differs:\n{}", differing.join("\n"));
     // What every Linux has is not skipped.
     for name in ["timerfd-once", "signalfd", "threads-edge", "fork-ghost", "udp-error-queue"] {
-        let report = machine.on_linux(&parse(built_in(name).unwrap()).unwrap());
+        let report = machine.on_linux(&parse(built_in(name).unwrap()).unwrap()).unwrap();
         assert!(report.agrees(), "{name}: {:?}", report.skipped);
     }
 }
@@ -83,7 +83,7 @@ fn a_wrong_wait_of_a_thread_is_found_at_its_step() {
         let text = built_in(name).unwrap();
         assert!(text.contains(right), "{name} has {right}");
         let experiment = parse(&text.replacen(right, wrong, 1)).unwrap();
-        let report = machine.on_linux(&experiment);
+        let report = machine.on_linux(&experiment).unwrap();
         let differing: Vec<&str> = (experiment.steps.iter().zip(&report.steps))
             .filter(|(_, seen)| !seen.agrees)
             .map(|(step, _)| step.call.as_str())
@@ -107,7 +107,7 @@ fn what_a_thread_or_process_cannot_do_is_an_error() {
     ] {
         let header = "question: q?\nwiring: p1\npeople: p\nbecause: b\nlesson: l\n\n";
         let experiment = parse(&format!("{header}{steps}\n")).unwrap();
-        let report = machine.on_linux(&experiment);
+        let report = machine.on_linux(&experiment).unwrap();
         assert!(report.agrees(), "{steps}: {report:?}");
     }
 }

@@ -9,7 +9,7 @@ const FIRST: usize = 7;
 
 /// Steps, the line of the mistake counted from the first of them, its column, and a part of the
 /// message.
-const MISTAKES: [(&str, usize, usize, &str); 87] = [
+const MISTAKES: [(&str, usize, usize, &str); 89] = [
     ("frobnicate s0", 0, 1, "expected a call: socketpair, tcp"),
     ("  eventf f0 0", 0, 3, "expected a call"),
     ("eventfd", 0, 8, "expected a new name"),
@@ -43,6 +43,8 @@ const MISTAKES: [(&str, usize, usize, &str); 87] = [
     ("epoll e0\nfastest e0 101ms", 1, 12, "a timeout up to 100ms, such as 50us or 1ms"),
     ("tcp s0 c0\nsendmany s0 c0 1 65536*\"x\"", 1, 27, "expected at most 65535 bytes"),
     ("block USR3", 0, 7, "a signal, such as USR1 or URG"),
+    ("block USR1 KILL", 0, 7, "signals that can be blocked: not KILL, not STOP"),
+    ("block STOP", 0, 7, "signals that can be blocked: not KILL, not STOP"),
     ("signalfd f0", 0, 12, "a signal, such as USR1 or URG"),
     ("raise USR1", 0, 7, "a signal that was blocked before, URG or WINCH"),
     ("raise KILL", 0, 7, "a signal that was blocked before, URG or WINCH"),

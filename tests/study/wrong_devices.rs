@@ -150,7 +150,7 @@ const WRONG_MILLIS: u32 = 200;
 fn report(name: &str, bug: Bug) -> ExperimentReport {
     let experiment = parse(built_in(name).unwrap()).unwrap();
     let millis = if bug == Bug::None { Environment::WAIT_MILLIS } else { WRONG_MILLIS };
-    Machine::read().on_linux_with(&experiment, &mut Wrong { bug }, millis)
+    Machine::read().on_linux_with(&experiment, &mut Wrong { bug }, millis).unwrap()
 }
 
 #[test]

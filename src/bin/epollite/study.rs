@@ -12,12 +12,14 @@
 //!  verdict             which kernels agree, where people are wrong
 //!  timeline            the steps, with descriptors by name
 //!  script, kernels     where an experiment comes from, where it runs
+//!  file                texts that the user names
 //! ```
 
 mod actors;
 mod answer;
 mod cast;
 mod choices;
+mod file;
 mod input;
 mod json;
 mod kernels;
@@ -43,7 +45,7 @@ use epollite::study::SECTIONS;
 
 use crate::args::{Kernels, Pictures, StudyCommand, StudyOptions, Trigger, View};
 use crate::columns::one_line;
-use crate::exit::CliError;
+use crate::exit::{CliError, spawn_failure};
 use crate::log;
 use kernels::{Machine, Observation};
 use script::{Script, find_text};
@@ -97,7 +99,7 @@ fn run_some(options: &StudyOptions, scripts: &[Script]) -> Result<(), CliError> 
     if let View::SideBySide(triggers) = &options.view {
         return side_by_side(&machine, script, options.kernels, triggers);
     }
-    let seen = observe(&machine, script, options.kernels);
+    let seen = observe(&machine, script, options.kernels)?;
     write_pictures(&options.pictures, &machine, script, &seen)?;
     match &options.view {
         View::Json => log::write_result(&json::experiment(script, &machine, &seen))?,
@@ -131,10 +133,11 @@ fn run_all(options: &StudyOptions, scripts: &[Script]) -> Result<(), CliError> {
         return ask(options, &machine, scripts, file.as_ref());
     }
     let observed = |script: &Script| {
-        let seen = observe(&machine, script, options.kernels);
-        (script.clone(), seen)
+        let seen = observe(&machine, script, options.kernels)?;
+        Ok((script.clone(), seen))
     };
-    let rows: Vec<(Script, Observation)> = scripts.iter().map(observed).collect();
+    let rows: Result<Vec<(Script, Observation)>, CliError> = scripts.iter().map(observed).collect();
+    let rows = rows?;
     log::write_result(&match &options.view {
         View::Json => json::facts(&machine, &rows),
         View::Markdown => {
@@ -161,11 +164,11 @@ fn report_differing<'o>(
     Err(CliError::run(format!("{differing} of {count} experiments are not as expected")))
 }
 
-fn observe(machine: &Machine, script: &Script, kernels: Kernels) -> Observation {
-    Observation {
-        model: (kernels != Kernels::Linux).then(|| machine.on_model(&script.experiment)),
-        linux: (kernels != Kernels::Sim).then(|| machine.on_linux(&script.experiment)),
-    }
+fn observe(machine: &Machine, script: &Script, kernels: Kernels) -> Result<Observation, CliError> {
+    let model = (kernels != Kernels::Linux).then(|| machine.on_model(&script.experiment));
+    let linux = (kernels != Kernels::Sim).then(|| machine.on_linux(&script.experiment));
+    let linux = linux.transpose().map_err(|error| spawn_failure(&error))?;
+    Ok(Observation { model, linux })
 }
 
 /// The experiment once with each trigger. It is not compared with what is expected.
@@ -181,7 +184,9 @@ fn side_by_side(
             let other = script.with_trigger(*trigger)?;
             let report = match kernels {
                 Kernels::Sim => machine.on_model(&other.experiment),
-                Kernels::Linux | Kernels::Both => machine.on_linux(&other.experiment),
+                Kernels::Linux | Kernels::Both => {
+                    machine.on_linux(&other.experiment).map_err(|error| spawn_failure(&error))?
+                }
             };
             let name = match trigger {
                 Trigger::Level => "level",

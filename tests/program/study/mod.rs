@@ -1,5 +1,6 @@
 //! `epollite study` from outside: the list, the pages, files with mistakes, exit codes.
 
+mod limits;
 mod pages;
 mod pictures;
 mod predict;

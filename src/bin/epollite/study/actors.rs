@@ -3,7 +3,7 @@
 //! Whether one sleeps is read from /proc; nothing here sleeps itself.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant as StdInstant};
@@ -111,10 +111,12 @@ impl Actors for LinuxActors {
                 Linux.sigaction_nothing(Signal::URG)?;
                 Linux.tgkill(worker.thread, signal)?;
             }
+            // Its number may be another process's.
+            Actor::Process(Child { is_alive: false, .. }) => return Err(Errno::ESRCH),
             Actor::Process(Child { process, .. }) => {
                 Linux.kill(process.pid, signal)?;
                 let wanted: &[char] = match signal {
-                    Signal::STOP => &['T'],
+                    Signal::STOP => &['T', 'Z', 'X'],
                     Signal::KILL => &['Z', 'X'],
                     _ => return self.settle(),
                 };
@@ -127,7 +129,7 @@ impl Actors for LinuxActors {
 
     fn pidfd(&mut self, actor: &str) -> Result<Fd, Errno> {
         match self.actors.get(actor) {
-            Some(Actor::Process(child)) => Linux.pidfd_open(child.process.pid),
+            Some(Actor::Process(child)) if child.is_alive => Linux.pidfd_open(child.process.pid),
             _ => Err(Errno::ESRCH),
         }
     }
@@ -153,7 +155,13 @@ impl Actors for LinuxActors {
 impl LinuxActors {
     /// Waits until every actor sleeps, is stopped, or has returned. One that returns may have woken
     /// another, so all of them are asked twice.
+    ///
+    /// # Errors
+    /// It cannot be seen, or one is not quiet in time.
     fn settle(&mut self) -> Result<(), Errno> {
+        // Without /proc, or a descriptor to read it, nobody would ever seem to sleep.
+        File::open("/proc/self/stat")
+            .map_err(|it| Errno::from_io_error(&it).unwrap_or(Errno::EIO))?;
         let mut quiet = 0;
         until(|| {
             let is_quiet = self.actors.values_mut().all(Actor::is_quiet);

@@ -3,6 +3,7 @@
 //! Knows how packets between the CPUs of this machine are waited for; no page.
 
 use std::fs;
+use std::io;
 use std::panic::resume_unwind;
 use std::thread;
 
@@ -44,7 +45,10 @@ impl Machine {
     }
 
     /// Runs it on Linux, in a thread of its own: a mask of signals ends with it.
-    pub(crate) fn on_linux(&self, experiment: &Experiment) -> ExperimentReport {
+    ///
+    /// # Errors
+    /// The thread could not be started.
+    pub(crate) fn on_linux(&self, experiment: &Experiment) -> io::Result<ExperimentReport> {
         self.on_linux_with(experiment, &mut Linux, Environment::WAIT_MILLIS)
     }
 
@@ -54,7 +58,7 @@ impl Machine {
         experiment: &Experiment,
         devices: &mut (impl Devices + Send),
         wait_millis: u32,
-    ) -> ExperimentReport {
+    ) -> io::Result<ExperimentReport> {
         let run = || {
             let mut environment = Environment {
                 version: self.version,
@@ -66,7 +70,10 @@ impl Machine {
             };
             run(experiment, Linux, &mut environment)
         };
-        thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|panic| resume_unwind(panic))
+        thread::scope(|scope| {
+            let thread = thread::Builder::new().spawn_scoped(scope, run)?;
+            Ok(thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        })
     }
 
     /// Runs it on a model of the same version, where everything sent has arrived.

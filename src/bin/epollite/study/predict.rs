@@ -27,12 +27,12 @@ pub(super) fn predict<'s>(
     scripts: &'s [Script],
     machine: &Machine,
     file: Option<&OsStr>,
-    observe: impl Fn(&Script) -> Observation,
+    observe: impl Fn(&Script) -> Result<Observation, CliError>,
 ) -> Result<Vec<(&'s Script, Observation)>, CliError> {
     let mut score = Score::open(file)?;
     let mut shown = Vec::new();
     for script in scripts {
-        let seen = observe(script);
+        let seen = observe(script)?;
         let is_over = ask_about(script, machine, &seen, &mut score)?;
         shown.push((script, seen));
         if is_over {

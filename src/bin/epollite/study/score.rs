@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 
+use super::file::read_text;
 use crate::columns::one_line;
 use crate::exit::CliError;
 
@@ -38,7 +40,7 @@ impl Score {
     pub(super) fn open(file: Option<&OsStr>) -> Result<Self, CliError> {
         let mut kept = BTreeMap::new();
         if let Some(path) = file {
-            match fs::read_to_string(path) {
+            match read_text(Path::new(path)) {
                 Ok(text) => kept = parse(&text).map_err(|why| failure(path, &why))?,
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(failure(path, &format!(" {error}"))),
@@ -99,11 +101,12 @@ fn parse(text: &str) -> Result<BTreeMap<String, Count>, String> {
         }
         let words: Vec<&str> = line.split(' ').collect();
         let count = match &words[..] {
-            [_, right, asked] => right.parse().ok().zip(asked.parse().ok()),
+            [_, right, asked] => right.parse::<u32>().ok().zip(asked.parse::<u32>().ok()),
             _ => None,
         };
         match count {
             Some((right, asked)) if right <= asked => {
+                let (right, asked) = (right.try_into().unwrap_or(0), asked.try_into().unwrap_or(0));
                 kept.insert(words[0].to_owned(), Count { right, asked });
             }
             _ => return Err(format!("{}: expected EXPERIMENT RIGHT ASKED", at + 1)),

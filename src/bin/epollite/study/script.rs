@@ -3,10 +3,11 @@
 //! Knows the notation as far as words go; what they mean is the library's.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::path::Path;
 
 use epollite::study::{BUILT_IN, Experiment, built_in, parse};
 
+use super::file::read_text;
 use crate::args::{Trigger, nearest_names};
 use crate::columns::one_line;
 use crate::exit::CliError;
@@ -37,8 +38,8 @@ impl Script {
     pub(crate) fn read_file(path: &OsStr) -> Result<Self, CliError> {
         let name = one_line(&path.to_string_lossy());
         let usage = |why: String| CliError::new(CliError::USAGE, why);
-        let bytes = fs::read(path).map_err(|error| usage(format!("{name}: {error}")))?;
-        let text = String::from_utf8(bytes).map_err(|_| usage(format!("{name}: is not UTF-8")))?;
+        let read = read_text(Path::new(path));
+        let text = read.map_err(|error| usage(format!("{name}: {error}")))?;
         let experiment = parse(&text).map_err(|error| usage(format!("{name}:{error}")))?;
         Ok(Self { name, text, experiment })
     }

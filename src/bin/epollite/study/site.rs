@@ -12,6 +12,7 @@ use super::markdown::{self, Place, paragraph};
 use super::ready::ready_lists;
 use super::script::Script;
 use super::svg;
+use super::text::one_line;
 use super::timeline::timeline;
 use super::translation::{Language, Translation};
 use crate::exit::CliError;
@@ -34,7 +35,8 @@ pub(super) fn write(folder: &OsStr) -> Result<(), CliError> {
     let mut put = |name: &str, text: &str| {
         files += 1;
         let path = folder.join(name);
-        let failed = |error| CliError::run(format!("{}: {error}", path.display()));
+        let failed =
+            |error| CliError::run(format!("{}: {error}", one_line(&path.to_string_lossy())));
         fs::write(&path, text).map_err(failed)
     };
     for at in 0..entries.len() {

@@ -4,12 +4,13 @@
 //! translation stays in English.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use epollite::study::{Experiment, ExperimentStep};
 
+use super::file::read_text;
+use super::text::one_line;
 use crate::exit::CliError;
 
 /// The language of a page.
@@ -34,11 +35,14 @@ impl Translation {
     /// translation.
     pub(super) fn read(folder: &Path, name: &str, english: &Experiment) -> Result<Self, CliError> {
         let path = folder.join("zh").join(format!("{name}.txt"));
-        match fs::read_to_string(&path) {
-            Ok(text) => Self::parse(&text, english)
-                .map_err(|why| CliError::run(format!("{}:{why}", path.display()))),
+        match read_text(&path) {
+            Ok(text) => Self::parse(&text, english).map_err(|why| {
+                CliError::run(format!("{}:{why}", one_line(&path.to_string_lossy())))
+            }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(CliError::run(format!("{}: {error}", path.display()))),
+            Err(error) => {
+                Err(CliError::run(format!("{}: {error}", one_line(&path.to_string_lossy()))))
+            }
         }
     }
 
