@@ -276,27 +276,27 @@ bench-c: build bench ## compare edge and level with the C baseline: every case, 
 
 .PHONY: install
 install: build bench lib ## install programs, libraries for C, header and licences: PREFIX, DESTDIR
-	install -Dm755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/epollite
-	install -Dm755 $(BENCH) $(DESTDIR)$(PREFIX)/bin/epollite-bench
-	install -Dm644 include/epollite.h $(DESTDIR)$(PREFIX)/include/epollite.h
-	install -Dm644 $(C_LIBRARY)/libepollite.a $(DESTDIR)$(PREFIX)/lib/libepollite.a
-	install -Dm755 $(C_LIBRARY)/libepollite.so.$(C_VERSION) -t $(DESTDIR)$(PREFIX)/lib
-	ln -sf libepollite.so.$(C_VERSION) $(DESTDIR)$(PREFIX)/lib/$(C_ABI)
-	ln -sf $(C_ABI) $(DESTDIR)$(PREFIX)/lib/libepollite.so
-	mkdir -p $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -Dm755 $(PROGRAM) "$(DESTDIR)$(PREFIX)/bin/epollite"
+	install -Dm755 $(BENCH) "$(DESTDIR)$(PREFIX)/bin/epollite-bench"
+	install -Dm644 include/epollite.h "$(DESTDIR)$(PREFIX)/include/epollite.h"
+	install -Dm644 $(C_LIBRARY)/libepollite.a "$(DESTDIR)$(PREFIX)/lib/libepollite.a"
+	install -Dm755 $(C_LIBRARY)/libepollite.so.$(C_VERSION) -t "$(DESTDIR)$(PREFIX)/lib"
+	ln -sf libepollite.so.$(C_VERSION) "$(DESTDIR)$(PREFIX)/lib/$(C_ABI)"
+	ln -sf $(C_ABI) "$(DESTDIR)$(PREFIX)/lib/libepollite.so"
+	mkdir -p "$(DESTDIR)$(PREFIX)/lib/pkgconfig"
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(C_VERSION)|' include/epollite.pc.in \
-		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/epollite.pc
-	install -Dm644 README.md $(DESTDIR)$(PREFIX)/share/doc/epollite/README.md
-	install -Dm644 LICENSE-MIT $(DESTDIR)$(PREFIX)/share/doc/epollite/LICENSE-MIT
-	install -Dm644 LICENSE-APACHE $(DESTDIR)$(PREFIX)/share/doc/epollite/LICENSE-APACHE
+		> "$(DESTDIR)$(PREFIX)/lib/pkgconfig/epollite.pc"
+	install -Dm644 README.md "$(DESTDIR)$(PREFIX)/share/doc/epollite/README.md"
+	install -Dm644 LICENSE-MIT "$(DESTDIR)$(PREFIX)/share/doc/epollite/LICENSE-MIT"
+	install -Dm644 LICENSE-APACHE "$(DESTDIR)$(PREFIX)/share/doc/epollite/LICENSE-APACHE"
 
 .PHONY: uninstall
 uninstall: ## remove what install installed
-	rm -f $(DESTDIR)$(PREFIX)/bin/epollite $(DESTDIR)$(PREFIX)/bin/epollite-bench
-	rm -f $(DESTDIR)$(PREFIX)/include/epollite.h $(DESTDIR)$(PREFIX)/lib/pkgconfig/epollite.pc
-	rm -f $(DESTDIR)$(PREFIX)/lib/libepollite.a $(DESTDIR)$(PREFIX)/lib/libepollite.so
-	rm -f $(DESTDIR)$(PREFIX)/lib/$(C_ABI) $(DESTDIR)$(PREFIX)/lib/libepollite.so.$(C_VERSION)
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/epollite
+	rm -f "$(DESTDIR)$(PREFIX)/bin/epollite" "$(DESTDIR)$(PREFIX)/bin/epollite-bench"
+	rm -f "$(DESTDIR)$(PREFIX)/include/epollite.h" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/epollite.pc"
+	rm -f "$(DESTDIR)$(PREFIX)/lib/libepollite.a" "$(DESTDIR)$(PREFIX)/lib/libepollite.so"
+	rm -f "$(DESTDIR)$(PREFIX)/lib/$(C_ABI)" "$(DESTDIR)$(PREFIX)/lib/libepollite.so.$(C_VERSION)"
+	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/epollite"
 
 .PHONY: clean
 clean: ## remove build output
