@@ -323,7 +323,8 @@ void epl_echo_free(epl_echo *echo);
 
 /*
  * Listens on an address; may be called several times. `bound` is NULL or has
- * room for the address with the port that it got.
+ * room for the address with the port that it got; -ERANGE if it had none: it
+ * listens all the same. -ESHUTDOWN after a stop.
  */
 int epl_echo_listen(epl_echo *echo, const char *address, char *bound,
                     size_t bound_bytes);
@@ -337,7 +338,7 @@ int epl_echo_run(epl_echo *echo);
  */
 int epl_echo_run_once(epl_echo *echo, int64_t timeout_ns);
 
-/* Stops a server. From any thread, and from a signal handler. */
+/* Stops a server, for good. From any thread, and from a signal handler. */
 int epl_echo_stop(const epl_echo *echo);
 
 /* Reads the counters. */

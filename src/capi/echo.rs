@@ -29,6 +29,8 @@ pub(super) struct EchoHandle {
 struct EchoCore {
     server: StreamServer<Linux, ()>,
     is_draining: bool,
+    /// Stopped, and the last connection has closed: there is nothing to wait for any more.
+    is_drained: bool,
 }
 
 impl core::fmt::Debug for EchoCore {
@@ -131,7 +133,7 @@ unsafe extern "C" fn epl_echo_create(
         server.register(eventfd, Interest::READABLE, Trigger::Edge, ())?;
         let wake = Wake::new();
         wake.enable(number);
-        let core = UnsafeCell::new(EchoCore { server, is_draining: false });
+        let core = UnsafeCell::new(EchoCore { server, is_draining: false, is_drained: false });
         let handle = boxed(EchoHandle { wake, is_stopped: AtomicBool::new(false), core })?;
         // SAFETY: not null, as the first store has shown, and writable.
         unsafe { store(out, handle) }
@@ -161,7 +163,10 @@ unsafe extern "C" fn epl_echo_listen(
     bound: *mut c_char,
     bound_bytes: usize,
 ) -> c_int {
-    let listen = |_: &EchoHandle, core: &mut EchoCore| {
+    let listen = |handle: &EchoHandle, core: &mut EchoCore| {
+        if handle.is_stopped.load(Ordering::Acquire) {
+            return Err(Errno::ESHUTDOWN);
+        }
         // SAFETY: as the caller has promised.
         let addr: Addr = unsafe { text(address) }?.parse().map_err(|_| Errno::EINVAL)?;
         let listening = bind_stream(&mut Linux, &addr, PortSharing::Exclusive);
@@ -185,8 +190,11 @@ unsafe extern "C" fn epl_echo_listen(
 unsafe extern "C" fn epl_echo_run(handle: *mut EchoHandle) -> c_int {
     let run = |handle: &EchoHandle, core: &mut EchoCore| loop {
         core.begin_drain_if_stopped(handle);
+        if core.is_drained {
+            return Ok(());
+        }
         match core.server.run_rounds()? {
-            Outcome::Drained => return Ok(()),
+            Outcome::Drained => core.is_drained = true,
             Outcome::User(_) => handle.wake.acknowledge(),
             Outcome::TimedOut | Outcome::Handled => {}
         }
@@ -204,8 +212,14 @@ unsafe extern "C" fn epl_echo_run(handle: *mut EchoHandle) -> c_int {
 unsafe extern "C" fn epl_echo_run_once(handle: *mut EchoHandle, timeout_ns: i64) -> c_int {
     let run = |handle: &EchoHandle, core: &mut EchoCore| {
         core.begin_drain_if_stopped(handle);
+        if core.is_drained {
+            return Ok(0);
+        }
         match core.server.run_once(deadline_after(timeout_ns))? {
-            Outcome::Drained => return Ok(0),
+            Outcome::Drained => {
+                core.is_drained = true;
+                return Ok(0);
+            }
             Outcome::User(_) => handle.wake.acknowledge(),
             Outcome::TimedOut | Outcome::Handled => {}
         }

@@ -10,6 +10,7 @@ use super::boundary::{boxed, done, shared, status, store, unboxed};
 use super::text::VERSION;
 use super::wake::Wake;
 use crate::errno::Errno;
+use crate::event::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
 use crate::event::{Event, ExclusiveTrigger, Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::{Fd, Kernel};
@@ -28,6 +29,8 @@ pub(super) struct Handle {
 
 struct Core {
     reactor: Reactor<Data>,
+    /// Of C's; the one for wake-ups is not counted.
+    registrations_max: u32,
     wake_token: Option<Token>,
 }
 
@@ -61,6 +64,9 @@ const ONESHOT: u32 = 2;
 const EDGE_ONESHOT: u32 = 3;
 const EXCLUSIVE: u32 = 4;
 const EXCLUSIVE_EDGE: u32 = 5;
+
+/// What can be ready: the bits of the header.
+const READY_BITS: u32 = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLRDHUP;
 
 /// Stands for the default of a number.
 const DEFAULT: u32 = 0;
@@ -117,15 +123,16 @@ unsafe extern "C" fn epl_reactor_create(
         // SAFETY: null, or writable, as the caller has promised.
         unsafe { store(out, null_mut()) }?;
         let defaults = Limits::default();
+        let registrations_max = match registrations_max {
+            DEFAULT => defaults.registrations_max,
+            most => most,
+        };
         let limits = Limits {
-            registrations_max: match registrations_max {
-                DEFAULT => defaults.registrations_max,
-                most => most,
-            },
+            registrations_max: registrations_max.saturating_add(1),
             events_max: NonZeroU32::new(events_max).unwrap_or(defaults.events_max),
         };
         let reactor = Reactor::with_limits(Linux, limits)?;
-        let core = UnsafeCell::new(Core { reactor, wake_token: None });
+        let core = UnsafeCell::new(Core { reactor, registrations_max, wake_token: None });
         let handle = boxed(Handle { wake: Wake::new(), core })?;
         // SAFETY: not null, as the first store has shown, and writable.
         unsafe { store(out, handle) }
@@ -159,12 +166,8 @@ unsafe extern "C" fn epl_reactor_fd(handle: *const Handle) -> c_int {
 /// As [`with_core`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epl_reactor_count(handle: *const Handle) -> u32 {
-    let count = |core: &mut Core| {
-        let own = u32::from(core.wake_token.is_some());
-        Ok(core.reactor.len() - own)
-    };
     // SAFETY: as the caller has promised.
-    unsafe { with_core(handle, count) }.unwrap_or(0)
+    unsafe { with_core(handle, |core| Ok(core.count())) }.unwrap_or(0)
 }
 
 /// How many events came for registrations that had ended.
@@ -196,6 +199,9 @@ unsafe extern "C" fn epl_register(
         }
         let interest = interest_of(interest)?;
         let fd = owned(fd)?;
+        if core.count() >= core.registrations_max {
+            return Err(Errno::ENOSPC);
+        }
         set_nonblocking(&fd)?;
         let reactor = &mut core.reactor;
         let registered = match trigger {
@@ -308,6 +314,9 @@ unsafe extern "C" fn epl_set_data(handle: *mut Handle, token: u64, data: *mut c_
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epl_requeue(handle: *mut Handle, token: u64, ready: u32) -> c_int {
     let requeue = |core: &mut Core| {
+        if ready & !READY_BITS != 0 {
+            return Err(Errno::EINVAL);
+        }
         let (_, mut io) = core.find(token)?;
         io.try_requeue(Ready::from_bits(ready))
     };
@@ -458,6 +467,11 @@ unsafe extern "C" fn epl_wake(handle: *const Handle) -> c_int {
 }
 
 impl Core {
+    /// How many registrations C has.
+    fn count(&self) -> u32 {
+        self.reactor.len() - u32::from(self.wake_token.is_some())
+    }
+
     /// The token, unless it is that of wake-ups, which C does not have.
     fn checked(&self, token: u64) -> Result<Token, Errno> {
         let token = Token::from_bits(token);

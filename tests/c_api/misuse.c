@@ -99,6 +99,7 @@ static void with_a_reactor(void)
     EXPECT(0, epl_set_deadline(reactor, token, 0));
     EXPECT(1, epl_next(reactor, EPL_FOREVER, &event));
     EXPECT(EPL_TIMER, event.kind);
+    EXPECT(-EINVAL, epl_requeue(reactor, token, 1u << 31));
     EXPECT(0, epl_requeue(reactor, token, EPL_READABLE));
     EXPECT(1, epl_next(reactor, EPL_FOREVER, &event));
     EXPECT(EPL_IO, event.kind);
@@ -179,6 +180,16 @@ static void wake_ups(void)
     EXPECT(1, epl_next_batch(reactor, EPL_FOREVER, &event, 1));
     EXPECT(EPL_WOKEN, event.kind);
     epl_reactor_free(reactor);
+    /* The registration for wake-ups takes no place of C's, before or after. */
+    for (int is_first = 0; is_first < 2; is_first++) {
+        int fd = dup(pair[1]);
+        EXPECT(0, epl_reactor_create(&reactor, 1, 0, EPL_VERSION));
+        EXPECT(0, is_first ? epl_enable_wake(reactor) : 0);
+        EXPECT(0, epl_register(reactor, fd, EPL_READABLE, EPL_LEVEL, NULL, &token));
+        EXPECT(0, epl_enable_wake(reactor));
+        EXPECT(-ENOSPC, epl_register(reactor, pair[1], EPL_READABLE, EPL_LEVEL, NULL, &token));
+        epl_reactor_free(reactor);
+    }
     EXPECT(0, epl_close_fd(pair[1]));
 }
 
@@ -296,6 +307,10 @@ static void servers(void)
     EXPECT(1, epl_echo_run_once(echo, 0));
     EXPECT(0, epl_echo_stop(echo));
     EXPECT(0, epl_echo_run(echo));
+    /* It stays stopped. */
+    EXPECT(0, epl_echo_run(echo));
+    EXPECT(0, epl_echo_run_once(echo, EPL_FOREVER));
+    EXPECT(-ESHUTDOWN, epl_echo_listen(echo, "127.0.0.1:0", NULL, 0));
     EXPECT(0, epl_echo_read_stats(echo, &stats));
     EXPECT(0, stats.accepted + stats.connections);
     epl_echo_free(echo);
