@@ -12,9 +12,9 @@ use super::markdown::{self, Place, paragraph};
 use super::ready::ready_lists;
 use super::script::Script;
 use super::svg;
-use super::text::one_line;
 use super::timeline::timeline;
 use super::translation::{Language, Translation};
+use crate::columns::one_line;
 use crate::exit::CliError;
 use crate::log;
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use epollite::study::{Experiment, ExperimentStep};
 
 use super::file::read_text;
-use super::text::one_line;
+use crate::columns::one_line;
 use crate::exit::CliError;
 
 /// The language of a page.
