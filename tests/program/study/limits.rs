@@ -54,3 +54,13 @@ fn a_score_out_of_reach_is_refused_and_kept() {
     assert!(output.single_error_line().ends_with(":1: expected EXPERIMENT RIGHT ASKED"));
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
+
+/// It would be sent to this program itself.
+#[test]
+fn a_child_that_could_not_be_forked_gets_no_signal() {
+    let steps = "epoll e0\nnofile 0\nfork p1 = EMFILE\nnofile\n@p1 wait e0 = ESRCH\n\
+                 kill p1 STOP = ESRCH\nkill p1 KILL = ESRCH";
+    let (output, _) = run_file(steps, "linux");
+    output.expect_code(0);
+    assert!(output.stdout.contains("your kernel: as expected"), "{output:?}");
+}

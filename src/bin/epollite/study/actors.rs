@@ -21,6 +21,9 @@ const WAIT_NUMBERS: [&str; 3] = ["232", "281", "22"];
 #[derive(Debug, Default)]
 pub(crate) struct LinuxActors {
     actors: BTreeMap<String, Actor>,
+    /// Names of processes that could not be forked: a thread must not stand for one, since what is
+    /// sent to it would stop or end this program.
+    missing: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -71,6 +74,7 @@ impl Actors for LinuxActors {
                 let (epoll, process) = (epoll.number(), &child.process);
                 Linux.child_begin_wait(process, epoll, events_max, timeout_millis)?;
             }
+            None if self.missing.iter().any(|name| name == actor) => return Err(Errno::ESRCH),
             None => {
                 let worker = Worker::begin(epoll.number(), events_max, timeout_millis)?;
                 self.actors.insert(actor.to_owned(), Actor::Thread(worker));
@@ -99,7 +103,7 @@ impl Actors for LinuxActors {
     }
 
     fn fork(&mut self, actor: &str) -> Result<(), Errno> {
-        let process = Linux.fork()?;
+        let process = Linux.fork().inspect_err(|_| self.missing.push(actor.to_owned()))?;
         let child = Child { process, waits_since: None, returned: None, is_alive: true };
         self.actors.insert(actor.to_owned(), Actor::Process(child));
         self.settle()
