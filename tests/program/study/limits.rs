@@ -26,7 +26,7 @@ fn a_device_without_end_is_drained_in_part() {
     output.expect_code(0);
 }
 
-/// Its number may have been given to a process of another program.
+/// Its number may have been given to an unrelated process.
 #[test]
 fn a_child_that_has_been_reaped_gets_no_signal() {
     let steps = "fork p1\nkill p1 KILL\nkill p1 STOP\nreap p1\nkill p1 KILL = ESRCH\n\
@@ -44,7 +44,7 @@ fn without_a_descriptor_to_look_for_a_thread_it_is_not_waited_for() {
 }
 
 #[test]
-fn a_score_out_of_reach_is_refused_and_kept() {
+fn a_score_out_of_range_is_refused_and_kept() {
     let scratch = Scratch::new();
     let path = scratch.file("score");
     let text = "a 18446744073709551615 18446744073709551615\nb 1 1\n";

@@ -113,7 +113,7 @@ fn failure(pid: u32, folder: &str, error: &io::Error) -> String {
 }
 
 /// A thread that has descriptors: the first one may have ended before the others. What cannot be
-/// read is left to the caller, which reads more.
+/// read is no error here.
 fn living_thread(pid: u32) -> Result<u32, CliError> {
     if !has_ended(pid) {
         return Ok(pid);

@@ -42,7 +42,7 @@ impl SocketTable {
         table
     }
 
-    /// Any user may give a Unix socket a name that has an end of line and, behind it, what looks
+    /// Any process may give a Unix socket a name that has an end of line and, behind it, what looks
     /// like a row of another socket: no row replaces one that is there.
     fn add_unix(&mut self, rows: &str) {
         for (inode, info) in rows.lines().filter_map(parse_unix) {

@@ -163,7 +163,7 @@ impl LinuxActors {
     /// # Errors
     /// It cannot be seen, or one is not quiet in time.
     fn settle(&mut self) -> Result<(), Errno> {
-        // Without /proc, or a descriptor to read it, no thread would ever seem to sleep.
+        // Without /proc, or a descriptor to read it, no actor would ever seem to sleep.
         File::open("/proc/self/stat")
             .map_err(|it| Errno::from_io_error(&it).unwrap_or(Errno::EIO))?;
         let mut quiet = 0;
