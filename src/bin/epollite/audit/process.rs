@@ -104,6 +104,9 @@ fn find(descriptors: &[Descriptor], fd: u32) -> Option<&Descriptor> {
 
 fn failure(pid: u32, folder: &str, error: &io::Error) -> String {
     match error.kind() {
+        io::ErrorKind::NotFound if !Path::new("/proc/self").exists() => {
+            format!("{folder}: {error}: there is no /proc here")
+        }
         io::ErrorKind::NotFound if !Path::new(folder).exists() => format!("no such process: {pid}"),
         io::ErrorKind::PermissionDenied => {
             format!("no permission to inspect process {pid}: be its user, or have CAP_SYS_PTRACE")
