@@ -77,6 +77,10 @@ impl ProcessState {
                 epolls.push(resolve(thread, fd, entries, &descriptors));
             }
         }
+        // While it ends, its folder empties: what was read then is of no process.
+        if has_ended(thread) || !Path::new(&folder).exists() {
+            return Err(CliError::run(format!("process {pid} has ended while it was read")));
+        }
         let mut entries = epolls.iter().flat_map(|epoll: &WatchedEpoll| &epoll.entries);
         let has_waker = entries.any(|(entry, _)| entry.data == WAKER_DATA);
         // A name is bytes.
@@ -129,14 +133,18 @@ fn living_thread(pid: u32) -> Result<u32, CliError> {
     })
 }
 
-/// Whether a thread is a zombie.
+/// Whether a thread is a zombie, or on the way to be one: its descriptors are closed before.
 ///
-/// Man page: proc_pid_stat(5)
+/// Man page: proc_pid_stat(5). Reference: include/linux/sched.h: `PF_EXITING`
 fn has_ended(thread: u32) -> bool {
+    const EXITING: u32 = 4;
+    const FLAGS_COLUMN: usize = 6;
     let stat = fs::read(format!("/proc/{thread}/stat")).unwrap_or_default();
     // The name, in parentheses, may contain anything.
     let stat = String::from_utf8_lossy(&stat);
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
+    let Some((_, columns)) = stat.rsplit_once(") ") else { return false };
+    let flags = columns.split(' ').nth(FLAGS_COLUMN).and_then(|it| it.parse::<u32>().ok());
+    columns.starts_with(['Z', 'X']) || flags.is_some_and(|flags| flags & EXITING != 0)
 }
 
 /// Whether the process runs a program of this name.
