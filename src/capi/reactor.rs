@@ -397,6 +397,9 @@ unsafe extern "C" fn epl_add_timer(
         if token.is_null() {
             return Err(Errno::EINVAL);
         }
+        if core.count() >= core.registrations_max {
+            return Err(Errno::ENOSPC);
+        }
         let timer = core.reactor.add_timer(Instant::from_nanos(deadline_ns), Data(data))?;
         // SAFETY: not null, and writable, as the caller has promised.
         unsafe { store(token, timer.to_bits()) }
