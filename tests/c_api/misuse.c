@@ -109,7 +109,7 @@ static void with_a_reactor(void)
     /* A blocking descriptor was given: the library has made it non-blocking. */
     EXPECT(-EAGAIN, epl_recv(epl_fd(reactor, token), &event, sizeof event));
 
-    /* A token names one registration, for ever. */
+    /* A token names one registration, and no later one. */
     EXPECT(pair[0], epl_deregister(reactor, token));
     EXPECT(-ENOENT, epl_deregister(reactor, token));
     EXPECT(-ENOENT, epl_close(reactor, token));
