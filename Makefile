@@ -8,9 +8,10 @@ PROGRAM := target/release/epollite
 
 # Clients that the tests use, and tools to observe them: Debian's packages, by command.
 TOOLS    := nc socat ncat python3 strace perf cc g++ clang setpriv prlimit unshare ip chromium \
-            valgrind sshd ssh parallel rsync mpirun
+            valgrind sshd ssh parallel rsync mpirun mandoc groff zsh fish
 PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc g++ clang libc6-dev util-linux iproute2 \
-            chromium valgrind openssh-server openssh-client parallel rsync openmpi-bin
+            chromium valgrind openssh-server openssh-client parallel rsync openmpi-bin mandoc groff \
+            zsh fish
 
 .DEFAULT_GOAL := help
 
@@ -130,6 +131,7 @@ test: tools ## every test: facts, properties, real clients, bad input
 	$(CARGO) test --locked --no-default-features --lib
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --lib --test program --test compare \
 		--test record --test report --test instructions --test scale --test hosts \
+		--test manual \
 		--bench micro
 	$(CARGO) test --locked
 
@@ -264,6 +266,7 @@ check: tools ## format, lints, documentation, dependencies; no test
 update-expected: ## write the real output into the pages: review the diff
 	$(CARGO) build --locked --examples --bins
 	BLESS=1 $(CARGO) test --locked --test program -- readme:: tutorial:: models::table::
+	BLESS=1 $(CARGO) test --locked --manifest-path benches/Cargo.toml --test manual -- those_of
 
 .PHONY: doc
 doc: ## the library's documentation: target/doc/epollite/index.html
@@ -274,29 +277,48 @@ bench-c: build bench ## compare edge and level with the C baseline: every case, 
 	$(BENCH) compare --program $(PROGRAM) --servers epoll-edge,epoll-level --rounds 36 \
 		--json benches/target/bench-c.json
 
-.PHONY: install
-install: build bench lib ## install programs, libraries for C, header and licences: PREFIX, DESTDIR
-	install -Dm755 $(PROGRAM) "$(DESTDIR)$(PREFIX)/bin/epollite"
-	install -Dm755 $(BENCH) "$(DESTDIR)$(PREFIX)/bin/epollite-bench"
-	install -Dm644 include/epollite.h "$(DESTDIR)$(PREFIX)/include/epollite.h"
-	install -Dm644 $(C_LIBRARY)/libepollite.a "$(DESTDIR)$(PREFIX)/lib/libepollite.a"
-	install -Dm755 $(C_LIBRARY)/libepollite.so.$(C_VERSION) -t "$(DESTDIR)$(PREFIX)/lib"
-	ln -sf libepollite.so.$(C_VERSION) "$(DESTDIR)$(PREFIX)/lib/$(C_ABI)"
-	ln -sf $(C_ABI) "$(DESTDIR)$(PREFIX)/lib/libepollite.so"
-	mkdir -p "$(DESTDIR)$(PREFIX)/lib/pkgconfig"
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(C_VERSION)|' include/epollite.pc.in \
-		> "$(DESTDIR)$(PREFIX)/lib/pkgconfig/epollite.pc"
-	install -Dm644 README.md "$(DESTDIR)$(PREFIX)/share/doc/epollite/README.md"
-	install -Dm644 LICENSE-MIT "$(DESTDIR)$(PREFIX)/share/doc/epollite/LICENSE-MIT"
-	install -Dm644 LICENSE-APACHE "$(DESTDIR)$(PREFIX)/share/doc/epollite/LICENSE-APACHE"
+# Every function of the header has a link to the page that describes it.
+BIN      = "$(DESTDIR)$(PREFIX)/bin"
+INCLUDE  = "$(DESTDIR)$(PREFIX)/include"
+LIB      = "$(DESTDIR)$(PREFIX)/lib"
+SHARE    = "$(DESTDIR)$(PREFIX)/share"
+COMMANDS = epollite epollite-bench
+MAN_1    = $(notdir $(wildcard docs/man/*.1))
+MAN_3    = $(notdir $(wildcard docs/man/*.3))
+FUNCTIONS = for page in $(MAN_3); do \
+		for name in $$(sed -n '/^\.SH NAME/{n;s/ \\- .*//;s/[\,]//g;p}' docs/man/$$page); do \
+			if [ $$name.3 != $$page ]; then
 
+.PHONY: install
+install: build bench lib ## install programs, C libraries, man pages, completions: PREFIX, DESTDIR
+	install -Dm755 $(PROGRAM) $(BENCH) -t $(BIN)
+	install -Dm644 include/epollite.h -t $(INCLUDE)
+	install -Dm644 $(C_LIBRARY)/libepollite.a -t $(LIB)
+	install -Dm755 $(C_LIBRARY)/libepollite.so.$(C_VERSION) -t $(LIB)
+	ln -sf libepollite.so.$(C_VERSION) $(LIB)/$(C_ABI)
+	ln -sf $(C_ABI) $(LIB)/libepollite.so
+	mkdir -p $(LIB)/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(C_VERSION)|' include/epollite.pc.in \
+		> $(LIB)/pkgconfig/epollite.pc
+	install -Dm644 $(MAN_1:%=docs/man/%) -t $(SHARE)/man/man1
+	install -Dm644 $(MAN_3:%=docs/man/%) -t $(SHARE)/man/man3
+	@$(FUNCTIONS) ln -sf $$page $(SHARE)/man/man3/$$name.3; fi; done; done
+	install -Dm644 $(COMMANDS:%=docs/completions/%) -t $(SHARE)/bash-completion/completions
+	install -Dm644 $(COMMANDS:%=docs/completions/_%) -t $(SHARE)/zsh/site-functions
+	install -Dm644 $(COMMANDS:%=docs/completions/%.fish) -t $(SHARE)/fish/vendor_completions.d
+	install -Dm644 README.md LICENSE-MIT LICENSE-APACHE -t $(SHARE)/doc/epollite
+
+# What was never installed is no error.
 .PHONY: uninstall
 uninstall: ## remove what install installed
-	rm -f "$(DESTDIR)$(PREFIX)/bin/epollite" "$(DESTDIR)$(PREFIX)/bin/epollite-bench"
-	rm -f "$(DESTDIR)$(PREFIX)/include/epollite.h" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/epollite.pc"
-	rm -f "$(DESTDIR)$(PREFIX)/lib/libepollite.a" "$(DESTDIR)$(PREFIX)/lib/libepollite.so"
-	rm -f "$(DESTDIR)$(PREFIX)/lib/$(C_ABI)" "$(DESTDIR)$(PREFIX)/lib/libepollite.so.$(C_VERSION)"
-	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/epollite"
+	[ ! -d $(BIN) ] || (cd $(BIN) && rm -f $(COMMANDS))
+	rm -f $(INCLUDE)/epollite.h
+	[ ! -d $(LIB) ] || (cd $(LIB) && rm -f libepollite.a libepollite.so $(C_ABI) \
+		libepollite.so.$(C_VERSION) pkgconfig/epollite.pc)
+	@$(FUNCTIONS) rm -f $(SHARE)/man/man3/$$name.3; fi; done; done
+	[ ! -d $(SHARE) ] || (cd $(SHARE) && rm -rf doc/epollite $(MAN_1:%=man/man1/%) \
+		$(MAN_3:%=man/man3/%) $(COMMANDS:%=bash-completion/completions/%) \
+		$(COMMANDS:%=zsh/site-functions/_%) $(COMMANDS:%=fish/vendor_completions.d/%.fish))
 
 .PHONY: clean
 clean: ## remove build output

@@ -198,7 +198,8 @@ int epl_add_timer(epl_reactor *reactor, uint64_t deadline_ns, void *data,
  * deadline_ns; replaces an earlier deadline of it. A deadline is not reported
  * before the events that were ready at that time. Errors: -ENOENT, -ENOMEM.
  */
-int epl_set_deadline(epl_reactor *reactor, uint64_t token, uint64_t deadline_ns);
+int epl_set_deadline(epl_reactor *reactor, uint64_t token,
+                     uint64_t deadline_ns);
 
 /* Cancels it. Returns 1 if there was one, 0 if there was none, or -ENOENT. */
 int epl_cancel_deadline(epl_reactor *reactor, uint64_t token);

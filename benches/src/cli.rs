@@ -106,7 +106,8 @@ fn parse() -> Result<Cli, clap::Error> {
 }
 
 /// The command line definition; empty environment variables count as unset.
-fn command() -> clap::Command {
+#[must_use]
+pub fn command() -> clap::Command {
     let without_empty = |arg: Arg| {
         let value = arg.get_env().and_then(std::env::var_os);
         if value.is_some_and(|value| value.is_empty()) { arg.env(Resettable::Reset) } else { arg }

@@ -11,7 +11,8 @@ int main(int argc, char **argv)
     int fd = epl_listen(argc > 1 ? argv[1] : "127.0.0.1:7777", 0);
     int error = fd < 0 ? fd : epl_reactor_new(&reactor);
     if (error == 0)
-        error = epl_register(reactor, fd, EPL_READABLE, EPL_LEVEL, NULL, &listener);
+        error = epl_register(reactor, fd, EPL_READABLE, EPL_LEVEL, NULL,
+                             &listener);
     if (error < 0) {
         fprintf(stderr, "echo: %s\n", epl_strerror(error));
         return 1;
@@ -22,7 +23,8 @@ int main(int argc, char **argv)
     while (epl_next(reactor, EPL_FOREVER, &event) == 1) {
         if (event.token == listener) {
             if ((fd = epl_accept(epl_fd(reactor, listener), NULL, 0)) >= 0
-                && epl_register(reactor, fd, EPL_READABLE, EPL_LEVEL, NULL, &client) < 0)
+                && epl_register(reactor, fd, EPL_READABLE, EPL_LEVEL, NULL,
+                                &client) < 0)
                 epl_close_fd(fd);
             continue;
         }

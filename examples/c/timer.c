@@ -11,10 +11,12 @@ int main(int argc, char **argv)
     epl_reactor *reactor;
     epl_event event;
     uint64_t token, deadline = epl_now() + INTERVAL_NS;
-    if (epl_reactor_new(&reactor) < 0 || epl_add_timer(reactor, deadline, NULL, &token) < 0)
+    if (epl_reactor_new(&reactor) < 0
+        || epl_add_timer(reactor, deadline, NULL, &token) < 0)
         return 1;
     for (int n = 1; n <= times; n++) {
-        if (epl_next(reactor, EPL_FOREVER, &event) != 1 || event.kind != EPL_TIMER)
+        if (epl_next(reactor, EPL_FOREVER, &event) != 1
+            || event.kind != EPL_TIMER)
             return 1;
         printf("%d\n", n);
         /* From the last deadline, not from now: delays do not add up. */

@@ -29,7 +29,8 @@ int main(void)
         return 1;
     while (taken < NUMBERS) {
         epl_event event;
-        if (epl_next(reactor, EPL_FOREVER, &event) != 1 || event.kind != EPL_WOKEN)
+        if (epl_next(reactor, EPL_FOREVER, &event) != 1
+            || event.kind != EPL_WOKEN)
             return 1;
         pthread_mutex_lock(&lock);
         while (taken < queued)
