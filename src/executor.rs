@@ -90,25 +90,32 @@
 
 mod async_fd;
 mod buffer_pool;
+mod channel;
 mod datagram;
 #[expect(clippy::module_inception, reason = "a type is in the file of its name")]
 mod executor;
 mod io_state;
 mod join;
+mod lines;
 mod listener;
 mod loop_waker;
+mod notify;
 mod sleep_timers;
 mod stream;
 mod time;
+mod wait_queue;
 mod wake_set;
 
 pub use async_fd::AsyncFd;
 pub use buffer_pool::PooledBuf;
-pub use datagram::DatagramSocket;
+pub use channel::{Receiver, SendError, Sender, TrySendError, channel};
+pub use datagram::{DatagramRecvHalf, DatagramSendHalf, DatagramSocket};
 pub use executor::Executor;
 pub use io_state::Direction;
 pub use join::{JoinError, JoinHandle};
+pub use lines::{LineError, Lines};
 pub use listener::Listener;
+pub use notify::Notify;
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use time::{Elapsed, Sleep};
 

@@ -58,17 +58,32 @@ impl<K: Kernel> Handle<K> {
     ///
     /// Man page: socket(2), connect(2)
     pub async fn connect(&self, addr: &Addr) -> Result<Stream<K>, Errno> {
-        let family = addr.family().ok_or(Errno::EAFNOSUPPORT)?;
+        self.connect_from(None, addr).await
+    }
+
+    /// As [`connect`](Self::connect), from `local`: an address of this machine, with port 0 for
+    /// any, or a path of a Unix socket. Cost: one system call more.
+    ///
+    /// # Errors
+    /// As there, and those of bind(2): [`Errno::EADDRINUSE`], [`Errno::EADDRNOTAVAIL`],
+    /// [`Errno::EACCES`].
+    ///
+    /// Man page: bind(2), connect(2)
+    pub async fn connect_from(
+        &self,
+        local: Option<&Addr>,
+        addr: &Addr,
+    ) -> Result<Stream<K>, Errno> {
         let (socket, is_done) = loop {
-            match self.with_kernel(|kernel| start_connect(kernel, family, addr)) {
-                Err(Errno::EAGAIN) if family == AddressFamily::Unix => {
+            match self.with_kernel(|kernel| start_connect(kernel, local, addr)) {
+                Err(Errno::EAGAIN) if addr.family() == Some(AddressFamily::Unix) => {
                     self.sleep(CONNECT_RETRY_DELAY).await
                 }
                 result => break result?,
             }
         };
         let writable = if is_done { WRITABLE } else { 0 };
-        let flags = tcp_flag(Some(family)) | UNSHARED | writable;
+        let flags = tcp_flag(addr.family()) | UNSHARED | writable;
         let mut stream = self.stream_from_parts(socket, flags)?;
         if !is_done {
             let Stream(async_fd) = &mut stream;
@@ -77,10 +92,39 @@ impl<K: Kernel> Handle<K> {
                 .await?;
         }
         let itself = |kernel: &mut K, fd: &Fd| Ok(is_connected_to_itself(kernel, fd, addr));
-        if stream.async_fd().syscall(itself)? {
+        if local.is_none() && stream.async_fd().syscall(itself)? {
             return Err(Errno::ECONNREFUSED);
         }
         Ok(stream)
+    }
+
+    /// Connects to the first of `addrs` that accepts, trying one after the other, each for up to
+    /// `attempt` if that is given: for a host with several addresses. Cost: that of a
+    /// [`connect`](Self::connect) for each address tried.
+    ///
+    /// # Errors
+    /// What the last address returned, [`Errno::ETIMEDOUT`] if its attempt took too long;
+    /// [`Errno::EDESTADDRREQ`] if `addrs` is empty.
+    ///
+    /// Man page: connect(2)
+    pub async fn connect_any(
+        &self,
+        addrs: &[Addr],
+        attempt: Option<Duration>,
+    ) -> Result<Stream<K>, Errno> {
+        let mut last = Errno::EDESTADDRREQ;
+        for addr in addrs {
+            let connect = self.connect(addr);
+            let result = match attempt {
+                Some(span) => self.timeout(span, connect).await.unwrap_or(Err(Errno::ETIMEDOUT)),
+                None => connect.await,
+            };
+            match result {
+                Ok(stream) => return Ok(stream),
+                Err(errno) => last = errno,
+            }
+        }
+        Err(last)
     }
 
     pub(super) fn stream_from_parts(&self, socket: Fd, flags: u8) -> Result<Stream<K>, Errno> {
@@ -104,11 +148,13 @@ impl<K: Kernel> Handle<K> {
 /// Creates a socket that connects; returns also whether that has completed already.
 fn start_connect<K: Kernel>(
     kernel: &mut K,
-    family: AddressFamily,
+    local: Option<&Addr>,
     addr: &Addr,
 ) -> Result<(Fd, bool), Errno> {
+    let family = addr.family().ok_or(Errno::EAFNOSUPPORT)?;
     let socket = kernel.socket(family, SocketType::Stream)?;
-    let result = retry_on_eintr(|| kernel.connect(&socket, addr));
+    let bound = local.map_or(Ok(()), |local| kernel.bind(&socket, local));
+    let result = bound.and_then(|()| retry_on_eintr(|| kernel.connect(&socket, addr)));
     match result {
         // An interrupted connect continues by itself, and is in progress already when retried.
         Err(Errno::EINPROGRESS | Errno::EALREADY) => Ok((socket, false)),
@@ -138,6 +184,23 @@ impl<K: Kernel> AsyncFd<K> {
         poll_fn(move |cx| {
             assert!(!buf.is_empty(), "the receive buffer must not be empty");
             self.poll_io(cx, Direction::Read, |kernel, fd| kernel.recv(fd, buf), is_short)
+        })
+    }
+
+    fn recv_exact(&self, buf: &mut [u8]) -> impl Future<Output = Result<usize, Errno>> {
+        let mut filled = 0;
+        poll_fn(move |cx| {
+            while filled < buf.len() {
+                let rest = &mut buf[filled..];
+                let room = rest.len();
+                let is_short = move |&count: &usize| 0 < count && count < room;
+                let call = |kernel: &mut K, fd: &Fd| kernel.recv(fd, rest);
+                match ready!(self.poll_io(cx, Direction::Read, call, is_short))? {
+                    0 => break,
+                    count => filled += count,
+                }
+            }
+            Poll::Ready(Ok(filled))
         })
     }
 
@@ -189,6 +252,19 @@ impl<K: Kernel> Stream<K> {
     /// Man page: recv(2)
     pub fn recv(&mut self, buf: &mut [u8]) -> impl Future<Output = Result<usize, Errno>> {
         self.0.recv(buf)
+    }
+
+    /// Receives until `buf` is full, and returns how many bytes it received: fewer than `buf` holds
+    /// only if the file ends before. Cost: one system call for each piece that arrives.
+    ///
+    /// Not cancel-safe: dropped before it completes, it has received an unknown part.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    ///
+    /// Man page: recv(2)
+    pub fn recv_exact(&mut self, buf: &mut [u8]) -> impl Future<Output = Result<usize, Errno>> {
+        self.0.recv_exact(buf)
     }
 
     /// Receives bytes into a buffer from the pool; `None` at the end of file. A waiting task holds
@@ -264,6 +340,14 @@ impl<K: Kernel> ReadHalf<K> {
     /// As there.
     pub fn recv(&mut self, buf: &mut [u8]) -> impl Future<Output = Result<usize, Errno>> {
         self.0.recv(buf)
+    }
+
+    /// As [`Stream::recv_exact`]. Cost: as there.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn recv_exact(&mut self, buf: &mut [u8]) -> impl Future<Output = Result<usize, Errno>> {
+        self.0.recv_exact(buf)
     }
 
     /// As [`Stream::recv_pooled`]. Cost: as there.

@@ -4,6 +4,7 @@
 pub mod addr;
 pub mod args;
 pub mod batch;
+pub mod channel;
 pub mod datagram;
 pub mod echo;
 pub mod fairness;
@@ -65,6 +66,11 @@ proptest! {
     #[test]
     fn a_batch_agrees_with_a_list(plan in plan()) {
         batch::agrees_with_a_list(&plan);
+    }
+
+    #[test]
+    fn a_channel_agrees_with_a_queue(plan in plan()) {
+        channel::agrees_with_a_queue(&plan);
     }
 
     #[test]

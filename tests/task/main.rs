@@ -3,6 +3,9 @@
 
 mod cancellation;
 mod limits;
+mod lines;
+mod messages;
+mod names;
 mod one_port;
 mod remote;
 mod scheduling;

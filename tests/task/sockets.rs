@@ -20,10 +20,10 @@ use crate::support::{EventLog, client, executor, listener, pair, settle};
 
 /// A kernel chosen at run time. It has the lifetime `'static`, since spawned tasks own what they
 /// use.
-type Either = &'static mut dyn Kernel;
+pub(crate) type Either = &'static mut dyn Kernel;
 
 /// Runs the same scenario on both kernels.
-fn on_both(scenario: impl AsyncFn(&Handle<Either>)) {
+pub(crate) fn on_both(scenario: impl AsyncFn(&Handle<Either>)) {
     let kernels: [Either; 2] = [Box::leak(Box::new(Linux)), Box::leak(Box::new(Sim::default()))];
     for kernel in kernels {
         let mut executor = Executor::with_kernel(kernel).expect("a descriptor is available");
