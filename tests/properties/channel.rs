@@ -189,7 +189,10 @@ impl Harness {
         for send in &self.sends {
             let is_woken = send.woken.0.load(Ordering::Relaxed);
             let is_due = send.is_served || self.receiver.is_none();
-            assert_eq!(is_woken, is_due, "invariant: who is given room is woken, and no other");
+            assert_eq!(
+                is_woken, is_due,
+                "invariant: a send that is given room is woken, and no other"
+            );
         }
         if let Some(receiver) = &self.receiver {
             assert_eq!(receiver.len(), self.values.len(), "invariant: len is the number of values");

@@ -83,13 +83,13 @@ fn a_connected_datagram_socket_receives_from_its_peer_only() {
             assert_eq!(receiver.recv(&mut buf).await, Ok(3), "what the buffer holds");
             assert_eq!(&buf, b"hel");
             let (server, from) = echoes.await.expect("it was not cancelled");
-            // A third socket is not heard, where the kernel compares senders: UDP, and Unix refuses.
+            // From a third socket UDP receives nothing, and Unix refuses to send.
             let mut third = handle
                 .bind_datagram(&addr(&name.replace("server", "third")))
                 .expect("the address is free");
             let sent = third.sendto(b"third", &from).await;
-            let heard = handle.timeout(Duration::from_millis(20), receiver.recv(&mut buf)).await;
-            assert!(heard.is_err(), "heard from another address");
+            let received = handle.timeout(Duration::from_millis(20), receiver.recv(&mut buf)).await;
+            assert!(received.is_err(), "received from another address");
             let refused = from.port().is_none();
             assert_eq!(sent, if refused { Err(Errno::EPERM) } else { Ok(5) });
             drop(server);

@@ -6,10 +6,10 @@ use std::thread;
 
 use super::command;
 
-const A: [u8; 4] = [0, 1, 0, 1];
+pub(super) const A: [u8; 4] = [0, 1, 0, 1];
 const CNAME: [u8; 4] = [0, 5, 0, 1];
 /// A pointer to the question's name, after the header.
-const THE_NAME: [u8; 2] = [0xc0, 12];
+pub(super) const THE_NAME: [u8; 2] = [0xc0, 12];
 
 #[test]
 fn dns_query_and_response() {
@@ -101,7 +101,7 @@ fn query_against(answers: impl FnOnce(&[u8]) -> Vec<Vec<u8>> + Send) -> (String,
     printed
 }
 
-fn answer(query: &[u8], flags: u16, records: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn answer(query: &[u8], flags: u16, records: &[Vec<u8>]) -> Vec<u8> {
     let count = u16::try_from(records.len()).unwrap();
     let mut answer = query.to_vec();
     answer[2..4].copy_from_slice(&flags.to_be_bytes());
@@ -110,7 +110,7 @@ fn answer(query: &[u8], flags: u16, records: &[Vec<u8>]) -> Vec<u8> {
     answer
 }
 
-fn record(name: &[u8], kind_and_class: [u8; 4], seconds: u32, data: &[u8]) -> Vec<u8> {
+pub(super) fn record(name: &[u8], kind_and_class: [u8; 4], seconds: u32, data: &[u8]) -> Vec<u8> {
     let len = u16::try_from(data.len()).unwrap().to_be_bytes();
     [name, &kind_and_class, &seconds.to_be_bytes(), &len, data].concat()
 }

@@ -1,6 +1,8 @@
 //! The examples run and do what they document.
 
+mod chat;
 mod dns;
+mod dns_forwarder;
 
 use core::time::Duration;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -89,6 +91,16 @@ fn wake_example_receives_every_item_and_exits() {
 }
 
 #[test]
+fn futures_example_shows_the_first_all_and_one_or_the_other() {
+    let printed = run("futures");
+    let wanted = "server 1 was the first: after 10ms\n\
+                  all: after 300ms, after 10ms, after 100ms\n\
+                  next: after 10ms\nnext: after 100ms\nnext: after 300ms\n\
+                  not in time\n";
+    assert_eq!(printed, wanted);
+}
+
+#[test]
 fn nested_example_reports_the_inner_reactor() {
     let printed = run("nested");
     let mut lines: Vec<_> = printed.lines().collect();
@@ -100,7 +112,7 @@ fn nested_example_reports_the_inner_reactor() {
 
 #[test]
 fn a_malformed_address_is_an_error() {
-    for name in ["echo", "echo_backpressure", "coroutine", "udp_echo", "unix_echo"] {
+    for name in ["echo", "echo_backpressure", "coroutine", "udp_echo", "unix_echo", "chat"] {
         let output = command(name).arg("nowhere").output().unwrap();
         assert!(!output.status.success(), "{name} has nowhere to listen");
         assert!(!output.stderr.is_empty(), "{name} reports the reason");
@@ -124,8 +136,12 @@ impl Drop for Server {
 
 /// Starts a server and waits until it listens; returns the address.
 fn serve(name: &str, addr: &str) -> (Server, String) {
+    serve_with(name, &[addr])
+}
+
+fn serve_with(name: &str, args: &[&str]) -> (Server, String) {
     let mut child = command(name)
-        .arg(addr)
+        .args(args)
         .stdout(Stdio::piped())
         .spawn()
         .expect("the example can be executed");
