@@ -66,6 +66,11 @@
 // Here and not in Cargo.toml, because tests and the program use `std`.
 #![warn(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 
+/// The example of the package's page is compiled.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("README.md")]
+struct Readme;
+
 extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;

@@ -4,6 +4,7 @@
 //! Each message says what to do. The table of layers is that of ARCHITECTURE.md, and is compared.
 
 mod cycles;
+mod package;
 
 use std::fs;
 use std::path::{Path, PathBuf};
