@@ -26,7 +26,10 @@ pub use close::close_quietly;
 pub(crate) use datagram::{is_refused, is_source_unusable};
 pub use datagram::{recv_datagram, reply_datagram};
 pub use decision::{ConnectionDecision, Decision, ListenerDecision, StopReason};
-pub use devices::{Access, ChildProcess, DeviceOption, Devices, MessageFlag};
+pub use devices::{
+    Access, BadAddress, ChildProcess, ChildRole, Device, DeviceOption, Devices, ExtendedError,
+    IoctlRequest, MessageFlag,
+};
 pub use epoll::{EpollEvent, EpollOp};
 pub(crate) use fd::Fd;
 pub use hook::{Hooked, SyscallHook};

@@ -2,19 +2,25 @@
 //!
 //! The only place of the library with `unsafe` or `libc::`. Each call is a function of the files
 //! below; the table of system calls maps the methods of [`Kernel`] to them. Nothing here retries,
-//! stores or decides. `devices.rs`, `ancillary.rs` and `child.rs` are for experiments.
+//! stores or decides. For experiments are `devices.rs`, `descriptors.rs`, `ancillary.rs`,
+//! `child.rs`, `bpf.rs`, `io_uring.rs`, `mounts.rs` and `notification.rs`.
 
 #![expect(unsafe_code, reason = "this is where the system calls are made")]
 
 mod ancillary;
+mod bpf;
 mod child;
 mod control;
+mod descriptors;
 mod devices;
 mod epoll;
 mod file;
+mod io_uring;
 mod layout;
 mod message;
 mod mmsg;
+mod mounts;
+mod notification;
 mod process;
 mod result;
 mod socket;

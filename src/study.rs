@@ -48,7 +48,7 @@ mod run_state;
 mod runner;
 mod value;
 
-pub use actors::{Actors, Waited};
+pub use actors::{Actors, Returned, Waited};
 pub use built_in::{BUILT_IN, SECTIONS, Section, built_in};
 pub use cursor::ParseError;
 pub use environment::Environment;

@@ -3,60 +3,18 @@
 //!
 //! Knows signatures; the calls are made by the kernels.
 
+mod device;
+mod parameters;
+
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{EpollEvent, Fd, Signal};
 use crate::errno::Errno;
-
-/// The direction in which a file is opened.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Access {
-    /// `O_RDONLY`.
-    Read,
-    /// `O_WRONLY`.
-    Write,
-}
-
-/// A flag of send(2) or recv(2).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum MessageFlag {
-    /// `MSG_OOB`: the last byte is urgent; the urgent byte.
-    OutOfBand,
-    /// `MSG_PEEK`: the bytes stay.
-    Peek,
-}
-
-/// A socket option with a number that is not among those of
-/// [`SocketOption`](super::SocketOption).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum DeviceOption {
-    /// `TCP_CORK`: segments that are not full are held back, for 200 ms.
-    Cork,
-    /// `IP_RECVERR`: errors are queued, with the datagrams that caused them.
-    ReceiveErrors,
-    /// `SO_PEEK_OFF`: where the next `MSG_PEEK` begins, which moves it on.
-    PeekOffset,
-    /// `SO_PASSCRED`: the sender's process comes with each message.
-    PassCredentials,
-}
-
-impl DeviceOption {
-    /// All, to iterate over.
-    pub const ALL: [Self; 4] =
-        [Self::Cork, Self::ReceiveErrors, Self::PeekOffset, Self::PassCredentials];
-
-    /// The level and the name in C. Cost: O(1).
-    #[must_use]
-    pub const fn c_names(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Cork => ("SOL_TCP", "TCP_CORK"),
-            Self::ReceiveErrors => ("SOL_IP", "IP_RECVERR"),
-            Self::PeekOffset => ("SOL_SOCKET", "SO_PEEK_OFF"),
-            Self::PassCredentials => ("SOL_SOCKET", "SO_PASSCRED"),
-        }
-    }
-}
+pub use device::Device;
+pub use parameters::{
+    Access, BadAddress, ChildRole, DeviceOption, ExtendedError, IoctlRequest, MessageFlag,
+};
 
 /// A child process that waits for commands: it was forked, and has a copy of every descriptor.
 #[derive(PartialEq, Eq, Debug)]
@@ -77,6 +35,11 @@ pub struct ChildProcess {
 #[expect(unused_variables, reason = "a call that is not implemented ignores its arguments")]
 #[expect(clippy::missing_errors_doc, reason = "each error is that of the man page")]
 pub trait Devices {
+    /// Creates a descriptor, of another one where its kind says so.
+    fn create(&mut self, device: Device, of: Option<&Fd>) -> Result<Fd, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
     /// Sends the calling thread a signal. Man page: raise(3)
     fn raise(&mut self, signal: Signal) -> Result<(), Errno> {
         Err(Errno::ENOSYS)
@@ -89,11 +52,6 @@ pub trait Devices {
 
     /// Installs a handler that does nothing, with `SA_RESTART`. Man page: sigaction(2)
     fn sigaction_nothing(&mut self, signal: Signal) -> Result<(), Errno> {
-        Err(Errno::ENOSYS)
-    }
-
-    /// Creates a timer of the monotonic clock. Man page: timerfd_create(2)
-    fn timerfd_create(&mut self) -> Result<Fd, Errno> {
         Err(Errno::ENOSYS)
     }
 
@@ -113,33 +71,13 @@ pub trait Devices {
         Err(Errno::ENOSYS)
     }
 
-    /// Creates a regular file without a name. Man page: open(2), `O_TMPFILE`
-    fn open_tmpfile(&mut self) -> Result<Fd, Errno> {
-        Err(Errno::ENOSYS)
-    }
-
-    /// Creates a FIFO, opens its reading end, and removes its name. Man page: mkfifo(3), fifo(7)
-    fn open_fifo(&mut self) -> Result<Fd, Errno> {
-        Err(Errno::ENOSYS)
-    }
-
-    /// Creates a pseudoterminal: its master, unlocked. Man page: pty(7)
-    fn open_pty(&mut self) -> Result<Fd, Errno> {
-        Err(Errno::ENOSYS)
-    }
-
-    /// Opens the other end of a pseudoterminal. Man page: ioctl_tty(2), `TIOCGPTPEER`
-    fn open_pty_peer(&mut self, master: &Fd) -> Result<Fd, Errno> {
-        Err(Errno::ENOSYS)
-    }
-
-    /// Creates an inotify descriptor. Man page: inotify_init1(2)
-    fn inotify_init1(&mut self) -> Result<Fd, Errno> {
-        Err(Errno::ENOSYS)
-    }
-
     /// Watches a file for `IN_MODIFY`. Man page: inotify_add_watch(2)
     fn inotify_add_watch(&mut self, inotify: &Fd, file: &Fd) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Watches a file for `FAN_MODIFY`. Man page: fanotify_mark(2)
+    fn fanotify_mark(&mut self, fanotify: &Fd, file: &Fd) -> Result<(), Errno> {
         Err(Errno::ENOSYS)
     }
 
@@ -173,8 +111,8 @@ pub trait Devices {
         Err(Errno::ENOSYS)
     }
 
-    /// Takes the first error of a socket's error queue. Man page: recvmsg(2), `MSG_ERRQUEUE`
-    fn recv_errqueue(&mut self, socket: &Fd) -> Result<Option<Errno>, Errno> {
+    /// Takes the first message of a socket's error queue. Man page: recvmsg(2), `MSG_ERRQUEUE`
+    fn recv_errqueue(&mut self, socket: &Fd) -> Result<ExtendedError, Errno> {
         Err(Errno::ENOSYS)
     }
 
@@ -188,13 +126,64 @@ pub trait Devices {
         Err(Errno::ENOSYS)
     }
 
-    /// How many bytes can be read. Man page: ioctl(2), `FIONREAD`
-    fn ioctl_inq(&mut self, fd: &Fd) -> Result<usize, Errno> {
+    /// How many bytes an option's value has. Man page: getsockopt(2)
+    fn option_len(&mut self, socket: &Fd, name: DeviceOption) -> Result<usize, Errno> {
         Err(Errno::ENOSYS)
     }
 
-    /// Whether the next byte is the urgent one. Man page: ioctl(2), `SIOCATMARK`
-    fn ioctl_atmark(&mut self, socket: &Fd) -> Result<bool, Errno> {
+    /// Makes a request, with a number if it sets one, and returns the number that it gets, or 0.
+    /// Man page: ioctl(2)
+    fn ioctl(&mut self, fd: &Fd, request: IoctlRequest, value: u32) -> Result<u32, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Lets calls on a file wait, or fail with `EAGAIN`. Man page: fcntl(2), `F_SETFL`
+    fn fcntl_setfl(&mut self, fd: &Fd, is_nonblocking: bool) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Reads without waiting, whatever the file's flags are. Man page: preadv2(2), `RWF_NOWAIT`
+    fn read_nowait(&mut self, fd: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Waits no time, with an address that cannot be written. Man page: epoll_wait(2)
+    fn epoll_wait_at(
+        &mut self,
+        epoll: &Fd,
+        address: BadAddress,
+        events_max: u32,
+    ) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Waits, and lets all signals in while it does. Man page: epoll_pwait(2)
+    fn epoll_pwait(
+        &mut self,
+        epoll: &Fd,
+        events: &mut [EpollEvent],
+        timeout_millis: u32,
+    ) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Puts a request that does nothing into the submission queue. Man page: io_uring(7)
+    fn io_uring_queue(&mut self, ring: &Fd) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Submits a request; returns how many were. Man page: io_uring_enter(2)
+    fn io_uring_enter(&mut self, ring: &Fd) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Runs a program that puts a record into the ring. Man page: bpf(2), `BPF_PROG_TEST_RUN`
+    fn bpf_ring_output(&mut self, ring: &Fd) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Mounts a file over itself, in the namespace of [`Device::Mounts`]. Man page: mount(2)
+    fn bind_mount(&mut self, mounts: &Fd) -> Result<(), Errno> {
         Err(Errno::ENOSYS)
     }
 
@@ -206,6 +195,23 @@ pub trait Devices {
         events: &mut [EpollEvent],
         timeout_millis: u32,
     ) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Receives datagrams, in a socket that another thread may close: by its number. It blocks,
+    /// whatever the timeout is. Man page: recvmmsg(2)
+    fn recvmmsg_in(
+        &mut self,
+        socket: u32,
+        messages_max: usize,
+        timeout_millis: u32,
+    ) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Creates a child process, and the descriptor that it makes in its role. It waits until it is
+    /// ended. Man page: fork(2)
+    fn fork_with(&mut self, role: ChildRole) -> Result<(ChildProcess, Fd), Errno> {
         Err(Errno::ENOSYS)
     }
 

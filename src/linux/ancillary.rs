@@ -7,7 +7,7 @@ use super::control::{Control, HEADER_BYTES, LEVEL_OFFSET, TYPE_OFFSET};
 use super::message::header;
 use super::result::check_count;
 use crate::errno::Errno;
-use crate::kernel::Fd;
+use crate::kernel::{ExtendedError, Fd};
 
 pub(super) fn send_rights(socket: &Fd, buf: &[u8], passed: &Fd) -> Result<usize, Errno> {
     let mut control = Control::EMPTY;
@@ -29,10 +29,13 @@ pub(super) fn recv_rights(socket: &Fd, buf: &mut [u8]) -> Result<(usize, Option<
     Ok((count, passed.map(Fd::from_raw)))
 }
 
-/// The errno of `struct sock_extended_err`: its first field.
-pub(super) fn recv_errqueue(socket: &Fd) -> Result<Option<Errno>, Errno> {
+/// The beginning of `struct sock_extended_err`: the errno, then the origin, the type and the code,
+/// of a byte each.
+pub(super) fn recv_errqueue(socket: &Fd) -> Result<ExtendedError, Errno> {
     let (_, control) = recv(socket, &mut [0; 64], libc::MSG_ERRQUEUE)?;
-    Ok(int(&control, libc::SOL_IP, libc::IP_RECVERR, 0).and_then(Errno::new))
+    let field = |offset| int(&control, libc::SOL_IP, libc::IP_RECVERR, offset);
+    let [_, _, code, _] = field(4).unwrap_or(0).to_ne_bytes();
+    Ok(ExtendedError { errno: field(0).and_then(Errno::new), code })
 }
 
 /// One message without its address, and its control messages.

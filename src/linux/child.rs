@@ -9,9 +9,9 @@ use core::ptr::{null, null_mut};
 use super::process::now;
 use super::result::{check_count, check_int_count, check_ok};
 use crate::errno::Errno;
-use crate::kernel::{ChildProcess, EpollEvent, Fd, Kernel};
+use crate::kernel::{ChildProcess, ChildRole, EpollEvent, Fd, Kernel, SocketType};
 
-use super::Linux;
+use super::{Linux, ancillary, notification};
 
 /// The most events of one wait.
 const EVENTS_MAX: u8 = 8;
@@ -71,6 +71,82 @@ fn pipe() -> Result<(Fd, Fd), Errno> {
     // it returns.
     check_ok(unsafe { libc::pipe2(pair.as_mut_ptr(), libc::O_CLOEXEC) })?;
     Ok((Fd::from_raw(pair[0]), Fd::from_raw(pair[1])))
+}
+
+/// A child of a role, and the descriptor that it has made.
+pub(super) fn fork_with(role: ChildRole) -> Result<(ChildProcess, Fd), Errno> {
+    let (results, result_end) = Linux.socketpair(SocketType::Stream)?;
+    let (command_end, commands) = match pipe() {
+        Ok(pair) => pair,
+        Err(errno) => {
+            close_both(results, result_end);
+            return Err(errno);
+        }
+    };
+    // SAFETY: fork(2) copies this process, with this thread only; what the child does from here on
+    // is `play`, which uses no memory but its own stack.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        play(role, &command_end, &result_end, [commands.raw(), results.raw()]);
+    }
+    let forked = check_count(isize::try_from(pid).unwrap_or(-1));
+    close_both(command_end, result_end);
+    let pid = match forked {
+        Ok(pid) => u32::try_from(pid).unwrap_or(u32::MAX),
+        Err(errno) => {
+            close_both(commands, results);
+            return Err(errno);
+        }
+    };
+    let child = ChildProcess { pid, commands, results };
+    match take_made(&child) {
+        Ok(made) => Ok((child, made)),
+        Err(errno) => {
+            // SAFETY: kill(2) takes two numbers and touches no user memory.
+            unsafe { libc::kill(pid.cast_signed(), libc::SIGKILL) };
+            let _ = wait(pid.cast_signed());
+            close_both(child.commands, child.results);
+            Err(errno)
+        }
+    }
+}
+
+/// The child: sends what it has made, or why it has not, and waits in a call.
+fn play(role: ChildRole, commands: &Fd, results: &Fd, others: [i32; 2]) -> ! {
+    // SAFETY: prctl(2) with PR_SET_PDEATHSIG takes two numbers and touches no user memory.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    for other in others {
+        // SAFETY: close(2) takes a number; the descriptors are the parent's ends, copied here.
+        unsafe { libc::close(other) };
+    }
+    let made = match role {
+        ChildRole::Notifying => notification::listen(),
+        ChildRole::Peer => Linux.socketpair(SocketType::Stream).map(|(_, other)| other),
+    };
+    let _ = match made {
+        Ok(made) => ancillary::send_rights(results, &0_i32.to_ne_bytes(), &made),
+        Err(errno) => Linux.send(results, &errno.number().to_ne_bytes()),
+    };
+    if role == ChildRole::Notifying {
+        // SAFETY: getppid(2) takes nothing and touches no memory. By number: a C library could
+        // answer it without a call.
+        unsafe { libc::syscall(libc::SYS_getppid) };
+    }
+    let mut byte = 0_u8;
+    // SAFETY: read(2) writes at most one byte at `byte`, a local variable. It waits until the
+    // parent ends.
+    unsafe { libc::read(commands.raw(), (&raw mut byte).cast(), 1) };
+    // SAFETY: _exit(2) ends the process, and runs no code of it.
+    unsafe { libc::_exit(0) };
+}
+
+fn take_made(child: &ChildProcess) -> Result<Fd, Errno> {
+    if !has_answer(child, ANSWER_MILLIS)? {
+        return Err(Errno::ETIMEDOUT);
+    }
+    let mut answer = [0; 4];
+    let (_, made) = ancillary::recv_rights(&child.results, &mut answer)?;
+    made.ok_or_else(|| Errno::new(i32::from_ne_bytes(answer)).unwrap_or(Errno::ECHILD))
 }
 
 /// The child: performs one wait for each command, until the commands end.

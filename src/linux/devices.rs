@@ -1,25 +1,43 @@
 //! The calls of [`Devices`]: timers, files, terminals, signals, sockets with flags.
 //!
-//! Messages with control data are in `ancillary.rs`, processes in `child.rs`.
+//! How descriptors are created is in `descriptors.rs`, messages with control data in
+//! `ancillary.rs`, processes in `child.rs`.
 
-use alloc::ffi::CString;
 use alloc::format;
 use alloc::vec::Vec;
 use core::mem::zeroed;
-use core::ptr::{from_mut, null_mut};
+use core::ptr::{from_mut, null_mut, without_provenance_mut};
 use core::time::Duration;
 
-use super::result::{check_count, check_fd, check_ok};
-use super::{Linux, ancillary, child};
+use super::file::{c_string, open};
+use super::process::sigset;
+use super::result::{check_count, check_fd, check_int_count, check_ok};
+use super::{Linux, ancillary, bpf, child, descriptors, io_uring, mounts, notification};
 use crate::errno::Errno;
 use crate::kernel::{
-    Access, ChildProcess, DeviceOption, Devices, EpollEvent, Fd, Kernel, MessageFlag, Signal,
+    Access, BadAddress, ChildProcess, ChildRole, Device, DeviceOption, Devices, EpollEvent,
+    ExtendedError, Fd, IoctlRequest, Kernel, MessageFlag, Signal, SignalSet,
 };
 
 /// The length of an `int`.
 const INT_BYTES: libc::socklen_t = 4;
+/// Longer than the value of any option.
+const OPTION_BYTES_MAX: libc::socklen_t = 1_024;
+
+// Of Linux' headers, where libc lacks them for some targets or altogether: linux/sockios.h,
+// linux/eventpoll.h, linux/fs.h, asm-generic/socket.h, linux/tcp.h.
+const SIOCATMARK: libc::Ioctl = 0x8905;
+const EPIOCSPARAMS: libc::Ioctl = 0x4008_8a01;
+const EPIOCGPARAMS: libc::Ioctl = 0x8008_8a02_u32 as libc::Ioctl;
+const RWF_NOWAIT: i32 = 8;
+const SO_PASSRIGHTS: i32 = 83;
+const TCP_RTO_MAX_MS: i32 = 44;
 
 impl Devices for Linux {
+    fn create(&mut self, device: Device, of: Option<&Fd>) -> Result<Fd, Errno> {
+        descriptors::create(device, of)
+    }
+
     fn raise(&mut self, signal: Signal) -> Result<(), Errno> {
         // SAFETY: raise(3) takes a number and touches no memory.
         check_ok(unsafe { libc::raise(signal.number().into()) })
@@ -47,12 +65,6 @@ impl Devices for Linux {
         check_ok(unsafe { libc::sigaction(number, &raw const action, null_mut()) })
     }
 
-    fn timerfd_create(&mut self) -> Result<Fd, Errno> {
-        let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
-        // SAFETY: timerfd_create(2) takes two numbers and touches no user memory.
-        check_fd(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })
-    }
-
     fn timerfd_settime(
         &mut self,
         timer: &Fd,
@@ -72,53 +84,18 @@ impl Devices for Linux {
         open(path, access)
     }
 
-    fn open_tmpfile(&mut self) -> Result<Fd, Errno> {
-        open("/tmp", libc::O_RDWR | libc::O_TMPFILE)
-    }
-
-    fn open_fifo(&mut self) -> Result<Fd, Errno> {
-        // SAFETY: gettid(2) takes nothing and touches no memory.
-        let thread = unsafe { libc::gettid() };
-        // Two threads may do it at once.
-        let path = format!("/tmp/epollite-study-{thread}");
-        let name = c_string(&path)?;
-        // SAFETY: mkfifo(3) reads the string at `name`, which lives until it returns.
-        check_ok(unsafe { libc::mkfifo(name.as_ptr(), 0o600) })?;
-        let opened = open(&path, libc::O_RDONLY);
-        // SAFETY: unlink(2) reads the string at `name`, which lives until it returns.
-        unsafe { libc::unlink(name.as_ptr()) };
-        opened
-    }
-
-    fn open_pty(&mut self) -> Result<Fd, Errno> {
-        let master = open("/dev/ptmx", libc::O_RDWR | libc::O_NOCTTY)?;
-        let unlocked = 0_i32;
-        // SAFETY: ioctl(2) with TIOCSPTLCK reads one `int` at `unlocked`, a local variable.
-        let done = unsafe { libc::ioctl(master.raw(), libc::TIOCSPTLCK, &raw const unlocked) };
-        match check_ok(done) {
-            Ok(()) => Ok(master),
-            Err(errno) => {
-                let _ = Self.close(master);
-                Err(errno)
-            }
-        }
-    }
-
-    fn open_pty_peer(&mut self, master: &Fd) -> Result<Fd, Errno> {
-        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
-        // SAFETY: ioctl(2) with TIOCGPTPEER takes a number and touches no user memory.
-        check_fd(unsafe { libc::ioctl(master.raw(), libc::TIOCGPTPEER, flags) })
-    }
-
-    fn inotify_init1(&mut self) -> Result<Fd, Errno> {
-        // SAFETY: inotify_init1(2) takes a number and touches no user memory.
-        check_fd(unsafe { libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC) })
-    }
-
     fn inotify_add_watch(&mut self, inotify: &Fd, file: &Fd) -> Result<(), Errno> {
         let path = c_string(&format!("/proc/self/fd/{file}"))?;
         // SAFETY: inotify_add_watch(2) reads the string at `path`, which lives until it returns.
         check_ok(unsafe { libc::inotify_add_watch(inotify.raw(), path.as_ptr(), libc::IN_MODIFY) })
+    }
+
+    fn fanotify_mark(&mut self, fanotify: &Fd, file: &Fd) -> Result<(), Errno> {
+        let path = c_string(&format!("/proc/self/fd/{file}"))?;
+        let (add, mask) = (libc::FAN_MARK_ADD, libc::FAN_MODIFY);
+        let here = libc::AT_FDCWD;
+        // SAFETY: fanotify_mark(2) reads the string at `path`, which lives until it returns.
+        check_ok(unsafe { libc::fanotify_mark(fanotify.raw(), add, mask, here, path.as_ptr()) })
     }
 
     fn socketpair_seqpacket(&mut self) -> Result<(Fd, Fd), Errno> {
@@ -133,7 +110,8 @@ impl Devices for Linux {
     fn send_flag(&mut self, socket: &Fd, buf: &[u8], flag: MessageFlag) -> Result<usize, Errno> {
         let flags = bits(flag) | libc::MSG_NOSIGNAL;
         // SAFETY: send(2) reads at most `buf.len()` bytes at `buf`, which is borrowed until it
-        // returns, and it keeps no pointer afterwards.
+        // returns. With MSG_ZEROCOPY it keeps the pages, and reads later what they hold then; it
+        // never writes to them.
         check_count(unsafe { libc::send(socket.raw(), buf.as_ptr().cast(), buf.len(), flags) })
     }
 
@@ -157,7 +135,7 @@ impl Devices for Linux {
         ancillary::recv_rights(socket, buf)
     }
 
-    fn recv_errqueue(&mut self, socket: &Fd) -> Result<Option<Errno>, Errno> {
+    fn recv_errqueue(&mut self, socket: &Fd) -> Result<ExtendedError, Errno> {
         ancillary::recv_errqueue(socket)
     }
 
@@ -179,14 +157,93 @@ impl Devices for Linux {
         Ok(value)
     }
 
-    fn ioctl_inq(&mut self, fd: &Fd) -> Result<usize, Errno> {
-        ioctl_int(fd, libc::FIONREAD).map(|count| usize::try_from(count).unwrap_or(0))
+    fn option_len(&mut self, socket: &Fd, name: DeviceOption) -> Result<usize, Errno> {
+        let (level, number) = numbers(name);
+        let mut value = [0_u8; OPTION_BYTES_MAX as usize];
+        let mut len = OPTION_BYTES_MAX;
+        let (into, length) = (value.as_mut_ptr().cast(), from_mut(&mut len));
+        // SAFETY: getsockopt(2) writes at most `len` bytes at `into`, an array of that length, and
+        // one number at `length`; both live until the call returns, and it keeps no pointer.
+        check_ok(unsafe { libc::getsockopt(socket.raw(), level, number, into, length) })?;
+        Ok(usize::try_from(len).unwrap_or(0))
     }
 
-    fn ioctl_atmark(&mut self, socket: &Fd) -> Result<bool, Errno> {
-        // linux/sockios.h; libc has it for some targets only.
-        const SIOCATMARK: libc::Ioctl = 0x8905;
-        ioctl_int(socket, SIOCATMARK).map(|is_at_mark| is_at_mark != 0)
+    fn ioctl(&mut self, fd: &Fd, request: IoctlRequest, value: u32) -> Result<u32, Errno> {
+        match request {
+            IoctlRequest::InQueue => ioctl_int(fd, libc::FIONREAD).map(i32::cast_unsigned),
+            IoctlRequest::AtMark => ioctl_int(fd, SIOCATMARK).map(i32::cast_unsigned),
+            IoctlRequest::EpollParams => epoll_params(fd, EPIOCGPARAMS, 0),
+            IoctlRequest::SetEpollParams => epoll_params(fd, EPIOCSPARAMS, value).map(|_| 0),
+            IoctlRequest::TakeNotification => notification::take(fd),
+        }
+    }
+
+    fn fcntl_setfl(&mut self, fd: &Fd, is_nonblocking: bool) -> Result<(), Errno> {
+        let flags = if is_nonblocking { libc::O_NONBLOCK } else { 0 };
+        // SAFETY: fcntl(2) with F_SETFL takes a number and touches no user memory.
+        check_ok(unsafe { libc::fcntl(fd.raw(), libc::F_SETFL, flags) })
+    }
+
+    fn read_nowait(&mut self, fd: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
+        let part = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
+        let (number, fd) = (libc::SYS_preadv2, fd.raw());
+        // SAFETY: preadv2(2) reads one iovec at `part`, and writes at most `buf.len()` bytes at
+        // `buf`, which we hold exclusively until it returns. The offset, in two parts, is -1: none.
+        // By number, since not all C libraries have a wrapper.
+        let count = unsafe {
+            libc::syscall(number, fd, &raw const part, 1_usize, -1_isize, -1_isize, RWF_NOWAIT)
+        };
+        check_count(isize::try_from(count).unwrap_or(-1))
+    }
+
+    fn epoll_wait_at(
+        &mut self,
+        epoll: &Fd,
+        address: BadAddress,
+        events_max: u32,
+    ) -> Result<usize, Errno> {
+        let events = match address {
+            BadAddress::Null => null_mut(),
+            // The last page: on every machine it is not the program's.
+            BadAddress::Kernel => without_provenance_mut(usize::MAX - 4_095),
+        };
+        let events_max = i32::try_from(events_max).map_err(|_| Errno::EINVAL)?;
+        // SAFETY: epoll_wait(2) writes events at `events`, where no memory of this program is: the
+        // kernel checks that, and the call fails.
+        check_int_count(unsafe { libc::epoll_wait(epoll.raw(), events, events_max, 0) })
+    }
+
+    fn epoll_pwait(
+        &mut self,
+        epoll: &Fd,
+        events: &mut [EpollEvent],
+        timeout_millis: u32,
+    ) -> Result<usize, Errno> {
+        let capacity = i32::try_from(events.len()).unwrap_or(i32::MAX);
+        let millis = i32::try_from(timeout_millis).unwrap_or(i32::MAX);
+        let mask = sigset(SignalSet::EMPTY);
+        let (into, mask) = (events.as_mut_ptr().cast(), &raw const mask);
+        // SAFETY: epoll_pwait(2) writes at most `capacity` events at `into`, of the layout asserted
+        // in `layout.rs`, which is borrowed exclusively until it returns, and reads one set at
+        // `mask`, a local variable.
+        let count = unsafe { libc::epoll_pwait(epoll.raw(), into, capacity, millis, mask) };
+        check_int_count(count)
+    }
+
+    fn io_uring_queue(&mut self, ring: &Fd) -> Result<(), Errno> {
+        io_uring::queue(ring)
+    }
+
+    fn io_uring_enter(&mut self, ring: &Fd) -> Result<usize, Errno> {
+        io_uring::enter(ring)
+    }
+
+    fn bpf_ring_output(&mut self, ring: &Fd) -> Result<(), Errno> {
+        bpf::ring_output(ring)
+    }
+
+    fn bind_mount(&mut self, mounts: &Fd) -> Result<(), Errno> {
+        mounts::bind_mount(mounts)
     }
 
     fn epoll_wait_in(
@@ -198,6 +255,20 @@ impl Devices for Linux {
         // Not closed here: the owner is another thread.
         let epoll = Fd::from_raw(epoll.cast_signed());
         self.epoll_wait(&epoll, events, Some(timeout_millis))
+    }
+
+    fn recvmmsg_in(
+        &mut self,
+        socket: u32,
+        messages_max: usize,
+        timeout_millis: u32,
+    ) -> Result<usize, Errno> {
+        // Not closed here: the owner is another thread.
+        recvmmsg(&Fd::from_raw(socket.cast_signed()), messages_max, timeout_millis)
+    }
+
+    fn fork_with(&mut self, role: ChildRole) -> Result<(ChildProcess, Fd), Errno> {
+        child::fork_with(role)
     }
 
     fn fork(&mut self) -> Result<ChildProcess, Errno> {
@@ -242,14 +313,41 @@ impl Devices for Linux {
     }
 }
 
-fn c_string(text: &str) -> Result<CString, Errno> {
-    CString::new(text).map_err(|_| Errno::EINVAL)
+/// The most messages that are received at once.
+const MESSAGES_MAX: u8 = 8;
+/// A call that lasts so long is interrupted by a signal, and not restarted: socket(7),
+/// `SO_RCVTIMEO`.
+const RECEIVE_SECONDS: libc::time_t = 20;
+
+/// Their bytes are dropped.
+fn recvmmsg(socket: &Fd, messages_max: usize, timeout_millis: u32) -> Result<usize, Errno> {
+    let limit = libc::timeval { tv_sec: RECEIVE_SECONDS, tv_usec: 0 };
+    let limit_bytes = size_of_val(&limit).try_into().unwrap_or(0);
+    let (level, name, value) = (libc::SOL_SOCKET, libc::SO_RCVTIMEO, (&raw const limit).cast());
+    // SAFETY: setsockopt(2) reads as many bytes at `value`, a timeval that lives until it returns.
+    check_ok(unsafe { libc::setsockopt(socket.raw(), level, name, value, limit_bytes) })?;
+    // SAFETY: zeroed mmsghdrs are values of it: integers and null pointers, no bytes.
+    let mut messages: [libc::mmsghdr; MESSAGES_MAX as usize] = unsafe { zeroed() };
+    let count = u32::try_from(messages_max).unwrap_or(u32::MAX).min(MESSAGES_MAX.into());
+    let mut timeout = timespec(Duration::from_millis(timeout_millis.into()));
+    let (into, timeout) = (messages.as_mut_ptr(), &raw mut timeout);
+    // SAFETY: recvmmsg(2) reads and writes `count` headers at `into`, an array of at least as many,
+    // which have room for neither bytes nor addresses, and one timespec at `timeout`; both live
+    // until it returns.
+    check_int_count(unsafe { libc::recvmmsg(socket.raw(), into, count, 0, timeout) })
 }
 
-fn open(path: &str, flags: i32) -> Result<Fd, Errno> {
-    let (path, flags) = (c_string(path)?, flags | libc::O_NONBLOCK | libc::O_CLOEXEC);
-    // SAFETY: open(2) reads the string at `path`, which lives until it returns.
-    check_fd(unsafe { libc::open(path.as_ptr(), flags, 0o600) })
+/// Gets or sets an epoll's budget of busy polling.
+///
+/// Reference: include/uapi/linux/eventpoll.h: `struct epoll_params`
+fn epoll_params(epoll: &Fd, request: libc::Ioctl, budget: u32) -> Result<u32, Errno> {
+    let budget = u16::try_from(budget).unwrap_or(u16::MAX);
+    // busy_poll_usecs takes the first two, the rest is one byte each.
+    let mut params = [0, 0, budget, 0];
+    // SAFETY: ioctl(2) with these requests reads or writes eight bytes at `params`, a local array
+    // of as many.
+    check_ok(unsafe { libc::ioctl(epoll.raw(), request, params.as_mut_ptr()) })?;
+    Ok(params[2].into())
 }
 
 fn ioctl_int(fd: &Fd, request: libc::Ioctl) -> Result<i32, Errno> {
@@ -271,6 +369,7 @@ const fn bits(flag: MessageFlag) -> i32 {
     match flag {
         MessageFlag::OutOfBand => libc::MSG_OOB,
         MessageFlag::Peek => libc::MSG_PEEK,
+        MessageFlag::ZeroCopy => libc::MSG_ZEROCOPY,
     }
 }
 
@@ -280,5 +379,9 @@ const fn numbers(name: DeviceOption) -> (i32, i32) {
         DeviceOption::ReceiveErrors => (libc::SOL_IP, libc::IP_RECVERR),
         DeviceOption::PeekOffset => (libc::SOL_SOCKET, libc::SO_PEEK_OFF),
         DeviceOption::PassCredentials => (libc::SOL_SOCKET, libc::SO_PASSCRED),
+        DeviceOption::PassRights => (libc::SOL_SOCKET, SO_PASSRIGHTS),
+        DeviceOption::ZeroCopy => (libc::SOL_SOCKET, libc::SO_ZEROCOPY),
+        DeviceOption::RetransmissionMax => (libc::SOL_TCP, TCP_RTO_MAX_MS),
+        DeviceOption::TcpInfo => (libc::SOL_TCP, libc::TCP_INFO),
     }
 }

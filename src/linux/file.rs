@@ -1,11 +1,22 @@
-//! read(2) to close(2): descriptors that are not sockets, and calls common to all.
+//! open(2) to close(2): descriptors that are not sockets, and calls common to all.
 
+use alloc::ffi::CString;
 use core::ptr::null_mut;
 
 use super::process::sigset;
 use super::result::{check_count, check_fd, check_int_count, check_ok};
 use crate::errno::Errno;
 use crate::kernel::{Fd, SignalSet};
+
+pub(super) fn c_string(text: &str) -> Result<CString, Errno> {
+    CString::new(text).map_err(|_| Errno::EINVAL)
+}
+
+pub(super) fn open(path: &str, flags: i32) -> Result<Fd, Errno> {
+    let (path, flags) = (c_string(path)?, flags | libc::O_NONBLOCK | libc::O_CLOEXEC);
+    // SAFETY: open(2) reads the string at `path`, which lives until it returns.
+    check_fd(unsafe { libc::open(path.as_ptr(), flags, 0o600) })
+}
 
 pub(super) fn read(fd: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: read(2) writes at most `buf.len()` bytes at `buf`, which we hold exclusively

@@ -6,7 +6,7 @@
 use super::handle::Sim;
 use super::socket::Protocol;
 use crate::errno::Errno;
-use crate::kernel::{Devices, Fd, Kernel, MessageFlag, Signal};
+use crate::kernel::{Device, Devices, Fd, Kernel, MessageFlag, Signal};
 
 /// The devices of a simulated process ([`Sim::devices`]).
 #[derive(Debug)]
@@ -36,22 +36,34 @@ impl Devices for SimDevices {
         Ok(())
     }
 
-    fn open_tmpfile(&mut self) -> Result<Fd, Errno> {
-        self.0.open_regular_file()
+    fn create(&mut self, device: Device, _: Option<&Fd>) -> Result<Fd, Errno> {
+        match device {
+            Device::Tmpfile => self.0.open_regular_file(),
+            _ => Err(Errno::ENOSYS),
+        }
     }
 
-    /// Urgent bytes only.
+    /// Urgent bytes only. Of a Unix stream none is urgent when not all fit. Of TCP it is the last
+    /// one that fits, which the peer may be told of before it comes: that is not modelled.
+    ///
+    /// Reference: net/ipv4/tcp.c: `tcp_sendmsg_locked`, `tcp_mark_urg`; net/unix/af_unix.c:
+    /// `unix_stream_sendmsg`, `queue_oob`
     fn send_flag(&mut self, socket: &Fd, buf: &[u8], flag: MessageFlag) -> Result<usize, Errno> {
-        let is_stream = matches!(self.protocol(socket)?, Protocol::Tcp | Protocol::UnixStream);
-        match (flag, buf.split_last()) {
-            (MessageFlag::OutOfBand, Some((urgent, before))) if is_stream => {
-                if !before.is_empty() {
-                    self.0.send(socket, before)?;
-                }
-                self.0.send_urgent(socket, *urgent)?;
-                Ok(buf.len())
-            }
-            _ => Err(Errno::ENOSYS),
+        let protocol = self.protocol(socket)?;
+        let is_stream = matches!(protocol, Protocol::Tcp | Protocol::UnixStream);
+        let (MessageFlag::OutOfBand, Some((urgent, before)), true) =
+            (flag, buf.split_last(), is_stream)
+        else {
+            return Err(Errno::ENOSYS);
+        };
+        if before.is_empty() {
+            return self.0.send_urgent(socket, *urgent).map(|()| 1);
+        }
+        let sent = self.0.send(socket, before)?;
+        let is_sent = sent == before.len() && self.0.send_urgent(socket, *urgent).is_ok();
+        match protocol {
+            Protocol::Tcp if !is_sent => Err(Errno::ENOSYS),
+            _ => Ok(sent + usize::from(is_sent)),
         }
     }
 

@@ -6,14 +6,14 @@ use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::actors::{Actors, Waited};
+use super::actors::{Actors, Returned, Waited};
 use super::device_calls::{text, zero};
 use super::experiment::{ActorAction, Name};
 use super::run_state::{BegunWait, EVENTS_MAX, RunState, Stop, fd};
 use super::value::Value;
 use crate::errno::Errno;
 use crate::instrument::{Argument, ReturnValue, SyscallRecord};
-use crate::kernel::{EpollEvent, Fd, Kernel, Syscall};
+use crate::kernel::{ChildRole, EpollEvent, Fd, Kernel, Syscall};
 
 /// How long a wait of another thread may last: it is ended before, with the experiment.
 const BLOCKED_MILLIS: u32 = 20_000;
@@ -21,6 +21,8 @@ const BLOCKED_MILLIS: u32 = 20_000;
 impl<K: Kernel> RunState<'_, '_, K> {
     pub(super) fn actor(&mut self, action: &ActorAction) -> Result<Value, Stop> {
         let (ActorAction::Begin { actor, .. }
+        | ActorAction::BeginReceive { actor, .. }
+        | ActorAction::ForkWith { actor, .. }
         | ActorAction::End { actor }
         | ActorAction::Fork { actor }
         | ActorAction::Kill { actor, .. }
@@ -35,12 +37,30 @@ impl<K: Kernel> RunState<'_, '_, K> {
                 let actors = &mut *self.environment.actors;
                 let begun = actors.begin_wait(name, epoll, events_max, millis);
                 begun.map_err(Stop::DeviceFailed)?;
-                self.waits.retain(|wait| wait.actor != actor);
-                self.waits.push(BegunWait { actor, epoll: epoll.number(), events_max, millis });
+                let begun = BegunWait { actor, fd: epoll.number(), max: events_max, millis };
+                self.note_begun(begun);
+            }
+            ActorAction::BeginReceive { socket, messages_max, millis, .. } => {
+                let socket = fd(&self.open, socket)?;
+                let actors = &mut *self.environment.actors;
+                let begun = actors.begin_receive(name, socket, messages_max, millis);
+                begun.map_err(Stop::DeviceFailed)?;
+                let begun = BegunWait { actor, fd: socket.number(), max: messages_max, millis };
+                self.note_begun(begun);
             }
             ActorAction::End { .. } => return self.end_wait(actor),
             ActorAction::Fork { .. } => {
                 self.environment.actors.fork(name).map_err(Stop::DeviceFailed)?;
+            }
+            ActorAction::ForkWith { fd: new, role, .. } => {
+                let (call, argument) = match role {
+                    ChildRole::Notifying => ("seccomp", "SECCOMP_FILTER_FLAG_NEW_LISTENER"),
+                    ChildRole::Peer => ("socketpair", "AF_UNIX, SOCK_STREAM, 0"),
+                };
+                let arguments = vec![actor_name(), text(argument)];
+                let returned = |fd: &Fd| ReturnValue::Fd(fd.number());
+                let fd = self.act(call, arguments, |it| it.fork_with(name, role), returned)?;
+                self.open[new] = Some(fd);
             }
             ActorAction::Kill { signal, .. } => {
                 let signal_name = text(&format!("SIG{}", signal.name().unwrap_or("?")));
@@ -75,28 +95,56 @@ impl<K: Kernel> RunState<'_, '_, K> {
         result.map_err(Stop::DeviceFailed)
     }
 
+    fn note_begun(&mut self, begun: BegunWait) {
+        self.waits.retain(|wait| wait.actor != begun.actor);
+        self.waits.push(begun);
+    }
+
     fn end_wait(&mut self, actor: Name) -> Result<Value, Stop> {
         let waited = self.environment.actors.end_wait(&self.names[actor]);
         let Waited::Returned { result, start, duration } = waited.map_err(Stop::DeviceFailed)?
         else {
             return Ok(Value::Blocked);
         };
-        let events: &[EpollEvent] = result.as_deref().unwrap_or_default();
         let begun = self.waits.iter().find(|wait| wait.actor == actor);
-        let BegunWait { epoll, events_max, millis, .. } = *begun.ok_or(Stop::Missing)?;
-        self.tracer.push(SyscallRecord {
-            name: Syscall::EpollWait.syscall_name(),
-            call: Some(Syscall::EpollWait),
-            arguments: vec![
-                Argument::Fd(epoll),
-                Argument::Events(events.into()),
-                Argument::Number(i64::try_from(events_max).unwrap_or(i64::MAX)),
-                Argument::Number(millis.into()),
-            ],
-            result: result.as_ref().map(|it| ReturnValue::Number(it.len())).map_err(|it| *it),
-            start,
-            duration,
-        });
-        Ok(Value::Events(self.reported(result?)))
+        let BegunWait { fd, max, millis, .. } = *begun.ok_or(Stop::Missing)?;
+        let max = Argument::Number(i64::try_from(max).unwrap_or(i64::MAX));
+        let count = match result {
+            Ok(Returned::Count(count)) => Some(count),
+            _ => None,
+        };
+        let record = if let Some(count) = count {
+            let timeout = text(&format!("{millis}ms"));
+            SyscallRecord {
+                name: Syscall::Recvmmsg.syscall_name(),
+                call: None,
+                arguments: vec![Argument::Fd(fd), max, text("0"), timeout],
+                result: Ok(ReturnValue::Number(count)),
+                start,
+                duration,
+            }
+        } else {
+            let events: &[EpollEvent] = match &result {
+                Ok(Returned::Events(events)) => events,
+                _ => &[],
+            };
+            let timeout = Argument::Number(millis.into());
+            SyscallRecord {
+                name: Syscall::EpollWait.syscall_name(),
+                call: Some(Syscall::EpollWait),
+                arguments: vec![Argument::Fd(fd), Argument::Events(events.into()), max, timeout],
+                result: match &result {
+                    Err(errno) => Err(*errno),
+                    Ok(_) => Ok(ReturnValue::Number(events.len())),
+                },
+                start,
+                duration,
+            }
+        };
+        self.tracer.push(record);
+        Ok(match result? {
+            Returned::Events(events) => Value::Events(self.reported(events)),
+            Returned::Count(count) => Value::Number(u64::try_from(count).unwrap_or(u64::MAX)),
+        })
     }
 }

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use crate::errno::Errno;
 use crate::instant::Instant;
-use crate::kernel::{EpollEvent, Fd, Signal};
+use crate::kernel::{ChildRole, EpollEvent, Fd, Signal};
 
 /// The state of a wait that another thread or process has begun.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,13 +16,22 @@ pub enum Waited {
     Blocked,
     /// It has returned.
     Returned {
-        /// The events, or the error.
-        result: Result<Vec<EpollEvent>, Errno>,
+        /// What it returned, or the error.
+        result: Result<Returned, Errno>,
         /// When the call was made.
         start: Instant,
         /// How long it took.
         duration: Duration,
     },
+}
+
+/// What a call of another thread or process returned.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Returned {
+    /// The events of a wait.
+    Events(Vec<EpollEvent>),
+    /// How many datagrams were received.
+    Count(usize),
 }
 
 /// Threads and child processes by name. What is not implemented returns [`Errno::ENOSYS`].
@@ -43,6 +52,17 @@ pub trait Actors {
         Err(Errno::ENOSYS)
     }
 
+    /// The same of a recvmmsg(2) that waits.
+    fn begin_receive(
+        &mut self,
+        actor: &str,
+        socket: &Fd,
+        messages_max: usize,
+        timeout_millis: u32,
+    ) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
+
     /// The state of the wait when every actor has done what it can: each sleeps, or has returned.
     /// A wait that has returned is over.
     fn end_wait(&mut self, actor: &str) -> Result<Waited, Errno> {
@@ -51,6 +71,11 @@ pub trait Actors {
 
     /// Creates a child process, with a copy of every descriptor. Man page: fork(2)
     fn fork(&mut self, actor: &str) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Creates a child process, and the descriptor that it makes in its role. Man page: fork(2)
+    fn fork_with(&mut self, actor: &str, role: ChildRole) -> Result<Fd, Errno> {
         Err(Errno::ENOSYS)
     }
 

@@ -2,17 +2,19 @@
 //! in `actor_calls.rs`.
 
 use alloc::format;
-use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::experiment::{Action, DeviceAction, Name};
-use super::run_state::{RunState, Stop, fd};
+use super::run_state::{EVENTS_MAX, RunState, Stop, fd};
 use super::value::Value;
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::instrument::{Argument, Bytes, ReturnValue, SyscallRecord};
-use crate::kernel::{Access, DeviceOption, Devices, Fd, Kernel, MessageFlag};
+use crate::kernel::{
+    Access, BadAddress, DeviceOption, Devices, EpollEvent, Fd, IoctlRequest, Kernel, MessageFlag,
+    Signal,
+};
 
 /// The largest read.
 const READ_BYTES_MAX: usize = 1 << 20;
@@ -22,20 +24,47 @@ pub(super) fn text(text: &str) -> Argument {
     Argument::Text(text.into())
 }
 
+fn signal_name(signal: Signal) -> Argument {
+    text(&format!("SIG{}", signal.name().unwrap_or("?")))
+}
+
 fn number(fd: &Fd) -> Argument {
     Argument::Fd(fd.number())
 }
 
 impl<K: Kernel> RunState<'_, '_, K> {
     pub(super) fn device(&mut self, action: &DeviceAction) -> Result<Value, Stop> {
-        if let Some((name, fd)) = self.create_device(action)? {
-            self.open[name] = Some(fd);
-            return Ok(Value::Done);
-        }
         match *action {
+            DeviceAction::Create { fd: new, device, of } => {
+                let (call, arguments) = device.c_call();
+                let mut arguments = vec![text(arguments)];
+                if let Some(of) = of {
+                    arguments.insert(0, number(fd(&self.open, of)?));
+                }
+                self.open(new, call, arguments, |devices, open| {
+                    devices.create(device, of.map(|of| at(open, of)).transpose()?)
+                })?;
+            }
+            DeviceAction::Open { fd: new, ref path } => {
+                let arguments = format!("\"{path}\", O_RDONLY|O_NONBLOCK|O_CLOEXEC");
+                self.open(new, "open", vec![Argument::Text(arguments)], |devices, _| {
+                    devices.open(path, Access::Read)
+                })?;
+            }
+            DeviceAction::Reopen { from, fd: new, access } => {
+                let path = format!("/proc/self/fd/{}", fd(&self.open, from)?);
+                let flags = if access == Access::Read { "O_RDONLY" } else { "O_WRONLY" };
+                let arguments = format!("\"{path}\", {flags}|O_NONBLOCK|O_CLOEXEC");
+                self.open(new, "open", vec![Argument::Text(arguments)], |devices, _| {
+                    devices.open(&path, access)
+                })?;
+            }
             DeviceAction::Raise { signal } => {
-                let name = text(&format!("SIG{}", signal.name().unwrap_or("?")));
-                self.call("raise", vec![name], |devices, _| devices.raise(signal))?;
+                self.call("raise", vec![signal_name(signal)], |it, _| it.raise(signal))?;
+            }
+            DeviceAction::Handle { signal } => {
+                let arguments = vec![signal_name(signal), text("{SA_RESTART}"), text("NULL")];
+                self.call("rt_sigaction", arguments, |it, _| it.sigaction_nothing(signal))?;
             }
             DeviceAction::Settime { fd: timer, first, interval } => {
                 let timer_number = number(fd(&self.open, timer)?);
@@ -44,14 +73,6 @@ impl<K: Kernel> RunState<'_, '_, K> {
                 let arguments = vec![timer_number, text("0"), Argument::Text(times), text("NULL")];
                 self.call("timerfd_settime", arguments, |devices, open| {
                     devices.timerfd_settime(at(open, timer)?, first, interval)
-                })?;
-            }
-            DeviceAction::Watch { inotify, file } => {
-                let (into, of) = (fd(&self.open, inotify)?, fd(&self.open, file)?);
-                let path = text(&format!("\"/proc/self/fd/{of}\""));
-                let arguments = vec![number(into), path, text("IN_MODIFY")];
-                self.call("inotify_add_watch", arguments, |devices, open| {
-                    devices.inotify_add_watch(at(open, inotify)?, at(open, file)?)
                 })?;
             }
             DeviceAction::Seqpacket { near, far } => {
@@ -70,49 +91,57 @@ impl<K: Kernel> RunState<'_, '_, K> {
                     devices.set_option(at(open, socket)?, name, value)
                 })?;
             }
-            ref action => return self.query_device(action),
+            ref action => return self.change_device(action),
         }
         Ok(Value::Done)
     }
 
-    /// A call that creates a descriptor; `None` if it is another.
-    fn create_device(&mut self, action: &DeviceAction) -> Result<Option<(Name, Fd)>, Stop> {
-        let (name, call, arguments) = match action {
-            DeviceAction::Timerfd { fd } => {
-                (*fd, "timerfd_create", "CLOCK_MONOTONIC, TFD_CLOEXEC|TFD_NONBLOCK".to_string())
+    /// A call on descriptors that exist, which returns nothing.
+    fn change_device(&mut self, action: &DeviceAction) -> Result<Value, Stop> {
+        match *action {
+            DeviceAction::Watch { into, file, is_fanotify } => {
+                let (into_fd, of) = (fd(&self.open, into)?, fd(&self.open, file)?);
+                let path = text(&format!("\"/proc/self/fd/{of}\""));
+                let (call, event) = match is_fanotify {
+                    true => ("fanotify_mark", "FAN_MODIFY"),
+                    false => ("inotify_add_watch", "IN_MODIFY"),
+                };
+                let arguments = vec![number(into_fd), path, text(event)];
+                self.call(call, arguments, |devices, open| {
+                    let (into, file) = (at(open, into)?, at(open, file)?);
+                    match is_fanotify {
+                        true => devices.fanotify_mark(into, file),
+                        false => devices.inotify_add_watch(into, file),
+                    }
+                })?;
             }
-            DeviceAction::Tmpfile { fd } => (*fd, "open", "\"/tmp\", O_RDWR|O_TMPFILE".into()),
-            DeviceAction::Open { fd, path } => {
-                (*fd, "open", format!("\"{path}\", O_RDONLY|O_NONBLOCK|O_CLOEXEC"))
+            DeviceAction::SetFlags { fd: of, is_nonblocking } => {
+                let flags = if is_nonblocking { "O_NONBLOCK" } else { "0" };
+                let arguments = vec![number(fd(&self.open, of)?), text("F_SETFL"), text(flags)];
+                self.call("fcntl", arguments, |devices, open| {
+                    devices.fcntl_setfl(at(open, of)?, is_nonblocking)
+                })?;
             }
-            DeviceAction::Fifo { fd } => (*fd, "open", "FIFO, O_RDONLY|O_NONBLOCK".into()),
-            DeviceAction::Reopen { from, fd: new, access } => {
-                let from = fd(&self.open, *from)?;
-                let flags = if *access == Access::Read { "O_RDONLY" } else { "O_WRONLY" };
-                (*new, "open", format!("\"/proc/self/fd/{from}\", {flags}|O_NONBLOCK|O_CLOEXEC"))
+            DeviceAction::RingQueue { ring } => {
+                // No call: a number in shared memory.
+                let made = at(&self.open, ring);
+                let queued = made.and_then(|ring| self.environment.devices.io_uring_queue(ring));
+                queued.map_err(Stop::DeviceFailed)?;
             }
-            DeviceAction::Pty { fd } => (*fd, "open", "\"/dev/ptmx\", O_RDWR|O_NOCTTY".into()),
-            DeviceAction::PtyPeer { master, fd: new } => {
-                (*new, "ioctl", format!("{}, TIOCGPTPEER, O_RDWR", fd(&self.open, *master)?))
+            DeviceAction::BpfOutput { ring } => {
+                let _ = fd(&self.open, ring)?;
+                let arguments = vec![text("BPF_PROG_TEST_RUN"), text("{bpf_ringbuf_output}")];
+                self.call("bpf", arguments, |it, open| it.bpf_ring_output(at(open, ring)?))?;
             }
-            DeviceAction::Inotify { fd } => (*fd, "inotify_init1", "IN_CLOEXEC|IN_NONBLOCK".into()),
-            _ => return Ok(None),
-        };
-        let make = |devices: &mut dyn Devices, open: &[Option<Fd>]| match action {
-            DeviceAction::Timerfd { .. } => devices.timerfd_create(),
-            DeviceAction::Tmpfile { .. } => devices.open_tmpfile(),
-            DeviceAction::Open { path, .. } => devices.open(path, Access::Read),
-            DeviceAction::Fifo { .. } => devices.open_fifo(),
-            DeviceAction::Reopen { from, access, .. } => {
-                devices.open(&format!("/proc/self/fd/{}", at(open, *from)?), *access)
+            DeviceAction::BindMount { mounts } => {
+                let _ = fd(&self.open, mounts)?;
+                let (path, none) = (text("\"/dev/null\""), text("NULL"));
+                let arguments = vec![path.clone(), path, none.clone(), text("MS_BIND"), none];
+                self.call("mount", arguments, |it, open| it.bind_mount(at(open, mounts)?))?;
             }
-            DeviceAction::Pty { .. } => devices.open_pty(),
-            DeviceAction::PtyPeer { master, .. } => devices.open_pty_peer(at(open, *master)?),
-            _ => devices.inotify_init1(),
-        };
-        let arguments = vec![Argument::Text(arguments)];
-        let fd = self.call_for(call, arguments, make, |fd| ReturnValue::Fd(fd.number()))?;
-        Ok(Some((name, fd)))
+            ref action => return self.query_device(action),
+        }
+        Ok(Value::Done)
     }
 
     /// A call that returns something else.
@@ -138,24 +167,79 @@ impl<K: Kernel> RunState<'_, '_, K> {
                 buf.truncate(count);
                 Ok(Value::Bytes(buf))
             }
-            DeviceAction::ErrorQueue { socket } => {
+            DeviceAction::ErrorQueue { socket, is_code } => {
                 let arguments = vec![number(fd(&self.open, socket)?), text("MSG_ERRQUEUE")];
                 let make = |devices: &mut dyn Devices, open: &[Option<Fd>]| {
                     devices.recv_errqueue(at(open, socket)?)
                 };
-                Ok(Value::SocketError(self.call_for("recvmsg", arguments, make, |_| zero())?))
+                let error = self.call_for("recvmsg", arguments, make, |_| zero())?;
+                let code = Value::Number(error.code.into());
+                Ok(if is_code { code } else { Value::SocketError(error.errno) })
             }
             DeviceAction::GetOption { socket, name } => self.get_device_option(socket, name),
-            DeviceAction::InQueue { fd: of } => {
-                let arguments = vec![number(fd(&self.open, of)?), text("FIONREAD")];
+            DeviceAction::OptionLen { socket, name } => {
+                let (level, option) = name.c_names();
+                let arguments = vec![number(fd(&self.open, socket)?), text(level), text(option)];
+                let make = |devices: &mut dyn Devices, open: &[Option<Fd>]| {
+                    devices.option_len(at(open, socket)?, name)
+                };
+                let len = self.call_for("getsockopt", arguments, make, |_| zero())?;
+                Ok(Value::Number(u64::try_from(len).unwrap_or(u64::MAX)))
+            }
+            DeviceAction::Ioctl { fd: of, request, value } => {
+                let mut arguments = vec![number(fd(&self.open, of)?), text(request.c_name())];
+                if request == IoctlRequest::SetEpollParams {
+                    arguments.push(text(&format!("{{busy_poll_budget={value}}}")));
+                }
                 self.call_count("ioctl", arguments, |devices, open| {
-                    devices.ioctl_inq(at(open, of)?)
+                    let got = devices.ioctl(at(open, of)?, request, value)?;
+                    Ok(usize::try_from(got).unwrap_or(usize::MAX))
                 })
             }
-            DeviceAction::AtMark { socket } => {
-                let arguments = vec![number(fd(&self.open, socket)?), text("SIOCATMARK")];
-                self.call_count("ioctl", arguments, |devices, open| {
-                    devices.ioctl_atmark(at(open, socket)?).map(usize::from)
+            ref action => self.read_device(action),
+        }
+    }
+
+    /// A call that reads or waits.
+    fn read_device(&mut self, action: &DeviceAction) -> Result<Value, Stop> {
+        match *action {
+            DeviceAction::ReadNowait { fd: from, len_max } => {
+                let arguments = vec![number(fd(&self.open, from)?), text("RWF_NOWAIT")];
+                let mut buf = vec![0; len_max.min(READ_BYTES_MAX)];
+                let make = |devices: &mut dyn Devices, open: &[Option<Fd>]| {
+                    devices.read_nowait(at(open, from)?, &mut buf)
+                };
+                let returned = |count: &usize| ReturnValue::Number(*count);
+                let count = self.call_for("preadv2", arguments, make, returned)?;
+                buf.truncate(count);
+                Ok(Value::Bytes(buf))
+            }
+            DeviceAction::WaitAt { epoll, address, events_max } => {
+                let shown = text(if address == BadAddress::Null { "NULL" } else { "KERNEL" });
+                let (max, none) = (Argument::Number(events_max.into()), Argument::Number(0));
+                let arguments = vec![number(fd(&self.open, epoll)?), shown, max, none];
+                // What it returns without an error is that nothing was ready.
+                self.call_count("epoll_wait", arguments, |devices, open| {
+                    devices.epoll_wait_at(at(open, epoll)?, address, events_max)
+                })?;
+                Ok(Value::Events(Vec::new()))
+            }
+            DeviceAction::Pwait { epoll, millis } => {
+                let (max, timeout) = (EVENTS_MAX, Argument::Number(millis.into()));
+                let mut events = vec![EpollEvent::default(); max];
+                let epoll_number = number(fd(&self.open, epoll)?);
+                let arguments = vec![epoll_number, timeout, text("[]")];
+                let make = |devices: &mut dyn Devices, open: &[Option<Fd>]| {
+                    devices.epoll_pwait(at(open, epoll)?, &mut events, millis)
+                };
+                let returned = |count: &usize| ReturnValue::Number(*count);
+                let count = self.call_for("epoll_pwait", arguments, make, returned)?;
+                Ok(Value::Events(self.reported(events.into_iter().take(count))))
+            }
+            DeviceAction::RingEnter { ring } => {
+                let arguments = vec![number(fd(&self.open, ring)?), text("1, 0, 0, NULL")];
+                self.call_count("io_uring_enter", arguments, |devices, open| {
+                    devices.io_uring_enter(at(open, ring)?)
                 })
             }
             _ => self.call_count("ptrace", vec![text("PTRACE_SYSCALL")], |devices, _| {
@@ -179,6 +263,7 @@ impl<K: Kernel> RunState<'_, '_, K> {
         let flag_name = |flag| match flag {
             MessageFlag::OutOfBand => text("MSG_OOB"),
             MessageFlag::Peek => text("MSG_PEEK"),
+            MessageFlag::ZeroCopy => text("MSG_ZEROCOPY"),
         };
         match *action {
             Action::SendFlag { socket, ref bytes, flag } => {
@@ -202,6 +287,19 @@ impl<K: Kernel> RunState<'_, '_, K> {
             }
             _ => unreachable!("all other actions are performed before"),
         }
+    }
+
+    /// Makes a call that returns a new descriptor.
+    fn open(
+        &mut self,
+        new: Name,
+        name: &'static str,
+        arguments: Vec<Argument>,
+        make: impl FnOnce(&mut dyn Devices, &[Option<Fd>]) -> Result<Fd, Errno>,
+    ) -> Result<(), Stop> {
+        let fd = self.call_for(name, arguments, make, |fd| ReturnValue::Fd(fd.number()))?;
+        self.open[new] = Some(fd);
+        Ok(())
     }
 
     /// Makes a call of a device that returns nothing.

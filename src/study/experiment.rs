@@ -4,13 +4,13 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 
 use super::expectation::{Expectation, Pattern};
 use crate::kernel::{
-    Access, DeviceOption, MessageFlag, Shutdown, Signal, SignalSet, SocketOption, SocketOptionName,
-    SocketType,
+    Access, BadAddress, ChildRole, Device, DeviceOption, IoctlRequest, MessageFlag, Shutdown,
+    Signal, SignalSet, SocketOption, SocketOptionName, SocketType,
 };
 use crate::net::AddressFamily;
 use crate::sim::Version;
@@ -268,11 +268,13 @@ pub(super) enum Timeout {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
     /// A port that the kernel chooses.
-    Ip(Ipv4Addr),
+    Ip(IpAddr),
     /// A Unix name that the kernel chooses.
     Unix,
     /// The address of another socket, which may be closed.
     Same(Name),
+    /// Another address, with the port of a socket.
+    Beside(Name, IpAddr),
 }
 
 /// An address: that of a socket, which may be closed, or another one with the same port.
@@ -288,23 +290,20 @@ pub(super) enum DeviceAction {
     Raise {
         signal: Signal,
     },
-    Timerfd {
+    /// Creates a descriptor, of another one where its kind says so.
+    Create {
         fd: Name,
+        device: Device,
+        of: Option<Name>,
     },
     Settime {
         fd: Name,
         first: Duration,
         interval: Duration,
     },
-    Tmpfile {
-        fd: Name,
-    },
     Open {
         fd: Name,
         path: String,
-    },
-    Fifo {
-        fd: Name,
     },
     /// Opens the file of a descriptor again.
     Reopen {
@@ -312,19 +311,10 @@ pub(super) enum DeviceAction {
         fd: Name,
         access: Access,
     },
-    Pty {
-        fd: Name,
-    },
-    PtyPeer {
-        master: Name,
-        fd: Name,
-    },
-    Inotify {
-        fd: Name,
-    },
     Watch {
-        inotify: Name,
+        into: Name,
         file: Name,
+        is_fanotify: bool,
     },
     Seqpacket {
         near: Name,
@@ -340,8 +330,10 @@ pub(super) enum DeviceAction {
         len_max: usize,
         fd: Name,
     },
+    /// The errno of a message of the error queue, or its code.
     ErrorQueue {
         socket: Name,
+        is_code: bool,
     },
     SetOption {
         socket: Name,
@@ -352,11 +344,48 @@ pub(super) enum DeviceAction {
         socket: Name,
         name: DeviceOption,
     },
-    InQueue {
-        fd: Name,
-    },
-    AtMark {
+    OptionLen {
         socket: Name,
+        name: DeviceOption,
+    },
+    Ioctl {
+        fd: Name,
+        request: IoctlRequest,
+        value: u32,
+    },
+    SetFlags {
+        fd: Name,
+        is_nonblocking: bool,
+    },
+    ReadNowait {
+        fd: Name,
+        len_max: usize,
+    },
+    WaitAt {
+        epoll: Name,
+        address: BadAddress,
+        events_max: u32,
+    },
+    /// Lets all signals in while it waits.
+    Pwait {
+        epoll: Name,
+        millis: u32,
+    },
+    /// Installs a handler that does nothing.
+    Handle {
+        signal: Signal,
+    },
+    RingQueue {
+        ring: Name,
+    },
+    RingEnter {
+        ring: Name,
+    },
+    BpfOutput {
+        ring: Name,
+    },
+    BindMount {
+        mounts: Name,
     },
     PtraceFactor,
 }
@@ -371,11 +400,24 @@ pub(super) enum ActorAction {
         events_max: usize,
         blocks: bool,
     },
+    /// A recvmmsg(2) with a timeout.
+    BeginReceive {
+        actor: Name,
+        socket: Name,
+        messages_max: usize,
+        millis: u32,
+    },
     End {
         actor: Name,
     },
     Fork {
         actor: Name,
+    },
+    /// Forks a child that makes a descriptor.
+    ForkWith {
+        actor: Name,
+        fd: Name,
+        role: ChildRole,
     },
     Kill {
         actor: Name,
@@ -412,7 +454,7 @@ impl Action {
             | Self::SendTo { to, .. }
             | Self::SendMany { to, .. }
             | Self::FillTo { to, .. } => Some(to.name),
-            Self::Bind { place: Place::Same(name), .. } => Some(*name),
+            Self::Bind { place: Place::Same(name) | Place::Beside(name, _), .. } => Some(*name),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::SocketAddrV4;
+use core::net::{SocketAddr, SocketAddrV4};
 use core::time::Duration;
 
 use super::experiment::{Action, Name, Place, Target, Timeout};
@@ -58,8 +58,12 @@ impl<K: Kernel> RunState<'_, '_, K> {
             Action::Bind { socket, place } => {
                 let addr = match place {
                     Place::Unix => Addr::Unix(UnixAddr::unnamed()),
-                    Place::Ip(ip) => Addr::V4(SocketAddrV4::new(ip, 0)),
+                    Place::Ip(ip) => SocketAddr::new(ip, 0).into(),
                     Place::Same(name) => self.address(name)?,
+                    Place::Beside(name, ip) => {
+                        let port = self.address(name)?.port().unwrap_or(0);
+                        SocketAddr::new(ip, port).into()
+                    }
                 };
                 self.tracer.bind(fd(&self.open, socket)?, &addr)?;
             }

@@ -6,10 +6,13 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::cursor::{Cursor, ParseError};
+use super::experiment::Timeout;
 use crate::errno::Errno;
 use crate::kernel::{Signal, SignalSet};
 use crate::sim::Version;
 
+/// The longest timeout of which the fastest is taken: it is waited for fifty times.
+const TIMEOUT_MILLIS_MAX: u32 = 100;
 /// Bytes in one text: more than any buffer of an experiment.
 const BYTES_MAX: u32 = 1 << 20;
 
@@ -54,6 +57,20 @@ pub(super) fn parse_errno(c: &mut Cursor<'_>) -> Result<Errno, ParseError> {
     (1..=NUMBER_MAX)
         .find_map(named)
         .ok_or_else(|| place.expected("the name of an errno, such as EAGAIN"))
+}
+
+/// `50us` or `1ms`: of epoll_pwait2(2), of epoll_wait(2).
+pub(super) fn parse_timeout(c: &mut Cursor<'_>) -> Result<Timeout, ParseError> {
+    let place = *c;
+    let word = c.word();
+    let digits = |unit: &str| {
+        let digits = word.strip_suffix(unit)?;
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+    };
+    let micros = digits("us").filter(|it| *it <= 1_000 * TIMEOUT_MILLIS_MAX).map(Timeout::Micros);
+    let millis = || digits("ms").filter(|it| *it <= TIMEOUT_MILLIS_MAX).map(Timeout::Millis);
+    let found = micros.or_else(millis);
+    found.ok_or_else(|| place.expected("a timeout up to 100ms, such as 50us or 1ms"))
 }
 
 /// `USR1`.

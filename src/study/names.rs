@@ -19,7 +19,11 @@ pub(super) enum Kind {
     Signalfd,
     Timerfd,
     Inotify,
+    Fanotify,
     Pty,
+    Uring,
+    BpfRing,
+    Mounts,
     /// A file, and whatever else has no calls of its own.
     File,
     /// An actor, and no descriptor.
@@ -94,6 +98,11 @@ impl Names {
         wanted: Kind,
     ) -> Result<Name, ParseError> {
         self.find(cursor, what, |kind| kind == wanted)
+    }
+
+    /// Takes the name of an open descriptor that reports changes of files.
+    pub(super) fn watcher(&self, cursor: &mut Cursor<'_>) -> Result<Name, ParseError> {
+        self.find(cursor, "inotify", |kind| matches!(kind, Kind::Inotify | Kind::Fanotify))
     }
 
     /// Takes the name of a socket, whose address is used: it may be closed.

@@ -6,31 +6,30 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::cursor::{Cursor, ParseError};
 use super::device_notation::{
     DEVICE_CALLS, parse_actor_step, parse_device_action, parse_device_option, parse_wait,
 };
 use super::expectation::{Expectation, Pattern};
-use super::experiment::{Action, Change, DeviceAction, ExperimentStep, Place, Target, Timeout};
+use super::experiment::{Action, Change, DeviceAction, ExperimentStep, Place, Target};
 use super::literals::{
     number, one_of, optional_number, parse_bytes, parse_errno, parse_signal, parse_signals,
-    parse_version,
+    parse_timeout, parse_version,
 };
 use super::names::{Kind, Names};
 use super::value::{Reported, Value};
 use crate::event;
 use crate::kernel::{
-    MessageFlag, OptionBytes, Shutdown, Signal, SocketOption, SocketOptionName, SocketType,
+    MembershipV4, MessageFlag, OptionBytes, Shutdown, Signal, SocketOption, SocketOptionName,
+    SocketType,
 };
 use crate::net::AddressFamily;
 
 const UNIX: Kind = Kind::Socket(AddressFamily::Unix);
 const INET: Kind = Kind::Socket(AddressFamily::Inet);
 
-/// The longest timeout of which the fastest is taken: it is waited for fifty times.
-const TIMEOUT_MILLIS_MAX: u32 = 100;
 /// The longest datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 
@@ -172,9 +171,17 @@ fn parse_connection(
                 unreachable!("the name is a socket's")
             };
             let place = match family {
-                _ if c.take_word("as") => Place::Same(names.address(c)?),
+                _ if c.take_word("as") => {
+                    let name = names.address(c)?;
+                    parse_bind_at(c)?.map_or(Place::Same(name), |ip| Place::Beside(name, ip))
+                }
                 AddressFamily::Unix => Place::Unix,
-                _ => Place::Ip(parse_at(c)?.unwrap_or(Ipv4Addr::LOCALHOST)),
+                AddressFamily::Inet6 => {
+                    Place::Ip(parse_bind_at(c)?.unwrap_or(Ipv6Addr::LOCALHOST.into()))
+                }
+                AddressFamily::Inet => {
+                    Place::Ip(parse_bind_at(c)?.unwrap_or(Ipv4Addr::LOCALHOST.into()))
+                }
             };
             Ok(Action::Bind { socket, place })
         }
@@ -305,33 +312,34 @@ fn parse_at(c: &mut Cursor<'_>) -> Result<Option<Ipv4Addr>, ParseError> {
     c.word().parse().map(Some).map_err(|_| place.expected("an IPv4 address, such as 127.0.0.2"))
 }
 
-fn parse_flag(c: &mut Cursor<'_>) -> Option<MessageFlag> {
-    let flags = [("oob", MessageFlag::OutOfBand), ("peek", MessageFlag::Peek)];
-    flags.into_iter().find(|(word, _)| c.take_word(word)).map(|(_, flag)| flag)
+/// The same for a socket of its own, which may be of IPv6.
+fn parse_bind_at(c: &mut Cursor<'_>) -> Result<Option<IpAddr>, ParseError> {
+    if !c.take_word("at") {
+        return Ok(None);
+    }
+    let place = *c;
+    c.word().parse().map(Some).map_err(|_| place.expected("an IP address, such as 127.0.0.2"))
 }
 
-/// `50us` or `1ms`: of epoll_pwait2(2), of epoll_wait(2).
-fn parse_timeout(c: &mut Cursor<'_>) -> Result<Timeout, ParseError> {
-    let place = *c;
-    let word = c.word();
-    let digits = |unit: &str| {
-        let digits = word.strip_suffix(unit)?;
-        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
-    };
-    let micros = digits("us").filter(|it| *it <= 1_000 * TIMEOUT_MILLIS_MAX).map(Timeout::Micros);
-    let millis = || digits("ms").filter(|it| *it <= TIMEOUT_MILLIS_MAX).map(Timeout::Millis);
-    let found = micros.or_else(millis);
-    found.ok_or_else(|| place.expected("a timeout up to 100ms, such as 50us or 1ms"))
+fn parse_flag(c: &mut Cursor<'_>) -> Option<MessageFlag> {
+    let flags = [
+        ("oob", MessageFlag::OutOfBand),
+        ("peek", MessageFlag::Peek),
+        ("zerocopy", MessageFlag::ZeroCopy),
+    ];
+    flags.into_iter().find(|(word, _)| c.take_word(word)).map(|(_, flag)| flag)
 }
 
 fn parse_socket(c: &mut Cursor<'_>, names: &mut Names) -> Result<Action, ParseError> {
     let mut ahead = *c;
     ahead.word();
-    let (inet, unix) = (AddressFamily::Inet, AddressFamily::Unix);
+    let (inet, inet6) = (AddressFamily::Inet, AddressFamily::Inet6);
+    let unix = AddressFamily::Unix;
     let (family, kind) = one_of(
         &mut ahead,
         &[
             ("tcp", (inet, SocketType::Stream)),
+            ("tcp6", (inet6, SocketType::Stream)),
             ("udp", (inet, SocketType::Datagram)),
             ("unix-stream", (unix, SocketType::Stream)),
             ("unix-datagram", (unix, SocketType::Datagram)),
@@ -382,6 +390,9 @@ fn parse_option(c: &mut Cursor<'_>) -> Result<SocketOption, ParseError> {
     if name == SocketOptionName::LingerSeconds {
         return number(c).map(|seconds| SocketOption::LingerSeconds(Some(seconds)));
     }
+    if let Some(option) = parse_multicast(name, c)? {
+        return Ok(option);
+    }
     let value: u32 = number(c)?;
     let mut bytes = OptionBytes::default();
     bytes[..4].copy_from_slice(&value.to_ne_bytes());
@@ -389,6 +400,26 @@ fn parse_option(c: &mut Cursor<'_>) -> Result<SocketOption, ParseError> {
     name.decode(bytes)
         .filter(|_| is_settable)
         .ok_or_else(|| place.expected("an option whose value is a number"))
+}
+
+/// A group, or where it is sent to: on the loopback interface.
+fn parse_multicast(
+    name: SocketOptionName,
+    c: &mut Cursor<'_>,
+) -> Result<Option<SocketOption>, ParseError> {
+    if !matches!(name, SocketOptionName::JoinMulticastV4 | SocketOptionName::MulticastInterfaceV4) {
+        return Ok(None);
+    }
+    let place = *c;
+    let ip = c.word().parse();
+    let ip: Ipv4Addr = ip.map_err(|_| place.expected("an IPv4 address, such as 239.1.2.3"))?;
+    Ok(Some(match name {
+        SocketOptionName::JoinMulticastV4 => SocketOption::JoinMulticastV4(MembershipV4 {
+            group: ip,
+            interface: Ipv4Addr::LOCALHOST,
+        }),
+        _ => SocketOption::MulticastInterfaceV4(ip),
+    }))
 }
 
 fn parse_option_name(c: &mut Cursor<'_>) -> Result<SocketOptionName, ParseError> {

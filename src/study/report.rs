@@ -52,6 +52,14 @@ pub enum Skipped {
         /// Its error.
         errno: Errno,
     },
+    /// The process or the machine has no descriptors or memory left: nothing is known of the
+    /// kernel, and the next experiment would show the same.
+    Exhausted {
+        /// The step.
+        call: String,
+        /// Its error.
+        errno: Errno,
+    },
     /// The model does not have what it needs.
     NotModelled,
 }
@@ -60,7 +68,9 @@ impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooOld(since) => write!(f, "skipped: needs Linux {since}"),
-            Self::Unsupported { call, errno } => write!(f, "skipped: {call}: {errno:?}"),
+            Self::Unsupported { call, errno } | Self::Exhausted { call, errno } => {
+                write!(f, "skipped: {call}: {errno:?}")
+            }
             Self::NotModelled => f.write_str("not modelled"),
         }
     }

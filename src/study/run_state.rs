@@ -41,8 +41,10 @@ pub(super) struct RunState<'r, 'e, K> {
 /// The arguments of an actor's wait.
 pub(super) struct BegunWait {
     pub(super) actor: Name,
-    pub(super) epoll: u32,
-    pub(super) events_max: usize,
+    /// The epoll or the socket.
+    pub(super) fd: u32,
+    /// How many events or messages.
+    pub(super) max: usize,
     pub(super) millis: u32,
 }
 

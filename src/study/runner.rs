@@ -23,8 +23,8 @@ const FILL_BYTES_MAX: u64 = 1 << 28;
 const BLOCK_BYTES: usize = 4_096;
 
 /// Performs `experiment` on a kernel in its environment. Before a call whose result may depend on
-/// it, waits until all packets have arrived. When a device or a thread that it needs is missing, it
-/// ends there and counts as skipped.
+/// it, waits until all packets have arrived. When a device or a thread that it needs is missing, or
+/// descriptors or memory have run out, it ends there and counts as skipped.
 ///
 /// Cost: at most a few hundred system calls for each step, those that fill a buffer excepted.
 pub fn run<K: Kernel>(
@@ -64,24 +64,28 @@ pub fn run<K: Kernel>(
     }
 }
 
+/// Whether there are no descriptors, or no memory.
+const fn is_exhausted(errno: Errno) -> bool {
+    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)
+}
+
+/// Whether the kernel does not have a family of sockets: IPv6 can be turned off.
+const fn is_without_family(action: &Action, errno: Errno) -> bool {
+    matches!((action, errno), (Action::Socket { .. }, Errno::EAFNOSUPPORT))
+}
+
 /// Whether a device's error means that the kernel does not have it or does not permit it. A file
-/// may be missing for many reasons, but not for lack of descriptors.
+/// may be missing for many reasons.
 fn is_unsupported(action: &Action, errno: Errno) -> bool {
-    use DeviceAction::{Fifo, Inotify, Open, Pty, PtyPeer, Timerfd, Tmpfile};
     let opens = matches!(
         action,
         Action::Device(
-            Open { .. }
-                | Fifo { .. }
-                | Inotify { .. }
-                | Pty { .. }
-                | PtyPeer { .. }
-                | Timerfd { .. }
-                | Tmpfile { .. }
+            DeviceAction::Create { .. }
+                | DeviceAction::Open { .. }
+                | DeviceAction::Watch { is_fanotify: true, .. }
         )
     );
     match errno {
-        Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => false,
         Errno::ENOSYS | Errno::EPERM | Errno::EACCES | Errno::ENOENT => true,
         _ => opens,
     }
@@ -100,6 +104,14 @@ impl<K: Kernel> RunState<'_, '_, K> {
         };
         let observed = match performed {
             Ok(value) => Some(value),
+            Err(Stop::DeviceFailed(errno) | Stop::Failed(errno))
+                if is_exhausted(errno) && !agrees(&Value::Failed(errno)) =>
+            {
+                return Err(Skipped::Exhausted { call: step.call.clone(), errno });
+            }
+            Err(Stop::Failed(errno)) if is_without_family(&step.action, errno) => {
+                return Err(Skipped::Unsupported { call: step.call.clone(), errno });
+            }
             Err(Stop::DeviceFailed(errno))
                 if is_unsupported(&step.action, errno) && !agrees(&Value::Failed(errno)) =>
             {

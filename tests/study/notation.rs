@@ -9,7 +9,7 @@ const FIRST: usize = 7;
 
 /// Steps, the line of the mistake counted from the first of them, its column, and a part of the
 /// message.
-const MISTAKES: [(&str, usize, usize, &str); 89] = [
+const MISTAKES: [(&str, usize, usize, &str); 101] = [
     ("frobnicate s0", 0, 1, "expected a call: socketpair, tcp"),
     ("  eventf f0 0", 0, 3, "expected a call"),
     ("eventfd", 0, 8, "expected a new name"),
@@ -57,22 +57,34 @@ const MISTAKES: [(&str, usize, usize, &str); 89] = [
     ("file f0\nwatch f0 f0", 1, 7, "the name of an open inotify"),
     ("tcp s0 c0\nsendfd s0 c1 \"x\"", 1, 11, "the name of an open descriptor: s0, c0"),
     ("tcp s0 c0\nrecvfd s0 9 s0", 1, 13, "'s0' was used before"),
+    ("handle USR1", 0, 8, "expected URG or WINCH"),
+    ("epoll e0\nioctl e0 TCGETS", 1, 10, "one of EPIOCGPARAMS, EPIOCSPARAMS, SECCOMP"),
+    ("tcp s0 c0\nsetfl s0 fast", 1, 10, "one of blocking, nonblocking"),
+    ("tcp s0 c0\noptlen s0 SO_ERROR", 1, 11, "a socket option, such as TCP_INFO"),
+    ("tcp s0 c0\nsetsockopt s0 IP_ADD_MEMBERSHIP 1", 1, 33, "such as 239.1.2.3"),
+    ("socket s0 tcp6\nbind s0 at home", 1, 12, "expected an IP address"),
+    ("epoll e0\nwaitat e0 here 1", 1, 11, "one of null, kernel"),
+    ("epoll e0\npwait e0 5us", 1, 10, "a timeout up to 100ms"),
+    ("tcp s0 c0\n@w1 recvmmsg s0 2", 1, 18, "a timeout up to 100ms"),
+    ("file f0\nqueue f0", 1, 7, "the name of an open io_uring; there is none"),
+    ("file f0\noutput f0", 1, 8, "the name of an open BPF ring; there is none"),
+    ("open f0 \"/proc/self/mounts\"\nbindmount f0", 1, 11, "an open list of mounts"),
     ("fork p1\nfork p1", 1, 6, "'p1' was used before"),
     ("fork p1\nkill p1 USR1", 1, 9, "one of STOP, CONT, KILL"),
     ("kill p1 KILL", 0, 6, "the name of a thread or process; there is none yet"),
     ("epoll e0\n@w1 wait e0\nkill w1 STOP", 2, 9, "one of URG, WINCH"),
     ("epoll e0\n@w1 wait e0\npidfd f0 w1", 2, 10, "the name of a process; there is none"),
     ("epoll e0\n@w1 wait e0\nclose w1", 2, 7, "the name of an open descriptor: e0"),
-    ("epoll e0\n@w1 send e0", 1, 5, "one of wait, poll, join"),
+    ("epoll e0\n@w1 send e0", 1, 5, "one of wait, poll, recvmmsg, join"),
     ("epoll e0\n@w1 join", 1, 2, "the name of a thread or process; there is none yet"),
     ("epoll e0\n@e0 wait e0", 1, 2, "'e0' was used before"),
-    ("epoll e0\n@ wait e0", 1, 8, "one of wait, poll, join"),
+    ("epoll e0\n@ wait e0", 1, 8, "one of wait, poll, recvmmsg, join"),
     ("epoll e0\n@w1 wait w1", 1, 10, "the name of an open epoll: e0"),
     ("epoll e0\nwait e0 = signal X", 1, 18, "a signal, such as USR1 or URG"),
     ("epoll e0\nwait e0 = peer s0", 1, 16, "expected a result"),
     ("epoll e0\nwait e0 = \"x\" from s0", 1, 20, "expected a result"),
     ("eventfd blocked 0", 0, 9, "expected a new name"),
-    ("socket s0 sctp", 0, 11, "one of tcp, udp, unix-stream, unix-datagram"),
+    ("socket s0 sctp", 0, 11, "one of tcp, tcp6, udp, unix-stream, unix-datagram"),
     ("tcp s0 c0\nshutdown s0 sideways", 1, 13, "one of read, write, both"),
     ("tcp s0 c0\nsetsockopt s0 SO_FROB 1", 1, 15, "expected a socket option"),
     ("tcp s0 c0\nsetsockopt s0 SO_ERROR 1", 1, 15, "an option whose value is a number"),
@@ -187,7 +199,16 @@ fn every_call_is_parsed() {
                  recvfd s0 9 g2\nsetsockopt s0 TCP_CORK 1\ngetsockopt s0 TCP_CORK\nptrace\n\
                  epoll e0\nfastest e0 1ms\nfastest e0 50us\n@w1 wait e0 4\n@w1 join = blocked\n\
                  kill w1 URG\nfork p1\n@p1 poll e0\n@p1 join\nkill p1 STOP\npidfd d0 p1\n\
-                 reap p1";
+                 reap p1\nsocket v0 tcp6\nbind v0 at ::1\nsocket v1 tcp6\n\
+                 bind v1 as v0 at ::ffff:0.0.0.0\nsend s0 \"x\" zerocopy\nerrcode s0\n\
+                 setsockopt u0 IP_ADD_MEMBERSHIP 239.1.2.3\n\
+                 setsockopt u0 IP_MULTICAST_IF 127.0.0.1\nsetsockopt u0 IP_MULTICAST_ALL 0\n\
+                 optlen s0 TCP_INFO\nsetfl s0 blocking\nsetfl s0 nonblocking\nreadnow s0 9\n\
+                 ioctl e0 EPIOCGPARAMS\nioctl e0 EPIOCSPARAMS 8\nwaitat e0 null 8\n\
+                 waitat e0 kernel 8\npwait e0 1ms\nhandle URG\n@w2 recvmmsg u0 2 1ms\n\
+                 fanotify n0\nwatch n0 g0\nuring k0\nqueue k0\nenter k0\nbpfring k1\n\
+                 output k1\nperf k2\nmounts k3\nbindmount k3\npeer p2 s2\npeerpid s2 d1\n\
+                 seccomp p3 l0\nioctl l0 SECCOMP_IOCTL_NOTIF_RECV";
     let experiment = parse(&format!("{HEADER}{steps}\n")).unwrap();
     for (step, line) in experiment.steps.iter().zip(steps.lines()) {
         let call = line.split(" = ").next().unwrap();

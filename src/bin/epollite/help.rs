@@ -164,26 +164,34 @@ A file begins with 'question:', 'wiring:', 'people:', 'because:' and 'lesson:';
 CALL, with names for descriptors; a line that begins with # is a comment:
   tcp S C                       both ends of a connection: accepted, connecting
   socketpair A B KIND           of Unix sockets: stream, datagram or seqpacket
-  socket S KIND                 tcp, udp, unix-stream or unix-datagram
-  bind S [at IP | as S2] | listen S N | connect S TO | accept S NEW
+  socket S KIND                 tcp, tcp6, udp, unix-stream or unix-datagram
+  bind S [at IP | as S2 [at IP]] | listen S N | connect S TO | accept S NEW
   clients S N | acceptall S     N connections to S; accepts and closes all
   epoll E | add E FD EVENTS | mod E FD EVENTS | del E FD | wait E [MAX]
   fastest E TIMEOUT             the shortest of 50 waits, in us; 50us or 1ms
-  send S BYTES [oob] | sendto S TO BYTES | sendmany S TO N BYTES [segments N]
+  send S BYTES [oob|zerocopy] | sendto S TO BYTES
+  sendmany S TO N BYTES [segments N]
   recv S MAX [oob|peek] | recvfrom S MAX | recvmany S N
   write FD BYTES | read FD MAX | splice FD FD2 MAX
   fill FD | fillto S TO | drain FD [MAX]   until there is no room, or no more
   shutdown S read|write|both | close FD | dup FD NEW | eventfd FD N
   pipe R W | setpipe FD N | fifo R | reopen FD NEW read|write
-  setsockopt S NAME N | getsockopt S NAME | getpeername S | outq S | inq FD
-  errqueue S | atmark S | sendfd S FD BYTES | recvfd S MAX NEW
+  setsockopt S NAME N | getsockopt S NAME | optlen S NAME | getpeername S
+  outq S | inq FD | ioctl FD REQUEST [N] | setfl FD blocking|nonblocking
+  errqueue S | errcode S | atmark S | sendfd S FD BYTES | recvfd S MAX NEW
+  readnow FD MAX                preadv2 with RWF_NOWAIT
+  waitat E null|kernel MAX | pwait E TIMEOUT   a bad address; no signal blocked
   nofile [N]                    N more descriptors can be opened; as before
-  block SIGNAL... | signalfd FD SIGNAL... | raise SIGNAL
+  block SIGNAL... | signalfd FD SIGNAL... | raise SIGNAL | handle URG|WINCH
   timerfd FD | settime FD MS [EVERY-MS] | file FD | open FD \"/path\"
-  inotify FD | watch FD FILE | pty FD | ptypeer FD NEW
+  inotify FD | fanotify FD | watch FD FILE | pty FD | ptypeer FD NEW
+  uring FD | queue FD | enter FD | bpfring FD | output FD | perf FD
+  mounts FD | bindmount FD      in a namespace of mounts for this thread
   @W wait E [MAX] | @W poll E | @W join    by thread W, or by process P
+  @W recvmmsg S N TIMEOUT
   kill W URG|WINCH              with a handler, ignored
-  fork P | kill P STOP|CONT|KILL | pidfd FD P | reap P
+  fork P | kill P STOP|CONT|KILL | pidfd FD P | reap P | peerpid S NEW
+  seccomp P FD | peer P S       a child whose getppid waits; whose socket S is
   ptrace                        how many times longer a traced call takes
 TO: the name of a socket, open or closed; 's0 at IP' with another address
 EVENTS: IN PRI OUT ERR HUP RDHUP EXCLUSIVE ONESHOT ET, or none

@@ -8,14 +8,14 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant as StdInstant};
 
-use epollite::kernel::{ChildProcess, Devices, EpollEvent, Signal};
-use epollite::study::{Actors, Waited};
+use epollite::kernel::{ChildProcess, ChildRole, Devices, EpollEvent, Signal};
+use epollite::study::{Actors, Returned, Waited};
 use epollite::{Errno, Fd, Instant, Kernel, Linux};
 
 /// How long an actor may take to fall asleep or to return: too long on any machine.
 const ASLEEP_MAX: Duration = Duration::from_secs(10);
-/// The numbers of epoll_wait(2) and epoll_pwait(2) on the machines that Linux has.
-const WAIT_NUMBERS: [&str; 3] = ["232", "281", "22"];
+/// The numbers of epoll_wait(2), epoll_pwait(2) and recvmmsg(2) on the machines that Linux has.
+const WAIT_NUMBERS: [&str; 5] = ["232", "281", "22", "299", "243"];
 
 /// The actors of one experiment.
 #[derive(Debug, Default)]
@@ -36,22 +36,22 @@ enum Actor {
 #[derive(Debug)]
 struct Worker {
     thread: u32,
-    result: Receiver<Returned>,
+    result: Receiver<Ended>,
     handle: Option<JoinHandle<()>>,
-    returned: Option<Returned>,
+    returned: Option<Ended>,
 }
 
 #[derive(Debug)]
 struct Child {
     process: ChildProcess,
     waits_since: Option<Instant>,
-    returned: Option<Returned>,
+    returned: Option<Ended>,
     is_alive: bool,
 }
 
 #[derive(Debug)]
-struct Returned {
-    result: Result<Vec<EpollEvent>, Errno>,
+struct Ended {
+    result: Result<Returned, Errno>,
     start: Instant,
     duration: Duration,
 }
@@ -74,12 +74,32 @@ impl Actors for LinuxActors {
                 let (epoll, process) = (epoll.number(), &child.process);
                 Linux.child_begin_wait(process, epoll, events_max, timeout_millis)?;
             }
-            None if self.missing.iter().any(|name| name == actor) => return Err(Errno::ESRCH),
             None => {
-                let worker = Worker::begin(epoll.number(), events_max, timeout_millis)?;
-                self.actors.insert(actor.to_owned(), Actor::Thread(worker));
+                let epoll = epoll.number();
+                self.begin_thread(actor, move || {
+                    let mut events = vec![EpollEvent::default(); events_max];
+                    let count = Linux.epoll_wait_in(epoll, &mut events, timeout_millis)?;
+                    Ok(Returned::Events(events[..count].to_vec()))
+                })?;
             }
         }
+        self.settle()
+    }
+
+    fn begin_receive(
+        &mut self,
+        actor: &str,
+        socket: &Fd,
+        messages_max: usize,
+        timeout_millis: u32,
+    ) -> Result<(), Errno> {
+        let socket = socket.number();
+        if self.actors.contains_key(actor) {
+            return Err(Errno::EBUSY);
+        }
+        self.begin_thread(actor, move || {
+            Linux.recvmmsg_in(socket, messages_max, timeout_millis).map(Returned::Count)
+        })?;
         self.settle()
     }
 
@@ -92,7 +112,7 @@ impl Actors for LinuxActors {
                 child.returned.take()
             }
         };
-        let Some(Returned { result, start, duration }) = returned else {
+        let Some(Ended { result, start, duration }) = returned else {
             return Ok(Waited::Blocked);
         };
         match self.actors.get_mut(actor) {
@@ -104,9 +124,15 @@ impl Actors for LinuxActors {
 
     fn fork(&mut self, actor: &str) -> Result<(), Errno> {
         let process = Linux.fork().inspect_err(|_| self.missing.push(actor.to_owned()))?;
-        let child = Child { process, waits_since: None, returned: None, is_alive: true };
-        self.actors.insert(actor.to_owned(), Actor::Process(child));
+        self.insert_child(actor, process);
         self.settle()
+    }
+
+    fn fork_with(&mut self, actor: &str, role: ChildRole) -> Result<Fd, Errno> {
+        let forked = Linux.fork_with(role);
+        let (process, made) = forked.inspect_err(|_| self.missing.push(actor.to_owned()))?;
+        self.insert_child(actor, process);
+        Ok(made)
     }
 
     fn kill(&mut self, actor: &str, signal: Signal) -> Result<(), Errno> {
@@ -157,6 +183,23 @@ impl Actors for LinuxActors {
 }
 
 impl LinuxActors {
+    fn begin_thread(
+        &mut self,
+        actor: &str,
+        call: impl FnOnce() -> Result<Returned, Errno> + Send + 'static,
+    ) -> Result<(), Errno> {
+        if self.missing.iter().any(|name| name == actor) {
+            return Err(Errno::ESRCH);
+        }
+        self.actors.insert(actor.to_owned(), Actor::Thread(Worker::begin(call)?));
+        Ok(())
+    }
+
+    fn insert_child(&mut self, actor: &str, process: ChildProcess) {
+        let child = Child { process, waits_since: None, returned: None, is_alive: true };
+        self.actors.insert(actor.to_owned(), Actor::Process(child));
+    }
+
     /// Waits until every actor sleeps, is stopped, or has returned. One that returns may have woken
     /// another, so all of them are asked twice.
     ///
@@ -199,7 +242,9 @@ impl Actor {
 }
 
 impl Worker {
-    fn begin(epoll: u32, events_max: usize, timeout_millis: u32) -> Result<Self, Errno> {
+    fn begin(
+        call: impl FnOnce() -> Result<Returned, Errno> + Send + 'static,
+    ) -> Result<Self, Errno> {
         // So that the wait can be ended.
         Linux.sigaction_nothing(Signal::URG)?;
         let (send_thread, thread) = channel();
@@ -207,13 +252,11 @@ impl Worker {
         let wait = move || {
             let link = fs::read_link("/proc/thread-self").unwrap_or_default();
             let thread = link.file_name().and_then(|name| name.to_str()?.parse().ok());
-            let mut events = vec![EpollEvent::default(); events_max];
             let start = Linux.now();
             let _ = send_thread.send(thread);
-            let result = Linux.epoll_wait_in(epoll, &mut events, timeout_millis);
+            let result = call();
             let duration = Linux.now() - start;
-            let result = result.map(|count| events[..count].to_vec());
-            let _ = send_result.send(Returned { result, start, duration });
+            let _ = send_result.send(Ended { result, start, duration });
         };
         let handle = thread::Builder::new().spawn(wait);
         let handle = handle.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::EAGAIN));
@@ -266,7 +309,8 @@ impl Child {
         match Linux.child_end_wait(&self.process) {
             Ok(Some(result)) => {
                 let duration = Linux.now() - start;
-                self.returned = Some(Returned { result, start, duration });
+                let result = result.map(Returned::Events);
+                self.returned = Some(Ended { result, start, duration });
                 true
             }
             Ok(None) => matches!(state, Some('S' | 'T' | 'Z') | None),
