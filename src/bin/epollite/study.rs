@@ -41,11 +41,11 @@ mod verdict;
 use std::ffi::OsString;
 use std::fs;
 
-use epollite::study::SECTIONS;
+use epollite::study::{SECTIONS, Skipped};
 
 use crate::args::{Kernels, Pictures, StudyCommand, StudyOptions, Trigger, View};
 use crate::columns::one_line;
-use crate::exit::{CliError, spawn_failure};
+use crate::exit::{CliError, spawn_failure, syscall_failure};
 use crate::log;
 use kernels::{Machine, Observation};
 use script::{Script, find_text};
@@ -168,6 +168,11 @@ fn observe(machine: &Machine, script: &Script, kernels: Kernels) -> Result<Obser
     let model = (kernels != Kernels::Linux).then(|| machine.on_model(&script.experiment));
     let linux = (kernels != Kernels::Sim).then(|| machine.on_linux(&script.experiment));
     let linux = linux.transpose().map_err(|error| spawn_failure(&error))?;
+    if let Some(Skipped::Exhausted { call, errno }) =
+        linux.as_ref().and_then(|report| report.skipped.as_ref())
+    {
+        return Err(syscall_failure(&format!("{}: {call}", script.name), *errno));
+    }
     Ok(Observation { model, linux })
 }
 
