@@ -59,6 +59,29 @@ fn a_usage_error_without_stderr_is_exit_2() {
     program.end().expect_code(2);
 }
 
+/// The standard library opens /dev/null where a stream is missing, and every write succeeds.
+#[test]
+fn a_result_without_stdout_is_a_failure_with_one_line() {
+    for arguments in [
+        &["--version"][..],
+        &["--help"],
+        &["study", "list"],
+        &["study", "--on", "sim", "edge-late"],
+        &["doctor"],
+        &["audit", "self"],
+        &["sim", "--seed", "1", "--steps", "100"],
+    ] {
+        let line = "exec \"$0\" \"$@\" >&-";
+        let output = Program::start_under(&["sh", "-c", line], arguments).end();
+        output.expect_code(1);
+        let line = output.single_error_line();
+        assert_eq!(line, "epollite: stdout: EBADF: not an open descriptor", "{arguments:?}");
+    }
+    // Where no result is wanted, it goes to /dev/null.
+    let line = "exec \"$0\" \"$@\" >/dev/null";
+    Program::start_under(&["sh", "-c", line], &["study", "list"]).end().expect_code(0);
+}
+
 /// It serves `path`, also when asked for statistics, sends no log text to a client, and exits
 /// cleanly.
 fn serves_and_ends(mut server: Program, path: &str) {

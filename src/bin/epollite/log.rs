@@ -9,8 +9,11 @@ use std::io::ErrorKind;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::exit::CliError;
+use epollite::Errno;
+
+use super::exit::{CliError, syscall_failure};
 use super::json::json_string;
+use super::models::has_no_stdout;
 use super::sink::{Put, Sink, Standard};
 
 /// The format of log lines.
@@ -91,8 +94,11 @@ pub(crate) fn init() {
 /// a failure.
 ///
 /// # Errors
-/// The error of write(2), except that the reader has closed the pipe.
+/// The error of write(2), except that the reader has closed the pipe. There is no standard output.
 pub(crate) fn write_result(text: &str) -> Result<(), CliError> {
+    if has_no_stdout() {
+        return Err(syscall_failure("stdout", Errno::EBADF));
+    }
     match STDOUT.put(text.as_bytes(), Duration::MAX) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(CliError::run(format!("stdout: {error}")))

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::fs::File;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsRawFd, FromRawFd};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use epollite::instrument::Argument as A;
@@ -393,6 +393,26 @@ pub(crate) fn standard_stream(number: i32) -> ManuallyDrop<File> {
     // SAFETY: from_raw_fd makes no call. The standard library ensures that the three are open, and
     // nothing in the program closes them.
     ManuallyDrop::new(unsafe { File::from_raw_fd(number) })
+}
+
+/// Whether the program was started without standard output. The standard library opens /dev/null in
+/// its place before `main`, and every write succeeds.
+pub(crate) fn has_no_stdout() -> bool {
+    HAS_NO_STDOUT.load(Ordering::Relaxed)
+}
+
+static HAS_NO_STDOUT: AtomicBool = AtomicBool::new(false);
+
+// SAFETY: the C library calls the functions in this section before `main`, which is where the
+// standard library begins. This one makes a call, and stores a number.
+#[unsafe(link_section = ".init_array")]
+#[used]
+static LOOK_AT_STDOUT: extern "C" fn() = look_at_stdout;
+
+extern "C" fn look_at_stdout() {
+    // SAFETY: fcntl(2) with F_GETFD takes numbers and touches no user memory.
+    let is_missing = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } == -1;
+    HAS_NO_STDOUT.store(is_missing, Ordering::Relaxed);
 }
 
 /// For a file opened only for writing: neither open(2) nor write(2) blocks.
