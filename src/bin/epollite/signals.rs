@@ -45,8 +45,11 @@ pub(crate) fn prepare(is_server: bool, has_children: bool) {
     let on_shutdown = if is_first { Disposition::Exit } else { Disposition::Default };
     shutdown_signals().into_iter().for_each(|signal| set_disposition(signal, on_shutdown));
     if is_server {
-        // A SIGUSR1 that arrives before the server reads signals must not kill it.
-        set_disposition(Signal::USR1, Disposition::Ignored);
+        // A SIGUSR1 that arrives before the server reads signals must not kill it. Nor may a
+        // SIGUSR2 where there is no flight recorder: what is asked for is a print.
+        for signal in [Signal::USR1, Signal::USR2] {
+            set_disposition(signal, Disposition::Ignored);
+        }
     }
     unblock_signals();
 }
@@ -58,7 +61,7 @@ pub(crate) fn shutdown_signals() -> Vec<Signal> {
 }
 
 /// The signals that a server reads; SIGCHLD only if it has children, and SIGUSR2 only if there is
-/// a flight recorder: otherwise that keeps its default, which ends the process.
+/// a flight recorder: otherwise that is ignored.
 pub(crate) fn read_by_server(has_children: bool) -> Vec<Signal> {
     let mut signals = shutdown_signals();
     signals.push(Signal::USR1);

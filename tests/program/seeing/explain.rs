@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Write;
 use std::net::Shutdown;
-use std::os::unix::process::ExitStatusExt;
 
 use crate::support::client::{connect, echo, expect_end, fill_buffers};
 use crate::support::program::Program;
@@ -116,10 +115,13 @@ fn explain_implies_the_recorder_and_prints_it_to_the_same_place() {
     server.stop().expect_code(0);
 }
 
+/// A model may not support it: what asks every server for a print must not end one.
 #[test]
-fn without_the_recorder_sigusr2_ends_the_server_as_before() {
-    let mut server = Program::serving(&["--tcp", "127.0.0.1:0", "--trace=/dev/null"]);
-    server.signal("USR2");
-    // SIGUSR2 is 12 on x86, Arm and RISC-V.
-    assert_eq!(server.end().status.signal(), Some(libc::SIGUSR2));
+fn without_the_recorder_sigusr2_is_ignored_by_every_model() {
+    for model in ["epoll-edge", "prefork", "reuseport", "process", "thread", "blocking"] {
+        let server = Program::serving(&["--tcp", "127.0.0.1:0", "--model", model]);
+        server.signal("USR2");
+        echo(&mut connect(&server.tcp()), b"it still serves");
+        server.stop().expect_code(0);
+    }
 }
