@@ -9,7 +9,7 @@
 //! Reference: "Trace Event Format", JSON array of complete events (`"ph":"X"`)
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
@@ -27,9 +27,14 @@ use crate::trace_event::Track;
 /// The end of the array, which is overwritten by the next event.
 const END: &str = "\n]\n";
 
-/// Attempts to get the lock, yielding between them. A write takes microseconds; a process that was
-/// killed while it held the lock never gives it back.
+/// Attempts to get the lock, yielding between them. A write takes microseconds. A process that was
+/// killed while it held the lock never gives it back: the next one that wants it takes it over.
 const LOCK_ATTEMPTS: u32 = 10_000;
+/// After so many the holder is looked at: more than any write takes if the holder runs.
+const ATTEMPTS_BEFORE_LOOK: u32 = 100;
+
+/// No process has the lock.
+const FREE: u64 = 0;
 
 /// No more is written: the disk is full, or the file has reached its limit.
 const ENDED: u64 = u64::MAX;
@@ -37,8 +42,11 @@ const ENDED: u64 = u64::MAX;
 /// A trace file.
 pub(crate) struct Perfetto {
     file: File,
-    /// Shared with child processes: 1 while one of them writes.
+    /// Shared with child processes: the ID of the one that writes, or [`FREE`].
     lock: &'static AtomicU64,
+    /// The process that had the lock all the time when it was wanted last: it is stopped. As long
+    /// as it has it, an event is dropped at once.
+    stuck: AtomicU64,
     /// Shared: where the next event is written, or [`ENDED`].
     position: &'static AtomicU64,
     /// Tracks that have a name already.
@@ -65,7 +73,8 @@ impl Perfetto {
         file.write_all_at(format!("{first}{END}").as_bytes(), 0)?;
         shared[1].store(first.len() as u64, Ordering::Release);
         let named = Mutex::new(BTreeSet::new());
-        Ok(Self { file, lock: &shared[0], position: &shared[1], named })
+        let stuck = AtomicU64::new(FREE);
+        Ok(Self { file, lock: &shared[0], stuck, position: &shared[1], named })
     }
 
     /// Writes one call. It is dropped after an error, and if another process keeps the lock.
@@ -94,20 +103,52 @@ impl Perfetto {
 
     /// Writes events over the end of the array, and the end behind them.
     fn append(&self, events: &str) -> io::Result<Put> {
-        let is_free = |_| {
-            let taken = self.lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
-            if taken.is_err() {
-                std::thread::yield_now();
-            }
-            taken.is_ok()
-        };
-        if !(0..LOCK_ATTEMPTS).any(is_free) {
-            return Ok(Put::Dropped);
-        }
+        let Some(is_taken_over) = self.lock() else { return Ok(Put::Dropped) };
         let at = self.position.load(Ordering::Acquire);
-        let result = if at == ENDED { Ok(Put::Dropped) } else { self.append_at(events, at) };
-        self.lock.store(0, Ordering::Release);
+        let result = if at == ENDED {
+            Ok(Put::Dropped)
+        } else {
+            // What the last holder wrote and did not finish may be longer than this event.
+            let cut = if is_taken_over { self.file.set_len(at) } else { Ok(()) };
+            cut.and_then(|()| self.append_at(events, at))
+        };
+        self.lock.store(FREE, Ordering::Release);
         result
+    }
+
+    /// Takes the lock; returns whether it was a dead process's, or `None` if a living one keeps it.
+    fn lock(&self) -> Option<bool> {
+        let own = u64::from(std::process::id());
+        for attempt in 1..=LOCK_ATTEMPTS {
+            let taken = self.lock.compare_exchange(FREE, own, Ordering::Acquire, Ordering::Relaxed);
+            let Err(holder) = taken else {
+                self.stuck.store(FREE, Ordering::Relaxed);
+                return Some(false);
+            };
+            if self.stuck.load(Ordering::Relaxed) == holder {
+                // A stopped process may be killed, too.
+                return self.take_over(holder, own);
+            }
+            if attempt % ATTEMPTS_BEFORE_LOOK == 0
+                && let Some(taken) = self.take_over(holder, own)
+            {
+                return Some(taken);
+            }
+            std::thread::yield_now();
+        }
+        self.stuck.store(self.lock.load(Ordering::Relaxed), Ordering::Relaxed);
+        None
+    }
+
+    /// Takes the lock from a process that has ended.
+    fn take_over(&self, holder: u64, own: u64) -> Option<bool> {
+        let is_dead = holder != own && has_ended(holder);
+        let taken = is_dead
+            && self
+                .lock
+                .compare_exchange(holder, own, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok();
+        taken.then_some(true)
     }
 
     fn append_at(&self, events: &str, at: u64) -> io::Result<Put> {
@@ -124,6 +165,17 @@ impl Perfetto {
                 Err(error)
             }
         }
+    }
+}
+
+/// Whether a process has ended, waited for or not.
+///
+/// Man page: proc_pid_stat(5)
+fn has_ended(pid: u64) -> bool {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(text) => text.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" Z")),
+        // Without /proc, or a descriptor, it is not known.
+        Err(error) => error.kind() == ErrorKind::NotFound && Path::new("/proc/self").exists(),
     }
 }
 
@@ -156,10 +208,73 @@ fn call_event(track: Track, record: &SyscallRecord) -> String {
 mod tests {
     use super::*;
     use core::time::Duration;
+    use std::path::PathBuf;
+    use std::process::Command;
+
     use epollite::Errno;
     use epollite::Instant;
     use epollite::instrument::{Argument, Bytes};
     use epollite::kernel::Syscall;
+
+    /// A trace below /tmp, without a name when the test ends.
+    fn trace(name: &str) -> (Perfetto, PathBuf) {
+        let path = std::env::temp_dir().join(format!("epollite-{}-{name}", std::process::id()));
+        (Perfetto::create(&path).unwrap(), path)
+    }
+
+    fn record() -> SyscallRecord {
+        SyscallRecord {
+            name: "close",
+            call: Some(Syscall::Close),
+            arguments: vec![Argument::Fd(7)],
+            result: Err(Errno::EBADF),
+            start: Instant::from_nanos(1),
+            duration: Duration::from_nanos(1),
+        }
+    }
+
+    /// It was killed in the middle of a write, and left a part that is longer than the next event.
+    #[test]
+    fn a_lock_of_a_process_that_was_killed_is_taken_over() {
+        for is_reaped in [true, false] {
+            let (trace, path) = trace("killed");
+            let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+            let pid = u64::from(child.id());
+            trace.lock.store(pid, Ordering::Relaxed);
+            let at = trace.position.load(Ordering::Relaxed);
+            trace.file.write_all_at(&[b'x'; 4_096], at).unwrap();
+            child.kill().unwrap();
+            if is_reaped {
+                child.wait().unwrap();
+            }
+            while !has_ended(pid) {
+                std::thread::yield_now();
+            }
+            assert_eq!(trace.write(None, &record()).unwrap(), Put::Written);
+            assert_eq!(trace.lock.load(Ordering::Relaxed), FREE, "invariant: it is given back");
+            let text = fs::read_to_string(&path).unwrap();
+            fs::remove_file(path).unwrap();
+            assert!(text.contains("\"close\"") && text.ends_with(END), "{text}");
+            assert!(!text.contains("xxx"), "invariant: what was not finished is cut off: {text}");
+            child.wait().unwrap();
+        }
+    }
+
+    /// A stopped process has it: the first event waits for a bounded time, the others not at all.
+    #[test]
+    fn a_lock_of_a_process_that_lives_is_left_and_each_event_is_dropped() {
+        let (trace, path) = trace("alive");
+        fs::remove_file(path).unwrap();
+        let parent = u64::from(std::os::unix::process::parent_id());
+        trace.lock.store(parent, Ordering::Relaxed);
+        for _ in 0..100 {
+            assert_eq!(trace.write(None, &record()).unwrap(), Put::Dropped);
+            assert_eq!(trace.stuck.load(Ordering::Relaxed), parent, "invariant: it is remembered");
+        }
+        assert_eq!(trace.lock.load(Ordering::Relaxed), parent);
+        trace.lock.store(FREE, Ordering::Relaxed);
+        assert_eq!(trace.write(None, &record()).unwrap(), Put::Written);
+    }
 
     #[test]
     fn a_call_is_an_event_with_its_arguments_and_result() {
