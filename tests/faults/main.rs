@@ -3,6 +3,8 @@
 //!
 //! `tests/properties` does the same on the simulated kernel, where every invariant is checked.
 
+mod policy;
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
