@@ -175,7 +175,7 @@ fn serve_stream(
     let mut clients = [(); 2].map(|()| Client::connect(sim, &address()));
     let mut result = Ok(Outcome::Handled);
     while clients.iter().any(|client| !client.is_ended) && result.is_ok() {
-        assert!(sim.now() < begun + Duration::from_secs(60), "invariant: every client is served or closed");
+        assert!(sim.now() < begun + Duration::from_secs(60), "invariant: a client is served");
         result = server.run_once(Some(Instant::ZERO));
         if result == Ok(Outcome::TimedOut) {
             sim.advance(STEP);
