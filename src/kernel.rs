@@ -5,6 +5,7 @@
 //! every result, `EINTR` and `EAGAIN` included; the layer above decides how to handle them.
 
 mod arguments;
+mod call_error;
 mod close;
 mod datagram;
 pub(crate) mod decision;
@@ -22,6 +23,7 @@ mod signal;
 mod syscall;
 
 pub use arguments::{Resource, Rlimit, Shutdown, SocketType};
+pub use call_error::CallError;
 pub use close::close_quietly;
 pub(crate) use datagram::{is_refused, is_source_unusable};
 pub use datagram::{recv_datagram, reply_datagram};

@@ -2,6 +2,7 @@
 //!
 //! Knows a [`Kernel`](crate::Kernel) and its own parts, and no server.
 
+mod connect;
 mod interest_list;
 pub(crate) mod io;
 mod limits;
@@ -15,6 +16,7 @@ mod spin;
 mod timer;
 mod waker;
 
+pub use connect::{ConnectConfig, ConnectError, ConnectProgress, Connector};
 pub(crate) use io::{Io, Received, Sent};
 pub use limits::Limits;
 pub(crate) use reactor::{BatchStep, Reactor};

@@ -5,6 +5,5 @@ pub mod datagram;
 pub mod stream;
 
 pub use bind::{
-    BindError, PortSharing, bind_datagram, bind_datagram_everywhere, bind_stream,
-    bind_stream_everywhere,
+    PortSharing, bind_datagram, bind_datagram_everywhere, bind_stream, bind_stream_everywhere,
 };

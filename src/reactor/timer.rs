@@ -43,14 +43,24 @@ impl<T, K: Kernel> Reactor<T, K> {
     ///
     /// The state is dropped.
     pub fn add_timer(&mut self, deadline: Instant, state: T) -> Result<Token, RegisterErrorKind> {
+        self.try_add_timer(deadline, state).map_err(|(kind, _)| kind)
+    }
+
+    /// As [`add_timer`](Self::add_timer), and returns the state when it fails.
+    pub(super) fn try_add_timer(
+        &mut self,
+        deadline: Instant,
+        state: T,
+    ) -> Result<Token, (RegisterErrorKind, T)> {
         let registration = Registration { watched: Watched::timer(), state };
         let token = match self.registrations.insert(registration) {
             Ok(token) => token,
-            Err(SlabFull(_)) => return Err(self.why_full()),
+            Err(SlabFull(registration)) => return Err((self.why_full(), registration.state)),
         };
-        if self.shared.timers.try_reserve(token.slot()).is_err() {
-            self.registrations.remove(token);
-            return Err(Errno::ENOMEM.into());
+        if self.shared.timers.try_reserve(token.slot()).is_err()
+            && let Some(registration) = self.registrations.remove(token)
+        {
+            return Err((Errno::ENOMEM.into(), registration.state));
         }
         self.shared.timers.set(token.slot(), deadline.max(self.shared.reported_until));
         Ok(token)

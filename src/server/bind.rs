@@ -2,12 +2,11 @@
 //!
 //! Knows a kernel, and no reactor: what it returns is not registered anywhere.
 
-use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::errno::Errno;
 use crate::kernel::close_quietly;
-use crate::kernel::{Fd, Kernel, SocketOption, SocketType, Syscall};
+use crate::kernel::{CallError, Fd, Kernel, SocketOption, SocketType, Syscall};
 use crate::net::Addr;
 
 /// Length of the accept queue. The system limits it to `net.core.somaxconn`; requesting the
@@ -28,15 +27,6 @@ pub enum PortSharing {
     ReusePort,
 }
 
-/// Which call failed, and its error.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct BindError {
-    /// The call.
-    pub call: Syscall,
-    /// Its error.
-    pub errno: Errno,
-}
-
 /// Creates a listening socket on `addr`; returns it with its actual address (port 0 becomes a
 /// port). Cost: at most ten system calls.
 ///
@@ -45,7 +35,7 @@ pub struct BindError {
 /// out-of-band bytes are left out of what is read there. An IPv6 address means IPv6 alone.
 ///
 /// # Errors
-/// [`BindError`]: [`Errno::EADDRINUSE`], [`Errno::EACCES`], [`Errno::EADDRNOTAVAIL`] of bind,
+/// [`CallError`]: [`Errno::EADDRINUSE`], [`Errno::EACCES`], [`Errno::EADDRNOTAVAIL`] of bind,
 /// [`Errno::EMFILE`] of socket, … Nothing stays open.
 ///
 /// Man page: socket(2), bind(2), listen(2)
@@ -53,7 +43,7 @@ pub fn bind_stream<K: Kernel>(
     kernel: &mut K,
     addr: &Addr,
     sharing: PortSharing,
-) -> Result<(Fd, Addr), BindError> {
+) -> Result<(Fd, Addr), CallError> {
     stream(kernel, addr, sharing, true)
 }
 
@@ -71,7 +61,7 @@ pub fn bind_stream_everywhere<K: Kernel>(
     kernel: &mut K,
     port: u16,
     sharing: PortSharing,
-) -> Result<(Fd, Addr), BindError> {
+) -> Result<(Fd, Addr), CallError> {
     everywhere(port, |addr, is_v6_only| stream(kernel, addr, sharing, is_v6_only))
 }
 
@@ -86,18 +76,18 @@ pub fn bind_datagram_everywhere<K: Kernel>(
     kernel: &mut K,
     port: u16,
     sharing: PortSharing,
-) -> Result<(Fd, Addr), BindError> {
+) -> Result<(Fd, Addr), CallError> {
     everywhere(port, |addr, is_v6_only| datagram(kernel, addr, sharing, is_v6_only))
 }
 
 /// Both families with one socket; IPv4 alone where IPv6 is not available.
 fn everywhere(
     port: u16,
-    mut bind: impl FnMut(&Addr, bool) -> Result<(Fd, Addr), BindError>,
-) -> Result<(Fd, Addr), BindError> {
+    mut bind: impl FnMut(&Addr, bool) -> Result<(Fd, Addr), CallError>,
+) -> Result<(Fd, Addr), CallError> {
     let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into();
     match bind(&both, false) {
-        Err(BindError { errno: Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL, .. }) => {
+        Err(CallError { errno: Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL, .. }) => {
             bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into(), true)
         }
         bound => bound,
@@ -109,7 +99,7 @@ fn stream<K: Kernel>(
     addr: &Addr,
     sharing: PortSharing,
     is_v6_only: bool,
-) -> Result<(Fd, Addr), BindError> {
+) -> Result<(Fd, Addr), CallError> {
     // The port of a server that has just exited is free at once; a port with a live listener is
     // still refused.
     let options = [
@@ -139,7 +129,7 @@ pub fn bind_datagram<K: Kernel>(
     kernel: &mut K,
     addr: &Addr,
     sharing: PortSharing,
-) -> Result<(Fd, Addr), BindError> {
+) -> Result<(Fd, Addr), CallError> {
     datagram(kernel, addr, sharing, true)
 }
 
@@ -148,7 +138,7 @@ fn datagram<K: Kernel>(
     addr: &Addr,
     sharing: PortSharing,
     is_v6_only: bool,
-) -> Result<(Fd, Addr), BindError> {
+) -> Result<(Fd, Addr), CallError> {
     let buffer = SocketOption::ReceiveBufferBytes(DATAGRAM_BUFFER_BYTES);
     // Before the first datagram can arrive.
     let options = [buffer].into_iter().chain(packet_info_option(addr));
@@ -190,8 +180,8 @@ fn create_socket<K: Kernel>(
     addr: &Addr,
     kind: SocketType,
     mut options: impl Iterator<Item = SocketOption>,
-) -> Result<(Fd, Addr), BindError> {
-    let failed = |call| move |errno| BindError { call, errno };
+) -> Result<(Fd, Addr), CallError> {
+    let failed = |call| move |errno| CallError { call, errno };
     let family = addr.family().ok_or(Errno::EAFNOSUPPORT).map_err(failed(Syscall::Socket))?;
     let socket = kernel.socket(family, kind).map_err(failed(Syscall::Socket))?;
     let mut prepare = || {
@@ -212,11 +202,3 @@ fn create_socket<K: Kernel>(
         }
     }
 }
-
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.call.name(), self.errno)
-    }
-}
-
-impl core::error::Error for BindError {}

@@ -6,10 +6,10 @@ use epollite::collections::{Slab, TimerHeap, WriteBuffer};
 use epollite::echo::Echo;
 use epollite::event::Ready;
 use epollite::instrument::{CallCounter, CallCounts};
-use epollite::kernel::{EpollEvent, EpollOp};
+use epollite::kernel::{CallError, EpollEvent, EpollOp};
 use epollite::kernel::{SignalSet, SocketOption};
 use epollite::net::{DatagramBatch, SockAddr};
-use epollite::reactor::Waker;
+use epollite::reactor::{ConnectConfig, ConnectError, ConnectProgress, Connector, Waker};
 use epollite::reactor::{Limits, RegisterErrorKind};
 use epollite::{
     Addr, Errno, Event, Fd, Instant, Interest, Kernel, Linux, Reactor, Received, Sent, Token,
@@ -54,6 +54,12 @@ const fn a_reactor_may_be_sent_when_its_states_may<T: Send, K: Kernel + Send>() 
 assert_impl_all!(Event: Copy, Eq, Send, Sync);
 assert_impl_all!(Errno: Copy, Eq, Ord, core::hash::Hash, core::error::Error, Send, Sync);
 assert_impl_all!(RegisterErrorKind: Copy, Eq, core::error::Error, From<Errno>, Send, Sync);
+assert_impl_all!(CallError: Copy, Eq, core::error::Error, Into<Errno>, Send, Sync);
+assert_impl_all!((Connector, ConnectConfig): Send, Sync);
+assert_not_impl_any!(Connector: Clone, Drop);
+assert_impl_all!(ConnectProgress: Copy, Eq, Send, Sync);
+assert_impl_all!(ConnectError<Vec<u8>>: core::error::Error, Send, Sync);
+assert_not_impl_any!(ConnectError<*const ()>: Send);
 assert_impl_all!(Interest: Copy, Eq, Default, core::ops::BitOr);
 assert_impl_all!(Ready: Copy, Eq, Default, core::ops::BitOrAssign);
 assert_impl_all!(Token: Copy, Eq, Ord, core::hash::Hash, Send, Sync);

@@ -6,12 +6,12 @@ use core::time::Duration;
 use std::io::{Read, Write};
 
 use epollite::instrument::{FaultInjector, FaultPlan};
-use epollite::kernel::{Shutdown, SocketOption, SocketOptionName, SocketType, Syscall};
+use epollite::kernel::{CallError, Shutdown, SocketOption, SocketOptionName, SocketType, Syscall};
 use epollite::net::{AddressFamily, UnixAddr};
 use epollite::server::stream::{CloseReason, Outcome, ServerEvent, StreamConfig, StreamServer};
 use epollite::server::{
-    BindError, PortSharing, bind_datagram, bind_datagram_everywhere, bind_stream,
-    bind_stream_everywhere, datagram,
+    PortSharing, bind_datagram, bind_datagram_everywhere, bind_stream, bind_stream_everywhere,
+    datagram,
 };
 use epollite::sim::Sim;
 use epollite::sim::{Ipv6, SimConfig};
@@ -393,7 +393,7 @@ fn reuseport_is_set_only_on_request() {
 }
 
 /// Binds a port of every address.
-type Everywhere<K> = fn(&mut K, u16, PortSharing) -> Result<(Fd, Addr), BindError>;
+type Everywhere<K> = fn(&mut K, u16, PortSharing) -> Result<(Fd, Addr), CallError>;
 
 #[test]
 fn a_missing_host_means_all_ipv4_addresses_without_ipv6() {
@@ -437,7 +437,7 @@ fn only_the_lack_of_ipv6_has_ipv4_tried() {
                     kernel.close(socket).unwrap();
                 }
                 Err(error) => {
-                    assert_eq!(error, BindError { call, errno });
+                    assert_eq!(error, CallError { call, errno });
                     assert!(
                         !is_tried,
                         "invariant: {errno} of {call:?} means that there is no IPv6"

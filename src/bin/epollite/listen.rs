@@ -9,11 +9,10 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use epollite::kernel::{SocketType, Syscall, close_quietly};
+use epollite::kernel::{CallError, SocketType, Syscall, close_quietly};
 use epollite::net::{AddressFamily, UnixAddr};
 use epollite::server::{
-    BindError, PortSharing, bind_datagram, bind_datagram_everywhere, bind_stream,
-    bind_stream_everywhere,
+    PortSharing, bind_datagram, bind_datagram_everywhere, bind_stream, bind_stream_everywhere,
 };
 use epollite::{Addr, Errno, Fd, Kernel};
 
@@ -93,7 +92,7 @@ pub(crate) fn bind<K: Kernel>(
 }
 
 /// The call, its address and its error: `bind tcp 127.0.0.1:80: EACCES: …`.
-fn bind_failure(address: &str, BindError { call, errno }: BindError, is_port: bool) -> CliError {
+fn bind_failure(address: &str, CallError { call, errno }: CallError, is_port: bool) -> CliError {
     let why = match errno {
         Errno::EACCES if is_port => "EACCES: ports below 1024 are privileged".into(),
         Errno::EADDRNOTAVAIL => "EADDRNOTAVAIL: no interface here has this address".into(),
@@ -183,10 +182,10 @@ pub(crate) fn bind_unix<K: Kernel>(
     // does not remove the socket that the faster one has just bound.
     let lock = lock_directory(path);
     let opened = match bind_stream(kernel, &addr, PortSharing::Exclusive) {
-        Err(BindError { errno: Errno::EADDRINUSE, .. }) if lock.is_err() => {
+        Err(CallError { errno: Errno::EADDRINUSE, .. }) if lock.is_err() => {
             return Err(failed("it exists, and another program holds a lock on its folder"));
         }
-        Err(BindError { errno: Errno::EADDRINUSE, .. }) => {
+        Err(CallError { errno: Errno::EADDRINUSE, .. }) => {
             unlink_stale(kernel, path, &addr).map_err(|why| failed(&why))?;
             bind_stream(kernel, &addr, PortSharing::Exclusive)
         }

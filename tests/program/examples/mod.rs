@@ -6,7 +6,7 @@ mod dns_forwarder;
 
 use core::time::Duration;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream, UdpSocket};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -111,8 +111,23 @@ fn nested_example_reports_the_inner_reactor() {
 }
 
 #[test]
+fn connect_tries_the_second_address_when_the_first_refuses() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (_server, addr) = serve("echo", "127.0.0.1:0");
+    let output = command("connect").args([&closed, &addr]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("connected to {addr}\nhello\n"));
+
+    let output = command("connect").arg(&closed).output().unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("ECONNREFUSED"), "{output:?}");
+}
+
+#[test]
 fn a_malformed_address_is_an_error() {
-    for name in ["echo", "echo_backpressure", "coroutine", "udp_echo", "unix_echo", "chat"] {
+    let names =
+        ["echo", "echo_backpressure", "coroutine", "udp_echo", "unix_echo", "chat", "connect"];
+    for name in names {
         let output = command(name).arg("nowhere").output().unwrap();
         assert!(!output.status.success(), "{name} has nowhere to listen");
         assert!(!output.stderr.is_empty(), "{name} reports the reason");

@@ -4,8 +4,9 @@
 
 use std::os::unix::ffi::OsStrExt;
 
+use epollite::kernel::CallError;
 use epollite::net::{AddressFamily, UnixAddr};
-use epollite::server::{BindError, PortSharing};
+use epollite::server::PortSharing;
 use epollite::{Addr, Errno, Fd, Kernel, Reactor};
 
 use super::session::FdEntry;
@@ -20,7 +21,7 @@ pub(super) fn bind_datagram<K: Kernel>(
     kernel: &mut K,
     addr: &Addr,
     files: &mut SocketFiles,
-) -> Result<(Fd, Addr), BindError> {
+) -> Result<(Fd, Addr), CallError> {
     if multicast::is_group(addr) {
         return multicast::bind_group(options, kernel, addr);
     }

@@ -5,8 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use epollite::kernel::{MembershipV4, MembershipV6, SocketOption, SocketType, Syscall};
-use epollite::server::BindError;
+use epollite::kernel::{CallError, MembershipV4, MembershipV6, SocketOption, SocketType, Syscall};
 use epollite::{Addr, Errno, Fd, Kernel};
 
 use super::connect::or_close;
@@ -23,8 +22,8 @@ pub(super) fn bind_group<K: Kernel>(
     options: &NcOptions,
     kernel: &mut K,
     addr: &Addr,
-) -> Result<(Fd, Addr), BindError> {
-    let failed = |call| move |errno| BindError { call, errno };
+) -> Result<(Fd, Addr), CallError> {
+    let failed = |call| move |errno| CallError { call, errno };
     let family = addr.family().ok_or(Errno::EAFNOSUPPORT).map_err(failed(Syscall::Socket))?;
     let socket = kernel.socket(family, SocketType::Datagram).map_err(failed(Syscall::Socket))?;
     let opened = kernel
