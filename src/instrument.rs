@@ -12,4 +12,6 @@ mod tracer;
 pub use call_counter::{CallCounter, CallCounts};
 pub use fault_injector::{FaultInjector, FaultPlan};
 pub use lint::{Lint, Linted, Lints};
-pub use tracer::{Argument, Bytes, MsgHdr, RecordSink, ReturnValue, SyscallRecord, Tracer};
+pub use tracer::{
+    Argument, Bytes, MessageParts, MsgHdr, RecordSink, ReturnValue, SyscallRecord, Tracer,
+};

@@ -17,6 +17,7 @@ mod hook;
 mod itself;
 #[expect(clippy::module_inception, reason = "a type is in the file of its name")]
 pub(crate) mod kernel;
+mod message;
 mod option;
 mod received_datagram;
 mod signal;
@@ -37,6 +38,11 @@ pub(crate) use fd::Fd;
 pub use hook::{Hooked, SyscallHook};
 pub use itself::is_connected_to_itself;
 pub(crate) use kernel::Kernel;
+pub(crate) use message::CONTROL_BYTES;
+pub use message::{
+    Credentials, Descriptors, ErrorOrigin, IOVECS_MAX, OutgoingMessage, RECEIVED_DESCRIPTORS_MAX,
+    ReceiveMode, ReceivedMessage, SENT_DESCRIPTORS_MAX, SocketError,
+};
 pub use option::{MembershipV4, MembershipV6, SocketOption, SocketOptionName};
 pub(crate) use option::{OptionBytes, for_each_socket_option};
 pub use received_datagram::ReceivedDatagram;

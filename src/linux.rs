@@ -27,14 +27,16 @@ mod socket;
 mod sockopt;
 #[cfg(feature = "std")]
 mod std_interop;
+mod vectored;
 
 use core::time::Duration;
 
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::kernel::{
-    Decision, EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown,
-    SignalSet, SocketOption, SocketOptionName, SocketType, for_each_syscall,
+    Decision, EpollEvent, EpollOp, Fd, Kernel, OutgoingMessage, ReceiveMode, ReceivedDatagram,
+    ReceivedMessage, Resource, Rlimit, Shutdown, SignalSet, SocketOption, SocketOptionName,
+    SocketType, for_each_syscall,
 };
 use crate::net::{Addr, AddressFamily, DatagramBatch, PacketInfo};
 
@@ -68,7 +70,7 @@ pub(crate) use file::set_nonblocking;
 /// The functions that make the calls, under the names of the trait's methods.
 mod calls {
     pub(super) use super::{
-        epoll::*, file::*, message::*, mmsg::*, process::*, socket::*, sockopt::*,
+        epoll::*, file::*, message::*, mmsg::*, process::*, socket::*, sockopt::*, vectored::*,
     };
 }
 

@@ -14,6 +14,7 @@ mod registration;
 pub(crate) mod retry;
 mod spin;
 mod timer;
+mod vectored;
 mod waker;
 
 pub use connect::{ConnectConfig, ConnectError, ConnectProgress, Connector};

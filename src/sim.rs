@@ -14,6 +14,7 @@
 //!  splice      bytes between a pipe and any other file
 //!  file_table  FileTable: every open file by its kind, and the descriptors that refer to it
 //!
+//!  vectored    several buffers in one call, messages with descriptors
 //!  mmsg        many messages in one call
 //!  dispatch    each call on a socket, forwarded to its protocol; readiness of sockets
 //!  sockopt     socket options: which sockets support which, and limits of their values
@@ -79,6 +80,7 @@ mod tcp;
 mod udp;
 mod unix_datagram;
 mod unix_stream;
+mod vectored;
 mod version;
 
 pub use config::{Ipv6, SimConfig};

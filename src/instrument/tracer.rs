@@ -8,7 +8,7 @@ mod record;
 mod sink;
 mod syscalls;
 
-pub use record::{Argument, Bytes, MsgHdr, ReturnValue, SyscallRecord};
+pub use record::{Argument, Bytes, MessageParts, MsgHdr, ReturnValue, SyscallRecord};
 pub use sink::RecordSink;
 
 use alloc::collections::VecDeque;

@@ -6,8 +6,9 @@ use core::time::Duration;
 
 use super::syscall::for_each_syscall;
 use super::{
-    Decision, EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown,
-    SignalSet, SocketOption, SocketOptionName, SocketType,
+    Decision, EpollEvent, EpollOp, Fd, Kernel, OutgoingMessage, ReceiveMode, ReceivedDatagram,
+    ReceivedMessage, Resource, Rlimit, Shutdown, SignalSet, SocketOption, SocketOptionName,
+    SocketType,
 };
 use crate::errno::Errno;
 use crate::instant::Instant;

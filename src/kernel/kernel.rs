@@ -3,8 +3,9 @@
 use core::time::Duration;
 
 use super::{
-    Decision, EpollEvent, EpollOp, Fd, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet,
-    SocketOption, SocketOptionName, SocketType,
+    Decision, EpollEvent, EpollOp, Fd, OutgoingMessage, ReceiveMode, ReceivedDatagram,
+    ReceivedMessage, Resource, Rlimit, Shutdown, SignalSet, SocketOption, SocketOptionName,
+    SocketType,
 };
 use crate::errno::Errno;
 use crate::instant::Instant;
@@ -248,6 +249,79 @@ pub trait Kernel {
         Err(Errno::ENOSYS)
     }
 
+    /// Receives one message into several buffers, one after the other, with what came beside its
+    /// bytes: descriptors, credentials, its local destination, the time of its arrival, an entry of
+    /// the error queue. On a stream it receives bytes as [`recv`](Self::recv) does. At most
+    /// [`IOVECS_MAX`](super::IOVECS_MAX) buffers. Cost: one system call, O(buffers).
+    ///
+    /// Descriptors are close-on-exec, and blocking if the sender's are: their flags are shared
+    /// ([`ioctl_fionbio`](Self::ioctl_fionbio)). All that the kernel has installed are in
+    /// [`ReceivedMessage::descriptors`], also when some did not fit: take or close them.
+    ///
+    /// ```
+    /// use epollite::Kernel;
+    /// use epollite::kernel::{OutgoingMessage, ReceiveMode, SocketType};
+    /// use epollite::sim::Sim;
+    ///
+    /// fn pass_a_descriptor(kernel: &mut impl Kernel) -> Result<(), epollite::Errno> {
+    ///     let (near, far) = kernel.socketpair(SocketType::Stream)?;
+    ///     let eventfd = kernel.eventfd(7)?;
+    ///     let (bufs, descriptors) = ([&b"to"[..], b"ken"], [&eventfd]);
+    ///     let message = OutgoingMessage {
+    ///         bufs: &bufs, descriptors: &descriptors, ..OutgoingMessage::default()
+    ///     };
+    ///     assert_eq!(kernel.send_message(&near, &message)?, 5);
+    ///
+    ///     let (mut head, mut rest) = ([0; 1], [0; 16]);
+    ///     let mut bufs = [&mut head[..], &mut rest[..]];
+    ///     let mut received = kernel.recv_message(&far, &mut bufs, ReceiveMode::Consume)?;
+    ///     assert_eq!((received.len_bytes, &head, &rest[..4]), (5, b"t", &b"oken"[..]));
+    ///     let passed = received.descriptors.take().expect("it came with the bytes");
+    ///     kernel.read(&passed, &mut [0; 8])?;
+    /// #   received.descriptors.close_all(kernel);
+    /// #   for fd in [near, far, eventfd, passed] { kernel.close(fd)?; }
+    ///     Ok(())
+    /// }
+    /// pass_a_descriptor(&mut Sim::default())?;
+    /// # #[cfg(feature = "std")] pass_a_descriptor(&mut epollite::Linux)?;
+    /// # Ok::<(), epollite::Errno>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv) and [`recvfrom`](Self::recvfrom); and
+    /// * [`Errno::EAGAIN`]: no message is available; the error queue is empty.
+    /// * [`Errno::EMSGSIZE`]: too many buffers; no call is made.
+    ///
+    /// Man page: recvmsg(2), cmsg(3), unix(7), ip(7)
+    #[doc(alias = "SCM_RIGHTS")]
+    #[doc(alias = "MSG_ERRQUEUE")]
+    #[doc(alias = "MSG_PEEK")]
+    fn recv_message(
+        &mut self,
+        socket: &Fd,
+        bufs: &mut [&mut [u8]],
+        mode: ReceiveMode,
+    ) -> Result<ReceivedMessage, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Sends one message from several buffers, with descriptors, credentials, its source address or
+    /// the length of its segments; on a stream as many bytes as fit. Never raises SIGPIPE. There is
+    /// an example at [`recv_message`](Self::recv_message). Cost: one system call, O(buffers).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send) and [`sendto`](Self::sendto); and
+    /// * [`Errno::EMSGSIZE`]: more than [`IOVECS_MAX`](super::IOVECS_MAX) buffers; no call is made.
+    /// * [`Errno::EINVAL`]: more than [`SENT_DESCRIPTORS_MAX`](super::SENT_DESCRIPTORS_MAX)
+    ///   descriptors; no call is made.
+    /// * [`Errno::EPERM`]: credentials that the process may not state.
+    /// * [`Errno::ETOOMANYREFS`]: too many descriptors of this user are in flight.
+    ///
+    /// Man page: sendmsg(2), cmsg(3), unix(7)
+    fn send_message(&mut self, socket: &Fd, message: &OutgoingMessage<'_>) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
     /// The amount of sent data that is still in the send queue: for TCP the bytes that the peer's
     /// kernel has not acknowledged, for a Unix socket the memory of what the peer has not read,
     /// with its overhead. A sender sees by its decrease that the peer reads.
@@ -293,6 +367,59 @@ pub trait Kernel {
     ///
     /// Man page: write(2)
     fn write(&mut self, fd: &Fd, buf: &[u8]) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Reads into several buffers, one after the other; each is filled before the next. Buffers
+    /// after the first [`IOVECS_MAX`](super::IOVECS_MAX) are left as they are: a short read. Of a
+    /// datagram that loses the rest. Cost: one system call, O(buffers).
+    ///
+    /// ```
+    /// # use epollite::Kernel;
+    /// # use epollite::sim::Sim;
+    /// # let mut kernel = Sim::default();
+    /// let (reader, writer) = kernel.pipe2()?;
+    /// assert_eq!(kernel.writev(&writer, &[b"head", b"", b"body"])?, 8);
+    /// let (mut head, mut body) = ([0; 4], [0; 16]);
+    /// assert_eq!(kernel.readv(&reader, &mut [&mut head, &mut body])?, 8);
+    /// assert_eq!((&head, &body[..4]), (b"head", &b"body"[..]));
+    /// # kernel.close(reader)?; kernel.close(writer)?;
+    /// # Ok::<(), epollite::Errno>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    ///
+    /// Man page: readv(2)
+    fn readv(&mut self, fd: &Fd, bufs: &mut [&mut [u8]]) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Writes from several buffers, one after the other. Buffers after the first
+    /// [`IOVECS_MAX`](super::IOVECS_MAX) are not written: a short write. To a datagram socket that
+    /// sends a shorter datagram, and a closed connection raises SIGPIPE: on sockets use
+    /// [`send_message`](Self::send_message). Cost: one system call, O(buffers).
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    ///
+    /// Man page: writev(2)
+    fn writev(&mut self, fd: &Fd, bufs: &[&[u8]]) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Makes a descriptor non-blocking that may not be: one that was passed by another process or
+    /// inherited. It is a property of the open file, and so of every duplicate, too.
+    /// Cost: one system call.
+    ///
+    /// # Errors
+    /// * [`Errno::EBADF`]: it is not open.
+    /// * [`Errno::EPERM`], [`Errno::ENOSYS`]: a sandbox that does not permit it.
+    ///
+    /// Man page: ioctl(2), `FIONBIO`; fcntl(2), `O_NONBLOCK`
+    #[doc(alias = "FIONBIO")]
+    #[doc(alias = "O_NONBLOCK")]
+    fn ioctl_fionbio(&mut self, fd: &Fd) -> Result<(), Errno> {
         Err(Errno::ENOSYS)
     }
 

@@ -46,11 +46,21 @@ macro_rules! for_each_syscall {
                 => sendmsg(
                     socket: &Fd, buf: &[u8], addr: &Addr, packet_info: Option<PacketInfo>
                 ) -> usize;
+            RecvMessage: "recvmsg", "recvmsg", RECEIVE
+                => recv_message(
+                    socket: &Fd, bufs: &mut [&mut [u8]], mode: ReceiveMode
+                ) -> ReceivedMessage;
+            SendMessage: "sendmsg", "sendmsg", SEND
+                => send_message(socket: &Fd, message: &OutgoingMessage<'_>) -> usize;
             Ioctl: "ioctl", "ioctl", IOCTL => ioctl_outq(socket: &Fd) -> usize;
             Shutdown: "shutdown", "shutdown", SHUTDOWN
                 => shutdown(socket: &Fd, how: Shutdown) -> ();
             Read: "read", "read", TRANSFER => read(fd: &Fd, buf: &mut [u8]) -> usize;
             Write: "write", "write", TRANSFER => write(fd: &Fd, buf: &[u8]) -> usize;
+            Readv: "readv", "readv", TRANSFER
+                => readv(fd: &Fd, bufs: &mut [&mut [u8]]) -> usize;
+            Writev: "writev", "writev", TRANSFER => writev(fd: &Fd, bufs: &[&[u8]]) -> usize;
+            IoctlFionbio: "ioctl", "ioctl", IOCTL => ioctl_fionbio(fd: &Fd) -> ();
             Splice: "splice", "splice", SPLICE
                 => splice(from: &Fd, into: &Fd, len_bytes: usize) -> usize;
             Pipe2: "pipe2", "pipe2", OPEN => pipe2() -> (Fd, Fd);

@@ -58,27 +58,12 @@ impl Control {
 
     /// The control messages to send a datagram with, and their length.
     pub(super) fn encode(ancillary: Ancillary) -> (Self, usize) {
-        let (mut control, mut len) = (Self::EMPTY, 0);
-        if let Some(PacketInfo { addr, interface }) = ancillary.packet_info {
-            let interface = interface.to_ne_bytes();
-            let (level, kind, parts): (_, _, [&[u8]; 2]) = match addr {
-                IpAddr::V4(ip) => (libc::IPPROTO_IP, libc::IP_PKTINFO, [&interface, &ip.octets()]),
-                IpAddr::V6(ip) => {
-                    (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, [&ip.octets(), &interface])
-                }
-            };
-            let data_bytes = if addr.is_ipv4() { V4_BYTES } else { V6_BYTES };
-            len = control.push(len, level, kind, data_bytes, &parts);
-        }
-        if ancillary.segment_bytes > 0 {
-            let segment_bytes = ancillary.segment_bytes.to_ne_bytes();
-            let (level, kind) = (libc::SOL_UDP, libc::UDP_SEGMENT);
-            len = control.push(len, level, kind, segment_bytes.len(), &[&segment_bytes]);
-        }
+        let mut control = Self::EMPTY;
+        let len = encode_into(&mut control.0, ancillary);
         (control, len)
     }
 
-    /// Appends one control message at `start`, and returns its end.
+    /// As [`push`], into this buffer.
     pub(super) fn push(
         &mut self,
         start: usize,
@@ -87,55 +72,104 @@ impl Control {
         data_bytes: usize,
         parts: &[&[u8]],
     ) -> usize {
-        let entry = &mut self.0[start..];
-        let len = HEADER_BYTES + data_bytes;
-        entry[..LEVEL_OFFSET].copy_from_slice(&len.to_ne_bytes()[..LEVEL_OFFSET]);
-        entry[LEVEL_OFFSET..TYPE_OFFSET].copy_from_slice(&level.to_ne_bytes());
-        entry[TYPE_OFFSET..HEADER_BYTES].copy_from_slice(&kind.to_ne_bytes());
-        let data = parts.iter().copied().flatten();
-        entry[HEADER_BYTES..].iter_mut().zip(data).for_each(|(byte, &data)| *byte = data);
-        start + len.next_multiple_of(ALIGN_BYTES)
+        push(&mut self.0, start, level, kind, data_bytes, parts)
     }
 
     /// What a call wrote into this buffer, which was zeroed before.
     pub(super) fn decode(&self) -> Ancillary {
         let mut ancillary = Ancillary::default();
-        // Zeros mark the end.
-        let _ = decode(&self.0, &mut ancillary);
+        decode(&self.0, &mut ancillary);
         ancillary
     }
 }
 
-/// Decodes control messages up to one that is incomplete, where it returns `None`.
-fn decode(mut bytes: &[u8], ancillary: &mut Ancillary) -> Option<()> {
-    while let Some((header, rest)) = bytes.split_at_checked(HEADER_BYTES) {
-        let len = usize::from_ne_bytes(*header.first_chunk()?);
-        let data = rest.get(..len.checked_sub(HEADER_BYTES)?)?;
-        let level = i32::from_ne_bytes(*header[LEVEL_OFFSET..].first_chunk()?);
-        let kind = i32::from_ne_bytes(*header[TYPE_OFFSET..].first_chunk()?);
+impl Ancillary {
+    /// Adds what one control message says; `None` if it is too short.
+    pub(super) fn add(&mut self, level: i32, kind: i32, data: &[u8]) -> Option<()> {
         match (level, kind) {
             // The first of several counts.
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                 let interface = u32::from_ne_bytes(*data.first_chunk()?);
                 let ip: [u8; 4] = *data.get(4..)?.first_chunk()?;
                 let info = PacketInfo { addr: Ipv4Addr::from(ip).into(), interface };
-                ancillary.packet_info.get_or_insert(info);
+                self.packet_info.get_or_insert(info);
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 let ip: [u8; 16] = *data.first_chunk()?;
                 let interface = u32::from_ne_bytes(*data.get(16..)?.first_chunk()?);
                 let info = PacketInfo { addr: Ipv6Addr::from(ip).into(), interface };
-                ancillary.packet_info.get_or_insert(info);
+                self.packet_info.get_or_insert(info);
             }
             (libc::SOL_UDP, libc::UDP_GRO) => {
                 let segment_bytes = i32::from_ne_bytes(*data.first_chunk()?);
-                ancillary.segment_bytes = u16::try_from(segment_bytes).unwrap_or(0);
+                self.segment_bytes = u16::try_from(segment_bytes).unwrap_or(0);
             }
             _ => {}
         }
-        bytes = bytes.get(len.next_multiple_of(ALIGN_BYTES)..)?;
+        Some(())
     }
-    None
+}
+
+/// Writes the control messages to send a datagram with at the front of `control`, and returns their
+/// length.
+pub(super) fn encode_into(control: &mut [u8], ancillary: Ancillary) -> usize {
+    let mut len = 0;
+    if let Some(PacketInfo { addr, interface }) = ancillary.packet_info {
+        let interface = interface.to_ne_bytes();
+        let (level, kind, parts): (_, _, [&[u8]; 2]) = match addr {
+            IpAddr::V4(ip) => (libc::IPPROTO_IP, libc::IP_PKTINFO, [&interface, &ip.octets()]),
+            IpAddr::V6(ip) => (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, [&ip.octets(), &interface]),
+        };
+        let data_bytes = if addr.is_ipv4() { V4_BYTES } else { V6_BYTES };
+        len = push(control, len, level, kind, data_bytes, &parts);
+    }
+    if ancillary.segment_bytes > 0 {
+        let segment_bytes = ancillary.segment_bytes.to_ne_bytes();
+        let (level, kind) = (libc::SOL_UDP, libc::UDP_SEGMENT);
+        len = push(control, len, level, kind, segment_bytes.len(), &[&segment_bytes]);
+    }
+    len
+}
+
+/// Writes one control message at `start`, and returns its end.
+pub(super) fn push(
+    control: &mut [u8],
+    start: usize,
+    level: i32,
+    kind: i32,
+    data_bytes: usize,
+    parts: &[&[u8]],
+) -> usize {
+    let entry = &mut control[start..];
+    let len = HEADER_BYTES + data_bytes;
+    entry[..LEVEL_OFFSET].copy_from_slice(&len.to_ne_bytes()[..LEVEL_OFFSET]);
+    entry[LEVEL_OFFSET..TYPE_OFFSET].copy_from_slice(&level.to_ne_bytes());
+    entry[TYPE_OFFSET..HEADER_BYTES].copy_from_slice(&kind.to_ne_bytes());
+    let data = parts.iter().copied().flatten();
+    entry[HEADER_BYTES..].iter_mut().zip(data).for_each(|(byte, &data)| *byte = data);
+    start + len.next_multiple_of(ALIGN_BYTES)
+}
+
+/// The control messages in `bytes`, each as its level, its type and its data, up to one that is
+/// incomplete: zeros mark the end.
+pub(super) fn entries(mut bytes: &[u8]) -> impl Iterator<Item = (i32, i32, &[u8])> {
+    core::iter::from_fn(move || {
+        let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;
+        let len = usize::from_ne_bytes(*header.first_chunk()?);
+        let data = rest.get(..len.checked_sub(HEADER_BYTES)?)?;
+        let level = i32::from_ne_bytes(*header[LEVEL_OFFSET..].first_chunk()?);
+        let kind = i32::from_ne_bytes(*header[TYPE_OFFSET..].first_chunk()?);
+        bytes = bytes.get(len.next_multiple_of(ALIGN_BYTES)..).unwrap_or_default();
+        Some((level, kind, data))
+    })
+}
+
+/// Adds what the control messages in `bytes` say.
+fn decode(bytes: &[u8], ancillary: &mut Ancillary) {
+    for (level, kind, data) in entries(bytes) {
+        // What is too short for its kind is skipped.
+        let _ = ancillary.add(level, kind, data);
+    }
 }
 
 #[cfg(test)]

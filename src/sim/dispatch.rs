@@ -107,7 +107,7 @@ impl Net {
         }
         match protocol {
             Protocol::Tcp => self.send_tcp(file, &buf[..len]),
-            _ => self.send_unix(file, &buf[..len], false),
+            _ => self.send_unix(file, &buf[..len]),
         }
     }
 

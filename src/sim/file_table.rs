@@ -171,6 +171,30 @@ impl FileTable {
         self.processes[process].file(fd)
     }
 
+    /// Whether a descriptor of the file is in a message that was not received yet.
+    pub(super) fn is_in_flight(&self, file: FileId) -> bool {
+        let mut packets = self.net.sockets().flat_map(|(_, socket)| &socket.packets);
+        self.net.has_sent_rights && packets.any(|packet| packet.rights.contains(&file))
+    }
+
+    /// A file that is open, and in no message, and that no descriptor refers to.
+    pub(super) fn discarded(&self) -> Option<FileId> {
+        if !self.net.has_sent_rights {
+            return None;
+        }
+        let mut unreferenced = self.files.iter().filter(|(_, file)| file.descriptors == 0);
+        unreferenced.find(|(id, _)| !self.is_in_flight(*id)).map(|(id, _)| id)
+    }
+
+    /// A descriptor for a file that was passed.
+    pub(super) fn install_passed(&mut self, process: usize, file: FileId) -> Result<Fd> {
+        let process = &mut self.processes[process];
+        process.check_available(1)?;
+        let fd = process.install(file);
+        self.file_mut(file).descriptors += 1;
+        Ok(fd)
+    }
+
     /// Whether `count` more descriptors, each of a file of its own, are available.
     ///
     /// Reference: fs/file_table.c: `alloc_empty_file`
@@ -331,7 +355,7 @@ impl FileTable {
         self.files.get_mut(file).expect(FILE_IS_OPEN)
     }
 
-    fn kind(&self, file: FileId) -> &FileKind {
+    pub(super) fn kind(&self, file: FileId) -> &FileKind {
         &self.files.get(file).expect(FILE_IS_OPEN).kind
     }
 }

@@ -152,7 +152,10 @@ impl Sim {
         self.with_file(socket, |FileTable { net, .. }, file| {
             let protocol = net.find_socket(file).map(|socket| socket.protocol());
             assert!(protocol == Some(Protocol::UnixStream), "only Unix sockets pass descriptors");
-            net.send_unix(file, buf, true)
+            net.rights_to_send = Some(Vec::new());
+            let sent = net.send_unix(file, buf);
+            net.rights_to_send = None;
+            sent
         })
     }
 
@@ -189,6 +192,7 @@ impl Sim {
     pub(super) fn enter<R>(&self, apply: impl FnOnce(&mut KernelState, usize) -> R) -> R {
         let mut state = self.state.borrow_mut();
         let result = apply(&mut state, self.process);
+        state.close_discarded();
         state.deliver_wakes();
         result
     }

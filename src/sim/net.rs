@@ -29,6 +29,12 @@ pub(super) struct Net {
     pub(super) autobind_next: u16,
     /// How many sockets were bound.
     pub(super) binds: u64,
+    /// The files whose descriptors go with the message that is being sent.
+    pub(super) rights_to_send: Option<Vec<FileId>>,
+    /// Those that came with the message that was received last.
+    pub(super) rights_received: Vec<FileId>,
+    /// Whether a file was ever sent: only then may files be open that no descriptor refers to.
+    pub(super) has_sent_rights: bool,
     last_file_id: FileId,
 }
 
@@ -51,6 +57,9 @@ impl Net {
             deferred: Vec::new(),
             autobind_next: 0,
             binds: 0,
+            rights_to_send: None,
+            rights_received: Vec::new(),
+            has_sent_rights: false,
             last_file_id: 0,
         }
     }

@@ -3,6 +3,7 @@
 //! Knows sockets by id only. A datagram is one packet, a Unix stream's bytes are in several.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::file::FileId;
@@ -35,6 +36,8 @@ pub(super) struct Packet {
     pub(super) truesize: usize,
     /// A descriptor was sent with it (`SCM_RIGHTS`): a read stops after it.
     pub(super) has_rights: bool,
+    /// The files of those descriptors.
+    pub(super) rights: Vec<FileId>,
     /// One out-of-band byte (`MSG_OOB`), the last that was sent: a read stops before it.
     pub(super) is_urgent: bool,
 }
@@ -51,6 +54,7 @@ impl Packet {
             sender,
             truesize,
             has_rights: false,
+            rights: Vec::new(),
             is_urgent: false,
         }
     }

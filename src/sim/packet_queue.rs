@@ -20,7 +20,7 @@ impl Net {
     ///
     /// Reference: net/ipv4/udp.c: `__udp_enqueue_schedule_skb`,
     /// net/core/sock.c: `skb_set_owner_w`
-    pub(super) fn enqueue_packet(&mut self, file: FileId, packet: Packet) {
+    pub(super) fn enqueue_packet(&mut self, file: FileId, mut packet: Packet) {
         let socket = self.socket(file);
         if socket.protocol() == Protocol::Udp {
             let unread = socket.packets.iter().map(|packet| packet.truesize).sum::<usize>();
@@ -29,6 +29,10 @@ impl Net {
             }
         } else {
             self.socket(packet.sender).wmem_alloc += packet.truesize;
+            // They go with the first packet.
+            if let Some(rights) = self.rights_to_send.take() {
+                (packet.has_rights, packet.rights) = (true, rights);
+            }
         }
         self.socket(file).packets.push_back(packet);
         self.wake(file, WAKE_READABLE);
@@ -59,6 +63,7 @@ impl Net {
         let mut packet = socket.packets.pop_front().ok_or(Errno::EAGAIN)?;
         let len = packet.bytes.len();
         drain_into(&mut packet.bytes, buf);
+        self.rights_received = mem::take(&mut packet.rights);
         self.wake_peer_waiters(file);
         self.uncharge(packet.sender, packet.truesize);
         let options = &self.socket(file).options;

@@ -48,9 +48,21 @@ impl KernelState {
     ///
     /// Reference: fs/file_table.c: `__fput`
     fn release(&mut self, file: FileId) {
-        if self.files.put(file) {
-            self.epolls.release(file);
-            self.files.close(file);
+        if self.files.put(file) && !self.files.is_in_flight(file) {
+            self.close_file(file);
+        }
+    }
+
+    fn close_file(&mut self, file: FileId) {
+        self.epolls.release(file);
+        self.files.close(file);
+    }
+
+    /// Closes files that were in a message that is gone: no descriptor refers to them. (Linux also
+    /// finds sockets that are only in each other's messages: net/unix/garbage.c.)
+    pub(super) fn close_discarded(&mut self) {
+        while let Some(file) = self.files.discarded() {
+            self.close_file(file);
         }
     }
 

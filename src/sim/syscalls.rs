@@ -15,8 +15,9 @@ use super::state::KernelState;
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::kernel::{
-    EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown, SignalSet,
-    SocketOption, SocketOptionName, SocketType,
+    EpollEvent, EpollOp, Fd, Kernel, OutgoingMessage, ReceiveMode, ReceivedDatagram,
+    ReceivedMessage, Resource, Rlimit, Shutdown, SignalSet, SocketOption, SocketOptionName,
+    SocketType,
 };
 use crate::net::{Addr, AddressFamily, DatagramBatch, PacketInfo};
 
@@ -131,6 +132,25 @@ impl Kernel for Sim {
         })
     }
 
+    fn recv_message(
+        &mut self,
+        socket: &Fd,
+        bufs: &mut [&mut [u8]],
+        mode: ReceiveMode,
+    ) -> Result<ReceivedMessage> {
+        self.enter(|state, process| {
+            let file = state.files.file(process, socket);
+            state.files.recv_message(process, file, bufs, mode)
+        })
+    }
+
+    fn send_message(&mut self, socket: &Fd, message: &OutgoingMessage<'_>) -> Result<usize> {
+        self.enter(|state, process| {
+            let file = state.files.file(process, socket);
+            state.files.send_message(process, file, message)
+        })
+    }
+
     fn ioctl_outq(&mut self, socket: &Fd) -> Result<usize> {
         self.with_file(socket, FileTable::outq)
     }
@@ -150,6 +170,24 @@ impl Kernel for Sim {
             let written = files.write(file, buf);
             written.inspect_err(|errno| files.raise_sigpipe(process, file, *errno))
         })
+    }
+
+    fn readv(&mut self, fd: &Fd, bufs: &mut [&mut [u8]]) -> Result<usize> {
+        self.with_file(fd, |files, file| files.maybe_eintr()?.readv(file, bufs))
+    }
+
+    fn writev(&mut self, fd: &Fd, bufs: &[&[u8]]) -> Result<usize> {
+        self.enter(|state, process| {
+            let file = state.files.file(process, fd);
+            let files = state.files.maybe_eintr()?;
+            let written = files.writev(file, bufs);
+            written.inspect_err(|errno| files.raise_sigpipe(process, file, *errno))
+        })
+    }
+
+    /// Every descriptor is non-blocking.
+    fn ioctl_fionbio(&mut self, fd: &Fd) -> Result<()> {
+        self.with_file(fd, |_, _| Ok(()))
     }
 
     fn splice(&mut self, from: &Fd, into: &Fd, len_bytes: usize) -> Result<usize> {

@@ -3,6 +3,8 @@
 //! Knows packets. Sent bytes are in the peer's receive queue at once and are charged to the sender
 //! until they are read; a shutdown or a close changes both sockets at once.
 
+use core::mem;
+
 use super::file::{FileId, Result, WAKE_ALL, WAKE_READABLE, drain_into, err_if};
 use super::net::Net;
 use super::packet::{LINEAR_BYTES_MAX, Packet};
@@ -33,12 +35,7 @@ impl Net {
     ///
     /// Reference: net/unix/af_unix.c: `unix_stream_sendmsg`,
     /// net/core/sock.c: `sock_alloc_send_pskb`
-    pub(super) fn send_unix(
-        &mut self,
-        file: FileId,
-        buf: &[u8],
-        has_rights: bool,
-    ) -> Result<usize> {
+    pub(super) fn send_unix(&mut self, file: FileId, buf: &[u8]) -> Result<usize> {
         let socket = self.socket(file);
         let peer = socket.peer.ok_or(Errno::ENOTCONN)?;
         err_if(socket.write_shut, Errno::EPIPE)?;
@@ -56,9 +53,7 @@ impl Net {
                 self.wake_writers(file);
                 return if sent > 0 { Ok(sent) } else { Err(Errno::EPIPE) };
             }
-            let mut packet = Packet::new(file, Addr::Unspecified, piece);
-            packet.has_rights = has_rights && sent == 0;
-            self.enqueue_packet(peer, packet);
+            self.enqueue_packet(peer, Packet::new(file, Addr::Unspecified, piece));
             sent += piece.len();
         }
         err_if(sent == 0 && !buf.is_empty(), Errno::EAGAIN)?;
@@ -69,7 +64,7 @@ impl Net {
     ///
     /// Reference: net/unix/af_unix.c: `queue_oob`
     pub(super) fn send_urgent_unix(&mut self, file: FileId, byte: u8) -> Result<()> {
-        self.send_unix(file, &[byte], false)?;
+        self.send_unix(file, &[byte])?;
         if let Some(peer) = self.socket(file).peer
             && let Some(far) = self.find_socket(peer)
         {
@@ -132,12 +127,15 @@ impl Net {
             }
             packet.is_urgent = false;
             count += drain_into(&mut packet.bytes, &mut buf[count..]);
+            // The descriptors leave with the first byte: what stays is an ordinary packet.
+            let has_rights = mem::take(&mut packet.has_rights);
+            self.rights_received.append(&mut packet.rights);
             if !packet.bytes.is_empty() {
                 self.socket(file).packets.push_front(packet);
                 break;
             }
             self.uncharge(packet.sender, packet.truesize);
-            if packet.has_rights {
+            if has_rights {
                 break;
             }
         }
@@ -159,7 +157,7 @@ impl Net {
     pub(super) fn close_unix(&mut self, file: FileId, is_unaccepted: bool) {
         let socket = self.socket(file);
         let (peer, is_unread) = (socket.peer, !socket.packets.is_empty());
-        let queue = core::mem::take(&mut socket.accept_queue);
+        let queue = mem::take(&mut socket.accept_queue);
         self.remove(file);
         if let Some(peer) = peer
             && let Some(far) = self.find_socket(peer)

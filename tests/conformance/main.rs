@@ -12,6 +12,7 @@ mod harness;
 mod interest;
 mod local_addresses;
 mod machine;
+mod messages;
 mod misuse;
 mod names;
 mod nested;

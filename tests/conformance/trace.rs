@@ -54,6 +54,13 @@ impl Names {
                     messages.iter_mut().for_each(|message| message.addr = self.addr(message.addr));
                 }
                 Argument::Message(message) => message.addr = self.addr(message.addr),
+                Argument::MessageParts(message) => {
+                    message.addr = message.addr.map(|addr| self.addr(addr));
+                    let is_received = record.name == "recvmsg";
+                    for number in &mut message.descriptors {
+                        *number = if is_received { self.make(*number) } else { self.fd(*number) };
+                    }
+                }
                 // The capacity of a queue is a setting of the machine.
                 Argument::Value(bytes) if record.name == "ioctl" => *bytes = (*bytes).min(1),
                 // The address of an untouched buffer.

@@ -80,6 +80,10 @@ pub enum Argument {
     Messages(Vec<MsgHdr>),
     /// One datagram, of recvmsg or sendmsg.
     Message(MsgHdr),
+    /// Buffers, each with its content and its size.
+    Buffers(Vec<(Bytes, usize)>),
+    /// One message with several buffers, and what is beside them.
+    MessageParts(MessageParts),
     /// A set of signals.
     Signals(SignalSet),
     /// A duration as a timespec.
@@ -118,6 +122,21 @@ pub struct MsgHdr {
     pub segment_bytes: u16,
     /// Its local destination, or its source address.
     pub packet_info: Option<PacketInfo>,
+}
+
+/// One message with several buffers.
+#[derive(Clone, PartialEq, Debug)]
+pub struct MessageParts {
+    /// The sender, or the destination, if there is one.
+    pub addr: Option<Addr>,
+    /// Its buffers, each with its content and its size.
+    pub buffers: Vec<(Bytes, usize)>,
+    /// The descriptors that are passed.
+    pub descriptors: Vec<u32>,
+    /// The other control messages, by their types.
+    pub control: Vec<&'static str>,
+    /// What was returned of it.
+    pub flags: &'static str,
 }
 
 /// How many bytes of a string strace prints.
@@ -206,6 +225,8 @@ impl fmt::Display for Argument {
                 write!(f, ", msg_len={}}}", message.bytes.len())
             }),
             Self::Message(message) => msghdr(f, message),
+            Self::Buffers(buffers) => iovecs(f, buffers),
+            Self::MessageParts(message) => message_parts(f, message),
             Self::Signals(signals) => signal_set(f, *signals),
             Self::Timespec(time) => {
                 write!(f, "{{tv_sec={}, tv_nsec={}}}", time.as_secs(), time.subsec_nanos())
@@ -334,6 +355,36 @@ fn msghdr(f: &mut fmt::Formatter<'_>, message: &MsgHdr) -> fmt::Result {
     write!(f, "{addr_len}, msg_iov=[{{iov_base={bytes}, iov_len={capacity}}}], msg_iovlen=1, ")?;
     control_messages(f, message)?;
     write!(f, ", msg_flags={}}}", if message.truncated { "MSG_TRUNC" } else { "0" })
+}
+
+/// An array of `struct iovec`.
+fn iovecs(f: &mut fmt::Formatter<'_>, buffers: &[(Bytes, usize)]) -> fmt::Result {
+    list(f, buffers, |f, (bytes, size)| write!(f, "{{iov_base={bytes}, iov_len={size}}}"))
+}
+
+/// A `struct msghdr` with several buffers. Of control messages that are no descriptors only the
+/// type is printed.
+fn message_parts(f: &mut fmt::Formatter<'_>, message: &MessageParts) -> fmt::Result {
+    f.write_str("{msg_name=")?;
+    match &message.addr {
+        Some(addr) => sockaddr(f, addr)?,
+        None => f.write_str("NULL")?,
+    }
+    f.write_str(", msg_iov=")?;
+    iovecs(f, &message.buffers)?;
+    write!(f, ", msg_iovlen={}", message.buffers.len())?;
+    if !message.descriptors.is_empty() || !message.control.is_empty() {
+        f.write_str(", msg_control=[")?;
+        join(f, &message.control, ", ", |f, kind| write!(f, "{{cmsg_type={kind}}}"))?;
+        if !message.descriptors.is_empty() {
+            let between = if message.control.is_empty() { "" } else { ", " };
+            write!(f, "{between}{{cmsg_level=SOL_SOCKET, cmsg_type=SCM_RIGHTS, cmsg_data=")?;
+            list(f, &message.descriptors, |f, fd| write!(f, "{fd}"))?;
+            f.write_char('}')?;
+        }
+        f.write_char(']')?;
+    }
+    write!(f, ", msg_flags={}}}", message.flags)
 }
 
 /// The control messages, and how long they are, each a multiple of 8 bytes.

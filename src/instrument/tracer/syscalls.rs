@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::record::Bytes;
+use super::record::{Bytes, MessageParts};
 use super::{
     Argument as A, RecordSink, ReturnValue, Tracer, family, fd, kind, messages, msghdr, number,
     option_value, read_bytes, ret_addr,
@@ -11,8 +11,9 @@ use super::{
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::kernel::{
-    Decision, EpollEvent, EpollOp, Fd, Kernel, ReceivedDatagram, Resource, Rlimit, Shutdown,
-    SignalSet, SocketOption, SocketOptionName, SocketType, Syscall,
+    Decision, EpollEvent, EpollOp, Fd, IOVECS_MAX, Kernel, OutgoingMessage, ReceiveMode,
+    ReceivedDatagram, ReceivedMessage, Resource, Rlimit, Shutdown, SignalSet, SocketOption,
+    SocketOptionName, SocketType, Syscall,
 };
 use crate::net::{Addr, AddressFamily, Datagram, DatagramBatch, PacketInfo};
 
@@ -157,6 +158,43 @@ impl<K: Kernel, S: RecordSink> Kernel for Tracer<K, S> {
         self.record_count(made, [fd(socket), sent, A::Name("MSG_NOSIGNAL")])
     }
 
+    fn recv_message(
+        &mut self,
+        socket: &Fd,
+        bufs: &mut [&mut [u8]],
+        mode: ReceiveMode,
+    ) -> Result<ReceivedMessage, Errno> {
+        let made =
+            self.make(Syscall::RecvMessage, |kernel| kernel.recv_message(socket, bufs, mode));
+        let received = made.result.as_ref();
+        let received = received.map_or(A::Name("..."), |message| received_parts(bufs, message));
+        let flags = A::Name(match mode {
+            ReceiveMode::Consume => "MSG_CMSG_CLOEXEC",
+            ReceiveMode::Peek => "MSG_PEEK|MSG_CMSG_CLOEXEC",
+            ReceiveMode::ErrorQueue => "MSG_ERRQUEUE|MSG_CMSG_CLOEXEC",
+        });
+        self.record_as(made, [fd(socket), received, flags], |message| {
+            ReturnValue::Number(message.len_bytes)
+        })
+    }
+
+    fn send_message(&mut self, socket: &Fd, message: &OutgoingMessage<'_>) -> Result<usize, Errno> {
+        let made = self.make(Syscall::SendMessage, |kernel| kernel.send_message(socket, message));
+        let control = [
+            (message.packet_info.is_some(), "PKTINFO"),
+            (message.segment_bytes > 0, "UDP_SEGMENT"),
+            (message.credentials.is_some(), "SCM_CREDENTIALS"),
+        ];
+        let sent = A::MessageParts(MessageParts {
+            addr: message.to.copied(),
+            buffers: buffers(message.bufs, usize::MAX),
+            descriptors: message.descriptors.iter().map(|fd| fd.number()).collect(),
+            control: present(control),
+            flags: "0",
+        });
+        self.record_count(made, [fd(socket), sent, A::Name("MSG_NOSIGNAL")])
+    }
+
     fn ioctl_outq(&mut self, socket: &Fd) -> Result<usize, Errno> {
         let made = self.make(Syscall::Ioctl, |kernel| kernel.ioctl_outq(socket));
         let value = |bytes: usize| A::Value(bytes.try_into().unwrap_or(i64::MAX));
@@ -183,6 +221,26 @@ impl<K: Kernel, S: RecordSink> Kernel for Tracer<K, S> {
     fn write(&mut self, into: &Fd, buf: &[u8]) -> Result<usize, Errno> {
         let made = self.make(Syscall::Write, |kernel| kernel.write(into, buf));
         self.record_count(made, [fd(into), A::Bytes(Bytes::new(buf)), number(buf.len())])
+    }
+
+    fn readv(&mut self, from: &Fd, bufs: &mut [&mut [u8]]) -> Result<usize, Errno> {
+        let made = self.make(Syscall::Readv, |kernel| kernel.readv(from, bufs));
+        let count = bufs.len().min(IOVECS_MAX);
+        let bufs: Vec<&[u8]> = bufs[..count].iter().map(|buf| &**buf).collect();
+        let read = made.result.map_or(A::Name("..."), |count| A::Buffers(buffers(&bufs, count)));
+        self.record_count(made, [fd(from), read, number(count)])
+    }
+
+    fn writev(&mut self, into: &Fd, bufs: &[&[u8]]) -> Result<usize, Errno> {
+        let made = self.make(Syscall::Writev, |kernel| kernel.writev(into, bufs));
+        let bufs = &bufs[..bufs.len().min(IOVECS_MAX)];
+        let written = A::Buffers(buffers(bufs, usize::MAX));
+        self.record_count(made, [fd(into), written, number(bufs.len())])
+    }
+
+    fn ioctl_fionbio(&mut self, target: &Fd) -> Result<(), Errno> {
+        let made = self.make(Syscall::IoctlFionbio, |kernel| kernel.ioctl_fionbio(target));
+        self.record(made, [fd(target), A::Name("FIONBIO"), A::Value(1)])
     }
 
     fn splice(&mut self, from: &Fd, into: &Fd, len_bytes: usize) -> Result<usize, Errno> {
@@ -300,6 +358,45 @@ fn received_message(buf: &[u8], message: &ReceivedDatagram) -> A {
         packet_info: message.packet_info,
     };
     A::Message(msghdr(&datagram, Some(buf.len())))
+}
+
+/// A message that was received into `bufs`.
+fn received_parts(bufs: &[&mut [u8]], message: &ReceivedMessage) -> A {
+    let bufs: Vec<&[u8]> = bufs.iter().map(|buf| &**buf).collect();
+    let control = [
+        (message.packet_info.is_some(), "PKTINFO"),
+        (message.segment_bytes > 0, "UDP_GRO"),
+        (message.credentials.is_some(), "SCM_CREDENTIALS"),
+        (message.timestamp.is_some(), "SO_TIMESTAMPNS"),
+        (message.error.is_some(), "RECVERR"),
+    ];
+    let flags = match (message.is_truncated, message.is_control_truncated) {
+        (false, false) => "0",
+        (true, false) => "MSG_TRUNC",
+        (false, true) => "MSG_CTRUNC",
+        (true, true) => "MSG_TRUNC|MSG_CTRUNC",
+    };
+    A::MessageParts(MessageParts {
+        addr: Some(message.from).filter(|from| *from != Addr::Unspecified),
+        buffers: buffers(&bufs, message.len_bytes),
+        descriptors: message.descriptors.numbers().collect(),
+        control: present(control),
+        flags,
+    })
+}
+
+/// Buffers that hold `count` bytes together, with their sizes.
+fn buffers(bufs: &[&[u8]], mut count: usize) -> Vec<(Bytes, usize)> {
+    let mut part = |buf: &&[u8]| {
+        let len = buf.len().min(count);
+        count -= len;
+        (Bytes::new(&buf[..len]), buf.len())
+    };
+    bufs.iter().map(&mut part).collect()
+}
+
+fn present<const N: usize>(names: [(bool, &'static str); N]) -> Vec<&'static str> {
+    names.into_iter().filter(|(is_present, _)| *is_present).map(|(_, name)| name).collect()
 }
 
 fn pair(result: &Result<(Fd, Fd), Errno>) -> A {
