@@ -7,6 +7,7 @@
 mod arguments;
 mod call_error;
 mod close;
+mod credentials;
 mod datagram;
 pub(crate) mod decision;
 mod devices;
@@ -22,10 +23,12 @@ mod option;
 mod received_datagram;
 mod signal;
 mod syscall;
+mod tcp_info;
 
 pub use arguments::{Resource, Rlimit, Shutdown, SocketType};
 pub use call_error::CallError;
 pub use close::close_quietly;
+pub use credentials::Credentials;
 pub(crate) use datagram::{is_refused, is_source_unusable};
 pub use datagram::{recv_datagram, reply_datagram};
 pub use decision::{ConnectionDecision, Decision, ListenerDecision, StopReason};
@@ -40,12 +43,14 @@ pub use itself::is_connected_to_itself;
 pub(crate) use kernel::Kernel;
 pub(crate) use message::CONTROL_BYTES;
 pub use message::{
-    Credentials, Descriptors, ErrorOrigin, IOVECS_MAX, OutgoingMessage, RECEIVED_DESCRIPTORS_MAX,
-    ReceiveMode, ReceivedMessage, SENT_DESCRIPTORS_MAX, SocketError,
+    Descriptors, ErrorOrigin, IOVECS_MAX, OutgoingMessage, RECEIVED_DESCRIPTORS_MAX, ReceiveMode,
+    ReceivedMessage, SENT_DESCRIPTORS_MAX, SocketError,
 };
-pub use option::{MembershipV4, MembershipV6, SocketOption, SocketOptionName};
+pub use option::{MembershipV4, MembershipV6, ShortName, SocketOption, SocketOptionName};
 pub(crate) use option::{OptionBytes, for_each_socket_option};
 pub use received_datagram::ReceivedDatagram;
 pub use signal::{SIGINFO_BYTES, Signal, SignalSet};
 pub use syscall::Syscall;
 pub(crate) use syscall::for_each_syscall;
+pub(crate) use tcp_info::TCP_INFO_BYTES;
+pub use tcp_info::{TcpInfo, TcpState};

@@ -36,7 +36,7 @@ use crate::instant::Instant;
 use crate::kernel::{
     Decision, EpollEvent, EpollOp, Fd, Kernel, OutgoingMessage, ReceiveMode, ReceivedDatagram,
     ReceivedMessage, Resource, Rlimit, Shutdown, SignalSet, SocketOption, SocketOptionName,
-    SocketType, for_each_syscall,
+    SocketType, TcpInfo, for_each_syscall,
 };
 use crate::net::{Addr, AddressFamily, DatagramBatch, PacketInfo};
 

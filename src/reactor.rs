@@ -2,10 +2,12 @@
 //!
 //! Knows a [`Kernel`](crate::Kernel) and its own parts, and no server.
 
+mod borrowed;
 mod connect;
 mod interest_list;
 pub(crate) mod io;
 mod limits;
+mod pause;
 #[expect(clippy::module_inception, reason = "a type is in the file of its name")]
 pub(crate) mod reactor;
 mod register;

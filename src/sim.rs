@@ -7,14 +7,14 @@
 //!
 //! ```text
 //!  devices     the calls for experiments that are modelled: signals, urgent bytes
-//!  syscalls    the 31 calls and the clock, each forwarded to the module that implements it
+//!  syscalls    the calls and the clock, each forwarded to the module that implements it
 //!  handle      Sim: one process of a simulated kernel, and what a test can do to that kernel
 //!  state       KernelState: open files and epolls; wake-ups go from the ones to the others
 //!  epoll       Epolls: interest lists, ready lists, wait queues: what is reported, and when
 //!  splice      bytes between a pipe and any other file
+//!  vectored    several buffers in one call, messages with descriptors
 //!  file_table  FileTable: every open file by its kind, and the descriptors that refer to it
 //!
-//!  vectored    several buffers in one call, messages with descriptors
 //!  mmsg        many messages in one call
 //!  dispatch    each call on a socket, forwarded to its protocol; readiness of sockets
 //!  sockopt     socket options: which sockets support which, and limits of their values
@@ -45,8 +45,8 @@
 //! Not modelled: regular files (there is one that is always empty, since epoll rejects them),
 //! routing (every address is this machine's or unreachable), IPv4 through IPv6 sockets,
 //! acknowledgements and windows (what is sent has arrived), keepalive probes and timeouts of TCP,
-//! `TCP_DEFER_ACCEPT`, several threads waiting at once, and with them the one purpose of
-//! `EPOLLEXCLUSIVE`.
+//! `TCP_DEFER_ACCEPT`, fast open, credentials, timestamps, error queues, `TCP_INFO`, several
+//! threads waiting at once, and with them the one purpose of `EPOLLEXCLUSIVE`.
 
 mod address;
 mod bind;

@@ -1,7 +1,7 @@
 //! `Interest`: the conditions that a registration waits for.
 
 use core::fmt;
-use core::ops::BitOr;
+use core::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign, Sub, SubAssign};
 
 use super::{EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, MaskDisplay};
 
@@ -35,6 +35,45 @@ impl Interest {
         self.0 & other.0 == other.0
     }
 
+    /// Whether it contains anything of `other`. Cost: O(1).
+    #[must_use]
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether it is [`NONE`](Self::NONE). Cost: O(1).
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// What is in either, as `|`. Cost: O(1).
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What is in both, as `&`. Cost: O(1).
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Without what is in `other`, as `-`. Cost: O(1).
+    ///
+    /// ```
+    /// # use epollite::Interest;
+    /// const BOTH: Interest = Interest::READABLE.union(Interest::WRITABLE);
+    /// let mut flushed = BOTH;
+    /// flushed -= Interest::WRITABLE; // The write buffer is empty.
+    /// assert_eq!(flushed, Interest::READABLE);
+    /// assert_eq!(BOTH.difference(BOTH), Interest::NONE);
+    /// ```
+    #[must_use]
+    pub const fn difference(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// The bits of epoll_ctl(2). Cost: O(1).
     #[must_use]
     pub const fn bits(self) -> u32 {
@@ -46,7 +85,41 @@ impl BitOr for Interest {
     type Output = Self;
 
     fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+        self.union(other)
+    }
+}
+
+impl BitOrAssign for Interest {
+    fn bitor_assign(&mut self, other: Self) {
+        *self = self.union(other);
+    }
+}
+
+impl BitAnd for Interest {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        self.intersection(other)
+    }
+}
+
+impl BitAndAssign for Interest {
+    fn bitand_assign(&mut self, other: Self) {
+        *self = self.intersection(other);
+    }
+}
+
+impl Sub for Interest {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        self.difference(other)
+    }
+}
+
+impl SubAssign for Interest {
+    fn sub_assign(&mut self, other: Self) {
+        *self = self.difference(other);
     }
 }
 

@@ -12,11 +12,12 @@ pub use record::{Argument, Bytes, MessageParts, MsgHdr, ReturnValue, SyscallReco
 pub use sink::RecordSink;
 
 use alloc::collections::VecDeque;
+use alloc::format;
 use core::time::Duration;
 
 use crate::errno::Errno;
 use crate::instant::Instant;
-use crate::kernel::{Fd, Kernel, SocketOption, SocketType, Syscall};
+use crate::kernel::{Credentials, Fd, Kernel, SocketOption, SocketType, Syscall};
 use crate::net::{Addr, AddressFamily, Datagram, DatagramBatch, SockAddr};
 use Argument as A;
 
@@ -202,6 +203,12 @@ fn option_value(option: SocketOption) -> (Argument, i64) {
         SocketOption::LingerSeconds(seconds) => A::Linger(seconds),
         SocketOption::JoinMulticastV4(joined) => A::Group(joined.group, joined.interface),
         SocketOption::JoinMulticastV6(joined) => A::GroupV6(joined.group, joined.interface),
+        SocketOption::CongestionControl(name) | SocketOption::BindToDevice(name) => {
+            A::Bytes(Bytes::new(name.as_str().as_bytes()))
+        }
+        SocketOption::PeerCredentials(Credentials { pid, uid, gid }) => {
+            A::Text(format!("{{pid={pid}, uid={uid}, gid={gid}}}"))
+        }
         // All others are numbers; strace shows an address as the number in memory.
         _ => A::Value(i32::from_ne_bytes([a, b, c, d]).into()),
     };

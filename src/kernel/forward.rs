@@ -8,7 +8,7 @@ use super::syscall::for_each_syscall;
 use super::{
     Decision, EpollEvent, EpollOp, Fd, Kernel, OutgoingMessage, ReceiveMode, ReceivedDatagram,
     ReceivedMessage, Resource, Rlimit, Shutdown, SignalSet, SocketOption, SocketOptionName,
-    SocketType,
+    SocketType, TcpInfo,
 };
 use crate::errno::Errno;
 use crate::instant::Instant;

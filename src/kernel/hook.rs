@@ -9,7 +9,7 @@ use super::syscall::for_each_syscall;
 use super::{
     Decision, EpollEvent, EpollOp, Fd, Kernel, OutgoingMessage, ReceiveMode, ReceivedDatagram,
     ReceivedMessage, Resource, Rlimit, Shutdown, SignalSet, SocketOption, SocketOptionName,
-    SocketType, Syscall,
+    SocketType, Syscall, TcpInfo,
 };
 use crate::errno::Errno;
 use crate::instant::Instant;

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::{
     Decision, EpollEvent, EpollOp, Fd, OutgoingMessage, ReceiveMode, ReceivedDatagram,
     ReceivedMessage, Resource, Rlimit, Shutdown, SignalSet, SocketOption, SocketOptionName,
-    SocketType,
+    SocketType, TcpInfo,
 };
 use crate::errno::Errno;
 use crate::instant::Instant;
@@ -141,6 +141,30 @@ pub trait Kernel {
     ///
     /// Man page: getsockopt(2)
     fn getsockopt(&mut self, socket: &Fd, name: SocketOptionName) -> Result<SocketOption, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// What TCP knows of a connection: round-trip time, congestion window, losses.
+    /// Cost: one system call.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] fn main() -> std::io::Result<()> {
+    /// use epollite::{Fd, Kernel, Linux};
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let socket: Fd = std::net::TcpStream::connect(listener.local_addr()?)?.into();
+    /// let info = Linux.getsockopt_tcp_info(&socket)?;
+    /// println!("{:?}, round trip {:?}", info.state, info.rtt);
+    /// # Linux.close(socket)?;
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// * [`Errno::ENOPROTOOPT`], [`Errno::EOPNOTSUPP`]: it is no TCP socket.
+    ///
+    /// Man page: getsockopt(2); tcp(7), `TCP_INFO`
+    #[doc(alias = "TCP_INFO")]
+    fn getsockopt_tcp_info(&mut self, socket: &Fd) -> Result<TcpInfo, Errno> {
         Err(Errno::ENOSYS)
     }
 

@@ -6,7 +6,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use super::{Fd, Kernel, close_quietly};
+use super::{Credentials, Fd};
 use crate::errno::Errno;
 use crate::net::{Addr, PacketInfo};
 
@@ -99,8 +99,9 @@ pub struct ReceivedMessage {
     /// The sender's identity, with
     /// [`SocketOption::PassCredentials`](super::SocketOption::PassCredentials).
     pub credentials: Option<Credentials>,
-    /// The local destination, with [`SocketOption::PacketInfoV4`](super::SocketOption::PacketInfoV4)
-    /// or [`PacketInfoV6`](super::SocketOption::PacketInfoV6).
+    /// The local destination, with
+    /// [`SocketOption::PacketInfoV4`](super::SocketOption::PacketInfoV4) or
+    /// [`PacketInfoV6`](super::SocketOption::PacketInfoV6).
     pub packet_info: Option<PacketInfo>,
     /// As [`ReceivedDatagram::segment_bytes`](super::ReceivedDatagram::segment_bytes).
     pub segment_bytes: u16,
@@ -131,23 +132,12 @@ impl ReceivedMessage {
     }
 }
 
-/// The identity of a process: `struct ucred`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Credentials {
-    /// Its process ID, as seen from here; 0 if it is in another namespace.
-    pub pid: u32,
-    /// Its effective user ID.
-    pub uid: u32,
-    /// Its effective group ID.
-    pub gid: u32,
-}
-
 /// An entry of a socket's error queue: `struct sock_extended_err`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SocketError {
     /// The error; `None` for a notification that is no error (of a timestamp, of `MSG_ZEROCOPY`).
     pub errno: Option<Errno>,
-    /// Who has reported it.
+    /// What has reported it.
     pub origin: ErrorOrigin,
     /// The type of the ICMP message.
     pub kind: u8,
@@ -177,10 +167,11 @@ pub enum ErrorOrigin {
 ///
 /// As [`Fd`] it has no `Drop`: what is not taken must be closed
 /// ([`close_all`](Self::close_all)). A program that expects none should receive by a call without
-/// control messages ([`Kernel::readv`], [`Kernel::recv`]), which never installs one.
+/// control messages ([`Kernel::readv`](crate::Kernel::readv), for example), which never installs
+/// one.
 ///
 /// They share their open files with the sender, flags included: such a descriptor may be blocking
-/// ([`Kernel::ioctl_fionbio`]).
+/// ([`Kernel::ioctl_fionbio`](crate::Kernel::ioctl_fionbio)).
 #[derive(PartialEq, Eq)]
 #[must_use = "dropping a descriptor leaks it: take it or close it"]
 pub struct Descriptors {
@@ -202,15 +193,6 @@ impl Descriptors {
         let raw = *self.raw.get(self.first..self.len)?.first()?;
         self.first += 1;
         Some(Fd::from_raw(raw))
-    }
-
-    /// Closes all that are left. Cost: one system call for each.
-    ///
-    /// Man page: close(2)
-    pub fn close_all<K: Kernel + ?Sized>(mut self, kernel: &mut K) {
-        while let Some(fd) = self.take() {
-            close_quietly(kernel, fd);
-        }
     }
 
     /// How many are left. Cost: O(1).

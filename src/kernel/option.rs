@@ -4,8 +4,10 @@
 //! encoding of its value. Knows C's structs by their layout, which `linux/sockopt.rs` compares with
 //! libc's; what an option does is in the kernels.
 
+use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
+use super::Credentials;
 use crate::errno::Errno;
 
 /// Passes the table to the macro `$apply`. A row is
@@ -76,6 +78,44 @@ macro_rules! for_each_socket_option {
             /// one piece ([`Datagram::segment_bytes`](crate::net::Datagram::segment_bytes)). Since
             /// Linux 5.0, which also sends such pieces.
             UdpGro(bool): SOL_UDP UDP_GRO, FLAG;
+            /// `IP_TTL`: how many routers an IPv4 packet may pass; 1 to 255, 64 by default.
+            Ttl(u32): SOL_IP IP_TTL, INT;
+            /// `IP_TOS`: the DSCP of IPv4 packets, in its six upper bits, and ECN. The kernel keeps
+            /// eight bits, of a stream without ECN.
+            Tos(u32): SOL_IP IP_TOS, INT;
+            /// `IPV6_UNICAST_HOPS`: how many routers an IPv6 packet may pass; up to 255, 64 by
+            /// default.
+            UnicastHops(u32): SOL_IPV6 IPV6_UNICAST_HOPS, INT;
+            /// `IPV6_TCLASS`: as [`Tos`](SocketOption::Tos), of IPv6 packets; up to 255.
+            TrafficClass(u32): SOL_IPV6 IPV6_TCLASS, INT;
+            /// `TCP_FASTOPEN`: a listener accepts data in a SYN, from at most this many clients
+            /// whose handshake is not complete; limited by `net.core.somaxconn`. Whether servers do
+            /// it at all is bit 1 of `net.ipv4.tcp_fastopen`.
+            FastOpen(u32): SOL_TCP TCP_FASTOPEN, INT;
+            /// `TCP_FASTOPEN_CONNECT`: connect(2) returns at once if the server has given a cookie
+            /// before, and the first send carries its data in the SYN. Since Linux 4.11.
+            FastOpenConnect(bool): SOL_TCP TCP_FASTOPEN_CONNECT, FLAG;
+            /// `TCP_CONGESTION`: the congestion control, by its name: `reno`, `cubic`, `bbr`, or
+            /// another of `net.ipv4.tcp_allowed_congestion_control`.
+            CongestionControl(ShortName): SOL_TCP TCP_CONGESTION, NAME;
+            /// `SO_BINDTODEVICE`: only packets of the interface of this name; an empty name ends
+            /// that.
+            BindToDevice(ShortName): SOL_SOCKET SO_BINDTODEVICE, NAME;
+            /// `SO_PEERCRED`: the process at the other end of a Unix stream when it was
+            /// connected. It cannot be set. Without a peer the numbers are 0 and twice `u32::MAX`.
+            PeerCredentials(Credentials): SOL_SOCKET SO_PEERCRED, UCRED;
+            /// `SO_PASSCRED`: each message of a Unix socket is received with its sender's identity
+            /// ([`ReceivedMessage::credentials`](super::ReceivedMessage::credentials)).
+            PassCredentials(bool): SOL_SOCKET SO_PASSCRED, FLAG;
+            /// `SO_TIMESTAMPNS`: each datagram is received with the time of its arrival
+            /// ([`ReceivedMessage::timestamp`](super::ReceivedMessage::timestamp)).
+            Timestamp(bool): SOL_SOCKET SO_TIMESTAMPNS, FLAG;
+            /// `IP_RECVERR`: errors are queued, with the datagrams that caused them
+            /// ([`ReceiveMode::ErrorQueue`](super::ReceiveMode::ErrorQueue)), also those of a
+            /// socket that is not connected. `EPOLLERR` is reported until the queue is empty.
+            ReceiveErrorsV4(bool): SOL_IP IP_RECVERR, FLAG;
+            /// `IPV6_RECVERR`: the same for IPv6.
+            ReceiveErrorsV6(bool): SOL_IPV6 IPV6_RECVERR, FLAG;
             /// `SO_ERROR`: the pending error. Getting it clears it; it cannot be set.
             Error(Option<Errno>): SOL_SOCKET SO_ERROR, ERRNO;
         }
@@ -148,6 +188,47 @@ macro_rules! define_socket_option {
 }
 for_each_socket_option!(define_socket_option);
 
+/// A short name as the kernel has it: of a network interface, of a congestion control.
+///
+/// ```
+/// use epollite::kernel::ShortName;
+/// assert_eq!(ShortName::new("lo").unwrap().as_str(), "lo");
+/// assert_eq!(ShortName::new("sixteen letters!"), None);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct ShortName([u8; Self::LEN_MAX + 1]);
+
+impl ShortName {
+    /// The longest name.
+    pub const LEN_MAX: usize = 15;
+
+    /// `None` if it is longer, or has a NUL. Cost: O(1).
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        if name.len() > Self::LEN_MAX || name.contains('\0') {
+            return None;
+        }
+        let mut bytes = [0; Self::LEN_MAX + 1];
+        bytes[..name.len()].copy_from_slice(name.as_bytes());
+        Some(Self(bytes))
+    }
+
+    /// The name, up to what is no UTF-8. Cost: O(1).
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let name = self.0.split(|&byte| byte == 0).next().unwrap_or_default();
+        core::str::from_utf8(name).unwrap_or_else(|error| {
+            core::str::from_utf8(&name[..error.valid_up_to()]).unwrap_or_default()
+        })
+    }
+}
+
+impl fmt::Debug for ShortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
 /// A membership in an IPv4 multicast group: `struct ip_mreq`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct MembershipV4 {
@@ -207,6 +288,25 @@ const LINGER: Codec<Option<u16>> = Codec {
     decode: |bytes| {
         let seconds = u16::try_from(int(bytes, 4)).unwrap_or(u16::MAX);
         Some((int(bytes, 0) != 0).then_some(seconds))
+    },
+};
+/// An array of `char` that ends with a NUL; a kernel may return fewer.
+const NAME: Codec<ShortName> = Codec {
+    len_bytes: 16,
+    encode: |name| pack(&[&name.0]),
+    decode: |bytes| {
+        let mut name = ShortName::default();
+        name.0[..ShortName::LEN_MAX].copy_from_slice(&bytes[..ShortName::LEN_MAX]);
+        Some(name)
+    },
+};
+/// `struct ucred`.
+const UCRED: Codec<Credentials> = Codec {
+    len_bytes: 12,
+    encode: |of| pack(&[&of.pid.to_ne_bytes(), &of.uid.to_ne_bytes(), &of.gid.to_ne_bytes()]),
+    decode: |bytes| {
+        let word = |at| int(bytes, at).cast_unsigned();
+        Some(Credentials { pid: word(0), uid: word(4), gid: word(8) })
     },
 };
 /// `struct in_addr`, in network byte order.

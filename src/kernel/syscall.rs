@@ -30,6 +30,8 @@ macro_rules! for_each_syscall {
                 => setsockopt(socket: &Fd, option: SocketOption) -> ();
             Getsockopt: "getsockopt", "getsockopt", OPTION
                 => getsockopt(socket: &Fd, name: SocketOptionName) -> SocketOption;
+            GetsockoptTcpInfo: "getsockopt", "getsockopt", OPTION
+                => getsockopt_tcp_info(socket: &Fd) -> TcpInfo;
             Recv: "recv", "recvfrom", RECEIVE => recv(socket: &Fd, buf: &mut [u8]) -> usize;
             Send: "send", "sendto", SEND => send(socket: &Fd, buf: &[u8]) -> usize;
             Recvfrom: "recvfrom", "recvfrom", RECEIVE

@@ -6,7 +6,10 @@ use core::ptr::from_mut;
 
 use super::result::check_ok;
 use crate::errno::Errno;
-use crate::kernel::{Fd, OptionBytes, SocketOption, SocketOptionName, for_each_socket_option};
+use crate::kernel::{
+    Fd, OptionBytes, SocketOption, SocketOptionName, TCP_INFO_BYTES, TcpInfo,
+    for_each_socket_option,
+};
 
 macro_rules! define_numbers {
     ($($(#[$doc:meta])* $option:ident($ty:ty): $level:ident $name:ident, $codec:ident;)*) => {
@@ -26,6 +29,8 @@ const fn is_len_of<T>(name: SocketOptionName) -> bool {
 }
 const _: () = assert!(is_len_of::<libc::c_int>(SocketOptionName::ReuseAddr));
 const _: () = assert!(is_len_of::<libc::linger>(SocketOptionName::LingerSeconds));
+const _: () = assert!(is_len_of::<libc::ucred>(SocketOptionName::PeerCredentials));
+const _: () = assert!(is_len_of::<[u8; libc::IFNAMSIZ]>(SocketOptionName::BindToDevice));
 const _: () = assert!(is_len_of::<libc::in_addr>(SocketOptionName::MulticastInterfaceV4));
 const _: () = assert!(is_len_of::<libc::ip_mreq>(SocketOptionName::JoinMulticastV4));
 const _: () = assert!(is_len_of::<libc::ipv6_mreq>(SocketOptionName::JoinMulticastV6));
@@ -47,4 +52,17 @@ pub(super) fn getsockopt(socket: &Fd, name: SocketOptionName) -> Result<SocketOp
     // and one number at `len`; both live until the call returns, and it keeps no pointer.
     check_ok(unsafe { libc::getsockopt(socket.raw(), level, number, into, len) })?;
     name.decode(value).ok_or(Errno::ENOPROTOOPT)
+}
+
+pub(super) fn getsockopt_tcp_info(socket: &Fd) -> Result<TcpInfo, Errno> {
+    let mut value = [0_u8; TCP_INFO_BYTES];
+    let mut len = libc::socklen_t::try_from(TCP_INFO_BYTES).unwrap_or(0);
+    let (into, len_at) = (value.as_mut_ptr().cast(), from_mut(&mut len));
+    // SAFETY: getsockopt(2) writes at most `len` bytes at `into`, an array of as many, and one
+    // number at `len_at`; both live until the call returns, and it keeps no pointer.
+    check_ok(unsafe {
+        libc::getsockopt(socket.raw(), libc::SOL_TCP, libc::TCP_INFO, into, len_at)
+    })?;
+    let written = value.get(..len as usize).unwrap_or(&value);
+    TcpInfo::decode(written).ok_or(Errno::ENOPROTOOPT)
 }

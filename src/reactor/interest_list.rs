@@ -3,7 +3,7 @@
 //! Knows registrations, and makes no system call.
 
 use super::reactor::{Reactor, WAKER_DATA};
-use super::registration::REQUEUE_MASK;
+use super::registration::{PAUSED_BIT, REQUEUE_MASK};
 use crate::audit::EpollEntry;
 use crate::event::{EPOLLET, EPOLLIN};
 use crate::kernel::Kernel;
@@ -16,7 +16,7 @@ impl<T, K: Kernel> Reactor<T, K> {
         let registered = (0..self.slot_count()).filter_map(|slot| {
             let token = self.registrations.token_at(slot)?;
             let watched = &self.registrations.get(token)?.watched;
-            if watched.is_timer() {
+            if watched.is_timer() || watched.mask & PAUSED_BIT != 0 {
                 return None;
             }
             let events = watched.mask & !REQUEUE_MASK;

@@ -7,11 +7,11 @@ use alloc::collections::VecDeque;
 use core::fmt;
 
 use super::register_error::RegisterErrorKind;
-use super::registration::{REQUEUE_MASK, REQUEUED_BIT, Watched, pack_ready};
+use super::registration::{PAUSED_BIT, REQUEUE_MASK, REQUEUED_BIT, Watched, pack_ready};
 use super::retry::{retry_after_eintr, retry_on_eintr};
 use crate::collections::TimerHeap;
 use crate::errno::Errno;
-use crate::event::{EPOLLEXCLUSIVE, EventMask, Interest, MaskError, Ready, Trigger};
+use crate::event::{EPOLLEXCLUSIVE, EventMask, Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::{EpollEvent, EpollOp, Fd, Kernel, Shutdown};
 use crate::net::Addr;
@@ -157,7 +157,8 @@ impl<K: Kernel> Io<'_, K> {
         self.syscall(|kernel, fd| kernel.shutdown(fd, how))
     }
 
-    /// Changes interest and trigger. A one-shot registration is re-armed, and edge-triggered
+    /// Changes interest and trigger; of a [paused](Self::pause) registration, those that it is
+    /// resumed with, without a call. A one-shot registration is re-armed, and edge-triggered
     /// readiness that exists already is reported once more. Cost: one system call.
     ///
     /// # Errors
@@ -172,8 +173,8 @@ impl<K: Kernel> Io<'_, K> {
         interest: Interest,
         trigger: Trigger,
     ) -> Result<(), RegisterErrorKind> {
-        if self.watched.mask & EPOLLEXCLUSIVE != 0 {
-            return Err(RegisterErrorKind::InvalidMask(MaskError::ExclusiveImmutable));
+        if self.watched.mask & (EPOLLEXCLUSIVE | PAUSED_BIT) != 0 {
+            return self.modify_unusual(interest, trigger);
         }
         let bits = EventMask::new(interest, trigger).bits();
         let op = EpollOp::Modify(EpollEvent::new(bits, self.token.to_bits()));
@@ -287,7 +288,7 @@ impl<K: Kernel> fmt::Debug for Io<'_, K> {
             "Io({}, {:?}, registered for {})",
             self.token,
             self.fd(),
-            Ready::from_bits(self.watched.mask & !REQUEUE_MASK)
+            Ready::from_bits(self.watched.mask & !(REQUEUE_MASK | PAUSED_BIT))
         )
     }
 }

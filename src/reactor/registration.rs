@@ -13,6 +13,10 @@ const REQUEUE_SHIFT: u32 = 16;
 /// In the mask of a timer, which has no descriptor. Never passed to the kernel either.
 pub(super) const TIMER_BIT: u32 = 1 << 26;
 
+/// In the mask of a registration that is paused: the kernel does not watch it.
+/// Never passed to the kernel either.
+pub(super) const PAUSED_BIT: u32 = 1 << 25;
+
 /// What the slab holds for one registration.
 pub(super) struct Registration<T> {
     pub(super) watched: Watched,

@@ -37,6 +37,46 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// # #[cfg(not(feature = "std"))] fn main() {}
     /// ```
     ///
+    /// Two timers of one connection, each cancelled by its token:
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use epollite::{Event, Interest, Kernel, Reactor, Token, Trigger};
+    /// use epollite::kernel::SocketType;
+    /// use epollite::sim::Sim;
+    ///
+    /// enum State {
+    ///     Connection { idle: Token, lifetime: Token },
+    ///     Timer { of: Token, name: &'static str },
+    ///     Starting,
+    /// }
+    /// let mut reactor = Reactor::with_kernel(Sim::default())?;
+    /// let (near, far) = reactor.kernel().socketpair(SocketType::Stream)?;
+    /// let of =
+    ///     reactor.register_or_close(near, Interest::READABLE, Trigger::Level, State::Starting)?;
+    /// let now = reactor.kernel().now();
+    /// let idle = reactor
+    ///     .add_timer(now + Duration::from_secs(5), State::Timer { of, name: "idle" })?;
+    /// let lifetime = reactor
+    ///     .add_timer(now + Duration::from_secs(60), State::Timer { of, name: "lifetime" })?;
+    /// *reactor.get_mut(of).unwrap().0 = State::Connection { idle, lifetime };
+    ///
+    /// // It was active: the timer is set again.
+    /// reactor.get_mut(idle).unwrap().1.set_deadline(now + Duration::from_secs(10));
+    /// assert_eq!(reactor.next(None)?, Some(Event::Timer { token: idle }));
+    /// let Some((&mut State::Timer { of, name: "idle" }, _)) = reactor.get_mut(idle) else {
+    ///     panic!()
+    /// };
+    /// // The connection ends, and both timers with it.
+    /// if let Some(State::Connection { idle, lifetime }) = reactor.close(of) {
+    ///     reactor.close(idle);
+    ///     reactor.close(lifetime);
+    /// }
+    /// assert!(reactor.is_empty());
+    /// # reactor.kernel().close(far)?;
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// * [`RegisterErrorKind::Full`]: there are `registrations_max` registrations.
     /// * [`Errno::ENOMEM`]: no memory.

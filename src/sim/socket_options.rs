@@ -26,7 +26,7 @@ pub(super) struct SocketOptions {
 }
 
 /// The values of options that are not set.
-const DEFAULTS: [SocketOption; 21] = [
+const DEFAULTS: [SocketOption; 31] = [
     SocketOption::ReuseAddr(false),
     SocketOption::ReusePort(false),
     SocketOption::Broadcast(false),
@@ -48,6 +48,16 @@ const DEFAULTS: [SocketOption; 21] = [
     SocketOption::GroupAllV4(true),
     SocketOption::GroupAllV6(true),
     SocketOption::UdpGro(false),
+    SocketOption::Ttl(64),
+    SocketOption::Tos(0),
+    SocketOption::UnicastHops(64),
+    SocketOption::TrafficClass(0),
+    SocketOption::FastOpen(0),
+    SocketOption::FastOpenConnect(false),
+    SocketOption::PassCredentials(false),
+    SocketOption::Timestamp(false),
+    SocketOption::ReceiveErrorsV4(false),
+    SocketOption::ReceiveErrorsV6(false),
 ];
 
 impl SocketOptions {

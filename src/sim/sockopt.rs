@@ -2,12 +2,15 @@
 //!
 //! Knows joining groups; every other value is kept among the socket's options.
 
-use super::file::{FileId, Result, WAKE_READABLE};
+use super::file::{FileId, Result, WAKE_READABLE, err_if};
 use super::net::Net;
-use super::socket::{Protocol, Socket};
+use super::socket::{Protocol, Socket, State};
 use super::socket_options::LOOPBACK_IFINDEX;
+use super::version::Version;
 use crate::errno::Errno;
-use crate::kernel::{MembershipV4, MembershipV6, SocketOption, SocketOptionName};
+use crate::kernel::{
+    Credentials, MembershipV4, MembershipV6, ShortName, SocketOption, SocketOptionName,
+};
 use crate::net::AddressFamily;
 
 /// The minimum of `SO_RCVBUF` and `SO_SNDBUF`.
@@ -34,12 +37,14 @@ impl Net {
     pub(super) fn setsockopt(&mut self, file: FileId, option: SocketOption) -> Result<()> {
         let receive_max = self.config.receive_buffer_bytes_max;
         let send_max = self.config.send_buffer_bytes_max;
+        let (backlog_max, version) = (self.config.backlog_max, self.config.version);
         let socket = self.socket(file);
         let (protocol, is_unix) = (socket.protocol(), socket.is_unix());
         if !socket.supports(option.name()) {
             // Unix sockets know one level only: net/unix/af_unix.c: `unix_setsockopt`.
             return Err(if is_unix { Errno::EOPNOTSUPP } else { Errno::ENOPROTOOPT });
         }
+        let is_not_passed = !is_unix && version >= Version::LINUX_6_16;
         let options = &mut socket.options;
         match option {
             SocketOption::JoinMulticastV4(MembershipV4 { group, interface }) => {
@@ -55,6 +60,42 @@ impl Net {
             SocketOption::MulticastInterfaceV4(_) if protocol == Protocol::Tcp => {
                 return Err(Errno::EINVAL);
             }
+            // Reference: net/ipv4/ip_sockglue.c: `do_ip_setsockopt`
+            SocketOption::Ttl(hops) if !(1..=255).contains(&hops) => return Err(Errno::EINVAL),
+            // Reference: net/ipv6/ipv6_sockglue.c: `do_ipv6_setsockopt`
+            SocketOption::UnicastHops(256..) | SocketOption::TrafficClass(256..) => {
+                return Err(Errno::EINVAL);
+            }
+            // Reference: net/ipv4/ip_sockglue.c: `__ip_sock_set_tos`
+            SocketOption::Tos(bits) => {
+                options.set(SocketOption::Tos(bits & 0xff & !ecn_mask(protocol)));
+            }
+            SocketOption::TrafficClass(bits) => {
+                options.set(SocketOption::TrafficClass(bits & !ecn_mask(protocol)));
+            }
+            // Reference: net/ipv4/tcp.c: `do_tcp_setsockopt`
+            SocketOption::FastOpen(queued) => {
+                let is_idle = matches!(socket.state, State::Closed | State::Listening);
+                err_if(!is_idle, Errno::EINVAL)?;
+                options.set(SocketOption::FastOpen(queued.min(backlog_max)));
+            }
+            // Every kernel has it; others are modules.
+            SocketOption::CongestionControl(name) => {
+                err_if(!["reno", "cubic"].contains(&name.as_str()), Errno::ENOENT)?;
+                options.set(option);
+            }
+            SocketOption::BindToDevice(name) => {
+                err_if(!["", "lo"].contains(&name.as_str()), Errno::ENODEV)?;
+                options.set(option);
+            }
+            SocketOption::PeerCredentials(_) => return Err(Errno::ENOPROTOOPT),
+            SocketOption::PassCredentials(_) if is_not_passed => return Err(Errno::EOPNOTSUPP),
+            // They would have an effect.
+            SocketOption::FastOpenConnect(true)
+            | SocketOption::PassCredentials(true)
+            | SocketOption::Timestamp(true)
+            | SocketOption::ReceiveErrorsV4(true)
+            | SocketOption::ReceiveErrorsV6(true) => return Err(Errno::ENOSYS),
             SocketOption::KeepIdleSeconds(0)
             | SocketOption::KeepIntervalSeconds(0)
             | SocketOption::KeepCount(0) => return Err(Errno::EINVAL),
@@ -87,6 +128,7 @@ impl Net {
         file: FileId,
         name: SocketOptionName,
     ) -> Result<SocketOption> {
+        let version = self.config.version;
         let socket = self.socket(file);
         if !socket.supports(name) {
             return Err(match socket.family {
@@ -95,6 +137,7 @@ impl Net {
                 AddressFamily::Inet | AddressFamily::Unix => Errno::EOPNOTSUPP,
             });
         }
+        let is_not_passed = !socket.is_unix() && version >= Version::LINUX_6_16;
         let options = &socket.options;
         let number = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         Ok(match name {
@@ -109,7 +152,31 @@ impl Net {
             SocketOptionName::RecvLowWatermark => {
                 SocketOption::RecvLowWatermark(number(options.recv_low_watermark))
             }
+            SocketOptionName::BindToDevice | SocketOptionName::CongestionControl => {
+                options.get(name).unwrap_or(default_name(name))
+            }
+            SocketOptionName::PassCredentials if is_not_passed => return Err(Errno::EOPNOTSUPP),
+            SocketOptionName::PeerCredentials => {
+                err_if(socket.is_unix() && socket.peer.is_some(), Errno::ENOSYS)?;
+                let unknown = u32::MAX;
+                SocketOption::PeerCredentials(Credentials { pid: 0, uid: unknown, gid: unknown })
+            }
             _ => options.get(name).ok_or(Errno::ENOPROTOOPT)?,
         })
+    }
+}
+
+/// The bits of ECN, which are TCP's own.
+fn ecn_mask(protocol: Protocol) -> u32 {
+    if protocol == Protocol::Tcp { 3 } else { 0 }
+}
+
+/// No interface; and the congestion control of most machines.
+fn default_name(name: SocketOptionName) -> SocketOption {
+    match name {
+        SocketOptionName::CongestionControl => {
+            SocketOption::CongestionControl(ShortName::new("cubic").unwrap_or_default())
+        }
+        _ => SocketOption::BindToDevice(ShortName::default()),
     }
 }

@@ -39,6 +39,8 @@ impl Version {
     pub const LINUX_6_12: Self = Self::new(6, 12);
     /// A send on a Unix datagram socket checks its default peer last, no longer first.
     pub const LINUX_6_14: Self = Self::new(6, 14);
+    /// Only Unix sockets may pass credentials.
+    pub const LINUX_6_16: Self = Self::new(6, 16);
     /// The newest version that the model is compared with; the default.
     pub const NEWEST: Self = Self::new(6, 18);
 

@@ -60,7 +60,7 @@ assert_not_impl_any!(Connector: Clone, Drop);
 assert_impl_all!(ConnectProgress: Copy, Eq, Send, Sync);
 assert_impl_all!(ConnectError<Vec<u8>>: core::error::Error, Send, Sync);
 assert_not_impl_any!(ConnectError<*const ()>: Send);
-assert_impl_all!(Interest: Copy, Eq, Default, core::ops::BitOr);
+assert_impl_all!(Interest: Copy, Eq, Default, core::ops::BitOr, core::ops::Sub);
 assert_impl_all!(Ready: Copy, Eq, Default, core::ops::BitOrAssign);
 assert_impl_all!(Token: Copy, Eq, Ord, core::hash::Hash, Send, Sync);
 assert_impl_all!(Trigger: Copy, Eq, Default);

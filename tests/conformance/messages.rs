@@ -224,7 +224,7 @@ fn a_descriptor_arrives_with_the_first_of_its_bytes() {
 }
 
 #[test]
-fn descriptors_that_nobody_takes_are_closed() {
+fn descriptors_that_are_not_taken_are_closed() {
     same(
         |harness| {
             for how in ["received without", "read", "closed"] {

@@ -1,8 +1,8 @@
 //! Every option of every kind of descriptor: whether it is supported, its value, and what may be
 //! set.
 
-use epollite::kernel::{MembershipV4, MembershipV6};
-use epollite::kernel::{SocketOption, SocketOptionName};
+use epollite::kernel::{Credentials, MembershipV4, MembershipV6};
+use epollite::kernel::{ShortName, SocketOption, SocketOptionName};
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
@@ -89,6 +89,48 @@ fn options() {
         on_each(|harness, fd| {
             let _ = harness.k.setsockopt(fd, option);
             let _ = harness.k.getsockopt(fd, option.name());
+        });
+    }
+}
+
+#[test]
+fn options_of_packets_and_names() {
+    let name = |name| ShortName::new(name).unwrap();
+    for option in [
+        SocketOption::Ttl(0),
+        SocketOption::Ttl(1),
+        SocketOption::Ttl(255),
+        SocketOption::Ttl(256),
+        SocketOption::Tos(0x13),
+        SocketOption::Tos(0x1b9),
+        SocketOption::UnicastHops(0),
+        SocketOption::UnicastHops(255),
+        SocketOption::UnicastHops(256),
+        SocketOption::TrafficClass(0xb9),
+        SocketOption::TrafficClass(256),
+        SocketOption::FastOpen(0),
+        SocketOption::FastOpen(16),
+        SocketOption::FastOpen(u32::MAX),
+        SocketOption::BindToDevice(name("lo")),
+        SocketOption::BindToDevice(name("no device")),
+        SocketOption::BindToDevice(name("")),
+        SocketOption::PeerCredentials(Credentials { pid: 1, uid: 0, gid: 0 }),
+    ] {
+        on_each(|harness, fd| {
+            if !matches!(option, SocketOption::PeerCredentials(_)) {
+                let _ = harness.k.getsockopt(fd, option.name());
+            }
+            let _ = harness.k.setsockopt(fd, option);
+            if !matches!(option, SocketOption::PeerCredentials(_)) {
+                let _ = harness.k.getsockopt(fd, option.name());
+            }
+        });
+    }
+    for option in ["reno", "no such one"].map(|of| SocketOption::CongestionControl(name(of))) {
+        on_each(|harness, fd| {
+            if harness.k.setsockopt(fd, option).is_ok() {
+                assert_eq!(harness.k.getsockopt(fd, option.name()), Ok(option));
+            }
         });
     }
 }

@@ -28,10 +28,10 @@ fn moves_a_block(record: &SyscallRecord) -> bool {
         && record.arguments.iter().any(is_bytes)
 }
 
-/// The default buffer size is a setting of the machine.
-fn is_size_of_buffer(record: &SyscallRecord) -> bool {
-    let sizes = [Argument::Name("SO_SNDBUF"), Argument::Name("SO_RCVBUF")];
-    record.name == "getsockopt" && record.arguments.get(2).is_some_and(|it| sizes.contains(it))
+/// The default buffer size is a setting of the machine, and so is the congestion control.
+fn is_setting_of_the_machine(record: &SyscallRecord) -> bool {
+    let settings = ["SO_SNDBUF", "SO_RCVBUF", "TCP_CONGESTION"].map(Argument::Name);
+    record.name == "getsockopt" && record.arguments.get(2).is_some_and(|it| settings.contains(it))
 }
 
 #[derive(Default)]
@@ -68,7 +68,7 @@ impl Names {
                 _ => {}
             }
         }
-        if is_size_of_buffer(&record) {
+        if is_setting_of_the_machine(&record) {
             record.arguments.truncate(3);
         }
         if let Ok(ReturnValue::Fd(number)) = &mut record.result {

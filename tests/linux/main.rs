@@ -5,6 +5,7 @@
 mod datagrams;
 mod descriptors;
 mod epoll;
+mod messages;
 mod options;
 mod process;
 mod simulated;

@@ -44,7 +44,8 @@ pub fn agrees_with_a_naive_model(plan: &[u8]) {
     let mut reactor =
         Reactor::with_kernel(sim.new_process()).expect("a new simulation has free resources");
     let (entries, removed, duplicates) = (Vec::new(), Vec::new(), Vec::new());
-    let mut harness = Harness { sim, entries, removed, duplicates, may_be_stale: false };
+    let (timers, may_be_stale) = (Vec::new(), false);
+    let mut harness = Harness { sim, entries, timers, removed, duplicates, may_be_stale };
     for step in plan.chunks_exact(2) {
         let argument = usize::from(step[1]);
         match step[0] % 16 {
@@ -58,6 +59,7 @@ pub fn agrees_with_a_naive_model(plan: &[u8]) {
             12 if argument.is_multiple_of(2) => {
                 harness.close_with_a_duplicate(&mut reactor, argument)
             }
+            13 if argument.is_multiple_of(2) => harness.timer(&mut reactor, argument / 2),
             12 => harness.sim.advance(Duration::from_nanos(argument as u64)),
             _ => harness.round(&mut reactor),
         }
@@ -76,6 +78,8 @@ pub fn agrees_with_a_naive_model(plan: &[u8]) {
 struct Harness {
     sim: Sim,
     entries: Vec<ModelEntry>,
+    /// Timers without a descriptor, and when they are due.
+    timers: Vec<(Token, Option<Instant>)>,
     removed: Vec<Token>,
     /// Duplicates of closed descriptors, as held by another thread's child process.
     duplicates: Vec<Fd>,
@@ -187,6 +191,40 @@ impl Harness {
         }
     }
 
+    /// Adds a timer, sets one again, cancels one or ends one.
+    fn timer(&mut self, reactor: &mut Reactor<(), Sim>, argument: usize) {
+        // Not now: everything that was ready at this time has been reported, and a deadline that
+        // has passed then needs no further wait.
+        let deadline = self.sim.now() + Duration::from_nanos(1 + argument as u64 / 4);
+        let at = argument / 4 % self.timers.len().max(1);
+        if argument.is_multiple_of(4) || self.timers.is_empty() {
+            if self.timers.len() < ENTRIES_MAX {
+                let token = reactor.add_timer(deadline, ()).expect("room");
+                assert!(!self.removed.contains(&token), "invariant: a token is never reused");
+                self.timers.push((token, Some(deadline)));
+            }
+            return;
+        }
+        let (token, due) = &mut self.timers[at];
+        let (_, mut io) = reactor.get_mut(*token).expect("the token is live");
+        match argument % 4 {
+            1 => {
+                io.set_deadline(deadline);
+                *due = Some(deadline);
+            }
+            2 => {
+                let had = io.cancel_deadline();
+                assert_eq!(had, due.take().is_some(), "invariant: a deadline is set or not");
+            }
+            _ => {
+                let (token, _) = self.timers.swap_remove(at);
+                assert!(reactor.deregister(token).is_none(), "invariant: it has no descriptor");
+                assert!(reactor.close(token).is_some() && reactor.close(token).is_none());
+                self.removed.push(token);
+            }
+        }
+    }
+
     fn requeue(&mut self, reactor: &mut Reactor<(), Sim>, argument: usize) {
         let Some(entry) = self.pick(argument) else { return };
         let (_, mut io) = reactor.get_mut(entry.token).expect("the token is live");
@@ -224,6 +262,12 @@ impl Harness {
             if entry.deadline.is_some_and(|deadline| deadline <= now) {
                 entry.deadline = None;
                 wanted_timers.insert(entry.token);
+            }
+        }
+        for (token, due) in &mut self.timers {
+            if due.is_some_and(|deadline| deadline <= now) {
+                *due = None;
+                wanted_timers.insert(*token);
             }
         }
         io.sort_unstable();

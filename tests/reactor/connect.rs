@@ -316,7 +316,7 @@ fn listener<K: Kernel>(kernel: &mut K) -> (Fd, Addr) {
     (listener, addr)
 }
 
-/// An address on which nobody listens.
+/// An address on which no socket listens.
 fn refusing<K: Kernel>(kernel: &mut K) -> Addr {
     let socket = bound_socket(kernel);
     let addr = kernel.getsockname(&socket).unwrap();
@@ -330,7 +330,7 @@ fn bound_socket<K: Kernel>(kernel: &mut K) -> Fd {
     socket
 }
 
-/// A Unix listener whose accept queue is full, and those who wait in it.
+/// A Unix listener whose accept queue is full, and the clients that wait in it.
 fn full_unix_listener<K: Kernel>(kernel: &mut K) -> (Fd, Vec<Fd>) {
     let listener = kernel.socket(AddressFamily::Unix, SocketType::Stream).unwrap();
     kernel.bind(&listener, &Addr::from(UnixAddr::unnamed())).unwrap();

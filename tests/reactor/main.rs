@@ -11,6 +11,7 @@ mod interrupted;
 mod masks;
 mod nested;
 mod ownership;
+mod pause;
 mod register_errors;
 mod requeue;
 mod spin;

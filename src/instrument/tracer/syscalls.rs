@@ -1,5 +1,6 @@
 //! The arguments of each call, in C's order. Results are in the place of the pointers to them.
 
+use alloc::format;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::instant::Instant;
 use crate::kernel::{
     Decision, EpollEvent, EpollOp, Fd, IOVECS_MAX, Kernel, OutgoingMessage, ReceiveMode,
     ReceivedDatagram, ReceivedMessage, Resource, Rlimit, Shutdown, SignalSet, SocketOption,
-    SocketOptionName, SocketType, Syscall,
+    SocketOptionName, SocketType, Syscall, TcpInfo,
 };
 use crate::net::{Addr, AddressFamily, Datagram, DatagramBatch, PacketInfo};
 
@@ -82,6 +83,14 @@ impl<K: Kernel, S: RecordSink> Kernel for Tracer<K, S> {
         let (level, name) = target.c_names();
         let (value, len) = made.result.map_or((A::Name("..."), 4), option_value);
         self.record(made, [fd(socket), A::Name(level), A::Name(name), value, A::Value(len)])
+    }
+
+    fn getsockopt_tcp_info(&mut self, socket: &Fd) -> Result<TcpInfo, Errno> {
+        let made =
+            self.make(Syscall::GetsockoptTcpInfo, |kernel| kernel.getsockopt_tcp_info(socket));
+        let value = |info: &TcpInfo| A::Text(format!("{{tcpi_state={:?}, ...}}", info.state));
+        let value = made.result.as_ref().map_or(A::Name("..."), value);
+        self.record(made, [fd(socket), A::Name("SOL_TCP"), A::Name("TCP_INFO"), value])
     }
 
     fn recv(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
