@@ -4,6 +4,7 @@
 //! `tests/properties` does the same on the simulated kernel, where every invariant is checked.
 
 mod policy;
+mod api;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
