@@ -19,6 +19,7 @@
 //!  dispatch    each call on a socket, forwarded to its protocol; readiness of sockets
 //!  sockopt     socket options: which sockets support which, and limits of their values
 //!  connect     listen, connect, the accept queue
+//!  unix_seqpacket   messages of a connection, by the rules of datagrams and of streams
 //!  tcp  udp  unix_stream  unix_datagram   four sets of rules for the same calls
 //!  packet_queue   receive queues that keep message boundaries, and the memory charged for them
 //!  multicast   group membership and delivery
@@ -79,6 +80,7 @@ mod tcb;
 mod tcp;
 mod udp;
 mod unix_datagram;
+mod unix_seqpacket;
 mod unix_stream;
 mod vectored;
 mod version;

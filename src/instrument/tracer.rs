@@ -193,6 +193,7 @@ const fn kind(kind: SocketType) -> Argument {
     A::Name(match kind {
         SocketType::Stream => "SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK",
         SocketType::Datagram => "SOCK_DGRAM|SOCK_CLOEXEC|SOCK_NONBLOCK",
+        SocketType::SeqPacket => "SOCK_SEQPACKET|SOCK_CLOEXEC|SOCK_NONBLOCK",
     })
 }
 

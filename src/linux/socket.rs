@@ -24,6 +24,7 @@ const fn kind_bits(kind: SocketType) -> i32 {
     match kind {
         SocketType::Stream => libc::SOCK_STREAM,
         SocketType::Datagram => libc::SOCK_DGRAM,
+        SocketType::SeqPacket => libc::SOCK_SEQPACKET,
     }
 }
 

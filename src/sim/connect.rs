@@ -40,7 +40,7 @@ impl Net {
         match self.socket(file).protocol() {
             Protocol::Tcp => self.connect_tcp(file, addr),
             Protocol::Udp => self.connect_udp(file, addr),
-            Protocol::UnixStream => self.connect_unix(file, addr),
+            Protocol::UnixStream | Protocol::UnixSeqPacket => self.connect_unix(file, addr),
             Protocol::UnixDatagram => self.connect_unix_datagram(file, addr),
         }
     }
@@ -50,7 +50,8 @@ impl Net {
     ///
     /// Reference: net/unix/af_unix.c: `unix_stream_connect`
     fn connect_unix(&mut self, file: FileId, addr: &Addr) -> Result<()> {
-        let listener = self.find_unix(&unix_name(addr)?, SocketType::Stream)?;
+        let kind = self.socket(file).kind;
+        let listener = self.find_unix(&unix_name(addr)?, kind)?;
         let listening = self.socket(listener);
         err_if(listening.state != State::Listening || listening.read_shut, Errno::ECONNREFUSED)?;
         err_if(listening.accept_queue.len() > listening.backlog, Errno::EAGAIN)?;
@@ -143,9 +144,9 @@ impl Net {
         let inherited_options =
             Some(listening.options.clone()).filter(|_| family != AddressFamily::Unix);
         let near = self.socket(file);
-        let (local, remote) = (near.local, near.remote.or(name));
+        let (local, remote, kind) = (near.local, near.remote.or(name), near.kind);
         let options = inherited_options.unwrap_or_else(|| SocketOptions::new(family, &self.config));
-        let mut child = Socket::new(family, SocketType::Stream, &self.config);
+        let mut child = Socket::new(family, kind, &self.config);
         (child.state, child.peer, child.options) = (State::Open, Some(file), options);
         child.local = remote;
         // A Unix socket without a name is a peer all the same.

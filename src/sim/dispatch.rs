@@ -48,8 +48,10 @@ impl Net {
     pub(super) fn recvmsg(&mut self, file: FileId, buf: &mut [u8]) -> Result<ReceivedDatagram> {
         let socket = self.socket(file);
         let protocol = socket.protocol();
-        if socket.kind == SocketType::Datagram {
-            return self.recv_datagram(file, buf);
+        match socket.kind {
+            SocketType::Datagram => return self.recv_datagram(file, buf),
+            SocketType::SeqPacket => return self.recv_seqpacket(file, buf),
+            SocketType::Stream => {}
         }
         // The withheld rest arrives later.
         let available = socket.unread_bytes().min(buf.len());
@@ -91,6 +93,8 @@ impl Net {
         match protocol {
             Protocol::Udp => return self.send_udp(file, buf, addr, info, segment_bytes),
             Protocol::UnixDatagram => return self.send_unix_datagram(file, buf, addr),
+            // Its address is ignored.
+            Protocol::UnixSeqPacket => return self.send_seqpacket(file, buf),
             // A stream has one peer: TCP ignores the address, Unix rejects it.
             Protocol::UnixStream if addr.is_some() => {
                 let is_connected = socket.peer.is_some();
@@ -125,7 +129,7 @@ impl Net {
         socket.mark_shutdown(read, write);
         let (peer, is_connected) = (socket.peer, socket.remote.is_some());
         self.wake(file, WAKE_ALL);
-        if protocol == Protocol::UnixStream
+        if matches!(protocol, Protocol::UnixStream | Protocol::UnixSeqPacket)
             && let Some(peer) = peer
             && let Some(far) = self.find_socket(peer)
         {
@@ -144,7 +148,9 @@ impl Net {
         match (socket.protocol(), socket.state) {
             (Protocol::Tcp, State::Listening) => Err(Errno::EINVAL),
             (Protocol::Tcp, _) => Ok(socket.tcp.unacked_bytes()),
-            (Protocol::UnixStream | Protocol::UnixDatagram, _) => Ok(socket.wmem_alloc),
+            (Protocol::UnixStream | Protocol::UnixDatagram | Protocol::UnixSeqPacket, _) => {
+                Ok(socket.wmem_alloc)
+            }
             // It has been delivered when the call that sent it returns.
             (Protocol::Udp, _) => Ok(0),
         }
@@ -153,7 +159,7 @@ impl Net {
     pub(super) fn close_socket(&mut self, file: FileId) {
         match self.socket(file).protocol() {
             Protocol::Tcp => self.close_tcp(file),
-            Protocol::UnixStream => self.close_unix(file, false),
+            Protocol::UnixStream | Protocol::UnixSeqPacket => self.close_unix(file, false),
             Protocol::Udp | Protocol::UnixDatagram => {
                 self.purge(file);
                 self.remove(file);

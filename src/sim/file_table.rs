@@ -86,6 +86,11 @@ impl FileTable {
             family == AddressFamily::Inet6 && self.net.config.ipv6 == Ipv6::Absent,
             Errno::EAFNOSUPPORT,
         )?;
+        // Reference: net/ipv4/af_inet.c: `inet_create`; SCTP has it.
+        err_if(
+            kind == SocketType::SeqPacket && family != AddressFamily::Unix,
+            Errno::ESOCKTNOSUPPORT,
+        )?;
         self.check_available(process, 1)?;
         let socket = Socket::new(family, kind, &self.net.config);
         let file = self.net.add(socket);
@@ -226,6 +231,7 @@ impl FileTable {
                     Protocol::Udp => "udp socket",
                     Protocol::UnixStream => "unix stream socket",
                     Protocol::UnixDatagram => "unix datagram socket",
+                    Protocol::UnixSeqPacket => "unix seqpacket socket",
                 };
                 let address = socket.local.map(|local| format!(" at {local}"));
                 name.to_owned() + &address.unwrap_or_default()

@@ -27,6 +27,7 @@ pub(super) enum Protocol {
     Udp,
     UnixStream,
     UnixDatagram,
+    UnixSeqPacket,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,7 +85,7 @@ impl Socket {
         Self {
             family,
             kind,
-            state: if kind == SocketType::Stream { State::Closed } else { State::Open },
+            state: if kind == SocketType::Datagram { State::Open } else { State::Closed },
             local: None,
             remote: None,
             is_bound: false,
@@ -121,6 +122,8 @@ impl Socket {
             (SocketType::Stream, true) => Protocol::UnixStream,
             (SocketType::Datagram, false) => Protocol::Udp,
             (SocketType::Datagram, true) => Protocol::UnixDatagram,
+            // Only Unix has it.
+            (SocketType::SeqPacket, _) => Protocol::UnixSeqPacket,
         }
     }
 
@@ -151,7 +154,7 @@ impl Socket {
         match self.protocol() {
             Protocol::Tcp => self.tcp.send_queue.len() * 3 <= self.options.send_bytes * 2,
             Protocol::Udp => true,
-            Protocol::UnixStream | Protocol::UnixDatagram => {
+            Protocol::UnixStream | Protocol::UnixDatagram | Protocol::UnixSeqPacket => {
                 let is_listener = self.state == State::Listening;
                 !is_listener && (self.wmem_alloc + 1) * 4 <= self.options.send_bytes
             }

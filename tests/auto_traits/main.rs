@@ -7,6 +7,9 @@ use epollite::echo::Echo;
 use epollite::event::Ready;
 use epollite::instrument::{CallCounter, CallCounts};
 use epollite::kernel::{CallError, EpollEvent, EpollOp};
+use epollite::kernel::{
+    Credentials, Descriptors, OutgoingMessage, ReceivedMessage, ShortName, SocketError, TcpInfo,
+};
 use epollite::kernel::{SignalSet, SocketOption};
 use epollite::net::{DatagramBatch, SockAddr};
 use epollite::reactor::{ConnectConfig, ConnectError, ConnectProgress, Connector, Waker};
@@ -57,6 +60,11 @@ assert_impl_all!(RegisterErrorKind: Copy, Eq, core::error::Error, From<Errno>, S
 assert_impl_all!(CallError: Copy, Eq, core::error::Error, Into<Errno>, Send, Sync);
 assert_impl_all!((Connector, ConnectConfig): Send, Sync);
 assert_not_impl_any!(Connector: Clone, Drop);
+assert_impl_all!(ReceivedMessage: Send, Sync);
+assert_not_impl_any!(Descriptors: Clone, Copy, Drop);
+assert_impl_all!(OutgoingMessage<'static>: Copy, Default, Send, Sync);
+assert_impl_all!((SocketError, Credentials, ShortName, TcpInfo): Send, Sync);
+assert_impl_all!(TcpInfo: Copy, Eq);
 assert_impl_all!(ConnectProgress: Copy, Eq, Send, Sync);
 assert_impl_all!(ConnectError<Vec<u8>>: core::error::Error, Send, Sync);
 assert_not_impl_any!(ConnectError<*const ()>: Send);

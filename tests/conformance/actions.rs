@@ -99,7 +99,11 @@ impl Harness<'_> {
 
     /// A Unix listener and its name, chosen by the kernel.
     pub(crate) fn unix_listener(&mut self, backlog: u32) -> (Fd, Addr) {
-        let listener = self.k.socket(AddressFamily::Unix, SocketType::Stream).unwrap();
+        self.unix_listener_of(SocketType::Stream, backlog)
+    }
+
+    pub(crate) fn unix_listener_of(&mut self, kind: SocketType, backlog: u32) -> (Fd, Addr) {
+        let listener = self.k.socket(AddressFamily::Unix, kind).unwrap();
         let unnamed = Addr::Unix(UnixAddr::unnamed());
         self.k.bind(&listener, &unnamed).unwrap();
         self.k.listen(&listener, backlog).unwrap();

@@ -21,6 +21,7 @@ mod options;
 mod readiness;
 mod segments;
 mod send_queue;
+mod seqpacket;
 mod shutdown;
 mod trace;
 mod unmaskable;

@@ -21,6 +21,9 @@ fn one_of_each(harness: &mut Harness<'_>) -> Vec<(&'static str, Fd)> {
     let fresh_unix = harness.k.socket(AddressFamily::Unix, SocketType::Stream).unwrap();
     let udp = harness.k.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
     let unix_datagrams = harness.k.socket(AddressFamily::Unix, SocketType::Datagram).unwrap();
+    let (messages, messages_far) = harness.k.socketpair(SocketType::SeqPacket).unwrap();
+    let messages_listener = harness.unix_listener_of(SocketType::SeqPacket, 4).0;
+    let fresh_messages = harness.k.socket(AddressFamily::Unix, SocketType::SeqPacket).unwrap();
     let event = harness.k.eventfd(0).unwrap();
     let epoll = harness.epoll();
     let signals = harness.k.signalfd(Signal::USR2.into()).unwrap();
@@ -39,6 +42,10 @@ fn one_of_each(harness: &mut Harness<'_>) -> Vec<(&'static str, Fd)> {
         ("fresh unix", fresh_unix),
         ("udp", udp),
         ("unix datagrams", unix_datagrams),
+        ("seqpacket", messages),
+        ("its peer", messages_far),
+        ("seqpacket listener", messages_listener),
+        ("fresh seqpacket", fresh_messages),
         ("eventfd", event),
         ("epoll", epoll),
         ("signalfd", signals),

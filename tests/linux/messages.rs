@@ -67,6 +67,19 @@ fn each_message_may_carry_the_senders_credentials() {
 }
 
 #[test]
+fn credentials_tell_an_empty_message_from_the_end() {
+    let (near, far) = Linux.socketpair(SocketType::SeqPacket).unwrap();
+    Linux.setsockopt(&far, SocketOption::PassCredentials(true)).unwrap();
+    Linux.send(&near, b"").unwrap();
+    Linux.close(near).unwrap();
+    for expected in [Some(own_credentials()), None, None] {
+        let (received, _) = receive(&far, ReceiveMode::Consume).unwrap();
+        assert_eq!((received.len_bytes, received.credentials), (0, expected));
+    }
+    close([far]);
+}
+
+#[test]
 fn a_datagram_may_carry_the_time_of_its_arrival() {
     let (socket, addr) = bound(AddressFamily::Inet, SocketType::Datagram);
     let timestamp = SocketOption::Timestamp(true);

@@ -111,6 +111,14 @@ fn nested_example_reports_the_inner_reactor() {
 }
 
 #[test]
+fn devices_are_descriptors_as_others() {
+    let printed = run("devices");
+    let mut lines: Vec<_> = printed.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["child: exit status: 0", "file: changed", "timer: 3 ticks"], "{printed}");
+}
+
+#[test]
 fn connect_tries_the_second_address_when_the_first_refuses() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let (_server, addr) = serve("echo", "127.0.0.1:0");

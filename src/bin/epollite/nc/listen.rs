@@ -35,7 +35,9 @@ pub(super) fn bind_listener<K: Kernel>(
     // `localhost` more often means 127.0.0.1 than ::1, as it does for nc.
     let addr = *addrs.iter().find(|addr| matches!(addr, Addr::V4(_))).unwrap_or(&addrs[0]);
     let opened = match options.kind() {
-        SocketType::Stream => bind_stream(kernel, &addr, PortSharing::Exclusive),
+        SocketType::Stream | SocketType::SeqPacket => {
+            bind_stream(kernel, &addr, PortSharing::Exclusive)
+        }
         SocketType::Datagram => datagram_socket::bind_datagram(options, kernel, &addr, files),
     };
     let (socket, actual) = opened.map_err(|error| {

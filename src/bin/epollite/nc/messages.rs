@@ -49,7 +49,8 @@ fn host(name: &str, addr: &Addr) -> String {
 
 pub(super) const fn protocol(options: &NcOptions) -> &'static str {
     match options.kind() {
-        SocketType::Stream => "tcp",
+        // It has no option for the third type.
+        SocketType::Stream | SocketType::SeqPacket => "tcp",
         SocketType::Datagram => "udp",
     }
 }

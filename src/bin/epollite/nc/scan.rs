@@ -66,7 +66,7 @@ fn probe<K: Kernel>(
 ) -> Result<(), Errno> {
     let socket = connect::connect(options, reactor, addr)?;
     let outcome = match options.kind() {
-        SocketType::Stream => Ok(()),
+        SocketType::Stream | SocketType::SeqPacket => Ok(()),
         SocketType::Datagram => reactor.kernel().send(&socket, b"X").map(drop),
     };
     if !options.is_datagram || outcome.is_err() {
