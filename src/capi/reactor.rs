@@ -514,7 +514,7 @@ fn interest_of(bits: u32) -> Result<Interest, Errno> {
     let mut interest = Interest::NONE;
     for one in known {
         if bits & one.bits() != 0 {
-            interest = interest | one;
+            interest |= one;
         }
     }
     if interest.bits() == bits { Ok(interest) } else { Err(Errno::EINVAL) }

@@ -114,7 +114,6 @@ pub struct ReceivedMessage {
 
 impl ReceivedMessage {
     /// Of so many bytes, without anything beside them. Cost: O(1).
-    #[must_use]
     pub fn new(len_bytes: usize) -> Self {
         Self {
             len_bytes,

@@ -162,8 +162,8 @@ impl<K: Kernel> Io<'_, K> {
     /// readiness that exists already is reported once more. Cost: one system call.
     ///
     /// # Errors
-    /// * [`MaskError::ExclusiveImmutable`]: Linux does not modify an exclusive registration; no
-    ///   call is made.
+    /// * [`MaskError::ExclusiveImmutable`](crate::event::MaskError::ExclusiveImmutable): Linux does
+    ///   not modify an exclusive registration; no call is made.
     /// * [`Errno::ENOMEM`].
     ///
     /// Man page: epoll_ctl(2), `EPOLL_CTL_MOD`

@@ -44,6 +44,7 @@ impl Net {
             // Unix sockets know one level only: net/unix/af_unix.c: `unix_setsockopt`.
             return Err(if is_unix { Errno::EOPNOTSUPP } else { Errno::ENOPROTOOPT });
         }
+        let option = checked(option, protocol)?;
         let is_not_passed = !is_unix && version >= Version::LINUX_6_16;
         let options = &mut socket.options;
         match option {
@@ -55,40 +56,12 @@ impl Net {
             }
             // Reference: net/core/sock.c: `sk_setsockopt`, since Linux 6.13
             SocketOption::ReusePort(true) if is_unix => return Err(Errno::EOPNOTSUPP),
-            SocketOption::Error(_) => return Err(Errno::ENOPROTOOPT),
-            // Reference: net/ipv4/ip_sockglue.c: `do_ip_setsockopt`
-            SocketOption::MulticastInterfaceV4(_) if protocol == Protocol::Tcp => {
-                return Err(Errno::EINVAL);
-            }
-            // Reference: net/ipv4/ip_sockglue.c: `do_ip_setsockopt`
-            SocketOption::Ttl(hops) if !(1..=255).contains(&hops) => return Err(Errno::EINVAL),
-            // Reference: net/ipv6/ipv6_sockglue.c: `do_ipv6_setsockopt`
-            SocketOption::UnicastHops(256..) | SocketOption::TrafficClass(256..) => {
-                return Err(Errno::EINVAL);
-            }
-            // Reference: net/ipv4/ip_sockglue.c: `__ip_sock_set_tos`
-            SocketOption::Tos(bits) => {
-                options.set(SocketOption::Tos(bits & 0xff & !ecn_mask(protocol)));
-            }
-            SocketOption::TrafficClass(bits) => {
-                options.set(SocketOption::TrafficClass(bits & !ecn_mask(protocol)));
-            }
             // Reference: net/ipv4/tcp.c: `do_tcp_setsockopt`
             SocketOption::FastOpen(queued) => {
                 let is_idle = matches!(socket.state, State::Closed | State::Listening);
                 err_if(!is_idle, Errno::EINVAL)?;
                 options.set(SocketOption::FastOpen(queued.min(backlog_max)));
             }
-            // Every kernel has it; others are modules.
-            SocketOption::CongestionControl(name) => {
-                err_if(!["reno", "cubic"].contains(&name.as_str()), Errno::ENOENT)?;
-                options.set(option);
-            }
-            SocketOption::BindToDevice(name) => {
-                err_if(!["", "lo"].contains(&name.as_str()), Errno::ENODEV)?;
-                options.set(option);
-            }
-            SocketOption::PeerCredentials(_) => return Err(Errno::ENOPROTOOPT),
             SocketOption::PassCredentials(_) if is_not_passed => return Err(Errno::EOPNOTSUPP),
             // They would have an effect.
             SocketOption::FastOpenConnect(true)
@@ -96,9 +69,6 @@ impl Net {
             | SocketOption::Timestamp(true)
             | SocketOption::ReceiveErrorsV4(true)
             | SocketOption::ReceiveErrorsV6(true) => return Err(Errno::ENOSYS),
-            SocketOption::KeepIdleSeconds(0)
-            | SocketOption::KeepIntervalSeconds(0)
-            | SocketOption::KeepCount(0) => return Err(Errno::EINVAL),
             // The kernel doubles the value, to have room for its own bookkeeping.
             SocketOption::ReceiveBufferBytes(bytes) => {
                 let doubled = bytes.min(receive_max).saturating_mul(2);
@@ -166,11 +136,6 @@ impl Net {
     }
 }
 
-/// The bits of ECN, which are TCP's own.
-fn ecn_mask(protocol: Protocol) -> u32 {
-    if protocol == Protocol::Tcp { 3 } else { 0 }
-}
-
 /// No interface; and the congestion control of most machines.
 fn default_name(name: SocketOptionName) -> SocketOption {
     match name {
@@ -178,5 +143,33 @@ fn default_name(name: SocketOptionName) -> SocketOption {
             SocketOption::CongestionControl(ShortName::new("cubic").unwrap_or_default())
         }
         _ => SocketOption::BindToDevice(ShortName::default()),
+    }
+}
+
+/// The value that the kernel makes of the one that is set, if that is in range.
+fn checked(option: SocketOption, protocol: Protocol) -> Result<SocketOption> {
+    let ecn_mask = if protocol == Protocol::Tcp { 3 } else { 0 };
+    match option {
+        SocketOption::Error(_) | SocketOption::PeerCredentials(_) => Err(Errno::ENOPROTOOPT),
+        // Reference: net/ipv4/ip_sockglue.c: `do_ip_setsockopt`
+        SocketOption::MulticastInterfaceV4(_) if protocol == Protocol::Tcp => Err(Errno::EINVAL),
+        SocketOption::Ttl(hops) if !(1..=255).contains(&hops) => Err(Errno::EINVAL),
+        // Reference: net/ipv6/ipv6_sockglue.c: `do_ipv6_setsockopt`
+        SocketOption::UnicastHops(256..) | SocketOption::TrafficClass(256..) => Err(Errno::EINVAL),
+        // The bits of ECN are TCP's own.
+        // Reference: net/ipv4/ip_sockglue.c: `__ip_sock_set_tos`
+        SocketOption::Tos(bits) => Ok(SocketOption::Tos(bits & 0xff & !ecn_mask)),
+        SocketOption::TrafficClass(bits) => Ok(SocketOption::TrafficClass(bits & !ecn_mask)),
+        // Every kernel has these; others are modules.
+        SocketOption::CongestionControl(name) if !["reno", "cubic"].contains(&name.as_str()) => {
+            Err(Errno::ENOENT)
+        }
+        SocketOption::BindToDevice(name) if !["", "lo"].contains(&name.as_str()) => {
+            Err(Errno::ENODEV)
+        }
+        SocketOption::KeepIdleSeconds(0)
+        | SocketOption::KeepIntervalSeconds(0)
+        | SocketOption::KeepCount(0) => Err(Errno::EINVAL),
+        _ => Ok(option),
     }
 }

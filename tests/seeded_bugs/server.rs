@@ -147,7 +147,7 @@ impl BuggyServer {
             interest = Interest::READABLE | Interest::PRIORITY;
         }
         if self.has(Bug::WritableKept) {
-            interest = interest | Interest::WRITABLE;
+            interest |= Interest::WRITABLE;
         }
         interest
     }
