@@ -9,7 +9,7 @@ use core::time::Duration;
 use std::io::Write;
 use std::process::Command;
 
-use epollite::kernel::{Access, Devices};
+use epollite::kernel::{Access, Device, Devices};
 use epollite::{Event, Interest, Kernel, Linux, Reactor, Trigger};
 
 /// Ticks of the timer until it is removed.
@@ -18,7 +18,7 @@ const TICKS: u64 = 3;
 fn main() -> Result<(), Box<dyn Error>> {
     let mut reactor = Reactor::new()?;
     let period = Duration::from_millis(10);
-    let timer = Linux.timerfd_create()?;
+    let timer = Linux.create(Device::Timer, None)?;
     Linux.timerfd_settime(&timer, period, period)?;
     reactor.register_or_close(timer, Interest::READABLE, Trigger::Level, "timer")?;
 
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::temp_dir().join(format!("epollite-devices-{}", std::process::id()));
     let mut file = std::fs::File::create(&path)?;
     let watched = Linux.open(path.to_str().ok_or("a path that is no text")?, Access::Read)?;
-    let inotify = Linux.inotify_init1()?;
+    let inotify = Linux.create(Device::Inotify, None)?;
     Linux.inotify_add_watch(&inotify, &watched)?;
     Linux.close(watched)?;
     reactor.register_or_close(inotify, Interest::READABLE, Trigger::Level, "file")?;

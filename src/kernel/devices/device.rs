@@ -1,4 +1,4 @@
-//! The kinds of descriptors that only experiments create: the [`Device`] enum.
+//! The kinds of descriptors that [`Devices`](super::Devices) creates: the [`Device`] enum.
 //!
 //! Knows names and arguments; the calls are made by the kernels.
 
