@@ -266,7 +266,7 @@ check: tools ## format, lints, documentation, dependencies; no test
 update-expected: ## write the real output into the pages: review the diff
 	$(CARGO) build --locked --examples --bins
 	BLESS=1 $(CARGO) test --locked --test program -- readme:: tutorial:: models::table::
-	BLESS=1 $(CARGO) test --locked --test faults -- the_page
+	BLESS=1 $(CARGO) test --locked --test reliability
 	BLESS=1 $(CARGO) test --locked --manifest-path benches/Cargo.toml --test manual -- those_of
 
 .PHONY: doc

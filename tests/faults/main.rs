@@ -4,7 +4,6 @@
 //! `tests/properties` does the same on the simulated kernel, where every invariant is checked.
 
 mod api;
-mod policy;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

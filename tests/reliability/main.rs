@@ -265,7 +265,7 @@ fn the_page_says_what_each_errno_leads_to() {
     if std::env::var_os("BLESS").is_some() {
         fs::write(page, &expected).expect("the page can be written");
     } else {
-        assert!(text == expected, "stale: BLESS=1 cargo test --test faults -- the_page");
+        assert!(text == expected, "stale: BLESS=1 cargo test --test reliability");
     }
 }
 
