@@ -8,10 +8,10 @@ PROGRAM := target/release/epollite
 
 # Clients that the tests use, and tools to observe them: Debian's packages, by command.
 TOOLS    := nc socat ncat python3 strace perf cc g++ clang setpriv prlimit unshare ip chromium \
-            valgrind sshd ssh parallel rsync mpirun mandoc groff zsh fish
+            valgrind sshd ssh parallel rsync mpirun mandoc groff zsh fish nft tc
 PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc g++ clang libc6-dev util-linux iproute2 \
             chromium valgrind openssh-server openssh-client parallel rsync openmpi-bin mandoc groff \
-            zsh fish
+            zsh fish nftables
 
 .DEFAULT_GOAL := help
 
