@@ -13,11 +13,10 @@ use crate::kernel::Kernel;
 /// Receives line by line. Made by [`ReadHalf::lines`].
 pub struct Lines<K: Kernel> {
     half: ReadHalf<K>,
-    /// What was received and not returned; the line returned last begins it.
+    /// What was received; lines before `start` have been returned.
     buffer: Vec<u8>,
-    /// How much of `buffer` is the line returned last, with its end.
-    consumed: usize,
-    /// How much of `buffer` is known to hold no line feed.
+    start: usize,
+    /// Up to where there is no line feed behind `start`.
     searched: usize,
     line_bytes_max: NonZeroUsize,
     /// Whether the peer has sent everything.
@@ -41,7 +40,7 @@ impl<K: Kernel> ReadHalf<K> {
         Lines {
             half: self,
             buffer: Vec::new(),
-            consumed: 0,
+            start: 0,
             searched: 0,
             line_bytes_max,
             is_at_eof: false,
@@ -52,7 +51,8 @@ impl<K: Kernel> ReadHalf<K> {
 impl<K: Kernel> Lines<K> {
     /// The next line without its end, which is a line feed and the carriage return before it, if
     /// there is one; `None` at the end of file. A last line without an end is one, too. Cost: one
-    /// system call when no whole line has been received yet; a copy of what was received.
+    /// system call when no whole line has been received yet, O(bytes), and memory for a line and
+    /// what one receive returns.
     ///
     /// Cancel-safe: dropped before it completes, it has lost nothing.
     ///
@@ -60,37 +60,39 @@ impl<K: Kernel> Lines<K> {
     /// * [`LineError::TooLong`]: the line is longer than permitted.
     /// * [`LineError::Recv`]: as [`ReadHalf::recv`].
     pub async fn next(&mut self) -> Result<Option<&[u8]>, LineError> {
-        self.buffer.drain(..self.consumed);
-        self.searched -= self.consumed;
-        self.consumed = 0;
-        let end = loop {
+        let (line, has_end) = loop {
             let found = self.buffer[self.searched..].iter().position(|&byte| byte == b'\n');
             if let Some(at) = found {
-                let end = self.searched + at;
-                self.consumed = end + 1;
-                self.searched = self.consumed;
-                break end;
+                let line = self.start..self.searched + at;
+                self.start = line.end + 1;
+                self.searched = self.start;
+                break (line, true);
             }
             self.searched = self.buffer.len();
             // A carriage return may still belong to the end.
-            if self.buffer.len() > self.line_bytes_max.get() + 1 {
+            if self.searched - self.start > self.line_bytes_max.get() + 1 {
                 return Err(LineError::TooLong);
             }
             if self.is_at_eof {
-                if self.buffer.is_empty() {
+                let line = self.start..self.searched;
+                if line.is_empty() {
                     return Ok(None);
                 }
-                self.consumed = self.buffer.len();
-                break self.consumed;
+                self.start = line.end;
+                break (line, false);
             }
+            // Once for each receive, and not for each line: short lines would be moved again and
+            // again.
+            self.buffer.drain(..self.start);
+            self.searched -= self.start;
+            self.start = 0;
             match self.half.recv_pooled().await.map_err(LineError::Recv)? {
                 Some(bytes) => self.buffer.extend_from_slice(&bytes),
                 None => self.is_at_eof = true,
             }
         };
-        let line = &self.buffer[..end];
-        let line =
-            if self.consumed > end { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
+        let line = &self.buffer[line];
+        let line = if has_end { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
         if line.len() > self.line_bytes_max.get() {
             Err(LineError::TooLong)
         } else {
@@ -101,7 +103,7 @@ impl<K: Kernel> Lines<K> {
     /// The half, and the bytes that were received and not returned as lines. Cost: at most one
     /// copy of them.
     pub fn into_parts(mut self) -> (ReadHalf<K>, Vec<u8>) {
-        self.buffer.drain(..self.consumed);
+        self.buffer.drain(..self.start);
         (self.half, self.buffer)
     }
 }
