@@ -45,31 +45,31 @@ build: ## build the program, optimised: target/release/epollite
 	$(CARGO) build --release --locked
 
 # The libraries for C. cargo's archive holds all of core and alloc: what no function of the header
-# needs is left out, and the names of the rest become local.
+# needs is left out, and the names of the rest become local. The shared library is the same code.
 C_LIBRARY := target/c
 C_VERSION := $(shell sed -n '0,/^version = "/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 C_ABI     := libepollite.so.$(firstword $(subst ., ,$(C_VERSION)))
 C_SYMBOLS  = $(shell grep -ohE 'fn epl_[a-z_]+' src/capi/*.rs | sed 's/fn //' | sort -u)
-C_BUILD    = $(CARGO) rustc --locked --quiet --lib --profile capi --no-default-features \
-             --features capi
 # Nothing unwinds through C: no tables for it, and none of the compiler's own code in the archive.
 C_FLAGS    = --cfg epl_staticlib -C force-unwind-tables=no
+C_DROP     = .llvmbc .llvmcmd .eh_frame .rela.eh_frame .comment
+# No file that runs code before main, and segments that share pages of the file.
+C_SHARED   = -nostartfiles -Wl,-soname,$(C_ABI) -Wl,-z,defs,-z,now,-z,noseparate-code \
+             -Wl,--hash-style=gnu,--build-id=none,--gc-sections
 
 .PHONY: lib
 lib: ## build the libraries for C: target/c/libepollite.a and libepollite.so
 	@mkdir -p $(C_LIBRARY)
-	$(C_BUILD) --target-dir target/c-archive --crate-type staticlib -- $(C_FLAGS)
-	$(C_BUILD) --target-dir target/c-shared --crate-type cdylib -- $(C_FLAGS) \
-		-C link-arg=-Wl,-soname,$(C_ABI) -C link-arg=-lc
+	$(CARGO) rustc --locked --quiet --lib --profile capi --no-default-features --features capi \
+		--target-dir target/c-archive --crate-type staticlib -- $(C_FLAGS)
 	ld -r --gc-sections $(C_SYMBOLS:%=-u %) -o $(C_LIBRARY)/epollite.o \
 		target/c-archive/capi/libepollite.a
 	objcopy --wildcard --keep-global-symbol='epl_*' --strip-unneeded \
-		--remove-section=.llvmbc --remove-section=.llvmcmd --remove-section=.eh_frame \
-		--remove-section=.rela.eh_frame $(C_LIBRARY)/epollite.o
+		$(C_DROP:%=--remove-section=%) $(C_LIBRARY)/epollite.o
 	rm -f $(C_LIBRARY)/libepollite.a
 	ar rcsD $(C_LIBRARY)/libepollite.a $(C_LIBRARY)/epollite.o
-	objcopy --strip-unneeded target/c-shared/capi/libepollite.so \
-		$(C_LIBRARY)/libepollite.so.$(C_VERSION)
+	$(CC) -shared $(C_SHARED) -o $(C_LIBRARY)/libepollite.so.$(C_VERSION) $(C_LIBRARY)/epollite.o
+	strip --strip-unneeded --remove-section=.comment $(C_LIBRARY)/libepollite.so.$(C_VERSION)
 	ln -sf libepollite.so.$(C_VERSION) $(C_LIBRARY)/$(C_ABI)
 	ln -sf $(C_ABI) $(C_LIBRARY)/libepollite.so
 

@@ -111,7 +111,36 @@ typedef struct epl_event {
 int epl_reactor_create(epl_reactor **reactor, uint32_t registrations_max,
                        uint32_t events_max, int version);
 
-/* Closes every registered descriptor and frees the reactor. NULL is allowed. */
+/*
+ * Creates a reactor in storage of yours, and allocates nothing, then or later:
+ *
+ *     static uint64_t storage[EPL_STORAGE_WORDS(64, 16)];
+ *     epl_reactor_init(&reactor, storage, sizeof storage, 64, 16);
+ *
+ * for up to registrations_max registrations and timers, and events_max events
+ * of one epoll_wait(2); neither may be 0. The storage is the reactor's until
+ * epl_reactor_free(), and must not be moved. One registration more is -ENOSPC.
+ * Errors: as epl_reactor_create(); -EINVAL if the storage is NULL, not aligned
+ * as a uint64_t, or smaller than epl_storage_bytes().
+ */
+#define epl_reactor_init(reactor, storage, bytes, registrations_max, events_max) \
+    epl_reactor_create_in(reactor, storage, bytes, registrations_max,            \
+                          events_max, EPL_VERSION)
+int epl_reactor_create_in(epl_reactor **reactor, void *storage, size_t bytes,
+                          uint32_t registrations_max, uint32_t events_max,
+                          int version);
+
+/* The bytes of storage that it needs; 0 for numbers that it refuses. */
+size_t epl_storage_bytes(uint32_t registrations_max, uint32_t events_max);
+
+/* Elements of an array of uint64_t that are enough, as a constant. */
+#define EPL_STORAGE_WORDS(registrations_max, events_max) \
+    (64u + 8u * (registrations_max) + 2u * (events_max))
+
+/*
+ * Closes every registered descriptor and frees the reactor. NULL is allowed.
+ * Storage of yours is yours again.
+ */
 void epl_reactor_free(epl_reactor *reactor);
 
 /*

@@ -11,17 +11,21 @@
 //!  echo       the echo server
 //!  wake       wake-ups from other threads
 //!  text       versions, and the names of errors
+//!  address    addresses as texts
+//!  storage    arrays that grow, or lie in memory of the caller's
 //!  boundary   pointers and results
 //!  archive    the panic handler and the allocator of the C library
 //! ```
 
 #![expect(unsafe_code, reason = "pointers of C")]
 
+mod address;
 #[cfg(epl_staticlib)]
 mod archive;
 mod boundary;
 mod echo;
 mod reactor;
 mod socket;
+mod storage;
 mod text;
 mod wake;

@@ -16,5 +16,7 @@ pub use addr::{AddressFamily, SockAddr};
 pub use addr_error::AddrError;
 pub use datagram_batch::{BATCH_MAX, Datagram, DatagramBatch, DatagramMeta};
 pub use packet_info::PacketInfo;
+#[cfg(feature = "capi")]
+pub(crate) use parse::parse_unix;
 pub use unix::UnixAddr;
 pub(crate) use unix::{SUN_PATH_BYTES, SUN_PATH_OFFSET};

@@ -12,11 +12,13 @@ mod pause;
 pub(crate) mod reactor;
 mod register;
 mod register_error;
-mod registration;
+pub(crate) mod registration;
 pub(crate) mod retry;
 mod spin;
+pub(crate) mod storage;
 mod timer;
 mod vectored;
+#[cfg(feature = "alloc")]
 mod waker;
 
 pub use connect::{ConnectConfig, ConnectError, ConnectProgress, Connector};
@@ -25,6 +27,10 @@ pub use limits::Limits;
 pub(crate) use reactor::{BatchStep, Reactor};
 pub use register_error::{RegisterError, RegisterErrorKind};
 pub use spin::Spin;
+#[cfg(feature = "alloc")]
+pub use storage::Heap;
+pub use storage::{Lent, Room, Storage, StorageOf};
+#[cfg(feature = "alloc")]
 pub use waker::Waker;
 
 use core::time::Duration;

@@ -3,11 +3,7 @@
 //! Every pointer that is not null is trusted to point to what the header says; that is the
 //! contract of each function with its C caller.
 
-use alloc::alloc::alloc;
-use alloc::boxed::Box;
-use core::alloc::Layout;
 use core::ffi::{CStr, c_char, c_int};
-use core::fmt::{self, Write};
 
 use crate::errno::Errno;
 
@@ -54,7 +50,7 @@ pub(super) unsafe fn store<T>(place: *mut T, value: T) -> Result<(), Errno> {
 /// `len` elements; none needs no pointer.
 ///
 /// # Safety
-/// A pointer that is not null points to `len` elements that does not change during `'a`.
+/// A pointer that is not null points to `len` elements that do not change during `'a`.
 pub(super) unsafe fn slice<'a, T>(pointer: *const T, len: usize) -> Result<&'a [T], Errno> {
     check_slice(pointer, len)?;
     if len == 0 {
@@ -85,57 +81,23 @@ fn check_slice<T>(pointer: *const T, len: usize) -> Result<(), Errno> {
     if (pointer.is_null() && len > 0) || !is_possible { Err(Errno::EINVAL) } else { Ok(()) }
 }
 
-/// A text; `EINVAL` for a null pointer, and for one that is not UTF-8.
+/// The bytes of a text; `EINVAL` for a null pointer.
 ///
 /// # Safety
 /// A pointer that is not null points to bytes up to a zero byte, which do not change during `'a`.
-pub(super) unsafe fn text<'a>(pointer: *const c_char) -> Result<&'a str, Errno> {
+pub(super) unsafe fn text<'a>(pointer: *const c_char) -> Result<&'a [u8], Errno> {
     if pointer.is_null() {
         return Err(Errno::EINVAL);
     }
     // SAFETY: not null, and it ends with a zero byte, as the caller has promised.
-    let text = unsafe { CStr::from_ptr(pointer) };
-    text.to_str().map_err(|_| Errno::EINVAL)
+    Ok(unsafe { CStr::from_ptr(pointer) }.to_bytes())
 }
 
-/// Writes `value` with a zero byte at the end; returns its length without that. `ERANGE` if there
-/// is no room: what fits is there, and ends with a zero byte.
-pub(super) fn write_text(room: &mut [u8], value: &dyn fmt::Display) -> Result<usize, Errno> {
-    let mut text = Text { room, len: 0 };
-    let written = write!(text, "{value}");
-    let len = text.len;
-    if let Some(end) = text.room.get_mut(len) {
-        *end = 0;
-    }
-    if written.is_ok() { Ok(len) } else { Err(Errno::ERANGE) }
-}
-
-/// A text in a buffer of C, with room for the zero byte.
-struct Text<'t> {
-    room: &'t mut [u8],
-    len: usize,
-}
-
-impl Write for Text<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            if self.len + 1 >= self.room.len() {
-                return Err(fmt::Error);
-            }
-            let Some(place) = self.room.get_mut(self.len) else { return Err(fmt::Error) };
-            *place = byte;
-            self.len += 1;
-        }
-        Ok(())
-    }
-}
-
-/// A handle for C; `ENOMEM` if there is no memory for it.
-pub(super) fn boxed<T>(value: T) -> Result<*mut T, Errno> {
-    const { assert!(size_of::<T>() > 0) };
-    let layout = Layout::new::<T>();
-    // SAFETY: the layout is not of size zero, as asserted.
-    let memory = unsafe { alloc(layout) }.cast::<T>();
+/// A handle for C, in memory of malloc(3); `ENOMEM` if there is none.
+pub(super) fn allocated<T>(value: T) -> Result<*mut T, Errno> {
+    const { assert!(size_of::<T>() > 0 && align_of::<T>() <= align_of::<libc::max_align_t>()) };
+    // SAFETY: malloc(3) has no precondition.
+    let memory = unsafe { libc::malloc(size_of::<T>()) }.cast::<T>();
     if memory.is_null() {
         return Err(Errno::ENOMEM);
     }
@@ -144,14 +106,16 @@ pub(super) fn boxed<T>(value: T) -> Result<*mut T, Errno> {
     Ok(memory)
 }
 
-/// Takes a handle back; `None` for a null pointer.
+/// Ends the value of a handle, and frees its memory unless that is the caller's.
 ///
 /// # Safety
-/// A pointer that is not null is from [`boxed`], and is not used after this.
-pub(super) unsafe fn unboxed<T>(handle: *mut T) -> Option<Box<T>> {
-    if handle.is_null() {
-        return None;
+/// `handle` points to a value that nothing uses after this; its memory is from [`allocated`]
+/// unless `is_lent`.
+pub(super) unsafe fn destroy<T>(handle: *mut T, is_lent: bool) {
+    // SAFETY: a value that is not used after this, as the caller has promised.
+    unsafe { handle.drop_in_place() };
+    if !is_lent {
+        // SAFETY: from malloc(3), as the caller has promised.
+        unsafe { libc::free(handle.cast()) };
     }
-    // SAFETY: allocated with the layout of a `T` by the global allocator, as `Box` requires.
-    Some(unsafe { Box::from_raw(handle) })
 }

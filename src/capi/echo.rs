@@ -6,7 +6,8 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
-use super::boundary::{boxed, done, shared, slice_mut, status, store, text, unboxed, write_text};
+use super::address;
+use super::boundary::{allocated, destroy, done, shared, slice_mut, status, store, text};
 use super::reactor::{EDGE, deadline_after, trigger_of};
 use super::text::VERSION;
 use super::wake::Wake;
@@ -14,7 +15,6 @@ use crate::errno::Errno;
 use crate::event::{Interest, Trigger};
 use crate::kernel::Kernel;
 use crate::linux::Linux;
-use crate::net::Addr;
 use crate::server::stream::{IDLE_TIMEOUT_MAX, Outcome, StreamConfig, StreamServer};
 use crate::server::{PortSharing, bind_stream};
 
@@ -134,7 +134,7 @@ unsafe extern "C" fn epl_echo_create(
         let wake = Wake::new();
         wake.enable(number);
         let core = UnsafeCell::new(EchoCore { server, is_draining: false, is_drained: false });
-        let handle = boxed(EchoHandle { wake, is_stopped: AtomicBool::new(false), core })?;
+        let handle = allocated(EchoHandle { wake, is_stopped: AtomicBool::new(false), core })?;
         // SAFETY: not null, as the first store has shown, and writable.
         unsafe { store(out, handle) }
     };
@@ -147,8 +147,10 @@ unsafe extern "C" fn epl_echo_create(
 /// `handle` is null, or a server that no thread uses now or later.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epl_echo_free(handle: *mut EchoHandle) {
-    // SAFETY: as the caller has promised.
-    drop(unsafe { unboxed(handle) });
+    if !handle.is_null() {
+        // SAFETY: not null, and allocated by the function above.
+        unsafe { destroy(handle, false) };
+    }
 }
 
 /// Listens on an address, and writes the one that it got.
@@ -168,13 +170,13 @@ unsafe extern "C" fn epl_echo_listen(
             return Err(Errno::ESHUTDOWN);
         }
         // SAFETY: as the caller has promised.
-        let addr: Addr = unsafe { text(address) }?.parse().map_err(|_| Errno::EINVAL)?;
+        let addr = address::parse(unsafe { text(address) }?)?;
         let listening = bind_stream(&mut Linux, &addr, PortSharing::Exclusive);
         let (listener, addr) = listening.map_err(|error| error.errno)?;
         core.server.add_listener(listener)?;
         if !bound.is_null() {
             // SAFETY: as the caller has promised.
-            write_text(unsafe { slice_mut(bound.cast::<u8>(), bound_bytes) }?, &addr)?;
+            address::write(unsafe { slice_mut(bound.cast::<u8>(), bound_bytes) }?, &addr)?;
         }
         Ok(())
     };

@@ -4,9 +4,9 @@ use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::num::NonZeroU32;
 use core::ptr::null_mut;
-use core::time::Duration;
 
-use super::boundary::{boxed, done, shared, status, store, unboxed};
+use super::boundary::{allocated, destroy, done, shared, status, store};
+use super::storage::{ALIGN, CArray, CStorage, Region, parts_bytes};
 use super::text::VERSION;
 use super::wake::Wake;
 use crate::errno::Errno;
@@ -15,6 +15,7 @@ use crate::event::{Event, ExclusiveTrigger, Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::{Fd, Kernel};
 use crate::linux::{Linux, set_nonblocking};
+use crate::reactor::storage::Parts;
 use crate::reactor::{Io, Limits, Reactor, RegisterError};
 use crate::token::Token;
 
@@ -25,10 +26,12 @@ use crate::token::Token;
 pub(super) struct Handle {
     wake: Wake,
     core: UnsafeCell<Core>,
+    /// In storage of the caller's.
+    is_lent: bool,
 }
 
 struct Core {
-    reactor: Reactor<Data>,
+    reactor: Reactor<Data, Linux, CStorage>,
     /// Of C's; the one for wake-ups is not counted.
     registrations_max: u32,
     wake_token: Option<Token>,
@@ -114,30 +117,93 @@ unsafe extern "C" fn epl_reactor_create(
     version: c_int,
 ) -> c_int {
     let create = || {
-        if version != VERSION {
-            return Err(Errno::ELIBBAD);
-        }
-        if events_max > EVENTS_MAX {
-            return Err(Errno::EINVAL);
-        }
-        // SAFETY: null, or writable, as the caller has promised.
-        unsafe { store(out, null_mut()) }?;
+        // SAFETY: as the caller has promised.
+        unsafe { begin(out, events_max, version) }?;
         let defaults = Limits::default();
         let registrations_max = match registrations_max {
             DEFAULT => defaults.registrations_max,
             most => most,
         };
-        let limits = Limits {
-            registrations_max: registrations_max.saturating_add(1),
-            events_max: NonZeroU32::new(events_max).unwrap_or(defaults.events_max),
+        let events_max = NonZeroU32::new(events_max).unwrap_or(defaults.events_max);
+        let parts = Parts {
+            slots: CArray::growing(),
+            events: CArray::growing(),
+            deadlines: CArray::growing(),
+            positions: CArray::growing(),
+            requeued: CArray::growing(),
         };
-        let reactor = Reactor::with_limits(Linux, limits)?;
-        let core = UnsafeCell::new(Core { reactor, registrations_max, wake_token: None });
-        let handle = boxed(Handle { wake: Wake::new(), core })?;
+        let handle = allocated(Handle::new(registrations_max, events_max, parts, false)?)?;
         // SAFETY: not null, as the first store has shown, and writable.
         unsafe { store(out, handle) }
     };
     done(create())
+}
+
+/// Creates a reactor in storage of the caller's, which it does not leave.
+///
+/// # Safety
+/// `out` is null or may be written to; `storage` is null, or `bytes` bytes there belong to the
+/// reactor until it is freed.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_reactor_create_in(
+    out: *mut *mut Handle,
+    storage: *mut c_void,
+    bytes: usize,
+    registrations_max: u32,
+    events_max: u32,
+    version: c_int,
+) -> c_int {
+    let create = || {
+        // SAFETY: as the caller has promised.
+        unsafe { begin(out, events_max, version) }?;
+        let (registrations, events) = sizes(registrations_max, events_max).ok_or(Errno::EINVAL)?;
+        let events_max = NonZeroU32::new(events_max).ok_or(Errno::EINVAL)?;
+        // SAFETY: as the caller has promised.
+        let mut region = unsafe { Region::new(storage.cast(), bytes) }?;
+        let handle = region.take::<Handle>(1)?.as_ptr();
+        let parts = region.parts(registrations, events)?;
+        let value = Handle::new(registrations_max, events_max, parts, true)?;
+        // SAFETY: of the storage, with room for it, and aligned.
+        unsafe { store(handle, value) }?;
+        // SAFETY: not null, as the first store has shown, and writable.
+        unsafe { store(out, handle) }
+    };
+    done(create())
+}
+
+/// The bytes of storage that a reactor needs; 0 for numbers that no reactor has.
+#[unsafe(no_mangle)]
+extern "C" fn epl_storage_bytes(registrations_max: u32, events_max: u32) -> usize {
+    let bytes = || {
+        let (registrations, events) = sizes(registrations_max, events_max)?;
+        let handle = size_of::<Handle>().checked_next_multiple_of(ALIGN)?;
+        parts_bytes::<Data>(registrations, events)?.checked_add(handle)
+    };
+    bytes().unwrap_or(0)
+}
+
+/// What to make room for: the registrations with that for wake-ups, and the events.
+fn sizes(registrations_max: u32, events_max: u32) -> Option<(usize, usize)> {
+    if registrations_max == 0 || events_max == 0 || events_max > EVENTS_MAX {
+        return None;
+    }
+    let registrations = registrations_max.checked_add(1)?;
+    Some((usize::try_from(registrations).ok()?, usize::try_from(events_max).ok()?))
+}
+
+/// Checks what both kinds of a new reactor have in common. `out` is null from here on.
+///
+/// # Safety
+/// `out` is null or may be written to.
+unsafe fn begin(out: *mut *mut Handle, events_max: u32, version: c_int) -> Result<(), Errno> {
+    if version != VERSION {
+        return Err(Errno::ELIBBAD);
+    }
+    if events_max > EVENTS_MAX {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: as the caller has promised.
+    unsafe { store(out, null_mut()) }
 }
 
 /// Closes every registered descriptor, and frees the reactor.
@@ -147,7 +213,10 @@ unsafe extern "C" fn epl_reactor_create(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epl_reactor_free(handle: *mut Handle) {
     // SAFETY: as the caller has promised.
-    drop(unsafe { unboxed(handle) });
+    if let Ok(Handle { is_lent, .. }) = unsafe { shared(handle) } {
+        // SAFETY: not null, and created by one of the functions above.
+        unsafe { destroy(handle, *is_lent) };
+    }
 }
 
 /// The descriptor of the epoll.
@@ -469,6 +538,20 @@ unsafe extern "C" fn epl_wake(handle: *const Handle) -> c_int {
     done(unsafe { shared(handle) }.and_then(|handle| handle.wake.wake()))
 }
 
+impl Handle {
+    fn new(
+        registrations_max: u32,
+        events_max: NonZeroU32,
+        parts: Parts<Data, CStorage>,
+        is_lent: bool,
+    ) -> Result<Self, Errno> {
+        let limits = Limits { registrations_max: registrations_max.saturating_add(1), events_max };
+        let reactor = Reactor::in_parts(Linux, limits, parts)?;
+        let core = UnsafeCell::new(Core { reactor, registrations_max, wake_token: None });
+        Ok(Self { wake: Wake::new(), core, is_lent })
+    }
+}
+
 impl Core {
     /// How many registrations C has.
     fn count(&self) -> u32 {
@@ -481,7 +564,7 @@ impl Core {
         if Some(token) == self.wake_token { Err(Errno::ENOENT) } else { Ok(token) }
     }
 
-    fn find(&mut self, token: u64) -> Result<(&mut Data, Io<'_, Linux>), Errno> {
+    fn find(&mut self, token: u64) -> Result<(&mut Data, Io<'_, Linux, CStorage>), Errno> {
         let token = self.checked(token)?;
         self.reactor.get_mut(token).ok_or(Errno::ENOENT)
     }
@@ -535,6 +618,6 @@ pub(super) fn deadline_after(timeout_ns: i64) -> Option<Instant> {
     match u64::try_from(timeout_ns) {
         Err(_) => None,
         Ok(0) => Some(Instant::ZERO),
-        Ok(nanos) => Some(Linux.now() + Duration::from_nanos(nanos)),
+        Ok(nanos) => Some(Instant::from_nanos(Linux.now().as_nanos().saturating_add(nanos))),
     }
 }

@@ -2,7 +2,8 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-use super::boundary::{count, done, slice, slice_mut, status, text, write_text};
+use super::address;
+use super::boundary::{count, done, slice, slice_mut, status, text};
 use crate::errno::Errno;
 use crate::kernel::close_quietly;
 use crate::kernel::{Fd, Kernel, Shutdown, SocketOption, SocketOptionName, SocketType};
@@ -89,7 +90,7 @@ unsafe extern "C" fn epl_accept(listener: c_int, peer: *mut c_char, peer_bytes: 
         let room = unsafe { optional(peer, peer_bytes) }?;
         let (fd, addr) = retry_on_eintr(|| Linux.accept4(&lent(listener)))?;
         // A name that does not fit is cut: a connection is worth more than its name.
-        let _ = room.map(|room| write_text(room, &addr));
+        let _ = room.map(|room| address::write(room, &addr));
         Ok(fd.raw())
     };
     status(accept())
@@ -135,7 +136,7 @@ unsafe extern "C" fn epl_recvfrom(
         // SAFETY: as the caller has promised.
         let room = unsafe { optional(peer, peer_bytes) }?;
         let (len, addr) = retry_on_eintr(|| Linux.recvfrom(&lent(fd), buf))?;
-        let _ = room.map(|room| write_text(room, &addr));
+        let _ = room.map(|room| address::write(room, &addr));
         Ok(len)
     };
     count(receive())
@@ -194,7 +195,7 @@ extern "C" fn epl_set_nodelay(fd: c_int, is_on: c_int) -> c_int {
 unsafe extern "C" fn epl_local_address(fd: c_int, room: *mut c_char, bytes: usize) -> isize {
     // SAFETY: as the caller has promised.
     let room = unsafe { slice_mut(room.cast::<u8>(), bytes) };
-    count(room.and_then(|room| write_text(room, &Linux.getsockname(&lent(fd))?)))
+    count(room.and_then(|room| address::write(room, &Linux.getsockname(&lent(fd))?)))
 }
 
 /// The address of a socket's peer; returns its length.
@@ -205,7 +206,7 @@ unsafe extern "C" fn epl_local_address(fd: c_int, room: *mut c_char, bytes: usiz
 unsafe extern "C" fn epl_peer_address(fd: c_int, room: *mut c_char, bytes: usize) -> isize {
     // SAFETY: as the caller has promised.
     let room = unsafe { slice_mut(room.cast::<u8>(), bytes) };
-    count(room.and_then(|room| write_text(room, &Linux.getpeername(&lent(fd))?)))
+    count(room.and_then(|room| address::write(room, &Linux.getpeername(&lent(fd))?)))
 }
 
 /// A descriptor for one call: the number stays C's. A negative one is `EBADF` in the call.
@@ -217,7 +218,7 @@ const fn lent(fd: c_int) -> Fd {
 /// As [`text`].
 unsafe fn parse(address: *const c_char) -> Result<Addr, Errno> {
     // SAFETY: as the caller has promised.
-    unsafe { text(address) }?.parse().map_err(|_| Errno::EINVAL)
+    address::parse(unsafe { text(address) }?)
 }
 
 /// # Safety

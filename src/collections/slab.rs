@@ -2,11 +2,17 @@
 //!
 //! Knows nothing of descriptors; it is where a stale token is detected.
 
-use alloc::collections::TryReserveError;
+#[cfg(feature = "alloc")]
 use alloc::vec::Vec;
 use core::fmt;
+use core::marker::PhantomData;
 
+use super::array::Array;
 use crate::token::Token;
+
+/// A [`SlabIn`] a `Vec`.
+#[cfg(feature = "alloc")]
+pub type Slab<T> = SlabIn<T, Vec<Slot<T>>>;
 
 /// Values in numbered slots. A slot is reused, a [`Token`] is not.
 ///
@@ -16,7 +22,7 @@ use crate::token::Token;
 /// that takes four thousand million reuses of one slot.)
 ///
 /// Memory: one `T` and at most 8 bytes more per slot, rounded up to the alignment of `T`;
-/// none before the first insert; grown by half, so that at most a third is unused.
+/// none before the first insert; a `Vec` grows by half, so that at most a third is unused.
 /// Slots are reused last in, first out: the one freed last is most likely in the cache.
 ///
 /// ```
@@ -29,19 +35,27 @@ use crate::token::Token;
 /// assert_eq!(slab.get(ann), None);          // but the old token is stale
 /// ```
 #[derive(Debug)]
-pub struct Slab<T> {
-    slots: Vec<Slot<T>>,
+pub struct SlabIn<T, A> {
+    slots: A,
     free: u32,
     len: u32,
     len_max: u32,
     generation_max: u32,
     retired: u32,
+    values: PhantomData<T>,
 }
 
+/// A place for a value of a [`SlabIn`].
 #[derive(Debug)]
-struct Slot<T> {
+pub struct Slot<T> {
     generation: u32,
     entry: Entry<T>,
+}
+
+impl<T> Slot<T> {
+    /// Without a value, to make memory for an array of. Such memory belongs to one slab at a time.
+    pub const VACANT: Self =
+        Self { generation: 0, entry: Entry::Vacant { next: END_OF_FREE_LIST } };
 }
 
 #[derive(Debug)]
@@ -52,9 +66,6 @@ enum Entry<T> {
 
 /// The end of the free list. It is not a valid slot number: the slab never grows that far.
 const END_OF_FREE_LIST: u32 = u32::MAX;
-
-/// A slab's first allocation, in slots: small, since most reactors have few registrations.
-const INITIAL_CAPACITY: usize = 8;
 
 /// The slab was full, or could not grow: the value is returned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,10 +79,33 @@ impl<T> fmt::Display for SlabFull<T> {
 
 impl<T: fmt::Debug> core::error::Error for SlabFull<T> {}
 
-impl<T> Slab<T> {
-    /// Bytes that one slot takes.
-    pub const SLOT_BYTES: usize = size_of::<Slot<T>>();
+/// A slot that is free, with the token that its value will have.
+pub(crate) struct Vacancy<'s, T> {
+    slot: &'s mut Slot<T>,
+    free: &'s mut u32,
+    len: &'s mut u32,
+    token: Token,
+}
 
+impl<T> Vacancy<'_, T> {
+    /// The token of the value, once there is one. Cost: O(1).
+    pub(crate) const fn token(&self) -> Token {
+        self.token
+    }
+
+    /// Puts the value in. Cost: O(1).
+    pub(crate) fn fill(self, value: T) -> Token {
+        if let Entry::Vacant { next } = self.slot.entry {
+            *self.free = next;
+        }
+        self.slot.entry = Entry::Occupied(value);
+        *self.len += 1;
+        self.token
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<T> Slab<T> {
     /// Creates a slab for at most `len_max` values. Cost: O(1), no allocation.
     #[must_use]
     pub const fn new(len_max: u32) -> Self {
@@ -83,110 +117,23 @@ impl<T> Slab<T> {
     /// allocation.
     #[must_use]
     pub const fn with_max_generation(len_max: u32, generation_max: u32) -> Self {
-        Self {
-            slots: Vec::new(),
-            free: END_OF_FREE_LIST,
-            len: 0,
-            len_max,
-            generation_max,
-            retired: 0,
-        }
+        Self::with_generations(Vec::new(), len_max, generation_max)
     }
+}
 
-    /// Puts `value` in a slot and returns its token. Cost: O(1), amortised over growth.
-    ///
-    /// # Errors
-    /// [`SlabFull`], with the value: there are `len_max` already, or no slot number is left, or no
-    /// memory.
-    pub fn insert(&mut self, value: T) -> Result<Token, SlabFull<T>> {
-        if self.len == self.len_max {
-            return Err(SlabFull(value));
-        }
-        if self.free != END_OF_FREE_LIST {
-            let slot = self.free;
-            let entry_slot = &mut self.slots[slot as usize];
-            let Entry::Vacant { next } = entry_slot.entry else {
-                unreachable!("the list of free slots holds free slots only")
-            };
-            self.free = next;
-            entry_slot.entry = Entry::Occupied(value);
-            self.len += 1;
-            return Ok(Token::new(slot, entry_slot.generation));
-        }
-        let slot = u32::try_from(self.slots.len()).unwrap_or(END_OF_FREE_LIST);
-        if slot == END_OF_FREE_LIST {
-            return Err(SlabFull(value));
-        }
-        if self.grow().is_err() {
-            return Err(SlabFull(value));
-        }
-        self.slots.push(Slot { generation: 0, entry: Entry::Occupied(value) });
-        self.len += 1;
-        Ok(Token::new(slot, 0))
-    }
+impl<T, A> SlabIn<T, A> {
+    /// Bytes that one slot takes.
+    pub const SLOT_BYTES: usize = size_of::<Slot<T>>();
 
-    /// Removes the value of `token`, which is stale from now on. Cost: O(1).
-    pub fn remove(&mut self, token: Token) -> Option<T> {
-        self.get(token)?;
-        let entry_slot = &mut self.slots[token.slot() as usize];
-        let spent = entry_slot.generation == self.generation_max;
-        let next = if spent { END_OF_FREE_LIST } else { self.free };
-        let Entry::Occupied(value) =
-            core::mem::replace(&mut entry_slot.entry, Entry::Vacant { next })
-        else {
-            unreachable!("a token that was found refers to an occupied slot")
-        };
-        self.len -= 1;
-        if spent {
-            self.retired += 1;
-        } else {
-            entry_slot.generation += 1;
-            self.free = token.slot();
-        }
-        Some(value)
-    }
-
-    /// The value of `token`. Cost: O(1).
-    pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
-        match self.slots.get_mut(token.slot() as usize) {
-            Some(Slot { generation, entry: Entry::Occupied(value) })
-                if *generation == token.generation() =>
-            {
-                Some(value)
-            }
-            _ => None,
-        }
-    }
-
-    /// The value of `token`. Cost: O(1).
+    /// Creates a slab for at most `len_max` values in `slots`, which is empty. Cost: O(1).
     #[must_use]
-    pub fn get(&self, token: Token) -> Option<&T> {
-        match self.slots.get(token.slot() as usize) {
-            Some(Slot { generation, entry: Entry::Occupied(value) })
-                if *generation == token.generation() =>
-            {
-                Some(value)
-            }
-            _ => None,
-        }
+    pub const fn within(slots: A, len_max: u32) -> Self {
+        Self::with_generations(slots, len_max, u32::MAX)
     }
 
-    /// The token of the value that is in `slot` now. Cost: O(1).
-    #[must_use]
-    pub fn token_at(&self, slot: u32) -> Option<Token> {
-        match self.slots.get(slot as usize) {
-            Some(Slot { generation, entry: Entry::Occupied(_) }) => {
-                Some(Token::new(slot, *generation))
-            }
-            _ => None,
-        }
-    }
-
-    /// One more than the highest slot ever used: `0..slot_count()` covers them all. Cost: O(1).
-    #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "insert stops at u32::MAX slots")]
-    pub const fn slot_count(&self) -> u32 {
-        self.slots.len() as u32
+    const fn with_generations(slots: A, len_max: u32, generation_max: u32) -> Self {
+        let (free, values) = (END_OF_FREE_LIST, PhantomData);
+        Self { slots, free, len: 0, len_max, generation_max, retired: 0, values }
     }
 
     /// How many values it holds. Cost: O(1).
@@ -212,18 +159,112 @@ impl<T> Slab<T> {
     pub const fn retired(&self) -> u32 {
         self.retired
     }
+}
 
-    /// By half, not by doubling: the bound on bytes per connection holds even when the slab
-    /// has just grown.
-    fn grow(&mut self) -> Result<(), TryReserveError> {
-        if self.slots.len() < self.slots.capacity() {
-            return Ok(());
+impl<T, A: Array<Slot<T>>> SlabIn<T, A> {
+    /// Puts `value` in a slot and returns its token. Cost: O(1), amortised over growth.
+    ///
+    /// # Errors
+    /// [`SlabFull`], with the value: there are `len_max` already, or no slot number is left, or no
+    /// memory.
+    pub fn insert(&mut self, value: T) -> Result<Token, SlabFull<T>> {
+        match self.vacancy() {
+            Some(vacancy) => Ok(vacancy.fill(value)),
+            None => Err(SlabFull(value)),
         }
-        self.slots.try_reserve_exact((self.slots.len() / 2).max(INITIAL_CAPACITY))
+    }
+
+    /// A free slot, for a value that is known later; `None` if there are `len_max` values already,
+    /// or no slot number is left, or no memory. Cost: O(1), amortised over growth.
+    pub(crate) fn vacancy(&mut self) -> Option<Vacancy<'_, T>> {
+        if self.len == self.len_max {
+            return None;
+        }
+        if self.free == END_OF_FREE_LIST {
+            let slot = u32::try_from(self.slots.as_slice().len()).ok()?;
+            if slot == END_OF_FREE_LIST || self.slots.try_push(Slot::VACANT).is_err() {
+                return None;
+            }
+            self.free = slot;
+        }
+        let slot = self.slots.as_mut_slice().get_mut(self.free as usize)?;
+        let token = Token::new(self.free, slot.generation);
+        Some(Vacancy { slot, free: &mut self.free, len: &mut self.len, token })
+    }
+
+    /// Removes the value of `token`, which is stale from now on. Cost: O(1).
+    pub fn remove(&mut self, token: Token) -> Option<T> {
+        let slot = self.slots.as_mut_slice().get_mut(token.slot() as usize)?;
+        let is_spent = slot.generation == self.generation_max;
+        let next = if is_spent { END_OF_FREE_LIST } else { self.free };
+        if slot.generation != token.generation() || !matches!(slot.entry, Entry::Occupied(_)) {
+            return None;
+        }
+        let entry = core::mem::replace(&mut slot.entry, Entry::Vacant { next });
+        let Entry::Occupied(value) = entry else { return None };
+        self.len -= 1;
+        if is_spent {
+            self.retired += 1;
+        } else {
+            slot.generation += 1;
+            self.free = token.slot();
+        }
+        Some(value)
+    }
+
+    /// The value of `token`. Cost: O(1).
+    pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
+        match self.slots.as_mut_slice().get_mut(token.slot() as usize) {
+            Some(Slot { generation, entry: Entry::Occupied(value) })
+                if *generation == token.generation() =>
+            {
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+
+    /// The value of `token`. Cost: O(1).
+    #[must_use]
+    pub fn get(&self, token: Token) -> Option<&T> {
+        match self.slots.as_slice().get(token.slot() as usize) {
+            Some(Slot { generation, entry: Entry::Occupied(value) })
+                if *generation == token.generation() =>
+            {
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+
+    /// The value that is in `slot` now. Cost: O(1).
+    pub(crate) fn at(&self, slot: u32) -> Option<&T> {
+        match self.slots.as_slice().get(slot as usize) {
+            Some(Slot { entry: Entry::Occupied(value), .. }) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The token of the value that is in `slot` now. Cost: O(1).
+    #[must_use]
+    pub fn token_at(&self, slot: u32) -> Option<Token> {
+        match self.slots.as_slice().get(slot as usize) {
+            Some(Slot { generation, entry: Entry::Occupied(_) }) => {
+                Some(Token::new(slot, *generation))
+            }
+            _ => None,
+        }
+    }
+
+    /// One more than the highest slot ever used: `0..slot_count()` covers them all. Cost: O(1).
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "insert stops at u32::MAX slots")]
+    pub fn slot_count(&self) -> u32 {
+        self.slots.as_slice().len() as u32
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "alloc"))]
 mod tests {
     use super::*;
 
@@ -261,15 +302,14 @@ mod tests {
     }
 
     #[test]
-    fn growth_wastes_at_most_a_third() {
-        let mut slab = Slab::new(u32::MAX - 1);
-        let (mut capacity, mut grown) = (0, 0);
-        for n in 0..10_000u32 {
-            slab.insert(n).unwrap();
-            assert!(slab.slots.capacity() <= slab.slots.len() * 3 / 2 + INITIAL_CAPACITY);
-            grown += u32::from(slab.slots.capacity() != capacity);
-            capacity = slab.slots.capacity();
-        }
-        assert!(grown < 30, "by half each time, not bit by bit: it grew {grown} times");
+    fn lent_slots_are_used_again_and_no_token_is() {
+        let mut room = [const { Slot::VACANT }; 2];
+        let mut slab = SlabIn::within(super::super::LentArray::new(&mut room), u32::MAX);
+        let (one, two) = (slab.insert(1).unwrap(), slab.insert(2).unwrap());
+        assert_eq!(slab.insert(3), Err(SlabFull(3)));
+        assert_eq!(slab.remove(one), Some(1));
+        let three = slab.insert(3).unwrap();
+        assert!(three.slot() == one.slot() && three != one);
+        assert_eq!((slab.get(one), slab.get(two), slab.get(three)), (None, Some(&2), Some(&3)));
     }
 }

@@ -2,10 +2,18 @@
 //!
 //! Knows no clock and no reactor: the current time is an argument.
 
+#[cfg(feature = "alloc")]
 use alloc::collections::TryReserveError;
+#[cfg(feature = "alloc")]
 use alloc::vec::Vec;
 
+use super::array::Array;
+use super::slot_queue::NoRoom;
 use crate::instant::Instant;
+
+/// A [`TimerHeapIn`] two `Vec`s.
+#[cfg(feature = "alloc")]
+pub type TimerHeap = TimerHeapIn<Vec<Deadline>, Vec<u32>>;
 
 /// At most one deadline per key; the earliest is available at once, and any can be moved or
 /// cancelled without leaving a trace.
@@ -29,27 +37,33 @@ use crate::instant::Instant;
 /// assert_eq!(timers.pop_expired(at(15)), None);
 /// ```
 #[derive(Debug, Default)]
-pub struct TimerHeap {
+pub struct TimerHeapIn<H, P> {
     /// A binary min-heap: the children of `i` are `2i + 1` and `2i + 2`.
-    heap: Vec<Entry>,
+    heap: H,
     /// The heap position of each key.
-    positions: Vec<u32>,
+    positions: P,
 }
 
 /// Ordered by time, then by key: the order of expiry does not depend on history.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Entry {
-    deadline: Instant,
+pub struct Deadline {
+    at: Instant,
     key: u32,
+}
+
+impl Deadline {
+    /// To make memory for an array of.
+    pub const NONE: Self = Self { at: Instant::MAX, key: NOT_QUEUED };
 }
 
 const NOT_QUEUED: u32 = u32::MAX;
 
+#[cfg(feature = "alloc")]
 impl TimerHeap {
     /// Creates a heap without deadlines. Cost: O(1), no allocation.
     #[must_use]
     pub const fn new() -> Self {
-        Self { heap: Vec::new(), positions: Vec::new() }
+        Self::within(Vec::new(), Vec::new())
     }
 
     /// Makes room, so that [`set`](Self::set) of `key` does not allocate before another key is set.
@@ -63,38 +77,53 @@ impl TimerHeap {
         self.heap.try_reserve(1)
     }
 
-    /// Sets or moves the deadline of `key`. Cost: O(log n), amortised over growth.
+    /// Sets or moves the deadline of `key`. Without memory for it the program ends, as in every
+    /// collection of `alloc`. Cost: O(log n), amortised over growth.
     pub fn set(&mut self, key: u32, deadline: Instant) {
-        let index = key as usize;
-        if index >= self.positions.len() {
-            self.positions.resize(index + 1, NOT_QUEUED);
+        let missing = (key as usize + 1).saturating_sub(self.positions.len());
+        self.positions.reserve(missing);
+        self.heap.reserve(1);
+        let _ = self.try_set(key, deadline);
+    }
+}
+
+impl<H: Array<Deadline>, P: Array<u32>> TimerHeapIn<H, P> {
+    /// A heap without deadlines in two arrays, which are empty. Cost: O(1).
+    #[must_use]
+    pub const fn within(heap: H, positions: P) -> Self {
+        Self { heap, positions }
+    }
+
+    /// Sets or moves the deadline of `key`. Cost: O(log n), amortised over growth.
+    ///
+    /// # Errors
+    /// [`NoRoom`]: there is no memory for it; no deadline has changed.
+    pub fn try_set(&mut self, key: u32, deadline: Instant) -> Result<(), NoRoom> {
+        let entry = Deadline { at: deadline, key };
+        if let Some(position) = self.position(key) {
+            self.sift(position, entry);
+            return Ok(());
         }
-        let entry = Entry { deadline, key };
-        let index = match self.position(key) {
-            Some(index) => {
-                self.heap[index] = entry;
-                index
-            }
-            None => {
-                self.heap.push(entry);
-                self.heap.len() - 1
-            }
-        };
-        self.sift(index);
+        while self.positions.as_slice().len() <= key as usize {
+            self.positions.try_push(NOT_QUEUED).map_err(|_| NoRoom)?;
+        }
+        self.heap.try_push(entry).map_err(|_| NoRoom)?;
+        self.sift(self.len() - 1, entry);
+        Ok(())
     }
 
     /// Cancels the deadline of `key`. Returns whether there was one. Cost: O(log n).
     pub fn cancel(&mut self, key: u32) -> bool {
-        let Some(index) = self.position(key) else { return false };
-        self.remove(index);
+        let Some(position) = self.position(key) else { return false };
+        self.remove(position);
         true
     }
 
     /// Removes one key whose deadline is not after `now`, the earliest first.
     /// Cost: O(log n).
     pub fn pop_expired(&mut self, now: Instant) -> Option<u32> {
-        let first = *self.heap.first()?;
-        if first.deadline > now {
+        let first = *self.heap.as_slice().first()?;
+        if first.at > now {
             return None;
         }
         self.remove(0);
@@ -104,74 +133,92 @@ impl TimerHeap {
     /// The earliest deadline. Cost: O(1).
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.heap.first().map(|entry| entry.deadline)
+        self.heap.as_slice().first().map(|entry| entry.at)
     }
 
     /// The deadline of `key`. Cost: O(1).
     #[must_use]
     pub fn get(&self, key: u32) -> Option<Instant> {
-        self.position(key).map(|index| self.heap[index].deadline)
+        let position = self.position(key)?;
+        self.heap.as_slice().get(position).map(|entry| entry.at)
     }
 
     /// How many deadlines are set. Cost: O(1).
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.heap.len()
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.heap.as_slice().len()
     }
 
     /// Whether no deadline is set. Cost: O(1).
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.heap.is_empty()
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.heap.as_slice().is_empty()
     }
 
     fn position(&self, key: u32) -> Option<usize> {
-        match self.positions.get(key as usize) {
+        match self.positions.as_slice().get(key as usize) {
             None | Some(&NOT_QUEUED) => None,
-            Some(&index) => Some(index as usize),
+            Some(&position) => Some(position as usize),
         }
     }
 
-    fn remove(&mut self, index: usize) {
-        let removed = self.heap.swap_remove(index);
-        self.positions[removed.key as usize] = NOT_QUEUED;
-        if index < self.heap.len() {
-            self.sift(index);
+    /// Removes the entry at `position`; the last one takes its place.
+    fn remove(&mut self, position: usize) {
+        let heap = self.heap.as_slice();
+        let (Some(removed), Some(&last)) = (heap.get(position), heap.last()) else { return };
+        let removed = removed.key;
+        self.heap.remove_last();
+        if removed != last.key {
+            self.sift(position, last);
+        }
+        if let Some(place) = self.positions.as_mut_slice().get_mut(removed as usize) {
+            *place = NOT_QUEUED;
         }
     }
 
-    /// Moves the entry at `index` up or down to its place in the heap, and updates the positions
-    /// of all entries that moved.
-    fn sift(&mut self, mut index: usize) {
-        let entry = self.heap[index];
-        while index > 0 && entry < self.heap[(index - 1) / 2] {
-            self.set_at(index, self.heap[(index - 1) / 2]);
-            index = (index - 1) / 2;
+    /// Puts `entry` into the hole at `position`, or where it belongs above or below, and updates
+    /// the positions of all entries that moved.
+    fn sift(&mut self, mut position: usize, entry: Deadline) {
+        while let Some(above) = position.checked_sub(1).map(|below| below / 2)
+            && let Some(&parent) = self.heap.as_slice().get(above)
+            && entry < parent
+        {
+            self.put(position, parent);
+            position = above;
         }
-        while let Some(child) = self.smaller_child(index) {
-            if entry <= self.heap[child] {
-                break;
-            }
-            self.set_at(index, self.heap[child]);
-            index = child;
+        while let Some((below, child)) = self.smaller_child(position)
+            && child < entry
+        {
+            self.put(position, child);
+            position = below;
         }
-        self.set_at(index, entry);
+        self.put(position, entry);
     }
 
-    fn smaller_child(&self, index: usize) -> Option<usize> {
-        let left = self.heap.get(2 * index + 1)?;
-        let right = self.heap.get(2 * index + 2);
-        Some(2 * index + 1 + usize::from(right.is_some_and(|right| right < left)))
+    fn smaller_child(&self, position: usize) -> Option<(usize, Deadline)> {
+        let left = 2 * position + 1;
+        let heap = self.heap.as_slice();
+        let child = *heap.get(left)?;
+        match heap.get(left + 1) {
+            Some(&right) if right < child => Some((left + 1, right)),
+            _ => Some((left, child)),
+        }
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "at most one entry for each u32 key")]
-    fn set_at(&mut self, index: usize, entry: Entry) {
-        self.heap[index] = entry;
-        self.positions[entry.key as usize] = index as u32;
+    fn put(&mut self, position: usize, entry: Deadline) {
+        if let Some(place) = self.heap.as_mut_slice().get_mut(position) {
+            *place = entry;
+        }
+        if let Some(place) = self.positions.as_mut_slice().get_mut(entry.key as usize) {
+            *place = position as u32;
+        }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "alloc"))]
 mod tests {
     use super::*;
 

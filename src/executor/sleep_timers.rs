@@ -31,7 +31,7 @@ impl SleepTimers {
         self.slots.get_mut(token).expect("it was found just now").take()
     }
 
-    pub(super) const fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.timers.len()
     }
 }

@@ -330,10 +330,12 @@ impl SockAddr {
     }
 
     fn push(&mut self, field: &[u8]) {
-        let start = self.as_bytes().len();
-        let end = start + field.len();
-        self.bytes[start..end].copy_from_slice(field);
-        self.set_len(u32::try_from(end).unwrap_or(u32::MAX));
+        for byte in field {
+            if let Some(place) = self.bytes.get_mut(self.len as usize) {
+                *place = *byte;
+                self.len += 1;
+            }
+        }
     }
 
     /// The length, as system calls take it. Cost: O(1).
@@ -390,7 +392,7 @@ impl SockAddr {
     /// ```
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len as usize]
+        self.bytes.get(..self.len as usize).unwrap_or_default()
     }
 }
 

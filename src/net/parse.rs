@@ -62,7 +62,7 @@ impl FromStr for Addr {
             return Ok(Self::Unspecified);
         }
         if let Some(name) = text.strip_prefix(UNIX_PREFIX) {
-            return parse_unix(name).map(Self::Unix);
+            return parse_unix(name.as_bytes()).map(Self::Unix);
         }
         if let Some(bracketed) = text.strip_prefix('[') {
             return parse_v6(bracketed).map(Self::V6);
@@ -71,9 +71,10 @@ impl FromStr for Addr {
     }
 }
 
-fn parse_unix(text: &str) -> Result<UnixAddr, AddrError> {
+/// What follows `unix:`.
+pub(crate) fn parse_unix(text: &[u8]) -> Result<UnixAddr, AddrError> {
     let mut buf = [0; SUN_PATH_BYTES];
-    match text.as_bytes() {
+    match text {
         [] => Ok(UnixAddr::unnamed()),
         [b'@', name @ ..] => UnixAddr::abstract_name(unescape(name, &mut buf)?),
         path => UnixAddr::path(unescape(path, &mut buf)?),
@@ -135,7 +136,7 @@ fn unescape<'a>(text: &[u8], buf: &'a mut [u8; SUN_PATH_BYTES]) -> Result<&'a [u
         len += 1;
         rest = after;
     }
-    Ok(&buf[..len])
+    Ok(buf.get(..len).unwrap_or_default())
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -89,8 +89,7 @@ impl UnixAddr {
             [] => Ok(Self::unnamed()),
             [0, name @ ..] => Self::abstract_name(name),
             _ => {
-                let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-                Self::path(&bytes[..end])
+                Self::path(bytes.split(|byte| *byte == 0).next().unwrap_or_default())
             }
         }
     }
@@ -105,7 +104,7 @@ impl UnixAddr {
     }
 
     pub(super) fn sun_path(&self) -> &[u8] {
-        &self.sun_path[..usize::from(self.len)]
+        self.sun_path.get(..usize::from(self.len)).unwrap_or_default()
     }
 
     /// The path, without a NUL, if the name is one. Cost: O(1).

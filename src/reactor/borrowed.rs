@@ -6,11 +6,12 @@
 use super::reactor::Reactor;
 use super::register_error::{RegisterError, RegisterErrorKind};
 use super::retry::retry_on_eintr;
+use super::storage::StorageOf;
 use crate::event::{Interest, Trigger};
 use crate::kernel::{Fd, Kernel, close_quietly};
 use crate::token::Token;
 
-impl<T, K: Kernel> Reactor<T, K> {
+impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     /// As [`register`](Self::register), for a descriptor that may be blocking: one that was
     /// [received](crate::kernel::Descriptors) or inherited, or that
     /// [`Linux::from_raw_fd`](crate::Linux::from_raw_fd) has returned. It is made non-blocking

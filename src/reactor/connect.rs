@@ -10,6 +10,7 @@ use core::time::Duration;
 use super::reactor::Reactor;
 use super::register_error::RegisterError;
 use super::retry::retry_on_eintr;
+use super::storage::StorageOf;
 use crate::errno::Errno;
 use crate::event::{EPOLLOUT, Event, Interest, Ready, Trigger};
 use crate::instant::Instant;
@@ -129,7 +130,7 @@ pub struct ConnectError<T> {
     pub state: T,
 }
 
-impl<T, K: Kernel> Reactor<T, K> {
+impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     /// Begins to connect to the first of `config.addrs` that accepts, and registers the socket with
     /// `state`. Cost: four system calls for each address that is tried at once, one for each
     /// option, and one if `bind` is set.
@@ -200,9 +201,9 @@ impl Connector {
     ///
     /// Man page: connect(2), `EINPROGRESS`; socket(7), `SO_ERROR`
     #[doc(alias = "SO_ERROR")]
-    pub fn on_event<T, K: Kernel>(
+    pub fn on_event<T, K: Kernel, S: StorageOf<T>>(
         &mut self,
-        reactor: &mut Reactor<T, K>,
+        reactor: &mut Reactor<T, K, S>,
         event: Event,
     ) -> Result<ConnectProgress, ConnectError<T>> {
         let (Event::Io { token, .. } | Event::Timer { token }) = event else {
@@ -244,7 +245,7 @@ impl Connector {
 
     /// Gives up: closes the socket and returns the state. `None` when it has finished before.
     /// Cost: two system calls.
-    pub fn cancel<T, K: Kernel>(self, reactor: &mut Reactor<T, K>) -> Option<T> {
+    pub fn cancel<T, K: Kernel, S: StorageOf<T>>(self, reactor: &mut Reactor<T, K, S>) -> Option<T> {
         if self.stage == Stage::Over { None } else { reactor.close(self.token) }
     }
 
@@ -263,9 +264,9 @@ impl Connector {
 
     /// Tries each address that is left, until one is connected or in progress. `error` is that of
     /// the address before.
-    fn try_addresses<T, K: Kernel>(
+    fn try_addresses<T, K: Kernel, S: StorageOf<T>>(
         &mut self,
-        reactor: &mut Reactor<T, K>,
+        reactor: &mut Reactor<T, K, S>,
         mut error: ConnectError<T>,
     ) -> Result<(), ConnectError<T>> {
         while self.index < self.config.addrs.len() {
@@ -282,9 +283,9 @@ impl Connector {
     }
 
     /// Tries the current address.
-    fn try_again<T, K: Kernel>(
+    fn try_again<T, K: Kernel, S: StorageOf<T>>(
         &mut self,
-        reactor: &mut Reactor<T, K>,
+        reactor: &mut Reactor<T, K, S>,
         state: T,
     ) -> Result<(), ConnectError<T>> {
         let index = self.index;
@@ -319,9 +320,9 @@ impl Connector {
     }
 
     /// Sets a timer until the next attempt.
-    fn wait<T, K: Kernel>(
+    fn wait<T, K: Kernel, S: StorageOf<T>>(
         &mut self,
-        reactor: &mut Reactor<T, K>,
+        reactor: &mut Reactor<T, K, S>,
         state: T,
     ) -> Result<(), ConnectError<T>> {
         let again = reactor.kernel.now() + RETRY_INTERVAL;
@@ -337,7 +338,7 @@ impl Connector {
     }
 
     /// The outcome of a connect that was in progress.
-    fn finish<T, K: Kernel>(&self, reactor: &mut Reactor<T, K>) -> Result<(), CallError> {
+    fn finish<T, K: Kernel, S: StorageOf<T>>(&self, reactor: &mut Reactor<T, K, S>) -> Result<(), CallError> {
         // Closed by the caller: there is no state to return either.
         let Some((_, mut io)) = reactor.get_mut(self.token) else {
             return Err(CallError { call: Syscall::Connect, errno: Errno::EBADF });
@@ -364,7 +365,7 @@ impl Connector {
     }
 
     /// Whether the time of the current address is over.
-    fn has_ended<T, K: Kernel>(&self, reactor: &mut Reactor<T, K>) -> bool {
+    fn has_ended<T, K: Kernel, S: StorageOf<T>>(&self, reactor: &mut Reactor<T, K, S>) -> bool {
         self.until.is_some_and(|until| until <= reactor.reported_until())
     }
 

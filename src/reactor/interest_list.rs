@@ -4,11 +4,12 @@
 
 use super::reactor::{Reactor, WAKER_DATA};
 use super::registration::{PAUSED_BIT, REQUEUE_MASK};
+use super::storage::StorageOf;
 use crate::audit::EpollEntry;
 use crate::event::{EPOLLET, EPOLLIN};
 use crate::kernel::Kernel;
 
-impl<T, K: Kernel> Reactor<T, K> {
+impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     /// Every registration as an entry of the epoll's interest list, in the order of their slots;
     /// the waker, if there is one, is the last. For [`compare`](crate::audit::compare) with
     /// `/proc/self/fdinfo`. Cost: O(slots) for all of them, no system call.

@@ -3,13 +3,13 @@
 //! Knows one descriptor at a time. `EAGAIN` becomes a named outcome here, and `EINTR` is retried
 //! here; every other errno is returned.
 
-use alloc::collections::VecDeque;
 use core::fmt;
 
 use super::register_error::RegisterErrorKind;
 use super::registration::{PAUSED_BIT, REQUEUE_MASK, REQUEUED_BIT, Watched, pack_ready};
 use super::retry::{retry_after_eintr, retry_on_eintr};
-use crate::collections::TimerHeap;
+use super::storage::{DefaultStorage, Storage};
+use crate::collections::{SlotQueue, TimerHeapIn};
 use crate::errno::Errno;
 use crate::event::{EPOLLEXCLUSIVE, EventMask, Interest, Ready, Trigger};
 use crate::instant::Instant;
@@ -18,35 +18,36 @@ use crate::net::Addr;
 use crate::token::Token;
 
 /// The descriptor of a registration and its operations.
-pub struct Io<'a, K: Kernel> {
+pub struct Io<'a, K: Kernel, S: Storage = DefaultStorage> {
     pub(crate) kernel: &'a mut K,
     pub(crate) watched: &'a mut Watched,
     pub(super) token: Token,
-    pub(super) shared: &'a mut IoShared,
+    pub(super) shared: &'a mut IoShared<S>,
 }
 
 /// What an [`Io`] is made of. Most events need no more than the socket, and the parts stay in
 /// registers until the others are needed.
-pub(crate) struct IoParts<'a, K: Kernel> {
+pub(crate) struct IoParts<'a, K: Kernel, S: Storage = DefaultStorage> {
     pub(crate) kernel: &'a mut K,
     pub(crate) watched: &'a mut Watched,
     pub(crate) token: Token,
-    pub(super) shared: &'a mut IoShared,
+    pub(super) shared: &'a mut IoShared<S>,
 }
 
-impl<'a, K: Kernel> IoParts<'a, K> {
+impl<'a, K: Kernel, S: Storage> IoParts<'a, K, S> {
     #[inline]
-    pub(crate) fn join(self) -> Io<'a, K> {
+    pub(crate) fn join(self) -> Io<'a, K, S> {
         Io { kernel: self.kernel, watched: self.watched, token: self.token, shared: self.shared }
     }
 }
 
 /// The parts of a reactor that the operations on each registration use.
-pub(crate) struct IoShared {
+pub(crate) struct IoShared<S: Storage> {
     pub(super) epoll: Fd,
-    pub(super) timers: TimerHeap,
-    /// Registrations to be reported again without an event of the kernel.
-    pub(super) requeued: VecDeque<Token>,
+    pub(super) timers: TimerHeapIn<S::Deadlines, S::Numbers>,
+    /// The slots of registrations to be reported again without an event of the kernel. One whose
+    /// registration has ended since stays in it until its turn.
+    pub(super) requeued: SlotQueue<S::Numbers>,
     /// The last time for which it is certain that everything that was ready then has been reported.
     /// Deadlines are compared with it.
     pub(super) reported_until: Instant,
@@ -102,7 +103,7 @@ pub(crate) fn send<K: Kernel>(kernel: &mut K, fd: &Fd, buf: &[u8]) -> Result<Sen
     }
 }
 
-impl<K: Kernel> Io<'_, K> {
+impl<K: Kernel, S: Storage> Io<'_, K, S> {
     /// Receives bytes of a stream. Cost: one system call.
     ///
     /// A datagram may be empty, which looks like an end of file here: use
@@ -196,20 +197,14 @@ impl<K: Kernel> Io<'_, K> {
     /// For edge-triggered mode: the kernel does not report a descriptor again whose handler
     /// stopped before `EAGAIN`, because its budget was spent. A registration is in the list at
     /// most once; several requests are merged.
-    pub fn requeue(&mut self, ready: Ready) {
-        if self.watched.mask & REQUEUED_BIT == 0 {
-            self.shared.requeued.push_back(self.token);
-        }
-        self.watched.mask |= pack_ready(ready);
-    }
-
-    /// As [`requeue`](Self::requeue), where a lack of memory must not end the program. Cost: O(1).
     ///
     /// # Errors
     /// * [`Errno::ENOMEM`]: the list could not grow; nothing has changed.
     pub fn try_requeue(&mut self, ready: Ready) -> Result<(), Errno> {
-        self.shared.requeued.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        self.requeue(ready);
+        if self.watched.mask & REQUEUED_BIT == 0 {
+            self.shared.requeued.try_push(self.token.slot()).map_err(|_| Errno::ENOMEM)?;
+        }
+        self.watched.mask |= pack_ready(ready);
         Ok(())
     }
 
@@ -217,19 +212,12 @@ impl<K: Kernel> Io<'_, K> {
     /// One in the past counts as now: it comes after all that were due before it, so that a
     /// handler that repeatedly sets a past deadline does not starve others.
     /// Cost: O(log deadlines).
-    pub fn set_deadline(&mut self, deadline: Instant) {
-        self.shared.timers.set(self.token.slot(), deadline.max(self.shared.reported_until));
-    }
-
-    /// As [`set_deadline`](Self::set_deadline), where a lack of memory must not end the program.
-    /// Cost: O(log deadlines).
     ///
     /// # Errors
     /// * [`Errno::ENOMEM`]: there is no room for another deadline; nothing has changed.
     pub fn try_set_deadline(&mut self, deadline: Instant) -> Result<(), Errno> {
-        self.shared.timers.try_reserve(self.token.slot()).map_err(|_| Errno::ENOMEM)?;
-        self.set_deadline(deadline);
-        Ok(())
+        let deadline = deadline.max(self.shared.reported_until);
+        self.shared.timers.try_set(self.token.slot(), deadline).map_err(|_| Errno::ENOMEM)
     }
 
     /// Cancels the deadline. Returns whether there was one. Cost: O(log deadlines).
@@ -281,7 +269,33 @@ impl<K: Kernel> Io<'_, K> {
     }
 }
 
-impl<K: Kernel> fmt::Debug for Io<'_, K> {
+#[cfg(feature = "alloc")]
+impl<K: Kernel> Io<'_, K> {
+    /// As [`try_requeue`](Self::try_requeue). Without memory for the list the program ends, as in
+    /// every collection of `alloc`. Cost: O(1).
+    pub fn requeue(&mut self, ready: Ready) {
+        if self.try_requeue(ready).is_err() {
+            out_of_memory::<u32>();
+        }
+    }
+
+    /// As [`try_set_deadline`](Self::try_set_deadline). Without memory for the deadline the program
+    /// ends, as in every collection of `alloc`. Cost: O(log deadlines).
+    pub fn set_deadline(&mut self, deadline: Instant) {
+        if self.try_set_deadline(deadline).is_err() {
+            out_of_memory::<Instant>();
+        }
+    }
+}
+
+/// Ends the program, as a collection does that has no memory for a `T`.
+#[cfg(feature = "alloc")]
+#[cold]
+fn out_of_memory<T>() -> ! {
+    alloc::alloc::handle_alloc_error(core::alloc::Layout::new::<T>())
+}
+
+impl<K: Kernel, S: Storage> fmt::Debug for Io<'_, K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

@@ -7,11 +7,12 @@ use super::io::Io;
 use super::register_error::RegisterErrorKind;
 use super::registration::{PAUSED_BIT, REQUEUE_MASK};
 use super::retry::retry_on_eintr;
+use super::storage::Storage;
 use crate::errno::Errno;
 use crate::event::{EPOLLEXCLUSIVE, EventMask, Interest, MaskError, Trigger};
 use crate::kernel::{EpollEvent, EpollOp, Kernel};
 
-impl<K: Kernel> Io<'_, K> {
+impl<K: Kernel, S: Storage> Io<'_, K, S> {
     /// Stops watching the descriptor, until [`resume`](Self::resume): a listener that shall not
     /// accept for now, a connection whose reader is behind. No event comes from it, not even of an
     /// error; only one that the last wait has returned already. Deadline and requeueing go on, and

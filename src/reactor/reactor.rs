@@ -4,18 +4,22 @@
 //! This file does the waiting; adding and removing registrations is in `register.rs`, operations on
 //! one registration in `io.rs`, waking from another thread in `waker.rs`.
 
-use alloc::collections::VecDeque;
+#[cfg(feature = "alloc")]
 use alloc::vec::Vec;
 use core::fmt;
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use super::io::{Io, IoParts, IoShared};
 use super::limits::Limits;
 use super::registration::{REQUEUE_MASK, REQUEUED_BIT, Registration, pack_ready, unpack_ready};
 use super::spin::{Spin, SpinPolicy};
+#[cfg(feature = "alloc")]
+use super::storage::Heap;
+use super::storage::{DefaultStorage, Lent, Parts, Room, StorageOf};
+#[cfg(feature = "alloc")]
 use super::waker::Waker;
-use crate::collections::Slab;
-use crate::collections::TimerHeap;
+use crate::collections::{Array, SlabIn, SlotQueue, TimerHeapIn};
 use crate::errno::Errno;
 use crate::event::{Event, EventMask, Interest, Ready, Trigger};
 use crate::instant::Instant;
@@ -88,28 +92,37 @@ pub(super) const WAKER_DATA: u64 = u64::MAX;
 /// ```
 ///
 /// Dropping it closes everything it owns.
-pub struct Reactor<T, K: Kernel = Linux> {
+///
+/// What it holds is on the heap, or in memory of the caller's: [`in_room`](Self::in_room).
+pub struct Reactor<T, K: Kernel = Linux, S: StorageOf<T> = DefaultStorage> {
     pub(super) kernel: K,
-    pub(super) shared: IoShared,
+    pub(super) shared: IoShared<S>,
+    #[cfg(feature = "alloc")]
     pub(super) waker: Option<Waker>,
-    pub(super) registrations: Slab<Registration<T>>,
+    pub(super) registrations: SlabIn<Registration<T>, S::Slots>,
     /// Events of the last wait; `events[cursor..len]` have not been returned yet.
-    events: Vec<EpollEvent>,
+    events: S::Events,
     cursor: usize,
     len: usize,
     /// How many of the requeued registrations are reported in this round, so that one that is
     /// requeued repeatedly comes after the kernel's next events.
-    requeued_this_round: usize,
+    requeued_this_round: u32,
     /// How many deadlines may still be reported in this round, for the same reason.
     timers_this_round: usize,
     /// An unfinished sweep: the last batch was full.
     sweep: Option<Sweep>,
     has_pwait2: bool,
     spin: SpinPolicy,
+    /// How to poll before a wait, if that is wanted. A pointer, so that a program that never polls
+    /// does not contain the code.
+    poll: Option<PollBeforeWait<T, K, S>>,
     stale: u64,
     /// An empty epoll, with which the reactor sleeps. Created when it is first needed.
     sleeper: Option<Fd>,
 }
+
+/// Waits as [`Reactor::epoll_wait_now`] does, and polls before.
+type PollBeforeWait<T, K, S> = fn(&mut Reactor<T, K, S>, Option<Duration>) -> Result<usize, Errno>;
 
 /// Several waits that together report everything that was ready at one time.
 ///
@@ -139,6 +152,7 @@ pub(crate) enum BatchStep {
     Decline,
 }
 
+#[cfg(feature = "alloc")]
 impl<T> Reactor<T> {
     /// Creates a reactor on the real kernel. Cost: one system call.
     ///
@@ -149,6 +163,7 @@ impl<T> Reactor<T> {
     }
 }
 
+#[cfg(feature = "alloc")]
 impl<T, K: Kernel> Reactor<T, K> {
     /// Creates a reactor on `kernel`, with the default limits. Cost: one system call.
     ///
@@ -166,22 +181,63 @@ impl<T, K: Kernel> Reactor<T, K> {
     ///
     /// # Errors
     /// As [`with_kernel`](Self::with_kernel).
-    pub fn with_limits(mut kernel: K, limits: Limits) -> Result<Self, Errno> {
-        let events_max = limits.events_max.get() as usize;
+    pub fn with_limits(kernel: K, limits: Limits) -> Result<Self, Errno> {
         let mut events = Vec::new();
+        let events_max = limits.events_max.get() as usize;
         events.try_reserve_exact(events_max).map_err(|_| Errno::ENOMEM)?;
-        events.resize(events_max, EpollEvent::default());
+        let parts = Parts::<T, Heap> {
+            slots: Vec::new(),
+            events,
+            deadlines: Vec::new(),
+            positions: Vec::new(),
+            requeued: Vec::new(),
+        };
+        Self::in_parts(kernel, limits, parts)
+    }
+}
+
+impl<'m, T: 'm, K: Kernel> Reactor<T, K, Lent<'m>> {
+    /// Creates a reactor on `kernel` that holds everything in `room`, and never allocates. Cost:
+    /// one system call.
+    ///
+    /// A registration beyond the room fails with
+    /// [`RegisterErrorKind::Full`](super::RegisterErrorKind::Full).
+    ///
+    /// # Errors
+    /// As [`with_kernel`](Self::with_kernel).
+    pub fn in_room<const REGISTRATIONS: usize, const EVENTS: usize>(
+        kernel: K,
+        room: &'m mut Room<T, REGISTRATIONS, EVENTS>,
+    ) -> Result<Self, Errno> {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let events_max = NonZeroU32::new(number(EVENTS)).ok_or(Errno::EINVAL)?;
+        let limits = Limits { registrations_max: number(REGISTRATIONS), events_max };
+        Self::in_parts(kernel, limits, room.parts())
+    }
+}
+
+impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
+    pub(crate) fn in_parts(
+        mut kernel: K,
+        limits: Limits,
+        parts: Parts<T, S>,
+    ) -> Result<Self, Errno> {
+        let mut events = parts.events;
+        for _ in 0..limits.events_max.get() {
+            events.try_push(EpollEvent::default()).map_err(|_| Errno::ENOMEM)?;
+        }
         let epoll = kernel.epoll_create1()?;
         Ok(Self {
             kernel,
             shared: IoShared {
                 epoll,
-                timers: TimerHeap::new(),
-                requeued: VecDeque::new(),
+                timers: TimerHeapIn::within(parts.deadlines, parts.positions),
+                requeued: SlotQueue::new(parts.requeued),
                 reported_until: Instant::ZERO,
             },
+            #[cfg(feature = "alloc")]
             waker: None,
-            registrations: Slab::new(limits.registrations_max),
+            registrations: SlabIn::within(parts.slots, limits.registrations_max),
             events,
             cursor: 0,
             len: 0,
@@ -190,6 +246,7 @@ impl<T, K: Kernel> Reactor<T, K> {
             sweep: None,
             has_pwait2: true,
             spin: SpinPolicy::new(Spin::Off),
+            poll: None,
             stale: 0,
             sleeper: None,
         })
@@ -198,7 +255,7 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// Access to one registration: its state, and its descriptor with the operations on it; `None`
     /// for a stale token. They are borrowed separately, so that bytes held in the state can be
     /// sent. Cost: O(1).
-    pub fn get_mut(&mut self, token: Token) -> Option<(&mut T, Io<'_, K>)> {
+    pub fn get_mut(&mut self, token: Token) -> Option<(&mut T, Io<'_, K, S>)> {
         let registration = self.registrations.get_mut(token)?;
         let io = Io {
             kernel: &mut self.kernel,
@@ -332,9 +389,9 @@ impl<T, K: Kernel> Reactor<T, K> {
     #[inline(always)]
     pub(crate) fn serve_batch(
         &mut self,
-        mut serve: impl FnMut(Ready, &mut T, IoParts<'_, K>) -> BatchStep,
+        mut serve: impl FnMut(Ready, &mut T, IoParts<'_, K, S>) -> BatchStep,
     ) {
-        let mut left = &self.events[self.cursor..self.len];
+        let mut left = self.events.as_slice().get(self.cursor..self.len).unwrap_or_default();
         while let Some((event, later)) = left.split_first() {
             let token = Token::from_bits(event.data());
             let Some(registration) = self.registrations.get_mut(token) else { break };
@@ -363,8 +420,7 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// are not reported.
     #[inline]
     pub(crate) fn has_next(&mut self) -> bool {
-        while self.cursor < self.len {
-            let event = self.events[self.cursor];
+        while let Some(event) = self.unreported().first().copied() {
             match self.registrations.get_mut(Token::from_bits(event.data())) {
                 Some(registration) if registration.watched.mask & REQUEUED_BIT == 0 => return true,
                 // It is in the requeue list and is reported from there: merge the two reports.
@@ -389,17 +445,14 @@ impl<T, K: Kernel> Reactor<T, K> {
     #[inline(never)]
     fn has_late(&mut self) -> bool {
         while self.requeued_this_round > 0 {
-            if self
-                .shared
-                .requeued
-                .front()
-                .is_some_and(|&token| self.registrations.get(token).is_some())
-            {
+            let first = self.shared.requeued.first();
+            let registration = first.and_then(|slot| self.registrations.at(slot));
+            if registration.is_some_and(|it| it.watched.mask & REQUEUED_BIT != 0) {
                 return true;
             }
             // Removed since it was requeued: that is not counted as a stale event.
             self.requeued_this_round -= 1;
-            self.shared.requeued.pop_front();
+            self.shared.requeued.pop();
         }
         let is_due = |deadline| deadline <= self.shared.reported_until;
         self.timers_this_round > 0 && self.shared.timers.next_deadline().is_some_and(is_due)
@@ -408,15 +461,13 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// Returns the next event, after [`has_next`](Self::has_next) has found one.
     #[inline]
     fn take_next(&mut self) -> Option<Event> {
-        let Some(event) = self.events.get(self.cursor..self.len).and_then(|left| left.first())
-        else {
-            return self.take_late();
-        };
+        let Some(event) = self.unreported().first().copied() else { return self.take_late() };
         self.cursor += 1;
         if event.data() != WAKER_DATA {
             let (token, ready) = (Token::from_bits(event.data()), event.events());
             return Some(Event::Io { token, ready: Ready::from_bits(ready) });
         }
+        #[cfg(feature = "alloc")]
         if let Some(waker) = &self.waker {
             waker.acknowledge();
         }
@@ -427,7 +478,7 @@ impl<T, K: Kernel> Reactor<T, K> {
     fn take_late(&mut self) -> Option<Event> {
         if self.requeued_this_round > 0 {
             self.requeued_this_round -= 1;
-            let token = self.shared.requeued.pop_front()?;
+            let token = self.registrations.token_at(self.shared.requeued.pop()?)?;
             let registration = self.registrations.get_mut(token)?;
             let ready = unpack_ready(registration.watched.mask);
             registration.watched.mask &= !REQUEUE_MASK;
@@ -436,6 +487,12 @@ impl<T, K: Kernel> Reactor<T, K> {
         self.timers_this_round = self.timers_this_round.checked_sub(1)?;
         let slot = self.shared.timers.pop_expired(self.shared.reported_until)?;
         self.registrations.token_at(slot).map(|token| Event::Timer { token })
+    }
+
+    /// The events of the last wait that have not been returned yet.
+    #[inline]
+    fn unreported(&self) -> &[EpollEvent] {
+        self.events.as_slice().get(self.cursor..self.len).unwrap_or_default()
     }
 
     /// Waits once, until the earliest of `deadline` and all registrations' deadlines.
@@ -479,7 +536,8 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// Accounts for a wait begun at `started_at`. A batch that is not full holds everything that
     /// was ready; a full one may not, so the kernel must be asked again.
     fn sweep(&mut self, started_at: Instant) {
-        if self.len < self.events.len() {
+        let events = self.events.as_slice();
+        if self.len < events.len() {
             self.sweep = None;
             self.shared.reported_until = started_at;
             return;
@@ -489,7 +547,7 @@ impl<T, K: Kernel> Reactor<T, K> {
         let mut sweep = self.sweep.unwrap_or(new_sweep);
         let is_live =
             |event: &&EpollEvent| self.registrations.get(Token::from_bits(event.data())).is_some();
-        let live = self.events.iter().filter(is_live).count();
+        let live = events.iter().filter(is_live).count();
         sweep.live += live;
         sweep.events += self.len;
         sweep.stale_waits += u32::from(live == 0);
@@ -512,30 +570,27 @@ impl<T, K: Kernel> Reactor<T, K> {
             None => self.kernel.epoll_create1()?,
         };
         let sleeper = self.sleeper.insert(sleeper);
-        self.kernel.epoll_wait(sleeper, &mut self.events, Some(STALE_SLEEP_MILLIS)).map(drop)
+        let events = self.events.as_mut_slice();
+        self.kernel.epoll_wait(sleeper, events, Some(STALE_SLEEP_MILLIS)).map(drop)
     }
 
     #[inline]
     fn epoll_wait(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
-        if self.spin.is_off() {
-            self.epoll_wait_now(timeout)
-        } else {
-            self.epoll_wait_polling(timeout)
+        match self.poll {
+            None => self.epoll_wait_now(timeout),
+            Some(poll) => poll(self, timeout),
         }
     }
 
     #[inline]
     fn epoll_wait_now(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
         // No timeout and a zero timeout need no nanoseconds, and so no epoll_pwait2.
-        let count = match timeout {
-            None => self.kernel.epoll_wait(&self.shared.epoll, &mut self.events, None),
-            Some(Duration::ZERO) => {
-                self.kernel.epoll_wait(&self.shared.epoll, &mut self.events, Some(0))
-            }
-            Some(timeout) => self.epoll_wait_nanos(timeout),
-        }?;
-        assert!(count <= self.events.len(), "a kernel returned more events than fit the buffer");
-        Ok(count)
+        let millis = match timeout {
+            None => None,
+            Some(Duration::ZERO) => Some(0),
+            Some(timeout) => return self.epoll_wait_nanos(timeout),
+        };
+        self.kernel.epoll_wait(&self.shared.epoll, self.events.as_mut_slice(), millis)
     }
 
     /// Polls before a wait, if that is long enough; polling is a part of it.
@@ -572,18 +627,20 @@ impl<T, K: Kernel> Reactor<T, K> {
     /// milliseconds at most.
     pub fn set_spin(&mut self, spin: Spin) {
         self.spin = SpinPolicy::new(spin);
+        self.poll = if self.spin.is_off() { None } else { Some(Self::epoll_wait_polling) };
     }
 
     fn epoll_wait_nanos(&mut self, timeout: Duration) -> Result<usize, Errno> {
         if self.has_pwait2 {
-            match self.kernel.epoll_pwait2(&self.shared.epoll, &mut self.events, Some(timeout)) {
+            let events = self.events.as_mut_slice();
+            match self.kernel.epoll_pwait2(&self.shared.epoll, events, Some(timeout)) {
                 // ENOSYS on old kernels; EPERM in sandboxes older than the call.
                 Err(Errno::ENOSYS | Errno::EPERM) => self.has_pwait2 = false,
                 result => return result,
             }
         }
         let millis = timeout_millis_ceil(timeout);
-        self.kernel.epoll_wait(&self.shared.epoll, &mut self.events, Some(millis))
+        self.kernel.epoll_wait(&self.shared.epoll, self.events.as_mut_slice(), Some(millis))
     }
 
     /// A waker with which another thread can wake this reactor. Cost: two system calls the first
@@ -594,6 +651,7 @@ impl<T, K: Kernel> Reactor<T, K> {
     ///   descriptors, memory or epoll watches.
     ///
     /// Man page: eventfd(2)
+    #[cfg(feature = "alloc")]
     #[doc(alias = "eventfd")]
     pub fn waker(&mut self) -> Result<Waker, Errno> {
         if let Some(waker) = &self.waker {
@@ -625,7 +683,7 @@ impl<T, K: Kernel> Reactor<T, K> {
 
     /// One more than the highest slot ever used. Cost: O(1).
     #[must_use]
-    pub const fn slot_count(&self) -> u32 {
+    pub fn slot_count(&self) -> u32 {
         self.registrations.slot_count()
     }
 
@@ -666,16 +724,19 @@ impl<T, K: Kernel> Reactor<T, K> {
     }
 
     /// Bytes that one registration takes. Cost: O(1).
-    pub const REGISTRATION_BYTES: usize = Slab::<Registration<T>>::SLOT_BYTES;
+    pub const REGISTRATION_BYTES: usize =
+        SlabIn::<Registration<T>, S::Slots>::SLOT_BYTES;
 }
 
 /// Whole milliseconds, rounded up: rounded down, the last fraction of a wait would be spent
 /// polling.
 fn timeout_millis_ceil(timeout: Duration) -> u32 {
-    u32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
+    let rest = timeout.subsec_nanos().div_ceil(1_000_000);
+    let millis = timeout.as_secs().saturating_mul(1_000).saturating_add(rest.into());
+    u32::try_from(millis).unwrap_or(u32::MAX)
 }
 
-impl<T, K: Kernel> Drop for Reactor<T, K> {
+impl<T, K: Kernel, S: StorageOf<T>> Drop for Reactor<T, K, S> {
     fn drop(&mut self) {
         for slot in 0..self.slot_count() {
             if let Some(token) = self.token_at(slot)
@@ -686,6 +747,7 @@ impl<T, K: Kernel> Drop for Reactor<T, K> {
                 close_quietly(&mut self.kernel, watched.fd);
             }
         }
+        #[cfg(feature = "alloc")]
         if let Some(waker) = self.waker.take() {
             waker.close(&mut self.kernel);
         }
@@ -697,7 +759,7 @@ impl<T, K: Kernel> Drop for Reactor<T, K> {
     }
 }
 
-impl<T, K: Kernel> fmt::Debug for Reactor<T, K> {
+impl<T, K: Kernel, S: StorageOf<T>> fmt::Debug for Reactor<T, K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reactor")
             .field("epoll", &self.shared.epoll)
@@ -709,7 +771,7 @@ impl<T, K: Kernel> fmt::Debug for Reactor<T, K> {
 }
 
 #[cfg(feature = "std")]
-impl<T, K: Kernel> std::os::fd::AsFd for Reactor<T, K> {
+impl<T, K: Kernel, S: StorageOf<T>> std::os::fd::AsFd for Reactor<T, K, S> {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.shared.epoll.as_fd()
     }

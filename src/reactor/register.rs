@@ -6,7 +6,7 @@ use super::reactor::Reactor;
 use super::register_error::{RegisterError, RegisterErrorKind};
 use super::registration::{Registration, Watched};
 use super::retry::retry_on_eintr;
-use crate::collections::SlabFull;
+use super::storage::StorageOf;
 use crate::errno::Errno;
 use crate::event::{
     EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, EventMask, ExclusiveTrigger, Interest, Trigger,
@@ -15,7 +15,7 @@ use crate::kernel::close_quietly;
 use crate::kernel::{EpollEvent, EpollOp, Fd, Kernel};
 use crate::token::Token;
 
-impl<T, K: Kernel> Reactor<T, K> {
+impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     /// Takes ownership of `fd` and waits on it. Cost: one system call, O(1).
     ///
     /// It must be non-blocking, as all descriptors are that a [`Kernel`] creates or that were
@@ -87,29 +87,16 @@ impl<T, K: Kernel> Reactor<T, K> {
     }
 
     fn insert(&mut self, fd: Fd, mask: EventMask, state: T) -> Result<Token, RegisterError<T>> {
-        let registration = Registration { watched: Watched { fd, mask: mask.bits() }, state };
-        let token = match self.registrations.insert(registration) {
-            Ok(token) => token,
-            Err(SlabFull(Registration { watched: Watched { fd, .. }, state })) => {
-                return Err(RegisterError { kind: self.why_full(), fd, state });
-            }
+        let Some(vacancy) = self.registrations.vacancy() else {
+            return Err(RegisterError { kind: self.why_full(), fd, state });
         };
-        let Some(registration) = self.registrations.get(token) else {
-            unreachable!("it was inserted just now")
-        };
-        let op = EpollOp::Add(EpollEvent::new(mask.bits(), token.to_bits()));
-        match retry_on_eintr(|| {
-            self.kernel.epoll_ctl(&self.shared.epoll, op, &registration.watched.fd)
-        }) {
-            Ok(()) => Ok(token),
-            Err(errno) => {
-                let Some(Registration { watched: Watched { fd, .. }, state }) =
-                    self.registrations.remove(token)
-                else {
-                    unreachable!("it was found just now")
-                };
-                Err(RegisterError { kind: RegisterErrorKind::Os(errno), fd, state })
+        let op = EpollOp::Add(EpollEvent::new(mask.bits(), vacancy.token().to_bits()));
+        match retry_on_eintr(|| self.kernel.epoll_ctl(&self.shared.epoll, op, &fd)) {
+            Ok(()) => {
+                let watched = Watched { fd, mask: mask.bits() };
+                Ok(vacancy.fill(Registration { watched, state }))
             }
+            Err(errno) => Err(RegisterError { kind: RegisterErrorKind::Os(errno), fd, state }),
         }
     }
 

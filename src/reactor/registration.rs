@@ -18,7 +18,8 @@ pub(super) const TIMER_BIT: u32 = 1 << 26;
 pub(super) const PAUSED_BIT: u32 = 1 << 25;
 
 /// What the slab holds for one registration.
-pub(super) struct Registration<T> {
+#[expect(missing_debug_implementations, reason = "its parts are not the user's")]
+pub struct Registration<T> {
     pub(super) watched: Watched,
     pub(super) state: T,
 }

@@ -5,13 +5,13 @@
 use super::reactor::Reactor;
 use super::register_error::RegisterErrorKind;
 use super::registration::{Registration, Watched};
-use crate::collections::SlabFull;
+use super::storage::StorageOf;
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::kernel::Kernel;
 use crate::token::Token;
 
-impl<T, K: Kernel> Reactor<T, K> {
+impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     /// Adds a timer: one [`Event::Timer`](crate::Event::Timer) when `deadline` has passed, with the
     /// token that is returned. Cost: O(log deadlines), no system call.
     ///
@@ -92,17 +92,13 @@ impl<T, K: Kernel> Reactor<T, K> {
         deadline: Instant,
         state: T,
     ) -> Result<Token, (RegisterErrorKind, T)> {
-        let registration = Registration { watched: Watched::timer(), state };
-        let token = match self.registrations.insert(registration) {
-            Ok(token) => token,
-            Err(SlabFull(registration)) => return Err((self.why_full(), registration.state)),
+        let Some(vacancy) = self.registrations.vacancy() else {
+            return Err((self.why_full(), state));
         };
-        if self.shared.timers.try_reserve(token.slot()).is_err()
-            && let Some(registration) = self.registrations.remove(token)
-        {
-            return Err((Errno::ENOMEM.into(), registration.state));
+        let deadline = deadline.max(self.shared.reported_until);
+        if self.shared.timers.try_set(vacancy.token().slot(), deadline).is_err() {
+            return Err((Errno::ENOMEM.into(), state));
         }
-        self.shared.timers.set(token.slot(), deadline.max(self.shared.reported_until));
-        Ok(token)
+        Ok(vacancy.fill(Registration { watched: Watched::timer(), state }))
     }
 }

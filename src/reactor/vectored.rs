@@ -3,10 +3,11 @@
 //! Knows readv(2) and sendmsg(2). As in `io.rs` `EAGAIN` is an outcome, and `EINTR` is retried.
 
 use super::io::{Io, Received, Sent};
+use super::storage::Storage;
 use crate::errno::Errno;
 use crate::kernel::{IOVECS_MAX, Kernel, OutgoingMessage};
 
-impl<K: Kernel> Io<'_, K> {
+impl<K: Kernel, S: Storage> Io<'_, K, S> {
     /// Receives bytes of a stream into several buffers, one after the other; those after the first
     /// [`IOVECS_MAX`](crate::kernel::IOVECS_MAX) are left as they are. Descriptors that come with
     /// the bytes are not installed. Cost: one system call, O(buffers).

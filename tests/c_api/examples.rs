@@ -15,6 +15,7 @@ fn examples_that_end_print_what_they_should() {
     for (source, output) in [
         ("examples/c/timer.c", "1\n2\n3\n"),
         ("examples/c/wake.c", "sum 15\n"),
+        ("examples/c/storage.c", "tick 1\ntick 2\ntick 3\n"),
         ("examples/c/nested.c", "before: 0\nafter: 1\n5 bytes\n"),
     ] {
         for compiler in COMPILERS {
@@ -67,9 +68,24 @@ fn every_allocation_may_fail() {
 }
 
 #[test]
+fn a_reactor_in_storage_of_the_caller_allocates_nothing_and_stays_in_it() {
+    for compiler in COMPILERS {
+        for linking in [Linking::Shared, Linking::Archive] {
+            let program = compile(compiler, "tests/c_api/storage.c", linking, &[]);
+            assert_eq!(stdout(&mut bounded(program)), "", "{compiler} {linking:?}");
+        }
+    }
+}
+
+#[test]
 fn no_tool_finds_a_wrong_use_of_memory() {
-    let sources =
-        ["examples/c/timer.c", "examples/c/wake.c", "examples/c/nested.c", "tests/c_api/misuse.c"];
+    let sources = [
+        "examples/c/timer.c",
+        "examples/c/wake.c",
+        "examples/c/nested.c",
+        "examples/c/storage.c",
+        "tests/c_api/misuse.c",
+    ];
     for source in sources {
         let program = compile("gcc", source, Linking::Archive, &[]);
         let mut valgrind = bounded("valgrind");

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Linking, compile, libraries, root, stdout};
+use super::{Linking, compile, expect_success, libraries, root, stdout};
 
 /// What the shared library may need: calls of the C library that are system calls, memory, and the
 /// place of errno.
@@ -14,6 +14,7 @@ const IMPORTS: &[&str] = &[
     "abort",
     "accept4",
     "aligned_alloc",
+    "bcmp",
     "bind",
     "calloc",
     "clock_gettime",
@@ -29,6 +30,8 @@ const IMPORTS: &[&str] = &[
     "getpeername",
     "getsockname",
     "getsockopt",
+    "inet_ntop",
+    "inet_pton",
     "ioctl",
     "listen",
     "malloc",
@@ -52,6 +55,8 @@ const IMPORTS: &[&str] = &[
     "write",
 ];
 
+/// The same for one that uses the reactor, and neither sockets nor the server nor names of errors.
+const REACTOR_LOADED_BYTES_MAX: u64 = 12 << 10;
 /// What a program can get of the archive: code and constants.
 const ARCHIVE_LOADED_BYTES_MAX: u64 = 72 << 10;
 /// The file.
@@ -115,6 +120,57 @@ fn the_archive_has_no_state() {
         seen += 1;
     }
     assert!(seen > 20, "{sections}");
+}
+
+/// What a panic or a failed allocation of Rust would need.
+const PANIC_PATHS: &[&str] = &["panic", "_fail", "handle_error", "handle_alloc_error", "4core3fmt"];
+
+#[test]
+fn no_panic_path_is_left_but_in_the_echo_server() {
+    let functions = exported_functions();
+    let without_server = functions.iter().filter(|name| !name.starts_with("epl_echo"));
+    let object = linked("reactor-and-sockets.o", without_server);
+    let symbols = stdout(Command::new("nm").arg(&object));
+    assert!(symbols.lines().count() > 100, "{symbols}");
+    for symbol in symbols.lines() {
+        let is_panic = PANIC_PATHS.iter().any(|path| symbol.contains(path));
+        assert!(!is_panic, "a function of the header, or what it uses, may panic: {symbol}");
+    }
+}
+
+#[test]
+fn a_program_gets_what_it_uses() {
+    let functions = exported_functions();
+    let all = loaded_bytes(&linked("all.o", functions.iter()));
+    let reactor = [
+        "epl_reactor_create", "epl_reactor_free", "epl_register", "epl_modify", "epl_deregister",
+        "epl_close", "epl_fd", "epl_data", "epl_set_data", "epl_requeue", "epl_next",
+        "epl_next_batch", "epl_add_timer", "epl_set_deadline", "epl_cancel_deadline",
+        "epl_enable_wake", "epl_wake", "epl_now", "epl_reactor_create_in", "epl_storage_bytes",
+        "epl_reactor_fd", "epl_reactor_count", "epl_reactor_stale_events",
+    ];
+    let reactor = loaded_bytes(&linked("reactor.o", reactor.iter().map(|it| (*it).to_owned())));
+    println!("reactor {reactor}, all {all}");
+    assert!(reactor <= REACTOR_LOADED_BYTES_MAX, "the reactor alone: {reactor} bytes");
+}
+
+/// The names of the functions of the archive.
+fn exported_functions() -> BTreeSet<String> {
+    names(&[], "--defined-only", "libepollite.a")
+}
+
+/// What is left of cargo's archive when a program uses `functions`, with all names.
+fn linked(name: &str, functions: impl Iterator<Item = impl AsRef<str>>) -> PathBuf {
+    let object = libraries().join("programs").join(name);
+    fs::create_dir_all(object.parent().unwrap()).unwrap();
+    let mut ld = Command::new("ld");
+    ld.args(["-r", "--gc-sections", "-o"]).arg(&object);
+    for function in functions {
+        ld.args(["-u", function.as_ref()]);
+    }
+    expect_success(ld.arg(root().join("target/c-archive/capi/libepollite.a")));
+    expect_success(Command::new("objcopy").arg("--remove-section=.eh_frame").arg(&object));
+    object
 }
 
 #[test]
