@@ -128,7 +128,7 @@ bench-page: bench ## generate docs/bench.md and its plots from the data in docs/
 
 .PHONY: test
 test: tools ## every test: facts, properties, real clients, bad input
-	$(CARGO) test --locked --no-default-features --lib
+	$(CARGO) test --locked --no-default-features --features capi --lib
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --lib --test program --test compare \
 		--test record --test report --test instructions --test scale --test hosts \
 		--test manual \

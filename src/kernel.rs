@@ -10,6 +10,7 @@ mod close;
 mod credentials;
 mod datagram;
 pub(crate) mod decision;
+#[cfg(feature = "alloc")]
 mod devices;
 mod epoll;
 pub(crate) mod fd;
@@ -29,9 +30,11 @@ pub use arguments::{Resource, Rlimit, Shutdown, SocketType};
 pub use call_error::CallError;
 pub use close::close_quietly;
 pub use credentials::Credentials;
+#[cfg(feature = "alloc")]
 pub(crate) use datagram::{is_refused, is_source_unusable};
 pub use datagram::{recv_datagram, reply_datagram};
 pub use decision::{ConnectionDecision, Decision, ListenerDecision, StopReason};
+#[cfg(feature = "alloc")]
 pub use devices::{
     Access, BadAddress, ChildProcess, ChildRole, Device, DeviceOption, Devices, ExtendedError,
     IoctlRequest, MessageFlag,

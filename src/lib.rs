@@ -59,8 +59,10 @@
 //! What an event loop needs is at the root; everything else is in the module of its layer. Each
 //! item has one path.
 //!
-//! The crate is `no_std` and needs `alloc`. The feature `std` (on by default) only adds
-//! conversions: `std::io::Error`, `OwnedFd`, `std::net`.
+//! The crate is `no_std`. The feature `std` (on by default) only adds conversions:
+//! `std::io::Error`, `OwnedFd`, `std::net`. The feature `alloc` (part of `std`) is for whatever
+//! needs an allocator. Without it there are the reactor, in memory that the caller
+//! [lends](reactor::Room), the real kernel, addresses, and the collections in lent memory.
 
 #![no_std]
 // Here and not in Cargo.toml, because tests and the program use `std`.
@@ -71,6 +73,7 @@
 #[doc = include_str!("README.md")]
 struct Readme;
 
+#[cfg(any(feature = "alloc", test))]
 extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
@@ -83,24 +86,31 @@ pub mod net;
 mod token;
 
 // Layer 1: data structures and the state machine.
+#[cfg(feature = "alloc")]
 pub mod audit;
 pub mod collections;
+#[cfg(feature = "alloc")]
 pub mod echo;
 
 // Layer 2: the syscall layer.
 pub mod kernel;
 
 // Layer 3: kernels.
+#[cfg(feature = "alloc")]
 pub mod instrument;
 mod linux;
+#[cfg(feature = "alloc")]
 pub mod sim;
 
 // Layer 4: the reactor.
 pub mod reactor;
 
 // Layer 5: servers, coroutines, and experiments.
+#[cfg(feature = "alloc")]
 pub mod executor;
+#[cfg(feature = "alloc")]
 pub mod server;
+#[cfg(feature = "alloc")]
 pub mod study;
 
 // Layer 6: the interface for C.

@@ -7,11 +7,15 @@
 
 #![expect(unsafe_code, reason = "this is where the system calls are made")]
 
+#[cfg(feature = "alloc")]
 mod ancillary;
+#[cfg(feature = "alloc")]
 mod bpf;
+#[cfg(feature = "alloc")]
 mod child;
 mod control;
 mod descriptors;
+#[cfg(feature = "alloc")]
 mod devices;
 mod epoll;
 mod file;

@@ -3,7 +3,10 @@
 //! Knows a [`Kernel`](crate::Kernel) and its own parts, and no server.
 
 mod borrowed;
+#[cfg(feature = "alloc")]
 mod connect;
+mod create;
+#[cfg(feature = "alloc")]
 mod interest_list;
 pub(crate) mod io;
 mod limits;
@@ -21,15 +24,16 @@ mod vectored;
 #[cfg(feature = "alloc")]
 mod waker;
 
+#[cfg(feature = "alloc")]
 pub use connect::{ConnectConfig, ConnectError, ConnectProgress, Connector};
+#[cfg(feature = "alloc")]
 pub(crate) use io::{Io, Received, Sent};
 pub use limits::Limits;
+#[cfg(feature = "alloc")]
 pub(crate) use reactor::{BatchStep, Reactor};
 pub use register_error::{RegisterError, RegisterErrorKind};
 pub use spin::Spin;
-#[cfg(feature = "alloc")]
-pub use storage::Heap;
-pub use storage::{Lent, Room, Storage, StorageOf};
+pub use storage::{Heap, Lent, Room, Storage, StorageOf};
 #[cfg(feature = "alloc")]
 pub use waker::Waker;
 

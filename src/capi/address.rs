@@ -11,6 +11,7 @@ use crate::net::{Addr, UnixAddr, parse_unix};
 
 /// Room for an IP address and a zero byte: `INET6_ADDRSTRLEN`.
 const HOST_BYTES: usize = 46;
+const HOST_LEN: u32 = 46;
 
 unsafe extern "C" {
     fn inet_pton(family: c_int, text: *const c_char, ip: *mut u8) -> c_int;
@@ -133,10 +134,9 @@ impl Text<'_> {
 
     fn ip(&mut self, family: c_int, ip: &[u8]) -> bool {
         let mut text = [0; HOST_BYTES];
-        let bytes = HOST_BYTES as u32;
         // SAFETY: inet_ntop(3) reads an address of `family` at `ip`, which holds one, and writes at
-        // most `bytes` bytes at `text`, which is local, with a zero byte at the end.
-        unsafe { inet_ntop(family, ip.as_ptr(), text.as_mut_ptr(), bytes) };
+        // most as many bytes at `text`, which is local, with a zero byte at the end.
+        unsafe { inet_ntop(family, ip.as_ptr(), text.as_mut_ptr(), HOST_LEN) };
         // SAFETY: it ends with a zero byte: the last one at least.
         self.bytes(unsafe { CStr::from_ptr(text.as_ptr()) }.to_bytes())
     }
@@ -167,6 +167,7 @@ const fn hex(number: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use std::string::{String, ToString};
+    use std::vec::Vec;
 
     use proptest::prelude::*;
 
@@ -182,7 +183,10 @@ mod tests {
     proptest! {
         #[test]
         fn every_text_is_read_as_by_the_library(
-            text in r"(\[?[0-9a-f:.]{0,12}(%[0-9]{0,3})?\]?|[0-9]{1,3}(\.[0-9]{1,3}){3}|unix:@?.{0,9}|\[::(ffff:)?[0-9.]{1,9}\])(:[0-9]{0,6})?",
+            text in concat!(
+                r"(\[?[0-9a-f:.]{0,12}(%[0-9]{0,3})?\]?|[0-9]{1,3}(\.[0-9]{1,3}){3}",
+                r"|unix:@?.{0,9}|\[::(ffff:)?[0-9.]{1,9}\])(:[0-9]{0,6})?",
+            ),
         ) {
             prop_assert_eq!(parse(text.as_bytes()).ok(), text.parse::<Addr>().ok());
         }
@@ -193,8 +197,8 @@ mod tests {
             zeros in prop::collection::vec(any::<bool>(), 26), port in any::<u16>(),
             scope in any::<u32>(),
         ) {
-            let bytes: std::vec::Vec<u8> =
-                bytes.iter().zip(zeros).map(|(byte, is_zero)| if is_zero { 0 } else { *byte }).collect();
+            let byte = |(byte, is_zero): (u8, bool)| if is_zero { 0 } else { byte };
+            let bytes: Vec<u8> = bytes.into_iter().zip(zeros).map(byte).collect();
             let v6: [u8; 16] = bytes[..16].try_into().unwrap();
             let v4: [u8; 4] = bytes[..4].try_into().unwrap();
             let addr = match family {

@@ -50,11 +50,8 @@ impl<T> CArray<T> {
         }
         let capacity = grown(self.capacity);
         let bytes = capacity.checked_mul(size_of::<T>())?;
-        let old = if self.capacity == 0 {
-            core::ptr::null_mut()
-        } else {
-            self.elements.as_ptr().cast()
-        };
+        let old =
+            if self.capacity == 0 { core::ptr::null_mut() } else { self.elements.as_ptr().cast() };
         // SAFETY: null, or from an earlier call; malloc(3) aligns for every type of C, and `T`
         // needs no more.
         let memory = unsafe { libc::realloc(old, bytes) };
@@ -121,7 +118,8 @@ impl Region {
     /// is anything of what is taken.
     pub(super) unsafe fn new(memory: *mut u8, bytes: usize) -> Result<Self, Errno> {
         let at = NonNull::new(memory).ok_or(Errno::EINVAL)?;
-        if memory.addr() % ALIGN == 0 { Ok(Self { at, left: bytes }) } else { Err(Errno::EINVAL) }
+        let is_aligned = memory.addr().is_multiple_of(ALIGN);
+        if is_aligned { Ok(Self { at, left: bytes }) } else { Err(Errno::EINVAL) }
     }
 
     /// Memory for `count` of `T`; `EINVAL` if it is not there.

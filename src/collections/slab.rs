@@ -264,7 +264,8 @@ impl<T, A: Array<Slot<T>>> SlabIn<T, A> {
     }
 }
 
-#[cfg(all(test, feature = "alloc"))]
+#[cfg(feature = "alloc")]
+#[cfg(test)]
 mod tests {
     use super::*;
 

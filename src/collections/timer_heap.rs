@@ -218,7 +218,8 @@ impl<H: Array<Deadline>, P: Array<u32>> TimerHeapIn<H, P> {
     }
 }
 
-#[cfg(all(test, feature = "alloc"))]
+#[cfg(feature = "alloc")]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -3,7 +3,9 @@
 //! Knows no kernel. It is allocated once and reused in both directions: received datagrams can be
 //! sent back without copying.
 
+#[cfg(feature = "alloc")]
 use alloc::vec;
+#[cfg(feature = "alloc")]
 use alloc::vec::Vec;
 
 use crate::net::{PacketInfo, SockAddr};
@@ -11,6 +13,12 @@ use crate::net::{PacketInfo, SockAddr};
 /// The most datagrams per call. Beyond this the cost of the call itself is negligible compared
 /// with that of the datagrams, and the headers that C needs still fit the stack.
 pub const BATCH_MAX: usize = 64;
+
+#[cfg(feature = "alloc")]
+type Memory<T> = Vec<T>;
+/// Without an allocator no batch can be created.
+#[cfg(not(feature = "alloc"))]
+type Memory<T> = &'static mut [T];
 
 /// A buffer for a fixed number of datagrams of bounded size.
 ///
@@ -29,10 +37,10 @@ pub const BATCH_MAX: usize = 64;
 /// ```
 #[derive(Debug)]
 pub struct DatagramBatch {
-    bytes: Vec<u8>,
+    bytes: Memory<u8>,
     datagram_bytes_max: usize,
     /// In batch order; each has its slot in `bytes`. Only the first `len` are valid.
-    headers: Vec<DatagramMeta>,
+    headers: Memory<DatagramMeta>,
     len: usize,
     /// How many slots the next receive fills at most.
     recv_max: usize,
@@ -106,6 +114,7 @@ impl<'a> Datagram<'a> {
 }
 
 impl DatagramBatch {
+    #[cfg(feature = "alloc")]
     /// Creates a batch for `datagrams_max` datagrams of `datagram_bytes_max` bytes. Cost: one
     /// zeroed allocation.
     ///
@@ -228,7 +237,7 @@ impl DatagramBatch {
             }
         }
         let slots = self.bytes.chunks_exact_mut(self.datagram_bytes_max.max(1));
-        slots.zip(&mut self.headers).take(self.recv_max)
+        slots.zip(self.headers.iter_mut()).take(self.recv_max)
     }
 
     /// For kernels: declares that the first `count` slots hold datagrams. Returns their headers,
@@ -290,6 +299,7 @@ impl DatagramBatch {
     }
 }
 
+#[cfg(feature = "alloc")]
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -88,9 +88,7 @@ impl UnixAddr {
         match bytes {
             [] => Ok(Self::unnamed()),
             [0, name @ ..] => Self::abstract_name(name),
-            _ => {
-                Self::path(bytes.split(|byte| *byte == 0).next().unwrap_or_default())
-            }
+            _ => Self::path(bytes.split(|byte| *byte == 0).next().unwrap_or_default()),
         }
     }
 

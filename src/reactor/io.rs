@@ -8,7 +8,7 @@ use core::fmt;
 use super::register_error::RegisterErrorKind;
 use super::registration::{PAUSED_BIT, REQUEUE_MASK, REQUEUED_BIT, Watched, pack_ready};
 use super::retry::{retry_after_eintr, retry_on_eintr};
-use super::storage::{DefaultStorage, Storage};
+use super::storage::{Heap, Storage};
 use crate::collections::{SlotQueue, TimerHeapIn};
 use crate::errno::Errno;
 use crate::event::{EPOLLEXCLUSIVE, EventMask, Interest, Ready, Trigger};
@@ -18,22 +18,24 @@ use crate::net::Addr;
 use crate::token::Token;
 
 /// The descriptor of a registration and its operations.
-pub struct Io<'a, K: Kernel, S: Storage = DefaultStorage> {
+pub struct Io<'a, K: Kernel, S: Storage = Heap> {
     pub(crate) kernel: &'a mut K,
     pub(crate) watched: &'a mut Watched,
     pub(super) token: Token,
     pub(super) shared: &'a mut IoShared<S>,
 }
 
+#[cfg(feature = "alloc")]
 /// What an [`Io`] is made of. Most events need no more than the socket, and the parts stay in
 /// registers until the others are needed.
-pub(crate) struct IoParts<'a, K: Kernel, S: Storage = DefaultStorage> {
+pub(crate) struct IoParts<'a, K: Kernel, S: Storage = Heap> {
     pub(crate) kernel: &'a mut K,
     pub(crate) watched: &'a mut Watched,
     pub(crate) token: Token,
     pub(super) shared: &'a mut IoShared<S>,
 }
 
+#[cfg(feature = "alloc")]
 impl<'a, K: Kernel, S: Storage> IoParts<'a, K, S> {
     #[inline]
     pub(crate) fn join(self) -> Io<'a, K, S> {

@@ -1,30 +1,28 @@
 //! The [`Reactor`]: owns descriptors with their state, waits for all of them in one place, and
 //! returns events for live registrations only.
 //!
-//! This file does the waiting; adding and removing registrations is in `register.rs`, operations on
-//! one registration in `io.rs`, waking from another thread in `waker.rs`.
+//! This file does the waiting; a reactor is created in `create.rs`, adding and removing
+//! registrations is in `register.rs`, operations on one registration in `io.rs`, waking from another
+//! thread in `waker.rs`.
 
-#[cfg(feature = "alloc")]
-use alloc::vec::Vec;
 use core::fmt;
-use core::num::NonZeroU32;
 use core::time::Duration;
 
-use super::io::{Io, IoParts, IoShared};
+#[cfg(feature = "alloc")]
+use super::io::IoParts;
+use super::io::{Io, IoShared};
 use super::limits::Limits;
 use super::registration::{REQUEUE_MASK, REQUEUED_BIT, Registration, pack_ready, unpack_ready};
 use super::spin::{Spin, SpinPolicy};
-#[cfg(feature = "alloc")]
-use super::storage::Heap;
-use super::storage::{DefaultStorage, Lent, Parts, Room, StorageOf};
+use super::storage::{Heap, Parts, StorageOf};
 #[cfg(feature = "alloc")]
 use super::waker::Waker;
 use crate::collections::{Array, SlabIn, SlotQueue, TimerHeapIn};
 use crate::errno::Errno;
-use crate::event::{Event, EventMask, Interest, Ready, Trigger};
+use crate::event::{Event, Ready};
 use crate::instant::Instant;
 use crate::kernel::close_quietly;
-use crate::kernel::{Decision, EpollEvent, EpollOp, Fd, Kernel};
+use crate::kernel::{Decision, EpollEvent, Fd, Kernel};
 use crate::linux::Linux;
 use crate::token::Token;
 
@@ -94,7 +92,7 @@ pub(super) const WAKER_DATA: u64 = u64::MAX;
 /// Dropping it closes everything it owns.
 ///
 /// What it holds is on the heap, or in memory of the caller's: [`in_room`](Self::in_room).
-pub struct Reactor<T, K: Kernel = Linux, S: StorageOf<T> = DefaultStorage> {
+pub struct Reactor<T, K: Kernel = Linux, S: StorageOf<T> = Heap> {
     pub(super) kernel: K,
     pub(super) shared: IoShared<S>,
     #[cfg(feature = "alloc")]
@@ -141,6 +139,7 @@ struct Sweep {
     stale_waits: u32,
 }
 
+#[cfg(feature = "alloc")]
 /// What [`Reactor::serve_batch`] does after an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum BatchStep {
@@ -152,71 +151,8 @@ pub(crate) enum BatchStep {
     Decline,
 }
 
-#[cfg(feature = "alloc")]
-impl<T> Reactor<T> {
-    /// Creates a reactor on the real kernel. Cost: one system call.
-    ///
-    /// # Errors
-    /// As [`with_kernel`](Self::with_kernel).
-    pub fn new() -> Result<Self, Errno> {
-        Self::with_kernel(Linux)
-    }
-}
-
-#[cfg(feature = "alloc")]
-impl<T, K: Kernel> Reactor<T, K> {
-    /// Creates a reactor on `kernel`, with the default limits. Cost: one system call.
-    ///
-    /// # Errors
-    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`]: out of descriptors or memory.
-    ///
-    /// Man page: epoll_create1(2)
-    #[doc(alias = "epoll_create1")]
-    pub fn with_kernel(kernel: K) -> Result<Self, Errno> {
-        Self::with_limits(kernel, Limits::default())
-    }
-
-    /// Creates a reactor on `kernel` with `limits`. Cost: one system call and one allocation, 12
-    /// bytes per event.
-    ///
-    /// # Errors
-    /// As [`with_kernel`](Self::with_kernel).
-    pub fn with_limits(kernel: K, limits: Limits) -> Result<Self, Errno> {
-        let mut events = Vec::new();
-        let events_max = limits.events_max.get() as usize;
-        events.try_reserve_exact(events_max).map_err(|_| Errno::ENOMEM)?;
-        let parts = Parts::<T, Heap> {
-            slots: Vec::new(),
-            events,
-            deadlines: Vec::new(),
-            positions: Vec::new(),
-            requeued: Vec::new(),
-        };
-        Self::in_parts(kernel, limits, parts)
-    }
-}
-
-impl<'m, T: 'm, K: Kernel> Reactor<T, K, Lent<'m>> {
-    /// Creates a reactor on `kernel` that holds everything in `room`, and never allocates. Cost:
-    /// one system call.
-    ///
-    /// A registration beyond the room fails with
-    /// [`RegisterErrorKind::Full`](super::RegisterErrorKind::Full).
-    ///
-    /// # Errors
-    /// As [`with_kernel`](Self::with_kernel).
-    pub fn in_room<const REGISTRATIONS: usize, const EVENTS: usize>(
-        kernel: K,
-        room: &'m mut Room<T, REGISTRATIONS, EVENTS>,
-    ) -> Result<Self, Errno> {
-        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let events_max = NonZeroU32::new(number(EVENTS)).ok_or(Errno::EINVAL)?;
-        let limits = Limits { registrations_max: number(REGISTRATIONS), events_max };
-        Self::in_parts(kernel, limits, room.parts())
-    }
-}
-
 impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
+    /// An empty reactor in `parts`, which are empty. Cost: one system call.
     pub(crate) fn in_parts(
         mut kernel: K,
         limits: Limits,
@@ -311,6 +247,7 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     /// Waits without a deadline if the batch is used up, and there are neither deadlines nor
     /// requeued registrations; an interrupted wait is repeated. Returns whether there is a batch.
     /// An error is not kept: the caller continues with [`wait`](Self::wait), which gets it again.
+    #[cfg(feature = "alloc")]
     #[inline]
     pub(crate) fn wait_plainly(&mut self) -> bool {
         let is_plain = self.cursor == self.len
@@ -386,6 +323,7 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     /// looked up once. Ends with the batch, or before the first event that is not an ordinary one
     /// (of the waker, stale, to be merged with a requeued one) or that `serve` declines: that one
     /// is left for [`try_next`](Self::try_next). Cost: O(events), and that of `serve`.
+    #[cfg(feature = "alloc")]
     #[inline(always)]
     pub(crate) fn serve_batch(
         &mut self,
@@ -643,32 +581,6 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
         self.kernel.epoll_wait(&self.shared.epoll, self.events.as_mut_slice(), Some(millis))
     }
 
-    /// A waker with which another thread can wake this reactor. Cost: two system calls the first
-    /// time, none after that.
-    ///
-    /// # Errors
-    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`], [`Errno::ENOSPC`]: out of
-    ///   descriptors, memory or epoll watches.
-    ///
-    /// Man page: eventfd(2)
-    #[cfg(feature = "alloc")]
-    #[doc(alias = "eventfd")]
-    pub fn waker(&mut self) -> Result<Waker, Errno> {
-        if let Some(waker) = &self.waker {
-            return Ok(waker.clone());
-        }
-        let fd = self.kernel.eventfd(0)?;
-        let mask = EventMask::new(Interest::READABLE, Trigger::Edge);
-        let op = EpollOp::Add(EpollEvent::new(mask.bits(), WAKER_DATA));
-        if let Err(errno) = self.kernel.epoll_ctl(&self.shared.epoll, op, &fd) {
-            close_quietly(&mut self.kernel, fd);
-            return Err(errno);
-        }
-        let waker = Waker::new(fd);
-        self.waker = Some(waker.clone());
-        Ok(waker)
-    }
-
     /// The kernel, to create and configure descriptors with. Cost: O(1).
     pub fn kernel(&mut self) -> &mut K {
         &mut self.kernel
@@ -724,8 +636,7 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     }
 
     /// Bytes that one registration takes. Cost: O(1).
-    pub const REGISTRATION_BYTES: usize =
-        SlabIn::<Registration<T>, S::Slots>::SLOT_BYTES;
+    pub const REGISTRATION_BYTES: usize = SlabIn::<Registration<T>, S::Slots>::SLOT_BYTES;
 }
 
 /// Whole milliseconds, rounded up: rounded down, the last fraction of a wait would be spent

@@ -3,10 +3,14 @@
 //! Knows the slab and epoll_ctl(2), and nothing of waiting.
 
 use super::reactor::Reactor;
+#[cfg(feature = "alloc")]
+use super::reactor::WAKER_DATA;
 use super::register_error::{RegisterError, RegisterErrorKind};
 use super::registration::{Registration, Watched};
 use super::retry::retry_on_eintr;
 use super::storage::StorageOf;
+#[cfg(feature = "alloc")]
+use super::waker::Waker;
 use crate::errno::Errno;
 use crate::event::{
     EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, EventMask, ExclusiveTrigger, Interest, Trigger,
@@ -98,6 +102,32 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
             }
             Err(errno) => Err(RegisterError { kind: RegisterErrorKind::Os(errno), fd, state }),
         }
+    }
+
+    /// A waker with which another thread can wake this reactor. Cost: two system calls the first
+    /// time, none after that.
+    ///
+    /// # Errors
+    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`], [`Errno::ENOSPC`]: out of
+    ///   descriptors, memory or epoll watches.
+    ///
+    /// Man page: eventfd(2)
+    #[cfg(feature = "alloc")]
+    #[doc(alias = "eventfd")]
+    pub fn waker(&mut self) -> Result<Waker, Errno> {
+        if let Some(waker) = &self.waker {
+            return Ok(waker.clone());
+        }
+        let fd = self.kernel.eventfd(0)?;
+        let mask = EventMask::new(Interest::READABLE, Trigger::Edge);
+        let op = EpollOp::Add(EpollEvent::new(mask.bits(), WAKER_DATA));
+        if let Err(errno) = self.kernel.epoll_ctl(&self.shared.epoll, op, &fd) {
+            close_quietly(&mut self.kernel, fd);
+            return Err(errno);
+        }
+        let waker = Waker::new(fd);
+        self.waker = Some(waker.clone());
+        Ok(waker)
     }
 
     /// Why the slab has not taken a registration.

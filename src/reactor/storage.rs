@@ -37,8 +37,8 @@ pub(crate) struct Parts<T, S: StorageOf<T>> {
     pub(crate) requeued: S::Numbers,
 }
 
-/// Memory of the global allocator: grows as registrations are added.
-#[cfg(feature = "alloc")]
+/// Memory of the global allocator: grows as registrations are added. Without the feature `alloc`
+/// nothing can be created in it.
 #[derive(Debug)]
 pub enum Heap {}
 
@@ -54,12 +54,19 @@ impl<T> StorageOf<T> for Heap {
     type Slots = Vec<Slot<Registration<T>>>;
 }
 
-/// The storage of a reactor that does not name one.
-#[cfg(feature = "alloc")]
-pub(crate) type DefaultStorage = Heap;
-/// The storage of a reactor that does not name one.
+// The default is the same type with each set of features: a program that names it must not break
+// when another part of it enables `alloc`.
 #[cfg(not(feature = "alloc"))]
-pub(crate) type DefaultStorage = Lent<'static>;
+impl Storage for Heap {
+    type Events = LentArray<'static, EpollEvent>;
+    type Deadlines = LentArray<'static, Deadline>;
+    type Numbers = LentArray<'static, u32>;
+}
+
+#[cfg(not(feature = "alloc"))]
+impl<T: 'static> StorageOf<T> for Heap {
+    type Slots = LentArray<'static, Slot<Registration<T>>>;
+}
 
 /// Memory that the caller lends, in a [`Room`].
 #[derive(Debug)]

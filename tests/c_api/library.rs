@@ -143,11 +143,29 @@ fn a_program_gets_what_it_uses() {
     let functions = exported_functions();
     let all = loaded_bytes(&linked("all.o", functions.iter()));
     let reactor = [
-        "epl_reactor_create", "epl_reactor_free", "epl_register", "epl_modify", "epl_deregister",
-        "epl_close", "epl_fd", "epl_data", "epl_set_data", "epl_requeue", "epl_next",
-        "epl_next_batch", "epl_add_timer", "epl_set_deadline", "epl_cancel_deadline",
-        "epl_enable_wake", "epl_wake", "epl_now", "epl_reactor_create_in", "epl_storage_bytes",
-        "epl_reactor_fd", "epl_reactor_count", "epl_reactor_stale_events",
+        "epl_reactor_create",
+        "epl_reactor_free",
+        "epl_register",
+        "epl_modify",
+        "epl_deregister",
+        "epl_close",
+        "epl_fd",
+        "epl_data",
+        "epl_set_data",
+        "epl_requeue",
+        "epl_next",
+        "epl_next_batch",
+        "epl_add_timer",
+        "epl_set_deadline",
+        "epl_cancel_deadline",
+        "epl_enable_wake",
+        "epl_wake",
+        "epl_now",
+        "epl_reactor_create_in",
+        "epl_storage_bytes",
+        "epl_reactor_fd",
+        "epl_reactor_count",
+        "epl_reactor_stale_events",
     ];
     let reactor = loaded_bytes(&linked("reactor.o", reactor.iter().map(|it| (*it).to_owned())));
     println!("reactor {reactor}, all {all}");
