@@ -14,13 +14,12 @@ mod write_buffer;
 
 #[cfg(feature = "capi")]
 pub(crate) use array::grown;
-pub use array::{Array, LentArray};
+pub use array::{Array, LentArray, NoRoom};
 #[cfg(feature = "alloc")]
 pub use recv_buffer::RecvBuffer;
 #[cfg(feature = "alloc")]
 pub use slab::Slab;
 pub use slab::{SlabFull, SlabIn, Slot};
-pub use slot_queue::NoRoom;
 pub(crate) use slot_queue::SlotQueue;
 #[cfg(feature = "alloc")]
 pub use timer_heap::TimerHeap;

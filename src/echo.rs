@@ -147,14 +147,15 @@ impl Echo {
     /// caller that reads only on [`Want::Read`], at most `buffer_max_bytes` at once.
     ///
     /// # Panics
-    /// `sent` is more than was received.
+    /// With debug assertions: `sent` is more than was received.
     pub fn received(
         &mut self,
         bytes: &[u8],
         sent: usize,
         buffer_max_bytes: usize,
     ) -> Result<(), BufferFull> {
-        let rest = &bytes[sent..];
+        debug_assert!(sent <= bytes.len(), "{sent} of {} bytes are sent", bytes.len());
+        let rest = bytes.get(sent..).unwrap_or_default();
         if self.state == State::Open {
             self.write_buffer.push(rest, buffer_max_bytes)?;
         }
@@ -165,7 +166,7 @@ impl Echo {
     /// `count` bytes of the write buffer have been sent. Cost: O(1).
     ///
     /// # Panics
-    /// `count` is more than is buffered.
+    /// With debug assertions: `count` is more than is buffered.
     pub fn sent(&mut self, count: usize) {
         self.write_buffer.consume(count);
         self.check_flushed();
@@ -174,23 +175,24 @@ impl Echo {
     /// `count` bytes were received into a place outside, and wait there to be sent. Cost: O(1).
     ///
     /// # Panics
-    /// The machine does not want to [read](Want::Read); or over 4 GiB wait.
+    /// With debug assertions: the machine does not want to [read](Want::Read).
     pub fn received_external(&mut self, count: usize) {
-        assert_eq!(
+        debug_assert_eq!(
             self.want(),
             Want::Read,
             "external bytes are received only when it wants to read"
         );
-        self.external_bytes = u32::try_from(count).expect("a pipe holds up to 2 GiB");
+        // A pipe holds up to 2 GiB.
+        self.external_bytes = u32::try_from(count).unwrap_or(u32::MAX);
         self.state = self.state.next(Input::Bytes);
     }
 
     /// `count` of the external bytes have been sent. Cost: O(1).
     ///
     /// # Panics
-    /// `count` is more than wait, or the write buffer, whose bytes come first, is not empty.
+    /// With debug assertions: `count` is more than wait, or the write buffer, whose bytes come first, is not empty.
     pub fn sent_external(&mut self, count: usize) {
-        assert!(self.write_buffer.is_empty(), "the write buffer is sent first");
+        debug_assert!(self.write_buffer.is_empty(), "the write buffer is sent first");
         self.consume_external(count);
         self.check_flushed();
     }
@@ -210,8 +212,9 @@ impl Echo {
         sent: usize,
         buffer_max_bytes: usize,
     ) -> Result<(), BufferFull> {
-        assert!(self.write_buffer.is_empty(), "the write buffer is sent first");
-        self.write_buffer.push(&bytes[sent..], buffer_max_bytes)?;
+        debug_assert!(self.write_buffer.is_empty(), "the write buffer is sent first");
+        let rest = bytes.get(sent..).unwrap_or_default();
+        self.write_buffer.push(rest, buffer_max_bytes)?;
         self.consume_external(bytes.len());
         self.check_flushed();
         Ok(())
@@ -219,8 +222,8 @@ impl Echo {
 
     fn consume_external(&mut self, count: usize) {
         let waiting = self.external_bytes();
-        assert!(count <= waiting, "{count} of {waiting} external bytes are consumed");
-        self.external_bytes = u32::try_from(waiting - count).expect("fewer than before");
+        debug_assert!(count <= waiting, "{count} of {waiting} external bytes are consumed");
+        self.external_bytes = u32::try_from(waiting.saturating_sub(count)).unwrap_or(0);
     }
 
     /// The peer has shut its write side down. Cost: O(1).

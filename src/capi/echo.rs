@@ -11,6 +11,7 @@ use super::boundary::{allocated, destroy, done, shared, slice_mut, status, store
 use super::reactor::{EDGE, deadline_after, trigger_of};
 use super::text::VERSION;
 use super::wake::Wake;
+use crate::collections::RecvBuffer;
 use crate::errno::Errno;
 use crate::event::{Interest, Trigger};
 use crate::kernel::Kernel;
@@ -127,7 +128,10 @@ unsafe extern "C" fn epl_echo_create(
             // SAFETY: not null, so that it points to options, as the caller has promised.
             false => *unsafe { shared(options) }?,
         };
-        let mut server = StreamServer::new(Linux, config(&options)?)?;
+        let config = config(&options)?;
+        let buf = RecvBuffer::try_new(config.buffer_bytes.min(config.budget_bytes));
+        let buf = buf.map_err(|_| Errno::ENOMEM)?;
+        let mut server = StreamServer::with_buffer(Linux, config, buf)?;
         let eventfd = Linux.eventfd(0)?;
         let number = eventfd.raw();
         server.register(eventfd, Interest::READABLE, Trigger::Edge, ())?;

@@ -53,14 +53,36 @@ impl<T> Array<T> for Vec<T> {
                 return Err(element);
             }
         }
-        self.push(element);
-        Ok(())
+        // Asked again, so that no code for a failed allocation is left.
+        if self.len() < self.capacity() {
+            self.push(element);
+            return Ok(());
+        }
+        Err(element)
     }
 
     fn remove_last(&mut self) {
         self.pop();
     }
 }
+
+/// Appends bytes to a vector.
+///
+/// The capacity is asked again after it was reserved, so that no code for a failed allocation is
+/// left; and this is the one place that appends where none may be left.
+#[cfg(feature = "alloc")]
+pub(super) fn try_append(all: &mut Vec<u8>, bytes: &[u8]) -> Result<(), NoRoom> {
+    all.try_reserve_exact(bytes.len()).map_err(|_| NoRoom)?;
+    if all.capacity() - all.len() < bytes.len() {
+        return Err(NoRoom);
+    }
+    all.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// There is no memory for another element.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NoRoom;
 
 /// An array in a lent slice, whose length is its capacity.
 ///

@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 
+use super::array::{NoRoom, try_append};
+
 /// Bytes to receive into and to send from, that begin in the middle of a page of memory.
 ///
 /// The kernel copies the bytes of a socket with one instruction, `rep movsb`. On AMD EPYC it takes
@@ -43,7 +45,28 @@ impl RecvBuffer {
     #[must_use]
     pub fn new(len: usize) -> Self {
         let bytes = len.checked_add(PAGE_BYTES).expect("the buffer size overflows usize");
-        let mut memory = vec![0; bytes];
+        Self::within(vec![0; bytes], len)
+    }
+
+    /// As [`new`](Self::new), where a lack of memory must not end the program. Cost: one
+    /// allocation, and to fill it with zeros.
+    ///
+    /// # Errors
+    /// There is no memory for it, or the size overflows.
+    pub fn try_new(len: usize) -> Result<Self, NoRoom> {
+        let bytes = len.checked_add(PAGE_BYTES).ok_or(NoRoom)?;
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(bytes).map_err(|_| NoRoom)?;
+        while memory.len() < bytes {
+            let zeros = [0; 256];
+            let missing = zeros.len().min(bytes - memory.len());
+            try_append(&mut memory, zeros.get(..missing).unwrap_or_default())?;
+        }
+        Ok(Self::within(memory, len))
+    }
+
+    /// In `memory` of a page more than `len`.
+    fn within(mut memory: Vec<u8>, len: usize) -> Self {
         let to_page = memory.as_ptr().align_offset(PAGE_BYTES);
         let start = (to_page + Self::PAGE_OFFSET) % PAGE_BYTES;
         memory.truncate(start + len);
@@ -56,14 +79,14 @@ impl Deref for RecvBuffer {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        &self.memory[self.start..]
+        self.memory.get(self.start..).unwrap_or_default()
     }
 }
 
 impl DerefMut for RecvBuffer {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start..]
+        self.memory.get_mut(self.start..).unwrap_or_default()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of what is in the slots.
 
-use super::array::Array;
+use super::array::{Array, NoRoom};
 
 /// A queue of small numbers, each of which is in it at most once.
 ///
@@ -19,10 +19,6 @@ pub(crate) struct SlotQueue<A> {
 
 const ABSENT: u32 = u32::MAX;
 const LAST: u32 = u32::MAX - 1;
-
-/// There is no memory for another element.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NoRoom;
 
 impl<A: Array<u32>> SlotQueue<A> {
     /// An empty queue, in `behind`, which is empty. Cost: O(1).

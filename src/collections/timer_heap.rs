@@ -7,8 +7,7 @@ use alloc::collections::TryReserveError;
 #[cfg(feature = "alloc")]
 use alloc::vec::Vec;
 
-use super::array::Array;
-use super::slot_queue::NoRoom;
+use super::array::{Array, NoRoom};
 use crate::instant::Instant;
 
 /// A [`TimerHeapIn`] two `Vec`s.

@@ -6,6 +6,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::array::try_append;
+
 /// A bounded FIFO of bytes; eight bytes when empty.
 ///
 /// Memory: allocated with the first byte, freed with the last.
@@ -20,7 +22,7 @@ use core::fmt;
 /// # Ok::<(), epollite::collections::BufferFull>(())
 /// ```
 #[derive(Default)]
-pub struct WriteBuffer(Option<Box<Inner>>);
+pub struct WriteBuffer(Option<Box<[Inner; 1]>>);
 
 #[derive(Default)]
 struct Inner {
@@ -32,7 +34,7 @@ struct Inner {
 const _: () =
     assert!(size_of::<WriteBuffer>() == size_of::<usize>(), "an empty write buffer is one pointer");
 
-/// The bytes did not fit the bound. None of them was added.
+/// The bytes did not fit the bound, or there was no memory for them. None of them was added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BufferFull;
 
@@ -51,22 +53,29 @@ impl WriteBuffer {
         Self(None)
     }
 
-    /// Appends `bytes`. Cost: O(`bytes_max`), at most one allocation.
+    /// Appends `bytes`. Cost: O(`bytes_max`), at most two allocations.
     ///
     /// # Errors
-    /// [`BufferFull`]: the buffer would hold more than `bytes_max`; nothing was added.
+    /// [`BufferFull`]: the buffer would hold more than `bytes_max`, or there is no memory for it;
+    /// nothing was added.
     pub fn push(&mut self, bytes: &[u8], bytes_max: usize) -> Result<(), BufferFull> {
         if bytes.is_empty() {
             return Ok(());
         }
-        if self.len().saturating_add(bytes.len()) > bytes_max {
+        let len = self.len().saturating_add(bytes.len());
+        if len > bytes_max {
             return Err(BufferFull);
         }
-        let inner = self.0.get_or_insert_default();
-        // Consumed bytes make room first, so that the allocation never exceeds the bound.
-        inner.bytes.drain(..core::mem::take(&mut inner.consumed));
-        inner.bytes.reserve_exact(bytes.len());
-        inner.bytes.extend_from_slice(bytes);
+        // Without the consumed bytes, so that the allocation never exceeds the bound.
+        let mut all = Vec::new();
+        all.try_reserve_exact(len).map_err(|_| BufferFull)?;
+        try_append(&mut all, self.as_slice()).map_err(|_| BufferFull)?;
+        try_append(&mut all, bytes).map_err(|_| BufferFull)?;
+        let inner = Inner { bytes: all, consumed: 0 };
+        match &mut self.0 {
+            Some(place) => **place = [inner],
+            None => self.0 = Some(boxed(inner)?),
+        }
         Ok(())
     }
 
@@ -74,12 +83,12 @@ impl WriteBuffer {
     /// Cost: O(1), at most one deallocation.
     ///
     /// # Panics
-    /// `count` is more than is buffered.
+    /// With debug assertions: `count` is more than is buffered. Without, all are removed.
     pub fn consume(&mut self, count: usize) {
-        assert!(count <= self.len(), "consumed {count} bytes of {}", self.len());
-        if count == self.len() {
+        debug_assert!(count <= self.len(), "consumed {count} bytes of {}", self.len());
+        if count >= self.len() {
             self.0 = None;
-        } else if let Some(inner) = &mut self.0 {
+        } else if let Some([inner]) = self.0.as_deref_mut() {
             inner.consumed += count;
         }
     }
@@ -87,14 +96,17 @@ impl WriteBuffer {
     /// All buffered bytes, in order. Cost: O(1).
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |inner| &inner.bytes[inner.consumed..])
+        match self.0.as_deref() {
+            Some([inner]) => inner.bytes.get(inner.consumed..).unwrap_or_default(),
+            None => &[],
+        }
     }
 
     /// How many bytes are buffered. Cost: O(1).
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |inner| inner.bytes.len() - inner.consumed)
+        self.0.as_deref().map_or(0, |[inner]| inner.bytes.len() - inner.consumed)
     }
 
     /// Whether nothing is buffered. Cost: O(1).
@@ -106,8 +118,22 @@ impl WriteBuffer {
     /// How many bytes of memory are allocated. Cost: O(1).
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.0.as_ref().map_or(0, |inner| inner.bytes.capacity())
+        self.0.as_deref().map_or(0, |[inner]| inner.bytes.capacity())
     }
+}
+
+/// As `Box::new`, which ends the program when there is no memory. An array of one, because a vector
+/// can be turned into its box.
+fn boxed(inner: Inner) -> Result<Box<[Inner; 1]>, BufferFull> {
+    let mut one = Vec::new();
+    one.try_reserve_exact(1).map_err(|_| BufferFull)?;
+    if one.len() < one.capacity() {
+        one.push(inner);
+    }
+    if one.len() == one.capacity() {
+        return one.into_boxed_slice().try_into().map_err(|_| BufferFull);
+    }
+    Err(BufferFull)
 }
 
 impl fmt::Debug for WriteBuffer {

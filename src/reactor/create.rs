@@ -9,8 +9,8 @@ use core::num::NonZeroU32;
 use super::limits::Limits;
 use super::reactor::Reactor;
 #[cfg(feature = "alloc")]
-use super::storage::Heap;
-use super::storage::{Lent, Parts, Room};
+use super::storage::{Heap, Parts};
+use super::storage::{Lent, Room};
 use crate::errno::Errno;
 use crate::kernel::Kernel;
 #[cfg(feature = "alloc")]

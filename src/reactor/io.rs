@@ -75,10 +75,12 @@ pub enum Sent {
     WouldBlock,
 }
 
-/// [`Io::recv`], on any descriptor.
+/// [`Io::recv`], on any descriptor; `EINVAL` for an empty buffer.
 #[inline]
 pub(crate) fn recv<K: Kernel>(kernel: &mut K, fd: &Fd, buf: &mut [u8]) -> Result<Received, Errno> {
-    assert!(!buf.is_empty(), "the receive buffer must not be empty");
+    if buf.is_empty() {
+        return Err(Errno::EINVAL);
+    }
     let received = |count| if count == 0 { Received::Eof } else { Received::Bytes(count) };
     match kernel.recv(fd, buf) {
         Ok(count) => Ok(received(count)),
@@ -120,6 +122,7 @@ impl<K: Kernel, S: Storage> Io<'_, K, S> {
     /// Man page: recv(2)
     #[inline]
     pub fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
+        assert!(!buf.is_empty(), "the receive buffer must not be empty");
         recv(self.kernel, &self.watched.fd, buf)
     }
 

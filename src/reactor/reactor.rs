@@ -1,8 +1,8 @@
 //! The [`Reactor`]: owns descriptors with their state, waits for all of them in one place, and
 //! returns events for live registrations only.
 //!
-//! This file does the waiting; a reactor is created in `create.rs`, adding and removing
-//! registrations is in `register.rs`, operations on one registration in `io.rs`, waking from another
+//! This file does the waiting; creating a reactor is in `create.rs`, adding and removing
+//! registrations in `register.rs`, operations on one registration in `io.rs`, waking from another
 //! thread in `waker.rs`.
 
 use core::fmt;

@@ -166,6 +166,16 @@ impl<K: Kernel, X> StreamServer<K, X> {
             config.idle_timeout.is_none_or(|idle| idle <= IDLE_TIMEOUT_MAX),
             "an idle timeout is at most IDLE_TIMEOUT_MAX, 24 days"
         );
+        let buf = RecvBuffer::new(config.buffer_bytes.min(config.budget_bytes));
+        Self::with_buffer(kernel, config, buf)
+    }
+
+    /// As [`new`](Self::new), with a configuration that was checked, and a receive buffer for it.
+    pub(crate) fn with_buffer(
+        kernel: K,
+        config: StreamConfig,
+        buf: RecvBuffer,
+    ) -> Result<Self, Errno> {
         let registrations_max = config.connections_max.saturating_add(NON_CONNECTIONS_MAX);
         let limits = Limits { registrations_max, events_max: config.events_max };
         Ok(Self {
@@ -175,7 +185,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
                 && !config.trigger.is_oneshot(),
             large_bytes: large_bytes(&config),
             config,
-            buf: RecvBuffer::new(config.buffer_bytes.min(config.budget_bytes)),
+            buf,
             pipes: PipePool::new(&config),
             stats: StreamStats::default(),
             events: VecDeque::new(),
@@ -463,7 +473,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
         match step {
             TimeoutStep::Wait(span) => {
                 explain(&mut io, ConnectionDecision::StillActive);
-                io.set_deadline(now + span);
+                // There is room: that of the one that has passed.
+                let _ = io.try_set_deadline(now + span);
             }
             TimeoutStep::BeginClose => {
                 explain(&mut io, ConnectionDecision::IdleTimedOut);

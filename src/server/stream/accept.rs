@@ -9,6 +9,7 @@ use super::config::ServerEvent;
 use super::connection::Connection;
 use super::listener::{AcceptSharing, Listener};
 use super::{Source, StreamServer};
+use crate::collections::Array as _;
 use crate::errno::Errno;
 use crate::event::{ExclusiveTrigger, Interest, Ready, Trigger};
 use crate::instant::Instant;
@@ -103,12 +104,30 @@ impl<K: Kernel, X> StreamServer<K, X> {
             self.register_listener(socket, listener)
         };
         let token = result.map_err(Errno::from)?;
-        self.listeners.push(token);
+        if self.listeners.try_push(token).is_err() || self.reserve_deadlines().is_err() {
+            self.listeners.retain(|listener| *listener != token);
+            self.reactor.close(token);
+            return Err(Errno::ENOMEM);
+        }
         if self.accept_paused {
             // Without another listener this one's timer has to end the pause.
             self.schedule_accept_retry();
         }
         Ok(token)
+    }
+
+    /// Makes room for a deadline of each listener: one that cannot be set would end a pause never.
+    /// While there is no connection there is no other deadline, and when one closes, a pause ends.
+    fn reserve_deadlines(&mut self) -> Result<(), Errno> {
+        if self.accept_paused {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        self.for_each_listener(|io| {
+            result = result.and_then(|()| io.try_set_deadline(Instant::MAX));
+        });
+        self.for_each_listener(|io| _ = io.cancel_deadline());
+        result
     }
 
     /// Registers a listener for connections; closes it when that fails.
@@ -136,7 +155,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
     /// the kernel does not modify an `EPOLLEXCLUSIVE` registration. Closes it if that fails.
     fn reregister_listener(&mut self, old: Token, interest: Interest) {
         let Some((socket, source)) = self.reactor.deregister(old) else { return };
-        let Source::Listener(listener) = source else { unreachable!("it was a listener just now") };
+        // It was a listener just now.
+        let Source::Listener(listener) = source else { return };
         let listener =
             Listener { original_token: listener.original_token.or(Some(old)), ..listener };
         let result = if interest == Interest::NONE {
@@ -237,8 +257,11 @@ impl<K: Kernel, X> StreamServer<K, X> {
         if accepted == limit {
             self.accept_limit.record_full(accepts_max);
         }
-        if is_edge && let Some((_, mut io)) = self.reactor.get_mut(listener) {
-            io.requeue(Ready::READABLE);
+        if is_edge
+            && let Some((_, mut io)) = self.reactor.get_mut(listener)
+            && let Err(errno) = io.try_requeue(Ready::READABLE)
+        {
+            self.pause_accept(Some(errno));
         }
         accepted > 0
     }
@@ -324,16 +347,19 @@ impl<K: Kernel, X> StreamServer<K, X> {
                 return AcceptOutcome::Exhausted(Some(reason.into()));
             }
         };
+        if let Some((now, idle)) = now
+            && let Some((_, mut io)) = self.reactor.get_mut(token)
+            && let Err(errno) = io.try_set_deadline(now + idle)
+        {
+            self.reactor.close(token);
+            self.stats.aborted += 1;
+            return AcceptOutcome::Exhausted(Some(errno));
+        }
         self.connections += 1;
         self.stats.accepted += 1;
         self.explain_listener(listener, ListenerDecision::Accepted { token });
         if self.config.emit_events {
             self.push_event(ServerEvent::Accepted { token, peer });
-        }
-        if let Some((now, idle)) = now
-            && let Some((_, mut io)) = self.reactor.get_mut(token)
-        {
-            io.set_deadline(now + idle);
         }
         AcceptOutcome::Accepted
     }
@@ -375,14 +401,18 @@ impl<K: Kernel, X> StreamServer<K, X> {
 
     fn schedule_accept_retry(&mut self) {
         let retry = self.reactor.kernel().now() + RETRY_DELAY;
-        self.for_each_listener(|io| io.set_deadline(retry));
+        // There is room, or a connection, whose end is a retry too.
+        self.for_each_listener(|io| _ = io.try_set_deadline(retry));
     }
 
     /// Returns whether all listeners now have this interest.
     fn set_listener_interest(&mut self, interest: Interest) -> bool {
-        let mut all_updated = true;
-        for listener in self.listeners.clone() {
+        let (mut all_updated, mut index) = (true, 0);
+        while let Some(&listener) = self.listeners.get(index) {
+            let count = self.listeners.len();
             all_updated &= self.set_one_listener_interest(listener, interest);
+            // One that could not be registered again is gone.
+            index += usize::from(self.listeners.len() == count);
         }
         all_updated
     }
@@ -395,7 +425,9 @@ impl<K: Kernel, X> StreamServer<K, X> {
             // If that fails it is closed: nothing is left to be tried again.
             _ if sharing.is_some() => self.reregister_listener(listener, interest),
             // The kernel does not report what arrived during the pause: accept as if it had.
-            Trigger::Edge if interest == Interest::READABLE => io.requeue(Ready::READABLE),
+            Trigger::Edge if interest == Interest::READABLE => {
+                return io.try_requeue(Ready::READABLE).is_ok();
+            }
             Trigger::Edge => {}
             // A hang-up or an error cannot be masked: level-triggered it would repeat endlessly.
             _ if interest == Interest::NONE => {
@@ -407,8 +439,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
     }
 
     fn for_each_listener(&mut self, mut act: impl FnMut(&mut crate::reactor::Io<'_, K>)) {
-        for index in 0..self.listeners.len() {
-            if let Some((_, mut io)) = self.reactor.get_mut(self.listeners[index]) {
+        for listener in &self.listeners {
+            if let Some((_, mut io)) = self.reactor.get_mut(*listener) {
                 act(&mut io);
             }
         }

@@ -22,6 +22,7 @@ use core::num::NonZeroU8;
 
 use super::config::StreamConfig;
 use super::transport::{Socket, Transport};
+use crate::collections::Array as _;
 use crate::errno::Errno;
 use crate::kernel::{ConnectionDecision, Fd, Kernel, Shutdown, close_quietly};
 use crate::reactor::retry::retry_on_eintr;
@@ -80,6 +81,10 @@ impl PipePool {
         if self.len >= self.pipes_max {
             return None;
         }
+        // Room to keep it, whatever becomes of it.
+        let more = self.len + 1;
+        self.free.try_reserve(more - self.free.len()).ok()?;
+        self.held.try_reserve(more.saturating_sub(self.held.len())).ok()?;
         let (reader, writer) = retry_on_eintr(|| kernel.pipe2()).ok()?;
         // A pipe of unknown size may hold one page only, and would be slower than to copy.
         if retry_on_eintr(|| kernel.fcntl_setpipe_sz(&writer, self.pipe_bytes)).is_err() {
@@ -103,18 +108,19 @@ impl PipePool {
         if pipe.held_bytes == 0 {
             if self.is_refused {
                 self.close(pipe, kernel);
-            } else {
-                self.free.push(pipe);
+            } else if let Err(pipe) = self.free.try_push(pipe) {
+                self.close(pipe, kernel);
             }
             return None;
         }
         let vacant = self.held.iter().position(Option::is_none).unwrap_or(self.held.len());
         if vacant == self.held.len() {
-            self.held.push(None);
+            // There is room, since it was created.
+            let _ = self.held.try_push(None);
         }
-        self.held[vacant] = Some(pipe);
-        let number = u8::try_from(vacant + 1).ok().and_then(NonZeroU8::new);
-        Some(number.expect("a pool has at most 255 pipes"))
+        *self.held.get_mut(vacant)? = Some(pipe);
+        // A pool has at most 255.
+        u8::try_from(vacant + 1).ok().and_then(NonZeroU8::new)
     }
 
     /// Closes the pipe of a connection that has ended, with the bytes in it. Cost: two system calls
@@ -213,7 +219,7 @@ impl<K: Kernel> Transport for BulkSocket<'_, K> {
             self.pipe = self.pool.acquire(*kernel);
         }
         let Some(pipe) = &mut self.pipe else { return Ok(None) };
-        assert_eq!(pipe.held_bytes, 0, "bytes are moved into an empty pipe");
+        debug_assert_eq!(pipe.held_bytes, 0, "bytes are moved into an empty pipe");
         let len = bytes_max.min(self.pool.pipe_bytes);
         match retry_on_eintr(|| kernel.splice(fd, &pipe.writer, len)) {
             Ok(count) => {
@@ -228,8 +234,9 @@ impl<K: Kernel> Transport for BulkSocket<'_, K> {
 
     fn splice_out(&mut self, bytes: usize) -> Result<Option<Sent>, Errno> {
         let Socket { kernel, fd } = &mut self.socket;
-        let pipe = self.pipe.as_mut().expect("external bytes are in a pipe");
-        assert_eq!(pipe.held_bytes, bytes, "the pipe holds the external bytes and no others");
+        // External bytes are in a pipe.
+        let pipe = self.pipe.as_mut().ok_or(Errno::EIO)?;
+        debug_assert_eq!(pipe.held_bytes, bytes, "the pipe holds the external bytes and no others");
         match retry_on_eintr(|| kernel.splice(&pipe.reader, fd, bytes)) {
             // The pipe does not hold what was moved into it.
             Ok(0) => Err(Errno::EIO),
@@ -245,7 +252,7 @@ impl<K: Kernel> Transport for BulkSocket<'_, K> {
 
     fn read_pipe(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
         let kernel = &mut self.socket.kernel;
-        let pipe = self.pipe.as_mut().expect("external bytes are in a pipe");
+        let pipe = self.pipe.as_mut().ok_or(Errno::EIO)?;
         let count = retry_on_eintr(|| kernel.read(&pipe.reader, buf))?;
         if count == 0 {
             return Err(Errno::EIO);

@@ -447,7 +447,8 @@ impl Connection {
                         Some(read) => Ok(read),
                         None => {
                             let room = buf.len().min(budget_bytes);
-                            let (room, below) = (&mut buf[..room], mode.over_below(room));
+                            let (room, below) =
+                                (buf.get_mut(..room).unwrap_or_default(), mode.over_below(room));
                             self.read_and_echo(transport, ready, room, below, config, stats)
                         }
                     };
@@ -487,7 +488,7 @@ impl Connection {
                 return Ok(ReadStep::Eof);
             }
         };
-        let bytes = &room[..count];
+        let bytes = room.get(..count).unwrap_or_default();
         stats.bytes_in += count as u64;
         let mut sent = 0;
         if self.echo.state() == State::Open {

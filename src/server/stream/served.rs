@@ -97,13 +97,8 @@ fn apply<K: Kernel>(
     config: &StreamConfig,
 ) -> Progress {
     let is_oneshot = config.trigger.is_oneshot();
-    if step.lingers {
-        let deadline = io.now() + config.linger_timeout;
-        io.set_deadline(deadline);
-    }
-    if let Some(ready) = step.requeue {
-        io.requeue(ready);
-        explain(io, ConnectionDecision::Requeued { ready });
+    if let Err(errno) = arm(step, io, config) {
+        return Progress::Close(CloseReason::Error(errno));
     }
     let interest = connection.interest(config.trigger);
     if matches!(step.progress, Progress::Close(_))
@@ -117,11 +112,27 @@ fn apply<K: Kernel>(
     match io.modify(interest, config.trigger).map_err(Errno::from) {
         Ok(()) => step.progress,
         Err(errno) if errno.is_interrupted() => {
-            io.requeue(ready);
-            Progress::Advanced
+            let requeued = io.try_requeue(ready);
+            requeued.map_or_else(
+                |errno| Progress::Close(CloseReason::Error(errno)),
+                |()| Progress::Advanced,
+            )
         }
         Err(errno) => Progress::Close(CloseReason::Error(errno)),
     }
+}
+
+/// Sets the deadline and the place in the requeue list that a step asks for.
+fn arm<K: Kernel>(step: Step, io: &mut Io<'_, K>, config: &StreamConfig) -> Result<(), Errno> {
+    if step.lingers {
+        let deadline = io.now() + config.linger_timeout;
+        io.try_set_deadline(deadline)?;
+    }
+    if let Some(ready) = step.requeue {
+        io.try_requeue(ready)?;
+        explain(io, ConnectionDecision::Requeued { ready });
+    }
+    Ok(())
 }
 
 /// Tells the kernel of a decision about the connection of `io`.
@@ -130,9 +141,13 @@ pub(super) fn explain<K: Kernel>(io: &mut Io<'_, K>, what: ConnectionDecision) {
     Socket::of(io).on_decision(what);
 }
 
-/// Keeps an event for the caller; while the queue is full, new ones are dropped.
+/// Keeps an event for the caller; while the queue is full, or without memory, new ones are dropped.
 pub(super) fn push_event(events: &mut VecDeque<ServerEvent>, event: ServerEvent) {
-    if events.len() < EVENTS_MAX {
+    if events.len() == events.capacity() && events.try_reserve(1).is_err() {
+        return;
+    }
+    // The capacity is asked, so that no code for a failed allocation is left.
+    if events.len() < EVENTS_MAX.min(events.capacity()) {
         events.push_back(event);
     }
 }

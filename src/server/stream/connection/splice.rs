@@ -48,8 +48,8 @@ impl Connection {
             return Ok(sent);
         }
         let room = buf.len().min(waiting);
-        let count = transport.read_pipe(&mut buf[..room])?;
-        let bytes = &buf[..count];
+        let count = transport.read_pipe(buf.get_mut(..room).unwrap_or_default())?;
+        let bytes = buf.get(..count).unwrap_or_default();
         let (sent, result) = match transport.send(bytes) {
             Ok(Sent::Bytes(count)) => (count, Ok(Sent::Bytes(count))),
             Ok(Sent::WouldBlock) => (0, Ok(Sent::WouldBlock)),
