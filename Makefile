@@ -73,6 +73,10 @@ lib: ## build the libraries for C: target/c/libepollite.a and libepollite.so
 	ln -sf libepollite.so.$(C_VERSION) $(C_LIBRARY)/$(C_ABI)
 	ln -sf $(C_ABI) $(C_LIBRARY)/libepollite.so
 
+.PHONY: size
+size: ## measure the libraries for C, and write the table of sizes in README.md
+	BLESS=1 $(CARGO) test --locked --test c_api -- sizes:: --nocapture
+
 .PHONY: serve
 serve: build ## build it and serve echo on 127.0.0.1:7777, logging clients; Ctrl-C stops it
 	$(PROGRAM) echo -v

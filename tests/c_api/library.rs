@@ -64,6 +64,33 @@ const SHARED_BYTES_MAX: u64 = 64 << 10;
 /// What `examples/c/echo.c` gets of it: `--gc-sections` leaves out the rest.
 const ECHO_LOADED_BYTES_MAX: u64 = 22 << 10;
 
+/// The functions that need neither sockets nor the server nor names of errors.
+pub(crate) const REACTOR: &[&str] = &[
+    "epl_add_timer",
+    "epl_cancel_deadline",
+    "epl_close",
+    "epl_data",
+    "epl_deregister",
+    "epl_enable_wake",
+    "epl_fd",
+    "epl_modify",
+    "epl_next",
+    "epl_next_batch",
+    "epl_now",
+    "epl_reactor_count",
+    "epl_reactor_create",
+    "epl_reactor_create_in",
+    "epl_reactor_fd",
+    "epl_reactor_free",
+    "epl_reactor_stale_events",
+    "epl_register",
+    "epl_requeue",
+    "epl_set_data",
+    "epl_set_deadline",
+    "epl_storage_bytes",
+    "epl_wake",
+];
+
 #[test]
 fn only_the_functions_of_the_header_are_visible() {
     let header = fs::read_to_string(root().join("include/epollite.h")).unwrap();
@@ -140,43 +167,18 @@ fn no_panic_path_is_left() {
 fn a_program_gets_what_it_uses() {
     let functions = exported_functions();
     let all = loaded_bytes(&linked("all.o", functions.iter()));
-    let reactor = [
-        "epl_reactor_create",
-        "epl_reactor_free",
-        "epl_register",
-        "epl_modify",
-        "epl_deregister",
-        "epl_close",
-        "epl_fd",
-        "epl_data",
-        "epl_set_data",
-        "epl_requeue",
-        "epl_next",
-        "epl_next_batch",
-        "epl_add_timer",
-        "epl_set_deadline",
-        "epl_cancel_deadline",
-        "epl_enable_wake",
-        "epl_wake",
-        "epl_now",
-        "epl_reactor_create_in",
-        "epl_storage_bytes",
-        "epl_reactor_fd",
-        "epl_reactor_count",
-        "epl_reactor_stale_events",
-    ];
-    let reactor = loaded_bytes(&linked("reactor.o", reactor.iter().map(|it| (*it).to_owned())));
+    let reactor = loaded_bytes(&linked("reactor.o", REACTOR.iter()));
     println!("reactor {reactor}, all {all}");
     assert!(reactor <= REACTOR_LOADED_BYTES_MAX, "the reactor alone: {reactor} bytes");
 }
 
 /// The names of the functions of the archive.
-fn exported_functions() -> BTreeSet<String> {
+pub(crate) fn exported_functions() -> BTreeSet<String> {
     names(&[], "--defined-only", "libepollite.a")
 }
 
 /// What is left of cargo's archive when a program uses `functions`, with all names.
-fn linked(name: &str, functions: impl Iterator<Item = impl AsRef<str>>) -> PathBuf {
+pub(crate) fn linked(name: &str, functions: impl Iterator<Item = impl AsRef<str>>) -> PathBuf {
     let object = libraries().join("programs").join(name);
     fs::create_dir_all(object.parent().unwrap()).unwrap();
     let mut ld = Command::new("ld");
@@ -195,21 +197,35 @@ fn the_libraries_are_small() {
     assert!(archive <= ARCHIVE_LOADED_BYTES_MAX, "libepollite.a: {archive} bytes");
     let shared = fs::metadata(libraries().join("libepollite.so")).unwrap().len();
     assert!(shared <= SHARED_BYTES_MAX, "libepollite.so: {shared} bytes");
-    let options = ["-Os", "-Wl,--gc-sections"];
-    let echo = compile("gcc", "examples/c/echo.c", Linking::Archive, &options);
-    let plain = compile("gcc", "tests/c_api/plain.c", Linking::Archive, &options);
-    let echo = loaded_bytes(&echo) - loaded_bytes(&plain);
+    let echo = echo_beyond_plain(loaded_bytes);
     println!("archive {archive}, shared {shared}, echo {echo}");
     assert!(echo <= ECHO_LOADED_BYTES_MAX, "examples/c/echo.c has {echo} bytes of the library");
 }
 
+/// How much more `bytes` there are of `examples/c/echo.c` than of the same in plain C.
+pub(crate) fn echo_beyond_plain(bytes: fn(&Path) -> u64) -> u64 {
+    let options = ["-Os", "-Wl,--gc-sections"];
+    let echo = compile("gcc", "examples/c/echo.c", Linking::Archive, &options);
+    let plain = compile("gcc", "tests/c_api/plain.c", Linking::Archive, &options);
+    bytes(&echo) - bytes(&plain)
+}
+
+/// The bytes of code.
+pub(crate) fn text_bytes(file: &Path) -> u64 {
+    section_bytes(file, |name, _| name == ".text")
+}
+
 /// The bytes of the sections that are in memory when the program runs.
-fn loaded_bytes(file: &Path) -> u64 {
+pub(crate) fn loaded_bytes(file: &Path) -> u64 {
+    section_bytes(file, |_, flags| flags.contains('A'))
+}
+
+fn section_bytes(file: &Path, is_counted: impl Fn(&str, &str) -> bool) -> u64 {
     let sections = stdout(Command::new("readelf").args(["-SW"]).arg(file));
     let bytes = sections.lines().filter_map(|line| {
         let cells: Vec<&str> = line.split(']').nth(1)?.split_whitespace().collect();
-        let [_, _, _, _, size, _, flags, ..] = cells[..] else { return None };
-        if flags.contains('A') { u64::from_str_radix(size, 16).ok() } else { None }
+        let [name, _, _, _, size, _, flags, ..] = cells[..] else { return None };
+        if is_counted(name, flags) { u64::from_str_radix(size, 16).ok() } else { None }
     });
     bytes.sum()
 }

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 mod examples;
 mod header;
 mod library;
+mod sizes;
 
 /// Strict C99 and C++11.
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-pedantic", "-Werror"];
