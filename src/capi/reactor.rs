@@ -34,7 +34,8 @@ struct Core {
     reactor: Reactor<Data, Linux, CStorage>,
     /// Of C's; the one for wake-ups is not counted.
     registrations_max: u32,
-    wake_token: Option<Token>,
+    /// The bits of the token of wake-ups; [`NO_TOKEN`] before they are enabled.
+    wake_token: u64,
 }
 
 impl core::fmt::Debug for Core {
@@ -349,7 +350,7 @@ unsafe extern "C" fn epl_close(handle: *mut Handle, token: u64) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epl_fd(handle: *mut Handle, token: u64) -> c_int {
     // SAFETY: as the caller has promised.
-    let fd = unsafe { with_core(handle, |core| core.find(token).map(|(_, io)| io.fd().raw())) };
+    let fd = unsafe { with_core(handle, |core| core.get(token).map(|(_, fd)| fd.raw())) };
     // A timer has none.
     status(fd.and_then(|fd| if fd < 0 { Err(Errno::EBADF) } else { Ok(fd) }))
 }
@@ -361,7 +362,7 @@ unsafe extern "C" fn epl_fd(handle: *mut Handle, token: u64) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epl_data(handle: *mut Handle, token: u64, data: *mut *mut c_void) -> c_int {
     // SAFETY: `data` is null or writable, as the caller has promised.
-    let read = |core: &mut Core| core.find(token).and_then(|(it, _)| unsafe { store(data, it.0) });
+    let read = |core: &mut Core| core.get(token).and_then(|(it, _)| unsafe { store(data, it.0) });
     // SAFETY: as the caller has promised.
     done(unsafe { with_core(handle, read) })
 }
@@ -405,9 +406,7 @@ unsafe extern "C" fn epl_next(handle: *mut Handle, timeout_ns: i64, event: *mut 
         }
         let Some(next) = core.reactor.next(deadline_after(timeout_ns))? else { return Ok(0) };
         let mut next = core.translate(wake, next);
-        if let Ok((data, _)) = core.find(next.token) {
-            next.data = data.0;
-        }
+        next.data = core.get(next.token).map_or(null_mut(), |(data, _)| data.0);
         // SAFETY: not null, and writable, as the caller has promised.
         unsafe { store(event, next) }?;
         Ok(1)
@@ -512,7 +511,7 @@ unsafe extern "C" fn epl_cancel_deadline(handle: *mut Handle, token: u64) -> c_i
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epl_enable_wake(handle: *mut Handle) -> c_int {
     let enable = |wake: &Wake, core: &mut Core| {
-        if core.wake_token.is_some() {
+        if core.wake_token != NO_TOKEN {
             return Ok(());
         }
         let fd = Linux.eventfd(0)?;
@@ -520,7 +519,7 @@ unsafe extern "C" fn epl_enable_wake(handle: *mut Handle) -> c_int {
         // Edge-triggered, so that it need not be read.
         let (interest, trigger) = (Interest::READABLE, Trigger::Edge);
         let registered = core.reactor.register_or_close(fd, interest, trigger, Data(null_mut()));
-        core.wake_token = Some(registered.map_err(Errno::from)?);
+        core.wake_token = registered.map_err(Errno::from)?.to_bits();
         wake.enable(number);
         Ok(())
     };
@@ -547,7 +546,7 @@ impl Handle {
     ) -> Result<Self, Errno> {
         let limits = Limits { registrations_max: registrations_max.saturating_add(1), events_max };
         let reactor = Reactor::in_parts(Linux, limits, parts)?;
-        let core = UnsafeCell::new(Core { reactor, registrations_max, wake_token: None });
+        let core = UnsafeCell::new(Core { reactor, registrations_max, wake_token: NO_TOKEN });
         Ok(Self { wake: Wake::new(), core, is_lent })
     }
 }
@@ -555,13 +554,18 @@ impl Handle {
 impl Core {
     /// How many registrations C has.
     fn count(&self) -> u32 {
-        self.reactor.len() - u32::from(self.wake_token.is_some())
+        self.reactor.len() - u32::from(self.wake_token != NO_TOKEN)
     }
 
     /// The token, unless it is that of wake-ups, which C does not have.
+    #[inline(always)]
     fn checked(&self, token: u64) -> Result<Token, Errno> {
-        let token = Token::from_bits(token);
-        if Some(token) == self.wake_token { Err(Errno::ENOENT) } else { Ok(token) }
+        if token == self.wake_token { Err(Errno::ENOENT) } else { Ok(Token::from_bits(token)) }
+    }
+
+    fn get(&self, token: u64) -> Result<(&Data, &Fd), Errno> {
+        let token = self.checked(token)?;
+        self.reactor.get(token).ok_or(Errno::ENOENT)
     }
 
     fn find(&mut self, token: u64) -> Result<(&mut Data, Io<'_, Linux, CStorage>), Errno> {
@@ -571,7 +575,7 @@ impl Core {
 
     fn translate(&self, wake: &Wake, event: Event) -> EplEvent {
         let (kind, token, ready) = match event {
-            Event::Io { token, .. } if Some(token) == self.wake_token => {
+            Event::Io { token, .. } if token.to_bits() == self.wake_token => {
                 // Before the caller looks into its queue: what is put there later wakes again.
                 wake.acknowledge();
                 (KIND_WOKEN, None, 0)

@@ -9,7 +9,7 @@ use crate::kernel::close_quietly;
 use crate::kernel::{Fd, Kernel, Shutdown, SocketOption, SocketOptionName, SocketType};
 use crate::linux::Linux;
 use crate::net::Addr;
-use crate::reactor::retry::retry_on_eintr;
+use crate::reactor::retry::{retry_after_eintr, retry_on_eintr};
 use crate::server::{PortSharing, bind_datagram, bind_stream};
 
 /// Flag of [`epl_listen`] and [`epl_bind_datagram`].
@@ -103,8 +103,14 @@ unsafe extern "C" fn epl_accept(listener: c_int, peer: *mut c_char, peer_bytes: 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epl_recv(fd: c_int, buf: *mut c_void, len: usize) -> isize {
     // SAFETY: as the caller has promised.
-    let buf = unsafe { slice_mut(buf.cast::<u8>(), len) };
-    count(buf.and_then(|buf| retry_on_eintr(|| Linux.recv(&lent(fd), buf))))
+    let received = match unsafe { slice_mut(buf.cast::<u8>(), len) } {
+        Ok(buf) => match Linux.recv(&lent(fd), buf) {
+            Err(Errno::EINTR) => retry_after_eintr(|| Linux.recv(&lent(fd), buf)),
+            received => received,
+        },
+        Err(errno) => Err(errno),
+    };
+    count(received)
 }
 
 /// Sends bytes, perhaps fewer.
@@ -114,8 +120,14 @@ unsafe extern "C" fn epl_recv(fd: c_int, buf: *mut c_void, len: usize) -> isize 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epl_send(fd: c_int, buf: *const c_void, len: usize) -> isize {
     // SAFETY: as the caller has promised.
-    let buf = unsafe { slice(buf.cast::<u8>(), len) };
-    count(buf.and_then(|buf| retry_on_eintr(|| Linux.send(&lent(fd), buf))))
+    let sent = match unsafe { slice(buf.cast::<u8>(), len) } {
+        Ok(buf) => match Linux.send(&lent(fd), buf) {
+            Err(Errno::EINTR) => retry_after_eintr(|| Linux.send(&lent(fd), buf)),
+            sent => sent,
+        },
+        Err(errno) => Err(errno),
+    };
+    count(sent)
 }
 
 /// Receives a datagram and its sender.

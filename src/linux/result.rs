@@ -18,15 +18,15 @@ fn last_errno() -> Errno {
 }
 
 /// For calls that return a number of bytes or of things.
-#[inline]
+#[inline(always)]
 pub(super) fn check_count(returned: isize) -> Result<usize, Errno> {
-    usize::try_from(returned).map_err(|_| last_errno())
+    if returned < 0 { Err(last_errno()) } else { Ok(returned.cast_unsigned()) }
 }
 
 /// As [`check_count`], for calls that count in `int`.
-#[inline]
+#[inline(always)]
 pub(super) fn check_int_count(returned: i32) -> Result<usize, Errno> {
-    usize::try_from(returned).map_err(|_| last_errno())
+    check_count(returned as isize)
 }
 
 /// For calls that return nothing but success.

@@ -202,6 +202,13 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
         Some((&mut registration.state, io))
     }
 
+    /// The state and the descriptor of one registration. Cost: O(1).
+    #[cfg(feature = "capi")]
+    #[inline(always)]
+    pub(crate) fn get(&self, token: Token) -> Option<(&T, &Fd)> {
+        self.registrations.get(token).map(|it| (&it.state, &it.watched.fd))
+    }
+
     /// Returns the next event, waiting for one until `deadline`; `None` when that has passed
     /// first, or when the kernel returned early a thousand times, without events (Linux does not).
     /// Without a deadline it waits indefinitely. Cost: at most one wait per batch of
@@ -428,7 +435,7 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     }
 
     /// The events of the last wait that have not been returned yet.
-    #[inline]
+    #[inline(always)]
     fn unreported(&self) -> &[EpollEvent] {
         self.events.as_slice().get(self.cursor..self.len).unwrap_or_default()
     }
