@@ -166,8 +166,8 @@ const fn hex(number: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use std::string::{String, ToString};
-    use std::vec::Vec;
+    use alloc::string::{String, ToString};
+    use alloc::vec::Vec;
 
     use proptest::prelude::*;
 

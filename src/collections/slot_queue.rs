@@ -76,7 +76,7 @@ impl<A: Array<u32>> SlotQueue<A> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
+    use alloc::collections::VecDeque;
 
     use proptest::prelude::*;
 
