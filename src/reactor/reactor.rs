@@ -365,7 +365,7 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     /// are not reported.
     #[inline]
     pub(crate) fn has_next(&mut self) -> bool {
-        while let Some(event) = self.unreported().first().copied() {
+        while let Some(event) = self.unreported() {
             match self.registrations.get_mut(Token::from_bits(event.data())) {
                 Some(registration) if registration.watched.mask & REQUEUED_BIT == 0 => return true,
                 // It is in the requeue list and is reported from there: merge the two reports.
@@ -406,7 +406,7 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     /// Returns the next event, after [`has_next`](Self::has_next) has found one.
     #[inline]
     fn take_next(&mut self) -> Option<Event> {
-        let Some(event) = self.unreported().first().copied() else { return self.take_late() };
+        let Some(event) = self.unreported() else { return self.take_late() };
         self.cursor += 1;
         if event.data() != WAKER_DATA {
             let (token, ready) = (Token::from_bits(event.data()), event.events());
@@ -434,10 +434,10 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
         self.registrations.token_at(slot).map(|token| Event::Timer { token })
     }
 
-    /// The events of the last wait that have not been returned yet.
+    /// The first event of the last wait that has not been returned yet.
     #[inline(always)]
-    fn unreported(&self) -> &[EpollEvent] {
-        self.events.as_slice().get(self.cursor..self.len).unwrap_or_default()
+    fn unreported(&self) -> Option<EpollEvent> {
+        if self.cursor < self.len { self.events.as_slice().get(self.cursor).copied() } else { None }
     }
 
     /// Waits once, until the earliest of `deadline` and all registrations' deadlines.

@@ -447,8 +447,8 @@ impl Connection {
                         Some(read) => Ok(read),
                         None => {
                             let room = buf.len().min(budget_bytes);
-                            let (room, below) =
-                                (buf.get_mut(..room).unwrap_or_default(), mode.over_below(room));
+                            let below = mode.over_below(room);
+                            let Some(room) = buf.get_mut(..room) else { return Err(Errno::EIO) };
                             self.read_and_echo(transport, ready, room, below, config, stats)
                         }
                     };
@@ -488,7 +488,8 @@ impl Connection {
                 return Ok(ReadStep::Eof);
             }
         };
-        let bytes = room.get(..count).unwrap_or_default();
+        // No kernel returns more than fits.
+        let Some(bytes) = room.get(..count) else { return Err(Errno::EIO) };
         stats.bytes_in += count as u64;
         let mut sent = 0;
         if self.echo.state() == State::Open {
@@ -506,8 +507,7 @@ impl Connection {
         }
         if sent < count {
             transport.on_decision(ConnectionDecision::Buffered { bytes: count - sent });
-            self.keep_rest(bytes, sent)?;
-            if !self.echo.pending().is_empty() {
+            if self.keep_rest(bytes, sent)? {
                 return Ok(ReadStep::Bytes(count));
             }
         }
@@ -526,10 +526,11 @@ impl Connection {
     }
 
     /// Buffers what was received and not sent, or discards it. A read happens only when the write
-    /// buffer is empty, so that it always fits.
+    /// buffer is empty, so that it always fits. Returns whether anything is buffered.
     #[inline(never)]
-    fn keep_rest(&mut self, bytes: &[u8], sent: usize) -> Result<(), Errno> {
-        self.echo.received(bytes, sent, bytes.len()).map_err(|_| Errno::ENOBUFS)
+    fn keep_rest(&mut self, bytes: &[u8], sent: usize) -> Result<bool, Errno> {
+        self.echo.received(bytes, sent, bytes.len()).map_err(|_| Errno::ENOBUFS)?;
+        Ok(!self.echo.pending().is_empty())
     }
 
     /// Begins to close if draining. Returns whether it did.
