@@ -190,8 +190,8 @@ impl Echo {
     /// `count` of the external bytes have been sent. Cost: O(1).
     ///
     /// # Panics
-    /// With debug assertions: `count` is more than wait, or the write buffer, whose bytes come first,
-    /// is not empty.
+    /// With debug assertions: `count` is more than wait, or the write buffer, whose bytes come
+    /// first, is not empty.
     pub fn sent_external(&mut self, count: usize) {
         debug_assert!(self.write_buffer.is_empty(), "the write buffer is sent first");
         self.consume_external(count);

@@ -10,8 +10,8 @@ use std::process::Command;
 use super::library::{echo_beyond_plain, exported_functions, linked, loaded_bytes, text_bytes};
 use super::{expect_success, libraries, root};
 
-/// Half of what `opt-level` "s" and "z" are apart on the archive, 16 %: two versions of one compiler
-/// differ by less than two of its settings.
+/// Half of what `opt-level` "s" and "z" are apart on the archive, 16 %: two versions of one
+/// compiler differ by less than two of its settings.
 const TOLERANCE_PERCENT: u64 = 8;
 
 const BEGIN: &str = "<!-- sizes: make size -->\n";
