@@ -14,16 +14,20 @@ mod bpf;
 #[cfg(feature = "alloc")]
 mod child;
 mod control;
+#[cfg(feature = "alloc")]
 mod descriptors;
 #[cfg(feature = "alloc")]
 mod devices;
 mod epoll;
 mod file;
+#[cfg(feature = "alloc")]
 mod io_uring;
 mod layout;
 mod message;
 mod mmsg;
+#[cfg(feature = "alloc")]
 mod mounts;
+#[cfg(feature = "alloc")]
 mod notification;
 mod process;
 mod result;

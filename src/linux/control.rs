@@ -64,6 +64,7 @@ impl Control {
     }
 
     /// As [`push`], into this buffer.
+    #[cfg(feature = "alloc")]
     pub(super) fn push(
         &mut self,
         start: usize,

@@ -1,5 +1,6 @@
 //! open(2) to close(2): descriptors that are not sockets, and calls common to all.
 
+#[cfg(feature = "alloc")]
 use alloc::ffi::CString;
 use core::ptr::null_mut;
 
@@ -8,10 +9,12 @@ use super::result::{check_count, check_fd, check_int_count, check_ok};
 use crate::errno::Errno;
 use crate::kernel::{Fd, SignalSet};
 
+#[cfg(feature = "alloc")]
 pub(super) fn c_string(text: &str) -> Result<CString, Errno> {
     CString::new(text).map_err(|_| Errno::EINVAL)
 }
 
+#[cfg(feature = "alloc")]
 pub(super) fn open(path: &str, flags: i32) -> Result<Fd, Errno> {
     let (path, flags) = (c_string(path)?, flags | libc::O_NONBLOCK | libc::O_CLOEXEC);
     // SAFETY: open(2) reads the string at `path`, which lives until it returns.
