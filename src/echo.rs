@@ -147,14 +147,18 @@ impl Echo {
     /// caller that reads only on [`Want::Read`], at most `buffer_max_bytes` at once.
     ///
     /// # Panics
-    /// With debug assertions: `sent` is more than was received.
+    /// `sent` is more than was received.
     pub fn received(
         &mut self,
         bytes: &[u8],
         sent: usize,
         buffer_max_bytes: usize,
     ) -> Result<(), BufferFull> {
-        debug_assert!(sent <= bytes.len(), "{sent} of {} bytes are sent", bytes.len());
+        assert!(
+            !crate::assertions::ASSERTS || sent <= bytes.len(),
+            "{sent} of {} bytes are sent",
+            bytes.len()
+        );
         let rest = bytes.get(sent..).unwrap_or_default();
         if self.state == State::Open {
             self.write_buffer.push(rest, buffer_max_bytes)?;
@@ -166,7 +170,7 @@ impl Echo {
     /// `count` bytes of the write buffer have been sent. Cost: O(1).
     ///
     /// # Panics
-    /// With debug assertions: `count` is more than is buffered.
+    /// `count` is more than is buffered.
     pub fn sent(&mut self, count: usize) {
         self.write_buffer.consume(count);
         self.check_flushed();
@@ -175,25 +179,27 @@ impl Echo {
     /// `count` bytes were received into a place outside, and wait there to be sent. Cost: O(1).
     ///
     /// # Panics
-    /// With debug assertions: the machine does not want to [read](Want::Read).
+    /// The machine does not want to [read](Want::Read); or over 4 GiB wait.
     pub fn received_external(&mut self, count: usize) {
-        debug_assert_eq!(
-            self.want(),
-            Want::Read,
+        assert!(
+            !crate::assertions::ASSERTS || self.want() == Want::Read,
             "external bytes are received only when it wants to read"
         );
-        // A pipe holds up to 2 GiB.
-        self.external_bytes = u32::try_from(count).unwrap_or(u32::MAX);
+        let waiting = u32::try_from(count);
+        assert!(!crate::assertions::ASSERTS || waiting.is_ok(), "a pipe holds up to 2 GiB");
+        self.external_bytes = waiting.unwrap_or(u32::MAX);
         self.state = self.state.next(Input::Bytes);
     }
 
     /// `count` of the external bytes have been sent. Cost: O(1).
     ///
     /// # Panics
-    /// With debug assertions: `count` is more than wait, or the write buffer, whose bytes come
-    /// first, is not empty.
+    /// `count` is more than wait, or the write buffer, whose bytes come first, is not empty.
     pub fn sent_external(&mut self, count: usize) {
-        debug_assert!(self.write_buffer.is_empty(), "the write buffer is sent first");
+        assert!(
+            !crate::assertions::ASSERTS || self.write_buffer.is_empty(),
+            "the write buffer is sent first"
+        );
         self.consume_external(count);
         self.check_flushed();
     }
@@ -213,7 +219,10 @@ impl Echo {
         sent: usize,
         buffer_max_bytes: usize,
     ) -> Result<(), BufferFull> {
-        debug_assert!(self.write_buffer.is_empty(), "the write buffer is sent first");
+        assert!(
+            !crate::assertions::ASSERTS || self.write_buffer.is_empty(),
+            "the write buffer is sent first"
+        );
         let rest = bytes.get(sent..).unwrap_or_default();
         self.write_buffer.push(rest, buffer_max_bytes)?;
         self.consume_external(bytes.len());
@@ -223,7 +232,10 @@ impl Echo {
 
     fn consume_external(&mut self, count: usize) {
         let waiting = self.external_bytes();
-        debug_assert!(count <= waiting, "{count} of {waiting} external bytes are consumed");
+        assert!(
+            !crate::assertions::ASSERTS || count <= waiting,
+            "{count} of {waiting} external bytes are consumed"
+        );
         self.external_bytes = u32::try_from(waiting.saturating_sub(count)).unwrap_or(0);
     }
 

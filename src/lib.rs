@@ -79,6 +79,7 @@ extern crate alloc;
 extern crate std;
 
 // Layer 0: primitive types.
+mod assertions;
 mod errno;
 pub mod event;
 mod instant;

@@ -83,9 +83,13 @@ impl WriteBuffer {
     /// Cost: O(1), at most one deallocation.
     ///
     /// # Panics
-    /// With debug assertions: `count` is more than is buffered. Without, all are removed.
+    /// `count` is more than is buffered.
     pub fn consume(&mut self, count: usize) {
-        debug_assert!(count <= self.len(), "consumed {count} bytes of {}", self.len());
+        assert!(
+            !crate::assertions::ASSERTS || count <= self.len(),
+            "consumed {count} bytes of {}",
+            self.len()
+        );
         if count >= self.len() {
             self.0 = None;
         } else if let Some([inner]) = self.0.as_deref_mut() {

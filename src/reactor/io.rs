@@ -75,9 +75,10 @@ pub enum Sent {
     WouldBlock,
 }
 
-/// [`Io::recv`], on any descriptor; `EINVAL` for an empty buffer.
+/// [`Io::recv`], on any descriptor.
 #[inline]
 pub(crate) fn recv<K: Kernel>(kernel: &mut K, fd: &Fd, buf: &mut [u8]) -> Result<Received, Errno> {
+    assert!(!crate::assertions::ASSERTS || !buf.is_empty(), "the receive buffer must not be empty");
     if buf.is_empty() {
         return Err(Errno::EINVAL);
     }
@@ -122,7 +123,6 @@ impl<K: Kernel, S: Storage> Io<'_, K, S> {
     /// Man page: recv(2)
     #[inline]
     pub fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
-        assert!(!buf.is_empty(), "the receive buffer must not be empty");
         recv(self.kernel, &self.watched.fd, buf)
     }
 

@@ -219,7 +219,10 @@ impl<K: Kernel> Transport for BulkSocket<'_, K> {
             self.pipe = self.pool.acquire(*kernel);
         }
         let Some(pipe) = &mut self.pipe else { return Ok(None) };
-        debug_assert_eq!(pipe.held_bytes, 0, "bytes are moved into an empty pipe");
+        assert!(
+            !crate::assertions::ASSERTS || pipe.held_bytes == 0,
+            "bytes are moved into an empty pipe"
+        );
         let len = bytes_max.min(self.pool.pipe_bytes);
         match retry_on_eintr(|| kernel.splice(fd, &pipe.writer, len)) {
             Ok(count) => {
@@ -236,7 +239,10 @@ impl<K: Kernel> Transport for BulkSocket<'_, K> {
         let Socket { kernel, fd } = &mut self.socket;
         // External bytes are in a pipe.
         let pipe = self.pipe.as_mut().ok_or(Errno::EIO)?;
-        debug_assert_eq!(pipe.held_bytes, bytes, "the pipe holds the external bytes and no others");
+        assert!(
+            !crate::assertions::ASSERTS || pipe.held_bytes == bytes,
+            "the pipe holds the external bytes and no others"
+        );
         match retry_on_eintr(|| kernel.splice(&pipe.reader, fd, bytes)) {
             // The pipe does not hold what was moved into it.
             Ok(0) => Err(Errno::EIO),
