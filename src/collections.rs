@@ -14,6 +14,8 @@ mod write_buffer;
 
 #[cfg(feature = "capi")]
 pub(crate) use array::grown;
+#[cfg(feature = "alloc")]
+pub(crate) use array::part;
 pub use array::{Array, LentArray, NoRoom};
 #[cfg(feature = "alloc")]
 pub use recv_buffer::RecvBuffer;

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "alloc")]
 use alloc::vec::Vec;
+#[cfg(feature = "alloc")]
+use core::ops::{Range, RangeFrom};
 
 /// Elements in a row. Adding one is an error value when there is no room for it.
 pub trait Array<T> {
@@ -120,6 +122,25 @@ impl<T> Array<T> for LentArray<'_, T> {
 
     fn remove_last(&mut self) {
         self.len = self.len.saturating_sub(1);
+    }
+}
+
+/// `slice[range]`. Out of range, which is a mistake of this crate, it panics; in the library for C
+/// it is empty.
+#[cfg(feature = "alloc")]
+#[inline(always)]
+pub(crate) fn part<T>(slice: &[T], range: Range<usize>) -> &[T] {
+    if crate::assertions::ASSERTS { &slice[range] } else { slice.get(range).unwrap_or_default() }
+}
+
+/// As [`part`], to be changed.
+#[cfg(feature = "alloc")]
+#[inline(always)]
+pub(crate) fn part_mut<T>(slice: &mut [T], range: RangeFrom<usize>) -> &mut [T] {
+    if crate::assertions::ASSERTS {
+        &mut slice[range]
+    } else {
+        slice.get_mut(range).unwrap_or_default()
     }
 }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 
-use super::array::{NoRoom, try_append};
+use super::array::{NoRoom, part, part_mut, try_append};
 
 /// Bytes to receive into and to send from, that begin in the middle of a page of memory.
 ///
@@ -79,14 +79,14 @@ impl Deref for RecvBuffer {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        self.memory.get(self.start..).unwrap_or_default()
+        part(&self.memory, self.start..self.memory.len())
     }
 }
 
 impl DerefMut for RecvBuffer {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
-        self.memory.get_mut(self.start..).unwrap_or_default()
+        part_mut(&mut self.memory, self.start..)
     }
 }
 

@@ -95,10 +95,11 @@ impl<T> Vacancy<'_, T> {
 
     /// Puts the value in. Cost: O(1).
     pub(crate) fn fill(self, value: T) -> Token {
-        if let Entry::Vacant { next } = self.slot.entry {
+        if let Entry::Vacant { next } =
+            core::mem::replace(&mut self.slot.entry, Entry::Occupied(value))
+        {
             *self.free = next;
         }
-        self.slot.entry = Entry::Occupied(value);
         *self.len += 1;
         self.token
     }
@@ -176,20 +177,28 @@ impl<T, A: Array<Slot<T>>> SlabIn<T, A> {
 
     /// A free slot, for a value that is known later; `None` if there are `len_max` values already,
     /// or no slot number is left, or no memory. Cost: O(1), amortised over growth.
+    #[inline]
     pub(crate) fn vacancy(&mut self) -> Option<Vacancy<'_, T>> {
         if self.len == self.len_max {
             return None;
         }
         if self.free == END_OF_FREE_LIST {
-            let slot = u32::try_from(self.slots.as_slice().len()).ok()?;
-            if slot == END_OF_FREE_LIST || self.slots.try_push(Slot::VACANT).is_err() {
-                return None;
-            }
-            self.free = slot;
+            self.grow()?;
         }
         let slot = self.slots.as_mut_slice().get_mut(self.free as usize)?;
         let token = Token::new(self.free, slot.generation);
         Some(Vacancy { slot, free: &mut self.free, len: &mut self.len, token })
+    }
+
+    /// Adds a slot, when none is free.
+    #[inline(never)]
+    fn grow(&mut self) -> Option<()> {
+        let slot = u32::try_from(self.slots.as_slice().len()).ok()?;
+        if slot == END_OF_FREE_LIST || self.slots.try_push(Slot::VACANT).is_err() {
+            return None;
+        }
+        self.free = slot;
+        Some(())
     }
 
     /// Removes the value of `token`, which is stale from now on. Cost: O(1).

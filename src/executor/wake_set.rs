@@ -66,6 +66,7 @@ impl WakeBitmap {
 }
 
 impl Wake for TaskWaker {
+    #[inline]
     fn wake(self: Arc<Self>) {
         self.bitmap.set(self.index);
     }

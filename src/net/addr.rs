@@ -125,6 +125,7 @@ impl Addr {
     /// # Ok::<(), epollite::net::AddrError>(())
     /// ```
     #[must_use]
+    #[inline]
     pub fn encode(&self) -> SockAddr {
         let mut out = SockAddr::EMPTY;
         match self {
@@ -330,12 +331,12 @@ impl SockAddr {
     }
 
     fn push(&mut self, field: &[u8]) {
-        for byte in field {
-            if let Some(place) = self.bytes.get_mut(self.len as usize) {
-                *place = *byte;
-                self.len += 1;
-            }
+        let rest = self.bytes.get_mut(self.len as usize..).unwrap_or_default();
+        for (place, byte) in rest.iter_mut().zip(field) {
+            *place = *byte;
         }
+        let end = self.len.saturating_add(u32::try_from(field.len()).unwrap_or(u32::MAX));
+        self.set_len(end);
     }
 
     /// The length, as system calls take it. Cost: O(1).

@@ -17,6 +17,8 @@ use super::spin::{Spin, SpinPolicy};
 use super::storage::{Heap, Parts, StorageOf};
 #[cfg(feature = "alloc")]
 use super::waker::Waker;
+#[cfg(feature = "alloc")]
+use crate::collections::part;
 use crate::collections::{Array, SlabIn, SlotQueue, TimerHeapIn};
 use crate::errno::Errno;
 use crate::event::{Event, Ready};
@@ -265,7 +267,7 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
             return false;
         }
         for _ in 0..REPEATS_MAX {
-            match self.wait_events(None) {
+            match self.wait_events_undated() {
                 // A signal without a handler interrupts a wait too: SIGCONT.
                 Err(errno) if errno.is_interrupted() => {}
                 result => return result.is_ok() && self.len > 0,
@@ -336,7 +338,7 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
         &mut self,
         mut serve: impl FnMut(Ready, &mut T, IoParts<'_, K, S>) -> BatchStep,
     ) {
-        let mut left = self.events.as_slice().get(self.cursor..self.len).unwrap_or_default();
+        let mut left = part(self.events.as_slice(), self.cursor..self.len);
         while let Some((event, later)) = left.split_first() {
             let token = Token::from_bits(event.data());
             let Some(registration) = self.registrations.get_mut(token) else { break };
@@ -443,14 +445,24 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     /// Waits once, until the earliest of `deadline` and all registrations' deadlines.
     #[inline]
     fn wait_events(&mut self, deadline: Option<Instant>) -> Result<(), Errno> {
-        (self.cursor, self.len) = (0, 0);
         if deadline.is_some() || !self.shared.timers.is_empty() || !self.shared.requeued.is_empty()
         {
+            (self.cursor, self.len) = (0, 0);
             return self.wait_events_until(deadline);
+        }
+        self.wait_events_undated()
+    }
+
+    /// Waits once, without any deadline or requeued registration.
+    #[inline(never)]
+    fn wait_events_undated(&mut self) -> Result<(), Errno> {
+        (self.cursor, self.len) = (0, 0);
+        if self.poll.is_some() {
+            return self.wait_events_until(None);
         }
         self.sweep = None;
         self.timers_this_round = 0;
-        self.len = self.epoll_wait(None)?;
+        self.len = self.epoll_wait_now(None)?;
         Ok(())
     }
 
@@ -530,12 +542,18 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     #[inline]
     fn epoll_wait_now(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
         // No timeout and a zero timeout need no nanoseconds, and so no epoll_pwait2.
-        let millis = match timeout {
-            None => None,
-            Some(Duration::ZERO) => Some(0),
-            Some(timeout) => return self.epoll_wait_nanos(timeout),
+        let count = match timeout {
+            Some(timeout) if !timeout.is_zero() => self.epoll_wait_nanos(timeout)?,
+            _ => {
+                let (events, millis) = (self.events.as_mut_slice(), timeout.map(|_| 0));
+                self.kernel.epoll_wait(&self.shared.epoll, events, millis)?
+            }
         };
-        self.kernel.epoll_wait(&self.shared.epoll, self.events.as_mut_slice(), millis)
+        assert!(
+            !crate::assertions::ASSERTS || count <= self.events.as_slice().len(),
+            "a kernel returned more events than fit the buffer"
+        );
+        Ok(count)
     }
 
     /// Polls before a wait, if that is long enough; polling is a part of it.

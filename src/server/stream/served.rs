@@ -97,7 +97,9 @@ fn apply<K: Kernel>(
     config: &StreamConfig,
 ) -> Progress {
     let is_oneshot = config.trigger.is_oneshot();
-    if let Err(errno) = arm(step, io, config) {
+    if (step.lingers || step.requeue.is_some())
+        && let Err(errno) = arm(step, io, config)
+    {
         return Progress::Close(CloseReason::Error(errno));
     }
     let interest = connection.interest(config.trigger);
@@ -123,6 +125,7 @@ fn apply<K: Kernel>(
 }
 
 /// Sets the deadline and the place in the requeue list that a step asks for.
+#[inline(never)]
 fn arm<K: Kernel>(step: Step, io: &mut Io<'_, K>, config: &StreamConfig) -> Result<(), Errno> {
     if step.lingers {
         let deadline = io.now() + config.linger_timeout;
