@@ -245,7 +245,10 @@ impl Connector {
 
     /// Gives up: closes the socket and returns the state. `None` when it has finished before.
     /// Cost: two system calls.
-    pub fn cancel<T, K: Kernel, S: StorageOf<T>>(self, reactor: &mut Reactor<T, K, S>) -> Option<T> {
+    pub fn cancel<T, K: Kernel, S: StorageOf<T>>(
+        self,
+        reactor: &mut Reactor<T, K, S>,
+    ) -> Option<T> {
         if self.stage == Stage::Over { None } else { reactor.close(self.token) }
     }
 
@@ -338,7 +341,10 @@ impl Connector {
     }
 
     /// The outcome of a connect that was in progress.
-    fn finish<T, K: Kernel, S: StorageOf<T>>(&self, reactor: &mut Reactor<T, K, S>) -> Result<(), CallError> {
+    fn finish<T, K: Kernel, S: StorageOf<T>>(
+        &self,
+        reactor: &mut Reactor<T, K, S>,
+    ) -> Result<(), CallError> {
         // Closed by the caller: there is no state to return either.
         let Some((_, mut io)) = reactor.get_mut(self.token) else {
             return Err(CallError { call: Syscall::Connect, errno: Errno::EBADF });
