@@ -8,10 +8,13 @@ PROGRAM := target/release/epollite
 
 # Clients that the tests use, and tools to observe them: Debian's packages, by command.
 TOOLS    := nc socat ncat python3 strace perf cc g++ clang setpriv prlimit unshare ip chromium \
-            valgrind sshd ssh parallel rsync mpirun mandoc groff zsh fish nft tc
+            valgrind sshd ssh parallel rsync mpirun mandoc groff zsh fish nft tc pkg-config
 PACKAGES := netcat-openbsd socat ncat python3 strace linux-perf gcc g++ clang libc6-dev util-linux iproute2 \
             chromium valgrind openssh-server openssh-client parallel rsync openmpi-bin mandoc groff \
-            zsh fish nftables
+            zsh fish nftables pkg-config libuv1-dev libglib2.0-dev
+
+# Libraries that examples are linked with.
+LIBRARIES := libuv glib-2.0
 
 .DEFAULT_GOAL := help
 
@@ -27,6 +30,7 @@ tools: ## install the Debian packages that tests need, where a command is missin
 	@for tool in $(TOOLS); do \
 		command -v $$tool > /dev/null || missing="$$missing $$tool"; \
 	done; \
+	pkg-config --exists $(LIBRARIES) || missing="$$missing $(LIBRARIES)"; \
 	if [ -n "$$missing" ]; then \
 		echo "installing for:$$missing"; \
 		sudo=$$([ $$(id -u) = 0 ] || echo sudo); \

@@ -233,6 +233,14 @@ int epl_set_deadline(epl_reactor *reactor, uint64_t token,
 /* Cancels it. Returns 1 if there was one, 0 if there was none, or -ENOENT. */
 int epl_cancel_deadline(epl_reactor *reactor, uint64_t token);
 
+/*
+ * How long another loop may wait that waits for epl_reactor_fd(), which is
+ * readable for events of the kernel only: nanoseconds until a deadline; 0 if
+ * epl_next() has something to report at once; EPL_FOREVER without a deadline;
+ * -EINVAL. To be asked when epl_next() has returned 0.
+ */
+int64_t epl_timeout(epl_reactor *reactor);
+
 /* ------------------------------------------------------------- wake-ups -- */
 
 /*

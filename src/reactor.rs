@@ -10,6 +10,7 @@ mod create;
 mod interest_list;
 pub(crate) mod io;
 mod limits;
+mod next_deadline;
 mod pause;
 #[expect(clippy::module_inception, reason = "a type is in the file of its name")]
 pub(crate) mod reactor;

@@ -504,6 +504,25 @@ unsafe extern "C" fn epl_cancel_deadline(handle: *mut Handle, token: u64) -> c_i
     status(unsafe { with_core(handle, cancel) })
 }
 
+/// How long a loop around the reactor may wait.
+///
+/// # Safety
+/// As [`with_core`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epl_timeout(handle: *mut Handle) -> i64 {
+    let timeout = |core: &mut Core| {
+        let Some(deadline) = core.reactor.next_deadline() else { return Ok(-1) };
+        let now = core.reactor.kernel().now().as_nanos();
+        let left = deadline.as_nanos().saturating_sub(now);
+        Ok(i64::try_from(left).unwrap_or(i64::MAX))
+    };
+    // SAFETY: as the caller has promised.
+    match unsafe { with_core(handle, timeout) } {
+        Ok(nanos) => nanos,
+        Err(errno) => -i64::from(errno.number()),
+    }
+}
+
 /// Makes wake-ups possible.
 ///
 /// # Safety

@@ -130,7 +130,7 @@ fn no_tool_finds_a_wrong_use_of_memory() {
 }
 
 /// A command that is ended after a minute: one that hangs must fail.
-fn bounded(program: impl AsRef<OsStr>) -> Command {
+pub(super) fn bounded(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("timeout");
     command.args(["--foreground", "60"]).arg(program);
     command

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 mod examples;
 mod header;
 mod library;
+mod loops;
 mod sizes;
 
 /// Strict C99 and C++11.
