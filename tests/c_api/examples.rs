@@ -57,6 +57,16 @@ fn every_mistake_is_an_error() {
 }
 
 #[test]
+fn forked_children_and_signal_handlers_leave_the_reactor_as_it_was() {
+    for compiler in COMPILERS {
+        for linking in LINKINGS {
+            let program = compile(compiler, "tests/c_api/fork.c", linking, &[]);
+            assert_eq!(stdout(&mut bounded(program)), "", "{compiler} {linking:?}");
+        }
+    }
+}
+
+#[test]
 fn every_allocation_may_fail() {
     for compiler in COMPILERS {
         for linking in [Linking::Shared, Linking::Archive] {

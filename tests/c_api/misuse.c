@@ -57,6 +57,7 @@ static void without_a_reactor(void)
     EXPECT(-EINVAL, epl_next_batch(NULL, 0, &event, 1));
     EXPECT(-EINVAL, epl_set_deadline(NULL, 0, 0));
     EXPECT(-EINVAL, epl_cancel_deadline(NULL, 0));
+    EXPECT(-EINVAL, epl_timeout(NULL));
     EXPECT(-EINVAL, epl_enable_wake(NULL));
     EXPECT(-EINVAL, epl_wake(NULL));
 }
