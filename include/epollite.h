@@ -123,9 +123,9 @@ int epl_reactor_create(epl_reactor **reactor, uint32_t registrations_max,
  * Errors: as epl_reactor_create(); -EINVAL if the storage is NULL, not aligned
  * as a uint64_t, or smaller than epl_storage_bytes().
  */
-#define epl_reactor_init(reactor, storage, bytes, registrations_max, events_max) \
-    epl_reactor_create_in(reactor, storage, bytes, registrations_max,            \
-                          events_max, EPL_VERSION)
+#define epl_reactor_init(reactor, storage, bytes, registrations_max, events) \
+    epl_reactor_create_in(reactor, storage, bytes, registrations_max,        \
+                          events, EPL_VERSION)
 int epl_reactor_create_in(epl_reactor **reactor, void *storage, size_t bytes,
                           uint32_t registrations_max, uint32_t events_max,
                           int version);

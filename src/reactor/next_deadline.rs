@@ -12,8 +12,8 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     /// epoll readable; `None` without a deadline. [`Instant::ZERO`], which has passed, if it has
     /// something now: events that were not taken, or requeued registrations. Cost: O(1).
     ///
-    /// For another loop that waits for the reactor's descriptor, which is readable for events of the
-    /// kernel only: take events until there is none, then wait until this time.
+    /// For another loop that waits for the reactor's descriptor, which is readable for events of
+    /// the kernel only: take events until there is none, then wait until this time.
     ///
     /// ```
     /// # fn main() -> Result<(), epollite::Errno> {
