@@ -530,6 +530,14 @@ impl<K: Kernel, X> StreamServer<K, X> {
         });
     }
 
+    /// Accepts the connections in the accept queues, as far as limits allow, and closes the
+    /// listeners; connections are served on, and listeners may be added again. For a server whose
+    /// listeners another one holds too, and that leaves them to it: nothing that is queued is lost.
+    /// Cost: four system calls for each connection that is accepted, two for each listener.
+    pub fn stop_listening(&mut self) {
+        self.close_listeners();
+    }
+
     fn for_each_connection(&mut self, mut act: impl FnMut(&mut Self, Token)) {
         for slot in 0..self.reactor.slot_count() {
             if let Some(token) = self.reactor.token_at(slot)
