@@ -1,4 +1,5 @@
-//! Coordination between the threads of one server: shutdown requests and statistics reports.
+//! Coordination between the threads of one server: shutdown, statistics, signs of life, and leaving
+//! the listeners to another server.
 //!
 //! The requesting thread wakes the others; each thread handles the request for itself.
 
@@ -19,6 +20,8 @@ pub(crate) struct Coordinator {
     /// The waker of each thread. Set before any thread runs.
     wakers: OnceLock<Vec<Waker>>,
     report: Mutex<PendingReport>,
+    /// Whether another server takes the listeners over.
+    handing_over: AtomicBool,
 }
 
 /// A report that is being collected.
@@ -30,6 +33,20 @@ struct PendingReport {
     /// Threads that have exited, and the sum of their statistics.
     exited: Vec<usize>,
     exited_sum: StatsSnapshot,
+    /// The same for a request of `--metrics`, and its complete sum.
+    scrape_pending: Vec<usize>,
+    scrape_sum: StatsSnapshot,
+    scraped: Option<StatsSnapshot>,
+    /// Threads that have yet to give a sign of life.
+    without_sign: Vec<usize>,
+    /// Threads that have yet to close their listeners.
+    listening: Vec<usize>,
+}
+
+impl PendingReport {
+    fn active(&self, threads: usize) -> Vec<usize> {
+        (0..threads).filter(|thread| !self.exited.contains(thread)).collect()
+    }
 }
 
 impl Coordinator {
@@ -62,8 +79,7 @@ impl Coordinator {
                 return;
             }
             report.sum = report.exited_sum;
-            let is_active = |thread: &usize| !report.exited.contains(thread);
-            report.pending = (0..self.threads()).filter(is_active).collect();
+            report.pending = report.active(self.threads());
         }
         self.wake_others(index);
     }
@@ -90,10 +106,101 @@ impl Coordinator {
         snapshot: &StatsSnapshot,
     ) -> Option<StatsSnapshot> {
         let sum = self.submit_stats(index, || *snapshot);
+        self.submit_scrape(index, || *snapshot);
         let mut report = self.lock();
         report.exited.push(index);
+        report.without_sign.retain(|&thread| thread != index);
+        report.listening.retain(|&thread| thread != index);
         report.exited_sum.add(snapshot);
         sum
+    }
+
+    /// Thread `index` requests the statistics of all threads for `--metrics`. Those that are being
+    /// collected serve as well.
+    pub(crate) fn request_scrape(&self, index: usize) {
+        {
+            let mut report = self.lock();
+            if !report.scrape_pending.is_empty() {
+                return;
+            }
+            report.scrape_sum = report.exited_sum;
+            report.scrape_pending = report.active(self.threads());
+        }
+        self.wake_others(index);
+    }
+
+    /// Submits the statistics of thread `index`, if requested. The last one wakes the others.
+    pub(crate) fn submit_scrape(&self, index: usize, count: impl FnOnce() -> StatsSnapshot) {
+        {
+            let mut report = self.lock();
+            let at = report.scrape_pending.iter().position(|&thread| thread == index);
+            let Some(at) = at else { return };
+            report.scrape_pending.swap_remove(at);
+            report.scrape_sum.add(&count());
+            if !report.scrape_pending.is_empty() {
+                return;
+            }
+            report.scraped = Some(report.scrape_sum);
+        }
+        self.wake_others(index);
+    }
+
+    /// Takes the complete sum.
+    pub(crate) fn take_scrape(&self) -> Option<StatsSnapshot> {
+        self.lock().scraped.take()
+    }
+
+    /// Thread `index` requests a sign of life of all threads. Does nothing while one is missing.
+    pub(crate) fn request_signs(&self, index: usize) {
+        {
+            let mut report = self.lock();
+            if !report.without_sign.is_empty() {
+                return;
+            }
+            report.without_sign = report.active(self.threads());
+        }
+        self.wake_others(index);
+    }
+
+    /// Thread `index` serves its events. Returns whether its sign of life was the last one missing.
+    pub(crate) fn give_sign(&self, index: usize) -> bool {
+        let mut report = self.lock();
+        let missing = report.without_sign.len();
+        report.without_sign.retain(|&thread| thread != index);
+        missing > 0 && report.without_sign.is_empty()
+    }
+
+    /// Thread `index` requests that all threads close their listeners, once.
+    pub(crate) fn request_handover(&self, index: usize) {
+        {
+            let mut report = self.lock();
+            if self.handing_over.swap(true, Ordering::AcqRel) {
+                return;
+            }
+            report.listening = report.active(self.threads());
+        }
+        self.wake_others(index);
+    }
+
+    pub(crate) fn is_handing_over(&self) -> bool {
+        self.handing_over.load(Ordering::Acquire)
+    }
+
+    /// Thread `index` has closed its listeners. The last one wakes the others.
+    pub(crate) fn listeners_closed(&self, index: usize) {
+        let is_last = {
+            let mut report = self.lock();
+            report.listening.retain(|&thread| thread != index);
+            report.listening.is_empty()
+        };
+        if is_last {
+            self.wake_others(index);
+        }
+    }
+
+    /// Whether no thread listens any more.
+    pub(crate) fn is_handed_over(&self) -> bool {
+        self.is_handing_over() && self.lock().listening.is_empty()
     }
 
     /// Counts a thread as active until the returned guard is dropped, even by a panic. The drop
@@ -147,6 +254,23 @@ mod tests {
 
     fn snapshot(open: u64) -> StatsSnapshot {
         StatsSnapshot { open, ..StatsSnapshot::default() }
+    }
+
+    #[test]
+    fn a_sign_of_life_needs_every_thread_that_runs() {
+        let mut reactors = [(); 3].map(|()| Reactor::<(), Linux>::with_kernel(Linux).unwrap());
+        let coordinator = Coordinator::default();
+        let wakers = reactors.iter_mut().map(|reactor| reactor.waker().unwrap());
+        coordinator.set_wakers(wakers.collect());
+        assert!(!coordinator.give_sign(0), "none was requested");
+        coordinator.request_signs(0);
+        assert!(!coordinator.give_sign(0) && !coordinator.give_sign(0), "two are missing");
+        coordinator.request_signs(0);
+        assert!(!coordinator.give_sign(1), "the second request is part of the first");
+        assert!(coordinator.give_sign(2), "the last one");
+        coordinator.thread_exited(1, &snapshot(0));
+        coordinator.request_signs(0);
+        assert!(!coordinator.give_sign(2) && coordinator.give_sign(0), "one has exited");
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! `epollite echo`: opens sockets, threads and signals, runs the server and cleans up.
 
+use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use epollite::Errno;
+use epollite::kernel::close_quietly;
+use epollite::net::UnixAddr;
 use epollite::server::stream::AcceptSharing;
 use epollite::server::{datagram, stream};
+use epollite::{Errno, Fd};
 
 use crate::args::EchoOptions;
 use crate::coordinator::Coordinator;
@@ -13,6 +16,9 @@ use crate::exit::{CliError, failed, spawn_failure};
 use crate::instrument::{CountingKernel, InstrumentedKernel, RecordingKernel};
 use crate::listen::{self, BoundSocket, Place};
 use crate::model::Model;
+use crate::operation::handover::{Handover, HeldSocket};
+use crate::operation::takeover::{self, TakenSockets};
+use crate::operation::{activation, notify};
 use crate::startup::{
     OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening, raise_nofile_limit,
 };
@@ -25,12 +31,18 @@ use crate::{log, models, recorder, signals};
 const THREAD_DESCRIPTORS: u64 = 2;
 
 pub(crate) fn run(options: &EchoOptions) -> Result<(), CliError> {
+    // Before any descriptor is opened here.
+    let passed = activation::take(&options.listen_fds)?;
     log::init();
+    notify::open(&options.log);
+    let mut places = listen::look_up(&options.targets)?;
+    places.extend(passed);
     let start = Start {
         limit: raise_nofile_limit(&options.log),
         trace: Trace::open("--trace", options.trace.as_ref())?,
         explain: Trace::open("--explain", options.explain.as_ref())?,
-        places: listen::look_up(&options.targets)?,
+        places,
+        watchdog: notify::watchdog_interval()?,
     };
     let (trace, explain) = (start.trace.clone(), start.explain.clone());
     // What explains also remembers.
@@ -66,41 +78,150 @@ fn serve<K: InstrumentedKernel>(options: &EchoOptions, start: Start) -> Result<(
     let mut workers = build_workers::<K>(options, &start)?;
     let signals = signals::read_by_server(false);
     block_signals(workers[0].server.kernel(), &signals)?;
-    let mut announced = Vec::new();
-    let has_connections = start.places.iter().any(Place::has_connections);
-    // With a connection limit, a client must not wait for a full thread while another has capacity:
-    // so all threads share one listener.
-    let is_limited = options.connections_max.is_some() && options.threads > 1;
-    for place in start.places {
-        let is_shared = is_limited && place.has_connections();
-        let sockets = if is_shared { 1 } else { options.threads };
-        let mut bounds = listen::bind(workers[0].server.kernel(), place, sockets)?;
-        if is_shared {
-            let bound = bounds.remove(0);
-            announced.push((bound.transport, bound.address.clone()));
-            open_shared(&mut workers, bound)?;
-        }
-        // Sockets on a shareable port: one per thread; any other socket is assigned to one thread.
-        let first = if bounds.len() == 1 { announced.len() % workers.len() } else { 0 };
-        for (at, bound) in bounds.into_iter().enumerate() {
-            if at == 0 {
-                announced.push((bound.transport, bound.address.clone()));
-            }
-            assign_socket(&mut workers, first + at, bound, options)?;
-        }
-    }
+    // Before sockets of a server that runs are taken over: what fails up to here is no harm.
+    check_spare_fds(1)?;
+    let Opened { control, metrics, places, is_successor } =
+        open_first(&mut workers[0], options, start.places)?;
+    let has_connections = places.iter().any(Place::has_connections);
+    let mut announced = open_places(&mut workers, places, options)?;
     let ports: Vec<u16> = workers.iter_mut().flat_map(Worker::datagram_ports).collect();
     workers.iter_mut().for_each(|worker| worker.add_own_ports(&ports));
     let worker = &mut workers[0];
     let signalfd =
         worker.server.kernel().signalfd(signals::set(&signals)).map_err(failed("signalfd"))?;
     worker.open_signals(signalfd).map_err(failed("epoll_ctl"))?;
+    if let Some(interval) = start.watchdog {
+        worker.start_watchdog(interval);
+    }
+    if let Some(control) = control {
+        worker.open_control(control).map_err(failed("epoll_ctl"))?;
+    }
+    if let Some(metrics) = metrics {
+        announced.insert(0, ("metrics", metrics.address));
+        worker.open_metrics(metrics.fd).map_err(failed("epoll_ctl"))?;
+    }
     check_spare_fds(usize::from(has_connections))?;
     run_workers(workers, || {
         for (transport, address) in &announced {
             log_listening(&options.log, transport, address);
         }
+        notify::ready(&options.log, is_successor);
     })
+}
+
+/// What is opened before the sockets that are served.
+struct Opened {
+    /// The socket that a successor will connect to.
+    control: Option<Fd>,
+    /// The listener of `--metrics`.
+    metrics: Option<BoundSocket>,
+    places: Vec<Place>,
+    /// Whether the sockets are those of another server.
+    is_successor: bool,
+}
+
+/// Takes the sockets of the server at `--takeover` over, if there is one: then nothing is bound.
+fn open_first<K: InstrumentedKernel>(
+    worker: &mut Worker<K>,
+    options: &EchoOptions,
+    places: Vec<Place>,
+) -> Result<Opened, CliError> {
+    let predecessor = options.takeover.as_deref().map_or(Ok(None), takeover::connect)?;
+    let is_successor = predecessor.is_some();
+    let kernel = worker.server.kernel();
+    let (control, taken_metrics, places) = match predecessor {
+        Some(predecessor) => {
+            let TakenSockets { control, metrics, echo } = predecessor.commit(&options.log);
+            (Some(control), metrics, echo.into_iter().map(Place::Open).collect())
+        }
+        None => {
+            let bind = |name: &UnixAddr| listen::bind_unix(kernel, *name);
+            (options.takeover.as_deref().map(bind).transpose()?, None, places)
+        }
+    };
+    let metrics = match (&options.metrics, taken_metrics) {
+        (Some(_), Some(taken)) => Some(taken),
+        (Some(text), None) => Some(listen::bind_metrics(worker.server.kernel(), text)?),
+        (None, taken) => {
+            taken.into_iter().for_each(|bound| close_quietly(worker.server.kernel(), bound.fd));
+            None
+        }
+    };
+    let control = control.map(|bound| hold_control(worker, bound, options)).transpose()?;
+    if let Some(bound) = &metrics {
+        hold(worker, bound, true)?;
+    }
+    Ok(Opened { control, metrics, places, is_successor })
+}
+
+/// Prepares a handover, which includes the control socket itself.
+fn hold_control<K: InstrumentedKernel>(
+    worker: &mut Worker<K>,
+    bound: BoundSocket,
+    options: &EchoOptions,
+) -> Result<Fd, CliError> {
+    let fd = worker.server.kernel().dup(&bound.fd).map_err(failed("dup"))?;
+    let held = HeldSocket { fd, has_file: bound.file.is_some(), is_metrics: false };
+    worker.handover = Some(Handover::new(held, options.drain_timeout));
+    worker.socket_files.extend(bound.file);
+    Ok(bound.fd)
+}
+
+/// Opens every place and assigns the sockets to the workers. Returns each address once.
+fn open_places<K: InstrumentedKernel>(
+    workers: &mut [Worker<K>],
+    places: Vec<Place>,
+    options: &EchoOptions,
+) -> Result<Vec<(&'static str, OsString)>, CliError> {
+    let mut announced: Vec<(&str, OsString)> = Vec::new();
+    // With a connection limit, a client must not wait for a full thread while another has capacity:
+    // so all threads share one listener.
+    let is_limited = options.connections_max.is_some() && options.threads > 1;
+    let same_port = ports_of_open(&places);
+    for (index, place) in places.into_iter().enumerate() {
+        // One from another process is shared too, unless there is one for each thread.
+        let is_scarce = place.is_open() && same_port[index] < workers.len();
+        let is_shared = (is_limited || is_scarce) && place.has_connections();
+        let sockets = if is_shared { 1 } else { options.threads };
+        let bounds = listen::bind(workers[0].server.kernel(), place, sockets)?;
+        // Sockets on a shareable port: one per thread; any other socket is assigned to one thread.
+        let first = if bounds.len() == 1 { index } else { 0 };
+        for (at, bound) in bounds.into_iter().enumerate() {
+            let address = (bound.transport, bound.address.clone());
+            if !announced.contains(&address) {
+                announced.push(address);
+            }
+            hold(&mut workers[0], &bound, false)?;
+            if is_shared {
+                open_shared(workers, bound)?;
+            } else {
+                assign_socket(workers, (first + at) % workers.len(), bound, options)?;
+            }
+        }
+    }
+    Ok(announced)
+}
+
+/// For each place how many sockets from another process have the same address.
+fn ports_of_open(places: &[Place]) -> Vec<usize> {
+    let addresses: Vec<_> = places.iter().map(Place::open_address).collect();
+    addresses
+        .iter()
+        .map(|address| addresses.iter().filter(|other| *other == address).count())
+        .collect()
+}
+
+/// Keeps a duplicate for a successor.
+fn hold<K: InstrumentedKernel>(
+    worker: &mut Worker<K>,
+    bound: &BoundSocket,
+    is_metrics: bool,
+) -> Result<(), CliError> {
+    if let Some(handover) = &mut worker.handover {
+        let fd = worker.server.kernel().dup(&bound.fd).map_err(failed("dup"))?;
+        handover.hold(HeldSocket { fd, has_file: bound.file.is_some(), is_metrics });
+    }
+    Ok(())
 }
 
 /// Creates one worker per thread; none is running yet.
@@ -110,7 +231,8 @@ fn build_workers<K: InstrumentedKernel>(
 ) -> Result<Vec<Worker<K>>, CliError> {
     let coordinator = Arc::new(Coordinator::default());
     let threads = u64::from(options.threads);
-    let listeners = options.targets.len() as u64 * threads;
+    let held = 1 + u64::from(options.takeover.is_some());
+    let listeners = start.places.len() as u64 * threads * held;
     let taken = OTHER_DESCRIPTORS + THREAD_DESCRIPTORS * threads + listeners;
     let spare = start.limit.saturating_sub(taken);
     let pipes_max = pipes_max(options, spare);
@@ -168,9 +290,10 @@ fn assign_socket<K: InstrumentedKernel>(
     bound: BoundSocket,
     options: &EchoOptions,
 ) -> Result<(), CliError> {
+    let has_connections = bound.has_connections();
     workers[0].socket_files.extend(bound.file);
     let worker = &mut workers[at];
-    let opened = if bound.transport == "udp" {
+    let opened = if !has_connections {
         let config = datagram::DatagramConfig {
             trigger: options.trigger,
             emit_events: options.log.is_verbose,

@@ -285,6 +285,15 @@ Listen addresses (may be repeated; default: --tcp 127.0.0.1:7777):
       --udp ADDR             the same, for datagrams
       --unix PATH            a Unix stream socket; @NAME for an abstract one, in
                              which \\xNN is a byte
+      --listen-fds[=NAME]    the sockets that systemd passes (LISTEN_FDS), all
+                             or those of this name (LISTEN_FDNAMES): listening
+                             TCP and Unix sockets, UDP and Unix datagram ones
+      --takeover PATH        a Unix socket to hand over by. If a server has it,
+                             all sockets are taken over from that server, not
+                             bound: none is closed, and no queued connection is
+                             lost. That server stops accepting, serves its
+                             connections until they end, for the drain timeout
+                             at most, and exits. Only for the same user
 
 Server:
       --model NAME           server model                 [default: epoll-edge]
@@ -343,6 +352,8 @@ Output:
       --recorder[=FILE]      remember the last 4096 calls and decisions of each
                              thread; printed on SIGUSR2 and after a panic, to
                              stderr or FILE
+      --metrics ADDR         the statistics of SIGUSR1 over HTTP, for Prometheus:
+                             GET /metrics, sums over all threads. ADDR as --tcp
       --syscall-summary      a table of system calls, as strace -c, to stdout,
                              on SIGUSR1 and at exit
   -h, --help                 print this text
@@ -365,9 +376,13 @@ and exit; a second one exits at once. SIGINT, SIGHUP and SIGQUIT that were
 ignored at startup stay ignored, so that Ctrl-C in a script spares its
 background jobs and nohup works. SIGUSR1 prints statistics: connections, bytes,
 events, system calls by name. With --recorder or --explain SIGUSR2 prints the
-flight recorder; without, it ends the process, as is its default.
-Exit codes: 0 success, 1 runtime error, 2 usage error, 69 cannot bind or unknown
-host, 128 + N second signal N (130 SIGINT, 143 SIGTERM).
+flight recorder; without, it is ignored.
+Under systemd (NOTIFY_SOCKET) it tells READY=1 when it listens, STOPPING=1 when
+a shutdown begins, and WATCHDOG=1 in half of WatchdogSec, if every thread serves
+its events (WATCHDOG_USEC; epoll models only). Nothing is reloaded.
+Exit codes: 0 success, 1 runtime error, 2 usage error, 69 cannot bind, take over
+or use a passed socket, or unknown host, 128 + N second signal N (130 SIGINT,
+143 SIGTERM).
 
 Examples:
   epollite echo                                  TCP on 127.0.0.1:7777
@@ -377,6 +392,7 @@ Examples:
   epollite echo --model select --trace           the same echo, with select(2)
   epollite echo --check 127.0.0.1:7777           health check
   epollite echo --trace=calls.txt                every system call, in a file
+  epollite echo --takeover @echo                 again: replaces the first one
   kill -USR1 $(pidof epollite)                   print statistics
 ";
 

@@ -20,7 +20,7 @@ use crate::args::Target;
 use crate::exit::CliError;
 
 /// Where to listen, with resolved names.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) enum Place {
     Port {
         transport: &'static str,
@@ -29,6 +29,8 @@ pub(crate) enum Place {
         is_everywhere: bool,
     },
     Unix(UnixAddr),
+    /// A socket from another process.
+    Open(BoundSocket),
 }
 
 /// A bound socket, and its address as it is printed.
@@ -71,9 +73,33 @@ pub(crate) fn look_up(targets: &[Target]) -> Result<Vec<Place>, CliError> {
 }
 
 impl Place {
+    /// Whether the socket is from another process.
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self, Self::Open(_))
+    }
+
+    /// The transport and address of a socket from another process.
+    pub(crate) fn open_address(&self) -> Option<(&'static str, &OsString)> {
+        match self {
+            Self::Open(bound) => Some((bound.transport, &bound.address)),
+            _ => None,
+        }
+    }
+
     /// Whether clients connect here, each with a descriptor of its own.
     pub(crate) fn has_connections(&self) -> bool {
-        !matches!(self, Self::Port { transport: "udp", .. })
+        match self {
+            Self::Port { transport, .. } => *transport != "udp",
+            Self::Unix(_) => true,
+            Self::Open(bound) => bound.has_connections(),
+        }
+    }
+}
+
+impl BoundSocket {
+    /// Whether clients connect to it.
+    pub(crate) fn has_connections(&self) -> bool {
+        !["udp", "unix-datagram"].contains(&self.transport)
     }
 }
 
@@ -88,6 +114,7 @@ pub(crate) fn bind<K: Kernel>(
             bind_port(kernel, transport, addr, is_everywhere, threads)
         }
         Place::Unix(name) => bind_unix(kernel, name).map(|bound| vec![bound]),
+        Place::Open(bound) => Ok(vec![bound]),
     }
 }
 
@@ -156,6 +183,12 @@ fn bind_port<K: Kernel>(
         .collect()
 }
 
+/// The listener of `--metrics`.
+pub(crate) fn bind_metrics<K: Kernel>(kernel: &mut K, text: &str) -> Result<BoundSocket, CliError> {
+    let place = look_up(&[Target::Tcp(text.to_owned())])?.remove(0);
+    Ok(bind(kernel, place, 1)?.remove(0))
+}
+
 /// A Unix socket's path as text; a path that is not valid UTF-8 with its bytes as `\xNN`.
 pub(crate) fn path_text(path: &Path) -> String {
     let bytes = path.as_os_str().as_bytes();
@@ -194,6 +227,17 @@ pub(crate) fn bind_unix<K: Kernel>(
     let (fd, _) = opened.map_err(|error| bind_failure(&shown, error, false))?;
     let file = socket_file(&name);
     Ok(BoundSocket { fd, transport: "unix", address, file })
+}
+
+/// The address of a socket as it is printed: a path as it is, not as text.
+pub(crate) fn socket_address(addr: &Addr) -> OsString {
+    match addr {
+        Addr::Unix(name) => name.as_path().map_or_else(
+            || addr.to_string().trim_start_matches("unix:").into(),
+            |path| std::ffi::OsStr::from_bytes(path).to_owned(),
+        ),
+        addr => addr.to_string().into(),
+    }
 }
 
 /// The file of a bound socket, if its name is a path.

@@ -27,6 +27,7 @@ mod log;
 mod model;
 mod models;
 mod nc;
+mod operation;
 mod origin;
 mod perfetto;
 mod recorder;

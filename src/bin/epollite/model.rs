@@ -67,6 +67,15 @@ impl Model {
         matches!(self, Self::Blocking | Self::Thread)
     }
 
+    /// Why this model does not serve a datagram socket that was passed to it, if it does not.
+    pub(crate) fn unsupported_datagrams(self, transport: &str) -> Option<&'static str> {
+        match self {
+            Self::Epoll(_) => None,
+            _ if transport != "udp" => Some("only the reactor's server serves Unix datagrams"),
+            _ => self.unsupported_reason("--udp"),
+        }
+    }
+
     /// Why this model does not support an option, if it does not.
     fn unsupported_reason(self, flag: &str) -> Option<&'static str> {
         use Model::{Blocking, Epoll, Prefork, Process, Reuseport, Thread};
@@ -77,6 +86,12 @@ impl Model {
             (_, "--reuseport-select") => Some("only reuseport has listeners to choose from"),
             (_, "--workers") => Some("only prefork and reuseport have workers"),
             (Epoll(_), _) => None,
+            (_, "--takeover") => Some("only the reactor's server hands its sockets over"),
+            (_, "--metrics") => Some("only the reactor's server answers in the same loop"),
+            (Reuseport, "--listen-fds") => Some("each of its workers binds a socket of its own"),
+            (Blocking | Thread, "--listen-fds") => {
+                Some("it stops by shutting down its listener, which is not its own")
+            }
             (_, "--explain" | "--recorder") => Some("only the reactor's server explains itself"),
             (Prefork | Reuseport, "--spin") => Some("its workers would compete for the cores"),
             (Prefork | Reuseport, "--bulk") => Some("its workers copy"),

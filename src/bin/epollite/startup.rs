@@ -6,6 +6,7 @@
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use epollite::kernel::{Resource, Rlimit, Signal};
 use epollite::{Errno, Kernel, Linux};
@@ -32,6 +33,8 @@ pub(crate) struct Start {
     pub(crate) trace: Trace,
     pub(crate) explain: Trace,
     pub(crate) places: Vec<Place>,
+    /// How often a service manager has to be told that the server is alive.
+    pub(crate) watchdog: Option<Duration>,
 }
 
 /// Blocks these signals until they are read. Called before the first socket is bound, or a signal

@@ -58,7 +58,7 @@ impl StatsSnapshot {
         (stream.bytes_in + datagram.bytes_in, stream.bytes_out + datagram.bytes_out)
     }
 
-    fn events(&self) -> (u64, u64, u64) {
+    pub(crate) fn events(&self) -> (u64, u64, u64) {
         let handled = self.stream.events_handled + self.datagram.events_handled;
         let spurious = self.stream.events_spurious + self.datagram.events_spurious;
         (handled, spurious, self.stream.events_stale)
@@ -73,7 +73,7 @@ impl StatsSnapshot {
 
     /// The same by system call name, as in `--syscall-summary` and `--trace`: recv and recvfrom are
     /// one.
-    fn system_calls(&self) -> Vec<(&'static str, CallCount)> {
+    pub(crate) fn system_calls(&self) -> Vec<(&'static str, CallCount)> {
         let mut sums: Vec<(&'static str, CallCount)> = Vec::new();
         for (call, count) in self.kinds() {
             match sums.iter_mut().find(|(name, _)| *name == call.syscall_name()) {

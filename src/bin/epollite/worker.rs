@@ -1,14 +1,17 @@
 //! One thread's loop: a stream server, with datagram sockets and signals in the same reactor.
 
+mod handover;
+mod metrics;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use epollite::event::Ready;
 use epollite::kernel::{Signal, close_quietly};
 use epollite::server::datagram::{self, EchoSocket};
 use epollite::server::stream::{Outcome, ServerEvent, StreamServer};
-use epollite::{Errno, Event, Fd, Interest, Token, Trigger};
+use epollite::{Errno, Event, Fd, Interest, Io, Token, Trigger};
 
 use crate::client_log;
 use crate::coordinator::Coordinator;
@@ -17,6 +20,9 @@ use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
 use crate::log::Log;
 use crate::models::CounterWriter;
+use crate::operation::handover::Handover;
+use crate::operation::notify;
+use crate::operation::scrape::Scrape;
 use crate::origin::TraceOrigin;
 use crate::recorder;
 use crate::ring;
@@ -24,16 +30,34 @@ use crate::signals::{exit_by, read_signal};
 use crate::stats::StatsSnapshot;
 use crate::trace::Trace;
 
-/// Registrations in the reactor other than streams.
+/// Registrations in the reactor other than streams. Boxed, so that the size of a registration is
+/// that of one with a connection: those are many.
 pub(crate) enum UserSource {
     Signals,
     Datagrams(Box<EchoSocket>),
+    /// The socket that a successor connects to.
+    Control,
+    /// The connection to a successor.
+    Successor,
+    /// The socket of `--metrics`.
+    Metrics,
+    Scrape(Scrape),
+}
+
+pub(crate) type EchoServer<K> = StreamServer<K, Box<UserSource>>;
+
+/// The state registered under `token`, and its descriptor.
+fn user_source<K: InstrumentedKernel>(
+    server: &mut EchoServer<K>,
+    token: Token,
+) -> Option<(&mut UserSource, Io<'_, K>)> {
+    server.get_mut(token).map(|(source, io)| (&mut **source, io))
 }
 
 /// The state of one thread.
 pub(crate) struct Worker<K: InstrumentedKernel> {
     pub(crate) index: usize,
-    pub(crate) server: StreamServer<K, UserSource>,
+    pub(crate) server: EchoServer<K>,
     pub(crate) coordinator: Arc<Coordinator>,
     /// Only for the worker that reads the signals: files to remove on shutdown.
     pub(crate) socket_files: SocketFiles,
@@ -41,6 +65,19 @@ pub(crate) struct Worker<K: InstrumentedKernel> {
     /// Connected clients and the bytes received from each; only if logging is verbose.
     peers: HashMap<Token, Peer>,
     datagrams: Vec<Token>,
+    /// The registration of the signalfd, which has the deadlines below.
+    signals: Option<Token>,
+    /// How often a sign of life is due, and when the next one is.
+    watchdog: Option<(Duration, epollite::Instant)>,
+    /// Only for the worker that reads the signals: what a successor gets.
+    pub(crate) handover: Option<Handover>,
+    /// The registrations of `--metrics`: the listener, and requests.
+    metrics: Option<Token>,
+    scrapes: Vec<Token>,
+    /// Whether a successor has the listeners.
+    is_handed_over: bool,
+    /// When connections end that the successor does not have.
+    serves_until: Option<epollite::Instant>,
     /// The statistics of closed datagram sockets.
     datagrams_closed: datagram::DatagramStats,
     /// When a pause was last logged: at a limit, pauses come by the thousand.
@@ -67,7 +104,7 @@ struct Peer {
 impl<K: InstrumentedKernel> Worker<K> {
     pub(crate) fn new(
         index: usize,
-        server: StreamServer<K, UserSource>,
+        server: EchoServer<K>,
         coordinator: Arc<Coordinator>,
         log: Log,
     ) -> Self {
@@ -79,6 +116,13 @@ impl<K: InstrumentedKernel> Worker<K> {
             log,
             peers: HashMap::new(),
             datagrams: Vec::new(),
+            signals: None,
+            watchdog: None,
+            handover: None,
+            metrics: None,
+            scrapes: Vec::new(),
+            is_handed_over: false,
+            serves_until: None,
             datagrams_closed: datagram::DatagramStats::default(),
             last_pause_log: None,
             is_drained: false,
@@ -97,7 +141,7 @@ impl<K: InstrumentedKernel> Worker<K> {
         config: datagram::DatagramConfig,
     ) -> Result<(), Errno> {
         let service = EchoSocket::new(self.server.kernel(), &socket, config)?;
-        let source = UserSource::Datagrams(Box::new(service));
+        let source = Box::new(UserSource::Datagrams(Box::new(service)));
         let token = self.server.register(socket, EchoSocket::interest(), config.trigger, source)?;
         self.datagrams.push(token);
         Ok(())
@@ -106,7 +150,8 @@ impl<K: InstrumentedKernel> Worker<K> {
     /// Calls `visit` for each datagram socket.
     fn for_each_datagrams(&mut self, mut visit: impl FnMut(&mut EchoSocket)) {
         for &token in &self.datagrams {
-            if let Some((UserSource::Datagrams(service), _)) = self.server.get_mut(token) {
+            if let Some((UserSource::Datagrams(service), _)) = user_source(&mut self.server, token)
+            {
                 visit(service);
             }
         }
@@ -128,8 +173,16 @@ impl<K: InstrumentedKernel> Worker<K> {
 
     /// Adds the signalfd to the loop; the signals must be blocked already.
     pub(crate) fn open_signals(&mut self, signalfd: Fd) -> Result<(), Errno> {
-        self.server.register(signalfd, Interest::READABLE, Trigger::Level, UserSource::Signals)?;
+        let source = Box::new(UserSource::Signals);
+        let token = self.server.register(signalfd, Interest::READABLE, Trigger::Level, source)?;
+        self.signals = Some(token);
         Ok(())
+    }
+
+    /// Gives a sign of life each `interval`.
+    pub(crate) fn start_watchdog(&mut self, interval: Duration) {
+        self.watchdog = Some((interval, self.server.kernel().now() + interval));
+        self.set_deadline();
     }
 
     /// Serves until shutdown is complete. A failure here shuts down the other threads too.
@@ -166,6 +219,9 @@ impl<K: InstrumentedKernel> Worker<K> {
             if is_unused && !self.coordinator.is_shutting_down() {
                 self.coordinator.request_shutdown(self.index);
                 self.apply_requests();
+            }
+            if self.is_handed_over && self.handover.is_none() && self.server.connections() == 0 {
+                self.server.begin_shutdown();
             }
             // The thread that reads the signals exits last: a second signal must still end all.
             if self.is_drained && (self.index > 0 || self.coordinator.all_exited()) {
@@ -211,13 +267,15 @@ impl<K: InstrumentedKernel> Worker<K> {
     fn on_user_event(&mut self, event: Event) {
         match event {
             Event::Io { token, ready } => self.on_user_io(token, ready),
+            Event::Timer { token } if Some(token) == self.signals => self.on_deadline(),
+            Event::Timer { token } if self.end_scrape(token) => {}
             Event::Timer { token } => self.on_user_io(token, Ready::READABLE),
             Event::Woken => self.apply_requests(),
         }
     }
 
     fn on_user_io(&mut self, token: Token, ready: Ready) {
-        let signal = match self.server.get_mut(token) {
+        let signal = match user_source(&mut self.server, token) {
             Some((UserSource::Datagrams(service), mut io)) => {
                 service.on_ready(&mut io, ready);
                 None
@@ -225,6 +283,10 @@ impl<K: InstrumentedKernel> Worker<K> {
             Some((UserSource::Signals, mut io)) => {
                 read_signal(|record| io.syscall(|kernel, fd| kernel.read(fd, record)))
             }
+            Some((UserSource::Control, _)) => return self.on_control(token),
+            Some((UserSource::Successor, _)) => return self.on_successor(token),
+            Some((UserSource::Metrics, _)) => return self.on_metrics(token),
+            Some((UserSource::Scrape(_), _)) => return self.on_scrape(token),
             None => None,
         };
         match signal {
@@ -252,17 +314,66 @@ impl<K: InstrumentedKernel> Worker<K> {
         if let Some(sum) = coordinator.submit_stats(index, || self.snapshot()) {
             sum.print(&self.log);
         }
+        coordinator.submit_scrape(index, || self.snapshot());
+        if index == 0
+            && let Some(sum) = coordinator.take_scrape()
+        {
+            self.answer_scrapes(&sum);
+        }
+        if coordinator.give_sign(index) {
+            notify::is_alive();
+        }
+        if coordinator.is_handing_over() && !self.is_handed_over {
+            self.is_handed_over = true;
+            self.server.stop_listening();
+            self.close_datagrams();
+            coordinator.listeners_closed(index);
+        }
+        if coordinator.is_handed_over() {
+            self.confirm_handover();
+        }
         if coordinator.is_shutting_down() {
+            if index == 0 {
+                notify::stopping();
+            }
+            self.close_handover();
             self.socket_files.remove();
             self.close_datagrams();
             self.server.begin_shutdown();
         }
     }
 
+    /// Sets the earlier of the deadlines.
+    fn set_deadline(&mut self) {
+        let deadlines = [self.watchdog.map(|(_, due)| due), self.serves_until];
+        let Some(deadline) = deadlines.into_iter().flatten().min() else { return };
+        if let Some((_, mut io)) = self.signals.and_then(|token| self.server.get_mut(token)) {
+            io.set_deadline(deadline);
+        }
+    }
+
+    fn on_deadline(&mut self) {
+        let now = self.server.kernel().now();
+        if let Some((interval, due)) = &mut self.watchdog
+            && *due <= now
+        {
+            *due = now + *interval;
+            self.coordinator.request_signs(self.index);
+        }
+        if self.serves_until.is_some_and(|until| until <= now) {
+            self.serves_until = None;
+            self.coordinator.request_shutdown(self.index);
+        }
+        self.set_deadline();
+        self.apply_requests();
+    }
+
     /// Answers the datagrams that have arrived, up to the batch limit, and closes the sockets.
     fn close_datagrams(&mut self) {
         for token in std::mem::take(&mut self.datagrams) {
-            if let Some((UserSource::Datagrams(service), mut io)) = self.server.get_mut(token) {
+            if let Some((UserSource::Datagrams(service), mut io)) =
+                user_source(&mut self.server, token)
+            {
                 service.on_ready(&mut io, Ready::READABLE);
                 self.datagrams_closed.add(&service.stats());
                 log_datagrams(&self.log, service);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use epollite::Trigger;
+use epollite::net::UnixAddr;
 use epollite::reactor::Spin;
 use epollite::server::stream::{AcceptSharing, Bulk};
 
@@ -18,6 +19,12 @@ use super::trace::{TraceTarget, parse_text_trace, parse_trace};
 #[derive(Clone, Debug)]
 pub(crate) struct EchoOptions {
     pub(crate) targets: Vec<Target>,
+    /// The names of passed sockets to serve; `None` is all.
+    pub(crate) listen_fds: Vec<Option<String>>,
+    /// Where a successor connects to, and this server to its predecessor.
+    pub(crate) takeover: Option<Box<UnixAddr>>,
+    /// Where the figures are asked for over HTTP.
+    pub(crate) metrics: Option<String>,
     pub(crate) model: Model,
     pub(crate) workers: u32,
     /// Which workers of prefork a connection wakes; `None` is all.
@@ -64,6 +71,9 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<EchoCommand, CliError> 
             "--tcp" => options.targets.push(Target::Tcp(args.parse_value(parse_host_port)?)),
             "--udp" => options.targets.push(Target::Udp(args.parse_value(parse_host_port)?)),
             "--unix" => options.targets.push(Target::Unix(args.take_bytes(parse_unix)?)),
+            "--listen-fds" => options.listen_fds.push(parse_socket_name(args)?),
+            "--takeover" => options.takeover = Some(Box::new(args.take_bytes(parse_unix)?)),
+            "--metrics" => options.metrics = Some(args.parse_value(parse_host_port)?),
             "--model" => model = Some(args.parse_value(Model::from_name)?),
             "--workers" => options.workers = args.parse_value(parse_threads)?,
             "--accept" => options.share = args.parse_value(parse_sharing)?,
@@ -99,13 +109,27 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<EchoCommand, CliError> 
             }
         };
     }
+    finish(args, options, model, &given).map(EchoCommand::Serve)
+}
+
+/// Checks what only all options together tell, and adds the defaults that depend on others.
+fn finish(
+    args: &ArgParser,
+    mut options: EchoOptions,
+    model: Option<Model>,
+    given: &[String],
+) -> Result<EchoOptions, CliError> {
     if options.log.is_verbose && options.log.is_quiet {
         return Err(args.usage_error("--verbose and --quiet at once"));
     }
-    if options.targets.is_empty() {
+    if options.takeover.is_some() && !options.listen_fds.is_empty() {
+        let why = "--takeover and --listen-fds at once: the service manager keeps the sockets";
+        return Err(args.usage_error(why));
+    }
+    if options.targets.is_empty() && options.listen_fds.is_empty() {
         options.targets.push(Target::Tcp(DEFAULT_TCP.into()));
     }
-    options.model = model::resolve_model(model, options.trigger, &given, options.targets.len())
+    options.model = model::resolve_model(model, options.trigger, given, options.targets.len())
         .map_err(|why| args.usage_error(&why))?;
     if let Model::Epoll(trigger) = options.model {
         options.trigger = trigger;
@@ -119,12 +143,15 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<EchoCommand, CliError> 
             format!("--max-connections {max} with {flag} {servers}: each serves at least one");
         return Err(args.usage_error(&why));
     }
-    Ok(EchoCommand::Serve(options))
+    Ok(options)
 }
 
 fn defaults() -> EchoOptions {
     EchoOptions {
         targets: Vec::new(),
+        listen_fds: Vec::new(),
+        takeover: None,
+        metrics: None,
         model: Model::Epoll(Trigger::Edge),
         workers: 4,
         share: Some(AcceptSharing::Exclusive),
@@ -146,6 +173,15 @@ fn defaults() -> EchoOptions {
         trace: None,
         explain: None,
         recorder: None,
+    }
+}
+
+/// `--listen-fds`, or `--listen-fds=NAME`.
+fn parse_socket_name(args: &mut ArgParser) -> Result<Option<String>, CliError> {
+    let Some(value) = args.attached_value.take() else { return Ok(None) };
+    match value.to_str().filter(|name| !name.is_empty()) {
+        Some(name) => Ok(Some(name.to_owned())),
+        None => Err(args.usage_error("--listen-fds: the name is empty, or not text")),
     }
 }
 

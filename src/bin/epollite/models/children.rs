@@ -14,6 +14,7 @@ use super::sys::{self, ExitStatus, ModelSyscalls as _};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
 use crate::log::Log;
+use crate::operation::notify;
 use crate::signals::{exit_by, read_signal};
 
 /// Children that have been forked and not yet reaped.
@@ -125,6 +126,7 @@ impl<K: InstrumentedKernel> ChildProcesses<K> {
             Some(_) => {
                 self.drain_deadline = Some(Some(self.context.kernel.now() + self.drain));
                 self.files.remove();
+                notify::stopping();
                 self.signal_all(sys::SIGTERM);
             }
         }

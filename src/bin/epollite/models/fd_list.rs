@@ -18,6 +18,7 @@ use crate::client_log;
 use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::{BoundSocket, SocketFiles};
+use crate::operation::notify;
 use crate::signals::{exit_by, read_signal};
 use crate::stats::StatsSnapshot;
 
@@ -373,6 +374,7 @@ impl<K: InstrumentedKernel> FdList<K> {
     fn begin_shutdown(&mut self) {
         self.listeners_closed = true;
         self.files.remove();
+        notify::stopping();
         self.paused = None;
         let mut at = 0;
         while at < self.entries.len() {

@@ -17,6 +17,7 @@ use crate::exit::{CliError, failed};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::{self, BoundSocket, Place, SocketFiles};
 use crate::model::Model;
+use crate::operation::notify;
 use crate::origin::TraceOrigin;
 use crate::signals;
 use crate::startup::{OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening};
@@ -27,6 +28,7 @@ pub(crate) fn run<K: InstrumentedKernel>(
     options: &EchoOptions,
     start: Start,
 ) -> Result<(), CliError> {
+    check_passed(options.model, &start)?;
     let mut context = WorkerContext::<K>::new(options.log, start.trace, None);
     let signals = signals::read_by_server(options.model.has_children());
     block_signals(&mut context.kernel, &signals)?;
@@ -72,6 +74,7 @@ pub(crate) fn run<K: InstrumentedKernel>(
     addresses
         .iter()
         .for_each(|(transport, address)| log_listening(&options.log, transport, address));
+    notify::ready(&options.log, false);
     let sum = match options.model {
         Model::Blocking | Model::Thread => {
             run_blocking_model(options, context, signals, bounds, limits)
@@ -86,6 +89,25 @@ pub(crate) fn run<K: InstrumentedKernel>(
         Model::Epoll(_) => unreachable!("the reactor's own server has no model here"),
     };
     sum?.print_syscalls(&options.log, true);
+    Ok(())
+}
+
+/// Checks what only the environment tells: which sockets were passed, and whether a service manager
+/// waits for signs of life.
+fn check_passed(model: Model, start: &Start) -> Result<(), CliError> {
+    if start.watchdog.is_some() {
+        let why = "only the reactor's server tells that its loop turns";
+        return Err(CliError::run(format!("WATCHDOG_USEC (WatchdogSec) is set: {why}")));
+    }
+    for place in &start.places {
+        if let Place::Open(bound) = place
+            && !bound.has_connections()
+            && let Some(why) = model.unsupported_datagrams(bound.transport)
+        {
+            let transport = bound.transport;
+            return Err(CliError::run(format!("a passed {transport} socket: {why}")));
+        }
+    }
     Ok(())
 }
 

@@ -34,7 +34,7 @@ mod thread;
 pub(crate) use launch::run;
 pub(crate) use shared_stats::CounterWriter;
 pub(crate) use sys::{
-    Disposition, ModelSyscalls, OPEN_NONBLOCKING, has_no_stdout, is_file_watched, is_ignored,
-    mmap_shared, set_busy_poll_params, set_disposition, set_udp_segment_bytes, standard_stream,
-    unblock_signals, wait_writable,
+    Disposition, ModelSyscalls, OPEN_NONBLOCKING, SocketState, adopt_descriptor, effective_uid,
+    has_no_stdout, is_file_watched, is_ignored, mmap_shared, set_busy_poll_params, set_disposition,
+    set_udp_segment_bytes, socket_state, standard_stream, unblock_signals, wait_writable,
 };

@@ -19,6 +19,7 @@ use super::sockets::{AcceptError, Acceptor};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
 use crate::log::Log;
+use crate::operation::notify;
 use crate::signals::exit_by;
 use crate::stats::StatsSnapshot;
 
@@ -147,6 +148,7 @@ impl<K: InstrumentedKernel> ServerState<K> {
     /// Stops accepting and wakes all tasks, so that they finish.
     fn begin_shutdown(&self) {
         self.files.borrow_mut().remove();
+        notify::stopping();
         self.drain_deadline.set(Some(self.handle.now() + self.limits.drain));
         self.listener_wakers.borrow().iter().for_each(Waker::wake_by_ref);
         self.client_wakers.borrow().values().for_each(Waker::wake_by_ref);

@@ -21,6 +21,7 @@ use super::sys::{ModelSyscalls as _, PollFd};
 use crate::exit::{CliError, failed, spawn_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
+use crate::operation::notify;
 use crate::signals::{exit_by, read_signal};
 
 /// State shared by the signal thread and the serving threads.
@@ -161,6 +162,7 @@ impl<K: InstrumentedKernel> SignalThread<K> {
     fn run(mut self) {
         while self.next_signal() == Some(Signal::USR1) {}
         self.files.remove();
+        notify::stopping();
         self.registry.lock().is_shutting_down = true;
         self.registry.changed.notify_all();
         // A blocked accept(2) returns an error, a blocked recv(2) end of stream.

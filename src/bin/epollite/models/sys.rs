@@ -8,12 +8,12 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::mem::{ManuallyDrop, MaybeUninit};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use epollite::instrument::Argument as A;
-use epollite::kernel::{Signal, Syscall};
+use epollite::kernel::{Signal, SocketType, Syscall};
 use epollite::{Errno, Fd, Interest};
 
 use crate::call::Call;
@@ -413,6 +413,63 @@ extern "C" fn look_at_stdout() {
     // SAFETY: fcntl(2) with F_GETFD takes numbers and touches no user memory.
     let is_missing = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } == -1;
     HAS_NO_STDOUT.store(is_missing, Ordering::Relaxed);
+}
+
+/// Takes ownership of an inherited descriptor, and sets close-on-exec. Cost: one system call. To be
+/// called once for a number, before the program has opened a descriptor.
+///
+/// # Errors
+/// * [`Errno::EBADF`]: it is not open.
+///
+/// Man page: fcntl(2), `F_SETFD`
+pub(crate) fn adopt_descriptor(number: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: fcntl(2) with F_SETFD takes numbers and touches no memory.
+    check_count(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    // SAFETY: from_raw_fd makes no call. The descriptor is open, as the call above has shown, and
+    // nothing else owns it: the program has not opened one yet, and is passed it by its parent.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// What a socket from elsewhere is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SocketState {
+    /// `None` for a type that no socket of the library has.
+    pub(crate) kind: Option<SocketType>,
+    pub(crate) is_listening: bool,
+}
+
+/// Its type, and whether it listens. Cost: two system calls.
+///
+/// # Errors
+/// * [`Errno::ENOTSOCK`]: it is no socket.
+///
+/// Man page: socket(7), `SO_TYPE`, `SO_ACCEPTCONN`
+pub(crate) fn socket_state(socket: BorrowedFd<'_>) -> Result<SocketState, Errno> {
+    let kind = match socket_option(socket, libc::SO_TYPE)? {
+        libc::SOCK_STREAM => Some(SocketType::Stream),
+        libc::SOCK_DGRAM => Some(SocketType::Datagram),
+        libc::SOCK_SEQPACKET => Some(SocketType::SeqPacket),
+        _ => None,
+    };
+    Ok(SocketState { kind, is_listening: socket_option(socket, libc::SO_ACCEPTCONN)? != 0 })
+}
+
+fn socket_option(socket: BorrowedFd<'_>, name: libc::c_int) -> Result<libc::c_int, Errno> {
+    let mut value: libc::c_int = 0;
+    let mut len: libc::socklen_t = 4;
+    let (at, len) = ((&raw mut value).cast(), &raw mut len);
+    // SAFETY: getsockopt(2) writes at most 4 bytes at `value`, an int, and a length at `len`; both
+    // live until it returns, and it keeps no pointer.
+    check_count(unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, at, len) })?;
+    Ok(value)
+}
+
+/// The effective user ID of this process. Cost: one system call.
+///
+/// Man page: geteuid(2)
+pub(crate) fn effective_uid() -> u32 {
+    // SAFETY: geteuid(2) takes nothing, touches no memory and cannot fail.
+    unsafe { libc::geteuid() }
 }
 
 /// For a file opened only for writing: neither open(2) nor write(2) blocks.
