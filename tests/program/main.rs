@@ -15,6 +15,7 @@ mod limits;
 mod logging;
 mod models;
 mod nc;
+mod operation;
 mod reach;
 mod readme;
 mod regressions;

@@ -38,6 +38,11 @@ impl Program {
         Self { process: Process::start_as_is(command) }
     }
 
+    /// The same with all streams piped.
+    pub(crate) fn start_piped(command: Command) -> Self {
+        Self { process: Process::start(command) }
+    }
+
     /// Runs it until it exits.
     pub(crate) fn run(arguments: &[&str]) -> Output {
         Self::start(arguments).end()
