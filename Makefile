@@ -139,9 +139,36 @@ test: tools ## every test: facts, properties, real clients, bad input
 	$(CARGO) test --locked --no-default-features --features capi --lib
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --lib --test program --test compare \
 		--test record --test report --test instructions --test scale --test hosts \
-		--test manual \
+		--test manual --test examine \
 		--bench micro
 	$(CARGO) test --locked
+
+# Every case of `examine` on epollite's own server: each model, trigger and transport, and two
+# threads. `nonblocking` polls: it never sleeps.
+EXAMINE = $(BENCH) examine --quiet
+ECHO    = $(PROGRAM) echo --quiet
+SLEEPING := blocking,process,thread,select,poll,coroutine,epoll-level,epoll-edge,epoll-oneshot,prefork,reuseport
+
+.PHONY: torture
+torture: build bench ## examine epollite's own server: every model, trigger and transport
+	$(EXAMINE) --program $(PROGRAM) --servers $(SLEEPING)
+	$(EXAMINE) --program $(PROGRAM) --servers nonblocking --except process/idle
+	@for options in '--trigger level' '--trigger edge' '--trigger oneshot' '--trigger level --threads 2' \
+		'--trigger edge --threads 2' '--trigger oneshot --threads 2' '--bulk splice' '--spin auto'; do \
+		for at in '--tcp :{port}' '--unix {path}'; do \
+			$(EXAMINE) --start "$(ECHO) $$options $$at" || exit 1; \
+		done; \
+		$(EXAMINE) --udp --start "$(ECHO) $$options --udp :{port}" || exit 1; \
+	done
+
+.PHONY: peers
+peers: bench ## examine the other servers, and generate docs/peers.md
+	-$(BENCH) examine --quiet --servers peers --json docs/peers/examine.json
+	$(MAKE) peers-page
+
+.PHONY: peers-page
+peers-page: bench ## generate docs/peers.md from the data in docs/peers
+	-$(BENCH) examine --from docs/peers/examine.json --markdown docs/peers.md
 
 # The number of random programs that conformance_random compares with the model.
 PROGRAMS ?= 20000

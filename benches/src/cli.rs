@@ -1,6 +1,7 @@
 //! The command line: dispatch to subcommands, each of which has its own file. Exit codes are in
 //! `exit.rs`.
 
+mod examine;
 mod hgrm;
 mod load;
 mod merge;
@@ -50,6 +51,8 @@ enum Command {
     Alignment(crate::alignment::Args),
     /// Measures what an event and an idle connection cost as connections grow.
     Scale(crate::scale::Args),
+    /// Examines one echo server: is each byte right, whatever its clients do.
+    Examine(Box<examine::Args>),
     /// Renders the JSON of compare and models: an HTML page, and its plots as SVG.
     Report(crate::report::Args),
     #[command(name = crate::load_process::NAME, hide = true)]
@@ -124,6 +127,7 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Instructions(args) => crate::instructions::run(&args),
         Command::Alignment(args) => crate::alignment::run(&args),
         Command::Scale(args) => crate::scale::run(&args),
+        Command::Examine(args) => examine::run(&args),
         Command::Report(args) => crate::report::run(&args),
         Command::Worker => {
             crate::load_process::run();

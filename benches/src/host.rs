@@ -9,13 +9,7 @@ use crate::server::Cores;
 
 /// Describes this machine.
 pub(crate) fn collect(cores: Cores) -> Machine {
-    let kernel = uname().map_or_else(
-        |_| "unknown".to_owned(),
-        |name| {
-            let parts = [name.sysname(), name.release(), name.machine()];
-            parts.map(|part| part.to_string_lossy()).join(" ")
-        },
-    );
+    let kernel = kernel();
     let info = CpuInfo::current().ok();
     // The kernel prints hundredths.
     let load = LoadAverage::current().map_or(0.0, |load| f64::from(load.one));
@@ -30,6 +24,17 @@ pub(crate) fn collect(cores: Cores) -> Machine {
         load_core: cores.load,
         load_average: (load * 100.0).round() / 100.0,
     }
+}
+
+/// The kernel: name, release, machine.
+pub(crate) fn kernel() -> String {
+    uname().map_or_else(
+        |_| "unknown".to_owned(),
+        |name| {
+            let parts = [name.sysname(), name.release(), name.machine()];
+            parts.map(|part| part.to_string_lossy()).join(" ")
+        },
+    )
 }
 
 /// The commit of the sources, with `+` if they have uncommitted changes; `None` without git.

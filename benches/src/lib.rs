@@ -25,6 +25,7 @@
 //!   progress       progress bars
 //!   interrupt      whether a termination signal was received
 //!   stats          from slices to ratios and intervals            pure arithmetic
+//!   examine        a conformance suite for any echo server
 //!   instructions   counts a server's instructions, by callgrind
 //!   scale          what an event and a connection cost as they grow   uses kernels of its own
 //!   case           a load: connections, depth, size               pure data
@@ -47,6 +48,7 @@ pub mod cli;
 mod command;
 mod compare;
 pub mod conclusion;
+pub mod examine;
 mod exit;
 mod host;
 mod idle_memory;

@@ -1,6 +1,7 @@
 //! A server under test as a process: started on its core, paused, stopped. It knows only the
 //! endpoint, not what is served there.
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::ops::Range;
 use std::os::unix::net::UnixStream;
@@ -105,6 +106,8 @@ pub struct Server {
     name: String,
     child: Child,
     endpoint: Endpoint,
+    /// Whether the path of a Unix socket is removed at the end.
+    removes_path: bool,
 }
 
 impl Server {
@@ -134,9 +137,20 @@ impl Server {
         command: &str,
         transport: Transport,
     ) -> Result<Self> {
-        let slot = if transport == Transport::Unix { "{path}" } else { "{port}" };
+        Self::spawn_at(name, wrapper, command, free_endpoint(transport)?, None)
+    }
+
+    /// Starts `command` at an endpoint, given with its form in a command, and does not wait. Both
+    /// outputs go to `log`, if there is one.
+    pub(crate) fn spawn_at(
+        name: &str,
+        wrapper: &[&str],
+        command: &str,
+        (endpoint, text): (Endpoint, String),
+        log: Option<&File>,
+    ) -> Result<Self> {
+        let slot = if matches!(endpoint, Endpoint::Unix(_)) { "{path}" } else { "{port}" };
         ensure!(command.contains(slot), "{name}: the command does not contain {slot}");
-        let (endpoint, text) = free_endpoint(transport)?;
         let command = command.replace(slot, &text);
         let words = shlex::split(&command)
             .with_context(|| format!("{name}: unterminated quote in `{command}`"))?;
@@ -144,9 +158,13 @@ impl Server {
         let program = words.next().with_context(|| format!("{name}: the command is empty"))?;
         let mut child = Command::new(program);
         child.args(words).stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
+        if let Some(log) = log {
+            let output = || log.try_clone().context("no descriptor is left");
+            child.stdout(output()?).stderr(output()?);
+        }
         set_pdeathsig(&mut child);
         let child = child.spawn().with_context(|| format!("{name}: cannot start `{program}`"))?;
-        Ok(Self { name: name.to_owned(), child, endpoint })
+        Ok(Self { name: name.to_owned(), child, endpoint, removes_path: true })
     }
 
     /// Adds the exit status of the process to an error of the load: a crash explains a lost
@@ -159,7 +177,8 @@ impl Server {
         }
     }
 
-    fn wait_until_up(&mut self) -> Result<()> {
+    /// Waits until it serves. Fails if it ends, or does not serve within five seconds.
+    pub(crate) fn wait_until_up(&mut self) -> Result<()> {
         let up = poll_until(START_MAX, POLL_INTERVAL, || {
             if is_serving(&self.endpoint) { Some(None) } else { self.ended().map(Some) }
         });
@@ -183,6 +202,11 @@ impl Server {
     /// Its endpoint.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// Leaves the path of its Unix socket where it is when it ends.
+    pub(crate) fn keep_path(&mut self) {
+        self.removes_path = false;
     }
 
     /// The process, the root of its process tree.
@@ -233,7 +257,9 @@ impl Drop for Server {
             let _ = killpg(self.pid(), Signal::SIGKILL);
         }
         self.ended();
-        if let Endpoint::Unix(path) = &self.endpoint {
+        if let Endpoint::Unix(path) = &self.endpoint
+            && self.removes_path
+        {
             drop(std::fs::remove_file(path));
         }
     }
@@ -266,7 +292,7 @@ pub(crate) fn poll_until<T>(
 
 /// An unused endpoint, and its form in a command. A server may take long to start, and an ephemeral
 /// port would often be assigned to another process by then, so the port is outside that range.
-fn free_endpoint(transport: Transport) -> Result<(Endpoint, String)> {
+pub(crate) fn free_endpoint(transport: Transport) -> Result<(Endpoint, String)> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     if transport == Transport::Unix {
         let nth = NEXT.fetch_add(1, Ordering::Relaxed);

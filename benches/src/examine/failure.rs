@@ -1,0 +1,37 @@
+//! How a case ends when it does not simply succeed.
+
+/// Why a case stopped.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The server is wrong, in one sentence.
+    Wrong(String),
+    /// The case says nothing about this server or on this machine; the reason.
+    Skipped(String),
+    /// A termination signal was received.
+    Interrupted,
+}
+
+/// The result of a step of a case.
+pub(super) type Checked<T = ()> = Result<T, Stop>;
+
+/// A step that found something wrong.
+pub(super) fn wrong<T>(why: impl Into<String>) -> Checked<T> {
+    Err(Stop::Wrong(why.into()))
+}
+
+/// A case that does not apply.
+pub(super) fn skipped<T>(why: impl Into<String>) -> Checked<T> {
+    Err(Stop::Skipped(why.into()))
+}
+
+/// Converts the failure of a call on this side, which says nothing about the server.
+pub(super) trait Local<T> {
+    /// Names the call.
+    fn local(self, call: &str) -> Checked<T>;
+}
+
+impl<T, E: std::fmt::Display> Local<T> for Result<T, E> {
+    fn local(self, call: &str) -> Checked<T> {
+        self.map_err(|error| Stop::Skipped(format!("on this side, {call}: {error}")))
+    }
+}
