@@ -16,8 +16,7 @@
  *
  * Results. A function that can fail returns a negative errno: -EAGAIN, and
  * never -1 with errno set. epl_strerror() has its text. An interrupted call is
- * repeated: no function returns -EINTR, except epl_next() after a thousand
- * interruptions in a row.
+ * repeated: -EINTR is returned only after many interruptions in a row.
  *
  * Misuse. NULL where a pointer is needed, an unknown constant and a number out
  * of range are -EINVAL; a token whose registration has ended is -ENOENT; a
@@ -104,8 +103,8 @@ typedef struct epl_event {
  * Creates a reactor for up to registrations_max registrations and events_max
  * events of one epoll_wait(2); 0 is the default: a thousand million, and 256.
  * Returns 0; or -EMFILE, -ENFILE, -ENOMEM; -ELIBBAD if the library is not of
- * this header's version. *reactor is NULL after an error, except -ELIBBAD and
- * -EINVAL, which leave it as it was.
+ * this header's version. *reactor is NULL after an error; after -ELIBBAD and
+ * -EINVAL it may be as it was.
  */
 #define epl_reactor_new(reactor) epl_reactor_create(reactor, 0, 0, EPL_VERSION)
 int epl_reactor_create(epl_reactor **reactor, uint32_t registrations_max,
@@ -158,8 +157,8 @@ uint64_t epl_reactor_stale_events(const epl_reactor *reactor);
 /*
  * Registers a descriptor, which becomes non-blocking. After success it is the
  * reactor's, and *token identifies the registration; no other one ever gets
- * the same token. After an error it is still yours. One or two system calls
- * more than epoll_ctl(2).
+ * the same token. After an error it is still yours, and may be non-blocking.
+ * One or two system calls more than epoll_ctl(2).
  * Errors: -EPERM a file that cannot be waited for, -EEXIST, -ENOSPC too many
  * registrations, -ENOMEM, -EINVAL.
  */
@@ -301,7 +300,10 @@ ssize_t epl_recv(int fd, void *buf, size_t len);
 /* Sends up to `len` bytes. Returns how many; -EAGAIN when there is no room. */
 ssize_t epl_send(int fd, const void *buf, size_t len);
 
-/* Receives a datagram, and the address of its sender as in epl_accept(). */
+/*
+ * Receives a datagram, and the address of its sender as in epl_accept().
+ * Returns how many bytes `buf` holds; what did not fit is lost.
+ */
 ssize_t epl_recvfrom(int fd, void *buf, size_t len, char *peer,
                      size_t peer_bytes);
 

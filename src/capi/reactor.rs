@@ -272,6 +272,9 @@ unsafe extern "C" fn epl_register(
         if core.count() >= core.registrations_max {
             return Err(Errno::ENOSPC);
         }
+        if trigger > EXCLUSIVE_EDGE {
+            return Err(Errno::EINVAL);
+        }
         set_nonblocking(&fd)?;
         let reactor = &mut core.reactor;
         let registered = match trigger {

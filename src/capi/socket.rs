@@ -149,7 +149,8 @@ unsafe extern "C" fn epl_recvfrom(
         let room = unsafe { optional(peer, peer_bytes) }?;
         let (len, addr) = retry_on_eintr(|| Linux.recvfrom(&lent(fd), buf))?;
         let _ = room.map(|room| address::write(room, &addr));
-        Ok(len)
+        // What the buffer holds, as recvfrom(2) without flags returns, and not the whole length.
+        Ok(len.min(buf.len()))
     };
     count(receive())
 }

@@ -153,8 +153,8 @@ impl<K: Kernel> DatagramSocket<K> {
     ///
     /// # Errors
     /// * [`Errno::EAGAIN`]: of a Unix socket only: the receiver's queue is full. No event reports
-    ///   when it no longer is: the socket stays writable all the time, so that waiting for room
-    ///   would busy-poll. Retry later, or drop the datagram.
+    ///   when it no longer is: a socket that is not connected stays writable all the time, so that
+    ///   waiting for room would busy-poll. Retry later, or drop the datagram.
     /// * [`Errno::EMSGSIZE`]: too long for a datagram.
     /// * [`Errno::EACCES`]: a broadcast address, without `Broadcast`.
     ///

@@ -70,7 +70,7 @@ impl<K: Kernel> Lines<K> {
             }
             self.searched = self.buffer.len();
             // A carriage return may still belong to the end.
-            if self.searched - self.start > self.line_bytes_max.get() + 1 {
+            if self.searched - self.start > self.line_bytes_max.get().saturating_add(1) {
                 return Err(LineError::TooLong);
             }
             if self.is_at_eof {

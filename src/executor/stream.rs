@@ -65,8 +65,10 @@ impl<K: Kernel> Handle<K> {
     /// any, or a path of a Unix socket. Cost: one system call more.
     ///
     /// # Errors
-    /// As there, and those of bind(2): [`Errno::EADDRINUSE`], [`Errno::EADDRNOTAVAIL`],
-    /// [`Errno::EACCES`].
+    /// * As there, and those of bind(2): [`Errno::EADDRINUSE`], [`Errno::EADDRNOTAVAIL`],
+    ///   [`Errno::EACCES`].
+    /// * [`Errno::EAGAIN`]: the accept queue of a Unix listener is full. It is not retried, because
+    ///   a path that was bound stays behind.
     ///
     /// Man page: bind(2), connect(2)
     pub async fn connect_from(
@@ -76,7 +78,9 @@ impl<K: Kernel> Handle<K> {
     ) -> Result<Stream<K>, Errno> {
         let (socket, is_done) = loop {
             match self.with_kernel(|kernel| start_connect(kernel, local, addr)) {
-                Err(Errno::EAGAIN) if addr.family() == Some(AddressFamily::Unix) => {
+                Err(Errno::EAGAIN)
+                    if addr.family() == Some(AddressFamily::Unix) && local.is_none() =>
+                {
                     self.sleep(CONNECT_RETRY_DELAY).await
                 }
                 result => break result?,
@@ -92,7 +96,8 @@ impl<K: Kernel> Handle<K> {
                 .await?;
         }
         let itself = |kernel: &mut K, fd: &Fd| Ok(is_connected_to_itself(kernel, fd, addr));
-        if local.is_none() && stream.async_fd().syscall(itself)? {
+        let is_port_chosen = local.and_then(Addr::port).is_some_and(|port| port != 0);
+        if !is_port_chosen && stream.async_fd().syscall(itself)? {
             return Err(Errno::ECONNREFUSED);
         }
         Ok(stream)

@@ -105,6 +105,8 @@ impl Future for Acquire<'_> {
             self.ticket = Some(ticket);
             return Poll::Pending;
         };
+        // A user-supplied waker may run arbitrary code when it is cloned: not under a borrow.
+        let waker = cx.waker().clone();
         let mut state = queue.state.borrow_mut();
         if let Some(at) = state.position(ticket) {
             state.served.remove(at);
@@ -117,7 +119,6 @@ impl Future for Acquire<'_> {
             unreachable!("a ticket waits until it is served");
         };
         if !state.waiting[at].1.will_wake(cx.waker()) {
-            let waker = cx.waker().clone();
             let old = core::mem::replace(&mut state.waiting[at].1, waker);
             drop(state);
             drop(old);

@@ -160,11 +160,15 @@ pub(super) fn recv_message(
     Ok(message)
 }
 
+/// A descriptor of the sender's process: since Linux 6.5, and not in the `libc` crate.
+const SCM_PIDFD: i32 = 4;
+
 /// Adds one control message to what was received; `None` if it is too short.
 fn decode(message: &mut ReceivedMessage, level: i32, kind: i32, data: &[u8]) -> Option<()> {
     let word = |at: usize| Some(u32::from_ne_bytes(*data.get(at..)?.first_chunk()?));
     match (level, kind) {
-        (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
+        // With SO_PASSPIDFD a message has a pidfd, too: it is a descriptor, and must not leak.
+        (libc::SOL_SOCKET, libc::SCM_RIGHTS | SCM_PIDFD) => {
             for number in data.chunks_exact(INT_BYTES) {
                 let raw = i32::from_ne_bytes(*number.first_chunk()?);
                 message.descriptors.push(Fd::from_raw(raw));

@@ -229,17 +229,19 @@ impl Connector {
         self.stage = Stage::Over;
         // The token was live: its event has just been returned, or the caller has closed it since.
         let Some(state) = reactor.close(token) else { return Ok(ConnectProgress::Unrelated) };
-        match error {
-            None => self.try_again(reactor, state)?,
-            Some(error) => {
-                let error = ConnectError { error, index: self.index, state };
-                if is_timer && self.is_last_deadline() {
-                    return Err(error);
-                }
-                self.index += 1;
-                self.try_addresses(reactor, error)?;
-            }
+        let is_timeout = is_timer && error.is_some();
+        let error = match error {
+            Some(error) => ConnectError { error, index: self.index, state },
+            None => match self.try_again(reactor, state) {
+                Ok(()) => return Ok(ConnectProgress::Pending),
+                Err(error) => error,
+            },
+        };
+        if is_timeout && self.is_last_deadline() {
+            return Err(error);
         }
+        self.index += 1;
+        self.try_addresses(reactor, error)?;
         Ok(ConnectProgress::Pending)
     }
 
@@ -296,7 +298,7 @@ impl Connector {
         let failed = |error, state| ConnectError { error, index, state };
         let (socket, is_done) = match start(&mut reactor.kernel, &self.config, addr) {
             Ok(started) => started,
-            Err(error) if is_queue_full(error, addr) => return self.wait(reactor, state),
+            Err(error) if self.is_retried(error, addr) => return self.wait(reactor, state),
             Err(error) => return Err(failed(error, state)),
         };
         let registered = reactor.register(socket, Interest::WRITABLE, Trigger::Level, state);
@@ -378,6 +380,14 @@ impl Connector {
     /// Whether the deadline that the current address has is the last one.
     fn is_last_deadline(&self) -> bool {
         self.config.deadline.is_some() && self.until == self.config.deadline
+    }
+}
+
+impl Connector {
+    /// Whether the same address is tried again. Not with an address of its own: a path that was
+    /// bound stays behind, and cannot be bound again.
+    fn is_retried(&self, error: CallError, addr: &Addr) -> bool {
+        is_queue_full(error, addr) && self.config.bind.is_none()
     }
 }
 

@@ -48,7 +48,8 @@ impl<K: Kernel, S: Storage> Io<'_, K, S> {
     }
 
     /// Watches the descriptor again, as before [`pause`](Self::pause); what is ready is reported,
-    /// edge-triggered too. To resume what is not paused is no error. Cost: one system call.
+    /// edge-triggered too, and a one-shot registration is armed again. To resume what is not paused
+    /// is no error. Cost: one system call.
     ///
     /// # Errors
     /// * [`Errno::ENOMEM`], [`Errno::ENOSPC`]: out of memory or epoll watches; it stays paused.

@@ -110,6 +110,9 @@ impl Perfetto {
         } else {
             // What the last holder wrote and did not finish may be longer than this event.
             let cut = if is_taken_over { self.file.set_len(at) } else { Ok(()) };
+            if cut.is_err() {
+                self.position.store(ENDED, Ordering::Release);
+            }
             cut.and_then(|()| self.append_at(events, at))
         };
         self.lock.store(FREE, Ordering::Release);
@@ -142,7 +145,8 @@ impl Perfetto {
 
     /// Takes the lock from a process that has ended.
     fn take_over(&self, holder: u64, own: u64) -> Option<bool> {
-        let is_dead = holder != own && has_ended(holder);
+        // One thread at a time is here: a lock with this number is of a dead process that had it.
+        let is_dead = holder == own || has_ended(holder);
         let taken = is_dead
             && self
                 .lock
