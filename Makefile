@@ -151,6 +151,7 @@ SLEEPING := blocking,process,thread,select,poll,coroutine,epoll-level,epoll-edge
 
 .PHONY: torture
 torture: build bench ## examine epollite's own server: every model, trigger and transport
+	TORTURE=1 $(CARGO) test --locked --test networks
 	$(EXAMINE) --program $(PROGRAM) --servers $(SLEEPING)
 	$(EXAMINE) --program $(PROGRAM) --servers nonblocking --except process/idle
 	@for options in '--trigger level' '--trigger edge' '--trigger oneshot' '--trigger level --threads 2' \
@@ -163,6 +164,7 @@ torture: build bench ## examine epollite's own server: every model, trigger and 
 
 .PHONY: peers
 peers: bench ## examine the other servers, and generate docs/peers.md
+	mkdir -p docs/peers
 	-$(BENCH) examine --quiet --servers peers --json docs/peers/examine.json
 	$(MAKE) peers-page
 
