@@ -78,7 +78,7 @@ off\t''"
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l trace -d 'every system call of the server (except those of its log), as strace -T prints it, to stderr or FILE, or with perfetto' -r -F
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l explain -d 'a sentence for each decision of the server' -r -F
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l recorder -d 'remember the last 4096 calls and decisions of each thread' -r -F
-complete -c epollite -n "__fish_epollite_using_subcommand echo" -l metrics -d 'the statistics of SIGUSR1 over HTTP, for Prometheus' -r -f
+complete -c epollite -n "__fish_epollite_using_subcommand echo" -l metrics -d 'the statistics of SIGUSR1 by HTTP, for Prometheus' -r -f
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l check -d 'act as a client' -r -f
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -s v -l verbose -d 'log accepted, received and closed'
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -s q -l quiet -d 'no messages, no listening line'

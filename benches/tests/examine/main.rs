@@ -25,7 +25,7 @@ enum Kind {
 }
 
 /// Content, order, ends, resets, clients, process: TCP.
-const TCP: [Row; 56] = [
+const TCP: [Row; 54] = [
     ("drops-last-byte", "bytes/1023", "the stream ended after 1022 of 1023 bytes"),
     ("first-64-kib", "bytes/65537", "the stream ended after 65536 of 65537"),
     ("swallows-nul", "bytes/content-nul", "in time"),

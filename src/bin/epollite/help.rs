@@ -352,7 +352,7 @@ Output:
       --recorder[=FILE]      remember the last 4096 calls and decisions of each
                              thread; printed on SIGUSR2 and after a panic, to
                              stderr or FILE
-      --metrics ADDR         the statistics of SIGUSR1 over HTTP, for Prometheus:
+      --metrics ADDR         the statistics of SIGUSR1 by HTTP, for Prometheus:
                              GET /metrics, sums over all threads. ADDR as --tcp
       --syscall-summary      a table of system calls, as strace -c, to stdout,
                              on SIGUSR1 and at exit
