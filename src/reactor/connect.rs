@@ -43,7 +43,7 @@ pub struct ConnectConfig {
     pub options: Vec<SocketOption>,
     /// The local address. It is bound first, and an address of another family then fails. Without
     /// a port here a connection to itself counts as refused
-    /// ([`is_connected_to_itself`](crate::kernel::is_connected_to_itself)).
+    /// ([`is_connected_to_itself`]).
     pub bind: Option<Addr>,
     /// When to give up, whatever is left to try.
     pub deadline: Option<Instant>,

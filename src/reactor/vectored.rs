@@ -9,7 +9,7 @@ use crate::kernel::{IOVECS_MAX, Kernel, OutgoingMessage};
 
 impl<K: Kernel, S: Storage> Io<'_, K, S> {
     /// Receives bytes of a stream into several buffers, one after the other; those after the first
-    /// [`IOVECS_MAX`](crate::kernel::IOVECS_MAX) are left as they are. Descriptors that come with
+    /// [`IOVECS_MAX`] are left as they are. Descriptors that come with
     /// the bytes are not installed. Cost: one system call, O(buffers).
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl<K: Kernel, S: Storage> Io<'_, K, S> {
 
     /// Sends bytes from several buffers, one after the other: a header and a body need not be
     /// copied into one. What does not fit the send buffer is left, and so is every buffer after the
-    /// first [`IOVECS_MAX`](crate::kernel::IOVECS_MAX). Never raises SIGPIPE.
+    /// first [`IOVECS_MAX`]. Never raises SIGPIPE.
     /// Cost: one system call, O(buffers).
     ///
     /// ```
