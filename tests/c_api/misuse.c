@@ -4,6 +4,7 @@
  */
 #include <epollite.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -269,6 +270,28 @@ static void sockets(void)
     EXPECT(0, epl_close_fd(listener));
 }
 
+/* A datagram that does not fit, and a descriptor that is not registered. */
+static void what_stays_as_it_was(void)
+{
+    char text[EPL_ADDRESS_BYTES], buf[4];
+    epl_reactor *reactor;
+    uint64_t token;
+    int datagrams = epl_bind_datagram("127.0.0.1:0", 0), pair[2];
+    EXPECT(1, epl_local_address(datagrams, text, sizeof text) > 0);
+    EXPECT(10, epl_sendto(datagrams, "0123456789", 10, text));
+    EXPECT(4, epl_recvfrom(datagrams, buf, sizeof buf, NULL, 0));
+    EXPECT(0, memcmp(buf, "0123", 4));
+    EXPECT(0, epl_close_fd(datagrams));
+    EXPECT(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    EXPECT(0, epl_reactor_new(&reactor));
+    EXPECT(-EINVAL, epl_register(reactor, pair[0], EPL_READABLE, 6, NULL, &token));
+    EXPECT(-EINVAL, epl_register(reactor, pair[0], 0x8000, EPL_LEVEL, NULL, &token));
+    EXPECT(0, fcntl(pair[0], F_GETFL) & O_NONBLOCK);
+    epl_reactor_free(reactor);
+    EXPECT(0, epl_close_fd(pair[0]));
+    EXPECT(0, epl_close_fd(pair[1]));
+}
+
 static void servers(void)
 {
     char bound[EPL_ADDRESS_BYTES];
@@ -327,6 +350,7 @@ int main(void)
     wake_ups();
     batches();
     sockets();
+    what_stays_as_it_was();
     servers();
     close(before);
     EXPECT(before, dup(0)); /* no descriptor was leaked */

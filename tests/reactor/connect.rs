@@ -121,6 +121,48 @@ fn full_queue<K: Kernel>(mut server: K, kernel: K) {
     close(&mut server, waiting);
 }
 
+/// The attempt that is repeated fails in another way than the first one.
+#[test]
+fn the_next_address_is_tried_when_a_full_listener_goes_away() {
+    full_queue_closes(Linux, Linux);
+    let sim = Sim::default();
+    full_queue_closes(sim.new_process(), sim.new_process());
+}
+
+fn full_queue_closes<K: Kernel>(mut server: K, kernel: K) {
+    crate::deadline::arm();
+    let (full, waiting) = full_unix_listener(&mut server);
+    let (listener, addr) = listener(&mut server);
+    let full_addr = server.getsockname(&full).unwrap();
+    let mut reactor = Reactor::with_kernel(kernel).unwrap();
+    let mut connector = reactor.connect(config([full_addr, addr]), ()).unwrap();
+    close(&mut server, [full]);
+    assert_eq!(run(&mut reactor, &mut connector), Ok(1), "invariant: no address is left out");
+    close(&mut server, [listener]);
+    close(&mut server, waiting);
+}
+
+/// A path that was bound could not be bound again.
+#[test]
+fn a_bound_unix_socket_is_not_retried() {
+    bound_to_full_queue(Linux, Linux);
+    let sim = Sim::default();
+    bound_to_full_queue(sim.new_process(), sim.new_process());
+}
+
+fn bound_to_full_queue<K: Kernel>(mut server: K, kernel: K) {
+    let (full, waiting) = full_unix_listener(&mut server);
+    let full_addr = server.getsockname(&full).unwrap();
+    let mut reactor = Reactor::with_kernel(kernel).unwrap();
+    let bind = Some("unix:@epollite bound connect".parse().unwrap());
+    let error = reactor.connect(ConnectConfig { bind, ..config([full_addr]) }, ()).unwrap_err();
+    let full_queue = CallError { call: Syscall::Connect, errno: Errno::EAGAIN };
+    assert_eq!(error.error, full_queue);
+    assert!(reactor.is_empty());
+    close(&mut server, [full]);
+    close(&mut server, waiting);
+}
+
 #[test]
 fn a_connect_may_be_cancelled_and_leaves_nothing() {
     cancelled(Linux, Linux);

@@ -60,6 +60,7 @@ fn a_line_has_the_longest_permitted_length_or_is_too_long() {
     }
     assert_eq!(lines_of(&[&[b'x'; 100_000]], 1_000), Err(LineError::TooLong));
     assert_eq!(Errno::from(LineError::TooLong), Errno::EMSGSIZE);
+    assert_eq!(lines_of(&[b"no", b" limit\n"], usize::MAX), Ok(vec![b"no limit".to_vec()]));
 }
 
 #[test]

@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use epollite::executor::Handle;
+use epollite::kernel::SocketType;
+use epollite::net::AddressFamily;
 use epollite::{Addr, Errno, Kernel};
 
 use crate::sockets::{Either, on_both};
@@ -53,6 +55,27 @@ fn a_connection_has_the_address_that_it_was_bound_to() {
         let elsewhere = handle.connect_from(Some(&addr("192.0.2.1:0")), &to).await.map(drop);
         assert_eq!(elsewhere, Err(Errno::EADDRNOTAVAIL));
         drop(client);
+    });
+}
+
+/// Such a path stays behind, and could not be bound again.
+#[test]
+fn a_bound_unix_socket_is_not_retried() {
+    on_both(async |handle| {
+        let full = addr("unix:@epollite task: full");
+        let listener = handle.with_kernel(|kernel| {
+            let listener = kernel.socket(AddressFamily::Unix, SocketType::Stream).expect("room");
+            kernel.bind(&listener, &full).expect("it is free");
+            kernel.listen(&listener, 0).expect("it is bound");
+            listener
+        });
+        let listener = handle.listener(listener).expect("room");
+        let first = handle.connect(&full).await.expect("the queue holds one");
+        let local = addr("unix:@epollite task: bound");
+        let soon = Duration::from_secs(60);
+        let second = handle.timeout(soon, handle.connect_from(Some(&local), &full)).await;
+        assert_eq!(second.expect("it is not retried").map(drop), Err(Errno::EAGAIN));
+        drop((first, listener));
     });
 }
 

@@ -264,6 +264,16 @@ mod tests {
         }
     }
 
+    /// The number of a process that was killed is used again, by this one.
+    #[test]
+    fn a_lock_with_the_number_of_this_process_is_of_a_dead_one() {
+        let (trace, path) = trace("reused");
+        fs::remove_file(path).unwrap();
+        trace.lock.store(u64::from(std::process::id()), Ordering::Relaxed);
+        assert_eq!(trace.write(None, &record()).unwrap(), Put::Written);
+        assert_eq!(trace.lock.load(Ordering::Relaxed), FREE, "invariant: it is given back");
+    }
+
     /// A stopped process has it: the first event waits for a bounded time, the others not at all.
     #[test]
     fn a_lock_of_a_process_that_lives_is_left_and_each_event_is_dropped() {
