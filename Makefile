@@ -165,7 +165,8 @@ torture: build bench ## examine epollite's own server: every model, trigger and 
 .PHONY: peers
 peers: bench ## examine the other servers, and generate docs/peers.md
 	mkdir -p docs/peers
-	-$(BENCH) examine --quiet --servers peers --json docs/peers/examine.json
+	-$(BENCH) examine --quiet --again 2 --servers peers \
+		--json docs/peers/examine.json
 	$(MAKE) peers-page
 
 .PHONY: peers-page

@@ -58,6 +58,8 @@ pub(crate) struct Plan {
     pub(crate) timeout: Duration,
     /// The server serves one client at a time.
     pub(crate) is_sequential: bool,
+    /// How many times a case that fails runs again, so that its failure can be said to repeat.
+    pub(crate) again: u32,
 }
 
 /// Where the server is.
@@ -119,7 +121,7 @@ pub(crate) fn examine(
         Err(Stop::Wrong(why) | Stop::Skipped(why)) => return Err(anyhow!(why)),
     }
     for case in plan.cases(transport) {
-        let Ok(outcome) = run::run(&case, &mut subject, rules) else {
+        let Ok(outcome) = run::run_again(&case, &mut subject, rules, plan.again) else {
             return Ok(Ending::Interrupted(outcomes));
         };
         show(&outcome)?;

@@ -44,12 +44,13 @@ const MODELS: [(&str, &str, bool, bool); 12] = [
 ];
 
 /// The C baselines and peers: name, description, toolchain, arguments for TCP.
-const PEERS: [(&str, &str, Toolchain, &str); 18] = [
+const PEERS: [(&str, &str, Toolchain, &str); 22] = [
     ("C edge", "tight epoll in C, edge-triggered", Toolchain::BaselineC, "{port} edge"),
     ("C level", "tight epoll in C, level-triggered", Toolchain::BaselineC, "{port} level"),
-    ("libuv", "libuv, uv_try_write", Toolchain::Cc("uv"), "{port}"),
-    ("libev", "libev", Toolchain::Cc("ev"), "{port}"),
-    ("libevent", "libevent's bufferevents", Toolchain::Cc("event"), "{port}"),
+    ("libuv", "libuv, uv_try_write", Toolchain::Cc("libuv"), "{port}"),
+    ("libev", "libev", Toolchain::Cc("libev"), "{port}"),
+    ("libevent", "libevent's bufferevents", Toolchain::Cc("libevent"), "{port}"),
+    ("glib", "GLib's GSocketService, asynchronous", Toolchain::Cc("glib"), "{port}"),
     ("mio", "mio, edge-triggered", Toolchain::Cargo("mio"), "{port}"),
     ("polling", "polling, one-shot", Toolchain::Cargo("polling"), "{port}"),
     (
@@ -76,8 +77,11 @@ const PEERS: [(&str, &str, Toolchain, &str); 18] = [
     ("python epoll", "the tutorial's select.epoll", Toolchain::Python("select"), "{port}"),
     ("asyncio", "asyncio, a protocol", Toolchain::Python("asyncio"), "{port} asyncio"),
     ("uvloop", "asyncio on uvloop", Toolchain::Python("uvloop"), "{port} uvloop"),
+    ("twisted", "Twisted, a protocol", Toolchain::Python("twisted"), "{port}"),
     ("go", "a goroutine and 64 KiB for each client", Toolchain::Go, "{port}"),
     ("node", "a stream piped into itself", Toolchain::Node, "{port}"),
+    ("java", "Java NIO, one selector, 64 KiB a connection", Toolchain::Java, "{port}"),
+    ("tcl", "Tcl, fcopy in the background", Toolchain::Tcl, "{port}"),
 ];
 
 /// The command of a server for each transport that it supports.

@@ -84,6 +84,7 @@ complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand examine" -
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand examine" -l only -d 'Runs only cases whose name contains one of these words, separated by commas' -r
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand examine" -l except -d 'Leaves out cases whose name contains one of these words' -r
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand examine" -l timeout -d 'How long a case may take' -r
+complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand examine" -l again -d 'A case that fails runs so many times again, and its reason says how often it failed' -r
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand examine" -l json -d 'Also writes the results to this file, as JSON' -r -F
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand examine" -l junit -d 'Also writes the results to this file, as JUnit XML' -r -F
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand examine" -l markdown -d 'Also writes a page about the servers to this file, as Markdown' -r -F

@@ -71,6 +71,9 @@ pub(super) struct Args {
     /// How long a case may take
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = units::nonzero_duration)]
     timeout: Duration,
+    /// A case that fails runs so many times again, and its reason says how often it failed
+    #[arg(long, value_name = "TIMES", default_value_t = 0)]
+    again: u32,
     /// Prints only failures and the sum
     #[arg(short, long)]
     quiet: bool,
@@ -111,6 +114,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         except: args.except.clone(),
         timeout: args.timeout,
         is_sequential: args.one_client,
+        again: args.again,
     };
     if args.list {
         let all = [Transport::Tcp, Transport::Udp, Transport::Unix];

@@ -87,7 +87,8 @@ fn servers(examination: &Examination) -> String {
         .map(|server| server.server.as_str())
         .collect();
     text += "\nSkipped are cases that need what the server does not have: a wildcard address, a \
-             second client.\n";
+             second client, a handler of SIGTERM. A case that failed ran twice more: if it did not \
+             fail each time, it is said how often it did.\n";
     if !lost.is_empty() {
         text += "\nIn at least one case, which is left out here, the process ended, served no \
                  other client afterwards, or left a connection stuck: ";

@@ -40,6 +40,31 @@ pub(super) fn first_client_failed(why: String) -> Outcome {
     }
 }
 
+/// Runs one case; one that fails runs again so many times, and its reason says how often it failed.
+pub(super) fn run_again(
+    case: &Case,
+    subject: &mut Subject,
+    rules: Rules,
+    again: u32,
+) -> Result<Outcome, Stop> {
+    let mut outcome = run(case, subject, rules)?;
+    if outcome.status != Status::Failed || again == 0 {
+        return Ok(outcome);
+    }
+    let mut failures = 1;
+    for _ in 0..again {
+        let next = run(case, subject, rules)?;
+        failures += u32::from(next.status == Status::Failed);
+        outcome.server_lost |= next.server_lost;
+        outcome.seconds += next.seconds;
+    }
+    let runs = again + 1;
+    if failures < runs {
+        outcome.why = outcome.why.map(|why| format!("{why} (in {failures} of {runs} runs)"));
+    }
+    Ok(outcome)
+}
+
 /// Runs one case, and checks the server after it. Fails only if a signal was received.
 pub(super) fn run(case: &Case, subject: &mut Subject, rules: Rules) -> Result<Outcome, Stop> {
     let start = Instant::now();

@@ -29,6 +29,10 @@ const RUNNABLE_MAX: Duration = Duration::from_micros(2500);
 /// How long a server may take to close, to wait for its children and to come to rest after a case.
 const SETTLE_MAX: Duration = Duration::from_secs(5);
 
+/// How long a stop may take to reach every thread, and between two looks at them.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+const STOP_LOOK: Duration = Duration::from_micros(200);
+
 /// Memory that a server may keep after a case beyond what it had before the first.
 const KEPT_BYTES_MAX: u64 = 256 << 20;
 
@@ -214,7 +218,15 @@ impl Process {
 
     /// Stops all its processes (SIGSTOP), or lets them go on.
     pub(super) fn set_stopped(&self, is_stopped: bool) {
-        if is_stopped { self.server.pause() } else { self.server.resume() }
+        if !is_stopped {
+            return self.server.resume();
+        }
+        self.server.pause();
+        // On a busy machine a thread may still run for a while, and answer what comes.
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while !vitals::is_stopped(self.pid()) && Instant::now() < deadline {
+            std::thread::sleep(STOP_LOOK);
+        }
     }
 
     /// Fails if it has ended.

@@ -64,6 +64,19 @@ pub(super) fn runnable(root: Pid) -> Runnable {
     sum
 }
 
+/// Whether no thread of the process tree runs any more, after SIGSTOP.
+pub(super) fn is_stopped(root: Pid) -> bool {
+    let tasks = process_tree(root).into_iter().filter_map(process).flat_map(|process| {
+        process
+            .tasks()
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|task| task.stat().ok()?.state().ok())
+    });
+    tasks.into_iter().all(|state| !matches!(state, ProcState::Running | ProcState::Sleeping))
+}
+
 /// The addresses at which the processes listen or receive at this port.
 pub(super) fn local_addresses(root: Pid, port: u16, is_datagrams: bool) -> Vec<std::net::IpAddr> {
     let inodes: Vec<u64> = process_tree(root)

@@ -16,7 +16,7 @@ pub(super) enum Toolchain {
     Epollite,
     /// The C baseline: one program for streams, one for datagrams.
     BaselineC,
-    /// `libNAME_echo.c` and `-lNAME`.
+    /// `NAME_echo.c` and the C library of this name.
     Cc(&'static str),
     /// The package `peer-NAME`.
     Cargo(&'static str),
@@ -24,6 +24,8 @@ pub(super) enum Toolchain {
     Python(&'static str),
     Go,
     Node,
+    Java,
+    Tcl,
     /// Not built here.
     None,
 }
@@ -37,6 +39,8 @@ impl Toolchain {
             Self::Python(_) => Some("python"),
             Self::Go => Some("go"),
             Self::Node => Some("javascript"),
+            Self::Java => Some("java"),
+            Self::Tcl => Some("tcl"),
             Self::None => None,
         }
     }
@@ -114,14 +118,13 @@ impl Builder {
         match toolchain {
             Toolchain::Epollite => self.epollite(),
             Toolchain::BaselineC => {
-                let streams = self.cc("epoll_echo", None)?;
-                let datagrams = self.cc("udp_echo", None)?;
+                let streams = self.cc("epoll_echo", &[])?;
+                let datagrams = self.cc("udp_echo", &[])?;
                 Ok(Built { datagrams: quoted(&datagrams)?, ..Built::of(streams)? })
             }
             Toolchain::Cc(library) => {
-                let program = self.cc(&format!("lib{library}_echo"), Some(library))?;
-                let package = format!("lib{library}");
-                let version = first_line("pkg-config", &["--modversion", &package])
+                let program = self.cc(&format!("{library}_echo"), &flags(library)?)?;
+                let version = first_line("pkg-config", &["--modversion", package(library)])
                     .or_else(|_| header_version(library));
                 Ok(Built { version: version.ok(), ..Built::of(program)? })
             }
@@ -143,6 +146,20 @@ impl Builder {
                 let program = format!("node {script}");
                 Ok(Built { program, version: Some(version), ..Built::default() })
             }
+            Toolchain::Java => {
+                let (folder, source) = (text(&self.folder)?, peers().join("NioEcho.java"));
+                run("javac", &["-d", &folder, &text(&source)?])?;
+                let version = first_line("java", &["--version"])?;
+                let program = format!("java -cp {} NioEcho", quoted(&self.folder)?);
+                Ok(Built { program, version: Some(version), ..Built::default() })
+            }
+            Toolchain::Tcl => {
+                let script = peers().join("tcl_echo.tcl");
+                // Without a port it says its version.
+                let version = first_line("tclsh", &[&text(&script)?])?;
+                let program = format!("tclsh {}", quoted(&script)?);
+                Ok(Built { program, version: Some(version), ..Built::default() })
+            }
             Toolchain::None => Ok(Built::default()),
         }
     }
@@ -160,15 +177,14 @@ impl Builder {
         cargo(&peers().join("../../Cargo.toml"), "epollite", "epollite", &target("../.."))
     }
 
-    fn cc(&self, name: &str, library: Option<&str>) -> Result<PathBuf> {
+    fn cc(&self, name: &str, libraries: &[String]) -> Result<PathBuf> {
         let (source, program) = (peers().join(format!("{name}.c")), self.folder.join(name));
         // Written under a temporary name first: a running program cannot be written to (ETXTBSY),
         // but it can be replaced.
         let temporary = self.folder.join(format!("{name}.{}", std::process::id()));
-        let library = library.map(|library| format!("-l{library}"));
         let (source, temporary_text) = (text(&source)?, text(&temporary)?);
         let mut arguments = vec!["-O2", "-Wall", "-Wextra", "-o", &temporary_text, &source];
-        arguments.extend(library.as_deref());
+        arguments.extend(libraries.iter().map(String::as_str));
         run(&compiler(), &arguments)?;
         std::fs::rename(&temporary, &program).context("cannot rename it")?;
         Ok(program)
@@ -219,12 +235,18 @@ fn cargo(manifest: &Path, package: &str, of: &str, folder: &Path) -> Result<Buil
 }
 
 fn python(module: &str) -> Result<Built> {
-    let version = if module == "uvloop" {
-        first_line("python3", &["-c", "import uvloop; print('uvloop', uvloop.__version__)"])?
-    } else {
-        first_line("python3", &["--version"])?
+    let version = match module {
+        "twisted" | "uvloop" => {
+            let show = format!("import {module}; print('{module}', {module}.__version__)");
+            first_line("python3", &["-c", &show])?
+        }
+        _ => first_line("python3", &["--version"])?,
     };
-    let name = if module == "select" { "epoll_tutorial.py" } else { "asyncio_echo.py" };
+    let name = match module {
+        "select" => "epoll_tutorial.py",
+        "twisted" => "twisted_echo.py",
+        _ => "asyncio_echo.py",
+    };
     let program = format!("python3 {}", quoted(&peers().join(name))?);
     Ok(Built { program, version: Some(version), ..Built::default() })
 }
@@ -247,9 +269,24 @@ fn cargo_tree(common: &[&str], of: &str) -> Result<(usize, Option<String>)> {
     Ok((count, shown))
 }
 
+/// The name of a C library for pkg-config.
+fn package(library: &str) -> &str {
+    if library == "glib" { "gio-2.0" } else { library }
+}
+
+/// What a program needs to be compiled and linked with the library.
+fn flags(library: &str) -> Result<Vec<String>> {
+    let short = library.trim_start_matches("lib");
+    let Ok(found) = run("pkg-config", &["--cflags", "--libs", package(library)]) else {
+        return Ok(vec![format!("-l{short}")]);
+    };
+    shlex::split(&found).with_context(|| format!("pkg-config {library}: an unterminated quote"))
+}
+
 /// libev has no pkg-config file; its version is in its header.
 fn header_version(library: &str) -> Result<String> {
-    let text = std::fs::read_to_string(format!("/usr/include/{library}.h"))?;
+    let short = library.trim_start_matches("lib");
+    let text = std::fs::read_to_string(format!("/usr/include/{short}.h"))?;
     let number = |name: &str| {
         let line = text.lines().find(|line| line.contains(&format!("define {name}")))?;
         line.split_whitespace().last().map(str::to_owned)

@@ -22,10 +22,13 @@ pub(super) fn missing(toolchain: Toolchain) -> Option<String> {
             needs("cargo", version, "cargo", "https://rustup.rs")
         }
         Toolchain::BaselineC => c_compiler(),
+        Toolchain::Cc("glib") => c_compiler().or_else(|| {
+            debian("pkg-config", &["--exists", "gio-2.0"], "GLib", "libglib2.0-dev pkg-config")
+        }),
         Toolchain::Cc(library) => c_compiler().or_else(|| {
-            let header = format!("{library}.h");
+            let header = format!("{}.h", library.trim_start_matches("lib"));
             let preprocess = ["-E", "-include", &header, "-x", "c", "/dev/null"];
-            debian(&cc, &preprocess, &format!("lib{library}"), &package(library))
+            debian(&cc, &preprocess, library, &package(library))
         }),
         Toolchain::Python(module) => {
             debian("python3", version, "python3", "python3").or_else(|| {
@@ -36,11 +39,14 @@ pub(super) fn missing(toolchain: Toolchain) -> Option<String> {
         }
         Toolchain::Go => debian("go", &["version"], "go", "golang-go"),
         Toolchain::Node => debian("node", version, "node", "nodejs"),
+        Toolchain::Java => debian("javac", version, "java", "default-jdk-headless"),
+        // It has no --version, and its shell would wait for input.
+        Toolchain::Tcl => debian("tclsh", &["/dev/null"], "tclsh", "tcl"),
     }
 }
 
 /// Debian's package of a library's header.
 fn package(library: &str) -> String {
     // libuv has its major version in the name.
-    if library == "uv" { "libuv1-dev".to_owned() } else { format!("lib{library}-dev") }
+    if library == "libuv" { "libuv1-dev".to_owned() } else { format!("{library}-dev") }
 }

@@ -25,7 +25,7 @@ enum Kind {
 }
 
 /// Content, order, ends, resets, clients, process: TCP.
-const TCP: [Row; 54] = [
+const TCP: [Row; 55] = [
     ("drops-last-byte", "bytes/1023", "the stream ended after 1022 of 1023 bytes"),
     ("first-64-kib", "bytes/65537", "the stream ended after 65536 of 65537"),
     ("swallows-nul", "bytes/content-nul", "in time"),
@@ -77,7 +77,8 @@ const TCP: [Row; 54] = [
     ("ends-at-limit", "process/limit-others", "the server ended"),
     ("ignores-sigterm", "process/sigterm", "has not ended in time"),
     ("fails-at-sigterm", "process/sigterm-with-a-client", "it ended with status 3"),
-    ("without-drain", "process/drain", ""),
+    ("without-drain", "process/drain", "reset"),
+    ("without-drain", "process/drain-the-backlog", "reset"),
     ("without-reuseaddr", "process/start-again", "it does not start again"),
     ("succeeds-without-port", "process/second-instance", "it ends with status 0"),
 ];
@@ -138,11 +139,7 @@ fn each_wrong_unix_server_fails_its_case() {
 #[test]
 fn the_right_server_passes_these_cases() {
     for (kind, rows) in [(Kind::Tcp, &TCP[..]), (Kind::Udp, &UDP), (Kind::Unix, &UNIX)] {
-        let cases: Vec<&str> = rows
-            .iter()
-            .filter(|(wrong, ..)| *wrong != "without-drain")
-            .map(|(_, case, _)| *case)
-            .collect();
+        let cases: Vec<&str> = rows.iter().map(|(_, case, _)| *case).collect();
         let run = examine("right", kind, &cases.join(","), "20s");
         let wrong: Vec<&Outcome> =
             run.outcomes.iter().filter(|case| case.status == Status::Failed).collect();
@@ -161,7 +158,9 @@ fn check(kind: Kind, rows: &[Row]) {
 
 /// Why the row does not hold.
 fn fault(kind: Kind, (wrong, case, why): Row) -> Option<String> {
-    let run = examine(wrong, kind, case, "3s");
+    // What is found by waiting in vain is found soon; for the rest a busy machine has time.
+    let is_found_by_waiting = why.is_empty() || why.contains("in time") || why.contains("idle");
+    let run = examine(wrong, kind, case, if is_found_by_waiting { "3s" } else { "20s" });
     let found = run.outcomes.iter().find(|outcome| outcome.name == case);
     let Some(found) = found else {
         return Some(format!("{wrong}: {case}: no result: {}", run.err));

@@ -74,6 +74,23 @@ fn json_junit_and_the_page_say_the_same() {
     assert_eq!(std::fs::read_to_string(path("2.md")).unwrap(), page);
 }
 
+/// The server is wrong once; a server that is always wrong is told without a count.
+#[test]
+fn a_failure_that_does_not_repeat_is_told_as_such() {
+    for (wrong, count) in [("drops-last-byte-once", " (in 1 of 3 runs)"), ("drops-last-byte", "")] {
+        let mut command = bench();
+        command.args(["examine", "--only", "bytes/1023", "--timeout", "2s", "--again", "2"]);
+        command.arg("--start").arg(command_of(wrong, Kind::Tcp));
+        let output = finish(command);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        // The table folds its lines.
+        let out = text(&output.stdout);
+        let words = out.split_whitespace().collect::<Vec<_>>().join(" ");
+        let expected = format!("1 are lost{count} right:");
+        assert!(words.contains(&expected), "{wrong}: {out}");
+    }
+}
+
 #[test]
 fn bad_arguments_are_usage_errors_of_one_line() {
     for (arguments, why) in [

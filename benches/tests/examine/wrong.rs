@@ -7,9 +7,10 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, exit};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -57,6 +58,10 @@ pub(crate) fn serve(wrong: &'static str, place: &str) {
         "fails-at-sigterm" => {
             let always = Arc::new(true.into());
             signal_hook::flag::register_conditional_shutdown(SIGTERM, 3, always).unwrap();
+        }
+        "without-drain" => {
+            let always = Arc::new(true.into());
+            signal_hook::flag::register_conditional_shutdown(SIGTERM, 0, always).unwrap();
         }
         "never-idle" => drop(thread::spawn(|| {
             loop {
@@ -154,11 +159,11 @@ fn unix(wrong: &'static str, path: &str) {
 /// A thread for each client, unless that is what is wrong.
 fn connection(wrong: &'static str, stream: impl Stream) {
     let serve = move || {
-        let open = OPEN.fetch_add(1, Ordering::Relaxed);
+        let open = OPEN.fetch_add(1, Relaxed);
         if wrong != "at-most-64-clients" || open < 64 {
             echo(wrong, stream);
         }
-        OPEN.fetch_sub(1, Ordering::Relaxed);
+        OPEN.fetch_sub(1, Relaxed);
     };
     if wrong == "one-client-at-a-time" {
         serve();
@@ -377,8 +382,11 @@ struct State {
     line: Vec<u8>,
 }
 
-/// The last bytes of any client.
-static SHARED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+/// Whether a byte has been dropped once.
+static HAS_DROPPED: AtomicBool = AtomicBool::new(false);
+
+/// The last bytes of any client, and the thread that serves it.
+static SHARED: Mutex<(Option<ThreadId>, Vec<u8>)> = Mutex::new((None, Vec::new()));
 
 impl State {
     /// What is sent back for what came; `None` to end the connection.
@@ -394,6 +402,9 @@ impl State {
             "replaces-invalid-utf-8" => String::from_utf8_lossy(got).into_owned().into_bytes(),
             "ends-at-ctrl-d" if got.contains(&4) => return None,
             "ends-at-urgent" if got.contains(&b'!') => return None,
+            "drops-last-byte-once" if got.len() == 1023 && !HAS_DROPPED.swap(true, Relaxed) => {
+                got[..1022].to_vec()
+            }
             "drops-last-byte" if got.len() == 1023 => got[..1022].to_vec(),
             "formats" => String::from_utf8_lossy(got).replace("%%", "%").into_bytes(),
             "first-64-kib" => got[..got.len().min(65_536_usize.saturating_sub(before))].to_vec(),
@@ -410,9 +421,9 @@ impl State {
                 self.line.drain(..end).collect()
             }
             "mixes-clients" => {
-                let mut shared = SHARED.lock().unwrap();
-                let other = std::mem::replace(&mut *shared, got.to_vec());
-                if other.len() == got.len() + 1 { other } else { got.to_vec() }
+                let own = (Some(thread::current().id()), got.to_vec());
+                let last = std::mem::replace(&mut *SHARED.lock().unwrap(), own.clone());
+                if last.0.is_some() && last.0 != own.0 { last.1 } else { own.1 }
             }
             "slow" => {
                 thread::sleep(Duration::from_millis(20));
