@@ -139,7 +139,7 @@ test: tools ## every test: facts, properties, real clients, bad input
 	$(CARGO) test --locked --no-default-features --features capi --lib
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --lib --test program --test compare \
 		--test record --test report --test instructions --test scale --test hosts \
-		--test manual --test examine \
+		--test manual --test examine --test soak \
 		--bench micro
 	$(CARGO) test --locked
 
@@ -161,6 +161,16 @@ torture: build bench ## examine epollite's own server: every model, trigger and 
 		done; \
 		$(EXAMINE) --udp --start "$(ECHO) $$options --udp :{port}" || exit 1; \
 	done
+
+# Hours of mixed load: what the server uses stays flat, or this fails. The curves are a report.
+MINUTES ?= 60
+SOAK     = benches/target/soak
+
+.PHONY: soak
+soak: build bench ## load the server for an hour: make soak MINUTES=5; curves in benches/target/soak
+	mkdir -p $(SOAK)
+	$(BENCH) soak --duration $(MINUTES)m --udp --json $(SOAK)/soak.json --svg $(SOAK) --start \
+		"$(ECHO) --threads 2 --tcp 127.0.0.1:{port} --udp 127.0.0.1:{port} --unix {path}"
 
 .PHONY: peers
 peers: bench ## examine the other servers, and generate docs/peers.md

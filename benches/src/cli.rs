@@ -53,6 +53,8 @@ enum Command {
     Scale(crate::scale::Args),
     /// Examines one echo server: is each byte right, whatever its clients do.
     Examine(Box<examine::Args>),
+    /// Loads one server for a long time: does what it uses stay flat.
+    Soak(Box<crate::soak::Args>),
     /// Renders the JSON of compare and models: an HTML page, and its plots as SVG.
     Report(crate::report::Args),
     #[command(name = crate::load_process::NAME, hide = true)]
@@ -128,6 +130,7 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Alignment(args) => crate::alignment::run(&args),
         Command::Scale(args) => crate::scale::run(&args),
         Command::Examine(args) => examine::run(&args),
+        Command::Soak(args) => crate::soak::run(&args),
         Command::Report(args) => crate::report::run(&args),
         Command::Worker => {
             crate::load_process::run();

@@ -18,13 +18,13 @@
 
 mod case;
 mod cases;
-mod client;
+pub(crate) mod client;
 mod context;
-mod datagram;
-mod failure;
+pub(crate) mod datagram;
+pub(crate) mod failure;
 mod junit;
 mod page;
-mod payload;
+pub(crate) mod payload;
 mod record;
 mod run;
 mod subject;

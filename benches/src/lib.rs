@@ -26,6 +26,7 @@
 //!   interrupt      whether a termination signal was received
 //!   stats          from slices to ratios and intervals            pure arithmetic
 //!   examine        a conformance suite for any echo server
+//!   soak           hours of mixed load, and whether what it uses stays flat
 //!   instructions   counts a server's instructions, by callgrind
 //!   scale          what an event and a connection cost as they grow   uses kernels of its own
 //!   case           a load: connections, depth, size               pure data
@@ -71,6 +72,7 @@ pub mod schema;
 pub mod server;
 pub mod servers;
 mod session;
+pub mod soak;
 pub mod stats;
 mod syscalls;
 pub mod table;

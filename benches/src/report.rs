@@ -9,6 +9,7 @@ mod growth;
 mod page;
 mod scale;
 mod servers;
+mod soak;
 mod svg;
 mod view;
 
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 pub(crate) use growth::Line;
-pub(crate) use page::growth;
+pub(crate) use page::{growth, soak};
 pub use page::{html, markdown, write_svgs};
 
 use crate::exit::Usage;

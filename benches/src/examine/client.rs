@@ -17,18 +17,18 @@ use super::wait;
 const STUCK: Duration = Duration::from_millis(300);
 
 /// The reason begins like this when there is no server.
-pub(super) const CANNOT_CONNECT: &str = "cannot connect";
+pub(crate) const CANNOT_CONNECT: &str = "cannot connect";
 
 /// A connection.
 #[derive(Debug)]
-pub(super) struct Client {
-    pub(super) socket: Socket,
+pub(crate) struct Client {
+    pub(crate) socket: Socket,
     deadline: Instant,
 }
 
 /// What one receive returned.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Received {
+pub(crate) enum Received {
     Bytes(usize),
     WouldBlock,
     Eof,
@@ -37,19 +37,19 @@ pub(super) enum Received {
 
 /// How bytes are exchanged.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Exchange {
+pub(crate) struct Exchange {
     /// At most this many bytes in a send.
-    pub(super) write_bytes: usize,
+    pub(crate) write_bytes: usize,
     /// At most this many bytes in a receive.
-    pub(super) read_bytes: usize,
+    pub(crate) read_bytes: usize,
     /// Read only when everything is sent, or sending is stuck.
-    pub(super) is_late: bool,
+    pub(crate) is_late: bool,
     /// Half-close after the last byte, and expect the end of the stream after the echo.
-    pub(super) half_close: bool,
+    pub(crate) half_close: bool,
     /// Before each send.
-    pub(super) write_pause: Duration,
+    pub(crate) write_pause: Duration,
     /// Before each receive.
-    pub(super) read_pause: Duration,
+    pub(crate) read_pause: Duration,
 }
 
 impl Default for Exchange {
@@ -67,7 +67,7 @@ impl Default for Exchange {
 
 impl Client {
     /// Connects; `prepare` sets options before.
-    pub(super) fn connect(
+    pub(crate) fn connect(
         addr: &SockAddr,
         deadline: Instant,
         prepare: impl FnOnce(&Socket) -> io::Result<()>,
@@ -77,8 +77,13 @@ impl Client {
         Ok(client)
     }
 
+    /// Gives it another deadline: for connections that stay.
+    pub(crate) fn extend(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
     /// Starts to connect, and does not wait for it.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         addr: &SockAddr,
         deadline: Instant,
         prepare: impl FnOnce(&Socket) -> io::Result<()>,
@@ -106,7 +111,7 @@ impl Client {
     }
 
     /// Waits until the connection is established.
-    pub(super) fn finish_connect(&mut self) -> Checked {
+    pub(crate) fn finish_connect(&mut self) -> Checked {
         if !wait::ready(&self.socket, PollFlags::POLLOUT, self.deadline)? {
             return wrong("cannot connect in time");
         }
@@ -117,7 +122,7 @@ impl Client {
     }
 
     /// Sends what fits; 0 if nothing does.
-    pub(super) fn send_some(&self, bytes: &[u8]) -> Checked<usize> {
+    pub(crate) fn send_some(&self, bytes: &[u8]) -> Checked<usize> {
         match self.socket.send_with_flags(bytes, nix::libc::MSG_NOSIGNAL) {
             Ok(count) => Ok(count),
             Err(error) if is_retry(&error) => Ok(0),
@@ -126,7 +131,7 @@ impl Client {
     }
 
     /// Sends everything, and reads nothing. The server must take it within the deadline.
-    pub(super) fn send(&self, mut bytes: &[u8]) -> Checked {
+    pub(crate) fn send(&self, mut bytes: &[u8]) -> Checked {
         while !bytes.is_empty() {
             let count = self.send_some(bytes)?;
             bytes = &bytes[count..];
@@ -138,7 +143,7 @@ impl Client {
     }
 
     /// Sends all parts in one call, which must take them.
-    pub(super) fn send_vectored(&self, parts: &[&[u8]]) -> Checked {
+    pub(crate) fn send_vectored(&self, parts: &[&[u8]]) -> Checked {
         let slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
         let all: usize = parts.iter().map(|part| part.len()).sum();
         let count = self.socket.send_vectored(&slices).local("writev")?;
@@ -147,7 +152,7 @@ impl Client {
     }
 
     /// Sends until nothing more fits for a while, at most `limit` bytes; returns how many.
-    pub(super) fn fill(&self, bytes: &[u8], limit: usize) -> Checked<usize> {
+    pub(crate) fn fill(&self, bytes: &[u8], limit: usize) -> Checked<usize> {
         let mut sent = 0;
         while sent < limit {
             let from = sent % bytes.len();
@@ -163,7 +168,7 @@ impl Client {
     }
 
     /// One receive.
-    pub(super) fn receive_some(&self, buf: &mut [u8]) -> Checked<Received> {
+    pub(crate) fn receive_some(&self, buf: &mut [u8]) -> Checked<Received> {
         match (&self.socket).read(buf) {
             Ok(0) => Ok(Received::Eof),
             Ok(count) => Ok(Received::Bytes(count)),
@@ -174,33 +179,33 @@ impl Client {
     }
 
     /// Receives until `expected` has come back.
-    pub(super) fn receive(&self, expected: &[u8]) -> Checked {
+    pub(crate) fn receive(&self, expected: &[u8]) -> Checked {
         let how = Exchange::default();
         self.exchange_from(expected, expected.len(), how)
     }
 
     /// Sends `data`, and compares its echo.
-    pub(super) fn echo(&self, data: &[u8]) -> Checked {
+    pub(crate) fn echo(&self, data: &[u8]) -> Checked {
         self.exchange(data, Exchange::default())
     }
 
     /// Sends, compares, half-closes and expects the end.
-    pub(super) fn echo_to_the_end(&self, data: &[u8]) -> Checked {
+    pub(crate) fn echo_to_the_end(&self, data: &[u8]) -> Checked {
         self.exchange(data, Exchange { half_close: true, ..Exchange::default() })
     }
 
     /// Sends `data` and compares its echo, both at once.
-    pub(super) fn exchange(&self, data: &[u8], how: Exchange) -> Checked {
+    pub(crate) fn exchange(&self, data: &[u8], how: Exchange) -> Checked {
         self.exchange_from(data, 0, how)
     }
 
     /// The rest of a late exchange: `sent` bytes of `data` have been sent. Half-closes behind them.
-    pub(super) fn echo_from(&self, data: &[u8], sent: usize) -> Checked {
+    pub(crate) fn echo_from(&self, data: &[u8], sent: usize) -> Checked {
         self.exchange_from(data, sent, Exchange { half_close: true, ..Exchange::default() })
     }
 
     /// The same, and the connection stays open.
-    pub(super) fn echo_rest(&self, data: &[u8], sent: usize) -> Checked {
+    pub(crate) fn echo_rest(&self, data: &[u8], sent: usize) -> Checked {
         self.exchange_from(data, sent, Exchange::default())
     }
 
@@ -253,7 +258,7 @@ impl Client {
     }
 
     /// Receives `part`, which has been sent, and leaves what has been sent behind it unread.
-    pub(super) fn receive_part(&self, part: &[u8]) -> Checked {
+    pub(crate) fn receive_part(&self, part: &[u8]) -> Checked {
         let mut got = 0;
         let mut buf = vec![0; 1 << 16];
         while got < part.len() {
@@ -280,7 +285,7 @@ impl Client {
     }
 
     /// Sends `data` in a circle and compares, until `done`; then the rest is read.
-    pub(super) fn exchange_while(&self, data: &[u8], done: &AtomicBool) -> Checked {
+    pub(crate) fn exchange_while(&self, data: &[u8], done: &AtomicBool) -> Checked {
         let (mut sent, mut got) = (0, 0);
         let mut buf = vec![0; 1 << 16];
         while got < sent || !done.load(Ordering::Relaxed) {
@@ -313,7 +318,7 @@ impl Client {
     }
 
     /// Receives to the end of the stream.
-    pub(super) fn receive_to_the_end(&self) -> Checked<Vec<u8>> {
+    pub(crate) fn receive_to_the_end(&self) -> Checked<Vec<u8>> {
         let (mut got, mut buf) = (Vec::new(), vec![0; 1 << 16]);
         loop {
             match self.receive_some(&mut buf)? {
@@ -330,7 +335,7 @@ impl Client {
     }
 
     /// Half-closes: FIN behind everything sent.
-    pub(super) fn half_close(&self) -> Checked {
+    pub(crate) fn half_close(&self) -> Checked {
         match self.socket.shutdown(Shutdown::Write) {
             Ok(()) => Ok(()),
             Err(error) => wrong(format!("the connection was lost before its end: {error}")),
@@ -338,7 +343,7 @@ impl Client {
     }
 
     /// Expects the end of the stream, without a further byte.
-    pub(super) fn expect_end(&self) -> Checked {
+    pub(crate) fn expect_end(&self) -> Checked {
         if !wait::ready(&self.socket, PollFlags::POLLIN, self.deadline)? {
             return wrong("the stream was not ended in time");
         }
@@ -351,7 +356,7 @@ impl Client {
     }
 
     /// Expects that nothing has come: no byte, no end.
-    pub(super) fn expect_silence(&self) -> Checked {
+    pub(crate) fn expect_silence(&self) -> Checked {
         match self.receive_some(&mut [0; 64])? {
             Received::WouldBlock => Ok(()),
             Received::Bytes(count) => wrong(format!("{count} bytes came that were never sent")),
@@ -361,14 +366,14 @@ impl Client {
     }
 
     /// Closes by a reset: the linger time is 0 (socket(7)). A Unix socket is just closed.
-    pub(super) fn reset(self) -> Checked {
+    pub(crate) fn reset(self) -> Checked {
         self.socket.set_linger(Some(Duration::ZERO)).local("setsockopt")
     }
 }
 
 /// Sends from all clients until nothing more fits for a while, at most `limit` bytes each; returns
 /// how many each has sent.
-pub(super) fn fill_all(clients: &[Client], bytes: &[u8], limit: usize) -> Checked<Vec<usize>> {
+pub(crate) fn fill_all(clients: &[Client], bytes: &[u8], limit: usize) -> Checked<Vec<usize>> {
     let mut sent = vec![0; clients.len()];
     let mut progress = Instant::now();
     while progress.elapsed() < STUCK {

@@ -16,8 +16,11 @@ const BUFFER_BYTES: usize = 1 << 17;
 /// How long an answer may take until the datagram is sent again.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// Answers that are not one's own, at most, until they are the server's fault.
+const OTHERS_MAX: u32 = 3;
+
 /// Sends one datagram.
-pub(super) fn send(socket: &UdpSocket, data: &[u8], deadline: Instant) -> Checked {
+pub(crate) fn send(socket: &UdpSocket, data: &[u8], deadline: Instant) -> Checked {
     loop {
         match socket.send(data) {
             Ok(_) => return Ok(()),
@@ -35,7 +38,7 @@ pub(super) fn send(socket: &UdpSocket, data: &[u8], deadline: Instant) -> Checke
 }
 
 /// Receives one datagram.
-pub(super) fn receive(socket: &UdpSocket, deadline: Instant) -> Checked<Vec<u8>> {
+pub(crate) fn receive(socket: &UdpSocket, deadline: Instant) -> Checked<Vec<u8>> {
     let mut buf = vec![0; BUFFER_BYTES];
     loop {
         match socket.recv(&mut buf) {
@@ -57,7 +60,7 @@ pub(super) fn receive(socket: &UdpSocket, deadline: Instant) -> Checked<Vec<u8>>
 }
 
 /// Sends one datagram, and expects exactly it.
-pub(super) fn echo(socket: &UdpSocket, data: &[u8], deadline: Instant) -> Checked {
+pub(crate) fn echo(socket: &UdpSocket, data: &[u8], deadline: Instant) -> Checked {
     send(socket, data, deadline)?;
     let got = receive(socket, deadline)?;
     match difference(data, &got) {
@@ -67,14 +70,19 @@ pub(super) fn echo(socket: &UdpSocket, data: &[u8], deadline: Instant) -> Checke
 }
 
 /// Sends a datagram again and again until its answer comes: earlier ones may fill the server's
-/// receive buffer, and then the kernel drops what comes (udp(7)).
-pub(super) fn echo_with_retries(socket: &UdpSocket, data: &[u8], deadline: Instant) -> Checked {
+/// receive buffer, and then the kernel drops what comes (udp(7)). Another answer may be one to an
+/// earlier client, which had this port.
+pub(crate) fn echo_with_retries(socket: &UdpSocket, data: &[u8], deadline: Instant) -> Checked {
+    let mut others = 0;
     loop {
         send(socket, data, deadline)?;
         let patience = deadline.min(Instant::now() + RETRY);
         if wait::ready(socket, PollFlags::POLLIN, patience)? {
-            let got = receive(socket, deadline)?;
-            return difference(data, &got).map_or(Ok(()), wrong);
+            let Some(why) = difference(data, &receive(socket, deadline)?) else { return Ok(()) };
+            others += 1;
+            if others > OTHERS_MAX {
+                return wrong(why);
+            }
         }
         if Instant::now() >= deadline {
             return wrong("no answer to any of many datagrams in time");
@@ -83,7 +91,7 @@ pub(super) fn echo_with_retries(socket: &UdpSocket, data: &[u8], deadline: Insta
 }
 
 /// Expects that nothing has come.
-pub(super) fn expect_silence(socket: &UdpSocket) -> Checked {
+pub(crate) fn expect_silence(socket: &UdpSocket) -> Checked {
     match socket.recv(&mut [0; 64]) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
         Err(error) => Err(error).local("recv"),

@@ -2,7 +2,7 @@
 
 /// Why a case stopped.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// The server is wrong, in one sentence.
     Wrong(String),
     /// The case says nothing about this server or on this machine; the reason.
@@ -12,20 +12,20 @@ pub(super) enum Stop {
 }
 
 /// The result of a step of a case.
-pub(super) type Checked<T = ()> = Result<T, Stop>;
+pub(crate) type Checked<T = ()> = Result<T, Stop>;
 
 /// A step that found something wrong.
-pub(super) fn wrong<T>(why: impl Into<String>) -> Checked<T> {
+pub(crate) fn wrong<T>(why: impl Into<String>) -> Checked<T> {
     Err(Stop::Wrong(why.into()))
 }
 
 /// A case that does not apply.
-pub(super) fn skipped<T>(why: impl Into<String>) -> Checked<T> {
+pub(crate) fn skipped<T>(why: impl Into<String>) -> Checked<T> {
     Err(Stop::Skipped(why.into()))
 }
 
 /// Converts the failure of a call on this side, which says nothing about the server.
-pub(super) trait Local<T> {
+pub(crate) trait Local<T> {
     /// Names the call.
     fn local(self, call: &str) -> Checked<T>;
 }

@@ -4,14 +4,14 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 /// Bytes of a seed: the same on every run.
-pub(super) fn payload(seed: u64, len: usize) -> Vec<u8> {
+pub(crate) fn payload(seed: u64, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     StdRng::seed_from_u64(seed).fill_bytes(&mut bytes);
     bytes
 }
 
 /// What distinguishes what came from what was sent, as a sentence, if anything does.
-pub(super) fn difference(sent: &[u8], got: &[u8]) -> Option<String> {
+pub(crate) fn difference(sent: &[u8], got: &[u8]) -> Option<String> {
     let at = sent.iter().zip(got).position(|(sent, got)| sent != got);
     match at {
         Some(at) => Some(format!(

@@ -91,18 +91,14 @@ impl Subject {
     /// Ends the process and starts another one at the same endpoint.
     pub(super) fn restart(&mut self) -> Result<()> {
         let Some(process) = self.process.take() else { return Ok(()) };
-        let endpoint = process.endpoint.clone();
-        drop(process);
-        self.start_process(endpoint)
+        self.start_after(process)
     }
 
     /// Starts another process while the path of the ended one is still there.
     pub(super) fn restart_over_left_path(&mut self) -> Result<()> {
         let Some(mut process) = self.process.take() else { return Ok(()) };
         process.server.keep_path();
-        let endpoint = process.endpoint.clone();
-        drop(process);
-        self.start_process(endpoint)
+        self.start_after(process)
     }
 
     /// A server for the following cases: at another endpoint, if the old one cannot be used.
@@ -115,9 +111,12 @@ impl Subject {
         Ok(())
     }
 
-    fn start_process(&mut self, endpoint: Endpoint) -> Result<()> {
+    /// Ends the process, and starts one like it at its endpoint.
+    fn start_after(&mut self, process: Process) -> Result<()> {
+        let (endpoint, is_busy) = (process.endpoint.clone(), process.is_busy);
+        drop(process);
         let command = self.command.clone().unwrap_or_default();
-        self.process = Some(Process::start(&command, endpoint)?);
+        self.process = Some(Process { is_busy, ..Process::start(&command, endpoint)? });
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use procfs::process::{FDTarget, ProcState, Process};
 
@@ -75,6 +76,12 @@ pub(super) fn is_stopped(root: Pid) -> bool {
             .filter_map(|task| task.stat().ok()?.state().ok())
     });
     tasks.into_iter().all(|state| !matches!(state, ProcState::Running | ProcState::Sleeping))
+}
+
+/// Whether a process ignores this signal.
+pub(super) fn ignores(pid: Pid, signal: Signal) -> bool {
+    let ignored = process(pid).and_then(|it| it.status().ok()).map_or(0, |status| status.sigign);
+    ignored >> (signal as i32 - 1) & 1 == 1
 }
 
 /// The addresses at which the processes listen or receive at this port.

@@ -9,7 +9,8 @@ use pulldown_cmark::{Options, Parser};
 
 use super::chart::Chart;
 use super::growth::{self, Line};
-use super::view::{View, styles};
+use super::soak as soak_chart;
+use super::view::{Styles, View, styles};
 use super::{cases, draw, format, servers, svg};
 use crate::conclusion;
 use crate::schema::{Kind, ResultFile};
@@ -36,11 +37,22 @@ pub fn write_svgs(records: &[ResultFile]) -> Result<Vec<(String, String)>> {
 /// # Errors
 /// When the template fails.
 pub(crate) fn growth(lines: &[Line]) -> Result<String> {
-    let (styles, chart) = (growth::styles(lines), growth::chart(lines));
-    let (width, height, shapes) = draw::picture(growth::look(&styles), &chart, false);
+    picture_file(&growth::styles(lines), &growth::chart(lines), growth::WORDS)
+}
+
+/// A curve of `soak` as an SVG file.
+///
+/// # Errors
+/// When the template fails.
+pub(crate) fn soak(line: &Line) -> Result<String> {
+    let styles = growth::styles(std::slice::from_ref(line));
+    picture_file(&styles, &soak_chart::chart(line), soak_chart::WORDS)
+}
+
+fn picture_file(styles: &Styles, chart: &Chart<'_>, words: [&str; 2]) -> Result<String> {
+    let (width, height, shapes) = draw::picture(growth::look(styles), chart, false);
     let screen = context! { width, height, shapes => shapes.into_string() };
-    let (words, record) = (growth::WORDS, context! {});
-    let chart = context! { words, name => chart.name, at => (), record, screen };
+    let chart = context! { words, name => chart.name, at => (), record => context! {}, screen };
     render(&[], Some(""), |page| {
         Ok(svg::finish(&page.state().call_macro("picture_file", &[chart])?))
     })

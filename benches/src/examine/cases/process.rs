@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 use super::because::{ACCEPT, OTHERS, REUSE, SIGNAL, SLEEP};
 use crate::case::Transport;
@@ -175,6 +176,10 @@ fn signals() -> Vec<Case> {
             expect_end(ctx)
         }),
         on_all("sigint", "so does SIGINT", SIGNAL, |ctx| {
+            // Beneath nohup(1), and in the background of a script: exec(3) hands it on.
+            if vitals::ignores(Pid::this(), Signal::SIGINT) {
+                return skipped("SIGINT is ignored here, and so by what is started");
+            }
             ctx.process()?.signal(Signal::SIGINT)?;
             expect_end(ctx)
         }),
