@@ -34,6 +34,9 @@ pub struct Sample {
     pub exchanges_per_second: f64,
 }
 
+/// A figure of a curve.
+type Figure = fn(&Sample) -> f64;
+
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Soak {
@@ -159,12 +162,12 @@ impl Soak {
     /// # Errors
     /// When the template of the page fails.
     pub fn svgs(&self) -> Result<Vec<(String, String)>> {
-        let curves: [(&str, &str, fn(&Sample) -> f64); 3] = [
+        let curves: [(&'static str, &'static str, Figure); 3] = [
             ("memory", "ours", |it| it.resident_bytes as f64),
             ("descriptors", "rust", |it| it.descriptors as f64),
             ("exchanges", "c", |it| it.exchanges_per_second),
         ];
-        let file = |(name, class, figure): (&str, _, fn(&Sample) -> f64)| {
+        let file = |(name, class, figure): (&str, _, Figure)| {
             let points = self.samples.iter().map(|it| (it.seconds / 60.0, figure(it))).collect();
             let svg = report::soak(&Line { name: name.to_owned(), class, points })?;
             Ok((format!("{name}.svg"), svg))
