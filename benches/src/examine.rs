@@ -130,6 +130,42 @@ pub(crate) fn examine(
     Ok(Ending::Complete(outcomes))
 }
 
+/// Cases that show whether the bytes of a server are right, in a second or two: some lengths, many
+/// clients, and ends whose echo is read late.
+const BYTES: [&str; 7] = [
+    "bytes/1023",
+    "bytes/65537",
+    "bytes/8-mib",
+    "bytes/clients-do-not-mix",
+    "half-close/at-once",
+    "half-close/late-1-mib",
+    "half-close/late-8-mib",
+];
+
+/// How long each of them may take.
+const BYTES_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a server of streams gets wrong of its bytes: name and reason of each case. A case in which
+/// it ended, or after which it served no other client, is not told. Fails if it cannot be started.
+pub(crate) fn wrong_bytes(
+    command: &str,
+    transport: Transport,
+    is_sequential: bool,
+) -> Result<Vec<(String, String)>> {
+    let plan = Plan {
+        only: BYTES.map(str::to_owned).to_vec(),
+        except: Vec::new(),
+        timeout: BYTES_TIMEOUT,
+        is_sequential,
+        again: 0,
+    };
+    let place = Place::Command(command.to_owned());
+    let (Ending::Complete(cases) | Ending::Interrupted(cases)) =
+        examine(&place, transport, &plan, |_| Ok(()))?;
+    let failed = cases.into_iter().filter(|it| it.status == Status::Failed && !it.server_lost);
+    Ok(failed.map(|it| (it.name, it.why.unwrap_or_default())).collect())
+}
+
 /// All cases: name, transports, what is right and why.
 pub(crate) fn list(plan: &Plan, transports: &[Transport]) -> String {
     let is_listed = |case: &Case| transports.iter().any(|&it| case.on.includes(it));

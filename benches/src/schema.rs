@@ -118,6 +118,19 @@ pub struct Server {
     pub crates: Option<usize>,
     /// Memory with idle connections.
     pub idle: Option<IdleMemory>,
+    /// What it gets wrong: cases of `examine`, each with its reason. Figures of a server that loses
+    /// bytes are not those of an echo.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wrong: Vec<Wrong>,
+}
+
+/// A case that a server fails.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wrong {
+    /// Its name in `epollite-bench examine --list`.
+    pub case: String,
+    /// What was found.
+    pub why: String,
 }
 
 /// Where a server comes from.

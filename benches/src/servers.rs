@@ -206,6 +206,12 @@ impl BuiltServer {
         copy
     }
 
+    /// Its command for a stream, if it has one.
+    pub(crate) fn stream_command(&self) -> Option<(Transport, &str)> {
+        let of = |transport| Some((transport, self.commands.get(&transport)?.as_str()));
+        of(Transport::Tcp).or_else(|| of(Transport::Unix))
+    }
+
     /// The command for a case, or why there is none.
     ///
     /// # Errors
@@ -223,6 +229,9 @@ impl BuiltServer {
         })
     }
 }
+
+/// The model that serves one client at a time.
+pub(crate) const SEQUENTIAL: &str = "blocking";
 
 /// The folder of the peers' sources.
 fn peers() -> PathBuf {

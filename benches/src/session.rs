@@ -15,10 +15,10 @@ use crate::interleave::{self, RunConfig};
 use crate::interrupt;
 use crate::output::{self, Outputs, print_error};
 use crate::progress::{bar, took};
-use crate::schema::{self, Absent, Kind, Noise, ResultFile, Run, SCHEMA, Status};
+use crate::schema::{self, Absent, Kind, Noise, ResultFile, Run, SCHEMA, Status, Wrong};
 use crate::server::{self, Cores};
 use crate::servers::{self, Builder, BuiltServer, ServerSpec};
-use crate::{analysis, host, idle_memory, load_sweep, syscalls, table, units};
+use crate::{analysis, examine, host, idle_memory, load_sweep, syscalls, table, units};
 
 /// Options of both subcommands.
 #[derive(Debug, Clone, Args)]
@@ -163,6 +163,26 @@ impl Session {
         bar.finish_and_clear();
         self.record.servers = self.servers.iter().map(|built| built.about.clone()).collect();
         Ok(())
+    }
+
+    /// Marks the servers that get their bytes wrong: some cases of `examine`, of streams.
+    pub(crate) fn check_bytes(&mut self) {
+        let servers = self.servers.iter().zip(&mut self.record.servers);
+        let bar = bar(servers.len() as u64, "bytes");
+        for (built, server) in servers {
+            if interrupt::is_interrupted() {
+                break;
+            }
+            bar.set_message(server.name.clone());
+            bar.inc(1);
+            let Some((transport, command)) = built.stream_command() else { continue };
+            let is_sequential = server.name == servers::SEQUENTIAL;
+            // A server that does not start is reported by the first case.
+            let wrong = examine::wrong_bytes(command, transport, is_sequential);
+            let wrong = wrong.into_iter().flatten();
+            server.wrong = wrong.map(|(case, why)| Wrong { case, why }).collect();
+        }
+        bar.finish_and_clear();
     }
 
     /// Measures the idle memory of every server. Failures are reported, and the figure is omitted.

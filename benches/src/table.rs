@@ -7,7 +7,9 @@ use std::fmt::Write;
 
 use crate::analysis::ROUNDS_MIN;
 use crate::conclusion;
-use crate::schema::{Case, IdleMemory, Measured, Outcome, Ratio, ResultFile, Server, Status};
+use crate::schema::{
+    Case, IdleMemory, Measured, Outcome, Ratio, ResultFile, Server, Status, Wrong,
+};
 use crate::stats::Verdict;
 pub(crate) use grid::{Grid, WIDTH, folded};
 pub use knee::knee;
@@ -126,7 +128,7 @@ fn row(outcome: &Outcome, measured: &Measured, record: &ResultFile) -> Vec<Strin
     };
     let user = measured.cpu_user_ns.map(|user| user / measured.cpu_ns.median.max(1.0) * 100.0);
     vec![
-        outcome.server.clone(),
+        marked(&outcome.server, record),
         format!("{:.0}", measured.rate.median),
         ratio(&measured.rate_ratio),
         ratio(&measured.cpu_ratio),
@@ -137,6 +139,13 @@ fn row(outcome: &Outcome, measured: &Measured, record: &ResultFile) -> Vec<Strin
         number(measured.syscalls.as_ref().map(|calls| format!("{:.2}", calls.per_message))),
         number(measured.peak_rss_bytes.map(megabytes)),
     ]
+}
+
+/// The name of a server, with a mark if it gets its bytes wrong.
+fn marked(name: &str, record: &ResultFile) -> String {
+    let mut servers = record.servers.iter();
+    let is_wrong = servers.any(|server| server.name == name && !server.wrong.is_empty());
+    format!("{name}{}", if is_wrong { " !" } else { "" })
 }
 
 fn result_text(outcome: &Outcome, measured: &Measured, record: &ResultFile) -> String {
@@ -170,9 +179,14 @@ pub fn servers(record: &ResultFile) -> String {
     let mut table = Grid::new(head);
     table.below = Some(head.len() - 1);
     for server in &record.servers {
-        table.add(about(server));
+        table.add(about(server, record));
     }
     let mut text = format!("\nthe servers\n{}\n", table.render());
+    for server in &record.servers {
+        for Wrong { case, why } in &server.wrong {
+            let _ = writeln!(text, "  ! {}: {case}: {why}", server.name);
+        }
+    }
     for absent in &record.absent {
         let _ = writeln!(text, "  not available: {}: {}", absent.name, absent.why);
     }
@@ -184,11 +198,11 @@ pub fn concluded(record: &ResultFile) -> String {
     folded(&format!("\nconclusion\n  {}\n", conclusion::of(record)))
 }
 
-fn about(server: &Server) -> Vec<String> {
+fn about(server: &Server, record: &ResultFile) -> Vec<String> {
     let dash = || "-".to_owned();
     let idle = |show: &dyn Fn(&IdleMemory) -> String| server.idle.as_ref().map_or_else(dash, show);
     vec![
-        server.name.clone(),
+        marked(&server.name, record),
         idle(&|idle| format!("{:.0}", idle.bytes_per_connection)),
         idle(&|idle| megabytes(idle.empty_bytes)),
         server.binary_bytes.map_or_else(dash, |bytes| (bytes / 1000).to_string()),

@@ -52,6 +52,7 @@ complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand compare" -
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand compare" -l program -d 'Path of the epollite program [default: it is built]' -r -F
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand compare" -l json -d 'Writes all results to this file, as JSON' -r -F
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand compare" -l list -d 'Lists servers and cases, and measures nothing'
+complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand compare" -l no-check -d 'Do not check first which servers get their bytes wrong'
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand compare" -l no-syscalls -d 'Do not count system calls'
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand compare" -s h -l help -d 'Print help'
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand models" -l models -d 'Models to compare, separated by commas [default: all]' -r

@@ -269,7 +269,7 @@ fn known_servers(args: &Args, found: &mut Examination) -> Result<Vec<Subject>> {
                 version: built.about.version.clone(),
                 transport: case.transport,
                 place: Place::Command(command.to_owned()),
-                is_sequential: entry.name == "blocking",
+                is_sequential: entry.name == servers::SEQUENTIAL,
                 is_others: entry.origin == Origin::Peer,
             });
         }

@@ -105,6 +105,7 @@ impl Builder {
             binary_bytes: built.binary.as_deref().and_then(|path| self.stripped_bytes(path)),
             crates: built.crates,
             idle: None,
+            wrong: Vec::new(),
         };
         let commands = entry.commands.iter().map(|(&transport, it)| (transport, fill(it)));
         Ok(BuiltServer { about, commands: commands.collect() })

@@ -136,3 +136,37 @@ fn a_record_path_may_be_invalid_utf8() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(path.exists());
 }
+
+/// A server that answers short messages at full speed, and swallows a byte of a longer one.
+const SWALLOWS_A_BYTE: &str = "
+import socketserver, sys
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        while data := self.request.recv(1 << 20):
+            self.request.sendall(data[:-1] if len(data) == 1023 else data)
+socketserver.ThreadingTCPServer.allow_reuse_address = True
+socketserver.ThreadingTCPServer(('127.0.0.1', int(sys.argv[1])), Echo).serve_forever()
+";
+
+#[test]
+fn a_server_that_gets_its_bytes_wrong_is_marked() {
+    let harness = Harness::new();
+    let script = harness.folder.path().join("server.py");
+    std::fs::write(&script, SWALLOWS_A_BYTE).unwrap();
+    let extra = format!("mine=python3 {} {{port}}", script.display());
+    let arguments = ["--cases", "ping", "--servers", "C edge", "--extra", &extra];
+    let output = harness.run(&arguments);
+    assert_eq!(output.status.code(), Some(0), "it is measured all the same: {output:?}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let found = harness.record().servers;
+    let wrong = |name: &str| &found.iter().find(|server| server.name == name).unwrap().wrong;
+    assert_eq!(wrong("C edge"), &[], "{text}");
+    assert_eq!(wrong("A/A"), &[], "{text}");
+    let cases: Vec<&str> = wrong("mine").iter().map(|wrong| wrong.case.as_str()).collect();
+    assert_eq!(cases, ["bytes/1023"], "{text}");
+    let (cases, servers) = text.split_once("the servers").unwrap();
+    assert!(cases.contains("\nmine !") && servers.contains("\nmine !"), "both tables: {text}");
+    assert!(text.contains("! mine: bytes/1023: the stream ended after 1022 of 1023"), "{text}");
+    let page = epollite_bench::report::html(&[harness.record()]).unwrap();
+    assert!(page.contains("mine: bytes/1023: the stream ended after 1022"), "the page says it");
+}
