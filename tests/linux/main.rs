@@ -11,3 +11,4 @@ mod process;
 mod simulated;
 mod sockets;
 mod support;
+mod tracer;

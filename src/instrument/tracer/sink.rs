@@ -7,6 +7,13 @@ use crate::kernel::Decision;
 
 /// Takes the record of each call as soon as it has returned.
 pub trait RecordSink {
+    /// Whether it takes records now. While it does not, calls are made without one, and decisions
+    /// are not passed on. Cost: should be minimal; it is on every path.
+    #[inline]
+    fn is_recording(&self) -> bool {
+        true
+    }
+
     /// Takes one record. Cost: should be small; the traced program waits for it.
     fn record(&mut self, record: SyscallRecord);
 

@@ -4,10 +4,9 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::record::{Bytes, MessageParts};
-use super::{
-    Argument as A, RecordSink, ReturnValue, Tracer, family, fd, kind, messages, msghdr, number,
-    option_value, read_bytes, ret_addr,
+use super::record::{Argument as A, Bytes, MessageParts, ReturnValue};
+use super::recorder::{
+    Recorder, family, fd, kind, messages, msghdr, number, option_value, read_bytes, ret_addr,
 };
 use crate::errno::Errno;
 use crate::instant::Instant;
@@ -21,7 +20,7 @@ use crate::net::{Addr, AddressFamily, Datagram, DatagramBatch, PacketInfo};
 const NULL: A = A::Name("NULL");
 
 #[deny(clippy::missing_trait_methods)]
-impl<K: Kernel, S: RecordSink> Kernel for Tracer<K, S> {
+impl Kernel for Recorder<'_> {
     fn socket(&mut self, target: AddressFamily, socket_type: SocketType) -> Result<Fd, Errno> {
         let made = self.make(Syscall::Socket, |kernel| kernel.socket(target, socket_type));
         let protocol =
