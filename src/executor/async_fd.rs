@@ -139,9 +139,14 @@ impl<K: Kernel> AsyncFd<K> {
         if side == Direction::Write && !io.is_registered_for(read_write_interest(), Trigger::Edge) {
             io.modify(read_write_interest(), Trigger::Edge).map_err(Errno::from)?;
         }
-        let old = state.set_waker(side, cx.waker().clone());
         drop(reactor);
-        // Dropping a user-supplied waker may run arbitrary code: not while the reactor is borrowed.
+        // Cloning and dropping a user-supplied waker may run arbitrary code: not while the reactor
+        // is borrowed.
+        let waker = cx.waker().clone();
+        let mut reactor = self.shared.reactor.borrow_mut();
+        let (state, _) = reactor.get_mut(self.token).expect(TOKEN_IS_LIVE);
+        let old = state.set_waker(side, waker);
+        drop(reactor);
         drop(old);
         Poll::Pending
     }

@@ -6,7 +6,7 @@
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::Pin;
-use core::task::Poll;
+use core::task::{Poll, Waker};
 
 use alloc::rc::Rc;
 
@@ -107,11 +107,12 @@ impl<K: Kernel> Listener<K> {
             if shared.close_count.get() != closed {
                 return Poll::Ready(());
             }
-            let mut waiters = shared.fd_waiters.borrow_mut();
-            if !waiters.iter().any(|waker| waker.will_wake(cx.waker())) {
-                waiters.push(cx.waker().clone());
+            let is_same = |waker: &Waker| waker.will_wake(cx.waker());
+            if !shared.fd_waiters.borrow().iter().any(is_same) {
+                // Cloning a user-supplied waker may run arbitrary code: not under a borrow.
+                let waker = cx.waker().clone();
+                shared.fd_waiters.borrow_mut().push(waker);
             }
-            drop(waiters);
             Pin::new(&mut sleep).poll(cx)
         })
         .await;

@@ -71,25 +71,31 @@ impl<K: Kernel> Handle<K> {
     }
 }
 
+const SLOT_IS_OURS: &str = "only the sleep itself frees its slot";
+
 impl<K: Kernel> Future for Sleep<K> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(token) = self.slot {
+            let sleep_timers = self.shared.sleep_timers.borrow();
+            match sleep_timers.slots.get(token).expect(SLOT_IS_OURS) {
+                None => return Poll::Ready(()),
+                Some(waker) if waker.will_wake(cx.waker()) => return Poll::Pending,
+                Some(_) => drop(sleep_timers),
+            }
+            // Cloning and dropping a user-supplied waker may run arbitrary code: not under a
+            // borrow.
+            let waker = cx.waker().clone();
             let mut sleep_timers = self.shared.sleep_timers.borrow_mut();
-            let waker =
-                sleep_timers.slots.get_mut(token).expect("only the sleep itself frees its slot");
-            return match waker {
-                None => Poll::Ready(()),
-                Some(waker) if waker.will_wake(cx.waker()) => Poll::Pending,
-                Some(waker) => {
-                    let old = core::mem::replace(waker, cx.waker().clone());
-                    // Dropping a user-supplied waker may run arbitrary code: not under a borrow.
-                    drop(sleep_timers);
-                    drop(old);
-                    Poll::Pending
-                }
-            };
+            let place = sleep_timers.slots.get_mut(token).expect(SLOT_IS_OURS);
+            if place.is_none() {
+                return Poll::Ready(());
+            }
+            let old = place.replace(waker);
+            drop(sleep_timers);
+            drop(old);
+            return Poll::Pending;
         }
         // Not the clock: what had arrived by the deadline must be reported first.
         if self.deadline <= self.shared.reactor.borrow().reported_until() {

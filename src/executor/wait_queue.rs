@@ -95,8 +95,15 @@ impl Future for Acquire<'_> {
             if queue.try_acquire() {
                 return Poll::Ready(());
             }
+            // A user-supplied waker may run arbitrary code when it is cloned: not under a borrow.
+            // It may have brought a permit.
             let waker = cx.waker().clone();
             let mut state = queue.state.borrow_mut();
+            if state.permits > 0 {
+                state.permits -= 1;
+                drop(state);
+                return Poll::Ready(());
+            }
             let ticket = state.next_ticket;
             // 2^64 waits take longer than any machine runs.
             state.next_ticket += 1;

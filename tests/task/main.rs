@@ -12,3 +12,4 @@ mod scheduling;
 mod sockets;
 mod support;
 mod time;
+mod wakers;
