@@ -97,6 +97,46 @@ fn econnrefused_is_reported_once() {
 }
 
 #[test]
+fn port_0_has_no_socket_and_a_socket_may_connect_to_itself() {
+    same(
+        |harness| {
+            let epoll = harness.epoll();
+            for is_itself in [false, true] {
+                let socket = harness.k.socket(AddressFamily::Inet, SocketType::Stream).unwrap();
+                if is_itself {
+                    harness.k.bind(&socket, &anywhere()).unwrap();
+                }
+                let own = harness.k.getsockname(&socket).unwrap();
+                let to = if is_itself { own } else { anywhere() };
+                let begun = harness.k.connect(&socket, &to);
+                harness.read_and_record("connect", begun);
+                harness.add(&epoll, &socket, ALL, 1);
+                harness.wait(&epoll, "then");
+                if is_itself {
+                    harness.send(&socket, b"echo");
+                    harness.wait(&epoll, "sent");
+                    harness.recv(&socket, 8).unwrap();
+                } else {
+                    let error = harness.k.getsockopt(&socket, SocketOptionName::Error);
+                    harness.read_and_record("SO_ERROR", error);
+                }
+                harness.close(socket);
+            }
+            harness.close(epoll);
+        },
+        &[
+            "connect: Err(EINPROGRESS)",
+            "then: [1 IN|OUT|ERR|HUP|RDHUP]",
+            "SO_ERROR: Ok(Error(Some(ECONNREFUSED)))",
+            "connect: Err(EINPROGRESS)",
+            "then: [1 OUT]",
+            "sent: [1 IN|OUT]",
+            "recv 8: Ok(\"echo\")",
+        ],
+    );
+}
+
+#[test]
 fn a_reset_in_the_queue_is_accepted_and_fails_then() {
     same(
         |harness| {

@@ -1,7 +1,10 @@
 //! What comes beside the bytes of a message and is not modelled: credentials, timestamps, the error
 //! queue; and that no descriptor leaks.
 
+#![expect(unsafe_code, reason = "an option that the library does not have")]
+
 use core::time::Duration;
+use std::os::fd::AsRawFd;
 
 use epollite::event::{EPOLLERR, EPOLLOUT};
 use epollite::kernel::{
@@ -128,6 +131,36 @@ fn the_error_queue_says_which_datagram_found_no_port() {
         assert_eq!(ready(&socket), EPOLLOUT, "invariant: an empty queue is no error");
         close([socket]);
     }
+}
+
+/// Since Linux 6.5, and not in the `libc` crate.
+const SO_PASSPIDFD: i32 = 76;
+
+#[test]
+fn a_pidfd_of_the_sender_is_a_descriptor_too() {
+    let (near, far) = Linux.socketpair(SocketType::Stream).unwrap();
+    let on: i32 = 1;
+    let (from, len) =
+        ((&raw const on).cast(), libc::socklen_t::try_from(size_of::<i32>()).unwrap());
+    // SAFETY: setsockopt(2) reads `len` bytes at `from`, which live until it returns.
+    let set =
+        unsafe { libc::setsockopt(far.as_raw_fd(), libc::SOL_SOCKET, SO_PASSPIDFD, from, len) };
+    if set == 0 {
+        Linux.send(&near, b"hello").unwrap();
+        let (mut received, text) = receive(&far, ReceiveMode::Consume).unwrap();
+        assert_eq!((text.as_str(), received.descriptors.len()), ("hello", 1));
+        let pidfd = received.descriptors.take().expect("there is one");
+        let info = format!("/proc/self/fdinfo/{}", pidfd.number());
+        let info = std::fs::read_to_string(info).unwrap();
+        let sender = format!("Pid:\t{}\n", std::process::id());
+        assert!(info.contains(&sender), "{info}");
+        // Close-on-exec, as every other.
+        assert!(info.contains("flags:\t02"), "{info}");
+        close([pidfd]);
+    } else {
+        assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::ENOPROTOOPT));
+    }
+    close([near, far]);
 }
 
 #[test]
