@@ -192,8 +192,7 @@ impl Sim {
     pub(super) fn enter<R>(&self, apply: impl FnOnce(&mut KernelState, usize) -> R) -> R {
         let mut state = self.state.borrow_mut();
         let result = apply(&mut state, self.process);
-        state.close_discarded();
-        state.deliver_wakes();
+        state.end_call();
         result
     }
 

@@ -66,8 +66,15 @@ impl KernelState {
         }
     }
 
-    /// Calls the wait queues of all files back that woke. Every system call ends with it.
-    pub(super) fn deliver_wakes(&mut self) {
+    /// What every system call ends with. Not inlined into each of them.
+    #[inline(never)]
+    pub(super) fn end_call(&mut self) {
+        self.close_discarded();
+        self.deliver_wakes();
+    }
+
+    /// Calls the wait queues of all files back that woke.
+    fn deliver_wakes(&mut self) {
         while let Some((file, key)) = self.files.net.wakes.pop_front() {
             self.epolls.wake(file, key);
         }

@@ -18,7 +18,7 @@ use crate::kernel::{ChildRole, EpollEvent, Fd, Kernel, Syscall};
 /// How long a wait of another thread may last: it is ended before, with the experiment.
 const BLOCKED_MILLIS: u32 = 20_000;
 
-impl<K: Kernel> RunState<'_, '_, K> {
+impl RunState<'_, '_> {
     pub(super) fn actor(&mut self, action: &ActorAction) -> Result<Value, Stop> {
         let (ActorAction::Begin { actor, .. }
         | ActorAction::BeginReceive { actor, .. }

@@ -10,7 +10,7 @@ use crate::event::{EPOLLIN, EPOLLOUT};
 use crate::kernel::{Fd, Kernel, SocketOption, SocketType, close_quietly};
 use crate::net::{Addr, AddressFamily};
 
-impl<K: Kernel> RunState<'_, '_, K> {
+impl RunState<'_, '_> {
     /// Connects clients that have no names.
     pub(super) fn connect_clients(&mut self, listener: Name, count: u32) -> Result<(), Stop> {
         let addr = self.address(listener)?;

@@ -32,7 +32,7 @@ fn number(fd: &Fd) -> Argument {
     Argument::Fd(fd.number())
 }
 
-impl<K: Kernel> RunState<'_, '_, K> {
+impl RunState<'_, '_> {
     pub(super) fn device(&mut self, action: &DeviceAction) -> Result<Value, Stop> {
         match *action {
             DeviceAction::Create { fd: new, device, of } => {

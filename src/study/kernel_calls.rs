@@ -25,7 +25,7 @@ const FASTEST_ROUNDS: usize = 50;
 /// The most descriptors that a limit leaves.
 const SPARE_MAX: u64 = 100;
 
-impl<K: Kernel> RunState<'_, '_, K> {
+impl RunState<'_, '_> {
     /// A call that creates or names descriptors; `None` if it is another.
     pub(super) fn create(&mut self, action: &Action) -> Result<Option<Value>, Stop> {
         match *action {

@@ -87,7 +87,7 @@ impl Names {
 
     /// Takes the name of an open descriptor.
     pub(super) fn open(&self, cursor: &mut Cursor<'_>) -> Result<Name, ParseError> {
-        self.find(cursor, "descriptor", |kind| !kind.is_actor())
+        self.find(cursor, "descriptor", &|kind| !kind.is_actor())
     }
 
     /// Takes the name of an open descriptor of this kind.
@@ -97,27 +97,27 @@ impl Names {
         what: &str,
         wanted: Kind,
     ) -> Result<Name, ParseError> {
-        self.find(cursor, what, |kind| kind == wanted)
+        self.find(cursor, what, &|kind| kind == wanted)
     }
 
     /// Takes the name of an open descriptor that reports changes of files.
     pub(super) fn watcher(&self, cursor: &mut Cursor<'_>) -> Result<Name, ParseError> {
-        self.find(cursor, "inotify", |kind| matches!(kind, Kind::Inotify | Kind::Fanotify))
+        self.find(cursor, "inotify", &|kind| matches!(kind, Kind::Inotify | Kind::Fanotify))
     }
 
     /// Takes the name of a socket, whose address is used: it may be closed.
     pub(super) fn address(&self, cursor: &mut Cursor<'_>) -> Result<Name, ParseError> {
-        self.find_any(cursor, "socket, open or closed", |known| known.kind.is_socket())
+        self.find_any(cursor, "socket, open or closed", &|known| known.kind.is_socket())
     }
 
     /// Takes the name of an actor.
     pub(super) fn actor(&self, cursor: &mut Cursor<'_>) -> Result<Name, ParseError> {
-        self.find_any(cursor, "thread or process", |known| known.kind.is_actor())
+        self.find_any(cursor, "thread or process", &|known| known.kind.is_actor())
     }
 
     /// Takes the name of a child process.
     pub(super) fn of_process(&self, cursor: &mut Cursor<'_>) -> Result<Name, ParseError> {
-        self.find_any(cursor, "process", |known| known.kind == Kind::Process)
+        self.find_any(cursor, "process", &|known| known.kind == Kind::Process)
     }
 
     /// Takes the name of an actor; a new name is a thread.
@@ -129,12 +129,12 @@ impl Names {
 
     /// Takes the name of an open socket.
     pub(super) fn socket(&self, cursor: &mut Cursor<'_>) -> Result<Name, ParseError> {
-        self.find(cursor, "socket", Kind::is_socket)
+        self.find(cursor, "socket", &Kind::is_socket)
     }
 
     /// Takes the name of an open epoll.
     pub(super) fn epoll(&self, cursor: &mut Cursor<'_>) -> Result<Name, ParseError> {
-        self.find(cursor, "epoll", |kind| kind == Kind::Epoll)
+        self.find(cursor, "epoll", &|kind| kind == Kind::Epoll)
     }
 
     /// Takes the name of a descriptor that was registered: it may be closed.
@@ -166,16 +166,16 @@ impl Names {
         &self,
         cursor: &mut Cursor<'_>,
         what: &str,
-        fits: impl Fn(Kind) -> bool,
+        fits: &dyn Fn(Kind) -> bool,
     ) -> Result<Name, ParseError> {
-        self.find_any(cursor, &format!("open {what}"), |known| known.is_open && fits(known.kind))
+        self.find_any(cursor, &format!("open {what}"), &|known| known.is_open && fits(known.kind))
     }
 
     fn find_any(
         &self,
         cursor: &mut Cursor<'_>,
         what: &str,
-        fits: impl Fn(&Named) -> bool,
+        fits: &dyn Fn(&Named) -> bool,
     ) -> Result<Name, ParseError> {
         let place = *cursor;
         let name = cursor.word();

@@ -22,7 +22,7 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    pub(super) fn open<K: Kernel>(kernel: &mut K) -> Result<Self, Errno> {
+    pub(super) fn open(kernel: &mut dyn Kernel) -> Result<Self, Errno> {
         let socket = kernel.socket(AddressFamily::Inet, SocketType::Datagram)?;
         match watched(kernel, &socket) {
             Ok((addr, epoll)) => Ok(Self { socket, epoll, addr }),
@@ -35,7 +35,7 @@ impl Probe {
 
     /// Waits until what was sent before has arrived. `other` is called in each round, for what only
     /// the caller can wait for.
-    pub(super) fn settle<K: Kernel>(&self, kernel: &mut K, other: &mut dyn FnMut()) {
+    pub(super) fn settle(&self, kernel: &mut dyn Kernel, other: &mut dyn FnMut()) {
         for _ in 0..ROUNDS {
             other();
             if kernel.sendto(&self.socket, b"?", &self.addr).is_err() {
@@ -51,14 +51,14 @@ impl Probe {
         }
     }
 
-    pub(super) fn close<K: Kernel>(self, kernel: &mut K) {
+    pub(super) fn close(self, kernel: &mut dyn Kernel) {
         close_quietly(kernel, self.socket);
         close_quietly(kernel, self.epoll);
     }
 }
 
 /// Binds a socket, and creates an epoll that watches it.
-fn watched<K: Kernel>(kernel: &mut K, socket: &Fd) -> Result<(Addr, Fd), Errno> {
+fn watched(kernel: &mut dyn Kernel, socket: &Fd) -> Result<(Addr, Fd), Errno> {
     kernel.bind(socket, &loopback())?;
     let addr = kernel.getsockname(socket)?;
     let epoll = kernel.epoll_create1()?;

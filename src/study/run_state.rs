@@ -20,8 +20,8 @@ const CONNECT_MILLIS: u32 = 5_000;
 /// The most events that one wait takes.
 pub(super) const EVENTS_MAX: usize = 1_024;
 
-pub(super) struct RunState<'r, 'e, K> {
-    pub(super) tracer: Tracer<K>,
+pub(super) struct RunState<'r, 'e> {
+    pub(super) tracer: Tracer<&'r mut dyn Kernel>,
     pub(super) names: &'r [String],
     /// The open descriptors, by name.
     pub(super) open: Vec<Option<Fd>>,
@@ -63,7 +63,7 @@ impl From<Errno> for Stop {
     }
 }
 
-impl<K: Kernel> RunState<'_, '_, K> {
+impl RunState<'_, '_> {
     pub(super) fn settle_packets(&mut self) {
         if let Some(probe) = &self.probe
             && !self.has_settled

@@ -41,8 +41,17 @@ pub fn run<K: Kernel>(
         return ExperimentReport { steps: Vec::new(), skipped };
     }
     let mut kernel = kernel;
+    run_on(experiment, &mut kernel, environment)
+}
+
+/// The same on any kernel, in one copy.
+fn run_on(
+    experiment: &Experiment,
+    kernel: &mut dyn Kernel,
+    environment: &mut Environment<'_>,
+) -> ExperimentReport {
     let uses_network = experiment.steps.iter().any(|step| step.action.uses_network());
-    let probe = if uses_network { Probe::open(&mut kernel).ok() } else { None };
+    let probe = if uses_network { Probe::open(kernel).ok() } else { None };
     let targets = experiment.steps.iter().filter_map(|step| step.action.target());
     let mut state = RunState {
         tracer: Tracer::new(kernel),
@@ -91,7 +100,7 @@ fn is_unsupported(action: &Action, errno: Errno) -> bool {
     }
 }
 
-impl<K: Kernel> RunState<'_, '_, K> {
+impl RunState<'_, '_> {
     fn step(&mut self, step: &ExperimentStep) -> Result<StepReport, Skipped> {
         self.settle_packets();
         let start = self.tracer.now();
