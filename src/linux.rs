@@ -74,6 +74,8 @@ impl Linux {
 
 #[cfg(feature = "capi")]
 pub(crate) use file::set_nonblocking;
+#[cfg(feature = "capi")]
+pub(crate) use socket::{recv, send};
 
 /// The functions that make the calls, under the names of the trait's methods.
 mod calls {

@@ -12,6 +12,7 @@ pub(crate) mod io;
 mod limits;
 mod next_deadline;
 mod pause;
+mod polling;
 #[expect(clippy::module_inception, reason = "a type is in the file of its name")]
 pub(crate) mod reactor;
 mod register;

@@ -51,10 +51,13 @@ fn ip<const N: usize>(family: c_int, host: &[u8]) -> Option<[u8; N]> {
     let (mut text, mut ip) = ([0; HOST_BYTES], [0; N]);
     // The last zero byte stays: what is longer is no address.
     let room = text.get_mut(..HOST_BYTES - 1)?;
-    if host.len() > room.len() || host.contains(&0) {
+    if host.len() > room.len() {
         return None;
     }
     for (place, byte) in room.iter_mut().zip(host) {
+        if *byte == 0 {
+            return None;
+        }
         *place = *byte;
     }
     let text = text.as_ptr().cast();

@@ -99,11 +99,22 @@ unsafe fn with_both<R>(
     call: impl FnOnce(&Wake, &mut Core) -> Result<R, Errno>,
 ) -> Result<R, Errno> {
     // SAFETY: as the caller has promised.
+    let (wake, core) = unsafe { parts(handle) }?;
+    call(wake, core)
+}
+
+/// The wake-up and the reactor of `handle`; `EINVAL` for a null pointer.
+///
+/// # Safety
+/// As [`with_both`]; what is returned is used before the function of C returns, which calls no
+/// other that could come back.
+#[inline(always)]
+unsafe fn parts<'a>(handle: *const Handle) -> Result<(&'a Wake, &'a mut Core), Errno> {
+    // SAFETY: as the caller has promised.
     let handle = unsafe { shared(handle) }?;
-    // SAFETY: only one thread is here, as the caller has promised, and `call` calls no function of
-    // C that could come back.
+    // SAFETY: only one thread is here, and only once, as the caller has promised.
     let core = unsafe { &mut *handle.core.get() };
-    call(&handle.wake, core)
+    Ok((&handle.wake, core))
 }
 
 /// Creates a reactor. `version` is the header's.
@@ -353,9 +364,10 @@ unsafe extern "C" fn epl_close(handle: *mut Handle, token: u64) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epl_fd(handle: *mut Handle, token: u64) -> c_int {
     // SAFETY: as the caller has promised.
-    let fd = unsafe { with_core(handle, |core| core.get(token).map(|(_, fd)| fd.raw())) };
+    let Ok((_, core)) = (unsafe { parts(handle) }) else { return -Errno::EINVAL.number() };
+    let Ok((_, fd)) = core.get(token) else { return -Errno::ENOENT.number() };
     // A timer has none.
-    status(fd.and_then(|fd| if fd < 0 { Err(Errno::EBADF) } else { Ok(fd) }))
+    if fd.raw() < 0 { -Errno::EBADF.number() } else { fd.raw() }
 }
 
 /// The pointer given with a registration.
@@ -403,19 +415,21 @@ unsafe extern "C" fn epl_requeue(handle: *mut Handle, token: u64, ready: u32) ->
 /// As [`with_core`]; `event` is null or may be written to.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epl_next(handle: *mut Handle, timeout_ns: i64, event: *mut EplEvent) -> c_int {
-    let wait = |wake: &Wake, core: &mut Core| {
-        if event.is_null() {
-            return Err(Errno::EINVAL);
-        }
-        let Some(next) = core.reactor.next(deadline_after(timeout_ns))? else { return Ok(0) };
-        let mut next = core.translate(wake, next);
-        next.data = core.get(next.token).map_or(null_mut(), |(data, _)| data.0);
-        // SAFETY: not null, and writable, as the caller has promised.
-        unsafe { store(event, next) }?;
-        Ok(1)
-    };
     // SAFETY: as the caller has promised.
-    status(unsafe { with_both(handle, wait) })
+    let Ok((wake, core)) = (unsafe { parts(handle) }) else { return -Errno::EINVAL.number() };
+    if event.is_null() {
+        return -Errno::EINVAL.number();
+    }
+    let next = match core.reactor.next(deadline_after(timeout_ns)) {
+        Ok(Some(next)) => next,
+        Ok(None) => return 0,
+        Err(errno) => return -errno.number(),
+    };
+    let mut next = core.translate(wake, next);
+    next.data = core.get(next.token).map_or(null_mut(), |(data, _)| data.0);
+    // SAFETY: not null, and writable, as the caller has promised.
+    unsafe { event.write(next) };
+    1
 }
 
 /// Waits for events, and returns as many as there are, `events_max` at most.
@@ -585,6 +599,7 @@ impl Core {
         if token == self.wake_token { Err(Errno::ENOENT) } else { Ok(Token::from_bits(token)) }
     }
 
+    #[inline(always)]
     fn get(&self, token: u64) -> Result<(&Data, &Fd), Errno> {
         let token = self.checked(token)?;
         self.reactor.get(token).ok_or(Errno::ENOENT)
@@ -595,6 +610,7 @@ impl Core {
         self.reactor.get_mut(token).ok_or(Errno::ENOENT)
     }
 
+    #[inline(always)]
     fn translate(&self, wake: &Wake, event: Event) -> EplEvent {
         let (kind, token, ready) = match event {
             Event::Io { token, .. } if token.to_bits() == self.wake_token => {
@@ -640,10 +656,16 @@ pub(super) const fn trigger_of(trigger: u32) -> Result<Trigger, Errno> {
 }
 
 /// Negative: no deadline. Zero: one that has passed, so that the wait only polls.
+#[inline(always)]
 pub(super) fn deadline_after(timeout_ns: i64) -> Option<Instant> {
     match u64::try_from(timeout_ns) {
         Err(_) => None,
         Ok(0) => Some(Instant::ZERO),
-        Ok(nanos) => Some(Instant::from_nanos(Linux.now().as_nanos().saturating_add(nanos))),
+        Ok(nanos) => Some(after(nanos)),
     }
+}
+
+#[inline(never)]
+fn after(nanos: u64) -> Instant {
+    Instant::from_nanos(Linux.now().as_nanos().saturating_add(nanos))
 }

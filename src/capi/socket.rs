@@ -7,7 +7,7 @@ use super::boundary::{count, done, slice, slice_mut, status, text};
 use crate::errno::Errno;
 use crate::kernel::close_quietly;
 use crate::kernel::{Fd, Kernel, Shutdown, SocketOption, SocketOptionName, SocketType};
-use crate::linux::Linux;
+use crate::linux::{self, Linux};
 use crate::net::Addr;
 use crate::reactor::retry::{retry_after_eintr, retry_on_eintr};
 use crate::server::{PortSharing, bind_datagram, bind_stream};
@@ -104,7 +104,7 @@ unsafe extern "C" fn epl_accept(listener: c_int, peer: *mut c_char, peer_bytes: 
 unsafe extern "C" fn epl_recv(fd: c_int, buf: *mut c_void, len: usize) -> isize {
     // SAFETY: as the caller has promised.
     let received = match unsafe { slice_mut(buf.cast::<u8>(), len) } {
-        Ok(buf) => match Linux.recv(&lent(fd), buf) {
+        Ok(buf) => match linux::recv(&lent(fd), buf) {
             Err(Errno::EINTR) => retry_after_eintr(|| Linux.recv(&lent(fd), buf)),
             received => received,
         },
@@ -121,7 +121,7 @@ unsafe extern "C" fn epl_recv(fd: c_int, buf: *mut c_void, len: usize) -> isize 
 unsafe extern "C" fn epl_send(fd: c_int, buf: *const c_void, len: usize) -> isize {
     // SAFETY: as the caller has promised.
     let sent = match unsafe { slice(buf.cast::<u8>(), len) } {
-        Ok(buf) => match Linux.send(&lent(fd), buf) {
+        Ok(buf) => match linux::send(&lent(fd), buf) {
             Err(Errno::EINTR) => retry_after_eintr(|| Linux.send(&lent(fd), buf)),
             sent => sent,
         },

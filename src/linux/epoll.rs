@@ -30,7 +30,7 @@ fn max_events(events: &[EpollEvent]) -> i32 {
     i32::try_from(events.len()).unwrap_or(i32::MAX)
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn epoll_wait(
     epoll: &Fd,
     events: &mut [EpollEvent],

@@ -5,6 +5,13 @@
 use crate::errno::Errno;
 use crate::kernel::Fd;
 
+/// As [`last_errno`], not inlined into every call.
+#[cold]
+#[inline(never)]
+fn last_errno_outlined() -> Errno {
+    last_errno()
+}
+
 /// The errno of this thread's last call.
 #[cold]
 fn last_errno() -> Errno {
@@ -32,11 +39,11 @@ pub(super) fn check_int_count(returned: i32) -> Result<usize, Errno> {
 /// For calls that return nothing but success.
 #[inline]
 pub(super) fn check_ok(returned: i32) -> Result<(), Errno> {
-    if returned < 0 { Err(last_errno()) } else { Ok(()) }
+    if returned < 0 { Err(last_errno_outlined()) } else { Ok(()) }
 }
 
 /// For calls that return a new descriptor, owned by the caller from here on.
 #[inline]
 pub(super) fn check_fd(returned: i32) -> Result<Fd, Errno> {
-    if returned < 0 { Err(last_errno()) } else { Ok(Fd::from_raw(returned)) }
+    if returned < 0 { Err(last_errno_outlined()) } else { Ok(Fd::from_raw(returned)) }
 }

@@ -66,8 +66,14 @@ fn address_from<R>(
     let mut addr = SockAddr::EMPTY;
     let mut len = SockAddr::LEN_MAX;
     let returned = call(addr.buffer_mut().as_mut_ptr().cast(), from_mut(&mut len))?;
+    Ok((returned, decoded(&mut addr, len)))
+}
+
+/// Not inlined into every call.
+#[inline(never)]
+fn decoded(addr: &mut SockAddr, len: libc::socklen_t) -> Addr {
     addr.set_len(len);
-    Ok((returned, addr.decode().unwrap_or(Addr::Unspecified)))
+    addr.decode().unwrap_or(Addr::Unspecified)
 }
 
 pub(super) fn accept4(listener: &Fd) -> Result<(Fd, Addr), Errno> {
@@ -105,15 +111,15 @@ pub(super) fn getpeername(socket: &Fd) -> Result<Addr, Errno> {
     named.map(|((), addr)| addr)
 }
 
-#[inline]
-pub(super) fn recv(socket: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
+#[inline(always)]
+pub(crate) fn recv(socket: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: recv(2) writes at most `buf.len()` bytes at `buf`, which we hold exclusively
     // until it returns, and it keeps no pointer afterwards.
     check_count(unsafe { libc::recv(socket.raw(), buf.as_mut_ptr().cast(), buf.len(), 0) })
 }
 
-#[inline]
-pub(super) fn send(socket: &Fd, buf: &[u8]) -> Result<usize, Errno> {
+#[inline(always)]
+pub(crate) fn send(socket: &Fd, buf: &[u8]) -> Result<usize, Errno> {
     // SAFETY: send(2) reads at most `buf.len()` bytes at `buf`, which is borrowed until it
     // returns, and it keeps no pointer afterwards.
     check_count(unsafe {

@@ -3,7 +3,7 @@
 //!
 //! This file does the waiting; creating a reactor is in `create.rs`, adding and removing
 //! registrations in `register.rs`, operations on one registration in `io.rs`, waking from another
-//! thread in `waker.rs`.
+//! thread in `waker.rs`, polling before a wait in `polling.rs`.
 
 use core::fmt;
 use core::time::Duration;
@@ -46,16 +46,6 @@ const STALE_SLEEP_MILLIS: u32 = 1;
 /// registration, although stale events may hide some. More than any process has descriptors:
 /// reached only with very many stale registrations.
 const SWEEP_EVENTS_MAX: usize = 1 << 16;
-
-/// The shortest wait that is preceded by polling.
-const SPIN_TIMEOUT_MIN: Duration = Duration::from_millis(1);
-
-/// The longest time that is polled before one wait.
-const SPIN_MAX: Duration = Duration::from_millis(10);
-
-/// Polls before one wait, for a clock that stands still. A poll takes 170 ns or more: this is over
-/// [`SPIN_MAX`].
-const SPIN_POLLS_MAX: u32 = 1 << 16;
 
 /// The waker's value of `epoll_event.data`. No slab grows to that slot.
 pub(super) const WAKER_DATA: u64 = u64::MAX;
@@ -112,17 +102,18 @@ pub struct Reactor<T, K: Kernel = Linux, S: StorageOf<T> = Heap> {
     /// An unfinished sweep: the last batch was full.
     sweep: Option<Sweep>,
     has_pwait2: bool,
-    spin: SpinPolicy,
+    pub(super) spin: SpinPolicy,
     /// How to poll before a wait, if that is wanted. A pointer, so that a program that never polls
     /// does not contain the code.
-    poll: Option<PollBeforeWait<T, K, S>>,
+    pub(super) poll: Option<PollBeforeWait<T, K, S>>,
     stale: u64,
     /// An empty epoll, with which the reactor sleeps. Created when it is first needed.
     sleeper: Option<Fd>,
 }
 
 /// Waits as [`Reactor::epoll_wait_now`] does, and polls before.
-type PollBeforeWait<T, K, S> = fn(&mut Reactor<T, K, S>, Option<Duration>) -> Result<usize, Errno>;
+pub(super) type PollBeforeWait<T, K, S> =
+    fn(&mut Reactor<T, K, S>, Option<Duration>) -> Result<usize, Errno>;
 
 /// Several waits that together report everything that was ready at one time.
 ///
@@ -365,8 +356,25 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
 
     /// Whether [`take_next`](Self::take_next) would return an event. Removes those before it that
     /// are not reported.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn has_next(&mut self) -> bool {
+        let Some(event) = self.unreported() else { return self.has_more() };
+        match self.registrations.get(Token::from_bits(event.data())) {
+            // Most events are ordinary ones.
+            Some(registration) if registration.watched.mask & REQUEUED_BIT == 0 => true,
+            _ => self.find_next(),
+        }
+    }
+
+    /// Whether anything is reported after the batch.
+    #[inline(always)]
+    fn has_more(&mut self) -> bool {
+        (self.requeued_this_round > 0 || self.timers_this_round > 0) && self.has_late()
+    }
+
+    /// As [`has_next`](Self::has_next), for any event.
+    #[inline(never)]
+    fn find_next(&mut self) -> bool {
         while let Some(event) = self.unreported() {
             match self.registrations.get_mut(Token::from_bits(event.data())) {
                 Some(registration) if registration.watched.mask & REQUEUED_BIT == 0 => return true,
@@ -385,7 +393,7 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
             }
             self.cursor += 1;
         }
-        (self.requeued_this_round > 0 || self.timers_this_round > 0) && self.has_late()
+        self.has_more()
     }
 
     /// Whether anything is reported after the batch: requeued registrations, then deadlines.
@@ -406,7 +414,7 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     }
 
     /// Returns the next event, after [`has_next`](Self::has_next) has found one.
-    #[inline]
+    #[inline(always)]
     fn take_next(&mut self) -> Option<Event> {
         let Some(event) = self.unreported() else { return self.take_late() };
         self.cursor += 1;
@@ -462,13 +470,18 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
         }
         self.sweep = None;
         self.timers_this_round = 0;
-        self.len = self.epoll_wait_now(None)?;
+        let count = self.epoll_wait_millis(None)?;
+        self.check_fits(count);
+        self.len = count;
         Ok(())
     }
 
     #[inline(never)]
     fn wait_events_until(&mut self, deadline: Option<Instant>) -> Result<(), Errno> {
-        let until = [deadline, self.shared.timers.next_deadline()].into_iter().flatten().min();
+        let until = match (deadline, self.shared.timers.next_deadline()) {
+            (Some(deadline), Some(timer)) => Some(deadline.min(timer)),
+            (deadline, timer) => deadline.or(timer),
+        };
         let started_at = until.map(|_| self.kernel.now());
         let timeout = match until.zip(started_at) {
             _ if !self.shared.requeued.is_empty() => Some(Duration::ZERO),
@@ -540,57 +553,27 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     }
 
     #[inline]
-    fn epoll_wait_now(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
+    pub(super) fn epoll_wait_now(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
         // No timeout and a zero timeout need no nanoseconds, and so no epoll_pwait2.
         let count = match timeout {
             Some(timeout) if !timeout.is_zero() => self.epoll_wait_nanos(timeout)?,
-            _ => {
-                let (events, millis) = (self.events.as_mut_slice(), timeout.map(|_| 0));
-                self.kernel.epoll_wait(&self.shared.epoll, events, millis)?
-            }
+            _ => self.epoll_wait_millis(timeout.map(|_| 0))?,
         };
+        self.check_fits(count);
+        Ok(count)
+    }
+
+    #[inline(always)]
+    fn epoll_wait_millis(&mut self, millis: Option<u32>) -> Result<usize, Errno> {
+        self.kernel.epoll_wait(&self.shared.epoll, self.events.as_mut_slice(), millis)
+    }
+
+    #[inline(always)]
+    fn check_fits(&self, count: usize) {
         assert!(
             !crate::assertions::ASSERTS || count <= self.events.as_slice().len(),
             "a kernel returned more events than fit the buffer"
         );
-        Ok(count)
-    }
-
-    /// Polls before a wait, if that is long enough; polling is a part of it.
-    #[inline(never)]
-    fn epoll_wait_polling(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
-        if timeout.is_some_and(|timeout| timeout < SPIN_TIMEOUT_MIN) {
-            return self.epoll_wait_now(timeout);
-        }
-        let Some(limit) = self.spin.limit() else { return self.epoll_wait_now(timeout) };
-        let limit = timeout.map_or(limit, |timeout| limit.min(timeout)).min(SPIN_MAX);
-        let began = self.kernel.now();
-        let mut took = Duration::ZERO;
-        for _ in 0..SPIN_POLLS_MAX {
-            let count = self.epoll_wait_now(Some(Duration::ZERO))?;
-            took = self.kernel.now() - began;
-            if count > 0 {
-                self.kernel.on_decision(Decision::Polled { has_found: true });
-                self.spin.record(Some(took));
-                return Ok(count);
-            }
-            if took >= limit {
-                break;
-            }
-        }
-        self.kernel.on_decision(Decision::Polled { has_found: false });
-        self.spin.record(None);
-        self.epoll_wait_now(timeout.map(|timeout| timeout.saturating_sub(took)))
-    }
-
-    /// Sets whether to poll before blocking. Without a call it is [`Spin::Off`]. Cost: O(1).
-    ///
-    /// It changes when events are reported, never which, and no deadline. One sooner than a
-    /// millisecond is waited for without polling; before one wait it polls for about 10
-    /// milliseconds at most.
-    pub fn set_spin(&mut self, spin: Spin) {
-        self.spin = SpinPolicy::new(spin);
-        self.poll = if self.spin.is_off() { None } else { Some(Self::epoll_wait_polling) };
     }
 
     fn epoll_wait_nanos(&mut self, timeout: Duration) -> Result<usize, Errno> {

@@ -9,24 +9,25 @@ const EINTR_CALLS_MAX: u32 = 16;
 /// Repeats a call that a signal interrupted, up to [`EINTR_CALLS_MAX`] calls.
 #[inline]
 pub(crate) fn retry_on_eintr<R>(mut call: impl FnMut() -> Result<R, Errno>) -> Result<R, Errno> {
-    for _ in 1..EINTR_CALLS_MAX {
-        match call() {
-            Err(errno) if errno.is_interrupted() => {}
-            result => return result,
-        }
-    }
-    call()
+    repeat(EINTR_CALLS_MAX, &mut call)
 }
 
 /// As [`retry_on_eintr`], after a first call that was interrupted. Not inlined: this is rare.
 #[cold]
 #[inline(never)]
 pub(crate) fn retry_after_eintr<R>(mut call: impl FnMut() -> Result<R, Errno>) -> Result<R, Errno> {
-    for _ in 2..EINTR_CALLS_MAX {
+    repeat(EINTR_CALLS_MAX - 1, &mut call)
+}
+
+/// Makes at most `calls_max` calls. There is one place for the call, because it is inlined there.
+#[inline(always)]
+fn repeat<R>(calls_max: u32, call: &mut impl FnMut() -> Result<R, Errno>) -> Result<R, Errno> {
+    let mut left = calls_max;
+    loop {
+        left -= 1;
         match call() {
-            Err(errno) if errno.is_interrupted() => {}
+            Err(errno) if errno.is_interrupted() && left > 0 => {}
             result => return result,
         }
     }
-    call()
 }

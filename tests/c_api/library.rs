@@ -57,14 +57,14 @@ const IMPORTS: &[&str] = &[
 
 /// The same for one that uses the reactor, and neither sockets nor the server nor names of errors.
 const REACTOR_LOADED_BYTES_MAX: u64 = 12 << 10;
-/// What a program can get of the archive: code and constants.
-const ARCHIVE_LOADED_BYTES_MAX: u64 = 54 << 10;
-/// The file.
-const SHARED_BYTES_MAX: u64 = 64 << 10;
+/// What a program can get of the archive: code and constants. 32 KB are the goal.
+const ARCHIVE_LOADED_BYTES_MAX: u64 = 55_000;
+/// The file. 40 KB are the goal.
+const SHARED_BYTES_MAX: u64 = 63_000;
 /// What `examples/c/echo.c` gets of it: `--gc-sections` leaves out the rest.
 const ECHO_LOADED_BYTES_MAX: u64 = 22 << 10;
-/// The same, code alone. Half of it is the sockets with their addresses as text.
-const ECHO_TEXT_BYTES_MAX: u64 = 15 << 10;
+/// The same, code alone. Half of it is the sockets with their addresses as text. 4 KB are the goal.
+const ECHO_TEXT_BYTES_MAX: u64 = 14_800;
 
 /// The functions that need neither sockets nor the server nor names of errors.
 pub(crate) const REACTOR: &[&str] = &[
