@@ -63,7 +63,7 @@ fn parse_entry(line: &str) -> Option<EpollEntry> {
 /// The word after `name`, with or without a space between them.
 fn value<'t>(line: &'t str, name: &str) -> Option<&'t str> {
     let (_, rest) = line.split_once(name)?;
-    rest.split_whitespace().next()
+    rest.split_ascii_whitespace().next()
 }
 
 /// The number of a device as stat(2) returns it, of the kernel's own encoding: 12 bits for the

@@ -17,6 +17,9 @@ mod kernels;
 #[path = "../../src/bin/epollite/study/actors.rs"]
 mod actors;
 
+#[path = "../../src/bin/epollite/small_map.rs"]
+mod small_map;
+
 /// Experiments on the real kernel run one after the other: a fork copies every descriptor of this
 /// process, and the limit of descriptors is the whole process'.
 pub(crate) fn alone() -> std::sync::MutexGuard<'static, ()> {

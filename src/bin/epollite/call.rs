@@ -97,6 +97,17 @@ impl CallCount {
         self.bytes += other.bytes;
         self.nanos += other.nanos;
     }
+
+    /// Not inlined into every call.
+    #[cold]
+    #[inline(never)]
+    const fn add_failure(&mut self, errno: Errno) {
+        if errno.is_would_block() {
+            self.eagain += 1;
+        } else {
+            self.errors += 1;
+        }
+    }
 }
 
 /// The counts of all calls, by [`Call::index`].
@@ -131,9 +142,9 @@ impl CallTable {
     }
 
     /// Visits all counters in a fixed order.
-    pub(crate) fn for_each_counter(&mut self, mut visit: impl FnMut(&mut u64)) {
+    pub(crate) fn for_each_counter(&mut self, visit: &mut dyn FnMut(&mut u64)) {
         for CallCount { calls, eagain, errors, bytes, nanos } in &mut self.0 {
-            [calls, eagain, errors, bytes, nanos].into_iter().for_each(&mut visit);
+            [calls, eagain, errors, bytes, nanos].into_iter().for_each(&mut *visit);
         }
     }
 
@@ -142,10 +153,8 @@ impl CallTable {
     pub(crate) fn count(&mut self, call: Call, error: Option<Errno>) {
         let count = &mut self.0[call.index()];
         count.calls += 1;
-        match error {
-            None => {}
-            Some(errno) if errno.is_would_block() => count.eagain += 1,
-            Some(_) => count.errors += 1,
+        if let Some(errno) = error {
+            count.add_failure(errno);
         }
     }
 

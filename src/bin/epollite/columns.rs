@@ -8,7 +8,7 @@ pub(crate) const COLUMNS: usize = 80;
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
-    for word in text.split_whitespace() {
+    for word in text.split_ascii_whitespace() {
         let mut word: Vec<char> = one_line(word).chars().collect();
         let used = line.chars().count();
         if used > 0 && used + 1 + word.len() > width {

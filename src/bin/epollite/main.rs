@@ -36,6 +36,7 @@ mod scenario;
 mod signals;
 mod sim;
 mod sink;
+mod small_map;
 mod startup;
 mod stats;
 mod study;

@@ -8,6 +8,7 @@ use epollite::server::stream::StreamStats;
 use crate::call::{Call, CallCount, CallTable};
 use crate::json::json_string;
 use crate::log::Log;
+use crate::small_map::sort_few;
 
 /// The statistics of one thread, or the sum of all threads.
 #[derive(Clone, Copy, Default, Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct StatsSnapshot {
 }
 
 impl StatsSnapshot {
+    /// Not inlined: hundreds of numbers are added.
+    #[inline(never)]
     pub(crate) fn add(&mut self, other: &Self) {
         self.open += other.open;
         self.stream.add(&other.stream);
@@ -27,25 +30,25 @@ impl StatsSnapshot {
     }
 
     /// Visits all counters in a fixed order.
-    pub(crate) fn for_each_counter(&mut self, mut visit: impl FnMut(&mut u64)) {
+    pub(crate) fn for_each_counter(&mut self, visit: &mut dyn FnMut(&mut u64)) {
         let Self { open, stream: s, datagram: d, calls } = self;
         visit(open);
         [&mut s.accepted, &mut s.closed, &mut s.reset, &mut s.timed_out]
             .into_iter()
-            .for_each(&mut visit);
+            .for_each(&mut *visit);
         [&mut s.aborted, &mut s.accept_pauses, &mut s.bytes_in, &mut s.bytes_out]
             .into_iter()
-            .for_each(&mut visit);
+            .for_each(&mut *visit);
         [&mut s.echoes, &mut s.events_handled, &mut s.events_spurious, &mut s.events_stale]
             .into_iter()
-            .for_each(&mut visit);
+            .for_each(&mut *visit);
         [&mut d.received, &mut d.echoed, &mut d.truncated, &mut d.refused]
             .into_iter()
-            .for_each(&mut visit);
+            .for_each(&mut *visit);
         [&mut d.dropped, &mut d.errors, &mut d.bytes_in, &mut d.bytes_out]
             .into_iter()
-            .for_each(&mut visit);
-        [&mut d.events_handled, &mut d.events_spurious].into_iter().for_each(&mut visit);
+            .for_each(&mut *visit);
+        [&mut d.events_handled, &mut d.events_spurious].into_iter().for_each(&mut *visit);
         calls.for_each_counter(visit);
     }
 
@@ -67,7 +70,7 @@ impl StatsSnapshot {
     /// The number of calls by kind, without unused kinds, the most frequent first.
     fn kinds(&self) -> Vec<(Call, CallCount)> {
         let mut kinds = self.calls.made();
-        kinds.sort_by_key(|(_, count)| core::cmp::Reverse(count.calls));
+        sort_few(&mut kinds, |(_, count)| core::cmp::Reverse(count.calls));
         kinds
     }
 
@@ -81,7 +84,7 @@ impl StatsSnapshot {
                 None => sums.push((call.syscall_name(), count)),
             }
         }
-        sums.sort_by_key(|(_, count)| core::cmp::Reverse(count.calls));
+        sort_few(&mut sums, |(_, count)| core::cmp::Reverse(count.calls));
         sums
     }
 
@@ -164,7 +167,7 @@ impl StatsSnapshot {
 #[expect(clippy::cast_precision_loss, reason = "few digits are printed")]
 fn format_table(table: &CallTable, echoes: u64) -> String {
     let mut rows = table.made();
-    rows.sort_by_key(|(_, row)| core::cmp::Reverse(row.nanos));
+    sort_few(&mut rows, |(_, row)| core::cmp::Reverse(row.nanos));
     let mut sum = CallCount::default();
     rows.iter().for_each(|(_, row)| sum.add(row));
     let rule = "------ ---------- ---------- --------- ------- ------- ---------- ------------\n";

@@ -97,6 +97,7 @@ impl ArgParser {
     }
 
     /// The value of the flag just read, as bytes.
+    #[inline(never)]
     pub(super) fn value(&mut self) -> Result<OsString, CliError> {
         let mut value = self.attached_value.take();
         if value.is_none() && !self.short_flags.is_empty() {
@@ -127,7 +128,14 @@ impl ArgParser {
         read: impl FnOnce(&[u8]) -> Result<T, String>,
     ) -> Result<T, CliError> {
         let value = self.value()?;
-        read(value.as_bytes()).map_err(|why| self.usage_error(&format!("{}: {why}", self.flag)))
+        read(value.as_bytes()).map_err(|why| self.value_error(&why))
+    }
+
+    /// What is wrong with the value of the flag just read.
+    #[cold]
+    #[inline(never)]
+    fn value_error(&self, why: &str) -> CliError {
+        self.usage_error(&format!("{}: {why}", self.flag))
     }
 
     /// The error of an unknown flag, with the nearest one that `help` names.

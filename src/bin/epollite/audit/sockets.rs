@@ -72,7 +72,7 @@ const TCP_STATES: [(&str, &str); 11] = [
 
 /// A row of `tcp`, `tcp6`, `udp` or `udp6`; `None` for the heading.
 fn parse_inet(protocol: &str, row: &str) -> Option<(u64, SocketInfo)> {
-    let columns: Vec<&str> = row.split_whitespace().collect();
+    let columns: Vec<&str> = row.split_ascii_whitespace().collect();
     let [_, local, remote, state, queues, _, _, _, _, inode, ..] = columns[..] else { return None };
     let (local, remote) = (parse_addr(local)?, parse_addr(remote)?);
     let (_, name) = TCP_STATES.iter().find(|(code, _)| *code == state)?;
@@ -117,7 +117,7 @@ const LISTENS: u32 = 1 << 16;
 
 /// A row of `unix`; `None` for the heading.
 fn parse_unix(row: &str) -> Option<(u64, SocketInfo)> {
-    let mut columns = row.split_whitespace();
+    let mut columns = row.split_ascii_whitespace();
     let flags = u32::from_str_radix(columns.nth(3)?, 16).ok()?;
     let kind = match columns.next()? {
         "0001" => "unix stream",

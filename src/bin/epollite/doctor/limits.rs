@@ -83,7 +83,7 @@ pub(super) fn read() -> Vec<Limit> {
     limits.extend(SYSCTLS.iter().map(|sysctl| {
         let path = format!("/proc/sys/{}", sysctl.name.replace('.', "/"));
         let value = fs::read_to_string(path).ok();
-        limit(sysctl, value.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")))
+        limit(sysctl, value.map(|text| text.split_ascii_whitespace().collect::<Vec<_>>().join(" ")))
     }));
     limits.push(Limit {
         name: "memory of the cgroup",

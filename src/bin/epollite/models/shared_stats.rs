@@ -62,7 +62,7 @@ impl SharedCounters {
     pub(super) fn part(&self, part: usize) -> StatsSnapshot {
         let mut snapshot = StatsSnapshot::default();
         let mut words = self.slice(part).iter();
-        snapshot.for_each_counter(|counter| {
+        snapshot.for_each_counter(&mut |counter| {
             *counter = words.next().map_or(0, |word| word.load(Ordering::Relaxed));
         });
         snapshot
@@ -74,7 +74,7 @@ impl SharedCounters {
         let mut snapshot = self.part(part);
         snapshot.stream.closed += std::mem::take(&mut snapshot.open);
         let mut words = self.slice(part).iter();
-        snapshot.for_each_counter(|counter| {
+        snapshot.for_each_counter(&mut |counter| {
             if let Some(word) = words.next() {
                 word.store(*counter, Ordering::Relaxed);
             }
@@ -101,7 +101,7 @@ impl CounterWriter {
             self.last[word] = added;
         }
         let mut words = self.part.iter().zip(&mut self.last);
-        snapshot.for_each_counter(|counter| {
+        snapshot.for_each_counter(&mut |counter| {
             let Some((shared, added)) = words.next() else { return };
             if *counter != *added {
                 // Wrapping, so that a decrease is subtracted.
@@ -125,14 +125,14 @@ impl CounterWriter {
 /// The number of counters.
 fn part_words() -> usize {
     let mut count = 0;
-    StatsSnapshot::default().for_each_counter(|_| count += 1);
+    StatsSnapshot::default().for_each_counter(&mut |_| count += 1);
     count
 }
 
 /// Which words are the [`echo_counters`]: numbers all words, and looks which numbers these have.
 fn echo_words() -> [usize; ECHO_COUNTERS] {
     let (mut numbered, mut next) = (StatsSnapshot::default(), 0);
-    numbered.for_each_counter(|counter| {
+    numbered.for_each_counter(&mut |counter| {
         *counter = next;
         next += 1;
     });
@@ -158,9 +158,9 @@ mod tests {
             }
             writer.flush_echoes(&snapshot.stream, &snapshot.calls);
             let mut words = Vec::new();
-            snapshot.for_each_counter(|counter| words.push(*counter));
+            snapshot.for_each_counter(&mut |counter| words.push(*counter));
             let mut shared = Vec::new();
-            counters.part(0).for_each_counter(|counter| shared.push(*counter));
+            counters.part(0).for_each_counter(&mut |counter| shared.push(*counter));
             assert_eq!(shared, words, "an echo changes no other counter");
             if round == 2 {
                 writer.flush(snapshot);
@@ -173,7 +173,7 @@ mod tests {
         let counters = SharedCounters::new(2).unwrap();
         let mut one = StatsSnapshot::default();
         let mut next = 0;
-        one.for_each_counter(|counter| {
+        one.for_each_counter(&mut |counter| {
             next += 1;
             *counter = next;
         });
@@ -182,7 +182,7 @@ mod tests {
         first.flush(one);
         second.flush(one);
         let mut expected = 0;
-        counters.part(1).for_each_counter(|counter| {
+        counters.part(1).for_each_counter(&mut |counter| {
             expected += 2;
             assert_eq!(*counter, expected, "each writer's counters are added exactly once");
         });

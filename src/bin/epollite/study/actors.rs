@@ -2,7 +2,6 @@
 //!
 //! Whether one sleeps is read from /proc; nothing here sleeps itself.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
@@ -12,6 +11,8 @@ use epollite::kernel::{ChildProcess, ChildRole, Devices, EpollEvent, Signal};
 use epollite::study::{Actors, Returned, Waited};
 use epollite::{Errno, Fd, Instant, Kernel, Linux};
 
+use crate::small_map::SmallMap;
+
 /// How long an actor may take to fall asleep or to return: too long on any machine.
 const ASLEEP_MAX: Duration = Duration::from_secs(10);
 /// The numbers of epoll_wait(2), epoll_pwait(2) and recvmmsg(2) on the machines that Linux has.
@@ -20,7 +21,7 @@ const WAIT_NUMBERS: [&str; 5] = ["232", "281", "22", "299", "243"];
 /// The actors of one experiment.
 #[derive(Debug, Default)]
 pub(crate) struct LinuxActors {
-    actors: BTreeMap<String, Actor>,
+    actors: SmallMap<String, Actor>,
     /// Names of processes that could not be forked: a thread must not stand for one, since what is
     /// sent to it would stop or end this program.
     missing: Vec<String>,
@@ -32,11 +33,14 @@ enum Actor {
     Process(Child),
 }
 
+/// What a thread does.
+type Call = Box<dyn FnOnce() -> Result<Returned, Errno> + Send>;
+
 /// A thread that makes one call.
 #[derive(Debug)]
 struct Worker {
     thread: u32,
-    result: Receiver<Ended>,
+    messages: Receiver<Message>,
     handle: Option<JoinHandle<()>>,
     returned: Option<Ended>,
 }
@@ -47,6 +51,13 @@ struct Child {
     waits_since: Option<Instant>,
     returned: Option<Ended>,
     is_alive: bool,
+}
+
+/// What a thread says: which it is, and later how its call has ended.
+#[derive(Debug)]
+enum Message {
+    Began(Option<u32>),
+    Ended(Ended),
 }
 
 #[derive(Debug)]
@@ -151,7 +162,7 @@ impl Actors for LinuxActors {
                     _ => return self.settle(),
                 };
                 let path = format!("/proc/{}/stat", process.pid);
-                until(|| state(&path).is_none_or(|state| wanted.contains(&state)))?;
+                until(&mut || state(&path).is_none_or(|state| wanted.contains(&state)))?;
             }
         }
         self.settle()
@@ -188,6 +199,10 @@ impl LinuxActors {
         actor: &str,
         call: impl FnOnce() -> Result<Returned, Errno> + Send + 'static,
     ) -> Result<(), Errno> {
+        self.begin_boxed(actor, Box::new(call))
+    }
+
+    fn begin_boxed(&mut self, actor: &str, call: Call) -> Result<(), Errno> {
         if self.missing.iter().any(|name| name == actor) {
             return Err(Errno::ESRCH);
         }
@@ -210,7 +225,7 @@ impl LinuxActors {
         File::open("/proc/self/stat")
             .map_err(|it| Errno::from_io_error(&it).unwrap_or(Errno::EIO))?;
         let mut quiet = 0;
-        until(|| {
+        until(&mut || {
             let is_quiet = self.actors.values_mut().all(Actor::is_quiet);
             quiet = if is_quiet { quiet + 1 } else { 0 };
             quiet == 2
@@ -242,27 +257,24 @@ impl Actor {
 }
 
 impl Worker {
-    fn begin(
-        call: impl FnOnce() -> Result<Returned, Errno> + Send + 'static,
-    ) -> Result<Self, Errno> {
+    fn begin(call: Call) -> Result<Self, Errno> {
         // So that the wait can be ended.
         Linux.sigaction_nothing(Signal::URG)?;
-        let (send_thread, thread) = channel();
-        let (send_result, result) = channel();
+        let (send, messages) = channel();
         let wait = move || {
             let link = fs::read_link("/proc/thread-self").unwrap_or_default();
             let thread = link.file_name().and_then(|name| name.to_str()?.parse().ok());
             let start = Linux.now();
-            let _ = send_thread.send(thread);
+            let _ = send.send(Message::Began(thread));
             let result = call();
             let duration = Linux.now() - start;
-            let _ = send_result.send(Ended { result, start, duration });
+            let _ = send.send(Message::Ended(Ended { result, start, duration }));
         };
         let handle = thread::Builder::new().spawn(wait);
         let handle = handle.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::EAGAIN));
         let handle = Some(handle?);
-        let thread = thread.recv().ok().flatten().ok_or(Errno::ENOENT)?;
-        Ok(Self { thread, result, handle, returned: None })
+        let Ok(Message::Began(Some(thread))) = messages.recv() else { return Err(Errno::ENOENT) };
+        Ok(Self { thread, messages, handle, returned: None })
     }
 
     fn is_quiet(&mut self) -> bool {
@@ -271,15 +283,15 @@ impl Worker {
         }
         let folder = format!("/proc/self/task/{}", self.thread);
         let is_wait = |call: String| {
-            call.split_whitespace().next().is_some_and(|it| WAIT_NUMBERS.contains(&it))
+            call.split_ascii_whitespace().next().is_some_and(|it| WAIT_NUMBERS.contains(&it))
         };
         // A kernel may be built without the number of the call.
         let sleeps = state(&format!("{folder}/stat")) == Some('S')
             && fs::read_to_string(format!("{folder}/syscall")).map_or(true, is_wait);
-        match self.result.try_recv() {
-            Ok(returned) => self.returned = Some(returned),
+        match self.messages.try_recv() {
+            Ok(Message::Ended(returned)) => self.returned = Some(returned),
             Err(TryRecvError::Empty) => return sleeps,
-            Err(TryRecvError::Disconnected) => {}
+            Ok(Message::Began(_)) | Err(TryRecvError::Disconnected) => {}
         }
         true
     }
@@ -287,7 +299,7 @@ impl Worker {
     /// Interrupts the wait until it ends.
     fn end(mut self) {
         let Some(handle) = self.handle.take() else { return };
-        let _ = until(|| {
+        let _ = until(&mut || {
             let has_ended = handle.is_finished();
             if !has_ended {
                 let _ = Linux.tgkill(self.thread, Signal::URG);
@@ -338,7 +350,7 @@ fn state(path: &str) -> Option<char> {
 }
 
 /// Asks again and again, until it is so.
-fn until(mut is_so: impl FnMut() -> bool) -> Result<(), Errno> {
+fn until(is_so: &mut dyn FnMut() -> bool) -> Result<(), Errno> {
     let deadline = StdInstant::now() + ASLEEP_MAX;
     while !is_so() {
         if StdInstant::now() > deadline {

@@ -129,7 +129,7 @@ fn wait_for_backlogs() {
     for _ in 0..POLLS_MAX {
         let Ok(processors) = fs::read_to_string("/proc/net/softnet_stat") else { return };
         let mut lengths =
-            processors.lines().filter_map(|line| line.split_whitespace().nth(BACKLOG_COLUMN));
+            processors.lines().filter_map(|line| line.split_ascii_whitespace().nth(BACKLOG_COLUMN));
         if lengths.all(|length| length == "00000000") {
             return;
         }

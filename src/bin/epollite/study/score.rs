@@ -1,6 +1,5 @@
 //! How many predictions were right: in this run, and in a file that the user names.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::ErrorKind;
@@ -9,6 +8,7 @@ use std::path::Path;
 use super::file::read_text;
 use crate::columns::one_line;
 use crate::exit::CliError;
+use crate::small_map::SmallMap;
 
 /// Right ones, and how many were asked.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Score {
     /// Where people are right, in the same questions.
     pub(super) people: Count,
     file: Option<OsString>,
-    kept: BTreeMap<String, Count>,
+    kept: SmallMap<String, Count>,
 }
 
 const HEAD: &str = "# epollite study --predict: experiment, right, asked";
@@ -38,7 +38,7 @@ const HEAD: &str = "# epollite study --predict: experiment, right, asked";
 impl Score {
     /// Reads the file, if there is one, and makes sure that it can be written.
     pub(super) fn open(file: Option<&OsStr>) -> Result<Self, CliError> {
-        let mut kept = BTreeMap::new();
+        let mut kept = SmallMap::default();
         if let Some(path) = file {
             match read_text(Path::new(path)) {
                 Ok(text) => kept = parse(&text).map_err(|why| failure(path, &why))?,
@@ -64,7 +64,7 @@ impl Score {
     fn write(&self) -> Result<(), CliError> {
         let Some(path) = &self.file else { return Ok(()) };
         let mut text = format!("{HEAD}\n");
-        for (name, Count { right, asked }) in &self.kept {
+        for (name, Count { right, asked }) in self.kept.iter() {
             text += &format!("{name} {right} {asked}\n");
         }
         fs::write(path, text).map_err(|error| failure(path, &format!(" {error}")))
@@ -79,8 +79,8 @@ impl Score {
         }
         text += ".\n";
         if let Some(path) = &self.file {
-            let right: usize = self.kept.values().map(|count| count.right).sum();
-            let asked: usize = self.kept.values().map(|count| count.asked).sum();
+            let right: usize = self.kept.iter().map(|(_, count)| count.right).sum();
+            let asked: usize = self.kept.iter().map(|(_, count)| count.asked).sum();
             let (experiments, path) = (self.kept.len(), one_line(&path.to_string_lossy()));
             text += &format!("In {path}: {right} of {asked}, in {experiments} experiments.\n");
         }
@@ -93,8 +93,8 @@ fn failure(path: &OsStr, why: &str) -> CliError {
 }
 
 /// A line for each experiment: its name, right, asked. An error is `LINE: what was expected`.
-fn parse(text: &str) -> Result<BTreeMap<String, Count>, String> {
-    let mut kept = BTreeMap::new();
+fn parse(text: &str) -> Result<SmallMap<String, Count>, String> {
+    let mut kept = SmallMap::default();
     for (at, line) in text.lines().enumerate() {
         if line.is_empty() || line.starts_with('#') {
             continue;

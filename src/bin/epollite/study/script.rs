@@ -101,7 +101,7 @@ pub(crate) fn find_text(name: &str) -> Result<&'static str, CliError> {
 
 /// `add e0 s0 IN ET` with another trigger; other calls are left as they are.
 fn replace_trigger(call: &str, trigger: Trigger) -> String {
-    let words: Vec<&str> = call.split_whitespace().collect();
+    let words: Vec<&str> = call.split_ascii_whitespace().collect();
     if !words.iter().take(2).any(|word| ["add", "mod"].contains(word)) {
         return call.to_owned();
     }

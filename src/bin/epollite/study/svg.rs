@@ -3,7 +3,6 @@
 //!
 //! Makes text from rows; runs nothing.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::ready::Ready;
@@ -11,6 +10,7 @@ use super::script::Script;
 use super::timeline::{Row, actors, descriptors};
 use super::transfers::{Fate, Transfer, Transfers};
 use crate::columns::wrap;
+use crate::small_map::SmallMap;
 
 const WIDTH: usize = 800;
 /// The text of the steps: its left edge, and how many characters of 7.2 pixels fit.
@@ -138,12 +138,12 @@ fn indented(lines: Vec<String>, mark: &str) -> Vec<String> {
 struct Picture {
     body: String,
     /// The middle of each lane, by the name of its actor or descriptor.
-    lanes: BTreeMap<String, usize>,
+    lanes: SmallMap<String, usize>,
     /// The names of lanes, in their order.
     order: Vec<String>,
     transfers: Transfers,
     /// By thread or child, the epoll in which it waits, and where that began.
-    waiting: BTreeMap<String, (String, usize)>,
+    waiting: SmallMap<String, (String, usize)>,
     /// Where the first step begins.
     top: usize,
 }
@@ -161,7 +161,7 @@ impl Picture {
         let gap = ((LANES_X[1] - LANES_X[0]) / gaps).min(LANE_GAP_MAX);
         let lanes = order.iter().enumerate();
         let lanes = lanes.map(|(at, name)| (name.clone(), LANES_X[0] + at * gap)).collect();
-        let (transfers, waiting) = (Transfers::new(rows), BTreeMap::new());
+        let (transfers, waiting) = (Transfers::new(rows), SmallMap::default());
         Self { body: String::new(), lanes, order, transfers, waiting, top }
     }
 
@@ -208,7 +208,7 @@ impl Picture {
     /// The lanes, from the creation of a descriptor to its end, and stripes for every other step.
     fn lanes(&mut self, rows: &[Row], heights: &[usize], bottom: usize) {
         let mut y = self.top;
-        let mut ends: BTreeMap<String, [usize; 2]> = BTreeMap::new();
+        let mut ends: SmallMap<String, [usize; 2]> = SmallMap::default();
         for actor in actors(rows) {
             ends.insert(actor.to_owned(), [self.top - 6, bottom]);
         }
@@ -322,7 +322,9 @@ impl Picture {
         for name in &row.opened {
             self.circle("tip-call", self.lanes[name], y, 4);
         }
-        if let Some((name, &x)) = ended(row).and_then(|name| self.lanes.get_key_value(name)) {
+        if let Some(name) = ended(row)
+            && let Some(&x) = self.lanes.get(name)
+        {
             if let Some((_, from)) = self.waiting.remove(name) {
                 self.line("waiting", (x, from), (x, y));
             }

@@ -3,13 +3,13 @@
 //!
 //! Makes values from a report; it runs nothing and knows no format.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use epollite::instrument::{Argument, ReturnValue, SyscallRecord};
 use epollite::study::{Experiment, ExperimentReport, ExperimentStep, StepReport, Value};
 
 use crate::columns::one_line;
+use crate::small_map::SmallMap;
 
 /// The actor of a step that names none.
 const MAIN: &str = "main";
@@ -45,7 +45,7 @@ pub(crate) struct Row {
 impl Row {
     /// What is done: the first word of the call that does not name an actor.
     pub(crate) fn verb(&self) -> &str {
-        let mut words = self.call.split_whitespace();
+        let mut words = self.call.split_ascii_whitespace();
         words.find(|word| !word.starts_with('@')).unwrap_or_default()
     }
 
@@ -165,12 +165,12 @@ struct Names<'e> {
     /// Every name of the experiment: an event carries the place of its name.
     all: &'e [String],
     known: Vec<String>,
-    numbers: BTreeMap<u32, String>,
+    numbers: SmallMap<u32, String>,
 }
 
 impl<'e> Names<'e> {
     fn new(all: &'e [String]) -> Self {
-        Self { all, known: Vec::new(), numbers: BTreeMap::new() }
+        Self { all, known: Vec::new(), numbers: SmallMap::default() }
     }
 
     /// The names that a step has created.
@@ -183,7 +183,9 @@ impl<'e> Names<'e> {
         if step.call.starts_with("tcp ") {
             numbers.reverse();
         }
-        self.numbers.extend(numbers.into_iter().zip(new.iter().cloned()));
+        for (number, name) in numbers.into_iter().zip(&new) {
+            self.numbers.insert(number, name.clone());
+        }
         if matches!(seen.observed, None | Some(Value::Failed(_))) { Vec::new() } else { new }
     }
 
@@ -261,7 +263,7 @@ fn without(text: &str, start: &str, end: &str) -> String {
 /// The words of a call, without the first. What is quoted is data.
 fn words(call: &str) -> Vec<String> {
     let call = call.split('"').next().unwrap_or_default();
-    call.split_whitespace().skip(1).map(str::to_owned).collect()
+    call.split_ascii_whitespace().skip(1).map(str::to_owned).collect()
 }
 
 /// The numbers that the calls have opened and not closed.

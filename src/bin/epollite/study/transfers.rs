@@ -3,9 +3,10 @@
 //!
 //! Makes values from rows; it draws nothing.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::timeline::Row;
+use crate::small_map::SmallMap;
 
 /// What a step sends from one actor or descriptor to another.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,13 +33,13 @@ pub(super) struct Transfers {
     /// descriptor, a child, or [`IN_FLIGHT`].
     open: Vec<(String, String)>,
     /// The file at the other end of a connection: a listener, until the connection is accepted.
-    peers: BTreeMap<String, String>,
+    peers: SmallMap<String, String>,
     /// By listener, the connections that were not accepted yet.
-    queued: BTreeMap<String, VecDeque<String>>,
+    queued: SmallMap<String, VecDeque<String>>,
     /// The files that have messages: one of 0 bytes is one.
-    with_messages: BTreeSet<String>,
+    with_messages: SmallMap<String, ()>,
     /// By the number of the step, the socket that received the datagram. None: it was dropped.
-    receivers: BTreeMap<usize, Option<String>>,
+    receivers: SmallMap<usize, Option<String>>,
 }
 
 /// A descriptor in a message that was not received yet.
@@ -48,9 +49,9 @@ impl Transfers {
     pub(super) fn new(rows: &[Row]) -> Self {
         Self {
             open: Vec::new(),
-            peers: BTreeMap::new(),
-            queued: BTreeMap::new(),
-            with_messages: BTreeSet::new(),
+            peers: SmallMap::default(),
+            queued: SmallMap::default(),
+            with_messages: SmallMap::default(),
             receivers: receivers(rows),
         }
     }
@@ -105,7 +106,7 @@ impl Transfers {
             };
             self.open.push((name.clone(), file.unwrap_or_else(|| name.clone())));
             if ["datagram", "seqpacket", "udp"].iter().any(|kind| row.call.ends_with(kind)) {
-                self.with_messages.insert(name.clone());
+                self.with_messages.insert(name.clone(), ());
             }
         }
         match (row.verb(), &row.names[..], &row.opened[..]) {
@@ -131,7 +132,7 @@ impl Transfers {
             (_, _, [one, other]) => pair(one, other),
             ("ptypeer" | "reopen", [one, _], [other]) => pair(one, other),
             ("listen", [listener], _) => {
-                self.queued.entry(listener.clone()).or_default();
+                self.queued.or_default(listener.clone());
             }
             ("connect", [client, to], _) => {
                 self.peers.insert(client.clone(), to.clone());
@@ -155,7 +156,7 @@ impl Transfers {
         (closed, self.open) = self.open.drain(..).partition(|(holder, _)| holder == name);
         let mut told = Vec::new();
         for (_, file) in closed {
-            if self.holder(&file).is_some() || self.with_messages.contains(&file) {
+            if self.holder(&file).is_some() || self.with_messages.contains_key(&file) {
                 continue;
             }
             let queue = self.queued.remove(&file).unwrap_or_default();
@@ -174,7 +175,7 @@ impl Transfers {
     }
 
     fn has_messages(&self, name: &str) -> bool {
-        self.file(name).is_some_and(|file| self.with_messages.contains(file))
+        self.file(name).is_some_and(|file| self.with_messages.contains_key(file))
     }
 
     fn file(&self, name: &str) -> Option<&str> {
@@ -189,7 +190,7 @@ impl Transfers {
 /// By step, the socket that received the UDP datagram of a `sendto`. One that no later step shows
 /// is missing; none is one that was dropped: its receiver was empty later, or received one that was
 /// sent after it.
-fn receivers(rows: &[Row]) -> BTreeMap<usize, Option<String>> {
+fn receivers(rows: &[Row]) -> SmallMap<usize, Option<String>> {
     let is_udp = |row: &&Row| row.verb() == "socket" && row.call.ends_with(" udp");
     let udp: Vec<&String> = rows.iter().filter(is_udp).flat_map(|row| &row.opened).collect();
     let of_udp = |row: &&Row| row.names.first().is_some_and(|name| udp.contains(&name));
@@ -197,8 +198,8 @@ fn receivers(rows: &[Row]) -> BTreeMap<usize, Option<String>> {
     let sends: Vec<&Row> = sends.filter(|row| row.verb() == "sendto" && !row.is_failed()).collect();
     let reads: Vec<&Row> = rows.iter().filter(of_udp).filter(|row| takes_datagram(row)).collect();
     // By the step that reads it, the step that has sent it.
-    let mut sent: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut receivers = BTreeMap::new();
+    let mut sent: SmallMap<usize, usize> = SmallMap::default();
+    let mut receivers = SmallMap::default();
     for send in &sends {
         let is_it = |read: &&&Row| {
             read.number > send.number
@@ -278,7 +279,7 @@ mod tests {
 
     /// Rows of calls that the model lacks: `CALL | NAMES | OPENED`.
     fn rows(lines: &[&str]) -> Vec<Row> {
-        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        let words = |text: &str| text.split_ascii_whitespace().map(str::to_owned).collect();
         let row = |(at, line): (usize, &&str)| {
             let parts: Vec<&str> = line.split('|').collect();
             Row {

@@ -3,7 +3,6 @@
 //! Knows the form of the file; what it translates is given by the caller. A text without a
 //! translation stays in English.
 
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -12,6 +11,7 @@ use epollite::study::{Experiment, ExperimentStep};
 use super::file::read_text;
 use crate::columns::one_line;
 use crate::exit::CliError;
+use crate::small_map::SmallMap;
 
 /// The language of a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,7 +23,7 @@ pub(super) enum Language {
 /// Translated texts of one experiment, by the English ones.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Translation {
-    texts: BTreeMap<String, String>,
+    texts: SmallMap<String, String>,
 }
 
 /// Fields that are translated as a whole.
@@ -49,7 +49,7 @@ impl Translation {
     /// An error is `LINE: what was expected`.
     fn parse(text: &str, english: &Experiment) -> Result<Self, String> {
         let originals = [&english.question, &english.people, &english.lesson];
-        let mut texts = BTreeMap::new();
+        let mut texts = SmallMap::default();
         let mut current: Option<String> = None;
         for (at, line) in text.lines().enumerate() {
             let fail = |what: &str| format!("{}: expected {what}", at + 1);
@@ -59,7 +59,7 @@ impl Translation {
             }
             if let (true, Some(key)) = (line.starts_with(' '), &current) {
                 // Chinese has no space between two lines.
-                let text: &mut String = texts.entry(key.clone()).or_default();
+                let text: &mut String = texts.or_default(key.clone());
                 text.push_str(line.trim());
                 continue;
             }

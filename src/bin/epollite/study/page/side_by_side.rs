@@ -66,10 +66,10 @@ pub(crate) fn side_by_side(kernel: &str, script: &Script, shown: &[Column]) -> S
 /// A registration without its trigger, which each column has its own of.
 fn without_trigger(call: &str) -> String {
     let is_registration =
-        call.split_whitespace().take(2).any(|word| ["add", "mod"].contains(&word));
+        call.split_ascii_whitespace().take(2).any(|word| ["add", "mod"].contains(&word));
     if !is_registration {
         return call.to_owned();
     }
-    let words = call.split_whitespace().filter(|word| !["ET", "ONESHOT"].contains(word));
+    let words = call.split_ascii_whitespace().filter(|word| !["ET", "ONESHOT"].contains(word));
     words.collect::<Vec<_>>().join(" ")
 }
