@@ -13,7 +13,7 @@ use epollite::{Errno, Fd};
 use crate::args::EchoOptions;
 use crate::coordinator::Coordinator;
 use crate::exit::{CliError, failed, spawn_failure};
-use crate::instrument::{CountingKernel, InstrumentedKernel, RecordingKernel};
+use crate::instrument::{CountingKernel, InstrumentedKernel, recording_kernel};
 use crate::listen::{self, BoundSocket, Place};
 use crate::model::Model;
 use crate::operation::handover::{Handover, HeldSocket};
@@ -54,28 +54,23 @@ pub(crate) fn run(options: &EchoOptions) -> Result<(), CliError> {
     if is_recording {
         recorder::start(recorder);
     }
-    let result = if options.trace.is_some() || options.log.syscall_summary || is_recording {
-        serve_with_kernel::<RecordingKernel>(options, start)
-    } else {
-        serve_with_kernel::<CountingKernel>(options, start)
+    let is_recording = options.trace.is_some() || options.log.syscall_summary || is_recording;
+    let result = match options.model {
+        Model::Epoll(_) if is_recording => serve(options, start, &recording_kernel(true)),
+        Model::Epoll(_) => serve(options, start, &CountingKernel::default()),
+        _ => models::run(options, start, recording_kernel(is_recording)),
     };
     trace.report_dropped();
     explain.report_dropped();
     result
 }
 
-fn serve_with_kernel<K: InstrumentedKernel>(
+fn serve<K: InstrumentedKernel>(
     options: &EchoOptions,
     start: Start,
+    kernel: &K,
 ) -> Result<(), CliError> {
-    match options.model {
-        Model::Epoll(_) => serve::<K>(options, start),
-        _ => models::run::<K>(options, start),
-    }
-}
-
-fn serve<K: InstrumentedKernel>(options: &EchoOptions, start: Start) -> Result<(), CliError> {
-    let mut workers = build_workers::<K>(options, &start)?;
+    let mut workers = build_workers(options, &start, kernel)?;
     let signals = signals::read_by_server(false);
     block_signals(workers[0].server.kernel(), &signals)?;
     // Before sockets of a server that runs are taken over: what fails up to here is no harm.
@@ -228,6 +223,7 @@ fn hold<K: InstrumentedKernel>(
 fn build_workers<K: InstrumentedKernel>(
     options: &EchoOptions,
     start: &Start,
+    kernel: &K,
 ) -> Result<Vec<Worker<K>>, CliError> {
     let coordinator = Arc::new(Coordinator::default());
     let threads = u64::from(options.threads);
@@ -257,7 +253,7 @@ fn build_workers<K: InstrumentedKernel>(
             config.budget_bytes = budget_bytes;
         }
         let mut server =
-            stream::StreamServer::new(K::default(), config).map_err(failed("epoll_create1"))?;
+            stream::StreamServer::new(kernel.fresh(), config).map_err(failed("epoll_create1"))?;
         server.set_spin(options.spin);
         let mut worker = Worker::new(index as usize, server, Arc::clone(&coordinator), options.log);
         worker.trace = start.trace.clone();

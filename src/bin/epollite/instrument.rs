@@ -2,7 +2,8 @@
 //! and of each decision.
 //!
 //! Two kernel types, selected at the start: without `--trace`, `--syscall-summary`, `--explain` and
-//! `--recorder` the program runs code that contains no tracing.
+//! `--recorder` the reactor's own server runs code that contains no tracing. The other models have
+//! one copy of their code: there a call first asks whether it is recorded.
 
 use std::collections::VecDeque;
 
@@ -15,10 +16,16 @@ use crate::entry::Entry;
 use crate::ring;
 
 /// Keeps entries until they are drained; the flight recorder, if there is one, gets each at once.
+/// `None` if nothing is recorded.
 #[derive(Debug, Default)]
-pub(crate) struct EntryQueue(VecDeque<Entry>);
+pub(crate) struct EntryQueue(Option<VecDeque<Entry>>);
 
 impl RecordSink for EntryQueue {
+    #[inline]
+    fn is_recording(&self) -> bool {
+        self.0.is_some()
+    }
+
     fn record(&mut self, record: SyscallRecord) {
         self.push(Entry::Call(record));
     }
@@ -30,14 +37,20 @@ impl RecordSink for EntryQueue {
 
 impl EntryQueue {
     fn push(&mut self, entry: Entry) {
-        ring::keep(&entry);
-        self.0.push_back(entry);
+        if let Some(entries) = &mut self.0 {
+            ring::keep(&entry);
+            entries.push_back(entry);
+        }
     }
 }
 
-/// A kernel that counts calls, and may record them. A new one has all counts at zero.
-pub(crate) trait InstrumentedKernel: Kernel + Default + Send + 'static {
-    const RECORDS: bool;
+/// A kernel that counts calls, and may record them.
+pub(crate) trait InstrumentedKernel: Kernel + Send + 'static {
+    /// Another for a thread or a process of the same server, with all counts at zero.
+    fn fresh(&self) -> Self;
+
+    /// Whether calls are recorded.
+    fn is_recording(&self) -> bool;
 
     /// How often each call was made; and, as far as the records are drained, its bytes and time.
     fn counts(&mut self) -> &mut CallTable;
@@ -50,7 +63,7 @@ pub(crate) trait InstrumentedKernel: Kernel + Default + Send + 'static {
 
     /// Passes each recorded call and decision to `see`.
     fn drain_trace(&mut self, mut see: impl FnMut(&Entry)) {
-        if !Self::RECORDS {
+        if !self.is_recording() {
             return;
         }
         for entry in self.take_records() {
@@ -69,10 +82,11 @@ pub(crate) trait InstrumentedKernel: Kernel + Default + Send + 'static {
         make: impl FnOnce() -> Result<usize, Errno>,
         show: impl FnOnce(usize) -> Vec<Argument>,
     ) -> Result<usize, Errno> {
-        let start = if Self::RECORDS { self.now() } else { Instant::ZERO };
+        let is_recording = self.is_recording();
+        let start = if is_recording { self.now() } else { Instant::ZERO };
         let returned = make();
         self.counts().count(call, returned.err());
-        if Self::RECORDS {
+        if is_recording {
             let duration = self.now() - start;
             let arguments = show(returned.unwrap_or(0));
             let (name, call) = (call.syscall_name(), call.syscall());
@@ -87,7 +101,14 @@ pub(crate) trait InstrumentedKernel: Kernel + Default + Send + 'static {
 pub(crate) type CountingKernel = Hooked<Linux, CallTable>;
 
 impl InstrumentedKernel for CountingKernel {
-    const RECORDS: bool = false;
+    fn fresh(&self) -> Self {
+        Self::default()
+    }
+
+    #[inline]
+    fn is_recording(&self) -> bool {
+        false
+    }
 
     fn counts(&mut self) -> &mut CallTable {
         &mut self.hook
@@ -100,18 +121,31 @@ impl InstrumentedKernel for CountingKernel {
     fn push_record(&mut self, _: SyscallRecord) {}
 }
 
-/// The kernel that records too.
+/// The kernel that may record too.
 pub(crate) type RecordingKernel = Tracer<CountingKernel, EntryQueue>;
 
+/// One that does, or does not.
+pub(crate) fn recording_kernel(is_recording: bool) -> RecordingKernel {
+    let entries = is_recording.then(VecDeque::new);
+    Tracer::with_sink(CountingKernel::default(), EntryQueue(entries))
+}
+
 impl InstrumentedKernel for RecordingKernel {
-    const RECORDS: bool = true;
+    fn fresh(&self) -> Self {
+        recording_kernel(self.is_recording())
+    }
+
+    #[inline]
+    fn is_recording(&self) -> bool {
+        self.sink.is_recording()
+    }
 
     fn counts(&mut self) -> &mut CallTable {
         &mut self.kernel.hook
     }
 
     fn take_records(&mut self) -> Vec<Entry> {
-        self.sink.0.drain(..).collect()
+        self.sink.0.iter_mut().flat_map(|entries| entries.drain(..)).collect()
     }
 
     fn push_record(&mut self, record: SyscallRecord) {

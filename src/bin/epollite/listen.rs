@@ -18,6 +18,7 @@ use epollite::{Addr, Errno, Fd, Kernel};
 
 use crate::args::Target;
 use crate::exit::CliError;
+use crate::small_map::sort_few;
 
 /// Where to listen, with resolved names.
 #[derive(Debug)]
@@ -104,8 +105,8 @@ impl BoundSocket {
 }
 
 /// The sockets for one place: one, or one for each of `threads` that can share a port.
-pub(crate) fn bind<K: Kernel>(
-    kernel: &mut K,
+pub(crate) fn bind(
+    kernel: &mut dyn Kernel,
     place: Place,
     threads: u32,
 ) -> Result<Vec<BoundSocket>, CliError> {
@@ -145,7 +146,7 @@ pub(crate) fn resolve(text: &str) -> Result<Vec<Addr>, CliError> {
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let mut found: Vec<SocketAddr> =
         (host, port).to_socket_addrs().map_err(|_| unknown())?.collect();
-    found.sort_by_key(SocketAddr::is_ipv6);
+    sort_few(&mut found, SocketAddr::is_ipv6);
     found.dedup();
     if found.is_empty() {
         return Err(unknown());
@@ -153,20 +154,20 @@ pub(crate) fn resolve(text: &str) -> Result<Vec<Addr>, CliError> {
     Ok(found.into_iter().map(Addr::from).collect())
 }
 
-fn bind_port<K: Kernel>(
-    kernel: &mut K,
+fn bind_port(
+    kernel: &mut dyn Kernel,
     transport: &'static str,
     addr: Addr,
     is_everywhere: bool,
     threads: u32,
 ) -> Result<Vec<BoundSocket>, CliError> {
-    let open = |kernel: &mut K, addr: &Addr, sharing| {
+    let open = |mut kernel: &mut dyn Kernel, addr: &Addr, sharing| {
         let port = addr.port().unwrap_or(0);
         let opened = match (transport, is_everywhere) {
-            ("udp", true) => bind_datagram_everywhere(kernel, port, sharing),
-            ("udp", false) => bind_datagram(kernel, addr, sharing),
-            (_, true) => bind_stream_everywhere(kernel, port, sharing),
-            (_, false) => bind_stream(kernel, addr, sharing),
+            ("udp", true) => bind_datagram_everywhere(&mut kernel, port, sharing),
+            ("udp", false) => bind_datagram(&mut kernel, addr, sharing),
+            (_, true) => bind_stream_everywhere(&mut kernel, port, sharing),
+            (_, false) => bind_stream(&mut kernel, addr, sharing),
         };
         opened.map_err(|error| bind_failure(&format!("{transport} {addr}"), error, true))
     };
@@ -184,7 +185,7 @@ fn bind_port<K: Kernel>(
 }
 
 /// The listener of `--metrics`.
-pub(crate) fn bind_metrics<K: Kernel>(kernel: &mut K, text: &str) -> Result<BoundSocket, CliError> {
+pub(crate) fn bind_metrics(kernel: &mut dyn Kernel, text: &str) -> Result<BoundSocket, CliError> {
     let place = look_up(&[Target::Tcp(text.to_owned())])?.remove(0);
     Ok(bind(kernel, place, 1)?.remove(0))
 }
@@ -196,14 +197,14 @@ pub(crate) fn path_text(path: &Path) -> String {
 }
 
 /// A stream socket on a Unix name; the stale file of a dead server is replaced.
-pub(crate) fn bind_unix<K: Kernel>(
-    kernel: &mut K,
+pub(crate) fn bind_unix(
+    mut kernel: &mut dyn Kernel,
     name: UnixAddr,
 ) -> Result<BoundSocket, CliError> {
     let addr = Addr::Unix(name);
     let Some(path) = name.as_path() else {
         let address = addr.to_string().trim_start_matches("unix:").to_owned();
-        let (fd, _) = bind_stream(kernel, &addr, PortSharing::Exclusive)
+        let (fd, _) = bind_stream(&mut kernel, &addr, PortSharing::Exclusive)
             .map_err(|error| bind_failure(&format!("unix {address}"), error, false))?;
         return Ok(BoundSocket { fd, transport: "unix", address: address.into(), file: None });
     };
@@ -214,13 +215,13 @@ pub(crate) fn bind_unix<K: Kernel>(
     // Two servers may find the same stale socket. The lock serializes them, so that the slower one
     // does not remove the socket that the faster one has just bound.
     let lock = lock_directory(path);
-    let opened = match bind_stream(kernel, &addr, PortSharing::Exclusive) {
+    let opened = match bind_stream(&mut kernel, &addr, PortSharing::Exclusive) {
         Err(CallError { errno: Errno::EADDRINUSE, .. }) if lock.is_err() => {
             return Err(failed("it exists, and another program holds a lock on its folder"));
         }
         Err(CallError { errno: Errno::EADDRINUSE, .. }) => {
             unlink_stale(kernel, path, &addr).map_err(|why| failed(&why))?;
-            bind_stream(kernel, &addr, PortSharing::Exclusive)
+            bind_stream(&mut kernel, &addr, PortSharing::Exclusive)
         }
         opened => opened,
     };
@@ -264,7 +265,7 @@ fn lock_directory(path: &Path) -> Result<Option<File>, ()> {
 }
 
 /// Removes the stale socket of a dead server at `path`; anything else is an error with the reason.
-fn unlink_stale<K: Kernel>(kernel: &mut K, path: &Path, addr: &Addr) -> Result<(), String> {
+fn unlink_stale(kernel: &mut dyn Kernel, path: &Path, addr: &Addr) -> Result<(), String> {
     let meta = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
     if !meta.file_type().is_socket() {
         return Err("the file exists and is not a socket".into());

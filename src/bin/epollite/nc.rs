@@ -37,16 +37,18 @@ use stdio::Stdio;
 pub(crate) fn run(options: &NcOptions) -> Result<(), CliError> {
     let trace = Trace::open("--trace", options.trace.as_ref())?;
     match trace {
-        Trace::Off => run_on(Linux, options, || {}),
-        _ => run_on(Tracer::with_sink(Linux, TraceWriter(trace.clone())), options, || {
-            trace.report_dropped();
-        }),
+        Trace::Off => run_on(&mut Linux, options, || {}),
+        _ => {
+            let mut kernel = Tracer::with_sink(Linux, TraceWriter(trace.clone()));
+            run_on(&mut kernel, options, || trace.report_dropped())
+        }
     }
 }
 
-/// The same on a kernel; `at_end` is called when the last call that is traced has been made.
-fn run_on<K: Kernel>(
-    kernel: K,
+/// The same on a kernel; `at_end` is called when the last call that is traced has been made. One
+/// type for both kernels: nc waits for people and networks, and the program is smaller.
+fn run_on(
+    kernel: &mut dyn Kernel,
     options: &NcOptions,
     at_end: impl FnOnce(),
 ) -> Result<(), CliError> {

@@ -39,7 +39,7 @@ pub(crate) struct Start {
 
 /// Blocks these signals until they are read. Called before the first socket is bound, or a signal
 /// could leave its file behind; and before any thread is started, since threads inherit the mask.
-pub(crate) fn block_signals<K: Kernel>(kernel: &mut K, signals: &[Signal]) -> Result<(), CliError> {
+pub(crate) fn block_signals(kernel: &mut dyn Kernel, signals: &[Signal]) -> Result<(), CliError> {
     kernel.sigprocmask(signals::set(signals)).map(drop).map_err(failed("sigprocmask"))
 }
 

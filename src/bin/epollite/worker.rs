@@ -233,8 +233,9 @@ impl<K: InstrumentedKernel> Worker<K> {
     /// Runs until something is to be done here. Records and a parent's counters are passed on after
     /// every round.
     fn run_rounds(&mut self) -> Result<Outcome, Errno> {
+        let is_recording = self.server.kernel().is_recording();
         match &mut self.parent {
-            _ if K::RECORDS => self.server.run_once(None),
+            _ if is_recording => self.server.run_once(None),
             None => self.server.run_rounds(),
             Some((_, writer)) => self.server.run_rounds_with(&mut |stats, kernel| {
                 writer.flush_echoes(stats, kernel.counts());

@@ -30,9 +30,9 @@ pub(super) struct WorkerContext<K: InstrumentedKernel> {
 }
 
 impl<K: InstrumentedKernel> WorkerContext<K> {
-    pub(super) fn new(log: Log, trace: Trace, origin: Option<TraceOrigin>) -> Self {
+    pub(super) fn new(kernel: K, log: Log, trace: Trace, origin: Option<TraceOrigin>) -> Self {
         Self {
-            kernel: K::default(),
+            kernel,
             log,
             open: 0,
             stats: stream::StreamStats::default(),
@@ -45,7 +45,7 @@ impl<K: InstrumentedKernel> WorkerContext<K> {
 
     /// A context for another thread or process of the same server, with statistics at zero.
     pub(super) fn for_worker(&self, origin: TraceOrigin, counters: &SharedCounters) -> Self {
-        let mut worker = Self::new(self.log, self.trace.clone(), Some(origin));
+        let mut worker = Self::new(self.kernel.fresh(), self.log, self.trace.clone(), Some(origin));
         worker.attach_counters(counters);
         worker
     }

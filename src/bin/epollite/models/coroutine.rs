@@ -58,7 +58,8 @@ pub(super) fn run<K: InstrumentedKernel>(
     limits: ServerLimits,
 ) -> Result<StatsSnapshot, CliError> {
     // From here on the calls are made by the executor's reactor.
-    let kernel = std::mem::take(&mut context.kernel);
+    let unused = context.kernel.fresh();
+    let kernel = std::mem::replace(&mut context.kernel, unused);
     let config = ExecutorConfig { buffer_bytes: POOL_BUFFER_BYTES, ..ExecutorConfig::default() };
     let mut executor = Executor::with_config(kernel, config).map_err(failed("epoll_create1"))?;
     let handle = executor.handle();

@@ -27,9 +27,10 @@ use crate::stats::StatsSnapshot;
 pub(crate) fn run<K: InstrumentedKernel>(
     options: &EchoOptions,
     start: Start,
+    kernel: K,
 ) -> Result<(), CliError> {
     check_passed(options.model, &start)?;
-    let mut context = WorkerContext::<K>::new(options.log, start.trace, None);
+    let mut context = WorkerContext::new(kernel, options.log, start.trace, None);
     let signals = signals::read_by_server(options.model.has_children());
     block_signals(&mut context.kernel, &signals)?;
     let has_connections = start.places.iter().any(Place::has_connections);

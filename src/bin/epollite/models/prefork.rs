@@ -134,8 +134,8 @@ impl WorkerProcess<'_> {
             accepts_max: 1,
             ..stream::StreamConfig::default()
         };
-        let server =
-            stream::StreamServer::new(K::default(), config).map_err(failed("epoll_create1"))?;
+        let kernel = children.context.kernel.fresh();
+        let server = stream::StreamServer::new(kernel, config).map_err(failed("epoll_create1"))?;
         let coordinator = Arc::new(Coordinator::default());
         let mut worker = Worker::new(0, server, coordinator, options.log);
         worker.trace = children.context.trace.clone();
