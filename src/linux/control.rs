@@ -26,8 +26,8 @@ pub(super) const HEADER_BYTES: usize = size_of::<libc::cmsghdr>();
 const V4_BYTES: usize = size_of::<libc::in_pktinfo>();
 const V6_BYTES: usize = size_of::<libc::in6_pktinfo>();
 
-pub(super) const LEVEL_OFFSET: usize = offset_of!(libc::cmsghdr, cmsg_level);
-pub(super) const TYPE_OFFSET: usize = offset_of!(libc::cmsghdr, cmsg_type);
+const LEVEL_OFFSET: usize = offset_of!(libc::cmsghdr, cmsg_level);
+const TYPE_OFFSET: usize = offset_of!(libc::cmsghdr, cmsg_type);
 
 // `ifindex, spec_dst, addr`, and `addr, ifindex`: four bytes each, an IPv6 address sixteen.
 const _: () = {
@@ -61,19 +61,6 @@ impl Control {
         let mut control = Self::EMPTY;
         let len = encode_into(&mut control.0, ancillary);
         (control, len)
-    }
-
-    /// As [`push`], into this buffer.
-    #[cfg(feature = "alloc")]
-    pub(super) fn push(
-        &mut self,
-        start: usize,
-        level: i32,
-        kind: i32,
-        data_bytes: usize,
-        parts: &[&[u8]],
-    ) -> usize {
-        push(&mut self.0, start, level, kind, data_bytes, parts)
     }
 
     /// What a call wrote into this buffer, which was zeroed before.
