@@ -88,7 +88,8 @@ macro_rules! record {
         ($($arg:ident: $ty:ty),*) -> $ret:ty;)*) => {
         #[deny(clippy::missing_trait_methods)]
         impl<K: Kernel, S: RecordSink> Kernel for Tracer<K, S> {
-            $(#[inline]
+            // Not inlined: a result that one of two branches makes would be copied.
+            $(#[inline(never)]
             fn $method(&mut self, $($arg: $ty),*) -> Result<$ret, Errno> {
                 if self.sink.is_recording() {
                     self.recorder().$method($($arg),*)

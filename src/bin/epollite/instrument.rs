@@ -16,14 +16,17 @@ use crate::entry::Entry;
 use crate::ring;
 
 /// Keeps entries until they are drained; the flight recorder, if there is one, gets each at once.
-/// `None` if nothing is recorded.
 #[derive(Debug, Default)]
-pub(crate) struct EntryQueue(Option<VecDeque<Entry>>);
+pub(crate) struct EntryQueue {
+    /// A field of its own: it is asked before each call.
+    is_recording: bool,
+    entries: VecDeque<Entry>,
+}
 
 impl RecordSink for EntryQueue {
     #[inline]
     fn is_recording(&self) -> bool {
-        self.0.is_some()
+        self.is_recording
     }
 
     fn record(&mut self, record: SyscallRecord) {
@@ -37,10 +40,8 @@ impl RecordSink for EntryQueue {
 
 impl EntryQueue {
     fn push(&mut self, entry: Entry) {
-        if let Some(entries) = &mut self.0 {
-            ring::keep(&entry);
-            entries.push_back(entry);
-        }
+        ring::keep(&entry);
+        self.entries.push_back(entry);
     }
 }
 
@@ -126,8 +127,8 @@ pub(crate) type RecordingKernel = Tracer<CountingKernel, EntryQueue>;
 
 /// One that does, or does not.
 pub(crate) fn recording_kernel(is_recording: bool) -> RecordingKernel {
-    let entries = is_recording.then(VecDeque::new);
-    Tracer::with_sink(CountingKernel::default(), EntryQueue(entries))
+    let sink = EntryQueue { is_recording, entries: VecDeque::new() };
+    Tracer::with_sink(CountingKernel::default(), sink)
 }
 
 impl InstrumentedKernel for RecordingKernel {
@@ -145,7 +146,7 @@ impl InstrumentedKernel for RecordingKernel {
     }
 
     fn take_records(&mut self) -> Vec<Entry> {
-        self.sink.0.iter_mut().flat_map(|entries| entries.drain(..)).collect()
+        self.sink.entries.drain(..).collect()
     }
 
     fn push_record(&mut self, record: SyscallRecord) {
