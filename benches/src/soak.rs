@@ -104,7 +104,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
     atomic_file::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Starts the server, loads it, and looks at it meanwhile and afterwards.
+/// Starts the server, loads it, and looks at it during the load and afterwards.
 fn soak(args: &Args) -> Result<Soak> {
     interrupt::install_handlers()?;
     raise_file_limit(DESCRIPTORS).context("cannot raise the limit of open files")?;
