@@ -54,7 +54,7 @@ fn head(examination: &Examination) -> String {
          The servers are those of `benches/peers`, each written as the documentation of its \
          library suggests; what is measured is this shape of an echo, not all that a library can \
          do. `epollite-bench examine --list` says for each case what is right and which document \
-         says so.\n\n"
+         says so. More servers, and netcats, were [measured by hand](peers/by-hand.md).\n\n"
     )
 }
 

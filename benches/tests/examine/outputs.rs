@@ -1,10 +1,11 @@
 //! The table, the list, JSON, JUnit XML, the page, signals and exit codes.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use epollite_bench::examine::{Examination, Status};
+use epollite_bench::examine::{Examination, Outcome, Status, markdown};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -89,6 +90,21 @@ fn a_failure_that_does_not_repeat_is_told_as_such() {
         let expected = format!("1 are lost{count} right:");
         assert!(words.contains(&expected), "{wrong}: {out}");
     }
+}
+
+/// `make peers` makes both; `make peers-page` the page from the data.
+#[test]
+fn the_page_of_the_peers_is_that_of_its_data() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let found = Examination::read(&docs.join("peers/examine.json")).unwrap();
+    let page = std::fs::read_to_string(docs.join("peers.md")).unwrap();
+    assert!(page == markdown(&found), "`make peers-page` makes it again");
+    assert!(found.servers.len() >= 20, "all peers: {}", found.servers.len());
+    // No input that ended the software of others is told.
+    let is_told = |case: &&Outcome| case.server_lost;
+    let told: Vec<&Outcome> =
+        found.servers.iter().flat_map(|it| &it.cases).filter(is_told).collect();
+    assert!(told.is_empty(), "{told:?}");
 }
 
 #[test]
