@@ -302,6 +302,11 @@ impl Echo {
         self.external_bytes as usize
     }
 
+    /// The memory of the write buffer.
+    pub(crate) fn write_buffer_capacity(&self) -> usize {
+        self.write_buffer.capacity()
+    }
+
     /// The bytes of both together.
     #[inline]
     pub(crate) fn unsent_bytes(&self) -> usize {

@@ -5,6 +5,7 @@
 pub(crate) mod addr;
 mod addr_error;
 mod datagram_batch;
+mod network;
 mod packet_info;
 mod parse;
 mod unix;
@@ -15,6 +16,7 @@ pub(crate) use addr::{
 pub use addr::{AddressFamily, SockAddr};
 pub use addr_error::AddrError;
 pub use datagram_batch::{BATCH_MAX, Datagram, DatagramBatch, DatagramMeta};
+pub use network::{Network, NetworkError};
 pub use packet_info::PacketInfo;
 #[cfg(feature = "capi")]
 pub(crate) use parse::parse_unix;

@@ -1,9 +1,16 @@
 //! Servers built with the reactor: streams, datagrams, and how their sockets are created.
 
+mod admission;
 mod bind;
 pub mod datagram;
+mod peer_limits;
+mod peer_table;
 pub mod stream;
+
+pub use admission::{Admission, Refusal, Seat};
 
 pub use bind::{
     PortSharing, bind_datagram, bind_datagram_everywhere, bind_stream, bind_stream_everywhere,
 };
+pub use peer_limits::{PeerLimits, PeerLimitsConfig};
+pub use peer_table::Rate;

@@ -96,6 +96,12 @@ pub enum ConnectionDecision {
         /// Bytes that are kept.
         bytes: usize,
     },
+    /// There is room neither to send what has arrived nor to keep it: it stays in the receive
+    /// queue until there is room to send.
+    Held {
+        /// Bytes that have arrived.
+        bytes: usize,
+    },
     /// The peer cannot receive what is buffered: it is lost.
     Discarded {
         /// Bytes that were unsent.
@@ -161,6 +167,20 @@ pub enum CloseReason {
     DrainTimeout,
 }
 
+/// Why a peer is not served, though it could be.
+#[non_exhaustive]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Refusal {
+    /// Its address is in none of the networks that are served.
+    NotAllowed,
+    /// Its address has as many connections as one may have.
+    Connections,
+    /// Its address has connected or sent as often as one may.
+    Rate,
+    /// There is no memory to count its address.
+    NoMemory,
+}
+
 /// What is done with a listener, and why.
 #[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -169,6 +189,11 @@ pub enum ListenerDecision {
     Accepted {
         /// Its token.
         token: Token,
+    },
+    /// A connection was accepted, and closed at once.
+    Refused {
+        /// Why.
+        why: Refusal,
     },
     /// `EAGAIN`: the accept queue is empty.
     QueueEmpty {

@@ -180,6 +180,18 @@ pub trait Kernel {
     /// Man page: recv(2)
     fn recv(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<usize, Errno>;
 
+    /// As [`recv`](Self::recv), and the bytes stay in the receive queue: the next call returns them
+    /// again. Cost: one system call.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    ///
+    /// Man page: recv(2)
+    #[doc(alias = "MSG_PEEK")]
+    fn recv_peek(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
     /// Sends bytes, or as many of them as fit the send buffer; never raises SIGPIPE.
     /// Cost: one system call.
     ///

@@ -33,6 +33,8 @@ macro_rules! for_each_syscall {
             GetsockoptTcpInfo: "getsockopt", "getsockopt", OPTION
                 => getsockopt_tcp_info(socket: &Fd) -> TcpInfo;
             Recv: "recv", "recvfrom", RECEIVE => recv(socket: &Fd, buf: &mut [u8]) -> usize;
+            RecvPeek: "recv", "recvfrom", RECEIVE
+                => recv_peek(socket: &Fd, buf: &mut [u8]) -> usize;
             Send: "send", "sendto", SEND => send(socket: &Fd, buf: &[u8]) -> usize;
             Recvfrom: "recvfrom", "recvfrom", RECEIVE
                 => recvfrom(socket: &Fd, buf: &mut [u8]) -> (usize, Addr);

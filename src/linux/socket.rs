@@ -118,6 +118,13 @@ pub(crate) fn recv(socket: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
     check_count(unsafe { libc::recv(socket.raw(), buf.as_mut_ptr().cast(), buf.len(), 0) })
 }
 
+pub(super) fn recv_peek(socket: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
+    let (into, len) = (buf.as_mut_ptr().cast(), buf.len());
+    // SAFETY: recv(2) writes at most `len` bytes at `into`, which we hold exclusively until it
+    // returns, and it keeps no pointer afterwards.
+    check_count(unsafe { libc::recv(socket.raw(), into, len, libc::MSG_PEEK) })
+}
+
 #[inline(always)]
 pub(crate) fn send(socket: &Fd, buf: &[u8]) -> Result<usize, Errno> {
     // SAFETY: send(2) reads at most `buf.len()` bytes at `buf`, which is borrowed until it

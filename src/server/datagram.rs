@@ -7,9 +7,10 @@
 mod reflector;
 mod socket;
 
-pub use reflector::is_reflector;
+pub use reflector::{RefusedPorts, is_reflector};
 pub use socket::{DatagramConfig, DatagramEvent, DatagramStats, Disposition, EchoSocket};
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use crate::errno::Errno;
@@ -19,6 +20,7 @@ use crate::kernel::close_quietly;
 use crate::kernel::{Fd, Kernel};
 use crate::linux::Linux;
 use crate::reactor::{Reactor, Waker};
+use crate::server::admission::Admission;
 use crate::token::Token;
 
 /// An echo server for datagrams, with one socket or more.
@@ -113,6 +115,13 @@ impl<K: Kernel> DatagramServer<K> {
             event = self.reactor.try_next();
         }
         Ok(served)
+    }
+
+    /// Sets who is served by one of its sockets from here on. Returns whether there is one. For
+    /// several sockets it is shared: `Arc<Mutex<_>>` is an [`Admission`] too. Cost: O(1).
+    pub fn set_admission(&mut self, token: Token, admission: Box<dyn Admission>) -> bool {
+        let service = self.reactor.get_mut(token).map(|(service, _)| service);
+        service.map(|service| service.set_admission(admission)).is_some()
     }
 
     fn on_ready(&mut self, token: Token, ready: Ready) {

@@ -8,6 +8,7 @@
 
 mod accept;
 mod accept_limit;
+mod buffer_total;
 mod bulk;
 mod config;
 mod connection;
@@ -37,8 +38,10 @@ use crate::instant::Instant;
 use crate::kernel::{ConnectionDecision, Decision, Fd, Kernel};
 use crate::linux::Linux;
 use crate::reactor::{BatchStep, Io, Limits, Reactor, Spin, Waker};
+use crate::server::admission::{Admission, Seat};
 use crate::token::Token;
 use accept_limit::AcceptLimit;
+use buffer_total::BufferTotal;
 use bulk::PipePool;
 use connection::FirstRead;
 use listener::Listener;
@@ -76,8 +79,8 @@ const NON_CONNECTIONS_MAX: u32 = 1 << 10;
 ///
 /// Invariants: for each connection the output is a prefix of the input, and equal to it once the
 /// peer has half-closed and read to the end. One connection buffers at most
-/// `StreamConfig::buffer_bytes`, an idle one costs at most 64 bytes, and 20
-/// to 40 more with an idle timeout. Every call is bounded.
+/// `StreamConfig::buffer_bytes`, all together at most `StreamConfig::buffer_total_bytes`, an idle
+/// one costs at most 64 bytes, and 20 to 40 more with an idle timeout. Every call is bounded.
 ///
 /// ```
 /// # #[cfg(feature = "std")] fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -115,12 +118,17 @@ pub struct StreamServer<K: Kernel = Linux, X = Infallible> {
     large_bytes: usize,
     /// The receive buffer shared by all connections.
     buf: RecvBuffer,
+    /// What all connections keep for peers that do not read.
+    total: BufferTotal,
     /// The pipes of connections that stream.
     pipes: PipePool,
     stats: StreamStats,
     events: VecDeque<ServerEvent>,
     listeners: Vec<Token>,
     connections: u32,
+    /// Who is served, and what it keeps each connection under, by slot.
+    admission: Option<Box<dyn Admission>>,
+    seats: Vec<Seat>,
     accept_paused: bool,
     accept_limit: AcceptLimit,
     /// Set while draining: when the drain timeout ends.
@@ -184,6 +192,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
                 && config.idle_timeout.is_none()
                 && !config.trigger.is_oneshot(),
             large_bytes: large_bytes(&config),
+            total: BufferTotal::new(config.buffer_total_bytes, buf.len()),
             config,
             buf,
             pipes: PipePool::new(&config),
@@ -191,6 +200,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
             events: VecDeque::new(),
             listeners: Vec::new(),
             connections: 0,
+            admission: None,
+            seats: Vec::new(),
             accept_paused: false,
             accept_limit: AcceptLimit::new(config.accepts_max),
             drain_deadline: None,
@@ -262,7 +273,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
             if let Some(outcome) = idle {
                 return Ok(if self.check_drained() { Outcome::Drained } else { outcome });
             }
-            if self.echo_is_all {
+            if self.may_serve_rounds() {
                 self.serve_rounds(false, None);
             }
         }
@@ -275,7 +286,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
             if let Some(event) = self.dispatch(event) {
                 return Outcome::User(event);
             }
-            if self.echo_is_all {
+            if self.may_serve_rounds() {
                 self.serve_rounds(false, None);
             }
         }
@@ -305,7 +316,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
         &mut self,
         after_round: Option<AfterRound<'_, K>>,
     ) -> Result<Outcome, Errno> {
-        if self.echo_is_all && self.drain_deadline.is_none() {
+        if self.may_serve_rounds() && self.drain_deadline.is_none() {
             if self.serve_rounds(true, after_round) {
                 return Ok(Outcome::Handled);
             }
@@ -316,6 +327,12 @@ impl<K: Kernel, X> StreamServer<K, X> {
             }
         }
         self.run_once(None)
+    }
+
+    /// Whether [`serve_rounds`](Self::serve_rounds) may be called: it reads whatever the total of
+    /// the buffers is.
+    const fn may_serve_rounds(&self) -> bool {
+        self.echo_is_all && !self.total.is_scarce()
     }
 
     /// Serves the connections of the batch, until an event of another kind is next; if
@@ -332,6 +349,9 @@ impl<K: Kernel, X> StreamServer<K, X> {
             while let Some((token, progress)) = self.serve_echoes() {
                 self.count_progress(token, progress);
                 has_happened = true;
+                if self.total.is_scarce() {
+                    return has_happened;
+                }
             }
             if has_happened || !is_repeated {
                 return has_happened;
@@ -358,7 +378,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
     /// returned, or until an event of another kind is next.
     #[inline(always)]
     fn serve_echoes(&mut self) -> Option<(Token, Progress)> {
-        let Self { reactor, config, large_bytes, buf, pipes, stats, events, .. } = self;
+        let Self { reactor, config, large_bytes, buf, total, pipes, stats, events, .. } = self;
         let (buf, mut other) = (&mut buf[..], None);
         reactor.serve_batch(|ready, source, parts| {
             let Source::Connection(connection) = source else { return BatchStep::Decline };
@@ -372,7 +392,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
                 FirstRead::Other(first) => first,
             };
             let token = parts.token;
-            let shared = Shared { config, buf, pipes, stats, events };
+            let shared = Shared { config, buf, total, pipes, stats, events };
             other = Some((token, continue_event(first, connection, parts.join(), ready, shared)));
             BatchStep::Break
         });
@@ -430,16 +450,21 @@ impl<K: Kernel, X> StreamServer<K, X> {
 
     /// Serves one connection outside of the batch. Returns whether anything was done.
     fn on_connection_ready(&mut self, token: Token, ready: Ready) -> bool {
-        let Self { reactor, config, large_bytes, buf, pipes, stats, events, .. } = self;
+        let Self { reactor, config, large_bytes, buf, total, pipes, stats, events, .. } = self;
         let Some((state, mut io)) = reactor.get_mut(token) else { return false };
         let Source::Connection(connection) = state else { return false };
         let socket = &mut Socket::of(&mut io);
-        let progress = match connection.echo_once(socket, ready, buf, *large_bytes, config, stats) {
+        let first = if total.is_scarce() {
+            connection.without_first_read(socket, ready)
+        } else {
+            connection.echo_once(socket, ready, buf, *large_bytes, config, stats)
+        };
+        let progress = match first {
             FirstRead::Echoed(bytes) => {
                 finish(Step::echoed(bytes), connection, io, ready, config, events)
             }
             FirstRead::Other(first) => {
-                let shared = Shared { config, buf, pipes, stats, events };
+                let shared = Shared { config, buf, total, pipes, stats, events };
                 continue_event(first, connection, io, ready, shared)
             }
         };
@@ -468,7 +493,9 @@ impl<K: Kernel, X> StreamServer<K, X> {
         let Some((state, mut io)) = self.reactor.get_mut(token) else { return true };
         let Source::Connection(connection) = state else { return false };
         let was_timed_out = connection.has_idle_timed_out();
+        let kept_bytes = connection.kept_bytes();
         let step = connection.on_timeout(&mut Socket::of(&mut io), now, &self.config);
+        self.total.replace(kept_bytes, connection.kept_bytes());
         self.stats.timed_out += u64::from(connection.has_idle_timed_out() && !was_timed_out);
         match step {
             TimeoutStep::Wait(span) => {
@@ -489,6 +516,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
     fn close_connection(&mut self, token: Token, why: CloseReason) {
         if let Some((Source::Connection(connection), mut io)) = self.reactor.get_mut(token) {
             let unsent_bytes = connection.buffered_bytes();
+            self.total.replace(connection.kept_bytes(), 0);
             explain(&mut io, ConnectionDecision::Closed { why, unsent_bytes });
         }
         match self.reactor.close(token) {
@@ -499,6 +527,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
             Some(Source::Listener(_) | Source::User(_)) => {}
         }
         self.connections -= 1;
+        self.release_seat(token);
         self.stats.record_close(why);
         if self.config.emit_events {
             self.push_event(ServerEvent::Closed { token, why });
@@ -581,7 +610,11 @@ impl<K: Kernel, X> StreamServer<K, X> {
     /// The counters. Cost: O(1).
     #[must_use]
     pub const fn stats(&self) -> StreamStats {
-        StreamStats { events_stale: self.reactor.stale_events(), ..self.stats }
+        StreamStats {
+            events_stale: self.reactor.stale_events(),
+            buffer_bytes: self.total.used_bytes() as u64,
+            ..self.stats
+        }
     }
 
     /// Bytes received and not yet sent, of all connections: in write buffers, and in pipes, which
@@ -632,6 +665,7 @@ impl<K: Kernel> StreamServer<K> {
 
 impl<K: Kernel, X> Drop for StreamServer<K, X> {
     fn drop(&mut self) {
+        self.release_seats();
         self.pipes.close_all(self.reactor.kernel());
     }
 }

@@ -96,6 +96,10 @@ impl Kernel for Sim {
         self.with_socket(socket, |net, file| net.maybe_eintr()?.recv_bytes(file, buf))
     }
 
+    fn recv_peek(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<usize> {
+        self.with_socket(socket, |net, file| net.maybe_eintr()?.peek_bytes(file, buf))
+    }
+
     fn send(&mut self, socket: &Fd, buf: &[u8]) -> Result<usize> {
         self.with_socket(socket, |net, file| net.maybe_eintr()?.sendmsg(file, buf, None, None, 0))
     }

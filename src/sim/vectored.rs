@@ -132,6 +132,14 @@ impl FileTable {
 }
 
 impl Net {
+    /// As [`peek`](Self::peek), without what comes beside the bytes.
+    pub(super) fn peek_bytes(&mut self, file: FileId, buf: &mut [u8]) -> Result<usize> {
+        self.rights_received.clear();
+        let received = self.peek(file, buf);
+        self.rights_received.clear();
+        received.map(|received| received.len_bytes.min(buf.len()))
+    }
+
     /// As [`recvmsg`](Self::recvmsg), and everything stays as it is. Not modelled while an urgent
     /// byte is unread.
     ///

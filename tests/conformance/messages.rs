@@ -191,6 +191,53 @@ fn a_peek_leaves_everything_as_it_is() {
 }
 
 #[test]
+fn bytes_that_were_peeked_at_are_received_again() {
+    same(
+        |harness| {
+            for (near, far) in [harness.unix_pair(), harness.tcp_pair()] {
+                let peek = |harness: &mut Harness<'_>, room: usize| {
+                    let mut buf = vec![b'.'; room];
+                    let peeked = harness.k.recv_peek(&far, &mut buf);
+                    harness.record(format!("{peeked:?} {}", String::from_utf8_lossy(&buf)));
+                };
+                peek(harness, 4);
+                harness.k.send(&near, b"one").unwrap();
+                harness.k.send(&near, b"two").unwrap();
+                harness.wait_idle();
+                peek(harness, 4);
+                peek(harness, 9);
+                let mut buf = [0; 2];
+                let received = harness.k.recv(&far, &mut buf);
+                harness.record(format!("received {received:?} {}", String::from_utf8_lossy(&buf)));
+                peek(harness, 9);
+                harness.k.recv(&far, &mut [0; 9]).unwrap();
+                peek(harness, 1);
+                harness.close_all([near]);
+                harness.wait_idle();
+                peek(harness, 1);
+                harness.close_all([far]);
+            }
+        },
+        &[
+            "Err(EAGAIN) ....",
+            "Ok(4) onet",
+            "Ok(6) onetwo...",
+            "received Ok(2) on",
+            "Ok(4) etwo.....",
+            "Err(EAGAIN) .",
+            "Ok(0) .",
+            "Err(EAGAIN) ....",
+            "Ok(4) onet",
+            "Ok(6) onetwo...",
+            "received Ok(2) on",
+            "Ok(4) etwo.....",
+            "Err(EAGAIN) .",
+            "Ok(0) .",
+        ],
+    );
+}
+
+#[test]
 fn a_descriptor_arrives_with_the_first_of_its_bytes() {
     same(
         |harness| {

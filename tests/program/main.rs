@@ -16,6 +16,7 @@ mod logging;
 mod models;
 mod nc;
 mod operation;
+mod peer_limits;
 mod reach;
 mod readme;
 mod regressions;

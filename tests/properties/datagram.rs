@@ -6,7 +6,7 @@ use core::time::Duration;
 use epollite::instrument::CallCounter;
 use epollite::kernel::{SocketOption, SocketType};
 use epollite::net::{AddressFamily, DatagramBatch};
-use epollite::server::datagram::{DatagramConfig, DatagramServer};
+use epollite::server::datagram::{DatagramConfig, DatagramServer, RefusedPorts};
 use epollite::server::{PortSharing, bind_datagram};
 use epollite::sim::{Entropy, Probabilities, Sim, SimConfig};
 use epollite::{Addr, Fd, Kernel, Trigger};
@@ -79,6 +79,7 @@ impl Harness {
             datagrams_max: 3,
             datagram_bytes_max,
             batches_max: 2,
+            refused_ports: RefusedPorts::Reflectors,
             emit_events: false,
         };
         let kernel = CallCounter::new(sim.new_process());

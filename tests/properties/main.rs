@@ -9,6 +9,7 @@ pub mod datagram;
 pub mod echo;
 pub mod fairness;
 pub mod idle;
+pub mod peer_limits;
 pub mod reactor;
 #[path = "../../src/bin/epollite/scenario/mod.rs"]
 mod scenario;
@@ -84,6 +85,11 @@ proptest! {
     }
 
     #[test]
+    fn limits_by_address_agree_with_a_naive_model(plan in plan()) {
+        peer_limits::agree_with_a_naive_model(&plan);
+    }
+
+    #[test]
     fn light_clients_are_not_starved_by_heavy_ones(plan in vec(any::<u8>(), 0..60)) {
         fairness::light_clients_are_not_starved(&plan);
     }
@@ -154,6 +160,11 @@ proptest! {
     }
 
     #[test]
+    fn all_buffers_of_a_server_are_bounded_together(plan in vec(any::<u8>(), 0..3_000)) {
+        server::check_invariants_of_a_small_total(&plan);
+    }
+
+    #[test]
     fn the_executor_holds_its_invariants_in_any_scenario(plan in vec(any::<u8>(), 0..3_000)) {
         task::check_invariants(&plan);
     }
@@ -175,12 +186,41 @@ fn any_single_syscall_failure_keeps_the_server_invariants() {
     let mut fired = 0;
     for trigger in [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot] {
         for local in [false, true] {
-            for bulk in [Bulk::Copy, Bulk::Splice] {
-                fired += fail_every_call(|faults| run_server(trigger, local, bulk, faults));
+            for (bulk, total) in
+                [(Bulk::Copy, usize::MAX), (Bulk::Splice, usize::MAX), (Bulk::Copy, 70)]
+            {
+                fired += fail_every_call(|faults| run_server(trigger, local, bulk, total, faults));
             }
         }
     }
     assert!(fired > 20_000, "only {fired} faults fired: the scenario exercises too few calls");
+}
+
+/// What the property about the sum of buffers would not find if it were never reached.
+#[test]
+fn scenarios_with_a_small_total_reach_it_in_every_mode() {
+    for trigger in [Trigger::Level, Trigger::Edge, Trigger::OneShot, Trigger::EdgeOneShot] {
+        for local in [false, true] {
+            let mut waits = 0;
+            for seed in 0..16 {
+                let mut choices = SeededChoices(seed);
+                let config = ScenarioConfig::generate(&mut choices, Some(trigger), false);
+                let config = ScenarioConfig {
+                    local,
+                    buffer_total_bytes: config.buffer_bytes,
+                    socket_bytes: 256,
+                    idle: None,
+                    ..config
+                };
+                let entropy = Entropy::from_seed(seed);
+                match scenario::run(&config, &mut choices, entropy, 4_000, stream_server) {
+                    Ok(report) => waits += report.stats.buffer_waits,
+                    Err(broken) => panic!("{broken}\nseed {seed}, config: {config:?}"),
+                }
+            }
+            assert!(waits > 100, "{trigger:?}, local: {local}: only {waits} connections were held");
+        }
+    }
 }
 
 #[test]
@@ -208,7 +248,13 @@ fn fail_every_call(run: impl Fn(FaultPlan) -> bool) -> usize {
 }
 
 /// Runs a small scenario, the same every time, under `faults`; returns whether one fired.
-fn run_server(trigger: Trigger, local: bool, bulk: Bulk, faults: FaultPlan) -> bool {
+fn run_server(
+    trigger: Trigger,
+    local: bool,
+    bulk: Bulk,
+    buffer_total_bytes: usize,
+    faults: FaultPlan,
+) -> bool {
     /// Enough for connects, data, EOFs, resets and iterations.
     const STEPS: u64 = 120;
 
@@ -221,6 +267,7 @@ fn run_server(trigger: Trigger, local: bool, bulk: Bulk, faults: FaultPlan) -> b
         connections_max: 5,
         descriptors_max: 12,
         buffer_bytes: 64,
+        buffer_total_bytes,
         budget_bytes: 100,
         odds: Probabilities::default(),
         faults: Some(faults),

@@ -7,7 +7,7 @@ use epollite::server::stream::Bulk;
 use epollite::sim::Entropy;
 
 use crate::scenario;
-use crate::scenario::config::{Choices, ScenarioConfig};
+use crate::scenario::config::{Choices, ScenarioConfig, small_total};
 use crate::scenario::server::stream_server;
 
 /// Runs the scenario of `plan`: its configuration, what clients do, what the kernel does.
@@ -41,6 +41,20 @@ pub fn check_invariants_of_splices(plan: &[u8]) {
     });
 }
 
+/// The same for a server whose buffers have room for none to a few connections that do not read.
+///
+/// # Panics
+/// When an invariant is violated, with its name.
+pub fn check_invariants_of_a_small_total(plan: &[u8]) {
+    let Some((first, rest)) = plan.split_first() else { return };
+    run_plan(rest, first % 2 == 1, |config| {
+        config.buffer_total_bytes = small_total(config.buffer_bytes, usize::from(*first / 2));
+        config.clients_max = 1 + config.clients_max % 8;
+        config.connections_max = 8;
+        config.socket_bytes = 256 + config.socket_bytes % 128;
+    });
+}
+
 /// One of them, selected by the first byte: for the fuzzer and its corpus.
 ///
 /// # Panics
@@ -48,6 +62,7 @@ pub fn check_invariants_of_splices(plan: &[u8]) {
 pub fn check_invariants_either_way(plan: &[u8]) {
     match plan.split_first() {
         Some((first, _)) if matches!(first % 8, 5 | 6) => check_invariants_of_splices(plan),
+        Some((first, _)) if first % 8 == 4 => check_invariants_of_a_small_total(plan),
         Some((first, rest)) if first % 2 == 1 => check_invariants_under_faults(rest),
         Some((_, rest)) => check_invariants(rest),
         None => {}

@@ -116,6 +116,7 @@ fn run<S: ServerUnderTest>(
 ) -> Result<(), Violation> {
     let mut choices = SeededChoices(seed);
     let config = ScenarioConfig::generate(&mut choices, Some(trigger), false);
-    let config = ScenarioConfig { descriptors_max, idle: None, ..config };
+    let buffer_total_bytes = usize::MAX;
+    let config = ScenarioConfig { descriptors_max, buffer_total_bytes, idle: None, ..config };
     scenario::run(&config, &mut choices, Entropy::from_seed(seed), STEPS, start).map(drop)
 }

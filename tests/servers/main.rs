@@ -2,10 +2,12 @@
 //! review.
 
 mod api;
+mod buffer_total;
 mod bulk;
 mod connection;
 #[path = "../program/support/deadline.rs"]
 mod deadline;
 mod decisions;
+mod limits;
 mod regressions;
 mod shared_listener;

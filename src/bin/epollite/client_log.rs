@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use epollite::server::Refusal;
 use epollite::server::datagram::{DatagramEvent, Disposition};
 use epollite::server::stream::CloseReason;
 use epollite::{Addr, Errno};
@@ -58,6 +59,8 @@ pub(crate) fn datagram(log: &Log, event: &DatagramEvent) {
         Disposition::Echoed => "",
         Disposition::Truncated => ", truncated: not echoed",
         Disposition::Reflected => ", not echoed: its port would answer the echo",
+        Disposition::Refused(Refusal::NotAllowed) => ", not echoed: not in an allowed network",
+        Disposition::Refused(Refusal::Rate) => ", not echoed: too often from this address",
         _ => ", not echoed",
     };
     let text = format!("received {} bytes{suffix}", event.bytes);
@@ -108,6 +111,29 @@ pub(crate) fn rejected(log: &Log, last: &mut Option<Instant>, name: &str, why: &
             format!("{{\"event\":\"rejected\",\"peer\":{name},\"why\":{why}}}")
         },
     );
+}
+
+/// Peers were refused: `count` of them since `last`, when that was last logged, the last one of
+/// `name`. Returns whether it is logged now.
+pub(crate) fn refused(
+    log: &Log,
+    last: &mut Option<Instant>,
+    name: &str,
+    why: &str,
+    count: u64,
+) -> bool {
+    let is_due = rate_limit(last);
+    if is_due {
+        let since = if count > 1 { format!(" ({count} refused)") } else { String::new() };
+        log.message(
+            || format!("epollite: {name} refused: {why}{since}"),
+            || {
+                let (name, why) = (json_string(name), json_string(why));
+                format!("{{\"event\":\"refused\",\"peer\":{name},\"why\":{why},\"count\":{count}}}")
+            },
+        );
+    }
+    is_due
 }
 
 /// Whether a rate-limited message may be logged now.

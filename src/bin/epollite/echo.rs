@@ -25,7 +25,7 @@ use crate::startup::{
 use crate::stats::StatsSnapshot;
 use crate::trace::Trace;
 use crate::worker::Worker;
-use crate::{log, models, recorder, signals};
+use crate::{limits, log, models, recorder, signals};
 
 /// Descriptors that each thread has for itself: an epoll and an eventfd.
 const THREAD_DESCRIPTORS: u64 = 2;
@@ -236,6 +236,8 @@ fn build_workers<K: InstrumentedKernel>(
     let available = u32::try_from(spare - in_pipes).unwrap_or(u32::MAX);
     let total =
         options.connections_max.map_or(available, |max| max.min(available)).max(options.threads);
+    let limits = limits::shared_limits(&options.limits)?;
+    let buffer_total_bytes = options.limits.buffer_share_bytes(options.threads);
     let mut workers = Vec::new();
     for index in 0..options.threads {
         let per_thread_max = total / options.threads + u32::from(index < total % options.threads);
@@ -244,6 +246,7 @@ fn build_workers<K: InstrumentedKernel>(
             connections_max: per_thread_max,
             idle_timeout: options.idle_timeout,
             drain_timeout: options.drain_timeout,
+            buffer_total_bytes,
             bulk: options.bulk,
             pipes_max,
             emit_events: options.log.is_verbose,
@@ -255,7 +258,11 @@ fn build_workers<K: InstrumentedKernel>(
         let mut server =
             stream::StreamServer::new(kernel.fresh(), config).map_err(failed("epoll_create1"))?;
         server.set_spin(options.spin);
+        if let Some(limits) = limits.as_ref().filter(|_| options.limits.limit_connections()) {
+            server.set_admission(Box::new(Arc::clone(limits)));
+        }
         let mut worker = Worker::new(index as usize, server, Arc::clone(&coordinator), options.log);
+        worker.limits = limits.clone().filter(|_| options.limits.limit_datagrams());
         worker.trace = start.trace.clone();
         worker.explain = start.explain.clone();
         workers.push(worker);
@@ -293,6 +300,7 @@ fn assign_socket<K: InstrumentedKernel>(
         let config = datagram::DatagramConfig {
             trigger: options.trigger,
             emit_events: options.log.is_verbose,
+            refused_ports: options.limits.refused_ports,
             ..datagram::DatagramConfig::default()
         };
         worker.open_datagrams(bound.fd, config)

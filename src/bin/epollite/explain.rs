@@ -4,6 +4,7 @@
 
 use epollite::event::Ready;
 use epollite::kernel::{ConnectionDecision, Decision, ListenerDecision, StopReason};
+use epollite::server::Refusal;
 use epollite::server::stream::CloseReason;
 use epollite::{Errno, Interest};
 
@@ -58,6 +59,10 @@ fn connection(what: &ConnectionDecision) -> String {
         ConnectionDecision::Buffered { bytes } => {
             format!("short send: {bytes} bytes are buffered, and reading stops until they are sent")
         }
+        ConnectionDecision::Held { bytes } => format!(
+            "is held: {bytes} bytes have arrived, the send buffer is full, and all write buffers \
+             together are at their limit; they stay in the receive queue"
+        ),
         ConnectionDecision::Discarded { bytes } => {
             format!("{bytes} bytes were unsent and are lost: the peer cannot receive them any more")
         }
@@ -152,6 +157,15 @@ fn closed(why: CloseReason, unsent_bytes: usize) -> String {
 fn listener(what: &ListenerDecision) -> String {
     match what {
         ListenerDecision::Accepted { token } => format!("accepted, registered as {token}"),
+        ListenerDecision::Refused { why } => {
+            let why = match why {
+                Refusal::NotAllowed => "its address is not in an allowed network",
+                Refusal::Connections => "its address has too many connections",
+                Refusal::Rate => "its address connects too often",
+                _ => "its address cannot be counted",
+            };
+            format!("accepted one and closed it: {why}")
+        }
         ListenerDecision::QueueEmpty { accepted } => {
             format!("{accepted} accepted, then accept4 returned EAGAIN: the accept queue is empty")
         }

@@ -339,6 +339,26 @@ Server:
                              copy in user space: splice, copy, or auto (those of
                              a connection that streams)          [default: copy]
 
+Limits of peers, over all threads or workers (docs/cli.md has the rules):
+      --allow CIDR           serve only this network, 10.0.0.0/8 or ::1; may be
+                             repeated. Others are closed at once, and their
+                             datagrams dropped; Unix sockets are not concerned
+      --connections-per-address N
+                             connections of one address at a time; for IPv6 an
+                             address is a /64, here and below     [default: off]
+      --accept-rate N/s      connections of one address: N/s, N/m or N/h, all at
+                             once if there were none before       [default: off]
+      --udp-rate N/s         datagrams of one address that are answered
+                                                                  [default: off]
+      --udp-refuse PORTS     source ports that get no answer, against loops of
+                             two servers: reserved (below 1024, and known
+                             reflectors) or reflectors (known ones only)
+                                                             [default: reserved]
+      --buffer-total BYTES   memory for peers that do not read, 64 KiB for each
+                             at most; split into equal shares. Without room,
+                             bytes wait in the kernel until they are sent
+                                                               [default: 64MiB]
+
 Output:
       --log-format FORMAT    text, json or off                  [default: text]
   -v, --verbose              log accepted, received and closed

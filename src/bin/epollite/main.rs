@@ -22,6 +22,7 @@ mod explain;
 mod help;
 mod instrument;
 mod json;
+mod limits;
 mod listen;
 mod log;
 mod model;

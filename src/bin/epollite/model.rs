@@ -82,6 +82,7 @@ impl Model {
         match (self, flag) {
             (Prefork, "--accept" | "--workers")
             | (Reuseport, "--reuseport-select" | "--workers") => None,
+            (Prefork | Reuseport, "--allow" | "--buffer-total") => None,
             (_, "--accept") => Some("only prefork shares a listener"),
             (_, "--reuseport-select") => Some("only reuseport has listeners to choose from"),
             (_, "--workers") => Some("only prefork and reuseport have workers"),
@@ -100,6 +101,16 @@ impl Model {
             (Prefork | Reuseport, "--udp") => Some("it distributes connections"),
             (Reuseport, "--unix") => Some("SO_REUSEPORT shares ports only"),
             (Prefork | Reuseport, "--read-budget") => Some("its workers use the default"),
+            (Prefork | Reuseport, "--connections-per-address" | "--accept-rate") => {
+                Some("its workers share no table of addresses")
+            }
+            (_, "--buffer-total") => Some("only the reactor's server counts its buffers"),
+            (_, "--allow" | "--connections-per-address" | "--accept-rate") => {
+                Some("only the reactor's server limits addresses")
+            }
+            (_, "--udp-rate" | "--udp-refuse") => {
+                Some("only the reactor's server limits datagrams")
+            }
             (_, "--trigger") => Some("only epoll has triggers"),
             (_, "--spin") => Some("only the reactor's server polls before it blocks"),
             (_, "--bulk") => Some("only the reactor's server moves bytes by splice(2)"),

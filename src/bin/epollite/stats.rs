@@ -36,6 +36,10 @@ impl StatsSnapshot {
         [&mut s.accepted, &mut s.closed, &mut s.reset, &mut s.timed_out]
             .into_iter()
             .for_each(&mut *visit);
+        [&mut s.refused_not_allowed, &mut s.refused_connections, &mut s.refused_rate]
+            .into_iter()
+            .for_each(&mut *visit);
+        [&mut s.buffer_waits, &mut s.buffer_bytes].into_iter().for_each(&mut *visit);
         [&mut s.aborted, &mut s.accept_pauses, &mut s.bytes_in, &mut s.bytes_out]
             .into_iter()
             .for_each(&mut *visit);
@@ -45,6 +49,7 @@ impl StatsSnapshot {
         [&mut d.received, &mut d.echoed, &mut d.truncated, &mut d.refused]
             .into_iter()
             .for_each(&mut *visit);
+        [&mut d.not_allowed, &mut d.over_rate].into_iter().for_each(&mut *visit);
         [&mut d.dropped, &mut d.errors, &mut d.bytes_in, &mut d.bytes_out]
             .into_iter()
             .for_each(&mut *visit);
@@ -105,7 +110,10 @@ impl StatsSnapshot {
     pub(crate) fn text(&self) -> String {
         let Self { open, stream, datagram, .. } = self;
         let StreamStats { accepted, closed, reset, timed_out, .. } = stream;
+        let StreamStats { refused_not_allowed, refused_connections, refused_rate, .. } = stream;
+        let StreamStats { buffer_waits, buffer_bytes, .. } = stream;
         let DatagramStats { received, echoed, truncated, refused, dropped, .. } = datagram;
+        let DatagramStats { not_allowed, over_rate, .. } = datagram;
         let (handled, spurious, stale) = self.events();
         let (bytes_in, bytes_out) = self.bytes();
         let (echoes, calls) = (self.echoes(), self.calls.total());
@@ -113,10 +121,13 @@ impl StatsSnapshot {
             "statistics\n\
              connections        open {open}, accepted {accepted}, closed {closed}, of these reset \
              {reset}, timed out {timed_out}\n\
+             refused            not allowed {refused_not_allowed}, too many {refused_connections}, \
+             too often {refused_rate}\n\
              bytes              in {bytes_in}, out {bytes_out}\n\
+             buffers            bytes {buffer_bytes}, waits {buffer_waits}\n\
              echoes             {echoes}\n\
              datagrams          in {received}, out {echoed}, truncated {truncated}, refused \
-             {refused}, dropped {dropped}\n\
+             {refused}, not allowed {not_allowed}, too often {over_rate}, dropped {dropped}\n\
              events             handled {handled}, spurious {spurious}, stale {stale}\n\
              syscalls           {calls}\n"
         );
@@ -139,7 +150,10 @@ impl StatsSnapshot {
     pub(crate) fn json(&self) -> String {
         let Self { open, stream, datagram, .. } = self;
         let StreamStats { accepted, closed, reset, timed_out, aborted, accept_pauses, .. } = stream;
+        let StreamStats { refused_not_allowed, refused_connections, refused_rate, .. } = stream;
+        let StreamStats { buffer_waits, buffer_bytes, .. } = stream;
         let DatagramStats { received, echoed, truncated, refused, dropped, errors, .. } = datagram;
+        let DatagramStats { not_allowed, over_rate, .. } = datagram;
         let (handled, spurious, stale) = self.events();
         let (bytes_in, bytes_out) = self.bytes();
         let echoes = self.echoes();
@@ -153,9 +167,13 @@ impl StatsSnapshot {
              \"connections\":{{\"open\":{open},\"accepted\":{accepted},\"closed\":{closed},\
              \"reset\":{reset},\"timed_out\":{timed_out},\"aborted\":{aborted},\
              \"pauses\":{accept_pauses}}},\
+             \"refused\":{{\"not_allowed\":{refused_not_allowed},\
+             \"connections\":{refused_connections},\"rate\":{refused_rate}}},\
+             \"buffers\":{{\"bytes\":{buffer_bytes},\"waits\":{buffer_waits}}},\
              \"bytes\":{{\"in\":{bytes_in},\"out\":{bytes_out}}},\"echoes\":{echoes},\
              \"datagrams\":{{\"in\":{received},\"out\":{echoed},\"truncated\":{truncated},\
-             \"refused\":{refused},\"dropped\":{dropped},\"errors\":{errors}}},\
+             \"refused\":{refused},\"not_allowed\":{not_allowed},\"over_rate\":{over_rate},\
+             \"dropped\":{dropped},\"errors\":{errors}}},\
              \"events\":{{\"handled\":{handled},\"spurious\":{spurious},\"stale\":{stale}}},\
              \"syscalls\":{{{calls}}},\"syscalls_per_echo\":{calls_per_echo:.4}}}"
         )

@@ -2,6 +2,7 @@
 
 mod handover;
 mod metrics;
+mod refusals;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::client_log;
 use crate::coordinator::Coordinator;
 use crate::exit::{CliError, failed, syscall_failure};
 use crate::instrument::InstrumentedKernel;
+use crate::limits::SharedLimits;
 use crate::listen::SocketFiles;
 use crate::log::Log;
 use crate::models::CounterWriter;
@@ -29,6 +31,7 @@ use crate::ring;
 use crate::signals::{exit_by, read_signal};
 use crate::stats::StatsSnapshot;
 use crate::trace::Trace;
+use refusals::RefusalLog;
 
 /// Registrations in the reactor other than streams. Boxed, so that the size of a registration is
 /// that of one with a connection: those are many.
@@ -82,6 +85,9 @@ pub(crate) struct Worker<K: InstrumentedKernel> {
     datagrams_closed: datagram::DatagramStats,
     /// When a pause was last logged: at a limit, pauses come by the thousand.
     last_pause_log: Option<Instant>,
+    /// What limits the peers of datagram sockets.
+    pub(crate) limits: Option<SharedLimits>,
+    refusals: RefusalLog,
     /// Whether the server is drained.
     is_drained: bool,
     /// Whether a signal has requested shutdown.
@@ -125,6 +131,8 @@ impl<K: InstrumentedKernel> Worker<K> {
             serves_until: None,
             datagrams_closed: datagram::DatagramStats::default(),
             last_pause_log: None,
+            limits: None,
+            refusals: RefusalLog::default(),
             is_drained: false,
             shutdown_requested: false,
             last_failed: None,
@@ -140,7 +148,10 @@ impl<K: InstrumentedKernel> Worker<K> {
         socket: Fd,
         config: datagram::DatagramConfig,
     ) -> Result<(), Errno> {
-        let service = EchoSocket::new(self.server.kernel(), &socket, config)?;
+        let mut service = EchoSocket::new(self.server.kernel(), &socket, config)?;
+        if let Some(limits) = &self.limits {
+            service.set_admission(Box::new(Arc::clone(limits)));
+        }
         let source = Box::new(UserSource::Datagrams(Box::new(service)));
         let token = self.server.register(socket, EchoSocket::interest(), config.trigger, source)?;
         self.datagrams.push(token);
@@ -419,6 +430,9 @@ impl<K: InstrumentedKernel> Worker<K> {
                         client_log::closed(&log, &name, bytes, why);
                     }
                 }
+                ServerEvent::Refused { peer, why } => {
+                    self.refusals.connection(&log, &peer, why, &self.server.stats());
+                }
                 ServerEvent::AcceptPaused { errno } => {
                     client_log::accept_paused(
                         &log,
@@ -438,7 +452,16 @@ impl<K: InstrumentedKernel> Worker<K> {
                 _ => {}
             }
         }
-        self.for_each_datagrams(|service| log_datagrams(&log, service));
+        let mut refused = 0;
+        self.for_each_datagrams(|service| {
+            log_datagrams(&log, service);
+            refused += refusals::datagrams_refused(&service.stats());
+        });
+        if refused > 0 && self.refusals.has_new_datagrams(refused) {
+            let mut sum = datagram::DatagramStats::default();
+            self.for_each_datagrams(|service| sum.add(&service.stats()));
+            self.refusals.datagrams(&log, &sum);
+        }
     }
 }
 

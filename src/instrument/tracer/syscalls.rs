@@ -98,6 +98,13 @@ impl Kernel for Recorder<'_> {
         self.record_count(made, [fd(socket), bytes, capacity, A::Number(0), NULL, NULL])
     }
 
+    fn recv_peek(&mut self, socket: &Fd, buf: &mut [u8]) -> Result<usize, Errno> {
+        let made = self.make(Syscall::RecvPeek, |kernel| kernel.recv_peek(socket, buf));
+        let (bytes, capacity) = (read_bytes(buf, made.result), number(buf.len()));
+        let arguments = [fd(socket), bytes, capacity, A::Name("MSG_PEEK"), NULL, NULL];
+        self.record_count(made, arguments)
+    }
+
     fn send(&mut self, socket: &Fd, buf: &[u8]) -> Result<usize, Errno> {
         let made = self.make(Syscall::Send, |kernel| kernel.send(socket, buf));
         let (bytes, len) = (A::Bytes(Bytes::new(buf)), number(buf.len()));

@@ -4,18 +4,21 @@
 //! Knows the socket through [`Io`]; the event loop belongs to the caller. When datagrams come in
 //! bursts, those that arrive as segments of one packet are received and sent back in one piece.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::reflector::is_encoded_reflector;
+use super::reflector::{RefusedPorts, is_encoded_reflector};
 use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
+use crate::instant::Instant;
 use crate::kernel::{
     Fd, Kernel, SocketOption, is_refused, is_source_unusable, recv_datagram, reply_datagram,
 };
-use crate::net::{Addr, AddressFamily};
+use crate::net::{Addr, AddressFamily, SockAddr};
 use crate::net::{BATCH_MAX, DatagramBatch};
 use crate::reactor::{Io, RETRY_DELAY};
+use crate::server::admission::{Admission, Refusal};
 use crate::server::bind::enable_packet_info;
 
 /// Configuration of a datagram server.
@@ -30,6 +33,8 @@ pub struct DatagramConfig {
     pub datagram_bytes_max: usize,
     /// Receive calls before other descriptors are served.
     pub batches_max: u32,
+    /// From which ports datagrams get no reply.
+    pub refused_ports: RefusedPorts,
     /// Whether to report every datagram ([`DatagramEvent`]).
     pub emit_events: bool,
 }
@@ -43,6 +48,7 @@ impl Default for DatagramConfig {
             datagrams_max: 32,
             datagram_bytes_max: 65_536,
             batches_max: 8,
+            refused_ports: RefusedPorts::default(),
             emit_events: false,
         }
     }
@@ -59,6 +65,11 @@ pub struct DatagramStats {
     pub truncated: u64,
     /// Datagrams from a port that would reply to the reply.
     pub refused: u64,
+    /// Datagrams whose sender's address is not allowed ([`EchoSocket::set_admission`]).
+    pub not_allowed: u64,
+    /// Datagrams beyond the rate of their sender's address, or whose address could not be counted
+    /// for lack of memory.
+    pub over_rate: u64,
     /// Replies that the system did not accept.
     pub dropped: u64,
     /// Errors returned instead of datagrams: an earlier reply reached a closed port.
@@ -80,6 +91,8 @@ impl DatagramStats {
         self.echoed += other.echoed;
         self.truncated += other.truncated;
         self.refused += other.refused;
+        self.not_allowed += other.not_allowed;
+        self.over_rate += other.over_rate;
         self.dropped += other.dropped;
         self.errors += other.errors;
         self.bytes_in += other.bytes_in;
@@ -99,6 +112,8 @@ pub enum Disposition {
     Truncated,
     /// Its sender would reply to the reply.
     Reflected,
+    /// Its sender is not served.
+    Refused(Refusal),
 }
 
 /// A datagram was received.
@@ -134,6 +149,8 @@ pub struct EchoSocket {
     has_mmsg: bool,
     /// Ports of this socket and of others of the same server.
     own_ports: Vec<u16>,
+    /// Who is served.
+    admission: Option<Box<dyn Admission>>,
     stats: DatagramStats,
     events: VecDeque<DatagramEvent>,
 }
@@ -155,6 +172,18 @@ const RECV_MAX_FIRST: usize = 3;
 /// slot shows that the queue is empty, and no less than half of the last one.
 fn next_recv_max(recv_max: usize, received: usize, datagrams_max: usize) -> usize {
     received.saturating_add(2).max(recv_max / 2).max(RECV_MAX_FIRST).min(datagrams_max)
+}
+
+/// Whether datagrams of one sender get a reply.
+#[cold]
+fn ask_admission(
+    admission: &mut dyn Admission,
+    from: &SockAddr,
+    count: u64,
+    now: Instant,
+) -> Result<(), Refusal> {
+    let from = from.decode().unwrap_or(Addr::Unspecified);
+    admission.admit_datagrams(&from, u32::try_from(count).unwrap_or(u32::MAX), now)
 }
 
 /// How far serving the socket has got.
@@ -203,6 +232,7 @@ impl EchoSocket {
             is_unix,
             has_mmsg: true,
             own_ports: port.into_iter().collect(),
+            admission: None,
             stats: DatagramStats::default(),
             events: VecDeque::new(),
         })
@@ -227,6 +257,11 @@ impl EchoSocket {
         if !self.own_ports.contains(&port) {
             self.own_ports.push(port);
         }
+    }
+
+    /// Sets who is served from here on. Cost: O(1).
+    pub fn set_admission(&mut self, admission: Box<dyn Admission>) {
+        self.admission = Some(admission);
     }
 
     /// Serves the socket after an event or a deadline, at most `batches_max` batches. Replies
@@ -294,7 +329,8 @@ impl EchoSocket {
             self.recv_max = (2 * self.recv_max).min(self.batch.datagrams_max());
         }
         *total += received;
-        self.filter_batch();
+        let now = if self.admission.is_some() { io.now() } else { Instant::ZERO };
+        self.filter_batch(now);
         if self.batch.has_control_messages() {
             self.batch.set_reply_addresses();
         }
@@ -362,8 +398,8 @@ impl EchoSocket {
     }
 
     /// Keeps the datagrams that get a reply, and counts.
-    fn filter_batch(&mut self) {
-        let Self { batch, stats, events, own_ports, config, .. } = self;
+    fn filter_batch(&mut self, now: Instant) {
+        let Self { batch, stats, events, own_ports, config, admission, .. } = self;
         batch.retain(|datagram| {
             let count = datagram.segment_count() as u64;
             stats.received += count;
@@ -371,9 +407,17 @@ impl EchoSocket {
             let disposition = if datagram.truncated {
                 stats.truncated += count;
                 Disposition::Truncated
-            } else if is_encoded_reflector(own_ports, datagram.addr) {
+            } else if is_encoded_reflector(own_ports, config.refused_ports, datagram.addr) {
                 stats.refused += count;
                 Disposition::Reflected
+            } else if let Some(admission) = admission
+                && let Err(why) = ask_admission(&mut **admission, datagram.addr, count, now)
+            {
+                match why {
+                    Refusal::NotAllowed => stats.not_allowed += count,
+                    _ => stats.over_rate += count,
+                }
+                Disposition::Refused(why)
             } else {
                 Disposition::Echoed
             };

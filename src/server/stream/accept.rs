@@ -5,6 +5,8 @@
 //!
 //! A listener may be shared with other servers, each with an epoll of its own: [`AcceptSharing`].
 
+use alloc::boxed::Box;
+
 use super::config::ServerEvent;
 use super::connection::Connection;
 use super::listener::{AcceptSharing, Listener};
@@ -17,6 +19,7 @@ use crate::kernel::close_quietly;
 use crate::kernel::{Decision, Fd, Kernel, ListenerDecision};
 use crate::net::{Addr, AddressFamily};
 use crate::reactor::{RETRY_DELAY, RegisterErrorKind};
+use crate::server::admission::{Admission, Refusal, Seat};
 use crate::token::Token;
 
 /// Connections accepted from one accept queue when the listeners close. More than any system's
@@ -33,6 +36,8 @@ enum AcceptOutcome {
     Accepted,
     Aborted(Errno),
     WouldBlock,
+    /// It was accepted, and closed at once.
+    Refused,
     /// What was missing has been freed.
     Retry,
     Exhausted(Option<Errno>),
@@ -221,7 +226,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
         let (mut accepted, mut aborted) = (0, 0);
         while accepted < limit {
             match self.accept_one(listener, is_unix) {
-                AcceptOutcome::Accepted => accepted += 1,
+                AcceptOutcome::Accepted | AcceptOutcome::Refused => accepted += 1,
                 AcceptOutcome::Aborted(errno) => {
                     self.explain_listener(listener, ListenerDecision::Aborted { errno });
                     self.stats.aborted += 1;
@@ -295,7 +300,13 @@ impl<K: Kernel, X> StreamServer<K, X> {
             return AcceptOutcome::WouldBlock;
         };
         match io.accept() {
-            Ok(Some((socket, peer))) => self.add_connection(listener, socket, peer, is_unix),
+            Ok(Some((socket, peer))) => match self.admit(listener, &peer) {
+                Ok(seat) => self.add_connection(listener, socket, peer, is_unix, seat),
+                Err(_) => {
+                    close_quietly(self.reactor.kernel(), socket);
+                    AcceptOutcome::Refused
+                }
+            },
             Ok(None) => AcceptOutcome::WouldBlock,
             Err(errno) if errno.is_transient_accept_error() => AcceptOutcome::Aborted(errno),
             Err(errno) if errno.never_accepts() => AcceptOutcome::Dead(errno),
@@ -305,6 +316,73 @@ impl<K: Kernel, X> StreamServer<K, X> {
                 AcceptOutcome::Retry
             }
             Err(errno) => AcceptOutcome::Exhausted(Some(errno)),
+        }
+    }
+
+    /// Whether a connection of `peer` is served.
+    #[inline]
+    fn admit(&mut self, listener: Token, peer: &Addr) -> Result<Seat, Refusal> {
+        if self.admission.is_none() { Ok(Seat::NONE) } else { self.ask_admission(listener, peer) }
+    }
+
+    #[cold]
+    fn ask_admission(&mut self, listener: Token, peer: &Addr) -> Result<Seat, Refusal> {
+        let now = self.reactor.kernel().now();
+        let Some(admission) = &mut self.admission else { return Ok(Seat::NONE) };
+        let result = admission.admit(peer, now);
+        if let Err(why) = result {
+            self.stats.record_refusal(why);
+            self.explain_listener(listener, ListenerDecision::Refused { why });
+            let is_refusal = |event: &ServerEvent| matches!(event, ServerEvent::Refused { .. });
+            if self.config.emit_events || !self.events.iter().any(is_refusal) {
+                self.push_event(ServerEvent::Refused { peer: *peer, why });
+            }
+        }
+        result
+    }
+
+    /// Keeps the seat of a connection. Returns whether there is memory for it.
+    fn keep_seat(&mut self, token: Token, seat: Seat) -> bool {
+        if seat == Seat::NONE {
+            return true;
+        }
+        let slot = token.slot() as usize;
+        while self.seats.len() <= slot {
+            if self.seats.try_push(Seat::NONE).is_err() {
+                return false;
+            }
+        }
+        self.seats[slot] = seat;
+        true
+    }
+
+    /// Gives back the seat of a connection that has closed.
+    pub(super) fn release_seat(&mut self, token: Token) {
+        if let Some(seat) = self.seats.get_mut(token.slot() as usize) {
+            let seat = core::mem::replace(seat, Seat::NONE);
+            self.give_back(seat);
+        }
+    }
+
+    fn give_back(&mut self, seat: Seat) {
+        if seat != Seat::NONE
+            && let Some(admission) = &mut self.admission
+        {
+            admission.release(seat);
+        }
+    }
+
+    /// Sets who is served from here on: connections that are open stay open, and are not counted.
+    /// Cost: O(connections).
+    pub fn set_admission(&mut self, admission: Box<dyn Admission>) {
+        self.release_seats();
+        self.admission = Some(admission);
+    }
+
+    /// Gives back all seats.
+    pub(super) fn release_seats(&mut self) {
+        for seat in core::mem::take(&mut self.seats) {
+            self.give_back(seat);
         }
     }
 
@@ -333,6 +411,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
         socket: Fd,
         peer: Addr,
         is_unix: bool,
+        seat: Seat,
     ) -> AcceptOutcome {
         let now = self.config.idle_timeout.map(|idle| (self.reactor.kernel().now(), idle));
         let accepted_at = now.map_or(Instant::ZERO, |(now, _)| now);
@@ -343,15 +422,23 @@ impl<K: Kernel, X> StreamServer<K, X> {
         let token = match self.reactor.register_or_close(socket, interest, trigger, source) {
             Ok(token) => token,
             Err(reason) => {
+                self.give_back(seat);
                 self.stats.aborted += 1;
                 return AcceptOutcome::Exhausted(Some(reason.into()));
             }
         };
+        if !self.keep_seat(token, seat) {
+            self.reactor.close(token);
+            self.give_back(seat);
+            self.stats.aborted += 1;
+            return AcceptOutcome::Exhausted(Some(Errno::ENOMEM));
+        }
         if let Some((now, idle)) = now
             && let Some((_, mut io)) = self.reactor.get_mut(token)
             && let Err(errno) = io.try_set_deadline(now + idle)
         {
             self.reactor.close(token);
+            self.release_seat(token);
             self.stats.aborted += 1;
             return AcceptOutcome::Exhausted(Some(errno));
         }
@@ -458,7 +545,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
                 let mut aborted = 0;
                 for _ in 0..DRAIN_ACCEPTS_MAX {
                     match self.accept_one(listener, is_unix) {
-                        AcceptOutcome::Accepted => aborted = 0,
+                        AcceptOutcome::Accepted | AcceptOutcome::Refused => aborted = 0,
                         // Bounded: there are only so many pipes.
                         AcceptOutcome::Retry => {}
                         AcceptOutcome::Aborted(_) if aborted < CONSECUTIVE_ABORTS_MAX => {

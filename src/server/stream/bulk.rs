@@ -15,7 +15,7 @@
 //! * A [`BulkSocket`] must end with `finish`: dropping one loses its pipe, whose descriptors
 //!   nothing closes.
 //! * The pool has at most [`StreamConfig::pipes_max`] pipes, and none is asked to hold more than
-//!   the receive buffer. A connection that finds none copies.
+//!   four times the receive buffer. A connection that finds none copies.
 
 use alloc::vec::Vec;
 use core::num::NonZeroU8;
@@ -30,6 +30,10 @@ use crate::reactor::{Received, Sent};
 
 /// The most bytes that a pipe of the server holds: what Linux grants an unprivileged process.
 const PIPE_BYTES_MAX: usize = 1 << 20;
+
+/// The size of a pipe, in receive buffers: 256 KiB by default, with which it was measured
+/// (docs/performance.md).
+const PIPE_BUFFERS: usize = 4;
 
 /// A pipe that the pool keeps for a connection: its number.
 pub(super) type PipeNumber = NonZeroU8;
@@ -59,7 +63,8 @@ pub(super) struct PipePool {
 impl PipePool {
     /// Creates an empty pool. Cost: O(1), no allocation.
     pub(super) fn new(config: &StreamConfig) -> Self {
-        let pipe_bytes = config.buffer_bytes.min(config.budget_bytes).min(PIPE_BYTES_MAX);
+        let buffers = config.buffer_bytes.saturating_mul(PIPE_BUFFERS);
+        let pipe_bytes = buffers.min(config.budget_bytes).min(PIPE_BYTES_MAX);
         Self {
             free: Vec::new(),
             held: Vec::new(),
@@ -194,6 +199,10 @@ impl<'a, K: Kernel> BulkSocket<'a, K> {
 impl<K: Kernel> Transport for BulkSocket<'_, K> {
     fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
         self.socket.recv(buf)
+    }
+
+    fn peek(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
+        self.socket.peek(buf)
     }
 
     fn send(&mut self, buf: &[u8]) -> Result<Sent, Errno> {

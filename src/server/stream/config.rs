@@ -8,6 +8,7 @@ use core::time::Duration;
 use crate::errno::Errno;
 use crate::event::Trigger;
 pub use crate::kernel::decision::CloseReason;
+use crate::kernel::decision::Refusal;
 use crate::net::Addr;
 use crate::reactor::Limits;
 use crate::token::Token;
@@ -22,6 +23,12 @@ pub struct StreamConfig {
     /// Size of the receive buffer shared by all connections, if `budget_bytes` is not less; also
     /// the most that is buffered for one connection whose peer does not read.
     pub buffer_bytes: usize,
+    /// The most that is buffered for all connections together, in write buffers and in pipes.
+    /// While there is no room for one more read, what arrives stays in the receive queues, and is
+    /// taken from there when it has been sent: a peer that reads is served on, with one more call
+    /// and one more copy for each message, and a peer that does not read waits for itself.
+    /// Not less than `buffer_bytes`, or nothing is ever buffered.
+    pub buffer_total_bytes: usize,
     /// Bytes read from one connection before other connections are served. Only edge-triggered mode
     /// uses it up: in the others one `recv` is usual, since the kernel reports the rest again.
     pub budget_bytes: usize,
@@ -43,8 +50,8 @@ pub struct StreamConfig {
     /// How the bytes of connections move: through the receive buffer, or through a pipe by
     /// splice(2).
     pub bulk: Bulk,
-    /// Pipes that the server has at most, each of the size of the receive buffer, up to 1 MiB: with
-    /// the defaults 4 MiB of the kernel's memory, and 32 descriptors. One serves all connections
+    /// Pipes that the server has at most, each four times the size of the receive buffer, up to
+    /// 1 MiB: with the defaults 4 MiB of the kernel's memory, and 32 descriptors. One serves all connections
     /// whose peers read; a peer that does not read keeps one occupied. A connection that finds none
     /// copies.
     pub pipes_max: u8,
@@ -57,7 +64,8 @@ impl Default for StreamConfig {
         Self {
             trigger: Trigger::Edge,
             connections_max: 1 << 20,
-            buffer_bytes: 256 << 10,
+            buffer_bytes: 64 << 10,
+            buffer_total_bytes: 64 << 20,
             budget_bytes: 1 << 20,
             events_max: Limits::default().events_max,
             accepts_max: 64,
@@ -112,8 +120,22 @@ pub struct StreamStats {
     pub timed_out: u64,
     /// Connections aborted before they were accepted or served.
     pub aborted: u64,
+    /// Connections that were closed at once because their address is not allowed
+    /// ([`PeerLimits`](crate::server::PeerLimits)). None of those is counted as accepted.
+    pub refused_not_allowed: u64,
+    /// Connections that were closed at once because their address has too many.
+    pub refused_connections: u64,
+    /// Connections that were closed at once because their address connects too often, or because
+    /// there was no memory to count it.
+    pub refused_rate: u64,
     /// How often accepting was paused, for lack of descriptors or at the limit.
     pub accept_pauses: u64,
+    /// How often a connection was held: there was room neither to send nor to keep what had arrived
+    /// ([`StreamConfig::buffer_total_bytes`]).
+    pub buffer_waits: u64,
+    /// Bytes that are kept now for peers that do not read: memory of write buffers, and what pipes
+    /// hold.
+    pub buffer_bytes: u64,
     /// Bytes received.
     pub bytes_in: u64,
     /// Bytes sent.
@@ -137,6 +159,15 @@ impl StreamStats {
         }
     }
 
+    /// Counts a connection that was refused. Cost: O(1).
+    pub(super) const fn record_refusal(&mut self, why: Refusal) {
+        match why {
+            Refusal::NotAllowed => self.refused_not_allowed += 1,
+            Refusal::Connections => self.refused_connections += 1,
+            Refusal::Rate | Refusal::NoMemory => self.refused_rate += 1,
+        }
+    }
+
     /// Counts an event. Cost: O(1).
     #[inline]
     pub(super) const fn record_event(&mut self, was_handled: bool) {
@@ -154,7 +185,12 @@ impl StreamStats {
         self.reset += other.reset;
         self.timed_out += other.timed_out;
         self.aborted += other.aborted;
+        self.refused_not_allowed += other.refused_not_allowed;
+        self.refused_connections += other.refused_connections;
+        self.refused_rate += other.refused_rate;
         self.accept_pauses += other.accept_pauses;
+        self.buffer_waits += other.buffer_waits;
+        self.buffer_bytes += other.buffer_bytes;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.echoes += other.echoes;
@@ -197,6 +233,14 @@ pub enum ServerEvent {
         /// What accept4(2) returned; for a shared listener, what epoll_ctl(2) returned when it was
         /// registered again.
         errno: Errno,
+    },
+    /// A connection was closed at once. Without [`StreamConfig::emit_events`] one is reported, and
+    /// the next after that was taken.
+    Refused {
+        /// The peer's address.
+        peer: Addr,
+        /// Why.
+        why: Refusal,
     },
     /// Accepting is paused. Reported whatever [`StreamConfig::emit_events`] is.
     AcceptPaused {

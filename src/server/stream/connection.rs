@@ -4,11 +4,13 @@
 //! does, by epoll, poll or any other means, and does what a [`Step`] says. All four trigger modes
 //! are served by the same loop; [`TriggerMode`] defines where they differ.
 
+mod peek;
 mod splice;
 
 use core::ops::ControlFlow;
 use core::time::Duration;
 
+use super::buffer_total::Buffers;
 use super::bulk::PipeNumber;
 use super::config::{Bulk, CloseReason, StreamConfig, StreamStats};
 use super::streak::{Streak, large_bytes};
@@ -54,6 +56,15 @@ const IS_DRAINING: u8 = 1 << 2;
 /// Flag of a connection: it streams, and its bytes are moved by splice(2), if they can. Always set
 /// while external bytes wait.
 const IS_STREAMING: u8 = 1 << 3;
+
+/// Flag of a connection: bytes stay in its receive queue, because there is no room to send and none
+/// to keep them. What it waits for is room to send.
+const IS_HELD: u8 = 1 << 4;
+/// Flag of a connection: its external bytes have been sent, and are to be removed from its receive
+/// queue.
+const IS_UNCONSUMED: u8 = 1 << 5;
+/// Flags with which an event is not served by a first read.
+const UNUSUAL: u8 = IS_DRAINING | IS_STREAMING | IS_HELD | IS_UNCONSUMED;
 
 /// Result of serving a connection once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,6 +116,8 @@ pub(super) enum ReadStep {
     Failed(usize, Errno),
     /// There was nothing.
     WouldBlock,
+    /// There was something, and no room for it: neither to send nor to keep it.
+    Held,
     /// The peer has half-closed.
     Eof,
 }
@@ -179,7 +192,7 @@ impl Connection {
     /// Level-triggered it is never both: nothing is read while the write buffer holds data.
     #[must_use]
     pub fn interest(&self, trigger: Trigger) -> Interest {
-        self.mode(trigger).interest(self.echo.want())
+        self.mode(trigger).interest(self.awaited())
     }
 
     /// Whether it is being closed for its inactivity. Cost: O(1).
@@ -193,7 +206,21 @@ impl Connection {
     #[inline]
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
-        self.echo.unsent_bytes()
+        if self.has(IS_UNCONSUMED) { self.echo.pending().len() } else { self.echo.unsent_bytes() }
+    }
+
+    /// Bytes of memory that it keeps for its peer: that of the write buffer, and what a pipe holds.
+    /// Cost: O(1).
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.buffered_bytes() - self.echo.pending().len() + self.echo.write_buffer_capacity()
+    }
+
+    /// What it waits for: what the machine wants, or room to send.
+    fn awaited(&self) -> Want {
+        match self.echo.want() {
+            Want::Read if self.has(IS_HELD) => Want::Write,
+            want => want,
+        }
     }
 
     #[inline]
@@ -245,7 +272,8 @@ impl Connection {
             FirstRead::Echoed(bytes) => return Step::echoed(bytes),
             FirstRead::Other(first) => first,
         };
-        self.on_ready_after(first, transport, ready, buf, config, stats)
+        let buffers = Buffers { recv: buf, keep_bytes_max: usize::MAX };
+        self.on_ready_after(first, transport, ready, buffers, config, stats)
     }
 
     /// The usual case, and nothing else: nothing is buffered, and one read brings one message,
@@ -263,17 +291,26 @@ impl Connection {
         config: &StreamConfig,
         stats: &mut StreamStats,
     ) -> FirstRead {
-        let is_usual =
-            self.echo.is_idle() && !self.has(IS_DRAINING | IS_STREAMING) && ready.is_readable();
+        let is_usual = self.echo.is_idle() && !self.has(UNUSUAL) && ready.is_readable();
         if !is_usual {
-            self.explain_event(transport, ready);
-            return FirstRead::Other(None);
+            return self.without_first_read(transport, ready);
         }
         transport.on_decision(ConnectionDecision::Event { ready, unsent_bytes: 0 });
         match self.read_and_echo(transport, ready, buf, below, config, stats) {
             Ok(ReadStep::Done(count)) => FirstRead::Echoed(count),
             first => FirstRead::Other(Some(first)),
         }
+    }
+
+    /// As [`echo_once`](Self::echo_once) where a first read is not possible. Cost: O(1).
+    #[inline]
+    pub(super) fn without_first_read<T: Transport>(
+        &self,
+        transport: &mut T,
+        ready: Ready,
+    ) -> FirstRead {
+        self.explain_event(transport, ready);
+        FirstRead::Other(None)
     }
 
     /// Continues after a `first` read, if there was one.
@@ -283,7 +320,7 @@ impl Connection {
         first: Option<Result<ReadStep, Errno>>,
         transport: &mut T,
         ready: Ready,
-        buf: &mut [u8],
+        buffers: Buffers<'_>,
         config: &StreamConfig,
         stats: &mut StreamStats,
     ) -> Step {
@@ -293,7 +330,7 @@ impl Connection {
             Some(Ok(ReadStep::Bytes(count)))
                 if self.echo.want() == Want::Read && {
                     let mode = self.mode(config.trigger);
-                    mode.read_is_over(ready, count, mode.over_below(buf.len()))
+                    mode.read_is_over(ready, count, mode.over_below(buffers.recv.len()))
                 } =>
             {
                 let why = StopReason::ShortRead;
@@ -305,7 +342,7 @@ impl Connection {
         };
         let result = match is_over {
             Ok(true) => Ok(()),
-            Ok(false) => self.pump(transport, ready, buf, config, stats, &mut step),
+            Ok(false) => self.pump(transport, ready, buffers, config, stats, &mut step),
             Err(errno) => Err(errno),
         };
         if config.bulk != Bulk::Copy {
@@ -355,7 +392,7 @@ impl Connection {
     /// Room to write matters only when the write buffer holds data; and while it does, an edge
     /// without `WRITABLE` means that the send queue is still full.
     fn is_irrelevant(&self, ready: Ready, config: &StreamConfig) -> bool {
-        match self.echo.want() {
+        match self.awaited() {
             Want::Read => ready == Ready::WRITABLE,
             Want::Write => {
                 !(self.mode(config.trigger).kernel_repeats()
@@ -383,7 +420,7 @@ impl Connection {
             ReadStep::Eof => {}
             // Only now is it known that no unread, unanswered data is left.
             ReadStep::WouldBlock if self.begin_close_if_draining() => {}
-            ReadStep::WouldBlock => return Ok(ControlFlow::Break(())),
+            ReadStep::WouldBlock | ReadStep::Held => return Ok(ControlFlow::Break(())),
         }
         step.progress = Progress::Advanced;
         let is_over = matches!(read, ReadStep::Done(_)) && !self.has(IS_DRAINING);
@@ -396,12 +433,14 @@ impl Connection {
         &mut self,
         transport: &mut T,
         ready: Ready,
-        buf: &mut [u8],
+        buffers: Buffers<'_>,
         config: &StreamConfig,
         stats: &mut StreamStats,
         step: &mut Step,
     ) -> Result<(), Errno> {
         let mode = self.mode(config.trigger);
+        let is_scarce = buffers.are_scarce();
+        let Buffers { recv: buf, keep_bytes_max } = buffers;
         loop {
             match self.echo.want() {
                 Want::Close => return Ok(()),
@@ -438,15 +477,22 @@ impl Connection {
                         }
                         return Ok(());
                     }
-                    let spliced = if self.has(IS_STREAMING) && self.echo.want() == Want::Read {
-                        self.splice_and_echo(transport, budget_bytes, buf, mode, stats)?
+                    let room = buf.len().min(budget_bytes);
+                    let done = if self.echo.want() == Want::Discard {
+                        None
+                    } else if is_scarce {
+                        let Some(room) = buf.get_mut(..room) else { return Err(Errno::EIO) };
+                        Some(self.peek_and_echo(transport, ready, room, mode, stats)?)
+                    } else if self.has(IS_STREAMING) {
+                        let bytes_max = budget_bytes.min(keep_bytes_max);
+                        self.splice_and_echo(transport, bytes_max, buf, mode, stats)?
                     } else {
                         None
                     };
-                    let read = match spliced {
+                    self.set(IS_HELD, done == Some(ReadStep::Held));
+                    let read = match done {
                         Some(read) => Ok(read),
                         None => {
-                            let room = buf.len().min(budget_bytes);
                             let below = mode.over_below(room);
                             let Some(room) = buf.get_mut(..room) else { return Err(Errno::EIO) };
                             self.read_and_echo(transport, ready, room, below, config, stats)
@@ -597,7 +643,7 @@ impl Connection {
             return TimeoutStep::Wait(Duration::from_millis(wait_millis));
         }
         self.set(IDLE_TIMED_OUT, true);
-        if self.echo.want() == Want::Write {
+        if self.awaited() == Want::Write {
             self.explain_discard(transport);
             self.echo.timed_out();
             return TimeoutStep::Close(CloseReason::IdleTimeout);

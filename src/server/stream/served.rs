@@ -5,6 +5,7 @@
 
 use alloc::collections::VecDeque;
 
+use super::buffer_total::{BufferTotal, Buffers};
 use super::bulk::{BulkSocket, PipePool};
 use super::config::{CloseReason, ServerEvent, StreamConfig, StreamStats};
 use super::connection::{Connection, Progress, ReadStep, Step};
@@ -21,6 +22,7 @@ const EVENTS_MAX: usize = 1 << 16;
 pub(super) struct Shared<'a> {
     pub(super) config: &'a StreamConfig,
     pub(super) buf: &'a mut [u8],
+    pub(super) total: &'a mut BufferTotal,
     pub(super) pipes: &'a mut PipePool,
     pub(super) stats: &'a mut StreamStats,
     pub(super) events: &'a mut VecDeque<ServerEvent>,
@@ -35,12 +37,16 @@ pub(super) fn continue_event<K: Kernel>(
     ready: Ready,
     shared: Shared<'_>,
 ) -> Progress {
-    let Shared { config, buf, pipes, stats, events } = shared;
+    let Shared { config, buf, total, pipes, stats, events } = shared;
+    // Before a first read nothing is kept.
+    let kept_bytes = if first.is_some() { 0 } else { connection.kept_bytes() };
+    let buffers = Buffers { recv: buf, keep_bytes_max: total.room_beside(kept_bytes) };
     let step = if connection.is_streaming() {
-        serve_stream(connection, &mut io, ready, buf, config, pipes, stats)
+        serve_stream(connection, &mut io, ready, buffers, config, pipes, stats)
     } else {
-        connection.on_ready_after(first, &mut Socket::of(&mut io), ready, buf, config, stats)
+        connection.on_ready_after(first, &mut Socket::of(&mut io), ready, buffers, config, stats)
     };
+    total.replace(kept_bytes, connection.kept_bytes());
     finish(step, connection, io, ready, config, events)
 }
 
@@ -50,14 +56,14 @@ fn serve_stream<K: Kernel>(
     connection: &mut Connection,
     io: &mut Io<'_, K>,
     ready: Ready,
-    buf: &mut [u8],
+    buffers: Buffers<'_>,
     config: &StreamConfig,
     pipes: &mut PipePool,
     stats: &mut StreamStats,
 ) -> Step {
     let pipe = connection.pipe_mut().take();
     let mut socket = BulkSocket::new(Socket::of(io), pipes, pipe);
-    let step = connection.on_ready_after(None, &mut socket, ready, buf, config, stats);
+    let step = connection.on_ready_after(None, &mut socket, ready, buffers, config, stats);
     *connection.pipe_mut() = socket.finish();
     step
 }

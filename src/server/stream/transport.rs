@@ -17,6 +17,21 @@ pub trait Transport {
     /// Man page: recv(2)
     fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno>;
 
+    /// As [`recv`](Self::recv), and the bytes stay: the next call returns them again. The server
+    /// calls it while its buffers have no room ([`StreamConfig::buffer_total_bytes`]). The default
+    /// fails with [`Errno::ENOSYS`], which closes the connection. Cost: one system call.
+    ///
+    /// [`StreamConfig::buffer_total_bytes`]: super::StreamConfig::buffer_total_bytes
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    ///
+    /// Man page: recv(2), `MSG_PEEK`
+    fn peek(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
+        let _ = buf;
+        Err(Errno::ENOSYS)
+    }
+
     /// Sends bytes, or as many of them as fit the send buffer. Cost: one system call.
     ///
     /// # Errors
@@ -106,6 +121,15 @@ impl<K: Kernel> Transport for Socket<'_, K> {
     #[inline]
     fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
         io::recv(self.kernel, self.fd, buf)
+    }
+
+    fn peek(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
+        match retry_on_eintr(|| self.kernel.recv_peek(self.fd, buf)) {
+            Ok(0) => Ok(Received::Eof),
+            Ok(count) => Ok(Received::Bytes(count)),
+            Err(errno) if errno.is_would_block() => Ok(Received::WouldBlock),
+            Err(errno) => Err(errno),
+        }
     }
 
     #[inline]

@@ -67,10 +67,10 @@ const KNOWN_ARGUMENTS: [&str; 32] = [
     "--takeover",
     "5s",
     "64KiB",
-    "7",
-    "off",
+    "--allow",
+    "--accept-rate",
     "--",
-    "=",
+    "--buffer-total",
 ];
 
 /// Reads the plan as arguments: bytes under 32 are known arguments, the rest are letters, and a

@@ -218,6 +218,7 @@ pub(crate) const SMALL: StreamConfig = StreamConfig {
     trigger: Trigger::Level,
     connections_max: 10,
     buffer_bytes: 4_096,
+    buffer_total_bytes: 64 << 20,
     budget_bytes: 4_096,
     events_max: NonZeroU32::new(256).unwrap(),
     accepts_max: 4,

@@ -11,6 +11,7 @@ use super::super::exit::CliError;
 use super::super::log::{Format, Log};
 use super::super::model::{self, Model, Steer};
 use super::super::{help, units};
+use super::limits::LimitOptions;
 use super::parser::ArgParser;
 use super::target::{Target, parse_host_port, parse_target, parse_unix};
 use super::trace::{TraceTarget, parse_text_trace, parse_trace};
@@ -36,6 +37,7 @@ pub(crate) struct EchoOptions {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) drain_timeout: Duration,
     pub(crate) budget_bytes: Option<usize>,
+    pub(crate) limits: LimitOptions,
     pub(crate) spin: Spin,
     pub(crate) bulk: Bulk,
     pub(crate) log: Log,
@@ -98,6 +100,7 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<EchoCommand, CliError> 
             "--recorder" => options.recorder = Some(parse_text_trace(args)?),
             "--syscall-summary" => options.log.syscall_summary = true,
             "--check" => check = Some(args.take_bytes(parse_target)?),
+            flag if options.limits.parse(flag, args)? => {}
             _ => return Err(args.unknown_option(&flag, help::ECHO)),
         }
     }
@@ -162,6 +165,7 @@ fn defaults() -> EchoOptions {
         idle_timeout: None,
         drain_timeout: Duration::from_secs(5),
         budget_bytes: None,
+        limits: LimitOptions::default(),
         spin: Spin::Off,
         bulk: Bulk::Copy,
         log: Log {

@@ -5,6 +5,7 @@
 mod audit;
 mod command;
 mod echo;
+mod limits;
 mod nc;
 mod parser;
 mod sim;
@@ -16,6 +17,7 @@ mod trace;
 pub(crate) use audit::{AuditTarget, DoctorOptions};
 pub(crate) use command::{Command, parse};
 pub(crate) use echo::EchoOptions;
+pub(crate) use limits::LimitOptions;
 pub(crate) use nc::{Endpoint, Mode, NcOptions};
 pub(crate) use sim::SimOptions;
 pub(crate) use study::{Kernels, Pictures, StudyCommand, StudyOptions, Trigger, View};

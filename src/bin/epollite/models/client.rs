@@ -115,6 +115,7 @@ mod tests {
         trigger: Trigger::Level,
         connections_max: 1,
         buffer_bytes: 8,
+        buffer_total_bytes: usize::MAX,
         budget_bytes: 8,
         events_max: core::num::NonZeroU32::MIN,
         accepts_max: 1,

@@ -36,6 +36,7 @@ use crate::args::EchoOptions;
 use crate::coordinator::Coordinator;
 use crate::exit::{CliError, failed, syscall_failure};
 use crate::instrument::InstrumentedKernel;
+use crate::limits;
 use crate::origin::TraceOrigin;
 use crate::stats::StatsSnapshot;
 use crate::worker::Worker;
@@ -129,13 +130,18 @@ impl WorkerProcess<'_> {
             connections_max: self.connections_max.max(1),
             idle_timeout: options.idle_timeout,
             drain_timeout: options.drain_timeout,
+            buffer_total_bytes: options.limits.buffer_share_bytes(options.workers),
             emit_events: options.log.is_verbose,
             // One accept per wake-up leaves connections for the other workers.
             accepts_max: 1,
             ..stream::StreamConfig::default()
         };
         let kernel = children.context.kernel.fresh();
-        let server = stream::StreamServer::new(kernel, config).map_err(failed("epoll_create1"))?;
+        let mut server = stream::StreamServer::new(kernel, config).map_err(failed("epoll_create1"))?;
+        // Only of networks, which need no common table.
+        if let Some(limits) = limits::shared_limits(&options.limits)? {
+            server.set_admission(Box::new(limits));
+        }
         let coordinator = Arc::new(Coordinator::default());
         let mut worker = Worker::new(0, server, coordinator, options.log);
         worker.trace = children.context.trace.clone();

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use epollite::collections::RecvBuffer;
 use epollite::kernel::{ReceivedDatagram, Shutdown, close_quietly, recv_datagram, reply_datagram};
-use epollite::server::datagram::{DatagramEvent, Disposition, is_reflector};
+use epollite::server::datagram::{DatagramEvent, Disposition, RefusedPorts, is_reflector};
 use epollite::{Addr, Errno, Fd};
 
 use super::context::{BUFFER_BYTES, WorkerContext};
@@ -50,7 +50,7 @@ impl<K: InstrumentedKernel> WorkerContext<K> {
         let disposition = if len > buf_len {
             stats.truncated += 1;
             Disposition::Truncated
-        } else if is_reflector(own_ports, &from) {
+        } else if is_reflector(own_ports, RefusedPorts::default(), &from) {
             stats.refused += 1;
             Disposition::Reflected
         } else {

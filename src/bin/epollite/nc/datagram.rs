@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use epollite::event::Ready;
 use epollite::kernel::{ReceivedDatagram, Signal, SocketOption, recv_datagram, reply_datagram};
 use epollite::net::PacketInfo;
+use epollite::server::datagram::{RefusedPorts, is_reflector};
 use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Received, Token};
 
 use super::messages;
@@ -289,7 +290,7 @@ impl<K: Kernel> DatagramLoop<'_, K> {
     /// forged.
     fn may_reply(&self, sender: &Addr) -> bool {
         let own: Vec<u16> = self.own_port.into_iter().collect();
-        !epollite::server::datagram::is_reflector(&own, sender)
+        !is_reflector(&own, RefusedPorts::Reflectors, sender)
     }
 
     /// Remembers a listener's sender and logs a new one; later input is sent to it too.

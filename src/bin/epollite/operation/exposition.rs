@@ -42,22 +42,34 @@ pub(crate) fn exposition(sum: &StatsSnapshot) -> String {
     page.family("build_info", "gauge", "The version of the program, as a label.");
     page.sample("build_info", Some(("version", env!("CARGO_PKG_VERSION"))), 1);
     page.single("connections_open", "gauge", "Connections that are open.", *open);
+    let help = "Bytes kept for peers that do not read.";
+    page.single("buffer_bytes", "gauge", help, s.buffer_bytes);
     for (name, help, value) in [
         ("connections_accepted_total", "Connections accepted.", s.accepted),
         ("connections_closed_total", "Connections closed, for any reason.", s.closed),
         ("connections_reset_total", "Connections reset by the peer.", s.reset),
         ("connections_timed_out_total", "Connections closed for inactivity.", s.timed_out),
         ("connections_aborted_total", "Connections aborted before they were served.", s.aborted),
+        ("buffer_waits_total", "Connections held for lack of buffers.", s.buffer_waits),
         ("accept_pauses_total", "How often accepting was paused.", s.accept_pauses),
         ("datagrams_received_total", "Datagrams received.", d.received),
         ("datagrams_echoed_total", "Datagrams sent back.", d.echoed),
         ("datagrams_truncated_total", "Datagrams that were too long.", d.truncated),
         ("datagrams_refused_total", "Datagrams from ports that answer the answer.", d.refused),
+        ("datagrams_not_allowed_total", "Datagrams from no allowed network.", d.not_allowed),
+        ("datagrams_over_rate_total", "Datagrams beyond the rate of an address.", d.over_rate),
         ("datagrams_dropped_total", "Answers that could not be sent.", d.dropped),
         ("datagram_errors_total", "Errors of receiving datagrams.", d.errors),
     ] {
         page.single(name, "counter", help, value);
     }
+    let refused = [
+        ("not_allowed", s.refused_not_allowed),
+        ("connections", s.refused_connections),
+        ("rate", s.refused_rate),
+    ];
+    let help = "Connections closed at once, by the limit of addresses.";
+    page.by("connections_refused_total", help, "reason", &refused);
     let by = |stream, datagram| [("stream", stream), ("datagram", datagram)];
     let received = by(s.bytes_in, d.bytes_in);
     page.by("received_bytes_total", "Bytes received.", "transport", &received);

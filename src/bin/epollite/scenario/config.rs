@@ -26,6 +26,8 @@ pub(crate) struct ScenarioConfig {
     pub(crate) descriptors_max: u32,
     /// The server's buffer size, which also bounds the write buffer of one connection.
     pub(crate) buffer_bytes: usize,
+    /// The most that the server buffers for all connections together.
+    pub(crate) buffer_total_bytes: usize,
     /// The read budget of one connection per event.
     pub(crate) budget_bytes: usize,
     /// The most events that one wait of the server returns.
@@ -68,16 +70,25 @@ impl ScenarioConfig {
             faults.for_syscall(call)
         });
         // One choice for several: so older plans and seeds begin as they did.
-        let drawn = pick(24);
+        let drawn = pick(96);
+        let clients_max = 1 + pick(200);
+        let connections_max = 1 + u32::try_from(pick(200)).unwrap_or(0);
+        let descriptors_max = 8 + u32::try_from(pick(200)).unwrap_or(0);
+        let buffer_bytes = 1 + pick(2_000);
         Self {
             trigger: trigger.unwrap_or(chosen),
             local: drawn % 2 == 0,
             bulk: [Bulk::Copy, Bulk::Auto, Bulk::Splice][drawn / 2 % 3],
-            pipes_max: [16, 0, 1, 2][drawn / 6],
-            clients_max: 1 + pick(200),
-            connections_max: 1 + u32::try_from(pick(200)).unwrap_or(0),
-            descriptors_max: 8 + u32::try_from(pick(200)).unwrap_or(0),
-            buffer_bytes: 1 + pick(2_000),
+            pipes_max: [16, 0, 1, 2][drawn / 6 % 4],
+            clients_max,
+            connections_max,
+            descriptors_max,
+            buffer_bytes,
+            buffer_total_bytes: if drawn / 24 == 3 {
+                small_total(buffer_bytes, clients_max)
+            } else {
+                usize::MAX
+            },
             budget_bytes: 1 + pick(2_000),
             events_max: NonZeroU32::MIN.saturating_add(u32::try_from(pick(20)).unwrap_or(0)),
             idle: (pick(3) == 0).then(|| Duration::from_millis(20 + pick(2_000) as u64)),
@@ -90,6 +101,11 @@ impl ScenarioConfig {
     pub(super) fn has_persistent_fault(&self) -> bool {
         self.faults.is_some_and(|faults| faults.is_persistent())
     }
+}
+
+/// Room for none to a few connections that buffer; by `drawn`.
+pub(crate) const fn small_total(buffer_bytes: usize, drawn: usize) -> usize {
+    buffer_bytes * (drawn % 8) / 2
 }
 
 /// The source of a scenario's choices.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use epollite::instrument::{CallCounter, FaultInjector, FaultPlan};
 use epollite::kernel::{Resource, Rlimit};
-use epollite::server::stream::{CloseReason, Outcome, ServerEvent, StreamStats};
+use epollite::server::stream::{Bulk, CloseReason, Outcome, ServerEvent, StreamStats};
 use epollite::server::{PortSharing, bind_stream};
 use epollite::sim::{Entropy, Sim, SimConfig};
 use epollite::{Addr, Errno, Kernel};
@@ -194,9 +194,9 @@ impl<'a, S: ServerUnderTest> Scenario<'a, S> {
         }
         let calls = self.server.kernel().hook.total() - before;
         let connections = u64::from(self.server.connections()) + self.config.clients_max as u64;
-        // A persistently interrupted wait, a recv and a send for each byte of the budget (or two
-        // splices), and twenty calls of overhead, some of them to create a pipe.
-        let bound = 1_100 + connections * (2 * self.config.budget_bytes as u64 + 20);
+        // A persistently interrupted wait, a peek, a recv and a send for each byte of the budget (or
+        // two splices), and twenty calls of overhead, some of them to create a pipe.
+        let bound = 1_100 + connections * (3 * self.config.budget_bytes as u64 + 20);
         if calls > bound {
             return Err(self.violation(format!(
                 "the calls of one run_once are bounded, but one made {calls}"
@@ -211,13 +211,26 @@ impl<'a, S: ServerUnderTest> Scenario<'a, S> {
     /// it was in the batch in which it was closed.
     fn check_counters(&mut self) -> Result<(), Violation> {
         let buffered = self.server.buffered_bytes();
-        let bound = u64::from(self.server.connections()) * self.config.buffer_bytes as u64;
+        let connections = u64::from(self.server.connections());
+        let pipe_buffers = if self.config.bulk == Bulk::Copy { 0 } else { 4 };
+        let bound = connections * (1 + pipe_buffers) * self.config.buffer_bytes as u64;
         if buffered > bound {
             return Err(
                 self.violation(format!("memory is bounded, but {buffered} bytes are buffered"))
             );
         }
-        let StreamStats { events_stale, closed, .. } = self.server.stats();
+        let StreamStats { events_stale, closed, buffer_bytes, .. } = self.server.stats();
+        let total = self.config.buffer_total_bytes as u64;
+        if self.server.counts_buffers()
+            && (buffer_bytes > total
+                || buffered > buffer_bytes
+                || connections == 0 && buffer_bytes > 0)
+        {
+            return Err(self.violation(format!(
+                "all buffers together are bounded, but of {connections} connections {buffered} \
+                 bytes are buffered in {buffer_bytes}, and {total} are the bound"
+            )));
+        }
         if events_stale > closed {
             return Err(self.violation(format!(
                 "closed connections get no events, but {events_stale} came for {closed} closed"

@@ -35,6 +35,11 @@ pub(crate) trait ServerUnderTest {
     /// Bytes received and not yet sent, of all connections.
     fn buffered_bytes(&mut self) -> u64;
 
+    /// Whether it counts what it buffers: [`StreamStats::buffer_bytes`].
+    fn counts_buffers(&self) -> bool {
+        false
+    }
+
     /// The oldest event that was not taken, for diagnosis.
     fn next_event(&mut self) -> Option<ServerEvent> {
         None
@@ -50,6 +55,7 @@ pub(crate) fn stream_server(
         trigger: config.trigger,
         connections_max: config.connections_max,
         buffer_bytes: config.buffer_bytes,
+        buffer_total_bytes: config.buffer_total_bytes,
         budget_bytes: config.budget_bytes,
         accepts_max: 4,
         events_max: config.events_max,
@@ -89,6 +95,10 @@ impl ServerUnderTest for StreamServer<KernelUnderTest> {
 
     fn buffered_bytes(&mut self) -> u64 {
         Self::buffered_bytes(self)
+    }
+
+    fn counts_buffers(&self) -> bool {
+        true
     }
 
     fn next_event(&mut self) -> Option<ServerEvent> {

@@ -2,7 +2,7 @@
 //!
 //! Knows the transport and the echo machine; when this is done, `connection.rs` decides.
 
-use super::{Connection, IS_STREAMING, ReadStep};
+use super::{Connection, IS_STREAMING, IS_UNCONSUMED, ReadStep};
 use crate::echo::Want;
 use crate::errno::Errno;
 use crate::reactor::Sent;
@@ -39,6 +39,9 @@ impl Connection {
         buf: &mut [u8],
         stats: &mut StreamStats,
     ) -> Result<Sent, Errno> {
+        if self.has(IS_UNCONSUMED) {
+            return self.consume_sent(transport, buf);
+        }
         let waiting = self.echo.external_bytes();
         if let Some(sent) = transport.splice_out(waiting)? {
             if let Sent::Bytes(count) = sent {

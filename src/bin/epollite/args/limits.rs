@@ -1,0 +1,109 @@
+//! Arguments of `epollite echo` that limit what peers may have. Knows the flags, and not what the
+//! server does with them.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use epollite::net::{Network, NetworkError};
+use epollite::server::Rate;
+use epollite::server::datagram::RefusedPorts;
+
+use super::super::exit::CliError;
+use super::super::units;
+use super::parser::ArgParser;
+
+/// Limits of peers, each over all threads or workers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LimitOptions {
+    /// The networks that are served; none is all.
+    pub(crate) allowed: Vec<Network>,
+    pub(crate) connections_per_address: Option<NonZeroU32>,
+    pub(crate) accept_rate: Option<Rate>,
+    pub(crate) udp_rate: Option<Rate>,
+    pub(crate) refused_ports: RefusedPorts,
+    pub(crate) buffer_total_bytes: Option<usize>,
+}
+
+impl LimitOptions {
+    /// Takes the value of `flag`, if it is one of these. Returns whether it is.
+    pub(super) fn parse(&mut self, flag: &str, args: &mut ArgParser) -> Result<bool, CliError> {
+        match flag {
+            "--allow" => self.allowed.push(args.parse_value(parse_network)?),
+            "--connections-per-address" => {
+                let max = args.parse_value(|text| units::number(text, 1, 1 << 30))?;
+                self.connections_per_address = NonZeroU32::new(max);
+            }
+            "--accept-rate" => self.accept_rate = Some(args.parse_value(parse_rate)?),
+            "--udp-rate" => self.udp_rate = Some(args.parse_value(parse_rate)?),
+            "--udp-refuse" => self.refused_ports = args.parse_value(parse_ports)?,
+            "--buffer-total" => self.buffer_total_bytes = Some(args.parse_value(units::bytes)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn parse_network(text: &str) -> Result<Network, String> {
+    text.parse().map_err(|error| match error {
+        NetworkError::HostBits => {
+            let (address, prefix) = text.split_once('/').unwrap_or((text, ""));
+            format!("'{text}' has bits set after the prefix: {address} alone, or its /{prefix}?")
+        }
+        other => format!("'{text}' is not a network, such as 10.0.0.0/8 or ::1: {other}"),
+    })
+}
+
+/// The highest rate: a million per period.
+const RATE_MAX: u32 = 1_000_000;
+
+/// `10/s`, `100/m`, `1000/h`; a bare number is per second.
+fn parse_rate(text: &str) -> Result<Rate, String> {
+    let (count, unit) = text.split_once('/').unwrap_or((text, "s"));
+    let seconds = match unit {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        _ => 0,
+    };
+    let is_number = count.bytes().all(|byte| byte.is_ascii_digit());
+    let count = count.parse().ok().filter(|&count: &u32| count <= RATE_MAX && is_number);
+    match count.and_then(NonZeroU32::new) {
+        Some(count) if seconds > 0 => Ok(Rate { count, period: Duration::from_secs(seconds) }),
+        _ => Err(format!("'{text}' is not a rate up to 1000000/s, such as 10/s, 100/m or 1000/h")),
+    }
+}
+
+fn parse_ports(text: &str) -> Result<RefusedPorts, String> {
+    let (reserved, reflectors) = (RefusedPorts::Reserved, RefusedPorts::Reflectors);
+    units::one_of(text, &[("reserved", reserved), ("reflectors", reflectors)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_parsed() {
+        let rate = |text| parse_rate(text).map(|rate| (rate.count.get(), rate.period.as_secs()));
+        for (text, expected) in
+            [("10", (10, 1)), ("10/s", (10, 1)), ("1/m", (1, 60)), ("1000000/h", (1_000_000, 3600))]
+        {
+            assert_eq!(rate(text), Ok(expected), "{text}");
+        }
+        for text in ["", "/s", "0", "0/s", "-1", "+1", "1.5/s", "10/", "10/d", "10/s/s", "1000001"]
+        {
+            let error = rate(text).expect_err(text);
+            assert!(error.contains("is not a rate"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_network_with_host_bits_is_not_guessed_at() {
+        assert_eq!(
+            parse_network("10.0.0.1/8"),
+            Err("'10.0.0.1/8' has bits set after the prefix: 10.0.0.1 alone, or its /8?".into())
+        );
+        let error = parse_network("10.0.0.0/33").expect_err("more than 32");
+        assert!(error.contains("from 0 to 32"), "{error}");
+    }
+}

@@ -1,0 +1,145 @@
+//! Limits of peers on the command line: by address, over several threads, logged and counted.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+
+use crate::support::TRIGGERS;
+use crate::support::client::{connect, echo, fill_buffers};
+use crate::support::datagram::Datagrams;
+use crate::support::program::Program;
+use crate::support::wait::until;
+
+fn serving(options: &[&str]) -> Program {
+    let arguments = ["--tcp", "127.0.0.1:0", "--log-format", "json"];
+    Program::serving(&[&arguments[..], options].concat())
+}
+
+/// Whether a connection is served; it is closed at once otherwise.
+fn is_served(stream: &mut TcpStream) -> bool {
+    // A reset may come before the byte is sent.
+    let _ = stream.write_all(b"?");
+    match stream.read(&mut [0; 1]) {
+        Ok(count) => count == 1,
+        Err(error) => {
+            let kind = error.kind();
+            assert!(
+                matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+                "invariant: it is closed and not left alone: {error}"
+            );
+            false
+        }
+    }
+}
+
+#[test]
+fn only_allowed_networks_are_served_and_others_logged_once() {
+    for trigger in TRIGGERS {
+        for (allow, is_allowed) in [("127.0.0.0/8", true), ("10.0.0.0/8", false), ("::/0", false)] {
+            let server = serving(&["--trigger", trigger, "--allow", allow]);
+            for _ in 0..5 {
+                assert_eq!(is_served(&mut connect(&server.tcp())), is_allowed, "{allow}");
+            }
+            let statistics = server.statistics();
+            let refused = if is_allowed { 0 } else { 5 };
+            assert_eq!(statistics.number("refused.not_allowed"), refused);
+            assert_eq!(statistics.number("connections.accepted"), 5 - refused);
+            let ending = server.stop();
+            let lines = ending.stderr.lines().filter(|line| line.contains("\"refused\""));
+            assert_eq!(lines.count(), usize::from(!is_allowed), "{}", ending.stderr);
+        }
+    }
+}
+
+#[test]
+fn prefork_workers_serve_allowed_networks_only() {
+    for model in ["prefork", "reuseport"] {
+        let server = serving(&["--model", model, "--allow", "10.0.0.0/8"]);
+        assert!(!is_served(&mut connect(&server.tcp())), "{model}");
+        assert_eq!(server.statistics().number("refused.not_allowed"), 1);
+        server.stop().expect_code(0);
+    }
+}
+
+#[test]
+fn the_connections_of_an_address_are_counted_over_all_threads() {
+    let server = serving(&["--threads", "3", "--connections-per-address", "4"]);
+    let mut open: Vec<TcpStream> = (0..4).map(|_| connect(&server.tcp())).collect();
+    open.iter_mut().for_each(|stream| echo(stream, b"served"));
+    for _ in 0..8 {
+        assert!(!is_served(&mut connect(&server.tcp())), "invariant: four are the limit");
+    }
+    assert_eq!(server.statistics().number("refused.connections"), 8);
+    drop(open.pop());
+    until("a place that is free to be given", || is_served(&mut connect(&server.tcp())));
+    server.stop().expect_code(0);
+}
+
+#[test]
+fn the_rate_of_an_address_is_counted_over_all_threads() {
+    let server = serving(&["--threads", "3", "--accept-rate", "5/h"]);
+    let served = (0..20).filter(|_| is_served(&mut connect(&server.tcp()))).count();
+    assert_eq!(served, 5, "invariant: five at once, and the next in twelve minutes");
+    assert_eq!(server.statistics().number("refused.rate"), 15);
+    server.stop().expect_code(0);
+}
+
+#[test]
+fn datagrams_beyond_the_rate_get_no_answer_and_are_logged() {
+    let arguments = ["--udp", "127.0.0.1:0", "--udp-rate", "3/h", "--log-format", "json"];
+    let server = Program::serving(&arguments);
+    let first = Datagrams::from("127.0.0.1:0", &server.udp()).unwrap();
+    let other = Datagrams::from("127.0.0.2:0", &server.udp()).unwrap();
+    (0..9).for_each(|_| first.send(b"three of nine"));
+    other.send(b"has its own");
+    assert_eq!(other.receive(), b"has its own");
+    until("nine and one to arrive", || server.statistics().number("datagrams.in") == 10);
+    let statistics = server.statistics();
+    assert_eq!(statistics.number("datagrams.out"), 4);
+    assert_eq!(statistics.number("datagrams.over_rate"), 6);
+    let ending = server.stop();
+    let lines: Vec<&str> = ending.stderr.lines().filter(|line| line.contains("refused")).collect();
+    assert!(lines.len() == 1 && lines[0].contains("too often"), "{lines:?}");
+}
+
+#[test]
+fn stalled_readers_cost_no_more_than_the_total_and_others_are_served() {
+    for trigger in TRIGGERS {
+        let server = serving(&["--trigger", trigger, "--buffer-total", "64KiB"]);
+        let mut stalled: Vec<TcpStream> = (0..6).map(|_| connect(&server.tcp())).collect();
+        stalled.iter_mut().for_each(|stream| _ = fill_buffers(stream));
+        let statistics = server.statistics();
+        assert!(statistics.number("buffers.bytes") <= 64 << 10, "invariant: the sum is bounded");
+        assert!(statistics.number("buffers.waits") > 0, "{trigger}");
+        let mut reader = connect(&server.tcp());
+        for _ in 0..10 {
+            echo(&mut reader, b"one that reads is served");
+        }
+        drop(stalled);
+        until("the memory to be given back", || server.statistics().number("buffers.bytes") == 0);
+        server.stop().expect_code(0);
+    }
+}
+
+#[test]
+fn limits_that_make_no_sense_are_one_clear_line() {
+    for (arguments, expected) in [
+        ("--allow 10.0.0.1/8", "bits set after the prefix"),
+        ("--allow localhost", "not a network"),
+        ("--allow 10.0.0.0/33", "from 0 to 32"),
+        ("--allow", "--allow needs a value"),
+        ("--connections-per-address 0", "not a number from 1"),
+        ("--accept-rate 5/d", "not a rate"),
+        ("--udp-rate 0/s", "not a rate"),
+        ("--udp-refuse all", "is not reserved or reflectors"),
+        ("--buffer-total 0", "not a size"),
+        ("--model poll --allow ::1", "does not support --allow: only the reactor's"),
+        ("--model poll --buffer-total 1M", "does not support --buffer-total"),
+        ("--model prefork --accept-rate 1", "share no table"),
+        ("--model coroutine --udp-rate 1", "does not support --udp-rate"),
+    ] {
+        let arguments: Vec<&str> = ["echo"].into_iter().chain(arguments.split(' ')).collect();
+        let ending = Program::run(&arguments);
+        let line = ending.expect_code(2).single_error_line();
+        assert!(line.contains(expected), "{arguments:?}: {line}");
+    }
+}
