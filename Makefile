@@ -207,7 +207,7 @@ study-docs: build ## generate docs/study from the experiments and the texts in d
 NIGHTLY  := $(CARGO) +nightly
 TARGET   ?= server
 SECONDS  ?= 60
-FUZZ     := slab timer write_buffer batch addr args echo server fairness idle datagram task channel reactor sim_vs_linux
+FUZZ     := slab timer write_buffer batch addr args echo server fairness idle datagram task channel peer_limits reactor sim_vs_linux
 TRIPLE   := x86_64-unknown-linux-gnu
 
 .PHONY: fuzz

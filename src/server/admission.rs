@@ -1,4 +1,4 @@
-//! `Admission`: who is served. A server asks it about each connection that it has accepted, and
+//! `Admission`: which peers are served. A server asks it about each connection that it has accepted, and
 //! about each datagram.
 //!
 //! Knows addresses, and no socket. [`PeerLimits`](super::PeerLimits) is the one that the crate has.
@@ -9,9 +9,9 @@ use crate::instant::Instant;
 pub use crate::kernel::decision::Refusal;
 use crate::net::Addr;
 
-/// Decides who is served.
+/// Decides which peers are served.
 ///
-/// A server without one serves everyone, and pays nothing. Several servers share one through
+/// A server without one serves every peer, and pays nothing. Several servers share one through
 /// `Arc<Mutex<_>>` (with the feature `std`), which is an `Admission` too.
 pub trait Admission: fmt::Debug + Send {
     /// Decides about a connection that was accepted from `peer`. If it is served, the seat is given

@@ -117,7 +117,7 @@ impl<K: Kernel> DatagramServer<K> {
         Ok(served)
     }
 
-    /// Sets who is served by one of its sockets from here on. Returns whether there is one. For
+    /// Sets which peers one of its sockets serves from here on. Returns whether there is one. For
     /// several sockets it is shared: `Arc<Mutex<_>>` is an [`Admission`] too. Cost: O(1).
     pub fn set_admission(&mut self, token: Token, admission: Box<dyn Admission>) -> bool {
         let service = self.reactor.get_mut(token).map(|(service, _)| service);

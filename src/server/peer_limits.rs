@@ -1,4 +1,4 @@
-//! `PeerLimits`: who is served, and how much of a server the peers of one address may have.
+//! `PeerLimits`: which peers are served, and how much of a server the peers of one address may have.
 //!
 //! Knows addresses and times, and no socket.
 
@@ -13,7 +13,7 @@ use crate::net::{Addr, Network};
 
 /// Limits of peers by their addresses. Each is off by default.
 ///
-/// An address of IPv6 counts with all others of its /64, since whoever has one usually has all of
+/// An address of IPv6 counts with all others of its /64, since a host with one usually has all of
 /// them; that includes all link-local ones. Peers without an IP address, those of Unix sockets, have
 /// no limits.
 #[derive(Clone, PartialEq, Eq, Debug)]

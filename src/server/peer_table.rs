@@ -5,7 +5,7 @@
 //! * An address with a connection is in the table. Of the others at most `idle_max` are, so that
 //!   the memory is bounded by the connections and that.
 //! * One without a connection is forgotten only when its rate is not used at all, which changes
-//!   nothing, or after `idle_max` others have been seen since it was. So whoever wants to be
+//!   nothing, or after `idle_max` others have been seen since it was. So a peer that wants to be
 //!   forgotten needs more than `idle_max` addresses, each of which has a limit of its own.
 
 use alloc::vec::Vec;
@@ -77,8 +77,8 @@ struct Entry {
     older: u32,
 }
 
-/// The table. Every operation is O(1), but for colliding addresses, which nobody can choose who
-/// does not know `seed`.
+/// The table. Every operation is O(1), but for colliding addresses, which a peer cannot choose
+/// without `seed`.
 #[derive(Debug)]
 pub(super) struct PeerTable {
     entries: Vec<Entry>,

@@ -126,7 +126,7 @@ pub struct StreamServer<K: Kernel = Linux, X = Infallible> {
     events: VecDeque<ServerEvent>,
     listeners: Vec<Token>,
     connections: u32,
-    /// Who is served, and what it keeps each connection under, by slot.
+    /// Which peers are served, and what it keeps each connection under, by slot.
     admission: Option<Box<dyn Admission>>,
     seats: Vec<Seat>,
     accept_paused: bool,

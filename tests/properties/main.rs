@@ -117,7 +117,7 @@ type Property = fn(&[u8]);
 /// stays in its corpus.
 #[test]
 fn every_fuzz_corpus_seed_passes() {
-    let properties: [(&str, Property); 13] = [
+    let properties: [(&str, Property); 14] = [
         ("addr", addr::arbitrary_bytes_never_panic_and_reencode),
         ("args", args::are_parsed_or_rejected_in_one_line),
         ("batch", batch::agrees_with_a_list),
@@ -126,6 +126,7 @@ fn every_fuzz_corpus_seed_passes() {
         ("fairness", fairness::light_clients_are_not_starved),
         ("idle", idle::only_silent_clients_are_idle),
         ("write_buffer", write_buffer::agrees_with_a_queue),
+        ("peer_limits", peer_limits::agree_with_a_naive_model),
         ("reactor", reactor::agrees_with_a_naive_model),
         ("server", server::check_invariants_either_way),
         ("slab", slab::agrees_with_a_map),

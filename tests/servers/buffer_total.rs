@@ -1,5 +1,5 @@
-//! All write buffers of a server together are bounded: what a stalled reader costs, who is served
-//! while there is no room, and that everyone gets all bytes in the end.
+//! All write buffers of a server together are bounded: what a stalled reader costs, that others
+//! are served while there is no room, and that every client gets all bytes in the end.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -118,7 +118,7 @@ fn byte(at: usize) -> u8 {
 }
 
 #[test]
-fn the_sum_is_bounded_and_everyone_gets_all_bytes_in_any_order() {
+fn the_sum_is_bounded_and_every_client_gets_all_bytes_in_any_order() {
     for (trigger, addr) in cases() {
         // None, less than one read, one, some, and enough for all.
         for total in [0, 10, 64, 150, 64 * 6] {
@@ -153,7 +153,7 @@ fn the_sum_is_bounded_and_everyone_gets_all_bytes_in_any_order() {
 }
 
 #[test]
-fn who_reads_is_served_while_stalled_readers_use_up_the_total() {
+fn a_client_that_reads_is_served_while_stalled_readers_use_up_the_total() {
     for (trigger, addr) in cases() {
         let mut harness = Harness::begin(addr, trigger, BUFFER_BYTES, NEVER);
         let mut stalled: Vec<Client> = (0..4).map(|_| harness.connect()).collect();

@@ -1,5 +1,5 @@
-//! Limits of peers by their addresses, on the model and on loopback addresses of Linux: who is
-//! closed at once, what is counted, and that places and rates come back.
+//! Limits of peers by their addresses, on the model and on loopback addresses of Linux: which
+//! are closed at once, what is counted, and that places and rates come back.
 
 use core::num::NonZeroU32;
 use core::time::Duration;

@@ -149,7 +149,7 @@ pub struct EchoSocket {
     has_mmsg: bool,
     /// Ports of this socket and of others of the same server.
     own_ports: Vec<u16>,
-    /// Who is served.
+    /// Which peers are served.
     admission: Option<Box<dyn Admission>>,
     stats: DatagramStats,
     events: VecDeque<DatagramEvent>,
@@ -259,7 +259,7 @@ impl EchoSocket {
         }
     }
 
-    /// Sets who is served from here on. Cost: O(1).
+    /// Sets which peers are served from here on. Cost: O(1).
     pub fn set_admission(&mut self, admission: Box<dyn Admission>) {
         self.admission = Some(admission);
     }
