@@ -1,5 +1,5 @@
-//! `Admission`: which peers are served. A server asks it about each connection that it has accepted, and
-//! about each datagram.
+//! `Admission`: which peers are served. A server asks it about each connection that it has
+//! accepted, and about each datagram.
 //!
 //! Knows addresses, and no socket. [`PeerLimits`](super::PeerLimits) is the one that the crate has.
 

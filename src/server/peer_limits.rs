@@ -1,4 +1,5 @@
-//! `PeerLimits`: which peers are served, and how much of a server the peers of one address may have.
+//! `PeerLimits`: which peers are served, and how much of a server the peers of one address may
+//! have.
 //!
 //! Knows addresses and times, and no socket.
 
@@ -14,8 +15,8 @@ use crate::net::{Addr, Network};
 /// Limits of peers by their addresses. Each is off by default.
 ///
 /// An address of IPv6 counts with all others of its /64, since a host with one usually has all of
-/// them; that includes all link-local ones. Peers without an IP address, those of Unix sockets, have
-/// no limits.
+/// them; that includes all link-local ones. Peers without an IP address, those of Unix sockets,
+/// have no limits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PeerLimitsConfig {
     /// The networks that are served; none means all. They are compared one by one.
@@ -26,8 +27,8 @@ pub struct PeerLimitsConfig {
     pub accept_rate: Option<Rate>,
     /// How many datagrams of one address are answered.
     pub datagram_rate: Option<Rate>,
-    /// Addresses that are remembered without a connection, of streams and of datagrams each: 44
-    /// bytes for each that there is. Of more, the one that was not seen for the longest time is
+    /// Addresses that are remembered without a connection, of streams and of datagrams each: 40
+    /// to 60 bytes for each that there is. Of more, the one that was not seen for the longest time is
     /// forgotten, and has its whole rate again. Addresses of datagrams can be forged, those of
     /// connections cannot: so one table does not fill the other.
     pub addresses_max: u32,
@@ -74,8 +75,8 @@ pub struct PeerLimits {
 }
 
 impl PeerLimits {
-    /// Creates limits. Cost: at most two allocations, of four bytes for each of `addresses_max`, and
-    /// 64 KiB at least.
+    /// Creates limits. Cost: at most two allocations, of four bytes for each of `addresses_max`,
+    /// and 64 KiB at least.
     ///
     /// # Errors
     /// * [`Errno::ENOMEM`]: there is no memory for them.

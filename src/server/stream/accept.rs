@@ -372,8 +372,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
         }
     }
 
-    /// Sets which peers are served from here on: connections that are open stay open, and are not counted.
-    /// Cost: O(connections).
+    /// Sets which peers are served from here on: connections that are open stay open, and are not
+    /// counted. Cost: O(connections).
     pub fn set_admission(&mut self, admission: Box<dyn Admission>) {
         self.release_seats();
         self.admission = Some(admission);

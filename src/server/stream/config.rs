@@ -50,10 +50,10 @@ pub struct StreamConfig {
     /// How the bytes of connections move: through the receive buffer, or through a pipe by
     /// splice(2).
     pub bulk: Bulk,
-    /// Pipes that the server has at most, each four times the size of the receive buffer, up to
-    /// 1 MiB: with the defaults 4 MiB of the kernel's memory, and 32 descriptors. One serves all connections
-    /// whose peers read; a peer that does not read keeps one occupied. A connection that finds none
-    /// copies.
+    /// Pipes that the server has at most, each four times the size of the receive buffer, up to 1
+    /// MiB: with the defaults 4 MiB of the kernel's memory, and 32 descriptors. One serves all
+    /// connections whose peers read; a peer that does not read keeps one occupied. A connection
+    /// that finds none copies.
     pub pipes_max: u8,
     /// Whether to report every accept, close and receive ([`ServerEvent`]).
     pub emit_events: bool,

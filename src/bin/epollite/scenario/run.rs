@@ -194,8 +194,8 @@ impl<'a, S: ServerUnderTest> Scenario<'a, S> {
         }
         let calls = self.server.kernel().hook.total() - before;
         let connections = u64::from(self.server.connections()) + self.config.clients_max as u64;
-        // A persistently interrupted wait, a peek, a recv and a send for each byte of the budget (or
-        // two splices), and twenty calls of overhead, some of them to create a pipe.
+        // A persistently interrupted wait, a peek, a recv and a send for each byte of the budget
+        // (or two splices), and twenty calls of overhead, some of them to create a pipe.
         let bound = 1_100 + connections * (3 * self.config.budget_bytes as u64 + 20);
         if calls > bound {
             return Err(self.violation(format!(
