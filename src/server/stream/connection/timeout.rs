@@ -13,7 +13,7 @@ use crate::server::stream::transport::Transport;
 
 impl Connection {
     /// Records activity, in either direction, for the idle timeout. To be called after a step that
-    /// was not [`Spurious`](Progress::Spurious), if there is an idle timeout. Cost: O(1).
+    /// was not [`Spurious`](super::Progress::Spurious), if there is an idle timeout. Cost: O(1).
     pub fn record_activity(&mut self, now: Instant) {
         self.last_active_millis = truncated_millis(now, Rounded::Up);
         if self.echo.state() == State::Open {
