@@ -199,7 +199,8 @@ impl PeerTable {
     fn bucket(&self, key: PeerKey) -> usize {
         let mix = |value: u64, secret: u64| {
             let product = u128::from(value) * u128::from(secret | 1);
-            (product >> 64) as u64 ^ product as u64
+            let low = product & u128::from(u64::MAX);
+            u64::try_from(product >> 64 ^ low).unwrap_or(0)
         };
         let first = mix(key.bits ^ self.seed, self.seed.rotate_left(29) ^ 0x9e37_79b9_7f4a_7c15);
         let second = mix(first ^ u64::from(key.is_v6), self.seed ^ 0xbf58_476d_1ce4_e5b9);
