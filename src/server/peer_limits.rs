@@ -27,8 +27,8 @@ pub struct PeerLimitsConfig {
     pub accept_rate: Option<Rate>,
     /// How many datagrams of one address are answered.
     pub datagram_rate: Option<Rate>,
-    /// Addresses that are remembered without a connection, of streams and of datagrams each: 40
-    /// to 60 bytes for each that there is. Of more, the one that was not seen for the longest time is
+    /// Addresses that are remembered without a connection, of streams and of datagrams each: 40 to
+    /// 60 bytes for each that there is. Of more, the one that was not seen for the longest time is
     /// forgotten, and has its whole rate again. Addresses of datagrams can be forged, those of
     /// connections cannot: so one table does not fill the other.
     pub addresses_max: u32,
