@@ -17,7 +17,7 @@ use crate::instrument::{CountingKernel, InstrumentedKernel, recording_kernel};
 use crate::listen::{self, BoundSocket, Place};
 use crate::model::Model;
 use crate::operation::handover::{Handover, HeldSocket};
-use crate::operation::takeover::{self, TakenSockets};
+use crate::operation::takeover::{self, Predecessor, TakenSockets};
 use crate::operation::{activation, notify};
 use crate::startup::{
     OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening, raise_nofile_limit,
@@ -75,7 +75,7 @@ fn serve<K: InstrumentedKernel>(
     block_signals(workers[0].server.kernel(), &signals)?;
     // Before sockets of a server that runs are taken over: what fails up to here is no harm.
     check_spare_fds(1)?;
-    let Opened { control, metrics, places, is_successor } =
+    let Opened { control, metrics, places, predecessor } =
         open_first(&mut workers[0], options, start.places)?;
     let has_connections = places.iter().any(Place::has_connections);
     let mut announced = open_places(&mut workers, places, options)?;
@@ -96,7 +96,12 @@ fn serve<K: InstrumentedKernel>(
         worker.open_metrics(metrics.fd).map_err(failed("epoll_ctl"))?;
     }
     check_spare_fds(usize::from(has_connections))?;
-    run_workers(workers, || {
+    let is_successor = predecessor.is_some();
+    if let Some(connection) = predecessor {
+        worker.open_predecessor(connection).map_err(failed("epoll_ctl"))?;
+    }
+    run_workers(workers, |worker| {
+        worker.replace_predecessor();
         for (transport, address) in &announced {
             log_listening(&options.log, transport, address);
         }
@@ -111,8 +116,8 @@ struct Opened {
     /// The listener of `--metrics`.
     metrics: Option<BoundSocket>,
     places: Vec<Place>,
-    /// Whether the sockets are those of another server.
-    is_successor: bool,
+    /// The connection to the server whose sockets they are.
+    predecessor: Option<Fd>,
 }
 
 /// Takes the sockets of the server at `--takeover` over, if there is one: then nothing is bound.
@@ -122,16 +127,17 @@ fn open_first<K: InstrumentedKernel>(
     places: Vec<Place>,
 ) -> Result<Opened, CliError> {
     let predecessor = options.takeover.as_deref().map_or(Ok(None), takeover::connect)?;
-    let is_successor = predecessor.is_some();
     let kernel = worker.server.kernel();
-    let (control, taken_metrics, places) = match predecessor {
-        Some(predecessor) => {
-            let TakenSockets { control, metrics, echo } = predecessor.commit(&options.log);
-            (Some(control), metrics, echo.into_iter().map(Place::Open).collect())
+    let (control, taken_metrics, places, predecessor) = match predecessor {
+        Some(Predecessor { connection, sockets }) => {
+            let TakenSockets { control, metrics, echo } = sockets;
+            worker.socket_files.lend();
+            let places = echo.into_iter().map(Place::Open).collect();
+            (Some(control), metrics, places, Some(connection))
         }
         None => {
             let bind = |name: &UnixAddr| listen::bind_unix(kernel, *name);
-            (options.takeover.as_deref().map(bind).transpose()?, None, places)
+            (options.takeover.as_deref().map(bind).transpose()?, None, places, None)
         }
     };
     let metrics = match (&options.metrics, taken_metrics) {
@@ -146,7 +152,7 @@ fn open_first<K: InstrumentedKernel>(
     if let Some(bound) = &metrics {
         hold(worker, bound, true)?;
     }
-    Ok(Opened { control, metrics, places, is_successor })
+    Ok(Opened { control, metrics, places, predecessor })
 }
 
 /// Prepares a handover, which includes the control socket itself.
@@ -326,11 +332,11 @@ fn open_shared<K: InstrumentedKernel>(
     opened.map(drop).map_err(failed("epoll_ctl"))
 }
 
-/// Runs the first worker on this thread and the others on new threads. Calls `ready` when all have
-/// been started.
+/// Runs the first worker on this thread and the others on new threads. Calls `ready` with the first
+/// one when all others have been started.
 fn run_workers<K: InstrumentedKernel>(
     mut workers: Vec<Worker<K>>,
-    ready: impl FnOnce(),
+    ready: impl FnOnce(&mut Worker<K>),
 ) -> Result<(), CliError> {
     let mut first = workers.remove(0);
     let coordinator = Arc::clone(&first.coordinator);
@@ -356,7 +362,7 @@ fn run_workers<K: InstrumentedKernel>(
             }
         }
         if result.is_ok() {
-            ready();
+            ready(&mut first);
             // After a panic here no thread would read the signals: the others must be stopped.
             let run = AssertUnwindSafe(|| first.run());
             result = join_result(catch_unwind(run));

@@ -287,20 +287,34 @@ fn unlink_stale(kernel: &mut dyn Kernel, path: &Path, addr: &Addr) -> Result<(),
 /// The socket files of a server. They are removed when shutdown begins, while its listeners are
 /// still open: until then no other file can have the same inode.
 #[derive(Default, Debug)]
-pub(crate) struct SocketFiles(Vec<SocketFile>);
+pub(crate) struct SocketFiles {
+    files: Vec<SocketFile>,
+    /// Whether they are those of a predecessor, which still serves.
+    are_lent: bool,
+}
 
 impl SocketFiles {
     pub(crate) fn extend(&mut self, file: Option<SocketFile>) {
-        self.0.extend(file);
+        self.files.extend(file);
+    }
+
+    /// Until they are given, the files are those of another server: none is removed.
+    pub(crate) const fn lend(&mut self) {
+        self.are_lent = true;
+    }
+
+    pub(crate) const fn give(&mut self) {
+        self.are_lent = false;
     }
 
     /// Forgets the files without removing them: after a fork they are the parent's.
     pub(crate) fn forget(&mut self) {
-        self.0.clear();
+        self.files.clear();
     }
 
     pub(crate) fn remove(&mut self) {
-        self.0.drain(..).for_each(SocketFile::remove);
+        let are_ours = !self.are_lent;
+        self.files.drain(..).filter(|_| are_ours).for_each(SocketFile::remove);
     }
 }
 

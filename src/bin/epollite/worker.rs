@@ -42,6 +42,8 @@ pub(crate) enum UserSource {
     Control,
     /// The connection to a successor.
     Successor,
+    /// The connection to the server that this one replaces.
+    Predecessor,
     /// The socket of `--metrics`.
     Metrics,
     Scrape(Scrape),
@@ -74,6 +76,8 @@ pub(crate) struct Worker<K: InstrumentedKernel> {
     watchdog: Option<(Duration, epollite::Instant)>,
     /// Only for the worker that reads the signals: what a successor gets.
     pub(crate) handover: Option<Handover>,
+    /// The registration of the connection to a predecessor.
+    predecessor: Option<Token>,
     /// The registrations of `--metrics`: the listener, and requests.
     metrics: Option<Token>,
     scrapes: Vec<Token>,
@@ -125,6 +129,7 @@ impl<K: InstrumentedKernel> Worker<K> {
             signals: None,
             watchdog: None,
             handover: None,
+            predecessor: None,
             metrics: None,
             scrapes: Vec::new(),
             is_handed_over: false,
@@ -280,6 +285,9 @@ impl<K: InstrumentedKernel> Worker<K> {
         match event {
             Event::Io { token, ready } => self.on_user_io(token, ready),
             Event::Timer { token } if Some(token) == self.signals => self.on_deadline(),
+            Event::Timer { token } if Some(token) == self.predecessor => {
+                self.close_predecessor(Some("it does not answer"));
+            }
             Event::Timer { token } if self.end_scrape(token) => {}
             Event::Timer { token } => self.on_user_io(token, Ready::READABLE),
             Event::Woken => self.apply_requests(),
@@ -297,6 +305,7 @@ impl<K: InstrumentedKernel> Worker<K> {
             }
             Some((UserSource::Control, _)) => return self.on_control(token),
             Some((UserSource::Successor, _)) => return self.on_successor(token),
+            Some((UserSource::Predecessor, _)) => return self.on_predecessor(),
             Some((UserSource::Metrics, _)) => return self.on_metrics(token),
             Some((UserSource::Scrape(_), _)) => return self.on_scrape(token),
             None => None,

@@ -214,6 +214,110 @@ fn a_successor_that_ends_before_it_is_ready_changes_nothing() {
     third.stop().expect_code(0);
 }
 
+/// The calls of a successor, until it tells that it serves: how often each was made.
+fn calls_until_ready(arguments: &[&str], scratch: &Scratch) -> Vec<(String, usize)> {
+    let log = scratch.file("calls");
+    let strace = ["strace", "-f", "-qq", "-o", &log];
+    let traced = Program::serving_under(&strace, arguments);
+    let next = successor(arguments);
+    ends(traced);
+    next.stop().expect_code(0);
+    let text = std::fs::read_to_string(&log).unwrap();
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    // Each line begins with a process ID, and a call follows.
+    let calls = text.lines().filter_map(|line| line.split_once(' ')?.1.trim().split_once('('));
+    let mut is_taking = false;
+    for (call, rest) in calls {
+        is_taking |= call == "recvmsg";
+        match counts.iter_mut().find(|(name, _)| name == call) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((call.to_owned(), 1)),
+        }
+        if is_taking && call == "sendto" && rest.contains("\"R\"") {
+            return counts;
+        }
+    }
+    panic!("invariant: a successor tells that it serves; got\n{text}");
+}
+
+/// A successor is killed at each of its calls, and clients do not notice.
+#[test]
+fn a_successor_that_dies_at_any_step_changes_nothing() {
+    drop(tool("strace"));
+    let scratch = Scratch::new();
+    let (path, control) = (scratch.file("echo"), scratch.file("control"));
+    let arguments = [
+        &["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--unix", &path][..],
+        &["--metrics", "127.0.0.1:0", "--takeover", &control],
+    ]
+    .concat();
+    let first = Program::serving(&arguments);
+    let (tcp, mut old) = (first.tcp(), connect(&first.tcp()));
+    let counts = calls_until_ready(&arguments, &scratch);
+    // The one that was counted has ended with its successor.
+    ends(first);
+    let first = Program::serving(&[&["--tcp", &tcp][..], &arguments[2..]].concat());
+    drop(old);
+    old = connect(&tcp);
+    let clients = Clients { is_over: AtomicBool::new(false), conversations: AtomicU64::new(0) };
+    let steps = ["recvmsg", "getsockopt", "dup", "fcntl", "epoll_ctl", "signalfd4", "sendto"];
+    let killed = thread::scope(|scope| {
+        struct Stop<'a>(&'a AtomicBool);
+        impl Drop for Stop<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        scope.spawn(|| clients.repeat(|| converse(connect(&tcp), b"all the time")));
+        scope.spawn(|| clients.repeat(|| converse(connect_unix(&path), b"over a Unix socket")));
+        let _stop = Stop(&clients.is_over);
+        let mut killed = 0;
+        for (call, count) in counts.iter().filter(|(call, _)| steps.contains(&call.as_str())) {
+            for number in 1..=*count {
+                let trace = format!("trace={call}");
+                let inject = format!("inject={call}:signal=KILL:when={number}");
+                let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e"];
+                let strace = [&strace[..], &[inject.as_str()]].concat();
+                let arguments = [&["echo"], &arguments[..]].concat();
+                let ending = Program::start_under(&strace, &arguments).end();
+                assert_eq!(ending.stdout, "", "{call} {number}: it was not ready");
+                assert_eq!(ending.code(), None, "{call} {number}: {ending:?}");
+                converse(connect(&tcp), b"served");
+                killed += 1;
+            }
+        }
+        killed
+    });
+    assert!(killed >= 20, "there are that many steps at least; got {counts:?}");
+    echo(&mut old, b"served all the time");
+    drop(old);
+    let last = successor(&arguments);
+    ends(first);
+    converse(connect_unix(&path), b"taken over");
+    last.stop().expect_code(0);
+}
+
+/// What the successor has not served, it must not remove either.
+#[test]
+fn a_successor_that_fails_leaves_the_files_of_its_predecessor() {
+    let scratch = Scratch::new();
+    let (path, control) = (scratch.file("echo"), scratch.file("control"));
+    let arguments = ["--unix", &path, "--takeover", &control];
+    let first = Program::serving(&arguments);
+    let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=signalfd4", "-e"];
+    let strace = [&strace[..], &["inject=signalfd4:error=EMFILE"]].concat();
+    let ending = Program::start_under(&strace, &[&["echo"], &arguments[..]].concat()).end();
+    assert!(ending.stderr.contains("signalfd: EMFILE"), "{ending:?}");
+    first.stderr.line_with("takeover abandoned: the successor has ended");
+    assert!(std::fs::exists(&control).unwrap(), "invariant: the control socket stays");
+    echo(&mut connect_unix(&path), b"served as before");
+    let second = successor(&arguments);
+    ends(first);
+    echo(&mut connect_unix(&path), b"taken over");
+    second.stop().expect_code(0);
+    assert!(!std::fs::exists(&path).unwrap(), "invariant: the last one removes the file");
+}
+
 #[test]
 fn another_program_at_the_path_is_one_clear_line() {
     let scratch = Scratch::new();

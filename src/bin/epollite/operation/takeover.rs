@@ -3,15 +3,17 @@
 //!
 //! The sockets are the same open files in both processes, so what is queued in them stays there:
 //! the predecessor closes its descriptors, and no socket is closed. `handover.rs` is its side.
+//! It accepts until the successor serves: for a moment both do, and each connection is accepted by
+//! one of them. A successor that ends before that changes nothing.
 //!
 //! ```text
 //! successor                        predecessor
 //! connect                      ->  accept; the same user?
 //!                              <-  records, each with up to 32 descriptors
-//! (everything else is set up)
+//! (serves the sockets)             serves them, too
 //! READY                        ->  stops accepting: what is queued is accepted and served on
 //!                              <-  CLOSED
-//! (registers the sockets)          serves its connections until they end
+//!                                  serves its connections until they end
 //! ```
 
 use std::io::ErrorKind;
@@ -30,16 +32,15 @@ use epollite::{Addr, Errno, Fd, Kernel, Linux};
 use super::activation::inspect;
 use crate::exit::CliError;
 use crate::listen::{BoundSocket, socket_file};
-use crate::log::Log;
 use crate::models::effective_uid;
 
 /// How long the predecessor may take for an answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most sockets of a server: 1024 threads with a few ports each.
 pub(super) const SOCKETS_MAX: usize = 8192;
 
-/// The successor has set up everything else.
+/// The successor serves.
 pub(crate) const READY: u8 = b'R';
 
 /// The predecessor accepts no more.
@@ -91,8 +92,9 @@ impl Record {
 
 /// The server whose sockets have been received, and that still accepts.
 pub(crate) struct Predecessor {
-    connection: Fd,
-    sockets: TakenSockets,
+    /// The connection to it, which does not block.
+    pub(crate) connection: Fd,
+    pub(crate) sockets: TakenSockets,
 }
 
 /// What has been received from it.
@@ -105,7 +107,7 @@ pub(crate) struct TakenSockets {
 }
 
 /// Connects to the server at `name` and receives its sockets; `None` if there is no server. It goes
-/// on as before until [`commit`](Predecessor::commit), and if this process ends before.
+/// on as before until it is sent [`READY`], and if this process ends before.
 ///
 /// # Errors
 /// It belongs to another user, refuses, does not answer, or a socket cannot be served.
@@ -126,7 +128,11 @@ pub(crate) fn connect(name: &UnixAddr) -> Result<Option<Predecessor>, CliError> 
     let connection = Linux::from_owned_fd(stream.into());
     let received = check_user(&mut Linux, &connection).and_then(|()| receive(&connection));
     match received {
-        Ok(sockets) => Ok(Some(Predecessor { connection, sockets })),
+        Ok(sockets) => {
+            // By this conversion it becomes non-blocking.
+            let connection = Fd::from(OwnedFd::from(connection));
+            Ok(Some(Predecessor { connection, sockets }))
+        }
         Err(why) => {
             close_quietly(&mut Linux, connection);
             Err(failed(&why))
@@ -216,29 +222,6 @@ fn no_answer(errno: Errno) -> String {
         format!("no answer within {} seconds", ANSWER_TIMEOUT.as_secs())
     } else {
         format!("recvmsg: {errno}")
-    }
-}
-
-impl Predecessor {
-    /// Tells it to stop accepting, and waits until it has. What fails here is logged: the sockets
-    /// are here, and must be served.
-    pub(crate) fn commit(self, log: &Log) -> TakenSockets {
-        let Self { connection, sockets } = self;
-        let mut answer = [0];
-        let mut bytes = Linux.send(&connection, &[READY]);
-        while matches!(bytes, Ok(_) | Err(Errno::EINTR)) {
-            bytes = Linux.recv(&connection, &mut answer);
-            if bytes.is_ok() {
-                break;
-            }
-        }
-        if bytes != Ok(1) || answer != [CLOSED] {
-            let why = bytes.err().map_or_else(|| "it has ended".to_owned(), no_answer);
-            let text = format!("taken over without an answer: {why}");
-            log.event("takeover_unconfirmed", &text, &why);
-        }
-        close_quietly(&mut Linux, connection);
-        sockets
     }
 }
 

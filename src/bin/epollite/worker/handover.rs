@@ -8,7 +8,7 @@ use super::{UserSource, Worker};
 use crate::instrument::InstrumentedKernel;
 use crate::operation::handover::SUCCESSOR_TIMEOUT;
 use crate::operation::notify;
-use crate::operation::takeover::{CLOSED, READY};
+use crate::operation::takeover::{ANSWER_TIMEOUT, CLOSED, READY};
 
 /// Successors that are answered in one turn; all but one are refused.
 const SUCCESSORS_MAX: u32 = 16;
@@ -68,7 +68,9 @@ impl<K: InstrumentedKernel> Worker<K> {
     pub(super) fn on_successor(&mut self, token: Token) {
         let mut byte = [0];
         let Some((_, mut io)) = self.server.get_mut(token) else { return };
-        if io.recv(&mut byte) == Ok(Received::Bytes(1)) && byte == [READY] {
+        let is_ready = io.recv(&mut byte) == Ok(Received::Bytes(1)) && byte == [READY];
+        // One that was ready and has ended since does not serve.
+        if is_ready && io.recv(&mut byte) == Ok(Received::WouldBlock) {
             io.cancel_deadline();
             self.coordinator.request_handover(self.index);
             self.apply_requests();
@@ -76,7 +78,7 @@ impl<K: InstrumentedKernel> Worker<K> {
         }
         self.close_successor();
         if !self.coordinator.is_handing_over() {
-            let why = "the successor has ended, or is not ready in time";
+            let why = "the successor has ended, or does not serve in time";
             self.log.event("takeover_refused", &format!("takeover abandoned: {why}"), why);
         }
     }
@@ -102,6 +104,51 @@ impl<K: InstrumentedKernel> Worker<K> {
         self.set_deadline();
     }
 
+    /// Adds the connection to the server that this one replaces.
+    pub(crate) fn open_predecessor(&mut self, connection: Fd) -> Result<(), Errno> {
+        let source = Box::new(UserSource::Predecessor);
+        let token = self.server.register(connection, Interest::READABLE, Trigger::Level, source)?;
+        self.predecessor = Some(token);
+        Ok(())
+    }
+
+    /// Tells the predecessor, if there is one, that this server serves. Its files are this server's
+    /// from here on, whatever it answers: two servers that serve are better than none.
+    pub(crate) fn replace_predecessor(&mut self) {
+        self.socket_files.give();
+        let deadline = self.server.kernel().now() + ANSWER_TIMEOUT;
+        let token = self.predecessor;
+        let Some((_, mut io)) = token.and_then(|token| self.server.get_mut(token)) else { return };
+        io.set_deadline(deadline);
+        if io.send(&[READY]) != Ok(Sent::Bytes(1)) {
+            self.close_predecessor(Some("it has ended"));
+        }
+    }
+
+    /// The predecessor accepts no more, or has ended.
+    pub(super) fn on_predecessor(&mut self) {
+        let mut byte = [0];
+        let token = self.predecessor;
+        let Some((_, mut io)) = token.and_then(|token| self.server.get_mut(token)) else { return };
+        match io.recv(&mut byte) {
+            Ok(Received::WouldBlock) => {}
+            Ok(Received::Bytes(1)) if byte == [CLOSED] => self.close_predecessor(None),
+            _ => self.close_predecessor(Some("it has ended")),
+        }
+    }
+
+    /// Ends the takeover; with a reason, it was not confirmed.
+    pub(super) fn close_predecessor(&mut self, why: Option<&str>) {
+        let token = self.predecessor.take();
+        if let Some((socket, _)) = token.and_then(|token| self.server.deregister(token)) {
+            close_quietly(self.server.kernel(), socket);
+        }
+        if let Some(why) = why {
+            let text = format!("taken over without an answer: {why}");
+            self.log.event("takeover_unconfirmed", &text, why);
+        }
+    }
+
     fn close_successor(&mut self) {
         let token = self.handover.as_mut().and_then(|handover| handover.successor.take());
         if let Some((socket, _)) = token.and_then(|token| self.server.deregister(token)) {
@@ -112,6 +159,7 @@ impl<K: InstrumentedKernel> Worker<K> {
     /// Closes everything that is held for a successor.
     pub(super) fn close_handover(&mut self) {
         self.close_successor();
+        self.close_predecessor(None);
         let Some(handover) = self.handover.take() else { return };
         let control = handover.control.and_then(|token| self.server.deregister(token));
         if let Some((socket, _)) = control {
