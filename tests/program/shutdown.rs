@@ -323,3 +323,55 @@ fn a_signal_before_startup_is_handled_after_it() {
         }
     }
 }
+
+/// The server is stopped while clients connect and send: all of them are in the backlog when the
+/// signal comes.
+#[test]
+fn every_model_serves_what_is_in_the_backlog_at_shutdown() {
+    const MODELS: [&str; 12] = [
+        "blocking",
+        "process",
+        "thread",
+        "nonblocking",
+        "select",
+        "poll",
+        "coroutine",
+        "epoll-level",
+        "epoll-edge",
+        "epoll-oneshot",
+        "prefork",
+        "reuseport",
+    ];
+    for model in MODELS {
+        for round in 0..3 {
+            let mut arguments = vec!["--tcp", "127.0.0.1:0", "--model", model];
+            if ["prefork", "reuseport"].contains(&model) {
+                arguments.extend(["--workers", "1"]);
+            }
+            let mut server = Program::serving(&arguments);
+            let address = server.tcp();
+            let stopped = std::iter::once(server.pid()).chain(children(server.pid()));
+            let stopped: Vec<String> = stopped.map(|pid| pid.to_string()).collect();
+            let all = stopped.join(" ");
+            server.signals(&format!("kill -s STOP {all}"));
+            let mut clients: Vec<TcpStream> = (0..8).map(|_| connect(&address)).collect();
+            clients.iter_mut().for_each(|client| client.write_all(b"waiting").unwrap());
+            server.signals(&format!("kill -s TERM $0; kill -s CONT {all}"));
+            // Each client ends before the next one: `blocking` serves one at a time.
+            for (number, mut client) in clients.into_iter().enumerate() {
+                let mut back = [0; 7];
+                let read = uninterrupted(|| client.read_exact(&mut back));
+                assert!(read.is_ok(), "{model}, round {round}, client {number}: {read:?}");
+                expect_end(&mut client);
+            }
+            server.end().expect_code(0);
+            until_refused(&address);
+        }
+    }
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let text = text.expect("the kernel lists children");
+    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}

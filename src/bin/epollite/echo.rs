@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use epollite::kernel::close_quietly;
 use epollite::net::UnixAddr;
@@ -18,7 +18,7 @@ use crate::listen::{self, BoundSocket, Place};
 use crate::model::Model;
 use crate::operation::handover::{Handover, HeldSocket};
 use crate::operation::takeover::{self, Predecessor, TakenSockets};
-use crate::operation::{activation, notify};
+use crate::operation::{activation, notify, privileges, reload, sandbox};
 use crate::startup::{
     OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening, raise_nofile_limit,
 };
@@ -35,6 +35,12 @@ pub(crate) fn run(options: &EchoOptions) -> Result<(), CliError> {
     let passed = activation::take(&options.listen_fds)?;
     log::init();
     notify::open(&options.log);
+    if options.is_sandboxed
+        && let Some(why) = sandbox::unsupported_reason()
+    {
+        return Err(CliError::run(format!("--sandbox: {why}")));
+    }
+    let identity = options.user.as_ref().map(privileges::look_up).transpose()?;
     let mut places = listen::look_up(&options.targets)?;
     places.extend(passed);
     let start = Start {
@@ -42,6 +48,7 @@ pub(crate) fn run(options: &EchoOptions) -> Result<(), CliError> {
         trace: Trace::open("--trace", options.trace.as_ref())?,
         explain: Trace::open("--explain", options.explain.as_ref())?,
         places,
+        identity,
         watchdog: notify::watchdog_interval()?,
     };
     let (trace, explain) = (start.trace.clone(), start.explain.clone());
@@ -50,6 +57,11 @@ pub(crate) fn run(options: &EchoOptions) -> Result<(), CliError> {
         Some(target) => Trace::open("--recorder", Some(target))?,
         None => explain.clone(),
     };
+    let files = [("--trace", &trace), ("--explain", &explain), ("--recorder", &recorder)];
+    // The recorder of `--explain` is the same file.
+    let count = if options.recorder.is_some() { 3 } else { 2 };
+    let files = if options.model.has_children() { &[] } else { &files[..count] };
+    reload::start(files.iter().map(|&(flag, file)| (flag, file.clone())).collect());
     let is_recording = !matches!(recorder, Trace::Off);
     if is_recording {
         recorder::start(recorder);
@@ -100,12 +112,19 @@ fn serve<K: InstrumentedKernel>(
     if let Some(connection) = predecessor {
         worker.open_predecessor(connection).map_err(failed("epoll_ctl"))?;
     }
+    if let Some(identity) = &start.identity {
+        privileges::become_user(identity, worker.socket_files.paths())?;
+    }
     run_workers(workers, |worker| {
+        if options.is_sandboxed {
+            sandbox::enter(worker.socket_files.paths().next().is_some())?;
+        }
         worker.replace_predecessor();
         for (transport, address) in &announced {
             log_listening(&options.log, transport, address);
         }
         notify::ready(&options.log, is_successor);
+        Ok(())
     })
 }
 
@@ -336,7 +355,7 @@ fn open_shared<K: InstrumentedKernel>(
 /// one when all others have been started.
 fn run_workers<K: InstrumentedKernel>(
     mut workers: Vec<Worker<K>>,
-    ready: impl FnOnce(&mut Worker<K>),
+    ready: impl FnOnce(&mut Worker<K>) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let mut first = workers.remove(0);
     let coordinator = Arc::clone(&first.coordinator);
@@ -348,12 +367,16 @@ fn run_workers<K: InstrumentedKernel>(
             (worker, guard)
         })
         .collect();
+    // What is set for all threads is set when each of them has run its first instructions.
+    let started = Started::default();
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
         let mut result = Ok(StatsSnapshot::default());
         for (mut worker, guard) in workers {
+            let started = &started;
             let run = move || {
                 let _guard = guard;
+                started.add();
                 worker.run()
             };
             match std::thread::Builder::new().spawn_scoped(scope, run) {
@@ -362,7 +385,10 @@ fn run_workers<K: InstrumentedKernel>(
             }
         }
         if result.is_ok() {
-            ready(&mut first);
+            started.wait(threads.len());
+            result = ready(&mut first).map(|()| StatsSnapshot::default());
+        }
+        if result.is_ok() {
             // After a panic here no thread would read the signals: the others must be stopped.
             let run = AssertUnwindSafe(|| first.run());
             result = join_result(catch_unwind(run));
@@ -379,6 +405,28 @@ fn run_workers<K: InstrumentedKernel>(
         sum.print_syscalls(&first.log, true);
         Ok(())
     })
+}
+
+/// The number of threads that run.
+#[derive(Default)]
+struct Started {
+    count: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Started {
+    fn add(&self) {
+        *self.lock() += 1;
+        self.changed.notify_one();
+    }
+
+    fn wait(&self, threads: usize) {
+        drop(self.changed.wait_while(self.lock(), |count| *count < threads));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Maps the result of a thread; a panic is an error.

@@ -298,6 +298,10 @@ impl SocketFiles {
         self.files.extend(file);
     }
 
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(SocketFile::path)
+    }
+
     /// Until they are given, the files are those of another server: none is removed.
     pub(crate) const fn lend(&mut self) {
         self.are_lent = true;
@@ -325,6 +329,10 @@ impl Drop for SocketFiles {
 }
 
 impl SocketFile {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Removes the file, if it is still ours.
     fn remove(self) {
         let is_same = fs::symlink_metadata(&self.path)

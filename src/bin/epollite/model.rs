@@ -63,7 +63,7 @@ impl Model {
     }
 
     /// Whether it blocks in one call, and so waits for one descriptor only.
-    const fn is_blocking(self) -> bool {
+    pub(crate) const fn is_blocking(self) -> bool {
         matches!(self, Self::Blocking | Self::Thread)
     }
 
@@ -80,19 +80,22 @@ impl Model {
     fn unsupported_reason(self, flag: &str) -> Option<&'static str> {
         use Model::{Blocking, Epoll, Prefork, Process, Reuseport, Thread};
         match (self, flag) {
-            (Prefork, "--accept" | "--workers")
-            | (Reuseport, "--reuseport-select" | "--workers") => None,
+            (Prefork, "--accept" | "--workers" | "--worker-timeout")
+            | (Reuseport, "--reuseport-select" | "--workers" | "--worker-timeout") => None,
             (Prefork | Reuseport, "--allow" | "--buffer-total") => None,
+            (_, "--user") => None,
             (_, "--accept") => Some("only prefork shares a listener"),
             (_, "--reuseport-select") => Some("only reuseport has listeners to choose from"),
-            (_, "--workers") => Some("only prefork and reuseport have workers"),
+            (_, "--workers" | "--worker-timeout") => {
+                Some("only prefork and reuseport have workers")
+            }
             (Epoll(_), _) => None,
+            (Prefork | Reuseport | Process, "--sandbox") => Some("it forks while it serves"),
+            (Thread, "--sandbox") => Some("it starts threads while it serves"),
+            (_, "--sandbox") => Some("only the calls of the reactor's server are known"),
             (_, "--takeover") => Some("only the reactor's server hands its sockets over"),
             (_, "--metrics") => Some("only the reactor's server answers in the same loop"),
             (Reuseport, "--listen-fds") => Some("each of its workers binds a socket of its own"),
-            (Blocking | Thread, "--listen-fds") => {
-                Some("it stops by shutting down its listener, which is not its own")
-            }
             (_, "--explain" | "--recorder") => Some("only the reactor's server explains itself"),
             (Prefork | Reuseport, "--spin") => Some("its workers would compete for the cores"),
             (Prefork | Reuseport, "--bulk") => Some("its workers copy"),

@@ -18,7 +18,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::mem::ManuallyDrop;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,11 @@ use super::models::{OPEN_NONBLOCKING, standard_stream, wait_writable};
 const PIECE_BYTES: usize = 4096;
 
 /// Writes whole texts to one stream, which stays open.
-pub(crate) struct Sink(Mutex<State>);
+pub(crate) struct Sink {
+    state: Mutex<State>,
+    /// Of a file that can be opened again.
+    path: Option<PathBuf>,
+}
 
 struct State {
     file: ManuallyDrop<File>,
@@ -54,7 +58,7 @@ pub(crate) enum Put {
 
 impl Sink {
     fn new(file: ManuallyDrop<File>, may_block: bool) -> Self {
-        Self(Mutex::new(State { file, may_block, rest: Vec::new() }))
+        Self { state: Mutex::new(State { file, may_block, rest: Vec::new() }), path: None }
     }
 
     pub(crate) fn for_standard(stream: Standard) -> Self {
@@ -84,7 +88,31 @@ impl Sink {
             Err(_) if is_pipe => options.read(true).open(path)?,
             opened => opened?,
         };
-        Ok(Self::new(ManuallyDrop::new(file), false))
+        let sink = Self::new(ManuallyDrop::new(file), false);
+        Ok(Self { path: (!is_pipe).then(|| path.to_owned()), ..sink })
+    }
+
+    /// Whether [`reopen`](Self::reopen) does anything.
+    pub(crate) const fn can_reopen(&self) -> bool {
+        self.path.is_some()
+    }
+
+    /// Opens the file at the same path again, which is another one when the old one was moved away.
+    /// It is appended to: what is there stays.
+    ///
+    /// # Errors
+    /// The error of open(2); the old file stays open.
+    pub(crate) fn reopen(&self) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut options = File::options();
+        options.append(true).create(true).custom_flags(OPEN_NONBLOCKING);
+        let file = options.open(path)?;
+        let mut state = self.lock();
+        // A text that was written in part is completed in the file where it begins.
+        let _ = state.write_rest();
+        state.rest.clear();
+        drop(ManuallyDrop::into_inner(std::mem::replace(&mut state.file, ManuallyDrop::new(file))));
+        Ok(())
     }
 
     /// Writes `text`, waiting for room for at most `timeout`.
@@ -113,7 +141,7 @@ impl Sink {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

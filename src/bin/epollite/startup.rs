@@ -15,6 +15,7 @@ use crate::exit::{CliError, failed};
 use crate::json::named;
 use crate::listen::Place;
 use crate::log::Log;
+use crate::operation::privileges::Identity;
 use crate::signals;
 use crate::trace::Trace;
 
@@ -33,6 +34,8 @@ pub(crate) struct Start {
     pub(crate) trace: Trace,
     pub(crate) explain: Trace,
     pub(crate) places: Vec<Place>,
+    /// The user to become when the sockets are bound.
+    pub(crate) identity: Option<Identity>,
     /// How often a service manager has to be told that the server is alive.
     pub(crate) watchdog: Option<Duration>,
 }

@@ -119,6 +119,19 @@ impl Trace {
         // A perfetto file has no partial events.
     }
 
+    /// Whether it is a file that can be opened again: one for perfetto is a single document.
+    pub(crate) fn can_reopen(&self) -> bool {
+        matches!(self, Self::File(sink, _) if sink.can_reopen())
+    }
+
+    /// Opens the file again, which may have been moved away.
+    ///
+    /// # Errors
+    /// The error of open(2).
+    pub(crate) fn reopen(&self) -> std::io::Result<()> {
+        if let Self::File(sink, _) = self { sink.reopen() } else { Ok(()) }
+    }
+
     /// Reports the number of dropped lines, if any. Called at the end, by the last to exit.
     pub(crate) fn report_dropped(&self) {
         let (Self::Stderr(dropped) | Self::File(_, dropped) | Self::Perfetto(_, dropped)) = self

@@ -6,6 +6,7 @@ mod refusals;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use epollite::event::Ready;
@@ -23,8 +24,8 @@ use crate::listen::SocketFiles;
 use crate::log::Log;
 use crate::models::CounterWriter;
 use crate::operation::handover::Handover;
-use crate::operation::notify;
 use crate::operation::scrape::Scrape;
+use crate::operation::{notify, reload};
 use crate::origin::TraceOrigin;
 use crate::recorder;
 use crate::ring;
@@ -104,6 +105,8 @@ pub(crate) struct Worker<K: InstrumentedKernel> {
     pub(crate) explain: Trace,
     /// In a child process: its origin, and the counters shared with the parent.
     pub(crate) parent: Option<(TraceOrigin, CounterWriter)>,
+    /// In a child process: how often the parent was answered that this process serves.
+    pub(crate) heartbeat: Option<&'static AtomicU64>,
 }
 
 struct Peer {
@@ -144,6 +147,7 @@ impl<K: InstrumentedKernel> Worker<K> {
             trace: Trace::Off,
             explain: Trace::Off,
             parent: None,
+            heartbeat: None,
         }
     }
 
@@ -313,7 +317,15 @@ impl<K: InstrumentedKernel> Worker<K> {
         match signal {
             Some(Signal::USR1) => self.coordinator.request_stats(self.index),
             Some(Signal::USR2) => {
-                recorder::dump();
+                match &self.heartbeat {
+                    // The parent asks whether this process serves its events.
+                    Some(answers) => _ = answers.fetch_add(1, Ordering::Relaxed),
+                    None => recorder::dump(),
+                }
+                return;
+            }
+            Some(Signal::HUP) if reload::is_on() => {
+                reload::run(&self.log);
                 return;
             }
             Some(signal) if self.shutdown_requested => {

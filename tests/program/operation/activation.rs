@@ -74,7 +74,9 @@ fn passed_sockets_of_every_kind_are_served() {
 
 #[test]
 fn models_serve_passed_listeners() {
-    for model in ["process", "nonblocking", "select", "poll", "coroutine", "prefork"] {
+    for model in
+        ["blocking", "thread", "process", "nonblocking", "select", "poll", "coroutine", "prefork"]
+    {
         let server = serving(&["tcp"], &["--listen-fds", "--model", model], 1);
         is_served(&server.tcp());
         server.stop().expect_code(0);
@@ -143,15 +145,17 @@ fn wrong_or_missing_sockets_are_one_clear_line() {
 
 #[test]
 fn a_model_that_cannot_serve_a_passed_socket_rejects_it() {
-    for (model, why) in [
-        ("reuseport", "each of its workers binds a socket of its own"),
-        ("blocking", "it stops by shutting down its listener, which is not its own"),
-        ("thread", "it stops by shutting down its listener, which is not its own"),
-    ] {
+    for (model, why) in [("reuseport", "each of its workers binds a socket of its own")] {
         let ending: Output = passed(&["tcp"], &["--listen-fds", "--model", model]).end();
         let line = ending.expect_code(2).single_error_line();
         assert!(line.contains(&format!("does not support --listen-fds: {why}")), "{line}");
     }
+    let ending = passed(&["tcp", "tcp"], &["--listen-fds", "--model", "thread"]).end();
+    let line = ending.expect_code(1).single_error_line();
+    assert!(
+        line.contains("2 sockets were passed or are to be bound: it waits in accept"),
+        "{line}"
+    );
     let ending = passed(&["udp"], &["--listen-fds", "--model", "prefork"]).end();
     let line = ending.expect_code(1).single_error_line();
     assert!(line.contains("a passed udp socket: it distributes connections"), "{line}");

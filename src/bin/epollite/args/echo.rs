@@ -15,6 +15,7 @@ use super::limits::LimitOptions;
 use super::parser::ArgParser;
 use super::target::{Target, parse_host_port, parse_target, parse_unix};
 use super::trace::{TraceTarget, parse_text_trace, parse_trace};
+use super::user::{User, parse_user};
 
 /// `epollite echo`.
 #[derive(Clone, Debug)]
@@ -26,8 +27,14 @@ pub(crate) struct EchoOptions {
     pub(crate) takeover: Option<Box<UnixAddr>>,
     /// Where the figures are asked for over HTTP.
     pub(crate) metrics: Option<String>,
+    /// The user to become when the sockets are bound.
+    pub(crate) user: Option<User>,
+    /// Whether only known system calls are allowed after the start.
+    pub(crate) is_sandboxed: bool,
     pub(crate) model: Model,
     pub(crate) workers: u32,
+    /// How long a worker of prefork and reuseport may give no sign of life.
+    pub(crate) worker_timeout: Option<Duration>,
     /// Which workers of prefork a connection wakes; `None` is all.
     pub(crate) share: Option<AcceptSharing>,
     pub(crate) steer: Steer,
@@ -76,8 +83,13 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<EchoCommand, CliError> 
             "--listen-fds" => options.listen_fds.push(parse_socket_name(args)?),
             "--takeover" => options.takeover = Some(Box::new(args.take_bytes(parse_unix)?)),
             "--metrics" => options.metrics = Some(args.parse_value(parse_host_port)?),
+            "--user" => options.user = Some(args.parse_value(parse_user)?),
+            "--sandbox" => options.is_sandboxed = true,
             "--model" => model = Some(args.parse_value(Model::from_name)?),
             "--workers" => options.workers = args.parse_value(parse_threads)?,
+            "--worker-timeout" => {
+                options.worker_timeout = args.parse_value(parse_worker_timeout)?;
+            }
             "--accept" => options.share = args.parse_value(parse_sharing)?,
             "--reuseport-select" => options.steer = args.parse_value(parse_steer)?,
             "--trigger" => options.trigger = args.parse_value(parse_trigger)?,
@@ -155,8 +167,11 @@ fn defaults() -> EchoOptions {
         listen_fds: Vec::new(),
         takeover: None,
         metrics: None,
+        user: None,
+        is_sandboxed: false,
         model: Model::Epoll(Trigger::Edge),
         workers: 4,
+        worker_timeout: Some(Duration::from_secs(30)),
         share: Some(AcceptSharing::Exclusive),
         steer: Steer::Hash,
         trigger: Trigger::Edge,
@@ -186,6 +201,18 @@ fn parse_socket_name(args: &mut ArgParser) -> Result<Option<String>, CliError> {
     match value.to_str().filter(|name| !name.is_empty()) {
         Some(name) => Ok(Some(name.to_owned())),
         None => Err(args.usage_error("--listen-fds: the name is empty, or not text")),
+    }
+}
+
+/// A worker is asked three times in this time, and needs some to answer.
+const WORKER_TIMEOUT_MIN: Duration = Duration::from_millis(300);
+
+fn parse_worker_timeout(text: &str) -> Result<Option<Duration>, String> {
+    match units::duration(text)? {
+        Some(timeout) if timeout < WORKER_TIMEOUT_MIN => {
+            Err(format!("'{text}' is less than 300ms"))
+        }
+        timeout => Ok(timeout),
     }
 }
 

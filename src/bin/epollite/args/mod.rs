@@ -13,6 +13,7 @@ mod study;
 mod suggest;
 mod target;
 mod trace;
+mod user;
 
 pub(crate) use audit::{AuditTarget, DoctorOptions};
 pub(crate) use command::{Command, parse};
@@ -24,3 +25,4 @@ pub(crate) use study::{Kernels, Pictures, StudyCommand, StudyOptions, Trigger, V
 pub(crate) use suggest::nearest_names;
 pub(crate) use target::{Target, parse_unix};
 pub(crate) use trace::TraceTarget;
+pub(crate) use user::User;

@@ -13,9 +13,9 @@
 
 use std::sync::Arc;
 
-use epollite::Errno;
 use epollite::collections::RecvBuffer;
 use epollite::reactor::RETRY_DELAY;
+use epollite::{Errno, Fd};
 
 use super::context::{BUFFER_BYTES, WorkerContext};
 use super::signal_thread::ConnectionRegistry;
@@ -26,24 +26,27 @@ use crate::exit::{CliError, failed, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::stats::StatsSnapshot;
 
-/// Serves a listener until the signal thread shuts it down.
+/// Serves a listener until the signal thread interrupts it, and then what is in its backlog.
 pub(super) fn run<K: InstrumentedKernel>(
     registry: &Arc<ConnectionRegistry>,
     mut context: WorkerContext<K>,
+    listener: Fd,
 ) -> Result<StatsSnapshot, CliError> {
     let mut buf = RecvBuffer::new(BUFFER_BYTES);
     let mut acceptor = Acceptor::default();
-    context.kernel.set_blocking(&registry.listener).map_err(failed("ioctl"))?;
+    context.kernel.set_blocking(&listener).map_err(failed("ioctl"))?;
     for number in 1.. {
         context.flush_stats();
-        match context.kernel.accept4(&registry.listener) {
+        // The signal that interrupts accept4(2) may come before the call: then it comes again.
+        if registry.is_shutting_down() {
+            break;
+        }
+        match context.kernel.accept4(&listener) {
             Ok((socket, peer)) => {
                 acceptor.succeeded();
                 let registration = registry.register(&mut context.kernel, socket);
                 context.serve(registration, &peer, number, &mut buf);
             }
-            // accept4(2) fails with EINVAL after the signal thread has shut down the listener.
-            Err(_) if registry.is_shutting_down() => break,
             Err(errno) if errno.is_interrupted() => {}
             Err(errno @ (Errno::EINVAL | Errno::EBADF)) => {
                 return Err(syscall_failure("accept4", errno));
@@ -55,6 +58,12 @@ pub(super) fn run<K: InstrumentedKernel>(
             },
         }
     }
+    registry.stopped_accepting();
+    sockets::drain_backlog(&mut context, listener, |context, socket, peer| {
+        let registration = registry.register(&mut context.kernel, socket);
+        context.serve(registration, &peer, 0, &mut buf);
+        !registry.is_expired()
+    });
     context.flush_stats();
     Ok(registry.counters.sum())
 }
@@ -64,9 +73,9 @@ pub(super) fn run<K: InstrumentedKernel>(
 pub(super) fn run_datagrams<K: InstrumentedKernel>(
     registry: &Arc<ConnectionRegistry>,
     mut context: WorkerContext<K>,
+    socket: &Fd,
 ) -> Result<StatsSnapshot, CliError> {
     let mut buf = RecvBuffer::new(BUFFER_BYTES);
-    let socket = &registry.listener;
     context.kernel.set_blocking(socket).map_err(failed("ioctl"))?;
     let name = context.kernel.getsockname(socket).map_err(failed("getsockname"))?;
     let own: Vec<u16> = name.port().into_iter().collect();
@@ -81,6 +90,7 @@ pub(super) fn run_datagrams<K: InstrumentedKernel>(
             std::thread::sleep(RETRY_DELAY);
         }
     }
+    registry.stopped_accepting();
     context.flush_stats();
     Ok(registry.counters.sum())
 }

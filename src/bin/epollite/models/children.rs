@@ -14,7 +14,7 @@ use super::sys::{self, ExitStatus, ModelSyscalls as _};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
 use crate::log::Log;
-use crate::operation::notify;
+use crate::operation::{notify, reload};
 use crate::signals::{exit_by, read_signal};
 
 /// Children that have been forked and not yet reaped.
@@ -31,6 +31,10 @@ pub(super) struct ChildProcesses<K: InstrumentedKernel> {
     drain_deadline: Option<Option<Instant>>,
     /// Each child has its own part of the shared counters, and is reported separately.
     pub(super) per_child_stats: bool,
+    /// The numbers of children that have exited before the shutdown.
+    exited: Vec<usize>,
+    /// How many of them have been replaced.
+    pub(super) replaced: u64,
     /// The number of children that did not exit with code 0.
     pub(super) abnormal_exits: u64,
     /// Whether wait4(2) is denied: exits of children cannot be observed.
@@ -54,6 +58,8 @@ impl<K: InstrumentedKernel> ChildProcesses<K> {
             drain,
             drain_deadline: None,
             per_child_stats: false,
+            exited: Vec::new(),
+            replaced: 0,
             abnormal_exits: 0,
             wait_denied: false,
         }
@@ -118,6 +124,7 @@ impl<K: InstrumentedKernel> ChildProcesses<K> {
             None => {}
             Some(Signal::CHLD) => self.reap(),
             Some(Signal::USR1) => self.print_stats(),
+            Some(Signal::HUP) if reload::is_on() => reload::run(&self.context.log),
             Some(signal) if self.is_shutting_down() => {
                 self.kill_all();
                 self.files.remove();
@@ -152,9 +159,21 @@ impl<K: InstrumentedKernel> ChildProcesses<K> {
         let per_worker: Vec<String> = (1..self.counters.part_count())
             .map(|part| self.counters.part(part).stream.accepted.to_string())
             .collect();
+        let replaced = self.replaced;
         self.context.log.print_result(
-            || format!("connections per worker: {}", per_worker.join("/")),
-            || format!("{{\"event\":\"distribution\",\"accepted\":[{}]}}", per_worker.join(",")),
+            || match replaced {
+                0 => format!("connections per worker: {}", per_worker.join("/")),
+                _ => format!(
+                    "connections per worker: {}; workers replaced: {replaced}",
+                    per_worker.join("/")
+                ),
+            },
+            || {
+                let accepted = per_worker.join(",");
+                format!(
+                    "{{\"event\":\"distribution\",\"accepted\":[{accepted}],\"replaced\":{replaced}}}"
+                )
+            },
         );
     }
 
@@ -175,6 +194,9 @@ impl<K: InstrumentedKernel> ChildProcesses<K> {
             // Unknown children may be ours too: inherited through exec(2), or, for the first
             // process of a container, reparented orphans.
             let Some(number) = self.children.remove(&child) else { continue };
+            if self.per_child_stats && !self.is_shutting_down() {
+                self.exited.push(number);
+            }
             if end == ExitStatus::Exited(0) {
                 continue;
             }
@@ -194,9 +216,20 @@ impl<K: InstrumentedKernel> ChildProcesses<K> {
     fn forget_all(&mut self) {
         for (_, number) in self.children.drain() {
             if self.per_child_stats {
+                self.exited.push(number);
                 self.counters.close_open(number + 1);
             }
         }
+    }
+
+    /// The numbers of the children that have exited since the last call.
+    pub(super) fn take_exited(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.exited)
+    }
+
+    /// The process ID of child `number`, if it runs.
+    pub(super) fn process(&self, number: usize) -> Option<u32> {
+        self.children.iter().find(|&(_, &other)| other == number).map(|(&process, _)| process)
     }
 
     fn signal_all(&mut self, signal: i32) {

@@ -18,7 +18,7 @@ use crate::client_log;
 use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::{BoundSocket, SocketFiles};
-use crate::operation::notify;
+use crate::operation::{notify, reload};
 use crate::signals::{exit_by, read_signal};
 use crate::stats::StatsSnapshot;
 
@@ -360,6 +360,7 @@ impl<K: InstrumentedKernel> FdList<K> {
         match read_signal(|record| self.context.kernel.read(signalfd, record)) {
             None => return false,
             Some(Signal::USR1) => self.context.snapshot().print(&self.context.log),
+            Some(Signal::HUP) if reload::is_on() => reload::run(&self.context.log),
             Some(signal) if self.drain_deadline.is_some() => {
                 self.files.remove();
                 exit_by(signal)

@@ -15,9 +15,9 @@ use super::{
 use crate::args::EchoOptions;
 use crate::exit::{CliError, failed};
 use crate::instrument::InstrumentedKernel;
-use crate::listen::{self, BoundSocket, Place, SocketFiles};
+use crate::listen::{self, BoundSocket, Place, SocketFile, SocketFiles};
 use crate::model::Model;
-use crate::operation::notify;
+use crate::operation::{notify, privileges};
 use crate::origin::TraceOrigin;
 use crate::signals;
 use crate::startup::{OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening};
@@ -72,6 +72,10 @@ pub(crate) fn run<K: InstrumentedKernel>(
         _ => 0,
     };
     check_spare_fds(own + usize::from(has_connections))?;
+    if let Some(identity) = &start.identity {
+        let files = bounds.iter().filter_map(|bound| bound.file.as_ref());
+        privileges::become_user(identity, files.map(SocketFile::path))?;
+    }
     addresses
         .iter()
         .for_each(|(transport, address)| log_listening(&options.log, transport, address));
@@ -100,6 +104,12 @@ fn check_passed(model: Model, start: &Start) -> Result<(), CliError> {
         let why = "only the reactor's server tells that its loop turns";
         return Err(CliError::run(format!("WATCHDOG_USEC (WatchdogSec) is set: {why}")));
     }
+    if model.is_blocking() && start.places.len() > 1 {
+        let (why, sockets) = ("it waits in accept(2)", start.places.len());
+        return Err(CliError::run(format!(
+            "{sockets} sockets were passed or are to be bound: {why}"
+        )));
+    }
     for place in &start.places {
         if let Place::Open(bound) = place
             && !bound.has_connections()
@@ -123,14 +133,14 @@ fn run_blocking_model<K: InstrumentedKernel>(
     let BoundSocket { fd, transport, file, .. } = bounds.remove(0);
     let counters = SharedCounters::new(1).map_err(failed("mmap"))?;
     context.attach_counters(&counters);
-    let (registry, mut files) = (ConnectionRegistry::new(fd, counters), SocketFiles::default());
+    let (registry, mut files) = (ConnectionRegistry::new(counters), SocketFiles::default());
     files.extend(file);
     let own = context.for_worker(TraceOrigin::SignalThread, &registry.counters);
     signal_thread::start(&registry, own, signals, files, limits.drain)?;
     match options.model {
-        Model::Thread => thread::run(&registry, context, limits.connections_max),
-        _ if transport == "udp" => blocking::run_datagrams(&registry, context),
-        _ => blocking::run(&registry, context),
+        Model::Thread => thread::run(&registry, context, fd, limits.connections_max),
+        _ if transport == "udp" => blocking::run_datagrams(&registry, context, &fd),
+        _ => blocking::run(&registry, context, fd),
     }
 }
 

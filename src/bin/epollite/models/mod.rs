@@ -28,6 +28,7 @@ mod server_state;
 mod shared_stats;
 mod signal_thread;
 mod sockets;
+mod supervision;
 mod sys;
 mod thread;
 

@@ -20,70 +20,68 @@
 //! What it costs: little; with few, long connections an uneven distribution leaves one processor
 //! idle while another is saturated.
 //!
-//! Where it breaks: a child that dies closes its connections; the others continue, and no
-//! replacement is forked. The parent serves no client: it exits when the last child has exited, and
-//! when it is killed its children shut down in order (`PR_SET_PDEATHSIG`).
+//! Where it breaks: a child that dies closes its connections; the others continue. The parent forks
+//! a replacement, later after each failure, and kills a child that does not answer within
+//! `--worker-timeout` (`supervision.rs`). It keeps the listeners for that, and serves no client.
+//! When it is killed its children shut down in order (`PR_SET_PDEATHSIG`).
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use epollite::kernel::{Signal, SignalSet, close_quietly};
 use epollite::server::stream;
 use epollite::{Errno, Fd, Interest};
 
 use super::children::ChildProcesses;
+use super::supervision::{Finding, Supervisor};
 use super::sys::{self, ModelSyscalls as _, PollFd};
 use crate::args::EchoOptions;
 use crate::coordinator::Coordinator;
 use crate::exit::{CliError, failed, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::limits;
+use crate::log::Log;
 use crate::origin::TraceOrigin;
 use crate::stats::StatsSnapshot;
 use crate::worker::Worker;
 
-/// Forks the workers and waits until all have exited. `listeners` are the sockets with the worker
-/// that owns each; `None` means that all workers share it.
+/// Forks the workers, replaces those that exit, and waits until all have exited at shutdown.
+/// `listeners` are the sockets with the worker that owns each; `None` means that all workers share
+/// it.
 pub(super) fn run<K: InstrumentedKernel>(
     options: &EchoOptions,
     mut children: ChildProcesses<K>,
-    mut listeners: Vec<(Option<usize>, Fd)>,
+    listeners: Vec<(Option<usize>, Fd)>,
     connections_max: u32,
 ) -> Result<StatsSnapshot, CliError> {
     children.per_child_stats = true;
+    let signs = sys::mmap_shared(options.workers as usize).map_err(failed("mmap"))?;
     let parent = std::process::id();
+    let mut workers = Workers { options, listeners, connections_max, signs, parent };
     for index in 0..options.workers as usize {
-        match children.fork(index) {
-            Ok(false) => {}
-            Ok(true) => {
-                // Without the parent nothing could stop this process, and its port would stay in
-                // use.
-                sys::set_pdeathsig(sys::SIGTERM);
-                if std::os::unix::process::parent_id() != parent {
-                    std::process::exit(0);
-                }
-                // The requested limit is divided among the workers, the first ones get the
-                // remainder; the descriptor limit applies to each process by itself.
-                let requested = options.connections_max.unwrap_or(u32::MAX);
-                let remains = u32::from((index as u64) < u64::from(requested % options.workers));
-                let connections_max = connections_max.min(requested / options.workers + remains);
-                let child = WorkerProcess { options, index, connections_max };
-                child_main(child.serve(&children, listeners));
-            }
-            Err(errno) => {
-                // All or none: the children already forked would keep serving without a parent.
-                children.kill_all();
-                return Err(syscall_failure("fork", errno));
-            }
+        if let Err(errno) = workers.fork(&mut children, index) {
+            // All or none: the children already forked would keep serving without a parent.
+            children.kill_all();
+            return Err(syscall_failure("fork", errno));
         }
     }
-    // A listener kept open here would receive connections that no process accepts.
-    for (_, listener) in listeners.drain(..) {
-        close_quietly(&mut children.context.kernel, listener);
-    }
-    while children.len() > 0 {
+    let now = children.context.kernel.now();
+    let mut supervisor = Supervisor::new(signs, options.worker_timeout, now);
+    loop {
         children.context.flush_stats();
+        if children.is_shutting_down() {
+            // Before the workers close theirs: what a client connects to after that is refused.
+            workers.close_listeners(&mut children);
+            if children.len() == 0 {
+                break;
+            }
+        } else if !supervise(&mut supervisor, &mut workers, &mut children) {
+            break;
+        }
+        let now = children.context.kernel.now();
+        let next = supervisor.timeout(now).filter(|_| !children.is_shutting_down());
+        let timeout = children.timeout().into_iter().chain(next).min();
         let mut list = [PollFd::new(&children.signals, Interest::READABLE)];
-        let timeout = children.timeout();
         match children.context.kernel.poll(&mut list, timeout) {
             Err(errno) if !errno.is_interrupted() => return Err(syscall_failure("poll", errno)),
             Ok(1) => children.on_signal(),
@@ -97,6 +95,105 @@ pub(super) fn run<K: InstrumentedKernel>(
         Ok(children.counters.sum())
     } else {
         Err(CliError::run("every worker has exited"))
+    }
+}
+
+/// Replaces workers that have exited, and kills those that hang. Returns false when no worker runs
+/// and none can.
+fn supervise<K: InstrumentedKernel>(
+    supervisor: &mut Supervisor,
+    workers: &mut Workers<'_>,
+    children: &mut ChildProcesses<K>,
+) -> bool {
+    let now = children.context.kernel.now();
+    for number in children.take_exited() {
+        supervisor.exited(number, now);
+    }
+    if supervisor.is_hopeless() {
+        return false;
+    }
+    for number in supervisor.due(now) {
+        match workers.fork(children, number) {
+            Ok(process) => {
+                supervisor.started(number, now);
+                children.replaced += 1;
+                log_worker(&children.context.log, process, number, "started again");
+            }
+            Err(errno) => {
+                supervisor.exited(number, now);
+                let text = format!("worker {number} cannot be started again: fork: {errno}");
+                children.context.log.event("fork_failed", &text, &errno.to_string());
+            }
+        }
+    }
+    for finding in supervisor.check(now) {
+        let (number, signal) = match finding {
+            Finding::Ask(number) => (number, sys::SIGUSR2),
+            Finding::Hangs(number) => (number, sys::SIGKILL),
+        };
+        let Some(process) = children.process(number) else { continue };
+        if signal == sys::SIGKILL {
+            let what = format!("killed: no sign of life for {:?}", supervisor.patience());
+            log_worker(&children.context.log, process, number, &what);
+        }
+        // An error is harmless: the child has already exited.
+        let _ = children.context.kernel.kill(process, signal);
+    }
+    true
+}
+
+fn log_worker(log: &Log, process: u32, number: usize, what: &str) {
+    log.message(
+        || format!("epollite: worker {number} (process {process}) {what}"),
+        || {
+            format!(
+                "{{\"event\":\"worker\",\"worker\":{number},\"process\":{process},\
+                 \"text\":\"{what}\"}}"
+            )
+        },
+    );
+}
+
+/// What each worker is started with.
+struct Workers<'a> {
+    options: &'a EchoOptions,
+    /// Kept for those that are started again. Until then what connects to a listener of one worker
+    /// alone waits in its backlog.
+    listeners: Vec<(Option<usize>, Fd)>,
+    connections_max: u32,
+    signs: &'static [AtomicU64],
+    parent: u32,
+}
+
+impl Workers<'_> {
+    /// Forks worker `index`, and returns its process ID. In the child it does not return.
+    fn fork<K: InstrumentedKernel>(
+        &mut self,
+        children: &mut ChildProcesses<K>,
+        index: usize,
+    ) -> Result<u32, Errno> {
+        if !children.fork(index)? {
+            return Ok(children.process(index).unwrap_or_default());
+        }
+        // Without the parent nothing could stop this process, and its port would stay in use.
+        sys::set_pdeathsig(sys::SIGTERM);
+        if std::os::unix::process::parent_id() != self.parent {
+            std::process::exit(0);
+        }
+        // The requested limit is divided among the workers, the first ones get the remainder; the
+        // descriptor limit applies to each process by itself.
+        let Self { options, signs, .. } = *self;
+        let requested = options.connections_max.unwrap_or(u32::MAX);
+        let remains = u32::from((index as u64) < u64::from(requested % options.workers));
+        let connections_max = self.connections_max.min(requested / options.workers + remains);
+        let child = WorkerProcess { options, index, connections_max, answers: &signs[index] };
+        child_main(child.serve(children, std::mem::take(&mut self.listeners)));
+    }
+
+    fn close_listeners<K: InstrumentedKernel>(&mut self, children: &mut ChildProcesses<K>) {
+        for (_, listener) in self.listeners.drain(..) {
+            close_quietly(&mut children.context.kernel, listener);
+        }
     }
 }
 
@@ -116,6 +213,8 @@ struct WorkerProcess<'a> {
     options: &'a EchoOptions,
     index: usize,
     connections_max: u32,
+    /// How often the parent was answered.
+    answers: &'static AtomicU64,
 }
 
 impl WorkerProcess<'_> {
@@ -148,9 +247,12 @@ impl WorkerProcess<'_> {
         let origin = TraceOrigin::Process(std::process::id());
         worker.parent = Some((origin, children.counters.writer(self.index + 1)));
         self.open_listeners(&mut worker, listeners).map_err(failed("epoll_ctl"))?;
-        // Already blocked, in the parent. A terminal's SIGINT reaches us as the parent's SIGTERM.
-        let signals = SignalSet::from(Signal::TERM);
-        let signals = worker.server.kernel().signalfd(signals);
+        worker.heartbeat = Some(self.answers);
+        // SIGTERM is already blocked, in the parent. A terminal's SIGINT reaches us as the parent's
+        // SIGTERM. By SIGUSR2 the parent asks for a sign of life.
+        let kernel = worker.server.kernel();
+        kernel.sigprocmask(Signal::USR2.into()).map_err(failed("sigprocmask"))?;
+        let signals = kernel.signalfd(SignalSet::from(Signal::TERM) | Signal::USR2.into());
         signals.and_then(|signals| worker.open_signals(signals)).map_err(failed("signalfd"))?;
         worker.run().map(drop)
     }

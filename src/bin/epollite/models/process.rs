@@ -185,7 +185,12 @@ impl<K: InstrumentedKernel> Parent<K> {
         for listener in self.listeners.drain(..) {
             close_quietly(&mut own.kernel, listener);
         }
-        let (mut is_shutting_down, mut buf) = (false, RecvBuffer::new(BUFFER_BYTES));
+        let (mut is_shutting_down, mut buf) =
+            (self.children.is_shutting_down(), RecvBuffer::new(BUFFER_BYTES));
+        if is_shutting_down {
+            // The parent sends no signal to a child that it forks for a client in the backlog.
+            let _ = own.kernel.shutdown(&socket, Shutdown::Read);
+        }
         own.handle_client(&socket, &peer, number, &mut buf, |own| {
             own.flush_stats();
             is_shutting_down =

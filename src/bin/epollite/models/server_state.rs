@@ -19,7 +19,7 @@ use super::sockets::{AcceptError, Acceptor};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
 use crate::log::Log;
-use crate::operation::notify;
+use crate::operation::{notify, reload};
 use crate::signals::exit_by;
 use crate::stats::StatsSnapshot;
 
@@ -173,6 +173,7 @@ pub(super) async fn signal_loop<K: InstrumentedKernel>(
         match signal {
             None => {}
             Some(Signal::USR1) => state.snapshot().print(&state.log),
+            Some(Signal::HUP) if reload::is_on() => reload::run(&state.log),
             Some(signal) if state.is_shutting_down() => {
                 state.files.borrow_mut().remove();
                 exit_by(signal)

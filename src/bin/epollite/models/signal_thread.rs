@@ -1,12 +1,15 @@
-//! Stopping threads blocked in system calls: the signal thread shuts down their sockets.
+//! Stopping threads blocked in system calls: the signal thread shuts down their sockets, and
+//! interrupts the thread that accepts.
 //!
-//! A call that blocks inside the kernel checks no flag. A signal would interrupt it, but a signal
-//! that arrives just *before* the call interrupts nothing, and is lost. A shutdown of the socket is
+//! A call that blocks inside the kernel checks no flag. A signal interrupts it, but a signal that
+//! arrives just *before* the call interrupts nothing, and is lost. A shutdown of the socket is
 //! permanent: a blocked call returns, and a later call does not block. So a dedicated thread reads
-//! the signals; it has a list of all open sockets.
+//! the signals; it has a list of all open connections.
 //!
-//! Where it breaks: shutting down a listener resets the connections in its backlog. A signal sent
-//! to the blocked thread repeatedly until it reacts would spare them; that is the traditional way.
+//! A listener is not shut down: that would reset the connections in its backlog. The thread that
+//! waits there is sent a signal again and again until it reacts, which is the traditional way. It
+//! accepts what is queued, and closes the listener. A connection that arrives between the last
+//! accept(2) and the close(2) is reset: no call does both.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,17 +20,20 @@ use epollite::{Fd, Interest, Kernel};
 
 use super::context::WorkerContext;
 use super::shared_stats::SharedCounters;
-use super::sys::{ModelSyscalls as _, PollFd};
+use super::sys::{ModelSyscalls as _, PollFd, ThreadId};
 use crate::exit::{CliError, failed, spawn_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
-use crate::operation::notify;
+use crate::operation::{notify, reload};
 use crate::signals::{exit_by, read_signal};
+
+/// How often the thread that accepts is interrupted until it reacts.
+const INTERRUPT_INTERVAL: Duration = Duration::from_millis(5);
 
 /// State shared by the signal thread and the serving threads.
 pub(super) struct ConnectionRegistry {
-    /// The listener, or a datagram socket.
-    pub(super) listener: Fd,
+    /// The thread that accepts, or serves datagrams.
+    acceptor: ThreadId,
     pub(super) counters: SharedCounters,
     state: Mutex<State>,
     /// Notified whenever a connection is deregistered.
@@ -37,6 +43,10 @@ pub(super) struct ConnectionRegistry {
 #[derive(Default)]
 struct State {
     is_shutting_down: bool,
+    /// Whether no more is accepted.
+    is_closed: bool,
+    /// Whether the drain timeout has passed.
+    is_expired: bool,
     /// Sockets of open connections, by number; `None` while one is being closed.
     connections: HashMap<u64, Option<Arc<Fd>>>,
     /// The number of the next connection.
@@ -77,8 +87,10 @@ impl Drop for Registration {
 }
 
 impl ConnectionRegistry {
-    pub(super) fn new(listener: Fd, counters: SharedCounters) -> Arc<Self> {
-        Arc::new(Self { listener, counters, state: Mutex::default(), changed: Condvar::new() })
+    /// For the calling thread, which is the one that accepts.
+    pub(super) fn new(counters: SharedCounters) -> Arc<Self> {
+        let (acceptor, state) = (ThreadId::own(), Mutex::default());
+        Arc::new(Self { acceptor, counters, state, changed: Condvar::new() })
     }
 
     /// Registers a client's socket. During shutdown it is shut down for reading, like the others.
@@ -99,6 +111,16 @@ impl ConnectionRegistry {
 
     pub(super) fn is_shutting_down(&self) -> bool {
         self.lock().is_shutting_down
+    }
+
+    /// Whether the drain timeout has passed: what is still queued is not accepted.
+    pub(super) fn is_expired(&self) -> bool {
+        self.lock().is_expired
+    }
+
+    /// The thread that accepts has ended its loop: it need not be interrupted any more.
+    pub(super) fn stopped_accepting(&self) {
+        self.lock().is_closed = true;
     }
 
     /// The number of connections.
@@ -160,13 +182,12 @@ struct SignalThread<K: InstrumentedKernel> {
 
 impl<K: InstrumentedKernel> SignalThread<K> {
     fn run(mut self) {
-        while self.next_signal() == Some(Signal::USR1) {}
+        while self.next_signal().is_some_and(is_handled) {}
         self.files.remove();
         notify::stopping();
         self.registry.lock().is_shutting_down = true;
         self.registry.changed.notify_all();
-        // A blocked accept(2) returns an error, a blocked recv(2) end of stream.
-        let _ = self.context.kernel.shutdown(&self.registry.listener, Shutdown::Read);
+        // A blocked recv(2) returns end of stream.
         self.registry.shutdown_all(&mut self.context.kernel, Shutdown::Read);
         self.context.flush_stats();
         let mut deadline = Some(self.context.kernel.now() + self.drain);
@@ -174,27 +195,42 @@ impl<K: InstrumentedKernel> SignalThread<K> {
             let kernel = &mut self.context.kernel;
             let remaining = deadline.map(|deadline| deadline - kernel.now());
             let mut list = [PollFd::new(&self.signals, Interest::READABLE)];
-            if remaining.is_some_and(|remaining| remaining.is_zero())
-                || kernel.poll(&mut list, remaining) == Ok(0)
-            {
+            if remaining.is_some_and(|remaining| remaining.is_zero()) {
                 // The drain timeout has passed: a blocked send(2) returns too.
+                self.registry.lock().is_expired = true;
                 self.registry.shutdown_all(kernel, Shutdown::Both);
                 deadline = None;
                 continue;
             }
-            if let Some(signal) = self.next_signal().filter(|&signal| signal != Signal::USR1) {
+            let is_closed = self.registry.lock().is_closed;
+            if !is_closed {
+                kernel.interrupt(&self.registry.acceptor);
+            }
+            let again = (!is_closed).then_some(INTERRUPT_INTERVAL);
+            if kernel.poll(&mut list, remaining.into_iter().chain(again).min()) == Ok(0) {
+                continue;
+            }
+            if let Some(signal) = self.next_signal().filter(|&signal| !is_handled(signal)) {
                 exit_by(signal);
             }
         }
     }
 
-    /// Waits for a signal. SIGUSR1 (print statistics) is handled here.
+    /// Waits for a signal. SIGUSR1 (print statistics) and a reload are handled here.
     fn next_signal(&mut self) -> Option<Signal> {
         let signal = read_signal(|record| self.context.kernel.read(&self.signals, record));
         self.context.flush_stats();
         if signal == Some(Signal::USR1) {
             self.registry.counters.sum().print(&self.context.log);
         }
+        if signal == Some(Signal::HUP) {
+            reload::run(&self.context.log);
+        }
         signal
     }
+}
+
+/// Whether the signal does not request a shutdown.
+fn is_handled(signal: Signal) -> bool {
+    signal == Signal::USR1 || (signal == Signal::HUP && reload::is_on())
 }

@@ -8,6 +8,7 @@ use epollite::server::datagram::{DatagramEvent, Disposition, RefusedPorts, is_re
 use epollite::{Addr, Errno, Fd};
 
 use super::context::{BUFFER_BYTES, WorkerContext};
+use super::sys::ModelSyscalls as _;
 use crate::client_log;
 use crate::instrument::InstrumentedKernel;
 
@@ -95,6 +96,36 @@ impl FailureStreak {
     pub(super) fn reset(&mut self) {
         self.0 = 0;
     }
+}
+
+/// Accepts what is in the backlog of a listener and passes it to `serve`, until that returns false;
+/// then closes the listener. Closing one resets what is left in its backlog, with all data received
+/// there. Cost: a system call for each connection, and three.
+pub(super) fn drain_backlog<K: InstrumentedKernel>(
+    context: &mut WorkerContext<K>,
+    listener: Fd,
+    mut serve: impl FnMut(&mut WorkerContext<K>, Fd, Addr) -> bool,
+) {
+    let mut failure_streak = FailureStreak::default();
+    if context.kernel.set_nonblocking(&listener).is_ok() {
+        loop {
+            match context.kernel.accept4(&listener) {
+                Ok((socket, peer)) => {
+                    failure_streak.reset();
+                    if !serve(context, socket, peer) {
+                        break;
+                    }
+                }
+                Err(errno) if errno.is_interrupted() => {}
+                // It has left the queue as well.
+                Err(errno) if errno.is_transient_accept_error() && !failure_streak.record() => {
+                    context.stats.aborted += 1;
+                }
+                _ => break,
+            }
+        }
+    }
+    close_quietly(&mut context.kernel, listener);
 }
 
 /// What a server remembers of its accepts: failures, and when each message was last logged.

@@ -82,16 +82,38 @@ pub(crate) trait ModelSyscalls: InstrumentedKernel {
     ///
     /// Man page: ioctl(2), `FIONBIO`
     fn set_blocking(&mut self, fd: &Fd) -> Result<(), Errno> {
+        self.set_blocking_mode(fd, false)
+    }
+
+    /// Makes them fail again instead. Cost: one system call.
+    fn set_nonblocking(&mut self, fd: &Fd) -> Result<(), Errno> {
+        self.set_blocking_mode(fd, true)
+    }
+
+    #[doc(hidden)]
+    fn set_blocking_mode(&mut self, fd: &Fd, is_nonblocking: bool) -> Result<(), Errno> {
         let make = || {
-            let mut is_nonblocking: libc::c_int = 0;
+            let mut is_nonblocking = libc::c_int::from(is_nonblocking);
             // SAFETY: ioctl(2) with FIONBIO reads one `int` at the address given, which is ours
             // until it returns, and keeps no pointer.
             check_count(unsafe {
                 libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut is_nonblocking)
             })
         };
-        let show = |_| vec![A::Fd(fd.number()), A::Name("FIONBIO"), A::Value(0)];
+        let value = A::Value(is_nonblocking.into());
+        let show = |_| vec![A::Fd(fd.number()), A::Name("FIONBIO"), value];
         self.record_syscall(Call::Kernel(Syscall::Ioctl), make, show).map(drop)
+    }
+
+    /// Makes a call of `thread` that blocks fail with `EINTR`: sends it a signal whose handler does
+    /// nothing. One that comes before the call is lost. Cost: one system call, not counted.
+    ///
+    /// Man page: tgkill(2)
+    fn interrupt(&mut self, thread: &ThreadId) {
+        let (process, signal) = (std::process::id(), INTERRUPT);
+        // SAFETY: tgkill(2) takes three numbers and touches none of our memory. It fails when the
+        // thread has exited, which is harmless.
+        unsafe { libc::syscall(libc::SYS_tgkill, process, thread.0, signal) };
     }
 
     /// Creates a copy of this process. Returns the child's process ID in the parent, and `None` in
@@ -154,7 +176,11 @@ pub(crate) trait ModelSyscalls: InstrumentedKernel {
             // SAFETY: kill(2) takes two numbers and touches none of our memory.
             check_count(unsafe { libc::kill(target, signal) })
         };
-        let name = if signal == SIGKILL { "SIGKILL" } else { "SIGTERM" };
+        let name = match signal {
+            SIGKILL => "SIGKILL",
+            SIGUSR2 => "SIGUSR2",
+            _ => "SIGTERM",
+        };
         let show = |_| vec![A::Number(number.into()), A::Name(name)];
         self.record_syscall(Call::Kill, make, show).map(drop)
     }
@@ -365,6 +391,34 @@ extern "C" fn exit_by(signal: libc::c_int) {
     unsafe { libc::_exit(128 + signal) };
 }
 
+/// A thread of this process that can be interrupted.
+pub(crate) struct ThreadId(libc::pid_t);
+
+/// By default it is ignored, and no other part of the program uses it: one that is sent from
+/// outside only makes calls return early.
+const INTERRUPT: libc::c_int = libc::SIGURG;
+
+impl ThreadId {
+    /// The calling thread. From here on its calls are interrupted by the signal. Cost: two system
+    /// calls.
+    ///
+    /// Man page: gettid(2), sigaction(2)
+    pub(super) fn own() -> Self {
+        extern "C" fn do_nothing(_: libc::c_int) {}
+        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+        let at = action.as_mut_ptr();
+        let handler = do_nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
+        // SAFETY: the field is in memory of ours. All other zeroes are valid: an empty mask, and no
+        // SA_RESTART, which would make calls go on.
+        unsafe { (*at).sa_sigaction = handler };
+        // SAFETY: sigaction(2) reads one sigaction at `at`, which is ours until it returns. The
+        // handler makes no call at all.
+        unsafe { libc::sigaction(INTERRUPT, at, std::ptr::null_mut()) };
+        // SAFETY: gettid(2) takes nothing, touches no memory and cannot fail.
+        Self(unsafe { libc::gettid() })
+    }
+}
+
 /// Whether `signal` is ignored. Cost: one system call.
 ///
 /// Man page: sigaction(2)
@@ -565,6 +619,7 @@ pub(super) fn set_pdeathsig(signal: i32) {
 /// The signals that [`kill`](ModelSyscalls::kill) is used with.
 pub(super) const SIGTERM: i32 = libc::SIGTERM;
 pub(super) const SIGKILL: i32 = libc::SIGKILL;
+pub(super) const SIGUSR2: i32 = libc::SIGUSR2;
 
 /// `count` words, all zero, shared with child processes: both use the same memory. Cost: one system
 /// call.

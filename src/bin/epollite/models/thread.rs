@@ -24,7 +24,7 @@ use epollite::{Addr, Fd};
 
 use super::context::{BUFFER_BYTES, WorkerContext};
 use super::signal_thread::{ConnectionRegistry, Registration};
-use super::sockets::{AcceptError, Acceptor};
+use super::sockets::{self, AcceptError, Acceptor};
 use super::sys::ModelSyscalls as _;
 use crate::client_log;
 use crate::exit::{CliError, failed, syscall_failure};
@@ -38,14 +38,16 @@ const STACK_BYTES: usize = 128 << 10;
 /// Concurrent threads when the user sets no limit: more do not increase throughput.
 pub(super) const THREADS_MAX: u32 = 8192;
 
-/// Serves a listener until the signal thread has shut it down and the last client has closed.
+/// Serves a listener until the signal thread interrupts it, then what is in its backlog, and waits
+/// until the last client has closed.
 pub(super) fn run<K: InstrumentedKernel>(
     registry: &Arc<ConnectionRegistry>,
     mut context: WorkerContext<K>,
+    listener: Fd,
     connections_max: u32,
 ) -> Result<StatsSnapshot, CliError> {
     let (mut acceptor, mut number) = (Acceptor::default(), 0);
-    context.kernel.set_blocking(&registry.listener).map_err(failed("ioctl"))?;
+    context.kernel.set_blocking(&listener).map_err(failed("ioctl"))?;
     // The errno of accept4(2) if the listener was shut down from outside.
     let mut accept_error = None;
     while !registry.is_shutting_down() {
@@ -55,20 +57,12 @@ pub(super) fn run<K: InstrumentedKernel>(
             registry.wait_for_capacity(connections_max as usize);
             continue;
         }
-        match context.kernel.accept4(&registry.listener) {
+        match context.kernel.accept4(&listener) {
             Ok((socket, peer)) => {
                 number += 1;
                 acceptor.succeeded();
-                if let Err((socket, error)) =
-                    spawn_thread(registry, &mut context, socket, peer, number)
-                {
-                    let name = client_log::client_name(&peer, number);
-                    let why = format!("no thread for it: {error}");
-                    acceptor.reject(&mut context, socket, &name, &why);
-                }
+                serve(registry, &mut context, &mut acceptor, (socket, peer), number);
             }
-            // accept4(2) fails with EINVAL after the signal thread has shut down the listener.
-            Err(_) if registry.is_shutting_down() => break,
             Err(errno) if errno.is_interrupted() => {}
             Err(errno) => match acceptor.failed(&mut context, errno) {
                 AcceptError::Aborted => {}
@@ -80,11 +74,32 @@ pub(super) fn run<K: InstrumentedKernel>(
             },
         }
     }
+    registry.stopped_accepting();
+    sockets::drain_backlog(&mut context, listener, |context, socket, peer| {
+        number += 1;
+        serve(registry, context, &mut acceptor, (socket, peer), number);
+        registry.connection_count() < connections_max as usize && !registry.is_expired()
+    });
     context.flush_stats();
     registry.wait_until_empty();
     match accept_error {
         Some(errno) => Err(syscall_failure("accept4", errno)),
         None => Ok(registry.counters.sum()),
+    }
+}
+
+/// Starts a thread for the client, or rejects it.
+fn serve<K: InstrumentedKernel>(
+    registry: &Arc<ConnectionRegistry>,
+    context: &mut WorkerContext<K>,
+    acceptor: &mut Acceptor,
+    (socket, peer): (Fd, Addr),
+    number: u64,
+) {
+    if let Err((socket, error)) = spawn_thread(registry, context, socket, peer, number) {
+        let name = client_log::client_name(&peer, number);
+        let why = format!("no thread for it: {error}");
+        acceptor.reject(context, socket, &name, &why);
     }
 }
 

@@ -13,6 +13,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use epollite::{Kernel, Linux};
+
 use crate::exit::CliError;
 use crate::log::Log;
 
@@ -70,6 +72,26 @@ pub(crate) fn ready(log: &Log, is_successor: bool) {
     }
     // From here on a slow service manager must not keep clients waiting.
     let _ = notifier.socket.set_nonblocking(true);
+}
+
+/// Whether a service manager is told anything.
+pub(crate) fn is_on() -> bool {
+    NOTIFIER.get().is_some()
+}
+
+/// A reload begins, at a time of the clock that the service manager asks it by.
+pub(crate) fn reloading() {
+    if let Some(notifier) = NOTIFIER.get() {
+        let micros = Linux.now().as_nanos() / 1000;
+        let _ = notifier.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n"));
+    }
+}
+
+/// The reload is over.
+pub(crate) fn reloaded() {
+    if let Some(notifier) = NOTIFIER.get() {
+        let _ = notifier.send("READY=1\n");
+    }
 }
 
 /// The shutdown begins. Only the first call sends.

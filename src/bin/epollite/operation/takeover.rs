@@ -149,15 +149,18 @@ fn connect_stream(name: &UnixAddr) -> std::io::Result<UnixStream> {
     UnixStream::connect_addr(&addr)
 }
 
-/// Whether the process at the other end is one of the same user: others must not get the sockets,
-/// nor have theirs served here.
+/// Whether the process at the other end is one of the same user, or root: others must not get the
+/// sockets, nor have theirs served here.
 ///
 /// # Errors
 /// The reason why it is refused.
 pub(super) fn check_user<K: Kernel>(kernel: &mut K, connection: &Fd) -> Result<(), String> {
+    /// May have everything anyway. A server that has become another user (`--user`) is replaced by
+    /// one that is root until it becomes that user too.
+    const ROOT: u32 = 0;
     let own = effective_uid();
     match kernel.getsockopt(connection, SocketOptionName::PeerCredentials) {
-        Ok(SocketOption::PeerCredentials(peer)) if peer.uid == own => Ok(()),
+        Ok(SocketOption::PeerCredentials(peer)) if [own, ROOT].contains(&peer.uid) => Ok(()),
         Ok(SocketOption::PeerCredentials(peer)) => {
             Err(format!("the other process is of user {}, not of {own}", peer.uid))
         }

@@ -1,0 +1,104 @@
+//! `--user`: once the sockets are bound, the server becomes another user and cannot go back.
+//!
+//! It leaves all supplementary groups, then its group, its user and all capabilities, sets
+//! `no_new_privs`, and checks that none of it can be had again. Files of Unix sockets become the
+//! new user's; whether it may remove them when it exits depends on their directory.
+
+use std::path::Path;
+
+use epollite::Errno;
+
+use super::sys::{self, Ids};
+use crate::args::User;
+use crate::exit::CliError;
+
+/// Root, who may do everything.
+const ROOT: u32 = 0;
+
+/// The user to become.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    ids: Ids,
+    /// As it was given.
+    shown: String,
+}
+
+/// Looks the user up. To be called before anything is opened: the database may be on a network.
+///
+/// # Errors
+/// One line: there is no such user, it has no known group, or it is root.
+pub(crate) fn look_up(user: &User) -> Result<Identity, CliError> {
+    let shown = user.to_string();
+    let failed = |why: &str| CliError::run(format!("--user {shown}: {why}"));
+    let looked_up = |found: Result<Option<Ids>, Errno>| {
+        found.map_err(|errno| failed(&format!("the user database cannot be read: {errno}")))
+    };
+    let ids = match user {
+        User::Name(name) => {
+            looked_up(sys::user_by_name(name))?.ok_or_else(|| failed("there is no such user"))?
+        }
+        User::Number { uid, gid: Some(gid) } => Ids { uid: *uid, gid: *gid },
+        User::Number { uid, gid: None } => {
+            let found = looked_up(sys::user_by_number(*uid))?;
+            found.ok_or_else(|| failed(&format!("it has no known group: use {uid}:GID")))?
+        }
+    };
+    if ids.uid == ROOT {
+        return Err(failed("this is root: nothing would be given up"));
+    }
+    Ok(Identity { ids, shown })
+}
+
+/// Becomes this user, and gives it the `files`. Only one thread may be running, which all others
+/// are started from.
+///
+/// # Errors
+/// One line: a call was refused, or could be taken back. The process must not serve then.
+pub(crate) fn become_user<'a>(
+    identity: &Identity,
+    files: impl Iterator<Item = &'a Path>,
+) -> Result<(), CliError> {
+    let Identity { ids, shown } = identity;
+    for file in files {
+        // If it is refused, the file stays root's: the server is the same.
+        let _ = std::os::unix::fs::lchown(file, Some(ids.uid), Some(ids.gid));
+    }
+    let failed = |call: &str| {
+        let line = format!("--user {shown}: {call}");
+        move |errno: Errno| {
+            let hint =
+                if errno == Errno::EPERM { " (only root can become another user)" } else { "" };
+            CliError::run(format!("{line}: {errno}{hint}"))
+        }
+    };
+    sys::leave_groups().map_err(failed("setgroups"))?;
+    sys::set_group(ids.gid).map_err(failed("setresgid"))?;
+    sys::set_user(ids.uid).map_err(failed("setresuid"))?;
+    sys::leave_capabilities().map_err(failed("capset"))?;
+    sys::set_no_new_privs().map_err(failed("prctl"))?;
+    match what_is_left(*ids) {
+        None => Ok(()),
+        Some(what) => Err(CliError::run(format!("--user {shown}: not given up: {what}"))),
+    }
+}
+
+/// What of its privileges the process still has, or can have again.
+fn what_is_left(ids: Ids) -> Option<&'static str> {
+    let expected = ([ids.uid; 3], [ids.gid; 3]);
+    if sys::all_ids() != Ok(expected) {
+        return Some("the real, effective and saved IDs are not all those of the user");
+    }
+    if sys::groups() != 0 {
+        return Some("it has supplementary groups");
+    }
+    if sys::set_user(ROOT) != Err(Errno::EPERM) {
+        return Some("it can become root again");
+    }
+    if ids.gid != ROOT && sys::set_group(ROOT) != Err(Errno::EPERM) {
+        return Some("it can have the group of root again");
+    }
+    if sys::leave_groups() != Err(Errno::EPERM) {
+        return Some("it can change its groups");
+    }
+    (!sys::has_no_new_privs()).then_some("no_new_privs is not set")
+}
