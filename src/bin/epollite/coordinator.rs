@@ -150,16 +150,18 @@ impl Coordinator {
         self.lock().scraped.take()
     }
 
-    /// Thread `index` requests a sign of life of all threads. Does nothing while one is missing.
-    pub(crate) fn request_signs(&self, index: usize) {
+    /// Thread `index` requests a sign of life of all threads. While some are missing it requests
+    /// none, and returns the threads that have not given one.
+    pub(crate) fn request_signs(&self, index: usize) -> Vec<usize> {
         {
             let mut report = self.lock();
             if !report.without_sign.is_empty() {
-                return;
+                return report.without_sign.clone();
             }
             report.without_sign = report.active(self.threads());
         }
         self.wake_others(index);
+        Vec::new()
     }
 
     /// Thread `index` serves its events. Returns whether its sign of life was the last one missing.
@@ -263,13 +265,13 @@ mod tests {
         let wakers = reactors.iter_mut().map(|reactor| reactor.waker().unwrap());
         coordinator.set_wakers(wakers.collect());
         assert!(!coordinator.give_sign(0), "none was requested");
-        coordinator.request_signs(0);
+        assert!(coordinator.request_signs(0).is_empty());
         assert!(!coordinator.give_sign(0) && !coordinator.give_sign(0), "two are missing");
-        coordinator.request_signs(0);
+        assert_eq!(coordinator.request_signs(0), [1, 2]);
         assert!(!coordinator.give_sign(1), "the second request is part of the first");
         assert!(coordinator.give_sign(2), "the last one");
         coordinator.thread_exited(1, &snapshot(0));
-        coordinator.request_signs(0);
+        assert!(coordinator.request_signs(0).is_empty());
         assert!(!coordinator.give_sign(2) && coordinator.give_sign(0), "one has exited");
     }
 

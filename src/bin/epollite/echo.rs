@@ -60,8 +60,8 @@ pub(crate) fn run(options: &EchoOptions) -> Result<(), CliError> {
     let files = [("--trace", &trace), ("--explain", &explain), ("--recorder", &recorder)];
     // The recorder of `--explain` is the same file.
     let count = if options.recorder.is_some() { 3 } else { 2 };
-    let files = if options.model.has_children() { &[] } else { &files[..count] };
-    reload::start(files.iter().map(|&(flag, file)| (flag, file.clone())).collect());
+    let count = if options.model.has_children() { 0 } else { count };
+    reload::start(files[..count].iter().map(|&(flag, file)| (flag, file.clone())).collect());
     let is_recording = !matches!(recorder, Trace::Off);
     if is_recording {
         recorder::start(recorder);

@@ -291,9 +291,10 @@ Listen addresses (may be repeated; default: --tcp 127.0.0.1:7777):
       --takeover PATH        a Unix socket to hand over by. If a server has it,
                              all sockets are taken over from that server, not
                              bound: none is closed, and no queued connection is
-                             lost. That server stops accepting, serves its
-                             connections until they end, for the drain timeout
-                             at most, and exits. Only for the same user
+                             lost. That server accepts until this one serves,
+                             serves its connections until they end, for the
+                             drain timeout at most, and exits. Only for the same
+                             user, or by root
 
 Server:
       --model NAME           server model                 [default: epoll-edge]
@@ -311,7 +312,18 @@ Server:
                                prefork      processes sharing one listener
                                reuseport    processes with one listener each
                              Options a model does not support are rejected.
+      --user USER            once the sockets are bound, become this user: NAME,
+                             UID (in its own group) or UID:GID. Needs root.
+                             Other groups and all capabilities are given up, and
+                             it is checked that they cannot be had again
+      --sandbox              allow only the system calls that a server makes
+                             after its start (seccomp): another one ends it by
+                             SIGSYS. Epoll models, x86_64
       --workers N            processes of prefork and reuseport    [default: 4]
+      --worker-timeout TIME  kill a worker that gives no sign of life for this
+                             time; one that has exited is replaced after 50ms,
+                             after each further failure later, up to 10s
+                                                                  [default: 30s]
       --accept HOW           which workers of prefork a connection wakes: all,
                              exclusive (one), round-robin
                                                            [default: exclusive]
@@ -394,12 +406,18 @@ socket path that is not text has its bytes in hexadecimal in address_hex.
 Signals: SIGTERM, SIGINT, SIGHUP and SIGQUIT stop accepting, flush pending data
 and exit; a second one exits at once. SIGINT, SIGHUP and SIGQUIT that were
 ignored at startup stay ignored, so that Ctrl-C in a script spares its
-background jobs and nohup works. SIGUSR1 prints statistics: connections, bytes,
-events, system calls by name. With --recorder or --explain SIGUSR2 prints the
-flight recorder; without, it is ignored.
+background jobs and nohup works. SIGHUP does not end a server under systemd, or
+with a file of --trace, --explain or --recorder: it opens these files again, for
+log rotation (not those for perfetto, or of models that fork; with --user and
+--sandbox only what these permit).
+SIGUSR1 prints statistics: connections, bytes, events, system calls by name.
+With --recorder or --explain SIGUSR2 prints the flight recorder; without, it is
+ignored.
 Under systemd (NOTIFY_SOCKET) it tells READY=1 when it listens, STOPPING=1 when
-a shutdown begins, and WATCHDOG=1 in half of WatchdogSec, if every thread serves
-its events (WATCHDOG_USEC; epoll models only). Nothing is reloaded.
+a shutdown begins, RELOADING=1 and READY=1 at SIGHUP (Type=notify-reload), and
+WATCHDOG=1 in half of WatchdogSec, if every thread serves its events
+(WATCHDOG_USEC; epoll models only). A thread that hangs cannot be replaced: the
+log names it, and systemd ends the server. One that panics ends it in order.
 Exit codes: 0 success, 1 runtime error, 2 usage error, 69 cannot bind, take over
 or use a passed socket, or unknown host, 128 + N second signal N (130 SIGINT,
 143 SIGTERM).
@@ -413,6 +431,7 @@ Examples:
   epollite echo --check 127.0.0.1:7777           health check
   epollite echo --trace=calls.txt                every system call, in a file
   epollite echo --takeover @echo                 again: replaces the first one
+  epollite echo --tcp :7 --user nobody --sandbox as root: a port below 1024
   kill -USR1 $(pidof epollite)                   print statistics
 ";
 

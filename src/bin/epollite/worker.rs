@@ -75,6 +75,8 @@ pub(crate) struct Worker<K: InstrumentedKernel> {
     signals: Option<Token>,
     /// How often a sign of life is due, and when the next one is.
     watchdog: Option<(Duration, epollite::Instant)>,
+    /// Whether the log names the threads without a sign of life.
+    is_silence_logged: bool,
     /// Only for the worker that reads the signals: what a successor gets.
     pub(crate) handover: Option<Handover>,
     /// The registration of the connection to a predecessor.
@@ -131,6 +133,7 @@ impl<K: InstrumentedKernel> Worker<K> {
             datagrams: Vec::new(),
             signals: None,
             watchdog: None,
+            is_silence_logged: false,
             handover: None,
             predecessor: None,
             metrics: None,
@@ -391,7 +394,8 @@ impl<K: InstrumentedKernel> Worker<K> {
             && *due <= now
         {
             *due = now + *interval;
-            self.coordinator.request_signs(self.index);
+            let silent = self.coordinator.request_signs(self.index);
+            self.log_silent(&silent);
         }
         if self.serves_until.is_some_and(|until| until <= now) {
             self.serves_until = None;
@@ -399,6 +403,17 @@ impl<K: InstrumentedKernel> Worker<K> {
         }
         self.set_deadline();
         self.apply_requests();
+    }
+
+    /// Names threads that have given no sign of life since it was requested, once.
+    fn log_silent(&mut self, silent: &[usize]) {
+        if !silent.is_empty() && !self.is_silence_logged {
+            let names: Vec<String> = silent.iter().map(usize::to_string).collect();
+            let names = names.join(", ");
+            let text = format!("no sign of life: thread {names} does not serve its events");
+            self.log.event("thread_hangs", &text, &names);
+        }
+        self.is_silence_logged = !silent.is_empty();
     }
 
     /// Answers the datagrams that have arrived, up to the batch limit, and closes the sockets.

@@ -145,6 +145,8 @@ fn a_sign_of_life_is_given_only_while_every_thread_serves() {
     let strace = Process::start(strace);
     until("the thread to be traced", || tracer(second.parse().unwrap()) != 0);
     until("signs of life to end", || message(&manager, Duration::from_secs(1)).is_none());
+    server.stderr.line_with("no sign of life: thread 1 does not serve its events");
+    assert_eq!(server.stderr.count_with("no sign of life"), 1, "invariant: it is logged once");
     drop(strace);
     expect(&manager, "WATCHDOG=1\n");
     server.stop().expect_code(0);

@@ -217,14 +217,14 @@ mod tests {
     }
 
     /// Arguments that pass every check.
-    const RIGHT: fn(&str) -> [u32; 6] = |call| {
+    fn right(call: &str) -> [u32; 6] {
         let mut arguments = [0; 6];
         for (_, at, check) in CHECKS.into_iter().filter(|(name, ..)| *name == call) {
             let (Check::Equals(value) | Check::Has(value)) = check else { continue };
             arguments[usize::from(at)] = value;
         }
         arguments
-    };
+    }
 
     #[test]
     fn exactly_the_calls_of_the_list_are_allowed() {
@@ -235,7 +235,7 @@ mod tests {
             let refused = REFUSED.map(|call| sys::call_number(call).unwrap());
             for number in (0..1000).chain([X32 - 1, X32, X32 | 1, u32::MAX]) {
                 let call = allowed.iter().find(|(other, _)| *other == number);
-                let arguments = call.map_or([0; 6], |(_, call)| RIGHT(call));
+                let arguments = call.map_or([0; 6], |(_, call)| right(call));
                 let expected = match call {
                     Some(_) => ALLOW,
                     None if refused.contains(&number) => FAIL | sys::EACCES,
@@ -253,7 +253,7 @@ mod tests {
     fn a_wrong_argument_is_not_allowed() {
         let filter = filter(true);
         for (call, at, check) in CHECKS {
-            let (number, mut arguments) = (sys::call_number(call).unwrap(), RIGHT(call));
+            let (number, mut arguments) = (sys::call_number(call).unwrap(), right(call));
             assert_eq!(run(&filter, NATIVE, number, arguments), ALLOW, "{call}");
             arguments[usize::from(at)] = match check {
                 Check::Equals(value) => value + 1,

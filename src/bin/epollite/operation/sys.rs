@@ -20,6 +20,10 @@ pub(crate) struct Ids {
 /// The most bytes of a line of the user database.
 const PASSWD_BYTES: usize = 16 << 10;
 
+/// Arguments of prctl(2), which has to be told all five.
+const NONE: libc::c_ulong = 0;
+const ONE: libc::c_ulong = 1;
+
 fn check(returned: libc::c_int) -> Result<(), Errno> {
     if returned == 0 {
         return Ok(());
@@ -57,8 +61,8 @@ fn look_up(
     call: impl FnOnce(*mut libc::passwd, &mut [u8], *mut *mut libc::passwd) -> libc::c_int,
 ) -> Result<Option<Ids>, Errno> {
     let mut entry = std::mem::MaybeUninit::<libc::passwd>::zeroed();
-    let (mut buf, mut found) = (vec![0; PASSWD_BYTES], std::ptr::null_mut());
-    let returned = call(entry.as_mut_ptr(), &mut buf, &raw mut found);
+    let (mut buf, mut found) = (vec![0_u8; PASSWD_BYTES], std::ptr::null_mut());
+    let returned = call(entry.as_mut_ptr(), buf.as_mut_slice(), &raw mut found);
     if found.is_null() {
         // It returns the error. These mean that there is no such user: getpwnam(3).
         let is_missing = [0, libc::ENOENT, libc::ESRCH, libc::EBADF, libc::EPERM];
@@ -122,7 +126,7 @@ pub(super) fn leave_capabilities() -> Result<(), Errno> {
     const VERSION: u32 = 0x2008_0522;
     let (ambient, all) = (libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL);
     // SAFETY: prctl(2) takes numbers here and touches no memory. An old kernel has no such set.
-    unsafe { libc::prctl(ambient, all, 0, 0, 0) };
+    unsafe { libc::prctl(ambient, all, NONE, NONE, NONE) };
     // A struct __user_cap_header_struct, and two struct __user_cap_data_struct.
     let (header, data) = ([VERSION, 0], [0_u32; 6]);
     // SAFETY: capset(2) reads 8 bytes at `header` and 24 at `data`, which live until it returns.
@@ -135,13 +139,13 @@ pub(super) fn leave_capabilities() -> Result<(), Errno> {
 /// Man page: prctl(2), `PR_SET_NO_NEW_PRIVS`
 pub(super) fn set_no_new_privs() -> Result<(), Errno> {
     // SAFETY: prctl(2) takes numbers here and touches no memory.
-    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })
+    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, ONE, NONE, NONE, NONE) })
 }
 
 /// Whether it is set.
 pub(super) fn has_no_new_privs() -> bool {
     // SAFETY: prctl(2) takes numbers here and touches no memory.
-    unsafe { libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 }
+    unsafe { libc::prctl(libc::PR_GET_NO_NEW_PRIVS, NONE, NONE, NONE, NONE) == 1 }
 }
 
 /// One instruction of a filter: `struct sock_filter`.
@@ -183,7 +187,7 @@ pub(super) fn set_filter(filter: &[Instruction]) -> Result<(), Errno> {
 /// not been seen.
 pub(super) const ARCHITECTURE: Option<u32> =
     if cfg!(all(target_arch = "x86_64", target_pointer_width = "64")) {
-        /// `AUDIT_ARCH_X86_64`, in linux/audit.h.
+        // `AUDIT_ARCH_X86_64`, in linux/audit.h.
         Some(0xc000_003e)
     } else {
         None
@@ -195,7 +199,8 @@ pub(super) const MAP_ANONYMOUS: u32 = libc::MAP_ANONYMOUS.cast_unsigned();
 pub(super) const ACCEPT_FLAGS: u32 = (libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC).cast_unsigned();
 pub(super) const PIPE_FLAGS: u32 = (libc::O_NONBLOCK | libc::O_CLOEXEC).cast_unsigned();
 pub(super) const SETPIPE_SZ: u32 = libc::F_SETPIPE_SZ.cast_unsigned();
-pub(super) const UNSENT_BYTES: u32 = libc::TIOCOUTQ as u32;
+/// `TIOCOUTQ`, in asm-generic/ioctls.h.
+pub(super) const UNSENT_BYTES: u32 = 0x5411;
 pub(super) const SOL_SOCKET: u32 = libc::SOL_SOCKET.cast_unsigned();
 pub(super) const EACCES: u32 = libc::EACCES.cast_unsigned();
 

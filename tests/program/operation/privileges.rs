@@ -1,0 +1,159 @@
+//! `--user`: what the server may do once its sockets are bound.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use crate::support::client::{connect_unix, echo, is_served};
+use crate::support::procfs::we_are_root;
+use crate::support::program::{PROGRAM, Program};
+use crate::support::scratch::Scratch;
+use crate::support::tool::tool;
+use crate::support::wait::until;
+
+const NOBODY: &str = "65534:65534";
+
+/// Needs root, to become another user.
+fn is_possible() -> bool {
+    if !we_are_root() {
+        eprintln!("not root: no other user can be become");
+    }
+    we_are_root()
+}
+
+/// Every thread of a process has given up everything.
+#[track_caller]
+fn has_no_privileges(pid: u32) {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    for thread in threads.map(|thread| thread.unwrap().path()) {
+        let status = fs::read_to_string(thread.join("status")).unwrap();
+        for (name, expected) in [
+            ("Uid:", "65534\t65534\t65534\t65534"),
+            ("Gid:", "65534\t65534\t65534\t65534"),
+            ("Groups:", ""),
+            ("CapInh:", "0000000000000000"),
+            ("CapPrm:", "0000000000000000"),
+            ("CapEff:", "0000000000000000"),
+            ("CapAmb:", "0000000000000000"),
+            ("NoNewPrivs:", "1"),
+        ] {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            assert_eq!(line.trim(), expected, "{name} of {}", thread.display());
+        }
+    }
+}
+
+#[test]
+fn every_model_gives_up_all_privileges() {
+    if !is_possible() {
+        return;
+    }
+    for (model, options) in [
+        ("epoll-edge", &["--threads", "3"][..]),
+        ("blocking", &[]),
+        ("thread", &[]),
+        ("poll", &[]),
+        ("coroutine", &[]),
+        ("process", &[]),
+        ("prefork", &["--workers", "2"]),
+    ] {
+        let arguments = ["--tcp", "127.0.0.1:0", "--model", model, "--user", NOBODY];
+        let server = Program::serving(&[&arguments[..], options].concat());
+        is_served(&server.tcp());
+        has_no_privileges(server.pid());
+        let children = format!("/proc/{0}/task/{0}/children", server.pid());
+        let children = fs::read_to_string(children).unwrap();
+        children.split_whitespace().for_each(|pid| has_no_privileges(pid.parse().unwrap()));
+        server.stop().expect_code(0);
+    }
+}
+
+#[test]
+fn a_socket_file_is_the_users_and_removed_where_it_may_be() {
+    if !is_possible() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let path = scratch.file("echo");
+    for (mode, is_removed) in [(0o755, false), (0o1777, true)] {
+        fs::set_permissions(scratch.path(), fs::Permissions::from_mode(mode)).unwrap();
+        // The file of an earlier server, which could not remove it, is replaced.
+        let server = Program::serving(&["--unix", &path, "--user", NOBODY]);
+        assert_eq!(fs::metadata(&path).unwrap().uid(), 65534, "{mode:o}");
+        echo(&mut connect_unix(&path), b"served");
+        server.stop().expect_code(0);
+        assert_eq!(fs::exists(&path).unwrap(), !is_removed, "{mode:o}");
+    }
+}
+
+#[test]
+fn a_server_with_another_user_is_taken_over_by_root() {
+    if !is_possible() {
+        return;
+    }
+    let name = format!("@epollite-become-{}", std::process::id());
+    let arguments = ["--tcp", "127.0.0.1:0", "--takeover", &name, "--user", NOBODY];
+    let mut server = Program::serving(&arguments);
+    for _ in 0..3 {
+        let next = Program::serving(&arguments);
+        assert_eq!(next.tcp(), server.tcp());
+        server.end().expect_code(0);
+        is_served(&next.tcp());
+        has_no_privileges(next.pid());
+        server = next;
+    }
+    server.stop().expect_code(0);
+}
+
+#[test]
+fn a_user_that_cannot_be_become_is_one_clear_line() {
+    for (user, code, expected) in [
+        ("root", 1, "--user root: this is root: nothing would be given up"),
+        ("0:5", 1, "--user 0:5: this is root"),
+        ("no-such-user", 1, "--user no-such-user: there is no such user"),
+        ("4000000000", 1, "--user 4000000000: it has no known group: use 4000000000:GID"),
+        ("4294967295", 2, "'4294967295' is not NAME, UID or UID:GID"),
+        ("1:", 2, "'1:' is not NAME"),
+        ("", 2, "'' is not NAME"),
+        ("a b", 2, "'a b' is not NAME"),
+    ] {
+        let ending = Program::run(&["echo", "--tcp", "127.0.0.1:0", "--user", user]);
+        let line = ending.expect_code(code).single_error_line();
+        assert!(line.contains(expected), "{line}");
+    }
+    if !is_possible() {
+        return;
+    }
+    // What is refused ends the server before it serves.
+    let copy = std::env::temp_dir().join(format!("epollite-become-{}", std::process::id()));
+    fs::copy(PROGRAM, &copy).unwrap();
+    for options in [&["--reuid", "65534", "--clear-groups"][..], &["--bounding-set=-setgid"]] {
+        let mut other = tool("setpriv");
+        other.args(options).arg(&copy).args(["echo", "--tcp", "127.0.0.1:0", "--user", "1:1"]);
+        let ending = Program::start_piped(other).end();
+        let line = ending.expect_code(1).single_error_line();
+        let expected = "--user 1:1: setgroups: EPERM";
+        assert!(line.contains(expected), "{options:?}: {line}");
+    }
+    fs::remove_file(&copy).unwrap();
+}
+
+/// A process that may change its user without being root keeps its capabilities then, unless they
+/// are given up as well.
+#[test]
+fn ambient_capabilities_are_given_up() {
+    if !is_possible() {
+        return;
+    }
+    let copy = std::env::temp_dir().join(format!("epollite-ambient-{}", std::process::id()));
+    fs::copy(PROGRAM, &copy).unwrap();
+    let mut other = tool("setpriv");
+    other.args(["--reuid", "1", "--regid", "1", "--clear-groups"]);
+    other.args(["--inh-caps=+setuid,+setgid,+net_admin"]);
+    other.args(["--ambient-caps=+setuid,+setgid,+net_admin"]);
+    other.arg(&copy).args(["echo", "--tcp", "127.0.0.1:0", "--user", NOBODY]);
+    let server = Program::start_piped(other);
+    until("it to serve", || server.stdout.count_with("listening on tcp") == 1);
+    has_no_privileges(server.pid());
+    server.stop().expect_code(0);
+    fs::remove_file(&copy).unwrap();
+}
