@@ -22,7 +22,12 @@ const LAYERS: [(u8, &[&str]); 7] = [
 ];
 
 /// Where `unsafe` and `libc::` may appear.
-const UNSAFE: [&str; 3] = ["src/linux", "src/capi", "src/bin/epollite/models/sys.rs"];
+const UNSAFE: [&str; 4] = [
+    "src/linux",
+    "src/capi",
+    "src/bin/epollite/models/sys.rs",
+    "src/bin/epollite/operation/sys.rs",
+];
 
 /// Lines of code a file may have. A file is one type's implementation, and a bound that is too low
 /// cuts types into pieces.
@@ -82,7 +87,7 @@ fn unsafe_is_confined_to_linux() {
             let says = line.contains("unsafe ") && !line.contains("unsafe_code");
             assert!(
                 is_its_place || !(says || line.contains("libc::")),
-                "{name}:{}: unsafe code and libc belong into src/linux (or src/capi, models/sys.rs)",
+                "{name}:{}: unsafe code and libc belong into src/linux (or src/capi, a sys.rs)",
                 at + 1
             );
         }
