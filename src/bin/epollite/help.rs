@@ -431,7 +431,7 @@ Examples:
   epollite echo --check 127.0.0.1:7777           health check
   epollite echo --trace=calls.txt                every system call, in a file
   epollite echo --takeover @echo                 again: replaces the first one
-  epollite echo --tcp :7 --user nobody --sandbox as root: a port below 1024
+  epollite echo --tcp :7 --user 7:7 --sandbox    as root: a port below 1024
   kill -USR1 $(pidof epollite)                   print statistics
 ";
 

@@ -10,7 +10,7 @@ use crate::support::scratch::Scratch;
 use crate::support::tool::tool;
 use crate::support::wait::until;
 
-const NOBODY: &str = "65534:65534";
+const OTHER: &str = "65534:65534";
 
 /// Needs root, to become another user.
 fn is_possible() -> bool {
@@ -57,7 +57,7 @@ fn every_model_gives_up_all_privileges() {
         ("process", &[]),
         ("prefork", &["--workers", "2"]),
     ] {
-        let arguments = ["--tcp", "127.0.0.1:0", "--model", model, "--user", NOBODY];
+        let arguments = ["--tcp", "127.0.0.1:0", "--model", model, "--user", OTHER];
         let server = Program::serving(&[&arguments[..], options].concat());
         is_served(&server.tcp());
         has_no_privileges(server.pid());
@@ -78,7 +78,7 @@ fn a_socket_file_is_the_users_and_removed_where_it_may_be() {
     for (mode, is_removed) in [(0o755, false), (0o1777, true)] {
         fs::set_permissions(scratch.path(), fs::Permissions::from_mode(mode)).unwrap();
         // The file of an earlier server, which could not remove it, is replaced.
-        let server = Program::serving(&["--unix", &path, "--user", NOBODY]);
+        let server = Program::serving(&["--unix", &path, "--user", OTHER]);
         assert_eq!(fs::metadata(&path).unwrap().uid(), 65534, "{mode:o}");
         echo(&mut connect_unix(&path), b"served");
         server.stop().expect_code(0);
@@ -92,7 +92,7 @@ fn a_server_with_another_user_is_taken_over_by_root() {
         return;
     }
     let name = format!("@epollite-become-{}", std::process::id());
-    let arguments = ["--tcp", "127.0.0.1:0", "--takeover", &name, "--user", NOBODY];
+    let arguments = ["--tcp", "127.0.0.1:0", "--takeover", &name, "--user", OTHER];
     let mut server = Program::serving(&arguments);
     for _ in 0..3 {
         let next = Program::serving(&arguments);
@@ -151,7 +151,7 @@ fn ambient_capabilities_are_given_up() {
     other.args(["--reuid", "1", "--regid", "1", "--clear-groups"]);
     other.args(["--inh-caps=+setuid,+setgid,+net_admin"]);
     other.args(["--ambient-caps=+setuid,+setgid,+net_admin"]);
-    other.arg(&copy).args(["echo", "--tcp", "127.0.0.1:0", "--user", NOBODY]);
+    other.arg(&copy).args(["echo", "--tcp", "127.0.0.1:0", "--user", OTHER]);
     let server = Program::start_piped(other);
     until("it to serve", || server.stdout.count_with("listening on tcp") == 1);
     has_no_privileges(server.pid());

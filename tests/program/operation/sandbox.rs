@@ -153,7 +153,7 @@ fn operated(seen: &mut BTreeSet<String>) {
     let files = [format!("--trace={trace}"), format!("--explain={explain}")];
     let options = [
         &["--tcp", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--threads", "2", "-v"][..],
-        &["--syscall-summary", "--idle-timeout", "300ms", &files[0], &files[1]],
+        &["--syscall-summary", "--idle-timeout", "3s", &files[0], &files[1]],
     ]
     .concat();
     let traced = start(&scratch, &variables, &options, 2);

@@ -170,9 +170,8 @@ impl<K: InstrumentedKernel> ChildProcesses<K> {
             },
             || {
                 let accepted = per_worker.join(",");
-                format!(
-                    "{{\"event\":\"distribution\",\"accepted\":[{accepted}],\"replaced\":{replaced}}}"
-                )
+                let event = "\"event\":\"distribution\"";
+                format!("{{{event},\"accepted\":[{accepted}],\"replaced\":{replaced}}}")
             },
         );
     }

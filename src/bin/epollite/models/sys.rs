@@ -408,8 +408,8 @@ impl ThreadId {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed();
         let at = action.as_mut_ptr();
         let handler = do_nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
-        // SAFETY: the field is in memory of ours. All other zeroes are valid: an empty mask, and no
-        // SA_RESTART, which would make calls go on.
+        // SAFETY: the field is in a local variable. All other zeroes are valid: an empty mask, and
+        // no SA_RESTART, which would make calls go on.
         unsafe { (*at).sa_sigaction = handler };
         // SAFETY: sigaction(2) reads one sigaction at `at`, which is ours until it returns. The
         // handler makes no call at all.

@@ -12,7 +12,7 @@ use super::sys::{self, Ids};
 use crate::args::User;
 use crate::exit::CliError;
 
-/// Root, who may do everything.
+/// The user that may do everything.
 const ROOT: u32 = 0;
 
 /// The user to become.

@@ -67,7 +67,7 @@ enum Check {
 }
 
 /// Checks of arguments, by call: the position of the argument, from 0.
-const CHECKS: [(&str, u8, Check); 8] = [
+const CHECKS: [(&str, u8, Check); 11] = [
     // No code can be added.
     ("mmap", 2, Check::HasNot(sys::PROT_EXEC)),
     ("mprotect", 2, Check::HasNot(sys::PROT_EXEC)),
@@ -77,7 +77,12 @@ const CHECKS: [(&str, u8, Check); 8] = [
     ("pipe2", 1, Check::Equals(sys::PIPE_FLAGS)),
     ("fcntl", 1, Check::Equals(sys::SETPIPE_SZ)),
     ("ioctl", 1, Check::Equals(sys::UNSENT_BYTES)),
+    // The credentials of a successor.
     ("getsockopt", 1, Check::Equals(sys::SOL_SOCKET)),
+    ("getsockopt", 2, Check::Equals(sys::SO_PEERCRED)),
+    // Datagrams that the kernel has joined.
+    ("setsockopt", 1, Check::Equals(sys::SOL_UDP)),
+    ("setsockopt", 2, Check::Equals(sys::UDP_GRO)),
 ];
 
 /// Why this build has no sandbox, if it has none.

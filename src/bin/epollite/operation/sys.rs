@@ -202,6 +202,9 @@ pub(super) const SETPIPE_SZ: u32 = libc::F_SETPIPE_SZ.cast_unsigned();
 /// `TIOCOUTQ`, in asm-generic/ioctls.h.
 pub(super) const UNSENT_BYTES: u32 = 0x5411;
 pub(super) const SOL_SOCKET: u32 = libc::SOL_SOCKET.cast_unsigned();
+pub(super) const SO_PEERCRED: u32 = libc::SO_PEERCRED.cast_unsigned();
+pub(super) const SOL_UDP: u32 = libc::SOL_UDP.cast_unsigned();
+pub(super) const UDP_GRO: u32 = libc::UDP_GRO.cast_unsigned();
 pub(super) const EACCES: u32 = libc::EACCES.cast_unsigned();
 
 /// The number of a system call of the sandbox, by its name.
@@ -220,6 +223,7 @@ pub(super) fn call_number(name: &str) -> Option<u32> {
         ("fcntl", libc::SYS_fcntl),
         ("futex", libc::SYS_futex),
         ("getcwd", libc::SYS_getcwd),
+        ("geteuid", libc::SYS_geteuid),
         ("getpid", libc::SYS_getpid),
         ("getrandom", libc::SYS_getrandom),
         ("getsockopt", libc::SYS_getsockopt),

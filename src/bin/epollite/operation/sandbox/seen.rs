@@ -1,7 +1,7 @@
 //! The system calls that the server has been seen to make after its start, on x86_64. Generated:
 //! `BLESS=1 cargo test --test program operation::sandbox`
 
-pub(super) const CALLS: [&str; 22] = [
+pub(super) const CALLS: [&str; 25] = [
     "accept4",
     "close",
     "epoll_ctl",
@@ -9,16 +9,19 @@ pub(super) const CALLS: [&str; 22] = [
     "epoll_wait",
     "exit_group",
     "fcntl",
+    "geteuid",
     "getsockopt",
     "ioctl",
     "pipe2",
     "poll",
+    "pwrite64",
     "read",
     "recvfrom",
     "recvmmsg",
     "sendmmsg",
     "sendmsg",
     "sendto",
+    "setsockopt",
     "shutdown",
     "splice",
     "statx",
