@@ -344,7 +344,9 @@ fn every_model_serves_what_is_in_the_backlog_at_shutdown() {
     ];
     for model in MODELS {
         for round in 0..3 {
+            // None waits for the end of the drain timeout, when it would be cut off.
             let mut arguments = vec!["--tcp", "127.0.0.1:0", "--model", model];
+            arguments.extend(["--drain-timeout", "1h"]);
             if ["prefork", "reuseport"].contains(&model) {
                 arguments.extend(["--workers", "1"]);
             }

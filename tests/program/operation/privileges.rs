@@ -69,6 +69,18 @@ fn every_model_gives_up_all_privileges() {
 }
 
 #[test]
+fn supplementary_groups_are_left() {
+    if !is_possible() {
+        return;
+    }
+    drop(tool("setpriv"));
+    let wrapper = ["setpriv", "--groups", "7,8,9"];
+    let server = Program::serving_under(&wrapper, &["--tcp", "127.0.0.1:0", "--user", OTHER]);
+    has_no_privileges(server.pid());
+    server.stop().expect_code(0);
+}
+
+#[test]
 fn a_socket_file_is_the_users_and_removed_where_it_may_be() {
     if !is_possible() {
         return;

@@ -99,8 +99,8 @@ fn a_service_manager_is_told_and_the_server_goes_on() {
     }
 }
 
-/// The time since the start of the machine, rounded up: the clock that systemd compares with is this
-/// one, or it stands still while the machine is suspended.
+/// The time since the start of the machine, rounded up: the clock that systemd compares with is
+/// this one, or it stands still while the machine is suspended.
 fn uptime_micros() -> u64 {
     let uptime = fs::read_to_string("/proc/uptime").unwrap();
     let seconds: f64 = uptime.split(' ').next().unwrap().parse().unwrap();

@@ -1,8 +1,8 @@
 //! `--sandbox`: the list of system calls is what the server makes, in every configuration.
 //!
 //! The server runs in its sandbox under strace(1): a call that is missing from the list kills it
-//! here, and one that is never made fails this test. With `BLESS=1` it runs without the sandbox, and
-//! the list is written.
+//! here, and one that is never made fails this test. With `BLESS=1` it runs without the sandbox,
+//! and the list is written.
 
 use core::time::Duration;
 use std::collections::BTreeSet;
