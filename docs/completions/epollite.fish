@@ -49,7 +49,9 @@ epoll-edge\t''
 epoll-oneshot\t''
 prefork\t''
 reuseport\t''"
+complete -c epollite -n "__fish_epollite_using_subcommand echo" -l user -d 'once the sockets are bound, become this user' -r -f
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l workers -d 'processes of prefork and reuseport' -r -f
+complete -c epollite -n "__fish_epollite_using_subcommand echo" -l worker-timeout -d 'kill a worker that gives no sign of life for this time' -r -f
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l accept -d 'which workers of prefork a connection wakes' -r -f -a "all\t''
 exclusive\t''
 round-robin\t''"
@@ -80,6 +82,7 @@ complete -c epollite -n "__fish_epollite_using_subcommand echo" -l explain -d 'a
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l recorder -d 'remember the last 4096 calls and decisions of each thread' -r -F
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l metrics -d 'the statistics of SIGUSR1 by HTTP, for Prometheus' -r -f
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l check -d 'act as a client' -r -f
+complete -c epollite -n "__fish_epollite_using_subcommand echo" -l sandbox -d 'allow only the system calls that a server makes after its start (seccomp)'
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -s v -l verbose -d 'log accepted, received and closed'
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -s q -l quiet -d 'no messages, no listening line'
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l syscall-summary -d 'a table of system calls, as strace -c, to stdout, on SIGUSR1 and at exit'

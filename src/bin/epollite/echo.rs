@@ -115,16 +115,16 @@ fn serve<K: InstrumentedKernel>(
     if let Some(identity) = &start.identity {
         privileges::become_user(identity, worker.socket_files.paths())?;
     }
-    run_workers(workers, |worker| {
-        if options.is_sandboxed {
-            sandbox::enter(worker.socket_files.paths().next().is_some())?;
-        }
+    let enter = |worker: &Worker<K>| {
+        let has_files = worker.socket_files.paths().next().is_some();
+        if options.is_sandboxed { sandbox::enter(has_files) } else { Ok(()) }
+    };
+    run_workers(workers, enter, |worker| {
         worker.replace_predecessor();
         for (transport, address) in &announced {
             log_listening(&options.log, transport, address);
         }
         notify::ready(&options.log, is_successor);
-        Ok(())
     })
 }
 
@@ -351,11 +351,12 @@ fn open_shared<K: InstrumentedKernel>(
     opened.map(drop).map_err(failed("epoll_ctl"))
 }
 
-/// Runs the first worker on this thread and the others on new threads. Calls `ready` with the first
-/// one when all others have been started.
+/// Runs the first worker on this thread and the others on new threads. Calls `enter` when all
+/// threads run and none serves, and `ready` when all serve.
 fn run_workers<K: InstrumentedKernel>(
     mut workers: Vec<Worker<K>>,
-    ready: impl FnOnce(&mut Worker<K>) -> Result<(), CliError>,
+    enter: impl FnOnce(&Worker<K>) -> Result<(), CliError>,
+    ready: impl FnOnce(&mut Worker<K>),
 ) -> Result<(), CliError> {
     let mut first = workers.remove(0);
     let coordinator = Arc::clone(&first.coordinator);
@@ -376,7 +377,7 @@ fn run_workers<K: InstrumentedKernel>(
             let started = &started;
             let run = move || {
                 let _guard = guard;
-                started.add();
+                started.pass();
                 worker.run()
             };
             match std::thread::Builder::new().spawn_scoped(scope, run) {
@@ -386,9 +387,14 @@ fn run_workers<K: InstrumentedKernel>(
         }
         if result.is_ok() {
             started.wait(threads.len());
-            result = ready(&mut first).map(|()| StatsSnapshot::default());
+            result = enter(&first).map(|()| StatsSnapshot::default());
         }
+        if result.is_err() {
+            coordinator.request_shutdown(first.index);
+        }
+        started.open();
         if result.is_ok() {
+            ready(&mut first);
             // After a panic here no thread would read the signals: the others must be stopped.
             let run = AssertUnwindSafe(|| first.run());
             result = join_result(catch_unwind(run));
@@ -407,25 +413,33 @@ fn run_workers<K: InstrumentedKernel>(
     })
 }
 
-/// The number of threads that run.
+/// Where threads wait before they serve.
 #[derive(Default)]
 struct Started {
-    count: Mutex<usize>,
+    /// The number of threads that have come, and whether they may go on.
+    state: Mutex<(usize, bool)>,
     changed: Condvar,
 }
 
 impl Started {
-    fn add(&self) {
-        *self.lock() += 1;
-        self.changed.notify_one();
+    fn pass(&self) {
+        let mut state = self.lock();
+        state.0 += 1;
+        self.changed.notify_all();
+        drop(self.changed.wait_while(state, |(_, is_open)| !*is_open));
     }
 
     fn wait(&self, threads: usize) {
-        drop(self.changed.wait_while(self.lock(), |count| *count < threads));
+        drop(self.changed.wait_while(self.lock(), |(count, _)| *count < threads));
     }
 
-    fn lock(&self) -> MutexGuard<'_, usize> {
-        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    fn open(&self) {
+        self.lock().1 = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (usize, bool)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

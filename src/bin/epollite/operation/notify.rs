@@ -19,6 +19,9 @@ use crate::exit::CliError;
 use crate::log::Log;
 
 struct Notifier {
+    /// For the first message, which waits. Two sockets, since a sandbox permits no change of one.
+    first: UnixDatagram,
+    /// For all others: a slow service manager must not keep clients waiting.
     socket: UnixDatagram,
     to: SocketAddr,
     /// The process that tells.
@@ -52,10 +55,12 @@ fn notifier(name: &OsStr) -> Result<Notifier, String> {
         _ => return Err("neither a path nor an abstract name".into()),
     };
     let to = to.map_err(|error| error.to_string())?;
+    let first = UnixDatagram::unbound().map_err(|error| error.to_string())?;
+    first.set_write_timeout(Some(READY_TIMEOUT)).map_err(|error| error.to_string())?;
     let socket = UnixDatagram::unbound().map_err(|error| error.to_string())?;
-    socket.set_write_timeout(Some(READY_TIMEOUT)).map_err(|error| error.to_string())?;
+    socket.set_nonblocking(true).map_err(|error| error.to_string())?;
     let (process, is_stopping) = (std::process::id(), AtomicBool::new(false));
-    Ok(Notifier { socket, to, process, is_stopping })
+    Ok(Notifier { first, socket, to, process, is_stopping })
 }
 
 /// All listeners are open. With `is_successor` this process replaces the main process of the
@@ -66,12 +71,10 @@ pub(crate) fn ready(log: &Log, is_successor: bool) {
     if is_successor {
         text += &format!("MAINPID={}\n", notifier.process);
     }
-    if let Err(error) = notifier.send(&text) {
+    if let Err(error) = notifier.send_on(&notifier.first, &text) {
         let text = format!("not notified: READY=1: {error}");
         log.event("notify_failed", &text, &error.to_string());
     }
-    // From here on a slow service manager must not keep clients waiting.
-    let _ = notifier.socket.set_nonblocking(true);
 }
 
 /// Whether a service manager is told anything.
@@ -119,11 +122,15 @@ pub(crate) fn is_alive() {
 
 impl Notifier {
     fn send(&self, text: &str) -> std::io::Result<()> {
+        self.send_on(&self.socket, text)
+    }
+
+    fn send_on(&self, socket: &UnixDatagram, text: &str) -> std::io::Result<()> {
         if std::process::id() != self.process {
             return Ok(());
         }
         loop {
-            match self.socket.send_to_addr(text.as_bytes(), &self.to) {
+            match socket.send_to_addr(text.as_bytes(), &self.to) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 sent => return sent.map(drop),
             }

@@ -288,10 +288,13 @@ mod tests {
         let Ok(case) = std::env::var(CASE) else { return };
         // A thread that runs already is filtered, too.
         let (start, started) = std::sync::mpsc::channel::<()>();
+        let (run, runs) = std::sync::mpsc::channel::<()>();
         let earlier = std::thread::spawn(move || {
+            run.send(()).unwrap();
             let _ = started.recv();
             drop(std::net::UdpSocket::bind("127.0.0.1:0"));
         });
+        runs.recv().unwrap();
         enter(case == "files").unwrap();
         match case.as_str() {
             "files" => drop(std::fs::remove_file("/nonexistent/file")),
