@@ -324,24 +324,25 @@ fn a_signal_before_startup_is_handled_after_it() {
     }
 }
 
+const MODELS: [&str; 12] = [
+    "blocking",
+    "process",
+    "thread",
+    "nonblocking",
+    "select",
+    "poll",
+    "coroutine",
+    "epoll-level",
+    "epoll-edge",
+    "epoll-oneshot",
+    "prefork",
+    "reuseport",
+];
+
 /// The server is stopped while clients connect and send: all of them are in the backlog when the
 /// signal comes.
 #[test]
 fn every_model_serves_what_is_in_the_backlog_at_shutdown() {
-    const MODELS: [&str; 12] = [
-        "blocking",
-        "process",
-        "thread",
-        "nonblocking",
-        "select",
-        "poll",
-        "coroutine",
-        "epoll-level",
-        "epoll-edge",
-        "epoll-oneshot",
-        "prefork",
-        "reuseport",
-    ];
     for model in MODELS {
         for round in 0..3 {
             // None waits for the end of the drain timeout, when it would be cut off.
@@ -369,6 +370,29 @@ fn every_model_serves_what_is_in_the_backlog_at_shutdown() {
             server.end().expect_code(0);
             until_refused(&address);
         }
+    }
+}
+
+/// By default SIGURG and SIGWINCH are ignored; two models interrupt themselves by one of them.
+#[test]
+fn signals_that_are_ignored_by_default_change_nothing() {
+    for model in MODELS {
+        let arguments = ["--tcp", "127.0.0.1:0", "--model", model];
+        let server = Program::serving(&[&arguments[..], &["--drain-timeout", "300ms"]].concat());
+        let many = "for i in $(seq 50); do kill -s URG $0; kill -s WINCH $0; done";
+        server.signals(many);
+        let mut client = connect(&server.tcp());
+        echo(&mut client, b"during");
+        server.signals(many);
+        echo(&mut client, b"them");
+        drop(client);
+        // Nor during a shutdown, which ends after its timeout.
+        let mut stuck = connect(&server.tcp());
+        fill_buffers(&mut stuck, TOO_MUCH);
+        server.signal("TERM");
+        server.signals("for i in $(seq 5); do kill -s URG $0 2>&-; done; true");
+        let mut server = server;
+        server.end().expect_code(0);
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use epollite::kernel::{Shutdown, Signal};
-use epollite::{Fd, Interest, Kernel};
+use epollite::{Errno, Fd, Interest, Kernel};
 
 use super::context::WorkerContext;
 use super::shared_stats::SharedCounters;
@@ -207,7 +207,8 @@ impl<K: InstrumentedKernel> SignalThread<K> {
                 kernel.interrupt(&self.registry.acceptor);
             }
             let again = (!is_closed).then_some(INTERRUPT_INTERVAL);
-            if kernel.poll(&mut list, remaining.into_iter().chain(again).min()) == Ok(0) {
+            // Interrupted, too, it waits again: the read below would block.
+            if kernel.poll(&mut list, remaining.into_iter().chain(again).min()) != Ok(1) {
                 continue;
             }
             if let Some(signal) = self.next_signal().filter(|&signal| !is_handled(signal)) {
@@ -218,7 +219,15 @@ impl<K: InstrumentedKernel> SignalThread<K> {
 
     /// Waits for a signal. SIGUSR1 (print statistics) and a reload are handled here.
     fn next_signal(&mut self) -> Option<Signal> {
-        let signal = read_signal(|record| self.context.kernel.read(&self.signals, record));
+        // A signal for the thread that accepts may come from outside, and interrupt this one.
+        let mut read = Err(Errno::EINTR);
+        let mut signal = None;
+        while read.is_err_and(Errno::is_interrupted) {
+            signal = read_signal(|record| {
+                read = self.context.kernel.read(&self.signals, record);
+                read
+            });
+        }
         self.context.flush_stats();
         if signal == Some(Signal::USR1) {
             self.registry.counters.sum().print(&self.context.log);

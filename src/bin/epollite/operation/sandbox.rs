@@ -62,6 +62,7 @@ const REFUSED: [&str; 4] = ["open", "openat", "readlink", "getcwd"];
 #[derive(Clone, Copy, Debug)]
 enum Check {
     Equals(u32),
+    IsEither(u32, u32),
     Has(u32),
     HasNot(u32),
 }
@@ -75,7 +76,8 @@ const CHECKS: [(&str, u8, Check); 11] = [
     ("mmap", 3, Check::Has(sys::MAP_ANONYMOUS)),
     ("accept4", 3, Check::Equals(sys::ACCEPT_FLAGS)),
     ("pipe2", 1, Check::Equals(sys::PIPE_FLAGS)),
-    ("fcntl", 1, Check::Equals(sys::SETPIPE_SZ)),
+    // A debug build looks whether a descriptor is open before it closes it.
+    ("fcntl", 1, Check::IsEither(sys::SETPIPE_SZ, sys::GETFD)),
     ("ioctl", 1, Check::Equals(sys::UNSENT_BYTES)),
     // The credentials of a successor.
     ("getsockopt", 1, Check::Equals(sys::SOL_SOCKET)),
@@ -171,14 +173,16 @@ fn add(filter: &mut Vec<Instruction>, call: &str, body: &[Instruction]) {
 fn checked(call: &str) -> Vec<Instruction> {
     let mut body = Vec::new();
     for (_, argument, check) in CHECKS.into_iter().filter(|(name, ..)| *name == call) {
-        let (code, k, is_wanted) = match check {
-            Check::Equals(value) => (IF_EQUAL, value, true),
-            Check::Has(bit) => (IF_ANY_BIT, bit, true),
-            Check::HasNot(bit) => (IF_ANY_BIT, bit, false),
-        };
         body.push(instruction(LOAD, 0, 0, ARGUMENTS + 8 * u32::from(argument)));
-        let (if_true, if_false) = if is_wanted { (1, 0) } else { (0, 1) };
-        body.push(instruction(code, if_true, if_false, k));
+        match check {
+            Check::Equals(value) => body.push(instruction(IF_EQUAL, 1, 0, value)),
+            Check::IsEither(one, other) => {
+                body.push(instruction(IF_EQUAL, 2, 0, one));
+                body.push(instruction(IF_EQUAL, 1, 0, other));
+            }
+            Check::Has(bit) => body.push(instruction(IF_ANY_BIT, 1, 0, bit)),
+            Check::HasNot(bit) => body.push(instruction(IF_ANY_BIT, 0, 1, bit)),
+        }
         body.push(instruction(RETURN, 0, 0, KILL));
     }
     body.push(instruction(RETURN, 0, 0, ALLOW));
@@ -225,8 +229,10 @@ mod tests {
     fn right(call: &str) -> [u32; 6] {
         let mut arguments = [0; 6];
         for (_, at, check) in CHECKS.into_iter().filter(|(name, ..)| *name == call) {
-            let (Check::Equals(value) | Check::Has(value)) = check else { continue };
-            arguments[usize::from(at)] = value;
+            arguments[usize::from(at)] = match check {
+                Check::Equals(value) | Check::IsEither(_, value) | Check::Has(value) => value,
+                Check::HasNot(_) => 0,
+            };
         }
         arguments
     }
@@ -262,6 +268,7 @@ mod tests {
             assert_eq!(run(&filter, NATIVE, number, arguments), ALLOW, "{call}");
             arguments[usize::from(at)] = match check {
                 Check::Equals(value) => value + 1,
+                Check::IsEither(one, other) => one.max(other) + 1,
                 Check::Has(_) => 0,
                 Check::HasNot(bit) => bit | 1,
             };

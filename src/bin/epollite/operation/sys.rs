@@ -199,6 +199,7 @@ pub(super) const MAP_ANONYMOUS: u32 = libc::MAP_ANONYMOUS.cast_unsigned();
 pub(super) const ACCEPT_FLAGS: u32 = (libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC).cast_unsigned();
 pub(super) const PIPE_FLAGS: u32 = (libc::O_NONBLOCK | libc::O_CLOEXEC).cast_unsigned();
 pub(super) const SETPIPE_SZ: u32 = libc::F_SETPIPE_SZ.cast_unsigned();
+pub(super) const GETFD: u32 = libc::F_GETFD.cast_unsigned();
 /// `TIOCOUTQ`, in asm-generic/ioctls.h.
 pub(super) const UNSENT_BYTES: u32 = 0x5411;
 pub(super) const SOL_SOCKET: u32 = libc::SOL_SOCKET.cast_unsigned();
