@@ -159,8 +159,16 @@ impl StatsSnapshot {
         let echoes = self.echoes();
         let calls_per_echo = self.calls.per_echo(echoes);
         let mut calls = format!("\"total\":{}", self.calls.total());
+        // Several calls of the kernel's interface may have one name in C.
+        let mut sums: Vec<(&str, u64)> = Vec::new();
         for (call, count) in self.kinds() {
-            let _ = write!(calls, ",{}:{}", json_string(call.name()), count.calls);
+            match sums.iter_mut().find(|(name, _)| *name == call.name()) {
+                Some((_, sum)) => *sum += count.calls,
+                None => sums.push((call.name(), count.calls)),
+            }
+        }
+        for (name, count) in sums {
+            let _ = write!(calls, ",{}:{count}", json_string(name));
         }
         format!(
             "{{\"event\":\"statistics\",\
