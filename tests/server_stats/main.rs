@@ -296,6 +296,11 @@ fn stats_of_two_servers_add_up() {
         events_handled: 10,
         events_spurious: 11,
         events_stale: 12,
+        refused_not_allowed: 13,
+        refused_connections: 14,
+        refused_rate: 15,
+        buffer_waits: 16,
+        buffer_bytes: 17,
     };
     let mut sum = stats;
     sum.add(&stats);
@@ -312,6 +317,8 @@ fn stats_of_two_servers_add_up() {
         bytes_out: 8,
         events_handled: 9,
         events_spurious: 10,
+        not_allowed: 11,
+        over_rate: 12,
     };
     let mut sum = stats;
     sum.add(&stats);

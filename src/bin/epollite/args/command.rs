@@ -18,7 +18,7 @@ use super::target::Target;
 pub(crate) enum Command {
     Help(&'static str),
     Version,
-    Echo(EchoOptions),
+    Echo(Box<EchoOptions>),
     Nc(NcOptions),
     Sim(SimOptions),
     Study(StudyOptions),

@@ -66,7 +66,7 @@ const THREADS_MAX: u32 = 1024;
 pub(super) enum EchoCommand {
     Help,
     Check(Target),
-    Serve(EchoOptions),
+    Serve(Box<EchoOptions>),
 }
 
 pub(super) fn parse_echo(args: &mut ArgParser) -> Result<EchoCommand, CliError> {
@@ -124,7 +124,7 @@ pub(super) fn parse_echo(args: &mut ArgParser) -> Result<EchoCommand, CliError> 
             }
         };
     }
-    finish(args, options, model, &given).map(EchoCommand::Serve)
+    finish(args, options, model, &given).map(Box::new).map(EchoCommand::Serve)
 }
 
 /// Checks what only all options together tell, and adds the defaults that depend on others.
