@@ -236,7 +236,8 @@ impl WorkerProcess<'_> {
             ..stream::StreamConfig::default()
         };
         let kernel = children.context.kernel.fresh();
-        let mut server = stream::StreamServer::new(kernel, config).map_err(failed("epoll_create1"))?;
+        let mut server =
+            stream::StreamServer::new(kernel, config).map_err(failed("epoll_create1"))?;
         // Only of networks, which need no common table.
         if let Some(limits) = limits::shared_limits(&options.limits)? {
             server.set_admission(Box::new(limits));
