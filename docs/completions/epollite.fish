@@ -74,6 +74,10 @@ off\t''"
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l bulk -d 'move bytes by splice(2), through pipes, without a copy in user space' -r -f -a "splice\t''
 copy\t''
 auto\t''"
+complete -c epollite -n "__fish_epollite_using_subcommand echo" -l allow -d 'serve only this network, 10.0.0.0/8 or' -r -f
+complete -c epollite -n "__fish_epollite_using_subcommand echo" -l connections-per-address -d 'connections of one address at a time' -r -f
+complete -c epollite -n "__fish_epollite_using_subcommand echo" -l udp-refuse -d 'source ports that get no answer, against loops of two servers' -r -f
+complete -c epollite -n "__fish_epollite_using_subcommand echo" -l buffer-total -d 'memory for peers that do not read, 64 KiB for each at most' -r -f
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l log-format -d 'text, json or off' -r -f -a "text\t''
 json\t''
 off\t''"
@@ -83,6 +87,8 @@ complete -c epollite -n "__fish_epollite_using_subcommand echo" -l recorder -d '
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l metrics -d 'the statistics of SIGUSR1 by HTTP, for Prometheus' -r -f
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l check -d 'act as a client' -r -f
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l sandbox -d 'allow only the system calls that a server makes after its start (seccomp)'
+complete -c epollite -n "__fish_epollite_using_subcommand echo" -l accept-rate -d 'N/s connections of one address'
+complete -c epollite -n "__fish_epollite_using_subcommand echo" -l udp-rate -d 'N/s datagrams of one address that are answered'
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -s v -l verbose -d 'log accepted, received and closed'
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -s q -l quiet -d 'no messages, no listening line'
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l syscall-summary -d 'a table of system calls, as strace -c, to stdout, on SIGUSR1 and at exit'
