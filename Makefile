@@ -169,8 +169,9 @@ SOAK     = benches/target/soak
 .PHONY: soak
 soak: build bench ## load the server for an hour: make soak MINUTES=5; curves in benches/target/soak
 	mkdir -p $(SOAK)
-	$(BENCH) soak --duration $(MINUTES)m --udp --json $(SOAK)/soak.json --svg $(SOAK) --start \
-		"$(ECHO) --threads 2 --tcp 127.0.0.1:{port} --udp 127.0.0.1:{port} --unix {path}"
+	$(BENCH) soak --duration $(MINUTES)m --udp --reload 30s --json $(SOAK)/soak.json --svg $(SOAK) \
+		--start "$(ECHO) --threads 2 --recorder=$(SOAK)/recorder \
+			--tcp 127.0.0.1:{port} --udp 127.0.0.1:{port} --unix {path}"
 
 .PHONY: peers
 peers: bench ## examine the other servers, and generate docs/peers.md
