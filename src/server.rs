@@ -14,3 +14,7 @@ pub use bind::{
 };
 pub use peer_limits::{PeerLimits, PeerLimitsConfig};
 pub use peer_table::Rate;
+
+/// Whether there are an [`Admission`], [`stream::Bulk`] and events. The libraries for C have no
+/// function for them, and leave their code out: kilobytes.
+const HAS_OPTIONS: bool = !cfg!(epl_staticlib);

@@ -38,6 +38,7 @@ use crate::instant::Instant;
 use crate::kernel::{ConnectionDecision, Decision, Fd, Kernel};
 use crate::linux::Linux;
 use crate::reactor::{BatchStep, Io, Limits, Reactor, Spin, Waker};
+use crate::server::HAS_OPTIONS;
 use crate::server::admission::{Admission, Seat};
 use crate::token::Token;
 use accept_limit::AcceptLimit;
@@ -529,7 +530,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
         self.connections -= 1;
         self.release_seat(token);
         self.stats.record_close(why);
-        if self.config.emit_events {
+        if HAS_OPTIONS && self.config.emit_events {
             self.push_event(ServerEvent::Closed { token, why });
         }
         self.resume_accept();

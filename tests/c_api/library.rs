@@ -58,7 +58,7 @@ const IMPORTS: &[&str] = &[
 /// The same for one that uses the reactor, and neither sockets nor the server nor names of errors.
 const REACTOR_LOADED_BYTES_MAX: u64 = 12 << 10;
 /// What a program can get of the archive: code and constants. 32 KB are the goal.
-const ARCHIVE_LOADED_BYTES_MAX: u64 = 55_000;
+const ARCHIVE_LOADED_BYTES_MAX: u64 = 52_500;
 /// The file. 40 KB are the goal.
 const SHARED_BYTES_MAX: u64 = 63_000;
 /// What `examples/c/echo.c` gets of it: `--gc-sections` leaves out the rest.

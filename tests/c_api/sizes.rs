@@ -19,7 +19,7 @@ const TOLERANCE_PERCENT: u64 = 8;
 /// What `make build` makes, stripped. 700 KB are the goal. An empty program has 350 KB: it can
 /// unwind and print a backtrace, and a panic ends one thread only. The texts of the experiments are
 /// 110 KB.
-const PROGRAM_BYTES_MAX: u64 = 2_610_000;
+const PROGRAM_BYTES_MAX: u64 = 2_740_000;
 
 const BEGIN: &str = "<!-- sizes: make size -->\n";
 const END: &str = "<!-- end of sizes -->\n";

@@ -18,6 +18,7 @@ use crate::kernel::{
 use crate::net::{Addr, AddressFamily, SockAddr};
 use crate::net::{BATCH_MAX, DatagramBatch};
 use crate::reactor::{Io, RETRY_DELAY};
+use crate::server::HAS_OPTIONS;
 use crate::server::admission::{Admission, Refusal};
 use crate::server::bind::enable_packet_info;
 
@@ -329,7 +330,7 @@ impl EchoSocket {
             self.recv_max = (2 * self.recv_max).min(self.batch.datagrams_max());
         }
         *total += received;
-        let now = if self.admission.is_some() { io.now() } else { Instant::ZERO };
+        let now = if HAS_OPTIONS && self.admission.is_some() { io.now() } else { Instant::ZERO };
         self.filter_batch(now);
         if self.batch.has_control_messages() {
             self.batch.set_reply_addresses();
@@ -410,7 +411,8 @@ impl EchoSocket {
             } else if is_encoded_reflector(own_ports, config.refused_ports, datagram.addr) {
                 stats.refused += count;
                 Disposition::Reflected
-            } else if let Some(admission) = admission
+            } else if HAS_OPTIONS
+                && let Some(admission) = admission
                 && let Err(why) = ask_admission(&mut **admission, datagram.addr, count, now)
             {
                 match why {
@@ -421,7 +423,7 @@ impl EchoSocket {
             } else {
                 Disposition::Echoed
             };
-            if config.emit_events {
+            if HAS_OPTIONS && config.emit_events {
                 let from = datagram.addr.decode().unwrap_or(Addr::Unspecified);
                 for segment in datagram.segments().take(EVENTS_MAX - events.len()) {
                     events.push_back(DatagramEvent { from, bytes: segment.len(), disposition });

@@ -19,6 +19,7 @@ use crate::kernel::close_quietly;
 use crate::kernel::{Decision, Fd, Kernel, ListenerDecision};
 use crate::net::{Addr, AddressFamily};
 use crate::reactor::{RETRY_DELAY, RegisterErrorKind};
+use crate::server::HAS_OPTIONS;
 use crate::server::admission::{Admission, Refusal, Seat};
 use crate::token::Token;
 
@@ -322,7 +323,11 @@ impl<K: Kernel, X> StreamServer<K, X> {
     /// Whether a connection of `peer` is served.
     #[inline]
     fn admit(&mut self, listener: Token, peer: &Addr) -> Result<Seat, Refusal> {
-        if self.admission.is_none() { Ok(Seat::NONE) } else { self.ask_admission(listener, peer) }
+        if !HAS_OPTIONS || self.admission.is_none() {
+            Ok(Seat::NONE)
+        } else {
+            self.ask_admission(listener, peer)
+        }
     }
 
     #[cold]
@@ -343,7 +348,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
 
     /// Keeps the seat of a connection. Returns whether there is memory for it.
     fn keep_seat(&mut self, token: Token, seat: Seat) -> bool {
-        if seat == Seat::NONE {
+        if !HAS_OPTIONS || seat == Seat::NONE {
             return true;
         }
         let slot = token.slot() as usize;
@@ -358,14 +363,15 @@ impl<K: Kernel, X> StreamServer<K, X> {
 
     /// Gives back the seat of a connection that has closed.
     pub(super) fn release_seat(&mut self, token: Token) {
-        if let Some(seat) = self.seats.get_mut(token.slot() as usize) {
+        if HAS_OPTIONS && let Some(seat) = self.seats.get_mut(token.slot() as usize) {
             let seat = core::mem::replace(seat, Seat::NONE);
             self.give_back(seat);
         }
     }
 
     fn give_back(&mut self, seat: Seat) {
-        if seat != Seat::NONE
+        if HAS_OPTIONS
+            && seat != Seat::NONE
             && let Some(admission) = &mut self.admission
         {
             admission.release(seat);
@@ -445,7 +451,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
         self.connections += 1;
         self.stats.accepted += 1;
         self.explain_listener(listener, ListenerDecision::Accepted { token });
-        if self.config.emit_events {
+        if HAS_OPTIONS && self.config.emit_events {
             self.push_event(ServerEvent::Accepted { token, peer });
         }
         AcceptOutcome::Accepted

@@ -24,6 +24,7 @@ use crate::event::{Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::{ConnectionDecision, Shutdown, StopReason};
 use crate::reactor::{Received, Sent};
+use crate::server::HAS_OPTIONS;
 use compact::{Rounded, hash_unsent, truncated_millis};
 
 /// A connection of an echo server. It owns no descriptor, and no memory but that of its write
@@ -182,7 +183,7 @@ impl Connection {
     /// Cost: O(1).
     #[inline]
     pub(super) const fn is_streaming(&self) -> bool {
-        self.has(IS_STREAMING)
+        HAS_OPTIONS && self.has(IS_STREAMING)
     }
 
     /// The number of the pipe that holds bytes of this connection; the pool's. Cost: O(1).
@@ -348,7 +349,7 @@ impl Connection {
             Ok(false) => self.pump(transport, ready, buffers, config, stats, &mut step),
             Err(errno) => Err(errno),
         };
-        if config.bulk != Bulk::Copy {
+        if HAS_OPTIONS && config.bulk != Bulk::Copy {
             self.learn(step.received_bytes, transport, config);
         }
         match result {

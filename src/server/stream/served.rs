@@ -14,6 +14,7 @@ use crate::errno::Errno;
 use crate::event::Ready;
 use crate::kernel::{ConnectionDecision, Kernel};
 use crate::reactor::Io;
+use crate::server::HAS_OPTIONS;
 
 /// Events kept until they are taken; while the queue is full, new ones are dropped.
 const EVENTS_MAX: usize = 1 << 16;
@@ -85,7 +86,7 @@ pub(super) fn finish<K: Kernel>(
     if config.idle_timeout.is_some() && progress != Progress::Spurious {
         connection.record_activity(io.now());
     }
-    if config.emit_events && step.received_bytes > 0 {
+    if HAS_OPTIONS && config.emit_events && step.received_bytes > 0 {
         let bytes = step.received_bytes;
         push_event(events, ServerEvent::Received { token: io.token(), bytes });
     }
