@@ -281,22 +281,12 @@ tsan: ## tests that use threads, under the thread sanitizer
 		-- --skip adversarial:: --skip clients:: --skip examples:: --skip models:: --skip nc:: \
 		--skip readme:: --skip syscalls:: --skip tutorial::
 
-# The server itself, not its tests: a sanitizer that finds something ends it, and then the
-# examination fails. A quarantine of freed memory would be growth.
-SANITIZED = echo --quiet --threads 2
-
 .PHONY: sanitized
-sanitized: bench ## the server with the address and the thread sanitizer, examined and loaded
+sanitized: bench ## the server itself with the address and the thread sanitizer, examined and loaded
 	@for sanitizer in address thread; do \
 		RUSTFLAGS="-Zsanitizer=$$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer" $(NIGHTLY) build \
-			--locked --release --target $(TRIPLE) --target-dir target/$$sanitizer --bin epollite \
-			|| exit 1; \
-		export ASAN_OPTIONS=quarantine_size_mb=1:exitcode=99 TSAN_OPTIONS=exitcode=99:halt_on_error=1:suppressions=$(CURDIR)/tests/tsan.suppressions; \
-		server="target/$$sanitizer/$(TRIPLE)/release/epollite $(SANITIZED)"; \
-		$(EXAMINE) --start "$$server --tcp :{port}" && $(EXAMINE) --start "$$server --unix {path}" && \
-			$(EXAMINE) --udp --start "$$server --udp :{port}" && \
-			$(BENCH) soak --duration 1m --udp --start \
-				"$$server --tcp 127.0.0.1:{port} --udp 127.0.0.1:{port} --unix {path}" || exit 1; \
+			--locked --release --target $(TRIPLE) --target-dir target/$$sanitizer --bin epollite && \
+		tests/sanitized.sh target/$$sanitizer/$(TRIPLE)/release/epollite $(BENCH) || exit 1; \
 	done
 
 .PHONY: nightly
