@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::Write;
 use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 
 use crate::support::TRIGGERS;
 use crate::support::client::{connect, connect_unix, echo, expect_end};
@@ -86,8 +87,13 @@ fn a_trace_of_nc_equals_the_output_of_strace_for_the_same_run() {
             nc.write_stdin(b"hello\n");
         }
         if name == "listens" {
-            crate::support::wait::until("nc to listen", || std::path::Path::new(&path).exists());
-            let mut client = connect_unix(&path);
+            // The path is there before nc listens, and it serves one client.
+            let mut client = None;
+            crate::support::wait::until("nc to listen", || {
+                client = UnixStream::connect(&path).ok();
+                client.is_some()
+            });
+            let mut client = client.unwrap();
             echo(&mut client, b"to nc");
             client.shutdown(Shutdown::Write).unwrap();
             expect_end(&mut client);

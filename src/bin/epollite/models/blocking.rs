@@ -35,6 +35,7 @@ pub(super) fn run<K: InstrumentedKernel>(
     let mut buf = RecvBuffer::new(BUFFER_BYTES);
     let mut acceptor = Acceptor::default();
     context.kernel.set_blocking(&listener).map_err(failed("ioctl"))?;
+    let listener = registry.lend(listener);
     for number in 1.. {
         context.flush_stats();
         // The signal that interrupts accept4(2) may come before the call: then it comes again.
@@ -47,7 +48,7 @@ pub(super) fn run<K: InstrumentedKernel>(
                 let registration = registry.register(&mut context.kernel, socket);
                 context.serve(registration, &peer, number, &mut buf);
             }
-            Err(errno) if errno.is_interrupted() => {}
+            Err(errno) if errno.is_interrupted() || registry.is_shutting_down() => {}
             Err(errno @ (Errno::EINVAL | Errno::EBADF)) => {
                 return Err(syscall_failure("accept4", errno));
             }
@@ -59,11 +60,18 @@ pub(super) fn run<K: InstrumentedKernel>(
         }
     }
     registry.stopped_accepting();
-    sockets::drain_backlog(&mut context, listener, |context, socket, peer| {
+    let (listener, mut clients) = registry.take_back(listener);
+    if let Some(listener) = listener {
+        sockets::drain_backlog(&mut context, listener, |_, socket, peer| {
+            clients.push((socket, peer));
+            true
+        });
+    }
+    // The listener is closed: no client waits for one that is slow, and for the drain timeout.
+    for (socket, peer) in clients {
         let registration = registry.register(&mut context.kernel, socket);
         context.serve(registration, &peer, 0, &mut buf);
-        !registry.is_expired()
-    });
+    }
     context.flush_stats();
     Ok(registry.counters.sum())
 }

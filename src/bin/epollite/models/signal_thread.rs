@@ -9,17 +9,20 @@
 //! A listener is not shut down: that would reset the connections in its backlog. The thread that
 //! waits there is sent a signal again and again until it reacts, which is the traditional way. It
 //! accepts what is queued, and closes the listener. A connection that arrives between the last
-//! accept(2) and the close(2) is reset: no call does both.
+//! accept(2) and the close(2) is reset: no call does both. A thread that serves a client itself may
+//! be stuck there, so it lends its listener: after a while the signal thread accepts for it, and
+//! shuts the empty listener down, so that no client connects to a server that is ending.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use epollite::kernel::{Shutdown, Signal};
-use epollite::{Errno, Fd, Interest, Kernel};
+use epollite::{Addr, Errno, Fd, Interest, Kernel};
 
 use super::context::WorkerContext;
 use super::shared_stats::SharedCounters;
+use super::sockets;
 use super::sys::{ModelSyscalls as _, PollFd, ThreadId};
 use crate::exit::{CliError, failed, spawn_failure};
 use crate::instrument::InstrumentedKernel;
@@ -27,8 +30,10 @@ use crate::listen::SocketFiles;
 use crate::operation::{notify, reload};
 use crate::signals::{exit_by, read_signal};
 
-/// How often the thread that accepts is interrupted until it reacts.
+/// How often the thread that accepts is interrupted until it reacts, and after how many times the
+/// signal thread accepts for it, if its listener was lent.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(5);
+const INTERRUPTS_MAX: u32 = 10;
 
 /// State shared by the signal thread and the serving threads.
 pub(super) struct ConnectionRegistry {
@@ -51,7 +56,14 @@ struct State {
     connections: HashMap<u64, Option<Arc<Fd>>>,
     /// The number of the next connection.
     next_id: u64,
+    /// The listener of a thread that also serves.
+    listener: Option<Arc<Fd>>,
+    /// Clients that were accepted for it.
+    accepted: Vec<Client>,
 }
+
+/// A socket that was accepted, and its peer.
+pub(super) type Client = (Fd, Addr);
 
 /// Keeps a connection on the list until it is dropped, and its socket until it is closed.
 pub(super) struct Registration {
@@ -93,7 +105,8 @@ impl ConnectionRegistry {
         Arc::new(Self { acceptor, counters, state, changed: Condvar::new() })
     }
 
-    /// Registers a client's socket. During shutdown it is shut down for reading, like the others.
+    /// Registers a client's socket. During shutdown it is shut down for reading, like the others;
+    /// after the drain timeout in both directions.
     pub(super) fn register<K: Kernel>(
         self: &Arc<Self>,
         kernel: &mut K,
@@ -101,7 +114,8 @@ impl ConnectionRegistry {
     ) -> Registration {
         let mut state = self.lock();
         if state.is_shutting_down {
-            let _ = kernel.shutdown(&socket, Shutdown::Read);
+            let how = if state.is_expired { Shutdown::Both } else { Shutdown::Read };
+            let _ = kernel.shutdown(&socket, how);
         }
         let (number, socket) = (state.next_id, Arc::new(socket));
         state.next_id += 1;
@@ -121,6 +135,37 @@ impl ConnectionRegistry {
     /// The thread that accepts has ended its loop: it need not be interrupted any more.
     pub(super) fn stopped_accepting(&self) {
         self.lock().is_closed = true;
+    }
+
+    /// Lends the listener, for when this thread serves a client and cannot accept.
+    pub(super) fn lend(&self, listener: Fd) -> Arc<Fd> {
+        let listener = Arc::new(listener);
+        self.lock().listener = Some(Arc::clone(&listener));
+        listener
+    }
+
+    /// Takes the listener back, with the clients that were accepted for it.
+    pub(super) fn take_back(&self, listener: Arc<Fd>) -> (Option<Fd>, Vec<Client>) {
+        let mut state = self.lock();
+        drop(state.listener.take());
+        (Arc::into_inner(listener), std::mem::take(&mut state.accepted))
+    }
+
+    /// Accepts what is in the backlog of a lent listener, and shuts it down when that is empty.
+    /// Without descriptors for all it is left as it is.
+    fn accept_for_it<K: InstrumentedKernel>(&self, context: &mut WorkerContext<K>) {
+        // Under the lock it is not taken back.
+        let mut state = self.lock();
+        let Some(listener) = state.listener.clone() else { return };
+        let accepted = &mut state.accepted;
+        let is_empty = sockets::accept_backlog(context, &listener, |_, socket, peer| {
+            accepted.push((socket, peer));
+            true
+        });
+        if is_empty {
+            // It fails only if another process has done so.
+            let _ = context.kernel.shutdown(&listener, Shutdown::Both);
+        }
     }
 
     /// The number of connections.
@@ -191,6 +236,7 @@ impl<K: InstrumentedKernel> SignalThread<K> {
         self.registry.shutdown_all(&mut self.context.kernel, Shutdown::Read);
         self.context.flush_stats();
         let mut deadline = Some(self.context.kernel.now() + self.drain);
+        let mut interrupts = 0;
         loop {
             let kernel = &mut self.context.kernel;
             let remaining = deadline.map(|deadline| deadline - kernel.now());
@@ -205,6 +251,11 @@ impl<K: InstrumentedKernel> SignalThread<K> {
             let is_closed = self.registry.lock().is_closed;
             if !is_closed {
                 kernel.interrupt(&self.registry.acceptor);
+                interrupts += 1;
+            }
+            if !is_closed && interrupts == INTERRUPTS_MAX {
+                self.registry.accept_for_it(&mut self.context);
+                continue;
             }
             let again = (!is_closed).then_some(INTERRUPT_INTERVAL);
             // Interrupted, too, it waits again: the read below would block.

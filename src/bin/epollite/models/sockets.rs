@@ -104,28 +104,39 @@ impl FailureStreak {
 pub(super) fn drain_backlog<K: InstrumentedKernel>(
     context: &mut WorkerContext<K>,
     listener: Fd,
-    mut serve: impl FnMut(&mut WorkerContext<K>, Fd, Addr) -> bool,
+    serve: impl FnMut(&mut WorkerContext<K>, Fd, Addr) -> bool,
 ) {
+    accept_backlog(context, &listener, serve);
+    close_quietly(&mut context.kernel, listener);
+}
+
+/// Accepts what is in the backlog of a listener and passes it to `serve`, until that returns false.
+/// Returns whether the backlog is empty. Cost: a system call for each connection, and two.
+pub(super) fn accept_backlog<K: InstrumentedKernel>(
+    context: &mut WorkerContext<K>,
+    listener: &Fd,
+    mut serve: impl FnMut(&mut WorkerContext<K>, Fd, Addr) -> bool,
+) -> bool {
     let mut failure_streak = FailureStreak::default();
-    if context.kernel.set_nonblocking(&listener).is_ok() {
-        loop {
-            match context.kernel.accept4(&listener) {
-                Ok((socket, peer)) => {
-                    failure_streak.reset();
-                    if !serve(context, socket, peer) {
-                        break;
-                    }
+    if context.kernel.set_nonblocking(listener).is_err() {
+        return false;
+    }
+    loop {
+        match context.kernel.accept4(listener) {
+            Ok((socket, peer)) => {
+                failure_streak.reset();
+                if !serve(context, socket, peer) {
+                    return false;
                 }
-                Err(errno) if errno.is_interrupted() => {}
-                // It has left the queue as well.
-                Err(errno) if errno.is_transient_accept_error() && !failure_streak.record() => {
-                    context.stats.aborted += 1;
-                }
-                _ => break,
             }
+            Err(errno) if errno.is_interrupted() => {}
+            // It has left the queue as well.
+            Err(errno) if errno.is_transient_accept_error() && !failure_streak.record() => {
+                context.stats.aborted += 1;
+            }
+            Err(errno) => return errno.is_would_block(),
         }
     }
-    close_quietly(&mut context.kernel, listener);
 }
 
 /// What a server remembers of its accepts: failures, and when each message was last logged.
