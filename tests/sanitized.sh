@@ -16,7 +16,9 @@ export ASAN_OPTIONS=quarantine_size_mb=1:exitcode=99
 export TSAN_OPTIONS=exitcode=99:halt_on_error=1:suppressions=$here/tsan.suppressions
 
 # A free port of this machine: the kernel's choice.
-port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
+port=$(python3 -c 'import socket
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    print(listener.getsockname()[1])')
 
 # The sanitizer may start a process of its own to find names, so that the process is not examined.
 for options in '--trigger edge' '--trigger level' '--trigger oneshot' '--bulk splice'; do
