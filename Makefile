@@ -152,6 +152,7 @@ SLEEPING := blocking,process,thread,select,poll,coroutine,epoll-level,epoll-edge
 .PHONY: torture
 torture: build bench ## examine epollite's own server: every model, trigger and transport
 	TORTURE=1 $(CARGO) test --locked --test networks
+	TORTURE=1 $(CARGO) test --locked --test program -- operation::takeover backlog
 	$(EXAMINE) --program $(PROGRAM) --servers $(SLEEPING)
 	$(EXAMINE) --program $(PROGRAM) --servers nonblocking --except process/idle
 	@for options in '--trigger level' '--trigger edge' '--trigger oneshot' '--trigger level --threads 2' \

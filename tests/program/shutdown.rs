@@ -343,8 +343,10 @@ const MODELS: [&str; 12] = [
 /// signal comes.
 #[test]
 fn every_model_serves_what_is_in_the_backlog_at_shutdown() {
+    // Of all models together, with `TORTURE` a thousand.
+    let rounds = if std::env::var_os("TORTURE").is_some() { 84 } else { 3 };
     for model in MODELS {
-        for round in 0..3 {
+        for round in 0..rounds {
             // None waits for the end of the drain timeout, when it would be cut off.
             let mut arguments = vec!["--tcp", "127.0.0.1:0", "--model", model];
             arguments.extend(["--drain-timeout", "1h"]);
