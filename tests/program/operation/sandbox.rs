@@ -301,6 +301,46 @@ fn a_server_without_files_does_not_call_what_only_they_need() {
     assert!(!seen.contains("unlink") && !seen.contains("statx"), "{seen:?}");
 }
 
+/// A call that fails is replaced by others: those must be allowed as well.
+#[test]
+fn calls_may_be_denied_by_another_sandbox() {
+    if cfg!(not(target_arch = "x86_64")) {
+        return;
+    }
+    drop(tool("python3"));
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/program/support/deny_call.py");
+    let (eperm, enosys) = ("1", "38");
+    for (call, number) in [
+        ("recvmmsg", "299"),
+        ("sendmmsg", "307"),
+        ("sendmsg", "46"),
+        ("epoll_pwait2", "441"),
+        ("splice", "275"),
+        ("pipe2", "293"),
+        ("ioctl", "16"),
+        ("statx", "332"),
+        ("shutdown", "48"),
+        ("madvise", "28"),
+        ("getrandom", "318"),
+    ] {
+        for errno in [eperm, enosys] {
+            let scratch = Scratch::new();
+            let path = scratch.file("echo");
+            let wrapper = ["python3", script, number, errno];
+            let addresses = ["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--unix", &path];
+            let options =
+                ["--sandbox", "--bulk", "splice", "--threads", "2", "--idle-timeout", "1h"];
+            let server = Program::serving_under(&wrapper, &[&addresses[..], &options].concat());
+            datagrams(&server.udp());
+            exchange(connect(&server.tcp()), 2 << 20);
+            is_served(&server.tcp());
+            let ending = server.stop();
+            assert_eq!(ending.code(), Some(0), "{call}, errno {errno}: {ending:?}");
+            assert!(!fs::exists(&path).unwrap(), "{call}, errno {errno}: the file stays");
+        }
+    }
+}
+
 #[test]
 fn a_second_signal_ends_a_sandboxed_server() {
     let scratch = Scratch::new();

@@ -28,7 +28,7 @@ use super::sys::{self, Instruction};
 use crate::exit::CliError;
 
 /// Calls that are made rarely, or on some machines only.
-const RARE: [(&str, &str); 20] = [
+const RARE: [(&str, &str); 23] = [
     ("brk", "the allocator grows or shrinks the heap"),
     ("mmap", "the allocator: large blocks, heaps of threads"),
     ("mprotect", "the allocator grows the heap of a thread"),
@@ -39,6 +39,9 @@ const RARE: [(&str, &str); 20] = [
     ("sched_yield", "a lock that another process holds for a moment"),
     ("clock_gettime", "a machine whose clock the vDSO cannot read"),
     ("getrandom", "the keys of a hash table, once in each thread"),
+    ("recvmsg", "a system that denies recvmmsg, or denied one sendmmsg: a firewall does"),
+    ("newfstatat", "a system that denies statx"),
+    ("lstat", "the same, by an older C library"),
     ("restart_syscall", "a call with a timeout, after SIGSTOP and SIGCONT"),
     ("rt_sigreturn", "the end of a signal handler"),
     ("rt_sigaction", "a crash is reported as one: its handler resets itself"),
@@ -52,7 +55,7 @@ const RARE: [(&str, &str); 20] = [
 ];
 
 /// Calls that only files of Unix sockets need: they are removed at the end.
-const FOR_FILES: [&str; 2] = ["statx", "unlink"];
+const FOR_FILES: [&str; 4] = ["statx", "newfstatat", "lstat", "unlink"];
 
 /// Calls that fail with `EACCES`: after a panic the standard library reads files, with
 /// `RUST_BACKTRACE`.
@@ -136,8 +139,8 @@ const fn instruction(code: u16, if_true: u8, if_false: u8, k: u32) -> Instructio
 
 /// Every allowed call.
 fn allowed(has_files: bool) -> impl Iterator<Item = &'static str> {
-    let seen = seen::CALLS.into_iter().filter(move |call| has_files || !FOR_FILES.contains(call));
-    seen.chain(RARE.into_iter().map(|(call, _)| call))
+    let all = seen::CALLS.into_iter().chain(RARE.into_iter().map(|(call, _)| call));
+    all.filter(move |call| has_files || !FOR_FILES.contains(call))
 }
 
 fn filter(has_files: bool) -> Vec<Instruction> {
