@@ -158,6 +158,35 @@ fn second_thread(server: &Program) -> u32 {
     numbers.max().expect("there are two threads")
 }
 
+/// It would keep a successor alive that hangs: the service manager accepts messages of both.
+#[test]
+fn a_server_that_was_taken_over_tells_nothing() {
+    let scratch = Scratch::new();
+    let (manager, name) = manager(&scratch);
+    let variables = [("NOTIFY_SOCKET", name.as_str()), ("WATCHDOG_USEC", "40000")];
+    let control = scratch.file("control");
+    let arguments = ["--tcp", "127.0.0.1:0", "--takeover", &control, "--drain-timeout", "1h"];
+    let mut first = started(&variables, &arguments);
+    let mut open = connect(&address(&first));
+    echo(&mut open, b"before");
+    expect(&manager, "READY=1\n");
+    expect(&manager, "WATCHDOG=1\n");
+    // This one has no manager: what is told after the takeover is told by the first one.
+    let second = Program::serving(&["--takeover", &control]);
+    first.stderr.line_with("handed over to another server");
+    manager.set_nonblocking(true).unwrap();
+    while manager.recv(&mut [0; 64]).is_ok() {}
+    manager.set_nonblocking(false).unwrap();
+    first.signal("HUP");
+    first.stderr.line_with("reloaded: ");
+    echo(&mut open, b"after");
+    assert_eq!(message(&manager, QUIET), None, "invariant: the service is the successor's");
+    drop(open);
+    first.end().expect_code(0);
+    assert_eq!(message(&manager, QUIET), None, "nor that it stops");
+    second.stop().expect_code(0);
+}
+
 #[test]
 fn a_watchdog_of_another_process_or_without_a_socket_is_ignored() {
     let scratch = Scratch::new();

@@ -27,6 +27,8 @@ struct Notifier {
     /// The process that tells.
     process: u32,
     is_stopping: AtomicBool,
+    /// Whether the service is another process's.
+    is_handed_over: AtomicBool,
 }
 
 static NOTIFIER: OnceLock<Notifier> = OnceLock::new();
@@ -60,7 +62,8 @@ fn notifier(name: &OsStr) -> Result<Notifier, String> {
     let socket = UnixDatagram::unbound().map_err(|error| error.to_string())?;
     socket.set_nonblocking(true).map_err(|error| error.to_string())?;
     let (process, is_stopping) = (std::process::id(), AtomicBool::new(false));
-    Ok(Notifier { first, socket, to, process, is_stopping })
+    let is_handed_over = AtomicBool::new(false);
+    Ok(Notifier { first, socket, to, process, is_stopping, is_handed_over })
 }
 
 /// All listeners are open. With `is_successor` this process replaces the main process of the
@@ -106,10 +109,11 @@ pub(crate) fn stopping() {
     }
 }
 
-/// Another process has taken the service over: what this one does from here on is not told.
+/// Another process has taken the service over: what this one does from here on is not told. A sign
+/// of life of this one would hide that the other one hangs.
 pub(crate) fn hand_over() {
     if let Some(notifier) = NOTIFIER.get() {
-        notifier.is_stopping.store(true, Ordering::Relaxed);
+        notifier.is_handed_over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -126,7 +130,7 @@ impl Notifier {
     }
 
     fn send_on(&self, socket: &UnixDatagram, text: &str) -> std::io::Result<()> {
-        if std::process::id() != self.process {
+        if std::process::id() != self.process || self.is_handed_over.load(Ordering::Relaxed) {
             return Ok(());
         }
         loop {
