@@ -376,6 +376,31 @@ fn every_model_serves_what_is_in_the_backlog_at_shutdown() {
 }
 
 /// By default SIGURG and SIGWINCH are ignored; two models interrupt themselves by one of them.
+/// What is in the backlog is served, and not what comes while that is served.
+#[test]
+fn clients_that_connect_again_and_again_do_not_keep_a_server_alive() {
+    for model in ["blocking", "thread", "process", "prefork", "poll", "coroutine", "epoll-edge"] {
+        let mut server = Program::serving(
+            &[&["--tcp", "127.0.0.1:0", "--model", model][..], &["--drain-timeout", "1h"]].concat(),
+        );
+        let address = server.tcp();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while let Ok(mut client) = TcpStream::connect(&address) {
+                        let _ = client.write_all(b"again");
+                        let _ = client.shutdown(Shutdown::Write);
+                        let _ = client.read_to_end(&mut Vec::new());
+                    }
+                });
+            }
+            is_served(&address);
+            server.signal("TERM");
+            server.end().expect_code(0);
+        });
+    }
+}
+
 #[test]
 fn signals_that_are_ignored_by_default_change_nothing() {
     for model in MODELS {

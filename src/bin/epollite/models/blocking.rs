@@ -14,6 +14,7 @@
 use std::sync::Arc;
 
 use epollite::collections::RecvBuffer;
+use epollite::kernel::close_quietly;
 use epollite::reactor::RETRY_DELAY;
 use epollite::{Errno, Fd};
 
@@ -61,16 +62,22 @@ pub(super) fn run<K: InstrumentedKernel>(
     }
     registry.stopped_accepting();
     let (listener, mut clients) = registry.take_back(listener);
+    // Served when the listener is closed, and not one by one before: the queue of a busy server
+    // would not become empty in that time.
     if let Some(listener) = listener {
         sockets::drain_backlog(&mut context, listener, |_, socket, peer| {
             clients.push((socket, peer));
-            true
+            !registry.is_expired()
         });
     }
-    // The listener is closed: no client waits for one that is slow, and for the drain timeout.
-    for (socket, peer) in clients {
-        let registration = registry.register(&mut context.kernel, socket);
-        context.serve(registration, &peer, 0, &mut buf);
+    let register = |(socket, peer)| (registry.register(&mut context.kernel, socket), peer);
+    let queued: Vec<_> = clients.into_iter().map(register).collect();
+    for (mut registration, peer) in queued {
+        if !registry.is_expired() {
+            context.serve(registration, &peer, 0, &mut buf);
+        } else if let Some(socket) = registration.release() {
+            close_quietly(&mut context.kernel, socket);
+        }
     }
     context.flush_stats();
     Ok(registry.counters.sum())
