@@ -372,6 +372,11 @@ impl<K: InstrumentedKernel> Worker<K> {
             if index == 0 {
                 notify::stopping();
             }
+            // One that has the sockets and is about to serve needs their files, too. If it ends
+            // before that, they are those of a dead server, which the next one replaces.
+            if self.handover.as_ref().is_some_and(|handover| handover.successor.is_some()) {
+                self.socket_files.forget();
+            }
             self.close_handover();
             self.socket_files.remove();
             self.close_datagrams();

@@ -15,7 +15,7 @@ use crate::support::client::{
 use crate::support::procfs::we_are_root;
 use crate::support::program::{PROGRAM, Program};
 use crate::support::scratch::Scratch;
-use crate::support::tool::tool;
+use crate::support::tool::{python, tool};
 use crate::support::wait::{TIMEOUT, eventually, until};
 
 /// Rounds of the test with clients, unless the time is over before.
@@ -319,6 +319,53 @@ fn a_successor_that_fails_leaves_the_files_of_its_predecessor() {
     echo(&mut connect_unix(&path), b"taken over");
     second.stop().expect_code(0);
     assert!(!std::fs::exists(&path).unwrap(), "invariant: the last one removes the file");
+}
+
+/// The other way round: a predecessor that is stopped while its successor sets itself up.
+#[test]
+fn a_predecessor_that_is_stopped_leaves_the_files_to_its_successor() {
+    let scratch = Scratch::new();
+    let (path, control) = (scratch.file("echo"), scratch.file("control"));
+    let arguments = ["--unix", &path, "--takeover", &control];
+    let first = Program::serving(&arguments);
+    let mut successor = UnixStream::connect(&control).unwrap();
+    successor.read_exact(&mut [0; 16]).expect("the sockets are sent");
+    first.stop().expect_code(0);
+    for file in [&path, &control] {
+        assert!(std::fs::exists(file).unwrap(), "invariant: {file} is the successor's");
+    }
+    // One that ended, too, leaves files as a server that was killed does.
+    drop(successor);
+    let next = Program::serving(&arguments);
+    echo(&mut connect_unix(&path), b"served");
+    next.stop().expect_code(0);
+    assert!(!std::fs::exists(&path).unwrap(), "invariant: the last one removes the file");
+}
+
+/// Nor does a successor remove what its predecessor goes on with, when it ends before the answer.
+#[test]
+fn a_successor_that_is_stopped_before_the_answer_leaves_the_files() {
+    let scratch = Scratch::new();
+    let (path, control) = (scratch.file("echo"), scratch.file("control"));
+    let other = python("false_predecessor.py", &[&control, &path]);
+    other.stdout.line_with("ready");
+    let server = Program::serving(&["--takeover", &control]);
+    server.stop().expect_code(0);
+    for file in [&path, &control] {
+        assert!(std::fs::exists(file).unwrap(), "invariant: {file} is the predecessor's");
+    }
+    // One whose predecessor has ended instead has the files.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::remove_file(&control).unwrap();
+    let other = python("false_predecessor.py", &[&control, &path]);
+    other.stdout.line_with("ready");
+    let server = Program::serving(&["--takeover", &control]);
+    drop(other);
+    server.stderr.line_with("taken over without an answer: it has ended");
+    server.stop().expect_code(0);
+    for file in [&path, &control] {
+        assert!(!std::fs::exists(file).unwrap(), "invariant: {file} was the successor's");
+    }
 }
 
 #[test]

@@ -112,10 +112,10 @@ impl<K: InstrumentedKernel> Worker<K> {
         Ok(())
     }
 
-    /// Tells the predecessor, if there is one, that this server serves. Its files are this server's
-    /// from here on, whatever it answers: two servers that serve are better than none.
+    /// Tells the predecessor, if there is one, that this server serves. Its files become this
+    /// server's with the answer: a server that ends before must not remove them, since its
+    /// predecessor goes on.
     pub(crate) fn replace_predecessor(&mut self) {
-        self.socket_files.give();
         let deadline = self.server.kernel().now() + ANSWER_TIMEOUT;
         let token = self.predecessor;
         let Some((_, mut io)) = token.and_then(|token| self.server.get_mut(token)) else { return };
@@ -137,15 +137,21 @@ impl<K: InstrumentedKernel> Worker<K> {
         }
     }
 
-    /// Ends the takeover; with a reason, it was not confirmed.
+    /// Ends the takeover; with a reason, it was not confirmed. The files are this server's from here
+    /// on even so: two servers that serve are better than none.
     pub(super) fn close_predecessor(&mut self, why: Option<&str>) {
-        let token = self.predecessor.take();
-        if let Some((socket, _)) = token.and_then(|token| self.server.deregister(token)) {
-            close_quietly(self.server.kernel(), socket);
-        }
+        self.socket_files.give();
+        self.drop_predecessor();
         if let Some(why) = why {
             let text = format!("taken over without an answer: {why}");
             self.log.event("takeover_unconfirmed", &text, why);
+        }
+    }
+
+    fn drop_predecessor(&mut self) {
+        let token = self.predecessor.take();
+        if let Some((socket, _)) = token.and_then(|token| self.server.deregister(token)) {
+            close_quietly(self.server.kernel(), socket);
         }
     }
 
@@ -159,7 +165,7 @@ impl<K: InstrumentedKernel> Worker<K> {
     /// Closes everything that is held for a successor.
     pub(super) fn close_handover(&mut self) {
         self.close_successor();
-        self.close_predecessor(None);
+        self.drop_predecessor();
         let Some(handover) = self.handover.take() else { return };
         let control = handover.control.and_then(|token| self.server.deregister(token));
         if let Some((socket, _)) = control {
