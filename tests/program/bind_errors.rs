@@ -45,11 +45,15 @@ fn one_failed_listener_fails_the_start() {
     let path = scratch.file("first");
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = held.local_addr().unwrap().to_string();
-    cannot_bind(&Program::run(&["echo", "--unix", &path, "--tcp", &address]), &address);
-    assert!(
-        !scratch.path().join("first").exists(),
-        "invariant: a failed start leaves no socket files"
-    );
+    for model in ["epoll-edge", "nonblocking", "select", "poll", "coroutine", "process", "prefork"]
+    {
+        let arguments = ["echo", "--unix", &path, "--tcp", &address, "--model", model];
+        cannot_bind(&Program::run(&arguments), &address);
+        assert!(
+            !scratch.path().join("first").exists(),
+            "invariant: a failed start leaves no socket files; {model} does"
+        );
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::instrument::{CountingKernel, InstrumentedKernel, recording_kernel};
 use crate::listen::{self, BoundSocket, Place};
 use crate::model::Model;
 use crate::operation::handover::{Handover, HeldSocket};
+use crate::operation::privileges::Identity;
 use crate::operation::takeover::{self, Predecessor, TakenSockets};
 use crate::operation::{activation, notify, privileges, reload, sandbox};
 use crate::startup::{
@@ -88,9 +89,9 @@ fn serve<K: InstrumentedKernel>(
     // Before sockets of a server that runs are taken over: what fails up to here is no harm.
     check_spare_fds(1)?;
     let Opened { control, metrics, places, predecessor } =
-        open_first(&mut workers[0], options, start.places)?;
+        open_first(&mut workers[0], options, start.places, start.identity.as_ref())?;
     let has_connections = places.iter().any(Place::has_connections);
-    let mut announced = open_places(&mut workers, places, options)?;
+    let mut announced = open_places(&mut workers, places, options, start.identity.as_ref())?;
     let ports: Vec<u16> = workers.iter_mut().flat_map(Worker::datagram_ports).collect();
     workers.iter_mut().for_each(|worker| worker.add_own_ports(&ports));
     let worker = &mut workers[0];
@@ -113,7 +114,7 @@ fn serve<K: InstrumentedKernel>(
         worker.open_predecessor(connection).map_err(failed("epoll_ctl"))?;
     }
     if let Some(identity) = &start.identity {
-        privileges::become_user(identity, worker.socket_files.paths())?;
+        privileges::become_user(identity)?;
     }
     let enter = |worker: &Worker<K>| {
         let has_files = worker.socket_files.paths().next().is_some();
@@ -144,6 +145,7 @@ fn open_first<K: InstrumentedKernel>(
     worker: &mut Worker<K>,
     options: &EchoOptions,
     places: Vec<Place>,
+    identity: Option<&Identity>,
 ) -> Result<Opened, CliError> {
     let predecessor = options.takeover.as_deref().map_or(Ok(None), takeover::connect)?;
     let kernel = worker.server.kernel();
@@ -167,6 +169,9 @@ fn open_first<K: InstrumentedKernel>(
             None
         }
     };
+    if let Some(bound) = &control {
+        privileges::give_file(identity, bound, &options.log);
+    }
     let control = control.map(|bound| hold_control(worker, bound, options)).transpose()?;
     if let Some(bound) = &metrics {
         hold(worker, bound, true)?;
@@ -192,6 +197,7 @@ fn open_places<K: InstrumentedKernel>(
     workers: &mut [Worker<K>],
     places: Vec<Place>,
     options: &EchoOptions,
+    identity: Option<&Identity>,
 ) -> Result<Vec<(&'static str, OsString)>, CliError> {
     let mut announced: Vec<(&str, OsString)> = Vec::new();
     // With a connection limit, a client must not wait for a full thread while another has capacity:
@@ -211,6 +217,7 @@ fn open_places<K: InstrumentedKernel>(
             if !announced.contains(&address) {
                 announced.push(address);
             }
+            privileges::give_file(identity, &bound, &options.log);
             hold(&mut workers[0], &bound, false)?;
             if is_shared {
                 open_shared(workers, bound)?;

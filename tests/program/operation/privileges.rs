@@ -7,7 +7,7 @@ use crate::support::client::{connect_unix, echo, is_served};
 use crate::support::procfs::we_are_root;
 use crate::support::program::{PROGRAM, Program};
 use crate::support::scratch::Scratch;
-use crate::support::tool::tool;
+use crate::support::tool::{python, tool};
 use crate::support::wait::until;
 
 const OTHER: &str = "65534:65534";
@@ -98,6 +98,46 @@ fn a_socket_file_is_the_users_and_removed_where_it_may_be() {
     }
 }
 
+/// A predecessor is less than root, and a successor is root: it must not be told which file of root
+/// becomes the user's.
+#[test]
+fn a_file_that_is_not_the_sockets_is_not_given_away() {
+    if !is_possible() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let (control, folder) = (scratch.file("control"), scratch.file("folder"));
+    let (moved, target) = (scratch.file("moved"), scratch.file("target"));
+    [&folder, &target].iter().for_each(|path| fs::create_dir(path).unwrap());
+    let victim = format!("{target}/echo");
+    fs::write(&victim, "a file of root").unwrap();
+    let echo = format!("{folder}/echo");
+    let other = python("false_predecessor.py", &[&control, &echo, &moved, &target]);
+    other.stdout.line_with("ready");
+    let server = Program::serving(&["--takeover", &control, "--user", OTHER]);
+    assert_eq!(fs::metadata(&victim).unwrap().uid(), 0, "invariant: only sockets are given away");
+    // They are, wherever they have been moved to.
+    assert_eq!(fs::metadata(format!("{moved}/echo")).unwrap().uid(), 65534);
+    assert_eq!(fs::metadata(&control).unwrap().uid(), 65534);
+    drop(other);
+    server.stop().expect_code(0);
+}
+
+#[test]
+fn a_file_that_cannot_be_given_is_logged_and_the_server_serves() {
+    if !is_possible() {
+        return;
+    }
+    drop(tool("setpriv"));
+    let scratch = Scratch::new();
+    let path = scratch.file("echo");
+    let wrapper = ["setpriv", "--bounding-set=-net_admin"];
+    let server = Program::serving_under(&wrapper, &["--unix", &path, "--user", OTHER]);
+    server.stderr.line_with(&format!("the file {path} is not given to it: EPERM"));
+    echo(&mut connect_unix(&path), b"served");
+    server.stop().expect_code(0);
+}
+
 #[test]
 fn a_server_with_another_user_is_taken_over_by_root() {
     if !is_possible() {
@@ -126,6 +166,7 @@ fn a_user_that_cannot_be_become_is_one_clear_line() {
         ("4000000000", 1, "--user 4000000000: it has no known group: use 4000000000:GID"),
         ("4294967295", 2, "'4294967295' is not NAME, UID or UID:GID"),
         ("1:", 2, "'1:' is not NAME"),
+        ("1:+5", 2, "'1:+5' is not NAME"),
         ("", 2, "'' is not NAME"),
         ("a b", 2, "'a b' is not NAME"),
     ] {
@@ -146,6 +187,19 @@ fn a_user_that_cannot_be_become_is_one_clear_line() {
         let line = ending.expect_code(1).single_error_line();
         let expected = "--user 1:1: setgroups: EPERM";
         assert!(line.contains(expected), "{options:?}: {line}");
+    }
+    // No file is left, and there is no second line.
+    let scratch = Scratch::new();
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let path = scratch.file("echo");
+    for model in ["epoll-edge", "poll", "prefork", "thread", "process", "coroutine"] {
+        let mut other = tool("setpriv");
+        other.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        other.arg(&copy).args(["echo", "--unix", &path, "--user", "1:1", "--model", model]);
+        let ending = Program::start_piped(other).end();
+        let line = ending.expect_code(1).single_error_line();
+        assert!(line.contains("--user 1:1: setgroups: EPERM"), "{model}: {line}");
+        assert!(!fs::exists(&path).unwrap(), "{model}: the file stays");
     }
     fs::remove_file(&copy).unwrap();
 }

@@ -26,7 +26,12 @@ impl fmt::Display for User {
 /// Reads `NAME` or `UID[:GID]`. The number -1 is no user: calls take it for "unchanged".
 pub(super) fn parse_user(text: &str) -> Result<User, String> {
     let bad = || format!("'{text}' is not NAME, UID or UID:GID");
-    let number = |text: &str| text.parse().ok().filter(|&number| number != u32::MAX);
+    // Digits only: `parse` alone would accept a plus sign.
+    let is_number = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |text: &str| {
+        let number = Some(text).filter(is_number)?.parse().ok();
+        number.filter(|&number| number != u32::MAX)
+    };
     if text.starts_with(|first: char| first.is_ascii_digit()) {
         let (uid, gid) = text.split_once(':').map_or((text, None), |(uid, gid)| (uid, Some(gid)));
         let uid = number(uid).ok_or_else(bad)?;

@@ -15,7 +15,7 @@ use super::{
 use crate::args::EchoOptions;
 use crate::exit::{CliError, failed};
 use crate::instrument::InstrumentedKernel;
-use crate::listen::{self, BoundSocket, Place, SocketFile, SocketFiles};
+use crate::listen::{self, BoundSocket, Place, SocketFiles};
 use crate::model::Model;
 use crate::operation::{notify, privileges};
 use crate::origin::TraceOrigin;
@@ -34,7 +34,8 @@ pub(crate) fn run<K: InstrumentedKernel>(
     let signals = signals::read_by_server(options.model.has_children());
     block_signals(&mut context.kernel, &signals)?;
     let has_connections = start.places.iter().any(Place::has_connections);
-    let mut bounds = Vec::new();
+    let mut opening = Opening::default();
+    let bounds = &mut opening.bounds;
     for place in start.places {
         if options.model == Model::Reuseport {
             // Before the address is logged, so that the first connection is steered too.
@@ -73,13 +74,16 @@ pub(crate) fn run<K: InstrumentedKernel>(
     };
     check_spare_fds(own + usize::from(has_connections))?;
     if let Some(identity) = &start.identity {
-        let files = bounds.iter().filter_map(|bound| bound.file.as_ref());
-        privileges::become_user(identity, files.map(SocketFile::path))?;
+        for bound in &*bounds {
+            privileges::give_file(Some(identity), bound, &options.log);
+        }
+        privileges::become_user(identity)?;
     }
     addresses
         .iter()
         .for_each(|(transport, address)| log_listening(&options.log, transport, address));
     notify::ready(&options.log, false);
+    let bounds = std::mem::take(bounds);
     let sum = match options.model {
         Model::Blocking | Model::Thread => {
             run_blocking_model(options, context, signals, bounds, limits)
@@ -95,6 +99,20 @@ pub(crate) fn run<K: InstrumentedKernel>(
     };
     sum?.print_syscalls(&options.log, true);
     Ok(())
+}
+
+/// Sockets that are being opened: if the start fails, their files are removed.
+#[derive(Default)]
+struct Opening {
+    bounds: Vec<BoundSocket>,
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        let mut files = SocketFiles::default();
+        self.bounds.drain(..).for_each(|bound| files.extend(bound.file));
+        files.remove();
+    }
 }
 
 /// Checks what only the environment tells: which sockets were passed, and whether a service manager

@@ -2,15 +2,17 @@
 //!
 //! It leaves all supplementary groups, then its group, its user and all capabilities, sets
 //! `no_new_privs`, and checks that none of it can be had again. Files of Unix sockets become the
-//! new user's; whether it may remove them when it exits depends on their directory.
-
-use std::path::Path;
+//! new user's (which takes `CAP_NET_ADMIN`: they are found by the socket, not by their path);
+//! whether it may remove them when it exits depends on their directory.
 
 use epollite::Errno;
 
 use super::sys::{self, Ids};
 use crate::args::User;
 use crate::exit::CliError;
+use crate::listen::{BoundSocket, path_text};
+use crate::log::Log;
+use crate::models::effective_uid;
 
 /// The user that may do everything.
 const ROOT: u32 = 0;
@@ -49,20 +51,28 @@ pub(crate) fn look_up(user: &User) -> Result<Identity, CliError> {
     Ok(Identity { ids, shown })
 }
 
-/// Becomes this user, and gives it the `files`. Only one thread may be running, which all others
-/// are started from.
+/// Gives the file of a Unix socket to the user, if there is one. By the socket, and not by its path:
+/// one who can write to a directory of it could have put another file there, and a predecessor may
+/// have passed a socket of any name. Where that is refused the file stays whose it is.
+pub(crate) fn give_file(identity: Option<&Identity>, bound: &BoundSocket, log: &Log) {
+    let (Some(Identity { ids, shown }), Some(file)) = (identity, &bound.file) else { return };
+    let given = sys::file_of_socket(&bound.fd).and_then(|opened| sys::give_file(&opened, *ids));
+    // Who is not root fails at the next step, with a line of its own.
+    if let Err(errno) = given
+        && effective_uid() == ROOT
+    {
+        let path = path_text(file.path());
+        let text = format!("--user {shown}: the file {path} is not given to it: {errno}");
+        log.event("file_not_given", &text, &errno.to_string());
+    }
+}
+
+/// Becomes this user. Only one thread may be running, which all others are started from.
 ///
 /// # Errors
 /// One line: a call was refused, or could be taken back. The process must not serve then.
-pub(crate) fn become_user<'a>(
-    identity: &Identity,
-    files: impl Iterator<Item = &'a Path>,
-) -> Result<(), CliError> {
+pub(crate) fn become_user(identity: &Identity) -> Result<(), CliError> {
     let Identity { ids, shown } = identity;
-    for file in files {
-        // If it is refused, the file stays root's: the server is the same.
-        let _ = std::os::unix::fs::lchown(file, Some(ids.uid), Some(ids.gid));
-    }
     let failed = |call: &str| {
         let line = format!("--user {shown}: {call}");
         move |errno: Errno| {

@@ -7,8 +7,9 @@
 #![expect(unsafe_code, reason = "these calls are the program's own, not part of the Kernel trait")]
 
 use std::ffi::CString;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use epollite::Errno;
+use epollite::{Errno, Fd};
 
 /// The numbers of a user.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +73,35 @@ fn look_up(
     // SAFETY: all zeroes are a valid passwd: numbers, and pointers that may be null.
     let entry = unsafe { entry.assume_init() };
     Ok(Some(Ids { uid: entry.pw_uid, gid: entry.pw_gid }))
+}
+
+/// The file that a Unix socket is bound to, whatever is at its path by now. The result names the
+/// file (`O_PATH`), and neither reads nor writes it.
+///
+/// # Errors
+/// * [`Errno::ENOENT`]: its name is not a file.
+/// * [`Errno::EPERM`]: without `CAP_NET_ADMIN`.
+///
+/// Man page: none; `SIOCUNIXFILE` of linux/un.h
+pub(super) fn file_of_socket(socket: &Fd) -> Result<OwnedFd, Errno> {
+    /// In linux/un.h, since Linux 4.18.
+    const SIOCUNIXFILE: libc::c_ulong = 0x89e0;
+    // SAFETY: ioctl(2) with SIOCUNIXFILE takes no argument and touches none of our memory.
+    let opened = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCUNIXFILE as libc::Ioctl) };
+    if opened < 0 {
+        return check(-1).and(Err(Errno::EIO));
+    }
+    // SAFETY: from_raw_fd makes no call. The descriptor has just been created for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(opened) })
+}
+
+/// Gives a file to a user and a group.
+///
+/// Man page: chown(2), `AT_EMPTY_PATH`
+pub(super) fn give_file(file: &OwnedFd, ids: Ids) -> Result<(), Errno> {
+    let (file, flags) = (file.as_raw_fd(), libc::AT_EMPTY_PATH);
+    // SAFETY: fchownat(2) reads an empty C string, which lives forever.
+    check(unsafe { libc::fchownat(file, c"".as_ptr(), ids.uid, ids.gid, flags) })
 }
 
 /// Leaves all supplementary groups.
