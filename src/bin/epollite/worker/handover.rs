@@ -137,8 +137,8 @@ impl<K: InstrumentedKernel> Worker<K> {
         }
     }
 
-    /// Ends the takeover; with a reason, it was not confirmed. The files are this server's from here
-    /// on even so: two servers that serve are better than none.
+    /// Ends the takeover; with a reason, it was not confirmed. The files are this server's from
+    /// here on even so: two servers that serve are better than none.
     pub(super) fn close_predecessor(&mut self, why: Option<&str>) {
         self.socket_files.give();
         self.drop_predecessor();
