@@ -51,13 +51,14 @@ pub(crate) fn look_up(user: &User) -> Result<Identity, CliError> {
     Ok(Identity { ids, shown })
 }
 
-/// Gives the file of a Unix socket to the user, if there is one. By the socket, and not by its path:
-/// one who can write to a directory of it could have put another file there, and a predecessor may
-/// have passed a socket of any name. Where that is refused the file stays whose it is.
+/// Gives the file of a Unix socket to the user, if there is one. By the socket, and not by its
+/// path: another file may have been put there by users that may write to one of its directories,
+/// and a predecessor may have passed a socket of any name. Where it is refused the file stays as it
+/// is.
 pub(crate) fn give_file(identity: Option<&Identity>, bound: &BoundSocket, log: &Log) {
     let (Some(Identity { ids, shown }), Some(file)) = (identity, &bound.file) else { return };
     let given = sys::file_of_socket(&bound.fd).and_then(|opened| sys::give_file(&opened, *ids));
-    // Who is not root fails at the next step, with a line of its own.
+    // A process that is not root fails at the next step, with a line of its own.
     if let Err(errno) = given
         && effective_uid() == ROOT
     {

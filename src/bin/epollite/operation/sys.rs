@@ -84,7 +84,7 @@ fn look_up(
 ///
 /// Man page: none; `SIOCUNIXFILE` of linux/un.h
 pub(super) fn file_of_socket(socket: &Fd) -> Result<OwnedFd, Errno> {
-    /// In linux/un.h, since Linux 4.18.
+    /// In linux/un.h.
     const SIOCUNIXFILE: libc::c_ulong = 0x89e0;
     // SAFETY: ioctl(2) with SIOCUNIXFILE takes no argument and touches none of our memory.
     let opened = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCUNIXFILE as libc::Ioctl) };
