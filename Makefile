@@ -139,7 +139,7 @@ test: tools ## every test: facts, properties, real clients, bad input
 	$(CARGO) test --locked --no-default-features --features capi --lib
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --lib --test program --test compare \
 		--test record --test report --test instructions --test scale --test hosts \
-		--test manual --test examine --test soak \
+		--test manual --test examine --test soak --test attacks \
 		--bench micro
 	$(CARGO) test --locked
 
@@ -152,7 +152,7 @@ SLEEPING := blocking,process,thread,select,poll,coroutine,epoll-level,epoll-edge
 .PHONY: torture
 torture: build bench ## examine epollite's own server: every model, trigger and transport
 	TORTURE=1 $(CARGO) test --locked --test networks
-	TORTURE=1 $(CARGO) test --locked --test program -- operation::takeover backlog
+	TORTURE=1 $(CARGO) test --locked --test program -- operation::takeover backlog injected::
 	$(EXAMINE) --program $(PROGRAM) --servers $(SLEEPING)
 	$(EXAMINE) --program $(PROGRAM) --servers nonblocking --except process/idle
 	@for options in '--trigger level' '--trigger edge' '--trigger oneshot' '--trigger level --threads 2' \
@@ -173,6 +173,10 @@ soak: build bench ## load the server for an hour: make soak MINUTES=5; curves in
 	$(BENCH) soak --duration $(MINUTES)m --udp --reload 30s --json $(SOAK)/soak.json --svg $(SOAK) \
 		--start "$(ECHO) --threads 2 --recorder=$(SOAK)/recorder \
 			--tcp 127.0.0.1:{port} --udp 127.0.0.1:{port} --unix {path}"
+
+.PHONY: attacks
+attacks: build bench ## what a polite client notices while others attack its server
+	$(BENCH) attacks --program $(PROGRAM) --json benches/target/attacks.json
 
 .PHONY: peers
 peers: bench ## examine the other servers, and generate docs/peers.md
@@ -233,6 +237,15 @@ fuzz-smoke: ## a few seconds of every fuzz target
 .PHONY: cargo-fuzz
 cargo-fuzz:
 	@command -v cargo-fuzz > /dev/null || $(CARGO) install --locked --quiet cargo-fuzz
+
+# Of everything that is linked. Advisories need the network, and are not checked.
+.PHONY: deny
+deny: ## check the licences and the sources of all dependencies
+	@command -v cargo-deny > /dev/null || $(CARGO) install --locked --quiet cargo-deny
+	for folder in . benches benches/peers fuzz; do \
+		cargo-deny --locked --config $(CURDIR)/deny.toml --manifest-path $$folder/Cargo.toml \
+			check --hide-inclusion-graph licenses bans sources || exit 1; \
+	done
 
 .PHONY: mutants
 mutants: ## mutate slab, timer, write buffer, echo, reactor, servers; every mutant must be caught
@@ -296,7 +309,7 @@ nightly: tools ## the long runs, under an hour: programs, scenarios, plans, sani
 	$(CARGO) run --locked --release -- sim --seed $$(date +%s) --steps 20_000_000
 	$(CARGO) run --locked --release -- sim --seed $$(date +%s) --steps 20_000_000 --faults
 	PROPTEST_CASES=20000 $(CARGO) test --locked --release --test properties
-	$(MAKE) asan tsan sanitized
+	$(MAKE) deny asan tsan sanitized
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --test peers
 	for target in $(FUZZ); do $(MAKE) fuzz TARGET=$$target SECONDS=120 || exit 1; done
 

@@ -55,6 +55,8 @@ enum Command {
     Examine(Box<examine::Args>),
     /// Loads one server for a long time: does what it uses stay flat.
     Soak(Box<crate::soak::Args>),
+    /// Measures the latency of one polite client while others attack the server.
+    Attacks(Box<crate::attacks::Args>),
     /// Renders the JSON of compare and models: an HTML page, and its plots as SVG.
     Report(crate::report::Args),
     #[command(name = crate::load_process::NAME, hide = true)]
@@ -131,6 +133,7 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Scale(args) => crate::scale::run(&args),
         Command::Examine(args) => examine::run(&args),
         Command::Soak(args) => crate::soak::run(&args),
+        Command::Attacks(args) => crate::attacks::run(&args),
         Command::Report(args) => crate::report::run(&args),
         Command::Worker => {
             crate::load_process::run();

@@ -26,6 +26,7 @@
 //!   interrupt      whether a termination signal was received
 //!   stats          from slices to ratios and intervals            pure arithmetic
 //!   examine        a conformance suite for any echo server
+//!   attacks        what a polite client notices while others attack
 //!   soak           hours of mixed load, and whether what it uses stays flat
 //!   instructions   counts a server's instructions, by callgrind
 //!   scale          what an event and a connection cost as they grow   uses kernels of its own
@@ -44,6 +45,7 @@
 mod alignment;
 mod analysis;
 mod atomic_file;
+pub mod attacks;
 pub mod case;
 pub mod cli;
 mod command;

@@ -1,0 +1,150 @@
+//! `attacks` as a program: a short run with epollite's server, which is not judged by time; servers
+//! that are wrong, or end; its arguments.
+
+#![expect(clippy::unwrap_used, reason = "in a test, what fails should stop it")]
+
+mod deadline;
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Output;
+
+use epollite_bench::attacks::Attacks;
+
+/// How wide a terminal is.
+const WIDTH: usize = 80;
+
+/// When this program is started again as a server, this is its main function: it ends, alters, or
+/// falls silent with the connections of an attack.
+#[test]
+fn serves_when_told_so() {
+    let (Ok(wrong), Ok(port)) = (std::env::var("WRONG"), std::env::var("PORT")) else { return };
+    let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
+    for (nth, stream) in listener.incoming().enumerate() {
+        let (mut stream, wrong) = (stream.unwrap(), wrong.clone());
+        if wrong == "ends" && nth > 100 {
+            std::process::exit(3);
+        }
+        std::thread::spawn(move || {
+            let mut buf = [0; 4096];
+            while let Ok(count @ 1..) = stream.read(&mut buf) {
+                if wrong == "alters" && nth > 1 {
+                    buf[0] ^= 1;
+                }
+                if stream.write_all(&buf[..count]).is_err() {
+                    break;
+                }
+            }
+        });
+    }
+}
+
+fn attacks(arguments: &[&str]) -> Output {
+    deadline::program().arg("attacks").args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn every_attack_takes_place_and_the_polite_client_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("a.json");
+    let json = json.to_str().unwrap();
+    let output =
+        attacks(&["--servers", "epoll-edge", "--rounds", "1", "--slice", "20ms", "--json", json]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let out = text(&output.stdout);
+    assert!(out.lines().all(|line| line.chars().count() <= WIDTH), "{out}");
+    let found: Attacks =
+        serde_json::from_str(&std::fs::read_to_string(Path::new(json)).unwrap()).unwrap();
+    assert_eq!(found.servers, ["epoll-edge", "A/A"]);
+    let names: Vec<&str> = found.rows.iter().map(|row| row.attack.as_str()).collect();
+    let expected = ["churn", "reset", "flood", "slowloris", "silent", "stream", "tiny", "late"];
+    assert_eq!(names, expected);
+    for row in &found.rows {
+        assert!(out.contains(&format!("\n{} ", row.attack)), "{out}");
+        for measured in &row.servers {
+            let [round] = measured.rounds[..] else { panic!("{row:?}") };
+            assert!(round.deeds > 0, "the attackers did something: {row:?}");
+            for pair in [round.echo, round.connect] {
+                assert!(pair.quiet.count > 0 && pair.attacked.count > 0, "{row:?}");
+                assert!(pair.quiet.p50_ns <= pair.quiet.p99_ns, "{row:?}");
+                assert!(pair.attacked.p99_ns <= pair.attacked.max_ns, "{row:?}");
+            }
+        }
+    }
+}
+
+/// No ratio is as great as the first, and none is as small as the last.
+#[test]
+fn a_threshold_is_exit_code_1() {
+    let short =
+        ["--servers", "epoll-edge", "--attacks", "churn", "--rounds", "1", "--slice", "5ms"];
+    for (most, code) in [("1000000000", 0), ("0.000000001", 1)] {
+        let output = attacks(&[&short[..], &["--fail-if", most]].concat());
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let lines = text(&output.stderr).lines().count();
+        // Three figures, of the server and of its copy.
+        assert_eq!(lines, if code == 0 { 0 } else { 6 }, "{output:?}");
+    }
+}
+
+#[test]
+fn a_wrong_server_is_told_and_the_others_are_measured() {
+    let program = std::env::current_exe().unwrap();
+    let program = program.to_str().unwrap();
+    let extra = |how: &str| {
+        format!(
+            "{how}=env WRONG={how} PORT={{port}} {program} --exact serves_when_told_so --nocapture \
+             --quiet"
+        )
+    };
+    let output = attacks(&[
+        "--servers",
+        "epoll-edge",
+        "--extra",
+        &extra("ends"),
+        "--extra",
+        &extra("alters"),
+        "--attacks",
+        "churn",
+        "--rounds",
+        "2",
+        "--slice",
+        "20ms",
+        "--fail-if",
+        "1000000000",
+    ]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    // Long lines are folded.
+    let out = text(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(out.contains("churn, ends: "), "{out}");
+    assert!(out.contains("it ended: exit status: 3"), "{out}");
+    assert!(out.contains("churn, alters: "), "{out}");
+    assert!(out.contains("differs from what was sent"), "{out}");
+    assert!(!out.contains("churn, epoll-edge: "), "{out}");
+    assert_eq!(text(&output.stderr).lines().count(), 2, "{output:?}");
+}
+
+#[test]
+fn bad_arguments_are_2_and_one_line() {
+    for (arguments, why) in [
+        (&["--servers", "nobody"][..], "unknown server 'nobody'"),
+        (&["--program", "/no/such/program"], "is not a program"),
+        (&["--json", "/no/such/folder/a.json"], "cannot write"),
+    ] {
+        let output = attacks(arguments);
+        let err = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {err}");
+        assert!(err.contains(why) && err.lines().count() == 1, "{arguments:?}: {err}");
+    }
+    for arguments in
+        [["--attacks", "war"], ["--rounds", "0"], ["--slice", "0s"], ["--fail-if", "-1"]]
+    {
+        let output = attacks(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+    }
+}
