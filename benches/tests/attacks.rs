@@ -9,33 +9,47 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use epollite_bench::attacks::Attacks;
 
 /// How wide a terminal is.
 const WIDTH: usize = 80;
 
+/// How long the server that does not like crowds waits, and what a crowd is.
+const DELAY: Duration = Duration::from_millis(30);
+const CROWD: usize = 100;
+
 /// When this program is started again as a server, this is its main function: it ends, alters, or
-/// falls silent with the connections of an attack.
+/// becomes slow with the connections of an attack.
 #[test]
 fn serves_when_told_so() {
     let (Ok(wrong), Ok(port)) = (std::env::var("WRONG"), std::env::var("PORT")) else { return };
     let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
+    let open = Arc::new(AtomicUsize::new(0));
     for (nth, stream) in listener.incoming().enumerate() {
         let (mut stream, wrong) = (stream.unwrap(), wrong.clone());
         if wrong == "ends" && nth > 100 {
             std::process::exit(3);
         }
+        let open = Arc::clone(&open);
+        open.fetch_add(1, Ordering::Relaxed);
         std::thread::spawn(move || {
             let mut buf = [0; 4096];
             while let Ok(count @ 1..) = stream.read(&mut buf) {
                 if wrong == "alters" && nth > 1 {
                     buf[0] ^= 1;
                 }
+                if wrong == "crowded" && open.load(Ordering::Relaxed) > CROWD {
+                    std::thread::sleep(DELAY);
+                }
                 if stream.write_all(&buf[..count]).is_err() {
                     break;
                 }
             }
+            open.fetch_sub(1, Ordering::Relaxed);
         });
     }
 }
@@ -92,16 +106,47 @@ fn a_threshold_is_exit_code_1() {
     }
 }
 
-#[test]
-fn a_wrong_server_is_told_and_the_others_are_measured() {
+/// The server of this file, as an argument.
+fn extra(how: &str) -> String {
     let program = std::env::current_exe().unwrap();
     let program = program.to_str().unwrap();
-    let extra = |how: &str| {
-        format!(
-            "{how}=env WRONG={how} PORT={{port}} {program} --exact serves_when_told_so --nocapture \
-             --quiet"
-        )
-    };
+    let server = "--exact serves_when_told_so --nocapture --quiet";
+    format!("{how}=env WRONG={how} PORT={{port}} {program} {server}")
+}
+
+/// What the client is made to wait under attack is in the figures: a lower bound, which no machine
+/// can break.
+#[test]
+fn the_attack_goes_on_while_the_client_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("a.json");
+    let json = json.to_str().unwrap();
+    let output = attacks(&[
+        "--servers",
+        "epoll-edge",
+        "--extra",
+        &extra("crowded"),
+        "--attacks",
+        "slowloris",
+        "--rounds",
+        "1",
+        "--slice",
+        "100ms",
+        "--json",
+        json,
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let found: Attacks = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    let [round] = found.rows[0].servers[2].rounds[..] else { panic!("{found:?}") };
+    let most = u64::try_from(DELAY.as_nanos()).unwrap();
+    // A histogram of three digits.
+    let least = most - most / 500;
+    assert!(round.echo.attacked.p50_ns >= least, "{round:?}");
+    assert!(round.connect.attacked.p50_ns >= least, "{round:?}");
+}
+
+#[test]
+fn a_wrong_server_is_told_and_the_others_are_measured() {
     let output = attacks(&[
         "--servers",
         "epoll-edge",
