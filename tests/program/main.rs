@@ -11,6 +11,7 @@ mod clients;
 mod errnos;
 mod examples;
 mod inherited;
+mod injected;
 mod limits;
 mod logging;
 mod models;
