@@ -12,12 +12,13 @@ use epollite::{Addr, Instant};
 /// Addresses that the plan chooses from: so many that they do not all fit.
 const PEERS: usize = 12;
 
-/// What is known about one address, exactly.
+/// What is known about one address.
 #[derive(Clone, Copy, Default)]
 struct Known {
     open: u32,
-    /// When the rate was used, in nanoseconds: that of the last use, moved on by each interval.
-    unused_at: u64,
+    /// When its rate will not have been used at all, in nanoseconds: at the earliest, if it was
+    /// forgotten whenever it may have been, and at the latest, if never.
+    unused_at: [u64; 2],
     /// When it was last seen, as a number of calls; 0 for never.
     seen: u64,
 }
@@ -46,17 +47,8 @@ pub fn agree_with_a_naive_model(plan: &[u8]) {
         let peer = usize::from(call >> 2) % PEERS;
         match call % 4 {
             0 | 1 => {
-                let exact = model.is_exact(peer, addresses_max);
-                let expected = model.admit(peer, now, number);
                 let result = limits.admit(&address(peer, number), Instant::from_nanos(now));
-                if exact {
-                    assert_eq!(result.map(drop), expected, "invariant: judged by its own record");
-                } else if let (Ok(_), Err(Refusal::Rate)) = (result, expected) {
-                    // Forgotten: it has its whole rate again, and never less.
-                    model.forget_rate(peer, now);
-                } else {
-                    assert_eq!(result.map(drop), expected, "invariant: only its rate is forgotten");
-                }
+                model.admit(peer, now, number, addresses_max, result.map(drop));
                 if let Ok(seat) = result {
                     seats.push((peer, seat));
                 }
@@ -102,29 +94,41 @@ impl Model {
         known.open > 0 || newer < addresses_max as usize
     }
 
-    fn forget_rate(&mut self, peer: usize, now: u64) {
-        let interval = self.rate.map_or(0, interval);
-        if let Some(known) = self.known.get_mut(&peer) {
-            known.unused_at = now + interval;
-            known.open += 1;
-        }
-    }
-
-    fn admit(&mut self, peer: usize, now: u64, number: u64) -> Result<(), Refusal> {
+    /// # Panics
+    /// The result is none of those that there may be.
+    fn admit(
+        &mut self,
+        peer: usize,
+        now: u64,
+        number: u64,
+        addresses_max: u32,
+        result: Result<(), Refusal>,
+    ) {
         let (max, rate) = (self.connections_max, self.rate);
+        let is_exact = self.is_exact(peer, addresses_max);
         let known = self.touch(peer, number);
+        if !is_exact {
+            known.unused_at[0] = 0;
+        }
         if max.is_some_and(|max| known.open >= max.get()) {
-            return Err(Refusal::Connections);
+            assert_eq!(result, Err(Refusal::Connections), "invariant: so many and no more");
+            return;
         }
-        if let Some(rate) = rate {
-            let next = known.unused_at.max(now) + interval(rate);
-            if next - now > interval(rate) * u64::from(rate.count.get()) {
-                return Err(Refusal::Rate);
-            }
-            known.unused_at = next;
+        let Some(rate) = rate else {
+            assert_eq!(result, Ok(()), "invariant: there is no rate");
+            known.open += 1;
+            return;
+        };
+        let end = now + interval(rate) * u64::from(rate.count.get());
+        let next = known.unused_at.map(|unused_at| unused_at.max(now) + interval(rate));
+        if result.is_ok() {
+            assert!(next[0] <= end, "invariant: an address has no more than its rate");
+            known.unused_at = next.map(|next| next.min(end));
+            known.open += 1;
+        } else {
+            assert_eq!(result, Err(Refusal::Rate), "invariant: there is a place");
+            assert!(next[1] > end, "invariant: an address never has less than its rate");
         }
-        known.open += 1;
-        Ok(())
     }
 }
 
