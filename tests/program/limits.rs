@@ -6,7 +6,7 @@ use crate::support::TRIGGERS;
 use crate::support::client::{
     Duplex, connect, connect_unix, echo, exchange, expect, expect_end, expect_silence, fill_buffers,
 };
-use crate::support::procfs::descriptor_limits;
+use crate::support::procfs::{descriptor_limits, resident_kib, sysctl};
 use crate::support::program::{Program, descriptors};
 use crate::support::scratch::Scratch;
 use crate::support::wait::until;
@@ -29,6 +29,27 @@ fn a_descriptor_limit_that_cannot_be_raised_is_not_mentioned() {
         "invariant: no message when nothing was raised; got {}",
         ending.stderr
     );
+}
+
+/// Neither a table with an entry for each descriptor, nor a loop over all of them at the start.
+#[test]
+fn the_highest_descriptor_limit_of_the_machine_costs_no_memory() {
+    /// Far more than the program and one client need; a table of a word each is more.
+    const BOUND_KIB: u64 = 6 << 10;
+    let most = sysctl("fs/nr_open").expect("proc is mounted");
+    // Only root may raise its hard limit; "unlimited" is more than any kernel grants.
+    let raise =
+        format!("ulimit -n {most} 2>/dev/null || ulimit -n $(ulimit -Hn); exec \"$0\" \"$@\"");
+    let wrapper = ["sh", "-c", &raise];
+    for model in ["epoll-edge", "coroutine", "poll", "select", "prefork", "thread"] {
+        let server = Program::serving_under(&wrapper, &["--tcp", "127.0.0.1:0", "--model", model]);
+        echo(&mut connect(&server.tcp()), b"served");
+        let (soft, hard) = descriptor_limits(&server.pid().to_string());
+        assert_eq!(soft, hard, "it has all that there are: {model}");
+        let resident = resident_kib(server.pid());
+        assert!(resident < BOUND_KIB, "invariant: {model}: {resident} KiB with {soft} descriptors");
+        server.stop().expect_code(0);
+    }
 }
 
 #[test]

@@ -1,13 +1,18 @@
 //! Limits of peers on the command line: by address, over several threads, logged and counted.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::OwnedFd;
+
+use epollite::kernel::{SocketOption, SocketType};
+use epollite::{Addr, Errno, Kernel, Linux};
 
 use crate::support::TRIGGERS;
-use crate::support::client::{connect, echo, fill_buffers};
+use crate::support::client::{connect, echo, exchange, fill_buffers};
 use crate::support::datagram::Datagrams;
+use crate::support::procfs::resident_kib;
 use crate::support::program::Program;
-use crate::support::wait::until;
+use crate::support::wait::{until, until_still};
 
 fn serving(options: &[&str]) -> Program {
     let arguments = ["--tcp", "127.0.0.1:0", "--log-format", "json"];
@@ -117,6 +122,66 @@ fn stalled_readers_cost_no_more_than_the_total_and_others_are_served() {
         }
         drop(stalled);
         until("the memory to be given back", || server.statistics().number("buffers.bytes") == 0);
+        server.stop().expect_code(0);
+    }
+}
+
+/// Its buffers do not grow, so that two hundred of them do not use up the kernel's memory. It does
+/// not block.
+fn connect_with_small_buffers(address: &str) -> TcpStream {
+    const BYTES: u32 = 64 << 10;
+    let address: Addr = address.parse().unwrap();
+    let socket = Linux.socket(address.family().unwrap(), SocketType::Stream).unwrap();
+    for option in [SocketOption::SendBufferBytes(BYTES), SocketOption::ReceiveBufferBytes(BYTES)] {
+        Linux.setsockopt(&socket, option).unwrap();
+    }
+    assert!(matches!(Linux.connect(&socket, &address), Ok(()) | Err(Errno::EINPROGRESS)));
+    TcpStream::from(OwnedFd::from(socket))
+}
+
+/// Two hundred clients that never read: without the bound they would have 12 MiB.
+#[test]
+fn a_swarm_that_never_reads_costs_no_more_than_the_total() {
+    const CLIENTS: usize = 200;
+    const TOTAL: u64 = 1 << 20;
+    /// The total, as much again for the allocator, and code pages touched for the first time.
+    const BOUND_KIB: u64 = 2 * (TOTAL >> 10) + 1024;
+    for options in [&["--trigger", "edge"][..], &["--trigger", "level", "--bulk", "splice"]] {
+        let server = serving(&[options, &["--buffer-total", "1MiB"]].concat());
+        echo(&mut connect(&server.tcp()), b"warm");
+        let before = resident_kib(server.pid());
+        let mut swarm: Vec<TcpStream> =
+            (0..CLIENTS).map(|_| connect_with_small_buffers(&server.tcp())).collect();
+        let chunk = vec![b'x'; 64 << 10];
+        // Until none of them can send any more.
+        let mut sent = 0;
+        until_still("the swarm to be stuck", 20, || {
+            for stream in &mut swarm {
+                match stream.write(&chunk) {
+                    Ok(count) => sent += count,
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+                }
+            }
+            sent
+        });
+        let statistics = server.statistics();
+        assert!(statistics.number("buffers.bytes") <= TOTAL, "invariant: the sum is bounded");
+        assert!(statistics.number("buffers.waits") > 0, "the total was reached: {options:?}");
+        let grown = resident_kib(server.pid()).saturating_sub(before);
+        assert!(grown < BOUND_KIB, "invariant: bounded memory; grown by {grown} KiB");
+        exchange(connect(&server.tcp()), 3 << 20);
+        for stream in &mut swarm[..2] {
+            stream.set_nonblocking(false).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+        }
+        let sums = swarm.drain(..2).map(|mut stream| {
+            let mut back = Vec::new();
+            stream.read_to_end(&mut back).expect("invariant: an orderly end");
+            back.len()
+        });
+        assert!(sums.sum::<usize>() > 0, "who reads after all is served");
+        drop(swarm);
+        until("all memory to be given back", || server.statistics().number("buffers.bytes") == 0);
         server.stop().expect_code(0);
     }
 }

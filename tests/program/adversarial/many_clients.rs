@@ -6,7 +6,7 @@ use crate::support::TRIGGERS;
 use crate::support::client::{connect, echo, is_served};
 use crate::support::process::Process;
 use crate::support::procfs::{descriptor_limits, resident_kib};
-use crate::support::program::Program;
+use crate::support::program::{Program, descriptors};
 use crate::support::tool::python;
 use crate::support::wait::until;
 
@@ -65,14 +65,46 @@ fn four_threads_serve_many_connections() {
     server.stop().expect_code(0);
 }
 
+/// Nineteen thousand in all, which is what a limit of 20,000 descriptors leaves room for. Only with
+/// `TORTURE` set: they need a minute, and much of the kernel's memory.
+#[test]
+fn ten_thousand_busy_clients_are_served_among_nine_thousand_silent_ones() {
+    if std::env::var_os("TORTURE").is_none() {
+        println!("skipped: TORTURE is not set");
+        return;
+    }
+    for options in [&["--threads", "1"][..], &["--threads", "2"], &["--buffer-total", "1MiB"]] {
+        let address = ["--tcp", "127.0.0.1:0", "--log-format", "json"];
+        let limit = descriptors("-n 20000");
+        let server = Program::serving_under(&limit, &[&address[..], options].concat());
+        let (silent, idle) = hold(&server, 9_000);
+        let before = server.statistics().number("echoes");
+        let (clients, busy) = many("busy", "echoed", &server, 10_000);
+        let statistics = server.statistics();
+        assert_eq!(statistics.number("connections.open"), idle + busy, "none is lost");
+        assert_eq!(statistics.number("connections.pauses"), 0, "there are enough descriptors");
+        assert!(statistics.number("echoes") >= before + 20 * busy, "each message is read alone");
+        is_served(&server.tcp());
+        drop((silent, clients));
+        all_closed(&server);
+        server.stop().expect_code(0);
+    }
+}
+
 /// A process that holds `count` connections, or as many as this machine allows a process.
 fn hold(server: &Program, count: u64) -> (Process, u64) {
+    many("hold", "holding", server, count)
+}
+
+/// A process of `count` clients that do `what`, or of as many as it may have; returns when it says
+/// `done`.
+fn many(what: &str, done: &str, server: &Program, count: u64) -> (Process, u64) {
     let (_, hard) = descriptor_limits("self");
     let count = min(count, hard.saturating_sub(200));
     let address = server.tcp();
     let (host, port) = address.rsplit_once(':').unwrap();
-    let clients = python("clients.py", &["hold", host, port, &count.to_string()]);
-    clients.stdout.line_with(&format!("holding {count}"));
+    let clients = python("clients.py", &[what, host, port, &count.to_string()]);
+    clients.stdout.line_with(&format!("{done} {count}"));
     (clients, count)
 }
 

@@ -1,6 +1,7 @@
 """Many clients in one process.
 
     clients.py hold HOST PORT COUNT    connects all, prints "holding COUNT", closes at end of input
+    clients.py busy HOST PORT COUNT    connects all; each sends and receives 20 messages, all at once
     clients.py churn HOST PORT COUNT   connects and closes, one after the other
     clients.py reset HOST PORT COUNT   connects, sends, and resets without reading
     clients.py vanish HOST PORT COUNT  echoes once, vanishes without FIN or RST; 77 if not allowed
@@ -29,6 +30,18 @@ def connect(host, port, number):
 def hold(host, port, count):
     clients = [connect(host, port, number) for number in range(count)]
     print("holding", len(clients), flush=True)
+    sys.stdin.read()
+
+
+def busy(host, port, count):
+    clients = [connect(host, port, number) for number in range(count)]
+    for number in range(20):
+        message = b"message %5d" % number
+        for client in clients:
+            client.sendall(message)
+        for client in clients:
+            assert client.recv(len(message), socket.MSG_WAITALL) == message
+    print("echoed", len(clients), flush=True)
     sys.stdin.read()
 
 
@@ -65,4 +78,4 @@ def main(what, host, port, count):
     what(host, int(port), int(count))
 
 
-main({"hold": hold, "churn": churn, "reset": reset, "vanish": vanish}[sys.argv[1]], *sys.argv[2:])
+main({"hold": hold, "busy": busy, "churn": churn, "reset": reset, "vanish": vanish}[sys.argv[1]], *sys.argv[2:])
