@@ -59,6 +59,32 @@ fn a_client_connected_to_itself_reports_no_server() {
 }
 
 #[test]
+fn a_client_without_a_free_port_fails_in_one_line() {
+    // Two ports, and both are in use: by clients that say nothing and wait.
+    let line = "\
+        echo 40000 40001 >/proc/sys/net/ipv4/ip_local_port_range; \
+        \"$0\" echo -q --tcp 127.0.0.1:7777 --udp 127.0.0.1:7777 & \
+        count() { grep -c \" 0100007F:9C4[01] 0100007F:1E61 01 \" /proc/net/$1; }; \
+        until grep -q \":1E61 00000000:0000 0A\" /proc/net/tcp; do :; done; \
+        sleep 60 | \"$0\" nc 127.0.0.1 7777 & sleep 60 | \"$0\" nc 127.0.0.1 7777 & \
+        sleep 60 | \"$0\" nc -u 127.0.0.1 7777 & sleep 60 | \"$0\" nc -u 127.0.0.1 7777 & \
+        until [ \"$(count tcp)$(count udp)\" = 22 ]; do :; done; \
+        for command in 'nc -N 127.0.0.1 7777' 'nc -z 127.0.0.1 7777' \
+        'nc -u -w 1 127.0.0.1 7777' 'nc -zu -w 1 127.0.0.1 7777' \
+        'echo --check 127.0.0.1:7777' 'echo --check udp:127.0.0.1:7777'; do \
+        \"$0\" $command </dev/null; echo \"code $?\"; done";
+    let Some(ending) = in_a_network(line) else { return };
+    assert_eq!(ending.stdout, "code 1\n".repeat(6), "invariant: all fail: {ending:?}");
+    let lines: Vec<&str> = ending.stderr.lines().collect();
+    assert!(
+        lines.len() == 6 && lines.iter().all(|line| line.starts_with("epollite: ")),
+        "invariant: each in one line: {lines:?}"
+    );
+    let tcp = lines.iter().filter(|line| line.contains("EADDRNOTAVAIL")).count();
+    assert_eq!(tcp, 3, "the reason is that of connect(2): {lines:?}");
+}
+
+#[test]
 fn every_address_of_a_name_is_tried() {
     for check in ["two:7852", "udp:two:7852"] {
         let line = format!(
