@@ -1,7 +1,7 @@
 """Many clients in one process.
 
     clients.py hold HOST PORT COUNT    connects all, prints "holding COUNT", closes at end of input
-    clients.py busy HOST PORT COUNT    connects all; each sends and receives 20 messages, all at once
+    clients.py busy HOST PORT COUNT    connects all, echoes 20 messages on each
     clients.py churn HOST PORT COUNT   connects and closes, one after the other
     clients.py reset HOST PORT COUNT   connects, sends, and resets without reading
     clients.py vanish HOST PORT COUNT  echoes once, vanishes without FIN or RST; 77 if not allowed
@@ -78,4 +78,5 @@ def main(what, host, port, count):
     what(host, int(port), int(count))
 
 
-main({"hold": hold, "busy": busy, "churn": churn, "reset": reset, "vanish": vanish}[sys.argv[1]], *sys.argv[2:])
+COMMANDS = {"hold": hold, "busy": busy, "churn": churn, "reset": reset, "vanish": vanish}
+main(COMMANDS[sys.argv[1]], *sys.argv[2:])
