@@ -179,7 +179,7 @@ fn a_swarm_that_never_reads_costs_no_more_than_the_total() {
             stream.read_to_end(&mut back).expect("invariant: an orderly end");
             back.len()
         });
-        assert!(sums.sum::<usize>() > 0, "who reads after all is served");
+        assert!(sums.sum::<usize>() > 0, "a client that reads after all is served");
         drop(swarm);
         until("all memory to be given back", || server.statistics().number("buffers.bytes") == 0);
         server.stop().expect_code(0);
