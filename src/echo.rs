@@ -319,8 +319,7 @@ impl Echo {
         self.state
     }
 
-    /// Whether nothing waits to be sent.
-    pub(crate) const fn is_flushed(&self) -> bool {
+    const fn is_flushed(&self) -> bool {
         self.write_buffer.is_empty() && self.external_bytes == 0
     }
 

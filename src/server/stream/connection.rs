@@ -215,11 +215,7 @@ impl Connection {
 
     /// Bytes of memory that it keeps for its peer: that of the write buffer, and what a pipe holds.
     /// Cost: O(1).
-    #[inline]
     pub(super) fn kept_bytes(&self) -> usize {
-        if self.echo.is_flushed() {
-            return 0;
-        }
         self.buffered_bytes() - self.echo.pending().len() + self.echo.write_buffer_capacity()
     }
 
@@ -275,7 +271,7 @@ impl Connection {
         config: &StreamConfig,
         stats: &mut StreamStats,
     ) -> Step {
-        let below = large_bytes(config).min(self.mode(config.trigger).over_below(buf.len()));
+        let below = large_bytes(config).min(buf.len());
         let first = match self.echo_once(transport, ready, buf, below, config, stats) {
             FirstRead::Echoed(bytes) => return Step::echoed(bytes),
             FirstRead::Other(first) => first,
@@ -288,8 +284,7 @@ impl Connection {
     /// of less than `below` bytes, which is sent back whole. After anything else the caller
     /// continues with [`on_ready_after`](Self::on_ready_after). Cost: two system calls.
     ///
-    /// `below` is [`large_bytes`] of the configuration, and at most the length of `buf` unless the
-    /// kernel reports the rest.
+    /// `below` is [`large_bytes`] of the configuration, and at most the length of `buf`.
     #[inline(always)]
     pub(super) fn echo_once<T: Transport>(
         &mut self,

@@ -47,10 +47,7 @@ pub(super) fn continue_event<K: Kernel>(
     } else {
         connection.on_ready_after(first, &mut Socket::of(&mut io), ready, buffers, config, stats)
     };
-    let kept_after = connection.kept_bytes();
-    if kept_after != kept_bytes {
-        total.replace(kept_bytes, kept_after);
-    }
+    total.replace(kept_bytes, connection.kept_bytes());
     finish(step, connection, io, ready, config, events)
 }
 

@@ -3,21 +3,16 @@
 //! Knows numbers of bytes only.
 
 use super::config::{Bulk, StreamConfig};
-use super::trigger_mode::TriggerMode;
 
 /// Bytes of one event from which on it counts as one of a stream. At 16 KiB no gain by splice was
 /// shown (docs/performance.md); the value lies between that and 1 MiB, where there is one.
 const LARGE_BYTES: usize = 64 << 10;
 
 /// How many bytes make an event large: [`LARGE_BYTES`] where streams are looked for, or what fills
-/// the receive buffer. None do where neither matters, since the kernel reports the rest.
+/// the receive buffer.
 pub(super) fn large_bytes(config: &StreamConfig) -> usize {
-    let mode = TriggerMode { trigger: config.trigger, is_unix: false };
-    match config.bulk {
-        Bulk::Copy if mode.kernel_repeats() => usize::MAX,
-        Bulk::Copy => config.buffer_bytes.min(config.budget_bytes),
-        _ => LARGE_BYTES.min(config.buffer_bytes).min(config.budget_bytes),
-    }
+    let large = if config.bulk == Bulk::Copy { usize::MAX } else { LARGE_BYTES };
+    large.min(config.buffer_bytes).min(config.budget_bytes)
 }
 
 /// Whether a connection streams, learned from what its events have brought.
