@@ -319,7 +319,9 @@ impl Echo {
         self.state
     }
 
-    const fn is_flushed(&self) -> bool {
+    /// Whether nothing waits to be sent.
+    #[inline]
+    pub(crate) const fn is_flushed(&self) -> bool {
         self.write_buffer.is_empty() && self.external_bytes == 0
     }
 

@@ -66,7 +66,8 @@ pub(crate) struct Args {
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
     /// How long the polite client is measured at a time: before, during and after an attack
-    #[arg(long, value_name = "TIME", default_value = "300ms", value_parser = units::nonzero_duration)]
+    #[arg(long, value_name = "TIME", default_value = "300ms",
+          value_parser = units::nonzero_duration)]
     slice: Duration,
     /// Exit code 1 if epollite, or a server of --extra, has a greater ratio, or fails
     #[arg(long, value_name = "RATIO", value_parser = ratio)]

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   load      the kinds of clients, each a thread          uses the clients of `examine`
-//!   sample    what the server uses, second by second       reads /proc
+//!   sample    what the server uses, again and again       reads /proc
 //!   curve     the samples as data, judged, as a plot       pure
 //! ```
 
@@ -32,7 +32,7 @@ const DESCRIPTORS: u64 = 4096;
 /// How long the server may take to close the last connections and to come to rest.
 const SETTLE_MAX: Duration = Duration::from_secs(10);
 
-/// The duration of a run, and the time between two samples: a plot of 600 points, or one a second.
+/// The time between two samples: a plot of 600 points, or four a second.
 const SAMPLES_MAX: u32 = 600;
 const SAMPLE_MIN: Duration = Duration::from_millis(250);
 

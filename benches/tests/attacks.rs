@@ -18,9 +18,9 @@ use epollite_bench::attacks::Attacks;
 /// How wide a terminal is.
 const WIDTH: usize = 80;
 
-/// How long the server that does not like crowds waits, and what a crowd is.
+/// How long the server that does not like many connections waits, and how many those are.
 const DELAY: Duration = Duration::from_millis(30);
-const CROWD: usize = 100;
+const MANY: usize = 100;
 
 /// When this program is started again as a server, this is its main function: it ends, alters, or
 /// becomes slow with the connections of an attack.
@@ -42,7 +42,7 @@ fn serves_when_told_so() {
                 if wrong == "alters" && nth > 1 {
                     buf[0] ^= 1;
                 }
-                if wrong == "crowded" && open.load(Ordering::Relaxed) > CROWD {
+                if wrong == "slow-with-many" && open.load(Ordering::Relaxed) > MANY {
                     std::thread::sleep(DELAY);
                 }
                 if stream.write_all(&buf[..count]).is_err() {
@@ -125,7 +125,7 @@ fn the_attack_goes_on_while_the_client_is_measured() {
         "--servers",
         "epoll-edge",
         "--extra",
-        &extra("crowded"),
+        &extra("slow-with-many"),
         "--attacks",
         "slowloris",
         "--rounds",
@@ -177,7 +177,7 @@ fn a_wrong_server_is_told_and_the_others_are_measured() {
 #[test]
 fn bad_arguments_are_2_and_one_line() {
     for (arguments, why) in [
-        (&["--servers", "nobody"][..], "unknown server 'nobody'"),
+        (&["--servers", "no-such-server"][..], "unknown server 'no-such-server'"),
         (&["--program", "/no/such/program"], "is not a program"),
         (&["--json", "/no/such/folder/a.json"], "cannot write"),
     ] {

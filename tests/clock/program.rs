@@ -55,7 +55,7 @@ fn wall_clock() -> Vec<String> {
 struct Server {
     child: Child,
     address: String,
-    /// Open as long as it runs, and not read: a log that nobody reads is dropped.
+    /// Open as long as it runs, and not read: log lines are dropped when writing would block.
     _stdout: BufReader<ChildStdout>,
     stderr: BufReader<ChildStderr>,
 }

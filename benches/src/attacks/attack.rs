@@ -180,7 +180,7 @@ impl Attack {
 }
 
 /// A thread of attackers. A deed that fails is begun again with new connections: how the server
-/// treats attackers is its own affair.
+/// treats attackers is up to it.
 fn repeat(
     kind: Kind,
     mut attacker: Attacker,

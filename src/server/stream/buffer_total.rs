@@ -24,6 +24,7 @@ pub(super) struct Buffers<'a> {
 
 impl Buffers<'_> {
     /// Whether a read may bring more than may be kept.
+    #[inline]
     pub(super) const fn are_scarce(&self) -> bool {
         self.keep_bytes_max < self.recv.len()
     }
@@ -42,6 +43,7 @@ impl BufferTotal {
     }
 
     /// How much may be kept for a connection that keeps `own_bytes` now, these included.
+    #[inline]
     pub(super) const fn room_beside(&self, own_bytes: usize) -> usize {
         self.max_bytes.saturating_sub(self.used_bytes.saturating_sub(own_bytes))
     }
@@ -50,6 +52,7 @@ impl BufferTotal {
     ///
     /// # Panics
     /// In debug builds, if the bound is exceeded.
+    #[inline]
     pub(super) fn replace(&mut self, before: usize, after: usize) {
         self.used_bytes = self.used_bytes.saturating_sub(before).saturating_add(after);
         debug_assert!(

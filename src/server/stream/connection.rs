@@ -147,6 +147,17 @@ pub enum TimeoutStep {
     Close(CloseReason),
 }
 
+/// How much may be read, and kept.
+#[derive(Clone, Copy)]
+struct Memory {
+    /// Whether a read may bring more than may be kept.
+    is_scarce: bool,
+    /// How much may be read in this event.
+    budget_bytes: usize,
+    /// How much may be kept for this connection.
+    keep_bytes_max: usize,
+}
+
 impl Connection {
     /// A connection that was just accepted; `is_unix` for a Unix socket. `now` matters only with
     /// an idle timeout. Cost: O(1).
@@ -215,7 +226,11 @@ impl Connection {
 
     /// Bytes of memory that it keeps for its peer: that of the write buffer, and what a pipe holds.
     /// Cost: O(1).
+    #[inline]
     pub(super) fn kept_bytes(&self) -> usize {
+        if self.echo.is_flushed() {
+            return 0;
+        }
         self.buffered_bytes() - self.echo.pending().len() + self.echo.write_buffer_capacity()
     }
 
@@ -318,7 +333,7 @@ impl Connection {
     }
 
     /// Continues after a `first` read, if there was one.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn on_ready_after<T: Transport>(
         &mut self,
         first: Option<Result<ReadStep, Errno>>,
@@ -482,18 +497,12 @@ impl Connection {
                         return Ok(());
                     }
                     let room = buf.len().min(budget_bytes);
-                    let done = if self.echo.want() == Want::Discard {
-                        None
-                    } else if is_scarce {
-                        let Some(room) = buf.get_mut(..room) else { return Err(Errno::EIO) };
-                        Some(self.peek_and_echo(transport, ready, room, mode, stats)?)
-                    } else if self.has(IS_STREAMING) {
-                        let bytes_max = budget_bytes.min(keep_bytes_max);
-                        self.splice_and_echo(transport, bytes_max, buf, mode, stats)?
+                    let done = if is_scarce || self.has(IS_STREAMING | IS_HELD) {
+                        let memory = Memory { is_scarce, budget_bytes, keep_bytes_max };
+                        self.read_otherwise(transport, ready, buf, memory, mode, stats)?
                     } else {
                         None
                     };
-                    self.set(IS_HELD, done == Some(ReadStep::Held));
                     let read = match done {
                         Some(read) => Ok(read),
                         None => {
@@ -509,6 +518,35 @@ impl Connection {
             }
             step.progress = Progress::Advanced;
         }
+    }
+
+    /// Reads in another way than [`read_and_echo`](Self::read_and_echo), if it is to: while memory
+    /// is scarce, and of a stream.
+    #[inline(never)]
+    fn read_otherwise<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        ready: Ready,
+        buf: &mut [u8],
+        memory: Memory,
+        mode: TriggerMode,
+        stats: &mut StreamStats,
+    ) -> Result<Option<ReadStep>, Errno> {
+        let Memory { is_scarce, budget_bytes, keep_bytes_max } = memory;
+        let done = if self.echo.want() == Want::Discard {
+            None
+        } else if is_scarce {
+            let room = buf.len().min(budget_bytes);
+            let Some(room) = buf.get_mut(..room) else { return Err(Errno::EIO) };
+            Some(self.peek_and_echo(transport, ready, room, mode, stats)?)
+        } else if self.has(IS_STREAMING) {
+            let bytes_max = budget_bytes.min(keep_bytes_max);
+            self.splice_and_echo(transport, bytes_max, buf, mode, stats)?
+        } else {
+            None
+        };
+        self.set(IS_HELD, done == Some(ReadStep::Held));
+        Ok(done)
     }
 
     /// Reads once, and echoes what has been read; what the socket does not take is buffered. A read

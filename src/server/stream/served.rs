@@ -29,8 +29,9 @@ pub(super) struct Shared<'a> {
     pub(super) events: &'a mut VecDeque<ServerEvent>,
 }
 
-/// Continues with an event of a connection, after its `first` read, if there was one.
-#[inline(always)]
+/// Continues with an event of a connection, after its `first` read, if there was one. Never inlined:
+/// its values would take registers of the loop of whole echoes.
+#[inline(never)]
 pub(super) fn continue_event<K: Kernel>(
     first: Option<Result<ReadStep, Errno>>,
     connection: &mut Connection,
@@ -47,7 +48,10 @@ pub(super) fn continue_event<K: Kernel>(
     } else {
         connection.on_ready_after(first, &mut Socket::of(&mut io), ready, buffers, config, stats)
     };
-    total.replace(kept_bytes, connection.kept_bytes());
+    let kept_after = connection.kept_bytes();
+    if kept_after != kept_bytes {
+        total.replace(kept_bytes, kept_after);
+    }
     finish(step, connection, io, ready, config, events)
 }
 

@@ -10,6 +10,9 @@
 //! Where it breaks: one silent client stops the server. So does a client that never reads: send(2)
 //! waits for buffer space that never becomes free. No connection is accepted until it returns, and
 //! once the backlog is full the kernel drops further connection attempts silently.
+//!
+//! At shutdown the signal thread accepts what is queued while this one is stuck
+//! (`signal_thread.rs`): skip that at a first reading.
 
 use std::sync::Arc;
 
@@ -37,7 +40,8 @@ pub(super) fn run<K: InstrumentedKernel>(
     let mut acceptor = Acceptor::default();
     context.kernel.set_blocking(&listener).map_err(failed("ioctl"))?;
     let listener = registry.lend(listener);
-    for number in 1.. {
+    let mut number = 0;
+    loop {
         context.flush_stats();
         // The signal that interrupts accept4(2) may come before the call: then it comes again.
         if registry.is_shutting_down() {
@@ -46,6 +50,7 @@ pub(super) fn run<K: InstrumentedKernel>(
         match context.kernel.accept4(&listener) {
             Ok((socket, peer)) => {
                 acceptor.succeeded();
+                number += 1;
                 let registration = registry.register(&mut context.kernel, socket);
                 context.serve(registration, &peer, number, &mut buf);
             }
@@ -74,7 +79,8 @@ pub(super) fn run<K: InstrumentedKernel>(
     let queued: Vec<_> = clients.into_iter().map(register).collect();
     for (mut registration, peer) in queued {
         if !registry.is_expired() {
-            context.serve(registration, &peer, 0, &mut buf);
+            number += 1;
+            context.serve(registration, &peer, number, &mut buf);
         } else if let Some(socket) = registration.release() {
             close_quietly(&mut context.kernel, socket);
         }

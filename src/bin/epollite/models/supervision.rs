@@ -56,7 +56,9 @@ enum State {
         since: Instant,
     },
     /// It hangs, and has been killed.
-    Killed,
+    Killed {
+        since: Instant,
+    },
     Waiting {
         until: Instant,
     },
@@ -89,7 +91,9 @@ impl Supervisor {
     /// A worker has exited, or could not be forked. Returns after how long it is replaced.
     pub(super) fn exited(&mut self, number: usize, now: Instant) -> Duration {
         let slot = &mut self.slots[number];
-        if matches!(slot.state, State::Running { since } if now - since >= UPTIME_MIN) {
+        if let State::Running { since } | State::Killed { since } = slot.state
+            && now - since >= UPTIME_MIN
+        {
             slot.failures = 0;
         }
         let doublings = slot.failures.min(16);
@@ -128,13 +132,13 @@ impl Supervisor {
         self.next_check = now + interval;
         let mut findings = Vec::new();
         for (number, slot) in self.slots.iter_mut().enumerate() {
-            let State::Running { .. } = slot.state else { continue };
+            let State::Running { since } = slot.state else { continue };
             let answers = self.answers[number].load(Ordering::Relaxed);
             // Before the first question there is no answer.
             slot.missed = if answers == slot.answers { slot.missed + 1 } else { 1 };
             slot.answers = answers;
             if slot.missed > MISSED_MAX {
-                slot.state = State::Killed;
+                slot.state = State::Killed { since };
                 findings.push(Finding::Hangs(number));
             } else {
                 findings.push(Finding::Ask(number));
@@ -192,6 +196,21 @@ mod tests {
         now = now + UPTIME_MIN;
         assert_eq!(supervisor.exited(1, now), DELAY_MIN, "what was earlier is forgotten");
         assert!(!supervisor.is_hopeless(), "the other one runs");
+    }
+
+    /// It served for long before it hung: its earlier failures are forgotten too.
+    #[test]
+    fn a_worker_that_hangs_after_a_long_time_is_replaced_at_once() {
+        let timeout = Duration::from_secs(3);
+        let mut supervisor = Supervisor::new(words(1), Some(timeout), at(0));
+        supervisor.exited(0, at(1));
+        supervisor.exited(0, at(1));
+        supervisor.started(0, at(1000));
+        let mut now = at(1000) + UPTIME_MIN;
+        while !supervisor.check(now).contains(&Finding::Hangs(0)) {
+            now = now + timeout;
+        }
+        assert_eq!(supervisor.exited(0, now), DELAY_MIN);
     }
 
     #[test]

@@ -19,6 +19,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use epollite::collections::RecvBuffer;
+use epollite::kernel::close_quietly;
 use epollite::reactor::RETRY_DELAY;
 use epollite::{Addr, Fd};
 
@@ -75,11 +76,17 @@ pub(super) fn run<K: InstrumentedKernel>(
         }
     }
     registry.stopped_accepting();
-    sockets::drain_backlog(&mut context, listener, |context, socket, peer| {
-        number += 1;
-        serve(registry, context, &mut acceptor, (socket, peer), number);
-        registry.connection_count() < connections_max as usize && !registry.is_expired()
-    });
+    let has_room =
+        || registry.connection_count() < connections_max as usize && !registry.is_expired();
+    if has_room() {
+        sockets::drain_backlog(&mut context, listener, |context, socket, peer| {
+            number += 1;
+            serve(registry, context, &mut acceptor, (socket, peer), number);
+            has_room()
+        });
+    } else {
+        close_quietly(&mut context.kernel, listener);
+    }
     context.flush_stats();
     registry.wait_until_empty();
     match accept_error {
