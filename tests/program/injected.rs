@@ -170,8 +170,8 @@ fn check_row(served: Served, call: &'static str, errno: &str, expected: &[String
 }
 
 impl Traced {
-    /// Starts the server. An error is its end, with one line and the errno; or the dynamic loader's,
-    /// which the program does not see.
+    /// Starts the server. An error is its end, with one line and the errno; or that of the dynamic
+    /// loader, which the program does not see.
     fn start(fault: &Fault<'_>, arguments: &[&str]) -> Result<Self, (&'static str, Met)> {
         let scratch = Scratch::new();
         let Fault { call, errno, nth } = fault;

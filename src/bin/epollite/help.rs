@@ -367,8 +367,9 @@ Limits of peers, over all threads or workers (docs/cli.md has the rules):
                              reflectors) or reflectors (known ones only)
                                                              [default: reserved]
       --buffer-total BYTES   memory for peers that do not read, 64 KiB for each
-                             at most (256 KiB with --bulk); split into equal shares. Without room,
-                             bytes wait in the kernel until they are sent
+                             at most (256 KiB with --bulk); split into equal
+                             shares. Without room, bytes wait in the kernel
+                             until they are sent
                                                                [default: 64MiB]
 
 Output:

@@ -29,8 +29,8 @@ pub(super) struct Shared<'a> {
     pub(super) events: &'a mut VecDeque<ServerEvent>,
 }
 
-/// Continues with an event of a connection, after its `first` read, if there was one. Never inlined:
-/// its values would take registers of the loop of whole echoes.
+/// Continues with an event of a connection, after its `first` read, if there was one. Never
+/// inlined: its values would take registers of the loop of whole echoes.
 #[inline(never)]
 pub(super) fn continue_event<K: Kernel>(
     first: Option<Result<ReadStep, Errno>>,

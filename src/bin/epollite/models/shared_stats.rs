@@ -68,8 +68,8 @@ impl SharedCounters {
         snapshot
     }
 
-    /// Counts the open connections of a part as closed, and their buffers as freed, after its process
-    /// was killed. No other writer adds to its part.
+    /// Counts the open connections of a part as closed, and their buffers as freed, after its
+    /// process was killed. No other writer adds to its part.
     pub(super) fn close_open(&self, part: usize) {
         let mut snapshot = self.part(part);
         snapshot.stream.closed += std::mem::take(&mut snapshot.open);

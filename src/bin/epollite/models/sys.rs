@@ -1,7 +1,8 @@
 //! The system calls that only the models make.
 //!
-//! With `operation/sys.rs` the only file of the program that contains `unsafe` or `libc::`. Each call is counted and traced
-//! like those of the kernel; nothing here retries, keeps state or decides.
+//! With `operation/sys.rs` the only file of the program that contains `unsafe` or `libc::`. Each
+//! call is counted and traced like those of the kernel; nothing here retries, keeps state or
+//! decides.
 
 #![expect(unsafe_code, reason = "these calls are the program's own, not part of the Kernel trait")]
 
