@@ -297,7 +297,8 @@ impl Connection {
 
     /// The usual case, and nothing else: nothing is buffered, and one read brings one message,
     /// of less than `below` bytes, which is sent back whole. After anything else the caller
-    /// continues with [`on_ready_after`](Self::on_ready_after). Cost: two system calls.
+    /// continues with [`on_ready_after`](Self::on_ready_after). Cost: two system calls, three where
+    /// only a read tells that there is nothing more.
     ///
     /// `below` is [`large_bytes`] of the configuration, and at most the length of `buf`.
     #[inline(always)]
@@ -317,8 +318,40 @@ impl Connection {
         transport.on_decision(ConnectionDecision::Event { ready, unsent_bytes: 0 });
         match self.read_and_echo(transport, ready, buf, below, config, stats) {
             Ok(ReadStep::Done(count)) => FirstRead::Echoed(count),
+            // All of it was sent, and only another read can tell whether there is more.
+            Ok(ReadStep::Bytes(count)) if count < below && self.echo.is_idle() => {
+                self.echo_again(count, transport, ready, buf, config, stats)
+            }
             first => FirstRead::Other(Some(first)),
         }
+    }
+
+    /// Reads once more, after `before` bytes that were sent back whole. Mostly there is nothing.
+    #[inline(never)]
+    fn echo_again<T: Transport>(
+        &mut self,
+        before: usize,
+        transport: &mut T,
+        ready: Ready,
+        buf: &mut [u8],
+        config: &StreamConfig,
+        stats: &mut StreamStats,
+    ) -> FirstRead {
+        // Of a read that is cut by the budget it is not known whether it was short.
+        if config.budget_bytes.saturating_sub(before) < buf.len() {
+            return FirstRead::Other(Some(Ok(ReadStep::Bytes(before))));
+        }
+        let below = self.mode(config.trigger).over_below(buf.len());
+        let both = match self.read_and_echo(transport, ready, buf, below, config, stats) {
+            Ok(ReadStep::WouldBlock) => return FirstRead::Echoed(before),
+            Ok(ReadStep::Done(count)) => return FirstRead::Echoed(before + count),
+            Ok(ReadStep::Bytes(count)) => ReadStep::Bytes(before + count),
+            Ok(ReadStep::Failed(count, errno)) => ReadStep::Failed(before + count, errno),
+            // The machine knows of the end.
+            Ok(ReadStep::Eof | ReadStep::Held) => ReadStep::Bytes(before),
+            Err(errno) => ReadStep::Failed(before, errno),
+        };
+        FirstRead::Other(Some(Ok(both)))
     }
 
     /// As [`echo_once`](Self::echo_once) where a first read is not possible. Cost: O(1).
