@@ -197,12 +197,12 @@ pub enum ListenerDecision {
     },
     /// `EAGAIN`: the accept queue is empty.
     QueueEmpty {
-        /// Connections accepted in this turn.
+        /// Connections taken from the queue in this turn, refused ones included.
         accepted: u32,
     },
     /// Accepting stops at the limit of one turn.
     BatchFull {
-        /// Connections accepted in this turn.
+        /// Connections taken from the queue in this turn, refused ones included.
         accepted: u32,
     },
     /// accept4(2) failed for one connection: the next one is tried.

@@ -58,12 +58,15 @@ fn only_allowed_networks_are_served_and_others_logged_once() {
 #[test]
 fn prefork_workers_serve_allowed_networks_only() {
     for model in ["prefork", "reuseport"] {
-        let server = serving(&["--model", model, "--allow", "10.0.0.0/8"]);
-        assert!(!is_served(&mut connect(&server.tcp())), "{model}");
-        until("the worker to pass it on", || {
-            server.statistics().number("refused.not_allowed") == 1
-        });
-        server.stop().expect_code(0);
+        for (allow, is_allowed) in [("10.0.0.0/8", false), ("127.0.0.0/8", true)] {
+            let server = serving(&["--model", model, "--allow", allow]);
+            assert_eq!(is_served(&mut connect(&server.tcp())), is_allowed, "{model} {allow}");
+            until("the worker to pass it on", || {
+                let (refused, closed) = ("refused.not_allowed", "connections.closed");
+                server.statistics().number(if is_allowed { closed } else { refused }) == 1
+            });
+            server.stop().expect_code(0);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::MODELS;
 use crate::support::TRIGGERS;
 use crate::support::client::{
     Duplex, connect, connect_unix, echo, expect_end, fill_buffers, is_served, read_to_end,
@@ -323,21 +324,6 @@ fn a_signal_before_startup_is_handled_after_it() {
         }
     }
 }
-
-const MODELS: [&str; 12] = [
-    "blocking",
-    "process",
-    "thread",
-    "nonblocking",
-    "select",
-    "poll",
-    "coroutine",
-    "epoll-level",
-    "epoll-edge",
-    "epoll-oneshot",
-    "prefork",
-    "reuseport",
-];
 
 /// The server is stopped while clients connect and send: all of them are in the backlog when the
 /// signal comes.

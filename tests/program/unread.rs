@@ -5,27 +5,13 @@ use std::fs::File;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
+use crate::support::MODELS;
 use crate::support::client::is_served;
 use crate::support::process::Process;
 use crate::support::program::{PROGRAM, Program, command};
 use crate::support::scratch::Scratch;
 use crate::support::tool::tool;
 use crate::support::wait::until;
-
-/// Every model that serves TCP.
-const MODELS: [&str; 11] = [
-    "epoll-edge",
-    "epoll-level",
-    "blocking",
-    "process",
-    "thread",
-    "nonblocking",
-    "select",
-    "poll",
-    "coroutine",
-    "prefork",
-    "reuseport",
-];
 
 #[test]
 fn a_trace_into_an_unread_pipe_blocks_no_client() {

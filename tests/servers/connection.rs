@@ -3,7 +3,7 @@
 use epollite::event::Ready;
 use epollite::kernel::Shutdown;
 use epollite::server::stream::{
-    Connection, Progress, Step, StreamConfig, StreamStats, TimeoutStep, Transport,
+    CloseReason, Connection, Progress, Step, StreamConfig, StreamStats, TimeoutStep, Transport,
 };
 use epollite::{Errno, Instant, Received, Sent, Trigger};
 
@@ -102,4 +102,100 @@ fn an_idle_connection_begins_to_close_and_one_that_is_active_waits() {
     let late = connection.on_timeout(&mut peer, Instant::ZERO + idle, &config);
     assert_eq!(late, TimeoutStep::BeginClose);
     assert!(connection.has_idle_timed_out());
+}
+
+/// A peer whose messages are received one by one, as between passed descriptors, and what comes
+/// then.
+struct Messages {
+    lens: Vec<usize>,
+    then: Result<Received, Errno>,
+    sent: usize,
+    /// Sends that succeed.
+    sends: usize,
+}
+
+impl Transport for Messages {
+    fn recv(&mut self, buf: &mut [u8]) -> Result<Received, Errno> {
+        let Some(len) = self.lens.first_mut() else {
+            return std::mem::replace(&mut self.then, Ok(Received::WouldBlock));
+        };
+        let count = buf.len().min(*len);
+        *len -= count;
+        self.lens.retain(|len| *len > 0);
+        Ok(Received::Bytes(count))
+    }
+
+    fn send(&mut self, buf: &[u8]) -> Result<Sent, Errno> {
+        if self.sends == 0 {
+            return Err(Errno::EPIPE);
+        }
+        self.sends -= 1;
+        self.sent += buf.len();
+        Ok(Sent::Bytes(buf.len()))
+    }
+
+    fn shutdown(&mut self, _: Shutdown) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    fn unsent_bytes(&mut self) -> usize {
+        0
+    }
+}
+
+/// In edge mode a Unix socket is read until there is nothing more: whatever comes behind the first
+/// message, none of it is forgotten, and no event reads more than its budget.
+#[test]
+fn what_is_behind_the_first_message_of_an_edge_is_served_with_it() {
+    let reset = Progress::Close(CloseReason::Error(Errno::ECONNRESET));
+    let messages = [vec![10], vec![10, 10], vec![10, 20, 30], vec![10, BUDGET], vec![10, 60, 70]];
+    // The budget of one event is one buffer, and some.
+    for (lens, budget_bytes) in messages.iter().flat_map(|lens| [(lens, BUDGET), (lens, 200)]) {
+        for (then, last) in [
+            (Ok(Received::WouldBlock), Progress::Advanced),
+            (Ok(Received::Eof), Progress::Close(CloseReason::PeerClosed)),
+            (Err(Errno::ECONNRESET), reset),
+        ] {
+            let case = format!("{lens:?}, then {then:?}, {budget_bytes} an event");
+            let all: usize = lens.iter().sum();
+            let mut peer = Messages { lens: lens.clone(), then, sent: 0, sends: usize::MAX };
+            let mut connection = Connection::new(true, Instant::ZERO);
+            let mut ready = Ready::READABLE;
+            for _ in 0..10 {
+                let sent = peer.sent;
+                let config = StreamConfig {
+                    trigger: Trigger::Edge,
+                    budget_bytes,
+                    ..StreamConfig::default()
+                };
+                let (buf, mut stats) = (&mut [0; BUDGET], StreamStats::default());
+                let step = connection.on_ready(&mut peer, ready, buf, &config, &mut stats);
+                assert!(peer.sent - sent <= budget_bytes, "{case}: {} bytes", peer.sent - sent);
+                assert_eq!(stats.bytes_in, (peer.sent - sent) as u64, "{case}");
+                match step.requeue {
+                    Some(next) => ready = next,
+                    None => {
+                        assert_eq!(step.progress, last, "{case}");
+                        break;
+                    }
+                }
+            }
+            assert_eq!(peer.sent, all, "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_send_that_fails_closes_whichever_message_it_is_of() {
+    for sends in 0..3 {
+        let mut peer =
+            Messages { lens: vec![10, 20, 30], then: Ok(Received::WouldBlock), sent: 0, sends };
+        let mut connection = Connection::new(true, Instant::ZERO);
+        let config = StreamConfig { trigger: Trigger::Edge, ..StreamConfig::default() };
+        let (buf, mut stats) = (&mut [0; BUDGET], StreamStats::default());
+        let step = connection.on_ready(&mut peer, Ready::READABLE, buf, &config, &mut stats);
+        let reason = CloseReason::Error(Errno::EPIPE);
+        assert_eq!(step.progress, Progress::Close(reason), "after {sends} sends");
+        assert_eq!(stats.bytes_in, [10, 30, 60][sends], "what was received is counted");
+    }
 }

@@ -185,7 +185,7 @@ fn an_address_connects_as_often_as_its_rate_allows() {
 }
 
 #[test]
-fn refused_connections_do_not_use_up_the_turn_or_the_places_of_others() {
+fn refused_connections_do_not_use_up_the_places_of_others() {
     for trigger in TRIGGERS {
         let allowed = vec!["127.0.0.1".parse().unwrap()];
         let config = PeerLimitsConfig { allowed, ..PeerLimitsConfig::default() };
@@ -197,7 +197,6 @@ fn refused_connections_do_not_use_up_the_turn_or_the_places_of_others() {
         let (listener, addr) = bind_stream(server.kernel(), &addr, PortSharing::Exclusive).unwrap();
         server.add_listener(listener).unwrap();
         let mut harness = Harness { sim, server, addr };
-        // More than are accepted in one turn.
         let refused: Vec<_> = (0..200).map(|_| harness.connect("127.0.0.9").0).collect();
         let (one, is_served) = harness.connect("127.0.0.1");
         assert!(is_served, "{trigger:?}");

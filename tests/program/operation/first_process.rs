@@ -3,26 +3,12 @@
 
 use std::fs;
 
+use crate::support::MODELS;
 use crate::support::client::is_served;
 use crate::support::procfs::we_are_root;
 use crate::support::program::{PROGRAM, Program};
 use crate::support::tool::tool;
 use crate::support::wait::{eventually, until};
-
-const MODELS: [&str; 12] = [
-    "epoll-edge",
-    "epoll-level",
-    "epoll-oneshot",
-    "blocking",
-    "process",
-    "thread",
-    "nonblocking",
-    "select",
-    "poll",
-    "coroutine",
-    "prefork",
-    "reuseport",
-];
 
 /// The children of a process, and their names; zombies are among them.
 fn children(pid: u32) -> Vec<(u32, String)> {

@@ -5,6 +5,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
 
+use crate::support::MODELS;
 use crate::support::client::{connect, echo, is_served, uninterrupted};
 use crate::support::process::Process;
 use crate::support::procfs::tracer;
@@ -50,20 +51,7 @@ const QUIET: Duration = Duration::from_millis(300);
 
 #[test]
 fn every_model_tells_when_it_listens_and_when_it_stops() {
-    for model in [
-        "epoll-edge",
-        "epoll-level",
-        "epoll-oneshot",
-        "blocking",
-        "process",
-        "thread",
-        "nonblocking",
-        "select",
-        "poll",
-        "coroutine",
-        "prefork",
-        "reuseport",
-    ] {
+    for model in MODELS {
         let scratch = Scratch::new();
         let (manager, name) = manager(&scratch);
         let server =

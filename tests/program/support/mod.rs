@@ -18,3 +18,19 @@ pub(crate) mod wait;
 
 /// The three trigger modes. What holds in one must hold in all.
 pub(crate) const TRIGGERS: [&str; 3] = ["level", "edge", "oneshot"];
+
+/// Every server model.
+pub(crate) const MODELS: [&str; 12] = [
+    "blocking",
+    "process",
+    "thread",
+    "nonblocking",
+    "select",
+    "poll",
+    "coroutine",
+    "epoll-level",
+    "epoll-edge",
+    "epoll-oneshot",
+    "prefork",
+    "reuseport",
+];
