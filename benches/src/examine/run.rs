@@ -7,9 +7,14 @@ use super::context::Context;
 use super::failure::{Checked, Stop, wrong};
 use super::record::{Outcome, Status};
 use super::subject::Subject;
+use super::wait;
 
 /// How long a client may wait after a case until it is served.
 const SERVED_MAX: Duration = Duration::from_secs(10);
+
+/// How long a server that no longer serves may take to end: a process that is large or traced needs
+/// a moment from the close of its sockets to its exit status.
+const END_MAX: Duration = Duration::from_secs(2);
 
 /// How cases run.
 #[derive(Debug, Clone, Copy)]
@@ -121,6 +126,7 @@ fn run_and_check(
     let served = alive.and_then(|()| serves_a_client(subject, rules));
     if let Err(Stop::Wrong(why)) = served {
         *server_lost = true;
+        let why = end_of_server(subject).unwrap_or(why);
         recover(subject, rules)?;
         return match ran {
             Err(Stop::Wrong(ran)) => wrong(format!("{ran}; afterwards: {why}")),
@@ -140,6 +146,22 @@ fn run_and_check(
             wrong(format!("{ran}; afterwards: {kept}"))
         }
         (ran, kept) => ran.and(kept),
+    }
+}
+
+/// Why the server has ended, if it has. The kernel closes the sockets of a process before the
+/// process can be waited for: a client is reset by a server that seems to be alive.
+fn end_of_server(subject: &mut Subject) -> Option<String> {
+    let process = subject.process.as_mut()?;
+    let deadline = Instant::now() + END_MAX;
+    let mut end = None;
+    let waited = wait::until(deadline, || {
+        end = process.check_alive().err();
+        end.is_some()
+    });
+    match (waited, end) {
+        (Ok(true), Some(Stop::Wrong(why))) => Some(why),
+        _ => None,
     }
 }
 

@@ -25,7 +25,7 @@ enum Kind {
 }
 
 /// Content, order, ends, resets, clients, process: TCP.
-const TCP: [Row; 55] = [
+const TCP: [Row; 56] = [
     ("drops-last-byte", "bytes/1023", "the stream ended after 1022 of 1023 bytes"),
     ("first-64-kib", "bytes/65537", "the stream ended after 65536 of 65537"),
     ("swallows-nul", "bytes/content-nul", "in time"),
@@ -50,6 +50,7 @@ const TCP: [Row; 55] = [
     ("ends-first", "half-close/not-before-the-client", "that its client had not ended"),
     ("leaks-connections", "half-close/server-closes", "connections stay in CLOSE-WAIT"),
     ("leaks-descriptors", "many/churn", "sockets stay open"),
+    ("ends-late-at-reset", "reset/echo-unread", "the server ended: exit status: 1"),
     ("leaves-children", "many/connect-and-fin", "processes"),
     ("leaks-memory", "bytes/8-mib", "MiB of memory are kept"),
     ("ends-at-reset", "reset/echo-unread", "the server ended: exit status: 1"),

@@ -9,7 +9,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, exit};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -19,6 +19,9 @@ use signal_hook::consts::SIGTERM;
 
 /// Connections that are open at this moment.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// A copy of the descriptor of the TCP listener.
+static LISTENER: OnceLock<TcpListener> = OnceLock::new();
 
 /// What a connection of TCP and of Unix has in common.
 trait Stream: Read + Write + Send + AsFd + AsRawFd + Sized + 'static {
@@ -96,6 +99,7 @@ fn tcp(wrong: &'static str, port: u16) {
     }
     socket.listen(1024).unwrap();
     let listener = TcpListener::from(socket);
+    drop(LISTENER.set(listener.try_clone().unwrap()));
     for stream in listener.incoming() {
         let stream = match stream {
             Ok(stream) => stream,
@@ -188,6 +192,13 @@ fn echo(wrong: &'static str, mut stream: impl Stream) {
             Ok(0) => break,
             Ok(count) => count,
             Err(_) if wrong == "ends-at-reset" => exit(1),
+            Err(_) if wrong == "ends-late-at-reset" => {
+                // Clients notice the end before it can be waited for.
+                let listener = LISTENER.get().unwrap();
+                socket2::SockRef::from(listener).shutdown(Shutdown::Both).unwrap();
+                thread::sleep(Duration::from_millis(300));
+                exit(1);
+            }
             Err(_) => return,
         };
         let Some(answer) = state.answer(wrong, &buf[..count]) else { return };
