@@ -22,6 +22,9 @@ use crate::ring;
 /// Signals that request a shutdown.
 const SHUTDOWN_SIGNALS: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
 
+/// More than the signals that a server reads, none of which is pending twice.
+const SIGNALS_READ_MAX: usize = 8;
+
 /// PID 1 of a system or a container. The kernel does not deliver signals to it for which it has no
 /// handler.
 const FIRST_PROCESS: u32 = 1;
@@ -75,14 +78,34 @@ pub(crate) fn set(signals: &[Signal]) -> SignalSet {
     signals.iter().fold(SignalSet::EMPTY, |set, &signal| set | signal.into())
 }
 
-/// The signal that `read` takes from a signalfd, if there is one.
-pub(crate) fn read_signal(read: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Option<Signal> {
-    let mut record = [0; SIGINFO_BYTES];
-    let count = read(&mut record).ok()?;
-    Signal::from_siginfo(&record[..count])
+/// The signals that `read` takes from a signalfd: all that are pending.
+///
+/// signalfd(2) returns the lowest number first. If one were read at a time, a SIGUSR1 that is sent
+/// again and again would keep a SIGTERM from ever being read.
+pub(crate) fn read_signals(read: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Vec<Signal> {
+    let mut records = [[0; SIGINFO_BYTES]; SIGNALS_READ_MAX];
+    let count = read(records.as_flattened_mut()).unwrap_or(0) / SIGINFO_BYTES;
+    records[..count].iter().filter_map(|record| Signal::from_siginfo(record)).collect()
 }
 
 /// Exits at once, with the exit code that a shell gives to a process killed by `signal`.
 pub(crate) fn exit_by(signal: Signal) -> ! {
     std::process::exit(128 + i32::from(signal.number()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_is_always_pending_hides_no_other() {
+        // As signalfd(2) does it: the lowest number first, and the first one is raised again.
+        let pending = [Signal::USR1, Signal::TERM];
+        let read = read_signals(|records| {
+            let slots = records.chunks_exact_mut(SIGINFO_BYTES);
+            let filled = slots.zip(pending).map(|(slot, signal)| slot[0] = signal.number());
+            Ok(filled.count() * SIGINFO_BYTES)
+        });
+        assert_eq!(read, pending);
+    }
 }

@@ -29,7 +29,7 @@ use crate::operation::{notify, reload};
 use crate::origin::TraceOrigin;
 use crate::recorder;
 use crate::ring;
-use crate::signals::{exit_by, read_signal};
+use crate::signals::{exit_by, read_signals};
 use crate::stats::StatsSnapshot;
 use crate::trace::Trace;
 use refusals::RefusalLog;
@@ -302,44 +302,41 @@ impl<K: InstrumentedKernel> Worker<K> {
     }
 
     fn on_user_io(&mut self, token: Token, ready: Ready) {
-        let signal = match user_source(&mut self.server, token) {
-            Some((UserSource::Datagrams(service), mut io)) => {
-                service.on_ready(&mut io, ready);
-                None
-            }
+        match user_source(&mut self.server, token) {
+            Some((UserSource::Datagrams(service), mut io)) => service.on_ready(&mut io, ready),
             Some((UserSource::Signals, mut io)) => {
-                read_signal(|record| io.syscall(|kernel, fd| kernel.read(fd, record)))
+                let signals =
+                    read_signals(|records| io.syscall(|kernel, fd| kernel.read(fd, records)));
+                signals.into_iter().for_each(|signal| self.on_signal(signal));
             }
-            Some((UserSource::Control, _)) => return self.on_control(token),
-            Some((UserSource::Successor, _)) => return self.on_successor(token),
-            Some((UserSource::Predecessor, _)) => return self.on_predecessor(),
-            Some((UserSource::Metrics, _)) => return self.on_metrics(token),
-            Some((UserSource::Scrape(_), _)) => return self.on_scrape(token),
-            None => None,
-        };
+            Some((UserSource::Control, _)) => self.on_control(token),
+            Some((UserSource::Successor, _)) => self.on_successor(token),
+            Some((UserSource::Predecessor, _)) => self.on_predecessor(),
+            Some((UserSource::Metrics, _)) => self.on_metrics(token),
+            Some((UserSource::Scrape(_), _)) => self.on_scrape(token),
+            None => {}
+        }
+    }
+
+    fn on_signal(&mut self, signal: Signal) {
         match signal {
-            Some(Signal::USR1) => self.coordinator.request_stats(self.index),
-            Some(Signal::USR2) => {
-                match &self.heartbeat {
+            Signal::USR1 => self.coordinator.request_stats(self.index),
+            Signal::USR2 => {
+                return match &self.heartbeat {
                     // The parent asks whether this process serves its events.
                     Some(answers) => _ = answers.fetch_add(1, Ordering::Relaxed),
                     None => recorder::dump(),
-                }
-                return;
+                };
             }
-            Some(Signal::HUP) if reload::is_on() => {
-                reload::run(&self.log);
-                return;
-            }
-            Some(signal) if self.shutdown_requested => {
+            Signal::HUP if reload::is_on() => return reload::run(&self.log),
+            _ if self.shutdown_requested => {
                 self.socket_files.remove();
                 exit_by(signal)
             }
-            Some(_) => {
+            _ => {
                 self.shutdown_requested = true;
                 self.coordinator.request_shutdown(self.index);
             }
-            None => return,
         }
         self.apply_requests();
     }

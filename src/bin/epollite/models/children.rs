@@ -15,7 +15,7 @@ use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
 use crate::log::Log;
 use crate::operation::{notify, reload};
-use crate::signals::{exit_by, read_signal};
+use crate::signals::{exit_by, read_signals};
 
 /// Children that have been forked and not yet reaped.
 pub(super) struct ChildProcesses<K: InstrumentedKernel> {
@@ -118,19 +118,24 @@ impl<K: InstrumentedKernel> ChildProcesses<K> {
         self.signal_all(sys::SIGKILL);
     }
 
-    /// Reads and handles one signal.
-    pub(super) fn on_signal(&mut self) {
-        match read_signal(|record| self.context.kernel.read(&self.signals, record)) {
-            None => {}
-            Some(Signal::CHLD) => self.reap(),
-            Some(Signal::USR1) => self.print_stats(),
-            Some(Signal::HUP) if reload::is_on() => reload::run(&self.context.log),
-            Some(signal) if self.is_shutting_down() => {
+    /// Reads and handles the pending signals.
+    pub(super) fn on_signals(&mut self) {
+        for signal in read_signals(|records| self.context.kernel.read(&self.signals, records)) {
+            self.on_signal(signal);
+        }
+    }
+
+    fn on_signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::CHLD => self.reap(),
+            Signal::USR1 => self.print_stats(),
+            Signal::HUP if reload::is_on() => reload::run(&self.context.log),
+            _ if self.is_shutting_down() => {
                 self.kill_all();
                 self.files.remove();
                 exit_by(signal)
             }
-            Some(_) => {
+            _ => {
                 self.drain_deadline = Some(Some(self.context.kernel.now() + self.drain));
                 self.files.remove();
                 notify::stopping();

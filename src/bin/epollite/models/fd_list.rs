@@ -19,7 +19,7 @@ use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::{BoundSocket, SocketFiles};
 use crate::operation::{notify, reload};
-use crate::signals::{exit_by, read_signal};
+use crate::signals::{exit_by, read_signals};
 use crate::stats::StatsSnapshot;
 
 /// Connections accepted, or datagrams answered, before other descriptors are served.
@@ -154,7 +154,7 @@ impl<K: InstrumentedKernel> FdList<K> {
     /// stay in it until [`finish_iteration`](Self::finish_iteration), so that indexes stay valid.
     pub(super) fn dispatch(&mut self, at: usize) {
         let handled = match self.entries[at].role {
-            Source::Signals => self.on_signal(at),
+            Source::Signals => self.on_signals(at),
             Source::Listener => self.accept_batch(at, BATCH_MAX) > 0,
             Source::Datagrams(_) => self.echo_datagrams(at) > 0,
             Source::Client(_) => self.on_client_ready(at),
@@ -355,19 +355,26 @@ impl<K: InstrumentedKernel> FdList<K> {
         handled
     }
 
-    fn on_signal(&mut self, at: usize) -> bool {
+    fn on_signals(&mut self, at: usize) -> bool {
         let signalfd = &self.entries[at].fd;
-        match read_signal(|record| self.context.kernel.read(signalfd, record)) {
-            None => return false,
-            Some(Signal::USR1) => self.context.snapshot().print(&self.context.log),
-            Some(Signal::HUP) if reload::is_on() => reload::run(&self.context.log),
-            Some(signal) if self.drain_deadline.is_some() => {
+        let mut is_any = false;
+        for signal in read_signals(|records| self.context.kernel.read(signalfd, records)) {
+            is_any = true;
+            self.on_signal(signal);
+        }
+        is_any
+    }
+
+    fn on_signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::USR1 => self.context.snapshot().print(&self.context.log),
+            Signal::HUP if reload::is_on() => reload::run(&self.context.log),
+            _ if self.drain_deadline.is_some() => {
                 self.files.remove();
                 exit_by(signal)
             }
-            Some(_) => self.drain_deadline = Some(self.context.kernel.now() + self.limits.drain),
+            _ => self.drain_deadline = Some(self.context.kernel.now() + self.limits.drain),
         }
-        true
     }
 
     /// Accepts the backlog, closes the listeners, echoes pending data and begins draining

@@ -84,7 +84,7 @@ pub(super) fn run<K: InstrumentedKernel>(
         let mut list = [PollFd::new(&children.signals, Interest::READABLE)];
         match children.context.kernel.poll(&mut list, timeout) {
             Err(errno) if !errno.is_interrupted() => return Err(syscall_failure("poll", errno)),
-            Ok(1) => children.on_signal(),
+            Ok(1) => children.on_signals(),
             _ => {}
         }
         children.kill_if_expired();

@@ -36,7 +36,7 @@ use crate::client_log;
 use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::origin::TraceOrigin;
-use crate::signals::read_signal;
+use crate::signals::read_signals;
 use crate::stats::StatsSnapshot;
 
 /// Concurrent processes when the user sets no limit.
@@ -124,7 +124,7 @@ impl<K: InstrumentedKernel> Parent<K> {
             Ok(_) => {}
         }
         if list[0].is_ready() {
-            self.children.on_signal();
+            self.children.on_signals();
         }
         for at in 0..self.listeners.len() {
             if list[at + 1].is_ready() && self.failed_listener.is_none() {
@@ -232,9 +232,9 @@ fn wait_readable<K: InstrumentedKernel>(
             _ => {}
         }
         if list[1].is_ready() {
-            let signal = read_signal(|record| own.kernel.read(signals, record));
+            let pending = read_signals(|records| own.kernel.read(signals, records));
             // A terminal sends SIGINT to all processes; the parent sends SIGTERM.
-            if signal == Some(Signal::TERM) {
+            if pending.contains(&Signal::TERM) {
                 let _ = own.kernel.shutdown(socket, Shutdown::Read);
                 return false;
             }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use epollite::kernel::{Shutdown, Signal};
-use epollite::{Addr, Errno, Fd, Interest, Kernel};
+use epollite::{Addr, Fd, Interest, Kernel};
 
 use super::context::WorkerContext;
 use super::shared_stats::SharedCounters;
@@ -28,7 +28,7 @@ use crate::exit::{CliError, failed, spawn_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
 use crate::operation::{notify, reload};
-use crate::signals::{exit_by, read_signal};
+use crate::signals::{exit_by, read_signals};
 
 /// How often the thread that accepts is interrupted until it reacts, and after how many times the
 /// signal thread accepts for it, if its listener was lent.
@@ -227,8 +227,16 @@ struct SignalThread<K: InstrumentedKernel> {
 
 impl<K: InstrumentedKernel> SignalThread<K> {
     fn run(mut self) {
-        while self.next_signal().is_some_and(is_handled) {}
+        let requests = loop {
+            let requests = self.shutdown_requests();
+            if !requests.is_empty() {
+                break requests;
+            }
+        };
         self.files.remove();
+        if let Some(&signal) = requests.get(1) {
+            exit_by(signal);
+        }
         notify::stopping();
         self.registry.lock().is_shutting_down = true;
         self.registry.changed.notify_all();
@@ -262,31 +270,26 @@ impl<K: InstrumentedKernel> SignalThread<K> {
             if kernel.poll(&mut list, remaining.into_iter().chain(again).min()) != Ok(1) {
                 continue;
             }
-            if let Some(signal) = self.next_signal().filter(|&signal| !is_handled(signal)) {
+            if let Some(&signal) = self.shutdown_requests().first() {
                 exit_by(signal);
             }
         }
     }
 
-    /// Waits for a signal. SIGUSR1 (print statistics) and a reload are handled here.
-    fn next_signal(&mut self) -> Option<Signal> {
-        // A signal for the thread that accepts may come from outside, and interrupt this one.
-        let mut read = Err(Errno::EINTR);
-        let mut signal = None;
-        while read.is_err_and(Errno::is_interrupted) {
-            signal = read_signal(|record| {
-                read = self.context.kernel.read(&self.signals, record);
-                read
-            });
-        }
+    /// Waits for signals, handles SIGUSR1 (print statistics) and a reload, and returns the others.
+    fn shutdown_requests(&mut self) -> Vec<Signal> {
+        // A signal for the thread that accepts may come from outside: the read is then interrupted.
+        let signals = read_signals(|records| self.context.kernel.read(&self.signals, records));
+        let (handled, requests): (Vec<_>, Vec<_>) =
+            signals.into_iter().partition(|&signal| is_handled(signal));
         self.context.flush_stats();
-        if signal == Some(Signal::USR1) {
-            self.registry.counters.sum().print(&self.context.log);
+        for signal in handled {
+            match signal {
+                Signal::USR1 => self.registry.counters.sum().print(&self.context.log),
+                _ => reload::run(&self.context.log),
+            }
         }
-        if signal == Some(Signal::HUP) {
-            reload::run(&self.context.log);
-        }
-        signal
+        requests
     }
 }
 

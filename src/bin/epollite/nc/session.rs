@@ -21,7 +21,7 @@ use super::stdio::{PIPE_BUF, Stdio, Stream};
 use crate::args::{Mode, NcOptions};
 use crate::exit::CliError;
 use crate::log;
-use crate::signals::read_signal;
+use crate::signals::read_signals;
 
 /// Bytes read at once. Beyond this, a larger buffer has no measurable effect.
 const READ_BUFFER_BYTES: usize = 256 << 10;
@@ -450,7 +450,8 @@ impl<'a, K: Kernel> Session<'a, K> {
     /// Reads a signal, if there is one, which ends the run.
     pub(super) fn on_signal(&mut self, token: Token) -> Result<(), CliError> {
         let Some((_, mut io)) = self.reactor.get_mut(token) else { return Ok(()) };
-        self.signalled = read_signal(|record| io.syscall(|kernel, fd| kernel.read(fd, record)));
+        let signals = read_signals(|records| io.syscall(|kernel, fd| kernel.read(fd, records)));
+        self.signalled = signals.first().copied();
         self.finished |= self.signalled.is_some();
         self.arm(token, Interest::READABLE)
     }
