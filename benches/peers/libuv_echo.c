@@ -4,6 +4,7 @@
  *
  *   cc -O2 -o libuv_echo libuv_echo.c -luv
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: libuv_echo PORT\n");
         return 2;
     }
+    /* It writes by write(2), which raises it once the peer has reset the connection. */
+    signal(SIGPIPE, SIG_IGN);
     uv_loop_t *loop = uv_default_loop();
     uv_tcp_t listener;
     struct sockaddr_in address;

@@ -77,7 +77,7 @@ auto\t''"
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l allow -d 'serve only this network, 10.0.0.0/8 or' -r -f
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l connections-per-address -d 'connections of one address at a time' -r -f
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l udp-refuse -d 'source ports that get no answer, against loops of two servers' -r -f
-complete -c epollite -n "__fish_epollite_using_subcommand echo" -l buffer-total -d 'memory for peers that do not read, 64 KiB for each at most (256 KiB with --bulk)' -r -f
+complete -c epollite -n "__fish_epollite_using_subcommand echo" -l buffer-total -d 'memory for peers that do not read, 64 KiB for each at most (128 KiB with --bulk)' -r -f
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l log-format -d 'text, json or off' -r -f -a "text\t''
 json\t''
 off\t''"

@@ -343,7 +343,7 @@ Server:
       --drain-timeout TIME   time to flush connections at shutdown; off closes
                              them at once                         [default: 5s]
       --read-budget BYTES    bytes read from one connection per turn (edge)
-                                                                [default: 1MiB]
+                                                               [default: 128KiB]
       --spin HOW             poll before blocking: auto (while events come in 20
                              us), off, or a time up to 10ms before every wait
                                                                   [default: off]
@@ -367,7 +367,7 @@ Limits of peers, over all threads or workers (docs/cli.md has the rules):
                              reflectors) or reflectors (known ones only)
                                                              [default: reserved]
       --buffer-total BYTES   memory for peers that do not read, 64 KiB for each
-                             at most (256 KiB with --bulk); split into equal
+                             at most (128 KiB with --bulk); split into equal
                              shares. Without room, bytes wait in the kernel
                              until they are sent
                                                                [default: 64MiB]

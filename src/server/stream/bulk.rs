@@ -15,7 +15,7 @@
 //! * A [`BulkSocket`] must end with `finish`: dropping one loses its pipe, whose descriptors
 //!   nothing closes.
 //! * The pool has at most [`StreamConfig::pipes_max`] pipes, and none is asked to hold more than
-//!   four times the receive buffer. A connection that finds none copies.
+//!   twice the receive buffer. A connection that finds none copies.
 
 use alloc::vec::Vec;
 use core::num::NonZeroU8;
@@ -31,9 +31,9 @@ use crate::reactor::{Received, Sent};
 /// The most bytes that a pipe of the server holds: what Linux grants an unprivileged process.
 const PIPE_BYTES_MAX: usize = 1 << 20;
 
-/// The size of a pipe, in receive buffers: 256 KiB by default, with which it was measured
+/// The size of a pipe, in receive buffers: 128 KiB by default, with which it was measured
 /// (docs/performance.md).
-const PIPE_BUFFERS: usize = 4;
+const PIPE_BUFFERS: usize = 2;
 
 /// A pipe that the pool keeps for a connection: its number.
 pub(super) type PipeNumber = NonZeroU8;

@@ -50,8 +50,8 @@ pub struct StreamConfig {
     /// How the bytes of connections move: through the receive buffer, or through a pipe by
     /// splice(2).
     pub bulk: Bulk,
-    /// Pipes that the server has at most, each four times the size of the receive buffer, up to 1
-    /// MiB: with the defaults 4 MiB of the kernel's memory, and 32 descriptors. One serves all
+    /// Pipes that the server has at most, each twice the size of the receive buffer, up to 1 MiB:
+    /// with the defaults 2 MiB of the kernel's memory, and 32 descriptors. One serves all
     /// connections whose peers read; a peer that does not read keeps one occupied. A connection
     /// that finds none copies.
     pub pipes_max: u8,
@@ -66,7 +66,7 @@ impl Default for StreamConfig {
             connections_max: 1 << 20,
             buffer_bytes: 64 << 10,
             buffer_total_bytes: 64 << 20,
-            budget_bytes: 1 << 20,
+            budget_bytes: 128 << 10,
             events_max: Limits::default().events_max,
             accepts_max: 64,
             idle_timeout: None,
