@@ -9,6 +9,7 @@ mod outputs;
 mod own;
 mod wrong;
 
+use std::collections::BTreeSet;
 use std::process::{Command, Output, Stdio};
 
 use epollite_bench::examine::{Examination, Outcome, Status};
@@ -17,7 +18,7 @@ use rayon::prelude::*;
 /// A server by the name of what is wrong with it; the case that must fail; a part of the reason.
 type Row = (&'static str, &'static str, &'static str);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Tcp,
     Udp,
@@ -25,7 +26,7 @@ enum Kind {
 }
 
 /// Content, order, ends, resets, clients, process: TCP.
-const TCP: [Row; 56] = [
+const TCP: [Row; 70] = [
     ("drops-last-byte", "bytes/1023", "the stream ended after 1022 of 1023 bytes"),
     ("first-64-kib", "bytes/65537", "the stream ended after 65536 of 65537"),
     ("swallows-nul", "bytes/content-nul", "in time"),
@@ -50,7 +51,17 @@ const TCP: [Row; 56] = [
     ("ends-first", "half-close/not-before-the-client", "that its client had not ended"),
     ("leaks-connections", "half-close/server-closes", "connections stay in CLOSE-WAIT"),
     ("leaks-descriptors", "many/churn", "sockets stay open"),
+    ("leaks-descriptors", "half-close/unread-echo", "sockets stay open"),
+    ("leaks-descriptors", "reset/close-unread", "sockets stay open"),
+    ("ends-at-reset", "reset/after-connect", "the server ended: exit status: 1"),
+    ("ends-at-reset", "reset/after-a-byte", "the server ended: exit status: 1"),
+    ("ends-at-reset", "reset/half-a-message", "the server ended: exit status: 1"),
+    ("ends-at-reset", "reset/echo-in-flight", "the server ended: exit status: 1"),
+    ("ends-at-reset", "reset/server-blocked", "the server ended: exit status: 1"),
+    ("ends-at-reset", "reset/before-accept", "the server ended: exit status: 1"),
     ("ends-late-at-reset", "reset/echo-unread", "the server ended: exit status: 1"),
+    ("ends-with-silent-clients", "reset/close-at-once", "the server ended: exit status: 1"),
+    ("ends-with-silent-clients", "many/connect-and-close", "the server ended: exit status: 1"),
     ("leaves-children", "many/connect-and-fin", "processes"),
     ("leaks-memory", "bytes/8-mib", "MiB of memory are kept"),
     ("ends-at-reset", "reset/echo-unread", "the server ended: exit status: 1"),
@@ -76,6 +87,10 @@ const TCP: [Row; 56] = [
     ("logs-at-limit", "process/limit-log", "KiB of log in a second"),
     ("spins-at-limit", "process/limit-rest", "it wants the processor"),
     ("ends-at-limit", "process/limit-others", "the server ended"),
+    ("looks-each-millisecond", "process/calls-while-idle", ""),
+    ("ends-at-continue", "process/stop-and-continue", "the server ended: exit status: 1"),
+    ("ends-at-winch", "process/harmless-signals", "the server ended: exit status: 1"),
+    ("ignores-sigint", "process/sigint", "has not ended in time"),
     ("ignores-sigterm", "process/sigterm", "has not ended in time"),
     ("fails-at-sigterm", "process/sigterm-with-a-client", "it ended with status 3"),
     ("without-drain", "process/drain", "reset"),
@@ -84,7 +99,7 @@ const TCP: [Row; 56] = [
     ("succeeds-without-port", "process/second-instance", "it ends with status 0"),
 ];
 
-const UDP: [Row; 13] = [
+const UDP: [Row; 20] = [
     ("cuts-at-1472", "udp/length-1473", "1472 bytes came back, and 1473 were sent"),
     ("cuts-at-65000", "udp/length-65507", "65000 bytes came back"),
     ("ignores-empty", "udp/length-empty", "no answer in time"),
@@ -97,10 +112,17 @@ const UDP: [Row; 13] = [
     ("from-any-address", "udp/source-address", "127.0.0.1"),
     ("ignores-from-100-clients-on", "udp/new-sockets", "no answer"),
     ("alters-some", "udp/flood-unaltered", "never sent"),
+    ("ignores-ipv6", "udp/ipv6", ""),
+    ("stops-at-20", "udp/flood", "no answer"),
+    ("stops-at-20", "udp/flood-of-empty-ones", "no answer"),
+    ("stops-at-long-ones", "udp/flood-of-long-ones", "no answer"),
+    ("stops-at-20", "udp/small-receive-buffer", "no answer"),
+    ("spins-at-100", "udp/idle-after-flood", ""),
+    ("ends-at-icmp-error", "udp/client-gone", "the server ended: exit status: 1"),
     ("answers-short-ones-only", "udp/long-and-short", "no answer in time"),
 ];
 
-const UNIX: [Row; 9] = [
+const UNIX: [Row; 10] = [
     ("keeps-descriptors", "unix/descriptor-closed", "keeps a descriptor"),
     ("keeps-descriptors", "unix/descriptor-while-open", "keeps a descriptor"),
     ("keeps-descriptors", "unix/64-descriptors", ""),
@@ -108,6 +130,7 @@ const UNIX: [Row; 9] = [
     ("leaves-path", "unix/removed-at-exit", "the path is still there"),
     ("keeps-left-path", "unix/left-path", "did not start"),
     ("short-paths-only", "unix/long-path", "did not start"),
+    ("removes-path-in-vain", "process/second-instance-gone", ""),
     ("steals-path", "process/second-instance", ""),
     ("loses-behind-fin", "half-close/late-1-mib", ""),
 ];
@@ -135,30 +158,113 @@ fn each_wrong_unix_server_fails_its_case() {
     check(Kind::Unix, &UNIX);
 }
 
+/// Each case is failed by a server that is wrong on purpose: those without a row above by one that
+/// alters the last byte of whatever it sends back.
+#[test]
+fn every_other_case_notices_altered_bytes() {
+    let is_named = |case: &&(String, Kind)| {
+        [&TCP[..], &UDP, &UNIX].iter().any(|rows| rows.iter().any(|row| row.1 == case.0))
+    };
+    let cases = listed();
+    let rest: Vec<_> = cases.iter().filter(|case| !is_named(case)).collect();
+    assert!(cases.len() > 170 && rest.len() < cases.len(), "the list is read");
+    let parts = parts(rest.iter().map(|(case, kind)| (case.as_str(), *kind)));
+    let failures: Vec<String> = pool().install(|| {
+        parts.par_iter().flat_map_iter(|(kind, part)| unnoticed("alters", *kind, part)).collect()
+    });
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// The cases of each transport, a few at a time.
+fn parts<'a>(cases: impl Iterator<Item = (&'a str, Kind)>) -> Vec<(Kind, Vec<&'a str>)> {
+    let cases: BTreeSet<(Kind, &str)> = cases.map(|(case, kind)| (kind, case)).collect();
+    let cases: Vec<(Kind, &str)> = cases.into_iter().collect();
+    cases
+        .chunk_by(|one, next| one.0 == next.0)
+        .flat_map(|of_kind| of_kind.chunks(12))
+        .map(|part| (part[0].0, part.iter().map(|(_, case)| *case).collect()))
+        .collect()
+}
+
+/// Which of the cases the server does not fail, or fails only afterwards.
+fn unnoticed(wrong: &str, kind: Kind, cases: &[&str]) -> Vec<String> {
+    let run = examine(wrong, kind, &cases.join(","), "20s");
+    let is_noticed = |case: &str| {
+        run.outcomes.iter().any(|outcome| {
+            let why = outcome.why.as_deref().unwrap_or_default();
+            outcome.name == case
+                && outcome.status == Status::Failed
+                && !why.starts_with("afterwards")
+        })
+    };
+    let rest = cases.iter().filter(|case| !is_noticed(case));
+    rest.map(|case| {
+        let found = run.outcomes.iter().find(|outcome| outcome.name == *case);
+        format!("{wrong}: {case}: {:?} {}", found.map(|it| (it.status, &it.why)), run.err)
+    })
+    .collect()
+}
+
+/// The names of all cases, each with a transport that it is for.
+fn listed() -> Vec<(String, Kind)> {
+    let mut command = bench();
+    command.args(["examine", "--list"]);
+    let list = String::from_utf8(finish(command).stdout).unwrap();
+    let heads = list.lines().filter(|line| !line.starts_with(' '));
+    let name_and_kind = heads.filter_map(|line| line.split_once(" ("));
+    name_and_kind
+        .map(|(name, transports)| {
+            let kind = match transports {
+                it if it.contains("TCP") || it.contains("all") => Kind::Tcp,
+                it if it.contains("UDP") => Kind::Udp,
+                _ => Kind::Unix,
+            };
+            (name.to_owned(), kind)
+        })
+        .collect()
+}
+
 /// The same cases pass with the server that has none of these faults: what a wrong server fails is
 /// not failed by all.
 #[test]
 fn the_right_server_passes_these_cases() {
-    for (kind, rows) in [(Kind::Tcp, &TCP[..]), (Kind::Udp, &UDP), (Kind::Unix, &UNIX)] {
-        let cases: Vec<&str> = rows.iter().map(|(_, case, _)| *case).collect();
-        let run = examine("right", kind, &cases.join(","), "20s");
-        let wrong: Vec<&Outcome> =
-            run.outcomes.iter().filter(|case| case.status == Status::Failed).collect();
-        assert!(wrong.is_empty() && run.code == Some(0), "{kind:?}: {wrong:#?} {}", run.err);
-        assert!(run.outcomes.len() >= cases.len() / 2, "{kind:?}: the cases exist");
-    }
+    let tables = [(Kind::Tcp, &TCP[..]), (Kind::Udp, &UDP), (Kind::Unix, &UNIX)];
+    let cases = tables
+        .into_iter()
+        .flat_map(|(kind, rows)| rows.iter().map(move |(_, case, _)| (*case, kind)));
+    let parts = parts(cases);
+    pool().install(|| {
+        parts.par_iter().for_each(|(kind, cases)| {
+            let run = examine("right", *kind, &cases.join(","), "20s");
+            let wrong: Vec<&Outcome> =
+                run.outcomes.iter().filter(|case| case.status == Status::Failed).collect();
+            assert!(wrong.is_empty() && run.code == Some(0), "{kind:?}: {wrong:#?} {}", run.err);
+            let exists = |case: &&str| run.outcomes.iter().any(|outcome| outcome.name == *case);
+            assert!(cases.iter().all(exists), "{kind:?}: the cases exist");
+        });
+    });
 }
 
 fn check(kind: Kind, rows: &[Row]) {
-    // Most of the time they wait.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(6).build().unwrap();
     let failures: Vec<String> =
-        pool.install(|| rows.par_iter().filter_map(|row| fault(kind, *row)).collect());
+        pool().install(|| rows.par_iter().filter_map(|row| fault(kind, *row)).collect());
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Why the row does not hold.
-fn fault(kind: Kind, (wrong, case, why): Row) -> Option<String> {
+/// Several runs at a time: most of the time they wait.
+fn pool() -> rayon::ThreadPool {
+    rayon::ThreadPoolBuilder::new().num_threads(6).build().unwrap()
+}
+
+/// Why the row does not hold. Tried again: on a busy machine a server may do what is wrong with it
+/// only after all looks at it.
+fn fault(kind: Kind, row: Row) -> Option<String> {
+    fault_once(kind, row)?;
+    fault_once(kind, row)?;
+    fault_once(kind, row)
+}
+
+fn fault_once(kind: Kind, (wrong, case, why): Row) -> Option<String> {
     // What is found by waiting in vain is found soon; for the rest a busy machine has time.
     let is_found_by_waiting = why.is_empty() || why.contains("in time") || why.contains("idle");
     let run = examine(wrong, kind, case, if is_found_by_waiting { "3s" } else { "20s" });

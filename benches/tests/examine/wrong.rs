@@ -15,10 +15,13 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
-use signal_hook::consts::SIGTERM;
+use signal_hook::consts::{SIGCONT, SIGINT, SIGTERM, SIGWINCH};
 
 /// Connections that are open at this moment.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Clients that ended without a byte.
+static SILENT: AtomicUsize = AtomicUsize::new(0);
 
 /// A copy of the descriptor of the TCP listener.
 static LISTENER: OnceLock<TcpListener> = OnceLock::new();
@@ -57,6 +60,17 @@ impl Stream for UnixStream {
 /// Serves at a port, or a path, until it is ended.
 pub(crate) fn serve(wrong: &'static str, place: &str) {
     match wrong {
+        "ignores-sigint" => drop(signal_hook::flag::register(SIGINT, Arc::default())),
+        "ends-at-continue" | "ends-at-winch" => {
+            let signal = if wrong == "ends-at-winch" { SIGWINCH } else { SIGCONT };
+            let always = Arc::new(true.into());
+            signal_hook::flag::register_conditional_shutdown(signal, 1, always).unwrap();
+        }
+        "looks-each-millisecond" => drop(thread::spawn(|| {
+            loop {
+                thread::sleep(Duration::from_millis(1));
+            }
+        })),
         "ignores-sigterm" => drop(signal_hook::flag::register(SIGTERM, Arc::default())),
         "fails-at-sigterm" => {
             let always = Arc::new(true.into());
@@ -84,7 +98,7 @@ fn tcp(wrong: &'static str, port: u16) {
     let address: SocketAddr = match wrong {
         "only-ipv6" => format!("[::]:{port}").parse().unwrap(),
         "only-127.0.0.1" => format!("0.0.0.0:{port}").parse().unwrap(),
-        "refuses-ipv6" => format!("[::]:{port}").parse().unwrap(),
+        "refuses-ipv6" | "alters" => format!("[::]:{port}").parse().unwrap(),
         _ => format!("127.0.0.1:{port}").parse().unwrap(),
     };
     let socket =
@@ -141,6 +155,10 @@ fn unix(wrong: &'static str, path: &str) {
     let is_live = UnixStream::connect(path).is_ok();
     if (!is_live && wrong != "keeps-left-path") || wrong == "steals-path" {
         drop(std::fs::remove_file(path));
+    }
+    if is_live && wrong == "removes-path-in-vain" {
+        drop(std::fs::remove_file(path));
+        exit(1);
     }
     let Ok(listener) = UnixListener::bind(path) else { exit(1) };
     if wrong == "not-writable" {
@@ -203,6 +221,9 @@ fn echo(wrong: &'static str, mut stream: impl Stream) {
         };
         let Some(answer) = state.answer(wrong, &buf[..count]) else { return };
         if !write(wrong, &mut stream, &answer) {
+            if wrong == "ends-at-reset" {
+                exit(1);
+            }
             return;
         }
         if wrong == "ends-first" {
@@ -210,6 +231,10 @@ fn echo(wrong: &'static str, mut stream: impl Stream) {
         }
     }
     match wrong {
+        // Not with those by which it is seen to have started.
+        "ends-with-silent-clients" if state.total == 0 && SILENT.fetch_add(1, Relaxed) > 20 => {
+            exit(1)
+        }
         "never-ends" => thread::sleep(Duration::from_secs(600)),
         "leaks-descriptors" => {
             stream.end(Shutdown::Both);
@@ -342,16 +367,27 @@ fn keep_descriptors(mut stream: impl Stream) {
 }
 
 fn datagrams(wrong: &'static str, port: u16) {
-    let any = matches!(wrong, "from-any-address" | "right-everywhere");
-    let Ok(socket) = UdpSocket::bind((if any { "0.0.0.0" } else { "127.0.0.1" }, port)) else {
-        exit(1)
+    let address = match wrong {
+        "from-any-address" | "right-everywhere" => "0.0.0.0",
+        "ignores-ipv6" => "::",
+        _ => "127.0.0.1",
     };
+    let Ok(socket) = UdpSocket::bind((address, port)) else { exit(1) };
+    if wrong == "ends-at-icmp-error" {
+        nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::Ipv4RecvErr, &true)
+            .unwrap();
+    }
     let other = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut buf = vec![0; 1 << 17];
-    let (mut peers, mut last, mut first) = (Vec::new(), None, None);
+    let (mut peers, mut last, mut first, mut long_ones) = (Vec::new(), None, None, 0_u64);
     for nth in 0_u64.. {
-        let Ok((count, from)) = socket.recv_from(&mut buf) else { continue };
+        let (count, from) = match socket.recv_from(&mut buf) {
+            Ok(received) => received,
+            Err(_) if wrong == "ends-at-icmp-error" => exit(1),
+            Err(_) => continue,
+        };
         let data = buf[..count].to_vec();
+        long_ones += u64::from(count > 9000);
         if !peers.contains(&from) {
             peers.push(from);
         }
@@ -360,8 +396,18 @@ fn datagrams(wrong: &'static str, port: u16) {
             "cuts-at-1472" => data[..count.min(1472)].to_vec(),
             "cuts-at-65000" => data[..count.min(65_000)].to_vec(),
             "cuts-at-nul" => data.split(|&byte| byte == 0).next().unwrap_or_default().to_vec(),
+            "alters" if data != ANSWERED_CHECK => match data.split_last() {
+                Some((last, rest)) => [rest, &[last ^ 1]].concat(),
+                None => vec![0],
+            },
             "ignores-empty" if count == 0 => continue,
             "ignores-repetition" if repeated => continue,
+            "ignores-ipv6" if from.ip().to_canonical().is_ipv6() => continue,
+            "stops-at-20" if nth > 20 => continue,
+            "stops-at-long-ones" if long_ones > 3 => continue,
+            "spins-at-100" if nth > 100 => loop {
+                std::hint::spin_loop();
+            },
             "ignores-from-100-clients-on" if peers.len() > 100 => continue,
             "alters-some" if nth % 64 == 63 && count == 48 => vec![0; 48],
             "merges" => match first.take() {
@@ -393,6 +439,11 @@ struct State {
     line: Vec<u8>,
 }
 
+/// By this message `examine` sees after each case that the server still serves, over TCP and Unix
+/// sockets and over UDP. What is wrong with a server that answers it is for the case to see.
+const SERVED_CHECK: &[u8] = b"is another client served?\n";
+const ANSWERED_CHECK: &[u8] = b"still served?";
+
 /// Whether a byte has been dropped once.
 static HAS_DROPPED: AtomicBool = AtomicBool::new(false);
 
@@ -417,6 +468,9 @@ impl State {
                 got[..1022].to_vec()
             }
             "drops-last-byte" if got.len() == 1023 => got[..1022].to_vec(),
+            "alters" if got != SERVED_CHECK => {
+                got.split_last().map(|(last, rest)| [rest, &[last ^ 1]].concat())?
+            }
             "formats" => String::from_utf8_lossy(got).replace("%%", "%").into_bytes(),
             "first-64-kib" => got[..got.len().min(65_536_usize.saturating_sub(before))].to_vec(),
             "ignores-repetition" if repeated => Vec::new(),

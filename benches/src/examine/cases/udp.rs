@@ -227,9 +227,16 @@ fn errors() -> Vec<Case> {
             |ctx| {
                 // Its port is its own: a late answer cannot be another client's.
                 let other = ctx.datagrams()?;
-                for nth in 0..50 {
-                    send_one(&ctx.datagrams()?, &payload(nth, 64), ctx.deadline)?;
-                }
+                // A server that can be stopped answers none of them before it closes.
+                let set_stopped = |is_stopped| {
+                    ctx.process().into_iter().for_each(|process| process.set_stopped(is_stopped));
+                };
+                set_stopped(true);
+                let sent = (0..50).try_for_each(|nth| {
+                    send_one(&ctx.datagrams()?, &payload(nth, 64), ctx.deadline)
+                });
+                set_stopped(false);
+                sent?;
                 echo_with_retries(&other, b"still served?", ctx.deadline)
             },
         ),
