@@ -27,6 +27,9 @@ use crate::case::Transport;
 /// under a second.
 const START_MAX: Duration = Duration::from_secs(5);
 
+/// Between two looks at whether the processes of a group have ended.
+const GROUP_LOOK: Duration = Duration::from_millis(1);
+
 /// Time limit for ending after SIGTERM; then it is killed.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
@@ -233,8 +236,15 @@ impl Server {
         }
         // It has not been waited for, so its pid and group id are not reused yet. Best effort:
         // mostly the group is empty.
-        let _ = killpg(self.pid(), Signal::SIGKILL);
-        self.child.wait().ok()
+        let group = self.pid();
+        let _ = killpg(group, Signal::SIGKILL);
+        let status = self.child.wait().ok();
+        // Until the others have ended, too, they may hold its sockets.
+        let deadline = Instant::now() + STOP_MAX;
+        while killpg(group, None).is_ok() && Instant::now() < deadline {
+            thread::sleep(GROUP_LOOK);
+        }
+        status
     }
 
     /// Whether it runs, without reaping it; `None` if it has been reaped.

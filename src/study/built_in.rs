@@ -127,6 +127,7 @@ experiments! {
         "udp-connected"
         "udp-refused"
         "udp-error-queue"
+        "udp-errors-of-others"
         "udp-shutdown"
         "udp-own-send"
         "udp-overflow"
