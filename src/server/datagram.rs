@@ -17,7 +17,7 @@ use crate::errno::Errno;
 use crate::event::{Event, Ready};
 use crate::instant::Instant;
 use crate::kernel::close_quietly;
-use crate::kernel::{Fd, Kernel};
+use crate::kernel::{CallError, Fd, Kernel, Syscall};
 use crate::linux::Linux;
 use crate::reactor::{Reactor, Waker};
 use crate::server::admission::Admission;
@@ -69,16 +69,17 @@ impl<K: Kernel> DatagramServer<K> {
     /// for one on a wildcard address, and the allocation of a batch.
     ///
     /// # Errors
-    /// What getsockname(2), setsockopt(2) or epoll_ctl(2) returned; the socket is closed then.
+    /// [`CallError`]: what getsockname(2), setsockopt(2) or epoll_ctl(2) returned; the socket is
+    /// closed then.
     ///
     /// # Panics
     /// A bound of the configuration is zero.
-    pub fn add_socket(&mut self, socket: Fd) -> Result<Token, Errno> {
+    pub fn add_socket(&mut self, socket: Fd) -> Result<Token, CallError> {
         let mut service = match EchoSocket::new(self.reactor.kernel(), &socket, self.config) {
             Ok(service) => service,
-            Err(errno) => {
+            Err(error) => {
                 close_quietly(self.reactor.kernel(), socket);
-                return Err(errno);
+                return Err(error);
             }
         };
         let port = service.port();
@@ -87,7 +88,8 @@ impl<K: Kernel> DatagramServer<K> {
             other.port().into_iter().for_each(|port| service.add_own_port(port));
         });
         let (interest, trigger) = (EchoSocket::interest(), self.config.trigger);
-        self.reactor.register_or_close(socket, interest, trigger, service).map_err(Errno::from)
+        let registered = self.reactor.register_or_close(socket, interest, trigger, service);
+        registered.map_err(|kind| CallError { call: Syscall::EpollCtl, errno: kind.into() })
     }
 
     /// Waits once, until `deadline` at most, and serves the ready sockets. Returns `false` when

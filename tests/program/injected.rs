@@ -196,6 +196,9 @@ impl Traced {
         assert!([Some(1), Some(69)].contains(&output.code()), "{call} {errno}: {output:?}");
         let line = output.single_error_line();
         assert!(line.contains(errno), "invariant: {call} {errno} is named; got {line}");
+        let name = Syscall::ALL.into_iter().find(|known| known.syscall_name() == *call);
+        let name = name.expect("a call of the kernel trait").name();
+        assert!(line.contains(name), "invariant: the call that failed is named: {call}: {line}");
         let met = if is_met(&scratch) { Met::Starting } else { Met::Never };
         Err((NOT_STARTED, met))
     }
@@ -376,11 +379,19 @@ fn a_server_that_cannot_start_says_so_in_one_line() {
         (Syscall::Setsockopt, NOT_STARTED),
         (Syscall::Bind, NOT_STARTED),
         (Syscall::Listen, NOT_STARTED),
+        // Also by the server, after the socket has been bound.
+        (Syscall::Getsockname, NOT_STARTED),
         (Syscall::Eventfd, NOT_STARTED),
         (Syscall::Signalfd, NOT_STARTED),
         (Syscall::Shutdown, UNNOTICED),
     ];
     check(Served::Stream("edge"), &without_rows(&at_the_start));
-    let of_datagrams = [Syscall::Socket, Syscall::Setsockopt, Syscall::Bind, Syscall::Eventfd];
+    let of_datagrams = [
+        Syscall::Socket,
+        Syscall::Setsockopt,
+        Syscall::Bind,
+        Syscall::Getsockname,
+        Syscall::Eventfd,
+    ];
     check(Served::Datagrams, &without_rows(&of_datagrams.map(|call| (call, NOT_STARTED))));
 }

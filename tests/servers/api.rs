@@ -245,17 +245,18 @@ fn an_epoll_wait_error_ends_the_server() {
 fn a_socket_that_cannot_be_served_is_refused_and_closed() {
     // The simulated kernel detects the leak, if there is one.
     for call in [Syscall::Getsockname, Syscall::EpollCtl] {
+        let expected = CallError { call, errno: Errno::ENOMEM };
         let kernel =
             FaultInjector::new(Sim::default(), FaultPlan::once(0, Errno::ENOMEM).for_syscall(call));
         let mut server =
             datagram::DatagramServer::new(kernel, datagram::DatagramConfig::default()).unwrap();
         let socket = server.kernel().socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
-        assert_eq!(server.add_socket(socket), Err(Errno::ENOMEM), "{call:?}");
+        assert_eq!(server.add_socket(socket), Err(expected), "invariant: the call is named");
         let kernel =
             FaultInjector::new(Sim::default(), FaultPlan::once(0, Errno::ENOMEM).for_syscall(call));
         let mut server = StreamServer::<_>::new(kernel, StreamConfig::default()).unwrap();
         let socket = server.kernel().socket(AddressFamily::Inet, SocketType::Stream).unwrap();
-        assert_eq!(server.add_listener(socket), Err(Errno::ENOMEM), "{call:?}");
+        assert_eq!(server.add_listener(socket), Err(expected), "invariant: the call is named");
     }
 }
 

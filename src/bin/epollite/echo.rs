@@ -339,7 +339,7 @@ fn assign_socket<K: InstrumentedKernel>(
     } else {
         worker.server.add_listener(bound.fd).map(drop)
     };
-    opened.map_err(failed("epoll_ctl"))
+    Ok(opened?)
 }
 
 /// Adds a listener to all workers: those at their connection limit do not watch it.
@@ -351,11 +351,10 @@ fn open_shared<K: InstrumentedKernel>(
     let (first, others) = workers.split_at_mut(1);
     for worker in others {
         let listener = worker.server.kernel().dup(&bound.fd).map_err(failed("dup"))?;
-        let opened = worker.server.add_shared_listener(listener, AcceptSharing::Exclusive);
-        opened.map_err(failed("epoll_ctl"))?;
+        worker.server.add_shared_listener(listener, AcceptSharing::Exclusive)?;
     }
-    let opened = first[0].server.add_shared_listener(bound.fd, AcceptSharing::Exclusive);
-    opened.map(drop).map_err(failed("epoll_ctl"))
+    first[0].server.add_shared_listener(bound.fd, AcceptSharing::Exclusive)?;
+    Ok(())
 }
 
 /// Runs the first worker on this thread and the others on new threads. Calls `enter` when all

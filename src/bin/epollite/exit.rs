@@ -1,6 +1,7 @@
 //! The error of a command: exit code and message.
 
 use epollite::Errno;
+use epollite::kernel::CallError;
 
 /// One line for the user and an exit code for scripts.
 #[derive(Debug)]
@@ -35,6 +36,13 @@ pub(crate) fn syscall_failure(call: &str, errno: Errno) -> CliError {
 /// The same, for `map_err`.
 pub(crate) fn failed(call: &str) -> impl FnOnce(Errno) -> CliError {
     move |errno| syscall_failure(call, errno)
+}
+
+/// A function that makes several calls has failed in one of them.
+impl From<CallError> for CliError {
+    fn from(CallError { call, errno }: CallError) -> Self {
+        syscall_failure(call.name(), errno)
+    }
 }
 
 /// A thread could not be started. The standard library passes on the error of the C library, which

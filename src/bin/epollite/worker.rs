@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use epollite::event::Ready;
-use epollite::kernel::{Signal, close_quietly};
+use epollite::kernel::{CallError, Signal, Syscall, close_quietly};
 use epollite::server::datagram::{self, EchoSocket};
 use epollite::server::stream::{Outcome, ServerEvent, StreamServer};
 use epollite::{Errno, Event, Fd, Interest, Io, Token, Trigger};
@@ -159,13 +159,16 @@ impl<K: InstrumentedKernel> Worker<K> {
         &mut self,
         socket: Fd,
         config: datagram::DatagramConfig,
-    ) -> Result<(), Errno> {
+    ) -> Result<(), CallError> {
         let mut service = EchoSocket::new(self.server.kernel(), &socket, config)?;
         if let Some(limits) = &self.limits {
             service.set_admission(Box::new(Arc::clone(limits)));
         }
         let source = Box::new(UserSource::Datagrams(Box::new(service)));
-        let token = self.server.register(socket, EchoSocket::interest(), config.trigger, source)?;
+        let token = self
+            .server
+            .register(socket, EchoSocket::interest(), config.trigger, source)
+            .map_err(|errno| CallError { call: Syscall::EpollCtl, errno })?;
         self.datagrams.push(token);
         Ok(())
     }

@@ -13,7 +13,8 @@ use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::{
-    Fd, Kernel, SocketOption, is_refused, is_source_unusable, recv_datagram, reply_datagram,
+    CallError, Fd, Kernel, SocketOption, Syscall, is_refused, is_source_unusable, recv_datagram,
+    reply_datagram,
 };
 use crate::net::{Addr, AddressFamily, SockAddr};
 use crate::net::{BATCH_MAX, DatagramBatch};
@@ -202,7 +203,7 @@ impl EchoSocket {
     /// two for one on a wildcard address, and the allocation of a batch.
     ///
     /// # Errors
-    /// What getsockname(2) or setsockopt(2) returned.
+    /// [`CallError`]: what getsockname(2) or setsockopt(2) returned.
     ///
     /// # Panics
     /// A bound of `config` is zero.
@@ -210,12 +211,13 @@ impl EchoSocket {
         kernel: &mut K,
         socket: &Fd,
         config: DatagramConfig,
-    ) -> Result<Self, Errno> {
+    ) -> Result<Self, CallError> {
         assert!(config.datagrams_max > 0 && config.batches_max > 0, "budgets must not be zero");
         assert!(config.datagram_bytes_max > 0, "the receive buffer must not be empty");
         let datagrams_max = config.datagrams_max.min(BATCH_MAX);
-        let name = kernel.getsockname(socket)?;
-        enable_packet_info(kernel, socket, &name)?;
+        let failed = |call| move |errno| CallError { call, errno };
+        let name = kernel.getsockname(socket).map_err(failed(Syscall::Getsockname))?;
+        enable_packet_info(kernel, socket, &name).map_err(failed(Syscall::Setsockopt))?;
         let mut batch = DatagramBatch::new(datagrams_max, config.datagram_bytes_max);
         if name.ip().is_some_and(|ip| ip.is_unspecified()) {
             batch.enable_control_messages();

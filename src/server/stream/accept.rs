@@ -16,7 +16,7 @@ use crate::errno::Errno;
 use crate::event::{ExclusiveTrigger, Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::close_quietly;
-use crate::kernel::{Decision, Fd, Kernel, ListenerDecision};
+use crate::kernel::{CallError, Decision, Fd, Kernel, ListenerDecision, Syscall};
 use crate::net::{Addr, AddressFamily};
 use crate::reactor::{RETRY_DELAY, RegisterErrorKind};
 use crate::server::HAS_OPTIONS;
@@ -59,9 +59,10 @@ impl<K: Kernel, X> StreamServer<K, X> {
     /// non-blocking, or the server blocks in accept4(2). Cost: two system calls.
     ///
     /// # Errors
-    /// What getsockname(2) or epoll_ctl(2) returned; [`Errno::ESHUTDOWN`] after
-    /// [`begin_shutdown`](Self::begin_shutdown). The socket is closed in that case.
-    pub fn add_listener(&mut self, socket: Fd) -> Result<Token, Errno> {
+    /// [`CallError`]: what getsockname(2) or epoll_ctl(2) returned. An epoll_ctl(2) that was not
+    /// made returns [`Errno::ESHUTDOWN`] after [`begin_shutdown`](Self::begin_shutdown), and
+    /// [`Errno::ENOMEM`] without memory for the registration. The socket is closed in each case.
+    pub fn add_listener(&mut self, socket: Fd) -> Result<Token, CallError> {
         self.add_listener_with(socket, None)
     }
 
@@ -80,7 +81,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
         &mut self,
         socket: Fd,
         sharing: AcceptSharing,
-    ) -> Result<Token, Errno> {
+    ) -> Result<Token, CallError> {
         self.add_listener_with(socket, Some(sharing))
     }
 
@@ -88,16 +89,17 @@ impl<K: Kernel, X> StreamServer<K, X> {
         &mut self,
         socket: Fd,
         sharing: Option<AcceptSharing>,
-    ) -> Result<Token, Errno> {
+    ) -> Result<Token, CallError> {
+        let not_registered = |errno| CallError { call: Syscall::EpollCtl, errno };
         if self.drain_deadline.is_some() {
             close_quietly(self.reactor.kernel(), socket);
-            return Err(Errno::ESHUTDOWN);
+            return Err(not_registered(Errno::ESHUTDOWN));
         }
         let is_unix = match self.reactor.kernel().getsockname(&socket) {
             Ok(name) => name.family() == Some(AddressFamily::Unix),
             Err(errno) => {
                 close_quietly(self.reactor.kernel(), socket);
-                return Err(errno);
+                return Err(CallError { call: Syscall::Getsockname, errno });
             }
         };
         let listener = Listener { is_unix, sharing, original_token: None };
@@ -109,11 +111,11 @@ impl<K: Kernel, X> StreamServer<K, X> {
         } else {
             self.register_listener(socket, listener)
         };
-        let token = result.map_err(Errno::from)?;
+        let token = result.map_err(|kind| not_registered(kind.into()))?;
         if self.listeners.try_push(token).is_err() || self.reserve_deadlines().is_err() {
             self.listeners.retain(|listener| *listener != token);
             self.reactor.close(token);
-            return Err(Errno::ENOMEM);
+            return Err(not_registered(Errno::ENOMEM));
         }
         if self.accept_paused {
             // Without another listener this one's timer has to end the pause.

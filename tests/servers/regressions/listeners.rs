@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use epollite::instrument::CallCounter;
-use epollite::kernel::{Shutdown, Syscall};
+use epollite::kernel::{CallError, Shutdown, Syscall};
 use epollite::server::stream::{AcceptSharing, ServerEvent, StreamConfig, StreamServer};
 use epollite::server::{PortSharing, bind_stream};
 use epollite::{Errno, Fd, Kernel, Linux, Trigger};
@@ -142,7 +142,8 @@ fn a_listener_that_is_opened_while_the_server_drains_is_closed() {
     harness.run_once();
     harness.server.begin_shutdown();
     let (late, _) = listener(harness.server.kernel(), "127.0.0.1:8888");
-    assert_eq!(harness.server.add_listener(late), Err(Errno::ESHUTDOWN));
+    let expected = CallError { call: Syscall::EpollCtl, errno: Errno::ESHUTDOWN };
+    assert_eq!(harness.server.add_listener(late), Err(expected));
     // The address is free again: the listener was closed.
     let (second, _) = listener(harness.server.kernel(), "127.0.0.1:8888");
     harness.server.kernel().close(second).unwrap();

@@ -28,7 +28,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use epollite::kernel::{Signal, SignalSet, close_quietly};
+use epollite::kernel::{CallError, Signal, SignalSet, close_quietly};
 use epollite::server::stream;
 use epollite::{Errno, Fd, Interest};
 
@@ -247,14 +247,15 @@ impl WorkerProcess<'_> {
         worker.trace = children.context.trace.clone();
         let origin = TraceOrigin::Process(std::process::id());
         worker.parent = Some((origin, children.counters.writer(self.index + 1)));
-        self.open_listeners(&mut worker, listeners).map_err(failed("epoll_ctl"))?;
+        self.open_listeners(&mut worker, listeners)?;
         worker.heartbeat = Some(self.answers);
         // SIGTERM is already blocked, in the parent. A terminal's SIGINT reaches us as the parent's
         // SIGTERM. By SIGUSR2 the parent asks for a sign of life.
         let kernel = worker.server.kernel();
         kernel.sigprocmask(Signal::USR2.into()).map_err(failed("sigprocmask"))?;
-        let signals = kernel.signalfd(SignalSet::from(Signal::TERM) | Signal::USR2.into());
-        signals.and_then(|signals| worker.open_signals(signals)).map_err(failed("signalfd"))?;
+        let signals = SignalSet::from(Signal::TERM) | Signal::USR2.into();
+        let signalfd = kernel.signalfd(signals).map_err(failed("signalfd"))?;
+        worker.open_signals(signalfd).map_err(failed("epoll_ctl"))?;
         worker.run().map(drop)
     }
 
@@ -263,7 +264,7 @@ impl WorkerProcess<'_> {
         &self,
         worker: &mut Worker<K>,
         listeners: Vec<(Option<usize>, Fd)>,
-    ) -> Result<(), Errno> {
+    ) -> Result<(), CallError> {
         for (owner, listener) in listeners {
             let server = &mut worker.server;
             if owner.is_some_and(|owner| owner != self.index) {

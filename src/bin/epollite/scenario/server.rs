@@ -70,7 +70,7 @@ pub(crate) fn stream_server(
 
 impl ServerUnderTest for StreamServer<KernelUnderTest> {
     fn add_listener(&mut self, listener: Fd) -> Result<(), Errno> {
-        Self::add_listener(self, listener).map(drop)
+        Ok(Self::add_listener(self, listener).map(drop)?)
     }
 
     fn run_once(&mut self, deadline: Instant) -> Result<Outcome, Errno> {
