@@ -8,7 +8,7 @@ use epollite::kernel::{SocketOption, SocketType};
 use epollite::{Addr, Errno, Kernel, Linux};
 
 use crate::support::TRIGGERS;
-use crate::support::client::{connect, echo, exchange, fill_buffers};
+use crate::support::client::{connect, connect_from, echo, exchange, fill_buffers};
 use crate::support::datagram::Datagrams;
 use crate::support::procfs::resident_kib;
 use crate::support::program::Program;
@@ -37,7 +37,7 @@ fn is_served(stream: &mut TcpStream) -> bool {
 }
 
 #[test]
-fn only_allowed_networks_are_served_and_others_logged_once() {
+fn only_allowed_networks_are_served_and_others_logged_in_few_lines() {
     for trigger in TRIGGERS {
         for (allow, is_allowed) in [("127.0.0.0/8", true), ("10.0.0.0/8", false), ("::/0", false)] {
             let server = serving(&["--trigger", trigger, "--allow", allow]);
@@ -49,10 +49,52 @@ fn only_allowed_networks_are_served_and_others_logged_once() {
             assert_eq!(statistics.number("refused.not_allowed"), refused);
             assert_eq!(statistics.number("connections.accepted"), 5 - refused);
             let ending = server.stop();
-            let lines = ending.stderr.lines().filter(|line| line.contains("\"refused\""));
-            assert_eq!(lines.count(), usize::from(!is_allowed), "{}", ending.stderr);
+            // The first at once, the others at the end: a period is ten seconds.
+            let counts = logged_counts(&ending.stderr);
+            assert!(counts.len() <= 2, "invariant: few lines: {}", ending.stderr);
+            assert_eq!(counts.iter().sum::<u64>(), refused, "invariant: none is missing");
         }
     }
+}
+
+/// The numbers of refusals in the lines of the log.
+fn logged_counts(stderr: &str) -> Vec<u64> {
+    let lines = stderr.lines().filter(|line| line.contains("{\"event\":\"refused\""));
+    let count = |line: &str| {
+        let (_, count) = line.rsplit_once("\"count\":").expect("it has a count");
+        count.trim_end_matches('}').parse().expect("a number")
+    };
+    lines.map(count).collect()
+}
+
+/// What the period of the log holds back is logged when the server begins to drain: no later
+/// refusal would bring it.
+#[test]
+fn the_last_refusals_are_logged_when_the_server_begins_to_drain() {
+    let options = ["--allow", "127.0.0.1", "--udp", "127.0.0.1:0", "--drain-timeout", "1h"];
+    let server = serving(&options);
+    let mut pending = connect(&server.tcp());
+    fill_buffers(&mut pending, 32 << 20);
+    let udp = Datagrams::from("127.0.0.2:0", &server.udp()).unwrap();
+    for number in 1..=5 {
+        assert!(!is_served(&mut connect_from("127.0.0.2", &server.tcp())));
+        udp.send(b"not allowed");
+        until("the datagram to arrive", || {
+            server.statistics().number("datagrams.not_allowed") == number
+        });
+    }
+    let lines = || server.stderr.count_with("\"event\":\"refused\"");
+    assert_eq!(lines(), 2, "one of each kind in a period");
+    server.signal("TERM");
+    until("the rest to be logged", || lines() == 4);
+    pending.set_nonblocking(false).unwrap();
+    assert!(pending.read(&mut [0; 16]).unwrap() > 0, "it still drains");
+    drop(pending);
+    let mut server = server;
+    let ending = server.end();
+    let mut counts = logged_counts(&ending.expect_code(0).stderr);
+    counts.sort_unstable();
+    assert_eq!(counts, [1, 1, 4, 4], "{}", ending.stderr);
 }
 
 #[test]
@@ -107,7 +149,8 @@ fn datagrams_beyond_the_rate_get_no_answer_and_are_logged() {
     assert_eq!(statistics.number("datagrams.over_rate"), 6);
     let ending = server.stop();
     let lines: Vec<&str> = ending.stderr.lines().filter(|line| line.contains("refused")).collect();
-    assert!(lines.len() == 1 && lines[0].contains("too often"), "{lines:?}");
+    assert!(lines.iter().all(|line| line.contains("too often")), "{lines:?}");
+    assert_eq!(logged_counts(&ending.stderr).iter().sum::<u64>(), 6, "invariant: none is missing");
 }
 
 #[test]

@@ -113,31 +113,20 @@ pub(crate) fn rejected(log: &Log, last: &mut Option<Instant>, name: &str, why: &
     );
 }
 
-/// Peers were refused: `count` of them since `last`, when that was last logged, the last one of
-/// `name`. Returns whether it is logged now.
-pub(crate) fn refused(
-    log: &Log,
-    last: &mut Option<Instant>,
-    name: &str,
-    why: &str,
-    count: u64,
-) -> bool {
-    let is_due = rate_limit(last);
-    if is_due {
-        let since = if count > 1 { format!(" ({count} refused)") } else { String::new() };
-        log.message(
-            || format!("epollite: {name} refused: {why}{since}"),
-            || {
-                let (name, why) = (json_string(name), json_string(why));
-                format!("{{\"event\":\"refused\",\"peer\":{name},\"why\":{why},\"count\":{count}}}")
-            },
-        );
-    }
-    is_due
+/// Peers were refused: `count` of them since that was last logged, the last one of `name`.
+pub(crate) fn refused(log: &Log, name: &str, why: &str, count: u64) {
+    let since = if count > 1 { format!(" ({count} refused)") } else { String::new() };
+    log.message(
+        || format!("epollite: {name} refused: {why}{since}"),
+        || {
+            let (name, why) = (json_string(name), json_string(why));
+            format!("{{\"event\":\"refused\",\"peer\":{name},\"why\":{why},\"count\":{count}}}")
+        },
+    );
 }
 
 /// Whether a rate-limited message may be logged now.
-fn rate_limit(last: &mut Option<Instant>) -> bool {
+pub(crate) fn rate_limit(last: &mut Option<Instant>) -> bool {
     let is_due = last.is_none_or(|last| last.elapsed() >= LOG_INTERVAL);
     if is_due {
         *last = Some(Instant::now());

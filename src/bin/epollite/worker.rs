@@ -217,6 +217,8 @@ impl<K: InstrumentedKernel> Worker<K> {
         // The calls of the setup are shown before the first wait, which may be long.
         self.drain_trace();
         let result = self.run_loop().map_err(failed("epoll_wait"));
+        self.log_events();
+        self.log_last_refusals();
         let result = result.and_then(|()| match self.last_failed {
             Some(errno) => Err(syscall_failure("accept4", errno)),
             None => Ok(()),
@@ -503,6 +505,16 @@ impl<K: InstrumentedKernel> Worker<K> {
             self.for_each_datagrams(|service| sum.add(&service.stats()));
             self.refusals.datagrams(&log, &sum);
         }
+        if self.coordinator.is_shutting_down() || self.is_handed_over {
+            self.log_last_refusals();
+        }
+    }
+
+    /// Logs the refusals that a period of the log has held back. Nothing more is refused then.
+    fn log_last_refusals(&mut self) {
+        let mut datagram = self.datagrams_closed;
+        self.for_each_datagrams(|service| datagram.add(&service.stats()));
+        self.refusals.finish(&self.log, &self.server.stats(), &datagram);
     }
 }
 

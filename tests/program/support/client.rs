@@ -3,8 +3,12 @@
 use core::time::Duration;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::thread;
+
+use epollite::kernel::SocketType;
+use epollite::{Addr, Errno, Kernel, Linux};
 
 use super::pattern::Pattern;
 use super::wait::{TIMEOUT, eventually, until_still};
@@ -178,6 +182,18 @@ pub(crate) fn fill_buffers(stream: &mut impl Duplex, most: usize) -> usize {
     });
     stream.set_blocking(true);
     sent.offset()
+}
+
+/// Connects from an address of this machine.
+pub(crate) fn connect_from(from: &str, address: &str) -> TcpStream {
+    let address: Addr = address.parse().unwrap();
+    let socket = Linux.socket(address.family().unwrap(), SocketType::Stream).unwrap();
+    Linux.bind(&socket, &format!("{from}:0").parse().unwrap()).unwrap();
+    assert!(matches!(Linux.connect(&socket, &address), Ok(()) | Err(Errno::EINPROGRESS)));
+    let stream = TcpStream::from(OwnedFd::from(socket));
+    stream.set_blocking(true);
+    stream.set_timeout(TIMEOUT);
+    stream
 }
 
 /// Waits until connections to `address` are refused.

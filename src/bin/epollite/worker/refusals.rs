@@ -17,6 +17,8 @@ use crate::log::Log;
 pub(super) struct RefusalLog {
     last_connection: Option<Instant>,
     connections: u64,
+    /// The last peer that is not logged, and why it was refused.
+    unlogged: Option<(Addr, Refusal)>,
     last_datagram: Option<Instant>,
     datagrams: DatagramStats,
 }
@@ -24,12 +26,29 @@ pub(super) struct RefusalLog {
 impl RefusalLog {
     /// A connection of `peer` was refused.
     pub(super) fn connection(&mut self, log: &Log, peer: &Addr, why: Refusal, stats: &StreamStats) {
+        self.unlogged = Some((*peer, why));
+        if client_log::rate_limit(&mut self.last_connection) {
+            self.log_connections(log, stats);
+        }
+    }
+
+    /// Logs those that are not logged yet.
+    fn log_connections(&mut self, log: &Log, stats: &StreamStats) {
         let sum = stats.refused_not_allowed + stats.refused_connections + stats.refused_rate;
-        let name = client_log::client_name(peer, "");
         let count = sum - self.connections;
-        if client_log::refused(log, &mut self.last_connection, &name, refusal(why), count) {
+        if let Some((peer, why)) = self.unlogged.take()
+            && count > 0
+        {
+            let name = client_log::client_name(&peer, "");
+            client_log::refused(log, &name, refusal(why), count);
             self.connections = sum;
         }
+    }
+
+    /// Logs what the period has held back: no later refusal would bring it.
+    pub(super) fn finish(&mut self, log: &Log, streams: &StreamStats, datagrams: &DatagramStats) {
+        self.log_connections(log, streams);
+        self.log_datagrams(log, datagrams);
     }
 
     /// Whether some of `refused` datagrams are not logged yet.
@@ -40,6 +59,12 @@ impl RefusalLog {
 
     /// Datagrams were refused.
     pub(super) fn datagrams(&mut self, log: &Log, stats: &DatagramStats) {
+        if client_log::rate_limit(&mut self.last_datagram) {
+            self.log_datagrams(log, stats);
+        }
+    }
+
+    fn log_datagrams(&mut self, log: &Log, stats: &DatagramStats) {
         let last = self.datagrams;
         let counts = [
             (stats.refused - last.refused, "from a port whose service would answer"),
@@ -52,10 +77,8 @@ impl RefusalLog {
         }
         let parts = counts.iter().filter(|(count, _)| *count > 0);
         let parts: Vec<String> = parts.map(|(count, why)| format!("{count} {why}")).collect();
-        let why = parts.join(", ");
-        if client_log::refused(log, &mut self.last_datagram, "udp", &why, count) {
-            self.datagrams = *stats;
-        }
+        client_log::refused(log, "udp", &parts.join(", "), count);
+        self.datagrams = *stats;
     }
 }
 
