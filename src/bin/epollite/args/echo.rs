@@ -158,6 +158,9 @@ fn finish(
             format!("--max-connections {max} with {flag} {servers}: each serves at least one");
         return Err(args.usage_error(&why));
     }
+    if let Some(why) = options.limits.buffer_total_error(servers, flag) {
+        return Err(args.usage_error(&why));
+    }
     Ok(options)
 }
 

@@ -24,7 +24,24 @@ pub(crate) struct LimitOptions {
     pub(crate) buffer_total_bytes: Option<usize>,
 }
 
+/// What each thread or worker needs to buffer one read: the receive buffer of a server. With less
+/// it would never buffer anything.
+const BUFFER_SHARE_MIN: usize = 64 << 10;
+
 impl LimitOptions {
+    /// Why so many servers cannot share the memory for buffers, if they cannot. `flag` is the one
+    /// that sets their number.
+    pub(super) fn buffer_total_error(&self, servers: u32, flag: &str) -> Option<String> {
+        let total = self.buffer_total_bytes?;
+        let servers_bytes = usize::try_from(servers).ok()?.checked_mul(BUFFER_SHARE_MIN)?;
+        (total < servers_bytes).then(|| {
+            format!(
+                "--buffer-total {total} with {flag} {servers}: each needs {BUFFER_SHARE_MIN} bytes \
+                 at least, for one read"
+            )
+        })
+    }
+
     /// Takes the value of `flag`, if it is one of these. Returns whether it is.
     pub(super) fn parse(&mut self, flag: &str, args: &mut ArgParser) -> Result<bool, CliError> {
         match flag {
@@ -95,6 +112,19 @@ mod tests {
             let error = rate(text).expect_err(text);
             assert!(error.contains("is not a rate"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_share_of_the_buffers_is_one_read() {
+        let default = epollite::server::stream::StreamConfig::default();
+        assert_eq!(BUFFER_SHARE_MIN, default.buffer_bytes);
+        let total = |bytes| LimitOptions { buffer_total_bytes: bytes, ..LimitOptions::default() };
+        let threads_max = 1024;
+        let of_default = total(Some(default.buffer_total_bytes));
+        assert_eq!(of_default.buffer_total_error(threads_max, "--threads"), None);
+        assert_eq!(total(None).buffer_total_error(u32::MAX, "--threads"), None);
+        let error = total(Some(65_535)).buffer_total_error(1, "--threads").expect("too little");
+        assert!(error.contains("each needs 65536 bytes at least"), "{error}");
     }
 
     #[test]
