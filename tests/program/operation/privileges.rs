@@ -204,6 +204,41 @@ fn a_user_that_cannot_be_become_is_one_clear_line() {
     fs::remove_file(&copy).unwrap();
 }
 
+/// The files of root may be open to its group. So that group is kept where it is asked for, and not
+/// because a database has it.
+#[test]
+fn the_group_of_root_is_kept_only_if_it_is_given() {
+    if !is_possible() {
+        return;
+    }
+    let server = Program::serving(&["--tcp", "127.0.0.1:0", "--user", "65534:0"]);
+    is_served(&server.tcp());
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    for line in ["Uid:\t65534\t65534\t65534\t65534\n", "Gid:\t0\t0\t0\t0\n", "Groups:\t \n"] {
+        assert!(status.contains(line), "{line}: {status}");
+    }
+    server.stop().expect_code(0);
+    // A user with that group, in a database that no other process sees.
+    let scratch = Scratch::new();
+    let database = scratch.file("passwd");
+    fs::write(&database, "operator:x:4711:0::/:/bin/false\n").unwrap();
+    let script = "mount --bind \"$1\" /etc/passwd && shift && exec \"$@\"";
+    for user in ["operator", "4711"] {
+        let mut other = tool("unshare");
+        other.args(["--mount", "sh", "-c", script, "sh", &database, PROGRAM]);
+        other.args(["echo", "--tcp", "127.0.0.1:0", "--user", user]);
+        let ending = Program::start_piped(other).end();
+        if ending.stderr.contains("unshare failed") || ending.stderr.contains("mount:") {
+            eprintln!("no mounts here");
+            return;
+        }
+        let line = ending.expect_code(1).single_error_line();
+        let expected =
+            format!("--user {user}: its group is that of root: use 4711:0 to keep it, or another");
+        assert!(line.contains(&expected), "{line}");
+    }
+}
+
 /// A process that may change its user without being root keeps its capabilities then, unless they
 /// are given up as well.
 #[test]

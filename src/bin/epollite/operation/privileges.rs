@@ -1,7 +1,8 @@
 //! `--user`: once the sockets are bound, the server becomes another user and cannot go back.
 //!
 //! It leaves all supplementary groups, then its group, its user and all capabilities, sets
-//! `no_new_privs`, and checks that none of it can be had again. Files of Unix sockets become the
+//! `no_new_privs`, and checks that none of it can be had again. The group of root is kept only if
+//! it was given by its number: then it is what was asked for. Files of Unix sockets become the
 //! new user's (which takes `CAP_NET_ADMIN`: they are found by the socket, not by their path);
 //! whether it may remove them when it exits depends on their directory.
 
@@ -14,7 +15,7 @@ use crate::listen::{BoundSocket, path_text};
 use crate::log::Log;
 use crate::models::effective_uid;
 
-/// The user that may do everything.
+/// The user that may do everything, and its group.
 const ROOT: u32 = 0;
 
 /// The user to become.
@@ -28,7 +29,8 @@ pub(crate) struct Identity {
 /// Looks the user up. To be called before anything is opened: the database may be on a network.
 ///
 /// # Errors
-/// One line: there is no such user, it has no known group, or it is root.
+/// One line: there is no such user, it has no known group, it is root, or its primary group is
+/// that of root.
 pub(crate) fn look_up(user: &User) -> Result<Identity, CliError> {
     let shown = user.to_string();
     let failed = |why: &str| CliError::run(format!("--user {shown}: {why}"));
@@ -47,6 +49,11 @@ pub(crate) fn look_up(user: &User) -> Result<Identity, CliError> {
     };
     if ids.uid == ROOT {
         return Err(failed("this is root: nothing would be given up"));
+    }
+    let is_group_given = matches!(user, User::Number { gid: Some(_), .. });
+    if ids.gid == ROOT && !is_group_given {
+        let why = format!("its group is that of root: use {}:0 to keep it, or another", ids.uid);
+        return Err(failed(&why));
     }
     Ok(Identity { ids, shown })
 }
