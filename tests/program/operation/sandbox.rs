@@ -10,12 +10,14 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
+use std::sync::Mutex;
 
 use crate::support::TRIGGERS;
 use crate::support::client::{
-    Duplex, connect, connect_unix, echo, exchange, expect_end, fill_buffers, is_served,
-    uninterrupted,
+    Duplex, connect, connect_from, connect_unix, echo, exchange, expect_end, fill_buffers,
+    is_served, uninterrupted,
 };
+use crate::support::datagram::Datagrams;
 use crate::support::program::Program;
 use crate::support::scratch::Scratch;
 use crate::support::tool::tool;
@@ -26,6 +28,38 @@ const RULES: &str = include_str!("../../../src/bin/epollite/operation/sandbox.rs
 
 /// More than the buffers of the server and of the kernel on both sides.
 const TOO_MUCH: usize = 32 << 20;
+
+/// Options that no server is traced with: those that add no call of a server in its sandbox.
+const NOT_TRACED: [&str; 9] = [
+    // The models that fork are not sandboxed, and the others are those of --trigger.
+    "--model",
+    "--workers",
+    "--worker-timeout",
+    "--accept",
+    "--reuseport-select",
+    // Before the filter is set. It needs root.
+    "--user",
+    // Fewer calls.
+    "--quiet",
+    // No server.
+    "--check",
+    "--help",
+];
+
+/// The options that servers were traced with.
+static TRACED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// The long names of all options of `epollite echo`.
+fn all_options() -> BTreeSet<String> {
+    let help = Program::run(&["echo", "--help"]);
+    let lines = help.expect_code(0).stdout.lines().map(str::trim_start);
+    let begin = lines.filter(|line| line.starts_with('-'));
+    let names = begin.filter_map(|line| {
+        let name = line.split_whitespace().take(2).find(|word| word.starts_with("--"))?;
+        name.split('[').next()
+    });
+    names.map(str::to_owned).collect()
+}
 
 /// Whether the list is written, and not compared.
 fn is_written() -> bool {
@@ -48,6 +82,12 @@ fn start(scratch: &Scratch, before: &[&str], options: &[&str], listening: usize)
     let strace = ["strace", "-D", "-f", "-q", "-o", &log];
     let wrapper = [before, &no_leaks, &strace].concat();
     let sandbox: &[&str] = if is_written() { &[] } else { &["--sandbox"] };
+    let names = options.iter().filter(|option| option.starts_with('-'));
+    let names = names.map(|option| match option.split('=').next() {
+        Some("-v") => "--verbose".to_owned(),
+        name => name.unwrap_or_default().to_owned(),
+    });
+    TRACED.lock().unwrap().extend(names.chain(["--sandbox".to_owned()]));
     let server = Program::start_under(&wrapper, &[&["echo"], sandbox, options].concat());
     server.stdout.wait_for("the listeners", |lines| {
         let ready = lines.iter().filter(|line| line.contains("listening"));
@@ -208,6 +248,60 @@ fn limited(seen: &mut BTreeSet<String>) {
     stop(traced, seen);
 }
 
+/// Peers that are refused, and those that do not read what is sent to them.
+fn limits_of_peers(bulk: &str, seen: &mut BTreeSet<String>) {
+    let scratch = Scratch::new();
+    let by_address = ["--allow", "127.0.0.0/29", "--connections-per-address", "4"];
+    let rates = ["--accept-rate", "6/h", "--udp-rate", "5/h", "--udp-refuse", "reflectors"];
+    let memory = ["--buffer-total", "128KiB", "--threads", "2", "--bulk", bulk];
+    let others = ["--read-budget", "64KiB", "--drain-timeout", "1s", "--log-format", "json"];
+    let addresses =
+        ["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--recorder"];
+    let options = [&addresses[..], &by_address, &rates, &memory, &others].concat();
+    let traced = start(&scratch, &[], &options, 3);
+    let server = &traced.server;
+    let mut stalled: Vec<_> = (0..4).map(|_| connect(&server.tcp())).collect();
+    stalled.iter_mut().for_each(|client| _ = fill_buffers(client, TOO_MUCH));
+    expect_closed(connect(&server.tcp()));
+    let mut reader = connect_from("127.0.0.2", &server.tcp());
+    (0..5).for_each(|_| echo(&mut reader, &[b'x'; 16 << 10]));
+    expect_closed(connect_from("127.0.0.9", &server.tcp()));
+    for number in 0..8 {
+        let mut client = connect_from("127.0.0.3", &server.tcp());
+        if number < 6 {
+            echo(&mut client, b"within the rate");
+        } else {
+            expect_closed(client);
+        }
+    }
+    let (udp, not_allowed) = ("127.0.0.1:0", "127.0.0.9:0");
+    let udp = Datagrams::from(udp, &server.udp()).unwrap();
+    (0..7).for_each(|_| udp.send(b"five of seven"));
+    Datagrams::from(not_allowed, &server.udp()).unwrap().send(b"none");
+    for (count, figure) in [
+        (1, "refused.not_allowed"),
+        (1, "refused.connections"),
+        (2, "refused.rate"),
+        (1, "datagrams.not_allowed"),
+        (2, "datagrams.over_rate"),
+    ] {
+        until(figure, || server.statistics().number(figure) == count);
+    }
+    assert!(server.statistics().number("buffers.waits") > 0, "memory is scarce");
+    let mut metrics = connect(&server.addresses("metrics")[0]);
+    metrics.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    metrics.read_to_end(&mut Vec::new()).unwrap();
+    server.signal("USR2");
+    server.stderr.line_with("recorder");
+    stop(traced, seen);
+}
+
+/// It is closed without an answer.
+fn expect_closed(mut client: std::net::TcpStream) {
+    let read = uninterrupted(|| client.read(&mut [0; 1]));
+    assert!(!matches!(read, Ok(1..)), "invariant: it is refused; got {read:?}");
+}
+
 /// As predecessor and as successor, twice.
 fn taken_over(seen: &mut BTreeSet<String>) {
     let scratch = Scratch::new();
@@ -267,8 +361,15 @@ fn the_list_is_what_the_server_calls() {
     of_trigger("level", &["--bulk", "auto", "--spin", "50us"], &mut seen);
     operated(&mut seen);
     limited(&mut seen);
+    limits_of_peers("copy", &mut seen);
+    limits_of_peers("splice", &mut seen);
     taken_over(&mut seen);
     passed(&mut seen);
+    let traced = TRACED.lock().unwrap().clone();
+    let is_missing =
+        |option: &String| !traced.contains(option) && !NOT_TRACED.contains(&option.as_str());
+    let missing: Vec<String> = all_options().into_iter().filter(is_missing).collect();
+    assert!(missing.is_empty(), "invariant: the list is made with every option: {missing:?}");
     let rare = names_in_rules("RARE");
     assert!(rare.len() > 10, "the rare calls are found: {rare:?}");
     seen.retain(|call| !rare.contains(call) && call != "openat");
