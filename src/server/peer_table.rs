@@ -28,9 +28,10 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// The time that each of them takes, in nanoseconds; at least one.
+    /// The time that each of them takes, in nanoseconds; at least one. Rounded up, so that there
+    /// are never more.
     fn interval_nanos(self) -> u64 {
-        let nanos = self.period.as_nanos() / u128::from(self.count.get());
+        let nanos = self.period.as_nanos().div_ceil(u128::from(self.count.get()));
         u64::try_from(nanos).unwrap_or(u64::MAX).max(1)
     }
 }
