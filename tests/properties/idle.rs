@@ -1,13 +1,13 @@
 //! Properties of the idle timeout on the simulated kernel: a client that keeps reading is not idle,
-//! one that neither reads nor sends is; and data that arrives while the server process is stopped
-//! has arrived in time.
+//! one that neither reads nor sends is, and not a nanosecond early; and data that arrives while the
+//! server process is stopped has arrived in time. So it is with the other timeouts of a connection.
 //!
 //! Uses only the server's public API.
 
 use core::num::NonZeroU32;
 use core::time::Duration;
 
-use epollite::server::stream::{StreamConfig, StreamServer};
+use epollite::server::stream::{LINGER_TIMEOUT, StreamConfig, StreamServer};
 use epollite::server::{PortSharing, bind_stream};
 use epollite::sim::{Sim, SimConfig};
 use epollite::{Addr, Errno, Fd, Kernel, Trigger};
@@ -41,8 +41,14 @@ pub fn only_silent_clients_are_idle(plan: &[u8]) {
     scenario.a_stuck_reader_is_disconnected();
     scenario
         .a_client_in_time_is_answered(1 + usize::from(client_count_byte % 40), first_byte % 2 == 1);
-    scenario.end();
+    // Anywhere between two milliseconds, which activity is counted in.
+    let offset = 1 + u32::from(*first_byte) * 3_917 + u32::from(*events);
+    scenario.a_silent_client_is_not_disconnected_early(Duration::from_nanos(offset.into()));
+    scenario.a_drain_does_not_end_early(config.drain_timeout);
 }
+
+/// The least time.
+const NANO: Duration = Duration::from_nanos(1);
 
 struct Scenario {
     sim: Sim,
@@ -195,8 +201,45 @@ impl Scenario {
         self.settle();
     }
 
-    fn end(mut self) {
+    fn a_silent_client_is_not_disconnected_early(&mut self, offset: Duration) {
+        let client = self.connect();
+        // The first check is in the last millisecond then.
+        self.sim.advance(offset);
+        assert_eq!(self.sim.send(&client, b"i"), Ok(1));
+        self.settle();
+        assert_eq!(self.sim.recv(&client, &mut [0; 8]), Ok(1));
+        self.settle();
+        let before = self.server.stats().timed_out;
+        self.sim.advance(self.idle - NANO);
+        self.settle();
+        let received = self.sim.recv(&client, &mut [0; 8]);
+        assert_eq!(received, Err(Errno::EAGAIN), "invariant: an idle timeout is never early");
+        // The milliseconds of the last activity are rounded up, and those of the check down.
+        self.sim.advance(Duration::from_millis(2));
+        self.settle();
+        assert_eq!(self.sim.recv(&client, &mut [0; 8]), Ok(0), "invariant: it ends in time");
+        assert_eq!(self.server.stats().timed_out, before + 1);
+        self.sim.advance(LINGER_TIMEOUT - NANO);
+        self.settle();
+        assert_eq!(self.server.connections(), 1, "invariant: lingering never ends early");
+        self.sim.advance(NANO);
+        self.settle();
+        assert_eq!(self.server.connections(), 0, "invariant: lingering ends in time");
+        self.sim.close(client).expect("it is open");
+    }
+
+    fn a_drain_does_not_end_early(mut self, drain: Duration) {
         self.settle();
         assert_eq!(self.server.connections(), 0, "closed connections are removed");
+        let client = self.connect();
+        self.fill(&client);
+        self.server.begin_shutdown();
+        self.sim.advance(drain - NANO);
+        self.settle();
+        assert_eq!(self.server.connections(), 1, "invariant: a drain timeout is never early");
+        self.sim.advance(NANO);
+        self.settle();
+        assert_eq!(self.server.connections(), 0, "invariant: a drain ends in time");
+        self.sim.close(client).expect("it is open");
     }
 }

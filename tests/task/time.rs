@@ -35,6 +35,28 @@ fn sleepers_wake_in_the_order_of_their_deadlines() {
 }
 
 #[test]
+fn no_sleep_is_early() {
+    let (mut executor, _sim) = executor();
+    let handle = executor.handle();
+    // Some end soon after others: those are not woken together.
+    let nanos = [0, 1, 2, 1_000_000, 1_000_001, 1_999_999];
+    let sleepers = nanos.map(|nanos| {
+        let deadline = handle.now() + SECOND + Duration::from_nanos(nanos);
+        let (now, sleep) = (handle.clone(), handle.sleep_until(deadline));
+        handle.spawn(async move {
+            sleep.await;
+            assert!(now.now() >= deadline, "invariant: a sleep is never early");
+        })
+    });
+    let ended = executor.block_on(async {
+        for sleeper in sleepers {
+            sleeper.await.expect("it is not cancelled");
+        }
+    });
+    assert_eq!(ended, Ok(()));
+}
+
+#[test]
 fn timeout_returns_output_or_elapsed() {
     let (mut executor, _sim) = executor();
     let handle = executor.handle();

@@ -182,7 +182,8 @@ mod tests {
         let mut delays = Vec::new();
         for _ in 0..40 {
             let delay = supervisor.exited(1, now);
-            assert!(supervisor.due(now).is_empty(), "not before the delay is over");
+            let early = now + (delay - Duration::from_nanos(1));
+            assert!(supervisor.due(early).is_empty(), "invariant: never early");
             assert_eq!(supervisor.timeout(now), Some(delay));
             now = now + delay;
             assert_eq!(supervisor.due(now), [1], "the other one runs");
@@ -193,6 +194,10 @@ mod tests {
         assert_eq!(delays[..9], [50, 100, 200, 400, 800, 1600, 3200, 6400, 10_000]);
         assert!(delays[9..].iter().all(|&delay| delay == 10_000), "bounded: {delays:?}");
         // It runs for long enough.
+        now = now + (UPTIME_MIN - Duration::from_nanos(1));
+        assert_eq!(supervisor.exited(1, now), DELAY_MAX, "nothing is forgotten early");
+        now = now + DELAY_MAX;
+        supervisor.started(1, now);
         now = now + UPTIME_MIN;
         assert_eq!(supervisor.exited(1, now), DELAY_MIN, "what was earlier is forgotten");
         assert!(!supervisor.is_hopeless(), "the other one runs");
@@ -233,7 +238,8 @@ mod tests {
         let (words, timeout) = (words(2), Duration::from_secs(3));
         let mut supervisor = Supervisor::new(words, Some(timeout), at(0));
         assert_eq!(supervisor.patience(), timeout);
-        assert!(supervisor.check(at(999)).is_empty(), "it is not time yet");
+        let early = Instant::from_nanos(at(1000).as_nanos() - 1);
+        assert!(supervisor.check(early).is_empty(), "invariant: never early");
         let mut hangs_at = None;
         for second in 1..=20 {
             words[0].fetch_add(1, Ordering::Relaxed);
