@@ -10,4 +10,5 @@ mod deadline;
 mod decisions;
 mod limits;
 mod regressions;
+mod scarce_buffers;
 mod shared_listener;

@@ -1,7 +1,7 @@
 //! Bugs found in review of the library, one test each.
 
 mod datagrams;
-mod fault_script;
+pub(crate) mod fault_script;
 mod idle;
 mod listeners;
 mod shutdown;
