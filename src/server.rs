@@ -7,7 +7,7 @@ mod peer_limits;
 mod peer_table;
 pub mod stream;
 
-pub use admission::{Admission, Refusal, Seat};
+pub use admission::{Admission, AdmissionId, Refusal};
 
 pub use bind::{
     PortSharing, bind_datagram, bind_datagram_everywhere, bind_stream, bind_stream_everywhere,

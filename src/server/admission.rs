@@ -14,16 +14,16 @@ use crate::net::Addr;
 /// A server without one serves every peer, and pays nothing. Several servers share one through
 /// `Arc<Mutex<_>>` (with the feature `std`), which is an `Admission` too.
 pub trait Admission: fmt::Debug + Send {
-    /// Decides about a connection that was accepted from `peer`. If it is served, the seat is given
-    /// back when it closes. Cost: O(1), besides what the rules cost.
+    /// Decides about a connection that was accepted from `peer`. If it is served, what is
+    /// returned is [released](Self::release) when it closes. Cost: O(1), besides what the rules cost.
     ///
     /// # Errors
     /// Why it is closed at once.
-    fn admit(&mut self, peer: &Addr, now: Instant) -> Result<Seat, Refusal>;
+    fn admit(&mut self, peer: &Addr, now: Instant) -> Result<AdmissionId, Refusal>;
 
     /// A connection has closed. Cost: O(1).
-    fn release(&mut self, seat: Seat) {
-        let _ = seat;
+    fn release(&mut self, id: AdmissionId) {
+        let _ = id;
     }
 
     /// Decides about `count` datagrams that came from `peer` at once. Cost: as
@@ -37,23 +37,23 @@ pub trait Admission: fmt::Debug + Send {
     }
 }
 
-/// What an [`Admission`] keeps a connection under.
+/// The name that an [`Admission`] has for a connection that it has admitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Seat(pub u32);
+pub struct AdmissionId(pub u32);
 
-impl Seat {
-    /// Of a connection that is not counted: it is not given back.
+impl AdmissionId {
+    /// Of a connection that is not counted: it is not released.
     pub const NONE: Self = Self(u32::MAX);
 }
 
 #[cfg(feature = "std")]
 impl<A: Admission> Admission for alloc::sync::Arc<std::sync::Mutex<A>> {
-    fn admit(&mut self, peer: &Addr, now: Instant) -> Result<Seat, Refusal> {
+    fn admit(&mut self, peer: &Addr, now: Instant) -> Result<AdmissionId, Refusal> {
         lock(self).admit(peer, now)
     }
 
-    fn release(&mut self, seat: Seat) {
-        lock(self).release(seat);
+    fn release(&mut self, id: AdmissionId) {
+        lock(self).release(id);
     }
 
     fn admit_datagrams(&mut self, peer: &Addr, count: u32, now: Instant) -> Result<(), Refusal> {

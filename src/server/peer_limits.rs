@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
-use super::admission::{Admission, Refusal, Seat};
+use super::admission::{Admission, AdmissionId, Refusal};
 use super::peer_table::{PeerKey, PeerTable, Rate};
 use crate::errno::Errno;
 use crate::instant::Instant;
@@ -60,10 +60,10 @@ impl Default for PeerLimitsConfig {
 /// let config = PeerLimitsConfig { allowed, connections_max, ..PeerLimitsConfig::default() };
 /// let mut limits = PeerLimits::new(config)?;
 /// let (inside, outside) = ("10.0.0.1:4000".parse()?, "11.0.0.1:4000".parse()?);
-/// let seat = limits.admit(&inside, Instant::ZERO).expect("the first one");
+/// let id = limits.admit(&inside, Instant::ZERO).expect("the first one");
 /// assert_eq!(limits.admit(&inside, Instant::ZERO), Err(Refusal::Connections));
 /// assert_eq!(limits.admit(&outside, Instant::ZERO), Err(Refusal::NotAllowed));
-/// limits.release(seat);
+/// limits.release(id);
 /// assert!(limits.admit(&inside, Instant::ZERO).is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -114,10 +114,10 @@ impl PeerLimits {
 }
 
 impl Admission for PeerLimits {
-    fn admit(&mut self, peer: &Addr, now: Instant) -> Result<Seat, Refusal> {
+    fn admit(&mut self, peer: &Addr, now: Instant) -> Result<AdmissionId, Refusal> {
         self.check_allowed(peer)?;
         let (Some(table), Some(key)) = (&mut self.connections, PeerKey::of(peer)) else {
-            return Ok(Seat::NONE);
+            return Ok(AdmissionId::NONE);
         };
         let index = table.take(key, now).ok_or(Refusal::NoMemory)?;
         let max = self.config.connections_max.map_or(u32::MAX, NonZeroU32::get);
@@ -127,17 +127,17 @@ impl Admission for PeerLimits {
             Err(Refusal::Rate)
         } else {
             table.connect(index);
-            Ok(Seat(index))
+            Ok(AdmissionId(index))
         };
         table.put(index);
         result
     }
 
-    fn release(&mut self, seat: Seat) {
-        if seat != Seat::NONE
+    fn release(&mut self, id: AdmissionId) {
+        if id != AdmissionId::NONE
             && let Some(table) = &mut self.connections
         {
-            table.disconnect(seat.0);
+            table.disconnect(id.0);
         }
     }
 

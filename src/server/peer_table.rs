@@ -157,7 +157,7 @@ impl PeerTable {
     /// An entry has one connection less.
     pub(super) fn disconnect(&mut self, index: u32) {
         let is_open = self.entries.get(index as usize).is_some_and(|entry| entry.open > 0);
-        debug_assert!(is_open, "a seat is given back once");
+        debug_assert!(is_open, "a connection is released once");
         if is_open {
             self.entry_mut(index).open -= 1;
             self.put(index);

@@ -39,7 +39,7 @@ use crate::kernel::{ConnectionDecision, Decision, Fd, Kernel};
 use crate::linux::Linux;
 use crate::reactor::{BatchStep, Io, Limits, Reactor, Spin, Waker};
 use crate::server::HAS_OPTIONS;
-use crate::server::admission::{Admission, Seat};
+use crate::server::admission::{Admission, AdmissionId};
 use crate::token::Token;
 use accept_limit::AcceptLimit;
 use buffer_total::BufferTotal;
@@ -129,7 +129,7 @@ pub struct StreamServer<K: Kernel = Linux, X = Infallible> {
     connections: u32,
     /// Which peers are served, and what it keeps each connection under, by slot.
     admission: Option<Box<dyn Admission>>,
-    seats: Vec<Seat>,
+    admission_ids: Vec<AdmissionId>,
     accept_paused: bool,
     accept_limit: AcceptLimit,
     /// Set while draining: when the drain timeout ends.
@@ -202,7 +202,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
             listeners: Vec::new(),
             connections: 0,
             admission: None,
-            seats: Vec::new(),
+            admission_ids: Vec::new(),
             accept_paused: false,
             accept_limit: AcceptLimit::new(config.accepts_max),
             drain_deadline: None,
@@ -528,7 +528,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
             Some(Source::Listener(_) | Source::User(_)) => {}
         }
         self.connections -= 1;
-        self.release_seat(token);
+        self.release_admission(token);
         self.stats.record_close(why);
         if HAS_OPTIONS && self.config.emit_events {
             self.push_event(ServerEvent::Closed { token, why });
@@ -666,7 +666,7 @@ impl<K: Kernel> StreamServer<K> {
 
 impl<K: Kernel, X> Drop for StreamServer<K, X> {
     fn drop(&mut self) {
-        self.release_seats();
+        self.release_admissions();
         self.pipes.close_all(self.reactor.kernel());
     }
 }

@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use epollite::server::{Admission, PeerLimits, PeerLimitsConfig, Rate, Refusal, Seat};
+use epollite::server::{Admission, AdmissionId, PeerLimits, PeerLimitsConfig, Rate, Refusal};
 use epollite::{Addr, Instant};
 
 /// Addresses that the plan chooses from: so many that they do not all fit.
@@ -47,7 +47,7 @@ pub fn agree_with_a_naive_model(plan: &[u8]) {
     let (mut streams, mut datagrams) = (model.clone(), Model { connections_max: None, ..model });
     let step = rate.map_or(0, |rate| u64::try_from(rate.period.as_nanos()).expect("short") / 6);
     let mut now = 0_u64;
-    let mut seats: Vec<(usize, Seat)> = Vec::new();
+    let mut admitted: Vec<(usize, AdmissionId)> = Vec::new();
     for (number, &call) in (1..).zip(calls) {
         let value = usize::from(call >> 3);
         let (peer, time) = (value % PEERS, Instant::from_nanos(now));
@@ -55,8 +55,8 @@ pub fn agree_with_a_naive_model(plan: &[u8]) {
             0..=2 => {
                 let result = limits.admit(&address(peer, number), time);
                 streams.admit(peer, now, number, result.map(drop));
-                if let Ok(seat) = result {
-                    seats.push((peer, seat));
+                if let Ok(id) = result {
+                    admitted.push((peer, id));
                 }
             }
             3 => {
@@ -64,9 +64,9 @@ pub fn agree_with_a_naive_model(plan: &[u8]) {
                 let result = limits.admit_datagrams(&address(peer, number), count, time);
                 datagrams.admit_datagrams(peer, count, now, number, result);
             }
-            4 | 5 if !seats.is_empty() => {
-                let (peer, seat) = seats.swap_remove(value % seats.len());
-                limits.release(seat);
+            4 | 5 if !admitted.is_empty() => {
+                let (peer, id) = admitted.swap_remove(value % admitted.len());
+                limits.release(id);
                 let known = streams.touch(peer, number);
                 known.open = known.open.checked_sub(1).expect("it was open");
             }

@@ -349,8 +349,8 @@ fn datagrams_and_connections_have_tables_of_their_own() {
     let mut limits = PeerLimits::new(config).unwrap();
     let peer = |number: u32| Addr::from(SocketAddr::from((number.to_be_bytes(), 4_000)));
     let now = Instant::from_nanos(5_000_000_000);
-    let seat = limits.admit(&peer(1), now).unwrap();
-    limits.release(seat);
+    let id = limits.admit(&peer(1), now).unwrap();
+    limits.release(id);
     for number in 0..1_000 {
         assert_eq!(limits.admit_datagrams(&peer(number), 1, now), Ok(()), "the first of each");
     }

@@ -20,7 +20,7 @@ use crate::kernel::{CallError, Decision, Fd, Kernel, ListenerDecision, Syscall};
 use crate::net::{Addr, AddressFamily};
 use crate::reactor::{RETRY_DELAY, RegisterErrorKind};
 use crate::server::HAS_OPTIONS;
-use crate::server::admission::{Admission, Refusal, Seat};
+use crate::server::admission::{Admission, AdmissionId, Refusal};
 use crate::token::Token;
 
 /// Connections accepted from one accept queue when the listeners close. More than any system's
@@ -304,7 +304,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
         };
         match io.accept() {
             Ok(Some((socket, peer))) => match self.admit(listener, &peer) {
-                Ok(seat) => self.add_connection(listener, socket, peer, is_unix, seat),
+                Ok(id) => self.add_connection(listener, socket, peer, is_unix, id),
                 Err(_) => {
                     close_quietly(self.reactor.kernel(), socket);
                     AcceptOutcome::Refused
@@ -324,18 +324,18 @@ impl<K: Kernel, X> StreamServer<K, X> {
 
     /// Whether a connection of `peer` is served.
     #[inline]
-    fn admit(&mut self, listener: Token, peer: &Addr) -> Result<Seat, Refusal> {
+    fn admit(&mut self, listener: Token, peer: &Addr) -> Result<AdmissionId, Refusal> {
         if !HAS_OPTIONS || self.admission.is_none() {
-            Ok(Seat::NONE)
+            Ok(AdmissionId::NONE)
         } else {
             self.ask_admission(listener, peer)
         }
     }
 
     #[cold]
-    fn ask_admission(&mut self, listener: Token, peer: &Addr) -> Result<Seat, Refusal> {
+    fn ask_admission(&mut self, listener: Token, peer: &Addr) -> Result<AdmissionId, Refusal> {
         let now = self.reactor.kernel().now();
-        let Some(admission) = &mut self.admission else { return Ok(Seat::NONE) };
+        let Some(admission) = &mut self.admission else { return Ok(AdmissionId::NONE) };
         let result = admission.admit(peer, now);
         if let Err(why) = result {
             self.stats.record_refusal(why);
@@ -348,49 +348,49 @@ impl<K: Kernel, X> StreamServer<K, X> {
         result
     }
 
-    /// Keeps the seat of a connection. Returns whether there is memory for it.
-    fn keep_seat(&mut self, token: Token, seat: Seat) -> bool {
-        if !HAS_OPTIONS || seat == Seat::NONE {
+    /// Keeps the name that the admission has for a connection. Returns whether there is memory.
+    fn keep_admission_id(&mut self, token: Token, id: AdmissionId) -> bool {
+        if !HAS_OPTIONS || id == AdmissionId::NONE {
             return true;
         }
         let slot = token.slot() as usize;
-        while self.seats.len() <= slot {
-            if self.seats.try_push(Seat::NONE).is_err() {
+        while self.admission_ids.len() <= slot {
+            if self.admission_ids.try_push(AdmissionId::NONE).is_err() {
                 return false;
             }
         }
-        self.seats[slot] = seat;
+        self.admission_ids[slot] = id;
         true
     }
 
-    /// Gives back the seat of a connection that has closed.
-    pub(super) fn release_seat(&mut self, token: Token) {
-        if HAS_OPTIONS && let Some(seat) = self.seats.get_mut(token.slot() as usize) {
-            let seat = core::mem::replace(seat, Seat::NONE);
-            self.give_back(seat);
+    /// Releases a connection that has closed.
+    pub(super) fn release_admission(&mut self, token: Token) {
+        if HAS_OPTIONS && let Some(id) = self.admission_ids.get_mut(token.slot() as usize) {
+            let id = core::mem::replace(id, AdmissionId::NONE);
+            self.release_id(id);
         }
     }
 
-    fn give_back(&mut self, seat: Seat) {
+    fn release_id(&mut self, id: AdmissionId) {
         if HAS_OPTIONS
-            && seat != Seat::NONE
+            && id != AdmissionId::NONE
             && let Some(admission) = &mut self.admission
         {
-            admission.release(seat);
+            admission.release(id);
         }
     }
 
     /// Sets which peers are served from here on: connections that are open stay open, and are not
     /// counted. Cost: O(connections).
     pub fn set_admission(&mut self, admission: Box<dyn Admission>) {
-        self.release_seats();
+        self.release_admissions();
         self.admission = Some(admission);
     }
 
-    /// Gives back all seats.
-    pub(super) fn release_seats(&mut self) {
-        for seat in core::mem::take(&mut self.seats) {
-            self.give_back(seat);
+    /// Releases all connections.
+    pub(super) fn release_admissions(&mut self) {
+        for id in core::mem::take(&mut self.admission_ids) {
+            self.release_id(id);
         }
     }
 
@@ -419,7 +419,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
         socket: Fd,
         peer: Addr,
         is_unix: bool,
-        seat: Seat,
+        id: AdmissionId,
     ) -> AcceptOutcome {
         let now = self.config.idle_timeout.map(|idle| (self.reactor.kernel().now(), idle));
         let accepted_at = now.map_or(Instant::ZERO, |(now, _)| now);
@@ -430,14 +430,14 @@ impl<K: Kernel, X> StreamServer<K, X> {
         let token = match self.reactor.register_or_close(socket, interest, trigger, source) {
             Ok(token) => token,
             Err(reason) => {
-                self.give_back(seat);
+                self.release_id(id);
                 self.stats.aborted += 1;
                 return AcceptOutcome::Exhausted(Some(reason.into()));
             }
         };
-        if !self.keep_seat(token, seat) {
+        if !self.keep_admission_id(token, id) {
             self.reactor.close(token);
-            self.give_back(seat);
+            self.release_id(id);
             self.stats.aborted += 1;
             return AcceptOutcome::Exhausted(Some(Errno::ENOMEM));
         }
@@ -446,7 +446,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
             && let Err(errno) = io.try_set_deadline(now + idle)
         {
             self.reactor.close(token);
-            self.release_seat(token);
+            self.release_admission(token);
             self.stats.aborted += 1;
             return AcceptOutcome::Exhausted(Some(errno));
         }
