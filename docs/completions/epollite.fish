@@ -51,7 +51,7 @@ prefork\t''
 reuseport\t''"
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l user -d 'once the sockets are bound, become this user' -r -f
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l workers -d 'processes of prefork and reuseport' -r -f
-complete -c epollite -n "__fish_epollite_using_subcommand echo" -l worker-timeout -d 'kill a worker that gives no sign of life for this time' -r -f
+complete -c epollite -n "__fish_epollite_using_subcommand echo" -l worker-timeout -d 'kill a worker that gives no heartbeat for this time' -r -f
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l accept -d 'which workers of prefork a connection wakes' -r -f -a "all\t''
 exclusive\t''
 round-robin\t''"

@@ -251,7 +251,7 @@ fn an_eventfd_at_its_maximum() {
 }
 
 #[test]
-fn a_signalfd_without_signals() {
+fn a_signalfd_without_heartbeatals() {
     same(
         |harness| {
             let wanted = SignalSet::from(Signal::USR1) | Signal::USR2.into();

@@ -1,4 +1,4 @@
-//! Coordination between the threads of one server: shutdown, statistics, signs of life, and leaving
+//! Coordination between the threads of one server: shutdown, statistics, heartbeats, and leaving
 //! the listeners to another server.
 //!
 //! The requesting thread wakes the others; each thread handles the request for itself.
@@ -37,8 +37,8 @@ struct PendingReport {
     scrape_pending: Vec<usize>,
     scrape_sum: StatsSnapshot,
     scraped: Option<StatsSnapshot>,
-    /// Threads that have yet to give a sign of life.
-    without_sign: Vec<usize>,
+    /// Threads that have yet to give a heartbeat.
+    without_heartbeat: Vec<usize>,
     /// Threads that have yet to close their listeners.
     listening: Vec<usize>,
 }
@@ -109,7 +109,7 @@ impl Coordinator {
         self.submit_scrape(index, || *snapshot);
         let mut report = self.lock();
         report.exited.push(index);
-        report.without_sign.retain(|&thread| thread != index);
+        report.without_heartbeat.retain(|&thread| thread != index);
         report.listening.retain(|&thread| thread != index);
         report.exited_sum.add(snapshot);
         sum
@@ -150,26 +150,26 @@ impl Coordinator {
         self.lock().scraped.take()
     }
 
-    /// Thread `index` requests a sign of life of all threads. While some are missing it requests
+    /// Thread `index` requests a heartbeat of all threads. While some are missing it requests
     /// none, and returns the threads that have not given one.
-    pub(crate) fn request_signs(&self, index: usize) -> Vec<usize> {
+    pub(crate) fn request_heartbeats(&self, index: usize) -> Vec<usize> {
         {
             let mut report = self.lock();
-            if !report.without_sign.is_empty() {
-                return report.without_sign.clone();
+            if !report.without_heartbeat.is_empty() {
+                return report.without_heartbeat.clone();
             }
-            report.without_sign = report.active(self.threads());
+            report.without_heartbeat = report.active(self.threads());
         }
         self.wake_others(index);
         Vec::new()
     }
 
-    /// Thread `index` serves its events. Returns whether its sign of life was the last one missing.
-    pub(crate) fn give_sign(&self, index: usize) -> bool {
+    /// Thread `index` serves its events. Returns whether its heartbeat was the last one missing.
+    pub(crate) fn give_heartbeat(&self, index: usize) -> bool {
         let mut report = self.lock();
-        let missing = report.without_sign.len();
-        report.without_sign.retain(|&thread| thread != index);
-        missing > 0 && report.without_sign.is_empty()
+        let missing = report.without_heartbeat.len();
+        report.without_heartbeat.retain(|&thread| thread != index);
+        missing > 0 && report.without_heartbeat.is_empty()
     }
 
     /// Thread `index` requests that all threads close their listeners, once.
@@ -259,20 +259,23 @@ mod tests {
     }
 
     #[test]
-    fn a_sign_of_life_needs_every_thread_that_runs() {
+    fn a_heartbeat_needs_every_thread_that_runs() {
         let mut reactors = [(); 3].map(|()| Reactor::<(), Linux>::with_kernel(Linux).unwrap());
         let coordinator = Coordinator::default();
         let wakers = reactors.iter_mut().map(|reactor| reactor.waker().unwrap());
         coordinator.set_wakers(wakers.collect());
-        assert!(!coordinator.give_sign(0), "none was requested");
-        assert!(coordinator.request_signs(0).is_empty());
-        assert!(!coordinator.give_sign(0) && !coordinator.give_sign(0), "two are missing");
-        assert_eq!(coordinator.request_signs(0), [1, 2]);
-        assert!(!coordinator.give_sign(1), "the second request is part of the first");
-        assert!(coordinator.give_sign(2), "the last one");
+        assert!(!coordinator.give_heartbeat(0), "none was requested");
+        assert!(coordinator.request_heartbeats(0).is_empty());
+        assert!(
+            !coordinator.give_heartbeat(0) && !coordinator.give_heartbeat(0),
+            "two are missing"
+        );
+        assert_eq!(coordinator.request_heartbeats(0), [1, 2]);
+        assert!(!coordinator.give_heartbeat(1), "the second request is part of the first");
+        assert!(coordinator.give_heartbeat(2), "the last one");
         coordinator.thread_exited(1, &snapshot(0));
-        assert!(coordinator.request_signs(0).is_empty());
-        assert!(!coordinator.give_sign(2) && coordinator.give_sign(0), "one has exited");
+        assert!(coordinator.request_heartbeats(0).is_empty());
+        assert!(!coordinator.give_heartbeat(2) && coordinator.give_heartbeat(0), "one has exited");
     }
 
     #[test]

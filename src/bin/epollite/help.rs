@@ -320,7 +320,7 @@ Server:
                              after its start (seccomp): another one ends it by
                              SIGSYS. Epoll models, x86_64
       --workers N            processes of prefork and reuseport    [default: 4]
-      --worker-timeout TIME  kill a worker that gives no sign of life for this
+      --worker-timeout TIME  kill a worker that gives no heartbeat for this
                              time; one that has exited is replaced after 50ms,
                              after each further failure later, up to 10s
                                                                   [default: 30s]

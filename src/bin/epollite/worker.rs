@@ -73,9 +73,9 @@ pub(crate) struct Worker<K: InstrumentedKernel> {
     datagrams: Vec<Token>,
     /// The registration of the signalfd, which has the deadlines below.
     signals: Option<Token>,
-    /// How often a sign of life is due, and when the next one is.
+    /// How often a heartbeat is due, and when the next one is.
     watchdog: Option<(Duration, epollite::Instant)>,
-    /// Whether the log names the threads without a sign of life.
+    /// Whether the log names the threads without a heartbeat.
     is_silence_logged: bool,
     /// Only for the worker that reads the signals: what a successor gets.
     pub(crate) handover: Option<Handover>,
@@ -205,7 +205,7 @@ impl<K: InstrumentedKernel> Worker<K> {
         Ok(())
     }
 
-    /// Gives a sign of life each `interval`.
+    /// Gives a heartbeat each `interval`.
     pub(crate) fn start_watchdog(&mut self, interval: Duration) {
         self.watchdog = Some((interval, self.server.kernel().now() + interval));
         self.set_deadline();
@@ -358,7 +358,7 @@ impl<K: InstrumentedKernel> Worker<K> {
         {
             self.answer_scrapes(&sum);
         }
-        if coordinator.give_sign(index) {
+        if coordinator.give_heartbeat(index) {
             notify::is_alive();
         }
         if coordinator.is_handing_over() && !self.is_handed_over {
@@ -401,7 +401,7 @@ impl<K: InstrumentedKernel> Worker<K> {
             && *due <= now
         {
             *due = now + *interval;
-            let silent = self.coordinator.request_signs(self.index);
+            let silent = self.coordinator.request_heartbeats(self.index);
             self.log_silent(&silent);
         }
         if self.serves_until.is_some_and(|until| until <= now) {
@@ -412,12 +412,12 @@ impl<K: InstrumentedKernel> Worker<K> {
         self.apply_requests();
     }
 
-    /// Names threads that have given no sign of life since it was requested, once.
+    /// Names threads that have given no heartbeat since it was requested, once.
     fn log_silent(&mut self, silent: &[usize]) {
         if !silent.is_empty() && !self.is_silence_logged {
             let names: Vec<String> = silent.iter().map(usize::to_string).collect();
             let names = names.join(", ");
-            let text = format!("no sign of life: thread {names} does not serve its events");
+            let text = format!("no heartbeat: thread {names} does not serve its events");
             self.log.event("thread_hangs", &text, &names);
         }
         self.is_silence_logged = !silent.is_empty();

@@ -115,7 +115,7 @@ fn a_notification_socket_that_cannot_be_used_is_logged_and_the_server_serves() {
 }
 
 #[test]
-fn a_sign_of_life_is_given_only_while_every_thread_serves() {
+fn a_heartbeat_is_given_only_while_every_thread_serves() {
     let scratch = Scratch::new();
     let (manager, name) = manager(&scratch);
     let variables = [("NOTIFY_SOCKET", name.as_str()), ("WATCHDOG_USEC", "200000")];
@@ -132,9 +132,9 @@ fn a_sign_of_life_is_given_only_while_every_thread_serves() {
     strace.args(["-e", &format!("inject={calls}:delay_exit=3600000000"), "-p", &second]);
     let strace = Process::start(strace);
     until("the thread to be traced", || tracer(second.parse().unwrap()) != 0);
-    until("signs of life to end", || message(&manager, Duration::from_secs(1)).is_none());
-    server.stderr.line_with("no sign of life: thread 1 does not serve its events");
-    assert_eq!(server.stderr.count_with("no sign of life"), 1, "invariant: it is logged once");
+    until("heartbeats to end", || message(&manager, Duration::from_secs(1)).is_none());
+    server.stderr.line_with("no heartbeat: thread 1 does not serve its events");
+    assert_eq!(server.stderr.count_with("no heartbeat"), 1, "invariant: it is logged once");
     drop(strace);
     expect(&manager, "WATCHDOG=1\n");
     server.stop().expect_code(0);

@@ -183,7 +183,7 @@ fn of_trigger(trigger: &str, options: &[&str], seen: &mut BTreeSet<String>) {
     finish(traced, seen);
 }
 
-/// What others ask of it: figures, signals, signs of life, files.
+/// What others ask of it: figures, signals, heartbeats, files.
 fn operated(seen: &mut BTreeSet<String>) {
     let scratch = Scratch::new();
     let name = scratch.file("notify");
@@ -218,7 +218,7 @@ fn operated(seen: &mut BTreeSet<String>) {
     if !is_written() {
         server.stderr.line_with("--trace: not opened again: Permission denied");
     }
-    until("signs of life", || {
+    until("heartbeats", || {
         let mut bytes = [0; 64];
         uninterrupted(|| manager.recv(&mut bytes)).is_ok_and(|len| bytes[..len] == *b"WATCHDOG=1\n")
     });

@@ -84,9 +84,9 @@ fn a_worker_that_hangs_is_killed_and_replaced() {
         let old = children(&server)[0];
         server.signals(&format!("kill -s STOP {old}"));
         until_replaced(&server, old);
-        let expected = format!("(process {old}) killed: no sign of life for 300ms");
+        let expected = format!("(process {old}) killed: no heartbeat for 300ms");
         server.stderr.line_with(&expected);
-        assert_eq!(server.stderr.count_with("no sign of life"), 1, "only the one that hangs");
+        assert_eq!(server.stderr.count_with("no heartbeat"), 1, "only the one that hangs");
         (0..20).for_each(|_| is_served(&server.tcp()));
         server.stop().expect_code(0);
     }
@@ -103,7 +103,7 @@ fn workers_that_were_stopped_with_their_parent_are_not_killed() {
     assert_eq!(children(&server), workers, "invariant: the same processes serve");
     let ending = server.stop();
     ending.expect_code(0);
-    assert!(!ending.stderr.contains("no sign of life"), "{}", ending.stderr);
+    assert!(!ending.stderr.contains("no heartbeat"), "{}", ending.stderr);
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub(crate) struct EchoOptions {
     pub(crate) is_sandboxed: bool,
     pub(crate) model: Model,
     pub(crate) workers: u32,
-    /// How long a worker of prefork and reuseport may give no sign of life.
+    /// How long a worker of prefork and reuseport may give no heartbeat.
     pub(crate) worker_timeout: Option<Duration>,
     /// Which workers of prefork a connection wakes; `None` is all.
     pub(crate) share: Option<AcceptSharing>,

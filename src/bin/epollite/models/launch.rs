@@ -116,7 +116,7 @@ impl Drop for Opening {
 }
 
 /// Checks what only the environment tells: which sockets were passed, and whether a service manager
-/// waits for signs of life.
+/// waits for heartbeats.
 fn check_passed(model: Model, start: &Start) -> Result<(), CliError> {
     if start.watchdog.is_some() {
         let why = "only the reactor's server tells that its loop turns";

@@ -55,9 +55,9 @@ pub(super) fn run<K: InstrumentedKernel>(
     connections_max: u32,
 ) -> Result<StatsSnapshot, CliError> {
     children.per_child_stats = true;
-    let signs = sys::mmap_shared(options.workers as usize).map_err(failed("mmap"))?;
+    let heartbeats = sys::mmap_shared(options.workers as usize).map_err(failed("mmap"))?;
     let parent = std::process::id();
-    let mut workers = Workers { options, listeners, connections_max, signs, parent };
+    let mut workers = Workers { options, listeners, connections_max, heartbeats, parent };
     for index in 0..options.workers as usize {
         if let Err(errno) = workers.fork(&mut children, index) {
             // All or none: the children already forked would keep serving without a parent.
@@ -66,7 +66,7 @@ pub(super) fn run<K: InstrumentedKernel>(
         }
     }
     let now = children.context.kernel.now();
-    let mut supervisor = Supervisor::new(signs, options.worker_timeout, now);
+    let mut supervisor = Supervisor::new(heartbeats, options.worker_timeout, now);
     loop {
         children.context.flush_stats();
         if children.is_shutting_down() {
@@ -133,7 +133,7 @@ fn supervise<K: InstrumentedKernel>(
         };
         let Some(process) = children.process(number) else { continue };
         if signal == sys::SIGKILL {
-            let what = format!("killed: no sign of life for {:?}", supervisor.patience());
+            let what = format!("killed: no heartbeat for {:?}", supervisor.patience());
             log_worker(&children.context.log, process, number, &what);
         }
         // An error is harmless: the child has already exited.
@@ -161,7 +161,7 @@ struct Workers<'a> {
     /// alone waits in its backlog.
     listeners: Vec<(Option<usize>, Fd)>,
     connections_max: u32,
-    signs: &'static [AtomicU64],
+    heartbeats: &'static [AtomicU64],
     parent: u32,
 }
 
@@ -182,11 +182,12 @@ impl Workers<'_> {
         }
         // The requested limit is divided among the workers, the first ones get the remainder; the
         // descriptor limit applies to each process by itself.
-        let Self { options, signs, .. } = *self;
+        let Self { options, heartbeats, .. } = *self;
         let requested = options.connections_max.unwrap_or(u32::MAX);
         let remains = u32::from((index as u64) < u64::from(requested % options.workers));
         let connections_max = self.connections_max.min(requested / options.workers + remains);
-        let child = WorkerProcess { options, index, connections_max, answers: &signs[index] };
+        let child =
+            WorkerProcess { options, index, connections_max, heartbeats: &heartbeats[index] };
         child_main(child.serve(children, std::mem::take(&mut self.listeners)));
     }
 
@@ -213,8 +214,8 @@ struct WorkerProcess<'a> {
     options: &'a EchoOptions,
     index: usize,
     connections_max: u32,
-    /// How often the parent was answered.
-    answers: &'static AtomicU64,
+    /// How often it has answered the parent.
+    heartbeats: &'static AtomicU64,
 }
 
 impl WorkerProcess<'_> {
@@ -248,9 +249,9 @@ impl WorkerProcess<'_> {
         let origin = TraceOrigin::Process(std::process::id());
         worker.parent = Some((origin, children.counters.writer(self.index + 1)));
         self.open_listeners(&mut worker, listeners)?;
-        worker.heartbeat = Some(self.answers);
+        worker.heartbeat = Some(self.heartbeats);
         // SIGTERM is already blocked, in the parent. A terminal's SIGINT reaches us as the parent's
-        // SIGTERM. By SIGUSR2 the parent asks for a sign of life.
+        // SIGTERM. By SIGUSR2 the parent asks for a heartbeat.
         let kernel = worker.server.kernel();
         kernel.sigprocmask(Signal::USR2.into()).map_err(failed("sigprocmask"))?;
         let signals = SignalSet::from(Signal::TERM) | Signal::USR2.into();

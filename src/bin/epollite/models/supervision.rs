@@ -1,12 +1,12 @@
 //! Replacing workers that have died, and killing those that hang.
 //!
-//! Knows the number of each worker, times and signs of life, and no process: the caller forks,
+//! Knows the number of each worker, times and heartbeats, and no process: the caller forks,
 //! kills and asks.
 //!
 //! ```text
 //! running --exits--> waiting (50 ms, twice as long after each failure, 10 s at most) --> running
 //!    |
-//!    +--three signs of life missing--> killed --exits--> waiting
+//!    +--three heartbeats missing--> killed --exits--> waiting
 //! ```
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,14 +27,14 @@ const UPTIME_MIN: Duration = Duration::from_secs(10);
 /// is wrong that a new process does not mend, and a service manager should know.
 const FAILURES_MAX: u32 = 5;
 
-/// Signs of life that may be missing. The time that a worker has is divided by it.
+/// Heartbeats that may be missing. The time that a worker has is divided by it.
 const MISSED_MAX: u32 = 3;
 
 /// All workers of a server.
 pub(super) struct Supervisor {
     slots: Vec<Slot>,
     /// For each worker how often it has answered; shared with it.
-    answers: &'static [AtomicU64],
+    heartbeats: &'static [AtomicU64],
     /// How often they are asked; `None` is never.
     interval: Option<Duration>,
     next_check: Instant,
@@ -45,8 +45,8 @@ struct Slot {
     state: State,
     /// Failures in a row.
     failures: u32,
-    /// The answers that were seen last.
-    answers: u64,
+    /// The heartbeats that were seen last.
+    heartbeats: u64,
     missed: u32,
 }
 
@@ -67,7 +67,7 @@ enum State {
 /// What is found out by a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Finding {
-    /// The worker is to be asked for a sign of life.
+    /// The worker is to be asked for a heartbeat.
     Ask(usize),
     /// The worker hangs, and is to be killed.
     Hangs(usize),
@@ -75,17 +75,21 @@ pub(super) enum Finding {
 
 impl Supervisor {
     /// For as many workers as there are words, all of which have just been started. One that gives
-    /// no sign of life for `timeout` hangs.
+    /// no heartbeat for `timeout` hangs.
     pub(super) fn new(
-        answers: &'static [AtomicU64],
+        heartbeats: &'static [AtomicU64],
         timeout: Option<Duration>,
         now: Instant,
     ) -> Self {
-        let slot =
-            |_| Slot { state: State::Running { since: now }, failures: 0, answers: 0, missed: 0 };
+        let slot = |_| Slot {
+            state: State::Running { since: now },
+            failures: 0,
+            heartbeats: 0,
+            missed: 0,
+        };
         let interval = timeout.map(|timeout| timeout / MISSED_MAX);
         let next_check = now + interval.unwrap_or_default();
-        Self { slots: answers.iter().map(slot).collect(), answers, interval, next_check }
+        Self { slots: heartbeats.iter().map(slot).collect(), heartbeats, interval, next_check }
     }
 
     /// A worker has exited, or could not be forked. Returns after how long it is replaced.
@@ -111,9 +115,9 @@ impl Supervisor {
 
     /// A worker has been forked again.
     pub(super) fn started(&mut self, number: usize, now: Instant) {
-        let answers = self.answers[number].load(Ordering::Relaxed);
+        let heartbeats = self.heartbeats[number].load(Ordering::Relaxed);
         let slot = &mut self.slots[number];
-        (slot.state, slot.answers, slot.missed) = (State::Running { since: now }, answers, 0);
+        (slot.state, slot.heartbeats, slot.missed) = (State::Running { since: now }, heartbeats, 0);
     }
 
     /// Whether no worker runs, and none can.
@@ -123,7 +127,7 @@ impl Supervisor {
         })
     }
 
-    /// Looks for signs of life, if it is time to. Only checks count that were made, not time: a
+    /// Looks for heartbeats, if it is time to. Only checks count that were made, not time: a
     /// server that was stopped as a whole has not missed any.
     pub(super) fn check(&mut self, now: Instant) -> Vec<Finding> {
         let Some(interval) = self.interval.filter(|_| self.next_check <= now) else {
@@ -133,10 +137,10 @@ impl Supervisor {
         let mut findings = Vec::new();
         for (number, slot) in self.slots.iter_mut().enumerate() {
             let State::Running { since } = slot.state else { continue };
-            let answers = self.answers[number].load(Ordering::Relaxed);
-            // Before the first question there is no answer.
-            slot.missed = if answers == slot.answers { slot.missed + 1 } else { 1 };
-            slot.answers = answers;
+            let heartbeats = self.heartbeats[number].load(Ordering::Relaxed);
+            // Before the first question there is no heartbeat.
+            slot.missed = if heartbeats == slot.heartbeats { slot.missed + 1 } else { 1 };
+            slot.heartbeats = heartbeats;
             if slot.missed > MISSED_MAX {
                 slot.state = State::Killed { since };
                 findings.push(Finding::Hangs(number));
