@@ -31,7 +31,7 @@ pub use call_error::CallError;
 pub use close::close_quietly;
 pub use credentials::Credentials;
 #[cfg(feature = "alloc")]
-pub(crate) use datagram::{is_refused, is_source_unusable};
+pub(crate) use datagram::{is_source_unusable, is_unavailable};
 pub use datagram::{recv_datagram, reply_datagram};
 pub use decision::{ConnectionDecision, Decision, ListenerDecision, StopReason};
 #[cfg(feature = "alloc")]

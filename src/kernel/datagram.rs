@@ -10,7 +10,7 @@ use crate::net::{Addr, PacketInfo};
 
 /// Whether a call is unavailable: `ENOSYS` on old kernels, `EPERM` in sandboxes older than the
 /// call.
-pub(crate) const fn is_refused(errno: Errno) -> bool {
+pub(crate) const fn is_unavailable(errno: Errno) -> bool {
     matches!(errno, Errno::ENOSYS | Errno::EPERM)
 }
 
@@ -27,7 +27,7 @@ pub fn recv_datagram<K: Kernel>(
     buf: &mut [u8],
 ) -> Result<ReceivedDatagram, Errno> {
     match kernel.recvmsg(socket, buf) {
-        Err(errno) if is_refused(errno) => {
+        Err(errno) if is_unavailable(errno) => {
             let (len_bytes, from) = kernel.recvfrom(socket, buf)?;
             Ok(ReceivedDatagram { len_bytes, segment_bytes: 0, from, packet_info: None })
         }

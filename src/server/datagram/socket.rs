@@ -13,8 +13,8 @@ use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::{
-    CallError, Fd, Kernel, SocketOption, Syscall, is_refused, is_source_unusable, recv_datagram,
-    reply_datagram,
+    CallError, Fd, Kernel, SocketOption, Syscall, is_source_unusable, is_unavailable,
+    recv_datagram, reply_datagram,
 };
 use crate::net::{Addr, AddressFamily, SockAddr};
 use crate::net::{BATCH_MAX, DatagramBatch};
@@ -361,7 +361,7 @@ impl EchoSocket {
                     if errno.is_would_block() {
                         return Err(Progress::Drained);
                     }
-                    if self.has_mmsg && is_refused(errno) {
+                    if self.has_mmsg && is_unavailable(errno) {
                         self.has_mmsg = false;
                         continue;
                     }
@@ -452,7 +452,7 @@ impl EchoSocket {
                 // Of several segments some may be accepted, or all, if each is a datagram.
                 Ok(0) | Err(_) if self.must_split() => self.is_split = true,
                 // A firewall returns EPERM too, for one datagram: then sendmmsg fails the same way.
-                Err(errno) if self.has_mmsg && is_refused(errno) => match self.send_one(io) {
+                Err(errno) if self.has_mmsg && is_unavailable(errno) => match self.send_one(io) {
                     Ok(_) => {
                         self.has_mmsg = false;
                         self.count_one(true);

@@ -57,7 +57,7 @@ pub(super) struct PipePool {
     pipe_bytes: usize,
     /// Whether splice(2) is not permitted here, or not known to the kernel: set by the first
     /// connection to which that happens, for all of them.
-    is_refused: bool,
+    is_unavailable: bool,
 }
 
 impl PipePool {
@@ -71,13 +71,13 @@ impl PipePool {
             len: 0,
             pipes_max: config.pipes_max.into(),
             pipe_bytes,
-            is_refused: false,
+            is_unavailable: false,
         }
     }
 
     /// An empty pipe; `None` if there is none to be had. Cost: at most four system calls.
     fn acquire<K: Kernel>(&mut self, kernel: &mut K) -> Option<Pipe> {
-        if self.is_refused {
+        if self.is_unavailable {
             return None;
         }
         if let Some(pipe) = self.free.pop() {
@@ -111,7 +111,7 @@ impl PipePool {
     fn put<K: Kernel>(&mut self, pipe: Option<Pipe>, kernel: &mut K) -> Option<PipeNumber> {
         let pipe = pipe?;
         if pipe.held_bytes == 0 {
-            if self.is_refused {
+            if self.is_unavailable {
                 self.close(pipe, kernel);
             } else if let Err(pipe) = self.free.try_push(pipe) {
                 self.close(pipe, kernel);
@@ -191,7 +191,7 @@ impl<'a, K: Kernel> BulkSocket<'a, K> {
     fn is_refusal(&mut self, errno: Errno) -> bool {
         let is_permanent =
             matches!(errno, Errno::ENOSYS | Errno::EINVAL | Errno::EPERM | Errno::EOPNOTSUPP);
-        self.pool.is_refused |= is_permanent;
+        self.pool.is_unavailable |= is_permanent;
         is_permanent || errno.is_resource_exhausted()
     }
 }
