@@ -153,7 +153,7 @@ impl ConnectionRegistry {
 
     /// Accepts what is in the backlog of a lent listener, and shuts it down when that is empty.
     /// Without descriptors for all it is left as it is.
-    fn accept_for_it<K: InstrumentedKernel>(&self, context: &mut WorkerContext<K>) {
+    fn drain_lent_listener<K: InstrumentedKernel>(&self, context: &mut WorkerContext<K>) {
         // Under the lock it is not taken back.
         let mut state = self.lock();
         let Some(listener) = state.listener.clone() else { return };
@@ -262,7 +262,7 @@ impl<K: InstrumentedKernel> SignalThread<K> {
                 interrupts += 1;
             }
             if !is_closed && interrupts == INTERRUPTS_MAX {
-                self.registry.accept_for_it(&mut self.context);
+                self.registry.drain_lent_listener(&mut self.context);
                 continue;
             }
             let again = (!is_closed).then_some(INTERRUPT_INTERVAL);
