@@ -7,7 +7,7 @@
 mod reflector;
 mod socket;
 
-pub use reflector::{RefusedPorts, is_reflector};
+pub use reflector::{RefusedPorts, gets_no_reply};
 pub use socket::{DatagramConfig, DatagramEvent, DatagramStats, Disposition, EchoSocket};
 
 use alloc::boxed::Box;

@@ -52,7 +52,7 @@ const fn is_reflector_port(port: u16) -> bool {
 /// The server's own ports, of all its sockets, are refused on *any* address: on a local one the
 /// sender is this server, on another it is most likely an echo server as well. Cost: O(ports).
 #[must_use]
-pub fn is_reflector(own_ports: &[u16], refused: RefusedPorts, sender: &Addr) -> bool {
+pub fn gets_no_reply(own_ports: &[u16], refused: RefusedPorts, sender: &Addr) -> bool {
     match sender.port() {
         Some(port) => must_not_reply_to(own_ports, refused, port),
         // A Unix datagram socket without a name cannot receive a reply.
@@ -62,16 +62,16 @@ pub fn is_reflector(own_ports: &[u16], refused: RefusedPorts, sender: &Addr) -> 
     }
 }
 
-/// [`is_reflector`] for an encoded address.
+/// [`gets_no_reply`] for an encoded address.
 #[inline]
-pub(super) fn is_encoded_reflector(
+pub(super) fn encoded_gets_no_reply(
     own_ports: &[u16],
     refused: RefusedPorts,
     sender: &SockAddr,
 ) -> bool {
     match sender.port() {
         Some(port) => must_not_reply_to(own_ports, refused, port),
-        None => sender.decode().map_or(true, |sender| is_reflector(own_ports, refused, &sender)),
+        None => sender.decode().map_or(true, |sender| gets_no_reply(own_ports, refused, &sender)),
     }
 }
 
@@ -92,8 +92,8 @@ mod tests {
 
         let from = |text: &str| text.parse::<Addr>().unwrap();
         let is_refused = |own: &[u16], refused, text: &str| {
-            let is_refused = is_reflector(own, refused, &from(text));
-            assert_eq!(is_refused, is_encoded_reflector(own, refused, &from(text).encode()));
+            let is_refused = gets_no_reply(own, refused, &from(text));
+            assert_eq!(is_refused, encoded_gets_no_reply(own, refused, &from(text).encode()));
             is_refused
         };
         for refused in [Reserved, Reflectors] {
@@ -105,7 +105,7 @@ mod tests {
                 assert!(!is_refused(&[7777], refused, sender), "{sender} was refused");
             }
             assert!(is_refused(&[], refused, "unix:"), "an unnamed sender cannot be answered");
-            assert!(is_encoded_reflector(&[], refused, &SockAddr::EMPTY));
+            assert!(encoded_gets_no_reply(&[], refused, &SockAddr::EMPTY));
         }
         for sender in ["10.0.0.1:1", "10.0.0.1:80", "[::1]:1023"] {
             assert!(is_refused(&[], Reserved, sender), "{sender} is reserved");

@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::reflector::{RefusedPorts, is_encoded_reflector};
+use super::reflector::{RefusedPorts, encoded_gets_no_reply};
 use crate::errno::Errno;
 use crate::event::{Interest, Ready, Trigger};
 use crate::instant::Instant;
@@ -410,7 +410,7 @@ impl EchoSocket {
             let disposition = if datagram.truncated {
                 stats.truncated += count;
                 Disposition::Truncated
-            } else if is_encoded_reflector(own_ports, config.refused_ports, datagram.addr) {
+            } else if encoded_gets_no_reply(own_ports, config.refused_ports, datagram.addr) {
                 stats.refused += count;
                 Disposition::Reflected
             } else if HAS_OPTIONS

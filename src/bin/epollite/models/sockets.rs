@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use epollite::collections::RecvBuffer;
 use epollite::kernel::{ReceivedDatagram, Shutdown, close_quietly, recv_datagram, reply_datagram};
-use epollite::server::datagram::{DatagramEvent, Disposition, RefusedPorts, is_reflector};
+use epollite::server::datagram::{DatagramEvent, Disposition, RefusedPorts, gets_no_reply};
 use epollite::{Addr, Errno, Fd};
 
 use super::context::{BUFFER_BYTES, WorkerContext};
@@ -51,7 +51,7 @@ impl<K: InstrumentedKernel> WorkerContext<K> {
         let disposition = if len > buf_len {
             stats.truncated += 1;
             Disposition::Truncated
-        } else if is_reflector(own_ports, RefusedPorts::default(), &from) {
+        } else if gets_no_reply(own_ports, RefusedPorts::default(), &from) {
             stats.refused += 1;
             Disposition::Reflected
         } else {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use epollite::event::Ready;
 use epollite::kernel::{ReceivedDatagram, Signal, SocketOption, recv_datagram, reply_datagram};
 use epollite::net::PacketInfo;
-use epollite::server::datagram::{RefusedPorts, is_reflector};
+use epollite::server::datagram::{RefusedPorts, gets_no_reply};
 use epollite::{Addr, Errno, Event, Fd, Instant, Interest, Kernel, Received, Token};
 
 use super::messages;
@@ -290,7 +290,7 @@ impl<K: Kernel> DatagramLoop<'_, K> {
     /// forged.
     fn may_reply(&self, sender: &Addr) -> bool {
         let own: Vec<u16> = self.own_port.into_iter().collect();
-        !is_reflector(&own, RefusedPorts::Reflectors, sender)
+        !gets_no_reply(&own, RefusedPorts::Reflectors, sender)
     }
 
     /// Remembers a listener's sender and logs a new one; later input is sent to it too.
