@@ -141,7 +141,7 @@ fn attack_all(args: &Args, servers: &[BuiltServer], cores: Cores) -> Attacks {
                 let measured = &mut row.servers[index];
                 if measured.why.is_none() {
                     match attack_once(&servers[index], kind, args.slice, cores) {
-                        Ok((quiet, attacked, deeds)) => measured.add(&quiet, &attacked, deeds),
+                        Ok((quiet, attacked, actions)) => measured.add(&quiet, &attacked, actions),
                         Err(error) => measured.why = Some(format!("{error:#}")),
                     }
                 }
@@ -172,12 +172,12 @@ fn attack_once(
         let attack = Attack::start(kind, target)?;
         std::thread::sleep(ATTACK_LEAD);
         let attacked = polite.slice(slice).context("under attack");
-        let deeds = attack.stop();
+        let actions = attack.stop();
         let attacked = attacked?;
         // What the attackers have left behind is no quiet server.
         polite.slice(slice / 4).context("after the attack")?;
         quiet.add(&polite.slice(slice).context("after the attack")?);
-        Ok((quiet, attacked, deeds?))
+        Ok((quiet, attacked, actions?))
     })();
     measured.map_err(|error| anyhow::anyhow!(server.with_exit_status(error)))
 }

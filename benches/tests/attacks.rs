@@ -82,7 +82,7 @@ fn every_attack_takes_place_and_the_polite_client_is_served() {
         assert!(out.contains(&format!("\n{} ", row.attack)), "{out}");
         for measured in &row.servers {
             let [round] = measured.rounds[..] else { panic!("{row:?}") };
-            assert!(round.deeds > 0, "the attackers did something: {row:?}");
+            assert!(round.actions > 0, "the attackers did something: {row:?}");
             for pair in [round.echo, round.connect] {
                 assert!(pair.quiet.count > 0 && pair.attacked.count > 0, "{row:?}");
                 assert!(pair.quiet.p50_ns <= pair.quiet.p99_ns, "{row:?}");

@@ -18,14 +18,14 @@ use crate::examine::failure::{Checked, Stop};
 use crate::examine::payload::payload;
 use crate::interrupt;
 
-/// How long one deed may take.
+/// How long one action may take.
 const DEED_MAX: Duration = Duration::from_secs(5);
 
 /// What a flood sends on one connection, and how long it is stuck before it starts again.
 const FLOOD_BYTES: usize = 8 << 20;
 const FLOOD_STUCK: Duration = Duration::from_millis(100);
 
-/// The connections of one deed of the late readers, and how late they are.
+/// The connections of one action of the late readers, and how late they are.
 const LATE_READERS: usize = 8;
 const LATE_BYTES: usize = 1 << 20;
 const LATE: Duration = Duration::from_millis(5);
@@ -42,7 +42,7 @@ pub(super) struct Kind {
     /// Connections that each thread keeps.
     connections: usize,
     run: fn(&mut Attacker) -> Checked,
-    /// After each deed.
+    /// After each action.
     pause: Duration,
 }
 
@@ -126,7 +126,7 @@ struct Attacker {
 #[derive(Debug)]
 pub(super) struct Attack {
     ends: Arc<AtomicBool>,
-    deeds: Arc<AtomicU64>,
+    actions: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -141,12 +141,13 @@ pub(super) fn help() -> String {
 }
 
 impl Attack {
-    /// Starts the attackers; returns when each has all its connections and has done its first deed.
+    /// Starts the attackers; returns when each has all its connections and has acted once.
     pub(super) fn start(kind: &Kind, target: SocketAddr) -> Result<Self> {
         let (ready, all_ready) = channel();
-        let mut attack = Self { ends: Arc::default(), deeds: Arc::default(), threads: Vec::new() };
+        let mut attack =
+            Self { ends: Arc::default(), actions: Arc::default(), threads: Vec::new() };
         for nth in 0..kind.threads {
-            let (ends, deeds) = (Arc::clone(&attack.ends), Arc::clone(&attack.deeds));
+            let (ends, actions) = (Arc::clone(&attack.ends), Arc::clone(&attack.actions));
             let (kind, ready) = (*kind, ready.clone());
             let attacker = Attacker {
                 target,
@@ -155,7 +156,8 @@ impl Attack {
                 random: StdRng::seed_from_u64(nth as u64),
                 data: payload(nth as u64, 1 << 18),
             };
-            let thread = std::thread::spawn(move || repeat(kind, attacker, &ends, &deeds, &ready));
+            let thread =
+                std::thread::spawn(move || repeat(kind, attacker, &ends, &actions, &ready));
             attack.threads.push(thread);
         }
         drop(ready);
@@ -169,32 +171,32 @@ impl Attack {
         Ok(attack)
     }
 
-    /// Ends the attack; returns how many deeds there were.
+    /// Ends the attack; returns how many actions there were.
     pub(super) fn stop(self) -> Result<u64> {
         self.ends.store(true, Ordering::Relaxed);
         for thread in self.threads {
             thread.join().ok().context("an attacker panicked")?;
         }
-        Ok(self.deeds.load(Ordering::Relaxed))
+        Ok(self.actions.load(Ordering::Relaxed))
     }
 }
 
-/// A thread of attackers. A deed that fails is begun again with new connections: how the server
+/// A thread of attackers. An action that fails is begun again with new connections: how the server
 /// treats attackers is up to it.
 fn repeat(
     kind: Kind,
     mut attacker: Attacker,
     ends: &AtomicBool,
-    deeds: &AtomicU64,
+    actions: &AtomicU64,
     ready: &Sender<Result<(), String>>,
 ) {
-    let deed = |attacker: &mut Attacker| {
+    let action = |attacker: &mut Attacker| {
         attacker.connect_to(kind.connections)?;
         (kind.run)(attacker)?;
-        deeds.fetch_add(1, Ordering::Relaxed);
+        actions.fetch_add(1, Ordering::Relaxed);
         Ok(())
     };
-    let first = deed(&mut attacker).map_err(|stop| match stop {
+    let first = action(&mut attacker).map_err(|stop| match stop {
         Stop::Wrong(why) | Stop::Skipped(why) => why,
         Stop::Interrupted => "interrupted".to_owned(),
     });
@@ -204,7 +206,7 @@ fn repeat(
     }
     run_when_idle();
     while !ends.load(Ordering::Relaxed) && !interrupt::is_interrupted() {
-        if deed(&mut attacker).is_err() {
+        if action(&mut attacker).is_err() {
             attacker.clients.clear();
             std::thread::sleep(Duration::from_millis(1));
         }

@@ -41,7 +41,7 @@ pub struct Round {
     /// A new connection, to its first echo.
     pub connect: Pair,
     /// How often the attackers did what they do.
-    pub deeds: u64,
+    pub actions: u64,
 }
 
 /// All rounds of an attack on one server.
@@ -104,10 +104,10 @@ impl Pair {
 }
 
 impl Measured {
-    pub(super) fn add(&mut self, quiet: &Slice, attacked: &Slice, deeds: u64) {
+    pub(super) fn add(&mut self, quiet: &Slice, attacked: &Slice, actions: u64) {
         let echo = Pair::of(&quiet.echo, &attacked.echo);
         let connect = Pair::of(&quiet.connect, &attacked.connect);
-        self.rounds.push(Round { echo, connect, deeds });
+        self.rounds.push(Round { echo, connect, actions });
     }
 
     /// The median over the rounds; `None` if the server failed, or nothing was measured.
@@ -220,7 +220,7 @@ mod tests {
     fn measured(ratios: &[u64]) -> Measured {
         let round = |&ratio| {
             let pair = Pair { quiet: latencies(1000), attacked: latencies(1000 * ratio) };
-            Round { echo: pair, connect: pair, deeds: 1 }
+            Round { echo: pair, connect: pair, actions: 1 }
         };
         Measured { rounds: ratios.iter().map(round).collect(), why: None }
     }
