@@ -104,7 +104,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
     atomic_file::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Starts the server, loads it, and looks at it during the load and afterwards.
+/// Starts the server, loads it, and samples it during the load and afterwards.
 fn soak(args: &Args) -> Result<Soak> {
     interrupt::install_handlers()?;
     raise_file_limit(DESCRIPTORS).context("cannot raise the limit of open files")?;
@@ -123,8 +123,8 @@ fn soak(args: &Args) -> Result<Soak> {
     // Runtimes open descriptors, and threads, with the first clients.
     let mut load = Load::new(target, args.seed);
     load.warm_up()?;
-    let mut looks = sample::Looks::new(server.pid());
-    let before = settle(&looks, None).context("the server has ended")?;
+    let mut sampler = sample::UsageSampler::new(server.pid());
+    let before = settle(&sampler, None).context("the server has ended")?;
     let mut soak = Soak::new(host::date(), host::kernel(), command, before);
     load.start();
     let period = (args.duration / SAMPLES_MAX).max(SAMPLE_MIN);
@@ -136,7 +136,7 @@ fn soak(args: &Args) -> Result<Soak> {
         if ended.is_some() {
             break;
         }
-        soak.samples.extend(looks.sample(start.elapsed(), load.exchanges()));
+        soak.samples.extend(sampler.sample(start.elapsed(), load.exchanges()));
         if args.reload.is_some_and(|period| reloaded.elapsed() >= period) {
             kill(server.pid(), Signal::SIGHUP).context("kill")?;
             (reloaded, soak.reloads) = (Instant::now(), soak.reloads + 1);
@@ -148,23 +148,23 @@ fn soak(args: &Args) -> Result<Soak> {
         // The rest follows from it.
         soak.wrong = vec![format!("the server ended: {status}")];
     } else {
-        soak.after = settle(&looks, Some(&soak.before));
+        soak.after = settle(&sampler, Some(&soak.before));
     }
     Ok(soak)
 }
 
 /// What the server uses at rest: when it uses no more descriptors, threads and processes than
 /// `before`, or no longer changes.
-fn settle(looks: &sample::Looks, before: Option<&Sample>) -> Option<Sample> {
+fn settle(sampler: &sample::UsageSampler, before: Option<&Sample>) -> Option<Sample> {
     let deadline = Instant::now() + SETTLE_MAX;
     loop {
-        let now = looks.look()?;
+        let now = sampler.usage()?;
         let is_back = before.is_none_or(|before| !now.exceeds(before));
         if (is_back && before.is_some()) || Instant::now() >= deadline {
             return Some(now);
         }
         std::thread::sleep(SAMPLE_MIN);
-        if before.is_none() && looks.look()? == now {
+        if before.is_none() && sampler.usage()? == now {
             return Some(now);
         }
     }

@@ -7,16 +7,16 @@ use nix::unistd::Pid;
 use super::curve::Sample;
 use crate::process_usage::{cpu, process_tree, threads};
 
-/// Looks at one server again and again.
+/// Samples one server repeatedly.
 #[derive(Debug)]
-pub(super) struct Looks {
+pub(super) struct UsageSampler {
     root: Pid,
     /// Processor time and exchanges at the last sample.
     last: (Duration, u64),
     at: Duration,
 }
 
-impl Looks {
+impl UsageSampler {
     pub(super) fn new(root: Pid) -> Self {
         let last = (cpu(root).map_or(Duration::ZERO, |cpu| cpu.total), 0);
         Self { root, last, at: Duration::ZERO }
@@ -30,14 +30,14 @@ impl Looks {
             seconds: at.as_secs_f64(),
             cores: used.saturating_sub(self.last.0).as_secs_f64() / seconds,
             exchanges_per_second: (exchanges - self.last.1) as f64 / seconds,
-            ..self.look()?
+            ..self.usage()?
         };
         (self.last, self.at) = ((used, exchanges), at);
         Some(sample)
     }
 
     /// What is used now, without rates.
-    pub(super) fn look(&self) -> Option<Sample> {
+    pub(super) fn usage(&self) -> Option<Sample> {
         let processes = process_tree(self.root);
         let (mut resident_bytes, mut descriptors) = (0, 0);
         for &pid in &processes {
