@@ -206,7 +206,7 @@ fn every_property_is_fuzzed_too() {
 
 /// Words of a vocabulary that a reader of mio, libuv and the man pages does not share, and the term
 /// to use instead. Held in the files of [`PLAIN`].
-const BANNED: [(&str, &str); 45] = [
+const BANNED: [(&str, &str); 50] = [
     ("affair", "part, task"),
     ("anew", "again"),
     ("anybody", "any client, any task"),
@@ -214,6 +214,8 @@ const BANNED: [(&str, &str); 45] = [
     ("bells", "wakers"),
     ("crowd", "many clients"),
     ("dawn", "setup"),
+    ("deed", "action"),
+    ("deeds", "actions"),
     ("dice", "choices"),
     ("door", "listener"),
     ("doors", "listeners"),
@@ -244,6 +246,9 @@ const BANNED: [(&str, &str); 45] = [
     ("patiently", "with retries"),
     ("porter", "signal thread"),
     ("rung", "woken"),
+    ("seat", "admission, its ID"),
+    ("sign of life", "heartbeat"),
+    ("signs of life", "heartbeats"),
     ("somebody", "a client, a task"),
     ("tapped", "hooked"),
     ("twin", "duplicate, reference server"),
@@ -255,7 +260,7 @@ const BANNED: [(&str, &str); 45] = [
 ];
 
 /// Everything that is written by hand: held to [`BANNED`] and [`COLUMNS_MAX`].
-const PLAIN: [&str; 17] = [
+const PLAIN: [&str; 18] = [
     ".cargo",
     ".ci",
     "ARCHITECTURE.md",
@@ -266,6 +271,7 @@ const PLAIN: [&str; 17] = [
     "README.md",
     "SECURITY.md",
     "benches",
+    "contrib",
     "docs",
     "examples",
     "findings",
@@ -424,7 +430,10 @@ fn plain() -> Vec<PathBuf> {
         }
         assert!(place.exists(), "{}: nothing is there", place.display());
         let end = place.extension().and_then(|end| end.to_str()).unwrap_or_default();
-        let is_text = matches!(end, "" | "md" | "py" | "rs" | "sh" | "toml" | "suppressions");
+        let is_text = matches!(
+            end,
+            "" | "md" | "py" | "rs" | "service" | "sh" | "socket" | "suppressions" | "toml"
+        );
         if is_text && !NOT_PLAIN.iter().any(|name| place.ends_with(name)) {
             files.push(place);
         }
