@@ -53,7 +53,7 @@ impl Harness {
         Client { socket, sent: 0, received: 0 }
     }
 
-    /// Runs the server until it has nothing to do; not for ever, where calls are interrupted.
+    /// Runs the server until it has nothing to do, or for some turns, where calls are interrupted.
     fn run(&mut self) {
         for _ in 0..50 {
             let now = self.server.kernel().now();
