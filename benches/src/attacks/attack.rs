@@ -19,7 +19,7 @@ use crate::examine::payload::payload;
 use crate::interrupt;
 
 /// How long one action may take.
-const DEED_MAX: Duration = Duration::from_secs(5);
+const ACTION_MAX: Duration = Duration::from_secs(5);
 
 /// What a flood sends on one connection, and how long it is stuck before it starts again.
 const FLOOD_BYTES: usize = 8 << 20;
@@ -228,7 +228,7 @@ fn run_when_idle() {
 
 impl Attacker {
     fn connect(&self) -> Checked<Client> {
-        let deadline = Instant::now() + DEED_MAX;
+        let deadline = Instant::now() + ACTION_MAX;
         Client::connect(&self.target.into(), deadline, |socket| socket.set_tcp_nodelay(true))
     }
 
@@ -289,7 +289,7 @@ fn silent(attacker: &mut Attacker) -> Checked {
 fn stream(attacker: &mut Attacker) -> Checked {
     let data = std::mem::take(&mut attacker.data);
     let client = attacker.next();
-    client.extend(Instant::now() + DEED_MAX);
+    client.extend(Instant::now() + ACTION_MAX);
     let result = client.echo(&data);
     attacker.data = data;
     result
