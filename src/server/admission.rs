@@ -12,21 +12,72 @@ use crate::net::Addr;
 /// Decides which peers are served.
 ///
 /// A server without one serves every peer, and pays nothing. Several servers share one through
-/// `Arc<Mutex<_>>` (with the feature `std`), which is an `Admission` too.
+/// `Arc<Mutex<_>>` (with the feature `std`), which is an `Admission` too: each call locks it.
+///
+/// A server calls it in its own thread, while it accepts or receives: an implementation does not
+/// block, and does not panic. What it returns is final: a connection that is refused is closed
+/// right after accept4(2), and counted ([`StreamStats`](super::stream::StreamStats)); a datagram
+/// that is refused is dropped. [`PeerLimits`](super::PeerLimits) is one by address; another one
+/// needs a single method:
+///
+/// ```
+/// use epollite::server::stream::{StreamConfig, StreamServer};
+/// use epollite::server::{Admission, AdmissionId, PortSharing, Refusal, bind_stream};
+/// use epollite::sim::Sim;
+/// use epollite::kernel::SocketType;
+/// use epollite::{Addr, Instant, Kernel};
+///
+/// /// Serves peers from even ports.
+/// #[derive(Debug)]
+/// struct EvenPorts;
+///
+/// impl Admission for EvenPorts {
+///     fn admit(&mut self, peer: &Addr, _now: Instant) -> Result<AdmissionId, Refusal> {
+///         let is_even = peer.port().is_some_and(|port| port % 2 == 0);
+///         // It keeps nothing about a connection, and need not hear of its end.
+///         if is_even { Ok(AdmissionId::NONE) } else { Err(Refusal::NotAllowed) }
+///     }
+/// }
+///
+/// let mut clients = Sim::default();
+/// let mut server = StreamServer::<_>::new(clients.new_process(), StreamConfig::default())?;
+/// server.set_admission(Box::new(EvenPorts));
+/// let addr = "127.0.0.1:7777".parse()?;
+/// let (listener, addr) = bind_stream(server.kernel(), &addr, PortSharing::Exclusive)?;
+/// server.add_listener(listener)?;
+/// for from in ["127.0.0.1:4000", "127.0.0.1:4001"] {
+///     let client = clients.socket(epollite::net::AddressFamily::Inet, SocketType::Stream)?;
+///     clients.bind(&client, &from.parse()?)?;
+///     let _in_progress = clients.connect(&client, &addr);
+///     let now = server.kernel().now();
+///     server.run_once(Some(now))?;
+/// # core::mem::forget(client);
+/// }
+/// assert_eq!((server.stats().accepted, server.stats().refused_not_allowed), (1, 1));
+/// # core::mem::forget((server, clients));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Admission: fmt::Debug + Send {
-    /// Decides about a connection that was accepted from `peer`. If it is served, what is
-    /// returned is [released](Self::release) when it closes. Cost: O(1), besides what the rules cost.
+    /// Decides about a connection that was accepted from `peer` at `now`, a time of the server's
+    /// kernel. Of several servers that share it one may call with an earlier time than another did
+    /// before.
+    ///
+    /// If it is served, the server calls [`release`](Self::release) with the result, once: when the
+    /// connection closes, when it cannot be served for lack of memory after all, when another
+    /// admission is set, or when the server is dropped. For [`AdmissionId::NONE`] it does not.
+    /// Cost: O(1), besides what the rules cost.
     ///
     /// # Errors
-    /// Why it is closed at once.
+    /// Why it is closed at once; it is not released.
     fn admit(&mut self, peer: &Addr, now: Instant) -> Result<AdmissionId, Refusal>;
 
-    /// A connection has closed. Cost: O(1).
+    /// A connection that was admitted as `id` is over. By default nothing. Cost: O(1).
     fn release(&mut self, id: AdmissionId) {
         let _ = id;
     }
 
-    /// Decides about `count` datagrams that came from `peer` at once. Cost: as
+    /// Decides about `count` datagrams, at least one, that came from `peer` at once, as segments of
+    /// one packet: all of them get an answer, or none. By default they do. Cost: as
     /// [`admit`](Self::admit).
     ///
     /// # Errors
@@ -37,7 +88,8 @@ pub trait Admission: fmt::Debug + Send {
     }
 }
 
-/// The name that an [`Admission`] has for a connection that it has admitted.
+/// The name that an [`Admission`] has for a connection that it has admitted: any number that it
+/// chooses, the same for several connections if it likes, but that of [`NONE`](Self::NONE).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AdmissionId(pub u32);
 

@@ -14,25 +14,36 @@ use crate::net::{Addr, Network};
 
 /// Limits of peers by their addresses. Each is off by default.
 ///
-/// An address of IPv6 counts with all others of its /64, since a host with one usually has all of
-/// them; that includes all link-local ones. Peers without an IP address, those of Unix sockets,
-/// have no limits.
+/// Connections and rates are counted by address, whatever the port is. An IPv4-mapped address of
+/// IPv6 is its IPv4 address; another address of IPv6 counts with all others of its /64, since a
+/// host with one usually has all of them; that includes all link-local ones. Peers without an IP
+/// address, those of Unix sockets, have no limits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PeerLimitsConfig {
-    /// The networks that are served; none means all. They are compared one by one.
+    /// The networks that are served, of connections and datagrams; none means all. Default: none.
+    /// Cost: each connection and datagram is compared with one after the other.
     pub allowed: Vec<Network>,
-    /// Connections that one address may have at a time.
+    /// Connections that one address may have at a time; `None` for any number, the default.
     pub connections_max: Option<NonZeroU32>,
-    /// How often one address may connect. What is refused does not count.
+    /// How often one address may connect; `None` for as often as it likes, the default. A
+    /// connection that is refused, for whatever reason, uses nothing up.
     pub accept_rate: Option<Rate>,
-    /// How many datagrams of one address are answered.
+    /// How many datagrams of one address are answered; `None` for all, the default. Several that
+    /// come as segments of one packet are answered if one may be, and all of them are charged, so
+    /// that the next one waits for longer.
     pub datagram_rate: Option<Rate>,
-    /// Addresses that are remembered without a connection, of streams and of datagrams each: 40 to
-    /// 60 bytes for each that there is. Of more, the one that was not seen for the longest time is
-    /// forgotten, and has its whole rate again. Addresses of datagrams can be forged, those of
-    /// connections cannot: so one table does not fill the other.
+    /// Addresses that are remembered without a connection, for `accept_rate` and for
+    /// `datagram_rate` each. Default: 65,536. With one more, the one that was not seen for the
+    /// longest time is forgotten, and has its whole rate again; with 0 a rate limits nothing but
+    /// addresses with a connection. One with a connection is never forgotten. Addresses of
+    /// datagrams can be forged, those of connections cannot: so one table does not fill the other.
+    ///
+    /// Cost: four bytes for each, rounded up to a power of two and 64 KiB at least, from the start;
+    /// 40 to 60 more for each address that there is. Looking one up is O(1).
     pub addresses_max: u32,
-    /// A number that peers cannot guess, or they could choose addresses that collide.
+    /// A number that peers cannot guess, or they could choose addresses that collide, which makes a
+    /// look-up O(addresses). Default: 0, for tests. With `std`:
+    /// `RandomState::new().hash_one(0)`.
     pub seed: u64,
 }
 
@@ -50,6 +61,11 @@ impl Default for PeerLimitsConfig {
 }
 
 /// An [`Admission`] by the address of the peer.
+///
+/// The rules are asked in this order: the networks, the number of connections, the rate; the first
+/// one that refuses is the [`Refusal`]. [`Refusal::NoMemory`] is an address for which the table
+/// could not grow. A time that goes back gives nothing: what a rate has admitted stays counted
+/// until its time has come again.
 ///
 /// ```
 /// use epollite::Instant;
@@ -75,8 +91,8 @@ pub struct PeerLimits {
 }
 
 impl PeerLimits {
-    /// Creates limits. Cost: at most two allocations, of four bytes for each of `addresses_max`,
-    /// and 64 KiB at least.
+    /// Creates limits. Cost: at most two allocations: of four bytes for each of `addresses_max`,
+    /// rounded up to a power of two and 64 KiB at least.
     ///
     /// # Errors
     /// * [`Errno::ENOMEM`]: there is no memory for them.
@@ -95,7 +111,8 @@ impl PeerLimits {
         Ok(Self { config, connections, datagrams })
     }
 
-    /// How many addresses it knows of connections, and of datagrams. Cost: O(addresses).
+    /// How many addresses it knows, of connections and of datagrams: those with a connection, and
+    /// at most `addresses_max` others of each. Cost: O(addresses).
     #[must_use]
     pub fn addresses(&self) -> (usize, usize) {
         let of = |table: &Option<PeerTable>| table.as_ref().map_or(0, PeerTable::len);

@@ -18,12 +18,36 @@ use crate::instant::Instant;
 use crate::net::Addr;
 
 /// How often something may happen: `count` times per `period`, all of them at once if there were
-/// none before.
+/// none before; then one each `period / count`, rounded up to a nanosecond. So in no time `t` are
+/// there more than `count + t * count / period`. What was not used for a period is not saved up.
+///
+/// With a `period` of less than `count` nanoseconds it is one each nanosecond. Sums saturate, so
+/// that a period of centuries is never over.
+///
+/// ```
+/// use core::num::NonZeroU32;
+/// use core::time::Duration;
+/// use epollite::Instant;
+/// use epollite::server::{Admission, PeerLimits, PeerLimitsConfig, Rate, Refusal};
+///
+/// let count = NonZeroU32::new(2).expect("it is not 0");
+/// let accept_rate = Some(Rate { count, period: Duration::from_secs(1) });
+/// let config = PeerLimitsConfig { accept_rate, ..PeerLimitsConfig::default() };
+/// let (mut limits, peer) = (PeerLimits::new(config)?, "10.0.0.1:4000".parse()?);
+/// let mut at = |millis| {
+///     let id = limits.admit(&peer, Instant::ZERO + Duration::from_millis(millis))?;
+///     limits.release(id);
+///     Ok(())
+/// };
+/// assert_eq!([at(0), at(0), at(0)], [Ok(()), Ok(()), Err(Refusal::Rate)]);
+/// assert_eq!([at(499), at(500), at(500)], [Err(Refusal::Rate), Ok(()), Err(Refusal::Rate)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Rate {
-    /// How many times.
+    /// How many times: at once, and in each period.
     pub count: NonZeroU32,
-    /// In which time.
+    /// In which time, of the kernel's monotonic clock.
     pub period: Duration,
 }
 

@@ -23,11 +23,16 @@ pub struct StreamConfig {
     /// Size of the receive buffer shared by all connections, if `budget_bytes` is not less; also
     /// the most that is buffered for one connection whose peer does not read.
     pub buffer_bytes: usize,
-    /// The most that is buffered for all connections together, in write buffers and in pipes.
+    /// The most that is buffered for all connections together, in write buffers (their capacity)
+    /// and in pipes. Default: 64 MiB; `usize::MAX` for no bound.
     /// While there is no room for one more read, what arrives stays in the receive queues, and is
     /// taken from there when it has been sent: a peer that reads is served on, with one more call
     /// and one more copy for each message, and a peer that does not read waits for itself.
-    /// Not less than `buffer_bytes`, or nothing is ever buffered.
+    /// A kernel without [`recv_peek`](crate::Kernel::recv_peek) ends the connections that need it.
+    /// Not less than `buffer_bytes`, or nothing is ever buffered: that is valid, also 0.
+    /// It is a bound of this server: several share nothing.
+    /// [`StreamStats::buffer_bytes`] is what is used, [`StreamStats::buffer_waits`] how often a
+    /// connection was held.
     pub buffer_total_bytes: usize,
     /// Bytes read from one connection before other connections are served. Only edge-triggered mode
     /// uses it up: in the others one `recv` is usual, since the kernel reports the rest again.
@@ -234,12 +239,17 @@ pub enum ServerEvent {
         /// registered again.
         errno: Errno,
     },
-    /// A connection was closed at once. Without [`StreamConfig::emit_events`] one is reported, and
-    /// the next after that was taken.
+    /// A connection was accepted and closed at once, because the server's
+    /// [`Admission`](crate::server::Admission) refused it. It has no token, no
+    /// [`Accepted`](Self::Accepted) and no [`Closed`](Self::Closed).
+    ///
+    /// With [`StreamConfig::emit_events`] every one is reported, as long as the queue of events has
+    /// room. Without, at most one is queued: the next one is reported after that was taken. All are
+    /// counted in `StreamStats::refused_*`.
     Refused {
-        /// The peer's address.
+        /// The peer's address, with its port.
         peer: Addr,
-        /// Why.
+        /// Which rule has refused it.
         why: Refusal,
     },
     /// Accepting is paused. Reported whatever [`StreamConfig::emit_events`] is.
