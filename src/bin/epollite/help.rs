@@ -368,8 +368,8 @@ Limits of peers, over all threads or workers (docs/cli.md has the rules):
                                                              [default: reserved]
       --buffer-total BYTES   memory for peers that do not read, 64 KiB for each
                              at most (128 KiB with --bulk); split into equal
-                             shares. Without room, bytes wait in the kernel
-                             until they are sent
+                             shares, 64 KiB each at least. Without room, bytes
+                             wait in the kernel until they are sent
                                                                [default: 64MiB]
 
 Output:
