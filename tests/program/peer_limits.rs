@@ -232,6 +232,43 @@ fn a_swarm_that_never_reads_costs_no_more_than_the_total() {
     }
 }
 
+/// Each number is another one: none is shown under another name.
+#[test]
+fn what_is_refused_is_counted_by_its_reason_for_prometheus() {
+    let by_address = ["--allow", "127.0.0.0/29", "--connections-per-address", "2"];
+    let rates = ["--accept-rate", "3/h", "--udp-rate", "2/h"];
+    let addresses = ["--udp", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];
+    let server = serving(&[&by_address[..], &rates, &addresses].concat());
+    let mut open = [(); 2].map(|()| connect(&server.tcp()));
+    open.iter_mut().for_each(|stream| echo(stream, b"two at a time"));
+    let served = |from: &str, times: usize| {
+        (0..times).filter(|_| is_served(&mut connect_from(from, &server.tcp()))).count()
+    };
+    assert_eq!(served("127.0.0.1", 1), 0);
+    assert_eq!(served("127.0.0.2", 5), 3);
+    assert_eq!(served("127.0.0.9", 3), 0);
+    for (from, count) in [("127.0.0.1:0", 6), ("127.0.0.9:0", 5)] {
+        let socket = Datagrams::from(from, &server.udp()).unwrap();
+        (0..count).for_each(|_| socket.send(b"two an hour"));
+    }
+    until("all to arrive", || server.statistics().number("datagrams.in") == 11);
+    let mut client = connect(&server.addresses("metrics")[0]);
+    client.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    let mut page = String::new();
+    client.read_to_string(&mut page).unwrap();
+    for line in [
+        "epollite_connections_refused_total{reason=\"connections\"} 1",
+        "epollite_connections_refused_total{reason=\"rate\"} 2",
+        "epollite_connections_refused_total{reason=\"not_allowed\"} 3",
+        "epollite_datagrams_over_rate_total 4",
+        "epollite_datagrams_not_allowed_total 5",
+        "epollite_datagrams_refused_total 0",
+    ] {
+        assert!(page.lines().any(|shown| shown == line), "{line} is missing: {page}");
+    }
+    server.stop().expect_code(0);
+}
+
 #[test]
 fn limits_that_make_no_sense_are_one_clear_line() {
     for (arguments, expected) in [
