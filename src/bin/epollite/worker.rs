@@ -329,7 +329,7 @@ impl<K: InstrumentedKernel> Worker<K> {
             Signal::USR2 => {
                 return match &self.heartbeat {
                     // The parent asks whether this process serves its events.
-                    Some(answers) => _ = answers.fetch_add(1, Ordering::Relaxed),
+                    Some(count) => _ = count.fetch_add(1, Ordering::Relaxed),
                     None => recorder::dump(),
                 };
             }
