@@ -222,6 +222,18 @@ fuzz: cargo-fuzz ## fuzz one property: make fuzz TARGET=server SECONDS=60
 		$(NIGHTLY) fuzz run $(TARGET) scratch/$(TARGET) corpus/$(TARGET) -- \
 		-max_total_time=$(SECONDS) -max_len=4096 -print_final_stats=1 -rss_limit_mb=4096 $(FUZZFLAGS)
 
+.PHONY: afl
+afl: ## the same with AFL++ instead of libFuzzer: make afl TARGET=server SECONDS=60
+	@command -v afl-fuzz > /dev/null || { \
+		sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
+		$$sudo apt-get update -qq && $$sudo apt-get install -qq -y afl++ > /dev/null; }
+	fuzz/afl.sh $(TARGET) $(SECONDS)
+
+# Seeds of sim_vs_linux are chosen by hand: see fuzz-smoke.
+.PHONY: corpus
+corpus: cargo-fuzz ## add what the fuzzers found to the seeds in fuzz/corpus, minimised
+	fuzz/corpus.sh $(filter-out sim_vs_linux,$(FUZZ))
+
 # A difference between two kernels needs a person to judge it, and must not fail a gate: so
 # sim_vs_linux runs the same few programs each time.
 .PHONY: fuzz-smoke
@@ -311,7 +323,9 @@ nightly: tools ## the long runs, under an hour: programs, scenarios, plans, sani
 	PROPTEST_CASES=20000 $(CARGO) test --locked --release --test properties
 	$(MAKE) deny asan tsan sanitized
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --test peers
-	for target in $(FUZZ); do $(MAKE) fuzz TARGET=$$target SECONDS=120 || exit 1; done
+	for target in $(FUZZ); do \
+		$(MAKE) fuzz TARGET=$$target SECONDS=100 && $(MAKE) afl TARGET=$$target SECONDS=20 || exit 1; \
+	done
 
 N ?= 20
 
