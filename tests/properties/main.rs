@@ -117,10 +117,11 @@ type Property = fn(&[u8]);
 /// stays in its corpus.
 #[test]
 fn every_fuzz_corpus_seed_passes() {
-    let properties: [(&str, Property); 14] = [
+    let properties: [(&str, Property); 15] = [
         ("addr", addr::arbitrary_bytes_never_panic_and_reencode),
         ("args", args::are_parsed_or_rejected_in_one_line),
         ("batch", batch::agrees_with_a_list),
+        ("channel", channel::agrees_with_a_queue),
         ("datagram", datagram::check_invariants),
         ("echo", echo::echoes_a_prefix),
         ("fairness", fairness::light_clients_are_not_starved),
