@@ -66,7 +66,9 @@ GROUPS = {
     "kernels": ["running", *SERIES],
     "settings": [IN_VM.get(setting, setting) for setting in SETTINGS],
 }
-TESTS = ["conformance", "conformance_random", "linux", "reactor", "servers", "faults", "study"]
+TESTS = [
+    "conformance", "conformance_random", "linux", "reactor", "servers", "faults", "study", "program",
+]
 # Tools used by suites.sh and the tests.
 COMMANDS = "sh mount mkdir ip timeout cut grep tail paste basename sed cat rm sleep"
 # The part of a page that is written with --facts.
@@ -83,11 +85,12 @@ RUN_SECONDS = 900
 
 # The console is slower than the reset: one second before it for the last lines.
 INIT = """#!/bin/sh
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin {environment}
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin DISPOSABLE=1 {environment}
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 mkdir /dev/pts && mount -t devpts devpts /dev/pts
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ip link set lo up
 cd {here}
 {set} && sh {suites} {programs}

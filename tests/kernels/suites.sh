@@ -19,7 +19,7 @@ suite() {
     if [ $code = 0 ]; then
         counts=$(grep -Eo '[0-9]+ (programs|too slow|passed)' "$log" | grep -v '^0 ' \
             | tail -n 3 | paste -sd' ')
-        echo "suite $name: ok in $took s${counts:+, $counts}"
+        grep -a KiB "$log";         echo "suite $name: ok in $took s${counts:+, $counts}"
     else
         failed=1
         cat "$log"
@@ -70,6 +70,7 @@ for test in "$@"; do
     case $name in
         conformance_random) suite $name "$test" --nocapture ;;
         servers) suite $name "$test" api:: ;;
+        program) suite $name "$test" memory_cgroup:: ;;
         *) suite $name "$test" ;;
     esac
 done

@@ -14,6 +14,7 @@ mod inherited;
 mod injected;
 mod limits;
 mod logging;
+mod memory_cgroup;
 mod models;
 mod nc;
 mod operation;

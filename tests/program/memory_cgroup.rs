@@ -1,0 +1,119 @@
+//! A server in a control group with a limit of memory, among clients that never read. Only in a VM
+//! of `tests/kernels`, which sets `DISPOSABLE`: it changes a setting of the whole machine.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+use epollite::kernel::SocketOption;
+use epollite::{Fd, Kernel, Linux};
+
+use crate::support::client::{connect_unix, exchange};
+use crate::support::program::Program;
+use crate::support::scratch::Scratch;
+use crate::support::wait::until_still;
+
+/// A group below the root of the hierarchy, with a limit.
+struct Group(String);
+
+impl Group {
+    const ROOT: &str = "/sys/fs/cgroup";
+
+    fn with_limit(bytes: u64) -> Self {
+        let root = Self::ROOT;
+        let controllers = fs::read_to_string(format!("{root}/cgroup.controllers")).unwrap();
+        assert!(controllers.split_whitespace().any(|name| name == "memory"), "{controllers}");
+        fs::write(format!("{root}/cgroup.subtree_control"), "+memory").unwrap();
+        let group = Self(format!("{root}/epollite-{}", std::process::id()));
+        fs::create_dir(&group.0).unwrap();
+        fs::write(group.file("memory.max"), bytes.to_string()).unwrap();
+        group
+    }
+
+    fn file(&self, name: &str) -> String {
+        format!("{}/{name}", self.0)
+    }
+
+    /// A wrapper that starts a program in the group.
+    fn wrapper(&self) -> [String; 3] {
+        let line = format!("echo $$ > {}; exec \"$0\" \"$@\"", self.file("cgroup.procs"));
+        ["sh".to_owned(), "-c".to_owned(), line]
+    }
+
+    /// A number of a file with a name and a number in each line.
+    fn number(&self, file: &str, name: &str) -> u64 {
+        let lines = fs::read_to_string(self.file(file)).unwrap();
+        let line = lines.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.expect("the kernel counts it").parse().unwrap()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// What its send buffer holds is charged to the client: a read of the server finds more than it can
+/// write. It does not block.
+fn connect(path: &str) -> UnixStream {
+    let stream = connect_unix(path);
+    stream.set_nonblocking(true).unwrap();
+    let socket = Fd::from(OwnedFd::from(stream));
+    Linux.setsockopt(&socket, SocketOption::SendBufferBytes(128 << 10)).unwrap();
+    UnixStream::from(OwnedFd::from(socket))
+}
+
+/// Without the total their buffers alone would exceed the limit of the group. What the kernel's
+/// buffers hold is charged to the group too, and is no part of the total: it is small here.
+#[test]
+fn a_swarm_that_never_reads_does_not_get_the_server_killed() {
+    const CLIENTS: usize = 700;
+    const LIMIT: u64 = 32 << 20;
+    const TOTAL: u64 = 16 << 20;
+    if std::env::var_os("DISPOSABLE").is_none() {
+        println!("skipped: not in a VM of tests/kernels");
+        return;
+    }
+    fs::write("/proc/sys/net/core/wmem_default", "4608").unwrap();
+    let scratch = Scratch::new();
+    let path = scratch.file("socket");
+    for trigger in ["level", "edge"] {
+        let group = Group::with_limit(LIMIT);
+        let server = Program::serving_under(
+            &group.wrapper(),
+            &[
+                &["--unix", &path, "--log-format", "json"][..],
+                &["--trigger", trigger, "--buffer-total", "16MiB"],
+            ]
+            .concat(),
+        );
+        let mut swarm: Vec<UnixStream> = (0..CLIENTS).map(|_| connect(&path)).collect();
+        let chunk = vec![b'x'; 64 << 10];
+        let mut sent = 0;
+        until_still("the swarm to be stuck", 50, || {
+            for stream in &mut swarm {
+                match stream.write(&chunk) {
+                    Ok(count) => sent += count,
+                    Err(error) => assert_eq!(
+                        (error.kind(), group.number("memory.events", "oom_kill")),
+                        (ErrorKind::WouldBlock, 0),
+                        "invariant: the server is not killed"
+                    ),
+                }
+            }
+            sent
+        });
+        let statistics = server.statistics();
+        let [anon, kernel, sock] =
+            ["anon", "kernel", "sock"].map(|name| group.number("memory.stat", name) >> 10);
+        println!("{trigger}: anon {anon} KiB, kernel {kernel} KiB, sockets {sock} KiB");
+        assert!(statistics.number("buffers.bytes") <= TOTAL, "invariant: the sum is bounded");
+        assert!(statistics.number("buffers.waits") > 0, "the total was reached: {trigger}");
+        exchange(connect_unix(&path), 1 << 20);
+        assert_eq!(group.number("memory.events", "oom_kill"), 0, "invariant: it is not killed");
+        drop(swarm);
+        server.stop().expect_code(0);
+    }
+}
