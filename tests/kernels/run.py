@@ -67,7 +67,8 @@ GROUPS = {
     "settings": [IN_VM.get(setting, setting) for setting in SETTINGS],
 }
 TESTS = [
-    "conformance", "conformance_random", "linux", "reactor", "servers", "faults", "study", "program",
+    "conformance", "conformance_random", "linux", "reactor", "servers", "faults", "study",
+    "program",
 ]
 # Tools used by suites.sh and the tests.
 COMMANDS = "sh mount mkdir ip timeout cut grep tail paste basename sed cat rm sleep"
