@@ -14,10 +14,10 @@ use super::wake::Wake;
 use crate::collections::RecvBuffer;
 use crate::errno::Errno;
 use crate::event::{Interest, Trigger};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, SocketType};
 use crate::linux::Linux;
 use crate::server::stream::{IDLE_TIMEOUT_MAX, Outcome, StreamConfig, StreamServer};
-use crate::server::{PortSharing, bind_stream};
+use crate::server::{PortSharing, create_socket};
 
 /// `epl_echo` of the header. Other threads reach what stops it while one uses the rest.
 #[derive(Debug)]
@@ -175,7 +175,8 @@ unsafe extern "C" fn epl_echo_listen(
         }
         // SAFETY: as the caller has promised.
         let addr = address::parse(unsafe { text(address) }?)?;
-        let listening = bind_stream(&mut Linux, &addr, PortSharing::Exclusive);
+        let listening =
+            create_socket(&mut Linux, &addr, SocketType::Stream, PortSharing::Exclusive, true);
         let (listener, addr) = listening.map_err(|error| error.errno)?;
         core.server.add_listener(listener)?;
         if !bound.is_null() {

@@ -10,7 +10,7 @@ use crate::kernel::{Fd, Kernel, Shutdown, SocketOption, SocketOptionName, Socket
 use crate::linux::{self, Linux};
 use crate::net::Addr;
 use crate::reactor::retry::{retry_after_eintr, retry_on_eintr};
-use crate::server::{PortSharing, bind_datagram, bind_stream};
+use crate::server::{PortSharing, create_socket};
 
 /// Flag of [`epl_listen`] and [`epl_bind_datagram`].
 const REUSE_PORT: u32 = 1;
@@ -25,12 +25,8 @@ const SHUT_RDWR: c_int = 2;
 /// `address` is null or a text that ends with a zero byte.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epl_listen(address: *const c_char, flags: u32) -> c_int {
-    let listen = |addr: Addr| {
-        let bound = bind_stream(&mut Linux, &addr, sharing(flags)?);
-        bound.map(|(fd, _)| fd.raw()).map_err(|error| error.errno)
-    };
     // SAFETY: as the caller has promised.
-    status(unsafe { parse(address) }.and_then(listen))
+    status(unsafe { bind(address, flags, SocketType::Stream) })
 }
 
 /// A bound datagram socket.
@@ -39,12 +35,8 @@ unsafe extern "C" fn epl_listen(address: *const c_char, flags: u32) -> c_int {
 /// As [`epl_listen`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epl_bind_datagram(address: *const c_char, flags: u32) -> c_int {
-    let bind = |addr: Addr| {
-        let bound = bind_datagram(&mut Linux, &addr, sharing(flags)?);
-        bound.map(|(fd, _)| fd.raw()).map_err(|error| error.errno)
-    };
     // SAFETY: as the caller has promised.
-    status(unsafe { parse(address) }.and_then(bind))
+    status(unsafe { bind(address, flags, SocketType::Datagram) })
 }
 
 /// A stream socket whose connection is under way.
@@ -220,6 +212,17 @@ unsafe extern "C" fn epl_peer_address(fd: c_int, room: *mut c_char, bytes: usize
     // SAFETY: as the caller has promised.
     let room = unsafe { slice_mut(room.cast::<u8>(), bytes) };
     count(room.and_then(|room| address::write(room, &Linux.getpeername(&lent(fd))?)))
+}
+
+/// A bound socket, one code for both kinds.
+///
+/// # Safety
+/// As [`epl_listen`].
+unsafe fn bind(address: *const c_char, flags: u32, kind: SocketType) -> Result<c_int, Errno> {
+    // SAFETY: as the caller has promised.
+    let addr = unsafe { parse(address) }?;
+    let bound = create_socket(&mut Linux, &addr, kind, sharing(flags)?, true);
+    bound.map(|(fd, _)| fd.raw()).map_err(|error| error.errno)
 }
 
 /// A descriptor for one call: the number stays C's. A negative one is `EBADF` in the call.

@@ -44,7 +44,7 @@ pub fn bind_stream<K: Kernel>(
     addr: &Addr,
     sharing: PortSharing,
 ) -> Result<(Fd, Addr), CallError> {
-    stream(kernel, addr, sharing, true)
+    create_socket(kernel, addr, SocketType::Stream, sharing, true)
 }
 
 /// Creates a listening socket on `port` of every address of this machine, IPv6 and IPv4: one
@@ -62,7 +62,7 @@ pub fn bind_stream_everywhere<K: Kernel>(
     port: u16,
     sharing: PortSharing,
 ) -> Result<(Fd, Addr), CallError> {
-    everywhere(port, |addr, is_v6_only| stream(kernel, addr, sharing, is_v6_only))
+    everywhere(kernel, port, SocketType::Stream, sharing)
 }
 
 /// Creates a datagram socket on `port` of every address of this machine, as
@@ -77,40 +77,24 @@ pub fn bind_datagram_everywhere<K: Kernel>(
     port: u16,
     sharing: PortSharing,
 ) -> Result<(Fd, Addr), CallError> {
-    everywhere(port, |addr, is_v6_only| datagram(kernel, addr, sharing, is_v6_only))
+    everywhere(kernel, port, SocketType::Datagram, sharing)
 }
 
 /// Both families with one socket; IPv4 alone where IPv6 is not available.
-fn everywhere(
+fn everywhere<K: Kernel>(
+    kernel: &mut K,
     port: u16,
-    mut bind: impl FnMut(&Addr, bool) -> Result<(Fd, Addr), CallError>,
+    kind: SocketType,
+    sharing: PortSharing,
 ) -> Result<(Fd, Addr), CallError> {
     let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into();
-    match bind(&both, false) {
+    match create_socket(kernel, &both, kind, sharing, false) {
         Err(CallError { errno: Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL, .. }) => {
-            bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into(), true)
+            let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into();
+            create_socket(kernel, &v4, kind, sharing, true)
         }
         bound => bound,
     }
-}
-
-fn stream<K: Kernel>(
-    kernel: &mut K,
-    addr: &Addr,
-    sharing: PortSharing,
-    is_v6_only: bool,
-) -> Result<(Fd, Addr), CallError> {
-    // The port of a server that has just exited is free at once; a port with a live listener is
-    // still refused.
-    let options = [
-        SocketOption::ReuseAddr(true),
-        SocketOption::NoDelay(true),
-        SocketOption::KeepAlive(true),
-        SocketOption::OutOfBandInline(true),
-    ];
-    let options = options.into_iter().filter(|_| !matches!(addr, Addr::Unix(_)));
-    let shared = sharing_options(addr, sharing, is_v6_only);
-    create_socket(kernel, addr, SocketType::Stream, options.chain(shared))
 }
 
 /// Creates a datagram socket on `addr`; returns it with its actual address. Cost: at most eight
@@ -130,20 +114,7 @@ pub fn bind_datagram<K: Kernel>(
     addr: &Addr,
     sharing: PortSharing,
 ) -> Result<(Fd, Addr), CallError> {
-    datagram(kernel, addr, sharing, true)
-}
-
-fn datagram<K: Kernel>(
-    kernel: &mut K,
-    addr: &Addr,
-    sharing: PortSharing,
-    is_v6_only: bool,
-) -> Result<(Fd, Addr), CallError> {
-    let buffer = SocketOption::ReceiveBufferBytes(DATAGRAM_BUFFER_BYTES);
-    // Before the first datagram can arrive.
-    let options = [buffer].into_iter().chain(packet_info_option(addr));
-    let shared = sharing_options(addr, sharing, is_v6_only);
-    create_socket(kernel, addr, SocketType::Datagram, options.chain(shared))
+    create_socket(kernel, addr, SocketType::Datagram, sharing, true)
 }
 
 /// Enables `PacketInfo`, the local destination of each datagram, on a datagram socket that is
@@ -153,40 +124,27 @@ pub(super) fn enable_packet_info<K: Kernel>(
     socket: &Fd,
     addr: &Addr,
 ) -> Result<(), Errno> {
-    packet_info_option(addr).map_or(Ok(()), |option| kernel.setsockopt(socket, option))
-}
-
-fn packet_info_option(addr: &Addr) -> Option<SocketOption> {
-    let ip = addr.ip().filter(IpAddr::is_unspecified)?;
-    let is_v4 = ip.is_ipv4();
-    Some(if is_v4 { SocketOption::PacketInfoV4(true) } else { SocketOption::PacketInfoV6(true) })
-}
-
-/// The options that decide which other sockets may have the port.
-fn sharing_options(
-    addr: &Addr,
-    sharing: PortSharing,
-    is_v6_only: bool,
-) -> impl Iterator<Item = SocketOption> {
-    let v6 = matches!(addr, Addr::V6(_)).then_some(SocketOption::V6Only(is_v6_only));
-    let is_shared = sharing == PortSharing::ReusePort && !matches!(addr, Addr::Unix(_));
-    v6.into_iter().chain(is_shared.then_some(SocketOption::ReusePort(true)))
+    match addr.ip().filter(IpAddr::is_unspecified) {
+        Some(IpAddr::V4(_)) => kernel.setsockopt(socket, SocketOption::PacketInfoV4(true)),
+        Some(IpAddr::V6(_)) => kernel.setsockopt(socket, SocketOption::PacketInfoV6(true)),
+        None => Ok(()),
+    }
 }
 
 /// Creates a socket, sets options, binds it; a stream socket listens. Closes it when any step
 /// fails.
-fn create_socket<K: Kernel>(
+pub(crate) fn create_socket<K: Kernel>(
     kernel: &mut K,
     addr: &Addr,
     kind: SocketType,
-    mut options: impl Iterator<Item = SocketOption>,
+    sharing: PortSharing,
+    is_v6_only: bool,
 ) -> Result<(Fd, Addr), CallError> {
     let failed = |call| move |errno| CallError { call, errno };
     let family = addr.family().ok_or(Errno::EAFNOSUPPORT).map_err(failed(Syscall::Socket))?;
     let socket = kernel.socket(family, kind).map_err(failed(Syscall::Socket))?;
     let mut prepare = || {
-        options
-            .try_for_each(|option| kernel.setsockopt(&socket, option))
+        set_options(kernel, &socket, addr, kind, sharing, is_v6_only)
             .map_err(failed(Syscall::Setsockopt))?;
         kernel.bind(&socket, addr).map_err(failed(Syscall::Bind))?;
         if kind == SocketType::Stream {
@@ -201,4 +159,35 @@ fn create_socket<K: Kernel>(
             Err(error)
         }
     }
+}
+
+/// Sets the options that come before bind(2).
+fn set_options<K: Kernel>(
+    kernel: &mut K,
+    socket: &Fd,
+    addr: &Addr,
+    kind: SocketType,
+    sharing: PortSharing,
+    is_v6_only: bool,
+) -> Result<(), Errno> {
+    let is_unix = matches!(addr, Addr::Unix(_));
+    if kind == SocketType::Datagram {
+        kernel.setsockopt(socket, SocketOption::ReceiveBufferBytes(DATAGRAM_BUFFER_BYTES))?;
+        // Before the first datagram can arrive.
+        enable_packet_info(kernel, socket, addr)?;
+    } else if !is_unix {
+        // The port of a server that has just exited is free at once; a port with a live listener
+        // is still refused.
+        kernel.setsockopt(socket, SocketOption::ReuseAddr(true))?;
+        kernel.setsockopt(socket, SocketOption::NoDelay(true))?;
+        kernel.setsockopt(socket, SocketOption::KeepAlive(true))?;
+        kernel.setsockopt(socket, SocketOption::OutOfBandInline(true))?;
+    }
+    if matches!(addr, Addr::V6(_)) {
+        kernel.setsockopt(socket, SocketOption::V6Only(is_v6_only))?;
+    }
+    if sharing == PortSharing::ReusePort && !is_unix {
+        kernel.setsockopt(socket, SocketOption::ReusePort(true))?;
+    }
+    Ok(())
 }
