@@ -89,7 +89,7 @@ macro_rules! call_linux {
         ($($arg:ident: $ty:ty),*) -> $ret:ty;)*) => {
         #[deny(clippy::missing_trait_methods)]
         impl Kernel for Linux {
-            $(#[inline]
+            $(#[inline(always)]
             fn $method(&mut self, $($arg: $ty),*) -> Result<$ret, Errno> {
                 calls::$method($($arg),*)
             })*

@@ -154,6 +154,7 @@ macro_rules! define_socket_option {
             }
 
             /// The length of its value in C.
+            #[inline(always)]
             pub(crate) const fn value_bytes(self) -> u32 {
                 match self {
                     $(Self::$option => $codec.len_bytes,)*
@@ -171,6 +172,7 @@ macro_rules! define_socket_option {
         impl SocketOption {
             /// The name without the value. Cost: O(1).
             #[must_use]
+            #[inline(always)]
             pub const fn name(self) -> SocketOptionName {
                 match self {
                     $(Self::$option(_) => SocketOptionName::$option,)*
@@ -178,6 +180,7 @@ macro_rules! define_socket_option {
             }
 
             /// The value in C: as many bytes as [`SocketOptionName::value_bytes`] returns.
+            #[inline(always)]
             pub(crate) fn encode(self) -> OptionBytes {
                 match self {
                     $(Self::$option(value) => ($codec.encode)(value),)*
@@ -260,22 +263,22 @@ struct Codec<T> {
 /// `int`: 0 is off.
 const FLAG: Codec<bool> = Codec {
     len_bytes: 4,
-    encode: |is_on| pack(&[&i32::from(is_on).to_ne_bytes()]),
+    encode: |is_on| word(i32::from(is_on).to_ne_bytes()),
     decode: |bytes| Some(int(bytes, 0) != 0),
 };
 /// `int`: a larger value is set as the largest.
 const INT: Codec<u32> = Codec {
     len_bytes: 4,
-    encode: |amount| pack(&[&i32::try_from(amount).unwrap_or(i32::MAX).to_ne_bytes()]),
+    encode: |amount| word(i32::try_from(amount).unwrap_or(i32::MAX).to_ne_bytes()),
     decode: |bytes| Some(int(bytes, 0).cast_unsigned()),
 };
 /// An `int` that the kernel reads as unsigned: `u32::MAX` is the default of one option.
 const UNSIGNED: Codec<u32> =
-    Codec { len_bytes: 4, encode: |amount| pack(&[&amount.to_ne_bytes()]), decode: INT.decode };
+    Codec { len_bytes: 4, encode: |amount| word(amount.to_ne_bytes()), decode: INT.decode };
 /// `int`: an errno, or 0.
 const ERRNO: Codec<Option<Errno>> = Codec {
     len_bytes: 4,
-    encode: |errno| pack(&[&errno.map_or(0, Errno::number).to_ne_bytes()]),
+    encode: |errno| word(errno.map_or(0, Errno::number).to_ne_bytes()),
     decode: |bytes| Some(Errno::new(int(bytes, 0))),
 };
 /// `struct linger`: whether it is on, and the time.
@@ -312,7 +315,7 @@ const UCRED: Codec<Credentials> = Codec {
 /// `struct in_addr`, in network byte order.
 const IN_ADDR: Codec<Ipv4Addr> = Codec {
     len_bytes: 4,
-    encode: |addr| pack(&[&addr.octets()]),
+    encode: |addr| word(addr.octets()),
     decode: |bytes| Some(Ipv4Addr::from(int(bytes, 0).to_ne_bytes())),
 };
 /// `struct ip_mreq`. A membership is set, and has no value to get.
@@ -327,6 +330,12 @@ const IPV6_MREQ: Codec<MembershipV6> = Codec {
     encode: |of| pack(&[&of.group.octets(), &of.interface.to_ne_bytes()]),
     decode: |_| None,
 };
+
+/// The four bytes of a number. Not by [`pack`], whose loop is not for a constant.
+#[inline(always)]
+const fn word([a, b, c, d]: [u8; 4]) -> OptionBytes {
+    [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+}
 
 /// The fields of a C struct without padding, one after the other.
 fn pack(fields: &[&[u8]]) -> OptionBytes {

@@ -14,6 +14,7 @@ use crate::kernel::{
 macro_rules! define_numbers {
     ($($(#[$doc:meta])* $option:ident($ty:ty): $level:ident $name:ident, $codec:ident;)*) => {
         /// The numbers of the level and of the name of an option.
+        #[inline(always)]
         const fn level_and_name(name: SocketOptionName) -> (i32, i32) {
             match name {
                 $(SocketOptionName::$option => (libc::$level, libc::$name),)*
@@ -35,9 +36,21 @@ const _: () = assert!(is_len_of::<libc::in_addr>(SocketOptionName::MulticastInte
 const _: () = assert!(is_len_of::<libc::ip_mreq>(SocketOptionName::JoinMulticastV4));
 const _: () = assert!(is_len_of::<libc::ipv6_mreq>(SocketOptionName::JoinMulticastV6));
 
+/// Inlined, so that a program has the numbers of the options that it sets, and not the tables.
+#[inline(always)]
 pub(super) fn setsockopt(socket: &Fd, option: SocketOption) -> Result<(), Errno> {
     let (level, number) = level_and_name(option.name());
-    let (value, len) = (option.encode(), option.name().value_bytes());
+    set(socket, level, number, option.name().value_bytes(), &option.encode())
+}
+
+#[inline(never)]
+fn set(
+    socket: &Fd,
+    level: i32,
+    number: i32,
+    len: libc::socklen_t,
+    value: &OptionBytes,
+) -> Result<(), Errno> {
     let value = value.as_ptr().cast();
     // SAFETY: setsockopt(2) reads `len` bytes at `value`, an array of at least as many that lives
     // until the call returns, and keeps no pointer.
