@@ -56,7 +56,7 @@ int epl_version(void);
 /* The same as a text: "0.1.0". */
 const char *epl_version_string(void);
 
-/* What an error means, for a negative result or an errno; never NULL. */
+/* strerror(3), for a negative result or an errno; never NULL. */
 const char *epl_strerror(int error);
 
 /* The name of an error: "ECONNRESET"; "0" for 0, "?" for an unknown one. */

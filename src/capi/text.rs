@@ -33,35 +33,65 @@ extern "C" fn epl_version_string() -> *const c_char {
     TEXT.as_ptr().cast()
 }
 
-macro_rules! texts {
+macro_rules! names {
     ($($number:literal $name:ident $meaning:literal;)*) => {
-        const fn meaning_of(number: c_int) -> &'static str {
-            match number {
-                0 => "success\0",
-                $($number => concat!($meaning, "\0"),)*
-                _ => "unknown error\0",
-            }
-        }
-
-        const fn name_of(number: c_int) -> &'static str {
-            match number {
-                0 => "0\0",
-                $($number => concat!(stringify!($name), "\0"),)*
-                _ => "?\0",
-            }
-        }
+        /// The numbers that have a name, and their names in the same order. Not a table of pointers,
+        /// which is larger than the names.
+        const NUMBERS: &[u8] = &[0, $($number),*];
+        const NAMES: &str = concat!("0\0", $(stringify!($name), "\0"),*);
     };
 }
-for_each_errno!(texts);
+for_each_errno!(names);
+
+unsafe extern "C" {
+    fn strerror(error: c_int) -> *const c_char;
+}
 
 /// What an error means: a negative result of this library, or an errno.
 #[unsafe(no_mangle)]
 extern "C" fn epl_strerror(error: c_int) -> *const c_char {
-    meaning_of(error.wrapping_abs()).as_ptr().cast()
+    // SAFETY: strerror(3) takes any number. It returns a text that ends with a zero byte: a constant
+    // one, or for an unknown number one of this thread.
+    unsafe { strerror(error.wrapping_abs()) }
 }
 
 /// The name of an error, such as `ECONNRESET`.
 #[unsafe(no_mangle)]
 extern "C" fn epl_errno_name(error: c_int) -> *const c_char {
-    name_of(error.wrapping_abs()).as_ptr().cast()
+    let number = error.unsigned_abs();
+    let Some(at) = NUMBERS.iter().position(|known| u32::from(*known) == number) else {
+        return c"?".as_ptr();
+    };
+    let mut names = NAMES.as_bytes();
+    for _ in 0..at {
+        let end = names.iter().position(|byte| *byte == 0).unwrap_or(0);
+        names = names.get(end + 1..).unwrap_or_default();
+    }
+    names.as_ptr().cast()
+}
+
+#[cfg(test)]
+mod tests {
+    use core::ffi::CStr;
+
+    use super::*;
+    use crate::errno::Errno;
+
+    /// The text at a pointer that one of the functions above returned.
+    fn text(pointer: *const c_char) -> &'static str {
+        // SAFETY: it ends with a zero byte, and is a constant.
+        unsafe { CStr::from_ptr(pointer) }.to_str().unwrap()
+    }
+
+    #[test]
+    fn every_error_has_its_name() {
+        for number in 1..=4095 {
+            let name = Errno::new(number).and_then(Errno::name);
+            assert_eq!(text(epl_errno_name(number)), name.unwrap_or("?"));
+            assert_eq!(text(epl_errno_name(-number)), name.unwrap_or("?"));
+        }
+        assert_eq!(text(epl_errno_name(0)), "0");
+        assert_eq!(text(epl_errno_name(c_int::MIN)), "?");
+        assert_eq!(text(epl_errno_name(256 + 1)), "?", "no number is cut");
+    }
 }

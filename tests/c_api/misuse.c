@@ -24,10 +24,11 @@ static int wrong;
 static void texts(void)
 {
     EXPECT(EPL_VERSION, epl_version());
-    EXPECT(0, strcmp(epl_strerror(0), "success"));
-    EXPECT(0, strcmp(epl_strerror(-EAGAIN), epl_strerror(EAGAIN)));
-    EXPECT(0, strcmp(epl_strerror(-12345), "unknown error"));
-    EXPECT(0, strcmp(epl_strerror(-2147483647 - 1), "unknown error"));
+    EXPECT(0, strcmp(epl_strerror(0), strerror(0)));
+    EXPECT(0, strcmp(epl_strerror(-EAGAIN), strerror(EAGAIN)));
+    EXPECT(0, strcmp(epl_strerror(EAGAIN), strerror(EAGAIN)));
+    EXPECT(1, strlen(epl_strerror(-12345)) > 0);
+    EXPECT(1, strlen(epl_strerror(-2147483647 - 1)) > 0);
     EXPECT(0, strcmp(epl_errno_name(-ECONNRESET), "ECONNRESET"));
     EXPECT(0, strcmp(epl_errno_name(4000), "?"));
 }
