@@ -455,7 +455,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
         let Some((state, mut io)) = reactor.get_mut(token) else { return false };
         let Source::Connection(connection) = state else { return false };
         let socket = &mut Socket::of(&mut io);
-        let first = if total.is_scarce() {
+        // The libraries for C have no second copy of the short path.
+        let first = if !HAS_OPTIONS || total.is_scarce() {
             connection.without_first_read(socket, ready)
         } else {
             connection.echo_once(socket, ready, buf, *large_bytes, config, stats)
@@ -522,10 +523,10 @@ impl<K: Kernel, X> StreamServer<K, X> {
         }
         match self.reactor.close(token) {
             None => return,
-            Some(Source::Connection(mut connection)) => {
+            Some(Source::Connection(mut connection)) if HAS_OPTIONS => {
                 self.pipes.discard(connection.pipe_mut().take(), self.reactor.kernel());
             }
-            Some(Source::Listener(_) | Source::User(_)) => {}
+            Some(_) => {}
         }
         self.connections -= 1;
         self.release_admission(token);
@@ -667,7 +668,9 @@ impl<K: Kernel> StreamServer<K> {
 impl<K: Kernel, X> Drop for StreamServer<K, X> {
     fn drop(&mut self) {
         self.release_admissions();
-        self.pipes.close_all(self.reactor.kernel());
+        if HAS_OPTIONS {
+            self.pipes.close_all(self.reactor.kernel());
+        }
     }
 }
 

@@ -145,7 +145,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
         listener: Listener,
     ) -> Result<Token, RegisterErrorKind> {
         let (trigger, source) = (self.listener_trigger(), Source::Listener(listener));
-        if listener.sharing.is_none() {
+        if !HAS_OPTIONS || listener.sharing.is_none() {
             return self.reactor.register_or_close(socket, Interest::READABLE, trigger, source);
         }
         let trigger = match trigger {
@@ -192,7 +192,11 @@ impl<K: Kernel, X> StreamServer<K, X> {
         }
     }
 
+    #[inline]
     fn sharing_of(&mut self, listener: Token) -> Option<AcceptSharing> {
+        if !HAS_OPTIONS {
+            return None;
+        }
         match self.reactor.get_mut(listener)?.0 {
             Source::Listener(listener) => listener.sharing,
             Source::Connection(_) | Source::User(_) => None,
@@ -389,6 +393,9 @@ impl<K: Kernel, X> StreamServer<K, X> {
 
     /// Releases all connections.
     pub(super) fn release_admissions(&mut self) {
+        if !HAS_OPTIONS {
+            return;
+        }
         for id in core::mem::take(&mut self.admission_ids) {
             self.release_id(id);
         }
@@ -397,7 +404,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
     /// Returns whether there were any.
     #[cold]
     fn close_free_pipes(&mut self) -> bool {
-        self.pipes.close_free(self.reactor.kernel())
+        HAS_OPTIONS && self.pipes.close_free(self.reactor.kernel())
     }
 
     /// Closes a listener that accepts no more: it would stay ready forever.

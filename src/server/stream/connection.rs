@@ -530,7 +530,7 @@ impl Connection {
                         return Ok(());
                     }
                     let room = buf.len().min(budget_bytes);
-                    let done = if is_scarce || self.has(IS_STREAMING | IS_HELD) {
+                    let done = if is_scarce || self.is_streaming() || self.has(IS_HELD) {
                         let memory = Memory { is_scarce, budget_bytes, keep_bytes_max };
                         self.read_otherwise(transport, ready, buf, memory, mode, stats)?
                     } else {
@@ -572,7 +572,7 @@ impl Connection {
             let room = buf.len().min(budget_bytes);
             let Some(room) = buf.get_mut(..room) else { return Err(Errno::EIO) };
             Some(self.peek_and_echo(transport, ready, room, mode, stats)?)
-        } else if self.has(IS_STREAMING) {
+        } else if self.is_streaming() {
             let bytes_max = budget_bytes.min(keep_bytes_max);
             self.splice_and_echo(transport, bytes_max, buf, mode, stats)?
         } else {

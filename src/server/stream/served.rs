@@ -157,7 +157,7 @@ pub(super) fn explain<K: Kernel>(io: &mut Io<'_, K>, what: ConnectionDecision) {
 
 /// Keeps an event for the caller; while the queue is full, or without memory, new ones are dropped.
 pub(super) fn push_event(events: &mut VecDeque<ServerEvent>, event: ServerEvent) {
-    if events.len() == events.capacity() && events.try_reserve(1).is_err() {
+    if !HAS_OPTIONS || events.len() == events.capacity() && events.try_reserve(1).is_err() {
         return;
     }
     // The capacity is asked, so that no code for a failed allocation is left.
