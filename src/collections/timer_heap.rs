@@ -177,43 +177,47 @@ impl<H: Array<Deadline>, P: Array<u32>> TimerHeapIn<H, P> {
         }
     }
 
-    /// Puts `entry` into the hole at `position`, or where it belongs above or below, and updates
-    /// the positions of all entries that moved.
-    fn sift(&mut self, mut position: usize, entry: Deadline) {
-        while let Some(above) = position.checked_sub(1).map(|below| below / 2)
-            && let Some(&parent) = self.heap.as_slice().get(above)
-            && entry < parent
-        {
-            self.put(position, parent);
-            position = above;
-        }
-        while let Some((below, child)) = self.smaller_child(position)
-            && child < entry
-        {
-            self.put(position, child);
-            position = below;
-        }
-        self.put(position, entry);
+    /// Puts `entry` into the hole at `position`, or where it belongs.
+    fn sift(&mut self, position: usize, entry: Deadline) {
+        sift(self.heap.as_mut_slice(), self.positions.as_mut_slice(), position, entry);
     }
+}
 
-    fn smaller_child(&self, position: usize) -> Option<(usize, Deadline)> {
-        let left = 2 * position + 1;
-        let heap = self.heap.as_slice();
-        let child = *heap.get(left)?;
-        match heap.get(left + 1) {
-            Some(&right) if right < child => Some((left + 1, right)),
-            _ => Some((left, child)),
-        }
+/// Puts `entry` into the hole at `position`, or where it belongs above or below, and updates the
+/// positions of all entries that moved. One code for every kind of array.
+fn sift(heap: &mut [Deadline], positions: &mut [u32], mut position: usize, entry: Deadline) {
+    while let Some(above) = position.checked_sub(1).map(|below| below / 2)
+        && let Some(&parent) = heap.get(above)
+        && entry < parent
+    {
+        put(heap, positions, position, parent);
+        position = above;
     }
+    while let Some((below, child)) = smaller_child(heap, position)
+        && child < entry
+    {
+        put(heap, positions, position, child);
+        position = below;
+    }
+    put(heap, positions, position, entry);
+}
 
-    #[expect(clippy::cast_possible_truncation, reason = "at most one entry for each u32 key")]
-    fn put(&mut self, position: usize, entry: Deadline) {
-        if let Some(place) = self.heap.as_mut_slice().get_mut(position) {
-            *place = entry;
-        }
-        if let Some(place) = self.positions.as_mut_slice().get_mut(entry.key as usize) {
-            *place = position as u32;
-        }
+fn smaller_child(heap: &[Deadline], position: usize) -> Option<(usize, Deadline)> {
+    let left = 2 * position + 1;
+    let child = *heap.get(left)?;
+    match heap.get(left + 1) {
+        Some(&right) if right < child => Some((left + 1, right)),
+        _ => Some((left, child)),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "at most one entry for each u32 key")]
+fn put(heap: &mut [Deadline], positions: &mut [u32], position: usize, entry: Deadline) {
+    if let Some(place) = heap.get_mut(position) {
+        *place = entry;
+    }
+    if let Some(place) = positions.get_mut(entry.key as usize) {
+        *place = position as u32;
     }
 }
 

@@ -47,6 +47,10 @@ const STALE_SLEEP_MILLIS: u32 = 1;
 /// reached only with very many stale registrations.
 const SWEEP_EVENTS_MAX: usize = 1 << 16;
 
+/// Whether there are a [`Waker`](super::Waker) and polling. The libraries for C have no function for
+/// them, and leave their code out.
+const HAS_OPTIONS: bool = !cfg!(epl_staticlib);
+
 /// The waker's value of `epoll_event.data`. No slab grows to that slot.
 pub(super) const WAKER_DATA: u64 = u64::MAX;
 
@@ -130,6 +134,25 @@ struct Sweep {
     events: usize,
     /// Waits that returned stale events only.
     stale_waits: u32,
+}
+
+impl Sweep {
+    const fn new(since: Instant, places: usize) -> Self {
+        Self { since, places, live: 0, events: 0, stale_waits: 0 }
+    }
+
+    /// After a wait that returned `events`, of which `live` were not stale; `None` when it is
+    /// complete.
+    #[inline(never)]
+    fn continued(mut self, live: usize, events: usize) -> Option<Self> {
+        self.live += live;
+        self.events += events;
+        self.stale_waits += u32::from(live == 0);
+        let is_complete = self.live > self.places
+            || self.stale_waits > STALE_WAITS_MAX
+            || self.events > 2 * self.places + SWEEP_EVENTS_MAX;
+        if is_complete { None } else { Some(self) }
+    }
 }
 
 #[cfg(feature = "alloc")]
@@ -423,7 +446,7 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
             return Some(Event::Io { token, ready: Ready::from_bits(ready) });
         }
         #[cfg(feature = "alloc")]
-        if let Some(waker) = &self.waker {
+        if HAS_OPTIONS && let Some(waker) = &self.waker {
             waker.acknowledge();
         }
         Some(Event::Woken)
@@ -465,7 +488,7 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     #[inline(never)]
     fn wait_events_undated(&mut self) -> Result<(), Errno> {
         (self.cursor, self.len) = (0, 0);
-        if self.poll.is_some() {
+        if HAS_OPTIONS && self.poll.is_some() {
             return self.wait_events_until(None);
         }
         self.sweep = None;
@@ -513,20 +536,13 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
             return;
         }
         let places = self.registrations.len() as usize + 1;
-        let new_sweep = Sweep { since: started_at, places, live: 0, events: 0, stale_waits: 0 };
-        let mut sweep = self.sweep.unwrap_or(new_sweep);
         let is_live =
             |event: &&EpollEvent| self.registrations.get(Token::from_bits(event.data())).is_some();
         let live = events.iter().filter(is_live).count();
-        sweep.live += live;
-        sweep.events += self.len;
-        sweep.stale_waits += u32::from(live == 0);
-        let is_complete = sweep.live > sweep.places || sweep.stale_waits > STALE_WAITS_MAX;
-        if is_complete || sweep.events > 2 * sweep.places + SWEEP_EVENTS_MAX {
+        let sweep = self.sweep.unwrap_or(Sweep::new(started_at, places));
+        self.sweep = sweep.continued(live, self.len);
+        if self.sweep.is_none() {
             self.shared.reported_until = sweep.since;
-            self.sweep = None;
-        } else {
-            self.sweep = Some(sweep);
         }
     }
 
@@ -547,8 +563,8 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     #[inline]
     fn epoll_wait(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
         match self.poll {
-            None => self.epoll_wait_now(timeout),
-            Some(poll) => poll(self, timeout),
+            Some(poll) if HAS_OPTIONS => poll(self, timeout),
+            _ => self.epoll_wait_now(timeout),
         }
     }
 
@@ -556,7 +572,10 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     pub(super) fn epoll_wait_now(&mut self, timeout: Option<Duration>) -> Result<usize, Errno> {
         // No timeout and a zero timeout need no nanoseconds, and so no epoll_pwait2.
         let count = match timeout {
-            Some(timeout) if !timeout.is_zero() => self.epoll_wait_nanos(timeout)?,
+            Some(timeout) if !timeout.is_zero() => {
+                let (epoll, events) = (&self.shared.epoll, self.events.as_mut_slice());
+                wait_nanos(&mut self.kernel, epoll, events, timeout, &mut self.has_pwait2)?
+            }
             _ => self.epoll_wait_millis(timeout.map(|_| 0))?,
         };
         self.check_fits(count);
@@ -574,19 +593,6 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
             !crate::assertions::ASSERTS || count <= self.events.as_slice().len(),
             "a kernel returned more events than fit the buffer"
         );
-    }
-
-    fn epoll_wait_nanos(&mut self, timeout: Duration) -> Result<usize, Errno> {
-        if self.has_pwait2 {
-            let events = self.events.as_mut_slice();
-            match self.kernel.epoll_pwait2(&self.shared.epoll, events, Some(timeout)) {
-                // ENOSYS on old kernels; EPERM in sandboxes older than the call.
-                Err(Errno::ENOSYS | Errno::EPERM) => self.has_pwait2 = false,
-                result => return result,
-            }
-        }
-        let millis = timeout_millis_ceil(timeout);
-        self.kernel.epoll_wait(&self.shared.epoll, self.events.as_mut_slice(), Some(millis))
     }
 
     /// The kernel, to create and configure descriptors with. Cost: O(1).
@@ -647,6 +653,25 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     pub const REGISTRATION_BYTES: usize = SlabIn::<Registration<T>, S::Slots>::SLOT_BYTES;
 }
 
+/// Waits with a timeout that is not zero. One code for every kind of reactor.
+#[inline(never)]
+fn wait_nanos<K: Kernel>(
+    kernel: &mut K,
+    epoll: &Fd,
+    events: &mut [EpollEvent],
+    timeout: Duration,
+    has_pwait2: &mut bool,
+) -> Result<usize, Errno> {
+    if *has_pwait2 {
+        match kernel.epoll_pwait2(epoll, events, Some(timeout)) {
+            // ENOSYS on old kernels; EPERM in sandboxes older than the call.
+            Err(Errno::ENOSYS | Errno::EPERM) => *has_pwait2 = false,
+            result => return result,
+        }
+    }
+    kernel.epoll_wait(epoll, events, Some(timeout_millis_ceil(timeout)))
+}
+
 /// Whole milliseconds, rounded up: rounded down, the last fraction of a wait would be spent
 /// polling.
 fn timeout_millis_ceil(timeout: Duration) -> u32 {
@@ -667,7 +692,7 @@ impl<T, K: Kernel, S: StorageOf<T>> Drop for Reactor<T, K, S> {
             }
         }
         #[cfg(feature = "alloc")]
-        if let Some(waker) = self.waker.take() {
+        if HAS_OPTIONS && let Some(waker) = self.waker.take() {
             waker.close(&mut self.kernel);
         }
         if let Some(sleeper) = self.sleeper.take() {
