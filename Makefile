@@ -55,7 +55,8 @@ C_VERSION := $(shell sed -n '0,/^version = "/s/^version = "\(.*\)"/\1/p' Cargo.t
 C_ABI     := libepollite.so.$(firstword $(subst ., ,$(C_VERSION)))
 C_SYMBOLS  = $(shell grep -ohE 'fn epl_[a-z_]+' src/capi/*.rs | sed 's/fn //' | sort -u)
 # Nothing unwinds through C: no tables for it, and none of the compiler's own code in the archive.
-C_FLAGS    = --cfg epl_staticlib -C force-unwind-tables=no
+# With the threshold of `opt-level` "z", 5, many a call is longer than what it calls.
+C_FLAGS    = --cfg epl_staticlib -C force-unwind-tables=no -C llvm-args=-inline-threshold=20
 C_DROP     = .llvmbc .llvmcmd .eh_frame .rela.eh_frame .comment
 # No file that runs code before main, and segments that share pages of the file.
 C_SHARED   = -nostartfiles -Wl,-soname,$(C_ABI) -Wl,-z,defs,-z,now,-z,noseparate-code \
