@@ -89,7 +89,8 @@ macro_rules! call_linux {
         ($($arg:ident: $ty:ty),*) -> $ret:ty;)*) => {
         #[deny(clippy::missing_trait_methods)]
         impl Kernel for Linux {
-            $(#[inline(always)]
+            $(#[cfg_attr(epl_staticlib, inline(always))]
+            #[cfg_attr(not(epl_staticlib), inline)]
             fn $method(&mut self, $($arg: $ty),*) -> Result<$ret, Errno> {
                 calls::$method($($arg),*)
             })*

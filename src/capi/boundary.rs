@@ -4,6 +4,7 @@
 //! contract of each function with its C caller.
 
 use core::ffi::{CStr, c_char, c_int};
+use core::ptr::NonNull;
 
 use crate::errno::Errno;
 
@@ -93,23 +94,35 @@ pub(super) unsafe fn text<'a>(pointer: *const c_char) -> Result<&'a [u8], Errno>
     Ok(unsafe { CStr::from_ptr(pointer) }.to_bytes())
 }
 
-/// A handle for C, in memory of malloc(3); `ENOMEM` if there is none.
-pub(super) fn allocated<T>(value: T) -> Result<*mut T, Errno> {
+/// Memory of malloc(3) for a handle, without a value yet; `ENOMEM` if there is none.
+pub(super) fn allocate<T>() -> Result<NonNull<T>, Errno> {
     const { assert!(size_of::<T>() > 0 && align_of::<T>() <= align_of::<libc::max_align_t>()) };
     // SAFETY: malloc(3) has no precondition.
-    let memory = unsafe { libc::malloc(size_of::<T>()) }.cast::<T>();
-    if memory.is_null() {
-        return Err(Errno::ENOMEM);
-    }
+    let memory = unsafe { libc::malloc(size_of::<T>()) };
+    NonNull::new(memory.cast()).ok_or(Errno::ENOMEM)
+}
+
+/// The same with a value.
+pub(super) fn allocated<T>(value: T) -> Result<*mut T, Errno> {
+    let memory = allocate()?;
     // SAFETY: just allocated, for a `T`.
     unsafe { memory.write(value) };
-    Ok(memory)
+    Ok(memory.as_ptr())
+}
+
+/// Frees the memory of a handle that has no value.
+///
+/// # Safety
+/// It is from [`allocate`], and nothing uses it after this.
+pub(super) unsafe fn free<T>(memory: NonNull<T>) {
+    // SAFETY: from malloc(3), as the caller has promised.
+    unsafe { libc::free(memory.as_ptr().cast()) };
 }
 
 /// Ends the value of a handle, and frees its memory unless that is the caller's.
 ///
 /// # Safety
-/// `handle` points to a value that nothing uses after this; its memory is from [`allocated`]
+/// `handle` points to a value that nothing uses after this; its memory is from [`allocate`]
 /// unless `is_lent`.
 pub(super) unsafe fn destroy<T>(handle: *mut T, is_lent: bool) {
     // SAFETY: a value that is not used after this, as the caller has promised.

@@ -3,9 +3,9 @@
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::num::NonZeroU32;
-use core::ptr::null_mut;
+use core::ptr::{NonNull, null_mut};
 
-use super::boundary::{allocated, destroy, done, shared, status, store};
+use super::boundary::{allocate, destroy, done, free, shared, status, store};
 use super::storage::{ALIGN, CArray, CStorage, Region, parts_bytes};
 use super::text::VERSION;
 use super::wake::Wake;
@@ -15,6 +15,7 @@ use crate::event::{Event, ExclusiveTrigger, Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::{Fd, Kernel};
 use crate::linux::{Linux, set_nonblocking};
+use crate::reactor::reactor::prepare;
 use crate::reactor::storage::Parts;
 use crate::reactor::{Io, Limits, Reactor, RegisterError};
 use crate::token::Token;
@@ -144,9 +145,16 @@ unsafe extern "C" fn epl_reactor_create(
             positions: CArray::growing(),
             requeued: CArray::growing(),
         };
-        let handle = allocated(Handle::new(registrations_max, events_max, parts, false)?)?;
+        let handle = allocate::<Handle>()?;
+        // SAFETY: just allocated, for a handle.
+        let created = unsafe { Handle::new(handle, registrations_max, events_max, parts, false) };
+        if created.is_err() {
+            // SAFETY: allocated above, and without a value.
+            unsafe { free(handle) };
+        }
+        created?;
         // SAFETY: not null, as the first store has shown, and writable.
-        unsafe { store(out, handle) }
+        unsafe { store(out, handle.as_ptr()) }
     };
     done(create())
 }
@@ -172,13 +180,12 @@ unsafe extern "C" fn epl_reactor_create_in(
         let events_max = NonZeroU32::new(events_max).ok_or(Errno::EINVAL)?;
         // SAFETY: as the caller has promised.
         let mut region = unsafe { Region::new(storage.cast(), bytes) }?;
-        let handle = region.take::<Handle>(1)?.as_ptr();
+        let handle = region.take::<Handle>(1)?;
         let parts = region.parts(registrations, events)?;
-        let value = Handle::new(registrations_max, events_max, parts, true)?;
         // SAFETY: of the storage, with room for it, and aligned.
-        unsafe { store(handle, value) }?;
+        unsafe { Handle::new(handle, registrations_max, events_max, parts, true) }?;
         // SAFETY: not null, as the first store has shown, and writable.
-        unsafe { store(out, handle) }
+        unsafe { store(out, handle.as_ptr()) }
     };
     done(create())
 }
@@ -574,16 +581,24 @@ unsafe extern "C" fn epl_wake(handle: *const Handle) -> c_int {
 }
 
 impl Handle {
-    fn new(
+    /// Creates one in `memory`: what is moved there would be copied more than once.
+    ///
+    /// # Safety
+    /// There is room for a handle, aligned, and nothing else uses it.
+    unsafe fn new(
+        memory: NonNull<Self>,
         registrations_max: u32,
         events_max: NonZeroU32,
-        parts: Parts<Data, CStorage>,
+        mut parts: Parts<Data, CStorage>,
         is_lent: bool,
-    ) -> Result<Self, Errno> {
+    ) -> Result<(), Errno> {
         let limits = Limits { registrations_max: registrations_max.saturating_add(1), events_max };
-        let reactor = Reactor::in_parts(Linux, limits, parts)?;
+        let epoll = prepare(&mut Linux, &mut parts.events, limits)?;
+        let reactor = Reactor::of_parts(Linux, limits, parts, epoll);
         let core = UnsafeCell::new(Core { reactor, registrations_max, wake_token: NO_TOKEN });
-        Ok(Self { wake: Wake::new(), core, is_lent })
+        // SAFETY: as the caller has promised. What was there is not dropped.
+        unsafe { memory.write(Self { wake: Wake::new(), core, is_lent }) };
+        Ok(())
     }
 }
 

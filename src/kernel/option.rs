@@ -154,7 +154,7 @@ macro_rules! define_socket_option {
             }
 
             /// The length of its value in C.
-            #[inline(always)]
+            #[cfg_attr(epl_staticlib, inline(always))]
             pub(crate) const fn value_bytes(self) -> u32 {
                 match self {
                     $(Self::$option => $codec.len_bytes,)*
@@ -172,7 +172,7 @@ macro_rules! define_socket_option {
         impl SocketOption {
             /// The name without the value. Cost: O(1).
             #[must_use]
-            #[inline(always)]
+            #[cfg_attr(epl_staticlib, inline(always))]
             pub const fn name(self) -> SocketOptionName {
                 match self {
                     $(Self::$option(_) => SocketOptionName::$option,)*
@@ -180,7 +180,7 @@ macro_rules! define_socket_option {
             }
 
             /// The value in C: as many bytes as [`SocketOptionName::value_bytes`] returns.
-            #[inline(always)]
+            #[cfg_attr(epl_staticlib, inline(always))]
             pub(crate) fn encode(self) -> OptionBytes {
                 match self {
                     $(Self::$option(value) => ($codec.encode)(value),)*
@@ -332,7 +332,7 @@ const IPV6_MREQ: Codec<MembershipV6> = Codec {
 };
 
 /// The four bytes of a number. Not by [`pack`], whose loop is not for a constant.
-#[inline(always)]
+#[inline]
 const fn word([a, b, c, d]: [u8; 4]) -> OptionBytes {
     [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 }

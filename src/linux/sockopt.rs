@@ -14,7 +14,7 @@ use crate::kernel::{
 macro_rules! define_numbers {
     ($($(#[$doc:meta])* $option:ident($ty:ty): $level:ident $name:ident, $codec:ident;)*) => {
         /// The numbers of the level and of the name of an option.
-        #[inline(always)]
+        #[cfg_attr(epl_staticlib, inline(always))]
         const fn level_and_name(name: SocketOptionName) -> (i32, i32) {
             match name {
                 $(SocketOptionName::$option => (libc::$level, libc::$name),)*
@@ -36,8 +36,9 @@ const _: () = assert!(is_len_of::<libc::in_addr>(SocketOptionName::MulticastInte
 const _: () = assert!(is_len_of::<libc::ip_mreq>(SocketOptionName::JoinMulticastV4));
 const _: () = assert!(is_len_of::<libc::ipv6_mreq>(SocketOptionName::JoinMulticastV6));
 
-/// Inlined, so that a program has the numbers of the options that it sets, and not the tables.
-#[inline(always)]
+/// Inlined in the libraries for C, so that they have the numbers of the options that they set, and
+/// not the tables.
+#[cfg_attr(epl_staticlib, inline(always))]
 pub(super) fn setsockopt(socket: &Fd, option: SocketOption) -> Result<(), Errno> {
     let (level, number) = level_and_name(option.name());
     set(socket, level, number, option.name().value_bytes(), &option.encode())

@@ -172,14 +172,16 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     pub(crate) fn in_parts(
         mut kernel: K,
         limits: Limits,
-        parts: Parts<T, S>,
+        mut parts: Parts<T, S>,
     ) -> Result<Self, Errno> {
-        let mut events = parts.events;
-        for _ in 0..limits.events_max.get() {
-            events.try_push(EpollEvent::default()).map_err(|_| Errno::ENOMEM)?;
-        }
-        let epoll = kernel.epoll_create1()?;
-        Ok(Self {
+        let epoll = prepare(&mut kernel, &mut parts.events, limits)?;
+        Ok(Self::of_parts(kernel, limits, parts, epoll))
+    }
+
+    /// The same with the events and the epoll of [`prepare`].
+    #[inline(always)]
+    pub(crate) fn of_parts(kernel: K, limits: Limits, parts: Parts<T, S>, epoll: Fd) -> Self {
+        Self {
             kernel,
             shared: IoShared {
                 epoll,
@@ -190,7 +192,7 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
             #[cfg(feature = "alloc")]
             waker: None,
             registrations: SlabIn::within(parts.slots, limits.registrations_max),
-            events,
+            events: parts.events,
             cursor: 0,
             len: 0,
             requeued_this_round: 0,
@@ -201,7 +203,7 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
             poll: None,
             stale: 0,
             sleeper: None,
-        })
+        }
     }
 
     /// Access to one registration: its state, and its descriptor with the operations on it; `None`
@@ -651,6 +653,19 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
 
     /// Bytes that one registration takes. Cost: O(1).
     pub const REGISTRATION_BYTES: usize = SlabIn::<Registration<T>, S::Slots>::SLOT_BYTES;
+}
+
+/// Makes the events of one wait, and an epoll.
+#[inline(never)]
+pub(crate) fn prepare<K: Kernel>(
+    kernel: &mut K,
+    events: &mut impl Array<EpollEvent>,
+    limits: Limits,
+) -> Result<Fd, Errno> {
+    for _ in 0..limits.events_max.get() {
+        events.try_push(EpollEvent::default()).map_err(|_| Errno::ENOMEM)?;
+    }
+    kernel.epoll_create1()
 }
 
 /// Waits with a timeout that is not zero. One code for every kind of reactor.
