@@ -147,7 +147,8 @@ unsafe extern "C" fn epl_reactor_create(
         };
         let handle = allocate::<Handle>()?;
         // SAFETY: just allocated, for a handle.
-        let created = unsafe { Handle::new(handle, registrations_max, events_max, parts, false) };
+        let created =
+            unsafe { Handle::create_at(handle, registrations_max, events_max, parts, false) };
         if created.is_err() {
             // SAFETY: allocated above, and without a value.
             unsafe { free(handle) };
@@ -183,7 +184,7 @@ unsafe extern "C" fn epl_reactor_create_in(
         let handle = region.take::<Handle>(1)?;
         let parts = region.parts(registrations, events)?;
         // SAFETY: of the storage, with room for it, and aligned.
-        unsafe { Handle::new(handle, registrations_max, events_max, parts, true) }?;
+        unsafe { Handle::create_at(handle, registrations_max, events_max, parts, true) }?;
         // SAFETY: not null, as the first store has shown, and writable.
         unsafe { store(out, handle.as_ptr()) }
     };
@@ -585,7 +586,7 @@ impl Handle {
     ///
     /// # Safety
     /// There is room for a handle, aligned, and nothing else uses it.
-    unsafe fn new(
+    unsafe fn create_at(
         memory: NonNull<Self>,
         registrations_max: u32,
         events_max: NonZeroU32,
@@ -594,7 +595,7 @@ impl Handle {
     ) -> Result<(), Errno> {
         let limits = Limits { registrations_max: registrations_max.saturating_add(1), events_max };
         let epoll = prepare(&mut Linux, &mut parts.events, limits)?;
-        let reactor = Reactor::of_parts(Linux, limits, parts, epoll);
+        let reactor = Reactor::with_epoll(Linux, limits, parts, epoll);
         let core = UnsafeCell::new(Core { reactor, registrations_max, wake_token: NO_TOKEN });
         // SAFETY: as the caller has promised. What was there is not dropped.
         unsafe { memory.write(Self { wake: Wake::new(), core, is_lent }) };

@@ -63,7 +63,7 @@ impl UnixAddr {
         if path.contains(&0) {
             return Err(AddrError::NulInPath);
         }
-        Self::unnamed().extend(path)
+        Self::from_parts(&[], path)
     }
 
     /// An abstract name of 0 to 107 bytes of any value, without the leading NUL. Cost: O(bytes).
@@ -79,7 +79,7 @@ impl UnixAddr {
     ///
     /// Man page: unix(7), "Abstract sockets"
     pub fn abstract_name(name: &[u8]) -> Result<Self, AddrError> {
-        Self::unnamed().extend(&[0])?.extend(name)
+        Self::from_parts(&[0], name)
     }
 
     /// Decodes what follows the family. The kernel ends a path with a NUL, which may be the 109th
@@ -92,13 +92,15 @@ impl UnixAddr {
         }
     }
 
-    fn extend(mut self, bytes: &[u8]) -> Result<Self, AddrError> {
-        for byte in bytes {
-            let room = self.sun_path.get_mut(usize::from(self.len)).ok_or(AddrError::TooLong)?;
+    /// The name of `first`, and `rest`.
+    fn from_parts(first: &[u8], rest: &[u8]) -> Result<Self, AddrError> {
+        let mut unix = Self::unnamed();
+        for byte in first.iter().chain(rest) {
+            let room = unix.sun_path.get_mut(usize::from(unix.len)).ok_or(AddrError::TooLong)?;
             *room = *byte;
-            self.len += 1;
+            unix.len += 1;
         }
-        Ok(self)
+        Ok(unix)
     }
 
     pub(super) fn sun_path(&self) -> &[u8] {

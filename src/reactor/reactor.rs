@@ -175,12 +175,12 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
         mut parts: Parts<T, S>,
     ) -> Result<Self, Errno> {
         let epoll = prepare(&mut kernel, &mut parts.events, limits)?;
-        Ok(Self::of_parts(kernel, limits, parts, epoll))
+        Ok(Self::with_epoll(kernel, limits, parts, epoll))
     }
 
     /// The same with the events and the epoll of [`prepare`].
     #[inline(always)]
-    pub(crate) fn of_parts(kernel: K, limits: Limits, parts: Parts<T, S>, epoll: Fd) -> Self {
+    pub(crate) fn with_epoll(kernel: K, limits: Limits, parts: Parts<T, S>, epoll: Fd) -> Self {
         Self {
             kernel,
             shared: IoShared {
