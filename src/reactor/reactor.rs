@@ -143,7 +143,6 @@ impl Sweep {
 
     /// After a wait that returned `events`, of which `live` were not stale; `None` when it is
     /// complete.
-    #[inline(never)]
     fn continued(mut self, live: usize, events: usize) -> Option<Self> {
         self.live += live;
         self.events += events;
@@ -656,7 +655,6 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
 }
 
 /// Makes the events of one wait, and an epoll.
-#[inline(never)]
 pub(crate) fn prepare<K: Kernel>(
     kernel: &mut K,
     events: &mut impl Array<EpollEvent>,
@@ -669,7 +667,6 @@ pub(crate) fn prepare<K: Kernel>(
 }
 
 /// Waits with a timeout that is not zero. One code for every kind of reactor.
-#[inline(never)]
 fn wait_nanos<K: Kernel>(
     kernel: &mut K,
     epoll: &Fd,
