@@ -42,7 +42,7 @@ fn a_program_without_std_and_without_an_allocator_echoes_and_is_small() {
 
 #[test]
 fn every_set_of_features_compiles() {
-    let features = ["std", "alloc", "capi"];
+    let features = ["std", "alloc", "capi", "sim", "study"];
     for set in 0..1_u32 << features.len() {
         let chosen = |(at, _): &(usize, &&str)| set & 1 << at != 0;
         let names: Vec<&str> =

@@ -277,7 +277,7 @@ impl<K: Kernel> Transport for BulkSocket<'_, K> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sim"))]
 mod tests {
     use super::*;
     use crate::sim::Sim;
