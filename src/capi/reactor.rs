@@ -15,7 +15,6 @@ use crate::event::{Event, ExclusiveTrigger, Interest, Ready, Trigger};
 use crate::instant::Instant;
 use crate::kernel::{Fd, Kernel};
 use crate::linux::{Linux, set_nonblocking};
-use crate::reactor::reactor::prepare;
 use crate::reactor::storage::Parts;
 use crate::reactor::{Io, Limits, Reactor, RegisterError};
 use crate::token::Token;
@@ -31,8 +30,10 @@ pub(super) struct Handle {
     is_lent: bool,
 }
 
+type CReactor = Reactor<Data, Linux, CStorage>;
+
 struct Core {
-    reactor: Reactor<Data, Linux, CStorage>,
+    reactor: CReactor,
     /// Of C's; the one for wake-ups is not counted.
     registrations_max: u32,
     /// The bits of the token of wake-ups; [`NO_TOKEN`] before they are enabled.
@@ -594,8 +595,8 @@ impl Handle {
         is_lent: bool,
     ) -> Result<(), Errno> {
         let limits = Limits { registrations_max: registrations_max.saturating_add(1), events_max };
-        let epoll = prepare(&mut Linux, &mut parts.events, limits)?;
-        let reactor = Reactor::with_epoll(Linux, limits, parts, epoll);
+        let epoll = CReactor::prepare(&mut Linux, &mut parts.events, limits)?;
+        let reactor = CReactor::with_epoll(Linux, limits, parts, epoll);
         let core = UnsafeCell::new(Core { reactor, registrations_max, wake_token: NO_TOKEN });
         // SAFETY: as the caller has promised. What was there is not dropped.
         unsafe { memory.write(Self { wake: Wake::new(), core, is_lent }) };

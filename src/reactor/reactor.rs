@@ -173,11 +173,23 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
         limits: Limits,
         mut parts: Parts<T, S>,
     ) -> Result<Self, Errno> {
-        let epoll = prepare(&mut kernel, &mut parts.events, limits)?;
+        let epoll = Self::prepare(&mut kernel, &mut parts.events, limits)?;
         Ok(Self::with_epoll(kernel, limits, parts, epoll))
     }
 
-    /// The same with the events and the epoll of [`prepare`].
+    /// Makes the events of one wait, and an epoll.
+    pub(crate) fn prepare(
+        kernel: &mut K,
+        events: &mut S::Events,
+        limits: Limits,
+    ) -> Result<Fd, Errno> {
+        for _ in 0..limits.events_max.get() {
+            events.try_push(EpollEvent::default()).map_err(|_| Errno::ENOMEM)?;
+        }
+        kernel.epoll_create1()
+    }
+
+    /// A reactor with the events and the epoll of [`prepare`](Self::prepare).
     #[inline(always)]
     pub(crate) fn with_epoll(kernel: K, limits: Limits, parts: Parts<T, S>, epoll: Fd) -> Self {
         Self {
@@ -652,18 +664,6 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
 
     /// Bytes that one registration takes. Cost: O(1).
     pub const REGISTRATION_BYTES: usize = SlabIn::<Registration<T>, S::Slots>::SLOT_BYTES;
-}
-
-/// Makes the events of one wait, and an epoll.
-pub(crate) fn prepare<K: Kernel>(
-    kernel: &mut K,
-    events: &mut impl Array<EpollEvent>,
-    limits: Limits,
-) -> Result<Fd, Errno> {
-    for _ in 0..limits.events_max.get() {
-        events.try_push(EpollEvent::default()).map_err(|_| Errno::ENOMEM)?;
-    }
-    kernel.epoll_create1()
 }
 
 /// Waits with a timeout that is not zero. One code for every kind of reactor.
