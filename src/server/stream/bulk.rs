@@ -277,7 +277,8 @@ impl<K: Kernel> Transport for BulkSocket<'_, K> {
     }
 }
 
-#[cfg(all(test, feature = "sim"))]
+#[cfg(feature = "sim")]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::sim::Sim;
