@@ -21,6 +21,7 @@ pub(crate) mod registration;
 pub(crate) mod retry;
 mod spin;
 pub(crate) mod storage;
+mod sweep;
 mod timer;
 mod vectored;
 #[cfg(feature = "alloc")]

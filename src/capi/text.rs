@@ -35,8 +35,8 @@ extern "C" fn epl_version_string() -> *const c_char {
 
 macro_rules! names {
     ($($number:literal $name:ident $meaning:literal;)*) => {
-        /// The numbers that have a name, and their names in the same order. Not a table of pointers,
-        /// which is larger than the names.
+        /// The numbers that have a name, and their names in the same order. Not a table of
+        /// pointers, which is larger than the names.
         const NUMBERS: &[u8] = &[0, $($number),*];
         const NAMES: &str = concat!("0\0", $(stringify!($name), "\0"),*);
     };
@@ -50,8 +50,8 @@ unsafe extern "C" {
 /// What an error means: a negative result of this library, or an errno.
 #[unsafe(no_mangle)]
 extern "C" fn epl_strerror(error: c_int) -> *const c_char {
-    // SAFETY: strerror(3) takes any number. It returns a text that ends with a zero byte: a constant
-    // one, or for an unknown number one of this thread.
+    // SAFETY: strerror(3) takes any number. It returns a text that ends with a zero byte: a
+    // constant one, or for an unknown number one of this thread.
     unsafe { strerror(error.wrapping_abs()) }
 }
 

@@ -15,6 +15,7 @@ use super::limits::Limits;
 use super::registration::{REQUEUE_MASK, REQUEUED_BIT, Registration, pack_ready, unpack_ready};
 use super::spin::{Spin, SpinPolicy};
 use super::storage::{Heap, Parts, StorageOf};
+use super::sweep::{STALE_WAITS_MAX, Sweep};
 #[cfg(feature = "alloc")]
 use super::waker::Waker;
 #[cfg(feature = "alloc")]
@@ -34,21 +35,12 @@ use crate::token::Token;
 /// although the kernel never reports an event.
 const REPEATS_MAX: u32 = 1_000;
 
-/// Consecutive waits that may return stale events only before the reactor sleeps in between. A few
-/// stale events are ordinary: a batch holds them whenever one handler closes another's descriptor.
-const STALE_WAITS_MAX: u32 = 8;
-
 /// How long it sleeps then. One millisecond is the shortest sleep of epoll_wait(2): it keeps a
 /// stale level-triggered registration below one percent of a core, and delays others by no more.
 const STALE_SLEEP_MILLIS: u32 = 1;
 
-/// Events after which a sweep whose batches are all full counts as complete, besides two for each
-/// registration, although stale events may hide some. More than any process has descriptors:
-/// reached only with very many stale registrations.
-const SWEEP_EVENTS_MAX: usize = 1 << 16;
-
-/// Whether there are a [`Waker`](super::Waker) and polling. The libraries for C have no function for
-/// them, and leave their code out.
+/// Whether there are a waker and polling. The libraries for C have no function for them, and leave
+/// their code out.
 const HAS_OPTIONS: bool = !cfg!(epl_staticlib);
 
 /// The waker's value of `epoll_event.data`. No slab grows to that slot.
@@ -118,41 +110,6 @@ pub struct Reactor<T, K: Kernel = Linux, S: StorageOf<T> = Heap> {
 /// Waits as [`Reactor::epoll_wait_now`] does, and polls before.
 pub(super) type PollBeforeWait<T, K, S> =
     fn(&mut Reactor<T, K, S>, Option<Duration>) -> Result<usize, Errno>;
-
-/// Several waits that together report everything that was ready at one time.
-///
-/// The kernel's ready list is a queue: an entry that was reported and is still ready goes to the
-/// end. So after as many events as there are registrations, each of them has been reported.
-#[derive(Clone, Copy, Debug)]
-struct Sweep {
-    since: Instant,
-    /// Registrations when it began, plus the waker: whatever was ready then is among that many
-    /// entries of the list; later entries come after them.
-    places: usize,
-    /// Events of live registrations.
-    live: usize,
-    events: usize,
-    /// Waits that returned stale events only.
-    stale_waits: u32,
-}
-
-impl Sweep {
-    const fn new(since: Instant, places: usize) -> Self {
-        Self { since, places, live: 0, events: 0, stale_waits: 0 }
-    }
-
-    /// After a wait that returned `events`, of which `live` were not stale; `None` when it is
-    /// complete.
-    fn continued(mut self, live: usize, events: usize) -> Option<Self> {
-        self.live += live;
-        self.events += events;
-        self.stale_waits += u32::from(live == 0);
-        let is_complete = self.live > self.places
-            || self.stale_waits > STALE_WAITS_MAX
-            || self.events > 2 * self.places + SWEEP_EVENTS_MAX;
-        if is_complete { None } else { Some(self) }
-    }
-}
 
 #[cfg(feature = "alloc")]
 /// What [`Reactor::serve_batch`] does after an event.
