@@ -78,6 +78,7 @@ complete -c epollite -n "__fish_epollite_using_subcommand echo" -l allow -d 'ser
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l connections-per-address -d 'connections of one address at a time' -r -f
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l udp-refuse -d 'source ports that get no answer, against loops of two servers' -r -f
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l buffer-total -d 'memory for peers that do not read, 64 KiB for each at most (128 KiB with --bulk)' -r -f
+complete -c epollite -n "__fish_epollite_using_subcommand echo" -l socket-buffers -d 'kernel\'s receive and send buffer of each TCP connection, which it doubles' -r -f
 complete -c epollite -n "__fish_epollite_using_subcommand echo" -l log-format -d 'text, json or off' -r -f -a "text\t''
 json\t''
 off\t''"

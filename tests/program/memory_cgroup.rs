@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use epollite::kernel::SocketOption;
 use epollite::{Fd, Kernel, Linux};
 
-use crate::support::client::{connect_unix, exchange};
+use crate::support::client::{Duplex, connect, connect_unix, exchange};
 use crate::support::program::Program;
 use crate::support::scratch::Scratch;
 use crate::support::wait::until_still;
@@ -56,10 +56,8 @@ impl Drop for Group {
 }
 
 /// What its send buffer holds is charged to the client: a read of the server finds more than it can
-/// write. It does not block.
-fn connect(path: &str) -> UnixStream {
-    let stream = connect_unix(path);
-    stream.set_nonblocking(true).unwrap();
+/// write.
+fn with_large_send_buffer(stream: UnixStream) -> UnixStream {
     let socket = Fd::from(OwnedFd::from(stream));
     Linux.setsockopt(&socket, SocketOption::SendBufferBytes(128 << 10)).unwrap();
     UnixStream::from(OwnedFd::from(socket))
@@ -69,27 +67,51 @@ fn connect(path: &str) -> UnixStream {
 /// buffers hold is charged to the group too, and is no part of the total: it is small here.
 #[test]
 fn a_swarm_that_never_reads_does_not_get_the_server_killed() {
-    const CLIENTS: usize = 700;
-    const LIMIT: u64 = 32 << 20;
-    const TOTAL: u64 = 16 << 20;
-    if std::env::var_os("DISPOSABLE").is_none() {
-        println!("skipped: not in a VM of tests/kernels");
+    if !is_disposable() {
         return;
     }
     fs::write("/proc/sys/net/core/wmem_default", "4608").unwrap();
     let scratch = Scratch::new();
     let path = scratch.file("socket");
+    let options = ["--unix", &path, "--buffer-total", "16MiB"];
+    is_not_killed(&options, 16 << 20, |_| connect_unix(&path), with_large_send_buffer);
+}
+
+/// The kernel's buffers of TCP connections are charged to the server, and are most of what such
+/// clients cost it: with the defaults they get it killed.
+#[test]
+fn nor_does_a_swarm_over_tcp_with_socket_buffers_of_fixed_size() {
+    if !is_disposable() {
+        return;
+    }
+    let options = ["--tcp", "127.0.0.1:0", "--buffer-total", "8MiB", "--socket-buffers", "4KiB"];
+    is_not_killed(&options, 8 << 20, |server| connect(&server.tcp()), |stream| stream);
+}
+
+fn is_disposable() -> bool {
+    let is_disposable = std::env::var_os("DISPOSABLE").is_some();
+    if !is_disposable {
+        println!("skipped: not in a VM of tests/kernels");
+    }
+    is_disposable
+}
+
+/// A server with these options, of which one bounds the total, is not killed by clients that send
+/// until they are stuck.
+fn is_not_killed<C: Duplex + Write>(
+    options: &[&str],
+    total: u64,
+    connect: impl Fn(&Program) -> C,
+    prepare: impl Fn(C) -> C,
+) {
+    const CLIENTS: usize = 700;
+    const LIMIT: u64 = 32 << 20;
     for trigger in ["level", "edge"] {
         let group = Group::with_limit(LIMIT);
-        let server = Program::serving_under(
-            &group.wrapper(),
-            &[
-                &["--unix", &path, "--log-format", "json"][..],
-                &["--trigger", trigger, "--buffer-total", "16MiB"],
-            ]
-            .concat(),
-        );
-        let mut swarm: Vec<UnixStream> = (0..CLIENTS).map(|_| connect(&path)).collect();
+        let common = ["--trigger", trigger, "--log-format", "json"];
+        let server = Program::serving_under(&group.wrapper(), &[options, &common].concat());
+        let mut swarm: Vec<C> = (0..CLIENTS).map(|_| prepare(connect(&server))).collect();
+        swarm.iter_mut().for_each(|stream| stream.set_blocking(false));
         let chunk = vec![b'x'; 64 << 10];
         let mut sent = 0;
         until_still("the swarm to be stuck", 50, || {
@@ -109,9 +131,9 @@ fn a_swarm_that_never_reads_does_not_get_the_server_killed() {
         let [anon, kernel, sock] =
             ["anon", "kernel", "sock"].map(|name| group.number("memory.stat", name) >> 10);
         println!("{trigger}: anon {anon} KiB, kernel {kernel} KiB, sockets {sock} KiB");
-        assert!(statistics.number("buffers.bytes") <= TOTAL, "invariant: the sum is bounded");
+        assert!(statistics.number("buffers.bytes") <= total, "invariant: the sum is bounded");
         assert!(statistics.number("buffers.waits") > 0, "the total was reached: {trigger}");
-        exchange(connect_unix(&path), 1 << 20);
+        exchange(connect(&server), 1 << 20);
         assert_eq!(group.number("memory.events", "oom_kill"), 0, "invariant: it is not killed");
         drop(swarm);
         server.stop().expect_code(0);

@@ -3,16 +3,17 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
+use std::process::Command;
 
 use epollite::kernel::{SocketOption, SocketType};
 use epollite::{Addr, Errno, Kernel, Linux};
 
-use crate::support::TRIGGERS;
 use crate::support::client::{connect, connect_from, echo, exchange, fill_buffers};
 use crate::support::datagram::Datagrams;
 use crate::support::procfs::resident_kib;
 use crate::support::program::Program;
 use crate::support::wait::{until, until_still};
+use crate::support::{MODELS, TRIGGERS};
 
 fn serving(options: &[&str]) -> Program {
     let arguments = ["--tcp", "127.0.0.1:0", "--log-format", "json"];
@@ -269,6 +270,30 @@ fn what_is_refused_is_counted_by_its_reason_for_prometheus() {
     server.stop().expect_code(0);
 }
 
+/// What the kernel shows is twice the number: socket(7).
+#[test]
+fn socket_buffers_have_the_size_that_was_asked_for() {
+    for model in MODELS {
+        let server = Program::serving(
+            &[&["--tcp", "127.0.0.1:0", "--model", model][..], &["--socket-buffers", "20000"]]
+                .concat(),
+        );
+        let address = server.tcp();
+        let mut client = connect(&address);
+        echo(&mut client, b"accepted");
+        let (_, port) = address.rsplit_once(':').unwrap();
+        let filter = format!("sport = :{port}");
+        let shown = Command::new("ss")
+            .args(["-tmnH", "state", "established", &filter])
+            .output()
+            .expect("make tools installs ss");
+        let shown = String::from_utf8_lossy(&shown.stdout);
+        assert!(shown.contains("rb40000,") && shown.contains("tb40000,"), "{model}: {shown}");
+        exchange(client, 1 << 20);
+        server.stop().expect_code(0);
+    }
+}
+
 #[test]
 fn limits_that_make_no_sense_are_one_clear_line() {
     for (arguments, expected) in [
@@ -284,6 +309,8 @@ fn limits_that_make_no_sense_are_one_clear_line() {
         ("--buffer-total 65535", "--buffer-total 65535 with --threads 1: each needs 65536 bytes"),
         ("--threads 3 --buffer-total 128K", "--buffer-total 131072 with --threads 3: each needs"),
         ("--model prefork --buffer-total 128K", "--buffer-total 131072 with --workers 4: each"),
+        ("--socket-buffers 0", "not a size"),
+        ("--socket-buffers 1GiB", "is more than 1073741823"),
         ("--model poll --allow ::1", "does not support --allow: only the reactor's"),
         ("--model poll --buffer-total 1M", "does not support --buffer-total"),
         ("--model prefork --accept-rate 1", "share no table"),

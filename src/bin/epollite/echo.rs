@@ -209,7 +209,12 @@ fn open_places<K: InstrumentedKernel>(
         let is_scarce = place.is_open() && same_port[index] < workers.len();
         let is_shared = (is_limited || is_scarce) && place.has_connections();
         let sockets = if is_shared { 1 } else { options.threads };
-        let bounds = listen::bind(workers[0].server.kernel(), place, sockets)?;
+        let bounds = listen::bind(
+            workers[0].server.kernel(),
+            place,
+            sockets,
+            options.limits.socket_buffer_bytes,
+        )?;
         // Sockets on a shareable port: one per thread; any other socket is assigned to one thread.
         let first = if bounds.len() == 1 { index } else { 0 };
         for (at, bound) in bounds.into_iter().enumerate() {

@@ -371,6 +371,9 @@ Limits of peers, over all threads or workers (docs/cli.md has the rules):
                              shares, 64 KiB each at least. Without room, bytes
                              wait in the kernel until they are sent
                                                                [default: 64MiB]
+      --socket-buffers BYTES kernel's receive and send buffer of each TCP
+                             connection, which it doubles; of fixed size then
+                                              [default: they grow to megabytes]
 
 Output:
       --log-format FORMAT    text, json or off                  [default: text]

@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use epollite::kernel::{CallError, SocketType, Syscall, close_quietly};
+use epollite::kernel::{CallError, SocketOption, SocketType, Syscall, close_quietly};
 use epollite::net::{AddressFamily, UnixAddr};
 use epollite::server::{
     PortSharing, bind_datagram, bind_datagram_everywhere, bind_stream, bind_stream_everywhere,
@@ -105,18 +105,37 @@ impl BoundSocket {
 }
 
 /// The sockets for one place: one, or one for each of `threads` that can share a port.
+/// `socket_buffer_bytes` is for the connections of a TCP listener.
 pub(crate) fn bind(
     kernel: &mut dyn Kernel,
     place: Place,
     threads: u32,
+    socket_buffer_bytes: Option<u32>,
 ) -> Result<Vec<BoundSocket>, CliError> {
-    match place {
+    let bounds = match place {
         Place::Port { transport, addr, is_everywhere } => {
-            bind_port(kernel, transport, addr, is_everywhere, threads)
+            bind_port(kernel, transport, addr, is_everywhere, threads)?
         }
-        Place::Unix(name) => bind_unix(kernel, name).map(|bound| vec![bound]),
-        Place::Open(bound) => Ok(vec![bound]),
+        Place::Unix(name) => vec![bind_unix(kernel, name)?],
+        Place::Open(bound) => vec![bound],
+    };
+    if let Some(bytes) = socket_buffer_bytes {
+        for bound in bounds.iter().filter(|bound| bound.transport == "tcp") {
+            set_buffers(kernel, bound, bytes)?;
+        }
     }
+    Ok(bounds)
+}
+
+/// Connections inherit the sizes from the listener, and the kernel no longer changes them: tcp(7).
+fn set_buffers(kernel: &mut dyn Kernel, bound: &BoundSocket, bytes: u32) -> Result<(), CliError> {
+    for option in [SocketOption::ReceiveBufferBytes(bytes), SocketOption::SendBufferBytes(bytes)] {
+        kernel.setsockopt(&bound.fd, option).map_err(|errno| {
+            let address = format!("tcp {}", bound.address.display());
+            bind_failure(&address, CallError { call: Syscall::Setsockopt, errno }, true)
+        })?;
+    }
+    Ok(())
 }
 
 /// The call, its address and its error: `bind tcp 127.0.0.1:80: EACCES: …`.
@@ -187,7 +206,7 @@ fn bind_port(
 /// The listener of `--metrics`.
 pub(crate) fn bind_metrics(kernel: &mut dyn Kernel, text: &str) -> Result<BoundSocket, CliError> {
     let place = look_up(&[Target::Tcp(text.to_owned())])?.remove(0);
-    Ok(bind(kernel, place, 1)?.remove(0))
+    Ok(bind(kernel, place, 1, None)?.remove(0))
 }
 
 /// A Unix socket's path as text; a path that is not valid UTF-8 with its bytes as `\xNN`.

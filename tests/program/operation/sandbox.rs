@@ -255,9 +255,10 @@ fn limits_of_peers(bulk: &str, seen: &mut BTreeSet<String>) {
     let rates = ["--accept-rate", "6/h", "--udp-rate", "5/h", "--udp-refuse", "reflectors"];
     let memory = ["--buffer-total", "128KiB", "--threads", "2", "--bulk", bulk];
     let others = ["--read-budget", "64KiB", "--drain-timeout", "1s", "--log-format", "json"];
+    let buffers = ["--socket-buffers", "256KiB"];
     let addresses =
         ["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--recorder"];
-    let options = [&addresses[..], &by_address, &rates, &memory, &others].concat();
+    let options = [&addresses[..], &by_address, &rates, &memory, &others, &buffers].concat();
     let traced = start(&scratch, &[], &options, 3);
     let server = &traced.server;
     let mut stalled: Vec<_> = (0..4).map(|_| connect(&server.tcp())).collect();

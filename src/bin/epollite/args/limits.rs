@@ -22,6 +22,8 @@ pub(crate) struct LimitOptions {
     pub(crate) udp_rate: Option<Rate>,
     pub(crate) refused_ports: RefusedPorts,
     pub(crate) buffer_total_bytes: Option<usize>,
+    /// What SO_RCVBUF and SO_SNDBUF of TCP connections are set to.
+    pub(crate) socket_buffer_bytes: Option<u32>,
 }
 
 /// What each thread or worker needs to buffer one read: the receive buffer of a server. With less
@@ -54,6 +56,9 @@ impl LimitOptions {
             "--udp-rate" => self.udp_rate = Some(args.parse_value(parse_rate)?),
             "--udp-refuse" => self.refused_ports = args.parse_value(parse_ports)?,
             "--buffer-total" => self.buffer_total_bytes = Some(args.parse_value(units::bytes)?),
+            "--socket-buffers" => {
+                self.socket_buffer_bytes = Some(args.parse_value(parse_socket_buffers)?);
+            }
             _ => return Ok(false),
         }
         Ok(true)
@@ -68,6 +73,16 @@ fn parse_network(text: &str) -> Result<Network, String> {
         }
         other => format!("'{text}' is not a network, such as 10.0.0.0/8 or ::1: {other}"),
     })
+}
+
+/// The most that SO_RCVBUF and SO_SNDBUF take: the kernel doubles it, in an `int`.
+const SOCKET_BUFFER_MAX: u32 = i32::MAX as u32 / 2;
+
+fn parse_socket_buffers(text: &str) -> Result<u32, String> {
+    let bytes = units::bytes(text)?;
+    let bytes = u32::try_from(bytes).ok().filter(|&bytes| bytes <= SOCKET_BUFFER_MAX);
+    bytes
+        .ok_or_else(|| format!("'{text}' is more than {SOCKET_BUFFER_MAX}, which the kernel takes"))
 }
 
 /// The highest rate: a million per period.

@@ -36,15 +36,16 @@ pub(crate) fn run<K: InstrumentedKernel>(
     let has_connections = start.places.iter().any(Place::has_connections);
     let mut opening = Opening::default();
     let bounds = &mut opening.bounds;
+    let buffers = options.limits.socket_buffer_bytes;
     for place in start.places {
         if options.model == Model::Reuseport {
             // Before the address is logged, so that the first connection is steered too.
-            let group = listen::bind(&mut context.kernel, place, options.workers)?;
+            let group = listen::bind(&mut context.kernel, place, options.workers, buffers)?;
             let socket = &group.first().expect("a port of at least one worker").fd;
             reuseport::steer(&mut context, socket, options.steer, options.workers)?;
             bounds.extend(group);
         } else {
-            bounds.extend(listen::bind(&mut context.kernel, place, 1)?);
+            bounds.extend(listen::bind(&mut context.kernel, place, 1, buffers)?);
         }
     }
     let taken = OTHER_DESCRIPTORS + bounds.len() as u64;
