@@ -135,6 +135,7 @@ const NOT_MODELLED: &[&str] = &[
     "rto-max",
     "read-nowait",
     "udp-error-queue",
+    "udp-errors-of-others",
     "udp-recvmmsg-timeout",
     "unix-urgent-taken",
     "unix-urgent-behind",
