@@ -243,7 +243,7 @@ impl<K: Kernel> Handle<K> {
     /// # Errors
     /// As [`Reactor::waker`](crate::Reactor::waker).
     pub fn waker(&self) -> Result<reactor::Waker, Errno> {
-        self.0.reactor.borrow_mut().waker()
+        Ok(self.0.reactor.borrow_mut().waker()?)
     }
 
     /// How many tasks there are. Cost: O(1).

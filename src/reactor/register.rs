@@ -16,6 +16,8 @@ use crate::event::{
     EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, EventMask, ExclusiveTrigger, Interest, Trigger,
 };
 use crate::kernel::close_quietly;
+#[cfg(feature = "alloc")]
+use crate::kernel::{CallError, Syscall};
 use crate::kernel::{EpollEvent, EpollOp, Fd, Kernel};
 use crate::token::Token;
 
@@ -108,22 +110,23 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     /// time, none after that.
     ///
     /// # Errors
-    /// * [`Errno::EMFILE`], [`Errno::ENFILE`], [`Errno::ENOMEM`], [`Errno::ENOSPC`]: out of
-    ///   descriptors, memory or epoll watches.
+    /// [`CallError`]: [`Errno::EMFILE`], [`Errno::ENFILE`] of eventfd, [`Errno::ENOSPC`] of
+    /// epoll_ctl, [`Errno::ENOMEM`] of both: out of descriptors, epoll watches or memory.
     ///
     /// Man page: eventfd(2)
     #[cfg(feature = "alloc")]
     #[doc(alias = "eventfd")]
-    pub fn waker(&mut self) -> Result<Waker, Errno> {
+    pub fn waker(&mut self) -> Result<Waker, CallError> {
         if let Some(waker) = &self.waker {
             return Ok(waker.clone());
         }
-        let fd = self.kernel.eventfd(0)?;
+        let fd =
+            self.kernel.eventfd(0).map_err(|errno| CallError { call: Syscall::Eventfd, errno })?;
         let mask = EventMask::new(Interest::READABLE, Trigger::Edge);
         let op = EpollOp::Add(EpollEvent::new(mask.bits(), WAKER_DATA));
         if let Err(errno) = self.kernel.epoll_ctl(&self.shared.epoll, op, &fd) {
             close_quietly(&mut self.kernel, fd);
-            return Err(errno);
+            return Err(CallError { call: Syscall::EpollCtl, errno });
         }
         let waker = Waker::new(fd);
         self.waker = Some(waker.clone());

@@ -149,7 +149,7 @@ impl<K: Kernel> DatagramServer<K> {
     ///
     /// # Errors
     /// As [`Reactor::waker`].
-    pub fn waker(&mut self) -> Result<Waker, Errno> {
+    pub fn waker(&mut self) -> Result<Waker, CallError> {
         self.reactor.waker()
     }
 

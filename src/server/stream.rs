@@ -35,7 +35,7 @@ use crate::collections::RecvBuffer;
 use crate::errno::Errno;
 use crate::event::{EPOLLIN, EPOLLOUT, Event, Interest, Ready, Trigger};
 use crate::instant::Instant;
-use crate::kernel::{ConnectionDecision, Decision, Fd, Kernel};
+use crate::kernel::{CallError, ConnectionDecision, Decision, Fd, Kernel};
 use crate::linux::Linux;
 use crate::reactor::{BatchStep, Io, Limits, Reactor, Spin, Waker};
 use crate::server::HAS_OPTIONS;
@@ -585,7 +585,7 @@ impl<K: Kernel, X> StreamServer<K, X> {
     ///
     /// # Errors
     /// As [`Reactor::waker`].
-    pub fn waker(&mut self) -> Result<Waker, Errno> {
+    pub fn waker(&mut self) -> Result<Waker, CallError> {
         self.reactor.waker()
     }
 

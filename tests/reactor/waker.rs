@@ -6,7 +6,7 @@ use std::thread;
 use epollite::Trigger;
 use epollite::event::EPOLLIN;
 use epollite::instrument::{CallCounter, CallCounts};
-use epollite::kernel::Syscall;
+use epollite::kernel::{CallError, Syscall};
 use epollite::kernel::{Hooked, SyscallHook};
 use epollite::reactor::Waker;
 use epollite::{Errno, Event, Instant, Interest, Kernel, Linux, Reactor};
@@ -85,7 +85,8 @@ fn a_wake_that_failed_does_not_hold_the_next_one_back() {
 fn a_waker_that_could_not_be_made_leaks_nothing_and_can_be_made_later() {
     let mut kernel = refusing(&[(Syscall::EpollCtl, Errno::ENOSPC, 1)]);
     let mut reactor = Reactor::<(), _>::with_kernel(&mut kernel).unwrap();
-    assert_eq!(reactor.waker().unwrap_err(), Errno::ENOSPC);
+    let failure = CallError { call: Syscall::EpollCtl, errno: Errno::ENOSPC };
+    assert_eq!(reactor.waker().unwrap_err(), failure);
     let waker = reactor.waker().unwrap();
     waker.wake(&mut Linux).unwrap();
     assert_eq!(poll_now(&mut reactor), Some(Event::Woken));

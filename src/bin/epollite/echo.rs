@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use epollite::kernel::close_quietly;
+use epollite::Fd;
+use epollite::kernel::{CallError, close_quietly};
 use epollite::net::UnixAddr;
 use epollite::server::stream::AcceptSharing;
 use epollite::server::{datagram, stream};
-use epollite::{Errno, Fd};
 
 use crate::args::EchoOptions;
 use crate::coordinator::Coordinator;
@@ -305,8 +305,7 @@ fn build_workers<K: InstrumentedKernel>(
         workers.push(worker);
     }
     let wakers = workers.iter_mut().map(|worker| worker.server.waker());
-    let wakers: Result<Vec<_>, Errno> = wakers.collect();
-    coordinator.set_wakers(wakers.map_err(failed("eventfd"))?);
+    coordinator.set_wakers(wakers.collect::<Result<Vec<_>, CallError>>()?);
     Ok(workers)
 }
 

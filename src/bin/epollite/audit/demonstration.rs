@@ -98,7 +98,7 @@ impl Planted {
 impl Demonstration {
     fn new() -> Result<Self, CliError> {
         let mut reactor = Reactor::new().map_err(failed("epoll_create1"))?;
-        reactor.waker().map_err(failed("eventfd"))?;
+        reactor.waker()?;
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into();
         let bound = bind_stream(reactor.kernel(), &addr, PortSharing::Exclusive);
         let (listener, addr) = bound.map_err(|error| failed(error.call.name())(error.errno))?;
