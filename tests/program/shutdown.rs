@@ -49,21 +49,6 @@ fn it_exits_immediately_without_clients() {
     );
 }
 
-/// signalfd(2) returns the lowest number first, and SIGUSR1 has a lower one than SIGTERM.
-#[test]
-fn signals_without_end_do_not_hide_a_termination_signal() {
-    for model in MODELS {
-        let mut server =
-            Program::serving(&["--tcp", "127.0.0.1:0", "--model", model, "--log-format", "json"]);
-        // Until it has exited, or a zombie that this process has not yet waited for.
-        let storm = "trap '' TERM; kill -s USR1 $0; kill -s TERM $0; \
-             while read -r _ _ state _ </proc/$0/stat && [ $state != Z ]; do \
-             kill -s USR1 $0 $0 $0 $0 $0 $0 $0 $0 || break; done 2>/dev/null; true";
-        server.signals(storm);
-        server.end().expect_code(0);
-    }
-}
-
 #[test]
 fn pending_data_is_flushed_before_exit() {
     for trigger in TRIGGERS {
