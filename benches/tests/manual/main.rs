@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use clap_complete::Shell;
 
 /// The help texts of the program, as it is compiled.
-#[path = "../../../src/bin/epollite/help.rs"]
+#[path = "../../../src/bin/epollite/args/help.rs"]
 mod texts;
 
 /// The subcommands and the text that `--help` prints for each.

@@ -11,7 +11,7 @@ mod sockets;
 
 use crate::args::AuditTarget;
 use crate::exit::CliError;
-use crate::log;
+use crate::output::log;
 use inspect::inspect;
 
 pub(crate) fn run(target: AuditTarget) -> Result<(), CliError> {

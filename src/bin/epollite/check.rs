@@ -15,7 +15,8 @@ use epollite::{Addr, Errno, Kernel, Linux};
 
 use crate::args::Target;
 use crate::exit::CliError;
-use crate::{listen, log};
+use crate::listen;
+use crate::output::log;
 
 /// The timeout of each step, and of receiving the whole reply.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ mod page;
 
 use crate::args::DoctorOptions;
 use crate::exit::CliError;
-use crate::log;
+use crate::output::log;
 use features::Feature;
 
 pub(crate) fn run(options: DoctorOptions) -> Result<(), CliError> {

@@ -1,5 +1,13 @@
 //! `epollite echo`: opens sockets, threads and signals, runs the server and cleans up.
 
+pub(crate) mod client_log;
+pub(crate) mod coordinator;
+pub(crate) mod limits;
+pub(crate) mod model;
+pub(crate) mod startup;
+pub(crate) mod stats;
+pub(crate) mod worker;
+
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,22 +19,25 @@ use epollite::server::stream::AcceptSharing;
 use epollite::server::{datagram, stream};
 
 use crate::args::EchoOptions;
-use crate::coordinator::Coordinator;
 use crate::exit::{CliError, failed, spawn_failure};
+use crate::instrument::recorder;
+use crate::instrument::trace::Trace;
 use crate::instrument::{CountingKernel, InstrumentedKernel, recording_kernel};
 use crate::listen::{self, BoundSocket, Place};
-use crate::model::Model;
+use crate::models;
 use crate::operation::handover::{Handover, HeldSocket};
 use crate::operation::privileges::Identity;
 use crate::operation::takeover::{self, Predecessor, TakenSockets};
 use crate::operation::{activation, notify, privileges, reload, sandbox};
-use crate::startup::{
+use crate::output::log;
+use crate::signals;
+use coordinator::Coordinator;
+use model::Model;
+use startup::{
     OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening, raise_nofile_limit,
 };
-use crate::stats::StatsSnapshot;
-use crate::trace::Trace;
-use crate::worker::Worker;
-use crate::{limits, log, models, recorder, signals};
+use stats::StatsSnapshot;
+use worker::Worker;
 
 /// Descriptors that each thread has for itself: an epoll and an eventfd.
 const THREAD_DESCRIPTORS: u64 = 2;

@@ -5,15 +5,23 @@
 //! `--recorder` the reactor's own server runs code that contains no tracing. The other models have
 //! one copy of their code: there a call first asks whether it is recorded.
 
+pub(crate) mod call;
+pub(crate) mod entry;
+mod explain;
+pub(crate) mod origin;
+mod perfetto;
+pub(crate) mod recorder;
+pub(crate) mod ring;
+pub(crate) mod trace;
+pub(crate) mod trace_event;
+
 use std::collections::VecDeque;
 
+use call::{Call, CallTable};
+use entry::Entry;
 use epollite::instrument::{Argument, RecordSink, ReturnValue, SyscallRecord, Tracer};
 use epollite::kernel::{Decision, Hooked};
 use epollite::{Errno, Instant, Kernel, Linux};
-
-use crate::call::{Call, CallTable};
-use crate::entry::Entry;
-use crate::ring;
 
 /// Keeps entries until they are drained; the flight recorder, if there is one, gets each at once.
 #[derive(Debug, Default)]

@@ -9,47 +9,27 @@
 
 mod args;
 mod audit;
-mod call;
 mod check;
-mod client_log;
-mod columns;
-mod coordinator;
 mod doctor;
 mod echo;
-mod entry;
 mod exit;
-mod explain;
-mod help;
 mod instrument;
-mod json;
-mod limits;
 mod listen;
-mod log;
-mod model;
 mod models;
 mod nc;
 mod operation;
-mod origin;
-mod perfetto;
-mod recorder;
-mod ring;
+mod output;
 mod scenario;
 mod signals;
 mod sim;
-mod sink;
 mod small_map;
-mod startup;
-mod stats;
 mod study;
-mod trace;
-mod trace_event;
-mod units;
-mod worker;
 
 use std::process::ExitCode;
 
 use args::Command;
 use exit::CliError;
+use output::log;
 
 fn main() -> ExitCode {
     let result = args::parse(std::env::args_os().skip(1)).and_then(run);

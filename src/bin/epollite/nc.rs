@@ -26,9 +26,9 @@ use epollite::{Addr, Interest, Kernel, Linux};
 
 use crate::args::{Endpoint, NcOptions};
 use crate::exit::CliError;
+use crate::instrument::trace::{Trace, TraceWriter};
 use crate::listen::SocketFiles;
 use crate::signals;
-use crate::trace::{Trace, TraceWriter};
 
 use session::{FdEntry, Role, Session};
 use stdio::Stdio;

@@ -14,10 +14,10 @@ use epollite::Errno;
 use epollite::kernel::{SIGINFO_BYTES, Signal, SignalSet};
 
 use crate::instrument::CountingKernel;
+use crate::instrument::ring;
 use crate::models::{
     Disposition, ModelSyscalls as _, is_ignored, set_disposition, unblock_signals,
 };
-use crate::ring;
 
 /// Signals that request a shutdown.
 const SHUTDOWN_SIGNALS: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];

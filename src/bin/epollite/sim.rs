@@ -9,9 +9,10 @@ use epollite::sim::Entropy;
 
 use crate::args::SimOptions;
 use crate::exit::CliError;
+use crate::output::log;
+use crate::scenario;
 use crate::scenario::config::{ScenarioConfig, ScenarioReport, SeededChoices, Violation};
 use crate::scenario::server::stream_server;
-use crate::{log, scenario};
 
 std::thread_local! {
     /// Where the last panic happened.

@@ -44,9 +44,9 @@ use std::fs;
 use epollite::study::{SECTIONS, Skipped};
 
 use crate::args::{Kernels, Pictures, StudyCommand, StudyOptions, Trigger, View};
-use crate::columns::one_line;
 use crate::exit::{CliError, spawn_failure, syscall_failure};
-use crate::log;
+use crate::output::columns::one_line;
+use crate::output::log;
 use kernels::{Machine, Observation};
 use script::{Script, find_text};
 use translation::{Language, Translation};

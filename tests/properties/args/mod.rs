@@ -6,12 +6,11 @@
 mod program {
     pub(crate) mod args;
     pub(crate) mod exit;
-    mod help;
-    mod json;
-    mod log;
-    mod model;
-    mod sink;
-    mod units;
+    mod output;
+
+    mod echo {
+        pub(crate) mod model;
+    }
 
     /// Parsing opens no descriptors.
     mod models {

@@ -1,8 +1,8 @@
 //! Arguments of `epollite audit` and `epollite doctor`. Knows the flags, and nothing of processes.
 
 use super::super::exit::CliError;
-use super::super::{help, units};
 use super::parser::{Arg, ArgParser};
+use super::{help, units};
 
 /// What `epollite audit` inspects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use super::super::exit::CliError;
-use super::super::help;
 use super::audit::{AuditTarget, DoctorOptions, parse_audit, parse_doctor};
 use super::echo::{EchoCommand, EchoOptions, parse_echo};
+use super::help;
 use super::nc::{NcOptions, parse_nc};
 use super::parser::{Arg, ArgParser};
 use super::sim::{SimOptions, parse_sim};

@@ -7,15 +7,15 @@ use epollite::net::UnixAddr;
 use epollite::reactor::Spin;
 use epollite::server::stream::{AcceptSharing, Bulk};
 
+use super::super::echo::model::{self, Model, Steer};
 use super::super::exit::CliError;
-use super::super::log::{Format, Log};
-use super::super::model::{self, Model, Steer};
-use super::super::{help, units};
+use super::super::output::log::{Format, Log};
 use super::limits::LimitOptions;
 use super::parser::ArgParser;
 use super::target::{Target, parse_host_port, parse_target, parse_unix};
 use super::trace::{TraceTarget, parse_text_trace, parse_trace};
 use super::user::{User, parse_user};
+use super::{help, units};
 
 /// `epollite echo`.
 #[derive(Clone, Debug)]

@@ -9,8 +9,8 @@ use epollite::server::Rate;
 use epollite::server::datagram::RefusedPorts;
 
 use super::super::exit::CliError;
-use super::super::units;
 use super::parser::ArgParser;
+use super::units;
 
 /// Limits of peers, each over all threads or workers.
 #[derive(Clone, Debug, Default)]

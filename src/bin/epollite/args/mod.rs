@@ -5,6 +5,7 @@
 mod audit;
 mod command;
 mod echo;
+pub(crate) mod help;
 mod limits;
 mod nc;
 mod parser;
@@ -13,6 +14,7 @@ mod study;
 mod suggest;
 mod target;
 mod trace;
+mod units;
 mod user;
 
 pub(crate) use audit::{AuditTarget, DoctorOptions};

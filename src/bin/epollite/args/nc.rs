@@ -8,10 +8,10 @@ use epollite::kernel::SocketType;
 use epollite::net::{AddressFamily, UnixAddr};
 
 use super::super::exit::CliError;
-use super::super::{help, units};
 use super::parser::{Arg, ArgParser};
 use super::target::parse_unix;
 use super::trace::{TraceTarget, parse_trace};
+use super::{help, units};
 
 /// `epollite nc`.
 #[derive(Clone, Default, Debug)]

@@ -3,9 +3,9 @@
 use epollite::Trigger;
 
 use super::super::exit::CliError;
-use super::super::{help, units};
 use super::echo::parse_trigger;
 use super::parser::ArgParser;
+use super::{help, units};
 
 /// `epollite sim`.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use super::super::exit::CliError;
-use super::super::help;
+use super::help;
 use super::parser::{Arg, ArgParser};
 
 /// `epollite study`.

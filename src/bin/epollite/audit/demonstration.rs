@@ -13,9 +13,9 @@ use epollite::{Errno, Fd, Interest, Kernel, Reactor, Token, Trigger};
 
 use super::inspect::inspect;
 use super::page;
-use crate::columns::labelled;
 use crate::exit::{CliError, failed};
-use crate::log;
+use crate::output::columns::labelled;
+use crate::output::log;
 
 /// The registrations of the demonstration.
 struct Demonstration {

@@ -4,7 +4,7 @@ use epollite::audit::{EpollEntry, Fault, Target, WatchedEpoll};
 use epollite::event::Ready;
 
 use super::process::ProcessState;
-use crate::columns::labelled;
+use crate::output::columns::labelled;
 
 /// The columns of descriptor, mask and data; the rest is that of the target.
 const FD: usize = 7;

@@ -13,9 +13,9 @@ use epollite::audit::{
 };
 
 use super::sockets::{SocketInfo, SocketTable};
-use crate::columns::one_line;
 use crate::exit::CliError;
 use crate::models::is_file_watched;
+use crate::output::columns::one_line;
 
 /// A process at one moment. (It is not stopped: two files may be of different moments.)
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::columns::one_line;
+use crate::output::columns::one_line;
 
 /// What a table says of one socket.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -12,8 +12,8 @@ use epollite::kernel::{
 use epollite::net::{AddressFamily, DatagramBatch};
 use epollite::{Addr, Errno, Fd, Kernel, Linux};
 
+use crate::echo::model::Steer;
 use crate::instrument::CountingKernel;
-use crate::model::Steer;
 use crate::models::{
     ModelSyscalls as _, is_file_watched, set_busy_poll_params, set_udp_segment_bytes,
 };

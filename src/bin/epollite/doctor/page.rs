@@ -4,8 +4,8 @@ use std::fs;
 
 use super::features::Feature;
 use super::limits::Limit;
-use crate::columns::labelled;
-use crate::json::{array, json_string, object, optional};
+use crate::output::columns::labelled;
+use crate::output::json::{array, json_string, object, optional};
 
 /// The columns of name and state; the rest is text.
 const NAME: usize = 32;

@@ -26,9 +26,9 @@ use super::signal_thread::ConnectionRegistry;
 use super::sockets::{self, AcceptError, Acceptor};
 use super::sys::ModelSyscalls as _;
 
+use crate::echo::stats::StatsSnapshot;
 use crate::exit::{CliError, failed, syscall_failure};
 use crate::instrument::InstrumentedKernel;
-use crate::stats::StatsSnapshot;
 
 /// Serves a listener until the signal thread interrupts it, and then what is in its backlog.
 pub(super) fn run<K: InstrumentedKernel>(

@@ -12,7 +12,7 @@ use epollite::{Addr, Errno, Fd};
 use super::context::WorkerContext;
 use super::signal_thread::Registration;
 use super::sys::ModelSyscalls as _;
-use crate::client_log;
+use crate::echo::client_log;
 use crate::instrument::InstrumentedKernel;
 
 /// The interval between two reads while draining.

@@ -13,8 +13,8 @@ use super::shared_stats::SharedCounters;
 use super::sys::{self, ExitStatus, ModelSyscalls as _};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
-use crate::log::Log;
 use crate::operation::{notify, reload};
+use crate::output::log::Log;
 use crate::signals::{exit_by, read_signals};
 
 /// Children that have been forked and not yet reaped.

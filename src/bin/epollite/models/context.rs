@@ -7,12 +7,12 @@ use epollite::server::stream::CloseReason;
 use epollite::server::{datagram, stream};
 
 use super::shared_stats::{CounterWriter, SharedCounters};
-use crate::client_log;
+use crate::echo::client_log;
+use crate::echo::stats::StatsSnapshot;
 use crate::instrument::InstrumentedKernel;
-use crate::log::Log;
-use crate::origin::TraceOrigin;
-use crate::stats::StatsSnapshot;
-use crate::trace::Trace;
+use crate::instrument::origin::TraceOrigin;
+use crate::instrument::trace::Trace;
+use crate::output::log::Log;
 
 /// Bytes read at once, and so the upper bound of one client's write buffer. Any datagram fits.
 pub(super) const BUFFER_BYTES: usize = 64 << 10;

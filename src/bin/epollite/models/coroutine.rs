@@ -36,11 +36,11 @@ use super::fd_list::ServerLimits;
 use super::send_queue::{POLLS_PER_TIMEOUT, SendQueue};
 use super::server_state::{ServerState, signal_loop};
 use super::sockets::{AcceptError, FailureStreak};
-use crate::client_log;
+use crate::echo::client_log;
+use crate::echo::stats::StatsSnapshot;
 use crate::exit::{CliError, failed, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::BoundSocket;
-use crate::stats::StatsSnapshot;
 
 /// Bytes read at once, and so the most that is buffered for one client: as many as the reactor's
 /// own server reads. Borrowed from the pool only while it holds data, so an idle client has none.

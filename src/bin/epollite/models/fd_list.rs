@@ -14,13 +14,13 @@ use epollite::{Addr, Errno, Fd, Instant, Interest, Trigger};
 use super::client::Client;
 use super::context::{BUFFER_BYTES, WorkerContext};
 use super::sockets::{self, AcceptError, Acceptor};
-use crate::client_log;
+use crate::echo::client_log;
+use crate::echo::stats::StatsSnapshot;
 use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
 use crate::listen::{BoundSocket, SocketFiles};
 use crate::operation::{notify, reload};
 use crate::signals::{exit_by, read_signals};
-use crate::stats::StatsSnapshot;
 
 /// Connections accepted, or datagrams answered, before other descriptors are served.
 const BATCH_MAX: u32 = 64;

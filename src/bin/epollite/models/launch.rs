@@ -13,15 +13,17 @@ use super::{
     thread,
 };
 use crate::args::EchoOptions;
+use crate::echo::model::Model;
+use crate::echo::startup::{
+    OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening,
+};
+use crate::echo::stats::StatsSnapshot;
 use crate::exit::{CliError, failed};
 use crate::instrument::InstrumentedKernel;
+use crate::instrument::origin::TraceOrigin;
 use crate::listen::{self, BoundSocket, Place, SocketFiles};
-use crate::model::Model;
 use crate::operation::{notify, privileges};
-use crate::origin::TraceOrigin;
 use crate::signals;
-use crate::startup::{OTHER_DESCRIPTORS, Start, block_signals, check_spare_fds, log_listening};
-use crate::stats::StatsSnapshot;
 
 /// Serves with the model selected in `options`, until a signal ends it.
 pub(crate) fn run<K: InstrumentedKernel>(

@@ -12,9 +12,9 @@
 //! every model does.
 
 use super::fd_list::FdList;
+use crate::echo::stats::StatsSnapshot;
 use crate::exit::CliError;
 use crate::instrument::InstrumentedKernel;
-use crate::stats::StatsSnapshot;
 
 /// Serves until a signal ends it.
 pub(super) fn run<K: InstrumentedKernel>(

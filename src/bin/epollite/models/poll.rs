@@ -14,9 +14,9 @@
 
 use super::fd_list::FdList;
 use super::sys::{ModelSyscalls as _, PollFd};
+use crate::echo::stats::StatsSnapshot;
 use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
-use crate::stats::StatsSnapshot;
 
 /// Serves until a signal ends it.
 pub(super) fn run<K: InstrumentedKernel>(

@@ -36,14 +36,14 @@ use super::children::ChildProcesses;
 use super::supervision::{Finding, Supervisor};
 use super::sys::{self, ModelSyscalls as _, PollFd};
 use crate::args::EchoOptions;
-use crate::coordinator::Coordinator;
+use crate::echo::coordinator::Coordinator;
+use crate::echo::limits;
+use crate::echo::stats::StatsSnapshot;
+use crate::echo::worker::Worker;
 use crate::exit::{CliError, failed, syscall_failure};
 use crate::instrument::InstrumentedKernel;
-use crate::limits;
-use crate::log::Log;
-use crate::origin::TraceOrigin;
-use crate::stats::StatsSnapshot;
-use crate::worker::Worker;
+use crate::instrument::origin::TraceOrigin;
+use crate::output::log::Log;
 
 /// Forks the workers, replaces those that exit, and waits until all have exited at shutdown.
 /// `listeners` are the sockets with the worker that owns each; `None` means that all workers share
@@ -202,7 +202,7 @@ impl Workers<'_> {
 fn child_main(result: Result<(), CliError>) -> ! {
     let code = result.map_or_else(
         |failure| {
-            crate::log::err(&format!("epollite: {}\n", failure.line));
+            crate::output::log::err(&format!("epollite: {}\n", failure.line));
             failure.code
         },
         |()| 0,

@@ -32,12 +32,12 @@ use super::context::{BUFFER_BYTES, WorkerContext};
 use super::sockets::{AcceptError, Acceptor};
 use super::sys::{ModelSyscalls as _, PollFd};
 
-use crate::client_log;
+use crate::echo::client_log;
+use crate::echo::stats::StatsSnapshot;
 use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
-use crate::origin::TraceOrigin;
+use crate::instrument::origin::TraceOrigin;
 use crate::signals::read_signals;
-use crate::stats::StatsSnapshot;
 
 /// Concurrent processes when the user sets no limit.
 pub(super) const PROCESSES_MAX: u32 = 1024;

@@ -25,9 +25,9 @@ use epollite::Fd;
 
 use super::context::WorkerContext;
 use super::sys::ModelSyscalls as _;
+use crate::echo::model::Steer;
 use crate::exit::{CliError, failed};
 use crate::instrument::InstrumentedKernel;
-use crate::model::Steer;
 
 /// Attaches the program that selects among the `count` sockets of this socket's port, unless the
 /// kernel's default is to be used. One program for the whole group.

@@ -14,9 +14,9 @@
 
 use super::fd_list::FdList;
 use super::sys::{FdSet, ModelSyscalls as _};
+use crate::echo::stats::StatsSnapshot;
 use crate::exit::{CliError, syscall_failure};
 use crate::instrument::InstrumentedKernel;
-use crate::stats::StatsSnapshot;
 use epollite::Interest;
 
 /// The first descriptor that has no bit.

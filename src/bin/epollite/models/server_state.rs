@@ -16,12 +16,12 @@ use epollite::{Addr, Errno, Instant};
 use super::context::WorkerContext;
 use super::fd_list::ServerLimits;
 use super::sockets::{AcceptError, Acceptor};
+use crate::echo::stats::StatsSnapshot;
 use crate::instrument::InstrumentedKernel;
 use crate::listen::SocketFiles;
-use crate::log::Log;
 use crate::operation::{notify, reload};
+use crate::output::log::Log;
 use crate::signals::exit_by;
-use crate::stats::StatsSnapshot;
 
 /// State shared by the server's tasks.
 pub(super) struct ServerState<K: InstrumentedKernel> {

@@ -11,8 +11,8 @@ use epollite::kernel::Syscall;
 use epollite::server::stream::StreamStats;
 
 use super::sys;
-use crate::call::{Call, CallTable};
-use crate::stats::StatsSnapshot;
+use crate::echo::stats::StatsSnapshot;
+use crate::instrument::call::{Call, CallTable};
 
 /// The shared words, in one or more parts.
 #[derive(Clone)]

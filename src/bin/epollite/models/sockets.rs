@@ -9,7 +9,7 @@ use epollite::{Addr, Errno, Fd};
 
 use super::context::{BUFFER_BYTES, WorkerContext};
 use super::sys::ModelSyscalls as _;
-use crate::client_log;
+use crate::echo::client_log;
 use crate::instrument::InstrumentedKernel;
 
 /// Datagrams are answered, except those that are too long or come from a port that would answer the

@@ -17,9 +17,9 @@ use epollite::instrument::Argument as A;
 use epollite::kernel::{Signal, SocketType, Syscall};
 use epollite::{Errno, Fd, Interest};
 
-use crate::call::Call;
+use crate::echo::model::Steer;
 use crate::instrument::InstrumentedKernel;
-use crate::model::Steer;
+use crate::instrument::call::Call;
 
 /// The calls that the models make besides those of the library's kernels, on any kernel of the
 /// program.

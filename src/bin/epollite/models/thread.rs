@@ -27,11 +27,11 @@ use super::context::{BUFFER_BYTES, WorkerContext};
 use super::signal_thread::{ConnectionRegistry, Registration};
 use super::sockets::{self, AcceptError, Acceptor};
 use super::sys::ModelSyscalls as _;
-use crate::client_log;
+use crate::echo::client_log;
+use crate::echo::stats::StatsSnapshot;
 use crate::exit::{CliError, failed, syscall_failure};
 use crate::instrument::InstrumentedKernel;
-use crate::origin::TraceOrigin;
-use crate::stats::StatsSnapshot;
+use crate::instrument::origin::TraceOrigin;
 
 /// Stack size of a thread in bytes. The deepest call formats a log line.
 const STACK_BYTES: usize = 128 << 10;

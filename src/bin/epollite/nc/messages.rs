@@ -6,7 +6,7 @@ use epollite::{Addr, Errno};
 
 use crate::args::{Endpoint, NcOptions};
 use crate::exit::CliError;
-use crate::log;
+use crate::output::log;
 
 /// A line under `-v`.
 pub(super) fn verbose(options: &NcOptions, line: &str) {

@@ -20,7 +20,7 @@ use super::messages;
 use super::stdio::{PIPE_BUF, Stdio, Stream};
 use crate::args::{Mode, NcOptions};
 use crate::exit::CliError;
-use crate::log;
+use crate::output::log;
 use crate::signals::read_signals;
 
 /// Bytes read at once. Beyond this, a larger buffer has no measurable effect.

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::stats::StatsSnapshot;
+use crate::echo::stats::StatsSnapshot;
 
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -79,7 +79,7 @@ pub(crate) fn exposition(sum: &StatsSnapshot) -> String {
     let events = [("handled", handled), ("spurious", spurious), ("stale", stale)];
     page.by("events_total", "Events of epoll.", "result", &events);
     let calls = sum.system_calls();
-    let of = |value: fn(&crate::call::CallCount) -> u64| {
+    let of = |value: fn(&crate::instrument::call::CallCount) -> u64| {
         calls.iter().map(|(name, count)| (*name, value(count))).collect::<Vec<_>>()
     };
     let (name, help) = ("syscalls_total", "System calls of the server.");

@@ -16,7 +16,7 @@ use std::time::Duration;
 use epollite::{Kernel, Linux};
 
 use crate::exit::CliError;
-use crate::log::Log;
+use crate::output::log::Log;
 
 struct Notifier {
     /// For the first message, which waits. Two sockets, since a sandbox permits no change of one.

@@ -12,8 +12,8 @@ use super::sys::{self, Ids};
 use crate::args::User;
 use crate::exit::CliError;
 use crate::listen::{BoundSocket, path_text};
-use crate::log::Log;
 use crate::models::effective_uid;
+use crate::output::log::Log;
 
 /// The user that may do everything, and its group.
 const ROOT: u32 = 0;

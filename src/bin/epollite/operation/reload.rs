@@ -7,8 +7,8 @@
 use std::sync::OnceLock;
 
 use super::notify;
-use crate::log::Log;
-use crate::trace::Trace;
+use crate::instrument::trace::Trace;
+use crate::output::log::Log;
 
 /// The flags and their files.
 static FILES: OnceLock<Vec<(&'static str, Trace)>> = OnceLock::new();

@@ -14,7 +14,7 @@ use epollite::{Interest, Io, Kernel, Received, Sent, Trigger};
 
 use super::exposition::{CONTENT_TYPE, exposition};
 use super::http::{self, REQUEST_BYTES_MAX, Request};
-use crate::stats::StatsSnapshot;
+use crate::echo::stats::StatsSnapshot;
 
 /// Requests at a time. They share the descriptors that are no connections' with listeners.
 pub(crate) const SCRAPES_MAX: usize = 32;

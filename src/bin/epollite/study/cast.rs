@@ -7,8 +7,8 @@
 
 use super::script::Script;
 use super::timeline::Row;
-use crate::columns::{COLUMNS, wrap};
-use crate::json::json_string;
+use crate::output::columns::{COLUMNS, wrap};
+use crate::output::json::json_string;
 
 /// Between two letters, before a result, and for a reader after a result.
 const LETTER_MILLIS: u64 = 40;

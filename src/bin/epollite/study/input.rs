@@ -2,9 +2,9 @@
 
 use std::io::{BufRead, IsTerminal, stdin};
 
-use crate::columns::one_line;
 use crate::exit::CliError;
-use crate::log::write_result;
+use crate::output::columns::one_line;
+use crate::output::log::write_result;
 
 /// More of a line than any answer has is ignored.
 const LINE_BYTES_MAX: usize = 4_096;

@@ -8,8 +8,8 @@ use super::kernels::{Machine, Observation};
 use super::script::Script;
 use super::timeline::{expected, observed, timeline};
 use super::verdict::{key_step, people_agree, skipped, state};
-use crate::columns::one_line;
-use crate::json::{array, json_string, object, optional};
+use crate::output::columns::one_line;
+use crate::output::json::{array, json_string, object, optional};
 
 /// One experiment with every system call.
 pub(super) fn experiment(script: &Script, machine: &Machine, seen: &Observation) -> String {

@@ -10,7 +10,7 @@ use super::script::Script;
 use super::timeline::{Row, expected, observed, timeline};
 use super::translation::{Language, Translation};
 use super::verdict::{key_step, people_wrong, skipped, state, verdict};
-use crate::columns::{one_line, wrap};
+use crate::output::columns::{one_line, wrap};
 
 /// The width of a paragraph.
 const COLUMNS: usize = 100;

@@ -4,8 +4,8 @@
 //! Makes text from rows; runs nothing. Reference: "Trace Event Format", the JSON array format.
 
 use super::timeline::{Row, actors, descriptors};
-use crate::json::{array, json_string, object};
-use crate::trace_event::Track;
+use crate::instrument::trace_event::Track;
+use crate::output::json::{array, json_string, object};
 
 /// The process of the actors' tracks, and that of the descriptors'.
 const ACTORS: u32 = 1;

@@ -13,9 +13,9 @@ use super::score::{Count, Score};
 use super::script::Script;
 use super::timeline::{Row, descriptors, timeline};
 use super::verdict::skipped;
-use crate::columns::{labelled, one_line};
 use crate::exit::CliError;
-use crate::log::write_result;
+use crate::output::columns::{labelled, one_line};
+use crate::output::log::write_result;
 
 /// How often an answer that is no result may be typed again.
 const TRIES: usize = 3;

@@ -6,8 +6,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::file::read_text;
-use crate::columns::one_line;
 use crate::exit::CliError;
+use crate::output::columns::one_line;
 use crate::small_map::SmallMap;
 
 /// Right ones, and how many were asked.

@@ -9,8 +9,8 @@ use epollite::study::{BUILT_IN, Experiment, built_in, parse};
 
 use super::file::read_text;
 use crate::args::{Trigger, nearest_names};
-use crate::columns::one_line;
 use crate::exit::CliError;
+use crate::output::columns::one_line;
 
 /// An experiment and its text.
 #[derive(Clone, Debug)]

@@ -14,9 +14,9 @@ use super::script::Script;
 use super::svg;
 use super::timeline::timeline;
 use super::translation::{Language, Translation};
-use crate::columns::one_line;
 use crate::exit::CliError;
-use crate::log;
+use crate::output::columns::one_line;
+use crate::output::log;
 
 /// An experiment, what the model showed, and its Chinese texts.
 type Entry = (Script, Observation, Translation);

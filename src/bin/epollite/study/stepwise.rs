@@ -8,7 +8,7 @@ use super::page;
 use super::script::Script;
 use super::timeline::timeline;
 use crate::exit::CliError;
-use crate::log::write_result;
+use crate::output::log::write_result;
 
 /// Shows an experiment. When the input has ended, the rest is shown at once.
 pub(super) fn stepwise(

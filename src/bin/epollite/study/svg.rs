@@ -9,7 +9,7 @@ use super::ready::Ready;
 use super::script::Script;
 use super::timeline::{Row, actors, descriptors};
 use super::transfers::{Fate, Transfer, Transfers};
-use crate::columns::wrap;
+use crate::output::columns::wrap;
 use crate::small_map::SmallMap;
 
 const WIDTH: usize = 800;

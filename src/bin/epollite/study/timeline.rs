@@ -8,7 +8,7 @@ use std::time::Duration;
 use epollite::instrument::{Argument, ReturnValue, SyscallRecord};
 use epollite::study::{Experiment, ExperimentReport, ExperimentStep, StepReport, Value};
 
-use crate::columns::one_line;
+use crate::output::columns::one_line;
 use crate::small_map::SmallMap;
 
 /// The actor of a step that names none.

@@ -9,8 +9,8 @@ use std::path::Path;
 use epollite::study::{Experiment, ExperimentStep};
 
 use super::file::read_text;
-use crate::columns::one_line;
 use crate::exit::CliError;
+use crate::output::columns::one_line;
 use crate::small_map::SmallMap;
 
 /// The language of a page.

@@ -6,7 +6,7 @@ use super::super::kernels::{Machine, Observation};
 use super::super::script::Script;
 use super::super::timeline::{expected, observed};
 use super::super::verdict::{key_step, skipped, state};
-use crate::columns::{columns, labelled};
+use crate::output::columns::{columns, labelled};
 
 /// What every experiment shows, with the first step at which people are wrong.
 pub(crate) fn facts(machine: &Machine, rows: &[(Script, Observation)]) -> String {

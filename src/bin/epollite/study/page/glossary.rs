@@ -1,6 +1,6 @@
 //! The words of the pages: events, triggers, what goes wrong, and the names of descriptors.
 
-use crate::columns::{COLUMNS, columns, labelled};
+use crate::output::columns::{COLUMNS, columns, labelled};
 
 /// A word, what it means, and an experiment that shows it.
 const WORDS: [(&str, &str, &str); 16] = [

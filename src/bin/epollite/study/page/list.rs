@@ -1,6 +1,6 @@
 //! The list of experiments.
 
-use crate::columns::{COLUMNS, columns};
+use crate::output::columns::{COLUMNS, columns};
 
 /// The experiments by section, place, name and question.
 pub(crate) fn list(rows: &[(&str, usize, &str, &str)]) -> String {

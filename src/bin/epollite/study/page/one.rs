@@ -7,7 +7,7 @@ use super::super::script::Script;
 use super::super::timeline::{Row, actors, micros, observed, timeline};
 use super::super::verdict::verdict;
 use super::next;
-use crate::columns::{COLUMNS, columns, labelled, one_line, wrap};
+use crate::output::columns::{COLUMNS, columns, labelled, one_line, wrap};
 
 /// One experiment, with what was observed.
 pub(crate) fn experiment(script: &Script, machine: &Machine, seen: &Observation) -> String {

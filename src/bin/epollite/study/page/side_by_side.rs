@@ -4,7 +4,7 @@ use epollite::study::ExperimentReport;
 
 use super::super::script::Script;
 use super::super::timeline::{Row, timeline};
-use crate::columns::{COLUMNS, columns, labelled};
+use crate::output::columns::{COLUMNS, columns, labelled};
 
 /// One column: the trigger's name, the experiment with it, and what a kernel returned.
 pub(crate) struct Column {

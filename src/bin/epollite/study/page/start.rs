@@ -3,7 +3,7 @@
 use epollite::study::BUILT_IN;
 
 use super::super::script::Script;
-use crate::columns::{COLUMNS, columns, labelled};
+use crate::output::columns::{COLUMNS, columns, labelled};
 
 /// What a reader new to epoll needs before anything else, and what each of them explains.
 const FIRST: [(&str, &str); 9] = [

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use epollite::Linux;
 use epollite::reactor::Waker;
 
-use crate::stats::StatsSnapshot;
+use crate::echo::stats::StatsSnapshot;
 
 /// Shared by all threads.
 #[derive(Debug, Default)]

@@ -5,9 +5,9 @@ use epollite::kernel::close_quietly;
 use epollite::{Errno, Fd, Interest, Token, Trigger};
 
 use super::{UserSource, Worker, user_source};
+use crate::echo::stats::StatsSnapshot;
 use crate::instrument::InstrumentedKernel;
 use crate::operation::scrape::{SCRAPES_MAX, Scrape, Step, TIMEOUT};
-use crate::stats::StatsSnapshot;
 
 impl<K: InstrumentedKernel> Worker<K> {
     /// Adds the listener of `--metrics`. Edge-triggered: one that cannot be accepted, for lack of

@@ -18,11 +18,11 @@ use std::sync::{Mutex, PoisonError};
 
 use epollite::instrument::SyscallRecord;
 
-use crate::json::json_string;
+use crate::instrument::origin::TraceOrigin;
+use crate::instrument::trace_event::Track;
 use crate::models::{OPEN_NONBLOCKING, mmap_shared};
-use crate::origin::TraceOrigin;
-use crate::sink::Put;
-use crate::trace_event::Track;
+use crate::output::json::json_string;
+use crate::output::sink::Put;
 
 /// The end of the array, which is overwritten by the next event.
 const END: &str = "\n]\n";

@@ -11,8 +11,8 @@ use epollite::server::datagram::{DatagramEvent, Disposition};
 use epollite::server::stream::CloseReason;
 use epollite::{Addr, Errno};
 
-use crate::json::json_string;
-use crate::log::Log;
+use crate::output::json::json_string;
+use crate::output::log::Log;
 
 /// The shortest interval between equal messages: at a limit they come by the thousand.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);

@@ -10,14 +10,15 @@ use std::time::Duration;
 use epollite::instrument::{RecordSink, SyscallRecord};
 
 use crate::args::TraceTarget;
-use crate::columns::one_line;
-use crate::entry::Entry;
 use crate::exit::{CliError, failed};
-use crate::explain;
-use crate::origin::TraceOrigin;
-use crate::perfetto::Perfetto;
-use crate::sink::{Put, Sink};
-use crate::{log, models};
+use crate::instrument::entry::Entry;
+use crate::instrument::explain;
+use crate::instrument::origin::TraceOrigin;
+use crate::instrument::perfetto::Perfetto;
+use crate::models;
+use crate::output::columns::one_line;
+use crate::output::log;
+use crate::output::sink::{Put, Sink};
 
 /// The destination of `--trace`. Lines that would block are dropped, and counted by all threads and
 /// processes together.

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::models::{OPEN_NONBLOCKING, standard_stream, wait_writable};
+use super::super::models::{OPEN_NONBLOCKING, standard_stream, wait_writable};
 
 /// What a writable pipe takes at once: `PIPE_BUF` of pipe(7).
 const PIECE_BYTES: usize = 4096;

@@ -15,23 +15,23 @@ use epollite::server::datagram::{self, EchoSocket};
 use epollite::server::stream::{Outcome, ServerEvent, StreamServer};
 use epollite::{Errno, Event, Fd, Interest, Io, Token, Trigger};
 
-use crate::client_log;
-use crate::coordinator::Coordinator;
+use crate::echo::client_log;
+use crate::echo::coordinator::Coordinator;
+use crate::echo::limits::SharedLimits;
+use crate::echo::stats::StatsSnapshot;
 use crate::exit::{CliError, failed, syscall_failure};
 use crate::instrument::InstrumentedKernel;
-use crate::limits::SharedLimits;
+use crate::instrument::origin::TraceOrigin;
+use crate::instrument::recorder;
+use crate::instrument::ring;
+use crate::instrument::trace::Trace;
 use crate::listen::SocketFiles;
-use crate::log::Log;
 use crate::models::CounterWriter;
 use crate::operation::handover::Handover;
 use crate::operation::scrape::Scrape;
 use crate::operation::{notify, reload};
-use crate::origin::TraceOrigin;
-use crate::recorder;
-use crate::ring;
+use crate::output::log::Log;
 use crate::signals::{exit_by, read_signals};
-use crate::stats::StatsSnapshot;
-use crate::trace::Trace;
 use refusals::RefusalLog;
 
 /// Registrations in the reactor other than streams. Boxed, so that the size of a registration is

@@ -3,7 +3,7 @@
 //! Knows one event; a file of them is `perfetto.rs`, and a picture of an experiment
 //! `study/perfetto.rs`. Reference: "Trace Event Format".
 
-use crate::json::{json_string, object};
+use crate::output::json::{json_string, object};
 
 /// Where an event is drawn.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -12,12 +12,12 @@ use epollite::kernel::{Resource, Rlimit, Signal};
 use epollite::{Errno, Kernel, Linux};
 
 use crate::exit::{CliError, failed};
-use crate::json::named;
+use crate::instrument::trace::Trace;
 use crate::listen::Place;
-use crate::log::Log;
 use crate::operation::privileges::Identity;
+use crate::output::json::named;
+use crate::output::log::Log;
 use crate::signals;
-use crate::trace::Trace;
 
 /// Descriptors that are not connections: standard streams, signals, and a reserve for name
 /// resolution and files the C library opens temporarily.

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use epollite::Errno;
 
-use super::exit::{CliError, syscall_failure};
+use super::super::exit::{CliError, syscall_failure};
+use super::super::models::has_no_stdout;
 use super::json::json_string;
-use super::models::has_no_stdout;
 use super::sink::{Put, Sink, Standard};
 
 /// The format of log lines.

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 
 use epollite::instrument::Argument;
 
-use crate::entry::Entry;
-use crate::explain;
+use crate::instrument::entry::Entry;
+use crate::instrument::explain;
 
 /// Entries of a ring: some thousand rounds of an echo server, and about two megabytes.
 const ENTRIES_MAX: usize = 4096;

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use epollite::server::datagram::DatagramStats;
 use epollite::server::stream::StreamStats;
 
-use crate::call::{Call, CallCount, CallTable};
-use crate::json::json_string;
-use crate::log::Log;
+use crate::instrument::call::{Call, CallCount, CallTable};
+use crate::output::json::json_string;
+use crate::output::log::Log;
 use crate::small_map::sort_few;
 
 /// The statistics of one thread, or the sum of all threads.

@@ -6,8 +6,8 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::ring;
-use crate::trace::Trace;
+use crate::instrument::ring;
+use crate::instrument::trace::Trace;
 
 /// How long a dump waits for a slow reader.
 const DUMP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ pub(crate) fn dump() {
 mod tests {
     use super::*;
     use crate::args::TraceTarget;
-    use crate::entry::Entry;
+    use crate::instrument::entry::Entry;
     use epollite::kernel::{Decision, ListenerDecision};
 
     #[test]

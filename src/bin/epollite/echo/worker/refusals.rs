@@ -9,8 +9,8 @@ use epollite::server::Refusal;
 use epollite::server::datagram::DatagramStats;
 use epollite::server::stream::StreamStats;
 
-use crate::client_log;
-use crate::log::Log;
+use crate::echo::client_log;
+use crate::output::log::Log;
 
 /// When each kind was last logged, and how many there were.
 #[derive(Debug, Default)]
