@@ -1,4 +1,4 @@
-//! `&mut K` is a kernel when `K` is.
+//! `&mut K` and `Box<K>` are kernels when `K` is.
 //!
 //! Knows the [`Kernel`] trait only; every method is forwarded, by the table of system calls.
 
@@ -17,9 +17,17 @@ use crate::net::{Addr, AddressFamily, PacketInfo};
 
 macro_rules! forward {
     ($($call:ident: $name:literal, $kernel_name:literal, $errnos:ident => $method:ident
-        ($($arg:ident: $ty:ty),*) -> $ret:ty;)*) => {
+        $args:tt -> $ret:ty;)*) => {
+        forward_by!(&mut K, $($method $args -> $ret;)*);
+        #[cfg(feature = "alloc")]
+        forward_by!(alloc::boxed::Box<K>, $($method $args -> $ret;)*);
+    };
+}
+
+macro_rules! forward_by {
+    ($owner:ty, $($method:ident ($($arg:ident: $ty:ty),*) -> $ret:ty;)*) => {
         #[deny(clippy::missing_trait_methods)]
-        impl<K: Kernel + ?Sized> Kernel for &mut K {
+        impl<K: Kernel + ?Sized> Kernel for $owner {
             $(#[inline]
             fn $method(&mut self, $($arg: $ty),*) -> Result<$ret, Errno> {
                 (**self).$method($($arg),*)

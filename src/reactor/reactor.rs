@@ -583,6 +583,12 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
         self.registrations.slot_count()
     }
 
+    /// How many deadlines are set: of registrations, and timers. Cost: O(1).
+    #[must_use]
+    pub fn deadline_count(&self) -> usize {
+        self.shared.timers.len()
+    }
+
     /// How many registrations there are, timers included. Cost: O(1).
     #[must_use]
     pub const fn len(&self) -> u32 {

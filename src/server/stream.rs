@@ -646,6 +646,19 @@ impl<K: Kernel, X> StreamServer<K, X> {
     pub const fn connections(&self) -> u32 {
         self.connections
     }
+
+    /// The number of slots that its reactor's slab has, free ones included: as many as there once
+    /// were registrations at the same time. Cost: O(1).
+    #[must_use]
+    pub fn slot_count(&self) -> u32 {
+        self.reactor.slot_count()
+    }
+
+    /// The number of deadlines that are set. Cost: O(1).
+    #[must_use]
+    pub fn deadline_count(&self) -> usize {
+        self.reactor.deadline_count()
+    }
 }
 
 impl<K: Kernel> StreamServer<K> {

@@ -18,13 +18,12 @@ use epollite::{Addr, Errno, Kernel, Linux};
 use crate::one_port::OnePort;
 use crate::support::{EventLog, client, executor, listener, pair, settle};
 
-/// A kernel chosen at run time. It has the lifetime `'static`, since spawned tasks own what they
-/// use.
-pub(crate) type Either = &'static mut dyn Kernel;
+/// A kernel chosen at run time.
+pub(crate) type Either = Box<dyn Kernel>;
 
 /// Runs the same scenario on both kernels.
 pub(crate) fn on_both(scenario: impl AsyncFn(&Handle<Either>)) {
-    let kernels: [Either; 2] = [Box::leak(Box::new(Linux)), Box::leak(Box::new(Sim::default()))];
+    let kernels: [Either; 2] = [Box::new(Linux), Box::new(Sim::default())];
     for kernel in kernels {
         let mut executor = Executor::with_kernel(kernel).expect("a descriptor is available");
         let handle = executor.handle();
