@@ -153,7 +153,8 @@ SLEEPING := blocking,process,thread,select,poll,coroutine,epoll-level,epoll-edge
 .PHONY: torture
 torture: build bench ## examine epollite's own server: every model, trigger and transport
 	TORTURE=1 $(CARGO) test --locked --test networks
-	TORTURE=1 $(CARGO) test --locked --test program -- operation::takeover backlog injected::
+	TORTURE=1 $(CARGO) test --locked --test program -- \
+		operation::takeover backlog injected:: many_clients::
 	$(EXAMINE) --program $(PROGRAM) --servers $(SLEEPING)
 	$(EXAMINE) --program $(PROGRAM) --servers nonblocking --except process/idle
 	@for options in '--trigger level' '--trigger edge' '--trigger oneshot' '--trigger level --threads 2' \
@@ -172,8 +173,9 @@ SOAK     = benches/target/soak
 soak: build bench ## load the server for an hour: make soak MINUTES=5; curves in benches/target/soak
 	mkdir -p $(SOAK)
 	$(BENCH) soak --duration $(MINUTES)m --udp --reload 30s --json $(SOAK)/soak.json --svg $(SOAK) \
-		--start "$(ECHO) --threads 2 --recorder=$(SOAK)/recorder \
-			--tcp 127.0.0.1:{port} --udp 127.0.0.1:{port} --unix {path}"
+		--start "$(ECHO) --threads 2 --idle-timeout 5m --recorder=$(SOAK)/recorder \
+			--metrics 127.0.0.1:{metrics} --tcp 127.0.0.1:{port} --udp 127.0.0.1:{port} \
+			--unix {path}"
 
 .PHONY: attacks
 attacks: build bench ## latency of a polite client under attack: at most ten times its quiet one
@@ -326,9 +328,21 @@ nightly: tools ## the long runs, under an hour: programs, scenarios, plans, sani
 	PROPTEST_CASES=20000 $(CARGO) test --locked --release --test properties
 	$(MAKE) deny asan tsan sanitized
 	$(CARGO) test --locked --manifest-path benches/Cargo.toml --test peers
-	for target in $(FUZZ); do \
-		$(MAKE) fuzz TARGET=$$target SECONDS=100 && $(MAKE) afl TARGET=$$target SECONDS=20 || exit 1; \
-	done
+	$(MAKE) fuzz-long
+
+# Two targets at a time: a fuzzer has one thread.
+.PHONY: fuzz-long
+fuzz-long: cargo-fuzz ## two minutes of every fuzz target, under libFuzzer and under AFL++
+	@mkdir -p target/fuzz-long
+	cd fuzz && $(NIGHTLY) fuzz build
+	@printf '%s\n' $(FUZZ) | xargs -P 2 -I TARGET $(MAKE) --no-print-directory fuzz-long-TARGET
+
+fuzz-long-%:
+	@log=target/fuzz-long/$*; \
+	{ $(MAKE) fuzz TARGET=$* SECONDS=100 && $(MAKE) afl TARGET=$* SECONDS=20; } > $$log 2>&1 \
+		|| { tail -n 400 $$log; exit 1; }; \
+	echo "fuzz $*: $$(sed -n 's/.*number_of_executed_units: *//p' $$log) units;" \
+		"AFL++ $$(sed -n 's/^$*: //p' $$log)"
 
 N ?= 20
 
