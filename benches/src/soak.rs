@@ -4,10 +4,12 @@
 //! ```text
 //!   load      the kinds of clients, each a thread          uses the clients of `examine`
 //!   sample    what the server uses, again and again       reads /proc
+//!   gauges    what the server tells of itself             its page of figures
 //!   curve     the samples as data, judged, as a plot       pure
 //! ```
 
 mod curve;
+mod gauges;
 mod load;
 mod sample;
 
@@ -19,10 +21,11 @@ use nix::sys::signal::{Signal, kill};
 use tempfile::TempDir;
 
 pub use curve::{Sample, Soak};
+pub use gauges::Gauges;
 
 use crate::case::Transport;
 use crate::exit::Usage;
-use crate::server::{Server, raise_file_limit};
+use crate::server::{Endpoint, Server, free_endpoint, raise_file_limit};
 use crate::{atomic_file, host, interrupt, output, units};
 use load::{Load, Target};
 
@@ -41,12 +44,14 @@ const SAMPLE_MIN: Duration = Duration::from_millis(250);
 /// At the same time: connections that stay, connections that come and go, resets at any moment,
 /// clients that read late or never speak, and with --udp datagrams. Every byte is checked. Memory,
 /// descriptors, threads and processes are sampled; at the end, without a client, the server must
-/// use what it used before. Exit codes: 0 flat and right; 1 not; 2 bad arguments; 69 no server; 130
+/// use what it used before. So must the gauges of its page for Prometheus, if it has one; those
+/// named _slots, which a server keeps to use them again, must not grow for ever. Exit codes: 0 flat and right; 1 not; 2 bad arguments; 69 no server; 130
 /// interrupted.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Starts the server; {port} becomes a free port. Where {path} stands too, it becomes the path
-    /// of a Unix socket, and clients come there as well
+    /// of a Unix socket, and clients come there as well; where {metrics} stands, it becomes the
+    /// port of its page for Prometheus
     #[arg(long, value_name = "COMMAND", required_unless_present = "from")]
     start: Option<String>,
     /// The server also echoes datagrams, at the same port
@@ -64,7 +69,8 @@ pub(crate) struct Args {
     /// Also writes the samples to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Also writes the curves to this folder, as SVG: memory.svg, descriptors.svg, exchanges.svg
+    /// Also writes the curves to this folder, as SVG: memory.svg, descriptors.svg, exchanges.svg,
+    /// and one for each gauge
     #[arg(long, value_name = "DIR")]
     svg: Option<PathBuf>,
     /// Loads nothing: prints and plots an earlier result of --json
@@ -116,14 +122,18 @@ fn soak(args: &Args) -> Result<Soak> {
         Some(path) => command.replace("{path}", path),
         None => command.clone(),
     };
+    let (page, port) = free_endpoint(Transport::Tcp)?;
+    let page = if let Endpoint::Tcp(at) = page { Some(at) } else { None };
+    let page = page.filter(|_| command.contains("{metrics}"));
+    let whole = with_path.replace("{metrics}", &port);
     let mut server =
-        Server::spawn("the server", &[], &with_path, Transport::Tcp).map_err(Usage::new)?;
+        Server::spawn("the server", &[], &whole, Transport::Tcp).map_err(Usage::new)?;
     server.wait_until_up()?;
     let target = Target::new(server.endpoint(), path, args.udp)?;
     // Runtimes open descriptors, and threads, with the first clients.
     let mut load = Load::new(target, args.seed);
     load.warm_up()?;
-    let mut sampler = sample::UsageSampler::new(server.pid());
+    let mut sampler = sample::UsageSampler::new(server.pid(), page);
     let before = settle(&sampler, None).context("the server has ended")?;
     let mut soak = Soak::new(host::date(), host::kernel(), command, before);
     load.start();

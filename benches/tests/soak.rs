@@ -12,7 +12,7 @@ use std::process::Output;
 
 use epollite_bench::case::{self, Case};
 use epollite_bench::servers::{Builder, select};
-use epollite_bench::soak::{Sample, Soak};
+use epollite_bench::soak::{Gauges, Sample, Soak};
 use rayon::prelude::*;
 
 /// How wide a terminal is.
@@ -74,7 +74,10 @@ fn a_right_server_is_flat_and_its_result_can_be_read_again() {
     let entry = &select(&["epoll-edge".to_owned()], &[]).unwrap()[0];
     let built = Builder::new(None).unwrap().build(entry).unwrap();
     let tcp = built.command(&Case::find(case::all(), "ping").unwrap()).unwrap().to_owned();
-    let server = format!("{tcp} --udp 127.0.0.1:{{port}} --unix {{path}}");
+    let server = format!(
+        "{tcp} --udp 127.0.0.1:{{port}} --unix {{path}} --metrics 127.0.0.1:{{metrics}} \
+         --idle-timeout 1m"
+    );
     let output =
         soak(&["--start", &server, "--udp", "--duration", "3s", "--json", json, "--svg", first]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -87,7 +90,10 @@ fn a_right_server_is_flat_and_its_result_can_be_read_again() {
     let output = soak(&["--from", json, "--svg", second]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(text(&output.stdout), out, "the same table");
-    for name in ["memory.svg", "descriptors.svg", "exchanges.svg"] {
+    let most =
+        |name: &str| soak_result.samples.iter().map(|it| it.gauges[name]).fold(0.0, f64::max);
+    assert!(most("epollite_deadlines") >= 32.0 && most("epollite_slab_slots") >= 32.0, "{out}");
+    for name in ["memory.svg", "descriptors.svg", "exchanges.svg", "epollite_deadlines.svg"] {
         let [one, two] = [first, second].map(|it| std::fs::read_to_string(format!("{it}/{name}")));
         let (one, two) = (one.unwrap(), two.unwrap());
         assert!(one == two && roxmltree::Document::parse(&one).is_ok(), "{name}");
@@ -146,7 +152,13 @@ fn sample(resident_bytes: u64, descriptors: usize) -> Sample {
         processes: 1,
         cores: 0.0,
         exchanges_per_second: 0.0,
+        gauges: Gauges::new(),
     }
+}
+
+/// With a gauge.
+fn with(gauge: &str, value: f64, sample: Sample) -> Sample {
+    Sample { gauges: Gauges::from([(gauge.to_owned(), value)]), ..sample }
 }
 
 fn result(resident: impl Iterator<Item = u64>, after: Sample) -> Soak {
@@ -182,4 +194,31 @@ fn growth_is_what_goes_on_after_the_start() {
     }
     let kept = result(flat(1 << 20), sample(1 << 20, 11)).failures();
     assert_eq!(kept, ["descriptors: 10 before the load, 11 after it"]);
+}
+
+#[test]
+fn gauges_are_as_before_and_what_is_kept_does_not_grow_for_ever() {
+    let run = |gauge: &str, before: f64, under_load: &dyn Fn(u32) -> f64, after: f64| {
+        let rest = || sample(1 << 20, 10);
+        let mut run = result(std::iter::repeat_n(1 << 20, 100), with(gauge, after, rest()));
+        run.before = with(gauge, before, rest());
+        run.samples = (0..100).map(|nth| with(gauge, under_load(nth), rest())).collect();
+        run.failures()
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(run("open", 1.0, &|nth| f64::from(nth % 7), 1.0), none);
+    assert_eq!(
+        run("open", 1.0, &|_| 5.0, 2.0),
+        ["open: 1 before the load, 2 after it"],
+        "one is kept"
+    );
+    assert_eq!(run("a_slots", 2.0, &|_| 130.0, 130.0), none, "kept to be used again");
+    assert_eq!(run("a_slots", 2.0, &|nth| if nth < 70 { 130.0 } else { 195.0 }, 195.0), none);
+    let grown = run("a_slots", 2.0, &|nth| f64::from(nth), 100.0);
+    assert_eq!(grown, ["a_slots grew from 39 to 80"]);
+    let mut silent = result(std::iter::repeat_n(1 << 20, 100), sample(1 << 20, 10));
+    silent.before = with("open", 1.0, sample(1 << 20, 10));
+    let failures = silent.failures();
+    assert!(failures[0].starts_with("100 times the page of figures"), "{failures:?}");
+    assert_eq!(failures[1..], ["open: 1 before the load, and unknown after it"]);
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::gauges::Gauges;
 use crate::report::{self, Line};
 use crate::table::folded;
 use crate::units;
@@ -14,6 +15,13 @@ use crate::units;
 /// some of what once was needed at the same time.
 const GROWTH_BYTES_MAX: u64 = 2 << 20;
 const GROWTH_PERCENT_MAX: u64 = 5;
+
+/// How the names of gauges end whose figures need not come back: what is kept to be used again.
+const KEPT: &str = "_slots";
+
+/// Such a gauge may be this many times as high in the last fifth of the run as in the second: a
+/// peak that is rare comes late.
+const KEPT_GROWTH_MAX: f64 = 2.0;
 
 /// What a server uses at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,10 +40,13 @@ pub struct Sample {
     pub cores: f64,
     /// Exchanges per second since the last sample.
     pub exchanges_per_second: f64,
+    /// What the server tells of itself; empty if it has no page, or did not answer.
+    #[serde(default)]
+    pub gauges: Gauges,
 }
 
 /// A figure of a curve.
-type Figure = fn(&Sample) -> f64;
+type Figure<'a> = Box<dyn Fn(&Sample) -> f64 + 'a>;
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,11 +72,23 @@ pub struct Soak {
 }
 
 impl Sample {
-    /// Whether it uses more descriptors, threads or processes.
+    /// Whether it uses more descriptors, threads or processes, or a gauge is higher.
     pub(super) fn exceeds(&self, before: &Self) -> bool {
         self.descriptors > before.descriptors
             || self.threads > before.threads
             || self.processes > before.processes
+            || self.higher_gauges(before).next().is_some()
+    }
+
+    /// The gauges that should be as before and are higher, or are missing: name, before, now.
+    fn higher_gauges<'a>(
+        &'a self,
+        before: &'a Self,
+    ) -> impl Iterator<Item = (&'a str, f64, Option<f64>)> {
+        let names = before.gauges.iter().filter(|(name, _)| !is_kept(name));
+        names
+            .map(|(name, before)| (name.as_str(), *before, self.gauges.get(name).copied()))
+            .filter(|(_, before, now)| now.is_none_or(|now| now > *before))
     }
 }
 
@@ -97,6 +120,12 @@ impl Soak {
                 failures.push(format!("resident memory grew from {early} to {late}"));
             }
         }
+        failures.extend(self.kept_growth());
+        let silent = self.samples.iter().filter(|it| it.gauges.len() < self.before.gauges.len());
+        match silent.count() {
+            0 => {}
+            count => failures.push(format!("{count} times the page of figures was not answered")),
+        }
         let Some(after) = &self.after else { return failures };
         let kept = [
             ("descriptors", self.before.descriptors, after.descriptors),
@@ -107,7 +136,29 @@ impl Soak {
         failures.extend(more.map(|(what, before, after)| {
             format!("{what}: {before} before the load, {after} after it")
         }));
+        failures.extend(after.higher_gauges(&self.before).map(
+            |(name, before, after)| match after {
+                Some(after) => format!("{name}: {before} before the load, {after} after it"),
+                None => format!("{name}: {before} before the load, and unknown after it"),
+            },
+        ));
         failures
+    }
+
+    /// The gauges of what is kept that are much higher at the end than early.
+    fn kept_growth(&self) -> Vec<String> {
+        let fifth = self.samples.len() / 5;
+        let (early, late) = (&self.samples[fifth..2 * fifth], &self.samples[4 * fifth..]);
+        let grown = |name: &str| {
+            let of = |part: &[Sample]| -> Vec<f64> {
+                part.iter().filter_map(|it| it.gauges.get(name).copied()).collect()
+            };
+            let most = of(early).into_iter().reduce(f64::max)?;
+            let least = of(late).into_iter().reduce(f64::min)?;
+            (least > most * KEPT_GROWTH_MAX).then(|| format!("{name} grew from {most} to {least}"))
+        };
+        let names = self.before.gauges.keys();
+        names.filter(|name| is_kept(name)).filter_map(|name| grown(name)).collect()
     }
 
     /// The median of resident memory in the second fifth of the run, and in the last; `None` with
@@ -146,6 +197,18 @@ impl Soak {
         line("early", self.samples.get(self.samples.len() / 5));
         line("late", self.samples.last());
         line("after", self.after.as_ref());
+        for name in self.before.gauges.keys() {
+            let of = |sample: Option<&Sample>| {
+                sample.and_then(|it| it.gauges.get(name)).map_or("-".to_owned(), f64::to_string)
+            };
+            let [before, after] = [Some(&self.before), self.after.as_ref()].map(of);
+            let [early, late] =
+                [self.samples.get(self.samples.len() / 5), self.samples.last()].map(of);
+            let _ = writeln!(
+                text,
+                "{name}: before {before}, early {early}, late {late}, after {after}"
+            );
+        }
         let seconds = self.samples.last().map_or(0.0, |last| last.seconds);
         let counts: Vec<String> =
             self.exchanges.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
@@ -162,16 +225,24 @@ impl Soak {
     /// # Errors
     /// When the template of the page fails.
     pub fn svgs(&self) -> Result<Vec<(String, String)>> {
-        let curves: [(&'static str, &'static str, Figure); 3] = [
-            ("memory", "ours", |it| it.resident_bytes as f64),
-            ("descriptors", "rust", |it| it.descriptors as f64),
-            ("exchanges", "c", |it| it.exchanges_per_second),
+        let mut curves: Vec<(&str, &'static str, Figure<'_>)> = vec![
+            ("memory", "ours", Box::new(|it| it.resident_bytes as f64)),
+            ("descriptors", "rust", Box::new(|it| it.descriptors as f64)),
+            ("exchanges", "c", Box::new(|it| it.exchanges_per_second)),
         ];
-        let file = |(name, class, figure): (&str, _, Figure)| {
+        curves.extend(self.before.gauges.keys().filter(|name| !name.contains('{')).map(|name| {
+            let figure = |it: &Sample| it.gauges.get(name).copied().unwrap_or(f64::NAN);
+            (name.as_str(), "ours", Box::new(figure) as Figure<'_>)
+        }));
+        let file = |(name, class, figure): (&str, _, Figure<'_>)| {
             let points = self.samples.iter().map(|it| (it.seconds / 60.0, figure(it))).collect();
             let svg = report::soak(&Line { name: name.to_owned(), class, points })?;
             Ok((format!("{name}.svg"), svg))
         };
         curves.into_iter().map(file).collect()
     }
+}
+
+fn is_kept(gauge: &str) -> bool {
+    gauge.split('{').next().is_some_and(|family| family.ends_with(KEPT))
 }

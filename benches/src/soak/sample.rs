@@ -1,25 +1,29 @@
-//! What the processes of a server use at one moment. It reads `/proc`.
+//! What the processes of a server use at one moment. It reads `/proc`, and the server's page.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use nix::unistd::Pid;
 
 use super::curve::Sample;
+use super::gauges;
 use crate::process_usage::{cpu, process_tree, threads};
 
 /// Samples one server repeatedly.
 #[derive(Debug)]
 pub(super) struct UsageSampler {
     root: Pid,
+    /// Where its page of figures is.
+    page: Option<SocketAddr>,
     /// Processor time and exchanges at the last sample.
     last: (Duration, u64),
     at: Duration,
 }
 
 impl UsageSampler {
-    pub(super) fn new(root: Pid) -> Self {
+    pub(super) fn new(root: Pid, page: Option<SocketAddr>) -> Self {
         let last = (cpu(root).map_or(Duration::ZERO, |cpu| cpu.total), 0);
-        Self { root, last, at: Duration::ZERO }
+        Self { root, page, last, at: Duration::ZERO }
     }
 
     /// A sample at this time of the run; `None` if the server has ended.
@@ -36,8 +40,9 @@ impl UsageSampler {
         Some(sample)
     }
 
-    /// What is used now, without rates.
+    /// What is used now, without rates. A page that is not answered has no gauges.
     pub(super) fn usage(&self) -> Option<Sample> {
+        let gauges = self.page.and_then(|page| gauges::scrape(page).ok()).unwrap_or_default();
         let processes = process_tree(self.root);
         let (mut resident_bytes, mut descriptors) = (0, 0);
         for &pid in &processes {
@@ -55,6 +60,7 @@ impl UsageSampler {
             processes: processes.len(),
             cores: 0.0,
             exchanges_per_second: 0.0,
+            gauges,
         })
     }
 }

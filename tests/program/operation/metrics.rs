@@ -89,7 +89,8 @@ fn samples(page: &str) -> HashMap<String, f64> {
 #[test]
 fn the_page_has_the_figures_of_all_threads_in_the_format_of_prometheus() {
     for threads in ["1", "3"] {
-        let server = serving(&["--threads", threads, "--udp", "127.0.0.1:0"]);
+        let options = ["--threads", threads, "--udp", "127.0.0.1:0", "--idle-timeout", "1m"];
+        let server = serving(&options);
         let mut clients: Vec<TcpStream> = (0..9).map(|_| connect(&server.tcp())).collect();
         clients.iter_mut().for_each(|client| echo(client, b"ten bytes."));
         drop(clients.split_off(6));
@@ -103,6 +104,8 @@ fn the_page_has_the_figures_of_all_threads_in_the_format_of_prometheus() {
             (page["epollite_connections_closed_total"] == 3.0).then_some(page)
         });
         assert_eq!(page["epollite_connections_open"], 6.0, "{threads} threads");
+        assert!(page["epollite_slab_slots"] > 9.0, "a listener and once nine clients: {page:?}");
+        assert!(page["epollite_deadlines"] >= 6.0, "one for each client: {page:?}");
         assert_eq!(page["epollite_connections_accepted_total"], 9.0);
         assert_eq!(page["epollite_received_bytes_total{transport=\"stream\"}"], 90.0);
         assert_eq!(page["epollite_sent_bytes_total{transport=\"stream\"}"], 90.0);

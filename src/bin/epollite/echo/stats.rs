@@ -14,6 +14,9 @@ use crate::small_map::sort_few;
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct StatsSnapshot {
     pub(crate) open: u64,
+    /// Slots of the reactors' slabs, and deadlines that are set. Other models have neither.
+    pub(crate) slots: u64,
+    pub(crate) deadlines: u64,
     pub(crate) stream: StreamStats,
     pub(crate) datagram: DatagramStats,
     pub(crate) calls: CallTable,
@@ -24,6 +27,8 @@ impl StatsSnapshot {
     #[inline(never)]
     pub(crate) fn add(&mut self, other: &Self) {
         self.open += other.open;
+        self.slots += other.slots;
+        self.deadlines += other.deadlines;
         self.stream.add(&other.stream);
         self.datagram.add(&other.datagram);
         self.calls.add(&other.calls);
@@ -31,8 +36,8 @@ impl StatsSnapshot {
 
     /// Visits all counters in a fixed order.
     pub(crate) fn for_each_counter(&mut self, visit: &mut dyn FnMut(&mut u64)) {
-        let Self { open, stream: s, datagram: d, calls } = self;
-        visit(open);
+        let Self { open, slots, deadlines, stream: s, datagram: d, calls } = self;
+        [open, slots, deadlines].into_iter().for_each(&mut *visit);
         [&mut s.accepted, &mut s.closed, &mut s.reset, &mut s.timed_out]
             .into_iter()
             .for_each(&mut *visit);

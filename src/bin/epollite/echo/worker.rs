@@ -446,6 +446,8 @@ impl<K: InstrumentedKernel> Worker<K> {
         self.for_each_datagrams(|service| datagram.add(&service.stats()));
         StatsSnapshot {
             open: self.server.connections().into(),
+            slots: self.server.slot_count().into(),
+            deadlines: self.server.deadline_count() as u64,
             stream: self.server.stats(),
             datagram,
             calls: *self.server.kernel().counts(),

@@ -104,6 +104,7 @@ impl<K: InstrumentedKernel> WorkerContext<K> {
             stream: self.stats,
             datagram: self.datagrams,
             calls: *self.kernel.counts(),
+            ..StatsSnapshot::default()
         }
     }
 }

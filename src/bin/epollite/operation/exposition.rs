@@ -37,11 +37,14 @@ impl Page {
 
 /// The page of these figures. Names and labels are fixed, so that none needs to be escaped.
 pub(crate) fn exposition(sum: &StatsSnapshot) -> String {
-    let StatsSnapshot { open, stream: s, datagram: d, .. } = sum;
+    let StatsSnapshot { open, slots, deadlines, stream: s, datagram: d, .. } = sum;
     let mut page = Page(String::new());
     page.family("build_info", "gauge", "The version of the program, as a label.");
     page.sample("build_info", Some(("version", env!("CARGO_PKG_VERSION"))), 1);
     page.single("connections_open", "gauge", "Connections that are open.", *open);
+    let help = "Slots of the slabs of registrations, free ones included.";
+    page.single("slab_slots", "gauge", help, *slots);
+    page.single("deadlines", "gauge", "Deadlines that are set.", *deadlines);
     let help = "Bytes kept for peers that do not read.";
     page.single("buffer_bytes", "gauge", help, s.buffer_bytes);
     for (name, help, value) in [
