@@ -70,7 +70,7 @@ for test in "$@"; do
     case $name in
         conformance_random) suite $name "$test" --nocapture ;;
         servers) suite $name "$test" api:: ;;
-        program) suite $name "$test" memory_cgroup:: ;;
+        program) suite $name "$test" machine:: ;;
         *) suite $name "$test" ;;
     esac
 done

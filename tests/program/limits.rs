@@ -34,9 +34,13 @@ fn a_descriptor_limit_that_cannot_be_raised_is_not_mentioned() {
 /// Neither a table with an entry for each descriptor, nor a loop over all of them at the start.
 #[test]
 fn the_highest_descriptor_limit_of_the_machine_costs_no_memory() {
+    every_descriptor_costs_no_memory(sysctl("fs/nr_open").expect("proc is mounted"));
+}
+
+/// No memory for any of `most` descriptors, in servers that may have so many.
+pub(crate) fn every_descriptor_costs_no_memory(most: u64) {
     /// Far more than the program and one client need; a table of a word each is more.
     const BOUND_KIB: u64 = 6 << 10;
-    let most = sysctl("fs/nr_open").expect("proc is mounted");
     // Only root may raise its hard limit; "unlimited" is more than any kernel grants.
     let raise =
         format!("ulimit -n {most} 2>/dev/null || ulimit -n $(ulimit -Hn); exec \"$0\" \"$@\"");

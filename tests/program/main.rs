@@ -14,7 +14,7 @@ mod inherited;
 mod injected;
 mod limits;
 mod logging;
-mod memory_cgroup;
+mod machine;
 mod models;
 mod nc;
 mod operation;

@@ -1,5 +1,4 @@
-//! A server in a control group with a limit of memory, among clients that never read. Only in a VM
-//! of `tests/kernels`, which sets `DISPOSABLE`: it changes a setting of the whole machine.
+//! A server in a control group with a limit of memory, among clients that never read.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -9,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use epollite::kernel::SocketOption;
 use epollite::{Fd, Kernel, Linux};
 
+use super::is_disposable;
 use crate::support::client::{Duplex, connect, connect_unix, exchange};
 use crate::support::program::Program;
 use crate::support::scratch::Scratch;
@@ -87,14 +87,6 @@ fn nor_does_a_swarm_over_tcp_with_socket_buffers_of_fixed_size() {
     }
     let options = ["--tcp", "127.0.0.1:0", "--buffer-total", "8MiB", "--socket-buffers", "4KiB"];
     is_not_killed(&options, 8 << 20, |server| connect(&server.tcp()), |stream| stream);
-}
-
-fn is_disposable() -> bool {
-    let is_disposable = std::env::var_os("DISPOSABLE").is_some();
-    if !is_disposable {
-        println!("skipped: not in a VM of tests/kernels");
-    }
-    is_disposable
 }
 
 /// A server with these options, of which one bounds the total, is not killed by clients that send

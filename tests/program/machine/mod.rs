@@ -1,0 +1,13 @@
+//! Limits of the whole machine. Only in a VM of `tests/kernels`, which sets `DISPOSABLE`: what these
+//! tests set is not set back for other programs.
+
+mod memory_cgroup;
+mod settings;
+
+fn is_disposable() -> bool {
+    let is_disposable = std::env::var_os("DISPOSABLE").is_some();
+    if !is_disposable {
+        println!("skipped: not in a VM of tests/kernels");
+    }
+    is_disposable
+}
