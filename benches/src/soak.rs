@@ -45,8 +45,8 @@ const SAMPLE_MIN: Duration = Duration::from_millis(250);
 /// clients that read late or never speak, and with --udp datagrams. Every byte is checked. Memory,
 /// descriptors, threads and processes are sampled; at the end, without a client, the server must
 /// use what it used before. So must the gauges of its page for Prometheus, if it has one; those
-/// named _slots, which a server keeps to use them again, must not grow for ever. Exit codes: 0 flat and right; 1 not; 2 bad arguments; 69 no server; 130
-/// interrupted.
+/// named _slots, which a server keeps to use them again, must not go on growing. Exit codes: 0
+/// flat and right; 1 not; 2 bad arguments; 69 no server; 130 interrupted.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Starts the server; {port} becomes a free port. Where {path} stands too, it becomes the path

@@ -197,7 +197,7 @@ fn growth_is_what_goes_on_after_the_start() {
 }
 
 #[test]
-fn gauges_are_as_before_and_what_is_kept_does_not_grow_for_ever() {
+fn gauges_are_as_before_and_what_is_kept_does_not_go_on_growing() {
     let run = |gauge: &str, before: f64, under_load: &dyn Fn(u32) -> f64, after: f64| {
         let rest = || sample(1 << 20, 10);
         let mut run = result(std::iter::repeat_n(1 << 20, 100), with(gauge, after, rest()));

@@ -97,12 +97,12 @@ complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand examine" -
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand examine" -l one-client -d 'The server serves one client at a time: cases that need more are skipped'
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand examine" -s q -l quiet -d 'Prints only failures and the sum'
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand examine" -s h -l help -d 'Print help'
-complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand soak" -l start -d 'Starts the server; {port} becomes a free port. Where {path} stands too, it becomes the path of a Unix socket, and clients come there as well' -r
+complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand soak" -l start -d 'Starts the server; {port} becomes a free port. Where {path} stands too, it becomes the path of a Unix socket, and clients come there as well; where {metrics} stands, it becomes the port of its page for Prometheus' -r
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand soak" -l duration -d 'How long' -r
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand soak" -l reload -d 'Sends SIGHUP to the server so often: it must lose nothing then either' -r
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand soak" -l seed -d 'Seed of all random choices' -r
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand soak" -l json -d 'Also writes the samples to this file, as JSON' -r -F
-complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand soak" -l svg -d 'Also writes the curves to this folder, as SVG: memory.svg, descriptors.svg, exchanges.svg' -r -F
+complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand soak" -l svg -d 'Also writes the curves to this folder, as SVG: memory.svg, descriptors.svg, exchanges.svg, and one for each gauge' -r -F
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand soak" -l from -d 'Loads nothing: prints and plots an earlier result of --json' -r -F
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand soak" -l udp -d 'The server also echoes datagrams, at the same port'
 complete -c epollite-bench -n "__fish_epollite_bench_using_subcommand soak" -s h -l help -d 'Print help'

@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use epollite::instrument::{FaultInjector, FaultPlan};
 use epollite::kernel::{Shutdown, SocketType, Syscall};
-use epollite::net::AddressFamily;
 use epollite::server::datagram::{DatagramConfig, DatagramServer};
-use epollite::server::stream::{Outcome, StreamConfig, StreamServer};
+use epollite::server::stream::{Bulk, Outcome, StreamConfig, StreamServer};
 use epollite::sim::{Sim, SimConfig};
 use epollite::{Addr, Errno, Fd, Instant, Kernel, Trigger};
 
@@ -99,7 +98,8 @@ struct Client {
 
 impl Client {
     fn connect(sim: &mut Sim, addr: &Addr) -> Self {
-        let socket = sim.socket(AddressFamily::Inet, SocketType::Stream).expect("room");
+        let family = addr.family().expect("it has one");
+        let socket = sim.socket(family, SocketType::Stream).expect("room");
         assert!(matches!(sim.connect(&socket, addr), Ok(()) | Err(Errno::EINPROGRESS)));
         sim.send(&socket, MESSAGE).expect("room in the send buffer");
         Self { socket, received: Vec::new(), is_half_closed: false, is_ended: false }
@@ -133,26 +133,46 @@ const MESSAGE: &[u8] = b"what a client sends";
 /// How far the clock moves while nothing happens.
 const STEP: Duration = Duration::from_millis(10);
 
+/// More than any run takes.
+const IDLE: Duration = Duration::from_secs(3600);
+
 /// Longer than a run without faults takes, shorter than the delay until accepting is tried again.
 const DELAYED: Duration = Duration::from_millis(200);
 
-/// An address of the servers.
-fn address() -> Addr {
-    "127.0.0.1:7".parse().expect("an address")
+const INET: &str = "127.0.0.1:7";
+
+/// How streams are served.
+#[derive(Clone, Copy)]
+struct Served {
+    addr: &'static str,
+    config: StreamConfig,
+    /// Whether the server ends while both clients are connected.
+    is_drained: bool,
 }
 
-fn bound(sim: &mut Sim, kind: SocketType) -> Fd {
-    let socket = sim.socket(AddressFamily::Inet, kind).expect("room");
-    sim.bind(&socket, &address()).expect("it is free");
+impl Served {
+    fn with(trigger: Trigger) -> Self {
+        let config = StreamConfig { trigger, ..StreamConfig::default() };
+        Self { addr: INET, config, is_drained: false }
+    }
+}
+
+fn address(text: &str) -> Addr {
+    text.parse().expect("an address")
+}
+
+fn bound(sim: &mut Sim, addr: &Addr, kind: SocketType) -> Fd {
+    let socket = sim.socket(addr.family().expect("it has one"), kind).expect("room");
+    sim.bind(&socket, addr).expect("it is free");
     socket
 }
 
-fn stream(trigger: Trigger, faults: FaultPlan) -> Option<Effect> {
+fn stream(served: Served, faults: FaultPlan) -> Option<Effect> {
     let (mut clients, mut process) = sims();
-    let listener = bound(&mut process, SocketType::Stream);
+    let listener = bound(&mut process, &address(served.addr), SocketType::Stream);
     process.listen(&listener, 16).expect("it is bound");
     let mut kernel = FaultInjector::new(process, faults);
-    let effect = serve_stream(&mut kernel, &mut clients, trigger, listener);
+    let effect = serve_stream(&mut kernel, &mut clients, served, listener);
     assert_eq!(kernel.kernel.open_descriptors(), 0, "leak under {faults:?}");
     kernel.hook.has_fired().then_some(effect)
 }
@@ -160,11 +180,10 @@ fn stream(trigger: Trigger, faults: FaultPlan) -> Option<Effect> {
 fn serve_stream(
     kernel: &mut FaultInjector<Sim>,
     sim: &mut Sim,
-    trigger: Trigger,
+    served: Served,
     listener: Fd,
 ) -> Effect {
-    let config = StreamConfig { trigger, ..StreamConfig::default() };
-    let Ok(mut server) = StreamServer::<_>::new(&mut *kernel, config) else {
+    let Ok(mut server) = StreamServer::<_>::new(&mut *kernel, served.config) else {
         kernel.kernel.close(listener).expect("it is open");
         return Effect::NotStarted;
     };
@@ -172,22 +191,32 @@ fn serve_stream(
         return Effect::NotStarted;
     }
     let begun = sim.now();
-    let mut clients = [(); 2].map(|()| Client::connect(sim, &address()));
+    let mut clients = [(); 2].map(|()| Client::connect(sim, &address(served.addr)));
+    if served.is_drained {
+        clients.iter_mut().for_each(|client| client.is_half_closed = true);
+    }
     let mut result = Ok(Outcome::Handled);
     while clients.iter().any(|client| !client.is_ended) && result.is_ok() {
         assert!(sim.now() < begun + Duration::from_secs(60), "invariant: a client is served");
-        result = server.run_once(Some(Instant::ZERO));
-        if result == Ok(Outcome::TimedOut) {
+        // A server with timeouts waits for a time, the others poll.
+        let waits = served.config.idle_timeout.is_some();
+        let until = if waits { sim.now() + STEP } else { Instant::ZERO };
+        result = server.run_once(Some(until));
+        if result == Ok(Outcome::TimedOut) && !waits {
             sim.advance(STEP);
         }
         clients.iter_mut().for_each(|client| client.run(sim));
+        let is_answered = |client: &Client| client.is_ended || client.received == MESSAGE;
+        if served.is_drained && server.listeners() > 0 && clients.iter().all(is_answered) {
+            server.begin_shutdown();
+        }
     }
     let is_delayed = sim.now() > begun + DELAYED;
-    let served = clients.iter().filter(|client| client.is_served()).count();
+    let whole = clients.iter().filter(|client| client.is_served()).count();
     for client in clients {
         sim.close(client.socket).expect("it is open");
     }
-    match served {
+    match whole {
         _ if result.is_err() => Effect::Ended,
         2 if is_delayed => Effect::Delayed,
         2 => Effect::Unnoticed,
@@ -198,7 +227,7 @@ fn serve_stream(
 
 fn datagram(faults: FaultPlan) -> Option<Effect> {
     let (mut clients, mut process) = sims();
-    let socket = bound(&mut process, SocketType::Datagram);
+    let socket = bound(&mut process, &address(INET), SocketType::Datagram);
     let mut kernel = FaultInjector::new(process, faults);
     let effect = serve_datagrams(&mut kernel, &mut clients, socket);
     assert_eq!(kernel.kernel.open_descriptors(), 0, "leak under {faults:?}");
@@ -214,15 +243,11 @@ fn serve_datagrams(kernel: &mut FaultInjector<Sim>, sim: &mut Sim, socket: Fd) -
     if server.add_socket(socket).is_err() {
         return Effect::NotStarted;
     }
-    let clients = [(); 2].map(|()| {
-        let socket = sim.socket(AddressFamily::Inet, SocketType::Datagram).expect("room");
-        sim.bind(&socket, &"127.0.0.1:0".parse().expect("an address")).expect("it is free");
-        socket
-    });
+    let clients = [(); 2].map(|()| bound(sim, &address("127.0.0.1:0"), SocketType::Datagram));
     let mut answered = 0;
     for _ in 0..EACH {
         for client in &clients {
-            sim.sendto(client, MESSAGE, &address()).expect("room in the receive buffer");
+            sim.sendto(client, MESSAGE, &address(INET)).expect("room in the receive buffer");
             for _ in 0..4 {
                 if server.run_once(Some(Instant::ZERO)).is_err() {
                     return Effect::Ended;
@@ -255,12 +280,25 @@ fn replaced(page: &str, mark: &str, table: &str) -> String {
 fn the_page_says_what_each_errno_leads_to() {
     let page = Path::new("docs/reliability.md");
     let text = fs::read_to_string(page).expect("the page");
-    let of_streams = [Trigger::Level, Trigger::Edge, Trigger::OneShot]
-        .map(|trigger| table(&observe(|faults| stream(trigger, faults))));
-    let [level, edge, oneshot] = &of_streams;
-    let mut expected = replaced(&text, "streams, edge-triggered", edge);
-    expected = replaced(&expected, "streams, level-triggered", &differing(level, edge));
-    expected = replaced(&expected, "streams, one-shot", &differing(oneshot, edge));
+    let edge = Served::with(Trigger::Edge);
+    let of = |served: Served| table(&observe(|faults| stream(served, faults)));
+    let with = |change: fn(&mut Served)| {
+        let mut served = edge;
+        change(&mut served);
+        of(served)
+    };
+    let usual = of(edge);
+    let mut expected = replaced(&text, "streams, edge-triggered", &usual);
+    for (mark, other) in [
+        ("streams, level-triggered", of(Served::with(Trigger::Level))),
+        ("streams, one-shot", of(Served::with(Trigger::OneShot))),
+        ("streams, Unix", with(|it| it.addr = "unix:@reliability")),
+        ("streams, spliced", with(|it| it.config.bulk = Bulk::Splice)),
+        ("streams, idle timeout", with(|it| it.config.idle_timeout = Some(IDLE))),
+        ("streams, drained", with(|it| it.is_drained = true)),
+    ] {
+        expected = replaced(&expected, mark, &differing(&other, &usual));
+    }
     expected = replaced(&expected, "datagrams", &table(&observe(datagram)));
     if std::env::var_os("BLESS").is_some() {
         fs::write(page, &expected).expect("the page can be written");

@@ -1,5 +1,5 @@
-//! Limits of the whole machine. Only in a VM of `tests/kernels`, which sets `DISPOSABLE`: what these
-//! tests set is not set back for other programs.
+//! Limits of the whole machine. Only in a VM of `tests/kernels`, which sets `DISPOSABLE`: meanwhile
+//! other programs have these limits too.
 
 mod memory_cgroup;
 mod settings;

@@ -54,10 +54,13 @@ pub(crate) fn check_spare_fds(count: usize) -> Result<(), CliError> {
     let taken: std::io::Result<Vec<_>> =
         (0..count).map(|_| stream.as_fd().try_clone_to_owned()).collect();
     let Err(error) = taken else { return Ok(()) };
-    let is_limit = error.raw_os_error() == Some(Errno::EMFILE.number());
-    let line = match Linux.prlimit(Resource::Nofile, None) {
-        Ok(Rlimit { soft, .. }) if is_limit => format!("the limit is {soft} (ulimit -n)"),
-        _ => error.to_string(),
+    let errno = error.raw_os_error().and_then(Errno::new);
+    let line = match (errno, Linux.prlimit(Resource::Nofile, None)) {
+        (Some(Errno::EMFILE), Ok(Rlimit { soft, .. })) => {
+            format!("the limit is {soft} (ulimit -n)")
+        }
+        (Some(errno), _) => format!("dup: {errno}"),
+        (None, _) => error.to_string(),
     };
     Err(CliError::run(format!("no descriptor left for clients: {line}")))
 }
