@@ -505,7 +505,7 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
             self.shared.reported_until = started_at;
             return;
         }
-        let places = self.registrations.len() as usize + 1;
+        let places = self.registrations.len() as usize;
         let is_live =
             |event: &&EpollEvent| self.registrations.get(Token::from_bits(event.data())).is_some();
         let live = events.iter().filter(is_live).count();

@@ -215,6 +215,18 @@ mod tests {
     }
 
     #[test]
+    fn a_trial_is_won_with_twelve_rewards_of_sixteen() {
+        for (rewards, is_won) in [(16, true), (12, true), (11, false), (0, false)] {
+            let mut policy = SpinPolicy::new(Spin::Auto);
+            run(&mut policy, core::iter::repeat_n(1, PAUSE_WAITS_MIN as usize));
+            let trial = (0..16).map(|wait| if wait < rewards { 1 } else { 1_000 });
+            run(&mut policy, trial);
+            let is_spinning = matches!(policy.state, State::Spinning { .. });
+            assert_eq!(is_spinning, is_won, "{rewards} rewards");
+        }
+    }
+
+    #[test]
     fn off_and_a_fixed_time_learn_nothing() {
         let mut off = SpinPolicy::new(Spin::Off);
         assert_eq!(run(&mut off, PING_PONG).hits, 0);

@@ -20,8 +20,8 @@ const SWEEP_EVENTS_MAX: usize = 1 << 16;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sweep {
     pub(super) since: Instant,
-    /// Registrations when it began, plus the waker: whatever was ready then is among that many
-    /// entries of the list; later entries come after them.
+    /// Registrations when it began: whatever was ready then is among that many live entries of the
+    /// list, and the waker, which is not counted; later entries come after them.
     places: usize,
     /// Events of live registrations.
     live: usize,
@@ -45,5 +45,32 @@ impl Sweep {
             || self.stale_waits > STALE_WAITS_MAX
             || self.events > 2 * self.places + SWEEP_EVENTS_MAX;
         if is_complete { None } else { Some(self) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The wait that completes a sweep whose waits are all alike.
+    fn completed_by(places: usize, live: usize, events: usize) -> u32 {
+        let mut sweep = Sweep::new(Instant::ZERO, places);
+        for wait in 1.. {
+            match sweep.continued(live, events) {
+                Some(continued) => sweep = continued,
+                None => return wait,
+            }
+        }
+        unreachable!("every sweep ends")
+    }
+
+    #[test]
+    fn a_sweep_ends_when_every_place_was_reported_or_too_much_was_stale() {
+        assert_eq!(completed_by(10, 5, 5), 3, "more live events than places");
+        assert_eq!(completed_by(10, 11, 11), 1);
+        assert_eq!(completed_by(10, 0, 5), STALE_WAITS_MAX + 1, "stale events only");
+        // Two for each place, and 65,536.
+        assert_eq!(completed_by(1_000, 1, 67_536), 2);
+        assert_eq!(completed_by(1_000, 1, 67_537), 1);
     }
 }
