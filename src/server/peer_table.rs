@@ -290,3 +290,78 @@ impl PeerTable {
         self.free = index;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+    use super::*;
+
+    /// Of each kind `count`, which differ in their lowest or in their highest bits.
+    fn keys(count: u32) -> [Vec<PeerKey>; 4] {
+        let key = |ip: IpAddr| PeerKey::of(&SocketAddr::from((ip, 7)).into()).unwrap();
+        let v4 = |bits: u32| key(Ipv4Addr::from(bits).into());
+        let v6 = |shift: u32| move |bits| key(Ipv6Addr::from(u128::from(bits) << shift).into());
+        [
+            (0..count).map(v4).collect(),
+            (0..count).map(u32::reverse_bits).map(v4).collect(),
+            (0..count).map(v6(64)).collect(),
+            (0..count).map(v6(110)).collect(),
+        ]
+    }
+
+    const SEEDS: [u64; 4] = [0, 1, 0x0123_4567_89ab_cdef, u64::MAX];
+
+    #[test]
+    fn there_are_as_many_buckets_as_addresses_or_more() {
+        for (idle_max, buckets) in [(0, 16_384), (16_384, 16_384), (16_385, 32_768)] {
+            assert_eq!(PeerTable::new(idle_max, 7).unwrap().buckets.len(), buckets);
+        }
+    }
+
+    #[test]
+    fn addresses_are_spread_over_the_buckets() {
+        for seed in SEEDS {
+            let table = PeerTable::new(0, seed).unwrap();
+            for keys in keys(BUCKETS_MIN) {
+                let mut sizes = alloc::vec![0; table.buckets.len()];
+                for key in keys {
+                    sizes[table.bucket(key)] += 1;
+                }
+                let longest = sizes.iter().max().unwrap();
+                assert!(*longest < 15, "random ones have 8, but {longest} of seed {seed:#x}");
+            }
+        }
+    }
+
+    /// Among thousands of addresses some share a bucket.
+    #[test]
+    fn the_addresses_used_last_are_remembered() {
+        const COUNT: u32 = 4_000;
+        let rate = Rate { count: NonZeroU32::MIN, period: Duration::from_secs(60) };
+        for seed in SEEDS {
+            for keys in keys(COUNT) {
+                let mut table = PeerTable::new(COUNT / 2, seed).unwrap();
+                for key in &keys {
+                    let index = table.take(*key, Instant::ZERO).unwrap();
+                    assert!(table.use_rate(index, rate, 1, Instant::ZERO));
+                    table.put(index);
+                }
+                let (forgotten, known) = keys.split_at(keys.len() / 2);
+                assert!(forgotten.iter().all(|key| table.find(*key).is_none()));
+                assert!(known.iter().all(|key| table.find(*key).is_some()));
+                assert_eq!(table.len(), known.len());
+                // Once their rates are unused, each new one takes the place of two.
+                let later = Instant::ZERO + rate.period;
+                for key in &forgotten[..10] {
+                    let index = table.take(*key, later).unwrap();
+                    assert!(table.use_rate(index, rate, 1, later));
+                    table.put(index);
+                }
+                assert_eq!(table.len(), known.len() - 10);
+                assert!(known[..20].iter().all(|key| table.find(*key).is_none()));
+                assert!(known[20..].iter().all(|key| table.find(*key).is_some()));
+            }
+        }
+    }
+}

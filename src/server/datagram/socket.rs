@@ -332,7 +332,10 @@ impl EchoSocket {
             self.recv_max = (2 * self.recv_max).min(self.batch.datagrams_max());
         }
         *total += received;
-        let now = if HAS_OPTIONS && self.admission.is_some() { io.now() } else { Instant::ZERO };
+        let now = match self.admission {
+            Some(_) if HAS_OPTIONS => io.now(),
+            _ => Instant::ZERO,
+        };
         self.filter_batch(now);
         if self.batch.has_control_messages() {
             self.batch.set_reply_addresses();

@@ -275,7 +275,8 @@ impl<K: Kernel, X> StreamServer<K, X> {
         {
             self.pause_accept(Some(errno));
         }
-        accepted > 0
+        // The batch is full, or ends with an aborted one behind others.
+        true
     }
 
     /// Tells the kernel of a decision about a listener.

@@ -51,7 +51,7 @@ pub struct Connection {
 }
 
 /// Flag of a connection: its socket is a Unix socket.
-const IS_UNIX: u8 = 1 << 0;
+const IS_UNIX: u8 = 1;
 /// Flag of a connection: it is being closed for its inactivity.
 const IDLE_TIMED_OUT: u8 = 1 << 1;
 /// Flag of a connection: the server drains. Data that has arrived is echoed, and nothing after

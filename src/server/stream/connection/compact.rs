@@ -31,3 +31,19 @@ pub(super) enum Rounded {
     Down,
     Up,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn byte_counts_rarely_have_the_same_hash() {
+        assert_eq!(hash_unsent(0), 0);
+        for step in [1, 1_448, 4_096, 65_536] {
+            let hashes = (1..=10_000).map(|n| hash_unsent(n * step));
+            assert!(hashes.clone().all(|hash| hash != 0), "0 is for 0");
+            let equal = hashes.clone().zip(hashes.skip(1)).filter(|(one, next)| one == next);
+            assert!(equal.count() < 100, "one in 255 is 39");
+        }
+    }
+}
