@@ -103,10 +103,15 @@ mod tests {
     #[test]
     fn a_buffer_of_any_length_begins_in_the_middle_of_a_page() {
         for len in [0, 1, 64, 2_047, 2_048, 4_096, 4_097, 65_536, 262_144, 1 << 20] {
-            let mut buffer = RecvBuffer::new(len);
-            assert_eq!(buffer.as_ptr().addr() % PAGE_BYTES, RecvBuffer::PAGE_OFFSET, "{len}");
-            assert_eq!(buffer.len(), len);
-            buffer.fill(7);
+            for mut buffer in [RecvBuffer::new(len), RecvBuffer::try_new(len).unwrap()] {
+                assert_eq!(buffer.as_ptr().addr() % 4_096, 2_048, "{len}");
+                assert_eq!(buffer.len(), len);
+                assert!(buffer.iter().all(|byte| *byte == 0));
+                assert_eq!(buffer.memory.capacity(), len + 4_096, "its length and one page");
+                buffer.fill(7);
+            }
         }
+        assert_eq!(RecvBuffer::try_new(usize::MAX).unwrap_err(), NoRoom);
+        assert_eq!(RecvBuffer::try_new(usize::MAX / 2).unwrap_err(), NoRoom);
     }
 }

@@ -239,6 +239,21 @@ mod tests {
     }
 
     #[test]
+    fn a_deadline_takes_the_memory_of_its_key_once() {
+        for key in [0, 4, 100, 1_000] {
+            let memory = |timers: &TimerHeap| (timers.heap.capacity(), timers.positions.capacity());
+            let (mut reserved, mut fresh) = (TimerHeap::new(), TimerHeap::new());
+            reserved.try_reserve(key).unwrap();
+            let before = memory(&reserved);
+            for timers in [&mut reserved, &mut fresh] {
+                timers.set(key, Instant::ZERO);
+            }
+            assert_eq!(memory(&reserved), before, "what is reserved is not allocated again: {key}");
+            assert_eq!(memory(&fresh), before, "it grows once: {key}");
+        }
+    }
+
+    #[test]
     fn equal_deadlines_expire_by_key() {
         let mut timers = TimerHeap::new();
         for key in [5, 1, 4, 2, 3] {
