@@ -165,6 +165,11 @@ impl Harness {
             Want::Discard => nothing && self.stopped && !self.ended && self.shut,
         };
         assert!(wanted, "invariant: {:?} is not what {:?} should want", echo.want(), echo.state());
+        assert_eq!(
+            echo.is_idle() && echo.external_bytes() == 0,
+            echo.want() == Want::Read,
+            "invariant: an idle connection reads, and no other does"
+        );
     }
 
     /// The peer finally sends EOF and reads everything: now all of it must have been echoed.

@@ -219,7 +219,10 @@ fn address(peer: usize, number: u64) -> Addr {
         0 => v4.into(),
         _ => {
             let host = u16::try_from(number % 1_000).expect("it is below 1,000");
-            Ipv6Addr::new(0x2001, 0xdb8, 0, low, host, 0, 0, 1).into()
+            let mut segments = [0x2001, 0xdb8, 0, 0, host, 0, 0, 1];
+            // Two of them differ in one part of the /64 only, whichever it is.
+            segments[peer / 3] ^= low;
+            Ipv6Addr::from(segments).into()
         }
     };
     SocketAddr::from((ip, 1_000 + low)).into()

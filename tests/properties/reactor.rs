@@ -230,6 +230,11 @@ impl Harness {
         let (_, mut io) = reactor.get_mut(entry.token).expect("the token is live");
         io.requeue(Ready::READABLE);
         entry.is_requeued = true;
+        assert_eq!(
+            reactor.next_deadline(),
+            Some(Instant::ZERO),
+            "invariant: what is requeued can be reported now"
+        );
     }
 
     /// One wait and all events it returned, compared with the expected ones.
@@ -270,6 +275,13 @@ impl Harness {
                 wanted_timers.insert(*token);
             }
         }
+        let dues = self.timers.iter().filter_map(|(_, due)| *due);
+        let deadlines = self.entries.iter().filter_map(|entry| entry.deadline);
+        assert_eq!(
+            reactor.next_deadline(),
+            dues.chain(deadlines).min(),
+            "invariant: after a round the reactor has something to report at its first deadline"
+        );
         io.sort_unstable();
         wanted.sort_unstable();
         assert_eq!(io, wanted, "invariant: a round reports the current state, each token once");
