@@ -108,6 +108,21 @@ fn a_timer_set_during_an_iteration_fires_in_the_next() {
     assert_eq!(reactor.next(None), Ok(Some(Event::Timer { token: busy })));
 }
 
+/// One requeued registration is removed within its round, and nothing else is left of the round.
+#[test]
+fn a_timer_set_during_an_iteration_waits_for_the_next_although_one_was_requeued() {
+    let mut reactor = Reactor::new().unwrap();
+    let requeued = silent(&mut reactor, None);
+    let ready = Linux.eventfd(1).unwrap();
+    let busy = watch(&mut reactor, ready, Interest::READABLE, Trigger::Level, ());
+    reactor.get_mut(requeued).unwrap().1.requeue(epollite::event::Ready::READABLE);
+    assert_eq!(poll_now(&mut reactor), io_event(busy, EPOLLIN));
+    reactor.close(requeued).unwrap();
+    set(&mut reactor, busy, Instant::ZERO);
+    assert_eq!(reactor.next(None), Ok(io_event(busy, EPOLLIN)), "and no end of the wait");
+    assert_eq!(reactor.next(None), Ok(Some(Event::Timer { token: busy })));
+}
+
 #[test]
 fn a_deadline_at_the_maximum_time_does_not_fire_early() {
     let mut reactor = Reactor::new().unwrap();

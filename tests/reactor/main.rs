@@ -19,5 +19,6 @@ mod stale;
 mod support;
 mod timers;
 mod triggers;
+mod vectored;
 mod waiting;
 mod waker;

@@ -3,6 +3,7 @@
 
 use core::time::Duration;
 
+use epollite::instrument::CallCounter;
 use epollite::kernel::{Hooked, Syscall, SyscallHook};
 use epollite::reactor::Spin;
 use epollite::sim::Sim;
@@ -30,7 +31,7 @@ fn an_event_that_is_there_takes_one_call_with_any_spin() {
 
 #[test]
 fn without_events_it_polls_for_its_time_and_then_blocks() {
-    let mut reactor = Reactor::<()>::new().unwrap();
+    let mut reactor = Reactor::<(), _>::with_kernel(refusing(&[])).unwrap();
     reactor.set_spin(Spin::For(Duration::from_micros(200)));
     let waker = reactor.waker().unwrap();
     let thread = std::thread::spawn(move || {
@@ -39,6 +40,8 @@ fn without_events_it_polls_for_its_time_and_then_blocks() {
     });
     assert_eq!(reactor.next(None), Ok(Some(Event::Woken)));
     thread.join().unwrap().unwrap();
+    let waits = reactor.kernel().hook.count(Syscall::EpollWait);
+    assert!(waits > 1, "it polls before it blocks, but there was one wait");
     let deadline = reactor.kernel().now() + Duration::from_millis(5);
     assert_eq!(reactor.next(Some(deadline)), Ok(None));
     assert!(reactor.kernel().now() >= deadline, "invariant: never too early");
@@ -52,6 +55,14 @@ fn a_short_deadline_is_waited_for_without_polling() {
     reactor.kernel().hook.calls.clear();
     assert_eq!(reactor.next(Some(deadline)), Ok(None));
     assert!(reactor.kernel().hook.calls.len() <= 1, "{:?}", reactor.kernel().hook.calls);
+    // A wait of a millisecond is not short any more.
+    for (nanos, is_polled) in [(999_999, false), (1_000_000, true)] {
+        let mut reactor = Reactor::<(), _>::with_kernel(CallCounter::new(Sim::default())).unwrap();
+        reactor.set_spin(Spin::For(Duration::from_millis(10)));
+        let deadline = reactor.kernel().now() + Duration::from_nanos(nanos);
+        assert_eq!(reactor.next(Some(deadline)), Ok(None));
+        assert_eq!(reactor.kernel().hook.calls(Syscall::EpollWait) > 0, is_polled, "{nanos} ns");
+    }
 }
 
 #[test]
@@ -71,10 +82,12 @@ fn an_interrupted_poll_is_repeated_and_an_error_is_returned() {
 /// A clock that stands still: the number of polls is bounded too.
 #[test]
 fn it_ends_although_no_time_passes() {
-    let mut reactor = Reactor::<(), _>::with_kernel(Sim::default()).unwrap();
+    let mut reactor = Reactor::<(), _>::with_kernel(CallCounter::new(Sim::default())).unwrap();
     reactor.set_spin(Spin::For(Duration::from_micros(50)));
     let deadline = reactor.kernel().now() + Duration::from_secs(1);
     assert_eq!(reactor.next(Some(deadline)), Ok(None));
+    let polls = reactor.kernel().hook.calls(Syscall::EpollWait);
+    assert!(polls * 170 > 10_000_000, "more than fit ten milliseconds, a poll takes 170 ns");
 }
 
 /// Lets time pass with every wait that returns at once.

@@ -114,12 +114,15 @@ fn a_level_registration_is_deregistered_before_it_is_closed() {
 #[test]
 fn a_level_ghost_neither_ends_the_wait_nor_spins() {
     let (mut reactor, far, dup) = with_ghost_registration(Trigger::Level);
-    for _ in 0..2 {
+    for sleepers in [1, 0] {
         let before = reactor.stale_events();
+        reactor.kernel().hook.calls.clear();
         let deadline = Linux.now() + Duration::from_millis(50);
         assert_eq!(reactor.next(Some(deadline)), Ok(None));
         let waits = reactor.stale_events() - before;
         assert!((9..=60).contains(&waits), "invariant: stale events do not spin: {waits} waits");
+        let created = reactor.kernel().hook.count(Syscall::EpollCreate1);
+        assert_eq!(created, sleepers, "what it sleeps with is kept");
     }
     // Closing the last duplicate removes the ghost registration.
     reactor.close(far);
