@@ -483,7 +483,7 @@ fn any_port() -> Addr {
 }
 
 /// The same port each time: each model has its own.
-fn tcp() -> Addr {
+pub(crate) fn tcp() -> Addr {
     "127.0.0.1:7777".parse().unwrap()
 }
 
@@ -491,7 +491,7 @@ fn reported() -> datagram::DatagramConfig {
     datagram::DatagramConfig { emit_events: true, ..datagram::DatagramConfig::default() }
 }
 
-fn connect(sim: &mut Sim, addr: &Addr) -> Fd {
+pub(crate) fn connect(sim: &mut Sim, addr: &Addr) -> Fd {
     let socket = sim.socket(AddressFamily::Inet, SocketType::Stream).unwrap();
     assert!(matches!(sim.connect(&socket, addr), Ok(()) | Err(Errno::EINPROGRESS)));
     socket

@@ -249,6 +249,13 @@ fn where_splice_or_a_pipe_is_refused_bytes_are_copied() {
                 assert_eq!(received, (sent, true), "{trigger:?}, {call:?} {nth}: {errno}");
                 harness.sim.close(client).unwrap();
                 harness.run();
+                // Nor for another connection.
+                let other = harness.connect();
+                let sent = harness.fill(&other);
+                harness.sim.shutdown(&other, epollite::kernel::Shutdown::Write).unwrap();
+                assert_eq!(harness.receive(&other, 0), (sent, true));
+                harness.sim.close(other).unwrap();
+                harness.run();
                 if call == Syscall::Splice && errno != Errno::ENOMEM {
                     assert!(harness.calls(call) <= nth + 2, "it is not tried again");
                 }

@@ -115,7 +115,30 @@ fn a_peer_that_does_not_read_is_buffered_for_and_its_reset_discards_that() {
         C::Buffered { bytes } => Some(*bytes),
         _ => None,
     });
-    assert!(buffered.is_some_and(|bytes| bytes > 0), "{decisions:?}");
+    assert!(buffered.is_some_and(|bytes| (1..50_000).contains(&bytes)), "{decisions:?}");
+    let buffer_bytes = observed.server.stats().buffer_bytes;
+    let mut read = 0;
+    let mut decisions = Vec::new();
+    while let Ok(count) = observed.clients.recv(&client, &mut [0; 5_000]) {
+        read += count as u64;
+        decisions.extend(observed.of_connections());
+    }
+    assert!(read > buffer_bytes && buffer_bytes > 0);
+    let mut is_buffered = true;
+    for decision in &decisions {
+        match decision {
+            C::Event { unsent_bytes, .. } => assert_eq!(*unsent_bytes > 0, is_buffered),
+            C::Buffered { .. } => assert!(!core::mem::replace(&mut is_buffered, true)),
+            C::Flushed => assert!(core::mem::replace(&mut is_buffered, false)),
+            _ => {}
+        }
+    }
+    assert!(!is_buffered && decisions.contains(&C::Flushed), "{decisions:?}");
+    assert_eq!(observed.server.stats().buffer_bytes, 0);
+    for _ in 0..100 {
+        let _ = observed.clients.send(&client, &[7; 50_000]);
+        observed.of_connections();
+    }
     // With unread data, its close is a reset.
     observed.clients.close(client).unwrap();
     let decisions = observed.of_connections();
@@ -123,6 +146,20 @@ fn a_peer_that_does_not_read_is_buffered_for_and_its_reset_discards_that() {
     let closed =
         decisions.iter().position(|it| matches!(it, C::Closed { why: CloseReason::Error(_), .. }));
     assert!(discarded.is_some() && discarded < closed, "{decisions:?}");
+}
+
+#[test]
+fn a_reset_without_unsent_bytes_discards_nothing() {
+    let mut observed = Observed::new(StreamConfig::default(), no_faults());
+    let client = observed.connect();
+    observed.clients.send(&client, b"hello").unwrap();
+    observed.decisions();
+    // With the echo unread, its close is a reset.
+    observed.clients.close(client).unwrap();
+    let decisions = observed.of_connections();
+    let closed = |it: &C| matches!(it, C::Closed { why: CloseReason::Error(_), .. });
+    assert!(decisions.iter().any(closed), "{decisions:?}");
+    assert!(!decisions.iter().any(|it| matches!(it, C::Discarded { .. })), "{decisions:?}");
 }
 
 #[test]

@@ -299,7 +299,9 @@ fn datagram_server(config: PeerLimitsConfig) -> (DatagramServer<Sim>, Sim, Addr)
     let addr = "127.0.0.1:7777".parse().unwrap();
     let (socket, addr) = bind_datagram(server.kernel(), &addr, PortSharing::Exclusive).unwrap();
     let token = server.add_socket(socket).unwrap();
-    assert!(server.set_admission(token, limits(config)));
+    // As if other sockets shared it.
+    let shared = Arc::new(Mutex::new(PeerLimits::new(config).unwrap()));
+    assert!(server.set_admission(token, Box::new(shared)));
     (server, sim, addr)
 }
 

@@ -8,7 +8,9 @@ mod connection;
 #[path = "../program/support/deadline.rs"]
 mod deadline;
 mod decisions;
+mod early_returns;
 mod limits;
 mod regressions;
+mod running;
 mod scarce_buffers;
 mod shared_listener;

@@ -12,7 +12,7 @@ use std::thread;
 
 use epollite::instrument::{CallCounter, FaultInjector, FaultPlan};
 use epollite::kernel::Syscall;
-use epollite::server::stream::{AcceptSharing, Outcome, StreamConfig, StreamServer};
+use epollite::server::stream::{AcceptSharing, Outcome, ServerEvent, StreamConfig, StreamServer};
 use epollite::{Errno, Kernel, Linux, Trigger};
 
 const TRIGGERS: [Trigger; 4] =
@@ -219,6 +219,40 @@ fn the_shared_listener_that_remains_accepts_at_once_after_a_pause() {
         }
     }
     assert!(closed > 0, "no failure closed one of the two");
+}
+
+/// After each turn it is registered again; to the caller it is the same listener.
+#[test]
+fn a_lost_listener_is_reported_by_its_first_token_and_the_other_goes_on() {
+    crate::deadline::arm();
+    // Two listeners; then a connection, and the first listener out and in again, twice.
+    let faults = FaultPlan::once(7, Errno::ENOMEM).for_syscall(Syscall::EpollCtl);
+    let config = StreamConfig {
+        trigger: Trigger::Level,
+        accepts_max: 1,
+        connections_max: 3,
+        emit_events: true,
+        ..StreamConfig::default()
+    };
+    let kernel = CallCounter::new(FaultInjector::new(Linux, faults));
+    let mut server = StreamServer::new(kernel, config).unwrap();
+    let [first, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [first_addr, other_addr] = [&first, &other].map(|listener| {
+        listener.set_nonblocking(true).unwrap();
+        listener.local_addr().unwrap()
+    });
+    let token = server.add_shared_listener(first.into(), AcceptSharing::RoundRobin).unwrap();
+    server.add_listener(other.into()).unwrap();
+    let clients = [first_addr, first_addr, other_addr].map(|addr| served(&mut server, addr));
+    let failed = ServerEvent::ListenerFailed { token, errno: Errno::ENOMEM };
+    assert!(core::iter::from_fn(|| server.next_event()).any(|event| event == failed));
+    // It is full: the other listener pauses, and goes on.
+    let mut waiting = TcpStream::connect(other_addr).unwrap();
+    waiting.write_all(b"?").unwrap();
+    run_rounds(&mut server, 5);
+    assert_eq!((server.connections(), server.listeners()), (3, 1));
+    drop(clients);
+    is_woken(&mut server, &mut waiting);
 }
 
 const fn no_fault() -> FaultPlan {

@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::net::UdpSocket;
 
+use epollite::instrument::{FaultInjector, FaultPlan};
 use epollite::kernel::{Shutdown, SocketType, Syscall};
 use epollite::net::AddressFamily;
 use epollite::server::datagram::{DatagramConfig, DatagramServer};
@@ -148,6 +149,106 @@ fn where_a_batch_is_refused_datagrams_go_one_by_one() {
             }
         }
     }
+}
+
+/// Longer than the slot is truncated; as long is not.
+#[test]
+fn where_a_batch_is_refused_the_longest_datagram_is_the_same() {
+    for times in [0, u64::MAX] {
+        let config = DatagramConfig { datagram_bytes_max: 8, ..DatagramConfig::default() };
+        let mut harness = Harness::new(config);
+        harness.faults.refuse(Syscall::Recvmmsg, Errno::ENOSYS, times);
+        harness.send_question();
+        for _ in 0..2 {
+            assert_eq!(harness.sim.send(&harness.client, b"questions"), Ok(9));
+        }
+        (0..4).for_each(|_| harness.run_once());
+        let stats = harness.server.stats();
+        assert_eq!((stats.received, stats.echoed, stats.truncated), (3, 1, 2));
+        assert_eq!(harness.answers(), 1);
+        harness.finish();
+    }
+}
+
+#[test]
+fn where_a_batch_is_refused_an_error_among_datagrams_is_counted() {
+    for (errno, errors) in [(Errno::ECONNREFUSED, 1), (Errno::EINTR, 0)] {
+        let (mut sim, faults) = (Sim::default(), FaultScript::default());
+        let second = FaultPlan::once(1, errno).for_syscall(Syscall::Recvmsg);
+        let mut kernel = FaultInjector::new(faults.wrap(sim.new_process()), second);
+        let (socket, addr) = bind(&mut kernel, "127.0.0.1:5001");
+        faults.refuse(Syscall::Recvmmsg, Errno::ENOSYS, u64::MAX);
+        let mut server = DatagramServer::new(kernel, DatagramConfig::default()).unwrap();
+        server.add_socket(socket).unwrap();
+        let client = sim.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
+        (0..5).for_each(|_| _ = sim.sendto(&client, b"question", &addr).unwrap());
+        (0..4).for_each(|_| _ = server.run_once(Some(sim.now())).unwrap());
+        let stats = server.stats();
+        assert_eq!((stats.echoed, stats.errors), (5, errors), "{errno}");
+        sim.close(client).unwrap();
+    }
+}
+
+/// A full send buffer is waited for, but on a Unix socket: it is that of one client.
+#[test]
+fn where_a_batch_is_refused_a_full_send_buffer_is_waited_for() {
+    for (at, from, dropped) in [
+        ("127.0.0.1:5001", "127.0.0.1:0", 0),
+        ("unix:@where-a-batch-is-refused", "unix:@client", 1),
+    ] {
+        let (mut sim, faults) = (Sim::default(), FaultScript::default());
+        let full = FaultPlan::once(0, Errno::EAGAIN).for_syscall(Syscall::Sendto);
+        let mut kernel = FaultInjector::new(faults.wrap(sim.new_process()), full);
+        let (socket, addr) = bind(&mut kernel, at);
+        faults.refuse(Syscall::Sendmmsg, Errno::ENOSYS, u64::MAX);
+        let mut server = DatagramServer::new(kernel, DatagramConfig::default()).unwrap();
+        server.add_socket(socket).unwrap();
+        let client = sim.socket(addr.family().unwrap(), SocketType::Datagram).unwrap();
+        sim.bind(&client, &from.parse().unwrap()).unwrap();
+        (0..2).for_each(|_| _ = sim.sendto(&client, b"question", &addr).unwrap());
+        (0..4).for_each(|_| _ = server.run_once(Some(sim.now())).unwrap());
+        let stats = server.stats();
+        assert_eq!((stats.echoed, stats.dropped), (2 - dropped, dropped), "{at}");
+        sim.close(client).unwrap();
+    }
+}
+
+/// The address that it was sent to is gone, for example: only then it is sent from another.
+#[test]
+fn a_reply_whose_source_is_unusable_is_sent_from_another_address() {
+    for (errno, echoed) in [(Errno::EADDRNOTAVAIL, 1), (Errno::EHOSTUNREACH, 0)] {
+        let (mut sim, faults) = (Sim::default(), FaultScript::default());
+        let mut kernel = faults.wrap(sim.new_process());
+        let (socket, _) = bind(&mut kernel, "0.0.0.0:5001");
+        let mut server = DatagramServer::new(kernel, DatagramConfig::default()).unwrap();
+        server.add_socket(socket).unwrap();
+        let client = sim.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
+        sim.sendto(&client, b"ask", &"127.0.0.2:5001".parse().unwrap()).unwrap();
+        faults.refuse(Syscall::Sendmmsg, errno, 1);
+        server.run_once(Some(sim.now())).unwrap();
+        let stats = server.stats();
+        assert_eq!((stats.echoed, stats.dropped), (echoed, 1 - echoed), "{errno}");
+        sim.close(client).unwrap();
+    }
+}
+
+/// A receive prepares headers for as many as may be there: few at first, and twice as many after
+/// each that was full. One datagram alone is no reason to ask for segments.
+#[test]
+fn a_burst_takes_few_receives_and_one_datagram_alone_takes_one() {
+    let mut harness = Harness::new(DatagramConfig::default());
+    let [receives, options] = [Syscall::Recvmmsg, Syscall::Setsockopt];
+    let before = harness.faults.count(options);
+    harness.send_question();
+    harness.run_once();
+    assert_eq!((harness.faults.count(receives), harness.faults.count(options)), (1, before));
+    (0..20).for_each(|_| harness.send_question());
+    harness.run_once();
+    // 3, 6 and 11 of 12.
+    let calls = (harness.faults.count(receives) - 1, harness.faults.count(options) - before);
+    assert_eq!(calls, (3, 1));
+    assert_eq!(harness.server.next_event(), None, "invariant: no event unless asked for");
+    harness.finish();
 }
 
 /// A firewall rejects one datagram with EPERM, for every kind of send call.

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use epollite::instrument::CallCounter;
 use epollite::kernel::{CallError, Shutdown, Syscall};
-use epollite::server::stream::{AcceptSharing, ServerEvent, StreamConfig, StreamServer};
+use epollite::server::stream::{AcceptSharing, Outcome, ServerEvent, StreamConfig, StreamServer};
 use epollite::server::{PortSharing, bind_stream};
 use epollite::{Errno, Fd, Kernel, Linux, Trigger};
 
@@ -33,6 +33,9 @@ fn a_listener_that_was_shut_down_is_closed_and_reported() {
             };
             let (open, addr) = listener(server.kernel(), "127.0.0.1:0");
             server.add_listener(open).unwrap();
+            let (spare, _) = listener(server.kernel(), "127.0.0.1:0");
+            server.add_listener(spare).unwrap();
+            assert_eq!(server.listeners(), 3);
             Linux.shutdown(&duplicate, Shutdown::Read).unwrap();
             let end = Linux.now() + Duration::from_millis(60);
             while Linux.now() < end {
@@ -47,6 +50,7 @@ fn a_listener_that_was_shut_down_is_closed_and_reported() {
             let reported =
                 ServerEvent::ListenerFailed { token: dead.unwrap(), errno: Errno::EINVAL };
             assert_eq!(server.next_event(), Some(reported), "{trigger:?} {sharing:?}");
+            assert_eq!(server.listeners(), 2, "{trigger:?} {sharing:?}");
             // The other one keeps working.
             let addr = std::net::SocketAddr::try_from(addr).unwrap();
             let client = std::net::TcpStream::connect(addr).unwrap();
@@ -108,6 +112,10 @@ fn a_listener_that_is_opened_while_accepting_is_paused_waits_too() {
             };
             harness.addr = addr;
             let late = harness.connect();
+            if sharing.is_some() || matches!(trigger, Trigger::Level | Trigger::OneShot) {
+                let outcome = harness.run_once();
+                assert_eq!(outcome, Outcome::TimedOut, "it is not asked: {trigger:?} {sharing:?}");
+            }
             let waits = |harness: &Harness| {
                 harness.faults.count(Syscall::EpollWait)
                     + harness.faults.count(Syscall::EpollPwait2)
