@@ -123,6 +123,9 @@ fn a_level_ghost_neither_ends_the_wait_nor_spins() {
         assert!((9..=60).contains(&waits), "invariant: stale events do not spin: {waits} waits");
         let created = reactor.kernel().hook.count(Syscall::EpollCreate1);
         assert_eq!(created, sleepers, "what it sleeps with is kept");
+        let is_sleeper = |call: &Syscall| *call == Syscall::EpollCreate1;
+        let first = reactor.kernel().hook.calls.iter().position(is_sleeper);
+        assert_eq!(first.unwrap_or(9), 9, "eight waits for stale events are ordinary");
     }
     // Closing the last duplicate removes the ghost registration.
     reactor.close(far);

@@ -8,7 +8,7 @@ use epollite::kernel::{
     Syscall,
 };
 use epollite::net::AddressFamily;
-use epollite::server::stream::{CloseReason, Outcome, StreamConfig, StreamServer};
+use epollite::server::stream::{Bulk, CloseReason, Outcome, StreamConfig, StreamServer};
 use epollite::server::{PortSharing, bind_stream};
 use epollite::sim::Sim;
 use epollite::{Addr, Errno, Fd, Instant, Kernel, Trigger};
@@ -134,6 +134,8 @@ fn a_peer_that_does_not_read_is_buffered_for_and_its_reset_discards_that() {
         }
     }
     assert!(!is_buffered && decisions.contains(&C::Flushed), "{decisions:?}");
+    let is_known = |it: &C| matches!(it, C::Event { unsent_bytes, .. } if *unsent_bytes > 0);
+    assert!(decisions.iter().any(is_known), "{decisions:?}");
     assert_eq!(observed.server.stats().buffer_bytes, 0);
     for _ in 0..100 {
         let _ = observed.clients.send(&client, &[7; 50_000]);
@@ -160,6 +162,27 @@ fn a_reset_without_unsent_bytes_discards_nothing() {
     let closed = |it: &C| matches!(it, C::Closed { why: CloseReason::Error(_), .. });
     assert!(decisions.iter().any(closed), "{decisions:?}");
     assert!(!decisions.iter().any(|it| matches!(it, C::Discarded { .. })), "{decisions:?}");
+}
+
+#[test]
+fn a_stream_is_told_once_and_decisions_about_it_go_on() {
+    let config = StreamConfig { bulk: Bulk::Auto, ..StreamConfig::default() };
+    let mut observed = Observed::new(config, no_faults());
+    let client = observed.connect();
+    let mut decisions = Vec::new();
+    for _ in 0..20 {
+        observed.clients.send(&client, &[7; 100_000]).unwrap();
+        decisions.extend(observed.of_connections());
+        while observed.clients.recv(&client, &mut vec![0; 100_000]).is_ok() {
+            decisions.extend(observed.of_connections());
+        }
+    }
+    let streams = C::Streams { is_streaming: true };
+    assert_eq!(decisions.iter().filter(|it| **it == streams).count(), 1, "{decisions:?}");
+    let begin = decisions.iter().position(|it| *it == streams).unwrap();
+    let stops = |it: &C| matches!(it, C::ReadingStopped { .. });
+    assert!(decisions[begin..].iter().any(stops), "{decisions:?}");
+    observed.clients.close(client).unwrap();
 }
 
 #[test]
@@ -192,6 +215,24 @@ fn a_pause_of_accepting_names_its_error_and_its_end() {
         .position(|it| matches!(it, Decision::Listener { what: L::Accepted { .. }, .. }));
     assert!(resumed.is_some() && resumed < accepted, "{decisions:?}");
     observed.clients.close(client).unwrap();
+}
+
+#[test]
+fn a_server_without_connections_does_not_time_out_at_its_shutdown() {
+    let config = StreamConfig::default();
+    let mut observed = Observed::new(config, no_faults());
+    observed.server.begin_shutdown();
+    observed.clients.advance(2 * config.drain_timeout);
+    let decisions = observed.decisions();
+    let timed_out = |it: &Decision| matches!(it, Decision::DrainTimedOut { .. });
+    assert!(!decisions.iter().any(timed_out), "{decisions:?}");
+    // Drained, it waits as long as its caller wants.
+    let mut observed = Observed::new(config, no_faults());
+    observed.server.begin_shutdown();
+    let later = observed.clients.now() + 3 * config.drain_timeout;
+    assert_eq!(observed.server.run_once(Some(later)), Ok(Outcome::Drained));
+    assert_eq!(observed.server.run_once(Some(later)), Ok(Outcome::TimedOut));
+    assert_eq!(observed.clients.now(), later);
 }
 
 #[test]

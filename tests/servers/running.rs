@@ -8,9 +8,10 @@ use epollite::reactor::Spin;
 use epollite::server::stream::{Outcome, StreamConfig, StreamServer};
 use epollite::server::{PortSharing, bind_stream};
 use epollite::sim::Sim;
-use epollite::{Errno, Instant, Kernel};
+use epollite::{Errno, Instant, Kernel, Trigger};
 
 use crate::api::{connect, tcp};
+use crate::regressions::fault_script::FaultScript;
 
 /// A round of whole echoes waits for the next without a look at the clock, unless there is a
 /// deadline. The model panics in a wait that nothing ends.
@@ -73,4 +74,27 @@ fn run_rounds_returns_an_error_of_its_wait_at_once() {
     let mut server = StreamServer::<_>::new(kernel, StreamConfig::default()).unwrap();
     assert_eq!(server.run_rounds(), Err(Errno::EBADF));
     assert!(server.kernel().hook.calls(Syscall::EpollWait) <= 2);
+}
+
+/// One-shot: each event ends with epoll_ctl(2). When that is interrupted once too often, the event
+/// comes again; without memory the connection is closed, since no event of it would follow.
+#[test]
+fn a_connection_that_cannot_be_armed_is_served_again_or_closed() {
+    for (errno, times, closed) in [(Errno::EINTR, 16, 0), (Errno::ENOMEM, 1, 1)] {
+        let (mut sim, faults) = (Sim::default(), FaultScript::default());
+        let config = StreamConfig { trigger: Trigger::OneShot, ..StreamConfig::default() };
+        let mut server = StreamServer::<_>::new(faults.wrap(sim.new_process()), config).unwrap();
+        let (listener, addr) =
+            bind_stream(server.kernel(), &tcp(), PortSharing::Exclusive).unwrap();
+        server.add_listener(listener).unwrap();
+        let client = connect(&mut sim, &addr);
+        let mut run = || (0..4).for_each(|_| _ = server.run_once(Some(Instant::ZERO)).unwrap());
+        run();
+        sim.send(&client, b"hello").unwrap();
+        faults.refuse(Syscall::EpollCtl, errno, times);
+        run();
+        assert!(faults.is_exhausted());
+        assert_eq!(server.stats().closed, closed, "{errno}");
+        sim.close(client).unwrap();
+    }
 }

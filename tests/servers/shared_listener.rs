@@ -8,8 +8,11 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::thread;
 
+use epollite::audit::{EpollEntry, parse_fdinfo};
+use epollite::event::{EPOLLET, EPOLLEXCLUSIVE, EPOLLIN};
 use epollite::instrument::{CallCounter, FaultInjector, FaultPlan};
 use epollite::kernel::Syscall;
 use epollite::server::stream::{AcceptSharing, Outcome, ServerEvent, StreamConfig, StreamServer};
@@ -219,6 +222,26 @@ fn the_shared_listener_that_remains_accepts_at_once_after_a_pause() {
         }
     }
     assert!(closed > 0, "no failure closed one of the two");
+}
+
+/// As the kernel has it: a new connection wakes one of the epolls, not all.
+#[test]
+fn a_shared_listener_is_registered_exclusively_with_the_trigger_of_the_server() {
+    for (trigger, edge) in [(Trigger::Level, 0), (Trigger::Edge, EPOLLET)] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let number = u32::try_from(listener.as_raw_fd()).unwrap();
+        let config = StreamConfig { trigger, ..StreamConfig::default() };
+        let mut server = StreamServer::<Linux>::new(Linux, config).unwrap();
+        server.add_shared_listener(listener.into(), AcceptSharing::Exclusive).unwrap();
+        let mut epolls = std::fs::read_dir("/proc/self/fdinfo").unwrap().filter_map(|entry| {
+            let text = std::fs::read_to_string(entry.ok()?.path()).ok()?;
+            parse_fdinfo(&text).ok()
+        });
+        let wanted = EPOLLIN | EPOLLEXCLUSIVE | edge;
+        let is_wanted = |it: &EpollEntry| it.fd == number && it.requested() == wanted;
+        assert!(epolls.any(|list| list.iter().any(is_wanted)), "{trigger:?}");
+    }
 }
 
 /// After each turn it is registered again; to the caller it is the same listener.

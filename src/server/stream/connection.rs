@@ -344,8 +344,8 @@ impl Connection {
         let below = self.mode(config.trigger).over_below(buf.len());
         let both = match self.read_and_echo(transport, ready, buf, below, config, stats) {
             Ok(ReadStep::WouldBlock) => return FirstRead::Echoed(before),
-            Ok(ReadStep::Done(count)) => return FirstRead::Echoed(before + count),
-            Ok(ReadStep::Bytes(count)) => ReadStep::Bytes(before + count),
+            // Not done: the first read would have been, too.
+            Ok(ReadStep::Done(count) | ReadStep::Bytes(count)) => ReadStep::Bytes(before + count),
             Ok(ReadStep::Failed(count, errno)) => ReadStep::Failed(before + count, errno),
             // The machine knows of the end.
             Ok(ReadStep::Eof | ReadStep::Held) => ReadStep::Bytes(before),

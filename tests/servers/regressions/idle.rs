@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use epollite::kernel::{SocketOption, Syscall};
-use epollite::server::stream::{CloseReason, ServerEvent, StreamConfig};
+use epollite::server::stream::{Bulk, CloseReason, ServerEvent, StreamConfig};
 use epollite::{Errno, Kernel, Trigger};
 
 use crate::regressions::shutdown::{Harness, SMALL};
@@ -108,8 +108,12 @@ fn data_within_the_drain_timeout_is_answered_by_a_late_server() {
 #[test]
 fn a_client_that_reads_slowly_and_steadily_is_not_idle() {
     for trigger in TRIGGERS {
-        for wanted in ["127.0.0.1:7777", "unix:@slow"] {
-            let config = StreamConfig { trigger, idle_timeout: Some(IDLE), ..SMALL };
+        for (wanted, bulk) in [
+            ("127.0.0.1:7777", Bulk::Copy),
+            ("unix:@slow", Bulk::Copy),
+            ("127.0.0.1:7777", Bulk::Splice),
+        ] {
+            let config = StreamConfig { trigger, idle_timeout: Some(IDLE), bulk, ..SMALL };
             let mut harness = Harness::at(wanted, config);
             let client = harness.connect();
             harness.run_once();
@@ -122,9 +126,11 @@ fn a_client_that_reads_slowly_and_steadily_is_not_idle() {
             while received < sent {
                 harness.sim.advance(IDLE / 5);
                 harness.run_once();
-                match harness.sim.recv(&client, &mut [0; 40_000]) {
+                match harness.sim.recv(&client, &mut [0; 12_000]) {
                     Ok(count) if count > 0 => received += count,
-                    other => panic!("{trigger:?} {wanted}: {other:?} after {received} of {sent}"),
+                    other => panic!(
+                        "{trigger:?} {bulk:?} {wanted}: {other:?} after {received} of {sent}"
+                    ),
                 }
             }
             assert_eq!(harness.server.stats().timed_out, 0);
@@ -155,7 +161,7 @@ fn a_client_that_still_reads_holds_up_the_linger() {
         for _ in 0..3_000 {
             harness.sim.advance(linger / 2);
             harness.run_once();
-            match harness.sim.recv(&client, &mut [0; 4_000]) {
+            match harness.sim.recv(&client, &mut [0; 12_000]) {
                 Ok(0) => break,
                 Ok(count) => received += count,
                 Err(Errno::EAGAIN) => {}
