@@ -1,5 +1,5 @@
-//! Limits of the whole machine. Only in a VM of `tests/kernels`, which sets `DISPOSABLE`: meanwhile
-//! other programs have these limits too.
+//! Limits of the whole machine. Only in a VM of `tests/kernels`, which sets `DISPOSABLE`: other
+//! programs have these limits during a test too.
 
 mod memory_cgroup;
 mod settings;
