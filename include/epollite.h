@@ -50,7 +50,11 @@ extern "C" {
 /* The version of this header: major * 1000000 + minor * 1000 + patch. */
 #define EPL_VERSION 1000
 
-/* The version of the library that the program runs with. */
+/*
+ * The version of the library that the program runs with. Reactors, servers and
+ * options are not created for a header of another version: -ELIBBAD. A program
+ * that only calls the functions for sockets compares it with EPL_VERSION.
+ */
 int epl_version(void);
 
 /* The same as a text: "0.1.0". */
@@ -89,7 +93,7 @@ typedef struct epl_reactor epl_reactor;
 #define EPL_TIMER 2u /* the deadline of a registration has passed */
 #define EPL_WOKEN 3u /* epl_wake() was called */
 
-/* A timeout: wait without limit. */
+/* A timeout: wait without limit. Any other negative one is -EINVAL. */
 #define EPL_FOREVER (-1)
 
 typedef struct epl_event {
@@ -350,8 +354,15 @@ typedef struct epl_echo_stats {
     uint64_t messages;
 } epl_echo_stats;
 
-/* Sets every option to its default. */
-int epl_echo_options_init(epl_echo_options *options);
+/*
+ * Sets every option to its default. -ELIBBAD if the library is not of this
+ * header's version, whose options may be larger: *options is as it was.
+ */
+#define epl_echo_options_init(options)                            \
+    epl_echo_options_defaults(options, sizeof(epl_echo_options), \
+                              EPL_VERSION)
+int epl_echo_options_defaults(epl_echo_options *options, size_t bytes,
+                              int version);
 
 /* Creates a server; options may be NULL. Errors: as epl_reactor_create(). */
 #define epl_echo_new(echo, options) epl_echo_create(echo, options, EPL_VERSION)

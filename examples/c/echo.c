@@ -1,4 +1,4 @@
-/* An echo server: echo [ADDRESS]. */
+/* An echo server: echo [ADDRESS]. A client that does not read is closed. */
 #include <epollite.h>
 #include <stdio.h>
 

@@ -97,14 +97,25 @@ unsafe fn with<R>(
     call(handle, core)
 }
 
-/// Sets every option to its default.
+/// Sets every option to its default. `bytes` and `version` are the header's: options of another
+/// header may be smaller than what is written.
 ///
 /// # Safety
-/// `options` is null or may be written to.
+/// `options` is null, or `bytes` bytes may be written there.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn epl_echo_options_init(options: *mut EplEchoOptions) -> c_int {
-    // SAFETY: as the caller has promised.
-    done(unsafe { store(options, EplEchoOptions::defaults()) })
+unsafe extern "C" fn epl_echo_options_defaults(
+    options: *mut EplEchoOptions,
+    bytes: usize,
+    version: c_int,
+) -> c_int {
+    let set = || {
+        if version != VERSION || bytes != size_of::<EplEchoOptions>() {
+            return Err(Errno::ELIBBAD);
+        }
+        // SAFETY: as the caller has promised.
+        unsafe { store(options, EplEchoOptions::defaults()) }
+    };
+    done(set())
 }
 
 /// Creates a server without listeners. `version` is the header's.
@@ -218,11 +229,12 @@ unsafe extern "C" fn epl_echo_run(handle: *mut EchoHandle) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epl_echo_run_once(handle: *mut EchoHandle, timeout_ns: i64) -> c_int {
     let run = |handle: &EchoHandle, core: &mut EchoCore| {
+        let deadline = deadline_after(timeout_ns)?;
         core.begin_drain_if_stopped(handle);
         if core.is_drained {
             return Ok(0);
         }
-        match core.server.run_once(deadline_after(timeout_ns))? {
+        match core.server.run_once(deadline)? {
             Outcome::Drained => {
                 core.is_drained = true;
                 return Ok(0);

@@ -60,6 +60,9 @@ pub(super) struct EplEvent {
     ready: u32,
 }
 
+/// `EPL_FOREVER` of the header: a timeout without limit.
+const FOREVER: i64 = -1;
+
 const KIND_IO: u32 = 1;
 const KIND_TIMER: u32 = 2;
 const KIND_WOKEN: u32 = 3;
@@ -429,7 +432,7 @@ unsafe extern "C" fn epl_next(handle: *mut Handle, timeout_ns: i64, event: *mut 
     if event.is_null() {
         return -Errno::EINVAL.number();
     }
-    let next = match core.reactor.next(deadline_after(timeout_ns)) {
+    let next = match deadline_after(timeout_ns).and_then(|deadline| core.reactor.next(deadline)) {
         Ok(Some(next)) => next,
         Ok(None) => return 0,
         Err(errno) => return -errno.number(),
@@ -456,7 +459,7 @@ unsafe extern "C" fn epl_next_batch(
         if events_max <= 0 || events.is_null() {
             return Err(Errno::EINVAL);
         }
-        let mut next = core.reactor.next(deadline_after(timeout_ns))?;
+        let mut next = core.reactor.next(deadline_after(timeout_ns)?)?;
         let (mut count, mut place) = (0, events);
         while let Some(event) = next {
             // SAFETY: not null, and one of `events_max`, as the caller has promised.
@@ -537,7 +540,7 @@ unsafe extern "C" fn epl_cancel_deadline(handle: *mut Handle, token: u64) -> c_i
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epl_timeout(handle: *mut Handle) -> i64 {
     let timeout = |core: &mut Core| {
-        let Some(deadline) = core.reactor.next_deadline() else { return Ok(-1) };
+        let Some(deadline) = core.reactor.next_deadline() else { return Ok(FOREVER) };
         let now = core.reactor.kernel().now().as_nanos();
         let left = deadline.as_nanos().saturating_sub(now);
         Ok(i64::try_from(left).unwrap_or(i64::MAX))
@@ -672,13 +675,15 @@ pub(super) const fn trigger_of(trigger: u32) -> Result<Trigger, Errno> {
     }
 }
 
-/// Negative: no deadline. Zero: one that has passed, so that the wait only polls.
+/// Zero: a deadline that has passed, so that the wait only polls. `EINVAL` for a negative timeout
+/// other than [`FOREVER`]: a subtraction that went below zero must not wait without limit.
 #[inline(always)]
-pub(super) fn deadline_after(timeout_ns: i64) -> Option<Instant> {
+pub(super) fn deadline_after(timeout_ns: i64) -> Result<Option<Instant>, Errno> {
     match u64::try_from(timeout_ns) {
-        Err(_) => None,
-        Ok(0) => Some(Instant::ZERO),
-        Ok(nanos) => Some(after(nanos)),
+        Err(_) if timeout_ns == FOREVER => Ok(None),
+        Err(_) => Err(Errno::EINVAL),
+        Ok(0) => Ok(Some(Instant::ZERO)),
+        Ok(nanos) => Ok(Some(after(nanos))),
     }
 }
 

@@ -2,11 +2,12 @@
 //! tools that find wrong uses of memory.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-use super::{COMPILERS, Linking, compile, expect_success, libraries, root, stdout};
+use super::{COMPILERS, CPP_COMPILERS, Linking, compile, expect_success, libraries, root, stdout};
 
 const LINKINGS: [Linking; 3] = [Linking::Shared, Linking::Archive, Linking::Static];
 
@@ -37,6 +38,40 @@ fn servers_echo_byte_for_byte() {
             }
         }
     }
+}
+
+/// The header has `extern "C"`, and its macros are C++, too.
+#[test]
+fn the_same_sources_run_as_cpp() {
+    for compiler in CPP_COMPILERS {
+        for linking in LINKINGS {
+            for (source, output) in [
+                ("examples/c/timer.c", "1\n2\n3\n"),
+                ("examples/c/wake.c", "sum 15\n"),
+                ("examples/c/storage.c", "tick 1\ntick 2\ntick 3\n"),
+                ("tests/c_api/misuse.c", ""),
+            ] {
+                let program = compile(compiler, source, linking, &[]);
+                assert_eq!(
+                    stdout(&mut bounded(program)),
+                    output,
+                    "{compiler} {source} {linking:?}"
+                );
+            }
+        }
+        for source in ["examples/c/echo.c", "examples/c/server.c"] {
+            let program = compile(compiler, source, Linking::Archive, &[]);
+            check_echo(bounded(program).arg("127.0.0.1:0"));
+        }
+    }
+}
+
+#[test]
+fn the_readme_says_how_long_the_echo_is() {
+    let lines = fs::read_to_string(root().join("examples/c/echo.c")).unwrap().lines().count();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let expected = format!("[An echo](examples/c/echo.c) in {lines} lines,");
+    assert!(readme.contains(&expected), "{expected}");
 }
 
 #[test]
@@ -117,6 +152,7 @@ fn no_tool_finds_a_wrong_use_of_memory() {
         "examples/c/nested.c",
         "examples/c/storage.c",
         "tests/c_api/misuse.c",
+        "tests/c_api/fork.c",
     ];
     for source in sources {
         let program = compile("gcc", source, Linking::Archive, &[]);
@@ -134,8 +170,10 @@ fn no_tool_finds_a_wrong_use_of_memory() {
         let mut valgrind = bounded("valgrind");
         valgrind.args(["-q", "--error-exitcode=99"]);
         check_echo(valgrind.arg(program).arg("127.0.0.1:0"));
-        let program = compile("gcc", source, Linking::Archive, &["-fsanitize=address"]);
-        check_echo(bounded(program).arg("127.0.0.1:0"));
+        for compiler in COMPILERS {
+            let program = compile(compiler, source, Linking::Archive, &["-fsanitize=address"]);
+            check_echo(bounded(program).arg("127.0.0.1:0"));
+        }
     }
 }
 

@@ -17,6 +17,8 @@ const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-pedantic", "-Werror"];
 
 const COMPILERS: [&str; 2] = ["gcc", "clang"];
 
+const CPP_COMPILERS: [&str; 2] = ["g++", "clang++"];
+
 /// How a program is linked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Linking {
@@ -56,8 +58,11 @@ fn compile(compiler: &str, source: &str, linking: Linking, more: &[&str]) -> Pat
     let program = folder.join("programs").join(name);
     std::fs::create_dir_all(program.parent().unwrap()).unwrap();
     let mut cc = Command::new(compiler);
-    cc.current_dir(root()).args(["-std=gnu99", "-O1", "-g", "-Iinclude"]).args(WARNINGS);
-    cc.args(more).arg("-o").arg(&program).arg(source);
+    // The language by name, since every source is `.c`: what comes after it is not a source.
+    let is_cpp = CPP_COMPILERS.contains(&compiler);
+    let (standard, language) = if is_cpp { ("-std=c++11", "c++") } else { ("-std=gnu99", "c") };
+    cc.current_dir(root()).args([standard, "-O1", "-g", "-Iinclude"]).args(WARNINGS);
+    cc.args(more).arg("-o").arg(&program).args(["-x", language, source, "-x", "none"]);
     match linking {
         Linking::Shared => {
             cc.arg("-L").arg(folder).arg("-lepollite");

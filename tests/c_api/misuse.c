@@ -97,6 +97,11 @@ static void with_a_reactor(void)
     EXPECT(-EINVAL, epl_next_batch(reactor, 0, &event, 0));
     EXPECT(-EINVAL, epl_next_batch(reactor, 0, &event, -1));
     EXPECT(0, epl_next(reactor, 0, &event));
+    /* Only EPL_FOREVER waits without limit: a difference may have become negative. */
+    EXPECT(-EINVAL, epl_next(reactor, -2, &event));
+    EXPECT(-EINVAL, epl_next(reactor, INT64_MIN, &event));
+    EXPECT(-EINVAL, epl_next_batch(reactor, -2, &event, 1));
+    EXPECT(-EINVAL, epl_next_batch(reactor, -1000000000, &event, 1));
     EXPECT(-ENOENT, epl_wake(reactor));
     EXPECT(0, epl_cancel_deadline(reactor, token));
     EXPECT(0, epl_set_deadline(reactor, token, 0));
@@ -297,9 +302,16 @@ static void servers(void)
 {
     char bound[EPL_ADDRESS_BYTES];
     epl_echo *echo = NULL;
-    epl_echo_options options;
+    epl_echo_options options, untouched;
     epl_echo_stats stats;
     EXPECT(-EINVAL, epl_echo_options_init(NULL));
+    /* Options of another header: a smaller struct is not written over. */
+    memset(&options, 0x5a, sizeof options);
+    untouched = options;
+    EXPECT(-ELIBBAD, epl_echo_options_defaults(&options, sizeof options, EPL_VERSION + 1));
+    EXPECT(-ELIBBAD, epl_echo_options_defaults(&options, sizeof options - 8, EPL_VERSION));
+    EXPECT(-ELIBBAD, epl_echo_options_defaults(&options, sizeof options + 8, EPL_VERSION));
+    EXPECT(0, memcmp(&options, &untouched, sizeof options));
     EXPECT(-EINVAL, epl_echo_new(NULL, NULL));
     EXPECT(-ELIBBAD, epl_echo_create(&echo, NULL, 0));
     EXPECT(0, epl_echo_options_init(&options));
@@ -329,6 +341,8 @@ static void servers(void)
     EXPECT(-EINVAL, epl_echo_listen(echo, "here", NULL, 0));
     EXPECT(-EINVAL, epl_echo_read_stats(echo, NULL));
     EXPECT(0, epl_echo_listen(echo, "127.0.0.1:0", bound, sizeof bound));
+    EXPECT(-EINVAL, epl_echo_run_once(echo, -2));
+    EXPECT(-EINVAL, epl_echo_run_once(echo, INT64_MIN));
     EXPECT(1, epl_echo_run_once(echo, 0));
     EXPECT(0, epl_echo_stop(echo));
     EXPECT(0, epl_echo_run(echo));
