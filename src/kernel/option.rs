@@ -59,8 +59,25 @@ macro_rules! for_each_socket_option {
             /// `IPV6_ADD_MEMBERSHIP`: the same, on the interface of this index (0: the kernel's
             /// choice).
             JoinMulticastV6(MembershipV6): SOL_IPV6 IPV6_ADD_MEMBERSHIP, IPV6_MREQ;
+            /// `IP_DROP_MEMBERSHIP`: leaves a group that was joined with the same value. It has no
+            /// value to get.
+            LeaveMulticastV4(MembershipV4): SOL_IP IP_DROP_MEMBERSHIP, IP_MREQ;
+            /// `IPV6_DROP_MEMBERSHIP`: the same for IPv6; 0 is any interface.
+            LeaveMulticastV6(MembershipV6): SOL_IPV6 IPV6_DROP_MEMBERSHIP, IPV6_MREQ;
             /// `IP_MULTICAST_IF`: the interface, by its address, from which groups are sent to.
             MulticastInterfaceV4(Ipv4Addr): SOL_IP IP_MULTICAST_IF, IN_ADDR;
+            /// `IPV6_MULTICAST_IF`: the same, by its index (0: by the routes).
+            MulticastInterfaceV6(u32): SOL_IPV6 IPV6_MULTICAST_IF, INT;
+            /// `IP_MULTICAST_TTL`: how many routers a packet to a group may pass; up to 255, 1 by
+            /// default: it stays in this network. Not for streams.
+            MulticastTtl(u32): SOL_IP IP_MULTICAST_TTL, INT;
+            /// `IPV6_MULTICAST_HOPS`: the same for IPv6.
+            MulticastHops(u32): SOL_IPV6 IPV6_MULTICAST_HOPS, INT;
+            /// `IP_MULTICAST_LOOP`: members on this machine receive what this socket sends to a
+            /// group, too. It is set by default. Over loopback they receive it in any case.
+            MulticastLoopV4(bool): SOL_IP IP_MULTICAST_LOOP, FLAG;
+            /// `IPV6_MULTICAST_LOOP`: the same for IPv6.
+            MulticastLoopV6(bool): SOL_IPV6 IPV6_MULTICAST_LOOP, FLAG;
             /// `IP_PKTINFO`: each datagram is received with its destination address
             /// ([`PacketInfo`](crate::net::PacketInfo)).
             PacketInfoV4(bool): SOL_IP IP_PKTINFO, FLAG;

@@ -145,6 +145,8 @@ impl Net {
             Some(listening.options.clone()).filter(|_| family != AddressFamily::Unix);
         let near = self.socket(file);
         let (local, remote, kind) = (near.local, near.remote.or(name), near.kind);
+        let inherited_options =
+            inherited_options.map(|options| options.of_accepted(family, &near.options, local));
         let options = inherited_options.unwrap_or_else(|| SocketOptions::new(family, &self.config));
         let mut child = Socket::new(family, kind, &self.config);
         (child.state, child.peer, child.options) = (State::Open, Some(file), options);

@@ -1,4 +1,4 @@
-//! Multicast: joining groups, and the receivers of what is sent to one.
+//! Multicast: joining and leaving groups, and the receivers of what is sent to one.
 //!
 //! Knows IP datagram sockets, and the one interface there is: loopback.
 
@@ -26,6 +26,25 @@ impl Net {
         err_if(!is_loopback, Errno::ENODEV)?;
         err_if(socket.options.groups.contains(&group), Errno::EADDRINUSE)?;
         socket.options.groups.push(group);
+        Ok(())
+    }
+
+    /// Leaves a group. `error` is that of a value that names no group or interface.
+    ///
+    /// Reference: net/ipv4/igmp.c: `ip_mc_leave_group`, net/ipv6/mcast.c: `ipv6_sock_mc_drop`
+    pub(super) fn leave_group(
+        &mut self,
+        file: FileId,
+        group: IpAddr,
+        is_loopback: bool,
+        error: Option<Errno>,
+    ) -> Result<()> {
+        let socket = self.socket(file);
+        err_if(socket.kind == SocketType::Stream, Errno::EPROTO)?;
+        error.map_or(Ok(()), Err)?;
+        let groups = &mut socket.options.groups;
+        let joined = groups.iter().position(|&joined| joined == group && is_loopback);
+        groups.remove(joined.ok_or(Errno::EADDRNOTAVAIL)?);
         Ok(())
     }
 

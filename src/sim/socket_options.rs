@@ -8,7 +8,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use super::address::{is_broadcast, source_addr};
 use super::config::SimConfig;
 use crate::kernel::{SocketOption, SocketOptionName};
-use crate::net::{AddressFamily, PacketInfo};
+use crate::net::{Addr, AddressFamily, PacketInfo};
 
 /// The interface index of the loopback interface, the only one.
 pub(super) const LOOPBACK_IFINDEX: u32 = 1;
@@ -26,7 +26,7 @@ pub(super) struct SocketOptions {
 }
 
 /// The values of options that are not set.
-const DEFAULTS: [SocketOption; 31] = [
+const DEFAULTS: [SocketOption; 36] = [
     SocketOption::ReuseAddr(false),
     SocketOption::ReusePort(false),
     SocketOption::Broadcast(false),
@@ -42,6 +42,11 @@ const DEFAULTS: [SocketOption; 31] = [
     SocketOption::DeferAcceptSeconds(0),
     SocketOption::V6Only(false),
     SocketOption::MulticastInterfaceV4(Ipv4Addr::UNSPECIFIED),
+    SocketOption::MulticastInterfaceV6(0),
+    SocketOption::MulticastTtl(1),
+    SocketOption::MulticastHops(1),
+    SocketOption::MulticastLoopV4(true),
+    SocketOption::MulticastLoopV6(true),
     SocketOption::PacketInfoV4(false),
     SocketOption::PacketInfoV6(false),
     SocketOption::OutOfBandInline(false),
@@ -73,6 +78,34 @@ impl SocketOptions {
             set: v6_only.into_iter().chain(group_all).collect(),
             groups: Vec::new(),
         }
+    }
+
+    /// Those of a connection that a listener of `family` with these options has accepted: what is
+    /// sent to groups takes the hops and the interface of the packet from `from`, the client, with
+    /// options `of_client`.
+    ///
+    /// Reference: net/ipv4/tcp_ipv4.c: `tcp_v4_syn_recv_sock`, net/ipv6/tcp_ipv6.c:
+    /// `tcp_v6_syn_recv_sock`
+    pub(super) fn of_accepted(
+        mut self,
+        family: AddressFamily,
+        of_client: &Self,
+        from: Option<Addr>,
+    ) -> Self {
+        let is_v4 = from.and_then(|from| from.ip()).is_some_and(|ip| ip.to_canonical().is_ipv4());
+        let name = if is_v4 { SocketOptionName::Ttl } else { SocketOptionName::UnicastHops };
+        let Some(SocketOption::Ttl(hops) | SocketOption::UnicastHops(hops)) = of_client.get(name)
+        else {
+            return self;
+        };
+        if is_v4 {
+            self.set(SocketOption::MulticastTtl(hops));
+        }
+        if family == AddressFamily::Inet6 {
+            self.set(SocketOption::MulticastHops(hops));
+            self.set(SocketOption::MulticastInterfaceV6(LOOPBACK_IFINDEX));
+        }
+        self
     }
 
     /// Sets an option that has no field of its own.

@@ -54,6 +54,16 @@ impl Net {
             SocketOption::JoinMulticastV6(MembershipV6 { group, interface }) => {
                 return self.join_group(file, group.into(), interface == LOOPBACK_IFINDEX);
             }
+            SocketOption::LeaveMulticastV4(MembershipV4 { group, interface }) => {
+                // Without an address, the interface is looked for by the routes: there is none.
+                let missing = interface.is_unspecified().then_some(Errno::ENODEV);
+                return self.leave_group(file, group.into(), interface.is_loopback(), missing);
+            }
+            SocketOption::LeaveMulticastV6(MembershipV6 { group, interface }) => {
+                let not_a_group = (!group.is_multicast()).then_some(Errno::EINVAL);
+                let is_here = matches!(interface, 0 | LOOPBACK_IFINDEX);
+                return self.leave_group(file, group.into(), is_here, not_a_group);
+            }
             // Reference: net/core/sock.c: `sk_setsockopt`, since Linux 6.13
             SocketOption::ReusePort(true) if is_unix => return Err(Errno::EOPNOTSUPP),
             // Reference: net/ipv4/tcp.c: `do_tcp_setsockopt`
@@ -151,11 +161,22 @@ fn checked(option: SocketOption, protocol: Protocol) -> Result<SocketOption> {
     let ecn_mask = if protocol == Protocol::Tcp { 3 } else { 0 };
     match option {
         SocketOption::Error(_) | SocketOption::PeerCredentials(_) => Err(Errno::ENOPROTOOPT),
+        // Reference: net/ipv6/ipv6_sockglue.c: `do_ipv6_setsockopt`
+        SocketOption::MulticastHops(_) | SocketOption::MulticastInterfaceV6(_)
+            if protocol == Protocol::Tcp =>
+        {
+            Err(Errno::ENOPROTOOPT)
+        }
         // Reference: net/ipv4/ip_sockglue.c: `do_ip_setsockopt`
         SocketOption::MulticastInterfaceV4(_) if protocol == Protocol::Tcp => Err(Errno::EINVAL),
+        SocketOption::MulticastTtl(_) if protocol == Protocol::Tcp => Err(Errno::EINVAL),
+        SocketOption::MulticastTtl(256..) | SocketOption::MulticastHops(256..) => {
+            Err(Errno::EINVAL)
+        }
         SocketOption::Ttl(hops) if !(1..=255).contains(&hops) => Err(Errno::EINVAL),
         // Reference: net/ipv6/ipv6_sockglue.c: `do_ipv6_setsockopt`
         SocketOption::UnicastHops(256..) | SocketOption::TrafficClass(256..) => Err(Errno::EINVAL),
+        SocketOption::MulticastInterfaceV6(index) if index > LOOPBACK_IFINDEX => Err(Errno::ENODEV),
         // The bits of ECN are TCP's own.
         // Reference: net/ipv4/ip_sockglue.c: `__ip_sock_set_tos`
         SocketOption::Tos(bits) => Ok(SocketOption::Tos(bits & 0xff & !ecn_mask)),

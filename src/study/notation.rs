@@ -407,19 +407,20 @@ fn parse_multicast(
     name: SocketOptionName,
     c: &mut Cursor<'_>,
 ) -> Result<Option<SocketOption>, ParseError> {
-    if !matches!(name, SocketOptionName::JoinMulticastV4 | SocketOptionName::MulticastInterfaceV4) {
-        return Ok(None);
-    }
+    let option: fn(Ipv4Addr) -> SocketOption = match name {
+        SocketOptionName::JoinMulticastV4 => |ip| SocketOption::JoinMulticastV4(on_loopback(ip)),
+        SocketOptionName::LeaveMulticastV4 => |ip| SocketOption::LeaveMulticastV4(on_loopback(ip)),
+        SocketOptionName::MulticastInterfaceV4 => SocketOption::MulticastInterfaceV4,
+        _ => return Ok(None),
+    };
     let place = *c;
     let ip = c.word().parse();
-    let ip: Ipv4Addr = ip.map_err(|_| place.expected("an IPv4 address, such as 239.1.2.3"))?;
-    Ok(Some(match name {
-        SocketOptionName::JoinMulticastV4 => SocketOption::JoinMulticastV4(MembershipV4 {
-            group: ip,
-            interface: Ipv4Addr::LOCALHOST,
-        }),
-        _ => SocketOption::MulticastInterfaceV4(ip),
-    }))
+    let ip = ip.map_err(|_| place.expected("an IPv4 address, such as 239.1.2.3"))?;
+    Ok(Some(option(ip)))
+}
+
+const fn on_loopback(group: Ipv4Addr) -> MembershipV4 {
+    MembershipV4 { group, interface: Ipv4Addr::LOCALHOST }
 }
 
 fn parse_option_name(c: &mut Cursor<'_>) -> Result<SocketOptionName, ParseError> {

@@ -141,6 +141,19 @@ fn multicast_reaches_every_bound_socket() {
                     let _ = harness.k.recvfrom(socket, &mut [0; 16]);
                 }
             }
+            // Over loopback these two have no effect.
+            harness.k.setsockopt(&sender, SocketOption::MulticastLoopV4(false)).unwrap();
+            harness.k.setsockopt(&sender, SocketOption::MulticastTtl(0)).unwrap();
+            let _ = harness.k.sendto(&sender, b"not looped", &group);
+            harness.wait_idle();
+            let _ = harness.k.recvfrom(&member, &mut [0; 16]);
+            let leave =
+                SocketOption::LeaveMulticastV4(MembershipV4 { group: group_ip, interface: here });
+            harness.k.setsockopt(&member, leave).unwrap();
+            let _ = harness.k.sendto(&sender, b"no member any more", &group);
+            harness.wait_idle();
+            let _ = harness.k.recvfrom(&member, &mut [0; 16]);
+            harness.k.setsockopt(&member, join).unwrap();
             harness.close_all([member]);
             let _ = harness.k.sendto(&sender, b"no member again", &group);
             harness.wait_idle();

@@ -94,6 +94,57 @@ fn options() {
 }
 
 #[test]
+fn options_of_groups() {
+    let (local, nowhere) = (Ipv4Addr::LOCALHOST, Ipv4Addr::new(192, 0, 2, 1));
+    let v4 = |group, interface| MembershipV4 { group, interface };
+    let v6 = |group, interface| MembershipV6 { group, interface };
+    let (join, leave) = (SocketOption::JoinMulticastV4, SocketOption::LeaveMulticastV4);
+    let (join_v6, leave_v6) = (SocketOption::JoinMulticastV6, SocketOption::LeaveMulticastV6);
+    for name in [SocketOptionName::LeaveMulticastV4, SocketOptionName::LeaveMulticastV6] {
+        on_each(|harness, fd| {
+            let _ = harness.k.getsockopt(fd, name);
+        });
+    }
+    for option in [
+        SocketOption::MulticastTtl(0),
+        SocketOption::MulticastTtl(1),
+        SocketOption::MulticastTtl(255),
+        SocketOption::MulticastTtl(256),
+        SocketOption::MulticastHops(0),
+        SocketOption::MulticastHops(255),
+        SocketOption::MulticastHops(256),
+        SocketOption::MulticastLoopV4(false),
+        SocketOption::MulticastLoopV6(false),
+        SocketOption::MulticastInterfaceV6(0),
+        SocketOption::MulticastInterfaceV6(1),
+        SocketOption::MulticastInterfaceV6(9_999),
+    ] {
+        on_each(|harness, fd| {
+            let _ = harness.k.getsockopt(fd, option.name());
+            let _ = harness.k.setsockopt(fd, option);
+            let _ = harness.k.getsockopt(fd, option.name());
+        });
+    }
+    // The second leaves what the first has joined, or not.
+    for (joined, left) in [
+        (join(v4(GROUP, local)), leave(v4(GROUP, local))),
+        (join(v4(GROUP, local)), leave(v4(GROUP, nowhere))),
+        (join(v4(GROUP, local)), leave(v4(Ipv4Addr::new(239, 1, 2, 4), local))),
+        (join(v4(GROUP, local)), leave(v4(local, local))),
+        (join_v6(v6(GROUP_V6, 1)), leave_v6(v6(GROUP_V6, 1))),
+        (join_v6(v6(GROUP_V6, 1)), leave_v6(v6(GROUP_V6, 0))),
+        (join_v6(v6(GROUP_V6, 1)), leave_v6(v6(GROUP_V6, 9_999))),
+        (join_v6(v6(GROUP_V6, 1)), leave_v6(v6(Ipv6Addr::LOCALHOST, 1))),
+    ] {
+        on_each(|harness, fd| {
+            for option in [joined, left, left, joined] {
+                let _ = harness.k.setsockopt(fd, option);
+            }
+        });
+    }
+}
+
+#[test]
 fn options_of_packets_and_names() {
     let name = |name| ShortName::new(name).unwrap();
     for option in [

@@ -164,8 +164,12 @@ pub(super) fn option_value(option: SocketOption) -> (Argument, i64) {
     let [a, b, c, d, ..] = option.encode();
     let value = match option {
         SocketOption::LingerSeconds(seconds) => A::Linger(seconds),
-        SocketOption::JoinMulticastV4(joined) => A::Group(joined.group, joined.interface),
-        SocketOption::JoinMulticastV6(joined) => A::GroupV6(joined.group, joined.interface),
+        SocketOption::JoinMulticastV4(of) | SocketOption::LeaveMulticastV4(of) => {
+            A::Group(of.group, of.interface)
+        }
+        SocketOption::JoinMulticastV6(of) | SocketOption::LeaveMulticastV6(of) => {
+            A::GroupV6(of.group, of.interface)
+        }
         SocketOption::CongestionControl(name) | SocketOption::BindToDevice(name) => {
             A::Bytes(Bytes::new(name.as_str().as_bytes()))
         }
