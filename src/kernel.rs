@@ -19,6 +19,8 @@ mod hook;
 mod itself;
 #[expect(clippy::module_inception, reason = "a type is in the file of its name")]
 pub(crate) mod kernel;
+mod make_nonblocking;
+mod maybe_blocking_fd;
 mod message;
 mod option;
 mod received_datagram;
@@ -44,6 +46,7 @@ pub(crate) use fd::Fd;
 pub use hook::{Hooked, SyscallHook};
 pub use itself::is_connected_to_itself;
 pub(crate) use kernel::Kernel;
+pub use maybe_blocking_fd::MaybeBlockingFd;
 pub(crate) use message::CONTROL_BYTES;
 pub use message::{
     Descriptors, ErrorOrigin, IOVECS_MAX, OutgoingMessage, RECEIVED_DESCRIPTORS_MAX, ReceiveMode,

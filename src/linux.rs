@@ -42,9 +42,9 @@ use core::time::Duration;
 use crate::errno::Errno;
 use crate::instant::Instant;
 use crate::kernel::{
-    Decision, EpollEvent, EpollOp, Fd, Kernel, OutgoingMessage, ReceiveMode, ReceivedDatagram,
-    ReceivedMessage, Resource, Rlimit, Shutdown, SignalSet, SocketOption, SocketOptionName,
-    SocketType, TcpInfo, for_each_syscall,
+    Decision, EpollEvent, EpollOp, Fd, Kernel, MaybeBlockingFd, OutgoingMessage, ReceiveMode,
+    ReceivedDatagram, ReceivedMessage, Resource, Rlimit, Shutdown, SignalSet, SocketOption,
+    SocketOptionName, SocketType, TcpInfo, for_each_syscall,
 };
 use crate::net::{Addr, AddressFamily, DatagramBatch, PacketInfo};
 
@@ -58,17 +58,17 @@ pub struct Linux;
 impl Linux {
     /// Takes ownership of a descriptor by its number. Cost: O(1), no system call.
     ///
-    /// For programs without `std`; with it, `Fd::from(owned_fd)` is safe. It should be
-    /// non-blocking: a reactor that drains a blocking one hangs.
+    /// For programs without `std`; with it, `Fd::from(owned_fd)` is safe. It may be blocking, so
+    /// that it is no [`Fd`] yet.
     ///
     /// # Panics
     /// `raw` is negative.
     ///
     /// # Safety
     /// `raw` is open, and the caller owns it and transfers the ownership.
-    pub const unsafe fn from_raw_fd(raw: i32) -> Fd {
+    pub unsafe fn from_raw_fd(raw: i32) -> MaybeBlockingFd {
         assert!(raw >= 0, "a descriptor number is not negative");
-        Fd::from_raw(raw)
+        Fd::from_raw(raw).into()
     }
 }
 

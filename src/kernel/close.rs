@@ -17,7 +17,7 @@ impl Descriptors {
     /// Man page: close(2)
     pub fn close_all<K: Kernel + ?Sized>(mut self, kernel: &mut K) {
         while let Some(fd) = self.take() {
-            close_quietly(kernel, fd);
+            close_quietly(kernel, fd.into_fd_as_is());
         }
     }
 }

@@ -11,6 +11,9 @@ use core::fmt;
 /// a simulated kernel uses that to detect leaks. Dropping one leaks it; the
 /// [`Reactor`](crate::Reactor) never does.
 ///
+/// It is non-blocking: a kernel creates it so, and what comes from elsewhere is a
+/// [`MaybeBlockingFd`](crate::kernel::MaybeBlockingFd) until it was made so.
+///
 /// Real and simulated descriptors share the type and cannot be confused: a simulated one
 /// passed to the real kernel is `EBADF`.
 #[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]

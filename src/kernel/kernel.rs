@@ -291,7 +291,7 @@ pub trait Kernel {
     /// [`IOVECS_MAX`](super::IOVECS_MAX) buffers. Cost: one system call, O(buffers).
     ///
     /// Descriptors are close-on-exec, and blocking if the sender's are: their flags are shared
-    /// ([`ioctl_fionbio`](Self::ioctl_fionbio)). All that the kernel has installed are in
+    /// ([`MaybeBlockingFd`](super::MaybeBlockingFd)). All that the kernel has installed are in
     /// [`ReceivedMessage::descriptors`], also when some did not fit: take or close them.
     ///
     /// ```
@@ -313,6 +313,7 @@ pub trait Kernel {
     ///     let mut received = kernel.recv_message(&far, &mut bufs, ReceiveMode::Consume)?;
     ///     assert_eq!((received.len_bytes, &head, &rest[..4]), (5, b"t", &b"oken"[..]));
     ///     let passed = received.descriptors.take().expect("it came with the bytes");
+    ///     let passed = passed.into_nonblocking(kernel)?;
     ///     kernel.read(&passed, &mut [0; 8])?;
     /// #   received.descriptors.close_all(kernel);
     /// #   for fd in [near, far, eventfd, passed] { kernel.close(fd)?; }

@@ -6,7 +6,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use super::{Credentials, Fd};
+use super::{Credentials, Fd, MaybeBlockingFd};
 use crate::errno::Errno;
 use crate::net::{Addr, PacketInfo};
 
@@ -169,8 +169,7 @@ pub enum ErrorOrigin {
 /// control messages ([`Kernel::readv`](crate::Kernel::readv), for example), which never installs
 /// one.
 ///
-/// They share their open files with the sender, flags included: such a descriptor may be blocking
-/// ([`Kernel::ioctl_fionbio`](crate::Kernel::ioctl_fionbio)).
+/// They share their open files with the sender, flags included: each is a [`MaybeBlockingFd`].
 #[derive(PartialEq, Eq)]
 #[must_use = "dropping a descriptor leaks it: take it or close it"]
 pub struct Descriptors {
@@ -188,10 +187,10 @@ impl Default for Descriptors {
 
 impl Descriptors {
     /// Takes the first that is left, in the order in which they were sent. Cost: O(1).
-    pub fn take(&mut self) -> Option<Fd> {
+    pub fn take(&mut self) -> Option<MaybeBlockingFd> {
         let raw = *self.raw.get(self.first..self.len)?.first()?;
         self.first += 1;
-        Some(Fd::from_raw(raw))
+        Some(Fd::from_raw(raw).into())
     }
 
     /// How many are left. Cost: O(1).

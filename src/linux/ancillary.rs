@@ -5,7 +5,7 @@
 use super::Linux;
 use super::vectored::{recv_message, send_message};
 use crate::errno::Errno;
-use crate::kernel::{ExtendedError, Fd, OutgoingMessage, ReceiveMode};
+use crate::kernel::{ExtendedError, Fd, MaybeBlockingFd, OutgoingMessage, ReceiveMode};
 
 pub(super) fn send_rights(socket: &Fd, buf: &[u8], passed: &Fd) -> Result<usize, Errno> {
     let (bufs, descriptors) = ([buf], [passed]);
@@ -17,7 +17,7 @@ pub(super) fn send_rights(socket: &Fd, buf: &[u8], passed: &Fd) -> Result<usize,
 /// The first descriptor, if there is one; others are closed.
 pub(super) fn recv_rights(socket: &Fd, buf: &mut [u8]) -> Result<(usize, Option<Fd>), Errno> {
     let mut received = recv_message(socket, &mut [buf], ReceiveMode::Consume)?;
-    let passed = received.descriptors.take();
+    let passed = received.descriptors.take().map(MaybeBlockingFd::into_fd_as_is);
     received.descriptors.close_all(&mut Linux);
     Ok((received.len_bytes, passed))
 }

@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
 use super::Linux;
 use super::file::set_nonblocking;
-use crate::kernel::Fd;
+use crate::kernel::{Fd, MaybeBlockingFd};
 
 const SIMULATED_FD: &str = "a descriptor of a simulated kernel is invalid outside it";
 
@@ -22,7 +22,7 @@ const SIMULATED_FD: &str = "a descriptor of a simulated kernel is invalid outsid
 /// Man page: fcntl(2), `O_NONBLOCK`
 impl From<OwnedFd> for Fd {
     fn from(owned: OwnedFd) -> Self {
-        let fd = Linux::from_owned_fd(owned);
+        let fd = Linux::from_owned_fd(owned).into_fd_as_is();
         // Cannot fail: the descriptor is open, and the flags are those that it has.
         let _ = set_nonblocking(&fd);
         fd
@@ -30,10 +30,10 @@ impl From<OwnedFd> for Fd {
 }
 
 impl Linux {
-    /// Takes ownership of a descriptor as it is: a blocking one stays blocking, and must not be
-    /// registered with a reactor. `Fd::from` makes it non-blocking. Cost: O(1), no system call.
-    pub fn from_owned_fd(owned: OwnedFd) -> Fd {
-        Fd::from_raw(owned.into_raw_fd())
+    /// Takes ownership of a descriptor as it is: a blocking one stays blocking, and cannot be
+    /// registered yet. `Fd::from` makes it non-blocking. Cost: O(1), no system call.
+    pub fn from_owned_fd(owned: OwnedFd) -> MaybeBlockingFd {
+        Fd::from_raw(owned.into_raw_fd()).into()
     }
 }
 
@@ -47,6 +47,16 @@ impl From<Fd> for OwnedFd {
         // SAFETY: from_raw_fd touches no memory; the descriptor is open, since an `Fd` owns it,
         // and that owner ends here.
         unsafe { Self::from_raw_fd(fd.raw()) }
+    }
+}
+
+/// As it is: blocking, if it was.
+///
+/// # Panics
+/// It belongs to a simulated kernel.
+impl From<MaybeBlockingFd> for OwnedFd {
+    fn from(fd: MaybeBlockingFd) -> Self {
+        fd.into_fd_as_is().into()
     }
 }
 

@@ -8,30 +8,33 @@ use super::register_error::{RegisterError, RegisterErrorKind};
 use super::retry::retry_on_eintr;
 use super::storage::StorageOf;
 use crate::event::{Interest, Trigger};
-use crate::kernel::{Fd, Kernel, close_quietly};
+use crate::kernel::{CallError, Fd, Kernel, MaybeBlockingFd, Syscall, close_quietly};
 use crate::token::Token;
 
 impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
-    /// As [`register`](Self::register), for a descriptor that may be blocking: one that was
-    /// [received](crate::kernel::Descriptors) or inherited, or that
-    /// [`Linux::from_raw_fd`](crate::Linux::from_raw_fd) has returned. It is made non-blocking
-    /// first, and stays so, with all its duplicates. Cost: two system calls, O(1).
+    /// As [`register`](Self::register), for a descriptor that may be blocking: a
+    /// [`MaybeBlockingFd`], or an [`Fd`] that was made blocking. It is made non-blocking first, and
+    /// stays so, with all its duplicates. Cost: two system calls, O(1).
     ///
     /// # Errors
-    /// As [`register`](Self::register), and those of
-    /// [`ioctl_fionbio`](Kernel::ioctl_fionbio).
+    /// As [`register`](Self::register), and [`RegisterErrorKind::Call`] with those of
+    /// [`ioctl_fionbio`](Kernel::ioctl_fionbio), after which the descriptor may be blocking still.
     ///
     /// Man page: ioctl(2), `FIONBIO`; epoll_ctl(2)
     pub fn register_nonblocking(
         &mut self,
-        fd: Fd,
+        fd: impl Into<MaybeBlockingFd>,
         interest: Interest,
         trigger: Trigger,
         state: T,
     ) -> Result<Token, RegisterError<T>> {
+        let fd = fd.into().into_fd_as_is();
         match retry_on_eintr(|| self.kernel.ioctl_fionbio(&fd)) {
             Ok(()) => self.register(fd, interest, trigger, state),
-            Err(errno) => Err(RegisterError { kind: RegisterErrorKind::Os(errno), fd, state }),
+            Err(errno) => {
+                let error = CallError { call: Syscall::IoctlFionbio, errno };
+                Err(RegisterError { kind: RegisterErrorKind::Call(error), fd, state })
+            }
         }
     }
 
@@ -56,7 +59,10 @@ impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
         trigger: Trigger,
         state: T,
     ) -> Result<Token, RegisterErrorKind> {
-        let duplicate = self.kernel.dup(fd)?;
+        let duplicate = self
+            .kernel
+            .dup(fd)
+            .map_err(|errno| RegisterErrorKind::Call(CallError { call: Syscall::Dup, errno }))?;
         self.register_nonblocking(duplicate, interest, trigger, state).map_err(|error| {
             close_quietly(&mut self.kernel, error.fd);
             error.kind

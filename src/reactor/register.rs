@@ -24,11 +24,11 @@ use crate::token::Token;
 impl<T, K: Kernel, S: StorageOf<T>> Reactor<T, K, S> {
     /// Takes ownership of `fd` and waits on it. Cost: one system call, O(1).
     ///
-    /// It must be non-blocking, as all descriptors are that a [`Kernel`] creates or that were
-    /// converted from those of `std`. For one that may not be (it was
-    /// [received](crate::kernel::Descriptors), or comes from a constructor of
-    /// [`Linux`](crate::Linux)) there is [`register_nonblocking`](Self::register_nonblocking):
-    /// registered here, it would stop the whole loop at the first call that blocks.
+    /// It is non-blocking, as all descriptors are that a [`Kernel`] creates or that were converted
+    /// from those of `std`. One that may not be is a
+    /// [`MaybeBlockingFd`](crate::kernel::MaybeBlockingFd), for which there is
+    /// [`register_nonblocking`](Self::register_nonblocking): registered here, it would stop the
+    /// whole loop at the first call that blocks.
     ///
     /// Edge-triggered, readiness that exists already is reported once, as if it had just arrived.
     ///

@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::errno::Errno;
 use crate::event::MaskError;
-use crate::kernel::Fd;
+use crate::kernel::{CallError, Fd};
 
 /// Why a registration, or a change of one, failed.
 #[non_exhaustive]
@@ -14,8 +14,10 @@ pub enum RegisterErrorKind {
     Full,
     /// A combination of flags that Linux does not accept; no call was made.
     InvalidMask(MaskError),
-    /// epoll_ctl(2) failed.
+    /// epoll_ctl(2) failed, or there is no memory (`ENOMEM`).
     Os(Errno),
+    /// A call before that failed, which makes the descriptor non-blocking or duplicates it.
+    Call(CallError),
 }
 
 /// A failed registration: the descriptor and the state are returned.
@@ -41,6 +43,7 @@ impl fmt::Display for RegisterErrorKind {
             Self::Full => f.write_str("the reactor is full"),
             Self::InvalidMask(error) => error.fmt(f),
             Self::Os(errno) => errno.fmt(f),
+            Self::Call(error) => error.fmt(f),
         }
     }
 }
@@ -61,6 +64,7 @@ impl From<RegisterErrorKind> for Errno {
             RegisterErrorKind::Full => Self::ENOSPC,
             RegisterErrorKind::InvalidMask(_) => Self::EINVAL,
             RegisterErrorKind::Os(errno) => errno,
+            RegisterErrorKind::Call(error) => error.errno,
         }
     }
 }

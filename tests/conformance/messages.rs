@@ -36,7 +36,7 @@ impl Harness<'_> {
                     if is_control_truncated { ", control truncated" } else { "" },
                 ));
                 while let Some(fd) = message.descriptors.take() {
-                    fds.push(fd);
+                    fds.push(fd.into_fd_as_is());
                 }
             }
         }

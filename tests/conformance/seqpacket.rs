@@ -200,7 +200,7 @@ fn a_message_of_several_buffers_and_a_descriptor_is_one() {
             let mut buf = [0; 4];
             let mut received =
                 harness.k.recv_message(&far, &mut [&mut buf], ReceiveMode::Consume).unwrap();
-            let passed = received.descriptors.take().unwrap();
+            let passed = received.descriptors.take().unwrap().into_fd_as_is();
             harness.record(format!("{} {} {buf:?}", received.len_bytes, received.is_truncated));
             assert_eq!(harness.k.read(&passed, &mut [0; 8]), Ok(8));
             assert_eq!(harness.k.recv(&far, &mut buf), Err(Errno::EAGAIN));

@@ -38,7 +38,8 @@ fn every_descriptor_is_nonblocking_and_cloexec() {
 #[test]
 fn what_is_converted_becomes_nonblocking_unless_it_is_asked_to_stay() {
     let blocking = || OwnedFd::from(UdpSocket::bind("127.0.0.1:0").unwrap());
-    let (converted, kept) = (Fd::from(blocking()), Linux::from_owned_fd(blocking()));
+    let kept = Linux::from_owned_fd(blocking()).into_fd_as_is();
+    let converted = Fd::from(blocking());
     assert_eq!((flags(&converted) & NONBLOCK, flags(&kept) & NONBLOCK), (NONBLOCK, 0));
     let (again, socket) = (Fd::from(OwnedFd::from(converted)), UdpSocket::bind("127.0.0.1:0"));
     let socket = Fd::from(socket.unwrap());

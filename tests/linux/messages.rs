@@ -61,10 +61,10 @@ fn each_message_may_carry_the_senders_credentials() {
             ..OutgoingMessage::default()
         };
         assert_eq!(Linux.send_message(&near, &message), Ok(6));
-        let (mut received, text) = receive(&far, ReceiveMode::Consume).unwrap();
+        let (received, text) = receive(&far, ReceiveMode::Consume).unwrap();
         assert_eq!((received.credentials, &text[..]), (Some(own_credentials()), "stated"));
         assert_eq!(received.descriptors.len(), 1, "invariant: one does not displace the other");
-        close(received.descriptors.take());
+        received.descriptors.close_all(&mut Linux);
         close([near, far]);
     }
 }
@@ -149,7 +149,7 @@ fn a_pidfd_of_the_sender_is_a_descriptor_too() {
         Linux.send(&near, b"hello").unwrap();
         let (mut received, text) = receive(&far, ReceiveMode::Consume).unwrap();
         assert_eq!((text.as_str(), received.descriptors.len()), ("hello", 1));
-        let pidfd = received.descriptors.take().expect("there is one");
+        let pidfd = received.descriptors.take().expect("there is one").into_fd_as_is();
         let info = format!("/proc/self/fdinfo/{}", pidfd.number());
         let info = std::fs::read_to_string(info).unwrap();
         let sender = format!("Pid:\t{}\n", std::process::id());
@@ -173,7 +173,7 @@ fn all_descriptors_that_were_installed_are_returned() {
     let (mut received, _) = receive(&far, ReceiveMode::Consume).unwrap();
     assert_eq!(received.descriptors.len(), SENT_DESCRIPTORS_MAX);
     assert!(!received.is_control_truncated);
-    let first = received.descriptors.take().expect("there are more");
+    let first = received.descriptors.take().expect("there are more").into_fd_as_is();
     assert!(is_close_on_exec(&first), "invariant: what is received is close-on-exec");
     let peer = Linux.send(&first, b"through a duplicate");
     assert_eq!(peer, Ok(19));
@@ -219,7 +219,8 @@ fn is_close_on_exec(fd: &Fd) -> bool {
 #[test]
 fn a_blocking_descriptor_can_be_made_non_blocking() {
     let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
-    let (near, far) = (Linux::from_owned_fd(near.into()), Linux::from_owned_fd(far.into()));
+    let (near, far) = (Linux::from_owned_fd(near.into()), Fd::from(far));
+    let near = near.into_fd_as_is();
     assert_eq!(Linux.ioctl_fionbio(&near), Ok(()));
     assert_eq!(Linux.recv(&near, &mut [0; 8]), Err(Errno::EAGAIN));
     close([near, far]);

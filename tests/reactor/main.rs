@@ -3,6 +3,7 @@
 
 #![cfg(feature = "std")]
 
+mod blocking;
 mod connect;
 #[path = "../program/support/deadline.rs"]
 mod deadline;

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use epollite::event::ExclusiveTrigger;
 use epollite::event::{EPOLLIN, MaskError};
 use epollite::instrument::{CallCounter, FaultInjector, FaultPlan};
-use epollite::kernel::Syscall;
+use epollite::kernel::{CallError, Syscall};
 use epollite::reactor::RegisterErrorKind;
 use epollite::sim::Sim;
 use epollite::{Errno, Event, Interest, Kernel, Linux, Reactor, Received, Trigger};
@@ -127,7 +127,10 @@ fn a_blocking_descriptor_is_made_non_blocking() {
     let eventfd = reactor.kernel().eventfd(0).unwrap();
     let refused = reactor.register_nonblocking(eventfd, Interest::READABLE, Trigger::Edge, 7);
     let error = refused.unwrap_err();
-    assert_eq!((error.kind, error.state), (RegisterErrorKind::Os(Errno::EPERM), 7));
+    let kind =
+        RegisterErrorKind::Call(CallError { call: Syscall::IoctlFionbio, errno: Errno::EPERM });
+    assert_eq!((error.kind, error.state), (kind, 7), "invariant: it names the call");
+    assert!(kind.to_string().starts_with("ioctl: EPERM"), "{kind}");
     reactor.kernel().close(error.fd).unwrap();
 }
 
@@ -161,7 +164,12 @@ fn an_error_leaks_no_duplicate() {
         let eventfd = reactor.kernel().eventfd(0).unwrap();
         let registered =
             reactor.register_duplicate(&eventfd, Interest::READABLE, Trigger::Edge, ());
-        assert_eq!(registered, Err(RegisterErrorKind::Os(Errno::ENOMEM)), "{call:?}");
+        let errno = Errno::ENOMEM;
+        let kind = match call {
+            Syscall::EpollCtl => RegisterErrorKind::Os(errno),
+            call => RegisterErrorKind::Call(CallError { call, errno }),
+        };
+        assert_eq!(registered, Err(kind), "invariant: it names the call");
         // The model counts descriptors that are left open when it is dropped.
         reactor.kernel().close(eventfd).unwrap();
     }

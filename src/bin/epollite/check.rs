@@ -85,7 +85,7 @@ fn check_unix(name: &UnixAddr) -> Result<(), String> {
     stream.set_read_timeout(Some(TIMEOUT)).map_err(report)?;
     // It bounds connect(2) too, which blocks while the backlog is full.
     stream.set_write_timeout(Some(TIMEOUT)).map_err(report)?;
-    let socket = Linux::from_owned_fd(OwnedFd::from(stream));
+    let socket = Linux::from_owned_fd(OwnedFd::from(stream)).into_fd_as_is();
     let connected = loop {
         match Linux.connect(&socket, &Addr::Unix(*name)) {
             // SIGSTOP and SIGCONT interrupt a call with a timeout. Nothing has begun then.

@@ -52,7 +52,7 @@ fn open(stream: &impl AsFd, number: u32, is_output: bool) -> io::Result<Stream> 
         None => {
             // Not made non-blocking: other processes share this open file.
             let fd = Linux::from_owned_fd(stream.as_fd().try_clone_to_owned()?);
-            Ok(Stream { fd, is_nonblocking: false })
+            Ok(Stream { fd: fd.into_fd_as_is(), is_nonblocking: false })
         }
     }
 }

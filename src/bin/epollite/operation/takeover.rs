@@ -125,7 +125,7 @@ pub(crate) fn connect(name: &UnixAddr) -> Result<Option<Predecessor>, CliError> 
         }
     };
     stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(|error| failed(&error.to_string()))?;
-    let connection = Linux::from_owned_fd(stream.into());
+    let connection = Linux::from_owned_fd(stream.into()).into_fd_as_is();
     let received = check_user(&mut Linux, &connection).and_then(|()| receive(&connection));
     match received {
         Ok(sockets) => {
