@@ -87,6 +87,9 @@
 //!   `accept` does not fail for that.
 //! * A task's [`Waker`] may be used from another thread, and ends the wait of this one, with
 //!   [`Executor::new`] or after [`accept_remote_wakes`](Executor::accept_remote_wakes).
+//! * Everything else stays on its thread, and is neither `Send` nor `Sync`: the executor, its
+//!   handles, sockets, sleeps, channels and join handles. A [`Notify`] may be moved, not shared. A
+//!   thread that needs tasks has an executor of its own.
 
 mod async_fd;
 mod buffer_pool;

@@ -80,6 +80,23 @@ pub(super) const WAKER_DATA: u64 = u64::MAX;
 /// Dropping it closes everything it owns.
 ///
 /// What it holds is on the heap, or in memory of the caller's: [`in_room`](Self::in_room).
+///
+/// # Threads
+/// It is `Send` if its states and its kernel are, and `Sync` if they are: shared, it can only be
+/// looked at. Only a [`Waker`] is used while another thread waits.
+///
+/// # fork(2)
+/// A child process shares the epoll and the open files with its parent: a registration that it
+/// adds or removes is the parent's too. It may close the numbers or call exec, for which all
+/// descriptors are close-on-exec, but it must not use or drop the reactor
+/// ([`mem::forget`](core::mem::forget) keeps it). The parent's reactor goes on as if nothing had
+/// happened. A child that wants a reactor creates its own.
+///
+/// # Signal handlers
+/// A handler may call [`Waker::wake`](crate::reactor::Waker::wake), on a waker that it does not
+/// drop: some atomics and one write(2). Nothing else of this type is async-signal-safe. A handler
+/// that does nothing is not noticed: [`next`](Self::next) waits on, until its deadline. To be told
+/// of a signal, register a [signalfd](crate::Kernel::signalfd), or wake.
 pub struct Reactor<T, K: Kernel = Linux, S: StorageOf<T> = Heap> {
     pub(super) kernel: K,
     pub(super) shared: IoShared<S>,

@@ -11,7 +11,8 @@ use crate::errno::Errno;
 use crate::kernel::close_quietly;
 use crate::kernel::{Fd, Kernel};
 
-/// Wakes the reactor that created it; may be cloned, sent and used from any thread.
+/// Wakes the reactor that created it; may be cloned, sent and used from any thread, and
+/// [`wake`](Self::wake) from a signal handler.
 ///
 /// It carries no data: put that in a queue of your own *before* the wake, and drain the queue on
 /// [`Event::Woken`](crate::Event::Woken). Wakes before the reactor has returned it are merged.

@@ -51,6 +51,8 @@ use crate::token::Token;
 /// # Ok(()) }
 /// # #[cfg(not(feature = "std"))] fn main() {}
 /// ```
+///
+/// It is `Send` if the kernel is, and not `Sync`: one thread serves it.
 pub struct DatagramServer<K: Kernel = Linux> {
     reactor: Reactor<EchoSocket, K>,
     config: DatagramConfig,

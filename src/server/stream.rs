@@ -109,6 +109,9 @@ const NON_CONNECTIONS_MAX: u32 = 1 << 10;
 /// # Ok(()) }
 /// # #[cfg(not(feature = "std"))] fn main() {}
 /// ```
+///
+/// It is `Send` if the kernel and `X` are, and not `Sync`: one thread serves it, and others use its
+/// [`waker`](Self::waker).
 pub struct StreamServer<K: Kernel = Linux, X = Infallible> {
     reactor: Reactor<Source<X>, K>,
     config: StreamConfig,

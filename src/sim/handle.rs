@@ -21,10 +21,10 @@ use crate::kernel::{Fd, Signal};
 
 /// A process of a simulated kernel: small, faithful, deterministic, in memory.
 ///
-/// The kernel has one thread. What is sent has arrived when the call returns; time passes
-/// only in waits that end by their timeout ([`epoll_wait`](crate::Kernel::epoll_wait))
-/// and by [`advance`](Self::advance). Descriptors are allocated lowest first, so that a
-/// closed one's number is reused at once.
+/// The kernel has one thread, and a `Sim` is neither `Send` nor `Sync`. What is sent has arrived
+/// when the call returns; time passes only in waits that end by their timeout
+/// ([`epoll_wait`](crate::Kernel::epoll_wait)) and by [`advance`](Self::advance). Descriptors are
+/// allocated lowest first, so that a closed one's number is reused at once.
 ///
 /// It is stricter than Linux: using a descriptor that is closed, or of another process, panics;
 /// so does waiting without a timeout when no event can arrive; and so does dropping a process

@@ -5,15 +5,23 @@ use epollite::Io;
 use epollite::collections::{Slab, TimerHeap, WriteBuffer};
 use epollite::echo::Echo;
 use epollite::event::Ready;
+use epollite::executor::{
+    AsyncFd, DatagramSocket, Executor, Handle, JoinHandle, Listener, Notify, ReadHalf, Receiver,
+    Sender, Sleep, Stream, WriteHalf,
+};
 use epollite::instrument::{CallCounter, CallCounts};
 use epollite::kernel::{CallError, EpollEvent, EpollOp};
 use epollite::kernel::{
-    Credentials, Descriptors, OutgoingMessage, ReceivedMessage, ShortName, SocketError, TcpInfo,
+    Credentials, Descriptors, MaybeBlockingFd, OutgoingMessage, ReceivedMessage, ShortName,
+    SocketError, TcpInfo,
 };
 use epollite::kernel::{SignalSet, SocketOption};
 use epollite::net::{DatagramBatch, SockAddr};
 use epollite::reactor::{ConnectConfig, ConnectError, ConnectProgress, Connector, Waker};
 use epollite::reactor::{Limits, RegisterErrorKind};
+use epollite::server::datagram::DatagramServer;
+use epollite::server::stream::StreamServer;
+use epollite::sim::Sim;
 use epollite::{
     Addr, Errno, Event, Fd, Instant, Interest, Kernel, Linux, Reactor, Received, Sent, Token,
     Trigger,
@@ -36,6 +44,9 @@ const_assert_eq!(size_of::<Linux>(), 0);
 assert_impl_all!(Fd: Send, Sync);
 assert_not_impl_any!(Fd: Clone, Copy, Default, Drop);
 assert_eq_size!(Fd, i32);
+assert_impl_all!(MaybeBlockingFd: Send, Sync, From<Fd>);
+assert_not_impl_any!(MaybeBlockingFd: Clone, Copy, Drop, Into<Fd>);
+assert_eq_size!(MaybeBlockingFd, Fd);
 
 // A waker can be sent anywhere; a reactor wherever its states can.
 assert_impl_all!(Waker: Send, Sync, Clone);
@@ -44,6 +55,42 @@ assert_not_impl_any!(Reactor<()>: Clone);
 assert_not_impl_any!(Reactor<*const ()>: Send);
 assert_impl_all!(Io<'static, Linux>: Send);
 assert_eq_size!(Waker, usize);
+
+// It can be looked at from anywhere, where its states and its kernel can.
+assert_impl_all!(Reactor<Vec<u8>>: Sync);
+assert_not_impl_any!(Reactor<core::cell::Cell<u8>>: Sync);
+assert_impl_all!(Reactor<core::cell::Cell<u8>>: Send);
+assert_not_impl_any!(Reactor<(), Sim>: Send, Sync);
+
+// A server moves to the thread that serves it, and only that one uses it.
+assert_impl_all!((StreamServer, StreamServer<Linux, Vec<u8>>, DatagramServer): Send);
+assert_not_impl_any!(StreamServer: Sync, Clone);
+assert_not_impl_any!(StreamServer<Linux, *const ()>: Send);
+assert_not_impl_any!(StreamServer<Sim>: Send);
+assert_not_impl_any!(DatagramServer: Sync, Clone);
+assert_not_impl_any!(DatagramServer<Sim>: Send);
+
+// A simulated kernel has one thread.
+assert_impl_all!(Sim: Kernel);
+assert_not_impl_any!(Sim: Send, Sync, Clone);
+
+// Tasks and what they use stay on one thread; wakers of tasks do not.
+assert_not_impl_any!(Executor: Send, Sync, Clone);
+assert_not_impl_any!(Handle: Send, Sync);
+assert_not_impl_any!(AsyncFd<Linux>: Send, Sync, Clone);
+assert_not_impl_any!(Stream<Linux>: Send, Sync, Clone);
+assert_not_impl_any!(ReadHalf<Linux>: Send, Sync, Clone);
+assert_not_impl_any!(WriteHalf<Linux>: Send, Sync, Clone);
+assert_not_impl_any!(Listener<Linux>: Send, Sync, Clone);
+assert_not_impl_any!(DatagramSocket<Linux>: Send, Sync, Clone);
+assert_not_impl_any!(Sleep<Linux>: Send, Sync);
+assert_not_impl_any!(JoinHandle<()>: Send, Sync, Clone);
+assert_not_impl_any!(Sender<()>: Send, Sync);
+assert_not_impl_any!(Receiver<()>: Send, Sync, Clone);
+assert_impl_all!(Handle: Clone);
+assert_impl_all!(Sender<()>: Clone);
+assert_impl_all!(Notify: Send);
+assert_not_impl_any!(Notify: Sync, Clone);
 
 /// For every state and kernel that is Send, not only those named above.
 #[expect(dead_code, reason = "that it compiles is the test")]

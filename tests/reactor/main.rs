@@ -8,6 +8,7 @@ mod connect;
 #[path = "../program/support/deadline.rs"]
 mod deadline;
 mod deadlines;
+mod forked;
 mod interrupted;
 mod masks;
 mod nested;
