@@ -3,6 +3,7 @@
 
 #![expect(unsafe_code, reason = "a descriptor by its number")]
 
+use std::io::Write;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{IntoRawFd as _, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -125,23 +126,32 @@ fn no_task_blocks() {
     for way in WAYS {
         let mut executor = Executor::new().unwrap();
         let handle = executor.handle();
-        let (near, _far) = stream();
-        let (datagram, _peer) = UnixDatagram::pair().unwrap();
+        // Each has something to receive first, so that there is a call that finds nothing.
+        let (near, mut far) = stream();
+        far.write_all(b"8 bytes.").unwrap();
+        let (datagram, peer) = UnixDatagram::pair().unwrap();
+        peer.send(b"8 bytes.").unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (other, _other_far) = stream();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (other, mut other_far) = stream();
+        other_far.write_all(b"8 bytes.").unwrap();
         executor
             .block_on(async {
                 let short = Duration::from_millis(1);
                 let mut stream = handle.stream(way(near)).unwrap();
+                assert_eq!(stream.recv(&mut [0; 8]).await, Ok(8));
                 assert!(handle.timeout(short, stream.recv(&mut [0; 8])).await.is_err());
                 let mut datagram = handle.datagram(way(datagram.into())).unwrap();
+                assert_eq!(datagram.recv(&mut [0; 8]).await, Ok(8));
                 assert!(handle.timeout(short, datagram.recv(&mut [0; 8])).await.is_err());
                 let mut listener = handle.listener(way(listener.into())).unwrap();
+                listener.accept().await.unwrap();
                 assert!(handle.timeout(short, listener.accept()).await.is_err());
                 let mut other = handle.async_fd(way(other)).unwrap();
-                let recv =
-                    other.async_io(Direction::Read, |kernel, fd| kernel.recv(fd, &mut [0; 8]));
-                assert!(handle.timeout(short, recv).await.is_err());
+                let recv = |kernel: &mut Linux, fd: &Fd| kernel.recv(fd, &mut [0; 8]);
+                assert_eq!(other.async_io(Direction::Read, recv).await, Ok(8));
+                let nothing = other.async_io(Direction::Read, recv);
+                assert!(handle.timeout(short, nothing).await.is_err());
             })
             .unwrap();
     }
